@@ -1,0 +1,38 @@
+# Two commands on a fresh machine with Python >= 3.11: `make demo` and `make test`. Both can be repeated.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test test-slow lint check bench wheel-test clean
+
+demo: $(VENV)/core.done
+	$(BIN)/peakday demo
+
+test: $(VENV)/dev.done
+	$(BIN)/python -m pytest -m "not slow and not engine"
+
+test-slow: $(VENV)/dev.done
+	$(BIN)/python -m pytest -m slow
+
+lint: $(VENV)/dev.done
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+check: lint test
+
+bench: $(VENV)/dev.done
+	$(BIN)/python -m tests.bench
+
+# The package names are generic: prove that an installed wheel, and not the checkout, is what runs.
+wheel-test: $(VENV)/dev.done
+	$(BIN)/python -m tests.wheel
+
+$(VENV)/core.done: requirements/core.txt pyproject.toml
+	@PYTHON="$(PYTHON)" sh requirements/install.sh core
+
+$(VENV)/dev.done: requirements/dev.txt pyproject.toml
+	@PYTHON="$(PYTHON)" sh requirements/install.sh dev
+
+clean:
+	rm -rf $(VENV) dist build

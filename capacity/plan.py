@@ -1,0 +1,258 @@
+"""Plan: the file `plans/ID/plan.json`. Owned by capacity; dashboards, spreadsheets and `check` read it.
+
+Every number is a `Figure`: a range with its confidence, unit, provenance and source. The page is docs/plan.md.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+SCHEMA = "peakday.plan/1"
+
+PROVENANCES = ("measured", "published", "derived", "simulated", "schema_example")
+INPUT_PROVENANCES = (*PROVENANCES, "assumed", "judged")
+
+
+class PlanError(ValueError):
+    """A plan that cannot be made or read; the message says why, where and what to do."""
+
+
+def weakest(provenances: list[str]) -> str:
+    """The weakest supply provenance among inputs; inputs that are no supply figures do not count."""
+    supply = [p for p in provenances if p in PROVENANCES]
+    return max(supply, key=PROVENANCES.index) if supply else "derived"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One number: its middle, the range that holds it with `confidence`, its unit, and where it comes from.
+
+    `simulated` is true when any input of provenance `simulated` touched it: it is printed SIMULATED beside it.
+    """
+
+    mid: float
+    low: float
+    high: float
+    unit: str
+    provenance: str
+    source: str
+    confidence: float = 0.9
+    simulated: bool = False
+
+
+@dataclass(frozen=True)
+class InputNote:
+    """One input of the plan. `kind`: run, bench, step_model, prices, quotas, quality, assumption, scenario."""
+
+    kind: str
+    name: str
+    value: str
+    provenance: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Levels:
+    """One quantity at three demand levels."""
+
+    p50: float
+    p90: float
+    p95: float
+
+
+@dataclass(frozen=True)
+class RegionDemand:
+    """Demand of one region over the event. Arrays are equally long; peak is over the event, after warm-up lag."""
+
+    region: str
+    peak_interactions_per_s: Levels
+    offset_s: tuple[float, ...]
+    interactions_per_s_p50: tuple[float, ...]
+    interactions_per_s_p90: tuple[float, ...]
+    interactions_per_s_p95: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class QuotaNeed:
+    """One kind of quota: what the peak asks under both readings, what is granted, and when it binds (null: never)."""
+
+    kind: str
+    needed_settlement: Levels
+    needed_reservation: Levels
+    granted: float | None
+    binds_at_offset_s: float | None
+    source: str
+
+
+@dataclass(frozen=True)
+class ChipOption:
+    """One way to serve one self-hosted model in one region. `instances` are whole; chips are what they hold."""
+
+    chip: str
+    instance_type: str
+    step_model: str
+    rate_per_replica_per_s: Figure
+    replicas: Levels
+    instances: Levels
+    chips: Levels
+    chips_range: Figure
+    usd_per_hour: Figure
+    utilisation_ratio: Figure
+    binding: str
+    turned_down: str | None = None
+
+
+@dataclass(frozen=True)
+class SupplyPlan:
+    """What one model in one region needs. `options` is empty for Bedrock; the chosen one has turned_down null."""
+
+    region: str
+    model: str
+    supply: str
+    calls_per_s: Levels
+    input_tokens_per_call: Figure
+    output_tokens_per_call: Figure
+    binding: str
+    options: tuple[ChipOption, ...] = ()
+    quotas: tuple[QuotaNeed, ...] = ()
+
+    @property
+    def chosen(self) -> ChipOption | None:
+        """The option that was not turned down."""
+        return next((option for option in self.options if option.turned_down is None), None)
+
+
+@dataclass(frozen=True)
+class HitRate:
+    """Share of input tokens read from cache. `level`: all, shared, customer, conversation."""
+
+    model: str
+    level: str
+    ratio: Figure
+
+
+@dataclass(frozen=True)
+class CostLine:
+    """Cost of one interaction and one turn of an intent (`all` for every intent), and its parts by name, in USD."""
+
+    intent: str
+    per_interaction_usd: Figure
+    per_interaction_usd_p95: float
+    per_interaction_usd_p99: float
+    per_turn_usd: Figure
+    parts_usd: dict[str, float]
+
+
+@dataclass(frozen=True)
+class TurnedDown:
+    """An alternative that was looked at, and why it lost."""
+
+    what: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """What one input does to one output when moved over its range."""
+
+    input: str
+    output: str
+    at_low: float
+    at_high: float
+    unit: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The whole answer. Lists are in order of importance."""
+
+    plan_id: str
+    created_utc: str
+    peakday_version: str
+    scenario: dict[str, Any]  # name, hash, seed
+    seed: int
+    assumptions_with_most_effect: tuple[str, ...]
+    what_breaks_first: str
+    inputs: tuple[InputNote, ...]
+    demand: tuple[RegionDemand, ...]
+    supplies: tuple[SupplyPlan, ...]
+    hit_rates: tuple[HitRate, ...]
+    cost: tuple[CostLine, ...]
+    event_cost_usd: Figure
+    event_cost_parts_usd: dict[str, float]
+    turned_down: tuple[TurnedDown, ...] = ()
+    sensitivities: tuple[Sensitivity, ...] = ()
+    warnings: tuple[str, ...] = ()
+    purchase: tuple[dict[str, Any], ...] = ()
+    errors: dict[str, Any] = field(default_factory=dict)  # Monte Carlo, model, demand error apart
+
+    @property
+    def simulated(self) -> bool:
+        """True when a simulated input touched any figure of the plan."""
+        return any(note.provenance == "simulated" for note in self.inputs)
+
+
+_NESTED: dict[str, type] = {
+    "inputs": InputNote,
+    "demand": RegionDemand,
+    "supplies": SupplyPlan,
+    "hit_rates": HitRate,
+    "cost": CostLine,
+    "turned_down": TurnedDown,
+    "sensitivities": Sensitivity,
+    "options": ChipOption,
+    "quotas": QuotaNeed,
+}
+
+
+def write_plan(plan: Plan, folder: Path) -> Path:
+    """Write `plan.json` into folder, aside and renamed; a finished plan or none."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "plan.json"
+    aside = folder / ".plan.json.part"
+    aside.write_text(json.dumps({"schema": SCHEMA, **asdict(plan)}, indent=1, allow_nan=False) + "\n")
+    os.replace(aside, path)
+    return path
+
+
+def load_plan(path: Path | str) -> Plan:
+    """Read a plan from its folder or file; raises `PlanError` in one line."""
+    file = Path(path)
+    file = file / "plan.json" if file.is_dir() else file
+    try:
+        raw = json.loads(file.read_text())
+    except FileNotFoundError:
+        raise PlanError(f"{file}: no plan there; make one with `peakday plan SCENARIO`") from None
+    except (OSError, json.JSONDecodeError) as error:
+        raise PlanError(f"{file}: damaged ({error}); plan again") from None
+    if not isinstance(raw, dict) or raw.pop("schema", None) != SCHEMA:
+        raise PlanError(f"{file}: not a {SCHEMA} file")
+    try:
+        plan: Plan = _build(Plan, raw)
+        return plan
+    except (TypeError, KeyError) as error:
+        raise PlanError(f"{file}: {error}") from None
+
+
+def _build(kind: Any, raw: dict[str, Any]) -> Any:
+    """A dataclass from its JSON form, by the field's name or by the keys of a Figure or Levels."""
+    values = {item.name: _value(item.name, raw[item.name]) for item in fields(kind) if item.name in raw}
+    unknown = sorted(set(raw) - set(values))
+    if unknown:
+        raise KeyError(f"unknown keys {unknown} in {kind.__name__}")
+    return kind(**values)
+
+
+def _value(name: str, raw: Any) -> Any:
+    if isinstance(raw, list):
+        nested = _NESTED.get(name)
+        return tuple(_build(nested, item) if nested else item for item in raw)
+    if isinstance(raw, dict) and set(raw) == {"p50", "p90", "p95"}:
+        return Levels(**raw)
+    if isinstance(raw, dict) and {"mid", "low", "high", "provenance"} <= set(raw):
+        return Figure(**raw)
+    return raw

@@ -1,0 +1,1 @@
+"""How do we see it? Records and plans in, HTML, spreadsheets and metrics out."""

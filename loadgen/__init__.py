@@ -1,0 +1,1 @@
+"""What happened when we did it? `Scenario` in, `RunRecord` out."""

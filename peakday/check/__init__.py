@@ -1,0 +1,1 @@
+"""Statistics over records: gates for performance regressions."""

@@ -1,0 +1,24 @@
+#!/bin/sh
+# Makes .venv from the locked list named by $1 (core or dev). With uv when it is here, else with pip.
+set -eu
+name=$1
+here=$(cd "$(dirname "$0")/.." && pwd)
+venv="$here/.venv"
+python=${PYTHON:-python3}
+
+"$python" -c 'import sys; sys.exit(sys.version_info[:2] < (3, 11) or sys.version_info[:2] > (3, 13))' || {
+    echo "peakday needs Python 3.11 to 3.13; $("$python" --version 2>&1) is $(command -v "$python"). Name another: make PYTHON=python3.12" >&2
+    exit 5
+}
+echo "installing requirements/$name.txt into .venv (once)" >&2
+[ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
+if command -v uv >/dev/null 2>&1; then
+    uv pip install --quiet --python "$venv/bin/python" -r "$here/requirements/$name.txt"
+    uv pip install --quiet --python "$venv/bin/python" --no-deps -e "$here"
+else
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r "$here/requirements/$name.txt"
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps -e "$here"
+fi
+# dev holds all of core, so that one install serves both commands
+[ "$name" = dev ] && touch "$venv/core.done"
+touch "$venv/$name.done"

@@ -1,0 +1,1 @@
+"""What will customers do, minute by minute? YAML in, `Scenario` out."""
