@@ -1,5 +1,6 @@
 """What every test shares: deterministic property tests, and the public traces where they lie beside the checkout."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,12 @@ settings.register_profile(
 )
 settings.load_profile("peakday")
 
-TRACES = Path(__file__).resolve().parents[2] / "shared" / "traces"
+TRACES = Path(os.environ.get("PEAKDAY_TRACES", Path(__file__).resolve().parents[2] / "shared" / "traces"))
 
 
 @pytest.fixture(scope="session")
 def traces() -> Path:
-    """Folder of public traces (see docs/traces.md); tests that need it skip where it is absent."""
+    """Folder of public traces: $PEAKDAY_TRACES, or ../shared/traces beside the checkout. Skips where it is absent."""
     if not TRACES.is_dir():
-        pytest.skip(f"no public traces at ../shared/traces beside the checkout ({TRACES.name})")
+        pytest.skip("no public traces: set PEAKDAY_TRACES to a folder of them")
     return TRACES

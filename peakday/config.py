@@ -1,0 +1,85 @@
+"""peakday.yaml: what is yours and no scenario's: owned targets, price overlays, quotas, retention."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from peakday.errors import CommandError
+
+FILE = "peakday.yaml"
+SCHEMA = "peakday.config/1"
+
+TEMPLATE = f"""\
+# Settings of this folder. Everything is optional; remove what you do not need.
+schema: {SCHEMA}
+
+# Load goes to loopback, and to the origins listed here. List only what you own or may test.
+# owned_targets:
+#   - https://assistant.staging.example.com
+owned_targets: []
+
+# Your prices where they differ from list: a CSV with the columns of facts/data/bedrock_prices.csv, or a discount
+# per model family (0.1 = ten per cent off). Plans show list and net.
+# price_overlay: my_prices.csv
+# discount_ratio: {{nova: 0.1, claude: 0.05, instances: 0.2}}
+discount_ratio: {{}}
+
+# Quotas granted to your account: a file written by `peakday aws pull`, or by hand in the form of scenario quotas.
+# quotas_file: quotas.yaml
+
+# How many run folders to keep when a new run ends; null keeps all.
+keep_runs: null
+"""
+
+
+class Config(BaseModel):
+    """The parsed file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    schema_: str = Field(default=SCHEMA, alias="schema")
+    owned_targets: tuple[str, ...] = ()
+    price_overlay: Path | None = None
+    discount_ratio: dict[str, Annotated[float, Field(ge=0, lt=1)]] = {}
+    quotas_file: Path | None = None
+    keep_runs: Annotated[int, Field(ge=1)] | None = None
+
+
+def load_config(folder: Path | None = None) -> Config:
+    """The file of a folder, or the defaults where there is none.
+
+    Raises:
+        CommandError: it cannot be parsed; the message names file, key and reason.
+    """
+    path = (folder or Path()) / FILE
+    if not path.is_file():
+        return Config()
+    import yaml
+
+    try:
+        raw = yaml.safe_load(path.read_text()) or {}
+        return Config.model_validate(raw)
+    except yaml.YAMLError as error:
+        raise CommandError(f"{path}: {' '.join(str(error).split())}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise CommandError(f"{path}: {key}: {first['msg']} (got {first['input']!r})") from None
+
+
+def write_config(folder: Path | None = None) -> Path:
+    """Write the commented template; an existing file is left alone.
+
+    Raises:
+        CommandError: the file is already there.
+    """
+    path = (folder or Path()) / FILE
+    try:
+        with path.open("x") as file:
+            file.write(TEMPLATE)
+    except FileExistsError:
+        raise CommandError(f"{path}: already here; edit it, or remove it first") from None
+    return path

@@ -1,0 +1,83 @@
+"""Where records live and what they are called: `runs/ID`, `plans/ID`, `benches/ID` under the working directory.
+
+An ID begins with its UTC time, so that names sort by age. `latest` and `latest~1` stand for the newest and the one
+before it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from datetime import datetime
+from pathlib import Path
+
+from peakday.errors import CommandError
+
+KINDS = {"runs": "run.json", "plans": "plan.json", "benches": "bench.json"}
+_MADE_BY = {"runs": "peakday run", "plans": "peakday plan", "benches": "peakday bench run"}
+
+
+def new_folder(kind: str, name: str, now_utc: datetime, base: Path | None = None) -> Path:
+    """An unused path for a record; it is not created.
+
+    Args:
+        kind: `runs`, `plans` or `benches`.
+        name: what the record is of, such as the scenario's name.
+        base: folder that holds `kind`; the working directory by default.
+    """
+    stem = f"{now_utc:%Y%m%d-%H%M%S}-{re.sub(r'[^a-z0-9_]+', '-', name.lower())}"
+    parent = (base or Path()) / kind
+    taken = [path.name for path in parent.glob(f"{stem}*")] if parent.is_dir() else []
+    return parent / (f"{stem}-{len(taken) + 1}" if taken else stem)
+
+
+def records(kind: str, base: Path | None = None) -> list[Path]:
+    """Complete folders of a kind, newest first."""
+    parent = (base or Path()) / kind
+    found = [path.parent for path in parent.glob(f"*/{KINDS[kind]}")] if parent.is_dir() else []
+    return sorted((path for path in found if not path.name.startswith(".")), key=lambda path: path.name, reverse=True)
+
+
+def find_record(kind: str, wanted: str, base: Path | None = None) -> Path:
+    """The folder of a record from its path, its ID, or `latest`, `latest~N`.
+
+    Raises:
+        CommandError: none is there; the message names the command that makes one.
+    """
+    match = re.fullmatch(r"latest(?:~(\d+))?", wanted)
+    if match:
+        found = records(kind, base)
+        back = int(match[1] or 0)
+        if back >= len(found):
+            raise CommandError(f"{kind}/: {wanted} asks for {back + 1} records, there are {len(found)}; {_hint(kind)}")
+        return found[back]
+    for path in (Path(wanted), (base or Path()) / kind / wanted):
+        if (path / KINDS[kind]).is_file():
+            return path
+    raise CommandError(f"{wanted}: neither a record's folder nor an ID in {kind}/; {_hint(kind)}")
+
+
+def find_any(wanted: str, base: Path | None = None) -> tuple[str, Path]:
+    """Kind and folder of a record of any kind; `latest` is the newest of all."""
+    if wanted.startswith("latest"):
+        everything = sorted(((path.name, kind, path) for kind in KINDS for path in records(kind, base)), reverse=True)
+        match = re.fullmatch(r"latest(?:~(\d+))?", wanted)
+        back = int(match[1] or 0) if match else len(everything)
+        if back >= len(everything):
+            raise CommandError(f"{wanted}: there are {len(everything)} records here; {_hint('runs')}")
+        return everything[back][1], everything[back][2]
+    for kind in KINDS:
+        try:
+            return kind, find_record(kind, wanted, base)
+        except CommandError:
+            continue
+    raise CommandError(f"{wanted}: no run, plan or bench of that name here; {_hint('runs')}")
+
+
+def _hint(kind: str) -> str:
+    return f"`{_MADE_BY[kind]}` makes one"
+
+
+def cache_folder() -> Path:
+    """Where what can be made again is kept: $XDG_CACHE_HOME/peakday, else ~/.cache/peakday."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "peakday"

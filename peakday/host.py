@@ -1,0 +1,52 @@
+"""The circumstances of a measurement: machine, interpreter, commit. Read from the system, never guessed."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+
+def peakday_version() -> str:
+    """Version of the installed distribution."""
+    try:
+        return version("peakday")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def host_facts() -> dict[str, Any]:
+    """What a reader must know to compare two measurements; nothing that identifies a person or a network."""
+    return {
+        "system": platform.system(),
+        "kernel": platform.release(),
+        "machine": platform.machine(),
+        "cpu": cpu_model(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "python": platform.python_version(),
+        "load1": round(os.getloadavg()[0], 2),
+    }
+
+
+def cpu_model() -> str:
+    """Model name of the processor, or the architecture where the system does not tell."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def commit() -> str | None:
+    """Commit of the checkout we stand in, with `+` when it has changes; None outside of one."""
+    try:
+        head = subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True)
+        changed = subprocess.run(["git", "status", "--porcelain"], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return head.stdout.strip() + ("+" if changed.stdout.strip() else "")

@@ -1,0 +1,202 @@
+"""The local stack: the stand-ins and the assistant as child processes on loopback, started and stopped as one.
+
+The parent binds the listening sockets and hands them down, so a port is never lost between looking and taking.
+`stack.json` holds everything both children need; they read it once, at start.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from peakday.errors import CommandError, Exit
+
+if TYPE_CHECKING:
+    from scenarios.schema import Scenario
+    from scenarios.world import World
+
+SCHEMA = "peakday.stack/1"
+READY_WITHIN_S = 30.0
+STOP_WITHIN_S = 5.0
+
+
+@dataclass(frozen=True)
+class Child:
+    """One process of the stack: its name, its module and the socket it serves."""
+
+    name: str
+    module: str
+    listener: socket.socket
+
+    @property
+    def url(self) -> str:
+        """Base URL of what it serves."""
+        host, port = self.listener.getsockname()[:2]
+        return f"http://{host}:{port}"
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A running stack: where to reach it, the file that describes it, and where its processes write their logs."""
+
+    endpoints: Mapping[str, str]
+    models: Mapping[str, str]
+    file: Path
+    logs: Path
+
+
+def listen(port: int = 0) -> socket.socket:
+    """A listening loopback socket; raises `CommandError` (exit code 5) when the port is taken."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", port))
+        listener.listen(4096)
+    except OSError as error:
+        listener.close()
+        reason = os.strerror(error.errno or 0).lower()
+        raise CommandError(f"port {port}: {reason}; choose another with --port", Exit.ENVIRONMENT) from None
+    return listener
+
+
+@contextlib.contextmanager
+def local_stack(
+    scenario: Scenario, world: World, scenario_hash: str, *, seed: int, port: int = 0, live: bool = False
+) -> Iterator[Stack]:
+    """Start the stack, yield it when both children are ready, and stop it whatever happens.
+
+    Args:
+        port: where the assistant listens; the stand-ins take the next one. 0 takes any two free ports.
+        live: the assistant calls real Bedrock; the stand-ins then serve only the self-hosted models.
+
+    Raises:
+        CommandError: a port is taken, or a child ended or stayed silent; the message holds its last words.
+    """
+    with contextlib.ExitStack() as cleanup:
+        folder = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="peakday-stack-")))
+        models = cleanup.enter_context(contextlib.closing(listen(port + 1 if port else 0)))
+        assistant = cleanup.enter_context(contextlib.closing(listen(port)))
+        children = (
+            Child("local models", "assistant.local_models", models),
+            Child("assistant", "assistant.server", assistant),
+        )
+        endpoints = {"assistant": children[1].url, "bedrock": children[0].url, "openai": f"{children[0].url}/v1"}
+        file = folder / "stack.json"
+        description = describe(scenario, world, scenario_hash, endpoints, folder, seed=seed, live=live)
+        file.write_text(json.dumps(description, indent=1))
+        for child in children:
+            process = start(child, file, folder)
+            cleanup.callback(stop, process)
+            wait_ready(child, process, folder)
+            child.listener.close()
+        yield Stack(endpoints, model_ids(scenario), file, folder)
+
+
+def describe(
+    scenario: Scenario,
+    world: World,
+    scenario_hash: str,
+    endpoints: Mapping[str, str],
+    folder: Path,
+    *,
+    seed: int,
+    live: bool,
+) -> dict[str, Any]:
+    """The content of stack.json: one resolved description that both children read at start."""
+    return {
+        "schema": SCHEMA,
+        "seed": seed,
+        "live": live,
+        "scenario": {"name": scenario.name, "hash": scenario_hash},
+        "models_file": None,
+        "models": scenario.models,
+        "endpoints": dict(endpoints),
+        "regions": list(scenario.event.regions),
+        "assistant": scenario.assistant.model_dump(mode="json"),
+        "quotas": {model: quota.model_dump(mode="json") for model, quota in scenario.quotas.items()},
+        "faults": [fault.model_dump(mode="json") for fault in scenario.faults],
+        "data": {
+            "catalogue": str(world.catalogue),
+            "conversations": str(world.conversations),
+            "store": str(folder / "store.sqlite"),
+        },
+        "profiles": None,
+    }
+
+
+def model_ids(scenario: Scenario) -> dict[str, str]:
+    """Model key to the id that a client sends, for the models of a scenario."""
+    from facts import reader
+
+    known = reader.models()
+    missing = [key for key in scenario.models if key not in known]
+    if missing:
+        raise CommandError(f"models: {missing[0]!r} is not in models.yaml; known: {', '.join(known)}")
+    return {key: known[key].model_id for key in scenario.models}
+
+
+def start(child: Child, stack_file: Path, logs: Path) -> subprocess.Popen[bytes]:
+    """Start one child with its socket. It gets a process group of its own: Ctrl-C is the parent's to handle."""
+    descriptor = child.listener.fileno()
+    command = [sys.executable, "-m", child.module, "--stack", str(stack_file), "--fd", str(descriptor)]
+    with (logs / log_name(child)).open("wb") as log:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            pass_fds=[descriptor],
+            start_new_session=True,
+        )
+
+
+def log_name(child: Child) -> str:
+    """File name of a child's log."""
+    return f"{child.name.replace(' ', '-')}.log"
+
+
+def wait_ready(child: Child, process: subprocess.Popen[bytes], logs: Path) -> None:
+    """Block until the child has printed its ready line.
+
+    Raises:
+        CommandError: it ended, or said nothing for READY_WITHIN_S.
+    """
+    deadline = time.monotonic() + READY_WITHIN_S
+    said = b""
+    while b"\n" not in said:
+        assert process.stdout is not None
+        readable, _, _ = select.select([process.stdout], [], [], max(0.0, deadline - time.monotonic()))
+        chunk = os.read(process.stdout.fileno(), 4096) if readable else b""
+        if not chunk:
+            why = f"said nothing for {READY_WITHIN_S:g} s" if not readable else "ended at start"
+            log = (logs / log_name(child)).read_text(errors="replace").strip().splitlines()
+            last_words = f": {log[-1]}" if log else ""
+            raise CommandError(f"the {child.name} {why}{last_words}", Exit.ENVIRONMENT)
+        said += chunk
+    if not json.loads(said.split(b"\n")[0]).get("ready"):
+        raise CommandError(f"the {child.name} said {said[:200]!r} and not that it is ready", Exit.ENVIRONMENT)
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """Ask a child to end, wait, and end it if it does not."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(STOP_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
