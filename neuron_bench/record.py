@@ -30,6 +30,7 @@ CASES: dict[str, str] = {
     "provenance": "str",
     "source_url": "str",
     "created_utc": "str",
+    "label": "str",  # what was run, in the source's own words
     "device_kind": "str",  # neuron, cuda, cpu
     "method": "str",  # trace, endpoint
     "chip": "str",
@@ -45,6 +46,7 @@ CASES: dict[str, str] = {
     "dtypes": "str",
     "weights_random": "bool",
     "tp": "int",
+    "replicas": "int",  # data-parallel copies behind one measurement
     "phase": "str",  # prefill, decode, encode, serve, compile, load
     "batch": "int",
     "input_tokens": "float",

@@ -1,0 +1,74 @@
+"""Step models from published means: derived, wide, and able to predict what they did not see."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from neuron_bench.load_curves import points
+from neuron_bench.published import LLAMA_8B, StepTimes, step_models
+from neuron_bench.step_model import read_step_model, write_step_model
+
+CHIPS = ("inferentia2", "trainium1", "trainium2")
+
+
+def test_there_is_one_model_per_chip_with_load_tests() -> None:
+    """Llama-3.1-8B on the three chips, all derived."""
+    models = step_models()
+    assert set(models) == {(LLAMA_8B, chip) for chip in CHIPS}
+    assert {model.provenance for model in models.values()} == {"derived"}
+
+
+def test_a_replica_is_its_tensor_parallel_cores_over_logical_cores_per_chip() -> None:
+    """TP8 is 4 chips of 2 cores; TP4 is one Trainium2 of 4 logical cores; and the rows count the same chips."""
+    chips = {chip: step_models()[LLAMA_8B, chip].chips_per_replica for chip in CHIPS}
+    assert chips == {"inferentia2": 4, "trainium1": 4, "trainium2": 1}
+    for point in points():
+        if "Llama-3.1-8B" in point.model and point.chip and point.chips and point.replicas:
+            assert point.chips == chips[point.chip] * point.replicas
+
+
+def test_conservation_of_engine_time() -> None:
+    """At the highest rate, prefills and decode steps of full slots fill the second exactly."""
+    fit = StepTimes(a=0.02, g=0.0002, s=0.2)
+    rate = fit.rate_max_per_s(slots=32, output_tokens=236)
+    decode_steps_per_s = rate * 236 / 32
+    assert rate * fit.s + decode_steps_per_s * (fit.a + fit.g * 32) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("chip", CHIPS)
+def test_held_out_figures_lie_within_the_stated_error(chip: str) -> None:
+    """Every figure the fit never saw is predicted within one stated sigma."""
+    model = step_models()[LLAMA_8B, chip]
+    assert len(model.hold_out) >= 2
+    assert max(abs(row.error_ratio) for row in model.hold_out) < model.relative_error
+
+
+def test_stated_errors_are_wide() -> None:
+    """Published means never claim better than 20%."""
+    assert all(0.2 <= model.relative_error < 0.5 for model in step_models().values())
+
+
+def test_the_validity_range_is_what_the_tests_covered() -> None:
+    """1,500 tokens in, and never more decoding requests than were seen."""
+    model = step_models()[LLAMA_8B, "trainium2"]
+    assert model.validity["input_tokens"] == (1500, 1500)
+    assert model.validity["decoding"][0] == 1
+    assert 25 < model.validity["decoding"][1] < model.max_num_seqs
+
+
+def test_anomalous_duplicates_are_named() -> None:
+    """The host-sampling rows of inf2 and the warm-up TTFTs are listed with the reason."""
+    notes = " ".join(step_models()[LLAMA_8B, "inferentia2"].notes)
+    assert "[44, 45, 48, 49] not used" in notes
+    assert "TTFT of lines [26] not used" in notes
+
+
+def test_a_published_model_survives_its_file(tmp_path: Path) -> None:
+    """Written and read back, it is the same."""
+    model = step_models()[LLAMA_8B, "inferentia2"]
+    path = write_step_model(model, tmp_path / "m.json")
+    assert read_step_model(path) == model
+    assert json.loads(path.read_text())["schema"] == "peakday.step_model/1"
