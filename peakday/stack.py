@@ -55,6 +55,19 @@ class Stack:
     models: Mapping[str, str]
     file: Path
     logs: Path
+    processes: Mapping[str, subprocess.Popen[bytes]]
+
+    def wait(self) -> None:
+        """Block for as long as every child lives.
+
+        Raises:
+            CommandError: one ended by itself; the message holds its last words.
+        """
+        while True:
+            for name, process in self.processes.items():
+                if process.poll() is not None:
+                    raise CommandError(f"the {name} ended{last_words(name, self.logs)}", Exit.ENVIRONMENT)
+            time.sleep(0.2)
 
 
 def listen(port: int = 0) -> socket.socket:
@@ -96,12 +109,13 @@ def local_stack(
         file = folder / "stack.json"
         description = describe(scenario, world, scenario_hash, endpoints, folder, seed=seed, live=live)
         file.write_text(json.dumps(description, indent=1))
+        processes = {}
         for child in children:
-            process = start(child, file, folder)
+            processes[child.name] = process = start(child, file, folder)
             cleanup.callback(stop, process)
             wait_ready(child, process, folder)
             child.listener.close()
-        yield Stack(endpoints, model_ids(scenario), file, folder)
+        yield Stack(endpoints, model_ids(scenario), file, folder, processes)
 
 
 def describe(
@@ -151,7 +165,7 @@ def start(child: Child, stack_file: Path, logs: Path) -> subprocess.Popen[bytes]
     """Start one child with its socket. It gets a process group of its own: Ctrl-C is the parent's to handle."""
     descriptor = child.listener.fileno()
     command = [sys.executable, "-m", child.module, "--stack", str(stack_file), "--fd", str(descriptor)]
-    with (logs / log_name(child)).open("wb") as log:
+    with log_file(child.name, logs).open("wb") as log:
         return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -162,9 +176,15 @@ def start(child: Child, stack_file: Path, logs: Path) -> subprocess.Popen[bytes]
         )
 
 
-def log_name(child: Child) -> str:
-    """File name of a child's log."""
-    return f"{child.name.replace(' ', '-')}.log"
+def log_file(name: str, logs: Path) -> Path:
+    """Where a child's stderr goes."""
+    return logs / f"{name.replace(' ', '-')}.log"
+
+
+def last_words(name: str, logs: Path) -> str:
+    """The last line of a child's log, for an error message."""
+    lines = log_file(name, logs).read_text(errors="replace").strip().splitlines()
+    return f": {lines[-1]}" if lines else ""
 
 
 def wait_ready(child: Child, process: subprocess.Popen[bytes], logs: Path) -> None:
@@ -181,9 +201,7 @@ def wait_ready(child: Child, process: subprocess.Popen[bytes], logs: Path) -> No
         chunk = os.read(process.stdout.fileno(), 4096) if readable else b""
         if not chunk:
             why = f"said nothing for {READY_WITHIN_S:g} s" if not readable else "ended at start"
-            log = (logs / log_name(child)).read_text(errors="replace").strip().splitlines()
-            last_words = f": {log[-1]}" if log else ""
-            raise CommandError(f"the {child.name} {why}{last_words}", Exit.ENVIRONMENT)
+            raise CommandError(f"the {child.name} {why}{last_words(child.name, logs)}", Exit.ENVIRONMENT)
         said += chunk
     if not json.loads(said.split(b"\n")[0]).get("ready"):
         raise CommandError(f"the {child.name} said {said[:200]!r} and not that it is ready", Exit.ENVIRONMENT)

@@ -1,0 +1,5 @@
+"""`python -m peakday` is `peakday`."""
+
+from peakday.cli import main
+
+main()

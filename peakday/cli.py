@@ -1,0 +1,67 @@
+"""The command `peakday`: one app, verbs over files. Parses and calls; nothing heavy is imported before it is needed."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+
+import typer
+
+from peakday.commands import bench, plan, records, run, scenario, setup, stack
+from peakday.errors import Exit, explain
+
+app = typer.Typer(
+    name="peakday",
+    help="Rehearse a peak event against an LLM assistant, measure its silicon, and plan chips, cache and cost.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for family in (setup, scenario, stack, run, bench, plan, records):
+    family.register(app)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and exit with its code (docs/commands.md has the table)."""
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        code = typer.main.get_command(app)(args=list(arguments or sys.argv[1:]), standalone_mode=False)
+    except KeyboardInterrupt:
+        code = _fail("interrupted", Exit.INTERRUPTED)
+    except typer.Abort:
+        code = _fail("aborted", Exit.INTERRUPTED)
+    except typer.TyperException as error:
+        code = _fail(_hint(error), Exit.USAGE)
+    except BrokenPipeError:
+        # The reader of our output has gone: silence the interpreter's own flush of it at exit.
+        sys.stdout = open("/dev/null", "w")  # noqa: SIM115
+        code = Exit.OK
+    except Exception as error:
+        known = explain(error)
+        if known is None:
+            raise
+        code = _fail(*known)
+    sys.exit(int(code or 0))
+
+
+def _fail(message: str, code: Exit) -> Exit:
+    print(f"peakday: {message}", file=sys.stderr)
+    return code
+
+
+def _hint(error: typer.TyperException) -> str:
+    context = getattr(error, "ctx", None)
+    where = f"; see `{context.command_path} --help`" if context is not None else ""
+    return error.format_message().rstrip(".") + where
+
+
+def _terminated(_signal: int, _frame: FrameType | None) -> None:
+    """SIGTERM unwinds like Ctrl-C, so that every child is stopped."""
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""`demo`, `doctor`, `init`: the first minutes with peakday."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import typer
+
+from peakday.errors import Exit
+from peakday.options import Json, Quiet, Seed
+from peakday.output import Talk
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs of this family."""
+    app.command(epilog="Example: peakday demo")(demo)
+    app.command(epilog="Example: peakday doctor")(doctor)
+    app.command(epilog="Example: peakday init")(init)
+
+
+def demo(seed: Seed = None, as_json: Json = False, quiet: Quiet = False) -> None:
+    """The whole story on this machine, without an account or a chip, in about a minute."""
+    from peakday.demo import run_demo
+
+    talk = Talk(as_json, quiet)
+    text, data = run_demo(seed=seed, talk=talk)
+    talk.result(text, data)
+
+
+def doctor(as_json: Json = False) -> None:
+    """What is here, what is missing, and how to mend it."""
+    from peakday.doctor import examine
+
+    findings = examine()
+    marks = {True: "ok", False: "MEND", None: "-"}
+    text = "\n".join(f"{marks[f.ok]:<5} {f.what:<18} {f.found}{'; ' + f.mend if f.mend else ''}" for f in findings)
+    Talk(as_json).result(text, [asdict(finding) for finding in findings])
+    if any(finding.ok is False for finding in findings):
+        raise typer.Exit(Exit.ENVIRONMENT)
+
+
+def init(as_json: Json = False) -> None:
+    """Write a commented peakday.yaml into this folder."""
+    from peakday.config import write_config
+
+    path = write_config()
+    Talk(as_json).result(f"wrote {path}", {"config": str(path)})

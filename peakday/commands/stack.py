@@ -1,0 +1,58 @@
+"""`up` and `ask`: the local stack in the foreground, and one turn on it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import Annotated
+
+import typer
+
+from peakday.options import Json, Quiet, ScenarioArgument, Seed, Sets
+from peakday.output import Talk
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs of this family."""
+    app.command(epilog="Example: peakday up smoke")(up)
+    app.command(epilog='Example: peakday ask "is this tent waterproof?"')(ask)
+
+
+def up(
+    scenario: ScenarioArgument = "smoke",
+    sets: Sets = None,
+    port: Annotated[int, typer.Option(help="Port of the assistant; the stand-ins take the next. 0: any.")] = 0,
+    seed: Seed = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Run the local stack in the foreground until Ctrl-C."""
+    from peakday.session import open_session
+
+    talk = Talk(as_json, quiet)
+    with open_session(scenario, sets or [], seed=seed, port=port, talk=talk) as session:
+        ready = {**session.stack.endpoints, "models": dict(session.stack.models)}
+        lines = [f"{name:<10} {url}" for name, url in session.stack.endpoints.items()]
+        talk.result("\n".join(lines), ready)
+        talk.say("ready; Ctrl-C stops it")
+        with contextlib.suppress(KeyboardInterrupt):
+            session.stack.wait()
+
+
+def ask(
+    message: Annotated[str, typer.Argument(help="What the customer says.")],
+    scenario: Annotated[str, typer.Option(help="Scenario whose stack and shop are used.")] = "smoke",
+    sets: Sets = None,
+    target: Annotated[str | None, typer.Option(help="A running assistant, such as http://127.0.0.1:8080.")] = None,
+    customer: Annotated[str, typer.Option(help="Test customer who asks.")] = "c000001",
+    product: Annotated[str | None, typer.Option(help="Product whose page the customer is on.")] = None,
+    seed: Seed = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Ask one question and show what the answer took: route, calls, tokens, cache, tools, cost."""
+    from peakday.asking import ask_once
+
+    talk = Talk(as_json, quiet)
+    text, events = ask_once(scenario, sets or [], message, target, customer, product, seed=seed, talk=talk)
+    talk.result(text, json.loads(json.dumps(events)))

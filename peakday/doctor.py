@@ -1,0 +1,100 @@
+"""What is here, what is missing, and how to mend it. Looks only; changes nothing and calls no network."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import resource
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from peakday.host import host_facts
+from peakday.stack import listen
+
+OPEN_FILES_WANTED = 4_096
+"""One connection is one open file; the generator keeps a few thousand at once on one machine."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at. `ok` None: a remark, neither good nor bad."""
+
+    what: str
+    found: str
+    ok: bool | None
+    mend: str = ""
+
+
+def examine() -> list[Finding]:
+    """Everything that decides what peakday can do on this machine."""
+    return [*_machine(), *_packages(), *_limits(), *_aws(), *_devices()]
+
+
+def _machine() -> Iterator[Finding]:
+    facts = host_facts()
+    supported = (3, 11) <= sys.version_info[:2] <= (3, 13)
+    yield Finding("python", str(facts["python"]), supported, "" if supported else "use Python 3.11 to 3.13")
+    cores = int(facts["cores"])
+    yield Finding(
+        "cores",
+        str(cores),
+        cores >= 2,
+        "" if cores >= 2 else "generator and target share one core: start lag will grow",
+    )
+    busy = float(facts["load1"]) > cores / 2
+    yield Finding(
+        "load", f"{facts['load1']} on {cores} cores", not busy, "stop other work before you measure" if busy else ""
+    )
+
+
+PACKAGES = ("facts", "wire", "scenarios", "assistant", "loadgen", "neuron_bench", "capacity", "dashboards", "peakday")
+
+
+def _packages() -> Iterator[Finding]:
+    """The package names are generic: a folder of the same name in the working directory would shadow ours."""
+    home = Path(__file__).parents[1]
+    for name in PACKAGES:
+        spec = importlib.util.find_spec(name)
+        where = Path(spec.origin).parents[1] if spec and spec.origin else None
+        if where != home:
+            yield Finding(f"package {name}", str(where), False, f"it hides ours in {home}: rename it or work elsewhere")
+    shadows = [name for name in PACKAGES if (Path.cwd() / name).is_dir() and Path.cwd() != home]
+    for name in shadows:
+        yield Finding(
+            f"folder ./{name}", "has the name of one of our packages", False,
+            "Locust puts the working directory first on the path: run peakday from another folder",
+        )  # fmt: skip
+    if not shadows:
+        yield Finding("packages", f"all nine from {home}", True)
+
+
+def _limits() -> Iterator[Finding]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    enough = soft >= OPEN_FILES_WANTED or soft == resource.RLIM_INFINITY
+    mend = "" if enough else f"ulimit -n {min(hard, OPEN_FILES_WANTED) if hard > 0 else OPEN_FILES_WANTED}"
+    yield Finding("open files", f"{soft} (hard limit {hard})", enough, mend)
+    listener = listen()
+    port = listener.getsockname()[1]
+    listener.close()
+    yield Finding("loopback ports", f"free, such as {port}", True)
+
+
+def _aws() -> Iterator[Finding]:
+    """Whether an AWS identity is configured; nothing is called, so nothing is proven about it."""
+    names = [
+        name for name in ("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE") if os.environ.get(name)
+    ]
+    files = [str(path) for path in (Path.home() / ".aws/credentials", Path.home() / ".aws/config") if path.is_file()]
+    found = ", ".join(names + files)
+    yield Finding("AWS identity", found or "none", None, "" if found else "not needed without --live")
+
+
+def _devices() -> Iterator[Finding]:
+    from neuron_bench.probe import probe
+
+    for device in ("neuron", "cuda", "cpu"):
+        report = probe(device)
+        yield Finding(f"bench on {device}", report.level, None, report.remedy)

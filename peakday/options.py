@@ -1,0 +1,25 @@
+"""Options that every verb shares, so that they are spelled and explained once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no remarks on stderr.")]
+Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Seed of everything random; default: the scenario's.")]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Override a scenario key, such as mix.image_ratio=0.1; repeatable."
+    ),
+]
+Out = Annotated[Path | None, typer.Option("--out", help="Folder or file to write; default: one named by time.")]
+ScenarioArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="SCENARIO", help="Name in the library (see `peakday scenario list`) or path of a YAML file."
+    ),
+]

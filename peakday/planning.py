@@ -1,0 +1,105 @@
+"""A plan from a scenario and the newest records that fit it: choosing inputs, and writing the folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from peakday.errors import CommandError
+from peakday.folders import find_record, new_folder, records
+from peakday.host import peakday_version
+from peakday.output import Talk
+
+if TYPE_CHECKING:
+    from capacity.plan import Plan
+    from loadgen.record import Run
+    from neuron_bench.record import Bench
+    from neuron_bench.step_model import StepModel
+    from scenarios.schema import Scenario
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where a plan's inputs come from, as asked; None and empty mean the newest that fit, else published figures."""
+
+    run: str | None = None
+    benches: tuple[str, ...] = ()
+    step_models: tuple[Path, ...] = ()
+
+
+def plan_scenario(
+    scenario: Scenario, scenario_hash: str, sources: Sources, *, out: Path | None, seed: int, talk: Talk
+) -> tuple[Plan, Path]:
+    """Make a plan and write its folder: plan.json, plan.xlsx, report.html; complete or not at all."""
+    from capacity.plan import write_plan
+    from capacity.planner import make_plan
+    from dashboards.report import write_report
+    from dashboards.spreadsheet import write_xlsx
+
+    now = datetime.now(UTC)
+    folder = out or new_folder("plans", scenario.name, now)
+    if folder.exists():
+        raise CommandError(f"{folder}: already here; choose another --out")
+    run = choose_run(scenario_hash, sources.run, talk)
+    plan = make_plan(
+        scenario,
+        scenario_hash=scenario_hash,
+        run=run,
+        benches=choose_benches(sources.benches),
+        step_models=choose_step_models(sources.step_models, talk),
+        seed=seed,
+        now_utc=now,
+        version=peakday_version(),
+        plan_id=folder.name,
+    )
+    aside = folder.with_name(f".{folder.name}.part")
+    try:
+        write_plan(plan, aside)
+        write_xlsx(plan, aside / "plan.xlsx")
+        write_report(aside / "report.html", run=run, plan=plan, bench=None)
+        os.replace(aside, folder)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return plan, folder
+
+
+def choose_run(scenario_hash: str, wanted: str | None, talk: Talk) -> Run | None:
+    """The run asked for, or the newest valid and finished one of this very scenario; None when there is none."""
+    from loadgen.record import RecordError, load_run, read_info
+
+    if wanted is not None:
+        return load_run(find_record("runs", wanted))
+    for path in records("runs"):
+        try:
+            info = read_info(path)
+        except RecordError:
+            continue
+        if info["scenario"]["hash"] == scenario_hash and info["state"] == "finished" and info["verdict"]["valid"]:
+            talk.say(f"tokens and routes from run {path.name}, the newest valid one of this scenario")
+            return load_run(path)
+    talk.say("no valid run of this scenario here: tokens and routes are the scenario's assumptions")
+    return None
+
+
+def choose_benches(wanted: Sequence[str]) -> list[Bench]:
+    """The bench records asked for, or every one that is here, newest first."""
+    from neuron_bench.record import load_bench
+
+    paths = [find_record("benches", name) for name in wanted] if wanted else records("benches")
+    return [load_bench(path) for path in paths]
+
+
+def choose_step_models(wanted: Sequence[Path], talk: Talk) -> list[StepModel]:
+    """The step models asked for, or those derived from published figures."""
+    from neuron_bench.published import step_models
+    from neuron_bench.step_model import read_step_model
+
+    if wanted:
+        return [read_step_model(path) for path in wanted]
+    talk.say("step times derived from published load tests; `peakday calibrate` makes them from your own measurements")
+    return list(step_models().values())

@@ -1,0 +1,41 @@
+"""Durations, rates and windows as people type them."""
+
+from __future__ import annotations
+
+import math
+import re
+
+from peakday.errors import CommandError
+
+_UNIT_S = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def duration_s(text: str, option: str) -> float:
+    """`300`, `300s`, `5m`, `4h`, `4d` -> seconds; >= 0."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([a-z]*)\s*", text)
+    if not match or match[2] not in _UNIT_S:
+        raise CommandError(f"{option} {text!r}: expected a duration such as 300s, 5m or 4h")
+    return float(match[1]) * _UNIT_S[match[2]]
+
+
+def rate_per_s(text: str, option: str) -> float:
+    """`60/s`, `3600/min`, `60` -> per second; > 0."""
+    number, _, per = text.partition("/")
+    try:
+        rate = float(number) / _UNIT_S[per.strip()]
+    except (ValueError, KeyError):
+        raise CommandError(f"{option} {text!r}: expected a rate such as 60/s or 3600/min") from None
+    if not (math.isfinite(rate) and rate > 0):
+        raise CommandError(f"{option} {text!r}: expected a rate above zero")
+    return rate
+
+
+def window_s(text: str, option: str) -> tuple[float, float]:
+    """`0s:300s` -> (start, end) in seconds from the start of the event; start < end."""
+    start, colon, end = text.partition(":")
+    if not colon:
+        raise CommandError(f"{option} {text!r}: expected START:END such as 0s:300s")
+    window = duration_s(start, option), duration_s(end, option)
+    if window[0] >= window[1]:
+        raise CommandError(f"{option} {text!r}: the end must come after the start")
+    return window

@@ -1,0 +1,164 @@
+"""A load run from what was typed: scenario, window and target resolved into one job, the stack around it if needed."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from peakday.config import load_config
+from peakday.errors import CommandError
+from peakday.folders import new_folder
+from peakday.host import commit, host_facts, peakday_version
+from peakday.output import Talk
+from peakday.session import Resolved, resolve
+from peakday.stack import Stack, local_stack
+from peakday.targets import Target, check_allowed, check_answers, parse_target
+
+if TYPE_CHECKING:
+    from loadgen.job import LoadJob, TargetSpec
+    from loadgen.run import Outcome
+
+NEEDS_OUR_STACK = ("assistant", "quotas", "faults", "models")
+"""Scenario keys that only our own stack can be given: with --target they are refused rather than ignored."""
+
+
+@dataclass(frozen=True)
+class LoadOptions:
+    """What `run` was asked beyond the scenario. None: as the scenario says."""
+
+    targets: tuple[str, ...] = ()
+    model: str | None = None
+    window: tuple[float, float] | None = None
+    rate_per_s: float | None = None
+    for_s: float | None = None
+    scale: float = 1.0
+    arrivals: Path | None = None
+    processes: int = 1
+    keep_text: bool = False
+    out: Path | None = None
+
+
+def rehearse(scenario: str, sets: Sequence[str], options: LoadOptions, *, seed: int | None, talk: Talk) -> Outcome:
+    """Run the load and return its outcome; a local stack is started and stopped around it when no target is named.
+
+    Raises:
+        CommandError: an option or target is refused, or the stack cannot start; nothing looks finished then.
+    """
+    from loadgen.run import run_load
+
+    targets = [parse_target(text) for text in options.targets]
+    config = load_config()
+    for target in targets:
+        check_allowed(target, config)
+    resolved = resolve(scenario, sets, seed)
+    if targets:
+        refuse_unusable(resolved, sets)
+    if options.arrivals is not None:
+        check_readable(options)
+    for target in targets:
+        check_answers(target)
+    with contextlib.ExitStack() as cleanup:
+        stack = None
+        if not targets:
+            talk.say(f"starting the local stack for {resolved.scenario.name}")
+            stack = cleanup.enter_context(
+                local_stack(resolved.scenario, resolved.world, resolved.scenario_hash, seed=resolved.seed)
+            )
+        job = make_job(resolved, options, targets, stack)
+        talk.say(f"load run {job.run_id}: {job.length_s:g} s, {job.processes} worker(s)")
+        return run_load(job, progress(talk))
+
+
+def make_job(resolved: Resolved, options: LoadOptions, targets: Sequence[Target], stack: Stack | None) -> LoadJob:
+    """Everything the load engine needs, resolved."""
+    from loadgen.job import LoadJob
+
+    folder = options.out or new_folder("runs", resolved.scenario.name, datetime.now(UTC))
+    if (folder / "run.json").exists():
+        raise CommandError(f"{folder}: already holds a run; choose another --out")
+    window = options.window or (0.0, resolved.scenario.event.length_s)
+    return LoadJob(
+        run_dir=str(folder.resolve()),
+        run_id=folder.name,
+        scenario=resolved.scenario.model_dump(mode="json", by_alias=True),
+        scenario_hash=resolved.scenario_hash,
+        seed=resolved.seed,
+        targets=tuple(target_spec(target, options) for target in targets) or (stack_target(stack),),
+        messages=str(resolved.world.messages),
+        window=window,
+        scale=options.scale,
+        rate_per_s=options.rate_per_s,
+        for_s=options.for_s,
+        arrivals_file=str(options.arrivals) if options.arrivals else None,
+        processes=options.processes,
+        stand_ins_url=stack.endpoints["bedrock"] if stack else None,
+        keep_text=options.keep_text,
+        command=("peakday", *(shlex.quote(word) for word in sys.argv[1:])),
+        commit=commit(),
+        peakday_version=peakday_version(),
+        host=host_facts(),
+    )
+
+
+def target_spec(target: Target, options: LoadOptions) -> TargetSpec:
+    """A named target as the load engine knows it."""
+    from facts import reader
+    from loadgen.job import TargetSpec
+
+    model = options.model
+    if target.kind == "openai" and model is None:
+        model = next(key for key, entry in reader.models().items() if entry.protocol == "openai")
+    known = reader.models()
+    return TargetSpec(target.kind, target.url, model=known[model].model_id if model in known else model)
+
+
+def stack_target(stack: Stack | None) -> TargetSpec:
+    """The local assistant."""
+    from loadgen.job import TargetSpec
+
+    assert stack is not None
+    return TargetSpec("assistant", stack.endpoints["assistant"])
+
+
+def refuse_unusable(resolved: Resolved, sets: Sequence[str]) -> None:
+    """A target is used as it is: switches, quotas and faults of the scenario cannot be applied to it."""
+    asked = {text.split("=")[0].split(".")[0] for text in sets}
+    keys = sorted(asked & set(NEEDS_OUR_STACK))
+    keys += [key for key in ("quotas", "faults") if getattr(resolved.scenario, key) and key not in keys]
+    if keys:
+        raise CommandError(
+            f"{resolved.scenario.name}: {', '.join(keys)} cannot be applied to a target of your own; "
+            "remove them, or leave --target out to use the local stack"
+        )
+
+
+def check_readable(options: LoadOptions) -> None:
+    """Read the arrival file once before anything starts, so that a bad one costs nothing."""
+    from scenarios.arrivals import read_replay
+
+    assert options.arrivals is not None
+    if options.rate_per_s is not None:
+        raise CommandError("--arrivals and --rate exclude each other: the file says when turns begin")
+    read_replay(options.arrivals, options.window)
+
+
+def progress(talk: Talk):  # type: ignore[no-untyped-def]
+    """A callback that says how the run goes, a line for every report."""
+
+    def report(state: dict[str, object]) -> None:
+        line = state.get("line")
+        if line:
+            talk.say(str(line))
+
+    return report
+
+
+def shorter(options: LoadOptions, **changes: object) -> LoadOptions:
+    """The same options with some changed."""
+    return replace(options, **changes)  # type: ignore[arg-type]

@@ -1,0 +1,57 @@
+"""What `up`, `ask`, `run` and `demo` share: a scenario resolved, its world made, and the local stack around it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from peakday.folders import cache_folder
+from peakday.output import Talk
+from peakday.stack import Stack, local_stack
+
+if TYPE_CHECKING:
+    from scenarios.schema import Scenario
+    from scenarios.world import World
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A scenario ready to use: parsed, hashed, seeded, and its shop on disk."""
+
+    scenario: Scenario
+    scenario_hash: str
+    seed: int
+    world: World
+
+
+@dataclass(frozen=True)
+class Session:
+    """A resolved scenario and the stack that runs for it."""
+
+    resolved: Resolved
+    stack: Stack
+
+
+def resolve(scenario_name: str, sets: Sequence[str], seed: int | None) -> Resolved:
+    """Parse a scenario and make its world, or find it made before."""
+    from scenarios.loading import load_scenario, scenario_hash
+    from scenarios.world import ensure_world
+
+    scenario = load_scenario(scenario_name, sets)
+    if seed is not None:
+        scenario = scenario.model_copy(update={"seed": seed})
+    world = ensure_world(scenario, cache_folder() / "worlds")
+    return Resolved(scenario, scenario_hash(scenario), scenario.seed, world)
+
+
+@contextlib.contextmanager
+def open_session(
+    scenario_name: str, sets: Sequence[str], *, seed: int | None, port: int = 0, talk: Talk
+) -> Iterator[Session]:
+    """Resolve a scenario and keep the local stack up inside the block."""
+    resolved = resolve(scenario_name, sets, seed)
+    talk.say(f"starting the local stack for {resolved.scenario.name}")
+    with local_stack(resolved.scenario, resolved.world, resolved.scenario_hash, seed=resolved.seed, port=port) as stack:
+        yield Session(resolved, stack)

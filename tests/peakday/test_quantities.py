@@ -1,0 +1,34 @@
+"""Durations, rates and windows are read as people type them, or refused with the form that is expected."""
+
+import pytest
+
+from peakday.errors import CommandError
+from peakday.quantities import duration_s, rate_per_s, window_s
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("300", 300), ("300s", 300), ("5m", 300), ("1.5h", 5400), ("4d", 345600)]
+)
+def test_durations_become_seconds(text, seconds):
+    assert duration_s(text, "--for") == seconds
+
+
+@pytest.mark.parametrize(("text", "rate"), [("60/s", 60), ("3600/min", 60), ("0.5", 0.5)])
+def test_rates_become_per_second(text, rate):
+    assert rate_per_s(text, "--rate") == rate
+
+
+@pytest.mark.parametrize("text", ["-1/s", "0", "nan", "inf", "fast", "60/week"])
+def test_a_rate_that_is_none_is_refused(text):
+    with pytest.raises(CommandError, match="expected a rate"):
+        rate_per_s(text, "--rate")
+
+
+@pytest.mark.parametrize("text", ["300s", "300s:0s", "5:5", "a:b"])
+def test_a_window_needs_a_start_before_its_end(text):
+    with pytest.raises(CommandError, match="--window"):
+        window_s(text, "--window")
+
+
+def test_a_window_is_two_durations():
+    assert window_s("0s:5m", "--window") == (0, 300)
