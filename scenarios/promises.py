@@ -1,0 +1,121 @@
+"""What is promised, what may break, when to stop, and what capacity may buy."""
+
+# ruff: noqa: RUF012 (pydantic copies a default for every instance)
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from scenarios.base import NotNegative, Part, Positive, Seconds, Share, SomeSeconds, Tokens
+
+
+class AssumedTokens(Part):
+    """Tokens of one model call, used by a plan when no run has measured them. Marked `assumed` in every plan."""
+
+    shared_prefix_tokens: Tokens = 2_400
+    customer_prefix_tokens: Tokens = 300
+    history_tokens_per_turn: Tokens = 260
+    message_tokens: Tokens = 25
+    tool_result_tokens: Tokens = 450
+    output_tokens: Tokens = 180
+    calls_per_turn: Annotated[float, Field(ge=1)] = 1.7
+    cv: NotNegative = 0.6
+
+
+class Quota(Part):
+    """Granted by the provider, per region; null = not granted or not limited by this kind."""
+
+    tpm: Positive | None = None
+    tpd: Positive | None = None
+    rpm: Positive | None = None
+
+
+class Fault(Part):
+    """Something that breaks: from a moment on for a while, in a share of the calls it concerns."""
+
+    kind: Literal[
+        "throttle", "unavailable", "server_error", "not_ready", "stream_exception", "cut_stream", "bad_crc", "stall",
+        "slow_first_token", "slow_tokens", "malformed_tool_input", "region_down", "freeze",
+    ]  # fmt: skip
+    at_s: Seconds = 0.0
+    length_s: SomeSeconds
+    ratio: Annotated[float, Field(gt=0, le=1)] = 1.0
+    model: str | None = None
+    region: str | None = None
+    delay_s: Seconds = 0.0
+    factor: Positive = 1.0
+
+
+class Slo(Part):
+    """Limits; a name is a metric with its percentile. Only `check` and `max-rate` act on them."""
+
+    ttft_s_p50: Positive | None = None
+    ttft_s_p95: Positive | None = None
+    ttft_s_p99: Positive | None = None
+    e2e_s_p50: Positive | None = None
+    e2e_s_p95: Positive | None = None
+    e2e_s_p99: Positive | None = None
+    tpot_s_p50: Positive | None = None
+    tpot_s_p95: Positive | None = None
+    tpot_s_p99: Positive | None = None
+    error_ratio: Share | None = None
+
+
+class AbortIf(Part):
+    """Stop the run when the last window_s are worse than this."""
+
+    error_ratio: Share | None = 0.5
+    ttft_s_p50: Positive | None = None
+    window_s: SomeSeconds = 30.0
+
+
+class LoadLimits(Part):
+    """Guards of the generator itself."""
+
+    in_flight_max: Annotated[int, Field(ge=1)] = 20_000
+    turn_timeout_s: SomeSeconds = 60.0
+    drain_s: Seconds = 15.0
+    warm_up_s: Seconds = 2.0
+    budget_usd: Positive | None = None
+
+
+class OwnSupply(Part):
+    """A self-hosted model: which chips may serve it and at which promise to its callers."""
+
+    chips: Annotated[list[str], Field(min_length=1)] = ["inferentia2", "trainium1", "trainium2"]
+    bench_model_id: str = "meta-llama/Llama-3.1-8B-Instruct"
+    ttft_s_p99: Positive = 1.0
+    tpot_s_p99: Positive = 0.1
+
+
+class Resilience(Part):
+    """What may fail at the peak without missing the SLO."""
+
+    zones: Annotated[int, Field(ge=1)] = 3
+    zones_lost: Annotated[int, Field(ge=0)] = 1
+    region_loss: bool = False
+    drain_ratio: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    broken_ratio: Annotated[float, Field(ge=0, lt=1)] = 0.01
+    retry_extra_attempts: NotNegative = 0.0
+    warm_up_lag_s: Seconds = 900.0
+
+    @model_validator(mode="after")
+    def _something_left(self) -> Resilience:
+        if self.zones_lost >= self.zones:
+            raise ValueError(f"zones_lost {self.zones_lost} leaves none of {self.zones} zones")
+        if self.drain_ratio + self.broken_ratio >= 1:
+            raise ValueError("drain_ratio + broken_ratio leave nothing")
+        return self
+
+
+class Capacity(Part):
+    """Everything a plan needs beyond demand and measurements."""
+
+    own: dict[str, OwnSupply] = {"custom-8b": OwnSupply()}
+    resilience: Resilience = Resilience()
+    assumed_tokens: AssumedTokens = AssumedTokens()
+    horizon_s: Seconds | None = None
+    value_per_interaction_usd: Positive | None = None
+    draws: Annotated[int, Field(ge=100)] = 1_000
