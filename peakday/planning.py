@@ -53,7 +53,7 @@ def plan_scenario(
         benches=choose_benches(sources.benches),
         step_models=choose_step_models(sources.step_models, talk),
         seed=seed,
-        now_utc=now,
+        now_utc=now.isoformat(timespec="seconds"),
         version=peakday_version(),
         plan_id=folder.name,
     )
