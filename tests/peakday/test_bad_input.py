@@ -1,0 +1,97 @@
+"""Whatever is typed wrong is one clear line with the fix, the right exit code, and nothing left behind."""
+
+import contextlib
+
+import pytest
+
+from peakday.stack import listen
+
+
+def one_line(result, code: int, *words: str) -> None:
+    """Exactly one line of complaint, holding these words; no traceback; this exit code."""
+    assert result.returncode == code, result.stderr
+    lines = [line for line in result.stderr.splitlines() if line.strip()]
+    assert len(lines) == 1, result.stderr
+    assert lines[0].startswith("peakday: ")
+    for word in words:
+        assert word in lines[0], lines[0]
+
+
+def test_an_unknown_scenario_names_the_library(peakday, tmp_path):
+    one_line(peakday("run", "smokey", "--quiet"), 2, "smokey", "smoke")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_typo_in_a_scenario_names_file_key_and_fix(peakday, tmp_path):
+    (tmp_path / "mine.yaml").write_text("extends: smoke\nname: mine\nmixx: {}\n")
+    one_line(peakday("scenario", "validate", "mine.yaml"), 2, "mine.yaml", "mixx", "mix")
+
+
+def test_weights_that_do_not_sum_say_by_how_much(peakday, tmp_path):
+    (tmp_path / "mine.yaml").write_text("extends: smoke\nname: mine\nevent: {regions: {us-east-1: {share: 0.9}}}\n")
+    one_line(peakday("scenario", "validate", "mine.yaml"), 2, "mine.yaml", "shares sum to")
+
+
+def test_a_negative_rate_is_refused(peakday, tmp_path):
+    one_line(peakday("run", "smoke", "--rate=-5/s", "--for", "5s", "--quiet"), 2, "--rate", "above zero")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "content", [None, "", "TIMESTAMP,ContextTokens,GeneratedTokens\nyesterday,1,2\n", "a,b\n1,2\n"]
+)
+def test_an_unreadable_trace_names_the_file(peakday, tmp_path, content):
+    if content is not None:
+        (tmp_path / "trace.csv").write_text(content)
+    one_line(peakday("run", "smoke", "--arrivals", "trace.csv", "--window", "0s:5s", "--quiet"), 2, "trace.csv")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_port_in_use_is_an_environment_error(peakday):
+    with contextlib.closing(listen()) as taken:
+        port = taken.getsockname()[1]
+        one_line(peakday("up", "--port", str(port), "--quiet"), 5, str(port), "already in use")
+
+
+def test_a_silent_assistant_is_an_environment_error(peakday, tmp_path):
+    listener = listen()
+    port = listener.getsockname()[1]
+    listener.close()
+    url = f"http://127.0.0.1:{port}"
+    one_line(peakday("run", "smoke", "--target", f"assistant={url}", "--quiet"), 5, url, "does not answer")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_target_that_is_not_declared_is_refused(peakday, tmp_path):
+    result = peakday("run", "smoke", "--target", "assistant=http://192.0.2.1:8080", "--quiet")
+    one_line(result, 2, "192.0.2.1", "owned_targets")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_switches_of_our_stack_are_refused_with_a_target(peakday):
+    target = ("--target", "assistant=http://127.0.0.1:9")
+    result = peakday("run", "smoke", *target, "--set", "assistant.tools.parallel=false", "--quiet")
+    one_line(result, 2, "assistant", "cannot be applied")
+
+
+def test_a_plan_from_a_missing_run_names_the_command_that_makes_one(peakday, tmp_path):
+    one_line(peakday("plan", "smoke", "--run", "latest", "--quiet"), 2, "peakday run")
+    assert not (tmp_path / "plans").exists()
+
+
+def test_a_damaged_config_names_file_and_key(peakday, tmp_path):
+    (tmp_path / "peakday.yaml").write_text("schema: peakday.config/1\nowned_target: [x]\n")
+    result = peakday("run", "smoke", "--target", "assistant=http://127.0.0.1:9", "--quiet")
+    one_line(result, 2, "peakday.yaml", "owned_target")
+
+
+def test_an_unknown_verb_or_option_points_to_the_help(peakday):
+    one_line(peakday("runn"), 2, "runn", "--help")
+    one_line(peakday("run", "smoke", "--fast"), 2, "--fast", "--help")
+
+
+def test_init_leaves_an_existing_file_alone(peakday, tmp_path):
+    assert peakday("init").returncode == 0
+    (tmp_path / "peakday.yaml").write_text("schema: peakday.config/1\n# mine\n")
+    one_line(peakday("init"), 2, "peakday.yaml", "already here")
+    assert "mine" in (tmp_path / "peakday.yaml").read_text()
