@@ -100,8 +100,16 @@ class Bench:
         return self.path.name
 
 
-def write_bench(folder: Path, info: Mapping[str, Any], cases: Sequence[Mapping[str, Any]]) -> Path:
+def write_bench(
+    folder: Path,
+    info: Mapping[str, Any],
+    cases: Sequence[Mapping[str, Any]],
+    *,
+    samples: Sequence[Mapping[str, Any]] = (),
+) -> Path:
     """Write a record; absent columns are null. The folder appears complete or not at all.
+
+    samples: raw timings (record_id, turn, wall_s, cpu_s, calibration_s), kept in samples.parquet where there are any.
 
     Raises:
         BenchRecordError: a case has a column the schema does not know.
@@ -119,6 +127,8 @@ def write_bench(folder: Path, info: Mapping[str, Any], cases: Sequence[Mapping[s
     aside = folder.with_name(f".{folder.name}.part")
     aside.mkdir(parents=True)
     pq.write_table(table, aside / "cases.parquet", compression="zstd")
+    if samples:
+        pq.write_table(pa.Table.from_pylist([dict(sample) for sample in samples]), aside / "samples.parquet")
     (aside / "bench.json").write_text(json.dumps({"schema": SCHEMA, **info}, indent=1, allow_nan=False) + "\n")
     os.replace(aside, folder)
     return folder

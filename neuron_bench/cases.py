@@ -1,0 +1,105 @@
+"""Which cases a bench runs: phase, batch and lengths, by suite."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from neuron_bench.errors import BenchUsageError
+from neuron_bench.presets import DecoderShape, Shape
+
+SUITES = ("quick", "latency", "throughput", "full")
+
+
+@dataclass(frozen=True, order=True)
+class Case:
+    """One shape to time. `bucket_tokens` is the length of the static cache; attention runs over all of it.
+
+    input_tokens: of each request (prefill, encode; 1 for decode). context_tokens: before the new tokens.
+    """
+
+    phase: str
+    batch: int
+    input_tokens: int
+    context_tokens: int
+    bucket_tokens: int
+    dtype: str
+
+    @property
+    def label(self) -> str:
+        """Short name, unique in a bench."""
+        tokens = self.bucket_tokens if self.phase == "decode" else self.input_tokens
+        return f"{self.phase}-b{self.batch}-t{tokens}-{self.dtype}"
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How long a case is measured. A turn is one child's go; turns of all cases are interleaved at random."""
+
+    samples_min: int
+    seconds_min: float
+    turn_s: float
+    warm_windows_max: int = 20
+
+    @property
+    def turns(self) -> int:
+        """Turns that reach `seconds_min`, at least three so that drift has a meaning."""
+        return max(3, round(self.seconds_min / self.turn_s))
+
+
+EFFORTS = {
+    "quick": Effort(samples_min=30, seconds_min=2.0, turn_s=0.5),
+    "latency": Effort(samples_min=100, seconds_min=10.0, turn_s=1.0),
+    "throughput": Effort(samples_min=100, seconds_min=10.0, turn_s=1.0),
+    "full": Effort(samples_min=100, seconds_min=10.0, turn_s=1.0),
+}
+
+
+def prefill(batch: int, tokens: int, dtype: str) -> Case:
+    """A whole prompt into an empty cache of its own length."""
+    return Case("prefill", batch, tokens, 0, tokens, dtype)
+
+
+def decode(batch: int, bucket_tokens: int, dtype: str) -> Case:
+    """One token for each request, in the last quarter of a cache of `bucket_tokens`."""
+    return Case("decode", batch, 1, bucket_tokens * 3 // 4, bucket_tokens, dtype)
+
+
+def encode(batch: int, tokens: int, dtype: str) -> Case:
+    """A batch of texts through an encoder."""
+    return Case("encode", batch, tokens, 0, tokens, dtype)
+
+
+def suite_cases(shape: Shape, suite: str, dtype: str) -> list[Case]:
+    """The cases of a suite for a shape, none longer than its context.
+
+    Raises:
+        BenchUsageError: no such suite.
+    """
+    if suite not in SUITES:
+        raise BenchUsageError(f"suite {suite!r}: expected one of {', '.join(SUITES)}")
+    cases = _decoder_cases(suite, dtype) if isinstance(shape, DecoderShape) else _encoder_cases(suite, dtype)
+    return [case for case in cases if case.bucket_tokens <= shape.context_tokens]
+
+
+def _decoder_cases(suite: str, dtype: str) -> list[Case]:
+    latency = [prefill(1, n, dtype) for n in (32, 64, 128, 256, 512, 1024)] + [decode(1, 256, dtype)]
+    throughput = [decode(b, s, dtype) for s in (256, 1024) for b in (1, 2, 4, 8, 16)] + [prefill(4, 256, dtype)]
+    grids = {
+        "quick": [prefill(1, 64, dtype), prefill(1, 256, dtype), decode(1, 256, dtype), decode(4, 256, dtype)],
+        "latency": latency,
+        "throughput": throughput,
+        "full": list(dict.fromkeys(latency + throughput)),
+    }
+    return grids[suite]
+
+
+def _encoder_cases(suite: str, dtype: str) -> list[Case]:
+    latency = [encode(1, n, dtype) for n in (16, 32, 64, 128, 256)]
+    throughput = [encode(b, 64, dtype) for b in (1, 4, 16, 64)]
+    grids = {
+        "quick": [encode(1, 32, dtype), encode(1, 64, dtype), encode(8, 64, dtype)],
+        "latency": latency,
+        "throughput": throughput,
+        "full": list(dict.fromkeys(latency + throughput)),
+    }
+    return grids[suite]

@@ -1,0 +1,1 @@
+"""What runs in a bench child: the only modules of this package that import torch."""

@@ -1,0 +1,75 @@
+"""Telemetry of a Neuron machine: neuron-ls, neuron-monitor, sysfs. Missing groups and nulls are ordinary.
+
+Sources: the Neuron LS, Neuron Monitor and Neuron Sysfs user guides, SDK 2.32. Never run on a chip by us.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from dataclasses import dataclass
+from typing import Any
+
+from neuron_bench.errors import BenchError
+
+
+class TelemetryError(BenchError):
+    """Output of a Neuron tool that is not what its guide describes."""
+
+
+@dataclass(frozen=True)
+class NeuronDevice:
+    """One chip as neuron-ls lists it. `logical_config` is None where the tool is too old to say (then it is 1)."""
+
+    device: int
+    cores: int
+    memory_bytes: int
+    core_ids: tuple[int, ...]
+    logical_config: int | None
+    connected_to: tuple[int, ...]
+    processes: tuple[int, ...]
+    instance_type: str | None
+
+
+def parse_neuron_ls(text: str) -> list[NeuronDevice]:
+    """Devices of `neuron-ls -j`.
+
+    Raises:
+        TelemetryError: not a JSON array of devices.
+    """
+    try:
+        raw = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise TelemetryError(f"neuron-ls: not JSON ({error})") from None
+    if not isinstance(raw, list):
+        raise TelemetryError(f"neuron-ls: expected an array of devices, got {type(raw).__name__}")
+    try:
+        return [_device(entry) for entry in raw]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise TelemetryError(f"neuron-ls: a device cannot be read ({error!r})") from None
+
+
+def _device(entry: dict[str, Any]) -> NeuronDevice:
+    return NeuronDevice(
+        device=int(entry["neuron_device"]),
+        cores=int(entry["nc_count"]),
+        memory_bytes=int(entry["memory_size"]),
+        core_ids=tuple(entry.get("neuroncore_ids") or ()),
+        logical_config=entry.get("logical_neuroncore_config"),
+        connected_to=tuple(entry.get("connected_to") or ()),
+        processes=tuple(int(process["pid"]) for process in entry.get("neuron_processes") or ()),
+        instance_type=entry.get("instance_type"),
+    )
+
+
+def neuron_ls() -> tuple[list[NeuronDevice], str | None]:
+    """Devices of this machine, or why there are none."""
+    command = shutil.which("neuron-ls") or shutil.which("/opt/aws/neuron/bin/neuron-ls")
+    if command is None:
+        return [], "neuron-ls is not installed"
+    try:
+        done = subprocess.run([command, "-j"], capture_output=True, text=True, timeout=20, check=True)
+        return parse_neuron_ls(done.stdout), None
+    except (subprocess.SubprocessError, OSError, TelemetryError) as error:
+        return [], str(error)

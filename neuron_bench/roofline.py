@@ -1,0 +1,63 @@
+"""Work of a case and the shares of a chip's peaks it reached. A ceiling, no predictor: above it, a row is wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from facts import reader
+from neuron_bench.cases import Case
+from neuron_bench.presets import DecoderShape, Shape
+
+BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "float8": 1, "int8": 1}
+
+
+@dataclass(frozen=True)
+class Work:
+    """Least work of one step: floating-point operations and bytes from memory."""
+
+    flops: float
+    bytes: float
+
+
+@dataclass(frozen=True)
+class Peaks:
+    """Of the chips a case used. None = not published."""
+
+    flops_per_s: float | None
+    bytes_per_s: float | None
+
+
+def work(shape: Shape, case: Case) -> Work:
+    """Operations and bytes of one step.
+
+    Two operations per weight and token; attention 4 x heads x head_dim per pair of token and position (causal halves
+    are not taken off: a static cache computes them). Every weight is read once, the cache once for decode.
+    """
+    tokens = case.batch * case.input_tokens
+    width = BYTES[case.dtype]
+    if not isinstance(shape, DecoderShape):
+        pairs = 4 * shape.layers * shape.hidden * case.input_tokens
+        return Work(tokens * (2 * shape.matmul_params + pairs), shape.params * width)
+    pairs = 4 * shape.layers * shape.heads * shape.head_dim * case.bucket_tokens
+    head = shape.vocab * shape.hidden  # the last token of each request only
+    flops = tokens * (2 * (shape.matmul_params - head) + pairs) + case.batch * 2 * head
+    cache = case.batch * case.bucket_tokens * shape.kv_values_per_token
+    return Work(flops, (shape.matmul_params + cache) * width)
+
+
+def peaks(chip: str | None, chips: float, dtype: str) -> Peaks:
+    """Peaks of `chips` chips for a dtype, from facts; unknown for a chip we have no row of, a CPU say."""
+    row = reader.chips().get(chip or "")
+    if row is None:
+        return Peaks(None, None)
+    half = row.bf16_dense_tflops if dtype in ("bfloat16", "float16") else None
+    flops = None if half is None else half * 1e12 * chips
+    return Peaks(flops, None if row.memory_gb_per_s is None else row.memory_gb_per_s * 1e9 * chips)
+
+
+def shares(done: Work, wall_s: float, top: Peaks) -> dict[str, float | None]:
+    """mfu_ratio and mbu_ratio; null where the peak is unknown."""
+    return {
+        "mfu_ratio": None if top.flops_per_s is None else done.flops / wall_s / top.flops_per_s,
+        "mbu_ratio": None if top.bytes_per_s is None else done.bytes / wall_s / top.bytes_per_s,
+    }

@@ -1,0 +1,264 @@
+"""`bench run`: every case in a process of its own, children kept alive and served in random turns, one record.
+
+Interleaving spreads what the machine does to us over all cases alike. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neuron_bench import artifacts, children, measure, probe
+from neuron_bench.cases import EFFORTS, Case, Effort, suite_cases
+from neuron_bench.errors import BenchError, BenchUsageError
+from neuron_bench.presets import Shape, shape_json, shape_of
+from neuron_bench.record import load_bench, write_bench
+from neuron_bench.rows import Timed, case_rows, samples_of
+
+ALIVE_MAX = 8
+"""Children alive at once: the quick suite in one group, larger suites in groups, so that memory stays bounded."""
+
+Progress = Callable[[int, int, float, str], None]
+"""done turns, all turns, seconds left, what is running."""
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What to bench. `core`: the CPU core children are pinned to; None picks the last one we may use."""
+
+    device: str = "cpu"
+    model: str = "nano"
+    suite: str = "quick"
+    dtype: str = "float32"
+    seed: int = 1
+    threads: int = 1
+    core: int | None = None
+    chip: str | None = None
+    instance_type: str | None = None
+    compiler_args: str | None = None
+    artifact_store: str | None = None
+    cases: tuple[Case, ...] = ()
+    effort: Effort | None = None
+
+
+@dataclass(frozen=True)
+class _Bench:
+    """What every case of one bench shares."""
+
+    spec: Spec
+    shape: Shape
+    effort: Effort
+    store: artifacts.Store
+    draw: np.random.Generator
+    clock: _Clock
+
+
+class _Clock:
+    """Turns done and time left, for the progress bar."""
+
+    def __init__(self, progress: Progress | None, total: int) -> None:
+        self.progress, self.total, self.done, self.started = progress, total, 0, time.monotonic()
+
+    def tick(self, label: str) -> None:
+        """One more turn begins."""
+        if self.progress is not None:
+            spent = time.monotonic() - self.started
+            left = spent / self.done * max(0, self.total - self.done) if self.done else float("nan")
+            self.progress(self.done, self.total, left, label)
+        self.done = min(self.done + 1, self.total)
+
+
+def run(spec: Spec, folder: Path, *, progress: Progress | None = None, resume: Path | None = None) -> Path:
+    """Measure every case of the spec and write the record at `folder`.
+
+    Ctrl-C keeps the finished cases (info.state = interrupted); `resume` carries over the cases of an earlier record.
+
+    Raises:
+        DeviceError: the device is not ready (exit 5). BenchUsageError: bad model or suite, nothing left to run (2).
+        BenchError: no case could be measured.
+    """
+    shape = shape_of(spec.model)
+    wanted = list(spec.cases) or suite_cases(shape, spec.suite, spec.dtype)
+    report = probe.require(spec.device)
+    earlier_rows, earlier_samples = _earlier(resume)
+    cases = [case for case in wanted if case.label not in {row["label"] for row in earlier_rows}]
+    if not cases:
+        raise BenchUsageError(f"{resume or spec.model}: nothing left to run: every case is there, or too long")
+    effort = spec.effort or EFFORTS[spec.suite]
+    started = datetime.now(UTC)
+    timed, state = _measure_all(spec, shape, cases, effort, progress)
+    done = [one for one in timed if one.finished(effort)]
+    if not done:
+        reason = next((one.error for one in timed if one.error), "stopped before the first case was finished")
+        raise BenchError(f"bench {folder.name}: nothing was measured: {reason}")
+    base = _base(spec, shape, started)
+    rows = [row for one in done for row in case_rows(one, shape, base, quick=spec.suite == "quick")]
+    info = _info(spec, folder, started, report, state) | {
+        "unfinished": {one.case.label: one.error or "stopped" for one in timed if not one.finished(effort)},
+        "carried_over": len(earlier_rows),
+    }
+    samples = [sample for one in done for sample in samples_of(one)]
+    return write_bench(folder, info, earlier_rows + rows, samples=earlier_samples + samples)
+
+
+def _measure_all(
+    spec: Spec, shape: Shape, cases: Sequence[Case], effort: Effort, progress: Progress | None
+) -> tuple[list[Timed], str]:
+    """Every case measured, in groups; and `finished` or `interrupted`."""
+    draw = np.random.default_rng(spec.seed)
+    clock = _Clock(progress, total=len(cases) * (effort.turns + 1))
+    timed = [Timed(cases[k]) for k in draw.permutation(len(cases))]
+    with tempfile.TemporaryDirectory(prefix="peakday-bench-") as scratch:
+        bench = _Bench(spec, shape, effort, artifacts.open_store(spec.artifact_store or scratch), draw, clock)
+        for start in range(0, len(timed), ALIVE_MAX):
+            try:
+                _measure_group(bench, timed[start : start + ALIVE_MAX])
+            except KeyboardInterrupt:
+                return timed, "interrupted"
+    return timed, "finished"
+
+
+def _measure_group(bench: _Bench, group: Sequence[Timed]) -> None:
+    """Start a child for each case, then serve their turns in a random order, round by round."""
+    alive: list[children.Child] = []
+    try:
+        for one in group:
+            bench.clock.tick(f"build {one.case.label}")
+            # Each child sees the next core; on one with a single core they take turns anyway.
+            alive.append(children.start(bench.spec.device, core=0, threads=bench.spec.threads))
+            _guarded(_load, bench, one, alive[-1])
+        for _round in range(bench.effort.turns * 3):
+            waiting = [k for k, one in enumerate(group) if not one.error and not one.finished(bench.effort)]
+            for place in bench.draw.permutation(np.array(waiting, dtype=int)):
+                bench.clock.tick(group[place].case.label)
+                _guarded(_turn, bench, group[place], alive[place])
+    finally:
+        for child in alive:
+            child.close()
+
+
+def _guarded(work: Callable[[_Bench, Timed, children.Child], None], bench: _Bench, one: Timed, child: Any) -> None:
+    """A case that fails keeps its reason and does not stop the others."""
+    try:
+        work(bench, one, child)
+    except children.ChildError as error:
+        one.error = str(error)
+
+
+def _load(bench: _Bench, one: Timed, child: children.Child) -> None:
+    spec = bench.spec
+    one.artifact_key = artifacts.key(_key_parts(spec, bench.shape, one.case))
+    path = bench.store.fetch(one.artifact_key)
+    one.loaded = child.ask(
+        "load",
+        case=asdict(one.case),
+        shape=shape_json(bench.shape),
+        device=spec.device,
+        threads=spec.threads,
+        seed=spec.seed,
+        artifact=str(path),
+        compiler_args=spec.compiler_args,
+        core=_cpu_core(spec),
+    )
+    if one.loaded["compile_s"] is not None:
+        bench.store.keep(one.artifact_key)
+    one.warmed = child.ask("warm", turn_s=bench.effort.turn_s, windows_max=bench.effort.warm_windows_max)
+
+
+def _turn(bench: _Bench, one: Timed, child: children.Child) -> None:
+    answer = child.ask("turn", seconds=bench.effort.turn_s, samples=3)
+    one.turns.append(measure.Turn(answer["calibration_s"], tuple(answer["wall_s"]), tuple(answer["cpu_s"])))
+
+
+def _key_parts(spec: Spec, shape: Shape, case: Case) -> dict[str, Any]:
+    """What a compiled graph depends on. Weights are inside it, so the seed counts too."""
+    return {
+        "shape": shape_json(shape),
+        "case": asdict(case),
+        "target": spec.chip or spec.device,
+        "compiler_args": spec.compiler_args,
+        "seed": spec.seed,
+        "versions": installed_versions(),
+    }
+
+
+def installed_versions() -> dict[str, str]:
+    """Versions that a graph depends on, from the installed packages' metadata: nothing is imported."""
+    found = {}
+    for name in ("torch", "torch-neuronx", "neuronx-cc", "torch-xla"):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _cpu_core(spec: Spec) -> int | None:
+    if spec.device != "cpu" or not hasattr(os, "sched_getaffinity"):
+        return None
+    return max(os.sched_getaffinity(0)) if spec.core is None else spec.core
+
+
+def _earlier(resume: Path | None) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Rows and samples of a record to go on from."""
+    if resume is None:
+        return [], []
+    import pandas as pd
+
+    bench = load_bench(resume)
+    rows = bench.cases.astype(object).where(bench.cases.notna(), None).to_dict("records")
+    path = bench.path / "samples.parquet"
+    samples = pd.read_parquet(path).to_dict("records") if path.exists() else []
+    return [{str(k): v for k, v in row.items()} for row in rows], [{str(k): v for k, v in s.items()} for s in samples]
+
+
+def _base(spec: Spec, shape: Shape, started: datetime) -> dict[str, Any]:
+    """Columns that every row of this bench shares."""
+    load1 = os.getloadavg()[0]
+    return {
+        "provenance": "measured",
+        "created_utc": started.isoformat(timespec="seconds"),
+        "device_kind": spec.device,
+        "method": "trace",
+        "chip": spec.chip,
+        "instance_type": spec.instance_type,
+        "chips_used": None if spec.device == "cpu" else 1.0,
+        "cores_used": spec.threads if spec.device == "cpu" else 1,
+        "compiler_args": spec.compiler_args,
+        "model_id": shape.name,
+        "params": shape.params,
+        "dtypes": spec.dtype,
+        "weights_random": True,
+        "tp": 1,
+        "load1": load1,
+    }
+
+
+def _info(spec: Spec, folder: Path, started: datetime, report: probe.ProbeReport, state: str) -> dict[str, Any]:
+    return {
+        "bench_id": folder.name,
+        "state": state,
+        "started_utc": started.isoformat(timespec="seconds"),
+        "finished_utc": datetime.now(UTC).isoformat(timespec="seconds"),
+        "spec": asdict(spec),
+        "probe": asdict(report),
+        "host": {
+            "name": platform.node(),
+            "system": platform.system(),
+            "machine": platform.machine(),
+            "cores": os.cpu_count(),
+            "python": platform.python_version(),
+            "load1_after": os.getloadavg()[0],
+        },
+        "flags": ["quick: not for plans"] if spec.suite == "quick" else [],
+    }

@@ -1,0 +1,87 @@
+"""A bench run: real children, real timings, one record."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from neuron_bench import suite
+from neuron_bench.cases import EFFORTS, SUITES, prefill, suite_cases
+from neuron_bench.errors import BenchUsageError, DeviceError
+from neuron_bench.presets import PRESETS
+from neuron_bench.record import Bench
+
+no_chip = pytest.mark.skipif(any(Path("/dev").glob("neuron[0-9]*")), reason="this machine has a Neuron chip")
+
+
+def test_a_bench_measures_every_case(small_bench: Bench) -> None:
+    """Each case has its row with enough samples, an interval around the median, and rows for compile and load."""
+    cases = small_bench.cases.set_index("record_id")
+    assert set(small_bench.cases.phase) == {"prefill", "decode", "compile", "load"}
+    for name in ("prefill-b1-t32-float32", "decode-b2-t64-float32"):
+        row = cases.loc[name]
+        assert row.n_samples >= 9
+        assert row.wall_s_p50_lo <= row.wall_s_p50 <= row.wall_s_p50_hi
+        assert row.wall_s_min <= row.wall_s_p50 <= row.wall_s_p99
+        assert cases.loc[f"{name}-compile"].compile_s > 0
+        assert cases.loc[f"{name}-load"].load_s > 0
+
+
+def test_a_bench_says_what_made_it(small_bench: Bench) -> None:
+    """Provenance measured, random weights, versions, host, and no roofline for a CPU we have no peaks of."""
+    rows = small_bench.cases
+    assert set(rows.provenance) == {"measured"}
+    assert rows.weights_random.all()
+    assert "torch" in json.loads(rows.versions[0])
+    assert rows.mfu_ratio.isna().all()
+    assert small_bench.info["state"] == "finished"
+
+
+def test_raw_samples_are_kept(small_bench: Bench) -> None:
+    """The medians of the record are the medians of its samples."""
+    samples = pd.read_parquet(small_bench.path / "samples.parquet")
+    medians = samples.groupby("record_id").wall_s.median()
+    rows = small_bench.cases.set_index("record_id")
+    for name, median in medians.items():
+        assert rows.loc[name].wall_s_p50 == pytest.approx(median)
+
+
+def test_resume_runs_only_what_is_missing(small_bench: Bench, tmp_path: Path) -> None:
+    """A record that holds every case leaves nothing to do, and says so."""
+    spec = suite.Spec(cases=(prefill(1, 32, "float32"),))
+    with pytest.raises(BenchUsageError, match="nothing left to run"):
+        suite.run(spec, tmp_path / "more", resume=small_bench.path)
+
+
+@no_chip
+def test_neuron_here_is_refused_and_leaves_no_record(tmp_path: Path) -> None:
+    """Exit code 5, no folder, no fall-back to the CPU."""
+    with pytest.raises(DeviceError):
+        suite.run(suite.Spec(device="neuron"), tmp_path / "bench")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("grid", SUITES)
+def test_no_case_is_longer_than_the_model_allows(name: str, grid: str) -> None:
+    """And labels are unique, since resume goes by them."""
+    shape = PRESETS[name]
+    cases = suite_cases(shape, grid, "float32")
+    assert cases
+    assert all(case.bucket_tokens <= shape.context_tokens for case in cases)
+    assert len({case.label for case in cases}) == len(cases)
+
+
+def test_the_quick_suite_is_small() -> None:
+    """At most four cases; at least 30 samples and 2 s each."""
+    assert len(suite_cases(PRESETS["nano"], "quick", "float32")) <= 4
+    assert EFFORTS["quick"].samples_min >= 30
+    assert EFFORTS["quick"].seconds_min >= 2
+
+
+def test_plans_need_long_measurements() -> None:
+    """Every suite but quick takes 100 samples and 10 s a case."""
+    assert all(e.samples_min >= 100 and e.seconds_min >= 10 for name, e in EFFORTS.items() if name != "quick")
