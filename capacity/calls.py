@@ -1,0 +1,215 @@
+"""Model calls of a sample of interactions: measured in a run, or assumed from the scenario. One table for both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from capacity.cache import ttl_hit_ratio
+from capacity.plan import PlanError
+from capacity.requests import Floats, Ints
+from facts.reader import Model
+from loadgen.record import Run
+from scenarios.schema import AssumedTokens, Scenario
+
+Names = npt.NDArray[np.object_]
+TTL_S = {"5m": 300.0, "1h": 3600.0}
+
+
+@dataclass(frozen=True)
+class Calls:
+    """Calls [n] of `turn_intent` [turns] turns of `interactions` interactions. Tokens as the provider's usage has them.
+
+    shared_tokens and customer_tokens are cumulative prefix lengths; -1 where the record does not say.
+    """
+
+    turn: Ints
+    model: Names
+    input_tokens: Ints  # uncached
+    cache_read_tokens: Ints
+    cache_write_tokens_5m: Ints
+    cache_write_tokens_1h: Ints
+    output_tokens: Ints
+    shared_tokens: Ints
+    customer_tokens: Ints
+    latency_s: Floats  # nan where unknown
+    turn_intent: Names
+    turn_interaction: Ints
+    interactions: int
+    provenance: Mapping[str, str]  # of each model's tokens
+    source: str
+
+    @property
+    def turns(self) -> int:
+        """Number of turns in the sample."""
+        return len(self.turn_intent)
+
+    @property
+    def prompt_tokens(self) -> Ints:
+        """All input tokens of each call, cached or not."""
+        return self.input_tokens + self.cache_read_tokens + self.cache_write_tokens_5m + self.cache_write_tokens_1h
+
+    def of(self, model: str) -> npt.NDArray[np.bool_]:
+        """Mask of one model's calls."""
+        mask: npt.NDArray[np.bool_] = self.model == model
+        return mask
+
+    def per_interaction(self, model: str) -> float:
+        """Mean calls of a model in one interaction."""
+        return float(self.of(model).sum() / self.interactions)
+
+
+def measured_calls(run: Run) -> Calls:
+    """The calls of a run's answered turns.
+
+    Raises:
+        PlanError: the run is unfinished, invalid, or holds no call with its tokens.
+    """
+    import pandas as pd
+
+    if run.info.get("state") != "finished":
+        raise PlanError(f"{run.path}: the run was cut off; repeat it, or plan without --run")
+    verdict = run.info.get("verdict", {})
+    if not verdict.get("valid", False):
+        reasons = "; ".join(verdict.get("reasons", [])) or "no verdict"
+        raise PlanError(f"{run.path}: the run is INVALID ({reasons}); repeat it, or plan without --run")
+    key = ["session_id", "interaction_id", "turn_index"]
+    turns = run.turns[run.turns["status"] == "ok"].drop_duplicates(key).reset_index(drop=True)
+    turns["turn"] = np.arange(len(turns))
+    turns["interaction"] = turns.groupby(key[:2], sort=False).ngroup()
+    calls = run.calls.merge(turns[[*key, "turn"]], on=key)
+    calls = calls[calls["input_tokens"].notna() & calls["output_tokens"].notna()]
+    if calls.empty:
+        raise PlanError(f"{run.path}: no call with token usage; a target must report usage to be planned from")
+
+    def whole(name: str, unknown: int = 0) -> Ints:
+        values: Ints = pd.to_numeric(calls[name]).fillna(unknown).to_numpy(dtype=np.int64)
+        return values
+
+    supplies = run.info.get("provenance", {})
+    model_of = calls["model"].to_numpy(dtype=object)
+    provenance = {
+        str(model): str(supplies.get(model, supplies.get(supply, "measured")))
+        for model, supply in calls[["model", "supply"]].drop_duplicates().itertuples(index=False)
+    }
+    return Calls(
+        turn=whole("turn"),
+        model=model_of,
+        input_tokens=whole("input_tokens"),
+        cache_read_tokens=whole("cache_read_tokens"),
+        cache_write_tokens_5m=whole("cache_write_tokens_5m"),
+        cache_write_tokens_1h=whole("cache_write_tokens_1h"),
+        output_tokens=whole("output_tokens"),
+        shared_tokens=whole("prefix_shared_tokens", -1),
+        customer_tokens=whole("prefix_customer_tokens", -1),
+        latency_s=pd.to_numeric(calls["e2e_s"]).to_numpy(dtype=np.float64, na_value=np.nan),
+        turn_intent=turns["intent"].fillna("unknown").to_numpy(dtype=object),
+        turn_interaction=turns["interaction"].to_numpy(dtype=np.int64),
+        interactions=int(turns["interaction"].nunique()),
+        provenance=provenance,
+        source=f"run {run.run_id}: {len(calls):,} calls of {len(turns):,} turns",
+    )
+
+
+def assumed_calls(scenario: Scenario, models: Mapping[str, Model], *, seed: int, interactions: int = 4_000) -> Calls:
+    """Calls drawn from the scenario's mix, routing policy and `capacity.assumed_tokens`; provenance `assumed`."""
+    rng = np.random.default_rng([seed, 0xCA11])
+    assumed = scenario.capacity.assumed_tokens
+    interaction, index_in_it, intent, model = _turns(scenario, interactions, rng)
+    extra = assumed.calls_per_turn - 1
+    calls_of_turn = 1 + int(extra) + (rng.random(len(intent)) < extra - int(extra))
+    turn = np.repeat(np.arange(len(intent)), calls_of_turn)
+    rounds = np.arange(len(turn)) - np.repeat(np.cumsum(calls_of_turn) - calls_of_turn, calls_of_turn)
+    shared = np.full(len(turn), assumed.shared_prefix_tokens)
+    customer = shared + assumed.customer_prefix_tokens
+    message = _lognormal(rng, assumed.message_tokens, assumed.cv, len(intent))
+    tool_result = _lognormal(rng, assumed.tool_result_tokens, assumed.cv, len(intent))
+    prompt = customer + index_in_it[turn] * assumed.history_tokens_per_turn + message[turn] + rounds * tool_result[turn]
+    first = (rounds == 0) & (index_in_it[turn] == 0)
+    before = np.where(first, shared, np.concatenate([[0], prompt[:-1]]))  # what the call before it left in the cache
+    model_of = model[turn]
+    read, write = _cached(scenario, models, model_of, prompt, np.minimum(before, prompt), first, rng)
+    output = np.maximum(1, _lognormal(rng, assumed.output_tokens, assumed.cv, len(turn)))
+    one_hour = np.array(
+        [scenario.assistant.cache_ttl.shared == "1h" and "1h" in models[m].cache.ttls for m in model_of]
+    )
+    return Calls(
+        turn=turn,
+        model=model_of,
+        input_tokens=prompt - read - write,
+        cache_read_tokens=read,
+        cache_write_tokens_5m=np.where(one_hour, 0, write),
+        cache_write_tokens_1h=np.where(one_hour, write, 0),
+        output_tokens=output,
+        shared_tokens=shared,
+        customer_tokens=customer,
+        latency_s=np.full(len(turn), np.nan),
+        turn_intent=intent,
+        turn_interaction=interaction,
+        interactions=interactions,
+        provenance=dict.fromkeys(models, "assumed"),
+        source=f"scenario {scenario.name}: capacity.assumed_tokens",
+    )
+
+
+def _turns(scenario: Scenario, interactions: int, rng: np.random.Generator) -> tuple[Ints, Ints, Names, Names]:
+    """Interaction number, place in it, intent and answering model of every turn."""
+    mix, policy = scenario.mix, scenario.assistant.policy
+    count = mix.turns_per_interaction
+    turns = np.minimum(rng.geometric(1 / count.mean, interactions), count.max)
+    interaction = np.repeat(np.arange(interactions), turns)
+    index_in_it = np.arange(len(interaction)) - np.repeat(np.cumsum(turns) - turns, turns)
+    names = list(mix.intents)
+    intent = rng.choice(len(names), len(interaction), p=_shares([mix.intents[name].weight for name in names]))
+    complex_ratio = np.array([mix.intents[name].complex_ratio for name in names])
+    is_complex = rng.random(len(interaction)) < complex_ratio[intent]
+    table = np.array([[policy.model_for(name, kind) for kind in ("simple", "complex")] for name in names], dtype=object)
+    return interaction, index_in_it, np.array(names, dtype=object)[intent], table[intent, is_complex.astype(int)]
+
+
+def _cached(
+    scenario: Scenario,
+    models: Mapping[str, Model],
+    model_of: Names,
+    prompt: Ints,
+    before: Ints,
+    first: npt.NDArray[np.bool_],
+    rng: np.random.Generator,
+) -> tuple[Ints, Ints]:
+    """Tokens read and written at cache points. Below the model's minimum, or without points, nothing is cached."""
+    allowed = {name: bool(model.cache.points) and scenario.assistant.cache.points for name, model in models.items()}
+    minimum = {name: model.cache.min_tokens or 0 for name, model in models.items()}
+    may = np.array([allowed[m] for m in model_of])
+    least = np.array([minimum[m] for m in model_of])
+    cached_before = np.where(may & (before >= least), before, 0)
+    rate_per_s = scenario.demand.interactions.peak_per_s.mid
+    hit = ttl_hit_ratio(rate_per_s, TTL_S[scenario.assistant.cache_ttl.shared])
+    cold = first & (rng.random(len(prompt)) >= hit)
+    read = np.where(cold, 0, cached_before)
+    write = np.where(may & (prompt >= least), prompt - read, 0)
+    return read, write
+
+
+def _lognormal(rng: np.random.Generator, mean: float, cv: float, n: int) -> Ints:
+    """Whole tokens with this mean and coefficient of variation."""
+    if mean == 0:
+        return np.zeros(n, dtype=np.int64)
+    sigma2 = np.log1p(cv * cv)
+    return np.rint(np.exp(rng.normal(np.log(mean) - sigma2 / 2, np.sqrt(sigma2), n))).astype(np.int64)
+
+
+def _shares(weights: list[float]) -> Floats:
+    shares: Floats = np.array(weights, dtype=np.float64)
+    return np.asarray(shares / shares.sum())
+
+
+def describe(assumed: AssumedTokens) -> str:
+    """One line for the plan's inputs."""
+    return (
+        f"prefix {assumed.shared_prefix_tokens} shared + {assumed.customer_prefix_tokens} customer, "
+        f"{assumed.history_tokens_per_turn} history per turn, {assumed.tool_result_tokens} per tool result, "
+        f"{assumed.output_tokens} out, {assumed.calls_per_turn:g} calls per turn"
+    )

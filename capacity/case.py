@@ -1,0 +1,138 @@
+"""The checked inputs of one plan, and what follows from them before anything is sized."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from capacity.calls import Calls
+from capacity.cost import bedrock_spend
+from capacity.demand import StreamDemand, range_quantile, stream_demand
+from capacity.fleet import regional_factor
+from capacity.outcome import Base, OwnChoice
+from capacity.plan import Levels, weakest
+from capacity.prices import Prices
+from capacity.requests import Floats
+from neuron_bench.step_model import StepModel
+from scenarios.schema import Scenario, Stream
+
+HOUR_S = 3_600.0
+INTERACTIONS = "interactions"
+PLANNER_QUERIES = "planner_queries"
+
+
+@dataclass(frozen=True)
+class Case:
+    """Inputs, demand by stream and region, and the draws every part of the plan shares."""
+
+    scenario: Scenario
+    calls: Calls
+    prices: Prices
+    step_models: tuple[StepModel, ...]
+    seed: int
+    measured: bool
+    streams: Mapping[str, Stream]
+    demand: Mapping[str, Mapping[str, StreamDemand]]
+    demand_draws: Mapping[str, Floats]  # over the median
+    error_draws: Floats  # standard normal
+
+    @classmethod
+    def of(
+        cls,
+        scenario: Scenario,
+        calls: Calls,
+        prices: Prices,
+        step_models: Sequence[StepModel],
+        seed: int,
+        *,
+        measured: bool,
+    ) -> Case:
+        """Demand per region over the event, and joint draws of it."""
+        streams: dict[str, Stream] = {INTERACTIONS: scenario.demand.interactions}
+        if scenario.demand.background.planner_queries is not None:
+            streams[PLANNER_QUERIES] = scenario.demand.background.planner_queries
+        rng = np.random.default_rng([seed, 0xD2A3])
+        draws = {}
+        for name, stream in streams.items():
+            median = stream.peak_per_s.mid or 1.0
+            draws[name] = range_quantile(stream.peak_per_s, rng.random(scenario.capacity.draws)) / median
+        return cls(
+            scenario=scenario,
+            calls=calls,
+            prices=prices,
+            step_models=tuple(step_models),
+            seed=seed,
+            measured=measured,
+            streams=streams,
+            demand={name: stream_demand(scenario, name, stream) for name, stream in streams.items()},
+            demand_draws=draws,
+            error_draws=rng.standard_normal(scenario.capacity.draws),
+        )
+
+    @property
+    def regions(self) -> tuple[str, ...]:
+        """In the scenario's order."""
+        return tuple(self.scenario.event.regions)
+
+    @property
+    def hours(self) -> float:
+        """What own silicon is paid for: the event and the warm-up before it."""
+        return (self.scenario.event.length_s + self.scenario.capacity.resilience.warm_up_lag_s) / HOUR_S
+
+    @property
+    def model_names(self) -> list[str]:
+        """Models that are called, in the scenario's order, then any other the run saw."""
+        called = set(self.calls.model.tolist())
+        if PLANNER_QUERIES in self.streams:
+            called.add(self.scenario.assistant.router.planner_model)
+        listed = [name for name in self.scenario.models if name in called]
+        return listed + sorted(called - set(listed))
+
+    @property
+    def calls_provenance(self) -> str:
+        """Of the token counts: `assumed`, or the weakest of the run's supplies."""
+        return weakest(list(self.calls.provenance.values())) if self.measured else "assumed"
+
+    @property
+    def calls_simulated(self) -> bool:
+        """True when a stand-in made the token counts."""
+        return self.measured and self.calls_provenance == "simulated"
+
+    @property
+    def interactions_total(self) -> float:
+        """Over the event and all regions, at the median demand."""
+        return sum(demand.starts for demand in self.demand[INTERACTIONS].values())
+
+    def is_planner(self, model: str) -> bool:
+        """True for the model of the background searches."""
+        return PLANNER_QUERIES in self.streams and model == self.scenario.assistant.router.planner_model
+
+    def carried_per_s(self, model: str, region: str) -> Levels:
+        """Calls a second the region must be able to carry at its peak, its share of a lost region included."""
+        factor = regional_factor(
+            {name: part.share for name, part in self.scenario.event.regions.items()},
+            region,
+            region_loss=self.scenario.capacity.resilience.region_loss,
+        )
+        chat = self.demand[INTERACTIONS][region].timeline.peak_interactions_per_s
+        per_interaction = self.calls.per_interaction(model)
+        searches = (
+            self.demand[PLANNER_QUERIES][region].timeline.peak_interactions_per_s if self.is_planner(model) else None
+        )
+        parts = [
+            factor * (getattr(chat, p) * per_interaction + (getattr(searches, p) if searches else 0.0))
+            for p in ("p50", "p90", "p95")
+        ]
+        return Levels(*parts)
+
+    def calls_in_event(self, model: str, region: str) -> float:
+        """At the median demand, without any lost region."""
+        chat = self.demand[INTERACTIONS][region].starts * self.calls.per_interaction(model)
+        return chat + (self.demand[PLANNER_QUERIES][region].starts if self.is_planner(model) else 0.0)
+
+    def base(self, own: Sequence[OwnChoice]) -> Base:
+        """The base case for draws and one-at-a-time moves."""
+        spend = bedrock_spend(self.calls, self.prices.models, self.interactions_total)
+        return Base(tuple(own), spend, self.scenario.capacity.resilience, self.hours)

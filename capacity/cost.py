@@ -1,0 +1,144 @@
+"""What an interaction costs: every call of every turn by token class and price, and own silicon by the hour."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from capacity.calls import Calls, Names
+from capacity.outcome import BedrockSpend
+from capacity.plan import CostLine, Figure, PlanError
+from capacity.requests import Floats
+from facts.reader import Model, TokenPrices
+
+_PER_MILLION = 1e-6
+PARTS = ("input", "cache read", "cache write", "output")
+
+
+@dataclass(frozen=True)
+class CallCosts:
+    """Dollars of every call, shape [n], and the same by part."""
+
+    by_part: Mapping[str, Floats]
+
+    @property
+    def total_usd(self) -> Floats:
+        """Sum over the parts."""
+        total: Floats = np.sum(list(self.by_part.values()), axis=0)
+        return total
+
+
+def call_costs(calls: Calls, models: Mapping[str, Model], own_usd_per_call: Mapping[str, float]) -> CallCosts:
+    """Price every call: tokens by class on Bedrock, a share of the chips' hours on own silicon.
+
+    Raises:
+        PlanError: a model without a price.
+    """
+    parts: dict[str, Floats] = {part: np.zeros(len(calls.model)) for part in (*PARTS, "own silicon")}
+    for name in dict.fromkeys(calls.model.tolist()):
+        mask = calls.of(name)
+        if name in own_usd_per_call:
+            parts["own silicon"][mask] = own_usd_per_call[name]
+            continue
+        prices = models[name].prices if name in models else None
+        if prices is None:
+            raise PlanError(f"model {name!r}: no price; give it a price_key in models.yaml or chips in capacity.own")
+        for part, usd in _token_costs(calls, prices).items():
+            parts[part][mask] = usd[mask]
+    return CallCosts(parts)
+
+
+def _token_costs(calls: Calls, prices: TokenPrices) -> dict[str, Floats]:
+    write_5m = prices.cache_write_5m_usd_per_mtok or 0.0
+    write_1h = prices.cache_write_1h_usd_per_mtok or 0.0
+    tokens = {
+        "input": calls.input_tokens * prices.input_usd_per_mtok,
+        "cache read": calls.cache_read_tokens * (prices.cache_read_usd_per_mtok or 0.0),
+        "cache write": calls.cache_write_tokens_5m * write_5m + calls.cache_write_tokens_1h * write_1h,
+        "output": calls.output_tokens * prices.output_usd_per_mtok,
+    }
+    return {part: np.asarray(usd * _PER_MILLION, dtype=np.float64) for part, usd in tokens.items()}
+
+
+def bedrock_spend(calls: Calls, models: Mapping[str, Model], interactions: float) -> BedrockSpend:
+    """The event's token bill at a number of interactions, by class; and what its cache reads cost if written again."""
+    total = dict.fromkeys(PARTS, 0.0)
+    rewrite = 0.0
+    for name in dict.fromkeys(calls.model.tolist()):
+        prices = models[name].prices
+        if prices is None:
+            continue
+        mask = calls.of(name)
+        for part, usd in _token_costs(calls, prices).items():
+            total[part] += float(usd[mask].sum())
+        again = prices.cache_write_5m_usd_per_mtok or prices.input_usd_per_mtok
+        rewrite += float(calls.cache_read_tokens[mask].sum()) * again * _PER_MILLION
+    scale = interactions / calls.interactions
+    return BedrockSpend(
+        input=total["input"] * scale,
+        cache_read=total["cache read"] * scale,
+        cache_write=total["cache write"] * scale,
+        output=total["output"] * scale,
+        rewrite=rewrite * scale,
+    )
+
+
+def cost_lines(calls: Calls, costs: CallCosts, provenance: str, source: str) -> tuple[CostLine, ...]:
+    """One line for all intents and one for each, the most frequent first; an interaction has its first turn's."""
+    turn_usd: Floats = np.bincount(calls.turn, weights=costs.total_usd, minlength=calls.turns).astype(np.float64)
+    intent_of: Names = calls.turn_intent[np.unique(calls.turn_interaction, return_index=True)[1]]
+    names, counts = np.unique(intent_of.astype(str), return_counts=True)
+    order: list[str] = ["all", *names[np.argsort(-counts, kind="stable")].tolist()]
+    return tuple(_line(intent, calls, costs, turn_usd, intent_of, (provenance, source)) for intent in order)
+
+
+def _line(
+    intent: str, calls: Calls, costs: CallCosts, turn_usd: Floats, intent_of: Names, origin: tuple[str, str]
+) -> CostLine:
+    everything = intent == "all"
+    chosen = np.ones(calls.interactions, bool) if everything else intent_of == intent
+    per_interaction = np.bincount(calls.turn_interaction, weights=turn_usd, minlength=calls.interactions)[chosen]
+    in_turns = turn_usd if everything else turn_usd[calls.turn_intent == intent]
+    of_call = chosen[calls.turn_interaction[calls.turn]]
+    parts = {
+        part: float(usd[of_call].sum() / chosen.sum()) for part, usd in costs.by_part.items() if usd[of_call].any()
+    }
+    return CostLine(
+        intent=intent,
+        per_interaction_usd=_mean_figure(per_interaction, *origin),
+        per_interaction_usd_p95=float(np.quantile(per_interaction, 0.95)),
+        per_interaction_usd_p99=float(np.quantile(per_interaction, 0.99)),
+        per_turn_usd=_mean_figure(in_turns, *origin),
+        parts_usd=parts,
+    )
+
+
+def _mean_figure(values: Floats, provenance: str, source: str) -> Figure:
+    """The mean with the 90% interval of its sampling error alone."""
+    mean = float(values.mean())
+    half = 1.645 * float(values.std(ddof=1)) / np.sqrt(len(values)) if len(values) > 1 else 0.0
+    return Figure(
+        mean, max(0.0, mean - half), mean + half, "USD", provenance, source, simulated=provenance == "simulated"
+    )
+
+
+def cache_hit_figures(calls: Calls, model: str) -> dict[str, float]:
+    """Share of input tokens read from cache: of all, and by nested prefix level where the calls tell the levels."""
+    mask = calls.of(model)
+    prompt, read = calls.prompt_tokens[mask], calls.cache_read_tokens[mask]
+    ratios = {"all": _ratio(read, prompt)}
+    shared, customer = calls.shared_tokens[mask], calls.customer_tokens[mask]
+    if (shared >= 0).all() and (customer >= 0).all():
+        shared, customer = np.minimum(shared, prompt), np.minimum(customer, prompt)
+        read_customer = np.clip(read - shared, 0, customer - shared)
+        ratios["shared"] = _ratio(np.minimum(read, shared), shared)
+        ratios["customer"] = _ratio(read_customer, customer - shared)
+        ratios["conversation"] = _ratio(np.maximum(0, read - customer), prompt - customer)
+    return ratios
+
+
+def _ratio(part: object, whole: object) -> float:
+    total = float(np.sum(whole))  # type: ignore[call-overload]
+    return float(np.sum(part)) / total if total else 0.0  # type: ignore[call-overload]

@@ -1,0 +1,229 @@
+"""The naive continuous-batching simulator: every step, every request, in plain Python. It defines what is right.
+
+`capacity/engine.py` computes the same in jumps; tests hold the two equal request by request. One step of a replica:
+
+1. `preempt`: where decoding would overflow the KV store, the request admitted last gives up its tokens and waits again.
+2. `admit`: waiting requests that have arrived start, in order, while there is a sequence slot and KV room.
+3. Every decoding request makes one step; what is left of max_batched_tokens prefills, first come first served.
+4. The step lasts as `StepModel` says; requests whose prefill ended have their first token at its end.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+import numpy as np
+
+from capacity.requests import Ints, Requests, Served, ServiceError
+from neuron_bench.step_model import Coefficients, StepModel
+
+
+class _Job:
+    """One request on a replica. `growth`: tokens gained a decode step, above 1 with speculation."""
+
+    def __init__(self, index: int, work: Requests) -> None:
+        self.index = index
+        self.prompt = int(work.input_tokens[index])
+        self.answer = int(work.output_tokens[index])
+        self.cached = int(work.cached_tokens[index])
+        self.steps = int(work.decode_steps[index])
+        self.growth = (self.answer - 1) / self.steps if self.steps else 0.0
+        self.steps_done = 0
+        self.started = False  # has had its first token
+        self.computed = self.cached
+        self.to_compute = self.prompt
+        self.held = 0.0  # KV tokens kept for it
+
+    @property
+    def prefilling(self) -> bool:
+        return self.computed < self.to_compute
+
+    @property
+    def kv_tokens(self) -> float:
+        """Tokens a decode step attends to."""
+        return self.prompt + 1 + self.steps_done * self.growth
+
+
+class Replica:
+    """One engine: a queue, a running batch and a clock that stands at the end of its last step."""
+
+    def __init__(self, work: Requests, model: StepModel, preempts: bool, out: tuple[list[float], list[float]]) -> None:
+        self.work, self.model, self.preempts = work, model, preempts
+        self.first_s, self.end_s = out
+        self.clock_s = 0.0
+        self.busy_s = 0.0
+        self.waiting: deque[_Job] = deque()
+        self.running: list[_Job] = []
+        self.held = 0.0
+        self.preemptions = 0
+        self.steps = 0
+
+    @property
+    def load(self) -> int:
+        """Requests waiting or running: what a router sees."""
+        return len(self.waiting) + len(self.running)
+
+    def receive(self, index: int) -> None:
+        """Queue a request that arrives now."""
+        if not self.load:
+            self.clock_s = max(self.clock_s, float(self.work.arrival_s[index]))
+        self.waiting.append(_Job(index, self.work))
+
+    def advance(self, until_s: float) -> None:
+        """Run every step that begins before until_s."""
+        while self.load and self.clock_s < until_s:
+            self._step()
+
+    def _step(self) -> None:
+        decoding = [job for job in self.running if not job.prefilling]
+        if not (self.preempts and self._preempt(decoding)):
+            self._admit(sum(job.growth for job in decoding))
+        prefill_tokens, prefill_x_context, prefilled = self._prefill(self.model.max_batched_tokens - len(decoding))
+        step_s = _bucket(self.model.buckets, prefill_tokens, len(decoding)).step_s(
+            prefill_tokens, prefill_x_context, len(decoding), sum(job.kv_tokens for job in decoding)
+        )
+        self.clock_s += step_s
+        self.busy_s += step_s
+        self.steps += 1
+        for job in decoding:
+            if self.preempts:
+                job.held += job.growth
+                self.held += job.growth
+            job.steps_done += 1
+            self._finish_if_done(job)
+        for job in prefilled:
+            if job.started:
+                job.steps_done += 1  # the recomputed prompt yields the next token
+            else:
+                job.started = True
+                self.first_s[job.index] = self.clock_s
+            self._finish_if_done(job)
+
+    def _preempt(self, decoding: list[_Job]) -> bool:
+        """Free KV for one token of each decoding request; true when any had to give way."""
+        gave_way = False
+        while self.held + sum(job.growth for job in decoding) > self.model.kv_tokens_max + 1e-6:
+            last = self.running.pop()
+            if last in decoding:
+                decoding.remove(last)
+            self.held -= last.held
+            last.computed = last.cached
+            last.to_compute = last.prompt
+            if last.started:
+                last.to_compute += 1 + int(last.steps_done * last.growth)
+            self.waiting.appendleft(last)
+            self.preemptions += 1
+            gave_way = True
+        return gave_way
+
+    def _admit(self, growth: float) -> None:
+        while self.waiting and len(self.running) < self.model.max_num_seqs:
+            job = self.waiting[0]
+            need = job.to_compute if self.preempts else kept_tokens(job.prompt + job.answer, self.model.block_tokens)
+            if self.held + need + (growth if self.preempts else 0) > self.model.kv_tokens_max + 1e-6:
+                return
+            self.waiting.popleft()
+            job.held = float(need)
+            self.held += need
+            self.running.append(job)
+
+    def _prefill(self, budget: int) -> tuple[int, float, list[_Job]]:
+        """Spend the budget on prompts in order of admission: tokens, sum of tokens x context, prompts completed."""
+        tokens, x_context = 0, 0.0
+        done: list[_Job] = []
+        for job in self.running:
+            if job.prefilling and budget > 0:
+                part = min(budget, job.to_compute - job.computed)
+                x_context += part * (job.computed + part / 2)
+                job.computed += part
+                tokens += part
+                budget -= part
+                if not job.prefilling:
+                    done.append(job)
+        return tokens, x_context, done
+
+    def _finish_if_done(self, job: _Job) -> None:
+        if job.steps_done >= job.steps:
+            self.end_s[job.index] = self.clock_s
+            self.running.remove(job)
+            self.held -= job.held
+
+
+def _bucket(buckets: Sequence[Coefficients], prefill_tokens: int, decoding: int) -> Coefficients:
+    """The first bucket that holds the step; the last one where none does."""
+    for bucket in buckets:
+        fits_tokens = bucket.bucket_tokens is None or prefill_tokens <= bucket.bucket_tokens
+        fits_seqs = bucket.bucket_seqs is None or decoding <= bucket.bucket_seqs
+        if fits_tokens and fits_seqs:
+            return bucket
+    return buckets[-1]
+
+
+def kept_tokens(tokens: int, block_tokens: int) -> int:
+    """KV room of a request that keeps whole blocks."""
+    return -(-tokens // block_tokens) * block_tokens
+
+
+def check_fits(work: Requests, model: StepModel) -> None:
+    """Raise `ServiceError` when a request can never be held by one replica, or a step takes no time at all."""
+    largest = int((work.input_tokens + work.output_tokens).max()) if len(work) else 0
+    if largest > model.kv_tokens_max:
+        raise ServiceError(
+            f"{model.model_id} on {model.chip}: a call of {largest:,} tokens exceeds the replica's "
+            f"{model.kv_tokens_max:,} KV tokens; shorten the prompt or use a larger replica"
+        )
+
+
+def simulate(
+    work: Requests,
+    model: StepModel,
+    *,
+    replicas: int = 1,
+    candidates: Ints | None = None,
+    slack: float = 0.0,
+    signal_period_s: float = 0.0,
+    preempts: bool = False,
+) -> Served:
+    """Serve every request on a pool of replicas.
+
+    Args:
+        candidates: [n, d] replica numbers a request may go to; it joins the least loaded, the first on a tie.
+            None with one replica. One column: random or sharded; d columns: power of d; all: least loaded.
+        slack: requests the first candidate may be ahead of the others and still be chosen (prefix affinity).
+        signal_period_s: the router sees loads as of the last multiple of this; 0 = now.
+        preempts: KV is taken as it fills and taken back when it overflows; else input + output are kept from the start.
+    """
+    check_fits(work, model)
+    n = len(work)
+    first_s, end_s = [0.0] * n, [0.0] * n
+    pool = [Replica(work, model, preempts, (first_s, end_s)) for _ in range(replicas)]
+    placed = np.zeros(n, dtype=np.int64)
+    seen, seen_until_s = [0] * replicas, 0.0
+    for index in range(n):
+        now_s = float(work.arrival_s[index])
+        if candidates is not None and signal_period_s > 0:
+            while seen_until_s <= now_s:
+                for number, replica in enumerate(pool):
+                    replica.advance(seen_until_s)
+                    seen[number] = replica.load
+                seen_until_s += signal_period_s
+        options = [0] if candidates is None else [int(c) for c in candidates[index]]
+        for number in options:
+            pool[number].advance(now_s)
+            if signal_period_s <= 0:
+                seen[number] = pool[number].load
+        scores = [seen[number] - (slack if place == 0 else 0.0) for place, number in enumerate(options)]
+        chosen = options[scores.index(min(scores))]
+        placed[index] = chosen
+        pool[chosen].receive(index)
+    for replica in pool:
+        replica.advance(float("inf"))
+    return Served(
+        np.array(first_s),
+        np.array(end_s),
+        placed,
+        sum(replica.preemptions for replica in pool),
+        sum(replica.steps for replica in pool),
+        sum(replica.busy_s for replica in pool),
+    )

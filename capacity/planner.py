@@ -1,0 +1,211 @@
+"""`make_plan`: demand, calls, step models and prices in, one `Plan` out. Pure: no clock, no network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from capacity.calls import assumed_calls, describe, measured_calls
+from capacity.case import Case
+from capacity.cost import cache_hit_figures, call_costs, cost_lines
+from capacity.findings import assumptions_first, turned_down, warnings, what_breaks_first
+from capacity.outcome import Levers, moves, outcome, sensitivities
+from capacity.plan import CostLine, Figure, HitRate, InputNote, Plan, PlanError, SupplyPlan, weakest
+from capacity.prices import load_prices
+from capacity.supply import Sized, bedrock_supply, own_choices, own_supply, own_usd_per_call
+from loadgen.record import Run
+from neuron_bench.record import Bench
+from neuron_bench.step_model import StepModel
+from scenarios.schema import Scenario
+
+SPREAD_UNMEASURED = 0.3
+"""Relative half-width of tokens and turns that nobody measured: a judgement, printed with the plan."""
+SPREAD_MEASURED = 0.1
+"""The same for tokens and turns of one measured run: customers of the event are not those of the rehearsal."""
+HITS_LOW = 0.5
+"""A cache hit is never guaranteed (Bedrock user guide, prompt caching): the low case loses half of the hits."""
+
+
+def make_plan(
+    scenario: Scenario,
+    *,
+    run: Run | None = None,
+    benches: Sequence[Bench] = (),
+    step_models: Sequence[StepModel] = (),
+    prices: Mapping[str, Any] | None = None,
+    seed: int = 1,
+    now_utc: str,
+    version: str,
+    plan_id: str,
+    scenario_hash: str = "",
+) -> Plan:
+    """Chips, hit rates, quota and dollars for an event.
+
+    Args:
+        run: measured calls, turns and tokens; without it the scenario's assumed tokens, marked `assumed`.
+        benches: bench records, noted as inputs; what was fitted from them comes in as step_models.
+        step_models: candidates; per model and chip the strongest provenance is used.
+        prices: an overlay, see `capacity.prices.load_prices`.
+    Raises:
+        PlanError: an input that cannot be planned from; the message has the remedy.
+    """
+    case = make_case(scenario, run, step_models, prices, seed)
+    supplies, sized = size_supplies(case)
+    base = case.base(own_choices(case, sized))
+    ranked = sensitivities(base, _moves(case))
+    cost, parts, event = _money(case, sized, supplies)
+    return Plan(
+        plan_id=plan_id,
+        created_utc=now_utc,
+        peakday_version=version,
+        scenario={"name": scenario.name, "hash": scenario_hash, "seed": scenario.seed},
+        seed=seed,
+        assumptions_with_most_effect=assumptions_first(ranked),
+        what_breaks_first=what_breaks_first(supplies),
+        inputs=_inputs(case, run, benches, sized),
+        demand=tuple(demand.timeline for demand in case.demand["interactions"].values()),
+        supplies=tuple(supplies),
+        hit_rates=_hit_rates(case),
+        cost=cost,
+        event_cost_usd=event,
+        event_cost_parts_usd=parts,
+        turned_down=turned_down(supplies),
+        sensitivities=ranked,
+        warnings=warnings(case, supplies, [note for item in sized for note in item.warnings], now_utc),
+        purchase=_purchase(case, supplies),
+    )
+
+
+def make_case(
+    scenario: Scenario,
+    run: Run | None,
+    step_models: Sequence[StepModel],
+    prices: Mapping[str, Any] | None,
+    seed: int,
+) -> Case:
+    """The checked inputs of a plan."""
+    priced = load_prices(prices)
+    unknown = sorted(set(scenario.models) - set(priced.models))
+    if unknown:
+        raise PlanError(f"scenario {scenario.name}: models: {unknown[0]!r} is not in models.yaml")
+    calls = measured_calls(run) if run is not None else assumed_calls(scenario, priced.models, seed=seed)
+    missing = sorted(set(calls.model.tolist()) - set(priced.models))
+    if missing:
+        raise PlanError(f"{calls.source}: model {missing[0]!r} is not in models.yaml; add it there with its price")
+    return Case.of(scenario, calls, priced, step_models, seed, measured=run is not None)
+
+
+def size_supplies(case: Case) -> tuple[list[SupplyPlan], list[Sized]]:
+    """Every model in every region; own models are simulated once and sized in each region."""
+    supplies, sized = [], []
+    for name in case.model_names:
+        if case.prices.models[name].supply == "bedrock":
+            supplies += [bedrock_supply(case, name, region) for region in case.regions]
+            continue
+        made = own_supply(case, name)
+        sized.append(made)
+        supplies += made.supplies
+    return supplies, sized
+
+
+def _moves(case: Case) -> list[Any]:
+    spread = SPREAD_MEASURED if case.measured and not case.calls_simulated else SPREAD_UNMEASURED
+    demand = {
+        name: (stream.peak_per_s.low / stream.peak_per_s.mid, stream.peak_per_s.high / stream.peak_per_s.mid)
+        for name, stream in case.streams.items()
+        if stream.peak_per_s.mid > 0
+    }
+    return moves(demand, spread, (HITS_LOW, 1.0))
+
+
+def _money(
+    case: Case, sized: Sequence[Sized], supplies: Sequence[SupplyPlan]
+) -> tuple[tuple[CostLine, ...], dict[str, float], Figure]:
+    """Cost lines, the event's cost by part, and the event's cost as a range."""
+    per_call = own_usd_per_call(case, supplies)
+    origin = case.calls_provenance
+    lines = cost_lines(case.calls, call_costs(case.calls, case.prices.models, per_call), origin, case.calls.source)
+    base = case.base(own_choices(case, sized))
+    middle = outcome(base, Levers())
+    drawn = outcome(base, Levers(demand=case.demand_draws, step_error=case.error_draws))
+    parts = {
+        "Bedrock tokens": float(middle.bedrock_usd[0]),
+        **{
+            f"own silicon {supply.model} {supply.region}": supply.chosen.usd_per_hour.mid * case.hours
+            for supply in supplies
+            if supply.chosen
+        },
+    }
+    low, high = np.quantile(drawn.event_cost_usd, [0.05, 0.95])
+    provenance = weakest([origin, *(item.provenance for item in sized)])
+    event = Figure(
+        float(middle.event_cost_usd[0]), float(low), float(high), "USD",
+        origin if origin == "assumed" and not sized else provenance,
+        "list prices of facts/; fleets sized at p90 and paid for the whole event, tokens at the median demand",
+        simulated=provenance == "simulated",
+    )  # fmt: skip
+    return lines, parts, event
+
+
+def _hit_rates(case: Case) -> tuple[HitRate, ...]:
+    found = []
+    for name in case.model_names:
+        if not case.calls.of(name).any():
+            continue
+        origin = case.calls.provenance.get(name, "assumed")
+        for level, ratio in cache_hit_figures(case.calls, name).items():
+            low = ratio * HITS_LOW
+            figure = Figure(ratio, low, ratio, "ratio", origin, case.calls.source, simulated=origin == "simulated")
+            found.append(HitRate(name, level, figure))
+    return tuple(found)
+
+
+def _inputs(case: Case, run: Run | None, benches: Sequence[Bench], sized: Sequence[Sized]) -> tuple[InputNote, ...]:
+    scenario = case.scenario
+    notes = [InputNote("scenario", scenario.name, scenario.description or scenario.name, "assumed", "scenario file")]
+    for name, stream in case.streams.items():
+        peak = stream.peak_per_s
+        value = f"{peak.low:g} .. {peak.mid:g} .. {peak.high:g}/s at {peak.confidence:.0%}"
+        notes.append(InputNote("assumption", f"{name} at the peak", value, "assumed", stream.source or "scenario file"))
+    if run is not None:
+        for model, origin in sorted(case.calls.provenance.items()):
+            notes.append(InputNote("run", model, case.calls.source, origin, run.run_id))
+    else:
+        told = describe(scenario.capacity.assumed_tokens)
+        notes.append(InputNote("assumption", "tokens per call", told, "assumed", "capacity.assumed_tokens"))
+    for service in (service for item in sized for service in item.services):
+        step = service.step
+        value = f"{step.engine} {step.version}, {step.date}, relative error {step.relative_error:.0%}"
+        notes.append(InputNote("step_model", f"{step.model_id} on {step.chip}", value, step.provenance, step.source))
+    notes += [
+        InputNote("bench", b.bench_id, str(b.path), str(b.info.get("provenance", "measured")), "bench record")
+        for b in benches
+    ]
+    for name in case.model_names:
+        price = case.prices.models[name].prices
+        if price is not None:
+            told = f"{price.input_usd_per_mtok:g} in, {price.output_usd_per_mtok:g} out USD per million tokens"
+            notes.append(InputNote("prices", name, told, "published", f"{price.source} {price.source_date}".strip()))
+            notes += [
+                InputNote("prices", f"{name} {part}", "assumed", "assumed", "models.yaml") for part in price.assumed
+            ]
+    return (*notes, *case.prices.notes)
+
+
+def _purchase(case: Case, supplies: Sequence[SupplyPlan]) -> tuple[dict[str, Any], ...]:
+    """What is bought at p90, by region and model, for the event's hours."""
+    return tuple(
+        {
+            "region": supply.region,
+            "model": supply.model,
+            "instance_type": supply.chosen.instance_type,
+            "instances": int(supply.chosen.instances.p90),
+            "usd_per_hour": supply.chosen.usd_per_hour.mid,
+            "hours": case.hours,
+            "usd": supply.chosen.usd_per_hour.mid * case.hours,
+        }
+        for supply in supplies
+        if supply.chosen
+    )

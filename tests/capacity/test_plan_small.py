@@ -1,0 +1,159 @@
+"""A whole plan of a small event: what it must say, and what it must refuse."""
+
+import json
+
+import pytest
+from capacity_models import llama_8b
+from capacity_scenarios import scenario
+
+from capacity.plan import PlanError, load_plan, write_plan
+from capacity.planner import make_plan
+
+
+def plan(what=None, **options):
+    """A plan with one published-like model, fast enough for unit tests."""
+    options = {"step_models": [llama_8b()], "now_utc": "2026-11-23T00:00:00Z", "version": "1", "plan_id": "p"} | options
+    return make_plan(what or scenario(**SHORT), **options)
+
+
+SHORT = {
+    "capacity__own": {"custom-8b": {"chips": ["inferentia2"]}},
+    "capacity__assumed_tokens": {"shared_prefix_tokens": 1100, "output_tokens": 40, "tool_result_tokens": 100},
+}
+
+
+@pytest.fixture(scope="module")
+def made():
+    return plan()
+
+
+def test_a_plan_survives_its_file(made, tmp_path):
+    write_plan(made, tmp_path)
+    assert load_plan(tmp_path) == made
+
+
+def test_the_same_seed_gives_the_same_plan_to_the_byte(made, tmp_path):
+    write_plan(made, tmp_path / "one")
+    write_plan(plan(), tmp_path / "two")
+    assert (tmp_path / "one/plan.json").read_bytes() == (tmp_path / "two/plan.json").read_bytes()
+
+
+def test_parts_add_up_to_the_whole(made):
+    assert sum(made.event_cost_parts_usd.values()) == pytest.approx(made.event_cost_usd.mid)
+    for line in made.cost:
+        assert sum(line.parts_usd.values()) == pytest.approx(line.per_interaction_usd.mid)
+
+
+def test_intents_weighted_by_their_share_give_the_cost_of_all(made):
+    lines = {line.intent: line.per_interaction_usd.mid for line in made.cost}
+    everything = lines.pop("all")
+    assert min(lines.values()) <= everything <= max(lines.values())
+
+
+def test_instances_and_chips_are_whole_and_hold_the_replicas(made):
+    for supply in made.supplies:
+        for option in supply.options:
+            assert option.instances.p90 == int(option.instances.p90)
+            assert option.chips.p90 == option.instances.p90 * 12  # inf2.48xlarge
+            assert option.chips.p90 >= option.replicas.p90 * 4
+
+
+def test_three_assumptions_come_first_and_name_what_they_move(made):
+    assert len(made.assumptions_with_most_effect) == 3
+    assert any("demand: interactions" in line for line in made.assumptions_with_most_effect)
+
+
+def test_without_a_run_tokens_are_assumed_and_the_plan_says_so(made):
+    assert any(note.name == "tokens per call" and note.provenance == "assumed" for note in made.inputs)
+    assert any("assumed: no run was given" in line for line in made.warnings)
+
+
+def test_what_breaks_first_is_the_quota_that_binds_most(made):
+    assert made.what_breaks_first.startswith("claude-sonnet in us-east-1: tpm")
+
+
+def test_unset_max_tokens_is_the_first_quota_finding():
+    made = plan(scenario(**SHORT, assistant__max_tokens=None))
+    assert any("max_tokens is unset" in line for line in made.warnings)
+
+
+def test_an_impossible_promise_turns_the_chip_down_with_the_reason():
+    own = {"custom-8b": {"chips": ["inferentia2"], "ttft_s_p99": 0.05}}
+    made = plan(scenario(**(SHORT | {"capacity__own": own})))
+    option = next(s for s in made.supplies if s.model == "custom-8b").options[0]
+    assert option.turned_down.startswith("TTFT p99 <= 0.05 s of one call alone")
+    assert any("no chip keeps its promise" in line for line in made.warnings)
+
+
+def test_schema_examples_are_refused():
+    with pytest.raises(PlanError, match="schema_example values are invented"):
+        plan(step_models=[llama_8b(provenance="schema_example")])
+
+
+def test_a_fitted_model_is_not_stretched_beyond_what_it_saw():
+    fitted = llama_8b(provenance="measured", validity={"input_tokens": (100.0, 500.0)})
+    with pytest.raises(PlanError, match="refused beyond"):
+        plan(step_models=[fitted])
+
+
+def test_published_means_are_stretched_with_a_warning():
+    made = plan(step_models=[llama_8b(validity={"input_tokens": (500.0, 500.0)})])
+    assert any("extrapolation" in line for line in made.warnings)
+
+
+def test_a_simulated_step_model_taints_what_it_touches():
+    made = plan(step_models=[llama_8b(provenance="simulated")])
+    chosen = next(s.chosen for s in made.supplies if s.model == "custom-8b")
+    assert chosen.chips_range.simulated
+    assert made.event_cost_usd.simulated
+    assert made.simulated
+
+
+def test_a_measured_step_model_is_preferred_to_a_derived_one():
+    made = plan(step_models=[llama_8b(), llama_8b(provenance="measured", source="measured here")])
+    assert any(note.source == "measured here" for note in made.inputs)
+    assert not any(note.kind == "step_model" and note.provenance == "derived" for note in made.inputs)
+
+
+def test_a_region_that_may_be_lost_costs_more():
+    lost = plan(scenario(**SHORT, capacity__resilience__region_loss=True))
+    assert lost.event_cost_usd.mid > plan().event_cost_usd.mid
+
+
+@pytest.mark.parametrize(
+    ("overlay", "message"),
+    [
+        ({"tokens": {"claude-sonnet": {"input_usd_per_mtok": -1}}}, "is no price"),
+        ({"tokens": {"claude-sonnet": {"input_usd_per_mtok": float("nan")}}}, "is no price"),
+        ({"tokens": {"claude-sonnet": {"input_usd_per_mtok": 0.1}}}, "contradict"),
+        ({"tokens": {"nobody": {}}}, "no Bedrock model of that name"),
+        ({"instances": {"inf9.xlarge": {"usd_per_hour": 1}}}, "unknown instance type"),
+        ({"chips": {}}, "unknown key"),
+    ],
+)
+def test_bad_prices_are_refused_with_their_place(overlay, message):
+    with pytest.raises(PlanError, match=message):
+        plan(prices=overlay)
+
+
+def test_own_prices_replace_the_list(made):
+    cheap = plan(prices={"instances": {"inf2.48xlarge": {"usd_per_hour": 1.0}}})
+    assert cheap.event_cost_usd.mid < made.event_cost_usd.mid
+    assert any(note.source == "own price overlay" for note in cheap.inputs)
+
+
+def test_a_plan_holds_no_nan(made):
+    json.dumps(json.loads(json.dumps(made, default=lambda o: o.__dict__)), allow_nan=False)
+
+
+def test_an_old_price_is_named():
+    made = plan(now_utc="2027-11-23T00:00:00Z")
+    assert any("days old" in line for line in made.warnings)
+
+
+def test_more_model_error_widens_the_range_of_chips():
+    def width(error):
+        chosen = next(s.chosen for s in plan(step_models=[llama_8b(relative_error=error)]).supplies if s.options)
+        return chosen.chips_range.high - chosen.chips_range.low
+
+    assert width(0.5) > width(0.01)
