@@ -1,0 +1,214 @@
+"""The HTTP API as a raw ASGI application (docs/api.md): sessions, turns as server-sent events, health, metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any
+
+import orjson
+
+from assistant.errors import ModelError, RequestError
+from assistant.metrics import CONTENT_TYPE
+from assistant.requests import BODY_BYTES_MAX, TurnRequest, parse_sessions, parse_turn, trace_id
+from assistant.sessions import Sessions
+from assistant.turn import Services, run_turn
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+
+_JSON: Headers = [(b"content-type", b"application/json")]
+_STREAM: Headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store")]
+_SIMULATED = (b"x-peakday-simulated", b"1")
+_LOOPBACK = ("127.0.0.1", "::1")
+SLOW_READER_S = 5.0
+"""A client that takes no more bytes for this long is dropped: its turn would hold a model stream open."""
+log = logging.getLogger("assistant")
+
+
+class App:
+    """The application; `customer_exists` tells which test customers a session may be made for."""
+
+    def __init__(self, services: Services, sessions: Sessions, customer_exists: Callable[[str], bool]) -> None:
+        self._services = services
+        self._sessions = sessions
+        self._customer_exists = customer_exists
+        self._running: dict[asyncio.Task[None], EventSink] = {}
+        self._routes: dict[tuple[str, str], Callable[[Scope, Receive, Send], Awaitable[None]]] = {
+            ("POST", "/v1/turns"): self._turns,
+            ("POST", "/v1/sessions"): self._issue_sessions,
+            ("GET", "/healthz"): self._health,
+            ("GET", "/metrics"): self._metrics,
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one HTTP request."""
+        if scope["type"] != "http":
+            return
+        handler = self._routes.get((scope["method"], scope["path"]))
+        try:
+            if handler is None:
+                raise RequestError(404, "not_found", f"there is no {scope['method']} {scope['path'][:100]}")
+            await handler(scope, receive, send)
+        except RequestError as error:
+            await _respond(send, error.status, orjson.dumps(error.body()))
+
+    def drop_slow_readers(self) -> None:
+        """End the turns whose client has stopped reading; called now and then by the server."""
+        now_s = self._services.clock()
+        for task, sink in list(self._running.items()):
+            if sink.blocked_since_s is not None and now_s - sink.blocked_since_s > SLOW_READER_S:
+                self._services.metrics.slow_readers.inc()
+                task.cancel()
+
+    async def _turns(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = dict(scope["headers"])
+        customer_id = self._customer(headers)
+        request = parse_turn(await _body(receive, headers), self._services.stack.switches.limits.message_chars)
+        sink = EventSink(send, self._services.clock)
+        metrics = self._services.metrics
+        metrics.in_flight.inc()
+        status = "error"
+        try:
+            turn = asyncio.ensure_future(self._run(customer_id, request, headers, sink))
+            self._running[turn] = sink
+            status = await _until_gone(turn, receive)
+        finally:
+            self._running.pop(turn, None)
+            metrics.in_flight.dec()
+            metrics.turns.labels(sink.intent or "", sink.complexity or "", status).inc()
+
+    async def _run(
+        self, customer_id: str, request: TurnRequest, headers: Mapping[bytes, bytes], sink: EventSink
+    ) -> None:
+        """One turn; a model's failure becomes an error body, or an error event once the stream has begun."""
+        trace = trace_id(headers.get(b"traceparent", b"").decode("latin-1"))
+        try:
+            await run_turn(self._services, customer_id, request, trace, sink)
+        except ModelError as error:
+            if not sink.is_open:
+                raise RequestError(error.status, error.code, str(error)) from None
+            await sink.event("error", {"status": error.status, "code": error.code, "message": str(error)})
+            sink.failed = True
+        except RequestError:
+            raise
+        except Exception:
+            log.exception("turn failed")
+            if not sink.is_open:
+                raise RequestError(500, "internal_error", "the assistant failed; its log says why") from None
+            await sink.event("error", {"status": 500, "code": "internal_error", "message": "the assistant failed"})
+            sink.failed = True
+        await sink.close()
+
+    async def _issue_sessions(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope.get("client") is None or scope["client"][0] not in _LOOPBACK:
+            raise RequestError(403, "loopback_only", "sessions of test customers are given on loopback only")
+        now_s = self._services.now_s()
+        sessions = []
+        for customer_id in parse_sessions(await _body(receive, dict(scope["headers"]))):
+            if not self._customer_exists(customer_id):
+                raise RequestError(400, "unknown_customer", f"there is no customer {customer_id!r}", "customer_id")
+            sessions.append({"customer_id": customer_id, "session_token": self._sessions.issue(customer_id, now_s)})
+        await _respond(send, 200, orjson.dumps({"sessions": sessions}))
+
+    async def _health(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await _respond(send, 200, orjson.dumps({"ok": True, "simulated": not self._services.stack.live}))
+
+    async def _metrics(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await _respond(send, 200, self._services.metrics.text(), [(b"content-type", CONTENT_TYPE.encode())])
+
+    def _customer(self, headers: Mapping[bytes, bytes]) -> str:
+        authorization = headers.get(b"authorization", b"").decode("latin-1")
+        return self._sessions.customer_id(authorization, self._services.now_s())
+
+
+class EventSink:
+    """Writes a turn's events to one ASGI response. `blocked_since_s`: when a write began that has not ended."""
+
+    def __init__(self, send: Send, clock: Callable[[], float]) -> None:
+        self._send = send
+        self._clock = clock
+        self.is_open = False
+        self.failed = False
+        self.blocked_since_s: float | None = None
+        self.intent: str | None = None
+        self.complexity: str | None = None
+
+    async def open(self, simulated: bool) -> None:
+        """Send the response's head."""
+        self.is_open = True
+        headers = [*_STREAM, _SIMULATED] if simulated else _STREAM
+        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+
+    async def event(self, name: str, payload: Mapping[str, Any]) -> None:
+        """Send one event."""
+        if name == "meta":
+            self.intent, self.complexity = payload["intent"], payload["complexity"]
+        await self._write(b"event: " + name.encode() + b"\ndata: " + orjson.dumps(payload) + b"\n\n")
+
+    async def delta(self, text: str) -> None:
+        """Send a piece of the answer."""
+        await self._write(b'event: delta\ndata: {"text":' + orjson.dumps(text) + b"}\n\n")
+
+    async def close(self) -> None:
+        """End the response."""
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _write(self, data: bytes) -> None:
+        self.blocked_since_s = self._clock()
+        await self._send({"type": "http.response.body", "body": data, "more_body": True})
+        self.blocked_since_s = None
+
+
+async def _until_gone(turn: asyncio.Task[None], receive: Receive) -> str:
+    """Wait for the turn, and end it when its client goes away; returns how it ended."""
+    gone = asyncio.ensure_future(_disconnected(receive))
+    try:
+        await asyncio.wait((turn, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not turn.done():
+            turn.cancel()
+            await asyncio.wait((turn,))
+        if turn.cancelled():
+            return "abandoned"
+        turn.result()
+        return "ok"
+    finally:
+        gone.cancel()
+        turn.cancel()
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _body(receive: Receive, headers: Mapping[bytes, bytes]) -> bytes:
+    """The whole request body.
+
+    Raises:
+        RequestError: 413 beyond `BODY_BYTES_MAX`.
+    """
+    length = headers.get(b"content-length", b"0")
+    if length.isdigit() and int(length) > BODY_BYTES_MAX:
+        raise RequestError(413, "too_large", f"the body has {int(length)} bytes, at most {BODY_BYTES_MAX}")
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise RequestError(400, "bad_json", "the body was cut off")
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > BODY_BYTES_MAX:
+            raise RequestError(413, "too_large", f"the body has more than {BODY_BYTES_MAX} bytes")
+        if not message.get("more_body"):
+            return b"".join(parts)
+
+
+async def _respond(send: Send, status: int, body: bytes, headers: Headers = _JSON) -> None:
+    length = (b"content-length", str(len(body)).encode())
+    await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,108 @@
+"""Asks a running assistant one question over plain HTTP; standard library only, so that a command starts at once."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from assistant.errors import AssistantError
+from wire.sse import SseParser
+
+_READ_BYTES = 65_536
+
+
+def ask(
+    url: str,
+    message: str,
+    customer_id: str | None = None,
+    *,
+    session_token: str | None = None,
+    interaction_id: str = "ask",
+    turn_index: int = 0,
+    locale: str = "en_US",
+    region: str | None = None,
+    product_id: str | None = None,
+    images: tuple[Path, ...] = (),
+    confirm: Mapping[str, Any] | None = None,
+    timeout_s: float = 90.0,
+) -> Iterator[dict[str, Any]]:
+    """The turn's events as they come: each its JSON with its name under `event`.
+
+    Args:
+        url: the assistant's address, such as http://127.0.0.1:8080.
+        customer_id: a test customer to get a session for, unless `session_token` is given.
+        confirm: {token, accept} to answer a pending confirmation.
+
+    Raises:
+        AssistantError: unreachable, or refused before the stream; one line.
+    """
+    token = session_token or new_session(url, customer_id or "c000001", timeout_s)
+    body: dict[str, Any] = {
+        "interaction_id": interaction_id,
+        "turn_index": turn_index,
+        "message": message,
+        "locale": locale,
+        "images": [_image(path) for path in images],
+    }
+    optional = {"region": region, "page": {"product_id": product_id} if product_id else None, "confirm": confirm}
+    body.update({key: value for key, value in optional.items() if value is not None})
+    response = _post(url, "/v1/turns", body, {"Authorization": f"Bearer {token}"}, timeout_s)
+    yield from _events(response)
+
+
+def new_session(url: str, customer_id: str, timeout_s: float = 10.0) -> str:
+    """A session token of a test customer.
+
+    Raises:
+        AssistantError: unreachable or refused; one line.
+    """
+    response = _post(url, "/v1/sessions", {"customer_id": customer_id}, {}, timeout_s)
+    token: str = json.loads(response.read())["sessions"][0]["session_token"]
+    return token
+
+
+def _post(
+    url: str, path: str, body: Mapping[str, Any], headers: Mapping[str, str], timeout_s: float
+) -> http.client.HTTPResponse:
+    parts = urlsplit(url)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(parts.netloc, timeout=timeout_s)
+    try:
+        connection.request(
+            "POST", parts.path.rstrip("/") + path, json.dumps(body), {"Content-Type": "application/json", **headers}
+        )
+        response = connection.getresponse()
+    except OSError as error:
+        raise AssistantError(f"{url}: the assistant does not answer ({error}); is `peakday up` running?") from None
+    if response.status != 200:
+        raise AssistantError(f"{url}{path}: {response.status} {_reason(response.read())}")
+    return response
+
+
+def _reason(raw: bytes) -> str:
+    try:
+        error = json.loads(raw)["error"]
+        return f"{error['code']}: {error['message']}"
+    except (ValueError, KeyError, TypeError):
+        return raw[:200].decode("utf-8", "replace")
+
+
+def _events(response: http.client.HTTPResponse) -> Iterator[dict[str, Any]]:
+    parser = SseParser()
+    ended = False
+    while data := response.read1(_READ_BYTES):
+        for event in parser.feed(data):
+            ended = ended or event.event in ("done", "error")
+            yield {"event": event.event, **json.loads(event.data)}
+    if not ended:
+        raise AssistantError("the assistant's stream ended before `done`; its log says why")
+
+
+def _image(path: Path) -> dict[str, str]:
+    kind = path.suffix.lower().lstrip(".").replace("jpg", "jpeg")
+    return {"format": kind, "data": base64.b64encode(path.read_bytes()).decode()}

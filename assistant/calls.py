@@ -1,0 +1,184 @@
+"""One model call as the turn sees it: attempts, spill to another model or region, and the `usage` row it leaves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from assistant.clients.protocol import Listener, ModelClient, ModelRequest, Reply
+from assistant.errors import ModelError
+from assistant.metrics import Metrics
+from assistant.prompt import Prompt
+from assistant.settings import Switches
+from facts.reader import FactsError, Model
+
+_BACKOFF_S = 0.2
+"""First pause between attempts, doubled each time. Only used when the scenario asks for retries."""
+
+
+@dataclass(slots=True)
+class CallLog:
+    """The model calls of one turn, in order. `started_s` is the turn's start on the process clock."""
+
+    started_s: float
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    sent: int = 0
+    hops: int = 0
+    simulated: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A request ready for one model, with the prompt it came from (None for calls without the shared prefix)."""
+
+    request: ModelRequest
+    prompt: Prompt | None = None
+
+
+Prepare = Callable[[Model, str], Prepared]
+"""Builds the request for a model in a region: another model has other cache points."""
+
+
+class ModelCaller:
+    """Makes calls through the client of a model's protocol."""
+
+    def __init__(
+        self,
+        models: Mapping[str, Model],
+        clients: Mapping[str, ModelClient],
+        endpoints: Mapping[str, str],
+        switches: Switches,
+        metrics: Metrics,
+        clock: Callable[[], float],
+        sleep: Callable[[float], Any] = asyncio.sleep,
+    ) -> None:
+        self._models = models
+        self._clients = clients
+        self._endpoints = endpoints
+        self._switches = switches
+        self._metrics = metrics
+        self._clock = clock
+        self._sleep = sleep
+
+    async def call(
+        self, log: CallLog, purpose: str, model: Model, region: str, prepare: Prepare, listener: Listener
+    ) -> tuple[Reply, Model]:
+        """Make one call, elsewhere if the first choice refuses; returns the reply and the model that gave it.
+
+        Raises:
+            ModelError: of the last try, when no hop is left.
+        """
+        tried = [model.key]
+        while True:
+            prepared = prepare(model, region)
+            try:
+                return await self._attempts(log, purpose, prepared, listener), model
+            except ModelError as error:
+                following = self._next(error, log, tried, prepared.request)
+                if following is None:
+                    raise
+                self._metrics.spills.labels(model.key, following.key, error.code).inc()
+                log.hops += 1
+                tried.append(following.key)
+                model = following
+
+    def _next(self, error: ModelError, log: CallLog, tried: list[str], request: ModelRequest) -> Model | None:
+        """The next model of the ladder that may serve this request, within the turn's hops."""
+        if not error.may_spill or log.hops >= self._switches.spill.max_hops:
+            return None
+        needs_images = any("image" in block for message in request.messages for block in message["content"])
+        for key in self._switches.spill.ladder.get(tried[0], ()):
+            model = self._models.get(key)
+            if model is not None and key not in tried and (model.images or not needs_images):
+                return model
+        return None
+
+    async def _attempts(self, log: CallLog, purpose: str, prepared: Prepared, listener: Listener) -> Reply:
+        """Up to the scenario's total attempts of one request, as one row."""
+        request = prepared.request
+        client = self._clients[request.model.protocol]
+        began_s = self._clock()
+        for attempt in range(1, self._switches.retry.total_attempts + 1):
+            try:
+                reply = await client.converse(request, listener)
+            except ModelError as error:
+                if attempt < self._switches.retry.total_attempts and error.may_spill:
+                    await self._sleep(_BACKOFF_S * 2 ** (attempt - 1))
+                    continue
+                self._record(log, purpose, prepared, began_s, attempt, error=error)
+                raise
+            except asyncio.CancelledError:
+                cut = ModelError(504, "timeout", "the turn ended before the call did", streaming=True)
+                self._record(log, purpose, prepared, began_s, attempt, error=cut)
+                raise
+            self._record(log, purpose, prepared, began_s, attempt, reply=reply)
+            return reply
+        raise AssertionError("total_attempts is at least 1")
+
+    def _record(
+        self,
+        log: CallLog,
+        purpose: str,
+        prepared: Prepared,
+        began_s: float,
+        attempts: int,
+        reply: Reply | None = None,
+        error: ModelError | None = None,
+    ) -> None:
+        request, prompt = prepared.request, prepared.prompt
+        usage = reply.usage if reply else None
+        row = {
+            "call_index": len(log.rows),
+            "start_s": began_s - log.started_s,
+            "timed_by": "assistant",
+            "status": error.call_status if error else "ok",
+            "purpose": "tool_round" if reply and reply.tool_uses else purpose,
+            "model": request.model.key,
+            "supply": request.model.supply,
+            "endpoint": self._endpoints[request.model.protocol],
+            "region": request.region,
+            "max_tokens": request.max_tokens,
+            "prefix_hash": prompt.prefix_hash if prompt else None,
+            "prefix_shared_tokens": prompt.prefix_shared_tokens if prompt else None,
+            "prefix_customer_tokens": prompt.prefix_customer_tokens if prompt else None,
+            "input_tokens": usage.input_tokens if usage else None,
+            "cache_read_tokens": usage.cache_read_tokens if usage else None,
+            "cache_write_tokens_5m": usage.cache_write_tokens_5m if usage else None,
+            "cache_write_tokens_1h": usage.cache_write_tokens_1h if usage else None,
+            "output_tokens": usage.output_tokens if usage else None,
+            "ttft_s": reply.ttft_s if reply else None,
+            "tpot_s": reply.tpot_s if reply else None,
+            "e2e_s": reply.e2e_s if reply else self._clock() - began_s,
+            "attempts": attempts,
+            "error_code": error.code if error else None,
+            "tier_requested": None,
+            "tier_resolved": reply.tier_resolved if reply else None,
+            "latency_mode": reply.latency_mode if reply else None,
+            "stop_reason": reply.stop_reason if reply else None,
+            "cost_usd": _cost_usd(request.model, reply),
+        }
+        log.rows.append(row)
+        self._metrics.observe_call(row)
+        if prompt is not None:
+            self._metrics.points.labels(request.model.key).inc(prompt.points)
+            self._metrics.points_left_out.labels(request.model.key).inc(prompt.points_left_out)
+            self._metrics.observe_prefix(prompt.prefix_hash)
+
+
+def _cost_usd(model: Model, reply: Reply | None) -> float | None:
+    """Dollars at list price; None where the model has no token price, or none for a class that was used."""
+    if model.prices is None or reply is None or reply.usage is None:
+        return None
+    usage = reply.usage
+    try:
+        return model.prices.cost_usd(
+            usage.input_tokens,
+            usage.cache_read_tokens,
+            usage.cache_write_tokens_5m,
+            usage.cache_write_tokens_1h,
+            usage.output_tokens,
+        )
+    except FactsError:
+        return None

@@ -1,0 +1,1 @@
+"""Model clients: one request shape, one reply shape, three wires."""

@@ -1,0 +1,77 @@
+"""Confirmation tokens: what the customer agreed to, sealed, so that neither the model nor a client can alter it.
+
+A token carries the account, the conversation, the tool with its resolved arguments (item, cap, quantity) and its
+expiry, and an HMAC over all of it. Nothing is stored: executing is idempotent by the token's own id.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from assistant.errors import RequestError
+
+LIFETIME_S = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """A checked token: the write to make, and the key under which it happens at most once."""
+
+    tool: str
+    arguments: Mapping[str, Any]
+    key: str
+
+
+class Confirmations:
+    """Issues and checks tokens. `secret` must be the same in every process behind one address."""
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+
+    def issue(
+        self,
+        customer_id: str,
+        interaction_id: str,
+        turn_index: int,
+        tool: str,
+        arguments: Mapping[str, Any],
+        now_s: float,
+    ) -> str:
+        """A token for one write, good for `LIFETIME_S` seconds."""
+        claims = [customer_id, interaction_id, turn_index, tool, dict(arguments), int(now_s) + LIFETIME_S]
+        body = orjson.dumps(claims, option=orjson.OPT_SORT_KEYS)
+        return base64.urlsafe_b64encode(self._seal(body) + body).decode()
+
+    def check(self, token: str, customer_id: str, interaction_id: str, now_s: float) -> Confirmed:
+        """What the token allows.
+
+        Raises:
+            RequestError: forged, altered, expired, or issued to another account or conversation.
+        """
+        try:
+            raw = base64.b64decode(token, altchars=b"-_", validate=True)
+        except ValueError:
+            raise _refused("is not one of ours") from None
+        seal, body = raw[:32], raw[32:]
+        if not hmac.compare_digest(seal, self._seal(body)):
+            raise _refused("is not one of ours")
+        owner, conversation, turn_index, tool, arguments, expires_s = orjson.loads(body)
+        if (owner, conversation) != (customer_id, interaction_id):
+            raise _refused("was issued in another conversation")
+        if now_s >= expires_s:
+            raise _refused("has expired; ask for the action again")
+        return Confirmed(tool, arguments, f"confirm:{owner}:{conversation}:{turn_index}:{seal.hex()}")
+
+    def _seal(self, body: bytes) -> bytes:
+        return hmac.digest(self._secret, body, hashlib.sha256)
+
+
+def _refused(why: str) -> RequestError:
+    return RequestError(400, "bad_confirmation", f"the confirmation token {why}", "confirm.token")

@@ -1,0 +1,53 @@
+"""What can go wrong, as exceptions whose text is one clear line."""
+
+from __future__ import annotations
+
+
+class AssistantError(Exception):
+    """Base of every error of this package."""
+
+
+class RequestError(AssistantError):
+    """A request we turn down before any model is asked. `field` names the key at fault, where there is one."""
+
+    def __init__(self, status: int, code: str, message: str, field: str | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.field = field
+
+    def body(self) -> dict[str, object]:
+        """The JSON body of docs/api.md."""
+        error: dict[str, object] = {"code": self.code, "message": str(self)}
+        if self.field is not None:
+            error["field"] = self.field
+        return {"error": error}
+
+
+class ModelError(AssistantError):
+    """A model call that failed.
+
+    `status` is the HTTP status to pass on: 429 and 503 as the provider gave them, 504 for a wait that ended, 502 for
+    everything else a provider does. `code` is the provider's own name for it, or `connect_error`, `cut_stream`,
+    `bad_crc`, `timeout`. `streaming`: the answer had begun (HTTP 200) when it failed.
+    """
+
+    def __init__(self, status: int, code: str, message: str, streaming: bool = False) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.streaming = streaming
+
+    @property
+    def call_status(self) -> str:
+        """The word for it in a record's `status` column."""
+        if self.status == 429:
+            return "throttled"
+        if self.code == "timeout":
+            return "timeout"
+        return "stream_error" if self.streaming else "http_error"
+
+    @property
+    def may_spill(self) -> bool:
+        """Whether another model or region may serve what this one could not: throttled, unavailable, unreachable."""
+        return not self.streaming and (self.status in (429, 503) or self.code == "connect_error")

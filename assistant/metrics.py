@@ -1,0 +1,109 @@
+"""What the process reports on /metrics. Names follow OpenTelemetry's GenAI conventions where those have one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_LATENCY_S = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 8.0, 13.0, 21.0, 34.0, 60.0)
+_ROUTE_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
+_TOOL_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 3.0)
+_TOKEN_TYPES = (
+    ("input", "input_tokens"),
+    ("cache_read", "cache_read_tokens"),
+    ("cache_write_5m", "cache_write_tokens_5m"),
+    ("cache_write_1h", "cache_write_tokens_1h"),
+    ("output", "output_tokens"),
+)
+
+
+class Metrics:
+    """Counters and histograms of one process, on a registry of its own."""
+
+    def __init__(self) -> None:
+        registry = self._registry = CollectorRegistry()
+        self.turns = Counter(
+            "assistant_turns", "Turns by how they ended", ["intent", "complexity", "status"], registry=registry
+        )
+        self.interactions = Counter("assistant_interactions", "Interactions begun (first turns)", registry=registry)
+        self.in_flight = Gauge("assistant_turns_in_flight", "Turns being answered", registry=registry)
+        self.route_s = Histogram(
+            "assistant_route_duration_seconds", "Time to a route", ["stage"], buckets=_ROUTE_S, registry=registry
+        )
+        self.routes = Counter("assistant_routes", "Turns by model chosen", ["model", "stage"], registry=registry)
+        self.route_over_budget = Counter(
+            "assistant_route_over_budget", "Routes that took longer than the budget", registry=registry
+        )
+        self.operation_s = Histogram(
+            "gen_ai_client_operation_duration_seconds",
+            "Duration of model calls",
+            ["gen_ai_request_model", "error_type"],
+            buckets=_LATENCY_S,
+            registry=registry,
+        )
+        self.ttft_s = Histogram(
+            "gen_ai_client_operation_time_to_first_chunk_seconds",
+            "Time to the first content of model calls",
+            ["gen_ai_request_model"],
+            buckets=_LATENCY_S,
+            registry=registry,
+        )
+        self.tokens = Counter(
+            "gen_ai_client_token_usage",
+            "Tokens by model and class",
+            ["gen_ai_request_model", "gen_ai_token_type"],
+            registry=registry,
+        )
+        self.cost_usd = Counter("assistant_cost_usd", "Cost of priced model calls", ["model"], registry=registry)
+        self.tool_s = Histogram(
+            "gen_ai_execute_tool_duration_seconds",
+            "Duration of tool calls",
+            ["gen_ai_tool_name", "status"],
+            buckets=_TOOL_S,
+            registry=registry,
+        )
+        self.spills = Counter(
+            "assistant_spills", "Calls sent elsewhere", ["from_model", "to_model", "reason"], registry=registry
+        )
+        self.throttles = Counter("assistant_throttles", "Calls refused with 429", ["model", "code"], registry=registry)
+        self.guard = Counter("assistant_guard_actions", "Messages by what the guard did", ["action"], registry=registry)
+        self.points = Counter("assistant_cache_points", "Cache points sent", ["model"], registry=registry)
+        self.points_left_out = Counter(
+            "assistant_cache_points_left_out", "Cache points below the model's minimum", ["model"], registry=registry
+        )
+        self.fragments = Gauge(
+            "assistant_cache_prefix_variants", "Shared prefixes sent since the start: above 1, the cache is split",
+            registry=registry,
+        )  # fmt: skip
+        self.trimmed = Counter(
+            "assistant_history_trimmed_messages", "Messages dropped to fit a context", registry=registry
+        )
+        self.slow_readers = Counter("assistant_slow_readers_dropped", "Clients that read too slowly", registry=registry)
+        self._prefixes: set[str] = set()
+
+    def observe_call(self, call: Mapping[str, Any]) -> None:
+        """Count one model call from its `usage` row."""
+        model = call["model"]
+        self.operation_s.labels(model, call["error_code"] or "").observe(call["e2e_s"])
+        if call["ttft_s"] is not None:
+            self.ttft_s.labels(model).observe(call["ttft_s"])
+        for kind, column in _TOKEN_TYPES:
+            if call[column]:
+                self.tokens.labels(model, kind).inc(call[column])
+        if call["cost_usd"]:
+            self.cost_usd.labels(model).inc(call["cost_usd"])
+        if call["status"] == "throttled":
+            self.throttles.labels(model, call["error_code"]).inc()
+
+    def observe_prefix(self, prefix_hash: str) -> None:
+        """Count distinct shared prefixes."""
+        if prefix_hash not in self._prefixes:
+            self._prefixes.add(prefix_hash)
+            self.fragments.set(len(self._prefixes))
+
+    def text(self) -> bytes:
+        """The exposition text."""
+        return generate_latest(self._registry)

@@ -1,0 +1,1 @@
+"""Intent and complexity of a message, and the model that answers it."""

@@ -1,0 +1,1 @@
+"""What the agent may change, behind a small protocol."""

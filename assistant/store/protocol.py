@@ -1,0 +1,42 @@
+"""What the assistant changes, as a protocol: another backend passes the same tests (tests/assistant/test_store.py)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Protocol
+
+Row = dict[str, Any]
+
+
+class Store(Protocol):
+    """Memory, carts, changes to orders, price rules. Every write is durable when the call returns.
+
+    `key` is an idempotency key: a write whose key was seen before changes nothing and returns False.
+    """
+
+    def remember(self, customer_id: str, fact: str, now: datetime) -> None:
+        """Keep a fact about the customer; the same fact twice is one."""
+
+    def facts(self, customer_id: str) -> list[str]:
+        """Everything remembered, oldest first."""
+
+    def forget(self, customer_id: str, words: str) -> list[str]:
+        """Erase the facts that hold these words, from disk too; returns them."""
+
+    def add_to_cart(self, customer_id: str, product_id: str, quantity: int, key: str) -> bool:
+        """Add to what the customer will review."""
+
+    def cart(self, customer_id: str) -> list[Row]:
+        """product_id and quantity of every line."""
+
+    def change_order(self, customer_id: str, order_id: str, change: str, detail: str, key: str, now: datetime) -> bool:
+        """Record a cancellation, an edit or a return."""
+
+    def order_changes(self, customer_id: str) -> list[Row]:
+        """order_id, change, detail, at; oldest first."""
+
+    def price(self, product_id: str) -> float | None:
+        """The last price tick of a product, or None."""
+
+    def close(self) -> None:
+        """Release files."""

@@ -1,0 +1,166 @@
+"""Runs tools for one turn: what the route implies beforehand, what the model asks for, what the customer confirmed.
+
+Rules that no model can talk its way around live here: arguments are checked against the schema, the account is the
+session's, and a write needs either the customer's own message (routed to it, in a conversation without strangers' text)
+or a confirmation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import orjson
+
+from assistant.clients.protocol import Block, ToolUse
+from assistant.confirmations import LIFETIME_S, Confirmations, Confirmed
+from assistant.history import Conversation
+from assistant.requests import TurnRequest
+from assistant.tools import schema
+from assistant.tools.spec import ALWAYS, Result, Tool, ToolContext, ToolError
+
+_ORDER_INTENTS = frozenset({"order_status", "order_change", "delivery", "returns_refunds", "reorder"})
+_PAGE_INTENTS = frozenset({
+    "product_question", "comparison", "recommendation", "product_search", "deals", "price_history", "price_alert",
+    "auto_buy", "delivery",
+})  # fmt: skip
+
+
+def implied_calls(intent: str, product_id: str | None) -> dict[str, Mapping[str, Any]]:
+    """Tools whose results a route needs for sure, with their arguments."""
+    calls: dict[str, Mapping[str, Any]] = {}
+    if intent in _ORDER_INTENTS:
+        calls["order_history"] = {}
+    if product_id is not None and intent in _PAGE_INTENTS:
+        calls["product_details"] = {"product_id": product_id}
+    return calls
+
+
+@dataclass(frozen=True, slots=True)
+class ToolRun:
+    """One finished tool call. `status`: ok, error, timeout or needs_confirmation. Times count from the turn's start."""
+
+    use: ToolUse
+    status: str
+    result: Result
+    start_s: float
+    duration_s: float
+
+    def block(self) -> Block:
+        """The toolResult block for the model."""
+        failed = self.status in ("error", "timeout")
+        return {
+            "toolResult": {
+                "toolUseId": self.use.tool_use_id,
+                "content": [{"json": self.result}],
+                "status": "error" if failed else "success",
+            }
+        }
+
+
+@dataclass(slots=True)
+class Toolbox:
+    """The tools of one turn."""
+
+    tools: Mapping[str, Tool]
+    context: ToolContext
+    request: TurnRequest
+    intent: str
+    conversation: Conversation
+    confirmations: Confirmations
+    clock: Callable[[], float]
+    started_s: float
+    now_s: float
+    timeout_s: float
+    pending: dict[str, Any] | None = field(default=None)
+
+    async def prefetch(self) -> dict[str, Result]:
+        """Results that the route implies and the conversation does not hold yet."""
+        found: dict[str, Result] = {}
+        for name, arguments in implied_calls(self.intent, self.request.product_id).items():
+            mark = f"{name}:{orjson.dumps(arguments).decode()}"
+            if name not in self.tools or mark in self.conversation.prefetched:
+                continue
+            status, result = await self._run(self.tools[name], arguments, "")
+            if status == "ok":
+                found[name] = result
+                self.conversation.prefetched.add(mark)
+        return found
+
+    async def confirmed(self, confirmed: Confirmed) -> Result:
+        """Carry out what the customer agreed to, at most once."""
+        _, result = await self._run(self.tools[confirmed.tool], confirmed.arguments, confirmed.key)
+        return result
+
+    async def use(self, use: ToolUse) -> ToolRun:
+        """One tool call of the model, with every check."""
+        start_s = self.clock()
+        status, result = await self._checked(use)
+        return ToolRun(use, status, result, start_s - self.started_s, self.clock() - start_s)
+
+    async def _checked(self, use: ToolUse) -> tuple[str, Result]:
+        tool = self.tools.get(use.name)
+        if tool is None:
+            return "error", {"error": f"there is no tool {use.name[:40]!r}"}
+        if use.input is None:
+            return "error", {"error": use.error}
+        if wrong := schema.problem(tool.schema, use.input):
+            return "error", {"error": wrong}
+        if tool.confirm is not None and not self._asked(tool):
+            return self._ask(tool, use.input)
+        return await self._run(tool, use.input, self._key(tool, use.input))
+
+    def _asked(self, tool: Tool) -> bool:
+        """Whether the customer's own message is consent enough."""
+        return tool.confirm != ALWAYS and self.intent in tool.asked_by and not self.conversation.tainted
+
+    def _ask(self, tool: Tool, arguments: Mapping[str, Any]) -> tuple[str, Result]:
+        """Leave the write for the customer to confirm; the token goes to the customer, never to the model."""
+        if self.pending is not None:
+            return "error", {"error": "another action waits for the customer's confirmation; one at a time"}
+        assert tool.preview is not None, f"{tool.name} writes and has no preview"
+        try:
+            resolved, action = tool.preview(self.context, arguments)
+        except ToolError as error:
+            return "error", {"error": str(error)}
+        token = self.confirmations.issue(
+            self.context.customer_id,
+            self.request.interaction_id,
+            self.request.turn_index,
+            tool.name,
+            resolved,
+            self.now_s,
+        )
+        self.pending = {"token": token, "action": action, "expires_s": LIFETIME_S}
+        return "needs_confirmation", {"status": "needs_confirmation", "action": action}
+
+    async def _run(self, tool: Tool, arguments: Mapping[str, Any], key: str) -> tuple[str, Result]:
+        try:
+            result = tool.run(replace(self.context, key=key), arguments)
+            if inspect.isawaitable(result):
+                async with asyncio.timeout(self.timeout_s):
+                    result = await result
+        except ToolError as error:
+            return "error", {"error": str(error)}
+        except TimeoutError:
+            return "timeout", {"error": f"{tool.name} did not answer within {self.timeout_s:g} s"}
+        if tool.taints:
+            self.conversation.tainted = True
+        return "ok", result
+
+    def _key(self, tool: Tool, arguments: Mapping[str, Any]) -> str:
+        """The same for the same call of the same turn, so that a replayed request changes nothing."""
+        if tool.confirm is None:
+            return ""
+        parts = [
+            self.context.customer_id,
+            self.request.interaction_id,
+            self.request.turn_index,
+            tool.name,
+            dict(arguments),
+        ]
+        return hashlib.sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)).hexdigest()

@@ -1,0 +1,1 @@
+"""What the agent can do: schemas, checks, and the functions behind them."""

@@ -1,0 +1,69 @@
+"""Tools over what the customer asked us to remember."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from assistant.tools.spec import UNLESS_ASKED, Result, Tool, ToolContext, ToolError, text
+
+FACTS_MAX = 50
+"""Facts kept for one customer: all of them stand in every prompt, so they are bounded."""
+_ASKED_BY = frozenset({"account_memory"})
+
+
+def _remember(context: ToolContext, args: Mapping[str, Any]) -> Result:
+    fact = " ".join(args["fact"].split())
+    facts = context.store.facts(context.customer_id)
+    if len(facts) >= FACTS_MAX and fact not in facts:
+        raise ToolError(f"{FACTS_MAX} facts are kept already; forget one first")
+    context.store.remember(context.customer_id, fact, context.now)
+    return {"remembered": fact}
+
+
+def _recall(context: ToolContext, args: Mapping[str, Any]) -> Result:
+    wanted = args.get("query", "").lower().split()
+    facts = context.store.facts(context.customer_id)
+    found = [fact for fact in facts if all(word in fact.lower() for word in wanted)]
+    return {"facts": found, "kept": len(facts)}
+
+
+def _forget(context: ToolContext, args: Mapping[str, Any]) -> Result:
+    return {"forgotten": context.store.forget(context.customer_id, args["fact"])}
+
+
+def _preview(verb: str) -> Any:
+    def preview(context: ToolContext, args: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
+        return args, f"{verb}: {args['fact']}"
+
+    return preview
+
+
+TOOLS = (
+    Tool(
+        "remember",
+        "Keep one fact that the customer asks you to remember, such as a pet, a size or an allergy, for later visits.",
+        {"fact": text("The fact, as a short sentence", 300)},
+        _remember,
+        required=("fact",),
+        confirm=UNLESS_ASKED,
+        asked_by=_ASKED_BY,
+        preview=_preview("Remember"),
+    ),
+    Tool(
+        "recall",
+        "List what is remembered about the customer; words narrow the list.",
+        {"query": text("Words to look for")},
+        _recall,
+    ),
+    Tool(
+        "forget",
+        "Erase remembered facts that hold these words, for good.",
+        {"fact": text("Words of the fact to erase", 300)},
+        _forget,
+        required=("fact",),
+        confirm=UNLESS_ASKED,
+        asked_by=_ASKED_BY,
+        preview=_preview("Forget"),
+    ),
+)

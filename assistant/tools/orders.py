@@ -1,0 +1,179 @@
+"""Tools over a customer's orders: history, status, changes, returns, and the cart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from assistant.tools.products import known_product
+from assistant.tools.ranking import words
+from assistant.tools.spec import (
+    ALWAYS,
+    PRODUCT_ID,
+    UNLESS_ASKED,
+    Result,
+    Tool,
+    ToolContext,
+    ToolError,
+    text,
+    whole,
+)
+
+_FINAL = frozenset({"delivered", "cancelled", "returned"})
+
+
+def orders_of(context: ToolContext) -> list[dict[str, Any]]:
+    """The session's customer's orders, newest first, with the changes made since."""
+    changes: dict[str, str] = {}
+    for change in context.store.order_changes(context.customer_id):
+        if change["change"] == "cancel":
+            changes[change["order_id"]] = "cancelled"
+        elif change["change"] == "return":
+            changes[change["order_id"]] = "return started"
+    orders = context.catalogue.orders(context.customer_id)
+    return [{**order, "status": changes.get(order["order_id"], order["status"])} for order in orders]
+
+
+def order_of(context: ToolContext, order_id: str) -> dict[str, Any]:
+    """One order of this customer; another customer's order does not exist here.
+
+    Raises:
+        ToolError: no such order.
+    """
+    for order in orders_of(context):
+        if order["order_id"] == order_id:
+            return order
+    raise ToolError(f"this customer has no order {order_id!r}")
+
+
+def _history(context: ToolContext, args: Mapping[str, Any]) -> Result:
+    orders = orders_of(context)
+    wanted = set(words(args.get("query", "")))
+    if wanted:
+        orders = [order for order in orders if any(wanted & set(_item_words(item)) for item in order["items"])]
+    shown = orders[: args.get("limit", 5)]
+    return {"orders": shown, "shown": len(shown), "found": len(orders)}
+
+
+def _item_words(item: Mapping[str, Any]) -> list[str]:
+    return words(f"{item['title'] or ''} {item['category'] or ''}")
+
+
+def _status(context: ToolContext, args: Mapping[str, Any]) -> Result:
+    if "order_id" in args:
+        return order_of(context, args["order_id"])
+    orders = orders_of(context)
+    if not orders:
+        raise ToolError("this customer has no orders")
+    return next((order for order in orders if order["status"] not in _FINAL), orders[0])
+
+
+def _change(context: ToolContext, args: Mapping[str, Any]) -> Result:
+    order = _changeable(context, args["order_id"])
+    change = "cancel" if args["change"].strip().lower().startswith("cancel") else "edit"
+    new = context.store.change_order(
+        context.customer_id, order["order_id"], change, args["change"], context.key, context.now
+    )
+    return {"order_id": order["order_id"], "change": args["change"], "recorded": True, "repeated": not new}
+
+
+def _preview_change(context: ToolContext, args: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
+    order = _changeable(context, args["order_id"])
+    return args, f"Change order {order['order_id']} ({order['total']:.2f} {context.currency}): {args['change']}"
+
+
+def _changeable(context: ToolContext, order_id: str) -> dict[str, Any]:
+    order = order_of(context, order_id)
+    if order["status"] in _FINAL:
+        raise ToolError(f"order {order['order_id']} is {order['status']} and cannot be changed")
+    return order
+
+
+def _return(context: ToolContext, args: Mapping[str, Any]) -> Result:
+    order, item = _returnable(context, args)
+    new = context.store.change_order(
+        context.customer_id,
+        order["order_id"],
+        "return",
+        f"{item['product_id']}: {args['reason']}",
+        context.key,
+        context.now,
+    )
+    return {"order_id": order["order_id"], "product_id": item["product_id"], "started": True, "repeated": not new}
+
+
+def _preview_return(context: ToolContext, args: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
+    order, item = _returnable(context, args)
+    return args, f"Return {item['title'] or item['product_id']} from order {order['order_id']}: {args['reason']}"
+
+
+def _returnable(context: ToolContext, args: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    order = order_of(context, args["order_id"])
+    for item in order["items"]:
+        if item["product_id"] == args["product_id"]:
+            return order, item
+    raise ToolError(f"order {order['order_id']} holds no product {args['product_id']!r}")
+
+
+def _add_to_cart(context: ToolContext, args: Mapping[str, Any]) -> Result:
+    product = known_product(context, args["product_id"])
+    if not product["in_stock"]:
+        substitutes = context.catalogue.substitutes(product, 3)
+        return {"added": False, "reason": "sold out", "substitutes": substitutes}
+    context.store.add_to_cart(context.customer_id, product["product_id"], args["quantity"], context.key)
+    return {"added": True, "product_id": product["product_id"], "cart": context.store.cart(context.customer_id)}
+
+
+def _preview_cart(context: ToolContext, args: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
+    product = known_product(context, args["product_id"])
+    return args, f"Add {args['quantity']} x {product['title']} at {product['price']:.2f} {context.currency} to the cart"
+
+
+_ORDER_ID = text("Order id as order_history returned it", 40)
+
+TOOLS = (
+    Tool(
+        "order_history",
+        "The signed-in customer's own past orders with their items, newest first; words narrow them to orders that"
+        " hold such items. There is no way to see another customer's orders.",
+        {
+            "query": text("Words to look for among the items"),
+            "limit": whole("How many orders to return, 5 if left out", 1, 20),
+        },
+        _history,
+    ),
+    Tool(
+        "order_status",
+        "Where one of the customer's orders is; without an id, the newest that has not arrived.",
+        {"order_id": _ORDER_ID},
+        _status,
+    ),
+    Tool(
+        "order_change",
+        "Cancel or change an order that has not arrived yet. The customer is asked to confirm before anything happens.",
+        {"order_id": _ORDER_ID, "change": text("What to change, such as: cancel")},
+        _change,
+        required=("order_id", "change"),
+        confirm=ALWAYS,
+        preview=_preview_change,
+    ),
+    Tool(
+        "start_return",
+        "Start the return of one item of an order. The customer is asked to confirm before anything happens.",
+        {"order_id": _ORDER_ID, "product_id": PRODUCT_ID, "reason": text("The customer's reason, in a few words")},
+        _return,
+        required=("order_id", "product_id", "reason"),
+        confirm=ALWAYS,
+        preview=_preview_return,
+    ),
+    Tool(
+        "add_to_cart",
+        "Put a product into the cart for the customer to review. It buys nothing.",
+        {"product_id": PRODUCT_ID, "quantity": whole("How many", 1, 99)},
+        _add_to_cart,
+        required=("product_id", "quantity"),
+        confirm=UNLESS_ASKED,
+        asked_by=frozenset({"reorder"}),
+        preview=_preview_cart,
+    ),
+)

@@ -1,0 +1,125 @@
+"""What a tool is: its name and schema for the model, its rules for the server, and the function behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from assistant.clients.protocol import ToolConfig
+from assistant.errors import AssistantError
+
+if TYPE_CHECKING:
+    from assistant.store.protocol import Store
+    from assistant.tools.catalogue import Catalogue
+    from assistant.tools.web_index import WebIndex
+
+Result = dict[str, Any]
+
+
+class ToolError(AssistantError):
+    """A tool that cannot do what was asked; the text goes back to the model as an error result."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolContext:
+    """What a tool may know. The account comes from the session, never from the model's arguments.
+
+    `key`: the write's idempotency key, the same when a request is replayed. `ground`: asks a model that can
+    search the web.
+    """
+
+    customer_id: str
+    now: datetime
+    catalogue: Catalogue
+    store: Store
+    web: WebIndex
+    currency: str = "USD"
+    key: str = ""
+    ground: Callable[[str], Awaitable[Result]] | None = None
+
+
+ALWAYS = "always"
+UNLESS_ASKED = "unless_asked"
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """One tool.
+
+    `confirm`: None for reading; `ALWAYS`: the customer confirms every use; `UNLESS_ASKED`: the customer's own message,
+    routed to one of `asked_by`, is the consent, as long as no third party's text is in the conversation.
+    `taints`: its result holds text that strangers wrote.
+    `preview` resolves arguments into exactly what a confirmation will do, and says it to the customer.
+    """
+
+    name: str
+    description: str
+    properties: Mapping[str, Any]
+    run: Callable[[ToolContext, Mapping[str, Any]], Result | Awaitable[Result]]
+    required: tuple[str, ...] = ()
+    one_of: tuple[str, ...] = ()
+    confirm: str | None = None
+    asked_by: frozenset[str] = field(default_factory=frozenset)
+    taints: bool = False
+    preview: Callable[[ToolContext, Mapping[str, Any]], tuple[Mapping[str, Any], str]] | None = None
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """JSON schema of the arguments."""
+        schema: dict[str, Any] = {
+            "type": "object",
+            "properties": dict(self.properties),
+            "required": list(self.required),
+            "additionalProperties": False,
+        }
+        if self.one_of:
+            schema["oneOf"] = [{"required": [name]} for name in self.one_of]
+        return schema
+
+
+def text(description: str, max_length: int = 200, **more: Any) -> dict[str, Any]:
+    """Schema of a string argument."""
+    return {"type": "string", "description": description, "maxLength": max_length, **more}
+
+
+def whole(description: str, minimum: int, maximum: int) -> dict[str, Any]:
+    """Schema of an integer argument."""
+    return {"type": "integer", "description": description, "minimum": minimum, "maximum": maximum}
+
+
+def amount(description: str, minimum: float, maximum: float) -> dict[str, Any]:
+    """Schema of a number argument."""
+    return {"type": "number", "description": description, "minimum": minimum, "maximum": maximum}
+
+
+PRODUCT_ID = text("Product id, such as p000123", 40)
+
+
+def tool_config(tools: Iterable[Tool], cache_point: Mapping[str, Any] | None = None) -> ToolConfig:
+    """The tool list as sent: sorted by name and serialised once, so that its bytes are the same in every prompt."""
+    ordered = sorted(tools, key=lambda tool: tool.name)
+    converse: list[dict[str, Any]] = [
+        {"toolSpec": {"name": tool.name, "description": tool.description, "inputSchema": {"json": _sent_schema(tool)}}}
+        for tool in ordered
+    ]
+    openai = [
+        {
+            "type": "function",
+            "function": {"name": tool.name, "description": tool.description, "parameters": _sent_schema(tool)},
+        }
+        for tool in ordered
+    ]
+    if cache_point is not None:
+        converse.append(dict(cache_point))
+    return ToolConfig(converse=orjson.dumps({"tools": converse}), openai=orjson.dumps(openai))
+
+
+def _sent_schema(tool: Tool) -> dict[str, Any]:
+    """The schema without `oneOf`: providers' subsets of JSON Schema differ there, and the description says it."""
+    schema = tool.schema
+    schema.pop("oneOf", None)
+    return schema

@@ -1,0 +1,394 @@
+"""One turn: guard, route, prefetch, then model calls and tool rounds until the answer stands."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import orjson
+
+from assistant import guard
+from assistant.calls import CallLog, ModelCaller, Prepared
+from assistant.clients.protocol import Block, ModelRequest, Reply, ToolUse
+from assistant.confirmations import Confirmations
+from assistant.errors import ModelError, RequestError
+from assistant.history import Conversation, Conversations
+from assistant.metrics import Metrics
+from assistant.prompt import PromptBuilder, customer_text
+from assistant.requests import TurnRequest
+from assistant.router.route import PLANNER_PROMPT, MessageRouter, Planner, Route
+from assistant.settings import Stack
+from assistant.toolbox import Toolbox, ToolRun
+from assistant.tools.spec import Result, Tool, ToolContext
+
+_URL = re.compile(r"https?://[^\s<>\"')\]]+")
+_UNFINISHED = "I could not finish looking into this. Please ask me again, perhaps for one thing at a time."
+_PLANNER_TOKENS_MAX = 12
+
+
+class Sink(Protocol):
+    """Where a turn's events go. Nothing is sent before `open`."""
+
+    is_open: bool
+
+    async def open(self, simulated: bool) -> None:
+        """Begin the response."""
+
+    async def event(self, name: str, payload: Mapping[str, Any]) -> None:
+        """Send one event."""
+
+    async def delta(self, text: str) -> None:
+        """Send a piece of the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything a turn uses, made once at start."""
+
+    stack: Stack
+    caller: ModelCaller
+    prompts: PromptBuilder
+    router: MessageRouter
+    tools: Mapping[str, Tool]
+    conversations: Conversations
+    confirmations: Confirmations
+    metrics: Metrics
+    tool_context: Callable[[str, str], ToolContext]  # customer id, locale
+    clock: Callable[[], float]  # seconds of the process, for durations
+    now_s: Callable[[], float]  # seconds since the epoch, for tokens
+
+
+class _Silent:
+    """A listener for calls whose text the customer does not see."""
+
+    async def opened(self, simulated: bool) -> None:
+        """Nothing to do."""
+
+    async def text(self, text: str) -> None:
+        """Nothing to do."""
+
+
+async def run_turn(services: Services, customer_id: str, request: TurnRequest, trace_id: str, sink: Sink) -> None:
+    """Answer one turn into the sink.
+
+    Raises:
+        RequestError: refused before anything was sent.
+        ModelError: a model failed; whatever was sent so far stands.
+    """
+    conversation = services.conversations.get(customer_id, request.interaction_id, services.clock())
+    if conversation.busy:
+        raise RequestError(409, "turn_in_progress", "this interaction's previous turn is still being answered")
+    conversation.busy = True
+    try:
+        turn = _Turn(services, customer_id, request, trace_id, sink, conversation.fork())
+        try:
+            async with asyncio.timeout(services.stack.switches.limits.wall_s):
+                await turn.run()
+        except TimeoutError:
+            raise ModelError(504, "timeout", "the turn took longer than its limit", sink.is_open) from None
+        finally:
+            await turn.send_usage()
+        services.conversations.put(customer_id, request.interaction_id, turn.conversation)
+    finally:
+        conversation.busy = False
+
+
+@dataclass(slots=True)
+class _Turn:
+    services: Services
+    customer_id: str
+    request: TurnRequest
+    trace_id: str
+    sink: Sink
+    conversation: Conversation
+    started_s: float = 0.0
+    route: Route | None = None
+    route_s: float = 0.0
+    prefetch_s: float = 0.0
+    prefetched: list[str] = field(default_factory=list)
+    guard_action: str = guard.PASS
+    model_key: str | None = None
+    customer_text: str = ""
+    region: str = ""
+    log: CallLog = field(default_factory=lambda: CallLog(0.0))
+    answer: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.started_s = self.services.clock()
+        self.log.started_s = self.started_s
+        regions = self.services.stack.regions
+        self.region = self.request.region if self.request.region in regions else regions[0]
+
+    async def run(self) -> None:
+        """The turn from guard to done."""
+        services = self.services
+        checked = guard.check(self.request.message)
+        self.guard_action = checked.action
+        services.metrics.guard.labels(checked.action).inc()
+        if self.conversation.turns == 0:
+            services.metrics.interactions.inc()
+        if checked.answer is not None:
+            await self._refuse(checked.answer)
+            return
+        await self._route(checked.message)
+        toolbox = self._toolbox()
+        # Once a turn: a fact remembered half-way must not move the prefix under the turn's own history.
+        facts = toolbox.context.store.facts(self.customer_id)
+        self.customer_text = customer_text(services.stack.marketplaces.get(self.request.locale), facts)
+        content = await self._first_message(toolbox, checked.message)
+        self.conversation.append({"role": "user", "content": content})
+        stop_reason = await self._answer(toolbox)
+        self.conversation.turns += 1
+        self.conversation.intent = self.route.intent if self.route else None
+        await self._done(stop_reason, toolbox.pending)
+
+    # A listener of model calls: the response begins when the first model has accepted the request.
+
+    async def opened(self, simulated: bool) -> None:
+        """Begin the response with what is known by now."""
+        self.log.simulated = simulated
+        if not self.sink.is_open:
+            await self.sink.open(simulated)
+            await self.sink.event("meta", self._meta(simulated))
+            await self.send_usage()
+
+    async def text(self, text: str) -> None:
+        """Pass on a piece of the answer."""
+        self.answer.append(text)
+        await self.sink.delta(text)
+
+    async def send_usage(self) -> None:
+        """Send the rows of calls that ended since the last time."""
+        if self.sink.is_open:
+            while self.log.sent < len(self.log.rows):
+                row = self.log.rows[self.log.sent]
+                self.log.sent += 1
+                await self.sink.event("usage", row)
+
+    # --- stages
+
+    async def _route(self, message: str) -> None:
+        services, began_s = self.services, self.services.clock()
+        route = await services.router.route(message, self.conversation.intent, self._planner())
+        self.route = route
+        self.route_s = services.clock() - began_s
+        self.model_key = self._model_for(route)
+        services.metrics.route_s.labels(route.stage).observe(self.route_s)
+        services.metrics.routes.labels(self.model_key, route.stage).inc()
+        if self.route_s > services.stack.switches.router.budget_s:
+            services.metrics.route_over_budget.inc()
+
+    def _model_for(self, route: Route) -> str:
+        """The policy's model, or the first one that can: pictures, and the marketplace's allowed models, bind."""
+        stack = self.services.stack
+        wanted = stack.switches.policy.model_for(route.intent, route.complexity)
+        market = stack.marketplaces.get(self.request.locale)
+        order = [wanted, stack.switches.policy.complex, *stack.switches.policy.by_intent.values(), *stack.models]
+        for key in order:
+            model = stack.models[key]
+            allowed = market is None or market.models is None or key in market.models
+            if allowed and key != stack.switches.router.planner_model and (model.images or not self.request.images):
+                return key
+        raise RequestError(400, "no_model", "no model of this stack takes pictures in this marketplace", "images")
+
+    def _planner(self) -> Planner | None:
+        stack = self.services.stack
+        model = stack.models.get(stack.switches.router.planner_model)
+        if model is None:
+            return None
+
+        async def ask(message: str) -> str:
+            def prepare(chosen: Any, region: str) -> Prepared:
+                content = [{"text": message}]
+                return Prepared(
+                    ModelRequest(
+                        model=chosen,
+                        region=region,
+                        system=[{"text": PLANNER_PROMPT}],
+                        messages=[{"role": "user", "content": content}],
+                        max_tokens=_PLANNER_TOKENS_MAX,
+                    )
+                )
+
+            reply, _ = await self.services.caller.call(self.log, "route", model, self.region, prepare, _Silent())
+            return "".join(block.get("text", "") for block in reply.content)
+
+        return ask
+
+    def _toolbox(self) -> Toolbox:
+        assert self.route is not None
+        services = self.services
+        return Toolbox(
+            tools=services.tools,
+            context=services.tool_context(self.customer_id, self.request.locale),
+            request=self.request,
+            intent=self.route.intent,
+            conversation=self.conversation,
+            confirmations=services.confirmations,
+            clock=services.clock,
+            started_s=self.started_s,
+            now_s=services.now_s(),
+            timeout_s=services.stack.switches.tools.timeout_s,
+        )
+
+    async def _first_message(self, toolbox: Toolbox, message: str) -> list[Block]:
+        """The turn's user message: what the store knows first, the customer's own words last."""
+        began_s = self.services.clock()
+        content: list[Block] = [
+            {"image": {"format": image.format, "source": {"bytes": image.data}}} for image in self.request.images
+        ]
+        content.append({"text": f"<today>{toolbox.context.now.date().isoformat()}</today>"})
+        if self.request.product_id is not None:
+            content.append({"text": f"<page>{_json({'product_id': self.request.product_id})}</page>"})
+        if self.services.stack.switches.context.prefetch:
+            for name, result in (await toolbox.prefetch()).items():
+                content.append({"text": f'<prefetch tool="{name}">{_json(result)}</prefetch>'})
+                self.prefetched.append(name)
+        if self.request.confirm_token is not None:
+            content.append({"text": await self._confirmation(toolbox, self.request.confirm_token)})
+        self.prefetch_s = self.services.clock() - began_s
+        return [*content, {"text": message}]
+
+    async def _confirmation(self, toolbox: Toolbox, token: str) -> str:
+        confirmed = self.services.confirmations.check(
+            token, self.customer_id, self.request.interaction_id, self.services.now_s()
+        )
+        if not self.request.confirm_accept:
+            return f'<declined tool="{confirmed.tool}">The customer declined; nothing was done.</declined>'
+        result = await toolbox.confirmed(confirmed)
+        return f'<confirmed tool="{confirmed.tool}">{_json(result)}</confirmed>'
+
+    async def _answer(self, toolbox: Toolbox) -> str:
+        """Calls and tool rounds until the model stops asking; returns why it ended."""
+        limits = self.services.stack.switches.limits
+        rounds = 0
+        while True:
+            reply = await self._call()
+            await self.send_usage()
+            if not reply.tool_uses:
+                self.conversation.append({"role": "assistant", "content": reply.content or [{"text": "…"}]})
+                return reply.stop_reason
+            if rounds >= limits.rounds or len(self.log.rows) >= limits.calls:
+                await self.text(_UNFINISHED)
+                self.conversation.append({"role": "assistant", "content": [{"text": _UNFINISHED}]})
+                return "limit_rounds" if rounds >= limits.rounds else "limit_calls"
+            rounds += 1
+            self.conversation.append({"role": "assistant", "content": reply.content})
+            runs = await self._use_tools(toolbox, reply.tool_uses, rounds)
+            self.conversation.append({"role": "user", "content": [run.block() for run in runs]})
+
+    async def _call(self) -> Reply:
+        assert self.model_key is not None
+        services, stack = self.services, self.services.stack
+        tails: dict[str, int | None] = {}
+
+        def prepare(model: Any, region: str) -> Prepared:
+            room = model.context_tokens - (stack.switches.max_tokens or model.max_output_tokens)
+            trimmed = self.conversation.trim(room - services.prompts.prefix_tokens(self.customer_text))
+            if trimmed:
+                services.metrics.trimmed.inc(trimmed)
+            prompt = services.prompts.build(model, self.customer_text, self.conversation)
+            tails[model.key] = prompt.tail
+            request = ModelRequest(
+                model=model,
+                region=region,
+                system=prompt.system,
+                messages=prompt.messages,
+                tools=prompt.tools,
+                max_tokens=stack.switches.max_tokens,
+                parallel_tools=stack.switches.tools.parallel,
+            )
+            return Prepared(request, prompt)
+
+        model = stack.models[self.model_key]
+        reply, used = await services.caller.call(self.log, "answer", model, self.region, prepare, self)
+        self.model_key = used.key
+        self.conversation.last_tail = tails[used.key]
+        return reply
+
+    async def _use_tools(self, toolbox: Toolbox, uses: list[ToolUse], number: int) -> list[ToolRun]:
+        """Run one round's tools, all at once or one after another, and report each."""
+        if self.services.stack.switches.tools.parallel:
+            runs = await asyncio.gather(*(toolbox.use(use) for use in uses))
+        else:
+            runs = [await toolbox.use(use) for use in uses]
+        for run in runs:
+            self.services.metrics.tool_s.labels(_metric_name(self.services.tools, run), run.status).observe(
+                run.duration_s
+            )
+            self.conversation.urls.update(_urls(run.result))
+            await self.sink.event(
+                "tool",
+                {
+                    "tool": run.use.name,
+                    "tool_use_id": run.use.tool_use_id,
+                    "round": number,
+                    "start_s": run.start_s,
+                    "duration_s": run.duration_s,
+                    "status": run.status,
+                },
+            )
+        return runs
+
+    async def _refuse(self, answer: str) -> None:
+        """The guard's own answer; no model is asked."""
+        await self.opened(not self.services.stack.live)
+        await self.text(answer)
+        await self._done("guardrail", None)
+
+    async def _done(self, stop_reason: str, pending: Mapping[str, Any] | None) -> None:
+        await self.send_usage()
+        rows = self.log.rows
+        costs = [row["cost_usd"] for row in rows if row["cost_usd"] is not None]
+        answer = "".join(self.answer)
+        await self.sink.event(
+            "done",
+            {
+                "stop_reason": stop_reason,
+                "output_tokens": sum(row["output_tokens"] or 0 for row in rows if row["purpose"] != "route"),
+                "cost_usd": sum(costs) if costs else None,
+                # Only addresses that a search returned: an invented one is no citation.
+                "citations": [url for url in dict.fromkeys(_urls_in(answer)) if url in self.conversation.urls],
+                "pending_confirmation": pending,
+                "e2e_s": self.services.clock() - self.started_s,
+            },
+        )
+
+    def _meta(self, simulated: bool) -> dict[str, Any]:
+        route = self.route
+        return {
+            "trace_id": self.trace_id,
+            "interaction_id": self.request.interaction_id,
+            "turn_index": self.request.turn_index,
+            "intent": route.intent if route else None,
+            "complexity": route.complexity if route else None,
+            "route": self.model_key,
+            "router_stage": route.stage if route else None,
+            "route_s": self.route_s,
+            "prefetch": self.prefetched,
+            "prefetch_s": self.prefetch_s,
+            "guard_action": self.guard_action,
+            "escalated": route is not None and route.intent == "human_agent",
+            "region": self.region,
+            "simulated": simulated,
+        }
+
+
+def _json(value: Mapping[str, Any]) -> str:
+    return orjson.dumps(value).decode()
+
+
+def _metric_name(tools: Mapping[str, Tool], run: ToolRun) -> str:
+    """Tool names of metrics come from our list only: a model's inventions would grow it without end."""
+    return run.use.name if run.use.name in tools else "unknown"
+
+
+def _urls(result: Result) -> set[str]:
+    return {page["url"] for page in result.get("results", ()) if isinstance(page, dict) and "url" in page}
+
+
+def _urls_in(text: str) -> list[str]:
+    return [url.rstrip(".,;:!?") for url in _URL.findall(text)]

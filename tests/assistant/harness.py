@@ -1,0 +1,180 @@
+"""The assistant in one process with a scripted model: what it owns can be asserted without any stand-in."""
+
+import asyncio
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from assistant.app import App
+from assistant.calls import ModelCaller
+from assistant.clients.protocol import Reply, ToolUse, Usage
+from assistant.confirmations import Confirmations
+from assistant.errors import ModelError
+from assistant.history import Conversations
+from assistant.metrics import Metrics
+from assistant.prompt import PromptBuilder
+from assistant.router.route import MessageRouter
+from assistant.sessions import Sessions
+from assistant.settings import Stack, Switches, _build
+from assistant.store.sqlite import SqliteStore
+from assistant.tools.catalogue import Catalogue
+from assistant.tools.registry import TOOLS
+from assistant.tools.spec import ToolContext
+from assistant.tools.web_index import WebIndex
+from assistant.turn import Services
+from facts import reader
+from wire.sse import SseParser
+
+Step = str | list[tuple[str, dict[str, Any]]] | ModelError
+"""One scripted reply: text, tool calls, or a failure."""
+
+
+class ScriptedModel:
+    """A model client that answers by script and remembers what it was asked. Without a script it says `ok`."""
+
+    def __init__(self) -> None:
+        self.script: list[Step] = []
+        self.requests: list[Any] = []
+
+    async def converse(self, request, listener):
+        self.requests.append(request)
+        step = self.script.pop(0) if self.script else "ok"
+        if isinstance(step, ModelError) and not step.streaming:
+            raise step
+        await listener.opened(True)
+        if isinstance(step, ModelError):
+            await listener.text("half an ")
+            raise step
+        if isinstance(step, str):
+            await listener.text(step)
+            return _reply([{"text": step}], [], "end_turn")
+        number = len(self.requests)
+        uses = [ToolUse(f"t{number}-{i}", name, args) for i, (name, args) in enumerate(step)]
+        blocks = [{"toolUse": {"toolUseId": use.tool_use_id, "name": use.name, "input": use.input}} for use in uses]
+        return _reply(blocks, uses, "tool_use")
+
+    async def close(self):
+        pass
+
+
+def _reply(content, uses, stop_reason):
+    usage = Usage(input_tokens=100, output_tokens=10, cache_read_tokens=50, cache_write_tokens_5m=20)
+    return Reply(content, uses, stop_reason, usage, ttft_s=0.1, tpot_s=0.01, e2e_s=0.2)
+
+
+@dataclass
+class Answer:
+    """What a client saw of one request."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+    events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
+    def all(self, name: str) -> list[dict[str, Any]]:
+        return [payload for event, payload in self.events if event == name]
+
+    def one(self, name: str) -> dict[str, Any]:
+        (payload,) = self.all(name)
+        return payload
+
+    @property
+    def text(self) -> str:
+        return "".join(payload["text"] for payload in self.all("delta"))
+
+    @property
+    def error(self) -> dict[str, Any]:
+        return json.loads(self.body)["error"]
+
+
+class Harness:
+    """An app over the tiny shop. `assistant` are switches as in stack.json."""
+
+    def __init__(self, catalogue: Path, folder: Path, assistant: dict[str, Any] | None = None, **stack: Any) -> None:
+        self.model = ScriptedModel()
+        self.now_s = 1_000_000.0
+        self.clock_s = 0.0
+        self.stack = Stack(
+            **{
+                "seed": 1,
+                "live": False,
+                "models": reader.models(),
+                "marketplaces": reader.marketplaces(),
+                "regions": ("us-east-1", "us-west-2"),
+                "bedrock_url": "http://bedrock",
+                "openai_url": "http://openai/v1",
+                "switches": _build(Switches, {"router": {"mode": "rules"}, **(assistant or {})}, "assistant"),
+                "catalogue": catalogue,
+                "store": folder / "store.sqlite",
+                **stack,
+            }
+        )
+        self.catalogue = Catalogue(catalogue)
+        self.store = SqliteStore(self.stack.store)
+        self.metrics = Metrics()
+        self.services = self._services()
+        self.sessions = Sessions(b"secret")
+        self.app = App(self.services, self.sessions, lambda one: self.catalogue.customer(one) is not None)
+
+    def _services(self) -> Services:
+        stack = self.stack
+        web = WebIndex(self.catalogue.documents())
+        clients = {"converse": self.model, "openai": self.model}
+        endpoints = {"converse": "http://bedrock", "openai": "http://openai/v1"}
+        return Services(
+            stack=stack,
+            caller=ModelCaller(stack.models, clients, endpoints, stack.switches, self.metrics, lambda: self.clock_s),
+            prompts=PromptBuilder(TOOLS, stack.switches.cache_ttl, stack.switches.cache.points),
+            router=MessageRouter(stack.switches.router, None),
+            tools=TOOLS,
+            conversations=Conversations(),
+            confirmations=Confirmations(b"secret"),
+            metrics=self.metrics,
+            tool_context=lambda customer, locale: ToolContext(
+                customer, self.catalogue.started_at, self.catalogue, self.store, web
+            ),
+            clock=lambda: self.clock_s,
+            now_s=lambda: self.now_s,
+        )
+
+    def turn(self, message: str = "hello", *script: Step, customer: str = "c000001", **body: Any) -> Answer:
+        """One turn with the model's replies; further keywords go into the body."""
+        self.model.script = list(script)
+        self.model.requests = []
+        request = {"interaction_id": "i1", "turn_index": 0, "message": message, **body}
+        token = self.sessions.issue(customer, self.now_s)
+        return self.request("POST", "/v1/turns", request, {"authorization": f"Bearer {token}"})
+
+    def request(
+        self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None, client: str = "127.0.0.1"
+    ) -> Answer:
+        """One HTTP request through the ASGI application."""
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return asyncio.run(_exchange(self.app, method, path, data, headers or {}, client))
+
+    def close(self) -> None:
+        self.store.close()
+        self.catalogue.close()
+
+
+async def _exchange(app, method, path, data, headers, client):
+    sent = []
+    came = [{"type": "http.request", "body": data, "more_body": False}]
+
+    async def receive():
+        if came:
+            return came.pop(0)
+        await asyncio.Event().wait()
+
+    async def send(message):
+        sent.append(message)
+
+    raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+    scope = {"type": "http", "method": method, "path": path, "headers": raw, "client": (client, 1)}
+    await app(scope, receive, send)
+    body = b"".join(message.get("body", b"") for message in sent[1:])
+    answer = Answer(sent[0]["status"], {k.decode(): v.decode() for k, v in sent[0]["headers"]}, body)
+    if answer.headers.get("content-type") == "text/event-stream":
+        answer.events = [(event.event, json.loads(event.data)) for event in SseParser().feed(body)]
+    return answer
