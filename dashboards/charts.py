@@ -1,0 +1,300 @@
+"""Charts as plain Plotly figures: dicts of data and layout, drawn by the page's own script.
+
+Colours are tokens (`@c1`, `@ink`) that the page resolves for light or dark. A second series always differs by dash,
+symbol or place too, so nothing is told by colour alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dashboards.series import thin
+
+Chart = dict[str, Any]
+
+_DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+_SYMBOLS = ("circle", "diamond", "square", "triangle-up", "x", "cross")
+_PATTERNS = ("", "/", ".", "x", "-", "+")
+COLOURS = ("@c1", "@c2", "@c3", "@c4", "@c5", "@c6")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One series: x and y of equal length; `style` picks colour and dash, equal styles mean one kind of thing."""
+
+    name: str
+    x: Any  # float[n]: a list, an array or a pandas column
+    y: Any
+    style: int = 0
+    step: bool = False
+    fill_to: str | None = None
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A horizontal line with its words: an SLO, a ceiling, a granted quota."""
+
+    value: float
+    words: str
+
+
+@dataclass(frozen=True)
+class Span:
+    """A stretch of time with its words: a fault, the warm-up."""
+
+    start: float
+    end: float
+    words: str
+
+
+def time_scale(span_s: float) -> tuple[float, str]:
+    """Divisor and words for a time axis of this length."""
+    if span_s <= 300:
+        return 1.0, "seconds from the start"
+    return (60.0, "minutes from the start") if span_s <= 4 * 3600 else (3600.0, "hours from the start")
+
+
+def base(height: int = 300, **layout: Any) -> Chart:
+    """An empty figure with the house layout: no frame, faint grid, legend above."""
+    axis = {"gridcolor": "@grid", "linecolor": "@rule", "zeroline": False, "automargin": True, "title": {"standoff": 8}}
+    whole = {
+        "height": height,
+        "margin": {"l": 8, "r": 12, "t": 28, "b": 8},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "font": {"color": "@quiet", "size": 12},
+        "hovermode": "x unified",
+        "hoverlabel": {"bgcolor": "@card", "bordercolor": "@rule", "font": {"color": "@ink"}},
+        "legend": {"orientation": "h", "x": 0, "y": 1.02, "xanchor": "left", "yanchor": "bottom"},
+        "xaxis": {**axis, "showgrid": False, "showline": True, **layout.pop("xaxis", {})},
+        "yaxis": {**axis, "rangemode": "tozero", **layout.pop("yaxis", {})},
+        "shapes": [],
+        "annotations": [],
+        **layout,
+    }
+    return {"data": [], "layout": whole}
+
+
+def lines(
+    series: Sequence[Line], unit: str, span_s: float, limits: Sequence[Limit] = (), spans: Sequence[Span] = ()
+) -> Chart:
+    """Lines over time. x in seconds; each line is thinned to 1,000 points with its peaks kept."""
+    divisor, words = time_scale(span_s)
+    factor, unit = _readable(unit, series)
+    chart = base(xaxis={"title": {"text": words}, "range": [0, span_s / divisor]}, yaxis=_unit_axis(unit))
+    for line in series:
+        x, y = thin(np.asarray(line.x, dtype=float), factor * np.asarray(line.y, dtype=float))
+        chart["data"].append(
+            {
+                "type": "scatter",
+                "mode": "lines",
+                "name": line.name,
+                "x": _plain(x / divisor),
+                "y": _plain(y),
+                "line": _line_style(line),
+                "connectgaps": False,
+                **({"fill": line.fill_to, "fillcolor": "@band"} if line.fill_to else {}),
+            }
+        )
+    for limit in limits:
+        _add_limit(chart, Limit(factor * limit.value, limit.words))
+    for span in spans:
+        _add_span(chart, span, divisor)
+    return chart
+
+
+def _readable(unit: str, series: Sequence[Line]) -> tuple[float, str]:
+    """Milliseconds for lines that stay under 0.1 s, as in the tables."""
+    highest = max((float(np.nanmax(np.asarray(line.y, dtype=float))) for line in series if len(line.y)), default=0.0)
+    return (1_000.0, "ms") if unit == "s" and highest < 0.1 else (1.0, unit)
+
+
+def _line_style(line: Line) -> dict[str, Any]:
+    return {
+        "color": COLOURS[line.style % len(COLOURS)],
+        "dash": _DASHES[line.style % len(_DASHES)],
+        "width": 2 if line.style == 0 else 1.6,
+        "shape": "hv" if line.step else "linear",
+    }
+
+
+def ranges(groups: Mapping[str, Sequence[tuple[str, float]]], unit: str) -> Chart:
+    """One row per group with a mark per quantile and a thin line joining them: how wide a group spreads."""
+    names = list(groups)[::-1]
+    chart = base(
+        height=90 + 30 * max(len(names), 2),
+        hovermode="closest",
+        yaxis=_categories(names),
+        xaxis=_unit_axis(unit, along_x=True),
+    )
+    for name in names:
+        values = [value for _, value in groups[name]]
+        chart["data"].append(
+            {
+                "type": "scatter",
+                "mode": "lines",
+                "x": values,
+                "y": [name] * len(values),
+                "showlegend": False,
+                "line": {"color": "@rule", "width": 3},
+                "hoverinfo": "skip",
+            }
+        )
+    for index, mark in enumerate(dict.fromkeys(mark for points in groups.values() for mark, _ in points)):
+        found = [(dict(groups[name])[mark], name) for name in names if mark in dict(groups[name])]
+        chart["data"].append(
+            {
+                "type": "scatter",
+                "mode": "markers",
+                "name": mark,
+                "x": [x for x, _ in found],
+                "y": [y for _, y in found],
+                "marker": {"color": COLOURS[index], "symbol": _SYMBOLS[index], "size": 10},
+            }
+        )
+    return chart
+
+
+def bars(
+    names: Sequence[str],
+    series: Mapping[str, Sequence[float | None]],
+    unit: str,
+    errors: Mapping[str, tuple[Sequence[float], Sequence[float]]] | None = None,
+    stacked: bool = False,
+) -> Chart:
+    """Horizontal bars, one row per name; several series stand side by side or stacked, told apart by hatching too.
+
+    Args:
+        errors: for a series, how far its range reaches below and above each value.
+    """
+    rows = len(names) * (1 if stacked else len(series))
+    chart = base(
+        height=84 + 28 * max(rows, 2),
+        hovermode="closest",
+        barmode="stack" if stacked else "group",
+        bargap=0.35,
+        showlegend=len(series) > 1,
+        yaxis={**_categories(list(names)[::-1])},
+        xaxis=_unit_axis(unit, along_x=True),
+    )
+    for index, (name, values) in enumerate(series.items()):
+        bar: dict[str, Any] = {
+            "type": "bar",
+            "orientation": "h",
+            "name": name,
+            "x": list(values),
+            "y": list(names),
+            "marker": {
+                "color": COLOURS[index % 6],
+                "line": {"width": 0},
+                "pattern": {
+                    "shape": _PATTERNS[index % 6],
+                    "size": 6,
+                    "solidity": 0.2,
+                    "fgcolor": "@paper",
+                    "bgcolor": COLOURS[index % 6],
+                },
+            },
+        }
+        if errors and name in errors:
+            minus, plus = errors[name]
+            bar["error_x"] = {
+                "type": "data",
+                "symmetric": False,
+                "array": list(plus),
+                "arrayminus": list(minus),
+                "color": "@ink",
+                "thickness": 1.4,
+                "width": 5,
+            }
+        chart["data"].append(bar)
+    return chart
+
+
+def _unit_axis(unit: str, along_x: bool = False) -> dict[str, Any]:
+    """How an axis prints its unit; a horizontal value axis carries the grid."""
+    axis: dict[str, Any] = {"rangemode": "tozero"}
+    if unit in ("s", "ms"):
+        axis |= {"ticksuffix": f" {unit}"}
+    elif unit == "ratio":
+        axis |= {"tickformat": ".0%"}
+    elif unit == "per_s":
+        axis |= {"ticksuffix": "/s"}
+    elif unit.startswith("usd"):
+        axis |= {"tickprefix": "$"}
+    elif unit != "count":
+        axis |= {"title": {"text": unit}}
+    return {**axis, "showgrid": True, "showline": False, "nticks": 6} if along_x else {**axis, "nticks": 7}
+
+
+def _categories(names: Sequence[str]) -> dict[str, Any]:
+    return {
+        "type": "category",
+        "categoryorder": "array",
+        "categoryarray": list(names),
+        "showgrid": False,
+        "ticksuffix": " ",
+    }
+
+
+def _add_limit(chart: Chart, limit: Limit) -> None:
+    chart["layout"]["shapes"].append(
+        {
+            "type": "line",
+            "xref": "paper",
+            "x0": 0,
+            "x1": 1,
+            "y0": limit.value,
+            "y1": limit.value,
+            "line": {"color": "@limit", "width": 1.4, "dash": "dot"},
+        }
+    )
+    chart["layout"]["annotations"].append(
+        {
+            "xref": "paper",
+            "x": 1,
+            "xanchor": "right",
+            "y": limit.value,
+            "yanchor": "bottom",
+            "text": limit.words,
+            "showarrow": False,
+            "font": {"color": "@limit", "size": 11},
+        }
+    )
+
+
+def _add_span(chart: Chart, span: Span, divisor: float) -> None:
+    chart["layout"]["shapes"].append(
+        {
+            "type": "rect",
+            "yref": "paper",
+            "y0": 0,
+            "y1": 1,
+            "x0": span.start / divisor,
+            "x1": span.end / divisor,
+            "fillcolor": "@fault",
+            "line": {"width": 0},
+            "layer": "below",
+        }
+    )
+    chart["layout"]["annotations"].append(
+        {
+            "yref": "paper",
+            "y": 1,
+            "yanchor": "top",
+            "x": span.start / divisor,
+            "xanchor": "left",
+            "text": span.words,
+            "showarrow": False,
+            "font": {"color": "@quiet", "size": 11},
+        }
+    )
+
+
+def _plain(values: np.ndarray) -> list[float | None]:
+    """JSON numbers with six significant digits, NaN as null."""
+    return [float(f"{value:.6g}") if np.isfinite(value) else None for value in values]

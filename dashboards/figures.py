@@ -1,0 +1,393 @@
+"""The one place that turns a record into named numbers.
+
+Terminal, HTML, spreadsheet, CSV and Prometheus all print these, so they cannot disagree. A number that the record
+does not hold is left out or unknown, never computed a second way here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from capacity.plan import Figure, Plan
+from dashboards.units import UNKNOWN, show
+from loadgen.record import Quantile, Run
+from neuron_bench.record import Bench
+
+N_TAIL_SHOWN = 10
+"""Below this many samples at or above it, a quantile is not printed; the next lower one stands in its place."""
+N_TAIL_FIRM = 100
+"""Below this many, a quantile is printed with `~`: it never gates and never calibrates alone."""
+
+QUANTILES = ("p50", "p90", "p95", "p99")
+METRICS = {
+    "ttft_s": "TTFT",
+    "e2e_s": "E2E latency",
+    "ttft_from_send_s": "TTFT from send",
+    "e2e_from_send_s": "E2E from send",
+    "tpot_s": "TPOT",
+    "gap_s": "Gap between chunks",
+    "start_lag_s": "Start lag",
+    "route_s": "Routing",
+}
+OUR_OWN = ("start_lag_s",)
+"""Metrics of the generator: no stand-in touches them."""
+
+
+@dataclass(frozen=True)
+class Number:
+    """One figure under its one name.
+
+    `name` ends in its unit, then a qualifier (`ttft_s_p99`); with `labels` it is unique in a record. `lo` and `hi`
+    bound it. `censored`: the true value is at least this. `approximate`: fewer than N_TAIL_FIRM samples carry it.
+    `simulated`: an input of provenance `simulated` touched it.
+    """
+
+    name: str
+    label: str
+    value: float | None
+    unit: str
+    group: str
+    lo: float | None = None
+    hi: float | None = None
+    n: int | None = None
+    n_tail: int | None = None
+    censored: bool = False
+    simulated: bool = False
+    provenance: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def hidden(self) -> bool:
+        """True for a quantile above the median that too few samples carry to be printed at all."""
+        return self.n_tail is not None and self.n_tail < N_TAIL_SHOWN and not self.name.endswith("_p50")
+
+    @property
+    def approximate(self) -> bool:
+        """True for a quantile that few samples carry."""
+        return self.n_tail is not None and self.n_tail < N_TAIL_FIRM
+
+    @property
+    def text(self) -> str:
+        """The value as printed: `0.81 s`, `~1.9 s`, `>= 60 s`, or a dash."""
+        if self.value is None or self.hidden:
+            return UNKNOWN
+        mark = "≥ " if self.censored else "~" if self.approximate else ""
+        return mark + show(self.value, self.unit)
+
+    @property
+    def interval(self) -> str:
+        """`0.79 s to 0.84 s`, or nothing when no interval is known."""
+        if self.hidden or self.lo is None or self.hi is None or self.lo == self.hi:
+            return ""
+        return f"{show(self.lo, self.unit)} to {show(self.hi, self.unit)}"
+
+    @property
+    def key(self) -> str:
+        """Name with labels, unique within one record: `chips{model=custom-8b,region=us-east-1}`."""
+        inner = ",".join(f"{key}={value}" for key, value in self.labels)
+        return f"{self.name}{{{inner}}}" if inner else self.name
+
+
+# --- a load run --------------------------------------------------------------------------------------------------
+
+# name in run.json's totals -> (label, unit, group). Only what the record holds is shown.
+_TOTALS: dict[str, tuple[str, str, str]] = {
+    "asked": ("Turns asked", "count", "load"),
+    "sent": ("Turns sent", "count", "load"),
+    "completed": ("Turns completed", "count", "load"),
+    "ok": ("Turns answered", "count", "load"),
+    "turns": ("Turns", "count", "load"),
+    "sessions": ("Sessions", "count", "load"),
+    "interactions": ("Interactions", "count", "load"),
+    "arrival_rate_per_s": ("Arrival rate asked", "per_s", "load"),
+    "achieved_rate_per_s": ("Achieved rate", "per_s", "load"),
+    "goodput_per_s": ("Goodput", "per_s", "service"),
+    "error_ratio": ("Error ratio", "ratio", "service"),
+    "throttled_ratio": ("Throttled", "ratio", "service"),
+    "abandoned_ratio": ("Abandoned", "ratio", "conversation"),
+    "repeat_customer_ratio": ("Repeat customers", "ratio", "conversation"),
+    "turns_per_interaction": ("Turns per interaction", "turns", "conversation"),
+    "escalated_ratio": ("Escalated", "ratio", "conversation"),
+    "route_mix": ("Routed to", "ratio", "conversation"),
+    "input_tokens": ("Input tokens", "tokens", "tokens"),
+    "cache_read_tokens": ("Tokens read from cache", "tokens", "tokens"),
+    "cache_write_tokens": ("Tokens written to cache", "tokens", "tokens"),
+    "output_tokens": ("Output tokens", "tokens", "tokens"),
+    "cache_hit_token_ratio": ("Prompt cache hit rate", "ratio", "cache"),
+    "cost_usd_per_interaction": ("Cost per interaction", "usd", "cost"),
+    "cost_usd_per_turn": ("Cost per turn", "usd", "cost"),
+    "cost_usd": ("Cost of the run", "usd", "cost"),
+    "autobuy_delay_s": ("Auto-buy delay", "s", "conversation"),
+    "saving_ratio": ("Saving by auto-buy", "ratio", "conversation"),
+    "saving_usd": ("Saved by auto-buy", "usd", "conversation"),
+}
+_LABEL_OF = {"cache_hit_token_ratio": "level", "route_mix": "route"}
+_TOUCHED_GROUPS = ("service", "latency", "tokens", "cache", "cost")
+
+
+def run_simulated(info: Mapping[str, Any]) -> tuple[str, ...]:
+    """Names of the supplies that stand-ins played, sorted."""
+    return tuple(sorted(name for name, kind in (info.get("provenance") or {}).items() if kind == "simulated"))
+
+
+def run_numbers(run: Run) -> list[Number]:
+    """Every named number of a run, in the order in which a report shows them."""
+    touched = bool(run_simulated(run.info))
+    numbers = [*_totals(run.info.get("totals") or {}), *_quantiles(run.info.get("quantiles") or {})]
+    return [replace(number, simulated=touched and _touchable(number)) for number in numbers]
+
+
+def _touchable(number: Number) -> bool:
+    return number.group in _TOUCHED_GROUPS and not number.name.startswith(OUR_OWN)
+
+
+def _totals(totals: Mapping[str, Any]) -> Iterator[Number]:
+    for name, (label, unit, group) in _TOTALS.items():
+        value = totals.get(name)
+        if isinstance(value, Mapping):
+            yield from _total_by(name, value)
+        elif isinstance(value, (int, float)):
+            yield Number(name, label, float(value), unit, group)
+
+
+def _total_by(name: str, values: Mapping[str, Any]) -> Iterator[Number]:
+    """A total that is a table: statistics (mean, p50) become suffixes of its name, anything else a label."""
+    label, unit, group = _TOTALS[name]
+    for key, value in values.items():
+        if not isinstance(value, (int, float)):
+            continue
+        if name in _LABEL_OF:
+            yield Number(name, f"{label}, {key}", float(value), unit, group, labels=((_LABEL_OF[name], key),))
+        else:
+            yield Number(f"{name}_{key}", f"{label}, {key}", float(value), unit, group)
+
+
+def _quantiles(quantiles: Mapping[str, Any]) -> Iterator[Number]:
+    for metric, label in METRICS.items():
+        for name in QUANTILES:
+            raw = (quantiles.get(metric) or {}).get(name)
+            if raw is not None:
+                yield quantile_number(metric, label, name, Quantile(**raw))
+
+
+def quantile_number(metric: str, label: str, name: str, quantile: Quantile) -> Number:
+    """A quantile of a latency metric as a `Number`."""
+    return Number(
+        name=f"{metric}_{name}",
+        label=f"{label} {name}",
+        value=quantile.value,
+        unit="s",
+        group="latency",
+        lo=quantile.lo,
+        hi=quantile.hi,
+        n=quantile.n,
+        n_tail=quantile.n_tail,
+        censored=quantile.censored,
+    )
+
+
+def find(numbers: list[Number], name: str, **labels: str) -> Number | None:
+    """The number of that name and labels, or None where the record has none."""
+    wanted = tuple(sorted(labels.items()))
+    return next((n for n in numbers if n.name == name and tuple(sorted(n.labels)) == wanted), None)
+
+
+def tail(numbers: list[Number], metric: str) -> Number | None:
+    """The highest quantile of a metric that enough samples carry: p99, else p95, else p90, else p50."""
+    shown = (find(numbers, f"{metric}_{name}") for name in reversed(QUANTILES))
+    return next(
+        (number for number in shown if number is not None and not number.hidden and number.value is not None), None
+    )
+
+
+# --- a plan ------------------------------------------------------------------------------------------------------
+
+
+def plan_numbers(plan: Plan) -> list[Number]:
+    """Every named number of a plan, in the order in which a report shows them."""
+    numbers = [
+        _figure("event_cost_usd", "Cost of the event", plan.event_cost_usd, "cost"),
+        *_cost_numbers(plan),
+        *_demand_numbers(plan),
+        *_supply_numbers(plan),
+        *_quota_numbers(plan),
+        *_hit_numbers(plan),
+    ]
+    return [replace(number, simulated=number.simulated or _quota_touched(number, plan)) for number in numbers]
+
+
+def _quota_touched(number: Number, plan: Plan) -> bool:
+    """Quota needs carry no provenance of their own: they come from tokens, so a simulated run touches them."""
+    return number.group == "quota" and any(
+        note.kind == "run" and note.provenance == "simulated" for note in plan.inputs
+    )
+
+
+def _figure(name: str, label: str, figure: Figure, group: str, **labels: str) -> Number:
+    return Number(
+        name=name,
+        label=label,
+        value=figure.mid,
+        unit=figure.unit,
+        group=group,
+        lo=figure.low,
+        hi=figure.high,
+        simulated=figure.simulated,
+        provenance=figure.provenance,
+        labels=tuple(labels.items()),
+    )
+
+
+def _cost_numbers(plan: Plan) -> Iterator[Number]:
+    for line in plan.cost:
+        of, touched = line.intent, line.per_interaction_usd.simulated
+        yield _figure(
+            "cost_usd_per_interaction", f"Cost per interaction, {of}", line.per_interaction_usd, "cost", intent=of
+        )
+        for name, value in (("p95", line.per_interaction_usd_p95), ("p99", line.per_interaction_usd_p99)):
+            yield Number(
+                f"cost_usd_per_interaction_{name}",
+                f"Cost per interaction {name}, {of}",
+                value,
+                "usd",
+                "cost",
+                simulated=touched,
+                provenance=line.per_interaction_usd.provenance,
+                labels=(("intent", of),),
+            )
+        yield _figure("cost_usd_per_turn", f"Cost per turn, {of}", line.per_turn_usd, "cost", intent=of)
+
+
+def _demand_numbers(plan: Plan) -> Iterator[Number]:
+    for demand in plan.demand:
+        for level, value in vars(demand.peak_interactions_per_s).items():
+            yield Number(
+                "peak_interactions_per_s",
+                f"Peak interactions, {demand.region}, {level}",
+                value,
+                "per_s",
+                "demand",
+                provenance="assumed",
+                labels=(("region", demand.region), ("level", level)),
+            )
+
+
+def _supply_numbers(plan: Plan) -> Iterator[Number]:
+    for supply in plan.supplies:
+        where = {"region": supply.region, "model": supply.model}
+        title = f"{supply.model}, {supply.region}"
+        touched = supply.input_tokens_per_call.simulated
+        for level, value in vars(supply.calls_per_s).items():
+            yield Number(
+                "peak_calls_per_s",
+                f"Peak calls, {title}, {level}",
+                value,
+                "per_s",
+                "demand",
+                simulated=touched,
+                labels=(*where.items(), ("level", level)),
+            )
+        option = supply.chosen
+        if option is None:
+            continue
+        yield _figure("chips", f"Chips, {title}", option.chips_range, "chips", **where, chip=option.chip)
+        yield _figure(
+            "rate_per_replica_per_s", f"Calls per replica, {title}", option.rate_per_replica_per_s, "chips", **where
+        )
+        yield _figure(
+            "utilisation_ratio", f"Utilisation at the peak, {title}", option.utilisation_ratio, "chips", **where
+        )
+        yield _figure("usd_per_hour", f"Chips per hour, {title}", option.usd_per_hour, "chips", **where)
+        for name, levels in (("replicas", option.replicas), ("instances", option.instances)):
+            for level, value in vars(levels).items():
+                yield Number(
+                    name,
+                    f"{name.capitalize()}, {title}, {level}",
+                    value,
+                    name,
+                    "chips",
+                    simulated=option.chips_range.simulated,
+                    provenance=option.chips_range.provenance,
+                    labels=(*where.items(), ("level", level)),
+                )
+
+
+def _quota_numbers(plan: Plan) -> Iterator[Number]:
+    for supply in plan.supplies:
+        for quota in supply.quotas:
+            labels = (("region", supply.region), ("model", supply.model), ("kind", quota.kind))
+            title = f"{quota.kind} {supply.model}, {supply.region}"
+            for reading, levels in (("settlement", quota.needed_settlement), ("reservation", quota.needed_reservation)):
+                for level, value in vars(levels).items():
+                    yield Number(
+                        f"quota_needed_{reading}",
+                        f"Quota needed by {reading}, {title}, {level}",
+                        value,
+                        quota.kind,
+                        "quota",
+                        labels=(*labels, ("level", level)),
+                    )
+            if quota.granted is not None:
+                yield Number(
+                    "quota_granted", f"Quota granted, {title}", quota.granted, quota.kind, "quota", labels=labels
+                )
+
+
+def _hit_numbers(plan: Plan) -> Iterator[Number]:
+    for hit in plan.hit_rates:
+        yield _figure(
+            "cache_hit_token_ratio",
+            f"Prompt cache hit rate, {hit.model}, {hit.level}",
+            hit.ratio,
+            "cache",
+            model=hit.model,
+            level=hit.level,
+        )
+
+
+# --- a bench -----------------------------------------------------------------------------------------------------
+
+_CASE_NUMBERS = {
+    "output_tokens_per_s": ("Output tokens per second", "per_s"),
+    "requests_per_s": ("Requests per second", "per_s"),
+    "wall_s_p50": ("Wall time p50", "s"),
+    "ttft_s_mean": ("TTFT mean", "s"),
+    "ttft_s_p50": ("TTFT p50", "s"),
+    "tpot_s_mean": ("TPOT mean", "s"),
+    "tpot_s_p50": ("TPOT p50", "s"),
+    "mfu_ratio": ("Share of peak FLOPs", "ratio"),
+    "mbu_ratio": ("Share of peak bandwidth", "ratio"),
+}
+
+
+def bench_numbers(bench: Bench) -> list[Number]:
+    """The named numbers of every case that is not flagged; unknown cells are left out."""
+    numbers = []
+    for case in bench.cases.to_dict("records"):
+        if isinstance(case["flags"], str) and case["flags"]:
+            continue
+        labels = tuple(
+            (key, str(case[key])) for key in ("record_id", "model_id", "chip", "phase") if case[key] == case[key]
+        )
+        for name, (label, unit) in _CASE_NUMBERS.items():
+            value = case[name]
+            if value is None or value != value:
+                continue
+            lo, hi = (case["wall_s_p50_lo"], case["wall_s_p50_hi"]) if name == "wall_s_p50" else (None, None)
+            numbers.append(
+                Number(
+                    name,
+                    label,
+                    float(value),
+                    unit,
+                    "bench",
+                    lo=lo,
+                    hi=hi,
+                    provenance=str(case["provenance"]),
+                    simulated=case["provenance"] == "simulated",
+                    labels=labels,
+                )
+            )
+    return numbers

@@ -1,0 +1,364 @@
+"""The parts of a plan's report: what drives it, what it asks for, what it costs, and what would change it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from capacity.plan import Plan, QuotaNeed, SupplyPlan
+from dashboards import charts
+from dashboards.charts import Limit, Line
+from dashboards.figures import Number, find, plan_numbers
+from dashboards.markup import Html, join, tag
+from dashboards.page import Banner, Cell, Panel, Part, Table
+from dashboards.units import clock, show
+
+
+def plan_banners(plan: Plan) -> list[Banner]:
+    """Whether anything in the plan was simulated, then its validity warnings."""
+    banners = []
+    if plan.simulated:
+        names = ", ".join(note.name for note in plan.inputs if note.provenance == "simulated")
+        text = (
+            f"Simulated inputs touched this plan ({names}). Every number they reached says so; none may go into an "
+            "order."
+        )
+        banners.append(Banner("warn", "SIMULATED", text))
+    if plan.warnings:
+        banners.append(Banner("warn", "VALIDITY", "Read before quoting:", plan.warnings))
+    return banners
+
+
+def plan_facts(plan: Plan) -> list[tuple[str, str]]:
+    """Where the plan comes from."""
+    kinds = sorted({note.provenance for note in plan.inputs})
+    return [
+        ("Scenario", f"{plan.scenario.get('name', '?')} ({str(plan.scenario.get('hash', ''))[:12]})"),
+        ("Seed", str(plan.seed)),
+        ("Created", plan.created_utc),
+        ("Inputs", ", ".join(kinds)),
+        ("peakday", plan.peakday_version),
+    ]
+
+
+def plan_headline(plan: Plan) -> list[Number]:
+    """Chips of each pool, cost per interaction, cost of the event, overall hit rates."""
+    numbers = plan_numbers(plan)
+    chips = [number for number in numbers if number.name == "chips"]
+    wanted = [
+        *chips[:3],
+        find(numbers, "cost_usd_per_interaction", intent="all"),
+        find(numbers, "cost_usd_per_interaction_p99", intent="all"),
+        find(numbers, "event_cost_usd"),
+        *[n for n in numbers if n.name == "cache_hit_token_ratio" and dict(n.labels)["level"] == "all"][:2],
+    ]
+    return [number for number in wanted if number is not None]
+
+
+def plan_parts(plan: Plan) -> list[Part]:
+    """Every part of the report."""
+    numbers = plan_numbers(plan)
+    return [
+        Part("assumptions", "What drives this plan", [], lead=_drivers(plan)),
+        Part("demand", "Demand", _demand_panels(plan)),
+        Part("chips", "Chips", _chip_panels(plan, numbers)),
+        Part("quota", "Quota", [_quota_panel(plan, numbers)]),
+        Part("hits", "Prompt cache", [_hit_panel(plan, numbers)]),
+        Part("money", "Cost", _cost_panels(plan, numbers)),
+        Part("turned-down", "Turned down", [_turned_down(plan)]),
+        Part("provenance", "Where the numbers come from", [_inputs(plan)]),
+    ]
+
+
+def _drivers(plan: Plan) -> Html:
+    items = [tag("li", text) for text in plan.assumptions_with_most_effect[:3]]
+    return join(
+        [
+            tag("p", tag("strong", "What breaks first: "), plan.what_breaks_first),
+            tag("p", tag("strong", f"The {_COUNT.get(len(items), len(items))} assumptions that matter most")),
+            tag("ol", *items, class_="lead"),
+        ]
+    )
+
+
+_COUNT = {1: "one", 2: "two", 3: "three"}
+
+
+# --- demand ------------------------------------------------------------------------------------------------------
+
+
+def _demand_panels(plan: Plan) -> list[Panel]:
+    if not plan.demand:
+        return [Panel("Peak by region", "The plan holds no demand.")]
+    rows: list[list[Cell]] = [
+        [d.region, *[show(value, "per_s") for value in vars(d.peak_interactions_per_s).values()]] for d in plan.demand
+    ]
+    table = Table("Peak interactions per second", ("Region", "p50", "p90", "p95"), rows)
+    biggest = max(plan.demand, key=lambda d: d.peak_interactions_per_s.p95)
+    levels = {
+        level: [getattr(d.peak_interactions_per_s, level) for d in plan.demand] for level in ("p50", "p90", "p95")
+    }
+    chart = charts.bars([d.region for d in plan.demand], levels, "per_s")
+    sentence = (
+        f"{biggest.region} peaks highest: {show(biggest.peak_interactions_per_s.p50, 'per_s')} in the middle case, "
+        f"{show(biggest.peak_interactions_per_s.p95, 'per_s')} at p95 of demand."
+    )
+    return [
+        Panel("Peak by region", sentence, table, chart),
+        *[_demand_over_time(plan, i) for i in range(len(plan.demand))],
+    ]
+
+
+def _demand_over_time(plan: Plan, index: int) -> Panel:
+    demand = plan.demand[index]
+    span_s = max(demand.offset_s[-1], 1.0) if demand.offset_s else 1.0
+    lines = [
+        Line("p95", demand.offset_s, demand.interactions_per_s_p95, 2),
+        Line("p90", demand.offset_s, demand.interactions_per_s_p90, 1),
+        Line("p50", demand.offset_s, demand.interactions_per_s_p50, 0, fill_to="tonexty"),
+    ]
+    rows: list[list[Cell]] = [
+        [clock(at), show(p50, "per_s"), show(p90, "per_s"), show(p95, "per_s")]
+        for at, p50, p90, p95 in _sampled(
+            demand.offset_s, demand.interactions_per_s_p50, demand.interactions_per_s_p90, demand.interactions_per_s_p95
+        )
+    ]
+    if not demand.interactions_per_s_p50:
+        return Panel(f"{demand.region} over the event", "The plan holds no timeline for this region.")
+    at = demand.offset_s[max(range(len(demand.offset_s)), key=lambda i: demand.interactions_per_s_p50[i])]
+    sentence = f"The middle case peaks {clock(at)} after the start; the shaded band reaches up to p95 of demand."
+    table = Table("Interactions per second", ("From", "p50", "p90", "p95"), rows)
+    return Panel(f"{demand.region} over the event", sentence, table, charts.lines(lines, "per_s", span_s))
+
+
+def _sampled(*columns: Sequence[float]) -> list[tuple[float, ...]]:
+    """At most about 100 rows, evenly taken, for a table beside a long timeline."""
+    rows = list(zip(*columns, strict=True))
+    return rows[:: max(len(rows) // 100, 1)]
+
+
+# --- chips -------------------------------------------------------------------------------------------------------
+
+
+def _chip_panels(plan: Plan, numbers: list[Number]) -> list[Panel]:
+    pools = [supply for supply in plan.supplies if supply.chosen]
+    if not pools:
+        return [Panel("Chips by model", "No model of this plan runs on own silicon.")]
+    rows = [_pool_row(supply, numbers) for supply in pools]
+    columns = (
+        "Model",
+        "Region",
+        "Chip",
+        "Chips",
+        "Instances p50 / p90 / p95",
+        "Per replica",
+        "Utilisation",
+        "Per hour",
+        "Bound by",
+    )
+    table = Table("Chosen for each model and region", columns, rows, text_columns=(0, 1, 2, 8))
+    names = [f"{supply.model}, {supply.region}" for supply in pools]
+    chips = [supply.chosen.chips_range for supply in pools if supply.chosen]
+    errors = {"chips": ([max(c.mid - c.low, 0) for c in chips], [max(c.high - c.mid, 0) for c in chips])}
+    chart = charts.bars(names, {"chips": [c.mid for c in chips]}, "chips", errors)
+    most = max(range(len(pools)), key=lambda i: chips[i].mid)
+    sentence = (
+        f"{names[most]} needs {show(chips[most].mid, 'chips')} chips, with {chips[most].confidence:.0%} confidence "
+        f"{show(chips[most].low, 'chips')} to {show(chips[most].high, 'chips')}."
+    )
+    return [
+        Panel("Chips by model", sentence, None, chart),
+        Panel("What to provision", "The binding limit of each pool stands last.", table),
+        _options_panel(plan),
+    ]
+
+
+def _pool_row(supply: SupplyPlan, numbers: list[Number]) -> list[Cell]:
+    option = supply.chosen
+    if option is None:
+        raise ValueError(f"{supply.model} in {supply.region} has no chosen option")
+    where = {"region": supply.region, "model": supply.model}
+    instances = " / ".join(show(value, "instances") for value in vars(option.instances).values())
+    return [
+        supply.model,
+        supply.region,
+        f"{option.chip} ({option.instance_type})",
+        find(numbers, "chips", **where, chip=option.chip),
+        instances,
+        find(numbers, "rate_per_replica_per_s", **where),
+        find(numbers, "utilisation_ratio", **where),
+        find(numbers, "usd_per_hour", **where),
+        option.binding,
+    ]
+
+
+def _options_panel(plan: Plan) -> Panel:
+    rows: list[list[Cell]] = [
+        [
+            supply.model,
+            supply.region,
+            f"{o.chip} ({o.instance_type})",
+            show(o.chips.p95, "chips"),
+            show(o.usd_per_hour.mid, "usd"),
+            o.usd_per_hour.provenance,
+            o.turned_down or "chosen",
+        ]
+        for supply in plan.supplies
+        for o in supply.options
+    ]
+    table = Table(
+        "Every chip looked at",
+        ("Model", "Region", "Chip", "Chips p95", "Per hour", "Provenance", "Outcome"),
+        rows,
+        text_columns=(0, 1, 2, 5, 6),
+    )
+    return Panel(
+        "Options", "An option loses by price, by memory or by a missed promise; its reason stands beside it.", table
+    )
+
+
+# --- quota, cache, cost ------------------------------------------------------------------------------------------
+
+
+def _quota_panel(plan: Plan, numbers: list[Number]) -> Panel:
+    needs = [(supply, quota) for supply in plan.supplies for quota in supply.quotas]
+    if not needs:
+        return Panel("Needed against granted", "No quota applies: every model runs on own silicon.")
+    rows = [_quota_row(supply, quota, numbers) for supply, quota in needs]
+    columns = ("Model", "Region", "Kind", "By settlement p95", "By reservation p95", "Granted", "First short")
+    table = Table("Quota at the peak, both readings", columns, rows, text_columns=(0, 1, 2, 6))
+    known = [(supply, quota) for supply, quota in needs if quota.granted]
+    short = [f"{s.model} {q.kind} in {s.region}" for s, q in needs if q.binds_at_offset_s is not None]
+    missing = len(needs) - len([q for _, q in needs if q.granted is not None])
+    sentence = f"Short: {', '.join(short)}." if short else "No granted quota binds."
+    if missing:
+        sentence += f" For {missing} of {len(needs)} no grant is known: read your account's before the event."
+    if not known:
+        return Panel("Needed against granted", sentence, table)
+    names = [f"{s.model} {q.kind}, {s.region}" for s, q in known]
+    shares = {
+        "by settlement": [q.needed_settlement.p95 / q.granted for _, q in known if q.granted],
+        "by reservation": [q.needed_reservation.p95 / q.granted for _, q in known if q.granted],
+    }
+    return Panel("Needed against granted", sentence, table, charts.bars(names, dict(shares), "ratio"))
+
+
+def _quota_row(supply: SupplyPlan, quota: QuotaNeed, numbers: list[Number]) -> list[Cell]:
+    where = {"region": supply.region, "model": supply.model, "kind": quota.kind}
+    binds = "never" if quota.binds_at_offset_s is None else clock(quota.binds_at_offset_s)
+    return [
+        supply.model,
+        supply.region,
+        quota.kind,
+        find(numbers, "quota_needed_settlement", **where, level="p95"),
+        find(numbers, "quota_needed_reservation", **where, level="p95"),
+        find(numbers, "quota_granted", **where) or "not known",
+        binds if quota.granted is not None else "not known",
+    ]
+
+
+def _hit_panel(plan: Plan, numbers: list[Number]) -> Panel:
+    hits = [number for number in numbers if number.name == "cache_hit_token_ratio"]
+    if not hits:
+        return Panel("Hit rate by level", "The plan holds no hit rates.")
+    models = list(dict.fromkeys(dict(number.labels)["model"] for number in hits))
+    levels = [
+        level
+        for level in ("all", "shared", "customer", "conversation")
+        if any(dict(n.labels)["level"] == level for n in hits)
+    ]
+    found = {(dict(n.labels)["model"], dict(n.labels)["level"]): n for n in hits}
+    rows: list[list[Cell]] = [[model, *[found.get((model, level)) for level in levels]] for model in models]
+    values: dict[str, list[float | None]] = {
+        level: [found[model, level].value if (model, level) in found else None for model in models] for level in levels
+    }
+    best = max(hits, key=lambda n: n.value or 0)
+    sentence = (
+        f"Share of input tokens read from cache, by level of the prompt; highest: {best.label.split(', ', 1)[1]} "
+        f"with {best.text}."
+    )
+    return Panel(
+        "Hit rate by level",
+        sentence,
+        Table("Hit rates", ("Model", *levels), rows),
+        charts.bars(models, values, "ratio"),
+    )
+
+
+def _cost_panels(plan: Plan, numbers: list[Number]) -> list[Panel]:
+    rows: list[list[Cell]] = [
+        [line.intent, *[find(numbers, name, intent=line.intent) for name in _COST_NAMES]] for line in plan.cost
+    ]
+    columns = ("Intent", "Per interaction", "p95", "p99", "Per turn")
+    table = Table("Cost per interaction and per turn", columns, rows)
+    panels = [_event_panel(plan, numbers)]
+    if plan.cost:
+        parts = list(dict.fromkeys(name for line in plan.cost for name in line.parts_usd))
+        intents = [line.intent for line in plan.cost]
+        stacked: dict[str, list[float | None]] = {
+            part: [line.parts_usd.get(part, 0.0) for line in plan.cost] for part in parts
+        }
+        dearest = max(plan.cost, key=lambda line: line.per_interaction_usd.mid)
+        sentence = (
+            f"{dearest.intent} costs most, {show(dearest.per_interaction_usd.mid, 'usd')} per interaction; the "
+            "bars split each by what is paid for."
+        )
+        panels.insert(
+            0,
+            Panel(
+                "Cost per interaction by intent", sentence, table, charts.bars(intents, stacked, "usd", stacked=True)
+            ),
+        )
+    return panels
+
+
+_COST_NAMES = (
+    "cost_usd_per_interaction",
+    "cost_usd_per_interaction_p95",
+    "cost_usd_per_interaction_p99",
+    "cost_usd_per_turn",
+)
+
+
+def _event_panel(plan: Plan, numbers: list[Number]) -> Panel:
+    parts = sorted(plan.event_cost_parts_usd.items(), key=lambda item: -item[1])
+    total = sum(value for _, value in parts)
+    rows: list[list[Cell]] = [["whole event", find(numbers, "event_cost_usd"), "100%"]]
+    rows += [[name, show(value, "usd"), show(value / total if total else None, "ratio")] for name, value in parts]
+    table = Table("Cost of the event", ("Part", "USD", "Share"), rows)
+    if not parts:
+        return Panel("Cost of the event", "The plan holds no parts.", table)
+    sentence = f"{parts[0][0]} is the largest part of {show(plan.event_cost_usd.mid, 'usd')}."
+    chart = charts.bars([name for name, _ in parts], {"USD": [value for _, value in parts]}, "usd")
+    return Panel("Cost of the event", sentence, table, chart)
+
+
+def _turned_down(plan: Plan) -> Panel:
+    rows: list[list[Cell]] = [[item.what, item.why] for item in plan.turned_down]
+    if not rows:
+        return Panel("Alternatives", "Nothing was turned down.")
+    return Panel(
+        "Alternatives", "Looked at and not chosen.", Table("Turned down", ("What", "Why"), rows, text_columns=(0, 1))
+    )
+
+
+def _inputs(plan: Plan) -> Panel:
+    rows: list[list[Cell]] = [
+        [
+            note.name,
+            note.kind,
+            note.value,
+            note.provenance.upper() if note.provenance == "simulated" else note.provenance,
+            note.source,
+        ]
+        for note in plan.inputs
+    ]
+    weak = sum(note.provenance in ("assumed", "simulated") for note in plan.inputs)
+    sentence = (
+        f"{weak} of {len(rows)} inputs are assumed or simulated; strongest provenance is measured, then published, "
+        "derived, simulated."
+    )
+    table = Table("Every input", ("Input", "Kind", "Value", "Provenance", "Source"), rows, text_columns=(0, 1, 2, 3, 4))
+    return Panel("Inputs", sentence, table)
+
+
+__all__ = ["Limit", "plan_banners", "plan_facts", "plan_headline", "plan_parts"]

@@ -1,0 +1,90 @@
+"""`write_report`: a run, its plan and a bench as one self-contained HTML file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from capacity.plan import Plan
+from dashboards.bench_page import bench_banners, bench_facts, bench_parts
+from dashboards.page import Page, write_page
+from dashboards.plan_page import plan_banners, plan_facts, plan_headline, plan_parts
+from dashboards.run_page import run_banners, run_facts, run_headline, run_parts
+from loadgen.record import Run
+from neuron_bench.record import Bench
+
+
+class ReportError(ValueError):
+    """A report that cannot be made; the message says what is missing."""
+
+
+def write_report(out: Path, *, run: Run | None = None, plan: Plan | None = None, bench: Bench | None = None) -> Path:
+    """Write one HTML file of what is given; the run comes first, then its plan, then the bench.
+
+    Raises:
+        ReportError: nothing to report.
+    """
+    pages = [
+        page
+        for page in (
+            run_report(run) if run else None,
+            plan_report(plan) if plan else None,
+            bench_report(bench) if bench else None,
+        )
+        if page is not None
+    ]
+    if not pages:
+        raise ReportError("nothing to report: name a run, a plan or a bench")
+    return write_page(_together(pages), out)
+
+
+def run_report(run: Run) -> Page:
+    """The page of one run."""
+    scenario = (run.info.get("scenario") or {}).get("name", "")
+    return Page(
+        title=f"Run {run.run_id}",
+        kicker=" · ".join(filter(None, ("peakday", "load run", scenario))),
+        banners=run_banners(run),
+        headline=run_headline(run),
+        parts=run_parts(run),
+        facts=run_facts(run),
+    )
+
+
+def plan_report(plan: Plan) -> Page:
+    """The page of one plan."""
+    return Page(
+        title=f"Plan {plan.plan_id}",
+        kicker=f"peakday · capacity plan · {plan.scenario.get('name', '')}",
+        banners=plan_banners(plan),
+        headline=plan_headline(plan),
+        parts=plan_parts(plan),
+        facts=plan_facts(plan),
+    )
+
+
+def bench_report(bench: Bench) -> Page:
+    """The page of one bench."""
+    return Page(
+        title=f"Bench {bench.bench_id}",
+        kicker="peakday · bench",
+        banners=bench_banners(bench),
+        headline=[],
+        parts=bench_parts(bench),
+        facts=bench_facts(bench),
+    )
+
+
+def _together(pages: list[Page]) -> Page:
+    """Several pages as one: heads first, so every verdict stands above every number."""
+    if len(pages) == 1:
+        return pages[0]
+    return Page(
+        title=" and ".join(
+            page.title if i == 0 else page.title[0].lower() + page.title[1:] for i, page in enumerate(pages)
+        ),
+        kicker=pages[0].kicker,
+        banners=[banner for page in pages for banner in page.banners],
+        headline=[number for page in pages for number in page.headline],
+        parts=[part for page in pages for part in page.parts],
+        facts=list(dict.fromkeys(fact for page in pages for fact in page.facts)),
+    )

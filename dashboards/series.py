@@ -1,0 +1,195 @@
+"""Rows of a run to the few points a chart can show: bins over time, quantiles by group, thinning that keeps peaks."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dashboards.figures import Number, quantile_number
+from loadgen.record import WAITED_STATUSES, Quantile
+
+POINTS_MAX = 1_000
+_Z_95 = 1.959963984540054
+"""Half-width, in standard deviations, of a 95% interval of a normal law."""
+_NICE_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400)
+_BINS = 120
+
+
+def bin_width_s(span_s: float) -> int:
+    """Width of a time bin that cuts `span_s` into at most about 120 round pieces."""
+    return next((width for width in _NICE_S if span_s / width <= _BINS), _NICE_S[-1])
+
+
+def thin(x: np.ndarray, y: np.ndarray, points: int = POINTS_MAX) -> tuple[np.ndarray, np.ndarray]:
+    """At most `points` of a line, keeping the lowest and the highest of every stretch: no peak is lost.
+
+    Args:
+        x: float[n], sorted.
+        y: float[n]; NaN is a gap and is dropped.
+    """
+    known = np.isfinite(y)
+    x, y = x[known], y[known]
+    if len(x) <= points:
+        return x, y
+    edges = np.linspace(0, len(x), points // 2 + 1).astype(int)
+    pairs = [
+        sorted({lo + int(np.argmin(y[lo:hi])), lo + int(np.argmax(y[lo:hi]))}) for lo, hi in itertools.pairwise(edges)
+    ]
+    keep = np.fromiter((index for pair in pairs for index in pair), dtype=int)
+    return x[keep], y[keep]
+
+
+def waits(turns: pd.DataFrame, metric: str) -> tuple[np.ndarray, np.ndarray]:
+    """Values of a latency metric and which of them are censored.
+
+    A turn that ended while waiting and has no value of its own counts with the time it waited, censored. Errors
+    without a wait stay out.
+
+    Returns:
+        values float[n], censored bool[n], in the order of the rows that count.
+    """
+    waited = turns["status"].isin(WAITED_STATUSES).to_numpy(dtype=bool)
+    values = turns[metric].to_numpy(dtype=float, na_value=np.nan)
+    elapsed = turns["e2e_s"].to_numpy(dtype=float, na_value=np.nan)
+    answered = (turns["status"] == "ok").to_numpy(dtype=bool)
+    if metric.startswith("e2e"):
+        censored = waited
+    elif metric.startswith("ttft"):
+        censored = waited & np.isnan(values)
+        values = np.where(censored, elapsed, values)
+    else:
+        censored = np.zeros(len(values), dtype=bool)
+    counts = (answered | waited) & np.isfinite(values)
+    return values[counts], censored[counts]
+
+
+def quantile(values: np.ndarray, censored: np.ndarray, share: float) -> Quantile:
+    """One quantile of a group, by the rule of the record's own (a test holds them equal).
+
+    Product-limit estimate with censored samples (Kaplan and Meier 1958), 95% interval by Greenwood's variance, or by
+    binomial ranks when nothing is censored. A quantile that only censored samples reach is `censored`: at least this.
+
+    Args:
+        values: float[n], seconds, or the time waited where censored.
+        censored: bool[n].
+        share: 0.95 for p95.
+    """
+    n = len(values)
+    if n == 0:
+        return Quantile(value=None, lo=None, hi=None, n=0, n_tail=0)
+    order = np.lexsort((censored, values))
+    ranked, gone = values[order], censored[order]
+    at_risk = np.arange(n, 0, -1)
+    reached = 1.0 - np.cumprod(np.where(gone, 1.0, 1.0 - 1.0 / at_risk))
+    half = _Z_95 * _standard_error(gone, at_risk, reached, share)
+    index = [min(int(np.searchsorted(reached, at - 1e-9)), n) for at in (share, share - half, share + half)]
+    value, lo, hi = (float(ranked[min(i, n - 1)]) for i in index)
+    beyond = bool(index[0] >= n and gone[-1])
+    return Quantile(value=value, lo=lo, hi=hi, n=n, n_tail=int(np.count_nonzero(ranked >= value)), censored=beyond)
+
+
+def _standard_error(gone: np.ndarray, at_risk: np.ndarray, reached: np.ndarray, share: float) -> float:
+    if not gone.any():
+        return float(np.sqrt(share * (1.0 - share) / len(gone)))
+    upto = (reached <= share) & ~gone & (at_risk > 1)
+    return (1.0 - share) * float(np.sqrt(np.sum(1.0 / (at_risk[upto] * (at_risk[upto] - 1.0)))))
+
+
+def by_group(turns: pd.DataFrame, column: str, metric: str, label: str) -> dict[str, dict[str, Number]]:
+    """Quantiles of a metric for each value of a column, largest groups first: `{group: {p50: Number, ...}}`."""
+    sizes = turns[column].value_counts()
+    result = {}
+    for group in sizes.index:
+        values, censored = waits(turns[turns[column] == group], metric)
+        result[str(group)] = {
+            name: quantile_number(metric, label, name, quantile(values, censored, int(name[1:]) / 100))
+            for name in ("p50", "p95", "p99")
+        }
+    return result
+
+
+def quantiles_over_time(
+    turns: pd.DataFrame, metric: str, shares: Sequence[float], width_s: float, span_s: float
+) -> tuple[np.ndarray, dict[float, np.ndarray], np.ndarray]:
+    """Quantiles of turns by the bin of their intended start.
+
+    Returns:
+        bin starts float[b], {share: float[b]} with NaN where a bin is empty, and samples int[b].
+    """
+    starts = turns["intended_start_s"].to_numpy(dtype=float, na_value=np.nan)
+    values = turns[metric].to_numpy(dtype=float, na_value=np.nan)
+    waited = turns["status"].isin(WAITED_STATUSES).to_numpy(dtype=bool)
+    if metric.startswith(("ttft", "e2e")):
+        values = np.where(waited & np.isnan(values), turns["e2e_s"].to_numpy(dtype=float, na_value=np.nan), values)
+    known = np.isfinite(starts) & np.isfinite(values)
+    edges = np.arange(0, span_s + width_s, width_s)
+    bins = np.clip(np.searchsorted(edges, starts[known], side="right") - 1, 0, len(edges) - 1)
+    order = np.lexsort((values[known], bins))
+    ranked, counts = values[known][order], np.bincount(bins, minlength=len(edges))
+    firsts = np.concatenate(([0], np.cumsum(counts)[:-1]))
+    found = {}
+    for share in shares:
+        ranks = firsts + np.maximum(np.ceil(share * counts).astype(int) - 1, 0)
+        found[share] = (
+            np.where(counts > 0, ranked[np.minimum(ranks, max(len(ranked) - 1, 0))], np.nan)
+            if len(ranked)
+            else np.full(len(edges), np.nan)
+        )
+    return edges, found, counts
+
+
+def per_second(generator: pd.DataFrame, columns: Sequence[str], width_s: int, how: str) -> pd.DataFrame:
+    """The generator's rows of all workers, joined by second and then by bin: rates per second, or worst values.
+
+    Args:
+        how: `rate` (sum over workers, mean per second of the bin), `max`, or `level` (sum over workers, highest).
+    """
+    seconds = generator.groupby("second")[list(columns)]
+    joined = seconds.max() if how == "max" else seconds.sum()
+    bins = (joined.index.to_numpy() // width_s) * width_s
+    grouped: Any = joined.groupby(bins)
+    return pd.DataFrame(grouped.sum() / width_s if how == "rate" else grouped.max())
+
+
+def cache_levels(calls: pd.DataFrame) -> pd.DataFrame:
+    """Tokens of each call by level of the prompt, and how many of them were read from cache.
+
+    The prompt is tools and system (shared), then the customer's memory, then the conversation; a cache reads a prefix,
+    so what was read covers the levels in that order.
+
+    Returns:
+        columns `{level}_read` and `{level}_total` for shared, customer, conversation; one row per call with usage.
+    """
+    column = {name: calls[name].to_numpy(dtype=float, na_value=0.0) for name in _PROMPT}
+    total = (
+        column["input_tokens"]
+        + column["cache_read_tokens"]
+        + column["cache_write_tokens_5m"]
+        + column["cache_write_tokens_1h"]
+    )
+    read = np.minimum(column["cache_read_tokens"], total)
+    bars = {
+        "shared": np.minimum(column["prefix_shared_tokens"], total),
+        "customer": np.minimum(np.maximum(column["prefix_customer_tokens"], column["prefix_shared_tokens"]), total),
+        "conversation": total,
+    }
+    levels, below = {}, np.zeros(len(calls))
+    for level, bar in bars.items():
+        levels[f"{level}_total"] = bar - below
+        levels[f"{level}_read"] = np.clip(read - below, 0, bar - below)
+        below = bar
+    return pd.DataFrame(levels, index=calls.index)
+
+
+_PROMPT = (
+    "input_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens_5m",
+    "cache_write_tokens_1h",
+    "prefix_shared_tokens",
+    "prefix_customer_tokens",
+)

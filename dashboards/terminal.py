@@ -1,0 +1,172 @@
+"""The lines a command prints when it is done, from the same numbers as every page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from capacity.plan import Plan
+from dashboards.figures import METRICS, Number, bench_numbers, find, plan_numbers, run_numbers, run_simulated, tail
+from dashboards.run_page import verdict_banner
+from dashboards.units import clock, show
+from loadgen.record import Run
+from neuron_bench.record import Bench
+
+_TITLE_WIDTH = 13
+
+
+def run_summary(run: Run) -> str:
+    """A run in about ten lines: verdict, load, latency, cache, cost, what broke first."""
+    numbers = run_numbers(run)
+    scenario = (run.info.get("scenario") or {}).get("name", "")
+    banner = verdict_banner(run.info)
+    lines = [f"Run {run.run_id}  {scenario}, seed {run.info.get('seed', '?')}", f"  {banner.word}: {banner.text}"]
+    lines += [f"    - {reason}" for reason in banner.reasons]
+    lines += [
+        _line("turns", [_pair(numbers, name, word) for name, word in _COUNTS]),
+        _line("rate", [_pair(numbers, name, word) for name, word in _RATES]),
+        *[_latency(numbers, metric) for metric in ("ttft_s", "e2e_s", "tpot_s", "start_lag_s")],
+        _line("cache", [_pair(numbers, "cache_hit_token_ratio", word, level=level) for level, word in _LEVELS]),
+        _line("cost", [_pair(numbers, name, word) for name, word in _COSTS]),
+    ]
+    first = next(iter(run.info.get("what_broke_first") or ()), None)
+    lines.append(_line("broke first", [str(first) if first else "nothing on record"]))
+    names = run_simulated(run.info)
+    if names:
+        lines.append(_line("SIMULATED", [f"{', '.join(names)}: these rehearse the system, they measure no real model"]))
+    return "\n".join(line for line in lines if line)
+
+
+_COUNTS = (("asked", "asked"), ("sent", "sent"), ("completed", "completed"), ("ok", "answered"))
+_RATES = (("achieved_rate_per_s", "achieved"), ("goodput_per_s", "goodput"), ("error_ratio", "errors"))
+_LEVELS = (
+    ("all", "of input tokens read"),
+    ("shared", "shared"),
+    ("customer", "customer"),
+    ("conversation", "conversation"),
+)
+_COSTS = (("cost_usd_per_interaction", "per interaction"), ("cost_usd_per_turn", "per turn"), ("cost_usd", "the run"))
+
+
+def plan_summary(plan: Plan) -> str:
+    """A plan in a screen: what breaks first, chips by pool with their range, quota, hit rates, cost, provenance."""
+    numbers = plan_numbers(plan)
+    lines = [
+        f"Plan {plan.plan_id}  {plan.scenario.get('name', '')}, seed {plan.seed}",
+        _line("breaks first", [plan.what_breaks_first]),
+        *[_line("assumes" if i == 0 else "", [text]) for i, text in enumerate(plan.assumptions_with_most_effect[:3])],
+        *[_line("peak" if i == 0 else "", [_peak(demand.region, numbers)]) for i, demand in enumerate(plan.demand)],
+        *_chip_lines(plan, numbers),
+        *_quota_lines(plan),
+        *_hit_lines(numbers),
+        _line("cost", [_ranged(find(numbers, "cost_usd_per_interaction", intent="all"), "per interaction")]),
+        _line("", [_pair(numbers, f"cost_usd_per_interaction_{q}", q, intent="all") for q in ("p95", "p99")]),
+        _line("event", [_ranged(find(numbers, "event_cost_usd"), "in all")]),
+        *[_line("warning" if i == 0 else "", [text]) for i, text in enumerate(plan.warnings)],
+        _line("inputs", [_provenance_words(plan)]),
+    ]
+    if plan.simulated:
+        lines.append(_line("SIMULATED", ["an input touched these: never order from them"]))
+    return "\n".join(line for line in lines if line)
+
+
+def bench_summary(bench: Bench) -> str:
+    """A bench in a few lines: cases by phase, and the best throughput of each model on each chip."""
+    cases, numbers = bench.cases, bench_numbers(bench)
+    phases = ", ".join(f"{count} {phase}" for phase, count in cases["phase"].value_counts().items())
+    flagged = int((cases["flags"].fillna("") != "").sum())
+    lines = [f"Bench {bench.bench_id}", _line("cases", [phases, f"{flagged} flagged and not used" if flagged else ""])]
+    best: dict[tuple[str, str], Number] = {}
+    for number in numbers:
+        labels = dict(number.labels)
+        where = (labels.get("model_id", "?"), labels.get("chip") or labels.get("phase", "?"))
+        if number.name == "output_tokens_per_s" and (
+            where not in best or (number.value or 0) > (best[where].value or 0)
+        ):
+            best[where] = number
+    lines += [
+        _line("best", [f"{_marked(n)} output tokens", model, chip, n.provenance]) for (model, chip), n in best.items()
+    ]
+    return "\n".join(line for line in lines if line)
+
+
+# --- lines -------------------------------------------------------------------------------------------------------
+
+
+def _line(title: str, parts: Sequence[str]) -> str:
+    """One line under a title, or nothing when it would be empty."""
+    text = "  ".join(part for part in parts if part)
+    mark = "  *SIMULATED" if "*" in text else ""
+    return f"  {title:<{_TITLE_WIDTH}}{text}{mark}" if text else ""
+
+
+def _marked(number: Number) -> str:
+    return f"{number.text}*" if number.simulated else number.text
+
+
+def _pair(numbers: list[Number], name: str, word: str, **labels: str) -> str:
+    number = find(numbers, name, **labels)
+    return f"{_marked(number)} {word}" if number else ""
+
+
+def _ranged(number: Number | None, words: str) -> str:
+    if number is None:
+        return ""
+    around = f" ({number.interval})" if number.interval else ""
+    return f"{_marked(number)} {words}{around}"
+
+
+def _latency(numbers: list[Number], metric: str) -> str:
+    """p50, p95 and, where its tail is carried by enough samples, p99."""
+    shown = [find(numbers, f"{metric}_{name}") for name in ("p50", "p95", "p99")]
+    parts = [
+        f"{n.label.split()[-1]} {_marked(n)}" + (f" ({n.interval})" if n.interval else "")
+        for n in shown
+        if n and not n.hidden
+    ]
+    if not parts and (highest := tail(numbers, metric)):
+        parts = [f"{highest.label.split()[-1]} {_marked(highest)}"]
+    return _line(METRICS[metric].split(" ")[0] if metric in ("ttft_s", "e2e_s", "tpot_s") else "start lag", parts)
+
+
+def _peak(region: str, numbers: list[Number]) -> str:
+    levels = [find(numbers, "peak_interactions_per_s", region=region, level=level) for level in ("p50", "p90", "p95")]
+    return f"{region}: " + ", ".join(f"{n.label.split()[-1]} {_marked(n)}" for n in levels if n) + " interactions"
+
+
+def _chip_lines(plan: Plan, numbers: list[Number]) -> list[str]:
+    lines: list[str] = []
+    for supply in plan.supplies:
+        option = supply.chosen
+        if option is None:
+            continue
+        chips = find(numbers, "chips", region=supply.region, model=supply.model, chip=option.chip)
+        text = f"{supply.model}, {supply.region}: {_ranged(chips, option.chip)}"
+        instances = f"{show(option.instances.p50, 'instances')} x {option.instance_type}"
+        words = [f"{text}, {instances}; bound by {option.binding} [{option.chips_range.provenance}]"]
+        lines.append(_line("" if lines else "chips", words))
+    return lines
+
+
+def _quota_lines(plan: Plan) -> list[str]:
+    lines: list[str] = []
+    for supply in plan.supplies:
+        for quota in supply.quotas:
+            if quota.binds_at_offset_s is not None:
+                text = f"{supply.model} {quota.kind}, {supply.region}: short from {clock(quota.binds_at_offset_s)} on"
+                lines.append(_line("" if lines else "quota", [text]))
+    return lines or [_line("quota", ["no granted quota binds"] if any(s.quotas for s in plan.supplies) else [])]
+
+
+def _hit_lines(numbers: list[Number]) -> list[str]:
+    hits = [n for n in numbers if n.name == "cache_hit_token_ratio" and dict(n.labels).get("level") == "all"]
+    return [
+        _line("" if i else "cache", [f"{dict(n.labels)['model']}: {_ranged(n, 'of input tokens read')}"])
+        for i, n in enumerate(hits)
+    ]
+
+
+def _provenance_words(plan: Plan) -> str:
+    counts: dict[str, int] = {}
+    for note in plan.inputs:
+        counts[note.provenance] = counts.get(note.provenance, 0) + 1
+    return ", ".join(f"{count} {name.upper() if name == 'simulated' else name}" for name, count in counts.items())

@@ -1,0 +1,22 @@
+from pathlib import Path
+
+import pytest
+
+from tests.dashboards.records import make_plan, make_run
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory):
+    """A valid run of 2,400 turns with a throttling fault, all supplies simulated."""
+    return make_run(tmp_path_factory.mktemp("runs") / "20261123-094000-smoke")
+
+
+@pytest.fixture
+def plan():
+    """A plan that a simulated run touched."""
+    return make_plan()
+
+
+@pytest.fixture
+def out(tmp_path) -> Path:
+    return tmp_path / "report.html"

@@ -1,0 +1,500 @@
+"""Synthetic records with the shape of real ones: a peak with a throttling fault, and the plan made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from capacity.plan import (
+    ChipOption,
+    CostLine,
+    Figure,
+    HitRate,
+    InputNote,
+    Levels,
+    Plan,
+    QuotaNeed,
+    RegionDemand,
+    Sensitivity,
+    SupplyPlan,
+    TurnedDown,
+)
+from loadgen.quantiles import censored_quantile
+from loadgen.record import (
+    CALLS,
+    EVENTS,
+    GENERATOR,
+    SCHEMA,
+    SERVER,
+    TOOLS,
+    TURNS,
+    Run,
+    load_run,
+    write_chunk,
+    write_json,
+)
+
+INTENTS = ("product_search", "product_question", "comparison", "order_status", "reorder", "price_history")
+ROUTES = ("custom-8b", "nova-pro", "claude-sonnet")
+WINDOW_S = 120.0
+FAULT = {"kind": "throttle", "at_s": 70.0, "length_s": 15.0, "ratio": 0.4, "model": "claude-sonnet", "region": None}
+
+
+def make_run(folder: Path, turns: int = 2_400, *, seed: int = 1, valid: bool = True, finished: bool = True) -> Run:
+    """A run record of `turns` turns over two minutes with a throttling fault from 70 s to 85 s."""
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(seed)
+    table = _turns(turns, rng)
+    write_chunk(folder, "turns-0-0000.parquet", "turns", table)
+    calls = _calls(table, rng)
+    write_chunk(folder, "calls-0-0000.parquet", "calls", calls)
+    write_chunk(folder, "tools-0-0000.parquet", "tools", _tools(table, rng))
+    write_chunk(folder, "events-0-0000.parquet", "events", {name: [] for name in EVENTS})
+    write_chunk(folder, "generator.parquet", "generator", _generator(table, rng))
+    write_chunk(folder, "server.parquet", "server", _server(rng))
+    write_json(folder / "run.json", _info(folder.name, table, calls, valid=valid, finished=finished, seed=seed))
+    return load_run(folder)
+
+
+def _turns(n: int, rng: np.random.Generator) -> dict[str, Any]:
+    start = np.sort(rng.uniform(0, WINDOW_S, n))
+    route = rng.choice(ROUTES, n, p=(0.55, 0.25, 0.2))
+    base = np.select([route == "custom-8b", route == "nova-pro"], [0.28, 0.45], 0.75)
+    load = 1 + 0.8 * np.exp(-(((start - 60) / 18) ** 2))
+    ttft = base * load * rng.lognormal(0, 0.35, n)
+    tokens = rng.poisson(150, n) + 20
+    tpot = 0.008 * load * rng.lognormal(0, 0.15, n)
+    status, code = np.full(n, "ok", dtype=object), np.full(n, None, dtype=object)
+    hit = (start > 70) & (start < 85) & (route == "claude-sonnet") & (rng.random(n) < 0.4)
+    status[hit], code[hit] = "throttled", "429_quota"
+    gone = (status == "ok") & (ttft > 2.2)
+    status[gone], code[gone] = "abandoned", None
+    broken = (status == "ok") & (rng.random(n) < 0.002)
+    status[broken], code[broken] = "stream_error", "cut"
+    bad = status != "ok"
+    ttft_seen = np.where(bad, np.nan, ttft)
+    e2e = np.where(gone, 2.2, np.where(bad, np.nan, ttft + tpot * tokens))
+    lag = np.abs(rng.normal(0, 0.0004, n))
+    session = np.arange(n) // 3
+    turn_index = np.arange(n) % 3
+    table: dict[str, Any] = dict.fromkeys(TURNS)
+    table |= {
+        "customer_id": [f"h{s % 500:04x}" for s in session],
+        "session_id": [f"s{s:07d}" for s in session],
+        "interaction_id": [f"i{s:07d}" for s in session],
+        "turn_index": turn_index,
+        "trace_id": [f"{i:032x}" for i in range(n)],
+        "intent": rng.choice(INTENTS, n, p=(0.3, 0.2, 0.15, 0.15, 0.1, 0.1)),
+        "complexity": np.where(route == "claude-sonnet", "complex", "simple"),
+        "region": rng.choice(("us-east-1", "us-west-2"), n, p=(0.6, 0.4)),
+        "route": route,
+        "route_s": rng.lognormal(-6.2, 0.4, n),
+        "prefetch_s": rng.lognormal(-5, 0.4, n),
+        "guard_action": np.full(n, "allow"),
+        "escalated": rng.random(n) < 0.03,
+        "intended_start_s": start,
+        "start_lag_s": lag,
+        "ttfb_s": ttft_seen * 0.2,
+        "ttft_s": ttft_seen,
+        "e2e_s": e2e,
+        "ttft_from_send_s": ttft_seen - lag,
+        "e2e_from_send_s": e2e - lag,
+        "tpot_s": np.where(bad, np.nan, tpot),
+        "gap_s_max": np.where(bad, np.nan, tpot * rng.uniform(3, 9, n)),
+        "chunks": np.where(bad, 0, tokens),
+        "output_tokens": np.where(bad, 0, tokens),
+        "status": status,
+        "error_code": code,
+        "cost_usd": np.where(bad, 0.0, np.select([route == "custom-8b", route == "nova-pro"], [0, 0.0012], 0.0061)),
+    }
+    return {name: _nullable(column) for name, column in table.items()}
+
+
+def _nullable(column: Any) -> Any:
+    """NaN as null, as loadgen writes it."""
+    if isinstance(column, np.ndarray) and column.dtype.kind == "f":
+        return [None if value != value else float(value) for value in column]
+    return column
+
+
+def _calls(turns: dict[str, Any], rng: np.random.Generator) -> dict[str, Any]:
+    """Two calls a turn: a tool round, then the answer. The cache warms over the first 20 s."""
+    n = len(turns["session_id"])
+    start = np.asarray(turns["intended_start_s"], dtype=float)
+    twice = np.repeat(np.arange(n), 2)
+    second = np.tile([False, True], n)
+    route = np.asarray(turns["route"])[twice]
+    warm = rng.random(2 * n) < np.clip(start[twice] / 20, 0.05, 0.96)
+    deeper = warm & (rng.random(2 * n) < 0.6)
+    shared, customer, history = 2_400, 2_700, 300 * (np.asarray(turns["turn_index"])[twice] + 1)
+    read = np.where(deeper, customer + history * 0.7, np.where(warm, shared, 0)).astype(int)
+    total = customer + history + np.where(second, 450, 0)
+    ttft = [None if value is None else value for value in np.asarray(turns["ttft_s"], dtype=object)[twice]]
+    self_hosted = route == "custom-8b"
+    columns: dict[str, Any] = dict.fromkeys(CALLS)
+    columns |= {key: np.asarray(turns[key], dtype=object)[twice] for key in ("session_id", "interaction_id")}
+    columns |= {
+        "turn_index": np.asarray(turns["turn_index"])[twice],
+        "call_index": second.astype(int),
+        "start_s": np.where(second, 0.22, 0.02),
+        "timed_by": np.full(2 * n, "assistant"),
+        "status": np.full(2 * n, "ok"),
+        "purpose": np.where(second, "answer", "tool_round"),
+        "model": route,
+        "supply": np.where(self_hosted, "self_hosted", "bedrock"),
+        "endpoint": np.full(2 * n, "http://127.0.0.1:9"),
+        "region": np.asarray(turns["region"])[twice],
+        "max_tokens": np.full(2 * n, 1024),
+        "prefix_hash": np.full(2 * n, "abc"),
+        "prefix_shared_tokens": np.full(2 * n, shared),
+        "prefix_customer_tokens": np.full(2 * n, customer),
+        "input_tokens": total - read - np.where(warm, 0, 300),
+        "cache_read_tokens": read,
+        "cache_write_tokens_5m": np.where(warm, 0, 300),
+        "cache_write_tokens_1h": np.zeros(2 * n, dtype=int),
+        "output_tokens": np.where(second, 150, 30),
+        "ttft_s": [None if value is None else value * 0.45 for value in ttft],
+        "tpot_s": np.full(2 * n, 0.008),
+        "e2e_s": np.where(second, 1.3, 0.19),
+        "attempts": np.ones(2 * n, dtype=int),
+        "error_code": np.full(2 * n, None, dtype=object),
+        "tier_requested": np.full(2 * n, "default"),
+        "tier_resolved": np.full(2 * n, "default"),
+        "latency_mode": np.full(2 * n, "standard"),
+        "stop_reason": np.where(second, "end_turn", "tool_use"),
+        "cost_usd": [
+            None if own else float(c) for own, c in zip(self_hosted, rng.lognormal(-6.5, 0.3, 2 * n), strict=True)
+        ],
+    }
+    return columns
+
+
+def _tools(turns: dict[str, Any], rng: np.random.Generator) -> dict[str, Any]:
+    n = len(turns["session_id"])
+    columns: dict[str, Any] = dict.fromkeys(TOOLS)
+    columns |= {key: turns[key] for key in ("session_id", "interaction_id", "turn_index")}
+    return columns | {
+        "tool": rng.choice(("catalogue_search", "product_details", "order_history"), n),
+        "start_s": np.full(n, 0.2),
+        "duration_s": rng.lognormal(-4.5, 0.5, n),
+        "status": np.full(n, "ok"),
+    }
+
+
+def _generator(turns: dict[str, Any], rng: np.random.Generator) -> dict[str, Any]:
+    start = np.asarray(turns["intended_start_s"], dtype=float)
+    seconds = int(WINDOW_S) + 6
+    rows: dict[str, list[Any]] = {name: [] for name in GENERATOR}
+    for worker in range(2):
+        asked = np.bincount(start[worker::2].astype(int), minlength=seconds)
+        completed = np.concatenate(([0, 0], asked[:-2]))
+        flying = np.cumsum(asked - completed)
+        for second in range(seconds):
+            values = (
+                worker,
+                second,
+                int(asked[second]),
+                int(asked[second]),
+                int(completed[second]),
+                int(flying[second]),
+                float(rng.exponential(0.0006)),
+                float(rng.exponential(0.0009)),
+                float(rng.uniform(0.1, 0.35)),
+            )
+            for name, value in zip(GENERATOR, values, strict=True):
+                rows[name].append(value)
+    return rows
+
+
+def _server(rng: np.random.Generator) -> dict[str, Any]:
+    rows: dict[str, list[Any]] = {name: [] for name in SERVER}
+    for second in range(0, int(WINDOW_S), 2):
+        for metric, scale in (("vllm:num_requests_running", 18.0), ("vllm:kv_cache_usage_perc", 0.4)):
+            values = (
+                float(second),
+                "http://127.0.0.1:9",
+                metric,
+                '{"model_name":"custom-8b"}',
+                scale * rng.uniform(0.5, 1),
+            )
+            for name, value in zip(SERVER, values, strict=True):
+                rows[name].append(value)
+    return rows
+
+
+def _info(
+    name: str, turns: dict[str, Any], calls: dict[str, Any], *, valid: bool, finished: bool, seed: int
+) -> dict[str, Any]:
+    status = np.asarray(turns["status"])
+    n, ok = len(status), int((status == "ok").sum())
+    read, total = sum(map(int, calls["cache_read_tokens"])), 0
+    total = sum(
+        int(a) + int(b) + int(c)
+        for a, b, c in zip(
+            calls["input_tokens"], calls["cache_read_tokens"], calls["cache_write_tokens_5m"], strict=True
+        )
+    )
+    cost = float(sum(value or 0 for value in calls["cost_usd"]))
+    interactions = len(set(turns["interaction_id"]))
+    info: dict[str, Any] = {
+        "schema": SCHEMA,
+        "run_id": name,
+        "state": "finished" if finished else "running",
+        "peakday_version": "0.1.0",
+        "started_utc": "2026-11-23T09:40:00Z",
+        "finished_utc": "2026-11-23T09:42:06Z",
+        "scenario": {
+            "name": "smoke",
+            "hash": "5b0c3a9d1e2f4455",
+            "resolved": {"slo": {"ttft_s_p50": 0.6, "ttft_s_p95": 1.5, "e2e_s_p95": 4.0}, "faults": [FAULT]},
+        },
+        "seed": seed,
+        "targets": [{"kind": "assistant", "url": "http://127.0.0.1:41234", "region": None, "model": None}],
+        "window": [0.0, WINDOW_S],
+        "scale": 1.0,
+        "rate": None,
+        "command": ["peakday", "run", "smoke"],
+        "host": {"cores": 2, "python": "3.11.2", "platform": "Linux"},
+        "commit": "dcd92da",
+        "clock": {"kind": "monotonic"},
+        "processes": 2,
+        "verdict": {
+            "valid": valid,
+            "reasons": []
+            if valid
+            else ["start lag p99 0.34 s is over 5 ms: the generator fell behind; add --processes or lower the rate"],
+        },
+        "provenance": {"claude-sonnet": "simulated", "custom-8b": "simulated", "nova-pro": "simulated"},
+        "totals": {
+            "asked": n,
+            "sent": n,
+            "completed": n,
+            "ok": ok,
+            "interactions": interactions,
+            "achieved_rate_per_s": n / WINDOW_S,
+            "goodput_per_s": 0.96 * ok / WINDOW_S,
+            "error_ratio": 1 - ok / n,
+            "turns_per_interaction": {"mean": n / interactions, "p50": 3.0, "p95": 3.0},
+            "repeat_customer_ratio": 0.38,
+            "abandoned_ratio": float((status == "abandoned").mean()),
+            "route_mix": {route: float((np.asarray(turns["route"]) == route).mean()) for route in ROUTES},
+            "cost_usd": cost,
+            "cost_usd_per_interaction": cost / interactions,
+            "cost_usd_per_turn": cost / n,
+            "cache_hit_token_ratio": {"all": read / total, "shared": 0.9, "customer": 0.5, "conversation": 0.3},
+        },
+        "quantiles": {
+            metric: _metric(turns, metric) for metric in ("ttft_s", "e2e_s", "tpot_s", "start_lag_s", "route_s")
+        },
+        "what_broke_first": [
+            "1:10 claude-sonnet answered 429 (quota) to 40% of its calls for 15 s",
+            "1:12 TTFT p95 passed its SLO of 1.5 s",
+        ],
+        "stand_ins": {"lateness_s_p99": 0.001},
+        "warnings": [],
+        "skipped": [],
+    }
+    if not finished:
+        for key in ("verdict", "totals", "quantiles", "what_broke_first", "finished_utc"):
+            del info[key]
+    return info
+
+
+def _metric(turns: dict[str, Any], metric: str) -> dict[str, dict[str, Any]]:
+    status = np.asarray(turns["status"])
+    values = np.asarray(turns[metric], dtype=float)
+    waited = np.asarray(turns["e2e_s"], dtype=float)
+    gone = (status == "abandoned") & (np.isnan(values) | (metric == "e2e_s"))
+    values = np.where(gone, waited, values)
+    counts = np.isfinite(values) & ((status == "ok") | gone)
+    return {
+        name: vars(censored_quantile(values[counts], gone[counts], int(name[1:]) / 100))
+        for name in ("p50", "p90", "p95", "p99")
+    }
+
+
+# --- plan --------------------------------------------------------------------------------------------------------
+
+
+def figure(mid: float, unit: str, spread: float = 0.25, provenance: str = "derived", simulated: bool = False) -> Figure:
+    """A figure with a range of `spread` around it."""
+    return Figure(mid, mid * (1 - spread), mid * (1 + spread), unit, provenance, "a test", simulated=simulated)
+
+
+def make_plan(*, simulated: bool = True, regions: Sequence[str] = ("us-east-1", "us-west-2")) -> Plan:
+    """A plan with chips in two regions, a quota that binds and one whose grant is unknown."""
+    offsets = tuple(float(at) for at in range(0, 86_400, 900))
+    shape = [0.3 + 0.7 * float(np.exp(-(((at - 72_000) / 9_000) ** 2))) for at in offsets]
+    demand = tuple(
+        RegionDemand(
+            region,
+            Levels(peak, 1.35 * peak, 1.5 * peak),
+            offsets,
+            tuple(peak * s for s in shape),
+            tuple(1.35 * peak * s for s in shape),
+            tuple(1.5 * peak * s for s in shape),
+        )
+        for region, peak in zip(regions, (420.0, 280.0), strict=False)
+    )
+    supplies = tuple(supply for region in regions for supply in _supplies(region, simulated))
+    intents = {"all": 1.0, "comparison": 2.1, "product_search": 0.7, "order_status": 0.4}
+    return Plan(
+        plan_id="20261123-094300-smoke",
+        created_utc="2026-11-23T09:43:00Z",
+        peakday_version="0.1.0",
+        scenario={"name": "smoke", "hash": "5b0c3a9d1e2f4455", "seed": 1},
+        seed=1,
+        assumptions_with_most_effect=(
+            "Peak chat rate: 250 to 900 interactions/s moves chips between 44 and 148",
+            "Tokens of history per turn: 180 to 400 moves cost per interaction by 19%",
+            "Step time of Llama-3.1-8B on Trainium2 is derived from published means: ±25%",
+        ),
+        what_breaks_first="claude-sonnet tpm in us-east-1, 18:40 into the event, at p90 of demand",
+        inputs=_inputs(simulated),
+        demand=demand,
+        supplies=supplies,
+        hit_rates=tuple(
+            HitRate(model, level, figure(ratio, "ratio", 0.08, "simulated" if simulated else "derived", simulated))
+            for model in ("custom-8b", "nova-pro", "claude-sonnet")
+            for level, ratio in (("all", 0.71), ("shared", 0.92), ("customer", 0.55), ("conversation", 0.34))
+        ),
+        cost=tuple(
+            CostLine(
+                intent,
+                figure(0.0041 * k, "usd", 0.2, "derived", simulated),
+                0.0088 * k,
+                0.0131 * k,
+                figure(0.0019 * k, "usd", 0.2, "derived", simulated),
+                {
+                    "input": 0.0012 * k,
+                    "cache read": 0.0004 * k,
+                    "cache write": 0.0005 * k,
+                    "output": 0.0014 * k,
+                    "chips": 0.0006 * k,
+                },
+            )
+            for intent, k in intents.items()
+        ),
+        event_cost_usd=figure(184_000, "usd", 0.3, "derived", simulated),
+        event_cost_parts_usd={"bedrock tokens": 121_000, "chips": 55_000, "spare chips": 8_000},
+        turned_down=(
+            TurnedDown("inferentia2 for custom-8b", "26% dearer per hour at the same p99 TTFT"),
+            TurnedDown(
+                "Priority tier for claude-sonnet",
+                "raises cost per interaction 1.4 times; no value per interaction given",
+            ),
+        ),
+        sensitivities=(
+            Sensitivity("peak interactions per s", "chips", 44, 148, "chips"),
+            Sensitivity("history tokens per turn", "chips", 80, 102, "chips"),
+            Sensitivity("step time error", "chips", 75, 113, "chips"),
+            Sensitivity("cache hit ratio, shared", "cost per interaction", 0.0036, 0.0052, "usd"),
+        ),
+        warnings=("Step models derive from published means at one length mix; capacity error is stated as 25%.",),
+        purchase=(
+            {"option": "on demand", "instance_type": "trn2.48xlarge", "count": 4, "usd": 37_000.0, "term": "none"},
+            {
+                "option": "capacity block",
+                "instance_type": "trn2.48xlarge",
+                "count": 2,
+                "usd": 18_000.0,
+                "term": "4 days",
+            },
+        ),
+        errors={"monte_carlo_ratio": 0.02, "model_ratio": 0.25, "demand_ratio": 0.4},
+    )
+
+
+def _inputs(simulated: bool) -> tuple[InputNote, ...]:
+    run = InputNote("run", "tokens per call", "run 20261123-094000-smoke", "simulated", "runs/20261123-094000-smoke")
+    return (
+        InputNote("scenario", "peak interactions per s", "250 to 900", "assumed", "scenarios/library/smoke.yaml"),
+        *((run,) if simulated else ()),
+        InputNote(
+            "step_model",
+            "Llama-3.1-8B on trainium2",
+            "relative error 0.25",
+            "derived",
+            "facts/data/neuron_load_curves.csv",
+        ),
+        InputNote(
+            "prices", "claude-sonnet", "$3 / $15 per million tokens", "published", "facts/data/bedrock_prices.csv"
+        ),
+        InputNote("quotas", "nova-pro", "800,000 tpm", "published", "facts/data/quotas.csv"),
+    )
+
+
+def _supplies(region: str, simulated: bool) -> list[SupplyPlan]:
+    big = 1.0 if region == "us-east-1" else 0.67
+    trn = ChipOption(
+        "trainium2",
+        "trn2.48xlarge",
+        "Llama-3.1-8B on trainium2",
+        figure(2.3, "per_s"),
+        Levels(48 * big, 60 * big, 66 * big),
+        Levels(3, 4, 5),
+        Levels(48, 64, 80),
+        figure(round(54 * big), "chips", 0.3, "derived", simulated),
+        figure(107.3 * big, "usd"),
+        figure(0.63, "ratio", 0.1),
+        "TTFT p99 at the SLO",
+    )
+    inf = ChipOption(
+        "inferentia2",
+        "inf2.48xlarge",
+        "Llama-3.1-8B on inferentia2",
+        figure(0.8, "per_s"),
+        Levels(140, 170, 190),
+        Levels(12, 15, 16),
+        Levels(140, 170, 190),
+        figure(150, "chips", 0.3),
+        figure(135.2, "usd"),
+        figure(0.6, "ratio", 0.1),
+        "KV memory",
+        turned_down="26% dearer per hour",
+    )
+    tokens = figure(3_200, "tokens", 0.2, "simulated" if simulated else "measured", simulated)
+    return [
+        SupplyPlan(
+            region,
+            "custom-8b",
+            "self_hosted",
+            Levels(380 * big, 500 * big, 560 * big),
+            tokens,
+            figure(180, "tokens"),
+            "chips",
+            (trn, inf),
+        ),
+        SupplyPlan(
+            region,
+            "nova-pro",
+            "bedrock",
+            Levels(120 * big, 160 * big, 180 * big),
+            tokens,
+            figure(180, "tokens"),
+            "quota",
+            quotas=(
+                QuotaNeed(
+                    "tpm",
+                    Levels(6e5, 8.2e5, 9e5),
+                    Levels(7.5e5, 1e6, 1.1e6),
+                    8e5,
+                    67_200.0 if region == "us-east-1" else None,
+                    "facts/data/quotas.csv",
+                ),
+            ),
+        ),
+        SupplyPlan(
+            region,
+            "claude-sonnet",
+            "bedrock",
+            Levels(90 * big, 120 * big, 135 * big),
+            tokens,
+            figure(220, "tokens"),
+            "quota",
+            quotas=(QuotaNeed("tpm", Levels(4e6, 5.4e6, 6e6), Levels(5e6, 7e6, 8e6), None, None, "not read"),),
+        ),
+    ]

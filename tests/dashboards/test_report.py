@@ -1,0 +1,96 @@
+import html
+import re
+
+import pytest
+
+from dashboards.figures import plan_numbers, run_numbers
+from dashboards.report import ReportError, write_report
+from tests.dashboards.records import make_run
+
+SIZE_MAX = 6_500_000
+
+
+def cells(text):
+    """The numbers that a page carries: {key: set of full values}."""
+    found = {}
+    for key, value in re.findall(r'data-name="([^"]+)" data-value="([^"]+)"', text):
+        found.setdefault(html.unescape(key), set()).add(float(value))
+    return found
+
+
+def test_a_report_is_one_file_without_any_outside_address_to_load(run, plan, out):
+    text = write_report(out, run=run, plan=plan).read_text()
+    assert out.stat().st_size < SIZE_MAX
+    own = re.sub(r"<script>.*?</script>", "", text, flags=re.S)
+    assert not re.findall(r'(?:src|href)="(?!#)', own)
+    assert "default-src 'none'" in html.unescape(own)
+
+
+def test_plotly_stands_in_the_file_once(run, plan, out):
+    assert write_report(out, run=run, plan=plan).read_text().count("plotly.js v") == 1
+
+
+def test_verdict_and_provenance_stand_above_the_first_number(run, out):
+    text = write_report(out, run=run).read_text()
+    assert text.index("<strong>VALID</strong>") < text.index("<strong>SIMULATED</strong>") < text.index("data-name=")
+
+
+def test_every_number_on_a_runs_page_equals_the_record(run, out):
+    shown, record = cells(write_report(out, run=run).read_text()), {n.key: n.value for n in run_numbers(run)}
+    assert set(shown) == set(record)
+    assert all(values == {record[key]} for key, values in shown.items())
+
+
+def test_every_number_on_a_plans_page_equals_the_plan(plan, out):
+    shown, record = cells(write_report(out, plan=plan).read_text()), {n.key: n.value for n in plan_numbers(plan)}
+    assert shown
+    assert all(values == {record[key]} for key, values in shown.items())
+
+
+def test_simulated_stands_beside_every_number_it_touched(run, out):
+    text = write_report(out, run=run).read_text()
+    for n in run_numbers(run):
+        cell = re.search(rf'data-name="{re.escape(html.escape(n.key))}".*?</(?:td|div)>', text, flags=re.S)
+        assert ("SIMULATED" in cell[0]) == n.simulated, n.key
+
+
+def test_an_invalid_run_says_so_on_top_with_its_reasons(tmp_path, out):
+    text = write_report(out, run=make_run(tmp_path / "r", 60, valid=False)).read_text()
+    assert "<strong>INVALID</strong>" in text
+    assert text.index("the generator fell behind") < text.index('id="main"')
+
+
+def test_a_run_that_was_cut_off_makes_a_page_that_says_so(tmp_path, out):
+    text = write_report(out, run=make_run(tmp_path / "r", 60, finished=False)).read_text()
+    assert "<strong>UNFINISHED</strong>" in text
+
+
+def test_a_run_without_a_row_makes_a_page_without_charts_of_nothing(tmp_path, out):
+    folder = make_run(tmp_path / "r", 60).path
+    for file in folder.glob("*.parquet"):
+        file.unlink()
+    from loadgen.record import load_run
+
+    text = write_report(out, run=load_run(folder)).read_text()
+    assert "The record holds no turns." in text
+    assert 'class="chart"' not in text
+
+
+def test_text_from_a_record_cannot_become_markup(run, out):
+    run.info["what_broke_first"].append("<script>alert(1)</script>")
+    try:
+        assert "<script>alert" not in write_report(out, run=run).read_text()
+    finally:
+        run.info["what_broke_first"].pop()
+
+
+def test_every_chart_has_a_description_and_a_table_near_it(run, plan, out):
+    text = write_report(out, run=run, plan=plan).read_text()
+    charts = re.findall(r'<div class="chart"[^>]*aria-label="([^"]+)"', text)
+    assert len(charts) >= 15
+    assert all(len(words) > 40 for words in charts)
+
+
+def test_nothing_to_report_is_an_error(out):
+    with pytest.raises(ReportError, match="nothing to report"):
+        write_report(out)

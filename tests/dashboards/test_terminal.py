@@ -1,0 +1,43 @@
+from dataclasses import replace
+
+from dashboards.figures import plan_numbers, run_numbers
+from dashboards.terminal import plan_summary, run_summary
+from tests.dashboards.records import make_plan, make_run
+
+
+def test_a_runs_summary_prints_the_numbers_of_its_record(run):
+    text = run_summary(run)
+    wanted = ("ttft_s_p50", "ttft_s_p95", "e2e_s_p95", "goodput_per_s", "cost_usd_per_interaction", "start_lag_s_p95")
+    for number in run_numbers(run):
+        if number.name in wanted:
+            assert number.text in text, number.name
+
+
+def test_an_invalid_run_says_so_in_its_second_line(tmp_path):
+    lines = run_summary(make_run(tmp_path / "r", 60, valid=False)).splitlines()
+    assert "INVALID" in lines[1]
+    assert "start lag" in lines[2]
+
+
+def test_few_turns_hide_p99_in_the_summary(tmp_path):
+    text = run_summary(make_run(tmp_path / "r", 300))
+    assert "p99" not in next(line for line in text.splitlines() if "TTFT" in line)
+
+
+def test_every_touched_number_of_a_summary_is_marked_simulated(run):
+    for line in run_summary(run).splitlines()[2:]:
+        assert ("*" in line) == line.endswith("*SIMULATED")
+    assert "*" not in next(line for line in run_summary(run).splitlines() if "start lag" in line)
+
+
+def test_a_plans_summary_has_chips_with_their_range_and_what_breaks_first(plan):
+    text = plan_summary(plan)
+    assert plan.what_breaks_first in text
+    for number in plan_numbers(plan):
+        if number.name in ("chips", "event_cost_usd"):
+            assert number.text in text
+            assert number.interval in text
+
+
+def test_a_plan_without_simulated_inputs_never_says_simulated():
+    assert "SIMULATED" not in plan_summary(replace(make_plan(simulated=False)))

@@ -1,0 +1,35 @@
+import math
+
+import pytest
+
+from dashboards.units import UNKNOWN, clock, show
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (0.81234, "s", "0.812 s"),
+        (0.0034, "s", "3.40 ms"),
+        (61.2, "s", "61.2 s"),
+        (0.0, "s", "0 s"),
+        (0.7132, "ratio", "71.3%"),
+        (1.5, "ratio", "150%"),
+        (20.04, "per_s", "20.0/s"),
+        (0.004263, "usd", "$0.00426"),
+        (184_000.0, "usd", "$184,000"),
+        (2_400, "count", "2,400"),
+        (37.8, "chips", "37.8"),
+    ],
+)
+def test_a_value_prints_with_three_digits_and_its_unit(value, unit, text):
+    assert show(value, unit) == text
+
+
+@pytest.mark.parametrize("value", [None, math.nan, math.inf])
+def test_an_unknown_value_is_never_printed_as_zero(value):
+    assert show(value, "s") == UNKNOWN
+
+
+@pytest.mark.parametrize(("offset_s", "text"), [(42, "0:42"), (11_100, "3:05:00"), (187_200, "2d 04:00")])
+def test_an_offset_reads_like_a_clock(offset_s, text):
+    assert clock(offset_s) == text
