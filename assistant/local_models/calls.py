@@ -1,0 +1,208 @@
+"""One model call, whatever its protocol: what is answered, how it is paced, and what is kept of it afterwards."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from assistant.local_models.connection import Connection, Request
+from assistant.local_models.conversations import Plan, Turn
+from assistant.local_models.engine import Job
+from assistant.local_models.faults import REFUSALS, Fault
+from assistant.local_models.pool import Pool
+from assistant.local_models.provider import Provider, Schedule
+from assistant.local_models.standins import StandIn, StandIns
+from assistant.local_models.stream import Breakage, Stream, Wire
+
+
+@dataclass(frozen=True)
+class ToolCall:
+    """A tool the model asks for; `arguments` is the JSON text of its input."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What the model says: text or tool calls, its token count, and why it stops (end, tools, length)."""
+
+    tokens: int
+    stop: str
+    text: str = ""
+    text_units: list[bytes] = field(default_factory=list)
+    tools: tuple[ToolCall, ...] = ()
+    cited: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Whose call it is and where it goes."""
+
+    account: str
+    region: str
+
+
+class Refused(Exception):
+    """The call is answered with an error: HTTP status, the service's error name, and its message."""
+
+    def __init__(self, status: int, name: str, message: str) -> None:
+        super().__init__(message)
+        self.status, self.name, self.message = status, name, message
+
+
+def reply_to(
+    stand_ins: StandIns,
+    stand_in: StandIn,
+    turn: Turn,
+    offered: set[str],
+    max_tokens: int | None,
+    *,
+    can_cite: bool = False,
+) -> Reply:
+    """The model's reply by the conversation file: tool calls of this round, or an answer in text."""
+    plan = stand_ins.conversations.plan_for(turn)
+    asked = stand_ins.conversations.calls(plan, turn, offered)
+    if asked:
+        tools = tuple(
+            ToolCall(stand_ins.new_id("tooluse_"), name, orjson.dumps(values).decode()) for name, values in asked
+        )
+        count = stand_in.profile.tokens.text
+        return Reply(sum(count(tool.name + tool.arguments) for tool in tools), "tools", tools=tools)
+    return text_reply(stand_ins, stand_in, plan, max_tokens, can_cite)
+
+
+def text_reply(stand_ins: StandIns, stand_in: StandIn, plan: Plan, max_tokens: int | None, can_cite: bool) -> Reply:
+    """An answer in text, cut at max_tokens."""
+    wanted = max(1, plan.answer_tokens)
+    tokens = wanted if max_tokens is None else min(wanted, max_tokens)
+    text, units = stand_in.corpus.answer(tokens, stand_ins.random.getrandbits(16))
+    cited: tuple[tuple[str, str], ...] = ()
+    if can_cite and stand_ins.pages:
+        cited = (stand_ins.random.choice(stand_ins.pages),)
+    return Reply(tokens, "length" if tokens < wanted else "end", text, units, cited=cited)
+
+
+@dataclass
+class Work:
+    """What the physics need to know of a call."""
+
+    input_tokens: int
+    cached_tokens: int
+    output_tokens: int
+    blocks: list[int] = field(default_factory=list)
+
+
+class Call:
+    """A call under way: started by a protocol, paced by the model's physics, recorded at its end."""
+
+    def __init__(self, stand_ins: StandIns, stand_in: StandIn, request: Request, caller: Caller, call_id: str) -> None:
+        self.stand_ins = stand_ins
+        self.stand_in = stand_in
+        self.request = request
+        self.caller = caller
+        self.id = call_id
+        self.faults: dict[str, Fault] = stand_ins.faults.strikes(stand_in.model.key, caller.region, request.received_s)
+        self.on_first: Callable[[float], None] = lambda now_s: None
+        self.on_end: Callable[[int], None] = lambda tokens_sent: None
+
+    def refusal(self) -> Fault | None:
+        """The fault, if any, that answers this call with an error before any stream."""
+        return next((self.faults[kind] for kind in REFUSALS if kind in self.faults), None)
+
+    def start(
+        self, connection: Connection, wire: Wire, work: Work, error_frame: bytes | None, spoilt: bytes | None
+    ) -> None:
+        """Pace the answer.
+
+        Args:
+            error_frame: what a stream_exception fault sends in the middle of the stream.
+            spoilt: what a bad_crc fault sends; None where the protocol has no checksum.
+        """
+        stream = Stream(
+            connection, wire, self.stand_ins.lateness, self.request.received_s, self.request.received_late_s
+        )
+        connection.stream = stream
+        stream.breakage = self._breakage(stream.total, error_frame, spoilt)
+        stats = self.stand_in.stats
+        stats.running += 1
+        stats.prompt_tokens += work.input_tokens
+        stream.on_first = self.on_first
+        stream.on_end = lambda status: self._ended(stream, work, status)
+        runner = self.stand_in.runner
+        if isinstance(runner, Pool):
+            self._run_on_engine(runner, stream, work, not wire.chunked)
+        else:
+            self._run_at_provider(runner, stream, work, not wire.chunked)
+
+    def _run_at_provider(self, runner: Provider, stream: Stream, work: Work, whole: bool) -> None:
+        ttft_s = runner.ttft_s(work.input_tokens - work.cached_tokens, work.cached_tokens)
+        gap_s = runner.gap_s()
+        if slow := self.faults.get("slow_first_token"):
+            ttft_s = ttft_s * slow.factor + slow.delay_s
+        if slow := self.faults.get("slow_tokens"):
+            gap_s *= slow.factor
+        chunks = -(-work.output_tokens // runner.physics.tokens_per_chunk) if whole else stream.total
+        stall = self.faults.get("stall")
+        schedule = Schedule(
+            self.request.received_s + ttft_s, gap_s, chunks, chunks // 2 or 1, stall.delay_s if stall else 0.0
+        )
+        runner.start(stream, schedule, whole)
+
+    def _run_on_engine(self, runner: Pool, stream: Stream, work: Work, whole: bool) -> None:
+        total = work.output_tokens
+
+        def emit(produced: int, due_s: float) -> None:
+            if stream.done:
+                job.cancelled = True
+                return
+            if produced == 1:
+                work.cached_tokens = job.cached
+            due = produced * stream.total // total if whole else -(-produced * stream.total // total)
+            if due > stream.pushed:
+                stream.push(due, due_s)
+
+        job = Job(work.input_tokens, total, emit)
+        slow = self.faults.get("slow_first_token")
+        runner.start(job, work.blocks, self.request.received_s + (slow.delay_s if slow else 0.0))
+
+    def _breakage(self, total: int, error_frame: bytes | None, spoilt: bytes | None) -> Breakage | None:
+        middle = total // 2
+        if "cut_stream" in self.faults:
+            return Breakage(middle, cut=True)
+        if "stream_exception" in self.faults and error_frame is not None:
+            return Breakage(middle, last=error_frame)
+        if "bad_crc" in self.faults and spoilt is not None:
+            return Breakage(middle, last=spoilt)
+        return None
+
+    def _ended(self, stream: Stream, work: Work, status: str) -> None:
+        share = stream.sent / stream.total
+        tokens = work.output_tokens if status == "ok" else int(work.output_tokens * share)
+        now_s = time.monotonic()
+        stats = self.stand_in.stats
+        stats.running -= 1
+        stats.output_tokens += tokens
+        stats.ended[status] = stats.ended.get(status, 0) + 1
+        if stream.sent:
+            stats.ttft.add(stream.first_sent_s - stream.received_s)
+            stats.e2e.add(now_s - stream.received_s)
+            if stream.sent > 1:
+                stats.tpot.add((stream.last_sent_s - stream.first_sent_s) / (stream.sent - 1))
+        self.on_end(tokens)
+        self.stand_ins.truth.append(self._record(stream, work, status, tokens))
+
+    def _record(self, stream: Stream, work: Work, status: str, tokens: int) -> dict[str, Any]:
+        """One row of /truth; times are CLOCK_MONOTONIC seconds, taken just before the bytes went to the socket."""
+        return {
+            "id": self.id, "traceparent": self.request.headers.get("traceparent"), "model": self.stand_in.model.key,
+            "region": self.caller.region, "status": status, "received_s": stream.received_s,
+            "first_due_s": stream.first_due_s, "first_sent_s": stream.first_sent_s, "last_sent_s": stream.last_sent_s,
+            "chunks": stream.sent, "gap_s_max": stream.gap_s_max, "input_tokens": work.input_tokens,
+            "cached_tokens": work.cached_tokens, "output_tokens": tokens,
+        }  # fmt: skip

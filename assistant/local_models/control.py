@@ -1,0 +1,131 @@
+"""The control endpoint: start the clock of faults, change profiles, quotas and faults, reset, and read the truth."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+import orjson
+
+from assistant.local_models.connection import Connection, Request, Response, json_response
+from assistant.local_models.faults import fault_from
+from assistant.local_models.profiles import ProfileError
+from assistant.local_models.quotas import Limits
+from assistant.local_models.standins import StandIns
+
+UseProfile = Callable[[str, dict[str, Any]], None]
+"""(model key, groups to lay over its profile): serve by the result from the next request on."""
+
+
+class Control:
+    """Answers requests under /control and /truth. It exists on loopback only, as the whole process does."""
+
+    def __init__(self, stand_ins: StandIns, use_profile: UseProfile) -> None:
+        self._stand_ins = stand_ins
+        self._use_profile = use_profile
+        self._posts: dict[str, Callable[[Any], dict[str, Any]]] = {
+            "/control/t0": self._t0,
+            "/control/reset": self._reset,
+            "/control/quotas": self._quotas,
+            "/control/faults": self._faults,
+            "/control/profiles": self._profiles,
+        }
+
+    def handle(self, request: Request, connection: Connection) -> Response:
+        """Answer one request."""
+        if request.path == "/truth":
+            return _truth(self._stand_ins, request.query)
+        if request.method == "GET":
+            return self._read(request.path)
+        action = self._posts.get(request.path)
+        if action is None:
+            return json_response(404, {"message": f"no such control; known: {', '.join(self._posts)}"})
+        try:
+            return json_response(200, action(orjson.loads(request.body or b"{}")))
+        except (orjson.JSONDecodeError, ValueError, TypeError, KeyError, AttributeError, ProfileError) as error:
+            return json_response(400, {"message": str(error)})
+
+    def _read(self, path: str) -> Response:
+        if path == "/control/lateness":
+            return json_response(200, self._stand_ins.lateness.as_json())
+        if path == "/control/quotas":
+            return json_response(200, {"windows": self._stand_ins.quotas.in_use()})
+        if path == "/control/faults":
+            faults = self._stand_ins.faults
+            return json_response(200, {"t0_s": faults.t0_s, "faults": [asdict(fault) for fault in faults.faults]})
+        return json_response(404, {"message": "readable: /control/lateness, /control/quotas, /control/faults"})
+
+    def _t0(self, body: dict[str, Any]) -> dict[str, Any]:
+        """{"in_s": 0}: faults count from that many seconds from now; lateness is measured afresh."""
+        in_s = float(body.get("in_s", 0.0))
+        if not math.isfinite(in_s):
+            raise ValueError(f"in_s is {in_s}, expected seconds")
+        t0_s = time.monotonic() + in_s
+        self._stand_ins.faults.t0_s = t0_s
+        self._stand_ins.lateness.reset()
+        self._freeze_on_time()
+        return {"t0_s": t0_s}
+
+    def _reset(self, body: dict[str, Any]) -> dict[str, Any]:
+        """{"what": ["cache", "quotas", "lateness", "truth"]}; all of them when not said."""
+        resets: dict[str, Callable[[], None]] = {
+            "cache": self._stand_ins.clear_caches,
+            "quotas": self._stand_ins.quotas.clear,
+            "lateness": self._stand_ins.lateness.reset,
+            "truth": self._stand_ins.truth.clear,
+        }
+        what = body.get("what", list(resets))
+        for name in what:
+            if name not in resets:
+                raise ValueError(f"what: {name!r} is unknown; known: {', '.join(resets)}")
+        for name in what:
+            resets[name]()
+        return {"reset": what}
+
+    def _quotas(self, body: dict[str, dict[str, Any]]) -> dict[str, Any]:
+        """{model key or "account": {"tpm", "tpd", "rpm"}}: replaces every granted value."""
+        limits = {model: Limits(**kinds) for model, kinds in body.items()}
+        self._stand_ins.quotas.set_limits(limits)
+        return {"models": sorted(limits)}
+
+    def _faults(self, body: list[dict[str, Any]]) -> dict[str, Any]:
+        """A list of faults as in a scenario, `at_s` counted from t0; t0 is now when it was never set."""
+        self._stand_ins.faults.faults = [fault_from(raw) for raw in body]
+        if self._stand_ins.faults.t0_s is None:
+            self._stand_ins.faults.t0_s = time.monotonic()
+        self._freeze_on_time()
+        return {"faults": len(body)}
+
+    def _profiles(self, body: dict[str, dict[str, Any]]) -> dict[str, Any]:
+        """{model key: groups of profiles.yaml to lay over its profile}."""
+        for model, groups in body.items():
+            self._use_profile(model, groups)
+        return {"models": sorted(body)}
+
+    def _freeze_on_time(self) -> None:
+        """Schedule the freezes: the whole process stands still, which its own lateness must then show."""
+        faults = self._stand_ins.faults
+        for fault in faults.faults:
+            if fault.kind == "freeze" and faults.t0_s is not None:
+                self._stand_ins.pacer.at(faults.t0_s + fault.at_s, _Freeze(fault.delay_s or fault.length_s))
+
+
+class _Freeze:
+    """An act that holds up everything."""
+
+    def __init__(self, length_s: float) -> None:
+        self._length_s = length_s
+
+    def __call__(self, due_s: float) -> None:
+        time.sleep(self._length_s)
+
+
+def _truth(stand_ins: StandIns, query: str) -> Response:
+    """What was truly sent and when, newest last; ?last=N for the last N requests."""
+    rows = list(stand_ins.truth)
+    if query.startswith("last=") and query[5:].isdigit():
+        rows = rows[-int(query[5:]) :] if int(query[5:]) else []
+    return json_response(200, {"clock": "CLOCK_MONOTONIC", "now_s": time.monotonic(), "requests": rows})

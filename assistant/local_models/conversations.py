@@ -1,0 +1,145 @@
+"""What the models answer: tool plans and answer lengths from a conversation file, never from assistant code.
+
+The customer's words are found by hash: of the last user message that holds no tool result, the last text block whose
+sha256 the file knows. Round r is what the model asks for on its r-th call of the turn.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+SCHEMA = "peakday.conversations/1"
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_PAGE_PRODUCT = re.compile(r'<page>[^<]*"product_id"\s*:\s*"([^"]+)"')
+_PREFETCHED = re.compile(r'<prefetch tool="([^"]+)"')
+
+
+class ConversationsError(ValueError):
+    """A conversation file that cannot be used; the message names it and what is wrong."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One turn: the tools asked for in each round, then an answer of so many tokens.
+
+    `label` is what the query planner says of the message, such as `deals simple`; absent where the file has none.
+    """
+
+    rounds: tuple[tuple[dict[str, Any], ...], ...] = ()
+    answer_tokens: int = 120
+    ground: bool = False
+    label: str | None = None
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What a request tells of its turn, whatever the protocol.
+
+    `texts`: text blocks of the user message, last first. `results`: the tool results so far, one tuple a message.
+    """
+
+    texts: tuple[str, ...]
+    results: tuple[tuple[Any, ...], ...] = ()
+    parallel: bool = True
+
+
+class Conversations:
+    """Plans by hash of the customer's words."""
+
+    def __init__(self, answers: dict[str, Plan], default: Plan) -> None:
+        self._answers = answers
+        self._default = default
+        self.unknown = 0
+
+    def plan_for(self, turn: Turn) -> Plan:
+        """The plan of the first text that the file knows, else the default plan."""
+        for text in turn.texts:
+            plan = self._answers.get(sha256(text.encode()).hexdigest())
+            if plan is not None:
+                return plan
+        self.unknown += 1
+        return self._default
+
+    def calls(self, plan: Plan, turn: Turn, offered: set[str]) -> list[tuple[str, dict[str, Any]]]:
+        """(tool, input) asked for now.
+
+        A tool that is not offered, or whose result a `<prefetch tool="...">` block already holds, is not asked for, and
+        a round left empty counts as done. Without parallel tool use the plan is handed out one call at a time. A call
+        whose placeholder the request cannot fill is left out.
+        """
+        prefetched = {name for text in turn.texts for name in _PREFETCHED.findall(text)}
+        wanted = offered - prefetched
+        rounds = [[call for call in calls if call["tool"] in wanted] for calls in plan.rounds]
+        rounds = [calls for calls in rounds if calls]
+        done = len(turn.results)
+        if not turn.parallel:
+            rounds = [[call] for calls in rounds for call in calls]
+            done = sum(len(results) for results in turn.results)
+        if done >= len(rounds):
+            return []
+        asked = []
+        for call in rounds[done]:
+            filled = {key: _filled(value, turn) for key, value in call["input"].items()}
+            if None not in filled.values():
+                asked.append((call["tool"], filled))
+        return asked
+
+
+def _filled(value: Any, turn: Turn) -> Any:
+    """The value, or what its placeholder stands for; None when the request does not tell."""
+    if value == "$page_product":
+        return next((match[1] for text in turn.texts if (match := _PAGE_PRODUCT.search(text))), None)
+    if isinstance(value, str) and value.startswith("$first_result."):
+        return _first_value(turn.results[-1:], value.removeprefix("$first_result."))
+    return value
+
+
+def _first_value(tree: Any, key: str) -> Any:
+    """The first value under `key`, breadth first, in a tree of JSON."""
+    level = [tree]
+    while level:
+        below: list[Any] = []
+        for node in level:
+            if isinstance(node, dict):
+                if key in node:
+                    return node[key]
+                below.extend(node.values())
+            elif isinstance(node, (list, tuple)):
+                below.extend(node)
+        level = below
+    return None
+
+
+def read_conversations(path: Path | None) -> Conversations:
+    """Plans from a file; without one every turn is the default plan.
+
+    Raises:
+        ConversationsError: not a conversation file.
+    """
+    if path is None:
+        return Conversations({}, Plan())
+    try:
+        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)  # noqa: S506 (a safe loader)
+    except (OSError, yaml.YAMLError) as error:
+        raise ConversationsError(f"{path}: cannot be read ({error})".replace("\n", " ")) from None
+    if not isinstance(raw, dict) or raw.get("schema") != SCHEMA:
+        raise ConversationsError(f"{path}: schema is not {SCHEMA}")
+    try:
+        answers = {key: _plan(entry) for key, entry in raw.get("answers", {}).items()}
+        return Conversations(answers, _plan(raw.get("default", {})))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ConversationsError(f"{path}: an answer is malformed ({error!r})") from None
+
+
+def _plan(entry: dict[str, Any]) -> Plan:
+    rounds = tuple(
+        tuple({"tool": call["tool"], "input": call.get("input", {})} for call in calls)
+        for calls in entry.get("rounds", [])
+    )
+    return Plan(rounds, int(entry.get("answer_tokens", 120)), bool(entry.get("ground", False)), entry.get("label"))

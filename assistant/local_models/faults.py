@@ -1,0 +1,71 @@
+"""Things that break on purpose: on a timetable counted from t0, in a share of the calls they concern."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, fields
+from typing import Any
+
+KINDS = (
+    "throttle", "unavailable", "server_error", "not_ready", "stream_exception", "cut_stream", "bad_crc", "stall",
+    "slow_first_token", "slow_tokens", "malformed_tool_input", "region_down", "freeze",
+)  # fmt: skip
+REFUSALS = ("throttle", "unavailable", "server_error", "not_ready", "region_down")
+"""Kinds that answer with an error before any stream."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """As in a scenario: `at_s` from t0, `delay_s` of stalls, slow first tokens and freezes, `factor` of slow tokens."""
+
+    kind: str
+    length_s: float
+    at_s: float = 0.0
+    ratio: float = 1.0
+    model: str | None = None
+    region: str | None = None
+    delay_s: float = 0.0
+    factor: float = 1.0
+
+    def concerns(self, model: str, region: str) -> bool:
+        """Whether a call to this model in this region may be hit."""
+        return self.model in (None, model) and self.region in (None, region)
+
+
+def fault_from(raw: dict[str, Any]) -> Fault:
+    """A fault from its JSON form.
+
+    Raises:
+        ValueError: an unknown kind or key, or no length.
+    """
+    unknown = set(raw) - {field.name for field in fields(Fault)}
+    if unknown:
+        raise ValueError(f"fault: unknown key {sorted(unknown)[0]!r}")
+    if raw.get("kind") not in KINDS:
+        raise ValueError(f"fault: kind is {raw.get('kind')!r}, expected one of {', '.join(KINDS)}")
+    if not isinstance(raw.get("length_s"), (int, float)):
+        raise ValueError("fault: length_s is missing")
+    return Fault(**raw)
+
+
+class FaultPlan:
+    """Which faults strike a call. Nothing is active before t0 is set."""
+
+    def __init__(self, faults: list[Fault], seed: int) -> None:
+        self.faults = faults
+        self.t0_s: float | None = None
+        self._random = random.Random(f"{seed}/faults")
+
+    def strikes(self, model: str, region: str, now_s: float) -> dict[str, Fault]:
+        """Faults that hit this call, by kind; each draws its own share."""
+        if not self.faults or self.t0_s is None:
+            return {}
+        at_s = now_s - self.t0_s
+        return {
+            fault.kind: fault
+            for fault in self.faults
+            if fault.kind != "freeze"
+            and fault.at_s <= at_s < fault.at_s + fault.length_s
+            and fault.concerns(model, region)
+            and (fault.ratio >= 1 or self._random.random() < fault.ratio)
+        }

@@ -1,0 +1,115 @@
+"""How late this process itself was: the stand-ins' own error, measured at every send and exported.
+
+Late (DESIGN 6): first-token p99 > max(5 ms, 5% of TTFT p50), or token p99 > max(5 ms, 25% of the gap). A run against
+stand-ins that were late is void.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+FLOOR_S = 0.005
+TTFT_SHARE = 0.05
+GAP_SHARE = 0.25
+
+_SMALLEST_S = 1e-5
+_BINS_PER_E = 20  # a bin is 5% wide
+_BINS = int(math.log(1e4 / _SMALLEST_S) * _BINS_PER_E) + 2
+_EXPORTED_S = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+
+
+class LogHistogram:
+    """Counts in bins 5% wide from 10 us to 10,000 s; quantiles are a bin's upper edge, so never flattering."""
+
+    def __init__(self) -> None:
+        self.counts = [0] * _BINS
+        self.n = 0
+        self.total_s = 0.0
+        self.max_s = 0.0
+
+    def add(self, value_s: float) -> None:
+        """Count one value, in seconds; below zero counts as zero."""
+        self.n += 1
+        if value_s <= _SMALLEST_S:
+            self.counts[0] += 1
+            return
+        self.counts[min(_BINS - 1, int(math.log(value_s / _SMALLEST_S) * _BINS_PER_E) + 1)] += 1
+        self.total_s += value_s
+        if value_s > self.max_s:
+            self.max_s = value_s
+
+    def quantile_s(self, share: float) -> float | None:
+        """Upper edge of the bin that holds the quantile; None when empty."""
+        if not self.n:
+            return None
+        rank, seen = math.ceil(share * self.n), 0
+        for index, number in enumerate(self.counts):
+            seen += number
+            if seen >= rank:
+                return min(_upper_edge_s(index), self.max_s) if index else _SMALLEST_S
+        return self.max_s
+
+    def cumulative(self) -> list[tuple[float, int]]:
+        """(upper edge in seconds, count at or below it), for a Prometheus histogram."""
+        rows, seen, index = [], 0, 0
+        for edge_s in _EXPORTED_S:
+            while index < _BINS and _upper_edge_s(index) <= edge_s * 1.0001:
+                seen += self.counts[index]
+                index += 1
+            rows.append((edge_s, seen))
+        return rows
+
+    def summary(self) -> dict[str, float | int | None]:
+        """n, p50, p99 and max, in seconds."""
+        return {
+            "n": self.n,
+            "p50_s": self.quantile_s(0.5),
+            "p99_s": self.quantile_s(0.99),
+            "max_s": self.max_s if self.n else None,
+        }
+
+
+def _upper_edge_s(index: int) -> float:
+    return _SMALLEST_S * math.exp(index / _BINS_PER_E)
+
+
+class Lateness:
+    """Lateness of first tokens and of later ones, beside the waits they are judged against."""
+
+    def __init__(self) -> None:
+        self.first = LogHistogram()
+        self.token = LogHistogram()
+        self.ttft = LogHistogram()
+        self.gap = LogHistogram()
+
+    def reset(self) -> None:
+        """Forget everything measured."""
+        self.__init__()  # type: ignore[misc]
+
+    def reasons(self) -> list[str]:
+        """Why a run against these stand-ins is void; empty when they were on time."""
+        found = []
+        for what, late, wait, share in (
+            ("first token", self.first, self.ttft, TTFT_SHARE),
+            ("token", self.token, self.gap, GAP_SHARE),
+        ):
+            p99_s, limit_s = late.quantile_s(0.99), max(FLOOR_S, share * (wait.quantile_s(0.5) or 0.0))
+            if p99_s is not None and p99_s > limit_s:
+                found.append(
+                    f"stand-ins were late: {what} p99 {p99_s * 1e3:.1f} ms, limit {limit_s * 1e3:.1f} ms; "
+                    "lower the rate or give this machine less to do"
+                )
+        return found
+
+    def as_json(self) -> dict[str, Any]:
+        """What /control/lateness answers."""
+        reasons = self.reasons()
+        return {
+            "late": bool(reasons),
+            "reasons": reasons,
+            "first": self.first.summary(),
+            "token": self.token.summary(),
+            "ttft_s_p50": self.ttft.quantile_s(0.5),
+            "gap_s_p50": self.gap.quantile_s(0.5),
+        }

@@ -1,0 +1,83 @@
+"""A Converse request as the model sees it: blocks in the order tools, system, messages, with the cache points in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Any
+
+import orjson
+
+from assistant.local_models.prompt_cache import Boundary, Point
+from assistant.local_models.tokens import TokenRule
+
+
+@dataclass
+class Prompt:
+    """Boundaries of every block, the cache points, and which section each point stands in."""
+
+    boundaries: list[Boundary] = field(default_factory=list)
+    points: list[Point] = field(default_factory=list)
+    point_sections: list[str] = field(default_factory=list)
+    images: int = 0
+
+    @property
+    def tokens(self) -> int:
+        """Of the whole prompt."""
+        return self.boundaries[-1].tokens if self.boundaries else 0
+
+
+class _Builder:
+    """Adds blocks one by one, keeping the chained hash and the running count."""
+
+    def __init__(self, rule: TokenRule) -> None:
+        self.prompt = Prompt()
+        self._rule = rule
+        self._hash = blake2b(digest_size=16)
+        self._tokens = 0
+
+    def add(self, section: str, block: dict[str, Any]) -> None:
+        """One content block, or one tool; a cache point is no content."""
+        point = block.get("cachePoint")
+        if point is not None:
+            self.prompt.points.append(Point(len(self.prompt.boundaries) - 1, point.get("ttl") or "5m"))
+            self.prompt.point_sections.append(section.split("/")[0])
+            return
+        data, tokens, images = self._measured(block)
+        self._hash.update(b"%b %d " % (section.encode(), len(data)))
+        self._hash.update(data)
+        self._tokens += tokens
+        self.prompt.images += images
+        self.prompt.boundaries.append(Boundary(self._hash.digest(), self._tokens))
+
+    def _measured(self, block: dict[str, Any]) -> tuple[bytes, int, int]:
+        text = block.get("text")
+        if isinstance(text, str):
+            data = text.encode()
+            return data, self._rule.text(data), 0
+        data = orjson.dumps(block)
+        images = _images(block)
+        if images:
+            return data, images * self._rule.image_tokens, images
+        return data, self._rule.text(data), 0
+
+
+def _images(block: dict[str, Any]) -> int:
+    if "image" in block:
+        return 1
+    result = block.get("toolResult")
+    return sum("image" in item for item in result["content"]) if result else 0
+
+
+def read_prompt(body: dict[str, Any], rule: TokenRule) -> Prompt:
+    """The prompt of a validated Converse body."""
+    builder = _Builder(rule)
+    for tool in (body.get("toolConfig") or {}).get("tools") or []:
+        builder.add("tools", tool)
+    for block in body.get("system") or []:
+        builder.add("system", block)
+    for message in body.get("messages") or []:
+        section = f"messages/{message['role']}"
+        for block in message["content"]:
+            builder.add(section, block)
+    return builder.prompt

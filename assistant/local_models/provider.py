@@ -1,0 +1,76 @@
+"""A provider's latency in real time: TTFT from prompt and load, then chunks on absolute due times."""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import dataclass
+
+from assistant.local_models.pacer import Pacer
+from assistant.local_models.profiles import ProviderPhysics
+from assistant.local_models.stream import Stream
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When each chunk of one answer is due, absolute; from chunk `stall_from` on everything is `stall_s` later."""
+
+    first_s: float
+    gap_s: float
+    chunks: int
+    stall_from: int = 0
+    stall_s: float = 0.0
+
+    def due_s(self, chunk: int) -> float:
+        """When a chunk, counted from 0, is due."""
+        return self.first_s + chunk * self.gap_s + (self.stall_s if chunk >= self.stall_from else 0.0)
+
+    def due_by(self, now_s: float, sent: int) -> int:
+        """How many chunks are due by now, given that `sent` are out and one more is due: at least sent + 1."""
+        if self.gap_s <= 0 and not self.stall_s:
+            return self.chunks
+        due = sent + 1
+        while due < self.chunks and self.due_s(due) <= now_s:
+            due += 1
+        return due
+
+
+class Provider:
+    """Serves every stream at once; what it draws depends on the seed and the order of calls only."""
+
+    def __init__(self, physics: ProviderPhysics, pacer: Pacer, seed: str) -> None:
+        self.physics = physics
+        self._pacer = pacer
+        self._random = random.Random(seed)
+        self.in_flight = 0
+
+    def ttft_s(self, uncached_tokens: int, cached_tokens: int) -> float:
+        """A draw of the time to first token, at the load of now."""
+        physics = self.physics
+        base_s = (
+            physics.ttft_base_s
+            + physics.ttft_per_uncached_token_s * uncached_tokens
+            + physics.ttft_per_cached_token_s * cached_tokens
+        )
+        return base_s * self._random.lognormvariate(0.0, physics.ttft_sigma) * self._slowness()
+
+    def gap_s(self) -> float:
+        """A draw of one answer's gap between chunks, at the load of now."""
+        return self.physics.gap_s * self._random.lognormvariate(0.0, self.physics.gap_sigma) * self._slowness()
+
+    def start(self, stream: Stream, schedule: Schedule, whole: bool) -> None:
+        """Have `stream` sent on schedule; one that sends its answer whole gets it when its last chunk would be due."""
+        self.in_flight += 1
+
+        def act(due_s: float) -> float | None:
+            if not stream.done:
+                stream.push(1 if whole else schedule.due_by(time.monotonic(), stream.pushed), due_s)
+            if stream.done or stream.pushed >= stream.total:
+                self.in_flight -= 1
+                return None
+            return schedule.due_s(stream.pushed)
+
+        self._pacer.at(schedule.due_s(schedule.chunks - 1 if whole else 0), act)
+
+    def _slowness(self) -> float:
+        return 1.0 + self.in_flight / self.physics.slow_at_in_flight

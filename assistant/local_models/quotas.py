@@ -1,0 +1,113 @@
+"""A provider's token and request quotas: reserved at the start, settled at the end.
+
+Start: reserve input + cache reads + cache writes + max tokens (the model's maximum when unset).
+End: charge input + cache writes + output x burndown; cache reads are not charged.
+A window of 60 s (a day for tpd) starts with its first request; what is in flight stays reserved across windows.
+Source: AWS agent toolkit, quota-health (read 2026-05); facts/data/quotas.csv has the burndown of each model.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+MINUTE_S = 60.0
+DAY_S = 86_400.0
+ACCOUNT = "account"
+"""Model key under which an account-wide quota over all models is stated."""
+
+
+@dataclass
+class Window:
+    """Tokens, or requests, of one kind of quota within its window. `limit` None = not limited."""
+
+    limit: float | None
+    length_s: float
+    start_s: float = -math.inf
+    charged: float = 0.0
+    reserved: float = 0.0
+
+    def admits(self, amount: float, now_s: float) -> bool:
+        """Whether `amount` more fits at `now_s`."""
+        if now_s >= self.start_s + self.length_s:
+            self.start_s, self.charged = now_s, 0.0
+        return self.limit is None or self.charged + self.reserved + amount <= self.limit
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Granted for one model in one region; None = not granted or not limited by this kind."""
+
+    tpm: float | None = None
+    tpd: float | None = None
+    rpm: float | None = None
+
+
+@dataclass(frozen=True)
+class Reservation:
+    """What one admitted call holds until it is settled."""
+
+    tokens: float
+    windows: tuple[Window, ...]
+
+
+class QuotaBook:
+    """All quotas of all accounts: per account, region and model, and the account's own over its models."""
+
+    def __init__(self, limits: dict[str, Limits]) -> None:
+        self._limits = limits
+        self._windows: dict[tuple[str, str, str], dict[str, Window]] = {}
+
+    def set_limits(self, limits: dict[str, Limits]) -> None:
+        """Replace every granted value; windows start afresh, calls in flight settle into the old ones."""
+        self._limits = limits
+        self._windows = {}
+
+    def clear(self) -> None:
+        """Forget what was charged and reserved; calls in flight settle into the old windows."""
+        self._windows = {}
+
+    def reserve(self, account: str, region: str, model: str, tokens: float, now_s: float) -> Reservation | str:
+        """Hold `tokens` for one call, or the name of the quota kind that refuses it."""
+        if not self._limits:
+            return Reservation(tokens, ())
+        own = self._windows_of(account, region, model)
+        shared = self._windows_of(account, region, ACCOUNT)
+        for name, window in (*own.items(), *((f"{ACCOUNT} {kind}", window) for kind, window in shared.items())):
+            if not window.admits(1 if name.endswith("rpm") else tokens, now_s):
+                return name
+        held = []
+        for kind, window in (*own.items(), *shared.items()):
+            if kind == "rpm":
+                window.charged += 1
+            else:
+                window.reserved += tokens
+                held.append(window)
+        return Reservation(tokens, tuple(held))
+
+    def settle(self, reservation: Reservation, charge: float) -> None:
+        """End of the call: release what it held and charge what it used."""
+        for window in reservation.windows:
+            window.reserved -= reservation.tokens
+            window.charged += charge
+
+    def in_use(self) -> list[dict[str, float | str | None]]:
+        """Every window that exists, for /control/quotas."""
+        return [
+            {
+                "account": account, "region": region, "model": model, "kind": kind,
+                "limit": window.limit, "charged": window.charged, "reserved": window.reserved,
+            }
+            for (account, region, model), kinds in self._windows.items()
+            for kind, window in kinds.items()
+        ]  # fmt: skip
+
+    def _windows_of(self, account: str, region: str, model: str) -> dict[str, Window]:
+        key = (account, region, model)
+        found = self._windows.get(key)
+        if found is None:
+            limits = self._limits.get(model, Limits())
+            kinds = {"tpm": (limits.tpm, MINUTE_S), "tpd": (limits.tpd, DAY_S), "rpm": (limits.rpm, MINUTE_S)}
+            found = {kind: Window(*spec) for kind, spec in kinds.items() if spec[0] is not None}
+            self._windows[key] = found
+        return found

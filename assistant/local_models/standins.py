@@ -1,0 +1,144 @@
+"""The models that are stood in for, each with its physics, its words and its counters, and what they share."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from assistant.local_models.conversations import Conversations
+from assistant.local_models.corpus import Corpus
+from assistant.local_models.faults import FaultPlan
+from assistant.local_models.lateness import Lateness, LogHistogram
+from assistant.local_models.pacer import Pacer
+from assistant.local_models.pool import Pool
+from assistant.local_models.profiles import EnginePhysics, Profile
+from assistant.local_models.prompt_cache import PromptCache
+from assistant.local_models.provider import Provider
+from assistant.local_models.quotas import QuotaBook
+from facts.reader import Model
+
+TRUTH_REQUESTS = 100_000
+
+
+@dataclass
+class Stats:
+    """Counters of one model since start, for /metrics."""
+
+    prompt_tokens: int = 0
+    output_tokens: int = 0
+    running: int = 0
+    ended: dict[str, int] = field(default_factory=dict)
+    errors: dict[str, int] = field(default_factory=dict)
+    ttft: LogHistogram = field(default_factory=LogHistogram)
+    tpot: LogHistogram = field(default_factory=LogHistogram)
+    e2e: LogHistogram = field(default_factory=LogHistogram)
+
+
+class StandIn:
+    """One model."""
+
+    def __init__(self, model: Model, profile: Profile, pacer: Pacer, seed: int, corpus: Corpus) -> None:
+        self.model = model
+        self.corpus = corpus
+        self.stats = Stats()
+        self._pacer = pacer
+        self._seed = seed
+        self.use(profile)
+
+    def use(self, profile: Profile) -> None:
+        """Serve by this profile from the next request on."""
+        self.profile = profile
+        seed = f"{self._seed}/{self.model.key}"
+        self.runner: Provider | Pool
+        if isinstance(profile.physics, EnginePhysics):
+            self.runner = Pool(profile.physics, self._pacer, seed)
+        else:
+            self.runner = Provider(profile.physics, self._pacer, seed)
+
+
+class StandIns:
+    """Every model by id, and what their calls share: clock, quotas, caches, faults, conversations, truth."""
+
+    def __init__(
+        self,
+        models: dict[str, StandIn],
+        pacer: Pacer,
+        conversations: Conversations,
+        quotas: QuotaBook,
+        faults: FaultPlan,
+        seed: int,
+        regions: tuple[str, ...],
+        pages: tuple[tuple[str, str], ...],
+    ) -> None:
+        self.by_id = models
+        self.by_key = {stand_in.model.key: stand_in for stand_in in models.values()}
+        self.pacer = pacer
+        self.conversations = conversations
+        self.quotas = quotas
+        self.faults = faults
+        self.regions = regions
+        self.pages = pages
+        self.lateness = Lateness()
+        self.truth: deque[dict[str, Any]] = deque(maxlen=TRUTH_REQUESTS)
+        self.random = random.Random(f"{seed}/calls")
+        self.internal_errors = 0
+        self._caches: dict[tuple[str, str, str, int], PromptCache] = {}
+
+    def cache_for(self, account: str, region: str, stand_in: StandIn) -> PromptCache:
+        """The prompt cache a call meets: of its account, region and model, and of one of the shards at random."""
+        shards = stand_in.profile.shards
+        shard = self.random.randrange(shards) if shards > 1 else 0
+        key = (account, region, stand_in.model.key, shard)
+        found = self._caches.get(key)
+        if found is None:
+            minimum = stand_in.model.cache.min_tokens or 0
+            found = self._caches[key] = PromptCache(minimum, stand_in.profile.lookback_blocks)
+        return found
+
+    def clear_caches(self) -> None:
+        """Forget every prompt cache and prefix block."""
+        self._caches.clear()
+        for stand_in in self.by_key.values():
+            if isinstance(stand_in.runner, Pool):
+                stand_in.runner.clear_caches()
+
+    def new_id(self, prefix: str = "") -> str:
+        """An id of 24 hexadecimal digits."""
+        return f"{prefix}{self.random.getrandbits(96):024x}"
+
+
+class LoopWatch:
+    """A heartbeat every 10 ms. A request may have waited, unseen, as long as a beat is overdue or just was."""
+
+    PERIOD_S = 0.01
+    NOTICED_S = 0.002  # timers count whole milliseconds: less is no stall
+
+    def __init__(self, pacer: Pacer, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._next_s = clock() + self.PERIOD_S
+        self._beat_s = self._stall_s = 0.0
+        self.stall_s_max = 0.0
+        pacer.at(self._next_s, self._beat)
+
+    def restart(self) -> None:
+        """Count from now: what start-up took is no stall."""
+        self._next_s = self._clock() + self.PERIOD_S
+        self.stall_s_max = 0.0
+
+    def _beat(self, due_s: float) -> float:
+        self._beat_s = self._clock()
+        self._stall_s = self._beat_s - max(due_s, self._next_s)
+        self.stall_s_max = max(self.stall_s_max, self._stall_s)
+        self._next_s = max(due_s + self.PERIOD_S, self._beat_s)
+        return self._next_s
+
+    def lag_s(self) -> float:
+        """How long a request that is read now may have waited for us; 0 when the loop keeps up."""
+        now_s = self._clock()
+        just_stalled_s = self._stall_s if now_s - self._beat_s < self.NOTICED_S else 0.0
+        lag_s = max(now_s - self._next_s, just_stalled_s)
+        return lag_s if lag_s > self.NOTICED_S else 0.0

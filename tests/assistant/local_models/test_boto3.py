@@ -1,0 +1,145 @@
+"""Unmodified boto3 against the stand-ins: only endpoint_url differs from real Bedrock."""
+
+import json
+
+import boto3
+import botocore.config
+import botocore.exceptions
+import pytest
+
+from tests.assistant.local_models.conftest import WORDS
+
+NOVA = "us.amazon.nova-pro-v1:0"
+CLAUDE = "global.anthropic.claude-sonnet-4-5-20250929-v1:0"
+HELLO = [{"role": "user", "content": [{"text": "hello there"}]}]
+POINT = {"cachePoint": {"type": "default"}}
+TOOL = {"toolSpec": {"name": "price_history", "inputSchema": {"json": {"type": "object"}}}}
+
+
+def client(stand_ins, mode="standard", region="us-east-1"):
+    config = botocore.config.Config(retries={"total_max_attempts": 1, "mode": mode})
+    return boto3.client(
+        "bedrock-runtime", endpoint_url=stand_ins.url, region_name=region, config=config,
+        aws_access_key_id="test", aws_secret_access_key="test",
+    )  # fmt: skip
+
+
+@pytest.fixture
+def bedrock(stand_ins):
+    made = client(stand_ins)
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("mode", ["standard", "legacy"])
+def test_converse_answers_with_text_and_usage(stand_ins, mode):
+    """An answer of the default plan: 20 tokens of text, usage that adds up, the simulated header."""
+    made = client(stand_ins, mode)
+    answer = made.converse(modelId=NOVA, messages=HELLO)
+    made.close()
+    usage = answer["usage"]
+    assert answer["stopReason"] == "end_turn"
+    assert usage["outputTokens"] == 20
+    assert usage["totalTokens"] == usage["inputTokens"] + 20
+    assert answer["output"]["message"]["content"][0]["text"]
+    assert answer["ResponseMetadata"]["HTTPHeaders"]["x-peakday-simulated"] == "1"
+
+
+def test_converse_stream_sends_events_in_the_services_order(bedrock):
+    """messageStart, deltas, contentBlockStop, messageStop, and metadata last."""
+    events = list(bedrock.converse_stream(modelId=CLAUDE, messages=HELLO)["stream"])
+    names = [next(iter(event)) for event in events]
+    assert names == ["messageStart", *["contentBlockDelta"] * 20, "contentBlockStop", "messageStop", "metadata"]
+    assert events[-1]["metadata"]["usage"]["outputTokens"] == 20
+
+
+def test_a_tool_plan_is_asked_for_and_then_answered(bedrock):
+    """The plan's first round is a toolUse with the page's product; with its result the model answers in text."""
+    words = {"text": WORDS}
+    page = {"text": '<page>{"product_id":"p000042"}</page>'}
+    messages = [{"role": "user", "content": [page, words]}]
+    asked = bedrock.converse(modelId=NOVA, messages=messages, toolConfig={"tools": [TOOL]})
+    use = asked["output"]["message"]["content"][0]["toolUse"]
+    assert (asked["stopReason"], use["name"]) == ("tool_use", "price_history")
+    assert use["input"] == {"product_id": "p000042", "days": 90}
+    result = {"toolResult": {"toolUseId": use["toolUseId"], "content": [{"json": {"low": 9.5}}]}}
+    messages += [asked["output"]["message"], {"role": "user", "content": [result]}]
+    answered = bedrock.converse(modelId=NOVA, messages=messages, toolConfig={"tools": [TOOL]})
+    assert (answered["stopReason"], answered["usage"]["outputTokens"]) == ("end_turn", 30)
+
+
+def test_streamed_tool_input_is_the_json_in_pieces(bedrock):
+    """contentBlockStart names the tool; its deltas joined are its input."""
+    messages = [{"role": "user", "content": [{"text": '<page>{"product_id":"p000042"}</page>'}, {"text": WORDS}]}]
+    stream = bedrock.converse_stream(modelId=NOVA, messages=messages, toolConfig={"tools": [TOOL]})["stream"]
+    events = list(stream)
+    assert events[1]["contentBlockStart"]["start"]["toolUse"]["name"] == "price_history"
+    pieces = [
+        event["contentBlockDelta"]["delta"]["toolUse"]["input"] for event in events if "contentBlockDelta" in event
+    ]
+    assert json.loads("".join(pieces)) == {"product_id": "p000042", "days": 90}
+
+
+def test_a_second_call_reads_what_the_first_wrote(bedrock):
+    """The cached prefix is written once and read afterwards; inputTokens excludes both."""
+    system = [{"text": "rules " * 1000}, POINT]
+    first = bedrock.converse(modelId=NOVA, messages=HELLO, system=system)["usage"]
+    second = bedrock.converse(modelId=NOVA, messages=HELLO, system=system)["usage"]
+    assert first["cacheWriteInputTokens"] == second["cacheReadInputTokens"] > 1000
+    assert second["cacheWriteInputTokens"] == 0
+    assert first["cacheDetails"] == [{"ttl": "5m", "inputTokens": first["cacheWriteInputTokens"]}]
+    assert first["inputTokens"] == second["inputTokens"]
+
+
+def test_regions_do_not_share_a_cache(stand_ins, bedrock):
+    """The region comes from the credential scope of the signature."""
+    system = [{"text": "rules " * 1000}, POINT]
+    bedrock.converse(modelId=NOVA, messages=HELLO, system=system)
+    west = client(stand_ins, region="us-west-2")
+    usage = west.converse(modelId=NOVA, messages=HELLO, system=system)["usage"]
+    west.close()
+    assert usage["cacheReadInputTokens"] == 0
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "words"),
+    [
+        ({"modelId": "no-such-model"}, "model identifier is invalid"),
+        ({"messages": [{"role": "bob", "content": [{"text": "x"}]}]}, "Member must satisfy enum value set"),
+        ({"messages": [{"role": "assistant", "content": [{"text": "x"}]}]}, "must start with a user message"),
+        ({"messages": [{"role": "user", "content": [{"text": " "}]}]}, "messages.0.content.0 is blank"),
+        ({"system": [{"text": "x"}, {"cachePoint": {"type": "default", "ttl": "1h"}}]}, "cache TTL 1h"),
+        ({"toolConfig": {"tools": [TOOL, POINT]}}, "cache points in tools"),
+        ({"inferenceConfig": {"maxTokens": 20_000}}, "exceeds the model limit of 10000"),
+        ({"toolConfig": {"tools": [{"systemTool": {"name": "nova_grounding"}}]}}, "does not support the system tool"),
+    ],
+)
+def test_what_the_model_does_not_take_is_a_validation_exception(bedrock, kwargs, words):
+    """As on Bedrock: HTTP 400, ValidationException, and the reason in words."""
+    with pytest.raises(bedrock.exceptions.ValidationException, match=words):
+        bedrock.converse(**{"modelId": NOVA, "messages": HELLO, **kwargs})
+
+
+def test_count_tokens_equals_usage(bedrock):
+    """CountTokens and the usage of the same request agree."""
+    system = [{"text": "be brief"}]
+    counted = bedrock.count_tokens(modelId=NOVA, input={"converse": {"messages": HELLO, "system": system}})
+    used = bedrock.converse(modelId=NOVA, messages=HELLO, system=system)["usage"]
+    assert counted["inputTokens"] == used["inputTokens"]
+
+
+def test_a_quota_refuses_before_the_stream(stand_ins, bedrock):
+    """maxTokens is reserved at the start: a call that cannot fit is a ThrottlingException."""
+    stand_ins.control("quotas", {"nova-pro": {"tpm": 1500}})
+    bedrock.converse(modelId=NOVA, messages=HELLO, inferenceConfig={"maxTokens": 1000})
+    with pytest.raises(bedrock.exceptions.ThrottlingException, match="Too many tokens"):
+        bedrock.converse(modelId=NOVA, messages=HELLO)
+
+
+def test_a_guardrail_lets_everything_pass_and_meters_it(bedrock):
+    """1,001 characters are two text units."""
+    answer = bedrock.apply_guardrail(
+        guardrailIdentifier="abc", guardrailVersion="1", source="INPUT", content=[{"text": {"text": "x" * 1001}}]
+    )
+    assert answer["action"] == "NONE"
+    assert answer["usage"]["contentPolicyUnits"] == 2
