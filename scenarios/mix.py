@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from scenarios.base import NotNegative, Part, Positive, Share, sums_to_one
+from scenarios.base import NotNegative, Part, Seconds, Share, SomeSeconds, sums_to_one
 
 INTENTS = (
     "product_question", "comparison", "recommendation", "product_search", "deals", "price_history", "price_alert",
@@ -19,11 +19,11 @@ COMPLEXITIES = ("simple", "complex")
 
 
 class Lognormal(Part):
-    """A positive quantity: its median and coefficient of variation, cut at max."""
+    """A wait: its median in seconds and coefficient of variation, cut at max."""
 
-    median: NotNegative
+    median: Seconds
     cv: NotNegative = 0.5
-    max: Positive | None = None
+    max: SomeSeconds | None = None
 
 
 class Count(Part):

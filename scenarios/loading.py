@@ -1,0 +1,247 @@
+"""From a name or a path to a checked `Scenario`: files, `extends`, `--set`, and errors of one line.
+
+A scenario file is a mapping. `extends: NAME_OR_PATH` starts from another one: mappings are merged key by key, anything
+else replaces, and so do the tables whose shares must sum to 1 (regions, locales, intents, transitions, clients) and a
+shape of another kind. `--set a.b=c` is applied last. YAML aliases are refused: a scenario is read by people.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from facts import reader
+from scenarios.errors import ScenarioError
+from scenarios.schema import Scenario
+from scenarios.yaml_file import parse
+
+__all__ = ["ScenarioError", "library", "load_scenario", "read_values", "resolved", "scenario_hash"]
+
+BYTES_MAX = 1_000_000
+EXTENDS_MAX = 8
+_TABLES = ("regions", "locales", "intents", "transitions", "clients")
+
+
+def library() -> dict[str, str]:
+    """Name -> description of every scenario shipped with the package."""
+    return {name: str(_library_file(name)[1].get("description", "")) for name in _library_names()}
+
+
+def load_scenario(name_or_path: str | Path, sets: Iterable[str] = (), models_file: Path | None = None) -> Scenario:
+    """A scenario of the library by name, or of a file by path, with `extends` and `a.b=c` settings applied.
+
+    Args:
+        name_or_path: `prime_day`, or a path that ends in .yaml or .yml, or that exists.
+        sets: settings such as `demand.interactions.peak_per_s=20`; the value is YAML.
+        models_file: a models.yaml overlay, when the models named are not the package's.
+    Raises:
+        ScenarioError: one line with file, key, value and fix.
+    """
+    where, values = read_values(name_or_path)
+    settings = list(sets)
+    for setting in settings:
+        _apply(values, setting, where)
+    try:
+        scenario = Scenario.model_validate(values)
+    except ValidationError as error:
+        raise ScenarioError(_one_line(where, error, values, settings)) from None
+    except RecursionError:
+        raise ScenarioError(f"{where}: nested too deeply; a shape needs a few levels at most") from None
+    _check_against_facts(scenario, where, models_file)
+    return scenario
+
+
+def read_values(name_or_path: str | Path) -> tuple[str, dict[str, Any]]:
+    """The file's name for messages, and its values with `extends` merged in; not yet checked against the schema.
+
+    Raises:
+        ScenarioError: no such scenario, unreadable, no YAML mapping, or `extends` in a circle.
+    """
+    return _read(str(name_or_path), Path.cwd(), ())
+
+
+def resolved(scenario: Scenario) -> dict[str, Any]:
+    """The scenario as JSON values: what workers, stand-ins and `--show` read."""
+    values: dict[str, Any] = scenario.model_dump(mode="json", by_alias=True)
+    return values
+
+
+def scenario_hash(scenario: Scenario) -> str:
+    """16 hex digits over every value that changes what is generated or promised; trace files count by content."""
+    values = resolved(scenario)
+    for key in ("name", "description"):
+        values.pop(key)
+    _hash_files(values)
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _hash_files(values: Any) -> None:
+    """Replace each trace shape's path by a digest of its content, so that the hash is the same on every machine."""
+    if isinstance(values, dict):
+        if values.get("kind") == "trace":
+            path = Path(values["file"])
+            values["file"] = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else path.name
+        for value in values.values():
+            _hash_files(value)
+    elif isinstance(values, list):
+        for value in values:
+            _hash_files(value)
+
+
+def _library_names() -> list[str]:
+    folder = files("scenarios").joinpath("library")
+    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+
+def _library_file(name: str) -> tuple[str, dict[str, Any]]:
+    where = f"{name}.yaml"
+    return where, parse(files("scenarios").joinpath("library", where).read_text(encoding="utf-8"), where)
+
+
+def _read(name: str, folder: Path, chain: tuple[str, ...]) -> tuple[str, dict[str, Any]]:
+    """One file and all it extends. `folder`: where a relative path starts. `chain`: the files that led here."""
+    if len(chain) >= EXTENDS_MAX or name in chain:
+        raise ScenarioError(f"{chain[0]}: extends: goes in a circle or too deep: {' -> '.join((*chain, name))}")
+    path = (folder / name).expanduser()
+    if name.endswith((".yaml", ".yml")) or path.is_file():
+        where, values = name, parse(_text(path, name), name)
+        _absolute_traces(values, path.parent)
+        folder = path.parent
+    elif name in _library_names():
+        where, values = _library_file(name)
+    else:
+        known = ", ".join(_library_names())
+        raise ScenarioError(f"{name}: no such scenario; use a path to a .yaml file, or one of {known}")
+    parent = values.pop("extends", None)
+    if parent is None:
+        return where, values
+    if not isinstance(parent, str):
+        raise ScenarioError(f"{where}: extends: {parent!r} is no scenario; give a name or a path")
+    _, base = _read(parent, folder, (*chain, name))
+    return where, _merge(base, values)
+
+
+def _text(path: Path, name: str) -> str:
+    try:
+        if path.stat().st_size > BYTES_MAX:
+            raise ScenarioError(f"{name}: larger than {BYTES_MAX} bytes; keep counts in a trace file")
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ScenarioError(f"{name}: no such file; see `peakday scenario list` for the library") from None
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        if isinstance(error, ScenarioError):
+            raise
+        raise ScenarioError(f"{name}: cannot be read ({error}); give a UTF-8 YAML file") from None
+
+
+def _absolute_traces(values: Any, folder: Path) -> None:
+    """A trace's relative path counts from the file that names it."""
+    if isinstance(values, dict):
+        if values.get("kind") == "trace" and isinstance(values.get("file"), str):
+            values["file"] = str((folder / values["file"]).expanduser().resolve())
+        for value in values.values():
+            _absolute_traces(value, folder)
+    elif isinstance(values, list):
+        for value in values:
+            _absolute_traces(value, folder)
+
+
+def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        old = merged.get(key)
+        if isinstance(value, dict) and isinstance(old, dict) and key not in _TABLES and _same_kind(old, value):
+            merged[key] = _merge(old, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _same_kind(old: dict[str, Any], new: dict[str, Any]) -> bool:
+    return bool(new.get("kind", old.get("kind")) == old.get("kind"))
+
+
+def _apply(values: dict[str, Any], setting: str, where: str) -> None:
+    """Set one `a.b=c` in place; a number in the path is an index into a list."""
+    path, equals, text = setting.partition("=")
+    keys = path.strip().split(".")
+    if not equals or not all(keys):
+        raise ScenarioError(f"--set {setting}: expected a.b=value, such as demand.interactions.peak_per_s=20")
+    target: Any = values
+    for depth, key in enumerate(keys[:-1]):
+        if isinstance(target, dict) and target.get(key) is None:
+            target[key] = {}
+        target = target[_place(target, key, f"{where}: --set {setting}: {'.'.join(keys[:depth])}")]
+    place = _place(target, keys[-1], f"{where}: --set {setting}: {'.'.join(keys[:-1])}")
+    target[place] = parse(text, f"--set {setting}", mapping=False)
+
+
+def _place(target: Any, key: str, where: str) -> Any:
+    """The key, or the index into a list that it stands for."""
+    if isinstance(target, dict):
+        return key
+    if isinstance(target, list) and key.isdecimal() and int(key) < len(target):
+        return int(key)
+    what = f"a list of {len(target)}" if isinstance(target, list) else "no mapping"
+    raise ScenarioError(f"{where}: is {what}, so {key!r} is no place in it; set it as a whole")
+
+
+def _one_line(where: str, error: ValidationError, values: Mapping[str, Any], settings: list[str]) -> str:
+    """The first problem as `file: key: value: what is wrong`, with its fix, and how many more there are."""
+    problems = error.errors(include_url=False, include_context=True)
+    first = problems[0]
+    path, found = _path(first["loc"], values)
+    key = ".".join(path)
+    by = next((setting for setting in settings if key and setting.partition("=")[0].strip() == key), None)
+    parts = [where, *([f"--set {by}"] if by else []), *([key] if key else [])]
+    text = str(first.get("ctx", {}).get("error", "")) or first["msg"]
+    if first["type"] == "missing":
+        text = "missing; add it"
+    elif found is not None and not isinstance(found, (dict, list)) and repr(found) not in text:
+        text = f"{_short(found)}: {text[0].lower()}{text[1:]}"
+    elif first["type"] in ("model_type", "dict_type", "model_attributes_type"):
+        text = "expected a mapping of keys to values"
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return " ".join(f"{': '.join([*parts, text])}{more}".split())
+
+
+def _path(location: tuple[int | str, ...], values: Any) -> tuple[list[str], Any]:
+    """Pydantic's location without the names of union members, and the value found there."""
+    path: list[str] = []
+    for depth, step in enumerate(location):
+        found = step in values if isinstance(values, dict) else isinstance(values, list) and step in range(len(values))
+        if found:
+            values = values[step]
+        elif depth == len(location) - 1 and isinstance(values, dict) and values.get("kind") != step:
+            values = None  # a missing key
+        else:
+            continue  # the tag of a union, which is no key
+        path.append(str(step))
+    return path, values
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _check_against_facts(scenario: Scenario, where: str, models_file: Path | None) -> None:
+    known = reader.models(models_file)
+    for model in scenario.models:
+        if model not in known:
+            raise ScenarioError(f"{where}: models: {model!r} is unknown; known: {', '.join(known)} (see models.yaml)")
+    marketplaces = reader.marketplaces(models_file)
+    for name, region in scenario.event.regions.items():
+        for locale in region.locales:
+            if locale not in marketplaces:
+                known_locales = ", ".join(marketplaces)
+                raise ScenarioError(
+                    f"{where}: event.regions.{name}.locales: {locale!r} is unknown; known: {known_locales}"
+                )

@@ -1,0 +1,250 @@
+"""The synthetic shop: products with prices over time, reviews, customers, orders, browsing, documents.
+
+Everything follows from (world keys, now, seed). Plain arrays and lists in, rows out; `world.py` writes them to sqlite.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from scenarios.seeds import random_stream
+
+Row = tuple[Any, ...]
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_FIRST_NAMES = [
+    "Ada",
+    "Ben",
+    "Chloe",
+    "Dev",
+    "Ema",
+    "Finn",
+    "Gia",
+    "Hugo",
+    "Ivy",
+    "Jon",
+    "Kira",
+    "Leo",
+    "Mia",
+    "Noor",
+    "Owen",
+    "Pia",
+    "Quin",
+    "Rosa",
+    "Sam",
+    "Tara",
+    "Uma",
+    "Vic",
+]
+_LAST_NAMES = (
+    "Abbott", "Brandt", "Castillo", "Dietz", "Eriksen", "Fox", "Gupta", "Hale", "Ito", "Jensen", "Khan", "Lopez", "Meyer",
+    "Novak", "Okafor",
+)  # fmt: skip
+_SEGMENTS = ("new", "occasional", "regular", "frequent")
+_ORDER_DAYS = 400
+CONSUMABLE_WEIGHT = 4.0
+
+
+@dataclass(frozen=True)
+class Shop:
+    """What the tables are written from. Arrays are aligned with product index.
+
+    Attributes:
+        items: the noun of each product.
+        price_usd: (P,) today's price.
+        path_usd: (P, D) price on each of the last D days, today last.
+        popularity: (P,) share of views and purchases.
+    """
+
+    now: datetime
+    items: list[str]
+    products: list[Row]
+    price_usd: NDArray[np.float64]
+    path_usd: NDArray[np.float64]
+    popularity: NDArray[np.float64]
+    words: Mapping[str, Any]
+
+
+def product_id(index: int) -> str:
+    """`p000001` for index 0."""
+    return f"p{index + 1:06d}"
+
+
+def customer_id(index: int) -> str:
+    """`c000001` for index 0."""
+    return f"c{index + 1:06d}"
+
+
+def shop_words() -> Mapping[str, Any]:
+    """The vocabulary file."""
+    text = files("scenarios").joinpath("shop_words.yaml").read_text(encoding="utf-8")
+    words: Mapping[str, Any] = yaml.load(text, Loader=_LOADER)  # noqa: S506 (a safe loader)
+    return words
+
+
+def make_shop(world: Mapping[str, Any], now: datetime, seed: int) -> Shop:
+    """Products and their prices: nouns in turn, so that every noun exists from some 150 products on."""
+    rng = random_stream(seed, "shop")
+    words = shop_words()
+    nouns = [(name, *pair) for name, entry in words["categories"].items() for pair in entry["items"].items()]
+    count = world["products"]
+    pick = np.arange(count) % len(nouns)
+    bounds = np.array([nouns[i][2] for i in pick], dtype=np.float64)
+    list_usd = bounds[:, 0] * (bounds[:, 1] / bounds[:, 0]) ** rng.random(count)
+    list_usd = np.maximum(np.round(list_usd), 2.0) - 0.01
+    path_usd = _price_paths(list_usd, world["history_days"], rng)
+    consumable = np.array([words["categories"][nouns[i][0]]["consumable"] for i in pick])
+    popularity = np.where(consumable, CONSUMABLE_WEIGHT, 1.0) / (1.0 + rng.permutation(count)) ** 0.7
+    shop = Shop(
+        now=now,
+        items=[nouns[i][1] for i in pick],
+        products=[],
+        price_usd=path_usd[:, -1],
+        path_usd=path_usd,
+        popularity=popularity / popularity.sum(),
+        words=words,
+    )
+    shop.products.extend(_product_rows(shop, [nouns[i][0] for i in pick], rng))
+    return shop
+
+
+def _price_paths(list_usd: NDArray[np.float64], days: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """(P, days) prices: the list price, drifting a little, with sales of 10 to 40% that last about a week."""
+    count = len(list_usd)
+    drift = np.exp(np.cumsum(0.004 * rng.standard_normal((count, days)), axis=1))
+    starts = rng.random((count, days)) < 1 / 30
+    depth = np.where(starts, rng.uniform(0.1, 0.4, (count, days)), 0.0)
+    discount = np.zeros(count)
+    paths = np.empty((count, days))
+    for day in range(days):
+        discount = np.where(starts[:, day], depth[:, day], np.where(rng.random(count) < 1 / 7, 0.0, discount))
+        paths[:, day] = list_usd * drift[:, day] * (1 - discount)
+    return np.asarray(np.round(np.maximum(paths, 1.0), 2), dtype=np.float64)
+
+
+def _product_rows(shop: Shop, categories: list[str], rng: np.random.Generator) -> Iterator[Row]:
+    words, count = shop.words, len(categories)
+    maker_u = rng.integers(len(words["makers"]), size=count)
+    flavour_u = rng.integers(len(words["flavours"]), size=count)
+    attribute_u = rng.random((count, 4))
+    rating = np.round(np.clip(rng.normal(4.2, 0.4, count), 1.0, 5.0), 1)
+    reviews = np.ceil(np.exp(rng.normal(4.5, 1.6, count))).astype(int)
+    in_stock, delivery = rng.random(count) < 0.95, rng.integers(1, 7, size=count)
+    for i, category in enumerate(categories):
+        attributes = {
+            name: values[int(attribute_u[i, k] * len(values))]
+            for k, (name, values) in enumerate(words["categories"][category]["attributes"].items())
+        }
+        maker, flavour = words["makers"][maker_u[i]], words["flavours"][flavour_u[i]]
+        title = f"{maker} {flavour} {shop.items[i].title()}, {', '.join(attributes.values())}"
+        text = f"{title}. A {flavour.lower()} {shop.items[i]} by {maker}; " + "; ".join(
+            f"{name}: {value}" for name, value in attributes.items()
+        )
+        yield (
+            product_id(i), title, maker, category, text, json.dumps(attributes), float(shop.price_usd[i]), "USD",
+            float(rating[i]), int(reviews[i]), int(in_stock[i]), int(delivery[i]),
+        )  # fmt: skip
+
+
+def price_rows(shop: Shop) -> Iterator[Row]:
+    """(product, ISO day, price) for every product and day, today last."""
+    count, days = shop.path_usd.shape
+    dates = [(shop.now - timedelta(days=days - 1 - day)).date().isoformat() for day in range(days)]
+    ids = [product_id(i) for i in range(count)]
+    for i, prices in enumerate(shop.path_usd.tolist()):
+        yield from zip([ids[i]] * days, dates, prices, strict=True)
+
+
+def review_rows(shop: Shop, seed: int) -> Iterator[Row]:
+    """Two to six reviews a product, their stars near its rating."""
+    rng = random_stream(seed, "reviews")
+    words = shop.words["reviews"]
+    number = 0
+    for product, item in zip(shop.products, shop.items, strict=True):
+        drawn = np.round(rng.normal(product[8], 1.0, int(rng.integers(2, 7))))
+        for stars in np.clip(drawn, 1, 5).astype(int).tolist():
+            bodies = words["good" if stars >= 4 else "mixed" if stars == 3 else "bad"]
+            body = bodies[int(rng.integers(len(bodies)))]
+            number += 1
+            yield product[0], f"r{number:07d}", stars, f"{stars} stars for this {item}", body, _name(number)
+
+
+def customer_rows(count: int, locales: list[str], seed: int) -> Iterator[Row]:
+    """Customers with a default payment and address; customer 1 is the most active."""
+    rng = random_stream(seed, "customers")
+    locale_u, zips = rng.integers(len(locales), size=count).tolist(), rng.integers(10_000, 99_999, size=count).tolist()
+    segment = rng.integers(len(_SEGMENTS), size=count).tolist()
+    for i in range(count):
+        yield (
+            customer_id(i), _name(i), locales[locale_u[i]], str(zips[i]), f"card-{i + 1:06d}", f"address-{i + 1:06d}",
+            _SEGMENTS[segment[i]],
+        )  # fmt: skip
+
+
+def _name(number: int) -> str:
+    return f"{_FIRST_NAMES[number % len(_FIRST_NAMES)]} {_LAST_NAMES[number // len(_FIRST_NAMES) % len(_LAST_NAMES)]}"
+
+
+def order_rows(shop: Shop, customers: int, seed: int) -> tuple[list[Row], list[Row]]:
+    """Orders (about four a customer over 400 days) and their items; the newest are still on their way."""
+    rng = random_stream(seed, "orders")
+    many = np.minimum(rng.geometric(0.25, customers), 30)
+    owner = np.repeat(np.arange(customers), many)
+    age_days = _ORDER_DAYS * rng.random(len(owner)) ** 1.5
+    order = np.lexsort((-age_days, owner))
+    owner, age_days = owner[order], age_days[order]
+    sizes = np.minimum(rng.geometric(0.6, len(owner)), 6)
+    picks = rng.choice(len(shop.items), size=int(sizes.sum()), p=shop.popularity).tolist()
+    quantities = np.minimum(rng.geometric(0.8, len(picks)), 4).tolist()
+    status_u = rng.random(len(owner))
+    orders: list[Row] = []
+    items: list[Row] = []
+    at = 0
+    for i, (who, age, size) in enumerate(zip(owner.tolist(), age_days.tolist(), sizes.tolist(), strict=True)):
+        order_id, total = f"o{i + 1:07d}", 0.0
+        basket = dict(zip(picks[at : at + size], quantities[at : at + size], strict=True))
+        at += size
+        for product, quantity in basket.items():
+            price = float(shop.price_usd[product])
+            items.append((order_id, product_id(product), quantity, price))
+            total += quantity * price
+        when = (shop.now - timedelta(days=age)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        orders.append((order_id, customer_id(who), when, _status(age, float(status_u[i])), round(total, 2)))
+    return orders, items
+
+
+def _status(age_days: float, u: float) -> str:
+    if age_days < 1:
+        return "preparing"
+    if age_days < 4:
+        return "shipped"
+    return "cancelled" if u < 0.03 else "returned" if u < 0.08 else "delivered"
+
+
+def browsing_rows(shop: Shop, customers: int, seed: int) -> Iterator[Row]:
+    """About five views a customer in the last two weeks, most of them recent; yesterday's among them."""
+    rng = random_stream(seed, "browsing")
+    owner = np.repeat(np.arange(customers), np.minimum(rng.geometric(0.2, customers), 25))
+    picks = rng.choice(len(shop.items), size=len(owner), p=shop.popularity).tolist()
+    hours = (24 * 14 * rng.random(len(owner)) ** 2).tolist()
+    for who, product, age in zip(owner.tolist(), picks, hours, strict=True):
+        yield customer_id(who), product_id(product), (shop.now - timedelta(hours=age)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def document_rows(shop: Shop) -> Iterator[Row]:
+    """The local web index that stands in for a search engine: one page per topic and noun."""
+    for number, (topic, item) in enumerate((t, i) for i in dict.fromkeys(shop.items) for t in shop.words["topics"]):
+        slug = f"{topic}-{item}".replace(" ", "-")
+        body = (
+            f"An article on {topic} {item}. It weighs price against durability, lists what owners praised "
+            f"and what broke, and closes with three questions to ask before buying {item}."
+        )
+        yield f"d{number + 1:05d}", f"https://web.example/{slug}", f"{topic} {item}".capitalize(), body
