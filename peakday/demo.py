@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from peakday.errors import Exit
+from peakday.folders import relative
 from peakday.output import Talk
 from peakday.planning import Sources, plan_scenario
 from peakday.rehearsal import LoadOptions, rehearse
@@ -16,8 +17,8 @@ SCENARIO = "smoke"
 def run_demo(*, seed: int | None, talk: Talk) -> tuple[str, dict[str, Any]]:
     """Run the demo; the text to print, and the same as data.
 
-    An INVALID run (a busy machine, mostly) is said on top and does not stop the story: the plan is then made from the
-    scenario's assumptions, never from a run that nobody vouches for.
+    An INVALID run (a busy machine, mostly) is said on top and does not stop the story: the plan is then made from an
+    earlier valid run of the scenario or from its assumptions, never from a run that nobody vouches for.
     """
     from dashboards.terminal import plan_summary, run_summary
     from loadgen.record import load_run
@@ -36,6 +37,6 @@ def run_demo(*, seed: int | None, talk: Talk) -> tuple[str, dict[str, Any]]:
         talk=talk,
     )
     top = "" if valid else f"INVALID run, not used for the plan: {'; '.join(run.info['verdict']['reasons'])}\n\n"
-    paths = f"run     {outcome.run_dir}\nplan    {folder}/plan.json, plan.xlsx\nreport  {folder}/report.html"
+    paths = f"run     {relative(outcome.run_dir)}\nplan    {folder}/plan.json\nreport  {folder}/report.html"
     text = f"{top}{run_summary(run)}\n\n{plan_summary(plan)}\n\n{paths}"
     return text, {"valid": valid, "run": run.info, "plan": asdict(plan), "report": f"{folder}/report.html"}

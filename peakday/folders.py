@@ -78,6 +78,12 @@ def _hint(kind: str) -> str:
     return f"`{_MADE_BY[kind]}` makes one"
 
 
+def relative(path: Path) -> Path:
+    """The path as seen from the working directory, where it lies below it."""
+    path = Path(path)
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
 def cache_folder() -> Path:
     """Where what can be made again is kept: $XDG_CACHE_HOME/peakday, else ~/.cache/peakday."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "peakday"

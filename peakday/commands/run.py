@@ -43,6 +43,7 @@ def run(
     """Rehearse: drive the assistant with a scenario, and write runs/ID/."""
     from dashboards.terminal import run_summary
     from loadgen.record import load_run
+    from peakday.folders import relative
     from peakday.quantities import duration_s, rate_per_s, window_s
     from peakday.rehearsal import LoadOptions, rehearse
 
@@ -60,5 +61,5 @@ def run(
     )
     outcome = rehearse(scenario, sets or [], options, seed=seed, talk=Talk(as_json, quiet))
     recorded = load_run(outcome.run_dir)
-    Talk(as_json).result(f"{run_summary(recorded)}\n\n{outcome.run_dir}", recorded.info)
+    Talk(as_json).result(f"{run_summary(recorded)}\n\n{relative(outcome.run_dir)}", recorded.info)
     raise typer.Exit(outcome.exit_code)
