@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from neuron_bench import load_curves
+from neuron_bench import load_curves, reports, tables
 from neuron_bench.errors import BenchUsageError
 from neuron_bench.record import write_bench
 
@@ -30,21 +30,28 @@ class Format:
     rows: Callable[[Any], Sequence[Row]]
 
 
-def import_file(path: Path, folder: Path) -> Path:
+def import_file(path: Path, folder: Path, **known: str | float | int) -> Path:
     """Write the record of one file at `folder`; returns it.
+
+    known: columns that the file cannot say (chip, instance_type, chips_used, tp, model_id ...), filled where null. A
+    measured row that names no model or no chip is flagged.
 
     Raises:
         BenchUsageError: not a format we know, or a file that cannot be read; names what is known.
     """
     content, marks = _read(path)
-    found = next((known for known in FORMATS if known.marks <= marks), None)
+    found = next((one for one in FORMATS if one.marks <= marks), None)
     if found is None:
-        raise BenchUsageError(f"{path}: not a format we import; known: {', '.join(known.name for known in FORMATS)}")
+        raise BenchUsageError(f"{path}: not a format we import; known: {', '.join(one.name for one in FORMATS)}")
     try:
-        rows = [{**row, "provenance": found.provenance} for row in found.rows(content)]
-    except (KeyError, TypeError, ValueError) as error:
+        rows = [_complete(row, found.provenance, known, path) for row in found.rows(content)]
+        return write_bench(folder, _info(path, folder, found, rows), rows)
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise BenchUsageError(f"{path}: looks like {found.name}, but cannot be read ({error!r})") from None
-    info = {
+
+
+def _info(path: Path, folder: Path, found: Format, rows: Sequence[Row]) -> Row:
+    return {
         "bench_id": folder.name,
         "state": "finished",
         "imported_from": path.name,
@@ -52,7 +59,16 @@ def import_file(path: Path, folder: Path) -> Path:
         "imported_utc": datetime.now(UTC).isoformat(timespec="seconds"),
         "flagged": sum(bool(row.get("flags")) for row in rows),
     }
-    return write_bench(folder, info, rows)
+
+
+def _complete(row: Row, provenance: str, known: Mapping[str, Any], path: Path) -> Row:
+    """The row with what the user knows. Examples of a schema have invented values: marked, whatever the format."""
+    full = row | {name: value for name, value in known.items() if row.get(name) is None}
+    if ".example." in path.name or any("schema-example" in str(value) for value in full.values()):
+        provenance = "schema_example"
+    nameless = provenance == "measured" and (full.get("model_id") is None or full.get("chip") is None)
+    flags = [flag for flag in (full.get("flags"), "model_or_chip_not_stated" if nameless else "") if flag]
+    return full | {"provenance": provenance, "flags": ";".join(flags)}
 
 
 def _read(path: Path) -> tuple[Any, set[str]]:
@@ -111,5 +127,35 @@ FORMATS = (
         frozenset({"load_mode", "inter_token_latency_mean_ms", "littles_law_concurrency"}),
         "published",
         _load_curve_rows,
+    ),
+    Format(
+        "AWS's performance tables (neuron_published_perf.csv)",
+        frozenset({"in_current_docs", "throughput_unit", "latency_per_token_p50_ms"}),
+        "published",
+        tables.aws_perf_rows,
+    ),
+    Format(
+        "sweeps (third_party_sweeps.csv)",
+        frozenset({"system", "price_basis_usd_per_hour", "output_tokens_per_s_per_chip"}),
+        "published",
+        tables.sweep_rows,
+    ),
+    Format(
+        "vllm bench serve --save-result (JSON)",
+        frozenset({"completed", "request_throughput", "output_throughput"}),
+        "measured",
+        reports.vllm_rows,
+    ),
+    Format(
+        "NxD Inference benchmark_report.json",
+        frozenset({"e2e_model", "context_encoding_model", "token_generation_model"}),
+        "measured",
+        reports.nxdi_rows,
+    ),
+    Format(
+        "NeuronPerf CSV",
+        frozenset({"workers_per_model", "latency_ms_p100", "total_infs"}),
+        "measured",
+        reports.neuronperf_rows,
     ),
 )

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from neuron_bench.errors import BenchError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,7 +85,7 @@ CASES: dict[str, str] = {
 }
 
 
-class BenchRecordError(ValueError):
+class BenchRecordError(BenchError):
     """A bench record that is missing, damaged or of another version; the message says which and the remedy."""
 
 
@@ -112,7 +115,7 @@ def write_bench(
     samples: raw timings (record_id, turn, wall_s, cpu_s, calibration_s), kept in samples.parquet where there are any.
 
     Raises:
-        BenchRecordError: a case has a column the schema does not know.
+        BenchRecordError: a case has a column the schema does not know, or a value of another type.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -123,13 +126,20 @@ def write_bench(
             raise BenchRecordError(f"{folder}: unknown columns {unknown}")
     types = {"str": pa.string(), "int": pa.int64(), "float": pa.float64(), "bool": pa.bool_()}
     schema = pa.schema([(name, types[kind]) for name, kind in CASES.items()])
-    table = pa.table({name: [case.get(name) for case in cases] for name in CASES}, schema=schema)
+    try:
+        table = pa.table({name: [case.get(name) for case in cases] for name in CASES}, schema=schema)
+        head = json.dumps({"schema": SCHEMA, **info}, indent=1, allow_nan=False) + "\n"
+    except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
+        raise BenchRecordError(f"{folder}: a value does not fit its column ({error})") from None
     aside = folder.with_name(f".{folder.name}.part")
+    if folder.exists():
+        raise BenchRecordError(f"{folder}: is there already; choose another --out or remove it")
+    shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     pq.write_table(table, aside / "cases.parquet", compression="zstd")
     if samples:
         pq.write_table(pa.Table.from_pylist([dict(sample) for sample in samples]), aside / "samples.parquet")
-    (aside / "bench.json").write_text(json.dumps({"schema": SCHEMA, **info}, indent=1, allow_nan=False) + "\n")
+    (aside / "bench.json").write_text(head)
     os.replace(aside, folder)
     return folder
 

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+from pathlib import Path
 
 import pytest
 
 from neuron_bench import suite
 from neuron_bench.cases import Effort, decode, prefill
 from neuron_bench.record import Bench, load_bench
+
+EXAMPLES = Path(os.environ.get("PEAKDAY_NEURON_EXAMPLES", Path(__file__).resolve().parents[3] / "shared" / "neuron"))
+
+
+@pytest.fixture(scope="session")
+def examples() -> Path:
+    """Folder of schema examples of Neuron's tools: $PEAKDAY_NEURON_EXAMPLES or ../shared/neuron. Skips where absent."""
+    if not EXAMPLES.is_dir():
+        pytest.skip("no schema examples: set PEAKDAY_NEURON_EXAMPLES to a folder of them")
+    return EXAMPLES
 
 
 @pytest.fixture(scope="session")
