@@ -1,0 +1,103 @@
+"""The end of a run: last chunks, then totals, quantiles and verdict into run.json."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from loadgen.histogram import Histogram
+from loadgen.job import LoadJob
+from loadgen.record import Run, load_run, read_info, write_chunk, write_json
+from loadgen.spool import ChunkWriter, remove_spool
+from loadgen.summary import first_turn, latency_quantiles, totals
+from loadgen.verdict import Circumstances, verdict
+
+STAND_INS_WITHIN_S = 5.0
+
+
+def finish_record(
+    job: LoadJob, started: datetime, chunks: ChunkWriter, killed: dict[int, int], *, interrupted: bool
+) -> dict[str, Any]:
+    """Write what is left of the rows, judge the run, and mark it finished. Returns the content of run.json."""
+    chunks.pump(0.0, 0.0, everything=True)
+    remove_spool(job.folder)
+    live = _read(job.folder / "live.json")
+    stand_ins = stand_in_lateness(job.stand_ins_url)
+    run = _one_generator_file(load_run(job.folder))
+    quantiles = latency_quantiles(run.turns, _gap_histogram(job.folder))
+    summed = totals(run, job.length_s, job.scenario["slo"])
+    circumstances = Circumstances(
+        start_lag=quantiles["start_lag_s"],
+        ttft=quantiles["ttft_s"],
+        killed=killed,
+        lost=tuple(live.get("lost", ())),
+        faults=tuple(live.get("faults", ())),
+        counters=live.get("counters", {}),
+        rows=len(run.turns),
+        stand_ins=stand_ins,
+        finished=live.get("state") == "finished",
+    )
+    judged = verdict(circumstances)
+    info = read_info(job.folder) | {
+        "state": "finished",
+        "finished_utc": datetime.now(UTC).isoformat(),
+        "interrupted": interrupted,
+        "clock": live.get("workers", {}),
+        "verdict": {"valid": judged.valid, "reasons": list(judged.reasons)},
+        "provenance": {name: "simulated" if s else "measured" for name, s in live.get("supplies", {}).items()},
+        "totals": summed,
+        "quantiles": {metric: _plain(shares) for metric, shares in quantiles.items()},
+        "first_turn": first_turn(run.turns),
+        "what_broke_first": [],
+        "stand_ins": stand_ins,
+        "warnings": live.get("notes", []),
+        "skipped": [],
+    }
+    write_json(job.folder / "run.json", info)
+    (job.folder / "live.json").unlink(missing_ok=True)
+    return info
+
+
+def _plain(shares: dict[str, Any]) -> dict[str, Any]:
+    return {share: vars(quantile) for share, quantile in shares.items()}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    return content
+
+
+def _gap_histogram(folder: Path) -> Histogram:
+    """Gaps between chunks are too many for rows: they live in the merged histogram alone."""
+    raw = _read(folder / "histograms.json").get("metrics", {}).get("gap_s")
+    return Histogram.from_json(raw) if raw else Histogram()
+
+
+def _one_generator_file(run: Run) -> Run:
+    """Join the generator's chunks into `generator.parquet`: a few rows a second do not need many files."""
+    pieces = sorted(run.path.glob("generator-*.parquet"))
+    if pieces:
+        columns = {str(name): run.generator[name].to_list() for name in run.generator}
+        write_chunk(run.path, "generator.parquet", "generator", columns)
+        for piece in pieces:
+            piece.unlink()
+    return run
+
+
+def stand_in_lateness(url: str | None) -> dict[str, Any] | None:
+    """How late the stand-ins themselves were; None when there are none, or they no longer answer."""
+    if url is None:
+        return None
+    try:
+        with urllib.request.urlopen(f"{url}/control/lateness", timeout=STAND_INS_WITHIN_S) as response:  # noqa: S310 (http on loopback)
+            answer: dict[str, Any] = json.loads(response.read())
+    except (urllib.error.URLError, OSError, json.JSONDecodeError) as error:
+        return {"late": None, "reasons": [], "error": str(error)}
+    return answer

@@ -1,0 +1,128 @@
+"""LoadJob: everything a load run needs, as one JSON file that its master and its workers read at start.
+
+The command resolves names, scenario and paths; behind it, nothing is looked up again. A worker of another machine gets
+the same file, so a run is the same wherever its workers live.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+SCHEMA = "peakday.load-job/1"
+KINDS = ("assistant", "openai", "bedrock", "http", "module")
+
+
+class LoadError(RuntimeError):
+    """A load run that cannot start or go on; the message is one line that names the fix."""
+
+
+@dataclass(frozen=True)
+class TargetSpec:
+    """Where turns go. `region` None serves every region that has no target of its own.
+
+    `mapping` is the parsed mapping file of an `http` target; `module` is `path/to/file.py:Class` of a `module` target.
+    `token_ids` bounds the ids drawn for prompts of exact length on an `openai` target.
+    """
+
+    kind: str
+    url: str
+    region: str | None = None
+    model: str | None = None
+    mapping: dict[str, Any] | None = None
+    module: str | None = None
+    token_ids: tuple[int, int] = (10, 1000)
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise LoadError(f"target {self.kind}={self.url}: unknown kind {self.kind!r}; one of {', '.join(KINDS)}")
+
+
+@dataclass(frozen=True)
+class LoadJob:
+    """One run to make. Times are seconds; `window` counts from the start of the event, or of the arrival file.
+
+    Args:
+        run_dir: folder to write; its last part is `run_id`. It must not exist, or be empty.
+        scenario: the resolved scenario, `Scenario.model_dump(mode="json", by_alias=True)`.
+        rate_per_s, for_s: interactions per second for so long, in place of the event; `window` is then ignored.
+        arrivals_file: replay this CSV: each row one session of one interaction of one turn.
+        messages: path of the world's messages.json.
+        stand_ins_url: base URL of the local models, for fault timing and their own lateness; None when there are none.
+        closed_loop_users: a fixed number of users that wait for answers, in place of open-loop arrivals.
+        host, commit, command, peakday_version: circumstances, written into the record as they are.
+    """
+
+    run_dir: str
+    run_id: str
+    scenario: dict[str, Any]
+    scenario_hash: str
+    seed: int
+    targets: tuple[TargetSpec, ...]
+    messages: str
+    window: tuple[float, float] = (0.0, 0.0)
+    scale: float = 1.0
+    rate_per_s: float | None = None
+    for_s: float | None = None
+    arrivals_file: str | None = None
+    processes: int = 1
+    stand_ins_url: str | None = None
+    closed_loop_users: int | None = None
+    keep_text: bool = False
+    budget_usd: float | None = None
+    background: bool = True
+    scrape_urls: tuple[str, ...] = ()
+    web_port: int | None = None
+    command: tuple[str, ...] = ()
+    commit: str | None = None
+    peakday_version: str = ""
+    host: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.targets:
+            raise LoadError("no target: name one with --target KIND=URL")
+        if self.processes < 1:
+            raise LoadError(f"processes is {self.processes}, expected 1 or more")
+        if (self.rate_per_s is None) != (self.for_s is None):
+            raise LoadError("--rate and --for go together, such as --rate 60/s --for 15s")
+        if self.length_s <= 0:
+            raise LoadError(
+                f"window {self.window[0]:g}s:{self.window[1]:g}s is empty; its end must come after its start"
+            )
+
+    @property
+    def length_s(self) -> float:
+        """How long turns are asked for."""
+        return self.for_s if self.for_s is not None else self.window[1] - self.window[0]
+
+    @property
+    def folder(self) -> Path:
+        """The record's folder."""
+        return Path(self.run_dir)
+
+    def write(self, path: Path) -> None:
+        """Write the job as JSON."""
+        path.write_text(json.dumps({"schema": SCHEMA, **asdict(self)}, indent=1, allow_nan=False) + "\n")
+
+    @classmethod
+    def read(cls, path: Path) -> LoadJob:
+        """Read a job.
+
+        Raises:
+            LoadError: no job there, or of another version.
+        """
+        try:
+            raw = json.loads(path.read_text())
+        except (OSError, json.JSONDecodeError) as error:
+            raise LoadError(f"{path}: no load job ({error})") from None
+        if raw.pop("schema", None) != SCHEMA:
+            raise LoadError(f"{path}: not a {SCHEMA} file; the parts of a run must be of one version")
+        raw["targets"] = tuple(TargetSpec(**_tuples(target, "token_ids")) for target in raw["targets"])
+        return cls(**_tuples(raw, "window", "scrape_urls", "command"))
+
+
+def _tuples(raw: dict[str, Any], *keys: str) -> dict[str, Any]:
+    """The same mapping, with JSON lists as the tuples they were."""
+    return {key: tuple(value) if key in keys else value for key, value in raw.items()}

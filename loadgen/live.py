@@ -1,0 +1,29 @@
+"""How a run is going, as a line of text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def line(live: Mapping[str, Any], length_s: float) -> str:
+    """One line: time, rates, what is in flight, latency, errors, dollars."""
+    counters = live["counters"]
+    elapsed_s = max(live["elapsed_s"] or 0.0, 1e-9)
+    parts = [
+        f"{min(elapsed_s, length_s):.0f}/{length_s:.0f} s",
+        f"asked {counters.get('asked', 0):.0f} ({counters.get('asked', 0) / min(elapsed_s, length_s):.1f}/s)",
+        f"sent {counters.get('sent', 0):.0f}",
+        f"in flight {live['in_flight']}",
+    ]
+    for metric, label in (("ttft_s", "TTFT"), ("gap_s", "gap"), ("start_lag_s", "start lag")):
+        found = live["quantiles"].get(metric)
+        if found:
+            parts.append(f"{label} p50 {found['p50'] * 1e3:.1f} p99 {found['p99'] * 1e3:.1f} ms")
+    parts += [f"{count} x {code}" for code, count in sorted(live["errors"].items(), key=lambda item: -item[1])[:3]]
+    lost = sum(counters.get(name, 0) for name in ("abandoned", "dropped"))
+    if lost:
+        parts.append(f"abandoned or dropped {lost:.0f}")
+    if counters.get("cost_usd"):
+        parts.append(f"${counters['cost_usd']:.2f}")
+    return " | ".join(parts)

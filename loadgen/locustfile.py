@@ -1,0 +1,146 @@
+"""What Locust runs: one driver user on each worker, the conductor on the master. Started by `loadgen/run.py`."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+import gevent
+import locust.runners
+from gevent.event import Event
+from locust import User, events, task
+
+from loadgen.answer import Answer
+from loadgen.job import LoadJob
+from loadgen.worker.conductor import Conductor
+from loadgen.worker.play import Play
+
+REPORT_EVERY_S = 1.0
+PINGS = 5
+locust.runners.WORKER_REPORT_INTERVAL = REPORT_EVERY_S
+
+_plays: list[Play] = []  # at most one: Locust may spawn a second user here when another worker is lost
+_messages: dict[str, Any] = {}
+_go = Event()
+_pong = Event()
+
+
+def on_init(environment: Any, **_: Any) -> None:
+    """Read the job, and take this process's part in it."""
+    job = LoadJob.read(Path(os.environ["PEAKDAY_JOB"]))
+    environment.peakday_job = job
+    runner = environment.runner
+    if isinstance(runner, locust.runners.MasterRunner):
+        control_fd = os.environ.get("PEAKDAY_CONTROL_FD")
+        Conductor(job, runner, int(control_fd) if control_fd else None).listen()
+        return
+    exit_with_parent()
+    runner.register_message("peakday_go", _on_go)
+    runner.register_message("peakday_pong", _on_pong)
+    runner.register_message("peakday_stop", _on_stop)
+    environment.events.report_to_master.add_listener(_on_report)
+
+
+events.init.add_listener(on_init)  # type: ignore[no-untyped-call]
+
+
+def exit_with_parent() -> None:
+    """End this worker when its supervisor is gone: an inherited pipe then reads as ended."""
+    life_fd = os.environ.get("PEAKDAY_LIFE_FD")
+    if life_fd is None:
+        return
+    hub = gevent.get_hub()
+    watcher = hub.loop.io(int(life_fd), 1)
+    watcher.start(lambda: os._exit(1))
+    _messages["life"] = watcher  # a watcher that is not referenced stops watching
+
+
+def _on_go(environment: Any, msg: Any, **_: Any) -> None:
+    _messages["go"] = msg.data
+    _messages["go_ns"] = time.monotonic_ns()
+    _go.set()
+
+
+def _on_pong(environment: Any, msg: Any, **_: Any) -> None:
+    _messages["pong"] = (msg.data["master_ns"], time.monotonic_ns())
+    _pong.set()
+
+
+def _on_stop(environment: Any, msg: Any, **_: Any) -> None:
+    for play in _plays:
+        play.driver.stop(0.0 if msg.data["now"] else play.job.scenario["load"]["drain_s"])
+
+
+def _on_report(client_id: str, data: dict[str, Any]) -> None:
+    for play in _plays:
+        if not play.ended.is_set():
+            data["peakday"] = play.snapshot()
+
+
+class Driver(User):
+    """Holds the play of its worker; the turns themselves run in the hub."""
+
+    @task
+    def drive(self) -> None:
+        """Prepare, wait for the common start, play, and send the final message."""
+        if _plays:
+            gevent.sleep(3600)
+            return
+        runner = self.environment.runner
+        job: LoadJob = self.environment.peakday_job
+        worker = max(0, getattr(runner, "worker_index", 0))
+        play = Play(job, worker, job.processes, _locust_event(self.environment))
+        _plays.append(play)
+        play.prepare()
+        offset_s, half_width_s = clock_offset(runner)
+        runner.send_message(
+            "peakday_ready",
+            {
+                "worker": worker,
+                "version": job.peakday_version,
+                "pid": os.getpid(),
+                "host": socket.gethostname(),
+                "clock_offset_s": offset_s,
+                "clock_half_width_s": half_width_s,
+            },
+        )
+        _go.wait()
+        play.start(_messages["go"]["delay_s"] - (time.monotonic_ns() - _messages["go_ns"]) * 1e-9)
+        runner.send_message("peakday_final", play.wait())
+        gevent.sleep(3600)
+
+
+def clock_offset(runner: Any) -> tuple[float, float]:
+    """Master's monotonic clock minus ours, and half the round trip that bounds the error; the best of a few pings."""
+    best = (0.0, float("inf"))
+    for _ in range(PINGS):
+        _pong.clear()
+        sent_ns = time.monotonic_ns()
+        runner.send_message("peakday_ping")
+        if not _pong.wait(2.0):
+            continue
+        master_ns, received_ns = _messages["pong"]
+        half_width_s = (received_ns - sent_ns) * 0.5e-9
+        if half_width_s < best[1]:
+            best = (master_ns * 1e-9 - (sent_ns + received_ns) * 0.5e-9, half_width_s)
+    return best if best[1] != float("inf") else (0.0, -1.0)
+
+
+def _locust_event(environment: Any) -> Any:
+    """Tell Locust's own page of every turn."""
+    fire = environment.events.request.fire
+
+    def on_turn(answer: Answer) -> None:
+        fire(
+            request_type="turn",
+            name=answer.visit.target.spec.kind,
+            response_time=(answer.end_ns - answer.intended_ns) * 1e-6,
+            response_length=0,
+            exception=None if answer.status == "ok" else RuntimeError(answer.error_code or answer.status),
+            context={},
+        )
+
+    return on_turn

@@ -1,0 +1,277 @@
+"""Run a load job: start Locust's master and workers as child processes, watch over them, and finish the record.
+
+This process never imports Locust or gevent. It owns signals, chunks, verdict and exit code: Locust would exit with 0
+for a run whose worker was killed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from loadgen.finish import finish_record
+from loadgen.job import LoadError, LoadJob
+from loadgen.live import line
+from loadgen.record import SCHEMA, write_json
+from loadgen.spool import ChunkWriter
+
+LOCUSTFILE = Path(__file__).with_name("locustfile.py")
+POLL_S = 0.1
+LINE_EVERY_S = 10.0
+START_WITHIN_S = 60.0
+GRACE_S = 20.0
+EXIT_INVALID = 3
+EXIT_INTERRUPTED = 130
+Progress = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended: its exit code (0, 3 invalid, 6 aborted, 130 interrupted), its folder and its `run.json`."""
+
+    exit_code: int
+    run_dir: Path
+    info: dict[str, Any]
+
+
+@dataclass
+class _Children:
+    """The processes of a run, and the pipes that tell them of its end."""
+
+    master: subprocess.Popen[bytes]
+    workers: list[subprocess.Popen[bytes]]
+    control_fd: int
+    life_fd: int
+    killed: dict[int, int] = field(default_factory=dict)  # worker -> exit code, of those that ended too early
+
+
+def run_load(job: LoadJob, progress: Progress | None = None) -> Outcome:
+    """Make the run and write its record.
+
+    Args:
+        progress: told of the state of the run about ten times a second; every `LINE_EVERY_S` it holds a `line`.
+
+    Raises:
+        LoadError: the record cannot be written, or the workers do not start; nothing looks finished then.
+    """
+    raise_open_file_limit()
+    started = datetime.now(UTC)
+    begin_record(job, started)
+    chunks = ChunkWriter(job.folder)
+    with _signals() as interrupts, _children(job) as children:
+        _watch(job, children, chunks, interrupts, progress or (lambda _: None))
+    info = finish_record(job, started, chunks, children.killed, interrupted=bool(interrupts))
+    if interrupts:
+        return Outcome(EXIT_INTERRUPTED, job.folder, info)
+    return Outcome(0 if info["verdict"]["valid"] else EXIT_INVALID, job.folder, info)
+
+
+def begin_record(job: LoadJob, started: datetime) -> None:
+    """Make the folder, with a run.json that says the run is not finished."""
+    try:
+        job.folder.mkdir(parents=True, exist_ok=True)
+        if (job.folder / "run.json").exists():
+            raise LoadError(f"{job.run_dir}: already holds a run; choose another folder with --out")
+        job.write(job.folder / "job.json")
+        write_json(job.folder / "run.json", head(job, started))
+    except OSError as error:
+        raise LoadError(f"{job.run_dir}: cannot write the record ({error.strerror}); choose another --out") from None
+
+
+def head(job: LoadJob, started: datetime) -> dict[str, Any]:
+    """What of run.json is known before the first turn."""
+    scenario = job.scenario
+    return {
+        "schema": SCHEMA,
+        "run_id": job.run_id,
+        "state": "running",
+        "peakday_version": job.peakday_version,
+        "started_utc": started.isoformat(),
+        "scenario": {"name": scenario["name"], "hash": job.scenario_hash, "resolved": scenario},
+        "seed": job.seed,
+        "targets": [
+            {"kind": target.kind, "url": target.url, "region": target.region, "model": target.model}
+            for target in job.targets
+        ],
+        "window": list(job.window) if job.rate_per_s is None else [0.0, job.length_s],
+        "scale": job.scale,
+        "rate": job.rate_per_s,
+        "arrivals_file": job.arrivals_file,
+        "open_loop": job.closed_loop_users is None,
+        "processes": job.processes,
+        "command": list(job.command),
+        "commit": job.commit,
+        "host": job.host,
+    }
+
+
+def raise_open_file_limit() -> None:
+    """Every turn in flight is a socket: take as many as the machine allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+# --- children ---------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _children(job: LoadJob) -> Iterator[_Children]:
+    """Master and workers, ended whatever happens."""
+    port = free_port()
+    control_read, control_write = os.pipe()
+    life_read, life_write = os.pipe()
+    common = ("--master-port", str(port), "--headless", "--only-summary", "--loglevel", "WARNING")
+    users = ("-u", str(job.processes), "-r", str(job.processes), "--expect-workers", str(job.processes))
+    processes: list[subprocess.Popen[bytes]] = []
+    try:
+        master = _start(
+            job,
+            "master",
+            ("--master", "--master-bind-host", "127.0.0.1", "--master-bind-port", str(port), *users, *common[2:]),
+            {"PEAKDAY_CONTROL_FD": str(control_read)},
+            control_read,
+        )
+        processes.append(master)
+        for number in range(job.processes):
+            arguments = ("--worker", "--master-host", "127.0.0.1", *common[:2], *common[3:])
+            processes.append(_start(job, f"worker-{number}", arguments, {"PEAKDAY_LIFE_FD": str(life_read)}, life_read))
+        yield _Children(master, processes[1:], control_write, life_write)
+    finally:
+        for descriptor in (control_read, control_write, life_read, life_write):
+            os.close(descriptor)  # a child whose pipe ends exits by itself
+        _end(processes)
+
+
+def _start(
+    job: LoadJob, name: str, arguments: tuple[str, ...], extra: dict[str, str], descriptor: int
+) -> subprocess.Popen[bytes]:
+    """One Locust process, in its own session (Ctrl-C is ours), its words in `logs/`."""
+    logs = job.folder / "logs"
+    logs.mkdir(exist_ok=True)
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("LOCUST_")}
+    environment |= {"PEAKDAY_JOB": str(job.folder / "job.json"), **extra}
+    with (logs / f"{name}.log").open("wb") as log:
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", "locust", "-f", str(LOCUSTFILE), *arguments],
+            cwd=job.folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            pass_fds=(descriptor,),
+            start_new_session=True,
+        )
+
+
+def _end(processes: list[subprocess.Popen[bytes]]) -> None:
+    """Ask, wait a little, then insist."""
+    for process in processes:
+        if process.poll() is None:
+            process.terminate()
+    deadline_s = time.monotonic() + 3.0
+    for process in processes:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(max(0.0, deadline_s - time.monotonic()))
+    for process in processes:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+def free_port() -> int:
+    """A loopback port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+# --- watching ---------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[list[float]]:
+    """Times of interrupts, in place of their effect. Outside the main thread signals are left alone."""
+    received: list[float] = []
+
+    def note(_: int, __: FrameType | None) -> None:
+        received.append(time.monotonic())
+
+    try:
+        before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    except ValueError:
+        yield received
+        return
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _watch(job: LoadJob, children: _Children, chunks: ChunkWriter, interrupts: list[float], progress: Progress) -> None:
+    """Until the master ends: write chunks, pass interrupts on, tell how it goes."""
+    start_s = pumped_s = line_s = time.monotonic()
+    told = 0
+    while children.master.poll() is None:
+        time.sleep(POLL_S)
+        now_s = time.monotonic()
+        pumped_s = chunks.pump(now_s, pumped_s)
+        live = read_live(job.folder)
+        for number, worker in enumerate(children.workers):
+            if worker.poll() is not None and (live is None or live["state"] != "finished"):
+                children.killed.setdefault(number, worker.returncode)
+        _check_started(job, children, live, now_s - start_s)
+        if len(interrupts) > told:
+            told = len(interrupts)
+            with contextlib.suppress(BrokenPipeError):
+                os.write(children.control_fd, b"drain\n" if told == 1 else b"stop\n")
+        if live is not None:
+            report: dict[str, Any] = {"state": live["state"], "live": live}
+            if now_s - line_s >= LINE_EVERY_S and live["elapsed_s"]:
+                line_s = now_s
+                report["line"] = line(live, job.length_s)
+            progress(report)
+
+
+def _check_started(job: LoadJob, children: _Children, live: dict[str, Any] | None, waited_s: float) -> None:
+    """Raise when the run cannot begin: a child ended before t0, or time is over."""
+    if live is not None and live["state"] != "waiting":
+        overdue_s = job.length_s + job.scenario["load"]["drain_s"] + START_WITHIN_S + GRACE_S
+        if waited_s > overdue_s:
+            children.master.kill()
+        return
+    if children.killed:
+        number, code = next(iter(children.killed.items()))
+        raise LoadError(f"load worker {number} ended with {code} before the start: {_last_words(job, number)}")
+    if waited_s > START_WITHIN_S:
+        raise LoadError(f"load workers were not ready after {START_WITHIN_S:g} s; see {job.folder / 'logs'}")
+
+
+def _last_words(job: LoadJob, worker: int) -> str:
+    """The last line a worker wrote."""
+    lines = (job.folder / "logs" / f"worker-{worker}.log").read_text(errors="replace").strip().splitlines()
+    return lines[-1] if lines else f"no word; see {job.folder / 'logs'}"
+
+
+def read_live(folder: Path) -> dict[str, Any] | None:
+    """What the master last wrote of the run; None before it did."""
+    try:
+        live: dict[str, Any] = json.loads((folder / "live.json").read_text())
+    except FileNotFoundError:
+        return None
+    return live

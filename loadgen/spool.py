@@ -1,0 +1,94 @@
+"""Rows on their way from a worker to Parquet.
+
+A worker appends each row as a line of JSON to a file of its own and does nothing slower: writing Parquet in its process
+would stall the very clock it measures with. The supervising process turns lines into chunks while the run goes on, so
+a killed worker loses at most its last half second, and a killed supervisor leaves lines that `drain` still reads.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from loadgen.record import TABLES, write_chunk
+
+FOLDER = ".spool"
+CHUNK_ROWS = 10_000
+CHUNK_AGE_S = 5.0
+
+
+class Spool:
+    """The writing end: one file per table."""
+
+    def __init__(self, run_dir: Path, worker: int, tables: Sequence[str]) -> None:
+        folder = run_dir / FOLDER
+        folder.mkdir(parents=True, exist_ok=True)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        self._files = {table: os.open(folder / f"{table}-{worker}.jsonl", flags, 0o644) for table in tables}
+        self._lines: dict[str, list[bytes]] = {table: [] for table in tables}
+
+    def add(self, table: str, row: list[Any]) -> None:
+        """Keep one row for the next flush."""
+        self._lines[table].append(orjson.dumps(row))
+
+    def flush(self) -> None:
+        """Hand all rows to the operating system."""
+        for table, lines in self._lines.items():
+            if lines:
+                os.write(self._files[table], b"\n".join(lines) + b"\n")
+                lines.clear()
+
+    def close(self) -> None:
+        """Flush and close."""
+        self.flush()
+        for descriptor in self._files.values():
+            os.close(descriptor)
+        self._files = {}
+
+
+class ChunkWriter:
+    """The reading end: turns what workers have spooled into Parquet chunks, `TABLE-W-NNNN.parquet`."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self._run_dir = run_dir
+        self._read: dict[Path, int] = {}  # bytes of each file that are in chunks
+        self._chunks: dict[Path, int] = {}
+
+    def pump(self, now_s: float, last_s: float, *, everything: bool = False) -> float:
+        """Write chunks when `CHUNK_AGE_S` have passed, or all that is left; returns the time of the last writing."""
+        if not everything and now_s - last_s < CHUNK_AGE_S:
+            return last_s
+        for file in sorted((self._run_dir / FOLDER).glob("*.jsonl")):
+            while self._one_chunk(file) == CHUNK_ROWS:
+                pass
+        return now_s
+
+    def _one_chunk(self, file: Path) -> int:
+        """Write the next chunk of a file; returns its rows. A line that is not whole yet waits for the next time."""
+        with file.open("rb") as spooled:
+            spooled.seek(self._read.get(file, 0))
+            lines: list[bytes] = []
+            for line in spooled:
+                if not line.endswith(b"\n") or len(lines) == CHUNK_ROWS:
+                    break
+                lines.append(line)
+        if not lines:
+            return 0
+        table, _, worker = file.stem.rpartition("-")
+        number = self._chunks.get(file, 0)
+        columns = dict(zip(TABLES[table], zip(*map(orjson.loads, lines), strict=True), strict=True))
+        write_chunk(self._run_dir, f"{table}-{worker}-{number:04d}.parquet", table, columns)
+        self._read[file] = self._read.get(file, 0) + sum(map(len, lines))
+        self._chunks[file] = number + 1
+        return len(lines)
+
+
+def remove_spool(run_dir: Path) -> None:
+    """Remove the spooled lines once every one of them is in a chunk."""
+    for file in (run_dir / FOLDER).glob("*.jsonl"):
+        file.unlink()
+    (run_dir / FOLDER).rmdir()

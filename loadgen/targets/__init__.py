@@ -1,0 +1,1 @@
+"""How to ask each kind of target for a turn, and how to read its answer."""

@@ -1,0 +1,128 @@
+"""Target `assistant`: our own agent's HTTP API (docs/api.md), or anything that speaks it."""
+
+from __future__ import annotations
+
+from array import array
+from typing import Any
+
+import orjson
+
+from loadgen.answer import Answer, SseAnswer
+from loadgen.job import TargetSpec
+from loadgen.targets.base import Fetch, Refused, Shared, new_trace, post, trace_headers
+from loadgen.visit import Visit
+from loadgen.worker.connection import Endpoint
+from wire.sse import SseEvent
+
+SESSIONS_PER_BATCH = 500
+_PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="  # a 1x1 PNG
+
+
+class AssistantTarget:
+    """Turns over `POST /v1/turns`; customers are signed in ahead, in batches."""
+
+    def __init__(self, spec: TargetSpec, where: Endpoint, shared: Shared) -> None:
+        self.spec = spec
+        self.where = where
+        self._shared = shared
+
+    def prepare(self, visits: list[Visit], fetch: Fetch) -> None:
+        """Sign the visits' customers in; raises `Refused` when the assistant will not."""
+        for low in range(0, len(visits), SESSIONS_PER_BATCH):
+            batch = visits[low : low + SESSIONS_PER_BATCH]
+            body = orjson.dumps({"customer_ids": [visit.session.customer_id for visit in batch]})
+            status, answer = fetch(post(self.where, "/v1/sessions", body, {"Accept-Encoding": "identity"}))
+            if status != 200:
+                raise Refused(f"sign_in_{status}")
+            for visit, session in zip(batch, orjson.loads(answer)["sessions"], strict=True):
+                visit.token = session["session_token"]
+
+    def turn(self, visit: Visit) -> tuple[bytes, Answer]:
+        """The present turn as a request."""
+        turn = visit.turn
+        message = self._shared.messages[turn.message_id]
+        body: dict[str, Any] = {
+            "interaction_id": visit.interaction_id,
+            "turn_index": visit.turn_index,
+            "message": message["text"],
+            "locale": visit.session.locale,
+        }
+        if visit.region is not None:
+            body["region"] = visit.region
+        if message.get("page_product_id"):
+            body["page"] = {"product_id": message["page_product_id"]}
+        if message.get("image"):
+            body["images"] = [{"format": "png", "data": _PIXEL}]
+        if turn.confirm is not None and visit.pending_confirmation is not None:
+            body["confirm"] = {"token": visit.pending_confirmation, "accept": turn.confirm}
+        trace_id, span_id = new_trace(self._shared.random)
+        headers = {"Authorization": f"Bearer {visit.token}", **trace_headers(trace_id, span_id)}
+        answer = AssistantAnswer(self._shared.gaps_ns, self._shared.job.keep_text)
+        answer.meta["trace_id"] = trace_id
+        return post(self.where, "/v1/turns", orjson.dumps(body), headers), answer
+
+    def learn(self, visit: Visit, answer: Answer) -> None:
+        """Keep the confirmation the assistant asked for."""
+        pending = answer.meta.get("pending_confirmation")
+        visit.pending_confirmation = pending["token"] if pending else None
+
+
+class AssistantAnswer(SseAnswer):
+    """Reads meta, delta, tool, usage, done and error events."""
+
+    __slots__ = ("done", "stream_first_ns")
+
+    def __init__(self, gaps_ns: array[int], keep_text: bool = False) -> None:
+        super().__init__(gaps_ns, keep_text)
+        self.done = False
+        self.stream_first_ns = 0  # first content of the model call that streams now
+
+    def plain_chunks(self, block: bytes) -> int:
+        """Deltas in a block that holds nothing else: a raw line break cannot stand inside JSON."""
+        deltas = block.count(b"event: delta\n")
+        return deltas if self.stream_first_ns and deltas == block.count(b"event: ") else 0
+
+    def read(self, now_ns: int, events: list[SseEvent]) -> None:
+        """Read events one by one."""
+        for event in events:
+            if event.event == "delta":
+                self.content(now_ns, 1)
+                self.stream_first_ns = self.stream_first_ns or now_ns
+                if self.text is not None:
+                    self.text.append(event.data)
+                continue
+            data = orjson.loads(event.data)
+            if event.event == "usage":
+                self._call(data)
+            elif event.event == "meta":
+                self.meta.update(data)
+            elif event.event == "tool":
+                self.tools.append(data)
+            elif event.event == "done":
+                self._done(data)
+            elif event.event == "error":
+                self._error(data)
+
+    def _call(self, data: dict[str, Any]) -> None:
+        """A model call ended: what streamed since the last one was its answer."""
+        self.calls.append(data)
+        tokens = data.get("output_tokens") or 0
+        if self.stream_first_ns and tokens >= 2 and self.last_ns > self.stream_first_ns:
+            self.tpot_s = (self.last_ns - self.stream_first_ns) * 1e-9 / (tokens - 1)
+        self.stream_first_ns = 0
+
+    def _done(self, data: dict[str, Any]) -> None:
+        self.done = True
+        self.output_tokens = data.get("output_tokens")
+        self.cost_usd = data.get("cost_usd")
+        self.meta["pending_confirmation"] = data.get("pending_confirmation")
+
+    def _error(self, data: dict[str, Any]) -> None:
+        http_status = data.get("status")
+        self.status = "throttled" if http_status == 429 else "stream_error"
+        self.error_code = f"{http_status}:{data.get('code')}" if http_status else str(data.get("code"))
+
+    def finish(self) -> None:
+        """A whole answer ends with `done`."""
+        self.status = "ok" if self.done else "stream_error"
+        self.error_code = None if self.done else "no_done"

@@ -1,0 +1,65 @@
+"""What the driver needs of a target, and the HTTP request that most of them send."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, Protocol
+
+from loadgen.answer import Answer
+from loadgen.job import LoadJob, TargetSpec
+from loadgen.visit import Visit
+from loadgen.worker.connection import Endpoint
+
+Fetch = Callable[[bytes], tuple[int, bytes]]
+"""Send one request on the target's own connections and wait for status and body; in a greenlet, never a callback."""
+
+
+@dataclass
+class Shared:
+    """What all targets of a worker share."""
+
+    job: LoadJob
+    messages: Mapping[str, Mapping[str, Any]]
+    random: Random  # trace ids only
+    gaps_ns: array[int] = field(default_factory=lambda: array("q"))
+
+
+class Target(Protocol):
+    """One place that answers turns."""
+
+    spec: TargetSpec
+    where: Endpoint
+
+    def prepare(self, visits: list[Visit], fetch: Fetch) -> None:
+        """Get ready what the first request of each visit needs, ahead of its start. May block its greenlet."""
+
+    def turn(self, visit: Visit) -> tuple[bytes, Answer]:
+        """The request for the visit's present turn, and the reader of its answer."""
+
+    def learn(self, visit: Visit, answer: Answer) -> None:
+        """Remember of an answer what the next turn needs."""
+
+
+class Refused(Exception):
+    """A target that will not prepare visits; its text becomes their turns' error code."""
+
+
+def post(where: Endpoint, path: str, body: bytes, headers: Mapping[str, str]) -> bytes:
+    """An HTTP/1.1 POST of JSON."""
+    lines = [f"POST {where.path}{path} HTTP/1.1", f"Host: {where.host_header}", "Content-Type: application/json"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    lines += [f"Content-Length: {len(body)}", "", ""]
+    return "\r\n".join(lines).encode() + body
+
+
+def trace_headers(trace_id: str, span_id: str) -> dict[str, str]:
+    """W3C trace context, and no compression: a compressed stream hides its times."""
+    return {"Accept-Encoding": "identity", "traceparent": f"00-{trace_id}-{span_id}-01"}
+
+
+def new_trace(random: Random) -> tuple[str, str]:
+    """A trace id and a span id."""
+    return random.randbytes(16).hex(), random.randbytes(8).hex()

@@ -1,0 +1,31 @@
+"""A target from its description."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from loadgen.job import LoadError, TargetSpec
+from loadgen.targets.assistant import AssistantTarget
+from loadgen.targets.base import Shared, Target
+from loadgen.targets.openai import OpenAiTarget
+from loadgen.worker.connection import Endpoint, endpoint
+
+_KINDS: dict[str, Callable[[TargetSpec, Endpoint, Shared], Target]] = {
+    "assistant": AssistantTarget,
+    "openai": OpenAiTarget,
+}
+
+
+def make_target(spec: TargetSpec, shared: Shared) -> Target:
+    """The target of a kind, its host resolved.
+
+    Raises:
+        LoadError: an unknown kind, or a host without an address.
+    """
+    try:
+        where = endpoint(spec.url)
+    except OSError as error:
+        raise LoadError(f"target {spec.kind}={spec.url}: host has no address ({error.strerror})") from None
+    if spec.kind not in _KINDS:
+        raise LoadError(f"target {spec.kind}={spec.url}: this kind is not supported yet")
+    return _KINDS[spec.kind](spec, where, shared)

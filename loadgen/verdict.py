@@ -1,0 +1,87 @@
+"""Verdict: may the numbers of a run be trusted? Only what is ours voids a run; an overloaded target never does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from loadgen.record import Quantile, Verdict
+
+START_LAG_FLOOR_S = 0.005
+START_LAG_TTFT_SHARE = 0.05
+UNSENT_RATIO_MAX = 0.005
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What a verdict is given on.
+
+    start_lag, ttft: quantiles by `p50`…`p99`. killed: worker -> exit code. counters: sums of the last snapshots.
+    rows: turns in the record. stand_ins: their own account of their lateness, None when there were none.
+    """
+
+    start_lag: Mapping[str, Quantile]
+    ttft: Mapping[str, Quantile]
+    killed: Mapping[int, int]
+    lost: tuple[str, ...]
+    faults: tuple[str, ...]
+    counters: Mapping[str, float]
+    rows: int
+    stand_ins: Mapping[str, Any] | None
+    finished: bool
+
+
+def verdict(what: Circumstances) -> Verdict:
+    """Valid, or every reason why not, each with its remedy."""
+    reasons = [
+        *_lost_workers(what),
+        *_lag(what),
+        *_unsent(what),
+        *_faults(what),
+        *((what.stand_ins or {}).get("reasons") or ()),
+    ]
+    if what.stand_ins is not None and what.stand_ins.get("error"):
+        reasons.append(f"stand-ins did not tell their lateness ({what.stand_ins['error']}); run again")
+    return Verdict(valid=not reasons, reasons=tuple(reasons))
+
+
+def _lost_workers(what: Circumstances) -> list[str]:
+    if not what.finished:
+        return ["the load engine's master ended before the run did; see logs/master.log in the record"]
+    missing = what.counters.get("asked", 0) - what.rows
+    share = f"; {missing / what.counters['asked']:.1%} of the turns asked have no row" if missing > 0 else ""
+    if what.killed:
+        names = ", ".join(f"worker {number} (exit {code})" for number, code in sorted(what.killed.items()))
+        return [f"lost {names}{share}; run again with memory and CPU to spare"]
+    if what.lost:
+        return [f"{'; '.join(what.lost)}{share}; run again"]
+    if missing > 0:
+        return [f"{missing:.0f} turns asked for have no row{share}; run again"]
+    return []
+
+
+def _lag(what: Circumstances) -> list[str]:
+    lag_s, ttft_s = what.start_lag["p99"].value, what.ttft["p50"].value
+    limit_s = max(START_LAG_FLOOR_S, START_LAG_TTFT_SHARE * (ttft_s or 0.0))
+    if lag_s is None or lag_s <= limit_s:
+        return []
+    return [
+        f"start lag p99 {lag_s * 1e3:.1f} ms, limit {limit_s * 1e3:.1f} ms: the generator fell behind; "
+        "add workers (--processes) or lower the rate"
+    ]
+
+
+def _unsent(what: Circumstances) -> list[str]:
+    """Turns not sent for reasons of ours; those over the in-flight cap or refused at sign-in are the target's doing."""
+    asked = what.counters.get("asked", 0)
+    ours = what.counters.get("unsent", 0)
+    if not asked or ours / asked <= UNSENT_RATIO_MAX:
+        return []
+    return [f"{ours:.0f} of {asked:.0f} turns asked were not sent ({ours / asked:.2%}); add workers or lower the rate"]
+
+
+def _faults(what: Circumstances) -> list[str]:
+    if not what.faults:
+        return []
+    return [f"{what.counters.get('faults', 0):.0f} errors inside the generator, the first: {what.faults[0]}"]

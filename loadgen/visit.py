@@ -1,0 +1,77 @@
+"""Visit: one planned session while it is played: where it stands, and what it must remember for its next turn."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+ENDS_SESSION = ("abandoned", "censored", "dropped")
+
+
+class Visit:
+    """The walk of one session through its interactions and turns. `session` is a `scenarios.sessions.Session`."""
+
+    __slots__ = (
+        "connection", "conversation_id", "customer_hash", "history", "interaction_index", "lengths",
+        "pending_confirmation", "prompt", "refused", "region", "session", "target", "token", "turn_index",
+    )  # fmt: skip
+
+    def __init__(self, session: Any, region: str | None, target: Any, salt: str) -> None:
+        self.session = session
+        self.region = region
+        self.target = target
+        self.customer_hash = hash_customer(session.customer_id, salt)
+        self.interaction_index = 0
+        self.turn_index = 0
+        self.token: str | None = None
+        self.refused: str | None = None  # why the target would not prepare it
+        self.lengths: tuple[int, int] | None = None  # input and output tokens, where a file says them
+        self.connection: Any = None  # kept alive through the session
+        self.history: list[tuple[str, str]] = []
+        self.pending_confirmation: str | None = None
+        self.conversation_id: str | None = None
+        self.prompt: bytes | None = None  # drawn token ids, where lengths are replayed
+
+    @property
+    def session_id(self) -> str:
+        """Unique in the run, and the same for any number of workers."""
+        return f"s{self.session.index}"
+
+    @property
+    def interaction_id(self) -> str:
+        """Unique in the run."""
+        return f"s{self.session.index}-{self.interaction_index}"
+
+    @property
+    def turn(self) -> Any:
+        """The turn to play next."""
+        return self.session.interactions[self.interaction_index].turns[self.turn_index]
+
+    @property
+    def more_turns(self) -> bool:
+        """Whether this interaction goes on after the present turn."""
+        return self.turn_index + 1 < len(self.session.interactions[self.interaction_index].turns)
+
+    def advance(self, status: str) -> float | None:
+        """Move on after a turn that ended so; seconds to wait before the next one, None when the session is over.
+
+        A customer who gave up leaves; one who got an error drops the conversation, and may come back for the next.
+        """
+        if status in ENDS_SESSION:
+            return None
+        if status == "ok" and self.more_turns:
+            self.turn_index += 1
+            return float(self.turn.think_s)
+        self.interaction_index += 1
+        self.turn_index = 0
+        self.history = []
+        self.pending_confirmation = None
+        self.conversation_id = None
+        if self.interaction_index == len(self.session.interactions):
+            return None
+        return float(self.session.interactions[self.interaction_index].delay_s)
+
+
+def hash_customer(customer_id: str, salt: str) -> str:
+    """A customer's pseudonym within one run."""
+    return hashlib.blake2b(customer_id.encode(), key=salt.encode()[:64], digest_size=8).hexdigest()

@@ -1,0 +1,174 @@
+"""Conductor: what the master of a run does. It brings the workers to a common t0, adds up what they report, and ends.
+
+It talks to the supervising process through two things only: lines on an inherited pipe (`drain`, `stop`; its end means
+that the supervisor is gone), and `live.json`, `histograms.json` in the record's folder.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import time
+from typing import Any
+from urllib.parse import urlsplit
+
+import gevent
+from gevent import os as gevent_os
+
+from loadgen.histogram import Snapshots
+from loadgen.job import LoadJob
+from loadgen.record import write_json
+
+GO_DELAY_S = 0.5
+FINAL_WITHIN_S = 10.0
+
+
+class Conductor:
+    """The master's side of a run. `runner` is Locust's MasterRunner."""
+
+    def __init__(self, job: LoadJob, runner: Any, control_fd: int | None) -> None:
+        self._job = job
+        self._runner = runner
+        self._control_fd = control_fd
+        self._snapshots = Snapshots()
+        self._ready: dict[str, dict[str, Any]] = {}
+        self._finals: set[str] = set()
+        self._lost: dict[str, str] = {}
+        self._state = "waiting"
+        self._started_s = 0.0
+        self._notes: list[str] = []
+
+    def listen(self) -> None:
+        """Take the workers' messages, and the supervisor's lines."""
+        self._runner.register_message("peakday_ping", self._on_ping)
+        self._runner.register_message("peakday_ready", self._on_ready)
+        self._runner.register_message("peakday_final", self._on_final)
+        self._runner.environment.events.worker_report.add_listener(self._on_report)
+        gevent.spawn(self._read_control)
+        gevent.spawn(self._watch)
+
+    # --- to a common start ----------------------------------------------------------------------------------------
+
+    def _on_ping(self, environment: Any, msg: Any, **_: Any) -> None:
+        self._runner.send_message("peakday_pong", {"master_ns": time.monotonic_ns()}, client_id=msg.node_id)
+
+    def _on_ready(self, environment: Any, msg: Any, **_: Any) -> None:
+        self._ready[msg.node_id] = msg.data
+        versions = {data["version"] for data in self._ready.values()} | {self._job.peakday_version}
+        if len(versions) > 1:
+            self._notes.append(f"workers run different versions of peakday: {', '.join(sorted(versions))}")
+        if len(self._ready) == self._job.processes and self._state == "waiting":
+            self._state = "running"
+            self._started_s = time.monotonic() + GO_DELAY_S
+            self._runner.send_message("peakday_go", {"delay_s": GO_DELAY_S})
+            if self._job.stand_ins_url is not None:
+                gevent.spawn_later(GO_DELAY_S, self._start_faults)
+        self._write_live()
+
+    def _start_faults(self) -> None:
+        """Tell the stand-ins that t0 is now: their faults count from it."""
+        assert self._job.stand_ins_url is not None
+        parts = urlsplit(self._job.stand_ins_url)
+        try:
+            connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=5)
+            connection.request("POST", "/control/t0", body=b"{}", headers={"Content-Type": "application/json"})
+            status = connection.getresponse().status
+            connection.close()
+        except OSError as error:
+            self._notes.append(f"stand-ins: t0 not set ({error}); faults do not strike")
+        else:
+            if status != 200:
+                self._notes.append(f"stand-ins: t0 not set (status {status}); faults do not strike")
+
+    # --- while it runs --------------------------------------------------------------------------------------------
+
+    def _on_report(self, client_id: str, data: dict[str, Any]) -> None:
+        snapshot = data.get("peakday")
+        if snapshot and self._snapshots.accept(snapshot):
+            self._write_live()
+
+    def _on_final(self, environment: Any, msg: Any, **_: Any) -> None:
+        self._snapshots.accept(msg.data)
+        self._finals.add(msg.node_id)
+        self._write_live()
+
+    def _watch(self) -> None:
+        """Every half second: who is lost, and is everybody done?"""
+        job = self._job
+        latest_s = job.length_s + job.scenario["load"]["drain_s"] + FINAL_WITHIN_S
+        while self._state != "finished":
+            gevent.sleep(0.5)
+            for node_id in self._ready:
+                client = self._runner.clients.get(node_id)
+                if node_id not in self._finals and (client is None or client.state == "missing"):
+                    self._lost.setdefault(node_id, f"worker {self._ready[node_id]['worker']} was lost")
+            if self._state != "running":
+                continue
+            overdue = time.monotonic() - self._started_s > latest_s
+            if overdue:
+                for node_id in set(self._ready) - self._finals:
+                    self._lost.setdefault(node_id, f"worker {self._ready[node_id]['worker']} sent no final message")
+            if set(self._ready) <= self._finals | set(self._lost):
+                self._finish()
+
+    def _finish(self) -> None:
+        self._state = "finished"
+        self._write_live()
+        self._runner.quit()
+
+    def _read_control(self) -> None:
+        if self._control_fd is None:
+            return
+        while True:
+            line = gevent_os.tp_read(self._control_fd, 64)
+            if not line:
+                os._exit(1)  # the supervisor is gone, and with it whoever wanted this run
+            for word in line.decode().split():
+                self._runner.send_message("peakday_stop", {"now": word == "stop"})
+
+    def _write_live(self) -> None:
+        snapshots = self._snapshots
+        histograms = snapshots.histograms()
+        live = {
+            "state": self._state,
+            "elapsed_s": time.monotonic() - self._started_s if self._started_s else None,
+            "counters": snapshots.counters(),
+            "in_flight": sum(int(one.get("in_flight", 0)) for one in snapshots.latest.values()),
+            "quantiles": {
+                metric: {"p50": histogram.quantile(0.5), "p99": histogram.quantile(0.99), "n": histogram.n}
+                for metric, histogram in histograms.items()
+                if histogram.n
+            },
+            "workers": {str(data["worker"]): _facts(data) for data in self._ready.values()},
+            "finals": len(self._finals),
+            "lost": sorted(self._lost.values()),
+            "faults": [text for one in snapshots.latest.values() for text in one.get("faults", [])],
+            "errors": _sum_errors(snapshots),
+            "supplies": _supplies(snapshots),
+            "notes": self._notes,
+        }
+        write_json(self._job.folder / "live.json", live)
+        merged = {metric: histogram.to_json() for metric, histogram in histograms.items()}
+        sequences = {str(worker): one["seq"] for worker, one in snapshots.latest.items()}
+        write_json(self._job.folder / "histograms.json", {"sequences": sequences, "metrics": merged})
+
+
+def _facts(ready: dict[str, Any]) -> dict[str, Any]:
+    return {name: ready.get(name) for name in ("pid", "host", "clock_offset_s", "clock_half_width_s")}
+
+
+def _sum_errors(snapshots: Snapshots) -> dict[str, int]:
+    total: dict[str, int] = {}
+    for one in snapshots.latest.values():
+        for code, count in one.get("errors", {}).items():
+            total[code] = total.get(code, 0) + count
+    return total
+
+
+def _supplies(snapshots: Snapshots) -> dict[str, bool]:
+    """Supply -> whether a stand-in ever answered for it."""
+    found: dict[str, bool] = {}
+    for one in snapshots.latest.values():
+        for supply, simulated in one.get("supplies", {}).items():
+            found[supply] = found.get(supply, False) or simulated
+    return found

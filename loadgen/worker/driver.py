@@ -1,0 +1,194 @@
+"""Driver: starts every turn at its own time, whatever the target does, and ends each one exactly once.
+
+Open loop: first turns are due when the plan says, later ones when the customer has read and typed. Nothing waits for a
+free slot; a turn over the in-flight cap is recorded as dropped. All methods run in the hub and none blocks.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from loadgen.answer import Answer
+from loadgen.visit import Visit
+from loadgen.worker.connection import now_ns
+from loadgen.worker.pool import Pool
+from loadgen.worker.recorder import Recorder
+
+_NS = 1_000_000_000
+
+
+class Driver:
+    """The turns of one worker.
+
+    Args:
+        alarm: `alarm.at(due_ns)` calls `wake` at that time; an earlier time replaces a later one.
+        pools: connections by target.
+        in_flight_max: turns this worker may have open at once.
+        timeout_s: how long a turn may take from its sending.
+        on_done: called once, when everything asked for has ended.
+    """
+
+    def __init__(
+        self,
+        alarm: Any,
+        pools: dict[int, Pool],
+        recorder: Recorder,
+        *,
+        in_flight_max: int,
+        timeout_s: float,
+        on_done: Callable[[], None],
+    ) -> None:
+        self.arrivals: deque[tuple[int, Visit]] = deque()
+        self.dispatch_lag_ns_max = 0
+        self._alarm = alarm
+        self._pools = pools
+        self._recorder = recorder
+        self._in_flight_max = in_flight_max
+        self._timeout_ns = int(timeout_s * _NS)
+        self._on_done: Callable[[], None] | None = on_done
+        self._later: list[tuple[int, int, Visit]] = []
+        self._patience: list[tuple[int, int, Answer]] = []
+        self._sequence = 0
+        self._open: dict[Answer, None] = {}
+        self._end_ns = self._drained_ns = 0
+        self.all_arrived = False
+
+    @property
+    def in_flight(self) -> int:
+        """Turns under way."""
+        return len(self._open)
+
+    def begin(self, end_ns: int, drain_s: float) -> None:
+        """Start. No turn is asked for from `end_ns` on; those under way then have `drain_s` to end."""
+        self._end_ns = end_ns
+        self._drained_ns = end_ns + int(drain_s * _NS)
+        self.arm()
+
+    def add(self, visits: list[tuple[int, Visit]]) -> None:
+        """More first turns, in the order of their due times."""
+        self.arrivals.extend(visits)
+        if self._end_ns:
+            self.arm()
+
+    def stop(self, drain_s: float) -> None:
+        """Ask for nothing more; what is under way has `drain_s` to end."""
+        now = now_ns()
+        self._end_ns = min(self._end_ns, now)
+        self._drained_ns = min(self._drained_ns, now + int(drain_s * _NS))
+        self.arrivals.clear()
+        self._later.clear()
+        self.all_arrived = True
+
+    def arm(self) -> None:
+        """Set the alarm for what is due next."""
+        due = self._later[0][0] if self._later else 0
+        if self.arrivals and (not due or self.arrivals[0][0] < due):
+            due = self.arrivals[0][0]
+        if due:
+            self._alarm.at(due)
+
+    def wake(self) -> None:
+        """Start every turn that is due (called by the alarm)."""
+        try:
+            now = now_ns()
+            arrivals, later = self.arrivals, self._later
+            while arrivals and arrivals[0][0] <= now:
+                due, visit = arrivals.popleft()
+                self._start(visit, due)
+            while later and later[0][0] <= now:
+                due, _, visit = heapq.heappop(later)
+                self._start(visit, due)
+        except BaseException as error:  # the schedule must go on
+            self._recorder.fault(error)
+        self.arm()
+
+    def _start(self, visit: Visit, due_ns: int) -> None:
+        if due_ns >= self._end_ns:
+            return
+        self._recorder.counters["asked"] += 1
+        if len(self._open) >= self._in_flight_max:
+            return self._never_sent(visit, due_ns, "dropped", "in_flight_cap")
+        if visit.refused is not None:
+            return self._never_sent(visit, due_ns, "http_error", visit.refused)
+        try:
+            request, answer = visit.target.turn(visit)
+            connection = visit.connection
+            if connection is None or not connection.open:
+                connection = visit.connection = self._pools[id(visit.target)].take()
+        except OSError as error:
+            self._recorder.fault(error)
+            return self._never_sent(visit, due_ns, "dropped", "open_files")
+        except Exception as error:
+            self._recorder.fault(error)
+            return self._never_sent(visit, due_ns, "stream_error", "request_exception")
+        answer.intended_ns = due_ns
+        answer.visit = visit
+        answer.connection = connection
+        answer.on_end = self._ended
+        self._open[answer] = None
+        self._recorder.counters["sent"] += 1
+        connection.request(request, answer)
+        lag = answer.start_ns - due_ns
+        if lag > self.dispatch_lag_ns_max:
+            self.dispatch_lag_ns_max = lag
+        # A log of requests knows no impatient customers: where lengths are replayed, every answer is waited for.
+        patience_s = visit.turn.patience_s if visit.lengths is None else None
+        if patience_s is not None and not answer.end_ns:
+            self._sequence += 1
+            heapq.heappush(self._patience, (due_ns + int(patience_s * _NS), self._sequence, answer))
+        return None
+
+    def _never_sent(self, visit: Visit, due_ns: int, status: str, code: str) -> None:
+        answer = Answer(self._recorder.gaps_ns)
+        answer.intended_ns = due_ns
+        answer.visit = visit
+        answer.fail(now_ns(), status, code)
+        self._ended(answer)
+
+    def _ended(self, answer: Answer) -> None:
+        """A turn ended: record it once, and plan the next. What goes wrong in here voids the run, and loses no turn."""
+        self._open.pop(answer, None)
+        visit = answer.visit
+        self._recorder.turn(visit, answer)
+        try:
+            if answer.connection is not None:
+                visit.connection = answer.connection
+            if answer.status == "ok":
+                visit.target.learn(visit, answer)
+            delay_s = visit.advance(answer.status)
+            due = answer.end_ns + int(delay_s * _NS) if delay_s is not None else 0
+            if 0 < due < self._end_ns:
+                self._sequence += 1
+                heapq.heappush(self._later, (due, self._sequence, visit))
+                self._alarm.at(due)
+            elif visit.connection is not None:
+                self._pools[id(visit.target)].give(visit.connection)
+                visit.connection = None
+        except Exception as error:
+            self._recorder.fault(error)
+
+    def tick(self) -> None:
+        """Every 10 ms: give up what waited too long, and see whether all has ended."""
+        now = now_ns()
+        patience = self._patience
+        while patience and patience[0][0] <= now:
+            _, _, answer = heapq.heappop(patience)
+            if not answer.end_ns and not answer.first_ns:
+                answer.connection.abort("abandoned", "patience_over")
+        while self._open:
+            oldest = next(iter(self._open))  # turns are kept in the order of their sending
+            if now - oldest.start_ns < self._timeout_ns:
+                break
+            oldest.connection.abort("timeout", "timeout")
+        if self._end_ns and now >= self._end_ns and (not self._open or now >= self._drained_ns):
+            self._finish()
+
+    def _finish(self) -> None:
+        for answer in list(self._open):
+            answer.connection.abort("censored", "run_ended")
+        done, self._on_done = self._on_done, None
+        if done is not None:
+            done()

@@ -1,0 +1,55 @@
+"""The arrivals and sessions of a job: the one place where a worker meets scenarios/ (numpy only, no pydantic)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from loadgen.job import LoadJob
+
+
+@dataclass(frozen=True)
+class Itinerary:
+    """When each session starts, counted from the start of the window, and what it holds.
+
+    offset_s: float64[n], sorted. region: int16[n], an index into `regions`. lengths: int64[n, 2] or None.
+    `planner` gives the session of an arrival, the same for any number of workers.
+    """
+
+    offset_s: np.ndarray
+    region: np.ndarray
+    regions: tuple[str, ...]
+    lengths: np.ndarray | None
+    planner: Any
+
+    def session(self, index: int) -> Any:
+        """The session of one arrival."""
+        return self.planner.block(index, index + 1, self.region[index : index + 1])[0]
+
+    def mine(self, worker: int, workers: int) -> np.ndarray:
+        """Indices of the arrivals that belong to a worker: arrival i to worker i mod W."""
+        return np.arange(worker, len(self.offset_s), workers)
+
+
+def itinerary(job: LoadJob, messages: list[dict[str, Any]]) -> Itinerary:
+    """The itinerary of a job; the same for the same seed, wherever it is made."""
+    from scenarios import arrivals, sessions
+
+    scenario, regions = job.scenario, tuple(job.scenario["event"]["regions"])
+    if job.arrivals_file is not None:
+        replay = arrivals.read_replay(Path(job.arrivals_file), job.window)
+        region = np.zeros(len(replay.offset_s), dtype=np.int16)
+        planner = sessions.single_turn(scenario, messages, job.seed)
+        lengths = None
+        if replay.input_tokens is not None and replay.output_tokens is not None:
+            lengths = np.column_stack([replay.input_tokens, replay.output_tokens])
+        return Itinerary(replay.offset_s, region, regions, lengths, planner)
+    if job.rate_per_s is not None:
+        starts = arrivals.constant_rate(job.rate_per_s, job.length_s, resolved=scenario, seed=job.seed)
+    else:
+        starts = arrivals.session_starts(scenario, window=job.window, scale=job.scale, seed=job.seed)
+    planner = sessions.SessionPlanner(scenario, messages, job.seed)
+    return Itinerary(starts.offset_s, starts.region, regions, None, planner)

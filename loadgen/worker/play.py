@@ -1,0 +1,146 @@
+"""Play: one worker's part of a run, from the job file to its final message."""
+
+from __future__ import annotations
+
+import gc
+import json
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import gevent
+from gevent import get_hub, monkey
+from gevent.event import Event
+
+from loadgen.answer import Answer
+from loadgen.job import LoadJob
+from loadgen.spool import Spool
+from loadgen.targets.base import Fetch, Shared, Target
+from loadgen.targets.making import make_target
+from loadgen.worker.alarm import Alarm
+from loadgen.worker.connection import Connection, now_ns
+from loadgen.worker.driver import Driver
+from loadgen.worker.fetching import fetch
+from loadgen.worker.health import HEARTBEAT_S, Health
+from loadgen.worker.itinerary import itinerary
+from loadgen.worker.pool import Pool
+from loadgen.worker.preparer import AHEAD_S, Preparer
+from loadgen.worker.recorder import Recorder
+
+WARM_CONNECTIONS_MAX = 256
+_NS = 1_000_000_000
+
+
+class Play:
+    """Everything one worker has, and the order in which it is used: `prepare`, `start`, then `wait`.
+
+    Args:
+        worker, workers: this worker's number and how many there are.
+        on_turn: told of every turn, for the load engine's own page.
+    """
+
+    def __init__(
+        self, job: LoadJob, worker: int, workers: int, on_turn: Callable[[Answer], None] | None = None
+    ) -> None:
+        self.job = job
+        self.ended = Event()
+        self._workers = workers
+        messages = json.loads(Path(job.messages).read_text())["messages"]
+        shared = Shared(job, {message["id"]: message for message in messages}, Random(f"{job.run_id}/{worker}"))
+        spool = Spool(job.folder, worker, ("turns", "calls", "tools", "events", "generator"))
+        self.recorder = Recorder(worker, spool, shared.gaps_ns, on_turn)
+        targets = {spec.region: make_target(spec, shared) for spec in job.targets}
+        targets.setdefault(None, next(iter(targets.values())))
+        self._pools = {id(target): self._pool(target) for target in targets.values()}
+        self._alarm = Alarm(get_hub().loop, self._wake)
+        limits = job.scenario["load"]
+        self.driver = Driver(
+            self._alarm,
+            self._pools,
+            self.recorder,
+            in_flight_max=max(1, limits["in_flight_max"] // workers),
+            timeout_s=limits["turn_timeout_s"],
+            on_done=self._done,
+        )
+        plan = itinerary(job, messages)
+        fetches: dict[int, Fetch] = {key: partial(fetch, pool) for key, pool in self._pools.items()}
+        self._preparer = Preparer(
+            plan, plan.mine(worker, workers).tolist(), targets, fetches, salt=job.run_id, pause=gevent.sleep
+        )
+        self._early: list[Any] = []
+        self._health: Health | None = None
+        self._heart: Any = None
+
+    def _pool(self, target: Target) -> Pool:
+        loop, socket_type = get_hub().loop, monkey.get_original("socket", "socket")
+        return Pool(lambda stale: Connection(loop, target.where, socket_type, self.recorder.fault, stale))
+
+    def _wake(self) -> None:
+        self.driver.wake()
+
+    def prepare(self) -> None:
+        """Make the first visits ready and connections warm; then keep the collector away from what is made."""
+        while self._preparer.ready_until_s < AHEAD_S:
+            self._early += self._preparer.batch()
+        rate_per_s = sum(1 for offset_s, _ in self._early if offset_s < 1.0)
+        for pool in self._pools.values():
+            pool.warm(min(WARM_CONNECTIONS_MAX, 4 + 2 * rate_per_s))
+        gevent.sleep(0.2)
+        # A full collection over every prepared visit would stop the clock for tens of milliseconds.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 50, 100)
+
+    def start(self, delay_s: float) -> int:
+        """t0 is `delay_s` from now. Returns it on this machine's monotonic clock, in nanoseconds."""
+        t0_ns = now_ns() + int(delay_s * _NS)
+        self.recorder.t0_ns = t0_ns
+        self._health = Health(self.driver, self.recorder, t0_ns)
+        self._heart = get_hub().loop.timer(HEARTBEAT_S, HEARTBEAT_S)
+        self._heart.start(self._health.beat)
+        self.driver.begin(t0_ns + int(self.job.length_s * _NS), self.job.scenario["load"]["drain_s"])
+        self._add(self._early)
+        self._early = []
+        gevent.spawn(self._keep_ahead, t0_ns)
+        return t0_ns
+
+    def _keep_ahead(self, t0_ns: int) -> None:
+        while not self._preparer.finished and not self.driver.all_arrived:
+            ahead_s = self._preparer.ready_until_s - (now_ns() - t0_ns) / _NS
+            if ahead_s > AHEAD_S:
+                gevent.sleep(min(1.0, ahead_s - AHEAD_S))
+                continue
+            try:
+                self._add(self._preparer.batch())
+            except Exception as error:
+                self.recorder.fault(error)
+                return
+
+    def _add(self, visits: list[Any]) -> None:
+        t0_ns = self.recorder.t0_ns
+        self.driver.add([(t0_ns + int(offset_s * _NS), visit) for offset_s, visit in visits])
+
+    def _done(self) -> None:
+        self.ended.set()
+
+    def wait(self) -> dict[str, Any]:
+        """Wait for the end of the run; the final snapshot."""
+        self.ended.wait()
+        self._heart.close()
+        if self._health is not None:
+            self._health.second_over()
+        self._alarm.close()
+        for pool in self._pools.values():
+            pool.close()
+        self.recorder.counters["resent"] = sum(pool.resent for pool in self._pools.values())
+        return self.snapshot()
+
+    def snapshot(self) -> dict[str, Any]:
+        """The cumulative snapshot, with what only the worker knows."""
+        snapshot = self.recorder.snapshot()
+        snapshot["in_flight"] = self.driver.in_flight
+        snapshot["cpu_s"] = time.process_time()
+        return snapshot

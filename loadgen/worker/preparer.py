@@ -1,0 +1,90 @@
+"""Preparer: makes visits ready a while before they are due, so that starting one costs the hub almost nothing.
+
+It runs in a greenlet of its own: planning goes in short strides, and signing in waits without holding anybody up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from loadgen.targets.base import Fetch, Refused, Target
+from loadgen.visit import Visit
+from loadgen.worker.itinerary import Itinerary
+
+STRIDE = 32
+"""Sessions planned between two moments for the hub: under a millisecond's work or two."""
+AHEAD_S = 20.0
+BATCH = 512
+
+
+class Preparer:
+    """Visits of one worker, in batches of arrivals.
+
+    Args:
+        targets: by region name; None serves regions that have none of their own.
+        fetches: how to reach each target, by `id`.
+        pause: lets the hub run for so many seconds.
+    """
+
+    def __init__(
+        self,
+        plan: Itinerary,
+        indices: Sequence[int],
+        targets: dict[str | None, Target],
+        fetches: dict[int, Fetch],
+        *,
+        salt: str,
+        pause: Callable[[float], None],
+    ) -> None:
+        self._plan = plan
+        self._indices = indices
+        self._targets = targets
+        self._fetches = fetches
+        self._salt = salt
+        self._pause = pause
+        self._next = 0
+
+    @property
+    def finished(self) -> bool:
+        """Whether every arrival has been prepared."""
+        return self._next >= len(self._indices)
+
+    @property
+    def ready_until_s(self) -> float:
+        """Offset of the first arrival that is not prepared yet."""
+        return float("inf") if self.finished else float(self._plan.offset_s[self._indices[self._next]])
+
+    def batch(self) -> list[tuple[float, Visit]]:
+        """Prepare the next arrivals: (offset in seconds, visit), in order."""
+        indices = self._indices[self._next : self._next + BATCH]
+        offset_s = self._plan.offset_s
+        made = []
+        for low in range(0, len(indices), STRIDE):
+            made += [(float(offset_s[index]), self._visit(index)) for index in indices[low : low + STRIDE]]
+            self._pause(0)
+        self._sign_in([visit for _, visit in made])
+        self._next += len(indices)
+        return made
+
+    def _visit(self, index: int) -> Visit:
+        plan = self._plan
+        session = plan.session(index)
+        region = plan.regions[plan.region[index]]
+        target = self._targets.get(region) or self._targets[None]
+        visit = Visit(session, region, target, self._salt)
+        if plan.lengths is not None:
+            visit.lengths = (int(plan.lengths[index, 0]), int(plan.lengths[index, 1]))
+        return visit
+
+    def _sign_in(self, visits: list[Visit]) -> None:
+        by_target: dict[int, list[Visit]] = {}
+        for visit in visits:
+            by_target.setdefault(id(visit.target), []).append(visit)
+        for key, own in by_target.items():
+            target: Any = own[0].target
+            try:
+                target.prepare(own, self._fetches[key])
+            except Refused as refusal:
+                for visit in own:
+                    visit.refused = str(refusal)

@@ -1,0 +1,131 @@
+"""Recorder: what a worker counts, bins and spools, and the cumulative snapshot it sends to the master."""
+
+from __future__ import annotations
+
+from array import array
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from loadgen.answer import Answer
+from loadgen.histogram import Histogram
+from loadgen.record import WAITED_STATUSES
+from loadgen.rows import call_rows, tool_rows, turn_row
+from loadgen.spool import Spool
+from loadgen.visit import Visit
+
+METRICS = ("ttft_s", "e2e_s", "ttft_from_send_s", "e2e_from_send_s", "tpot_s", "gap_s", "start_lag_s", "route_s")
+_COLUMNS = {"start_lag_s": 14, "ttft_s": 16, "e2e_s": 17, "ttft_from_send_s": 18, "e2e_from_send_s": 19, "tpot_s": 20}
+_ROUTE_S = 9
+_FAULTS_KEPT = 20
+OUTCOME = {"ok": "completed", "abandoned": "abandoned", "censored": "censored", "dropped": "dropped"}
+"""Counter of each turn status; every other one counts as failed. asked is always the sum of the five."""
+
+
+class Recorder:
+    """Counters, histograms and rows of one worker. `on_turn` tells the load engine's own page of every turn."""
+
+    def __init__(
+        self, worker: int, spool: Spool, gaps_ns: array[int], on_turn: Callable[[Answer], None] | None = None
+    ) -> None:
+        self.worker = worker
+        self.t0_ns = 0
+        self.counters: dict[str, float] = dict.fromkeys(
+            ("asked", "sent", "completed", "failed", "abandoned", "censored", "dropped", "resent", "faults"), 0
+        )
+        self.errors: dict[str, int] = {}
+        self.faults: list[str] = []
+        self.supplies: dict[str, bool] = {}
+        self.recent: deque[tuple[int, bool, float | None]] = deque(maxlen=5_000)  # end, failed, ttft: for abort rules
+        self._spool = spool
+        self.gaps_ns = gaps_ns
+        self._values: dict[str, list[float]] = {metric: [] for metric in METRICS}
+        self._histograms = {metric: Histogram() for metric in METRICS}
+        self._sequence = 0
+        self._on_turn = on_turn
+
+    def turn(self, visit: Visit, answer: Answer) -> None:
+        """Record a turn that has ended, however it did."""
+        row = turn_row(visit, answer, self.t0_ns)
+        self._spool.add("turns", row)
+        for call in call_rows(visit, answer):
+            self._spool.add("calls", call)
+        for tool in tool_rows(visit, answer):
+            self._spool.add("tools", tool)
+        self._count(answer, row)
+        if self._on_turn is not None:
+            self._on_turn(answer)
+
+    def _count(self, answer: Answer, row: list[Any]) -> None:
+        counters = self.counters
+        outcome = OUTCOME.get(answer.status, "failed")
+        counters[outcome] += 1
+        if outcome == "failed":
+            code = answer.error_code or answer.status
+            self.errors[code] = self.errors.get(code, 0) + 1
+        elif outcome == "completed":
+            self._account(answer)
+        self.recent.append((answer.end_ns, outcome == "failed", row[16]))
+        values = self._values
+        for metric, column in _COLUMNS.items():
+            value = row[column]
+            if value is not None and (answer.status == "ok" or metric == "start_lag_s"):
+                values[metric].append(value)
+        if row[_ROUTE_S] is not None:
+            values["route_s"].append(row[_ROUTE_S])
+        if answer.status in WAITED_STATUSES and row[17] is not None:
+            counters["waited"] = counters.get("waited", 0) + 1
+
+    def _account(self, answer: Answer) -> None:
+        """Tokens, dollars and supplies of a turn that was answered."""
+        counters = self.counters
+        simulated = bool(answer.meta.get("simulated"))
+        for call in answer.calls:
+            supply = call.get("supply")
+            if supply:
+                self.supplies[supply] = self.supplies.get(supply, False) or simulated
+            for name in ("input_tokens", "cache_read_tokens", "output_tokens", "cost_usd"):
+                value = call.get(name)
+                if value:
+                    counters[name] = counters.get(name, 0) + value
+
+    def fault(self, error: BaseException) -> None:
+        """Note an exception of our own: it voids the run."""
+        self.counters["faults"] += 1
+        if len(self.faults) < _FAULTS_KEPT:
+            self.faults.append(f"{type(error).__name__}: {error}"[:300])
+
+    def generator(self, row: list[Any]) -> None:
+        """Record a second of the generator's own health."""
+        self._spool.add("generator", row)
+
+    def event(self, row: list[Any]) -> None:
+        """Record a request of a background stream."""
+        self._spool.add("events", row)
+
+    def flush(self) -> None:
+        """Bin what has been collected, and hand the rows on."""
+        if self.gaps_ns:
+            self._histograms["gap_s"].add(np.array(self.gaps_ns, dtype=np.int64) * 1e-9)
+            del self.gaps_ns[:]
+        for metric, values in self._values.items():
+            if values:
+                self._histograms[metric].add(np.array(values, dtype=np.float64))
+                values.clear()
+        self._spool.flush()
+
+    def snapshot(self) -> dict[str, Any]:
+        """Everything so far, cumulative and numbered."""
+        self.flush()
+        self._sequence += 1
+        return {
+            "worker": self.worker,
+            "seq": self._sequence,
+            "counters": dict(self.counters),
+            "errors": dict(self.errors),
+            "faults": list(self.faults),
+            "supplies": dict(self.supplies),
+            "histograms": {metric: histogram.to_json() for metric, histogram in self._histograms.items()},
+        }

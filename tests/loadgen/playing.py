@@ -1,0 +1,27 @@
+"""Play a job in this process: the worker's own code on a real event loop, without Locust around it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from loadgen.job import LoadJob
+from loadgen.record import Run, load_run
+from loadgen.run import begin_record
+from loadgen.spool import ChunkWriter
+from loadgen.worker.play import Play
+
+
+def play(job: LoadJob, meddle: Callable[[Play], None] | None = None) -> tuple[Run, dict[str, Any]]:
+    """The record and the final snapshot of a one-worker run. `meddle` may change the play before it starts."""
+    from datetime import UTC, datetime
+
+    begin_record(job, datetime.now(UTC))
+    one = Play(job, 0, 1)
+    one.prepare()
+    if meddle is not None:
+        meddle(one)
+    one.start(0.05)
+    final = one.wait()
+    ChunkWriter(job.folder).pump(0.0, 0.0, everything=True)
+    return load_run(job.folder), final

@@ -1,0 +1,180 @@
+"""A worker against a real socket: every turn is accounted for, whatever the target does."""
+
+from __future__ import annotations
+
+import pytest
+
+from loadgen.job import TargetSpec
+from tests.loadgen.playing import play
+from tests.loadgen.server import assistant, assistant_events, chat_events, response, serving, streamed
+
+ENDS = ("completed", "failed", "abandoned", "censored", "dropped")
+
+
+def identity_holds(counters: dict[str, float], rows: int) -> bool:
+    """asked = completed + failed + abandoned + censored + dropped, and each has a row."""
+    return counters["asked"] == sum(counters[name] for name in ENDS) == rows
+
+
+def test_an_assistants_turns_are_recorded_with_calls_and_tools(make_job):
+    """Every turn has a row with intent, route, cost and times; every model call and tool its own."""
+    with serving(assistant(lambda: streamed(assistant_events(), first_s=0.01))) as server:
+        run, final = play(make_job(TargetSpec("assistant", server.url)))
+    assert identity_holds(final["counters"], len(run.turns))
+    assert final["faults"] == []
+    assert set(run.turns["status"]) == {"ok"}
+    assert len(run.calls) == 2 * len(run.turns) == 2 * len(run.tools)
+    assert (run.turns["ttft_s"] >= 0.01).all()
+    assert (run.turns["e2e_s"] >= run.turns["ttft_s"]).all()
+    assert set(run.turns["intent"]) == {"deals"}
+    assert final["supplies"] == {"bedrock": True}
+
+
+def test_customers_are_signed_in_ahead_in_batches(make_job):
+    """One request signs in all customers, and each turn bears its own customer's token."""
+    with serving(assistant(lambda: streamed(assistant_events()))) as server:
+        play(make_job(TargetSpec("assistant", server.url)))
+    paths = [path for path, _, _ in server.requests]
+    assert paths.count("/v1/sessions") == 1
+    assert all(headers["authorization"].startswith("Bearer token-c") for _, headers, _ in server.requests[1:])
+
+
+def test_later_turns_carry_the_conversation(make_job):
+    """On an OpenAI target the second turn's messages hold the first question and its answer."""
+    with serving(lambda *_: streamed(chat_events(3))) as server:
+        run, final = play(make_job(TargetSpec("openai", server.url + "/v1", model="m")))
+    assert final["faults"] == []
+    assert run.turns["turn_index"].max() >= 1
+    longest = max((body for path, _, body in server.requests), key=len)
+    assert b'"role":"assistant","content":" w0 w1 w2"' in longest
+
+
+def test_a_refused_connection_is_a_failed_turn(make_job):
+    """Nothing listens: every turn ends as http_error with the reason, and none is lost."""
+    with serving(lambda *_: []) as server:
+        url = server.url
+    run, final = play(make_job(TargetSpec("openai", url + "/v1", model="m")))
+    assert len(run.turns) > 0
+    assert identity_holds(final["counters"], len(run.turns))
+    assert set(run.turns["error_code"]) == {"connect_econnrefused"}
+    assert final["faults"] == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "code"),
+    [
+        (response(b'{"error":{"code":"Throttling"}}', "429 Too Many Requests"), "throttled", "429:Throttling"),
+        (response(b'{"error":{"type":"overloaded"}}', "503 Service Unavailable"), "http_error", "503:overloaded"),
+        (response(b"<html>no</html>", "500 Internal Server Error"), "http_error", "500"),
+        (response(b"gzip", headers="Content-Encoding: gzip\r\n"), "http_error", "content_encoding_gzip"),
+        (b"SSH-2.0-OpenSSH_9.6\r\n", "stream_error", "not_http"),
+    ],
+)  # fmt: skip
+def test_an_error_answer_says_why(make_job, answer, status, code):
+    """4xx and 5xx bodies, a compressed body nobody asked for, and bytes that are no HTTP all end with their reason."""
+    with serving(lambda *_: [(0.0, answer)]) as server:
+        run, final = play(make_job(TargetSpec("openai", server.url + "/v1", model="m")))
+    assert identity_holds(final["counters"], len(run.turns))
+    assert set(zip(run.turns["status"], run.turns["error_code"], strict=True)) == {(status, code)}
+
+
+def test_a_stream_cut_in_the_middle_is_an_error_with_its_first_token(make_job):
+    """An early close keeps what was seen: TTFT, chunks and the reason."""
+    cut = [*streamed(chat_events(5))[:4], (0.0, b"")]
+    with serving(lambda *_: cut) as server:
+        run, final = play(make_job(TargetSpec("openai", server.url + "/v1", model="m")))
+    assert identity_holds(final["counters"], len(run.turns))
+    assert set(run.turns["error_code"]) == {"closed_early"}
+    assert run.turns["ttft_s"].notna().all()
+
+
+def test_impatient_customers_leave_and_are_counted(make_job):
+    """A turn without a first token by the customer's patience is abandoned at the time waited, and ends the session."""
+    patience = {"mix": {"patience_s": {"median": 0.1, "cv": 0.01}}}
+    with serving(assistant(lambda: streamed(assistant_events(), first_s=5.0))) as server:
+        run, final = play(make_job(TargetSpec("assistant", server.url), scenario=patience))
+    assert identity_holds(final["counters"], len(run.turns))
+    assert set(run.turns["status"]) == {"abandoned"}
+    assert run.turns["e2e_s"].between(0.09, 0.2).all()
+
+
+def test_what_is_in_flight_at_the_end_is_censored(make_job):
+    """When the drain is over, open turns end as censored at the time waited."""
+    slow = {"load": {"drain_s": 0.1}}
+    with serving(assistant(lambda: streamed(assistant_events(), first_s=30.0))) as server:
+        run, final = play(make_job(TargetSpec("assistant", server.url), scenario=slow))
+    assert identity_holds(final["counters"], len(run.turns))
+    assert set(run.turns["status"]) == {"censored"}
+
+
+def test_turns_over_the_cap_are_dropped_not_delayed(make_job):
+    """The cap never makes a turn wait: it is recorded as dropped, and the others are sent on time."""
+    capped = {"load": {"in_flight_max": 3, "drain_s": 0.1}}
+    with serving(assistant(lambda: streamed(assistant_events(), first_s=30.0))) as server:
+        run, final = play(make_job(TargetSpec("assistant", server.url), scenario=capped))
+    assert identity_holds(final["counters"], len(run.turns))
+    assert final["counters"]["censored"] == 3
+    assert set(run.turns.query("status == 'dropped'")["error_code"]) == {"in_flight_cap"}
+
+
+def test_a_silent_server_runs_into_the_timeout(make_job):
+    """A turn that takes longer than its limit ends as timeout."""
+    short = {"load": {"turn_timeout_s": 0.1, "drain_s": 1.0}}
+    with serving(assistant(lambda: [(30.0, b"x")])) as server:
+        run, final = play(make_job(TargetSpec("assistant", server.url), scenario=short))
+    assert identity_holds(final["counters"], len(run.turns))
+    assert set(run.turns["status"]) == {"timeout"}
+
+
+def test_a_frozen_server_does_not_delay_the_schedule(make_job):
+    """Open loop: the generator starts every turn on time although nothing is answered."""
+    with serving(assistant(lambda: [(30.0, b"x")])) as server:
+        run, _ = play(
+            make_job(TargetSpec("assistant", server.url), scenario={"load": {"drain_s": 0.0}}, rate_per_s=100.0)
+        )
+    assert len(run.turns) > 20
+    assert run.turns["start_lag_s"].quantile(0.5) < 0.005
+
+
+def test_an_exception_in_a_callback_ends_its_turn_and_is_reported(make_job, monkeypatch):
+    """No turn is lost to an error of ours: it says so, and the snapshot carries what voids the run."""
+    from loadgen.targets.assistant import AssistantAnswer
+
+    def broken(self, now_ns, events):
+        raise KeyError("reader")
+
+    monkeypatch.setattr(AssistantAnswer, "read", broken)
+    with serving(assistant(lambda: streamed(assistant_events()))) as server:
+        run, final = play(make_job(TargetSpec("assistant", server.url)))
+    assert identity_holds(final["counters"], len(run.turns))
+    assert set(run.turns["error_code"]) == {"callback_exception"}
+    assert final["faults"][0].startswith("KeyError")
+
+
+def test_the_next_connection_is_made_without_blocking_when_the_pool_is_dry(make_job):
+    """More turns at once than warm connections: each gets one, none is lost."""
+
+    def drain_pools(one):
+        for pool in one._pools.values():
+            pool.close()
+
+    with serving(assistant(lambda: streamed(assistant_events(), first_s=0.2))) as server:
+        run, final = play(make_job(TargetSpec("assistant", server.url), rate_per_s=100.0), drain_pools)
+    assert identity_holds(final["counters"], len(run.turns))
+    assert set(run.turns["status"]) == {"ok"}
+    assert server.connections > 8
+
+
+def test_a_long_request_is_sent_in_parts(make_job):
+    """A prompt larger than the socket's buffer waits on a write watcher and arrives whole."""
+    with serving(lambda *_: streamed(chat_events(2))) as server:
+        job = make_job(TargetSpec("openai", server.url + "/v1", model="m"))
+        text = "x" * 8_000_000
+
+        def lengthen(one):
+            for message in one._early[0][1].target._shared.messages.values():
+                message["text"] = text
+
+        run, _ = play(make_job(job.targets[0], for_s=0.1, rate_per_s=20.0), lengthen)
+    assert set(run.turns["status"]) == {"ok"}
+    assert all(len(body) > 8_000_000 for path, _, body in server.requests)

@@ -1,0 +1,104 @@
+"""Whole runs: Locust's master and workers as child processes, through to a finished record."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import orjson
+import pytest
+
+from loadgen.job import LoadError, LoadJob, TargetSpec
+from loadgen.record import load_run
+from loadgen.run import run_load
+from tests.loadgen.server import assistant, assistant_events, chat_events, serving, streamed
+
+
+def turns_of(folder: Path) -> set[tuple[object, ...]]:
+    """What customers did, without its times."""
+    turns = load_run(folder).turns
+    keys = ["customer_id", "session_id", "interaction_id", "turn_index"]
+    return set(turns[turns["turn_index"] == 0][keys].itertuples(index=False, name=None))
+
+
+def test_a_run_leaves_a_finished_record_and_no_process(make_job, tmp_path):
+    """Two workers: verdict, totals, quantiles and provenance, and the same first turns as with one worker."""
+    folders = []
+    with serving(assistant(lambda: streamed(assistant_events(), first_s=0.02))) as server:
+        for processes in (1, 2):
+            folder = tmp_path / f"w{processes}"
+            job = make_job(TargetSpec("assistant", server.url), run_dir=str(folder), processes=processes, for_s=1.0)
+            outcome = run_load(job)
+            folders.append(folder)
+    info = json.loads((folder / "run.json").read_text())
+    assert outcome.info == info
+    assert info["state"] == "finished"
+    assert info["provenance"] == {"bedrock": "simulated"}
+    totals = info["totals"]
+    ends = ("completed", "failed", "abandoned", "censored", "dropped")
+    assert totals["asked"] == totals["sent"] == sum(totals[name] for name in ends) > 30
+    assert totals["cache_hit_token_ratio"]["shared"] == pytest.approx(1.0)
+    assert info["quantiles"]["ttft_s"]["p50"]["value"] >= 0.02
+    assert info["quantiles"]["gap_s"]["p50"]["n"] > 0
+    assert set(info["clock"]) == {"0", "1"}
+    assert turns_of(folders[0]) == turns_of(folders[1])
+    assert not list(folder.glob(".spool"))
+    assert len(load_run(folder).generator) >= 2
+
+
+def test_a_replay_sends_the_files_own_lengths(make_job, tmp_path):
+    """Each row of a log is one request of its own lengths, and the client's totals are the file's."""
+    rows = [(0.0, 300, 3), (0.1, 11, 2), (0.1, 40, 4), (0.9, 5, 2)]
+    log = tmp_path / "log.csv"
+    lines = [f"2023-11-16 18:00:{start:04.1f},{prompt},{output}" for start, prompt, output in rows]
+    log.write_text("TIMESTAMP,ContextTokens,GeneratedTokens\n" + "\n".join(lines) + "\n")
+
+    def complete(path, headers, body):
+        request = orjson.loads(body)
+        assert path == "/v1/completions"
+        assert request["min_tokens"] == request["max_tokens"]
+        assert request["ignore_eos"] is True
+        return streamed(chat_events(request["max_tokens"], prompt=len(request["prompt"])))
+
+    with serving(complete) as server:
+        target = TargetSpec("openai", server.url + "/v1", model="m")
+        outcome = run_load(make_job(target, window=(0.0, 2.0), arrivals_file=str(log)))
+    totals = outcome.info["totals"]
+    assert totals["asked"] == totals["completed"] == len(rows)
+    assert totals["input_tokens"] == sum(prompt for _, prompt, _ in rows)
+    assert totals["output_tokens"] == sum(output for *_, output in rows)
+
+
+def test_a_killed_worker_voids_the_run(make_job):
+    """Half of the turns are gone: the run is invalid, says which worker and what share, and exits 3."""
+    killed = []
+
+    def kill(state):
+        if state["state"] == "running" and not killed and state["live"]["counters"].get("completed", 0) > 5:
+            killed.append(state["live"]["workers"]["1"]["pid"])
+            os.kill(killed[0], signal.SIGKILL)
+
+    with serving(assistant(lambda: streamed(assistant_events()))) as server:
+        job = make_job(TargetSpec("assistant", server.url), processes=2, for_s=3.0)
+        outcome = run_load(job, kill)
+    assert outcome.exit_code == 3
+    assert "lost worker" in outcome.info["verdict"]["reasons"][0]
+    assert len(load_run(job.folder).turns) > 30
+
+
+def test_a_folder_that_holds_a_run_is_left_alone(make_job):
+    """A record is never overwritten."""
+    job = make_job(TargetSpec("openai", "http://127.0.0.1:1/v1", model="m"))
+    job.folder.mkdir()
+    (job.folder / "run.json").write_text("{}")
+    with pytest.raises(LoadError, match="already holds a run"):
+        run_load(job)
+
+
+def test_a_job_survives_its_file(make_job, tmp_path):
+    """What the workers read is what the command meant."""
+    job = make_job(TargetSpec("openai", "http://127.0.0.1:1/v1", model="m"), command=("peakday", "run"))
+    job.write(tmp_path / "job.json")
+    assert LoadJob.read(tmp_path / "job.json") == job

@@ -1,0 +1,107 @@
+"""Histograms and quantiles: exact where they say so, merged without loss, honest about what was not waited for."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadgen.histogram import RELATIVE_WIDTH, Histogram, Snapshots
+from loadgen.quantiles import censored_quantile
+
+SECONDS = st.lists(st.floats(1e-5, 5_000), min_size=1, max_size=300)
+
+
+def histogram(values) -> Histogram:
+    made = Histogram()
+    made.add(np.array(values, dtype=np.float64))
+    return made
+
+
+@given(values=SECONDS, share=st.sampled_from([0.5, 0.9, 0.99]))
+def test_a_histogram_quantile_is_within_a_bin_of_the_order_statistic(values, share):
+    """At most 0.8% above, never below."""
+    true = np.sort(values)[max(1, int(np.ceil(round(share * len(values), 9)))) - 1]
+    assert true <= histogram(values).quantile(share) <= true * (1 + RELATIVE_WIDTH) * (1 + 1e-12)
+
+
+@given(values=SECONDS, workers=st.sampled_from([1, 2, 4]))
+def test_merging_loses_nothing(values, workers):
+    """The sum of the workers' histograms is the histogram of the union."""
+    merged = Histogram()
+    for worker in range(workers):
+        merged.merge(histogram(values[worker::workers]))
+    assert (merged.counts == histogram(values).counts).all()
+
+
+@given(values=SECONDS)
+def test_a_histogram_survives_json(values):
+    """What is sent is what arrives."""
+    made = histogram(values)
+    assert (Histogram.from_json(made.to_json()).counts == made.counts).all()
+
+
+def test_values_outside_the_range_are_kept_at_its_ends():
+    """Zero, negative and huge values are counted, not lost."""
+    assert histogram([0.0, -1.0, 1e9]).n == 3
+
+
+def test_snapshots_may_be_lost_repeated_or_late():
+    """Only the newest of a worker counts, whatever the order of arrival."""
+    snapshots = Snapshots()
+    for worker, sequence, asked in [(0, 1, 5), (0, 3, 9), (0, 2, 7), (0, 3, 9), (1, 1, 4)]:
+        snapshots.accept({"worker": worker, "seq": sequence, "counters": {"asked": asked}, "histograms": {}})
+    assert snapshots.counters() == {"asked": 13}
+
+
+@given(values=st.lists(st.floats(0, 100), min_size=1, max_size=200), share=st.sampled_from([0.5, 0.9, 0.95, 0.99]))
+def test_without_censoring_a_quantile_is_the_order_statistic(values, share):
+    """No interpolation, no model."""
+    found = censored_quantile(np.array(values), np.zeros(len(values), bool), share)
+    assert found.value == np.sort(values)[int(np.ceil(round(share * len(values), 9))) - 1]
+    assert found.lo <= found.value <= found.hi
+    assert not found.censored
+
+
+def test_the_interval_covers_the_truth_as_often_as_it_says():
+    """The 95% interval of a p90 holds the true value in about 95% of runs."""
+    draws = np.random.default_rng(1)
+    true = -np.log(0.1)
+    covered = 0
+    for _ in range(400):
+        found = censored_quantile(draws.exponential(size=400), np.zeros(400, bool), 0.9)
+        covered += found.lo <= true <= found.hi
+    assert 0.91 <= covered / 400 <= 0.99
+
+
+def test_impatience_does_not_improve_a_quantile():
+    """Customers who leave hide the slow answers; the estimate still finds them, or says it is a lower bound."""
+    draws = np.random.default_rng(2)
+    latency, patience = draws.exponential(10.0, 4_000), draws.exponential(12.0, 4_000)
+    gone = patience < latency
+    naive = np.quantile(latency[~gone], 0.9)
+    found = censored_quantile(np.minimum(latency, patience), gone, 0.9)
+    true = np.quantile(latency, 0.9)
+    assert naive < 0.8 * true
+    assert found.lo <= true <= found.hi
+
+
+def test_a_quantile_beyond_every_answer_is_a_lower_bound():
+    """When most turns were given up, p99 prints as `>=` the longest wait."""
+    values = np.array([1.0, 2.0, 5.0, 5.0, 5.0])
+    found = censored_quantile(values, np.array([False, False, True, True, True]), 0.99)
+    assert (found.value, found.censored, found.n, found.n_tail) == (5.0, True, 5, 3)
+
+
+def test_nothing_measured_is_unknown():
+    """No sample, no value."""
+    found = censored_quantile(np.zeros(0), np.zeros(0, bool), 0.5)
+    assert (found.value, found.n) == (None, 0)
+
+
+@pytest.mark.parametrize("share", [0.5, 0.99])
+def test_the_tail_is_counted(share):
+    """n_tail is how many samples lie at or above the value."""
+    found = censored_quantile(np.arange(1.0, 1001.0), np.zeros(1000, bool), share)
+    assert found.n_tail == 1000 - int(found.value) + 1
