@@ -18,7 +18,11 @@ Chart = dict[str, Any]
 
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 _SYMBOLS = ("circle", "diamond", "square", "triangle-up", "x", "cross")
-_PATTERNS = ("", "/", ".", "x", "-", "+")
+PATTERNS = tuple(
+    {"shape": shape, "size": 6, "solidity": 0.15, "fgcolor": "@paper", "fgopacity": 0.45}
+    for shape in ("", "/", ".", "x", "-", "+")
+)
+"""Hatching over a bar's own colour, so that bars differ without colour."""
 COLOURS = ("@c1", "@c2", "@c3", "@c4", "@c5", "@c6")
 
 
@@ -85,7 +89,7 @@ def lines(
     """Lines over time. x in seconds; each line is thinned to 1,000 points with its peaks kept."""
     divisor, words = time_scale(span_s)
     factor, unit = _readable(unit, series)
-    chart = base(xaxis={"title": {"text": words}, "range": [0, span_s / divisor]}, yaxis=_unit_axis(unit))
+    chart = base(xaxis={"title": {"text": words}, "range": [0, span_s / divisor]}, yaxis=unit_axis(unit))
     for line in series:
         x, y = thin(np.asarray(line.x, dtype=float), factor * np.asarray(line.y, dtype=float))
         chart["data"].append(
@@ -122,14 +126,14 @@ def _line_style(line: Line) -> dict[str, Any]:
     }
 
 
-def ranges(groups: Mapping[str, Sequence[tuple[str, float]]], unit: str) -> Chart:
+def ranges(groups: Mapping[str, Sequence[tuple[str, float]]], unit: str, limit: Limit | None = None) -> Chart:
     """One row per group with a mark per quantile and a thin line joining them: how wide a group spreads."""
     names = list(groups)[::-1]
     chart = base(
         height=90 + 30 * max(len(names), 2),
         hovermode="closest",
-        yaxis=_categories(names),
-        xaxis=_unit_axis(unit, along_x=True),
+        yaxis=categories(names),
+        xaxis=unit_axis(unit, along_x=True),
     )
     for name in names:
         values = [value for _, value in groups[name]]
@@ -156,6 +160,8 @@ def ranges(groups: Mapping[str, Sequence[tuple[str, float]]], unit: str) -> Char
                 "marker": {"color": COLOURS[index], "symbol": _SYMBOLS[index], "size": 10},
             }
         )
+    if limit is not None:
+        _add_limit(chart, limit, upright=True)
     return chart
 
 
@@ -178,8 +184,8 @@ def bars(
         barmode="stack" if stacked else "group",
         bargap=0.35,
         showlegend=len(series) > 1,
-        yaxis={**_categories(list(names)[::-1])},
-        xaxis=_unit_axis(unit, along_x=True),
+        yaxis={**categories(list(names)[::-1])},
+        xaxis=unit_axis(unit, along_x=True),
     )
     for index, (name, values) in enumerate(series.items()):
         bar: dict[str, Any] = {
@@ -191,13 +197,7 @@ def bars(
             "marker": {
                 "color": COLOURS[index % 6],
                 "line": {"width": 0},
-                "pattern": {
-                    "shape": _PATTERNS[index % 6],
-                    "size": 6,
-                    "solidity": 0.2,
-                    "fgcolor": "@paper",
-                    "bgcolor": COLOURS[index % 6],
-                },
+                "pattern": {**PATTERNS[index % 6], "bgcolor": COLOURS[index % 6]},
             },
         }
         if errors and name in errors:
@@ -215,7 +215,7 @@ def bars(
     return chart
 
 
-def _unit_axis(unit: str, along_x: bool = False) -> dict[str, Any]:
+def unit_axis(unit: str, along_x: bool = False) -> dict[str, Any]:
     """How an axis prints its unit; a horizontal value axis carries the grid."""
     axis: dict[str, Any] = {"rangemode": "tozero"}
     if unit in ("s", "ms"):
@@ -224,14 +224,15 @@ def _unit_axis(unit: str, along_x: bool = False) -> dict[str, Any]:
         axis |= {"tickformat": ".0%"}
     elif unit == "per_s":
         axis |= {"ticksuffix": "/s"}
-    elif unit.startswith("usd"):
+    elif unit.lower().startswith("usd"):
         axis |= {"tickprefix": "$"}
     elif unit != "count":
         axis |= {"title": {"text": unit}}
     return {**axis, "showgrid": True, "showline": False, "nticks": 6} if along_x else {**axis, "nticks": 7}
 
 
-def _categories(names: Sequence[str]) -> dict[str, Any]:
+def categories(names: Sequence[str]) -> dict[str, Any]:
+    """An axis of names, the first at the bottom."""
     return {
         "type": "category",
         "categoryorder": "array",
@@ -241,28 +242,23 @@ def _categories(names: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _add_limit(chart: Chart, limit: Limit) -> None:
-    chart["layout"]["shapes"].append(
-        {
-            "type": "line",
-            "xref": "paper",
-            "x0": 0,
-            "x1": 1,
-            "y0": limit.value,
-            "y1": limit.value,
-            "line": {"color": "@limit", "width": 1.4, "dash": "dot"},
-        }
-    )
+def _add_limit(chart: Chart, limit: Limit, *, upright: bool = False) -> None:
+    """A dotted line at a value, with its words at its end; upright where values run along x."""
+    along, across = ("y", "x") if upright else ("x", "y")
+    line = {"color": "@limit", "width": 1.4, "dash": "dot"}
+    ends = {f"{along}ref": "paper", f"{along}0": 0, f"{along}1": 1}
+    value = {f"{across}0": limit.value, f"{across}1": limit.value}
+    chart["layout"]["shapes"].append({"type": "line", "line": line, **ends, **value})
+    anchors = {"xanchor": "left", "yanchor": "bottom"} if upright else {"xanchor": "right", "yanchor": "bottom"}
     chart["layout"]["annotations"].append(
         {
-            "xref": "paper",
-            "x": 1,
-            "xanchor": "right",
-            "y": limit.value,
-            "yanchor": "bottom",
+            f"{along}ref": "paper",
+            along: 0 if upright else 1,
+            across: limit.value,
             "text": limit.words,
             "showarrow": False,
             "font": {"color": "@limit", "size": 11},
+            **anchors,
         }
     )
 

@@ -97,23 +97,25 @@ _TOTALS: dict[str, tuple[str, str, str]] = {
     "asked": ("Turns asked", "count", "load"),
     "sent": ("Turns sent", "count", "load"),
     "completed": ("Turns completed", "count", "load"),
-    "ok": ("Turns answered", "count", "load"),
-    "turns": ("Turns", "count", "load"),
+    "failed": ("Turns failed", "count", "service"),
+    "abandoned": ("Turns abandoned", "count", "service"),
+    "censored": ("Turns still running at the end", "count", "service"),
+    "dropped": ("Turns dropped at the in-flight cap", "count", "service"),
     "sessions": ("Sessions", "count", "load"),
     "interactions": ("Interactions", "count", "load"),
-    "arrival_rate_per_s": ("Arrival rate asked", "per_s", "load"),
     "achieved_rate_per_s": ("Achieved rate", "per_s", "load"),
     "goodput_per_s": ("Goodput", "per_s", "service"),
     "error_ratio": ("Error ratio", "ratio", "service"),
-    "throttled_ratio": ("Throttled", "ratio", "service"),
-    "abandoned_ratio": ("Abandoned", "ratio", "conversation"),
+    "abandoned_ratio": ("Abandoned", "ratio", "service"),
     "repeat_customer_ratio": ("Repeat customers", "ratio", "conversation"),
     "turns_per_interaction": ("Turns per interaction", "turns", "conversation"),
     "escalated_ratio": ("Escalated", "ratio", "conversation"),
-    "route_mix": ("Routed to", "ratio", "conversation"),
-    "input_tokens": ("Input tokens", "tokens", "tokens"),
+    "routes": ("Routed to", "ratio", "conversation"),
+    "calls": ("Model calls", "count", "tokens"),
+    "input_tokens": ("Input tokens, not cached", "tokens", "tokens"),
     "cache_read_tokens": ("Tokens read from cache", "tokens", "tokens"),
-    "cache_write_tokens": ("Tokens written to cache", "tokens", "tokens"),
+    "cache_write_tokens_5m": ("Tokens written to cache for 5 minutes", "tokens", "tokens"),
+    "cache_write_tokens_1h": ("Tokens written to cache for 1 hour", "tokens", "tokens"),
     "output_tokens": ("Output tokens", "tokens", "tokens"),
     "cache_hit_token_ratio": ("Prompt cache hit rate", "ratio", "cache"),
     "cost_usd_per_interaction": ("Cost per interaction", "usd", "cost"),
@@ -123,8 +125,8 @@ _TOTALS: dict[str, tuple[str, str, str]] = {
     "saving_ratio": ("Saving by auto-buy", "ratio", "conversation"),
     "saving_usd": ("Saved by auto-buy", "usd", "conversation"),
 }
-_LABEL_OF = {"cache_hit_token_ratio": "level", "route_mix": "route"}
-_TOUCHED_GROUPS = ("service", "latency", "tokens", "cache", "cost")
+_LABEL_OF = {"cache_hit_token_ratio": "level", "routes": "route"}
+_TOUCHED_GROUPS = ("service", "latency", "conversation", "tokens", "cache", "cost")
 
 
 def run_simulated(info: Mapping[str, Any]) -> tuple[str, ...]:
@@ -220,7 +222,7 @@ def plan_numbers(plan: Plan) -> list[Number]:
 
 def _quota_touched(number: Number, plan: Plan) -> bool:
     """Quota needs carry no provenance of their own: they come from tokens, so a simulated run touches them."""
-    return number.group == "quota" and any(
+    return number.name.startswith("quota_needed") and any(
         note.kind == "run" and note.provenance == "simulated" for note in plan.inputs
     )
 

@@ -94,10 +94,7 @@ def _demand_panels(plan: Plan) -> list[Panel]:
     ]
     table = Table("Peak interactions per second", ("Region", "p50", "p90", "p95"), rows)
     biggest = max(plan.demand, key=lambda d: d.peak_interactions_per_s.p95)
-    levels = {
-        level: [getattr(d.peak_interactions_per_s, level) for d in plan.demand] for level in ("p50", "p90", "p95")
-    }
-    chart = charts.bars([d.region for d in plan.demand], levels, "per_s")
+    chart = charts.ranges({d.region: list(vars(d.peak_interactions_per_s).items()) for d in plan.demand}, "per_s")
     sentence = (
         f"{biggest.region} peaks highest: {show(biggest.peak_interactions_per_s.p50, 'per_s')} in the middle case, "
         f"{show(biggest.peak_interactions_per_s.p95, 'per_s')} at p95 of demand."
@@ -234,12 +231,15 @@ def _quota_panel(plan: Plan, numbers: list[Number]) -> Panel:
         sentence += f" For {missing} of {len(needs)} no grant is known: read your account's before the event."
     if not known:
         return Panel("Needed against granted", sentence, table)
-    names = [f"{s.model} {q.kind}, {s.region}" for s, q in known]
     shares = {
-        "by settlement": [q.needed_settlement.p95 / q.granted for _, q in known if q.granted],
-        "by reservation": [q.needed_reservation.p95 / q.granted for _, q in known if q.granted],
+        f"{s.model} {q.kind}, {s.region}": [
+            ("by settlement", q.needed_settlement.p95 / q.granted),
+            ("by reservation", q.needed_reservation.p95 / q.granted),
+        ]
+        for s, q in known
+        if q.granted
     }
-    return Panel("Needed against granted", sentence, table, charts.bars(names, dict(shares), "ratio"))
+    return Panel("Needed against granted", sentence, table, charts.ranges(shares, "ratio", Limit(1.0, "granted")))
 
 
 def _quota_row(supply: SupplyPlan, quota: QuotaNeed, numbers: list[Number]) -> list[Cell]:
@@ -268,8 +268,9 @@ def _hit_panel(plan: Plan, numbers: list[Number]) -> Panel:
     ]
     found = {(dict(n.labels)["model"], dict(n.labels)["level"]): n for n in hits}
     rows: list[list[Cell]] = [[model, *[found.get((model, level)) for level in levels]] for model in models]
-    values: dict[str, list[float | None]] = {
-        level: [found[model, level].value if (model, level) in found else None for model in models] for level in levels
+    marks = {
+        model: [(level, found[model, level].value or 0.0) for level in levels if (model, level) in found]
+        for model in models
     }
     best = max(hits, key=lambda n: n.value or 0)
     sentence = (
@@ -280,7 +281,7 @@ def _hit_panel(plan: Plan, numbers: list[Number]) -> Panel:
         "Hit rate by level",
         sentence,
         Table("Hit rates", ("Model", *levels), rows),
-        charts.bars(models, values, "ratio"),
+        charts.ranges(marks, "ratio"),
     )
 
 
@@ -359,6 +360,3 @@ def _inputs(plan: Plan) -> Panel:
     )
     table = Table("Every input", ("Input", "Kind", "Value", "Provenance", "Source"), rows, text_columns=(0, 1, 2, 3, 4))
     return Panel("Inputs", sentence, table)
-
-
-__all__ = ["Limit", "plan_banners", "plan_facts", "plan_headline", "plan_parts"]

@@ -60,7 +60,7 @@ def _lag_sentence(numbers: list[Number]) -> str:
 
 def load_panels(run: Run, numbers: Sequence[Number], span_s: float) -> list[Panel]:
     """What was asked, sent and completed, and how many turns were in flight."""
-    groups = ("load", "service", "conversation")
+    groups = ("load", "service")
     totals = Table("Totals", ("Figure", "Value"), [[n.label, n] for n in numbers if n.group in groups])
     if not len(run.generator):
         return [Panel("Totals", "Counts and rates of the whole window.", totals)]

@@ -11,7 +11,10 @@ from dashboards.page import Banner, Part
 from dashboards.run_axes import run_span_s
 from dashboards.run_latency import errors_panel, latency_panels
 from dashboards.run_load import generator_panels, load_panels
+from dashboards.run_people import conversation_panels
+from dashboards.run_server import server_panels
 from dashboards.run_tokens import cache_panels, cost_panels
+from dashboards.run_turn import turn_panels
 from dashboards.units import clock
 from loadgen.record import Run
 
@@ -98,9 +101,12 @@ def run_parts(run: Run) -> list[Part]:
         Part("generator", "Generator health", generator_panels(run, numbers, span_s)),
         Part("load", "Load", load_panels(run, numbers, span_s), lead=_broke_first(run.info)),
         Part("latency", "Latency", latency_panels(run, numbers, span_s)),
+        Part("turns", "One turn", turn_panels(run)),
         Part("errors", "Errors", [errors_panel(run)]),
         Part("cache", "Prompt cache", cache_panels(run, numbers, span_s)),
         Part("cost", "Tokens and cost", cost_panels(run, numbers)),
+        Part("people", "Conversations", conversation_panels(run, numbers)),
+        Part("server", "Server metrics", server_panels(run, span_s)),
         Part("reproduce", "How to reproduce", [], lead=_reproduce(run.info)),
     ]
 

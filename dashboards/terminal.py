@@ -12,6 +12,7 @@ from loadgen.record import Run
 from neuron_bench.record import Bench
 
 _TITLE_WIDTH = 13
+WARNINGS_SHOWN = 5
 
 
 def run_summary(run: Run) -> str:
@@ -36,7 +37,13 @@ def run_summary(run: Run) -> str:
     return "\n".join(line for line in lines if line)
 
 
-_COUNTS = (("asked", "asked"), ("sent", "sent"), ("completed", "completed"), ("ok", "answered"))
+_COUNTS = (
+    ("asked", "asked"),
+    ("sent", "sent"),
+    ("completed", "completed"),
+    ("failed", "failed"),
+    ("abandoned", "abandoned"),
+)
 _RATES = (("achieved_rate_per_s", "achieved"), ("goodput_per_s", "goodput"), ("error_ratio", "errors"))
 _LEVELS = (
     ("all", "of input tokens read"),
@@ -61,7 +68,7 @@ def plan_summary(plan: Plan) -> str:
         _line("cost", [_ranged(find(numbers, "cost_usd_per_interaction", intent="all"), "per interaction")]),
         _line("", [_pair(numbers, f"cost_usd_per_interaction_{q}", q, intent="all") for q in ("p95", "p99")]),
         _line("event", [_ranged(find(numbers, "event_cost_usd"), "in all")]),
-        *[_line("warning" if i == 0 else "", [text]) for i, text in enumerate(plan.warnings)],
+        *_warning_lines(plan.warnings),
         _line("inputs", [_provenance_words(plan)]),
     ]
     if plan.simulated:
@@ -148,13 +155,25 @@ def _chip_lines(plan: Plan, numbers: list[Number]) -> list[str]:
 
 
 def _quota_lines(plan: Plan) -> list[str]:
-    lines: list[str] = []
+    """One line per model and kind that falls short: where, and when first."""
+    short: dict[tuple[str, str], list[tuple[float, str]]] = {}
     for supply in plan.supplies:
         for quota in supply.quotas:
             if quota.binds_at_offset_s is not None:
-                text = f"{supply.model} {quota.kind}, {supply.region}: short from {clock(quota.binds_at_offset_s)} on"
-                lines.append(_line("" if lines else "quota", [text]))
-    return lines or [_line("quota", ["no granted quota binds"] if any(s.quotas for s in plan.supplies) else [])]
+                short.setdefault((supply.model, quota.kind), []).append((quota.binds_at_offset_s, supply.region))
+    if not short:
+        return [_line("quota", ["no granted quota binds"] if any(s.quotas for s in plan.supplies) else [])]
+    texts = [
+        f"{model} {kind} short in {', '.join(region for _, region in found)}, from {clock(min(found)[0])} on"
+        for (model, kind), found in short.items()
+    ]
+    return [_line("" if i else "quota", [text]) for i, text in enumerate(texts)]
+
+
+def _warning_lines(warnings: Sequence[str]) -> list[str]:
+    rest = len(warnings) - WARNINGS_SHOWN
+    texts = [*warnings[:WARNINGS_SHOWN], *([f"and {rest} more in the report"] if rest > 0 else [])]
+    return [_line("" if i else "warning", [text]) for i, text in enumerate(texts)]
 
 
 def _hit_lines(numbers: list[Number]) -> list[str]:

@@ -36,7 +36,7 @@ def show(value: float | None, unit: str) -> str:
         return f"{significant(100 * value)}%" if abs(value) < 1 else f"{100 * value:,.0f}%"
     if unit == "per_s":
         return f"{significant(value)}/s"
-    if unit.startswith("usd"):
+    if unit.lower().startswith("usd"):
         return f"${value:,.0f}" if abs(value) >= _CURRENCY_WHOLE_FROM else f"${significant(value)}"
     return f"{value:,.0f}" if float(value).is_integer() else significant(value)
 

@@ -229,7 +229,7 @@ def _info(
     name: str, turns: dict[str, Any], calls: dict[str, Any], *, valid: bool, finished: bool, seed: int
 ) -> dict[str, Any]:
     status = np.asarray(turns["status"])
-    n, ok = len(status), int((status == "ok").sum())
+    n, ok, gone = len(status), int((status == "ok").sum()), int((status == "abandoned").sum())
     read, total = sum(map(int, calls["cache_read_tokens"])), 0
     total = sum(
         int(a) + int(b) + int(c)
@@ -271,16 +271,19 @@ def _info(
         "totals": {
             "asked": n,
             "sent": n,
-            "completed": n,
-            "ok": ok,
+            "completed": ok,
+            "failed": n - ok - gone,
+            "abandoned": gone,
+            "censored": 0,
+            "dropped": 0,
             "interactions": interactions,
             "achieved_rate_per_s": n / WINDOW_S,
             "goodput_per_s": 0.96 * ok / WINDOW_S,
-            "error_ratio": 1 - ok / n,
+            "error_ratio": (n - ok - gone) / n,
             "turns_per_interaction": {"mean": n / interactions, "p50": 3.0, "p95": 3.0},
             "repeat_customer_ratio": 0.38,
             "abandoned_ratio": float((status == "abandoned").mean()),
-            "route_mix": {route: float((np.asarray(turns["route"]) == route).mean()) for route in ROUTES},
+            "routes": {route: float((np.asarray(turns["route"]) == route).mean()) for route in ROUTES},
             "cost_usd": cost,
             "cost_usd_per_interaction": cost / interactions,
             "cost_usd_per_turn": cost / n,
@@ -378,7 +381,7 @@ def make_plan(*, simulated: bool = True, regions: Sequence[str] = ("us-east-1", 
             )
             for intent, k in intents.items()
         ),
-        event_cost_usd=figure(184_000, "usd", 0.3, "derived", simulated),
+        event_cost_usd=figure(184_000, "USD", 0.3, "derived", simulated),
         event_cost_parts_usd={"bedrock tokens": 121_000, "chips": 55_000, "spare chips": 8_000},
         turned_down=(
             TurnedDown("inferentia2 for custom-8b", "26% dearer per hour at the same p99 TTFT"),
