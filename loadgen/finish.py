@@ -54,7 +54,7 @@ def finish_record(
         "first_turn": first_turn(run.turns),
         "what_broke_first": [],
         "stand_ins": stand_ins,
-        "warnings": live.get("notes", []),
+        "warnings": [*live.get("notes", []), *(["interrupted: fewer turns were asked than planned"] * interrupted)],
         "skipped": [],
     }
     write_json(job.folder / "run.json", info)

@@ -14,7 +14,7 @@ def line(live: Mapping[str, Any], length_s: float) -> str:
         f"{min(elapsed_s, length_s):.0f}/{length_s:.0f} s",
         f"asked {counters.get('asked', 0):.0f} ({counters.get('asked', 0) / min(elapsed_s, length_s):.1f}/s)",
         f"sent {counters.get('sent', 0):.0f}",
-        f"in flight {live['in_flight']}",
+        f"{'draining' if elapsed_s > length_s else 'in flight'} {live['in_flight']}",
     ]
     for metric, label in (("ttft_s", "TTFT"), ("gap_s", "gap"), ("start_lag_s", "start lag")):
         found = live["quantiles"].get(metric)
