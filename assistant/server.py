@@ -32,6 +32,7 @@ from assistant.errors import AssistantError
 from assistant.history import Conversations
 from assistant.metrics import Metrics
 from assistant.prompt import PromptBuilder
+from assistant.router import classifier
 from assistant.router.route import MessageRouter
 from assistant.sessions import Sessions
 from assistant.settings import Stack, read_stack
@@ -211,7 +212,7 @@ def _services(stack: Stack, catalogue: Catalogue, store: SqliteStore, clients: d
         stack=stack,
         caller=ModelCaller(stack.models, clients, endpoints, stack.switches, metrics, time.perf_counter),
         prompts=PromptBuilder(TOOLS, stack.switches.cache_ttl, stack.switches.cache.points),
-        router=MessageRouter(stack.switches.router, None),
+        router=MessageRouter(stack.switches.router, classifier.load()),
         tools=TOOLS,
         conversations=Conversations(),
         confirmations=Confirmations(secrets.token_bytes(32)),

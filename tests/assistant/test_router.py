@@ -1,0 +1,103 @@
+"""The router's stages and its frozen classifier."""
+
+import asyncio
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from assistant.errors import ModelError
+from assistant.router import classifier, rules
+from assistant.router.features import BUCKETS, buckets, tokens
+from assistant.router.route import INTENTS, MessageRouter
+from assistant.settings import Router
+from scenarios.schema import INTENTS as SCENARIO_INTENTS
+
+UTTERANCES = Path(__file__).resolve().parents[2] / "scenarios" / "utterances"
+
+
+class Unsure:
+    """A classifier that always guesses deals at 30%."""
+
+    def classify(self, message):
+        return "deals", "simple", 0.3
+
+
+def route(message="hmm", mode="staged", previous=None, planner=None, guess=None, **settings):
+    router = MessageRouter(Router(mode=mode, **settings), guess or Unsure())
+    return asyncio.run(router.route(message, previous, planner))
+
+
+def says(words):
+    async def planner(message):
+        if isinstance(words, Exception):
+            raise words
+        return words
+
+    return planner
+
+
+def test_the_intents_are_the_scenarios_intents():
+    """The two lists are apart because assistant/ imports no scenarios/; they must stay equal."""
+    assert INTENTS == SCENARIO_INTENTS
+
+
+def test_a_sure_rule_decides_at_once():
+    """Neither classifier nor planner is asked."""
+    found = route("please cancel order 123", planner=says(RuntimeError("must not be asked")))
+    assert (found.intent, found.stage) == ("order_change", "rules")
+
+
+def test_the_planner_is_asked_only_when_unsure():
+    """Below unsure_below its word counts; above, it is not asked."""
+    assert route(planner=says("reorder complex")).intent == "reorder"
+    assert route(planner=says("reorder complex"), unsure_below=0.2).stage == "classifier"
+
+
+def test_llm_mode_always_asks_the_planner():
+    """The planner decides even what a rule is sure of."""
+    assert route("please cancel order 123", mode="llm", planner=says("deals simple")).intent == "deals"
+
+
+@pytest.mark.parametrize("answer", ["banana", "", ModelError(429, "ThrottlingException", "no")])
+def test_a_planner_without_a_usable_answer_changes_nothing(answer):
+    """The classifier's guess stands."""
+    assert route(planner=says(answer)).stage == "classifier"
+
+
+def test_a_planner_beyond_the_budget_is_not_waited_for():
+    """The budget bounds what a customer waits for a route."""
+
+    async def slow(message):
+        await asyncio.Event().wait()
+
+    assert route(planner=slow, budget_s=0.001).stage == "classifier"
+
+
+def test_a_short_follow_up_leans_on_the_turn_before():
+    """`and that one?` means what the last message meant, when the classifier is unsure."""
+    assert route("and that one?", previous="price_history").intent == "price_history"
+
+
+def test_rules_are_silent_when_two_speak():
+    """A message that fits two wordings is left to the next stage."""
+    assert rules.intent_of("compare deals") is None
+
+
+def test_features_do_not_depend_on_the_number():
+    """Any number is the same word, so no particular order is learned."""
+    assert buckets("cancel order 123") == buckets("cancel order 98765")
+    assert tokens("it's 5.99") == ["its", "0"]
+
+
+def test_features_are_bounded():
+    """A long message costs no more than its first characters."""
+    assert buckets("x" * 600) == buckets("x" * 8_000)
+    assert max(buckets("some words here")) < BUCKETS
+
+
+def test_the_shipped_weights_name_their_inputs():
+    """The weights list every utterance file they saw, by hash: changed files mean training again."""
+    about = classifier.load().about
+    now = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in UTTERANCES.glob("*.yaml")}
+    assert about["inputs"] == now
