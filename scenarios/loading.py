@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from facts import reader
+from scenarios.counts import step_counts
 from scenarios.errors import ScenarioError
 from scenarios.schema import Scenario
 from scenarios.yaml_file import parse
@@ -47,6 +48,7 @@ def load_scenario(name_or_path: str | Path, sets: Iterable[str] = (), models_fil
     settings = list(sets)
     for setting in settings:
         _apply(values, setting, where)
+    _absolute_traces(values, Path.cwd())
     try:
         scenario = Scenario.model_validate(values)
     except ValidationError as error:
@@ -54,6 +56,8 @@ def load_scenario(name_or_path: str | Path, sets: Iterable[str] = (), models_fil
     except RecursionError:
         raise ScenarioError(f"{where}: nested too deeply; a shape needs a few levels at most") from None
     _check_against_facts(scenario, where, models_file)
+    for trace in _traces(resolved(scenario)["demand"]):
+        step_counts(trace["file"], trace["time_column"], trace["count_column"], trace["step_s"])
     return scenario
 
 
@@ -77,22 +81,21 @@ def scenario_hash(scenario: Scenario) -> str:
     values = resolved(scenario)
     for key in ("name", "description"):
         values.pop(key)
-    _hash_files(values)
+    for trace in _traces(values):
+        trace["file"] = hashlib.sha256(Path(trace["file"]).read_bytes()).hexdigest()
     text = json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _hash_files(values: Any) -> None:
-    """Replace each trace shape's path by a digest of its content, so that the hash is the same on every machine."""
+def _traces(values: Any) -> Iterator[dict[str, Any]]:
+    """Every trace shape among nested values, to be read or changed in place."""
     if isinstance(values, dict):
-        if values.get("kind") == "trace":
-            path = Path(values["file"])
-            values["file"] = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else path.name
-        for value in values.values():
-            _hash_files(value)
-    elif isinstance(values, list):
+        if values.get("kind") == "trace" and isinstance(values.get("file"), str):
+            yield values
+        values = list(values.values())
+    if isinstance(values, list):
         for value in values:
-            _hash_files(value)
+            yield from _traces(value)
 
 
 def _library_names() -> list[str]:
@@ -143,14 +146,8 @@ def _text(path: Path, name: str) -> str:
 
 def _absolute_traces(values: Any, folder: Path) -> None:
     """A trace's relative path counts from the file that names it."""
-    if isinstance(values, dict):
-        if values.get("kind") == "trace" and isinstance(values.get("file"), str):
-            values["file"] = str((folder / values["file"]).expanduser().resolve())
-        for value in values.values():
-            _absolute_traces(value, folder)
-    elif isinstance(values, list):
-        for value in values:
-            _absolute_traces(value, folder)
+    for trace in _traces(values):
+        trace["file"] = str((folder / trace["file"]).expanduser().resolve())
 
 
 def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ Bools = NDArray[np.bool_]
 _KINDS = ("plain", "page", "image", "follow_up", "accept", "decline")
 # Where a wanted kind of message has no words in an intent: what is used in its place, in order.
 _INSTEAD = {
-    "plain": ("page", "follow_up"),
+    "plain": ("page",),
     "page": ("plain",),
     "image": ("plain", "page"),
     "follow_up": ("plain", "page"),
@@ -286,7 +286,8 @@ def _pools(intents: Sequence[str], messages: Sequence[Mapping[str, Any]]) -> lis
         for complexity in ("simple", "complex"):
             other = "complex" if complexity == "simple" else "simple"
             for kind in _KINDS:
-                nearest = [(name, like) for name in (complexity, other) for like in (kind, *_INSTEAD[kind])]
+                nearest = [(complexity, kind), *([(other, kind)] if kind in ("image", "accept", "decline") else [])]
+                nearest += [(name, like) for name in (complexity, other) for like in (kind, *_INSTEAD[kind])]
                 pools.append(next((found[(intent, *key)] for key in nearest if (intent, *key) in found), anything))
     return pools
 

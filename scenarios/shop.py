@@ -20,33 +20,13 @@ from scenarios.seeds import random_stream
 
 Row = tuple[Any, ...]
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_FIRST_NAMES = [
-    "Ada",
-    "Ben",
-    "Chloe",
-    "Dev",
-    "Ema",
-    "Finn",
-    "Gia",
-    "Hugo",
-    "Ivy",
-    "Jon",
-    "Kira",
-    "Leo",
-    "Mia",
-    "Noor",
-    "Owen",
-    "Pia",
-    "Quin",
-    "Rosa",
-    "Sam",
-    "Tara",
-    "Uma",
-    "Vic",
-]
+_FIRST_NAMES = (
+    "Ada", "Ben", "Chloe", "Dev", "Ema", "Finn", "Gia", "Hugo", "Ivy", "Jon", "Kira", "Leo", "Mia", "Noor", "Owen",
+    "Pia", "Quin", "Rosa", "Sam", "Tara", "Uma", "Vic",
+)  # fmt: skip
 _LAST_NAMES = (
-    "Abbott", "Brandt", "Castillo", "Dietz", "Eriksen", "Fox", "Gupta", "Hale", "Ito", "Jensen", "Khan", "Lopez", "Meyer",
-    "Novak", "Okafor",
+    "Abbott", "Brandt", "Castillo", "Dietz", "Eriksen", "Fox", "Gupta", "Hale", "Ito", "Jensen", "Khan", "Lopez",
+    "Meyer", "Novak", "Okafor",
 )  # fmt: skip
 _SEGMENTS = ("new", "occasional", "regular", "frequent")
 _ORDER_DAYS = 400
