@@ -21,7 +21,6 @@ import uvloop
 from assistant.local_models.app import App, Stack, StackError, read_stack
 from assistant.local_models.connection import Connection, Server
 from assistant.local_models.conversations import ConversationsError
-from assistant.local_models.pacer import Pacer
 from assistant.local_models.profiles import ProfileError
 from facts.reader import FactsError
 
@@ -68,14 +67,14 @@ async def _serve(stack: Stack, listening: socket.socket) -> int:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    app = App(stack, Pacer(loop))
-    server = Server(app.handle, app.watch.lag_s)
+    app = App(stack, loop)
+    server = Server(app.handle, app.watch.lag_s, app.pacer.catch_up)
     listener = await loop.create_server(lambda: Connection(server), sock=listening, backlog=8192)
     parent = os.getppid()
     gc.collect()
     gc.freeze()  # what was loaded at start is never garbage: no collection looks at it again
     gc.set_threshold(50_000, 20, 50)
-    app.watch.restart()
+    app.watch.start()
     host, port = listening.getsockname()[:2]
     print(json.dumps({"ready": True, "url": f"http://{host}:{port}", "pid": os.getpid()}), flush=True)
     while not stopping.is_set() and os.getppid() == parent:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import sqlite3
@@ -83,7 +84,8 @@ def _path(text: str | None) -> Path | None:
 class App:
     """Everything one process serves."""
 
-    def __init__(self, stack: Stack, pacer: Pacer) -> None:
+    def __init__(self, stack: Stack, loop: asyncio.AbstractEventLoop) -> None:
+        pacer = self.pacer = Pacer(loop)
         profiles = read_profiles(stack.profiles)
         self._profile_groups: dict[str, dict[str, Any]] = {}
         text = sentences(stack.catalogue)
@@ -100,7 +102,7 @@ class App:
             served, pacer, read_conversations(stack.conversations), QuotaBook(stack.quotas), faults, stack.seed,
             stack.regions, _pages(stack.catalogue),
         )  # fmt: skip
-        self.watch = LoopWatch(pacer)
+        self.watch = LoopWatch(loop)
         self._profiles_file = stack.profiles
         bedrock, openai = Bedrock(self.stand_ins), OpenAi(self.stand_ins)
         control = Control(self.stand_ins, self._use_profile)

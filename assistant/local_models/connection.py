@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from email.utils import formatdate
+from functools import lru_cache
 from typing import cast
 from urllib.parse import unquote
 
@@ -62,22 +63,28 @@ def json_response(status: int, value: object, headers: dict[str, str] | None = N
     return Response(status, orjson.dumps(value), headers=headers or {})
 
 
+@lru_cache(maxsize=2)
+def _date(second: int) -> str:
+    return formatdate(second, usegmt=True)
+
+
 def http_head(status: int, content_type: str, headers: dict[str, str], length: int | None) -> bytes:
     """Status line and headers; without a length the body is chunked."""
     size = "transfer-encoding: chunked" if length is None else f"content-length: {length}"
     extra = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     return (
-        f"HTTP/1.1 {status} {_REASONS[status]}\r\ndate: {formatdate(usegmt=True)}\r\ncontent-type: {content_type}\r\n"
+        f"HTTP/1.1 {status} {_REASONS[status]}\r\ndate: {_date(int(time.time()))}\r\ncontent-type: {content_type}\r\n"
         f"{SIMULATED}: 1\r\n{extra}{size}\r\n\r\n"
     ).encode("latin-1")
 
 
 class Server:
-    """What all connections share: the handler, how late the loop is, and who is connected."""
+    """What all connections share: the handler, how late the loop is, what to do between requests, who is connected."""
 
-    def __init__(self, handle: Handler, loop_lag_s: Callable[[], float]) -> None:
+    def __init__(self, handle: Handler, loop_lag_s: Callable[[], float], between: Callable[[], None]) -> None:
         self.handle = handle
         self.loop_lag_s = loop_lag_s
+        self.between = between
         self.connections: set[Connection] = set()
 
     def busy(self) -> bool:
@@ -185,6 +192,7 @@ class Connection(asyncio.Protocol):
             response = self._server.handle(self._waiting.popleft(), self)
             if response is not None:
                 self.respond(response)
+        self._server.between()
 
     def respond(self, response: Response) -> None:
         """Send an answer that is ready."""

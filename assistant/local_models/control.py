@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from assistant.local_models.calls import TRUTH_COLUMNS
 from assistant.local_models.connection import Connection, Request, Response, json_response
 from assistant.local_models.faults import fault_from
 from assistant.local_models.profiles import ProfileError
@@ -128,4 +129,5 @@ def _truth(stand_ins: StandIns, query: str) -> Response:
     rows = list(stand_ins.truth)
     if query.startswith("last=") and query[5:].isdigit():
         rows = rows[-int(query[5:]) :] if int(query[5:]) else []
-    return json_response(200, {"clock": "CLOCK_MONOTONIC", "now_s": time.monotonic(), "requests": rows})
+    requests = [dict(zip(TRUTH_COLUMNS, row, strict=True)) for row in rows]
+    return json_response(200, {"clock": "CLOCK_MONOTONIC", "now_s": time.monotonic(), "requests": requests})

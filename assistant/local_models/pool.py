@@ -7,45 +7,42 @@ from collections.abc import Sequence
 
 from assistant.local_models.block_cache import BlockCache
 from assistant.local_models.engine import Engine, Job
-from assistant.local_models.pacer import Pacer
+from assistant.local_models.pacer import Scheduler
 from assistant.local_models.profiles import EnginePhysics
 
 
 class Replica:
     """One engine with its clock and its prefix cache."""
 
-    def __init__(self, physics: EnginePhysics, pacer: Pacer) -> None:
+    def __init__(self, physics: EnginePhysics, pacer: Scheduler) -> None:
         self.engine = Engine(physics)
         self.cache = BlockCache(physics.prefix_cache_blocks)
         self._pacer = pacer
         self._stepping = False
 
     def submit(self, job: Job, now_s: float) -> None:
-        """Queue a request that arrives at `now_s`; an idle engine starts its step then."""
+        """Queue a request that arrives at `now_s`; an idle engine starts a step then, with all that arrive at once."""
         self.engine.waiting.append(job)
         if not self._stepping:
-            self._begin(now_s)
+            self._stepping = True
+            self._pacer.at(now_s, self._begin)
 
-    def _begin(self, now_s: float) -> float | None:
+    def _begin(self, now_s: float) -> None:
         step_s = self.engine.begin_step()
         if step_s is None:
             self._stepping = False
-            return None
-        due_s = now_s + step_s
-        if not self._stepping:
-            self._stepping = True
-            self._pacer.at(due_s, self._step_ended)
-        return due_s
+        else:
+            self._pacer.at(now_s + step_s, self._end)
 
-    def _step_ended(self, due_s: float) -> float | None:
+    def _end(self, due_s: float) -> None:
         self.engine.end_step(due_s)
-        return self._begin(due_s)
+        self._begin(due_s)
 
 
 class Pool:
     """The replicas of one model behind a router."""
 
-    def __init__(self, physics: EnginePhysics, pacer: Pacer, seed: str) -> None:
+    def __init__(self, physics: EnginePhysics, pacer: Scheduler, seed: str) -> None:
         self.physics = physics
         self.replicas = [Replica(physics, pacer) for _ in range(physics.replicas)]
         self._pacer = pacer

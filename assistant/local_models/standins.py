@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
 from collections import deque
@@ -83,7 +84,7 @@ class StandIns:
         self.regions = regions
         self.pages = pages
         self.lateness = Lateness()
-        self.truth: deque[dict[str, Any]] = deque(maxlen=TRUTH_REQUESTS)
+        self.truth: deque[tuple[Any, ...]] = deque(maxlen=TRUTH_REQUESTS)
         self.random = random.Random(f"{seed}/calls")
         self.internal_errors = 0
         self._caches: dict[tuple[str, str, str, int], PromptCache] = {}
@@ -112,29 +113,21 @@ class StandIns:
 
 
 class LoopWatch:
-    """A heartbeat every 10 ms. A request may have waited, unseen, as long as a beat is overdue or just was."""
+    """A heartbeat of the event loop, every 10 ms. A request may have waited, unseen, as long as a beat is overdue."""
 
     PERIOD_S = 0.01
     NOTICED_S = 0.002  # timers count whole milliseconds: less is no stall
 
-    def __init__(self, pacer: Pacer, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, clock: Callable[[], float] = time.monotonic) -> None:
+        self._loop = loop
         self._clock = clock
+        self._beat_s = self._stall_s = self.stall_s_max = 0.0
         self._next_s = clock() + self.PERIOD_S
-        self._beat_s = self._stall_s = 0.0
-        self.stall_s_max = 0.0
-        pacer.at(self._next_s, self._beat)
 
-    def restart(self) -> None:
-        """Count from now: what start-up took is no stall."""
+    def start(self) -> None:
+        """Beat from now on."""
         self._next_s = self._clock() + self.PERIOD_S
-        self.stall_s_max = 0.0
-
-    def _beat(self, due_s: float) -> float:
-        self._beat_s = self._clock()
-        self._stall_s = self._beat_s - max(due_s, self._next_s)
-        self.stall_s_max = max(self.stall_s_max, self._stall_s)
-        self._next_s = max(due_s + self.PERIOD_S, self._beat_s)
-        return self._next_s
+        self._loop.call_later(self.PERIOD_S, self._beat)
 
     def lag_s(self) -> float:
         """How long a request that is read now may have waited for us; 0 when the loop keeps up."""
@@ -142,3 +135,10 @@ class LoopWatch:
         just_stalled_s = self._stall_s if now_s - self._beat_s < self.NOTICED_S else 0.0
         lag_s = max(now_s - self._next_s, just_stalled_s)
         return lag_s if lag_s > self.NOTICED_S else 0.0
+
+    def _beat(self) -> None:
+        self._beat_s = self._clock()
+        self._stall_s = self._beat_s - self._next_s
+        self.stall_s_max = max(self.stall_s_max, self._stall_s)
+        self._next_s = self._beat_s + self.PERIOD_S
+        self._loop.call_later(self.PERIOD_S, self._beat)

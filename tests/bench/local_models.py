@@ -1,0 +1,212 @@
+"""How fast the stand-ins are and how late, beside a C client and a C server of the same run.
+
+Wants gcc and the C programs of $PEAKDAY_LOADGEN_BENCH (or ../shared/bench/loadgen), and an idle machine.
+Usage: python -m tests.bench local_models
+"""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+
+import psutil
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = Path(os.environ.get("PEAKDAY_LOADGEN_BENCH", ROOT.parent / "shared" / "bench" / "loadgen"))
+TOKENS = 64  # the C client asks for so many
+C_CLIENT_US_PER_TOKEN = 6.7  # on the machine where the bars were set
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def build(folder: Path) -> None:
+    """Compile the C server and client."""
+    for name, flags in (("mockllm", ["-lm"]), ("rawclient", [])):
+        source = SOURCES / f"{name}.c"
+        subprocess.run(["gcc", "-O2", "-w", "-o", str(folder / name), str(source), *flags], check=True)
+
+
+def call(url: str, body: object | None = None) -> dict:
+    data = None if body is None else json.dumps(body).encode()
+    with urllib.request.urlopen(urllib.request.Request(url, data=data)) as answer:
+        return json.loads(answer.read() or b"{}")
+
+
+class StandIns:
+    """A stand-in process that serves the model `mock`, with a provider's pacing on the OpenAI protocol."""
+
+    def __init__(self, folder: Path) -> None:
+        model = {
+            "model_id": "mock", "stands_for": "the C server", "supply": "self_hosted", "protocol": "openai",
+            "cache_rule": "none", "context_tokens": 100_000, "max_output_tokens": 4096, "images": False,
+            "grounding_regions": [], "source": "benchmark",
+        }  # fmt: skip
+        profile = {
+            "physics": "provider",
+            "ttft": {"base_s": 0.1, "per_uncached_token_s": 0, "per_cached_token_s": 0, "sigma": 0},
+            "gap": {"gap_s": 0.02, "sigma": 0, "tokens_per_chunk": 1},
+            "load": {"slow_at_in_flight": 1e12},
+            "tokens": {"bytes_per_token": 4.0, "image_tokens": 0},
+        }
+        files = {
+            "models.yaml": {"schema": "peakday.models/1", "models": {"mock": model}, "marketplaces": {}},
+            "profiles.yaml": {
+                "schema": "peakday.stand_ins/1", "models": {"mock": "mock"}, "profiles": {"mock": profile},
+            },
+            "conversations.yaml": {"schema": "peakday.conversations/1", "default": {"answer_tokens": TOKENS}},
+        }  # fmt: skip
+        for name, value in files.items():
+            (folder / name).write_text(yaml.safe_dump(value))
+        stack = {
+            "schema": "peakday.stack/1", "models_file": str(folder / "models.yaml"),
+            "profiles": str(folder / "profiles.yaml"), "data": {"conversations": str(folder / "conversations.yaml")},
+        }  # fmt: skip
+        (folder / "stack.json").write_text(json.dumps(stack))
+        command = [sys.executable, "-m", "assistant.local_models", "--stack", str(folder / "stack.json")]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+        self.url = json.loads(self._process.stdout.readline())["url"]
+        self.port = int(self.url.rsplit(":", 1)[1])
+        self._usage = psutil.Process(self._process.pid)
+
+    def pace(self, ttft_s: float, gap_s: float, sigma: float = 0.0) -> None:
+        """Serve at this pace; `sigma` scatters both, so that streams of one client come out of step."""
+        groups = {"ttft": {"base_s": ttft_s, "sigma": 4 * sigma}, "gap": {"gap_s": gap_s, "sigma": sigma}}
+        call(f"{self.url}/control/profiles", {"mock": groups})
+        call(f"{self.url}/control/reset", {})
+
+    def cpu_s(self) -> float:
+        times = self._usage.cpu_times()
+        return times.user + times.system
+
+    def memory_mb(self) -> float:
+        return self._usage.memory_info().rss / 1e6
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait(5)
+
+
+def client(folder: Path, port: int, streams: int, requests: int) -> dict:
+    """One run of the C client."""
+    command = [str(folder / "rawclient"), str(port), str(streams), str(requests)]
+    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return json.loads(printed if printed.rstrip().endswith("}") else printed + "}")
+
+
+def row(name: str, value: float, unit: str, bar: str, note: str = "") -> None:
+    print(f"{name:<44} {value:>12,.2f} {unit:<12} bar {bar:<12} {note}", flush=True)
+
+
+def reference(folder: Path, requests: int) -> float:
+    """CPU microseconds a token of the C client against the C server, 200 streams at 50 tokens/s."""
+    port = free_port()
+    server = subprocess.Popen([str(folder / "mockllm"), str(port)])
+    try:
+        for _ in range(100):
+            try:
+                call(f"http://127.0.0.1:{port}/health")
+                break
+            except OSError:
+                time.sleep(0.02)
+        run = client(folder, port, 200, requests)
+    finally:
+        server.terminate()
+        server.wait()
+    return run["cpu_s"] / (run["n"] * TOKENS) * 1e6
+
+
+def unpaced(folder: Path, stand_ins: StandIns, requests: int, scale: float) -> None:
+    stand_ins.pace(0.0, 0.0)
+    before_s = stand_ins.cpu_s()
+    run = client(folder, stand_ins.port, 64, requests)
+    cpu_s = stand_ins.cpu_s() - before_s
+    rate = requests * TOKENS / run["wall_s"]
+    row(
+        "unpaced, 64 connections",
+        rate,
+        "tokens/s",
+        f">= {200_000 / scale:,.0f}",
+        f"{cpu_s / requests * 1e6:.0f} us/request",
+    )
+
+
+def paced(
+    folder: Path, stand_ins: StandIns, streams: int, gap_s: float, limit_s: float, requests: int, scale: float
+) -> None:
+    """Lateness and CPU once the streams, which the client starts all at once, are out of step."""
+    stand_ins.pace(0.1, gap_s, sigma=0.15)
+    command = [str(folder / "rawclient"), str(stand_ins.port), str(streams), str(requests)]
+    running = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    time.sleep(2 * (0.1 + TOKENS * gap_s))
+    call(f"{stand_ins.url}/control/reset", {"what": ["lateness"]})
+    before_s, start_s = stand_ins.cpu_s(), time.monotonic()
+    while running.poll() is None and time.monotonic() - start_s < 30:
+        time.sleep(0.2)
+        if time.monotonic() - start_s > 0.6 * requests / streams * (0.1 + TOKENS * gap_s) - 2:
+            break
+    cpu_s = stand_ins.cpu_s() - before_s
+    late = call(f"{stand_ins.url}/control/lateness")
+    running.wait()
+    what = f"{streams} streams x {1 / gap_s:.0f} tokens/s"
+    tokens = late["token"]["n"] + late["first"]["n"]
+    row(
+        f"{what}: lateness p99, later tokens",
+        late["token"]["p99_s"] * 1e3,
+        "ms",
+        f"<= {limit_s * 1e3:.0f}",
+        f"n {tokens:,}",
+    )
+    row(f"{what}: lateness p99, first tokens", late["first"]["p99_s"] * 1e3, "ms", f"<= {limit_s * 1e3:.0f}")
+    row(f"{what}: CPU", cpu_s / tokens * 1e6, "us/token", f"<= {30 * scale:.1f}")
+
+
+def memory(folder: Path, stand_ins: StandIns, requests: int) -> None:
+    """Resident memory once the ring of /truth is full, and after all the requests."""
+    stand_ins.pace(0.0, 0.0)
+    full = min(requests // 2, 150_000)
+    client(folder, stand_ins.port, 64, full)
+    before_mb = stand_ins.memory_mb()
+    client(folder, stand_ins.port, 64, requests - full)
+    row(
+        f"memory growth over {requests:,} requests",
+        stand_ins.memory_mb() - before_mb,
+        "MB",
+        "flat",
+        f"from {before_mb:.0f} MB",
+    )
+
+
+def main(requests: int = 6000, memory_requests: int = 1_000_000) -> None:
+    """Print every row; the bars are scaled by the C client's CPU of this run."""
+    if not shutil.which("gcc") or not SOURCES.is_dir():
+        print(f"skipped: wants gcc and the C programs in {SOURCES}")
+        return
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        build(folder)
+        us = reference(folder, max(200, requests // 3))
+        scale = us / C_CLIENT_US_PER_TOKEN
+        row("C client, 200 streams x 50 tokens/s: CPU", us, "us/token", "(reference)", f"bars scaled by {scale:.2f}")
+        stand_ins = StandIns(folder)
+        try:
+            unpaced(folder, stand_ins, requests * 5, scale)
+            paced(folder, stand_ins, 200, 0.02, 0.005, max(1000, requests // 2), scale)
+            paced(folder, stand_ins, 1000, 0.04, 0.010, max(4000, requests * 2), scale)
+            memory(folder, stand_ins, memory_requests)
+        finally:
+            stand_ins.stop()
+
+
+if __name__ == "__main__":
+    main()
