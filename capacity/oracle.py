@@ -12,11 +12,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 
 from capacity.requests import Ints, Requests, Served, ServiceError
 from neuron_bench.step_model import Coefficients, StepModel
+
+_Tokens = TypeVar("_Tokens", int, Ints)
 
 
 class _Job:
@@ -160,7 +163,7 @@ def _bucket(buckets: Sequence[Coefficients], prefill_tokens: int, decoding: int)
     return buckets[-1]
 
 
-def kept_tokens(tokens: int, block_tokens: int) -> int:
+def kept_tokens(tokens: _Tokens, block_tokens: int) -> _Tokens:
     """KV room of a request that keeps whole blocks."""
     return -(-tokens // block_tokens) * block_tokens
 

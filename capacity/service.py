@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from capacity.oracle import simulate
+from capacity.engine import simulate
 from capacity.requests import Floats, Ints, Requests, Served, ServiceError, requests
 from neuron_bench.step_model import StepModel
 

@@ -97,7 +97,7 @@ def services(
     return made, warnings
 
 
-SAMPLE = 600
+SAMPLE = 4_000
 """Calls simulated at each step of the bisection."""
 
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from capacity_scenarios import scenario
 
 from capacity.demand import range_quantile, stream_demand
 from scenarios.schema import Range
+from tests.capacity.scenario_of import scenario
 
 
 @pytest.mark.parametrize("low", [5.0, 0.0])

@@ -1,13 +1,13 @@
 """From calls a second to whole instances."""
 
 import pytest
-from capacity_models import llama_8b
 from hypothesis import given
 from hypothesis import strategies as st
 
 from capacity.fleet import ceil_without_noise, cheapest_box, fleet, priced_boxes, regional_factor, replicas_per_zone
 from facts.reader import instances
 from scenarios.schema import Resilience
+from tests.capacity.models import llama_8b
 
 THREE_ZONES = Resilience(zones=3, zones_lost=1, drain_ratio=0.0, broken_ratio=0.0)
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from capacity_models import step_model
 
 from capacity.oracle import simulate
 from capacity.requests import ServiceError, requests
+from tests.capacity.models import step_model
 
 
 def test_one_request_takes_its_prefill_step_and_then_a_step_per_token():

@@ -3,11 +3,11 @@
 import json
 
 import pytest
-from capacity_models import llama_8b
-from capacity_scenarios import scenario
 
 from capacity.plan import PlanError, load_plan, write_plan
 from capacity.planner import make_plan
+from tests.capacity.models import llama_8b
+from tests.capacity.scenario_of import scenario
 
 
 def plan(what=None, **options):

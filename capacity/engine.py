@@ -1,0 +1,90 @@
+"""The quick continuous-batching simulator: `simulate` as in `capacity.oracle`, in jumps. Numba loads on first use."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from capacity.oracle import check_fits, kept_tokens
+from capacity.requests import Floats, Ints, Requests, Served
+from neuron_bench.step_model import StepModel
+
+
+def simulate(
+    work: Requests,
+    model: StepModel,
+    *,
+    replicas: int = 1,
+    candidates: Ints | None = None,
+    slack: float = 0.0,
+    signal_period_s: float = 0.0,
+    preempts: bool = False,
+) -> Served:
+    """Serve every request on a pool of replicas; the arguments are those of `capacity.oracle.simulate`."""
+    from capacity import kernel
+
+    check_fits(work, model)
+    n = len(work)
+    longest = int(work.decode_steps.max(initial=0))
+    pool = kernel.Pool(
+        job=_jobs(work, model),
+        amount=_amounts(work),
+        state=_states(replicas),
+        level=np.zeros((replicas, 5)),
+        wheel=np.full((replicas, 1 << (longest + 1).bit_length()), kernel.NONE, dtype=np.int64),
+        first_s=np.zeros(n),
+        end_s=np.zeros(n),
+        buckets=_buckets(model),
+        max_num_seqs=model.max_num_seqs,
+        max_batched_tokens=model.max_batched_tokens,
+        kv_tokens=float(model.kv_tokens_max),
+        preempts=preempts,
+    )
+    placed = np.zeros(n, dtype=np.int64)
+    options = np.zeros((1, 1), dtype=np.int64) if candidates is None else np.ascontiguousarray(candidates, np.int64)
+    period_s = signal_period_s if candidates is not None else 0.0
+    kernel.run(pool, work.arrival_s, options, float(slack), float(period_s), placed)
+    return Served(
+        pool.first_s,
+        pool.end_s,
+        placed,
+        int(pool.state[:, kernel.PREEMPTIONS].sum()),
+        int(pool.state[:, kernel.STEPS_RUN].sum()),
+        float(pool.level[:, kernel.BUSY].sum()),
+    )
+
+
+def _jobs(work: Requests, model: StepModel) -> Ints:
+    from capacity import kernel
+
+    jobs = np.zeros((len(work), 13), dtype=np.int64)
+    jobs[:, kernel.PROMPT] = work.input_tokens
+    jobs[:, kernel.CACHED] = work.cached_tokens
+    jobs[:, kernel.STEPS] = work.decode_steps
+    jobs[:, kernel.COMPUTED] = work.cached_tokens
+    jobs[:, kernel.TO_COMPUTE] = work.input_tokens
+    jobs[:, kernel.KEPT] = kept_tokens(work.input_tokens + work.output_tokens, model.block_tokens)
+    return jobs
+
+
+def _amounts(work: Requests) -> Floats:
+    amounts = np.zeros((len(work), 2))
+    amounts[:, 0] = (work.output_tokens - 1) / np.maximum(work.decode_steps, 1)
+    return amounts
+
+
+def _states(replicas: int) -> Ints:
+    from capacity import kernel
+
+    states = np.zeros((replicas, 11), dtype=np.int64)
+    for column in (kernel.WAIT_HEAD, kernel.WAIT_TAIL, kernel.FILL_HEAD, kernel.FILL_TAIL, kernel.NEWEST):
+        states[:, column] = kernel.NONE
+    return states
+
+
+def _buckets(model: StepModel) -> Floats:
+    rows = []
+    for bucket in model.buckets:
+        tokens = np.inf if bucket.bucket_tokens is None else float(bucket.bucket_tokens)
+        seqs = np.inf if bucket.bucket_seqs is None else float(bucket.bucket_seqs)
+        rows.append((bucket.a, bucket.b, bucket.e, bucket.c, bucket.d, tokens, seqs))
+    return np.array(rows, dtype=np.float64)

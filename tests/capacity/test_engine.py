@@ -1,0 +1,91 @@
+"""The compiled engine gives what the oracle gives, request by request, with every feature on."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from capacity import engine, oracle
+from capacity.requests import Requests, requests
+from tests.capacity.models import step_model
+
+
+def random_work(rng: np.random.Generator, n: int, rate_per_s: float, *, speculation: bool) -> Requests:
+    """Poisson arrivals, log-uniform lengths, prefix hits, and drawn decode steps when speculating."""
+    prompt = np.exp(rng.uniform(0, np.log(900), n)).astype(int) + 1
+    answer = np.exp(rng.uniform(0, np.log(120), n)).astype(int)
+    answer = np.maximum(answer, 1)
+    cached = np.where(rng.random(n) < 0.4, (rng.random(n) * prompt).astype(int), 0)
+    steps = np.ceil((answer - 1) / rng.uniform(1, 3, n)).astype(int) if speculation else None
+    return requests(np.cumsum(rng.exponential(1 / rate_per_s, n)), prompt, answer, cached, steps)
+
+
+def random_model(rng: np.random.Generator, *, buckets: bool, kv_tokens: int):
+    """All five coefficients, a small batch and small chunks, so that every queue fills."""
+    a, b, e, c, d = rng.uniform(0.001, 0.02), 1e-5, 1e-8, rng.uniform(0, 1e-3), rng.uniform(0, 1e-6)
+    rows = [(a, 32, 4), (a * 1.5, 64, 8), (a * 2, 4096, 64)] if buckets else None
+    batched, seqs = int(rng.integers(16, 400)), int(rng.integers(1, 24))
+    return step_model(a, b, e, c, d, max_num_seqs=seqs, max_batched_tokens=batched, kv_tokens=kv_tokens, buckets=rows)
+
+
+@settings(max_examples=120)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    buckets=st.booleans(),
+    speculation=st.booleans(),
+    preempts=st.booleans(),
+    kv_tokens=st.sampled_from([1100, 3000, 100_000]),
+    replicas=st.sampled_from([1, 2, 5]),
+    columns=st.sampled_from([1, 2, 3]),
+    slack=st.sampled_from([0.0, 2.0]),
+    signal_period_s=st.sampled_from([0.0, 0.5]),
+)
+def test_engine_equals_oracle_request_by_request(
+    seed, buckets, speculation, preempts, kv_tokens, replicas, columns, slack, signal_period_s
+):
+    rng = np.random.default_rng(seed)
+    work = random_work(rng, 120, float(np.exp(rng.uniform(0, 5))), speculation=speculation)
+    model = random_model(rng, buckets=buckets, kv_tokens=kv_tokens)
+    options = {
+        "replicas": replicas,
+        "candidates": rng.integers(0, replicas, (120, columns)),
+        "slack": slack,
+        "signal_period_s": signal_period_s,
+        "preempts": preempts,
+    }
+    quick, slow = engine.simulate(work, model, **options), oracle.simulate(work, model, **options)
+    assert quick.replica.tolist() == slow.replica.tolist()
+    assert quick.first_s == pytest.approx(slow.first_s, rel=1e-9)
+    assert quick.end_s == pytest.approx(slow.end_s, rel=1e-9)
+    assert (quick.preemptions, quick.steps) == (slow.preemptions, slow.steps)
+    assert quick.busy_s == pytest.approx(slow.busy_s, rel=1e-9)
+
+
+def test_random_workloads_do_preempt():
+    """The test above would prove little if its stores never overflowed."""
+    rng = np.random.default_rng(3)
+    work = random_work(rng, 120, 50.0, speculation=False)
+    model = random_model(rng, buckets=False, kv_tokens=1100)
+    assert engine.simulate(work, model, preempts=True).preemptions > 5
+
+
+def test_importing_the_planner_does_not_load_numba():
+    code = "import sys, capacity.planner, capacity.engine; sys.exit('numba' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_same_source_runs_without_a_compiler():
+    """With the compiler off the results are the same to the bit."""
+    code = (
+        "import numpy as np; from capacity import engine; from tests.capacity.test_engine import *;"
+        "rng = np.random.default_rng(1); work = random_work(rng, 50, 20.0, speculation=True);"
+        "print(engine.simulate(work, random_model(rng, buckets=True, kv_tokens=1100), preempts=True).end_s.sum().hex())"
+    )
+    sums = [
+        subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True).stdout
+        for env in (None, {"NUMBA_DISABLE_JIT": "1", "PATH": ""})
+    ]
+    assert sums[0] == sums[1] != ""
