@@ -21,7 +21,7 @@ from scenarios.schema import INTENTS, Scenario
 from scenarios.seeds import random_stream
 from scenarios.utterance_files import PARTS, utterances
 
-VERSION = 1
+VERSION = 2
 """Raise it when the same keys and seed would give another world."""
 
 CONFIRMABLE = ("price_alert", "auto_buy", "order_change", "returns_refunds")
@@ -168,7 +168,10 @@ def _message(
 
 
 def _conversations(scenario: Scenario, messages: list[tuple[dict[str, Any], dict[str, Any]]]) -> str:
-    """The stand-ins' script, an entry a line, in JSON's subset of YAML; the same words always get the same answer."""
+    """The stand-ins' script, an entry a line, in JSON's subset of YAML; the same words always get the same answer.
+
+    `label` is what the stand-in planner answers when it is asked to route: a model that is never wrong.
+    """
     rng = random_stream(scenario.seed, "answers")
     lines = ["schema: peakday.conversations/1", "default: {rounds: [], answer_tokens: 120}", "answers:"]
     seen: set[str] = set()
@@ -183,6 +186,7 @@ def _conversations(scenario: Scenario, messages: list[tuple[dict[str, Any], dict
             "rounds": [] if answers else tool_plans.plan(message["intent"], utterance),
             "answer_tokens": max(5, round(median * factor)),
             "ground": message["intent"] == "web_lookup",
+            "label": f"{message['intent']} {message['complexity']}",
         }
         key = hashlib.sha256(message["text"].encode("utf-8")).hexdigest()
         lines.append(f"  # {message['text']}\n  {key}: {json.dumps(script)}")
