@@ -87,6 +87,12 @@ class QuotaNeed:
     binds_at_offset_s: float | None
     source: str
 
+    @property
+    def pressure(self) -> float:
+        """Need over limit at p90, under the reading that asks for more; 0 where nothing is granted or limited."""
+        needed = max(self.needed_settlement.p90, self.needed_reservation.p90)
+        return needed / self.granted if self.granted else 0.0
+
 
 @dataclass(frozen=True)
 class ChipOption:
@@ -104,11 +110,17 @@ class ChipOption:
     utilisation_ratio: Figure
     binding: str
     turned_down: str | None = None
+    chips_per_replica: float | None = None
 
 
 @dataclass(frozen=True)
 class SupplyPlan:
-    """What one model in one region needs. `options` is empty for Bedrock; the chosen one has turned_down null."""
+    """What one model in one region needs. `options` is empty for Bedrock; the chosen one has turned_down null.
+
+    The last four fields are the arithmetic's own inputs, for spreadsheets: calls of one interaction and of the region's
+    event at the median demand, mean tokens of a call by class (input, cache_read, cache_write_5m, cache_write_1h,
+    output) and their prices in USD per million tokens; a class without a price is left out.
+    """
 
     region: str
     model: str
@@ -119,6 +131,10 @@ class SupplyPlan:
     binding: str
     options: tuple[ChipOption, ...] = ()
     quotas: tuple[QuotaNeed, ...] = ()
+    calls_per_interaction: float | None = None
+    calls_in_event: float | None = None
+    tokens_per_call: dict[str, float] = field(default_factory=dict)
+    prices_usd_per_mtok: dict[str, float] = field(default_factory=dict)
 
     @property
     def chosen(self) -> ChipOption | None:
@@ -188,7 +204,10 @@ class Plan:
     sensitivities: tuple[Sensitivity, ...] = ()
     warnings: tuple[str, ...] = ()
     purchase: tuple[dict[str, Any], ...] = ()
-    errors: dict[str, Any] = field(default_factory=dict)  # Monte Carlo, model, demand error apart
+    errors: dict[str, Any] = field(default_factory=dict)  # 90% range of chips needed: all, demand, model, monte_carlo
+    rules: dict[str, float] = field(default_factory=dict)
+    """What chips were counted by: zones, zones_lost, drain_ratio, broken_ratio, retry_extra_attempts, hours paid for,
+    and interactions_in_event at the median demand."""
 
     @property
     def simulated(self) -> bool:
