@@ -77,11 +77,11 @@ def draw_levels(estimate: Mapping[str, Any], draws: int, rng: np.random.Generato
 
     Half normals cut at 0 where low is 0. So low and high are the quantiles (1 -+ confidence) / 2.
     """
-    low, mid, high = estimate["low"], estimate["mid"], estimate["high"]
+    low, mid, high = (float(estimate[key]) for key in ("low", "mid", "high"))
     z = rng.standard_normal(draws) / NormalDist().inv_cdf(0.5 + estimate["confidence"] / 2)
     if low > 0:
-        levels: Floats = mid * np.exp(np.where(z < 0, z * math.log(mid / low), z * math.log(high / mid)))
-        return levels
+        exponents = np.where(z < 0, z * math.log(mid / low), z * math.log(high / mid))
+        return np.asarray(mid * np.exp(exponents), dtype=np.float64)
     return np.maximum(0.0, mid + np.where(z < 0, z * (mid - low), z * (high - mid)))
 
 

@@ -1,4 +1,4 @@
-"""Real services' logs as arrivals: times, and token lengths where the file has them. numpy and stdlib only."""
+"""A log as arrivals: times in order inside a window, lengths where it has them, and what is doubtful about it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from scenarios.counts import csv_rows, seconds_of
 from scenarios.errors import ScenarioError
+from scenarios.trace_formats import rows
 
-TIME_COLUMNS = ("TIMESTAMP", "timestamp", "time", "arrival_s", "offset_s")
-INPUT_COLUMNS = ("ContextTokens", "input_tokens", "input_length")
-OUTPUT_COLUMNS = ("GeneratedTokens", "output_tokens", "output_length")
+# A log is batched when fewer than half of a hundred rows or more have a time of their own, half a second apart.
+BATCH_ROWS = 100
+BATCH_SHARE = 0.5
+BATCH_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -39,68 +40,76 @@ class Replay:
         return len(self.offset_s)
 
 
-def read_replay(path: str | Path, window: tuple[float, float] | None = None) -> Replay:
-    """Rows of a CSV or CSV.gz whose time from the first row lies in the window (end excluded).
+@dataclass(frozen=True)
+class Survey:
+    """What one pass over a log finds. first_s is the earliest time, wherever it stands in the file."""
 
-    Columns: a time (ISO or seconds), and optionally input and output tokens, under any of the names above.
+    first_s: float
+    last_s: float
+    rows: int
+    backwards: int
+    moments: int
+    """Distinct times, counting equal neighbours once."""
+
+
+def survey(path: str | Path) -> Survey:
+    """Read a log once, in constant memory.
+
+    Raises:
+        ScenarioError: no rows, no clock in common, or a bad cell.
     """
-    first_s, offsets, inputs, outputs = math.nan, array("d"), array("q"), array("q")
+    first_s, last_s, count, backwards, moments, before_s = math.inf, -math.inf, 0, 0, 0, math.nan
+    for row in rows(path):
+        if row.at_s is None:
+            raise ScenarioError(f"{path}: sessions without a common clock give no arrivals; use it for prefix blocks")
+        first_s, last_s, count = min(first_s, row.at_s), max(last_s, row.at_s), count + 1
+        backwards += row.at_s < before_s
+        moments += row.at_s != before_s
+        before_s = row.at_s
+    if count == 0:
+        raise ScenarioError(f"{path}: no rows; give a log with one request a line")
+    return Survey(first_s, last_s, count, backwards, moments)
+
+
+def read_replay(path: str | Path, window: tuple[float, float] | None = None) -> Replay:
+    """Requests whose time, from the file's earliest, lies in the window (end excluded).
+
+    Two passes: one to find the earliest time and what is doubtful, one to keep the window's rows.
+
+    Raises:
+        ScenarioError: unreadable, a bad cell with its line, or nothing in the window.
+    """
+    found = survey(path)
     start_s, end_s = window or (0.0, math.inf)
-    names: tuple[str, str | None, str | None] | None = None
-    for line, row in csv_rows(path):
-        names = names or _columns(path, row)
-        at_s = _time(path, line, row, names[0])
-        first_s = at_s if math.isnan(first_s) else first_s
-        if not start_s <= at_s - first_s < end_s:
-            continue
-        offsets.append(at_s - first_s - start_s)
-        if names[1] is not None:
-            inputs.append(_count(path, line, row, names[1]))
-        if names[2] is not None:
-            outputs.append(_count(path, line, row, names[2]))
+    offsets, inputs, outputs = array("d"), array("q"), array("q")
+    for row in rows(path):
+        since_s = (row.at_s or 0.0) - found.first_s
+        if start_s <= since_s < end_s:
+            offsets.append(since_s - start_s)
+            if row.input_tokens is not None:
+                inputs.append(row.input_tokens)
+            if row.output_tokens is not None:
+                outputs.append(row.output_tokens)
     if not offsets:
-        raise ScenarioError(f"{path}: no rows in {start_s:g}s:{end_s:g}s from its first; widen --window")
-    return _ordered(path, offsets, inputs, outputs)
+        length_s = found.last_s - found.first_s
+        raise ScenarioError(f"{path}: no rows in {start_s:g}s:{end_s:g}s; it lasts {length_s:.0f} s; change --window")
+    offset_s = np.frombuffer(offsets, dtype=np.float64)
+    order = np.argsort(offset_s, kind="stable")
+    return Replay(
+        offset_s=offset_s[order],
+        input_tokens=np.frombuffer(inputs, dtype=np.int64)[order] if inputs else None,
+        output_tokens=np.frombuffer(outputs, dtype=np.int64)[order] if outputs else None,
+        warnings=tuple(_doubts(path, found)),
+    )
 
 
-def _columns(path: str | Path, row: dict[str, str | None]) -> tuple[str, str | None, str | None]:
-    def first(names: tuple[str, ...]) -> str | None:
-        return next((name for name in names if name in row), None)
-
-    time = first(TIME_COLUMNS)
-    if time is None:
-        found = ", ".join(str(name) for name in row)[:120]
-        raise ScenarioError(f"{path}: no column of times; name one of {', '.join(TIME_COLUMNS)}; found {found}")
-    return time, first(INPUT_COLUMNS), first(OUTPUT_COLUMNS)
-
-
-def _time(path: str | Path, line: int, row: dict[str, str | None], column: str) -> float:
-    try:
-        return seconds_of(row[column] or "")
-    except ValueError:
-        raise ScenarioError(f"{path}: line {line}: {column} is {row[column]!r}, expected ISO time or seconds") from None
-
-
-def _count(path: str | Path, line: int, row: dict[str, str | None], column: str) -> int:
-    try:
-        value = float(row[column] or "")
-        if not (value >= 0 and value == int(value)):
-            raise ValueError
-        return int(value)
-    except (ValueError, OverflowError):
-        raise ScenarioError(f"{path}: line {line}: {column} is {row[column]!r}, expected a whole number >= 0") from None
-
-
-def _ordered(path: str | Path, offsets: array[float], inputs: array[int], outputs: array[int]) -> Replay:
-    offset_s = np.frombuffer(offsets, dtype=np.float64).copy()
-    input_tokens = np.frombuffer(inputs, dtype=np.int64).copy() if inputs else None
-    output_tokens = np.frombuffer(outputs, dtype=np.int64).copy() if outputs else None
-    warnings: tuple[str, ...] = ()
-    backwards = int((np.diff(offset_s) < 0).sum())
-    if backwards:
-        order = np.argsort(offset_s, kind="stable")
-        offset_s = offset_s[order]
-        input_tokens = None if input_tokens is None else input_tokens[order]
-        output_tokens = None if output_tokens is None else output_tokens[order]
-        warnings = (f"{path}: {backwards} rows are earlier than the row before; sorted by time",)
-    return Replay(offset_s, input_tokens, output_tokens, warnings)
+def _doubts(path: str | Path, found: Survey) -> list[str]:
+    doubts = []
+    if found.backwards:
+        doubts.append(f"{path}: {found.backwards} rows are earlier than the row before; sorted by time")
+    spacing_s = (found.last_s - found.first_s) / max(1, found.moments - 1)
+    if found.rows >= BATCH_ROWS and found.moments < BATCH_SHARE * found.rows and spacing_s > BATCH_S:
+        doubts.append(
+            f"{path}: requests come in batches some {spacing_s:.1f} s apart; burstiness below that is an artefact"
+        )
+    return doubts
