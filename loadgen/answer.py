@@ -117,6 +117,9 @@ class Answer:
 
     def content(self, now_ns: int, chunks: int) -> None:
         """Note content that arrived now."""
+        self.chunks += chunks
+        if now_ns == self.last_ns:
+            return  # the same read: no gap between what arrived together
         if self.first_ns:
             gap = now_ns - self.last_ns
             self.gaps_ns.append(gap)
@@ -125,7 +128,6 @@ class Answer:
         else:
             self.first_ns = now_ns
         self.last_ns = now_ns
-        self.chunks += chunks
 
 
 def refusal_code(http_status: int, body: bytes) -> str:
@@ -140,17 +142,18 @@ def refusal_code(http_status: int, body: bytes) -> str:
 
 
 class SseAnswer(Answer):
-    """Server-sent events. A subclass counts content in a block of whole events, quickly, and reads events one by one.
+    """Server-sent events. Content is counted without parsing once `counting` is set; other events are read one by one.
 
     A block is everything up to the last blank line; what follows is kept for the next read. A server that ends its
     lines in CR or CRLF is read by the general parser throughout.
     """
 
-    __slots__ = ("parser",)
+    __slots__ = ("counting", "parser")
 
     def __init__(self, gaps_ns: array[int], keep_text: bool = False) -> None:
         super().__init__(gaps_ns, keep_text)
         self.parser: SseParser | None = None
+        self.counting = False
 
     def feed(self, now_ns: int, data: bytes) -> None:
         """Read body bytes; the common case, whole events of plain content, takes no parsing at all."""
@@ -169,21 +172,45 @@ class SseAnswer(Answer):
                 return None
             self.tail = data[end:]
             data = data[:end]
-        chunks = self.plain_chunks(data) if self.first_ns else 0
-        if not chunks:
-            return self.read(now_ns, SseParser().feed(data))
         if self.text is not None:
             self.text.append(data)
-        gap = now_ns - self.last_ns  # `content`, inlined: this is the hot path
+        chunks = self.plain_chunks(data) if self.counting else 0
+        if not chunks:
+            return self._mixed(now_ns, data)
+        self.chunks += chunks  # from here on `content`, inlined: this is the hot path
+        gap = now_ns - self.last_ns
         self.last_ns = now_ns
         self.gaps_ns.append(gap)
         if gap > self.gap_ns_max:
             self.gap_ns_max = gap
-        self.chunks += chunks
         return None
 
+    def _mixed(self, now_ns: int, data: bytes) -> None:
+        """Read a block that holds more than content: count where that is enough, read events where it is not."""
+        position = 0
+        while position < len(data):
+            if self.counting:
+                plain_end = self.plain_end(data, position)
+                if plain_end > position:
+                    chunks = self.count(data, position, plain_end)
+                    if chunks:
+                        self.content(now_ns, chunks)
+                    position = plain_end
+                    continue
+            event_end = data.index(b"\n\n", position) + 2
+            self.read(now_ns, SseParser().feed(data[position:event_end]))
+            position = event_end
+
     def plain_chunks(self, block: bytes) -> int:
-        """How many events of plain content the block holds; 0 when it holds anything else."""
+        """Events of content in a block that holds nothing else; 0 when it holds anything else."""
+        raise NotImplementedError
+
+    def plain_end(self, block: bytes, start: int) -> int:
+        """Where the first event after `start` begins that is no plain content; the block's length when all are."""
+        raise NotImplementedError
+
+    def count(self, block: bytes, start: int, end: int) -> int:
+        """Events of content in a piece of plain events."""
         raise NotImplementedError
 
     def read(self, now_ns: int, events: list[SseEvent]) -> None:

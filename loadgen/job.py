@@ -98,6 +98,12 @@ class LoadJob:
         return self.for_s if self.for_s is not None else self.window[1] - self.window[0]
 
     @property
+    def drain_s(self) -> float:
+        """How long turns in flight at the end may take. A replayed log is waited for: its totals are to be the file's."""
+        limits = self.scenario["load"]
+        return float(limits["turn_timeout_s"] if self.arrivals_file is not None else limits["drain_s"])
+
+    @property
     def folder(self) -> Path:
         """The record's folder."""
         return Path(self.run_dir)

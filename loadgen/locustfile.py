@@ -71,7 +71,7 @@ def _on_pong(environment: Any, msg: Any, **_: Any) -> None:
 
 def _on_stop(environment: Any, msg: Any, **_: Any) -> None:
     for play in _plays:
-        play.driver.stop(0.0 if msg.data["now"] else play.job.scenario["load"]["drain_s"])
+        play.driver.stop(0.0 if msg.data["now"] else play.job.drain_s)
 
 
 def _on_report(client_id: str, data: dict[str, Any]) -> None:

@@ -251,7 +251,7 @@ def _watch(job: LoadJob, children: _Children, chunks: ChunkWriter, interrupts: l
 def _check_started(job: LoadJob, children: _Children, live: dict[str, Any] | None, waited_s: float) -> None:
     """Raise when the run cannot begin: a child ended before t0, or time is over."""
     if live is not None and live["state"] != "waiting":
-        overdue_s = job.length_s + job.scenario["load"]["drain_s"] + START_WITHIN_S + GRACE_S
+        overdue_s = job.length_s + job.drain_s + START_WITHIN_S + GRACE_S
         if waited_s > overdue_s:
             children.master.kill()
         return

@@ -67,6 +67,9 @@ class AssistantTarget:
         visit.pending_confirmation = pending["token"] if pending else None
 
 
+_OTHER_EVENTS = tuple(b"event: " + name + b"\n" for name in (b"usage", b"tool", b"done", b"error", b"meta"))
+
+
 class AssistantAnswer(SseAnswer):
     """Reads meta, delta, tool, usage, done and error events."""
 
@@ -78,9 +81,20 @@ class AssistantAnswer(SseAnswer):
         self.stream_first_ns = 0  # first content of the model call that streams now
 
     def plain_chunks(self, block: bytes) -> int:
-        """Deltas in a block that holds nothing else: a raw line break cannot stand inside JSON."""
+        """Deltas, when there is nothing else."""
         deltas = block.count(b"event: delta\n")
-        return deltas if self.stream_first_ns and deltas == block.count(b"event: ") else 0
+        return deltas if deltas == block.count(b"event: ") else 0
+
+    def plain_end(self, block: bytes, start: int) -> int:
+        """Up to the first event that is no delta. A raw line break cannot stand inside JSON, so names are exact."""
+        if block.count(b"event: ", start) == block.count(b"event: delta\n", start):
+            return len(block)
+        found = [block.find(name, start) for name in _OTHER_EVENTS]
+        return min((place for place in found if place >= 0), default=len(block))
+
+    def count(self, block: bytes, start: int, end: int) -> int:
+        """Deltas."""
+        return block.count(b"event: delta\n", start, end)
 
     def read(self, now_ns: int, events: list[SseEvent]) -> None:
         """Read events one by one."""
@@ -88,8 +102,7 @@ class AssistantAnswer(SseAnswer):
             if event.event == "delta":
                 self.content(now_ns, 1)
                 self.stream_first_ns = self.stream_first_ns or now_ns
-                if self.text is not None:
-                    self.text.append(event.data)
+                self.counting = True
                 continue
             data = orjson.loads(event.data)
             if event.event == "usage":
@@ -110,6 +123,7 @@ class AssistantAnswer(SseAnswer):
         if self.stream_first_ns and tokens >= 2 and self.last_ns > self.stream_first_ns:
             self.tpot_s = (self.last_ns - self.stream_first_ns) * 1e-9 / (tokens - 1)
         self.stream_first_ns = 0
+        self.counting = False
 
     def _done(self, data: dict[str, Any]) -> None:
         self.done = True

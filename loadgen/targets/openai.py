@@ -76,7 +76,7 @@ class OpenAiTarget:
 class OpenAiAnswer(SseAnswer):
     """Reads completion chunks. The first content shows how this server writes it; from then on content is counted."""
 
-    __slots__ = ("_empty", "_marker", "_usage_marker", "done", "finish_reason", "max_tokens", "spec", "usage")
+    __slots__ = ("_empty", "_end_markers", "_marker", "done", "finish_reason", "max_tokens", "spec", "usage")
 
     def __init__(
         self, gaps_ns: array[int], spec: TargetSpec, max_tokens: int | None = None, keep_text: bool = False
@@ -87,13 +87,29 @@ class OpenAiAnswer(SseAnswer):
         self.usage: dict[str, Any] | None = None
         self.finish_reason: str | None = None
         self.done = False
-        self._marker = self._empty = self._usage_marker = b""
+        self._marker = self._empty = b""
+        self._end_markers = (b"", b"", b"")
 
     def plain_chunks(self, block: bytes) -> int:
-        """Content chunks in a block without usage or end."""
-        if self._usage_marker in block or block.endswith(b"[DONE]\n\n"):
+        """Chunks with content; 0 when a finish reason, usage or [DONE] is among them."""
+        finish, usage, done = self._end_markers
+        if finish in block or usage in block or done in block:
             return 0
         return block.count(self._marker) - block.count(self._empty)
+
+    def plain_end(self, block: bytes, start: int) -> int:
+        """Up to the event that holds a finish reason, usage or [DONE]."""
+        end = len(block)
+        for marker in self._end_markers:
+            found = block.find(marker, start, end)
+            if found >= 0:
+                before = block.rfind(b"\n\n", start, found)
+                end = before + 2 if before >= 0 else start
+        return end
+
+    def count(self, block: bytes, start: int, end: int) -> int:
+        """Chunks whose content is not empty."""
+        return block.count(self._marker, start, end) - block.count(self._empty, start, end)
 
     def read(self, now_ns: int, events: list[SseEvent]) -> None:
         """Read chunks one by one."""
@@ -112,8 +128,6 @@ class OpenAiAnswer(SseAnswer):
                 if key is not None:
                     chunks += 1
                     self._learn_marker(key, event.data)
-                    if self.text is not None:
-                        self.text.append(b"data: " + event.data + b"\n\n")
         if chunks:
             self.content(now_ns, chunks)
 
@@ -123,7 +137,9 @@ class OpenAiAnswer(SseAnswer):
         spaced = b'"' + key.encode() + b'": "'
         self._marker = compact if compact in data else spaced
         self._empty = self._marker + b'"'
-        self._usage_marker = b'"usage":{' if compact in data else b'"usage": {'
+        colon = b'":' if compact in data else b'": '
+        self._end_markers = (b'"finish_reason' + colon + b'"', b'"usage' + colon + b"{", b"data: [DONE]")
+        self.counting = True
 
     def _error(self, error: Any) -> None:
         code = error.get("code") or error.get("type") if isinstance(error, dict) else error

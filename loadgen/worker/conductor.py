@@ -95,7 +95,7 @@ class Conductor:
     def _watch(self) -> None:
         """Every half second: who is lost, and is everybody done?"""
         job = self._job
-        latest_s = job.length_s + job.scenario["load"]["drain_s"] + FINAL_WITHIN_S
+        latest_s = job.length_s + job.drain_s + FINAL_WITHIN_S
         while self._state != "finished":
             gevent.sleep(0.5)
             for node_id in self._ready:

@@ -170,23 +170,20 @@ class Connection:
                 self._lost("stream_error", "read_" + errno.errorcode.get(error.errno or 0, "failed").lower())
                 return
             now = now_ns()
-            if data:
-                self._consume(now, data)
-            else:
+            if not data:
                 self._at_eof(now)
+                return
+            self._parser.feed_data(data)
+            body = self._body
+            if body:
+                piece = body[0] if len(body) == 1 else b"".join(body)
+                body.clear()
+                if self._take is not None:
+                    self._take(now, piece)
+            if self._complete:
+                self._end(now)
         except BaseException as error:  # the hub must go on: the turn ends, and the run is void
             self._fault(error)
-
-    def _consume(self, now: int, data: bytes) -> None:
-        self._parser.feed_data(data)
-        body = self._body
-        if body:
-            piece = body[0] if len(body) == 1 else b"".join(body)
-            body.clear()
-            if self._take is not None:
-                self._take(now, piece)
-        if self._complete:
-            self._end(now)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Collect one header (called by httptools)."""

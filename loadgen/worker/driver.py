@@ -29,6 +29,8 @@ class Driver:
         in_flight_max: turns this worker may have open at once.
         timeout_s: how long a turn may take from its sending.
         on_done: called once, when everything asked for has ended.
+        users: None for the open loop. A number is the closed loop, which asks for the next session only when one has
+            ended: it slows down with the target, and so hides the target's slowness (coordinated omission).
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class Driver:
         in_flight_max: int,
         timeout_s: float,
         on_done: Callable[[], None],
+        users: int | None = None,
     ) -> None:
         self.arrivals: deque[tuple[int, Visit]] = deque()
         self.dispatch_lag_ns_max = 0
@@ -51,6 +54,7 @@ class Driver:
         self._on_done: Callable[[], None] | None = on_done
         self._later: list[tuple[int, int, Visit]] = []
         self._patience: list[tuple[int, int, Answer]] = []
+        self._users_waiting = users
         self._sequence = 0
         self._open: dict[Answer, None] = {}
         self._end_ns = self._drained_ns = 0
@@ -65,13 +69,22 @@ class Driver:
         """Start. No turn is asked for from `end_ns` on; those under way then have `drain_s` to end."""
         self._end_ns = end_ns
         self._drained_ns = end_ns + int(drain_s * _NS)
-        self.arm()
+        if self._users_waiting is None:
+            self.arm()
 
     def add(self, visits: list[tuple[int, Visit]]) -> None:
         """More first turns, in the order of their due times."""
         self.arrivals.extend(visits)
-        if self._end_ns:
+        if self._users_waiting is not None:
+            self._next_sessions()
+        elif self._end_ns:
             self.arm()
+
+    def _next_sessions(self) -> None:
+        """Closed loop: give every waiting user a session, due now."""
+        while self._users_waiting and self.arrivals:
+            self._users_waiting -= 1
+            self._start(self.arrivals.popleft()[1], now_ns())
 
     def stop(self, drain_s: float) -> None:
         """Ask for nothing more; what is under way has `drain_s` to end."""
@@ -85,7 +98,7 @@ class Driver:
     def arm(self) -> None:
         """Set the alarm for what is due next."""
         due = self._later[0][0] if self._later else 0
-        if self.arrivals and (not due or self.arrivals[0][0] < due):
+        if self._users_waiting is None and self.arrivals and (not due or self.arrivals[0][0] < due):
             due = self.arrivals[0][0]
         if due:
             self._alarm.at(due)
@@ -95,7 +108,7 @@ class Driver:
         try:
             now = now_ns()
             arrivals, later = self.arrivals, self._later
-            while arrivals and arrivals[0][0] <= now:
+            while arrivals and self._users_waiting is None and arrivals[0][0] <= now:
                 due, visit = arrivals.popleft()
                 self._start(visit, due)
             while later and later[0][0] <= now:
@@ -167,6 +180,9 @@ class Driver:
             elif visit.connection is not None:
                 self._pools[id(visit.target)].give(visit.connection)
                 visit.connection = None
+            if self._users_waiting is not None and not 0 < due < self._end_ns:
+                self._users_waiting += 1
+                self._next_sessions()
         except Exception as error:
             self._recorder.fault(error)
 

@@ -11,6 +11,10 @@ import numpy as np
 from loadgen.job import LoadJob
 
 
+SESSIONS_PER_USER_S = 50.0
+"""Sessions planned for each closed-loop user and second: more than one that waits for its answers can play."""
+
+
 @dataclass(frozen=True)
 class Itinerary:
     """When each session starts, counted from the start of the window, and what it holds.
@@ -39,6 +43,12 @@ def itinerary(job: LoadJob, messages: list[dict[str, Any]]) -> Itinerary:
     from scenarios import arrivals, sessions
 
     scenario, regions = job.scenario, tuple(job.scenario["event"]["regions"])
+    if job.closed_loop_users is not None:
+        count = int(job.closed_loop_users * job.length_s * SESSIONS_PER_USER_S) + job.closed_loop_users
+        shares = [region["share"] for region in scenario["event"]["regions"].values()]
+        region = np.random.default_rng([job.seed, count]).choice(len(shares), size=count, p=shares).astype(np.int16)
+        planner = sessions.SessionPlanner(scenario, messages, job.seed)
+        return Itinerary(np.zeros(count), region, regions, None, planner)
     if job.arrivals_file is not None:
         replay = arrivals.read_replay(Path(job.arrivals_file), job.window)
         region = np.zeros(len(replay.offset_s), dtype=np.int16)

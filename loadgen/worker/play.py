@@ -64,6 +64,7 @@ class Play:
             in_flight_max=max(1, limits["in_flight_max"] // workers),
             timeout_s=limits["turn_timeout_s"],
             on_done=self._done,
+            users=None if job.closed_loop_users is None else len(range(worker, job.closed_loop_users, workers)),
         )
         plan = itinerary(job, messages)
         fetches: dict[int, Fetch] = {key: partial(fetch, pool) for key, pool in self._pools.items()}
@@ -83,7 +84,8 @@ class Play:
 
     def prepare(self) -> None:
         """Make the first visits ready and connections warm; then keep the collector away from what is made."""
-        while self._preparer.ready_until_s < AHEAD_S:
+        enough = 2 * (self.job.closed_loop_users or 0)
+        while self._preparer.ready_until_s < AHEAD_S and not 0 < enough < len(self._early):
             self._early += self._preparer.batch()
         rate_per_s = sum(1 for offset_s, _ in self._early if offset_s < 1.0)
         for pool in self._pools.values():
@@ -101,7 +103,7 @@ class Play:
         self._health = Health(self.driver, self.recorder, t0_ns)
         self._heart = get_hub().loop.timer(HEARTBEAT_S, HEARTBEAT_S)
         self._heart.start(self._health.beat)
-        self.driver.begin(t0_ns + int(self.job.length_s * _NS), self.job.scenario["load"]["drain_s"])
+        self.driver.begin(t0_ns + int(self.job.length_s * _NS), self.job.drain_s)
         self._add(self._early)
         self._early = []
         gevent.spawn(self._keep_ahead, t0_ns)
@@ -109,15 +111,21 @@ class Play:
 
     def _keep_ahead(self, t0_ns: int) -> None:
         while not self._preparer.finished and not self.driver.all_arrived:
-            ahead_s = self._preparer.ready_until_s - (now_ns() - t0_ns) / _NS
-            if ahead_s > AHEAD_S:
-                gevent.sleep(min(1.0, ahead_s - AHEAD_S))
+            spare_s = self._spare_s(t0_ns)
+            if spare_s > 0:
+                gevent.sleep(min(1.0, spare_s))
                 continue
             try:
                 self._add(self._preparer.batch())
             except Exception as error:
                 self.recorder.fault(error)
                 return
+
+    def _spare_s(self, t0_ns: int) -> float:
+        """How long preparing may pause."""
+        if self.job.closed_loop_users is not None:
+            return 0.05 if len(self.driver.arrivals) > 2 * self.job.closed_loop_users else 0.0
+        return self._preparer.ready_until_s - (now_ns() - t0_ns) / _NS - AHEAD_S
 
     def _add(self, visits: list[Any]) -> None:
         t0_ns = self.recorder.t0_ns
