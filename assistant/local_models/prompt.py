@@ -51,22 +51,27 @@ class _Builder:
         self.prompt.boundaries.append(Boundary(self._hash.digest(), self._tokens))
 
     def _measured(self, block: dict[str, Any]) -> tuple[bytes, int, int]:
+        """What goes into the hash, the tokens, and the images of one block."""
         text = block.get("text")
         if isinstance(text, str):
             data = text.encode()
             return data, self._rule.text(data), 0
-        data = orjson.dumps(block)
-        images = _images(block)
-        if images:
-            return data, images * self._rule.image_tokens, images
-        return data, self._rule.text(data), 0
+        return orjson.dumps(block), *_block_tokens(block, self._rule)
 
 
-def _images(block: dict[str, Any]) -> int:
+def _block_tokens(block: dict[str, Any], rule: TokenRule) -> tuple[int, int]:
+    """(tokens, images) of a block that is no plain text. A tool use counts as it did when the model wrote it."""
     if "image" in block:
-        return 1
-    result = block.get("toolResult")
-    return sum("image" in item for item in result["content"]) if result else 0
+        return rule.image_tokens, 1
+    if "toolUse" in block:
+        use = block["toolUse"]
+        return rule.text(use["name"].encode() + orjson.dumps(use["input"])), 0
+    if "toolResult" in block:
+        parts = [_block_tokens(item, rule) for item in block["toolResult"]["content"]]
+        return sum(tokens for tokens, _ in parts), sum(images for _, images in parts)
+    if isinstance(block.get("text"), str):
+        return rule.text(block["text"]), 0
+    return rule.text(orjson.dumps(block.get("json", block))), 0
 
 
 def read_prompt(body: dict[str, Any], rule: TokenRule) -> Prompt:

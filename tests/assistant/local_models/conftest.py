@@ -14,6 +14,9 @@ import yaml
 ROOT = Path(__file__).parents[3]
 WORDS = "what did this cost in May?"
 ORDERS = "where are my orders?"
+WORKED = "the question of the worked example"
+WORKED_INPUT_CHARS = {"nova-pro": 440 - 18, "claude-sonnet": 380 - 18}
+"""Characters that make `lookup{"query":"..."}` exactly 100 tokens of the model."""
 FAST = {"ttft": {"base_s": 0.005, "sigma": 0.0}, "gap": {"gap_s": 0.001, "sigma": 0.0}}
 QUICK_STEP = {"step": {"a": 0.001, "b": 1e-6, "c": 1e-6}, "engine": {"ttft_overhead_s": 0.001}}
 
@@ -53,6 +56,10 @@ def write_stack(folder: Path) -> Path:
         sha256(WORDS.encode()).hexdigest(): {"rounds": rounds, "answer_tokens": 30, "label": "price_history simple"},
         sha256(ORDERS.encode()).hexdigest(): {"rounds": [three], "answer_tokens": 12},
     }
+    for model, padding in WORKED_INPUT_CHARS.items():
+        lookup = [{"tool": "lookup", "input": {"query": "x" * padding}}]
+        words = f"{WORKED}, asked of {model}".encode()
+        answers[sha256(words).hexdigest()] = {"rounds": [lookup] * 3, "answer_tokens": 100}
     plans = {"schema": "peakday.conversations/1", "answers": answers, "default": {"rounds": [], "answer_tokens": 20}}
     (folder / "conversations.yaml").write_text(yaml.safe_dump(plans))
     profiles = {"schema": "peakday.stand_ins/1", "profiles": {}}
