@@ -33,11 +33,14 @@ class Quota(Part):
 
 
 class Fault(Part):
-    """Something that breaks: from a moment on for a while, in a share of the calls it concerns."""
+    """Something that breaks: from a moment on for a while, in a share of the calls it concerns.
+
+    cold_cache: prompt caches forget everything at its start, and calls that it hits read nothing from them.
+    """
 
     kind: Literal[
         "throttle", "unavailable", "server_error", "not_ready", "stream_exception", "cut_stream", "bad_crc", "stall",
-        "slow_first_token", "slow_tokens", "malformed_tool_input", "region_down", "freeze",
+        "slow_first_token", "slow_tokens", "malformed_tool_input", "region_down", "freeze", "cold_cache",
     ]  # fmt: skip
     at_s: Seconds = 0.0
     length_s: SomeSeconds
