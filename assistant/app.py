@@ -9,9 +9,10 @@ from typing import Any
 
 import orjson
 
+from assistant.autobuy.rules import RuleBook
 from assistant.errors import ModelError, RequestError
 from assistant.metrics import CONTENT_TYPE
-from assistant.requests import BODY_BYTES_MAX, TurnRequest, parse_sessions, parse_turn, trace_id
+from assistant.requests import BODY_BYTES_MAX, TurnRequest, parse_sessions, parse_ticks, parse_turn, trace_id
 from assistant.sessions import Sessions
 from assistant.turn import Services, run_turn
 
@@ -30,18 +31,34 @@ log = logging.getLogger("assistant")
 
 
 class App:
-    """The application; `customer_exists` tells which test customers a session may be made for."""
+    """The application.
 
-    def __init__(self, services: Services, sessions: Sessions, customer_exists: Callable[[str], bool]) -> None:
+    Args:
+        world_s: the data's clock, seconds since the epoch.
+        customer_of: a test customer's row, or None: sessions are made for known ones only.
+    """
+
+    def __init__(
+        self,
+        services: Services,
+        sessions: Sessions,
+        rules: RuleBook,
+        world_s: Callable[[], float],
+        customer_of: Callable[[str], object | None],
+    ) -> None:
         self._services = services
         self._sessions = sessions
-        self._customer_exists = customer_exists
+        self._rules = rules
+        self._world_s = world_s
+        self._customer_of = customer_of
         self._running: dict[asyncio.Task[None], EventSink] = {}
         self._routes: dict[tuple[str, str], Callable[[Scope, Receive, Send], Awaitable[None]]] = {
             ("POST", "/v1/turns"): self._turns,
             ("POST", "/v1/sessions"): self._issue_sessions,
             ("GET", "/healthz"): self._health,
             ("GET", "/metrics"): self._metrics,
+            ("POST", "/test/price_ticks"): self._price_ticks,
+            ("GET", "/test/purchases"): self._purchases,
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -104,15 +121,28 @@ class App:
         await sink.close()
 
     async def _issue_sessions(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope.get("client") is None or scope["client"][0] not in _LOOPBACK:
-            raise RequestError(403, "loopback_only", "sessions of test customers are given on loopback only")
+        _loopback_only(scope)
         now_s = self._services.now_s()
         sessions = []
         for customer_id in parse_sessions(await _body(receive, dict(scope["headers"]))):
-            if not self._customer_exists(customer_id):
+            if self._customer_of(customer_id) is None:
                 raise RequestError(400, "unknown_customer", f"there is no customer {customer_id!r}", "customer_id")
             sessions.append({"customer_id": customer_id, "session_token": self._sessions.issue(customer_id, now_s)})
         await _respond(send, 200, orjson.dumps({"sessions": sessions}))
+
+    async def _price_ticks(self, scope: Scope, receive: Receive, send: Send) -> None:
+        _loopback_only(scope)
+        ticks = parse_ticks(await _body(receive, dict(scope["headers"])))
+        matched = await asyncio.to_thread(self._rules.tick, ticks, self._world_s())
+        await _respond(send, 200, orjson.dumps({"matched": matched}))
+
+    async def _purchases(self, scope: Scope, receive: Receive, send: Send) -> None:
+        _loopback_only(scope)
+        purchases = await asyncio.to_thread(self._rules.purchases)
+        for row in purchases:
+            row["autobuy_delay_s"] = row["bought_s"] - row["matched_s"]
+            row["saving_ratio"] = 1 - row["price"] / row["price_at_creation"]
+        await _respond(send, 200, orjson.dumps({"purchases": purchases, "rules": self._rules.states()}))
 
     async def _health(self, scope: Scope, receive: Receive, send: Send) -> None:
         await _respond(send, 200, orjson.dumps({"ok": True, "simulated": not self._services.stack.live}))
@@ -161,6 +191,16 @@ class EventSink:
         self.blocked_since_s = self._clock()
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
         self.blocked_since_s = None
+
+
+def _loopback_only(scope: Scope) -> None:
+    """Test endpoints exist for this machine only.
+
+    Raises:
+        RequestError: 403 for any other client.
+    """
+    if scope.get("client") is None or scope["client"][0] not in _LOOPBACK:
+        raise RequestError(403, "loopback_only", "test endpoints are served on loopback only")
 
 
 async def _until_gone(turn: asyncio.Task[None], receive: Receive) -> str:

@@ -11,7 +11,7 @@ from assistant.clients.protocol import Listener, ModelClient, ModelRequest, Repl
 from assistant.errors import ModelError
 from assistant.metrics import Metrics
 from assistant.prompt import Prompt
-from assistant.settings import Switches
+from assistant.settings import Stack
 from facts.reader import FactsError, Model
 
 _BACKOFF_S = 0.2
@@ -46,18 +46,15 @@ class ModelCaller:
 
     def __init__(
         self,
-        models: Mapping[str, Model],
+        stack: Stack,
         clients: Mapping[str, ModelClient],
-        endpoints: Mapping[str, str],
-        switches: Switches,
         metrics: Metrics,
         clock: Callable[[], float],
         sleep: Callable[[float], Any] = asyncio.sleep,
     ) -> None:
-        self._models = models
+        self._stack = stack
+        self._switches = stack.switches
         self._clients = clients
-        self._endpoints = endpoints
-        self._switches = switches
         self._metrics = metrics
         self._clock = clock
         self._sleep = sleep
@@ -90,7 +87,7 @@ class ModelCaller:
             return None
         needs_images = any("image" in block for message in request.messages for block in message["content"])
         for key in self._switches.spill.ladder.get(tried[0], ()):
-            model = self._models.get(key)
+            model = self._stack.models.get(key)
             if model is not None and key not in tried and (model.images or not needs_images):
                 return model
         return None
@@ -137,7 +134,7 @@ class ModelCaller:
             "purpose": "tool_round" if reply and reply.tool_uses else purpose,
             "model": request.model.key,
             "supply": request.model.supply,
-            "endpoint": self._endpoints[request.model.protocol],
+            "endpoint": self._stack.endpoint(request.model, request.region),
             "region": request.region,
             "max_tokens": request.max_tokens,
             "prefix_hash": prompt.prefix_hash if prompt else None,

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+if TYPE_CHECKING:
+    from assistant.autobuy.buyer import Bought
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _LATENCY_S = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 8.0, 13.0, 21.0, 34.0, 60.0)
@@ -82,6 +85,18 @@ class Metrics:
             "assistant_history_trimmed_messages", "Messages dropped to fit a context", registry=registry
         )
         self.slow_readers = Counter("assistant_slow_readers_dropped", "Clients that read too slowly", registry=registry)
+        self.autobuy_delay_s = Histogram(
+            "assistant_autobuy_delay_seconds",
+            "From a price match to its purchase",
+            buckets=(1, 2, 5, 10, 30, 60, 120, 300, 600, 1_200, 1_800),
+            registry=registry,
+        )
+        self.saving_ratio = Histogram(
+            "assistant_autobuy_saving_ratio",
+            "Saving of automatic purchases against the price at the rule's creation",
+            buckets=(0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0),
+            registry=registry,
+        )
         self._prefixes: set[str] = set()
 
     def observe_call(self, call: Mapping[str, Any]) -> None:
@@ -97,6 +112,11 @@ class Metrics:
             self.cost_usd.labels(model).inc(call["cost_usd"])
         if call["status"] == "throttled":
             self.throttles.labels(model, call["error_code"]).inc()
+
+    def observe_purchase(self, bought: Bought) -> None:
+        """Count one automatic purchase."""
+        self.autobuy_delay_s.observe(bought.autobuy_delay_s)
+        self.saving_ratio.observe(bought.saving_ratio)
 
     def observe_prefix(self, prefix_hash: str) -> None:
         """Count distinct shared prefixes."""

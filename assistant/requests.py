@@ -16,6 +16,7 @@ BODY_BYTES_MAX = 8 * 1024 * 1024
 IMAGES_MAX = 4
 IMAGE_CHARS_MAX = 5 * 1024 * 1024
 SESSIONS_MAX = 1_000
+TICKS_MAX = 10_000
 _ID = re.compile(r"[A-Za-z0-9_.:-]{1,80}")
 _LOCALE = re.compile(r"[a-z]{2}_[A-Z]{2}")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
@@ -89,6 +90,27 @@ def parse_sessions(body: bytes) -> list[str]:
     if not isinstance(ids, list) or not 1 <= len(ids) <= SESSIONS_MAX:
         raise _bad("customer_ids", f"customer_id, or a list of 1 to {SESSIONS_MAX} of them, is required")
     return [_matching({"customer_ids": one}, "customer_ids", _ID, "customer ids such as c000001") for one in ids]
+
+
+def parse_ticks(body: bytes) -> list[tuple[str, float]]:
+    """The price ticks of `POST /test/price_ticks`.
+
+    Raises:
+        RequestError: 400 with the field at fault.
+    """
+    ticks = _object(body).get("ticks")
+    if not isinstance(ticks, list) or not 1 <= len(ticks) <= TICKS_MAX:
+        raise _bad("ticks", f"expected a list of 1 to {TICKS_MAX}")
+    return [_tick(tick) for tick in ticks]
+
+
+def _tick(tick: Any) -> tuple[str, float]:
+    if not isinstance(tick, dict) or set(tick) != {"product_id", "price"}:
+        raise _bad("ticks", "expected {product_id, price}")
+    price = tick["price"]
+    if not isinstance(price, (int, float)) or isinstance(price, bool) or not 0 < price < 1e9:
+        raise _bad("ticks.price", "expected a price above 0")
+    return _matching({"ticks.product_id": tick["product_id"]}, "ticks.product_id", _ID, "a product id"), float(price)
 
 
 def trace_id(traceparent: str | None) -> str:

@@ -7,46 +7,31 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import logging
 import os
-import secrets
 import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
-from datetime import timedelta
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 
-import aiohttp
 import uvicorn
 
 from assistant.app import App
-from assistant.calls import ModelCaller
-from assistant.clients.bedrock import BedrockClient, Credentials
-from assistant.clients.openai import OpenAIClient
-from assistant.clients.protocol import ModelClient
-from assistant.confirmations import Confirmations
+from assistant.assembly import Clocks, assemble
+from assistant.autobuy.worker import BuyerThread
+from assistant.connections import connect
 from assistant.errors import AssistantError
-from assistant.history import Conversations
-from assistant.metrics import Metrics
-from assistant.prompt import PromptBuilder
 from assistant.router import classifier
-from assistant.router.route import MessageRouter
-from assistant.sessions import Sessions
 from assistant.settings import Stack, read_stack
-from assistant.store.sqlite import SqliteStore
 from assistant.tools.catalogue import Catalogue
-from assistant.tools.registry import TOOLS
-from assistant.tools.spec import ToolContext
-from assistant.tools.web_index import WebIndex
-from assistant.turn import Services
 
 DRAIN_S = 2
 _WATCH_S = 0.5
-_STAND_IN_KEY = Credentials("peakday-stand-in", "peakday-stand-in")
-"""Stand-ins check the form of a signature, not who signed."""
 
 
 def main() -> int:
@@ -92,14 +77,23 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return factory
 
 
+def world_clock(started_at: datetime) -> Callable[[], datetime]:
+    """The data's clock: it starts at the data's own now, and runs with real time."""
+    origin_s = time.monotonic()
+    return lambda: started_at + timedelta(seconds=time.monotonic() - origin_s)
+
+
 async def _serve(stack: Stack, listener: socket.socket) -> None:
     catalogue = Catalogue(stack.catalogue)
-    store = SqliteStore(stack.store)
-    clients = _clients(stack)
-    services = _services(stack, catalogue, store, clients)
-    app = App(services, Sessions(secrets.token_bytes(32)), lambda one: catalogue.customer(one) is not None)
+    clocks = Clocks(time.perf_counter, time.time, world_clock(catalogue.started_at))
+    catalogue.search("warm", 1)
+    clients = connect(stack)
+    assistant = assemble(stack, catalogue, clients, classifier.load(), clocks)
+    buyer = BuyerThread(
+        stack.store, stack.catalogue, lambda: clocks.world().timestamp(), assistant.services.metrics.observe_purchase
+    )
     config = uvicorn.Config(
-        app,
+        assistant.app,
         interface="asgi3",
         http="httptools",
         lifespan="off",
@@ -111,35 +105,31 @@ async def _serve(stack: Stack, listener: socket.socket) -> None:
         timeout_graceful_shutdown=DRAIN_S,
     )
     server = _Server(config)
+    buyer.start()
     try:
-        await asyncio.gather(server.serve(sockets=[listener]), _watch(server, app, listener))
+        await asyncio.gather(server.serve(sockets=[listener]), _watch(server, assistant.app, listener))
     finally:
         for client in clients.values():
             await client.close()
-        store.close()
-        catalogue.close()
+        buyer.stop()
+        assistant.close()
 
 
 class _Server(uvicorn.Server):
     """Uvicorn whose SIGTERM and SIGINT mean: drain and return, so that the exit code is 0."""
 
-    def handle_exit(self, sig: int, frame: object) -> None:
-        self.should_exit = True
-
-    def capture_signals(self):  # type: ignore[no-untyped-def]
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
         """Take the signals for as long as the server runs; uvicorn's own would raise them again afterwards."""
-        import contextlib
+        previous = {number: signal.signal(number, self._stop) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
 
-        @contextlib.contextmanager
-        def captured():  # type: ignore[no-untyped-def]
-            previous = {sig: signal.signal(sig, self.handle_exit) for sig in (signal.SIGTERM, signal.SIGINT)}
-            try:
-                yield
-            finally:
-                for sig, handler in previous.items():
-                    signal.signal(sig, handler)
-
-        return captured()
+    def _stop(self, number: int, frame: object) -> None:
+        self.should_exit = True
 
 
 async def _watch(server: uvicorn.Server, app: App, listener: socket.socket) -> None:
@@ -156,71 +146,6 @@ async def _watch(server: uvicorn.Server, app: App, listener: socket.socket) -> N
         app.drop_slow_readers()
         if os.getppid() != parent:
             server.should_exit = True
-
-
-def _clients(stack: Stack) -> dict[str, ModelClient]:
-    timeout = aiohttp.ClientTimeout(total=None, sock_connect=5.0, sock_read=stack.switches.limits.wall_s)
-
-    def session() -> aiohttp.ClientSession:
-        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=60.0, ttl_dns_cache=300)
-        return aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False)
-
-    def url_of(region: str) -> str:
-        return stack.bedrock_url or f"https://bedrock-runtime.{region}.amazonaws.com"
-
-    clients: dict[str, ModelClient] = {
-        "converse": BedrockClient(session(), url_of, _aws_credentials() if stack.live else lambda: _STAND_IN_KEY)
-    }
-    if stack.openai_url:
-        clients["openai"] = OpenAIClient(session(), stack.openai_url, os.environ.get("OPENAI_API_KEY"))
-    return clients
-
-
-def _aws_credentials() -> Callable[[], Credentials]:
-    """The account's credentials by botocore's usual chain; it refreshes them when they age."""
-    import botocore.session
-
-    found = botocore.session.get_session().get_credentials()
-    if found is None:
-        raise AssistantError("live: no AWS credentials were found; set AWS_PROFILE or run `aws configure`")
-
-    def current() -> Credentials:
-        frozen = found.get_frozen_credentials()
-        return Credentials(frozen.access_key, frozen.secret_key, frozen.token)
-
-    return current
-
-
-def _services(stack: Stack, catalogue: Catalogue, store: SqliteStore, clients: dict[str, ModelClient]) -> Services:
-    metrics = Metrics()
-    web = WebIndex(catalogue.documents())
-    started_s = time.monotonic()
-
-    def tool_context(customer_id: str, locale: str) -> ToolContext:
-        market = stack.marketplaces.get(locale)
-        return ToolContext(
-            customer_id=customer_id,
-            now=catalogue.started_at + timedelta(seconds=time.monotonic() - started_s),
-            catalogue=catalogue,
-            store=store,
-            web=web,
-            currency=market.currency if market else "USD",
-        )
-
-    endpoints = {"converse": stack.bedrock_url or "bedrock-runtime", "openai": stack.openai_url or ""}
-    return Services(
-        stack=stack,
-        caller=ModelCaller(stack.models, clients, endpoints, stack.switches, metrics, time.perf_counter),
-        prompts=PromptBuilder(TOOLS, stack.switches.cache_ttl, stack.switches.cache.points),
-        router=MessageRouter(stack.switches.router, classifier.load()),
-        tools=TOOLS,
-        conversations=Conversations(),
-        confirmations=Confirmations(secrets.token_bytes(32)),
-        metrics=metrics,
-        tool_context=tool_context,
-        clock=time.perf_counter,
-        now_s=time.time,
-    )
 
 
 if __name__ == "__main__":

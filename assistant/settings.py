@@ -127,6 +127,14 @@ class Stack:
     catalogue: Path
     store: Path
 
+    def bedrock_endpoint(self, region: str) -> str:
+        """The Converse endpoint of a region: the stack's own, or AWS's."""
+        return self.bedrock_url or f"https://bedrock-runtime.{region}.amazonaws.com"
+
+    def endpoint(self, model: reader.Model, region: str) -> str:
+        """Where a model is asked."""
+        return self.bedrock_endpoint(region) if model.protocol == "converse" else self.openai_url or ""
+
 
 def read_stack(path: Path) -> Stack:
     """Parse and check a `stack.json`.

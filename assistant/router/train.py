@@ -56,7 +56,7 @@ def train(rows: list[tuple[str, str, str]]) -> dict[str, np.ndarray]:
         weights = model.coef_.astype(np.float64)
         scale = np.abs(weights).max() / 127
         arrays[f"{name}_weights"] = np.round(weights / scale).astype(np.int8)
-        arrays[f"{name}_scale"] = np.float32(scale)
+        arrays[f"{name}_scale"] = np.array(scale, np.float32)
         arrays[f"{name}_bias"] = model.intercept_.astype(np.float32)
     return arrays
 
@@ -78,7 +78,8 @@ def main() -> None:
         "phrasings": len(rows),
         "inputs": inputs,
     }
-    np.savez_compressed(args.out, about=np.array(json.dumps(about)), **train(rows))
+    arrays: dict[str, Any] = {"about": np.array(json.dumps(about)), **train(rows)}
+    np.savez_compressed(args.out, **arrays)
 
 
 if __name__ == "__main__":

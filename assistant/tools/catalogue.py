@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +26,6 @@ class Catalogue:
             raise AssistantError(f"{path}: no catalogue there; `peakday up` writes it")
         self._db = sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True, check_same_thread=False)
         self._db.row_factory = _as_dict
-        products = self._all("SELECT product_id, title, brand, category, price, in_stock FROM products ORDER BY rowid")
-        self._ids = [row["product_id"] for row in products]
-        self._price = np.array([row["price"] for row in products])
-        self._index = WordIndex(
-            [((row["title"], 2.0), (row["brand"], 1.5), (row["category"], 1.0)) for row in products]
-        )
         self.started_at = self._meta_now()
 
     def close(self) -> None:
@@ -43,9 +38,17 @@ class Catalogue:
 
     def search(self, query: str, limit: int, max_price: float | None = None) -> list[Row]:
         """Best matching products, best first."""
-        allowed = None if max_price is None else self._price <= max_price
-        ids = [self._ids[row] for row in self._index.search(query, limit, allowed)]
-        return [product for product_id in ids if (product := self.product(product_id))]
+        ids, prices, index = self._words
+        allowed = None if max_price is None else prices <= max_price
+        found = [ids[row] for row in index.search(query, limit, allowed)]
+        return [product for product_id in found if (product := self.product(product_id))]
+
+    @cached_property
+    def _words(self) -> tuple[list[str], np.ndarray, WordIndex]:
+        """Product ids, prices and words, made on first use: not every reader of the catalogue searches it."""
+        rows = self._all("SELECT product_id, title, brand, category, price FROM products ORDER BY rowid")
+        index = WordIndex([((row["title"], 2.0), (row["brand"], 1.5), (row["category"], 1.0)) for row in rows])
+        return [row["product_id"] for row in rows], np.array([row["price"] for row in rows]), index
 
     def product(self, product_id: str) -> Row | None:
         """One product with its attributes parsed, or None."""

@@ -13,6 +13,7 @@ from assistant.clients.protocol import ToolConfig
 from assistant.errors import AssistantError
 
 if TYPE_CHECKING:
+    from assistant.autobuy.rules import RuleBook
     from assistant.store.protocol import Store
     from assistant.tools.catalogue import Catalogue
     from assistant.tools.web_index import WebIndex
@@ -37,6 +38,7 @@ class ToolContext:
     catalogue: Catalogue
     store: Store
     web: WebIndex
+    rules: RuleBook
     currency: str = "USD"
     key: str = ""
     ground: Callable[[str], Awaitable[Result]] | None = None

@@ -3,27 +3,17 @@
 import asyncio
 import json
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from assistant.app import App
-from assistant.calls import ModelCaller
+from assistant.assembly import Clocks, assemble
 from assistant.clients.protocol import Reply, ToolUse, Usage
-from assistant.confirmations import Confirmations
 from assistant.errors import ModelError
-from assistant.history import Conversations
-from assistant.metrics import Metrics
-from assistant.prompt import PromptBuilder
-from assistant.router.route import MessageRouter
-from assistant.sessions import Sessions
 from assistant.settings import Stack, Switches, _build
-from assistant.store.sqlite import SqliteStore
 from assistant.tools.catalogue import Catalogue
-from assistant.tools.registry import TOOLS
-from assistant.tools.spec import ToolContext
-from assistant.tools.web_index import WebIndex
-from assistant.turn import Services
 from facts import reader
+from tests.assistant.shop import NOW
 from wire.sse import SseParser
 
 Step = str | list[tuple[str, dict[str, Any]]] | ModelError
@@ -91,10 +81,16 @@ class Answer:
 class Harness:
     """An app over the tiny shop. `assistant` are switches as in stack.json."""
 
-    def __init__(self, catalogue: Path, folder: Path, assistant: dict[str, Any] | None = None, **stack: Any) -> None:
+    def __init__(
+        self,
+        catalogue: Path,
+        folder: Path,
+        assistant: dict[str, Any] | None = None,
+        classifier: Any = None,
+        **stack: Any,
+    ) -> None:
         self.model = ScriptedModel()
         self.now_s = 1_000_000.0
-        self.clock_s = 0.0
         self.stack = Stack(
             **{
                 "seed": 1,
@@ -110,41 +106,25 @@ class Harness:
                 **stack,
             }
         )
-        self.catalogue = Catalogue(catalogue)
-        self.store = SqliteStore(self.stack.store)
-        self.metrics = Metrics()
-        self.services = self._services()
-        self.sessions = Sessions(b"secret")
-        self.app = App(self.services, self.sessions, lambda one: self.catalogue.customer(one) is not None)
-
-    def _services(self) -> Services:
-        stack = self.stack
-        web = WebIndex(self.catalogue.documents())
+        self.clock_s = 0.0
+        self.world = datetime.fromisoformat(NOW)
+        clocks = Clocks(lambda: self.clock_s, lambda: self.now_s, lambda: self.world)
         clients = {"converse": self.model, "openai": self.model}
-        endpoints = {"converse": "http://bedrock", "openai": "http://openai/v1"}
-        return Services(
-            stack=stack,
-            caller=ModelCaller(stack.models, clients, endpoints, stack.switches, self.metrics, lambda: self.clock_s),
-            prompts=PromptBuilder(TOOLS, stack.switches.cache_ttl, stack.switches.cache.points),
-            router=MessageRouter(stack.switches.router, None),
-            tools=TOOLS,
-            conversations=Conversations(),
-            confirmations=Confirmations(b"secret"),
-            metrics=self.metrics,
-            tool_context=lambda customer, locale: ToolContext(
-                customer, self.catalogue.started_at, self.catalogue, self.store, web
-            ),
-            clock=lambda: self.clock_s,
-            now_s=lambda: self.now_s,
-        )
+        self.parts = assemble(self.stack, Catalogue(catalogue), clients, classifier, clocks)
+        self.app, self.services, self.store = self.parts.app, self.parts.services, self.parts.store
+        self.metrics, self.rules = self.services.metrics, self.parts.rules
 
     def turn(self, message: str = "hello", *script: Step, customer: str = "c000001", **body: Any) -> Answer:
         """One turn with the model's replies; further keywords go into the body."""
         self.model.script = list(script)
         self.model.requests = []
         request = {"interaction_id": "i1", "turn_index": 0, "message": message, **body}
-        token = self.sessions.issue(customer, self.now_s)
-        return self.request("POST", "/v1/turns", request, {"authorization": f"Bearer {token}"})
+        return self.request("POST", "/v1/turns", request, self.signed_in(customer))
+
+    def signed_in(self, customer: str = "c000001") -> dict[str, str]:
+        """Headers of a session."""
+        token = self.app._sessions.issue(customer, self.now_s)
+        return {"authorization": f"Bearer {token}"}
 
     def request(
         self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None, client: str = "127.0.0.1"
@@ -154,8 +134,7 @@ class Harness:
         return asyncio.run(_exchange(self.app, method, path, data, headers or {}, client))
 
     def close(self) -> None:
-        self.store.close()
-        self.catalogue.close()
+        self.parts.close()
 
 
 async def _exchange(app, method, path, data, headers, client):

@@ -98,8 +98,7 @@ def test_answers_of_stand_ins_say_so(shop):
 
 def test_the_trace_id_is_the_caller_s(shop):
     """A W3C traceparent is carried into meta; without one a new id is made."""
-    token = shop.sessions.issue("c000001", shop.now_s)
-    headers = {"authorization": f"Bearer {token}", "traceparent": f"00-{'a' * 32}-{'b' * 16}-01"}
+    headers = {**shop.signed_in(), "traceparent": f"00-{'a' * 32}-{'b' * 16}-01"}
     assert shop.request("POST", "/v1/turns", TURN, headers).one("meta")["trace_id"] == "a" * 32
 
 

@@ -1,0 +1,88 @@
+"""Puts the assistant together from a stack: data files, tools, router, clients, application. No process, no socket."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from assistant.app import App
+from assistant.autobuy.rules import RuleBook
+from assistant.calls import ModelCaller
+from assistant.clients.protocol import ModelClient
+from assistant.confirmations import Confirmations
+from assistant.history import Conversations
+from assistant.metrics import Metrics
+from assistant.prompt import PromptBuilder
+from assistant.router.route import Classifier, MessageRouter
+from assistant.sessions import Sessions
+from assistant.settings import Stack
+from assistant.store.sqlite import SqliteStore
+from assistant.tools.catalogue import Catalogue
+from assistant.tools.registry import TOOLS
+from assistant.tools.spec import ToolContext
+from assistant.tools.web_index import WebIndex
+from assistant.turn import Services
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """The three clocks: `process_s` for durations, `epoch_s` for tokens, `world` for the data's own today."""
+
+    process_s: Callable[[], float]
+    epoch_s: Callable[[], float]
+    world: Callable[[], datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class Assistant:
+    """Everything one process serves with."""
+
+    app: App
+    services: Services
+    catalogue: Catalogue
+    store: SqliteStore
+    rules: RuleBook
+
+    def close(self) -> None:
+        """Release the data files."""
+        self.rules.close()
+        self.store.close()
+        self.catalogue.close()
+
+
+def assemble(
+    stack: Stack,
+    catalogue: Catalogue,
+    clients: Mapping[str, ModelClient],
+    classifier: Classifier | None,
+    clocks: Clocks,
+) -> Assistant:
+    """The assistant of a stack over these model clients (by protocol)."""
+    metrics = Metrics()
+    store = SqliteStore(stack.store)
+    rules = RuleBook(stack.store)
+    web = WebIndex(catalogue.documents())
+
+    def tool_context(customer_id: str, locale: str) -> ToolContext:
+        market = stack.marketplaces.get(locale)
+        currency = market.currency if market else "USD"
+        return ToolContext(customer_id, clocks.world(), catalogue, store, web, rules, currency)
+
+    services = Services(
+        stack=stack,
+        caller=ModelCaller(stack, clients, metrics, clocks.process_s),
+        prompts=PromptBuilder(TOOLS, stack.switches.cache_ttl, stack.switches.cache.points),
+        router=MessageRouter(stack.switches.router, classifier),
+        tools=TOOLS,
+        conversations=Conversations(),
+        confirmations=Confirmations(secrets.token_bytes(32)),
+        metrics=metrics,
+        tool_context=tool_context,
+        clock=clocks.process_s,
+        now_s=clocks.epoch_s,
+    )
+    sessions = Sessions(secrets.token_bytes(32))
+    app = App(services, sessions, rules, lambda: clocks.world().timestamp(), catalogue.customer)
+    return Assistant(app, services, catalogue, store, rules)

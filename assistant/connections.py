@@ -1,0 +1,51 @@
+"""Model clients over real connections, by protocol."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import aiohttp
+
+from assistant.clients.bedrock import BedrockClient, Credentials
+from assistant.clients.openai import OpenAIClient
+from assistant.clients.protocol import ModelClient
+from assistant.errors import AssistantError
+from assistant.settings import Stack
+
+_STAND_IN_KEY = Credentials("peakday-stand-in", "peakday-stand-in")
+"""Stand-ins check the form of a signature, not who signed."""
+
+
+def connect(stack: Stack) -> dict[str, ModelClient]:
+    """Clients for the stack's endpoints; call inside a running event loop.
+
+    Raises:
+        AssistantError: live, and no AWS credentials are found.
+    """
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=5.0, sock_read=stack.switches.limits.wall_s)
+
+    def session() -> aiohttp.ClientSession:
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=60.0, ttl_dns_cache=300)
+        return aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False)
+
+    credentials = _aws_credentials() if stack.live else lambda: _STAND_IN_KEY
+    clients: dict[str, ModelClient] = {"converse": BedrockClient(session(), stack.bedrock_endpoint, credentials)}
+    if stack.openai_url:
+        clients["openai"] = OpenAIClient(session(), stack.openai_url, os.environ.get("OPENAI_API_KEY"))
+    return clients
+
+
+def _aws_credentials() -> Callable[[], Credentials]:
+    """The account's credentials by botocore's usual chain; it refreshes them when they age."""
+    import botocore.session
+
+    found = botocore.session.get_session().get_credentials()
+    if found is None:
+        raise AssistantError("live: no AWS credentials were found; set AWS_PROFILE or run `aws configure`")
+
+    def current() -> Credentials:
+        frozen = found.get_frozen_credentials()
+        return Credentials(frozen.access_key, frozen.secret_key, frozen.token)
+
+    return current

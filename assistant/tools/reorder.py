@@ -1,0 +1,110 @@
+"""Reordering in a customer's own words: past orders and browsing -> the cart, with substitutes for what is gone.
+
+An item is meant when it shares a word with the query, or stands in the same order and category as one that does
+(`what we used for the pie` means the pumpkin too). Words that no order explains are looked for among what was browsed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Any
+
+from assistant.tools.orders import orders_of
+from assistant.tools.products import known_product
+from assistant.tools.ranking import words
+from assistant.tools.spec import UNLESS_ASKED, Result, Tool, ToolContext, ToolError, text
+from assistant.tools.when import Span, days_of
+
+# What a customer says instead of naming an item.
+_GENERIC = frozenset({
+    "again", "all", "before", "bought", "browsed", "buy", "everything", "item", "last", "looked", "one", "order",
+    "ordered", "purchase", "reorder", "same", "stuff", "thing", "time", "usual", "used", "viewed", "week", "yesterday",
+})  # fmt: skip
+_ITEMS_MAX = 20
+_ALTERNATIVES = 2
+
+
+def resolve(context: ToolContext, query: str, when: str | None) -> list[dict[str, Any]]:
+    """What is meant, as product_id, quantity and source (order id or `browsing`), each product once.
+
+    Raises:
+        ToolError: nothing in the customer's orders or browsing fits.
+    """
+    span = days_of(when if when is not None else query, context.now.date())
+    wanted = {word for word in words(query) if word not in _GENERIC and not word.isdigit()}
+    meant: dict[str, dict[str, Any]] = {}
+    explained: set[str] = set()
+    for order in orders_of(context):
+        if span is None or _within(order["ordered_at"], span):
+            for item, hits in _meant_items(order["items"], wanted):
+                explained |= hits
+                meant.setdefault(
+                    item["product_id"],
+                    {"product_id": item["product_id"], "quantity": item["quantity"], "source": order["order_id"]},
+                )
+            if span is None and not wanted and meant:
+                break  # `the same as last time` is the newest order alone
+    for view in context.catalogue.browsing(context.customer_id) if wanted - explained else ():
+        if (span is None or _within(view["viewed_at"], span)) and _item_words(view) & (wanted - explained):
+            product_id = view["product_id"]
+            meant.setdefault(product_id, {"product_id": product_id, "quantity": 1, "source": "browsing"})
+    if not meant:
+        raise ToolError("nothing in this customer's orders or browsing fits; ask what exactly is meant")
+    return list(meant.values())[:_ITEMS_MAX]
+
+
+def _meant_items(items: list[dict[str, Any]], wanted: set[str]) -> list[tuple[dict[str, Any], set[str]]]:
+    """Items of one order that are meant, each with the query words it explains."""
+    if not wanted:
+        return [(item, set()) for item in items]
+    hits = [(item, _item_words(item) & wanted) for item in items]
+    categories = {item["category"] for item, found in hits if found}
+    return [(item, found) for item, found in hits if found or item["category"] in categories]
+
+
+def _item_words(item: Mapping[str, Any]) -> set[str]:
+    return set(words(f"{item['title'] or ''} {item['category'] or ''}"))
+
+
+def _within(moment: str, span: Span) -> bool:
+    day: date = datetime.fromisoformat(moment).date()
+    return span[0] <= day <= span[1]
+
+
+def _reorder(context: ToolContext, args: Mapping[str, Any]) -> Result:
+    added, unavailable = [], []
+    for item in resolve(context, args["query"], args.get("when")):
+        product = known_product(context, item["product_id"])
+        line = {**item, "title": product["title"], "price": product["price"]}
+        if product["in_stock"]:
+            key = f"{context.key}:{product['product_id']}"
+            context.store.add_to_cart(context.customer_id, product["product_id"], item["quantity"], key)
+            added.append(line)
+        else:
+            unavailable.append({**line, "alternatives": context.catalogue.substitutes(product, _ALTERNATIVES)})
+    return {"added_to_cart": added, "unavailable": unavailable, "checked_out": False}
+
+
+def _preview(context: ToolContext, args: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
+    items = resolve(context, args["query"], args.get("when"))
+    named = ", ".join(f"{item['quantity']} x {known_product(context, item['product_id'])['title']}" for item in items)
+    return args, f"Put into the cart for review: {named}"
+
+
+TOOLS = (
+    Tool(
+        "reorder",
+        "Find what the customer bought or looked at before, in their own words, and put it into the cart for review."
+        " Names alternatives for what is sold out; never checks out.",
+        {
+            "query": text("What is meant, such as: what we used for the pie"),
+            "when": text("When it was, such as: last week, yesterday, March", 60),
+        },
+        _reorder,
+        required=("query",),
+        confirm=UNLESS_ASKED,
+        asked_by=frozenset({"reorder"}),
+        preview=_preview,
+    ),
+)
