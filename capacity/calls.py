@@ -131,7 +131,7 @@ def assumed_calls(scenario: Scenario, models: Mapping[str, Model], *, seed: int,
     first = (rounds == 0) & (index_in_it[turn] == 0)
     before = np.where(first, shared, np.concatenate([[0], prompt[:-1]]))  # what the call before it left in the cache
     model_of = model[turn]
-    read, write = _cached(scenario, models, model_of, prompt, np.minimum(before, prompt), first, rng)
+    read, write = _cached(scenario, models, model_of, prompt, np.minimum(before, prompt), shared, first, rng)
     output = np.maximum(1, _lognormal(rng, assumed.output_tokens, assumed.cv, len(turn)))
     one_hour = np.array(
         [scenario.assistant.cache_ttl.shared == "1h" and "1h" in models[m].cache.ttls for m in model_of]
@@ -176,6 +176,7 @@ def _cached(
     model_of: Names,
     prompt: Ints,
     before: Ints,
+    shared: Ints,
     first: npt.NDArray[np.bool_],
     rng: np.random.Generator,
 ) -> tuple[Ints, Ints]:
@@ -190,7 +191,9 @@ def _cached(
     cold = first & (rng.random(len(prompt)) >= hit)
     read = np.where(cold, 0, cached_before)
     write = np.where(may & (prompt >= least), prompt - read, 0)
-    return read, write
+    own = np.array([models[m].supply == "self_hosted" for m in model_of])
+    # an own engine's block cache holds what every call shares; customers and conversations move between replicas
+    return np.where(own, shared, read), write
 
 
 def _lognormal(rng: np.random.Generator, mean: float, cv: float, n: int) -> Ints:

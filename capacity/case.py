@@ -5,22 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from capacity.calls import Calls
 from capacity.cost import bedrock_spend
-from capacity.demand import StreamDemand, range_quantile, stream_demand
+from capacity.demand import StreamDemand, stream_demand
 from capacity.fleet import regional_factor
-from capacity.outcome import Base, OwnChoice
+from capacity.outcome import INTERACTIONS, PLANNER_QUERIES, Base, Levers, OwnChoice
 from capacity.plan import Levels, weakest
 from capacity.prices import Prices
-from capacity.requests import Floats
+from capacity.uncertainty import SPREAD_MEASURED, SPREAD_UNMEASURED, joint_draws
 from neuron_bench.step_model import StepModel
 from scenarios.schema import Scenario, Stream
-
-HOUR_S = 3_600.0
-INTERACTIONS = "interactions"
-PLANNER_QUERIES = "planner_queries"
 
 
 @dataclass(frozen=True)
@@ -35,8 +29,8 @@ class Case:
     measured: bool
     streams: Mapping[str, Stream]
     demand: Mapping[str, Mapping[str, StreamDemand]]
-    demand_draws: Mapping[str, Floats]  # over the median
-    error_draws: Floats  # standard normal
+    spread: float  # of tokens and turns
+    draws: Levers
 
     @classmethod
     def of(
@@ -53,11 +47,8 @@ class Case:
         streams: dict[str, Stream] = {INTERACTIONS: scenario.demand.interactions}
         if scenario.demand.background.planner_queries is not None:
             streams[PLANNER_QUERIES] = scenario.demand.background.planner_queries
-        rng = np.random.default_rng([seed, 0xD2A3])
-        draws = {}
-        for name, stream in streams.items():
-            median = stream.peak_per_s.mid or 1.0
-            draws[name] = range_quantile(stream.peak_per_s, rng.random(scenario.capacity.draws)) / median
+        simulated = "simulated" in calls.provenance.values()
+        spread = SPREAD_MEASURED if measured and not simulated else SPREAD_UNMEASURED
         return cls(
             scenario=scenario,
             calls=calls,
@@ -67,8 +58,8 @@ class Case:
             measured=measured,
             streams=streams,
             demand={name: stream_demand(scenario, name, stream) for name, stream in streams.items()},
-            demand_draws=draws,
-            error_draws=rng.standard_normal(scenario.capacity.draws),
+            spread=spread,
+            draws=joint_draws(streams, scenario.capacity.draws, spread, seed),
         )
 
     @property
@@ -77,9 +68,10 @@ class Case:
         return tuple(self.scenario.event.regions)
 
     @property
-    def hours(self) -> float:
-        """What own silicon is paid for: the event and the warm-up before it."""
-        return (self.scenario.event.length_s + self.scenario.capacity.resilience.warm_up_lag_s) / HOUR_S
+    def paid_s(self) -> float:
+        """What own silicon is paid for: the horizon if one is stated, else the event and the warm-up before it."""
+        capacity = self.scenario.capacity
+        return capacity.horizon_s or self.scenario.event.length_s + capacity.resilience.warm_up_lag_s
 
     @property
     def model_names(self) -> list[str]:
@@ -135,4 +127,4 @@ class Case:
     def base(self, own: Sequence[OwnChoice]) -> Base:
         """The base case for draws and one-at-a-time moves."""
         spend = bedrock_spend(self.calls, self.prices.models, self.interactions_total)
-        return Base(tuple(own), spend, self.scenario.capacity.resilience, self.hours)
+        return Base(tuple(own), spend, self.scenario.capacity.resilience)

@@ -20,36 +20,32 @@ def assumptions_first(ranked: Sequence[Sensitivity]) -> tuple[str, ...]:
 
 def what_breaks_first(supplies: Sequence[SupplyPlan]) -> str:
     """The limit with the least room at the p90 peak, over every model and region."""
-    worst = max((_pressure(supply) for supply in supplies), default=None)
-    if worst is None:
-        return "nothing was sized"
-    return worst[1]
+    found = [pressure for supply in supplies if (pressure := _pressure(supply)) is not None]
+    return max(found)[1] if found else "nothing that was sized has a known limit"
 
 
-def _pressure(supply: SupplyPlan) -> tuple[float, str]:
-    """Need over limit at p90, and the sentence that says so."""
+def _pressure(supply: SupplyPlan) -> tuple[float, str] | None:
+    """Need over limit at p90, and the sentence that says so; None for what has no known limit or was not sized."""
     where = f"{supply.model} in {supply.region}"
-    if supply.supply == "bedrock":
-        shares = [
-            (max(n.needed_settlement.p90, n.needed_reservation.p90) / n.granted, n) for n in supply.quotas if n.granted
-        ]
-        if not shares:
-            return 0.0, f"{where}: no quota figure"
-        share, need = max(shares, key=lambda row: row[0])
-        return share, f"{where}: {_quota_sentence(share, need)}"
+    known = [need for need in supply.quotas if need.granted]
+    if known:
+        worst = max(known, key=lambda need: need.pressure)
+        return worst.pressure, f"{where}: {_quota_sentence(worst)}"
+    if supply.chosen is None or not supply.calls_per_s.p50:
+        return None
     chosen = supply.chosen
-    if chosen is None:
-        return float("inf") if supply.calls_per_s.p50 else 0.0, f"{where}: nothing serves it ({supply.binding})"
-    peak = chosen.utilisation_ratio.mid * supply.calls_per_s.p90 / max(supply.calls_per_s.p50, 1e-12)
-    return peak, f"{where}: {chosen.binding} breaks when demand passes {1 / max(peak, 1e-12):.2f} x its p90 peak"
+    peak = chosen.utilisation_ratio.mid * supply.calls_per_s.p90 / supply.calls_per_s.p50
+    return peak, f"{where}: {chosen.binding} breaks when demand passes {1 / peak:.2f} x its p90 peak"
 
 
-def _quota_sentence(share: float, need: QuotaNeed) -> str:
+def _quota_sentence(need: QuotaNeed) -> str:
     when = ""
     if need.binds_at_offset_s is not None:
         when = f", first at {need.binds_at_offset_s / 3600:.1f} h into the event"
     needed = max(need.needed_settlement.p90, need.needed_reservation.p90)
-    return f"{need.kind} of {needed:,.0f} needed at p90 against {need.granted:,.0f} granted ({share:.2f} x){when}"
+    return (
+        f"{need.kind} of {needed:,.0f} needed at p90 against {need.granted:,.0f} granted ({need.pressure:.2f} x){when}"
+    )
 
 
 def turned_down(supplies: Sequence[SupplyPlan]) -> tuple[TurnedDown, ...]:
@@ -75,19 +71,39 @@ def warnings(case: Case, supplies: Sequence[SupplyPlan], sized: Sequence[str], n
         told.append("tokens and routes come from stand-ins (SIMULATED); measure on the real models before ordering")
     if case.scenario.assistant.max_tokens is None:
         told.append("max_tokens is unset: each call reserves the model's maximum from its quota; set it first")
-    for supply in supplies:
-        told += [
-            f"{supply.model} in {supply.region}: ask for {need.needed_reservation.p95:,.0f} {need.kind} "
-            f"(granted {need.granted:,.0f}); increases take days, so ask weeks before"
-            for need in supply.quotas
-            if need.binds_at_offset_s is not None and need.granted is not None
-        ]
+    told += _increases(supplies)
+    told += _billing(supplies)
     dates = {case.prices.models[s.model].prices for s in supplies} - {None}
     told += [w for p in dates if p is not None and (w := stale_warning(p.source_date, now_utc, p.price_key))]
     for kind in {s.chosen.instance_type for s in supplies if s.chosen}:
         if stale := stale_warning(case.prices.instances[kind].price_date, now_utc, kind):
             told.append(stale)
     return tuple(told)
+
+
+def _increases(supplies: Sequence[SupplyPlan]) -> list[str]:
+    """One line a model: what to ask for in each region where a quota binds."""
+    asked: dict[str, list[str]] = {}
+    for supply in supplies:
+        binding = [need for need in supply.quotas if need.binds_at_offset_s is not None]
+        if binding:
+            worst = max(binding, key=lambda need: need.pressure)
+            asked.setdefault(supply.model, []).append(
+                f"{supply.region} {max(worst.needed_reservation.p95, worst.needed_settlement.p95):,.0f} {worst.kind} "
+                f"(granted {worst.granted:,.0f})"
+            )
+    return [
+        f"{model}: quotas bind; ask for {', '.join(wants)}; increases take days, so ask weeks before the event"
+        for model, wants in asked.items()
+    ]
+
+
+def _billing(supplies: Sequence[SupplyPlan]) -> list[str]:
+    kinds = {supply.chosen.price_kind: supply.chosen.billed_hours for supply in supplies if supply.chosen}
+    rule = {"on demand": "by the second", "capacity block": "in whole days", "own price": "by the second"}
+    return [
+        f"own silicon at {kind} prices is charged {rule[kind]}: {hours:,.2f} hours" for kind, hours in kinds.items()
+    ]
 
 
 def refuse_order(plan_simulated: bool, simulated_inputs: Sequence[str]) -> None:

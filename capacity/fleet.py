@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from capacity.money import billed_hours
 from capacity.requests import Floats, Ints
 from facts.reader import Instance
 from neuron_bench.step_model import StepModel
@@ -103,12 +104,17 @@ def priced_boxes(
 
 
 def cheapest_box(
-    load_per_s: float, rate_per_replica_per_s: float, model: StepModel, boxes: Iterable[Box], rules: Resilience
+    load_per_s: float,
+    rate_per_replica_per_s: float,
+    model: StepModel,
+    boxes: Iterable[Box],
+    rules: Resilience,
+    event_s: float,
 ) -> Box:
-    """The instance type whose fleet costs least an hour; fewer instances on a tie."""
+    """The instance type whose fleet costs least for the event as it is billed; fewer instances on a tie."""
 
     def cost(box: Box) -> tuple[float, int]:
         instances = int(fleet(load_per_s, rate_per_replica_per_s, model, box.instance, rules).instances)
-        return round(instances * box.usd_per_hour, 9), instances
+        return round(instances * box.usd_per_hour * billed_hours(box.price_kind, event_s), 9), instances
 
     return min(boxes, key=cost)

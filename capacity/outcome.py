@@ -2,51 +2,80 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from capacity.fleet import Box, fleet
-from capacity.plan import Sensitivity
+from capacity.fleet import Box, Fleet, fleet
 from capacity.requests import Floats
+from capacity.surface import Surface
 from neuron_bench.step_model import StepModel
 from scenarios.schema import Resilience
+
+INTERACTIONS = "interactions"
+PLANNER_QUERIES = "planner_queries"
 
 
 def _one() -> Floats:
     return np.ones(1)
 
 
-RateRatio = Callable[[Floats, Floats, Floats], Floats]
-"""Rate per replica over the base case, at ratios of prompt tokens, answer tokens and prefix hits."""
-
-
 @dataclass(frozen=True)
 class Levers:
     """Ratios to the base case, each an array that broadcasts with the others. step_error: standard normal."""
 
-    demand: Mapping[str, Floats] = field(default_factory=dict)  # by stream: interactions, planner_queries
+    demand: Mapping[str, Floats] = field(default_factory=dict)  # by stream
     turns: Floats = field(default_factory=_one)
     input_tokens: Floats = field(default_factory=_one)
     output_tokens: Floats = field(default_factory=_one)
-    cache_hits: Floats = field(default_factory=_one)
+    cache_hits: Floats = field(default_factory=_one)  # of provider caches
+    prefix_hits: Floats = field(default_factory=_one)  # of own engines' block caches
     step_error: Floats = field(default_factory=lambda: np.zeros(1))
 
 
 @dataclass(frozen=True)
-class OwnChoice:
-    """A chosen option: what it carries at the median peak, and what serves it."""
+class Service:
+    """One model on one chip: the rate a replica keeps its promise at, and how that moves with the workload."""
 
     model: str
+    step: StepModel
+    rate_per_s: float
+    surface: Surface
+    binding: str
+    provenance: str
+    relative_error: float  # of the rate, one sigma: step model, extrapolation and surface together
+
+    def rate_over(self, levers: Levers) -> Floats:
+        """Rate per replica under the levers."""
+        moved = self.surface.ratio(levers.input_tokens, levers.output_tokens, levers.prefix_hits)
+        return np.asarray(self.rate_per_s * moved * np.exp(levers.step_error * self.relative_error))
+
+
+@dataclass(frozen=True)
+class OwnChoice:
+    """One option for one model in one region: what it carries at the median peak, and what serves it."""
+
     region: str
     stream: str
     load_per_s: float
-    step: StepModel
-    rate_per_s: float
-    rate_ratio: RateRatio
+    service: Service
     box: Box
-    size_factor: float  # demand quantile the fleet is bought for, over the median
+    billed_hours: float
+    p90_over_p50: float
+
+    def needed(self, levers: Levers, rules: Resilience, *, at_p90: bool) -> Fleet:
+        """The fleet under the levers: for the p90 of demand, or for the median times the drawn demand."""
+        load = self.load_per_s * levers.demand.get(self.stream, _one()) * (self.p90_over_p50 if at_p90 else 1.0)
+        if self.stream == PLANNER_QUERIES:  # a search is one short call of fixed size
+            levers = Levers(step_error=levers.step_error)
+        else:
+            load = load * levers.turns
+        return fleet(load, self.service.rate_over(levers), self.service.step, self.box.instance, rules)
+
+    def usd(self, sized: Fleet) -> Floats:
+        """What a fleet costs for the event."""
+        return np.asarray(sized.instances * self.box.usd_per_hour * self.billed_hours)
 
 
 @dataclass(frozen=True)
@@ -59,6 +88,12 @@ class BedrockSpend:
     output: float = 0.0
     rewrite: float = 0.0
 
+    def over(self, levers: Levers) -> Floats:
+        """Under the levers; a hit that is lost is written again."""
+        read = self.cache_read * levers.cache_hits + self.rewrite * np.maximum(0.0, 1 - levers.cache_hits)
+        per_turn = (self.input + self.cache_write + read) * levers.input_tokens + self.output * levers.output_tokens
+        return np.asarray(per_turn * levers.turns * levers.demand.get(INTERACTIONS, _one()))
+
 
 @dataclass(frozen=True)
 class Base:
@@ -67,12 +102,11 @@ class Base:
     own: Sequence[OwnChoice]
     bedrock: BedrockSpend
     rules: Resilience
-    hours: float
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Chips bought, and the event's cost, over the draws."""
+    """Chips, and the event's cost, over the draws."""
 
     chips: Floats
     own_usd: Floats
@@ -84,91 +118,14 @@ class Outcome:
         return self.own_usd + self.bedrock_usd
 
 
-def outcome(base: Base, levers: Levers) -> Outcome:
-    """What the levers make of the base case. Fleets are bought for their demand quantile, whole instances."""
-    interactions = levers.demand.get("interactions", _one())
+def outcome(base: Base, levers: Levers, *, at_p90: bool) -> Outcome:
+    """What the levers make of the base case.
+
+    at_p90: fleets are bought for the p90 of demand, as the plan buys; else each draw buys what it needs.
+    """
     chips, own_usd = np.zeros(1), np.zeros(1)
     for choice in base.own:
-        calls = levers.demand.get(choice.stream, _one()) * (levers.turns if choice.stream == "interactions" else 1.0)
-        error = np.exp(levers.step_error * choice.step.relative_error)
-        rate = choice.rate_per_s * error
-        if choice.stream == "interactions":
-            rate = rate * choice.rate_ratio(levers.input_tokens, levers.output_tokens, levers.cache_hits)
-        sized = fleet(
-            choice.load_per_s * choice.size_factor * calls, rate, choice.step, choice.box.instance, base.rules
-        )
+        sized = choice.needed(levers, base.rules, at_p90=at_p90)
         chips = chips + sized.chips
-        own_usd = own_usd + sized.instances * choice.box.usd_per_hour * base.hours
-    spend = base.bedrock
-    prompt = (
-        spend.input
-        + spend.cache_write
-        + spend.cache_read * levers.cache_hits
-        + spend.rewrite * np.maximum(0.0, 1 - levers.cache_hits)
-    )
-    per_call = prompt * levers.input_tokens + spend.output * levers.output_tokens
-    return Outcome(chips, own_usd, per_call * levers.turns * interactions)
-
-
-@dataclass(frozen=True)
-class Move:
-    """One input moved from its low to its high value, all others at their middle."""
-
-    name: str
-    low: Levers
-    high: Levers
-
-
-def moves(demand: Mapping[str, tuple[float, float]], token_spread: float, hits: tuple[float, float]) -> list[Move]:
-    """The one-at-a-time moves of every plan.
-
-    Args:
-        demand: by stream, its low and high estimate over its median.
-        token_spread: relative half-width of tokens and turns; wide where they are assumed or simulated.
-        hits: low and high of the cache hit ratio over its base.
-    """
-    z = 1.645
-    low, high = np.array([1 / (1 + token_spread)]), np.array([1 + token_spread])
-    listed = [
-        Move(f"demand: {stream} at the peak", Levers({stream: np.array([lo])}), Levers({stream: np.array([hi])}))
-        for stream, (lo, hi) in demand.items()
-    ]
-    base = Levers()
-    listed.append(Move("turns and calls per interaction", replace(base, turns=low), replace(base, turns=high)))
-    listed.append(Move("prompt tokens per call", replace(base, input_tokens=low), replace(base, input_tokens=high)))
-    listed.append(Move("answer tokens per call", replace(base, output_tokens=low), replace(base, output_tokens=high)))
-    listed.append(
-        Move(
-            "cache hit ratio",
-            replace(base, cache_hits=np.array([hits[0]])),
-            replace(base, cache_hits=np.array([hits[1]])),
-        )
-    )
-    listed.append(
-        Move(
-            "rate per replica (step model error)",
-            replace(base, step_error=np.array([-z])),
-            replace(base, step_error=np.array([z])),
-        )
-    )
-    return listed
-
-
-def sensitivities(base: Base, listed: Sequence[Move]) -> tuple[Sensitivity, ...]:
-    """What each move does to chips and to the event's cost, the largest relative swing first."""
-    middle = outcome(base, Levers())
-    ranked: list[tuple[float, Sensitivity, Sensitivity]] = []
-    for move in listed:
-        low, high = outcome(base, move.low), outcome(base, move.high)
-        chips = Sensitivity(move.name, "chips", float(low.chips[0]), float(high.chips[0]), "chips")
-        cost = Sensitivity(
-            move.name, "event_cost_usd", float(low.event_cost_usd[0]), float(high.event_cost_usd[0]), "USD"
-        )
-        swing = max(_swing(chips, float(middle.chips[0])), _swing(cost, float(middle.event_cost_usd[0])))
-        ranked.append((swing, chips, cost))
-    ranked.sort(key=lambda row: -row[0])
-    return tuple(item for _, chips, cost in ranked for item in (chips, cost) if item.at_low != item.at_high)
-
-
-def _swing(move: Sensitivity, middle: float) -> float:
-    return abs(move.at_high - move.at_low) / middle if middle else 0.0
+        own_usd = own_usd + choice.usd(sized)
+    return Outcome(chips, own_usd, base.bedrock.over(levers))

@@ -110,16 +110,29 @@ class ChipOption:
     utilisation_ratio: Figure
     binding: str
     turned_down: str | None = None
+    price_kind: str = ""  # on demand, capacity block, own price
+    billed_hours: float = 0.0  # as the price kind is billed: by the second, or in whole days
+    event_usd: float = 0.0  # bought instances x price x billed hours
     chips_per_replica: float | None = None
+
+    @property
+    def bought_instances(self) -> int:
+        """What the plan buys: the p90 of demand; `chips_range.mid`, `usd_per_hour` and `event_usd` are of it."""
+        return int(self.instances.p90)
+
+    @property
+    def bought_chips(self) -> int:
+        """All chips of the bought instances."""
+        return int(self.chips.p90)
 
 
 @dataclass(frozen=True)
 class SupplyPlan:
     """What one model in one region needs. `options` is empty for Bedrock; the chosen one has turned_down null.
 
-    The last four fields are the arithmetic's own inputs, for spreadsheets: calls of one interaction and of the region's
-    event at the median demand, mean tokens of a call by class (input, cache_read, cache_write_5m, cache_write_1h,
-    output) and their prices in USD per million tokens; a class without a price is left out.
+    The last four fields are the arithmetic's own inputs, for spreadsheets: calls of one interaction and of the
+    region's event at the median demand, mean tokens of a call by class (input, cache_read, cache_write_5m,
+    cache_write_1h, output) and their prices in USD per million tokens; a class without a price is left out.
     """
 
     region: str

@@ -11,21 +11,16 @@ from capacity.calls import assumed_calls, describe, measured_calls
 from capacity.case import Case
 from capacity.cost import cache_hit_figures, call_costs, cost_lines
 from capacity.findings import assumptions_first, turned_down, warnings, what_breaks_first
-from capacity.outcome import Levers, moves, outcome, sensitivities
+from capacity.money import HOUR_S
+from capacity.outcome import Base, Levers, outcome
 from capacity.plan import CostLine, Figure, HitRate, InputNote, Plan, PlanError, SupplyPlan, weakest
 from capacity.prices import load_prices
-from capacity.supply import Sized, bedrock_supply, own_choices, own_supply, own_usd_per_call
+from capacity.supply import Sized, bedrock_supply, own_supply, own_usd_per_call
+from capacity.uncertainty import HITS_LOW, error_bars, moves, sensitivities
 from loadgen.record import Run
 from neuron_bench.record import Bench
 from neuron_bench.step_model import StepModel
 from scenarios.schema import Scenario
-
-SPREAD_UNMEASURED = 0.3
-"""Relative half-width of tokens and turns that nobody measured: a judgement, printed with the plan."""
-SPREAD_MEASURED = 0.1
-"""The same for tokens and turns of one measured run: customers of the event are not those of the rehearsal."""
-HITS_LOW = 0.5
-"""A cache hit is never guaranteed (Bedrock user guide, prompt caching): the low case loses half of the hits."""
 
 
 def make_plan(
@@ -53,9 +48,9 @@ def make_plan(
     """
     case = make_case(scenario, run, step_models, prices, seed)
     supplies, sized = size_supplies(case)
-    base = case.base(own_choices(case, sized))
-    ranked = sensitivities(base, _moves(case))
-    cost, parts, event = _money(case, sized, supplies)
+    base = case.base([choice for item in sized for choice in item.choices])
+    ranked = sensitivities(base, moves(case.streams, case.spread))
+    cost, parts, event = _money(case, base, sized, supplies)
     return Plan(
         plan_id=plan_id,
         created_utc=now_utc,
@@ -74,7 +69,9 @@ def make_plan(
         turned_down=turned_down(supplies),
         sensitivities=ranked,
         warnings=warnings(case, supplies, [note for item in sized for note in item.warnings], now_utc),
-        purchase=_purchase(case, supplies),
+        purchase=_purchase(supplies),
+        rules=_rules(case),
+        errors=error_bars(base, case.draws) if base.own else {},
     )
 
 
@@ -110,30 +107,19 @@ def size_supplies(case: Case) -> tuple[list[SupplyPlan], list[Sized]]:
     return supplies, sized
 
 
-def _moves(case: Case) -> list[Any]:
-    spread = SPREAD_MEASURED if case.measured and not case.calls_simulated else SPREAD_UNMEASURED
-    demand = {
-        name: (stream.peak_per_s.low / stream.peak_per_s.mid, stream.peak_per_s.high / stream.peak_per_s.mid)
-        for name, stream in case.streams.items()
-        if stream.peak_per_s.mid > 0
-    }
-    return moves(demand, spread, (HITS_LOW, 1.0))
-
-
 def _money(
-    case: Case, sized: Sequence[Sized], supplies: Sequence[SupplyPlan]
+    case: Case, base: Base, sized: Sequence[Sized], supplies: Sequence[SupplyPlan]
 ) -> tuple[tuple[CostLine, ...], dict[str, float], Figure]:
     """Cost lines, the event's cost by part, and the event's cost as a range."""
     per_call = own_usd_per_call(case, supplies)
     origin = case.calls_provenance
     lines = cost_lines(case.calls, call_costs(case.calls, case.prices.models, per_call), origin, case.calls.source)
-    base = case.base(own_choices(case, sized))
-    middle = outcome(base, Levers())
-    drawn = outcome(base, Levers(demand=case.demand_draws, step_error=case.error_draws))
+    middle = outcome(base, Levers(), at_p90=True)
+    drawn = outcome(base, case.draws, at_p90=False)
     parts = {
         "Bedrock tokens": float(middle.bedrock_usd[0]),
         **{
-            f"own silicon {supply.model} {supply.region}": supply.chosen.usd_per_hour.mid * case.hours
+            f"own silicon {supply.model} {supply.region}": supply.chosen.event_usd
             for supply in supplies
             if supply.chosen
         },
@@ -194,17 +180,26 @@ def _inputs(case: Case, run: Run | None, benches: Sequence[Bench], sized: Sequen
     return (*notes, *case.prices.notes)
 
 
-def _purchase(case: Case, supplies: Sequence[SupplyPlan]) -> tuple[dict[str, Any], ...]:
+def _rules(case: Case) -> dict[str, float]:
+    """What chips were counted by."""
+    resilience = case.scenario.capacity.resilience
+    names = ("zones", "zones_lost", "drain_ratio", "broken_ratio", "retry_extra_attempts")
+    rules = {name: float(getattr(resilience, name)) for name in names}
+    return rules | {"hours": case.paid_s / HOUR_S, "interactions_in_event": case.interactions_total}
+
+
+def _purchase(supplies: Sequence[SupplyPlan]) -> tuple[dict[str, Any], ...]:
     """What is bought at p90, by region and model, for the event's hours."""
     return tuple(
         {
             "region": supply.region,
             "model": supply.model,
             "instance_type": supply.chosen.instance_type,
-            "instances": int(supply.chosen.instances.p90),
+            "instances": supply.chosen.bought_instances,
             "usd_per_hour": supply.chosen.usd_per_hour.mid,
-            "hours": case.hours,
-            "usd": supply.chosen.usd_per_hour.mid * case.hours,
+            "price_kind": supply.chosen.price_kind,
+            "billed_hours": supply.chosen.billed_hours,
+            "usd": supply.chosen.event_usd,
         }
         for supply in supplies
         if supply.chosen

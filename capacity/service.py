@@ -11,6 +11,9 @@ from capacity.engine import simulate
 from capacity.requests import Floats, Ints, Requests, Served, ServiceError, requests
 from neuron_bench.step_model import StepModel
 
+BOUND_SHARE_MIN = 0.01
+"""Below this share of its throughput bound a replica counts as useless: a fleet of them is no plan."""
+
 Simulator = Callable[[Requests, StepModel], Served]
 
 
@@ -55,6 +58,9 @@ class P99s:
     ttft_s: float
     tpot_s: float
     e2e_s: float
+
+    def __str__(self) -> str:
+        return f"TTFT {self.ttft_s:.3g} s, TPOT {self.tpot_s:.3g} s, E2E {self.e2e_s:.3g} s"
 
 
 @dataclass(frozen=True)
@@ -123,16 +129,19 @@ def rate_at_promise(
     simulator: Simulator = simulate,
     tolerance: float = 0.01,
 ) -> ReplicaRate:
-    """Bisection on the p99s with common random numbers, down to `tolerance` of the bound."""
+    """Bisection on the p99s with common random numbers, to `tolerance` of the rate; 0 below 1% of the bound."""
     work = drawn_work(lengths, n, seed)
     alone = _p99s(at_rate(work, 1e-6), model, simulator)
     if broken := _broken(alone, promise):
-        return ReplicaRate(0.0, f"{broken} of one call alone", alone)
+        return ReplicaRate(0.0, f"{broken} is broken by one call alone ({alone})", alone)
     low, high = 0.0, throughput_bound_per_s(work, model)
     if not np.isfinite(high):
         raise ServiceError(f"{model.model_id} on {model.chip}: steps take no time; the step model is empty")
     kept, binding = alone, "throughput of a full batch"
-    for _ in range(int(np.ceil(np.log2(1 / tolerance)))):
+    bound = high
+    while high - low > tolerance * high:
+        if high < BOUND_SHARE_MIN * bound:
+            return ReplicaRate(0.0, f"{binding} is kept at no load above {high:.2g}/s a replica", kept)
         middle = (low + high) / 2
         p99s = _p99s(at_rate(work, middle), model, simulator)
         if broken := _broken(p99s, promise):

@@ -2,39 +2,30 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from capacity.fleet import cheapest_box, fleet, priced_boxes
+from capacity.money import billed_hours
+from capacity.outcome import Levers, OwnChoice, Service
 from capacity.plan import PROVENANCES, ChipOption, Figure, Levels, PlanError, weakest
 from capacity.prices import Prices
-from capacity.requests import Floats
-from capacity.service import Lengths, Promise, ReplicaRate, rate_at_promise
+from capacity.service import Lengths, Promise, rate_at_promise
+from capacity.surface import Surface, fit_surface
 from facts.reader import Model
 from neuron_bench.step_model import StepModel
 from scenarios.schema import OwnSupply, Resilience
 
 EXTRAPOLATION_MAX = 1.1
-"""Beyond 1.1 x what was seen a step model is not used (DESIGN 9.4)."""
-Z_90 = 1.645
-
-
-@dataclass(frozen=True)
-class Service:
-    """One model on one chip: its step model and the rate one replica keeps its promise at."""
-
-    model: str
-    step: StepModel
-    rate: ReplicaRate
-    lengths_provenance: str
-
-    @property
-    def provenance(self) -> str:
-        """Weakest of the step model and the token lengths it was given."""
-        return weakest([self.step.provenance, self.lengths_provenance])
+"""Beyond 1.1 x what was seen a fitted step model is not used (DESIGN 9.4)."""
+SAMPLE = 4_000
+"""Calls simulated at each step of a bisection: 40 lie beyond the p99."""
+SURFACE_SAMPLE = 2_000
+Z_90 = 1.6449
 
 
 def usable_models(own: OwnSupply, name: str, model: Model, offered: Sequence[StepModel]) -> list[StepModel]:
@@ -57,21 +48,25 @@ def usable_models(own: OwnSupply, name: str, model: Model, offered: Sequence[Ste
     return [best[chip] for chip in own.chips if chip in best]
 
 
-def within_validity(step: StepModel, lengths: Lengths) -> tuple[StepModel, list[str]]:
-    """The step model held to the batch it was seen at, and what the lengths ask beyond its range.
+def within_validity(step: StepModel, lengths: Lengths) -> tuple[StepModel, float, list[str]]:
+    """The step model held to the batch it was seen at, the error its extrapolation adds, and a warning for each.
+
+    Prefill is judged by uncached tokens, attention by the context. Published means (`derived`) have one length mix, so
+    any plan extrapolates: each excess adds half its logarithm to the one-sigma error of the rate, a judgement.
 
     Raises:
-        PlanError: a fitted model asked about longer calls than 1.1 x what it saw. Published means (`derived`) have
-            one length; they are used with a warning.
+        PlanError: a fitted model asked about longer calls than 1.1 x what it saw.
     """
-    warnings = []
     seen = step.validity.get("decoding")
     if seen is not None:
         step = replace(step, max_num_seqs=max(1, min(step.max_num_seqs, int(seen[1] * EXTRAPOLATION_MAX))))
-    for name, mean in (
-        ("input_tokens", float(lengths.input_tokens.mean())),
-        ("output_tokens", float(lengths.output_tokens.mean())),
-    ):
+    asked = {
+        "input_tokens": float((lengths.input_tokens - lengths.cached_tokens).mean()),
+        "output_tokens": float(lengths.output_tokens.mean()),
+        "context_tokens": float((lengths.input_tokens + lengths.output_tokens / 2).mean()),
+    }
+    added, warnings = 0.0, []
+    for name, mean in asked.items():
         limits = step.validity.get(name)
         if limits is None or mean <= limits[1] * EXTRAPOLATION_MAX:
             continue
@@ -80,96 +75,114 @@ def within_validity(step: StepModel, lengths: Lengths) -> tuple[StepModel, list[
             raise PlanError(
                 f"{what}; refused beyond {EXTRAPOLATION_MAX} x: measure that length with `peakday bench run`"
             )
-        warnings.append(f"{what}: the published rows have one length, so this rate is an extrapolation")
-    return step, warnings
+        added = math.hypot(added, math.log(mean / limits[1]) / 2)
+        warnings.append(f"{what}: an extrapolation of published means; the range of its chips is widened")
+    return step, added, warnings
 
 
-def services(
-    name: str, own: OwnSupply, steps: Sequence[StepModel], lengths: Lengths, promise: Promise, origin: str, seed: int
-) -> tuple[list[Service], list[str]]:
-    """The rate at the promise of every usable chip, with validity warnings."""
-    made, warnings = [], []
-    for step in steps:
-        held, notes = within_validity(step, lengths)
-        warnings += notes
-        rate = rate_at_promise(lengths, held, promise, n=SAMPLE, seed=seed)
-        made.append(Service(name, held, rate, origin))
-    return made, warnings
-
-
-SAMPLE = 4_000
-"""Calls simulated at each step of the bisection."""
+def make_service(
+    name: str, step: StepModel, lengths: Lengths, promise: Promise, origin: str, seed: int
+) -> tuple[Service, list[str]]:
+    """Simulate one model on one chip: its rate at the promise and the surface around it."""
+    held, added, warnings = within_validity(step, lengths)
+    rate = rate_at_promise(lengths, held, promise, n=SAMPLE, seed=seed)
+    surface = Surface(np.zeros(10), 0.0, 0.0)
+    if rate.rate_per_s > 0 and len(lengths.input_tokens) > 1:
+        surface = fit_surface(
+            lambda prompt, answer, hits: (
+                rate_at_promise(
+                    lengths.scaled(prompt, answer, hits), held, promise, n=SURFACE_SAMPLE, seed=seed
+                ).rate_per_s
+            )
+        )
+    if surface.impossible:
+        warnings.append(
+            f"{name} on {step.chip}: in {surface.impossible:.0%} of the workloads around this one the promise holds at "
+            "no load; a little more prompt and this chip is out"
+        )
+    error = math.hypot(held.relative_error, added, min(surface.loo_error, 1.0))
+    provenance = weakest([step.provenance, origin])
+    return Service(name, held, rate.rate_per_s, surface, rate.binding, provenance, error), warnings
 
 
 def chip_options(
-    made: Sequence[Service], load: Levels, load_draws: Floats, error_draws: Floats, prices: Prices, rules: Resilience
-) -> tuple[ChipOption, ...]:
-    """Every chip sized for the load, the cheapest at p90 chosen, the others turned down with the reason.
+    made: Sequence[Service],
+    load: Levels,
+    choice_of: tuple[str, str],
+    draws: Levers,
+    prices: Prices,
+    rules: Resilience,
+    event_s: float,
+) -> tuple[tuple[ChipOption, ...], OwnChoice | None]:
+    """Every chip sized for the load: the one whose p90 fleet costs least for the event is chosen, the others excused.
 
     Args:
-        load_draws, error_draws: joint draws [n] of the load and of the standard normal model error.
+        choice_of: region and stream.
+        draws: joint draws shared by the whole plan.
     """
-    options = [_option(service, load, load_draws, error_draws, prices, rules) for service in made]
-    usable = [option for option in options if option.turned_down is None]
+    sized = [_option(service, load, choice_of, draws, prices, rules, event_s) for service in made]
+    usable = [(option, choice) for option, choice in sized if choice is not None]
     if not usable:
-        return tuple(options)
-    best = min(usable, key=lambda option: option.usd_per_hour.mid)
-    return tuple(
-        option
-        if option is best or option.turned_down
-        else replace(
-            option,
-            turned_down=f"costs {option.usd_per_hour.mid:,.2f} USD/h at p90, {best.chip} {best.usd_per_hour.mid:,.2f}",
-        )
-        for option in options
+        return tuple(option for option, _ in sized), None
+    best, choice = min(usable, key=lambda pair: pair[0].event_usd)
+    told = f"{best.chip} costs {best.event_usd:,.0f} USD for the event at p90, this "
+    return (
+        tuple(
+            option
+            if option is best or option.turned_down
+            else replace(option, turned_down=f"{told}{option.event_usd:,.0f}")
+            for option, _ in sized
+        ),
+        choice,
     )
 
 
 def _option(
-    service: Service, load: Levels, load_draws: Floats, error_draws: Floats, prices: Prices, rules: Resilience
-) -> ChipOption:
-    step, rate = service.step, service.rate
+    service: Service,
+    load: Levels,
+    choice_of: tuple[str, str],
+    draws: Levers,
+    prices: Prices,
+    rules: Resilience,
+    event_s: float,
+) -> tuple[ChipOption, OwnChoice | None]:
+    step, rate = service.step, service.rate_per_s
     boxes = priced_boxes(step.chip, step.chips_per_replica, prices.instances, prices.own_usd_per_hour)
-    if rate.rate_per_s <= 0:
-        return _excuse(service, _alone(rate))
+    if rate <= 0:
+        return _excuse(service, service.binding), None
     if not boxes:
-        return _excuse(service, f"no public price of any {step.chip} instance; add prices.instances to peakday.yaml")
-    box = cheapest_box(load.p90, rate.rate_per_s, step, boxes, rules)
-    sized = fleet(np.array([load.p50, load.p90, load.p95]), rate.rate_per_s, step, box.instance, rules)
-    drawn = fleet(load_draws, rate.rate_per_s * np.exp(error_draws * step.relative_error), step, box.instance, rules)
-    return ChipOption(
+        why = f"no public price of any {step.chip} instance; add prices.instances to peakday.yaml"
+        return _excuse(service, why), None
+    box = cheapest_box(load.p90, rate, step, boxes, rules, event_s)
+    hours = billed_hours(box.price_kind, event_s)
+    choice = OwnChoice(*choice_of, load.p50, service, box, hours, load.p90 / load.p50 if load.p50 else 1.0)
+    at = fleet(np.array([load.p50, load.p90, load.p95]), rate, step, box.instance, rules)
+    drawn = choice.needed(draws, rules, at_p90=False)
+    busy = load.p50 * draws.demand[choice.stream] / (float(at.replicas[1]) * rate) if load.p90 else np.zeros(2)
+    low, high = rate * math.exp(-Z_90 * service.relative_error), rate * math.exp(Z_90 * service.relative_error)
+    option = ChipOption(
         chip=step.chip,
         instance_type=box.instance.instance,
-        step_model=f"{step.model_id} on {step.chip}, tp {step.tp}: {step.source}",
-        rate_per_replica_per_s=_figure(service, rate.rate_per_s, _spread(rate.rate_per_s, step), "1/s"),
-        replicas=Levels(*map(float, sized.replicas)),
-        instances=Levels(*map(float, sized.instances)),
-        chips=Levels(*map(float, sized.chips)),
-        chips_range=_figure(service, float(sized.chips[1]), _interval(drawn.chips), "chips"),
+        step_model=_named(service),
+        rate_per_replica_per_s=_figure(service, rate, (low, high), "1/s"),
+        replicas=Levels(*map(float, at.replicas)),
+        instances=Levels(*map(float, at.instances)),
+        chips=Levels(*map(float, at.chips)),
+        chips_range=_figure(service, float(at.chips[1]), _interval(drawn.chips), "chips"),
         usd_per_hour=_figure(
             service,
-            float(sized.instances[1]) * box.usd_per_hour,
+            float(at.instances[1]) * box.usd_per_hour,
             _interval(drawn.instances * box.usd_per_hour),
             "USD/h",
         ),
-        utilisation_ratio=_figure(
-            service,
-            load.p50 / (float(sized.replicas[1]) * rate.rate_per_s),
-            _interval(load_draws / (float(sized.replicas[1]) * rate.rate_per_s)),
-            "ratio",
-        ),
-        binding=rate.binding if sized.replicas[1] > rules.zones else f"one replica in each of {rules.zones} zones",
+        utilisation_ratio=_figure(service, float(np.median(busy)), _interval(busy), "ratio"),
+        binding=service.binding if at.replicas[1] > rules.zones else f"one replica in each of {rules.zones} zones",
+        chips_per_replica=step.chips_per_replica,
+        price_kind=box.price_kind,
+        billed_hours=hours,
+        event_usd=float(at.instances[1]) * box.usd_per_hour * hours,
     )
-
-
-def _alone(rate: ReplicaRate) -> str:
-    seen = rate.p99s
-    return f"{rate.binding}: it takes TTFT {seen.ttft_s:.3g} s, TPOT {seen.tpot_s:.3g} s, E2E {seen.e2e_s:.3g} s"
-
-
-def _spread(value: float, step: StepModel) -> tuple[float, float]:
-    factor = float(np.exp(Z_90 * step.relative_error))
-    return value / factor, value * factor
+    return option, choice
 
 
 def _interval(values: npt.ArrayLike) -> tuple[float, float]:
@@ -178,27 +191,29 @@ def _interval(values: npt.ArrayLike) -> tuple[float, float]:
 
 
 def _figure(service: Service, mid: float, interval: tuple[float, float], unit: str) -> Figure:
-    return Figure(
-        mid, interval[0], interval[1], unit, service.provenance, service.step.source,
-        simulated=service.provenance == "simulated",
-    )  # fmt: skip
+    simulated = service.provenance == "simulated"
+    return Figure(mid, *interval, unit, service.provenance, service.step.source, simulated=simulated)
+
+
+def _named(service: Service) -> str:
+    step = service.step
+    return f"{step.model_id} on {step.chip}, tp {step.tp}: {step.source}"
 
 
 def _excuse(service: Service, why: str) -> ChipOption:
     """An option that cannot be used, with nothing that looks like a size."""
-    nothing = _figure(service, 0.0, (0.0, 0.0), "")
-    zero = Levels(0.0, 0.0, 0.0)
+    nothing, zero = _figure(service, 0.0, (0.0, 0.0), ""), Levels(0.0, 0.0, 0.0)
     return ChipOption(
         chip=service.step.chip,
         instance_type=service.step.instance_type or "",
-        step_model=f"{service.step.model_id} on {service.step.chip}, tp {service.step.tp}: {service.step.source}",
-        rate_per_replica_per_s=_figure(service, service.rate.rate_per_s, (0.0, service.rate.rate_per_s), "1/s"),
+        step_model=_named(service),
+        rate_per_replica_per_s=_figure(service, service.rate_per_s, (0.0, service.rate_per_s), "1/s"),
         replicas=zero,
         instances=zero,
         chips=zero,
         chips_range=nothing,
         usd_per_hour=nothing,
         utilisation_ratio=nothing,
-        binding=service.rate.binding,
+        binding=service.binding,
         turned_down=why,
     )

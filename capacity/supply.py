@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from capacity.case import INTERACTIONS, PLANNER_QUERIES, Case
-from capacity.fleet import Box, priced_boxes
-from capacity.outcome import OwnChoice, RateRatio
+from capacity.case import Case
+from capacity.outcome import INTERACTIONS, PLANNER_QUERIES, OwnChoice, Service
 from capacity.plan import Figure, Levels, QuotaNeed, SupplyPlan, weakest
 from capacity.quota import call_tokens, granted, needs
-from capacity.requests import Floats, Ints
-from capacity.service import Lengths, Promise, throughput_bound_per_s
-from capacity.silicon import Service, chip_options, services, usable_models
+from capacity.requests import Ints
+from capacity.service import Lengths, Promise
+from capacity.silicon import chip_options, make_service, usable_models
 
 SAMPLE_CALLS_MAX = 4_000
 
@@ -24,9 +24,9 @@ class Sized:
     """One own model: its services on every chip, its supply in every region, and what to warn about."""
 
     model: str
-    lengths: Lengths
     services: tuple[Service, ...]
     supplies: tuple[SupplyPlan, ...]
+    choices: tuple[OwnChoice, ...]
     warnings: tuple[str, ...]
 
     @property
@@ -34,36 +34,24 @@ class Sized:
         """Weakest of its services."""
         return weakest([service.provenance for service in self.services])
 
-    def service(self, chip: str) -> Service:
-        """The service on a chip."""
-        return next(service for service in self.services if service.step.chip == chip)
-
 
 def bedrock_supply(case: Case, name: str, region: str) -> SupplyPlan:
     """Quota needs of one model in one region, and which kind binds."""
     calls, model = case.calls, case.prices.models[name]
     mask = calls.of(name)
-    max_tokens = case.scenario.assistant.max_tokens or model.max_output_tokens
     write = (calls.cache_write_tokens_5m + calls.cache_write_tokens_1h)[mask].mean()
     tokens = call_tokens(
         input_tokens=float(calls.input_tokens[mask].mean()),
         cache_read_tokens=float(calls.cache_read_tokens[mask].mean()),
         cache_write_tokens=float(write),
         output_tokens=float(calls.output_tokens[mask].mean()),
-        max_tokens=max_tokens,
+        max_tokens=case.scenario.assistant.max_tokens or model.max_output_tokens,
         output_burndown_ratio=model.quota.output_burndown_ratio if model.quota else 1.0,
     )
-    carried = case.carried_per_s(name, region)
-    per_day = case.demand[INTERACTIONS][region].starts_busiest_day * calls.per_interaction(name)
-    ratio = [carried.p90 / carried.p50, carried.p95 / carried.p50] if carried.p50 else [1.0, 1.0]
-    limits = granted(model, case.scenario.quotas.get(name))
-    quotas = needs(
-        carried,
-        Levels(per_day, per_day * ratio[0], per_day * ratio[1]),
-        tokens,
-        limits,
-        case.demand[INTERACTIONS][region].timeline,
-    )
+    demand, carried = case.demand[INTERACTIONS][region], case.carried_per_s(name, region)
+    per_day = demand.starts_busiest_day * calls.per_interaction(name) / max(carried.p50, 1e-12)
+    daily = Levels(carried.p50 * per_day, carried.p90 * per_day, carried.p95 * per_day)
+    quotas = needs(carried, daily, tokens, granted(model, case.scenario.quotas.get(name)), demand.timeline)
     return SupplyPlan(
         region=region,
         model=name,
@@ -73,27 +61,24 @@ def bedrock_supply(case: Case, name: str, region: str) -> SupplyPlan:
         output_tokens_per_call=_tokens_figure(case, name, calls.output_tokens[mask]),
         binding=binding_quota(quotas),
         quotas=quotas,
+        **_arithmetic(case, name, region),
     )
 
 
 def binding_quota(quotas: Sequence[QuotaNeed]) -> str:
     """The kind nearest to its limit at p90, under the reading that is nearer."""
-    ratios = [
-        (max(need.needed_settlement.p90, need.needed_reservation.p90) / need.granted, need)
-        for need in quotas
-        if need.granted
-    ]
-    if not ratios:
+    known = [need for need in quotas if need.granted]
+    if not known:
         return "no quota figure: read your account's Service Quotas"
-    share, need = max(ratios, key=lambda row: row[0])
-    reading = "reservation" if need.needed_reservation.p90 > need.needed_settlement.p90 else "settlement"
-    return f"{need.kind} ({reading}): {share:.0%} of {need.granted:,.0f} at p90"
+    worst = max(known, key=lambda need: need.pressure)
+    reading = "reservation" if worst.needed_reservation.p90 > worst.needed_settlement.p90 else "settlement"
+    return f"{worst.kind} ({reading}): {worst.pressure:.0%} of {worst.granted:,.0f} at p90"
 
 
 def own_supply(case: Case, name: str) -> Sized:
     """Rates of one own model on every allowed chip, and its fleets in every region."""
     own = case.scenario.capacity.own.get(name)
-    lengths, promise = _lengths(case, name), None
+    lengths = _lengths(case, name)
     made: list[Service] = []
     notes: list[str] = []
     if own is None:
@@ -101,68 +86,43 @@ def own_supply(case: Case, name: str) -> Sized:
     else:
         steps = usable_models(own, name, case.prices.models[name], case.step_models)
         if not steps:
-            notes.append(
-                f"{name}: no step model for {', '.join(own.chips)}; measure it with `peakday bench run`: not sized"
-            )
-        deadline = _deadline_s(case, name)
-        promise = Promise(own.ttft_s_p99, own.tpot_s_p99, deadline)
+            chips = ", ".join(own.chips)
+            notes.append(f"{name}: no step model for {chips}, so it is not sized; measure it with `peakday bench run`")
+        promise = Promise(own.ttft_s_p99, own.tpot_s_p99, _deadline_s(case, name))
         origin = case.calls.provenance.get(name, "assumed")
-        made, warned = services(name, own, steps, lengths, promise, origin, case.seed)
-        notes += warned
-    supplies = tuple(_own_region(case, name, region, made, lengths) for region in case.regions)
-    if made and all(supply.chosen is None for supply in supplies):
+        for step in steps:
+            service, warned = make_service(name, step, lengths, promise, origin, case.seed)
+            made.append(service)
+            notes += warned
+    pairs = [_own_region(case, name, region, made, lengths) for region in case.regions]
+    supplies = tuple(supply for supply, _ in pairs)
+    choices = tuple(choice for _, choice in pairs if choice is not None)
+    if made and not choices:
         why = "; ".join(f"{option.chip}: {option.turned_down}" for option in supplies[0].options)
-        notes.append(f"{name}: no chip keeps its promise ({why}): not sized, and its cost is missing from the totals")
-    return Sized(name, lengths, tuple(made), supplies, tuple(notes))
+        notes.append(f"{name}: no chip keeps its promise, so it is not sized and its cost is missing ({why})")
+    return Sized(name, tuple(made), supplies, choices, tuple(notes))
 
 
-def _own_region(case: Case, name: str, region: str, made: Sequence[Service], lengths: Lengths) -> SupplyPlan:
+def _own_region(
+    case: Case, name: str, region: str, made: Sequence[Service], lengths: Lengths
+) -> tuple[SupplyPlan, OwnChoice | None]:
     carried = case.carried_per_s(name, region)
     stream = PLANNER_QUERIES if case.is_planner(name) else INTERACTIONS
-    options = chip_options(
-        made,
-        carried,
-        carried.p50 * case.demand_draws[stream],
-        case.error_draws,
-        case.prices,
-        case.scenario.capacity.resilience,
-    )
+    rules = case.scenario.capacity.resilience
+    options, choice = chip_options(made, carried, (region, stream), case.draws, case.prices, rules, case.paid_s)
     chosen = next((option for option in options if option.turned_down is None), None)
-    return SupplyPlan(
+    supply = SupplyPlan(
         region=region,
         model=name,
         supply="self_hosted",
         calls_per_s=carried,
         input_tokens_per_call=_tokens_figure(case, name, lengths.input_tokens),
         output_tokens_per_call=_tokens_figure(case, name, lengths.output_tokens),
-        binding=chosen.binding if chosen else "no usable chip: see warnings",
+        binding=chosen.binding if chosen else "not sized: see warnings",
         options=options,
+        **_arithmetic(case, name, region),
     )
-
-
-def own_choices(case: Case, sized: Sequence[Sized]) -> list[OwnChoice]:
-    """The chosen option of every own model and region, as the draws need it."""
-    choices = []
-    for item in sized:
-        stream = PLANNER_QUERIES if case.is_planner(item.model) else INTERACTIONS
-        for supply in item.supplies:
-            if supply.chosen is None or supply.calls_per_s.p50 == 0:
-                continue
-            service = item.service(supply.chosen.chip)
-            choices.append(
-                OwnChoice(
-                    model=item.model,
-                    region=supply.region,
-                    stream=stream,
-                    load_per_s=supply.calls_per_s.p50,
-                    step=service.step,
-                    rate_per_s=service.rate.rate_per_s,
-                    rate_ratio=_rate_ratio(service, item.lengths),
-                    box=_box(case, supply.chosen.chip, supply.chosen.instance_type),
-                    size_factor=supply.calls_per_s.p90 / supply.calls_per_s.p50,
-                )
-            )
-    return choices
+    return supply, choice
 
 
 def own_usd_per_call(case: Case, supplies: Sequence[SupplyPlan]) -> dict[str, float]:
@@ -170,22 +130,41 @@ def own_usd_per_call(case: Case, supplies: Sequence[SupplyPlan]) -> dict[str, fl
     usd: dict[str, float] = {}
     for supply in supplies:
         if supply.supply == "self_hosted":
-            spent = supply.chosen.usd_per_hour.mid * case.hours if supply.chosen else 0.0
-            usd[supply.model] = usd.get(supply.model, 0.0) + spent
+            usd[supply.model] = usd.get(supply.model, 0.0) + (supply.chosen.event_usd if supply.chosen else 0.0)
     calls = {name: sum(case.calls_in_event(name, region) for region in case.regions) for name in usd}
     return {name: total / calls[name] if calls[name] else 0.0 for name, total in usd.items()}
 
 
 def _lengths(case: Case, name: str) -> Lengths:
+    """Token lengths of a model's calls: the searches of the planner, else a sample of its calls."""
     calls, mask = case.calls, case.calls.of(name)
-    if case.is_planner(name) or not mask.any():
-        queries = case.scenario.demand.background.planner_queries
-        one, two = (queries.input_tokens, queries.output_tokens) if queries else (1, 1)
-        return Lengths(np.array([max(1, one)]), np.array([max(1, two)]), np.array([0]))
-    prompt = calls.prompt_tokens[mask][:SAMPLE_CALLS_MAX]
-    answer = np.maximum(1, calls.output_tokens[mask][:SAMPLE_CALLS_MAX])
-    cached = np.minimum(calls.cache_read_tokens[mask][:SAMPLE_CALLS_MAX], prompt - 1)
-    return Lengths(prompt, answer, cached)
+    queries = case.scenario.demand.background.planner_queries
+    if queries is not None and (case.is_planner(name) or not mask.any()):
+        prompt, answer = max(1, queries.input_tokens), max(1, queries.output_tokens)
+        return Lengths(np.array([prompt]), np.array([answer]), np.array([0]))
+    prompts = calls.prompt_tokens[mask][:SAMPLE_CALLS_MAX]
+    answers = np.maximum(1, calls.output_tokens[mask][:SAMPLE_CALLS_MAX])
+    cached = np.minimum(calls.cache_read_tokens[mask][:SAMPLE_CALLS_MAX], prompts - 1)
+    return Lengths(prompts, answers, cached)
+
+
+def _arithmetic(case: Case, name: str, region: str) -> dict[str, Any]:
+    """The inputs of a supply's arithmetic as numbers, for spreadsheets."""
+    calls, mask, prices = case.calls, case.calls.of(name), case.prices.models[name].prices
+    columns = {
+        "input": calls.input_tokens,
+        "cache_read": calls.cache_read_tokens,
+        "cache_write_5m": calls.cache_write_tokens_5m,
+        "cache_write_1h": calls.cache_write_tokens_1h,
+        "output": calls.output_tokens,
+    }
+    known = {} if prices is None else {key: getattr(prices, f"{key}_usd_per_mtok") for key in columns}
+    return {
+        "calls_per_interaction": calls.per_interaction(name),
+        "calls_in_event": case.calls_in_event(name, region),
+        "tokens_per_call": {key: float(values[mask].mean()) for key, values in columns.items()} if mask.any() else {},
+        "prices_usd_per_mtok": {key: usd for key, usd in known.items() if usd is not None},
+    }
 
 
 def _deadline_s(case: Case, name: str) -> float | None:
@@ -193,33 +172,11 @@ def _deadline_s(case: Case, name: str) -> float | None:
     return queries.deadline_s if queries is not None and case.is_planner(name) else None
 
 
-def _rate_ratio(service: Service, lengths: Lengths) -> RateRatio:
-    """Rate per replica against token ratios, by the throughput bound: the promise's own curvature is left out."""
-    from capacity.service import drawn_work
-
-    base = throughput_bound_per_s(drawn_work(lengths, 500, 1), service.step)
-
-    def ratio(prompt: Floats, answer: Floats, hits: Floats) -> Floats:
-        shape = np.broadcast(prompt, answer, hits).shape
-        found = [
-            throughput_bound_per_s(drawn_work(lengths.scaled(p, a, h), 500, 1), service.step) / base
-            for p, a, h in zip(*(np.broadcast_to(v, shape) for v in (prompt, answer, hits)), strict=True)
-        ]
-        return np.array(found)
-
-    return ratio
-
-
-def _box(case: Case, chip: str, instance_type: str) -> Box:
-    boxes = priced_boxes(chip, 0.0, case.prices.instances, case.prices.own_usd_per_hour)
-    return next(box for box in boxes if box.instance.instance == instance_type)
-
-
 def _tokens_figure(case: Case, name: str, values: Ints) -> Figure:
     """Mean tokens of a call, with the 5th and 95th percentile of calls as its range."""
     origin = case.calls.provenance.get(name, "assumed")
-    low, high = np.quantile(values, [0.05, 0.95])
+    mean, (low, high) = float(values.mean()), np.quantile(values, [0.05, 0.95])
     return Figure(
-        float(values.mean()), float(min(low, values.mean())), float(max(high, values.mean())), "tokens", origin,
+        mean, float(min(low, mean)), float(max(high, mean)), "tokens", origin,
         case.calls.source, simulated=origin == "simulated",
     )  # fmt: skip

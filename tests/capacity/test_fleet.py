@@ -76,7 +76,7 @@ def test_a_change_of_time_unit_changes_nothing(load, unit):
 def test_a_dominated_instance_is_never_chosen(load):
     """The chosen type costs no more than any other that could carry the same load."""
     model, boxes = llama_8b(), priced_boxes("inferentia2", 4.0, instances(), {})
-    best = cheapest_box(load, 2.0, model, boxes, THREE_ZONES)
+    best = cheapest_box(load, 2.0, model, boxes, THREE_ZONES, 3600.0)
     costs = [fleet(load, 2.0, model, box.instance, THREE_ZONES).instances * box.usd_per_hour for box in boxes]
     best_cost = fleet(load, 2.0, model, best.instance, THREE_ZONES).instances * best.usd_per_hour
     assert best_cost == pytest.approx(min(costs))

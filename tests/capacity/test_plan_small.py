@@ -81,7 +81,7 @@ def test_an_impossible_promise_turns_the_chip_down_with_the_reason():
     own = {"custom-8b": {"chips": ["inferentia2"], "ttft_s_p99": 0.05}}
     made = plan(scenario(**(SHORT | {"capacity__own": own})))
     option = next(s for s in made.supplies if s.model == "custom-8b").options[0]
-    assert option.turned_down.startswith("TTFT p99 <= 0.05 s of one call alone")
+    assert option.turned_down.startswith("TTFT p99 <= 0.05 s is broken by one call alone")
     assert any("no chip keeps its promise" in line for line in made.warnings)
 
 
@@ -140,6 +140,33 @@ def test_own_prices_replace_the_list(made):
     cheap = plan(prices={"instances": {"inf2.48xlarge": {"usd_per_hour": 1.0}}})
     assert cheap.event_cost_usd.mid < made.event_cost_usd.mid
     assert any(note.source == "own price overlay" for note in cheap.inputs)
+
+
+def test_what_is_not_sized_never_breaks_first_but_is_warned_about():
+    own = {"custom-8b": {"chips": ["inferentia2"], "ttft_s_p99": 0.05}}
+    made = plan(scenario(**(SHORT | {"capacity__own": own, "quotas": {"claude-sonnet": {"rpm": 1e9, "tpm": 1e12}}})))
+    assert "custom-8b" not in made.what_breaks_first
+    assert any("custom-8b: no chip keeps its promise" in line for line in made.warnings)
+
+
+def test_what_is_bought_is_one_level_throughout(made):
+    chosen = next(s.chosen for s in made.supplies if s.model == "custom-8b")
+    assert chosen.chips_range.mid == chosen.bought_chips == chosen.bought_instances * 12
+    assert chosen.event_usd == pytest.approx(chosen.usd_per_hour.mid * chosen.billed_hours)
+
+
+def test_the_three_error_bars_are_apart_and_inside_the_whole(made):
+    bars = made.errors
+    assert bars["demand"]["low"] >= bars["chips"]["low"] * 0.8
+    assert bars["model"]["high"] <= bars["chips"]["high"]
+    assert bars["monte_carlo"]["p95"]["low"] <= bars["chips"]["high"] <= bars["monte_carlo"]["p95"]["high"]
+
+
+def test_a_stated_horizon_is_what_chips_are_paid_for(made):
+    longer = plan(scenario(**SHORT, capacity__horizon_s="8h"))
+    hours = {s.chosen.billed_hours for s in longer.supplies if s.chosen}
+    assert hours == {8.0}
+    assert longer.event_cost_usd.mid > made.event_cost_usd.mid
 
 
 def test_a_plan_holds_no_nan(made):
