@@ -99,7 +99,7 @@ class LoadJob:
 
     @property
     def drain_s(self) -> float:
-        """How long turns in flight at the end may take. A replayed log is waited for: its totals are to be the file's."""
+        """How long turns in flight at the end may take. A replayed log is waited for: its totals are the file's."""
         limits = self.scenario["load"]
         return float(limits["turn_timeout_s"] if self.arrivals_file is not None else limits["drain_s"])
 

@@ -20,6 +20,7 @@ from loadgen.worker.play import Play
 
 REPORT_EVERY_S = 1.0
 PINGS = 5
+PARENT_CHECK_S = 0.5
 locust.runners.WORKER_REPORT_INTERVAL = REPORT_EVERY_S
 
 _plays: list[Play] = []  # at most one: Locust may spawn a second user here when another worker is lost
@@ -37,7 +38,6 @@ def on_init(environment: Any, **_: Any) -> None:
         control_fd = os.environ.get("PEAKDAY_CONTROL_FD")
         Conductor(job, runner, int(control_fd) if control_fd else None).listen()
         return
-    exit_with_parent()
     runner.register_message("peakday_go", _on_go)
     runner.register_message("peakday_pong", _on_pong)
     runner.register_message("peakday_stop", _on_stop)
@@ -48,14 +48,14 @@ events.init.add_listener(on_init)  # type: ignore[no-untyped-call]
 
 
 def exit_with_parent() -> None:
-    """End this worker when its supervisor is gone: an inherited pipe then reads as ended."""
-    life_fd = os.environ.get("PEAKDAY_LIFE_FD")
-    if life_fd is None:
-        return
-    hub = gevent.get_hub()
-    watcher = hub.loop.io(int(life_fd), 1)
-    watcher.start(lambda: os._exit(1))
-    _messages["life"] = watcher  # a watcher that is not referenced stops watching
+    """End this process when its supervisor is gone, from now on: while it still connects to a master too."""
+    parent = int(os.environ["PEAKDAY_PARENT"])
+    watcher = gevent.get_hub().loop.timer(PARENT_CHECK_S, PARENT_CHECK_S)
+    watcher.start(lambda: os._exit(1) if os.getppid() != parent else None)
+    _messages["parent"] = watcher  # a watcher that is not referenced stops watching
+
+
+exit_with_parent()
 
 
 def _on_go(environment: Any, msg: Any, **_: Any) -> None:

@@ -49,12 +49,11 @@ class Outcome:
 
 @dataclass
 class _Children:
-    """The processes of a run, and the pipes that tell them of its end."""
+    """The processes of a run, and the pipe that tells the master what to do."""
 
     master: subprocess.Popen[bytes]
     workers: list[subprocess.Popen[bytes]]
     control_fd: int
-    life_fd: int
     killed: dict[int, int] = field(default_factory=dict)  # worker -> exit code, of those that ended too early
 
 
@@ -134,7 +133,6 @@ def _children(job: LoadJob) -> Iterator[_Children]:
     """Master and workers, ended whatever happens."""
     port = free_port()
     control_read, control_write = os.pipe()
-    life_read, life_write = os.pipe()
     common = ("--master-port", str(port), "--headless", "--only-summary", "--loglevel", "WARNING")
     users = ("-u", str(job.processes), "-r", str(job.processes), "--expect-workers", str(job.processes))
     processes: list[subprocess.Popen[bytes]] = []
@@ -143,28 +141,29 @@ def _children(job: LoadJob) -> Iterator[_Children]:
             job,
             "master",
             ("--master", "--master-bind-host", "127.0.0.1", "--master-bind-port", str(port), *users, *common[2:]),
-            {"PEAKDAY_CONTROL_FD": str(control_read)},
             control_read,
         )
         processes.append(master)
         for number in range(job.processes):
             arguments = ("--worker", "--master-host", "127.0.0.1", *common[:2], *common[3:])
-            processes.append(_start(job, f"worker-{number}", arguments, {"PEAKDAY_LIFE_FD": str(life_read)}, life_read))
-        yield _Children(master, processes[1:], control_write, life_write)
+            processes.append(_start(job, f"worker-{number}", arguments))
+        yield _Children(master, processes[1:], control_write)
     finally:
-        for descriptor in (control_read, control_write, life_read, life_write):
+        for descriptor in (control_read, control_write):
             os.close(descriptor)  # a child whose pipe ends exits by itself
         _end(processes)
 
 
 def _start(
-    job: LoadJob, name: str, arguments: tuple[str, ...], extra: dict[str, str], descriptor: int
+    job: LoadJob, name: str, arguments: tuple[str, ...], control_fd: int | None = None
 ) -> subprocess.Popen[bytes]:
     """One Locust process, in its own session (Ctrl-C is ours), its words in `logs/`."""
     logs = job.folder / "logs"
     logs.mkdir(exist_ok=True)
     environment = {key: value for key, value in os.environ.items() if not key.startswith("LOCUST_")}
-    environment |= {"PEAKDAY_JOB": str(job.folder / "job.json"), **extra}
+    environment |= {"PEAKDAY_JOB": str(job.folder / "job.json"), "PEAKDAY_PARENT": str(os.getpid())}
+    if control_fd is not None:
+        environment["PEAKDAY_CONTROL_FD"] = str(control_fd)
     with (logs / f"{name}.log").open("wb") as log:
         return subprocess.Popen(
             [sys.executable, "-P", "-m", "locust", "-f", str(LOCUSTFILE), *arguments],
@@ -173,7 +172,7 @@ def _start(
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            pass_fds=(descriptor,),
+            pass_fds=() if control_fd is None else (control_fd,),
             start_new_session=True,
         )
 

@@ -10,7 +10,6 @@ import numpy as np
 
 from loadgen.job import LoadJob
 
-
 SESSIONS_PER_USER_S = 50.0
 """Sessions planned for each closed-loop user and second: more than one that waits for its answers can play."""
 
