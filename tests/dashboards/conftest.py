@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.dashboards.records import make_plan, make_run
+from tests.dashboards.plans import make_plan
+from tests.dashboards.records import make_run
 
 
 @pytest.fixture(scope="session")

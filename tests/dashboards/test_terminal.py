@@ -2,7 +2,8 @@ from dataclasses import replace
 
 from dashboards.figures import plan_numbers, run_numbers
 from dashboards.terminal import plan_summary, run_summary
-from tests.dashboards.records import make_plan, make_run
+from tests.dashboards.plans import make_plan
+from tests.dashboards.records import make_run
 
 
 def test_a_runs_summary_prints_the_numbers_of_its_record(run):
