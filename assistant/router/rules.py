@@ -20,6 +20,7 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     ("price_history", r"\b(ever been|been any|was (it|this|that)( any| ever)?|(was|were) (these|those)) (cheaper|discounted|on sale|less)\b"),
     ("price_history", r"\b(cheaper|discounted|on sale|lowest|marked down)\b.{0,30}\b(last|past|within|in)\b.{0,15}\b(days?|weeks?|months?)\b"),
     ("reorder", r"\b(re-?order|re-?stock|buy again|order again|same\b.{0,40}\b(as )?(last time|again|before))\b"),
+    ("reorder", r"\b(order|buy|get)\b.{0,60}\b((i|we) (looked at|viewed|browsed|bought|ordered|used)|again)\b"),
     ("order_status", r"\b(where('?s| is| are)|track|status of|eta (of|for))\b.{0,40}\b(order|purchase|package|parcel|delivery)\b"),
     ("order_status", r"\b(order|purchase)\b.{0,20}\bstatus\b|\bmy (previous|past|last|recent) orders?\b"),
     ("order_change", r"\b(cancel\w*|chang\w+|edit\w*|modify\w*|remov\w+|swap\w*|add\w*)\b.{0,40}\b(order|purchase)\b"),
