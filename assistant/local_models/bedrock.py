@@ -12,11 +12,16 @@ from assistant.local_models.connection import Connection, Request, Response, jso
 from assistant.local_models.converse import converse
 from assistant.local_models.prompt import read_prompt
 from assistant.local_models.shapes import RequestShapes, WrongTypeError
+from assistant.local_models.signatures import is_signed
 from assistant.local_models.standins import StandIn, StandIns
 
 _MODEL = re.compile(r"/model/(.+)/(converse|converse-stream|count-tokens)")
 _GUARDRAIL = re.compile(r"/guardrail/(.+)/version/([^/]+)/apply")
 _SCOPE = re.compile(r"AWS4-HMAC-SHA256 Credential=([^/]+)/\d{8}/([a-z0-9-]+)/bedrock/aws4_request")
+_BAD_SIGNATURE = (
+    "The request signature we calculated does not match the signature you provided. "
+    "Check your AWS Secret Access Key and signing method. Consult the service documentation for details."
+)
 _OPERATIONS = {"converse": "Converse", "converse-stream": "ConverseStream", "count-tokens": "CountTokens"}
 
 
@@ -62,6 +67,9 @@ class Bedrock:
     def _caller(self, request: Request) -> Caller:
         authorization = request.headers.get("authorization", "")
         if (scope := _SCOPE.match(authorization)) is not None:
+            secrets = self._stand_ins.secrets
+            if secrets and not is_signed(request, secrets):
+                raise Refused(403, "InvalidSignatureException", _BAD_SIGNATURE)
             return Caller(scope[1], scope[2])
         if authorization.startswith("Bearer "):
             return Caller(authorization.removeprefix("Bearer "), self._stand_ins.regions[0])

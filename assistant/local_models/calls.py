@@ -70,10 +70,16 @@ def reply_to(
     max_tokens: int | None,
     *,
     can_cite: bool = False,
+    forced: str | None = None,
 ) -> Reply:
-    """The model's reply by the conversation file: tool calls of this round, or an answer in text."""
+    """The model's reply by the conversation file: tool calls of this round, or an answer in text.
+
+    `forced`: a tool that the request demands, called without input when the plan asks for none.
+    """
     plan = stand_ins.conversations.plan_for(turn)
     asked = stand_ins.conversations.calls(plan, turn, offered)
+    if forced is not None and not asked:
+        asked = [(forced, {})]
     if asked:
         tools = tuple(
             ToolCall(stand_ins.new_id("tooluse_"), name, orjson.dumps(values).decode()) for name, values in asked

@@ -33,6 +33,7 @@ class Control:
             "/control/quotas": self._quotas,
             "/control/faults": self._faults,
             "/control/profiles": self._profiles,
+            "/control/credentials": self._credentials,
         }
 
     def handle(self, request: Request, connection: Connection) -> Response:
@@ -105,6 +106,11 @@ class Control:
         for model, groups in body.items():
             self._use_profile(model, groups)
         return {"models": sorted(body)}
+
+    def _credentials(self, body: dict[str, str]) -> dict[str, Any]:
+        """{access key: secret}: verify signatures from now on; {} stops it."""
+        self._stand_ins.secrets = {str(key): str(secret) for key, secret in body.items()}
+        return {"verified": bool(body)}
 
     def _freeze_on_time(self) -> None:
         """Schedule the freezes: the whole process stands still, which its own lateness must then show."""

@@ -11,7 +11,7 @@ from assistant.local_models.bedrock_rules import check_conversation, check_point
 from assistant.local_models.calls import Call, Caller, Refused, Reply, ToolCall, Work, reply_to
 from assistant.local_models.connection import Connection, Request, http_head
 from assistant.local_models.prompt import Prompt, read_prompt
-from assistant.local_models.prompt_cache import CacheUse
+from assistant.local_models.prompt_cache import CacheUse, Point, PromptCache
 from assistant.local_models.quotas import Reservation
 from assistant.local_models.standins import StandIn, StandIns
 from assistant.local_models.stream import Wire
@@ -60,6 +60,7 @@ def converse(stand_ins: StandIns, stand_in: StandIn, body: dict[str, Any], reque
         raise Refused(*_REFUSALS[fault.kind])
     cache = stand_ins.cache_for(caller.account, caller.region, stand_in)
     use = cache.look_up(prompt.boundaries, prompt.points, request.received_s)
+    found = _Implicit(stand_ins, stand_in, caller, prompt, request.received_s)
     held = stand_ins.quotas.reserve(
         caller.account,
         caller.region,
@@ -70,14 +71,24 @@ def converse(stand_ins: StandIns, stand_in: StandIn, body: dict[str, Any], reque
     if not isinstance(held, Reservation):
         raise Refused(429, "ThrottlingException", _QUOTA_MESSAGES[held.split()[-1]])
     reply = _reply(stand_ins, stand_in, body, max_tokens, call, caller)
-    call.on_first = lambda now_s: cache.store(use, now_s)
+
+    def keep(now_s: float) -> None:
+        cache.store(use, now_s)
+        found.store(now_s)
+
+    call.on_first = keep
+    stand_in.stats.images += prompt.images
     burndown = model.quota.output_burndown_ratio if model.quota else 1.0
     call.on_end = lambda sent: stand_ins.quotas.settle(held, prompt.tokens - use.read + sent * burndown)
     answer = _Answer(reply, prompt, use, body, call, request.received_s)
     wire = answer.stream() if streams else answer.whole()
     error = encode.exception("modelStreamErrorException", "The model stopped producing its answer.")
     call.start(
-        connection, wire, Work(prompt.tokens, use.read, reply.tokens), error, encode.with_bad_crc(text_unit("?", 0))
+        connection,
+        wire,
+        Work(prompt.tokens, max(use.read, found.tokens), reply.tokens),
+        error,
+        encode.with_bad_crc(text_unit("?", 0)),
     )
 
 
@@ -88,11 +99,30 @@ def _reply(
     tools = config.get("tools") or []
     offered = {tool["toolSpec"]["name"] for tool in tools if "toolSpec" in tool}
     grounds = any(tool.get("systemTool", {}).get("name") == "nova_grounding" for tool in tools)
-    reply = reply_to(stand_ins, stand_in, turn_of(body), offered, max_tokens, can_cite=grounds)
+    choice = config.get("toolChoice") or {}
+    forced = choice["tool"]["name"] if "tool" in choice else min(offered, default=None) if "any" in choice else None
+    reply = reply_to(stand_ins, stand_in, turn_of(body), offered, max_tokens, can_cite=grounds, forced=forced)
     if reply.tools and "malformed_tool_input" in call.faults:
         spoilt = tuple(ToolCall(tool.id, tool.name, tool.arguments[:-1]) for tool in reply.tools)
         return Reply(reply.tokens, reply.stop, tools=spoilt)
     return reply
+
+
+class _Implicit:
+    """A prefix that the model finds again without a cache point: it shortens the prefill and is never in usage."""
+
+    def __init__(self, stand_ins: StandIns, stand_in: StandIn, caller: Caller, prompt: Prompt, now_s: float) -> None:
+        self._cache: PromptCache | None = None
+        self.tokens = 0
+        if stand_in.profile.implicit and stand_in.model.cache.implicit and not prompt.points:
+            self._cache = stand_ins.implicit_cache_for(caller.account, caller.region, stand_in)
+            self._use = self._cache.look_up(prompt.boundaries, [Point(len(prompt.boundaries) - 1)], now_s)
+            self.tokens = self._use.read
+
+    def store(self, now_s: float) -> None:
+        """The prefill ended."""
+        if self._cache is not None:
+            self._cache.store(self._use, now_s)
 
 
 class _Answer:

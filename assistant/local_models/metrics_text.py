@@ -35,6 +35,7 @@ def _model(stand_in: StandIn) -> list[str]:
     prefix = "vllm:" if stand_in.model.protocol == "openai" else "peakday_bedrock_"
     lines = [
         f"{prefix}prompt_tokens_total{{{name}}} {stats.prompt_tokens}",
+        f"{prefix}images_total{{{name}}} {stats.images}",
         f"{prefix}generation_tokens_total{{{name}}} {stats.output_tokens}",
         *_histogram(f"{prefix}time_to_first_token_seconds", name, stats.ttft),
         *_histogram(f"{prefix}request_time_per_output_token_seconds", name, stats.tpot),

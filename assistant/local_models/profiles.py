@@ -58,13 +58,19 @@ class EnginePhysics:
 
 @dataclass(frozen=True)
 class Profile:
-    """One stand-in. `lookback_blocks` and `shards` concern a provider's prompt cache only."""
+    """One stand-in. What concerns a provider's prompt cache:
+
+    `lookback_blocks`: how far before a point an earlier entry is looked for. `shards`: independent caches that calls
+    fall into at random, as cross-region inference spreads them. `implicit`: prefixes without a point make the first
+    token earlier too, but are never in usage.
+    """
 
     name: str
     physics: ProviderPhysics | EnginePhysics
     tokens: TokenRule
     lookback_blocks: int = 0
     shards: int = 1
+    implicit: bool = False
 
 
 def read_profiles(overlay: Path | None = None) -> dict[str, Profile]:

@@ -52,6 +52,8 @@ class RequestShapes:
     def violations(self, operation: str, body: Any) -> list[str]:
         """Every violated constraint, each in the service's words; empty when the body is fine.
 
+        Null members of structures are taken out of `body`.
+
         Raises:
             WrongTypeError: JSON of a wrong type somewhere.
         """
@@ -90,16 +92,16 @@ class RequestShapes:
                 raise WrongTypeError(path)
             prefix = f"{path}." if path else ""
             known = 0
+            for name in [name for name, item in value.items() if item is None]:
+                del value[name]  # a null member is an absent one
             for name, item in value.items():
                 member = members.get(name)
-                if member is not None and item is not None:
+                if member is not None:
                     known += 1
                     member(item, prefix + name, found)
             for name in required:
-                if value.get(name) is None:
-                    found.append(
-                        f"Value null at '{prefix}{name}' failed to satisfy constraint: Member must not be null"
-                    )
+                if name not in value:
+                    found.append(_null(prefix + name))
             if union and known != 1:
                 found.append(
                     f"Value at '{path}' failed to satisfy constraint: Exactly one member of the union must be set"
@@ -115,7 +117,9 @@ class RequestShapes:
                 raise WrongTypeError(path)
             size(len(value), "[...]", path, found)
             for index, item in enumerate(value, 1):
-                if item is not None:
+                if item is None:
+                    found.append(_null(f"{path}.{index}.member"))
+                else:
                     member(item, f"{path}.{index}.member", found)
 
         return check
@@ -181,6 +185,10 @@ def _blob(shape: Any) -> Check:
             raise WrongTypeError(path) from None
 
     return check
+
+
+def _null(path: str) -> str:
+    return f"Value null at '{path}' failed to satisfy constraint: Member must not be null"
 
 
 def _violated(value: Any, path: str, constraint: str) -> str:

@@ -23,6 +23,7 @@ from assistant.local_models.quotas import QuotaBook
 from facts.reader import Model
 
 TRUTH_REQUESTS = 100_000
+_ANY_BLOCK = 1_000_000
 
 
 @dataclass
@@ -33,6 +34,7 @@ class Stats:
     output_tokens: int = 0
     running: int = 0
     ended: dict[str, int] = field(default_factory=dict)
+    images: int = 0
     errors: dict[str, int] = field(default_factory=dict)
     ttft: LogHistogram = field(default_factory=LogHistogram)
     tpot: LogHistogram = field(default_factory=LogHistogram)
@@ -87,7 +89,9 @@ class StandIns:
         self.truth: deque[tuple[Any, ...]] = deque(maxlen=TRUTH_REQUESTS)
         self.random = random.Random(f"{seed}/calls")
         self.internal_errors = 0
+        self.secrets: dict[str, str] = {}  # access key -> secret; signatures are verified when any is known
         self._caches: dict[tuple[str, str, str, int], PromptCache] = {}
+        self._implicit: dict[tuple[str, str, str], PromptCache] = {}
 
     def cache_for(self, account: str, region: str, stand_in: StandIn) -> PromptCache:
         """The prompt cache a call meets: of its account, region and model, and of one of the shards at random."""
@@ -100,9 +104,17 @@ class StandIns:
             found = self._caches[key] = PromptCache(minimum, stand_in.profile.lookback_blocks)
         return found
 
+    def implicit_cache_for(self, account: str, region: str, stand_in: StandIn) -> PromptCache:
+        """What a model caches without being asked: any earlier prefix of the prompt is found."""
+        key = (account, region, stand_in.model.key)
+        if key not in self._implicit:
+            self._implicit[key] = PromptCache(stand_in.model.cache.min_tokens or 0, _ANY_BLOCK)
+        return self._implicit[key]
+
     def clear_caches(self) -> None:
         """Forget every prompt cache and prefix block."""
         self._caches.clear()
+        self._implicit.clear()
         for stand_in in self.by_key.values():
             if isinstance(stand_in.runner, Pool):
                 stand_in.runner.clear_caches()
