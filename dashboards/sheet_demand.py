@@ -132,10 +132,10 @@ def _cache(book: Book, plan: Plan, inputs: Inputs) -> None:
     sheet.line(
         "One prefix under Poisson requests, hit = 1 - exp(-requests x TTL / caches); a hit renews the TTL", "section"
     )
-    sheet.head(("Time to live", "", "Hit rate"))
+    sheet.head(("Time to live", "Basis", "Hit rate"))
     per_cache = inputs["cache_requests_per_s"] / inputs["cache_shards"]
     for label, ttl in (("as typed in Inputs", inputs["cache_ttl_s"]), ("5 minutes", of(300.0)), ("1 hour", of(3600.0))):
-        sheet.write((label, None, 1 - exp(of(0.0) - per_cache * ttl)), ("text", "text", "ratio"))
+        sheet.write((label, "Poisson, renewed by hits", 1 - exp(of(0.0) - per_cache * ttl)), ("text", "text", "ratio"))
 
 
 # --- calls and rates ---------------------------------------------------------------------------------------------

@@ -62,7 +62,8 @@ def write_inputs(book: Book, plan: Plan) -> Inputs:
         for item in rows:
             first, last = first or sheet.row, sheet.row
             cells[item.name] = _write(book, sheet, item)
-    changed = Expr(f"(SUMPRODUCT(--(Inputs!$B${first + 1}:$B${last + 1}<>Inputs!$D${first + 1}:$D${last + 1})))", 0)
+    typed, planned = (f"Inputs!${column}${first + 1}:${column}${last + 1}" for column in "BD")
+    changed = Expr(f"SUMPRODUCT(ISNUMBER({typed})*({typed}<>{planned}))", 0)
     sheet.row += 1
     counted = sheet.write(("Inputs changed since the plan", changed), ("text", "whole"))[1]
     book.define("inputs_changed", counted.text)
