@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from neuron_bench.errors import BenchUsageError
 from neuron_bench.presets import DecoderShape, Shape
+
+Progress = Callable[[int, int, float | None, str], None]
+"""Turns done, turns in all, seconds left (None at first), what is running."""
 
 SUITES = ("quick", "latency", "throughput", "full")
 
@@ -103,3 +108,18 @@ def _encoder_cases(suite: str, dtype: str) -> list[Case]:
         "full": list(dict.fromkeys(latency + throughput)),
     }
     return grids[suite]
+
+
+class Clock:
+    """Turns done and time left, for whoever shows progress."""
+
+    def __init__(self, progress: Progress | None, total: int) -> None:
+        self.progress, self.total, self.done, self.started = progress, total, 0, time.monotonic()
+
+    def tick(self, label: str) -> None:
+        """One more turn begins."""
+        if self.progress is not None:
+            spent = time.monotonic() - self.started
+            left = spent / self.done * max(0, self.total - self.done) if self.done else None
+            self.progress(self.done, self.total, left, label)
+        self.done = min(self.done + 1, self.total)

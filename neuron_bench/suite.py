@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import platform
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -19,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from neuron_bench import artifacts, children, measure, probe
-from neuron_bench.cases import EFFORTS, Case, Effort, suite_cases
+from neuron_bench.cases import EFFORTS, Case, Clock, Effort, Progress, suite_cases
 from neuron_bench.errors import BenchError, BenchUsageError
 from neuron_bench.presets import Shape, shape_json, shape_of
 from neuron_bench.record import load_bench, write_bench
@@ -27,9 +26,6 @@ from neuron_bench.rows import Timed, case_rows, samples_of
 
 ALIVE_MAX = 8
 """Children alive at once: the quick suite in one group, larger suites in groups, so that memory stays bounded."""
-
-Progress = Callable[[int, int, float, str], None]
-"""done turns, all turns, seconds left, what is running."""
 
 
 @dataclass(frozen=True)
@@ -60,28 +56,26 @@ class _Bench:
     effort: Effort
     store: artifacts.Store
     draw: np.random.Generator
-    clock: _Clock
+    clock: Clock
+    cores: int
+
+    def core_of(self, place: int) -> int:
+        """The accelerator core of the child at this place of its group: children hold their cores while alive."""
+        return place % self.cores
 
 
-class _Clock:
-    """Turns done and time left, for the progress bar."""
-
-    def __init__(self, progress: Progress | None, total: int) -> None:
-        self.progress, self.total, self.done, self.started = progress, total, 0, time.monotonic()
-
-    def tick(self, label: str) -> None:
-        """One more turn begins."""
-        if self.progress is not None:
-            spent = time.monotonic() - self.started
-            left = spent / self.done * max(0, self.total - self.done) if self.done else float("nan")
-            self.progress(self.done, self.total, left, label)
-        self.done = min(self.done + 1, self.total)
-
-
-def run(spec: Spec, folder: Path, *, progress: Progress | None = None, resume: Path | None = None) -> Path:
+def run(
+    spec: Spec,
+    folder: Path,
+    *,
+    progress: Progress | None = None,
+    resume: Path | None = None,
+    dev: Path = Path("/dev"),
+) -> Path:
     """Measure every case of the spec and write the record at `folder`.
 
-    Ctrl-C keeps the finished cases (info.state = interrupted); `resume` carries over the cases of an earlier record.
+    Ctrl-C keeps the finished cases (info.state = interrupted); `resume` carries over the cases of an earlier record;
+    `dev` is where device nodes are looked for.
 
     Raises:
         DeviceError: the device is not ready (exit 5). BenchUsageError: bad model or suite, nothing left to run (2).
@@ -89,19 +83,19 @@ def run(spec: Spec, folder: Path, *, progress: Progress | None = None, resume: P
     """
     shape = shape_of(spec.model)
     wanted = list(spec.cases) or suite_cases(shape, spec.suite, spec.dtype)
-    report = probe.require(spec.device)
+    report = probe.require(spec.device, dev=dev)
     earlier_rows, earlier_samples = _earlier(resume)
     cases = [case for case in wanted if case.label not in {row["label"] for row in earlier_rows}]
     if not cases:
         raise BenchUsageError(f"{resume or spec.model}: nothing left to run: every case is there, or too long")
     effort = spec.effort or EFFORTS[spec.suite]
     started = datetime.now(UTC)
-    timed, state = _measure_all(spec, shape, cases, effort, progress)
+    timed, state = _measure_all(spec, shape, cases, effort, _accelerator_cores(report), progress)
     done = [one for one in timed if one.finished(effort)]
     if not done:
         reason = next((one.error for one in timed if one.error), "stopped before the first case was finished")
         raise BenchError(f"bench {folder.name}: nothing was measured: {reason}")
-    base = _base(spec, shape, started)
+    base = _base(spec, shape, started) | {"provenance": _provenance(report)}
     rows = [row for one in done for row in case_rows(one, shape, base, quick=spec.suite == "quick")]
     info = _info(spec, folder, started, report, state) | {
         "unfinished": {one.case.label: one.error or "stopped" for one in timed if not one.finished(effort)},
@@ -112,17 +106,18 @@ def run(spec: Spec, folder: Path, *, progress: Progress | None = None, resume: P
 
 
 def _measure_all(
-    spec: Spec, shape: Shape, cases: Sequence[Case], effort: Effort, progress: Progress | None
+    spec: Spec, shape: Shape, cases: Sequence[Case], effort: Effort, cores: int, progress: Progress | None
 ) -> tuple[list[Timed], str]:
     """Every case measured, in groups; and `finished` or `interrupted`."""
     draw = np.random.default_rng(spec.seed)
-    clock = _Clock(progress, total=len(cases) * (effort.turns + 1))
+    clock = Clock(progress, total=len(cases) * (effort.turns + 1))
     timed = [Timed(cases[k]) for k in draw.permutation(len(cases))]
     with tempfile.TemporaryDirectory(prefix="peakday-bench-") as scratch:
-        bench = _Bench(spec, shape, effort, artifacts.open_store(spec.artifact_store or scratch), draw, clock)
-        for start in range(0, len(timed), ALIVE_MAX):
+        bench = _Bench(spec, shape, effort, artifacts.open_store(spec.artifact_store or scratch), draw, clock, cores)
+        alive = ALIVE_MAX if spec.device == "cpu" else min(ALIVE_MAX, cores)
+        for start in range(0, len(timed), alive):
             try:
-                _measure_group(bench, timed[start : start + ALIVE_MAX])
+                _measure_group(bench, timed[start : start + alive])
             except KeyboardInterrupt:
                 return timed, "interrupted"
     return timed, "finished"
@@ -132,10 +127,9 @@ def _measure_group(bench: _Bench, group: Sequence[Timed]) -> None:
     """Start a child for each case, then serve their turns in a random order, round by round."""
     alive: list[children.Child] = []
     try:
-        for one in group:
+        for place, one in enumerate(group):
             bench.clock.tick(f"build {one.case.label}")
-            # Each child sees the next core; on one with a single core they take turns anyway.
-            alive.append(children.start(bench.spec.device, core=0, threads=bench.spec.threads))
+            alive.append(children.start(bench.spec.device, core=bench.core_of(place), threads=bench.spec.threads))
             _guarded(_load, bench, one, alive[-1])
         for _round in range(bench.effort.turns * 3):
             waiting = [k for k, one in enumerate(group) if not one.error and not one.finished(bench.effort)]
@@ -222,11 +216,20 @@ def _earlier(resume: Path | None) -> tuple[list[dict[str, Any]], list[dict[str, 
     return [{str(k): v for k, v in row.items()} for row in rows], [{str(k): v for k, v in s.items()} for s in samples]
 
 
+def _accelerator_cores(report: probe.ProbeReport) -> int:
+    """Neuron cores that neuron-ls lists: one child each. One where it says nothing, and one GPU at a time."""
+    return sum(device.cores for device in report.details.get("neuron_ls", ())) or 1
+
+
+def _provenance(report: probe.ProbeReport) -> str:
+    """`measured`, unless the library that ran is the contract tests' stand-in, which says so in its version."""
+    return "schema_example" if "schema.example" in str(report.details.get("version")) else "measured"
+
+
 def _base(spec: Spec, shape: Shape, started: datetime) -> dict[str, Any]:
     """Columns that every row of this bench shares."""
     load1 = os.getloadavg()[0]
     return {
-        "provenance": "measured",
         "created_utc": started.isoformat(timespec="seconds"),
         "device_kind": spec.device,
         "method": "trace",
