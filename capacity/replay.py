@@ -1,0 +1,221 @@
+"""Exact cache policies on a trace of prompt blocks: what share of blocks, and of tokens, would have been found.
+
+A request's prompt is a list of block ids. Its hits are the leading blocks that are live; the first miss ends them,
+since a block's content depends on everything before it. Hits are judged before the request's own blocks are added; the
+cache starts cold. These are engine-style block caches: a provider's cache points have explicit places and a minimum
+length. A policy runs over the whole trace with no warm-up left out.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import math
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+MOONCAKE_BLOCK_TOKENS = 512
+PROMPT_ORDER = ("sys_prompt", "passages_ids", "history", "web_search", "user_input")
+"""RAGPulse: the order in which the sections of its prompts stand (traces' own note)."""
+
+
+class ReplayError(ValueError):
+    """A trace or policy that cannot be read; one line with place and remedy."""
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One request: when, in which cache (agentic sessions have one each), its blocks and their tokens."""
+
+    at_s: float
+    scope: int
+    blocks: tuple[int, ...]
+    tokens: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What a policy found."""
+
+    policy: str
+    requests: int
+    blocks: int
+    tokens: int
+    hit_blocks: int
+    hit_tokens: int
+
+    @property
+    def hit_ratio(self) -> float:
+        """Blocks found over all blocks."""
+        return self.hit_blocks / self.blocks if self.blocks else 0.0
+
+    @property
+    def token_hit_ratio(self) -> float:
+        """Tokens found over all tokens."""
+        return self.hit_tokens / self.tokens if self.tokens else 0.0
+
+
+class Policy(Protocol):
+    """A cache of one scope."""
+
+    def serve(self, blocks: tuple[int, ...], now_s: float) -> int:
+        """Leading blocks found; afterwards all of them are in the cache."""
+
+
+class Infinite:
+    """Keeps everything."""
+
+    def __init__(self) -> None:
+        self.kept: set[int] = set()
+
+    def serve(self, blocks: tuple[int, ...], now_s: float) -> int:
+        """Leading blocks ever seen."""
+        found = _leading(blocks, self.kept.__contains__)
+        self.kept.update(blocks[found:])
+        return found
+
+
+class Lru:
+    """Keeps the blocks touched last; a request touches its blocks in their order."""
+
+    def __init__(self, blocks_max: int) -> None:
+        self.blocks_max = blocks_max
+        self.kept: OrderedDict[int, None] = OrderedDict()
+
+    def serve(self, blocks: tuple[int, ...], now_s: float) -> int:
+        """Leading blocks not evicted yet; the oldest make room for the rest."""
+        found = _leading(blocks, self.kept.__contains__)
+        for block in blocks:
+            self.kept[block] = None
+            self.kept.move_to_end(block)
+            if len(self.kept) > self.blocks_max:
+                self.kept.popitem(last=False)
+        return found
+
+
+class Ttl:
+    """Keeps a block while its age is at most ttl_s; a use renews it unless `fixed`: then only a write of a dead one."""
+
+    def __init__(self, ttl_s: float, *, fixed: bool) -> None:
+        self.ttl_s, self.fixed = ttl_s, fixed
+        self.since_s: dict[int, float] = {}
+
+    def serve(self, blocks: tuple[int, ...], now_s: float) -> int:
+        """Leading blocks young enough."""
+        since_s, oldest_s = self.since_s, now_s - self.ttl_s
+        found = _leading(blocks, lambda block: since_s.get(block, -math.inf) >= oldest_s)
+        if self.fixed:
+            since_s.update((block, now_s) for block in blocks[found:] if since_s.get(block, -math.inf) < oldest_s)
+        else:
+            since_s.update(dict.fromkeys(blocks, now_s))
+        return found
+
+
+def _leading(blocks: tuple[int, ...], live: Callable[[int], bool]) -> int:
+    """How many blocks from the start are live."""
+    return next((place for place, block in enumerate(blocks) if not live(block)), len(blocks))
+
+
+def make_policy(text: str) -> Policy:
+    """`infinite`, `lru:BLOCKS`, `ttl:SECONDS` or `ttl-fixed:SECONDS`.
+
+    Raises:
+        ReplayError: anything else.
+    """
+    name, _, size = text.partition(":")
+    try:
+        value = float(size) if size else math.nan
+    except ValueError:
+        value = math.nan
+    if name == "infinite" and not size:
+        return Infinite()
+    if value > 0 and math.isfinite(value):
+        if name == "lru" and value == int(value):
+            return Lru(int(value))
+        if name in ("ttl", "ttl-fixed"):
+            return Ttl(value, fixed=name == "ttl-fixed")
+    raise ReplayError(f"--policy {text!r}: use infinite, lru:BLOCKS, ttl:SECONDS or ttl-fixed:SECONDS")
+
+
+def replay(prompts: Iterable[Prompt], policy: str) -> Replayed:
+    """Run a policy over prompts in time order; each scope has its own cache."""
+    make_policy(policy)
+    caches: dict[int, Policy] = {}
+    requests = blocks = tokens = hit_blocks = hit_tokens = 0
+    for prompt in prompts:
+        if prompt.scope not in caches:
+            caches[prompt.scope] = make_policy(policy)
+        found = caches[prompt.scope].serve(prompt.blocks, prompt.at_s)
+        requests += 1
+        blocks += len(prompt.blocks)
+        tokens += sum(prompt.tokens)
+        hit_blocks += found
+        hit_tokens += sum(prompt.tokens[:found])
+    return Replayed(policy, requests, blocks, tokens, hit_blocks, hit_tokens)
+
+
+def read_prompts(path: Path) -> list[Prompt]:
+    """Prompts of a block-hash trace in time order: a JSON-lines file (also .gz), or a RAGPulse folder.
+
+    Raises:
+        ReplayError: not there, damaged, or of a form this does not know.
+    """
+    try:
+        prompts = list(_ragpulse(path) if path.is_dir() else _json_lines(path))
+    except (OSError, EOFError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ReplayError(f"{path}: cannot be read ({error})") from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise ReplayError(f"{path}: not a block-hash trace ({type(error).__name__}: {error})") from None
+    if not prompts:
+        raise ReplayError(f"{path}: no request in it")
+    return sorted(prompts, key=lambda prompt: prompt.at_s)
+
+
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as lines:
+        for line in lines:
+            if line.strip():
+                yield json.loads(line)
+
+
+def _json_lines(path: Path) -> Iterator[Prompt]:
+    """Mooncake: `timestamp` in ms and 512-token blocks. Agentic sessions: `requests`, ids local to each session."""
+    for number, row in enumerate(_rows(path)):
+        if "requests" in row:
+            size = int(row["block_size"])
+            for request in row["requests"]:
+                ids = tuple(request["hash_ids"])
+                yield Prompt(float(request["t"]), number, ids, _sizes(len(ids), size, int(request["in"])))
+        else:
+            ids = tuple(row["hash_ids"])
+            sizes = _sizes(len(ids), MOONCAKE_BLOCK_TOKENS, int(row["input_length"]))
+            yield Prompt(float(row["timestamp"]) / 1000, 0, ids, sizes)
+
+
+def _sizes(blocks: int, block_tokens: int, prompt_tokens: int) -> tuple[int, ...]:
+    """Whole blocks and a last one of what is left."""
+    if not blocks:
+        return ()
+    left = prompt_tokens - block_tokens * (blocks - 1)
+    return (*[block_tokens] * (blocks - 1), left if 0 < left <= block_tokens else block_tokens)
+
+
+def _ragpulse(folder: Path) -> Iterator[Prompt]:
+    """Sections in prompt order; a block counts as the same only after the same blocks, so ids are chained."""
+    tokens: dict[int, int] = {}
+    for file in sorted(folder.glob("[1-5]_*.jsonl*")):
+        for row in _rows(file):
+            ids = [value for key, value in row.items() if key.endswith("_id")]
+            tokens[int(ids[0])] = int(row["token_length"])
+    chain: dict[tuple[int, int], int] = {}
+    for file in sorted(folder.glob("trace*.jsonl*")):
+        for row in _rows(file):
+            ids = [int(block) for section in PROMPT_ORDER for block in row["hash_ids"][section]]
+            node, nodes = 0, []
+            for block in ids:
+                node = chain.setdefault((node, block), len(chain) + 1)
+                nodes.append(node)
+            yield Prompt(float(row["timestamp"]), 0, tuple(nodes), tuple(tokens[block] for block in ids))
