@@ -123,24 +123,28 @@ class Call:
         self.on_first: Callable[[float], None] = lambda now_s: None
         self.on_end: Callable[[int], None] = lambda tokens_sent: None
 
-    def refusal(self) -> Fault | None:
-        """The fault, if any, that answers this call with an error before any stream."""
-        return next((self.faults[kind] for kind in REFUSALS if kind in self.faults), None)
+    def refusal(self, streams: bool) -> Fault | None:
+        """The fault, if any, that answers this call with an error before any stream.
 
-    def start(
-        self, connection: Connection, wire: Wire, work: Work, error_frame: bytes | None, spoilt: bytes | None
-    ) -> None:
+        A throttle with a delay strikes within the stream; an answer that does not stream has no middle to break in.
+        """
+        for kind in (*REFUSALS, *(() if streams else ("stream_exception",))):
+            fault = self.faults.get(kind)
+            if fault is not None and not (streams and kind == "throttle" and fault.delay_s > 0):
+                return fault
+        return None
+
+    def start(self, connection: Connection, wire: Wire, work: Work, frames: dict[str, bytes]) -> None:
         """Pace the answer.
 
         Args:
-            error_frame: what a stream_exception fault sends in the middle of the stream.
-            spoilt: what a bad_crc fault sends; None where the protocol has no checksum.
+            frames: by kind of fault, what it sends in the middle of a stream; kinds the protocol lacks are absent.
         """
         stream = Stream(
             connection, wire, self.stand_ins.lateness, self.request.received_s, self.request.received_late_s
         )
         connection.stream = stream
-        stream.breakage = self._breakage(stream.total, error_frame, spoilt)
+        stream.breakage = self._breakage(stream.total // 2, frames if wire.chunked else {})
         stats = self.stand_in.stats
         stats.running += 1
         stats.prompt_tokens += work.input_tokens
@@ -181,17 +185,16 @@ class Call:
 
         job = Job(work.input_tokens, total, emit)
         slow = self.faults.get("slow_first_token")
-        runner.start(job, work.blocks, self.request.received_s + (slow.delay_s if slow else 0.0))
+        runner.start(
+            job,
+            [] if "cold_cache" in self.faults else work.blocks,
+            self.request.received_s + (slow.delay_s if slow else 0.0),
+        )
 
-    def _breakage(self, total: int, error_frame: bytes | None, spoilt: bytes | None) -> Breakage | None:
-        middle = total // 2
+    def _breakage(self, middle: int, frames: dict[str, bytes]) -> Breakage | None:
         if "cut_stream" in self.faults:
             return Breakage(middle, cut=True)
-        if "stream_exception" in self.faults and error_frame is not None:
-            return Breakage(middle, last=error_frame)
-        if "bad_crc" in self.faults and spoilt is not None:
-            return Breakage(middle, last=spoilt)
-        return None
+        return next((Breakage(middle, last=frames[kind]) for kind in self.faults if kind in frames), None)
 
     def _ended(self, stream: Stream, work: Work, status: str) -> None:
         share = stream.sent / stream.total

@@ -12,7 +12,7 @@ import orjson
 
 from assistant.local_models.calls import TRUTH_COLUMNS
 from assistant.local_models.connection import Connection, Request, Response, json_response
-from assistant.local_models.faults import fault_from
+from assistant.local_models.faults import Fault, fault_from
 from assistant.local_models.profiles import ProfileError
 from assistant.local_models.quotas import Limits
 from assistant.local_models.standins import StandIns
@@ -66,9 +66,9 @@ class Control:
         if not math.isfinite(in_s):
             raise ValueError(f"in_s is {in_s}, expected seconds")
         t0_s = time.monotonic() + in_s
-        self._stand_ins.faults.t0_s = t0_s
+        self._stand_ins.faults.change(t0_s=t0_s)
         self._stand_ins.lateness.reset()
-        self._freeze_on_time()
+        self._schedule_moments()
         return {"t0_s": t0_s}
 
     def _reset(self, body: dict[str, Any]) -> dict[str, Any]:
@@ -95,10 +95,9 @@ class Control:
 
     def _faults(self, body: list[dict[str, Any]]) -> dict[str, Any]:
         """A list of faults as in a scenario, `at_s` counted from t0; t0 is now when it was never set."""
-        self._stand_ins.faults.faults = [fault_from(raw) for raw in body]
-        if self._stand_ins.faults.t0_s is None:
-            self._stand_ins.faults.t0_s = time.monotonic()
-        self._freeze_on_time()
+        plan = self._stand_ins.faults
+        plan.change(faults=[fault_from(raw) for raw in body], t0_s=time.monotonic() if plan.t0_s is None else None)
+        self._schedule_moments()
         return {"faults": len(body)}
 
     def _profiles(self, body: dict[str, dict[str, Any]]) -> dict[str, Any]:
@@ -112,22 +111,31 @@ class Control:
         self._stand_ins.secrets = {str(key): str(secret) for key, secret in body.items()}
         return {"verified": bool(body)}
 
-    def _freeze_on_time(self) -> None:
-        """Schedule the freezes: the whole process stands still, which its own lateness must then show."""
-        faults = self._stand_ins.faults
-        for fault in faults.faults:
-            if fault.kind == "freeze" and faults.t0_s is not None:
-                self._stand_ins.pacer.at(faults.t0_s + fault.at_s, _Freeze(fault.delay_s or fault.length_s))
+    def _schedule_moments(self) -> None:
+        """Faults that are a moment and no share of calls: freezes, and caches that go cold."""
+        plan = self._stand_ins.faults
+        if plan.t0_s is None:
+            return
+        for fault in plan.faults:
+            start_s = plan.t0_s + fault.at_s
+            if fault.kind in ("freeze", "cold_cache") and time.monotonic() < start_s + fault.length_s:
+                self._stand_ins.pacer.at(start_s, _Moment(self._stand_ins, fault))
 
 
-class _Freeze:
-    """An act that holds up everything."""
+class _Moment:
+    """The start of a fault that concerns the whole process; void once the timetable has changed."""
 
-    def __init__(self, length_s: float) -> None:
-        self._length_s = length_s
+    def __init__(self, stand_ins: StandIns, fault: Fault) -> None:
+        self._stand_ins, self._fault = stand_ins, fault
+        self._version = stand_ins.faults.version
 
     def __call__(self, due_s: float) -> None:
-        time.sleep(self._length_s)
+        if self._version != self._stand_ins.faults.version:
+            return
+        if self._fault.kind == "cold_cache":
+            self._stand_ins.clear_caches(self._fault.model, self._fault.region)
+        else:
+            time.sleep(self._fault.delay_s or self._fault.length_s)
 
 
 def _truth(stand_ins: StandIns, query: str) -> Response:

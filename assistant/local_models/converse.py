@@ -23,6 +23,7 @@ _REFUSALS = {
     "throttle": (429, "ThrottlingException", "Too many tokens, please wait before trying again."),
     "not_ready": (429, "ModelNotReadyException", "The model is not ready for inference. Try again later."),
     "unavailable": (503, "ServiceUnavailableException", "Bedrock is unable to process your request."),
+    "stream_exception": (424, "ModelErrorException", "The model stopped producing its answer."),
     "server_error": (500, "InternalServerException", "The system encountered an unexpected error during processing."),
 }  # fmt: skip
 _QUOTA_MESSAGES = {
@@ -36,6 +37,14 @@ def text_unit(text: str, index: int) -> bytes:
     """One contentBlockDelta frame of text in block 0, padded as the service pads it."""
     payload = {"contentBlockIndex": 0, "delta": {"text": text}, "p": encode.filler(index)}
     return encode.event("contentBlockDelta", orjson.dumps(payload))
+
+
+_FAULT_FRAMES = {
+    "stream_exception": encode.exception("modelStreamErrorException", "The model stopped producing its answer."),
+    "throttle": encode.exception("throttlingException", _QUOTA_MESSAGES["tpm"]),
+    "bad_crc": encode.with_bad_crc(text_unit("?", 0)),
+}
+"""What each fault sends in the middle of a stream."""
 
 
 def converse(stand_ins: StandIns, stand_in: StandIn, body: dict[str, Any], request: Request, caller: Caller,
@@ -53,13 +62,13 @@ def converse(stand_ins: StandIns, stand_in: StandIn, body: dict[str, Any], reque
     if prompt.tokens + (max_tokens or 0) > model.context_tokens:
         raise Refused(400, "ValidationException", "Input is too long for requested model.")
     call = Call(stand_ins, stand_in, request, caller, _request_id(stand_ins))
-    if (fault := call.refusal()) is not None:
+    if (fault := call.refusal(streams)) is not None:
         if fault.kind == "region_down":
             connection.cut()
             return
         raise Refused(*_REFUSALS[fault.kind])
     cache = stand_ins.cache_for(caller.account, caller.region, stand_in)
-    use = cache.look_up(prompt.boundaries, prompt.points, request.received_s)
+    use = cache.look_up(prompt.boundaries, prompt.points, request.received_s, cold="cold_cache" in call.faults)
     found = _Implicit(stand_ins, stand_in, caller, prompt, request.received_s)
     held = stand_ins.quotas.reserve(
         caller.account,
@@ -82,14 +91,8 @@ def converse(stand_ins: StandIns, stand_in: StandIn, body: dict[str, Any], reque
     call.on_end = lambda sent: stand_ins.quotas.settle(held, prompt.tokens - use.read + sent * burndown)
     answer = _Answer(reply, prompt, use, body, call, request.received_s)
     wire = answer.stream() if streams else answer.whole()
-    error = encode.exception("modelStreamErrorException", "The model stopped producing its answer.")
-    call.start(
-        connection,
-        wire,
-        Work(prompt.tokens, max(use.read, found.tokens), reply.tokens),
-        error,
-        encode.with_bad_crc(text_unit("?", 0)),
-    )
+    work = Work(prompt.tokens, max(use.read, found.tokens), reply.tokens)
+    call.start(connection, wire, work, _FAULT_FRAMES)
 
 
 def _reply(

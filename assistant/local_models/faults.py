@@ -9,6 +9,7 @@ from typing import Any
 KINDS = (
     "throttle", "unavailable", "server_error", "not_ready", "stream_exception", "cut_stream", "bad_crc", "stall",
     "slow_first_token", "slow_tokens", "malformed_tool_input", "region_down", "freeze",
+    "cold_cache",
 )  # fmt: skip
 REFUSALS = ("throttle", "unavailable", "server_error", "not_ready", "region_down")
 """Kinds that answer with an error before any stream."""
@@ -16,7 +17,11 @@ REFUSALS = ("throttle", "unavailable", "server_error", "not_ready", "region_down
 
 @dataclass(frozen=True)
 class Fault:
-    """As in a scenario: `at_s` from t0, `delay_s` of stalls, slow first tokens and freezes, `factor` of slow tokens."""
+    """As in a scenario: `at_s` from t0, `delay_s` of stalls, slow first tokens and freezes, `factor` of slow tokens.
+
+    A throttle with a delay strikes within streams. cold_cache: caches forget everything at its start, and calls that it
+    hits read nothing from them. freeze: the whole process stands still once, for `delay_s` or else `length_s`.
+    """
 
     kind: str
     length_s: float
@@ -54,7 +59,14 @@ class FaultPlan:
     def __init__(self, faults: list[Fault], seed: int) -> None:
         self.faults = faults
         self.t0_s: float | None = None
+        self.version = 0
         self._random = random.Random(f"{seed}/faults")
+
+    def change(self, *, faults: list[Fault] | None = None, t0_s: float | None = None) -> None:
+        """Replace the timetable, its start, or both; what was scheduled by an earlier version no longer counts."""
+        self.faults = self.faults if faults is None else faults
+        self.t0_s = self.t0_s if t0_s is None else t0_s
+        self.version += 1
 
     def strikes(self, model: str, region: str, now_s: float) -> dict[str, Fault]:
         """Faults that hit this call, by kind; each draws its own share."""
@@ -64,8 +76,7 @@ class FaultPlan:
         return {
             fault.kind: fault
             for fault in self.faults
-            if fault.kind != "freeze"
-            and fault.at_s <= at_s < fault.at_s + fault.length_s
+            if fault.at_s <= at_s < fault.at_s + fault.length_s
             and fault.concerns(model, region)
             and (fault.ratio >= 1 or self._random.random() < fault.ratio)
         }

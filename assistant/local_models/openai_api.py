@@ -24,8 +24,17 @@ _REFUSALS = {
     "throttle": (429, "TooManyRequestsError", "The engine is overloaded"),
     "not_ready": (503, "ServiceUnavailableError", "The model is loading"),
     "unavailable": (503, "ServiceUnavailableError", "The engine is unavailable"),
+    "stream_exception": (500, "InternalServerError", "The engine failed"),
     "server_error": (500, "InternalServerError", "The engine failed"),
 }
+
+
+_FAULT_FRAMES = {
+    kind: b"data: %b\n\n" % orjson.dumps({"error": {"message": message, "type": name, "param": None, "code": status}})
+    for kind, (status, name, message) in _REFUSALS.items()
+    if kind in ("stream_exception", "throttle")
+}
+"""What each fault sends in the middle of a stream."""
 
 
 def text_unit(text: str, index: int) -> bytes:
@@ -88,7 +97,7 @@ class OpenAi:
             Caller("local", stand_ins.regions[0]),
             stand_ins.new_id("chatcmpl-" if asked.chat else "cmpl-"),
         )
-        if (fault := call.refusal()) is not None:
+        if (fault := call.refusal(asked.streams)) is not None:
             if fault.kind == "region_down":
                 connection.cut()
                 return
@@ -105,8 +114,7 @@ class OpenAi:
         work = Work(asked.input_tokens, 0, reply.tokens, _blocks(asked.prompt, stand_in))
         answer = _Answer(asked, reply, work, stand_in, call)
         wire = answer.stream() if asked.streams else answer.whole()
-        error = b'data: {"error":{"message":"The engine failed","type":"InternalServerError","code":500}}\n\n'
-        call.start(connection, wire, work, error, None)
+        call.start(connection, wire, work, _FAULT_FRAMES)
 
 
 @dataclass

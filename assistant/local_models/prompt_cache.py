@@ -57,10 +57,13 @@ class PromptCache:
     def __len__(self) -> int:
         return len(self._expires_s)
 
-    def look_up(self, boundaries: list[Boundary], points: list[Point], now_s: float) -> CacheUse:
-        """What a request with these cache points reads now, and will have written once its prefill ends."""
+    def look_up(self, boundaries: list[Boundary], points: list[Point], now_s: float, cold: bool = False) -> CacheUse:
+        """What a request with these cache points reads now, and will have written once its prefill ends.
+
+        `cold`: it finds nothing, whatever is there.
+        """
         usable = [point for point in points if point.index >= 0 and boundaries[point.index].tokens >= self._min_tokens]
-        hit = self._longest_live(boundaries, usable, now_s)
+        hit = -1 if cold else self._longest_live(boundaries, usable, now_s)
         read = boundaries[hit].tokens if hit >= 0 else 0
         written, done, entries = {"5m": 0, "1h": 0}, read, []
         for point in usable:

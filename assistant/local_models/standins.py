@@ -12,7 +12,7 @@ from typing import Any
 
 from assistant.local_models.conversations import Conversations
 from assistant.local_models.corpus import Corpus
-from assistant.local_models.faults import FaultPlan
+from assistant.local_models.faults import Fault, FaultPlan
 from assistant.local_models.lateness import Lateness, LogHistogram
 from assistant.local_models.pacer import Pacer
 from assistant.local_models.pool import Pool
@@ -111,12 +111,13 @@ class StandIns:
             self._implicit[key] = PromptCache(stand_in.model.cache.min_tokens or 0, _ANY_BLOCK)
         return self._implicit[key]
 
-    def clear_caches(self) -> None:
-        """Forget every prompt cache and prefix block."""
-        self._caches.clear()
-        self._implicit.clear()
+    def clear_caches(self, model: str | None = None, region: str | None = None) -> None:
+        """Forget prompt caches and prefix blocks, of one model or region where named."""
+        concerned = Fault("cold_cache", 1.0, model=model, region=region).concerns
+        self._caches = {key: kept for key, kept in self._caches.items() if not concerned(key[2], key[1])}
+        self._implicit = {key: kept for key, kept in self._implicit.items() if not concerned(key[2], key[1])}
         for stand_in in self.by_key.values():
-            if isinstance(stand_in.runner, Pool):
+            if isinstance(stand_in.runner, Pool) and concerned(stand_in.model.key, self.regions[0]):
                 stand_in.runner.clear_caches()
 
     def new_id(self, prefix: str = "") -> str:

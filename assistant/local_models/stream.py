@@ -121,11 +121,10 @@ class Stream:
     def _break(self, now_s: float) -> None:
         fault = self.breakage
         assert fault is not None
-        if self.sent == 0:
+        if self.sent == 0 and self._wire.chunked:
             self._sender.send(self._wire.http_head + _chunk(self._wire.head, last=False))
-        data = self._wire.render(self._wire.units[self.sent : fault.at])
-        if data:
-            self._sender.send(_chunk(data, last=False))
+        if fault.at > self.sent:
+            self._sender.send(_chunk(self._wire.render(self._wire.units[self.sent : fault.at]), last=False))
         if fault.last is not None:
             self._sender.send(_chunk(fault.last, last=True))
         self._end("broken", reusable=False)
