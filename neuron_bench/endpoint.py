@@ -20,7 +20,7 @@ from typing import Any
 import aiohttp
 import numpy as np
 
-from neuron_bench import checks
+from neuron_bench import checks, telemetry
 from neuron_bench.cases import Clock, Progress
 from neuron_bench.client import EndpointError, Server, Stream, complete, look, scrape
 from neuron_bench.errors import BenchError, BenchUsageError
@@ -118,18 +118,20 @@ def run(spec: EndpointSpec, folder: Path, *, progress: Progress | None = None) -
     """
     started = datetime.now(UTC)
     state: dict[str, Any] = {"sweeps": [], "metrics": ["", ""], "state": "interrupted"}
-    try:
-        asyncio.run(_sweep_all(spec, state, progress))
-    except KeyboardInterrupt:
-        if "server" not in state:
-            raise
+    with telemetry.Sampler(spec.device) as machine:
+        try:
+            asyncio.run(_sweep_all(spec, state, progress))
+        except KeyboardInterrupt:
+            if "server" not in state:
+                raise
     done = [sweep for sweep in state["sweeps"] if sweep.bursts]
     if not done:
         reasons = sorted({error for sweep in state["sweeps"] for error in sweep.errors})
         raise BenchError(f"endpoint {spec.url}: nothing was measured: {'; '.join(reasons) or 'stopped at once'}")
     rows = [_row(sweep, spec, state["server"], started) for sweep in done]
     samples = [sample for sweep in done for sample in _samples(sweep)]
-    return write_bench(folder, _info(spec, state, folder, started), rows, samples=samples)
+    info = _info(spec, state, folder, started)
+    return write_bench(folder, info, rows, samples=samples, telemetry=machine.rows)
 
 
 async def _sweep_all(spec: EndpointSpec, state: dict[str, Any], progress: Progress | None) -> None:

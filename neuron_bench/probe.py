@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from neuron_bench.errors import BenchUsageError, DeviceError
-from neuron_bench.neuron_tools import neuron_ls
+from neuron_bench.neuron_ls import neuron_ls
 
 DEVICES = ("cpu", "cuda", "neuron")
 LEVELS = ("absent", "placeholder", "importable_no_driver", "compile_only", "ready")

@@ -109,10 +109,12 @@ def write_bench(
     cases: Sequence[Mapping[str, Any]],
     *,
     samples: Sequence[Mapping[str, Any]] = (),
+    telemetry: Sequence[Mapping[str, Any]] = (),
 ) -> Path:
     """Write a record; absent columns are null. The folder appears complete or not at all.
 
-    samples: raw timings (record_id, turn, wall_s, cpu_s, calibration_s), kept in samples.parquet where there are any.
+    samples: raw timings (record_id, turn, wall_s ...), kept in samples.parquet where there are any; telemetry: what the
+    machine did meanwhile (t_s, source, name, value), kept in telemetry.parquet likewise.
 
     Raises:
         BenchRecordError: a case has a column the schema does not know, or a value of another type.
@@ -137,8 +139,9 @@ def write_bench(
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     pq.write_table(table, aside / "cases.parquet", compression="zstd")
-    if samples:
-        pq.write_table(pa.Table.from_pylist([dict(sample) for sample in samples]), aside / "samples.parquet")
+    for name, long in (("samples", samples), ("telemetry", telemetry)):
+        if long:
+            pq.write_table(pa.Table.from_pylist([dict(row) for row in long]), aside / f"{name}.parquet")
     (aside / "bench.json").write_text(head)
     os.replace(aside, folder)
     return folder

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from neuron_bench import artifacts, children, measure, probe
+from neuron_bench import artifacts, children, measure, probe, telemetry
 from neuron_bench.cases import EFFORTS, Case, Clock, Effort, Progress, suite_cases
 from neuron_bench.errors import BenchError, BenchUsageError
 from neuron_bench.presets import Shape, shape_json, shape_of
@@ -90,7 +90,8 @@ def run(
         raise BenchUsageError(f"{resume or spec.model}: nothing left to run: every case is there, or too long")
     effort = spec.effort or EFFORTS[spec.suite]
     started = datetime.now(UTC)
-    timed, state = _measure_all(spec, shape, cases, effort, _accelerator_cores(report), progress)
+    with telemetry.Sampler(spec.device) as machine:
+        timed, state = _measure_all(spec, shape, cases, effort, _accelerator_cores(report), progress)
     done = [one for one in timed if one.finished(effort)]
     if not done:
         reason = next((one.error for one in timed if one.error), "stopped before the first case was finished")
@@ -100,9 +101,10 @@ def run(
     info = _info(spec, folder, started, report, state) | {
         "unfinished": {one.case.label: one.error or "stopped" for one in timed if not one.finished(effort)},
         "carried_over": len(earlier_rows),
+        "telemetry_missing": machine.missing,
     }
     samples = [sample for one in done for sample in samples_of(one)]
-    return write_bench(folder, info, earlier_rows + rows, samples=earlier_samples + samples)
+    return write_bench(folder, info, earlier_rows + rows, samples=earlier_samples + samples, telemetry=machine.rows)
 
 
 def _measure_all(

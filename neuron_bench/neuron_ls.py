@@ -1,7 +1,4 @@
-"""Telemetry of a Neuron machine: neuron-ls, neuron-monitor, sysfs. Missing groups and nulls are ordinary.
-
-Sources: the Neuron LS, Neuron Monitor and Neuron Sysfs user guides, SDK 2.32. Never run on a chip by us.
-"""
+"""`neuron-ls -j`: the chips of this machine. Source: the Neuron LS user guide, SDK 2.32. Never run on a chip by us."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ from neuron_bench.errors import BenchError
 
 
 class TelemetryError(BenchError):
-    """Output of a Neuron tool that is not what its guide describes."""
+    """Output of a device's tool that is not what its guide describes."""
 
 
 @dataclass(frozen=True)
