@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from capacity.cache import ttl_hit_ratio
+from capacity.cache import TTL_S, ttl_hit_ratio
 from capacity.plan import PlanError
 from capacity.requests import Floats, Ints
 from facts.reader import Model
@@ -16,7 +16,6 @@ from loadgen.record import Run
 from scenarios.schema import AssumedTokens, Scenario
 
 Names = npt.NDArray[np.object_]
-TTL_S = {"5m": 300.0, "1h": 3600.0}
 
 
 @dataclass(frozen=True)
