@@ -125,6 +125,7 @@ class Stream:
             self._sender.send(self._wire.http_head + _chunk(self._wire.head, last=False))
         if fault.at > self.sent:
             self._sender.send(_chunk(self._wire.render(self._wire.units[self.sent : fault.at]), last=False))
+            self.sent = fault.at
         if fault.last is not None:
             self._sender.send(_chunk(fault.last, last=True))
         self._end("broken", reusable=False)

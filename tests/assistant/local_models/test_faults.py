@@ -3,6 +3,7 @@
 import http.client
 import json
 import time
+from contextlib import closing
 
 import boto3
 import botocore.config
@@ -26,6 +27,12 @@ def bedrock(stand_ins):
     )  # fmt: skip
     yield made
     made.close()
+
+
+def events(bedrock, **request):
+    """All events of a stream; its connection is closed, however it ends."""
+    with closing(bedrock.converse_stream(modelId=NOVA, **{"messages": HELLO, **request})["stream"]) as stream:
+        return list(stream)
 
 
 def strike(stand_ins, kind, **options):
@@ -54,23 +61,23 @@ def test_refusals_are_told_apart(stand_ins, bedrock, kind, status, code):
 def test_an_exception_comes_in_the_middle_of_the_stream(stand_ins, bedrock):
     """Half of the answer, then the exception frame that botocore raises."""
     strike(stand_ins, "stream_exception")
-    seen = []
     with pytest.raises(botocore.exceptions.EventStreamError, match="modelStreamErrorException"):
-        seen.extend(bedrock.converse_stream(modelId=NOVA, messages=HELLO)["stream"])
+        events(bedrock)
+    assert stand_ins.get("/truth?last=1")["requests"][0]["chunks"] == 10
 
 
 def test_throttling_inside_a_stream_is_its_own_fault(stand_ins, bedrock):
     """A throttle with a delay strikes after the stream began."""
     strike(stand_ins, "throttle", delay_s=0.001)
     with pytest.raises(botocore.exceptions.EventStreamError, match="throttlingException"):
-        list(bedrock.converse_stream(modelId=NOVA, messages=HELLO)["stream"])
+        events(bedrock)
 
 
 def test_a_bad_checksum_is_seen_by_the_reader(stand_ins, bedrock):
     """One byte of a frame's CRC is wrong."""
     strike(stand_ins, "bad_crc")
     with pytest.raises(ChecksumMismatch):
-        list(bedrock.converse_stream(modelId=NOVA, messages=HELLO)["stream"])
+        events(bedrock)
 
 
 def open_stream(stand_ins):
@@ -112,7 +119,7 @@ def test_a_region_that_is_down_answers_nothing(stand_ins):
 def test_slow_answers_are_as_slow_as_asked(stand_ins, bedrock, kind, options, least_s):
     """Slower first tokens, slower gaps, or one gap in the middle: the record of what was sent shows it."""
     strike(stand_ins, kind, **options)
-    assert len(list(bedrock.converse_stream(modelId=NOVA, messages=HELLO)["stream"])) == 24
+    assert len(events(bedrock)) == 24
     row = stand_ins.get("/truth?last=1")["requests"][0]
     spent = {
         "slow_first_token": row["first_sent_s"] - row["received_s"],
@@ -142,8 +149,8 @@ def test_malformed_tool_input_is_no_json(stand_ins, bedrock):
     tool = {"toolSpec": {"name": "price_history", "inputSchema": {"json": {}}}}
     page = {"text": '<page>{"product_id":"p000042"}</page>'}
     messages = [{"role": "user", "content": [page, {"text": WORDS}]}]
-    events = bedrock.converse_stream(modelId=NOVA, messages=messages, toolConfig={"tools": [tool]})["stream"]
-    deltas = [event["contentBlockDelta"]["delta"] for event in events if "contentBlockDelta" in event]
+    answer = events(bedrock, messages=messages, toolConfig={"tools": [tool]})
+    deltas = [event["contentBlockDelta"]["delta"] for event in answer if "contentBlockDelta" in event]
     with pytest.raises(json.JSONDecodeError):
         json.loads("".join(delta["toolUse"]["input"] for delta in deltas))
 
@@ -153,7 +160,7 @@ def test_a_frozen_process_reports_itself_late(stand_ins, bedrock):
     stand_ins.control("profiles", {"nova-pro": {"gap": {"gap_s": 0.02}}})
     stand_ins.control("faults", [{"kind": "freeze", "length_s": 0.5, "at_s": 0.1}])
     stand_ins.control("t0", {})
-    list(bedrock.converse_stream(modelId=NOVA, messages=HELLO)["stream"])
+    events(bedrock)
     lateness = stand_ins.get("/control/lateness")
     assert lateness["late"]
     assert lateness["token"]["max_s"] > 0.3
