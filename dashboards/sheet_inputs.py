@@ -91,7 +91,7 @@ def sections(plan: Plan) -> Iterator[tuple[str, list[Input]]]:
     """Inputs by section, in the order of the sheet; a section without inputs is left out."""
     yield "What if", _what_if()
     for title, rows in (
-        ("Resilience and hours", _rules(plan)),
+        ("Resilience", _rules(plan)),
         ("Demand", [item for demand in plan.demand for item in _demand(plan, demand.region)]),
         ("Calls", [item for supply in plan.supplies for item in _calls(plan, supply)]),
         ("Own silicon", [i for s in plan.supplies if s.chosen is not None for i in _pool(s, s.chosen)]),
@@ -119,7 +119,6 @@ _RULES = {
     "drain_ratio": ("Replicas draining for a deployment", "ratio", 0.0, 0.99),
     "broken_ratio": ("Replicas broken", "ratio", 0.0, 0.99),
     "retry_extra_attempts": ("Extra attempts per call", "ratio", 0.0, 10.0),
-    "hours": ("Hours paid for", "h", 0.0, 8_784.0),
     "interactions_in_event": ("Interactions in the event, middle case", "count", 0.0, 1e13),
 }
 
@@ -199,6 +198,9 @@ def _pool(supply: SupplyPlan, option: ChipOption) -> Iterator[Input]:
     name = name_of("usd_per_instance_hour", *where)
     hourly = option.usd_per_hour.mid / option.instances.p90
     yield Input(name, f"{option.instance_type} per hour, {title}", hourly, "USD/h", 0.0, 1e5, *facts)
+    sold = ("derived", f"as {option.price_kind or 'on demand'} is billed")
+    label = f"Hours paid for, {title}"
+    yield Input(name_of("hours", *where), label, option.billed_hours, "h", 0.0, 8_784.0, *sold)
 
 
 def _once(plan: Plan) -> list[SupplyPlan]:

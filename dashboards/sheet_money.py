@@ -30,7 +30,7 @@ def write_cost(book: Book, plan: Plan, inputs: Inputs, pools: Mapping[Key, Pool]
     note = "Mean interaction at list prices: calls x tokens x price for each model and class; own silicon by the hour."
     sheet = book.sheet("Cost", note, (26, *([15] * 8)))
     by_class = _token_costs(sheet, plan, inputs)
-    own_usd = total(pool.usd_per_hour * inputs["hours"] for pool in pools.values()) if pools else of(0.0)
+    own_usd = total(pool.usd_per_hour * inputs.at("hours", *key) for key, pool in pools.items())
     sheet.row += 1
     sheet.line("The event", "section")
     sheet.head(("Part", "USD"))
@@ -100,7 +100,7 @@ def own_per_interaction(plan: Plan, inputs: Inputs, pools: Mapping[Key, Pool]) -
         calls = _calls_in_event(supplies)
         if not calls or not inputs.has("calls_per_interaction", model):
             continue
-        spent = total(pools[key].usd_per_hour for key in pools if key[0] == model) * inputs["hours"]
+        spent = total(pool.usd_per_hour * inputs.at("hours", *key) for key, pool in pools.items() if key[0] == model)
         per_call = spent / (of(calls) * inputs["demand_scale"])
         parts.append(per_call * inputs.at("calls_per_interaction", model))
     return total(parts)
@@ -164,8 +164,8 @@ def write_purchase(book: Book, plan: Plan, inputs: Inputs, pools: Mapping[Key, P
             option.instance_type,
             pool.instances["p90"],
             pool.usd_per_hour,
-            inputs["hours"],
-            pool.usd_per_hour * inputs["hours"],
+            inputs.at("hours", *key),
+            pool.usd_per_hour * inputs.at("hours", *key),
         )
         styles = ("text", "text", "text", "whole", "usd", "number", "usd")
         cells = sheet.write(row, styles, option.chips_range.simulated)

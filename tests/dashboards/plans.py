@@ -176,6 +176,9 @@ def _option(chip: str, calls: Levels, simulated: bool) -> ChipOption:
         utilisation_ratio=figure(calls.p90 / (replicas[1] * rate), "ratio", 0.1),
         binding="TTFT p99 <= 1 s",
         turned_down=None if chip == "trainium2" else "dearer per hour",
+        price_kind="on demand",
+        billed_hours=HOURS,
+        event_usd=hourly * HOURS,
         chips_per_replica=step.chips_per_replica,
     )
 
@@ -197,8 +200,8 @@ def _bought(supply: SupplyPlan) -> dict[str, object]:
     assert chosen is not None
     return {
         "region": supply.region, "model": supply.model, "instance_type": chosen.instance_type,
-        "instances": int(chosen.instances.p90), "usd_per_hour": chosen.usd_per_hour.mid, "hours": HOURS,
-        "usd": chosen.usd_per_hour.mid * HOURS,
+        "instances": chosen.bought_instances, "usd_per_hour": chosen.usd_per_hour.mid, "price_kind": chosen.price_kind,
+        "billed_hours": HOURS, "usd": chosen.event_usd,
     }  # fmt: skip
 
 
