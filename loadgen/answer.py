@@ -14,6 +14,10 @@ _ERROR_BODY_BYTES = 4096
 THROTTLED_STATUS = 429
 
 
+class BadAnswer(ValueError):
+    """An answer that cannot be what the target's kind promises: the target's fault, which ends one turn."""
+
+
 class Answer:
     """Times are CLOCK_MONOTONIC nanoseconds, 0 = not yet.
 

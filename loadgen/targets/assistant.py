@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from loadgen.answer import Answer, SseAnswer
+from loadgen.answer import Answer, BadAnswer, SseAnswer
 from loadgen.job import TargetSpec
 from loadgen.targets.base import Fetch, Refused, Shared, new_trace, post, trace_headers
 from loadgen.visit import Visit
@@ -105,6 +105,8 @@ class AssistantAnswer(SseAnswer):
                 self.counting = True
                 continue
             data = orjson.loads(event.data)
+            if not isinstance(data, dict):
+                raise BadAnswer("an event that is no object")
             if event.event == "usage":
                 self._call(data)
             elif event.event == "meta":

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from loadgen.answer import Answer, SseAnswer
+from loadgen.answer import Answer, BadAnswer, SseAnswer
 from loadgen.job import TargetSpec
 from loadgen.targets.base import Fetch, Shared, new_trace, post, trace_headers
 from loadgen.visit import Visit
@@ -119,6 +119,8 @@ class OpenAiAnswer(SseAnswer):
                 self.done = True
                 continue
             data = orjson.loads(event.data)
+            if not isinstance(data, dict):
+                raise BadAnswer("a chunk that is no object")
             if data.get("error"):
                 self._error(data["error"])
             self.usage = data.get("usage") or self.usage

@@ -16,14 +16,17 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httptools
+from orjson import JSONDecodeError
 
-from loadgen.answer import Answer
+from loadgen.answer import Answer, BadAnswer
+from wire.eventstream import EventStreamError
 
 _READ = 1
 _WRITE = 2
 _READ_BYTES = 32_768
 STALE_WITHIN_NS = 100_000_000
 """A kept-alive connection that ends this soon after a request was closed while idle: the request is sent again."""
+MALFORMED = (BadAnswer, JSONDecodeError, EventStreamError, httptools.HttpParserError, httptools.HttpParserUpgrade)
 _IN_PROGRESS = (errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EAGAIN)
 now_ns = time.monotonic_ns
 
@@ -237,8 +240,10 @@ class Connection:
             self._fault(error)
 
     def _fault(self, error: BaseException) -> None:
-        if isinstance(error, httptools.HttpParserError) and not isinstance(error, httptools.HttpParserCallbackError):
-            self._lost("stream_error", "not_http")
+        if isinstance(error, httptools.HttpParserCallbackError) and error.__context__ is not None:
+            error = error.__context__
+        if isinstance(error, MALFORMED):  # the target's doing, not ours
+            self._lost("stream_error", "not_http" if isinstance(error, httptools.HttpParserError) else "malformed")
             return
         self._on_fault(error)
         self._lost("stream_error", "callback_exception")

@@ -1,0 +1,84 @@
+"""Signing with the caller's AWS credentials. They are read where they are used, and never enter a job or a record."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from loadgen.job import LoadError
+from wire.sigv4 import sign
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """An access key; its text form shows nothing."""
+
+    access_key: str
+    secret_key: str
+    token: str | None
+
+    def __repr__(self) -> str:
+        return "Credentials(…)"
+
+
+class Signer:
+    """Signs requests of one service and region.
+
+    Args:
+        loopback: the target is a stand-in on this machine: sign with a stated dummy key, so that no real one is needed.
+    """
+
+    def __init__(self, service: str, region: str, *, loopback: bool) -> None:
+        self._service = service
+        self._region = region
+        self._loopback = loopback
+        self._credentials = credentials(loopback=loopback)
+
+    def refresh(self) -> None:
+        """Fetch the credentials again; providers that rotate them hand out the newest."""
+        self._credentials = credentials(loopback=self._loopback)
+
+    def sign(self, method: str, url: str, headers: Mapping[str, str], body: bytes, now: datetime) -> dict[str, str]:
+        """All headers to send."""
+        own = self._credentials
+        return sign(
+            method,
+            url,
+            headers,
+            body,
+            access_key=own.access_key,
+            secret_key=own.secret_key,
+            token=own.token,
+            region=self._region,
+            service=self._service,
+            now=now,
+        )
+
+
+_botocore_session = None
+
+
+def credentials(*, loopback: bool) -> Credentials:
+    """From the environment, else from botocore's chain (profile, container, instance).
+
+    Raises:
+        LoadError: there are none.
+    """
+    if loopback:
+        return Credentials("peakday", "loopback", None)
+    if "AWS_ACCESS_KEY_ID" in os.environ and "AWS_SECRET_ACCESS_KEY" in os.environ:
+        return Credentials(
+            os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"], os.environ.get("AWS_SESSION_TOKEN")
+        )
+    global _botocore_session
+    if _botocore_session is None:
+        import botocore.session  # half a second of imports, wanted only here
+
+        _botocore_session = botocore.session.get_session()
+    found = _botocore_session.get_credentials()
+    if found is None:
+        raise LoadError("no AWS credentials; set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+    frozen = found.get_frozen_credentials()
+    return Credentials(frozen.access_key, frozen.secret_key, frozen.token)

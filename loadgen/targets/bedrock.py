@@ -1,0 +1,167 @@
+"""Target `bedrock`: the Converse stream of Amazon Bedrock Runtime, signed and decoded here; no SDK in the hot path."""
+
+from __future__ import annotations
+
+from array import array
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import orjson
+
+from facts import reader
+from loadgen.answer import Answer
+from loadgen.credentials import Signer
+from loadgen.job import LoadError, TargetSpec
+from loadgen.targets.base import Fetch, Shared, new_trace, trace_headers
+from loadgen.visit import Visit
+from loadgen.worker.connection import Endpoint
+from wire.eventstream import EventStreamDecoder, Message
+
+_THROTTLED = ("throttlingException", "ThrottlingException")
+
+
+class BedrockTarget:
+    """Turns straight to a model, without an assistant in between."""
+
+    def __init__(self, spec: TargetSpec, where: Endpoint, shared: Shared) -> None:
+        if spec.model is None:
+            raise LoadError(f"target bedrock={spec.url}: which model? Name one with --model")
+        self.spec = spec
+        self.where = where
+        self._shared = shared
+        self._max_tokens = shared.job.scenario["assistant"]["max_tokens"]
+        parts = urlsplit(spec.url)
+        self._path = f"{parts.path.rstrip('/')}/model/{quote(spec.model, safe='')}/converse-stream"
+        self._url = f"{parts.scheme}://{parts.netloc}{self._path}"
+        self._signer = Signer("bedrock", spec.region or region_of(spec.url), loopback=is_loopback(where))
+
+    def prepare(self, visits: list[Visit], fetch: Fetch) -> None:
+        """Have credentials that are still good for a while."""
+        self._signer.refresh()
+
+    def turn(self, visit: Visit) -> tuple[bytes, Answer]:
+        """The present turn as a signed request."""
+        visit.history.append(("user", self._shared.messages[visit.turn.message_id]["text"]))
+        body: dict[str, Any] = {
+            "messages": [{"role": role, "content": [{"text": text}]} for role, text in visit.history]
+        }
+        if self._max_tokens is not None:
+            body["inferenceConfig"] = {"maxTokens": self._max_tokens}
+        data = orjson.dumps(body)
+        trace_id, span_id = new_trace(self._shared.random)
+        headers = {"Content-Type": "application/json", **trace_headers(trace_id, span_id)}
+        signed = self._signer.sign("POST", self._url, headers, data, datetime.now(UTC))
+        keep = visit.more_turns or self._shared.job.keep_text
+        answer = ConverseAnswer(self._shared.gaps_ns, self.spec, self._max_tokens, keep)
+        answer.meta["trace_id"] = trace_id
+        head = [f"POST {self._path} HTTP/1.1", *(f"{name}: {value}" for name, value in signed.items())]
+        return "\r\n".join([*head, f"Content-Length: {len(data)}", "", ""]).encode() + data, answer
+
+    def learn(self, visit: Visit, answer: Answer) -> None:
+        """Keep the reply as history of the next turn."""
+        if answer.text is not None:
+            visit.history.append(("assistant", b"".join(answer.text).decode()))
+
+
+class ConverseAnswer(Answer):
+    """Reads event-stream frames: text deltas, stop reason, usage, and exceptions inside the stream."""
+
+    __slots__ = ("decoder", "max_tokens", "spec", "stop_reason", "usage")
+
+    def __init__(
+        self, gaps_ns: array[int], spec: TargetSpec, max_tokens: int | None = None, keep_text: bool = False
+    ) -> None:
+        super().__init__(gaps_ns, keep_text)
+        self.spec = spec
+        self.max_tokens = max_tokens
+        self.decoder = EventStreamDecoder()
+        self.usage: dict[str, Any] = {}
+        self.stop_reason: str | None = None
+
+    def feed(self, now_ns: int, data: bytes) -> None:
+        """Read the frames these bytes complete."""
+        chunks = 0
+        for message in self.decoder.feed(data):
+            if message.kind != "event":
+                self._exception(message)
+            elif message.name == "contentBlockDelta":
+                chunks += self._delta(orjson.loads(message.payload)["delta"])
+            elif message.name == "messageStop":
+                self.stop_reason = orjson.loads(message.payload).get("stopReason")
+            elif message.name == "metadata":
+                self.usage = orjson.loads(message.payload).get("usage") or {}
+        if chunks:
+            self.content(now_ns, chunks)
+
+    def _delta(self, delta: dict[str, Any]) -> int:
+        """1 when the delta holds content: text, reasoning or the input of a tool."""
+        if self.text is not None and "text" in delta:
+            self.text.append(delta["text"].encode())
+        return int(any(delta.values()))
+
+    def _exception(self, message: Message) -> None:
+        self.status = "throttled" if message.name in _THROTTLED else "stream_error"
+        self.error_code = message.name
+
+    def finish(self) -> None:
+        """A whole answer has a stop reason; usage follows it."""
+        whole = self.stop_reason is not None and not self.decoder.pending_bytes
+        self.status = "ok" if whole else "stream_error"
+        self.error_code = None if whole else "no_stop"
+        self.output_tokens = self.usage.get("outputTokens")
+        if self.first_ns and self.output_tokens is not None and self.output_tokens >= 2:
+            self.tpot_s = (self.last_ns - self.first_ns) * 1e-9 / (self.output_tokens - 1)
+        self.calls.append(self._call())
+        self.cost_usd = self.calls[0]["cost_usd"]
+
+    def _call(self) -> dict[str, Any]:
+        usage = self.usage
+        return {
+            "call_index": 0,
+            "start_s": 0.0,
+            "timed_by": "loadgen",
+            "status": self.status,
+            "purpose": "answer",
+            "model": self.spec.model,
+            "supply": "bedrock",
+            "endpoint": self.spec.url,
+            "region": self.spec.region,
+            "max_tokens": self.max_tokens,
+            "input_tokens": usage.get("inputTokens"),
+            "cache_read_tokens": usage.get("cacheReadInputTokens"),
+            "cache_write_tokens_5m": usage.get("cacheWriteInputTokens"),
+            "output_tokens": self.output_tokens,
+            "ttft_s": (self.first_ns - self.start_ns) * 1e-9 if self.first_ns else None,
+            "tpot_s": self.tpot_s,
+            "e2e_s": (self.last_ns - self.start_ns) * 1e-9 if self.last_ns else None,
+            "attempts": 1,
+            "stop_reason": self.stop_reason,
+            "cost_usd": converse_cost_usd(self.spec.model, usage),
+        }
+
+
+def converse_cost_usd(model_id: str | None, usage: dict[str, Any]) -> float | None:
+    """List price of one call; None for a model the price file does not know, or without usage."""
+    prices = next((one.prices for one in reader.models().values() if one.model_id == model_id), None)
+    prices = prices or reader.token_prices().get(model_id or "")
+    if prices is None or not usage:
+        return None
+    return prices.cost_usd(
+        usage.get("inputTokens", 0),
+        usage.get("cacheReadInputTokens", 0) or 0,
+        usage.get("cacheWriteInputTokens", 0) or 0,
+        0,
+        usage.get("outputTokens", 0),
+    )
+
+
+def region_of(url: str) -> str:
+    """The region in a Bedrock host name; us-east-1 where the name holds none."""
+    parts = (urlsplit(url).hostname or "").split(".")
+    return parts[1] if parts[0].startswith("bedrock-runtime") and len(parts) > 2 else "us-east-1"
+
+
+def is_loopback(where: Endpoint) -> bool:
+    """Whether the resolved address is this machine."""
+    return where.address[0].startswith("127.") or where.address[0] == "::1"

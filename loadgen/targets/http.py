@@ -1,0 +1,106 @@
+"""Target `http`: a user's own assistant as a mapping file describes it."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import orjson
+
+from loadgen.answer import Answer
+from loadgen.credentials import Signer
+from loadgen.job import LoadError, TargetSpec
+from loadgen.targets.base import Fetch, Refused, Shared, new_trace, trace_headers
+from loadgen.targets.mapping import expand_headers, fill, read_customers
+from loadgen.targets.signals import MappedReader, SignalAnswer
+from loadgen.visit import Visit
+from loadgen.worker.connection import Endpoint
+
+TOKEN_WITHIN_S = 30.0
+
+
+class HttpTarget:
+    """Fills the mapping's templates for every turn. Customers are drawn by the scenario's own Zipf law."""
+
+    def __init__(self, spec: TargetSpec, where: Endpoint, shared: Shared) -> None:
+        if spec.mapping is None:
+            raise LoadError(f"target http={spec.url}: no mapping file; name one with --target http=FILE.yaml")
+        self.spec = spec
+        self.where = where
+        self._shared = shared
+        self._mapping = spec.mapping
+        self._headers = expand_headers(spec.mapping.get("headers", {}))
+        self._customers = read_customers(spec.mapping["customers"]) if "customers" in spec.mapping else []
+        self._token: str | None = None
+        self._token_at_s = float("-inf")
+        sigv4 = spec.mapping.get("sigv4")
+        self._signer = Signer(sigv4["service"], sigv4["region"], loopback=False) if sigv4 else None
+
+    def prepare(self, visits: list[Visit], fetch: Fetch) -> None:
+        """Fetch a token by the user's own command when the last one is old; sign with fresh credentials."""
+        token = self._mapping.get("token")
+        if token and time.monotonic() - self._token_at_s > float(token.get("refresh_s", float("inf"))):
+            self._token = run_token_command(token["command"])
+            self._token_at_s = time.monotonic()
+        if self._signer is not None:
+            self._signer.refresh()
+
+    def turn(self, visit: Visit) -> tuple[bytes, Answer]:
+        """The present turn as a request."""
+        trace_id, span_id = new_trace(self._shared.random)
+        request = self.request(self.fields(visit), trace_headers(trace_id, span_id))
+        answer = SignalAnswer(self._shared.gaps_ns, MappedReader(self._mapping), self.spec, self._shared.job.keep_text)
+        answer.meta["trace_id"] = trace_id
+        return request, answer
+
+    def fields(self, visit: Visit) -> dict[str, Any]:
+        """Everything a template may name."""
+        message = self._shared.messages[visit.turn.message_id]
+        fields = {
+            "message": message["text"],
+            "locale": visit.session.locale,
+            "region": visit.region,
+            "session_id": visit.session_id,
+            "interaction_id": visit.interaction_id,
+            "turn_index": visit.turn_index,
+            "product_id": message.get("page_product_id"),
+            "conversation_id": visit.conversation_id,
+            "token": self._token,
+        }
+        if self._customers:
+            customer = self._customers[visit.session.customer_index % len(self._customers)]
+            fields |= {f"customer.{name}": value for name, value in customer.items()}
+        else:
+            fields["customer.id"] = visit.session.customer_id
+        return fields
+
+    def request(self, fields: dict[str, Any], more: dict[str, str]) -> bytes:
+        """One request, its templates filled, signed where the mapping asks for it."""
+        method = self._mapping.get("method", "POST")
+        body = orjson.dumps(fill(self._mapping["body"], fields))
+        headers = {"Content-Type": "application/json", **more}
+        headers |= {name: str(fill(value, fields)) for name, value in self._headers.items()}
+        parts = urlsplit(self.spec.url)
+        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        if self._signer is not None:
+            headers = self._signer.sign(method, self.spec.url, headers, body, datetime.now(UTC))
+        else:
+            headers = {"Host": self.where.host_header, **headers}
+        lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+        return "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode() + body
+
+    def learn(self, visit: Visit, answer: Answer) -> None:
+        """Keep the conversation's id for the next turn."""
+        visit.conversation_id = answer.meta.get("conversation_id") or visit.conversation_id
+
+
+def run_token_command(command: list[str]) -> str:
+    """A token from the user's own command; raises `Refused` when it fails. The token itself is never logged."""
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=TOKEN_WITHIN_S, check=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise Refused(f"token_command_{type(error).__name__}") from None
+    return done.stdout.decode().strip()

@@ -1,0 +1,148 @@
+"""A user's own assistant, described in YAML: how to ask it, and where in its answer things stand (docs/targets.md)."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from loadgen.job import LoadError, TargetSpec
+
+SCHEMA = "peakday.target/1"
+FORMATS = ("sse", "ndjson", "responses", "json")
+KEYS = {
+    "schema", "url", "method", "headers", "customers", "token", "body", "format", "event_name", "text", "end", "error",
+    "usage", "conversation_id", "sigv4",
+}  # fmt: skip
+PARTS = ("text", "end", "error", "usage", "conversation_id")
+USAGE_KEYS = {"event", "input_tokens", "cache_read_tokens", "output_tokens", "cost_usd"}
+_ENV = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_FIELD = re.compile(r"\{([a-z_]+(?:\.[A-Za-z0-9_]+)?)\}")
+
+# OpenAI Responses: https://platform.openai.com/docs/api-reference/responses-streaming
+RESPONSES: dict[str, Any] = {
+    "event_name": "type",
+    "text": {"event": "response.output_text.delta", "path": "delta"},
+    "end": {"event": "response.completed"},
+    "error": {"event": "error", "path": "code"},
+    "usage": {
+        "event": "response.completed",
+        "input_tokens": "response.usage.input_tokens",
+        "cache_read_tokens": "response.usage.input_tokens_details.cached_tokens",
+        "output_tokens": "response.usage.output_tokens",
+    },
+    "conversation_id": {"event": "response.created", "path": "response.id"},
+}
+
+
+def load_mapping(path: Path) -> dict[str, Any]:
+    """A checked mapping: paths of files made absolute, presets filled in, `${ENV}` still unread.
+
+    Raises:
+        LoadError: unreadable, an unknown key, a missing one, or an environment variable that is not set.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        raise LoadError(f"{path}: cannot be read ({error})") from None
+    except yaml.YAMLError as error:
+        raise LoadError(f"{path}: no YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(raw, dict) or raw.get("schema") != SCHEMA:
+        raise LoadError(f"{path}: schema is not {SCHEMA}")
+    unknown = sorted(set(raw) - KEYS)
+    if unknown:
+        raise LoadError(f"{path}: unknown key {unknown[0]!r}; known: {', '.join(sorted(KEYS))}")
+    if raw.get("format") not in FORMATS:
+        raise LoadError(f"{path}: format is {raw.get('format')!r}, expected one of {', '.join(FORMATS)}")
+    mapping = {**(RESPONSES if raw["format"] == "responses" else {}), **raw}
+    for key in ("url", "body", "text"):
+        if key not in mapping:
+            raise LoadError(f"{path}: {key}: missing")
+    _check_parts(mapping, path)
+    if "customers" in mapping:
+        mapping["customers"] = str((path.parent / mapping["customers"]).resolve())
+        read_customers(mapping["customers"])
+    expand_headers(mapping.get("headers", {}), path)
+    return mapping
+
+
+def _check_parts(mapping: Mapping[str, Any], path: Path) -> None:
+    for name in PARTS:
+        part = mapping.get(name)
+        known = USAGE_KEYS if name == "usage" else {"event", "path", "data"}
+        if part is None:
+            continue
+        if not isinstance(part, dict) or set(part) - known:
+            raise LoadError(f"{path}: {name}: expected a mapping with keys among {', '.join(sorted(known))}")
+    if mapping["format"] != "json" and "end" not in mapping:
+        raise LoadError(f"{path}: end: missing; without it a cut stream looks like a whole answer")
+
+
+def target_specs(path: Path) -> tuple[TargetSpec, ...]:
+    """The targets of a mapping file: one per region of `url`, or one for all."""
+    mapping = load_mapping(path)
+    urls = mapping["url"] if isinstance(mapping["url"], dict) else {None: mapping["url"]}
+    return tuple(TargetSpec("http", str(url), region=region, mapping=mapping) for region, url in urls.items())
+
+
+def expand_headers(headers: Mapping[str, str], where: object = "headers") -> dict[str, str]:
+    """Headers with `${ENV}` replaced; only a worker that sends them calls this for good.
+
+    Raises:
+        LoadError: a variable that is not set.
+    """
+
+    def value(match: re.Match[str]) -> str:
+        if match[1] not in os.environ:
+            raise LoadError(f"{where}: environment variable {match[1]} is not set")
+        return os.environ[match[1]]
+
+    return {name: _ENV.sub(value, str(text)) for name, text in headers.items()}
+
+
+def read_customers(path: str) -> list[dict[str, str]]:
+    """The customers file: a CSV whose columns are fields `{customer.NAME}`; rank 1 of the Zipf law is its first row."""
+    try:
+        with Path(path).open(newline="") as file:
+            rows = list(csv.DictReader(file))
+    except OSError as error:
+        raise LoadError(f"{path}: customers file cannot be read ({error.strerror})") from None
+    if not rows:
+        raise LoadError(f"{path}: customers file holds no row")
+    return rows
+
+
+def fill(template: Any, fields: Mapping[str, Any]) -> Any:
+    """A template with its fields. A value that is one field alone takes the field's type; None drops its key."""
+    if isinstance(template, dict):
+        filled = {key: fill(value, fields) for key, value in template.items()}
+        return {key: value for key, value in filled.items() if value is not None}
+    if isinstance(template, list):
+        return [fill(item, fields) for item in template]
+    if not isinstance(template, str):
+        return template
+    alone = _FIELD.fullmatch(template)
+    if alone:
+        return fields.get(alone[1], template)
+    return _FIELD.sub(lambda match: str(fields.get(match[1], match[0]) or ""), template)
+
+
+def at(value: Any, path: str | None) -> Any:
+    """What stands at a dotted path, list positions as numbers; None when it is not there. No path: the value itself."""
+    for key in _keys(path):
+        if isinstance(value, list) and key.lstrip("-").isdigit() and -len(value) <= int(key) < len(value):
+            value = value[int(key)]
+        elif isinstance(value, dict):
+            value = value.get(key)
+        else:
+            return None
+    return value
+
+
+def _keys(path: str | None) -> Iterator[str]:
+    return iter(path.split(".")) if path else iter(())

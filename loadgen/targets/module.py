@@ -1,0 +1,79 @@
+"""Target `module`: a user's own Python class, for what no mapping can say.
+
+The file defines a class with two methods and no import of ours:
+`request(turn: dict) -> dict` with keys `method`, `path`, `headers` and `body` (bytes), and
+`reader()` -> an object with `feed(data: bytes)` and `close()`, each giving pairs such as `("text", "hello")`,
+`("end", None)`, `("error", "busy")`, `("usage", {"output_tokens": 12})` or `("conversation_id", "abc")`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+from loadgen.answer import Answer
+from loadgen.job import LoadError, TargetSpec
+from loadgen.targets.base import Fetch, Shared, new_trace, trace_headers
+from loadgen.targets.signals import SignalAnswer
+from loadgen.visit import Visit
+from loadgen.worker.connection import Endpoint
+
+
+class ModuleTarget:
+    """Asks the user's class for every request and reader."""
+
+    def __init__(self, spec: TargetSpec, where: Endpoint, shared: Shared) -> None:
+        self.spec = spec
+        self.where = where
+        self._shared = shared
+        self._own = load_class(spec.module or "")()
+
+    def prepare(self, visits: list[Visit], fetch: Fetch) -> None:
+        """Nothing to do ahead."""
+
+    def turn(self, visit: Visit) -> tuple[bytes, Answer]:
+        """The present turn as the user's class builds it."""
+        trace_id, span_id = new_trace(self._shared.random)
+        made = self._own.request(self._fields(visit))
+        headers = {"Host": self.where.host_header, **trace_headers(trace_id, span_id), **made.get("headers", {})}
+        lines = [f"{made.get('method', 'POST')} {self.where.path}{made['path']} HTTP/1.1"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        lines += [f"Content-Length: {len(made['body'])}", "", ""]
+        answer = SignalAnswer(self._shared.gaps_ns, self._own.reader(), self.spec, self._shared.job.keep_text)
+        answer.meta["trace_id"] = trace_id
+        return "\r\n".join(lines).encode() + made["body"], answer
+
+    def _fields(self, visit: Visit) -> dict[str, Any]:
+        return {
+            "message": self._shared.messages[visit.turn.message_id]["text"],
+            "locale": visit.session.locale,
+            "region": visit.region,
+            "customer_id": visit.session.customer_id,
+            "session_id": visit.session_id,
+            "interaction_id": visit.interaction_id,
+            "turn_index": visit.turn_index,
+            "conversation_id": visit.conversation_id,
+        }
+
+    def learn(self, visit: Visit, answer: Answer) -> None:
+        """Keep the conversation's id for the next turn."""
+        visit.conversation_id = answer.meta.get("conversation_id") or visit.conversation_id
+
+
+def load_class(text: str) -> Any:
+    """The class of `path/to/file.py:Class`.
+
+    Raises:
+        LoadError: no such file or class.
+    """
+    file, _, name = text.rpartition(":")
+    path = Path(file)
+    spec = importlib.util.spec_from_file_location(path.stem, path) if path.is_file() else None
+    if spec is None or spec.loader is None:
+        raise LoadError(f"target module {text}: no such Python file; expected path/to/file.py:Class")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if not hasattr(module, name):
+        raise LoadError(f"target module {text}: {path.name} has no class {name}")
+    return getattr(module, name)
