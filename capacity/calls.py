@@ -169,6 +169,15 @@ def _turns(scenario: Scenario, interactions: int, rng: np.random.Generator) -> t
     return interaction, index_in_it, np.array(names, dtype=object)[intent], table[intent, is_complex.astype(int)]
 
 
+def split_cached(prompt: Ints, before: Ints, minimum: Ints | int) -> tuple[Ints, Ints]:
+    """Tokens read and written when each call finds `before` of its prompt cached and caches the rest of it.
+
+    Below the minimum nothing is cached. Source: Bedrock user guide, prompt caching; cumulative prefix, one tail point.
+    """
+    read: Ints = np.where(before >= minimum, np.minimum(before, prompt), 0)
+    return read, np.where(prompt >= minimum, prompt - read, 0)
+
+
 def _cached(
     scenario: Scenario,
     models: Mapping[str, Model],
@@ -184,11 +193,11 @@ def _cached(
     minimum = {name: model.cache.min_tokens or 0 for name, model in models.items()}
     may = np.array([allowed[m] for m in model_of])
     least = np.array([minimum[m] for m in model_of])
-    cached_before = np.where(may & (before >= least), before, 0)
+    cached_before, _ = split_cached(prompt, np.where(may, before, 0), least)
     rate_per_s = scenario.demand.interactions.peak_per_s.mid
     hit = ttl_hit_ratio(rate_per_s, TTL_S[scenario.assistant.cache_ttl.shared])
     cold = first & (rng.random(len(prompt)) >= hit)
-    read = np.where(cold, 0, cached_before)
+    read: Ints = np.where(cold, 0, cached_before)
     write = np.where(may & (prompt >= least), prompt - read, 0)
     own = np.array([models[m].supply == "self_hosted" for m in model_of])
     # an own engine's block cache holds what every call shares; customers and conversations move between replicas

@@ -11,10 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from capacity.plan import Levels, QuotaNeed, RegionDemand
+from capacity.requests import Floats
 from facts.reader import Model
 from scenarios.schema import Quota
 
 MINUTE_S = 60.0
+DAY_S = 86_400.0
 MINUTES_PER_DAY = 1_440
 """Default tokens per day = tokens per minute x 1,440 (Bedrock user guide, quotas for bedrock-runtime)."""
 
@@ -100,6 +102,17 @@ def steady_bound_per_s(limits: Granted, tokens: CallTokens, latency_s: float) ->
         if latency_s > 0:
             bounds.append(limits.tpm / (tokens.reserved * latency_s))
     return min(bounds)
+
+
+def throttled_ratio(calls_per_s: Floats, bound_per_s: float) -> float:
+    """Share of calls above a bound when the rate is a fluid; equally long steps, no backlog of throttled calls."""
+    asked = float(calls_per_s.sum())
+    return float(np.maximum(0.0, calls_per_s - bound_per_s).sum()) / asked if asked else 0.0
+
+
+def in_flight_max(tpm: float, prompt_tokens: float, max_tokens: float) -> int:
+    """Calls in flight that a tokens-per-minute quota lets reserve at once."""
+    return int(tpm // (prompt_tokens + max_tokens))
 
 
 def _times(values: Levels, factor: float) -> Levels:

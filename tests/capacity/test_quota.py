@@ -1,0 +1,70 @@
+"""Quotas as needs, as bounds and as buckets."""
+
+import numpy as np
+import pytest
+
+from capacity.bucket import run_buckets
+from capacity.plan import Levels, RegionDemand
+from capacity.quota import CallTokens, Granted, granted, needs, steady_bound_per_s, throttled_ratio
+from facts.reader import models
+from scenarios.schema import Quota
+
+FLAT = RegionDemand("r", Levels(1, 1, 1), (0.0, 60.0, 120.0), (1, 2, 1), (1, 2, 1), (1, 2, 1))
+
+
+def calls(rate_per_s, n=20_000, reserved=3_000, settled=1_000, latency_s=5.0):
+    at_s = np.cumsum(np.random.default_rng(1).exponential(1 / rate_per_s, n))
+    return at_s, np.full(n, reserved), np.full(n, settled), np.full(n, latency_s)
+
+
+def test_a_quota_binds_when_the_timeline_first_needs_more_than_is_granted():
+    limits = Granted(None, 1.5e5, None, "test")
+    per_s = Levels(1.0, 1.0, 1.0)
+    tpm = needs(per_s, per_s, CallTokens(reserved=3_000, settled=1_000), limits, FLAT)[1]
+    assert tpm.needed_reservation.p90 == 180_000
+    assert tpm.needed_settlement.p90 == 60_000
+    assert tpm.binds_at_offset_s == 60.0
+
+
+def test_what_is_not_granted_never_binds():
+    for need in needs(Levels(1e6, 1e6, 1e6), Levels(1, 1, 1), CallTokens(1, 1), Granted(None, None, None, ""), FLAT):
+        assert need.granted is None
+        assert need.binds_at_offset_s is None
+
+
+def test_the_scenarios_quota_replaces_the_published_one():
+    sonnet = models()["claude-sonnet"]
+    assert granted(sonnet, Quota(tpm=7.0)).tpm == 7.0
+    assert granted(sonnet, None).tpm == sonnet.quota.tpm
+
+
+@pytest.mark.parametrize(
+    ("limits", "reserved", "bound"),
+    [
+        (Granted(600, None, None, ""), 3_000, 10.0),  # rpm / 60
+        (Granted(None, 600_000, None, ""), 3_000, 10.0),  # tpm / (60 settled)
+        (Granted(None, 600_000, None, ""), 30_000, 4.0),  # tpm / (reserved x latency)
+    ],
+)
+def test_the_steady_bound_is_where_the_bucket_starts_to_throttle(limits, reserved, bound):
+    tokens = CallTokens(reserved=reserved, settled=1_000)
+    assert steady_bound_per_s(limits, tokens, 5.0) == pytest.approx(bound)
+    below, above = (run_buckets(*calls(bound * x, reserved=reserved), limits).ratio for x in (0.7, 2.0))
+    assert below < 0.01
+    assert above == pytest.approx(0.5, abs=0.05)
+
+
+def test_a_reservation_that_never_comes_back_throttles_three_times_sooner():
+    limits = Granted(None, 600_000, None, "")
+    assert run_buckets(*calls(7.0), limits).ratio == 0
+    assert run_buckets(*calls(7.0), limits, gives_back=False).ratio == pytest.approx(1 - (10 / 3) / 7, abs=0.02)
+
+
+def test_the_kind_that_refuses_and_its_moment_are_named():
+    found = run_buckets(*calls(20.0), Granted(600, 1e9, None, ""))
+    assert found.by_kind["rpm"] > 0 == found.by_kind["tpm"]
+    assert 0 < found.first_s["rpm"] < 120
+
+
+def test_a_fluid_above_its_bound_loses_the_excess():
+    assert throttled_ratio(np.array([5.0, 20.0]), 10.0) == pytest.approx(10 / 25)
