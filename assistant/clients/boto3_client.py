@@ -1,0 +1,128 @@
+"""The reference way to Bedrock: boto3 itself, one thread a call. Slower, and right by definition.
+
+The shared suite (tests/assistant/test_clients.py) holds the quick client to the same results.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
+from time import perf_counter
+from typing import Any
+
+import boto3
+import botocore.exceptions
+import orjson
+import urllib3.exceptions
+from botocore.config import Config
+from botocore.eventstream import ParserError
+
+from assistant.clients import converse
+from assistant.clients.bedrock import SIMULATED_HEADER, Credentials
+from assistant.clients.protocol import Block, Listener, Message, ModelRequest, Reply
+from assistant.clients.reply import ReplyBuilder
+from assistant.errors import ModelError
+
+_READ_TIMEOUT_S = 60
+
+
+class Boto3Client:
+    """ConverseStream through boto3; retries are off, so that throttling shows."""
+
+    def __init__(
+        self,
+        url_of: Callable[[str], str],
+        credentials: Callable[[], Credentials],
+        clock: Callable[[], float] = perf_counter,
+    ) -> None:
+        self._url_of = url_of
+        self._credentials = credentials
+        self._clock = clock
+        self._clients: dict[str, Any] = {}
+
+    async def converse(self, request: ModelRequest, listener: Listener) -> Reply:
+        """Make one streamed call; see `ModelClient`."""
+        builder = ReplyBuilder(self._clock)
+        loop = asyncio.get_running_loop()
+
+        def hear(coroutine: Any) -> None:
+            asyncio.run_coroutine_threadsafe(coroutine, loop).result()
+
+        await asyncio.to_thread(self._stream, request, builder, listener, hear)
+        return builder.build()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        for client in self._clients.values():
+            client.close()
+
+    def _stream(
+        self, request: ModelRequest, builder: ReplyBuilder, listener: Listener, hear: Callable[[Any], None]
+    ) -> None:
+        try:
+            answer = self._client(request.region).converse_stream(**_arguments(request))
+            headers = answer["ResponseMetadata"]["HTTPHeaders"]
+            hear(listener.opened(SIMULATED_HEADER in headers))
+            with contextlib.closing(answer["stream"]) as stream:
+                for event in stream:
+                    for name, payload in event.items():
+                        if text := converse.apply_event(builder, name, payload):
+                            hear(listener.text(text))
+        except botocore.exceptions.EventStreamError as error:
+            raise _service_error(error, streaming=True) from None
+        except botocore.exceptions.ClientError as error:
+            raise _service_error(error, streaming=False) from None
+        except ParserError as error:
+            raise ModelError(502, "bad_crc", f"the model's stream is damaged: {error}", True) from None
+        except botocore.exceptions.EndpointConnectionError as error:
+            raise ModelError(503, "connect_error", f"the model endpoint cannot be reached: {error}") from None
+        except (botocore.exceptions.HTTPClientError, urllib3.exceptions.HTTPError) as error:
+            raise ModelError(502, "cut_stream", f"the model's stream was cut: {error}", True) from None
+
+    def _client(self, region: str) -> Any:
+        if region not in self._clients:
+            key = self._credentials()
+            self._clients[region] = boto3.client(
+                "bedrock-runtime",
+                region_name=region,
+                endpoint_url=self._url_of(region),
+                aws_access_key_id=key.access_key,
+                aws_secret_access_key=key.secret_key,
+                aws_session_token=key.token,
+                config=Config(
+                    retries={"mode": "standard", "total_max_attempts": 1},
+                    read_timeout=_READ_TIMEOUT_S,
+                    max_pool_connections=256,
+                ),
+            )
+        return self._clients[region]
+
+
+def _arguments(request: ModelRequest) -> dict[str, Any]:
+    fields = converse.request_fields(request)
+    fields["messages"] = [_decoded(message) for message in fields["messages"]]
+    if request.tools is not None:
+        fields["toolConfig"] = orjson.loads(request.tools.converse)
+    return {"modelId": request.model.model_id, **fields}
+
+
+def _decoded(message: Message) -> Message:
+    """boto3 takes pictures as bytes, and encodes them itself."""
+    return {"role": message["role"], "content": list(_blocks(message["content"]))}
+
+
+def _blocks(blocks: Iterable[Block]) -> Iterator[Block]:
+    for block in blocks:
+        image = block.get("image")
+        if image is None:
+            yield block
+        else:
+            yield {"image": {**image, "source": {"bytes": base64.b64decode(image["source"]["bytes"])}}}
+
+
+def _service_error(error: botocore.exceptions.ClientError, streaming: bool) -> ModelError:
+    detail = error.response.get("Error", {})
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    return converse.error_of(detail.get("Code", ""), detail.get("Message", ""), status, streaming)

@@ -1,0 +1,260 @@
+"""One suite for the three model clients: same provider behaviour, same reply, same error."""
+
+import asyncio
+from dataclasses import replace
+from unittest import mock
+
+import aiohttp
+import pytest
+
+from assistant.clients.bedrock import BedrockClient, Credentials
+from assistant.clients.boto3_client import Boto3Client
+from assistant.clients.openai import OpenAIClient
+from assistant.clients.protocol import ModelRequest, Usage
+from assistant.errors import ModelError
+from assistant.tools.registry import TOOLS
+from assistant.tools.spec import tool_config
+from facts import reader
+from tests.assistant.wires import ConverseWire, OpenAIWire, provider
+
+KEY = Credentials("AKIDEXAMPLE", "secret", "token")
+MODELS = reader.models()
+WIRES = {"bedrock": ConverseWire(), "boto3": ConverseWire(), "openai": OpenAIWire()}
+SIMULATED = {"x-peakday-simulated": "1"}
+
+
+class Heard:
+    """A listener that remembers."""
+
+    def __init__(self):
+        self.simulated = None
+        self.texts = []
+
+    async def opened(self, simulated):
+        self.simulated = simulated
+
+    async def text(self, text):
+        self.texts.append(text)
+
+
+@pytest.fixture(params=["bedrock", "boto3", "openai"])
+def kind(request):
+    """Which client."""
+    return request.param
+
+
+def request_for(kind, **changes):
+    model = MODELS["custom-8b" if kind == "openai" else "claude-sonnet"]
+    fields = {
+        "model": model,
+        "region": "us-east-1",
+        "system": [{"text": "Be brief."}],
+        "messages": [{"role": "user", "content": [{"text": "hi"}]}],
+        "tools": tool_config(TOOLS.values()),
+        "max_tokens": 100,
+    }
+    return ModelRequest(**{**fields, **changes})
+
+
+async def client_for(kind, url):
+    if kind == "boto3":
+        return Boto3Client(lambda region: url, lambda: KEY)
+    session = aiohttp.ClientSession()
+    if kind == "openai":
+        return OpenAIClient(session, f"{url}/v1")
+    return BedrockClient(session, lambda region: url, lambda: KEY)
+
+
+def converse(kind, body, status=200, headers=None, cut=False, request=None):
+    """Ask the provider once; returns (reply or error, what was heard, provider)."""
+
+    async def ask():
+        async with provider(status, {**SIMULATED, **(headers or {})}, body, cut) as made:
+            client, heard = await client_for(kind, made.url), Heard()
+            try:
+                return await client.converse(request or request_for(kind), heard), heard, made
+            except ModelError as error:
+                return error, heard, made
+            finally:
+                await client.close()
+
+    return asyncio.run(ask())
+
+
+def test_text_arrives_piece_by_piece(kind):
+    """Every fragment is heard in order, filler and unknown events are passed over, and usage is the provider's."""
+    wire = WIRES[kind]
+    parts = ["Hel", "lo ", "wörld €"]
+    body = wire.start() + wire.unknown() + wire.text(parts) + wire.stop("end_turn") + wire.usage(10, 0, 0, 0, 3)
+    reply, heard, _ = converse(kind, body)
+    assert heard.texts == parts
+    assert heard.simulated is True
+    assert reply.content == [{"text": "Hello wörld €"}]
+    assert (reply.stop_reason, reply.usage) == ("end_turn", Usage(10, 3))
+
+
+def test_parallel_tools_may_interleave_their_input(kind):
+    """Fragments of two tools come mixed; each tool gets its own."""
+    wire = WIRES[kind]
+    body = wire.start() + wire.text(["Let me see."])
+    body += wire.tool_start(1, "a", "live_price") + wire.tool_start(2, "b", "recall")
+    body += wire.tool_input(1, '{"product_') + wire.tool_input(2, '{"qu') + wire.tool_input(1, 'id": "p1"}')
+    body += wire.tool_input(2, 'ery": "dog"}') + wire.stop("tool_use") + wire.usage(1, 0, 0, 0, 9)
+    reply, _, _ = converse(kind, body)
+    assert [(use.tool_use_id, use.name, use.input) for use in reply.tool_uses] == [
+        ("a", "live_price", {"product_id": "p1"}),
+        ("b", "recall", {"query": "dog"}),
+    ]
+    assert [next(iter(block)) for block in reply.content] == ["text", "toolUse", "toolUse"]
+    assert reply.stop_reason == "tool_use"
+
+
+def test_tool_input_that_is_no_json_is_said_so(kind):
+    """The use is returned with an error in place of its input; the turn can go on."""
+    wire = WIRES[kind]
+    body = wire.tool_start(1, "a", "live_price") + wire.tool_input(1, '{"product_id":') + wire.stop("tool_use")
+    reply, _, _ = converse(kind, body + wire.usage(1, 0, 0, 0, 1))
+    assert reply.tool_uses[0].input is None
+    assert "not JSON" in reply.tool_uses[0].error
+
+
+def test_cached_tokens_are_told_apart(kind):
+    """Reads, and writes by TTL where the protocol has them."""
+    wire = WIRES[kind]
+    body = wire.text(["x"]) + wire.stop("end_turn") + wire.usage(10, 40, 30, 20, 2)
+    usage = converse(kind, body)[0].usage
+    assert (usage.input_tokens, usage.cache_read_tokens, usage.output_tokens) == (10, 40, 2)
+    if kind != "openai":
+        assert (usage.cache_write_tokens_5m, usage.cache_write_tokens_1h) == (10, 20)
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(429, "ThrottlingException"), (429, "ModelNotReadyException"), (503, "ServiceUnavailableException")],
+)
+def test_a_refusal_keeps_status_and_name(kind, status, code):
+    """Quota, warming and unavailability stay apart; nothing is tried twice."""
+    wire = WIRES[kind]
+    error, _, made = converse(kind, wire.refusal(code, "because"), status, wire.error_headers(code))
+    assert (error.status, error.code, str(error), error.streaming) == (status, code, "because", False)
+    assert error.may_spill
+    assert len(made.paths) == 1
+
+
+def test_another_refusal_is_502(kind):
+    """A validation error is the assistant's own fault, and no other model would do better."""
+    wire = WIRES[kind]
+    code = "ValidationException"
+    error, _, _ = converse(kind, wire.refusal(code, "bad"), 400, wire.error_headers(code))
+    assert (error.status, error.code, error.may_spill) == (502, code, False)
+
+
+def test_an_exception_under_http_200_is_a_stream_error(kind):
+    """The text before it was heard; the error says that the answer had begun."""
+    wire = WIRES[kind]
+    body = wire.start() + wire.text(["half"]) + wire.exception("ModelStreamErrorException", "broke")
+    error, heard, _ = converse(kind, body)
+    assert heard.texts == ["half"]
+    assert (error.code, str(error), error.call_status) == ("ModelStreamErrorException", "broke", "stream_error")
+
+
+@pytest.mark.parametrize("where", ["between events", "inside an event"])
+def test_a_cut_stream_is_an_error(kind, where):
+    """A stream that ends without a stop event is never taken for an answer."""
+    wire = WIRES[kind]
+    body = wire.start() + wire.text(["half", "way"])
+    error, _, _ = converse(kind, body if where == "between events" else body[:-7], cut=True)
+    assert isinstance(error, ModelError)
+    assert (error.code, error.streaming) == ("cut_stream", True)
+
+
+def test_a_stream_that_ends_politely_without_a_stop_is_cut_too(kind):
+    """A complete HTTP body is no complete answer."""
+    wire = WIRES[kind]
+    error, _, _ = converse(kind, wire.start() + wire.text(["half"]))
+    assert isinstance(error, ModelError)
+    assert error.code == "cut_stream"
+
+
+@pytest.mark.parametrize("at", [-1, 20, 4])
+def test_a_bad_checksum_is_an_error(at):
+    """Both readers of event streams refuse a damaged frame, wherever the damage is."""
+    wire = ConverseWire()
+    for kind in ("bedrock", "boto3"):
+        damaged = bytearray(wire.text(["x"]))
+        damaged[at] ^= 1
+        error, _, _ = converse(kind, wire.start() + bytes(damaged) + wire.stop("end_turn"))
+        assert (error.status, error.code) == (502, "bad_crc"), kind
+
+
+@pytest.mark.parametrize(
+    "model_id",
+    [
+        "us.amazon.nova-pro-v1:0",
+        "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.amazon.nova-pro-v1:0",
+        "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/a b",
+    ],
+)
+def test_the_path_sent_is_the_path_signed(model_id):
+    """Ids and ARNs with `:` and `/` are sent as boto3 sends them, and signed as botocore signs that request."""
+    from botocore.auth import SigV4Auth
+    from botocore.awsrequest import AWSRequest
+
+    wire = ConverseWire()
+    body = wire.text(["x"]) + wire.stop("end_turn") + wire.usage(1, 0, 0, 0, 1)
+    model = replace(MODELS["nova-pro"], model_id=model_id)
+    sent = {
+        kind: converse(kind, body, request=request_for(kind, model=model))[2].paths[0] for kind in ("bedrock", "boto3")
+    }
+    assert sent["bedrock"] == sent["boto3"]
+    auth = SigV4Auth(mock.Mock(access_key="a", secret_key="b", token=None), "bedrock", "us-east-1")
+    canonical = auth._normalize_url_path(sent["bedrock"])
+    assert "%25" in canonical or ":" not in model_id
+    assert AWSRequest("POST", f"http://h{sent['bedrock']}").url.endswith(sent["bedrock"])
+
+
+def test_both_bedrock_clients_send_the_same_request():
+    """Body and signed headers agree, pictures and one-tool-at-a-time included."""
+    wire = ConverseWire()
+    body = wire.text(["x"]) + wire.stop("end_turn") + wire.usage(1, 0, 0, 0, 1)
+    picture = {"image": {"format": "png", "source": {"bytes": "aGk="}}}
+    request = request_for(
+        "bedrock", messages=[{"role": "user", "content": [picture, {"text": "nice?"}]}], parallel_tools=False
+    )
+    sent = {kind: converse(kind, body, request=request)[2] for kind in ("bedrock", "boto3")}
+    assert sent["bedrock"].bodies == sent["boto3"].bodies
+    for made in sent.values():
+        assert "Credential=AKIDEXAMPLE/" in made.authorizations[0]
+        assert "/us-east-1/bedrock/aws4_request" in made.authorizations[0]
+
+
+def test_an_endpoint_that_is_not_there_is_a_connect_error(kind):
+    """503 and free to go elsewhere."""
+
+    async def ask():
+        client = await client_for(kind, "http://127.0.0.1:1")
+        try:
+            await client.converse(request_for(kind), Heard())
+        finally:
+            await client.close()
+
+    with pytest.raises(ModelError) as caught:
+        asyncio.run(ask())
+    assert (caught.value.status, caught.value.code, caught.value.may_spill) == (503, "connect_error", True)
+
+
+def test_openai_messages_keep_the_order_of_a_tool_round():
+    """A tool call is an assistant message, its result a tool message, and the customer's words stay last."""
+    wire = OpenAIWire()
+    use = {"toolUse": {"toolUseId": "a", "name": "recall", "input": {"query": "dog"}}}
+    result = {"toolResult": {"toolUseId": "a", "content": [{"json": {"facts": []}}], "status": "success"}}
+    messages = [
+        {"role": "user", "content": [{"text": "<today>x</today>"}, {"text": "hi"}]},
+        {"role": "assistant", "content": [use]},
+        {"role": "user", "content": [result]},
+    ]
+    body = wire.text(["x"]) + wire.stop("end_turn") + wire.usage(1, 0, 0, 0, 1)
+    sent = converse("openai", body, request=request_for("openai", messages=messages))[2].bodies[0]
+    assert [message["role"] for message in sent["messages"]] == ["system", "user", "assistant", "tool"]
+    assert sent["messages"][1]["content"][-1] == {"type": "text", "text": "hi"}
+    assert sent["messages"][3] == {"role": "tool", "tool_call_id": "a", "content": '{"facts":[]}'}

@@ -1,0 +1,180 @@
+"""Own CPU of the assistant process against the local models: per streamed token, per model call, per turn.
+
+`python -m tests.bench.assistant [--streams 200] [--turns 400]` on an idle Linux machine. Three kinds of turn (short,
+long, with tool rounds) give three equations; CPU comes from the kernel's nanosecond counter of the process.
+Bars (issue: assistant): <= 35 us a token at 200 paced streams, <= 0.6 ms a call, <= 0.6 ms a turn besides, start-up
+< 2 s. With the C client's CPU per token of the same minute in $PEAKDAY_C_CLIENT_US, figures are scaled by 6.7 over it.
+"""
+
+import argparse
+import asyncio
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from tests.assistant.shop import write_catalogue
+
+C_CLIENT_US_WHERE_SET = 6.7
+BARS = {"us_per_token": 35.0, "ms_per_call": 0.6, "ms_per_turn": 0.6, "start_s": 2.0}
+SHORT, LONG, TOOLS = "bench short", "bench long", "bench tools"
+SHORT_TOKENS, LONG_TOKENS, TOOL_ROUNDS = 2, 200, 3
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Both processes, running."""
+
+    assistant: subprocess.Popen
+    models: subprocess.Popen
+    port: int
+    start_s: float
+
+    def cpu_s(self) -> float:
+        """CPU seconds of the assistant so far, all threads."""
+        tasks = Path(f"/proc/{self.assistant.pid}/task").glob("*/schedstat")
+        return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
+
+    def memory_mib(self) -> float:
+        """Resident memory of the assistant."""
+        pages = int(Path(f"/proc/{self.assistant.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+    def stop(self) -> None:
+        for process in (self.assistant, self.models):
+            process.terminate()
+        for process in (self.assistant, self.models):
+            process.wait(timeout=10)
+
+
+def start(folder: Path, model: str, client: str = "bedrock") -> Stack:
+    """Write a stack for one model and start it."""
+    plans = {
+        SHORT: {"rounds": [], "answer_tokens": SHORT_TOKENS},
+        LONG: {"rounds": [], "answer_tokens": LONG_TOKENS},
+        TOOLS: {
+            "rounds": [[{"tool": "live_price", "input": {"product_id": "p000001"}}]] * TOOL_ROUNDS,
+            "answer_tokens": SHORT_TOKENS,
+        },
+    }
+    answers = {hashlib.sha256(text.encode()).hexdigest(): plan for text, plan in plans.items()}
+    conversations = {"schema": "peakday.conversations/1", "answers": answers, "default": plans[SHORT]}
+    (folder / "conversations.yaml").write_text(yaml.safe_dump(conversations))
+    catalogue = write_catalogue(folder / "catalogue.sqlite")
+    models, models_port = _spawn("assistant.local_models", folder, _stack_json(folder, catalogue, model, 1, client))
+    began_s = time.perf_counter()
+    stack = _stack_json(folder, catalogue, model, models_port, client)
+    assistant, port = _spawn("assistant.server", folder, stack)
+    return Stack(assistant, models, port, time.perf_counter() - began_s)
+
+
+def _stack_json(folder: Path, catalogue: Path, model: str, models_port: int, client: str) -> Path:
+    url = f"http://127.0.0.1:{models_port}"
+    stack = {
+        "schema": "peakday.stack/1",
+        "seed": 1,
+        "live": False,
+        "scenario": {"name": "bench", "hash": "0"},
+        "models_file": None,
+        "models": [model],
+        "endpoints": {"assistant": "", "bedrock": url, "openai": f"{url}/v1"},
+        "regions": ["us-east-1"],
+        "assistant": {"policy": {"simple": model, "complex": model}, "router": {"mode": "classifier"}},
+        "quotas": {},
+        "faults": [],
+        "data": {
+            "catalogue": str(catalogue),
+            "conversations": str(folder / "conversations.yaml"),
+            "store": str(folder / "store.sqlite"),
+        },
+        "profiles": None,
+    }
+    path = folder / f"stack-{models_port}.json"
+    path.write_text(json.dumps(stack))
+    return path
+
+
+def _spawn(module: str, folder: Path, stack: Path) -> tuple[subprocess.Popen, int]:
+    command = [sys.executable, "-m", module, "--stack", str(stack), "--port", "0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    ready = json.loads(process.stdout.readline())
+    address = ready.get("assistant") or ready["url"]
+    return process, int(address.rsplit(":", 1)[1])
+
+
+async def drive(port: int, message: str, turns: int, streams: int, mark: str) -> None:
+    """Run turns over so many kept-alive connections at once."""
+    queue = list(range(turns))
+    await asyncio.gather(*(_stream(port, message, queue, mark) for _ in range(min(streams, turns))))
+
+
+async def _stream(port: int, message: str, queue: list[int], mark: str) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    token = (await _post(reader, writer, "/v1/sessions", {"customer_id": "c000001"}))["sessions"][0]["session_token"]
+    while queue:
+        turn = {"interaction_id": f"{mark}-{queue.pop()}", "turn_index": 0, "message": message}
+        body = json.dumps(turn).encode()
+        head = f"POST /v1/turns HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n"
+        writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        tail = b""
+        while not tail.endswith(b"0\r\n\r\n"):
+            data = await reader.read(65_536)
+            assert data, "the assistant closed the connection"
+            tail = (tail + data)[-4_096:]
+        assert b"event: done" in tail, tail
+    writer.close()
+
+
+async def _post(reader, writer, path, body):
+    raw = json.dumps(body).encode()
+    writer.write(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(raw)}\r\n\r\n".encode() + raw)
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+    return json.loads(await reader.readexactly(length))
+
+
+def measure(stack: Stack, turns: int, streams: int) -> dict[str, float]:
+    """CPU by token, call and turn, from three kinds of turn."""
+    cpu_s = {}
+    for number, message in enumerate((SHORT, SHORT, LONG, TOOLS)):  # the first one warms up
+        before_s = stack.cpu_s()
+        asyncio.run(drive(stack.port, message, turns, streams, f"m{number}"))
+        cpu_s[message] = (stack.cpu_s() - before_s) / turns
+    token_s = (cpu_s[LONG] - cpu_s[SHORT]) / (LONG_TOKENS - SHORT_TOKENS)
+    call_s = (cpu_s[TOOLS] - cpu_s[SHORT]) / TOOL_ROUNDS
+    turn_s = cpu_s[SHORT] - call_s - SHORT_TOKENS * token_s
+    return {"us_per_token": token_s * 1e6, "ms_per_call": call_s * 1e3, "ms_per_turn": turn_s * 1e3}
+
+
+def main() -> None:
+    """Print rows: figure, reference, ratio."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.assistant")
+    parser.add_argument("--streams", type=int, default=200)
+    parser.add_argument("--turns", type=int, default=400)
+    parser.add_argument("--models", nargs="+", default=["nova-pro", "custom-8b"])
+    args, _ = parser.parse_known_args()
+    scale = C_CLIENT_US_WHERE_SET / float(os.environ.get("PEAKDAY_C_CLIENT_US", C_CLIENT_US_WHERE_SET))
+    for model in args.models:
+        with tempfile.TemporaryDirectory() as folder:
+            stack = start(Path(folder), model)
+            try:
+                figures = {**measure(stack, args.turns, args.streams), "start_s": stack.start_s}
+                figures["memory_mib"] = stack.memory_mib()
+            finally:
+                stack.stop()
+        for name, figure in figures.items():
+            bar = BARS.get(name)
+            scaled = figure * scale
+            ratio = f"bar {bar:g}  ratio {scaled / bar:.2f}" if bar else ""
+            print(f"{model:12} {name:14} {scaled:9.3f}  {ratio}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
