@@ -56,7 +56,7 @@ def load_scenario(name_or_path: str | Path, sets: Iterable[str] = (), models_fil
     except RecursionError:
         raise ScenarioError(f"{where}: nested too deeply; a shape needs a few levels at most") from None
     _check_against_facts(scenario, where, models_file)
-    for trace in _traces(resolved(scenario)["demand"]):
+    for trace in traces_of(resolved(scenario)["demand"]):
         step_counts(trace["file"], trace["time_column"], trace["count_column"], trace["step_s"])
     return scenario
 
@@ -81,13 +81,13 @@ def scenario_hash(scenario: Scenario) -> str:
     values = resolved(scenario)
     for key in ("name", "description"):
         values.pop(key)
-    for trace in _traces(values):
+    for trace in traces_of(values):
         trace["file"] = hashlib.sha256(Path(trace["file"]).read_bytes()).hexdigest()
     text = json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _traces(values: Any) -> Iterator[dict[str, Any]]:
+def traces_of(values: Any) -> Iterator[dict[str, Any]]:
     """Every trace shape among nested values, to be read or changed in place."""
     if isinstance(values, dict):
         if values.get("kind") == "trace" and isinstance(values.get("file"), str):
@@ -95,7 +95,7 @@ def _traces(values: Any) -> Iterator[dict[str, Any]]:
         values = list(values.values())
     if isinstance(values, list):
         for value in values:
-            yield from _traces(value)
+            yield from traces_of(value)
 
 
 def _library_names() -> list[str]:
@@ -146,7 +146,7 @@ def _text(path: Path, name: str) -> str:
 
 def _absolute_traces(values: Any, folder: Path) -> None:
     """A trace's relative path counts from the file that names it."""
-    for trace in _traces(values):
+    for trace in traces_of(values):
         trace["file"] = str((folder / trace["file"]).expanduser().resolve())
 
 
