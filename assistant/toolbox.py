@@ -21,6 +21,7 @@ from assistant.confirmations import LIFETIME_S, Confirmations, Confirmed
 from assistant.history import Conversation
 from assistant.requests import TurnRequest
 from assistant.tools import schema
+from assistant.tools.ranking import words
 from assistant.tools.spec import ALWAYS, Result, Tool, ToolContext, ToolError
 
 _ORDER_INTENTS = frozenset({"order_status", "order_change", "delivery", "returns_refunds", "reorder"})
@@ -28,6 +29,8 @@ _PAGE_INTENTS = frozenset({
     "product_question", "comparison", "recommendation", "product_search", "deals", "price_history", "price_alert",
     "auto_buy", "delivery",
 })  # fmt: skip
+_OWN_WORDS_RATIO = 0.5
+"""Share of a write's words that must stand in the customer's message for it to be theirs, and not some text's idea."""
 
 
 def implied_calls(intent: str, product_id: str | None) -> dict[str, Mapping[str, Any]]:
@@ -110,13 +113,17 @@ class Toolbox:
             return "error", {"error": use.error}
         if wrong := schema.problem(tool.schema, use.input):
             return "error", {"error": wrong}
-        if tool.confirm is not None and not self._asked(tool):
+        if tool.confirm is not None and not self._asked(tool, use.input):
             return self._ask(tool, use.input)
         return await self._run(tool, use.input, self._key(tool, use.input))
 
-    def _asked(self, tool: Tool) -> bool:
-        """Whether the customer's own message is consent enough."""
-        return tool.confirm != ALWAYS and self.intent in tool.asked_by and not self.conversation.tainted
+    def _asked(self, tool: Tool, arguments: Mapping[str, Any]) -> bool:
+        """Whether the customer's own message is consent enough: routed to this, and in words of the customer's own."""
+        if tool.confirm == ALWAYS or self.intent not in tool.asked_by or self.conversation.tainted:
+            return False
+        said = set(words(self.request.message))
+        asked = set(words(str(arguments[tool.required[0]])))
+        return len(asked & said) >= len(asked) * _OWN_WORDS_RATIO
 
     def _ask(self, tool: Tool, arguments: Mapping[str, Any]) -> tuple[str, Result]:
         """Leave the write for the customer to confirm; the token goes to the customer, never to the model."""

@@ -10,7 +10,6 @@ from assistant.tools.ranking import words
 from assistant.tools.spec import (
     ALWAYS,
     PRODUCT_ID,
-    UNLESS_ASKED,
     Result,
     Tool,
     ToolContext,
@@ -172,8 +171,7 @@ TOOLS = (
         {"product_id": PRODUCT_ID, "quantity": whole("How many", 1, 99)},
         _add_to_cart,
         required=("product_id", "quantity"),
-        confirm=UNLESS_ASKED,
-        asked_by=frozenset({"reorder"}),
+        confirm=ALWAYS,
         preview=_preview_cart,
     ),
 )

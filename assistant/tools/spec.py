@@ -53,7 +53,8 @@ class Tool:
     """One tool.
 
     `confirm`: None for reading; `ALWAYS`: the customer confirms every use; `UNLESS_ASKED`: the customer's own message,
-    routed to one of `asked_by`, is the consent, as long as no third party's text is in the conversation.
+    routed to one of `asked_by`, is the consent, if the first required argument is in their words and no stranger's text
+    is in the conversation.
     `taints`: its result holds text that strangers wrote.
     `preview` resolves arguments into exactly what a confirmation will do, and says it to the customer.
     """

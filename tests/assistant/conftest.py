@@ -14,11 +14,11 @@ def catalogue(tmp_path_factory):
 
 @pytest.fixture
 def make(catalogue, tmp_path):
-    """Builds harnesses: make(assistant={...}, **stack)."""
+    """Builds harnesses: make(assistant={...}, shop_file=path, **stack)."""
     made = []
 
-    def build(assistant=None, **stack):
-        made.append(Harness(catalogue, tmp_path, assistant, **stack))
+    def build(assistant=None, shop_file=None, **stack):
+        made.append(Harness(shop_file or catalogue, tmp_path, assistant, **stack))
         return made[-1]
 
     yield build
