@@ -134,6 +134,24 @@ class Answer:
         self.last_ns = now_ns
 
 
+class BodyAnswer(Answer):
+    """Keeps the whole body."""
+
+    __slots__ = ("body",)
+
+    def __init__(self) -> None:
+        super().__init__(array("q"))
+        self.body: list[bytes] = []
+
+    def feed(self, now_ns: int, data: bytes) -> None:
+        """Keep it."""
+        self.body.append(data)
+
+    def finish(self) -> None:
+        """A body that ended is whole."""
+        self.status = "ok"
+
+
 def refusal_code(http_status: int, body: bytes) -> str:
     """`429:code`, with the provider's code where the body holds one; `429` alone where it does not."""
     try:

@@ -15,6 +15,7 @@ from loadgen.record import Run, load_run, read_info, write_chunk, write_json
 from loadgen.spool import ChunkWriter, remove_spool
 from loadgen.summary import first_turn, latency_quantiles, totals
 from loadgen.verdict import Circumstances, verdict
+from loadgen.worker.background import skipped_streams
 
 STAND_INS_WITHIN_S = 5.0
 
@@ -55,7 +56,12 @@ def finish_record(
         "what_broke_first": [],
         "stand_ins": stand_ins,
         "warnings": [*live.get("notes", []), *(["interrupted: fewer turns were asked than planned"] * interrupted)],
-        "skipped": [],
+        "skipped": skipped_streams(
+            job.scenario,
+            planner=job.planner_url is not None,
+            assistant=job.prices_url is not None,
+            follows_event=job.follows_event,
+        ),
     }
     write_json(job.folder / "run.json", info)
     (job.folder / "live.json").unlink(missing_ok=True)

@@ -10,6 +10,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 SCHEMA = "peakday.load-job/1"
 KINDS = ("assistant", "openai", "bedrock", "http", "module")
@@ -50,6 +51,9 @@ class LoadJob:
         rate_per_s, for_s: interactions per second for so long, in place of the event; `window` is then ignored.
         arrivals_file: replay this CSV: each row one session of one interaction of one turn.
         messages: path of the world's messages.json.
+        catalogue: path of the world's catalogue.sqlite, for price ticks; None skips them.
+        planner_url, planner_model: an OpenAI base URL that serves the query planner, and its id there.
+        abort_rules: apply the scenario's `abort_if`; None does so only when a target is not on loopback.
         stand_ins_url: base URL of the local models, for fault timing and their own lateness; None when there are none.
         closed_loop_users: a fixed number of users that wait for answers, in place of open-loop arrivals.
         host, commit, command, peakday_version: circumstances, written into the record as they are.
@@ -70,6 +74,10 @@ class LoadJob:
     processes: int = 1
     stand_ins_url: str | None = None
     closed_loop_users: int | None = None
+    catalogue: str | None = None
+    planner_url: str | None = None
+    planner_model: str = "planner"
+    abort_rules: bool | None = None
     keep_text: bool = False
     budget_usd: float | None = None
     background: bool = True
@@ -104,6 +112,17 @@ class LoadJob:
         return float(limits["turn_timeout_s"] if self.arrivals_file is not None else limits["drain_s"])
 
     @property
+    def follows_event(self) -> bool:
+        """Whether background streams make sense: a replayed log or a closed loop has no event behind it."""
+        return self.arrivals_file is None and self.closed_loop_users is None
+
+    @property
+    def prices_url(self) -> str | None:
+        """Where price ticks go: our own assistant's test endpoint on loopback."""
+        own = next((target.url for target in self.targets if target.kind == "assistant"), None)
+        return own if self.catalogue is not None and own is not None and is_loopback(own) else None
+
+    @property
     def folder(self) -> Path:
         """The record's folder."""
         return Path(self.run_dir)
@@ -127,6 +146,12 @@ class LoadJob:
             raise LoadError(f"{path}: not a {SCHEMA} file; the parts of a run must be of one version")
         raw["targets"] = tuple(TargetSpec(**_tuples(target, "token_ids")) for target in raw["targets"])
         return cls(**_tuples(raw, "window", "scrape_urls", "command"))
+
+
+def is_loopback(url: str) -> bool:
+    """Whether the URL's host is this machine by its very name or number."""
+    host = urlsplit(url).hostname or ""
+    return host in ("localhost", "::1") or host.startswith("127.")
 
 
 def _tuples(raw: dict[str, Any], *keys: str) -> dict[str, Any]:

@@ -91,6 +91,7 @@ def totals(run: Run, length_s: float, slo: Mapping[str, float | None]) -> dict[s
         "routes": {str(name): n / asked for name, n in turns["route"].value_counts().items()},
         **_tokens(run.calls),
         **_money(turns, run.calls),
+        "background": _background(run.events),
     }
 
 
@@ -153,6 +154,21 @@ def _money(turns: pd.DataFrame, calls: pd.DataFrame) -> dict[str, Any]:
         "cost_usd": total,
         "cost_usd_per_interaction": _ratio(total, turns["interaction_id"].nunique()),
         "cost_usd_per_turn": _ratio(total, len(turns)),
+    }
+
+
+def _background(events: pd.DataFrame) -> dict[str, Any]:
+    """Per stream: requests, how many were answered, and their delay from the due time."""
+    return {
+        str(stream): {
+            "asked": len(rows),
+            "completed": int(rows["status"].eq("ok").sum()),
+            "delay_s": {
+                name: vars(quantile)
+                for name, quantile in _quantiles(rows.loc[rows["status"].eq("ok"), "delay_s"].to_numpy()).items()
+            },
+        }
+        for stream, rows in events.groupby("stream")
     }
 
 

@@ -84,7 +84,8 @@ class Connection:
         self._on_fault = on_fault
         self._on_stale = on_stale
         self._reused = False
-        self._request = self._unsent = b""
+        self._request = b""
+        self._unsent: bytes | memoryview = b""
         self._reset()
         self._body: list[bytes] = []
         self.on_body = self._body.append  # httptools calls it for every piece: a C function, no Python frame
@@ -151,7 +152,7 @@ class Connection:
         except OSError as error:
             self._lost("http_error", "send_" + errno.errorcode.get(error.errno or 0, "failed").lower())
             return
-        self._unsent = self._unsent[sent:]
+        self._unsent = memoryview(self._unsent)[sent:]
         if self._unsent:
             if not self._writer.active:
                 self._writer.start(self._on_writable)

@@ -2,33 +2,13 @@
 
 from __future__ import annotations
 
-from array import array
-
 from gevent.event import Event
 
-from loadgen.answer import Answer
+from loadgen.answer import BodyAnswer
 from loadgen.targets.base import Refused
 from loadgen.worker.pool import Pool
 
 WAIT_S = 15.0
-
-
-class BodyAnswer(Answer):
-    """Keeps the whole body."""
-
-    __slots__ = ("body",)
-
-    def __init__(self) -> None:
-        super().__init__(array("q"))
-        self.body: list[bytes] = []
-
-    def feed(self, now_ns: int, data: bytes) -> None:
-        """Keep it."""
-        self.body.append(data)
-
-    def finish(self) -> None:
-        """A body that ended is whole."""
-        self.status = "ok"
 
 
 def fetch(pool: Pool, request: bytes) -> tuple[int, bytes]:

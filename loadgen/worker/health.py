@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from loadgen.worker.connection import now_ns
@@ -17,10 +18,13 @@ _SECOND_NS = 1_000_000_000
 class Health:
     """Beats with the loop: drives the driver's deadlines, and notes its own lateness, dispatch lag and CPU share."""
 
-    def __init__(self, driver: Driver, recorder: Recorder, t0_ns: int) -> None:
+    def __init__(
+        self, driver: Driver, recorder: Recorder, t0_ns: int, ticks: Sequence[Callable[[], None]] = ()
+    ) -> None:
         self._driver = driver
         self._recorder = recorder
         self._t0_ns = t0_ns
+        self._ticks = ticks
         self._last_ns = now_ns()
         self._late_ns_max = 0
         self._second = 0
@@ -36,6 +40,8 @@ class Health:
             if late > self._late_ns_max:
                 self._late_ns_max = late
             self._driver.tick()
+            for tick in self._ticks:
+                tick()
             while now >= self._t0_ns + (self._second + 1) * _SECOND_NS:
                 self.second_over()
         except BaseException as error:  # the heart must go on

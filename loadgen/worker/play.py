@@ -18,10 +18,10 @@ from gevent.event import Event
 from loadgen.answer import Answer
 from loadgen.job import LoadJob
 from loadgen.spool import Spool
-from loadgen.targets.base import Fetch, Shared, Target
+from loadgen.targets.base import Fetch, Shared
 from loadgen.targets.making import make_target
 from loadgen.worker.alarm import Alarm
-from loadgen.worker.connection import Connection, now_ns
+from loadgen.worker.connection import Connection, Endpoint, now_ns
 from loadgen.worker.driver import Driver
 from loadgen.worker.fetching import fetch
 from loadgen.worker.health import HEARTBEAT_S, Health
@@ -29,6 +29,7 @@ from loadgen.worker.itinerary import itinerary
 from loadgen.worker.pool import Pool
 from loadgen.worker.preparer import AHEAD_S, Preparer
 from loadgen.worker.recorder import Recorder
+from loadgen.worker.streams import streams
 
 WARM_CONNECTIONS_MAX = 256
 _NS = 1_000_000_000
@@ -54,7 +55,7 @@ class Play:
         self.recorder = Recorder(worker, spool, shared.gaps_ns, on_turn)
         targets = {spec.region: make_target(spec, shared) for spec in job.targets}
         targets.setdefault(None, next(iter(targets.values())))
-        self._pools = {id(target): self._pool(target) for target in targets.values()}
+        self._pools = {id(target): self._pool(target.where) for target in targets.values()}
         self._alarm = Alarm(get_hub().loop, self._wake)
         limits = job.scenario["load"]
         self.driver = Driver(
@@ -71,13 +72,14 @@ class Play:
         self._preparer = Preparer(
             plan, plan.mine(worker, workers).tolist(), targets, fetches, salt=job.run_id, pause=gevent.sleep
         )
+        self._streams = streams(job, worker, workers, get_hub().loop, self._pool, self.recorder)
         self._early: list[Any] = []
         self._health: Health | None = None
         self._heart: Any = None
 
-    def _pool(self, target: Target) -> Pool:
+    def _pool(self, where: Endpoint) -> Pool:
         loop, socket_type = get_hub().loop, monkey.get_original("socket", "socket")
-        return Pool(lambda stale: Connection(loop, target.where, socket_type, self.recorder.fault, stale))
+        return Pool(lambda stale: Connection(loop, where, socket_type, self.recorder.fault, stale))
 
     def _wake(self) -> None:
         self.driver.wake()
@@ -100,11 +102,13 @@ class Play:
         """t0 is `delay_s` from now. Returns it on this machine's monotonic clock, in nanoseconds."""
         t0_ns = now_ns() + int(delay_s * _NS)
         self.recorder.t0_ns = t0_ns
-        self._health = Health(self.driver, self.recorder, t0_ns)
+        self._health = Health(self.driver, self.recorder, t0_ns, [stream.tick for stream in self._streams])
         self._heart = get_hub().loop.timer(HEARTBEAT_S, HEARTBEAT_S)
         self._heart.start(self._health.beat)
         self.driver.begin(t0_ns + int(self.job.length_s * _NS), self.job.drain_s)
         self._add(self._early)
+        for stream in self._streams:
+            stream.begin(t0_ns)
         self._early = []
         gevent.spawn(self._keep_ahead, t0_ns)
         return t0_ns
@@ -138,6 +142,8 @@ class Play:
         """Wait for the end of the run; the final snapshot."""
         self.ended.wait()
         self._heart.close()
+        for stream in self._streams:
+            stream.end()
         if self._health is not None:
             self._health.second_over()
         self._alarm.close()

@@ -169,12 +169,32 @@ def test_a_long_request_is_sent_in_parts(make_job):
     """A prompt larger than the socket's buffer waits on a write watcher and arrives whole."""
     with serving(lambda *_: streamed(chat_events(2))) as server:
         job = make_job(TargetSpec("openai", server.url + "/v1", model="m"))
-        text = "x" * 8_000_000
+        text = "x" * 4_000_000
 
         def lengthen(one):
             for message in one._early[0][1].target._shared.messages.values():
                 message["text"] = text
 
-        run, _ = play(make_job(job.targets[0], for_s=0.1, rate_per_s=20.0), lengthen)
+        run, _ = play(
+            make_job(job.targets[0], scenario={"load": {"drain_s": 9.0}}, for_s=0.1, rate_per_s=20.0), lengthen
+        )
     assert set(run.turns["status"]) == {"ok"}
-    assert all(len(body) > 8_000_000 for path, _, body in server.requests)
+    assert all(len(body) > 4_000_000 for path, _, body in server.requests)
+
+
+def test_background_streams_run_beside_the_chat(make_job):
+    """Planner queries are sent at their own rate, counted as events and never as turns."""
+    background = {"demand": {"background": {"planner_queries": {"peak_per_s": 60, "output_tokens": 2}}}}
+
+    def answer(path, headers, body):
+        if b'"model":"planner"' in body:
+            return [(0.005, response(b'{"choices":[]}'))]
+        return streamed(chat_events(2))
+
+    with serving(answer) as server:
+        url = server.url + "/v1"
+        run, _ = play(make_job(TargetSpec("openai", url, model="m"), scenario=background, planner_url=url, for_s=1.0))
+    assert 30 < len(run.events) < 100
+    assert set(run.events["status"]) == {"ok"}
+    assert (run.events["delay_s"] >= 0.005).all()
+    assert not run.turns.empty

@@ -1,0 +1,106 @@
+"""Background streams: requests beside the chat, each due at its own time and counted in `events`, never in `turns`."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from loadgen.answer import Answer, BodyAnswer
+from loadgen.worker.alarm import Alarm
+from loadgen.worker.connection import now_ns
+from loadgen.worker.pool import Pool
+from loadgen.worker.recorder import Recorder
+
+_NS = 1_000_000_000
+TIMEOUT_NS = 10 * _NS
+
+
+class Background:
+    """One stream of one worker, open loop like the chat.
+
+    Args:
+        offsets_s: due times from t0, in order.
+        build: the next request.
+    """
+
+    def __init__(
+        self, loop: Any, name: str, offsets_s: list[float], build: Callable[[], bytes], pool: Pool, recorder: Recorder
+    ) -> None:
+        self._name = name
+        self._offsets_s = deque(offsets_s)
+        self._build = build
+        self._pool = pool
+        self._recorder = recorder
+        self._alarm = Alarm(loop, self._wake)
+        self._open: dict[Answer, None] = {}
+        self._t0_ns = 0
+
+    def begin(self, t0_ns: int) -> None:
+        """Start the stream's clock."""
+        self._t0_ns = t0_ns
+        self._arm()
+
+    def _arm(self) -> None:
+        if self._offsets_s:
+            self._alarm.at(self._t0_ns + int(self._offsets_s[0] * _NS))
+
+    def _wake(self) -> None:
+        try:
+            now = now_ns()
+            while self._offsets_s and self._t0_ns + int(self._offsets_s[0] * _NS) <= now:
+                self._send(self._t0_ns + int(self._offsets_s.popleft() * _NS))
+        except BaseException as error:  # the stream must go on
+            self._recorder.fault(error)
+        self._arm()
+
+    def _send(self, due_ns: int) -> None:
+        answer = BodyAnswer()
+        answer.intended_ns = due_ns
+        answer.on_end = self._ended
+        answer.connection = self._pool.take()
+        self._open[answer] = None
+        answer.connection.request(self._build(), answer)
+
+    def _ended(self, answer: Answer) -> None:
+        self._open.pop(answer, None)
+        due_s, sent_s, end_s = (
+            (at - self._t0_ns) * 1e-9 for at in (answer.intended_ns, answer.start_ns, answer.end_ns)
+        )
+        self._recorder.event([self._name, due_s, sent_s, end_s, answer.status, end_s - due_s])
+        self._pool.give(answer.connection)
+
+    def tick(self) -> None:
+        """Give up requests that are never answered; they are kept in the order of their sending."""
+        limit_ns = now_ns() - TIMEOUT_NS
+        while self._open and (oldest := next(iter(self._open))).start_ns < limit_ns:
+            oldest.connection.abort("timeout", "timeout")
+
+    def end(self) -> None:
+        """Send nothing more; what is open is censored."""
+        self._offsets_s.clear()
+        for answer in list(self._open):
+            answer.connection.abort("censored", "run_ended")
+        self._alarm.close()
+
+
+def keep_share(offsets_s: Any, worker: int, workers: int) -> list[float]:
+    """The part of a stream's times that belongs to one worker."""
+    return [float(offset) for offset in offsets_s[worker::workers]]
+
+
+def skipped_streams(scenario: Mapping[str, Any], *, planner: bool, assistant: bool, follows_event: bool) -> list[str]:
+    """Streams the scenario asks for and this run cannot drive, each with the reason."""
+    streams = scenario["demand"]["background"]
+    found = []
+    for name, possible, lacking in (
+        ("planner_queries", planner, "no OpenAI-compatible URL serves the planner"),
+        ("price_ticks", assistant, "the target has no test endpoint for prices"),
+    ):
+        if streams.get(name) and not possible:
+            found.append(f"{name}: {lacking}")
+        elif streams.get(name) and not follows_event:
+            found.append(f"{name}: a replayed log or a closed loop has no event to follow")
+    if streams.get("rule_storms"):
+        found.append("rule_storms: rules cannot be set in bulk through the assistant's API")
+    return found

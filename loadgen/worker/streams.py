@@ -1,0 +1,92 @@
+"""Which background streams a worker drives, and the requests they are made of."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from loadgen.job import LoadJob
+from loadgen.targets.base import post
+from loadgen.worker.background import Background, keep_share
+from loadgen.worker.connection import Endpoint, endpoint
+from loadgen.worker.pool import Pool
+from loadgen.worker.recorder import Recorder
+
+
+def streams(
+    job: LoadJob, worker: int, workers: int, loop: Any, connect: Callable[[Endpoint], Pool], recorder: Recorder
+) -> list[Background]:
+    """The streams of one worker; those a run cannot drive are named in the record by `skipped_streams`."""
+    wanted = job.scenario["demand"]["background"]
+    if not job.background or not job.follows_event:
+        return []
+    draws = random.Random(f"{job.seed}/background/{worker}")
+    makers: list[tuple[str, str | None, Callable[[Endpoint, random.Random], Callable[[], bytes]]]] = [
+        ("planner_queries", job.planner_url, lambda where, rng: _planner_query(job, where, rng)),
+        ("price_ticks", job.prices_url, lambda where, rng: _price_tick(job, where, rng)),
+    ]
+    made = []
+    for name, url, maker in makers:
+        if wanted.get(name) and url is not None:
+            where = endpoint(url)
+            offsets_s = keep_share(_offsets(job, name), worker, workers)
+            made.append(Background(loop, name, offsets_s, maker(where, draws), connect(where), recorder))
+    return made
+
+
+def _offsets(job: LoadJob, name: str) -> Any:
+    from scenarios import arrivals
+
+    if job.rate_per_s is None:
+        starts = arrivals.stream_starts(job.scenario, name, window=job.window, scale=job.scale, seed=job.seed)
+        return starts.offset_s
+    rate_per_s = job.scenario["demand"]["background"][name]["peak_per_s"]["mid"] * job.scale
+    starts = arrivals.constant_rate(rate_per_s, job.length_s, resolved=job.scenario, seed=job.seed, stream=name)
+    return starts.offset_s
+
+
+def _planner_query(job: LoadJob, where: Endpoint, draws: random.Random) -> Callable[[], bytes]:
+    """A short chat completion to the planner: a search that is only classified."""
+    stream = job.scenario["demand"]["background"]["planner_queries"]
+
+    def build() -> bytes:
+        words = " ".join(f"q{draws.randrange(10_000)}" for _ in range(max(1, stream["input_tokens"] // 3)))
+        body = {
+            "model": job.planner_model,
+            "messages": [{"role": "user", "content": words}],
+            "max_tokens": stream["output_tokens"],
+        }
+        return post(where, "/chat/completions", orjson.dumps(body), {"Accept-Encoding": "identity"})
+
+    return build
+
+
+def _price_tick(job: LoadJob, where: Endpoint, draws: random.Random) -> Callable[[], bytes]:
+    """A price change of one of the most popular items: down by up to `drop_ratio`, or back to its list price."""
+    stream = job.scenario["demand"]["background"]["price_ticks"]
+    prices = list_prices(job.catalogue, stream["items"])
+
+    def build() -> bytes:
+        product_id, price = draws.choice(prices)
+        drop_ratio = draws.random() * stream["drop_ratio"] * draws.randrange(2)
+        body = {"ticks": [{"product_id": product_id, "price": round(price * (1 - drop_ratio), 2)}]}
+        return post(where, "/test/price_ticks", orjson.dumps(body), {"Accept-Encoding": "identity"})
+
+    return build
+
+
+def list_prices(catalogue: str | None, items: int) -> list[tuple[str, float]]:
+    """The first items of the catalogue with their prices."""
+    if catalogue is None:
+        return []
+    connection = sqlite3.connect(f"file:{catalogue}?mode=ro", uri=True)
+    try:
+        return connection.execute(
+            "SELECT product_id, price FROM products ORDER BY review_count DESC, product_id LIMIT ?", (items,)
+        ).fetchall()
+    finally:
+        connection.close()
