@@ -37,6 +37,6 @@ def run_demo(*, seed: int | None, talk: Talk) -> tuple[str, dict[str, Any]]:
         talk=talk,
     )
     top = "" if valid else f"INVALID run, not used for the plan: {'; '.join(run.info['verdict']['reasons'])}\n\n"
-    paths = f"run     {relative(outcome.run_dir)}\nplan    {folder}/plan.json\nreport  {folder}/report.html"
+    paths = f"run     {relative(outcome.run_dir)}\nplan    {folder}/plan.json, plan.xlsx\nreport  {folder}/report.html"
     text = f"{top}{run_summary(run)}\n\n{plan_summary(plan)}\n\n{paths}"
     return text, {"valid": valid, "run": run.info, "plan": asdict(plan), "report": f"{folder}/report.html"}

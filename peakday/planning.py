@@ -35,10 +35,11 @@ class Sources:
 def plan_scenario(
     scenario: Scenario, scenario_hash: str, sources: Sources, *, out: Path | None, seed: int, talk: Talk
 ) -> tuple[Plan, Path]:
-    """Make a plan and write its folder: plan.json and report.html; complete or not at all."""
+    """Make a plan and write its folder: plan.json, plan.xlsx, report.html; complete or not at all."""
     from capacity.plan import write_plan
     from capacity.planner import make_plan
     from dashboards.report import write_report
+    from dashboards.spreadsheet import write_xlsx
 
     now = datetime.now(UTC)
     folder = out or new_folder("plans", scenario.name, now)
@@ -59,6 +60,7 @@ def plan_scenario(
     aside = folder.with_name(f".{folder.name}.part")
     try:
         write_plan(plan, aside)
+        write_xlsx(plan, aside / "plan.xlsx")
         write_report(aside / "report.html", run=run, plan=plan, bench=None)
         os.replace(aside, folder)
     finally:

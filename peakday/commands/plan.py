@@ -45,4 +45,4 @@ def plan(
         seed=parsed.seed if seed is None else seed,
         talk=Talk(as_json, quiet),
     )
-    Talk(as_json).result(f"{plan_summary(made)}\n\n{folder}/plan.json report.html", asdict(made))
+    Talk(as_json).result(f"{plan_summary(made)}\n\n{folder}/plan.json, plan.xlsx, report.html", asdict(made))
