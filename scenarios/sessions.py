@@ -81,8 +81,8 @@ class SessionPlanner:
         self._seed = seed
         self._single = single
         self._words = _Words(mix, messages)
-        self._interactions_cdf = _count_cdf(mix["interactions_per_session"])
-        self._turns_cdf = _count_cdf(mix["turns_per_interaction"])
+        self._interactions_cdf = _cdf(count_shares(mix["interactions_per_session"]))
+        self._turns_cdf = _cdf(count_shares(mix["turns_per_interaction"]))
         ranks = np.arange(1, mix["customers"]["population"] + 1, dtype=np.float64)
         self._customers_cdf = _cdf(ranks ** -mix["customers"]["zipf_exponent"])
         regions = list(resolved["event"]["regions"].values())
@@ -299,17 +299,18 @@ def _cdf(weights: Floats) -> Floats:
     return cdf
 
 
-def _count_cdf(count: Mapping[str, Any]) -> Floats:
-    """A geometric law on 1..max, its ratio fitted by bisection so that the cut law has the stated mean."""
+def count_shares(count: Mapping[str, Any]) -> Floats:
+    """(max,) probabilities of 1..max: a geometric law, its ratio fitted by bisection so that the cut keeps the mean."""
     values = np.arange(1, int(count["max"]) + 1)
     low, high = -50.0, 50.0
+    weights: Floats = np.ones(len(values))
     for _ in range(60):
         log_ratio = (low + high) / 2
         exponents = log_ratio * (values - 1.0)
         weights = np.exp(exponents - exponents.max())
         below = float((weights * values).sum() / weights.sum()) < count["mean"]
         low, high = (log_ratio, high) if below else (low, log_ratio)
-    return _cdf(weights)
+    return np.asarray(weights / weights.sum(), dtype=np.float64)
 
 
 def _lognormal(law: Mapping[str, Any], n: int, rng: np.random.Generator) -> Floats:
