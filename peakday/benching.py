@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from peakday.config import load_config
 from peakday.errors import CommandError
-from peakday.folders import new_folder
+from peakday.folders import new_folder, relative
 from peakday.output import Talk
+from peakday.targets import Target, check_allowed, check_answers
+
+if TYPE_CHECKING:
+    from neuron_bench.record import Bench
 
 
-def import_bench(file: Path, out: Path | None) -> tuple[str, dict[str, Any]]:
+def import_bench(file: Path, out: Path | None, **known: str | None) -> tuple[str, dict[str, Any]]:
     """Import a table into a new record; what was taken, what was flagged and why."""
     from neuron_bench.importers import import_file
     from neuron_bench.record import load_bench
 
     if not file.is_file():
         raise CommandError(f"{file}: no such file")
-    folder = import_file(file, out or new_folder("benches", file.name.split(".")[0], datetime.now(UTC)))
-    return summary(load_bench(folder))
+    folder = out or new_folder("benches", file.name.split(".")[0], datetime.now(UTC))
+    import_file(file, folder, **{name: value for name, value in known.items() if value is not None})
+    return _imported(load_bench(folder))
 
 
-def summary(bench: Any) -> tuple[str, dict[str, Any]]:
+def _imported(bench: Bench) -> tuple[str, dict[str, Any]]:
     """How many cases a record holds, how many of them are flagged, and for what."""
     flags = bench.cases["flags"].dropna()
     flagged = flags[flags != ""]
@@ -34,27 +41,84 @@ def summary(bench: Any) -> tuple[str, dict[str, Any]]:
     return "\n".join(lines), data
 
 
-def run_bench(device: str, model: str, suite: str, out: Path | None, talk: Talk) -> tuple[str, dict[str, Any]]:
-    """Measure a model on a device; a line for every case while it goes on."""
+@dataclass(frozen=True)
+class BenchOptions:
+    """What to measure, and how."""
+
+    device: str
+    method: str
+    model: str
+    suite: str
+    url: str | None = None
+    chip: str | None = None
+    instance_type: str | None = None
+    dtype: str = "float32"
+    resume: Path | None = None
+    out: Path | None = None
+
+
+def run_bench(options: BenchOptions, *, seed: int, talk: Talk) -> tuple[str, dict[str, Any]]:
+    """Measure a model on a device, or behind a server; a line for every case while it goes on.
+
+    Raises:
+        CommandError: options that do not go together.
+        BenchError: the device or server is not ready, or nothing could be measured; no record is left then.
+    """
+    from dashboards.terminal import bench_summary
     from neuron_bench.record import load_bench
+
+    if options.method not in ("trace", "endpoint"):
+        raise CommandError(f"--method {options.method!r}: expected trace or endpoint")
+    if (options.method == "endpoint") != (options.url is not None):
+        raise CommandError("--url names the server of --method endpoint; the two go together")
+    name = f"{options.model}-{options.device}-{options.suite}"
+    folder = options.out or new_folder("benches", name, datetime.now(UTC))
+    if options.method == "endpoint":
+        _run_endpoint(options, folder, seed, talk)
+    else:
+        _run_trace(options, folder, seed, talk)
+    bench = load_bench(folder)
+    return f"{bench_summary(bench)}\n\n{relative(folder)}", {"bench": str(folder), **bench.info}
+
+
+def _run_trace(options: BenchOptions, folder: Path, seed: int, talk: Talk) -> None:
     from neuron_bench.suite import Spec, run
 
-    folder = out or new_folder("benches", f"{model}-{device}-{suite}", datetime.now(UTC))
-    run(Spec(device=device, model=model, suite=suite), folder, progress=_say_progress(talk))
-    bench = load_bench(folder)
-    lines = [f"{bench.path}: {model} on {device}, suite {suite}, provenance measured"]
-    for case in bench.cases.to_dict("records"):
-        spread = f"[{case['wall_s_p50_lo'] * 1e3:.2f}, {case['wall_s_p50_hi'] * 1e3:.2f}]"
-        flags = f"  {case['flags']}" if case["flags"] else ""
-        lines.append(
-            f"  {case['phase']:<8} batch {case['batch']:<3} p50 {case['wall_s_p50'] * 1e3:8.2f} ms {spread}"
-            f"  n {case['n_samples']}{flags}"
-        )
-    return "\n".join(lines), {"bench": str(bench.path), **bench.info}
+    spec = Spec(
+        device=options.device,
+        model=options.model,
+        suite=options.suite,
+        dtype=options.dtype,
+        seed=seed,
+        chip=options.chip,
+        instance_type=options.instance_type,
+    )
+    run(spec, folder, progress=_say_progress(talk), resume=options.resume)
 
 
-def _say_progress(talk: Talk) -> Callable[[int, int, float, str], None]:
-    def say(done: int, total: int, seconds_left: float, label: str) -> None:
-        talk.say(f"{done}/{total} {label}, about {seconds_left:.0f} s left")
+def _run_endpoint(options: BenchOptions, folder: Path, seed: int, talk: Talk) -> None:
+    from neuron_bench.endpoint import EndpointSpec, run
+
+    target = Target("openai", str(options.url))
+    check_allowed(target, load_config())
+    check_answers(target)
+    if options.resume is not None:
+        raise CommandError("--resume: only --method trace can go on with an earlier record")
+    spec = EndpointSpec(
+        url=target.url,
+        model=None if options.model == "nano" else options.model,
+        suite=options.suite,
+        seed=seed,
+        device=options.device,
+        chip=options.chip,
+        instance_type=options.instance_type,
+    )
+    run(spec, folder, progress=_say_progress(talk))
+
+
+def _say_progress(talk: Talk) -> Callable[[int, int, float | None, str], None]:
+    def say(done: int, total: int, seconds_left: float | None, label: str) -> None:
+        left = "" if seconds_left is None else f", about {seconds_left:.0f} s left"
+        talk.say(f"{done}/{total} {label}{left}")
 
     return say

@@ -6,7 +6,7 @@ import contextlib
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ from peakday.host import commit, host_facts, peakday_version
 from peakday.output import Talk
 from peakday.session import Resolved, resolve
 from peakday.stack import Stack, local_stack
-from peakday.targets import Target, check_allowed, check_answers, parse_target
+from peakday.targets import Target, check_allowed, check_answers, parse_targets
 
 if TYPE_CHECKING:
     from loadgen.job import LoadJob, TargetSpec
@@ -52,7 +52,7 @@ def rehearse(scenario: str, sets: Sequence[str], options: LoadOptions, *, seed: 
     """
     from loadgen.run import run_load
 
-    targets = [parse_target(text) for text in options.targets]
+    targets = parse_targets(options.targets)
     config = load_config()
     for target in targets:
         check_allowed(target, config)
@@ -111,11 +111,11 @@ def target_spec(target: Target, options: LoadOptions) -> TargetSpec:
     from facts import reader
     from loadgen.job import TargetSpec
 
-    model = options.model
-    if target.kind == "openai" and model is None:
-        model = next(key for key, entry in reader.models().items() if entry.protocol == "openai")
     known = reader.models()
-    return TargetSpec(target.kind, target.url, model=known[model].model_id if model in known else model)
+    protocol = {"openai": "openai", "bedrock": "converse"}.get(target.kind)
+    default = next((key for key, entry in known.items() if entry.protocol == protocol), None)
+    model = options.model or default
+    return TargetSpec(target.kind, target.url, model=known[model].model_id if model in known else model, **target.spec)
 
 
 def stack_target(stack: Stack | None) -> TargetSpec:
@@ -157,8 +157,3 @@ def progress(talk: Talk):  # type: ignore[no-untyped-def]
             talk.say(str(line))
 
     return report
-
-
-def shorter(options: LoadOptions, **changes: object) -> LoadOptions:
-    """The same options with some changed."""
-    return replace(options, **changes)  # type: ignore[arg-type]

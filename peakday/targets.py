@@ -4,39 +4,72 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from peakday.config import FILE, Config
 from peakday.errors import CommandError, Exit
 
-KINDS = ("assistant", "openai", "bedrock", "http")
+KINDS = ("assistant", "openai", "bedrock", "http", "module")
 ANSWER_WITHIN_S = 3.0
 
 
 @dataclass(frozen=True)
 class Target:
-    """One place that load goes to."""
+    """One place that load goes to. `spec` is what the load engine needs beyond kind and URL."""
 
     kind: str
     url: str
+    spec: Mapping[str, Any] = field(default_factory=dict)
 
 
-def parse_target(text: str) -> Target:
-    """`assistant=http://127.0.0.1:8080` -> Target."""
-    kind, equals, url = text.partition("=")
-    parts = urlsplit(url)
+def parse_targets(texts: Sequence[str]) -> list[Target]:
+    """Every target of a command line.
+
+    `KIND=URL` for assistant, openai and bedrock; `http=MAPPING.yaml`, one target for each region of its url;
+    `module=FILE.py:Class@URL`.
+
+    Raises:
+        CommandError: a target that cannot be read, with the form that is expected.
+    """
+    return [target for text in texts for target in _parse(text)]
+
+
+def _parse(text: str) -> list[Target]:
+    kind, equals, rest = text.partition("=")
     if not equals or kind not in KINDS:
         raise CommandError(f"--target {text!r}: expected KIND=URL with KIND one of {', '.join(KINDS)}")
+    if kind == "http":
+        from loadgen.targets.mapping import target_specs
+
+        specs = target_specs(Path(rest))
+        return [Target("http", _checked(spec.url), {"region": spec.region, "mapping": spec.mapping}) for spec in specs]
+    if kind == "module":
+        module, at, url = rest.rpartition("@")
+        if not at or ":" not in module:
+            raise CommandError(f"--target {text!r}: expected module=FILE.py:Class@URL")
+        file, _, name = module.rpartition(":")
+        if not Path(file).is_file():
+            raise CommandError(f"--target {text!r}: {file}: no such file")
+        return [Target("module", _checked(url), {"module": f"{Path(file).resolve()}:{name}"})]
+    return [Target(kind, _checked(rest))]
+
+
+def _checked(url: str) -> str:
+    """A URL that names a scheme and a host and holds no credentials."""
+    parts = urlsplit(url)
     try:
         port = parts.port
     except ValueError:
         port = -1
-    if parts.scheme not in ("http", "https") or not parts.hostname or port == -1:
-        raise CommandError(f"--target {text!r}: expected a URL such as http://127.0.0.1:8080")
     if parts.username or parts.password:
-        raise CommandError("--target: credentials do not belong into a URL; use a header with ${ENV} in the mapping")
-    return Target(kind, url.rstrip("/"))
+        raise CommandError("--target: credentials do not belong into a URL; use a header with ${ENV} in a mapping")
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == -1:
+        raise CommandError(f"--target {url!r}: expected a URL such as http://127.0.0.1:8080")
+    return url.rstrip("/")
 
 
 def check_allowed(target: Target, config: Config) -> None:

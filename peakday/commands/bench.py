@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from peakday.options import Json, Out, Quiet
+from peakday.options import Json, Out, Quiet, Seed
 from peakday.output import Talk
 
 verbs = typer.Typer(help="Measure silicon, or take in what others published.", no_args_is_help=True)
@@ -29,30 +29,45 @@ def probe(device: Annotated[str, typer.Option(help="neuron, cuda or cpu.")] = "n
     Talk(as_json).result(text, asdict(report))
 
 
+Chip = Annotated[str | None, typer.Option(help="Chip, where the source cannot say, such as trainium2.")]
+
+
 @verbs.command("import", epilog="Example: peakday bench import load-curves.csv")
 def import_(
     file: Annotated[Path, typer.Argument(help="A table or report of published or exported figures.")],
+    chip: Chip = None,
+    model_id: Annotated[str | None, typer.Option(help="Model, where the file cannot say.")] = None,
     out: Out = None,
     as_json: Json = False,
 ) -> None:
     """Take figures that others measured into benches/ID/, checked and marked with their provenance."""
     from peakday.benching import import_bench
 
-    text, data = import_bench(file, out)
-    Talk(as_json).result(text, data)
+    Talk(as_json).result(*import_bench(file, out, chip=chip, model_id=model_id))
 
 
 @verbs.command("run", epilog="Example: peakday bench run --device cpu --model nano --suite quick")
 def run_(
     device: Annotated[str, typer.Option(help="cpu, cuda or neuron; never another one silently.")] = "cpu",
-    model: Annotated[str, typer.Option(help="Preset, or path of a Llama-shaped config.json.")] = "nano",
+    method: Annotated[str, typer.Option(help="trace: a model of this process; endpoint: a server.")] = "trace",
+    model: Annotated[
+        str, typer.Option(help="Preset, path of a Llama-shaped config.json, or the server's model.")
+    ] = "nano",
     suite: Annotated[str, typer.Option(help="quick, latency, throughput or full.")] = "quick",
+    url: Annotated[
+        str | None, typer.Option(help="Server of --method endpoint, such as http://127.0.0.1:8000/v1.")
+    ] = None,
+    chip: Chip = None,
+    instance_type: Annotated[str | None, typer.Option(help="Instance type, where it cannot be read.")] = None,
+    dtype: Annotated[str, typer.Option(help="Of a trace: float32, bfloat16 or float16.")] = "float32",
+    resume: Annotated[Path | None, typer.Option(help="Earlier record whose finished cases are kept.")] = None,
     out: Out = None,
+    seed: Seed = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Measure one model on a device of this machine (needs the extra `bench`)."""
-    from peakday.benching import run_bench
+    """Measure one model on a device of this machine (extra `bench`), or behind an OpenAI-compatible server."""
+    from peakday.benching import BenchOptions, run_bench
 
-    text, data = run_bench(device, model, suite, out, Talk(as_json, quiet))
-    Talk(as_json).result(text, data)
+    options = BenchOptions(device, method, model, suite, url, chip, instance_type, dtype, resume, out)
+    Talk(as_json).result(*run_bench(options, seed=1 if seed is None else seed, talk=Talk(as_json, quiet)))

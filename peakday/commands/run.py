@@ -21,9 +21,12 @@ def run(
     sets: Sets = None,
     target: Annotated[
         list[str] | None,
-        typer.Option(metavar="KIND=URL", help="Drive this instead of the local stack: assistant=URL or openai=URL."),
+        typer.Option(
+            metavar="KIND=URL",
+            help="Drive this instead: assistant=, openai=, bedrock=URL, http=MAPPING.yaml, module=FILE.py:Class@URL.",
+        ),
     ] = None,
-    model: Annotated[str | None, typer.Option(help="Model to ask for on an openai target.")] = None,
+    model: Annotated[str | None, typer.Option(help="Model to ask for on an openai or bedrock target.")] = None,
     window: Annotated[str | None, typer.Option(metavar="START:END", help="Piece of the event, in real time.")] = None,
     rate: Annotated[
         str | None, typer.Option(help="Interactions per second in place of the event, such as 60/s.")

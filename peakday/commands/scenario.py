@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
-from peakday.options import Json, ScenarioArgument, Sets
+from peakday.options import Json, ScenarioArgument, Seed, Sets
 from peakday.output import Talk
 
 verbs = typer.Typer(help="Scenarios: what customers will do, minute by minute.", no_args_is_help=True)
@@ -51,6 +53,55 @@ def validate(scenario: ScenarioArgument, sets: Sets = None, as_json: Json = Fals
 @verbs.command(epilog="Example: peakday scenario schema > scenario.schema.json")
 def schema() -> None:
     """The JSON Schema of a scenario file, for editors."""
-    from scenarios.schema import Scenario
+    from scenarios.authoring import json_schema
 
-    print(json.dumps(Scenario.model_json_schema(by_alias=True), indent=1))
+    print(json.dumps(json_schema(), indent=1))
+
+
+@verbs.command(epilog="Example: peakday scenario new spring_sale --from prime_day")
+def new(
+    name: Annotated[Path, typer.Argument(help="Name of the scenario, or path of its file.")],
+    parent: Annotated[str, typer.Option("--from", help="Scenario it starts from.")] = "prime_day",
+    as_json: Json = False,
+) -> None:
+    """Write a scenario of your own: a few keys over one that exists."""
+    from scenarios.authoring import write_new
+
+    path = write_new(name, parent)
+    Talk(as_json).result(f"wrote {path}; look at it with `peakday scenario preview {path}`", {"scenario": str(path)})
+
+
+@verbs.command(epilog="Example: peakday scenario preview smoke")
+def preview(
+    scenario: ScenarioArgument,
+    sets: Sets = None,
+    window: Annotated[str | None, typer.Option(metavar="START:END", help="Piece of the event.")] = None,
+    scale: Annotated[float, typer.Option(min=0.0, help="Factor on every rate.")] = 1.0,
+    html: Annotated[Path | None, typer.Option(help="Write the picture as a page here.")] = None,
+    seed: Seed = None,
+    as_json: Json = False,
+) -> None:
+    """A picture of the event before anything runs: rate by region with its band, burstiness, tokens, totals."""
+    from peakday.picturing import picture
+    from peakday.quantities import window_s
+
+    span = window_s(window, "--window") if window else None
+    Talk(as_json).result(*picture(scenario, sets or [], span, scale, seed, html))
+
+
+@verbs.command(epilog="Example: peakday scenario fit counts.csv --name next_year --growth 1.1,1.3,1.8")
+def fit(
+    history: Annotated[Path, typer.Argument(help="Counts per step of an earlier event, as CSV.")],
+    name: Annotated[str, typer.Option(help="Name of the new scenario; its file is NAME.yaml.")] = "fitted",
+    growth: Annotated[
+        str | None,
+        typer.Option(metavar="LOW,MID,HIGH", help="Coming peak over this one; from the file itself if left out."),
+    ] = None,
+    length: Annotated[str | None, typer.Option(help="Take the busiest stretch of this length, such as 4d.")] = None,
+    parent: Annotated[str, typer.Option("--from", help="Gives what counts cannot tell.")] = "steady_day",
+    as_json: Json = False,
+) -> None:
+    """Turn last event's counts into a scenario with ranges; says how each range was obtained and how it back-tests."""
+    from peakday.picturing import fit_history
+
+    Talk(as_json).result(*fit_history(history, name, growth, length, parent))

@@ -14,7 +14,6 @@ from capacity.plan import load_plan
 from loadgen.record import load_run
 from tests.peakday.conftest import marked
 
-
 ATTEMPTS = 3
 
 

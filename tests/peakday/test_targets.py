@@ -5,7 +5,7 @@ import pytest
 from peakday.config import Config
 from peakday.errors import CommandError, Exit
 from peakday.stack import listen
-from peakday.targets import Target, check_allowed, check_answers, parse_target
+from peakday.targets import Target, check_allowed, check_answers, parse_targets
 
 
 @pytest.mark.parametrize(
@@ -39,12 +39,12 @@ def test_an_origin_on_another_port_is_another_target():
 @pytest.mark.parametrize("text", ["http://127.0.0.1", "ftp=http://x", "openai=127.0.0.1:80", "openai=http://h:x"])
 def test_a_target_that_cannot_be_read_is_named_with_the_form_expected(text):
     with pytest.raises(CommandError, match="--target"):
-        parse_target(text)
+        parse_targets([text])
 
 
 def test_credentials_in_a_url_are_refused_and_not_repeated():
     with pytest.raises(CommandError) as caught:
-        parse_target("openai=http://me:hunter2@127.0.0.1")
+        parse_targets(["openai=http://me:hunter2@127.0.0.1"])
     assert "hunter2" not in str(caught.value)
 
 

@@ -1,0 +1,41 @@
+"""`cache`: what a prompt cache would have found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from peakday.options import Json
+from peakday.output import Talk
+
+verbs = typer.Typer(help="Prompt caches: exact policies over recorded prompts.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs of this family."""
+    app.add_typer(verbs, name="cache")
+
+
+@verbs.command(epilog="Example: peakday cache replay trace.jsonl --policy lru:10000")
+def replay(
+    path: Annotated[Path, typer.Argument(help="Block-hash trace: a JSON-lines file (also .gz), or a ragpulse folder.")],
+    policy: Annotated[
+        str, typer.Option(help="infinite, lru:BLOCKS, ttl:SECONDS (slides) or ttl-fixed:SECONDS.")
+    ] = "infinite",
+    as_json: Json = False,
+) -> None:
+    """Replay a cache policy exactly over a trace of prompt blocks, cold at the start."""
+    from dataclasses import asdict
+
+    from capacity.replay import read_prompts
+    from capacity.replay import replay as run
+
+    found = run(read_prompts(path), policy)
+    text = (
+        f"{found.policy}: {found.hit_ratio:.6f} of blocks, {found.token_hit_ratio:.6f} of tokens hit "
+        f"({found.requests:,} requests, {found.blocks:,} blocks, {found.tokens:,} tokens)"
+    )
+    data = {**asdict(found), "hit_ratio": found.hit_ratio, "token_hit_ratio": found.token_hit_ratio}
+    Talk(as_json).result(text, data)
