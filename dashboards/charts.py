@@ -6,6 +6,7 @@ symbol or place too, so nothing is told by colour alone.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,8 @@ PATTERNS = tuple(
     for shape in ("", "/", ".", "x", "-", "+")
 )
 """Hatching over a bar's own colour, so that bars differ without colour."""
+LOG_FROM = 20.0
+"""Multiples above this are drawn on a logarithmic axis."""
 COLOURS = ("@c1", "@c2", "@c3", "@c4", "@c5", "@c6")
 
 
@@ -105,7 +108,7 @@ def lines(
             }
         )
     for limit in limits:
-        _add_limit(chart, Limit(factor * limit.value, limit.words))
+        add_limit(chart, Limit(factor * limit.value, limit.words))
     for span in spans:
         _add_span(chart, span, divisor)
     return chart
@@ -160,8 +163,12 @@ def ranges(groups: Mapping[str, Sequence[tuple[str, float]]], unit: str, limit: 
                 "marker": {"color": COLOURS[index], "symbol": _SYMBOLS[index], "size": 10},
             }
         )
+    values = [value for points in groups.values() for _, value in points]
+    if unit == "times" and min(values) > 0 and max(values) > LOG_FROM:
+        chart["layout"]["xaxis"] |= {"type": "log", "dtick": 1, "rangemode": "normal"}
+        limit = Limit(math.log10(limit.value), limit.words) if limit else None
     if limit is not None:
-        _add_limit(chart, limit, upright=True)
+        add_limit(chart, limit, upright=True)
     return chart
 
 
@@ -222,7 +229,9 @@ def unit_axis(unit: str, along_x: bool = False) -> dict[str, Any]:
         axis |= {"ticksuffix": f" {unit}"}
     elif unit == "ratio":
         axis |= {"tickformat": ".0%"}
-    elif unit == "per_s":
+    elif unit == "times":
+        axis |= {"ticksuffix": "×"}
+    elif unit in ("per_s", "1/s"):
         axis |= {"ticksuffix": "/s"}
     elif unit.lower().startswith("usd"):
         axis |= {"tickprefix": "$"}
@@ -242,7 +251,7 @@ def categories(names: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _add_limit(chart: Chart, limit: Limit, *, upright: bool = False) -> None:
+def add_limit(chart: Chart, limit: Limit, *, upright: bool = False) -> None:
     """A dotted line at a value, with its words at its end; upright where values run along x."""
     along, across = ("y", "x") if upright else ("x", "y")
     line = {"color": "@limit", "width": 1.4, "dash": "dot"}

@@ -16,7 +16,7 @@ from loadgen.record import Quantile, Run
 from neuron_bench.record import Bench
 
 N_TAIL_SHOWN = 10
-"""Below this many samples at or above it, a quantile is not printed; the next lower one stands in its place."""
+"""Below this many samples at or above it, a p99 is not printed: p95 is read in its place."""
 N_TAIL_FIRM = 100
 """Below this many, a quantile is printed with `~`: it never gates and never calibrates alone."""
 
@@ -60,8 +60,8 @@ class Number:
 
     @property
     def hidden(self) -> bool:
-        """True for a quantile above the median that too few samples carry to be printed at all."""
-        return self.n_tail is not None and self.n_tail < N_TAIL_SHOWN and not self.name.endswith("_p50")
+        """True for a p99 that too few samples carry to be printed at all."""
+        return self.n_tail is not None and self.n_tail < N_TAIL_SHOWN and self.name.endswith("_p99")
 
     @property
     def approximate(self) -> bool:
@@ -197,7 +197,7 @@ def find(numbers: list[Number], name: str, **labels: str) -> Number | None:
 
 
 def tail(numbers: list[Number], metric: str) -> Number | None:
-    """The highest quantile of a metric that enough samples carry: p99, else p95, else p90, else p50."""
+    """p99 of a metric where enough samples carry it, else p95, or what there is."""
     shown = (find(numbers, f"{metric}_{name}") for name in reversed(QUANTILES))
     return next(
         (number for number in shown if number is not None and not number.hidden and number.value is not None), None

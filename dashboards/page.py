@@ -20,7 +20,7 @@ from dashboards.markup import Html, escape, join, tag
 
 ROWS_OPEN = 14
 """A table longer than this scrolls in its own box."""
-BESIDE_COLUMNS_MAX = 4
+BESIDE_BREADTH_MAX = 5
 """A table wider than this stands under its chart."""
 
 Cell = str | Number | None
@@ -188,11 +188,21 @@ def _panel(panel: Panel, charts: list[Chart]) -> Html:
 
 
 def _arrangement(panel: Panel) -> str | None:
-    """A table of few columns stands beside its chart, a wide one under it."""
+    """A narrow table stands beside its chart, a wide one under it."""
     if panel.table is None:
         return None
-    beside = panel.chart is not None and len(panel.table.columns) <= BESIDE_COLUMNS_MAX
-    return "pair" if beside else "wide" if len(panel.table.columns) > BESIDE_COLUMNS_MAX else "solo"
+    if _breadth(panel.table) > BESIDE_BREADTH_MAX:
+        return "wide"
+    return "pair" if panel.chart is not None else "solo"
+
+
+def _breadth(content: Table) -> int:
+    """Columns, those that print an interval or a mark under the number counted twice."""
+    marked = {
+        i for row in content.rows for i, cell in enumerate(row)
+        if isinstance(cell, Number) and (cell.interval or cell.simulated)
+    }  # fmt: skip
+    return len(content.columns) + (len(marked) if len(marked) > 1 else 0)
 
 
 def table(content: Table) -> Html:

@@ -10,6 +10,7 @@ from dashboards.charts import Limit, Line
 from dashboards.figures import Number, find, plan_numbers
 from dashboards.markup import Html, join, tag
 from dashboards.page import Banner, Cell, Panel, Part, Table
+from dashboards.plan_money import cost_panels, inputs_panel, purchase_panel, sensitivity_panels, turned_down_panel
 from dashboards.units import clock, show
 
 
@@ -63,9 +64,11 @@ def plan_parts(plan: Plan) -> list[Part]:
         Part("chips", "Chips", _chip_panels(plan, numbers)),
         Part("quota", "Quota", [_quota_panel(plan, numbers)]),
         Part("hits", "Prompt cache", [_hit_panel(plan, numbers)]),
-        Part("money", "Cost", _cost_panels(plan, numbers)),
-        Part("turned-down", "Turned down", [_turned_down(plan)]),
-        Part("provenance", "Where the numbers come from", [_inputs(plan)]),
+        Part("money", "Cost", cost_panels(plan, numbers)),
+        Part("purchase", "Purchase", [purchase_panel(plan)]),
+        Part("what-if", "What would change it", sensitivity_panels(plan)),
+        Part("turned-down", "Turned down", [turned_down_panel(plan)]),
+        Part("provenance", "Where the numbers come from", [inputs_panel(plan)]),
     ]
 
 
@@ -159,8 +162,9 @@ def _chip_panels(plan: Plan, numbers: list[Number]) -> list[Panel]:
     chart = charts.bars(names, {"chips": [c.mid for c in chips]}, "chips", errors)
     most = max(range(len(pools)), key=lambda i: chips[i].mid)
     sentence = (
-        f"{names[most]} needs {show(chips[most].mid, 'chips')} chips, with {chips[most].confidence:.0%} confidence "
-        f"{show(chips[most].low, 'chips')} to {show(chips[most].high, 'chips')}."
+        f"{names[most]} takes most: {show(chips[most].mid, 'chips')} chips for p90 of demand; with "
+        f"{chips[most].confidence:.0%} confidence it needs {show(chips[most].low, 'chips')} to "
+        f"{show(chips[most].high, 'chips')}."
     )
     return [
         Panel("Chips by model", sentence, None, chart),
@@ -224,9 +228,9 @@ def _quota_panel(plan: Plan, numbers: list[Number]) -> Panel:
     columns = ("Model", "Region", "Kind", "By settlement p95", "By reservation p95", "Granted", "First short")
     table = Table("Quota at the peak, both readings", columns, rows, text_columns=(0, 1, 2, 6))
     known = [(supply, quota) for supply, quota in needs if quota.granted]
-    short = [f"{s.model} {q.kind} in {s.region}" for s, q in needs if q.binds_at_offset_s is not None]
-    missing = len(needs) - len([q for _, q in needs if q.granted is not None])
-    sentence = f"Short: {', '.join(short)}." if short else "No granted quota binds."
+    short = quota_short(plan)
+    missing = len([q for _, q in needs if q.granted is None])
+    sentence = f"Short: {'; '.join(short)}." if short else "No granted quota binds."
     if missing:
         sentence += f" For {missing} of {len(needs)} no grant is known: read your account's before the event."
     if not known:
@@ -239,7 +243,20 @@ def _quota_panel(plan: Plan, numbers: list[Number]) -> Panel:
         for s, q in known
         if q.granted
     }
-    return Panel("Needed against granted", sentence, table, charts.ranges(shares, "ratio", Limit(1.0, "granted")))
+    return Panel("Needed against granted", sentence, table, charts.ranges(shares, "times", Limit(1.0, "granted")))
+
+
+def quota_short(plan: Plan) -> list[str]:
+    """One phrase per model and kind that falls short: where, and from when on."""
+    short: dict[tuple[str, str], list[tuple[float, str]]] = {}
+    for supply in plan.supplies:
+        for quota in supply.quotas:
+            if quota.binds_at_offset_s is not None:
+                short.setdefault((supply.model, quota.kind), []).append((quota.binds_at_offset_s, supply.region))
+    return [
+        f"{model} {kind} in {', '.join(region for _, region in found)}, from {clock(min(found)[0])} on"
+        for (model, kind), found in short.items()
+    ]
 
 
 def _quota_row(supply: SupplyPlan, quota: QuotaNeed, numbers: list[Number]) -> list[Cell]:
@@ -283,80 +300,3 @@ def _hit_panel(plan: Plan, numbers: list[Number]) -> Panel:
         Table("Hit rates", ("Model", *levels), rows),
         charts.ranges(marks, "ratio"),
     )
-
-
-def _cost_panels(plan: Plan, numbers: list[Number]) -> list[Panel]:
-    rows: list[list[Cell]] = [
-        [line.intent, *[find(numbers, name, intent=line.intent) for name in _COST_NAMES]] for line in plan.cost
-    ]
-    columns = ("Intent", "Per interaction", "p95", "p99", "Per turn")
-    table = Table("Cost per interaction and per turn", columns, rows)
-    panels = [_event_panel(plan, numbers)]
-    if plan.cost:
-        parts = list(dict.fromkeys(name for line in plan.cost for name in line.parts_usd))
-        intents = [line.intent for line in plan.cost]
-        stacked: dict[str, list[float | None]] = {
-            part: [line.parts_usd.get(part, 0.0) for line in plan.cost] for part in parts
-        }
-        dearest = max(plan.cost, key=lambda line: line.per_interaction_usd.mid)
-        sentence = (
-            f"{dearest.intent} costs most, {show(dearest.per_interaction_usd.mid, 'usd')} per interaction; the "
-            "bars split each by what is paid for."
-        )
-        panels.insert(
-            0,
-            Panel(
-                "Cost per interaction by intent", sentence, table, charts.bars(intents, stacked, "usd", stacked=True)
-            ),
-        )
-    return panels
-
-
-_COST_NAMES = (
-    "cost_usd_per_interaction",
-    "cost_usd_per_interaction_p95",
-    "cost_usd_per_interaction_p99",
-    "cost_usd_per_turn",
-)
-
-
-def _event_panel(plan: Plan, numbers: list[Number]) -> Panel:
-    parts = sorted(plan.event_cost_parts_usd.items(), key=lambda item: -item[1])
-    total = sum(value for _, value in parts)
-    rows: list[list[Cell]] = [["whole event", find(numbers, "event_cost_usd"), "100%"]]
-    rows += [[name, show(value, "usd"), show(value / total if total else None, "ratio")] for name, value in parts]
-    table = Table("Cost of the event", ("Part", "USD", "Share"), rows)
-    if not parts:
-        return Panel("Cost of the event", "The plan holds no parts.", table)
-    sentence = f"{parts[0][0]} is the largest part of {show(plan.event_cost_usd.mid, 'usd')}."
-    chart = charts.bars([name for name, _ in parts], {"USD": [value for _, value in parts]}, "usd")
-    return Panel("Cost of the event", sentence, table, chart)
-
-
-def _turned_down(plan: Plan) -> Panel:
-    rows: list[list[Cell]] = [[item.what, item.why] for item in plan.turned_down]
-    if not rows:
-        return Panel("Alternatives", "Nothing was turned down.")
-    return Panel(
-        "Alternatives", "Looked at and not chosen.", Table("Turned down", ("What", "Why"), rows, text_columns=(0, 1))
-    )
-
-
-def _inputs(plan: Plan) -> Panel:
-    rows: list[list[Cell]] = [
-        [
-            note.name,
-            note.kind,
-            note.value,
-            note.provenance.upper() if note.provenance == "simulated" else note.provenance,
-            note.source,
-        ]
-        for note in plan.inputs
-    ]
-    weak = sum(note.provenance in ("assumed", "simulated") for note in plan.inputs)
-    sentence = (
-        f"{weak} of {len(rows)} inputs are assumed or simulated; strongest provenance is measured, then published, "
-        "derived, simulated."
-    )
-    table = Table("Every input", ("Input", "Kind", "Value", "Provenance", "Source"), rows, text_columns=(0, 1, 2, 3, 4))
-    return Panel("Inputs", sentence, table)

@@ -45,9 +45,8 @@ def latency_panels(run: Run, numbers: Sequence[Number], span_s: float) -> list[P
 
 
 _QUANTILE_WORDS = (
-    f"An interval stands under each quantile. Fewer than {N_TAIL_SHOWN} samples in the tail: a dash, read the next "
-    "lower one. "
-    f"Fewer than {N_TAIL_FIRM}: marked ~. ≥ : turns that ended while waiting reach it, the true value is higher."
+    f"An interval stands under each quantile. A p99 that fewer than {N_TAIL_SHOWN} samples reach is a dash: read p95. "
+    f"Fewer than {N_TAIL_FIRM} are marked ~. ≥ : turns that ended while waiting reach it, the true value is higher."
 )
 _TIME_LABELS = {"ttft_s": "TTFT", "e2e_s": "E2E latency", "gap_s_max": "Longest gap between chunks"}
 

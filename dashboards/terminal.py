@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from capacity.plan import Plan
-from dashboards.figures import METRICS, Number, bench_numbers, find, plan_numbers, run_numbers, run_simulated, tail
+from dashboards.figures import METRICS, Number, bench_numbers, find, plan_numbers, run_numbers, run_simulated
+from dashboards.plan_page import quota_short
 from dashboards.run_page import verdict_banner
-from dashboards.units import clock, show
+from dashboards.units import show
 from loadgen.record import Run
 from neuron_bench.record import Bench
 
@@ -43,6 +44,7 @@ _COUNTS = (
     ("completed", "completed"),
     ("failed", "failed"),
     ("abandoned", "abandoned"),
+    ("censored", "still running"),
 )
 _RATES = (("achieved_rate_per_s", "achieved"), ("goodput_per_s", "goodput"), ("error_ratio", "errors"))
 _LEVELS = (
@@ -130,8 +132,6 @@ def _latency(numbers: list[Number], metric: str) -> str:
         for n in shown
         if n and not n.hidden
     ]
-    if not parts and (highest := tail(numbers, metric)):
-        parts = [f"{highest.label.split()[-1]} {_marked(highest)}"]
     return _line(METRICS[metric].split(" ")[0] if metric in ("ttft_s", "e2e_s", "tpot_s") else "start lag", parts)
 
 
@@ -147,27 +147,18 @@ def _chip_lines(plan: Plan, numbers: list[Number]) -> list[str]:
         if option is None:
             continue
         chips = find(numbers, "chips", region=supply.region, model=supply.model, chip=option.chip)
-        text = f"{supply.model}, {supply.region}: {_ranged(chips, option.chip)}"
-        instances = f"{show(option.instances.p50, 'instances')} x {option.instance_type}"
+        text = f"{supply.model}, {supply.region}: {_ranged(chips, f'{option.chip} at p90')}"
+        instances = f"{show(option.bought_instances, 'instances')} x {option.instance_type}"
         words = [f"{text}, {instances}; bound by {option.binding} [{option.chips_range.provenance}]"]
         lines.append(_line("" if lines else "chips", words))
     return lines
 
 
 def _quota_lines(plan: Plan) -> list[str]:
-    """One line per model and kind that falls short: where, and when first."""
-    short: dict[tuple[str, str], list[tuple[float, str]]] = {}
-    for supply in plan.supplies:
-        for quota in supply.quotas:
-            if quota.binds_at_offset_s is not None:
-                short.setdefault((supply.model, quota.kind), []).append((quota.binds_at_offset_s, supply.region))
+    short = quota_short(plan)
     if not short:
         return [_line("quota", ["no granted quota binds"] if any(s.quotas for s in plan.supplies) else [])]
-    texts = [
-        f"{model} {kind} short in {', '.join(region for _, region in found)}, from {clock(min(found)[0])} on"
-        for (model, kind), found in short.items()
-    ]
-    return [_line("" if i else "quota", [text]) for i, text in enumerate(texts)]
+    return [_line("" if i else "quota", [f"short: {text}"]) for i, text in enumerate(short)]
 
 
 def _warning_lines(warnings: Sequence[str]) -> list[str]:

@@ -34,10 +34,11 @@ def show(value: float | None, unit: str) -> str:
         return _seconds(value)
     if unit == "ratio":
         return f"{significant(100 * value)}%" if abs(value) < 1 else f"{100 * value:,.0f}%"
-    if unit == "per_s":
+    if unit in ("per_s", "1/s"):
         return f"{significant(value)}/s"
     if unit.lower().startswith("usd"):
-        return f"${value:,.0f}" if abs(value) >= _CURRENCY_WHOLE_FROM else f"${significant(value)}"
+        per = unit[3:] if unit[3:].startswith("/") else ""
+        return (f"${value:,.0f}" if abs(value) >= _CURRENCY_WHOLE_FROM else f"${significant(value)}") + per
     return f"{value:,.0f}" if float(value).is_integer() else significant(value)
 
 

@@ -118,6 +118,7 @@ def _calls(turns: dict[str, Any], rng: np.random.Generator) -> dict[str, Any]:
     read = np.where(deeper, customer + history * 0.7, np.where(warm, shared, 0)).astype(int)
     total = customer + history + np.where(second, 450, 0)
     ttft = [None if value is None else value for value in np.asarray(turns["ttft_s"], dtype=object)[twice]]
+    ends = np.asarray(turns["e2e_s"], dtype=object)[twice]
     self_hosted = route == "custom-8b"
     columns: dict[str, Any] = dict.fromkeys(CALLS)
     columns |= {key: np.asarray(turns[key], dtype=object)[twice] for key in ("session_id", "interaction_id")}
@@ -143,7 +144,9 @@ def _calls(turns: dict[str, Any], rng: np.random.Generator) -> dict[str, Any]:
         "output_tokens": np.where(second, 150, 30),
         "ttft_s": [None if value is None else value * 0.45 for value in ttft],
         "tpot_s": np.full(2 * n, 0.008),
-        "e2e_s": np.where(second, 1.3, 0.19),
+        "e2e_s": [
+            0.19 if not late else max((whole or 0.0) - 0.23, 0.2) for late, whole in zip(second, ends, strict=True)
+        ],
         "attempts": np.ones(2 * n, dtype=int),
         "error_code": np.full(2 * n, None, dtype=object),
         "tier_requested": np.full(2 * n, "default"),

@@ -1,10 +1,14 @@
 import html
 import re
 
+import numpy as np
 import pytest
 
 from dashboards.figures import plan_numbers, run_numbers
+from dashboards.order_page import write_order
 from dashboards.report import ReportError, write_report
+from dashboards.run_turn import nearest_turn, turn_steps
+from tests.dashboards.plans import make_plan
 from tests.dashboards.records import make_run
 
 SIZE_MAX = 6_500_000
@@ -94,3 +98,28 @@ def test_every_chart_has_a_description_and_a_table_near_it(run, plan, out):
 def test_nothing_to_report_is_an_error(out):
     with pytest.raises(ReportError, match="nothing to report"):
         write_report(out)
+
+
+def test_a_plan_shows_what_moves_it_and_what_is_bought(plan, out):
+    text = write_report(out, plan=plan).read_text()
+    assert "What moves chips" in text
+    assert "What moves event cost" in text
+    assert f"{plan.purchase[0]['instances']}" in text
+
+
+def test_the_waterfall_of_a_turn_never_begins_before_it_nor_ends_after_it(run):
+    answered = run.turns[run.turns["status"] == "ok"]
+    turn = nearest_turn(answered, 0.99)
+    steps = turn_steps(run, turn)
+    assert steps[0].kind == "start lag"
+    assert all(step.start_s >= 0 and step.length_s >= 0 for step in steps)
+    assert [step.kind for step in steps].count("model: to first token") == 2, "two calls of this turn"
+    assert max(step.start_s + step.length_s for step in steps) <= turn["e2e_s"] + 1e-9
+    assert abs(turn["e2e_s"] - np.quantile(answered["e2e_s"], 0.99)) < 0.1
+
+
+def test_an_order_of_a_simulated_plan_says_it_is_none(tmp_path):
+    text = write_order(make_plan(simulated=True), tmp_path / "order.html").read_text()
+    assert text.index("NOT AN ORDER") < text.index("<h2>")
+    assert "plotly.js" not in text
+    assert "NOT AN ORDER" not in write_order(make_plan(simulated=False), tmp_path / "order.html").read_text()

@@ -1,0 +1,63 @@
+"""The order sheet: one page to sign, or to refuse."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from capacity.plan import Plan
+from dashboards.figures import plan_numbers
+from dashboards.markup import Html, join, tag
+from dashboards.page import Banner, Cell, Page, Panel, Part, Table, write_page
+from dashboards.plan_money import purchase_table
+from dashboards.plan_page import plan_banners, plan_facts
+
+
+def write_order(plan: Plan, out: Path) -> Path:
+    """Write `order.html`: what to order, the quota to ask for, and what was assumed; no chart, a few kilobytes."""
+    return write_page(order_page(plan), out)
+
+
+def order_page(plan: Plan) -> Page:
+    """The page; a plan that a simulated input touched says NOT AN ORDER on top."""
+    refusal = "Simulated inputs touched this plan. Measure what its banner names, plan again, then order."
+    word = Banner("bad", "NOT AN ORDER", refusal) if plan.simulated else Banner("good", "ORDER", "For signature.")
+    chips = purchase_table(plan)
+    panels = [Panel("Chips", "For p90 of demand, whole instances, spare zones included.", chips)] if chips else []
+    return Page(
+        title=f"Order sheet of plan {plan.plan_id}",
+        kicker=f"peakday · order · {plan.scenario.get('name', '')}",
+        banners=[word, *plan_banners(plan)],
+        headline=[number for number in plan_numbers(plan) if number.name == "event_cost_usd"],
+        parts=[
+            Part("order", "To order", [*panels, *_quota(plan)]),
+            Part("rests-on", "What it rests on", [], lead=_rests_on(plan)),
+        ],
+        facts=plan_facts(plan),
+    )
+
+
+def _quota(plan: Plan) -> list[Panel]:
+    """Quota to ask for: what p90 needs under the reading that asks for more, where it is above what is granted."""
+    rows: list[list[Cell]] = []
+    for supply in plan.supplies:
+        for quota in supply.quotas:
+            need = max(quota.needed_settlement.p90, quota.needed_reservation.p90)
+            if quota.granted is None or need > quota.granted:
+                granted = "not known" if quota.granted is None else f"{quota.granted:,.0f}"
+                rows.append([supply.model, supply.region, quota.kind, f"{need:,.0f}", granted])
+    if not rows:
+        return []
+    table = Table("At p90 of demand", ("Model", "Region", "Kind", "Ask for", "Granted"), rows, text_columns=(0, 1, 2))
+    return [Panel("Quota to ask for", "An increase takes days: ask weeks before the event.", table)]
+
+
+def _rests_on(plan: Plan) -> Html:
+    items = [tag("li", text) for text in (*plan.assumptions_with_most_effect[:3], *(w for w in plan.warnings[:3]))]
+    signature = tag("p", "Planned by ____________________    Approved by ____________________    Date __________")
+    return join(
+        [
+            tag("p", tag("strong", "What breaks first: "), plan.what_breaks_first),
+            tag("ul", *items, class_="lead"),
+            signature,
+        ]
+    )
