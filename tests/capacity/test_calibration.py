@@ -1,0 +1,101 @@
+"""An engine whose coefficients we know is recovered from its timings; what cannot be told is refused."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from capacity.calibration import CalibrationError, EngineLimits, Identity, calibrate, hold_out_rows
+from capacity.engine import simulate
+from capacity.observed import Observed
+from capacity.requests import requests
+from capacity.service import latencies
+from tests.capacity.models import step_model
+
+TRUE = step_model(
+    a=0.012, b=6e-5, e=4e-9, c=3e-4, d=4e-8, max_num_seqs=64, max_batched_tokens=2048, ttft_overhead_s=0.02
+)
+LIMITS = EngineLimits(max_num_seqs=64, max_batched_tokens=2048, block_tokens=1, kv_blocks=1_000_000)
+WHO = Identity("tiny", "cpu", 1, 1.0, "test", "1", "2026-11-23")
+
+
+def observed(rate_per_s, n=400, noise=0.03, seed=1, model=TRUE, prompt=600, answer=60):
+    """What a load generator would have measured on the true engine, with noise on every time."""
+    rng = np.random.default_rng([seed, int(rate_per_s * 1000)])
+    work = requests(
+        np.cumsum(rng.exponential(1 / rate_per_s, n)),
+        np.clip(rng.lognormal(np.log(prompt), 0.8, n), 20, 6_000).astype(int),
+        np.clip(rng.lognormal(np.log(answer), 0.6, n), 2, 400).astype(int),
+    )
+    seen = latencies(work, simulate(work, model), model)
+    blur = rng.lognormal(0, noise, (2, n))
+    decode_s = (seen.e2e_s - seen.ttft_s) * blur[1]
+    return Observed(
+        f"rung-{rate_per_s:g}", work.arrival_s, work.input_tokens, work.output_tokens, work.cached_tokens,
+        seen.ttft_s * blur[0], decode_s, "measured",
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return calibrate([observed(rate) for rate in (2.0, 5.0, 8.0, 11.0, 13.0)], LIMITS, WHO)
+
+
+def test_a_ladder_recovers_the_engine(fitted):
+    found, true = fitted.coefficients, TRUE.coefficients
+    assert found.a == pytest.approx(true.a, rel=0.05)
+    assert found.b == pytest.approx(true.b, rel=0.15)
+    assert found.c == pytest.approx(true.c, rel=0.15)
+    assert fitted.ttft_overhead_s == pytest.approx(0.02, rel=0.25)
+
+
+def test_held_out_rungs_are_predicted_within_the_bars(fitted):
+    """Throughput 3%, TPOT p99 (or p95) 5%, TTFT p95 15%, on rungs the fit never saw."""
+    worst = {}
+    for row in fitted.hold_out:
+        worst[row.metric] = max(worst.get(row.metric, 0.0), abs(row.error_ratio))
+    assert {row.case.split()[0] for row in fitted.hold_out} == {"rung-5", "rung-11"}
+    assert worst["output_tokens_per_s"] < 0.03
+    assert worst["tpot_s_p95"] < 0.05
+    assert worst["ttft_s_p95"] < 0.15
+
+
+def test_another_length_mix_is_predicted_too(fitted):
+    rows = {row.metric: row for row in hold_out_rows(observed(6.0, prompt=200, answer=150, seed=9), fitted)}
+    assert abs(rows["tpot_s_p50"].error_ratio) < 0.05
+    assert abs(rows["output_tokens_per_s"].error_ratio) < 0.03
+
+
+def test_the_fit_says_what_it_saw_and_how_sure_it_is(fitted):
+    assert fitted.validity["requests_per_s"] == pytest.approx((2.0, 13.0), rel=0.15)
+    assert fitted.validity["decoding"][1] > 10
+    assert fitted.condition_number > 1
+    sigma_a = fitted.covariance[0][0] ** 0.5
+    assert 0 < sigma_a < 0.1 * fitted.coefficients.a
+    assert fitted.inputs == ("rung-2", "rung-5", "rung-8", "rung-11", "rung-13")
+
+
+def test_one_light_run_cannot_size_a_fleet_and_the_next_measurement_is_named():
+    with pytest.raises(CalibrationError, match=r"a light load cannot size a fleet: measure at about \d+ x 0\.\d+/s"):
+        calibrate([observed(0.5)], LIMITS, WHO)
+
+
+def test_too_few_calls_are_refused():
+    with pytest.raises(CalibrationError, match="50 calls with timings, 200 needed"):
+        calibrate([observed(5.0, n=50)], LIMITS, WHO)
+
+
+def test_invented_timings_are_refused():
+    with pytest.raises(CalibrationError, match="schema_example values are invented"):
+        calibrate([replace(observed(5.0), provenance="schema_example")], LIMITS, WHO)
+
+
+def test_a_simulated_run_makes_a_simulated_model():
+    model = calibrate([replace(observed(9.0), provenance="simulated"), observed(5.0)], LIMITS, WHO)
+    assert model.provenance == "simulated"
+
+
+def test_a_quantile_without_enough_samples_is_left_out(fitted):
+    assert not any(row.metric.endswith("p99") for row in fitted.hold_out)
+    few = hold_out_rows(observed(5.0, n=100), fitted)
+    assert {row.metric for row in few} == {"output_tokens_per_s", "tpot_s_p50", "ttft_s_p50"}
