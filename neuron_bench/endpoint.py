@@ -317,6 +317,7 @@ def _info(spec: EndpointSpec, state: dict[str, Any], folder: Path, started: date
         "finished_utc": datetime.now(UTC).isoformat(timespec="seconds"),
         "server": {"url": server.url, "model": server.model, "context_tokens": server.context_tokens},
         "engine_version": server.version,
+        "host": telemetry.host_facts(),
         "suite": spec.suite,
         "seed": spec.seed,
         "metrics_before": state["metrics"][0],

@@ -73,6 +73,7 @@ CASES: dict[str, str] = {
     "compile_s": "float",
     "load_s": "float",
     "device_mem_bytes": "int",
+    "work": "str",  # JSON object of one step, from its shapes: flops, bytes, kv_bytes
     "mfu_ratio": "float",
     "mbu_ratio": "float",
     "errors": "str",

@@ -13,10 +13,11 @@ BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "float8": 1, "int8": 1}
 
 @dataclass(frozen=True)
 class Work:
-    """Least work of one step: floating-point operations and bytes from memory."""
+    """Least work of one step: floating-point operations, bytes from memory, and of those the cache's."""
 
     flops: float
     bytes: float
+    kv_bytes: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def work(shape: Shape, case: Case) -> Work:
     head = shape.vocab * shape.hidden  # the last token of each request only
     flops = tokens * (2 * (shape.matmul_params - head) + pairs) + case.batch * 2 * head
     cache = case.batch * case.bucket_tokens * shape.kv_values_per_token
-    return Work(flops, (shape.matmul_params + cache) * width)
+    return Work(flops, (shape.matmul_params + cache) * width, kv_bytes=cache * width)
 
 
 def peaks(chip: str | None, chips: float, dtype: str) -> Peaks:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from neuron_bench import measure, roofline
@@ -46,7 +46,8 @@ def case_rows(one: Timed, shape: Shape, base: dict[str, Any], *, quick: bool) ->
     for phase in ("compile", "load"):
         seconds = one.loaded[f"{phase}_s"]
         if seconds is not None:
-            rows.append(shared | {"record_id": f"{case.label}-{phase}", "phase": phase, f"{phase}_s": seconds})
+            name = {"record_id": f"{case.label}-{phase}", "phase": phase, "flags": "quick" if quick else ""}
+            rows.append(shared | name | {f"{phase}_s": seconds})
     return rows
 
 
@@ -63,7 +64,8 @@ def _timing(one: Timed, shape: Shape, base: dict[str, Any], *, quick: bool) -> d
     statistics = measure.summary(one.turns, device_kind=base["device_kind"], seed=0)
     p50 = statistics["wall_s_p50"]
     top = roofline.peaks(base["chip"], base["chips_used"] or 1, one.case.dtype)
-    reached = roofline.shares(roofline.work(shape, one.case), p50, top)
+    done = roofline.work(shape, one.case)
+    reached = roofline.shares(done, p50, top)
     flags = {
         "quick": quick,
         "contended": statistics["contended"],
@@ -71,6 +73,7 @@ def _timing(one: Timed, shape: Shape, base: dict[str, Any], *, quick: bool) -> d
         "above_roofline": any((share or 0) > 1 for share in reached.values()),
     }
     return statistics | reached | {
+        "work": json.dumps(asdict(done)),
         "n_warmup": one.warmed["n_warmup"],
         "device_mem_bytes": one.loaded["device_mem_bytes"],
         "output_tokens_per_s": one.case.batch / p50 if one.case.phase == "decode" else None,

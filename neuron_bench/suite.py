@@ -6,7 +6,6 @@ Interleaving spreads what the machine does to us over all cases alike. Nothing h
 from __future__ import annotations
 
 import os
-import platform
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -257,13 +256,6 @@ def _info(spec: Spec, folder: Path, started: datetime, report: probe.ProbeReport
         "finished_utc": datetime.now(UTC).isoformat(timespec="seconds"),
         "spec": asdict(spec),
         "probe": asdict(report),
-        "host": {
-            "name": platform.node(),
-            "system": platform.system(),
-            "machine": platform.machine(),
-            "cores": os.cpu_count(),
-            "python": platform.python_version(),
-            "load1_after": os.getloadavg()[0],
-        },
+        "host": telemetry.host_facts(),
         "flags": ["quick: not for plans"] if spec.suite == "quick" else [],
     }
