@@ -163,13 +163,20 @@ def ranges(groups: Mapping[str, Sequence[tuple[str, float]]], unit: str, limit: 
                 "marker": {"color": COLOURS[index], "symbol": _SYMBOLS[index], "size": 10},
             }
         )
-    values = [value for points in groups.values() for _, value in points]
-    if unit == "times" and min(values) > 0 and max(values) > LOG_FROM:
-        chart["layout"]["xaxis"] |= {"type": "log", "dtick": 1, "rangemode": "normal"}
-        limit = Limit(math.log10(limit.value), limit.words) if limit else None
     if limit is not None:
         add_limit(chart, limit, upright=True)
+    values = [value for points in groups.values() for _, value in points]
+    if unit == "times" and min(values) > 0 and max(values) > LOG_FROM:
+        _logarithmic(chart, min(1.0, *values), max(1.0, *values))
     return chart
+
+
+def _logarithmic(chart: Chart, low: float, high: float) -> None:
+    """A logarithmic value axis; Plotly places shapes by value there, annotations by its logarithm."""
+    span = [math.floor(math.log10(low)), math.ceil(math.log10(high))]
+    chart["layout"]["xaxis"] |= {"type": "log", "dtick": 1, "rangemode": "normal", "range": span}
+    for note in chart["layout"]["annotations"]:
+        note["x"] = math.log10(note["x"])
 
 
 def bars(
@@ -258,11 +265,11 @@ def add_limit(chart: Chart, limit: Limit, *, upright: bool = False) -> None:
     ends = {f"{along}ref": "paper", f"{along}0": 0, f"{along}1": 1}
     value = {f"{across}0": limit.value, f"{across}1": limit.value}
     chart["layout"]["shapes"].append({"type": "line", "line": line, **ends, **value})
-    anchors = {"xanchor": "left", "yanchor": "bottom"} if upright else {"xanchor": "right", "yanchor": "bottom"}
+    anchors = {"xanchor": "center" if upright else "right", "yanchor": "bottom"}
     chart["layout"]["annotations"].append(
         {
             f"{along}ref": "paper",
-            along: 0 if upright else 1,
+            along: 1,
             across: limit.value,
             "text": limit.words,
             "showarrow": False,

@@ -198,8 +198,8 @@ def _options_panel(plan: Plan) -> Panel:
             supply.model,
             supply.region,
             f"{o.chip} ({o.instance_type})",
-            show(o.chips.p95, "chips"),
-            show(o.usd_per_hour.mid, "usd"),
+            show(o.chips.p95 or None, "chips"),
+            show(o.usd_per_hour.mid or None, "usd"),
             o.usd_per_hour.provenance,
             o.turned_down or "chosen",
         ]
