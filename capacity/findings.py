@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from capacity.case import Case
-from capacity.plan import PlanError, QuotaNeed, Sensitivity, SupplyPlan, TurnedDown
+from capacity.plan import Plan, PlanError, QuotaNeed, Sensitivity, SupplyPlan, TurnedDown
 from capacity.prices import stale_warning
 
 
@@ -106,12 +106,13 @@ def _billing(supplies: Sequence[SupplyPlan]) -> list[str]:
     ]
 
 
-def refuse_order(plan_simulated: bool, simulated_inputs: Sequence[str]) -> None:
-    """Raise `PlanError` when a plan may not be ordered from: a simulated input touched it."""
-    if plan_simulated:
+def refuse_order(plan: Plan) -> None:
+    """Raise `PlanError`, naming what to measure, when something simulated touched a plan."""
+    simulated = [f"{note.kind} {note.name}" for note in plan.inputs if note.provenance == "simulated"]
+    if plan.simulated:
         raise PlanError(
-            f"not for an order: simulated inputs ({', '.join(simulated_inputs)}); "
-            "measure them on the real models, then plan again"
+            f"plan {plan.plan_id} is not for an order: SIMULATED inputs ({', '.join(simulated)}). Measure them: "
+            "`peakday run --live` for tokens and routes, `peakday bench run` on the chip for step times"
         )
 
 

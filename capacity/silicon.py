@@ -49,7 +49,7 @@ def usable_models(own: OwnSupply, name: str, model: Model, offered: Sequence[Ste
 
 
 def within_validity(step: StepModel, lengths: Lengths) -> tuple[StepModel, float, list[str]]:
-    """The step model held to the batch it was seen at, the error its extrapolation adds, and a warning for each.
+    """The step model held to the batch it was seen at, the error its extrapolation adds, and what goes beyond.
 
     Prefill is judged by uncached tokens, attention by the context. Published means (`derived`) have one length mix, so
     any plan extrapolates: each excess adds half its logarithm to the one-sigma error of the rate, a judgement.
@@ -65,28 +65,32 @@ def within_validity(step: StepModel, lengths: Lengths) -> tuple[StepModel, float
         "output_tokens": float(lengths.output_tokens.mean()),
         "context_tokens": float((lengths.input_tokens + lengths.output_tokens / 2).mean()),
     }
-    added, warnings = 0.0, []
+    added, beyond = 0.0, []
     for name, mean in asked.items():
         limits = step.validity.get(name)
         if limits is None or mean <= limits[1] * EXTRAPOLATION_MAX:
             continue
-        what = f"{step.model_id} on {step.chip}: mean {name} {mean:,.0f} against at most {limits[1]:,.0f} seen"
+        what = f"mean {name} {mean:,.0f} against at most {limits[1]:,.0f} seen"
         if step.provenance != "derived":
             raise PlanError(
-                f"{what}; refused beyond {EXTRAPOLATION_MAX} x: measure that length with `peakday bench run`"
+                f"{step.model_id} on {step.chip}: {what}; refused beyond {EXTRAPOLATION_MAX} x: measure that length "
+                "with `peakday bench run`"
             )
         added = math.hypot(added, math.log(mean / limits[1]) / 2)
-        warnings.append(f"{what}: an extrapolation of published means; the range of its chips is widened")
-    return step, added, warnings
+        beyond.append(what)
+    return step, added, beyond
 
 
 def make_service(
     name: str, step: StepModel, lengths: Lengths, promise: Promise, origin: str, seed: int
 ) -> tuple[Service, list[str]]:
-    """Simulate one model on one chip: its rate at the promise and the surface around it."""
-    held, added, warnings = within_validity(step, lengths)
+    """Simulate one model on one chip: its rate at the promise and the surface around it; and what to warn about."""
+    held, added, beyond = within_validity(step, lengths)
     rate = rate_at_promise(lengths, held, promise, n=SAMPLE, seed=seed)
     surface = Surface(np.zeros(10), 0.0, 0.0)
+    warnings = (
+        [f"extrapolates published means: {', '.join(beyond)}; the range of its chips is widened"] if beyond else []
+    )
     if rate.rate_per_s > 0 and len(lengths.input_tokens) > 1:
         surface = fit_surface(
             lambda prompt, answer, hits: (
@@ -97,8 +101,8 @@ def make_service(
         )
     if surface.impossible:
         warnings.append(
-            f"{name} on {step.chip}: in {surface.impossible:.0%} of the workloads around this one the promise holds at "
-            "no load; a little more prompt and this chip is out"
+            f"keeps its promise at no load in {surface.impossible:.0%} of the workloads around this one: "
+            "a little more prompt and it is out"
         )
     error = math.hypot(held.relative_error, added, min(surface.loo_error, 1.0))
     provenance = weakest([step.provenance, origin])

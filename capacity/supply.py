@@ -81,6 +81,7 @@ def own_supply(case: Case, name: str) -> Sized:
     lengths = _lengths(case, name)
     made: list[Service] = []
     notes: list[str] = []
+    warnings: dict[str, list[str]] = {}
     if own is None:
         notes.append(f"{name}: no chips allowed in capacity.own, so it is not sized and costs nothing here")
     else:
@@ -93,7 +94,9 @@ def own_supply(case: Case, name: str) -> Sized:
         for step in steps:
             service, warned = make_service(name, step, lengths, promise, origin, case.seed)
             made.append(service)
-            notes += warned
+            for text in warned:
+                warnings.setdefault(text, []).append(step.chip)
+        notes += [f"{name} on {', '.join(chips)}: {text}" for text, chips in warnings.items()]
     pairs = [_own_region(case, name, region, made, lengths) for region in case.regions]
     supplies = tuple(supply for supply, _ in pairs)
     choices = tuple(choice for _, choice in pairs if choice is not None)

@@ -98,7 +98,7 @@ def test_a_fitted_model_is_not_stretched_beyond_what_it_saw():
 
 def test_published_means_are_stretched_with_a_warning():
     made = plan(step_models=[llama_8b(validity={"input_tokens": (500.0, 500.0)})])
-    assert any("extrapolation" in line for line in made.warnings)
+    assert any("extrapolates" in line for line in made.warnings)
 
 
 def test_a_simulated_step_model_taints_what_it_touches():

@@ -1,0 +1,157 @@
+"""An old plan against a later run, and two plans side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar
+
+from capacity.calls import Calls, measured_calls
+from capacity.cost import cache_hit_figures
+from capacity.plan import Figure, Plan, PlanError
+from loadgen.record import Run
+
+_Value = TypeVar("_Value")
+
+
+@dataclass(frozen=True)
+class Score:
+    """One figure of a plan beside what a later run measured."""
+
+    name: str
+    unit: str
+    predicted: Figure
+    measured: float
+
+    @property
+    def inside(self) -> bool:
+        """The measurement lies in the predicted range."""
+        return self.predicted.low <= self.measured <= self.predicted.high
+
+    @property
+    def error_ratio(self) -> float | None:
+        """(predicted - measured) / measured; None where nothing was measured."""
+        return (self.predicted.mid - self.measured) / self.measured if self.measured else None
+
+
+@dataclass(frozen=True)
+class Backtest:
+    """Scores in order of their error, the worst first."""
+
+    scores: tuple[Score, ...]
+
+    @property
+    def coverage(self) -> tuple[int, int]:
+        """How many measurements lie in their range, of how many."""
+        return sum(score.inside for score in self.scores), len(self.scores)
+
+
+def backtest(plan: Plan, run: Run) -> Backtest:
+    """Score a plan against a run it cannot have known.
+
+    Raises:
+        PlanError: the plan was made after the run started, or the run is no evidence.
+    """
+    started = str(run.info.get("started_utc", ""))
+    if _moment(plan.created_utc) >= _moment(started):
+        raise PlanError(
+            f"plan {plan.plan_id} was made at {plan.created_utc}, run {run.run_id} started at {started}: "
+            "a prediction must be older than what it predicts; score it against a later run"
+        )
+    scores = list(_scores(plan, measured_calls(run)))
+    return Backtest(tuple(sorted(scores, key=lambda score: -abs(score.error_ratio or 0.0))))
+
+
+def _scores(plan: Plan, calls: Calls) -> Iterator[Score]:
+    """Tokens and calls by model, hit ratios, and turns: what a plan assumed of its customers."""
+    seen = set(calls.model.tolist())
+    for supply in {supply.model: supply for supply in plan.supplies}.values():
+        if supply.model not in seen:
+            continue
+        mask = calls.of(supply.model)
+        yield Score(
+            f"{supply.model}: prompt tokens per call", "tokens", supply.input_tokens_per_call,
+            float(calls.prompt_tokens[mask].mean()),
+        )  # fmt: skip
+        yield Score(
+            f"{supply.model}: answer tokens per call", "tokens", supply.output_tokens_per_call,
+            float(calls.output_tokens[mask].mean()),
+        )  # fmt: skip
+        if supply.calls_per_interaction is not None:
+            mid = supply.calls_per_interaction
+            spread = 1.3
+            figure = Figure(mid, mid / spread, mid * spread, "calls", "derived", "30% either way, as the plan's draws")
+            yield Score(f"{supply.model}: calls per interaction", "calls", figure, calls.per_interaction(supply.model))
+    for rate in plan.hit_rates:
+        if rate.model in seen:
+            measured = cache_hit_figures(calls, rate.model).get(rate.level)
+            if measured is not None:
+                yield Score(f"{rate.model}: cache hits, {rate.level}", "ratio", rate.ratio, measured)
+
+
+def _moment(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        raise PlanError(f"{text!r} is no time; a record without one cannot be put in order") from None
+
+
+@dataclass(frozen=True)
+class Change:
+    """One figure of two plans. `apart`: their ranges do not touch."""
+
+    name: str
+    unit: str
+    before: float | str
+    after: float | str
+    apart: bool = False
+
+
+def compare_plans(before: Plan, after: Plan) -> tuple[Change, ...]:
+    """Every input that differs, then every figure that does: cost, chips, rates, hit ratios and warnings."""
+    inputs = [
+        Change(f"input {name}", "", old or "-", new or "-")
+        for name, (old, new) in _paired(_inputs(before), _inputs(after)).items()
+        if old != new
+    ]
+    figures = _paired(_figures(before), _figures(after))
+    changes = [
+        Change(name, shown.unit, *_shown(old, new), apart=bool(old and new and _apart(old, new)))
+        for name, (old, new) in figures.items()
+        if (shown := old or new) is not None and old != new
+    ]
+    warned = [
+        Change("warning", "", text if text in before.warnings else "-", text if text in after.warnings else "-")
+        for text in (*before.warnings, *after.warnings)
+        if (text in before.warnings) != (text in after.warnings)
+    ]
+    return (*inputs, *changes, *warned)
+
+
+def _inputs(plan: Plan) -> dict[str, str]:
+    return {f"{note.kind} {note.name}": f"{note.value} ({note.provenance})" for note in plan.inputs}
+
+
+def _figures(plan: Plan) -> dict[str, Figure]:
+    figures = {"event cost": plan.event_cost_usd}
+    figures |= {f"cost per interaction, {line.intent}": line.per_interaction_usd for line in plan.cost}
+    for supply in plan.supplies:
+        if supply.chosen is not None:
+            name = f"{supply.model} in {supply.region}"
+            figures[f"{name}: chips"] = supply.chosen.chips_range
+            figures[f"{name}: calls/s per replica"] = supply.chosen.rate_per_replica_per_s
+    figures |= {f"{rate.model}: cache hits, {rate.level}": rate.ratio for rate in plan.hit_rates}
+    return figures
+
+
+def _paired(before: dict[str, _Value], after: dict[str, _Value]) -> dict[str, tuple[_Value | None, _Value | None]]:
+    return {name: (before.get(name), after.get(name)) for name in {**before, **after}}
+
+
+def _shown(old: Figure | None, new: Figure | None) -> tuple[float | str, float | str]:
+    return old.mid if old else "-", new.mid if new else "-"
+
+
+def _apart(old: Figure, new: Figure) -> bool:
+    return old.high < new.low or new.high < old.low

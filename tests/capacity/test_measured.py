@@ -1,0 +1,102 @@
+"""Plans from a run, what a run must be to be planned from, and plans against later runs and each other."""
+
+import dataclasses
+
+import pytest
+
+from capacity.backtest import backtest, compare_plans
+from capacity.calls import measured_calls
+from capacity.cost import cache_hit_figures
+from capacity.findings import refuse_order
+from capacity.observed import observed_calls
+from capacity.plan import PlanError
+from tests.capacity.runs import run
+from tests.capacity.scenario_of import scenario
+from tests.capacity.test_plan_small import SHORT, plan
+
+
+def test_calls_turns_and_tokens_come_from_the_run():
+    calls = measured_calls(run(60))
+    assert (calls.interactions, calls.turns, len(calls.model)) == (30, 60, 60)
+    assert calls.per_interaction("claude-sonnet") == 2
+    assert calls.prompt_tokens.mean() == 2_800
+
+
+def test_hit_ratios_are_of_tokens_and_by_nested_level():
+    """Of 2,800 tokens 2,400 are read: all 2,000 shared, all 300 of the customer, 100 of 500 in the conversation."""
+    ratios = cache_hit_figures(measured_calls(run()), "claude-sonnet")
+    assert ratios == pytest.approx({"all": 2400 / 2800, "shared": 1.0, "customer": 1.0, "conversation": 100 / 500})
+
+
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        (run(state="running"), "was cut off"),
+        (run(valid=False), "INVALID .start lag p99 0.3 s."),
+        (run(status="throttled", input_tokens=None), "no call with token usage"),
+        (run(model="unheard-of"), "'unheard-of' is not in models.yaml"),
+    ],
+)
+def test_a_run_that_is_no_evidence_is_refused(record, message):
+    with pytest.raises(PlanError, match=message):
+        plan(run=record)
+
+
+def test_a_simulated_run_taints_cost_and_hit_rates_and_cannot_be_ordered_from():
+    made = plan(run=run(provenance="simulated"))
+    assert made.event_cost_usd.simulated
+    assert all(line.per_interaction_usd.simulated for line in made.cost)
+    assert all(rate.ratio.simulated for rate in made.hit_rates)
+    with pytest.raises(PlanError, match=r"SIMULATED inputs .run claude-sonnet.* Measure them"):
+        refuse_order(made)
+
+
+def test_a_measured_run_can_be_ordered_from():
+    refuse_order(plan(run=run()))
+
+
+def test_measured_tokens_price_the_interaction():
+    """Two turns of one call: 100 in, 2,400 read, 300 written and some 180 out each, at the price list."""
+    made = plan(run=run())
+    sonnet = made.supplies[0].prices_usd_per_mtok
+    out = measured_calls(run()).output_tokens.mean()
+    tokens = (
+        100 * sonnet["input"] + 2400 * sonnet["cache_read"] + 300 * sonnet["cache_write_5m"] + out * sonnet["output"]
+    )
+    assert made.cost[0].per_interaction_usd.mid == pytest.approx(2 * tokens / 1e6)
+
+
+def test_a_plan_is_scored_against_a_later_run():
+    made = plan()
+    found = backtest(made, run())
+    names = {score.name for score in found.scores}
+    assert {"claude-sonnet: prompt tokens per call", "claude-sonnet: cache hits, all"} <= names
+    inside, of = found.coverage
+    assert 0 < inside <= of == len(found.scores)
+
+
+def test_a_prediction_must_be_older_than_what_it_predicts():
+    late = dataclasses.replace(plan(), created_utc="2026-11-24T00:00:00Z")
+    with pytest.raises(PlanError, match="a prediction must be older"):
+        backtest(late, run())
+
+
+def test_two_plans_differ_by_their_inputs_first():
+    one, two = plan(), plan(scenario(**SHORT, demand__interactions__peak_per_s=60))
+    changes = compare_plans(one, two)
+    assert changes[0].name == "input assumption interactions at the peak"
+    chips = next(change for change in changes if change.name.endswith("chips"))
+    assert chips.after > chips.before
+    assert compare_plans(one, one) == ()
+
+
+def test_observed_timings_count_from_the_sending_of_each_call():
+    seen = observed_calls(run(), "claude-sonnet")
+    assert seen.arrival_s[0] == pytest.approx(0.101)
+    assert seen.decode_s[0] == pytest.approx(2.5)
+    assert seen.provenance == "measured"
+
+
+def test_a_model_the_run_never_called_is_named_with_those_it_did():
+    with pytest.raises(PlanError, match="models seen: claude-sonnet"):
+        observed_calls(run(), "nova-pro")
