@@ -137,7 +137,8 @@ def turn_of(body: dict[str, Any]) -> Turn:
             texts = tuple(block["text"] for block in reversed(message["content"]) if "text" in block)
             break
         results.append(found)
-    choice = (body.get("additionalModelRequestFields") or {}).get("tool_choice")
+    fields = body.get("additionalModelRequestFields")
+    choice = fields.get("tool_choice") if isinstance(fields, dict) else None
     one_at_a_time = isinstance(choice, dict) and bool(choice.get("disable_parallel_tool_use"))
     return Turn(texts, tuple(reversed(results)), parallel=not one_at_a_time)
 

@@ -122,6 +122,7 @@ class Call:
         self.faults: dict[str, Fault] = stand_ins.faults.strikes(stand_in.model.key, caller.region, request.received_s)
         self.on_first: Callable[[float], None] = lambda now_s: None
         self.on_end: Callable[[int], None] = lambda tokens_sent: None
+        self._job: Job | None = None
 
     def refusal(self, streams: bool) -> Fault | None:
         """The fault, if any, that answers this call with an error before any stream.
@@ -144,7 +145,9 @@ class Call:
             connection, wire, self.stand_ins.lateness, self.request.received_s, self.request.received_late_s
         )
         connection.stream = stream
-        stream.breakage = self._breakage(stream.total // 2, frames if wire.chunked else {})
+        breakage = self._breakage(stream.total // 2, frames if wire.chunked else {})
+        if breakage is not None:
+            stream.break_by(breakage)
         stats = self.stand_in.stats
         stats.running += 1
         stats.prompt_tokens += work.input_tokens
@@ -172,24 +175,37 @@ class Call:
 
     def _run_on_engine(self, runner: Pool, stream: Stream, work: Work, whole: bool) -> None:
         total = work.output_tokens
+        lag_s = self._engine_lag()
 
         def emit(produced: int, due_s: float) -> None:
-            if stream.done:
-                job.cancelled = True
-                return
             if produced == 1:
                 work.cached_tokens = job.cached
             due = produced * stream.total // total if whole else -(-produced * stream.total // total)
-            if due > stream.pushed:
+            if due <= stream.pushed:
+                return
+            if lag_s is None:
                 stream.push(due, due_s)
+            else:
+                self.stand_ins.pacer.at(due_s + lag_s(produced / total, due_s), lambda at_s: stream.push(due, at_s))
 
-        job = Job(work.input_tokens, total, emit)
+        job = self._job = Job(work.input_tokens, total, emit)
         slow = self.faults.get("slow_first_token")
-        runner.start(
-            job,
-            [] if "cold_cache" in self.faults else work.blocks,
-            self.request.received_s + (slow.delay_s if slow else 0.0),
-        )
+        blocks = [] if "cold_cache" in self.faults else work.blocks
+        runner.start(job, blocks, self.request.received_s + (slow.delay_s if slow else 0.0))
+
+    def _engine_lag(self) -> Callable[[float, float], float] | None:
+        """How much later than the engine made it a token is sent, by share of the answer and time; None: not at all."""
+        stall, slow = self.faults.get("stall"), self.faults.get("slow_tokens")
+        if stall is None and slow is None:
+            return None
+        first_s: list[float] = []
+
+        def lag_s(share: float, due_s: float) -> float:
+            first_s.append(due_s)
+            stalled_s = stall.delay_s if stall is not None and share > 0.5 else 0.0
+            return stalled_s + ((slow.factor - 1.0) * (due_s - first_s[0]) if slow is not None else 0.0)
+
+        return lag_s
 
     def _breakage(self, middle: int, frames: dict[str, bytes]) -> Breakage | None:
         if "cut_stream" in self.faults:
@@ -197,6 +213,8 @@ class Call:
         return next((Breakage(middle, last=frames[kind]) for kind in self.faults if kind in frames), None)
 
     def _ended(self, stream: Stream, work: Work, status: str) -> None:
+        if self._job is not None:
+            self._job.cancelled = status != "ok"
         share = stream.sent / stream.total
         tokens = work.output_tokens if status == "ok" else int(work.output_tokens * share)
         now_s = time.monotonic()

@@ -99,7 +99,8 @@ class Connection(asyncio.Protocol):
         self._server = server
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport | None = None
-        self._fd = -1
+        self._fd = -1  # no file: a write fails
+        self._spilled = False  # bytes wait in the transport's buffer, so later ones must too
         self._waiting: deque[Request] = deque()
         self._answering = False
         self._keep_alive = True
@@ -115,7 +116,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone; what it was being sent ends."""
-        self._transport = None
+        self._transport, self._fd = None, -1
         self._server.connections.discard(self)
         self._waiting.clear()
         if self.stream is not None:
@@ -202,21 +203,22 @@ class Connection(asyncio.Protocol):
 
     def send(self, data: bytes) -> None:
         """Write to the socket at once; what it does not take goes through the transport's buffer."""
-        transport = self._transport
-        if transport is None or transport.is_closing():
-            return
-        if transport.get_write_buffer_size() == 0:
+        if self._spilled and self._transport is not None:
+            self._spilled = self._transport.get_write_buffer_size() > 0
+        if not self._spilled:
             try:
                 written = os.write(self._fd, data)
             except BlockingIOError:
                 written = 0
             except OSError:
-                transport.abort()
+                self.cut()
                 return
             if written == len(data):
                 return
             data = data[written:]
-        transport.write(data)
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(data)
+            self._spilled = True
 
     def finish(self, reusable: bool) -> None:
         """The response is complete."""

@@ -146,13 +146,12 @@ class _Answer:
             http_head(200, EVENT_STREAM, self._headers, None),
             encode.event("messageStart", b'{"role":"assistant","p":"abcdef"}'),
             units,
-            b"".join,
             self._stream_tail,
         )
 
     def whole(self) -> Wire:
         """As one JSON body."""
-        return Wire(b"", b"", [b""], b"".join, self._whole_body, chunked=False)
+        return Wire(b"", b"", [b""], self._whole_body, chunked=False)
 
     def _stream_tail(self, now_s: float) -> bytes:
         reply = self._reply

@@ -14,6 +14,10 @@ from dataclasses import dataclass
 from assistant.local_models.profiles import EnginePhysics
 
 
+def _ignore(produced: int, now_s: float) -> None:
+    """Nobody waits for these tokens any more."""
+
+
 @dataclass(eq=False)
 class Job:
     """One request. `emit(tokens so far, time)` is called at the end of each step that made a token of it.
@@ -85,6 +89,7 @@ class Engine:
         for job in self.running:
             if job.cancelled or job.produced >= job.output_tokens:
                 self.kv_blocks_used -= job.kv_blocks
+                job.emit = _ignore  # it holds the job itself: let go, and neither waits for the garbage collector
             else:
                 kept.append(job)
         self.running = kept
@@ -93,7 +98,9 @@ class Engine:
         physics = self.physics
         while self.waiting and len(self.running) < physics.max_num_seqs:
             job = self.waiting[0]
-            if not job.cancelled:
+            if job.cancelled:
+                job.emit = _ignore
+            else:
                 blocks = self._blocks(job.input_tokens + job.output_tokens)
                 if self.kv_blocks_used + blocks > physics.kv_blocks:
                     return

@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 FLOOR_S = 0.005
 TTFT_SHARE = 0.05
 GAP_SHARE = 0.25
@@ -28,16 +30,27 @@ class LogHistogram:
         self.total_s = 0.0
         self.max_s = 0.0
 
-    def add(self, value_s: float) -> None:
-        """Count one value, in seconds; below zero counts as zero."""
-        self.n += 1
+    def add(self, value_s: float, times: int = 1) -> None:
+        """Count one value, in seconds, so many times; below zero counts as zero."""
+        self.n += times
         if value_s <= _SMALLEST_S:
-            self.counts[0] += 1
+            self.counts[0] += times
             return
-        self.counts[min(_BINS - 1, int(math.log(value_s / _SMALLEST_S) * _BINS_PER_E) + 1)] += 1
-        self.total_s += value_s
+        self.counts[min(_BINS - 1, math.ceil(math.log(value_s / _SMALLEST_S) * _BINS_PER_E))] += times
+        self.total_s += value_s * times
         if value_s > self.max_s:
             self.max_s = value_s
+
+    def add_many(self, values_s: list[float]) -> None:
+        """Count many values at once."""
+        values = np.maximum(np.array(values_s), _SMALLEST_S)
+        bins = np.minimum(np.ceil(np.log(values / _SMALLEST_S) * _BINS_PER_E), _BINS - 1).astype(np.int64)
+        found = np.bincount(bins)
+        for index in np.flatnonzero(found):
+            self.counts[index] += int(found[index])
+        self.n += len(values_s)
+        self.total_s += float(values[bins > 0].sum())
+        self.max_s = max(self.max_s, float(values.max()) if bins.any() else 0.0)
 
     def quantile_s(self, share: float) -> float | None:
         """Upper edge of the bin that holds the quantile; None when empty."""
@@ -75,17 +88,35 @@ def _upper_edge_s(index: int) -> float:
 
 
 class Lateness:
-    """Lateness of first tokens and of later ones, beside the waits they are judged against."""
+    """Lateness of first tokens and of later ones, beside the waits they are judged against.
+
+    Later tokens are the many: whoever sends one appends to `token_late_s`, and `fold` counts them now and then.
+    """
 
     def __init__(self) -> None:
         self.first = LogHistogram()
-        self.token = LogHistogram()
         self.ttft = LogHistogram()
         self.gap = LogHistogram()
+        self.token_late_s: list[float] = []
+        self._token = LogHistogram()
+
+    @property
+    def token(self) -> LogHistogram:
+        """Of every token after the first."""
+        self.fold()
+        return self._token
+
+    def fold(self) -> None:
+        """Count what was appended, and empty the list in place."""
+        if self.token_late_s:
+            self._token.add_many(self.token_late_s)
+            self.token_late_s.clear()
 
     def reset(self) -> None:
         """Forget everything measured."""
-        self.__init__()  # type: ignore[misc]
+        self.token_late_s.clear()
+        self.first, self.ttft, self.gap = LogHistogram(), LogHistogram(), LogHistogram()
+        self._token = LogHistogram()
 
     def reasons(self) -> list[str]:
         """Why a run against these stand-ins is void; empty when they were on time."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -111,6 +110,9 @@ class OpenAi:
                 "Please reduce the length of the prompt or completion."
             )
         reply = _reply(stand_ins, stand_in, asked, min(room, asked.max_tokens or room))
+        runner = stand_in.runner
+        if isinstance(runner, Pool) and not runner.fits(asked.input_tokens + reply.tokens):
+            raise _bad("The request needs more KV cache than one replica of this profile has.")
         work = Work(asked.input_tokens, 0, reply.tokens, _blocks(asked.prompt, stand_in))
         answer = _Answer(asked, reply, work, stand_in, call)
         wire = answer.stream() if asked.streams else answer.whole()
@@ -280,24 +282,18 @@ class _Answer:
             before, after = self._begin + b'"delta":', b',"logprobs":null,"finish_reason":null}]}\n\n'
         else:
             before, after = self._begin + b'"delta":{"content":', b'},"logprobs":null,"finish_reason":null}]}\n\n'
-        between = after + before
-
-        def render(units: Sequence[bytes]) -> bytes:
-            return before + between.join(units) + after
-
         head = b""
         if self._asked.chat:
             head = (
                 self._begin + b'"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}]}\n\n'
             )
         units = _tool_units(self._reply) if self._reply.tools else self._reply.text_units
-        return Wire(
-            http_head(200, "text/event-stream; charset=utf-8", self._headers, None), head, units, render, self._tail
-        )
+        http = http_head(200, "text/event-stream; charset=utf-8", self._headers, None)
+        return Wire(http, head, units, self._tail, before, after)
 
     def whole(self) -> Wire:
         """As one JSON body."""
-        return Wire(b"", b"", [b""], b"".join, self._body, chunked=False)
+        return Wire(b"", b"", [b""], self._body, chunked=False)
 
     def _tail(self, now_s: float) -> bytes:
         empty = b'"delta":{}' if self._asked.chat else b'"text":""'

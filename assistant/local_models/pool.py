@@ -67,6 +67,10 @@ class Pool:
         job.cached_tokens, job.emit = cached_tokens, emit_and_keep
         self._pacer.at(received_s + self.physics.ttft_overhead_s, arrive)
 
+    def fits(self, tokens: int) -> bool:
+        """Whether a replica can hold a request of so many tokens, input and output."""
+        return self.replicas[0].engine.fits(tokens)
+
     def clear_caches(self) -> None:
         """Forget every prefix block."""
         for replica in self.replicas:

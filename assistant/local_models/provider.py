@@ -25,11 +25,10 @@ class Schedule:
         """When a chunk, counted from 0, is due."""
         return self.first_s + chunk * self.gap_s + (self.stall_s if chunk >= self.stall_from else 0.0)
 
-    def due_by(self, now_s: float, sent: int) -> int:
-        """How many chunks are due by now, given that `sent` are out and one more is due: at least sent + 1."""
+    def due_by(self, now_s: float, due: int) -> int:
+        """How many chunks are due by now, given that at least `due` are."""
         if self.gap_s <= 0 and not self.stall_s:
             return self.chunks
-        due = sent + 1
         while due < self.chunks and self.due_s(due) <= now_s:
             due += 1
         return due
@@ -61,16 +60,22 @@ class Provider:
     def start(self, stream: Stream, schedule: Schedule, whole: bool) -> None:
         """Have `stream` sent on schedule; one that sends its answer whole gets it when its last chunk would be due."""
         self.in_flight += 1
+        clock, due_of = time.monotonic, schedule.due_s
 
         def act(due_s: float) -> float | None:
+            due = stream.pushed + 1
             if not stream.done:
-                stream.push(1 if whole else schedule.due_by(time.monotonic(), stream.pushed), due_s)
-            if stream.done or stream.pushed >= stream.total:
-                self.in_flight -= 1
-                return None
-            return schedule.due_s(stream.pushed)
+                next_s = due_of(due)
+                if next_s <= clock():  # we are late, or nothing is paced: what is due by now goes out together
+                    due = schedule.due_by(clock(), due)
+                    next_s = due_of(due)
+                stream.push(1 if whole else due, due_s)
+                if not stream.done and stream.pushed < stream.total:
+                    return next_s
+            self.in_flight -= 1
+            return None
 
-        self._pacer.at(schedule.due_s(schedule.chunks - 1 if whole else 0), act)
+        self._pacer.at(due_of(schedule.chunks - 1 if whole else 0), act)
 
     def _slowness(self) -> float:
         return 1.0 + self.in_flight / self.physics.slow_at_in_flight

@@ -9,6 +9,8 @@ from typing import Protocol
 
 from assistant.local_models.lateness import Lateness
 
+_FOLD_AT = 2_000  # some 0.1 ms of work at once
+
 
 class Sender(Protocol):
     """Where bytes go: one HTTP connection."""
@@ -25,7 +27,7 @@ class Sender(Protocol):
 
 @dataclass(frozen=True)
 class Wire:
-    """An answer as bytes. `units` are what one token, or one chunk of them, adds; `render` frames several at once.
+    """An answer as bytes. `units` are what one token, or one chunk of them, adds, each between `before` and `after`.
 
     `head` opens the body; `tail(now)` closes it, and is called when the last unit is due. An answer that does not
     stream has one empty unit, is not chunked, and its tail is the whole response.
@@ -34,8 +36,9 @@ class Wire:
     http_head: bytes
     head: bytes
     units: Sequence[bytes]
-    render: Callable[[Sequence[bytes]], bytes]
     tail: Callable[[float], bytes]
+    before: bytes = b""
+    after: bytes = b""
     chunked: bool = True
 
 
@@ -55,44 +58,70 @@ class Stream:
         self, sender: Sender, wire: Wire, lateness: Lateness, received_s: float, received_late_s: float
     ) -> None:
         self._sender = sender
+        self._send = sender.send
         self._wire = wire
         self._lateness = lateness
+        self._late = lateness.token_late_s
         self._received_late_s = received_late_s
+        self._around = len(wire.before) + len(wire.after)
         self.received_s = received_s
-        self.total = len(wire.units)
+        self.total = self._edge = len(wire.units)
+        self._breakage: Breakage | None = None
         self.pushed = self.sent = 0
-        self.first_due_s = self.first_sent_s = self.last_sent_s = 0.0
+        self.first_due_s = self.first_sent_s = self.last_due_s = self.last_sent_s = 0.0
         self.gap_s_max = 0.0
-        self._last_due_s = 0.0
-        self.done = False
-        self.breakage: Breakage | None = None
+        self.done = self.blocked = False
         self.on_first: Callable[[float], None] = lambda now_s: None
         self.on_end: Callable[[str], None] = lambda status: None
-        self.blocked = False
+
+    def break_by(self, breakage: Breakage) -> None:
+        """Have a fault end the stream."""
+        self._breakage, self._edge = breakage, breakage.at + 1
 
     def push(self, due_units: int, due_s: float) -> None:
         """Units up to `due_units` are due; `due_s` is when the first unsent one was. Send them."""
-        if self.done:
-            return
         self.pushed = due_units
-        if self.blocked:  # the reader does not keep up: no lateness of ours
+        if self.done or self.blocked:  # blocked: the reader does not keep up, which is no lateness of ours
+            return
+        sent = self.sent
+        if sent == 0 or due_units >= self._edge:
+            self._push_an_end(due_units, due_s)
             return
         now_s = time.monotonic()
-        if self.breakage is not None and due_units > self.breakage.at:
-            self._break(now_s)
-            return
-        data = self._wire.render(self._wire.units[self.sent : due_units])
-        if self.sent == 0:
-            data = self._wire.head + data
-        last = due_units >= self.total
-        if last:
-            data += self._wire.tail(now_s)
-        if self._wire.chunked:
-            data = _chunk(data, last)
-        self._sender.send(self._wire.http_head + data if self.sent == 0 else data)
+        if due_units == sent + 1:
+            unit, wire = self._wire.units[sent], self._wire
+            self._send(b"%x\r\n%b%b%b\r\n" % (self._around + len(unit), wire.before, unit, wire.after))
+        else:
+            self._send(_chunk(self._rendered(sent, due_units), last=False))
         self._measure(due_units, due_s, now_s)
+
+    def _push_an_end(self, due_units: int, due_s: float) -> None:
+        """What `push` does at the first unit, the last, and where a fault strikes."""
+        now_s = time.monotonic()
+        if self._breakage is not None and due_units > self._breakage.at:
+            self._break(self._breakage)
+            return
+        wire, first, last = self._wire, self.sent == 0, due_units >= self.total
+        data = self._rendered(self.sent, due_units)
+        if first:
+            data = wire.head + data
+        if last:
+            data += wire.tail(now_s)
+        if wire.chunked:
+            data = _chunk(data, last)
+        self._send(wire.http_head + data if first else data)
+        if first:
+            self._measure_first(due_units, due_s, now_s)
+        else:
+            self._measure(due_units, due_s, now_s)
         if last:
             self._end("ok", reusable=True)
+
+    def _rendered(self, start: int, stop: int) -> bytes:
+        wire = self._wire
+        if not wire.before:
+            return b"".join(wire.units[start:stop])
+        return wire.before + (wire.after + wire.before).join(wire.units[start:stop]) + wire.after
 
     def resume(self) -> None:
         """The reader has caught up."""
@@ -104,30 +133,30 @@ class Stream:
         """The client went away."""
         self._end("aborted", reusable=False)
 
-    def _measure(self, due_units: int, due_s: float, now_s: float) -> None:
-        late_s = max(0.0, now_s - due_s)
-        if self.sent == 0:
-            self.first_due_s, self.first_sent_s = due_s, now_s
-            self._lateness.first.add(late_s + self._received_late_s)
-            self._lateness.ttft.add(due_s - self.received_s)
-            self.on_first(now_s)
-        else:
-            for _ in range(due_units - self.sent):
-                self._lateness.token.add(late_s)
-                self._lateness.gap.add(due_s - self._last_due_s)
-            self.gap_s_max = max(self.gap_s_max, now_s - self.last_sent_s)
-        self.sent, self.last_sent_s, self._last_due_s = due_units, now_s, due_s
+    def _measure_first(self, due_units: int, due_s: float, now_s: float) -> None:
+        self._lateness.first.add(max(0.0, now_s - due_s) + self._received_late_s)
+        self._lateness.ttft.add(due_s - self.received_s)
+        self.first_due_s, self.first_sent_s = due_s, now_s
+        self.sent, self.last_sent_s, self.last_due_s = due_units, now_s, due_s
+        self.on_first(now_s)
 
-    def _break(self, now_s: float) -> None:
-        fault = self.breakage
-        assert fault is not None
+    def _measure(self, due_units: int, due_s: float, now_s: float) -> None:
+        self._late.append(now_s - due_s)
+        for _ in range(due_units - self.sent - 1):  # sent together with an overdue one: at most as late as that
+            self._late.append(now_s - due_s)
+        gap_s = now_s - self.last_sent_s
+        if gap_s > self.gap_s_max:
+            self.gap_s_max = gap_s
+        self.sent, self.last_sent_s, self.last_due_s = due_units, now_s, due_s
+
+    def _break(self, fault: Breakage) -> None:
         if self.sent == 0 and self._wire.chunked:
-            self._sender.send(self._wire.http_head + _chunk(self._wire.head, last=False))
+            self._send(self._wire.http_head + _chunk(self._wire.head, last=False))
         if fault.at > self.sent:
-            self._sender.send(_chunk(self._wire.render(self._wire.units[self.sent : fault.at]), last=False))
+            self._send(_chunk(self._rendered(self.sent, fault.at), last=False))
             self.sent = fault.at
         if fault.last is not None:
-            self._sender.send(_chunk(fault.last, last=True))
+            self._send(_chunk(fault.last, last=True))
         self._end("broken", reusable=False)
         if fault.cut:
             self._sender.cut()
@@ -136,9 +165,18 @@ class Stream:
         if self.done:
             return
         self.done = True
-        self.on_end(status)
+        if self.sent > 1:
+            self._lateness.gap.add((self.last_due_s - self.first_due_s) / (self.sent - 1), self.sent - 1)
+        if len(self._late) > _FOLD_AT:
+            self._lateness.fold()
+        on_end, self.on_end, self.on_first = self.on_end, _ignore, _ignore
+        on_end(status)
         if status != "aborted":
             self._sender.finish(reusable)
+
+
+def _ignore(_: object) -> None:
+    """Callbacks that ran: they hold the stream, which holds them no longer, so it is freed at once."""
 
 
 def _chunk(data: bytes, last: bool) -> bytes:
