@@ -9,9 +9,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from loadgen.broke import what_broke_first
 from loadgen.histogram import Histogram
 from loadgen.job import LoadJob
 from loadgen.record import Run, load_run, read_info, write_chunk, write_json
+from loadgen.scrape import Scraper
 from loadgen.spool import ChunkWriter, remove_spool
 from loadgen.summary import first_turn, latency_quantiles, totals
 from loadgen.verdict import Circumstances, verdict
@@ -21,11 +23,18 @@ STAND_INS_WITHIN_S = 5.0
 
 
 def finish_record(
-    job: LoadJob, started: datetime, chunks: ChunkWriter, killed: dict[int, int], *, interrupted: bool
+    job: LoadJob,
+    started: datetime,
+    chunks: ChunkWriter,
+    killed: dict[int, int],
+    *,
+    interrupted: bool,
+    scraper: Scraper | None = None,
 ) -> dict[str, Any]:
     """Write what is left of the rows, judge the run, and mark it finished. Returns the content of run.json."""
     chunks.pump(0.0, 0.0, everything=True)
     remove_spool(job.folder)
+    deltas = scraper.finish() if scraper else {}
     live = _read(job.folder / "live.json")
     stand_ins = stand_in_lateness(job.stand_ins_url)
     run = _one_generator_file(load_run(job.folder))
@@ -53,19 +62,25 @@ def finish_record(
         "totals": summed,
         "quantiles": {metric: _plain(shares) for metric, shares in quantiles.items()},
         "first_turn": first_turn(run.turns),
-        "what_broke_first": [],
+        "what_broke_first": what_broke_first(run, job.scenario),
+        "aborted": live.get("aborted"),
+        "server_deltas": deltas,
         "stand_ins": stand_ins,
         "warnings": [*live.get("notes", []), *(["interrupted: fewer turns were asked than planned"] * interrupted)],
-        "skipped": skipped_streams(
-            job.scenario,
-            planner=job.planner_url is not None,
-            assistant=job.prices_url is not None,
-            follows_event=job.follows_event,
-        ),
+        "skipped": [*_skipped_streams(job), *(scraper.skipped if scraper else ())],
     }
     write_json(job.folder / "run.json", info)
     (job.folder / "live.json").unlink(missing_ok=True)
     return info
+
+
+def _skipped_streams(job: LoadJob) -> list[str]:
+    return skipped_streams(
+        job.scenario,
+        planner=job.planner_url is not None,
+        assistant=job.prices_url is not None,
+        follows_event=job.follows_event,
+    )
 
 
 def _plain(shares: dict[str, Any]) -> dict[str, Any]:

@@ -55,7 +55,9 @@ class LoadJob:
         planner_url, planner_model: an OpenAI base URL that serves the query planner, and its id there.
         abort_rules: apply the scenario's `abort_if`; None does so only when a target is not on loopback.
         stand_ins_url: base URL of the local models, for fault timing and their own lateness; None when there are none.
+        budget_usd: what the run may cost; `turn_usd_max` is the upper bound of one turn (`estimate.turn_usd_max`).
         closed_loop_users: a fixed number of users that wait for answers, in place of open-loop arrivals.
+        metrics_port: serve the run as Prometheus text on this loopback port. web_port: Locust's own page, likewise.
         host, commit, command, peakday_version: circumstances, written into the record as they are.
     """
 
@@ -80,9 +82,11 @@ class LoadJob:
     abort_rules: bool | None = None
     keep_text: bool = False
     budget_usd: float | None = None
+    turn_usd_max: float = 0.0
     background: bool = True
     scrape_urls: tuple[str, ...] = ()
     web_port: int | None = None
+    metrics_port: int | None = None
     command: tuple[str, ...] = ()
     commit: str | None = None
     peakday_version: str = ""
@@ -95,6 +99,8 @@ class LoadJob:
             raise LoadError(f"processes is {self.processes}, expected 1 or more")
         if (self.rate_per_s is None) != (self.for_s is None):
             raise LoadError("--rate and --for go together, such as --rate 60/s --for 15s")
+        if self.budget_usd is not None and self.turn_usd_max <= 0:
+            raise LoadError("a budget needs the upper bound of one turn: set turn_usd_max")
         if self.length_s <= 0:
             raise LoadError(
                 f"window {self.window[0]:g}s:{self.window[1]:g}s is empty; its end must come after its start"

@@ -26,6 +26,7 @@ from loadgen.finish import finish_record
 from loadgen.job import LoadError, LoadJob
 from loadgen.live import line
 from loadgen.record import SCHEMA, write_json
+from loadgen.scrape import Scraper, scrape_urls
 from loadgen.spool import ChunkWriter
 
 LOCUSTFILE = Path(__file__).with_name("locustfile.py")
@@ -34,6 +35,7 @@ LINE_EVERY_S = 10.0
 START_WITHIN_S = 60.0
 GRACE_S = 20.0
 EXIT_INVALID = 3
+EXIT_ABORTED = 6
 EXIT_INTERRUPTED = 130
 Progress = Callable[[dict[str, Any]], None]
 
@@ -70,11 +72,15 @@ def run_load(job: LoadJob, progress: Progress | None = None) -> Outcome:
     started = datetime.now(UTC)
     begin_record(job, started)
     chunks = ChunkWriter(job.folder)
+    scraper = Scraper(scrape_urls(job), job.folder)
+    scraper.start()
     with _signals() as interrupts, _children(job) as children:
-        _watch(job, children, chunks, interrupts, progress or (lambda _: None))
-    info = finish_record(job, started, chunks, children.killed, interrupted=bool(interrupts))
+        _watch(job, children, chunks, interrupts, scraper, progress or (lambda _: None))
+    info = finish_record(job, started, chunks, children.killed, interrupted=bool(interrupts), scraper=scraper)
     if interrupts:
         return Outcome(EXIT_INTERRUPTED, job.folder, info)
+    if info["aborted"]:
+        return Outcome(EXIT_ABORTED, job.folder, info)
     return Outcome(0 if info["verdict"]["valid"] else EXIT_INVALID, job.folder, info)
 
 
@@ -222,10 +228,18 @@ def _signals() -> Iterator[list[float]]:
             signal.signal(number, handler)
 
 
-def _watch(job: LoadJob, children: _Children, chunks: ChunkWriter, interrupts: list[float], progress: Progress) -> None:
+def _watch(
+    job: LoadJob,
+    children: _Children,
+    chunks: ChunkWriter,
+    interrupts: list[float],
+    scraper: Scraper,
+    progress: Progress,
+) -> None:
     """Until the master ends: write chunks, pass interrupts on, tell how it goes."""
     start_s = pumped_s = line_s = time.monotonic()
     told = 0
+    running = False
     while children.master.poll() is None:
         time.sleep(POLL_S)
         now_s = time.monotonic()
@@ -239,6 +253,9 @@ def _watch(job: LoadJob, children: _Children, chunks: ChunkWriter, interrupts: l
             told = len(interrupts)
             with contextlib.suppress(BrokenPipeError):
                 os.write(children.control_fd, b"drain\n" if told == 1 else b"stop\n")
+        if live is not None and live["state"] == "running" and not running:
+            running = True
+            scraper.set_t0()
         if live is not None:
             report: dict[str, Any] = {"state": live["state"], "live": live}
             if now_s - line_s >= LINE_EVERY_S and live["elapsed_s"]:

@@ -14,10 +14,13 @@ from urllib.parse import urlsplit
 
 import gevent
 from gevent import os as gevent_os
+from gevent.pywsgi import WSGIServer
 
-from loadgen.histogram import Snapshots
-from loadgen.job import LoadJob
+from loadgen.exporter import exposition
+from loadgen.histogram import Histogram, Snapshots
+from loadgen.job import LoadJob, is_loopback
 from loadgen.record import write_json
+from loadgen.rules import AbortRules
 
 GO_DELAY_S = 0.5
 FINAL_WITHIN_S = 10.0
@@ -37,6 +40,11 @@ class Conductor:
         self._state = "waiting"
         self._started_s = 0.0
         self._notes: list[str] = []
+        self._aborted: str | None = None
+        apply = job.abort_rules
+        if apply is None:
+            apply = not all(is_loopback(target.url) for target in job.targets)
+        self._rules = AbortRules(job.scenario["abort_if"]) if apply else None
 
     def listen(self) -> None:
         """Take the workers' messages, and the supervisor's lines."""
@@ -45,6 +53,8 @@ class Conductor:
         self._runner.register_message("peakday_final", self._on_final)
         self._runner.environment.events.worker_report.add_listener(self._on_report)
         gevent.spawn(self._read_control)
+        if self._job.metrics_port is not None:
+            WSGIServer(("127.0.0.1", self._job.metrics_port), self._metrics, log=None).start()
         gevent.spawn(self._watch)
 
     # --- to a common start ----------------------------------------------------------------------------------------
@@ -104,12 +114,36 @@ class Conductor:
                     self._lost.setdefault(node_id, f"worker {self._ready[node_id]['worker']} was lost")
             if self._state != "running":
                 continue
+            self._apply_rules()
             overdue = time.monotonic() - self._started_s > latest_s
             if overdue:
                 for node_id in set(self._ready) - self._finals:
                     self._lost.setdefault(node_id, f"worker {self._ready[node_id]['worker']} sent no final message")
             if set(self._ready) <= self._finals | set(self._lost):
                 self._finish()
+
+    def _apply_rules(self) -> None:
+        """Stop asking when a rule of the scenario says so, or when no worker can pay for a turn any more."""
+        if self._aborted is not None:
+            return
+        if any(one.get("out_of_budget") for one in self._snapshots.latest.values()):
+            self._aborted = f"budget: a turn's upper bound no longer fits into {self._job.budget_usd:g} USD"
+        elif self._rules is not None:
+            ttft = self._snapshots.histograms().get("ttft_s", Histogram())
+            self._aborted = self._rules.reason(time.monotonic(), self._snapshots.counters(), ttft)
+        if self._aborted is not None:
+            self._runner.send_message("peakday_stop", {"now": False})
+
+    def _metrics(self, environ: Any, start_response: Any) -> list[bytes]:
+        """The exporter's page."""
+        supplies = _supplies(self._snapshots)
+        run = {
+            "run_id": self._job.run_id,
+            "scenario": self._job.scenario["name"],
+            "simulated": "true" if any(supplies.values()) else "false",
+        }
+        start_response("200 OK", [("Content-Type", "text/plain; version=0.0.4")])
+        return [exposition(self._live(), self._snapshots.histograms(), run).encode()]
 
     def _finish(self) -> None:
         self._state = "finished"
@@ -127,16 +161,23 @@ class Conductor:
                 self._runner.send_message("peakday_stop", {"now": word == "stop"})
 
     def _write_live(self) -> None:
+        histograms = self._snapshots.histograms()
+        write_json(self._job.folder / "live.json", self._live())
+        merged = {metric: histogram.to_json() for metric, histogram in histograms.items()}
+        sequences = {str(worker): one["seq"] for worker, one in self._snapshots.latest.items()}
+        write_json(self._job.folder / "histograms.json", {"sequences": sequences, "metrics": merged})
+
+    def _live(self) -> dict[str, Any]:
+        """How the run stands."""
         snapshots = self._snapshots
-        histograms = snapshots.histograms()
-        live = {
+        return {
             "state": self._state,
             "elapsed_s": time.monotonic() - self._started_s if self._started_s else None,
             "counters": snapshots.counters(),
             "in_flight": sum(int(one.get("in_flight", 0)) for one in snapshots.latest.values()),
             "quantiles": {
                 metric: {"p50": histogram.quantile(0.5), "p99": histogram.quantile(0.99), "n": histogram.n}
-                for metric, histogram in histograms.items()
+                for metric, histogram in snapshots.histograms().items()
                 if histogram.n
             },
             "workers": {str(data["worker"]): _facts(data) for data in self._ready.values()},
@@ -145,12 +186,10 @@ class Conductor:
             "faults": [text for one in snapshots.latest.values() for text in one.get("faults", [])],
             "errors": _sum_errors(snapshots),
             "supplies": _supplies(snapshots),
+            "health": {str(worker): one["health"] for worker, one in snapshots.latest.items() if "health" in one},
             "notes": self._notes,
+            "aborted": self._aborted,
         }
-        write_json(self._job.folder / "live.json", live)
-        merged = {metric: histogram.to_json() for metric, histogram in histograms.items()}
-        sequences = {str(worker): one["seq"] for worker, one in snapshots.latest.items()}
-        write_json(self._job.folder / "histograms.json", {"sequences": sequences, "metrics": merged})
 
 
 def _facts(ready: dict[str, Any]) -> dict[str, Any]:

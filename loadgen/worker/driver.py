@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from loadgen.answer import Answer
+from loadgen.rules import Budget
 from loadgen.visit import Visit
 from loadgen.worker.connection import now_ns
 from loadgen.worker.pool import Pool
@@ -29,6 +30,7 @@ class Driver:
         in_flight_max: turns this worker may have open at once.
         timeout_s: how long a turn may take from its sending.
         on_done: called once, when everything asked for has ended.
+        budget: reserves a turn's dollars before it starts; the first turn it cannot pay ends this worker's asking.
         users: None for the open loop. A number is the closed loop, which asks for the next session only when one has
             ended: it slows down with the target, and so hides the target's slowness (coordinated omission).
     """
@@ -43,6 +45,7 @@ class Driver:
         timeout_s: float,
         on_done: Callable[[], None],
         users: int | None = None,
+        budget: Budget | None = None,
     ) -> None:
         self.arrivals: deque[tuple[int, Visit]] = deque()
         self.dispatch_lag_ns_max = 0
@@ -55,10 +58,17 @@ class Driver:
         self._later: list[tuple[int, int, Visit]] = []
         self._patience: list[tuple[int, int, Answer]] = []
         self._users_waiting = users
+        self._budget = budget or Budget(None, 0.0)
         self._sequence = 0
         self._open: dict[Answer, None] = {}
         self._end_ns = self._drained_ns = 0
+        self._drain_s = 0.0
         self.all_arrived = False
+
+    @property
+    def out_of_budget(self) -> bool:
+        """Whether asking ended because the budget did."""
+        return self._budget.exhausted
 
     @property
     def in_flight(self) -> int:
@@ -68,6 +78,7 @@ class Driver:
     def begin(self, end_ns: int, drain_s: float) -> None:
         """Start. No turn is asked for from `end_ns` on; those under way then have `drain_s` to end."""
         self._end_ns = end_ns
+        self._drain_s = drain_s
         self._drained_ns = end_ns + int(drain_s * _NS)
         if self._users_waiting is None:
             self.arm()
@@ -121,6 +132,8 @@ class Driver:
     def _start(self, visit: Visit, due_ns: int) -> None:
         if due_ns >= self._end_ns:
             return
+        if not self._budget.reserve():
+            return self.stop(self._drain_s)
         self._recorder.counters["asked"] += 1
         if len(self._open) >= self._in_flight_max:
             return self._never_sent(visit, due_ns, "dropped", "in_flight_cap")
@@ -166,6 +179,7 @@ class Driver:
         self._open.pop(answer, None)
         visit = answer.visit
         self._recorder.turn(visit, answer)
+        self._budget.settle(0.0 if answer.connection is None else answer.cost_usd)
         try:
             if answer.connection is not None:
                 visit.connection = answer.connection

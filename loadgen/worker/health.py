@@ -25,6 +25,7 @@ class Health:
         self._recorder = recorder
         self._t0_ns = t0_ns
         self._ticks = ticks
+        self.latest: dict[str, float] = {"cpu_ratio": 0.0, "heartbeat_late_s": 0.0}
         self._last_ns = now_ns()
         self._late_ns_max = 0
         self._second = 0
@@ -65,6 +66,7 @@ class Health:
         ]
         self._recorder.generator(row)
         self._recorder.flush()
+        self.latest = {"cpu_ratio": row[-1], "heartbeat_late_s": row[-2]}
         self._second += 1
         self._cpu_ns = cpu_ns
         self._before = dict(counters)

@@ -17,6 +17,7 @@ from gevent.event import Event
 
 from loadgen.answer import Answer
 from loadgen.job import LoadJob
+from loadgen.rules import Budget
 from loadgen.spool import Spool
 from loadgen.targets.base import Fetch, Shared
 from loadgen.targets.making import make_target
@@ -65,6 +66,7 @@ class Play:
             in_flight_max=max(1, limits["in_flight_max"] // workers),
             timeout_s=limits["turn_timeout_s"],
             on_done=self._done,
+            budget=Budget(None if job.budget_usd is None else job.budget_usd / workers, job.turn_usd_max),
             users=None if job.closed_loop_users is None else len(range(worker, job.closed_loop_users, workers)),
         )
         plan = itinerary(job, messages)
@@ -155,6 +157,9 @@ class Play:
     def snapshot(self) -> dict[str, Any]:
         """The cumulative snapshot, with what only the worker knows."""
         snapshot = self.recorder.snapshot()
+        if self._health is not None:
+            snapshot["health"] = self._health.latest
+        snapshot["out_of_budget"] = self.driver.out_of_budget
         snapshot["in_flight"] = self.driver.in_flight
         snapshot["cpu_s"] = time.process_time()
         return snapshot

@@ -41,7 +41,7 @@ def serving(handler: Handler) -> Iterator[Server]:
         try:
             while await one_request(reader, writer):
                 pass
-        except (ConnectionError, asyncio.IncompleteReadError):
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
         finally:
             writer.close()

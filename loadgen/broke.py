@@ -1,0 +1,124 @@
+"""What broke first: every limit a run crossed, in the order of time, with the rate at that moment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from loadgen.record import WAITED_STATUSES, Run
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+BIN_S = 5.0
+TURNS_MIN = 10
+LAG_LIMIT_S = 0.005
+CPU_LIMIT_RATIO = 0.95
+_SHARE = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+
+
+def what_broke_first(run: Run, scenario: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """First crossings, earliest first: `{what, at_s, rate_per_s, value, limit, sentence}`. Empty: none was crossed."""
+    if run.turns.empty:
+        return []
+    found = [
+        *_slo(run.turns, scenario["slo"]),
+        *_first_error(run.turns, "quota", run.turns["status"].eq("throttled")),
+        *_first_error(run.turns, "in-flight cap", run.turns["status"].eq("dropped")),
+        *_tools(run),
+        *_router(run.turns, scenario["assistant"]["router"]["budget_s"]),
+        *_generator(run.generator),
+        *_server(run.server),
+    ]
+    starts = np.sort(run.turns["intended_start_s"].to_numpy())
+    for crossing in found:
+        crossing["rate_per_s"] = _rate_per_s(starts, crossing["at_s"])
+        crossing["sentence"] = "{what}: {value:.3g}, limit {limit:.3g}, at {rate_per_s:.1f} turns/s".format(**crossing)
+    return sorted(found, key=lambda crossing: crossing["at_s"])
+
+
+def _crossing(what: str, at_s: float, value: float, limit: float) -> dict[str, Any]:
+    return {"what": what, "at_s": float(at_s), "value": float(value), "limit": float(limit)}
+
+
+def _rate_per_s(starts_s: np.ndarray, at_s: float) -> float:
+    """Turns asked for per second in the bin around a moment."""
+    low, high = np.searchsorted(starts_s, [at_s - BIN_S, at_s])
+    return float(high - low) / min(BIN_S, max(at_s, 1.0))
+
+
+def _bins(turns: pd.DataFrame) -> Iterator[tuple[float, pd.DataFrame]]:
+    """Turns by the bin of their intended start, with the bin's end."""
+    number = (turns["intended_start_s"] // BIN_S).astype(int)
+    for index, rows in turns.groupby(number):
+        if len(rows) >= TURNS_MIN:
+            yield (int(str(index)) + 1) * BIN_S, rows
+
+
+def _slo(turns: pd.DataFrame, slo: Mapping[str, float | None]) -> Iterator[dict[str, Any]]:
+    for name, limit in slo.items():
+        if limit is None:
+            continue
+        for end_s, rows in _bins(turns):
+            value = _error_ratio(rows) if name == "error_ratio" else _quantile(rows, name)
+            if value is not None and value > limit:
+                yield _crossing(f"SLO {name}", end_s, value, limit)
+                break
+
+
+def _error_ratio(rows: pd.DataFrame) -> float:
+    return float((~rows["status"].isin(["ok", *WAITED_STATUSES])).mean())
+
+
+def _quantile(rows: pd.DataFrame, name: str) -> float | None:
+    """A bin's quantile; turns that were given up count with the time they waited, a lower bound."""
+    metric, _, share = name.rpartition("_")
+    waited = rows["status"].isin(WAITED_STATUSES) & (metric != "tpot_s")
+    values = rows[metric].where(rows[metric].notna() | ~waited, rows["e2e_s"])
+    known = values[rows["status"].eq("ok") | waited].dropna().to_numpy()
+    return float(np.quantile(known, _SHARE[share], method="inverted_cdf")) if len(known) else None
+
+
+def _first_error(turns: pd.DataFrame, what: str, where: pd.Series[bool]) -> Iterator[dict[str, Any]]:
+    if where.any():
+        at_s = turns.loc[where, "intended_start_s"].min()
+        yield _crossing(what, at_s, float(where.sum()), 0)
+
+
+def _tools(run: Run) -> Iterator[dict[str, Any]]:
+    failed = run.tools[~run.tools["status"].isin(["ok", "success"])]
+    if len(failed):
+        keys = ["session_id", "interaction_id", "turn_index"]
+        starts = failed.merge(run.turns[[*keys, "intended_start_s"]], on=keys)
+        first = starts.sort_values("intended_start_s").iloc[0]
+        yield _crossing(f"tool {first['tool']}", first["intended_start_s"], float(len(failed)), 0)
+
+
+def _router(turns: pd.DataFrame, budget_s: float) -> Iterator[dict[str, Any]]:
+    over = turns[turns["route_s"] > budget_s]
+    if len(over):
+        first = over.sort_values("intended_start_s").iloc[0]
+        yield _crossing("router budget", first["intended_start_s"], first["route_s"], budget_s)
+
+
+def _generator(seconds: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    late = seconds[seconds["dispatch_lag_s_max"] > LAG_LIMIT_S]
+    if len(late):
+        first = late.sort_values("second").iloc[0]
+        yield _crossing("generator", first["second"], first["dispatch_lag_s_max"], LAG_LIMIT_S)
+
+
+def _server(scraped: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """The first time requests waited in an engine's queue, and the first second a target's process filled a core."""
+    waiting = scraped[scraped["metric"].eq("vllm:num_requests_waiting") & (scraped["value"] > 0)]
+    if len(waiting):
+        first = waiting.sort_values("second").iloc[0]
+        yield _crossing("queue of an engine", first["second"], first["value"], 0)
+    for target, rows in scraped[scraped["metric"].eq("process_cpu_seconds_total")].groupby("target"):
+        rows = rows.sort_values("second").reset_index(drop=True)
+        ratios = np.diff(rows["value"].to_numpy()) / np.diff(rows["second"].to_numpy())
+        over = np.flatnonzero(ratios > CPU_LIMIT_RATIO)
+        if len(over):
+            yield _crossing(f"CPU of {target}", rows["second"].iloc[over[0] + 1], ratios[over[0]], CPU_LIMIT_RATIO)

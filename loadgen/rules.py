@@ -1,0 +1,76 @@
+"""When a run must stop by itself: abort rules over the last seconds, and the budget each worker holds."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+from loadgen.histogram import Histogram
+
+ENDED_MIN = 20
+"""Turns that must have ended in the window before a rule speaks."""
+ENDS = ("completed", "failed", "abandoned", "censored")
+
+
+class AbortRules:
+    """The scenario's `abort_if` over a sliding window of cumulative counts."""
+
+    def __init__(self, rules: Mapping[str, Any]) -> None:
+        self._rules = rules
+        self._past: deque[tuple[float, Mapping[str, float], Histogram]] = deque()
+
+    def reason(self, now_s: float, counters: Mapping[str, float], ttft: Histogram) -> str | None:
+        """Why to stop now; None to go on. `counters` and `ttft` are cumulative."""
+        self._past.append((now_s, dict(counters), Histogram(ttft.counts.copy())))
+        window_s = self._rules["window_s"]
+        while len(self._past) > 1 and self._past[1][0] <= now_s - window_s:
+            self._past.popleft()
+        since_s, before, ttft_before = self._past[0]
+        ended = sum(counters.get(name, 0) - before.get(name, 0) for name in ENDS)
+        if now_s - since_s < 0.5 * window_s or ended < ENDED_MIN:
+            return None
+        failed = (counters.get("failed", 0) - before.get("failed", 0)) / ended
+        limit = self._rules.get("error_ratio")
+        if limit is not None and failed > limit:
+            over_s = now_s - since_s
+            return f"abort_if.error_ratio: {failed:.0%} of turns failed in the last {over_s:.0f} s, limit {limit:.0%}"
+        return self._slow(Histogram(ttft.counts - ttft_before.counts), now_s - since_s)
+
+    def _slow(self, recent: Histogram, over_s: float) -> str | None:
+        limit_s = self._rules.get("ttft_s_p50")
+        median_s = recent.quantile(0.5)
+        if limit_s is None or median_s is None or median_s <= limit_s:
+            return None
+        return f"abort_if.ttft_s_p50: {median_s:.2f} s in the last {over_s:.0f} s, limit {limit_s:g} s"
+
+
+class Budget:
+    """What one worker may still spend. A turn's upper bound is reserved before it starts and settled at its end.
+
+    Every worker holds an equal share from the start, so however many there are, their sum is never exceeded.
+
+    Args:
+        share_usd: this worker's share; None is no limit.
+        turn_usd_max: upper bound of one turn.
+    """
+
+    def __init__(self, share_usd: float | None, turn_usd_max: float) -> None:
+        self._left_usd = share_usd
+        self._turn_usd_max = turn_usd_max
+        self.exhausted = False
+
+    def reserve(self) -> bool:
+        """Take a turn's upper bound; False when not that much is left, and from then on always."""
+        if self._left_usd is None:
+            return True
+        if self.exhausted or self._left_usd < self._turn_usd_max:
+            self.exhausted = True
+            return False
+        self._left_usd -= self._turn_usd_max
+        return True
+
+    def settle(self, spent_usd: float | None) -> None:
+        """Give back what the turn did not spend; an unknown cost keeps the whole reserve."""
+        if self._left_usd is not None and spent_usd is not None:
+            self._left_usd += self._turn_usd_max - spent_usd

@@ -1,0 +1,113 @@
+"""The target's own view: its /metrics, scraped while the run goes on into `server-NNNN.parquet`."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from loadgen.job import LoadJob
+from loadgen.record import SERVER, write_chunk
+
+EVERY_S = 2.0
+WITHIN_S = 2.0
+CHUNK_ROWS = 20_000
+_SAMPLE = re.compile(r"^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? +([^ ]+)(?: +[0-9]+)?$")
+_DETAIL = ("_bucket", "_created")
+"""Series left out: a histogram's sum and count are kept, its buckets are not."""
+
+
+def scrape_urls(job: LoadJob) -> tuple[str, ...]:
+    """Where a run's targets and stand-ins tell about themselves."""
+    urls = [
+        f"{target.url.removesuffix('/v1')}/metrics" for target in job.targets if target.kind in ("assistant", "openai")
+    ]
+    urls += [f"{job.stand_ins_url}/metrics"] if job.stand_ins_url else []
+    return tuple(dict.fromkeys([*urls, *job.scrape_urls]))
+
+
+def samples(text: str) -> list[tuple[str, str, float]]:
+    """(metric, labels, value) of a Prometheus text page, buckets left out."""
+    found = []
+    for line in text.splitlines():
+        match = _SAMPLE.match(line)
+        if match and not match[1].endswith(_DETAIL):
+            try:
+                found.append((match[1], match[2] or "", float(match[3])))
+            except ValueError:
+                continue
+    return found
+
+
+class Scraper:
+    """A thread that reads every URL every two seconds. A URL that does not answer is left alone and named."""
+
+    def __init__(self, urls: tuple[str, ...], folder: Path) -> None:
+        self._urls = list(urls)
+        self._folder = folder
+        self._rows: list[tuple[float, str, str, str, float]] = []
+        self._first: dict[tuple[str, str], float] = {}
+        self._last: dict[tuple[str, str], float] = {}
+        self._chunks = 0
+        self._t0_s = time.monotonic()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._loop, daemon=True)
+        self.skipped: list[str] = []
+
+    def start(self) -> None:
+        """Take the first sample now, then go on beside the run."""
+        self._once()
+        self._thread.start()
+
+    def set_t0(self) -> None:
+        """Seconds count from now on."""
+        self._t0_s = time.monotonic()
+
+    def _loop(self) -> None:
+        while not self._stop.wait(EVERY_S):
+            self._once()
+
+    def _once(self) -> None:
+        second = time.monotonic() - self._t0_s
+        for url in list(self._urls):
+            try:
+                with urllib.request.urlopen(url, timeout=WITHIN_S) as response:  # noqa: S310 (a target's own URL)
+                    text = response.read().decode("utf-8", "replace")
+            except (OSError, ValueError) as error:
+                self._urls.remove(url)
+                self.skipped.append(f"{url}: not scraped any more ({error})")
+                continue
+            self._keep(second, url, samples(text))
+        if len(self._rows) >= CHUNK_ROWS:
+            self._write()
+
+    def _keep(self, second: float, url: str, found: list[tuple[str, str, float]]) -> None:
+        sums: dict[tuple[str, str], float] = {}
+        for metric, labels, value in found:
+            self._rows.append((second, url, metric, labels, value))
+            sums[url, metric] = sums.get((url, metric), 0.0) + value
+        for key, value in sums.items():
+            self._first.setdefault(key, value)
+            self._last[key] = value
+
+    def _write(self) -> None:
+        if self._rows:
+            columns: dict[str, Any] = dict(zip(SERVER, zip(*self._rows, strict=True), strict=True))
+            write_chunk(self._folder, f"server-{self._chunks:04d}.parquet", "server", columns)
+            self._chunks += 1
+            self._rows = []
+
+    def finish(self) -> dict[str, float]:
+        """Stop, take the last sample, write what is left; how far each counter of each URL moved over the run."""
+        self._stop.set()
+        self._thread.join()
+        self._once()
+        self._write()
+        return {
+            f"{url} {metric}": self._last[url, metric] - first
+            for (url, metric), first in self._first.items()
+            if metric.endswith("_total") and self._last[url, metric] != first
+        }

@@ -1,0 +1,174 @@
+"""Stopping in time, saying what broke, and telling it to Prometheus."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client.parser import text_string_to_metric_families
+
+from loadgen.broke import what_broke_first
+from loadgen.exporter import exposition
+from loadgen.histogram import Histogram
+from loadgen.job import LoadError, TargetSpec
+from loadgen.record import TABLES, Run
+from loadgen.rules import AbortRules, Budget
+from loadgen.scrape import Scraper, samples
+from tests.loadgen.playing import play
+from tests.loadgen.server import assistant, assistant_events, response, serving, streamed
+
+
+def ttft(*values_s: float) -> Histogram:
+    made = Histogram()
+    made.add(np.array(values_s, dtype=np.float64))
+    return made
+
+
+def test_failures_over_the_window_abort():
+    """More failures than the rule allows, over enough turns and time, is a reason; a few are not."""
+    rules = AbortRules({"error_ratio": 0.5, "ttft_s_p50": None, "window_s": 10.0})
+    assert rules.reason(0.0, {"completed": 0, "failed": 0}, ttft()) is None
+    assert rules.reason(4.0, {"completed": 0, "failed": 30}, ttft()) is None
+    assert "error_ratio" in rules.reason(6.0, {"completed": 10, "failed": 40}, ttft())
+
+
+def test_what_is_past_does_not_abort():
+    """Only the last seconds count: early failures are forgotten."""
+    rules = AbortRules({"error_ratio": 0.5, "ttft_s_p50": None, "window_s": 10.0})
+    rules.reason(0.0, {"failed": 100}, ttft())
+    rules.reason(10.0, {"failed": 100, "completed": 50}, ttft())
+    assert rules.reason(20.0, {"failed": 100, "completed": 100}, ttft()) is None
+
+
+def test_a_slow_median_aborts():
+    """The median of the window, not of the whole run."""
+    rules = AbortRules({"error_ratio": None, "ttft_s_p50": 1.0, "window_s": 10.0})
+    rules.reason(0.0, {}, ttft(*[0.1] * 500))
+    assert "ttft_s_p50" in rules.reason(8.0, {"completed": 40}, ttft(*[0.1] * 500, *[3.0] * 40))
+
+
+@given(
+    costs=st.lists(st.floats(0, 0.01), max_size=200),
+    workers=st.sampled_from([1, 4]),
+    open_at_once=st.integers(1, 8),
+)
+def test_the_budget_is_never_exceeded(costs, workers, open_at_once):
+    """Whatever turns cost up to their bound, however many workers and turns at once: spent <= budget."""
+    budgets = [Budget(0.05 / workers, 0.01) for _ in range(workers)]
+    spent, under_way = 0.0, []
+    for number, cost in enumerate(costs):
+        budget = budgets[number % workers]
+        if budget.reserve():
+            spent += cost
+            under_way.append((budget, cost))
+        if len(under_way) >= open_at_once:
+            done, paid = under_way.pop(0)
+            done.settle(paid)
+    assert spent <= 0.05 + 1e-12
+
+
+def test_a_turn_of_unknown_cost_keeps_its_reserve():
+    """What a failed turn cost is not known: its bound counts as spent."""
+    budget = Budget(0.02, 0.01)
+    for _ in range(2):
+        assert budget.reserve()
+        budget.settle(None)
+    assert not budget.reserve()
+
+
+def test_a_run_stops_asking_when_its_budget_is_spent(make_job):
+    """The turns under way end, no more are asked for, and the snapshot says why."""
+    with serving(assistant(lambda: streamed(assistant_events()))) as server:
+        job = make_job(TargetSpec("assistant", server.url), budget_usd=0.02, turn_usd_max=0.004)
+        run, final = play(job)
+    assert final["out_of_budget"]
+    assert 0 < run.turns["cost_usd"].sum() <= 0.02
+    assert len(run.turns) <= 10
+
+
+def test_a_budget_needs_a_bound(make_job):
+    """Without the upper bound of a turn a budget could be exceeded."""
+    with pytest.raises(LoadError, match="upper bound"):
+        make_job(TargetSpec("assistant", "http://127.0.0.1:1"), budget_usd=1.0)
+
+
+def empty(**frames: pd.DataFrame) -> Run:
+    tables = {name: pd.DataFrame({column: [] for column in columns}) for name, columns in TABLES.items()}
+    return Run(path=None, info={}, **{**tables, **frames})
+
+
+def turns(n: int, **columns) -> pd.DataFrame:
+    rows = pd.DataFrame({name: [None] * n for name in TABLES["turns"]})
+    rows["intended_start_s"] = np.arange(n) * 0.1
+    rows["status"] = "ok"
+    for name in ("ttft_s", "e2e_s", "tpot_s", "route_s"):
+        rows[name] = 0.1
+    return rows.assign(**columns)
+
+
+SCENARIO = {"slo": {"ttft_s_p95": 1.0, "error_ratio": None}, "assistant": {"router": {"budget_s": 0.3}}}
+
+
+def test_crossings_are_told_in_the_order_of_time():
+    """The router was over its budget before the SLO was missed, and the quota came last."""
+    n = np.arange(400)
+    rows = turns(
+        400,
+        route_s=np.where(n >= 50, 0.4, 0.1),
+        ttft_s=np.where(n >= 120, 2.0, 0.1),
+        status=np.where(n == 390, "throttled", "ok"),
+    )
+    found = what_broke_first(empty(turns=rows), SCENARIO)
+    assert [one["what"] for one in found] == ["router budget", "SLO ttft_s_p95", "quota"]
+    assert found[1]["at_s"] == pytest.approx(15.0)
+    assert found[1]["rate_per_s"] == pytest.approx(10.0, rel=0.05)
+
+
+def test_an_abandoned_turn_counts_with_its_wait():
+    """Customers who left do not hide a missed SLO."""
+    rows = turns(100, status="abandoned", ttft_s=None, e2e_s=4.0)
+    assert [one["what"] for one in what_broke_first(empty(turns=rows), SCENARIO)] == ["SLO ttft_s_p95"]
+
+
+def test_a_calm_run_broke_nothing():
+    """No limit crossed, nothing told."""
+    assert what_broke_first(empty(turns=turns(100)), SCENARIO) == []
+
+
+PAGE = """# HELP vllm:prompt_tokens_total Tokens
+# TYPE vllm:prompt_tokens_total counter
+vllm:prompt_tokens_total{model_name="m",x="a b"} 12
+ttft_bucket{le="0.1"} 3
+up 1 1700000000
+broken nan-ish
+"""
+
+
+def test_a_metrics_page_is_read_without_its_buckets():
+    """Labels with spaces, timestamps and nonsense lines."""
+    assert samples(PAGE) == [("vllm:prompt_tokens_total", 'model_name="m",x="a b"', 12.0), ("up", "", 1.0)]
+
+
+def test_the_servers_counters_are_told_as_differences(tmp_path):
+    """How far each counter moved between the first and the last sample; a silent URL is named."""
+    served = iter(range(1, 100))
+    with serving(lambda *_: [(0.0, response(f"tokens_total {10 * next(served)}\n".encode()))]) as server:
+        scraper = Scraper((f"{server.url}/metrics", "http://127.0.0.1:1/metrics"), tmp_path)
+        scraper.start()
+        deltas = scraper.finish()
+    assert deltas == {f"{server.url}/metrics tokens_total": 10.0}
+    assert scraper.skipped[0].startswith("http://127.0.0.1:1/metrics: not scraped")
+    assert list(tmp_path.glob("server-*.parquet"))
+
+
+def test_the_exporters_page_is_prometheus_text():
+    """A Prometheus parser reads it, counts and buckets agree, and labels survive quotes."""
+    live = {"counters": {"asked": 5, "cost_usd": 0.5}, "errors": {'4"9': 2}, "in_flight": 1,
+            "health": {"0": {"cpu_ratio": 0.5, "heartbeat_late_s": 0.001}}}  # fmt: skip
+    page = exposition(live, {"ttft_s": ttft(0.04, 0.3, 200.0)}, {"run_id": "r", "scenario": "s", "simulated": "true"})
+    families = {family.name: family for family in text_string_to_metric_families(page)}
+    assert families["peakday_turns_failed"].samples[0].labels == {"error_code": '4"9'}
+    buckets = {sample.labels.get("le"): sample.value for sample in families["peakday_ttft_seconds"].samples}
+    assert (buckets["0.05"], buckets["0.5"], buckets["120"], buckets["+Inf"]) == (1, 2, 2, 3)
