@@ -7,6 +7,7 @@ random stream, so the union over workers never depends on how many there are.
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -87,7 +88,7 @@ class SessionPlanner:
         self._customers_cdf = _cdf(ranks ** -mix["customers"]["zipf_exponent"])
         regions = list(resolved["event"]["regions"].values())
         self._locales = [list(region["locales"]) for region in regions]
-        self._locales_cdf = [_cdf(np.array(list(region["locales"].values()))) for region in regions]
+        self._locales_cdf = [_cdf(np.array(list(region["locales"].values()))).tolist() for region in regions]
         self._latest: tuple[int, _Block] | None = None
 
     def block(self, lo: int, hi: int, region: Sequence[int] | NDArray[np.int16] | None = None) -> list[Session]:
@@ -135,15 +136,23 @@ class SessionPlanner:
         think_s[first_turn[:-1]] = 0.0
         patience_s = None if mix["patience_s"] is None else _lognormal(mix["patience_s"], turns, rng)
         message, confirm = self._words.draw(length, first_turn, rng)
+        patience = [None] * turns if patience_s is None else patience_s.tolist()
         return _Block(
-            customer, locale_u, first_interaction.tolist(), first_turn.tolist(), delay_s.tolist(), think_s.tolist(),
-            [None] * turns if patience_s is None else patience_s.tolist(), message.tolist(), confirm.tolist(),
-        )  # fmt: skip
+            customer=customer.tolist(),
+            locale_u=locale_u.tolist(),
+            first_interaction=first_interaction.tolist(),
+            first_turn=first_turn.tolist(),
+            delay_s=delay_s.tolist(),
+            think_s=think_s.tolist(),
+            patience_s=patience,
+            message=message.tolist(),
+            confirm=confirm.tolist(),
+        )
 
     def _sessions(
         self, block: _Block, base: int, first: int, last: int, region: NDArray[np.int16] | None
     ) -> list[Session]:
-        ids, confirms = self._words.ids, (None, True, False)
+        ids, confirms, regions = self._words.ids, (None, True, False), None if region is None else region.tolist()
         sessions = []
         for index in range(first, last):
             i = index - base
@@ -154,9 +163,9 @@ class SessionPlanner:
                     for k in range(block.first_turn[j], block.first_turn[j + 1])
                 ]
                 interactions.append(Interaction(block.delay_s[j], turns))
-            where = 0 if region is None else int(region[index - first])
-            pick = int(np.searchsorted(self._locales_cdf[where], block.locale_u[i], side="right"))
-            customer = int(block.customer[i])
+            where = 0 if regions is None else regions[index - first]
+            pick = bisect_right(self._locales_cdf[where], block.locale_u[i])
+            customer = block.customer[i]
             sessions.append(Session(index, customer, f"c{customer + 1:06d}", self._locales[where][pick], interactions))
         return sessions
 
@@ -167,8 +176,8 @@ def single_turn(resolved: Mapping[str, Any], messages: Sequence[Mapping[str, Any
 
 
 class _Block(NamedTuple):
-    customer: Ints
-    locale_u: Floats
+    customer: list[int]
+    locale_u: list[float]
     first_interaction: list[int]
     first_turn: list[int]
     delay_s: list[float]

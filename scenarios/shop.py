@@ -188,6 +188,7 @@ def order_rows(shop: Shop, customers: int, seed: int) -> tuple[list[Row], list[R
     orders: list[Row] = []
     items: list[Row] = []
     at = 0
+    moments = _moments(shop.now, age_days * 86_400.0)
     for i, (who, age, size) in enumerate(zip(owner.tolist(), age_days.tolist(), sizes.tolist(), strict=True)):
         order_id, total = f"o{i + 1:07d}", 0.0
         basket = dict(zip(picks[at : at + size], quantities[at : at + size], strict=True))
@@ -196,8 +197,7 @@ def order_rows(shop: Shop, customers: int, seed: int) -> tuple[list[Row], list[R
             price = float(shop.price_usd[product])
             items.append((order_id, product_id(product), quantity, price))
             total += quantity * price
-        when = (shop.now - timedelta(days=age)).strftime("%Y-%m-%dT%H:%M:%SZ")
-        orders.append((order_id, customer_id(who), when, _status(age, float(status_u[i])), round(total, 2)))
+        orders.append((order_id, customer_id(who), moments[i], _status(age, float(status_u[i])), round(total, 2)))
     return orders, items
 
 
@@ -214,9 +214,15 @@ def browsing_rows(shop: Shop, customers: int, seed: int) -> Iterator[Row]:
     rng = random_stream(seed, "browsing")
     owner = np.repeat(np.arange(customers), np.minimum(rng.geometric(0.2, customers), 25))
     picks = rng.choice(len(shop.items), size=len(owner), p=shop.popularity).tolist()
-    hours = (24 * 14 * rng.random(len(owner)) ** 2).tolist()
-    for who, product, age in zip(owner.tolist(), picks, hours, strict=True):
-        yield customer_id(who), product_id(product), (shop.now - timedelta(hours=age)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    moments = _moments(shop.now, 14 * 86_400.0 * rng.random(len(owner)) ** 2)
+    for who, product, moment in zip(owner.tolist(), picks, moments, strict=True):
+        yield customer_id(who), product_id(product), moment
+
+
+def _moments(now: datetime, ages_s: NDArray[np.float64]) -> list[str]:
+    """ISO times in UTC, so many seconds before now."""
+    seconds = np.int64(now.timestamp()) - ages_s.astype(np.int64)
+    return [f"{text}Z" for text in np.datetime_as_string(seconds.astype("datetime64[s]")).tolist()]
 
 
 def document_rows(shop: Shop) -> Iterator[Row]:
