@@ -61,7 +61,11 @@ def fleet(
     rules: Resilience,
 ) -> Fleet:
     """The fleet of one instance type. An instance may hold several replicas, or a replica several instances."""
-    replicas = replicas_per_zone(load_per_s, rate_per_replica_per_s, rules)
+    return holding(replicas_per_zone(load_per_s, rate_per_replica_per_s, rules), model, instance, rules)
+
+
+def holding(replicas: Ints, model: StepModel, instance: Instance, rules: Resilience) -> Fleet:
+    """The fleet that holds so many replicas in each zone."""
     if model.chips_per_replica > instance.chips:
         instances = replicas * ceil_without_noise(model.chips_per_replica / instance.chips)
     else:

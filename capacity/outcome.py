@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from capacity.fleet import Box, Fleet, fleet
+from capacity.fleet import Box, Fleet, fleet, holding
 from capacity.requests import Floats
 from capacity.surface import Surface
 from neuron_bench.step_model import StepModel
@@ -72,6 +73,17 @@ class OwnChoice:
         else:
             load = load * levers.turns
         return fleet(load, self.service.rate_over(levers), self.service.step, self.box.instance, rules)
+
+    def calls_per_group(self, rules: Resilience) -> float:
+        """Calls a second that one instance in each zone carries, with what may be lost, drained or broken left out."""
+        step, chips = self.service.step, self.box.instance.chips
+        per_instance = min(chips / step.chips_per_replica, math.floor(chips / step.chips_per_replica) or 1.0)
+        working = (rules.zones - rules.zones_lost) * (1 - rules.drain_ratio - rules.broken_ratio)
+        return self.service.rate_per_s * per_instance * working / (1 + rules.retry_extra_attempts)
+
+    def holding(self, replicas_per_zone: int, rules: Resilience) -> Fleet:
+        """The fleet of so many replicas in each zone."""
+        return holding(np.asarray(replicas_per_zone), self.service.step, self.box.instance, rules)
 
     def usd(self, sized: Fleet) -> Floats:
         """What a fleet costs for the event."""

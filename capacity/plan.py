@@ -217,6 +217,8 @@ class Plan:
     sensitivities: tuple[Sensitivity, ...] = ()
     warnings: tuple[str, ...] = ()
     purchase: tuple[dict[str, Any], ...] = ()
+    headroom: tuple[dict[str, Any], ...] = ()  # rule, region, model, replicas, chips, usd: what each nine costs
+    schedules: tuple[dict[str, Any], ...] = ()  # region, model, instance_type, hourly instances, usd against flat_usd
     errors: dict[str, Any] = field(default_factory=dict)  # 90% range of chips needed: all, demand, model, monte_carlo
     rules: dict[str, float] = field(default_factory=dict)
     """What chips were counted by: zones, zones_lost, drain_ratio, broken_ratio, retry_extra_attempts, hours paid for,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,12 @@ from capacity.calls import assumed_calls, describe, measured_calls
 from capacity.case import Case
 from capacity.cost import cache_hit_figures, call_costs, cost_lines
 from capacity.findings import assumptions_first, turned_down, warnings, what_breaks_first
+from capacity.headroom import quantile_holds, worthwhile_hold
 from capacity.money import HOUR_S
-from capacity.outcome import Base, Levers, outcome
+from capacity.outcome import INTERACTIONS, Base, Levers, outcome
 from capacity.plan import CostLine, Figure, HitRate, InputNote, Plan, PlanError, SupplyPlan, weakest
 from capacity.prices import load_prices
+from capacity.purchase import Offer, buy, hourly_need
 from capacity.supply import Sized, bedrock_supply, own_supply, own_usd_per_call
 from capacity.uncertainty import HITS_LOW, error_bars, moves, sensitivities
 from loadgen.record import Run
@@ -70,6 +73,8 @@ def make_plan(
         sensitivities=ranked,
         warnings=warnings(case, supplies, [note for item in sized for note in item.warnings], now_utc),
         purchase=_purchase(supplies),
+        headroom=_headroom(case, base),
+        schedules=_schedules(case, base),
         rules=_rules(case),
         errors=error_bars(base, case.draws) if base.own else {},
     )
@@ -178,6 +183,46 @@ def _inputs(case: Case, run: Run | None, benches: Sequence[Bench], sized: Sequen
                 InputNote("prices", f"{name} {part}", "assumed", "assumed", "models.yaml") for part in price.assumed
             ]
     return (*notes, *case.prices.notes)
+
+
+def _headroom(case: Case, base: Base) -> tuple[dict[str, Any], ...]:
+    """What p90, p95 and p99 cost; and, once an interaction has a value, how much pays."""
+    value = case.scenario.capacity.value_per_interaction_usd
+    holds = [hold for choice in base.own for hold in quantile_holds(choice, case.draws, base.rules)]
+    if value is not None:
+        holds += [worthwhile_hold(case, choice, value) for choice in base.own if choice.stream == INTERACTIONS]
+    return tuple(asdict(hold) for hold in holds)
+
+
+def _schedules(case: Case, base: Base) -> tuple[dict[str, Any], ...]:
+    """Instances by the hour for the p90 timeline, scaled ahead of the need by the warm-up, against a flat fleet."""
+    rows = []
+    for choice in base.own:
+        flat = choice.needed(Levers(), base.rules, at_p90=True)
+        timeline = case.demand[choice.stream][choice.region].timeline
+        rate = np.array(timeline.interactions_per_s_p90) / timeline.peak_interactions_per_s.p90
+        need = hourly_need(
+            np.array(timeline.offset_s),
+            rate * choice.load_per_s * choice.p90_over_p50,
+            case.scenario.event.length_s,
+            base.rules.warm_up_lag_s,
+        )
+        term_h = choice.billed_hours if choice.box.price_kind == "capacity block" else None
+        price = choice.box.usd_per_hour * base.rules.zones
+        bought = buy(need, [Offer(choice.box.instance.instance, price, choice.calls_per_group(base.rules), term_h)])
+        groups = sum(bought.hourly.values(), np.zeros(len(need), dtype=np.int64)) + sum(bought.held.values())
+        rows.append(
+            {
+                "region": choice.region,
+                "model": choice.service.model,
+                "instance_type": choice.box.instance.instance,
+                "price_kind": choice.box.price_kind,
+                "instances_by_hour": (groups * base.rules.zones).tolist(),
+                "usd": bought.usd,
+                "flat_usd": float(choice.usd(flat).max()),
+            }
+        )
+    return tuple(rows)
 
 
 def _rules(case: Case) -> dict[str, float]:

@@ -55,6 +55,21 @@ def without_compiler(n: int) -> float:
     return float(told.stdout)
 
 
+def prime_day_plan() -> tuple[float, float]:
+    """Seconds and peak GB of the full-scale plan (4 days, 3 regions, all models, 1,000 draws), started afresh."""
+    code = (
+        "import resource, time; begin = time.perf_counter()\n"
+        "from scenarios.loading import load_scenario; from capacity.planner import make_plan\n"
+        "from neuron_bench.published import step_models\n"
+        "make_plan(load_scenario('prime_day'), step_models=list(step_models().values()),"
+        " now_utc='2026-11-23T00:00:00Z', version='bench', plan_id='bench')\n"
+        "print(time.perf_counter() - begin, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    kilobyte = 1 if sys.platform == "darwin" else 1024
+    return float(told[0]), float(told[1]) * kilobyte / 1e9
+
+
 def rows(scale: float = 1.0) -> list[Row]:
     """Figure, measured, reference, ratio. scale < 1 for a smoke test."""
     found = []
@@ -64,13 +79,16 @@ def rows(scale: float = 1.0) -> list[Row]:
         ("requests/s, one replica, no compiler", without_compiler(int(20_000 * scale)), 2e4),
     ):
         found.append((name, value, bar, value / bar))
+    seconds, gigabytes = prime_day_plan()
+    found.append(("prime_day plan, s (at most)", seconds, 60.0, seconds / 60))
+    found.append(("prime_day plan, peak GB (at most)", gigabytes, 1.0, gigabytes))
     return found
 
 
 def main() -> None:
     """Print the rows."""
     for name, value, bar, ratio in rows(float(os.environ.get("PEAKDAY_BENCH_SCALE", "1"))):
-        print(f"{name:42s} {value:14,.0f} {bar:14,.0f} {ratio:8.2f}x")
+        print(f"{name:42s} {value:14,.4g} {bar:14,.4g} {ratio:8.2f}x")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,94 @@
+"""What to buy for a need that changes over the event: commitments for their whole term, the rest by the hour."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import Bounds, LinearConstraint, milp
+
+from capacity.plan import PlanError
+from capacity.requests import Floats, Ints
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A way to have one instance of a type in each zone. term_h: None is paid by the hour, in the hours it is used.
+
+    A commitment is charged for its whole term, however short the event. owned: already paid for, up to so many.
+    calls_per_s: what the instances of one such group carry with the zones to be lost, drained and broken left out.
+    """
+
+    name: str
+    usd_per_hour: float
+    calls_per_s: float
+    term_h: float | None = None
+    owned: int = 0
+
+    @property
+    def commitment_usd(self) -> float:
+        """What one more costs for its term."""
+        return self.usd_per_hour * (self.term_h or 0.0)
+
+
+@dataclass(frozen=True)
+class Bought:
+    """Groups held throughout, by offer, and groups held in each hour, by offer [offers, hours]; with the bill."""
+
+    held: dict[str, int]
+    hourly: dict[str, Ints]
+    usd: float
+
+
+def buy(calls_per_s: Floats, offers: Sequence[Offer]) -> Bought:
+    """The cheapest mix that carries the need of every hour.
+
+    Args:
+        calls_per_s: [hours], the highest need in each hour, warm-up lag already looked ahead.
+    Raises:
+        PlanError: no offer carries anything.
+    Source: a mixed-integer program, solved by HiGHS (scipy.optimize.milp).
+    """
+    useful = [offer for offer in offers if offer.calls_per_s > 0]
+    if not useful:
+        raise PlanError("nothing to buy: no offer serves a call at its promise")
+    hours, by_hour = len(calls_per_s), [offer for offer in useful if offer.term_h is None]
+    columns = len(useful) + len(by_hour) * hours
+    price = np.zeros(columns)
+    price[: len(useful)] = [0.0 if offer.term_h is None else offer.commitment_usd for offer in useful]
+    carries = np.zeros((hours, columns))
+    upper = np.full(columns, np.inf)
+    for place, offer in enumerate(useful):
+        carries[:, place] = offer.calls_per_s
+        if offer.term_h is None:
+            upper[place] = offer.owned
+    for place, offer in enumerate(by_hour):
+        for hour in range(hours):
+            column = len(useful) + place * hours + hour
+            price[column], carries[hour, column] = offer.usd_per_hour, offer.calls_per_s
+    need = np.maximum(np.asarray(calls_per_s) - 1e-9, 0.0)
+    found = milp(
+        price, constraints=LinearConstraint(carries, need), integrality=np.ones(columns), bounds=Bounds(0, upper)
+    )
+    if found.x is None:
+        raise PlanError(f"purchase mix: no solution ({found.message})")
+    counts = np.rint(found.x).astype(np.int64)
+    rented = counts[len(useful) :].reshape(len(by_hour), hours)
+    return Bought(
+        held={offer.name: int(count) for offer, count in zip(useful, counts[: len(useful)], strict=True) if count},
+        hourly={offer.name: row for offer, row in zip(by_hour, rented, strict=True) if row.any()},
+        usd=float(price @ counts),
+    )
+
+
+def hourly_need(offset_s: Floats, calls_per_s: Floats, length_s: float, warm_up_s: float) -> Floats:
+    """The highest rate of each hour, looking ahead by the warm-up: what must be running when the hour begins."""
+    hours = max(1, math.ceil(round(length_s / 3600, 9)))
+    ends_s = np.append(offset_s[1:], length_s)
+    need = np.zeros(hours)
+    for hour in range(hours):
+        inside = (ends_s > hour * 3600) & (offset_s < (hour + 1) * 3600 + warm_up_s)
+        need[hour] = calls_per_s[inside].max(initial=0.0)
+    return need

@@ -1,0 +1,86 @@
+"""Buying for an event."""
+
+import numpy as np
+import pytest
+
+from capacity.plan import PlanError
+from capacity.purchase import Offer, buy, hourly_need
+from facts.reader import instances
+from tests.capacity.scenario_of import scenario
+from tests.capacity.test_plan_small import SHORT, plan
+
+YEAR_H = 8_760.0
+
+
+def test_a_year_is_never_bought_for_two_days():
+    """The one-event trap: 8.1782 USD an hour looks like 393 USD for two days, but the year costs 71,641 USD."""
+    listed = instances()["inf2.48xlarge"]
+    year = Offer("year", listed.listed_reserved_usd_per_hour, 10.0, term_h=YEAR_H)
+    assert round(year.commitment_usd) == 71_641
+    assert round(year.usd_per_hour * 48, 0) == 393
+    found = buy(np.full(48, 10.0), [year, Offer("on demand", listed.on_demand_usd_per_hour, 10.0)])
+    assert found.held == {}
+    assert found.usd == pytest.approx(48 * listed.on_demand_usd_per_hour)
+
+
+def test_a_commitment_pays_once_its_term_is_used():
+    found = buy(np.full(1_000, 10.0), [Offer("term", 1.0, 10.0, term_h=1_000.0), Offer("hour", 2.0, 10.0)])
+    assert found.held == {"term": 1}
+    assert found.usd == 1_000
+
+
+def test_what_is_owned_is_used_before_anything_is_bought():
+    found = buy(np.array([25.0]), [Offer("hour", 2.0, 10.0, owned=2)])
+    assert found.held == {"hour": 2}
+    assert found.usd == 2.0
+
+
+def test_the_base_is_committed_and_the_peak_rented():
+    need = np.array([10.0] * 20 + [30.0] * 2)
+    found = buy(need, [Offer("term", 1.0, 10.0, term_h=22.0), Offer("hour", 2.0, 10.0)])
+    assert found.held == {"term": 1}
+    assert found.hourly["hour"].tolist() == [0] * 20 + [2] * 2
+
+
+def test_float_noise_rents_nothing():
+    assert buy(np.array([0.1 + 0.2]), [Offer("hour", 1.0, 0.3)]).usd == 1.0
+
+
+def test_nothing_that_serves_no_call_is_bought():
+    with pytest.raises(PlanError, match="no offer serves a call"):
+        buy(np.array([1.0]), [Offer("hour", 1.0, 0.0)])
+
+
+def test_instances_run_before_the_need_by_the_warm_up():
+    """The rate rises at 2 h; with 15 minutes of warm-up the second hour must already hold it."""
+    need = hourly_need(np.array([0.0, 7_200.0]), np.array([1.0, 5.0]), 4 * 3_600.0, 900.0)
+    assert need.tolist() == [1.0, 5.0, 5.0, 5.0]
+
+
+@pytest.fixture(scope="module")
+def valued():
+    event = {"demand__interactions__shape": {"kind": "diurnal", "trough_ratio": 0.2}, "event__length_s": "1d"}
+    return {v: plan(scenario(**SHORT, **event, capacity__value_per_interaction_usd=v)) for v in (0.001, 1.0, 100.0)}
+
+
+def test_a_schedule_follows_the_day_and_costs_less_than_a_flat_fleet(valued):
+    for row in valued[1.0].schedules:
+        assert min(row["instances_by_hour"]) < max(row["instances_by_hour"])
+        assert row["usd"] < row["flat_usd"]
+
+
+def test_each_nine_costs_more(valued):
+    rows = [row for row in valued[1.0].headroom if row["rule"].startswith("p") and row["region"] == "us-east-1"]
+    assert rows[0]["usd"] <= rows[1]["usd"] <= rows[2]["usd"]
+    assert rows[0]["usd"] < rows[2]["usd"]
+
+
+def test_a_dearer_interaction_is_worth_more_replicas(valued):
+    def replicas(value):
+        return sum(row["replicas"] for row in valued[value].headroom if row["rule"].startswith("worth"))
+
+    assert replicas(0.001) < replicas(1.0) < replicas(100.0)
+
+
+def test_without_a_value_the_plan_prices_the_nines_and_stops():
+    assert {row["rule"][:3] for row in plan().headroom} == {"p90", "p95", "p99"}
