@@ -1,4 +1,4 @@
-"""A user's own assistant, described in YAML: how to ask it, and where in its answer things stand (docs/targets.md)."""
+"""A user's own assistant, described in YAML: how to ask it, and where in its answer things stand (docs/load.md)."""
 
 from __future__ import annotations
 

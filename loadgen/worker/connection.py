@@ -19,6 +19,7 @@ import httptools
 from orjson import JSONDecodeError
 
 from loadgen.answer import Answer, BadAnswer
+from loadgen.worker.tls import TlsLayer, default_context
 from wire.eventstream import EventStreamError
 
 _READ = 1
@@ -42,11 +43,12 @@ class Endpoint:
     tls: ssl.SSLContext | None = None
 
 
-def endpoint(url: str, tls_context: Callable[[], ssl.SSLContext] = ssl.create_default_context) -> Endpoint:
+def endpoint(url: str, tls_context: Callable[[], ssl.SSLContext] = default_context) -> Endpoint:
     """Resolve a URL; raises OSError when its host has no address."""
     parts = urlsplit(url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    family, _, _, _, address = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)[0]
+    found = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
+    family, _, _, _, address = min(found, key=lambda one: one[0] != socket.AF_INET)  # the first, IPv4 preferred
     context = tls_context() if parts.scheme == "https" else None
     return Endpoint(
         (str(address[0]), int(address[1])), family, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), context
@@ -66,8 +68,8 @@ class Connection:
 
     __slots__ = (
         "_body", "_closing", "_complete", "_headers", "_on_fault", "_on_stale", "_parser", "_reader", "_recv",
-        "_request", "_reused", "_send", "_sock", "_take", "_unsent", "_until_close", "_writer", "answer", "on_body",
-        "open", "where",
+        "_request", "_reused", "_send", "_sock", "_take", "_tls", "_unsent", "_until_close", "_writer", "answer",
+        "on_body", "open", "where",
     )  # fmt: skip
 
     def __init__(
@@ -93,7 +95,8 @@ class Connection:
         self._sock = socket_type(where.family, socket.SOCK_STREAM)
         self._sock.setblocking(False)
         self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._recv = self._sock.recv
+        self._tls = TlsLayer(where.tls, where.host_header.partition(":")[0]) if where.tls else None
+        self._recv = self._sock.recv if self._tls is None else self._recv_tls
         self._send = self._sock.send
         self._reader = loop.io(self._sock.fileno(), _READ)
         self._writer = loop.io(self._sock.fileno(), _WRITE)
@@ -124,6 +127,8 @@ class Connection:
             self._lost("http_error", "connect_" + errno.errorcode.get(code, str(code)).lower())
             return
         self._reader.start(self._on_readable)
+        if self._tls is not None:
+            self._unsent = self._tls.hello()
         self._flush()
 
     def request(self, request: bytes, answer: Answer) -> None:
@@ -138,7 +143,13 @@ class Connection:
             answer.on_end(answer)
             return
         self.answer = answer
-        self._request = self._unsent = request
+        self._request = request
+        if self._tls is None:
+            self._unsent = request
+        elif self._tls.established:
+            self._unsent = self._tls.encrypt(request)
+        else:
+            return  # sent when the handshake is over
         if not self._writer.active:
             self._flush()
 
@@ -162,6 +173,23 @@ class Connection:
     def _on_writable(self) -> None:
         self._guard(self._flush)
 
+    def _recv_tls(self, size: int) -> bytes:
+        """Plain bytes of the next records; raises BlockingIOError when they hold none."""
+        assert self._tls is not None
+        data = self._sock.recv(size)
+        if not data:
+            return b""
+        waited = not self._tls.established
+        plain, reply = self._tls.receive(data)
+        if waited and self._tls.established and self._request:
+            reply += self._tls.encrypt(self._request)
+        if reply:
+            self._unsent = bytes(self._unsent) + reply
+            self._flush()
+        if not plain:
+            raise BlockingIOError
+        return plain
+
     # --- reading --------------------------------------------------------------------------------------------------
 
     def _on_readable(self) -> None:
@@ -169,6 +197,9 @@ class Connection:
             try:
                 data = self._recv(_READ_BYTES)
             except (BlockingIOError, InterruptedError):
+                return
+            except ssl.SSLError as error:
+                self._lost("http_error", "tls_" + (error.reason or "failed").lower())
                 return
             except OSError as error:
                 self._lost("stream_error", "read_" + errno.errorcode.get(error.errno or 0, "failed").lower())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,7 +30,7 @@ class Server:
 
 
 @contextmanager
-def serving(handler: Handler) -> Iterator[Server]:
+def serving(handler: Handler, tls: ssl.SSLContext | None = None) -> Iterator[Server]:
     """Serve in a thread of its own until the block ends."""
     server = Server()
     loop = asyncio.new_event_loop()
@@ -41,7 +42,7 @@ def serving(handler: Handler) -> Iterator[Server]:
         try:
             while await one_request(reader, writer):
                 pass
-        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+        except (ConnectionError, ssl.SSLError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
         finally:
             writer.close()
@@ -62,7 +63,7 @@ def serving(handler: Handler) -> Iterator[Server]:
         return True
 
     async def main() -> None:
-        listener = await asyncio.start_server(connection, "127.0.0.1", 0)
+        listener = await asyncio.start_server(connection, "127.0.0.1", 0, ssl=tls)
         server.port = listener.sockets[0].getsockname()[1]
         ready.set()
         await stopping.wait()

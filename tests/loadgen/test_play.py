@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import ssl
+import subprocess
+
 import pytest
 
 from loadgen.job import TargetSpec
@@ -198,3 +202,40 @@ def test_background_streams_run_beside_the_chat(make_job):
     assert set(run.events["status"]) == {"ok"}
     assert (run.events["delay_s"] >= 0.005).all()
     assert not run.turns.empty
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    """A certificate for localhost that signs itself."""
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl command to make a certificate with")
+    folder = tmp_path_factory.mktemp("tls")
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    command += ["-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    command += ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
+    subprocess.run(command, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+    return context, folder / "cert.pem"
+
+
+def test_tls_streams_are_read_like_plain_ones(make_job, certificate, monkeypatch):
+    """A trusted certificate: every turn is answered, and connections are kept alive."""
+    context, file = certificate
+    monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    with serving(lambda *_: streamed(chat_events(4), gap_s=0.002), context) as server:
+        run, final = play(make_job(TargetSpec("openai", f"https://localhost:{server.port}/v1", model="m")))
+    assert final["faults"] == []
+    assert set(run.turns["status"]) == {"ok"}
+    assert set(run.turns["chunks"]) == {4}
+
+
+def test_an_untrusted_certificate_ends_the_turn(make_job, certificate):
+    """Nobody vouches for it: each turn says so, and the run is not void."""
+    context, _ = certificate
+    with serving(lambda *_: streamed(chat_events(4)), context) as server:
+        run, final = play(make_job(TargetSpec("openai", f"https://localhost:{server.port}/v1", model="m")))
+    assert final["faults"] == []
+    assert identity_holds(final["counters"], len(run.turns))
+    assert not run.turns["status"].eq("ok").any()
+    assert "tls_certificate_verify_failed" in set(run.turns["error_code"])
