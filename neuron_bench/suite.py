@@ -152,22 +152,27 @@ def _guarded(work: Callable[[_Bench, Timed, children.Child], None], bench: _Benc
 
 def _load(bench: _Bench, one: Timed, child: children.Child) -> None:
     spec = bench.spec
-    one.artifact_key = artifacts.key(_key_parts(spec, bench.shape, one.case))
+    one.artifact_key = artifacts.key(key_parts(spec, bench.shape, one.case))
     path = bench.store.fetch(one.artifact_key)
-    one.loaded = child.ask(
-        "load",
-        case=asdict(one.case),
-        shape=shape_json(bench.shape),
-        device=spec.device,
-        threads=spec.threads,
-        seed=spec.seed,
-        artifact=str(path),
-        compiler_args=spec.compiler_args,
-        core=_cpu_core(spec),
-    )
+    one.loaded = child.ask("load", **load_request(spec, bench.shape, one.case, path))
     if one.loaded["compile_s"] is not None:
         bench.store.keep(one.artifact_key)
     one.warmed = child.ask("warm", turn_s=bench.effort.turn_s, windows_max=bench.effort.warm_windows_max)
+
+
+def load_request(spec: Spec, shape: Shape, case: Case, artifact: Path, **more: Any) -> dict[str, Any]:
+    """What a child is asked to build and load."""
+    return {
+        "case": asdict(case),
+        "shape": shape_json(shape),
+        "device": spec.device,
+        "threads": spec.threads,
+        "seed": spec.seed,
+        "artifact": str(artifact),
+        "compiler_args": spec.compiler_args,
+        "core": _cpu_core(spec),
+        **more,
+    }
 
 
 def _turn(bench: _Bench, one: Timed, child: children.Child) -> None:
@@ -175,7 +180,7 @@ def _turn(bench: _Bench, one: Timed, child: children.Child) -> None:
     one.turns.append(measure.Turn(answer["calibration_s"], tuple(answer["wall_s"]), tuple(answer["cpu_s"])))
 
 
-def _key_parts(spec: Spec, shape: Shape, case: Case) -> dict[str, Any]:
+def key_parts(spec: Spec, shape: Shape, case: Case) -> dict[str, Any]:
     """What a compiled graph depends on. Weights are inside it, so the seed counts too."""
     return {
         "shape": shape_json(shape),

@@ -1,7 +1,7 @@
 """The process that times one case: `python -m neuron_bench.child`, asked on stdin, answering on stdout, in JSON lines.
 
 Its environment (threads, visible cores) is set by the parent before it starts.
-Requests: load, warm, turn, exit. An error is answered as {"error": text} and ends the process.
+Requests: load, warm, turn, greedy, exit. An error is answered as {"error": text} and ends the process.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def main() -> int:
 
 def serve(requests: IO[str], answers: IO[str]) -> int:
     """Answer each request line; returns the exit code."""
-    from neuron_bench.child.runner import Runner
+    from neuron_bench.child.runner import OPERATIONS, Runner
 
     runner: Runner | None = None
     for line in requests:
@@ -37,7 +37,7 @@ def serve(requests: IO[str], answers: IO[str]) -> int:
                 answer: dict[str, Any] = runner.facts() | {"start_s": time.perf_counter() - started}
             else:
                 assert runner is not None, "load comes first"
-                answer = runner.warm(request) if request["op"] == "warm" else runner.turn(request)
+                answer = OPERATIONS[request["op"]](runner, request)
         except Exception as error:
             answers.write(json.dumps({"error": f"{type(error).__name__}: {error}".splitlines()[0]}) + "\n")
             return 1

@@ -39,13 +39,19 @@ class Runner:
         with torch.inference_mode():
             if not path.exists():
                 self.compile_s = _seconds(lambda: self._compile(path, request))
-            started = time.perf_counter()
-            self.graph = self._load(path)
-            self.load_s = time.perf_counter() - started
-            self.tokens = self._tokens(request["seed"])
-            size = (CALIBRATION_SIZE, CALIBRATION_SIZE)
-            self.calibration = torch.ones(size, device=self.torch_device)
+            self.load_s: float | None = None
+            if not request.get("build_only"):
+                self.load_s = self._make_ready(path, request["seed"])
         self.steps = 0
+
+    def _make_ready(self, path: Path, seed: int) -> float:
+        """Load the graph and lay out what every step needs; returns the seconds that loading took."""
+        started = time.perf_counter()
+        self.graph = self._load(path)
+        load_s = time.perf_counter() - started
+        self.tokens = self._tokens(seed)
+        self.calibration = torch.ones((CALIBRATION_SIZE, CALIBRATION_SIZE), device=self.torch_device)
+        return load_s
 
     def facts(self) -> dict[str, Any]:
         """What a record says of the build."""
@@ -73,6 +79,17 @@ class Runner:
         calibration_s = self._calibrate()
         walls, cpus = self._timed(request["seconds"], request["samples"])
         return {"calibration_s": calibration_s, "wall_s": walls, "cpu_s": cpus}
+
+    def greedy(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Tokens of `steps` greedy decode steps from an empty cache: what two devices must agree on."""
+        token = torch.ones((self.case.batch, 1), dtype=torch.int64, device=self.torch_device)
+        found: list[list[int]] = []
+        with torch.inference_mode():
+            for place in range(request["steps"]):
+                logits = self.graph(token, torch.tensor([place], device=self.torch_device))[0]
+                token = logits.argmax(-1, keepdim=True)
+                found.append(token.flatten().tolist())
+        return {"tokens": found}
 
     def step(self) -> Any:
         """One step of the case: a prefill, a decode step (walking through the end of the cache), or an encode."""
@@ -115,7 +132,7 @@ class Runner:
     def _compile(self, path: Path, request: dict[str, Any]) -> None:
         model, inputs, aliases = self._build(request)
         trace = neuron_trace if self.device == "neuron" else plain_trace
-        graph = trace(model, inputs, aliases, request.get("compiler_args"))
+        graph = trace(model, inputs, aliases, request)
         path.parent.mkdir(parents=True, exist_ok=True)
         aside = path.with_suffix(".part")
         torch.jit.save(graph, str(aside))
@@ -155,16 +172,27 @@ class Runner:
         return torch.randint(0, self.shape.vocab, size, generator=draw).to(self.torch_device)
 
 
-def plain_trace(model: torch.nn.Module, inputs: tuple[Any, ...], aliases: dict[Any, int], compiler_args: Any) -> Any:
+def plain_trace(
+    model: torch.nn.Module, inputs: tuple[Any, ...], aliases: dict[Any, int], request: dict[str, Any]
+) -> Any:
     """A TorchScript graph for CPU and CUDA; caches are written in place, so nothing is aliased."""
     return torch.jit.trace(model, inputs, check_trace=False)
 
 
-def neuron_trace(model: torch.nn.Module, inputs: tuple[Any, ...], aliases: dict[Any, int], compiler_args: Any) -> Any:
-    """A Neuron graph whose caches stay on the device. Source: torch_neuronx.trace API page, SDK 2.28."""
+def neuron_trace(
+    model: torch.nn.Module, inputs: tuple[Any, ...], aliases: dict[Any, int], request: dict[str, Any]
+) -> Any:
+    """A Neuron graph whose caches stay on the device. Source: torch_neuronx.trace API page, SDK 2.28.
+
+    With a `compile_target` it is compiled on the CPU for that family, on a machine that has no chip.
+    """
     import torch_neuronx
 
-    return torch_neuronx.trace(model, inputs, input_output_aliases=aliases, compiler_args=compiler_args)
+    args = request.get("compiler_args")
+    if request.get("compile_target") is None:
+        return torch_neuronx.trace(model, inputs, input_output_aliases=aliases, compiler_args=args)
+    args = f"--target {request['compile_target']} {args or ''}".strip()
+    return torch_neuronx.trace(model, inputs, input_output_aliases=aliases, compiler_args=args, cpu_backend=True)
 
 
 def versions() -> dict[str, str]:
@@ -176,6 +204,13 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+OPERATIONS: dict[str, Callable[[Runner, dict[str, Any]], dict[str, Any]]] = {
+    "warm": Runner.warm,
+    "turn": Runner.turn,
+    "greedy": Runner.greedy,
+}
 
 
 def _seconds(work: Callable[[], None]) -> float:

@@ -67,9 +67,9 @@ def test_a_saved_and_loaded_trace_equals_eager(batch: int, tmp_path: Path) -> No
     """The decode graph goes through a file and gives the same 64 tokens; its cache lives in the graph."""
     model = build(batch, 96)
     with torch.inference_mode():
-        graph = plain_trace(model, (prompt(batch), at(0)), {}, None)
+        graph = plain_trace(model, (prompt(batch), at(0)), {}, {})
         torch.jit.save(graph, str(tmp_path / "prefill.pt"))
-        step = plain_trace(model, (prompt(batch)[:, :1], at(0)), {}, None)
+        step = plain_trace(model, (prompt(batch)[:, :1], at(0)), {}, {})
         torch.jit.save(step, str(tmp_path / "step.pt"))
         loaded, eager = torch.jit.load(str(tmp_path / "step.pt")), build(batch, 96)
         for position in range(STEPS):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,15 +14,20 @@ import pytest
 from neuron_bench import suite
 from neuron_bench.cases import Effort, decode, encode, prefill
 from neuron_bench.children import environment
-from neuron_bench.errors import BenchUsageError
+from neuron_bench.errors import BenchUsageError, DeviceError
 from neuron_bench.fit import Engine, step_model
+from neuron_bench.prebuild import prebuild
 from neuron_bench.record import Bench, load_bench
+from neuron_bench.verify import verify
 
 FAKE = Path(__file__).parent / "fake"
 EFFORT = Effort(samples_min=3, seconds_min=0.02, turn_s=0.01, warm_windows_max=2)
 needs_torch = pytest.mark.skipif(
     importlib.util.find_spec("torch") is None, reason="torch is not installed: pip install 'peakday[bench]'"
 )
+
+
+no_chip = pytest.mark.skipif(any(Path("/dev").glob("neuron[0-9]*")), reason="this machine has a Neuron chip")
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +110,56 @@ def test_a_stored_graph_is_not_compiled_again(neuron: Path, tmp_path: Path) -> N
         bench = load_bench(suite.run(spec, tmp_path / f"bench-{number}", dev=neuron))
         assert ("compile" in set(bench.cases.phase)) == (number != 1)
     assert len(list(Path(store).iterdir())) == 2
+
+
+@needs_torch
+@pytest.mark.slow
+def test_the_checks_for_a_chip_run_to_their_end(neuron: Path) -> None:
+    """Compile and tokens pass on the stand-in; what needs real tools says that it could not be run, and why."""
+    found = {check.name: check for check in verify("neuron", chip="inferentia2", model="nano", dev=neuron)}
+    assert found["device is ready"].passed
+    assert found["the decode step compiles and loads"].passed
+    assert found["64 greedy tokens equal the CPU's"].passed
+    for name in ("neuron-ls counts the cores that facts say", "telemetry's core ids are the runtime's"):
+        assert found[name].passed is None
+        assert found[name].said
+
+
+@no_chip
+def test_without_a_chip_no_check_is_run() -> None:
+    """One failed, the others not run: nothing passes by being skipped."""
+    first, *others = verify("neuron")
+    assert first.passed is False
+    assert others
+    assert all(check.passed is None for check in others)
+
+
+@needs_torch
+def test_graphs_are_compiled_ahead_for_a_chip_that_is_not_here(neuron: Path, tmp_path: Path) -> None:
+    """With the compiler alone: traced on the CPU with a target, under the key that the bench asks for later."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join((str(FAKE), str(FAKE / "compiler"))))
+        spec = suite.Spec(
+            device="neuron", model="router-nano", cases=(encode(1, 16, "float32"),), chip="trainium1",
+            artifact_store=str(tmp_path / "store"), compiler_args="-O1",
+        )  # fmt: skip
+        (tmp_path / "dev").mkdir()
+        (first,) = prebuild(spec, dev=tmp_path / "dev")
+        (again,) = prebuild(spec, dev=tmp_path / "dev")
+    assert first.compile_s is not None
+    assert again.compile_s is None
+    assert first.artifact_key == again.artifact_key
+    assert calls(neuron)[-1]["compiler_args"] == "--target trn1 -O1"
+    assert calls(neuron)[-1]["cpu_backend"]
+
+
+@no_chip
+def test_prebuild_needs_a_compiler_and_a_store(tmp_path: Path) -> None:
+    """Exit 5 without a compiler, 2 without a place to put the graphs."""
+    with pytest.raises(DeviceError):
+        prebuild(suite.Spec(device="neuron", artifact_store=str(tmp_path)))
+    with pytest.raises(BenchUsageError, match="artifact store"):
+        prebuild(suite.Spec(device="neuron"))
 
 
 def test_cores_are_told_apart_by_environment() -> None:

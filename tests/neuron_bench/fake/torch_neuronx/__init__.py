@@ -69,7 +69,10 @@ def trace(
             raise ValueError(f"output {place} is its state: the function writes in place")
     if compiler_args is not None and not isinstance(compiler_args, str | list):
         raise TypeError("compiler_args is a string or a list of strings")
-    _log("trace", aliases=len(input_output_aliases), outputs=len(outputs), compiler_args=compiler_args)
+    if cpu_backend and "--target" not in (compiler_args or ""):
+        raise ValueError("cpu_backend needs --target in compiler_args")
+    facts = {"compiler_args": compiler_args, "cpu_backend": cpu_backend}
+    _log("trace", aliases=len(input_output_aliases), outputs=len(outputs), **facts)
     with torch.inference_mode():
         return torch.jit.trace(_Stateful(func, input_output_aliases), inputs, check_trace=False)
 

@@ -1,0 +1,73 @@
+"""Compile ahead: every graph of a bench into its artifact store, on a machine that need not have a chip."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from neuron_bench import artifacts, children, probe
+from neuron_bench.cases import Case, Clock, Progress, suite_cases
+from neuron_bench.errors import BenchUsageError, DeviceError
+from neuron_bench.presets import Shape, shape_of
+from neuron_bench.suite import Spec, key_parts, load_request
+
+COMPILE_TARGETS = {"inferentia2": "inf2", "trainium1": "trn1", "trainium2": "trn2"}
+"""neuronx-cc's --target by chip. Source: Neuron Compiler CLI guide."""
+
+
+@dataclass(frozen=True)
+class Built:
+    """One graph in the store; compile_s is None where it was there already."""
+
+    case: str
+    artifact_key: str
+    compile_s: float | None
+
+
+def prebuild(spec: Spec, *, progress: Progress | None = None, dev: Path = Path("/dev")) -> list[Built]:
+    """Compile what `suite.run` of the same spec would.
+
+    Raises:
+        DeviceError: neither a ready device nor a compiler (exit 5).
+        BenchUsageError: no artifact store, or no chip named where there is none (2).
+    """
+    if spec.artifact_store is None:
+        raise BenchUsageError("prebuild needs an artifact store: a folder, or s3://BUCKET/PREFIX")
+    shape = shape_of(spec.model)
+    return list(_build_all(spec, shape, _target(spec, dev), progress))
+
+
+def _target(spec: Spec, dev: Path) -> str | None:
+    """The family to compile for; None where the device itself is here."""
+    report = probe.probe(spec.device, dev=dev)
+    if report.ready:
+        return None
+    if report.level != "compile_only":
+        raise DeviceError(f"device {spec.device}: {report.level}: {report.reason}; {report.remedy}")
+    if spec.chip not in COMPILE_TARGETS:
+        raise BenchUsageError(f"chip {spec.chip!r}: without one here, name one of {', '.join(COMPILE_TARGETS)}")
+    return COMPILE_TARGETS[spec.chip]
+
+
+def _build_all(spec: Spec, shape: Shape, target: str | None, progress: Progress | None) -> Iterator[Built]:
+    store = artifacts.open_store(spec.artifact_store or "")
+    cases = list(spec.cases) or suite_cases(shape, spec.suite, spec.dtype)
+    clock = Clock(progress, total=len(cases))
+    for case in cases:
+        clock.tick(f"compile {case.label}")
+        key = artifacts.key(key_parts(spec, shape, case))
+        seconds = _build(spec, shape, case, store.fetch(key), target)
+        if seconds is not None:
+            store.keep(key)
+        yield Built(case.label, key, seconds)
+
+
+def _build(spec: Spec, shape: Shape, case: Case, path: Path, target: str | None) -> float | None:
+    child = children.start(spec.device, threads=spec.threads)
+    try:
+        request = load_request(spec, shape, case, path, build_only=True, compile_target=target)
+        seconds: float | None = child.ask("load", **request)["compile_s"]
+        return seconds
+    finally:
+        child.close()
