@@ -1,0 +1,123 @@
+"""What `peakday export` writes: csv, xlsx, prometheus and grafana files of one record."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from capacity.plan import Plan
+from dashboards.exposition import plan_rules, run_exposition
+from dashboards.figures import Number, bench_numbers, plan_numbers, run_numbers
+from dashboards.grafana import write_dashboards
+from dashboards.run_page import verdict_banner
+from dashboards.spreadsheet import write_xlsx
+from dashboards.workbook import Book, Cell
+from loadgen.record import TABLES, Run
+from neuron_bench.record import Bench
+
+COLUMNS = ("name", "labels", "label", "value", "lo", "hi", "unit", "n", "n_tail", "censored", "simulated", "provenance")
+
+
+@dataclass(frozen=True)
+class Record:
+    """One record of any kind, with its numbers and the words that say whether to believe it."""
+
+    kind: str
+    name: str
+    numbers: list[Number]
+    words: str
+    source: Run | Plan | Bench
+
+
+def record_of(source: Run | Plan | Bench) -> Record:
+    """The common face of a run, a plan and a bench."""
+    if isinstance(source, Run):
+        banner = verdict_banner(source.info)
+        return Record("run", source.run_id, run_numbers(source), f"{banner.word}: {banner.text}", source)
+    if isinstance(source, Plan):
+        words = "SIMULATED inputs touched this plan" if source.simulated else source.what_breaks_first
+        return Record("plan", source.plan_id, plan_numbers(source), words, source)
+    return Record("bench", source.bench_id, bench_numbers(source), f"{len(source.cases)} cases", source)
+
+
+def export_csv(source: Run | Plan | Bench, folder: Path) -> list[Path]:
+    """`numbers.csv`, and the tables of a run or the cases of a bench as they are."""
+    record = record_of(source)
+    folder.mkdir(parents=True, exist_ok=True)
+    written = [folder / "numbers.csv"]
+    with written[0].open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        writer.writerows(map(_row, record.numbers))
+    frames = {}
+    if isinstance(source, Run):
+        frames = {name: getattr(source, name) for name in TABLES}
+    elif isinstance(source, Bench):
+        frames = {"cases": source.cases}
+    for name, frame in frames.items():
+        if len(frame):
+            written.append(folder / f"{name}.csv")
+            frame.to_csv(written[-1], index=False)
+    return written
+
+
+def export_xlsx(source: Run | Plan | Bench, out: Path) -> Path:
+    """A plan as a live workbook; any other record as a sheet of its numbers."""
+    if isinstance(source, Plan):
+        return write_xlsx(source, out)
+    record = record_of(source)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    aside = out.with_name(f".{out.name}.part")
+    with Book(aside, f"{record.kind.capitalize()} {record.name}") as book:
+        sheet = book.sheet("Numbers", record.words, (30, 30, 34, *([14] * 9)))
+        sheet.head(COLUMNS)
+        for number in record.numbers:
+            cells: list[Cell] = [*_row(number)]
+            sheet.write(
+                cells, ["text"] * 3 + ["number"] * 3 + ["text", "whole", "whole"] + ["text"] * 3, number.simulated
+            )
+        sheet.page.freeze_panes(sheet.row - len(record.numbers), 1)
+    os.replace(aside, out)
+    return out
+
+
+def _row(number: Number) -> tuple[str | float | int | bool | None, ...]:
+    labels = ";".join(f"{key}={value}" for key, value in number.labels)
+    return (
+        number.name, labels, number.label, number.value, number.lo, number.hi, number.unit, number.n, number.n_tail,
+        number.censored, number.simulated, number.provenance,
+    )  # fmt: skip
+
+
+def export_prometheus(folder: Path, sources: Iterable[Run | Plan] = ()) -> list[Path]:
+    """Scrape configuration and rules; a plan as `plan.rules.yml`, a run as `RUN_ID.prom`."""
+    written = [_asset(name, folder / name) for name in ("prometheus.yml", "targets.json", "peakday.rules.yml")]
+    for source in sources:
+        name, text = (
+            ("plan.rules.yml", plan_rules(source))
+            if isinstance(source, Plan)
+            else (f"{source.run_id}.prom", run_exposition(source))
+        )
+        written.append(folder / name)
+        written[-1].write_text(text, encoding="utf-8")
+    return written
+
+
+def export_grafana(folder: Path) -> list[Path]:
+    """Dashboards and the files that provision them."""
+    provisioning = folder / "provisioning"
+    return [
+        *write_dashboards(folder / "dashboards"),
+        _asset("datasource.yaml", provisioning / "datasources" / "peakday.yaml"),
+        _asset("dashboards.yaml", provisioning / "dashboards" / "peakday.yaml"),
+    ]
+
+
+def _asset(name: str, out: Path) -> Path:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(files("dashboards").joinpath("assets", name).read_text(encoding="utf-8"), encoding="utf-8")
+    return out

@@ -1,0 +1,145 @@
+"""Grafana dashboards as JSON, from a small builder: a dashboard is rows of panels, a panel is a title and queries.
+
+Every expression is over names that our exporters publish or our rules record; a test runs each on a real Prometheus.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+SOURCE = {"type": "prometheus", "uid": "peakday"}
+WIDTH = 24
+SCHEMA_VERSION = 39
+
+
+@dataclass(frozen=True)
+class Query:
+    """One expression and how its series are named."""
+
+    expr: str
+    legend: str = "{{__name__}}"
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One graph, or one number when `stat`. `says`: what to see, shown behind the title's mark.
+
+    unit: Grafana's name of it: s, percentunit, reqps, short, currencyUSD.
+    """
+
+    title: str
+    says: str
+    unit: str
+    queries: Sequence[Query]
+    stat: bool = False
+    limit: float | None = None
+
+
+@dataclass(frozen=True)
+class Dashboard:
+    """One dashboard; each row's panels share its width."""
+
+    uid: str
+    title: str
+    rows: Sequence[Sequence[Panel]]
+
+
+@cache
+def dashboards() -> tuple[Dashboard, ...]:
+    """The dashboards of assets/grafana.yaml."""
+    text = files("dashboards").joinpath("assets", "grafana.yaml").read_text(encoding="utf-8")
+    return tuple(
+        Dashboard(entry["uid"], entry["title"], [[_read(panel) for panel in row] for row in entry["rows"]])
+        for entry in yaml.safe_load(text)
+    )
+
+
+def _read(raw: Mapping[str, Any]) -> Panel:
+    queries = [Query(expr, legend) for expr, legend in raw["queries"].items()]
+    return Panel(**{**raw, "queries": queries})
+
+
+def expressions() -> Iterator[tuple[str, str]]:
+    """Every expression of every dashboard, with the title it stands under."""
+    for dashboard in dashboards():
+        for row in dashboard.rows:
+            for panel in row:
+                for query in panel.queries:
+                    yield f"{dashboard.title}: {panel.title}", query.expr
+
+
+def write_dashboards(folder: Path) -> list[Path]:
+    """Write one JSON file per dashboard, to be provisioned or imported."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for dashboard in dashboards():
+        path = folder / f"{dashboard.uid}.json"
+        path.write_text(json.dumps(dashboard_json(dashboard), indent=1) + "\n")
+        written.append(path)
+    return written
+
+
+def dashboard_json(dashboard: Dashboard) -> dict[str, Any]:
+    """Grafana's own form of a dashboard."""
+    return {
+        "uid": dashboard.uid,
+        "title": dashboard.title,
+        "tags": ["peakday"],
+        "timezone": "utc",
+        "schemaVersion": SCHEMA_VERSION,
+        "refresh": "5s",
+        "time": {"from": "now-15m", "to": "now"},
+        "graphTooltip": 1,
+        "panels": list(_panels(dashboard)),
+        "templating": {"list": []},
+        "annotations": {"list": []},
+    }
+
+
+def _panels(dashboard: Dashboard) -> Iterator[dict[str, Any]]:
+    top, number = 0, 0
+    for row in dashboard.rows:
+        width, height = WIDTH // len(row), 4 if row[0].stat else 8
+        for place, panel in enumerate(row):
+            number += 1
+            yield _panel(panel, number, {"x": place * width, "y": top, "w": width, "h": height})
+        top += height
+
+
+def _panel(panel: Panel, number: int, place: Mapping[str, int]) -> dict[str, Any]:
+    steps: list[dict[str, Any]] = [{"color": "green", "value": None}]
+    if panel.limit is not None:
+        steps.append({"color": "red", "value": panel.limit})
+    custom = {
+        "lineWidth": 2,
+        "fillOpacity": 5,
+        "thresholdsStyle": {"mode": "line" if panel.limit is not None else "off"},
+    }
+    return {
+        "id": number,
+        "title": panel.title,
+        "description": panel.says,
+        "type": "stat" if panel.stat else "timeseries",
+        "datasource": SOURCE,
+        "gridPos": dict(place),
+        "fieldConfig": {
+            "defaults": {
+                "unit": panel.unit,
+                "thresholds": {"mode": "absolute", "steps": steps},
+                **({} if panel.stat else {"custom": custom}),
+            },
+            "overrides": [],
+        },
+        "targets": [
+            {"refId": chr(ord("A") + i), "datasource": SOURCE, "expr": query.expr, "legendFormat": query.legend}
+            for i, query in enumerate(panel.queries)
+        ],
+    }

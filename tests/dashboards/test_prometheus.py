@@ -1,0 +1,169 @@
+"""Names, rules and dashboards against what our processes really publish, and against a real Prometheus."""
+
+from __future__ import annotations
+
+import filecmp
+import json
+import math
+import re
+import subprocess
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+from assistant.metrics import Metrics
+from dashboards.exports import export_grafana, export_prometheus
+from dashboards.exposition import plan_rules, run_exposition
+from dashboards.figures import plan_numbers, run_numbers
+from dashboards.grafana import dashboard_json, dashboards, expressions
+from loadgen.exporter import exposition
+from tests.dashboards.plans import make_plan
+from tests.dashboards.prometheus_server import PROMETHEUS, PROMTOOL, free_port, prometheus
+
+ROOT = Path(__file__).parents[2]
+RULES = yaml.safe_load((ROOT / "deploy/prometheus/peakday.rules.yml").read_text())
+RECORDED = {rule["record"]: rule["expr"] for group in RULES["groups"] for rule in group["rules"] if "record" in rule}
+ALERTS = {rule["alert"]: rule["expr"] for group in RULES["groups"] for rule in group["rules"] if "alert" in rule}
+_KEYWORDS = {"sum", "rate", "by", "le", "or", "vector", "scalar", "max", "histogram_quantile"}
+needs_promtool = pytest.mark.skipif(PROMTOOL is None, reason="no promtool here: apt-get install prometheus")
+
+
+def names_in(expr):
+    """Metric names that an expression reads: words that are no function, label, string or duration."""
+    bare = re.sub(r'"[^"]*"|\{[^}]*\}|\[[^\]]*\]|by \([^)]*\)', " ", expr)
+    return {word for word in re.findall(r"[a-zA-Z_][a-zA-Z0-9_:]*", bare) if word not in _KEYWORDS}
+
+
+def published():
+    """Names our processes publish, as Prometheus stores them."""
+    live = {
+        "counters": {},
+        "errors": {"429": 1},
+        "in_flight": 0,
+        "health": {"0": {"cpu_ratio": 0.1, "heartbeat_late_s": 0.0}},
+    }
+    pages = [exposition(live, {}, {"run_id": "r"}), Metrics().text().decode()]
+    names = {
+        "_".join(filter(None, (family.name, suffix)))
+        for page in pages
+        for family in text_string_to_metric_families(page)
+        for suffix in _suffixes(family.type)
+    }
+    engine = (ROOT / "assistant/local_models/metrics_text.py").read_text()
+    own = {f"vllm:{name}" for name in re.findall(r"\{prefix\}([a-z_]+)", engine)}
+    return (
+        names | own | {f"{name}_bucket" for name in own} | {f"peakday_plan_{n.name}" for n in plan_numbers(make_plan())}
+    )
+
+
+def _suffixes(kind):
+    return {"counter": ("total",), "histogram": ("bucket", "sum", "count")}.get(kind, ("",))
+
+
+def test_every_name_that_a_rule_or_dashboard_reads_is_published_or_recorded():
+    known = published() | set(RECORDED)
+    for where, expr in [*expressions(), *RECORDED.items(), *ALERTS.items()]:
+        assert names_in(expr) <= known, f"{where}: {names_in(expr) - known}"
+
+
+def test_the_committed_files_are_what_export_writes(tmp_path):
+    for written, kept in ((tmp_path / "p", "deploy/prometheus"), (tmp_path / "g", "deploy/grafana")):
+        paths = export_prometheus(written) if kept.endswith("prometheus") else export_grafana(written)
+        for path in paths:
+            assert filecmp.cmp(path, ROOT / kept / path.relative_to(written), shallow=False), path.name
+
+
+def test_compose_mounts_what_is_there():
+    services = yaml.safe_load((ROOT / "deploy/compose.yaml").read_text())["services"]
+    for service in services.values():
+        for volume in service["volumes"]:
+            assert (ROOT / "deploy" / volume.split(":")[0]).is_dir(), volume
+
+
+@pytest.mark.parametrize("board", dashboards(), ids=lambda board: board.uid)
+def test_a_dashboards_panels_fill_its_width_and_never_overlap(board):
+    panels = dashboard_json(board)["panels"]
+    cells = [
+        (x, y) for panel in panels for place in [panel["gridPos"]]
+        for x in range(place["x"], place["x"] + place["w"]) for y in range(place["y"], place["y"] + place["h"])
+    ]  # fmt: skip
+    assert len(cells) == len(set(cells))
+    assert max(x for x, _ in cells) == 23
+    assert all(panel["description"] and panel["targets"] for panel in panels)
+
+
+@needs_promtool
+def test_promtool_accepts_our_rules_and_a_plans(tmp_path):
+    export_prometheus(tmp_path, [make_plan()])
+    checked = subprocess.run(
+        [PROMTOOL, "check", "config", str(tmp_path / "prometheus.yml")], capture_output=True, text=True
+    )
+    assert checked.returncode == 0, checked.stderr
+    assert checked.stdout.count("rules found") == 2
+
+
+@needs_promtool
+def test_promtool_accepts_a_runs_exposition(run):
+    checked = subprocess.run([PROMTOOL, "check", "metrics"], input=run_exposition(run), capture_output=True, text=True)
+    problems = [line for line in checked.stderr.splitlines() if "should" not in line]
+    assert problems == [], "only style hints on names that are also columns of the record"
+
+
+def test_an_exposition_holds_every_printed_number_of_the_run(run):
+    samples = {}
+    for family in text_string_to_metric_families(run_exposition(run)):
+        for sample in family.samples:
+            extra = {k: v for k, v in sample.labels.items() if k not in ("run_id", "scenario", "simulated")}
+            samples[sample.name, tuple(extra.items())] = sample.value
+    for number in run_numbers(run):
+        if number.value is not None and not number.hidden:
+            assert samples[f"peakday_run_{number.name}", number.labels] == number.value
+    assert samples["peakday_run_valid", ()] == 1
+
+
+def test_a_plans_rules_mark_what_was_simulated():
+    rules = yaml.safe_load(plan_rules(make_plan(simulated=True)))["groups"][0]["rules"]
+    marks = {rule["record"]: rule["labels"]["simulated"] for rule in rules}
+    assert (marks["peakday_plan_chips"], marks["peakday_plan_peak_interactions_per_s"]) == ("true", "false")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(PROMETHEUS is None, reason="no Prometheus here: apt-get install prometheus")
+def test_every_expression_returns_data_on_a_real_run(tmp_path, monkeypatch):
+    """A load run on the local stack, throttled for a while, scraped by a real Prometheus."""
+    from loadgen.run import run_load
+    from peakday.rehearsal import LoadOptions, make_job
+    from peakday.session import resolve
+    from peakday.stack import local_stack
+
+    monkeypatch.chdir(tmp_path)
+    fault = 'faults=[{"kind": "throttle", "at_s": 8, "length_s": 10, "ratio": 0.5}]'
+    resolved = resolve("smoke", [fault], 1)
+    config = tmp_path / "prometheus"
+    export_prometheus(config, [make_plan()])
+    options = LoadOptions(rate_per_s=3.0, for_s=40.0, out=tmp_path / "run")
+    with local_stack(resolved.scenario, resolved.world, resolved.scenario_hash, seed=1) as stack:
+        port = free_port()
+        targets = {
+            "load_run": f"127.0.0.1:{port}",
+            "assistant": stack.endpoints["assistant"].removeprefix("http://"),
+            "models": stack.endpoints["bedrock"].removeprefix("http://"),
+        }
+        with prometheus(config, targets) as server:
+            run_load(replace(make_job(resolved, options, [], stack), metrics_port=port), None)
+            ended_s = time.time()
+            asked = [(where, expr) for where, expr in [*expressions(), *RECORDED.items()]]
+            asked += [(name, re.sub(r" [<>] [0-9.]+$", "", expr)) for name, expr in ALERTS.items()]
+            found = {where + expr: _ever(server, expr, ended_s) for where, expr in asked}
+    assert [where for where, values in found.items() if not values] == []
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["state"] == "finished"
+
+
+def _ever(server, expr, ended_s):
+    """Finite values in the last 30 s before the run ended."""
+    values = [value for back_s in (3, 10, 20, 30) for value in server.values(expr, ended_s - back_s)]
+    return [value for value in values if math.isfinite(value)]
