@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from capacity.requests import Floats
 from facts.reader import Model, TokenPrices
 
 _PER_MILLION = 1e-6
+Z_90 = 1.6449
 PARTS = ("input", "cache read", "cache write", "output")
 
 
@@ -118,7 +120,7 @@ def _line(
 def _mean_figure(values: Floats, provenance: str, source: str) -> Figure:
     """The mean with the 90% interval of its sampling error alone."""
     mean = float(values.mean())
-    half = 1.645 * float(values.std(ddof=1)) / np.sqrt(len(values)) if len(values) > 1 else 0.0
+    half = Z_90 * float(values.std(ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else 0.0
     return Figure(
         mean, max(0.0, mean - half), mean + half, "USD", provenance, source, simulated=provenance == "simulated"
     )

@@ -19,7 +19,7 @@ from capacity.plan import CostLine, Figure, HitRate, InputNote, Plan, PlanError,
 from capacity.prices import load_prices
 from capacity.purchase import Offer, buy, hourly_need
 from capacity.supply import Sized, bedrock_supply, own_supply, own_usd_per_call
-from capacity.uncertainty import HITS_LOW, error_bars, moves, sensitivities
+from capacity.uncertainty import HITS_LOW, PREFIX_HITS_LOW, error_bars, moves, sensitivities
 from loadgen.record import Run
 from neuron_bench.record import Bench
 from neuron_bench.step_model import StepModel
@@ -146,8 +146,9 @@ def _hit_rates(case: Case) -> tuple[HitRate, ...]:
         if not case.calls.of(name).any():
             continue
         origin = case.calls.provenance.get(name, "assumed")
+        lost = HITS_LOW if case.prices.models[name].supply == "bedrock" else PREFIX_HITS_LOW
         for level, ratio in cache_hit_figures(case.calls, name).items():
-            low = ratio * HITS_LOW
+            low = ratio * lost
             figure = Figure(ratio, low, ratio, "ratio", origin, case.calls.source, simulated=origin == "simulated")
             found.append(HitRate(name, level, figure))
     return tuple(found)
