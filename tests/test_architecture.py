@@ -42,6 +42,7 @@ def our_imports(path: Path) -> set[str]:
     return {name for name in names if name.split(".")[0] in PACKAGES}
 
 
+@pytest.mark.checkout
 @pytest.mark.parametrize("package", PACKAGES)
 def test_a_package_imports_only_what_the_table_allows(package):
     """The import table of docs/architecture.md holds, in every module."""
@@ -53,6 +54,7 @@ def test_a_package_imports_only_what_the_table_allows(package):
             assert prefixes & allowed, f"{path.relative_to(ROOT)} imports {name}"
 
 
+@pytest.mark.checkout
 @pytest.mark.parametrize("package", PACKAGES)
 def test_package_files_import_nothing(package):
     """`__init__.py` holds a docstring and nothing else, so that importing a package costs nothing."""
@@ -72,6 +74,7 @@ def loaded_by(statement: str) -> set[str]:
 HEAVY = {"locust", "gevent", "boto3", "botocore", "torch", "torch_neuronx", "transformers"}
 
 
+@pytest.mark.checkout
 @pytest.mark.parametrize("package", ["capacity", "scenarios", "dashboards", "loadgen", "neuron_bench"])
 def test_importing_every_module_of_the_offline_packages_loads_nothing_heavy(package):
     """Locust patches sockets and torch takes seconds: only the process that needs them loads them."""

@@ -10,6 +10,8 @@ import typer
 
 from peakday.cli import app
 
+pytestmark = pytest.mark.checkout
+
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 
