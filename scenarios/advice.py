@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from facts import reader
 from scenarios.counts import step_counts
-from scenarios.loading import resolved, traces_of
+from scenarios.loading import traces_of
 from scenarios.schema import OwnSupply, Scenario
 
 # Rows of neuron_load_curves.csv that name a chip family in place of an instance type.
@@ -93,7 +93,7 @@ def _first_response(scenario: Scenario) -> Iterator[str]:
 
 def _trace_shapes(scenario: Scenario) -> Iterator[str]:
     """Steps that a trace lacks are filled in; an event that outlasts its trace has no customers there."""
-    for trace in traces_of(resolved(scenario)["demand"]):
+    for trace in traces_of(scenario):
         series = step_counts(trace["file"], trace["time_column"], trace["count_column"], trace["step_s"])
         if series.missing:
             yield f"{trace['file']}: {series.missing} missing steps are interpolated"

@@ -123,13 +123,16 @@ def _starts(
     """Draw every region and client apart, and merge."""
     if rate.total > STARTS_MAX:
         raise ScenarioError(f"{rate.total:.3g} starts expected in this window; lower --scale or shorten --window")
-    sources: list[tuple[float, Mapping[str, Any]]]
-    sources = [(client["share"], {**arrivals, "cv": client["cv"]}) for client in clients.values()] or [(1.0, arrivals)]
+    sources: list[tuple[float, dict[str, Any]]]
+    sources = [(client["share"], {**arrivals, "cv": client["cv"]}) for client in clients.values()] or [
+        (1.0, dict(arrivals))
+    ]
     parts = []
+    alone = len(rate.regions) * len(sources) == 1
     for r, region in enumerate(rate.regions):
         for c, (share, law) in enumerate(sources):
             rng = random_stream(seed, *names, region, c)
-            offset_s = _process(rate, r, share, law, rng) - window[0]
+            offset_s = _process(rate, r, share, law | {"alone": alone}, rng) - window[0]
             parts.append((offset_s, r, c))
     return _merged(parts)
 
@@ -147,7 +150,10 @@ def _process(rate: Curve, region: int, share: float, law: Mapping[str, Any], rng
     if law["process"] == "mmpp":
         return _modulated(rate, region, share, law, rng)
     total = rate.cumulative[region, -1] * share
-    points = _renewal(law["process"], law.get("cv", 1.0), total, rng)
+    if law["process"] == "replay":
+        points = _log_pattern(law["file"], total, 0.0 if law["alone"] else rng.random())
+    else:
+        points = _renewal(law["process"], law.get("cv", 1.0), total, rng)
     return rate.times_of(region, points / share if share > 0 else points)
 
 
@@ -166,6 +172,21 @@ def _renewal(process: str, cv: float, total: float, rng: np.random.Generator) ->
         size = int(left + 4 * max(cv, 1.0) * math.sqrt(left)) + 64
         points = np.concatenate((points, points[-1] + np.cumsum(gap(size))))
     return points[: np.searchsorted(points, total)]
+
+
+def _log_pattern(path: str, total: float, phase: float) -> Floats:
+    """A log's arrivals at rate one on [0, total), from a share `phase` of it on, round and round.
+
+    A mean gap after the last row closes the circle.
+    """
+    offset_s = read_replay(path).offset_s
+    n = len(offset_s)
+    if n < 2 or offset_s[-1] <= 0:
+        raise ScenarioError(f"{path}: too few arrivals for a pattern; give a log of a minute or more")
+    unit = offset_s * ((n - 1) / offset_s[-1])
+    laps = np.arange(math.floor(total / n + phase) + 1)
+    points: Floats = (laps[:, None] * n + unit[None, :]).ravel() - phase * n
+    return points[(points >= 0) & (points < total)]
 
 
 def _constant_law(_: float, __: np.random.Generator) -> tuple[Any, Any]:

@@ -20,6 +20,7 @@ from facts import reader
 from scenarios.counts import step_counts
 from scenarios.errors import ScenarioError
 from scenarios.schema import Scenario
+from scenarios.traces import survey
 from scenarios.yaml_file import parse
 
 __all__ = ["ScenarioError", "library", "load_scenario", "read_values", "resolved", "scenario_hash"]
@@ -48,7 +49,7 @@ def load_scenario(name_or_path: str | Path, sets: Iterable[str] = (), models_fil
     settings = list(sets)
     for setting in settings:
         _apply(values, setting, where)
-    _absolute_traces(values, Path.cwd())
+    _absolute_files(values, Path.cwd())
     try:
         scenario = Scenario.model_validate(values)
     except ValidationError as error:
@@ -56,8 +57,11 @@ def load_scenario(name_or_path: str | Path, sets: Iterable[str] = (), models_fil
     except RecursionError:
         raise ScenarioError(f"{where}: nested too deeply; a shape needs a few levels at most") from None
     _check_against_facts(scenario, where, models_file)
-    for trace in traces_of(resolved(scenario)["demand"]):
-        step_counts(trace["file"], trace["time_column"], trace["count_column"], trace["step_s"])
+    for user in _file_users(resolved(scenario)["demand"]):
+        if user.get("kind") == "trace":
+            step_counts(user["file"], user["time_column"], user["count_column"], user["step_s"])
+        else:
+            survey(user["file"])
     return scenario
 
 
@@ -81,21 +85,26 @@ def scenario_hash(scenario: Scenario) -> str:
     values = resolved(scenario)
     for key in ("name", "description"):
         values.pop(key)
-    for trace in traces_of(values):
-        trace["file"] = hashlib.sha256(Path(trace["file"]).read_bytes()).hexdigest()
+    for user in _file_users(values):
+        user["file"] = hashlib.sha256(Path(user["file"]).read_bytes()).hexdigest()
     text = json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def traces_of(values: Any) -> Iterator[dict[str, Any]]:
-    """Every trace shape among nested values, to be read or changed in place."""
+def traces_of(scenario: Scenario) -> list[dict[str, Any]]:
+    """Every trace shape of a scenario's demand, as JSON values."""
+    return [user for user in _file_users(resolved(scenario)["demand"]) if user.get("kind") == "trace"]
+
+
+def _file_users(values: Any) -> Iterator[dict[str, Any]]:
+    """Every mapping among nested values that names a file: trace shapes and replayed arrivals, to change in place."""
     if isinstance(values, dict):
-        if values.get("kind") == "trace" and isinstance(values.get("file"), str):
+        if isinstance(values.get("file"), str) and (values.get("kind") == "trace" or values.get("process") == "replay"):
             yield values
         values = list(values.values())
     if isinstance(values, list):
         for value in values:
-            yield from traces_of(value)
+            yield from _file_users(value)
 
 
 def _library_names() -> list[str]:
@@ -115,7 +124,7 @@ def _read(name: str, folder: Path, chain: tuple[str, ...]) -> tuple[str, dict[st
     path = (folder / name).expanduser()
     if name.endswith((".yaml", ".yml")) or path.is_file():
         where, values = name, parse(_text(path, name), name)
-        _absolute_traces(values, path.parent)
+        _absolute_files(values, path.parent)
         folder = path.parent
     elif name in _library_names():
         where, values = _library_file(name)
@@ -144,10 +153,10 @@ def _text(path: Path, name: str) -> str:
         raise ScenarioError(f"{name}: cannot be read ({error}); give a UTF-8 YAML file") from None
 
 
-def _absolute_traces(values: Any, folder: Path) -> None:
-    """A trace's relative path counts from the file that names it."""
-    for trace in traces_of(values):
-        trace["file"] = str((folder / trace["file"]).expanduser().resolve())
+def _absolute_files(values: Any, folder: Path) -> None:
+    """A file's relative path counts from the scenario that names it."""
+    for user in _file_users(values):
+        user["file"] = str((folder / user["file"]).expanduser().resolve())
 
 
 def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ Everything follows from (world keys, now, seed). Plain arrays and lists in, rows
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib.resources import files
@@ -223,6 +223,33 @@ def _moments(now: datetime, ages_s: NDArray[np.float64]) -> list[str]:
     """ISO times in UTC, so many seconds before now."""
     seconds = np.int64(now.timestamp()) - ages_s.astype(np.int64)
     return [f"{text}Z" for text in np.datetime_as_string(seconds.astype("datetime64[s]")).tolist()]
+
+
+def storm_product(shop: Shop, storm: Mapping[str, Any]) -> int:
+    """Index of the product that a storm is about: item_rank 0 is the most popular."""
+    return int(np.argsort(-shop.popularity, kind="stable")[storm["item_rank"] % len(shop.items)])
+
+
+def storm_rules(shop: Shop, storms: Sequence[Mapping[str, Any]], customers: int) -> Iterator[Row]:
+    """Standing auto-buy rules, spread over the customers, each of which the storm's tick meets exactly."""
+    number = 0
+    for storm in storms:
+        product = storm_product(shop, storm)
+        for i in range(storm["rules"]):
+            number += 1
+            target = _storm_price(shop, product, storm)
+            yield f"storm-{number:07d}", customer_id(i % customers), product_id(product), target, 1
+
+
+def storm_ticks(shop: Shop, storms: Sequence[Mapping[str, Any]]) -> Iterator[Row]:
+    """The tick that fires each storm: seconds from the event's start, product, price."""
+    for storm in storms:
+        product = storm_product(shop, storm)
+        yield storm["at_s"], product_id(product), _storm_price(shop, product, storm)
+
+
+def _storm_price(shop: Shop, product: int, storm: Mapping[str, Any]) -> float:
+    return round(max(0.01, float(shop.price_usd[product]) * (1 - storm["drop_ratio"])), 2)
 
 
 def document_rows(shop: Shop) -> Iterator[Row]:

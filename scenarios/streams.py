@@ -13,20 +13,31 @@ from scenarios.shapes import Constant, Shape
 
 
 class Arrivals(Part):
-    """How starts scatter around the rate: a renewal law under a time change, or a two-state modulated Poisson."""
+    """How starts scatter around the rate: a renewal law, a two-state modulated Poisson, or a real log's own pattern.
 
-    process: Literal["constant", "poisson", "gamma", "weibull", "mmpp"] = "poisson"
-    cv: Positive = 1.0
+    All lie under the time-varying rate. replay: the gaps of `file`, a log with times, scaled to the rate; at the log's
+    own mean rate, in one region and without clients, its very times.
+    """
+
+    process: Literal["constant", "poisson", "gamma", "weibull", "mmpp", "replay"] = "poisson"
+    file: str | None = None
+    cv: Annotated[Positive, Field(ge=0.05, le=50)] = 1.0
     burst_ratio: Annotated[float, Field(ge=1)] = 5.0
     burst_share: Annotated[float, Field(gt=0, lt=1)] = 0.1
     burst_length_s: SomeSeconds = 10.0
+
+    @model_validator(mode="after")
+    def _replay_needs_a_file(self) -> Arrivals:
+        if (self.process == "replay") != (self.file is not None):
+            raise ValueError("file: belongs to process: replay, which needs it; give both or neither")
+        return self
 
 
 class Client(Part):
     """One of a few dominating sources of traffic, with its own burstiness and lengths."""
 
     share: Share
-    cv: Positive = 1.0
+    cv: Annotated[Positive, Field(ge=0.05, le=50)] = 1.0
     input_tokens_ratio: Positive = 1.0
     output_tokens_ratio: Positive = 1.0
 

@@ -21,7 +21,7 @@ from scenarios.schema import INTENTS, Scenario
 from scenarios.seeds import random_stream
 from scenarios.utterance_files import PARTS, utterances
 
-VERSION = 3
+VERSION = 4
 """Raise it when the same keys and seed would give another world."""
 
 CONFIRMABLE = ("price_alert", "auto_buy", "order_change", "returns_refunds")
@@ -39,6 +39,8 @@ _TABLES = {
     "order_items": "order_id TEXT, product_id TEXT, quantity INT, price REAL",
     "browsing": "customer_id TEXT, product_id TEXT, viewed_at TEXT",
     "documents": "doc_id TEXT PRIMARY KEY, url TEXT, title TEXT, body TEXT",
+    "auto_buy_rules": "rule_id TEXT PRIMARY KEY, customer_id TEXT, product_id TEXT, target_price REAL, quantity INT",
+    "storm_ticks": "at_s REAL, product_id TEXT, price REAL",
     "meta": "key TEXT PRIMARY KEY, value TEXT",
 }
 _INDEXES = {
@@ -60,10 +62,12 @@ class World:
 
 
 def world_key(scenario: Scenario) -> str:
-    """16 hex digits over all that shapes the world: its keys, the event's start, the locales, the seed, the version."""
+    """16 hex digits over all that shapes the world: its keys, start, locales, words, rule storms, seed and version."""
     locales = sorted({locale for region in scenario.event.regions.values() for locale in region.locales})
     words = [hashlib.sha256(repr(utterances(intent)).encode()).hexdigest() for intent in INTENTS]
-    parts = [VERSION, scenario.seed, scenario.world.model_dump(), scenario.event.start_utc.isoformat(), locales, words]
+    storms = [storm.model_dump() for storm in scenario.demand.background.rule_storms]
+    start = scenario.event.start_utc.isoformat()
+    parts = [VERSION, scenario.seed, scenario.world.model_dump(), start, locales, words, storms]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -101,6 +105,7 @@ def ensure_world(scenario: Scenario, folder: Path) -> World:
 def _write_catalogue(path: Path, scenario: Scenario, shop: shops.Shop) -> None:
     customers, seed = scenario.world.customers, scenario.seed
     locales = list(dict.fromkeys(locale for region in scenario.event.regions.values() for locale in region.locales))
+    storms = [storm.model_dump() for storm in scenario.demand.background.rule_storms]
     orders, order_items = shops.order_rows(shop, customers, seed)
     contents: dict[str, Iterable[shops.Row]] = {
         "products": shop.products,
@@ -111,6 +116,8 @@ def _write_catalogue(path: Path, scenario: Scenario, shop: shops.Shop) -> None:
         "order_items": order_items,
         "browsing": shops.browsing_rows(shop, customers, seed),
         "documents": shops.document_rows(shop),
+        "auto_buy_rules": shops.storm_rules(shop, storms, customers),
+        "storm_ticks": shops.storm_ticks(shop, storms),
         "meta": [("now", shop.now.strftime("%Y-%m-%dT%H:%M:%SZ")), ("seed", str(seed)), ("version", str(VERSION))],
     }
     connection = sqlite3.connect(path)

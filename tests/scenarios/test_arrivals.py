@@ -94,6 +94,25 @@ def test_time_changed_arrivals_follow_their_law(law):
     assert stats.kstest(gaps, reference.cdf).pvalue > 0.01
 
 
+def test_a_logs_pattern_at_its_own_rate_is_the_log(traces):
+    """Replayed at the mean rate of the hour: every timestamp to 1 ms, and the CV of gaps it is known for."""
+    path = str(traces / "azure_llm_2023_code.csv.gz")
+    log = arrivals.read_replay(path)
+    mean = (len(log) - 1) / log.offset_s[-1]
+    starts = starts_of(event(mean, float(log.offset_s[-1]) + 0.01, {"process": "replay", "file": path}), seed=1)
+    assert np.abs(starts.offset_s - log.offset_s).max() < 1e-3
+    gaps = np.diff(starts.offset_s)
+    assert gaps.std() / gaps.mean() == pytest.approx(13.2, abs=0.05)
+
+
+def test_a_logs_pattern_repeats_under_any_rate(traces):
+    """Ten times the rate over an hour: the log ten times over, its count the integral's."""
+    path = str(traces / "azure_llm_2023_code.csv.gz")
+    scenario = event(25.0, 3600.0, {"process": "replay", "file": path}, WAVY, regions=2)
+    counts = [len(starts_of(scenario, seed)) for seed in range(30)]
+    assert np.mean(counts) == pytest.approx(curve(scenario).total, rel=0.02)
+
+
 def test_a_modulated_process_is_burstier_than_poisson():
     """Counts per second of an MMPP vary more than their mean; those of a Poisson process do not."""
 

@@ -106,6 +106,20 @@ def test_a_world_that_fails_halfway_leaves_nothing(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_rule_storm_is_part_of_the_world(tmp_path):
+    """Every rule of a storm is met by its one tick, on the most popular product, 35% below today's price."""
+    sets = ["world.products=300", "world.customers=20000", "world.history_days=30"]
+    stormy = world.ensure_world(load_scenario("agentic_autobuy", sets), tmp_path)
+    assert rows(stormy, "SELECT at_s, count(*) FROM storm_ticks") == [(10_800.0, 1)]
+    query = (
+        "SELECT count(*), count(DISTINCT customer_id) FROM auto_buy_rules r JOIN storm_ticks t "
+        "ON t.product_id = r.product_id AND t.price <= r.target_price"
+    )
+    assert rows(stormy, query) == [(50_000, 20_000)]
+    ratio = "SELECT t.price / p.price FROM storm_ticks t JOIN products p ON p.product_id = t.product_id"
+    assert rows(stormy, ratio)[0][0] == pytest.approx(0.65, abs=0.01)
+
+
 def test_every_message_has_its_script(made):
     """Each message's words have an entry, whose tools are known and whose label is its route."""
     script = yaml.safe_load(made.conversations.read_text())
