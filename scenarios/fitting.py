@@ -73,7 +73,7 @@ def fit(
         history: CSV or CSV.gz with a column of times and one of counts, at an even step.
         name: of the scenario.
         growth: low, mid, high ratio of the coming peak to this one; from the file itself when None.
-        length_s: the event is the busiest stretch of this length, from a whole period on; the whole file when None.
+        length_s: the event is the busiest stretch of this length; the whole file when None.
         parent: gives regions, mix and everything that counts cannot tell.
         out_folder: where the scenario will lie; the trace's path is written relative to it.
         interactions_per_count: what one count stands for (0.05 when counts are page views, say).

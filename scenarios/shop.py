@@ -249,7 +249,8 @@ def storm_ticks(shop: Shop, storms: Sequence[Mapping[str, Any]]) -> Iterator[Row
 
 
 def _storm_price(shop: Shop, product: int, storm: Mapping[str, Any]) -> float:
-    return round(max(0.01, float(shop.price_usd[product]) * (1 - storm["drop_ratio"])), 2)
+    price = float(shop.price_usd[product]) * (1 - float(storm["drop_ratio"]))
+    return round(max(0.01, price), 2)
 
 
 def document_rows(shop: Shop) -> Iterator[Row]:
