@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,8 +9,8 @@ from dataclasses import dataclass
 from neuron_bench.errors import BenchUsageError
 from neuron_bench.presets import DecoderShape, Shape
 
-Progress = Callable[[int, int, float, str], None]
-"""Turns done, turns in all, seconds left (NaN until one is through), what is running."""
+Progress = Callable[[int, int, float | None, str], None]
+"""Turns done, turns in all, seconds left (None until one is through), what is running."""
 
 SUITES = ("quick", "latency", "throughput", "full")
 
@@ -121,6 +120,6 @@ class Clock:
         """One more turn begins."""
         if self.progress is not None:
             spent = time.monotonic() - self.started
-            left = spent / self.done * max(0, self.total - self.done) if self.done else math.nan
+            left = spent / self.done * max(0, self.total - self.done) if self.done else None
             self.progress(self.done, self.total, left, label)
         self.done = min(self.done + 1, self.total)

@@ -1,0 +1,127 @@
+"""`bench run --matrix bench.yaml`: models x targets, one record each.
+
+schema: peakday.bench_matrix/1
+suite: full                       # quick, latency, throughput, full
+slo: {ttft_s: 0.5, tpot_s: 0.05}  # for the headline; no key, no limit
+models: [nano, llama-3.1-8b]      # presets, config.json paths; for an endpoint the names it serves
+targets:
+  - {device: cpu, method: trace}
+  - {device: neuron, method: trace, chip: inferentia2, dtype: bfloat16, artifact_store: s3://bucket/graphs}
+  - {device: neuron, method: endpoint, url: http://127.0.0.1:8000/v1, chip: trainium2, tp: 4, chips_used: 1,
+     models: [custom]}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from neuron_bench import endpoint, suite
+from neuron_bench.cases import SUITES, Progress
+from neuron_bench.endpoint import EndpointSpec
+from neuron_bench.errors import BenchError, BenchUsageError, DeviceError
+from neuron_bench.report import Slo
+from neuron_bench.suite import Spec
+
+SCHEMA = "peakday.bench_matrix/1"
+_KEYS = {"schema", "suite", "slo", "models", "targets", "seed"}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One bench of the matrix: its folder's name, and what to run."""
+
+    name: str
+    spec: Spec | EndpointSpec
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A parsed matrix file."""
+
+    slo: Slo
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Records that were written, and benches that were refused with the reason; one refusal stops no other bench."""
+
+    benches: tuple[Path, ...]
+    refused: dict[str, str]
+
+
+def read_matrix(path: Path) -> Matrix:
+    """Parse and check a matrix file.
+
+    Raises:
+        BenchUsageError: names file, key and fix.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise BenchUsageError(f"{path}: cannot be read ({' '.join(str(error).split())})") from None
+    if not isinstance(raw, dict) or raw.get("schema") != SCHEMA:
+        raise BenchUsageError(f"{path}: schema: expected {SCHEMA}")
+    _check_keys(path, "", raw, _KEYS)
+    grid = raw.get("suite", "quick")
+    if grid not in SUITES:
+        raise BenchUsageError(f"{path}: suite: {grid!r}: expected one of {', '.join(SUITES)}")
+    _check_keys(path, "slo.", raw.get("slo") or {}, {"ttft_s", "tpot_s"})
+    entries = [
+        _entry(path, number, target, model, grid, int(raw.get("seed", 1)))
+        for number, target in enumerate(raw.get("targets") or [])
+        for model in target.get("models") or raw.get("models") or []
+    ]
+    if not entries:
+        raise BenchUsageError(f"{path}: targets and models: none is given, so there is nothing to run")
+    return Matrix(Slo(**(raw.get("slo") or {})), tuple(entries))
+
+
+def _entry(path: Path, number: int, target: dict[str, Any], model: str, grid: str, seed: int) -> Entry:
+    settings = {key: value for key, value in target.items() if key not in ("method", "models")}
+    method = target.get("method", "trace")
+    kinds: dict[str, Any] = {"trace": Spec, "endpoint": EndpointSpec}
+    if method not in kinds:
+        raise BenchUsageError(f"{path}: targets[{number}].method: {method!r}: expected trace or endpoint")
+    known = {field.name for field in fields(kinds[method])} - {"cases", "effort", "loads", "model", "suite", "seed"}
+    _check_keys(path, f"targets[{number}].", settings, known)
+    if method == "endpoint" and "url" not in settings:
+        raise BenchUsageError(f"{path}: targets[{number}].url: missing; an endpoint needs one")
+    name = "-".join(str(part) for part in (Path(model).name, settings.get("chip") or settings.get("device"), method))
+    return Entry(f"{name}-{number}", kinds[method](**settings, model=model, suite=grid, seed=seed))
+
+
+def _check_keys(path: Path, where: str, given: dict[str, Any], known: set[str]) -> None:
+    unknown = sorted(set(given) - known)
+    if unknown:
+        raise BenchUsageError(f"{path}: {where}{unknown[0]}: unknown key; known: {', '.join(sorted(known))}")
+
+
+def run_matrix(matrix: Matrix, out_dir: Path, *, progress: Progress | None = None) -> Outcome:
+    """Run every entry into `out_dir/NAME`, skipping those that are there already (so a matrix resumes).
+
+    Raises:
+        DeviceError: every single bench was refused (exit 5).
+    """
+    out_dir.mkdir(parents=True, exist_ok=True)
+    done: list[Path] = []
+    refused: dict[str, str] = {}
+    for entry in matrix.entries:
+        folder = out_dir / entry.name
+        try:
+            done.append(folder if folder.exists() else _run(entry.spec, folder, progress))
+        except BenchError as error:
+            refused[entry.name] = str(error)
+    if not done:
+        raise DeviceError("; ".join(f"{name}: {reason}" for name, reason in refused.items()))
+    return Outcome(tuple(done), refused)
+
+
+def _run(spec: Spec | EndpointSpec, folder: Path, progress: Progress | None) -> Path:
+    work: Callable[..., Path] = endpoint.run if isinstance(spec, EndpointSpec) else suite.run
+    return work(spec, folder, progress=progress)
