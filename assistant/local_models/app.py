@@ -88,7 +88,7 @@ class App:
         pacer = self.pacer = Pacer(loop)
         profiles = read_profiles(stack.profiles)
         self._profile_groups: dict[str, dict[str, Any]] = {}
-        text = sentences(stack.catalogue)
+        text = self._text = sentences(stack.catalogue)
         served: dict[str, StandIn] = {}
         for key, model in read_models(stack.models_file).items():
             if stack.models is not None and key not in stack.models:
@@ -128,20 +128,26 @@ class App:
             return json_response(500, {"message": "the stand-in failed; its log has the cause"})
 
     def _use_profile(self, key: str, groups: dict[str, Any]) -> None:
-        """Lay groups over a model's profile; its words stay those of its first profile."""
+        """Lay groups over a model's profile."""
         stand_in = self.stand_ins.by_key[key]
         raw = merged(raw_profile(key, self._profiles_file), self._profile_groups.get(key, {}))
         if "physics" in groups:
             raw = {"tokens": raw["tokens"]}
         raw = merged(raw, groups)
-        stand_in.use(profile_from(key, raw, "/control/profiles"))
+        profile, corpus = profile_from(key, raw, "/control/profiles"), stand_in.corpus
+        if (corpus.rule, corpus.tokens_per_chunk) != (profile.tokens, _tokens_per_chunk(profile)):
+            corpus = _corpus(self._text, profile, stand_in.model.protocol)
+        stand_in.use(profile, corpus)
         self._profile_groups[key] = raw
 
 
 def _corpus(text: tuple[str, ...], profile: Profile, protocol: str) -> Corpus:
     unit = converse.text_unit if protocol == "converse" else openai_api.text_unit
-    per_chunk = profile.physics.tokens_per_chunk if isinstance(profile.physics, ProviderPhysics) else 1
-    return Corpus(text, profile.tokens, per_chunk, unit)
+    return Corpus(text, profile.tokens, _tokens_per_chunk(profile), unit)
+
+
+def _tokens_per_chunk(profile: Profile) -> int:
+    return profile.physics.tokens_per_chunk if isinstance(profile.physics, ProviderPhysics) else 1
 
 
 def _pages(catalogue: Path | None) -> tuple[tuple[str, str], ...]:

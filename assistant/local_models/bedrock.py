@@ -59,8 +59,7 @@ class Bedrock:
         try:
             converse(self._stand_ins, stand_in, body, request, caller, connection, operation == "ConverseStream")
         except Refused as refused:
-            errors = stand_in.stats.errors
-            errors[refused.name] = errors.get(refused.name, 0) + 1
+            stand_in.stats.count_error(refused.name)
             raise
         return None
 

@@ -107,6 +107,7 @@ class Work:
     input_tokens: int
     cached_tokens: int
     output_tokens: int
+    reason: str = "stop"
     blocks: list[int] = field(default_factory=list)
 
 
@@ -168,9 +169,8 @@ class Call:
             gap_s *= slow.factor
         chunks = -(-work.output_tokens // runner.physics.tokens_per_chunk) if whole else stream.total
         stall = self.faults.get("stall")
-        schedule = Schedule(
-            self.request.received_s + ttft_s, gap_s, chunks, chunks // 2 or 1, stall.delay_s if stall else 0.0
-        )
+        first_s = runner.begin_s(self.request.received_s) + ttft_s
+        schedule = Schedule(first_s, gap_s, chunks, chunks // 2 or 1, stall.delay_s if stall else 0.0)
         runner.start(stream, schedule, whole)
 
     def _run_on_engine(self, runner: Pool, stream: Stream, work: Work, whole: bool) -> None:
@@ -221,7 +221,8 @@ class Call:
         stats = self.stand_in.stats
         stats.running -= 1
         stats.output_tokens += tokens
-        stats.ended[status] = stats.ended.get(status, 0) + 1
+        reason = work.reason if status == "ok" else "abort"
+        stats.ended[reason] = stats.ended.get(reason, 0) + 1
         if stream.sent:
             stats.ttft.add(stream.first_sent_s - stream.received_s)
             stats.e2e.add(now_s - stream.received_s)

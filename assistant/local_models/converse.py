@@ -91,7 +91,7 @@ def converse(stand_ins: StandIns, stand_in: StandIn, body: dict[str, Any], reque
     call.on_end = lambda sent: stand_ins.quotas.settle(held, prompt.tokens - use.read + sent * burndown)
     answer = _Answer(reply, prompt, use, body, call, request.received_s)
     wire = answer.stream() if streams else answer.whole()
-    work = Work(prompt.tokens, max(use.read, found.tokens), reply.tokens)
+    work = Work(prompt.tokens, max(use.read, found.tokens), reply.tokens, _STOP[reply.stop])
     call.start(connection, wire, work, _FAULT_FRAMES)
 
 

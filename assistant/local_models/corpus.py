@@ -40,8 +40,7 @@ class Corpus:
     def __init__(
         self, source: tuple[str, ...], rule: TokenRule, tokens_per_chunk: int, render: Callable[[str, int], bytes]
     ) -> None:
-        self._rule = rule
-        self._per_chunk = tokens_per_chunk
+        self.rule, self.tokens_per_chunk = rule, tokens_per_chunk
         self._render = render
         size = rule.bytes_for(_CHUNKS * tokens_per_chunk)
         once = "".join(source)
@@ -51,23 +50,23 @@ class Corpus:
     def answer(self, tokens: int, start: int) -> tuple[str, list[bytes]]:
         """Text of exactly `tokens` tokens and its rendered chunks, from a place in the corpus chosen by `start`."""
         first = start * _STRIDE % _CHUNKS
-        whole, rest = divmod(tokens, self._per_chunk)
+        whole, rest = divmod(tokens, self.tokens_per_chunk)
         units: list[bytes] = []
         at, left = first, whole
         while left > 0:
             units += self._units[at : at + left]
             left = whole - len(units)
             at = 0
-        begin = self._rule.bytes_for(first * self._per_chunk)
-        text = self._slice(begin, self._rule.bytes_for(tokens))
+        begin = self.rule.bytes_for(first * self.tokens_per_chunk)
+        text = self._slice(begin, self.rule.bytes_for(tokens))
         if rest:
-            tail = text[self._rule.bytes_for(whole * self._per_chunk) :]
+            tail = text[self.rule.bytes_for(whole * self.tokens_per_chunk) :]
             units.append(self._render(tail, whole))
         return text, units
 
     def _chunk(self, index: int) -> str:
-        cut = self._rule.bytes_for
-        return self._text[cut(index * self._per_chunk) : cut((index + 1) * self._per_chunk)]
+        cut = self.rule.bytes_for
+        return self._text[cut(index * self.tokens_per_chunk) : cut((index + 1) * self.tokens_per_chunk)]
 
     def _slice(self, begin: int, size: int) -> str:
         text = self._text[begin : begin + size]

@@ -31,20 +31,21 @@ def metrics_text(stand_ins: StandIns, watch: LoopWatch) -> bytes:
 
 
 def _model(stand_in: StandIn) -> list[str]:
-    name, stats = f'model_name="{stand_in.model.key}"', stand_in.stats
+    """One model: vLLM's names where it serves OpenAI's protocol, the same under our prefix where it is Bedrock's."""
+    name, stats = f'model_name="{stand_in.model.model_id}"', stand_in.stats
     prefix = "vllm:" if stand_in.model.protocol == "openai" else "peakday_bedrock_"
     lines = [
         f"{prefix}prompt_tokens_total{{{name}}} {stats.prompt_tokens}",
-        f"{prefix}images_total{{{name}}} {stats.images}",
         f"{prefix}generation_tokens_total{{{name}}} {stats.output_tokens}",
         *_histogram(f"{prefix}time_to_first_token_seconds", name, stats.ttft),
         *_histogram(f"{prefix}request_time_per_output_token_seconds", name, stats.tpot),
         *_histogram(f"{prefix}e2e_request_latency_seconds", name, stats.e2e),
-        *(f'{prefix}errors_total{{{name},error="{error}"}} {count}' for error, count in stats.errors.items()),
+        f"peakday_stand_in_images_total{{{name}}} {stats.images}",
     ]
-    for status, count in stats.ended.items():
-        reason = {"ok": "stop", "aborted": "abort"}.get(status, status)
+    for reason, count in stats.ended.items():
         lines.append(f'{prefix}request_success_total{{{name},finished_reason="{reason}"}} {count}')
+    for error, count in stats.errors.items():
+        lines.append(f'peakday_stand_in_errors_total{{{name},error="{error}"}} {count}')
     if isinstance(stand_in.runner, Pool):
         lines += _pool(prefix, name, stand_in.runner)
     else:
@@ -63,7 +64,7 @@ def _pool(prefix: str, name: str, pool: Pool) -> list[str]:
         f"{prefix}kv_cache_usage_perc{{{name}}} {used:.6f}",
         f"{prefix}prefix_cache_queries_total{{{name}}} {sum(cache.queried for cache in caches) * block}",
         f"{prefix}prefix_cache_hits_total{{{name}}} {sum(cache.hit for cache in caches) * block}",
-        f"{prefix}engine_steps_total{{{name}}} {sum(engine.steps for engine in engines)}",
+        f"peakday_stand_in_engine_steps_total{{{name}}} {sum(engine.steps for engine in engines)}",
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,6 @@ from assistant.local_models.pool import Pool
 from assistant.local_models.standins import StandIn, StandIns
 from assistant.local_models.stream import Wire
 
-_CREATED = 1_700_000_000
 _STOP = {"end": "stop", "tools": "tool_calls", "length": "length"}
 _TOKEN_ID_BYTES = 4
 _TOOL_JSON_CHUNK = 16
@@ -66,7 +66,7 @@ class OpenAi:
     def _models(self) -> Response:
         served = [stand_in.model for stand_in in self._stand_ins.by_id.values() if stand_in.model.protocol == "openai"]
         rows = [
-            {"id": model.model_id, "object": "model", "created": _CREATED, "owned_by": "peakday",
+            {"id": model.model_id, "object": "model", "created": int(time.time()), "owned_by": "peakday",
              "root": model.model_id, "parent": None, "max_model_len": model.context_tokens}
             for model in served
         ]  # fmt: skip
@@ -84,8 +84,12 @@ class OpenAi:
         stand_in = self._stand_ins.by_id.get(str(body.get("model")))
         if stand_in is None or stand_in.model.protocol != "openai":
             raise Refused(404, "NotFoundError", f"The model `{body.get('model')}` does not exist.")
-        asked = _read_chat(body, stand_in) if chat else _read_completion(body, stand_in)
-        self._start(asked, stand_in, request, connection)
+        try:
+            asked = _read_chat(body, stand_in) if chat else _read_completion(body, stand_in)
+            self._start(asked, stand_in, request, connection)
+        except Refused as refused:
+            stand_in.stats.count_error(refused.name)
+            raise
 
     def _start(self, asked: Asked, stand_in: StandIn, request: Request, connection: Connection) -> None:
         stand_ins = self._stand_ins
@@ -113,7 +117,7 @@ class OpenAi:
         runner = stand_in.runner
         if isinstance(runner, Pool) and not runner.fits(asked.input_tokens + reply.tokens):
             raise _bad("The request needs more KV cache than one replica of this profile has.")
-        work = Work(asked.input_tokens, 0, reply.tokens, _blocks(asked.prompt, stand_in))
+        work = Work(asked.input_tokens, 0, reply.tokens, _STOP[reply.stop], _blocks(asked.prompt, stand_in))
         answer = _Answer(asked, reply, work, stand_in, call)
         wire = answer.stream() if asked.streams else answer.whole()
         call.start(connection, wire, work, _FAULT_FRAMES)
@@ -268,12 +272,13 @@ class _Answer:
     def __init__(self, asked: Asked, reply: Reply, work: Work, stand_in: StandIn, call: Call) -> None:
         self._asked, self._reply, self._work = asked, reply, work
         self._id, self._model = call.id, stand_in.model.model_id
+        self._created = int(time.time())
         self._headers = {"x-request-id": call.id}
 
     def stream(self) -> Wire:
         """As server-sent events: what is common to all chunks is written once around what differs."""
         kind = "chat.completion.chunk" if self._asked.chat else "text_completion"
-        begin = f'data: {{"id":"{self._id}","object":"{kind}","created":{_CREATED},"model":"{self._model}",'
+        begin = f'data: {{"id":"{self._id}","object":"{kind}","created":{self._created},"model":"{self._model}",'
         begin += '"choices":[{"index":0,'
         self._begin = begin.encode()
         if not self._asked.chat:
@@ -330,7 +335,7 @@ class _Answer:
         value = {
             "id": self._id,
             "object": kind,
-            "created": _CREATED,
+            "created": int(time.time()),
             "model": self._model,
             "choices": [choice],
             "usage": self._usage(),

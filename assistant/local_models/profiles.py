@@ -31,6 +31,7 @@ class ProviderPhysics:
     gap_sigma: float
     tokens_per_chunk: int
     slow_at_in_flight: float
+    slots: int | None = None
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import random
 import time
 from dataclasses import dataclass
@@ -42,6 +43,7 @@ class Provider:
         self._pacer = pacer
         self._random = random.Random(seed)
         self.in_flight = 0
+        self._free_s = [0.0] * (physics.slots or 0)  # a heap: when each slot is free
 
     def ttft_s(self, uncached_tokens: int, cached_tokens: int) -> float:
         """A draw of the time to first token, at the load of now."""
@@ -57,9 +59,15 @@ class Provider:
         """A draw of one answer's gap between chunks, at the load of now."""
         return self.physics.gap_s * self._random.lognormvariate(0.0, self.physics.gap_sigma) * self._slowness()
 
+    def begin_s(self, received_s: float) -> float:
+        """When a request received then finds a slot: at once, or when the earliest is free."""
+        return max(received_s, self._free_s[0]) if self._free_s else received_s
+
     def start(self, stream: Stream, schedule: Schedule, whole: bool) -> None:
         """Have `stream` sent on schedule; one that sends its answer whole gets it when its last chunk would be due."""
         self.in_flight += 1
+        if self._free_s:
+            heapq.heapreplace(self._free_s, schedule.due_s(schedule.chunks - 1))
         clock, due_of = time.monotonic, schedule.due_s
 
         def act(due_s: float) -> float | None:

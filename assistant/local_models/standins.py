@@ -40,21 +40,24 @@ class Stats:
     tpot: LogHistogram = field(default_factory=LogHistogram)
     e2e: LogHistogram = field(default_factory=LogHistogram)
 
+    def count_error(self, name: str) -> None:
+        """One more call answered with this error."""
+        self.errors[name] = self.errors.get(name, 0) + 1
+
 
 class StandIn:
     """One model."""
 
     def __init__(self, model: Model, profile: Profile, pacer: Pacer, seed: int, corpus: Corpus) -> None:
         self.model = model
-        self.corpus = corpus
         self.stats = Stats()
         self._pacer = pacer
         self._seed = seed
-        self.use(profile)
+        self.use(profile, corpus)
 
-    def use(self, profile: Profile) -> None:
-        """Serve by this profile from the next request on."""
-        self.profile = profile
+    def use(self, profile: Profile, corpus: Corpus) -> None:
+        """Serve by this profile, in these words, from the next request on."""
+        self.profile, self.corpus = profile, corpus
         seed = f"{self._seed}/{self.model.key}"
         self.runner: Provider | Pool
         if isinstance(profile.physics, EnginePhysics):
