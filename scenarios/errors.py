@@ -2,4 +2,8 @@
 
 
 class ScenarioError(ValueError):
-    """A scenario, trace or setting that cannot be used; the message is one line: file, key, value and fix."""
+    """A scenario, trace or setting that cannot be used: file, key, value and fix, always on one line."""
+
+    def __init__(self, message: str) -> None:
+        line = " ".join(message.split())
+        super().__init__(line if len(line) <= 1_000 else f"{line[:997]}...")

@@ -215,7 +215,7 @@ def _one_line(where: str, error: ValidationError, values: Mapping[str, Any], set
     elif first["type"] in ("model_type", "dict_type", "model_attributes_type"):
         text = "expected a mapping of keys to values"
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    return " ".join(f"{': '.join([*parts, text])}{more}".split())
+    return f"{': '.join([*parts, text])}{more}"
 
 
 def _path(location: tuple[int | str, ...], values: Any) -> tuple[list[str], Any]:

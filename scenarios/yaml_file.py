@@ -41,12 +41,12 @@ def parse(text: str, where: str, *, mapping: bool = True) -> Any:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f" line {mark.line + 1}" if mark else ""
-        problem = " ".join(str(error.problem or error.context or "not YAML").split())
+        problem = error.problem or error.context or "not YAML"
         raise ScenarioError(f"{where}:{line}: {problem}; mend the YAML") from None
     except RecursionError:
         raise ScenarioError(f"{where}: nested too deeply; a scenario needs a few levels at most") from None
     except (yaml.YAMLError, ValueError, OverflowError, TypeError) as error:
-        raise ScenarioError(f"{where}: {' '.join(str(error).split())}; mend the YAML") from None
+        raise ScenarioError(f"{where}: {error}; mend the YAML") from None
     if mapping and not isinstance(values, dict):
         found = "empty" if values is None else f"a {type(values).__name__}"
         raise ScenarioError(f"{where}: {found}, expected keys and values; start from `peakday scenario new`")

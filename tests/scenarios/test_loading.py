@@ -138,6 +138,11 @@ def test_a_file_that_is_no_text_is_one_line(tmp_path):
     assert "UTF-8" in error_of(path)
 
 
+def test_a_setting_with_a_line_break_is_still_one_line():
+    """What is echoed into a message cannot break it in two."""
+    assert "mend the YAML" in error_of("smoke", "assistant=\x1f\n")
+
+
 def test_an_unknown_name_lists_the_library():
     """A typo in the name shows what there is."""
     assert "smoke" in error_of("prime_dya")
