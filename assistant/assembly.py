@@ -63,6 +63,8 @@ def assemble(
     metrics = Metrics()
     store = SqliteStore(stack.store)
     rules = RuleBook(stack.store)
+    if standing := catalogue.standing_rules():
+        rules.adopt(standing, catalogue.prices(), clocks.world())
     web = WebIndex(catalogue.documents())
 
     def tool_context(customer_id: str, locale: str) -> ToolContext:

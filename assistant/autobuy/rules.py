@@ -106,6 +106,22 @@ class RuleBook:
         (rule,) = self._rules("SELECT * FROM rules WHERE rule_id = ?", key)
         return rule
 
+    def adopt(self, rows: Iterable[Mapping[str, Any]], price_of: Mapping[str, float], now: datetime) -> None:
+        """Take over standing auto-buy rules of the scenario's world, each once; they count as made now."""
+        now_s = now.timestamp()
+        expires_s = add_months(now.astimezone(UTC), RULE_MONTHS).timestamp()
+        values = (
+            (
+                row["rule_id"], "auto_buy", row["customer_id"], row["product_id"], row["target_price"], row["quantity"],
+                price_of[row["product_id"]], now_s, expires_s,
+            )
+            for row in rows
+        )  # fmt: skip
+        with self._transaction():
+            self._db.executemany(
+                "INSERT OR IGNORE INTO rules VALUES (?,?,?,?,?,?,?,?,?,'active',NULL,NULL,NULL,NULL)", values
+            )
+
     def of_customer(self, customer_id: str) -> list[Rule]:
         """A customer's rules, oldest first."""
         return self._rules("SELECT * FROM rules WHERE customer_id = ? ORDER BY created_s, rule_id", customer_id)

@@ -34,6 +34,17 @@ def read_utterances(folder: Path, part: str) -> list[tuple[str, str, str]]:
     return found
 
 
+def read_phrasings(path: Path) -> list[tuple[str, str, str]]:
+    """(text, intent, complexity) of the phrasings that only the router learns from."""
+    found = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line and not line.startswith("#"):
+            intent, _, texts = line.partition(": ")
+            for text in texts.split(" | "):
+                found.append((text.removeprefix("*"), intent, "complex" if text.startswith("*") else "simple"))
+    return found
+
+
 def matrix(texts: list[str]) -> np.ndarray:
     """float32[n, BUCKETS]: each row the message's buckets at equal weight, of length one."""
     rows = np.zeros((len(texts), BUCKETS), np.float32)
@@ -67,10 +78,10 @@ def main() -> None:
     parser.add_argument("utterances", type=Path, help="folder of utterance files, one YAML an intent")
     parser.add_argument("--out", type=Path, required=True, help="the .npz to write")
     args = parser.parse_args()
-    rows = read_utterances(args.utterances, "train")
-    inputs: dict[str, Any] = {
-        path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(args.utterances.glob("*.yaml"))
-    }
+    own = [args.out.with_name(name) for name in ("router_phrasings.txt", "router_concepts.txt")]
+    rows = [*read_utterances(args.utterances, "train"), *read_phrasings(own[0])]
+    paths = [*sorted(args.utterances.glob("*.yaml")), *own]
+    inputs: dict[str, Any] = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
     about = {
         "schema": SCHEMA,
         "intents": INTENTS,

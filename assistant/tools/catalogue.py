@@ -36,6 +36,16 @@ class Catalogue:
         """The pages of the local web index."""
         return self._all("SELECT doc_id, url, title, body FROM documents ORDER BY doc_id")
 
+    def standing_rules(self) -> list[Row]:
+        """Auto-buy rules that the scenario's world begins with; none in a catalogue without them."""
+        if self._one("SELECT 1 AS there FROM sqlite_master WHERE name = 'auto_buy_rules'") is None:
+            return []
+        return self._all("SELECT rule_id, customer_id, product_id, target_price, quantity FROM auto_buy_rules")
+
+    def prices(self) -> dict[str, float]:
+        """The catalogue's price of every product."""
+        return {row["product_id"]: row["price"] for row in self._all("SELECT product_id, price FROM products")}
+
     def search(self, query: str, limit: int, max_price: float | None = None) -> list[Row]:
         """Best matching products, best first."""
         ids, prices, index = self._words

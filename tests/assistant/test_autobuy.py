@@ -256,3 +256,17 @@ def test_expiry_counts_from_creation_in_utc(shop):
     zone = NOW.astimezone().tzinfo
     rule = shop.book.create("z", "alert", "good", "p1", 1.0, 1, 100.0, NOW.astimezone(zone) + timedelta(0))
     assert rule.expires_s == add_months(NOW, 6).timestamp()
+
+
+def test_standing_rules_of_the_world_are_adopted_once(shop):
+    """Adopting them again, after some were bought, changes nothing."""
+    rows = [
+        {"rule_id": f"s{i}", "customer_id": "good", "product_id": "p1", "target_price": 70.0, "quantity": 1}
+        for i in range(3)
+    ]
+    now = datetime.fromtimestamp(shop.now_s, UTC)
+    shop.book.adopt(rows, {"p1": 100.0}, now)
+    shop.book.tick([("p1", 70.0)], shop.now_s)
+    assert len(shop.buyer.step()) == 3
+    shop.book.adopt(rows, {"p1": 100.0}, now)
+    assert shop.book.states() == {"bought": 3}

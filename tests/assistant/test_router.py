@@ -98,5 +98,5 @@ def test_features_are_bounded():
 def test_the_shipped_weights_name_their_inputs():
     """The weights list every utterance file they saw, with its hash."""
     inputs = classifier.load().about["inputs"]
-    assert set(inputs) == {path.name for path in UTTERANCES.glob("*.yaml")}
+    assert set(inputs) > {path.name for path in UTTERANCES.glob("*.yaml")}
     assert all(len(digest) == 64 for digest in inputs.values())
