@@ -74,11 +74,11 @@ def _lag(what: Circumstances) -> list[str]:
 
 def _unsent(what: Circumstances) -> list[str]:
     """Turns not sent for reasons of ours; those over the in-flight cap or refused at sign-in are the target's doing."""
-    asked = what.counters.get("asked", 0)
     ours = what.counters.get("unsent", 0)
+    asked = what.counters.get("asked", 0) + ours
     if not asked or ours / asked <= UNSENT_RATIO_MAX:
         return []
-    return [f"{ours:.0f} of {asked:.0f} turns asked were not sent ({ours / asked:.2%}); add workers or lower the rate"]
+    return [f"{ours:.0f} of {asked:.0f} turns due were not sent ({ours / asked:.2%}); add workers or lower the rate"]
 
 
 def _faults(what: Circumstances) -> list[str]:

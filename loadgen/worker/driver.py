@@ -63,7 +63,7 @@ class Driver:
         self._open: dict[Answer, None] = {}
         self._end_ns = self._drained_ns = 0
         self._drain_s = 0.0
-        self.all_arrived = False
+        self.stopped = False
 
     @property
     def out_of_budget(self) -> bool:
@@ -104,7 +104,7 @@ class Driver:
         self._drained_ns = min(self._drained_ns, now + int(drain_s * _NS))
         self.arrivals.clear()
         self._later.clear()
-        self.all_arrived = True
+        self.stopped = True
 
     def arm(self) -> None:
         """Set the alarm for what is due next."""
@@ -146,6 +146,7 @@ class Driver:
                 connection = visit.connection = self._pools[id(visit.target)].take()
         except OSError as error:
             self._recorder.fault(error)
+            self._recorder.counters["unsent"] += 1
             return self._never_sent(visit, due_ns, "dropped", "open_files")
         except Exception as error:
             self._recorder.fault(error)

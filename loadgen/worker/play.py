@@ -116,7 +116,7 @@ class Play:
         return t0_ns
 
     def _keep_ahead(self, t0_ns: int) -> None:
-        while not self._preparer.finished and not self.driver.all_arrived:
+        while not self._preparer.finished and not self.driver.stopped:
             spare_s = self._spare_s(t0_ns)
             if spare_s > 0:
                 gevent.sleep(min(1.0, spare_s))
@@ -151,6 +151,9 @@ class Play:
         self._alarm.close()
         for pool in self._pools.values():
             pool.close()
+        if not self.driver.stopped and self.job.closed_loop_users is None:
+            # The preparer fell behind: these were due in the window and never got ready.
+            self.recorder.counters["unsent"] += len(self.driver.arrivals) + self._preparer.left
         self.recorder.counters["resent"] = sum(pool.resent for pool in self._pools.values())
         return self.snapshot()
 

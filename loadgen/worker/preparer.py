@@ -51,6 +51,11 @@ class Preparer:
         return self._next >= len(self._indices)
 
     @property
+    def left(self) -> int:
+        """Arrivals that have not been prepared."""
+        return len(self._indices) - self._next
+
+    @property
     def ready_until_s(self) -> float:
         """Offset of the first arrival that is not prepared yet."""
         return float("inf") if self.finished else float(self._plan.offset_s[self._indices[self._next]])

@@ -33,7 +33,8 @@ class Recorder:
         self.worker = worker
         self.t0_ns = 0
         self.counters: dict[str, float] = dict.fromkeys(
-            ("asked", "sent", "completed", "failed", "abandoned", "censored", "dropped", "resent", "faults"), 0
+            ("asked", "sent", "completed", "failed", "abandoned", "censored", "dropped", "unsent", "resent", "faults"),
+            0,
         )
         self.errors: dict[str, int] = {}
         self.faults: list[str] = []

@@ -7,9 +7,11 @@ import os
 import signal
 from pathlib import Path
 
+import numpy as np
 import orjson
 import pytest
 
+from loadgen.histogram import RELATIVE_WIDTH, Histogram
 from loadgen.job import LoadError, LoadJob, TargetSpec
 from loadgen.record import load_run
 from loadgen.run import run_load
@@ -45,6 +47,11 @@ def test_a_run_leaves_a_finished_record_and_no_process(make_job, tmp_path):
     assert set(info["clock"]) == {"0", "1"}
     assert turns_of(folders[0]) == turns_of(folders[1])
     assert not list(folder.glob(".spool"))
+    merged = Histogram.from_json(json.loads((folder / "histograms.json").read_text())["metrics"]["ttft_s"])
+    union = np.sort(load_run(folder).turns["ttft_s"].dropna().to_numpy())
+    for share in (0.5, 0.9, 0.99):
+        value = union[int(np.ceil(round(share * len(union), 9))) - 1]
+        assert value <= merged.quantile(share) <= value * (1 + RELATIVE_WIDTH)
     assert len(load_run(folder).generator) >= 2
 
 

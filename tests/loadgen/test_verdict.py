@@ -1,0 +1,121 @@
+"""Only what is ours voids a run, and each reason says what to do."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import gevent
+import pytest
+
+from loadgen.finish import stand_in_lateness
+from loadgen.histogram import Histogram
+from loadgen.job import TargetSpec
+from loadgen.record import Quantile
+from loadgen.summary import latency_quantiles
+from loadgen.verdict import Circumstances, verdict
+from tests.loadgen.playing import play
+from tests.loadgen.server import assistant, assistant_events, response, serving, streamed
+
+
+def at(value: float) -> dict[str, Quantile]:
+    return {share: Quantile(value, value, value, 1000, 10) for share in ("p50", "p90", "p95", "p99")}
+
+
+GOOD = Circumstances(
+    start_lag=at(0.001),
+    ttft=at(0.5),
+    killed={},
+    lost=(),
+    faults=(),
+    counters={"asked": 1000, "dropped": 300},
+    rows=1000,
+    stand_ins=None,
+    finished=True,
+)
+
+
+def test_drops_and_slowness_are_the_targets():
+    """A run with a third of its turns over the cap is valid: the SLO was missed, not the schedule."""
+    assert verdict(GOOD).valid
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"start_lag": at(0.03)}, "start lag p99 30.0 ms, limit 25.0 ms"),
+        ({"ttft": at(0.05), "start_lag": at(0.006)}, "start lag p99 6.0 ms, limit 5.0 ms"),
+        ({"killed": {1: -9}, "rows": 500}, "lost worker 1 (exit -9); 50.0% of the turns asked have no row"),
+        ({"lost": ("worker 0 was lost",)}, "worker 0 was lost"),
+        ({"rows": 990}, "10 turns asked for have no row"),
+        ({"faults": ("KeyError: x",), "counters": {"asked": 1000, "faults": 3}}, "3 errors inside the generator"),
+        ({"stand_ins": {"late": True, "reasons": ["stand-ins were late: 9 ms"]}}, "stand-ins were late: 9 ms"),
+        ({"stand_ins": {"late": None, "reasons": [], "error": "refused"}}, "stand-ins did not tell"),
+        ({"finished": False}, "the load engine's master ended"),
+        ({"counters": {"asked": 1000, "unsent": 6}}, "6 of 1006 turns due were not sent (0.60%)"),
+    ],
+)
+def test_what_is_ours_voids_the_run(change, reason):
+    """Each cause has its own sentence."""
+    found = verdict(replace(GOOD, **change))
+    assert not found.valid
+    assert any(reason in one for one in found.reasons), found.reasons
+
+
+def test_a_starved_generator_knows_it(make_job):
+    """Something keeps the worker's core busy: the start lag shows it, and the run is void."""
+
+    def hog(one):
+        def burn():
+            while not one.ended.is_set():
+                for _ in range(300_000):
+                    pass
+                gevent.sleep(0)
+
+        gevent.spawn(burn)
+
+    with serving(assistant(lambda: streamed(assistant_events(), first_s=0.01))) as server:
+        run, final = play(make_job(TargetSpec("assistant", server.url), rate_per_s=100.0, for_s=1.0), hog)
+    quantiles = latency_quantiles(run.turns, Histogram())
+    found = verdict(
+        replace(
+            GOOD, start_lag=quantiles["start_lag_s"], ttft=at(0.01), counters=final["counters"], rows=len(run.turns)
+        )
+    )
+    assert "start lag" in found.reasons[0]
+
+
+def test_the_stand_ins_own_account_is_asked_for():
+    """Their lateness comes from their control endpoint; silence is not taken for punctuality."""
+    with serving(lambda *_: [(0.0, response(b'{"late": true, "reasons": ["stand-ins were late"]}'))]) as server:
+        assert stand_in_lateness(server.url)["reasons"] == ["stand-ins were late"]
+    assert stand_in_lateness("http://127.0.0.1:1")["error"]
+    assert stand_in_lateness(None) is None
+
+
+def test_a_stall_shows_in_the_open_loop_and_hides_in_the_closed(make_job, tmp_path):
+    """One second of silence: every customer of that second waits in the open loop; few users meet it in the closed."""
+    import time
+
+    def stalling():
+        frozen = time.monotonic() + 0.6
+
+        def answer():
+            wait = frozen + 0.5 - time.monotonic() if frozen < time.monotonic() < frozen + 0.5 else 0.0
+            return streamed(assistant_events(), first_s=max(0.0, wait))
+
+        return answer
+
+    slow_share = {}
+    for name, users in (("open", None), ("closed", 2)):
+        with serving(assistant(stalling())) as server:
+            job = make_job(
+                TargetSpec("assistant", server.url),
+                run_dir=str(tmp_path / name),
+                rate_per_s=100.0,
+                for_s=1.5,
+                closed_loop_users=users,
+            )
+            run, _ = play(job)
+        slow_share[name] = (run.turns["ttft_s"] > 0.1).mean()
+    assert slow_share["open"] > 0.15
+    assert slow_share["closed"] < 0.05
