@@ -112,7 +112,7 @@ def run_parts(run: Run) -> list[Part]:
 
 
 def _broke_first(info: Mapping[str, Any]) -> Html:
-    items = [_sentence(item) for item in info.get("what_broke_first") or ()]
+    items = [broke_sentence(item) for item in info.get("what_broke_first") or ()]
     if not items:
         return tag("p", tag("strong", "What broke first: "), "nothing on record broke.", class_="say")
     return join(
@@ -120,7 +120,7 @@ def _broke_first(info: Mapping[str, Any]) -> Html:
     )
 
 
-def _sentence(item: object) -> str:
+def broke_sentence(item: object) -> str:
     """One entry of what_broke_first: a sentence, or a mapping that has one."""
     if not isinstance(item, Mapping):
         return str(item)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from capacity.plan import Plan
 from dashboards.figures import METRICS, Number, bench_numbers, find, plan_numbers, run_numbers, run_simulated
 from dashboards.plan_page import quota_short
-from dashboards.run_page import verdict_banner
+from dashboards.run_page import broke_sentence, verdict_banner
 from dashboards.units import show
 from loadgen.record import Run
 from neuron_bench.record import Bench
@@ -31,7 +31,7 @@ def run_summary(run: Run) -> str:
         _line("cost", [_pair(numbers, name, word) for name, word in _COSTS]),
     ]
     first = next(iter(run.info.get("what_broke_first") or ()), None)
-    lines.append(_line("broke first", [str(first) if first else "nothing on record"]))
+    lines.append(_line("broke first", [broke_sentence(first) if first else "nothing on record"]))
     names = run_simulated(run.info)
     if names:
         lines.append(_line("SIMULATED", [f"{', '.join(names)}: these rehearse the system, they measure no real model"]))
