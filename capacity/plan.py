@@ -86,6 +86,7 @@ class QuotaNeed:
     granted: float | None
     binds_at_offset_s: float | None
     source: str
+    throttled_ratio: float | None = None  # share of the event's calls above the steady bound at p90 demand
 
     @property
     def pressure(self) -> float:
@@ -217,6 +218,8 @@ class Plan:
     sensitivities: tuple[Sensitivity, ...] = ()
     warnings: tuple[str, ...] = ()
     purchase: tuple[dict[str, Any], ...] = ()
+    cache_advice: tuple[dict[str, Any], ...] = ()  # model, region, level, choice, hit_ratio and usd_per_mtok by choice
+    routing: tuple[dict[str, Any], ...] = ()  # policy, usd_per_interaction of tokens, acceptable_ratio, provenance
     headroom: tuple[dict[str, Any], ...] = ()  # rule, region, model, replicas, chips, usd: what each nine costs
     schedules: tuple[dict[str, Any], ...] = ()  # region, model, instance_type, hourly instances, usd against flat_usd
     errors: dict[str, Any] = field(default_factory=dict)  # 90% range of chips needed: all, demand, model, monte_carlo

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from capacity.advice import cache_advice, routing_trade_off
 from capacity.calls import assumed_calls, describe, measured_calls
 from capacity.case import Case
 from capacity.cost import cache_hit_figures, call_costs, cost_lines
@@ -51,7 +52,7 @@ def make_plan(
     """
     case = make_case(scenario, run, step_models, prices, seed)
     supplies, sized = size_supplies(case)
-    base = case.base([choice for item in sized for choice in item.choices])
+    base = case.base([choice for item in sized for choice in item.choices if choice.load_per_s > 0])
     ranked = sensitivities(base, moves(case.streams, case.spread))
     cost, parts, event = _money(case, base, sized, supplies)
     return Plan(
@@ -73,6 +74,8 @@ def make_plan(
         sensitivities=ranked,
         warnings=warnings(case, supplies, [note for item in sized for note in item.warnings], now_utc),
         purchase=_purchase(supplies),
+        cache_advice=cache_advice(case),
+        routing=routing_trade_off(case, own_usd_per_call(case, supplies)),
         headroom=_headroom(case, base),
         schedules=_schedules(case, base),
         rules=_rules(case),

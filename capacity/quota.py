@@ -76,17 +76,12 @@ def needs(
         ("tpm", _times(per_minute, tokens.settled), _times(per_minute, tokens.reserved), limits.tpm),
         ("tpd", _times(calls_per_day, tokens.settled), _times(calls_per_day, tokens.reserved), limits.tpd),
     )
-    return tuple(
-        QuotaNeed(
-            kind=kind,
-            needed_settlement=settled,
-            needed_reservation=reserved,
-            granted=limit,
-            binds_at_offset_s=_binds_at(settled if kind == "tpd" else reserved, limit, demand),
-            source=limits.source,
-        )
-        for kind, settled, reserved, limit in kinds
-    )
+    found = []
+    for kind, settled, reserved, limit in kinds:
+        use = _use_of_the_day(settled.p90, demand) if kind == "tpd" else _use_of_the_minute(reserved.p90, demand)
+        binds_at_s, throttled = (None, None) if limit is None else _over(use, limit, demand)
+        found.append(QuotaNeed(kind, settled, reserved, limit, binds_at_s, limits.source, throttled))
+    return tuple(found)
 
 
 def steady_bound_per_s(limits: Granted, tokens: CallTokens, latency_s: float) -> float:
@@ -104,12 +99,6 @@ def steady_bound_per_s(limits: Granted, tokens: CallTokens, latency_s: float) ->
     return min(bounds)
 
 
-def throttled_ratio(calls_per_s: Floats, bound_per_s: float) -> float:
-    """Share of calls above a bound when the rate is a fluid; equally long steps, no backlog of throttled calls."""
-    asked = float(calls_per_s.sum())
-    return float(np.maximum(0.0, calls_per_s - bound_per_s).sum()) / asked if asked else 0.0
-
-
 def in_flight_max(tpm: float, prompt_tokens: float, max_tokens: float) -> int:
     """Calls in flight that a tokens-per-minute quota lets reserve at once."""
     return int(tpm // (prompt_tokens + max_tokens))
@@ -119,10 +108,30 @@ def _times(values: Levels, factor: float) -> Levels:
     return Levels(values.p50 * factor, values.p90 * factor, values.p95 * factor)
 
 
-def _binds_at(needed: Levels, limit: float | None, demand: RegionDemand) -> float | None:
-    """First offset at which the p90 demand, scaled so that its peak needs `needed.p90`, exceeds the limit."""
-    if limit is None or needed.p90 <= limit:
-        return None
-    rate = np.asarray(demand.interactions_per_s_p90)
-    over = np.flatnonzero(rate / rate.max() * needed.p90 > limit)
-    return float(demand.offset_s[over[0]])
+def _use_of_the_minute(peak_need: float, demand: RegionDemand) -> Floats:
+    """The need at each point of the p90 timeline, scaled so that its peak is peak_need."""
+    rate = np.asarray(demand.interactions_per_s_p90, dtype=np.float64)
+    return np.asarray(rate / max(float(rate.max()), 1e-300) * peak_need)
+
+
+def _use_of_the_day(busiest_day: float, demand: RegionDemand) -> Floats:
+    """What is used since each day's start, days counted from the event's start; the busiest is busiest_day."""
+    offset_s = np.asarray(demand.offset_s, dtype=np.float64)
+    rate = np.asarray(demand.interactions_per_s_p90, dtype=np.float64)
+    lasts_s = np.diff(offset_s, append=offset_s[-1] + (offset_s[1] - offset_s[0] if len(offset_s) > 1 else 1.0))
+    day = (offset_s // DAY_S).astype(np.int64)
+    used = np.zeros(len(rate))
+    for number in np.unique(day):
+        inside = day == number
+        used[inside] = np.cumsum(rate[inside] * lasts_s[inside])
+    return np.asarray(used / max(float(used.max()), 1e-300) * busiest_day)
+
+
+def _over(use: Floats, limit: float, demand: RegionDemand) -> tuple[float | None, float]:
+    """When the use first passes the limit, and the share of the event's calls in excess of it, as a fluid."""
+    rate = np.asarray(demand.interactions_per_s_p90, dtype=np.float64)
+    over = np.flatnonzero(use > limit)
+    if not len(over):
+        return None, 0.0
+    excess = rate * np.clip(1 - limit / np.maximum(use, 1e-300), 0, 1)
+    return float(demand.offset_s[over[0]]), float(excess.sum() / rate.sum())

@@ -5,7 +5,7 @@ import pytest
 
 from capacity.bucket import run_buckets
 from capacity.plan import Levels, RegionDemand
-from capacity.quota import CallTokens, Granted, granted, needs, steady_bound_per_s, throttled_ratio
+from capacity.quota import CallTokens, Granted, granted, needs, steady_bound_per_s
 from facts.reader import models
 from scenarios.schema import Quota
 
@@ -66,5 +66,17 @@ def test_the_kind_that_refuses_and_its_moment_are_named():
     assert 0 < found.first_s["rpm"] < 120
 
 
-def test_a_fluid_above_its_bound_loses_the_excess():
-    assert throttled_ratio(np.array([5.0, 20.0]), 10.0) == pytest.approx(10 / 25)
+def test_a_minutes_quota_loses_the_excess_of_the_timeline():
+    """Rates 1, 2, 1 need 90,000, 180,000 and 90,000 of 150,000: a twelfth of the calls is over."""
+    per_s = Levels(1.0, 1.0, 1.0)
+    tpm = needs(per_s, per_s, CallTokens(reserved=3_000, settled=1), Granted(None, 1.5e5, None, ""), FLAT)[1]
+    assert tpm.throttled_ratio == pytest.approx(2 * (1 - 150 / 180) / 4)
+
+
+def test_a_days_quota_binds_when_it_is_used_up_and_is_full_again_the_next_day():
+    hours = tuple(3_600.0 * h for h in range(48))
+    flat = RegionDemand("r", Levels(1, 1, 1), hours, (1.0,) * 48, (1.0,) * 48, (1.0,) * 48)
+    calls = Levels(1.0, 1.0, 1.0)
+    tpd = needs(calls, Levels(1, 86_400, 1), CallTokens(1, 1), Granted(None, None, 43_200, ""), flat)[2]
+    assert tpd.binds_at_offset_s == 12 * 3_600
+    assert 0.1 < tpd.throttled_ratio < 0.5

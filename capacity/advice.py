@@ -1,0 +1,116 @@
+"""What could be changed: how long each prompt level should be cached, and which routing buys which quality."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from capacity.cache import CacheAdvice, advise, think_hit_ratio, ttl_hit_ratio
+from capacity.calls import Calls, assumed_calls
+from capacity.case import Case
+from capacity.cost import call_costs
+from facts.reader import Model, Quality, quality
+from scenarios.schema import Policy, Scenario
+
+ROUTING_INTERACTIONS = 1_000
+
+
+def cache_advice(case: Case) -> tuple[dict[str, Any], ...]:
+    """Per Bedrock model and prompt level, none, 5m or 1h: what a million tokens of the level cost under each.
+
+    shared: Poisson calls of the region with least traffic, one shard. conversation: what one call leaves for the next;
+    calls of one turn follow at once, turns after the customer's thinking and typing.
+    """
+    rows = []
+    for name in case.model_names:
+        model = case.prices.models[name]
+        mask = case.calls.of(name)
+        if model.supply != "bedrock" or model.prices is None or not mask.any():
+            continue
+        shared = float(case.calls.shared_tokens[mask].mean())
+        if shared > 0:
+            rate = min(case.calls_in_event(name, r) for r in case.regions) / case.scenario.event.length_s
+            found = advise(
+                lambda ttl, rate=rate: ttl_hit_ratio(rate, ttl),  # type: ignore[misc]
+                model.prices, model.cache.ttls, shared, model.cache.min_tokens,
+            )  # fmt: skip
+            rows.append(_row(name, "shared", found))
+        prompt = float(case.calls.prompt_tokens[mask].mean())
+        found = advise(_followed(case, name), model.prices, model.cache.ttls, prompt, model.cache.min_tokens)
+        rows.append(_row(name, "conversation", found))
+    return tuple(rows)
+
+
+def _followed(case: Case, name: str) -> Any:
+    """Share of what a call writes that the next call of its conversation reads, by TTL."""
+    mix, calls = case.scenario.mix, case.calls
+    per_turn = max(1.0, float(calls.of(name).sum()) / max(1, len(set(calls.turn[calls.of(name)].tolist()))))
+    turns = calls.turns / calls.interactions
+    last_of_turn, last_of_all = 1 / per_turn, 1 / (per_turn * turns)
+
+    def hit_ratio(ttl_s: float) -> float:
+        waits = think_hit_ratio(mix.think_s.median + mix.typing_s.median, mix.think_s.cv, ttl_s)
+        return (1 - last_of_turn) + (last_of_turn - last_of_all) * waits
+
+    return hit_ratio
+
+
+def _row(model: str, level: str, found: CacheAdvice) -> dict[str, Any]:
+    return {
+        "model": model,
+        "level": level,
+        "choice": found.choice,
+        "usd_per_mtok": found.usd_per_mtok,
+        "hit_ratio": found.hit_ratio,
+    }
+
+
+def routing_trade_off(case: Case, own_usd_per_call: Mapping[str, float]) -> tuple[dict[str, Any], ...]:
+    """The policy as planned, and each answering model alone: dollars of an interaction against judged quality.
+
+    Tokens are the scenario's assumed ones throughout, so that the policies are compared on the same calls.
+    """
+    scenario, models = case.scenario, case.prices.models
+    judged = quality()
+    policies = {"as planned": scenario.assistant.policy}
+    for name in scenario.models:
+        answers = any(row.model == name for row in judged)
+        if answers and (models[name].prices is not None or own_usd_per_call.get(name)):
+            policies[f"all {name}"] = Policy(simple=name, complex=name)
+    return tuple(_policy_row(case, models, what, policy, own_usd_per_call, judged) for what, policy in policies.items())
+
+
+def _policy_row(
+    case: Case,
+    models: Mapping[str, Model],
+    what: str,
+    policy: Policy,
+    own_usd_per_call: Mapping[str, float],
+    judged: list[Quality],
+) -> dict[str, Any]:
+    assistant = case.scenario.assistant.model_copy(update={"policy": policy})
+    scenario = case.scenario.model_copy(update={"assistant": assistant})
+    calls: Calls = assumed_calls(scenario, models, seed=case.seed, interactions=ROUTING_INTERACTIONS)
+    own = {name: own_usd_per_call.get(name, 0.0) for name, model in models.items() if model.supply == "self_hosted"}
+    ratio, provenance = _acceptable(scenario, policy, judged)
+    return {
+        "policy": what,
+        "usd_per_interaction": float(call_costs(calls, models, own).total_usd.sum()) / calls.interactions,
+        "acceptable_ratio": ratio,
+        "provenance": provenance,
+    }
+
+
+def _acceptable(scenario: Scenario, policy: Policy, judged: list[Quality]) -> tuple[float | None, str]:
+    """Share of turns expected to be acceptable under a policy; None when a model in it was never judged."""
+    total, origins = 0.0, set()
+    for intent, mix in scenario.mix.intents.items():
+        for complexity, share in (("simple", 1 - mix.complex_ratio), ("complex", mix.complex_ratio)):
+            name = policy.model_for(intent, complexity)
+            rows = [r for r in judged if r.model == name and r.complexity == complexity and r.intent in (intent, "any")]
+            if not rows:
+                return None, "assumed"
+            row = max(rows, key=lambda r: r.intent == intent)
+            total += mix.weight * share * row.acceptable_ratio
+            origins.add(row.provenance)
+    return total, "assumed" if "assumed" in origins else "judged"

@@ -1,0 +1,42 @@
+"""What a plan advises about caching and routing."""
+
+import pytest
+
+from tests.capacity.scenario_of import scenario
+from tests.capacity.test_plan_small import SHORT, plan
+
+
+@pytest.fixture(scope="module")
+def made():
+    return plan()
+
+
+def advised(plan, level):
+    return next(row for row in plan.cache_advice if row["level"] == level)
+
+
+def test_a_busy_shared_prefix_is_worth_five_minutes(made):
+    row = advised(made, "shared")
+    assert row["choice"] == "5m"
+    assert row["usd_per_mtok"]["5m"] < row["usd_per_mtok"]["none"]
+
+
+def test_a_prefix_asked_for_once_an_hour_is_not_worth_caching_for_five_minutes():
+    rare = plan(scenario(**SHORT, demand__interactions__peak_per_s=1 / 3600))
+    row = advised(rare, "shared")
+    assert row["choice"] == "none"
+    assert row["hit_ratio"]["5m"] < 0.2
+
+
+def test_slow_thinkers_need_an_hour():
+    """Waits of a median quarter of an hour outlive five minutes."""
+    slow = {"mix__think_s": {"median": "15m", "cv": 0.3}, "mix__turns_per_interaction": {"mean": 6.0, "max": 12}}
+    row = advised(plan(scenario(**SHORT, **slow)), "conversation")
+    assert row["hit_ratio"]["1h"] > row["hit_ratio"]["5m"] + 0.3
+
+
+def test_routing_shows_what_quality_costs(made):
+    rows = {row["policy"]: row for row in made.routing}
+    assert rows["all claude-sonnet"]["acceptable_ratio"] > rows["as planned"]["acceptable_ratio"]
+    assert rows["all nova-2-lite"]["usd_per_interaction"] < rows["all claude-sonnet"]["usd_per_interaction"]
+    assert all(row["provenance"] == "assumed" for row in made.routing)

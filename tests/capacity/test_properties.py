@@ -1,0 +1,86 @@
+"""What every plan obeys, whatever the scenario."""
+
+import json
+from dataclasses import asdict
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.capacity.scenario_of import scenario
+from tests.capacity.test_plan_small import SHORT, plan
+
+FEW = settings(max_examples=6)
+QUICK = SHORT | {"capacity__draws": 100}
+PEAKS = st.floats(0.5, 300)
+
+
+def chips(made):
+    return sum(supply.chosen.bought_chips for supply in made.supplies if supply.chosen)
+
+
+def own(**promise):
+    return {"custom-8b": {"chips": ["inferentia2"]} | promise}
+
+
+@FEW
+@given(peak=PEAKS, more=st.floats(0, 300))
+def test_more_load_never_needs_fewer_chips_nor_less_money(peak, more):
+    less, greater = (plan(scenario(**QUICK, demand__interactions__peak_per_s=p)) for p in (peak, peak + more))
+    assert chips(greater) >= chips(less)
+    assert greater.event_cost_usd.mid >= less.event_cost_usd.mid * (1 - 1e-9)
+
+
+@FEW
+@given(ttft_s=st.floats(0.6, 2.0), tpot_s=st.floats(0.04, 0.1), tighter=st.floats(0.5, 1.0))
+def test_a_tighter_promise_never_costs_less(ttft_s, tpot_s, tighter):
+    """Within the tolerance of the bisection; an impossible promise is not sized, and says so."""
+    loose = plan(scenario(**(QUICK | {"capacity__own": own(ttft_s_p99=ttft_s, tpot_s_p99=tpot_s)})))
+    tight = plan(scenario(**(QUICK | {"capacity__own": own(ttft_s_p99=ttft_s * tighter, tpot_s_p99=tpot_s)})))
+    if chips(tight) == 0:
+        assert any("no chip keeps its promise" in line for line in tight.warnings)
+    else:
+        assert chips(tight) >= chips(loose) * 0.97 - 36
+
+
+@FEW
+@given(peak=PEAKS, seed=st.integers(0, 1_000))
+def test_costs_add_up_over_parts_and_intents(peak, seed):
+    made = plan(scenario(**QUICK, demand__interactions__peak_per_s=peak), seed=seed)
+    assert sum(made.event_cost_parts_usd.values()) == pytest.approx(made.event_cost_usd.mid)
+    everything = made.cost[0]
+    in_event = made.rules["interactions_in_event"]
+    assert everything.per_interaction_usd.mid * in_event == pytest.approx(made.event_cost_usd.mid, rel=1e-6)
+    for line in made.cost:
+        assert sum(line.parts_usd.values()) == pytest.approx(line.per_interaction_usd.mid)
+        assert line.per_interaction_usd.low <= line.per_interaction_usd.mid <= line.per_interaction_usd.high
+
+
+@FEW
+@given(peak=PEAKS, seed=st.integers(0, 1_000))
+def test_every_number_is_finite_and_no_range_is_upside_down(peak, seed):
+    made = plan(scenario(**QUICK, demand__interactions__peak_per_s=peak), seed=seed)
+    json.dumps(asdict(made), allow_nan=False)
+    for supply in made.supplies:
+        for option in supply.options:
+            assert option.chips_range.low <= option.chips_range.high
+            assert option.utilisation_ratio.low >= 0
+
+
+@FEW
+@given(factor=st.sampled_from([0.5, 2.0, 10.0]))
+def test_prices_scale_what_they_price_and_nothing_else(factor):
+    """Own silicon at another hourly price: chips stay, its dollars scale."""
+    usual = plan(scenario(**QUICK), prices={"instances": {"inf2.48xlarge": {"usd_per_hour": 10.0}}})
+    other = plan(scenario(**QUICK), prices={"instances": {"inf2.48xlarge": {"usd_per_hour": 10.0 * factor}}})
+    if all(s.chosen.instance_type == "inf2.48xlarge" for p in (usual, other) for s in p.supplies if s.chosen):
+        assert chips(other) == chips(usual)
+        own_usd = [sum(row["usd"] for row in p.purchase) for p in (usual, other)]
+        assert own_usd[1] == pytest.approx(own_usd[0] * factor)
+
+
+def test_a_scenario_without_demand_buys_nothing_and_divides_by_nothing():
+    made = plan(scenario(**QUICK, demand__interactions__peak_per_s=0))
+    assert chips(made) == 0
+    assert made.event_cost_usd.mid == 0
+    json.dumps(asdict(made), allow_nan=False)
