@@ -96,11 +96,10 @@ def skipped_streams(scenario: Mapping[str, Any], *, planner: bool, assistant: bo
     for name, possible, lacking in (
         ("planner_queries", planner, "no OpenAI-compatible URL serves the planner"),
         ("price_ticks", assistant, "the target has no test endpoint for prices"),
+        ("rule_storms", assistant, "the target has no test endpoint for prices"),
     ):
         if streams.get(name) and not possible:
             found.append(f"{name}: {lacking}")
         elif streams.get(name) and not follows_event:
             found.append(f"{name}: a replayed log or a closed loop has no event to follow")
-    if streams.get("rule_storms"):
-        found.append("rule_storms: rules cannot be set in bulk through the assistant's API")
     return found

@@ -20,6 +20,7 @@ METRICS = ("ttft_s", "e2e_s", "ttft_from_send_s", "e2e_from_send_s", "tpot_s", "
 _COLUMNS = {"start_lag_s": 14, "ttft_s": 16, "e2e_s": 17, "ttft_from_send_s": 18, "e2e_from_send_s": 19, "tpot_s": 20}
 _ROUTE_S = 9
 _FAULTS_KEPT = 20
+ASKED = ("asked", "completed", "failed", "abandoned", "censored", "dropped")
 OUTCOME = {"ok": "completed", "abandoned": "abandoned", "censored": "censored", "dropped": "dropped"}
 """Counter of each turn status; every other one counts as failed. asked is always the sum of the five."""
 

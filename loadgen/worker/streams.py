@@ -35,7 +35,25 @@ def streams(
             where = endpoint(url)
             offsets_s = keep_share(_offsets(job, name), worker, workers)
             made.append(Background(loop, name, offsets_s, maker(where, draws), connect(where), recorder))
+    if worker == 0 and wanted.get("rule_storms") and job.prices_url is not None:
+        where = endpoint(job.prices_url)
+        ticks = storm_ticks(job)
+        requests = iter([_ticks(where, [(product_id, price)]) for _, product_id, price in ticks])
+        offsets_s = [at_s for at_s, _, _ in ticks]
+        made.append(Background(loop, "rule_storms", offsets_s, lambda: next(requests), connect(where), recorder))
     return made
+
+
+def storm_ticks(job: LoadJob) -> list[tuple[float, str, float]]:
+    """(seconds from t0, product, price) of the ticks that set the world's rules off, inside the window."""
+    start_s, end_s = (0.0, job.length_s) if job.rate_per_s is not None else job.window
+    rows = _query(job.catalogue, "SELECT at_s, product_id, price FROM storm_ticks ORDER BY at_s")
+    return [(at_s - start_s, product_id, price) for at_s, product_id, price in rows if start_s <= at_s < end_s]
+
+
+def _ticks(where: Endpoint, ticks: list[tuple[str, float]]) -> bytes:
+    body = {"ticks": [{"product_id": product_id, "price": price} for product_id, price in ticks]}
+    return post(where, "/test/price_ticks", orjson.dumps(body), {"Accept-Encoding": "identity"})
 
 
 def _offsets(job: LoadJob, name: str) -> Any:
@@ -73,20 +91,23 @@ def _price_tick(job: LoadJob, where: Endpoint, draws: random.Random) -> Callable
     def build() -> bytes:
         product_id, price = draws.choice(prices)
         drop_ratio = draws.random() * stream["drop_ratio"] * draws.randrange(2)
-        body = {"ticks": [{"product_id": product_id, "price": round(price * (1 - drop_ratio), 2)}]}
-        return post(where, "/test/price_ticks", orjson.dumps(body), {"Accept-Encoding": "identity"})
+        return _ticks(where, [(product_id, round(price * (1 - drop_ratio), 2))])
 
     return build
 
 
 def list_prices(catalogue: str | None, items: int) -> list[tuple[str, float]]:
     """The first items of the catalogue with their prices."""
+    return _query(
+        catalogue, "SELECT product_id, price FROM products ORDER BY review_count DESC, product_id LIMIT ?", items
+    )
+
+
+def _query(catalogue: str | None, text: str, *values: Any) -> list[Any]:
     if catalogue is None:
         return []
     connection = sqlite3.connect(f"file:{catalogue}?mode=ro", uri=True)
     try:
-        return connection.execute(
-            "SELECT product_id, price FROM products ORDER BY review_count DESC, product_id LIMIT ?", (items,)
-        ).fetchall()
+        return connection.execute(text, values).fetchall()
     finally:
         connection.close()

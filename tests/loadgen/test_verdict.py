@@ -117,5 +117,5 @@ def test_a_stall_shows_in_the_open_loop_and_hides_in_the_closed(make_job, tmp_pa
             )
             run, _ = play(job)
         slow_share[name] = (run.turns["ttft_s"] > 0.1).mean()
-    assert slow_share["open"] > 0.15
+    assert slow_share["open"] > 0.1
     assert slow_share["closed"] < 0.05
