@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenarios import traces
-from scenarios.demand import INTERACTIONS, Curve, Floats, Window, count_mean, curve, stream_of
+from scenarios.demand import INTERACTIONS, Curve, Floats, Window, curve, stream_of
 from scenarios.errors import ScenarioError
 from scenarios.seeds import random_stream
 from scenarios.traces import Replay
@@ -54,7 +54,7 @@ def session_starts(resolved: Mapping[str, Any], *, window: Window, scale: float,
     Raises:
         ScenarioError: a window outside the event, or more starts than memory should hold.
     """
-    per_session = count_mean(resolved["mix"]["interactions_per_session"])
+    per_session = resolved["mix"]["interactions_per_session"]["mean"]
     return stream_starts(resolved, INTERACTIONS, window=window, scale=scale / per_session, seed=seed)
 
 
@@ -84,7 +84,7 @@ def constant_rate(
         if not (math.isfinite(value) and value > 0):
             raise ScenarioError(f"{name} is {value:g}, expected a number above 0")
     keys = stream_of(resolved, stream)
-    per_session = count_mean(resolved["mix"]["interactions_per_session"]) if stream == INTERACTIONS else 1.0
+    per_session = resolved["mix"]["interactions_per_session"]["mean"] if stream == INTERACTIONS else 1.0
     regions = resolved["event"]["regions"]
     shares = np.array([region["share"] for region in regions.values()])
     totals = shares[:, None] * (rate_per_s / per_session) * np.array([0.0, for_s])

@@ -76,6 +76,8 @@ class Range(Part):
     def _from_number(cls, value: object) -> object:
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             return {"low": value, "mid": value, "high": value}
+        if not isinstance(value, (dict, Range)):
+            raise ValueError("expected a number, or {low, mid, high, confidence}")
         return value
 
     @model_validator(mode="after")

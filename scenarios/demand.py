@@ -117,11 +117,6 @@ def curve(
     return Curve(regions=tuple(event["regions"]), knots_s=knots, cumulative=cumulative)
 
 
-def count_mean(count: Mapping[str, Any]) -> float:
-    """Mean of a `Count`, such as interactions per session: its geometric law is fitted so that the cut keeps it."""
-    return float(count["mean"])
-
-
 def _busiest(resolved: Mapping[str, Any], keys: Mapping[str, Any]) -> float:
     """The largest sum over regions of share x shape during the event."""
     knots = _knots(keys["shape"], 0.0, resolved["event"]["length_s"])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from facts import reader
 from scenarios.counts import step_counts
 from scenarios.errors import ScenarioError
+from scenarios.problems import one_line
 from scenarios.schema import Scenario
 from scenarios.traces import survey
 from scenarios.yaml_file import parse
@@ -53,7 +54,7 @@ def load_scenario(name_or_path: str | Path, sets: Iterable[str] = (), models_fil
     try:
         scenario = Scenario.model_validate(values)
     except ValidationError as error:
-        raise ScenarioError(_one_line(where, error, values, settings)) from None
+        raise ScenarioError(one_line(where, error, values, settings)) from None
     except RecursionError:
         raise ScenarioError(f"{where}: nested too deeply; a shape needs a few levels at most") from None
     _check_against_facts(scenario, where, models_file)
@@ -197,45 +198,6 @@ def _place(target: Any, key: str, where: str) -> Any:
         return int(key)
     what = f"a list of {len(target)}" if isinstance(target, list) else "no mapping"
     raise ScenarioError(f"{where}: is {what}, so {key!r} is no place in it; set it as a whole")
-
-
-def _one_line(where: str, error: ValidationError, values: Mapping[str, Any], settings: list[str]) -> str:
-    """The first problem as `file: key: value: what is wrong`, with its fix, and how many more there are."""
-    problems = error.errors(include_url=False, include_context=True)
-    first = problems[0]
-    path, found = _path(first["loc"], values)
-    key = ".".join(path)
-    by = next((setting for setting in settings if key and setting.partition("=")[0].strip() == key), None)
-    parts = [where, *([f"--set {by}"] if by else []), *([key] if key else [])]
-    text = str(first.get("ctx", {}).get("error", "")) or first["msg"]
-    if first["type"] == "missing":
-        text = "missing; add it"
-    elif found is not None and not isinstance(found, (dict, list)) and repr(found) not in text:
-        text = f"{_short(found)}: {text[0].lower()}{text[1:]}"
-    elif first["type"] in ("model_type", "dict_type", "model_attributes_type"):
-        text = "expected a mapping of keys to values"
-    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    return f"{': '.join([*parts, text])}{more}"
-
-
-def _path(location: tuple[int | str, ...], values: Any) -> tuple[list[str], Any]:
-    """Pydantic's location without the names of union members, and the value found there."""
-    path: list[str] = []
-    for depth, step in enumerate(location):
-        found = step in values if isinstance(values, dict) else isinstance(values, list) and step in range(len(values))
-        if found:
-            values = values[step]
-        elif depth == len(location) - 1 and isinstance(values, dict) and values.get("kind") != step:
-            values = None  # a missing key
-        else:
-            continue  # the tag of a union, which is no key
-        path.append(str(step))
-    return path, values
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _check_against_facts(scenario: Scenario, where: str, models_file: Path | None) -> None:

@@ -79,7 +79,11 @@ def test_set_reaches_any_key():
 @pytest.mark.parametrize(
     ("setting", "words"),
     [
-        ("demand.interactions.peak_per_s=-3", ["peak_per_s", "-3", "greater than or equal to 0"]),
+        ("demand.interactions.peak_per_s=-3", ["peak_per_s=-3", "expected 0 or more"]),
+        ("demand.interactions.peak_per_s=fast", ["peak_per_s=fast", "expected a number, or {low, mid, high"]),
+        ("event.start=2025-01-01", ["event.start", "2025-01-01", "with its zone"]),
+        ("event.start=tomorrow", ["event.start", "tomorrow", "with its zone"]),
+        ("event=3", ["event=3", "mapping"]),
         ("demand.interactions.peak_per_s=.nan", ["peak_per_s", "nan"]),
         ("event.length_s=4 parsecs", ["event.length_s", "4 parsecs", "90s or 4h"]),
         ("mix.stay_ratio=30%", ["mix.stay_ratio", "write 0.3 for 30%"]),
@@ -97,11 +101,11 @@ def test_set_reaches_any_key():
         ("mix.customers.population=5000", ["mix.customers.population", "world.customers"]),
         ("name.first=x", ["name", "no mapping"]),
         ("event.regions.us-west-2={time_zone: UTC}", ["event.regions.us-west-2.share", "missing"]),
-        ("demand.interactions.shape={kind: sum, of: []}", ["demand.interactions.shape", "of", "at least 1 item"]),
+        ("demand.interactions.shape={kind: sum, of: []}", ["demand.interactions.shape", "of", "expected at least 1"]),
         ("demand.interactions.arrivals={process: replay}", ["demand.interactions.arrivals", "file", "give both"]),
         ("demand.interactions.arrivals={process: replay, file: no.csv}", ["no.csv", "cannot be read"]),
         ("demand.interactions.arrivals={process: gamma, cv: 0}", ["arrivals.cv", "0"]),
-        ("models.9=x", ["models", "valid list"]),
+        ("models.9=x", ["models", "expected a list"]),
         ("nonsense", ["nonsense", "a.b=value"]),
     ],
 )
