@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from peakday.output import Talk
-from peakday.session import open_session
+from peakday.session import open_stack, resolve
 
 
 def ask_once(
@@ -27,7 +27,7 @@ def ask_once(
     with contextlib.ExitStack() as cleanup:
         url = target
         if url is None:
-            url = cleanup.enter_context(open_session(scenario, sets, seed=seed, talk=talk)).stack.endpoints["assistant"]
+            url = cleanup.enter_context(open_stack(resolve(scenario, sets, seed), talk=talk)).endpoints["assistant"]
         events = list(ask(url, message, customer_id=customer_id, product_id=product_id))
     return "\n".join(lines(events)), events
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from peakday.config import load_config
 from peakday.errors import CommandError
-from peakday.folders import new_folder, relative
+from peakday.folders import find_record, new_folder, relative
 from peakday.output import Talk
 from peakday.targets import Target, check_allowed, check_answers
 
@@ -39,6 +39,17 @@ def _imported(bench: Bench) -> tuple[str, dict[str, Any]]:
     lines += [f"  {count:>5}  {reason}" for reason, count in reasons.items()]
     data = {"bench": str(bench.path), "cases": len(bench.cases), "flagged": len(flagged), "reasons": reasons}
     return "\n".join(lines), data
+
+
+def report_bench(wanted: str, out: Path | None) -> tuple[str, dict[str, Any]]:
+    """The summary of a bench, and its page beside the record or where asked."""
+    from dashboards.report import write_report
+    from dashboards.terminal import bench_summary
+    from neuron_bench.record import load_bench
+
+    bench = load_bench(find_record("benches", wanted))
+    page = write_report(out or bench.path / "report.html", run=None, plan=None, bench=bench)
+    return f"{bench_summary(bench)}\n\n{page}", {"report": str(page), **bench.info}
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,25 @@
-"""The whole story on this machine, without an account or a chip: rehearse, plan, report."""
+"""The whole story on this machine, without an account or a chip: a ladder of rates, a calibration, a plan, a report."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from peakday.errors import Exit
-from peakday.folders import relative
+from peakday.folders import new_folder, relative
 from peakday.output import Talk
 from peakday.planning import Sources, plan_scenario
-from peakday.rehearsal import LoadOptions, rehearse
+from peakday.rehearsal import LoadOptions, make_job, run_job
+from peakday.session import Resolved, open_stack, resolve
+
+if TYPE_CHECKING:
+    from loadgen.record import Run
 
 SCENARIO = "smoke"
+RUNGS_PER_S = (2.0, 3.5, 6.0)
+RUNG_S = (6.0, 6.0, 14.0)
+"""The ladder of interactions per second, and how long each rung lasts; the last one feeds the plan."""
 
 
 def run_demo(*, seed: int | None, talk: Talk) -> tuple[str, dict[str, Any]]:
@@ -21,22 +29,62 @@ def run_demo(*, seed: int | None, talk: Talk) -> tuple[str, dict[str, Any]]:
     earlier valid run of the scenario or from its assumptions, never from a run that nobody vouches for.
     """
     from dashboards.terminal import plan_summary, run_summary
-    from loadgen.record import load_run
-    from scenarios.loading import load_scenario, scenario_hash
 
-    scenario = load_scenario(SCENARIO)
-    outcome = rehearse(SCENARIO, [], LoadOptions(), seed=seed, talk=talk)
-    run = load_run(outcome.run_dir)
-    valid = outcome.exit_code != Exit.INVALID_RUN
+    resolved = resolve(SCENARIO, [], seed)
+    runs = climb(resolved, talk)
+    top = runs[-1]
+    valid = bool(top.info["verdict"]["valid"])
+    calibration = try_calibration(runs)
     plan, folder = plan_scenario(
-        scenario,
-        scenario_hash(scenario),
-        Sources(run=str(outcome.run_dir) if valid else None),
+        resolved.scenario,
+        resolved.scenario_hash,
+        Sources(run=str(top.path) if valid else None),
         out=None,
-        seed=scenario.seed if seed is None else seed,
+        seed=resolved.seed,
         talk=talk,
     )
-    top = "" if valid else f"INVALID run, not used for the plan: {'; '.join(run.info['verdict']['reasons'])}\n\n"
-    paths = f"run     {relative(outcome.run_dir)}\nplan    {folder}/plan.json, plan.xlsx\nreport  {folder}/report.html"
-    text = f"{top}{run_summary(run)}\n\n{plan_summary(plan)}\n\n{paths}"
-    return text, {"valid": valid, "run": run.info, "plan": asdict(plan), "report": f"{folder}/report.html"}
+    head = "" if valid else f"INVALID run, not used for the plan: {'; '.join(top.info['verdict']['reasons'])}\n\n"
+    paths = f"run     {relative(top.path)}\nplan    {folder}/plan.json, plan.xlsx\nreport  {folder}/report.html"
+    text = f"{head}{run_summary(top)}\n\n{calibration}\n\n{plan_summary(plan)}\n\n{paths}"
+    data = {
+        "valid": valid,
+        "runs": [run.info for run in runs],
+        "calibration": calibration,
+        "plan": asdict(plan),
+        "report": f"{folder}/report.html",
+    }
+    return text, data
+
+
+def climb(resolved: Resolved, talk: Talk) -> list[Run]:
+    """One run for each rung, on one local stack."""
+    from datetime import UTC, datetime
+
+    from loadgen.record import load_run
+
+    runs = []
+    with open_stack(resolved, talk=talk) as stack:
+        for rate, length in zip(RUNGS_PER_S, RUNG_S, strict=True):
+            out = new_folder("runs", f"{resolved.scenario.name}-{rate:g}-per-s", datetime.now(UTC))
+            options = LoadOptions(rate_per_s=rate, for_s=length, out=out)
+            outcome = run_job(make_job(resolved, options, [], stack), talk)
+            if outcome.exit_code in (Exit.INTERRUPTED, Exit.ABORTED):
+                raise KeyboardInterrupt
+            runs.append(load_run(Path(outcome.run_dir)))
+    return runs
+
+
+def try_calibration(runs: list[Run]) -> str:
+    """The step times that the ladder tells, or why it cannot: one or the other is said, never nothing."""
+    from capacity.calibration import CalibrationError, EngineLimits, Identity, calibrate
+    from capacity.observed import observed_calls
+    from capacity.plan import PlanError
+    from peakday.calibrating import step_model_text
+
+    engine = EngineLimits(max_num_seqs=32, max_batched_tokens=2048, block_tokens=32, kv_blocks=8192)
+    identity = Identity("custom-8b", "trainium2", 4, 1.0, "stand-in", "profiles.yaml", "-")
+    try:
+        model = calibrate([observed_calls(run, "custom-8b") for run in runs], engine, identity)
+    except (CalibrationError, PlanError) as refusal:
+        return f"Calibration refused: {refusal}"
+    return f"Calibration (of the stand-in, so SIMULATED; the plan uses published figures)\n{step_model_text(model)}"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from peakday.errors import CommandError
 from peakday.folders import find_record, new_folder, records
@@ -30,6 +30,7 @@ class Sources:
     run: str | None = None
     benches: tuple[str, ...] = ()
     step_models: tuple[Path, ...] = ()
+    for_order: bool = False
 
 
 def plan_scenario(
@@ -57,10 +58,18 @@ def plan_scenario(
         version=peakday_version(),
         plan_id=folder.name,
     )
+    if sources.for_order:
+        from capacity.findings import refuse_order
+
+        refuse_order(plan)
     aside = folder.with_name(f".{folder.name}.part")
     try:
         write_plan(plan, aside)
         write_xlsx(plan, aside / "plan.xlsx")
+        if sources.for_order:
+            from dashboards.order_page import write_order
+
+            write_order(plan, aside / "order.html")
         write_report(aside / "report.html", run=run, plan=plan, bench=None)
         os.replace(aside, folder)
     finally:
@@ -103,3 +112,20 @@ def choose_step_models(wanted: Sequence[Path], talk: Talk) -> list[StepModel]:
         return [read_step_model(path) for path in wanted]
     talk.say("step times derived from published load tests; `peakday calibrate` makes them from your own measurements")
     return list(step_models().values())
+
+
+def score(plan_name: str, run_name: str) -> tuple[str, dict[str, Any]]:
+    """A plan's figures beside what a later run measured, the worst first."""
+    from capacity.backtest import backtest
+    from capacity.plan import load_plan
+    from loadgen.record import load_run
+
+    scored = backtest(load_plan(find_record("plans", plan_name)), load_run(find_record("runs", run_name)))
+    inside, of = scored.coverage
+    lines = [
+        f"{s.name:<44} predicted {s.predicted.mid:.4g} ({s.predicted.low:.4g} to {s.predicted.high:.4g})"
+        f"  measured {s.measured:.4g} {s.unit}{'' if s.inside else '  OUTSIDE its range'}"
+        for s in scored.scores
+    ]
+    data = {"inside": inside, "of": of, "scores": [{**asdict(s), "error_ratio": s.error_ratio} for s in scored.scores]}
+    return "\n".join([*lines, f"{inside} of {of} measurements inside their predicted range"]), data

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from peakday.config import load_config
 from peakday.errors import CommandError
 from peakday.folders import new_folder
 from peakday.host import commit, host_facts, peakday_version
 from peakday.output import Talk
-from peakday.session import Resolved, resolve
-from peakday.stack import Stack, local_stack
+from peakday.session import Resolved, open_stack, resolve
+from peakday.stack import Stack
 from peakday.targets import Target, check_allowed, check_answers, parse_targets
 
 if TYPE_CHECKING:
@@ -40,7 +39,11 @@ class LoadOptions:
     scale: float = 1.0
     arrivals: Path | None = None
     processes: int = 1
+    users: int | None = None
     keep_text: bool = False
+    budget_usd: float | None = None
+    metrics_port: int | None = None
+    web_port: int | None = None
     out: Path | None = None
 
 
@@ -50,8 +53,6 @@ def rehearse(scenario: str, sets: Sequence[str], options: LoadOptions, *, seed: 
     Raises:
         CommandError: an option or target is refused, or the stack cannot start; nothing looks finished then.
     """
-    from loadgen.run import run_load
-
     targets = parse_targets(options.targets)
     config = load_config()
     for target in targets:
@@ -63,22 +64,56 @@ def rehearse(scenario: str, sets: Sequence[str], options: LoadOptions, *, seed: 
         check_readable(options)
     for target in targets:
         check_answers(target)
-    with contextlib.ExitStack() as cleanup:
-        stack = None
-        if not targets:
-            talk.say(f"starting the local stack for {resolved.scenario.name}")
-            stack = cleanup.enter_context(
-                local_stack(resolved.scenario, resolved.world, resolved.scenario_hash, seed=resolved.seed)
-            )
-        job = make_job(resolved, options, targets, stack)
-        talk.say(f"load run {job.run_id}: {job.length_s:g} s, {job.processes} worker(s)")
-        return run_load(job, progress(talk))
+    if targets:
+        return run_job(make_job(resolved, options, targets, None), talk)
+    with open_stack(resolved, talk=talk) as stack:
+        return run_job(make_job(resolved, options, [], stack), talk)
+
+
+def run_job(job: LoadJob, talk: Talk) -> Outcome:
+    """Run one job, saying how it goes."""
+    from loadgen.run import run_load
+
+    talk.say(f"load run {job.run_id}: {job.length_s:g} s, {job.processes} worker(s)")
+    return run_load(job, progress(talk))
+
+
+def dry_run(
+    scenario: str, sets: Sequence[str], options: LoadOptions, *, seed: int | None
+) -> tuple[str, dict[str, Any]]:
+    """What a run would ask for; nothing is started and nothing is sent."""
+    from loadgen.estimate import estimate
+
+    targets = parse_targets(options.targets) or [Target("assistant", "http://127.0.0.1")]
+    resolved = resolve(scenario, sets, seed)
+    if options.arrivals is not None:
+        check_readable(options)
+    asked = estimate(make_job(resolved, options, targets, None))
+    usd = (
+        "no priced model may answer"
+        if asked.usd is None
+        else f"{asked.usd[1]:,.2f} USD ({asked.usd[0]:,.2f} to {asked.usd[2]:,.2f})"
+    )
+    lines = [
+        f"sessions      {asked.sessions:,}",
+        f"interactions  {asked.interactions:,.0f}",
+        f"turns         {asked.turns:,.0f}, at most {asked.peak_turns_per_s:,.1f}/s",
+        f"tokens        {asked.input_tokens:,.0f} in, {asked.output_tokens:,.0f} out (assumed sizes)",
+        f"dollars       {usd}, list prices, were the models real",
+        f"quota         {asked.peak_requests_per_min:,.0f} requests/min and "
+        f"{asked.peak_input_tokens_per_min:,.0f} input tokens/min at the peak",
+        f"generator     {asked.workers} worker(s), {asked.sockets:,} sockets",
+    ]
+    return "\n".join(lines), asdict(asked)
 
 
 def make_job(resolved: Resolved, options: LoadOptions, targets: Sequence[Target], stack: Stack | None) -> LoadJob:
     """Everything the load engine needs, resolved."""
+    from loadgen.estimate import turn_usd_max
     from loadgen.job import LoadJob
 
+    scenario = resolved.scenario.model_dump(mode="json", by_alias=True)
+    assistant = all(target.kind in ("assistant", "http", "module") for target in targets)
     folder = options.out or new_folder("runs", resolved.scenario.name, datetime.now(UTC))
     if (folder / "run.json").exists():
         raise CommandError(f"{folder}: already holds a run; choose another --out")
@@ -86,7 +121,7 @@ def make_job(resolved: Resolved, options: LoadOptions, targets: Sequence[Target]
     return LoadJob(
         run_dir=str(folder.resolve()),
         run_id=folder.name,
-        scenario=resolved.scenario.model_dump(mode="json", by_alias=True),
+        scenario=scenario,
         scenario_hash=resolved.scenario_hash,
         seed=resolved.seed,
         targets=tuple(target_spec(target, options) for target in targets) or (stack_target(stack),),
@@ -98,7 +133,16 @@ def make_job(resolved: Resolved, options: LoadOptions, targets: Sequence[Target]
         arrivals_file=str(options.arrivals) if options.arrivals else None,
         processes=options.processes,
         stand_ins_url=stack.endpoints["bedrock"] if stack else None,
+        closed_loop_users=options.users,
+        catalogue=str(resolved.world.catalogue),
+        planner_url=stack.endpoints["openai"] if stack else None,
+        planner_model=stack.models.get("planner", "planner") if stack else "planner",
         keep_text=options.keep_text,
+        budget_usd=options.budget_usd,
+        turn_usd_max=turn_usd_max(scenario, assistant=assistant) if options.budget_usd is not None else 0.0,
+        metrics_port=options.metrics_port,
+        web_port=options.web_port,
+        scrape_urls=(f"{stack.endpoints['assistant']}/metrics",) if stack else (),
         command=("peakday", *(shlex.quote(word) for word in sys.argv[1:])),
         commit=commit(),
         peakday_version=peakday_version(),

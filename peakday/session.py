@@ -1,4 +1,4 @@
-"""What `up`, `ask`, `run` and `demo` share: a scenario resolved, its world made, and the local stack around it."""
+"""What `up`, `ask`, `run` and `demo` share: a scenario resolved with its world, and the local stack around it."""
 
 from __future__ import annotations
 
@@ -26,14 +26,6 @@ class Resolved:
     world: World
 
 
-@dataclass(frozen=True)
-class Session:
-    """A resolved scenario and the stack that runs for it."""
-
-    resolved: Resolved
-    stack: Stack
-
-
 def resolve(scenario_name: str, sets: Sequence[str], seed: int | None) -> Resolved:
     """Parse a scenario and make its world, or find it made before."""
     from scenarios.loading import load_scenario, scenario_hash
@@ -47,11 +39,8 @@ def resolve(scenario_name: str, sets: Sequence[str], seed: int | None) -> Resolv
 
 
 @contextlib.contextmanager
-def open_session(
-    scenario_name: str, sets: Sequence[str], *, seed: int | None, port: int = 0, talk: Talk
-) -> Iterator[Session]:
-    """Resolve a scenario and keep the local stack up inside the block."""
-    resolved = resolve(scenario_name, sets, seed)
+def open_stack(resolved: Resolved, *, port: int = 0, talk: Talk) -> Iterator[Stack]:
+    """Keep the local stack of a scenario up inside the block."""
     talk.say(f"starting the local stack for {resolved.scenario.name}")
     with local_stack(resolved.scenario, resolved.world, resolved.scenario_hash, seed=resolved.seed, port=port) as stack:
-        yield Session(resolved, stack)
+        yield stack

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from peakday.errors import Exit
 from peakday.options import Json, Out, Quiet, Seed
 from peakday.output import Talk
 
@@ -71,3 +72,32 @@ def run_(
 
     options = BenchOptions(device, method, model, suite, url, chip, instance_type, dtype, resume, out)
     Talk(as_json).result(*run_bench(options, seed=1 if seed is None else seed, talk=Talk(as_json, quiet)))
+
+
+@verbs.command(epilog="Example: peakday bench report latest")
+def report(
+    record: Annotated[str, typer.Argument(metavar="ID", help="A bench: ID, path or latest.")],
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """The headline of a bench, and its HTML report."""
+    from peakday.benching import report_bench
+
+    Talk(as_json).result(*report_bench(record, out))
+
+
+@verbs.command("verify-on-chip", epilog="Example: peakday bench verify-on-chip --device neuron")
+def verify_on_chip(
+    device: Annotated[str, typer.Option(help="neuron, cuda or cpu.")] = "neuron",
+    chip: Chip = None,
+    as_json: Json = False,
+) -> None:
+    """Run the claims that only a chip can confirm, each as a check; exit 1 when one fails."""
+    from neuron_bench.verify import verify
+
+    checks = verify(device, chip=chip)
+    words = {True: "ok", False: "FAIL", None: "not run"}
+    text = "\n".join(f"{words[check.passed]:<8} {check.name}: {check.said}" for check in checks)
+    Talk(as_json).result(text, [asdict(check) for check in checks])
+    if any(check.passed is False for check in checks):
+        raise typer.Exit(Exit.GATE_FAILED if checks[0].passed else Exit.ENVIRONMENT)

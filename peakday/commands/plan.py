@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,11 +12,28 @@ from peakday.options import Json, Out, Quiet, ScenarioArgument, Seed, Sets
 from peakday.output import Talk
 
 
+class _PlanVerbs(typer.core.TyperGroup):
+    """`peakday plan SCENARIO` is short for `peakday plan for SCENARIO`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put the verb in where a scenario stands in its place."""
+        if args and args[0] not in self.commands and args[0] != "--help":
+            args = ["for", *args]
+        return super().parse_args(ctx, args)
+
+
+verbs = typer.Typer(
+    cls=_PlanVerbs, help="Plan chips, quotas, hit rates and cost. `plan SCENARIO` is short for `plan for SCENARIO`.",
+    no_args_is_help=True,
+)  # fmt: skip
+
+
 def register(app: typer.Typer) -> None:
     """Add the verbs of this family."""
-    app.command(epilog="Example: peakday plan prime_day")(plan)
+    app.add_typer(verbs, name="plan")
 
 
+@verbs.command("for", epilog="Example: peakday plan for prime_day")
 def plan(
     scenario: ScenarioArgument,
     sets: Sets = None,
@@ -25,6 +42,10 @@ def plan(
     ] = None,
     bench: Annotated[list[str] | None, typer.Option(help="Bench record: ID, path or latest; repeatable.")] = None,
     step_model: Annotated[list[Path] | None, typer.Option(help="Step model file; repeatable.")] = None,
+    for_order: Annotated[
+        bool,
+        typer.Option("--for-order", help="Write order.html too; refused where a simulated input touched the plan."),
+    ] = False,
     out: Out = None,
     seed: Seed = None,
     as_json: Json = False,
@@ -36,7 +57,7 @@ def plan(
     from scenarios.loading import load_scenario, scenario_hash
 
     parsed = load_scenario(scenario, sets or [])
-    sources = Sources(run, tuple(bench or ()), tuple(step_model or ()))
+    sources = Sources(run, tuple(bench or ()), tuple(step_model or ()), for_order)
     made, folder = plan_scenario(
         parsed,
         scenario_hash(parsed),
@@ -46,3 +67,15 @@ def plan(
         talk=Talk(as_json, quiet),
     )
     Talk(as_json).result(f"{plan_summary(made)}\n\n{folder}/plan.json, plan.xlsx, report.html", asdict(made))
+
+
+@verbs.command(epilog="Example: peakday plan backtest latest~1 latest")
+def backtest(
+    plan: Annotated[str, typer.Argument(metavar="PLAN", help="A plan: ID, path or latest.")],
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A later run: ID, path or latest.")],
+    as_json: Json = False,
+) -> None:
+    """Score an old plan against a later run; a plan younger than the run is refused."""
+    from peakday.planning import score
+
+    Talk(as_json).result(*score(plan, run))

@@ -1,4 +1,4 @@
-"""`report`: pictures from any record."""
+"""`report`, `compare`, `export`: pictures and files from any record."""
 
 from __future__ import annotations
 
@@ -10,19 +10,43 @@ import typer
 from peakday.options import Json, Out
 from peakday.output import Talk
 
+RecordId = Annotated[str, typer.Argument(metavar="ID", help="A run, plan or bench: ID, path, latest or latest~1.")]
+
 
 def register(app: typer.Typer) -> None:
     """Add the verbs of this family."""
     app.command(epilog="Example: peakday report latest")(report)
+    app.command(epilog="Example: peakday compare latest~1 latest")(compare)
+    app.command(epilog="Example: peakday export csv latest")(export)
 
 
-def report(
-    record: Annotated[str, typer.Argument(metavar="ID", help="A run, plan or bench: ID, path, latest or latest~1.")],
-    out: Out = None,
-    as_json: Json = False,
-) -> None:
+def report(record: RecordId, out: Out = None, as_json: Json = False) -> None:
     """Draw the HTML report of a run, a plan or a bench."""
     from peakday.reporting import draw
 
     path = draw(record, out)
     Talk(as_json).result(str(path), {"report": str(Path(path).resolve())})
+
+
+def compare(
+    before: Annotated[str, typer.Argument(metavar="A", help="The earlier record.")],
+    after: Annotated[str, typer.Argument(metavar="B", help="The later record, of the same kind.")],
+    as_json: Json = False,
+) -> None:
+    """What changed between two runs, plans or benches."""
+    from peakday.comparing import compare_records
+
+    Talk(as_json).result(*compare_records(before, after))
+
+
+def export(
+    form: Annotated[str, typer.Argument(metavar="FORM", help="csv, xlsx, prometheus or grafana.")],
+    record: Annotated[str, typer.Argument(metavar="ID", help="A run, plan or bench; grafana needs none.")] = "latest",
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """Write a record's numbers as CSV, workbook or Prometheus files, or the Grafana dashboards."""
+    from peakday.reporting import export_record
+
+    paths = [str(path) for path in export_record(form, record, out)]
+    Talk(as_json).result("\n".join(paths), {"files": paths})

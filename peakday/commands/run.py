@@ -14,6 +14,7 @@ from peakday.output import Talk
 def register(app: typer.Typer) -> None:
     """Add the verbs of this family."""
     app.command(epilog="Example: peakday run smoke --rate 5/s --for 15s")(run)
+    app.command("max-rate", epilog="Example: peakday max-rate smoke --from 2/s --to 16/s --for 20s")(max_rate)
 
 
 def run(
@@ -37,6 +38,16 @@ def run(
         Path | None, typer.Option(help="Replay the arrivals of a CSV: each row one session of one turn.")
     ] = None,
     processes: Annotated[int, typer.Option(min=1, help="Load workers on this machine.")] = 1,
+    users: Annotated[
+        int | None,
+        typer.Option(min=1, help="Closed loop: so many users that wait for answers. Hides waiting; labelled."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would ask for; send nothing.")] = False,
+    budget_usd: Annotated[
+        float | None, typer.Option(min=0.0, help="Stop before the calls cost more than this.")
+    ] = None,
+    metrics_port: Annotated[int | None, typer.Option(help="Serve the run to Prometheus on this loopback port.")] = None,
+    web: Annotated[int | None, typer.Option(metavar="PORT", help="Locust's own page on this loopback port.")] = None,
     keep_text: Annotated[bool, typer.Option("--keep-text", help="Keep questions and answers in the record.")] = False,
     out: Out = None,
     seed: Seed = None,
@@ -49,6 +60,7 @@ def run(
     from peakday.folders import relative
     from peakday.quantities import duration_s, rate_per_s, window_s
     from peakday.rehearsal import LoadOptions, rehearse
+    from peakday.rehearsal import dry_run as estimate_run
 
     options = LoadOptions(
         targets=tuple(target or ()),
@@ -59,10 +71,40 @@ def run(
         scale=scale,
         arrivals=arrivals,
         processes=processes,
+        users=users,
         keep_text=keep_text,
+        budget_usd=budget_usd,
+        metrics_port=metrics_port,
+        web_port=web,
         out=out,
     )
+    if dry_run:
+        Talk(as_json).result(*estimate_run(scenario, sets or [], options, seed=seed))
+        return
     outcome = rehearse(scenario, sets or [], options, seed=seed, talk=Talk(as_json, quiet))
     recorded = load_run(outcome.run_dir)
     Talk(as_json).result(f"{run_summary(recorded)}\n\n{relative(outcome.run_dir)}", recorded.info)
     raise typer.Exit(outcome.exit_code)
+
+
+def max_rate(
+    scenario: ScenarioArgument,
+    sets: Sets = None,
+    from_: Annotated[str, typer.Option("--from", help="Rate that surely holds, interactions/s.")] = "1/s",
+    to: Annotated[str, typer.Option(help="Rate that surely does not; doubled while it holds.")] = "16/s",
+    for_: Annotated[str, typer.Option("--for", help="Length of each run.")] = "30s",
+    target: Annotated[list[str] | None, typer.Option(metavar="KIND=URL", help="Drive this instead.")] = None,
+    processes: Annotated[int, typer.Option(min=1, help="Load workers on this machine.")] = 1,
+    seed: Seed = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """The highest rate at which every SLO of the scenario holds, by bisection over short runs."""
+    from peakday.quantities import duration_s, rate_per_s
+    from peakday.rehearsal import LoadOptions
+    from peakday.searching import search_max_rate
+
+    options = LoadOptions(targets=tuple(target or ()), for_s=duration_s(for_, "--for"), processes=processes)
+    low, high = rate_per_s(from_, "--from"), rate_per_s(to, "--to")
+    found = search_max_rate(scenario, sets or [], options, low, high, seed=seed, talk=Talk(as_json, quiet))
+    Talk(as_json).result(*found)

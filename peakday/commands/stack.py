@@ -27,16 +27,16 @@ def up(
     quiet: Quiet = False,
 ) -> None:
     """Run the local stack in the foreground until Ctrl-C."""
-    from peakday.session import open_session
+    from peakday.session import open_stack, resolve
 
     talk = Talk(as_json, quiet)
-    with open_session(scenario, sets or [], seed=seed, port=port, talk=talk) as session:
-        ready = {**session.stack.endpoints, "models": dict(session.stack.models)}
-        lines = [f"{name:<10} {url}" for name, url in session.stack.endpoints.items()]
+    with open_stack(resolve(scenario, sets or [], seed), port=port, talk=talk) as stack:
+        ready = {**stack.endpoints, "models": dict(stack.models)}
+        lines = [f"{name:<10} {url}" for name, url in stack.endpoints.items()]
         talk.result("\n".join(lines), ready)
         talk.say("ready; Ctrl-C stops it")
         with contextlib.suppress(KeyboardInterrupt):
-            session.stack.wait()
+            stack.wait()
 
 
 def ask(

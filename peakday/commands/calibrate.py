@@ -1,0 +1,43 @@
+"""`calibrate`: step times from your own measurements."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from peakday.options import Json, Out, Seed
+from peakday.output import Talk
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs of this family."""
+    app.command(epilog="Example: peakday calibrate latest latest~1 latest~2 --model custom-8b --chip trainium2")(
+        calibrate
+    )
+
+
+def calibrate(
+    records: Annotated[list[str], typer.Argument(metavar="ID...", help="Runs of a ladder, or one bench.")],
+    model: Annotated[str, typer.Option(help="Model key, as the calls of the run name it.")] = "custom-8b",
+    chip: Annotated[str, typer.Option(help="Chip that served it.")] = "unknown",
+    tp: Annotated[int, typer.Option(min=1, help="Tensor-parallel degree, in logical cores.")] = 1,
+    chips_per_replica: Annotated[float, typer.Option(min=0.0, help="Chips of one replica.")] = 1.0,
+    engine: Annotated[str, typer.Option(help="Serving engine.")] = "vllm",
+    engine_version: Annotated[str, typer.Option(help="Its version.")] = "unknown",
+    max_num_seqs: Annotated[int, typer.Option(min=1, help="Requests it runs at once.")] = 256,
+    max_batched_tokens: Annotated[int, typer.Option(min=1, help="Tokens of one step.")] = 2048,
+    block_tokens: Annotated[int, typer.Option(min=1, help="Tokens of a KV block.")] = 16,
+    kv_blocks: Annotated[int, typer.Option(min=1, help="KV blocks of one replica.")] = 8192,
+    out: Out = None,
+    seed: Seed = None,
+    as_json: Json = False,
+) -> None:
+    """Fit step times from measured timings; prints its range, its hold-out table, or its refusal."""
+    from peakday.calibrating import EngineFacts, calibrate_from
+
+    facts = EngineFacts(
+        model, chip, tp, chips_per_replica, engine, engine_version,
+        max_num_seqs, max_batched_tokens, block_tokens, kv_blocks,
+    )  # fmt: skip
+    Talk(as_json).result(*calibrate_from(records, facts, out, seed=1 if seed is None else seed))
