@@ -12,11 +12,13 @@ import gzip
 import json
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Protocol
 
+NEVER_S = -math.inf
 MOONCAKE_BLOCK_TOKENS = 512
 PROMPT_ORDER = ("sys_prompt", "passages_ids", "history", "web_search", "user_input")
 """RAGPulse: the order in which the sections of its prompts stand (traces' own note)."""
@@ -28,12 +30,17 @@ class ReplayError(ValueError):
 
 @dataclass(frozen=True)
 class Prompt:
-    """One request: when, in which cache (agentic sessions have one each), its blocks and their tokens."""
+    """One request: when, in which cache (an agentic session has its own), its blocks, and tokens to the end of each."""
 
     at_s: float
     scope: int
-    blocks: tuple[int, ...]
-    tokens: tuple[int, ...]
+    blocks: Sequence[int]
+    ends: Sequence[int]
+
+    @property
+    def tokens(self) -> int:
+        """Of the whole prompt."""
+        return self.ends[-1] if self.ends else 0
 
 
 @dataclass(frozen=True)
@@ -61,7 +68,7 @@ class Replayed:
 class Policy(Protocol):
     """A cache of one scope."""
 
-    def serve(self, blocks: tuple[int, ...], now_s: float) -> int:
+    def serve(self, blocks: Sequence[int], now_s: float) -> int:
         """Leading blocks found; afterwards all of them are in the cache."""
 
 
@@ -71,11 +78,14 @@ class Infinite:
     def __init__(self) -> None:
         self.kept: set[int] = set()
 
-    def serve(self, blocks: tuple[int, ...], now_s: float) -> int:
+    def serve(self, blocks: Sequence[int], now_s: float) -> int:
         """Leading blocks ever seen."""
-        found = _leading(blocks, self.kept.__contains__)
-        self.kept.update(blocks[found:])
-        return found
+        kept = self.kept
+        for place, block in enumerate(blocks):
+            if block not in kept:
+                kept.update(blocks[place:])
+                return place
+        return len(blocks)
 
 
 class Lru:
@@ -85,9 +95,9 @@ class Lru:
         self.blocks_max = blocks_max
         self.kept: OrderedDict[int, None] = OrderedDict()
 
-    def serve(self, blocks: tuple[int, ...], now_s: float) -> int:
+    def serve(self, blocks: Sequence[int], now_s: float) -> int:
         """Leading blocks not evicted yet; the oldest make room for the rest."""
-        found = _leading(blocks, self.kept.__contains__)
+        found = next((place for place, block in enumerate(blocks) if block not in self.kept), len(blocks))
         for block in blocks:
             self.kept[block] = None
             self.kept.move_to_end(block)
@@ -103,20 +113,19 @@ class Ttl:
         self.ttl_s, self.fixed = ttl_s, fixed
         self.since_s: dict[int, float] = {}
 
-    def serve(self, blocks: tuple[int, ...], now_s: float) -> int:
+    def serve(self, blocks: Sequence[int], now_s: float) -> int:
         """Leading blocks young enough."""
         since_s, oldest_s = self.since_s, now_s - self.ttl_s
-        found = _leading(blocks, lambda block: since_s.get(block, -math.inf) >= oldest_s)
+        found = len(blocks)
+        for place, block in enumerate(blocks):
+            if since_s.get(block, NEVER_S) < oldest_s:
+                found = place
+                break
         if self.fixed:
-            since_s.update((block, now_s) for block in blocks[found:] if since_s.get(block, -math.inf) < oldest_s)
+            since_s.update((block, now_s) for block in blocks[found:] if since_s.get(block, NEVER_S) < oldest_s)
         else:
             since_s.update(dict.fromkeys(blocks, now_s))
         return found
-
-
-def _leading(blocks: tuple[int, ...], live: Callable[[int], bool]) -> int:
-    """How many blocks from the start are live."""
-    return next((place for place, block in enumerate(blocks) if not live(block)), len(blocks))
 
 
 def make_policy(text: str) -> Policy:
@@ -151,9 +160,9 @@ def replay(prompts: Iterable[Prompt], policy: str) -> Replayed:
         found = caches[prompt.scope].serve(prompt.blocks, prompt.at_s)
         requests += 1
         blocks += len(prompt.blocks)
-        tokens += sum(prompt.tokens)
+        tokens += prompt.tokens
         hit_blocks += found
-        hit_tokens += sum(prompt.tokens[:found])
+        hit_tokens += prompt.ends[found - 1] if found else 0
     return Replayed(policy, requests, blocks, tokens, hit_blocks, hit_tokens)
 
 
@@ -187,20 +196,20 @@ def _json_lines(path: Path) -> Iterator[Prompt]:
         if "requests" in row:
             size = int(row["block_size"])
             for request in row["requests"]:
-                ids = tuple(request["hash_ids"])
-                yield Prompt(float(request["t"]), number, ids, _sizes(len(ids), size, int(request["in"])))
+                ids = request["hash_ids"]
+                yield Prompt(float(request["t"]), number, ids, _ends(len(ids), size, int(request["in"])))
         else:
-            ids = tuple(row["hash_ids"])
-            sizes = _sizes(len(ids), MOONCAKE_BLOCK_TOKENS, int(row["input_length"]))
-            yield Prompt(float(row["timestamp"]) / 1000, 0, ids, sizes)
+            ids = row["hash_ids"]
+            ends = _ends(len(ids), MOONCAKE_BLOCK_TOKENS, int(row["input_length"]))
+            yield Prompt(float(row["timestamp"]) / 1000, 0, ids, ends)
 
 
-def _sizes(blocks: int, block_tokens: int, prompt_tokens: int) -> tuple[int, ...]:
-    """Whole blocks and a last one of what is left."""
-    if not blocks:
-        return ()
-    left = prompt_tokens - block_tokens * (blocks - 1)
-    return (*[block_tokens] * (blocks - 1), left if 0 < left <= block_tokens else block_tokens)
+def _ends(blocks: int, block_tokens: int, prompt_tokens: int) -> Sequence[int]:
+    """Whole blocks and a last one of what is left; all whole where the prompt's length does not fit its blocks."""
+    whole = range(block_tokens, block_tokens * blocks + 1, block_tokens)
+    if blocks and block_tokens * (blocks - 1) < prompt_tokens < block_tokens * blocks:
+        return (*whole[:-1], prompt_tokens)
+    return whole
 
 
 def _ragpulse(folder: Path) -> Iterator[Prompt]:
@@ -218,4 +227,4 @@ def _ragpulse(folder: Path) -> Iterator[Prompt]:
             for block in ids:
                 node = chain.setdefault((node, block), len(chain) + 1)
                 nodes.append(node)
-            yield Prompt(float(row["timestamp"]), 0, tuple(nodes), tuple(tokens[block] for block in ids))
+            yield Prompt(float(row["timestamp"]), 0, nodes, list(accumulate(tokens[block] for block in ids)))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.capacity.scenario_of import scenario
 from tests.capacity.test_plan_small import SHORT, plan
 
-FEW = settings(max_examples=6)
+FEW = settings(max_examples=4)
 QUICK = SHORT | {"capacity__draws": 100}
 PEAKS = st.floats(0.5, 300)
 

@@ -49,7 +49,7 @@ def test_ragpulse_is_judged_by_tokens(traces):
 
 
 def prompt(at_s, *blocks):
-    return Prompt(at_s, 0, blocks, (1,) * len(blocks))
+    return Prompt(at_s, 0, blocks, range(1, len(blocks) + 1))
 
 
 def test_the_first_miss_ends_the_prefix():
