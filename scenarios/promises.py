@@ -50,6 +50,14 @@ class Fault(Part):
     delay_s: Seconds = 0.0
     factor: Positive = 1.0
 
+    def seen_from(self, start_s: float) -> Fault | None:
+        """The fault on a clock that starts at this moment of the event: begun ones are cut, past ones None."""
+        end_s = self.at_s + self.length_s - start_s
+        if end_s <= 0:
+            return None
+        at_s = max(0.0, self.at_s - start_s)
+        return self.model_copy(update={"at_s": at_s, "length_s": end_s - at_s})
+
 
 class Slo(Part):
     """Limits; a name is a metric with its percentile. Only `check` and `max-rate` act on them."""
