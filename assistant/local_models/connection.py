@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
+import struct
 import time
 from collections import deque
 from collections.abc import Callable
@@ -23,6 +25,7 @@ import orjson
 from assistant.local_models.stream import Stream
 
 BODY_BYTES_MAX = 25_000_000
+_LAST_DATA_RECEIVED = 52  # tcpi_last_data_recv, ms; linux/tcp.h, struct tcp_info
 SIMULATED = "x-peakday-simulated"
 _REASONS = {
     200: "OK", 400: "Bad Request", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed",
@@ -111,7 +114,8 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client has connected."""
         self._transport = cast(asyncio.Transport, transport)  # uvloop's own class has its methods, not its name
-        self._fd = transport.get_extra_info("socket").fileno()
+        self._socket = transport.get_extra_info("socket")
+        self._fd = self._socket.fileno()
         self._server.connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -178,12 +182,25 @@ class Connection(asyncio.Protocol):
             return
         request = Request(
             self._parser.get_method().decode(), unquote(path), query, self._headers, b"".join(self._body),
-            time.monotonic(), self._server.loop_lag_s(),
+            time.monotonic(), self._waited_s(),
         )  # fmt: skip
         self._keep_alive = self._parser.should_keep_alive()
         self._waiting.append(request)
         if not self._answering:
             self._answer_next()
+
+    def _waited_s(self) -> float:
+        """How long the request just read may have waited for us: 0 while the loop keeps up with its heartbeat.
+
+        When it does not, Linux tells how long ago the socket's last data came in, to a few ms; elsewhere the overdue
+        heartbeat is the bound.
+        """
+        lag_s = self._server.loop_lag_s()
+        if lag_s > 0 and hasattr(socket, "TCP_INFO"):
+            info = self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _LAST_DATA_RECEIVED + 4)
+            waited_ms: int = struct.unpack_from("I", info, _LAST_DATA_RECEIVED)[0]
+            return min(lag_s, waited_ms / 1000)
+        return lag_s
 
     # --- answers -------------------------------------------------------------------------------------------------
 
