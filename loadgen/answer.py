@@ -163,6 +163,16 @@ def refusal_code(http_status: int, body: bytes) -> str:
     return f"{http_status}:{code}" if code and str(code) != str(http_status) else str(http_status)
 
 
+def one_event(block: bytes) -> list[SseEvent]:
+    """The event of a block that holds one, lines ending in LF; the usual forms are read without the general parser."""
+    name, data = b"message", block
+    if block.startswith(b"event: "):
+        name, _, data = block[7:].partition(b"\n")
+    if data.startswith(b"data: ") and data.find(b"\n") == len(data) - 2:
+        return [SseEvent(name.decode("utf-8", "replace"), data[6:-2])]
+    return SseParser().feed(block)
+
+
 class SseAnswer(Answer):
     """Server-sent events. Content is counted without parsing once `counting` is set; other events are read one by one.
 
@@ -220,7 +230,7 @@ class SseAnswer(Answer):
                     position = plain_end
                     continue
             event_end = data.index(b"\n\n", position) + 2
-            self.read(now_ns, SseParser().feed(data[position:event_end]))
+            self.read(now_ns, one_event(data[position:event_end]))
             position = event_end
 
     def plain_chunks(self, block: bytes) -> int:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from loadgen.autobuy import autobuy_totals
 from loadgen.broke import what_broke_first
 from loadgen.histogram import Histogram
 from loadgen.job import LoadJob
@@ -39,7 +40,7 @@ def finish_record(
     stand_ins = stand_in_lateness(job.stand_ins_url)
     run = _one_generator_file(load_run(job.folder))
     quantiles = latency_quantiles(run.turns, _gap_histogram(job.folder))
-    summed = totals(run, job.length_s, job.scenario["slo"])
+    summed = totals(run, job.length_s, job.scenario["slo"]) | {"autobuy": autobuy_totals(job.prices_url)}
     circumstances = Circumstances(
         start_lag=quantiles["start_lag_s"],
         ttft=quantiles["ttft_s"],

@@ -92,7 +92,8 @@ class Driver(User):
         runner = self.environment.runner
         job: LoadJob = self.environment.peakday_job
         worker = max(0, getattr(runner, "worker_index", 0))
-        play = Play(job, worker, job.processes, _locust_event(self.environment))
+        on_turn = _locust_event(self.environment) if job.web_port is not None else None
+        play = Play(job, worker, job.processes, on_turn)
         _plays.append(play)
         play.prepare()
         offset_s, half_width_s = clock_offset(runner)

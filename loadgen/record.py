@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -224,29 +224,37 @@ def read_info(path: Path) -> dict[str, Any]:
     return info
 
 
-def load_run(path: Path | str) -> Run:
+def load_run(path: Path | str, columns: Mapping[str, Collection[str]] | None = None) -> Run:
     """Read a record into pandas frames. A run that was cut off loads too: its `state` is still `running`.
 
+    Args:
+        path: the record's folder.
+        columns: of each table named here only these are read; a large record then needs a fraction of the memory.
     Raises:
         RecordError: no record there, or damaged, or of another schema version.
     """
     path = Path(path)
     info = read_info(path)
-    frames = {name: _frame(path, name) for name in TABLES}
+    wanted = columns or {}
+    frames = {name: _frame(path, name, wanted.get(name)) for name in TABLES}
     return Run(path=path, info=info, **frames)
 
 
-def _frame(path: Path, table: str) -> pd.DataFrame:
+def _frame(path: Path, table: str, columns: Collection[str] | None = None) -> pd.DataFrame:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     files = sorted([*path.glob(f"{table}-*.parquet"), *path.glob(f"{table}.parquet")])
     schema = arrow_schema(table)
+    if columns is not None:
+        schema = pa.schema([field for field in schema if field.name in columns])
     parts = []
     for file in files:
         try:
-            parts.append(pq.read_table(file, schema=schema))
+            parts.append(pq.read_table(file, schema=schema, columns=schema.names))
         except (pa.ArrowInvalid, OSError) as error:
             raise RecordError(f"{file}: damaged ({error}); remove it to read the rest of the run") from None
-    frame: pd.DataFrame = (pa.concat_tables(parts) if parts else schema.empty_table()).to_pandas()
+    whole = pa.concat_tables(parts) if parts else schema.empty_table()
+    del parts
+    frame: pd.DataFrame = whole.to_pandas(split_blocks=True, self_destruct=True)
     return frame

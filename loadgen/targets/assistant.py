@@ -9,7 +9,7 @@ import orjson
 
 from loadgen.answer import Answer, BadAnswer, SseAnswer
 from loadgen.job import TargetSpec
-from loadgen.targets.base import Fetch, Refused, Shared, new_trace, post, trace_headers
+from loadgen.targets.base import Fetch, Refused, RequestTemplate, Shared, post
 from loadgen.visit import Visit
 from loadgen.worker.connection import Endpoint
 from wire.sse import SseEvent
@@ -25,6 +25,7 @@ class AssistantTarget:
         self.spec = spec
         self.where = where
         self._shared = shared
+        self._request = RequestTemplate(where, "/v1/turns", shared.random)
 
     def prepare(self, visits: list[Visit], fetch: Fetch) -> None:
         """Sign the visits' customers in; raises `Refused` when the assistant will not."""
@@ -55,11 +56,10 @@ class AssistantTarget:
             body["images"] = [{"format": "png", "data": _PIXEL}]
         if turn.confirm is not None and visit.pending_confirmation is not None:
             body["confirm"] = {"token": visit.pending_confirmation, "accept": turn.confirm}
-        trace_id, span_id = new_trace(self._shared.random)
-        headers = {"Authorization": f"Bearer {visit.token}", **trace_headers(trace_id, span_id)}
         answer = AssistantAnswer(self._shared.gaps_ns, self._shared.job.keep_text)
-        answer.meta["trace_id"] = trace_id
-        return post(self.where, "/v1/turns", orjson.dumps(body), headers), answer
+        sign_in = b"Authorization: Bearer %b\r\n" % str(visit.token).encode()
+        request, answer.meta["trace_id"] = self._request.fill(orjson.dumps(body), sign_in)
+        return request, answer
 
     def learn(self, visit: Visit, answer: Answer) -> None:
         """Keep the confirmation the assistant asked for."""

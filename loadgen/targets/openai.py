@@ -10,7 +10,7 @@ import orjson
 
 from loadgen.answer import Answer, BadAnswer, SseAnswer
 from loadgen.job import TargetSpec
-from loadgen.targets.base import Fetch, Shared, new_trace, post, trace_headers
+from loadgen.targets.base import Fetch, RequestTemplate, Shared
 from loadgen.visit import Visit
 from loadgen.worker.connection import Endpoint
 from wire.sse import SseEvent
@@ -25,6 +25,8 @@ class OpenAiTarget:
         self.spec = spec
         self.where = where
         self._shared = shared
+        self._chat = RequestTemplate(where, "/chat/completions", shared.random)
+        self._completion = RequestTemplate(where, "/completions", shared.random)
         self._max_tokens = shared.job.scenario["assistant"]["max_tokens"]
 
     def prepare(self, visits: list[Visit], fetch: Fetch) -> None:
@@ -52,10 +54,9 @@ class OpenAiTarget:
         keep = self._shared.job.keep_text or visit.more_turns
         exact = visit.prompt is not None
         answer = OpenAiAnswer(self._shared.gaps_ns, self.spec, None if exact else self._max_tokens, keep)
-        answer.meta["trace_id"], span_id = new_trace(self._shared.random)
-        headers = trace_headers(answer.meta["trace_id"], span_id)
         if visit.prompt is not None:
-            return post(self.where, "/completions", visit.prompt, headers), answer
+            request, answer.meta["trace_id"] = self._completion.fill(visit.prompt)
+            return request, answer
         text = self._shared.messages[visit.turn.message_id]["text"]
         visit.history.append(("user", text))
         body = {
@@ -65,7 +66,8 @@ class OpenAiTarget:
             "stream": True,
             "stream_options": {"include_usage": True},
         }
-        return post(self.where, "/chat/completions", orjson.dumps(body), headers), answer
+        request, answer.meta["trace_id"] = self._chat.fill(orjson.dumps(body))
+        return request, answer
 
     def learn(self, visit: Visit, answer: Answer) -> None:
         """Keep the reply as history of the next turn."""

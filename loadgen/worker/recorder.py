@@ -33,10 +33,7 @@ class Recorder:
     ) -> None:
         self.worker = worker
         self.t0_ns = 0
-        self.counters: dict[str, float] = dict.fromkeys(
-            ("asked", "sent", "completed", "failed", "abandoned", "censored", "dropped", "unsent", "resent", "faults"),
-            0,
-        )
+        self.counters: dict[str, float] = dict.fromkeys((*ASKED, "sent", "unsent", "resent", "faults"), 0)
         self.errors: dict[str, int] = {}
         self.faults: list[str] = []
         self.supplies: dict[str, bool] = {}

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
+from loadgen.autobuy import summarise
 from loadgen.broke import what_broke_first
 from loadgen.exporter import exposition
 from loadgen.histogram import Histogram
@@ -172,3 +173,11 @@ def test_the_exporters_page_is_prometheus_text():
     assert families["peakday_turns_failed"].samples[0].labels == {"error_code": '4"9'}
     buckets = {sample.labels.get("le"): sample.value for sample in families["peakday_ttft_seconds"].samples}
     assert (buckets["0.05"], buckets["0.5"], buckets["120"], buckets["+Inf"]) == (1, 2, 2, 3)
+
+
+def test_a_rule_that_bought_twice_is_a_double_purchase():
+    """Purchases are counted by rule; delay and saving are those of all."""
+    rows = [{"rule_id": rule, "autobuy_delay_s": 1.0, "saving_ratio": 0.2} for rule in ("a", "b", "a")]
+    found = summarise(rows, {"done": 2})
+    assert (found["purchases"], found["double_purchases"], found["saving_ratio_mean"]) == (3, 1, pytest.approx(0.2))
+    assert summarise([], {})["delay_s"]["p99"]["value"] is None
