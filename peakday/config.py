@@ -1,4 +1,4 @@
-"""peakday.yaml: what is yours and no scenario's: owned targets, price overlays, quotas, retention."""
+"""peakday.yaml: what is yours and no scenario's: owned targets and own prices."""
 
 from __future__ import annotations
 
@@ -21,18 +21,21 @@ schema: {SCHEMA}
 #   - https://assistant.staging.example.com
 owned_targets: []
 
-# Your prices where they differ from list: a CSV with the columns of facts/data/bedrock_prices.csv, or a discount
-# per model family (0.1 = ten per cent off). Plans show list and net.
-# price_overlay: my_prices.csv
-# discount_ratio: {{nova: 0.1, claude: 0.05, instances: 0.2}}
-discount_ratio: {{}}
-
-# Quotas granted to your account: a file written by `peakday aws pull`, or by hand in the form of scenario quotas.
-# quotas_file: quotas.yaml
-
-# How many run folders to keep when a new run ends; null keeps all.
-keep_runs: null
+# Your prices where they differ from list, by model key and instance type.
+# prices:
+#   tokens: {{claude-sonnet: {{input_usd_per_mtok: 2.7, output_usd_per_mtok: 13.5}}}}
+#   instances: {{inf2.48xlarge: {{usd_per_hour: 8.20}}}}
+prices: {{}}
 """
+
+
+class Prices(BaseModel):
+    """Own prices, laid over the list."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    tokens: dict[str, dict[str, Annotated[float, Field(ge=0)]]] = {}
+    instances: dict[str, dict[str, Annotated[float, Field(ge=0)]]] = {}
 
 
 class Config(BaseModel):
@@ -42,10 +45,7 @@ class Config(BaseModel):
 
     schema_: str = Field(default=SCHEMA, alias="schema")
     owned_targets: tuple[str, ...] = ()
-    price_overlay: Path | None = None
-    discount_ratio: dict[str, Annotated[float, Field(ge=0, lt=1)]] = {}
-    quotas_file: Path | None = None
-    keep_runs: Annotated[int, Field(ge=1)] | None = None
+    prices: Prices = Prices()
 
 
 def load_config(folder: Path | None = None) -> Config:

@@ -17,9 +17,14 @@ if TYPE_CHECKING:
     from loadgen.record import Run
 
 SCENARIO = "smoke"
-RUNGS_PER_S = (2.0, 3.5, 6.0)
-RUNG_S = (6.0, 6.0, 14.0)
+RUNGS_PER_S = (1.5, 2.5, 4.0)
+RUNG_S = (5.0, 7.0, 14.0)
 """The ladder of interactions per second, and how long each rung lasts; the last one feeds the plan."""
+MODEL = "custom-8b"
+ONE_REPLICA = {
+    "schema": "peakday.stand_ins/1",
+    "profiles": {"custom-8b/trn2": {"engine": {"replicas": 1, "source": "demo: a calibration is of one replica"}}},
+}
 
 
 def run_demo(*, seed: int | None, talk: Talk) -> tuple[str, dict[str, Any]]:
@@ -63,7 +68,7 @@ def climb(resolved: Resolved, talk: Talk) -> list[Run]:
     from loadgen.record import load_run
 
     runs = []
-    with open_stack(resolved, talk=talk) as stack:
+    with open_stack(resolved, profiles=ONE_REPLICA, talk=talk) as stack:
         for rate, length in zip(RUNGS_PER_S, RUNG_S, strict=True):
             out = new_folder("runs", f"{resolved.scenario.name}-{rate:g}-per-s", datetime.now(UTC))
             options = LoadOptions(rate_per_s=rate, for_s=length, out=out)
@@ -82,9 +87,9 @@ def try_calibration(runs: list[Run]) -> str:
     from peakday.calibrating import step_model_text
 
     engine = EngineLimits(max_num_seqs=32, max_batched_tokens=2048, block_tokens=32, kv_blocks=8192)
-    identity = Identity("custom-8b", "trainium2", 4, 1.0, "stand-in", "profiles.yaml", "-")
+    identity = Identity(MODEL, "trainium2", 4, 1.0, "stand-in", "profiles.yaml", "-")
     try:
-        model = calibrate([observed_calls(run, "custom-8b") for run in runs], engine, identity)
+        model = calibrate([observed_calls(run, MODEL) for run in runs], engine, identity)
     except (CalibrationError, PlanError) as refusal:
         return f"Calibration refused: {refusal}"
     return f"Calibration (of the stand-in, so SIMULATED; the plan uses published figures)\n{step_model_text(model)}"

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from peakday.config import load_config
 from peakday.errors import CommandError
 from peakday.folders import find_record, new_folder, records
 from peakday.host import peakday_version
@@ -53,6 +54,7 @@ def plan_scenario(
         run=run,
         benches=choose_benches(sources.benches),
         step_models=choose_step_models(sources.step_models, talk),
+        prices=load_config().prices.model_dump(),
         seed=seed,
         now_utc=now.isoformat(timespec="seconds"),
         version=peakday_version(),

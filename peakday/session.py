@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from peakday.folders import cache_folder
 from peakday.output import Talk
@@ -39,7 +39,9 @@ def resolve(scenario_name: str, sets: Sequence[str], seed: int | None) -> Resolv
 
 
 @contextlib.contextmanager
-def open_stack(resolved: Resolved, *, port: int = 0, talk: Talk) -> Iterator[Stack]:
+def open_stack(
+    resolved: Resolved, *, port: int = 0, profiles: Mapping[str, Any] | None = None, talk: Talk
+) -> Iterator[Stack]:
     """Keep the local stack of a scenario up inside the block."""
     talk.say(f"starting the local stack for {resolved.scenario.name}")
     with local_stack(resolved.scenario, resolved.world, resolved.scenario_hash, seed=resolved.seed, port=port) as stack:

@@ -86,13 +86,19 @@ def listen(port: int = 0) -> socket.socket:
 
 @contextlib.contextmanager
 def local_stack(
-    scenario: Scenario, world: World, scenario_hash: str, *, seed: int, port: int = 0, live: bool = False
+    scenario: Scenario,
+    world: World,
+    scenario_hash: str,
+    *,
+    seed: int,
+    port: int = 0,
+    profiles: Mapping[str, Any] | None = None,
 ) -> Iterator[Stack]:
     """Start the stack, yield it when both children are ready, and stop it whatever happens.
 
     Args:
         port: where the assistant listens; the stand-ins take the next one. 0 takes any two free ports.
-        live: the assistant calls real Bedrock; the stand-ins then serve only the self-hosted models.
+        profiles: groups of the stand-ins' profiles to lay over those of the package.
 
     Raises:
         CommandError: a port is taken, or a child ended or stayed silent; the message holds its last words.
@@ -107,7 +113,10 @@ def local_stack(
         )
         endpoints = {"assistant": children[1].url, "bedrock": children[0].url, "openai": f"{children[0].url}/v1"}
         file = folder / "stack.json"
-        description = describe(scenario, world, scenario_hash, endpoints, folder, seed=seed, live=live)
+        description = describe(scenario, world, scenario_hash, endpoints, folder, seed=seed)
+        if profiles is not None:
+            description["profiles"] = str(folder / "profiles.yaml")
+            (folder / "profiles.yaml").write_text(json.dumps(profiles))  # JSON is YAML
         file.write_text(json.dumps(description, indent=1))
         processes = {}
         for child in children:
@@ -126,13 +135,12 @@ def describe(
     folder: Path,
     *,
     seed: int,
-    live: bool,
 ) -> dict[str, Any]:
     """The content of stack.json: one resolved description that both children read at start."""
     return {
         "schema": SCHEMA,
         "seed": seed,
-        "live": live,
+        "live": False,
         "scenario": {"name": scenario.name, "hash": scenario_hash},
         "models_file": None,
         "models": scenario.models,
