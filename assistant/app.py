@@ -93,6 +93,8 @@ class App:
             turn = asyncio.ensure_future(self._run(customer_id, request, headers, sink))
             self._running[turn] = sink
             status = await _until_gone(turn, receive)
+            if sink.failed:
+                status = "error"
         finally:
             self._running.pop(turn, None)
             metrics.in_flight.dec()
@@ -163,6 +165,7 @@ class EventSink:
         self._clock = clock
         self.is_open = False
         self.failed = False
+        self._held = b""
         self.blocked_since_s: float | None = None
         self.intent: str | None = None
         self.complexity: str | None = None
@@ -173,11 +176,15 @@ class EventSink:
         headers = [*_STREAM, _SIMULATED] if simulated else _STREAM
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
 
-    async def event(self, name: str, payload: Mapping[str, Any]) -> None:
-        """Send one event."""
+    async def event(self, name: str, payload: Mapping[str, Any], hold: bool = False) -> None:
+        """Send one event; a held one leaves with the next write."""
         if name == "meta":
             self.intent, self.complexity = payload["intent"], payload["complexity"]
-        await self._write(b"event: " + name.encode() + b"\ndata: " + orjson.dumps(payload) + b"\n\n")
+        data = b"event: " + name.encode() + b"\ndata: " + orjson.dumps(payload) + b"\n\n"
+        if hold:
+            self._held += data
+        else:
+            await self._write(data)
 
     async def delta(self, text: str) -> None:
         """Send a piece of the answer."""
@@ -185,9 +192,11 @@ class EventSink:
 
     async def close(self) -> None:
         """End the response."""
-        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+        await self._send({"type": "http.response.body", "body": self._held, "more_body": False})
 
     async def _write(self, data: bytes) -> None:
+        if self._held:
+            data, self._held = self._held + data, b""
         self.blocked_since_s = self._clock()
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
         self.blocked_since_s = None

@@ -6,6 +6,7 @@ import base64
 import http.client
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -51,8 +52,8 @@ def ask(
     }
     optional = {"region": region, "page": {"product_id": product_id} if product_id else None, "confirm": confirm}
     body.update({key: value for key, value in optional.items() if value is not None})
-    response = _post(url, "/v1/turns", body, {"Authorization": f"Bearer {token}"}, timeout_s)
-    yield from _events(response)
+    with _posted(url, "/v1/turns", body, {"Authorization": f"Bearer {token}"}, timeout_s) as response:
+        yield from _events(response)
 
 
 def new_session(url: str, customer_id: str, timeout_s: float = 10.0) -> str:
@@ -61,27 +62,29 @@ def new_session(url: str, customer_id: str, timeout_s: float = 10.0) -> str:
     Raises:
         AssistantError: unreachable or refused; one line.
     """
-    response = _post(url, "/v1/sessions", {"customer_id": customer_id}, {}, timeout_s)
-    token: str = json.loads(response.read())["sessions"][0]["session_token"]
+    with _posted(url, "/v1/sessions", {"customer_id": customer_id}, {}, timeout_s) as response:
+        token: str = json.loads(response.read())["sessions"][0]["session_token"]
     return token
 
 
-def _post(
+@contextmanager
+def _posted(
     url: str, path: str, body: Mapping[str, Any], headers: Mapping[str, str], timeout_s: float
-) -> http.client.HTTPResponse:
+) -> Iterator[http.client.HTTPResponse]:
+    """The 200 answer to a POST, closed afterwards."""
     parts = urlsplit(url)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.netloc, timeout=timeout_s)
-    try:
-        connection.request(
-            "POST", parts.path.rstrip("/") + path, json.dumps(body), {"Content-Type": "application/json", **headers}
-        )
-        response = connection.getresponse()
-    except OSError as error:
-        raise AssistantError(f"{url}: the assistant does not answer ({error}); is `peakday up` running?") from None
-    if response.status != 200:
-        raise AssistantError(f"{url}{path}: {response.status} {_reason(response.read())}")
-    return response
+    sent = {"Content-Type": "application/json", **headers}
+    with closing(kind(parts.netloc, timeout=timeout_s)) as connection:
+        try:
+            connection.request("POST", parts.path.rstrip("/") + path, json.dumps(body), sent)
+            response = connection.getresponse()
+        except OSError as error:
+            raise AssistantError(f"{url}: the assistant does not answer ({error}); is `peakday up` running?") from None
+        with response:
+            if response.status != 200:
+                raise AssistantError(f"{url}{path}: {response.status} {_reason(response.read())}")
+            yield response
 
 
 def _reason(raw: bytes) -> str:

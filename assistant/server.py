@@ -101,6 +101,7 @@ async def _serve(stack: Stack, listener: socket.socket) -> None:
         access_log=False,
         server_header=False,
         date_header=False,
+        proxy_headers=False,
         timeout_keep_alive=120,
         timeout_graceful_shutdown=DRAIN_S,
     )

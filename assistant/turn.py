@@ -37,8 +37,8 @@ class Sink(Protocol):
     async def open(self, simulated: bool) -> None:
         """Begin the response."""
 
-    async def event(self, name: str, payload: Mapping[str, Any]) -> None:
-        """Send one event."""
+    async def event(self, name: str, payload: Mapping[str, Any], hold: bool = False) -> None:
+        """Send one event; `hold`: it may wait for the next one, for a write each costs more than all else."""
 
     async def delta(self, text: str) -> None:
         """Send a piece of the answer."""
@@ -166,7 +166,7 @@ class _Turn:
             while self.log.sent < len(self.log.rows):
                 row = self.log.rows[self.log.sent]
                 self.log.sent += 1
-                await self.sink.event("usage", row)
+                await self.sink.event("usage", row, hold=True)
 
     # --- stages
 
@@ -311,11 +311,12 @@ class _Turn:
 
     async def _use_tools(self, toolbox: Toolbox, uses: list[ToolUse], number: int) -> list[ToolRun]:
         """Run one round's tools, all at once or one after another, and report each."""
-        if self.services.stack.switches.tools.parallel:
+        if self.services.stack.switches.tools.parallel and len(uses) > 1:
             runs = await asyncio.gather(*(toolbox.use(use) for use in uses))
         else:
             runs = [await toolbox.use(use) for use in uses]
         for run in runs:
+            last = run is runs[-1]
             self.services.metrics.tool_s.labels(_metric_name(self.services.tools, run), run.status).observe(
                 run.duration_s
             )
@@ -330,6 +331,7 @@ class _Turn:
                     "duration_s": run.duration_s,
                     "status": run.status,
                 },
+                hold=not last,
             )
         return runs
 

@@ -8,19 +8,12 @@ Bars (issue: assistant): <= 35 us a token at 200 paced streams, <= 0.6 ms a call
 
 import argparse
 import asyncio
-import hashlib
 import json
 import os
-import subprocess
-import sys
 import tempfile
-import time
-from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
-from tests.assistant.shop import write_catalogue
+from tests.assistant.processes import Stack, start
 
 C_CLIENT_US_WHERE_SET = 6.7
 BARS = {"us_per_token": 35.0, "ms_per_call": 0.6, "ms_per_turn": 0.6, "start_s": 2.0}
@@ -28,85 +21,14 @@ SHORT, LONG, TOOLS = "bench short", "bench long", "bench tools"
 SHORT_TOKENS, LONG_TOKENS, TOOL_ROUNDS = 2, 200, 3
 
 
-@dataclass(frozen=True)
-class Stack:
-    """Both processes, running."""
-
-    assistant: subprocess.Popen
-    models: subprocess.Popen
-    port: int
-    start_s: float
-
-    def cpu_s(self) -> float:
-        """CPU seconds of the assistant so far, all threads."""
-        tasks = Path(f"/proc/{self.assistant.pid}/task").glob("*/schedstat")
-        return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
-
-    def memory_mib(self) -> float:
-        """Resident memory of the assistant."""
-        pages = int(Path(f"/proc/{self.assistant.pid}/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
-
-    def stop(self) -> None:
-        for process in (self.assistant, self.models):
-            process.terminate()
-        for process in (self.assistant, self.models):
-            process.wait(timeout=10)
-
-
-def start(folder: Path, model: str, client: str = "bedrock") -> Stack:
-    """Write a stack for one model and start it."""
-    plans = {
-        SHORT: {"rounds": [], "answer_tokens": SHORT_TOKENS},
-        LONG: {"rounds": [], "answer_tokens": LONG_TOKENS},
-        TOOLS: {
-            "rounds": [[{"tool": "live_price", "input": {"product_id": "p000001"}}]] * TOOL_ROUNDS,
-            "answer_tokens": SHORT_TOKENS,
-        },
-    }
-    answers = {hashlib.sha256(text.encode()).hexdigest(): plan for text, plan in plans.items()}
-    conversations = {"schema": "peakday.conversations/1", "answers": answers, "default": plans[SHORT]}
-    (folder / "conversations.yaml").write_text(yaml.safe_dump(conversations))
-    catalogue = write_catalogue(folder / "catalogue.sqlite")
-    models, models_port = _spawn("assistant.local_models", folder, _stack_json(folder, catalogue, model, 1, client))
-    began_s = time.perf_counter()
-    stack = _stack_json(folder, catalogue, model, models_port, client)
-    assistant, port = _spawn("assistant.server", folder, stack)
-    return Stack(assistant, models, port, time.perf_counter() - began_s)
-
-
-def _stack_json(folder: Path, catalogue: Path, model: str, models_port: int, client: str) -> Path:
-    url = f"http://127.0.0.1:{models_port}"
-    stack = {
-        "schema": "peakday.stack/1",
-        "seed": 1,
-        "live": False,
-        "scenario": {"name": "bench", "hash": "0"},
-        "models_file": None,
-        "models": [model],
-        "endpoints": {"assistant": "", "bedrock": url, "openai": f"{url}/v1"},
-        "regions": ["us-east-1"],
-        "assistant": {"policy": {"simple": model, "complex": model}, "router": {"mode": "classifier"}},
-        "quotas": {},
-        "faults": [],
-        "data": {
-            "catalogue": str(catalogue),
-            "conversations": str(folder / "conversations.yaml"),
-            "store": str(folder / "store.sqlite"),
-        },
-        "profiles": None,
-    }
-    path = folder / f"stack-{models_port}.json"
-    path.write_text(json.dumps(stack))
-    return path
-
-
-def _spawn(module: str, folder: Path, stack: Path) -> tuple[subprocess.Popen, int]:
-    command = [sys.executable, "-m", module, "--stack", str(stack), "--port", "0"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    ready = json.loads(process.stdout.readline())
-    address = ready.get("assistant") or ready["url"]
-    return process, int(address.rsplit(":", 1)[1])
+PLANS = {
+    SHORT: {"rounds": [], "answer_tokens": SHORT_TOKENS},
+    LONG: {"rounds": [], "answer_tokens": LONG_TOKENS},
+    TOOLS: {
+        "rounds": [[{"tool": "live_price", "input": {"product_id": "p000001"}}]] * TOOL_ROUNDS,
+        "answer_tokens": SHORT_TOKENS,
+    },
+}
 
 
 async def drive(port: int, message: str, turns: int, streams: int, mark: str) -> None:
@@ -163,7 +85,8 @@ def main() -> None:
     scale = C_CLIENT_US_WHERE_SET / float(os.environ.get("PEAKDAY_C_CLIENT_US", C_CLIENT_US_WHERE_SET))
     for model in args.models:
         with tempfile.TemporaryDirectory() as folder:
-            stack = start(Path(folder), model)
+            switches = {"policy": {"simple": model, "complex": model}, "router": {"mode": "classifier"}}
+            stack = start(Path(folder), [model], switches, PLANS)
             try:
                 figures = {**measure(stack, args.turns, args.streams), "start_s": stack.start_s}
                 figures["memory_mib"] = stack.memory_mib()

@@ -1,0 +1,109 @@
+"""Both processes of the embedded stack on a folder of test data: local models, and the assistant in front of them."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.assistant.shop import write_catalogue
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Both processes, running."""
+
+    assistant: subprocess.Popen
+    models: subprocess.Popen
+    port: int
+    start_s: float
+
+    def cpu_s(self) -> float:
+        """CPU seconds of the assistant so far, all threads."""
+        tasks = Path(f"/proc/{self.assistant.pid}/task").glob("*/schedstat")
+        return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
+
+    def memory_mib(self) -> float:
+        """Resident memory of the assistant."""
+        pages = int(Path(f"/proc/{self.assistant.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+    @property
+    def url(self) -> str:
+        """The assistant's address."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def stop(self) -> None:
+        """End both, and collect them."""
+        for process in (self.assistant, self.models):
+            process.terminate()
+        for process in (self.assistant, self.models):
+            process.wait(timeout=10)
+            process.stdout.close()
+
+
+def start(
+    folder: Path,
+    models: list[str],
+    assistant: dict[str, Any],
+    plans: dict[str, dict[str, Any]],
+    profiles: dict[str, Any] | None = None,
+) -> Stack:
+    """Write a stack and start it.
+
+    Args:
+        assistant: switches of the agent.
+        plans: message -> {rounds, answer_tokens}, what the models do.
+        profiles: how the stand-ins behave in time; their own when None.
+    """
+    answers = {hashlib.sha256(text.encode()).hexdigest(): plan for text, plan in plans.items()}
+    conversations = {
+        "schema": "peakday.conversations/1",
+        "answers": answers,
+        "default": {"rounds": [], "answer_tokens": 2},
+    }
+    (folder / "conversations.yaml").write_text(yaml.safe_dump(conversations))
+    if profiles is not None:
+        (folder / "profiles.yaml").write_text(yaml.safe_dump(profiles))
+    stack = {
+        "schema": "peakday.stack/1",
+        "seed": 1,
+        "live": False,
+        "scenario": {"name": "test", "hash": "0"},
+        "models_file": None,
+        "models": models,
+        "endpoints": {"assistant": "", "bedrock": "", "openai": ""},
+        "regions": ["us-east-1", "us-west-2"],
+        "assistant": assistant,
+        "quotas": {},
+        "faults": [],
+        "data": {
+            "catalogue": str(write_catalogue(folder / "catalogue.sqlite")),
+            "conversations": str(folder / "conversations.yaml"),
+            "store": str(folder / "store.sqlite"),
+        },
+        "profiles": None if profiles is None else str(folder / "profiles.yaml"),
+    }
+    path = folder / "stack.json"
+    path.write_text(json.dumps(stack))
+    models_process, models_port = _spawn("assistant.local_models", path)
+    url = f"http://127.0.0.1:{models_port}"
+    stack["endpoints"] = {"assistant": "", "bedrock": url, "openai": f"{url}/v1"}
+    path.write_text(json.dumps(stack))
+    began_s = time.perf_counter()
+    process, port = _spawn("assistant.server", path)
+    return Stack(process, models_process, port, time.perf_counter() - began_s)
+
+
+def _spawn(module: str, stack: Path) -> tuple[subprocess.Popen, int]:
+    command = [sys.executable, "-m", module, "--stack", str(stack), "--port", "0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    ready = json.loads(process.stdout.readline())
+    address = ready.get("assistant") or ready["url"]
+    return process, int(address.rsplit(":", 1)[1])

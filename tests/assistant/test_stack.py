@@ -1,0 +1,126 @@
+"""The real processes: the assistant in front of the local models, over HTTP."""
+
+import http.client
+import json
+import time
+from contextlib import contextmanager, suppress
+
+import pytest
+
+from assistant.ablate import AskedTurn, ablate, summary
+from assistant.ask import ask, new_session
+from assistant.errors import AssistantError
+from facts import reader
+from tests.assistant.processes import start
+
+ORDERS, THREE, ROUNDS = "where are my previous orders", "compare these three", "compare them step by step"
+PLANS = {
+    ORDERS: {"rounds": [[{"tool": "order_history", "input": {}}]], "answer_tokens": 20},
+    THREE: {
+        "rounds": [[{"tool": "product_details", "input": {"product_id": f"p00000{i}"}} for i in (1, 3, 7)]],
+        "answer_tokens": 20,
+    },
+    ROUNDS: {
+        "rounds": [[{"tool": "product_details", "input": {"product_id": f"p00000{i}"}}] for i in (1, 3)],
+        "answer_tokens": 20,
+    },
+}
+
+
+def profiles():
+    """Stand-ins that hardly wait."""
+    part = {"per_uncached_token_s": 0, "per_cached_token_s": 0, "sigma": 0, "source": "test"}
+    quick = {
+        "physics": "provider",
+        "ttft": {"base_s": 0.002, **part},
+        "gap": {"gap_s": 0.0005, "sigma": 0, "tokens_per_chunk": 1, "source": "test"},
+        "load": {"slow_at_in_flight": 2000, "source": "test"},
+        "tokens": {"bytes_per_token": 4.0, "image_tokens": 100, "source": "test"},
+        "cache": {"lookback_blocks": 0, "shards": 1, "source": "test"},
+    }
+    models = ("nova-2-lite", "nova-pro", "claude-sonnet", "custom-8b", "planner")
+    return {
+        "schema": "peakday.stand_ins/1",
+        "models": dict.fromkeys(models, "quick"),
+        "profiles": {"quick": quick},
+    }
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory):
+    """Starts a stack: `with up(model, switches) as url`."""
+
+    @contextmanager
+    def run(model, switches=None):
+        policy = {"simple": model, "complex": model}
+        folder = tmp_path_factory.mktemp("stack")
+        stack = start(folder, [model], {"policy": policy, **(switches or {})}, PLANS, profiles())
+        try:
+            yield stack.url
+        finally:
+            stack.stop()
+
+    return run
+
+
+def usages(url, message, **more):
+    events = list(ask(url, message, "c000001", **more))
+    assert events[-1]["event"] == "done", events[-1]
+    return [event for event in events if event["event"] == "usage"]
+
+
+@pytest.mark.parametrize("model", [key for key in reader.models() if key != "planner"])
+def test_every_model_accepts_our_requests(up, model):
+    """The stand-in validates as the provider does: three rounds, a second turn and a picture pass."""
+    with up(model) as url:
+        calls = usages(url, ROUNDS, interaction_id="a")
+        assert [call["purpose"] for call in calls] == ["tool_round", "tool_round", "answer"]
+        again = usages(url, "and now?", interaction_id="a", turn_index=1)
+    if not reader.models()[model].cache.points:
+        return
+    # Calls 2 and 3 read what the call before had written, and the next turn reads the first one's history.
+    written = calls[0]["cache_read_tokens"] + calls[0]["cache_write_tokens_5m"]
+    for call in [*calls[1:], *again]:
+        assert call["cache_read_tokens"] == written
+        written += call["cache_write_tokens_5m"]
+
+
+def test_ablation_counts(up):
+    """Prefetch saves a call, parallel tools save two, and without points nothing is cached."""
+    turns = [AskedTurn(ORDERS, "a"), AskedTurn(THREE, "b")]
+    found = ablate(lambda switches: up("nova-pro", switches), turns, time.perf_counter)
+    calls = {name: [one.model_calls for one in figures] for name, figures in found.items()}
+    assert calls == {
+        "as configured": [1, 2],
+        "context.prefetch off": [2, 2],
+        "tools.parallel off": [1, 4],
+        "cache.points off": [1, 2],
+    }
+    assert summary(found["cache.points off"])["cache_read_tokens"] == 0
+    assert summary(found["as configured"])["cache_read_tokens"] > 0
+
+
+def test_ask_says_in_one_line_what_is_wrong(up):
+    """No assistant, and no such customer."""
+    with pytest.raises(AssistantError, match="does not answer"):
+        new_session("http://127.0.0.1:1", "c000001")
+    with up("nova-pro") as url, pytest.raises(AssistantError, match="there is no customer 'nobody'"):
+        new_session(url, "nobody")
+
+
+def test_a_client_that_goes_away_does_not_block_its_conversation(up):
+    """After a disconnect in mid-answer the next turn of the same interaction is served."""
+    with up("nova-pro") as url:
+        token = new_session(url, "c000001")
+        connection = http.client.HTTPConnection(url.removeprefix("http://"))
+        body = json.dumps({"interaction_id": "i", "turn_index": 0, "message": THREE})
+        connection.request("POST", "/v1/turns", body, {"Authorization": f"Bearer {token}"})
+        with connection.getresponse() as response:
+            response.read1(10)
+        connection.close()
+        deadline_s = time.monotonic() + 5
+        while time.monotonic() < deadline_s:
+            with suppress(AssistantError):  # turn_in_progress, until the disconnect is noticed
+                assert list(ask(url, "still there?", session_token=token, interaction_id="i", turn_index=1))
+                return
+        pytest.fail("the conversation stayed busy")
