@@ -97,6 +97,9 @@ def _check_tools(body: dict[str, Any], messages: list[dict[str, Any]], model: Mo
         if uses_tools:
             raise _invalid("The toolConfig field must be defined when using toolUse and toolResult content blocks.")
         return
+    named = (config.get("toolChoice") or {}).get("tool", {}).get("name")
+    if named is not None and all(tool.get("toolSpec", {}).get("name") != named for tool in config["tools"]):
+        raise _invalid(f"The tool {named} of toolChoice is not among the tools of toolConfig.")
     for tool in config["tools"]:
         name = tool.get("systemTool", {}).get("name")
         if name is not None and (name != "nova_grounding" or region not in model.grounding_regions):

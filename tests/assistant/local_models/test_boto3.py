@@ -91,6 +91,46 @@ def test_a_second_call_reads_what_the_first_wrote(bedrock):
     assert first["inputTokens"] == second["inputTokens"]
 
 
+def test_a_mixed_ttl_has_the_longer_first(bedrock):
+    """1h before 5m is written by TTL; the other way round is refused."""
+    long = {"cachePoint": {"type": "default", "ttl": "1h"}}
+    system = [{"text": "rules " * 1000}, long]
+    messages = [{"role": "user", "content": [{"text": "more " * 400}, POINT]}]
+    details = bedrock.converse(modelId=CLAUDE, messages=messages, system=system)["usage"]["cacheDetails"]
+    assert [row["ttl"] for row in details] == ["1h", "5m"]
+    with pytest.raises(bedrock.exceptions.ValidationException, match="longer TTL must come before"):
+        bedrock.converse(
+            modelId=CLAUDE, system=[{"text": "rules " * 1000}, POINT],
+            messages=[{"role": "user", "content": [{"text": "more " * 400}, long]}],
+        )  # fmt: skip
+
+
+def test_more_than_four_points_are_refused(bedrock):
+    """The model's maximum number of points is a fact of cache_rules.csv."""
+    with pytest.raises(bedrock.exceptions.ValidationException, match="found 5, the model allows 4"):
+        bedrock.converse(modelId=CLAUDE, messages=HELLO, system=[{"text": "x"}, *[POINT] * 5])
+
+
+def test_calls_spread_over_shards_write_more(stand_ins, bedrock):
+    """With 50 independent caches the second equal call hardly ever finds the first one's entry."""
+    stand_ins.control("profiles", {"nova-pro": {"cache": {"shards": 50}}})
+    system = [{"text": "rules " * 1000}, POINT]
+    usages = [bedrock.converse(modelId=NOVA, messages=HELLO, system=system)["usage"] for _ in range(10)]
+    stand_ins.control("profiles", {"nova-pro": {"cache": {"shards": 1}}})
+    assert sum(usage["cacheWriteInputTokens"] > 0 for usage in usages) > 5
+
+
+def test_implicit_caching_shortens_the_prefill_and_never_shows_in_usage(stand_ins, bedrock):
+    """A repeated prefix without a point: found by the model, billed as input."""
+    stand_ins.control("profiles", {"nova-pro": {"cache": {"implicit": True}}})
+    for _ in range(2):
+        usage = bedrock.converse(modelId=NOVA, messages=HELLO, system=[{"text": "rules " * 1000}])["usage"]
+    stand_ins.control("profiles", {"nova-pro": {"cache": {"implicit": False}}})
+    cached = [row["cached_tokens"] for row in stand_ins.get("/truth?last=2")["requests"]]
+    assert (cached[0], usage["cacheReadInputTokens"]) == (0, 0)
+    assert cached[1] > 1000
+
+
 def test_regions_do_not_share_a_cache(stand_ins, bedrock):
     """The region comes from the credential scope of the signature."""
     system = [{"text": "rules " * 1000}, POINT]
@@ -110,6 +150,10 @@ def test_regions_do_not_share_a_cache(stand_ins, bedrock):
         ({"messages": [{"role": "user", "content": [{"text": " "}]}]}, "messages.0.content.0 is blank"),
         ({"system": [{"text": "x"}, {"cachePoint": {"type": "default", "ttl": "1h"}}]}, "cache TTL 1h"),
         ({"toolConfig": {"tools": [TOOL, POINT]}}, "cache points in tools"),
+        (
+            {"toolConfig": {"tools": [TOOL], "toolChoice": {"tool": {"name": "other"}}}},
+            "other of toolChoice is not among",
+        ),
         ({"inferenceConfig": {"maxTokens": 20_000}}, "exceeds the model limit of 10000"),
         ({"toolConfig": {"tools": [{"systemTool": {"name": "nova_grounding"}}]}}, "does not support the system tool"),
     ],
