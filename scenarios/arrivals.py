@@ -7,8 +7,10 @@ expected count over any stretch is the integral itself. numpy and the standard l
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -179,14 +181,22 @@ def _log_pattern(path: str, total: float, phase: float) -> Floats:
 
     A mean gap after the last row closes the circle.
     """
-    offset_s = read_replay(path).offset_s
-    n = len(offset_s)
-    if n < 2 or offset_s[-1] <= 0:
-        raise ScenarioError(f"{path}: too few arrivals for a pattern; give a log of a minute or more")
-    unit = offset_s * ((n - 1) / offset_s[-1])
+    unit = _unit_log(path, os.stat(path).st_mtime_ns)
+    n = len(unit)
     laps = np.arange(math.floor(total / n + phase) + 1)
     points: Floats = (laps[:, None] * n + unit[None, :]).ravel() - phase * n
     return points[(points >= 0) & (points < total)]
+
+
+@lru_cache(maxsize=4)
+def _unit_log(path: str, _: int) -> Floats:
+    """A log's times with mean gap one, the first at 0; read once however many regions follow it."""
+    offset_s = read_replay(path).offset_s
+    if len(offset_s) < 2 or offset_s[-1] <= 0:
+        raise ScenarioError(f"{path}: too few arrivals for a pattern; give a log of a minute or more")
+    unit: Floats = offset_s * ((len(offset_s) - 1) / offset_s[-1])
+    unit.setflags(write=False)
+    return unit
 
 
 def _constant_law(_: float, __: np.random.Generator) -> tuple[Any, Any]:

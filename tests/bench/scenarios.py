@@ -94,8 +94,10 @@ def stream_memory_mb(rows: int) -> Row:
 
 
 def world_s(products: int) -> Row:
-    """A whole world of so many products, against five seconds."""
-    scenario = load_scenario("prime_day", [f"world.products={products}"])
+    """A whole world of so many products and four customers each, against five seconds."""
+    people = products * 4
+    sets = [f"world.products={products}", f"world.customers={people}", f"mix.customers.population={people}"]
+    scenario = load_scenario("prime_day", sets)
 
     def make() -> None:
         with tempfile.TemporaryDirectory() as folder:
