@@ -20,7 +20,7 @@ from typing import Any
 import aiohttp
 import numpy as np
 
-from neuron_bench import checks, telemetry
+from neuron_bench import checks, server_metrics, telemetry
 from neuron_bench.cases import Clock, Progress
 from neuron_bench.client import EndpointError, Server, Stream, complete, look, scrape
 from neuron_bench.errors import BenchError, BenchUsageError
@@ -320,7 +320,6 @@ def _info(spec: EndpointSpec, state: dict[str, Any], folder: Path, started: date
         "host": telemetry.host_facts(),
         "suite": spec.suite,
         "seed": spec.seed,
-        "metrics_before": state["metrics"][0],
-        "metrics_after": state["metrics"][1],
+        "server_metrics": server_metrics.joined(*state["metrics"]),
         "flags": ["quick: not for plans"] if spec.suite == "quick" else [],
     }

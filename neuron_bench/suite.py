@@ -83,7 +83,7 @@ def run(
     shape = shape_of(spec.model)
     wanted = list(spec.cases) or suite_cases(shape, spec.suite, spec.dtype)
     report = probe.require(spec.device, dev=dev)
-    earlier_rows, earlier_samples = _earlier(resume)
+    earlier_rows, earlier_samples = _earlier(resume, spec, shape)
     cases = [case for case in wanted if case.label not in {row["label"] for row in earlier_rows}]
     if not cases:
         raise BenchUsageError(f"{resume or spec.model}: nothing left to run: every case is there, or too long")
@@ -209,13 +209,18 @@ def _cpu_core(spec: Spec) -> int | None:
     return max(os.sched_getaffinity(0)) if spec.core is None else spec.core
 
 
-def _earlier(resume: Path | None) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def _earlier(resume: Path | None, spec: Spec, shape: Shape) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Rows and samples of a record to go on from."""
     if resume is None:
         return [], []
     import pandas as pd
 
     bench = load_bench(resume)
+    made_by = set(zip(bench.cases.model_id, bench.cases.device_kind, strict=True))
+    if made_by != {(shape.name, spec.device)}:
+        raise BenchUsageError(
+            f"{resume}: holds {sorted(made_by)}, which {shape.name} on {spec.device} cannot go on with"
+        )
     rows = bench.cases.astype(object).where(bench.cases.notna(), None).to_dict("records")
     path = bench.path / "samples.parquet"
     samples = pd.read_parquet(path).to_dict("records") if path.exists() else []

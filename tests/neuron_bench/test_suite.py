@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 from neuron_bench import suite
-from neuron_bench.cases import EFFORTS, SUITES, prefill, suite_cases
+from neuron_bench.cases import EFFORTS, SUITES, Effort, prefill, suite_cases
 from neuron_bench.errors import BenchUsageError, DeviceError
 from neuron_bench.presets import PRESETS
-from neuron_bench.record import Bench
+from neuron_bench.record import Bench, load_bench
 
 no_chip = pytest.mark.skipif(any(Path("/dev").glob("neuron[0-9]*")), reason="this machine has a Neuron chip")
 
@@ -54,6 +54,36 @@ def test_resume_runs_only_what_is_missing(small_bench: Bench, tmp_path: Path) ->
     spec = suite.Spec(cases=(prefill(1, 32, "float32"),))
     with pytest.raises(BenchUsageError, match="nothing left to run"):
         suite.run(spec, tmp_path / "more", resume=small_bench.path)
+
+
+def test_ctrl_c_keeps_what_is_finished_and_resume_adds_the_rest(
+    small_bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped in the second group: the first is a record that says so, and resuming measures only the other case."""
+    monkeypatch.setattr(suite, "ALIVE_MAX", 1)
+    effort = Effort(samples_min=9, seconds_min=0.1, turn_s=0.05, warm_windows_max=4)
+    spec = suite.Spec(cases=(prefill(1, 16, "float32"), prefill(1, 32, "float32")), effort=effort)
+    builds: list[str] = []
+
+    def stop_at_the_second_build(done: int, total: int, left: float | None, label: str) -> None:
+        builds.extend([label] if label.startswith("build") else [])
+        if len(builds) == 2:
+            raise KeyboardInterrupt
+
+    cut = load_bench(suite.run(spec, tmp_path / "cut", progress=stop_at_the_second_build))
+    assert cut.info["state"] == "interrupted"
+    assert list(cut.cases.phase).count("prefill") == 1
+    assert len(cut.info["unfinished"]) == 1
+    whole = load_bench(suite.run(spec, tmp_path / "whole", resume=cut.path))
+    assert whole.info["state"] == "finished"
+    assert set(whole.cases[whole.cases.phase == "prefill"].label) == {case.label for case in spec.cases}
+    assert whole.info["carried_over"] == len(cut.cases)
+
+
+def test_a_record_of_another_model_is_not_gone_on_with(small_bench: Bench, tmp_path: Path) -> None:
+    """Its cases have the same names and other times."""
+    with pytest.raises(BenchUsageError, match="tiny on cpu cannot go on with"):
+        suite.run(suite.Spec(model="tiny"), tmp_path / "more", resume=small_bench.path)
 
 
 @no_chip

@@ -12,8 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
+from neuron_bench.neuron_explorer import parse_summary
 from neuron_bench.neuron_ls import TelemetryError, parse_neuron_ls
 from neuron_bench.neuron_monitor import CONFIG, parse_record, parse_stream
+from neuron_bench.roofline import Peaks
+from neuron_bench.server_metrics import joined, padded_ratio
 from neuron_bench.telemetry import Sampler, monitor_figures, nvidia_figures, power_figures, proc_figures
 
 RECORD: dict[str, Any] = {
@@ -143,6 +146,40 @@ def test_prometheus_examples_parse(examples: Path) -> None:
     for path in examples.glob("*.example.prom"):
         families = {family.name for family in text_string_to_metric_families(path.read_text())}
         assert any(name.startswith(("neuroncore_", "vllm_neuron:")) for name in families)
+
+
+def test_server_metrics_are_what_the_sweep_did() -> None:
+    """Counters grow from before to after, gauges are as they stand, other names and buckets are left out."""
+    before = "# TYPE vllm:prompt_tokens counter\nvllm:prompt_tokens_total 10\n"
+    after = (
+        "# TYPE vllm:prompt_tokens counter\nvllm:prompt_tokens_total 35\n# TYPE vllm:num_requests_running gauge\n"
+        'vllm:num_requests_running{engine="0"} 2\n# TYPE python_gc counter\npython_gc_total 9\n'
+    )
+    assert joined(before, after) == {"vllm:prompt_tokens_total{}": 25, "vllm:num_requests_running{engine=0}": 2}
+    assert joined("", "") == {}
+    assert joined("", "}{") == {}
+
+
+def test_padding_of_neuron_buckets_is_read(examples: Path) -> None:
+    """640 padded sequences in 480 steps, by vLLM Neuron's own histogram; a server without it says nothing."""
+    page = (examples / "vllm_neuron_metrics.example.prom").read_text()
+    assert padded_ratio(joined("", page)) == pytest.approx(640 / 480)
+    assert padded_ratio({}) is None
+
+
+def test_a_profile_summary_gives_shares_of_our_own(examples: Path) -> None:
+    """1 TFLOP in 10.5 ms on one Trainium2 is 14% of its peak; the file's own percent fields are not used."""
+    summary = parse_summary((examples / "neuron_explorer_summary.example.json").read_text())
+    shares = summary.shares(Peaks(667e12, 2900e9))
+    assert shares["mfu_ratio"] == pytest.approx(1e12 / 0.0105 / 667e12)
+    assert shares["mbu_ratio"] == pytest.approx(8.02e9 / 0.0105 / 2900e9)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"x": 1}'])
+def test_a_profile_summary_without_an_entry_is_refused(text: str) -> None:
+    """In one line."""
+    with pytest.raises(TelemetryError, match="no entry"):
+        parse_summary(text)
 
 
 def test_our_monitor_configuration_asks_for_known_groups(examples: Path) -> None:
