@@ -61,6 +61,22 @@ class Calls:
         return float(self.of(model).sum() / self.interactions)
 
 
+def refuse_weak_evidence(run: Run) -> None:
+    """Raise `PlanError` for a run that was cut off or that its generator does not vouch for."""
+    if run.info.get("state") != "finished":
+        raise PlanError(f"{run.path}: the run was cut off; repeat it, or plan without --run")
+    verdict = run.info.get("verdict", {})
+    if not verdict.get("valid", False):
+        reasons = "; ".join(verdict.get("reasons", [])) or "no verdict"
+        raise PlanError(f"{run.path}: the run is INVALID ({reasons}); repeat it, or plan without --run")
+
+
+def run_provenance(run: Run, model: str, supply: str) -> str:
+    """Where a model's numbers in a run come from: by its own name, else by its supply."""
+    supplies = run.info.get("provenance", {})
+    return str(supplies.get(model, supplies.get(supply, "measured")))
+
+
 def measured_calls(run: Run) -> Calls:
     """The calls of a run's answered turns.
 
@@ -69,12 +85,7 @@ def measured_calls(run: Run) -> Calls:
     """
     import pandas as pd
 
-    if run.info.get("state") != "finished":
-        raise PlanError(f"{run.path}: the run was cut off; repeat it, or plan without --run")
-    verdict = run.info.get("verdict", {})
-    if not verdict.get("valid", False):
-        reasons = "; ".join(verdict.get("reasons", [])) or "no verdict"
-        raise PlanError(f"{run.path}: the run is INVALID ({reasons}); repeat it, or plan without --run")
+    refuse_weak_evidence(run)
     key = ["session_id", "interaction_id", "turn_index"]
     turns = run.turns[run.turns["status"] == "ok"].drop_duplicates(key).reset_index(drop=True)
     turns["turn"] = np.arange(len(turns))
@@ -88,15 +99,10 @@ def measured_calls(run: Run) -> Calls:
         values: Ints = pd.to_numeric(calls[name]).fillna(unknown).to_numpy(dtype=np.int64)
         return values
 
-    supplies = run.info.get("provenance", {})
-    model_of = calls["model"].to_numpy(dtype=object)
-    provenance = {
-        str(model): str(supplies.get(model, supplies.get(supply, "measured")))
-        for model, supply in calls[["model", "supply"]].drop_duplicates().itertuples(index=False)
-    }
+    supplied = calls[["model", "supply"]].drop_duplicates().itertuples(index=False)
     return Calls(
         turn=whole("turn"),
-        model=model_of,
+        model=calls["model"].to_numpy(dtype=object),
         input_tokens=whole("input_tokens"),
         cache_read_tokens=whole("cache_read_tokens"),
         cache_write_tokens_5m=whole("cache_write_tokens_5m"),
@@ -108,7 +114,7 @@ def measured_calls(run: Run) -> Calls:
         turn_intent=turns["intent"].fillna("unknown").to_numpy(dtype=object),
         turn_interaction=turns["interaction"].to_numpy(dtype=np.int64),
         interactions=int(turns["interaction"].nunique()),
-        provenance=provenance,
+        provenance={str(model): run_provenance(run, str(model), str(supply)) for model, supply in supplied},
         source=f"run {run.run_id}: {len(calls):,} calls of {len(turns):,} turns",
     )
 

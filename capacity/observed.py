@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from capacity.calls import refuse_weak_evidence, run_provenance
 from capacity.plan import PlanError
 from capacity.requests import Floats, Ints, Requests, requests
 from loadgen.record import Run
@@ -64,8 +65,7 @@ def observed_calls(run: Run, model: str) -> Observed:
     Raises:
         PlanError: the run is cut off or invalid, or has no such call with tokens and timings.
     """
-    if run.info.get("state") != "finished" or not run.info.get("verdict", {}).get("valid", False):
-        raise PlanError(f"{run.path}: the run is cut off or INVALID; its timings are not evidence; repeat it")
+    refuse_weak_evidence(run)
     key = ["session_id", "interaction_id", "turn_index"]
     calls = run.calls[(run.calls["model"] == model) & (run.calls["status"] == "ok")]
     table = calls.merge(run.turns[[*key, "intended_start_s", "start_lag_s"]], on=key)
@@ -82,8 +82,6 @@ def observed_calls(run: Run, model: str) -> Observed:
 
     read = floats("cache_read_tokens")
     prompt = floats("input_tokens") + read + floats("cache_write_tokens_5m") + floats("cache_write_tokens_1h")
-    supplies = run.info.get("provenance", {})
-    supply = str(table["supply"].iloc[0])
     return Observed(
         name=run.run_id,
         arrival_s=floats("arrival_s"),
@@ -92,5 +90,5 @@ def observed_calls(run: Run, model: str) -> Observed:
         cached_tokens=np.minimum(read, np.maximum(prompt, 1) - 1).astype(np.int64),
         ttft_s=floats("ttft_s"),
         decode_s=np.maximum(floats("e2e_s") - floats("ttft_s"), 0.0),
-        provenance=str(supplies.get(model, supplies.get(supply, "measured"))),
+        provenance=run_provenance(run, model, str(table["supply"].iloc[0])),
     )

@@ -254,28 +254,24 @@ def _simulate(
     seen, seen_until_s = [0] * replicas, 0.0
     for index in range(n):
         now_s = float(work.arrival_s[index])
-        if candidates is not None and signal_period_s > 0:
-            while seen_until_s <= now_s:
-                for number, replica in enumerate(pool):
-                    replica.advance(seen_until_s)
-                    seen[number] = replica.load
-                seen_until_s += signal_period_s
+        while candidates is not None and signal_period_s > 0 and seen_until_s <= now_s:
+            seen = [_load_at(replica, seen_until_s) for replica in pool]
+            seen_until_s += signal_period_s
         options = [0] if candidates is None else [int(c) for c in candidates[index]]
         for number in options:
-            pool[number].advance(now_s)
+            load = _load_at(pool[number], now_s)
             if signal_period_s <= 0:
-                seen[number] = pool[number].load
+                seen[number] = load
         scores = [seen[number] - (slack if place == 0 else 0.0) for place, number in enumerate(options)]
         chosen = options[scores.index(min(scores))]
         placed[index] = chosen
         pool[chosen].receive(index)
     for replica in pool:
         replica.advance(float("inf"))
-    return Served(
-        np.array(first_s),
-        np.array(end_s),
-        placed,
-        sum(replica.preemptions for replica in pool),
-        sum(replica.steps for replica in pool),
-        sum(replica.busy_s for replica in pool),
-    )
+    totals = [sum(getattr(replica, name) for replica in pool) for name in ("preemptions", "steps", "busy_s")]
+    return Served(np.array(first_s), np.array(end_s), placed, *totals)
+
+
+def _load_at(replica: Replica, now_s: float) -> int:
+    replica.advance(now_s)
+    return replica.load

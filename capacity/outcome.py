@@ -74,10 +74,13 @@ class OwnChoice:
             load = load * levers.turns
         return fleet(load, self.service.rate_over(levers), self.service.step, self.box.instance, rules)
 
-    def calls_per_group(self, rules: Resilience) -> float:
-        """Calls a second that one instance in each zone carries, with what may be lost, drained or broken left out."""
-        step, chips = self.service.step, self.box.instance.chips
-        per_instance = min(chips / step.chips_per_replica, math.floor(chips / step.chips_per_replica) or 1.0)
+    def calls_per_group(self, rules: Resilience, chips: int | None = None) -> float:
+        """Calls a second that one instance in each zone carries, with what may be lost, drained or broken left out.
+
+        chips: of another instance type of the same chip; None = the chosen one.
+        """
+        replicas = (chips or self.box.instance.chips) / self.service.step.chips_per_replica
+        per_instance = math.floor(round(replicas, 9)) or replicas
         working = (rules.zones - rules.zones_lost) * (1 - rules.drain_ratio - rules.broken_ratio)
         return self.service.rate_per_s * per_instance * working / (1 + rules.retry_extra_attempts)
 

@@ -15,7 +15,7 @@ from capacity.cost import cache_hit_figures, call_costs, cost_lines
 from capacity.findings import assumptions_first, turned_down, warnings, what_breaks_first
 from capacity.headroom import quantile_holds, worthwhile_hold
 from capacity.money import HOUR_S
-from capacity.outcome import INTERACTIONS, Base, Levers, outcome
+from capacity.outcome import INTERACTIONS, Base, Levers, OwnChoice, outcome
 from capacity.plan import CostLine, Figure, HitRate, InputNote, Plan, PlanError, SupplyPlan, weakest
 from capacity.prices import load_prices
 from capacity.purchase import Offer, buy, hourly_need
@@ -24,7 +24,7 @@ from capacity.uncertainty import HITS_LOW, PREFIX_HITS_LOW, error_bars, moves, s
 from loadgen.record import Run
 from neuron_bench.record import Bench
 from neuron_bench.step_model import StepModel
-from scenarios.schema import Scenario
+from scenarios.schema import Resilience, Scenario
 
 
 def make_plan(
@@ -205,15 +205,13 @@ def _schedules(case: Case, base: Base) -> tuple[dict[str, Any], ...]:
         flat = choice.needed(Levers(), base.rules, at_p90=True)
         timeline = case.demand[choice.stream][choice.region].timeline
         rate = np.array(timeline.interactions_per_s_p90) / timeline.peak_interactions_per_s.p90
-        need = hourly_need(
+        need, lasts_h = hourly_need(
             np.array(timeline.offset_s),
             rate * choice.load_per_s * choice.p90_over_p50,
             case.scenario.event.length_s,
             base.rules.warm_up_lag_s,
         )
-        term_h = choice.billed_hours if choice.box.price_kind == "capacity block" else None
-        price = choice.box.usd_per_hour * base.rules.zones
-        bought = buy(need, [Offer(choice.box.instance.instance, price, choice.calls_per_group(base.rules), term_h)])
+        bought = buy(need, _offers(case, choice, base.rules), lasts_h)
         groups = sum(bought.hourly.values(), np.zeros(len(need), dtype=np.int64)) + sum(bought.held.values())
         rows.append(
             {
@@ -221,12 +219,28 @@ def _schedules(case: Case, base: Base) -> tuple[dict[str, Any], ...]:
                 "model": choice.service.model,
                 "instance_type": choice.box.instance.instance,
                 "price_kind": choice.box.price_kind,
+                "committed": {name: count * base.rules.zones for name, count in bought.held.items()},
                 "instances_by_hour": (groups * base.rules.zones).tolist(),
                 "usd": bought.usd,
                 "flat_usd": float(choice.usd(flat).max()),
             }
         )
     return tuple(rows)
+
+
+def _offers(case: Case, choice: OwnChoice, rules: Resilience) -> list[Offer]:
+    """One instance in each zone, as the plan bought it; and the user's commitments on the same chip."""
+    box, zones = choice.box, rules.zones
+    term_h = choice.billed_hours if box.price_kind == "capacity block" else None
+    owned = case.prices.owned.get(box.instance.instance, 0) // zones
+    offers = [Offer(box.instance.instance, box.usd_per_hour * zones, choice.calls_per_group(rules), term_h, owned)]
+    for number, other in enumerate(case.prices.commitments):
+        instance = case.prices.instances[other.instance]
+        if instance.chip == box.instance.chip:
+            carries = choice.calls_per_group(rules, instance.chips)
+            name = f"{other.instance} for {other.term_h:g} h (commitment {number})"
+            offers.append(Offer(name, other.usd_per_hour * zones, carries, other.term_h))
+    return offers
 
 
 def _rules(case: Case) -> dict[str, float]:

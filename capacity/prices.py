@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any
@@ -15,24 +15,38 @@ STALE_DAYS = 90
 
 
 @dataclass(frozen=True)
+class Commitment:
+    """An offer that is charged for its whole term, however short the event."""
+
+    instance: str
+    usd_per_hour: float
+    term_h: float
+
+
+@dataclass(frozen=True)
 class Prices:
     """Models with token prices, instances, and own hourly prices by instance type."""
 
     models: Mapping[str, Model]
     instances: Mapping[str, Instance]
     own_usd_per_hour: Mapping[str, float] = field(default_factory=dict)
+    owned: Mapping[str, int] = field(default_factory=dict)  # instances already paid for, in each region
+    commitments: tuple[Commitment, ...] = ()
     notes: tuple[InputNote, ...] = ()
 
 
 def load_prices(overlay: Mapping[str, Any] | None, catalogue: Mapping[str, Model] | None = None) -> Prices:
-    """Facts with an overlay: `tokens: {MODEL: {input_usd_per_mtok: …}}` and `instances: {TYPE: {usd_per_hour: …}}`.
+    """Facts with an overlay of the user's own.
+
+    `tokens: {MODEL: {input_usd_per_mtok: …}}`, `instances: {TYPE: {usd_per_hour: …}}`, `owned: {TYPE: count}` in each
+    region, `commitments: [{instance: TYPE, usd_per_hour: …, term_h: 8760}]`.
 
     Raises:
         PlanError: an unknown model, instance or class; a negative or missing number; a cache read dearer than input.
     """
     overlay = overlay or {}
-    if unknown := sorted(set(overlay) - {"tokens", "instances"}):
-        raise PlanError(f"prices.{unknown[0]}: unknown key; known: tokens, instances")
+    if unknown := sorted(set(overlay) - {"tokens", "instances", "owned", "commitments"}):
+        raise PlanError(f"prices.{unknown[0]}: unknown key; known: tokens, instances, owned, commitments")
     known = dict(catalogue or models())
     notes = []
     for name, entry in (overlay.get("tokens") or {}).items():
@@ -51,13 +65,35 @@ def load_prices(overlay: Mapping[str, Any] | None, catalogue: Mapping[str, Model
     hourly = {}
     boxes = instances()
     for name, entry in (overlay.get("instances") or {}).items():
-        if name not in boxes:
-            raise PlanError(f"prices.instances.{name}: unknown instance type; see facts/data/instances.csv")
+        _known_box("instances", name, boxes)
         hourly[name] = _positive(f"prices.instances.{name}.usd_per_hour", entry.get("usd_per_hour"))
         notes.append(InputNote("prices", name, f"{hourly[name]} USD/h", "measured", "own price overlay"))
     for model in known.values():
         _check_order(model)
-    return Prices(known, boxes, hourly, tuple(notes))
+    owned = {}
+    for name, count in (overlay.get("owned") or {}).items():
+        _known_box("owned", name, boxes)
+        owned[name] = int(_positive(f"prices.owned.{name}", count))
+    return Prices(known, boxes, hourly, owned, _commitments(overlay.get("commitments") or (), boxes), tuple(notes))
+
+
+def _commitments(rows: Sequence[Mapping[str, Any]], boxes: Mapping[str, Instance]) -> tuple[Commitment, ...]:
+    found = []
+    for number, row in enumerate(rows):
+        where = f"prices.commitments[{number}]"
+        if set(row) != {"instance", "usd_per_hour", "term_h"}:
+            raise PlanError(
+                f"{where}: needs instance, usd_per_hour and term_h; a commitment without a term is no price"
+            )
+        _known_box(where, row["instance"], boxes)
+        usd, term_h = (_positive(f"{where}.{key}", row[key]) for key in ("usd_per_hour", "term_h"))
+        found.append(Commitment(row["instance"], usd, term_h))
+    return tuple(found)
+
+
+def _known_box(where: str, name: str, boxes: Mapping[str, Instance]) -> None:
+    if name not in boxes:
+        raise PlanError(f"{where}.{name}: unknown instance type; see facts/data/instances.csv")
 
 
 def stale_warning(price_date: str, now_utc: str, what: str) -> str | None:

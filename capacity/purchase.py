@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
 
+from capacity.money import HOUR_S
 from capacity.plan import PlanError
 from capacity.requests import Floats, Ints
 
@@ -42,11 +43,12 @@ class Bought:
     usd: float
 
 
-def buy(calls_per_s: Floats, offers: Sequence[Offer]) -> Bought:
+def buy(calls_per_s: Floats, offers: Sequence[Offer], lasts_h: Floats | None = None) -> Bought:
     """The cheapest mix that carries the need of every hour.
 
     Args:
         calls_per_s: [hours], the highest need in each hour, warm-up lag already looked ahead.
+        lasts_h: [hours] billed for each, an hour where None: the first has the warm-up too, the last may be short.
     Raises:
         PlanError: no offer carries anything.
     Source: a mixed-integer program, solved by HiGHS (scipy.optimize.milp).
@@ -55,6 +57,7 @@ def buy(calls_per_s: Floats, offers: Sequence[Offer]) -> Bought:
     if not useful:
         raise PlanError("nothing to buy: no offer serves a call at its promise")
     hours, by_hour = len(calls_per_s), [offer for offer in useful if offer.term_h is None]
+    billed_h = np.ones(hours) if lasts_h is None else lasts_h
     columns = len(useful) + len(by_hour) * hours
     price = np.zeros(columns)
     price[: len(useful)] = [0.0 if offer.term_h is None else offer.commitment_usd for offer in useful]
@@ -67,7 +70,7 @@ def buy(calls_per_s: Floats, offers: Sequence[Offer]) -> Bought:
     for place, offer in enumerate(by_hour):
         for hour in range(hours):
             column = len(useful) + place * hours + hour
-            price[column], carries[hour, column] = offer.usd_per_hour, offer.calls_per_s
+            price[column], carries[hour, column] = offer.usd_per_hour * billed_h[hour], offer.calls_per_s
     need = np.maximum(np.asarray(calls_per_s) - 1e-9, 0.0)
     found = milp(
         price, constraints=LinearConstraint(carries, need), integrality=np.ones(columns), bounds=Bounds(0, upper)
@@ -83,12 +86,18 @@ def buy(calls_per_s: Floats, offers: Sequence[Offer]) -> Bought:
     )
 
 
-def hourly_need(offset_s: Floats, calls_per_s: Floats, length_s: float, warm_up_s: float) -> Floats:
-    """The highest rate of each hour, looking ahead by the warm-up: what must be running when the hour begins."""
-    hours = max(1, math.ceil(round(length_s / 3600, 9)))
+def hourly_need(offset_s: Floats, calls_per_s: Floats, length_s: float, warm_up_s: float) -> tuple[Floats, Floats]:
+    """The highest rate of each hour, looking ahead by the warm-up, and how long each hour is billed.
+
+    What an hour needs must be running when it begins; the first is warmed up before it, the last may be short.
+    """
+    hours = max(1, math.ceil(round(length_s / HOUR_S, 9)))
     ends_s = np.append(offset_s[1:], length_s)
     need = np.zeros(hours)
     for hour in range(hours):
-        inside = (ends_s > hour * 3600) & (offset_s < (hour + 1) * 3600 + warm_up_s)
+        inside = (ends_s > hour * HOUR_S) & (offset_s < (hour + 1) * HOUR_S + warm_up_s)
         need[hour] = calls_per_s[inside].max(initial=0.0)
-    return need
+    lasts_s = np.full(hours, HOUR_S)
+    lasts_s[-1] = length_s - HOUR_S * (hours - 1)
+    lasts_s[0] += warm_up_s
+    return need, lasts_s / HOUR_S

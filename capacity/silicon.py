@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -109,22 +109,21 @@ def make_service(
     return Service(name, held, rate.rate_per_s, surface, rate.binding, provenance, error), warnings
 
 
-def chip_options(
-    made: Sequence[Service],
-    load: Levels,
-    choice_of: tuple[str, str],
-    draws: Levers,
-    prices: Prices,
-    rules: Resilience,
-    event_s: float,
-) -> tuple[tuple[ChipOption, ...], OwnChoice | None]:
-    """Every chip sized for the load: the one whose p90 fleet costs least for the event is chosen, the others excused.
+@dataclass(frozen=True)
+class Terms:
+    """What every option of a plan is sized and priced by. draws: joint draws shared by the whole plan."""
 
-    Args:
-        choice_of: region and stream.
-        draws: joint draws shared by the whole plan.
-    """
-    sized = [_option(service, load, choice_of, draws, prices, rules, event_s) for service in made]
+    draws: Levers
+    prices: Prices
+    rules: Resilience
+    paid_s: float
+
+
+def chip_options(
+    made: Sequence[Service], load: Levels, region: str, stream: str, terms: Terms
+) -> tuple[tuple[ChipOption, ...], OwnChoice | None]:
+    """Every chip sized for the load: the one whose p90 fleet costs least for the event is chosen, others excused."""
+    sized = [_option(service, load, region, stream, terms) for service in made]
     usable = [(option, choice) for option, choice in sized if choice is not None]
     if not usable:
         return tuple(option for option, _ in sized), None
@@ -142,51 +141,48 @@ def chip_options(
 
 
 def _option(
-    service: Service,
-    load: Levels,
-    choice_of: tuple[str, str],
-    draws: Levers,
-    prices: Prices,
-    rules: Resilience,
-    event_s: float,
+    service: Service, load: Levels, region: str, stream: str, terms: Terms
 ) -> tuple[ChipOption, OwnChoice | None]:
-    step, rate = service.step, service.rate_per_s
+    step, prices = service.step, terms.prices
     boxes = priced_boxes(step.chip, step.chips_per_replica, prices.instances, prices.own_usd_per_hour)
-    if rate <= 0:
+    if service.rate_per_s <= 0:
         return _excuse(service, service.binding), None
     if not boxes:
         why = f"no public price of any {step.chip} instance; add prices.instances to peakday.yaml"
         return _excuse(service, why), None
-    box = cheapest_box(load.p90, rate, step, boxes, rules, event_s)
-    hours = billed_hours(box.price_kind, event_s)
-    choice = OwnChoice(*choice_of, load.p50, service, box, hours, load.p90 / load.p50 if load.p50 else 1.0)
-    at = fleet(np.array([load.p50, load.p90, load.p95]), rate, step, box.instance, rules)
-    drawn = choice.needed(draws, rules, at_p90=False)
-    busy = load.p50 * draws.demand[choice.stream] / (float(at.replicas[1]) * rate) if load.p90 else np.zeros(2)
-    low, high = rate * math.exp(-Z_90 * service.relative_error), rate * math.exp(Z_90 * service.relative_error)
-    option = ChipOption(
-        chip=step.chip,
+    box = cheapest_box(load.p90, service.rate_per_s, step, boxes, terms.rules, terms.paid_s)
+    hours, over = billed_hours(box.price_kind, terms.paid_s), load.p90 / load.p50 if load.p50 else 1.0
+    choice = OwnChoice(region, stream, load.p50, service, box, hours, over)
+    return _sized(choice, load, terms), choice
+
+
+def _sized(choice: OwnChoice, load: Levels, terms: Terms) -> ChipOption:
+    """The option's fleets at p50, p90 and p95 of demand, with what the joint draws need as its ranges."""
+    service, box, rules = choice.service, choice.box, terms.rules
+    rate, spread = service.rate_per_s, math.exp(Z_90 * service.relative_error)
+    at = fleet(np.array([load.p50, load.p90, load.p95]), rate, service.step, box.instance, rules)
+    drawn = choice.needed(terms.draws, rules, at_p90=False)
+    demand = load.p50 * terms.draws.demand[choice.stream]
+    busy = demand / (float(at.replicas[1]) * rate) if load.p90 else np.zeros(2)
+    bought_usd_per_hour = float(at.instances[1]) * box.usd_per_hour
+    drawn_usd_per_hour = drawn.instances * box.usd_per_hour
+    return ChipOption(
+        chip=service.step.chip,
         instance_type=box.instance.instance,
         step_model=_named(service),
-        rate_per_replica_per_s=_figure(service, rate, (low, high), "1/s"),
+        rate_per_replica_per_s=_figure(service, rate, (rate / spread, rate * spread), "1/s"),
         replicas=Levels(*map(float, at.replicas)),
         instances=Levels(*map(float, at.instances)),
         chips=Levels(*map(float, at.chips)),
         chips_range=_figure(service, float(at.chips[1]), _interval(drawn.chips), "chips"),
-        usd_per_hour=_figure(
-            service,
-            float(at.instances[1]) * box.usd_per_hour,
-            _interval(drawn.instances * box.usd_per_hour),
-            "USD/h",
-        ),
+        usd_per_hour=_figure(service, bought_usd_per_hour, _interval(drawn_usd_per_hour), "USD/h"),
         utilisation_ratio=_figure(service, float(np.median(busy)), _interval(busy), "ratio"),
         binding=service.binding if at.replicas[1] > rules.zones else f"one replica in each of {rules.zones} zones",
-        chips_per_replica=step.chips_per_replica,
+        chips_per_replica=service.step.chips_per_replica,
         price_kind=box.price_kind,
-        billed_hours=hours,
-        event_usd=float(at.instances[1]) * box.usd_per_hour * hours,
+        billed_hours=choice.billed_hours,
+        event_usd=bought_usd_per_hour * choice.billed_hours,
     )
-    return option, choice
 
 
 def _interval(values: npt.ArrayLike) -> tuple[float, float]:

@@ -14,7 +14,7 @@ from capacity.plan import Figure, Levels, QuotaNeed, SupplyPlan, weakest
 from capacity.quota import call_tokens, granted, needs
 from capacity.requests import Ints
 from capacity.service import Lengths, Promise
-from capacity.silicon import chip_options, make_service, usable_models
+from capacity.silicon import Terms, chip_options, make_service, usable_models
 
 SAMPLE_CALLS_MAX = 4_000
 
@@ -111,8 +111,8 @@ def _own_region(
 ) -> tuple[SupplyPlan, OwnChoice | None]:
     carried = case.carried_per_s(name, region)
     stream = PLANNER_QUERIES if case.is_planner(name) else INTERACTIONS
-    rules = case.scenario.capacity.resilience
-    options, choice = chip_options(made, carried, (region, stream), case.draws, case.prices, rules, case.paid_s)
+    terms = Terms(case.draws, case.prices, case.scenario.capacity.resilience, case.paid_s)
+    options, choice = chip_options(made, carried, region, stream, terms)
     chosen = next((option for option in options if option.turned_down is None), None)
     supply = SupplyPlan(
         region=region,

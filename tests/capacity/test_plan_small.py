@@ -129,6 +129,8 @@ def test_a_region_that_may_be_lost_costs_more():
         ({"tokens": {"nobody": {}}}, "no Bedrock model of that name"),
         ({"instances": {"inf9.xlarge": {"usd_per_hour": 1}}}, "unknown instance type"),
         ({"chips": {}}, "unknown key"),
+        ({"owned": {"inf9.xlarge": 1}}, "unknown instance type"),
+        ({"commitments": [{"instance": "inf2.48xlarge", "usd_per_hour": 5.6}]}, "without a term is no price"),
     ],
 )
 def test_bad_prices_are_refused_with_their_place(overlay, message):

@@ -53,8 +53,9 @@ def test_nothing_that_serves_no_call_is_bought():
 
 def test_instances_run_before_the_need_by_the_warm_up():
     """The rate rises at 2 h; with 15 minutes of warm-up the second hour must already hold it."""
-    need = hourly_need(np.array([0.0, 7_200.0]), np.array([1.0, 5.0]), 4 * 3_600.0, 900.0)
+    need, lasts_h = hourly_need(np.array([0.0, 7_200.0]), np.array([1.0, 5.0]), 3.5 * 3_600.0, 900.0)
     assert need.tolist() == [1.0, 5.0, 5.0, 5.0]
+    assert lasts_h.tolist() == [1.25, 1.0, 1.0, 0.5]
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +68,21 @@ def test_a_schedule_follows_the_day_and_costs_less_than_a_flat_fleet(valued):
     for row in valued[1.0].schedules:
         assert min(row["instances_by_hour"]) < max(row["instances_by_hour"])
         assert row["usd"] < row["flat_usd"]
+
+
+def test_own_commitments_are_bought_only_when_their_whole_term_pays():
+    year = {"instance": "inf2.48xlarge", "usd_per_hour": 5.608, "term_h": YEAR_H}
+    week = {"instance": "inf2.48xlarge", "usd_per_hour": 0.01, "term_h": 168.0}
+    event = {"event__length_s": "1d"}
+    for row in plan(scenario(**SHORT, **event), prices={"commitments": [year]}).schedules:
+        assert not row["committed"]
+    for row in plan(scenario(**SHORT, **event), prices={"commitments": [week]}).schedules:
+        assert row["committed"]
+
+
+def test_what_the_user_owns_costs_nothing_more():
+    bare, owned = (plan(prices=prices).schedules for prices in (None, {"owned": {"inf2.48xlarge": 3000}}))
+    assert sum(row["usd"] for row in owned) < sum(row["usd"] for row in bare)
 
 
 def test_each_nine_costs_more(valued):
