@@ -131,7 +131,7 @@ class ModelCaller:
             "start_s": began_s - log.started_s,
             "timed_by": "assistant",
             "status": error.call_status if error else "ok",
-            "purpose": "tool_round" if reply and reply.tool_uses else purpose,
+            "purpose": "tool_round" if purpose == "answer" and reply and reply.tool_uses else purpose,
             "model": request.model.key,
             "supply": request.model.supply,
             "endpoint": self._stack.endpoint(request.model, request.region),

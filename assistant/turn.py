@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import orjson
@@ -15,6 +15,7 @@ from assistant.calls import CallLog, ModelCaller, Prepared
 from assistant.clients.protocol import Block, ModelRequest, Reply, ToolUse
 from assistant.confirmations import Confirmations
 from assistant.errors import ModelError, RequestError
+from assistant.grounding import Unheard, grounding
 from assistant.history import Conversation, Conversations
 from assistant.metrics import Metrics
 from assistant.prompt import PromptBuilder, customer_text
@@ -59,16 +60,6 @@ class Services:
     tool_context: Callable[[str, str], ToolContext]  # customer id, locale
     clock: Callable[[], float]  # seconds of the process, for durations
     now_s: Callable[[], float]  # seconds since the epoch, for tokens
-
-
-class _Silent:
-    """A listener for calls whose text the customer does not see."""
-
-    async def opened(self, simulated: bool) -> None:
-        """Nothing to do."""
-
-    async def text(self, text: str) -> None:
-        """Nothing to do."""
 
 
 async def run_turn(services: Services, customer_id: str, request: TurnRequest, trace_id: str, sink: Sink) -> None:
@@ -213,7 +204,7 @@ class _Turn:
                     )
                 )
 
-            reply, _ = await self.services.caller.call(self.log, "route", model, self.region, prepare, _Silent())
+            reply, _ = await self.services.caller.call(self.log, "route", model, self.region, prepare, Unheard())
             return "".join(block.get("text", "") for block in reply.content)
 
         return ask
@@ -221,9 +212,10 @@ class _Turn:
     def _toolbox(self) -> Toolbox:
         assert self.route is not None
         services = self.services
+        ground = grounding(services.stack, services.caller, self.log, self.region)
         return Toolbox(
             tools=services.tools,
-            context=services.tool_context(self.customer_id, self.request.locale),
+            context=replace(services.tool_context(self.customer_id, self.request.locale), ground=ground),
             request=self.request,
             intent=self.route.intent,
             conversation=self.conversation,
