@@ -95,7 +95,7 @@ def text_reply(stand_ins: StandIns, stand_in: StandIn, plan: Plan, max_tokens: i
     tokens = wanted if max_tokens is None else min(wanted, max_tokens)
     text, units = stand_in.corpus.answer(tokens, stand_ins.random.getrandbits(16))
     cited: tuple[tuple[str, str], ...] = ()
-    if can_cite and stand_ins.pages:
+    if can_cite and stand_ins.pages and stand_ins.conversations.grounds(plan):
         cited = (stand_ins.random.choice(stand_ins.pages),)
     return Reply(tokens, "length" if tokens < wanted else "end", text, units, cited=cited)
 

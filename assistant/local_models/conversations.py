@@ -66,6 +66,10 @@ class Conversations:
         self.unknown += 1
         return self._default
 
+    def grounds(self, plan: Plan) -> bool:
+        """Whether an answer cites pages, where it can: as the plan says, and of unknown messages always."""
+        return plan.ground or plan is self._default
+
     def calls(self, plan: Plan, turn: Turn, offered: set[str]) -> list[tuple[str, dict[str, Any]]]:
         """(tool, input) asked for now.
 

@@ -67,37 +67,34 @@ def converse(stand_ins: StandIns, stand_in: StandIn, body: dict[str, Any], reque
             connection.cut()
             return
         raise Refused(*_REFUSALS[fault.kind])
+    held = _reserve(stand_ins, stand_in, caller, prompt.tokens + (max_tokens or model.max_output_tokens), request)
     cache = stand_ins.cache_for(caller.account, caller.region, stand_in)
     use = cache.look_up(prompt.boundaries, prompt.points, request.received_s, cold="cold_cache" in call.faults)
     found = _Implicit(stand_ins, stand_in, caller, prompt, request.received_s)
-    held = stand_ins.quotas.reserve(
-        caller.account,
-        caller.region,
-        model.key,
-        prompt.tokens + (max_tokens or model.max_output_tokens),
-        request.received_s,
-    )
-    if not isinstance(held, Reservation):
-        raise Refused(429, "ThrottlingException", _QUOTA_MESSAGES[held.split()[-1]])
-    reply = _reply(stand_ins, stand_in, body, max_tokens, call, caller)
 
     def keep(now_s: float) -> None:
         cache.store(use, now_s)
         found.store(now_s)
 
     call.on_first = keep
-    stand_in.stats.images += prompt.images
     burndown = model.quota.output_burndown_ratio if model.quota else 1.0
     call.on_end = lambda sent: stand_ins.quotas.settle(held, prompt.tokens - use.read + sent * burndown)
+    stand_in.stats.images += prompt.images
+    reply = _reply(stand_ins, stand_in, body, max_tokens, call)
     answer = _Answer(reply, prompt, use, body, call, request.received_s)
     wire = answer.stream() if streams else answer.whole()
     work = Work(prompt.tokens, max(use.read, found.tokens), reply.tokens, _STOP[reply.stop])
     call.start(connection, wire, work, _FAULT_FRAMES)
 
 
-def _reply(
-    stand_ins: StandIns, stand_in: StandIn, body: dict[str, Any], max_tokens: int | None, call: Call, caller: Caller
-) -> Reply:
+def _reserve(stand_ins: StandIns, stand_in: StandIn, caller: Caller, tokens: int, request: Request) -> Reservation:
+    held = stand_ins.quotas.reserve(caller.account, caller.region, stand_in.model.key, tokens, request.received_s)
+    if isinstance(held, str):
+        raise Refused(429, "ThrottlingException", _QUOTA_MESSAGES[held.split()[-1]])
+    return held
+
+
+def _reply(stand_ins: StandIns, stand_in: StandIn, body: dict[str, Any], max_tokens: int | None, call: Call) -> Reply:
     config = body.get("toolConfig") or {}
     tools = config.get("tools") or []
     offered = {tool["toolSpec"]["name"] for tool in tools if "toolSpec" in tool}

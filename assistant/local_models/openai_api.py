@@ -137,6 +137,7 @@ class Asked:
     max_tokens: int | None
     min_tokens: int
     ignore_eos: bool
+    forced: str | None = None
 
 
 def _bad(message: str) -> Refused:
@@ -144,11 +145,11 @@ def _bad(message: str) -> Refused:
 
 
 def _read_common(body: dict[str, Any], chat: bool, turn: Turn, prompt: bytes, tokens: int, offered: set[str]) -> Asked:
-    limit = body.get("max_completion_tokens") or body.get("max_tokens")
+    limit = body.get("max_completion_tokens", body.get("max_tokens"))
     floor = body.get("min_tokens") or 0
-    for name, value in (("max_tokens", limit), ("min_tokens", floor)):
-        if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 0):
-            raise _bad(f"{name} must be a whole number >= 0, got {value!r}.")
+    for name, value, least in (("max_tokens", limit, 1), ("min_tokens", floor, 0)):
+        if value is not None and (type(value) is not int or value < least):
+            raise _bad(f"{name} must be at least {least}, got {value!r}.")
     if limit is not None and floor > limit:
         raise _bad(f"min_tokens must be less than or equal to max_tokens={limit}, got {floor}.")
     if body.get("n") not in (None, 1):
@@ -177,9 +178,25 @@ def _read_chat(body: dict[str, Any], stand_in: StandIn) -> Asked:
             parts.append(orjson.dumps(message["tool_calls"]))
             tokens += rule.text(parts[-1])
     offered = {tool["function"]["name"] for tool in body.get("tools") or [] if _is_function(tool)}
-    if body.get("tool_choice") == "none":
+    choice = body.get("tool_choice")
+    if choice == "none":
         offered = set()
-    return _read_common(body, True, _turn(messages, body, stand_in), b"".join(parts), max(1, tokens), offered)
+    asked = _read_common(body, True, _turn(messages, body, stand_in), b"".join(parts), max(1, tokens), offered)
+    asked.forced = _forced(choice, offered)
+    return asked
+
+
+def _forced(choice: Any, offered: set[str]) -> str | None:
+    """The tool that tool_choice demands: the named one, or any."""
+    if choice == "required":
+        return min(offered, default=None)
+    if not isinstance(choice, dict):
+        return None
+    function = choice.get("function")
+    name = function.get("name") if isinstance(function, dict) else None
+    if name not in offered:
+        raise _bad(f"tool_choice names {name!r}, which is not among tools.")
+    return str(name)
 
 
 def _is_function(tool: Any) -> bool:
@@ -252,7 +269,7 @@ def _reply(stand_ins: StandIns, stand_in: StandIn, asked: Asked, room: int) -> R
     if label is not None:
         tokens = max(1, min(room, stand_in.profile.tokens.text(label)))
         return Reply(tokens, "end", label, [text_unit(label, 0)])
-    reply = reply_to(stand_ins, stand_in, asked.turn, asked.offered, room)
+    reply = reply_to(stand_ins, stand_in, asked.turn, asked.offered, room, forced=asked.forced)
     if not reply.tools and reply.tokens < min(asked.min_tokens, room):
         text, units = stand_in.corpus.answer(min(asked.min_tokens, room), stand_ins.random.getrandbits(16))
         return Reply(min(asked.min_tokens, room), "end", text, units)

@@ -69,6 +69,32 @@ def test_tools_of_a_round_come_together_unless_told_otherwise(stand_ins, paralle
     assert len(choice["message"]["tool_calls"]) == expected
 
 
+@pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "recall"}}])
+def test_a_tool_can_be_demanded(stand_ins, choice):
+    """Though no plan asks for one."""
+    _, data = chat(stand_ins, tools=TOOLS[2:], tool_choice=choice)
+    (call,) = json.loads(data)["choices"][0]["message"]["tool_calls"]
+    assert call["function"] == {"name": "recall", "arguments": "{}"}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"max_tokens": 0}, "max_tokens must be at least 1"),
+        ({"max_tokens": 5, "min_tokens": 6}, "less than or equal to max_tokens=5"),
+        ({"messages": []}, "at least one message"),
+        ({"tools": TOOLS, "tool_choice": {"type": "function", "function": {"name": "x"}}}, "not among tools"),
+        ({"n": 2}, "n must be 1"),
+    ],
+)
+def test_what_vllm_would_refuse_is_refused(stand_ins, change, words):
+    """HTTP 400, BadRequestError, and the reason."""
+    status, data = chat(stand_ins, **change)
+    error = json.loads(data)["error"]
+    assert (status, error["type"]) == (400, "BadRequestError")
+    assert words in error["message"]
+
+
 def test_a_prefetched_tool_is_not_asked_for(stand_ins):
     """Its result stands in the message already."""
     parts = [{"type": "text", "text": '<prefetch tool="order_history">{}</prefetch>'}, {"type": "text", "text": ORDERS}]
