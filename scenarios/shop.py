@@ -32,6 +32,11 @@ _SEGMENTS = ("new", "occasional", "regular", "frequent")
 _ORDER_DAYS = 400
 CONSUMABLE_WEIGHT = 4.0
 
+# The first customer has a past to talk about: a pie last week, and yesterday a look at boots and poles; the poles are
+# sold out by now. Every world has it, as far as its shop sells these things.
+PIE_DAYS_AGO, PIE = 6.0, ("pie crust", "canned pumpkin", "creamer")
+SEEN_DAYS_AGO, SEEN, SOLD_OUT = 1.0, ("hiking boots", "trekking poles"), "trekking poles"
+
 
 @dataclass(frozen=True)
 class Shop:
@@ -61,6 +66,11 @@ def product_id(index: int) -> str:
 def customer_id(index: int) -> str:
     """`c000001` for index 0."""
     return f"c{index + 1:06d}"
+
+
+def _first_of(shop: Shop, nouns: Sequence[str]) -> list[int]:
+    """Index of the first product of each noun that the shop sells."""
+    return [shop.items.index(noun) for noun in nouns if noun in shop.items]
 
 
 def shop_words() -> Mapping[str, Any]:
@@ -118,6 +128,7 @@ def _product_rows(shop: Shop, categories: list[str], rng: np.random.Generator) -
     rating = np.round(np.clip(rng.normal(4.2, 0.4, count), 1.0, 5.0), 1)
     reviews = np.ceil(np.exp(rng.normal(4.5, 1.6, count))).astype(int)
     in_stock, delivery = rng.random(count) < 0.95, rng.integers(1, 7, size=count)
+    in_stock[_first_of(shop, (SOLD_OUT,))] = False
     for i, category in enumerate(categories):
         attributes = {
             name: values[int(attribute_u[i, k] * len(values))]
@@ -185,19 +196,31 @@ def order_rows(shop: Shop, customers: int, seed: int) -> tuple[list[Row], list[R
     picks = rng.choice(len(shop.items), size=int(sizes.sum()), p=shop.popularity).tolist()
     quantities = np.minimum(rng.geometric(0.8, len(picks)), 4).tolist()
     status_u = rng.random(len(owner))
+    ends = np.cumsum(sizes).tolist()
+    baskets = [
+        dict(zip(picks[end - size : end], quantities[end - size : end], strict=True))
+        for end, size in zip(ends, sizes.tolist(), strict=True)
+    ]
+    statuses = [_status(age, u) for age, u in zip(age_days.tolist(), status_u.tolist(), strict=True)]
+    owners, ages_s = owner.tolist(), age_days * 86_400.0
+    if pie := _first_of(shop, PIE):
+        owners, ages_s = [*owners, 0], np.append(ages_s, PIE_DAYS_AGO * 86_400.0)
+        baskets, statuses = [*baskets, dict.fromkeys(pie, 1)], [*statuses, "delivered"]
+    return _priced(shop, owners, _moments(shop.now, ages_s), baskets, statuses)
+
+
+def _priced(
+    shop: Shop, owners: list[int], moments: list[str], baskets: list[dict[int, int]], statuses: list[str]
+) -> tuple[list[Row], list[Row]]:
+    """Rows of orders and of their items, at today's prices."""
     orders: list[Row] = []
     items: list[Row] = []
-    at = 0
-    moments = _moments(shop.now, age_days * 86_400.0)
-    for i, (who, age, size) in enumerate(zip(owner.tolist(), age_days.tolist(), sizes.tolist(), strict=True)):
-        order_id, total = f"o{i + 1:07d}", 0.0
-        basket = dict(zip(picks[at : at + size], quantities[at : at + size], strict=True))
-        at += size
-        for product, quantity in basket.items():
-            price = float(shop.price_usd[product])
-            items.append((order_id, product_id(product), quantity, price))
-            total += quantity * price
-        orders.append((order_id, customer_id(who), moments[i], _status(age, float(status_u[i])), round(total, 2)))
+    prices = shop.price_usd.tolist()
+    for i, basket in enumerate(baskets):
+        order_id = f"o{i + 1:07d}"
+        items.extend((order_id, product_id(product), many, prices[product]) for product, many in basket.items())
+        total = round(sum(many * prices[product] for product, many in basket.items()), 2)
+        orders.append((order_id, customer_id(owners[i]), moments[i], statuses[i], total))
     return orders, items
 
 
@@ -217,6 +240,8 @@ def browsing_rows(shop: Shop, customers: int, seed: int) -> Iterator[Row]:
     moments = _moments(shop.now, 14 * 86_400.0 * rng.random(len(owner)) ** 2)
     for who, product, moment in zip(owner.tolist(), picks, moments, strict=True):
         yield customer_id(who), product_id(product), moment
+    yesterday = _moments(shop.now, np.array([SEEN_DAYS_AGO * 86_400.0]))[0]
+    yield from ((customer_id(0), product_id(product), yesterday) for product in _first_of(shop, SEEN))
 
 
 def _moments(now: datetime, ages_s: NDArray[np.float64]) -> list[str]:

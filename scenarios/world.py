@@ -21,7 +21,7 @@ from scenarios.schema import INTENTS, Scenario
 from scenarios.seeds import random_stream
 from scenarios.utterance_files import PARTS, utterances
 
-VERSION = 4
+VERSION = 5
 """Raise it when the same keys and seed would give another world."""
 
 CONFIRMABLE = ("price_alert", "auto_buy", "order_change", "returns_refunds")

@@ -106,6 +106,21 @@ def test_a_world_that_fails_halfway_leaves_nothing(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_first_customer_has_a_past_to_talk_about(made):
+    """A pie's things ordered within last week; boots and poles viewed yesterday, the poles sold out since."""
+    week = "(SELECT datetime(value, '-8 days') FROM meta WHERE key = 'now')"
+    ordered = (
+        "SELECT count(*) FROM orders JOIN order_items USING (order_id) JOIN products USING (product_id) "
+        f"WHERE customer_id = 'c000001' AND datetime(ordered_at) > {week} AND title LIKE '%pie crust%'"
+    )
+    seen = (
+        "SELECT in_stock FROM browsing JOIN products USING (product_id) "
+        f"WHERE customer_id = 'c000001' AND datetime(viewed_at) > {week} AND title LIKE '%trekking poles%'"
+    )
+    assert rows(made, ordered)[0][0] >= 1
+    assert (0,) in rows(made, seen)
+
+
 def test_a_rule_storm_is_part_of_the_world(tmp_path):
     """Every rule of a storm is met by its one tick, on the most popular product, 35% below today's price."""
     sets = ["world.products=300", "world.customers=20000", "world.history_days=30"]
