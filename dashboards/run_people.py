@@ -56,7 +56,7 @@ def _length_panel(turns: pd.DataFrame) -> Panel:
 
 
 def _route_panel(turns: pd.DataFrame) -> Panel:
-    known = turns[turns["route"].notna() & turns["intent"].notna()]
+    known = turns[["intent", "route", "escalated"]].dropna(subset=["intent", "route"])
     mix = pd.crosstab(known["intent"], known["route"], normalize="index")
     sizes = known["intent"].value_counts()
     mix = mix.loc[sizes.index]

@@ -22,22 +22,14 @@ def cache_panels(run: Run, numbers: Sequence[Number], span_s: float) -> list[Pan
     table = Table("Input tokens read from cache", ("Level", "Share"), [[n.label.split(", ")[-1], n] for n in hits])
     if not len(run.calls) or run.calls["input_tokens"].isna().all():
         return [Panel("Hit rate by level", "The record holds no token usage, so no hit rate.", table if hits else None)]
-    levels = series.cache_levels(run.calls)
-    starts = call_starts_s(run)
     width = series.bin_width_s(span_s)
-    bins = pd.Series((starts // width) * width, index=levels.index, name="from_s")
-    sums = levels.groupby(bins).sum()
-    lines = [
-        Line(
-            level, sums.index, (sums[f"{level}_read"] / sums[f"{level}_total"].where(sums[f"{level}_total"] > 0)), style
-        )
-        for style, level in enumerate(("shared", "customer", "conversation"))
-    ]
+    at, shares = _shares_over_time(run, width)
+    lines = [Line(level, at * width, share, style) for style, (level, share) in enumerate(shares.items())]
     chart = charts.lines(lines, "ratio", span_s, spans=fault_spans(run.info))
     chart["layout"]["yaxis"]["range"] = [0, 1.02]
     rows: list[list[Cell]] = [
-        [clock(float(str(at))), *[show(float(np.asarray(line.y)[i]), "ratio") for line in lines]]
-        for i, at in enumerate(sums.index)
+        [clock(float(start)), *[show(float(line.y[i]), "ratio") for line in lines]]
+        for i, start in enumerate(at * width)
     ]
     over_time = Table("Hit rate by time", ("From", *[line.name for line in lines]), rows)
     return [
@@ -51,6 +43,30 @@ def cache_panels(run: Run, numbers: Sequence[Number], span_s: float) -> list[Pan
     ]
 
 
+_SLICE = 200_000
+"""Calls looked at in one go: a record of millions needs no copy of itself."""
+
+
+def _shares_over_time(run: Run, width: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Bins that hold a call, and for each level of the prompt the share read from cache in each of them."""
+    starts = call_starts_s(run)
+    timed = np.isfinite(starts)
+    bins = np.where(timed, starts // width, 0).astype(np.int64)
+    low, size = int(bins.min(initial=0)), int(bins.max(initial=0) - bins.min(initial=0)) + 1
+    sums: dict[str, np.ndarray] = {}
+    for lo in range(0, len(starts), _SLICE):
+        piece = slice(lo, lo + _SLICE)
+        for level, read, total in series.cache_levels(run.calls.iloc[piece]):
+            for row, tokens in enumerate((read, total)):
+                added = np.bincount(bins[piece] - low, weights=tokens * timed[piece], minlength=size)
+                sums.setdefault(level, np.zeros((2, size)))[row] += added
+    filled = np.flatnonzero(np.bincount(bins[timed] - low, minlength=size))
+    shares = {}
+    for level, (read, total) in sums.items():
+        shares[level] = np.divide(read, total, out=np.full(size, np.nan), where=total > 0)[filled]
+    return filled + low, shares
+
+
 def _hit_sentence(hits: Sequence[Number]) -> str:
     whole = next((n for n in hits if dict(n.labels).get("level") == "all"), hits[0] if hits else None)
     if whole is None:
@@ -62,13 +78,15 @@ def _hit_sentence(hits: Sequence[Number]) -> str:
 
 
 def call_starts_s(run: Run) -> np.ndarray:
-    """Start of each call on the run's clock: the turn's intended start plus the call's own offset."""
-    keys = ["session_id", "interaction_id", "turn_index"]
-    turns = run.turns[[*keys, "intended_start_s"]].drop_duplicates(keys)
-    joined = run.calls[[*keys, "start_s"]].merge(turns, on=keys, how="left")
-    starts: np.ndarray = joined["intended_start_s"].to_numpy(dtype=float, na_value=np.nan)
-    offsets: np.ndarray = joined["start_s"].to_numpy(dtype=float, na_value=0.0)
-    on_run_clock: np.ndarray = starts + offsets
+    """Start of each call on the run's clock: the turn's intended start plus the call's own offset; NaN if unknown."""
+    turns, calls = run.turns, run.calls
+    codes, _ = pd.factorize(pd.concat([turns["interaction_id"], calls["interaction_id"]], ignore_index=True))
+    index = [rows["turn_index"].to_numpy(dtype=np.int64, na_value=-1) for rows in (turns, calls)]
+    place = max((int(rows.max(initial=0)) for rows in index), default=0) + 2
+    own, wanted = codes[: len(turns)] * place + index[0], codes[len(turns) :] * place + index[1]
+    known = np.full(int(max(own.max(initial=0), wanted.max(initial=0))) + 1, np.nan)
+    known[own] = turns["intended_start_s"].to_numpy(dtype=float, na_value=np.nan)
+    on_run_clock: np.ndarray = known[wanted] + calls["start_s"].to_numpy(dtype=float, na_value=0.0)
     return on_run_clock
 
 
@@ -76,7 +94,7 @@ def cost_panels(run: Run, numbers: Sequence[Number]) -> list[Panel]:
     """Tokens and dollars of the window, and dollars by model."""
     table = Table("Totals", ("Figure", "Value"), [[n.label, n] for n in numbers if n.group in ("tokens", "cost")])
     panels = [Panel("Totals", "What the window consumed and what it cost at list price.", table)]
-    priced = run.calls[run.calls["cost_usd"].notna()] if len(run.calls) else run.calls
+    priced = run.calls[["model", "cost_usd"]].dropna()
     if not len(priced):
         return panels
     sums = priced.groupby("model")["cost_usd"].agg(["sum", "size"]).sort_values("sum", ascending=False)

@@ -11,7 +11,7 @@ from dashboards import charts
 from dashboards.charts import COLOURS, PATTERNS, Chart
 from dashboards.page import Cell, Panel, Table
 from dashboards.units import show
-from loadgen.record import TURN_KEY, Run
+from loadgen.record import Run
 
 KINDS = (
     "start lag",
@@ -23,6 +23,10 @@ KINDS = (
     "to first token",
     "after it",
 )
+
+
+KEY = ("interaction_id", "turn_index")
+"""What names a turn within a run: an interaction's id holds its session's."""
 
 
 @dataclass(frozen=True)
@@ -37,14 +41,16 @@ class Step:
 
 def turn_panels(run: Run) -> list[Panel]:
     """Waterfalls of the answered turns nearest to the median and to the p99 of E2E latency."""
-    answered = run.turns[(run.turns["status"] == "ok") & run.turns["e2e_s"].notna()]
-    if not len(answered):
-        return [Panel("A turn, taken apart", "No turn was answered, so none can be taken apart.")]
-    return [_panel(run, answered, share, words) for share, words in ((0.5, "typical"), (0.99, "p99"))]
+    found = [(nearest_turn(run.turns, share), words) for share, words in ((0.5, "typical"), (0.99, "p99"))]
+    return [
+        _panel(run, turn, words)
+        if turn is not None
+        else Panel(f"A {words} turn, taken apart", "No turn was answered, so none can be taken apart.")
+        for turn, words in found
+    ]
 
 
-def _panel(run: Run, answered: pd.DataFrame, share: float, words: str) -> Panel:
-    turn = nearest_turn(answered, share)
+def _panel(run: Run, turn: pd.Series, words: str) -> Panel:
     steps = turn_steps(run, turn)
     longest = max(steps, key=lambda step: step.length_s)
     total_s = float(turn["e2e_s"])
@@ -58,10 +64,14 @@ def _panel(run: Run, answered: pd.DataFrame, share: float, words: str) -> Panel:
     return Panel(f"Where the time of a {words} turn went", sentence, table, waterfall(steps, total_s))
 
 
-def nearest_turn(answered: pd.DataFrame, share: float) -> pd.Series:
-    """The answered turn whose E2E latency is nearest to the quantile."""
-    latency = answered["e2e_s"].to_numpy(dtype=float)
-    return answered.iloc[int(np.argmin(np.abs(latency - np.quantile(latency, share))))]
+def nearest_turn(turns: pd.DataFrame, share: float) -> pd.Series | None:
+    """The answered turn whose E2E latency is nearest to the quantile of all answered ones."""
+    latency = turns["e2e_s"].to_numpy(dtype=float, na_value=np.nan)
+    answered = (turns["status"] == "ok").to_numpy(dtype=bool) & np.isfinite(latency)
+    if not answered.any():
+        return None
+    away = np.where(answered, np.abs(latency - np.quantile(latency[answered], share)), np.inf)
+    return turns.iloc[int(np.argmin(away))]
 
 
 def turn_steps(run: Run, turn: pd.Series) -> list[Step]:
@@ -89,7 +99,7 @@ def turn_steps(run: Run, turn: pd.Series) -> list[Step]:
 
 def _of(rows: pd.DataFrame, turn: pd.Series) -> pd.DataFrame:
     chosen = np.ones(len(rows), dtype=bool)
-    for key in TURN_KEY:
+    for key in KEY:
         chosen &= (rows[key] == turn[key]).to_numpy(dtype=bool, na_value=False)
     return rows[chosen]
 

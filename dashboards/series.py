@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -43,32 +43,30 @@ def thin(x: np.ndarray, y: np.ndarray, points: int = POINTS_MAX) -> tuple[np.nda
     return x[keep], y[keep]
 
 
-def waits(turns: pd.DataFrame, metric: str) -> tuple[np.ndarray, np.ndarray]:
-    """Values of a latency metric and which of them are censored.
+def waits(turns: pd.DataFrame, metric: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Values of a latency metric, which of them are censored, and which rows they belong to.
 
     A turn that ended while waiting and has no value of its own counts with the time it waited, censored. Errors
     without a wait stay out.
 
     Returns:
-        values float[n], censored bool[n], in the order of the rows that count.
+        values float[n] and censored bool[n] of the rows that count, in their order; counts bool[rows].
     """
     waited = turns["status"].isin(WAITED_STATUSES).to_numpy(dtype=bool)
     values = turns[metric].to_numpy(dtype=float, na_value=np.nan)
-    elapsed = turns["e2e_s"].to_numpy(dtype=float, na_value=np.nan)
     answered = (turns["status"] == "ok").to_numpy(dtype=bool)
+    censored = np.zeros(len(values), dtype=bool)
     if metric.startswith("e2e"):
         censored = waited
     elif metric.startswith("ttft"):
         censored = waited & np.isnan(values)
-        values = np.where(censored, elapsed, values)
-    else:
-        censored = np.zeros(len(values), dtype=bool)
+        values = np.where(censored, turns["e2e_s"].to_numpy(dtype=float, na_value=np.nan), values)
     counts = (answered | waited) & np.isfinite(values)
-    return values[counts], censored[counts]
+    return values[counts], censored[counts], counts
 
 
-def quantile(values: np.ndarray, censored: np.ndarray, share: float) -> Quantile:
-    """One quantile of a group, by the rule of the record's own (a test holds them equal).
+def quantiles(values: np.ndarray, censored: np.ndarray, shares: Sequence[float]) -> list[Quantile]:
+    """Quantiles of a group, by the rule of the record's own (a test holds them equal).
 
     Product-limit estimate with censored samples (Kaplan and Meier 1958), 95% interval by Greenwood's variance, or by
     binomial ranks when nothing is censored. A quantile that only censored samples reach is `censored`: at least this.
@@ -76,20 +74,26 @@ def quantile(values: np.ndarray, censored: np.ndarray, share: float) -> Quantile
     Args:
         values: float[n], seconds, or the time waited where censored.
         censored: bool[n].
-        share: 0.95 for p95.
+        shares: 0.95 for p95.
     """
     n = len(values)
     if n == 0:
-        return Quantile(value=None, lo=None, hi=None, n=0, n_tail=0)
-    order = np.lexsort((censored, values))
+        return [Quantile(value=None, lo=None, hi=None, n=0, n_tail=0) for _ in shares]
+    order = np.lexsort((censored, values)) if censored.any() else np.argsort(values)
     ranked, gone = values[order], censored[order]
     at_risk = np.arange(n, 0, -1)
-    reached = 1.0 - np.cumprod(np.where(gone, 1.0, 1.0 - 1.0 / at_risk))
+    kept = np.cumprod(np.where(gone, 1.0, 1.0 - 1.0 / at_risk)) if gone.any() else 1.0 - np.arange(1, n + 1) / n
+    reached = 1.0 - kept
+    return [_quantile(ranked, gone, at_risk, reached, share) for share in shares]
+
+
+def _quantile(ranked: np.ndarray, gone: np.ndarray, at_risk: np.ndarray, reached: np.ndarray, share: float) -> Quantile:
+    n = len(ranked)
     half = _Z_95 * _standard_error(gone, at_risk, reached, share)
     index = [min(int(np.searchsorted(reached, at - 1e-9)), n) for at in (share, share - half, share + half)]
     value, lo, hi = (float(ranked[min(i, n - 1)]) for i in index)
-    beyond = bool(index[0] >= n and gone[-1])
-    return Quantile(value=value, lo=lo, hi=hi, n=n, n_tail=int(np.count_nonzero(ranked >= value)), censored=beyond)
+    n_tail = n - int(np.searchsorted(ranked, value, side="left"))
+    return Quantile(value=value, lo=lo, hi=hi, n=n, n_tail=n_tail, censored=bool(index[0] >= n and gone[-1]))
 
 
 def _standard_error(gone: np.ndarray, at_risk: np.ndarray, reached: np.ndarray, share: float) -> float:
@@ -101,15 +105,22 @@ def _standard_error(gone: np.ndarray, at_risk: np.ndarray, reached: np.ndarray, 
 
 def by_group(turns: pd.DataFrame, column: str, metric: str, label: str) -> dict[str, dict[str, Number]]:
     """Quantiles of a metric for each value of a column, largest groups first: `{group: {p50: Number, ...}}`."""
-    sizes = turns[column].value_counts()
+    codes, names = pd.factorize(turns[column])
+    sizes = np.bincount(codes[codes >= 0], minlength=len(names))
+    values, censored, counts = waits(turns, metric)
+    own = codes[counts]
     result = {}
-    for group in sizes.index:
-        values, censored = waits(turns[turns[column] == group], metric)
-        result[str(group)] = {
-            name: quantile_number(metric, label, name, quantile(values, censored, int(name[1:]) / 100))
-            for name in ("p50", "p95", "p99")
+    for group in np.argsort(-sizes, kind="stable"):
+        inside = own == group
+        found = quantiles(values[inside], censored[inside], [int(name[1:]) / 100 for name in _GROUP_QUANTILES])
+        result[str(names[group])] = {
+            name: quantile_number(metric, label, name, quantile)
+            for name, quantile in zip(_GROUP_QUANTILES, found, strict=True)
         }
     return result
+
+
+_GROUP_QUANTILES = ("p50", "p95", "p99")
 
 
 def quantiles_over_time(
@@ -155,34 +166,28 @@ def per_second(generator: pd.DataFrame, columns: Sequence[str], width_s: int, ho
     return pd.DataFrame(grouped.sum() / width_s if how == "rate" else grouped.max())
 
 
-def cache_levels(calls: pd.DataFrame) -> pd.DataFrame:
-    """Tokens of each call by level of the prompt, and how many of them were read from cache.
+def cache_levels(calls: pd.DataFrame) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """Tokens of each call by level of the prompt: those read from cache, and all.
 
     The prompt is tools and system (shared), then the customer's memory, then the conversation; a cache reads a prefix,
     so what was read covers the levels in that order.
 
-    Returns:
-        columns `{level}_read` and `{level}_total` for shared, customer, conversation; one row per call with usage.
+    Yields:
+        level, read float[n], total float[n]; n is the number of calls.
     """
     column = {name: calls[name].to_numpy(dtype=float, na_value=0.0) for name in _PROMPT}
-    total = (
-        column["input_tokens"]
-        + column["cache_read_tokens"]
-        + column["cache_write_tokens_5m"]
-        + column["cache_write_tokens_1h"]
-    )
-    read = np.minimum(column["cache_read_tokens"], total)
+    whole = np.sum([column[name] for name in _PROMPT[:4]], axis=0)
+    read = np.minimum(column["cache_read_tokens"], whole)
+    shared = np.minimum(column["prefix_shared_tokens"], whole)
     bars = {
-        "shared": np.minimum(column["prefix_shared_tokens"], total),
-        "customer": np.minimum(np.maximum(column["prefix_customer_tokens"], column["prefix_shared_tokens"]), total),
-        "conversation": total,
+        "shared": shared,
+        "customer": np.minimum(np.maximum(column["prefix_customer_tokens"], shared), whole),
+        "conversation": whole,
     }
-    levels, below = {}, np.zeros(len(calls))
+    below = np.zeros(len(calls))
     for level, bar in bars.items():
-        levels[f"{level}_total"] = bar - below
-        levels[f"{level}_read"] = np.clip(read - below, 0, bar - below)
+        yield level, np.clip(read - below, 0, bar - below), bar - below
         below = bar
-    return pd.DataFrame(levels, index=calls.index)
 
 
 _PROMPT = (

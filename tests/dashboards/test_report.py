@@ -109,7 +109,7 @@ def test_a_plan_shows_what_moves_it_and_what_is_bought(plan, out):
 
 def test_the_waterfall_of_a_turn_never_begins_before_it_nor_ends_after_it(run):
     answered = run.turns[run.turns["status"] == "ok"]
-    turn = nearest_turn(answered, 0.99)
+    turn = nearest_turn(run.turns, 0.99)
     steps = turn_steps(run, turn)
     assert steps[0].kind == "start lag"
     assert all(step.start_s >= 0 and step.length_s >= 0 for step in steps)

@@ -3,7 +3,7 @@ import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboards.series import bin_width_s, cache_levels, per_second, quantile, quantiles_over_time, thin, waits
+from dashboards.series import bin_width_s, cache_levels, per_second, quantiles, quantiles_over_time, thin, waits
 from loadgen.quantiles import censored_quantile
 
 
@@ -23,14 +23,15 @@ def test_thinning_keeps_the_highest_and_the_lowest_point(seed, n):
 def test_a_groups_quantile_is_the_records_own_estimate(samples, share):
     """Charts by intent and the table of the run use one rule for censored turns."""
     values, censored = (np.array(column) for column in zip(*samples, strict=True))
-    assert quantile(values, censored, share) == censored_quantile(values, censored, share)
+    assert quantiles(values, censored, [share]) == [censored_quantile(values, censored, share)]
 
 
 def test_a_turn_that_ended_while_waiting_counts_with_the_time_it_waited():
     turns = pd.DataFrame(
         {"status": ["ok", "timeout", "http_error"], "ttft_s": [0.5, None, None], "e2e_s": [1.0, 60.0, None]}
     )
-    values, censored = waits(turns, "ttft_s")
+    values, censored, counts = waits(turns, "ttft_s")
+    assert list(counts) == [True, True, False]
     assert list(zip(values, censored, strict=True)) == [(0.5, False), (60.0, True)]
 
 
@@ -69,6 +70,5 @@ def test_cache_reads_fill_the_prompt_from_its_start():
             "prefix_customer_tokens": [2_700],
         }
     )
-    row = cache_levels(calls).iloc[0]
-    assert (row["shared_read"], row["customer_read"], row["conversation_read"]) == (2_400, 100, 0)
-    assert (row["shared_total"], row["customer_total"], row["conversation_total"]) == (2_400, 300, 300)
+    levels = [(level, read[0], total[0]) for level, read, total in cache_levels(calls)]
+    assert levels == [("shared", 2_400, 2_400), ("customer", 100, 300), ("conversation", 0, 300)]
