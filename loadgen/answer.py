@@ -206,10 +206,10 @@ class SseAnswer(Answer):
             data = data[:end]
         if self.text is not None:
             self.text.append(data)
-        chunks = self.plain_chunks(data) if self.counting else 0
-        if not chunks:
-            return self._mixed(now_ns, data)
-        self.chunks += chunks  # from here on `content`, inlined: this is the hot path
+        end = self.plain_end(data, 0) if self.counting else 0
+        if end < len(data):
+            return self._mixed(now_ns, data, end)
+        self.chunks += self.count(data, 0, end)  # from here on `content`, inlined: this is the hot path
         gap = now_ns - self.last_ns
         self.last_ns = now_ns
         self.gaps_ns.append(gap)
@@ -217,28 +217,21 @@ class SseAnswer(Answer):
             self.gap_ns_max = gap
         return None
 
-    def _mixed(self, now_ns: int, data: bytes) -> None:
+    def _mixed(self, now_ns: int, data: bytes, plain_end: int) -> None:
         """Read a block that holds more than content: count where that is enough, read events where it is not."""
         position = 0
         while position < len(data):
-            if self.counting:
-                plain_end = self.plain_end(data, position)
-                if plain_end > position:
-                    chunks = self.count(data, position, plain_end)
-                    if chunks:
-                        self.content(now_ns, chunks)
-                    position = plain_end
-                    continue
+            if plain_end > position:
+                self.content(now_ns, self.count(data, position, plain_end))
+                position = plain_end
+                continue
             event_end = data.index(b"\n\n", position) + 2
             self.read(now_ns, one_event(data[position:event_end]))
             position = event_end
-
-    def plain_chunks(self, block: bytes) -> int:
-        """Events of content in a block that holds nothing else; 0 when it holds anything else."""
-        raise NotImplementedError
+            plain_end = self.plain_end(data, position) if self.counting and position < len(data) else 0
 
     def plain_end(self, block: bytes, start: int) -> int:
-        """Where the first event after `start` begins that is no plain content; the block's length when all are."""
+        """Where the first event from `start` on begins that is no plain content; the block's length when all are."""
         raise NotImplementedError
 
     def count(self, block: bytes, start: int, end: int) -> int:

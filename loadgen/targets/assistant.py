@@ -80,11 +80,6 @@ class AssistantAnswer(SseAnswer):
         self.done = False
         self.stream_first_ns = 0  # first content of the model call that streams now
 
-    def plain_chunks(self, block: bytes) -> int:
-        """Deltas, when there is nothing else."""
-        deltas = block.count(b"event: delta\n")
-        return deltas if deltas == block.count(b"event: ") else 0
-
     def plain_end(self, block: bytes, start: int) -> int:
         """Up to the first event that is no delta. A raw line break cannot stand inside JSON, so names are exact."""
         if block.count(b"event: ", start) == block.count(b"event: delta\n", start):

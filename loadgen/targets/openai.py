@@ -78,7 +78,7 @@ class OpenAiTarget:
 class OpenAiAnswer(SseAnswer):
     """Reads completion chunks. The first content shows how this server writes it; from then on content is counted."""
 
-    __slots__ = ("_empty", "_end_markers", "_marker", "done", "finish_reason", "max_tokens", "spec", "usage")
+    __slots__ = ("_end_markers", "_marker", "done", "finish_reason", "max_tokens", "spec", "usage")
 
     def __init__(
         self, gaps_ns: array[int], spec: TargetSpec, max_tokens: int | None = None, keep_text: bool = False
@@ -89,29 +89,25 @@ class OpenAiAnswer(SseAnswer):
         self.usage: dict[str, Any] | None = None
         self.finish_reason: str | None = None
         self.done = False
-        self._marker = self._empty = b""
+        self._marker = b""
         self._end_markers = (b"", b"", b"")
 
-    def plain_chunks(self, block: bytes) -> int:
-        """Chunks with content; 0 when a finish reason, usage or [DONE] is among them."""
-        finish, usage, done = self._end_markers
-        if finish in block or usage in block or done in block:
-            return 0
-        return block.count(self._marker) - block.count(self._empty)
-
     def plain_end(self, block: bytes, start: int) -> int:
-        """Up to the event that holds a finish reason, usage or [DONE]."""
-        end = len(block)
-        for marker in self._end_markers:
-            found = block.find(marker, start, end)
-            if found >= 0:
-                before = block.rfind(b"\n\n", start, found)
-                end = before + 2 if before >= 0 else start
-        return end
+        """Up to the event with the finish reason, which comes before usage and [DONE] and near the end of a block."""
+        finish, usage, done = self._end_markers
+        found = block.rfind(finish, start)
+        if found < 0:
+            found = block.find(usage, start)
+        if found < 0:
+            found = block.find(done, start)
+        if found < 0:
+            return len(block)
+        before = block.rfind(b"\n\n", start, found)
+        return before + 2 if before >= 0 else start
 
     def count(self, block: bytes, start: int, end: int) -> int:
-        """Chunks whose content is not empty."""
-        return block.count(self._marker, start, end) - block.count(self._empty, start, end)
+        """Chunks with a content field; a token that decodes to nothing is a chunk too."""
+        return block.count(self._marker, start, end)
 
     def read(self, now_ns: int, events: list[SseEvent]) -> None:
         """Read chunks one by one."""
@@ -140,7 +136,6 @@ class OpenAiAnswer(SseAnswer):
         compact = b'"' + key.encode() + b'":"'
         spaced = b'"' + key.encode() + b'": "'
         self._marker = compact if compact in data else spaced
-        self._empty = self._marker + b'"'
         colon = b'":' if compact in data else b'": '
         self._end_markers = (b'"finish_reason' + colon + b'"', b'"usage' + colon + b"{", b"data: [DONE]")
         self.counting = True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from array import array
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -11,14 +10,14 @@ import numpy as np
 
 from loadgen.answer import Answer
 from loadgen.histogram import Histogram
-from loadgen.record import WAITED_STATUSES
-from loadgen.rows import call_rows, tool_rows, turn_row
+from loadgen.rows import TURN_COLUMNS, call_rows, tool_rows, turn_row
 from loadgen.spool import Spool
 from loadgen.visit import Visit
 
 METRICS = ("ttft_s", "e2e_s", "ttft_from_send_s", "e2e_from_send_s", "tpot_s", "gap_s", "start_lag_s", "route_s")
-_COLUMNS = {"start_lag_s": 14, "ttft_s": 16, "e2e_s": 17, "ttft_from_send_s": 18, "e2e_from_send_s": 19, "tpot_s": 20}
-_ROUTE_S = 9
+_COLUMNS = {metric: TURN_COLUMNS.index(metric) for metric in METRICS if metric != "gap_s"}
+_WITHOUT_ANSWER = (_COLUMNS["start_lag_s"], _COLUMNS["route_s"])
+"""Columns that count for turns of every status; latencies of turns that were given up are only bounds."""
 _FAULTS_KEPT = 20
 ASKED = ("asked", "completed", "failed", "abandoned", "censored", "dropped")
 OUTCOME = {"ok": "completed", "abandoned": "abandoned", "censored": "censored", "dropped": "dropped"}
@@ -37,10 +36,11 @@ class Recorder:
         self.errors: dict[str, int] = {}
         self.faults: list[str] = []
         self.supplies: dict[str, bool] = {}
-        self.recent: deque[tuple[int, bool, float | None]] = deque(maxlen=5_000)  # end, failed, ttft: for abort rules
         self._spool = spool
         self.gaps_ns = gaps_ns
         self._values: dict[str, list[float]] = {metric: [] for metric in METRICS}
+        self._answered = [(column, self._values[metric]) for metric, column in _COLUMNS.items()]
+        self._always = [one for one in self._answered if one[0] in _WITHOUT_ANSWER]
         self._histograms = {metric: Histogram() for metric in METRICS}
         self._sequence = 0
         self._on_turn = on_turn
@@ -66,16 +66,10 @@ class Recorder:
             self.errors[code] = self.errors.get(code, 0) + 1
         elif outcome == "completed":
             self._account(answer)
-        self.recent.append((answer.end_ns, outcome == "failed", row[16]))
-        values = self._values
-        for metric, column in _COLUMNS.items():
+        for column, values in self._answered if answer.status == "ok" else self._always:
             value = row[column]
-            if value is not None and (answer.status == "ok" or metric == "start_lag_s"):
-                values[metric].append(value)
-        if row[_ROUTE_S] is not None:
-            values["route_s"].append(row[_ROUTE_S])
-        if answer.status in WAITED_STATUSES and row[17] is not None:
-            counters["waited"] = counters.get("waited", 0) + 1
+            if value is not None:
+                values.append(value)
 
     def _account(self, answer: Answer) -> None:
         """Tokens, dollars and supplies of a turn that was answered."""
