@@ -1,8 +1,9 @@
 """From a name or a path to a checked `Scenario`: files, `extends`, `--set`, and errors of one line.
 
-A scenario file is a mapping. `extends: NAME_OR_PATH` starts from another one: mappings are merged key by key, anything
-else replaces, and so do the tables whose shares must sum to 1 (regions, locales, intents, transitions, clients) and a
-shape of another kind. `--set a.b=c` is applied last. YAML aliases are refused: a scenario is read by people.
+A scenario file is a mapping. `extends: NAME_OR_PATH` starts from another one: mappings are merged key by key. Anything
+else replaces, and so do tables whose shares must sum to 1 (regions, locales, intents, transitions, clients), a shape of
+another kind and arrivals of another process. `--set a.b=c` is applied last. YAML aliases are refused: a scenario is
+read by people.
 """
 
 from __future__ import annotations
@@ -172,7 +173,8 @@ def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 
 
 def _same_kind(old: dict[str, Any], new: dict[str, Any]) -> bool:
-    return bool(new.get("kind", old.get("kind")) == old.get("kind"))
+    """Whether both are the same kind of shape, or the same process of arrivals, as far as the new one says."""
+    return all(new.get(key, old.get(key)) == old.get(key) for key in ("kind", "process"))
 
 
 def _apply(values: dict[str, Any], setting: str, where: str) -> None:

@@ -11,6 +11,9 @@ from pydantic import Field, model_validator
 from scenarios.base import NotNegative, Part, Positive, Range, Seconds, Share, SomeSeconds, Tokens, sums_to_one
 from scenarios.shapes import Constant, Shape
 
+WITH_CV = ("gamma", "weibull")
+"""Processes whose burstiness is a number of choice."""
+
 
 class Arrivals(Part):
     """How starts scatter around the rate: a renewal law, a two-state modulated Poisson, or a real log's own pattern.
@@ -30,6 +33,12 @@ class Arrivals(Part):
     def _replay_needs_a_file(self) -> Arrivals:
         if (self.process == "replay") != (self.file is not None):
             raise ValueError("file: belongs to process: replay, which needs it; give both or neither")
+        return self
+
+    @model_validator(mode="after")
+    def _cv_has_effect(self) -> Arrivals:
+        if self.cv != 1 and self.process not in WITH_CV:
+            raise ValueError(f"cv: {self.process} arrivals have none to set; use process: gamma or weibull")
         return self
 
 
@@ -68,6 +77,12 @@ class Stream(Part):
     @model_validator(mode="after")
     def _clients_sum(self) -> Stream:
         sums_to_one({name: client.share for name, client in self.clients.items()}, "client shares")
+        for name, client in self.clients.items():
+            if client.cv != 1 and self.arrivals.process not in WITH_CV:
+                raise ValueError(
+                    f"clients.{name}.cv: {self.arrivals.process} arrivals have none to set; "
+                    "use arrivals: {process: gamma}"
+                )
         return self
 
 

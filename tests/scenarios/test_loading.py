@@ -52,6 +52,12 @@ def test_a_table_of_shares_replaces_the_parents(tmp_path):
     assert list(load_scenario(path).event.regions) == ["eu-west-1"]
 
 
+def test_arrivals_of_another_process_replace_the_parents(tmp_path):
+    """A child that turns to Poisson does not keep its parent's CV."""
+    text = "extends: prime_day\nname: mine\ndemand: {interactions: {arrivals: {process: poisson}}}\n"
+    assert load_scenario(write(tmp_path, text)).demand.interactions.arrivals.cv == 1
+
+
 def test_a_parents_path_counts_from_the_childs_folder(tmp_path):
     """`extends: base.yaml` means the file beside this one, from whatever folder the command runs."""
     (tmp_path / "deep").mkdir()
@@ -105,6 +111,11 @@ def test_set_reaches_any_key():
         ("demand.interactions.arrivals={process: replay}", ["demand.interactions.arrivals", "file", "give both"]),
         ("demand.interactions.arrivals={process: replay, file: no.csv}", ["no.csv", "cannot be read"]),
         ("demand.interactions.arrivals={process: gamma, cv: 0}", ["arrivals.cv", "0"]),
+        ("demand.interactions.arrivals={process: mmpp, cv: 3}", ["demand.interactions.arrivals", "cv: mmpp", "gamma"]),
+        (
+            "demand.interactions.clients={app: {share: 1, cv: 2}}",
+            ["demand.interactions", "clients.app.cv", "process: gamma"],
+        ),
         ("models.9=x", ["models", "expected a list"]),
         ("nonsense", ["nonsense", "a.b=value"]),
     ],
