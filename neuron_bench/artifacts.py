@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -86,8 +85,3 @@ def open_store(where: str) -> Store:
     local = Path(tempfile.gettempdir()) / "peakday-artifacts" / key({"store": where})
     local.mkdir(parents=True, exist_ok=True)
     return S3Store(bucket, prefix, boto3.client("s3"), local)
-
-
-def free_bytes(folder: Path) -> int:
-    """Room left where artifacts are written: compiled 8B graphs take gigabytes."""
-    return shutil.disk_usage(folder).free

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -127,11 +127,6 @@ def shape_from_json(raw: Mapping[str, Any]) -> Shape:
 def shape_json(shape: Shape) -> dict[str, Any]:
     """For a child process or an artifact key."""
     return asdict(shape)
-
-
-def renamed(shape: Shape, name: str) -> Shape:
-    """The same shape under another name."""
-    return replace(shape, name=name)
 
 
 def _from_config(raw: Mapping[str, Any], where: str) -> Shape:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from facts import reader
+from neuron_bench.errors import BenchUsageError
+from neuron_bench.fit import NAMES, fit_law, observations
 from neuron_bench.record import Bench
 from neuron_bench.tables import usd_per_million
 
@@ -153,3 +155,40 @@ def table(rows: Sequence[Headline]) -> str:
         cost = f"{at.usd_per_mtok:,.2f}" if at and at.usd_per_mtok is not None else "-"
         lines.append(f"{row.model_id[-34:]:<34} {row.chip:<13} {rate:>18} {top:>9} {cost:>16}  {row.provenance}")
     return "\n".join(lines)
+
+
+def case_table(bench: Bench) -> str:
+    """Every timed case as text, flagged ones too: what was measured, its interval, and what speaks against it."""
+    lines = [f"{'case':<30} {'p50 ms':>9} {'90% interval':>20} {'n':>6} {'CV':>6} {'drift':>7}  flags"]
+    for row in bench.cases.to_dict("records"):
+        if row["wall_s_p50"] != row["wall_s_p50"] or row["wall_s_p50"] is None:
+            continue
+        interval = f"{_ms(row['wall_s_p50_lo'])} to {_ms(row['wall_s_p50_hi'])}"
+        noise = f"{_percent(row['cv_ratio']):>6} {_percent(row['drift_ratio']):>7}"
+        count = "-" if row["n_samples"] != row["n_samples"] else f"{row['n_samples']:.0f}"
+        name, flags = str(row["record_id"]), row["flags"] or ""
+        lines.append(f"{name:<30} {_ms(row['wall_s_p50']):>9} {interval:>20} {count:>6} {noise}  {flags}")
+    return "\n".join(lines)
+
+
+def law_table(bench: Bench, *, max_batched_tokens: int = 1 << 20) -> str:
+    """The law fitted to a bench, with predicted over measured less 1 for every case; or why there is none."""
+    seen = observations(bench, max_batched_tokens=max_batched_tokens)
+    try:
+        law = fit_law(seen)
+    except BenchUsageError as error:
+        return f"no law fitted: {error}"
+    named = zip(NAMES, law.values, strict=True)
+    lines = ["step_s = " + ", ".join(f"{name} {value:.3g}" for name, value in named)]
+    if len(seen) <= sum(value > 0 for value in law.values):
+        lines.append("as many coefficients as cases: what is left over proves nothing")
+    lines += [f"{one.case:<30} residual {law.check(one).error_ratio:+7.1%}" for one in seen]
+    return "\n".join(lines)
+
+
+def _ms(seconds: Any) -> str:
+    return "-" if seconds is None or seconds != seconds else f"{seconds * 1e3:.3f}"
+
+
+def _percent(ratio: Any) -> str:
+    return "-" if ratio is None or ratio != ratio else f"{ratio:.1%}"

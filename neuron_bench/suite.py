@@ -218,9 +218,7 @@ def _earlier(resume: Path | None, spec: Spec, shape: Shape) -> tuple[list[dict[s
     bench = load_bench(resume)
     made_by = set(zip(bench.cases.model_id, bench.cases.device_kind, strict=True))
     if made_by != {(shape.name, spec.device)}:
-        raise BenchUsageError(
-            f"{resume}: holds {sorted(made_by)}, which {shape.name} on {spec.device} cannot go on with"
-        )
+        raise BenchUsageError(f"{resume}: is of {sorted(made_by)}; {shape.name} on {spec.device} cannot go on with it")
     rows = bench.cases.astype(object).where(bench.cases.notna(), None).to_dict("records")
     path = bench.path / "samples.parquet"
     samples = pd.read_parquet(path).to_dict("records") if path.exists() else []

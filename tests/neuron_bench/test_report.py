@@ -14,7 +14,7 @@ from neuron_bench.compare import compare
 from neuron_bench.errors import BenchUsageError
 from neuron_bench.importers import import_file
 from neuron_bench.record import CASES, Bench, load_bench
-from neuron_bench.report import Headline, Slo, chip_price, headlines, meets, table
+from neuron_bench.report import Headline, Slo, case_table, chip_price, headlines, law_table, meets, table
 
 
 def bench(*rows: dict[str, Any], name: str = "b", host: str = "h") -> Bench:
@@ -83,6 +83,24 @@ def test_published_load_curves_have_headlines(tmp_path: Path) -> None:
     assert row.at_slo.output_tokens_per_s_per_chip == pytest.approx(537.134)
     assert row.missing == ("prefill at two lengths or more", "decode at two batch sizes or more")
     assert "537.1 (mean)" in table([row])
+
+
+def test_a_quick_bench_still_shows_its_times() -> None:
+    """Flagged rows are not used by plans; whoever ran them sees them, with what speaks against them."""
+    rows = [timed("one", 0.0123, 0.0120, 0.0130, flags="quick;contended", n_samples=30, cv_ratio=0.05)]
+    text = case_table(bench(*rows, {"record_id": "one-load", "phase": "load"}))
+    assert "12.300" in text
+    assert "12.000 to 13.000" in text
+    assert "quick;contended" in text
+    assert "one-load" not in text
+
+
+def test_the_law_is_shown_with_every_residual_or_with_the_reason() -> None:
+    """Two lengths and two batches give one; one case does not."""
+    rows = [timed(f"p{n}", n * 1e-4, 0, 0, phase="prefill", batch=1, input_tokens=n, n_samples=9) for n in (16, 64)]
+    rows += [timed(f"d{b}", b * 1e-3, 0, 0, batch=b, n_samples=9) for b in (1, 4)]
+    assert law_table(bench(*rows)).count("residual") == 4
+    assert "no law fitted: a step model needs" in law_table(bench(rows[0]))
 
 
 def timed(name: str, p50: float, low: float, high: float, **more: Any) -> dict[str, Any]:

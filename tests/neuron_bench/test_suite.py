@@ -82,7 +82,7 @@ def test_ctrl_c_keeps_what_is_finished_and_resume_adds_the_rest(
 
 def test_a_record_of_another_model_is_not_gone_on_with(small_bench: Bench, tmp_path: Path) -> None:
     """Its cases have the same names and other times."""
-    with pytest.raises(BenchUsageError, match="tiny on cpu cannot go on with"):
+    with pytest.raises(BenchUsageError, match="tiny on cpu cannot go on with it"):
         suite.run(suite.Spec(model="tiny"), tmp_path / "more", resume=small_bench.path)
 
 
