@@ -177,8 +177,10 @@ def _models(scenario: Scenario) -> list[ModelShare]:
     calls = tokens.calls_per_turn
     fixed = tokens.shared_prefix_tokens + tokens.customer_prefix_tokens + tokens.message_tokens
     per_call = fixed + tokens.tool_result_tokens * (calls - 1) / 2
-    inputs = calls * (mean_turns * per_call + turns_before * tokens.history_tokens_per_turn)
-    outputs = mean_turns * tokens.output_tokens
+    stream = scenario.demand.interactions
+    per_interaction = mean_turns * per_call + turns_before * tokens.history_tokens_per_turn
+    inputs = calls * per_interaction * stream.input_tokens_ratio
+    outputs = mean_turns * tokens.output_tokens * stream.output_tokens_ratio
     return [
         ModelShare(model, share, mean_turns * calls * share, inputs * share, outputs * share)
         for model, share in sorted(shares.items(), key=lambda item: -item[1])

@@ -74,6 +74,16 @@ class Stream(Part):
     noise: Noise = Noise()
     source: str = ""
 
+    @property
+    def input_tokens_ratio(self) -> float:
+        """Mean input tokens of a call beside the usual, over the client mix."""
+        return sum(client.share * client.input_tokens_ratio for client in self.clients.values()) or 1.0
+
+    @property
+    def output_tokens_ratio(self) -> float:
+        """Mean output tokens of a call beside the usual, over the client mix."""
+        return sum(client.share * client.output_tokens_ratio for client in self.clients.values()) or 1.0
+
     @model_validator(mode="after")
     def _clients_sum(self) -> Stream:
         sums_to_one({name: client.share for name, client in self.clients.items()}, "client shares")

@@ -16,6 +16,15 @@ def test_a_fault_is_seen_from_the_windows_start(start_s, seen):
     assert (None if fault is None else (fault.at_s, fault.length_s)) == seen
 
 
+def test_lengths_of_the_client_mix_are_weighted_by_share():
+    """A quarter of the traffic with double answers makes them a quarter longer; no clients change nothing."""
+    clients = "{a: {share: 0.25, output_tokens_ratio: 2, input_tokens_ratio: 0.2}, b: {share: 0.75}}"
+    mixed = load_scenario("smoke", [f"demand.interactions.clients={clients}"]).demand.interactions
+    assert mixed.output_tokens_ratio == pytest.approx(1.25)
+    assert mixed.input_tokens_ratio == pytest.approx(0.8)
+    assert load_scenario("smoke").demand.interactions.output_tokens_ratio == 1
+
+
 def test_the_most_specific_policy_wins():
     """intent/complexity before intent before complexity."""
     policy = load_scenario("smoke", ["assistant.policy.by_intent={deals: nova-pro, deals/complex: nova-2-lite}"])
