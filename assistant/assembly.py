@@ -15,6 +15,7 @@ from assistant.confirmations import Confirmations
 from assistant.history import Conversations
 from assistant.metrics import Metrics
 from assistant.prompt import PromptBuilder
+from assistant.quality.spool import Spool
 from assistant.router.route import Classifier, MessageRouter
 from assistant.sessions import Sessions
 from assistant.settings import Stack
@@ -81,6 +82,7 @@ def assemble(
         conversations=Conversations(),
         confirmations=Confirmations(secrets.token_bytes(32)),
         metrics=metrics,
+        spool=Spool(stack.store.with_name("judge-spool.jsonl")),
         tool_context=tool_context,
         clock=clocks.process_s,
         now_s=clocks.epoch_s,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from assistant.calls import CallLog, ModelCaller, Prepared
-from assistant.clients.protocol import ModelRequest, ToolConfig
+from assistant.clients.protocol import ModelRequest, ToolConfig, Unheard
 from assistant.errors import ModelError
 from assistant.settings import Stack
 from assistant.tools.spec import Result, ToolError
@@ -15,16 +15,6 @@ GROUNDING_TOOL = ToolConfig(converse=b'{"tools":[{"systemTool":{"name":"nova_gro
 """Source: Amazon Nova user guide, web grounding: system tool `nova_grounding`, answers carry citationsContent."""
 _SYSTEM = "Search the web and answer in a few sentences. Every statement needs a source."
 _TOKENS_MAX = 600
-
-
-class Unheard:
-    """A listener for calls whose text the customer does not see."""
-
-    async def opened(self, simulated: bool) -> None:
-        """Nothing to do."""
-
-    async def text(self, text: str) -> None:
-        """Nothing to do."""
 
 
 def grounding(

@@ -15,19 +15,20 @@ from assistant.calls import CallLog, ModelCaller, Prepared
 from assistant.clients.protocol import Block, ModelRequest, Reply, ToolUse
 from assistant.confirmations import Confirmations
 from assistant.errors import ModelError, RequestError
-from assistant.grounding import Unheard, grounding
+from assistant.grounding import grounding
 from assistant.history import Conversation, Conversations
 from assistant.metrics import Metrics
 from assistant.prompt import PromptBuilder, customer_text
+from assistant.quality.spool import SampledTurn, Spool, is_sampled
 from assistant.requests import TurnRequest
-from assistant.router.route import PLANNER_PROMPT, MessageRouter, Planner, Route
+from assistant.router.planner import planner_of
+from assistant.router.route import MessageRouter, Route
 from assistant.settings import Stack
 from assistant.toolbox import Toolbox, ToolRun
 from assistant.tools.spec import Result, Tool, ToolContext
 
 _URL = re.compile(r"https?://[^\s<>\"')\]]+")
 _UNFINISHED = "I could not finish looking into this. Please ask me again, perhaps for one thing at a time."
-_PLANNER_TOKENS_MAX = 12
 
 
 class Sink(Protocol):
@@ -57,6 +58,7 @@ class Services:
     conversations: Conversations
     confirmations: Confirmations
     metrics: Metrics
+    spool: Spool
     tool_context: Callable[[str, str], ToolContext]  # customer id, locale
     clock: Callable[[], float]  # seconds of the process, for durations
     now_s: Callable[[], float]  # seconds since the epoch, for tokens
@@ -103,6 +105,7 @@ class _Turn:
     guard_action: str = guard.PASS
     model_key: str | None = None
     customer_text: str = ""
+    turn_start: int = 0
     region: str = ""
     log: CallLog = field(default_factory=lambda: CallLog(0.0))
     answer: list[str] = field(default_factory=list)
@@ -130,8 +133,10 @@ class _Turn:
         facts = toolbox.context.store.facts(self.customer_id)
         self.customer_text = customer_text(services.stack.marketplaces.get(self.request.locale), facts)
         content = await self._first_message(toolbox, checked.message)
+        self.turn_start = len(self.conversation.messages)
         self.conversation.append({"role": "user", "content": content})
         stop_reason = await self._answer(toolbox)
+        self._sample()
         self.conversation.turns += 1
         self.conversation.intent = self.route.intent if self.route else None
         await self._done(stop_reason, toolbox.pending)
@@ -163,7 +168,8 @@ class _Turn:
 
     async def _route(self, message: str) -> None:
         services, began_s = self.services, self.services.clock()
-        route = await services.router.route(message, self.conversation.intent, self._planner())
+        planner = planner_of(services.stack, services.caller, self.log, self.region)
+        route = await services.router.route(message, self.conversation.intent, planner)
         self.route = route
         self.route_s = services.clock() - began_s
         self.model_key = self._model_for(route)
@@ -184,30 +190,6 @@ class _Turn:
             if allowed and key != stack.switches.router.planner_model and (model.images or not self.request.images):
                 return key
         raise RequestError(400, "no_model", "no model of this stack takes pictures in this marketplace", "images")
-
-    def _planner(self) -> Planner | None:
-        stack = self.services.stack
-        model = stack.models.get(stack.switches.router.planner_model)
-        if model is None:
-            return None
-
-        async def ask(message: str) -> str:
-            def prepare(chosen: Any, region: str) -> Prepared:
-                content = [{"text": message}]
-                return Prepared(
-                    ModelRequest(
-                        model=chosen,
-                        region=region,
-                        system=[{"text": PLANNER_PROMPT}],
-                        messages=[{"role": "user", "content": content}],
-                        max_tokens=_PLANNER_TOKENS_MAX,
-                    )
-                )
-
-            reply, _ = await self.services.caller.call(self.log, "route", model, self.region, prepare, Unheard())
-            return "".join(block.get("text", "") for block in reply.content)
-
-        return ask
 
     def _toolbox(self) -> Toolbox:
         assert self.route is not None
@@ -326,6 +308,25 @@ class _Turn:
                 hold=not last,
             )
         return runs
+
+    def _sample(self) -> None:
+        """Spool this turn for judging, if it belongs to the sample."""
+        request, route = self.request, self.route
+        ratio = self.services.stack.switches.judge_ratio
+        if route is None or not is_sampled(request.interaction_id, request.turn_index, ratio):
+            return
+        material = [message["content"] for message in self.conversation.messages[self.turn_start :]]
+        self.services.spool.add(
+            SampledTurn(
+                trace_id=self.trace_id,
+                model=self.model_key or "",
+                intent=route.intent,
+                complexity=route.complexity,
+                message=request.message,
+                context=orjson.dumps(material[:-1]).decode(),
+                answer="".join(self.answer),
+            )
+        )
 
     async def _refuse(self, answer: str) -> None:
         """The guard's own answer; no model is asked."""

@@ -86,6 +86,16 @@ class Listener(Protocol):
         """A piece of the answer, as it came."""
 
 
+class Unheard:
+    """A listener for calls whose text the customer does not see."""
+
+    async def opened(self, simulated: bool) -> None:
+        """Nothing to do."""
+
+    async def text(self, text: str) -> None:
+        """Nothing to do."""
+
+
 class ModelClient(Protocol):
     """Speaks one wire protocol."""
 

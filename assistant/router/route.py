@@ -21,10 +21,6 @@ INTENTS = (
     "account_memory", "web_lookup", "human_agent", "out_of_scope",
 )  # fmt: skip
 COMPLEXITIES = ("simple", "complex")
-PLANNER_PROMPT = (
-    "Classify the customer's message. Answer with one intent and one complexity, nothing else.\n"
-    f"Intents: {', '.join(INTENTS)}.\nComplexities: {', '.join(COMPLEXITIES)}."
-)
 
 
 @dataclass(frozen=True, slots=True)

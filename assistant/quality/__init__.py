@@ -1,0 +1,1 @@
+"""Judged quality: finished turns are sampled, judged off the measured path, and summed up as data."""

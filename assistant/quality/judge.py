@@ -1,0 +1,84 @@
+"""Judges sampled turns with a model of its own choice, client and cost line; never while a run is measured."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from assistant.calls import CallLog, ModelCaller, Prepared
+from assistant.clients.protocol import ModelRequest
+from assistant.errors import ModelError
+from assistant.quality.spool import SampledTurn
+from facts.reader import Model
+
+RUBRIC = (
+    "You judge one answer of a shopping assistant. It is acceptable when it answers what was asked, states nothing that"
+    " the given material contradicts or does not support, claims no action that was not taken, and is clear. Answer"
+    " with one word first: acceptable or unacceptable. Then give the reason in one sentence."
+)
+_TOKENS_MAX = 80
+_VERDICT = re.compile(r"\s*\W*(acceptable|unacceptable)\b", re.I)
+COLUMNS = (
+    "trace_id", "model", "intent", "complexity", "judge", "simulated", "acceptable", "reason", "status", "cost_usd",
+)  # fmt: skip
+
+
+class _Hears:
+    """Notes whether a stand-in answered."""
+
+    def __init__(self) -> None:
+        self.simulated = False
+
+    async def opened(self, simulated: bool) -> None:
+        self.simulated = simulated
+
+    async def text(self, text: str) -> None:
+        """The verdict is read when it is whole."""
+
+
+async def judge(
+    turns: Sequence[SampledTurn], caller: ModelCaller, model: Model, region: str, clock: Callable[[], float]
+) -> list[dict[str, Any]]:
+    """One row a turn, in order, with the columns `COLUMNS`; `acceptable` is None where no verdict was to be had."""
+    return [await _judged(turn, caller, model, region, clock) for turn in turns]
+
+
+async def _judged(
+    turn: SampledTurn, caller: ModelCaller, model: Model, region: str, clock: Callable[[], float]
+) -> dict[str, Any]:
+    material = f"Customer: {turn.message}\n\nMaterial:\n{turn.context}\n\nAnswer:\n{turn.answer}"
+
+    def prepare(chosen: Model, at: str) -> Prepared:
+        messages = [{"role": "user", "content": [{"text": material}]}]
+        return Prepared(ModelRequest(chosen, at, [{"text": RUBRIC}], messages, max_tokens=_TOKENS_MAX))
+
+    log, hears = CallLog(clock()), _Hears()
+    text = ""
+    try:
+        reply, _ = await caller.call(log, "judge", model, region, prepare, hears)
+        text = "".join(block.get("text", "") for block in reply.content)
+    except ModelError:
+        pass  # the call's row says why
+    verdict = _VERDICT.match(text)
+    return {
+        "trace_id": turn.trace_id,
+        "model": turn.model,
+        "intent": turn.intent,
+        "complexity": turn.complexity,
+        "judge": model.key,
+        "simulated": hears.simulated,
+        "acceptable": None if verdict is None else verdict[1].lower() == "acceptable",
+        "reason": text[verdict.end() :].strip(" .:-\n") if verdict else text,
+        "status": log.rows[-1]["status"],
+        "cost_usd": log.rows[-1]["cost_usd"],
+    }
+
+
+def write_judgements(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
+    """`judgements.parquet`."""
+    import pandas as pd
+
+    pd.DataFrame(list(rows), columns=list(COLUMNS)).to_parquet(path, index=False)
+    return path

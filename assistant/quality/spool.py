@@ -1,0 +1,45 @@
+"""Sampled turns, one JSON line each: what was asked, what was answered, by which model. Nothing is judged here."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from zlib import crc32
+
+import orjson
+
+
+@dataclass(frozen=True, slots=True)
+class SampledTurn:
+    """One finished turn. `context`: what the model was given beside the message, such as tool results, as text."""
+
+    trace_id: str
+    model: str
+    intent: str
+    complexity: str
+    message: str
+    context: str
+    answer: str
+
+
+def is_sampled(interaction_id: str, turn_index: int, ratio: float) -> bool:
+    """Whether a turn belongs to the sample: by a hash of its key, so that the same turns are judged in every run."""
+    return crc32(f"{interaction_id}:{turn_index}".encode()) < ratio * 2**32
+
+
+class Spool:
+    """Appends sampled turns to a file; a line is written whole or not at all."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def add(self, turn: SampledTurn) -> None:
+        """Append one turn."""
+        with self._path.open("ab", buffering=0) as file:
+            file.write(orjson.dumps(asdict(turn)) + b"\n")
+
+
+def read_spool(path: Path) -> list[SampledTurn]:
+    """Every whole line; a last line that was cut off is left out."""
+    lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+    return [SampledTurn(**orjson.loads(line)) for line in lines]

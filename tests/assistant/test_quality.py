@@ -1,0 +1,97 @@
+"""The quality loop: a fixed sample, judged apart, summed up with its interval."""
+
+import asyncio
+from datetime import date
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assistant.errors import AssistantError, ModelError
+from assistant.quality.judge import COLUMNS, judge, write_judgements
+from assistant.quality.spool import SampledTurn, is_sampled, read_spool
+from assistant.quality.summary import quality_rows, write_quality
+from facts import reader
+
+TURN = SampledTurn("t1", "nova-pro", "deals", "simple", "any deals?", "[]", "Yes.")
+
+
+def spool_of(shop):
+    return read_spool(shop.stack.store.with_name("judge-spool.jsonl"))
+
+
+def judged(shop, *script, turns=(TURN,)):
+    shop.model.script = list(script)
+    model = shop.stack.models["claude-sonnet"]
+    return asyncio.run(judge(turns, shop.services.caller, model, "us-east-1", lambda: 0.0))
+
+
+def test_turns_are_sampled_with_what_the_model_had(make):
+    """Message, answer, route and the tools' results stand in the spool; the key alone decides who is sampled."""
+    shop = make({"judge_ratio": 1.0})
+    shop.turn("any boots?", [("catalogue_search", {"query": "boots"})], "Trail Hiking Boots.")
+    (turn,) = spool_of(shop)
+    assert (turn.message, turn.answer, turn.model) == ("any boots?", "Trail Hiking Boots.", "custom-8b")
+    assert "Trail Hiking Boots" in turn.context
+
+
+def test_nothing_is_sampled_by_default(shop):
+    """judge_ratio is 0."""
+    shop.turn()
+    assert spool_of(shop) == []
+
+
+@given(st.text(max_size=20), st.integers(0, 50), st.floats(0, 1), st.floats(0, 1))
+def test_a_larger_sample_holds_the_smaller_one(interaction, index, one, two):
+    """What 1% judged is also among the 10%."""
+    low, high = sorted((one, two))
+    assert not is_sampled(interaction, index, low) or is_sampled(interaction, index, high)
+
+
+def test_the_sample_is_as_large_as_asked():
+    """Of 20,000 turns 5% are about 1,000."""
+    assert 900 < sum(is_sampled(f"i{i}", i % 7, 0.05) for i in range(20_000)) < 1_100
+
+
+def test_a_judgement_carries_verdict_reason_and_cost(shop):
+    """The judge's own call is priced."""
+    (row,) = judged(shop, "Unacceptable. It names no deal.")
+    assert (row["acceptable"], row["reason"], row["judge"]) == (False, "It names no deal", "claude-sonnet")
+    assert row["cost_usd"] > 0
+    assert tuple(row) == COLUMNS
+
+
+@pytest.mark.parametrize("answer", ["Well, it depends.", ModelError(429, "ThrottlingException", "no")])
+def test_no_verdict_is_none(shop, answer):
+    """Neither a word that is no verdict nor a failed call counts as one."""
+    assert judged(shop, answer)[0]["acceptable"] is None
+
+
+def rows(*verdicts, simulated=False):
+    return [
+        {"model": "nova-pro", "intent": "deals", "complexity": "simple", "acceptable": one, "simulated": simulated}
+        for one in verdicts
+    ]
+
+
+def test_quality_is_the_share_with_its_interval(tmp_path):
+    """By intent and over all, n stated, provenance judged; facts reads the file."""
+    found = quality_rows(rows(True, True, True, False, None))
+    path = write_quality(tmp_path / "quality.yaml", found, "test", date(2026, 11, 23))
+    everything, deals = reader.quality(path)
+    assert (everything.intent, deals.intent) == ("any", "deals")
+    assert (deals.acceptable_ratio, deals.n, deals.provenance) == (0.75, 4, "judged")
+    assert deals.low < 0.75 < deals.high
+
+
+def test_a_stand_in_s_judgements_are_refused():
+    """Simulated words say nothing about quality."""
+    with pytest.raises(AssistantError, match="stand-in"):
+        quality_rows(rows(True, simulated=True))
+
+
+def test_judgements_are_a_parquet_file(shop, tmp_path):
+    """With the documented columns."""
+    path = write_judgements(tmp_path / "judgements.parquet", judged(shop, "acceptable"))
+    assert tuple(pd.read_parquet(path).columns) == COLUMNS
