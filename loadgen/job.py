@@ -6,6 +6,7 @@ the same file, so a run is the same wherever its workers live.
 
 from __future__ import annotations
 
+import base64
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -56,6 +57,7 @@ class LoadJob:
         abort_rules: apply the scenario's `abort_if`; None does so only when a target is not on loopback.
         stand_ins_url: base URL of the local models, for fault timing and their own lateness; None when there are none.
         budget_usd: what the run may cost; `turn_usd_max` is the upper bound of one turn (`estimate.turn_usd_max`).
+        processes, remote_workers: workers started here, and workers that connect from elsewhere to bind_host:bind_port.
         closed_loop_users: a fixed number of users that wait for answers, in place of open-loop arrivals.
         metrics_port: serve the run as Prometheus text on this loopback port. web_port: Locust's own page, likewise.
         host, commit, command, peakday_version: circumstances, written into the record as they are.
@@ -74,6 +76,9 @@ class LoadJob:
     for_s: float | None = None
     arrivals_file: str | None = None
     processes: int = 1
+    remote_workers: int = 0
+    bind_host: str = "127.0.0.1"
+    bind_port: int | None = None
     stand_ins_url: str | None = None
     closed_loop_users: int | None = None
     catalogue: str | None = None
@@ -95,8 +100,10 @@ class LoadJob:
     def __post_init__(self) -> None:
         if not self.targets:
             raise LoadError("no target: name one with --target KIND=URL")
-        if self.processes < 1:
-            raise LoadError(f"processes is {self.processes}, expected 1 or more")
+        if self.processes < 0 or self.remote_workers < 0 or self.workers < 1:
+            raise LoadError(f"{self.processes} workers here and {self.remote_workers} elsewhere: expected 1 or more")
+        if self.remote_workers and self.bind_port is None:
+            raise LoadError("workers from elsewhere need a port to connect to: set bind_port, such as 5557")
         if (self.rate_per_s is None) != (self.for_s is None):
             raise LoadError("--rate and --for go together, such as --rate 60/s --for 15s")
         if self.budget_usd is not None and self.turn_usd_max <= 0:
@@ -110,6 +117,11 @@ class LoadJob:
     def length_s(self) -> float:
         """How long turns are asked for."""
         return self.for_s if self.for_s is not None else self.window[1] - self.window[0]
+
+    @property
+    def workers(self) -> int:
+        """All workers of the run, W."""
+        return self.processes + self.remote_workers
 
     @property
     def drain_s(self) -> float:
@@ -137,6 +149,27 @@ class LoadJob:
         """Write the job as JSON."""
         path.write_text(json.dumps({"schema": SCHEMA, **asdict(self)}, indent=1, allow_nan=False) + "\n")
 
+    def parcel(self) -> dict[str, str]:
+        """The job and the files it names, for a worker that shares no disk with the master."""
+        files = {"messages": self.messages, "arrivals_file": self.arrivals_file}
+        contents = {key: base64.b64encode(Path(file).read_bytes()).decode() for key, file in files.items() if file}
+        return {"job": json.dumps(asdict(self)), "arrivals_name": Path(self.arrivals_file or "").name, **contents}
+
+    @classmethod
+    def unpack(cls, parcel: dict[str, str], folder: Path) -> LoadJob:
+        """The job of a parcel, its files written into a folder of this machine."""
+        raw = json.loads(parcel["job"]) | {"run_dir": str(folder), "catalogue": None}
+        for key, name in (("messages", "messages.json"), ("arrivals_file", parcel["arrivals_name"])):
+            if key in parcel:
+                (folder / name).write_bytes(base64.b64decode(parcel[key]))
+                raw[key] = str(folder / name)
+        return cls._of(raw)
+
+    @classmethod
+    def _of(cls, raw: dict[str, Any]) -> LoadJob:
+        raw["targets"] = tuple(TargetSpec(**_tuples(target, "token_ids")) for target in raw["targets"])
+        return cls(**_tuples(raw, "window", "scrape_urls", "command"))
+
     @classmethod
     def read(cls, path: Path) -> LoadJob:
         """Read a job.
@@ -150,8 +183,7 @@ class LoadJob:
             raise LoadError(f"{path}: no load job ({error})") from None
         if raw.pop("schema", None) != SCHEMA:
             raise LoadError(f"{path}: not a {SCHEMA} file; the parts of a run must be of one version")
-        raw["targets"] = tuple(TargetSpec(**_tuples(target, "token_ids")) for target in raw["targets"])
-        return cls(**_tuples(raw, "window", "scrape_urls", "command"))
+        return cls._of(raw)
 
 
 def is_loopback(url: str) -> bool:

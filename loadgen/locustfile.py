@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import socket
+import tempfile
 import time
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -25,20 +27,21 @@ locust.runners.WORKER_REPORT_INTERVAL = REPORT_EVERY_S
 
 _plays: list[Play] = []  # at most one: Locust may spawn a second user here when another worker is lost
 _messages: dict[str, Any] = {}
+_job = Event()
 _go = Event()
 _pong = Event()
 
 
 def on_init(environment: Any, **_: Any) -> None:
     """Read the job, and take this process's part in it."""
-    job = LoadJob.read(Path(os.environ["PEAKDAY_JOB"]))
-    environment.peakday_job = job
     runner = environment.runner
     if isinstance(runner, locust.runners.MasterRunner):
+        job = LoadJob.read(Path(os.environ["PEAKDAY_JOB"]))
         control_fd = os.environ.get("PEAKDAY_CONTROL_FD")
         Conductor(job, runner, int(control_fd) if control_fd else None).listen()
         return
     runner.register_message("peakday_go", _on_go)
+    runner.register_message("peakday_job", _on_job)
     runner.register_message("peakday_pong", _on_pong)
     runner.register_message("peakday_stop", _on_stop)
     environment.events.report_to_master.add_listener(_on_report)
@@ -62,6 +65,11 @@ def _on_go(environment: Any, msg: Any, **_: Any) -> None:
     _messages["go"] = msg.data
     _messages["go_ns"] = time.monotonic_ns()
     _go.set()
+
+
+def _on_job(environment: Any, msg: Any, **_: Any) -> None:
+    _messages["job"] = msg.data
+    _job.set()
 
 
 def _on_pong(environment: Any, msg: Any, **_: Any) -> None:
@@ -90,10 +98,10 @@ class Driver(User):
             gevent.sleep(3600)
             return
         runner = self.environment.runner
-        job: LoadJob = self.environment.peakday_job
+        job, remote = fetch_job(runner)
         worker = max(0, getattr(runner, "worker_index", 0))
         on_turn = _locust_event(self.environment) if job.web_port is not None else None
-        play = Play(job, worker, job.processes, on_turn)
+        play = Play(job, worker, job.workers, on_turn, remote=remote)
         _plays.append(play)
         play.prepare()
         offset_s, half_width_s = clock_offset(runner)
@@ -101,7 +109,7 @@ class Driver(User):
             "peakday_ready",
             {
                 "worker": worker,
-                "version": job.peakday_version,
+                "version": version("peakday"),
                 "pid": os.getpid(),
                 "host": socket.gethostname(),
                 "clock_offset_s": offset_s,
@@ -112,6 +120,16 @@ class Driver(User):
         play.start(_messages["go"]["delay_s"] - (time.monotonic_ns() - _messages["go_ns"]) * 1e-9)
         runner.send_message("peakday_final", play.wait())
         gevent.sleep(3600)
+
+
+def fetch_job(runner: Any) -> tuple[LoadJob, bool]:
+    """The job from its file, or from the master where this machine has none; and whether it came from there."""
+    file = os.environ.get("PEAKDAY_JOB")
+    if file is not None:
+        return LoadJob.read(Path(file)), False
+    runner.send_message("peakday_hello")
+    _job.wait()
+    return LoadJob.unpack(_messages["job"], Path(tempfile.mkdtemp(prefix="peakday-worker-"))), True
 
 
 def clock_offset(runner: Any) -> tuple[float, float]:

@@ -33,8 +33,10 @@ LOCUSTFILE = Path(__file__).with_name("locustfile.py")
 POLL_S = 0.1
 LINE_EVERY_S = 10.0
 START_WITHIN_S = 60.0
+REMOTE_START_WITHIN_S = 600.0
 GRACE_S = 20.0
 EXIT_INVALID = 3
+EXIT_ENVIRONMENT = 5
 EXIT_ABORTED = 6
 EXIT_INTERRUPTED = 130
 Progress = Callable[[dict[str, Any]], None]
@@ -137,16 +139,16 @@ def raise_open_file_limit() -> None:
 @contextlib.contextmanager
 def _children(job: LoadJob) -> Iterator[_Children]:
     """Master and workers, ended whatever happens."""
-    port = free_port()
+    port = job.bind_port or free_port()
     control_read, control_write = os.pipe()
     common = ("--master-port", str(port), "--headless", "--only-summary", "--loglevel", "WARNING")
-    users = ("-u", str(job.processes), "-r", str(job.processes), "--expect-workers", str(job.processes))
+    users = ("-u", str(job.workers), "-r", str(job.workers), "--expect-workers", str(job.workers))
     processes: list[subprocess.Popen[bytes]] = []
     try:
         master = _start(
             job,
             "master",
-            ("--master", "--master-bind-host", "127.0.0.1", "--master-bind-port", str(port), *users, *common[2:]),
+            ("--master", "--master-bind-host", job.bind_host, "--master-bind-port", str(port), *users, *common[2:]),
             control_read,
         )
         processes.append(master)
@@ -196,6 +198,32 @@ def _end(processes: list[subprocess.Popen[bytes]]) -> None:
         if process.poll() is None:
             process.kill()
             process.wait()
+
+
+def run_worker(master_host: str, master_port: int, processes: int = 1) -> int:
+    """Be workers of a run whose master is elsewhere: the run travels here, and its rows travel back.
+
+    Returns the exit code: 0 when every worker ended as its master asked, 130 after Ctrl-C, else 5.
+    """
+    raise_open_file_limit()
+    arguments = ("--worker", "--master-host", master_host, "--master-port", str(master_port))
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("LOCUST_", "PEAKDAY_JOB"))}
+    environment["PEAKDAY_PARENT"] = str(os.getpid())
+    command = [sys.executable, "-P", "-m", "locust", "-f", str(LOCUSTFILE), *arguments, "--headless", "--only-summary"]
+    command += ["--loglevel", "WARNING"]
+    workers = [
+        subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, start_new_session=True)
+        for _ in range(processes)
+    ]
+    try:
+        with _signals() as interrupts:
+            while any(worker.poll() is None for worker in workers) and not interrupts:
+                time.sleep(POLL_S)
+    finally:
+        _end(workers)
+    if interrupts:
+        return EXIT_INTERRUPTED
+    return 0 if all(worker.returncode == 0 for worker in workers) else EXIT_ENVIRONMENT
 
 
 def free_port() -> int:
@@ -266,6 +294,8 @@ def _watch(
 
 def _check_started(job: LoadJob, children: _Children, live: dict[str, Any] | None, waited_s: float) -> None:
     """Raise when the run cannot begin: a child ended before t0, or time is over."""
+    if live is not None and live["refused"]:
+        raise LoadError(live["refused"])
     if live is not None and live["state"] != "waiting":
         overdue_s = job.length_s + job.drain_s + START_WITHIN_S + GRACE_S
         if waited_s > overdue_s:
@@ -274,8 +304,9 @@ def _check_started(job: LoadJob, children: _Children, live: dict[str, Any] | Non
     if children.killed:
         number, code = next(iter(children.killed.items()))
         raise LoadError(f"load worker {number} ended with {code} before the start: {_last_words(job, number)}")
-    if waited_s > START_WITHIN_S:
-        raise LoadError(f"load workers were not ready after {START_WITHIN_S:g} s; see {job.folder / 'logs'}")
+    limit_s = REMOTE_START_WITHIN_S if job.remote_workers else START_WITHIN_S
+    if waited_s > limit_s:
+        raise LoadError(f"load workers were not ready after {limit_s:g} s; see {job.folder / 'logs'}")
 
 
 def _last_words(job: LoadJob, worker: int) -> str:

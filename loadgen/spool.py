@@ -50,6 +50,34 @@ class Spool:
         self._files = {}
 
 
+class RemoteSpool:
+    """The writing end on another machine: rows travel with the worker's reports, and `receive` takes them in."""
+
+    def __init__(self) -> None:
+        self._lines: dict[str, list[bytes]] = {}
+
+    def add(self, table: str, row: list[Any]) -> None:
+        """Keep one row for the next report."""
+        self._lines.setdefault(table, []).append(orjson.dumps(row))
+
+    def flush(self) -> None:
+        """Nothing to do: rows leave with the report."""
+
+    def take(self) -> dict[str, bytes]:
+        """The rows since the last report, as lines."""
+        taken = {table: b"\n".join(lines) + b"\n" for table, lines in self._lines.items()}
+        self._lines = {}
+        return taken
+
+
+def receive(run_dir: Path, worker: int, rows: dict[str, bytes]) -> None:
+    """Append a remote worker's rows to the spool, beside those of local workers."""
+    for table, lines in rows.items():
+        if table in TABLES:
+            with (run_dir / FOLDER / f"{table}-{worker}.jsonl").open("ab") as file:
+                file.write(lines)
+
+
 class ChunkWriter:
     """The reading end: turns what workers have spooled into Parquet chunks, `TABLE-W-NNNN.parquet`."""
 

@@ -21,6 +21,7 @@ from loadgen.histogram import Histogram, Snapshots
 from loadgen.job import LoadJob, is_loopback
 from loadgen.record import write_json
 from loadgen.rules import AbortRules
+from loadgen.spool import receive
 
 GO_DELAY_S = 0.5
 FINAL_WITHIN_S = 10.0
@@ -41,6 +42,7 @@ class Conductor:
         self._started_s = 0.0
         self._notes: list[str] = []
         self._aborted: str | None = None
+        self._refused: str | None = None
         apply = job.abort_rules
         if apply is None:
             apply = not all(is_loopback(target.url) for target in job.targets)
@@ -48,6 +50,7 @@ class Conductor:
 
     def listen(self) -> None:
         """Take the workers' messages, and the supervisor's lines."""
+        self._runner.register_message("peakday_hello", self._on_hello)
         self._runner.register_message("peakday_ping", self._on_ping)
         self._runner.register_message("peakday_ready", self._on_ready)
         self._runner.register_message("peakday_final", self._on_final)
@@ -59,6 +62,10 @@ class Conductor:
 
     # --- to a common start ----------------------------------------------------------------------------------------
 
+    def _on_hello(self, environment: Any, msg: Any, **_: Any) -> None:
+        """A worker from elsewhere has no files: the run travels to it."""
+        self._runner.send_message("peakday_job", self._job.parcel(), client_id=msg.node_id)
+
     def _on_ping(self, environment: Any, msg: Any, **_: Any) -> None:
         self._runner.send_message("peakday_pong", {"master_ns": time.monotonic_ns()}, client_id=msg.node_id)
 
@@ -66,8 +73,8 @@ class Conductor:
         self._ready[msg.node_id] = msg.data
         versions = {data["version"] for data in self._ready.values()} | {self._job.peakday_version}
         if len(versions) > 1:
-            self._notes.append(f"workers run different versions of peakday: {', '.join(sorted(versions))}")
-        if len(self._ready) == self._job.processes and self._state == "waiting":
+            self._refused = f"workers run different versions of peakday: {', '.join(sorted(versions))}; install one"
+        elif len(self._ready) == self._job.workers and self._state == "waiting":
             self._state = "running"
             self._started_s = time.monotonic() + GO_DELAY_S
             self._runner.send_message("peakday_go", {"delay_s": GO_DELAY_S})
@@ -94,13 +101,17 @@ class Conductor:
 
     def _on_report(self, client_id: str, data: dict[str, Any]) -> None:
         snapshot = data.get("peakday")
-        if snapshot and self._snapshots.accept(snapshot):
+        if snapshot:
+            self._accept(snapshot)
+
+    def _accept(self, snapshot: dict[str, Any]) -> None:
+        if self._snapshots.accept(snapshot):
+            receive(self._job.folder, snapshot["worker"], snapshot.pop("rows", {}))
             self._write_live()
 
     def _on_final(self, environment: Any, msg: Any, **_: Any) -> None:
-        self._snapshots.accept(msg.data)
         self._finals.add(msg.node_id)
-        self._write_live()
+        self._accept(msg.data)
 
     def _watch(self) -> None:
         """Every half second: who is lost, and is everybody done?"""
@@ -189,6 +200,7 @@ class Conductor:
             "health": {str(worker): one["health"] for worker, one in snapshots.latest.items() if "health" in one},
             "notes": self._notes,
             "aborted": self._aborted,
+            "refused": self._refused,
         }
 
 

@@ -18,7 +18,7 @@ from gevent.event import Event
 from loadgen.answer import Answer
 from loadgen.job import LoadJob
 from loadgen.rules import Budget
-from loadgen.spool import Spool
+from loadgen.spool import RemoteSpool, Spool
 from loadgen.targets.base import Fetch, Shared
 from loadgen.targets.making import make_target
 from loadgen.worker.alarm import Alarm
@@ -42,17 +42,25 @@ class Play:
     Args:
         worker, workers: this worker's number and how many there are.
         on_turn: told of every turn, for the load engine's own page.
+        remote: this machine is not the master's: rows travel with the reports, and prices are left to others.
     """
 
     def __init__(
-        self, job: LoadJob, worker: int, workers: int, on_turn: Callable[[Answer], None] | None = None
+        self,
+        job: LoadJob,
+        worker: int,
+        workers: int,
+        on_turn: Callable[[Answer], None] | None = None,
+        *,
+        remote: bool = False,
     ) -> None:
         self.job = job
         self.ended = Event()
         self._workers = workers
         messages = json.loads(Path(job.messages).read_text())["messages"]
         shared = Shared(job, {message["id"]: message for message in messages}, Random(f"{job.run_id}/{worker}"))
-        spool = Spool(job.folder, worker, ("turns", "calls", "tools", "events", "generator"))
+        tables = ("turns", "calls", "tools", "events", "generator")
+        spool = RemoteSpool() if remote else Spool(job.folder, worker, tables)
         self.recorder = Recorder(worker, spool, shared.gaps_ns, on_turn)
         targets = {spec.region: make_target(spec, shared) for spec in job.targets}
         targets.setdefault(None, next(iter(targets.values())))

@@ -11,7 +11,7 @@ import numpy as np
 from loadgen.answer import Answer
 from loadgen.histogram import Histogram
 from loadgen.rows import TURN_COLUMNS, call_rows, tool_rows, turn_row
-from loadgen.spool import Spool
+from loadgen.spool import RemoteSpool, Spool
 from loadgen.visit import Visit
 
 METRICS = ("ttft_s", "e2e_s", "ttft_from_send_s", "e2e_from_send_s", "tpot_s", "gap_s", "start_lag_s", "route_s")
@@ -28,7 +28,11 @@ class Recorder:
     """Counters, histograms and rows of one worker. `on_turn` tells the load engine's own page of every turn."""
 
     def __init__(
-        self, worker: int, spool: Spool, gaps_ns: array[int], on_turn: Callable[[Answer], None] | None = None
+        self,
+        worker: int,
+        spool: Spool | RemoteSpool,
+        gaps_ns: array[int],
+        on_turn: Callable[[Answer], None] | None = None,
     ) -> None:
         self.worker = worker
         self.t0_ns = 0
@@ -121,4 +125,5 @@ class Recorder:
             "faults": list(self.faults),
             "supplies": dict(self.supplies),
             "histograms": {metric: histogram.to_json() for metric, histogram in self._histograms.items()},
+            "rows": self._spool.take() if isinstance(self._spool, RemoteSpool) else {},
         }

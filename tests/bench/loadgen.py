@@ -18,6 +18,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,7 @@ class Bench:
                 run_id=f"run-{self.runs}",
                 scenario=scenario.model_dump(mode="json", by_alias=True),
                 scenario_hash="",
+                peakday_version=version("peakday"),
                 seed=self.runs,
                 targets=(TargetSpec("openai", f"http://127.0.0.1:{self.port}/v1", model="mock"),),
                 messages=str(self.messages),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,8 @@ def make_job(tmp_path: Path) -> Callable[..., LoadJob]:
     def make(*targets: TargetSpec, scenario: dict[str, Any] | None = None, **more: Any) -> LoadJob:
         resolved = Scenario.model_validate(merged(SCENARIO, scenario or {})).model_dump(mode="json", by_alias=True)
         fields: dict[str, Any] = {"rate_per_s": 40.0, "for_s": 0.5} if "window" not in more else {}
-        fields |= {"run_dir": str(tmp_path / "run"), "run_id": "run", "scenario_hash": "h", "seed": 3, **more}
+        fields |= {"run_dir": str(tmp_path / "run"), "run_id": "run", "scenario_hash": "h", "seed": 3}
+        fields |= {"peakday_version": version("peakday"), **more}
         return LoadJob(scenario=resolved, targets=targets, messages=str(path), **fields)
 
     return make

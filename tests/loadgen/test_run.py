@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,7 @@ import pytest
 from loadgen.histogram import RELATIVE_WIDTH, Histogram
 from loadgen.job import LoadError, LoadJob, TargetSpec
 from loadgen.record import load_run
-from loadgen.run import run_load
+from loadgen.run import free_port, run_load
 from tests.loadgen.server import assistant, assistant_events, chat_events, serving, streamed
 
 
@@ -109,3 +111,24 @@ def test_a_job_survives_its_file(make_job, tmp_path):
     job = make_job(TargetSpec("openai", "http://127.0.0.1:1/v1", model="m"), command=("peakday", "run"))
     job.write(tmp_path / "job.json")
     assert LoadJob.read(tmp_path / "job.json") == job
+
+
+def test_a_worker_from_elsewhere_gets_the_run_and_sends_its_rows(make_job):
+    """One worker here, one that shares no file with the master: every turn is in the one record."""
+    port = free_port()
+    code = f"from loadgen.run import run_worker; raise SystemExit(run_worker('127.0.0.1', {port}))"
+    elsewhere = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL)
+    try:
+        with serving(assistant(lambda: streamed(assistant_events()))) as server:
+            target = TargetSpec("assistant", server.url)
+            job = make_job(target, remote_workers=1, bind_port=port, for_s=1.0)
+            outcome = run_load(job)
+        assert elsewhere.wait(20) == 0
+    finally:
+        elsewhere.kill()
+        elsewhere.wait()
+    assert set(outcome.info["clock"]) == {"0", "1"}
+    turns = load_run(job.folder).turns
+    assert outcome.info["totals"]["asked"] == len(turns) > 30
+    assert {int(session[1:]) % 2 for session in turns["session_id"]} == {0, 1}
+    assert len(list(job.folder.glob("turns-[01]-*.parquet"))) >= 2
