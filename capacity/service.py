@@ -126,10 +126,14 @@ def rate_at_promise(
     *,
     n: int,
     seed: int,
+    replicas: int = 1,
     simulator: Simulator = simulate,
     tolerance: float = 0.01,
 ) -> ReplicaRate:
-    """Bisection on the p99s with common random numbers, to `tolerance` of the rate; 0 below 1% of the bound."""
+    """Bisection on the p99s with common random numbers, to `tolerance` of the rate; 0 below 1% of the bound.
+
+    replicas: how many the simulator spreads the calls over; the rate is of one.
+    """
     work = drawn_work(lengths, n, seed)
     alone = _p99s(at_rate(work, 1e-6), model, simulator)
     if broken := _broken(alone, promise):
@@ -143,12 +147,46 @@ def rate_at_promise(
         if high < BOUND_SHARE_MIN * bound:
             return ReplicaRate(0.0, f"{binding} is kept at no load above {high:.2g}/s a replica", kept)
         middle = (low + high) / 2
-        p99s = _p99s(at_rate(work, middle), model, simulator)
+        p99s = _p99s(at_rate(work, middle * replicas), model, simulator)
         if broken := _broken(p99s, promise):
             high, binding = middle, broken
         else:
             low, kept = middle, p99s
     return ReplicaRate(low, binding, kept)
+
+
+@dataclass(frozen=True)
+class PooledRate:
+    """Rate per replica in a pool with routing, and in one twice as large."""
+
+    replicas: int
+    rate_per_s: float
+    rate_doubled_per_s: float
+
+    @property
+    def bias_ratio(self) -> float:
+        """How much the rate still moves when the pool doubles: what sampling a pool of thousands leaves open."""
+        return abs(self.rate_doubled_per_s / self.rate_per_s - 1) if self.rate_per_s else 0.0
+
+
+def pooled_rate(
+    lengths: Lengths, model: StepModel, promise: Promise, *, replicas: int, choices: int, n: int, seed: int
+) -> PooledRate:
+    """The rate per replica when each call joins the least loaded of `choices` random replicas; n calls a replica.
+
+    One choice is random routing, for which a single replica with Poisson arrivals stands: plans use it, the worst case.
+    """
+
+    def at(pool: int) -> float:
+        candidates = np.random.default_rng([seed, 0x9001]).integers(0, pool, (n * pool, choices))
+
+        def pooled(work: Requests, step: StepModel) -> Served:
+            return simulate(work, step, replicas=pool, candidates=candidates)
+
+        found = rate_at_promise(lengths, model, promise, n=n * pool, seed=seed, replicas=pool, simulator=pooled)
+        return found.rate_per_s
+
+    return PooledRate(replicas, at(replicas), at(2 * replicas))
 
 
 def _p99s(work: Requests, model: StepModel, simulator: Simulator) -> P99s:

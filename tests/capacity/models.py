@@ -13,10 +13,11 @@ def step_model(
     max_num_seqs=256,
     max_batched_tokens=8192,
     kv_tokens=1_000_000,
+    block_tokens=1,
     buckets=None,
     **other,
 ):
-    """A step model; buckets = [(a, bucket_tokens, bucket_seqs), ...] replaces the one bucket."""
+    """A step model; kv_tokens counts blocks; buckets = [(a, bucket_tokens, bucket_seqs), ...] for a padded engine."""
     rows = (
         (Coefficients(a, b, e, c, d),)
         if buckets is None
@@ -40,7 +41,7 @@ def step_model(
         buckets=rows,
         max_num_seqs=max_num_seqs,
         max_batched_tokens=max_batched_tokens,
-        block_tokens=1,
+        block_tokens=block_tokens,
         kv_blocks=kv_tokens,
         **fields,
     )

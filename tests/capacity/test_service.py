@@ -5,7 +5,16 @@ import pytest
 
 from capacity import engine, oracle
 from capacity.requests import ServiceError
-from capacity.service import Lengths, Promise, at_rate, drawn_work, latencies, rate_at_promise, throughput_bound_per_s
+from capacity.service import (
+    Lengths,
+    Promise,
+    at_rate,
+    drawn_work,
+    latencies,
+    pooled_rate,
+    rate_at_promise,
+    throughput_bound_per_s,
+)
 from tests.capacity.models import llama_8b, step_model
 
 
@@ -66,6 +75,15 @@ def test_a_whole_answer_may_be_promised():
 def test_a_step_model_without_time_is_refused():
     with pytest.raises(ServiceError, match="steps take no time"):
         rate(Promise(1.0, 1.0), model=step_model(a=0.0))
+
+
+def test_routing_by_load_serves_more_than_chance_and_a_doubled_pool_hardly_more():
+    promise, sizes = Promise(1.0, 0.05), {"replicas": 8, "n": 800, "seed": 1}
+    chance = pooled_rate(lengths(), llama_8b(), promise, choices=1, **sizes)
+    two = pooled_rate(lengths(), llama_8b(), promise, choices=2, **sizes)
+    assert two.rate_per_s > chance.rate_per_s * 1.02
+    assert two.bias_ratio < 0.1
+    assert chance.rate_per_s == pytest.approx(rate(promise, n=6_400), rel=0.1)
 
 
 def test_a_change_of_time_unit_changes_no_ratio():
