@@ -3,6 +3,7 @@
 import hashlib
 import json
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import yaml
@@ -96,6 +97,15 @@ def test_the_same_seed_makes_the_same_world(made, tmp_path):
     assert again.conversations.read_text() == made.conversations.read_text()
     for table in ("products", "orders", "price_history", "customers", "browsing"):
         assert rows(again, f"SELECT * FROM {table}") == rows(made, f"SELECT * FROM {table}")
+
+
+def test_two_that_ask_at_once_get_the_same_world(tmp_path):
+    """The slower one finds the folder there and uses it; nothing else is left."""
+    scenario = load_scenario("smoke", SMALL)
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda _: world.ensure_world(scenario, tmp_path), range(2))
+    assert first == second
+    assert [path.name for path in tmp_path.iterdir()] == [world.world_key(scenario)]
 
 
 def test_a_world_that_fails_halfway_leaves_nothing(tmp_path, monkeypatch):
