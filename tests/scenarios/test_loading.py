@@ -1,5 +1,8 @@
 """A scenario is checked where it enters: one line says what is wrong, where, and how to mend it."""
 
+import re
+from importlib.resources import files
+
 import pytest
 import yaml
 
@@ -185,16 +188,31 @@ def test_resolved_values_parse_back_to_the_same_scenario(tmp_path):
     assert load_scenario(path) == scenario
 
 
+ORIGIN = re.compile(r"assum|inferred|premise|derived|[RS]: ")
+
+
+def enclosing(lines, number):
+    """A line, the comments above it, and the same for every block that encloses it."""
+    while True:
+        yield lines[number]
+        above = number - 1
+        while above >= 0 and lines[above].lstrip().startswith("#"):
+            yield lines[above]
+            above -= 1
+        depth = len(lines[number]) - len(lines[number].lstrip())
+        blocks = [i for i in range(number) if lines[i].strip() and not lines[i].lstrip().startswith("#")]
+        outer = [i for i in blocks if len(lines[i]) - len(lines[i].lstrip()) < depth]
+        if not outer:
+            return
+        number = outer[-1]
+
+
 @pytest.mark.parametrize("name", sorted(library()))
 def test_every_number_of_the_library_says_where_it_comes_from(name):
-    """Each figure has a comment on its line or above its block, or a `source`: public with its status, or assumed."""
-    from importlib.resources import files
-
-    text = files("scenarios").joinpath("library", f"{name}.yaml").read_text()
-    assert "assumed" in text
-    # a line of demand or slo that holds a number is commented there or in the three lines above it
-    lines = text.splitlines()
-    for i, line in enumerate(lines):
-        if any(key in line for key in ("peak_per_s:", "ttft_s_p", "length_s: 4d")):
-            near = " ".join(lines[max(0, i - 8) : i + 1])
-            assert any(mark in near for mark in ("assumed", "# R:", "# S:", "S:")), line
+    """A comment on its line, above it, or on a block around it: R or S and the source, inferred, derived or assumed."""
+    lines = files("scenarios").joinpath("library", f"{name}.yaml").read_text().splitlines()
+    for number, line in enumerate(lines):
+        holds_number = re.search(r"(: |- ).*\d", line.split("#")[0])
+        if holds_number and not re.match(r"(schema|seed|name|description|extends):", line):
+            comments = [text.partition("#")[2] for text in enclosing(lines, number)]
+            assert any(ORIGIN.search(comment) for comment in comments), line
