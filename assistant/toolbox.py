@@ -22,7 +22,7 @@ from assistant.history import Conversation
 from assistant.requests import TurnRequest
 from assistant.tools import schema
 from assistant.tools.ranking import words
-from assistant.tools.spec import ALWAYS, Result, Tool, ToolContext, ToolError
+from assistant.tools.spec import ALWAYS, NothingFound, Result, Tool, ToolContext, ToolError
 
 _ORDER_INTENTS = frozenset({"order_status", "order_change", "delivery", "returns_refunds", "reorder"})
 _PAGE_INTENTS = frozenset({
@@ -132,6 +132,8 @@ class Toolbox:
         assert tool.preview is not None, f"{tool.name} writes and has no preview"
         try:
             resolved, action = tool.preview(self.context, arguments)
+        except NothingFound as nothing:
+            return "ok", {"found": False, "note": str(nothing)}
         except ToolError as error:
             return "error", {"error": str(error)}
         token = self.confirmations.issue(
@@ -151,6 +153,8 @@ class Toolbox:
             if inspect.isawaitable(result):
                 async with asyncio.timeout(self.timeout_s):
                     result = await result
+        except NothingFound as nothing:
+            return "ok", {"found": False, "note": str(nothing)}
         except ToolError as error:
             return "error", {"error": str(error)}
         except TimeoutError:

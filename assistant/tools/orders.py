@@ -10,6 +10,7 @@ from assistant.tools.ranking import words
 from assistant.tools.spec import (
     ALWAYS,
     PRODUCT_ID,
+    NothingFound,
     Result,
     Tool,
     ToolContext,
@@ -63,7 +64,7 @@ def _status(context: ToolContext, args: Mapping[str, Any]) -> Result:
         return order_of(context, args["order_id"])
     orders = orders_of(context)
     if not orders:
-        raise ToolError("this customer has no orders")
+        raise NothingFound("this customer has no orders")
     return next((order for order in orders if order["status"] not in _FINAL), orders[0])
 
 

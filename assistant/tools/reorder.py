@@ -13,7 +13,7 @@ from typing import Any
 from assistant.tools.orders import orders_of
 from assistant.tools.products import known_product
 from assistant.tools.ranking import words
-from assistant.tools.spec import UNLESS_ASKED, Result, Tool, ToolContext, ToolError, text
+from assistant.tools.spec import UNLESS_ASKED, NothingFound, Result, Tool, ToolContext, text
 from assistant.tools.when import Span, days_of
 
 # What a customer says instead of naming an item.
@@ -29,7 +29,7 @@ def resolve(context: ToolContext, query: str, when: str | None) -> list[dict[str
     """What is meant, as product_id, quantity and source (order id or `browsing`), each product once.
 
     Raises:
-        ToolError: nothing in the customer's orders or browsing fits.
+        NothingFound: nothing in the customer's orders or browsing fits.
     """
     span = days_of(when if when is not None else query, context.now.date())
     wanted = {word for word in words(query) if word not in _GENERIC and not word.isdigit()}
@@ -50,7 +50,7 @@ def resolve(context: ToolContext, query: str, when: str | None) -> list[dict[str
             product_id = view["product_id"]
             meant.setdefault(product_id, {"product_id": product_id, "quantity": 1, "source": "browsing"})
     if not meant:
-        raise ToolError("nothing in this customer's orders or browsing fits; ask what exactly is meant")
+        raise NothingFound("nothing in this customer's orders or browsing fits; ask what exactly is meant")
     return list(meant.values())[:_ITEMS_MAX]
 
 

@@ -25,6 +25,10 @@ class ToolError(AssistantError):
     """A tool that cannot do what was asked; the text goes back to the model as an error result."""
 
 
+class NothingFound(ToolError):
+    """A search that found nothing: a true answer, no failure."""
+
+
 @dataclass(frozen=True, slots=True)
 class ToolContext:
     """What a tool may know. The account comes from the session, never from the model's arguments.
