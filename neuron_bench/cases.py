@@ -59,6 +59,22 @@ EFFORTS = {
 }
 
 
+@dataclass(frozen=True)
+class Grid:
+    """Prompt lengths, batch sizes and cache lengths (buckets) of a decoder's suites."""
+
+    prompts: tuple[int, ...]
+    batches: tuple[int, ...]
+    caches: tuple[int, ...]
+
+
+CHIP_SIZED_PARAMS = 100_000_000
+"""From here on a decoder is taken for one that runs on a chip, with prompts and batches of a service."""
+
+CPU_GRID = Grid(prompts=(32, 64, 128, 256, 512, 1024), batches=(1, 2, 4, 8, 16), caches=(256, 1024))
+CHIP_GRID = Grid(prompts=(128, 256, 512, 1024, 2048, 4096), batches=(1, 4, 8, 16, 32), caches=(1024, 4096))
+
+
 def prefill(batch: int, tokens: int, dtype: str) -> Case:
     """A whole prompt into an empty cache of its own length."""
     return Case("prefill", batch, tokens, 0, tokens, dtype)
@@ -82,20 +98,20 @@ def suite_cases(shape: Shape, suite: str, dtype: str) -> list[Case]:
     """
     if suite not in SUITES:
         raise BenchUsageError(f"suite {suite!r}: expected one of {', '.join(SUITES)}")
-    cases = _decoder_cases(suite, dtype) if isinstance(shape, DecoderShape) else _encoder_cases(suite, dtype)
+    cases = _decoder_cases(shape, suite, dtype) if isinstance(shape, DecoderShape) else _encoder_cases(suite, dtype)
     return [case for case in cases if case.bucket_tokens <= shape.context_tokens]
 
 
-def _decoder_cases(suite: str, dtype: str) -> list[Case]:
-    latency = [prefill(1, n, dtype) for n in (32, 64, 128, 256, 512, 1024)] + [decode(1, 256, dtype)]
-    throughput = [decode(b, s, dtype) for s in (256, 1024) for b in (1, 2, 4, 8, 16)] + [prefill(4, 256, dtype)]
-    grids = {
-        "quick": [prefill(1, 64, dtype), prefill(1, 256, dtype), decode(1, 256, dtype), decode(4, 256, dtype)],
-        "latency": latency,
-        "throughput": throughput,
-        "full": list(dict.fromkeys(latency + throughput)),
-    }
-    return grids[suite]
+def _decoder_cases(shape: DecoderShape, suite: str, dtype: str) -> list[Case]:
+    grid = CPU_GRID if shape.params < CHIP_SIZED_PARAMS else CHIP_GRID
+    first, last = grid.prompts[1], grid.prompts[3]
+    latency = [prefill(1, tokens, dtype) for tokens in grid.prompts] + [decode(1, grid.caches[0], dtype)]
+    throughput = [decode(batch, cache, dtype) for cache in grid.caches for batch in grid.batches]
+    throughput.append(prefill(4, last, dtype))
+    quick = [prefill(1, first, dtype), prefill(1, last, dtype)]
+    quick += [decode(1, grid.caches[0], dtype), decode(4, grid.caches[0], dtype)]
+    full = list(dict.fromkeys(latency + throughput))
+    return {"quick": quick, "latency": latency, "throughput": throughput, "full": full}[suite]
 
 
 def _encoder_cases(suite: str, dtype: str) -> list[Case]:

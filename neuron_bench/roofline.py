@@ -46,6 +46,20 @@ def work(shape: Shape, case: Case) -> Work:
     return Work(flops, (shape.matmul_params + cache) * width, kv_bytes=cache * width)
 
 
+def memory_bytes(shape: Shape, case: Case) -> int:
+    """Weights and caches of one graph; activations come on top."""
+    cache = case.batch * case.bucket_tokens * shape.kv_values_per_token if isinstance(shape, DecoderShape) else 0
+    return (shape.params + cache) * BYTES[case.dtype]
+
+
+def core_memory_bytes(chip: str | None) -> float | None:
+    """Memory of one logical core: its share of the chip's. None for a chip we have no row of."""
+    row = reader.chips().get(chip or "")
+    if row is None or row.memory_gib is None:
+        return None
+    return row.memory_gib * 2**30 / (row.logical_neuroncores_default or 1)
+
+
 def peaks(chip: str | None, chips: float, dtype: str) -> Peaks:
     """Peaks of `chips` chips for a dtype, from facts; unknown for a chip we have no row of, a CPU say."""
     row = reader.chips().get(chip or "")

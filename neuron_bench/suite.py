@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from neuron_bench import artifacts, children, measure, probe, telemetry
+from neuron_bench import artifacts, children, measure, probe, roofline, telemetry
 from neuron_bench.cases import EFFORTS, Case, Clock, Effort, Progress, suite_cases
 from neuron_bench.errors import BenchError, BenchUsageError
 from neuron_bench.presets import Shape, shape_json, shape_of
@@ -87,6 +87,7 @@ def run(
     cases = [case for case in wanted if case.label not in {row["label"] for row in earlier_rows}]
     if not cases:
         raise BenchUsageError(f"{resume or spec.model}: nothing left to run: every case is there, or too long")
+    _require_room(spec, shape, cases)
     effort = spec.effort or EFFORTS[spec.suite]
     started = datetime.now(UTC)
     with telemetry.Sampler(spec.device) as machine:
@@ -104,6 +105,18 @@ def run(
     }
     samples = [sample for one in done for sample in samples_of(one)]
     return write_bench(folder, info, earlier_rows + rows, samples=earlier_samples + samples, telemetry=machine.rows)
+
+
+def _require_room(spec: Spec, shape: Shape, cases: Sequence[Case]) -> None:
+    """Refuse what cannot be on one core: this route spans no cores."""
+    room = roofline.core_memory_bytes(spec.chip)
+    largest = max(cases, key=lambda case: roofline.memory_bytes(shape, case))
+    needed = roofline.memory_bytes(shape, largest)
+    if room is not None and needed > room:
+        raise BenchUsageError(
+            f"{shape.name}, {largest.label}: {needed / 2**30:.1f} GiB of weights and caches, one core of "
+            f"{spec.chip} has {room / 2**30:.1f}; take a smaller dtype or model, or serve it and use --method endpoint"
+        )
 
 
 def _measure_all(

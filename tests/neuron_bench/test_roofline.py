@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from neuron_bench.cases import decode, prefill
 from neuron_bench.presets import PRESETS
-from neuron_bench.roofline import Peaks, peaks, shares, work
+from neuron_bench.roofline import Peaks, core_memory_bytes, memory_bytes, peaks, shares, work
 
 LLAMA = PRESETS["llama-3.1-8b"]
 
@@ -44,6 +44,14 @@ def test_peaks_come_from_the_chip_table() -> None:
         "mfu_ratio": None,
         "mbu_ratio": None,
     }
+
+
+def test_a_model_must_fit_one_core() -> None:
+    """8B weights in bfloat16 are 15 GiB, a core of Inferentia2 has 16: 16 requests of 4,096 tokens are too much."""
+    room = core_memory_bytes("inferentia2")
+    assert room == 16 * 2**30
+    assert memory_bytes(LLAMA, decode(1, 1024, "bfloat16")) < room < memory_bytes(LLAMA, decode(16, 4096, "bfloat16"))
+    assert core_memory_bytes("no such chip") is None
 
 
 def test_a_step_faster_than_memory_shows_above_one() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from neuron_bench.errors import BenchUsageError, DeviceError
 from neuron_bench.presets import PRESETS
 from neuron_bench.record import Bench, load_bench
 
+needs_torch = pytest.mark.skipif(
+    importlib.util.find_spec("torch") is None, reason="torch is not installed: pip install 'peakday[bench]'"
+)
 no_chip = pytest.mark.skipif(any(Path("/dev").glob("neuron[0-9]*")), reason="this machine has a Neuron chip")
 
 
@@ -103,6 +107,23 @@ def test_no_case_is_longer_than_the_model_allows(name: str, grid: str) -> None:
     assert cases
     assert all(case.bucket_tokens <= shape.context_tokens for case in cases)
     assert len({case.label for case in cases}) == len(cases)
+
+
+@needs_torch
+def test_what_cannot_be_on_one_core_is_refused(tmp_path: Path) -> None:
+    """Before any child is started; the remedy names the other route."""
+    spec = suite.Spec(model="llama-3.1-70b", dtype="bfloat16", chip="trainium2")
+    with pytest.raises(BenchUsageError, match=r"one core of trainium2 has 24\.0.*--method endpoint"):
+        suite.run(spec, tmp_path / "bench")
+
+
+def test_suites_grow_with_the_model() -> None:
+    """A model for chips gets prompts of thousands of tokens, one for this CPU does not."""
+    longest = {
+        name: max(case.bucket_tokens for case in suite_cases(PRESETS[name], "full", "bfloat16"))
+        for name in ("nano", "planner-1b")
+    }
+    assert longest == {"nano": 1024, "planner-1b": 4096}
 
 
 def test_the_quick_suite_is_small() -> None:
