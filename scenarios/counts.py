@@ -32,7 +32,13 @@ class StepCounts:
 
 
 def open_text(path: str | Path) -> io.TextIOBase:
-    """A text file, gunzipped when it starts with gzip's magic bytes, whatever its name."""
+    """A text file, gunzipped when it starts with gzip's magic bytes, whatever its name.
+
+    Raises:
+        ScenarioError: no regular file (a device or a pipe has no second pass), or not readable.
+    """
+    if not Path(path).is_file():
+        raise ScenarioError(f"{path}: cannot be read (no file there); give a CSV or CSV.gz file")
     try:
         with open(path, "rb") as file:
             packed = file.read(2) == b"\x1f\x8b"

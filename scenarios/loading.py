@@ -144,6 +144,8 @@ def _read(name: str, folder: Path, chain: tuple[str, ...]) -> tuple[str, dict[st
 
 def _text(path: Path, name: str) -> str:
     try:
+        if path.exists() and not path.is_file():
+            raise ScenarioError(f"{name}: no regular file; give a YAML file")
         if path.stat().st_size > BYTES_MAX:
             raise ScenarioError(f"{name}: larger than {BYTES_MAX} bytes; keep counts in a trace file")
         return path.read_text(encoding="utf-8")

@@ -67,9 +67,10 @@ def test_a_log_that_cannot_be_read_names_line_and_cell(tmp_path, text, words):
 
 
 def test_a_missing_or_damaged_file_is_one_line(tmp_path):
-    """No such file; a gzip that is cut off."""
-    with pytest.raises(ScenarioError, match="cannot be read"):
-        read_replay(tmp_path / "nowhere.csv")
+    """No such file, a folder, a device without end; a gzip that is cut off."""
+    for path in (tmp_path / "nowhere.csv", tmp_path, "/dev/zero"):
+        with pytest.raises(ScenarioError, match="cannot be read"):
+            read_replay(path)
     damaged = tmp_path / "log.csv.gz"
     damaged.write_bytes(b"\x1f\x8b\x08\x00garbage")
     with pytest.raises(ScenarioError, match="damaged"):
