@@ -11,8 +11,9 @@ from pathlib import Path
 
 from capacity.plan import Plan
 from dashboards.exposition import plan_rules, run_exposition
-from dashboards.figures import Number, bench_numbers, plan_numbers, run_numbers
+from dashboards.figures import Number, run_numbers
 from dashboards.grafana import write_dashboards
+from dashboards.plan_figures import bench_numbers, plan_numbers
 from dashboards.run_page import verdict_banner
 from dashboards.spreadsheet import write_xlsx
 from dashboards.workbook import Book, Cell

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping
 import yaml
 
 from capacity.plan import Plan
-from dashboards.figures import Number, plan_numbers, run_numbers
+from dashboards.figures import Number, run_numbers
+from dashboards.plan_figures import plan_numbers
 from loadgen.record import Run
 
 

@@ -1,4 +1,4 @@
-"""The one place that turns a record into named numbers.
+"""The one place that turns a run into named numbers; `plan_figures` does so for plans and benches.
 
 Terminal, HTML, spreadsheet, CSV and Prometheus all print these, so they cannot disagree. A number that the record
 does not hold is left out or unknown, never computed a second way here.
@@ -10,10 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from capacity.plan import Figure, Plan
 from dashboards.units import UNKNOWN, show
 from loadgen.record import Quantile, Run
-from neuron_bench.record import Bench
 
 N_TAIL_SHOWN = 10
 """Below this many samples at or above it, a p99 is not printed: p95 is read in its place."""
@@ -121,9 +119,6 @@ _TOTALS: dict[str, tuple[str, str, str]] = {
     "cost_usd_per_interaction": ("Cost per interaction", "usd", "cost"),
     "cost_usd_per_turn": ("Cost per turn", "usd", "cost"),
     "cost_usd": ("Cost of the run", "usd", "cost"),
-    "autobuy_delay_s": ("Auto-buy delay", "s", "conversation"),
-    "saving_ratio": ("Saving by auto-buy", "ratio", "conversation"),
-    "saving_usd": ("Saved by auto-buy", "usd", "conversation"),
 }
 _LABEL_OF = {"cache_hit_token_ratio": "level", "routes": "route"}
 _TOUCHED_GROUPS = ("service", "latency", "conversation", "tokens", "cache", "cost")
@@ -137,7 +132,14 @@ def run_simulated(info: Mapping[str, Any]) -> tuple[str, ...]:
 def run_numbers(run: Run) -> list[Number]:
     """Every named number of a run, in the order in which a report shows them."""
     touched = bool(run_simulated(run.info))
-    numbers = [*_totals(run.info.get("totals") or {}), *_quantiles(run.info.get("quantiles") or {})]
+    totals = run.info.get("totals") or {}
+    numbers = [
+        *_totals(totals),
+        *_quantiles(run.info.get("quantiles") or {}),
+        *_first_turn(run.info.get("first_turn") or {}),
+        *_background(totals.get("background") or {}),
+        *_autobuy(totals.get("autobuy") or {}),
+    ]
     return [replace(number, simulated=touched and _touchable(number)) for number in numbers]
 
 
@@ -174,6 +176,40 @@ def _quantiles(quantiles: Mapping[str, Any]) -> Iterator[Number]:
                 yield quantile_number(metric, label, name, Quantile(**raw))
 
 
+def _first_turn(first: Mapping[str, Any]) -> Iterator[Number]:
+    """The first turn after the start: it may meet a cold target, so it stays out of the quantiles."""
+    for metric in ("ttft_s", "e2e_s"):
+        if isinstance(first.get(metric), (int, float)):
+            yield Number(f"first_turn_{metric}", f"First turn, {METRICS[metric]}", first[metric], "s", "service")
+
+
+def _background(streams: Mapping[str, Any]) -> Iterator[Number]:
+    for stream, totals in streams.items():
+        labels = (("stream", stream),)
+        for name in ("asked", "completed"):
+            if isinstance(totals.get(name), (int, float)):
+                label = f"{stream.replace('_', ' ').capitalize()} {name}"
+                yield Number(f"background_{name}", label, float(totals[name]), "count", "load", labels=labels)
+        for name, raw in (totals.get("delay_s") or {}).items():
+            label = f"{stream.replace('_', ' ').capitalize()}, delay"
+            number = quantile_number("background_delay_s", label, name, Quantile(**raw))
+            yield replace(number, group="service", labels=labels)
+
+
+def _autobuy(totals: Mapping[str, Any]) -> Iterator[Number]:
+    for name, label in (("purchases", "Auto-buy purchases"), ("double_purchases", "Bought twice")):
+        if isinstance(totals.get(name), (int, float)):
+            yield Number(f"autobuy_{name}", label, float(totals[name]), "count", "conversation")
+    for name, raw in (totals.get("delay_s") or {}).items():
+        if raw.get("n"):
+            number = quantile_number("autobuy_delay_s", "Auto-buy delay", name, Quantile(**raw))
+            yield replace(number, group="conversation")
+    if isinstance(totals.get("saving_ratio_mean"), (int, float)):
+        yield Number(
+            "saving_ratio_mean", "Saving by auto-buy, mean", totals["saving_ratio_mean"], "ratio", "conversation"
+        )
+
+
 def quantile_number(metric: str, label: str, name: str, quantile: Quantile) -> Number:
     """A quantile of a latency metric as a `Number`."""
     return Number(
@@ -202,194 +238,3 @@ def tail(numbers: list[Number], metric: str) -> Number | None:
     return next(
         (number for number in shown if number is not None and not number.hidden and number.value is not None), None
     )
-
-
-# --- a plan ------------------------------------------------------------------------------------------------------
-
-
-def plan_numbers(plan: Plan) -> list[Number]:
-    """Every named number of a plan, in the order in which a report shows them."""
-    numbers = [
-        _figure("event_cost_usd", "Cost of the event", plan.event_cost_usd, "cost"),
-        *_cost_numbers(plan),
-        *_demand_numbers(plan),
-        *_supply_numbers(plan),
-        *_quota_numbers(plan),
-        *_hit_numbers(plan),
-    ]
-    return [replace(number, simulated=number.simulated or _quota_touched(number, plan)) for number in numbers]
-
-
-def _quota_touched(number: Number, plan: Plan) -> bool:
-    """Quota needs carry no provenance of their own: they come from tokens, so a simulated run touches them."""
-    return number.name.startswith("quota_needed") and any(
-        note.kind == "run" and note.provenance == "simulated" for note in plan.inputs
-    )
-
-
-def _figure(name: str, label: str, figure: Figure, group: str, **labels: str) -> Number:
-    return Number(
-        name=name,
-        label=label,
-        value=figure.mid,
-        unit=figure.unit,
-        group=group,
-        lo=figure.low,
-        hi=figure.high,
-        simulated=figure.simulated,
-        provenance=figure.provenance,
-        labels=tuple(labels.items()),
-    )
-
-
-def _cost_numbers(plan: Plan) -> Iterator[Number]:
-    for line in plan.cost:
-        of, touched = line.intent, line.per_interaction_usd.simulated
-        yield _figure(
-            "cost_usd_per_interaction", f"Cost per interaction, {of}", line.per_interaction_usd, "cost", intent=of
-        )
-        for name, value in (("p95", line.per_interaction_usd_p95), ("p99", line.per_interaction_usd_p99)):
-            yield Number(
-                f"cost_usd_per_interaction_{name}",
-                f"Cost per interaction {name}, {of}",
-                value,
-                "usd",
-                "cost",
-                simulated=touched,
-                provenance=line.per_interaction_usd.provenance,
-                labels=(("intent", of),),
-            )
-        yield _figure("cost_usd_per_turn", f"Cost per turn, {of}", line.per_turn_usd, "cost", intent=of)
-
-
-def _demand_numbers(plan: Plan) -> Iterator[Number]:
-    for demand in plan.demand:
-        for level, value in vars(demand.peak_interactions_per_s).items():
-            yield Number(
-                "peak_interactions_per_s",
-                f"Peak interactions, {demand.region}, {level}",
-                value,
-                "per_s",
-                "demand",
-                provenance="assumed",
-                labels=(("region", demand.region), ("level", level)),
-            )
-
-
-def _supply_numbers(plan: Plan) -> Iterator[Number]:
-    for supply in plan.supplies:
-        where = {"region": supply.region, "model": supply.model}
-        title = f"{supply.model}, {supply.region}"
-        touched = supply.input_tokens_per_call.simulated
-        for level, value in vars(supply.calls_per_s).items():
-            yield Number(
-                "peak_calls_per_s",
-                f"Peak calls, {title}, {level}",
-                value,
-                "per_s",
-                "demand",
-                simulated=touched,
-                labels=(*where.items(), ("level", level)),
-            )
-        option = supply.chosen
-        if option is None:
-            continue
-        yield _figure("chips", f"Chips, {title}", option.chips_range, "chips", **where, chip=option.chip)
-        yield _figure(
-            "rate_per_replica_per_s", f"Calls per replica, {title}", option.rate_per_replica_per_s, "chips", **where
-        )
-        yield _figure(
-            "utilisation_ratio", f"Utilisation at the peak, {title}", option.utilisation_ratio, "chips", **where
-        )
-        yield _figure("usd_per_hour", f"Chips per hour, {title}", option.usd_per_hour, "chips", **where)
-        for name, levels in (("replicas", option.replicas), ("instances", option.instances)):
-            for level, value in vars(levels).items():
-                yield Number(
-                    name,
-                    f"{name.capitalize()}, {title}, {level}",
-                    value,
-                    name,
-                    "chips",
-                    simulated=option.chips_range.simulated,
-                    provenance=option.chips_range.provenance,
-                    labels=(*where.items(), ("level", level)),
-                )
-
-
-def _quota_numbers(plan: Plan) -> Iterator[Number]:
-    for supply in plan.supplies:
-        for quota in supply.quotas:
-            labels = (("region", supply.region), ("model", supply.model), ("kind", quota.kind))
-            title = f"{quota.kind} {supply.model}, {supply.region}"
-            for reading, levels in (("settlement", quota.needed_settlement), ("reservation", quota.needed_reservation)):
-                for level, value in vars(levels).items():
-                    yield Number(
-                        f"quota_needed_{reading}",
-                        f"Quota needed by {reading}, {title}, {level}",
-                        value,
-                        quota.kind,
-                        "quota",
-                        labels=(*labels, ("level", level)),
-                    )
-            if quota.granted is not None:
-                yield Number(
-                    "quota_granted", f"Quota granted, {title}", quota.granted, quota.kind, "quota", labels=labels
-                )
-
-
-def _hit_numbers(plan: Plan) -> Iterator[Number]:
-    for hit in plan.hit_rates:
-        yield _figure(
-            "cache_hit_token_ratio",
-            f"Prompt cache hit rate, {hit.model}, {hit.level}",
-            hit.ratio,
-            "cache",
-            model=hit.model,
-            level=hit.level,
-        )
-
-
-# --- a bench -----------------------------------------------------------------------------------------------------
-
-_CASE_NUMBERS = {
-    "output_tokens_per_s": ("Output tokens per second", "per_s"),
-    "requests_per_s": ("Requests per second", "per_s"),
-    "wall_s_p50": ("Wall time p50", "s"),
-    "ttft_s_mean": ("TTFT mean", "s"),
-    "ttft_s_p50": ("TTFT p50", "s"),
-    "tpot_s_mean": ("TPOT mean", "s"),
-    "tpot_s_p50": ("TPOT p50", "s"),
-    "mfu_ratio": ("Share of peak FLOPs", "ratio"),
-    "mbu_ratio": ("Share of peak bandwidth", "ratio"),
-}
-
-
-def bench_numbers(bench: Bench) -> list[Number]:
-    """The named numbers of every case that is not flagged; unknown cells are left out."""
-    numbers = []
-    for case in bench.cases.to_dict("records"):
-        if isinstance(case["flags"], str) and case["flags"]:
-            continue
-        labels = tuple(
-            (key, str(case[key])) for key in ("record_id", "model_id", "chip", "phase") if case[key] == case[key]
-        )
-        for name, (label, unit) in _CASE_NUMBERS.items():
-            value = case[name]
-            if value is None or value != value:
-                continue
-            lo, hi = (case["wall_s_p50_lo"], case["wall_s_p50_hi"]) if name == "wall_s_p50" else (None, None)
-            numbers.append(
-                Number(
-                    name,
-                    label,
-                    float(value),
-                    unit,
-                    "bench",
-                    lo=lo,
-                    hi=hi,
-                    provenance=str(case["provenance"]),
-                    simulated=case["provenance"] == "simulated",
-                    labels=labels,
-                )
-            )
-    return numbers

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from capacity.plan import Plan
-from dashboards.figures import plan_numbers
 from dashboards.markup import Html, join, tag
 from dashboards.page import Banner, Cell, Page, Panel, Part, Table, write_page
+from dashboards.plan_figures import plan_numbers
 from dashboards.plan_money import purchase_table
 from dashboards.plan_page import plan_banners, plan_facts
 

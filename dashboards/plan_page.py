@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from capacity.plan import Plan, QuotaNeed, SupplyPlan
 from dashboards import charts
 from dashboards.charts import Limit, Line
-from dashboards.figures import Number, find, plan_numbers
+from dashboards.figures import Number, find
 from dashboards.markup import Html, join, tag
 from dashboards.page import Banner, Cell, Panel, Part, Table
+from dashboards.plan_figures import plan_numbers
 from dashboards.plan_money import cost_panels, inputs_panel, purchase_panel, sensitivity_panels, turned_down_panel
 from dashboards.units import clock, show
 

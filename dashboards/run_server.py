@@ -31,11 +31,31 @@ def server_panels(run: Run, span_s: float) -> list[Panel]:
     rows = run.server
     if not len(rows):
         return [Panel("Server metrics", "The target was not scraped, or published nothing.")]
-    names = [str(name) for name in rows["metric"].unique() if not str(name).endswith(("_bucket", "_created"))]
+    names = [str(name) for name in rows["metric"].unique()]
     ranked = [name for name in _PREFERRED if name in names]
-    others = [name for name in names if name not in _PREFERRED and not name.startswith(("python_", "process_"))]
-    chosen = [*ranked, *others][:SHOWN_MAX]
-    return [_panel(run, name, rows[rows["metric"] == name], span_s) for name in chosen]
+    chosen = ranked or [name for name in names if not name.startswith(("python_", "process_"))][:SHOWN_MAX]
+    panels = [_panel(run, name, rows[rows["metric"] == name], span_s) for name in chosen]
+    return [*panels, *_growth(run)]
+
+
+def _growth(run: Run) -> list[Panel]:
+    """What every counter of the target grew by over the window."""
+    deltas = run.info.get("server_deltas") or {}
+    if not deltas:
+        return []
+    table: list[list[Cell]] = [
+        [*_target_and_name(key), show(float(value), "count")] for key, value in sorted(deltas.items())
+    ]
+    words = "Compare with our own totals: what the target counted and we did not see was lost on the way."
+    columns = ("Target", "Counter", "Grew by")
+    return [
+        Panel("Counters of the target", words, Table("Growth over the window", columns, table, text_columns=(0, 1)))
+    ]
+
+
+def _target_and_name(key: str) -> tuple[str, str]:
+    target, _, name = key.rpartition(" ")
+    return target, name
 
 
 def _panel(run: Run, name: str, rows: pd.DataFrame, span_s: float) -> Panel:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from capacity.plan import Plan
-from dashboards.figures import METRICS, Number, bench_numbers, find, plan_numbers, run_numbers, run_simulated
+from dashboards.figures import METRICS, Number, find, run_numbers, run_simulated
+from dashboards.plan_figures import bench_numbers, plan_numbers
 from dashboards.plan_page import quota_short
 from dashboards.run_page import broke_sentence, verdict_banner
 from dashboards.units import show

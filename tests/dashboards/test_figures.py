@@ -1,6 +1,7 @@
 from dataclasses import replace
 
-from dashboards.figures import Number, find, plan_numbers, run_numbers, tail
+from dashboards.figures import Number, find, run_numbers, tail
+from dashboards.plan_figures import plan_numbers
 
 
 def number(n_tail, **changes):

@@ -18,8 +18,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from assistant.metrics import Metrics
 from dashboards.exports import export_grafana, export_prometheus
 from dashboards.exposition import plan_rules, run_exposition
-from dashboards.figures import plan_numbers, run_numbers
+from dashboards.figures import run_numbers
 from dashboards.grafana import dashboard_json, dashboards, expressions
+from dashboards.plan_figures import plan_numbers
 from loadgen.exporter import exposition
 from tests.dashboards.plans import make_plan
 from tests.dashboards.prometheus_server import PROMETHEUS, PROMTOOL, free_port, prometheus

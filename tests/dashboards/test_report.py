@@ -4,8 +4,9 @@ import re
 import numpy as np
 import pytest
 
-from dashboards.figures import plan_numbers, run_numbers
+from dashboards.figures import run_numbers
 from dashboards.order_page import write_order
+from dashboards.plan_figures import plan_numbers
 from dashboards.report import ReportError, write_report
 from dashboards.run_turn import nearest_turn, turn_steps
 from tests.dashboards.plans import make_plan
