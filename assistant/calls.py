@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,7 @@ from assistant.clients.protocol import Listener, ModelClient, ModelRequest, Repl
 from assistant.errors import ModelError
 from assistant.metrics import Metrics
 from assistant.prompt import Prompt
+from assistant.regions import RegionHealth
 from assistant.settings import Stack
 from facts.reader import FactsError, Model
 
@@ -56,6 +57,7 @@ class ModelCaller:
         self._switches = stack.switches
         self._clients = clients
         self._metrics = metrics
+        self._regions = RegionHealth(stack.regions, clock)
         self._clock = clock
         self._sleep = sleep
 
@@ -67,29 +69,44 @@ class ModelCaller:
         Raises:
             ModelError: of the last try, when no hop is left.
         """
-        tried = [model.key]
+        if model.protocol == "converse":
+            region = self._regions.preferred(region)
+        tried = {(model.key, region)}
+        asked = model.key
         while True:
             prepared = prepare(model, region)
             try:
                 return await self._attempts(log, purpose, prepared, listener), model
             except ModelError as error:
-                following = self._next(error, log, tried, prepared.request)
+                following = self._next(error, log, asked, tried, prepared.request)
                 if following is None:
                     raise
-                self._metrics.spills.labels(model.key, following.key, error.code).inc()
+                self._metrics.spills.labels(model.key, following[0].key, error.code).inc()
                 log.hops += 1
-                tried.append(following.key)
-                model = following
+                model, region = following
+                tried.add((model.key, region))
 
-    def _next(self, error: ModelError, log: CallLog, tried: list[str], request: ModelRequest) -> Model | None:
-        """The next model of the ladder that may serve this request, within the turn's hops."""
+    def _next(
+        self, error: ModelError, log: CallLog, asked: str, tried: Set[tuple[str, str]], request: ModelRequest
+    ) -> tuple[Model, str] | None:
+        """Where this request may go next, within the turn's hops: another region if this one is down, else the ladder.
+
+        Throttling is the model's quota, not the region's health: it goes down the ladder of the model first asked.
+        """
+        region = request.region
+        if request.model.protocol == "converse" and error.region_down:
+            self._regions.mark_down(region)
         if not error.may_spill or log.hops >= self._switches.spill.max_hops:
             return None
+        if request.model.protocol == "converse" and error.region_down:
+            elsewhere = self._regions.next_to({one for key, one in tried if key == request.model.key})
+            if elsewhere is not None:
+                return request.model, elsewhere
         needs_images = any("image" in block for message in request.messages for block in message["content"])
-        for key in self._switches.spill.ladder.get(tried[0], ()):
+        for key in self._switches.spill.ladder.get(asked, ()):
             model = self._stack.models.get(key)
-            if model is not None and key not in tried and (model.images or not needs_images):
-                return model
+            if model is not None and (key, region) not in tried and (model.images or not needs_images):
+                return model, region
         return None
 
     async def _attempts(self, log: CallLog, purpose: str, prepared: Prepared, listener: Listener) -> Reply:

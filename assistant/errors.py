@@ -51,3 +51,8 @@ class ModelError(AssistantError):
     def may_spill(self) -> bool:
         """Whether another model or region may serve what this one could not: throttled, unavailable, unreachable."""
         return not self.streaming and (self.status in (429, 503) or self.code == "connect_error")
+
+    @property
+    def region_down(self) -> bool:
+        """Whether the region itself could not serve: unreachable, or out of service. Throttling is not that."""
+        return not self.streaming and (self.status == 503 or self.code == "connect_error")
