@@ -132,12 +132,15 @@ def assumed_calls(scenario: Scenario, models: Mapping[str, Model], *, seed: int,
     customer = shared + assumed.customer_prefix_tokens
     message = _lognormal(rng, assumed.message_tokens, assumed.cv, len(intent))
     tool_result = _lognormal(rng, assumed.tool_result_tokens, assumed.cv, len(intent))
-    prompt = customer + index_in_it[turn] * assumed.history_tokens_per_turn + message[turn] + rounds * tool_result[turn]
+    grown = index_in_it[turn] * assumed.history_tokens_per_turn + message[turn] + rounds * tool_result[turn]
+    clients = scenario.demand.interactions  # a few clients may write and be answered at other lengths
+    prompt = customer + np.rint(grown * clients.input_tokens_ratio).astype(np.int64)
     first = (rounds == 0) & (index_in_it[turn] == 0)
     before = np.where(first, shared, np.concatenate([[0], prompt[:-1]]))  # what the call before it left in the cache
     model_of = model[turn]
     read, write = _cached(scenario, models, model_of, prompt, np.minimum(before, prompt), shared, first, rng)
-    output = np.maximum(1, _lognormal(rng, assumed.output_tokens, assumed.cv, len(turn)))
+    answer = assumed.output_tokens * clients.output_tokens_ratio
+    output = np.maximum(1, _lognormal(rng, answer, assumed.cv, len(turn)))
     one_hour = np.array(
         [scenario.assistant.cache_ttl.shared == "1h" and "1h" in models[m].cache.ttls for m in model_of]
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from capacity.calls import Calls
 from capacity.cost import bedrock_spend
-from capacity.demand import StreamDemand, stream_demand
+from capacity.demand import StreamDemand, drawn_demand, stream_demand, with_drawn_peaks
 from capacity.fleet import regional_factor
 from capacity.outcome import INTERACTIONS, PLANNER_QUERIES, Base, Levers, OwnChoice
 from capacity.plan import Levels, weakest
@@ -47,6 +47,8 @@ class Case:
         streams: dict[str, Stream] = {INTERACTIONS: scenario.demand.interactions}
         if scenario.demand.background.planner_queries is not None:
             streams[PLANNER_QUERIES] = scenario.demand.background.planner_queries
+        draws = scenario.capacity.draws
+        drawn = {name: drawn_demand(scenario, name, stream, draws, seed) for name, stream in streams.items()}
         simulated = "simulated" in calls.provenance.values()
         spread = SPREAD_MEASURED if measured and not simulated else SPREAD_UNMEASURED
         return cls(
@@ -57,9 +59,12 @@ class Case:
             seed=seed,
             measured=measured,
             streams=streams,
-            demand={name: stream_demand(scenario, name, stream) for name, stream in streams.items()},
+            demand={
+                name: with_drawn_peaks(stream_demand(scenario, name, stream), drawn[name], stream)
+                for name, stream in streams.items()
+            },
             spread=spread,
-            draws=joint_draws(streams, scenario.capacity.draws, spread, seed),
+            draws=joint_draws(drawn, draws, spread, seed),
         )
 
     @property

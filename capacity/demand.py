@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import ndtri
@@ -11,9 +12,12 @@ from scipy.special import ndtri
 from capacity.plan import Levels, RegionDemand
 from capacity.requests import Floats
 from scenarios.demand import curve, rate_per_s
+from scenarios.paths import draw_paths
 from scenarios.schema import Range, Scenario, Stream
 
 DAY_S = 86_400.0
+PATH_STEP_S = 120.0
+"""Grain of drawn paths: two minutes of a four-day event take 35 MB."""
 POINTS_MAX = 480
 """Points of a timeline written into a plan; each holds the highest rate up to the next one."""
 
@@ -65,6 +69,46 @@ def stream_demand(scenario: Scenario, name: str, stream: Stream) -> dict[str, St
         in_a_day = np.interp(knots_s + day_s, knots_s, cumulative) - cumulative
         timeline = _timeline(region, stream.peak_per_s, between[:-1], ratios[number])
         found[region] = StreamDemand(timeline, float(cumulative[-1]) * median, float(in_a_day.max()) * median)
+    return found
+
+
+@dataclass(frozen=True)
+class DrawnDemand:
+    """Joint draws [n] of one stream: its level over the median, and each region's peak (per second)."""
+
+    level: Floats
+    peaks_per_s: Mapping[str, Floats]
+
+
+def drawn_demand(scenario: Scenario, name: str, stream: Stream, draws: int, seed: int) -> DrawnDemand:
+    """Whole paths drawn with the forecast's level, timing and shape noise; a region's peak is its path's maximum.
+
+    The maximum is over the event, so over any warm-up lag too. Without noise it is the level times the curve's maximum.
+    """
+    resolved = scenario.model_dump(mode="json", by_alias=True)
+    median = float(range_quantile(stream.peak_per_s, 0.5))
+    noisy = stream.noise.timing_s_sd > 0 or stream.noise.shape_cv > 0
+    if noisy and median > 0:
+        step_s = max(1.0, min(PATH_STEP_S, scenario.event.length_s / 240))
+        paths = draw_paths(resolved, draws=draws, seed=seed, stream=name, step_s=step_s)
+        highest = paths.rate_per_s.max(axis=2).astype(np.float64)
+        peaks = {region: highest[:, number] for number, region in enumerate(paths.regions)}
+        return DrawnDemand(np.asarray(paths.peak_per_s) / median, peaks)
+    drawn = range_quantile(stream.peak_per_s, np.random.default_rng([seed, *name.encode()]).random(draws))
+    found = stream_demand(scenario, name, stream)
+    top = {region: demand.timeline.peak_interactions_per_s.p50 for region, demand in found.items()}
+    level = drawn / median if median else np.zeros(draws)
+    return DrawnDemand(level, {region: level * peak for region, peak in top.items()})
+
+
+def with_drawn_peaks(demand: dict[str, StreamDemand], drawn: DrawnDemand, stream: Stream) -> dict[str, StreamDemand]:
+    """The same demand with peaks that hold the noise of whole paths; unchanged where the stream has none."""
+    if stream.noise.timing_s_sd == 0 and stream.noise.shape_cv == 0:
+        return demand
+    found = {}
+    for region, values in demand.items():
+        peak = Levels(*map(float, np.quantile(drawn.peaks_per_s[region], [0.5, 0.9, 0.95])))
+        found[region] = replace(values, timeline=replace(values.timeline, peak_interactions_per_s=peak))
     return found
 
 

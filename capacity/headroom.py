@@ -68,8 +68,8 @@ def _replica_need(case: Case, choice: OwnChoice) -> tuple[Floats, Floats]:
     timeline = case.demand[INTERACTIONS][choice.region].timeline
     offset_s = np.array(timeline.offset_s)
     seconds = np.diff(np.append(offset_s, case.scenario.event.length_s))
-    shape = np.array(timeline.interactions_per_s_p50) / timeline.peak_interactions_per_s.p50
-    load = choice.load_per_s * case.draws.demand[choice.stream] * case.draws.turns
+    shape = np.array(timeline.interactions_per_s_p50) / max(timeline.interactions_per_s_p50)
+    load = choice.load_per_s * choice.peak_ratio(case.draws) * case.draws.turns
     return np.outer(shape, load / choice.service.rate_over(case.draws)), seconds
 
 

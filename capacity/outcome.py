@@ -26,7 +26,8 @@ def _one() -> Floats:
 class Levers:
     """Ratios to the base case, each an array that broadcasts with the others. step_error: standard normal."""
 
-    demand: Mapping[str, Floats] = field(default_factory=dict)  # by stream
+    demand: Mapping[str, Floats] = field(default_factory=dict)  # by stream, over its median level
+    peak: Mapping[tuple[str, str], Floats] = field(default_factory=dict)  # by stream and region, over its median peak
     turns: Floats = field(default_factory=_one)
     input_tokens: Floats = field(default_factory=_one)
     output_tokens: Floats = field(default_factory=_one)
@@ -67,12 +68,17 @@ class OwnChoice:
 
     def needed(self, levers: Levers, rules: Resilience, *, at_p90: bool) -> Fleet:
         """The fleet under the levers: for the p90 of demand, or for the median times the drawn demand."""
-        load = self.load_per_s * levers.demand.get(self.stream, _one()) * (self.p90_over_p50 if at_p90 else 1.0)
+        load = self.load_per_s * self.peak_ratio(levers) * (self.p90_over_p50 if at_p90 else 1.0)
         if self.stream == PLANNER_QUERIES:  # a search is one short call of fixed size
             levers = Levers(step_error=levers.step_error)
         else:
             load = load * levers.turns
         return fleet(load, self.service.rate_over(levers), self.service.step, self.box.instance, rules)
+
+    def peak_ratio(self, levers: Levers) -> Floats:
+        """The region's peak over its median: drawn with its noise, else the stream's level."""
+        drawn = levers.peak.get((self.stream, self.region))
+        return levers.demand.get(self.stream, _one()) if drawn is None else drawn
 
     def calls_per_group(self, rules: Resilience, chips: int | None = None) -> float:
         """Calls a second that one instance in each zone carries, with what may be lost, drained or broken left out.

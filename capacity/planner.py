@@ -204,7 +204,7 @@ def _schedules(case: Case, base: Base) -> tuple[dict[str, Any], ...]:
     for choice in base.own:
         flat = choice.needed(Levers(), base.rules, at_p90=True)
         timeline = case.demand[choice.stream][choice.region].timeline
-        rate = np.array(timeline.interactions_per_s_p90) / timeline.peak_interactions_per_s.p90
+        rate = np.array(timeline.interactions_per_s_p90) / max(timeline.interactions_per_s_p90)
         need, lasts_h = hourly_need(
             np.array(timeline.offset_s),
             rate * choice.load_per_s * choice.p90_over_p50,

@@ -162,7 +162,7 @@ def _sized(choice: OwnChoice, load: Levels, terms: Terms) -> ChipOption:
     rate, spread = service.rate_per_s, math.exp(Z_90 * service.relative_error)
     at = fleet(np.array([load.p50, load.p90, load.p95]), rate, service.step, box.instance, rules)
     drawn = choice.needed(terms.draws, rules, at_p90=False)
-    demand = load.p50 * terms.draws.demand[choice.stream]
+    demand = load.p50 * choice.peak_ratio(terms.draws)
     busy = demand / (float(at.replicas[1]) * rate) if load.p90 else np.zeros(2)
     bought_usd_per_hour = float(at.instances[1]) * box.usd_per_hour
     drawn_usd_per_hour = drawn.instances * box.usd_per_hour

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from capacity.demand import range_quantile
+from capacity.demand import DrawnDemand, range_quantile
 from capacity.outcome import Base, Levers, outcome
 from capacity.plan import Sensitivity
 from capacity.requests import Floats
@@ -26,19 +26,21 @@ PREFIX_HITS_LOW = 0.8
 """Own block caches keep what every call shares; the low case loses a fifth, to evictions and moved conversations."""
 
 
-def joint_draws(streams: Mapping[str, Stream], n: int, spread: float, seed: int) -> Levers:
+def joint_draws(drawn: Mapping[str, DrawnDemand], n: int, spread: float, seed: int) -> Levers:
     """n draws of everything: demand by its forecast, tokens and turns log-normal, hits uniform, model error normal."""
     rng = np.random.default_rng([seed, 0xD2A3])
-    demand = {}
-    for name, stream in streams.items():
-        median = float(range_quantile(stream.peak_per_s, 0.5)) or 1.0
-        demand[name] = range_quantile(stream.peak_per_s, rng.random(n)) / median
+    peaks = {
+        (name, region): values / max(float(np.median(values)), 1e-300)
+        for name, stream in drawn.items()
+        for region, values in stream.peaks_per_s.items()
+    }
 
     def lognormal() -> Floats:
         return np.asarray(np.exp(rng.standard_normal(n) * np.log1p(spread) / Z_90))
 
     return Levers(
-        demand=demand,
+        demand={name: stream.level for name, stream in drawn.items()},
+        peak=peaks,
         turns=lognormal(),
         input_tokens=lognormal(),
         output_tokens=lognormal(),

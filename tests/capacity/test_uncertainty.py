@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
+from capacity.demand import drawn_demand, stream_demand, with_drawn_peaks
 from capacity.money import billed_hours
 from capacity.outcome import BedrockSpend, Levers
 from capacity.surface import fit_surface
 from capacity.uncertainty import joint_draws
-from scenarios.schema import Range, Stream
+from tests.capacity.scenario_of import scenario
 
 
 def test_a_surface_reproduces_a_law_of_its_own_form():
@@ -26,9 +27,23 @@ def test_a_surface_names_the_share_of_workloads_that_cannot_be_served():
 
 
 def test_joint_draws_have_the_stated_range():
-    draws = joint_draws({"interactions": Stream(peak_per_s=Range(low=5, mid=10, high=40))}, 20_000, 0.3, 1)
+    event = scenario(demand__interactions__peak_per_s={"low": 5, "mid": 10, "high": 40})
+    drawn = drawn_demand(event, "interactions", event.demand.interactions, 20_000, 1)
+    draws = joint_draws({"interactions": drawn}, 20_000, 0.3, 1)
+    assert np.allclose(draws.peak["interactions", "us-east-1"], draws.demand["interactions"], rtol=0.05)
     assert np.quantile(draws.demand["interactions"], [0.05, 0.95]) == pytest.approx([0.5, 4.0], rel=0.05)
     assert np.quantile(draws.turns, [0.05, 0.95]) == pytest.approx([1 / 1.3, 1.3], rel=0.02)
+
+
+def test_noise_of_whole_paths_raises_the_peak_that_capacity_must_meet():
+    noise = {"shape_cv": 0.3, "shape_correlation_s": 600}
+    event = scenario(demand__interactions__noise=noise, demand__interactions__peak_per_s=20)
+    stream = event.demand.interactions
+    calm = stream_demand(event, "interactions", stream)
+    drawn = drawn_demand(event, "interactions", stream, 400, 1)
+    noisy = with_drawn_peaks(calm, drawn, stream)["us-east-1"].timeline.peak_interactions_per_s
+    assert calm["us-east-1"].timeline.peak_interactions_per_s.p50 == 12.0
+    assert 12.0 * 1.2 < noisy.p50 < noisy.p90 < noisy.p95
 
 
 def test_a_lost_cache_hit_is_paid_as_a_write():
