@@ -16,6 +16,7 @@ BIN_S = 5.0
 TURNS_MIN = 10
 LAG_LIMIT_S = 0.005
 CPU_LIMIT_RATIO = 0.95
+TOOL_FINE = ("ok", "success", "needs_confirmation")
 _SHARE = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
 
@@ -25,8 +26,8 @@ def what_broke_first(run: Run, scenario: Mapping[str, Any]) -> list[dict[str, An
         return []
     found = [
         *_slo(run.turns, scenario["slo"]),
-        *_first_error(run.turns, "quota", run.turns["status"].eq("throttled")),
-        *_first_error(run.turns, "in-flight cap", run.turns["status"].eq("dropped")),
+        *_first_error(run.turns, "quota", "throttled", "turns throttled"),
+        *_first_error(run.turns, "in-flight cap", "dropped", "turns dropped at the in-flight cap"),
         *_tools(run),
         *_router(run.turns, scenario["assistant"]["router"]["budget_s"]),
         *_generator(run.generator),
@@ -35,12 +36,17 @@ def what_broke_first(run: Run, scenario: Mapping[str, Any]) -> list[dict[str, An
     starts = np.sort(run.turns["intended_start_s"].to_numpy())
     for crossing in found:
         crossing["rate_per_s"] = _rate_per_s(starts, crossing["at_s"])
-        crossing["sentence"] = "{what}: {value:.3g}, limit {limit:.3g}, at {rate_per_s:.1f} turns/s".format(**crossing)
+        crossing["sentence"] += f", at {crossing['rate_per_s']:.1f} turns/s"
     return sorted(found, key=lambda crossing: crossing["at_s"])
 
 
-def _crossing(what: str, at_s: float, value: float, limit: float) -> dict[str, Any]:
-    return {"what": what, "at_s": float(at_s), "value": float(value), "limit": float(limit)}
+def _crossing(what: str, at_s: float, value: float, limit: float, sentence: str) -> dict[str, Any]:
+    return {"what": what, "at_s": float(at_s), "value": float(value), "limit": float(limit), "sentence": sentence}
+
+
+def _seconds(value_s: float) -> str:
+    """A duration as people say it."""
+    return f"{value_s:.2f} s" if value_s >= 1 else f"{value_s * 1e3:.3g} ms"
 
 
 def _rate_per_s(starts_s: np.ndarray, at_s: float) -> float:
@@ -64,8 +70,13 @@ def _slo(turns: pd.DataFrame, slo: Mapping[str, float | None]) -> Iterator[dict[
         for end_s, rows in _bins(turns):
             value = _error_ratio(rows) if name == "error_ratio" else _quantile(rows, name)
             if value is not None and value > limit:
-                yield _crossing(f"SLO {name}", end_s, value, limit)
+                said = f"{value:.1%}, limit {limit:.1%}" if name == "error_ratio" else _against(value, limit)
+                yield _crossing(f"SLO {name}", end_s, value, limit, f"SLO missed: {name} {said} over {BIN_S:.0f} s")
                 break
+
+
+def _against(value_s: float, limit_s: float) -> str:
+    return f"{_seconds(value_s)}, limit {_seconds(limit_s)}"
 
 
 def _error_ratio(rows: pd.DataFrame) -> float:
@@ -81,33 +92,40 @@ def _quantile(rows: pd.DataFrame, name: str) -> float | None:
     return float(np.quantile(known, _SHARE[share], method="inverted_cdf")) if len(known) else None
 
 
-def _first_error(turns: pd.DataFrame, what: str, where: pd.Series[bool]) -> Iterator[dict[str, Any]]:
-    if where.any():
-        at_s = turns.loc[where, "intended_start_s"].min()
-        yield _crossing(what, at_s, float(where.sum()), 0)
+def _first_error(turns: pd.DataFrame, what: str, status: str, words: str) -> Iterator[dict[str, Any]]:
+    starts_s = turns.loc[turns["status"].eq(status), "intended_start_s"]
+    if len(starts_s):
+        yield _crossing(what, starts_s.min(), len(starts_s), 0, f"{what}: {len(starts_s)} {words} from here on")
 
 
 def _tools(run: Run) -> Iterator[dict[str, Any]]:
-    failed = run.tools[~run.tools["status"].isin(["ok", "success"])]
+    """Failed tool calls; one that waits for the customer's confirmation has not failed."""
+    failed = run.tools[~run.tools["status"].isin(TOOL_FINE)]
     if len(failed):
         keys = ["session_id", "interaction_id", "turn_index"]
         starts = failed.merge(run.turns[[*keys, "intended_start_s"]], on=keys)
         first = starts.sort_values("intended_start_s").iloc[0]
-        yield _crossing(f"tool {first['tool']}", first["intended_start_s"], float(len(failed)), 0)
+        what, at_s = f"tool {first['tool']}", first["intended_start_s"]
+        yield _crossing(
+            what, at_s, len(failed), 0, f"{what}: {first['status']}, {len(failed)} failed tool calls in all"
+        )
 
 
 def _router(turns: pd.DataFrame, budget_s: float) -> Iterator[dict[str, Any]]:
     over = turns[turns["route_s"] > budget_s]
     if len(over):
         first = over.sort_values("intended_start_s").iloc[0]
-        yield _crossing("router budget", first["intended_start_s"], first["route_s"], budget_s)
+        said = f"router over its budget: {_against(first['route_s'], budget_s)}"
+        yield _crossing("router budget", first["intended_start_s"], first["route_s"], budget_s, said)
 
 
 def _generator(seconds: pd.DataFrame) -> Iterator[dict[str, Any]]:
     late = seconds[seconds["dispatch_lag_s_max"] > LAG_LIMIT_S]
     if len(late):
         first = late.sort_values("second").iloc[0]
-        yield _crossing("generator", first["second"], first["dispatch_lag_s_max"], LAG_LIMIT_S)
+        lag_s = first["dispatch_lag_s_max"]
+        said = f"generator: worst start lag of that second {_against(lag_s, LAG_LIMIT_S)}"
+        yield _crossing("generator", first["second"], lag_s, LAG_LIMIT_S, said)
 
 
 def _server(scraped: pd.DataFrame) -> Iterator[dict[str, Any]]:
@@ -115,10 +133,13 @@ def _server(scraped: pd.DataFrame) -> Iterator[dict[str, Any]]:
     waiting = scraped[scraped["metric"].eq("vllm:num_requests_waiting") & (scraped["value"] > 0)]
     if len(waiting):
         first = waiting.sort_values("second").iloc[0]
-        yield _crossing("queue of an engine", first["second"], first["value"], 0)
+        said = f"queue: {first['value']:.0f} requests waited in an engine"
+        yield _crossing("queue", first["second"], first["value"], 0, said)
     for target, rows in scraped[scraped["metric"].eq("process_cpu_seconds_total")].groupby("target"):
         rows = rows.sort_values("second").reset_index(drop=True)
         ratios = np.diff(rows["value"].to_numpy()) / np.diff(rows["second"].to_numpy())
         over = np.flatnonzero(ratios > CPU_LIMIT_RATIO)
         if len(over):
-            yield _crossing(f"CPU of {target}", rows["second"].iloc[over[0] + 1], ratios[over[0]], CPU_LIMIT_RATIO)
+            ratio, what = ratios[over[0]], f"CPU of {target}"
+            said = f"{what}: {ratio:.0%} of a core, limit {CPU_LIMIT_RATIO:.0%}"
+            yield _crossing(what, rows["second"].iloc[over[0] + 1], ratio, CPU_LIMIT_RATIO, said)

@@ -52,6 +52,8 @@ events.init.add_listener(on_init)  # type: ignore[no-untyped-call]
 
 def exit_with_parent() -> None:
     """End this process when its supervisor is gone, from now on: while it still connects to a master too."""
+    if "PEAKDAY_PARENT" not in os.environ:
+        return
     parent = int(os.environ["PEAKDAY_PARENT"])
     watcher = gevent.get_hub().loop.timer(PARENT_CHECK_S, PARENT_CHECK_S)
     watcher.start(lambda: os._exit(1) if os.getppid() != parent else None)

@@ -17,6 +17,7 @@ from loadgen.job import LoadError, TargetSpec
 from loadgen.record import TABLES, Run
 from loadgen.rules import AbortRules, Budget
 from loadgen.scrape import Scraper, samples
+from loadgen.selfcheck import ttft_errors_s
 from tests.loadgen.playing import play
 from tests.loadgen.server import assistant, assistant_events, response, serving, streamed
 
@@ -181,3 +182,20 @@ def test_a_rule_that_bought_twice_is_a_double_purchase():
     found = summarise(rows, {"done": 2})
     assert (found["purchases"], found["double_purchases"], found["saving_ratio_mean"]) == (3, 1, pytest.approx(0.2))
     assert summarise([], {})["delay_s"]["p99"]["value"] is None
+
+
+def test_a_tool_that_waits_for_the_customer_has_not_failed():
+    """needs_confirmation is how a write begins; only errors and timeouts broke something."""
+    rows = turns(100, session_id="s", interaction_id="i", turn_index=0).head(1)
+    key = {"session_id": "s", "interaction_id": "i", "turn_index": 0, "start_s": 0.0, "duration_s": 0.1}
+    waiting = pd.DataFrame([key | {"tool": "auto_buy", "status": "needs_confirmation"}])
+    failed = pd.DataFrame([key | {"tool": "auto_buy", "status": "timeout"}])
+    assert what_broke_first(empty(turns=rows, tools=waiting), SCENARIO) == []
+    (found,) = what_broke_first(empty(turns=rows, tools=failed), SCENARIO)
+    assert found["sentence"].startswith("tool auto_buy: timeout, 1 failed tool calls in all")
+
+
+def test_the_truth_is_matched_by_trace():
+    """Our TTFT minus the server's, for the turns both know."""
+    requests = [{"traceparent": "00-aa-bb-01", "received_s": 5.0, "first_sent_s": 5.1}, {"traceparent": None}]
+    assert ttft_errors_s([("aa", 0.1004), ("zz", 9.0)], requests) == pytest.approx([0.0004])

@@ -1,0 +1,82 @@
+"""The generator's own error on this machine: its times against those the stand-ins stamped just before sending."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from loadgen.job import LoadError, LoadJob
+from loadgen.record import load_run
+from loadgen.run import run_load
+
+TRUTH_WITHIN_S = 10.0
+
+
+@dataclass(frozen=True)
+class SelfCheck:
+    """What a rate costs in truth here. Errors are ours minus the truth, in seconds: p50 and p99 of matched turns."""
+
+    rate_per_s: float
+    asked: int
+    matched: int
+    sent_ratio: float
+    ttft_error_s: tuple[float, float]
+    start_lag_s: tuple[float, float]
+    cpu_ratio_max: float
+    valid: bool
+    reasons: tuple[str, ...]
+
+
+def self_check(job: LoadJob) -> SelfCheck:
+    """Run a job against the stand-ins and compare.
+
+    Args:
+        job: an `openai` target on the local models, with `stand_ins_url` and a short `rate_per_s` and `for_s`.
+
+    Raises:
+        LoadError: no stand-ins to compare with, or no turn that they know.
+    """
+    if job.stand_ins_url is None:
+        raise LoadError("a self check needs the local models: they alone stamp what they truly sent")
+    outcome = run_load(job)
+    run = load_run(outcome.run_dir)
+    answered = run.turns[run.turns["status"].eq("ok") & run.turns["ttft_from_send_s"].notna()]
+    ours = zip(answered["trace_id"], answered["ttft_from_send_s"], strict=True)
+    errors_s = ttft_errors_s(list(ours), truth(job.stand_ins_url))
+    if not len(errors_s):
+        raise LoadError("the local models know none of the turns that were sent; run again")
+    totals, lag = outcome.info["totals"], outcome.info["quantiles"]["start_lag_s"]
+    return SelfCheck(
+        rate_per_s=job.rate_per_s or totals["achieved_rate_per_s"],
+        asked=totals["asked"],
+        matched=len(errors_s),
+        sent_ratio=totals["sent"] / max(1, totals["asked"]),
+        ttft_error_s=(float(np.quantile(errors_s, 0.5)), float(np.quantile(errors_s, 0.99))),
+        start_lag_s=(lag["p50"]["value"], lag["p99"]["value"]),
+        cpu_ratio_max=float(run.generator["cpu_ratio"].max()),
+        valid=outcome.info["verdict"]["valid"],
+        reasons=tuple(outcome.info["verdict"]["reasons"]),
+    )
+
+
+def truth(stand_ins_url: str) -> list[dict[str, Any]]:
+    """What the local models truly sent, newest last."""
+    with urllib.request.urlopen(f"{stand_ins_url}/truth", timeout=TRUTH_WITHIN_S) as response:  # noqa: S310 (loopback)
+        told: dict[str, Any] = json.loads(response.read())
+    return list(told["requests"])
+
+
+def ttft_errors_s(turns: Sequence[tuple[str, float]], requests: Sequence[Mapping[str, Any]]) -> np.ndarray:
+    """Our TTFT from sending minus the server's, turn by turn: (trace id, seconds), matched by trace."""
+    sent = {
+        str(row["traceparent"]).split("-")[1]: row["first_sent_s"] - row["received_s"]
+        for row in requests
+        if row.get("traceparent") and row.get("first_sent_s") and row.get("received_s")
+    }
+    found = [ttft_s - sent[trace_id] for trace_id, ttft_s in turns if trace_id in sent]
+    return np.array(found, dtype=np.float64)
