@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from peakday.targets import Target, check_allowed, check_answers
 
 if TYPE_CHECKING:
     from neuron_bench.record import Bench
+    from neuron_bench.suite import Spec
 
 
 def import_bench(file: Path, out: Path | None, **known: str | None) -> tuple[str, dict[str, Any]]:
@@ -44,12 +45,13 @@ def _imported(bench: Bench) -> tuple[str, dict[str, Any]]:
 def report_bench(wanted: str, out: Path | None) -> tuple[str, dict[str, Any]]:
     """The summary of a bench, and its page beside the record or where asked."""
     from dashboards.report import write_report
-    from dashboards.terminal import bench_summary
     from neuron_bench.record import load_bench
+    from neuron_bench.report import Slo, case_table, headlines, law_table, table
 
     bench = load_bench(find_record("benches", wanted))
     page = write_report(out or bench.path / "report.html", run=None, plan=None, bench=bench)
-    return f"{bench_summary(bench)}\n\n{page}", {"report": str(page), **bench.info}
+    parts = (table(headlines(bench, Slo())), case_table(bench), law_table(bench), str(page))
+    return "\n\n".join(parts), {"report": str(page), **bench.info}
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,9 @@ class BenchOptions:
     chip: str | None = None
     instance_type: str | None = None
     dtype: str = "float32"
+    tp: int | None = None
+    chips_used: float | None = None
+    artifacts: str | None = None
     resume: Path | None = None
     out: Path | None = None
 
@@ -75,8 +80,8 @@ def run_bench(options: BenchOptions, *, seed: int, talk: Talk) -> tuple[str, dic
         CommandError: options that do not go together.
         BenchError: the device or server is not ready, or nothing could be measured; no record is left then.
     """
-    from dashboards.terminal import bench_summary
     from neuron_bench.record import load_bench
+    from neuron_bench.report import case_table, law_table
 
     if options.method not in ("trace", "endpoint"):
         raise CommandError(f"--method {options.method!r}: expected trace or endpoint")
@@ -89,13 +94,20 @@ def run_bench(options: BenchOptions, *, seed: int, talk: Talk) -> tuple[str, dic
     else:
         _run_trace(options, folder, seed, talk)
     bench = load_bench(folder)
-    return f"{bench_summary(bench)}\n\n{relative(folder)}", {"bench": str(folder), **bench.info}
+    text = f"{case_table(bench)}\n\n{law_table(bench)}\n\n{relative(folder)}"
+    return text, {"bench": str(folder), **bench.info}
 
 
 def _run_trace(options: BenchOptions, folder: Path, seed: int, talk: Talk) -> None:
-    from neuron_bench.suite import Spec, run
+    from neuron_bench.suite import run
 
-    spec = Spec(
+    run(_trace_spec(options, seed), folder, progress=_say_progress(talk), resume=options.resume)
+
+
+def _trace_spec(options: BenchOptions, seed: int) -> Spec:
+    from neuron_bench.suite import Spec
+
+    return Spec(
         device=options.device,
         model=options.model,
         suite=options.suite,
@@ -103,8 +115,27 @@ def _run_trace(options: BenchOptions, folder: Path, seed: int, talk: Talk) -> No
         seed=seed,
         chip=options.chip,
         instance_type=options.instance_type,
+        artifact_store=options.artifacts,
     )
-    run(spec, folder, progress=_say_progress(talk), resume=options.resume)
+
+
+def prebuild_graphs(options: BenchOptions, *, seed: int, talk: Talk) -> tuple[str, dict[str, Any]]:
+    """Compile every graph that the same bench would need into its artifact store; nothing is timed."""
+    from neuron_bench.prebuild import prebuild
+
+    built = prebuild(_trace_spec(options, seed), progress=_say_progress(talk))
+    return "\n".join(str(one) for one in built), {"built": [asdict(one) for one in built]}
+
+
+def run_matrix_file(file: Path, out: Path | None, *, talk: Talk) -> tuple[str, dict[str, Any]]:
+    """Every bench of a matrix file; those that are there already are kept, refusals stop no other."""
+    from neuron_bench.matrix import read_matrix, run_matrix
+
+    folder = out or Path("benches")
+    outcome = run_matrix(read_matrix(file), folder, progress=_say_progress(talk))
+    lines = [str(relative(path)) for path in outcome.benches]
+    lines += [f"refused {name}: {reason}" for name, reason in outcome.refused.items()]
+    return "\n".join(lines), {"benches": [str(path) for path in outcome.benches], "refused": outcome.refused}
 
 
 def _run_endpoint(options: BenchOptions, folder: Path, seed: int, talk: Talk) -> None:
@@ -123,6 +154,8 @@ def _run_endpoint(options: BenchOptions, folder: Path, seed: int, talk: Talk) ->
         device=options.device,
         chip=options.chip,
         instance_type=options.instance_type,
+        tp=options.tp,
+        chips_used=options.chips_used,
     )
     run(spec, folder, progress=_say_progress(talk))
 

@@ -7,11 +7,14 @@ import importlib.util
 import os
 import resource
 import sys
+import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from peakday.host import host_facts
+from peakday.output import Talk
 from peakday.stack import listen
 
 OPEN_FILES_WANTED = 4_096
@@ -98,3 +101,31 @@ def _devices() -> Iterator[Finding]:
     for device in ("neuron", "cuda", "cpu"):
         report = probe(device)
         yield Finding(f"bench on {device}", report.level, None, report.remedy)
+
+
+def measure_rate(rate_per_s: float, for_s: float, *, talk: Talk) -> tuple[str, dict[str, Any], bool]:
+    """The generator's own error at a rate, against what the stand-ins stamped just before sending.
+
+    Returns:
+        Text, data, and whether the generator vouches for itself at this rate.
+    """
+    from loadgen.selfcheck import self_check
+    from peakday.rehearsal import LoadOptions, make_job
+    from peakday.session import open_stack, resolve
+    from peakday.targets import Target
+
+    resolved = resolve("smoke", [], None)
+    with tempfile.TemporaryDirectory(prefix="peakday-doctor-") as folder, open_stack(resolved, talk=talk) as stack:
+        options = LoadOptions(rate_per_s=rate_per_s, for_s=for_s, model="custom-8b", out=Path(folder) / "check")
+        job = make_job(resolved, options, [Target("openai", stack.endpoints["openai"])], None)
+        found = self_check(replace(job, stand_ins_url=stack.endpoints["bedrock"], background=False))
+    (p50, p99), (lag_p50, lag_p99) = found.ttft_error_s, found.start_lag_s
+    lines = [
+        f"rate       {found.rate_per_s:g} interactions/s for {for_s:g} s: {found.asked} turns asked, "
+        f"{found.sent_ratio:.1%} sent, {found.matched} compared with the truth",
+        f"TTFT error p50 {p50 * 1e3:.2f} ms, p99 {p99 * 1e3:.2f} ms",
+        f"start lag  p50 {lag_p50 * 1e3:.2f} ms, p99 {lag_p99 * 1e3:.2f} ms",
+        f"CPU        at most {found.cpu_ratio_max:.0%} of one core",
+        "vouched for" if found.valid else f"INVALID: {'; '.join(found.reasons)}",
+    ]
+    return "\n".join(lines), asdict(found), found.valid

@@ -61,6 +61,17 @@ def run_(
     chip: Chip = None,
     instance_type: Annotated[str | None, typer.Option(help="Instance type, where it cannot be read.")] = None,
     dtype: Annotated[str, typer.Option(help="Of a trace: float32, bfloat16 or float16.")] = "float32",
+    tp: Annotated[int | None, typer.Option(min=1, help="Of an endpoint: its tensor-parallel degree.")] = None,
+    chips_used: Annotated[float | None, typer.Option(min=0.0, help="Of an endpoint: the chips behind it.")] = None,
+    artifacts: Annotated[
+        str | None, typer.Option(help="Store of compiled graphs: a folder or s3://BUCKET/PREFIX.")
+    ] = None,
+    prebuild: Annotated[
+        bool, typer.Option("--prebuild", help="Compile into the store only; nothing is timed.")
+    ] = False,
+    matrix: Annotated[
+        Path | None, typer.Option(help="File of models x targets; other options are then ignored.")
+    ] = None,
     resume: Annotated[Path | None, typer.Option(help="Earlier record whose finished cases are kept.")] = None,
     out: Out = None,
     seed: Seed = None,
@@ -68,10 +79,17 @@ def run_(
     quiet: Quiet = False,
 ) -> None:
     """Measure one model on a device of this machine (extra `bench`), or behind an OpenAI-compatible server."""
-    from peakday.benching import BenchOptions, run_bench
+    from peakday.benching import BenchOptions, prebuild_graphs, run_bench, run_matrix_file
 
-    options = BenchOptions(device, method, model, suite, url, chip, instance_type, dtype, resume, out)
-    Talk(as_json).result(*run_bench(options, seed=1 if seed is None else seed, talk=Talk(as_json, quiet)))
+    talk = Talk(as_json, quiet)
+    if matrix is not None:
+        talk.result(*run_matrix_file(matrix, out, talk=talk))
+        return
+    options = BenchOptions(
+        device, method, model, suite, url, chip, instance_type, dtype, tp, chips_used, artifacts, resume, out
+    )
+    work = prebuild_graphs if prebuild else run_bench
+    talk.result(*work(options, seed=1 if seed is None else seed, talk=talk))
 
 
 @verbs.command(epilog="Example: peakday bench report latest")

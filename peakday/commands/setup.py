@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Annotated
 
 import typer
 
@@ -27,10 +28,23 @@ def demo(seed: Seed = None, as_json: Json = False, quiet: Quiet = False) -> None
     talk.result(text, data)
 
 
-def doctor(as_json: Json = False) -> None:
-    """What is here, what is missing, and how to mend it."""
-    from peakday.doctor import examine
+def doctor(
+    rate: Annotated[
+        str | None, typer.Option(help="Measure the generator's own error here at this rate, such as 50/s.")
+    ] = None,
+    for_: Annotated[str, typer.Option("--for", help="How long --rate lasts.")] = "5s",
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """What is here, what is missing, and how to mend it; with --rate, how exact the generator is on this machine."""
+    from peakday.doctor import examine, measure_rate
+    from peakday.quantities import duration_s, rate_per_s
 
+    if rate is not None:
+        talk = Talk(as_json, quiet)
+        text, data, valid = measure_rate(rate_per_s(rate, "--rate"), duration_s(for_, "--for"), talk=talk)
+        talk.result(text, data)
+        raise typer.Exit(Exit.OK if valid else Exit.INVALID_RUN)
     findings = examine()
     marks = {True: "ok", False: "MEND", None: "-"}
     text = "\n".join(f"{marks[f.ok]:<5} {f.what:<18} {f.found}{'; ' + f.mend if f.mend else ''}" for f in findings)
