@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -76,6 +76,15 @@ class Page:
     headline: Sequence[Number]
     parts: Sequence[Part]
     facts: Sequence[tuple[str, str]] = field(default=())
+
+
+def marked(part: Part, mark: str = "SIMULATED") -> Part:
+    """The part with a mark in the caption of every table: its numbers come from rows, which carry none."""
+    panels = [
+        replace(panel, table=replace(panel.table, caption=f"{panel.table.caption} · {mark}")) if panel.table else panel
+        for panel in part.panels
+    ]
+    return replace(part, panels=panels)
 
 
 def write_page(page: Page, out: Path) -> Path:

@@ -9,7 +9,7 @@ from dashboards import charts
 from dashboards.charts import Limit, Line
 from dashboards.figures import Number, find
 from dashboards.markup import Html, join, tag
-from dashboards.page import Banner, Cell, Panel, Part, Table
+from dashboards.page import Banner, Cell, Panel, Part, Table, marked
 from dashboards.plan_figures import plan_numbers
 from dashboards.plan_money import cost_panels, inputs_panel, purchase_panel, sensitivity_panels, turned_down_panel
 from dashboards.units import clock, show
@@ -65,12 +65,20 @@ def plan_parts(plan: Plan) -> list[Part]:
         Part("chips", "Chips", _chip_panels(plan, numbers)),
         Part("quota", "Quota", [_quota_panel(plan, numbers)]),
         Part("hits", "Prompt cache", [_hit_panel(plan, numbers)]),
-        Part("money", "Cost", cost_panels(plan, numbers)),
-        Part("purchase", "Purchase", [purchase_panel(plan)]),
-        Part("what-if", "What would change it", sensitivity_panels(plan)),
+        *_from_rows(plan, numbers),
         Part("turned-down", "Turned down", [turned_down_panel(plan)]),
         Part("provenance", "Where the numbers come from", [inputs_panel(plan)]),
     ]
+
+
+def _from_rows(plan: Plan, numbers: list[Number]) -> list[Part]:
+    """Parts whose tables hold more than named numbers: a simulated plan marks the whole table."""
+    parts = [
+        Part("money", "Cost", cost_panels(plan, numbers)),
+        Part("purchase", "Purchase", [purchase_panel(plan)]),
+        Part("what-if", "What would change it", sensitivity_panels(plan)),
+    ]
+    return [marked(part) for part in parts] if plan.simulated else parts
 
 
 def _drivers(plan: Plan) -> Html:

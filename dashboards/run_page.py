@@ -7,7 +7,7 @@ from typing import Any
 
 from dashboards.figures import Number, find, run_numbers, run_simulated, tail
 from dashboards.markup import Html, join, tag
-from dashboards.page import Banner, Part
+from dashboards.page import Banner, Part, marked
 from dashboards.run_axes import run_span_s
 from dashboards.run_latency import errors_panel, latency_panels
 from dashboards.run_load import generator_panels, load_panels
@@ -97,9 +97,11 @@ def run_parts(run: Run) -> list[Part]:
     """Every part of the report."""
     numbers = run_numbers(run)
     span_s = run_span_s(run)
-    return [
+    ours = [
         Part("generator", "Generator health", generator_panels(run, numbers, span_s)),
         Part("load", "Load", load_panels(run, numbers, span_s), lead=_broke_first(run.info)),
+    ]
+    targets = [
         Part("latency", "Latency", latency_panels(run, numbers, span_s)),
         Part("turns", "One turn", turn_panels(run)),
         Part("errors", "Errors", [errors_panel(run)]),
@@ -107,8 +109,10 @@ def run_parts(run: Run) -> list[Part]:
         Part("cost", "Tokens and cost", cost_panels(run, numbers)),
         Part("people", "Conversations", conversation_panels(run, numbers)),
         Part("server", "Server metrics", server_panels(run, span_s)),
-        Part("reproduce", "How to reproduce", [], lead=_reproduce(run.info)),
     ]
+    if run_simulated(run.info):
+        targets = [marked(part) for part in targets]
+    return [*ours, *targets, Part("reproduce", "How to reproduce", [], lead=_reproduce(run.info))]
 
 
 def _broke_first(info: Mapping[str, Any]) -> Html:

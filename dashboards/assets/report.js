@@ -35,7 +35,10 @@
     root.dataset.theme = dark() ? "light" : "dark";
     if (window.Plotly) draw();
   });
-  if (!window.Plotly) return;
+  if (!window.Plotly) {
+    root.dataset.drawn = "yes"; // a page without charts
+    return;
+  }
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
   draw();
 })();
