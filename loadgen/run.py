@@ -141,19 +141,23 @@ def _children(job: LoadJob) -> Iterator[_Children]:
     """Master and workers, ended whatever happens."""
     port = job.bind_port or free_port()
     control_read, control_write = os.pipe()
-    common = ("--master-port", str(port), "--headless", "--only-summary", "--loglevel", "WARNING")
+    quiet = ("--only-summary", "--loglevel", "WARNING")
+    if job.web_port is None:
+        page: tuple[str, ...] = ("--headless",)
+    else:
+        page = ("--autostart", "--web-host", "127.0.0.1", "--web-port", str(job.web_port))
     users = ("-u", str(job.workers), "-r", str(job.workers), "--expect-workers", str(job.workers))
     processes: list[subprocess.Popen[bytes]] = []
     try:
         master = _start(
             job,
             "master",
-            ("--master", "--master-bind-host", job.bind_host, "--master-bind-port", str(port), *users, *common[2:]),
+            ("--master", "--master-bind-host", job.bind_host, "--master-bind-port", str(port), *users, *page, *quiet),
             control_read,
         )
         processes.append(master)
         for number in range(job.processes):
-            arguments = ("--worker", "--master-host", "127.0.0.1", *common[:2], *common[3:])
+            arguments = ("--worker", "--master-host", "127.0.0.1", "--master-port", str(port), *quiet)
             processes.append(_start(job, f"worker-{number}", arguments))
         yield _Children(master, processes[1:], control_write)
     finally:

@@ -22,6 +22,7 @@ from loadgen.job import LoadJob, is_loopback
 from loadgen.record import write_json
 from loadgen.rules import AbortRules
 from loadgen.spool import receive
+from loadgen.worker.page import add_page
 
 GO_DELAY_S = 0.5
 FINAL_WITHIN_S = 10.0
@@ -55,6 +56,8 @@ class Conductor:
         self._runner.register_message("peakday_ready", self._on_ready)
         self._runner.register_message("peakday_final", self._on_final)
         self._runner.environment.events.worker_report.add_listener(self._on_report)
+        if self._runner.environment.web_ui is not None:
+            add_page(self._runner.environment.web_ui.app, self._live, self._job.length_s)
         gevent.spawn(self._read_control)
         if self._job.metrics_port is not None:
             WSGIServer(("127.0.0.1", self._job.metrics_port), self._metrics, log=None).start()
@@ -160,6 +163,8 @@ class Conductor:
         self._state = "finished"
         self._write_live()
         self._runner.quit()
+        if self._runner.environment.web_ui is not None:
+            self._runner.environment.web_ui.stop()
 
     def _read_control(self) -> None:
         if self._control_fd is None:
@@ -183,6 +188,7 @@ class Conductor:
         snapshots = self._snapshots
         return {
             "state": self._state,
+            "master_pid": os.getpid(),
             "elapsed_s": time.monotonic() - self._started_s if self._started_s else None,
             "counters": snapshots.counters(),
             "in_flight": sum(int(one.get("in_flight", 0)) for one in snapshots.latest.values()),

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -95,6 +96,45 @@ def test_a_killed_worker_voids_the_run(make_job):
     assert outcome.exit_code == 3
     assert "lost worker" in outcome.info["verdict"]["reasons"][0]
     assert len(load_run(job.folder).turns) > 30
+
+
+def test_a_killed_master_leaves_a_marked_record(make_job):
+    """The run is over and invalid; the rows written until then are read as ever."""
+    killed = []
+
+    def kill(state):
+        if state["state"] == "running" and not killed and state["live"]["counters"].get("completed", 0) > 5:
+            killed.append(state["live"]["master_pid"])
+            os.kill(killed[0], signal.SIGKILL)
+
+    with serving(assistant(lambda: streamed(assistant_events()))) as server:
+        job = make_job(TargetSpec("assistant", server.url), for_s=30.0)
+        outcome = run_load(job, kill)
+    assert outcome.exit_code == 3
+    assert "master ended before" in outcome.info["verdict"]["reasons"][0]
+    assert len(load_run(job.folder).turns) > 5
+
+
+def test_the_page_and_the_exporter_tell_of_the_run_while_it_goes_on(make_job):
+    """Locust's own page has our panel, the exporter its metrics, and both end with the run."""
+    seen = {}
+    web_port, metrics_port = free_port(), free_port()
+
+    def look(state):
+        if state["state"] == "running" and not seen and state["live"]["counters"].get("completed", 0) > 5:
+            for name, url in (
+                ("page", f"http://127.0.0.1:{web_port}/peak/live"),
+                ("metrics", f"http://127.0.0.1:{metrics_port}/metrics"),
+            ):
+                with urllib.request.urlopen(url, timeout=5) as answer:
+                    seen[name] = answer.read().decode()
+
+    with serving(assistant(lambda: streamed(assistant_events()))) as server:
+        target = TargetSpec("assistant", server.url)
+        outcome = run_load(make_job(target, for_s=3.0, web_port=web_port, metrics_port=metrics_port), look)
+    assert outcome.info["state"] == "finished"
+    assert json.loads(seen["page"])["live"]["counters"]["completed"] > 5
+    assert 'peakday_run_info{run_id="run",scenario="tiny",simulated="true"} 1' in seen["metrics"]
 
 
 def test_a_folder_that_holds_a_run_is_left_alone(make_job):
