@@ -142,6 +142,19 @@ def test_a_refusal_is_told_in_the_servers_words(server: FakeServer, tmp_path: Pa
     assert not (tmp_path / "bench").exists()
 
 
+def test_ctrl_c_keeps_what_was_measured(server: FakeServer, tmp_path: Path) -> None:
+    """Stopped in the second round: the first is a record that says it was interrupted."""
+
+    def stop_in_the_second_round(done: int, total: int, left: float | None, label: str) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    spec = EndpointSpec(server.url, loads=(prefill(16), prefill(32)), rounds=3, device="cpu", suite="full")
+    bench = load_bench(endpoint.run(spec, tmp_path / "bench", progress=stop_in_the_second_round))
+    assert bench.info["state"] == "interrupted"
+    assert list(bench.cases.n_samples) == [endpoint.PREFILLS_PER_BURST] * 2
+
+
 def test_no_server_there_is_a_device_error(tmp_path: Path) -> None:
     """Exit code 5."""
     with pytest.raises(DeviceError, match="no OpenAI-compatible server answers") as caught:
