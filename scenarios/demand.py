@@ -48,11 +48,6 @@ class Curve:
         """Expected starts in the window, over all regions."""
         return float(self.cumulative[:, -1].sum())
 
-    def expected(self, region: int, start_s: float, end_s: float) -> float:
-        """Expected starts of one region between two moments of the window."""
-        at = np.interp([start_s, end_s], self.knots_s, self.cumulative[region])
-        return float(at[1] - at[0])
-
     def counts_at(self, region: int, t_s: Floats) -> Floats:
         """Expected starts of one region from the window's start to each moment."""
         return _floats(np.interp(t_s, self.knots_s, self.cumulative[region]))

@@ -35,11 +35,6 @@ class Paths:
     rate_per_s: NDArray[np.float32]
     peak_per_s: Floats
 
-    @property
-    def step_s(self) -> float:
-        """Length of one step."""
-        return float(self.offset_s[1] - self.offset_s[0])
-
 
 def draw_paths(
     resolved: Mapping[str, Any], *, draws: int, seed: int, stream: str = INTERACTIONS, step_s: float = 60.0
