@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,9 @@ from loadgen.record import Run
 from neuron_bench.record import Bench
 from neuron_bench.step_model import StepModel
 from scenarios.schema import Resilience, Scenario
+
+DEMAND_RATIO_MIN = 0.01
+"""A draw without demand has no cost per interaction: below 1% of the median it is held there."""
 
 
 def make_plan(
@@ -140,7 +143,26 @@ def _money(
         "list prices of facts/; fleets sized at p90 and paid for the whole event, tokens at the median demand",
         simulated=provenance == "simulated",
     )  # fmt: skip
-    return lines, parts, event
+    return _with_joint_range(case, base, lines), parts, event
+
+
+def _with_joint_range(case: Case, base: Base, lines: tuple[CostLine, ...]) -> tuple[CostLine, ...]:
+    """Cost lines whose ranges hold the joint draws too: each draw's own fleets and tokens over its own interactions."""
+    chat = replace(base, own=[choice for choice in base.own if choice.stream == INTERACTIONS])
+    middle = float(outcome(chat, Levers(), at_p90=True).event_cost_usd[0])
+    if middle == 0:
+        return lines
+    interactions = np.maximum(case.draws.demand[INTERACTIONS], DEMAND_RATIO_MIN)
+    drawn = outcome(chat, case.draws, at_p90=False).event_cost_usd / interactions / middle
+    low, high = (float(value) for value in np.quantile(drawn, [0.05, 0.95]))
+
+    def widened(figure: Figure) -> Figure:
+        return replace(figure, low=min(figure.low, figure.mid * low), high=max(figure.high, figure.mid * high))
+
+    return tuple(
+        replace(line, per_interaction_usd=widened(line.per_interaction_usd), per_turn_usd=widened(line.per_turn_usd))
+        for line in lines
+    )
 
 
 def _hit_rates(case: Case) -> tuple[HitRate, ...]:

@@ -25,7 +25,9 @@ PROMPT_ORDER = ("sys_prompt", "passages_ids", "history", "web_search", "user_inp
 
 
 class ReplayError(ValueError):
-    """A trace or policy that cannot be read; one line with place and remedy."""
+    """A trace or policy that cannot be read; one line with place and remedy. A mistake of usage."""
+
+    exit_code = 2
 
 
 @dataclass(frozen=True)

@@ -79,6 +79,12 @@ def test_prices_scale_what_they_price_and_nothing_else(factor):
         assert own_usd[1] == pytest.approx(own_usd[0] * factor)
 
 
+def test_the_cost_of_an_interaction_is_as_unsure_as_what_it_is_made_of():
+    """Its range holds the draws, not the sampling error of its mean alone."""
+    figure = plan(scenario(**QUICK)).cost[0].per_interaction_usd
+    assert figure.low < 0.9 * figure.mid or figure.high > 1.1 * figure.mid
+
+
 def test_a_scenario_without_demand_buys_nothing_and_divides_by_nothing():
     made = plan(scenario(**QUICK, demand__interactions__peak_per_s=0))
     assert chips(made) == 0
