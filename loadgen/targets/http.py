@@ -25,7 +25,7 @@ TOKEN_WITHIN_S = 30.0
 class HttpTarget:
     """Fills the mapping's templates for every turn. Customers are drawn by the scenario's own Zipf law."""
 
-    def __init__(self, spec: TargetSpec, where: Endpoint, shared: Shared) -> None:
+    def __init__(self, spec: TargetSpec, where: Endpoint, shared: Shared | None = None) -> None:
         if spec.mapping is None:
             raise LoadError(f"target http={spec.url}: no mapping file; name one with --target http=FILE.yaml")
         self.spec = spec
@@ -34,22 +34,27 @@ class HttpTarget:
         self._mapping = spec.mapping
         self._headers = expand_headers(spec.mapping.get("headers", {}))
         self._customers = read_customers(spec.mapping["customers"]) if "customers" in spec.mapping else []
-        self._token: str | None = None
+        self.token: str | None = None
         self._token_at_s = float("-inf")
         sigv4 = spec.mapping.get("sigv4")
         self._signer = Signer(sigv4["service"], sigv4["region"], loopback=False) if sigv4 else None
 
     def prepare(self, visits: list[Visit], fetch: Fetch) -> None:
-        """Fetch a token by the user's own command when the last one is old; sign with fresh credentials."""
+        """Have a token and credentials that are fresh."""
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Fetch a token by the user's own command when the last one is old, and the newest credentials."""
         token = self._mapping.get("token")
         if token and time.monotonic() - self._token_at_s > float(token.get("refresh_s", float("inf"))):
-            self._token = run_token_command(token["command"])
+            self.token = run_token_command(token["command"])
             self._token_at_s = time.monotonic()
         if self._signer is not None:
             self._signer.refresh()
 
     def turn(self, visit: Visit) -> tuple[bytes, Answer]:
         """The present turn as a request."""
+        assert self._shared is not None
         trace_id, span_id = new_trace(self._shared.random)
         request = self.request(self.fields(visit), trace_headers(trace_id, span_id))
         answer = SignalAnswer(self._shared.gaps_ns, MappedReader(self._mapping), self.spec, self._shared.job.keep_text)
@@ -58,6 +63,7 @@ class HttpTarget:
 
     def fields(self, visit: Visit) -> dict[str, Any]:
         """Everything a template may name."""
+        assert self._shared is not None
         message = self._shared.messages[visit.turn.message_id]
         fields = {
             "message": message["text"],
@@ -68,7 +74,7 @@ class HttpTarget:
             "turn_index": visit.turn_index,
             "product_id": message.get("page_product_id"),
             "conversation_id": visit.conversation_id,
-            "token": self._token,
+            "token": self.token,
         }
         if self._customers:
             customer = self._customers[visit.session.customer_index % len(self._customers)]

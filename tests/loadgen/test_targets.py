@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from assistant.local_models.eventstream_encoder import event, exception, with_bad_crc
+from loadgen.asking import ask_mapped
 from loadgen.credentials import Credentials
 from loadgen.job import LoadError, TargetSpec
 from loadgen.targets.mapping import at, fill, load_mapping, target_specs
@@ -58,6 +59,26 @@ def test_a_module_target_reads_what_no_mapping_can(make_job, assistant_url):
     assert final["faults"] == []
     assert set(run.turns["status"]) == {"ok"}
     assert set(run.turns["chunks"]) == {4}
+
+
+@pytest.mark.parametrize("name", ["sse", "ndjson", "responses", "json"])
+def test_asking_shows_what_a_mapping_recognised(assistant_url, name):
+    """Every piece with its time; text and end are found, in order."""
+    (spec,) = target_specs(EXAMPLES / f"{name}.yaml")
+    pieces = list(ask_mapped(replace(spec, url=f"{assistant_url}/{name}"), "when does it ship?"))
+    signals = [signal for piece in pieces for signal in piece.recognised]
+    assert "".join(signal.value for signal in signals if signal.kind == "text") == "It ships on Friday."
+    assert [signal.kind for signal in signals][-1] == "end"
+    assert [piece.at_s for piece in pieces] == sorted(piece.at_s for piece in pieces)
+
+
+def test_asking_with_the_wrong_format_says_so(assistant_url):
+    """A mapping that does not fit is one clear line."""
+    (spec,) = target_specs(EXAMPLES / "ndjson.yaml")
+    with pytest.raises(LoadError, match="does not fit the answer"):
+        list(ask_mapped(replace(spec, url=f"{assistant_url}/sse"), "hello"))
+    with pytest.raises(LoadError, match="status 403"):
+        list(ask_mapped(replace(spec, url=f"{assistant_url}/nothing"), "hello"))
 
 
 def test_secrets_are_read_in_the_worker_and_reach_no_file(make_job, assistant_url, tmp_path, monkeypatch):
