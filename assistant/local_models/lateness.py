@@ -21,6 +21,16 @@ _BINS = int(math.log(1e4 / _SMALLEST_S) * _BINS_PER_E) + 2
 _EXPORTED_S = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
+def _upper_edge_s(index: int) -> float:
+    return _SMALLEST_S * math.exp(index / _BINS_PER_E)
+
+
+_EXPORTED_BINS = tuple(
+    (edge_s, math.floor(math.log(edge_s / _SMALLEST_S) * _BINS_PER_E + 1e-3) + 1) for edge_s in _EXPORTED_S
+)
+"""Edge, and how many bins lie at or below it: a scrape must not make tokens late."""
+
+
 class LogHistogram:
     """Counts in bins 5% wide from 10 us to 10,000 s; quantiles are a bin's upper edge, so never flattering."""
 
@@ -65,11 +75,10 @@ class LogHistogram:
 
     def cumulative(self) -> list[tuple[float, int]]:
         """(upper edge in seconds, count at or below it), for a Prometheus histogram."""
-        rows, seen, index = [], 0, 0
-        for edge_s in _EXPORTED_S:
-            while index < _BINS and _upper_edge_s(index) <= edge_s * 1.0001:
-                seen += self.counts[index]
-                index += 1
+        rows, seen, start = [], 0, 0
+        for edge_s, stop in _EXPORTED_BINS:
+            seen += sum(self.counts[start:stop])
+            start = stop
             rows.append((edge_s, seen))
         return rows
 
@@ -81,10 +90,6 @@ class LogHistogram:
             "p99_s": self.quantile_s(0.99),
             "max_s": self.max_s if self.n else None,
         }
-
-
-def _upper_edge_s(index: int) -> float:
-    return _SMALLEST_S * math.exp(index / _BINS_PER_E)
 
 
 class Lateness:
