@@ -1,7 +1,11 @@
 """What a client of the HTTP API sees."""
 
+import asyncio
+import json
+
 import pytest
 
+from assistant.app import SLOW_READER_S
 from assistant.errors import ModelError
 
 TURN = {"interaction_id": "i1", "turn_index": 0, "message": "hi"}
@@ -15,8 +19,6 @@ def signed_in(shop):
 
 
 def answer_json(answer):
-    import json
-
     return json.loads(answer.body)
 
 
@@ -114,3 +116,39 @@ def test_health_and_metrics_answer(shop):
 def test_an_unknown_path_is_404(shop):
     """There is nothing else."""
     assert shop.request("GET", "/v2/turns").status == 404
+
+
+def test_a_client_that_takes_no_bytes_is_dropped(shop):
+    """Its turn is cancelled after the limit; a client that reads is left alone."""
+
+    async def run():
+        blocked, free = asyncio.Event(), asyncio.Event()
+
+        async def stuck(message):
+            if message["type"] == "http.response.body":
+                blocked.set()
+                await free.wait()
+
+        async def never():
+            await free.wait()
+
+        body = json.dumps(TURN).encode()
+        came = [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def receive():
+            return came.pop(0) if came else await never()
+
+        headers = [(name.encode(), value.encode()) for name, value in shop.signed_in().items()]
+        scope = {"type": "http", "method": "POST", "path": "/v1/turns", "headers": headers, "client": ("127.0.0.1", 1)}
+        served = asyncio.ensure_future(shop.app(scope, receive, stuck))
+        await blocked.wait()
+        shop.app.drop_slow_readers()
+        await asyncio.sleep(0)
+        assert not served.done()
+        shop.clock_s += SLOW_READER_S + 0.1
+        shop.app.drop_slow_readers()
+        await asyncio.wait_for(served, 1)
+
+    asyncio.run(run())
+    assert b"assistant_slow_readers_dropped_total 1.0" in shop.metrics.text()
+    assert shop.turn("still served").status == 200

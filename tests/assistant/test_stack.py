@@ -2,8 +2,11 @@
 
 import http.client
 import json
+import subprocess
+import sys
 import time
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import pytest
 
@@ -124,3 +127,33 @@ def test_a_client_that_goes_away_does_not_block_its_conversation(up):
                 assert list(ask(url, "still there?", session_token=token, interaction_id="i", turn_index=1))
                 return
         pytest.fail("the conversation stayed busy")
+
+
+def test_termination_drains_and_exits_with_zero(tmp_path):
+    """A turn under way ends properly after SIGTERM; then the process is gone."""
+    policy = {"policy": {"simple": "nova-pro", "complex": "nova-pro"}}
+    stack = start(tmp_path, ["nova-pro"], policy, PLANS, profiles())
+    try:
+        events = ask(stack.url, THREE, "c000001")
+        assert next(events)["event"] == "meta"
+        stack.assistant.terminate()
+        assert list(events)[-1]["event"] == "done"
+        assert stack.assistant.wait(timeout=5) == 0
+    finally:
+        stack.stop()
+
+
+def test_the_assistant_ends_with_its_parent(tmp_path):
+    """An orphan exits by itself."""
+    policy = {"policy": {"simple": "nova-pro", "complex": "nova-pro"}}
+    stack = start(tmp_path, ["nova-pro"], policy, PLANS, profiles())
+    stack.stop()
+    script = (
+        "import subprocess, sys; p = subprocess.Popen([sys.executable, '-m', 'assistant.server', '--stack',"
+        " sys.argv[1], '--port', '0'], stdout=subprocess.PIPE); p.stdout.readline(); print(p.pid)"
+    )
+    pid = int(subprocess.check_output([sys.executable, "-c", script, str(tmp_path / "stack.json")], text=True))
+    deadline_s = time.monotonic() + 10
+    while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline_s:
+        time.sleep(0.05)
+    assert not Path(f"/proc/{pid}").exists()
