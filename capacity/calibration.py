@@ -38,7 +38,7 @@ class CalibrationError(PlanError):
 
 @dataclass(frozen=True)
 class EngineLimits:
-    """What the engine was started with; it cannot be told from timings."""
+    """What the one replica behind the runs was started with; it cannot be told from timings."""
 
     max_num_seqs: int
     max_batched_tokens: int
