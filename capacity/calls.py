@@ -34,7 +34,6 @@ class Calls:
     output_tokens: Ints
     shared_tokens: Ints
     customer_tokens: Ints
-    latency_s: Floats  # nan where unknown
     turn_intent: Names
     turn_interaction: Ints
     interactions: int
@@ -110,7 +109,6 @@ def measured_calls(run: Run) -> Calls:
         output_tokens=whole("output_tokens"),
         shared_tokens=whole("prefix_shared_tokens", -1),
         customer_tokens=whole("prefix_customer_tokens", -1),
-        latency_s=pd.to_numeric(calls["e2e_s"]).to_numpy(dtype=np.float64, na_value=np.nan),
         turn_intent=turns["intent"].fillna("unknown").to_numpy(dtype=object),
         turn_interaction=turns["interaction"].to_numpy(dtype=np.int64),
         interactions=int(turns["interaction"].nunique()),
@@ -154,7 +152,6 @@ def assumed_calls(scenario: Scenario, models: Mapping[str, Model], *, seed: int,
         output_tokens=output,
         shared_tokens=shared,
         customer_tokens=customer,
-        latency_s=np.full(len(turn), np.nan),
         turn_intent=intent,
         turn_interaction=interaction,
         interactions=interactions,
