@@ -66,7 +66,8 @@ def rehearse(scenario: str, sets: Sequence[str], options: LoadOptions, *, seed: 
         check_answers(target)
     if targets:
         return run_job(make_job(resolved, options, targets, None), talk)
-    with open_stack(resolved, talk=talk) as stack:
+    start_s = options.window[0] if options.window and options.arrivals is None and options.rate_per_s is None else 0.0
+    with open_stack(resolved, window_start_s=start_s, talk=talk) as stack:
         return run_job(make_job(resolved, options, [], stack), talk)
 
 

@@ -40,7 +40,12 @@ def resolve(scenario_name: str, sets: Sequence[str], seed: int | None) -> Resolv
 
 @contextlib.contextmanager
 def open_stack(
-    resolved: Resolved, *, port: int = 0, profiles: Mapping[str, Any] | None = None, talk: Talk
+    resolved: Resolved,
+    *,
+    port: int = 0,
+    profiles: Mapping[str, Any] | None = None,
+    window_start_s: float = 0.0,
+    talk: Talk,
 ) -> Iterator[Stack]:
     """Keep the local stack of a scenario up inside the block."""
     talk.say(f"starting the local stack for {resolved.scenario.name}")

@@ -93,12 +93,14 @@ def local_stack(
     seed: int,
     port: int = 0,
     profiles: Mapping[str, Any] | None = None,
+    window_start_s: float = 0.0,
 ) -> Iterator[Stack]:
     """Start the stack, yield it when both children are ready, and stop it whatever happens.
 
     Args:
         port: where the assistant listens; the stand-ins take the next one. 0 takes any two free ports.
         profiles: groups of the stand-ins' profiles to lay over those of the package.
+        window_start_s: moment of the event at which the run begins; faults are told on that clock.
 
     Raises:
         CommandError: a port is taken, or a child ended or stayed silent; the message holds its last words.
@@ -113,7 +115,10 @@ def local_stack(
         )
         endpoints = {"assistant": children[1].url, "bedrock": children[0].url, "openai": f"{children[0].url}/v1"}
         file = folder / "stack.json"
-        description = describe(scenario, world, scenario_hash, endpoints, folder, seed=seed)
+        description = describe(
+            scenario, world, scenario_hash, endpoints, folder, seed=seed, window_start_s=window_start_s
+        )
+
         if profiles is not None:
             description["profiles"] = str(folder / "profiles.yaml")
             (folder / "profiles.yaml").write_text(json.dumps(profiles))  # JSON is YAML
@@ -135,6 +140,7 @@ def describe(
     folder: Path,
     *,
     seed: int,
+    window_start_s: float = 0.0,
 ) -> dict[str, Any]:
     """The content of stack.json: one resolved description that both children read at start."""
     return {
@@ -148,7 +154,7 @@ def describe(
         "regions": list(scenario.event.regions),
         "assistant": scenario.assistant.model_dump(mode="json"),
         "quotas": {model: quota.model_dump(mode="json") for model, quota in scenario.quotas.items()},
-        "faults": [fault.model_dump(mode="json") for fault in scenario.faults],
+        "faults": faults_from(scenario, window_start_s),
         "data": {
             "catalogue": str(world.catalogue),
             "conversations": str(world.conversations),
@@ -156,6 +162,12 @@ def describe(
         },
         "profiles": None,
     }
+
+
+def faults_from(scenario: Scenario, window_start_s: float) -> list[dict[str, Any]]:
+    """The scenario's faults on a clock that starts at a moment of the event; those that are over are left out."""
+    seen = (fault.seen_from(window_start_s) for fault in scenario.faults)
+    return [fault.model_dump(mode="json") for fault in seen if fault is not None]
 
 
 def model_ids(scenario: Scenario) -> dict[str, str]:

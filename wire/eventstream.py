@@ -10,8 +10,10 @@ from __future__ import annotations
 import struct
 import uuid
 from binascii import crc32
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
 
 _PRELUDE = struct.Struct(">III")
 _U16 = struct.Struct(">H")
@@ -30,7 +32,7 @@ class EventStreamError(ValueError):
 class Message:
     """One frame. Header values are text, whatever their wire type."""
 
-    headers: dict[str, str]
+    headers: Mapping[str, str]
     payload: bytes
 
     @property
@@ -99,7 +101,9 @@ def _message(frame: bytes) -> Message:
     return Message(_headers(frame[_PRELUDE.size : end]), frame[end:-4])
 
 
-def _headers(data: bytes) -> dict[str, str]:
+@lru_cache(maxsize=256)
+def _headers(data: bytes) -> Mapping[str, str]:
+    """Headers from their bytes; cached, since every text delta of a stream carries the same ones."""
     headers: dict[str, str] = {}
     at = 0
     try:
@@ -112,7 +116,7 @@ def _headers(data: bytes) -> dict[str, str]:
         raise EventStreamError(f"headers cannot be read: {error}") from None
     if at != len(data):
         raise EventStreamError("headers end inside a value")
-    return headers
+    return MappingProxyType(headers)
 
 
 def _number(code: str) -> Callable[[bytes, int], tuple[str, int]]:

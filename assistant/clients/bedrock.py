@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import perf_counter
@@ -113,7 +113,7 @@ class BedrockClient:
             raise ModelError(502, "cut_stream", "the model's stream ended inside an event", True)
 
 
-def _text_of(payload: Any, headers: dict[str, str]) -> str:
+def _text_of(payload: Any, headers: Mapping[str, str]) -> str:
     message = payload.get("message") or payload.get("Message") if isinstance(payload, dict) else None
     return str(message or headers.get(":error-message", ""))
 

@@ -43,11 +43,13 @@ def show(scenario: ScenarioArgument, sets: Sets = None, as_json: Json = False) -
 @verbs.command(epilog="Example: peakday scenario validate smoke")
 def validate(scenario: ScenarioArgument, sets: Sets = None, as_json: Json = False) -> None:
     """Check a scenario file; the first thing wrong is named with file, key, value and fix."""
+    from scenarios.advice import advice
     from scenarios.loading import load_scenario, scenario_hash
 
     parsed = load_scenario(scenario, sets or [])
-    digest = scenario_hash(parsed)
-    Talk(as_json).result(f"{parsed.name}: valid ({digest[:12]})", {"name": parsed.name, "hash": digest, "valid": True})
+    digest, warnings = scenario_hash(parsed), advice(parsed)
+    text = "\n".join([f"{parsed.name}: valid ({digest[:12]})", *(f"warning: {line}" for line in warnings)])
+    Talk(as_json).result(text, {"name": parsed.name, "hash": digest, "valid": True, "warnings": warnings})
 
 
 @verbs.command(epilog="Example: peakday scenario schema > scenario.schema.json")
