@@ -10,6 +10,9 @@ from dashboards.page import Banner, Cell, Panel, Part, Table
 from dashboards.units import UNKNOWN, show
 from neuron_bench.record import Bench
 
+CURVE_HEIGHT, LEGEND_ROW = 280, 20
+"""Pixels of a curve, and of each name above it."""
+
 
 def bench_banners(bench: Bench) -> list[Banner]:
     """How strong the record is, and what was set aside."""
@@ -99,12 +102,14 @@ def _cell(value: object, unit: str) -> str:
 
 def _curve(rows: pd.DataFrame, x: str, y: str, title: str, unit: str) -> Panel:
     known = rows.dropna(subset=[x, y]).sort_values(x)
+    groups = list(known.groupby(["model_id", "chip"], sort=False))
+    height = CURVE_HEIGHT + LEGEND_ROW * len(groups)
     chart: Chart = charts.base(
-        hovermode="closest", xaxis={"title": {"text": x.replace("_", " ")}, "rangemode": "tozero"}
+        height, hovermode="closest", xaxis={"title": {"text": x.replace("_", " ")}, "rangemode": "tozero"}
     )
     chart["layout"]["yaxis"] |= {"title": {"text": unit}}
-    for index, (name, group) in enumerate(known.groupby(["model_id", "chip"], sort=False)):
-        label = ", ".join(map(str, name)) if isinstance(name, tuple) else str(name)
+    for index, ((model, chip), group) in enumerate(groups):
+        label = f"{str(model).rpartition('/')[2]}, {chip}"
         chart["data"].append(
             {
                 "type": "scatter",

@@ -135,7 +135,7 @@ _COLUMNS = ("Number", "A", "B", "B against A", "Intervals")
 def _moved_panel(pairs: Sequence[Pair]) -> Panel:
     """The numbers that moved most where it can be told from noise."""
     told = [pair for pair in pairs if pair.change_ratio and pair.verdict in ("intervals apart", "no interval")]
-    told.sort(key=lambda pair: -abs(pair.change_ratio or 0.0))
+    told.sort(key=lambda pair: (pair.verdict != "intervals apart", -abs(pair.change_ratio or 0.0)))
     shown = told[:10]
     if not shown:
         return Panel("Largest changes", "No number moved beyond its interval.")

@@ -5,9 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from capacity.plan import Figure, Plan
+from capacity.plan import Figure, Plan, SupplyPlan
 from dashboards.figures import Number
 from neuron_bench.record import Bench
+
+LEVELS = ("p50", "p90", "p95")
+"""Levels of demand."""
+
+
+def calls_per_interaction(plan: Plan, supply: SupplyPlan) -> float | None:
+    """Calls a region carries per interaction, where calls follow interactions at every level of demand; else None."""
+    peak = next((d.peak_interactions_per_s for d in plan.demand if d.region == supply.region), None)
+    if peak is None or not all(getattr(peak, level) for level in LEVELS):
+        return None
+    ratios = [getattr(supply.calls_per_s, level) / getattr(peak, level) for level in LEVELS]
+    follows = max(ratios) - min(ratios) <= 1e-9 * max(ratios)
+    return ratios[0] if follows else None
 
 
 def plan_numbers(plan: Plan) -> list[Number]:

@@ -10,6 +10,7 @@ from dashboards.charts import Limit, Line
 from dashboards.figures import Number, find
 from dashboards.markup import Html, join, tag
 from dashboards.page import Banner, Cell, Panel, Part, Table, marked
+from dashboards.plan_chips import chip_panels
 from dashboards.plan_figures import plan_numbers
 from dashboards.plan_money import cost_panels, inputs_panel, purchase_panel, sensitivity_panels, turned_down_panel
 from dashboards.units import clock, show
@@ -62,7 +63,7 @@ def plan_parts(plan: Plan) -> list[Part]:
     return [
         Part("assumptions", "What drives this plan", [], lead=_drivers(plan)),
         Part("demand", "Demand", _demand_panels(plan)),
-        Part("chips", "Chips", _chip_panels(plan, numbers)),
+        Part("chips", "Chips", chip_panels(plan, numbers)),
         Part("quota", "Quota", [_quota_panel(plan, numbers)]),
         Part("hits", "Prompt cache", [_hit_panel(plan, numbers)]),
         *_from_rows(plan, numbers),
@@ -121,8 +122,8 @@ def _demand_over_time(plan: Plan, index: int) -> Panel:
     demand = plan.demand[index]
     span_s = max(demand.offset_s[-1], 1.0) if demand.offset_s else 1.0
     lines = [
-        Line("p95", demand.offset_s, demand.interactions_per_s_p95, 2),
         Line("p90", demand.offset_s, demand.interactions_per_s_p90, 1),
+        Line("p95", demand.offset_s, demand.interactions_per_s_p95, 2),
         Line("p50", demand.offset_s, demand.interactions_per_s_p50, 0, fill_to="tonexty"),
     ]
     rows: list[list[Cell]] = [
@@ -146,84 +147,6 @@ def _sampled(*columns: Sequence[float]) -> list[tuple[float, ...]]:
 
 
 # --- chips -------------------------------------------------------------------------------------------------------
-
-
-def _chip_panels(plan: Plan, numbers: list[Number]) -> list[Panel]:
-    pools = [supply for supply in plan.supplies if supply.chosen]
-    if not pools:
-        return [Panel("Chips by model", "No model of this plan runs on own silicon.")]
-    rows = [_pool_row(supply, numbers) for supply in pools]
-    columns = (
-        "Model",
-        "Region",
-        "Chip",
-        "Chips",
-        "Instances p50 / p90 / p95",
-        "Per replica",
-        "Utilisation",
-        "Per hour",
-        "Bound by",
-    )
-    table = Table("Chosen for each model and region", columns, rows, text_columns=(0, 1, 2, 8))
-    names = [f"{supply.model}, {supply.region}" for supply in pools]
-    chips = [supply.chosen.chips_range for supply in pools if supply.chosen]
-    errors = {"chips": ([max(c.mid - c.low, 0) for c in chips], [max(c.high - c.mid, 0) for c in chips])}
-    chart = charts.bars(names, {"chips": [c.mid for c in chips]}, "chips", errors)
-    most = max(range(len(pools)), key=lambda i: chips[i].mid)
-    sentence = (
-        f"{names[most]} takes most: {show(chips[most].mid, 'chips')} chips for p90 of demand; with "
-        f"{chips[most].confidence:.0%} confidence it needs {show(chips[most].low, 'chips')} to "
-        f"{show(chips[most].high, 'chips')}."
-    )
-    return [
-        Panel("Chips by model", sentence, None, chart),
-        Panel("What to provision", "The binding limit of each pool stands last.", table),
-        _options_panel(plan),
-    ]
-
-
-def _pool_row(supply: SupplyPlan, numbers: list[Number]) -> list[Cell]:
-    option = supply.chosen
-    if option is None:
-        raise ValueError(f"{supply.model} in {supply.region} has no chosen option")
-    where = {"region": supply.region, "model": supply.model}
-    instances = " / ".join(show(value, "instances") for value in vars(option.instances).values())
-    return [
-        supply.model,
-        supply.region,
-        f"{option.chip} ({option.instance_type})",
-        find(numbers, "chips", **where, chip=option.chip),
-        instances,
-        find(numbers, "rate_per_replica_per_s", **where),
-        find(numbers, "utilisation_ratio", **where),
-        find(numbers, "usd_per_hour", **where),
-        option.binding,
-    ]
-
-
-def _options_panel(plan: Plan) -> Panel:
-    rows: list[list[Cell]] = [
-        [
-            supply.model,
-            supply.region,
-            f"{o.chip} ({o.instance_type})",
-            show(o.chips.p95 or None, "chips"),
-            show(o.usd_per_hour.mid or None, "usd"),
-            o.usd_per_hour.provenance,
-            o.turned_down or "chosen",
-        ]
-        for supply in plan.supplies
-        for o in supply.options
-    ]
-    table = Table(
-        "Every chip looked at",
-        ("Model", "Region", "Chip", "Chips p95", "Per hour", "Provenance", "Outcome"),
-        rows,
-        text_columns=(0, 1, 2, 5, 6),
-    )
-    return Panel(
-        "Options", "An option loses by price, by memory or by a missed promise; its reason stands beside it.", table
-    )
 
 
 # --- quota, cache, cost ------------------------------------------------------------------------------------------

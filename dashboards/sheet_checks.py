@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 
 from capacity.plan import Plan
 from dashboards.formula import Expr, below, both, close, either
+from dashboards.plan_figures import LEVELS
 from dashboards.sheet_demand import Demand, Key
-from dashboards.sheet_inputs import LEVELS, TOKEN_CLASSES, Inputs
+from dashboards.sheet_inputs import TOKEN_CLASSES, Inputs
 from dashboards.sheet_money import Money
 from dashboards.sheet_supply import Pool
 from dashboards.workbook import Book

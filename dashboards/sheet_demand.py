@@ -10,7 +10,8 @@ import numpy as np
 
 from capacity.plan import Plan, RegionDemand, SupplyPlan
 from dashboards.formula import Expr, exp, of, when
-from dashboards.sheet_inputs import LEVELS, Inputs, calls_per_interaction
+from dashboards.plan_figures import LEVELS, calls_per_interaction
+from dashboards.sheet_inputs import Inputs
 from dashboards.workbook import Book, Cell, Sheet
 
 HOUR_S = 3_600.0

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from capacity.plan import ChipOption, InputNote, Plan, QuotaNeed, SupplyPlan
 from dashboards.formula import Expr
+from dashboards.plan_figures import LEVELS, calls_per_interaction
 from dashboards.workbook import Book, Sheet, name_of
 
-LEVELS = ("p50", "p90", "p95")
 TOKEN_CLASSES = ("input", "cache_read", "cache_write_5m", "cache_write_1h", "output")
 
 
@@ -146,16 +146,6 @@ def _demand(plan: Plan, region: str) -> list[Input]:
 def _note(plan: Plan, name: str) -> str:
     found: InputNote | None = next((note for note in plan.inputs if note.name == name), None)
     return f"{found.value}; {found.source}" if found else "scenario: demand"
-
-
-def calls_per_interaction(plan: Plan, supply: SupplyPlan) -> float | None:
-    """Calls a region carries per interaction, where calls follow interactions at every level of demand; else None."""
-    peak = next((d.peak_interactions_per_s for d in plan.demand if d.region == supply.region), None)
-    if peak is None or not all(getattr(peak, level) for level in LEVELS):
-        return None
-    ratios = [getattr(supply.calls_per_s, level) / getattr(peak, level) for level in LEVELS]
-    follows = max(ratios) - min(ratios) <= 1e-9 * max(ratios)
-    return ratios[0] if follows else None
 
 
 def _calls(plan: Plan, supply: SupplyPlan) -> Iterator[Input]:

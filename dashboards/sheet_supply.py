@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from capacity.plan import ChipOption, Plan, QuotaNeed, SupplyPlan
 from dashboards.formula import Expr, below, ceil, floor, highest, of, when
+from dashboards.plan_figures import LEVELS
 from dashboards.sheet_demand import Demand, Key
-from dashboards.sheet_inputs import LEVELS, Inputs
+from dashboards.sheet_inputs import Inputs
 from dashboards.workbook import Book, Cell, Sheet
 
 

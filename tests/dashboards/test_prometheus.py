@@ -71,6 +71,18 @@ def test_every_name_that_a_rule_or_dashboard_reads_is_published_or_recorded():
         assert names_in(expr) <= known, f"{where}: {names_in(expr) - known}"
 
 
+def test_every_name_that_a_rule_or_dashboard_reads_is_documented():
+    text = (ROOT / "docs/reports.md").read_text()
+    told = {""}
+    for name in re.findall(r"`([a-z_]+[a-z0-9_:]*(?:\{[a-z0-9_,]+\})?[a-z0-9_]*)", text):
+        head, _, rest = name.partition("{")
+        options, _, tail = rest.partition("}")
+        told |= {head} | {head + option + tail for option in options.split(",")}
+    read = {name for _, expr in [*expressions(), *RECORDED.items(), *ALERTS.items()] for name in names_in(expr)}
+    bare = {re.sub(r"_(bucket|sum|count)$", "", name) for name in read - set(RECORDED)}
+    assert {name for name in bare if not name.startswith("peakday_plan_")} <= told
+
+
 def test_the_committed_files_are_what_export_writes(tmp_path):
     for written, kept in ((tmp_path / "p", "deploy/prometheus"), (tmp_path / "g", "deploy/grafana")):
         paths = export_prometheus(written) if kept.endswith("prometheus") else export_grafana(written)

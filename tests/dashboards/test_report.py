@@ -9,6 +9,7 @@ from dashboards.order_page import write_order
 from dashboards.plan_figures import plan_numbers
 from dashboards.report import ReportError, write_report
 from dashboards.run_turn import nearest_turn, turn_steps
+from tests.bench.dashboards import measure
 from tests.dashboards.plans import make_plan
 from tests.dashboards.records import make_run
 
@@ -124,3 +125,9 @@ def test_an_order_of_a_simulated_plan_says_it_is_none(tmp_path):
     assert text.index("NOT AN ORDER") < text.index("<h2>")
     assert "plotly.js" not in text
     assert "NOT AN ORDER" not in write_order(make_plan(simulated=False), tmp_path / "order.html").read_text()
+
+
+def test_the_benchmark_of_reports_runs_at_a_tiny_size(tmp_path):
+    found = measure(60, tmp_path)
+    assert 0 < found["wall_s"] < 60
+    assert 0 < found["peak_gib"] < 2
