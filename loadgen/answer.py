@@ -119,6 +119,10 @@ class Answer:
         self.status = status
         self.error_code = code
 
+    def said(self) -> str:
+        """The answer's text, where it was kept."""
+        return b"".join(self.text or []).decode("utf-8", "replace")
+
     def content(self, now_ns: int, chunks: int) -> None:
         """Note content that arrived now."""
         self.chunks += chunks

@@ -117,6 +117,13 @@ GENERATOR: dict[str, str] = {
     "heartbeat_late_s_max": "float",
     "cpu_ratio": "float",
 }
+TEXTS: dict[str, str] = {  # only with --keep-text
+    "session_id": "str",
+    "interaction_id": "str",
+    "turn_index": "int",
+    "question": "str",
+    "answer": "str",
+}
 SERVER: dict[str, str] = {"second": "float", "target": "str", "metric": "str", "labels": "str", "value": "float"}
 TABLES: dict[str, dict[str, str]] = {
     "turns": TURNS,
@@ -125,6 +132,7 @@ TABLES: dict[str, dict[str, str]] = {
     "events": EVENTS,
     "generator": GENERATOR,
     "server": SERVER,
+    "texts": TEXTS,
 }
 
 
@@ -164,6 +172,7 @@ class Run:
     events: pd.DataFrame
     generator: pd.DataFrame
     server: pd.DataFrame
+    texts: pd.DataFrame | None = None
 
     @property
     def run_id(self) -> str:

@@ -12,7 +12,7 @@ from loadgen.job import TargetSpec
 from loadgen.targets.base import Fetch, Refused, RequestTemplate, Shared, post
 from loadgen.visit import Visit
 from loadgen.worker.connection import Endpoint
-from wire.sse import SseEvent
+from wire.sse import SseEvent, SseParser
 
 SESSIONS_PER_BATCH = 500
 _PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="  # a 1x1 PNG
@@ -132,6 +132,11 @@ class AssistantAnswer(SseAnswer):
         http_status = data.get("status")
         self.status = "throttled" if http_status == 429 else "stream_error"
         self.error_code = f"{http_status}:{data.get('code')}" if http_status else str(data.get("code"))
+
+    def said(self) -> str:
+        """The text of all deltas, read after the answer has ended."""
+        events = SseParser().feed(b"".join(self.text or []))
+        return "".join(orjson.loads(event.data).get("text", "") for event in events if event.event == "delta")
 
     def finish(self) -> None:
         """A whole answer ends with `done`."""

@@ -61,7 +61,7 @@ class BedrockTarget:
     def learn(self, visit: Visit, answer: Answer) -> None:
         """Keep the reply as history of the next turn."""
         if answer.text is not None:
-            visit.history.append(("assistant", b"".join(answer.text).decode()))
+            visit.history.append(("assistant", answer.said()))
 
 
 class ConverseAnswer(Answer):

@@ -72,7 +72,7 @@ class OpenAiTarget:
     def learn(self, visit: Visit, answer: Answer) -> None:
         """Keep the reply as history of the next turn."""
         if answer.text is not None and visit.prompt is None:
-            visit.history.append(("assistant", answer_text(answer.text)))
+            visit.history.append(("assistant", answer.said()))
 
 
 class OpenAiAnswer(SseAnswer):
@@ -155,6 +155,10 @@ class OpenAiAnswer(SseAnswer):
         if self.first_ns and (self.output_tokens or 0) >= 2:
             self.tpot_s = (self.last_ns - self.first_ns) * 1e-9 / (self.output_tokens - 1)  # type: ignore[operator]
         self.calls.append(self._call(usage))
+
+    def said(self) -> str:
+        """The text of all chunks, read after the answer has ended."""
+        return answer_text(self.text or [])
 
     def _call(self, usage: dict[str, Any]) -> dict[str, Any]:
         prompt = usage.get("prompt_tokens")

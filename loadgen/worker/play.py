@@ -59,9 +59,9 @@ class Play:
         self._workers = workers
         messages = json.loads(Path(job.messages).read_text())["messages"]
         shared = Shared(job, {message["id"]: message for message in messages}, Random(f"{job.run_id}/{worker}"))
-        tables = ("turns", "calls", "tools", "events", "generator")
+        tables = ("turns", "calls", "tools", "events", "generator", *(("texts",) if job.keep_text else ()))
         spool = RemoteSpool() if remote else Spool(job.folder, worker, tables)
-        self.recorder = Recorder(worker, spool, shared.gaps_ns, on_turn)
+        self.recorder = Recorder(worker, spool, shared.gaps_ns, on_turn, shared.messages if job.keep_text else None)
         targets = {spec.region: make_target(spec, shared) for spec in job.targets}
         targets.setdefault(None, next(iter(targets.values())))
         self._pools = {id(target): self._pool(target.where) for target in targets.values()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,12 @@ OUTCOME = {"ok": "completed", "abandoned": "abandoned", "censored": "censored", 
 
 
 class Recorder:
-    """Counters, histograms and rows of one worker. `on_turn` tells the load engine's own page of every turn."""
+    """Counters, histograms and rows of one worker.
+
+    Args:
+        on_turn: told of every turn, for the load engine's own page.
+        keep_text: the messages by id where questions and answers are to be kept; None keeps no text.
+    """
 
     def __init__(
         self,
@@ -33,6 +38,7 @@ class Recorder:
         spool: Spool | RemoteSpool,
         gaps_ns: array[int],
         on_turn: Callable[[Answer], None] | None = None,
+        keep_text: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         self.worker = worker
         self.t0_ns = 0
@@ -48,6 +54,7 @@ class Recorder:
         self._histograms = {metric: Histogram() for metric in METRICS}
         self._sequence = 0
         self._on_turn = on_turn
+        self._messages = keep_text
 
     def turn(self, visit: Visit, answer: Answer) -> None:
         """Record a turn that has ended, however it did."""
@@ -57,6 +64,9 @@ class Recorder:
             self._spool.add("calls", call)
         for tool in tool_rows(visit, answer):
             self._spool.add("tools", tool)
+        if self._messages is not None:
+            question = self._messages[visit.turn.message_id]["text"]
+            self._spool.add("texts", [*row[1:4], question, answer.said()])
         self._count(answer, row)
         if self._on_turn is not None:
             self._on_turn(answer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import ssl
 import subprocess
@@ -239,3 +240,38 @@ def test_an_untrusted_certificate_ends_the_turn(make_job, certificate):
     assert identity_holds(final["counters"], len(run.turns))
     assert not run.turns["status"].eq("ok").any()
     assert "tls_certificate_verify_failed" in set(run.turns["error_code"])
+
+
+def test_texts_are_kept_only_when_asked_for(make_job, tmp_path):
+    """Without --keep-text no question and no answer reaches the record; with it every turn has both."""
+    for keep in (False, True):
+        with serving(assistant(lambda: streamed(assistant_events(3)))) as server:
+            folder = str(tmp_path / f"keep-{keep}")
+            run, _ = play(make_job(TargetSpec("assistant", server.url), run_dir=folder, keep_text=keep))
+        assert len(run.texts) == (len(run.turns) if keep else 0)
+    assert set(run.texts["answer"]) == {" w0 w1 w2"}
+    assert run.texts["question"].str.startswith("is there a deal").all()
+
+
+def test_no_turn_is_lost_to_a_target_that_does_everything_wrong(make_job):
+    """Answers, refusals, cut and malformed streams, silence and compression in turn: all are counted, none is ours."""
+    answers = itertools.cycle(
+        [
+            streamed(assistant_events()),
+            [*streamed(assistant_events())[:4], (0.0, b"")],
+            [(0.0, response(b"{}", "503 Service Unavailable"))],
+            [(0.0, b"")],
+            streamed([b"event: meta\ndata: {broken\n\n"]),
+            streamed([b"event: meta\ndata: [1]\n\n"]),
+            [(0.0, response(b"x", headers="Content-Encoding: br\r\n"))],
+            [(30.0, b"late")],
+            [(0.0, b"HTTP/1.1 200 OK\r\nContent-Length: oops\r\n\r\n")],
+            [(0.0, response(b"{}", "429 Too Many Requests", "Connection: close\r\n")), (0.0, b"")],
+        ]
+    )
+    short = {"load": {"turn_timeout_s": 0.3}}
+    with serving(assistant(lambda: next(answers))) as server:
+        run, final = play(make_job(TargetSpec("assistant", server.url), scenario=short, rate_per_s=150.0))
+    assert identity_holds(final["counters"], len(run.turns))
+    assert final["faults"] == []
+    assert {"ok", "http_error", "stream_error", "throttled", "timeout"} <= set(run.turns["status"])
