@@ -49,5 +49,13 @@ def open_stack(
 ) -> Iterator[Stack]:
     """Keep the local stack of a scenario up inside the block."""
     talk.say(f"starting the local stack for {resolved.scenario.name}")
-    with local_stack(resolved.scenario, resolved.world, resolved.scenario_hash, seed=resolved.seed, port=port) as stack:
+    with local_stack(
+        resolved.scenario,
+        resolved.world,
+        resolved.scenario_hash,
+        seed=resolved.seed,
+        port=port,
+        profiles=profiles,
+        window_start_s=window_start_s,
+    ) as stack:
         yield stack
