@@ -1,6 +1,7 @@
 """A turn from message to answer."""
 
 from assistant.errors import ModelError
+from assistant.history import CONVERSATIONS_MAX, IDLE_S_MAX, Conversations
 from loadgen.record import CALLS
 
 ORDER_QUESTION = "where are my previous orders"
@@ -168,3 +169,13 @@ def test_only_addresses_a_search_returned_count_as_citations(shop):
     said = f"See {known}, or https://made.up/page."
     answer = shop.turn("weather for hiking in vermont?", [("web_search", {"query": "hiking vermont"})], said)
     assert answer.one("done")["citations"] == [known]
+
+
+def test_memory_does_not_grow_with_turns():
+    """A hundred thousand conversations leave the newest 20,000; an hour without a word ends one sooner."""
+    conversations = Conversations()
+    for number in range(100_000):
+        conversations.get("c1", f"i{number}", number * 0.001)
+    assert len(conversations) == CONVERSATIONS_MAX
+    conversations.get("c1", "late", 100.0 + IDLE_S_MAX)
+    assert len(conversations) == 1
