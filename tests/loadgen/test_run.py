@@ -172,3 +172,11 @@ def test_a_worker_from_elsewhere_gets_the_run_and_sends_its_rows(make_job):
     assert outcome.info["totals"]["asked"] == len(turns) > 30
     assert {int(session[1:]) % 2 for session in turns["session_id"]} == {0, 1}
     assert len(list(job.folder.glob("turns-[01]-*.parquet"))) >= 2
+
+
+def test_a_worker_loads_no_heavy_library():
+    """What a worker imports is small: no data frames, no compiler, no schema library."""
+    modules = "loadgen.worker.play, loadgen.worker.conductor, scenarios.arrivals, scenarios.sessions"
+    code = f"import sys, {modules}; print(' '.join({{name.split('.')[0] for name in sys.modules}}))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"pandas", "scipy", "numba", "pydantic", "pyarrow", "boto3", "botocore"} & set(loaded)
