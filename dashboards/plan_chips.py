@@ -41,11 +41,23 @@ def chip_panels(plan: Plan, numbers: list[Number]) -> list[Panel]:
         f"{show(chips[most].high, 'chips')}."
     )
     return [
-        Panel("Chips by model", sentence, None, chart),
+        Panel("Chips by model", sentence, _brief(pools, numbers), chart),
         Panel("What to provision", "The binding limit of each pool stands last.", table),
         *_busy_panel(plan, pools),
         _options_panel(plan),
     ]
+
+
+def _brief(pools: list[SupplyPlan], numbers: list[Number]) -> Table:
+    rows: list[list[Cell]] = [
+        [
+            f"{supply.model}, {supply.region}",
+            find(numbers, "chips", region=supply.region, model=supply.model, chip=supply.chosen.chip),
+        ]
+        for supply in pools
+        if supply.chosen
+    ]
+    return Table("Chips for p90 of demand", ("Pool", "Chips"), rows)
 
 
 def _pool_row(plan: Plan, supply: SupplyPlan, numbers: list[Number]) -> list[Cell]:

@@ -93,6 +93,8 @@ def _drivers(plan: Plan) -> Html:
     )
 
 
+HOUR_S = 3_600.0
+TABLE_ROWS = 100
 _COUNT = {1: "one", 2: "two", 3: "three"}
 
 
@@ -127,7 +129,7 @@ def _demand_over_time(plan: Plan, index: int) -> Panel:
         Line("p50", demand.offset_s, demand.interactions_per_s_p50, 0, fill_to="tonexty"),
     ]
     rows: list[list[Cell]] = [
-        [clock(at), show(p50, "per_s"), show(p90, "per_s"), show(p95, "per_s")]
+        [clock(at, span_s), show(p50, "per_s"), show(p90, "per_s"), show(p95, "per_s")]
         for at, p50, p90, p95 in _sampled(
             demand.offset_s, demand.interactions_per_s_p50, demand.interactions_per_s_p90, demand.interactions_per_s_p95
         )
@@ -135,15 +137,18 @@ def _demand_over_time(plan: Plan, index: int) -> Panel:
     if not demand.interactions_per_s_p50:
         return Panel(f"{demand.region} over the event", "The plan holds no timeline for this region.")
     at = demand.offset_s[max(range(len(demand.offset_s)), key=lambda i: demand.interactions_per_s_p50[i])]
-    sentence = f"The middle case peaks {clock(at)} after the start; the shaded band reaches up to p95 of demand."
+    sentence = (
+        f"The middle case peaks {clock(at, span_s)} after the start; the shaded band reaches up to p95 of demand."
+    )
     table = Table("Interactions per second", ("From", "p50", "p90", "p95"), rows)
     return Panel(f"{demand.region} over the event", sentence, table, charts.lines(lines, "per_s", span_s))
 
 
 def _sampled(*columns: Sequence[float]) -> list[tuple[float, ...]]:
-    """At most about 100 rows, evenly taken, for a table beside a long timeline."""
+    """At most 100 rows of a long timeline: of every stretch the highest middle case, so no peak is lost."""
     rows = list(zip(*columns, strict=True))
-    return rows[:: max(len(rows) // 100, 1)]
+    width = -(-len(rows) // TABLE_ROWS)
+    return [max(rows[lo : lo + width], key=lambda row: row[1]) for lo in range(0, len(rows), max(width, 1))]
 
 
 # --- chips -------------------------------------------------------------------------------------------------------
@@ -180,20 +185,21 @@ def _quota_panel(plan: Plan, numbers: list[Number]) -> Panel:
 
 def quota_short(plan: Plan) -> list[str]:
     """One phrase per model and kind that falls short: where, and from when on."""
+    span_s = max((d.offset_s[-1] for d in plan.demand if d.offset_s), default=0.0)
     short: dict[tuple[str, str], list[tuple[float, str]]] = {}
     for supply in plan.supplies:
         for quota in supply.quotas:
             if quota.binds_at_offset_s is not None:
                 short.setdefault((supply.model, quota.kind), []).append((quota.binds_at_offset_s, supply.region))
     return [
-        f"{model} {kind} in {', '.join(region for _, region in found)}, from {clock(min(found)[0])} on"
+        f"{model} {kind} in {', '.join(region for _, region in found)}, from {clock(min(found)[0], span_s)} on"
         for (model, kind), found in short.items()
     ]
 
 
 def _quota_row(supply: SupplyPlan, quota: QuotaNeed, numbers: list[Number]) -> list[Cell]:
     where = {"region": supply.region, "model": supply.model, "kind": quota.kind}
-    binds = "never" if quota.binds_at_offset_s is None else clock(quota.binds_at_offset_s)
+    binds = "never" if quota.binds_at_offset_s is None else clock(quota.binds_at_offset_s, HOUR_S)
     return [
         supply.model,
         supply.region,

@@ -67,7 +67,11 @@ def _over_time(run: Run, metric: str, span_s: float) -> Panel:
     label = _TIME_LABELS[metric]
     top = max(used) if used else 0.5
     rows: list[list[Cell]] = [
-        [clock(float(at)), *[show(float(values[i]), "s") for values in used.values()], show(float(counts[i]), "count")]
+        [
+            clock(float(at), span_s),
+            *[show(float(values[i]), "s") for values in used.values()],
+            show(float(counts[i]), "count"),
+        ]
         for i, at in enumerate(starts)
         if counts[i]
     ]

@@ -94,6 +94,6 @@ def load_panels(run: Run, numbers: Sequence[Number], span_s: float) -> list[Pane
 
 
 def _flight_table(flying: pd.DataFrame) -> Table:
-    pairs = zip(flying.index.tolist(), flying["in_flight"].tolist(), strict=True)
-    rows: list[list[Cell]] = [[clock(at), show(turns, "count")] for at, turns in pairs]
+    pairs = list(zip(flying.index.tolist(), flying["in_flight"].tolist(), strict=True))
+    rows: list[list[Cell]] = [[clock(at, pairs[-1][0]), show(turns, "count")] for at, turns in pairs]
     return Table("Highest in flight by time", ("From", "Turns"), rows)

@@ -28,7 +28,7 @@ def cache_panels(run: Run, numbers: Sequence[Number], span_s: float) -> list[Pan
     chart = charts.lines(lines, "ratio", span_s, spans=fault_spans(run.info))
     chart["layout"]["yaxis"]["range"] = [0, 1.02]
     rows: list[list[Cell]] = [
-        [clock(float(start)), *[show(float(line.y[i]), "ratio") for line in lines]]
+        [clock(float(start), span_s), *[show(float(line.y[i]), "ratio") for line in lines]]
         for i, start in enumerate(at * width)
     ]
     over_time = Table("Hit rate by time", ("From", *[line.name for line in lines]), rows)

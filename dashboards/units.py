@@ -48,12 +48,18 @@ def _seconds(value: float) -> str:
     return f"{significant(value * 1000)} ms" if abs(value) < 0.1 else f"{significant(value)} s"
 
 
-def clock(offset_s: float) -> str:
-    """An offset from the start of the window or event: `0:42`, `3:05:00`, `2d 04:00`."""
+def clock(offset_s: float, span_s: float = 0.0) -> str:
+    """An offset from the start of the window or event: `0:42`, `3:05:00`, `2d 04:00:00`.
+
+    Args:
+        span_s: length of the whole axis: from an hour on every offset shows its hours, so that 48:00 is never hours.
+    """
     total = round(offset_s)
     days, rest = divmod(total, 86_400)
     hours, rest = divmod(rest, 3_600)
     minutes, seconds = divmod(rest, 60)
     if days:
-        return f"{days}d {hours:02d}:{minutes:02d}"
-    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
+        return f"{days}d {hours:02d}:{minutes:02d}:{seconds:02d}"
+    if hours or span_s >= 3_600:
+        return f"{hours}:{minutes:02d}:{seconds:02d}"
+    return f"{minutes}:{seconds:02d}"

@@ -9,6 +9,7 @@ from dashboards.order_page import write_order
 from dashboards.plan_figures import plan_numbers
 from dashboards.report import ReportError, write_report
 from dashboards.run_turn import nearest_turn, turn_steps
+from dashboards.units import show
 from tests.bench.dashboards import measure
 from tests.dashboards.plans import make_plan
 from tests.dashboards.records import make_run
@@ -90,11 +91,20 @@ def test_text_from_a_record_cannot_become_markup(run, out):
         run.info["what_broke_first"].pop()
 
 
-def test_every_chart_has_a_description_and_a_table_near_it(run, plan, out):
+def test_every_chart_has_a_description_and_a_table_in_its_panel(run, plan, out):
     text = write_report(out, run=run, plan=plan).read_text()
-    charts = re.findall(r'<div class="chart"[^>]*aria-label="([^"]+)"', text)
-    assert len(charts) >= 15
-    assert all(len(words) > 40 for words in charts)
+    panels = [panel for panel in text.split('<article class="panel">')[1:] if 'class="chart"' in panel]
+    assert len(panels) >= 20
+    for panel in panels:
+        words = re.search(r'aria-label="([^"]+)"', panel)[1]
+        assert len(words) > 40
+        assert "<table>" in panel.split("</article>")[0], words
+
+
+def test_the_table_of_a_timeline_keeps_its_peak(plan, out):
+    page = write_report(out, plan=plan).read_text()
+    panel = page.split("<h3>us-east-1 over the event")[1].split("</article>")[0]
+    assert f">{show(plan.demand[0].peak_interactions_per_s.p50, 'per_s')}<" in panel
 
 
 def test_nothing_to_report_is_an_error(out):

@@ -30,6 +30,10 @@ def test_an_unknown_value_is_never_printed_as_zero(value):
     assert show(value, "s") == UNKNOWN
 
 
-@pytest.mark.parametrize(("offset_s", "text"), [(42, "0:42"), (11_100, "3:05:00"), (187_200, "2d 04:00")])
+@pytest.mark.parametrize(("offset_s", "text"), [(42, "0:42"), (11_100, "3:05:00"), (187_200, "2d 04:00:00")])
 def test_an_offset_reads_like_a_clock(offset_s, text):
     assert clock(offset_s) == text
+
+
+def test_offsets_of_a_long_event_all_show_their_hours():
+    assert clock(2_880, span_s=345_600) == "0:48:00"
