@@ -17,6 +17,10 @@ from facts.reader import FactsError, Model
 
 _BACKOFF_S = 0.2
 """First pause between attempts, doubled each time. Only used when the scenario asks for retries."""
+_PREFIX_COLUMNS = ("prefix_hash", "prefix_shared_tokens", "prefix_customer_tokens")
+_TOKEN_COLUMNS = (
+    "input_tokens", "cache_read_tokens", "cache_write_tokens_5m", "cache_write_tokens_1h", "output_tokens",
+)  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -154,14 +158,8 @@ class ModelCaller:
             "endpoint": self._stack.endpoint(request.model, request.region),
             "region": request.region,
             "max_tokens": request.max_tokens,
-            "prefix_hash": prompt.prefix_hash if prompt else None,
-            "prefix_shared_tokens": prompt.prefix_shared_tokens if prompt else None,
-            "prefix_customer_tokens": prompt.prefix_customer_tokens if prompt else None,
-            "input_tokens": usage.input_tokens if usage else None,
-            "cache_read_tokens": usage.cache_read_tokens if usage else None,
-            "cache_write_tokens_5m": usage.cache_write_tokens_5m if usage else None,
-            "cache_write_tokens_1h": usage.cache_write_tokens_1h if usage else None,
-            "output_tokens": usage.output_tokens if usage else None,
+            **{column: getattr(prompt, column, None) for column in _PREFIX_COLUMNS},
+            **{column: getattr(usage, column, None) for column in _TOKEN_COLUMNS},
             "ttft_s": reply.ttft_s if reply else None,
             "tpot_s": reply.tpot_s if reply else None,
             "e2e_s": reply.e2e_s if reply else self._clock() - began_s,

@@ -27,7 +27,13 @@ class Metrics:
     """Counters and histograms of one process, on a registry of its own."""
 
     def __init__(self) -> None:
-        registry = self._registry = CollectorRegistry()
+        self._registry = CollectorRegistry()
+        self._prefixes: set[str] = set()
+        self._register_turns(self._registry)
+        self._register_calls(self._registry)
+        self._register_purchases(self._registry)
+
+    def _register_turns(self, registry: CollectorRegistry) -> None:
         self.turns = Counter(
             "assistant_turns", "Turns by how they ended", ["intent", "complexity", "status"], registry=registry
         )
@@ -40,6 +46,10 @@ class Metrics:
         self.route_over_budget = Counter(
             "assistant_route_over_budget", "Routes that took longer than the budget", registry=registry
         )
+        self.guard = Counter("assistant_guard_actions", "Messages by what the guard did", ["action"], registry=registry)
+        self.slow_readers = Counter("assistant_slow_readers_dropped", "Clients that read too slowly", registry=registry)
+
+    def _register_calls(self, registry: CollectorRegistry) -> None:
         self.operation_s = Histogram(
             "gen_ai_client_operation_duration_seconds",
             "Duration of model calls",
@@ -72,7 +82,6 @@ class Metrics:
             "assistant_spills", "Calls sent elsewhere", ["from_model", "to_model", "reason"], registry=registry
         )
         self.throttles = Counter("assistant_throttles", "Calls refused with 429", ["model", "code"], registry=registry)
-        self.guard = Counter("assistant_guard_actions", "Messages by what the guard did", ["action"], registry=registry)
         self.points = Counter("assistant_cache_points", "Cache points sent", ["model"], registry=registry)
         self.points_left_out = Counter(
             "assistant_cache_points_left_out", "Cache points below the model's minimum", ["model"], registry=registry
@@ -84,7 +93,8 @@ class Metrics:
         self.trimmed = Counter(
             "assistant_history_trimmed_messages", "Messages dropped to fit a context", registry=registry
         )
-        self.slow_readers = Counter("assistant_slow_readers_dropped", "Clients that read too slowly", registry=registry)
+
+    def _register_purchases(self, registry: CollectorRegistry) -> None:
         self.autobuy_delay_s = Histogram(
             "assistant_autobuy_delay_seconds",
             "From a price match to its purchase",
@@ -97,7 +107,6 @@ class Metrics:
             buckets=(0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0),
             registry=registry,
         )
-        self._prefixes: set[str] = set()
 
     def observe_call(self, call: Mapping[str, Any]) -> None:
         """Count one model call from its `usage` row."""
