@@ -39,32 +39,14 @@ def finish_record(
     live = _read(job.folder / "live.json")
     stand_ins = stand_in_lateness(job.stand_ins_url)
     run = _one_generator_file(load_run(job.folder))
-    quantiles = latency_quantiles(run.turns, _gap_histogram(job.folder))
-    summed = totals(run, job.length_s, job.scenario["slo"]) | {"autobuy": autobuy_totals(job.prices_url)}
-    circumstances = Circumstances(
-        start_lag=quantiles["start_lag_s"],
-        ttft=quantiles["ttft_s"],
-        killed=killed,
-        lost=tuple(live.get("lost", ())),
-        faults=tuple(live.get("faults", ())),
-        counters=live.get("counters", {}),
-        rows=len(run.turns),
-        stand_ins=stand_ins,
-        finished=live.get("state") == "finished",
-    )
-    judged = verdict(circumstances)
     info = read_info(job.folder) | {
         "state": "finished",
         "finished_utc": datetime.now(UTC).isoformat(),
         "interrupted": interrupted,
-        "clock": live.get("workers", {}),
-        "verdict": {"valid": judged.valid, "reasons": list(judged.reasons)},
-        "provenance": {name: "simulated" if s else "measured" for name, s in live.get("supplies", {}).items()},
-        "totals": summed,
-        "quantiles": {metric: _plain(shares) for metric, shares in quantiles.items()},
-        "first_turn": first_turn(run.turns),
-        "what_broke_first": what_broke_first(run, job.scenario),
         "aborted": live.get("aborted"),
+        "clock": live.get("workers", {}),
+        "provenance": {name: "simulated" if s else "measured" for name, s in live.get("supplies", {}).items()},
+        **_results(job, run, live, killed, stand_ins),
         "server_deltas": deltas,
         "stand_ins": stand_ins,
         "warnings": [*live.get("notes", []), *(["interrupted: fewer turns were asked than planned"] * interrupted)],
@@ -75,13 +57,43 @@ def finish_record(
     return info
 
 
+def _results(
+    job: LoadJob, run: Run, live: dict[str, Any], killed: dict[int, int], stand_ins: dict[str, Any] | None
+) -> dict[str, Any]:
+    """What came of the run: verdict, totals, quantiles, and what broke first."""
+    quantiles = latency_quantiles(run.turns, _gap_histogram(job.folder))
+    judged = verdict(
+        Circumstances(
+            start_lag=quantiles["start_lag_s"],
+            ttft=quantiles["ttft_s"],
+            killed=killed,
+            lost=tuple(live.get("lost", ())),
+            faults=tuple(live.get("faults", ())),
+            counters=live.get("counters", {}),
+            rows=len(run.turns),
+            stand_ins=stand_ins,
+            finished=live.get("state") == "finished",
+        )
+    )
+    return {
+        "verdict": {"valid": judged.valid, "reasons": list(judged.reasons)},
+        "totals": totals(run, job.length_s, job.scenario["slo"]) | {"autobuy": autobuy_totals(job.prices_url)},
+        "quantiles": {metric: _plain(shares) for metric, shares in quantiles.items()},
+        "first_turn": first_turn(run.turns),
+        "what_broke_first": what_broke_first(run, job.scenario),
+    }
+
+
 def _skipped_streams(job: LoadJob) -> list[str]:
-    return skipped_streams(
+    skipped = skipped_streams(
         job.scenario,
         planner=job.planner_url is not None,
         assistant=job.prices_url is not None,
         follows_event=job.follows_event,
     )
+    if job.remote_workers and job.prices_url is not None and job.scenario["demand"]["background"].get("price_ticks"):
+        skipped.append(f"price_ticks: the share of {job.remote_workers} remote workers, which have no catalogue")
+    return skipped
 
 
 def _plain(shares: dict[str, Any]) -> dict[str, Any]:
