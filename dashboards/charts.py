@@ -215,18 +215,15 @@ def bars(
             },
         }
         if errors and name in errors:
-            minus, plus = errors[name]
-            bar["error_x"] = {
-                "type": "data",
-                "symmetric": False,
-                "array": list(plus),
-                "arrayminus": list(minus),
-                "color": "@ink",
-                "thickness": 1.4,
-                "width": 5,
-            }
+            bar["error_x"] = _reach(*errors[name])
         chart["data"].append(bar)
     return chart
+
+
+def _reach(below: Sequence[float], above: Sequence[float]) -> dict[str, Any]:
+    """Error bars of their own length on either side."""
+    sides = {"array": list(above), "arrayminus": list(below)}
+    return {"type": "data", "symmetric": False, **sides, "color": "@ink", "thickness": 1.4, "width": 5}
 
 
 def unit_axis(unit: str, along_x: bool = False) -> dict[str, Any]:
