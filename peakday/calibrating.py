@@ -51,7 +51,8 @@ def calibrate_from(
     elif kinds == {"benches"} and len(wanted) == 1:
         model = _from_bench(wanted[0], facts)
     else:
-        raise CommandError("calibrate takes run records of a ladder, or one bench record")
+        got = ", ".join(f"{name} ({find_any(name)[0]})" for name in wanted)
+        raise CommandError(f"calibrate takes run records of a ladder, or one bench record; it got {got}")
     write_step_model(model, path)
     return f"{step_model_text(model)}\n\n{path}", {"step_model": str(path), **asdict(model)}
 

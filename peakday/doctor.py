@@ -49,7 +49,7 @@ def _machine() -> Iterator[Finding]:
     )
     busy = float(facts["load1"]) > cores / 2
     yield Finding(
-        "load", f"{facts['load1']} on {cores} cores", not busy, "stop other work before you measure" if busy else ""
+        "load", f"{facts['load1']} on {cores} cores", None, "stop other work before you measure" if busy else ""
     )
 
 

@@ -58,10 +58,9 @@ def rehearse(scenario: str, sets: Sequence[str], options: LoadOptions, *, seed: 
     for target in targets:
         check_allowed(target, config)
     resolved = resolve(scenario, sets, seed)
+    check_options(options, resolved)
     if targets:
         refuse_unusable(resolved, sets)
-    if options.arrivals is not None:
-        check_readable(options)
     for target in targets:
         check_answers(target)
     if targets:
@@ -87,8 +86,7 @@ def dry_run(
 
     targets = parse_targets(options.targets) or [Target("assistant", "http://127.0.0.1")]
     resolved = resolve(scenario, sets, seed)
-    if options.arrivals is not None:
-        check_readable(options)
+    check_options(options, resolved)
     asked = estimate(make_job(resolved, options, targets, None))
     usd = (
         "no priced model may answer"
@@ -183,14 +181,31 @@ def refuse_unusable(resolved: Resolved, sets: Sequence[str]) -> None:
         )
 
 
-def check_readable(options: LoadOptions) -> None:
-    """Read the arrival file once before anything starts, so that a bad one costs nothing."""
-    from scenarios.arrivals import read_replay
+def check_options(options: LoadOptions, resolved: Resolved) -> None:
+    """Refuse what cannot be run before anything starts: a bad one then costs nothing and leaves nothing.
 
-    assert options.arrivals is not None
-    if options.rate_per_s is not None:
-        raise CommandError("--arrivals and --rate exclude each other: the file says when turns begin")
-    read_replay(options.arrivals, options.window)
+    Raises:
+        CommandError: options that exclude or need each other, or a window that is not in the event.
+        ScenarioError: an arrival file that cannot be read.
+    """
+    if options.rate_per_s is not None and options.for_s is None:
+        raise CommandError("--rate needs --for: how long the rate lasts, such as --for 15s")
+    if options.for_s is not None and options.rate_per_s is None:
+        raise CommandError("--for needs --rate: so many interactions per second, such as --rate 5/s")
+    if options.rate_per_s is not None and (options.window or options.arrivals):
+        raise CommandError("--rate replaces the event, so it excludes --window and --arrivals; leave one out")
+    if options.arrivals is not None:
+        from scenarios.arrivals import read_replay
+
+        read_replay(options.arrivals, options.window)
+        return
+    length_s = resolved.scenario.event.length_s
+    if options.window is not None and options.window[1] > length_s:
+        start, end = options.window
+        raise CommandError(
+            f"--window {start:g}s:{end:g}s: {resolved.scenario.name} lasts {length_s:g} s; "
+            f"choose a window inside 0s:{length_s:g}s"
+        )
 
 
 def progress(talk: Talk):  # type: ignore[no-untyped-def]

@@ -47,6 +47,20 @@ def test_an_unreadable_trace_names_the_file(peakday, tmp_path, content):
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        (["--window", "9000s:9010s"], "lasts 20 s"),
+        (["--for", "3s"], "--rate"),
+        (["--rate", "3/s"], "--for"),
+        (["--rate", "3/s", "--for", "2s", "--window", "0s:3s"], "excludes"),
+    ],
+)
+def test_options_that_cannot_be_run_are_refused_before_anything_starts(peakday, tmp_path, options, word):
+    one_line(peakday("run", "smoke", *options), 2, word)
+    assert not (tmp_path / "runs").exists()
+
+
 def test_a_port_in_use_is_an_environment_error(peakday):
     with contextlib.closing(listen()) as taken:
         port = taken.getsockname()[1]

@@ -14,7 +14,7 @@ from capacity.plan import load_plan
 from loadgen.record import load_run
 from tests.peakday.conftest import marked
 
-ATTEMPTS = 3
+ATTEMPTS = 5
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def command(folder, *arguments):
 
 
 def vouched(run):
-    """Skip what needs a valid run where the machine was too busy to give one in three tries; the reason is said."""
+    """Skip what needs a valid run where the machine was too busy to give one in five tries; the reason is said."""
     info = json.loads(run.stdout)
     if not info["verdict"]["valid"]:
         assert run.returncode == 3
@@ -170,7 +170,8 @@ def test_interrupting_a_run_leaves_no_process_and_a_marked_record(tmp_path):
     wait_for(lambda: not marked(marker))
     info = load_run(tmp_path / "runs/cut").info
     assert info["totals"]["asked"] < 60 * 3 * 2
-    assert not info["verdict"]["valid"] or "interrupted" in json.dumps(info["warnings"])
+    assert info["interrupted"]
+    assert "interrupted" in json.dumps(info["warnings"])
 
 
 def test_killing_the_command_leaves_no_process(tmp_path):
