@@ -71,7 +71,8 @@ class RemoteSpool:
 
 
 def receive(run_dir: Path, worker: int, rows: dict[str, bytes]) -> None:
-    """Append a remote worker's rows to the spool, beside those of local workers."""
+    """Append a remote worker's rows to the spool, beside those of local workers, if there are any."""
+    (run_dir / FOLDER).mkdir(exist_ok=True)
     for table, lines in rows.items():
         if table in TABLES:
             with (run_dir / FOLDER / f"{table}-{worker}.jsonl").open("ab") as file:
@@ -117,6 +118,8 @@ class ChunkWriter:
 
 def remove_spool(run_dir: Path) -> None:
     """Remove the spooled lines once every one of them is in a chunk."""
-    for file in (run_dir / FOLDER).glob("*.jsonl"):
-        file.unlink()
-    (run_dir / FOLDER).rmdir()
+    folder = run_dir / FOLDER
+    if folder.is_dir():
+        for file in folder.glob("*.jsonl"):
+            file.unlink()
+        folder.rmdir()

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
+from peakday.config import load_config
 from peakday.output import Talk
 from peakday.session import open_stack, resolve
+from peakday.targets import Target, check_allowed
 
 
 def ask_once(
@@ -26,10 +29,35 @@ def ask_once(
 
     with contextlib.ExitStack() as cleanup:
         url = target
-        if url is None:
+        if url is not None:
+            check_allowed(Target("assistant", url), load_config())
+        else:
             url = cleanup.enter_context(open_stack(resolve(scenario, sets, seed), talk=talk)).endpoints["assistant"]
         events = list(ask(url, message, customer_id=customer_id, product_id=product_id))
     return "\n".join(lines(events)), events
+
+
+def ask_mapping(target: str, message: str) -> tuple[str, list[dict[str, Any]]]:
+    """One question to a mapped target: every piece of its answer as it came, and what the mapping recognised."""
+    from loadgen.asking import ask_mapped
+    from loadgen.targets.mapping import target_specs
+
+    spec = target_specs(Path(target.removeprefix("http=")))[0]
+    check_allowed(Target("http", spec.url), load_config())
+    pieces: list[dict[str, Any]] = [
+        {
+            "at_s": piece.at_s,
+            "data": piece.data.decode("utf-8", "replace"),
+            "recognised": [{"kind": str(signal.kind), "value": signal.value} for signal in piece.recognised],
+        }
+        for piece in ask_mapped(spec, message)
+    ]
+    text = "\n".join(
+        f"{piece['at_s'] * 1e3:8.1f} ms  {piece['data'].strip()}\n"
+        + "\n".join(f"{'':13}= {found['kind']}: {found['value']!r}" for found in piece["recognised"])
+        for piece in pieces
+    )
+    return text, pieces
 
 
 def lines(events: Sequence[dict[str, Any]]) -> Iterator[str]:

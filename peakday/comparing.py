@@ -10,8 +10,8 @@ from peakday.errors import CommandError
 from peakday.folders import find_any
 
 
-def compare_records(before: str, after: str) -> tuple[str, dict[str, Any]]:
-    """What changed from one record to another of its kind.
+def compare_records(before: str, after: str, page: Path | None) -> tuple[str, dict[str, Any]]:
+    """What changed from one record to another of its kind; as a page too where asked.
 
     Raises:
         CommandError: the two are of different kinds.
@@ -19,7 +19,13 @@ def compare_records(before: str, after: str) -> tuple[str, dict[str, Any]]:
     (kind, old), (other, new) = find_any(before), find_any(after)
     if kind != other:
         raise CommandError(f"{before} is in {kind}/ and {after} in {other}/: only records of one kind can be compared")
-    return _COMPARERS[kind](old, new)
+    text, data = _COMPARERS[kind](old, new)
+    if page is not None:
+        from dashboards.compare_page import write_compare
+        from peakday.reporting import load_any
+
+        text += f"\n\n{write_compare(page, load_any(str(old))[0], load_any(str(new))[0])}"
+    return text, data
 
 
 def _runs(old: Path, new: Path) -> tuple[str, dict[str, Any]]:

@@ -39,6 +39,8 @@ class LoadOptions:
     scale: float = 1.0
     arrivals: Path | None = None
     processes: int = 1
+    remote_workers: int = 0
+    master_port: int = 5557
     users: int | None = None
     keep_text: bool = False
     budget_usd: float | None = None
@@ -74,7 +76,7 @@ def run_job(job: LoadJob, talk: Talk) -> Outcome:
     """Run one job, saying how it goes."""
     from loadgen.run import run_load
 
-    talk.say(f"load run {job.run_id}: {job.length_s:g} s, {job.processes} worker(s)")
+    talk.say(f"load run {job.run_id}: {job.length_s:g} s, {job.workers} worker(s)")
     return run_load(job, progress(talk))
 
 
@@ -131,6 +133,9 @@ def make_job(resolved: Resolved, options: LoadOptions, targets: Sequence[Target]
         for_s=options.for_s,
         arrivals_file=str(options.arrivals) if options.arrivals else None,
         processes=options.processes,
+        remote_workers=options.remote_workers,
+        bind_host="0.0.0.0" if options.remote_workers else "127.0.0.1",  # noqa: S104 (asked for by --master)
+        bind_port=options.master_port if options.remote_workers else None,
         stand_ins_url=stack.endpoints["bedrock"] if stack else None,
         closed_loop_users=options.users,
         catalogue=str(resolved.world.catalogue),

@@ -16,17 +16,18 @@ if TYPE_CHECKING:
 FORMS = ("csv", "xlsx", "prometheus", "grafana")
 
 
-def load_any(wanted: str) -> tuple[Run | Plan | Bench, Path]:
-    """A record of any kind, and its folder.
+def load_any(wanted: str, *, for_report: bool = False) -> tuple[Run | Plan | Bench, Path]:
+    """A record of any kind, and its folder; for a report only the columns that it shows.
 
     Raises:
         CommandError: there is no such record.
     """
     kind, folder = find_any(wanted)
     if kind == "runs":
+        from dashboards.report import load_for_report
         from loadgen.record import load_run
 
-        return load_run(folder), folder
+        return (load_for_report if for_report else load_run)(folder), folder
     if kind == "plans":
         from capacity.plan import load_plan
 
@@ -42,7 +43,7 @@ def draw(wanted: str, out: Path | None) -> Path:
     from loadgen.record import Run
     from neuron_bench.record import Bench
 
-    record, folder = load_any(wanted)
+    record, folder = load_any(wanted, for_report=True)
     return write_report(
         out or folder / "report.html",
         run=record if isinstance(record, Run) else None,

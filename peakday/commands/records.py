@@ -31,12 +31,13 @@ def report(record: RecordId, out: Out = None, as_json: Json = False) -> None:
 def compare(
     before: Annotated[str, typer.Argument(metavar="A", help="The earlier record.")],
     after: Annotated[str, typer.Argument(metavar="B", help="The later record, of the same kind.")],
+    html: Annotated[Path | None, typer.Option(help="Write the comparison as a page here.")] = None,
     as_json: Json = False,
 ) -> None:
     """What changed between two runs, plans or benches."""
     from peakday.comparing import compare_records
 
-    Talk(as_json).result(*compare_records(before, after))
+    Talk(as_json).result(*compare_records(before, after, html))
 
 
 def export(

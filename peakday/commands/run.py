@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from peakday.errors import CommandError
 from peakday.options import Json, Out, Quiet, ScenarioArgument, Seed, Sets
 from peakday.output import Talk
 
@@ -18,7 +19,7 @@ def register(app: typer.Typer) -> None:
 
 
 def run(
-    scenario: ScenarioArgument,
+    scenario: ScenarioArgument = "",
     sets: Sets = None,
     target: Annotated[
         list[str] | None,
@@ -38,6 +39,13 @@ def run(
         Path | None, typer.Option(help="Replay the arrivals of a CSV: each row one session of one turn.")
     ] = None,
     processes: Annotated[int, typer.Option(min=1, help="Load workers on this machine.")] = 1,
+    master: Annotated[
+        bool, typer.Option("--master", help="Wait for --workers of other machines, and drive them.")
+    ] = False,
+    workers: Annotated[int, typer.Option(min=1, help="With --master: how many workers connect.")] = 1,
+    worker: Annotated[bool, typer.Option("--worker", help="Be workers of a run whose master is elsewhere.")] = False,
+    master_host: Annotated[str, typer.Option(help="With --worker: where the master is.")] = "127.0.0.1",
+    master_port: Annotated[int, typer.Option(help="Port the workers connect to.")] = 5557,
     users: Annotated[
         int | None,
         typer.Option(min=1, help="Closed loop: so many users that wait for answers. Hides waiting; labelled."),
@@ -62,6 +70,12 @@ def run(
     from peakday.rehearsal import LoadOptions, rehearse
     from peakday.rehearsal import dry_run as estimate_run
 
+    if worker:
+        from loadgen.run import run_worker
+
+        raise typer.Exit(run_worker(master_host, master_port, processes))
+    if not scenario:
+        raise CommandError("SCENARIO is missing: name one of `peakday scenario list`, or the path of a YAML file")
     options = LoadOptions(
         targets=tuple(target or ()),
         model=model,
@@ -70,7 +84,9 @@ def run(
         for_s=duration_s(for_, "--for") if for_ else None,
         scale=scale,
         arrivals=arrivals,
-        processes=processes,
+        processes=0 if master else processes,
+        remote_workers=workers if master else 0,
+        master_port=master_port,
         users=users,
         keep_text=keep_text,
         budget_usd=budget_usd,

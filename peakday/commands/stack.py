@@ -43,7 +43,9 @@ def ask(
     message: Annotated[str, typer.Argument(help="What the customer says.")],
     scenario: Annotated[str, typer.Option(help="Scenario whose stack and shop are used.")] = "smoke",
     sets: Sets = None,
-    target: Annotated[str | None, typer.Option(help="A running assistant, such as http://127.0.0.1:8080.")] = None,
+    target: Annotated[
+        str | None, typer.Option(help="A running assistant, such as http://127.0.0.1:8080, or http=MAPPING.yaml.")
+    ] = None,
     customer: Annotated[str, typer.Option(help="Test customer who asks.")] = "c000001",
     product: Annotated[str | None, typer.Option(help="Product whose page the customer is on.")] = None,
     seed: Seed = None,
@@ -51,8 +53,11 @@ def ask(
     quiet: Quiet = False,
 ) -> None:
     """Ask one question and show what the answer took: route, calls, tokens, cache, tools, cost."""
-    from peakday.asking import ask_once
+    from peakday.asking import ask_mapping, ask_once
 
     talk = Talk(as_json, quiet)
+    if target is not None and target.startswith("http="):
+        talk.result(*ask_mapping(target, message))
+        return
     text, events = ask_once(scenario, sets or [], message, target, customer, product, seed=seed, talk=talk)
     talk.result(text, json.loads(json.dumps(events)))

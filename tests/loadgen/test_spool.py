@@ -1,0 +1,17 @@
+"""Rows of remote workers become chunks like those of local ones, also where there is no local worker at all."""
+
+import orjson
+
+from loadgen.record import EVENTS, load_run, write_json
+from loadgen.spool import ChunkWriter, receive, remove_spool
+
+
+def test_rows_of_a_remote_worker_need_no_local_one(tmp_path):
+    """The first report makes the spool; the end removes it, and an end without a spool is no error."""
+    write_json(tmp_path / "run.json", {"schema": "peakday.run/1"})
+    row = [{"stream": "planner_queries", "status": "ok"}.get(name) for name in EVENTS]
+    receive(tmp_path, 0, {"events": orjson.dumps(row) + b"\n"})
+    ChunkWriter(tmp_path).pump(0.0, 0.0, everything=True)
+    remove_spool(tmp_path)
+    remove_spool(tmp_path)
+    assert load_run(tmp_path).events["stream"].tolist() == ["planner_queries"]
