@@ -6,7 +6,8 @@ input + cache write + output x burndown. Source: facts/data/quotas.csv; AWS agen
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -53,12 +54,27 @@ class Granted:
     tpm: float | None
     tpd: float | None
     source: str
+    sources: Mapping[str, str] = field(default_factory=dict)  # by kind, where it is not `source`
 
 
 def granted(model: Model, own: Quota | None) -> Granted:
-    """The scenario's quota where it states one, else the published default."""
-    if own is not None and (own.rpm or own.tpm or own.tpd):
-        return Granted(own.rpm, own.tpm, own.tpd, "scenario: quotas")
+    """Kind by kind: what the scenario states, else the published default; a stated null is not limited.
+
+    Tokens per day that nobody states follow from the tokens per minute, stated or published.
+    """
+    published = _published(model)
+    stated = {kind: getattr(own, kind) for kind in own.model_fields_set} if own is not None else {}
+    if not stated:
+        return published
+    limits = {kind: stated.get(kind, getattr(published, kind)) for kind in ("rpm", "tpm", "tpd")}
+    sources = dict.fromkeys(stated, "scenario: quotas")
+    if "tpd" not in stated and stated.get("tpm"):
+        limits["tpd"] = stated["tpm"] * MINUTES_PER_DAY
+        sources["tpd"] = f"scenario: quotas, tpm x {MINUTES_PER_DAY:,}"
+    return Granted(**limits, source=published.source, sources=sources)
+
+
+def _published(model: Model) -> Granted:
     fact = model.quota
     if fact is None:
         return Granted(None, None, None, "no published figure; read your account's Service Quotas")
@@ -80,7 +96,8 @@ def needs(
     for kind, settled, reserved, limit in kinds:
         use = _use_of_the_day(settled.p90, demand) if kind == "tpd" else _use_of_the_minute(reserved.p90, demand)
         binds_at_s, throttled = (None, None) if limit is None else _over(use, limit, demand)
-        found.append(QuotaNeed(kind, settled, reserved, limit, binds_at_s, limits.source, throttled))
+        source = limits.sources.get(kind, limits.source)
+        found.append(QuotaNeed(kind, settled, reserved, limit, binds_at_s, source, throttled))
     return tuple(found)
 
 

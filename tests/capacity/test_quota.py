@@ -38,6 +38,24 @@ def test_the_scenarios_quota_replaces_the_published_one():
     assert granted(sonnet, None).tpm == sonnet.quota.tpm
 
 
+def test_stating_one_kind_leaves_the_other_published_kinds_on():
+    sonnet = models()["claude-sonnet"]
+    found = granted(sonnet, Quota(rpm=7.0))
+    assert (found.rpm, found.tpm, found.tpd) == (7.0, sonnet.quota.tpm, sonnet.quota.tpm * 1_440)
+    assert found.sources == {"rpm": "scenario: quotas"}
+    assert granted(sonnet, Quota(tpm=7.0)).rpm == sonnet.quota.rpm
+
+
+def test_a_stated_null_is_not_limited():
+    found = granted(models()["claude-sonnet"], Quota(rpm=None))
+    assert found.rpm is None
+    assert found.tpm is not None
+
+
+def test_a_days_grant_follows_the_stated_minute():
+    assert granted(models()["claude-sonnet"], Quota(tpm=7.0)).tpd == 7.0 * 1_440
+
+
 @pytest.mark.parametrize(
     ("limits", "reserved", "bound"),
     [
