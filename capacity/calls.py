@@ -13,7 +13,7 @@ from capacity.plan import PlanError
 from capacity.requests import Floats, Ints
 from facts.reader import Model
 from loadgen.record import Run
-from scenarios.schema import AssumedTokens, Scenario
+from scenarios.schema import AssumedTokens, CacheTtl, Scenario
 
 Names = npt.NDArray[np.object_]
 
@@ -139,16 +139,16 @@ def assumed_calls(scenario: Scenario, models: Mapping[str, Model], *, seed: int,
     read, write = _cached(scenario, models, model_of, prompt, np.minimum(before, prompt), shared, first, rng)
     answer = assumed.output_tokens * clients.output_tokens_ratio
     output = np.maximum(1, _lognormal(rng, answer, assumed.cv, len(turn)))
-    one_hour = np.array(
-        [scenario.assistant.cache_ttl.shared == "1h" and "1h" in models[m].cache.ttls for m in model_of]
-    )
+    ttl = scenario.assistant.cache_ttl
+    long = np.array(["1h" in models[m].cache.ttls for m in model_of])
+    one_hour: Ints = np.where(long & (write > 0), kept_one_hour(read, prompt, shared, customer, ttl), 0)
     return Calls(
         turn=turn,
         model=model_of,
         input_tokens=prompt - read - write,
         cache_read_tokens=read,
-        cache_write_tokens_5m=np.where(one_hour, 0, write),
-        cache_write_tokens_1h=np.where(one_hour, write, 0),
+        cache_write_tokens_5m=write - one_hour,
+        cache_write_tokens_1h=one_hour,
         output_tokens=output,
         shared_tokens=shared,
         customer_tokens=customer,
@@ -184,6 +184,16 @@ def split_cached(prompt: Ints, before: Ints, minimum: Ints | int) -> tuple[Ints,
     return read, np.where(prompt >= minimum, prompt - read, 0)
 
 
+def kept_one_hour(start: Ints, end: Ints, shared: Ints, customer: Ints, ttl: CacheTtl) -> Ints:
+    """Tokens of prompt[start:end] at the levels whose lifetime is an hour; shared and customer are cumulative."""
+    bars = ((0, shared, ttl.shared), (shared, customer, ttl.customer), (customer, end, ttl.conversation))
+    kept = np.zeros(len(end), dtype=np.int64)
+    for begins, ends, lifetime in bars:
+        if lifetime == "1h":
+            kept += np.maximum(0, np.minimum(end, ends) - np.maximum(start, begins))
+    return kept
+
+
 def _cached(
     scenario: Scenario,
     models: Mapping[str, Model],
@@ -201,13 +211,20 @@ def _cached(
     least = np.array([minimum[m] for m in model_of])
     cached_before, _ = split_cached(prompt, np.where(may, before, 0), least)
     rate_per_s = scenario.demand.interactions.peak_per_s.mid
-    hit = ttl_hit_ratio(rate_per_s, TTL_S[scenario.assistant.cache_ttl.shared])
+    asked = scenario.assistant.cache_ttl.shared
+    hit_of = {name: ttl_hit_ratio(rate_per_s, TTL_S[_given(asked, model)]) for name, model in models.items()}
+    hit = np.array([hit_of[m] for m in model_of])
     cold = first & (rng.random(len(prompt)) >= hit)
     read: Ints = np.where(cold, 0, cached_before)
     write = np.where(may & (prompt >= least), prompt - read, 0)
     own = np.array([models[m].supply == "self_hosted" for m in model_of])
     # an own engine's block cache holds what every call shares; customers and conversations move between replicas
     return np.where(own, shared, read), write
+
+
+def _given(ttl: str, model: Model) -> str:
+    """The lifetime a model gives when asked for one: a model without 1h gives 5m."""
+    return ttl if ttl in model.cache.ttls else "5m"
 
 
 def _lognormal(rng: np.random.Generator, mean: float, cv: float, n: int) -> Ints:

@@ -131,5 +131,7 @@ class Case:
 
     def base(self, own: Sequence[OwnChoice]) -> Base:
         """The base case for draws and one-at-a-time moves."""
-        spend = bedrock_spend(self.calls, self.prices.models, self.interactions_total)
+        spend = bedrock_spend(
+            self.calls, self.prices.models, self.interactions_total, self.scenario.assistant.cache_ttl
+        )
         return Base(tuple(own), spend, self.scenario.capacity.resilience)

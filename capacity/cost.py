@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
-from capacity.calls import Calls, Names
+from capacity.calls import Calls, Names, kept_one_hour
 from capacity.outcome import BedrockSpend
 from capacity.plan import CostLine, Figure, PlanError
 from capacity.requests import Floats
 from facts.reader import Model, TokenPrices
+from scenarios.schema import CacheTtl
 
 _PER_MILLION = 1e-6
 Z_90 = 1.6449
@@ -64,8 +66,13 @@ def _token_costs(calls: Calls, prices: TokenPrices) -> dict[str, Floats]:
     return {part: np.asarray(usd * _PER_MILLION, dtype=np.float64) for part, usd in tokens.items()}
 
 
-def bedrock_spend(calls: Calls, models: Mapping[str, Model], interactions: float) -> BedrockSpend:
-    """The event's token bill at a number of interactions, by class; and what its cache reads cost if written again."""
+def bedrock_spend(
+    calls: Calls, models: Mapping[str, Model], interactions: float, ttl: CacheTtl | None = None
+) -> BedrockSpend:
+    """The event's token bill at a number of interactions, by class; and what its cache reads cost if written again.
+
+    ttl: lifetime asked for by prompt level; a read is written again at its level's. None = five minutes.
+    """
     total = dict.fromkeys(PARTS, 0.0)
     rewrite = 0.0
     for name in dict.fromkeys(calls.model.tolist()):
@@ -75,8 +82,7 @@ def bedrock_spend(calls: Calls, models: Mapping[str, Model], interactions: float
         mask = calls.of(name)
         for part, usd in _token_costs(calls, prices).items():
             total[part] += float(usd[mask].sum())
-        again = prices.cache_write_5m_usd_per_mtok or prices.input_usd_per_mtok
-        rewrite += float(calls.cache_read_tokens[mask].sum()) * again * _PER_MILLION
+        rewrite += _rewrite_usd(calls, mask, models[name], ttl or CacheTtl())
     scale = interactions / calls.interactions
     return BedrockSpend(
         input=total["input"] * scale,
@@ -85,6 +91,28 @@ def bedrock_spend(calls: Calls, models: Mapping[str, Model], interactions: float
         output=total["output"] * scale,
         rewrite=rewrite * scale,
     )
+
+
+def _rewrite_usd(calls: Calls, mask: npt.NDArray[np.bool_], model: Model, ttl: CacheTtl) -> float:
+    """What one model's cache reads cost if written again, each token for its level's lifetime.
+
+    Where the calls do not tell the levels, the lifetimes are in the proportion of what was written.
+    """
+    read = calls.cache_read_tokens[mask]
+    shared, customer = calls.shared_tokens[mask], calls.customer_tokens[mask]
+    if (shared >= 0).all() and (customer >= 0).all():
+        long = float(kept_one_hour(np.zeros_like(read), read, shared, customer, ttl).sum())
+        one_hour = long if "1h" in model.cache.ttls else 0.0
+    else:
+        written_1h, written_5m = calls.cache_write_tokens_1h[mask].sum(), calls.cache_write_tokens_5m[mask].sum()
+        one_hour = float(read.sum()) * _ratio(written_1h, written_1h + written_5m)
+    prices = model.prices
+    assert prices is not None  # bedrock_spend leaves models without prices out
+    at_5m, at_1h = (
+        prices.input_usd_per_mtok if usd is None else usd
+        for usd in (prices.cache_write_5m_usd_per_mtok, prices.cache_write_1h_usd_per_mtok)
+    )
+    return ((float(read.sum()) - one_hour) * at_5m + one_hour * at_1h) * _PER_MILLION
 
 
 def cost_lines(calls: Calls, costs: CallCosts, provenance: str, source: str) -> tuple[CostLine, ...]:

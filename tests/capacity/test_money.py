@@ -1,0 +1,43 @@
+"""What calls cost: writes by lifetime, classes without a price, and an event that adds up in print."""
+
+import numpy as np
+import pytest
+
+from capacity.calls import assumed_calls
+from capacity.cost import bedrock_spend
+from facts.reader import models
+from tests.capacity.scenario_of import scenario
+
+SONNET = {"assistant__policy": {"simple": "claude-sonnet", "complex": "claude-sonnet"}}
+HOUR = {"assistant__cache_ttl": {"shared": "1h"}}
+
+
+def calls_of(**changes):
+    return assumed_calls(scenario(**SONNET, **changes), models(), seed=1, interactions=500)
+
+
+def test_only_the_levels_that_ask_for_an_hour_are_written_for_an_hour():
+    """Shared 1h: the 2,400 shared tokens when they are cold; customer and conversation stay at 5m."""
+    five, hour = (
+        calls_of(demand__interactions__peak_per_s=1e-9),
+        calls_of(demand__interactions__peak_per_s=1e-9, **HOUR),
+    )
+    assert five.cache_write_tokens_1h.sum() == 0
+    assert set(np.unique(hour.cache_write_tokens_1h)) == {0, 2_400}
+    assert (hour.cache_write_tokens_5m + hour.cache_write_tokens_1h == five.cache_write_tokens_5m).all()
+
+
+def test_a_model_without_an_hour_writes_for_five_minutes():
+    nova = {"assistant__policy": {"simple": "nova-pro", "complex": "nova-pro"}}
+    found = assumed_calls(scenario(**nova, **HOUR), models(), seed=1, interactions=500)
+    assert found.cache_write_tokens_1h.sum() == 0 < found.cache_write_tokens_5m.sum()
+
+
+def test_a_lost_hit_is_written_again_for_its_levels_lifetime():
+    what, found = scenario(**SONNET, **HOUR), calls_of(**HOUR)
+    sonnet = models()["claude-sonnet"].prices
+    long = np.minimum(found.cache_read_tokens, found.shared_tokens).sum()
+    short = found.cache_read_tokens.sum() - long
+    usd = (long * sonnet.cache_write_1h_usd_per_mtok + short * sonnet.cache_write_5m_usd_per_mtok) / 1e6
+    spend = bedrock_spend(found, models(), found.interactions, what.assistant.cache_ttl)
+    assert spend.rewrite == pytest.approx(usd)
