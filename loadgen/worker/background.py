@@ -9,6 +9,7 @@ from typing import Any
 from loadgen.answer import Answer, BodyAnswer
 from loadgen.worker.alarm import Alarm
 from loadgen.worker.connection import now_ns
+from loadgen.worker.driver import give_up
 from loadgen.worker.pool import Pool
 from loadgen.worker.recorder import Recorder
 
@@ -58,9 +59,20 @@ class Background:
         answer = BodyAnswer()
         answer.intended_ns = due_ns
         answer.on_end = self._ended
+        request = self._build()
         answer.connection = self._pool.take()
         self._open[answer] = None
-        answer.connection.request(self._build(), answer)
+        try:
+            answer.connection.request(request, answer)
+        except Exception as error:
+            self._recorder.fault(error)
+            self._give_up(answer, "stream_error", "request_exception")
+
+    def _give_up(self, answer: Answer, status: str, code: str) -> None:
+        """End a request now; it is never open afterwards."""
+        give_up(answer, status, code, self._recorder)
+        if answer in self._open:
+            self._ended(answer)
 
     def _ended(self, answer: Answer) -> None:
         self._open.pop(answer, None)
@@ -74,13 +86,13 @@ class Background:
         """Give up requests that are never answered; they are kept in the order of their sending."""
         limit_ns = now_ns() - TIMEOUT_NS
         while self._open and (oldest := next(iter(self._open))).start_ns < limit_ns:
-            oldest.connection.abort("timeout", "timeout")
+            self._give_up(oldest, "timeout", "timeout")
 
     def end(self) -> None:
         """Send nothing more; what is open is censored."""
         self._offsets_s.clear()
         for answer in list(self._open):
-            answer.connection.abort("censored", "run_ended")
+            self._give_up(answer, "censored", "run_ended")
         self._alarm.close()
 
 

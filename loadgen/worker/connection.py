@@ -287,10 +287,20 @@ class Connection:
             return
         now = now_ns()
         if self._reused and not answer.ttfb_ns and now - answer.start_ns < STALE_WITHIN_NS:
-            self._on_stale(self._request, answer)
-            return
-        answer.fail(now, status, code)
-        answer.on_end(answer)
+            try:
+                self._on_stale(self._request, answer)
+                return
+            except Exception as error:  # no more sockets, say: the turn must end all the same
+                self._on_fault(error)
+                status, code = "stream_error", "resend_failed"
+        if not answer.end_ns:
+            answer.fail(now, status, code)
+            answer.on_end(answer)
+
+    def forget(self) -> None:
+        """Close, and leave the present answer to the caller."""
+        self.answer = None
+        self.close()
 
     def abort(self, status: str, code: str) -> None:
         """Give the present request up: close, and end its answer so."""

@@ -21,6 +21,17 @@ from loadgen.worker.recorder import Recorder
 _NS = 1_000_000_000
 
 
+def give_up(answer: Answer, status: str, code: str, recorder: Recorder) -> None:
+    """Abort an answer's request; the answer has ended afterwards. What goes wrong in that voids the run."""
+    try:
+        answer.connection.abort(status, code)
+    except Exception as error:
+        recorder.fault(error)
+    if not answer.end_ns:
+        recorder.fault(RuntimeError(f"a request was forgotten by its connection ({code})"))
+        answer.fail(now_ns(), status, code)
+
+
 class Driver:
     """The turns of one worker.
 
@@ -157,7 +168,11 @@ class Driver:
         answer.on_end = self._ended
         self._open[answer] = None
         self._recorder.counters["sent"] += 1
-        connection.request(request, answer)
+        try:
+            connection.request(request, answer)
+        except Exception as error:
+            self._recorder.fault(error)
+            self._give_up(answer, "stream_error", "request_exception")
         lag = answer.start_ns - due_ns
         if lag > self.dispatch_lag_ns_max:
             self.dispatch_lag_ns_max = lag
@@ -179,7 +194,10 @@ class Driver:
         """A turn ended: record it once, and plan the next. What goes wrong in here voids the run, and loses no turn."""
         self._open.pop(answer, None)
         visit = answer.visit
-        self._recorder.turn(visit, answer)
+        try:
+            self._recorder.turn(visit, answer)
+        except Exception as error:
+            self._recorder.fault(error)
         self._budget.settle(0.0 if answer.connection is None else answer.cost_usd)
         try:
             if answer.connection is not None:
@@ -208,18 +226,24 @@ class Driver:
         while patience and patience[0][0] <= now:
             _, _, answer = heapq.heappop(patience)
             if not answer.end_ns and not answer.first_ns:
-                answer.connection.abort("abandoned", "patience_over")
+                self._give_up(answer, "abandoned", "patience_over")
         while self._open:
             oldest = next(iter(self._open))  # turns are kept in the order of their sending
             if now - oldest.start_ns < self._timeout_ns:
                 break
-            oldest.connection.abort("timeout", "timeout")
+            self._give_up(oldest, "timeout", "timeout")
         if self._end_ns and now >= self._end_ns and (not self._open or now >= self._drained_ns):
             self._finish()
 
+    def _give_up(self, answer: Answer, status: str, code: str) -> None:
+        """End a turn now, whatever has become of its connection: it is never open afterwards."""
+        give_up(answer, status, code, self._recorder)
+        if answer in self._open:  # its connection did not know it any more
+            self._ended(answer)
+
     def _finish(self) -> None:
         for answer in list(self._open):
-            answer.connection.abort("censored", "run_ended")
+            self._give_up(answer, "censored", "run_ended")
         done, self._on_done = self._on_done, None
         if done is not None:
             done()

@@ -40,11 +40,15 @@ class Pool:
             self._idle.append(connection)
 
     def _resend(self, request: bytes, answer: Answer) -> None:
-        """The server had closed the idle connection: send once more, on a new one."""
+        """The server had closed the idle connection: send once more, on a new one. Raises when that cannot be done."""
         self.resent += 1
         connection = self._connect(self._resend)
         answer.connection = connection
-        connection.request(request, answer)
+        try:
+            connection.request(request, answer)
+        except BaseException:
+            connection.forget()
+            raise
 
     def close(self) -> None:
         """Close what is idle."""

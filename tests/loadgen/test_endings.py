@@ -1,0 +1,195 @@
+"""Every turn ends exactly once, with a status, whatever raises on the way: nothing hangs, nothing spins."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from loadgen.answer import BodyAnswer
+from loadgen.worker.background import Background
+from loadgen.worker.connection import Connection, Endpoint, now_ns
+from loadgen.worker.driver import Driver
+from loadgen.worker.pool import Pool
+
+REQUEST = b"GET / HTTP/1.1\r\n\r\n"
+
+
+class Watcher:
+    """A watcher that never fires: the test calls the callbacks itself."""
+
+    active = False
+
+    def start(self, callback):
+        self.active = True
+
+    def stop(self):
+        self.active = False
+
+    def close(self):
+        pass
+
+
+ALARM = SimpleNamespace(at=lambda due_ns: None)
+POOLS = {id(None): SimpleNamespace(give=lambda connection: None)}
+LOOP = SimpleNamespace(io=lambda fd, events: Watcher())
+
+
+class Notes:
+    """A recorder that keeps statuses and faults."""
+
+    def __init__(self):
+        self.counters = {"asked": 0, "sent": 0, "unsent": 0}
+        self.faults = []
+        self.ended = []
+
+    def fault(self, error):
+        self.faults.append(error)
+
+    def turn(self, visit, answer):
+        self.ended.append(answer.status)
+
+    def event(self, row):
+        self.ended.append(row[4])
+
+
+@pytest.fixture(autouse=True)
+def no_spinning():
+    """A loop that never ends fails its test in place of hanging it."""
+    signal.alarm(20)
+    yield
+    signal.alarm(0)
+
+
+def stale_connection(refuse, on_fault):
+    """A kept-alive connection whose server has gone, from a pool that makes the next one as `refuse` says."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        where = Endpoint(server.getsockname(), socket.AF_INET, "x", "")
+        made = []
+
+        def connect(stale):
+            if made:
+                return refuse(where, on_fault, stale)
+            made.append(Connection(LOOP, where, socket.socket, on_fault, stale))
+            return made[0]
+
+        connection = Pool(connect).take()
+        peer, _ = server.accept()
+        connection._on_connected()
+        first = BodyAnswer()
+        first.on_end = lambda answer: None
+        connection.request(REQUEST, first)
+        peer.recv(99)
+        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        connection._on_readable()
+        assert first.status == "ok"
+        peer.close()
+        return connection
+
+
+def driver(notes):
+    return Driver(ALARM, POOLS, notes, in_flight_max=9, timeout_s=0.0, on_done=lambda: None)
+
+
+def open_turn(one, connection):
+    """A turn under way on a connection."""
+    answer = BodyAnswer()
+    answer.connection = connection
+    answer.visit = SimpleNamespace(connection=None, advance=lambda status: None, target=None)
+    answer.on_end = one._ended
+    one._open[answer] = None
+    return answer
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    error=st.sampled_from([OSError(24, "Too many open files"), KeyError("x"), RuntimeError("y"), ValueError("z")]),
+    late=st.booleans(),
+)
+def test_whatever_raises_when_a_request_is_sent_again_the_turn_ends(error, late):
+    """A server closed the idle connection, and making or using the next one raises: a status, a fault, no open turn."""
+
+    def refuse(where, on_fault, stale):
+        if not late:
+            raise error
+        connection = Connection(LOOP, where, socket.socket, on_fault, stale)
+        connection._unsent = b"waiting"
+        connection._writer.active = False
+        connection._send = lambda data: (_ for _ in ()).throw(ValueError("send"))
+        return connection
+
+    notes = Notes()
+    one = driver(notes)
+    connection = stale_connection(refuse, notes.fault)
+    answer = open_turn(one, connection)
+    connection.request(REQUEST, answer)
+    if connection.open:
+        connection._on_readable()
+    if late:
+        one.tick()
+    assert answer.end_ns
+    assert len(notes.ended) == 1
+    assert one.in_flight == 0
+    one.tick()
+    assert len(notes.ended) == 1
+
+
+def test_a_turn_its_connection_forgot_ends_at_its_timeout():
+    """The deadline ends every turn, also one that no connection will ever end; that is a fault of ours."""
+    notes = Notes()
+    one = driver(notes)
+    answer = open_turn(one, SimpleNamespace(abort=lambda status, code: None))
+    answer.start_ns = 1
+    one.tick()
+    assert notes.ended == ["timeout"]
+    assert len(notes.faults) == 1
+
+
+def test_an_abort_that_raises_ends_its_turn_and_the_run():
+    """The end of the run censors every open turn although the first one's connection raises, and then says done."""
+    done = []
+    notes = Notes()
+    one = Driver(ALARM, POOLS, notes, in_flight_max=9, timeout_s=9.0, on_done=lambda: done.append(True))
+
+    def raising(status, code):
+        raise OSError("abort")
+
+    for abort in (raising, lambda status, code: None):
+        open_turn(one, SimpleNamespace(abort=abort)).start_ns = now_ns()
+    one.begin(1, 0.0)
+    one.tick()
+    assert notes.ended == ["censored", "censored"]
+    assert done == [True]
+
+
+def test_a_row_that_cannot_be_written_loses_no_turn_after_it():
+    """The recorder raises: the turn is over, the fault is told, and the next turn is planned."""
+    notes = Notes()
+    notes.turn = lambda visit, answer: (_ for _ in ()).throw(OSError("disk full"))
+    one = driver(notes)
+    answer = open_turn(one, SimpleNamespace(abort=lambda status, code: None))
+    asked = []
+    answer.visit.advance = lambda status: asked.append(status)
+    answer.start_ns = 1
+    one.tick()
+    assert asked == ["timeout"]
+    assert one.in_flight == 0
+
+
+def test_a_forgotten_background_request_ends_at_its_timeout():
+    """A stream's requests have the same ending as turns."""
+    notes = Notes()
+    connection = SimpleNamespace(abort=lambda status, code: None, request=lambda request, answer: None)
+    pool = SimpleNamespace(take=lambda: connection, give=lambda connection: None)
+    loop = SimpleNamespace(io=LOOP.io, timer=lambda after: Watcher())
+    stream = Background(loop, "ticks", [], lambda: REQUEST, pool, notes)
+    stream._send(1)
+    stream.tick()
+    assert notes.ended == ["timeout"]
+    stream.end()
