@@ -27,9 +27,11 @@ BOOTSTRAPS = 200
 CALLS_MIN = 200
 TOGETHER_MIN = 4.0
 """Requests decoding together, on average, in the busiest run: below this no run shows what a batch costs."""
+ERROR_MAX = 0.5
+"""A fit that is further off on runs it never saw is refused."""
 CONDITION_MAX = 1e3
 P99_CALLS_MIN = 1_000
-"""Ten calls beyond the p99; below this the p95 stands in (DESIGN 4)."""
+"""Ten calls beyond the p99; below this the p95 stands in."""
 
 
 class CalibrationError(PlanError):
@@ -79,6 +81,12 @@ def calibrate(runs: Sequence[Observed], limits: EngineLimits, identity: Identity
     if max(_together(run, model) for run in ladder) < TOGETHER_MIN:
         raise CalibrationError(_light(ladder, model))
     table = tuple(row for run in held for row in hold_out_rows(run, model))
+    if (error := _relative_error(table)) > ERROR_MAX:
+        worst = max(table, key=lambda row: abs(row.error_ratio))
+        raise CalibrationError(
+            f"held out {worst.case}: {worst.metric} is {worst.error_ratio:+.0%} off, {error:.0%} over all; such a law "
+            "predicts nothing: check the engine's limits, one replica behind the address, and that runs were alike"
+        )
     covariance, condition = _covariance(_design(fitted, model), seed)
     return replace(
         model,
@@ -86,7 +94,7 @@ def calibrate(runs: Sequence[Observed], limits: EngineLimits, identity: Identity
         condition_number=condition,
         validity=_validity(ladder, model),
         hold_out=table,
-        relative_error=_relative_error(table),
+        relative_error=error,
         provenance=weakest([run.provenance for run in runs]),
         inputs=tuple(run.name for run in ladder),
         notes=_notes(model, condition),
@@ -101,6 +109,7 @@ def hold_out_rows(run: Observed, model: StepModel) -> list[HoldOut]:
     work = run.requests()
     served = simulate(work, model)
     predicted = latencies(work, served, model)
+    ttft_s, tpot_s = predicted.ttft_s[run.judged], predicted.tpot_s[run.judged[run.output_tokens > 1]]
     measured_end = run.arrival_s + run.ttft_s + run.decode_s
     predicted_end = work.arrival_s + predicted.e2e_s
     tokens = float(run.output_tokens.sum())
@@ -110,16 +119,17 @@ def hold_out_rows(run: Observed, model: StepModel) -> list[HoldOut]:
             tokens / _span(run.arrival_s, measured_end),
             tokens / _span(run.arrival_s, predicted_end),
         ),
-        ("tpot_s_p50", _at(run.tpot_s, 0.5), _at(predicted.tpot_s, 0.5)),
-        ("ttft_s_p50", _at(run.ttft_s, 0.5), _at(predicted.ttft_s, 0.5)),
+        ("tpot_s_p50", _at(run.tpot_s, 0.5), _at(tpot_s, 0.5)),
+        ("ttft_s_p50", _at(run.ttft_s[run.judged], 0.5), _at(ttft_s, 0.5)),
     ]
-    tail = 0.99 if len(work) >= P99_CALLS_MIN else 0.95
-    if len(work) >= CALLS_MIN:
+    judged = int(run.judged.sum())
+    tail = 0.99 if judged >= P99_CALLS_MIN else 0.95
+    if judged >= CALLS_MIN:
         label = f"p{round(tail * 100)}"
-        rows.append((f"tpot_s_{label}", _at(run.tpot_s, tail), _at(predicted.tpot_s, tail)))
-        rows.append((f"ttft_s_{label}", _at(run.ttft_s, tail), _at(predicted.ttft_s, tail)))
+        rows.append((f"tpot_s_{label}", _at(run.tpot_s, tail), _at(tpot_s, tail)))
+        rows.append((f"ttft_s_{label}", _at(run.ttft_s[run.judged], tail), _at(ttft_s, tail)))
     case = f"{run.name} at {run.rate_per_s:.3g}/s"
-    return [HoldOut(case, name, measured, predicted, len(work)) for name, measured, predicted in rows]
+    return [HoldOut(case, name, measured, predicted, judged) for name, measured, predicted in rows]
 
 
 def _refine(runs: Sequence[Observed], model: StepModel) -> StepModel:
@@ -144,10 +154,10 @@ def _loss(runs: Sequence[Observed], model: StepModel) -> float:
         work = run.requests()
         served = simulate(work, model)
         seen = latencies(work, served, model)
-        decoded = run.output_tokens > 1
-        errors.append(np.log(np.maximum(seen.ttft_s, 1e-9) / np.maximum(run.ttft_s, 1e-9)))
-        gaps_s = run.decode_s[decoded] / (run.output_tokens[decoded] - 1)
-        errors.append(np.log(np.maximum(seen.tpot_s, 1e-9) / np.maximum(gaps_s, 1e-9)))
+        judged = run.judged
+        errors.append(np.log(np.maximum(seen.ttft_s[judged], 1e-9) / np.maximum(run.ttft_s[judged], 1e-9)))
+        tpot_s = seen.tpot_s[judged[run.output_tokens > 1]]
+        errors.append(np.log(np.maximum(tpot_s, 1e-9) / np.maximum(run.tpot_s, 1e-9)))
     return float(np.mean(np.concatenate(errors) ** 2))
 
 
@@ -169,11 +179,11 @@ def _design(runs: Sequence[Observed], model: StepModel) -> _Design:
         n = len(work)
         first = np.column_stack([log.between(work.arrival_s, served.first_s), np.ones(n)])
         rest = np.column_stack([log.between(served.first_s, served.end_s), np.zeros(n)])
-        decoded = run.output_tokens > 1
-        terms += [first, rest[decoded]]
-        seconds += [run.ttft_s, run.decode_s[decoded]]
+        judged, decoded = run.judged, run.decoded
+        terms += [first[judged], rest[decoded]]
+        seconds += [run.ttft_s[judged], run.decode_s[decoded]]
         block = number * 1_000 + (np.arange(n) * 20) // n
-        blocks += [block, block[decoded]]
+        blocks += [block[judged], block[decoded]]
     return _Design(np.concatenate(terms), np.concatenate(seconds), np.concatenate(blocks))
 
 
@@ -207,7 +217,7 @@ def _covariance(design: _Design, seed: int) -> tuple[tuple[tuple[float, ...], ..
 def _start(runs: Sequence[Observed], limits: EngineLimits, identity: Identity) -> StepModel:
     """A first fit of the decodes alone, from what the measured times themselves say was in the batch."""
     terms = np.concatenate([_measured_terms(run) for run in runs])
-    seconds = np.concatenate([run.decode_s[run.output_tokens > 1] for run in runs])
+    seconds = np.concatenate([run.decode_s[run.decoded] for run in runs])
     found = _solve(_Design(terms, seconds, np.zeros(len(seconds), dtype=np.int64)))
     base = StepModel(
         model_id=identity.model_id, chip=identity.chip, tp=identity.tp, chips_per_replica=identity.chips_per_replica,
@@ -236,7 +246,7 @@ def _measured_terms(run: Observed) -> Floats:
     together = _time_average(first_s, end_s, np.ones(len(first_s)))
     held = _time_average(first_s, end_s, run.input_tokens + run.output_tokens / 2)
     terms = np.column_stack([steps, prompts, x_context, steps * together, steps * held, np.zeros(len(steps))])
-    return np.asarray(terms[run.output_tokens > 1])
+    return np.asarray(terms[run.decoded])
 
 
 def _time_average(start_s: Floats, end_s: Floats, weight: Floats) -> Floats:

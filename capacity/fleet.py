@@ -43,7 +43,7 @@ def replicas_per_zone(load_per_s: Floats | float, rate_per_replica_per_s: Floats
 
     Raises:
         ValueError: a replica that serves nothing.
-    Source: DESIGN 9.5, n = ceil(L (1 + retry) / (m (z - f) (1 - drain - broken))).
+    Source: docs/plan.md, n = ceil(L (1 + retry) / (m (z - f) (1 - drain - broken))).
     """
     if np.any(np.asarray(rate_per_replica_per_s) <= 0):
         raise ValueError("a replica that serves no call at its promise cannot be multiplied into a fleet")

@@ -5,16 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from capacity.calls import refuse_weak_evidence, run_provenance
 from capacity.plan import PlanError
 from capacity.requests import Floats, Ints, Requests, requests
 from loadgen.record import Run
 
+Bools = NDArray[np.bool_]
+
 
 @dataclass(frozen=True)
 class Observed:
-    """Calls in the order of their sending; all arrays [n]. decode_s: first token to last."""
+    """Calls in the order of their sending; all arrays [n]. decode_s: first token to last.
+
+    `timed` is false where the first content came later than the first token, as in a round that asks for tools: such a
+    call loads the engine like any other, and its timings say nothing about steps. None: every call is timed.
+    """
 
     name: str
     arrival_s: Floats
@@ -24,6 +31,17 @@ class Observed:
     ttft_s: Floats
     decode_s: Floats
     provenance: str
+    timed: Bools | None = None
+
+    @property
+    def judged(self) -> Bools:
+        """Calls whose timings count."""
+        return np.ones(len(self.arrival_s), dtype=bool) if self.timed is None else self.timed
+
+    @property
+    def decoded(self) -> Bools:
+        """Judged calls with two tokens or more."""
+        return np.asarray(self.judged & (self.output_tokens > 1))
 
     @property
     def rate_per_s(self) -> float:
@@ -32,9 +50,8 @@ class Observed:
 
     @property
     def tpot_s(self) -> Floats:
-        """Mean gap of each answer with two tokens or more."""
-        several = self.output_tokens > 1
-        return np.asarray(self.decode_s[several] / (self.output_tokens[several] - 1))
+        """Mean gap of each judged answer with two tokens or more."""
+        return np.asarray(self.decode_s[self.decoded] / (self.output_tokens[self.decoded] - 1))
 
     def requests(self) -> Requests:
         """The same calls for a simulator."""
@@ -49,6 +66,7 @@ class Observed:
         return Observed(
             f"{self.name} ({label})", self.arrival_s[rows], self.input_tokens[rows], self.output_tokens[rows],
             self.cached_tokens[rows], self.ttft_s[rows], self.decode_s[rows], self.provenance,
+            None if self.timed is None else self.timed[rows],
         )  # fmt: skip
 
     def decoding_max(self) -> float:
@@ -91,4 +109,5 @@ def observed_calls(run: Run, model: str) -> Observed:
         ttft_s=floats("ttft_s"),
         decode_s=np.maximum(floats("e2e_s") - floats("ttft_s"), 0.0),
         provenance=run_provenance(run, model, str(table["supply"].iloc[0])),
+        timed=np.asarray(table["purpose"] != "tool_round", dtype=bool),
     )

@@ -21,7 +21,7 @@ from neuron_bench.step_model import StepModel
 from scenarios.schema import OwnSupply, Resilience
 
 EXTRAPOLATION_MAX = 1.1
-"""Beyond 1.1 x what was seen a fitted step model is not used (DESIGN 9.4)."""
+"""Beyond 1.1 x what was seen a fitted step model is not used."""
 SAMPLE = 4_000
 """Calls simulated at each step of a bisection: 40 lie beyond the p99."""
 SURFACE_SAMPLE = 2_000

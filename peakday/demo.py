@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from loadgen.record import Run
 
 SCENARIO = "smoke"
-RUNGS_PER_S = (1.5, 2.5, 4.0)
-RUNG_S = (5.0, 7.0, 14.0)
+RUNGS_PER_S = (2.0, 3.0, 4.5)
+RUNG_S = (8.0, 9.0, 14.0)
 """The ladder of interactions per second, and how long each rung lasts; the last one feeds the plan."""
 MODEL = "custom-8b"
 ONE_REPLICA = {

@@ -1,6 +1,6 @@
 """How late this process itself was: the stand-ins' own error, measured at every send and exported.
 
-Late (DESIGN 6): first-token p99 > max(5 ms, 5% of TTFT p50), or token p99 > max(5 ms, 25% of the gap). A run against
+Late: first-token p99 > max(5 ms, 5% of TTFT p50), or token p99 > max(5 ms, 25% of the gap). A run against
 stand-ins that were late is void.
 """
 

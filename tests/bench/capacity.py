@@ -1,6 +1,6 @@
 """Speed of capacity/: rows of figure, reference and ratio. `python -m tests.bench.capacity` on an idle machine.
 
-Bars (DESIGN 9): simulator >= 3 million requests/s for one replica and >= 1 million/s for 256 replicas with d = 2 on one
+Bars: simulator >= 3 million requests/s for one replica and >= 1 million/s for 256 replicas with d = 2 on one
 core, >= 20,000/s without the compiler; the full-scale prime_day plan in <= 60 s and <= 1 GB on 2 cores.
 """
 

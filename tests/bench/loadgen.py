@@ -3,7 +3,7 @@
 Wants gcc, the C programs of $PEAKDAY_LOADGEN_BENCH (or ../shared/bench/loadgen), and an idle machine.
 Usage: python -m tests.bench loadgen    PEAKDAY_BENCH_SCALE=0.2 shortens every run.
 
-Bars (DESIGN 7): CPU a token <= 2.0x the C client at 200 and 800 paced streams, rows written; TTFT error p50 <= 0.3 ms
+Bars: CPU a token <= 2.0x the C client at 200 and 800 paced streams, rows written; TTFT error p50 <= 0.3 ms
 and p99 <= 10 ms at 40,000 tokens/s; >= 15,000 streams/s unpaced on one core; sent within 0.5% of due.
 """
 

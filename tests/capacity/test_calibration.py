@@ -99,3 +99,26 @@ def test_a_quantile_without_enough_samples_is_left_out(fitted):
     assert not any(row.metric.endswith("p99") for row in fitted.hold_out)
     few = hold_out_rows(observed(5.0, n=100), fitted)
     assert {row.metric for row in few} == {"output_tokens_per_s", "tpot_s_p50", "ttft_s_p50"}
+
+
+def test_rounds_that_ask_for_tools_load_the_engine_and_are_not_timed(fitted):
+    """Their first content is no first token: with a third of the calls so garbled, the same engine is found."""
+    ladder = []
+    for rate in (2.0, 5.0, 8.0, 11.0, 13.0):
+        run = observed(rate)
+        tools = np.arange(len(run.arrival_s)) % 3 == 0
+        late_s = run.ttft_s + run.decode_s
+        ladder.append(
+            replace(run, ttft_s=np.where(tools, late_s, run.ttft_s), decode_s=run.decode_s * ~tools, timed=~tools)
+        )
+    found = calibrate(ladder, LIMITS, WHO)
+    assert found.coefficients.a == pytest.approx(fitted.coefficients.a, rel=0.05)
+    assert found.relative_error < 0.05
+
+
+def test_a_fit_that_misses_its_own_held_out_runs_is_refused():
+    """Timings that no step law made give no step model, however small the residuals of the fit."""
+    runs = [observed(rate) for rate in (2.0, 5.0, 8.0)]
+    runs[1] = replace(runs[1], decode_s=runs[1].decode_s * 10)
+    with pytest.raises(CalibrationError, match="held out"):
+        calibrate(runs, LIMITS, WHO)
