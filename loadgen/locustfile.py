@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
+import sys
 import tempfile
 import time
+import traceback
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -23,6 +26,8 @@ from loadgen.worker.play import Play
 REPORT_EVERY_S = 1.0
 PINGS = 5
 PARENT_CHECK_S = 0.5
+FAILURE_TOLD_WITHIN_S = 2.0
+"""How long a worker that failed stays, so that the reason has left for the master before its connection closes."""
 locust.runners.WORKER_REPORT_INTERVAL = REPORT_EVERY_S
 
 _plays: list[Play] = []  # at most one: Locust may spawn a second user here when another worker is lost
@@ -96,10 +101,17 @@ class Driver(User):
     @task
     def drive(self) -> None:
         """Prepare, wait for the common start, play, and send the final message."""
-        if _plays:
+        if _plays or "failed" in _messages:
             gevent.sleep(3600)
             return
         runner = self.environment.runner
+        try:
+            self._play(runner)
+        except Exception as error:  # Locust would begin the task again, for ever
+            end_failed(runner, error)
+        gevent.sleep(3600)
+
+    def _play(self, runner: Any) -> None:
         job, remote = fetch_job(runner)
         worker = max(0, getattr(runner, "worker_index", 0))
         on_turn = _locust_event(self.environment) if job.web_port is not None else None
@@ -121,7 +133,26 @@ class Driver(User):
         _go.wait()
         play.start(_messages["go"]["delay_s"] - (time.monotonic_ns() - _messages["go_ns"]) * 1e-9)
         runner.send_message("peakday_final", play.wait())
-        gevent.sleep(3600)
+
+
+def end_failed(runner: Any, error: Exception) -> None:
+    """Tell the master why this worker cannot go on, then end it: once, and for good."""
+    _messages["failed"] = error
+    reason = one_line(error)
+    if "PEAKDAY_JOB" in os.environ:  # stderr is a log here; elsewhere it is somebody's terminal
+        traceback.print_exc()
+    print(reason, file=sys.stderr, flush=True)  # the last words, where no master listens any more
+    with contextlib.suppress(Exception):
+        runner.send_message("peakday_failed", {"worker": max(0, getattr(runner, "worker_index", 0)), "reason": reason})
+    gevent.sleep(FAILURE_TOLD_WITHIN_S)
+    os._exit(1)
+
+
+def one_line(error: Exception) -> str:
+    """What went wrong, in one line; an error of one of our packages already is its own sentence."""
+    text = " ".join(str(error).split())
+    ours = type(error).__module__.partition(".")[0] in ("loadgen", "scenarios", "facts")
+    return text if ours and text else f"{type(error).__name__}: {text}"
 
 
 def fetch_job(runner: Any) -> tuple[LoadJob, bool]:

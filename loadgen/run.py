@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import resource
+import shutil
 import signal
 import socket
 import subprocess
@@ -68,16 +69,24 @@ def run_load(job: LoadJob, progress: Progress | None = None) -> Outcome:
         progress: told of the state of the run about ten times a second; every `LINE_EVERY_S` it holds a `line`.
 
     Raises:
-        LoadError: the record cannot be written, or the workers do not start; nothing looks finished then.
+        LoadError: the job cannot be planned, its record not written, or its workers do not start; no record is left.
+        KeyboardInterrupt: interrupted before the first turn was due; nothing is left.
     """
     raise_open_file_limit()
+    check_plan(job)
     started = datetime.now(UTC)
-    begin_record(job, started)
-    chunks = ChunkWriter(job.folder)
-    scraper = Scraper(scrape_urls(job), job.folder)
-    scraper.start()
-    with _signals() as interrupts, _children(job) as children:
-        _watch(job, children, chunks, interrupts, scraper, progress or (lambda _: None))
+    with _signals() as interrupts:
+        begin_record(job, started)
+        chunks = ChunkWriter(job.folder)
+        scraper = Scraper(scrape_urls(job), job.folder)
+        scraper.start()
+        try:
+            with _children(job) as children:
+                _watch(job, children, chunks, interrupts, scraper, progress or (lambda _: None))
+        except (LoadError, KeyboardInterrupt) as error:
+            scraper.abandon()
+            forget_record(job, keep_logs=isinstance(error, LoadError))
+            raise
     info = finish_record(job, started, chunks, children.killed, interrupted=bool(interrupts), scraper=scraper)
     if interrupts:
         return Outcome(EXIT_INTERRUPTED, job.folder, info)
@@ -96,6 +105,30 @@ def begin_record(job: LoadJob, started: datetime) -> None:
         write_json(job.folder / "run.json", head(job, started))
     except OSError as error:
         raise LoadError(f"{job.run_dir}: cannot write the record ({error.strerror}); choose another --out") from None
+
+
+def check_plan(job: LoadJob) -> None:
+    """Refuse here, in one line, a plan that every worker would choke on; nothing has been started or written yet."""
+    length_s = float(job.scenario["event"]["length_s"])
+    start_s, end_s = job.window
+    follows_event = job.rate_per_s is None and job.closed_loop_users is None and job.arrivals_file is None
+    if follows_event and not 0 <= start_s < end_s <= length_s + 1e-6:
+        raise LoadError(f"window {start_s:g}s:{end_s:g}s is outside the event; choose one inside 0s:{length_s:g}s")
+    if job.scale <= 0:
+        raise LoadError(f"scale is {job.scale:g}, expected a number above 0, such as 0.01")
+    for file in filter(None, (job.messages, job.arrivals_file)):
+        if not os.access(file, os.R_OK):
+            raise LoadError(f"{file}: cannot be read; the run needs it")
+
+
+def forget_record(job: LoadJob, *, keep_logs: bool) -> None:
+    """Remove the record of a run that never began: a folder with a run.json looks like one that did."""
+    for name in ("run.json", "job.json", "live.json", "histograms.json"):
+        (job.folder / name).unlink(missing_ok=True)
+    for part in (".spool", *(() if keep_logs else ("logs",))):
+        shutil.rmtree(job.folder / part, ignore_errors=True)
+    with contextlib.suppress(OSError):  # not empty: its logs, or what is not ours
+        job.folder.rmdir()
 
 
 def head(job: LoadJob, started: datetime) -> dict[str, Any]:
@@ -281,6 +314,8 @@ def _watch(
             if worker.poll() is not None and (live is None or live["state"] != "finished"):
                 children.killed.setdefault(number, worker.returncode)
         _check_started(job, children, live, now_s - start_s)
+        if interrupts and (live is None or live["state"] == "waiting"):
+            raise KeyboardInterrupt
         if len(interrupts) > told:
             told = len(interrupts)
             with contextlib.suppress(BrokenPipeError):
@@ -297,7 +332,7 @@ def _watch(
 
 
 def _check_started(job: LoadJob, children: _Children, live: dict[str, Any] | None, waited_s: float) -> None:
-    """Raise when the run cannot begin: a child ended before t0, or time is over."""
+    """Raise when the run cannot begin: a worker said why, a child ended before t0, or time is over."""
     if live is not None and live["refused"]:
         raise LoadError(live["refused"])
     if live is not None and live["state"] != "waiting":

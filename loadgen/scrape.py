@@ -100,6 +100,13 @@ class Scraper:
             self._chunks += 1
             self._rows = []
 
+    def abandon(self) -> None:
+        """Stop, and leave nothing."""
+        self._stop.set()
+        self._thread.join()
+        for chunk in self._folder.glob("server-*.parquet"):
+            chunk.unlink()
+
     def finish(self) -> dict[str, float]:
         """Stop, take the last sample, write what is left; how far each counter of each URL moved over the run."""
         self._stop.set()

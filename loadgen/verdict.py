@@ -84,4 +84,5 @@ def _unsent(what: Circumstances) -> list[str]:
 def _faults(what: Circumstances) -> list[str]:
     if not what.faults:
         return []
-    return [f"{what.counters.get('faults', 0):.0f} errors inside the generator, the first: {what.faults[0]}"]
+    count = max(what.counters.get("faults", 0), len(what.faults))
+    return [f"{count:.0f} errors inside the generator, the first: {what.faults[0]}"]

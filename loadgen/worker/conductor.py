@@ -39,6 +39,7 @@ class Conductor:
         self._ready: dict[str, dict[str, Any]] = {}
         self._finals: set[str] = set()
         self._lost: dict[str, str] = {}
+        self._failed: dict[str, str] = {}
         self._state = "waiting"
         self._started_s = 0.0
         self._notes: list[str] = []
@@ -55,6 +56,7 @@ class Conductor:
         self._runner.register_message("peakday_ping", self._on_ping)
         self._runner.register_message("peakday_ready", self._on_ready)
         self._runner.register_message("peakday_final", self._on_final)
+        self._runner.register_message("peakday_failed", self._on_failed)
         self._runner.environment.events.worker_report.add_listener(self._on_report)
         if self._runner.environment.web_ui is not None:
             add_page(self._runner.environment.web_ui.app, self._live, self._job.length_s)
@@ -115,6 +117,15 @@ class Conductor:
     def _on_final(self, environment: Any, msg: Any, **_: Any) -> None:
         self._finals.add(msg.node_id)
         self._accept(msg.data)
+
+    def _on_failed(self, environment: Any, msg: Any, **_: Any) -> None:
+        """A worker cannot go on: before t0 that refuses the run, after it that voids it."""
+        said = f"load worker {msg.data['worker']}: {msg.data['reason']}"
+        if self._state == "waiting":
+            self._refused = said
+        self._failed[msg.node_id] = said
+        self._lost.setdefault(msg.node_id, f"worker {msg.data['worker']} failed")
+        self._write_live()
 
     def _watch(self) -> None:
         """Every half second: who is lost, and is everybody done?"""
@@ -200,7 +211,10 @@ class Conductor:
             "workers": {str(data["worker"]): _facts(data) for data in self._ready.values()},
             "finals": len(self._finals),
             "lost": sorted(self._lost.values()),
-            "faults": [text for one in snapshots.latest.values() for text in one.get("faults", [])],
+            "faults": [
+                *self._failed.values(),
+                *(text for one in snapshots.latest.values() for text in one.get("faults", [])),
+            ],
             "errors": _sum_errors(snapshots),
             "supplies": _supplies(snapshots),
             "health": {str(worker): one["health"] for worker, one in snapshots.latest.items() if "health" in one},

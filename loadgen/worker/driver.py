@@ -88,6 +88,8 @@ class Driver:
 
     def begin(self, end_ns: int, drain_s: float) -> None:
         """Start. No turn is asked for from `end_ns` on; those under way then have `drain_s` to end."""
+        if self.stopped:  # before it began
+            end_ns, drain_s = now_ns(), 0.0
         self._end_ns = end_ns
         self._drain_s = drain_s
         self._drained_ns = end_ns + int(drain_s * _NS)
@@ -96,6 +98,8 @@ class Driver:
 
     def add(self, visits: list[tuple[int, Visit]]) -> None:
         """More first turns, in the order of their due times."""
+        if self.stopped:
+            return
         self.arrivals.extend(visits)
         if self._users_waiting is not None:
             self._next_sessions()

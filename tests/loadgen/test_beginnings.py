@@ -1,0 +1,103 @@
+"""A run that cannot begin says why in one line, at once, and leaves nothing that looks begun."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+from threading import Thread
+from types import SimpleNamespace
+
+import pytest
+
+from loadgen.job import LoadError, TargetSpec
+from loadgen.run import begin_record, free_port, run_load
+from loadgen.worker.conductor import Conductor
+from loadgen.worker.driver import Driver
+from tests.loadgen.server import response, serving
+
+NOWHERE = TargetSpec("openai", "http://127.0.0.1:1/v1", model="m")
+
+
+def test_an_exception_in_a_worker_ends_the_run_with_its_reason(make_job):
+    """The worker ends once, its reason is the one line, and no folder looks like a run."""
+    job = make_job(NOWHERE)
+    Path(job.messages).write_text("{}")
+    began_s = time.monotonic()
+    with pytest.raises(LoadError, match=r"^load worker 0: KeyError: 'messages'$"):
+        run_load(job)
+    assert time.monotonic() - began_s < 30
+    assert not (job.folder / "run.json").exists()
+    log = (job.folder / "logs" / "worker-0.log").read_text()
+    assert log.count("Traceback") == 1
+
+
+def test_a_failed_sign_in_answer_is_a_reason_too(make_job):
+    """What `prepare` raises ends the worker as what building it raises: here an answer that is no JSON."""
+    reason = r"^load worker 0: JSONDecodeError: .*$"
+    with (
+        serving(lambda *_: nonsense) as server,
+        pytest.raises(LoadError, match=r"^load worker 0: JSONDecodeError: .*$"),
+    ):
+        run_load(make_job(TargetSpec("assistant", server.url)))
+
+
+@pytest.mark.parametrize("window", [(9000.0, 9010.0), (-1.0, 5.0), (50.0, 70.0)])
+def test_a_window_outside_the_event_is_refused_before_anything_is_written(make_job, window):
+    """One line with the window that exists; no folder."""
+    job = make_job(NOWHERE, window=window)
+    with pytest.raises(LoadError, match="outside the event; choose one inside 0s:60s"):
+        run_load(job)
+    assert not job.folder.exists()
+
+
+def test_a_file_that_is_not_there_is_refused_before_anything_is_written(make_job):
+    """The workers would all choke on it."""
+    job = make_job(NOWHERE, window=(0.0, 2.0), arrivals_file="/nowhere.csv")
+    with pytest.raises(LoadError, match=r"/nowhere\.csv: cannot be read"):
+        run_load(job)
+    assert not job.folder.exists()
+
+
+def test_an_interrupt_before_the_start_leaves_nothing(make_job):
+    """Ctrl-C while a worker is still missing: interrupted, and no folder."""
+    job = make_job(NOWHERE, remote_workers=1, bind_port=free_port())
+
+    def interrupt():
+        while not (job.folder / "logs" / "master.log").exists():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    Thread(target=interrupt, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        run_load(job)
+    assert not job.folder.exists()
+
+
+def test_a_stop_that_comes_before_the_start_holds():
+    """The master said stop while this worker was on its way to t0: it asks for nothing and is done."""
+    done = []
+    alarm = SimpleNamespace(at=lambda due_ns: None)
+    one = Driver(alarm, {}, None, in_flight_max=9, timeout_s=9.0, on_done=lambda: done.append(True))
+    one.stop(5.0)
+    one.begin(time.monotonic_ns() + 10**12, 5.0)
+    one.add([(time.monotonic_ns(), None)])
+    one.tick()
+    assert done == [True]
+    assert not one.arrivals
+
+
+def test_a_worker_that_fails_after_the_start_voids_the_run(make_job):
+    """Its reason is the first of the errors inside the generator, and nobody waits for its final message."""
+    from datetime import UTC, datetime
+
+    job = make_job(NOWHERE)
+    begin_record(job, datetime.now(UTC))
+    conductor = Conductor(job, SimpleNamespace(), None)
+    conductor._state = "running"
+    conductor._on_failed(None, SimpleNamespace(node_id="a", data={"worker": 0, "reason": "KeyError: 'x'"}))
+    live = conductor._live()
+    assert live["faults"] == ["load worker 0: KeyError: 'x'"]
+    assert live["lost"] == ["worker 0 failed"]
+    assert live["refused"] is None
