@@ -1,7 +1,8 @@
 """HTTP/1.1 on one connection: httptools parses, an asyncio protocol answers, bytes go straight to the socket.
 
-A plain ASGI server cannot keep the pace that a load run needs; docs/decisions/003 has the figures. Requests that arrive while one is
-being answered wait their turn (pipelining), and a reader that does not keep up blocks its own stream only.
+A plain ASGI server cannot keep the pace that a load run needs; docs/decisions/003 has the figures. Requests that
+arrive while one is being answered wait their turn (pipelining), and a reader that does not keep up blocks its own
+stream only.
 """
 
 from __future__ import annotations
