@@ -38,7 +38,7 @@ def call_costs(calls: Calls, models: Mapping[str, Model], own_usd_per_call: Mapp
     """Price every call: tokens by class on Bedrock, a share of the chips' hours on own silicon.
 
     Raises:
-        PlanError: a model without a price.
+        PlanError: a model without a price, or tokens of a class without one.
     """
     parts: dict[str, Floats] = {part: np.zeros(len(calls.model)) for part in (*PARTS, "own silicon")}
     for name in dict.fromkeys(calls.model.tolist()):
@@ -49,21 +49,31 @@ def call_costs(calls: Calls, models: Mapping[str, Model], own_usd_per_call: Mapp
         prices = models[name].prices if name in models else None
         if prices is None:
             raise PlanError(f"model {name!r}: no price; give it a price_key in models.yaml or chips in capacity.own")
-        for part, usd in _token_costs(calls, prices).items():
-            parts[part][mask] = usd[mask]
+        for part, usd in _token_costs(calls, mask, prices).items():
+            parts[part][mask] = usd
     return CallCosts(parts)
 
 
-def _token_costs(calls: Calls, prices: TokenPrices) -> dict[str, Floats]:
-    write_5m = prices.cache_write_5m_usd_per_mtok or 0.0
-    write_1h = prices.cache_write_1h_usd_per_mtok or 0.0
-    tokens = {
-        "input": calls.input_tokens * prices.input_usd_per_mtok,
-        "cache read": calls.cache_read_tokens * (prices.cache_read_usd_per_mtok or 0.0),
-        "cache write": calls.cache_write_tokens_5m * write_5m + calls.cache_write_tokens_1h * write_1h,
-        "output": calls.output_tokens * prices.output_usd_per_mtok,
+def _token_costs(calls: Calls, mask: npt.NDArray[np.bool_], prices: TokenPrices) -> dict[str, Floats]:
+    """Dollars of one model's calls by part; raises `PlanError` for tokens of a class without a price."""
+
+    def usd(column: str, price_name: str) -> Floats:
+        tokens = getattr(calls, column)[mask]
+        price = getattr(prices, price_name)
+        if price is None and tokens.any():
+            raise PlanError(f"{prices.price_key}: no {price_name}, but calls use it; add it to prices.tokens")
+        return np.asarray(tokens * (price or 0.0) * _PER_MILLION, dtype=np.float64)
+
+    written = (
+        ("cache_write_tokens_5m", "cache_write_5m_usd_per_mtok"),
+        ("cache_write_tokens_1h", "cache_write_1h_usd_per_mtok"),
+    )
+    return {
+        "input": usd("input_tokens", "input_usd_per_mtok"),
+        "cache read": usd("cache_read_tokens", "cache_read_usd_per_mtok"),
+        "cache write": usd(*written[0]) + usd(*written[1]),
+        "output": usd("output_tokens", "output_usd_per_mtok"),
     }
-    return {part: np.asarray(usd * _PER_MILLION, dtype=np.float64) for part, usd in tokens.items()}
 
 
 def bedrock_spend(
@@ -80,8 +90,8 @@ def bedrock_spend(
         if prices is None:
             continue
         mask = calls.of(name)
-        for part, usd in _token_costs(calls, prices).items():
-            total[part] += float(usd[mask].sum())
+        for part, usd in _token_costs(calls, mask, prices).items():
+            total[part] += float(usd.sum())
         rewrite += _rewrite_usd(calls, mask, models[name], ttl or CacheTtl())
     scale = interactions / calls.interactions
     return BedrockSpend(

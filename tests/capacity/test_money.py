@@ -1,10 +1,13 @@
 """What calls cost: writes by lifetime, classes without a price, and an event that adds up in print."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from capacity.calls import assumed_calls
-from capacity.cost import bedrock_spend
+from capacity.cost import bedrock_spend, call_costs
+from capacity.plan import PlanError
 from facts.reader import models
 from tests.capacity.scenario_of import scenario
 
@@ -41,3 +44,20 @@ def test_a_lost_hit_is_written_again_for_its_levels_lifetime():
     usd = (long * sonnet.cache_write_1h_usd_per_mtok + short * sonnet.cache_write_5m_usd_per_mtok) / 1e6
     spend = bedrock_spend(found, models(), found.interactions, what.assistant.cache_ttl)
     assert spend.rewrite == pytest.approx(usd)
+
+
+@pytest.mark.parametrize("price", ["cache_read_usd_per_mtok", "cache_write_5m_usd_per_mtok"])
+def test_tokens_of_a_class_without_a_price_are_refused_not_given_away(price):
+    known = models()
+    sonnet = known["claude-sonnet"]
+    known["claude-sonnet"] = dataclasses.replace(sonnet, prices=dataclasses.replace(sonnet.prices, **{price: None}))
+    with pytest.raises(PlanError, match=f"no {price}"):
+        call_costs(calls_of(), known, {})
+
+
+def test_a_class_that_no_call_uses_needs_no_price():
+    known = models()
+    sonnet = known["claude-sonnet"]
+    free = dataclasses.replace(sonnet.prices, cache_write_1h_usd_per_mtok=None)
+    known["claude-sonnet"] = dataclasses.replace(sonnet, prices=free)
+    assert call_costs(calls_of(), known, {}).total_usd.sum() > 0
