@@ -84,9 +84,9 @@ def _error_ratio(rows: pd.DataFrame) -> float:
 
 
 def _quantile(rows: pd.DataFrame, name: str) -> float | None:
-    """A bin's quantile; turns that were given up count with the time they waited, a lower bound."""
+    """A bin's quantile; turns that waited in vain count with the time they waited, a lower bound."""
     metric, _, share = name.rpartition("_")
-    waited = rows["status"].isin(WAITED_STATUSES) & (metric != "tpot_s")
+    waited = ~rows["status"].eq("ok") & rows["e2e_s"].notna() & (metric != "tpot_s")
     values = rows[metric].where(rows[metric].notna() | ~waited, rows["e2e_s"])
     known = values[rows["status"].eq("ok") | waited].dropna().to_numpy()
     return float(np.quantile(known, _SHARE[share], method="inverted_cdf")) if len(known) else None

@@ -22,7 +22,16 @@ SCHEMA = "peakday.run/1"
 
 TURN_STATUSES = ("ok", "http_error", "stream_error", "throttled", "timeout", "abandoned", "censored", "dropped")
 WAITED_STATUSES = ("timeout", "abandoned", "censored")
-"""Turns that ended while waiting: right-censored in latency quantiles. Other errors stay out of them."""
+"""Turns that ended while waiting: right-censored in latency quantiles, as are errors after a wait."""
+ERROR_WAIT_MIN_S = 1.0
+"""An error that came sooner, before any content, made nobody wait: it has no latency. A choice of ours."""
+WAITED_COLUMN = {
+    "ttft_s": "e2e_s",
+    "e2e_s": "e2e_s",
+    "ttft_from_send_s": "e2e_from_send_s",
+    "e2e_from_send_s": "e2e_from_send_s",
+}
+"""Latency -> the column that holds how long a turn waited that was not answered; null where it did not wait."""
 
 TURN_KEY = ("session_id", "interaction_id", "turn_index")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from loadgen.answer import Answer
-from loadgen.record import CALLS, TOOLS, TURNS, WAITED_STATUSES
+from loadgen.record import CALLS, ERROR_WAIT_MIN_S, TOOLS, TURNS, WAITED_STATUSES
 from loadgen.visit import Visit
 
 _CALL_COLUMNS = tuple(CALLS)[3:]
@@ -13,11 +13,19 @@ _TOOL_COLUMNS = tuple(TOOLS)[3:]
 TURN_COLUMNS = tuple(TURNS)
 
 
+def has_waited(answer: Answer) -> bool:
+    """Whether a turn ended without its answer, but not at once: it was given up, or an error came after a wait."""
+    if answer.status in WAITED_STATUSES:
+        return True
+    late = bool(answer.first_ns) or answer.end_ns - answer.start_ns >= ERROR_WAIT_MIN_S * 1e9
+    return answer.status != "ok" and bool(answer.start_ns) and late
+
+
 def turn_row(visit: Visit, answer: Answer, t0_ns: int) -> list[Any]:
     """One row of `turns`. E2E ends at the last content, or at the end of the wait where none is known."""
     meta = answer.meta
     intended, start, first = answer.intended_ns, answer.start_ns, answer.first_ns
-    waited = answer.status in WAITED_STATUSES
+    waited = has_waited(answer)
     end = answer.end_ns if waited or not answer.last_ns else answer.last_ns
     timed = bool(start) and (waited or answer.status == "ok")
     return [

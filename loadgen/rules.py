@@ -21,7 +21,10 @@ class AbortRules:
         self._past: deque[tuple[float, Mapping[str, float], Histogram]] = deque()
 
     def reason(self, now_s: float, counters: Mapping[str, float], ttft: Histogram) -> str | None:
-        """Why to stop now; None to go on. `counters` and `ttft` are cumulative."""
+        """Why to stop now; None to go on. `counters` and `ttft` are cumulative.
+
+        `ttft` holds turns that waited in vain at the time they waited. Where nobody was answered, all have failed.
+        """
         self._past.append((now_s, dict(counters), Histogram(ttft.counts.copy())))
         window_s = self._rules["window_s"]
         while len(self._past) > 1 and self._past[1][0] <= now_s - window_s:
@@ -30,7 +33,8 @@ class AbortRules:
         ended = sum(counters.get(name, 0) - before.get(name, 0) for name in ENDS)
         if now_s - since_s < 0.5 * window_s or ended < ENDED_MIN:
             return None
-        failed = (counters.get("failed", 0) - before.get("failed", 0)) / ended
+        answered = counters.get("completed", 0) - before.get("completed", 0)
+        failed = (counters.get("failed", 0) - before.get("failed", 0)) / ended if answered else 1.0
         limit = self._rules.get("error_ratio")
         if limit is not None and failed > limit:
             over_s = now_s - since_s

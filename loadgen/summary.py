@@ -10,19 +10,12 @@ import numpy as np
 
 from loadgen.histogram import Histogram
 from loadgen.quantiles import censored_quantile
-from loadgen.record import WAITED_STATUSES, Quantile, Run
+from loadgen.record import WAITED_COLUMN, Quantile, Run
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SHARES = {"p50": 0.50, "p90": 0.90, "p95": 0.95, "p99": 0.99}
-_LATENCIES = {
-    "ttft_s": "e2e_s",
-    "e2e_s": "e2e_s",
-    "ttft_from_send_s": "e2e_from_send_s",
-    "e2e_from_send_s": "e2e_from_send_s",
-}
-"""Metric -> the column that holds how long a turn waited that was given up."""
 _ENDS = ("completed", "failed", "abandoned", "censored", "dropped")
 
 
@@ -32,7 +25,7 @@ def latency_quantiles(turns: pd.DataFrame, gaps: Histogram) -> dict[str, dict[st
     Gaps between chunks come from the merged histogram, so they are a bin's upper edge, and have no interval.
     """
     rest = turns.drop(index=turns.index[_first(turns)]) if len(turns) else turns
-    found = {metric: _censored(rest, metric, waited) for metric, waited in _LATENCIES.items()}
+    found = {metric: _censored(rest, metric, waited) for metric, waited in WAITED_COLUMN.items()}
     for metric in ("tpot_s", "start_lag_s", "route_s"):
         found[metric] = _quantiles(rest[metric].dropna().to_numpy(np.float64))
     found["gap_s"] = {
@@ -43,9 +36,9 @@ def latency_quantiles(turns: pd.DataFrame, gaps: Histogram) -> dict[str, dict[st
 
 
 def _censored(turns: pd.DataFrame, metric: str, waited: str) -> dict[str, Quantile]:
-    """An answered turn counts with its latency, one that was given up as longer than it waited; errors stay out."""
+    """An answered turn counts with its latency, any other as longer than it waited; one that did not wait stays out."""
     ok = turns["status"].eq("ok") & turns[metric].notna()
-    gave_up = turns["status"].isin(WAITED_STATUSES) & turns[waited].notna()
+    gave_up = ~turns["status"].eq("ok") & turns[waited].notna()
     began = gave_up & turns[metric].notna() & (metric.startswith("ttft"))
     values = np.where(gave_up & ~began, turns[waited], turns[metric]).astype(np.float64)
     keep = (ok | gave_up).to_numpy()

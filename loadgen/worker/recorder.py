@@ -10,6 +10,7 @@ import numpy as np
 
 from loadgen.answer import Answer
 from loadgen.histogram import Histogram
+from loadgen.record import WAITED_COLUMN
 from loadgen.rows import TURN_COLUMNS, call_rows, tool_rows, turn_row
 from loadgen.spool import RemoteSpool, Spool
 from loadgen.visit import Visit
@@ -17,7 +18,7 @@ from loadgen.visit import Visit
 METRICS = ("ttft_s", "e2e_s", "ttft_from_send_s", "e2e_from_send_s", "tpot_s", "gap_s", "start_lag_s", "route_s")
 _COLUMNS = {metric: TURN_COLUMNS.index(metric) for metric in METRICS if metric != "gap_s"}
 _WITHOUT_ANSWER = (_COLUMNS["start_lag_s"], _COLUMNS["route_s"])
-"""Columns that count for turns of every status; latencies of turns that were given up are only bounds."""
+"""Columns that count for turns of every status."""
 _FAULTS_KEPT = 20
 ASKED = ("asked", "completed", "failed", "abandoned", "censored", "dropped")
 OUTCOME = {"ok": "completed", "abandoned": "abandoned", "censored": "censored", "dropped": "dropped"}
@@ -51,6 +52,9 @@ class Recorder:
         self._values: dict[str, list[float]] = {metric: [] for metric in METRICS}
         self._answered = [(column, self._values[metric]) for metric, column in _COLUMNS.items()]
         self._always = [one for one in self._answered if one[0] in _WITHOUT_ANSWER]
+        self._waited = [
+            (_COLUMNS[metric], _COLUMNS[waited], self._values[metric]) for metric, waited in WAITED_COLUMN.items()
+        ]
         self._histograms = {metric: Histogram() for metric in METRICS}
         self._sequence = 0
         self._on_turn = on_turn
@@ -66,7 +70,8 @@ class Recorder:
             self._spool.add("tools", tool)
         if self._messages is not None:
             question = self._messages[visit.turn.message_id]["text"]
-            self._spool.add("texts", [*row[1:4], question, answer.said()])
+            key = [visit.session_id, visit.interaction_id, visit.turn_index]
+            self._spool.add("texts", [*key, question, answer.said()])
         self._count(answer, row)
         if self._on_turn is not None:
             self._on_turn(answer)
@@ -84,6 +89,14 @@ class Recorder:
             value = row[column]
             if value is not None:
                 values.append(value)
+        if answer.status != "ok":
+            self._count_wait(row)
+
+    def _count_wait(self, row: list[Any]) -> None:
+        """A turn that waited in vain enters the live histograms at the time it waited, a lower bound."""
+        for column, waited, values in self._waited:
+            if row[waited] is not None:
+                values.append(row[waited] if row[column] is None else row[column])
 
     def _account(self, answer: Answer) -> None:
         """Tokens, dollars and supplies of a turn that was answered."""

@@ -37,8 +37,8 @@ def test_a_failed_sign_in_answer_is_a_reason_too(make_job):
     """What `prepare` raises ends the worker as what building it raises: here an answer that is no JSON."""
     reason = r"^load worker 0: JSONDecodeError: .*$"
     with (
-        serving(lambda *_: nonsense) as server,
-        pytest.raises(LoadError, match=r"^load worker 0: JSONDecodeError: .*$"),
+        serving(lambda *_: [(0.0, response(b"nope"))]) as server,
+        pytest.raises(LoadError, match=reason),
     ):
         run_load(make_job(TargetSpec("assistant", server.url)))
 

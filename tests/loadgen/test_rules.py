@@ -51,6 +51,23 @@ def test_a_slow_median_aborts():
     assert "ttft_s_p50" in rules.reason(8.0, {"completed": 40}, ttft(*[0.1] * 500, *[3.0] * 40))
 
 
+def test_a_target_that_answers_nobody_aborts():
+    """Customers who all gave up have failed, though no turn ended as an error."""
+    rules = AbortRules({"error_ratio": 0.5, "ttft_s_p50": None, "window_s": 10.0})
+    rules.reason(0.0, {}, ttft())
+    assert "100% of turns failed" in rules.reason(8.0, {"completed": 0, "failed": 0, "abandoned": 40}, ttft())
+
+
+def test_turns_that_waited_in_vain_count_in_the_live_ttft(make_job):
+    """Nobody is answered: the histogram that abort rules and Prometheus read holds every wait."""
+    patience = {"mix": {"patience_s": {"median": 0.2, "cv": 0.01}}}
+    with serving(assistant(lambda: streamed(assistant_events(), first_s=5.0))) as server:
+        run, final = play(make_job(TargetSpec("assistant", server.url), scenario=patience))
+    waits = Histogram.from_json(final["histograms"]["ttft_s"])
+    assert waits.n == len(run.turns) > 0
+    assert waits.quantile(0.5) > 0.15
+
+
 @given(
     costs=st.lists(st.floats(0, 0.01), max_size=200),
     workers=st.sampled_from([1, 4]),
