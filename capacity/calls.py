@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +39,7 @@ class Calls:
     interactions: int
     provenance: Mapping[str, str]  # of each model's tokens
     source: str
+    latency_s: Mapping[str, float] = field(default_factory=dict)  # mean of a model's calls, where a run timed them
 
     @property
     def turns(self) -> int:
@@ -114,6 +115,9 @@ def measured_calls(run: Run) -> Calls:
         interactions=int(turns["interaction"].nunique()),
         provenance={str(model): run_provenance(run, str(model), str(supply)) for model, supply in supplied},
         source=f"run {run.run_id}: {len(calls):,} calls of {len(turns):,} turns",
+        latency_s={
+            str(k): float(v) for k, v in calls.dropna(subset=["e2e_s"]).groupby("model")["e2e_s"].mean().items()
+        },
     )
 
 

@@ -19,7 +19,7 @@ from capacity.outcome import INTERACTIONS, Base, Levers, OwnChoice, outcome
 from capacity.plan import CostLine, Figure, HitRate, InputNote, Plan, PlanError, SupplyPlan, weakest
 from capacity.prices import load_prices
 from capacity.purchase import Offer, buy, hourly_need
-from capacity.supply import Sized, bedrock_supply, own_supply, own_usd_per_call
+from capacity.supply import Sized, bedrock_supply, latency_s, own_supply, own_usd_per_call
 from capacity.uncertainty import HITS_LOW, PREFIX_HITS_LOW, error_bars, moves, sensitivities
 from loadgen.record import Run
 from neuron_bench.record import Bench
@@ -208,6 +208,12 @@ def _inputs(case: Case, run: Run | None, benches: Sequence[Bench], sized: Sequen
             notes += [
                 InputNote("prices", f"{name} {part}", "assumed", "assumed", "models.yaml") for part in price.assumed
             ]
+    for name in (name for name in case.model_names if case.prices.models[name].supply == "bedrock"):
+        timed = name in case.calls.latency_s
+        origin = case.calls.provenance.get(name, "assumed") if timed else "judged"
+        told = f"{latency_s(case, name):.2f} s a call holds its reservation"
+        source = case.calls.source if timed else "no run timed it: capacity/quota.py assumed_latency_s"
+        notes.append(InputNote("quotas", f"{name} latency", told, origin, source))
     return (*notes, *case.prices.notes)
 
 

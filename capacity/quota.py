@@ -18,6 +18,8 @@ from scenarios.schema import Quota
 
 MINUTE_S = 60.0
 DAY_S = 86_400.0
+ASSUMED_TTFT_S, ASSUMED_TPOT_S = 1.0, 0.02
+"""First token and gap of a Bedrock call that no run has timed: a judgement, printed with the plan."""
 MINUTES_PER_DAY = 1_440
 """Default tokens per day = tokens per minute x 1,440 (Bedrock user guide, quotas for bedrock-runtime)."""
 
@@ -83,18 +85,32 @@ def _published(model: Model) -> Granted:
 
 
 def needs(
-    calls_per_s: Levels, calls_per_day: Levels, tokens: CallTokens, limits: Granted, demand: RegionDemand
+    calls_per_s: Levels,
+    calls_per_day: Levels,
+    tokens: CallTokens,
+    limits: Granted,
+    demand: RegionDemand,
+    latency_s: float = MINUTE_S,
 ) -> tuple[QuotaNeed, ...]:
-    """What the peak asks of each kind. A kind binds when the p90 timeline first exceeds what is granted."""
+    """What the peak asks of each kind. A kind binds when the p90 timeline first exceeds what is granted.
+
+    Settlement: what a minute (a day) is charged. Reservation: what calls in flight hold, E[R] x lambda x E[latency_s],
+    a minute's worth at most. latency_s: mean of a call; a whole minute where nobody knows it.
+    """
     per_minute = _times(calls_per_s, MINUTE_S)
+    in_flight = _times(calls_per_s, tokens.reserved * min(latency_s, MINUTE_S))
     kinds = (
         ("rpm", per_minute, per_minute, limits.rpm),
-        ("tpm", _times(per_minute, tokens.settled), _times(per_minute, tokens.reserved), limits.tpm),
-        ("tpd", _times(calls_per_day, tokens.settled), _times(calls_per_day, tokens.reserved), limits.tpd),
+        ("tpm", _times(per_minute, tokens.settled), in_flight, limits.tpm),
+        ("tpd", _times(calls_per_day, tokens.settled), in_flight, limits.tpd),
     )
     found = []
     for kind, settled, reserved, limit in kinds:
-        use = _use_of_the_day(settled.p90, demand) if kind == "tpd" else _use_of_the_minute(reserved.p90, demand)
+        use = (
+            _use_of_the_day(settled.p90, demand)
+            if kind == "tpd"
+            else _use_of_the_minute(max(settled.p90, reserved.p90), demand)
+        )
         binds_at_s, throttled = (None, None) if limit is None else _over(use, limit, demand)
         source = limits.sources.get(kind, limits.source)
         found.append(QuotaNeed(kind, settled, reserved, limit, binds_at_s, source, throttled))
@@ -114,6 +130,11 @@ def steady_bound_per_s(limits: Granted, tokens: CallTokens, latency_s: float) ->
         if latency_s > 0:
             bounds.append(limits.tpm / (tokens.reserved * latency_s))
     return min(bounds)
+
+
+def assumed_latency_s(output_tokens: float) -> float:
+    """Mean seconds a call holds its reservation, where no run has timed it."""
+    return ASSUMED_TTFT_S + output_tokens * ASSUMED_TPOT_S
 
 
 def in_flight_max(tpm: float, prompt_tokens: float, max_tokens: float) -> int:

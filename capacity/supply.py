@@ -11,7 +11,7 @@ import numpy as np
 from capacity.case import Case
 from capacity.outcome import INTERACTIONS, PLANNER_QUERIES, OwnChoice, Service
 from capacity.plan import Figure, Levels, QuotaNeed, SupplyPlan, weakest
-from capacity.quota import call_tokens, granted, needs
+from capacity.quota import assumed_latency_s, call_tokens, granted, needs
 from capacity.requests import Ints
 from capacity.service import Lengths, Promise
 from capacity.silicon import Terms, chip_options, make_service, usable_models
@@ -51,7 +51,14 @@ def bedrock_supply(case: Case, name: str, region: str) -> SupplyPlan:
     demand, carried = case.demand[INTERACTIONS][region], case.carried_per_s(name, region)
     per_day = demand.starts_busiest_day * calls.per_interaction(name) / max(carried.p50, 1e-12)
     daily = Levels(carried.p50 * per_day, carried.p90 * per_day, carried.p95 * per_day)
-    quotas = needs(carried, daily, tokens, granted(model, case.scenario.quotas.get(name)), demand.timeline)
+    quotas = needs(
+        carried,
+        daily,
+        tokens,
+        granted(model, case.scenario.quotas.get(name)),
+        demand.timeline,
+        latency_s=latency_s(case, name),
+    )
     return SupplyPlan(
         region=region,
         model=name,
@@ -63,6 +70,14 @@ def bedrock_supply(case: Case, name: str, region: str) -> SupplyPlan:
         quotas=quotas,
         **_arithmetic(case, name, region),
     )
+
+
+def latency_s(case: Case, name: str) -> float:
+    """Mean seconds of a model's call: the run's, else the stated assumption."""
+    measured = case.calls.latency_s.get(name)
+    if measured is not None:
+        return measured
+    return assumed_latency_s(float(case.calls.output_tokens[case.calls.of(name)].mean()))
 
 
 def binding_quota(quotas: Sequence[QuotaNeed]) -> str:

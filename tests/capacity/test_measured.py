@@ -100,3 +100,10 @@ def test_observed_timings_count_from_the_sending_of_each_call():
 def test_a_model_the_run_never_called_is_named_with_those_it_did():
     with pytest.raises(PlanError, match="models seen: claude-sonnet"):
         observed_calls(run(), "nova-pro")
+
+
+def test_reservations_are_held_for_the_seconds_a_run_measured_else_for_a_stated_judgement():
+    timed, untimed = plan(run=run(e2e_s=3.0)), plan()
+    notes = [next(n for n in made.inputs if n.name == "claude-sonnet latency") for made in (timed, untimed)]
+    assert [note.provenance for note in notes] == ["measured", "judged"]
+    assert notes[0].value.startswith("3.00 s")

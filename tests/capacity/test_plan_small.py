@@ -69,7 +69,7 @@ def test_without_a_run_tokens_are_assumed_and_the_plan_says_so(made):
 
 
 def test_what_breaks_first_is_the_quota_that_binds_most(made):
-    assert made.what_breaks_first.startswith("claude-sonnet in us-east-1: tpm")
+    assert made.what_breaks_first.startswith("claude-sonnet in us-east-1: rpm")
 
 
 def test_unset_max_tokens_is_the_first_quota_finding():

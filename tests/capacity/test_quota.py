@@ -98,3 +98,14 @@ def test_a_days_quota_binds_when_it_is_used_up_and_is_full_again_the_next_day():
     tpd = needs(calls, Levels(1, 86_400, 1), CallTokens(1, 1), Granted(None, None, 43_200, ""), flat)[2]
     assert tpd.binds_at_offset_s == 12 * 3_600
     assert 0.1 < tpd.throttled_ratio < 0.5
+
+
+def test_reservations_come_back_so_only_calls_in_flight_hold_them():
+    """E[R] x lambda x latency, never more than a minute's worth; what the bucket admits is not called short."""
+    limits, per_s = Granted(None, 600_000, None, ""), Levels(7.0, 7.0, 7.0)
+    tokens = CallTokens(reserved=3_000, settled=1_000)
+    tpm = needs(per_s, per_s, tokens, limits, FLAT, latency_s=5.0)[1]
+    assert (tpm.needed_settlement.p90, tpm.needed_reservation.p90) == (420_000, 105_000)
+    assert run_buckets(*calls(7.0), limits).ratio == 0
+    assert tpm.binds_at_offset_s is None
+    assert needs(per_s, per_s, tokens, limits, FLAT, latency_s=500.0)[1].needed_reservation.p90 == 1_260_000

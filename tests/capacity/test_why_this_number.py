@@ -73,5 +73,5 @@ def test_rate_chips_and_dollars_are_as_told(worked):
         f"{made.errors['model']['low']:,.0f} .. {made.errors['model']['high']:,.0f}",
     ):
         assert number in WORDS
-    assert made.what_breaks_first.startswith("claude-sonnet in us-east-1: tpm of 164,9")
+    assert made.what_breaks_first.startswith("claude-sonnet in us-east-1: rpm of 38,736 ")
     assert any(line.startswith("planner: no chip keeps its promise") for line in made.warnings)
