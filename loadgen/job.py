@@ -7,6 +7,7 @@ the same file, so a run is the same wherever its workers live.
 from __future__ import annotations
 
 import base64
+import ipaddress
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -50,6 +51,7 @@ class LoadJob:
         run_dir: folder to write; its last part is `run_id`. It must not exist, or be empty.
         scenario: the resolved scenario, `Scenario.model_dump(mode="json", by_alias=True)`.
         rate_per_s, for_s: interactions per second for so long, in place of the event; `window` is then ignored.
+            A closed loop may have for_s alone.
         arrivals_file: replay this CSV: each row one session of one interaction of one turn.
         messages: path of the world's messages.json.
         catalogue: path of the world's catalogue.sqlite, for price ticks; None skips them.
@@ -104,7 +106,8 @@ class LoadJob:
             raise LoadError(f"{self.processes} workers here and {self.remote_workers} elsewhere: expected 1 or more")
         if self.remote_workers and self.bind_port is None:
             raise LoadError("workers from elsewhere need a port to connect to: set bind_port, such as 5557")
-        if (self.rate_per_s is None) != (self.for_s is None):
+        alone = self.closed_loop_users is not None and self.rate_per_s is None  # its users make the rate
+        if (self.rate_per_s is None) != (self.for_s is None) and not alone:
             raise LoadError("--rate and --for go together, such as --rate 60/s --for 15s")
         if self.budget_usd is not None and self.turn_usd_max <= 0:
             raise LoadError("a budget needs the upper bound of one turn: set turn_usd_max")
@@ -189,7 +192,12 @@ class LoadJob:
 def is_loopback(url: str) -> bool:
     """Whether the URL's host is this machine by its very name or number."""
     host = urlsplit(url).hostname or ""
-    return host in ("localhost", "::1") or host.startswith("127.")
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name, which is not looked up
+        return False
 
 
 def _tuples(raw: dict[str, Any], *keys: str) -> dict[str, Any]:

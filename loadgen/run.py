@@ -146,7 +146,7 @@ def head(job: LoadJob, started: datetime) -> dict[str, Any]:
             {"kind": target.kind, "url": target.url, "region": target.region, "model": target.model}
             for target in job.targets
         ],
-        "window": list(job.window) if job.rate_per_s is None else [0.0, job.length_s],
+        "window": list(job.window) if job.for_s is None else [0.0, job.length_s],
         "scale": job.scale,
         "rate": job.rate_per_s,
         "arrivals_file": job.arrivals_file,

@@ -69,6 +69,7 @@ class Driver:
         self._later: list[tuple[int, int, Visit]] = []
         self._patience: list[tuple[int, int, Answer]] = []
         self._users_waiting = users
+        self._filling = False
         self._budget = budget or Budget(None, 0.0)
         self._sequence = 0
         self._open: dict[Answer, None] = {}
@@ -85,6 +86,11 @@ class Driver:
     def in_flight(self) -> int:
         """Turns under way."""
         return len(self._open)
+
+    @property
+    def asking_ends_ns(self) -> int:
+        """No turn is asked for from then on; 0 before the beginning."""
+        return self._end_ns
 
     def begin(self, end_ns: int, drain_s: float) -> None:
         """Start. No turn is asked for from `end_ns` on; those under way then have `drain_s` to end."""
@@ -108,9 +114,15 @@ class Driver:
 
     def _next_sessions(self) -> None:
         """Closed loop: give every waiting user a session, due now."""
-        while self._users_waiting and self.arrivals:
-            self._users_waiting -= 1
-            self._start(self.arrivals.popleft()[1], now_ns())
+        if self._filling:  # a session that ended as it began: the loop below goes on with it
+            return
+        self._filling = True
+        try:
+            while self._users_waiting and self.arrivals:
+                self._users_waiting -= 1
+                self._start(self.arrivals.popleft()[1], now_ns())
+        finally:
+            self._filling = False
 
     def stop(self, drain_s: float) -> None:
         """Ask for nothing more; what is under way has `drain_s` to end."""

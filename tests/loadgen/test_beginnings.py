@@ -11,10 +11,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from loadgen.job import LoadError, TargetSpec
+from loadgen.job import LoadError, TargetSpec, is_loopback
 from loadgen.run import begin_record, free_port, run_load
 from loadgen.worker.conductor import Conductor
 from loadgen.worker.driver import Driver
+from tests.loadgen.playing import play
 from tests.loadgen.server import response, serving
 
 NOWHERE = TargetSpec("openai", "http://127.0.0.1:1/v1", model="m")
@@ -73,6 +74,36 @@ def test_an_interrupt_before_the_start_leaves_nothing(make_job):
     with pytest.raises(KeyboardInterrupt):
         run_load(job)
     assert not job.folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("url", "found"),
+    [
+        ("http://127.0.0.1:80", True), ("http://127.9.9.9", True), ("http://[::1]:80", True),
+        ("http://localhost", True), ("http://127.evil.com", False), ("http://127.0.0.1.evil.com", False),
+        ("http://10.0.0.1", False),
+    ],
+)  # fmt: skip
+def test_only_this_machine_is_loopback(url, found):
+    """By number or by its one name; a name that begins like a number is somebody else's."""
+    assert is_loopback(url) is found
+
+
+def test_a_closed_loop_may_have_a_length_alone(make_job):
+    """Its users make the rate; the open loop still needs both."""
+    assert make_job(NOWHERE, rate_per_s=None, for_s=3.0, closed_loop_users=2).length_s == 3.0
+    with pytest.raises(LoadError, match="go together"):
+        make_job(NOWHERE, rate_per_s=None, for_s=3.0)
+
+
+def test_a_closed_loop_that_is_refused_throughout_ends(make_job):
+    """Every sign-in refused, thousands of sessions: each is a failed turn, and none is a fault of ours."""
+    with serving(lambda *_: [(0.0, response(b"{}", "403 Forbidden"))]) as server:
+        job = make_job(TargetSpec("assistant", server.url), closed_loop_users=30, for_s=1.0)
+        run, final = play(job)
+    assert final["faults"] == []
+    assert len(run.turns) > 1000
+    assert set(run.turns["error_code"]) == {"sign_in_403"}
 
 
 def test_a_stop_that_comes_before_the_start_holds():
