@@ -8,29 +8,37 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from loadgen.record import WAITED_STATUSES, Run
+from loadgen.verdict import START_LAG_FLOOR_S
 
 if TYPE_CHECKING:
     import pandas as pd
 
 BIN_S = 5.0
 TURNS_MIN = 10
-LAG_LIMIT_S = 0.005
 CPU_LIMIT_RATIO = 0.95
 TOOL_FINE = ("ok", "success", "needs_confirmation")
 _SHARE = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
 
-def what_broke_first(run: Run, scenario: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """First crossings, earliest first: `{what, at_s, rate_per_s, value, limit, sentence}`. Empty: none was crossed."""
+def what_broke_first(
+    run: Run, scenario: Mapping[str, Any], lag_limit_s: float = START_LAG_FLOOR_S
+) -> list[dict[str, Any]]:
+    """First crossings, earliest first: `{what, at_s, rate_per_s, value, limit, sentence}`. Empty: none was crossed.
+
+    `lag_limit_s` is the verdict's limit of the start lag's p99 (`verdict.start_lag_limit_s`).
+    """
     if run.turns.empty:
         return []
+    no_socket = run.turns["error_code"].eq("open_files")
+    ours, theirs = run.turns[no_socket], run.turns[~no_socket]
     found = [
         *_slo(run.turns, scenario["slo"]),
         *_first_error(run.turns, "quota", "throttled", "turns throttled"),
-        *_first_error(run.turns, "in-flight cap", "dropped", "turns dropped at the in-flight cap"),
+        *_first_error(theirs, "in-flight cap", "dropped", "turns dropped at the in-flight cap"),
+        *_first_error(ours, "generator's open files", "dropped", "turns dropped for want of a socket"),
         *_tools(run),
         *_router(run.turns, scenario["assistant"]["router"]["budget_s"]),
-        *_generator(run.generator),
+        *_generator(run.turns, lag_limit_s),
         *_server(run.server),
     ]
     starts = np.sort(run.turns["intended_start_s"].to_numpy())
@@ -119,13 +127,14 @@ def _router(turns: pd.DataFrame, budget_s: float) -> Iterator[dict[str, Any]]:
         yield _crossing("router budget", first["intended_start_s"], first["route_s"], budget_s, said)
 
 
-def _generator(seconds: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    late = seconds[seconds["dispatch_lag_s_max"] > LAG_LIMIT_S]
-    if len(late):
-        first = late.sort_values("second").iloc[0]
-        lag_s = first["dispatch_lag_s_max"]
-        said = f"generator: worst start lag of that second {_against(lag_s, LAG_LIMIT_S)}"
-        yield _crossing("generator", first["second"], lag_s, LAG_LIMIT_S, said)
+def _generator(turns: pd.DataFrame, limit_s: float) -> Iterator[dict[str, Any]]:
+    for end_s, rows in _bins(turns):
+        known = rows["start_lag_s"].dropna().to_numpy(np.float64)
+        lag_s = float(np.quantile(known, _SHARE["p99"], method="inverted_cdf")) if len(known) else 0.0
+        if lag_s > limit_s:
+            said = f"generator: start lag p99 {_against(lag_s, limit_s)} over {BIN_S:.0f} s"
+            yield _crossing("generator", end_s, lag_s, limit_s, said)
+            return
 
 
 def _server(scraped: pd.DataFrame) -> Iterator[dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from loadgen.record import Run, load_run, read_info, write_chunk, write_json
 from loadgen.scrape import Scraper
 from loadgen.spool import ChunkWriter, remove_spool
 from loadgen.summary import first_turn, latency_quantiles, totals
-from loadgen.verdict import Circumstances, verdict
+from loadgen.verdict import Circumstances, start_lag_limit_s, verdict
 from loadgen.worker.background import skipped_streams
 
 STAND_INS_WITHIN_S = 5.0
@@ -75,13 +76,23 @@ def _results(
             finished=live.get("state") == "finished",
         )
     )
+    asked_s = asked_time_s(job, live)
     return {
+        "asked_s": asked_s,
         "verdict": {"valid": judged.valid, "reasons": list(judged.reasons)},
-        "totals": totals(run, job.length_s, job.scenario["slo"]) | {"autobuy": autobuy_totals(job.prices_url)},
+        "totals": totals(run, asked_s, job.scenario["slo"]) | {"autobuy": autobuy_totals(job.prices_url)},
         "quantiles": {metric: _plain(shares) for metric, shares in quantiles.items()},
         "first_turn": first_turn(run.turns),
-        "what_broke_first": what_broke_first(run, job.scenario),
+        "what_broke_first": what_broke_first(run, job.scenario, start_lag_limit_s(quantiles["ttft_s"]["p50"].value)),
     }
+
+
+def asked_time_s(job: LoadJob, live: Mapping[str, Any]) -> float:
+    """How long turns were asked for: shorter than planned where the run was interrupted, aborted or lost its master."""
+    asked_s = float(live.get("asked_s") or job.length_s)
+    if live.get("state") != "finished":
+        asked_s = min(asked_s, float(live.get("elapsed_s") or asked_s))
+    return asked_s if asked_s > 0 else job.length_s
 
 
 def _skipped_streams(job: LoadJob) -> list[str]:

@@ -61,9 +61,14 @@ def _lost_workers(what: Circumstances) -> list[str]:
     return []
 
 
+def start_lag_limit_s(ttft_s_p50: float | None) -> float:
+    """How late the generator may start one turn in a hundred."""
+    return max(START_LAG_FLOOR_S, START_LAG_TTFT_SHARE * (ttft_s_p50 or 0.0))
+
+
 def _lag(what: Circumstances) -> list[str]:
     lag_s, ttft_s = what.start_lag["p99"].value, what.ttft["p50"].value
-    limit_s = max(START_LAG_FLOOR_S, START_LAG_TTFT_SHARE * (ttft_s or 0.0))
+    limit_s = start_lag_limit_s(ttft_s)
     if lag_s is None or lag_s <= limit_s:
         return []
     return [

@@ -201,6 +201,7 @@ class Conductor:
             "state": self._state,
             "master_pid": os.getpid(),
             "elapsed_s": time.monotonic() - self._started_s if self._started_s else None,
+            "asked_s": max((one.get("asked_s", 0.0) for one in snapshots.latest.values()), default=0.0),
             "counters": snapshots.counters(),
             "in_flight": sum(int(one.get("in_flight", 0)) for one in snapshots.latest.values()),
             "quantiles": {

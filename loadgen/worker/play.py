@@ -171,6 +171,9 @@ class Play:
         if self._health is not None:
             snapshot["health"] = self._health.latest
         snapshot["out_of_budget"] = self.driver.out_of_budget
+        if self._health is not None:
+            asked_ns = max(0, self.driver.asking_ends_ns - self.recorder.t0_ns)
+            snapshot["asked_s"] = min(self.job.length_s, asked_ns / _NS)
         snapshot["in_flight"] = self.driver.in_flight
         snapshot["cpu_s"] = time.process_time()
         return snapshot

@@ -151,6 +151,29 @@ def test_an_abandoned_turn_counts_with_its_wait():
     assert [one["what"] for one in what_broke_first(empty(turns=rows), SCENARIO)] == ["SLO ttft_s_p95"]
 
 
+def test_the_generator_is_judged_by_the_verdicts_limit():
+    """Lag p99 of five seconds against the limit the verdict uses: 20 ms is much beside 5 ms, little beside 25 ms."""
+    rows = turns(100, start_lag_s=0.02)
+    (found,) = what_broke_first(empty(turns=rows), SCENARIO)
+    assert (found["what"], found["limit"]) == ("generator", 0.005)
+    assert what_broke_first(empty(turns=rows), SCENARIO, 0.025) == []
+
+
+def test_one_late_start_in_a_thousand_is_no_crossing():
+    """The worst of a second says nothing about its ninety-ninth percentile."""
+    rows = turns(1000, start_lag_s=np.where(np.arange(1000) == 5, 0.02, 0.0))
+    rows["intended_start_s"] /= 20
+    assert what_broke_first(empty(turns=rows), SCENARIO) == []
+
+
+def test_a_want_of_sockets_is_not_the_targets_cap():
+    """Turns dropped because this machine gave no socket are ours, and told so."""
+    rows = turns(100, error_code=np.where(np.arange(100) == 9, "open_files", None))
+    rows.loc[9, "status"] = "dropped"
+    (found,) = what_broke_first(empty(turns=rows), SCENARIO)
+    assert found["what"] == "generator's open files"
+
+
 def test_a_calm_run_broke_nothing():
     """No limit crossed, nothing told."""
     assert what_broke_first(empty(turns=turns(100)), SCENARIO) == []

@@ -81,6 +81,24 @@ def test_a_replay_sends_the_files_own_lengths(make_job, tmp_path):
     assert totals["output_tokens"] == sum(output for *_, output in rows)
 
 
+def test_an_interrupted_runs_rates_are_those_of_the_time_it_asked(make_job):
+    """Ctrl-C after a second of thirty: sent over that second, not over thirty; 130."""
+    told = []
+
+    def interrupt(state):
+        if state["state"] == "running" and not told and state["live"]["counters"].get("completed", 0) > 30:
+            told.append(True)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with serving(assistant(lambda: streamed(assistant_events()))) as server:
+        outcome = run_load(make_job(TargetSpec("assistant", server.url), for_s=30.0), interrupt)
+    totals, asked_s = outcome.info["totals"], outcome.info["asked_s"]
+    assert outcome.exit_code == 130
+    assert 0.5 < asked_s < 10
+    assert totals["achieved_rate_per_s"] == pytest.approx(totals["sent"] / asked_s)
+    assert totals["achieved_rate_per_s"] > 20
+
+
 def test_a_killed_worker_voids_the_run(make_job):
     """Half of the turns are gone: the run is invalid, says which worker and what share, and exits 3."""
     killed = []
