@@ -126,7 +126,25 @@ def compare_plans(before: Plan, after: Plan) -> tuple[Change, ...]:
         for text in (*before.warnings, *after.warnings)
         if (text in before.warnings) != (text in after.warnings)
     ]
-    return (*inputs, *changes, *warned)
+    told = [
+        Change(name, "", old or "-", new or "-")
+        for name, (old, new) in _paired(_limits(before), _limits(after)).items()
+        if old != new
+    ]
+    return (*inputs, *told, *changes, *warned)
+
+
+def _limits(plan: Plan) -> dict[str, str]:
+    """What breaks first, and what every kind of quota needs at p90 under both readings."""
+    found = {"what breaks first": plan.what_breaks_first}
+    for supply in plan.supplies:
+        for need in supply.quotas:
+            granted = "unknown" if need.granted is None else f"{need.granted:,.0f}"
+            found[f"{supply.model} in {supply.region}: {need.kind} at p90"] = (
+                f"{need.needed_settlement.p90:,.0f} settled, {need.needed_reservation.p90:,.0f} reserved, "
+                f"{granted} granted"
+            )
+    return found
 
 
 def _inputs(plan: Plan) -> dict[str, str]:

@@ -31,6 +31,7 @@ def weakest(provenances: list[str]) -> str:
 class Figure:
     """One number: its middle, the range that holds it with `confidence`, its unit, and where it comes from.
 
+    A confidence of 0 means that low is a judged worst case, no interval.
     `simulated` is true when any input of provenance `simulated` touched it: it is printed SIMULATED beside it.
     """
 

@@ -174,7 +174,9 @@ def _hit_rates(case: Case) -> tuple[HitRate, ...]:
         lost = HITS_LOW if case.prices.models[name].supply == "bedrock" else PREFIX_HITS_LOW
         for level, ratio in cache_hit_figures(case.calls, name).items():
             low = ratio * lost
-            figure = Figure(ratio, low, ratio, "ratio", origin, case.calls.source, simulated=origin == "simulated")
+            source = f"middle {origin}, {case.calls.source}; worst case: {1 - lost:.0%} of the hits lost, judged"
+            shown = "judged" if origin == "measured" else origin
+            figure = Figure(ratio, low, ratio, "ratio", shown, source, 0.0, simulated=origin == "simulated")
             found.append(HitRate(name, level, figure))
     return tuple(found)
 

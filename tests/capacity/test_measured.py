@@ -87,6 +87,8 @@ def test_two_plans_differ_by_their_inputs_first():
     assert changes[0].name == "input assumption interactions at the peak"
     chips = next(change for change in changes if change.name.endswith("chips"))
     assert chips.after > chips.before
+    names = {change.name for change in changes}
+    assert {"what breaks first", "claude-sonnet in us-east-1: tpm at p90"} <= names
     assert compare_plans(one, one) == ()
 
 
@@ -107,3 +109,9 @@ def test_reservations_are_held_for_the_seconds_a_run_measured_else_for_a_stated_
     notes = [next(n for n in made.inputs if n.name == "claude-sonnet latency") for made in (timed, untimed)]
     assert [note.provenance for note in notes] == ["measured", "judged"]
     assert notes[0].value.startswith("3.00 s")
+
+
+def test_the_range_of_a_hit_ratio_is_a_judged_worst_case_and_no_interval():
+    ratio = plan(run=run()).hit_rates[0].ratio
+    assert (ratio.provenance, ratio.confidence) == ("judged", 0.0)
+    assert "worst case: 50% of the hits lost, judged" in ratio.source
