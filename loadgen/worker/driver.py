@@ -14,7 +14,7 @@ from typing import Any
 from loadgen.answer import Answer
 from loadgen.rules import Budget
 from loadgen.visit import Visit
-from loadgen.worker.connection import now_ns
+from loadgen.worker.connection import Connection, now_ns
 from loadgen.worker.pool import Pool
 from loadgen.worker.recorder import Recorder
 
@@ -178,6 +178,9 @@ class Driver:
         except Exception as error:
             self._recorder.fault(error)
             return self._never_sent(visit, due_ns, "stream_error", "request_exception")
+        return self._send(visit, due_ns, request, answer, connection)
+
+    def _send(self, visit: Visit, due_ns: int, request: bytes, answer: Answer, connection: Connection) -> None:
         answer.intended_ns = due_ns
         answer.visit = visit
         answer.connection = connection
@@ -197,7 +200,6 @@ class Driver:
         if patience_s is not None and not answer.end_ns:
             self._sequence += 1
             heapq.heappush(self._patience, (due_ns + int(patience_s * _NS), self._sequence, answer))
-        return None
 
     def _never_sent(self, visit: Visit, due_ns: int, status: str, code: str) -> None:
         answer = Answer(self._recorder.gaps_ns)
