@@ -72,7 +72,7 @@ def warnings(case: Case, supplies: Sequence[SupplyPlan], sized: Sequence[str], n
     if case.scenario.assistant.max_tokens is None:
         told.append("max_tokens is unset: each call reserves the model's maximum from its quota; set it first")
     told += _increases(supplies)
-    told += _billing(supplies)
+    told += _billing(case, supplies)
     dates = {case.prices.models[s.model].prices for s in supplies} - {None}
     told += [w for p in dates if p is not None and (w := stale_warning(p.source_date, now_utc, p.price_key))]
     for kind in {s.chosen.instance_type for s in supplies if s.chosen}:
@@ -98,11 +98,14 @@ def _increases(supplies: Sequence[SupplyPlan]) -> list[str]:
     ]
 
 
-def _billing(supplies: Sequence[SupplyPlan]) -> list[str]:
+def _billing(case: Case, supplies: Sequence[SupplyPlan]) -> list[str]:
     kinds = {supply.chosen.price_kind: supply.chosen.billed_hours for supply in supplies if supply.chosen}
     rule = {"on demand": "by the second", "capacity block": "in whole days", "own price": "by the second"}
+    lag_s = 0.0 if case.scenario.capacity.horizon_s else case.scenario.capacity.resilience.warm_up_lag_s
+    warm_up = f", {lag_s / 3600:,.2f} of them warm-up before the event" if lag_s else ""
     return [
-        f"own silicon at {kind} prices is charged {rule[kind]}: {hours:,.2f} hours" for kind, hours in kinds.items()
+        f"own silicon at {kind} prices is charged {rule[kind]}: {hours:,.2f} hours{warm_up}"
+        for kind, hours in kinds.items()
     ]
 
 

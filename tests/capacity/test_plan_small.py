@@ -186,3 +186,7 @@ def test_more_model_error_widens_the_range_of_chips():
         return chosen.chips_range.high - chosen.chips_range.low
 
     assert width(0.5) > width(0.01)
+
+
+def test_hours_charged_say_how_much_of_them_is_warm_up(made):
+    assert any("hours, 0.25 of them warm-up before the event" in line for line in made.warnings)
