@@ -78,7 +78,8 @@ def run_provenance(run: Run, model: str, supply: str) -> str:
 
 
 def measured_calls(run: Run) -> Calls:
-    """The calls of a run's answered turns.
+    """Every call of a run that used tokens, whatever became of its turn: a turn abandoned after two calls loaded the
+    engines and the bill with both. Turns that were sent are the denominator, and their interactions.
 
     Raises:
         PlanError: the run is unfinished, invalid, or holds no call with its tokens.
@@ -87,7 +88,7 @@ def measured_calls(run: Run) -> Calls:
 
     refuse_weak_evidence(run)
     key = ["session_id", "interaction_id", "turn_index"]
-    turns = run.turns[run.turns["status"] == "ok"].drop_duplicates(key).reset_index(drop=True)
+    turns = run.turns[run.turns["status"] != "dropped"].drop_duplicates(key).reset_index(drop=True)
     turns["turn"] = np.arange(len(turns))
     turns["interaction"] = turns.groupby(key[:2], sort=False).ngroup()
     calls = run.calls.merge(turns[[*key, "turn"]], on=key)
@@ -114,7 +115,7 @@ def measured_calls(run: Run) -> Calls:
         turn_interaction=turns["interaction"].to_numpy(dtype=np.int64),
         interactions=int(turns["interaction"].nunique()),
         provenance={str(model): run_provenance(run, str(model), str(supply)) for model, supply in supplied},
-        source=f"run {run.run_id}: {len(calls):,} calls of {len(turns):,} turns",
+        source=f"run {run.run_id}: {len(calls):,} calls of {len(turns):,} sent turns",
         latency_s={
             str(k): float(v) for k, v in calls.dropna(subset=["e2e_s"]).groupby("model")["e2e_s"].mean().items()
         },

@@ -115,7 +115,8 @@ def refuse_order(plan: Plan) -> None:
     if plan.simulated:
         raise PlanError(
             f"plan {plan.plan_id} is not for an order: SIMULATED inputs ({', '.join(simulated)}). Measure them: "
-            "`peakday run --live` for tokens and routes, `peakday bench run` on the chip for step times"
+            "`peakday run` against your own assistant for tokens and routes, `peakday bench run` on the chip for "
+            "step times"
         )
 
 

@@ -120,7 +120,7 @@ def needs(
 def steady_bound_per_s(limits: Granted, tokens: CallTokens, latency_s: float) -> float:
     """Calls a second that no kind of quota stops in the steady state; infinite where nothing is limited.
 
-    Source: DESIGN 9.6, min(RPM/60, TPM/(60 E[S]), TPM/(E[R] E[latency])).
+    Source: docs/plan.md, min(RPM/60, TPM/(60 E[S]), TPM/(E[R] E[latency])).
     """
     bounds = [float("inf")]
     if limits.rpm:

@@ -195,7 +195,7 @@ def check_options(options: LoadOptions, resolved: Resolved) -> None:
     """
     if options.rate_per_s is not None and options.for_s is None:
         raise CommandError("--rate needs --for: how long the rate lasts, such as --for 15s")
-    if options.for_s is not None and options.rate_per_s is None:
+    if options.for_s is not None and options.rate_per_s is None and options.users is None:
         raise CommandError("--for needs --rate: so many interactions per second, such as --rate 5/s")
     if options.rate_per_s is not None and (options.window or options.arrivals):
         raise CommandError("--rate replaces the event, so it excludes --window and --arrivals; leave one out")

@@ -115,3 +115,12 @@ def test_the_range_of_a_hit_ratio_is_a_judged_worst_case_and_no_interval():
     ratio = plan(run=run()).hit_rates[0].ratio
     assert (ratio.provenance, ratio.confidence) == ("judged", 0.0)
     assert "worst case: 50% of the hits lost, judged" in ratio.source
+
+
+def test_turns_that_were_never_answered_are_loaded_and_charged_too():
+    """An abandoned turn's calls used tokens; its interaction stays in the denominator. A dropped turn was never sent."""
+    record = run(60)
+    record.turns.loc[:19, "status"] = "abandoned"
+    record.turns.loc[20:29, "status"] = "dropped"
+    calls = measured_calls(record)
+    assert (calls.interactions, calls.turns, len(calls.model)) == (25, 50, 50)
