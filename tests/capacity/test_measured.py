@@ -118,7 +118,7 @@ def test_the_range_of_a_hit_ratio_is_a_judged_worst_case_and_no_interval():
 
 
 def test_turns_that_were_never_answered_are_loaded_and_charged_too():
-    """An abandoned turn's calls used tokens; its interaction stays in the denominator. A dropped turn was never sent."""
+    """Calls of an abandoned turn used tokens, and its interaction counts. A dropped turn was never sent."""
     record = run(60)
     record.turns.loc[:19, "status"] = "abandoned"
     record.turns.loc[20:29, "status"] = "dropped"

@@ -21,6 +21,7 @@ def worked():
     return make_case(event, None, models, None, 1), made
 
 
+@pytest.mark.checkout
 def test_every_reference_names_the_line_where_the_code_stands():
     references = re.findall(r"`([\w/]+\.py):(\d+)` `(\w+)`", PAGE)
     assert len(references) >= 15
