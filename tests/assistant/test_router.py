@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+import scenarios
 from assistant.errors import ModelError
 from assistant.router import classifier, rules
 from assistant.router.features import BUCKETS, buckets, tokens
@@ -12,7 +13,7 @@ from assistant.router.route import INTENTS, MessageRouter
 from assistant.settings import Router
 from scenarios.schema import INTENTS as SCENARIO_INTENTS
 
-UTTERANCES = Path(__file__).resolve().parents[2] / "scenarios" / "utterances"
+UTTERANCES = Path(scenarios.__file__).parent / "utterances"
 
 
 class Unsure:

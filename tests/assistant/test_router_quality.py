@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
+import assistant
+import scenarios
 from assistant.errors import AssistantError
 from assistant.router.evaluate import evaluate, read_csv, wilson
 from assistant.router.train import read_phrasings, read_utterances
 
-ROOT = Path(__file__).resolve().parents[2]
-UTTERANCES = ROOT / "scenarios" / "utterances"
-PHRASINGS = ROOT / "assistant" / "data" / "router_phrasings.txt"
+UTTERANCES = Path(scenarios.__file__).parent / "utterances"
+PHRASINGS = Path(assistant.__file__).parent / "data" / "router_phrasings.txt"
 
 
 def trained_on():
