@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from dashboards.figures import Number, quantile_number
-from loadgen.record import WAITED_STATUSES, Quantile
+from loadgen.record import Quantile
 
 POINTS_MAX = 1_000
 _Z_95 = 1.959963984540054
@@ -46,13 +46,13 @@ def thin(x: np.ndarray, y: np.ndarray, points: int = POINTS_MAX) -> tuple[np.nda
 def waits(turns: pd.DataFrame, metric: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Values of a latency metric, which of them are censored, and which rows they belong to.
 
-    A turn that ended while waiting and has no value of its own counts with the time it waited, censored. Errors
-    without a wait stay out.
+    A turn that was not answered and waited (its E2E column says how long) counts with that wait, censored, unless
+    the metric is known. Errors without a wait have no such time, and stay out.
 
     Returns:
         values float[n] and censored bool[n] of the rows that count, in their order; counts bool[rows].
     """
-    waited = turns["status"].isin(WAITED_STATUSES).to_numpy(dtype=bool)
+    waited = _waited(turns)
     values = turns[metric].to_numpy(dtype=float, na_value=np.nan)
     answered = (turns["status"] == "ok").to_numpy(dtype=bool)
     censored = np.zeros(len(values), dtype=bool)
@@ -63,6 +63,11 @@ def waits(turns: pd.DataFrame, metric: str) -> tuple[np.ndarray, np.ndarray, np.
         values = np.where(censored, turns["e2e_s"].to_numpy(dtype=float, na_value=np.nan), values)
     counts = (answered | waited) & np.isfinite(values)
     return values[counts], censored[counts], counts
+
+
+def _waited(turns: pd.DataFrame) -> np.ndarray:
+    """Turns that were not answered and have a time they waited."""
+    return ((turns["status"] != "ok") & turns["e2e_s"].notna()).to_numpy(dtype=bool)
 
 
 def quantiles(values: np.ndarray, censored: np.ndarray, shares: Sequence[float]) -> list[Quantile]:
@@ -133,7 +138,7 @@ def quantiles_over_time(
     """
     starts = turns["intended_start_s"].to_numpy(dtype=float, na_value=np.nan)
     values = turns[metric].to_numpy(dtype=float, na_value=np.nan)
-    waited = turns["status"].isin(WAITED_STATUSES).to_numpy(dtype=bool)
+    waited = _waited(turns)
     if metric.startswith(("ttft", "e2e")):
         values = np.where(waited & np.isnan(values), turns["e2e_s"].to_numpy(dtype=float, na_value=np.nan), values)
     known = np.isfinite(starts) & np.isfinite(values)
