@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from capacity.plan import Plan
 from dashboards.figures import METRICS, Number, find, run_numbers, run_simulated
@@ -169,11 +170,14 @@ def _warning_lines(warnings: Sequence[str]) -> list[str]:
 
 
 def _hit_lines(numbers: list[Number]) -> list[str]:
+    """The low end of a hit ratio is a judged worst case and no interval, and it is printed so."""
     hits = [n for n in numbers if n.name == "cache_hit_token_ratio" and dict(n.labels).get("level") == "all"]
-    return [
-        _line("" if i else "cache", [f"{dict(n.labels)['model']}: {_ranged(n, 'of input tokens read')}"])
-        for i, n in enumerate(hits)
-    ]
+    lines = []
+    for i, n in enumerate(hits):
+        shown = _ranged(replace(n, lo=None, hi=None), "of input tokens read")
+        worst = "" if n.lo is None else f", judged {show(n.lo, n.unit)} at worst"
+        lines.append(_line("" if i else "cache", [f"{dict(n.labels)['model']}: {shown}{worst}"]))
+    return lines
 
 
 def _provenance_words(plan: Plan) -> str:
