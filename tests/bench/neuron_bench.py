@@ -1,6 +1,6 @@
 """How steady a bench of this machine is, and how its times grow: `python -m tests.bench neuron_bench`, when idle.
 
-Rows: figure, reference, ratio. Expected (issue of neuron_bench): quick suite < 60 s; over six fresh processes the CV of
+Rows: figure, reference, ratio. Expected: quick suite < 60 s; over six fresh processes the CV of
 calibrated CPU time is <= 6% for prefill and <= 12% for decode when uncontended; prefill linear in tokens, decode
 sub-linear in batch. Needs the extra `bench` (torch).
 """
