@@ -8,6 +8,9 @@ from capacity.case import Case
 from capacity.plan import Plan, PlanError, QuotaNeed, Sensitivity, SupplyPlan, TurnedDown
 from capacity.prices import stale_warning
 
+CHARGED_SHARE_MIN = 0.99
+"""Below this share a fleet's cost is told apart from the interactions'."""
+
 
 def assumptions_first(ranked: Sequence[Sensitivity]) -> tuple[str, ...]:
     """The three inputs that move the plan most, each with what they do."""
@@ -73,6 +76,7 @@ def warnings(case: Case, supplies: Sequence[SupplyPlan], sized: Sequence[str], n
         told.append("max_tokens is unset: each call reserves the model's maximum from its quota; set it first")
     told += _increases(supplies)
     told += _billing(case, supplies)
+    told += uncharged(supplies)
     dates = {case.prices.models[s.model].prices for s in supplies} - {None}
     told += [w for p in dates if p is not None and (w := stale_warning(p.source_date, now_utc, p.price_key))]
     for kind in {s.chosen.instance_type for s in supplies if s.chosen}:
@@ -106,6 +110,26 @@ def _billing(case: Case, supplies: Sequence[SupplyPlan]) -> list[str]:
     return [
         f"own silicon at {kind} prices is charged {rule[kind]}: {hours:,.2f} hours{warm_up}"
         for kind, hours in kinds.items()
+    ]
+
+
+def uncharged(supplies: Sequence[SupplyPlan]) -> list[str]:
+    """A line for each model whose fleet also serves searches: dollars of the event in no interaction's cost."""
+    interactions = {
+        s.region: s.calls_in_event / s.calls_per_interaction
+        for s in supplies
+        if s.calls_per_interaction and s.calls_in_event
+    }
+    left: dict[str, float] = {}
+    for supply in supplies:
+        if supply.chosen is None or not supply.calls_in_event:
+            continue
+        charged = (supply.calls_per_interaction or 0.0) * interactions.get(supply.region, 0.0) / supply.calls_in_event
+        if charged < CHARGED_SHARE_MIN:
+            left[supply.model] = left.get(supply.model, 0.0) + (1 - charged) * (supply.chosen.event_usd or 0.0)
+    return [
+        f"{usd:,.2f} USD of the event serve background searches ({model}): they are in no interaction's cost"
+        for model, usd in left.items()
     ]
 
 

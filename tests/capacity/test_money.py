@@ -8,7 +8,10 @@ import pytest
 from capacity.calls import assumed_calls
 from capacity.cost import bedrock_spend, call_costs
 from capacity.plan import PlanError
+from capacity.planner import make_plan
 from facts.reader import models
+from neuron_bench.published import step_models
+from scenarios.loading import load_scenario
 from tests.capacity.scenario_of import scenario
 
 SONNET = {"assistant__policy": {"simple": "claude-sonnet", "complex": "claude-sonnet"}}
@@ -61,3 +64,17 @@ def test_a_class_that_no_call_uses_needs_no_price():
     free = dataclasses.replace(sonnet.prices, cache_write_1h_usd_per_mtok=None)
     known["claude-sonnet"] = dataclasses.replace(sonnet, prices=free)
     assert call_costs(calls_of(), known, {}).total_usd.sum() > 0
+
+
+def test_what_no_interaction_pays_for_is_named_and_the_event_adds_up():
+    """Cost per interaction x interactions + the named rest = the event, for the shipped smoke scenario."""
+    made = make_plan(
+        load_scenario("smoke"), step_models=list(step_models().values()), now_utc="2026-11-23T00:00:00Z", version="1",
+        plan_id="x",
+    )  # fmt: skip
+    (told,) = [line for line in made.warnings if "background searches" in line]
+    named = float(told.split(" USD")[0].replace(",", ""))
+    cost = next(line for line in made.cost if line.intent == "all").per_interaction_usd.mid
+    chat = [s for s in made.supplies if s.model == "custom-8b"]
+    interactions = sum(s.calls_in_event / s.calls_per_interaction for s in chat)
+    assert cost * interactions + named == pytest.approx(made.event_cost_usd.mid, rel=0.01)
