@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+_INPUT_CLASSES = ("input_tokens", "cache_read_tokens", "cache_write_tokens_5m", "cache_write_tokens_1h")
+
 
 def line(live: Mapping[str, Any], length_s: float) -> str:
-    """One line: time, rates, what is in flight, latency, errors, dollars."""
+    """One line: time, rates, what is in flight, latency, errors, cache hits, dollars."""
     counters = live["counters"]
     elapsed_s = max(live["elapsed_s"] or 0.0, 1e-9)
     parts = [
@@ -24,6 +26,15 @@ def line(live: Mapping[str, Any], length_s: float) -> str:
     lost = sum(counters.get(name, 0) for name in ("abandoned", "dropped"))
     if lost:
         parts.append(f"abandoned or dropped {lost:.0f}")
+    ratio = cache_hit_token_ratio(counters)
+    if ratio is not None:
+        parts.append(f"cache {ratio:.0%}")
     if counters.get("cost_usd"):
         parts.append(f"${counters['cost_usd']:.2f}")
     return " | ".join(parts)
+
+
+def cache_hit_token_ratio(counters: Mapping[str, float]) -> float | None:
+    """Input tokens read from cache over all input tokens, of the turns answered so far; None before any."""
+    asked = sum(counters.get(name, 0) for name in _INPUT_CLASSES)
+    return counters.get("cache_read_tokens", 0) / asked if asked else None

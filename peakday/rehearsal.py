@@ -18,6 +18,7 @@ from peakday.output import Talk
 from peakday.session import Resolved, open_stack, resolve
 from peakday.stack import Stack
 from peakday.targets import Target, check_allowed, check_answers, parse_targets
+from peakday.watching import watching
 
 if TYPE_CHECKING:
     from loadgen.job import LoadJob, TargetSpec
@@ -77,7 +78,8 @@ def run_job(job: LoadJob, talk: Talk) -> Outcome:
     from loadgen.run import run_load
 
     talk.say(f"load run {job.run_id}: {job.length_s:g} s, {job.workers} worker(s)")
-    return run_load(job, progress(talk))
+    with watching(job, talk) as progress:
+        return run_load(job, progress)
 
 
 def dry_run(
@@ -211,14 +213,3 @@ def check_options(options: LoadOptions, resolved: Resolved) -> None:
             f"--window {start:g}s:{end:g}s: {resolved.scenario.name} lasts {length_s:g} s; "
             f"choose a window inside 0s:{length_s:g}s"
         )
-
-
-def progress(talk: Talk):  # type: ignore[no-untyped-def]
-    """A callback that says how the run goes, a line for every report."""
-
-    def report(state: dict[str, object]) -> None:
-        line = state.get("line")
-        if line:
-            talk.say(str(line))
-
-    return report

@@ -20,6 +20,15 @@ _COLUMNS = {metric: TURN_COLUMNS.index(metric) for metric in METRICS if metric !
 _WITHOUT_ANSWER = (_COLUMNS["start_lag_s"], _COLUMNS["route_s"])
 """Columns that count for turns of every status."""
 _FAULTS_KEPT = 20
+_ADDED_UP = (
+    "input_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens_5m",
+    "cache_write_tokens_1h",
+    "output_tokens",
+    "cost_usd",
+)
+"""Columns of a call that are summed while the run goes on."""
 ASKED = ("asked", "completed", "failed", "abandoned", "censored", "dropped")
 OUTCOME = {"ok": "completed", "abandoned": "abandoned", "censored": "censored", "dropped": "dropped"}
 """Counter of each turn status; every other one counts as failed. asked is always the sum of the five."""
@@ -106,7 +115,7 @@ class Recorder:
             supply = call.get("supply")
             if supply:
                 self.supplies[supply] = self.supplies.get(supply, False) or simulated
-            for name in ("input_tokens", "cache_read_tokens", "output_tokens", "cost_usd"):
+            for name in _ADDED_UP:
                 value = call.get(name)
                 if value:
                     counters[name] = counters.get(name, 0) + value
