@@ -1,0 +1,246 @@
+"""What an account did and has: usage.csv (calls by minute) and quotas.yaml (quotas held), with their source."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from facts.model_names import model_key
+from facts.quota_names import Limits, limits_of
+from facts.reader import FactsError, Model, models
+
+MINUTE_S = 60
+QUOTAS_SCHEMA = "peakday.quotas/1"
+
+
+@dataclass
+class Minute:
+    """What one model did in one minute. Input tokens exclude cached ones; NaN = no figure."""
+
+    invocations: float = 0.0
+    throttles: float = 0.0
+    input_tokens: float = 0.0
+    output_tokens: float = 0.0
+    cache_read_tokens: float = 0.0
+    cache_write_tokens: float = 0.0
+    latency_s_mean: float = math.nan
+
+
+USAGE_COLUMNS = ("minute_utc", "region", "model_id", "model", *(item.name for item in fields(Minute)))
+
+MinuteKey = tuple[int, str, str]
+"""Unix seconds of the minute, region, and the model id as AWS writes it."""
+
+
+@dataclass(frozen=True)
+class UsageRow:
+    """A minute of one model in one region. model: key of models.yaml, None where it knows no such model."""
+
+    minute_s: int
+    region: str
+    model_id: str
+    model: str | None
+    minute: Minute
+
+
+@dataclass(frozen=True)
+class CallMeans:
+    """The mean call of a model, over all minutes and regions; throttled_ratio: refused over asked."""
+
+    model: str
+    calls: float
+    input_tokens: float
+    cache_read_tokens: float
+    cache_write_tokens: float
+    output_tokens: float
+    latency_s: float | None
+    throttled_ratio: float
+
+
+@dataclass(frozen=True)
+class Usage:
+    """An account's usage, as its file has it."""
+
+    source: str
+    rows: tuple[UsageRow, ...]
+
+    def per_call(self) -> dict[str, CallMeans]:
+        """Means by model key; models that models.yaml does not know, and models without a call, are left out."""
+        grouped: dict[str, list[Minute]] = defaultdict(list)
+        for row in self.rows:
+            if row.model is not None:
+                grouped[row.model].append(row.minute)
+        return {
+            key: _means(key, minutes)
+            for key, minutes in sorted(grouped.items())
+            if sum(minute.invocations for minute in minutes) > 0
+        }
+
+    def calls_by_minute(self) -> dict[int, float]:
+        """Answered calls of every minute from the first to the last, over all models and regions."""
+        found: dict[int, float] = defaultdict(float)
+        for row in self.rows:
+            found[row.minute_s] += row.minute.invocations
+        return {minute: found.get(minute, 0.0) for minute in range(min(found), max(found) + MINUTE_S, MINUTE_S)}
+
+
+@dataclass(frozen=True)
+class QuotaRow:
+    """One quota as Service Quotas has it. value None: AWS gave none; default None: AWS names no default."""
+
+    service: str
+    region: str
+    code: str
+    name: str
+    value: float | None
+    default: float | None
+    adjustable: bool
+
+
+@dataclass(frozen=True)
+class Held:
+    """The quotas of an account, as its file has them."""
+
+    source: str
+    rows: tuple[QuotaRow, ...]
+
+    def limits(self, model: Model, region: str) -> Limits | None:
+        """What the account may ask of a model in a region, by the model's own routing; None where no row names it."""
+        rows = [
+            (row.code, row.name, row.value)
+            for row in self.rows
+            if row.service == "bedrock" and row.region == region and row.value is not None
+        ]
+        return limits_of(model.model_id, rows, f"{self.source}, {region}")
+
+
+def usage_text(rows: Mapping[MinuteKey, Minute], source: str) -> str:
+    """usage.csv; its first line says where it comes from."""
+    known = models()
+    out = io.StringIO()
+    out.write(f"# source: {source}\n")
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(USAGE_COLUMNS)
+    for (minute_s, region, model_id), minute in sorted(rows.items()):
+        stamp = datetime.fromtimestamp(minute_s, tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        values = (getattr(minute, item.name) for item in fields(minute))
+        cells = ["" if math.isnan(value) else f"{value:.10g}" for value in values]
+        writer.writerow([stamp, region, model_id, model_key(model_id, known) or "", *cells])
+    return out.getvalue()
+
+
+def is_usage(path: Path) -> bool:
+    """True for a file whose header is usage.csv's."""
+    if not path.is_file() or path.suffix != ".csv":
+        return False
+    with path.open(encoding="utf-8", errors="replace") as file:
+        header = next((line for line in file if not line.startswith("#")), "")
+    return header.strip().split(",")[:4] == list(USAGE_COLUMNS[:4])
+
+
+def read_usage(path: Path) -> Usage:
+    """usage.csv as values.
+
+    Raises:
+        FactsError: a missing column, a cell that is no number, no row, or no row of a known model.
+    """
+    lines = path.read_text(encoding="utf-8").splitlines()
+    comments = dict(line[1:].split(":", 1) for line in lines if line.startswith("#") and ":" in line)
+    body = [(number, line) for number, line in enumerate(lines, 1) if line and not line.startswith("#")]
+    reader = csv.DictReader(line for _, line in body)
+    missing = [name for name in USAGE_COLUMNS[:8] if name not in (reader.fieldnames or ())]
+    if missing:
+        raise FactsError(f"{path}: no column {missing[0]}; `peakday aws pull` and `peakday aws import-log` write it")
+    known = models()
+    rows = tuple(_usage_row(f"{path}:{at}", row, known) for (at, _), row in zip(body[1:], reader, strict=False))
+    if not rows:
+        raise FactsError(f"{path}: no row: no call was made in its window; pull a window with traffic")
+    strangers = sorted({row.model_id for row in rows if row.model is None})
+    if all(row.model is None for row in rows):
+        raise FactsError(f"{path}: no row of a model that models.yaml knows: {', '.join(strangers)}")
+    ends = [datetime.fromtimestamp(pick(row.minute_s for row in rows), tz=UTC) for pick in (min, max)]
+    told = f"; unknown to models.yaml: {', '.join(strangers)}" if strangers else ""
+    origin = comments.get(" source", "no source given").strip()
+    return Usage(f"{path.name}: {origin}, {ends[0]:%Y-%m-%d %H:%M} to {ends[1]:%Y-%m-%d %H:%M} UTC{told}", rows)
+
+
+def read_quotas(path: Path) -> Held:
+    """quotas.yaml as values.
+
+    Raises:
+        FactsError: it is no quotas.yaml, or a row lacks a key.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if not isinstance(raw, dict) or raw.get("schema") != QUOTAS_SCHEMA:
+            raise FactsError(f"{path}: schema is not {QUOTAS_SCHEMA}; `peakday aws pull` writes this file")
+        rows = [
+            _quota_row(service, region, row)
+            for region, services in raw["regions"].items()
+            for service, rows in services.items()
+            for row in rows
+        ]
+        return Held(f"{path.name} of {str(raw['pulled_utc'])[:10]}", tuple(rows))
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+        raise FactsError(f"{path}: cannot be read ({' '.join(str(error).split())}); pull it again") from None
+
+
+def _quota_row(service: str, region: str, row: Mapping[str, Any]) -> QuotaRow:
+    return QuotaRow(
+        service, region, row["code"], row["name"], row["value"], row.get("default"), bool(row["adjustable"])
+    )
+
+
+def _usage_row(where: str, row: Mapping[str, str], known: Mapping[str, Model]) -> UsageRow:
+    try:
+        stamp = datetime.fromisoformat(row["minute_utc"].replace("Z", "+00:00"))
+    except ValueError:
+        raise FactsError(f"{where}: minute_utc {row['minute_utc']!r} is no time, such as 2026-11-01T12:00Z") from None
+    minute = Minute()
+    for item in fields(minute):
+        cell = row.get(item.name) or ""
+        if cell:
+            setattr(minute, item.name, _number(f"{where}: {item.name}", cell))
+    key = row["model"] if row["model"] in known else model_key(row["model_id"], known)
+    return UsageRow(int(stamp.timestamp()) // MINUTE_S * MINUTE_S, row["region"], row["model_id"], key, minute)
+
+
+def _number(where: str, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise FactsError(f"{where} is {text!r}, expected a number") from None
+    if not math.isfinite(value) or value < 0:
+        raise FactsError(f"{where} is {text}, expected a number >= 0")
+    return value
+
+
+def _means(key: str, minutes: list[Minute]) -> CallMeans:
+    calls = sum(minute.invocations for minute in minutes)
+    timed = [minute for minute in minutes if minute.invocations and not math.isnan(minute.latency_s_mean)]
+    timed_calls = sum(minute.invocations for minute in timed)
+    waited = sum(minute.latency_s_mean * minute.invocations for minute in timed)
+    throttles = sum(minute.throttles for minute in minutes)
+
+    def mean(name: str) -> float:
+        return float(sum(getattr(minute, name) for minute in minutes)) / calls
+
+    return CallMeans(
+        model=key,
+        calls=calls,
+        input_tokens=mean("input_tokens"),
+        cache_read_tokens=mean("cache_read_tokens"),
+        cache_write_tokens=mean("cache_write_tokens"),
+        output_tokens=mean("output_tokens"),
+        latency_s=waited / timed_calls if timed_calls else None,
+        throttled_ratio=throttles / (calls + throttles),
+    )
