@@ -114,24 +114,26 @@ class ModelCaller:
         return None
 
     async def _attempts(self, log: CallLog, purpose: str, prepared: Prepared, listener: Listener) -> Reply:
-        """Up to the scenario's total attempts of one request, as one row."""
+        """Up to the scenario's total attempts of one request, as one row; boto3 counts and retries by itself."""
         request = prepared.request
         client = self._clients[request.model.protocol]
         began_s = self._clock()
-        for attempt in range(1, self._switches.retry.total_attempts + 1):
+        by_itself = self._switches.client == "boto3" and request.model.protocol == "converse"
+        total_attempts = 1 if by_itself else self._switches.retry.total_attempts
+        for attempt in range(1, total_attempts + 1):
             try:
                 reply = await client.converse(request, listener)
             except ModelError as error:
-                if attempt < self._switches.retry.total_attempts and error.may_spill:
+                if attempt < total_attempts and error.may_spill:
                     await self._sleep(_BACKOFF_S * 2 ** (attempt - 1))
                     continue
-                self._record(log, purpose, prepared, began_s, attempt, error=error)
+                self._record(log, purpose, prepared, began_s, attempt - 1 + error.attempts, error=error)
                 raise
             except asyncio.CancelledError:
                 cut = ModelError(504, "timeout", "the turn ended before the call did", streaming=True)
                 self._record(log, purpose, prepared, began_s, attempt, error=cut)
                 raise
-            self._record(log, purpose, prepared, began_s, attempt, reply=reply)
+            self._record(log, purpose, prepared, began_s, attempt - 1 + reply.attempts, reply=reply)
             return reply
         raise AssertionError("total_attempts is at least 1")
 

@@ -30,10 +30,26 @@ def connect(stack: Stack) -> dict[str, ModelClient]:
         return aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False)
 
     credentials = _aws_credentials() if stack.live else lambda: _STAND_IN_KEY
-    clients: dict[str, ModelClient] = {"converse": BedrockClient(session(), stack.bedrock_endpoint, credentials)}
+    clients: dict[str, ModelClient] = {}
+    if stack.switches.client == "boto3":
+        clients["converse"] = _boto3_client(stack)
+    else:
+        clients["converse"] = BedrockClient(session(), stack.bedrock_endpoint, credentials)
     if stack.openai_url:
         clients["openai"] = OpenAIClient(session(), stack.openai_url, os.environ.get("OPENAI_API_KEY"))
     return clients
+
+
+def _boto3_client(stack: Stack) -> ModelClient:
+    from assistant.clients.boto3_client import Boto3Client  # half a second of imports, wanted only here
+
+    return Boto3Client(
+        stack.bedrock_endpoint,
+        None if stack.live else lambda: _STAND_IN_KEY,
+        retry_mode=stack.switches.retry.mode,
+        total_attempts=stack.switches.retry.total_attempts,
+        read_timeout_s=stack.switches.limits.wall_s,
+    )
 
 
 def _aws_credentials() -> Callable[[], Credentials]:

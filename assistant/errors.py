@@ -30,7 +30,10 @@ class ModelError(AssistantError):
     `status` is the HTTP status to pass on: 429 and 503 as the provider gave them, 504 for a wait that ended, 502 for
     everything else a provider does. `code` is the provider's own name for it, or `connect_error`, `cut_stream`,
     `bad_crc`, `timeout`. `streaming`: the answer had begun (HTTP 200) when it failed.
+    `attempts`: how often the client itself asked, more than once where it retries by itself.
     """
+
+    attempts = 1
 
     def __init__(self, status: int, code: str, message: str, streaming: bool = False) -> None:
         super().__init__(message)

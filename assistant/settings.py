@@ -72,8 +72,12 @@ class Policy:
 
 @dataclass(frozen=True)
 class Retry:
-    """Total attempts of one model call; 1 in load runs, or retries hide throttling and multiply the load."""
+    """Total attempts of one model call; 1 in load runs, or retries hide throttling and multiply the load.
 
+    `mode` is botocore's; the fast client knows `standard` alone.
+    """
+
+    mode: str = "standard"
     total_attempts: int = 1
 
 
@@ -97,8 +101,12 @@ class Limits:
 
 @dataclass(frozen=True)
 class Switches:
-    """The scenario's `assistant` block (same keys and defaults as scenarios/schema.py, held equal by a test)."""
+    """The scenario's `assistant` block (same keys and defaults as scenarios/schema.py, held equal by a test).
 
+    `client`: how Bedrock is called, `fast` (our own wire) or `boto3` (the reference, a thread a call).
+    """
+
+    client: str = "fast"
     context: Context = Context()
     tools: Tools = Tools()
     cache: Cache = Cache()

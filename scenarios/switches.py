@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from scenarios.base import Part, Share, SomeSeconds
 
@@ -64,8 +64,12 @@ class Policy(Part):
 
 
 class Retry(Part):
-    """Total attempts of one model call; 1 in load runs, or retries hide throttling and multiply the load."""
+    """Total attempts of one model call; 1 in load runs, or retries hide throttling and multiply the load.
 
+    `mode` is botocore's; the fast client knows `standard` alone.
+    """
+
+    mode: Literal["standard", "adaptive", "legacy"] = "standard"
     total_attempts: Annotated[int, Field(ge=1, le=10)] = 1
 
 
@@ -86,8 +90,12 @@ class Limits(Part):
 
 
 class Assistant(Part):
-    """Switches of the agent under test. A target of the user's own cannot be given these."""
+    """Switches of the agent under test. A target of the user's own cannot be given these.
 
+    `client`: how Bedrock is called, `fast` (our own wire) or `boto3` (the reference, a thread a call).
+    """
+
+    client: Literal["fast", "boto3"] = "fast"
     context: Context = Context()
     tools: Tools = Tools()
     cache: Cache = Cache()
@@ -99,3 +107,11 @@ class Assistant(Part):
     limits: Limits = Limits()
     max_tokens: Annotated[int, Field(ge=1)] | None = 1_024
     judge_ratio: Share = 0.0
+
+    @model_validator(mode="after")
+    def _mode_is_the_client_s(self) -> Assistant:
+        if self.client == "fast" and self.retry.mode != "standard":
+            raise ValueError(
+                f"retry.mode: {self.retry.mode!r} is botocore's own; set client: boto3 with it, or use 'standard'"
+            )
+        return self

@@ -101,7 +101,7 @@ class BedrockClient:
         try:
             while data := await response.content.readany():
                 for message in decoder.feed(data):
-                    payload = orjson.loads(message.payload)
+                    payload = _json(message.payload)
                     if message.kind != "event":
                         raise converse.error_of(message.name, _text_of(payload, message.headers), None, True)
                     text = converse.apply_event(builder, message.name, payload)
@@ -111,6 +111,13 @@ class BedrockClient:
             raise ModelError(502, "bad_crc", f"the model's stream is damaged: {error}", True) from None
         if decoder.pending_bytes:
             raise ModelError(502, "cut_stream", "the model's stream ended inside an event", True)
+
+
+def _json(payload: bytes) -> Any:
+    try:
+        return orjson.loads(payload)
+    except orjson.JSONDecodeError as error:
+        raise ModelError(502, "bad_stream", f"the model's stream is damaged: {error}", True) from None
 
 
 def _text_of(payload: Any, headers: Mapping[str, str]) -> str:

@@ -1,6 +1,7 @@
 """The reference way to Bedrock: boto3 itself, one thread a call. Slower, and right by definition.
 
-The shared suite (tests/assistant/test_clients.py) holds the quick client to the same results.
+The shared suite (tests/assistant/test_clients.py) holds the quick client to the same results. A scenario chooses it
+with `assistant.client: boto3`.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import asyncio
 import base64
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
 from typing import Any
 
@@ -25,22 +27,40 @@ from assistant.clients.protocol import Block, Listener, Message, ModelRequest, R
 from assistant.clients.reply import ReplyBuilder
 from assistant.errors import ModelError
 
-_READ_TIMEOUT_S = 60
+_STREAMS_MAX = 256
+"""Streams at once: a thread and a pooled connection each."""
 
 
 class Boto3Client:
-    """ConverseStream through boto3; retries are off, so that throttling shows."""
+    """ConverseStream through boto3. It retries by itself, in the mode and up to the total attempts that are set.
+
+    Args:
+        credentials: what to sign with; None leaves it to boto3's own chain, which refreshes what expires.
+    """
 
     def __init__(
         self,
         url_of: Callable[[str], str],
-        credentials: Callable[[], Credentials],
+        credentials: Callable[[], Credentials] | None,
         clock: Callable[[], float] = perf_counter,
+        *,
+        retry_mode: str = "standard",
+        total_attempts: int = 1,
+        read_timeout_s: float = 60.0,
     ) -> None:
         self._url_of = url_of
         self._credentials = credentials
         self._clock = clock
+        self._total_attempts = total_attempts
+        self._config = Config(
+            retries={"mode": retry_mode, "total_max_attempts": total_attempts},
+            read_timeout=read_timeout_s,
+            connect_timeout=5,
+            max_pool_connections=_STREAMS_MAX,
+        )
         self._clients: dict[str, Any] = {}
+        # asyncio's own pool has a few threads more than cores: streams would wait for each other.
+        self._threads = ThreadPoolExecutor(_STREAMS_MAX, "boto3")
 
     async def converse(self, request: ModelRequest, listener: Listener) -> Reply:
         """Make one streamed call; see `ModelClient`."""
@@ -50,11 +70,12 @@ class Boto3Client:
         def hear(coroutine: Any) -> None:
             asyncio.run_coroutine_threadsafe(coroutine, loop).result()
 
-        await asyncio.to_thread(self._stream, request, builder, listener, hear)
+        await loop.run_in_executor(self._threads, self._stream, request, builder, listener, hear)
         return builder.build()
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Close the connections; a thread still in a call is not waited for."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
         for client in self._clients.values():
             client.close()
 
@@ -63,8 +84,9 @@ class Boto3Client:
     ) -> None:
         try:
             answer = self._client(request.region).converse_stream(**_arguments(request))
-            headers = answer["ResponseMetadata"]["HTTPHeaders"]
-            hear(listener.opened(SIMULATED_HEADER in headers))
+            metadata = answer["ResponseMetadata"]
+            builder.attempts = 1 + metadata.get("RetryAttempts", 0)
+            hear(listener.opened(SIMULATED_HEADER in metadata["HTTPHeaders"]))
             with contextlib.closing(answer["stream"]) as stream:
                 for event in stream:
                     for name, payload in event.items():
@@ -77,25 +99,23 @@ class Boto3Client:
         except ParserError as error:
             raise ModelError(502, "bad_crc", f"the model's stream is damaged: {error}", True) from None
         except botocore.exceptions.EndpointConnectionError as error:
-            raise ModelError(503, "connect_error", f"the model endpoint cannot be reached: {error}") from None
+            unreachable = ModelError(503, "connect_error", f"the model endpoint cannot be reached: {error}")
+            unreachable.attempts = self._total_attempts
+            raise unreachable from None
         except (botocore.exceptions.HTTPClientError, urllib3.exceptions.HTTPError) as error:
             raise ModelError(502, "cut_stream", f"the model's stream was cut: {error}", True) from None
 
     def _client(self, region: str) -> Any:
         if region not in self._clients:
-            key = self._credentials()
+            key = self._credentials() if self._credentials else None
             self._clients[region] = boto3.client(
                 "bedrock-runtime",
                 region_name=region,
                 endpoint_url=self._url_of(region),
-                aws_access_key_id=key.access_key,
-                aws_secret_access_key=key.secret_key,
-                aws_session_token=key.token,
-                config=Config(
-                    retries={"mode": "standard", "total_max_attempts": 1},
-                    read_timeout=_READ_TIMEOUT_S,
-                    max_pool_connections=256,
-                ),
+                aws_access_key_id=key.access_key if key else None,
+                aws_secret_access_key=key.secret_key if key else None,
+                aws_session_token=key.token if key else None,
+                config=self._config,
             )
         return self._clients[region]
 
@@ -124,5 +144,9 @@ def _blocks(blocks: Iterable[Block]) -> Iterator[Block]:
 
 def _service_error(error: botocore.exceptions.ClientError, streaming: bool) -> ModelError:
     detail = error.response.get("Error", {})
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-    return converse.error_of(detail.get("Code", ""), detail.get("Message", ""), status, streaming)
+    metadata = error.response.get("ResponseMetadata", {})
+    ours = converse.error_of(
+        detail.get("Code", ""), detail.get("Message", ""), metadata.get("HTTPStatusCode"), streaming
+    )
+    ours.attempts = 1 + metadata.get("RetryAttempts", 0)
+    return ours

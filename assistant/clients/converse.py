@@ -45,7 +45,18 @@ def body(request: ModelRequest) -> bytes:
 
 
 def apply_event(builder: ReplyBuilder, name: str, event: Mapping[str, Any]) -> str | None:
-    """Take one stream event into the reply; returns the text it carried, if any. Unknown events say nothing."""
+    """Take one stream event into the reply; returns the text it carried, if any. Unknown events say nothing.
+
+    Raises:
+        ModelError: a known event without what it must hold.
+    """
+    try:
+        return _apply(builder, name, event)
+    except (KeyError, TypeError) as error:
+        raise ModelError(502, "bad_stream", f"the model's stream is damaged: {name} without {error}", True) from None
+
+
+def _apply(builder: ReplyBuilder, name: str, event: Mapping[str, Any]) -> str | None:
     if name == "contentBlockDelta":
         return _apply_delta(builder, event["contentBlockIndex"], event["delta"])
     if name == "contentBlockStart":

@@ -138,7 +138,11 @@ async def _read(response: aiohttp.ClientResponse, builder: ReplyBuilder, listene
         for event in parser.feed(data):
             if event.data == b"[DONE]":
                 return
-            text = apply_chunk(builder, orjson.loads(event.data))
+            try:
+                chunk = orjson.loads(event.data)
+            except orjson.JSONDecodeError as error:
+                raise ModelError(502, "bad_stream", f"the model's stream is damaged: {error}", True) from None
+            text = apply_chunk(builder, chunk)
             if text:
                 await listener.text(text)
 

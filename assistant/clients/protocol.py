@@ -62,6 +62,7 @@ class Reply:
     """What one call came to. Times are seconds from the moment the request was handed to the client.
 
     `content` holds text and toolUse blocks ready to be sent back as history. `tpot_s` is null below two tokens.
+    `attempts`: how often the client itself asked, more than once where it retries by itself.
     """
 
     content: list[Block]
@@ -74,6 +75,7 @@ class Reply:
     tier_resolved: str | None = None
     latency_mode: str | None = None
     citations: list[str] = field(default_factory=list)
+    attempts: int = 1
 
 
 class Listener(Protocol):

@@ -26,6 +26,7 @@ class ReplyBuilder:
         self.usage: Usage | None = None
         self.tier_resolved: str | None = None
         self.latency_mode: str | None = None
+        self.attempts = 1
 
     def text(self, index: int, text: str) -> None:
         """A text fragment of a content block."""
@@ -78,6 +79,7 @@ class ReplyBuilder:
             tier_resolved=self.tier_resolved,
             latency_mode=self.latency_mode,
             citations=self.citations,
+            attempts=self.attempts,
         )
 
     @property

@@ -176,6 +176,21 @@ def test_a_stream_that_ends_politely_without_a_stop_is_cut_too(kind):
     assert error.code == "cut_stream"
 
 
+def test_an_event_that_is_no_json_is_a_stream_error(kind):
+    """Whole by its frame and its checksum, and still not to be read: an error of the model's, never a crash of ours."""
+    wire = WIRES[kind]
+    error, heard, _ = converse(kind, wire.start() + wire.text(["half"]) + wire.garbage() + wire.stop("end_turn"))
+    assert heard.texts == ["half"]
+    assert (error.status, error.code, error.call_status) == (502, "bad_stream", "stream_error")
+
+
+def test_usage_comes_from_the_provider_alone(kind):
+    """An answer without its usage event has no tokens: none are guessed from its pieces."""
+    wire = WIRES[kind]
+    reply, _, _ = converse(kind, wire.start() + wire.text(["one", "two"]) + wire.stop("end_turn"))
+    assert (reply.content, reply.usage, reply.tpot_s) == ([{"text": "onetwo"}], None, None)
+
+
 @pytest.mark.parametrize("at", [-1, 20, 4])
 def test_a_bad_checksum_is_an_error(at):
     """Both readers of event streams refuse a damaged frame, wherever the damage is."""
@@ -211,6 +226,33 @@ def test_the_path_sent_is_the_path_signed(model_id):
     canonical = auth._normalize_url_path(sent["bedrock"])
     assert "%25" in canonical or ":" not in model_id
     assert AWSRequest("POST", f"http://h{sent['bedrock']}").url.endswith(sent["bedrock"])
+
+
+def test_an_openai_model_id_travels_in_the_body():
+    """Ids with `:` and `/` change no path on this wire."""
+    wire = OpenAIWire()
+    body = wire.text(["x"]) + wire.stop("end_turn") + wire.usage(1, 0, 0, 0, 1)
+    model = replace(MODELS["custom-8b"], model_id="org/model:8b")
+    sent = converse("openai", body, request=request_for("openai", model=model))[2]
+    assert (sent.paths, sent.bodies[0]["model"]) == (["/v1/chat/completions"], "org/model:8b")
+
+
+@pytest.mark.parametrize("mode", ["standard", "adaptive", "legacy"])
+def test_boto3_retries_in_the_mode_and_as_often_as_it_is_told(mode, monkeypatch):
+    """Total attempts are botocore's own, and the error counts them."""
+    monkeypatch.setattr("botocore.endpoint.time.sleep", lambda seconds: None)
+    wire, code = ConverseWire(), "ThrottlingException"
+
+    async def ask():
+        async with provider(429, wire.error_headers(code), wire.refusal(code, "slow down")) as made:
+            client = Boto3Client(lambda region: made.url, lambda: KEY, retry_mode=mode, total_attempts=3)
+            with pytest.raises(ModelError) as caught:
+                await client.converse(request_for("boto3"), Heard())
+            await client.close()
+            return caught.value, made
+
+    error, made = asyncio.run(ask())
+    assert (error.status, error.attempts, len(made.paths)) == (429, 3, 3)
 
 
 def test_both_bedrock_clients_send_the_same_request():

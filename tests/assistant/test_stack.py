@@ -88,6 +88,18 @@ def test_every_model_accepts_our_requests(up, model):
         written += call["cache_write_tokens_5m"]
 
 
+def test_the_boto3_client_makes_the_same_turn(up):
+    """`client: boto3` changes how Bedrock is called, and neither calls, tokens nor cost."""
+    same = ("purpose", "status", "model", "input_tokens", "cache_read_tokens", "cache_write_tokens_5m",
+            "output_tokens", "stop_reason", "attempts", "cost_usd")  # fmt: skip
+    rows = {}
+    for client in ("fast", "boto3"):
+        with up("claude-sonnet", {"client": client}) as url:
+            rows[client] = [[call[column] for column in same] for call in usages(url, ROUNDS, interaction_id="a")]
+    assert len(rows["boto3"]) == 3
+    assert rows["boto3"] == rows["fast"]
+
+
 def test_ablation_counts(up):
     """Prefetch saves a call, parallel tools save two, and without points nothing is cached."""
     turns = [AskedTurn(ORDERS, "a"), AskedTurn(THREE, "b")]

@@ -80,6 +80,9 @@ class ConverseWire:
     def unknown(self):
         return frame("somethingNew", {"a": 1})
 
+    def garbage(self):
+        return encoder.event("contentBlockDelta", b'{"contentBlockIndex": 0, "del')
+
     def stop(self, reason):
         return frame("messageStop", {"stopReason": reason})
 
@@ -124,6 +127,9 @@ class OpenAIWire:
 
     def tool_input(self, index, fragment):
         return self._delta(tool_calls=[{"index": index - 1, "function": {"arguments": fragment}}])
+
+    def garbage(self):
+        return b'data: {"choices": [{"del\n\n'
 
     def unknown(self):
         return b": a comment\n\n" + self._chunk(choices=[], something_new=1)
