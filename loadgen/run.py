@@ -7,6 +7,7 @@ for a run whose worker was killed.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import resource
@@ -150,6 +151,7 @@ def head(job: LoadJob, started: datetime) -> dict[str, Any]:
         "scale": job.scale,
         "rate": job.rate_per_s,
         "arrivals_file": job.arrivals_file,
+        "arrivals_sha256": job.arrivals_file and hashlib.sha256(Path(job.arrivals_file).read_bytes()).hexdigest(),
         "open_loop": job.closed_loop_users is None,
         "processes": job.processes,
         "command": list(job.command),

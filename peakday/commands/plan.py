@@ -69,13 +69,32 @@ def plan(
     Talk(as_json).result(f"{plan_summary(made)}\n\n{folder}/plan.json, plan.xlsx, report.html", asdict(made))
 
 
-@verbs.command(epilog="Example: peakday plan backtest latest~1 latest")
-def backtest(
-    plan: Annotated[str, typer.Argument(metavar="PLAN", help="A plan: ID, path or latest.")],
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A later run: ID, path or latest.")],
+@verbs.command(epilog="Example: peakday plan predict my-8b.step-model.json --arrivals rung-4.csv")
+def predict(
+    step_model: Annotated[Path, typer.Argument(metavar="STEP_MODEL", help="A step model with a hold-out table.")],
+    arrivals: Annotated[Path, typer.Option(help="The CSV that the run will replay: times, prompt and answer tokens.")],
+    out: Out = None,
+    seed: Seed = None,
     as_json: Json = False,
 ) -> None:
-    """Score an old plan against a later run; a plan younger than the run is refused."""
-    from peakday.planning import score
+    """Write down what a run will measure on one replica, before it is made."""
+    from peakday.predicting import predict_run
 
-    Talk(as_json).result(*score(plan, run))
+    Talk(as_json).result(*predict_run(step_model, arrivals, out, seed=1 if seed is None else seed))
+
+
+@verbs.command(epilog="Example: peakday plan backtest latest~1 latest")
+def backtest(
+    plan: Annotated[
+        str, typer.Argument(metavar="PLAN", help="A plan (ID, path or latest), or a file NAME.prediction.json.")
+    ],
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A later run: ID, path or latest.")],
+    model: Annotated[str | None, typer.Option(help="For a prediction: whose calls are judged.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Score an old plan or prediction against a later run; one younger than the run is refused."""
+    from peakday.planning import score
+    from peakday.predicting import SUFFIX, score_run
+
+    prediction = Path(plan)
+    Talk(as_json).result(*(score_run(prediction, run, model) if plan.endswith(SUFFIX) else score(plan, run)))

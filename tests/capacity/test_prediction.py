@@ -1,0 +1,128 @@
+"""A run is predicted before it is made; its own figures then lie in the range, or do not."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from capacity.calibration import calibrate
+from capacity.plan import PlanError
+from capacity.prediction import (
+    Prediction,
+    measured_figures,
+    predict_figures,
+    read_prediction,
+    refuse_hindsight,
+    score_prediction,
+    write_prediction,
+)
+from tests.capacity.models import step_model
+from tests.capacity.test_calibration import LIMITS, TRUE, WHO, observed
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return calibrate([observed(rate) for rate in (2.0, 5.0, 8.0, 11.0, 13.0)], LIMITS, WHO)
+
+
+def prediction(figures):
+    return Prediction("rung", "2026-11-23T10:00:00+00:00", "m", "0", "a.csv", "1", 400, 9.0, tuple(figures))
+
+
+def test_a_rung_the_fit_never_saw_lies_in_its_ranges(fitted):
+    run = observed(9.5, seed=7)
+    outcomes = score_prediction(prediction(predict_figures(run.requests(), fitted, seed=1)), run)
+    assert {outcome.predicted.metric for outcome in outcomes} == set(measured_figures(run))
+    assert all(outcome.inside for outcome in outcomes)
+
+
+def test_an_engine_that_changed_falls_outside(fitted):
+    """Steps twice as long: the prediction can be wrong, and says so, the worst figure first."""
+    slower = replace(TRUE, buckets=(replace(TRUE.coefficients, a=0.024),))
+    run = observed(9.5, seed=7, model=slower)
+    outcomes = score_prediction(prediction(predict_figures(run.requests(), fitted, seed=1)), run)
+    assert not outcomes[0].inside
+    errors = [abs(outcome.error_ratio) for outcome in outcomes]
+    assert errors == sorted(errors, reverse=True)
+
+
+def test_a_range_widens_with_the_hold_out_error(fitted):
+    work = observed(9.5).requests()
+    worse = replace(
+        fitted,
+        hold_out=tuple(
+            replace(row, predicted=row.measured + 3 * (row.predicted - row.measured)) for row in fitted.hold_out
+        ),
+    )
+    for narrow, wide in zip(predict_figures(work, fitted, seed=1), predict_figures(work, worse, seed=1), strict=True):
+        assert wide.high - wide.low > narrow.high - narrow.low
+        assert wide.value == narrow.value
+
+
+def test_the_same_seed_gives_the_same_prediction(fitted):
+    work = observed(9.5).requests()
+    assert predict_figures(work, fitted, seed=3) == predict_figures(work, fitted, seed=3)
+
+
+def test_a_step_model_that_knows_no_error_predicts_nothing():
+    with pytest.raises(PlanError, match="without a range"):
+        predict_figures(observed(9.5).requests(), step_model(), seed=1)
+
+
+def test_a_short_run_is_judged_at_p95_and_a_long_one_at_p99():
+    assert "ttft_s_p95" in measured_figures(observed(9.5, n=400))
+    assert "ttft_s_p99" in measured_figures(observed(9.5, n=1_000))
+
+
+def test_a_run_too_short_for_every_predicted_figure_is_refused():
+    lone = prediction([replace(figure, metric="ttft_s_p999") for figure in prediction_figures()])
+    with pytest.raises(PlanError, match="none of the predicted figures"):
+        score_prediction(lone, observed(9.5))
+
+
+def prediction_figures():
+    from capacity.prediction import Predicted
+
+    return [Predicted("ttft_s_p50", 0.1, 0.05, 0.2)]
+
+
+@pytest.mark.parametrize("made", ["2026-11-24T00:00:00Z", "2026-11-24T00:00:01+00:00", "2026-11-24T01:00:00+01:00"])
+def test_hindsight_is_refused(made):
+    with pytest.raises(PlanError, match="older than what it predicts"):
+        refuse_hindsight(made, "2026-11-24T00:00:00+00:00", "rung-4")
+
+
+def test_foresight_is_not():
+    refuse_hindsight("2026-11-23T23:59:59Z", "2026-11-24T00:00:00+00:00", "rung-4")
+
+
+def test_a_moment_that_is_none_is_refused():
+    with pytest.raises(PlanError, match="is no time"):
+        refuse_hindsight("soon", "2026-11-24T00:00:00+00:00", "rung-4")
+
+
+def test_a_file_comes_back_as_it_was(tmp_path):
+    made = prediction(prediction_figures())
+    assert read_prediction(write_prediction(made, tmp_path / "r.prediction.json")) == made
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("{", "cannot be read"),
+        ('{"schema": "other"}', "no prediction of schema"),
+        ('{"schema": "peakday.prediction/1"}', "damaged"),
+    ],
+)
+def test_a_file_that_is_no_prediction_is_refused(tmp_path, text, reason):
+    path = tmp_path / "r.prediction.json"
+    path.write_text(text)
+    with pytest.raises(PlanError, match=reason):
+        read_prediction(path)
+
+
+def test_the_numbers_are_plain_json(tmp_path, fitted):
+    made = prediction(predict_figures(observed(9.5).requests(), fitted, seed=1))
+    raw = json.loads(write_prediction(made, tmp_path / "r.prediction.json").read_text())
+    assert all(np.isfinite(figure["value"]) for figure in raw["figures"])
