@@ -47,6 +47,44 @@ class Backtest:
         return sum(score.inside for score in self.scores), len(self.scores)
 
 
+@dataclass(frozen=True)
+class Coverage:
+    """How many of n measurements lay in their predicted range, with its 90% interval and what that says.
+
+    chance: probability of a count as far from nominal or farther were every range right (two-sided, exact).
+    """
+
+    inside: int
+    n: int
+    low: float
+    high: float
+    chance: float
+
+    @property
+    def rejected(self) -> bool:
+        """The ranges are not what they claim to be, at 5%."""
+        return self.chance < COVERAGE_LEVEL
+
+
+COVERAGE_LEVEL = 0.05
+
+
+def coverage_interval(inside: int, n: int, nominal: float = 0.9) -> Coverage:
+    """Binomial statistics of a count of covered measurements.
+
+    Raises:
+        ValueError: no measurement, or more inside than there are.
+    Source: Clopper and Pearson 1934 for the interval; the exact binomial test for the chance.
+    """
+    if not 0 <= inside <= n or n == 0:
+        raise ValueError(f"{inside} of {n} measurements inside: expected 0 <= inside <= n and n >= 1")
+    from scipy.stats import binomtest
+
+    test = binomtest(inside, n, nominal)
+    interval = test.proportion_ci(confidence_level=0.9, method="exact")
+    return Coverage(inside, n, float(interval.low), float(interval.high), float(test.pvalue))
+
+
 def backtest(plan: Plan, run: Run) -> Backtest:
     """Score a plan against a run it cannot have known.
 

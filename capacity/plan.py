@@ -45,6 +45,11 @@ class Figure:
     simulated: bool = False
 
 
+def range_around(mid: float, low: float, high: float) -> tuple[float, float]:
+    """A range that holds its own middle: what is bought (a p90 fleet, all hits kept) can lie beyond the draws' 90%."""
+    return min(low, mid), max(high, mid)
+
+
 @dataclass(frozen=True)
 class InputNote:
     """One input of the plan. `kind`: run, bench, step_model, prices, quotas, quality, assumption, scenario."""

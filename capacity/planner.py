@@ -16,7 +16,7 @@ from capacity.findings import assumptions_first, turned_down, warnings, what_bre
 from capacity.headroom import quantile_holds, worthwhile_hold
 from capacity.money import HOUR_S
 from capacity.outcome import INTERACTIONS, Base, Levers, OwnChoice, outcome
-from capacity.plan import CostLine, Figure, HitRate, InputNote, Plan, PlanError, SupplyPlan, weakest
+from capacity.plan import CostLine, Figure, HitRate, InputNote, Plan, PlanError, SupplyPlan, range_around, weakest
 from capacity.prices import load_prices
 from capacity.purchase import Offer, buy, hourly_need
 from capacity.supply import Sized, bedrock_supply, latency_s, own_supply, own_usd_per_call
@@ -137,8 +137,9 @@ def _money(
     }
     low, high = np.quantile(drawn.event_cost_usd, [0.05, 0.95])
     provenance = weakest([origin, *(item.provenance for item in sized)])
+    mid = float(middle.event_cost_usd[0])
     event = Figure(
-        float(middle.event_cost_usd[0]), float(low), float(high), "USD",
+        mid, *range_around(mid, float(low), float(high)), "USD",
         origin if origin == "assumed" and not sized else provenance,
         "list prices of facts/; fleets sized at p90 and paid for the whole event, tokens at the median demand",
         simulated=provenance == "simulated",

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from capacity.fleet import cheapest_box, fleet, priced_boxes
 from capacity.money import billed_hours
 from capacity.outcome import Levers, OwnChoice, Service
-from capacity.plan import PROVENANCES, ChipOption, Figure, Levels, PlanError, weakest
+from capacity.plan import PROVENANCES, ChipOption, Figure, Levels, PlanError, range_around, weakest
 from capacity.prices import Prices
 from capacity.service import Lengths, Promise, rate_at_promise
 from capacity.surface import Surface, fit_surface
@@ -192,7 +192,9 @@ def _interval(values: npt.ArrayLike) -> tuple[float, float]:
 
 def _figure(service: Service, mid: float, interval: tuple[float, float], unit: str) -> Figure:
     simulated = service.provenance == "simulated"
-    return Figure(mid, *interval, unit, service.provenance, service.step.source, simulated=simulated)
+    return Figure(
+        mid, *range_around(mid, *interval), unit, service.provenance, service.step.source, simulated=simulated
+    )
 
 
 def _named(service: Service) -> str:

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from capacity.backtest import backtest, compare_plans
+from capacity.backtest import backtest, compare_plans, coverage_interval
 from capacity.calls import measured_calls
 from capacity.cost import cache_hit_figures
 from capacity.findings import refuse_order
@@ -124,3 +124,13 @@ def test_turns_that_were_never_answered_are_loaded_and_charged_too():
     record.turns.loc[20:29, "status"] = "dropped"
     calls = measured_calls(record)
     assert (calls.interactions, calls.turns, len(calls.model)) == (25, 50, 50)
+
+
+def test_coverage_of_intervals_is_judged_by_the_exact_binomial_law():
+    """18 of 20 is what 90% intervals promise; 12 of 20 is not; 2 of 2 cannot tell."""
+    good, bad, few = coverage_interval(18, 20), coverage_interval(12, 20), coverage_interval(2, 2)
+    assert (good.rejected, bad.rejected, few.rejected) == (False, True, False)
+    assert good.low < 0.9 < good.high
+    assert bad.high < 0.9
+    with pytest.raises(ValueError, match="of 0 measurements"):
+        coverage_interval(0, 0)

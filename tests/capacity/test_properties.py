@@ -68,6 +68,27 @@ def test_every_number_is_finite_and_no_range_is_upside_down(peak, seed):
 
 
 @FEW
+@given(peak=st.floats(0.05, 5), mid_over_low=st.floats(1.0, 4.0), seed=st.integers(0, 1_000))
+def test_every_range_holds_its_own_middle_in_small_events_too(peak, mid_over_low, seed):
+    """Fleets are bought at p90 with all cache hits kept: both can lie beyond the draws' 90%."""
+    forecast = {"low": peak / mid_over_low, "mid": peak, "high": peak * 1.1, "confidence": 0.9}
+    made = plan(scenario(**QUICK, demand__interactions__peak_per_s=forecast), seed=seed)
+    found = list(figures(asdict(made)))
+    assert len(found) > 10
+    for figure in found:
+        assert figure["low"] <= figure["mid"] <= figure["high"], figure
+
+
+def figures(node):
+    """Every figure of a plan, wherever it stands."""
+    if isinstance(node, dict) and {"mid", "low", "high"} <= set(node):
+        yield node
+    elif isinstance(node, dict | list | tuple):
+        for child in node.values() if isinstance(node, dict) else node:
+            yield from figures(child)
+
+
+@FEW
 @given(factor=st.sampled_from([0.5, 2.0, 10.0]))
 def test_prices_scale_what_they_price_and_nothing_else(factor):
     """Own silicon at another hourly price: chips stay, its dollars scale."""
