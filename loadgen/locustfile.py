@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 import traceback
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,8 @@ def on_init(environment: Any, **_: Any) -> None:
     runner.register_message("peakday_job", _on_job)
     runner.register_message("peakday_pong", _on_pong)
     runner.register_message("peakday_stop", _on_stop)
+    runner.register_message("peakday_grant", _on_grant)
+    runner.register_message("peakday_recall", _on_recall)
     environment.events.report_to_master.add_listener(_on_report)
 
 
@@ -89,6 +92,17 @@ def _on_stop(environment: Any, msg: Any, **_: Any) -> None:
         play.driver.stop(0.0 if msg.data["now"] else play.job.drain_s)
 
 
+def _on_grant(environment: Any, msg: Any, **_: Any) -> None:
+    for play in _plays:
+        play.budget.grant(msg.data["usd"], urgent=msg.data["urgent"])
+        play.driver.pay()
+
+
+def _on_recall(environment: Any, msg: Any, **_: Any) -> None:
+    for play in _plays:
+        environment.runner.send_message("peakday_returned", {"usd": play.budget.give_back()})
+
+
 def _on_report(client_id: str, data: dict[str, Any]) -> None:
     for play in _plays:
         if not play.ended.is_set():
@@ -115,7 +129,7 @@ class Driver(User):
         job, remote = fetch_job(runner)
         worker = max(0, getattr(runner, "worker_index", 0))
         on_turn = _locust_event(self.environment) if job.web_port is not None else None
-        play = Play(job, worker, job.workers, on_turn, remote=remote)
+        play = Play(job, worker, job.workers, on_turn, remote=remote, borrow=_borrower(runner))
         _plays.append(play)
         play.prepare()
         offset_s, half_width_s = clock_offset(runner)
@@ -133,6 +147,15 @@ class Driver(User):
         _go.wait()
         play.start(_messages["go"]["delay_s"] - (time.monotonic_ns() - _messages["go_ns"]) * 1e-9)
         runner.send_message("peakday_final", play.wait())
+
+
+def _borrower(runner: Any) -> Callable[[float, bool], None]:
+    """Ask the master for dollars. The budget asks from the hub, which must not block: a greenlet sends."""
+
+    def borrow(returned_usd: float, urgent: bool) -> None:
+        gevent.spawn(runner.send_message, "peakday_lease", {"returned_usd": returned_usd, "urgent": urgent})
+
+    return borrow
 
 
 def end_failed(runner: Any, error: Exception) -> None:

@@ -1,9 +1,9 @@
-"""When a run must stop by itself: abort rules over the last seconds, and the budget each worker holds."""
+"""When a run must stop by itself: abort rules over the last seconds, and what of the budget a worker holds."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from loadgen.histogram import Histogram
@@ -52,29 +52,70 @@ class AbortRules:
 class Budget:
     """What one worker may still spend. A turn's upper bound is reserved before it starts and settled at its end.
 
-    Every worker holds an equal share from the start, so however many there are, their sum is never exceeded.
+    More is leased before it is needed. A worker without enough for a turn hands back what it has and asks urgently; its
+    turns wait, which their start lag shows, until it is granted or refused (`loadgen.lending`).
 
     Args:
-        share_usd: this worker's share; None is no limit.
+        lease_usd: what it holds from the start; None is no limit.
         turn_usd_max: upper bound of one turn.
+        ask: asks for more, `ask(returned_usd, urgent)`; it must not block. None: nobody lends.
     """
 
-    def __init__(self, share_usd: float | None, turn_usd_max: float) -> None:
-        self._left_usd = share_usd
+    def __init__(
+        self, lease_usd: float | None, turn_usd_max: float, ask: Callable[[float, bool], None] | None = None
+    ) -> None:
+        self._left_usd = lease_usd
         self._turn_usd_max = turn_usd_max
+        self._low_usd = max(2 * turn_usd_max, (lease_usd or 0.0) / 4)
+        self._ask = ask
+        self._asked = False
+        self._waiting = False
         self.exhausted = False
 
     def reserve(self) -> bool:
-        """Take a turn's upper bound; False when not that much is left, and from then on always."""
+        """Take a turn's upper bound. False when not that much is left: wait for a grant, unless it is exhausted."""
         if self._left_usd is None:
             return True
-        if self.exhausted or self._left_usd < self._turn_usd_max:
-            self.exhausted = True
+        if self.exhausted:
+            return False
+        if self._left_usd < self._turn_usd_max:
+            self._need()
             return False
         self._left_usd -= self._turn_usd_max
+        if self._left_usd < self._low_usd and self._ask is not None and not self._asked:
+            self._asked = True
+            self._ask(0.0, False)
         return True
+
+    def _need(self) -> None:
+        """Ask urgently, with all there is: less than a turn's bound helps more where it is added up."""
+        if self._ask is None:
+            self.exhausted = True
+        elif not self._waiting:
+            self._waiting = True
+            returned_usd, self._left_usd = self._left_usd or 0.0, 0.0
+            self._ask(returned_usd, True)
 
     def settle(self, spent_usd: float | None) -> None:
         """Give back what the turn did not spend; an unknown cost keeps the whole reserve."""
         if self._left_usd is not None and spent_usd is not None:
             self._left_usd += self._turn_usd_max - spent_usd
+
+    def grant(self, usd: float, *, urgent: bool) -> None:
+        """What was asked for has come, or nothing has; nothing on an urgent request is the end of the budget.
+
+        After a portion of nothing the next request is an urgent one: asking early again would only be noise.
+        """
+        assert self._left_usd is not None
+        self._left_usd += usd
+        if urgent:
+            self._waiting = False
+            self.exhausted = self._left_usd < self._turn_usd_max
+        self._asked = usd == 0
+
+    def give_back(self) -> float:
+        """Part with what others need more: all but one turn's bound, or all where that is not there. Returns it."""
+        assert self._left_usd is not None
+        keep_usd = self._turn_usd_max if self._left_usd >= self._turn_usd_max else 0.0
+        returned_usd, self._left_usd = self._left_usd - keep_usd, keep_usd
+        return returned_usd

@@ -19,6 +19,7 @@ from gevent.pywsgi import WSGIServer
 from loadgen.exporter import exposition
 from loadgen.histogram import Histogram, Snapshots
 from loadgen.job import LoadJob, is_loopback
+from loadgen.lending import Lender, Word
 from loadgen.record import write_json
 from loadgen.rules import AbortRules
 from loadgen.spool import receive
@@ -49,6 +50,7 @@ class Conductor:
         if apply is None:
             apply = not all(is_loopback(target.url) for target in job.targets)
         self._rules = AbortRules(job.scenario["abort_if"]) if apply else None
+        self._lender = Lender(job.budget_usd or 0.0, job.turn_usd_max, job.workers)
 
     def listen(self) -> None:
         """Take the workers' messages, and the supervisor's lines."""
@@ -57,6 +59,8 @@ class Conductor:
         self._runner.register_message("peakday_ready", self._on_ready)
         self._runner.register_message("peakday_final", self._on_final)
         self._runner.register_message("peakday_failed", self._on_failed)
+        self._runner.register_message("peakday_lease", self._on_lease)
+        self._runner.register_message("peakday_returned", self._on_returned)
         self._runner.environment.events.worker_report.add_listener(self._on_report)
         if self._runner.environment.web_ui is not None:
             add_page(self._runner.environment.web_ui.app, self._live, self._job.length_s)
@@ -76,6 +80,7 @@ class Conductor:
 
     def _on_ready(self, environment: Any, msg: Any, **_: Any) -> None:
         self._ready[msg.node_id] = msg.data
+        self._lender.join(msg.node_id)
         versions = {data["version"] for data in self._ready.values()} | {self._job.peakday_version}
         if len(versions) > 1:
             self._refused = f"workers run different versions of peakday: {', '.join(sorted(versions))}; install one"
@@ -127,6 +132,21 @@ class Conductor:
         self._lost.setdefault(msg.node_id, f"worker {msg.data['worker']} failed")
         self._write_live()
 
+    def _on_lease(self, environment: Any, msg: Any, **_: Any) -> None:
+        self._tell(self._lender.asked(msg.node_id, msg.data["returned_usd"], urgent=msg.data["urgent"]))
+
+    def _on_returned(self, environment: Any, msg: Any, **_: Any) -> None:
+        self._tell(self._lender.returned(msg.node_id, msg.data["usd"]))
+
+    def _tell(self, words: list[Word]) -> None:
+        """Pass the lender's words on to the workers."""
+        for word in words:
+            if word.usd is None:
+                self._runner.send_message("peakday_recall", {}, client_id=word.worker)
+            else:
+                lease = {"usd": word.usd, "urgent": word.urgent}
+                self._runner.send_message("peakday_grant", lease, client_id=word.worker)
+
     def _watch(self) -> None:
         """Every half second: who is lost, and is everybody done?"""
         job = self._job
@@ -137,6 +157,8 @@ class Conductor:
                 client = self._runner.clients.get(node_id)
                 if node_id not in self._finals and (client is None or client.state == "missing"):
                     self._lost.setdefault(node_id, f"worker {self._ready[node_id]['worker']} was lost")
+            for node_id in self._lost:
+                self._tell(self._lender.lost(node_id))
             if self._state != "running":
                 continue
             self._apply_rules()
@@ -152,7 +174,11 @@ class Conductor:
         if self._aborted is not None:
             return
         if any(one.get("out_of_budget") for one in self._snapshots.latest.values()):
-            self._aborted = f"budget: a turn's upper bound no longer fits into {self._job.budget_usd:g} USD"
+            spent_usd = self._snapshots.counters().get("cost_usd", 0)
+            self._aborted = (
+                f"budget: the upper bound of a turn, {self._job.turn_usd_max:.2g} USD, no longer fits into "
+                f"{self._job.budget_usd:g} USD beside {spent_usd:.2g} USD spent and the bounds of turns under way"
+            )
         elif self._rules is not None:
             ttft = self._snapshots.histograms().get("ttft_s", Histogram())
             self._aborted = self._rules.reason(time.monotonic(), self._snapshots.counters(), ttft)

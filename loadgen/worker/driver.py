@@ -41,7 +41,8 @@ class Driver:
         in_flight_max: turns this worker may have open at once.
         timeout_s: how long a turn may take from its sending.
         on_done: called once, when everything asked for has ended.
-        budget: reserves a turn's dollars before it starts; the first turn it cannot pay ends this worker's asking.
+        budget: reserves a turn's dollars before it starts. A turn it cannot pay yet waits for a lease, in order; the
+            end of the budget ends this worker's asking.
         users: None for the open loop. A number is the closed loop, which asks for the next session only when one has
             ended: it slows down with the target, and so hides the target's slowness (coordinated omission).
     """
@@ -71,6 +72,8 @@ class Driver:
         self._users_waiting = users
         self._filling = False
         self._budget = budget or Budget(None, 0.0)
+        self._unpaid: deque[tuple[int, Visit]] = deque()
+        self._paying = False
         self._sequence = 0
         self._open: dict[Answer, None] = {}
         self._end_ns = self._drained_ns = 0
@@ -131,6 +134,7 @@ class Driver:
         self._drained_ns = min(self._drained_ns, now + int(drain_s * _NS))
         self.arrivals.clear()
         self._later.clear()
+        self._unpaid.clear()
         self.stopped = True
 
     def arm(self) -> None:
@@ -159,8 +163,29 @@ class Driver:
     def _start(self, visit: Visit, due_ns: int) -> None:
         if due_ns >= self._end_ns:
             return
-        if not self._budget.reserve():
-            return self.stop(self._drain_s)
+        if self._unpaid or not self._budget.reserve():
+            self._unpaid.append((due_ns, visit))
+            return self._check_budget()
+        return self._start_paid(visit, due_ns)
+
+    def _check_budget(self) -> None:
+        if self._budget.exhausted:
+            self.stop(self._drain_s)
+
+    def pay(self) -> None:
+        """Start the turns that wait for the budget, as far as it goes (called when there may be more of it)."""
+        if self._paying:  # a turn that ended as it began: the loop below goes on
+            return
+        self._paying = True
+        try:
+            while self._unpaid and self._budget.reserve():
+                due_ns, visit = self._unpaid.popleft()
+                self._start_paid(visit, due_ns)
+            self._check_budget()
+        finally:
+            self._paying = False
+
+    def _start_paid(self, visit: Visit, due_ns: int) -> None:
         self._recorder.counters["asked"] += 1
         if len(self._open) >= self._in_flight_max:
             return self._never_sent(visit, due_ns, "dropped", "in_flight_cap")
@@ -217,6 +242,8 @@ class Driver:
         except Exception as error:
             self._recorder.fault(error)
         self._budget.settle(0.0 if answer.connection is None else answer.cost_usd)
+        if self._unpaid:
+            self.pay()
         try:
             if answer.connection is not None:
                 visit.connection = answer.connection
@@ -262,6 +289,8 @@ class Driver:
     def _finish(self) -> None:
         for answer in list(self._open):
             self._give_up(answer, "censored", "run_ended")
+        if self._unpaid:
+            self._recorder.counters["unsent"] += len(self._unpaid)
         done, self._on_done = self._on_done, None
         if done is not None:
             done()

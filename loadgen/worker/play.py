@@ -17,6 +17,7 @@ from gevent.event import Event
 
 from loadgen.answer import Answer
 from loadgen.job import LoadJob
+from loadgen.lending import first_lease_usd
 from loadgen.rules import Budget
 from loadgen.spool import RemoteSpool, Spool
 from loadgen.targets.base import Fetch, Shared
@@ -43,6 +44,7 @@ class Play:
         worker, workers: this worker's number and how many there are.
         on_turn: told of every turn, for the load engine's own page.
         remote: this machine is not the master's: rows travel with the reports, and prices are left to others.
+        borrow: asks the master for more of the budget; without it the first lease is all there is.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Play:
         on_turn: Callable[[Answer], None] | None = None,
         *,
         remote: bool = False,
+        borrow: Callable[[float, bool], None] | None = None,
     ) -> None:
         self.job = job
         self.ended = Event()
@@ -67,6 +70,7 @@ class Play:
         self._pools = {id(target): self._pool(target.where) for target in targets.values()}
         self._alarm = Alarm(get_hub().loop, self._wake)
         limits = job.scenario["load"]
+        self.budget = _budget(job, workers, borrow)
         self.driver = Driver(
             self._alarm,
             self._pools,
@@ -74,7 +78,7 @@ class Play:
             in_flight_max=max(1, limits["in_flight_max"] // workers),
             timeout_s=limits["turn_timeout_s"],
             on_done=self._done,
-            budget=Budget(None if job.budget_usd is None else job.budget_usd / workers, job.turn_usd_max),
+            budget=self.budget,
             users=None if job.closed_loop_users is None else len(range(worker, job.closed_loop_users, workers)),
         )
         plan = itinerary(job, messages)
@@ -177,3 +181,9 @@ class Play:
         snapshot["in_flight"] = self.driver.in_flight
         snapshot["cpu_s"] = time.process_time()
         return snapshot
+
+
+def _budget(job: LoadJob, workers: int, borrow: Callable[[float, bool], None] | None) -> Budget:
+    if job.budget_usd is None:
+        return Budget(None, 0.0)
+    return Budget(first_lease_usd(job.budget_usd, job.turn_usd_max, workers), job.turn_usd_max, borrow)
