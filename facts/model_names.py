@@ -42,7 +42,8 @@ def base_id(model_id: str) -> str:
 def words(text: str) -> frozenset[str]:
     """What names a model apart: `us.anthropic.claude-sonnet-4-5-20250929-v1:0` and `Anthropic Claude Sonnet 4.5 V1`
     are both {claude, sonnet, 4, 5}. Dates, version ones and the maker are left out."""
-    name = base_id(text).split(":", 1)[0] if ":" in text and " " not in text else text
+    is_id = "." in text and " " not in text
+    name = base_id(text).split(":", 1)[0] if is_id else text
     parts = re.split(r"[^a-z0-9]+", name.lower())
     return frozenset(part for part in parts if part and part not in _NOISE and not re.fullmatch(r"\d{8}", part))
 

@@ -1,0 +1,113 @@
+"""Bedrock model-invocation logs (JSON lines, plain or gzip) as usage.csv. No prompt or answer is kept."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from facts.account import MINUTE_S, Minute, MinuteKey, usage_text
+from facts.model_names import plain_id
+from peakday.errors import CommandError
+
+SCHEMA_TYPE = "ModelInvocationLog"
+"""Bedrock user guide, model invocation logging: `schemaType` of every record."""
+_THROTTLED = "ThrottlingException"
+
+
+def import_logs(files: Sequence[Path], out: Path) -> tuple[str, dict[str, Any]]:
+    """Write usage.csv from log files; it is written whole or not at all.
+
+    Raises:
+        CommandError: a line that cannot be read, no record, or a file that is there already.
+    """
+    if out.exists():
+        raise CommandError(f"{out}: already here; choose another --out")
+    rows, counted = read_logs(files)
+    if not rows:
+        raise CommandError(f"{files[0]}: no {SCHEMA_TYPE} record; is model invocation logging switched on?")
+    source = f"model invocation log {', '.join(path.name for path in files[:3])}{' …' if len(files) > 3 else ''}"
+    text = usage_text(rows, source)
+    with out.open("x", encoding="utf-8") as file:
+        file.write(text)
+    told = ", ".join(f"{count:,} {what}" for what, count in sorted(counted.items()))
+    return f"{len(rows):,} rows of usage from {told}\n{out}", {"usage": str(out), "rows": len(rows), **counted}
+
+
+def read_logs(files: Sequence[Path]) -> tuple[dict[MinuteKey, Minute], Counter[str]]:
+    """Minutes by region and model, and how many records were calls, throttles, errors and other lines."""
+    rows: dict[MinuteKey, Minute] = {}
+    waited: dict[MinuteKey, tuple[float, int]] = {}
+    counted: Counter[str] = Counter()
+    for path in files:
+        for where, record in _records(path):
+            if record.get("schemaType") != SCHEMA_TYPE:
+                counted["other lines"] += 1
+                continue
+            try:
+                _add(record, rows, waited, counted)
+            except (KeyError, ValueError, TypeError, AttributeError) as error:
+                raise CommandError(f"{where}: not a whole {SCHEMA_TYPE} record ({type(error).__name__})") from None
+    for key, (seconds, calls) in waited.items():
+        rows[key].latency_s_mean = seconds / calls
+    return rows, counted
+
+
+def _add(
+    record: Mapping[str, Any],
+    rows: dict[MinuteKey, Minute],
+    waited: dict[MinuteKey, tuple[float, int]],
+    counted: Counter[str],
+) -> None:
+    stamp = datetime.fromisoformat(record["timestamp"].replace("Z", "+00:00"))
+    key = (int(stamp.timestamp()) // MINUTE_S * MINUTE_S, record["region"], plain_id(record["modelId"]))
+    code = record.get("errorCode")
+    if code and code != _THROTTLED:
+        counted["errors"] += 1
+        return
+    minute = rows.setdefault(key, Minute())
+    if code:
+        minute.throttles += 1
+        counted["throttles"] += 1
+        return
+    asked, answered = record["input"], record.get("output", {})
+    minute.invocations += 1
+    minute.input_tokens += float(asked.get("inputTokenCount", 0))
+    minute.cache_read_tokens += float(asked.get("cacheReadInputTokenCount", 0))
+    minute.cache_write_tokens += float(asked.get("cacheWriteInputTokenCount", 0))
+    minute.output_tokens += float(answered.get("outputTokenCount", 0))
+    counted["calls"] += 1
+    latency_ms = _latency_ms(answered.get("outputBodyJson"))
+    if latency_ms is not None:
+        seconds, calls = waited.get(key, (0.0, 0))
+        waited[key] = (seconds + latency_ms / 1000, calls + 1)
+
+
+def _latency_ms(body: Any) -> float | None:
+    """Converse tells `metrics.latencyMs`, a stream in its last event, InvokeModel streams in their own metrics."""
+    for part in reversed(body) if isinstance(body, list) else [body]:
+        if not isinstance(part, dict):
+            continue
+        metrics = part.get("metrics") or (part.get("metadata") or {}).get("metrics") or {}
+        found = metrics.get("latencyMs", part.get("amazon-bedrock-invocationMetrics", {}).get("invocationLatency"))
+        if found is not None:
+            return float(found)
+    return None
+
+
+def _records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            try:
+                record = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise CommandError(f"{path}:{number}: no JSON ({error.msg}); one record a line is expected") from None
+            if not isinstance(record, dict):
+                raise CommandError(f"{path}:{number}: no record; one JSON object a line is expected")
+            yield f"{path}:{number}", record
