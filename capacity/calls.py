@@ -40,6 +40,7 @@ class Calls:
     provenance: Mapping[str, str]  # of each model's tokens
     source: str
     latency_s: Mapping[str, float] = field(default_factory=dict)  # mean of a model's calls, where a run timed them
+    tier: Names | None = None  # service tier each call was billed at; None: the default one throughout
 
     @property
     def turns(self) -> int:
@@ -100,6 +101,7 @@ def measured_calls(run: Run) -> Calls:
         values: Ints = pd.to_numeric(calls[name]).fillna(unknown).to_numpy(dtype=np.int64)
         return values
 
+    tier = calls["tier_resolved"].fillna(calls["tier_requested"]).fillna("default").to_numpy(dtype=object)
     supplied = calls[["model", "supply"]].drop_duplicates().itertuples(index=False)
     return Calls(
         turn=whole("turn"),
@@ -119,6 +121,7 @@ def measured_calls(run: Run) -> Calls:
         latency_s={
             str(k): float(v) for k, v in calls.dropna(subset=["e2e_s"]).groupby("model")["e2e_s"].mean().items()
         },
+        tier=None if (tier == "default").all() else tier,
     )
 
 

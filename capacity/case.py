@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from capacity.calls import Calls
 from capacity.cost import bedrock_spend
@@ -12,7 +13,9 @@ from capacity.fleet import regional_factor
 from capacity.outcome import INTERACTIONS, PLANNER_QUERIES, Base, Levers, OwnChoice
 from capacity.plan import Levels, weakest
 from capacity.prices import Prices
+from capacity.rates import feature_usd
 from capacity.uncertainty import SPREAD_MEASURED, SPREAD_UNMEASURED, joint_draws
+from facts.account import Held, Usage
 from neuron_bench.step_model import StepModel
 from scenarios.schema import Scenario, Stream
 
@@ -31,6 +34,8 @@ class Case:
     demand: Mapping[str, Mapping[str, StreamDemand]]
     spread: float  # of tokens and turns
     draws: Levers
+    held: Held | None = None  # the account's quotas
+    usage: Usage | None = None  # the account's calls, already in `calls`
 
     @classmethod
     def of(
@@ -42,6 +47,8 @@ class Case:
         seed: int,
         *,
         measured: bool,
+        held: Held | None = None,
+        usage: Usage | None = None,
     ) -> Case:
         """Demand per region over the event, and joint draws of it."""
         streams: dict[str, Stream] = {INTERACTIONS: scenario.demand.interactions}
@@ -65,6 +72,8 @@ class Case:
             },
             spread=spread,
             draws=joint_draws(drawn, draws, spread, seed),
+            held=held,
+            usage=usage,
         )
 
     @property
@@ -106,13 +115,14 @@ class Case:
         """True for the model of the background searches."""
         return PLANNER_QUERIES in self.streams and model == self.scenario.assistant.router.planner_model
 
+    def region_factor(self, region: str) -> float:
+        """What a region must carry over its own demand because any one other may be lost."""
+        shares = {name: part.share for name, part in self.scenario.event.regions.items()}
+        return regional_factor(shares, region, region_loss=self.scenario.capacity.resilience.region_loss)
+
     def carried_per_s(self, model: str, region: str) -> Levels:
         """Calls a second the region must be able to carry at its peak, its share of a lost region included."""
-        factor = regional_factor(
-            {name: part.share for name, part in self.scenario.event.regions.items()},
-            region,
-            region_loss=self.scenario.capacity.resilience.region_loss,
-        )
+        factor = self.region_factor(region)
         chat = self.demand[INTERACTIONS][region].timeline.peak_interactions_per_s
         per_interaction = self.calls.per_interaction(model)
         searches = (
@@ -129,9 +139,19 @@ class Case:
         chat = self.demand[INTERACTIONS][region].starts * self.calls.per_interaction(model)
         return chat + (self.demand[PLANNER_QUERIES][region].starts if self.is_planner(model) else 0.0)
 
-    def base(self, own: Sequence[OwnChoice]) -> Base:
-        """The base case for draws and one-at-a-time moves."""
+    def features(self) -> dict[str, Any]:
+        """Dollars of guardrails and web searches by call, each [n]."""
+        capacity, own = self.scenario.capacity, self.prices.features_usd_per_thousand
+        return feature_usd(self.calls, capacity, capacity.assumed_tokens.message_tokens, own)
+
+    def base(self, own: Sequence[OwnChoice], prices: Prices | None = None) -> Base:
+        """The base case for draws and one-at-a-time moves; prices: others than the plan's."""
         spend = bedrock_spend(
-            self.calls, self.prices.models, self.interactions_total, self.scenario.assistant.cache_ttl
+            self.calls,
+            (prices or self.prices).models,
+            self.interactions_total,
+            self.scenario.assistant.cache_ttl,
+            self.features(),
+            self.scenario.capacity.resilience.retry_extra_attempts,
         )
         return Base(tuple(own), spend, self.scenario.capacity.resilience)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from capacity.calls import Calls, Names, kept_one_hour
 from capacity.outcome import BedrockSpend
 from capacity.plan import CostLine, Figure, PlanError
+from capacity.rates import price_groups
 from capacity.requests import Floats
 from facts.reader import Model, TokenPrices
 from scenarios.schema import CacheTtl
@@ -19,6 +20,7 @@ from scenarios.schema import CacheTtl
 _PER_MILLION = 1e-6
 Z_90 = 1.6449
 PARTS = ("input", "cache read", "cache write", "output")
+RETRIED = "failed attempts"
 
 
 @dataclass(frozen=True)
@@ -34,24 +36,33 @@ class CallCosts:
         return total
 
 
-def call_costs(calls: Calls, models: Mapping[str, Model], own_usd_per_call: Mapping[str, float]) -> CallCosts:
+def call_costs(
+    calls: Calls,
+    models: Mapping[str, Model],
+    own_usd_per_call: Mapping[str, float],
+    features: Mapping[str, Floats] | None = None,
+    retry_extra_attempts: float = 0.0,
+) -> CallCosts:
     """Price every call: tokens by class on Bedrock, a share of the chips' hours on own silicon.
+
+    features: dollars of guardrails and the like by call. retry_extra_attempts: failed attempts per call, each billed as
+    the call it repeats (an attempt that Bedrock throttles is not billed: state those that failed later).
 
     Raises:
         PlanError: a model without a price, or tokens of a class without one.
     """
-    parts: dict[str, Floats] = {part: np.zeros(len(calls.model)) for part in (*PARTS, "own silicon")}
+    parts: dict[str, Floats] = {part: np.zeros(len(calls.model)) for part in (*PARTS, "own silicon", RETRIED)}
     for name in dict.fromkeys(calls.model.tolist()):
-        mask = calls.of(name)
         if name in own_usd_per_call:
-            parts["own silicon"][mask] = own_usd_per_call[name]
+            parts["own silicon"][calls.of(name)] = own_usd_per_call[name]
             continue
-        prices = models[name].prices if name in models else None
-        if prices is None:
+        if name not in models or models[name].prices is None:
             raise PlanError(f"model {name!r}: no price; give it a price_key in models.yaml or chips in capacity.own")
-        for part, usd in _token_costs(calls, mask, prices).items():
-            parts[part][mask] = usd
-    return CallCosts(parts)
+        for mask, prices in price_groups(calls, models[name]):
+            for part, usd in _token_costs(calls, mask, prices).items():
+                parts[part][mask] = usd
+                parts[RETRIED][mask] += usd * retry_extra_attempts
+    return CallCosts(parts | dict(features or {}))
 
 
 def _token_costs(calls: Calls, mask: npt.NDArray[np.bool_], prices: TokenPrices) -> dict[str, Floats]:
@@ -77,7 +88,12 @@ def _token_costs(calls: Calls, mask: npt.NDArray[np.bool_], prices: TokenPrices)
 
 
 def bedrock_spend(
-    calls: Calls, models: Mapping[str, Model], interactions: float, ttl: CacheTtl | None = None
+    calls: Calls,
+    models: Mapping[str, Model],
+    interactions: float,
+    ttl: CacheTtl | None = None,
+    features: Mapping[str, Floats] | None = None,
+    retry_extra_attempts: float = 0.0,
 ) -> BedrockSpend:
     """The event's token bill at a number of interactions, by class; and what its cache reads cost if written again.
 
@@ -86,24 +102,26 @@ def bedrock_spend(
     total = dict.fromkeys(PARTS, 0.0)
     rewrite = 0.0
     for name in dict.fromkeys(calls.model.tolist()):
-        prices = models[name].prices
-        if prices is None:
+        if models[name].prices is None:
             continue
-        mask = calls.of(name)
-        for part, usd in _token_costs(calls, mask, prices).items():
-            total[part] += float(usd.sum())
-        rewrite += _rewrite_usd(calls, mask, models[name], ttl or CacheTtl())
+        for mask, prices in price_groups(calls, models[name]):
+            for part, usd in _token_costs(calls, mask, prices).items():
+                total[part] += float(usd.sum())
+            rewrite += _rewrite_usd(calls, mask, models[name], prices, ttl or CacheTtl())
+    metered = sum(float(usd.sum()) for usd in (features or {}).values())
     scale = interactions / calls.interactions
+    tokens = scale * (1 + retry_extra_attempts)
     return BedrockSpend(
-        input=total["input"] * scale,
-        cache_read=total["cache read"] * scale,
-        cache_write=total["cache write"] * scale,
-        output=total["output"] * scale,
-        rewrite=rewrite * scale,
+        input=total["input"] * tokens,
+        cache_read=total["cache read"] * tokens,
+        cache_write=total["cache write"] * tokens,
+        output=total["output"] * tokens,
+        rewrite=rewrite * tokens,
+        features=metered * scale,
     )
 
 
-def _rewrite_usd(calls: Calls, mask: npt.NDArray[np.bool_], model: Model, ttl: CacheTtl) -> float:
+def _rewrite_usd(calls: Calls, mask: npt.NDArray[np.bool_], model: Model, prices: TokenPrices, ttl: CacheTtl) -> float:
     """What one model's cache reads cost if written again, each token for its level's lifetime.
 
     Where the calls do not tell the levels, the lifetimes are in the proportion of what was written.
@@ -116,8 +134,6 @@ def _rewrite_usd(calls: Calls, mask: npt.NDArray[np.bool_], model: Model, ttl: C
     else:
         written_1h, written_5m = calls.cache_write_tokens_1h[mask].sum(), calls.cache_write_tokens_5m[mask].sum()
         one_hour = float(read.sum()) * _ratio(written_1h, written_1h + written_5m)
-    prices = model.prices
-    assert prices is not None  # bedrock_spend leaves models without prices out
     at_5m, at_1h = (
         prices.input_usd_per_mtok if usd is None else usd
         for usd in (prices.cache_write_5m_usd_per_mtok, prices.cache_write_1h_usd_per_mtok)

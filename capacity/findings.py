@@ -69,11 +69,13 @@ def warnings(case: Case, supplies: Sequence[SupplyPlan], sized: Sequence[str], n
     """Everything that makes a number here weaker than it looks."""
     told = list(dict.fromkeys(sized))
     if not case.measured:
-        told.append("tokens, turns and routes are assumed: no run was given; rehearse with `peakday run`")
+        what = "tokens, turns and routes" if case.usage is None else "turns and routes"
+        told.append(f"{what} are assumed: no run was given; rehearse with `peakday run`")
     elif case.calls_simulated:
         told.append("tokens and routes come from stand-ins (SIMULATED); measure on the real models before ordering")
     if case.scenario.assistant.max_tokens is None:
         told.append("max_tokens is unset: each call reserves the model's maximum from its quota; set it first")
+    told += _meters(case)
     told += _increases(supplies)
     told += _billing(case, supplies)
     told += uncharged(supplies)
@@ -83,6 +85,23 @@ def warnings(case: Case, supplies: Sequence[SupplyPlan], sized: Sequence[str], n
         if stale := stale_warning(case.prices.instances[kind].price_date, now_utc, kind):
             told.append(stale)
     return tuple(told)
+
+
+def _meters(case: Case) -> list[str]:
+    """What is known of features with their own meter, and what is missing from the cost."""
+    meters, own = case.scenario.capacity.meters, case.prices.features_usd_per_thousand
+    told = []
+    if meters.web_searches_per_interaction and "web_search" not in own:
+        searches = meters.web_searches_per_interaction * case.interactions_total
+        told.append(
+            f"{searches:,.0f} web searches are in no cost: no price is published; give prices.features.web_search"
+        )
+    listed = [policy for policy in meters.guardrail_policies if policy not in own]
+    if listed:
+        told.append(
+            f"guardrail prices are secondary ({', '.join(listed)}): read the pricing page, then prices.features"
+        )
+    return told
 
 
 def _increases(supplies: Sequence[SupplyPlan]) -> list[str]:

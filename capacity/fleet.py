@@ -10,7 +10,7 @@ import numpy as np
 
 from capacity.money import billed_hours
 from capacity.requests import Floats, Ints
-from facts.reader import Instance
+from facts.reader import Instance, instances
 from neuron_bench.step_model import StepModel
 from scenarios.schema import Resilience
 
@@ -87,14 +87,14 @@ def regional_factor(shares: Mapping[str, float], region: str, *, region_loss: bo
 
 
 def priced_boxes(
-    chip: str, chips_per_replica: float, instances: Mapping[str, Instance], own_usd_per_hour: Mapping[str, float]
+    chip: str, chips_per_replica: float, offered: Mapping[str, Instance], own_usd_per_hour: Mapping[str, float]
 ) -> list[Box]:
     """Instance types that hold a chip and have a price: the user's own, on demand, or capacity block.
 
     Reserved rows have no stated term and are never used. A replica spans instances only where no type holds it whole.
     """
     boxes = []
-    for name, instance in instances.items():
+    for name, instance in offered.items():
         if instance.chip != chip.lower():
             continue
         if name in own_usd_per_hour:
@@ -105,6 +105,14 @@ def priced_boxes(
             boxes.append(Box(instance, instance.capacity_block_usd_per_hour, "capacity block"))
     whole = [box for box in boxes if box.instance.chips >= chips_per_replica]
     return whole or boxes
+
+
+def list_usd_per_hour(box: Box) -> float | None:
+    """The public price of an hour of its kind, before any discount; None where there is none."""
+    public = instances()[box.instance.instance]
+    if box.price_kind == "capacity block" or public.on_demand_usd_per_hour is None:
+        return public.capacity_block_usd_per_hour
+    return public.on_demand_usd_per_hour
 
 
 def cheapest_box(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,7 +11,9 @@ from capacity.outcome import INTERACTIONS, Levers, OwnChoice
 from capacity.requests import Floats
 from scenarios.schema import Resilience
 
-QUANTILES = (0.9, 0.95, 0.99)
+QUANTILES = (0.5, 0.9, 0.95, 0.99)
+CANDIDATES = np.linspace(0.02, 1.0, 50)
+"""Fleets that least regret chooses among, as quantiles of the need."""
 
 
 @dataclass(frozen=True)
@@ -24,10 +26,11 @@ class Hold:
     replicas: int
     chips: int
     usd: float
+    usd_more: float = 0.0  # over the row before it of the same ladder: what this nine, or this spare, costs
 
 
 def quantile_holds(choice: OwnChoice, draws: Levers, rules: Resilience) -> list[Hold]:
-    """The fleet that covers p90, p95 and p99 of the joint draws: what each nine costs."""
+    """The fleet that covers p50, p90, p95 and p99 of the joint draws: what each nine costs."""
     sized = choice.needed(draws, rules, at_p90=False)
     usd = choice.usd(sized)
     order = np.argsort(sized.chips, kind="stable")
@@ -36,7 +39,57 @@ def quantile_holds(choice: OwnChoice, draws: Levers, rules: Resilience) -> list[
         place = order[min(len(order) - 1, int(np.ceil(quantile * len(order))) - 1)]
         rule = f"p{round(quantile * 100)} of the draws"
         holds.append(_hold(rule, choice, int(sized.replicas[place]), int(sized.chips[place]), float(usd[place])))
-    return holds
+    return _with_steps(holds)
+
+
+def spare_holds(choice: OwnChoice, rules: Resilience, region_factor: float) -> list[Hold]:
+    """The p90 fleet with nothing spare, then with each thing that may fail: what headroom costs.
+
+    region_factor: what the region carries over its own demand because another may be lost; 1 where none may.
+    """
+    bare = rules.model_copy(update={"zones_lost": 0, "drain_ratio": 0.0, "broken_ratio": 0.0})
+    zones = rules.model_copy(update={"drain_ratio": 0.0, "broken_ratio": 0.0})
+    alone = replace(choice, load_per_s=choice.load_per_s / region_factor)
+    ladder = [
+        ("p90, nothing may fail", alone, bare),
+        (f"p90, {rules.zones_lost} of {rules.zones} zones may be lost", alone, zones),
+        ("p90, and hosts drain or break", alone, rules),
+        ("p90, and a region may be lost", choice, rules),
+    ]
+    holds = []
+    for rule, which, held in ladder[: 4 if region_factor > 1 else 3]:
+        sized = which.needed(Levers(), held, at_p90=True)
+        usd = float(choice.usd(sized).max())
+        holds.append(_hold(rule, choice, int(sized.replicas.max()), int(sized.chips.max()), usd))
+    return _with_steps(holds)
+
+
+def _with_steps(holds: list[Hold]) -> list[Hold]:
+    return [
+        replace(hold, usd_more=hold.usd - holds[place - 1].usd) if place else hold for place, hold in enumerate(holds)
+    ]
+
+
+def least_regret_hold(case: Case, choice: OwnChoice, value_per_interaction_usd: float) -> Hold:
+    """The fleet whose worst regret over the joint draws is least.
+
+    Regret of a fleet in a draw: its cost and the value of what it cannot serve, less the same of the fleet that would
+    have been best in that draw. Newsvendor minimises the mean; this guards against any one future.
+    """
+    rules = case.scenario.capacity.resilience
+    need, seconds = _replica_need(case, choice)
+    value_per_call = value_per_interaction_usd / case.calls.per_interaction(choice.service.model)
+    spare = rules.zones / (rules.zones - rules.zones_lost) / (1 - rules.drain_ratio - rules.broken_ratio)
+    per_zone = np.unique(np.ceil(np.quantile(need.max(axis=0), CANDIDATES) * spare / rules.zones)).astype(int)
+    per_zone = np.maximum(1, per_zone)
+    working = per_zone * rules.zones / spare
+    sized = [choice.holding(int(count), rules) for count in per_zone]
+    rate = choice.service.rate_over(case.draws)
+    lost_usd = np.stack([(np.clip(need - n, 0, None) * seconds[:, None]).sum(axis=0) for n in working])
+    total_usd = lost_usd * rate * value_per_call + np.array([float(choice.usd(each)) for each in sized])[:, None]
+    best = int(np.argmin((total_usd - total_usd.min(axis=0)).max(axis=1)))
+    rule = f"least regret at {value_per_interaction_usd:g} USD an interaction"
+    return _hold(rule, choice, int(sized[best].replicas), int(sized[best].chips), float(choice.usd(sized[best])))
 
 
 def worthwhile_hold(case: Case, choice: OwnChoice, value_per_interaction_usd: float) -> Hold:

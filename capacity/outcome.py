@@ -101,18 +101,23 @@ class OwnChoice:
 
 @dataclass(frozen=True)
 class BedrockSpend:
-    """USD of the event at the median demand by token class; rewrite: what all cache reads cost if written again."""
+    """USD of the event at the median demand by token class; rewrite: what all cache reads cost if written again.
+
+    features: what has its own meter, by turn: guardrails, web searches.
+    """
 
     input: float = 0.0
     cache_read: float = 0.0
     cache_write: float = 0.0
     output: float = 0.0
     rewrite: float = 0.0
+    features: float = 0.0
 
     def over(self, levers: Levers) -> Floats:
         """Under the levers; a hit that is lost is written again."""
         read = self.cache_read * levers.cache_hits + self.rewrite * np.maximum(0.0, 1 - levers.cache_hits)
         per_turn = (self.input + self.cache_write + read) * levers.input_tokens + self.output * levers.output_tokens
+        per_turn = per_turn + self.features
         return np.asarray(per_turn * levers.turns * levers.demand.get(INTERACTIONS, _one()))
 
 

@@ -121,11 +121,19 @@ class ChipOption:
     billed_hours: float = 0.0  # as the price kind is billed: by the second, or in whole days
     event_usd: float = 0.0  # bought instances x price x billed hours
     chips_per_replica: float | None = None
+    list_usd_per_hour: float | None = None  # of one instance, before any discount; null: no public price
 
     @property
     def bought_instances(self) -> int:
         """What the plan buys: the p90 of demand; `chips_range.mid`, `usd_per_hour` and `event_usd` are of it."""
         return int(self.instances.p90)
+
+    @property
+    def event_list_usd(self) -> float:
+        """What the bought instances would cost at the public price; the own price where there is none."""
+        if self.list_usd_per_hour is None:
+            return self.event_usd
+        return self.list_usd_per_hour * self.bought_instances * self.billed_hours
 
     @property
     def bought_chips(self) -> int:
@@ -155,6 +163,7 @@ class SupplyPlan:
     calls_in_event: float | None = None
     tokens_per_call: dict[str, float] = field(default_factory=dict)
     prices_usd_per_mtok: dict[str, float] = field(default_factory=dict)
+    throttling: dict[str, Any] = field(default_factory=dict)  # the buckets over the event, by reading; see docs/plan.md
 
     @property
     def chosen(self) -> ChipOption | None:
@@ -181,6 +190,7 @@ class CostLine:
     per_interaction_usd_p99: float
     per_turn_usd: Figure
     parts_usd: dict[str, float]
+    per_interaction_list_usd: float | None = None  # the middle at list prices; equal where nothing is discounted
 
 
 @dataclass(frozen=True)
@@ -229,6 +239,12 @@ class Plan:
     headroom: tuple[dict[str, Any], ...] = ()  # rule, region, model, replicas, chips, usd: what each nine costs
     schedules: tuple[dict[str, Any], ...] = ()  # region, model, instance_type, hourly instances, usd against flat_usd
     errors: dict[str, Any] = field(default_factory=dict)  # 90% range of chips needed: all, demand, model, monte_carlo
+    event_cost_parts_list_usd: dict[str, float] = field(default_factory=dict)  # the same parts at list prices
+    tiers: tuple[dict[str, Any], ...] = ()  # model, tier, usd of its tokens in the event, planned, why not
+    background: tuple[dict[str, Any], ...] = ()  # each background stream: searches, rate, promise, usd or why not sized
+    spill: tuple[dict[str, Any], ...] = ()  # where a peak beyond what is bought or granted goes, rung by rung
+    hit_stability: tuple[dict[str, Any], ...] = ()  # own engines' block caches: hit ratios that hold themselves up
+    cold_herd: tuple[dict[str, Any], ...] = ()  # what refilling forgotten provider caches costs
     rules: dict[str, float] = field(default_factory=dict)
     """What chips were counted by: zones, zones_lost, drain_ratio, broken_ratio, retry_extra_attempts, hours paid for,
     and interactions_in_event at the median demand."""

@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from capacity.advice import cache_advice, routing_trade_off
+from capacity.bill import background_lines, bill, tier_options
 from capacity.calls import assumed_calls, describe, measured_calls
 from capacity.case import Case
-from capacity.cost import cache_hit_figures, call_costs, cost_lines
+from capacity.cost import cache_hit_figures
 from capacity.findings import assumptions_first, turned_down, warnings, what_breaks_first
-from capacity.headroom import quantile_holds, worthwhile_hold
+from capacity.headroom import least_regret_hold, quantile_holds, spare_holds, worthwhile_hold
 from capacity.money import HOUR_S
-from capacity.outcome import INTERACTIONS, Base, Levers, OwnChoice, outcome
-from capacity.plan import CostLine, Figure, HitRate, InputNote, Plan, PlanError, SupplyPlan, range_around, weakest
+from capacity.outcome import INTERACTIONS, Base, Levers, OwnChoice
+from capacity.plan import Figure, HitRate, InputNote, Plan, PlanError, SupplyPlan
 from capacity.prices import load_prices
 from capacity.purchase import Offer, buy, hourly_need
+from capacity.rates import with_tiers
 from capacity.supply import Sized, bedrock_supply, latency_s, own_supply, own_usd_per_call
 from capacity.uncertainty import HITS_LOW, PREFIX_HITS_LOW, error_bars, moves, sensitivities
+from capacity.usage import described, with_usage
+from facts.account import Held, Usage
 from loadgen.record import Run
 from neuron_bench.record import Bench
 from neuron_bench.step_model import StepModel
 from scenarios.schema import Resilience, Scenario
-
-DEMAND_RATIO_MIN = 0.01
-"""A draw without demand has no cost per interaction: below 1% of the median it is held there."""
 
 
 def make_plan(
@@ -42,6 +43,8 @@ def make_plan(
     version: str,
     plan_id: str,
     scenario_hash: str = "",
+    usage: Usage | None = None,
+    held: Held | None = None,
 ) -> Plan:
     """Chips, hit rates, quota and dollars for an event.
 
@@ -50,14 +53,16 @@ def make_plan(
         benches: bench records, noted as inputs; what was fitted from them comes in as step_models.
         step_models: candidates; per model and chip the strongest provenance is used.
         prices: an overlay, see `capacity.prices.load_prices`.
+        usage: an account's own counters: measured tokens per call where no run is given.
+        held: an account's quotas, where the scenario states none.
     Raises:
         PlanError: an input that cannot be planned from; the message has the remedy.
     """
-    case = make_case(scenario, run, step_models, prices, seed)
+    case = make_case(scenario, run, step_models, prices, seed, usage=usage, held=held)
     supplies, sized = size_supplies(case)
     base = case.base([choice for item in sized for choice in item.choices if choice.load_per_s > 0])
     ranked = sensitivities(base, moves(case.streams, case.spread))
-    cost, parts, event = _money(case, base, sized, supplies)
+    charged = bill(case, base, sized, supplies)
     return Plan(
         plan_id=plan_id,
         created_utc=now_utc,
@@ -70,9 +75,12 @@ def make_plan(
         demand=tuple(demand.timeline for demand in case.demand["interactions"].values()),
         supplies=tuple(supplies),
         hit_rates=_hit_rates(case),
-        cost=cost,
-        event_cost_usd=event,
-        event_cost_parts_usd=parts,
+        cost=charged.lines,
+        event_cost_usd=charged.event,
+        event_cost_parts_usd=charged.parts,
+        event_cost_parts_list_usd=charged.list_parts,
+        tiers=tier_options(case),
+        background=background_lines(case, supplies),
         turned_down=turned_down(supplies),
         sensitivities=ranked,
         warnings=warnings(case, supplies, [note for item in sized for note in item.warnings], now_utc),
@@ -92,17 +100,29 @@ def make_case(
     step_models: Sequence[StepModel],
     prices: Mapping[str, Any] | None,
     seed: int,
+    *,
+    usage: Usage | None = None,
+    held: Held | None = None,
 ) -> Case:
     """The checked inputs of a plan."""
     priced = load_prices(prices)
     unknown = sorted(set(scenario.models) - set(priced.models))
     if unknown:
         raise PlanError(f"scenario {scenario.name}: models: {unknown[0]!r} is not in models.yaml")
+    planner = scenario.assistant.router.planner_model
+    if scenario.demand.background.planner_queries is not None and priced.models[planner].supply == "bedrock":
+        raise PlanError(
+            f"scenario {scenario.name}: assistant.router.planner_model: {planner!r} is on Bedrock; background searches "
+            "are planned on own silicon alone: name a self_hosted model"
+        )
     calls = measured_calls(run) if run is not None else assumed_calls(scenario, priced.models, seed=seed)
     missing = sorted(set(calls.model.tolist()) - set(priced.models))
     if missing:
         raise PlanError(f"{calls.source}: model {missing[0]!r} is not in models.yaml; add it there with its price")
-    return Case.of(scenario, calls, priced, step_models, seed, measured=run is not None)
+    if run is None and usage is not None:
+        calls = with_usage(calls, usage)
+    calls = with_tiers(calls, scenario.capacity.service_tiers)
+    return Case.of(scenario, calls, priced, step_models, seed, measured=run is not None, held=held, usage=usage)
 
 
 def size_supplies(case: Case) -> tuple[list[SupplyPlan], list[Sized]]:
@@ -116,54 +136,6 @@ def size_supplies(case: Case) -> tuple[list[SupplyPlan], list[Sized]]:
         sized.append(made)
         supplies += made.supplies
     return supplies, sized
-
-
-def _money(
-    case: Case, base: Base, sized: Sequence[Sized], supplies: Sequence[SupplyPlan]
-) -> tuple[tuple[CostLine, ...], dict[str, float], Figure]:
-    """Cost lines, the event's cost by part, and the event's cost as a range."""
-    per_call = own_usd_per_call(case, supplies)
-    origin = case.calls_provenance
-    lines = cost_lines(case.calls, call_costs(case.calls, case.prices.models, per_call), origin, case.calls.source)
-    middle = outcome(base, Levers(), at_p90=True)
-    drawn = outcome(base, case.draws, at_p90=False)
-    parts = {
-        "Bedrock tokens": float(middle.bedrock_usd[0]),
-        **{
-            f"own silicon {supply.model} {supply.region}": supply.chosen.event_usd
-            for supply in supplies
-            if supply.chosen
-        },
-    }
-    low, high = np.quantile(drawn.event_cost_usd, [0.05, 0.95])
-    provenance = weakest([origin, *(item.provenance for item in sized)])
-    mid = float(middle.event_cost_usd[0])
-    event = Figure(
-        mid, *range_around(mid, float(low), float(high)), "USD",
-        origin if origin == "assumed" and not sized else provenance,
-        "list prices of facts/; fleets sized at p90 and paid for the whole event, tokens at the median demand",
-        simulated=provenance == "simulated",
-    )  # fmt: skip
-    return _with_joint_range(case, base, lines), parts, event
-
-
-def _with_joint_range(case: Case, base: Base, lines: tuple[CostLine, ...]) -> tuple[CostLine, ...]:
-    """Cost lines whose ranges hold the joint draws too: each draw's own fleets and tokens over its own interactions."""
-    chat = replace(base, own=[choice for choice in base.own if choice.stream == INTERACTIONS])
-    middle = float(outcome(chat, Levers(), at_p90=True).event_cost_usd[0])
-    if middle == 0:
-        return lines
-    interactions = np.maximum(case.draws.demand[INTERACTIONS], DEMAND_RATIO_MIN)
-    drawn = outcome(chat, case.draws, at_p90=False).event_cost_usd / interactions / middle
-    low, high = (float(value) for value in np.quantile(drawn, [0.05, 0.95]))
-
-    def widened(figure: Figure) -> Figure:
-        return replace(figure, low=min(figure.low, figure.mid * low), high=max(figure.high, figure.mid * high))
-
-    return tuple(
-        replace(line, per_interaction_usd=widened(line.per_interaction_usd), per_turn_usd=widened(line.per_turn_usd))
-        for line in lines
-    )
 
 
 def _hit_rates(case: Case) -> tuple[HitRate, ...]:
@@ -199,6 +171,7 @@ def _inputs(case: Case, run: Run | None, benches: Sequence[Bench], sized: Sequen
         step = service.step
         value = f"{step.engine} {step.version}, {step.date}, relative error {step.relative_error:.0%}"
         notes.append(InputNote("step_model", f"{step.model_id} on {step.chip}", value, step.provenance, step.source))
+    notes += _account_notes(case, run)
     notes += [
         InputNote("bench", b.bench_id, str(b.path), str(b.info.get("provenance", "measured")), "bench record")
         for b in benches
@@ -220,12 +193,27 @@ def _inputs(case: Case, run: Run | None, benches: Sequence[Bench], sized: Sequen
     return (*notes, *case.prices.notes)
 
 
+def _account_notes(case: Case, run: Run | None) -> list[InputNote]:
+    """What an account's counters and quotas brought into the plan."""
+    notes = []
+    if case.usage is not None:
+        where = case.usage.source if run is None else f"{case.usage.source}; the run's own tokens were used"
+        for name, row in case.usage.per_call().items():
+            notes.append(InputNote("usage", name, described(row), "measured", where))
+    if case.held is not None:
+        notes.append(InputNote("quotas", "held by the account", case.held.source, "measured", case.held.source))
+    return notes
+
+
 def _headroom(case: Case, base: Base) -> tuple[dict[str, Any], ...]:
     """What p90, p95 and p99 cost; and, once an interaction has a value, how much pays."""
     value = case.scenario.capacity.value_per_interaction_usd
     holds = [hold for choice in base.own for hold in quantile_holds(choice, case.draws, base.rules)]
+    for choice in base.own:
+        holds += spare_holds(choice, base.rules, case.region_factor(choice.region))
     if value is not None:
-        holds += [worthwhile_hold(case, choice, value) for choice in base.own if choice.stream == INTERACTIONS]
+        chat = [choice for choice in base.own if choice.stream == INTERACTIONS]
+        holds += [rule(case, choice, value) for choice in chat for rule in (worthwhile_hold, least_regret_hold)]
     return tuple(asdict(hold) for hold in holds)
 
 
@@ -294,6 +282,9 @@ def _purchase(supplies: Sequence[SupplyPlan]) -> tuple[dict[str, Any], ...]:
             "price_kind": supply.chosen.price_kind,
             "billed_hours": supply.chosen.billed_hours,
             "usd": supply.chosen.event_usd,
+            "usd_per_hour_list": (supply.chosen.list_usd_per_hour or 0.0) * supply.chosen.bought_instances
+            or supply.chosen.usd_per_hour.mid,
+            "usd_list": supply.chosen.event_list_usd,
         }
         for supply in supplies
         if supply.chosen

@@ -9,9 +9,12 @@ from datetime import date, datetime
 from typing import Any
 
 from capacity.plan import InputNote, PlanError
+from facts.price_variants import CLASSES, feature_prices
 from facts.reader import Instance, Model, instances, models
 
 STALE_DAYS = 90
+OVERLAY_KEYS = ("tokens", "instances", "owned", "commitments", "features", "discount_ratio")
+PROVIDERS = ("amazon", "anthropic")
 
 
 @dataclass(frozen=True)
@@ -33,22 +36,25 @@ class Prices:
     owned: Mapping[str, int] = field(default_factory=dict)  # instances already paid for, in each region
     commitments: tuple[Commitment, ...] = ()
     notes: tuple[InputNote, ...] = ()
+    features_usd_per_thousand: Mapping[str, float] = field(default_factory=dict)
 
 
 def load_prices(overlay: Mapping[str, Any] | None, catalogue: Mapping[str, Model] | None = None) -> Prices:
     """Facts with an overlay of the user's own.
 
     `tokens: {MODEL: {input_usd_per_mtok: …}}`, `instances: {TYPE: {usd_per_hour: …}}`, `owned: {TYPE: count}` in each
-    region, `commitments: [{instance: TYPE, usd_per_hour: …, term_h: 8760}]`.
+    region, `commitments: [{instance: TYPE, usd_per_hour: …, term_h: 8760}]`, `features: {web_search: USD per 1,000}`,
+    `discount_ratio: {FAMILY: 0.1}`: share off the list for all models of a provider (amazon, anthropic) or all
+    instances of a family (inf2, trn2). A price given outright is net already.
 
     Raises:
         PlanError: an unknown model, instance or class; a negative or missing number; a cache read dearer than input.
     """
     overlay = overlay or {}
-    if unknown := sorted(set(overlay) - {"tokens", "instances", "owned", "commitments"}):
-        raise PlanError(f"prices.{unknown[0]}: unknown key; known: tokens, instances, owned, commitments")
-    known = dict(catalogue or models())
-    notes = []
+    if unknown := sorted(set(overlay) - set(OVERLAY_KEYS)):
+        raise PlanError(f"prices.{unknown[0]}: unknown key; known: {', '.join(OVERLAY_KEYS)}")
+    notes: list[InputNote] = []
+    known, boxes = discounted(dict(catalogue or models()), instances(), overlay.get("discount_ratio") or {}, notes)
     for name, entry in (overlay.get("tokens") or {}).items():
         model = known.get(name)
         if model is None or model.prices is None:
@@ -63,7 +69,6 @@ def load_prices(overlay: Mapping[str, Any] | None, catalogue: Mapping[str, Model
         known[name] = replace(model, prices=own)
         notes.append(InputNote("prices", name, str(dict(entry)), "measured", "own price overlay"))
     hourly = {}
-    boxes = instances()
     for name, entry in (overlay.get("instances") or {}).items():
         _known_box("instances", name, boxes)
         hourly[name] = _positive(f"prices.instances.{name}.usd_per_hour", entry.get("usd_per_hour"))
@@ -74,7 +79,63 @@ def load_prices(overlay: Mapping[str, Any] | None, catalogue: Mapping[str, Model
     for name, count in (overlay.get("owned") or {}).items():
         _known_box("owned", name, boxes)
         owned[name] = int(_positive(f"prices.owned.{name}", count))
-    return Prices(known, boxes, hourly, owned, _commitments(overlay.get("commitments") or (), boxes), tuple(notes))
+    features = {}
+    for name, usd in (overlay.get("features") or {}).items():
+        if name not in feature_prices():
+            raise PlanError(f"prices.features.{name}: unknown; known: {', '.join(feature_prices())}")
+        features[name] = _positive(f"prices.features.{name}", usd)
+        notes.append(InputNote("prices", name, f"{usd} USD per 1,000", "measured", "own price overlay"))
+    commitments = _commitments(overlay.get("commitments") or (), boxes)
+    return Prices(known, boxes, hourly, owned, commitments, tuple(notes), features)
+
+
+def discounted(
+    models_of: dict[str, Model],
+    boxes: Mapping[str, Instance],
+    ratios: Mapping[str, float],
+    notes: list[InputNote],
+) -> tuple[dict[str, Model], Mapping[str, Instance]]:
+    """Models and instances with each family's discount taken off; a note for each ratio.
+
+    Raises:
+        PlanError: a family that no model and no instance has, or a ratio outside [0, 1).
+    """
+    families = {key: _provider(model) for key, model in models_of.items() if model.prices is not None}
+    known = {*families.values(), *(name.split(".")[0] for name in boxes)}
+    for family, ratio in ratios.items():
+        if family not in known:
+            raise PlanError(f"prices.discount_ratio.{family}: no such family; known: {', '.join(sorted(known))}")
+        if _positive(f"prices.discount_ratio.{family}", ratio) >= 1:
+            raise PlanError(f"prices.discount_ratio.{family}: {ratio} is no share off the list; give 0.1 for 10%")
+        notes.append(InputNote("prices", f"{family} discount", f"{ratio:.1%} off the list", "measured", "own contract"))
+    for key, family in families.items():
+        if ratios.get(family):
+            models_of[key] = _cheaper_model(models_of[key], 1 - ratios[family])
+    cheaper = {
+        name: _cheaper_box(box, 1 - ratios[name.split(".")[0]]) if ratios.get(name.split(".")[0]) else box
+        for name, box in boxes.items()
+    }
+    return models_of, cheaper
+
+
+def _provider(model: Model) -> str:
+    """amazon or anthropic, of us.amazon.nova-pro-v1:0 and the like."""
+    assert model.prices is not None
+    return next((part for part in model.prices.price_key.split(".") if part in PROVIDERS), "other")
+
+
+def _cheaper_model(model: Model, factor: float) -> Model:
+    prices = model.prices
+    assert prices is not None
+    classes = {name: getattr(prices, f"{name}_usd_per_mtok") for name in CLASSES}
+    less = {f"{name}_usd_per_mtok": usd * factor for name, usd in classes.items() if usd is not None}
+    return replace(model, prices=replace(prices, **less))
+
+
+def _cheaper_box(box: Instance, factor: float) -> Instance:
+    names = ("on_demand_usd_per_hour", "capacity_block_usd_per_hour")
+    listed = {name: getattr(box, name) for name in names}
+    return replace(box, **{name: usd * factor for name, usd in listed.items() if usd is not None})
 
 
 def _commitments(rows: Sequence[Mapping[str, Any]], boxes: Mapping[str, Instance]) -> tuple[Commitment, ...]:

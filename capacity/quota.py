@@ -13,6 +13,7 @@ import numpy as np
 
 from capacity.plan import Levels, QuotaNeed, RegionDemand
 from capacity.requests import Floats
+from facts.quota_names import Limits
 from facts.reader import Model
 from scenarios.schema import Quota
 
@@ -59,21 +60,33 @@ class Granted:
     sources: Mapping[str, str] = field(default_factory=dict)  # by kind, where it is not `source`
 
 
-def granted(model: Model, own: Quota | None) -> Granted:
-    """Kind by kind: what the scenario states, else the published default; a stated null is not limited.
+def granted(model: Model, own: Quota | None, held: Limits | None = None) -> Granted:
+    """Kind by kind: what the scenario states, else what the account holds, else the published default.
 
-    Tokens per day that nobody states follow from the tokens per minute, stated or published.
+    A stated null is not limited. Tokens per day that nobody names follow from the tokens per minute.
     """
-    published = _published(model)
+    known = _published(model) if held is None else _of_account(held, _published(model))
     stated = {kind: getattr(own, kind) for kind in own.model_fields_set} if own is not None else {}
     if not stated:
-        return published
-    limits = {kind: stated.get(kind, getattr(published, kind)) for kind in ("rpm", "tpm", "tpd")}
-    sources = dict.fromkeys(stated, "scenario: quotas")
+        return known
+    limits = {kind: stated.get(kind, getattr(known, kind)) for kind in ("rpm", "tpm", "tpd")}
+    sources = {**known.sources, **dict.fromkeys(stated, "scenario: quotas")}
     if "tpd" not in stated and stated.get("tpm"):
         limits["tpd"] = stated["tpm"] * MINUTES_PER_DAY
         sources["tpd"] = f"scenario: quotas, tpm x {MINUTES_PER_DAY:,}"
-    return Granted(**limits, source=published.source, sources=sources)
+    return Granted(**limits, source=known.source, sources=sources)
+
+
+def _of_account(held: Limits, published: Granted) -> Granted:
+    """What the account holds; a kind that it has no row for is not limited, but for the day, which follows the minute.
+
+    Where the account names neither tokens nor requests a minute, the published default stands for both.
+    """
+    tpd = held.tpd if held.tpd is not None else (held.tpm * MINUTES_PER_DAY if held.tpm else None)
+    if held.rpm is None and held.tpm is None:
+        return published
+    named = {kind: f"{held.source} ({code})" for kind, code in held.codes.items()}
+    return Granted(held.rpm, held.tpm, tpd, held.source, named)
 
 
 def _published(model: Model) -> Granted:

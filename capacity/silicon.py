@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from capacity.fleet import cheapest_box, fleet, priced_boxes
+from capacity.fleet import cheapest_box, fleet, list_usd_per_hour, priced_boxes
 from capacity.money import billed_hours
 from capacity.outcome import Levers, OwnChoice, Service
 from capacity.plan import PROVENANCES, ChipOption, Figure, Levels, PlanError, range_around, weakest
@@ -182,6 +182,7 @@ def _sized(choice: OwnChoice, load: Levels, terms: Terms) -> ChipOption:
         price_kind=box.price_kind,
         billed_hours=choice.billed_hours,
         event_usd=bought_usd_per_hour * choice.billed_hours,
+        list_usd_per_hour=list_usd_per_hour(box),
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from capacity.case import Case
 from capacity.outcome import INTERACTIONS, PLANNER_QUERIES, OwnChoice, Service
 from capacity.plan import Figure, Levels, QuotaNeed, SupplyPlan, weakest
-from capacity.quota import assumed_latency_s, call_tokens, granted, needs
+from capacity.quota import Granted, assumed_latency_s, call_tokens, granted, needs
 from capacity.requests import Ints
 from capacity.service import Lengths, Promise
 from capacity.silicon import Terms, chip_options, make_service, usable_models
@@ -55,7 +55,7 @@ def bedrock_supply(case: Case, name: str, region: str) -> SupplyPlan:
         carried,
         daily,
         tokens,
-        granted(model, case.scenario.quotas.get(name)),
+        limits_of(case, name, region),
         demand.timeline,
         latency_s=latency_s(case, name),
     )
@@ -70,6 +70,13 @@ def bedrock_supply(case: Case, name: str, region: str) -> SupplyPlan:
         quotas=quotas,
         **_arithmetic(case, name, region),
     )
+
+
+def limits_of(case: Case, name: str, region: str) -> Granted:
+    """What a Bedrock model may be asked in a region: stated, held, or published."""
+    model = case.prices.models[name]
+    held = case.held.limits(model, region) if case.held is not None else None
+    return granted(model, case.scenario.quotas.get(name), held)
 
 
 def latency_s(case: Case, name: str) -> float:
@@ -143,12 +150,14 @@ def _own_region(
     return supply, choice
 
 
-def own_usd_per_call(case: Case, supplies: Sequence[SupplyPlan]) -> dict[str, float]:
+def own_usd_per_call(case: Case, supplies: Sequence[SupplyPlan], *, at_list: bool = False) -> dict[str, float]:
     """Dollars of chips per call: every region's fleet, spare and warm-up included, over the event's calls."""
     usd: dict[str, float] = {}
     for supply in supplies:
         if supply.supply == "self_hosted":
-            usd[supply.model] = usd.get(supply.model, 0.0) + (supply.chosen.event_usd if supply.chosen else 0.0)
+            chosen = supply.chosen
+            spent = 0.0 if chosen is None else (chosen.event_list_usd if at_list else chosen.event_usd)
+            usd[supply.model] = usd.get(supply.model, 0.0) + spent
     calls = {name: sum(case.calls_in_event(name, region) for region in case.regions) for name in usd}
     return {name: total / calls[name] if calls[name] else 0.0 for name, total in usd.items()}
 

@@ -121,8 +121,28 @@ class Resilience(Part):
         return self
 
 
+GuardrailPolicy = Literal[
+    "content_filters", "denied_topics", "pii", "contextual_grounding", "automated_reasoning", "word_filters"
+]
+
+
+class Meters(Part):
+    """Features of Bedrock with their own meter: guardrails by text unit, question and answer; web searches.
+
+    A web search has no published price: without one in prices.features a plan counts the searches and says so.
+    """
+
+    guardrail_policies: list[GuardrailPolicy] = []
+    guardrail_on_answers: bool = True
+    characters_per_token: Positive = 4.0
+    web_searches_per_interaction: NotNegative = 0.0
+
+
+Tier = Literal["default", "priority", "flex", "batch", "latency_optimized"]
+
+
 class Capacity(Part):
-    """Everything a plan needs beyond demand and measurements."""
+    """Everything a plan needs beyond demand and measurements. service_tiers: by MODEL, or MODEL/INTENT where named."""
 
     own: dict[str, OwnSupply] = {"custom-8b": OwnSupply()}
     resilience: Resilience = Resilience()
@@ -130,3 +150,5 @@ class Capacity(Part):
     horizon_s: Seconds | None = None
     value_per_interaction_usd: Positive | None = None
     draws: Annotated[int, Field(ge=100)] = 1_000
+    service_tiers: dict[str, Tier] = {}
+    meters: Meters = Meters()
