@@ -17,6 +17,9 @@ class Consent:
     yes: bool = False
 
 
+NO_CONSENT = Consent()
+
+
 def require_live(consent: Consent, what: str, cost: str, talk: Talk) -> None:
     """Return when the account may be used; it is called before any client of AWS is made.
 

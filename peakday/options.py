@@ -23,3 +23,22 @@ ScenarioArgument = Annotated[
         metavar="SCENARIO", help="Name in the library (see `peakday scenario list`) or path of a YAML file."
     ),
 ]
+Live = Annotated[bool, typer.Option("--live", help="Use real models, which costs money; says how much, and asks.")]
+Yes = Annotated[bool, typer.Option("--yes", help="With --live: go on without being asked.")]
+OpenAIUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--openai-url",
+        metavar="URL",
+        help="With --live: an OpenAI-compatible server, ending in /v1, that has the scenario's own models.",
+    ),
+]
+Targets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--target",
+        metavar="KIND=URL",
+        help="Drive this instead: assistant=, openai=, bedrock=URL, http=MAPPING.yaml, module=FILE.py:Class@URL.",
+    ),
+]
+Processes = Annotated[int, typer.Option("--processes", min=1, help="Load workers on this machine.")]

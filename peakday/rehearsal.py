@@ -11,16 +11,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from peakday.config import load_config
-from peakday.errors import CommandError
-from peakday.folders import new_folder
+from peakday.errors import CommandError, Exit
+from peakday.folders import new_folder, relative
 from peakday.host import commit, host_facts, peakday_version
+from peakday.live import NO_CONSENT, Consent, require_live
 from peakday.output import Talk
+from peakday.real_models import RealModels, costs_money, on_real_models, real_models
 from peakday.session import Resolved, open_stack, resolve
 from peakday.stack import Stack
 from peakday.targets import Target, check_allowed, check_answers, parse_targets
 from peakday.watching import watching
 
 if TYPE_CHECKING:
+    from loadgen.estimate import Estimate
     from loadgen.job import LoadJob, TargetSpec
     from loadgen.run import Outcome
 
@@ -48,6 +51,33 @@ class LoadOptions:
     metrics_port: int | None = None
     web_port: int | None = None
     out: Path | None = None
+    consent: Consent = NO_CONSENT
+    openai_url: str | None = None
+
+
+def run_command(
+    scenario: str, sets: Sequence[str], options: LoadOptions, *, dry: bool, seed: int | None, talk: Talk
+) -> int:
+    """The verb `run`: its summary, or with `dry` what it would ask for; returns the exit code."""
+    if not scenario:
+        raise CommandError("SCENARIO is missing: name one of `peakday scenario list`, or the path of a YAML file")
+    if dry:
+        talk.result(*dry_run(scenario, sets, options, seed=seed))
+        return Exit.OK
+    from dashboards.terminal import run_summary
+    from loadgen.record import load_run
+
+    outcome = rehearse(scenario, sets, options, seed=seed, talk=talk)
+    recorded = load_run(outcome.run_dir)
+    talk.result(f"{run_summary(recorded)}\n\n{relative(outcome.run_dir)}", recorded.info)
+    return outcome.exit_code
+
+
+def work_for(master_host: str, master_port: int, processes: int) -> int:
+    """Be workers of a run whose master is elsewhere; returns the exit code."""
+    from loadgen.run import run_worker
+
+    return run_worker(master_host, master_port, processes)
 
 
 def rehearse(scenario: str, sets: Sequence[str], options: LoadOptions, *, seed: int | None, talk: Talk) -> Outcome:
@@ -63,14 +93,50 @@ def rehearse(scenario: str, sets: Sequence[str], options: LoadOptions, *, seed: 
     resolved = resolve(scenario, sets, seed)
     check_options(options, resolved)
     if targets:
-        refuse_unusable(resolved, sets)
+        return load_targets(resolved, sets, options, targets, talk)
+    real = real_models(options.openai_url) if options.consent.live else None
+    if real is not None:
+        resolved, left_out = on_real_models(resolved, real)
+        for line in left_out:
+            talk.say(line)
+        ask_first(resolved, options, [], talk)
+    start_s = options.window[0] if options.window and options.arrivals is None and options.rate_per_s is None else 0.0
+    with open_stack(resolved, window_start_s=start_s, real=real, talk=talk) as stack:
+        return run_job(make_job(resolved, options, [], stack), talk)
+
+
+def load_targets(
+    resolved: Resolved, sets: Sequence[str], options: LoadOptions, targets: Sequence[Target], talk: Talk
+) -> Outcome:
+    """Run the load on targets that are up already, asking first where their answers cost money."""
+    refuse_unusable(resolved, sets)
+    paid = [target for target in targets if target.kind == "bedrock" and costs_money(target)]
+    if paid:  # before so much as a connection is tried
+        ask_first(resolved, options, paid, talk)
     for target in targets:
         check_answers(target)
-    if targets:
-        return run_job(make_job(resolved, options, targets, None), talk)
-    start_s = options.window[0] if options.window and options.arrivals is None and options.rate_per_s is None else 0.0
-    with open_stack(resolved, window_start_s=start_s, talk=talk) as stack:
-        return run_job(make_job(resolved, options, [], stack), talk)
+    if not paid and any(costs_money(target) for target in targets):
+        ask_first(resolved, options, targets, talk)
+    return run_job(make_job(resolved, options, targets, None), talk)
+
+
+def ask_first(resolved: Resolved, options: LoadOptions, targets: Sequence[Target], talk: Talk) -> None:
+    """Say what a run on real models is expected to cost, and return only when that is agreed to.
+
+    Raises:
+        CommandError: not agreed to, or no budget was named.
+    """
+    asked = estimated(resolved, options, targets)
+    where = (
+        ", ".join(target.url for target in targets) or f"real models in {', '.join(resolved.scenario.event.regions)}"
+    )
+    what = f"{asked.turns:,.0f} turns of {resolved.scenario.name} on {where}"
+    if options.consent.live:
+        for line in estimate_lines(asked):
+            talk.say(line)
+        if options.budget_usd is None:
+            raise CommandError(f"{what}: needs --budget-usd, where it stops. Expected cost: {dollars(asked)}")
+    require_live(options.consent, what, f"{dollars(asked)}, list prices", talk)
 
 
 def run_job(job: LoadJob, talk: Talk) -> Outcome:
@@ -86,28 +152,43 @@ def dry_run(
     scenario: str, sets: Sequence[str], options: LoadOptions, *, seed: int | None
 ) -> tuple[str, dict[str, Any]]:
     """What a run would ask for; nothing is started and nothing is sent."""
-    from loadgen.estimate import estimate
-
-    targets = parse_targets(options.targets) or [Target("assistant", "http://127.0.0.1")]
+    targets = parse_targets(options.targets)
     resolved = resolve(scenario, sets, seed)
     check_options(options, resolved)
-    asked = estimate(make_job(resolved, options, targets, None))
-    usd = (
-        "no priced model may answer"
-        if asked.usd is None
-        else f"{asked.usd[1]:,.2f} USD ({asked.usd[0]:,.2f} to {asked.usd[2]:,.2f})"
-    )
-    lines = [
+    left_out: list[str] = []
+    if options.consent.live and not targets:
+        resolved, left_out = on_real_models(resolved, RealModels(openai_url=options.openai_url))
+    asked = estimated(resolved, options, targets)
+    return "\n".join([*estimate_lines(asked), *left_out]), asdict(asked)
+
+
+def estimated(resolved: Resolved, options: LoadOptions, targets: Sequence[Target]) -> Estimate:
+    """What the run would ask for. No target: our own assistant."""
+    from loadgen.estimate import estimate
+
+    return estimate(make_job(resolved, options, targets or [Target("assistant", "http://127.0.0.1")], None))
+
+
+def estimate_lines(asked: Estimate) -> list[str]:
+    """An estimate as a person wants to read it."""
+    return [
         f"sessions      {asked.sessions:,}",
         f"interactions  {asked.interactions:,.0f}",
         f"turns         {asked.turns:,.0f}, at most {asked.peak_turns_per_s:,.1f}/s",
         f"tokens        {asked.input_tokens:,.0f} in, {asked.output_tokens:,.0f} out (assumed sizes)",
-        f"dollars       {usd}, list prices, were the models real",
+        f"dollars       {dollars(asked)}, list prices, were the models real",
         f"quota         {asked.peak_requests_per_min:,.0f} requests/min and "
         f"{asked.peak_input_tokens_per_min:,.0f} input tokens/min at the peak",
         f"generator     {asked.workers} worker(s), {asked.sockets:,} sockets",
     ]
-    return "\n".join(lines), asdict(asked)
+
+
+def dollars(asked: Estimate) -> str:
+    """The estimate's dollars with their range."""
+    if asked.usd is None:
+        return "no priced model may answer"
+    low, mid, high = asked.usd
+    return f"{mid:,.2f} USD ({low:,.2f} to {high:,.2f})"
 
 
 def make_job(resolved: Resolved, options: LoadOptions, targets: Sequence[Target], stack: Stack | None) -> LoadJob:
@@ -133,17 +214,18 @@ def make_job(resolved: Resolved, options: LoadOptions, targets: Sequence[Target]
         scale=options.scale,
         rate_per_s=options.rate_per_s,
         for_s=options.for_s,
-        arrivals_file=str(options.arrivals) if options.arrivals else None,
+        arrivals_file=str(options.arrivals.resolve()) if options.arrivals else None,
         processes=options.processes,
         remote_workers=options.remote_workers,
         bind_host="0.0.0.0" if options.remote_workers else "127.0.0.1",  # noqa: S104 (asked for by --master)
         bind_port=options.master_port if options.remote_workers else None,
-        stand_ins_url=stack.endpoints["bedrock"] if stack else None,
+        stand_ins_url=stack.stand_ins_url if stack else None,
         closed_loop_users=options.users,
         catalogue=str(resolved.world.catalogue),
-        planner_url=stack.endpoints["openai"] if stack else None,
+        planner_url=stack.endpoints.get("openai") if stack else None,
         planner_model=stack.models.get("planner", "planner") if stack else "planner",
         keep_text=options.keep_text,
+        abort_rules=True if options.consent.live else None,
         budget_usd=options.budget_usd,
         turn_usd_max=turn_usd_max(scenario, assistant=assistant) if options.budget_usd is not None else 0.0,
         metrics_port=options.metrics_port,

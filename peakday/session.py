@@ -12,6 +12,7 @@ from peakday.output import Talk
 from peakday.stack import Stack, local_stack
 
 if TYPE_CHECKING:
+    from peakday.real_models import RealModels
     from scenarios.schema import Scenario
     from scenarios.world import World
 
@@ -45,10 +46,12 @@ def open_stack(
     port: int = 0,
     profiles: Mapping[str, Any] | None = None,
     window_start_s: float = 0.0,
+    real: RealModels | None = None,
     talk: Talk,
 ) -> Iterator[Stack]:
-    """Keep the local stack of a scenario up inside the block."""
-    talk.say(f"starting the local stack for {resolved.scenario.name}")
+    """Keep the local stack of a scenario up inside the block; with `real`, the assistant alone on those models."""
+    where = "the local stack" if real is None else "the assistant on real models"
+    talk.say(f"starting {where} for {resolved.scenario.name}")
     with local_stack(
         resolved.scenario,
         resolved.world,
@@ -57,5 +60,6 @@ def open_stack(
         port=port,
         profiles=profiles,
         window_start_s=window_start_s,
+        real=real,
     ) as stack:
         yield stack

@@ -1,5 +1,8 @@
 """The local stack: the stand-ins and the assistant as child processes on loopback, started and stopped as one.
 
+A live stack is the assistant alone: real models stand where the stand-ins stood. Credentials are no part of stack.json:
+the assistant finds them by the usual chain of the AWS SDKs.
+
 The parent binds the listening sockets and hands them down, so a port is never lost between looking and taking.
 `stack.json` holds everything both children need; they read it once, at start.
 """
@@ -16,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 from peakday.errors import CommandError, Exit
 
 if TYPE_CHECKING:
+    from peakday.real_models import RealModels
     from scenarios.schema import Scenario
     from scenarios.world import World
 
@@ -49,13 +53,22 @@ class Child:
 
 @dataclass(frozen=True)
 class Stack:
-    """A running stack: where to reach it, the file that describes it, and where its processes write their logs."""
+    """A running stack: where to reach it, the file that describes it, and where its processes write their logs.
+
+    `endpoints` has no `bedrock` where that is AWS's own, and no `openai` where no such server was named.
+    """
 
     endpoints: Mapping[str, str]
     models: Mapping[str, str]
     file: Path
     logs: Path
     processes: Mapping[str, subprocess.Popen[bytes]]
+    live: bool = False
+
+    @property
+    def stand_ins_url(self) -> str | None:
+        """Where the stand-ins are; None on real models."""
+        return None if self.live else self.endpoints["bedrock"]
 
     def wait(self) -> None:
         """Block for as long as every child lives.
@@ -94,31 +107,27 @@ def local_stack(
     port: int = 0,
     profiles: Mapping[str, Any] | None = None,
     window_start_s: float = 0.0,
+    real: RealModels | None = None,
 ) -> Iterator[Stack]:
-    """Start the stack, yield it when both children are ready, and stop it whatever happens.
+    """Start the stack, yield it when its children are ready, and stop it whatever happens.
 
     Args:
         port: where the assistant listens; the stand-ins take the next one. 0 takes any two free ports.
         profiles: groups of the stand-ins' profiles to lay over those of the package.
         window_start_s: moment of the event at which the run begins; faults are told on that clock.
+        real: endpoints of real models, in place of the stand-ins.
 
     Raises:
         CommandError: a port is taken, or a child ended or stayed silent; the message holds its last words.
     """
     with contextlib.ExitStack() as cleanup:
         folder = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="peakday-stack-")))
-        models = cleanup.enter_context(contextlib.closing(listen(port + 1 if port else 0)))
-        assistant = cleanup.enter_context(contextlib.closing(listen(port)))
-        children = (
-            Child("local models", "assistant.local_models", models),
-            Child("assistant", "assistant.server", assistant),
-        )
-        endpoints = {"assistant": children[1].url, "bedrock": children[0].url, "openai": f"{children[0].url}/v1"}
+        children = children_of(port, cleanup, live=real is not None)
+        endpoints = endpoints_of(children, real)
         file = folder / "stack.json"
         description = describe(
-            scenario, world, scenario_hash, endpoints, folder, seed=seed, window_start_s=window_start_s
+            scenario, world, scenario_hash, endpoints, folder, seed=seed, window_start_s=window_start_s, real=real
         )
-
         if profiles is not None:
             description["profiles"] = str(folder / "profiles.yaml")
             (folder / "profiles.yaml").write_text(json.dumps(profiles))  # JSON is YAML
@@ -129,7 +138,29 @@ def local_stack(
             cleanup.callback(stop, process)
             wait_ready(child, process, folder)
             child.listener.close()
-        yield Stack(endpoints, model_ids(scenario), file, folder, processes)
+        yield Stack(endpoints, model_ids(scenario), file, folder, processes, live=real is not None)
+
+
+def children_of(port: int, cleanup: contextlib.ExitStack, *, live: bool) -> tuple[Child, ...]:
+    """The processes of a stack in the order in which they start, each with a listening socket that `cleanup` closes."""
+
+    def child(name: str, module: str, at: int) -> Child:
+        return Child(name, module, cleanup.enter_context(contextlib.closing(listen(at))))
+
+    assistant = child("assistant", "assistant.server", port)  # bound first: the port that was asked for
+    if live:
+        return (assistant,)
+    return (child("local models", "assistant.local_models", port + 1 if port else 0), assistant)
+
+
+def endpoints_of(children: Sequence[Child], real: RealModels | None) -> dict[str, str]:
+    """Address of the assistant, and of its models where they have one of their own."""
+    urls = {child.name: child.url for child in children}
+    stand_ins = urls.get("local models")
+    bedrock = real.bedrock_url if real else stand_ins
+    openai = real.openai_url if real else f"{stand_ins}/v1"
+    found = {"assistant": urls["assistant"], "bedrock": bedrock, "openai": openai}
+    return {name: url for name, url in found.items() if url is not None}
 
 
 def describe(
@@ -141,12 +172,13 @@ def describe(
     *,
     seed: int,
     window_start_s: float = 0.0,
+    real: RealModels | None = None,
 ) -> dict[str, Any]:
-    """The content of stack.json: one resolved description that both children read at start."""
+    """The content of stack.json: one resolved description that its children read at start. It holds no credentials."""
     return {
         "schema": SCHEMA,
         "seed": seed,
-        "live": False,
+        "live": real is not None,
         "scenario": {"name": scenario.name, "hash": scenario_hash},
         "models_file": None,
         "models": scenario.models,

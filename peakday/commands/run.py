@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from peakday.errors import CommandError
-from peakday.options import Json, Out, Quiet, ScenarioArgument, Seed, Sets
+from peakday import run_options as typed
+from peakday.options import (
+    Json,
+    Live,
+    OpenAIUrl,
+    Out,
+    Processes,
+    Quiet,
+    ScenarioArgument,
+    Seed,
+    Sets,
+    Targets,
+    Yes,
+)
 from peakday.output import Talk
 
 
@@ -21,86 +32,50 @@ def register(app: typer.Typer) -> None:
 def run(
     scenario: ScenarioArgument = "",
     sets: Sets = None,
-    target: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="KIND=URL",
-            help="Drive this instead: assistant=, openai=, bedrock=URL, http=MAPPING.yaml, module=FILE.py:Class@URL.",
-        ),
-    ] = None,
-    model: Annotated[str | None, typer.Option(help="Model to ask for on an openai or bedrock target.")] = None,
-    window: Annotated[str | None, typer.Option(metavar="START:END", help="Piece of the event, in real time.")] = None,
-    rate: Annotated[
-        str | None, typer.Option(help="Interactions per second in place of the event, such as 60/s.")
-    ] = None,
-    for_: Annotated[str | None, typer.Option("--for", help="How long --rate lasts, such as 15s.")] = None,
-    scale: Annotated[float, typer.Option(min=0.0, max=1.0, help="Thins the rate; the shape stays.")] = 1.0,
-    arrivals: Annotated[
-        Path | None, typer.Option(help="Replay the arrivals of a CSV: each row one session of one turn.")
-    ] = None,
-    processes: Annotated[int, typer.Option(min=1, help="Load workers on this machine.")] = 1,
-    master: Annotated[
-        bool, typer.Option("--master", help="Wait for --workers of other machines, and drive them.")
-    ] = False,
-    workers: Annotated[int, typer.Option(min=1, help="With --master: how many workers connect.")] = 1,
-    worker: Annotated[bool, typer.Option("--worker", help="Be workers of a run whose master is elsewhere.")] = False,
-    master_host: Annotated[str, typer.Option(help="With --worker: where the master is.")] = "127.0.0.1",
-    master_port: Annotated[int, typer.Option(help="Port the workers connect to.")] = 5557,
-    users: Annotated[
-        int | None,
-        typer.Option(min=1, help="Closed loop: so many users that wait for answers. Hides waiting; labelled."),
-    ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would ask for; send nothing.")] = False,
-    budget_usd: Annotated[
-        float | None, typer.Option(min=0.0, help="Stop before the calls cost more than this.")
-    ] = None,
-    metrics_port: Annotated[int | None, typer.Option(help="Serve the run to Prometheus on this loopback port.")] = None,
-    web: Annotated[int | None, typer.Option(metavar="PORT", help="Locust's own page on this loopback port.")] = None,
-    keep_text: Annotated[bool, typer.Option("--keep-text", help="Keep questions and answers in the record.")] = False,
+    target: Targets = None,
+    model: typed.Model = None,
+    window: typed.Window = None,
+    rate: typed.Rate = None,
+    for_: typed.For = None,
+    scale: typed.Scale = 1.0,
+    arrivals: typed.Arrivals = None,
+    processes: Processes = 1,
+    master: typed.Master = False,
+    workers: typed.Workers = 1,
+    worker: typed.Worker = False,
+    master_host: typed.MasterHost = "127.0.0.1",
+    master_port: typed.MasterPort = 5557,
+    users: typed.Users = None,
+    dry_run: typed.DryRun = False,
+    live: Live = False,
+    yes: Yes = False,
+    openai_url: OpenAIUrl = None,
+    budget_usd: typed.Budget = None,
+    metrics_port: typed.MetricsPort = None,
+    web: typed.Web = None,
+    keep_text: typed.KeepText = False,
     out: Out = None,
     seed: Seed = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Rehearse: drive the assistant with a scenario, and write runs/ID/."""
-    from dashboards.terminal import run_summary
-    from loadgen.record import load_run
-    from peakday.folders import relative
-    from peakday.quantities import duration_s, rate_per_s, window_s
-    from peakday.rehearsal import LoadOptions, rehearse
-    from peakday.rehearsal import dry_run as estimate_run
+    from peakday.rehearsal import LoadOptions, run_command, work_for
 
     if worker:
-        from loadgen.run import run_worker
-
-        raise typer.Exit(run_worker(master_host, master_port, processes))
-    if not scenario:
-        raise CommandError("SCENARIO is missing: name one of `peakday scenario list`, or the path of a YAML file")
+        raise typer.Exit(work_for(master_host, master_port, processes))
     options = LoadOptions(
-        targets=tuple(target or ()),
-        model=model,
-        window=window_s(window, "--window") if window else None,
-        rate_per_s=rate_per_s(rate, "--rate") if rate else None,
-        for_s=duration_s(for_, "--for") if for_ else None,
-        scale=scale,
-        arrivals=arrivals,
-        processes=0 if master else processes,
-        remote_workers=workers if master else 0,
-        master_port=master_port,
-        users=users,
+        **typed.whom(target, model, openai_url, live, yes),
+        **typed.how_much(window, rate, for_, scale, arrivals, users),
+        **typed.by_whom(processes, master, workers, master_port),
         keep_text=keep_text,
         budget_usd=budget_usd,
         metrics_port=metrics_port,
         web_port=web,
         out=out,
     )
-    if dry_run:
-        Talk(as_json).result(*estimate_run(scenario, sets or [], options, seed=seed))
-        return
-    outcome = rehearse(scenario, sets or [], options, seed=seed, talk=Talk(as_json, quiet))
-    recorded = load_run(outcome.run_dir)
-    Talk(as_json).result(f"{run_summary(recorded)}\n\n{relative(outcome.run_dir)}", recorded.info)
-    raise typer.Exit(outcome.exit_code)
+    talk = Talk(as_json, quiet)
+    raise typer.Exit(run_command(scenario, sets or [], options, dry=dry_run, seed=seed, talk=talk))
 
 
 def max_rate(
@@ -109,8 +84,8 @@ def max_rate(
     from_: Annotated[str, typer.Option("--from", help="Rate that surely holds, interactions/s.")] = "1/s",
     to: Annotated[str, typer.Option(help="Rate that surely does not; doubled while it holds.")] = "16/s",
     for_: Annotated[str, typer.Option("--for", help="Length of each run.")] = "30s",
-    target: Annotated[list[str] | None, typer.Option(metavar="KIND=URL", help="Drive this instead.")] = None,
-    processes: Annotated[int, typer.Option(min=1, help="Load workers on this machine.")] = 1,
+    target: Targets = None,
+    processes: Processes = 1,
     seed: Seed = None,
     as_json: Json = False,
     quiet: Quiet = False,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from typing import Annotated
 
 import typer
 
-from peakday.options import Json, Quiet, ScenarioArgument, Seed, Sets
+from peakday.live import Consent
+from peakday.options import Json, Live, OpenAIUrl, Quiet, ScenarioArgument, Seed, Sets, Yes
 from peakday.output import Talk
 
 
@@ -22,21 +22,18 @@ def up(
     scenario: ScenarioArgument = "smoke",
     sets: Sets = None,
     port: Annotated[int, typer.Option(help="Port of the assistant; the stand-ins take the next. 0: any.")] = 0,
+    live: Live = False,
+    yes: Yes = False,
+    openai_url: OpenAIUrl = None,
     seed: Seed = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Run the local stack in the foreground until Ctrl-C."""
-    from peakday.session import open_stack, resolve
+    """Run the local stack in the foreground until Ctrl-C; with --live the assistant on real Bedrock."""
+    from peakday.foreground import stay_up
 
-    talk = Talk(as_json, quiet)
-    with open_stack(resolve(scenario, sets or [], seed), port=port, talk=talk) as stack:
-        ready = {**stack.endpoints, "models": dict(stack.models)}
-        lines = [f"{name:<10} {url}" for name, url in stack.endpoints.items()]
-        talk.result("\n".join(lines), ready)
-        talk.say("ready; Ctrl-C stops it")
-        with contextlib.suppress(KeyboardInterrupt):
-            stack.wait()
+    consent = Consent(live, yes)
+    stay_up(scenario, sets or [], consent, openai_url, port=port, seed=seed, talk=Talk(as_json, quiet))
 
 
 def ask(
