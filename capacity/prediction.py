@@ -27,6 +27,10 @@ from neuron_bench.step_model import Coefficients, StepModel
 SCHEMA = "peakday.prediction/1"
 CONFIDENCE = 0.9
 DRAWS = 40
+BEYOND = 1.1
+"""A prediction this many times past what was calibrated carries a warning."""
+OWN_ERRORS_MIN = 3
+"""Held-out rungs that a metric's own error needs; below this the errors of all metrics are pooled."""
 P99_CALLS_MIN = 1_000
 """Ten calls beyond the p99; below this the p95 stands in."""
 
@@ -54,6 +58,7 @@ class Prediction:
     calls: int
     rate_per_s: float
     figures: tuple[Predicted, ...]
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -98,6 +103,22 @@ def predict_figures(work: Requests, model: StepModel, *, seed: int) -> tuple[Pre
         half = math.hypot(t * own, float(stats.norm.ppf((1 + CONFIDENCE) / 2)) * spread)
         figures.append(Predicted(metric, value, value * math.exp(-half), value * math.exp(half)))
     return tuple(figures)
+
+
+def extrapolations(work: Requests, model: StepModel) -> tuple[str, ...]:
+    """Where these requests leave what the step model was calibrated on, by their mean lengths and their rate."""
+    span_s = float(work.arrival_s[-1] - work.arrival_s[0])
+    asked = {
+        "input_tokens": float((work.input_tokens - work.cached_tokens).mean()),
+        "output_tokens": float(work.output_tokens.mean()),
+        "context_tokens": float((work.input_tokens + work.output_tokens / 2).mean()),
+        "requests_per_s": (len(work) - 1) / span_s if span_s > 0 else math.inf,
+    }
+    return tuple(
+        f"{name}: {value:.3g} is beyond the {model.validity[name][1]:.3g} that was measured"
+        for name, value in asked.items()
+        if name in model.validity and value > BEYOND * model.validity[name][1]
+    )
 
 
 def measured_figures(run: Observed) -> dict[str, float]:
@@ -174,7 +195,7 @@ def read_prediction(path: Path) -> Prediction:
         raise PlanError(f"{path}: no prediction of schema {SCHEMA}; make one with `peakday plan predict`")
     try:
         figures = tuple(Predicted(**figure) for figure in raw.pop("figures"))
-        return Prediction(**raw, figures=figures)
+        return Prediction(**raw | {"warnings": tuple(raw.get("warnings", ()))}, figures=figures)
     except (KeyError, TypeError) as error:
         raise PlanError(f"{path}: damaged ({error}); make it anew with `peakday plan predict`") from None
 
@@ -194,9 +215,9 @@ def _drawn(model: StepModel, rng: np.random.Generator) -> StepModel:
 
 
 def _model_error(model: StepModel, metric: str) -> tuple[float, float]:
-    """Root mean square of the hold-out errors of one metric, or of all where it has none, and Student's t for them."""
-    errors = [row.error_ratio for row in model.hold_out if row.metric == metric]
-    errors = errors or [row.error_ratio for row in model.hold_out]
+    """Root mean square of the hold-out errors of one metric, or of all where it has too few, and Student's t."""
+    own = [row.error_ratio for row in model.hold_out if row.metric == metric]
+    errors = own if len(own) >= OWN_ERRORS_MIN else [row.error_ratio for row in model.hold_out]
     rms = math.sqrt(sum(error**2 for error in errors) / len(errors))
     return rms, float(stats.t.ppf((1 + CONFIDENCE) / 2, len(errors)))
 

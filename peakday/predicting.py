@@ -26,7 +26,7 @@ def predict_run(step_model: Path, arrivals: Path, out: Path | None, *, seed: int
         CommandError: the prediction is there already, or the file has no lengths.
         PlanError: the step model cannot say how far off it may be.
     """
-    from capacity.prediction import Prediction, predict_figures, write_prediction
+    from capacity.prediction import Prediction, extrapolations, predict_figures, write_prediction
     from capacity.requests import requests
     from neuron_bench.step_model import read_step_model
     from scenarios.arrivals import read_replay
@@ -48,6 +48,7 @@ def predict_run(step_model: Path, arrivals: Path, out: Path | None, *, seed: int
         calls=len(work),
         rate_per_s=(len(work) - 1) / float(work.arrival_s[-1] - work.arrival_s[0]) if len(work) > 1 else 0.0,
         figures=predict_figures(work, model, seed=seed),
+        warnings=extrapolations(work, model),
     )
     write_prediction(prediction, path)
     lines = [
@@ -55,6 +56,7 @@ def predict_run(step_model: Path, arrivals: Path, out: Path | None, *, seed: int
         for figure in prediction.figures
     ]
     head = f"{len(work):,} calls at {prediction.rate_per_s:.3g}/s on one replica of {model.model_id}, {model.chip}"
+    lines += [f"WARNING {warning}" for warning in prediction.warnings]
     return "\n".join([head, *lines, f"\n{path}; commit it before the run"]), asdict(prediction)
 
 
@@ -71,11 +73,7 @@ def score_run(path: Path, run_name: str, model: str | None) -> tuple[str, dict[s
         if committed_utc
         else "never committed, so only its own clock says that it is older"
     )
-    lines = [
-        f"{o.predicted.metric:<20} predicted {o.predicted.value:>9.4g} ({o.predicted.low:.4g} to {o.predicted.high:.4g})"
-        f"  measured {o.measured:>9.4g}  {o.error_ratio:+.1%}{'' if o.inside else '  OUTSIDE its range'}"
-        for o in outcomes
-    ]
+    lines = [_line(outcome) for outcome in outcomes]
     text = "\n".join([f"{when}; run started {started}", *lines, f"{inside} of {len(outcomes)} inside their range"])
     rows = [
         {**asdict(o.predicted), "measured": o.measured, "error_ratio": o.error_ratio, "inside": o.inside}
@@ -130,6 +128,14 @@ def commit_time(path: Path) -> str | None:
     if changed:
         raise CommandError(f"{path}: changed since it was committed; score the committed one")
     return datetime.fromtimestamp(int(seconds), UTC).isoformat()
+
+
+def _line(outcome: Outcome) -> str:
+    said, verdict = outcome.predicted, "" if outcome.inside else "  OUTSIDE its range"
+    return (
+        f"{said.metric:<20} predicted {said.value:>9.4g} ({said.low:.4g} to {said.high:.4g})  "
+        f"measured {outcome.measured:>9.4g}  {outcome.error_ratio:+.1%}{verdict}"
+    )
 
 
 def _only_model(run: Run) -> str:

@@ -10,6 +10,7 @@ from capacity.calibration import calibrate
 from capacity.plan import PlanError
 from capacity.prediction import (
     Prediction,
+    extrapolations,
     measured_figures,
     predict_figures,
     read_prediction,
@@ -58,6 +59,14 @@ def test_a_range_widens_with_the_hold_out_error(fitted):
     for narrow, wide in zip(predict_figures(work, fitted, seed=1), predict_figures(work, worse, seed=1), strict=True):
         assert wide.high - wide.low > narrow.high - narrow.low
         assert wide.value == narrow.value
+
+
+def test_what_lies_beyond_the_calibrated_range_is_named(fitted):
+    assert extrapolations(observed(9.5).requests(), fitted) == ()
+    (rate,) = extrapolations(observed(30.0).requests(), fitted)
+    assert rate.startswith("requests_per_s: 3")
+    longer = extrapolations(observed(9.5, prompt=2_000).requests(), fitted)
+    assert [text.split(":")[0] for text in longer] == ["input_tokens", "context_tokens"]
 
 
 def test_the_same_seed_gives_the_same_prediction(fitted):
