@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -25,6 +25,9 @@ owned_targets: []
 # prices:
 #   tokens: {{claude-sonnet: {{input_usd_per_mtok: 2.7, output_usd_per_mtok: 13.5}}}}
 #   instances: {{inf2.48xlarge: {{usd_per_hour: 8.20}}}}
+#   discount_ratio: {{amazon: 0.10, anthropic: 0.05, inf2: 0.20}}   # off the list, by maker or instance family
+#   owned: {{inf2.48xlarge: 4}}                                    # already paid for, in each region
+#   file: aws/2026-11-23T1200Z/prices.csv                        # of `peakday aws pull`, or YAML of these keys
 prices: {{}}
 """
 
@@ -36,6 +39,11 @@ class Prices(BaseModel):
 
     tokens: dict[str, dict[str, Annotated[float, Field(ge=0)]]] = {}
     instances: dict[str, dict[str, Annotated[float, Field(ge=0)]]] = {}
+    discount_ratio: dict[str, Annotated[float, Field(ge=0, lt=1)]] = {}
+    owned: dict[str, Annotated[int, Field(ge=0)]] = {}
+    commitments: tuple[dict[str, Any], ...] = ()
+    features: dict[str, Annotated[float, Field(ge=0)]] = {}
+    file: Path | None = None
 
 
 class Config(BaseModel):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,9 +15,11 @@ from peakday.errors import CommandError
 from peakday.folders import find_record, new_folder, records
 from peakday.host import peakday_version
 from peakday.output import Talk
+from peakday.own_prices import own_prices
 
 if TYPE_CHECKING:
     from capacity.plan import Plan
+    from facts.account import Held
     from loadgen.record import Run
     from neuron_bench.record import Bench
     from neuron_bench.step_model import StepModel
@@ -32,34 +34,43 @@ class Sources:
     benches: tuple[str, ...] = ()
     step_models: tuple[Path, ...] = ()
     for_order: bool = False
+    usage: Path | None = None
+    quotas: Path | None = None
 
 
 def plan_scenario(
     scenario: Scenario, scenario_hash: str, sources: Sources, *, out: Path | None, seed: int, talk: Talk
 ) -> tuple[Plan, Path]:
     """Make a plan and write its folder: plan.json, plan.xlsx, report.html; complete or not at all."""
+    from capacity.bookable import supply_findings
     from capacity.plan import write_plan
     from capacity.planner import make_plan
     from dashboards.report import write_report
     from dashboards.spreadsheet import write_xlsx
+    from facts.account import read_usage
 
     now = datetime.now(UTC)
     folder = out or new_folder("plans", scenario.name, now)
     if folder.exists():
         raise CommandError(f"{folder}: already here; choose another --out")
     run = choose_run(scenario_hash, sources.run, talk)
+    held = held_quotas(sources.quotas, talk)
+    usage = read_usage(sources.usage) if sources.usage else None
     plan = make_plan(
         scenario,
         scenario_hash=scenario_hash,
         run=run,
         benches=choose_benches(sources.benches),
         step_models=choose_step_models(sources.step_models, talk),
-        prices=load_config().prices.model_dump(),
+        prices=own_prices(load_config().prices),
         seed=seed,
         now_utc=now.isoformat(timespec="seconds"),
         version=peakday_version(),
         plan_id=folder.name,
+        usage=usage,
+        held=held,
     )
+    plan = replace(plan, warnings=(*plan.warnings, *supply_findings(plan)))
     if sources.for_order:
         from capacity.findings import refuse_order
 
@@ -70,13 +81,29 @@ def plan_scenario(
         write_xlsx(plan, aside / "plan.xlsx")
         if sources.for_order:
             from dashboards.order_page import write_order
+            from dashboards.order_sheet import write_order_sheet
+            from peakday.ordering import order_occasion
 
             write_order(plan, aside / "order.html")
+            write_order_sheet(plan, aside / "order.csv", order_occasion(scenario, run, usage, held))
         write_report(aside / "report.html", run=run, plan=plan, bench=None)
         os.replace(aside, folder)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return plan, folder
+
+
+def held_quotas(wanted: Path | None, talk: Talk) -> Held | None:
+    """The account's quotas: the file asked for, else the newest that `aws pull` left here; None when there is none."""
+    from facts.account import read_quotas
+    from peakday.aws.pull import newest
+
+    path = wanted or newest("quotas.yaml")
+    if path is None:
+        return None
+    if wanted is None:
+        talk.say(f"quotas held from {path}, the newest pull here")
+    return read_quotas(path)
 
 
 def choose_run(scenario_hash: str, wanted: str | None, talk: Talk) -> Run | None:

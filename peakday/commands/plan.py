@@ -44,8 +44,16 @@ def plan(
     step_model: Annotated[list[Path] | None, typer.Option(help="Step model file; repeatable.")] = None,
     for_order: Annotated[
         bool,
-        typer.Option("--for-order", help="Write order.html too; refused where a simulated input touched the plan."),
+        typer.Option(
+            "--for-order", help="Write order.html and order.csv too; refused where a simulated input touched the plan."
+        ),
     ] = False,
+    usage: Annotated[
+        Path | None, typer.Option(help="usage.csv of the account: measured tokens per call where no run is given.")
+    ] = None,
+    quotas: Annotated[
+        Path | None, typer.Option(help="quotas.yaml of the account; the newest pull here if left out.")
+    ] = None,
     out: Out = None,
     seed: Seed = None,
     as_json: Json = False,
@@ -57,7 +65,7 @@ def plan(
     from scenarios.loading import load_scenario, scenario_hash
 
     parsed = load_scenario(scenario, sets or [])
-    sources = Sources(run, tuple(bench or ()), tuple(step_model or ()), for_order)
+    sources = Sources(run, tuple(bench or ()), tuple(step_model or ()), for_order, usage, quotas)
     made, folder = plan_scenario(
         parsed,
         scenario_hash(parsed),

@@ -1,0 +1,95 @@
+"""What a plan buys against what can be booked: a line for each limit it breaks, with the next best."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from capacity.plan import ChipOption, Plan, SupplyPlan
+from facts.supply import SupplyLimit, supply_limits
+
+BLOCK = "capacity block"
+HOURS_PER_DAY = 24.0
+
+
+def supply_findings(plan: Plan) -> tuple[str, ...]:
+    """Every booking that cannot be made as planned: too many, too long, or not offered there; and what comes next."""
+    booked: dict[str, list[tuple[SupplyPlan, ChipOption]]] = defaultdict(list)
+    for supply in plan.supplies:
+        if supply.chosen is not None and in_block(supply.chosen) and supply.chosen.bought_instances:
+            booked[supply.chosen.instance_type].append((supply, supply.chosen))
+    return tuple(
+        line for kind, bookings in booked.items() for line in _findings(supply_limits().get(kind), kind, bookings)
+    )
+
+
+def in_block(option: ChipOption) -> bool:
+    """True for what is bought as a Capacity Block: at such a price, or of a type sold in no other way."""
+    limit = supply_limits().get(option.instance_type)
+    return option.price_kind == BLOCK or (
+        limit is not None and option.price_kind == "own price" and _only_blocks(limit)
+    )
+
+
+def next_best(supply: SupplyPlan) -> ChipOption | None:
+    """The cheapest other option of the supply that serves its load and can be booked there as it stands."""
+    others = [
+        option
+        for option in supply.options
+        if option.turned_down is not None and option.rate_per_replica_per_s.mid > 0 and option.bought_instances > 0
+    ]
+    fitting = [option for option in others if not in_block(option) or _fits(option, supply.region)]
+    return min(fitting, key=lambda option: option.event_usd, default=None)
+
+
+def _findings(limit: SupplyLimit | None, kind: str, bookings: Sequence[tuple[SupplyPlan, ChipOption]]) -> list[str]:
+    if limit is None:
+        return []
+    told = []
+    total = sum(option.bought_instances for _, option in bookings)
+    source = f"{limit.source.split(' ')[0]}, {limit.source_date}"
+    if limit.instances_max is not None and total > limit.instances_max:
+        told.append(
+            f"supply: {total:,} x {kind} in Capacity Blocks at one time, at most {limit.instances_max:,} can be booked "
+            f"({source}); {_instead(bookings)}"
+        )
+    for supply, option in bookings:
+        days = option.billed_hours / HOURS_PER_DAY
+        if limit.regions and supply.region not in limit.regions:
+            told.append(
+                f"supply: {kind} for {supply.model} in {supply.region}: Capacity Blocks of it were offered in "
+                f"{', '.join(limit.regions)} only ({source}); {_instead([(supply, option)])}"
+            )
+        if limit.days_max is not None and days > limit.days_max:
+            told.append(f"supply: {kind} for {days:,.0f} days, at most {limit.days_max:,} can be booked ({source})")
+    return told
+
+
+def _instead(bookings: Sequence[tuple[SupplyPlan, ChipOption]]) -> str:
+    """The next best of each booking, or that there is none."""
+    told = []
+    for supply, option in bookings:
+        other = next_best(supply)
+        where = f"{supply.model} in {supply.region}"
+        if other is None:
+            told.append(f"nothing else that was looked at serves {where}: split the event, or ask AWS for more")
+            continue
+        told.append(
+            f"next best for {where}: {other.bought_instances:,} x {other.instance_type} ({other.price_kind}), "
+            f"{other.event_usd:,.0f} USD in place of {option.event_usd:,.0f}"
+        )
+    return "; ".join(told)
+
+
+def _fits(option: ChipOption, region: str) -> bool:
+    limit = supply_limits().get(option.instance_type)
+    if limit is None:
+        return False
+    many = limit.instances_max is None or option.bought_instances <= limit.instances_max
+    return many and (not limit.regions or region in limit.regions)
+
+
+def _only_blocks(limit: SupplyLimit) -> bool:
+    from facts.reader import instances
+
+    return instances()[limit.instance].on_demand_usd_per_hour is None

@@ -1,0 +1,130 @@
+"""Quotas to ask for: what the plan needs of each, what is held, and the figures that AWS asks back for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from capacity.plan import Plan, QuotaNeed, SupplyPlan
+from facts.account import Held
+from facts.model_names import Routing, routing
+from facts.reader import models, rows
+
+MINUTE_S = 60.0
+_FORMS = {
+    "rpm": "{routing} model inference requests per minute for {model}",
+    "tpm": "{routing} model inference tokens per minute for {model}",
+    "tpd": "Model invocation max tokens per day for {model}",
+}
+_ROUTINGS = {
+    Routing.REGION: "On-demand",
+    Routing.GEOGRAPHY: "Cross-region",
+    Routing.GLOBAL: "Global cross-region",
+}
+_EC2 = {
+    "inf": "Running On-Demand Inf instances",
+    "trn": "Running On-Demand Trn instances",
+    "p": "Running On-Demand P instances",
+    "g": "Running On-Demand G and VT instances",
+}
+"""EC2 quotas by instance family, in vCPUs (EC2 user guide, on-demand instance quotas)."""
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """A rate by the minute: the median minute of the event at p50 of demand, and its peak at p90."""
+
+    steady_p50: float
+    peak_p90: float
+
+
+@dataclass(frozen=True)
+class QuotaAsk:
+    """One increase to ask for. code: blank where no pull names it; held: None where nobody knows."""
+
+    supply: SupplyPlan
+    kind: str
+    name: str
+    code: str
+    model_id: str
+    held: float | None
+    asked: float
+    rpm: Traffic | None
+    tpm: Traffic | None
+    remark: str
+
+
+def quota_asks(plan: Plan, held: Held | None) -> Iterator[QuotaAsk]:
+    """Bedrock quotas that p90 of demand passes or that nobody knows, and vCPUs of instances bought by the hour."""
+    for supply in plan.supplies:
+        for need in supply.quotas:
+            asked = max(need.needed_settlement.p90, need.needed_reservation.p90)
+            if need.granted is None or asked > need.granted:
+                yield _bedrock(plan, supply, need, math.ceil(asked), held)
+    yield from _vcpus(plan, held)
+
+
+def _bedrock(plan: Plan, supply: SupplyPlan, need: QuotaNeed, asked: float, held: Held | None) -> QuotaAsk:
+    model = models()[supply.model]
+    limits = held.limits(model, supply.region) if held is not None else None
+    code = limits.codes.get(need.kind, "") if limits else ""
+    form = _FORMS[need.kind].format(routing=_ROUTINGS[routing(model.model_id)], model=model.stands_for.split(",")[0])
+    share = _steady_share(plan, supply.region)
+    kinds = {item.kind: item for item in supply.quotas}
+    remark = "" if code else "no code: `peakday aws pull` names it"
+    return QuotaAsk(
+        supply=supply,
+        kind=need.kind,
+        name=limits.names[need.kind] if limits and code else form,
+        code=code,
+        model_id=model.model_id,
+        held=need.granted,
+        asked=asked,
+        rpm=_traffic(kinds.get("rpm"), share),
+        tpm=_traffic(kinds.get("tpm"), share),
+        remark="; ".join(note for note in (remark, f"held: {need.source}") if note),
+    )
+
+
+def _traffic(need: QuotaNeed | None, share: float) -> Traffic | None:
+    if need is None:
+        return None
+    return Traffic(need.needed_settlement.p50 * share, need.needed_settlement.p90)
+
+
+def _steady_share(plan: Plan, region: str) -> float:
+    """The median minute of the region's p50 timeline, over its peak."""
+    for demand in plan.demand:
+        if demand.region == region and demand.interactions_per_s_p50:
+            return float(np.median(demand.interactions_per_s_p50)) / max(max(demand.interactions_per_s_p50), 1e-12)
+    return 1.0
+
+
+def _vcpus(plan: Plan, held: Held | None) -> Iterator[QuotaAsk]:
+    vcpu = {row["instance"]: float(row["vcpu"]) for row in rows("instances.csv") if row["vcpu"]}
+    wanted: dict[tuple[str, str], tuple[float, SupplyPlan]] = {}
+    for supply in plan.supplies:
+        chosen = supply.chosen
+        if chosen is None or chosen.price_kind == "capacity block" or chosen.instance_type not in vcpu:
+            continue
+        name = _EC2.get(_family(chosen.instance_type))
+        if name is not None and chosen.bought_instances:
+            before = wanted.get((supply.region, name), (0.0, supply))[0]
+            wanted[supply.region, name] = before + chosen.bought_instances * vcpu[chosen.instance_type], supply
+    for (region, name), (asked, supply) in wanted.items():
+        row = next((r for r in held.rows if r.region == region and r.name == name), None) if held else None
+        granted = row.value if row else None
+        if granted is None or asked > granted:
+            remark = "vCPUs" if row else "vCPUs; no code: `peakday aws pull` names it"
+            yield QuotaAsk(supply, "vcpu", name, row.code if row else "", "", granted, asked, None, None, remark)
+
+
+def _family(instance: str) -> str:
+    """`inf2.48xlarge` is inf, `p5en.48xlarge` p."""
+    letters = instance.split(".")[0]
+    return (
+        "".join(letter for letter in letters[:3] if letter.isalpha()) if letters[:3] in ("inf", "trn") else letters[0]
+    )

@@ -1,0 +1,54 @@
+"""What can be booked of an instance type: how many, how long, how far ahead and where, each with source and date."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+
+from facts.reader import number, rows
+
+
+@dataclass(frozen=True)
+class SupplyLimit:
+    """One way to book one instance type. None and no regions: nobody published it.
+
+    instances_max: over all bookings of an account's organisation at one time. lead_days: how long before its start a
+    booking can be made, at least and at most.
+    """
+
+    instance: str
+    purchase: str
+    instances_per_block_max: int | None
+    instances_max: int | None
+    days_max: int | None
+    lead_days_min: float | None
+    lead_days_max: float | None
+    regions: tuple[str, ...]
+    source: str
+    source_date: str
+
+
+@cache
+def supply_limits() -> Mapping[str, SupplyLimit]:
+    """Limits of Capacity Blocks by instance type; a type that is not here is not sold in them, as far as we read."""
+    return {
+        row["instance"]: SupplyLimit(
+            instance=row["instance"],
+            purchase=row["purchase"],
+            instances_per_block_max=_whole(row["instances_per_block_max"]),
+            instances_max=_whole(row["instances_max"]),
+            days_max=_whole(row["days_max"]),
+            lead_days_min=number(row["lead_days_min"]),
+            lead_days_max=number(row["lead_days_max"]),
+            regions=tuple(row["regions"].split()),
+            source=row["source"],
+            source_date=row["source_date"],
+        )
+        for row in rows("supply_limits.csv")
+    }
+
+
+def _whole(text: str) -> int | None:
+    value = number(text)
+    return None if value is None else int(value)
