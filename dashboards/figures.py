@@ -204,10 +204,24 @@ def _autobuy(totals: Mapping[str, Any]) -> Iterator[Number]:
         if raw.get("n"):
             number = quantile_number("autobuy_delay_s", "Auto-buy delay", name, Quantile(**raw))
             yield replace(number, group="conversation")
+    yield from _chat_change(totals.get("chat_ttft_s") or {})
     if isinstance(totals.get("saving_ratio_mean"), (int, float)):
         yield Number(
             "saving_ratio_mean", "Saving by auto-buy, mean", totals["saving_ratio_mean"], "ratio", "conversation"
         )
+
+
+def _chat_change(around: Mapping[str, Any]) -> Iterator[Number]:
+    """TTFT of the chat in the minute before and after a storm of rules, and its change."""
+    for side in ("before", "after"):
+        for name, raw in (around.get(side) or {}).items():
+            number = quantile_number(
+                "storm_ttft_s", f"TTFT in the minute {side} the rule storm,", name, Quantile(**raw)
+            )
+            yield replace(number, group="conversation", labels=(("side", side),))
+    for name, change in (around.get("change_ratio") or {}).items():
+        label = f"TTFT {name}, change by the rule storm"
+        yield Number(f"storm_ttft_change_ratio_{name}", label, float(change), "ratio", "conversation")
 
 
 def quantile_number(metric: str, label: str, name: str, quantile: Quantile) -> Number:

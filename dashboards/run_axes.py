@@ -23,12 +23,16 @@ def run_span_s(run: Run) -> float:
 
 
 def fault_spans(info: Mapping[str, Any]) -> list[Span]:
-    """Injected faults as marks on a time axis."""
-    faults = ((info.get("scenario") or {}).get("resolved") or {}).get("faults") or ()
-    return [
-        Span(f["at_s"], f["at_s"] + f["length_s"], " ".join(filter(None, (f["kind"], f.get("model"), f.get("region")))))
-        for f in faults
-    ]
+    """Injected faults, and storms of auto-buy rules, as marks on a time axis."""
+    spans = [Span(fault["start_s"], fault["end_s"], _fault_words(fault)) for fault in info.get("faults") or ()]
+    storm = (((info.get("totals") or {}).get("autobuy") or {}).get("chat_ttft_s") or {}).get("storm_at_s")
+    return spans if storm is None else [*spans, Span(storm, storm + 1, "rule storm")]
+
+
+def _fault_words(fault: Mapping[str, Any]) -> str:
+    share = fault.get("ratio", 1.0)
+    part = "" if share == 1 else f"{show(share, 'ratio')} of calls"
+    return " ".join(filter(None, (fault["kind"].replace("_", " "), fault.get("model"), fault.get("region"), part)))
 
 
 def slo_limits(info: Mapping[str, Any], metric: str) -> list[Limit]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -37,11 +38,30 @@ def latency_panels(run: Run, numbers: Sequence[Number], span_s: float) -> list[P
     panels = [
         Panel("Quantiles", _QUANTILE_WORDS, quantile_table("Latency over the window, 95% intervals", numbers, shown))
     ]
+    panels += _batch_panels(run.info)
     if not len(run.turns):
         return [*panels, Panel("Over time", "The record holds no turns.")]
     panels += [_over_time(run, metric, span_s) for metric in ("ttft_s", "e2e_s", "gap_s_max")]
     panels += _group_panels(run)
     return panels
+
+
+def _batch_panels(info: Mapping[str, Any]) -> list[Panel]:
+    """Intervals that allow for turns being correlated, where the run is long enough to have them."""
+    rows: list[list[Cell]] = [
+        [f"{METRICS[metric]} {name}", show(one["value"], "s"), f"{show(one['lo'], 's')} to {show(one['hi'], 's')}"]
+        for metric, shares in (info.get("batch_means") or {}).items()
+        for name, one in shares.items()
+        if one is not None
+    ]
+    if not rows:
+        return []
+    table = Table("Batch means over stretches of equal time", ("Quantile", "Mean of batches", "95% interval"), rows)
+    words = (
+        "Turns that overlap share queues, so the intervals above are too narrow where load is high. These let the "
+        "spread between stretches of time speak; a much wider one here means fewer independent samples than turns."
+    )
+    return [Panel("Batch means", words, table)]
 
 
 _QUANTILE_WORDS = (

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,8 @@ from dashboards.run_axes import fault_spans
 from dashboards.run_latency import quantile_table
 from dashboards.units import clock, show
 from loadgen.record import Run
+
+CHECKS = (("Steady state", "steady_state"), ("Little's law", "littles_law"))
 
 
 def generator_panels(run: Run, numbers: Sequence[Number], span_s: float) -> list[Panel]:
@@ -36,7 +39,20 @@ def generator_panels(run: Run, numbers: Sequence[Number], span_s: float) -> list
         f"The worst dispatch lag of any worker in any {width} s was {show(late, 's')}; lag beside a rising CPU "
         "share means the generator, not the target."
     )
-    return [*panels, Panel("Worst lateness of any worker", sentence, table, charts.lines(lines, "s", span_s))]
+    chart = charts.lines(lines, "s", span_s, spans=fault_spans(run.info))
+    return [*panels, Panel("Worst lateness of any worker", sentence, table, chart), *_check_panels(run.info)]
+
+
+def _check_panels(info: Mapping[str, Any]) -> list[Panel]:
+    """What the run says of itself: a steady state, and two counts of turns in flight that must agree."""
+    found = [(name, (info.get(key) or {}).get("sentence")) for name, key in CHECKS]
+    rows: list[list[Cell]] = [[name, str(sentence)] for name, sentence in found if sentence]
+    if not rows:
+        return []
+    words = (
+        "Quantiles of a run that was not steady depend on how long it was; a broken Little's law is an error of ours."
+    )
+    return [Panel("Self-checks", words, Table("Self-checks", ("Check", "Found"), rows))]
 
 
 def _worker_row(worker: str, rows: pd.DataFrame) -> list[Cell]:

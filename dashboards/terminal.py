@@ -9,6 +9,7 @@ from capacity.plan import Plan
 from dashboards.figures import METRICS, Number, find, run_numbers, run_simulated
 from dashboards.plan_figures import bench_numbers, plan_numbers
 from dashboards.plan_page import quota_short
+from dashboards.run_load import CHECKS
 from dashboards.run_page import broke_sentence, verdict_banner
 from dashboards.units import show
 from loadgen.record import Run
@@ -32,6 +33,9 @@ def run_summary(run: Run) -> str:
         _line("cache", [_pair(numbers, "cache_hit_token_ratio", word, level=level) for level, word in _LEVELS]),
         _line("cost", [_pair(numbers, name, word) for name, word in _COSTS]),
     ]
+    lines += [_line("auto-buy" if i == 0 else "", parts) for i, parts in enumerate(_autobuy(numbers)) if any(parts)]
+    found = [(run.info.get(key) or {}).get("sentence") for _, key in CHECKS]
+    lines += [_line("" if i else "checks", [sentence]) for i, sentence in enumerate(filter(None, found))]
     first = next(iter(run.info.get("what_broke_first") or ()), None)
     lines.append(_line("broke first", [broke_sentence(first) if first else "nothing on record"]))
     names = run_simulated(run.info)
@@ -124,6 +128,25 @@ def _ranged(number: Number | None, words: str) -> str:
         return ""
     around = f" ({number.interval})" if number.interval else ""
     return f"{_marked(number)} {words}{around}"
+
+
+def _autobuy(numbers: list[Number]) -> list[list[str]]:
+    """What automatic purchases a storm set off, and what it did to the chat."""
+    delays = [find(numbers, f"autobuy_delay_s_{name}") for name in ("p50", "p99")]
+    bought = [
+        _pair(numbers, "autobuy_purchases", "purchases"),
+        _pair(numbers, "autobuy_double_purchases", "double"),
+        *[f"delay {n.label.split()[-1]} {_marked(n)}" for n in delays if n and not n.hidden],
+    ]
+    chat = [
+        f"chat TTFT {share} moved {_marked(change)} by the rule storm ({before.text} to {after.text})"
+        for share in ("p50", "p95")
+        if (change := find(numbers, f"storm_ttft_change_ratio_{share}"))
+        and (before := find(numbers, f"storm_ttft_s_{share}", side="before"))
+        and (after := find(numbers, f"storm_ttft_s_{share}", side="after"))
+    ]
+    purchases = find(numbers, "autobuy_purchases")
+    return [bought if purchases and purchases.value else [], chat]
 
 
 def _latency(numbers: list[Number], metric: str) -> str:

@@ -1,4 +1,4 @@
-"""What automatic purchases a run set off, as our own assistant's test endpoint tells."""
+"""What automatic purchases a run set off, as our own assistant's test endpoint tells, and what they did to the chat."""
 
 from __future__ import annotations
 
@@ -10,13 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from loadgen.quantiles import censored_quantile
+from loadgen.quantiles import censored_quantile, censored_values
+from loadgen.record import Run
 
 WITHIN_S = 10.0
+AROUND_STORM_S = 60.0
+"""The chat is compared over so long before and after the first tick that sets a storm of rules off."""
+TURNS_MIN = 20
 
 
-def autobuy_totals(url: str | None) -> dict[str, Any] | None:
-    """Purchases, doubles, delay and saving; None without a test endpoint, or when it does not answer."""
+def autobuy_totals(url: str | None, run: Run) -> dict[str, Any] | None:
+    """Purchases, doubles, delay, saving and the chat around a storm; None without a test endpoint that answers."""
     if url is None:
         return None
     try:
@@ -24,7 +28,39 @@ def autobuy_totals(url: str | None) -> dict[str, Any] | None:
             told = json.loads(response.read())
     except (urllib.error.URLError, OSError, json.JSONDecodeError):
         return None
-    return summarise(told["purchases"], told.get("rules", {}))
+    found = summarise(told["purchases"], told.get("rules", {}))
+    return found | {"chat_ttft_s": chat_around_storm(run)}
+
+
+def chat_around_storm(run: Run) -> dict[str, Any] | None:
+    """TTFT of the chat's turns before and after the first storm of rules; None where either side is too thin.
+
+    Returns:
+        `{storm_at_s, before, after, change_ratio}`: quantiles p50 and p95, and after over before minus one.
+    """
+    storms = run.events.loc[run.events["stream"].eq("rule_storms"), "sent_s"]
+    if storms.empty:
+        return None
+    at_s = float(storms.min())
+    start_s = run.turns["intended_start_s"]
+    sides = {
+        "before": run.turns[start_s.between(at_s - AROUND_STORM_S, at_s, inclusive="left")],
+        "after": run.turns[start_s.between(at_s, at_s + AROUND_STORM_S, inclusive="left")],
+    }
+    pairs = {name: censored_values(turns, "ttft_s") for name, turns in sides.items()}
+    if min(len(values) for values, _ in pairs.values()) < TURNS_MIN:
+        return None
+    found = {
+        name: {f"p{round(share * 100)}": censored_quantile(*pair, share) for share in (0.5, 0.95)}
+        for name, pair in pairs.items()
+    }
+    change = {
+        share: after.value / before.value - 1
+        for share, before in found["before"].items()
+        if before.value and (after := found["after"][share]).value is not None
+    }
+    plain = {name: {share: vars(quantile) for share, quantile in shares.items()} for name, shares in found.items()}
+    return {"storm_at_s": at_s, **plain, "change_ratio": change}
 
 
 def summarise(purchases: Sequence[Mapping[str, Any]], rules: Mapping[str, int]) -> dict[str, Any]:

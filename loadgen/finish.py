@@ -17,6 +17,7 @@ from loadgen.job import LoadJob
 from loadgen.record import Run, load_run, read_info, write_chunk, write_json
 from loadgen.scrape import Scraper
 from loadgen.spool import ChunkWriter, remove_spool
+from loadgen.steady import batch_means, littles_law, steady_state
 from loadgen.summary import first_turn, latency_quantiles, totals
 from loadgen.verdict import Circumstances, start_lag_limit_s, verdict
 from loadgen.worker.background import skipped_streams
@@ -80,11 +81,33 @@ def _results(
     return {
         "asked_s": asked_s,
         "verdict": {"valid": judged.valid, "reasons": list(judged.reasons)},
-        "totals": totals(run, asked_s, job.scenario["slo"]) | {"autobuy": autobuy_totals(job.prices_url)},
+        "totals": totals(run, asked_s, job.scenario["slo"]) | {"autobuy": autobuy_totals(job.prices_url, run)},
         "quantiles": {metric: _plain(shares) for metric, shares in quantiles.items()},
+        "batch_means": batch_means(run.turns, asked_s),
+        "steady_state": steady_state(run, asked_s),
+        "littles_law": littles_law(run, asked_s),
+        "faults": marked_faults(job, live),
         "first_turn": first_turn(run.turns),
         "what_broke_first": what_broke_first(run, job.scenario, start_lag_limit_s(quantiles["ttft_s"]["p50"].value)),
     }
+
+
+def marked_faults(job: LoadJob, live: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The scenario's faults inside the run, on its own clock: `{kind, model, region, ratio, start_s, end_s}`.
+
+    Empty without stand-ins to strike, or when they were not told t0 (a warning says so).
+    """
+    if job.stand_ins_url is None or any("t0 not set" in note for note in live.get("notes", ())):
+        return []
+    begin_s = job.window[0] if job.rate_per_s is None and job.arrivals_file is None and job.for_s is None else 0.0
+    found = []
+    for fault in job.scenario["faults"]:
+        start_s = max(0.0, fault["at_s"] - begin_s)
+        end_s = min(fault["at_s"] + fault["length_s"] - begin_s, job.length_s + job.drain_s)
+        if start_s < end_s:
+            kept = {name: fault[name] for name in ("kind", "model", "region", "ratio")}
+            found.append(kept | {"start_s": start_s, "end_s": end_s})
+    return found
 
 
 def asked_time_s(job: LoadJob, live: Mapping[str, Any]) -> float:

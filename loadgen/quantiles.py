@@ -7,9 +7,14 @@ Source: Kaplan and Meier 1958; Greenwood's variance; the interval is the binomia
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from loadgen.record import Quantile
+from loadgen.record import WAITED_COLUMN, Quantile
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _Z = 1.959963984540054  # two-sided 95% of the normal
 
@@ -39,6 +44,25 @@ def censored_quantile(values_s: np.ndarray, censored: np.ndarray, share: float) 
         n_tail=int(np.count_nonzero(values >= value)),
         censored=open_ended,
     )
+
+
+def censored_values(turns: pd.DataFrame, metric: str) -> tuple[np.ndarray, np.ndarray]:
+    """A metric's values and which of them are lower bounds: float64[m], bool[m].
+
+    An answered turn counts with its latency, any other as longer than it waited; one that did not wait stays out.
+    """
+    ok = turns["status"].eq("ok").to_numpy(dtype=bool)
+    values = turns[metric].to_numpy(dtype=np.float64, na_value=np.nan)
+    waited = WAITED_COLUMN.get(metric)
+    if waited is None:
+        known = np.isfinite(values)
+        return values[known], np.zeros(int(known.sum()), dtype=bool)
+    waits = turns[waited].to_numpy(dtype=np.float64, na_value=np.nan)
+    began = np.isfinite(values) & metric.startswith("ttft")
+    gone = ~ok & np.isfinite(waits) & ~began
+    values = np.where(gone, waits, values)
+    keep = np.isfinite(values) & (ok | np.isfinite(waits))
+    return values[keep], gone[keep]
 
 
 def _at(values: np.ndarray, gone: np.ndarray, reached: np.ndarray, share: float) -> tuple[float, bool]:

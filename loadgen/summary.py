@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from loadgen.histogram import Histogram
-from loadgen.quantiles import censored_quantile
+from loadgen.quantiles import censored_quantile, censored_values
 from loadgen.record import WAITED_COLUMN, Quantile, Run
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def latency_quantiles(turns: pd.DataFrame, gaps: Histogram) -> dict[str, dict[st
     Gaps between chunks come from the merged histogram, so they are a bin's upper edge, and have no interval.
     """
     rest = turns.drop(index=turns.index[_first(turns)]) if len(turns) else turns
-    found = {metric: _censored(rest, metric, waited) for metric, waited in WAITED_COLUMN.items()}
+    found = {metric: _quantiles(*censored_values(rest, metric)) for metric in WAITED_COLUMN}
     for metric in ("tpot_s", "start_lag_s", "route_s"):
         found[metric] = _quantiles(rest[metric].dropna().to_numpy(np.float64))
     found["gap_s"] = {
@@ -33,16 +33,6 @@ def latency_quantiles(turns: pd.DataFrame, gaps: Histogram) -> dict[str, dict[st
         for name, share in SHARES.items()
     }
     return found
-
-
-def _censored(turns: pd.DataFrame, metric: str, waited: str) -> dict[str, Quantile]:
-    """An answered turn counts with its latency, any other as longer than it waited; one that did not wait stays out."""
-    ok = turns["status"].eq("ok") & turns[metric].notna()
-    gave_up = ~turns["status"].eq("ok") & turns[waited].notna()
-    began = gave_up & turns[metric].notna() & (metric.startswith("ttft"))
-    values = np.where(gave_up & ~began, turns[waited], turns[metric]).astype(np.float64)
-    keep = (ok | gave_up).to_numpy()
-    return _quantiles(values[keep], (gave_up & ~began).to_numpy()[keep])
 
 
 def _quantiles(values: np.ndarray, censored: np.ndarray | None = None) -> dict[str, Quantile]:

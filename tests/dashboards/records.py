@@ -284,6 +284,24 @@ def _info(
             "1:10 claude-sonnet answered 429 (quota) to 40% of its calls for 15 s",
             "1:12 TTFT p95 passed its SLO of 1.5 s",
         ],
+        "faults": [
+            {
+                "kind": FAULT["kind"],
+                "model": FAULT["model"],
+                "region": None,
+                "ratio": FAULT["ratio"],
+                "start_s": FAULT["at_s"],
+                "end_s": FAULT["at_s"] + FAULT["length_s"],
+            }
+        ],
+        "batch_means": {
+            "ttft_s": {"p50": {"value": 0.42, "lo": 0.39, "hi": 0.45, "batches": 10}, "p95": None, "p99": None}
+        },
+        "steady_state": {"steady": False, "sentence": "no steady state: TTFT p50 moved by +31% over the window"},
+        "littles_law": {
+            "holds": True,
+            "sentence": "Little's law: 4.02 turns in flight counted, 4.05 by rate times time",
+        },
         "stand_ins": {"lateness_s_p99": 0.001},
         "warnings": [],
         "skipped": [],

@@ -1,5 +1,6 @@
 import html
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from dashboards.figures import run_numbers
 from dashboards.order_page import write_order
 from dashboards.plan_figures import plan_numbers
 from dashboards.report import ReportError, write_report
+from dashboards.run_page import run_parts
 from dashboards.run_turn import nearest_turn, turn_steps
 from dashboards.units import show
 from tests.bench.dashboards import measure
@@ -141,3 +143,38 @@ def test_the_benchmark_of_reports_runs_at_a_tiny_size(tmp_path):
     found = measure(60, tmp_path)
     assert 0 < found["wall_s"] < 60
     assert 0 < found["peak_gib"] < 2
+
+
+def time_charts(run):
+    """Every chart over the run's own time, by the title of its panel."""
+    panels = [panel for part in run_parts(run) for panel in part.panels]
+    return {
+        panel.title: panel.chart
+        for panel in panels
+        if panel.chart and "from the start" in str(panel.chart["layout"]["xaxis"]["title"].get("text"))
+    }
+
+
+def test_a_fault_is_marked_in_every_chart_over_time(run):
+    charts = time_charts(run)
+    assert len(charts) >= 7
+    for title, chart in charts.items():
+        marks = [shape for shape in chart["layout"]["shapes"] if shape.get("fillcolor") == "@fault"]
+        assert [(mark["x0"], mark["x1"]) for mark in marks] == [(70.0, 85.0)], title
+        assert "throttle claude-sonnet 40.0% of calls" in [note["text"] for note in chart["layout"]["annotations"]], (
+            title
+        )
+
+
+def test_a_storm_of_rules_is_marked_as_a_fault_is(run):
+    stormy = {"purchases": 3, "double_purchases": 0, "chat_ttft_s": {"storm_at_s": 30.0}}
+    changed = replace(run, info=run.info | {"totals": run.info["totals"] | {"autobuy": stormy}})
+    for title, chart in time_charts(changed).items():
+        assert "rule storm" in [note["text"] for note in chart["layout"]["annotations"]], title
+
+
+def test_self_checks_and_batch_means_are_shown(run, out):
+    text = html.unescape(write_report(out, run=run).read_text())
+    assert "no steady state: TTFT p50 moved by +31%" in text
+    assert "4.02 turns in flight counted" in text
+    assert "0.390 s to 0.450 s" in text

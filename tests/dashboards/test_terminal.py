@@ -43,3 +43,26 @@ def test_a_plans_summary_has_chips_with_their_range_and_what_breaks_first(plan):
 
 def test_a_plan_without_simulated_inputs_never_says_simulated():
     assert "SIMULATED" not in plan_summary(replace(make_plan(simulated=False)))
+
+
+def test_a_rule_storm_is_told(run):
+    quantile = {"value": 0.5, "lo": 0.4, "hi": 0.6, "n": 400, "n_tail": 200, "censored": False}
+    stormy = {
+        "purchases": 120,
+        "double_purchases": 0,
+        "delay_s": {"p50": quantile | {"value": 12.0}},
+        "chat_ttft_s": {
+            "storm_at_s": 30.0,
+            "before": {"p50": quantile},
+            "after": {"p50": quantile | {"value": 0.6}},
+            "change_ratio": {"p50": 0.2},
+        },
+    }
+    text = run_summary(replace(run, info=run.info | {"totals": run.info["totals"] | {"autobuy": stormy}}))
+    assert "120 purchases  0 double  delay p50 12.0 s" in text.replace("*", "")
+    assert "chat TTFT p50 moved 20.0% by the rule storm (0.500 s to 0.600 s)" in text.replace("*", "")
+
+
+def test_self_checks_are_told(run):
+    assert "no steady state: TTFT p50 moved by +31%" in run_summary(run)
+    assert "Little's law: 4.02 turns in flight counted" in run_summary(run)

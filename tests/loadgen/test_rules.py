@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from loadgen.autobuy import summarise
+from loadgen.autobuy import chat_around_storm, summarise
 from loadgen.broke import what_broke_first
 from loadgen.exporter import exposition
 from loadgen.histogram import Histogram
@@ -239,3 +239,28 @@ def test_the_truth_is_matched_by_trace():
     """Our TTFT minus the server's, for the turns both know."""
     requests = [{"traceparent": "00-aa-bb-01", "received_s": 5.0, "first_sent_s": 5.1}, {"traceparent": None}]
     assert ttft_errors_s([("aa", 0.1004), ("zz", 9.0)], requests) == pytest.approx([0.0004])
+
+
+def chat(ttft_s, starts_s, storm_s=60.0) -> Run:
+    """A chat beside one storm of rules."""
+    turns = pd.DataFrame({name: [None] * len(starts_s) for name in TABLES["turns"]})
+    turns["intended_start_s"], turns["ttft_s"], turns["e2e_s"], turns["status"] = starts_s, ttft_s, ttft_s, "ok"
+    events = pd.DataFrame({name: [None] for name in TABLES["events"]})
+    events["stream"], events["sent_s"] = "rule_storms", storm_s
+    return empty(turns=turns, events=events)
+
+
+def test_the_chat_is_compared_around_the_storm():
+    """TTFT of the minute after the first storm against the minute before it."""
+    starts_s = np.arange(0.0, 120.0)
+    found = chat_around_storm(chat(np.where(starts_s < 60, 0.2, 0.5), starts_s))
+    assert found["storm_at_s"] == 60.0
+    assert found["change_ratio"] == {"p50": pytest.approx(1.5), "p95": pytest.approx(1.5)}
+    assert found["before"]["p50"]["n"] == found["after"]["p50"]["n"] == 60
+
+
+def test_a_chat_too_thin_to_compare_is_not_compared():
+    """A handful of turns on one side of the storm gives no change, and no storm gives none either."""
+    starts_s = np.arange(0.0, 120.0)
+    assert chat_around_storm(chat(np.full(120, 0.2), starts_s, storm_s=5.0)) is None
+    assert chat_around_storm(empty()) is None

@@ -7,7 +7,7 @@ from dataclasses import replace
 import gevent
 import pytest
 
-from loadgen.finish import stand_in_lateness
+from loadgen.finish import marked_faults, stand_in_lateness
 from loadgen.histogram import Histogram
 from loadgen.job import TargetSpec
 from loadgen.record import Quantile
@@ -119,3 +119,26 @@ def test_a_stall_shows_in_the_open_loop_and_hides_in_the_closed(make_job, tmp_pa
         slow_share[name] = (run.turns["ttft_s"] > 0.1).mean()
     assert slow_share["open"] > 0.1
     assert slow_share["closed"] < 0.05
+
+
+def fault(at_s: float, length_s: float) -> dict:
+    return {"kind": "throttle", "model": "nova-pro", "region": None, "ratio": 0.5, "at_s": at_s, "length_s": length_s}
+
+
+def test_faults_are_marked_on_the_runs_own_clock(make_job):
+    """A window from 10 s on: what began before it is cut, what was over by then is left out."""
+    faults = [fault(5.0, 10.0), fault(12.0, 2.0), fault(1.0, 5.0)]
+    target = TargetSpec("assistant", "http://127.0.0.1:1")
+    job = make_job(target, scenario={"faults": faults}, window=(10.0, 20.0), stand_ins_url="http://127.0.0.1:1")
+    marks = [(mark["start_s"], mark["end_s"]) for mark in marked_faults(job, {})]
+    assert marks == [(0.0, 5.0), (2.0, 4.0)]
+    assert marked_faults(job, {})[0]["model"] == "nova-pro"
+
+
+def test_faults_that_did_not_strike_are_not_marked(make_job):
+    """Without stand-ins, or with stand-ins that were never told t0, nothing broke on purpose."""
+    target, faults = TargetSpec("assistant", "http://127.0.0.1:1"), {"faults": [fault(0.0, 20.0)]}
+    assert marked_faults(make_job(target, scenario=faults), {}) == []
+    job = make_job(target, scenario=faults, stand_ins_url="http://127.0.0.1:1")
+    assert marked_faults(job, {"notes": ["stand-ins: t0 not set (refused); faults do not strike"]}) == []
+    assert len(marked_faults(job, {})) == 1
