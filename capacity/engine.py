@@ -92,7 +92,9 @@ def _buckets(model: StepModel) -> Floats:
 
 def warm_up() -> None:
     """Compile the kernel into its cache, so that the first plan does not wait for it."""
+    from capacity.quota import CallTokens, Granted
     from capacity.requests import requests
+    from capacity.throttling import stopped
     from neuron_bench.step_model import Coefficients
 
     one = Coefficients(a=0.01, b=0.0, e=0.0, c=0.0, d=0.0)
@@ -102,3 +104,4 @@ def warm_up() -> None:
         provenance="derived", relative_error=0.0, engine="none", version="0", date="2026-01-01", source="none",
     )  # fmt: skip
     simulate(requests([0.0], 1, 2), model)
+    stopped(np.ones(1, dtype=np.int64), CallTokens(2.0, 1.0), 1.0, Granted(1.0, 1.0, 1.0, ""), gives_back=True)

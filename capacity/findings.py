@@ -12,6 +12,10 @@ CHARGED_SHARE_MIN = 0.99
 """Below this share a fleet's cost is told apart from the interactions'."""
 
 
+RESERVED_SHARE_MAX = 0.9
+"""A lower max_tokens is advised where it spares a tenth of what calls reserve, or more."""
+
+
 def assumptions_first(ranked: Sequence[Sensitivity]) -> tuple[str, ...]:
     """The three inputs that move the plan most, each with what they do."""
     told: dict[str, str] = {}
@@ -105,20 +109,23 @@ def _meters(case: Case) -> list[str]:
 
 
 def _increases(supplies: Sequence[SupplyPlan]) -> list[str]:
-    """One line a model: what to ask for in each region where a quota binds."""
+    """One line a model: what to ask for in each region where a quota binds, and the max_tokens that spares it."""
     asked: dict[str, list[str]] = {}
+    spared: dict[str, str] = {}
     for supply in supplies:
-        binding = [need for need in supply.quotas if need.binds_at_offset_s is not None]
-        if binding:
-            worst = max(binding, key=lambda need: need.pressure)
-            asked.setdefault(supply.model, []).append(
-                f"{supply.region} {max(worst.needed_reservation.p95, worst.needed_settlement.p95):,.0f} {worst.kind} "
-                f"(granted {worst.granted:,.0f})"
+        for kind, wanted in supply.throttling.get("ask_for", {}).items():
+            held = next(need.granted for need in supply.quotas if need.kind == kind)
+            asked.setdefault(supply.model, []).append(f"{supply.region} {wanted:,.0f} {kind} (granted {held:,.0f})")
+        advice = supply.throttling.get("max_tokens_advice", {})
+        if advice and advice["reserved_per_call"] < RESERVED_SHARE_MAX * advice["reserved_per_call_now"]:
+            spared[supply.model] = (
+                f"{supply.model}: max_tokens of {advice['max_tokens']:,} leaves 99.9% of answers whole and reserves "
+                f"{advice['reserved_per_call']:,.0f} tokens a call in place of {advice['reserved_per_call_now']:,.0f}"
             )
     return [
         f"{model}: quotas bind; ask for {', '.join(wants)}; increases take days, so ask weeks before the event"
         for model, wants in asked.items()
-    ]
+    ] + list(spared.values())
 
 
 def _billing(case: Case, supplies: Sequence[SupplyPlan]) -> list[str]:

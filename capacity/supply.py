@@ -11,10 +11,11 @@ import numpy as np
 from capacity.case import Case
 from capacity.outcome import INTERACTIONS, PLANNER_QUERIES, OwnChoice, Service
 from capacity.plan import Figure, Levels, QuotaNeed, SupplyPlan, weakest
-from capacity.quota import Granted, assumed_latency_s, call_tokens, granted, needs
+from capacity.quota import CallTokens, Granted, assumed_latency_s, call_tokens, granted, needs
 from capacity.requests import Ints
 from capacity.service import Lengths, Promise
 from capacity.silicon import Terms, chip_options, make_service, usable_models
+from capacity.throttling import increases, max_tokens_advice, throttling
 
 SAMPLE_CALLS_MAX = 4_000
 
@@ -37,28 +38,19 @@ class Sized:
 
 def bedrock_supply(case: Case, name: str, region: str) -> SupplyPlan:
     """Quota needs of one model in one region, and which kind binds."""
-    calls, model = case.calls, case.prices.models[name]
-    mask = calls.of(name)
-    write = (calls.cache_write_tokens_5m + calls.cache_write_tokens_1h)[mask].mean()
-    tokens = call_tokens(
-        input_tokens=float(calls.input_tokens[mask].mean()),
-        cache_read_tokens=float(calls.cache_read_tokens[mask].mean()),
-        cache_write_tokens=float(write),
-        output_tokens=float(calls.output_tokens[mask].mean()),
-        max_tokens=case.scenario.assistant.max_tokens or model.max_output_tokens,
-        output_burndown_ratio=model.quota.output_burndown_ratio if model.quota else 1.0,
-    )
+    calls, mask = case.calls, case.calls.of(name)
+    tokens, max_tokens = quota_tokens(case, name)
     demand, carried = case.demand[INTERACTIONS][region], case.carried_per_s(name, region)
     per_day = demand.starts_busiest_day * calls.per_interaction(name) / max(carried.p50, 1e-12)
     daily = Levels(carried.p50 * per_day, carried.p90 * per_day, carried.p95 * per_day)
-    quotas = needs(
-        carried,
-        daily,
-        tokens,
-        limits_of(case, name, region),
-        demand.timeline,
-        latency_s=latency_s(case, name),
+    limits, seconds = limits_of(case, name, region), latency_s(case, name)
+    quotas = needs(carried, daily, tokens, limits, demand.timeline, latency_s=seconds)
+    buckets = throttling(
+        demand.timeline, carried, tokens, seconds, limits, length_s=case.scenario.event.length_s, seed=case.seed
     )
+    if buckets:
+        buckets["max_tokens_advice"] = max_tokens_advice(calls.output_tokens[mask], tokens.reserved, max_tokens)
+        buckets["ask_for"] = increases(quotas)
     return SupplyPlan(
         region=region,
         model=name,
@@ -68,8 +60,24 @@ def bedrock_supply(case: Case, name: str, region: str) -> SupplyPlan:
         output_tokens_per_call=_tokens_figure(case, name, calls.output_tokens[mask]),
         binding=binding_quota(quotas),
         quotas=quotas,
+        throttling=buckets,
         **_arithmetic(case, name, region),
     )
+
+
+def quota_tokens(case: Case, name: str) -> tuple[CallTokens, int]:
+    """What a mean call of a Bedrock model takes from its quota, and the max_tokens it reserves."""
+    calls, model, mask = case.calls, case.prices.models[name], case.calls.of(name)
+    max_tokens = case.scenario.assistant.max_tokens or model.max_output_tokens
+    tokens = call_tokens(
+        input_tokens=float(calls.input_tokens[mask].mean()),
+        cache_read_tokens=float(calls.cache_read_tokens[mask].mean()),
+        cache_write_tokens=float((calls.cache_write_tokens_5m + calls.cache_write_tokens_1h)[mask].mean()),
+        output_tokens=float(calls.output_tokens[mask].mean()),
+        max_tokens=max_tokens,
+        output_burndown_ratio=model.quota.output_burndown_ratio if model.quota else 1.0,
+    )
+    return tokens, max_tokens
 
 
 def limits_of(case: Case, name: str, region: str) -> Granted:
