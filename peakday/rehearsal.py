@@ -14,6 +14,7 @@ from peakday.config import load_config
 from peakday.errors import CommandError, Exit
 from peakday.folders import new_folder, relative
 from peakday.host import commit, host_facts, peakday_version
+from peakday.judging import keep_sample
 from peakday.live import NO_CONSENT, Consent, require_live
 from peakday.output import Talk
 from peakday.real_models import RealModels, costs_money, on_real_models, real_models
@@ -53,6 +54,7 @@ class LoadOptions:
     out: Path | None = None
     consent: Consent = NO_CONSENT
     openai_url: str | None = None
+    quotas: Path | None = None
 
 
 def run_command(
@@ -102,7 +104,10 @@ def rehearse(scenario: str, sets: Sequence[str], options: LoadOptions, *, seed: 
         ask_first(resolved, options, [], talk)
     start_s = options.window[0] if options.window and options.arrivals is None and options.rate_per_s is None else 0.0
     with open_stack(resolved, window_start_s=start_s, real=real, talk=talk) as stack:
-        return run_job(make_job(resolved, options, [], stack), talk)
+        outcome = run_job(make_job(resolved, options, [], stack), talk)
+        ratio = resolved.scenario.assistant.judge_ratio
+        keep_sample(stack, Path(outcome.run_dir), judge_ratio=ratio, keep_text=options.keep_text, talk=talk)
+        return outcome
 
 
 def load_targets(
@@ -132,7 +137,7 @@ def ask_first(resolved: Resolved, options: LoadOptions, targets: Sequence[Target
     )
     what = f"{asked.turns:,.0f} turns of {resolved.scenario.name} on {where}"
     if options.consent.live:
-        for line in estimate_lines(asked):
+        for line in [*estimate_lines(asked), *throttled(resolved, options, targets)]:
             talk.say(line)
         if options.budget_usd is None:
             raise CommandError(f"{what}: needs --budget-usd, where it stops. Expected cost: {dollars(asked)}")
@@ -159,7 +164,9 @@ def dry_run(
     if options.consent.live and not targets:
         resolved, left_out = on_real_models(resolved, RealModels(openai_url=options.openai_url))
     asked = estimated(resolved, options, targets)
-    return "\n".join([*estimate_lines(asked), *left_out]), asdict(asked)
+    throttles = throttled(resolved, options, targets)
+    data = {**asdict(asked), "throttles": throttles}
+    return "\n".join([*estimate_lines(asked), *throttles, *left_out]), data
 
 
 def estimated(resolved: Resolved, options: LoadOptions, targets: Sequence[Target]) -> Estimate:
@@ -167,6 +174,14 @@ def estimated(resolved: Resolved, options: LoadOptions, targets: Sequence[Target
     from loadgen.estimate import estimate
 
     return estimate(make_job(resolved, options, targets or [Target("assistant", "http://127.0.0.1")], None))
+
+
+def throttled(resolved: Resolved, options: LoadOptions, targets: Sequence[Target]) -> list[str]:
+    """Which of the account's quotas the run would pass, and when."""
+    from peakday.throttling import throttle_lines
+
+    job = make_job(resolved, options, targets or [Target("assistant", "http://127.0.0.1")], None)
+    return throttle_lines(job, resolved.scenario, options.quotas)
 
 
 def estimate_lines(asked: Estimate) -> list[str]:

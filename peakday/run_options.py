@@ -29,6 +29,9 @@ Worker = Annotated[bool, typer.Option("--worker", help="Be workers of a run whos
 MasterHost = Annotated[str, typer.Option("--master-host", help="With --worker: where the master is.")]
 MasterPort = Annotated[int, typer.Option("--master-port", help="Port the workers connect to.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what it would ask for; send nothing.")]
+Quotas = Annotated[
+    Path | None, typer.Option("--quotas", help="quotas.yaml of the account; the newest pull here if left out.")
+]
 Budget = Annotated[
     float | None, typer.Option("--budget-usd", min=0.0, help="Stop before the calls cost more than this.")
 ]

@@ -50,6 +50,7 @@ def run(
     live: Live = False,
     yes: Yes = False,
     openai_url: OpenAIUrl = None,
+    quotas: typed.Quotas = None,
     budget_usd: typed.Budget = None,
     metrics_port: typed.MetricsPort = None,
     web: typed.Web = None,
@@ -73,6 +74,7 @@ def run(
         metrics_port=metrics_port,
         web_port=web,
         out=out,
+        quotas=quotas,
     )
     talk = Talk(as_json, quiet)
     raise typer.Exit(run_command(scenario, sets or [], options, dry=dry_run, seed=seed, talk=talk))
