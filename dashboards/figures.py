@@ -197,7 +197,12 @@ def _background(streams: Mapping[str, Any]) -> Iterator[Number]:
 
 
 def _autobuy(totals: Mapping[str, Any]) -> Iterator[Number]:
-    for name, label in (("purchases", "Auto-buy purchases"), ("double_purchases", "Bought twice")):
+    counts = (
+        ("purchases", "Auto-buy purchases"),
+        ("double_purchases", "Bought twice"),
+        ("waiting", "Auto-buy rules matched, not bought yet"),
+    )
+    for name, label in counts:
         if isinstance(totals.get(name), (int, float)):
             yield Number(f"autobuy_{name}", label, float(totals[name]), "count", "conversation")
     for name, raw in (totals.get("delay_s") or {}).items():

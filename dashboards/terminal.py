@@ -136,6 +136,7 @@ def _autobuy(numbers: list[Number]) -> list[list[str]]:
     bought = [
         _pair(numbers, "autobuy_purchases", "purchases"),
         _pair(numbers, "autobuy_double_purchases", "double"),
+        _pair(numbers, "autobuy_waiting", "matched and waiting"),
         *[f"delay {n.label.split()[-1]} {_marked(n)}" for n in delays if n and not n.hidden],
     ]
     chat = [

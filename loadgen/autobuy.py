@@ -64,12 +64,18 @@ def chat_around_storm(run: Run) -> dict[str, Any] | None:
 
 
 def summarise(purchases: Sequence[Mapping[str, Any]], rules: Mapping[str, int]) -> dict[str, Any]:
-    """A rule buys once in its life: a second purchase of the same rule is a double one."""
+    """A rule buys once in its life: a second purchase of the same rule is a double one.
+
+    Delay and saving are of the purchases that the endpoint listed (`listed`); `waiting` rules are matched but not
+    bought yet.
+    """
     delays_s = np.array([row["autobuy_delay_s"] for row in purchases], dtype=np.float64)
     known = np.zeros(len(delays_s), dtype=bool)
     savings = [row["saving_ratio"] for row in purchases]
     return {
-        "purchases": len(purchases),
+        "purchases": max(len(purchases), rules.get("bought", 0)),
+        "listed": len(purchases),
+        "waiting": rules.get("matched", 0),
         "double_purchases": len(purchases) - len({row["rule_id"] for row in purchases}),
         "delay_s": {f"p{int(share * 100)}": vars(censored_quantile(delays_s, known, share)) for share in (0.5, 0.99)},
         "saving_ratio_mean": float(np.mean(savings)) if savings else None,

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from itertools import count
 
 from loadgen.job import LoadError
+from loadgen.record import Run
+from loadgen.sequential import ALPHA, HELD, MISSED, UNSURE, Promise, Stretch, judge, promises, stretches
 
-TAIL_MIN = 10
-"""Samples a quantile needs at or above it before a search believes it."""
-HELD = "held"
-MISSED = "missed"
-UNSURE = "unsure"
+RATES_MAX = 12
+LOOKS_MAX = 6
+"""Runs that one rate gets at most before it is left undecided."""
+BEYOND_RATIO = 1.5
+"""A rate this far above the lowest that missed is tried last: where more load holds again, the search saw noise."""
 
 
 @dataclass(frozen=True)
@@ -35,97 +37,100 @@ def ladder(low_per_s: float, high_per_s: float, rungs: int = 6) -> tuple[Rung, .
 
 @dataclass(frozen=True)
 class Trial:
-    """One run of a search: what came of its SLOs, and why."""
+    """One rate of a search: what came of its SLOs, why, and how many runs it took to know."""
 
     rate_per_s: float
     result: str
     reason: str
+    runs: int
 
 
 @dataclass(frozen=True)
 class MaxRate:
-    """The highest rate that held and the lowest that did not: the answer lies between. None: not seen on that side.
+    """The highest rate that held and the lowest above it that missed: the answer lies between. None: not seen there.
 
-    `monotone` is false when a higher rate held than one that missed: the system is noisier than the search is fine.
+    `undecided_per_s` are rates that stayed unsure after all their looks. `monotone` is false when a higher rate held
+    than one that missed: the system is noisier than the search is fine.
     """
 
     held_per_s: float | None
     missed_per_s: float | None
+    undecided_per_s: tuple[float, ...]
     monotone: bool
     trials: tuple[Trial, ...]
 
 
 def max_rate(
-    run: Callable[[float], Mapping[str, Any]],
+    run: Callable[[float, int], Run],
     slo: Mapping[str, float | None],
     low_per_s: float,
     high_per_s: float,
     *,
     resolution_ratio: float = 0.1,
-    runs_max: int = 12,
+    looks_max: int = LOOKS_MAX,
 ) -> MaxRate:
-    """Bisection over short runs, in ratios, until the two sides are within the resolution.
+    """Bisection in ratios, until the two sides are within the resolution; each rate by a sequential test over runs.
 
     Args:
-        run: makes a run at a rate and returns its run.json.
+        run: makes a run at a rate and returns its record; its second argument numbers the runs, for their seeds.
         slo: limits by `METRIC_pNN` and `error_ratio`.
 
     Raises:
         LoadError: no SLO to hold, or a run that is invalid twice.
     """
-    if not any(limit is not None for limit in slo.values()):
+    asked = promises(slo)
+    if not asked:
         raise LoadError("max-rate needs an SLO; set slo.ttft_s_p99 or another limit in the scenario")
+    if not 0 < low_per_s < high_per_s:
+        raise LoadError(f"max-rate from {low_per_s:g}/s to {high_per_s:g}/s: expected 0 < from < to")
     trials: list[Trial] = []
+    numbers = count()
 
     def holds(rate_per_s: float) -> bool:
-        trials.append(_trial(run, slo, rate_per_s))
+        trials.append(_trial(lambda: _valid_run(run, rate_per_s, numbers), asked, rate_per_s, looks_max))
         return trials[-1].result == HELD
 
     low, high = low_per_s, high_per_s
     if not holds(low):
         return _answer(trials)
-    while holds(high) and len(trials) < runs_max:
+    while holds(high) and len(trials) < RATES_MAX:
         low, high = high, high * 2
-    while high / low > 1 + resolution_ratio and len(trials) < runs_max:
+    while high / low > 1 + resolution_ratio and len(trials) < RATES_MAX:
         middle = (low * high) ** 0.5
         low, high = (middle, high) if holds(middle) else (low, middle)
+    holds(high * BEYOND_RATIO)  # a bisection never looks above what missed: would it hold there, all this was noise
     return _answer(trials)
 
 
 def _answer(trials: list[Trial]) -> MaxRate:
-    held = [trial.rate_per_s for trial in trials if trial.result == HELD]
-    missed = [trial.rate_per_s for trial in trials if trial.result != HELD]
-    best = max(held, default=None)
-    above = [rate for rate in missed if best is None or rate > best]
-    monotone = not held or not missed or max(held) < min(missed)
-    return MaxRate(best, min(above, default=None), monotone, tuple(trials))
+    rates = {
+        result: [trial.rate_per_s for trial in trials if trial.result == result] for result in (HELD, MISSED, UNSURE)
+    }
+    best = max(rates[HELD], default=None)
+    above = [rate for rate in rates[MISSED] if best is None or rate > best]
+    monotone = not rates[HELD] or not rates[MISSED] or max(rates[HELD]) < min(rates[MISSED])
+    return MaxRate(best, min(above, default=None), tuple(sorted(rates[UNSURE])), monotone, tuple(trials))
 
 
-def _trial(run: Callable[[float], Mapping[str, Any]], slo: Mapping[str, float | None], rate_per_s: float) -> Trial:
-    """One rate; an invalid run is made once more, and a second one ends the search."""
-    info = run(rate_per_s)
-    if not info["verdict"]["valid"]:
-        info = run(rate_per_s)
-    if not info["verdict"]["valid"]:
-        raise LoadError(f"max-rate: no valid run at {rate_per_s:g}/s: {info['verdict']['reasons'][0]}")
-    result, reason = judge(info, slo)
-    return Trial(rate_per_s, result, reason)
+def _trial(run: Callable[[], Run], asked: tuple[Promise, ...], rate_per_s: float, looks_max: int) -> Trial:
+    """One rate: runs until it is clear whether it holds, or its looks are spent."""
+    seen: dict[Promise, list[Stretch]] = {promise: [] for promise in asked}
+    result, reason, look = UNSURE, "", 0
+    while result == UNSURE and look < looks_max:
+        made = run()
+        for promise, parts in seen.items():
+            parts += stretches(made.turns, made.info["asked_s"], promise)
+        look += 1
+        result, reason = judge(seen, ALPHA / looks_max)
+    if result == UNSURE:
+        reason += f"; not decided after {looks_max} runs, make them longer"
+    return Trial(rate_per_s, result, reason, look)
 
 
-def judge(info: Mapping[str, Any], slo: Mapping[str, float | None]) -> tuple[str, str]:
-    """Whether a run held its SLOs. Failures and drops count as misses whatever the latency of the rest."""
-    totals = info["totals"]
-    lost = totals["failed"] + totals["dropped"] + totals["abandoned"]
-    allowed = slo.get("error_ratio") or 0.0
-    if totals["asked"] and lost / totals["asked"] > allowed:
-        return MISSED, f"{lost} of {totals['asked']} turns failed, were dropped or given up; allowed {allowed:.1%}"
-    for name, limit in slo.items():
-        if limit is None or name == "error_ratio":
-            continue
-        metric, _, share = name.rpartition("_")
-        found = info["quantiles"][metric][share]
-        if found["value"] is None or found["n_tail"] < TAIL_MIN:
-            return UNSURE, f"{name}: {found['n_tail']} turns in the tail, {TAIL_MIN} needed; make the runs longer"
-        if found["censored"] or found["value"] > limit:
-            return MISSED, f"{name} is {found['value']:.3g}, limit {limit:g}"
-    return HELD, "every SLO held"
+def _valid_run(run: Callable[[float, int], Run], rate_per_s: float, numbers: Iterator[int]) -> Run:
+    """A run the generator vouches for; an invalid one is made once more, and a second one ends the search."""
+    for _ in range(2):
+        made = run(rate_per_s, next(numbers))
+        if made.info["verdict"]["valid"]:
+            return made
+    raise LoadError(f"max-rate: no valid run at {rate_per_s:g}/s: {made.info['verdict']['reasons'][0]}")

@@ -1,13 +1,29 @@
-"""The highest rate at which every SLO of a scenario holds: short runs, halving what is not yet known."""
+"""The highest rate at which every SLO of a scenario holds: a sequential test at each rate, bisection over rates."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
-from typing import Any
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from peakday.config import load_config
+from peakday.errors import Exit
+from peakday.folders import new_folder
 from peakday.output import Talk
-from peakday.rehearsal import LoadOptions, rehearse
+from peakday.rehearsal import LoadOptions, make_job, refuse_unusable, run_job
+from peakday.session import open_stack, resolve
+from peakday.targets import Target, check_allowed, check_answers, parse_targets
+
+if TYPE_CHECKING:
+    from loadgen.record import Run
+    from loadgen.search import MaxRate
+    from peakday.session import Resolved
+    from peakday.stack import Stack
+
+TURN_COLUMNS = ("intended_start_s", "status", "ttft_s", "e2e_s", "tpot_s")
 
 
 def search_max_rate(
@@ -20,26 +36,74 @@ def search_max_rate(
     seed: int | None,
     talk: Talk,
 ) -> tuple[str, dict[str, Any]]:
-    """Bisect between two rates; every trial leaves its own run record.
+    """Bisect between two rates on one stack; every run leaves its own record, with a seed of its own.
 
     Raises:
+        CommandError: the target is refused, or does not answer.
         LoadError: the scenario promises nothing, or a run stays invalid.
+        KeyboardInterrupt: a run was interrupted or aborted.
     """
     from loadgen.search import max_rate
-    from scenarios.loading import load_scenario
 
-    slo = load_scenario(scenario, sets).slo.model_dump()
+    resolved = resolve(scenario, sets, seed)
+    with _system(resolved, sets, options, talk) as (targets, stack):
 
-    def run(rate_per_s: float) -> dict[str, Any]:
-        talk.say(f"trying {rate_per_s:.3g} interactions/s")
-        return rehearse(scenario, sets, replace(options, rate_per_s=rate_per_s), seed=seed, talk=talk).info
+        def run(rate_per_s: float, number: int) -> Run:
+            talk.say(f"trying {rate_per_s:.3g} interactions/s")
+            asked = replace(options, rate_per_s=rate_per_s, out=_folder(resolved, rate_per_s))
+            job = make_job(resolved, asked, targets, stack)
+            return _made(replace(job, seed=resolved.seed + number), talk)
 
-    found = max_rate(run, slo, low_per_s, high_per_s)
-    lines = [f"{trial.rate_per_s:8.3g}/s  {trial.result:<7} {trial.reason}" for trial in found.trials]
+        found = max_rate(run, resolved.scenario.slo.model_dump(), low_per_s, high_per_s)
+    return _text(found), asdict(found)
+
+
+@contextlib.contextmanager
+def _system(
+    resolved: Resolved, sets: Sequence[str], options: LoadOptions, talk: Talk
+) -> Iterator[tuple[list[Target], Stack | None]]:
+    """The targets that were named, allowed and answering; else a local stack that stays up for all runs."""
+    targets = parse_targets(options.targets)
+    config = load_config()
+    for target in targets:
+        check_allowed(target, config)
+    if not targets:
+        with open_stack(resolved, talk=talk) as stack:
+            yield [], stack
+        return
+    refuse_unusable(resolved, sets)
+    for target in targets:
+        check_answers(target)
+    yield targets, None
+
+
+def _folder(resolved: Resolved, rate_per_s: float) -> Path:
+    return new_folder("runs", f"{resolved.scenario.name}-{rate_per_s:.3g}-per-s", datetime.now(UTC))
+
+
+def _made(job: Any, talk: Talk) -> Run:
+    """Run one job and read back what the test needs of it."""
+    from loadgen.record import TABLES, load_run
+
+    outcome = run_job(job, talk)
+    if outcome.exit_code in (Exit.INTERRUPTED, Exit.ABORTED):
+        raise KeyboardInterrupt
+    unread: dict[str, tuple[str, ...]] = dict.fromkeys(TABLES, ())
+    return load_run(outcome.run_dir, columns=unread | {"turns": TURN_COLUMNS})
+
+
+def _text(found: MaxRate) -> str:
+    """A line for every rate, then the answer."""
+    lines = [
+        f"{trial.rate_per_s:8.3g}/s  {trial.result:<7} {trial.runs} run(s)  {trial.reason}" for trial in found.trials
+    ]
     lines.append(f"held up to {_rate(found.held_per_s)}, missed from {_rate(found.missed_per_s)}")
+    if found.undecided_per_s:
+        rates = ", ".join(f"{rate:.3g}/s" for rate in found.undecided_per_s)
+        lines.append(f"not decided: {rates}; a longer --for decides more")
     if not found.monotone:
         lines.append("a higher rate held than one that missed: noise is larger than the step; use a longer --for")
-    return "\n".join(lines), asdict(found)
+    return "\n".join(lines)
 
 
 def _rate(rate_per_s: float | None) -> str:

@@ -92,7 +92,7 @@ def max_rate(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """The highest rate at which every SLO of the scenario holds, by bisection over short runs."""
+    """The highest rate at which every SLO of the scenario holds, by bisection and a sequential test at each."""
     from peakday.quantities import duration_s, rate_per_s
     from peakday.rehearsal import LoadOptions
     from peakday.searching import search_max_rate
