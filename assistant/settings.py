@@ -134,6 +134,7 @@ class Stack:
     switches: Switches
     catalogue: Path
     store: Path
+    quality_file: Path | None = None
 
     def bedrock_endpoint(self, region: str) -> str:
         """The Converse endpoint of a region: the stack's own, or AWS's."""
@@ -183,6 +184,7 @@ def _stack(raw: Mapping[str, Any]) -> Stack:
         switches=switches,
         catalogue=Path(raw["data"]["catalogue"]),
         store=Path(raw["data"]["store"]),
+        quality_file=Path(raw["quality_file"]) if raw.get("quality_file") else None,
     )
 
 

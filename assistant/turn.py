@@ -315,14 +315,17 @@ class _Turn:
         ratio = self.services.stack.switches.judge_ratio
         if route is None or not is_sampled(request.interaction_id, request.turn_index, ratio):
             return
-        material = [message["content"] for message in self.conversation.messages[self.turn_start :]]
+        material = [
+            [block for block in message["content"] if "image" not in block]
+            for message in self.conversation.messages[self.turn_start :]
+        ]
         self.services.spool.add(
             SampledTurn(
                 trace_id=self.trace_id,
                 model=self.model_key or "",
                 intent=route.intent,
                 complexity=route.complexity,
-                message=request.message,
+                message=material[0][-1]["text"],  # as the guard let it pass: no card number goes to a judge either
                 context=orjson.dumps(material[:-1]).decode(),
                 answer="".join(self.answer),
             )

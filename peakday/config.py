@@ -29,6 +29,9 @@ owned_targets: []
 #   owned: {{inf2.48xlarge: 4}}                                    # already paid for, in each region
 #   file: aws/2026-11-23T1200Z/prices.csv                        # of `peakday aws pull`, or YAML of these keys
 prices: {{}}
+
+# Judged quality (peakday assistant quality RUN) in place of the assumed shares, for policy and plans.
+# quality: runs/ID/quality.yaml
 """
 
 
@@ -54,6 +57,21 @@ class Config(BaseModel):
     schema_: str = Field(default=SCHEMA, alias="schema")
     owned_targets: tuple[str, ...] = ()
     prices: Prices = Prices()
+    quality: str | None = None
+
+
+def quality_file(config: Config) -> Path | None:
+    """The judged quality that policy and plans read in place of the shares that facts assumes.
+
+    Raises:
+        CommandError: the file is not there.
+    """
+    if config.quality is None:
+        return None
+    path = Path(config.quality)
+    if not path.is_file():
+        raise CommandError(f"{FILE}: quality: {path}: no such file; `peakday assistant quality` writes one")
+    return path
 
 
 def load_config(folder: Path | None = None) -> Config:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from peakday.config import load_config, quality_file
 from peakday.folders import cache_folder
 from peakday.output import Talk
 from peakday.stack import Stack, local_stack
@@ -61,5 +62,6 @@ def open_stack(
         profiles=profiles,
         window_start_s=window_start_s,
         real=real,
+        quality_file=quality_file(load_config()),
     ) as stack:
         yield stack

@@ -108,6 +108,7 @@ def local_stack(
     profiles: Mapping[str, Any] | None = None,
     window_start_s: float = 0.0,
     real: RealModels | None = None,
+    quality_file: Path | None = None,
 ) -> Iterator[Stack]:
     """Start the stack, yield it when its children are ready, and stop it whatever happens.
 
@@ -116,6 +117,7 @@ def local_stack(
         profiles: groups of the stand-ins' profiles to lay over those of the package.
         window_start_s: moment of the event at which the run begins; faults are told on that clock.
         real: endpoints of real models, in place of the stand-ins.
+        quality_file: judged quality for the policy, in place of the shares that facts assumes.
 
     Raises:
         CommandError: a port is taken, or a child ended or stayed silent; the message holds its last words.
@@ -127,7 +129,7 @@ def local_stack(
         file = folder / "stack.json"
         description = describe(
             scenario, world, scenario_hash, endpoints, folder, seed=seed, window_start_s=window_start_s, real=real
-        )
+        ) | {"quality_file": str(quality_file.resolve()) if quality_file else None}
         if profiles is not None:
             description["profiles"] = str(folder / "profiles.yaml")
             (folder / "profiles.yaml").write_text(json.dumps(profiles))  # JSON is YAML

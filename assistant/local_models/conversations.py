@@ -29,12 +29,14 @@ class Plan:
     """One turn: the tools asked for in each round, then an answer of so many tokens.
 
     `label` is what the query planner says of the message, such as `deals simple`; absent where the file has none.
+    `says` is the whole answer, word for word, of any model on Converse; absent, it is cut from the catalogue's text.
     """
 
     rounds: tuple[tuple[dict[str, Any], ...], ...] = ()
     answer_tokens: int = 120
     ground: bool = False
     label: str | None = None
+    says: str | None = None
 
 
 @dataclass(frozen=True)
@@ -59,12 +61,20 @@ class Conversations:
 
     def plan_for(self, turn: Turn) -> Plan:
         """The plan of the first text that the file knows, else the default plan."""
-        for text in turn.texts:
-            plan = self._answers.get(sha256(text.encode()).hexdigest())
-            if plan is not None:
-                return plan
+        plan = self._known(turn)
+        if plan is not None:
+            return plan
         self.unknown += 1
         return self._default
+
+    def words_for(self, turn: Turn) -> str | None:
+        """The answer's very words, where the file has them."""
+        plan = self._known(turn)
+        return None if plan is None else plan.says
+
+    def _known(self, turn: Turn) -> Plan | None:
+        plans = (self._answers.get(sha256(text.encode()).hexdigest()) for text in turn.texts)
+        return next((plan for plan in plans if plan is not None), None)
 
     def grounds(self, plan: Plan) -> bool:
         """Whether an answer cites pages, where it can: as the plan says, and of unknown messages always."""
@@ -146,4 +156,5 @@ def _plan(entry: dict[str, Any]) -> Plan:
         tuple({"tool": call["tool"], "input": call.get("input", {})} for call in calls)
         for calls in entry.get("rounds", [])
     )
-    return Plan(rounds, int(entry.get("answer_tokens", 120)), bool(entry.get("ground", False)), entry.get("label"))
+    tokens, grounds = int(entry.get("answer_tokens", 120)), bool(entry.get("ground", False))
+    return Plan(rounds, tokens, grounds, entry.get("label"), entry.get("says"))

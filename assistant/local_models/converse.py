@@ -95,13 +95,17 @@ def _reserve(stand_ins: StandIns, stand_in: StandIn, caller: Caller, tokens: int
 
 
 def _reply(stand_ins: StandIns, stand_in: StandIn, body: dict[str, Any], max_tokens: int | None, call: Call) -> Reply:
+    turn = turn_of(body)
+    words = stand_ins.conversations.words_for(turn)
+    if words is not None:
+        return Reply(stand_in.profile.tokens.text(words), "end", words, stand_in.corpus.say(words))
     config = body.get("toolConfig") or {}
     tools = config.get("tools") or []
     offered = {tool["toolSpec"]["name"] for tool in tools if "toolSpec" in tool}
     grounds = any(tool.get("systemTool", {}).get("name") == "nova_grounding" for tool in tools)
     choice = config.get("toolChoice") or {}
     forced = choice["tool"]["name"] if "tool" in choice else min(offered, default=None) if "any" in choice else None
-    reply = reply_to(stand_ins, stand_in, turn_of(body), offered, max_tokens, can_cite=grounds, forced=forced)
+    reply = reply_to(stand_ins, stand_in, turn, offered, max_tokens, can_cite=grounds, forced=forced)
     if reply.tools and "malformed_tool_input" in call.faults:
         spoilt = tuple(ToolCall(tool.id, tool.name, tool.arguments[:-1]) for tool in reply.tools)
         return Reply(reply.tokens, reply.stop, tools=spoilt)

@@ -64,6 +64,10 @@ class Corpus:
             units.append(self._render(tail, whole))
         return text, units
 
+    def say(self, text: str) -> list[bytes]:
+        """These very words, as one rendered chunk."""
+        return [self._render(text, 0)]
+
     def _chunk(self, index: int) -> str:
         cut = self.rule.bytes_for
         return self._text[cut(index * self.tokens_per_chunk) : cut((index + 1) * self.tokens_per_chunk)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ RUBRIC = (
     " the given material contradicts or does not support, claims no action that was not taken, and is clear. Answer"
     " with one word first: acceptable or unacceptable. Then give the reason in one sentence."
 )
-_TOKENS_MAX = 80
+TOKENS_MAX = 80
 _VERDICT = re.compile(r"\s*\W*(acceptable|unacceptable)\b", re.I)
 COLUMNS = (
     "trace_id", "model", "intent", "complexity", "judge", "simulated", "acceptable", "reason", "status", "cost_usd",
@@ -39,20 +40,38 @@ class _Hears:
 
 
 async def judge(
-    turns: Sequence[SampledTurn], caller: ModelCaller, model: Model, region: str, clock: Callable[[], float]
+    turns: Sequence[SampledTurn],
+    caller: ModelCaller,
+    model: Model,
+    region: str,
+    clock: Callable[[], float],
+    together: int = 1,
 ) -> list[dict[str, Any]]:
-    """One row a turn, in order, with the columns `COLUMNS`; `acceptable` is None where no verdict was to be had."""
-    return [await _judged(turn, caller, model, region, clock) for turn in turns]
+    """One row a turn, in order, with the columns `COLUMNS`; `acceptable` is None where no verdict was to be had.
+
+    Args:
+        together: verdicts asked for at once.
+    """
+    free = asyncio.Semaphore(together)
+
+    async def one(turn: SampledTurn) -> dict[str, Any]:
+        async with free:
+            return await _judged(turn, caller, model, region, clock)
+
+    return await asyncio.gather(*(one(turn) for turn in turns))
+
+
+def material(turn: SampledTurn) -> str:
+    """What the judge reads of a turn."""
+    return f"Customer: {turn.message}\n\nMaterial:\n{turn.context}\n\nAnswer:\n{turn.answer}"
 
 
 async def _judged(
     turn: SampledTurn, caller: ModelCaller, model: Model, region: str, clock: Callable[[], float]
 ) -> dict[str, Any]:
-    material = f"Customer: {turn.message}\n\nMaterial:\n{turn.context}\n\nAnswer:\n{turn.answer}"
-
     def prepare(chosen: Model, at: str) -> Prepared:
-        messages = [{"role": "user", "content": [{"text": material}]}]
-        return Prepared(ModelRequest(chosen, at, [{"text": RUBRIC}], messages, max_tokens=_TOKENS_MAX))
+        messages = [{"role": "user", "content": [{"text": material(turn)}]}]
+        return Prepared(ModelRequest(chosen, at, [{"text": RUBRIC}], messages, max_tokens=TOKENS_MAX))
 
     log, hears = CallLog(clock()), _Hears()
     text = ""

@@ -19,22 +19,29 @@ SCHEMA = "peakday.quality/1"
 def quality_rows(judgements: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Share of acceptable turns by model, intent and complexity, and by model and complexity alone (intent `any`).
 
+    A share that a stand-in judged any part of is `simulated`: its words say nothing about quality.
+
     Raises:
-        AssistantError: nothing was judged, or a stand-in did it: its words say nothing about quality.
+        AssistantError: nothing was judged.
     """
     groups: dict[tuple[str, str, str], list[bool]] = defaultdict(list)
+    simulated: set[tuple[str, str, str]] = set()
     for row in judgements:
-        if row["simulated"]:
-            raise AssistantError("a stand-in judged these turns; judge with a real model (--live)")
         if row["acceptable"] is not None:
             for intent in (row["intent"], "any"):
-                groups[row["model"], intent, row["complexity"]].append(bool(row["acceptable"]))
+                key = (row["model"], intent, row["complexity"])
+                groups[key].append(bool(row["acceptable"]))
+                if row["simulated"]:
+                    simulated.add(key)
     if not groups:
-        raise AssistantError("no turn was judged; set assistant.judge_ratio above 0 and run again")
-    return [_row(*key, verdicts) for key, verdicts in sorted(groups.items())]
+        raise AssistantError("no verdict was to be had of any turn; judgements.parquet says what came instead")
+    return [
+        _row(*key, verdicts, provenance="simulated" if key in simulated else "judged")
+        for key, verdicts in sorted(groups.items())
+    ]
 
 
-def _row(model: str, intent: str, complexity: str, verdicts: list[bool]) -> dict[str, Any]:
+def _row(model: str, intent: str, complexity: str, verdicts: list[bool], *, provenance: str) -> dict[str, Any]:
     good, n = sum(verdicts), len(verdicts)
     low, high = wilson(good, n)
     return {
@@ -45,7 +52,7 @@ def _row(model: str, intent: str, complexity: str, verdicts: list[bool]) -> dict
         "low": round(low, 4),
         "high": round(high, 4),
         "n": n,
-        "provenance": "judged",
+        "provenance": provenance,
     }
 
 

@@ -1,4 +1,4 @@
-"""`assistant`: its router on labelled text, and what its switches are worth."""
+"""`assistant`: its router on labelled text, how good its answers are, and what its switches are worth."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
-from peakday.options import Json, Quiet, Seed
+from peakday.live import Consent
+from peakday.options import Json, Live, OpenAIUrl, Out, Quiet, Seed, Yes
 from peakday.output import Talk
 
-verbs = typer.Typer(help="The routed assistant: its router, and its switches.", no_args_is_help=True)
+verbs = typer.Typer(help="The routed assistant: its router, its quality, and its switches.", no_args_is_help=True)
 
 
 def register(app: typer.Typer) -> None:
@@ -27,6 +28,32 @@ def route(
     from peakday.agent import route_csv
 
     Talk(as_json).result(*route_csv(csv))
+
+
+@verbs.command(epilog="Example: peakday assistant quality latest")
+def quality(
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="A run with sampled turns, or a spool (.jsonl).")
+    ] = "latest",
+    judge: Annotated[str, typer.Option(help="Model that judges, a key of models.yaml.")] = "claude-sonnet",
+    region: Annotated[str, typer.Option(help="Region in which it is asked.")] = "us-east-1",
+    live: Live = False,
+    yes: Yes = False,
+    openai_url: OpenAIUrl = None,
+    budget_usd: Annotated[
+        float | None, typer.Option(min=0.0, help="Judge only as many turns as this pays for.")
+    ] = None,
+    out: Out = None,
+    seed: Seed = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Judge the sampled turns of a run, off the measured path: judgements.parquet, and quality.yaml that plans read."""
+    from peakday.judging import JudgeOptions, judge_run
+
+    talk = Talk(as_json, quiet)
+    options = JudgeOptions(judge, region, out, Consent(live, yes), budget_usd, openai_url)
+    talk.result(*judge_run(run, options, seed=seed, talk=talk))
 
 
 @verbs.command(epilog="Example: peakday assistant ablate --turns 20")

@@ -1,6 +1,7 @@
 """The quality loop: a fixed sample, judged apart, summed up with its interval."""
 
 import asyncio
+from dataclasses import replace
 from datetime import date
 
 import pandas as pd
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from assistant.errors import AssistantError, ModelError
 from assistant.quality.judge import COLUMNS, judge, write_judgements
+from assistant.quality.judging import expected_usd, rehearsed_verdicts, within
 from assistant.quality.spool import SampledTurn, is_sampled, read_spool
 from assistant.quality.summary import quality_rows, write_quality
 from facts import reader
@@ -85,10 +87,52 @@ def test_quality_is_the_share_with_its_interval(tmp_path):
     assert deals.low < 0.75 < deals.high
 
 
-def test_a_stand_in_s_judgements_are_refused():
-    """Simulated words say nothing about quality."""
-    with pytest.raises(AssistantError, match="stand-in"):
-        quality_rows(rows(True, simulated=True))
+def test_what_a_stand_in_judged_any_part_of_is_simulated():
+    """Its words say nothing about quality, and the share says so."""
+    found = quality_rows([*rows(True), *rows(False, simulated=True)])
+    assert {row["provenance"] for row in found} == {"simulated"}
+
+
+def test_nothing_judged_is_no_quality():
+    with pytest.raises(AssistantError, match="no verdict"):
+        quality_rows(rows(None))
+
+
+def test_card_numbers_and_pictures_stay_out_of_the_sample(make):
+    """The judge is a model too: it reads what the guard let pass, and a picture's bytes are no text."""
+    shop = make({"judge_ratio": 1.0, "policy": {"simple": "nova-pro", "complex": "nova-pro"}})
+    picture = {"format": "png", "data": "aGk="}
+    shop.turn("is 4111 1111 1111 1111 a card you take?", "We do.", images=[picture])
+    (turn,) = spool_of(shop)
+    text = turn.message + turn.context
+    assert "4111" not in text
+    assert "aGk=" not in text
+
+
+def test_the_price_of_judging_is_a_range_around_what_it_costs(shop):
+    """Longer material costs more; a model without a token price has none."""
+    model, own = shop.stack.models["claude-sonnet"], shop.stack.models["custom-8b"]
+    low, mid, high = expected_usd([TURN], model)
+    assert 0 < low < mid < high
+    assert expected_usd([replace(TURN, context="x" * 4_000)], model)[0] > high
+    assert expected_usd([TURN], own) is None
+
+
+def test_a_budget_leaves_out_the_turns_it_does_not_pay_for(shop):
+    """By upper bounds, in order; without a budget all are judged."""
+    model = shop.stack.models["claude-sonnet"]
+    bound = expected_usd([TURN], model)[2]
+    assert len(within([TURN] * 5, model, 2.5 * bound)) == 2
+    assert len(within([TURN] * 5, model, None)) == 5
+
+
+def test_rehearsed_verdicts_are_as_often_acceptable_as_told():
+    """Drawn from the turn's own text: the same turns get the same words in every run."""
+    turns = [replace(TURN, answer=f"Yes, {i}.") for i in range(2_000)]
+    words = rehearsed_verdicts(turns, {("nova-pro", "simple"): 0.8})
+    good = sum(one["says"].startswith("acceptable") for one in words["answers"].values())
+    assert 1_530 < good < 1_670
+    assert words == rehearsed_verdicts(turns, {("nova-pro", "simple"): 0.8})
 
 
 def test_judgements_are_a_parquet_file(shop, tmp_path):

@@ -1,0 +1,77 @@
+"""`assistant quality`: from the sample of a run to a file that plans read, and the judge's own cost beside it."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from assistant.quality.spool import SampledTurn, Spool
+from facts import reader
+from peakday.errors import CommandError
+from peakday.judging import JudgeOptions, judge_run, keep_sample
+from peakday.live import Consent
+from peakday.output import Talk
+
+QUIET = Talk(quiet=True)
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run's folder with six sampled turns, two models."""
+    folder = tmp_path / "runs" / "one"
+    folder.mkdir(parents=True)
+    (folder / "run.json").write_text(
+        json.dumps({"schema": "peakday.run/1", "run_id": "one", "totals": {"cost_usd": 1}})
+    )
+    spool = Spool(folder / "judge-spool.jsonl")
+    for number in range(6):
+        model = "custom-8b" if number % 2 else "nova-pro"
+        spool.add(SampledTurn(f"t{number}", model, "deals", "simple", "any deals?", "[]", f"Yes, {number}."))
+    return folder
+
+
+def test_a_sample_is_judged_by_a_stand_in_and_says_simulated(run):
+    """Verdicts join the turns by trace_id; quality.yaml is what facts reads; the cost is the judge's own line."""
+    text, data = judge_run(str(run), JudgeOptions(), seed=None, talk=QUIET)
+    judged = pd.read_parquet(run / "judgements.parquet")
+    assert list(judged["trace_id"]) == [f"t{number}" for number in range(6)]
+    assert judged["acceptable"].notna().all()
+    assert {row.provenance for row in reader.quality(run / "quality.yaml")} == {"simulated"}
+    assert "SIMULATED" in text
+    assert data["cost_usd"] == pytest.approx(judged["cost_usd"].sum())
+    info = json.loads((run / "run.json").read_text())
+    assert (info["judged"]["verdicts"], info["judged"]["simulated"]) == (6, True)
+    assert info["totals"] == {"cost_usd": 1}
+
+
+def test_a_real_judge_is_refused_without_an_answer_and_named_with_its_price(run, monkeypatch):
+    """--live alone, off a terminal: nothing is asked of a model."""
+    monkeypatch.setattr("assistant.quality.judging.connect", lambda stack: pytest.fail("a client was made"))
+    monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
+    with pytest.raises(CommandError, match="6 verdicts of claude-sonnet: nobody is here to be asked"):
+        judge_run(str(run), JudgeOptions(consent=Consent(live=True)), seed=None, talk=QUIET)
+
+
+def test_a_run_without_a_sample_says_how_to_get_one(run):
+    (run / "judge-spool.jsonl").unlink()
+    with pytest.raises(CommandError, match=r"judge_ratio=0\.1 --keep-text"):
+        judge_run(str(run), JudgeOptions(), seed=None, talk=QUIET)
+
+
+def test_an_unknown_judge_is_named(run):
+    with pytest.raises(CommandError, match=r"--judge gpt: not in models\.yaml"):
+        judge_run(str(run), JudgeOptions(model="gpt"), seed=None, talk=QUIET)
+
+
+@pytest.mark.parametrize("keep_text", [True, False])
+def test_sampled_texts_enter_a_record_only_where_texts_are_kept(run, tmp_path, keep_text, capsys):
+    """Without --keep-text the sample goes with the stack, and a line says so."""
+
+    class Up:
+        file = run / "stack.json"
+
+    record = tmp_path / "record"
+    record.mkdir()
+    keep_sample(Up, record, judge_ratio=0.5, keep_text=keep_text, talk=Talk())
+    assert (record / "judge-spool.jsonl").exists() is keep_text
+    assert ("add --keep-text" in capsys.readouterr().err) is not keep_text
