@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from loadgen.record import WAITED_STATUSES, Run
+from loadgen.record import TURN_KEY, WAITED_STATUSES, Run
 from loadgen.verdict import START_LAG_FLOOR_S
 
 if TYPE_CHECKING:
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 BIN_S = 5.0
 TURNS_MIN = 10
 CPU_LIMIT_RATIO = 0.95
+QUEUE_SAMPLES = 3
+"""Samples in a row (two seconds apart) that must see requests waiting: one that meets a burst is no queue."""
+QUOTA_CODE = "hrottling|TooMany|rate_limit|quota"
 TOOL_FINE = ("ok", "success", "needs_confirmation")
 _SHARE = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
@@ -34,12 +37,15 @@ def what_broke_first(
     found = [
         *_slo(run.turns, scenario["slo"]),
         *_first_error(run.turns, "quota", "throttled", "turns throttled"),
+        *_calls(run),
         *_first_error(theirs, "in-flight cap", "dropped", "turns dropped at the in-flight cap"),
         *_first_error(ours, "generator's open files", "dropped", "turns dropped for want of a socket"),
         *_tools(run),
         *_router(run.turns, scenario["assistant"]["router"]["budget_s"]),
         *_generator(run.turns, lag_limit_s),
-        *_server(run.server),
+        *_generator_cpu(run.generator),
+        *_queue(run.server),
+        *_target_cpu(run.server),
     ]
     starts = np.sort(run.turns["intended_start_s"].to_numpy())
     for crossing in found:
@@ -106,6 +112,21 @@ def _first_error(turns: pd.DataFrame, what: str, status: str, words: str) -> Ite
         yield _crossing(what, starts_s.min(), len(starts_s), 0, f"{what}: {len(starts_s)} {words} from here on")
 
 
+def _calls(run: Run) -> Iterator[dict[str, Any]]:
+    """The first refusal of each model by quota and by anything else; a retry or a spill may have saved the turn."""
+    failed = run.calls[run.calls["error_code"].notna()]
+    if failed.empty:
+        return
+    starts = failed.merge(run.turns[[*TURN_KEY, "intended_start_s"]], on=list(TURN_KEY))
+    starts["at_s"] = starts["intended_start_s"] + starts["start_s"].fillna(0.0)
+    by_quota = starts["error_code"].astype(str).str.contains(QUOTA_CODE) & starts["status"].eq("throttled")
+    for what, rows in (("quota of", starts[by_quota]), ("calls to", starts[~by_quota])):
+        for model, of_model in rows.groupby("model"):
+            first = of_model.sort_values("at_s").iloc[0]
+            said = f"{what} {model}: {first['error_code']}, {len(of_model)} calls refused or failed from here on"
+            yield _crossing(f"{what} {model}", first["at_s"], len(of_model), 0, said)
+
+
 def _tools(run: Run) -> Iterator[dict[str, Any]]:
     """Failed tool calls; one that waits for the customer's confirmation has not failed."""
     failed = run.tools[~run.tools["status"].isin(TOOL_FINE)]
@@ -137,13 +158,33 @@ def _generator(turns: pd.DataFrame, limit_s: float) -> Iterator[dict[str, Any]]:
             return
 
 
-def _server(scraped: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    """The first time requests waited in an engine's queue, and the first second a target's process filled a core."""
-    waiting = scraped[scraped["metric"].eq("vllm:num_requests_waiting") & (scraped["value"] > 0)]
-    if len(waiting):
-        first = waiting.sort_values("second").iloc[0]
-        said = f"queue: {first['value']:.0f} requests waited in an engine"
-        yield _crossing("queue", first["second"], first["value"], 0, said)
+def _generator_cpu(generator: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """The first second in which a load worker had no core left; its start lag may still have been fine."""
+    over = generator[generator["cpu_ratio"] > CPU_LIMIT_RATIO]
+    if len(over):
+        first = over.sort_values("second").iloc[0]
+        what, at_s, ratio = "generator CPU", first["second"] + 1, first["cpu_ratio"]
+        said = f"generator: worker {first['worker']:.0f} used {ratio:.0%} of a core, limit {CPU_LIMIT_RATIO:.0%}"
+        yield _crossing(what, at_s, ratio, CPU_LIMIT_RATIO, said)
+
+
+def _queue(scraped: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """The first time an engine's queue did not empty: requests waited in so many samples in a row."""
+    waiting = scraped[scraped["metric"].eq("vllm:num_requests_waiting")]
+    for _, rows in waiting.groupby(["target", "labels"]):
+        rows = rows.sort_values("second").reset_index(drop=True)
+        full = (rows["value"] > 0).to_numpy(dtype=int)
+        lasting = np.flatnonzero(np.convolve(full, np.ones(QUEUE_SAMPLES, dtype=int), "valid") == QUEUE_SAMPLES)
+        if len(lasting):
+            part = rows.iloc[lasting[0] : lasting[0] + QUEUE_SAMPLES]
+            over_s = part["second"].iloc[-1] - part["second"].iloc[0]
+            most = part["value"].max()
+            said = f"queue: up to {most:.0f} requests waited in an engine, and did not clear for {over_s:.0f} s"
+            yield _crossing("queue", part["second"].iloc[0], most, 0, said)
+
+
+def _target_cpu(scraped: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """The first time a target's process filled a core, between two samples of its own counter."""
     for target, rows in scraped[scraped["metric"].eq("process_cpu_seconds_total")].groupby("target"):
         rows = rows.sort_values("second").reset_index(drop=True)
         ratios = np.diff(rows["value"].to_numpy()) / np.diff(rows["second"].to_numpy())

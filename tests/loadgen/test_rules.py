@@ -264,3 +264,51 @@ def test_a_chat_too_thin_to_compare_is_not_compared():
     starts_s = np.arange(0.0, 120.0)
     assert chat_around_storm(chat(np.full(120, 0.2), starts_s, storm_s=5.0)) is None
     assert chat_around_storm(empty()) is None
+
+
+def scraped(metric: str, values, labels: str = "") -> pd.DataFrame:
+    """One series of a target's page, a sample every two seconds."""
+    rows = [(2.0 * i, "http://x/metrics", metric, labels, float(value)) for i, value in enumerate(values)]
+    return pd.DataFrame(rows, columns=list(TABLES["server"]))
+
+
+def test_a_queue_that_does_not_clear_broke_something():
+    """Requests waiting in three samples in a row are a queue; a burst that one sample met is none."""
+    rows = turns(200)
+    burst = scraped("vllm:num_requests_waiting", [0, 4, 0, 0, 2, 0])
+    assert what_broke_first(empty(turns=rows, server=burst), SCENARIO) == []
+    lasting = scraped("vllm:num_requests_waiting", [0, 1, 0, 2, 5, 9])
+    (found,) = what_broke_first(empty(turns=rows, server=lasting), SCENARIO)
+    assert (found["what"], found["at_s"], found["value"]) == ("queue", 6.0, 9.0)
+
+
+def test_a_full_core_of_the_target_is_told():
+    """CPU seconds that grow as fast as the clock: the process has no core left."""
+    cpu = scraped("process_cpu_seconds_total", [0.0, 0.4, 2.38, 4.3])
+    (found,) = what_broke_first(empty(turns=turns(200), server=cpu), SCENARIO)
+    assert found["sentence"].startswith("CPU of http://x/metrics: 99% of a core")
+    assert found["at_s"] == 4.0
+
+
+def test_a_worker_without_a_core_is_told():
+    """The generator's own CPU is among what may break first."""
+    generator = pd.DataFrame({"worker": 1, "second": [0, 1, 2], "cpu_ratio": [0.5, 0.97, 1.0]})
+    (found,) = what_broke_first(empty(turns=turns(200), generator=generator), SCENARIO)
+    assert (found["what"], found["at_s"]) == ("generator CPU", 2.0)
+
+
+def test_a_throttled_call_that_spilled_is_told():
+    """The turn was answered by another model: the quota was the first to break all the same."""
+    rows = turns(100, session_id="s", interaction_id="i", turn_index=np.arange(100))
+    call = {"session_id": "s", "interaction_id": "i", "start_s": 0.5}
+    calls = pd.DataFrame(
+        [
+            call | {"turn_index": 40, "model": "nova-pro", "status": "throttled", "error_code": "429:Throttling"},
+            call | {"turn_index": 20, "model": "nova-pro", "status": "throttled", "error_code": "429:Throttling"},
+            call | {"turn_index": 60, "model": "custom-8b", "status": "http_error", "error_code": "503:unavailable"},
+            call | {"turn_index": 61, "model": "custom-8b", "status": "ok", "error_code": None},
+        ]
+    )
+    quota, other = what_broke_first(empty(turns=rows, calls=calls), SCENARIO)
+    assert (quota["what"], quota["at_s"], quota["value"]) == ("quota of nova-pro", 2.5, 2)
+    assert (other["what"], other["at_s"], other["value"]) == ("calls to custom-8b", 6.5, 1)
