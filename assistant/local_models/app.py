@@ -120,7 +120,7 @@ class App:
             if request.path == "/health":
                 return json_response(200, {"ok": True, "simulated": True})
             if request.path == "/metrics":
-                return Response(200, metrics_text(self.stand_ins, self.watch), CONTENT_TYPE)
+                return Response(200, metrics_text(self.stand_ins, self.watch, connection.accepted), CONTENT_TYPE)
             return json_response(404, {"message": f"nothing is served at {request.path}"})
         except Exception:
             self.stand_ins.internal_errors += 1

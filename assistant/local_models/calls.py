@@ -142,9 +142,8 @@ class Call:
         Args:
             frames: by kind of fault, what it sends in the middle of a stream; kinds the protocol lacks are absent.
         """
-        stream = Stream(
-            connection, wire, self.stand_ins.lateness, self.request.received_s, self.request.received_late_s
-        )
+        stand_ins = self.stand_ins
+        stream = Stream(connection, wire, stand_ins.lateness, stand_ins.pacer.outbox, self.request.received_s)
         connection.stream = stream
         breakage = self._breakage(stream.total // 2, frames if wire.chunked else {})
         if breakage is not None:
@@ -190,6 +189,8 @@ class Call:
 
         job = self._job = Job(work.input_tokens, total, emit)
         slow = self.faults.get("slow_first_token")
+        arrives_s = self.request.received_s + runner.physics.ttft_overhead_s
+        stream.arrived_late_s = max(0.0, time.monotonic() - arrives_s)  # it may have missed a step
         blocks = [] if "cold_cache" in self.faults else work.blocks
         runner.start(job, blocks, self.request.received_s + (slow.delay_s if slow else 0.0))
 

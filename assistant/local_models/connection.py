@@ -37,7 +37,7 @@ _REASONS = {
 
 @dataclass
 class Request:
-    """One request. `received_s` is CLOCK_MONOTONIC; it may have waited `received_late_s` for us before that."""
+    """One request. `received_s`: CLOCK_MONOTONIC when its last byte reached this machine, to 4 ms if we were busy."""
 
     method: str
     path: str
@@ -45,7 +45,6 @@ class Request:
     headers: dict[str, str]
     body: bytes
     received_s: float
-    received_late_s: float
 
 
 @dataclass
@@ -90,6 +89,7 @@ class Server:
         self.loop_lag_s = loop_lag_s
         self.between = between
         self.connections: set[Connection] = set()
+        self.accepted = 0
 
     def busy(self) -> bool:
         """Whether any answer is under way."""
@@ -110,6 +110,11 @@ class Connection(asyncio.Protocol):
         self._keep_alive = True
         self.stream: Stream | None = None
 
+    @property
+    def accepted(self) -> int:
+        """Connections that the server has accepted since it started, this one included."""
+        return self._server.accepted
+
     # --- asyncio -------------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -118,6 +123,7 @@ class Connection(asyncio.Protocol):
         self._socket = transport.get_extra_info("socket")
         self._fd = self._socket.fileno()
         self._server.connections.add(self)
+        self._server.accepted += 1
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone; what it was being sent ends."""
@@ -183,7 +189,7 @@ class Connection(asyncio.Protocol):
             return
         request = Request(
             self._parser.get_method().decode(), unquote(path), query, self._headers, b"".join(self._body),
-            time.monotonic(), self._waited_s(),
+            time.monotonic() - self._waited_s(),
         )  # fmt: skip
         self._keep_alive = self._parser.should_keep_alive()
         self._waiting.append(request)

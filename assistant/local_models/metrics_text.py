@@ -11,8 +11,8 @@ from assistant.local_models.standins import LoopWatch, StandIn, StandIns
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def metrics_text(stand_ins: StandIns, watch: LoopWatch) -> bytes:
-    """Everything, as one page."""
+def metrics_text(stand_ins: StandIns, watch: LoopWatch, connections: int) -> bytes:
+    """Everything, as one page; `connections` is how many were accepted since the start."""
     lines: list[str] = []
     for stand_in in stand_ins.by_key.values():
         lines += _model(stand_in)
@@ -24,6 +24,7 @@ def metrics_text(stand_ins: StandIns, watch: LoopWatch) -> bytes:
     lines += [
         f"peakday_stand_in_late {int(bool(lateness.reasons()))}",
         f"peakday_stand_in_stall_seconds_max {watch.stall_s_max}",
+        f"peakday_stand_in_connections_total {connections}",
         f"peakday_stand_in_failures_total {stand_ins.internal_errors + stand_ins.pacer.failures}",
         f"peakday_stand_in_unknown_messages_total {stand_ins.conversations.unknown}",
     ]

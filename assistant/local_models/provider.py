@@ -7,7 +7,7 @@ import random
 import time
 from dataclasses import dataclass
 
-from assistant.local_models.pacer import Pacer
+from assistant.local_models.pacer import Scheduler
 from assistant.local_models.profiles import ProviderPhysics
 from assistant.local_models.stream import Stream
 
@@ -38,7 +38,7 @@ class Schedule:
 class Provider:
     """Serves every stream at once; what it draws depends on the seed and the order of calls only."""
 
-    def __init__(self, physics: ProviderPhysics, pacer: Pacer, seed: str) -> None:
+    def __init__(self, physics: ProviderPhysics, pacer: Scheduler, seed: str) -> None:
         self.physics = physics
         self._pacer = pacer
         self._random = random.Random(seed)
@@ -68,12 +68,13 @@ class Provider:
         self.in_flight += 1
         if self._free_s:
             heapq.heapreplace(self._free_s, schedule.due_s(schedule.chunks - 1))
-        clock, due_of = time.monotonic, schedule.due_s
+        clock, due_of, first_s, gap_s = time.monotonic, schedule.due_s, schedule.first_s, schedule.gap_s
+        plain_until = schedule.chunks if not schedule.stall_s else schedule.stall_from
 
         def act(due_s: float) -> float | None:
             due = stream.pushed + 1
             if not stream.done:
-                next_s = due_of(due)
+                next_s = first_s + due * gap_s if due < plain_until else due_of(due)
                 if next_s <= clock():  # we are late, or nothing is paced: what is due by now goes out together
                     due = schedule.due_by(clock(), due)
                     next_s = due_of(due)
@@ -83,7 +84,7 @@ class Provider:
             self.in_flight -= 1
             return None
 
-        self._pacer.at(due_of(schedule.chunks - 1 if whole else 0), act)
+        self._pacer.pace(due_of(schedule.chunks - 1 if whole else 0), act)
 
     def _slowness(self) -> float:
         return 1.0 + self.in_flight / self.physics.slow_at_in_flight

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from assistant.local_models.lateness import Lateness
+from assistant.local_models.outbox import Outbox
 
 _FOLD_AT = 2_000  # some 0.1 ms of work at once
 
@@ -54,49 +55,56 @@ class Breakage:
 class Stream:
     """Sends units as they fall due. The physics call `push` with how many are due by now, and when they were."""
 
-    def __init__(
-        self, sender: Sender, wire: Wire, lateness: Lateness, received_s: float, received_late_s: float
-    ) -> None:
+    __slots__ = (
+        "__weakref__", "_around", "_breakage", "_edge", "_lateness", "_outbox", "_sender", "_wire", "arrived_late_s",
+        "blocked", "done", "first_due_s", "first_sent_s", "gap_s_max", "last_due_s", "last_sent_s", "late_s", "on_end",
+        "on_first", "pushed", "received_s", "sent", "total", "write",
+    )  # fmt: skip
+
+    def __init__(self, sender: Sender, wire: Wire, lateness: Lateness, outbox: Outbox, received_s: float) -> None:
         self._sender = sender
-        self._send = sender.send
+        self.write: Callable[[bytes], None] = sender.send
         self._wire = wire
         self._lateness = lateness
-        self._late = lateness.token_late_s
-        self._received_late_s = received_late_s
+        self.late_s = lateness.token_late_s
+        self._outbox = outbox
         self._around = len(wire.before) + len(wire.after)
         self.received_s = received_s
+        self.arrived_late_s = 0.0  # how much later than due the engine was told of it
         self.total = self._edge = len(wire.units)
         self._breakage: Breakage | None = None
         self.pushed = self.sent = 0
         self.first_due_s = self.first_sent_s = self.last_due_s = self.last_sent_s = 0.0
         self.gap_s_max = 0.0
         self.done = self.blocked = False
-        self.on_first: Callable[[float], None] = lambda now_s: None
-        self.on_end: Callable[[str], None] = lambda status: None
+        self.on_first: Callable[[float], None] = _ignore
+        self.on_end: Callable[[str], None] = _ignore
 
     def break_by(self, breakage: Breakage) -> None:
         """Have a fault end the stream."""
         self._breakage, self._edge = breakage, breakage.at + 1
 
     def push(self, due_units: int, due_s: float) -> None:
-        """Units up to `due_units` are due; `due_s` is when the first unsent one was. Send them."""
+        """Units up to `due_units` are due; `due_s` is when the first unsent one was. They go into the outbox."""
         self.pushed = due_units
         if self.done or self.blocked:  # blocked: the reader does not keep up, which is no lateness of ours
             return
         sent = self.sent
         if sent == 0 or due_units >= self._edge:
-            self._push_an_end(due_units, due_s)
+            self._outbox.put((self, None, due_units, due_s))
             return
-        now_s = time.monotonic()
         if due_units == sent + 1:
             unit, wire = self._wire.units[sent], self._wire
-            self._send(b"%x\r\n%b%b%b\r\n" % (self._around + len(unit), wire.before, unit, wire.after))
+            data = b"%x\r\n%b%b%b\r\n" % (self._around + len(unit), wire.before, unit, wire.after)
         else:
-            self._send(_chunk(self._rendered(sent, due_units), last=False))
-        self._measure(due_units, due_s, now_s)
+            data = _chunk(self._rendered(sent, due_units), last=False)
+        self._outbox.put((self, data, due_units - sent, due_s))
+        self.sent = due_units
 
-    def _push_an_end(self, due_units: int, due_s: float) -> None:
-        """What `push` does at the first unit, the last, and where a fault strikes."""
+    def push_an_end(self, due_units: int, due_s: float) -> None:
+        """Send, at once, what is due at the first unit, the last, and where a fault strikes."""
+        if self.done:
+            return
         now_s = time.monotonic()
         if self._breakage is not None and due_units > self._breakage.at:
             self._break(self._breakage)
@@ -109,7 +117,7 @@ class Stream:
             data += wire.tail(now_s)
         if wire.chunked:
             data = _chunk(data, last)
-        self._send(wire.http_head + data if first else data)
+        self.write(wire.http_head + data if first else data)
         if first:
             self._measure_first(due_units, due_s, now_s)
         else:
@@ -128,35 +136,32 @@ class Stream:
         self.blocked = False
         if self.pushed > self.sent:
             self.push(self.pushed, time.monotonic())
+            self._outbox.flush()
 
     def abandon(self) -> None:
         """The client went away."""
         self._end("aborted", reusable=False)
 
     def _measure_first(self, due_units: int, due_s: float, now_s: float) -> None:
-        self._lateness.first.add(max(0.0, now_s - due_s) + self._received_late_s)
+        self._lateness.first.add(max(0.0, now_s - due_s) + self.arrived_late_s)
         self._lateness.ttft.add(due_s - self.received_s)
         self.first_due_s, self.first_sent_s = due_s, now_s
         self.sent, self.last_sent_s, self.last_due_s = due_units, now_s, due_s
         self.on_first(now_s)
 
     def _measure(self, due_units: int, due_s: float, now_s: float) -> None:
-        self._late.append(now_s - due_s)
-        for _ in range(due_units - self.sent - 1):  # sent together with an overdue one: at most as late as that
-            self._late.append(now_s - due_s)
-        gap_s = now_s - self.last_sent_s
-        if gap_s > self.gap_s_max:
-            self.gap_s_max = gap_s
+        self.late_s.extend([now_s - due_s] * (due_units - self.sent))
+        self.gap_s_max = max(self.gap_s_max, now_s - self.last_sent_s)
         self.sent, self.last_sent_s, self.last_due_s = due_units, now_s, due_s
 
     def _break(self, fault: Breakage) -> None:
         if self.sent == 0 and self._wire.chunked:
-            self._send(self._wire.http_head + _chunk(self._wire.head, last=False))
+            self.write(self._wire.http_head + _chunk(self._wire.head, last=False))
         if fault.at > self.sent:
-            self._send(_chunk(self._rendered(self.sent, fault.at), last=False))
+            self.write(_chunk(self._rendered(self.sent, fault.at), last=False))
             self.sent = fault.at
         if fault.last is not None:
-            self._send(_chunk(fault.last, last=True))
+            self.write(_chunk(fault.last, last=True))
         self._end("broken", reusable=False)
         if fault.cut:
             self._sender.cut()
@@ -167,7 +172,7 @@ class Stream:
         self.done = True
         if self.sent > 1:
             self._lateness.gap.add((self.last_due_s - self.first_due_s) / (self.sent - 1), self.sent - 1)
-        if len(self._late) > _FOLD_AT:
+        if len(self.late_s) > _FOLD_AT:
             self._lateness.fold()
         on_end, self.on_end, self.on_first = self.on_end, _ignore, _ignore
         on_end(status)

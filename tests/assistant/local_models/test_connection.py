@@ -90,6 +90,22 @@ def test_a_client_that_leaves_frees_its_request(stand_ins, wire):
     assert (rows[0]["status"], rows[0]["chunks"] < 4000) == ("aborted", True)
 
 
+def test_accepted_connections_are_counted(stand_ins, wire):
+    """So that whoever watches /metrics sees a client that does not keep its connections."""
+
+    def counted() -> int:
+        wire.sendall(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n")
+        head, _, page = read_until(wire, lambda data: b"planned_seconds_count" in data).partition(b"\r\n\r\n")
+        size = int(head.lower().partition(b"content-length: ")[2].split()[0])
+        page += read_until(wire, lambda data: len(page) + len(data) >= size)
+        [line] = [line for line in page.splitlines() if line.startswith(b"peakday_stand_in_connections_total ")]
+        return int(line.split()[1])
+
+    before = counted()
+    stand_ins.get("/health")
+    assert counted() == before + 1
+
+
 class Transport:
     """A transport over one end of a socket pair; what is written through it is kept, and out when `flush` is called."""
 

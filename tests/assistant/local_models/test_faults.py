@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import socket
 import time
 from contextlib import closing
 
@@ -181,13 +182,31 @@ def test_a_frozen_process_reports_itself_late(stand_ins, bedrock):
     assert "stand-ins were late" in lateness["reasons"][0]
 
 
-def test_a_request_that_waited_for_a_frozen_process_counts_as_late(stand_ins, bedrock):
-    """It was stamped as received after the freeze; the overdue heartbeat tells how long it may have waited."""
+def converse_behind_a_freeze(stand_ins, bedrock, ttft_s: float) -> float:
+    """When one call was sent, early in a freeze of 0.4 s, whose model answers `ttft_s` after a request."""
+    pace = {"ttft": {"base_s": ttft_s, "per_uncached_token_s": 0, "sigma": 0}, "gap": {"gap_s": 0, "sigma": 0}}
+    stand_ins.control("profiles", {"nova-pro": pace})
     stand_ins.control("faults", [{"kind": "freeze", "length_s": 0.4, "at_s": 0.05}])
     stand_ins.control("t0", {})
     time.sleep(0.15)
+    sent_s = time.monotonic()
     bedrock.converse(modelId=NOVA, messages=HELLO)
+    return sent_s
+
+
+def test_a_request_that_waited_for_a_frozen_process_counts_as_late(stand_ins, bedrock):
+    """Its answer was due at once; the overdue heartbeat and the socket tell how long it had been there unread."""
+    converse_behind_a_freeze(stand_ins, bedrock, 0.0)
     assert stand_ins.get("/control/lateness")["first"]["max_s"] > 0.1
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_INFO"), reason="only Linux tells when a request came in")
+def test_a_first_token_counts_from_when_the_request_came_in(stand_ins, bedrock):
+    """It was read 0.3 s after it was sent, and its answer is due as if it had been read at once."""
+    sent_s = converse_behind_a_freeze(stand_ins, bedrock, 1.0)
+    [row] = stand_ins.get("/truth?last=1")["requests"]
+    assert row["received_s"] - sent_s < 0.15
+    assert row["first_due_s"] - row["received_s"] == pytest.approx(1.0)
 
 
 def test_faults_keep_to_their_timetable():

@@ -7,6 +7,7 @@ import weakref
 import pytest
 
 from assistant.local_models.lateness import Lateness
+from assistant.local_models.outbox import Outbox
 from assistant.local_models.stream import Breakage, Stream, Wire
 
 
@@ -27,10 +28,18 @@ class Wiretap:
         self.events.append("cut")
 
 
+class Pushed(Stream):
+    """A stream whose outbox is flushed after every push."""
+
+    def push(self, due_units: int, due_s: float) -> None:
+        super().push(due_units, due_s)
+        self._outbox.flush()
+
+
 def stream(units=(b"a", b"b", b"c"), **kwargs) -> tuple[Stream, Wiretap, Lateness]:
     tap, lateness = Wiretap(), Lateness()
     wire = Wire(b"HTTP;", b"<", list(units), lambda now_s: b">", b"(", b")", **kwargs)
-    return Stream(tap, wire, lateness, time.monotonic(), 0.0), tap, lateness
+    return Pushed(tap, wire, lateness, Outbox(time.monotonic), time.monotonic()), tap, lateness
 
 
 def body(tap: Wiretap) -> bytes:

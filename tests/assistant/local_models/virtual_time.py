@@ -13,6 +13,8 @@ class VirtualTime:
     def at(self, due_s, act) -> None:
         heapq.heappush(self._heap, (due_s, next(self._order), act))
 
+    pace = at
+
     def run(self) -> None:
         """Call everything in order of time until nothing is left."""
         while self._heap:
