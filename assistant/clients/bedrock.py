@@ -63,12 +63,11 @@ class BedrockClient:
             async with self._session.post(URL(url, encoded=True), data=body, headers=headers) as response:
                 if response.status != 200:
                     raise await _refusal(response)
+                builder.opened = True
                 await listener.opened(SIMULATED_HEADER in response.headers)
                 await self._read(response, builder, listener)
-        except TimeoutError:
-            raise ModelError(504, "timeout", "the model did not answer in time", builder.ttft_s is not None) from None
-        except aiohttp.ClientError as error:
-            raise _transport_error(error, builder) from None
+        except (TimeoutError, aiohttp.ClientError) as error:
+            raise transport_error(error, builder) from None
         return builder.build()
 
     async def close(self) -> None:
@@ -135,7 +134,14 @@ async def _refusal(response: aiohttp.ClientResponse) -> ModelError:
     return converse.error_of(name, _text_of(payload, {}), response.status, False)
 
 
-def _transport_error(error: aiohttp.ClientError, builder: ReplyBuilder) -> ModelError:
-    if isinstance(error, aiohttp.ClientConnectorError):
+def transport_error(error: Exception, builder: ReplyBuilder) -> ModelError:
+    """What became of a connection, for both clients that use aiohttp.
+
+    A late answer is no proof that a region is out of service; a connection that is never made, or that closes before a
+    byte of an answer, is.
+    """
+    if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ConnectionTimeoutError):
+        return ModelError(504, "timeout", "the model did not answer in time", builder.opened)
+    if not builder.opened:
         return ModelError(503, "connect_error", f"the model endpoint cannot be reached: {error}")
-    return ModelError(502, "cut_stream", f"the model's stream was cut: {error}", builder.ttft_s is not None)
+    return ModelError(502, "cut_stream", f"the model's stream was cut: {error}", True)

@@ -27,6 +27,11 @@ from assistant.clients.protocol import Block, Listener, Message, ModelRequest, R
 from assistant.clients.reply import ReplyBuilder
 from assistant.errors import ModelError
 
+_TRANSPORT_ERRORS = (
+    botocore.exceptions.ConnectionError,
+    botocore.exceptions.HTTPClientError,
+    urllib3.exceptions.HTTPError,
+)
 _STREAMS_MAX = 256
 """Streams at once: a thread and a pooled connection each."""
 
@@ -86,6 +91,7 @@ class Boto3Client:
             answer = self._client(request.region).converse_stream(**_arguments(request))
             metadata = answer["ResponseMetadata"]
             builder.attempts = 1 + metadata.get("RetryAttempts", 0)
+            builder.opened = True
             hear(listener.opened(SIMULATED_HEADER in metadata["HTTPHeaders"]))
             with contextlib.closing(answer["stream"]) as stream:
                 for event in stream:
@@ -98,12 +104,18 @@ class Boto3Client:
             raise _service_error(error, streaming=False) from None
         except ParserError as error:
             raise ModelError(502, "bad_crc", f"the model's stream is damaged: {error}", True) from None
-        except botocore.exceptions.EndpointConnectionError as error:
-            unreachable = ModelError(503, "connect_error", f"the model endpoint cannot be reached: {error}")
-            unreachable.attempts = self._total_attempts
-            raise unreachable from None
-        except (botocore.exceptions.HTTPClientError, urllib3.exceptions.HTTPError) as error:
-            raise ModelError(502, "cut_stream", f"the model's stream was cut: {error}", True) from None
+        except _TRANSPORT_ERRORS as error:
+            raise self._transport_error(error, builder) from None
+
+    def _transport_error(self, error: Exception, builder: ReplyBuilder) -> ModelError:
+        if isinstance(error, botocore.exceptions.ReadTimeoutError | urllib3.exceptions.ReadTimeoutError):
+            ours = ModelError(504, "timeout", "the model did not answer in time", builder.opened)
+        elif not builder.opened:
+            ours = ModelError(503, "connect_error", f"the model endpoint cannot be reached: {error}")
+        else:
+            return ModelError(502, "cut_stream", f"the model's stream was cut: {error}", True)
+        ours.attempts = 1 if builder.opened else self._total_attempts
+        return ours
 
     def _client(self, region: str) -> Any:
         if region not in self._clients:

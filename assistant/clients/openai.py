@@ -9,12 +9,12 @@ from typing import Any
 import aiohttp
 import orjson
 
+from assistant.clients.bedrock import SIMULATED_HEADER, transport_error
 from assistant.clients.protocol import Block, Listener, Message, ModelRequest, Reply, Usage
 from assistant.clients.reply import ReplyBuilder
 from assistant.errors import ModelError
 from wire.sse import SseParser
 
-SIMULATED_HEADER = "x-peakday-simulated"
 _STOP_REASONS = {
     "stop": "end_turn",
     "tool_calls": "tool_use",
@@ -49,15 +49,11 @@ class OpenAIClient:
             async with self._session.post(self._url, data=body(request), headers=headers) as response:
                 if response.status != 200:
                     raise _refusal(response.status, await response.read())
+                builder.opened = True
                 await listener.opened(SIMULATED_HEADER in response.headers)
                 await _read(response, builder, listener)
-        except TimeoutError:
-            raise ModelError(504, "timeout", "the model did not answer in time", builder.ttft_s is not None) from None
-        except aiohttp.ClientConnectorError as error:
-            raise ModelError(503, "connect_error", f"the model endpoint cannot be reached: {error}") from None
-        except aiohttp.ClientError as error:
-            message = f"the model's stream was cut: {error}"
-            raise ModelError(502, "cut_stream", message, builder.ttft_s is not None) from None
+        except (TimeoutError, aiohttp.ClientError) as error:
+            raise transport_error(error, builder) from None
         return builder.build()
 
     async def close(self) -> None:

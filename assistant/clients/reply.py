@@ -12,7 +12,10 @@ from assistant.errors import ModelError
 
 
 class ReplyBuilder:
-    """Collects one streamed reply; `clock` returns seconds, and its origin is the builder's birth."""
+    """Collects one streamed reply; `clock` returns seconds, and its origin is the builder's birth.
+
+    `opened`: the provider accepted the request (HTTP 200), whether or not content has come.
+    """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -27,6 +30,7 @@ class ReplyBuilder:
         self.tier_resolved: str | None = None
         self.latency_mode: str | None = None
         self.attempts = 1
+        self.opened = False
 
     def text(self, index: int, text: str) -> None:
         """A text fragment of a content block."""

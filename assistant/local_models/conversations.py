@@ -57,6 +57,7 @@ class Conversations:
     def __init__(self, answers: dict[str, Plan], default: Plan) -> None:
         self._answers = answers
         self._default = default
+        self._has_words = any(plan.says is not None for plan in answers.values())
         self.unknown = 0
 
     def plan_for(self, turn: Turn) -> Plan:
@@ -69,7 +70,7 @@ class Conversations:
 
     def words_for(self, turn: Turn) -> str | None:
         """The answer's very words, where the file has them."""
-        plan = self._known(turn)
+        plan = self._known(turn) if self._has_words else None
         return None if plan is None else plan.says
 
     def _known(self, turn: Turn) -> Plan | None:

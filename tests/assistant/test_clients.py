@@ -7,10 +7,11 @@ from unittest import mock
 import aiohttp
 import pytest
 
-from assistant.clients.bedrock import BedrockClient, Credentials
+from assistant.clients.bedrock import BedrockClient, Credentials, transport_error
 from assistant.clients.boto3_client import Boto3Client
 from assistant.clients.openai import OpenAIClient
 from assistant.clients.protocol import ModelRequest, Usage
+from assistant.clients.reply import ReplyBuilder
 from assistant.errors import ModelError
 from assistant.tools.registry import TOOLS
 from assistant.tools.spec import tool_config
@@ -283,6 +284,24 @@ def test_an_endpoint_that_is_not_there_is_a_connect_error(kind):
     with pytest.raises(ModelError) as caught:
         asyncio.run(ask())
     assert (caught.value.status, caught.value.code, caught.value.may_spill) == (503, "connect_error", True)
+
+
+def test_a_connection_closed_before_any_answer_is_a_connect_error(kind):
+    """Nothing was heard, so another region may answer: the same as an endpoint that is not there."""
+    error, heard, made = converse(kind, b"", status=None)
+    assert (error.status, error.code, error.streaming, error.region_down) == (503, "connect_error", False, True)
+    assert heard.simulated is None
+    assert len(made.paths) == 1
+
+
+@pytest.mark.parametrize(
+    ("raised", "status", "code"),
+    [(aiohttp.ConnectionTimeoutError(), 503, "connect_error"), (aiohttp.SocketTimeoutError(), 504, "timeout")],
+)
+def test_a_connection_that_is_never_made_is_no_late_answer(raised, status, code):
+    """The first may be tried in another region; the second may still be billed, and is not asked twice."""
+    error = transport_error(raised, ReplyBuilder(lambda: 0.0))
+    assert (error.status, error.code, error.may_spill) == (status, code, status == 503)
 
 
 def test_openai_messages_keep_the_order_of_a_tool_round():

@@ -32,6 +32,9 @@ class Provider:
         self.paths.append(lines[0].split(" ")[1])
         self.authorizations.append(fields.get("authorization", ""))
         self.bodies.append(json.loads(await reader.readexactly(int(fields["content-length"]))))
+        if self.status is None:  # gone without a word
+            writer.close()
+            return
         headers = "".join(f"{name}: {value}\r\n" for name, value in self.headers.items())
         writer.write(f"HTTP/1.1 {self.status} X\r\n{headers}transfer-encoding: chunked\r\n\r\n".encode())
         # Odd pieces: no event lies whole in one read.
