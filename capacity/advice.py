@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from capacity.cache import CacheAdvice, advise, think_hit_ratio, ttl_hit_ratio
 from capacity.calls import Calls, assumed_calls
 from capacity.case import Case
 from capacity.cost import call_costs
-from facts.reader import Model, Quality, quality
+from facts.reader import Model, Quality
 from scenarios.schema import Policy, Scenario
 
 ROUTING_INTERACTIONS = 1_000
@@ -65,13 +65,14 @@ def _row(model: str, level: str, found: CacheAdvice) -> dict[str, Any]:
     }
 
 
-def routing_trade_off(case: Case, own_usd_per_call: Mapping[str, float]) -> tuple[dict[str, Any], ...]:
+def routing_trade_off(
+    case: Case, own_usd_per_call: Mapping[str, float], judged: Sequence[Quality]
+) -> tuple[dict[str, Any], ...]:
     """The policy as planned, and each answering model alone: dollars of an interaction against judged quality.
 
     Tokens are the scenario's assumed ones throughout, so that the policies are compared on the same calls.
     """
     scenario, models = case.scenario, case.prices.models
-    judged = quality()
     policies = {"as planned": scenario.assistant.policy}
     for name in scenario.models:
         answers = any(row.model == name for row in judged)
@@ -86,7 +87,7 @@ def _policy_row(
     what: str,
     policy: Policy,
     own_usd_per_call: Mapping[str, float],
-    judged: list[Quality],
+    judged: Sequence[Quality],
 ) -> dict[str, Any]:
     assistant = case.scenario.assistant.model_copy(update={"policy": policy})
     scenario = case.scenario.model_copy(update={"assistant": assistant})
@@ -101,7 +102,7 @@ def _policy_row(
     }
 
 
-def _acceptable(scenario: Scenario, policy: Policy, judged: list[Quality]) -> tuple[float | None, str]:
+def _acceptable(scenario: Scenario, policy: Policy, judged: Sequence[Quality]) -> tuple[float | None, str]:
     """Share of turns expected to be acceptable under a policy; None when a model in it was never judged."""
     total, origins = 0.0, set()
     for intent, mix in scenario.mix.intents.items():
@@ -113,4 +114,4 @@ def _acceptable(scenario: Scenario, policy: Policy, judged: list[Quality]) -> tu
             row = max(rows, key=lambda r: r.intent == intent)
             total += mix.weight * share * row.acceptable_ratio
             origins.add(row.provenance)
-    return total, "assumed" if "assumed" in origins else "judged"
+    return total, next((origin for origin in ("simulated", "assumed") if origin in origins), "judged")

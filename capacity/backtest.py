@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TypeVar
 
 from capacity.calls import Calls, measured_calls
 from capacity.cost import cache_hit_figures
-from capacity.plan import Figure, Plan, PlanError
+from capacity.plan import Figure, Plan
+from capacity.prediction import refuse_hindsight
 from loadgen.record import Run
 
 _Value = TypeVar("_Value")
@@ -91,12 +91,7 @@ def backtest(plan: Plan, run: Run) -> Backtest:
     Raises:
         PlanError: the plan was made after the run started, or the run is no evidence.
     """
-    started = str(run.info.get("started_utc", ""))
-    if _moment(plan.created_utc) >= _moment(started):
-        raise PlanError(
-            f"plan {plan.plan_id} was made at {plan.created_utc}, run {run.run_id} started at {started}: "
-            "a prediction must be older than what it predicts; score it against a later run"
-        )
+    refuse_hindsight(plan.created_utc, str(run.info.get("started_utc", "")), f"plan {plan.plan_id}, run {run.run_id}")
     scores = list(_scores(plan, measured_calls(run)))
     return Backtest(tuple(sorted(scores, key=lambda score: -abs(score.error_ratio or 0.0))))
 
@@ -126,13 +121,6 @@ def _scores(plan: Plan, calls: Calls) -> Iterator[Score]:
             measured = cache_hit_figures(calls, rate.model).get(rate.level)
             if measured is not None:
                 yield Score(f"{rate.model}: cache hits, {rate.level}", "ratio", rate.ratio, measured)
-
-
-def _moment(text: str) -> datetime:
-    try:
-        return datetime.fromisoformat(text.replace("Z", "+00:00"))
-    except ValueError:
-        raise PlanError(f"{text!r} is no time; a record without one cannot be put in order") from None
 
 
 @dataclass(frozen=True)

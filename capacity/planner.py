@@ -21,10 +21,12 @@ from capacity.plan import Figure, HitRate, InputNote, Plan, PlanError, SupplyPla
 from capacity.prices import load_prices
 from capacity.purchase import Offer, buy, hourly_need
 from capacity.rates import with_tiers
+from capacity.spill import spill_ladder
 from capacity.supply import Sized, bedrock_supply, latency_s, own_supply, own_usd_per_call
 from capacity.uncertainty import HITS_LOW, PREFIX_HITS_LOW, error_bars, moves, sensitivities
 from capacity.usage import described, with_usage
 from facts.account import Held, Usage
+from facts.reader import Quality, quality
 from loadgen.record import Run
 from neuron_bench.record import Bench
 from neuron_bench.step_model import StepModel
@@ -45,6 +47,7 @@ def make_plan(
     scenario_hash: str = "",
     usage: Usage | None = None,
     held: Held | None = None,
+    judged: Sequence[Quality] | None = None,
 ) -> Plan:
     """Chips, hit rates, quota and dollars for an event.
 
@@ -55,11 +58,13 @@ def make_plan(
         prices: an overlay, see `capacity.prices.load_prices`.
         usage: an account's own counters: measured tokens per call where no run is given.
         held: an account's quotas, where the scenario states none.
+        judged: quality rows; None takes the shipped, assumed ones.
     Raises:
         PlanError: an input that cannot be planned from; the message has the remedy.
     """
     case = make_case(scenario, run, step_models, prices, seed, usage=usage, held=held)
     supplies, sized = size_supplies(case)
+    judged = quality() if judged is None else judged
     base = case.base([choice for item in sized for choice in item.choices if choice.load_per_s > 0])
     ranked = sensitivities(base, moves(case.streams, case.spread))
     charged = bill(case, base, sized, supplies)
@@ -71,7 +76,7 @@ def make_plan(
         seed=seed,
         assumptions_with_most_effect=assumptions_first(ranked),
         what_breaks_first=what_breaks_first(supplies),
-        inputs=_inputs(case, run, benches, sized),
+        inputs=(*_inputs(case, run, benches, sized), *_quality_notes(case, judged)),
         demand=tuple(demand.timeline for demand in case.demand["interactions"].values()),
         supplies=tuple(supplies),
         hit_rates=_hit_rates(case),
@@ -81,12 +86,13 @@ def make_plan(
         event_cost_parts_list_usd=charged.list_parts,
         tiers=tier_options(case),
         background=background_lines(case, supplies),
+        spill=spill_ladder(case, base.own, judged),
         turned_down=turned_down(supplies),
         sensitivities=ranked,
         warnings=warnings(case, supplies, [note for item in sized for note in item.warnings], now_utc),
         purchase=_purchase(supplies),
         cache_advice=cache_advice(case),
-        routing=routing_trade_off(case, own_usd_per_call(case, supplies)),
+        routing=routing_trade_off(case, own_usd_per_call(case, supplies), judged),
         headroom=_headroom(case, base),
         schedules=_schedules(case, base),
         rules=_rules(case),
@@ -203,6 +209,13 @@ def _account_notes(case: Case, run: Run | None) -> list[InputNote]:
     if case.held is not None:
         notes.append(InputNote("quotas", "held by the account", case.held.source, "measured", case.held.source))
     return notes
+
+
+def _quality_notes(case: Case, judged: Sequence[Quality]) -> list[InputNote]:
+    """Where the quality of each model that may answer comes from; `assumed` as shipped."""
+    origins = {row.model: row.provenance for row in judged if row.model in case.scenario.models}
+    what = "share of acceptable turns"
+    return [InputNote("quality", name, what, origin, "quality.yaml") for name, origin in origins.items()]
 
 
 def _headroom(case: Case, base: Base) -> tuple[dict[str, Any], ...]:
