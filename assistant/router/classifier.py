@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from assistant.errors import AssistantError
-from assistant.router.features import buckets
+from assistant.router.features import GROUPS, buckets
 
-SCHEMA = "peakday.router/1"
+SCHEMA = "peakday.router/2"
 
 
 class LinearClassifier:
-    """Softmax over weighted feature counts; a confidence is the probability of the best intent."""
+    """Softmax over weighted features; a confidence is the probability of the best intent."""
 
     def __init__(self, arrays: dict[str, np.ndarray]) -> None:
         self.about: dict[str, Any] = json.loads(str(arrays["about"]))
@@ -26,23 +26,28 @@ class LinearClassifier:
             )
         self._intents = self.about["intents"]
         self._complexities = self.about["complexities"]
-        # Bucket-major: a message gathers its own few rows.
-        self._intent = np.ascontiguousarray(arrays["intent_weights"].T, np.float32) * arrays["intent_scale"]
-        self._intent_bias = arrays["intent_bias"]
-        self._complexity = (
-            np.ascontiguousarray(arrays["complexity_weights"][0], np.float32) * arrays["complexity_scale"]
-        )
-        self._complexity_bias = float(arrays["complexity_bias"][0])
+        rarity = arrays["rarity"].astype(np.float32)
+        # Bucket-major, rarity folded in: a message gathers its own few rows. The last column leans to complex.
+        self._weights = np.multiply(arrays["weights"].T * arrays["scale"], rarity[:, None], order="C", dtype=np.float32)
+        self._bias = arrays["bias"]
+        self._squares = rarity**2
+        self._temperature = float(arrays["temperature"])
 
     def classify(self, message: str) -> tuple[str, str, float]:
-        """Intent, complexity and the intent's probability."""
-        found = buckets(message)
-        weight = len(found) ** -0.5 if found else 0.0
-        scores = self._intent[found].sum(axis=0) * weight + self._intent_bias
-        best = int(scores.argmax())
-        confidence = 1.0 / float(np.exp(scores - scores[best]).sum())
-        lean = float(self._complexity[found].sum()) * weight + self._complexity_bias
-        return self._intents[best], self._complexities[int(lean > 0)], confidence
+        """Intent, complexity and the intent's probability; nothing is sure about a message without a word."""
+        scores = self._bias.copy()
+        features = buckets(message)
+        for share, found in zip(_SHARES, features, strict=True):
+            if found:
+                length = float(self._squares.take(found).sum()) ** 0.5
+                scores += self._weights.take(found, axis=0).sum(axis=0) * (share / length)
+        intents = scores[:-1] / self._temperature
+        best = int(intents.argmax())
+        confidence = 1.0 / float(np.exp(intents - intents[best]).sum()) if any(features) else 0.0
+        return self._intents[best], self._complexities[int(scores[-1] > 0)], confidence
+
+
+_SHARES = tuple(group.weight * sum(one.weight**2 for one in GROUPS) ** -0.5 for group in GROUPS)
 
 
 def load(path: Path | None = None) -> LinearClassifier:

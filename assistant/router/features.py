@@ -1,24 +1,40 @@
-"""A message as hashed counts: the same few lines at training and at run time, so that both see the same features.
+"""A message as hashed features: the same few lines at training and at run time, so that both see the same ones.
 
-Words, word pairs, letter runs within words (which survive typing errors), and concepts with their pairs (words that
-mean much the same, data/router_concepts.txt) fall into `BUCKETS` by CRC-32. Numbers become one token, so that the
-classifier learns `order 0` and not a particular order.
+Three groups, each in its own range of buckets (CRC-32): words and word pairs; letter runs within words, which survive
+typing errors; concepts and their pairs (words that mean much the same, data/router_concepts.txt), which carry over to
+words no phrasing holds. Numbers become one token, so that `order 0` is learned and no particular order.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib.resources import files
 from itertools import combinations, pairwise
 from zlib import crc32
 
-BUCKETS = 1 << 13
 CHARS_MAX = 600
 """Only so much of a message is read: what a customer wants stands near its start, and the time stays bounded."""
 _RUNS = (3, 4, 5)
 _STEM_CHARS_MIN = 3
+_CONCEPTS_A_WORD = 2
 _WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?|\d[\d.,]*|[?%$€£]")
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A range of buckets; `weight`: the length of its part of a message's vector before the whole is scaled to one."""
+
+    first: int
+    size: int
+    weight: float
+
+
+GROUPS = (Group(0, 1 << 13, 1.0), Group(1 << 13, 1 << 14, 1.0), Group(3 << 13, 1 << 11, 0.7))
+"""Words, letter runs, concepts. Weights chosen by cross-validation over the training phrasings."""
+BUCKETS = GROUPS[-1].first + GROUPS[-1].size
 
 
 def tokens(message: str) -> list[str]:
@@ -27,41 +43,44 @@ def tokens(message: str) -> list[str]:
     return ["0" if word[0].isdigit() else word.replace("'", "") for word in found]
 
 
-def buckets(message: str) -> list[int]:
-    """Distinct buckets of a message's features, sorted."""
+def buckets(message: str) -> tuple[list[int], list[int], list[int]]:
+    """Distinct buckets of a message's features, by group, sorted."""
     found = tokens(message)
-    features = {f"p {one} {two}" for one, two in pairwise(["^", *found, "$"])}
+    words = set(found)
+    runs: set[int] = set()
     concepts: set[str] = set()
-    numbers: set[int] = set()
-    for word in set(found):
-        numbers.update(_word_buckets(word))
+    for word in words:
+        runs.update(_runs_of(word))
         concepts.update(concepts_of(word))
-    features.update(f"c {concept}" for concept in concepts)
-    features.update(f"cc {one} {two}" for one, two in combinations(sorted(concepts), 2))
-    numbers.update(_bucket(feature) for feature in features)
-    return sorted(numbers)
+    pairs = (f"{one} {two}" for one, two in pairwise(found))
+    named = sorted(concepts)
+    meetings = (f"{one} {two}" for one, two in combinations(named, 2))
+    return (
+        _hashed(GROUPS[0], [*words, *pairs]),
+        sorted(runs),
+        _hashed(GROUPS[2], [*named, *meetings]),
+    )
+
+
+def _hashed(group: Group, names: Iterable[str]) -> list[int]:
+    return sorted({group.first + crc32(name.encode()) % group.size for name in names})
 
 
 @lru_cache(maxsize=20_000)
-def _word_buckets(word: str) -> tuple[int, ...]:
-    """Buckets of a word and of its letter runs."""
-    edged = f"<{word}>"
-    runs = [edged[at : at + run] for run in _RUNS for at in range(len(edged) - run + 1)] if len(word) > 2 else []
-    return tuple({_bucket(feature) for feature in (f"w {word}", *runs)})
-
-
-def _bucket(feature: str) -> int:
-    return crc32(feature.encode()) % BUCKETS
+def _runs_of(word: str) -> tuple[int, ...]:
+    """Buckets of a word's letter runs; its edges are letters too."""
+    edged = f" {word} "
+    return tuple(_hashed(GROUPS[1], (edged[at : at + run] for run in _RUNS for at in range(len(edged) - run + 1))))
 
 
 @lru_cache(maxsize=20_000)
 def concepts_of(word: str) -> tuple[str, ...]:
-    """Concepts a word stands for: by itself, or by the longest stem that lists every ending."""
+    """Concepts a word stands for: by itself, or by the longest stem that lists every ending; at most two."""
     whole, stems = _lexicon()
     for end in range(len(word), _STEM_CHARS_MIN - 1, -1):
         if word[:end] in stems:
-            return (*whole.get(word, ()), *stems[word[:end]])
-    return whole.get(word, ())
+            return (*whole.get(word, ()), *stems[word[:end]])[:_CONCEPTS_A_WORD]
+    return whole.get(word, ())[:_CONCEPTS_A_WORD]
 
 
 @cache

@@ -8,7 +8,7 @@ import pytest
 import scenarios
 from assistant.errors import ModelError
 from assistant.router import classifier, rules
-from assistant.router.features import BUCKETS, buckets, tokens
+from assistant.router.features import BUCKETS, GROUPS, buckets, tokens
 from assistant.router.route import INTENTS, MessageRouter
 from assistant.settings import Router
 from scenarios.schema import INTENTS as SCENARIO_INTENTS
@@ -93,7 +93,20 @@ def test_features_do_not_depend_on_the_number():
 def test_features_are_bounded():
     """A long message costs no more than its first characters."""
     assert buckets("x" * 600) == buckets("x" * 8_000)
-    assert max(buckets("some words here")) < BUCKETS
+    assert max(max(group) for group in buckets("some red words")) < BUCKETS
+
+
+def test_groups_of_features_share_no_bucket():
+    """Words, letter runs and concepts fall into ranges of their own."""
+    for group, found in zip(GROUPS, buckets("is the red lamp cheaper than the blue one"), strict=True):
+        assert found
+        assert all(group.first <= bucket < group.first + group.size for bucket in found)
+
+
+def test_a_message_without_words_is_unsure():
+    """Nothing to go by gives a guess that the next stage may overrule."""
+    _, _, confidence = classifier.load().classify("~~~")
+    assert confidence < Router().unsure_below
 
 
 def test_the_shipped_weights_name_their_inputs():
