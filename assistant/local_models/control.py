@@ -30,6 +30,7 @@ class Control:
         self._posts: dict[str, Callable[[Any], dict[str, Any]]] = {
             "/control/t0": self._t0,
             "/control/reset": self._reset,
+            "/control/clock": self._clock,
             "/control/quotas": self._quotas,
             "/control/faults": self._faults,
             "/control/profiles": self._profiles,
@@ -86,6 +87,14 @@ class Control:
         for name in what:
             resets[name]()
         return {"reset": what}
+
+    def _clock(self, body: dict[str, Any]) -> dict[str, Any]:
+        """{"advance_s": 301}: prompt caches age by so much at once; nothing else moves."""
+        advance_s = float(body["advance_s"])
+        if not (math.isfinite(advance_s) and advance_s >= 0):
+            raise ValueError(f"advance_s is {advance_s}, expected seconds >= 0")
+        self._stand_ins.age_caches(advance_s)
+        return {"advance_s": advance_s}
 
     def _quotas(self, body: dict[str, dict[str, Any]]) -> dict[str, Any]:
         """{model key or "account": {"tpm", "tpd", "rpm"}}: replaces every granted value."""

@@ -85,6 +85,10 @@ class PromptCache:
             self._inserts = 0
             self._expires_s = {key: entry for key, entry in self._expires_s.items() if entry[0] >= now_s}
 
+    def age(self, by_s: float) -> None:
+        """Let every entry be older by so many seconds."""
+        self._expires_s = {key: (expires_s - by_s, ttl) for key, (expires_s, ttl) in self._expires_s.items()}
+
     def _longest_live(self, boundaries: list[Boundary], points: list[Point], now_s: float) -> int:
         for point in reversed(points):
             for index in range(point.index, max(-1, point.index - self._lookback - 1), -1):

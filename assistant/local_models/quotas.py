@@ -14,7 +14,8 @@ from dataclasses import dataclass
 MINUTE_S = 60.0
 DAY_S = 86_400.0
 ACCOUNT = "account"
-"""Model key under which an account-wide quota over all models is stated."""
+"""Model key under which an account-wide quota is stated: one window over all models and all regions."""
+ALL_REGIONS = "all"
 
 
 @dataclass
@@ -36,7 +37,7 @@ class Window:
 
 @dataclass(frozen=True)
 class Limits:
-    """Granted for one model in one region; None = not granted or not limited by this kind."""
+    """Granted for one model in one region, or to an account; None = not granted or not limited by this kind."""
 
     tpm: float | None = None
     tpd: float | None = None
@@ -52,7 +53,7 @@ class Reservation:
 
 
 class QuotaBook:
-    """All quotas of all accounts: per account, region and model, and the account's own over its models."""
+    """All quotas of all accounts: per account, region and model, and the account's own over its models and regions."""
 
     def __init__(self, limits: dict[str, Limits]) -> None:
         self._limits = limits
@@ -72,7 +73,7 @@ class QuotaBook:
         if not self._limits:
             return Reservation(tokens, ())
         own = self._windows_of(account, region, model)
-        shared = self._windows_of(account, region, ACCOUNT)
+        shared = self._windows_of(account, ALL_REGIONS, ACCOUNT)
         for name, window in (*own.items(), *((f"{ACCOUNT} {kind}", window) for kind, window in shared.items())):
             if not window.admits(1 if name.endswith("rpm") else tokens, now_s):
                 return name

@@ -123,6 +123,11 @@ class StandIns:
             if isinstance(stand_in.runner, Pool) and concerned(stand_in.model.key, self.regions[0]):
                 stand_in.runner.clear_caches()
 
+    def age_caches(self, by_s: float) -> None:
+        """Let every entry of the prompt caches be older by so many seconds; blocks of an engine have no age."""
+        for cache in (*self._caches.values(), *self._implicit.values()):
+            cache.age(by_s)
+
     def new_id(self, prefix: str = "") -> str:
         """An id of 24 hexadecimal digits."""
         return f"{prefix}{self.random.getrandbits(96):024x}"

@@ -187,3 +187,34 @@ def test_a_guardrail_lets_everything_pass_and_meters_it(bedrock):
     )
     assert answer["action"] == "NONE"
     assert answer["usage"]["contentPolicyUnits"] == 2
+
+
+@pytest.mark.parametrize(("granted_to", "refused"), [("account", True), ("nova-pro", False)])
+def test_a_days_tokens_of_the_account_span_its_regions(stand_ins, granted_to, refused):
+    """What one region charged counts in the other, where a grant of the model alone would not."""
+    stand_ins.control("quotas", {granted_to: {"tpd": 6_000}})
+    here, there = client(stand_ins), client(stand_ins, region="us-west-2")
+    try:
+        used = here.converse(modelId=NOVA, messages=HELLO, inferenceConfig={"maxTokens": 5_900})["usage"]["totalTokens"]
+        rest = {"maxTokens": 6_000 - used}
+        if refused:
+            with pytest.raises(there.exceptions.ThrottlingException, match="per day"):
+                there.converse(modelId=NOVA, messages=HELLO, inferenceConfig=rest)
+        else:
+            there.converse(modelId=NOVA, messages=HELLO, inferenceConfig=rest)
+    finally:
+        here.close()
+        there.close()
+
+
+def test_a_cached_prefix_expires_when_its_clock_is_advanced(stand_ins, bedrock):
+    """The control endpoint ages prompt caches: 301 s later a 5m entry is written again."""
+    system = [{"text": "rule " * 2000}, POINT]
+
+    def usage() -> tuple[bool, bool]:
+        found = bedrock.converse(modelId=NOVA, messages=HELLO, system=system)["usage"]
+        return found["cacheReadInputTokens"] > 0, found["cacheWriteInputTokens"] > 0
+
+    assert [usage(), usage()] == [(False, True), (True, False)]
+    stand_ins.control("clock", {"advance_s": 301})
+    assert usage() == (False, True)

@@ -118,6 +118,16 @@ def test_a_hit_renews_the_ttl():
     assert cache.look_up(chain(80), [Point(0)], 299.0 * 12 + 301).read == 0
 
 
+def test_an_entry_can_be_aged_by_hand():
+    """Advanced by 299 s it is still read, by two more it is gone; so a test of a TTL need not wait for it."""
+    cache = PromptCache(50, 0)
+    cache.store(cache.look_up(chain(80), [Point(0)], 0.0), 0.0)
+    cache.age(299.0)
+    assert cache.look_up(chain(80), [Point(0)], 0.5).read == 80
+    cache.age(301.0)
+    assert cache.look_up(chain(80), [Point(0)], 0.5).read == 0
+
+
 def test_the_look_back_finds_an_entry_that_no_longer_has_a_point():
     """The tail point of the last call is gone from this one, yet its entry lies within the look-back."""
     cache = PromptCache(50, 2)

@@ -46,12 +46,21 @@ def test_requests_per_minute_count_requests():
 
 
 def test_an_account_quota_binds_over_all_models():
-    """Tokens a day of the account: two models share it, another region or account does not."""
+    """Tokens a day of the account: models and regions share it, another account does not."""
     book = QuotaBook({"account": Limits(tpd=1_000)})
     book.reserve("a", "r", "m", 700, 0.0)
     assert book.reserve("a", "r", "n", 700, 0.0) == "account tpd"
-    assert isinstance(book.reserve("a", "s", "n", 700, 0.0), Reservation)
+    assert book.reserve("a", "s", "m", 700, 0.0) == "account tpd"
     assert isinstance(book.reserve("b", "r", "n", 700, 0.0), Reservation)
+
+
+def test_a_models_quota_is_its_own_in_every_region():
+    """What one region holds leaves another's grant whole, while the account's counts both."""
+    book = QuotaBook({"m": Limits(tpm=1_000), "account": Limits(tpd=1_500)})
+    assert isinstance(book.reserve("a", "r", "m", 1_000, 0.0), Reservation)
+    assert book.reserve("a", "r", "m", 100, 0.0) == "tpm"
+    assert isinstance(book.reserve("a", "s", "m", 500, 0.0), Reservation)
+    assert book.reserve("a", "s", "m", 1, 0.0) == "account tpd"
 
 
 @given(st.lists(st.tuples(st.floats(0, 20), st.floats(1, 500), st.floats(0, 1)), max_size=60))
