@@ -108,21 +108,6 @@ def test_signatures_are_verified_when_asked_to(stand_ins, secret, fine):
         stand_ins.control("credentials", {})
 
 
-def test_the_openai_package_works_unmodified(stand_ins):
-    """Chat, stream and completions through the official client."""
-    openai = pytest.importorskip("openai", reason="the openai package is not installed")
-    with openai.OpenAI(base_url=f"{stand_ins.url}/v1", api_key="none", max_retries=0) as client:
-        messages = [{"role": "user", "content": "hello"}]
-        whole = client.chat.completions.create(model="custom-8b", messages=messages)
-        chunks = list(client.chat.completions.create(model="custom-8b", messages=messages, stream=True))
-        exact = client.completions.create(
-            model="custom-8b", prompt=[1, 2, 3], max_tokens=7, extra_body={"min_tokens": 7}
-        )
-    assert whole.usage.completion_tokens == 20
-    assert chunks[-1].choices[0].finish_reason == "stop"
-    assert exact.usage.completion_tokens == 7
-
-
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 2**40) | st.floats() | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
