@@ -19,6 +19,7 @@ from assistant.quality.spool import Spool
 from assistant.router.route import Classifier, MessageRouter
 from assistant.sessions import Sessions
 from assistant.settings import Stack
+from assistant.store.protocol import Store
 from assistant.store.sqlite import SqliteStore
 from assistant.tools.catalogue import Catalogue
 from assistant.tools.registry import TOOLS
@@ -43,7 +44,7 @@ class Assistant:
     app: App
     services: Services
     catalogue: Catalogue
-    store: SqliteStore
+    store: Store
     rules: RuleBook
 
     def close(self) -> None:
@@ -59,10 +60,11 @@ def assemble(
     clients: Mapping[str, ModelClient],
     classifier: Classifier | None,
     clocks: Clocks,
+    store: Store | None = None,
 ) -> Assistant:
-    """The assistant of a stack over these model clients (by protocol)."""
+    """The assistant of a stack over these model clients (by protocol); `store` None: the stack's sqlite file."""
     metrics = Metrics()
-    store = SqliteStore(stack.store)
+    store = store or SqliteStore(stack.store)
     rules = RuleBook(stack.store)
     if standing := catalogue.standing_rules():
         rules.adopt(standing, catalogue.prices(), clocks.world())

@@ -9,9 +9,10 @@ Row = dict[str, Any]
 
 
 class Store(Protocol):
-    """Memory, carts, changes to orders, price rules. Every write is durable when the call returns.
+    """What a customer's words may change: memory, carts, changes to orders. Price rules have a book of their own.
 
-    `key` is an idempotency key: a write whose key was seen before changes nothing and returns False.
+    Every write is durable when the call returns, and seen by every other handle from then on. `key` is an idempotency
+    key: a write whose key was seen before, by whatever write, changes nothing and returns False.
     """
 
     def remember(self, customer_id: str, fact: str, now: datetime) -> None:
@@ -21,22 +22,19 @@ class Store(Protocol):
         """Everything remembered, oldest first."""
 
     def forget(self, customer_id: str, words: str) -> list[str]:
-        """Erase the facts that hold these words, from disk too; returns them."""
+        """Erase the facts that hold all of these words, from disk too; returns them. No words, nothing is erased."""
 
     def add_to_cart(self, customer_id: str, product_id: str, quantity: int, key: str) -> bool:
         """Add to what the customer will review."""
 
     def cart(self, customer_id: str) -> list[Row]:
-        """product_id and quantity of every line."""
+        """product_id and quantity of every line, in the order in which they came."""
 
     def change_order(self, customer_id: str, order_id: str, change: str, detail: str, key: str, now: datetime) -> bool:
         """Record a cancellation, an edit or a return."""
 
     def order_changes(self, customer_id: str) -> list[Row]:
         """order_id, change, detail, at; oldest first."""
-
-    def price(self, product_id: str) -> float | None:
-        """The last price tick of a product, or None."""
 
     def close(self) -> None:
         """Release files."""

@@ -52,9 +52,9 @@ class SqliteStore:
         return [row["fact"] for row in self._db.execute(sql, (customer_id,))]
 
     def forget(self, customer_id: str, words: str) -> list[str]:
-        """Erase the facts that hold these words; the log is emptied, so nothing of them stays on disk."""
+        """Erase the facts that hold all of these words; the log is emptied, so nothing of them stays on disk."""
         wanted = words.lower().split()
-        gone = [fact for fact in self.facts(customer_id) if all(word in fact.lower() for word in wanted)]
+        gone = [fact for fact in self.facts(customer_id) if wanted and all(word in fact.lower() for word in wanted)]
         if gone:
             self._db.executemany(
                 "DELETE FROM memory WHERE customer_id = ? AND fact = ?", [(customer_id, fact) for fact in gone]
@@ -71,7 +71,7 @@ class SqliteStore:
         )
 
     def cart(self, customer_id: str) -> list[Row]:
-        """product_id and quantity of every line."""
+        """product_id and quantity of every line, in the order in which they came."""
         sql = "SELECT product_id, quantity FROM cart WHERE customer_id = ? ORDER BY rowid"
         return self._db.execute(sql, (customer_id,)).fetchall()
 
@@ -84,11 +84,6 @@ class SqliteStore:
         """order_id, change, detail, at; oldest first."""
         sql = "SELECT order_id, change, detail, at FROM order_changes WHERE customer_id = ? ORDER BY rowid"
         return self._db.execute(sql, (customer_id,)).fetchall()
-
-    def price(self, product_id: str) -> float | None:
-        """The last price tick of a product, or None."""
-        row = self._db.execute("SELECT price FROM prices WHERE product_id = ?", (product_id,)).fetchone()
-        return None if row is None else row["price"]
 
     def close(self) -> None:
         """Release the file."""

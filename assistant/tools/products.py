@@ -20,7 +20,7 @@ def known_product(context: ToolContext, product_id: str) -> dict[str, Any]:
     product = context.catalogue.product(product_id)
     if product is None:
         raise ToolError(f"no product {product_id!r}; use an id that catalogue_search returned")
-    ticked = context.store.price(product_id)
+    ticked = context.rules.price(product_id)
     if ticked is not None:
         product["price"] = ticked
     return product

@@ -79,7 +79,7 @@ class Answer:
 
 
 class Harness:
-    """An app over the tiny shop. `assistant` are switches as in stack.json."""
+    """An app over the tiny shop. `assistant` are switches as in stack.json; `backend` a store in place of sqlite's."""
 
     def __init__(
         self,
@@ -87,6 +87,7 @@ class Harness:
         folder: Path,
         assistant: dict[str, Any] | None = None,
         classifier: Any = None,
+        backend: Any = None,
         **stack: Any,
     ) -> None:
         self.model = ScriptedModel()
@@ -110,7 +111,7 @@ class Harness:
         self.world = datetime.fromisoformat(NOW)
         clocks = Clocks(lambda: self.clock_s, lambda: self.now_s, lambda: self.world)
         clients = {"converse": self.model, "openai": self.model}
-        self.parts = assemble(self.stack, Catalogue(catalogue), clients, classifier, clocks)
+        self.parts = assemble(self.stack, Catalogue(catalogue), clients, classifier, clocks, backend)
         self.app, self.services, self.store = self.parts.app, self.parts.services, self.parts.store
         self.metrics, self.rules = self.services.metrics, self.parts.rules
 
