@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from capacity.oracle import check_fits, kept_tokens
@@ -24,21 +26,8 @@ def simulate(
 
     check_fits(work, model)
     n = len(work)
-    longest = int(work.decode_steps.max(initial=0))
-    pool = kernel.Pool(
-        job=_jobs(work, model),
-        amount=_amounts(work),
-        state=_states(replicas),
-        level=np.zeros((replicas, 5)),
-        wheel=np.full((replicas, 1 << (longest + 1).bit_length()), kernel.NONE, dtype=np.int64),
-        first_s=np.zeros(n),
-        end_s=np.zeros(n),
-        buckets=_buckets(model),
-        max_num_seqs=model.max_num_seqs,
-        max_batched_tokens=model.max_batched_tokens,
-        kv_tokens=float(model.kv_tokens_max),
-        preempts=preempts,
-    )
+    pool = make_pool(model, n, replicas, int(work.decode_steps.max(initial=0)), preempts)
+    pool = pool._replace(job=job_rows(work, model), amount=job_amounts(work))
     placed = np.zeros(n, dtype=np.int64)
     options = np.zeros((1, 1), dtype=np.int64) if candidates is None else np.ascontiguousarray(candidates, np.int64)
     period_s = signal_period_s if candidates is not None else 0.0
@@ -53,7 +42,28 @@ def simulate(
     )
 
 
-def _jobs(work: Requests, model: StepModel) -> Ints:
+def make_pool(model: StepModel, n: int, replicas: int, longest: int, preempts: bool) -> Any:
+    """Empty replicas with room for the times of n requests of at most `longest` decode steps; jobs are filled in."""
+    from capacity import kernel
+
+    return kernel.Pool(
+        job=np.zeros((n, 13), dtype=np.int64),
+        amount=np.zeros((n, 2)),
+        state=_states(replicas),
+        level=np.zeros((replicas, 5)),
+        wheel=np.full((replicas, 1 << (longest + 1).bit_length()), kernel.NONE, dtype=np.int64),
+        first_s=np.zeros(n),
+        end_s=np.zeros(n),
+        buckets=_buckets(model),
+        max_num_seqs=model.max_num_seqs,
+        max_batched_tokens=model.max_batched_tokens,
+        kv_tokens=float(model.kv_tokens_max),
+        preempts=preempts,
+    )
+
+
+def job_rows(work: Requests, model: StepModel) -> Ints:
+    """Pool.job of fresh requests."""
     from capacity import kernel
 
     jobs = np.zeros((len(work), 13), dtype=np.int64)
@@ -66,7 +76,8 @@ def _jobs(work: Requests, model: StepModel) -> Ints:
     return jobs
 
 
-def _amounts(work: Requests) -> Floats:
+def job_amounts(work: Requests) -> Floats:
+    """Pool.amount of fresh requests."""
     amounts = np.zeros((len(work), 2))
     amounts[:, 0] = (work.output_tokens - 1) / np.maximum(work.decode_steps, 1)
     return amounts

@@ -60,9 +60,28 @@ class Pool(NamedTuple):
 @njit(cache=True)
 def run(pool: Pool, arrival_s: Floats, candidates: Ints, slack: float, signal_period_s: float, placed: Ints) -> None:
     """Serve every request; see `capacity.oracle.simulate` for the arguments."""
+    seen = np.zeros(pool.state.shape[0], np.int64)
+    serve(pool, arrival_s, 0, candidates, slack, signal_period_s, placed, seen, 0.0)
+    drain(pool)
+
+
+@njit(cache=True)
+def serve(
+    pool: Pool,
+    arrival_s: Floats,
+    first: int,
+    candidates: Ints,
+    slack: float,
+    signal_period_s: float,
+    placed: Ints,
+    seen: Ints,
+    signal_s: float,
+) -> float:
+    """Take in the arrivals of jobs first, first + 1, ...; running requests stay where they are. The next signal's time.
+
+    seen [R]: loads as the router last saw them, kept between calls.
+    """
     replicas, columns = pool.state.shape[0], candidates.shape[1]
-    seen = np.zeros(replicas, np.int64)
-    signal_s = 0.0
     for index in range(arrival_s.size):
         now_s = arrival_s[index]
         if signal_period_s > 0:
@@ -84,8 +103,14 @@ def run(pool: Pool, arrival_s: Floats, candidates: Ints, slack: float, signal_pe
         if pool.state[chosen, LOAD] == 0:
             pool.level[chosen, CLOCK] = max(pool.level[chosen, CLOCK], now_s)
         pool.state[chosen, LOAD] += 1
-        _append(pool, chosen, index, WAIT_HEAD, WAIT_TAIL)
-    for replica in range(replicas):
+        _append(pool, chosen, first + index, WAIT_HEAD, WAIT_TAIL)
+    return signal_s
+
+
+@njit(cache=True)
+def drain(pool: Pool) -> None:
+    """Run every replica until it is empty."""
+    for replica in range(pool.state.shape[0]):
         advance(pool, replica, np.inf)
 
 
