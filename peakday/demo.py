@@ -15,11 +15,19 @@ from peakday.session import Resolved, open_stack, resolve
 
 if TYPE_CHECKING:
     from loadgen.record import Run
+    from loadgen.selfcheck import SelfCheck
+    from peakday.stack import Stack
 
 SCENARIO = "smoke"
 RUNGS_PER_S = (2.0, 3.0, 4.5)
-RUNG_S = (8.0, 9.0, 14.0)
+RUNG_S = (7.0, 8.0, 12.0)
 """The ladder of interactions per second, and how long each rung lasts; the last one feeds the plan."""
+CHECK_PER_S = 2 * max(RUNGS_PER_S)
+CHECK_S = 3.0
+CHECK_DRAIN_S = 2.0
+"""The generator is checked against the stand-ins at twice the highest rate for so long before the ladder."""
+SLOWER = 0.5
+"""The ladder's rates are taken by this where the generator, or the stand-ins, cannot keep time at the check's rate."""
 MODEL = "custom-8b"
 ONE_REPLICA = {
     "schema": "peakday.stand_ins/1",
@@ -36,7 +44,7 @@ def run_demo(*, seed: int | None, talk: Talk) -> tuple[str, dict[str, Any]]:
     from dashboards.terminal import plan_summary, run_summary
 
     resolved = resolve(SCENARIO, [], seed)
-    runs = climb(resolved, talk)
+    check, runs = climb(resolved, talk)
     top = runs[-1]
     valid = bool(top.info["verdict"]["valid"])
     calibration = try_calibration(runs)
@@ -50,9 +58,10 @@ def run_demo(*, seed: int | None, talk: Talk) -> tuple[str, dict[str, Any]]:
     )
     head = "" if valid else f"INVALID run, not used for the plan: {'; '.join(top.info['verdict']['reasons'])}\n\n"
     paths = f"run     {relative(top.path)}\nplan    {folder}/plan.json, plan.xlsx\nreport  {folder}/report.html"
-    text = f"{head}{run_summary(top)}\n\n{calibration}\n\n{plan_summary(plan)}\n\n{paths}"
+    text = f"{head}Generator check: {check}\n\n{run_summary(top)}\n\n{calibration}\n\n{plan_summary(plan)}\n\n{paths}"
     data = {
         "valid": valid,
+        "check": check,
         "runs": [run.info for run in runs],
         "calibration": calibration,
         "plan": asdict(plan),
@@ -61,22 +70,47 @@ def run_demo(*, seed: int | None, talk: Talk) -> tuple[str, dict[str, Any]]:
     return text, data
 
 
-def climb(resolved: Resolved, talk: Talk) -> list[Run]:
-    """One run for each rung, on one local stack."""
+def choose_rates(check: SelfCheck) -> tuple[tuple[float, ...], str]:
+    """The ladder's rates, and why: the usual ones where everything kept time at twice the highest, else slower ones."""
+    error_s, lag_s = check.ttft_error_s[1], check.start_lag_s[1]
+    off = f"its TTFT is off by {error_s * 1e3:.1f} ms at p99, its starts by {lag_s * 1e3:.1f} ms"
+    kept = f"at {check.rate_per_s:g}/s {off}"
+    if check.valid:
+        return RUNGS_PER_S, f"{kept}; vouched for, so the ladder goes up to {max(RUNGS_PER_S):g}/s"
+    rates = tuple(rate * SLOWER for rate in RUNGS_PER_S)
+    return rates, f"{kept}; not vouched for ({check.reasons[0]}), so the ladder goes up to {max(rates):g}/s only"
+
+
+def check_rates(resolved: Resolved, stack: Stack, talk: Talk) -> tuple[tuple[float, ...], str]:
+    """Check the generator for three seconds and choose the rates; slow ones where nothing could be compared."""
+    from loadgen.job import LoadError
+    from peakday.doctor import check_generator
+
+    talk.say(f"checking the generator at {CHECK_PER_S:g}/s for {CHECK_S:g} s")
+    try:
+        return choose_rates(check_generator(resolved, stack, CHECK_PER_S, CHECK_S, CHECK_DRAIN_S))
+    except LoadError as error:
+        rates = tuple(rate * SLOWER for rate in RUNGS_PER_S)
+        return rates, f"{error}; the ladder goes up to {max(rates):g}/s only"
+
+
+def climb(resolved: Resolved, talk: Talk) -> tuple[str, list[Run]]:
+    """What the check of the generator said, then one run for each rung, all on one local stack."""
     from datetime import UTC, datetime
 
     from loadgen.record import load_run
 
     runs = []
     with open_stack(resolved, profiles=ONE_REPLICA, talk=talk) as stack:
-        for rate, length in zip(RUNGS_PER_S, RUNG_S, strict=True):
+        rates, said = check_rates(resolved, stack, talk)
+        for rate, length in zip(rates, RUNG_S, strict=True):
             out = new_folder("runs", f"{resolved.scenario.name}-{rate:g}-per-s", datetime.now(UTC))
             options = LoadOptions(rate_per_s=rate, for_s=length, out=out)
             outcome = run_job(make_job(resolved, options, [], stack), talk)
             if outcome.exit_code in (Exit.INTERRUPTED, Exit.ABORTED):
                 raise KeyboardInterrupt
             runs.append(load_run(Path(outcome.run_dir)))
-    return runs
+    return said, runs
 
 
 def try_calibration(runs: list[Run]) -> str:

@@ -11,11 +11,16 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from peakday.host import host_facts
 from peakday.output import Talk
 from peakday.stack import listen
+
+if TYPE_CHECKING:
+    from loadgen.selfcheck import SelfCheck
+    from peakday.session import Resolved
+    from peakday.stack import Stack
 
 OPEN_FILES_WANTED = 4_096
 """One connection is one open file; the generator keeps a few thousand at once on one machine."""
@@ -109,16 +114,11 @@ def measure_rate(rate_per_s: float, for_s: float, *, talk: Talk) -> tuple[str, d
     Returns:
         Text, data, and whether the generator vouches for itself at this rate.
     """
-    from loadgen.selfcheck import self_check
-    from peakday.rehearsal import LoadOptions, make_job
     from peakday.session import open_stack, resolve
-    from peakday.targets import Target
 
     resolved = resolve("smoke", [], None)
-    with tempfile.TemporaryDirectory(prefix="peakday-doctor-") as folder, open_stack(resolved, talk=talk) as stack:
-        options = LoadOptions(rate_per_s=rate_per_s, for_s=for_s, model="custom-8b", out=Path(folder) / "check")
-        job = make_job(resolved, options, [Target("openai", stack.endpoints["openai"])], None)
-        found = self_check(replace(job, stand_ins_url=stack.endpoints["bedrock"], background=False))
+    with open_stack(resolved, talk=talk) as stack:
+        found = check_generator(resolved, stack, rate_per_s, for_s)
     (p50, p99), (lag_p50, lag_p99) = found.ttft_error_s, found.start_lag_s
     lines = [
         f"rate       {found.rate_per_s:g} interactions/s for {for_s:g} s: {found.asked} turns asked, "
@@ -129,3 +129,26 @@ def measure_rate(rate_per_s: float, for_s: float, *, talk: Talk) -> tuple[str, d
         "vouched for" if found.valid else f"INVALID: {'; '.join(found.reasons)}",
     ]
     return "\n".join(lines), asdict(found), found.valid
+
+
+def check_generator(
+    resolved: Resolved, stack: Stack, rate_per_s: float, for_s: float, drain_s: float | None = None
+) -> SelfCheck:
+    """The generator against the stand-ins of a running stack; its record is thrown away.
+
+    Args:
+        drain_s: how long turns under way may take at the end; None: as the scenario says.
+
+    Raises:
+        LoadError: not one turn could be compared.
+    """
+    from loadgen.selfcheck import self_check
+    from peakday.rehearsal import LoadOptions, make_job
+    from peakday.targets import Target
+
+    with tempfile.TemporaryDirectory(prefix="peakday-doctor-") as folder:
+        options = LoadOptions(rate_per_s=rate_per_s, for_s=for_s, model="custom-8b", out=Path(folder) / "check")
+        job = make_job(resolved, options, [Target("openai", stack.endpoints["openai"])], None)
+        if drain_s is not None:
+            job = replace(job, scenario=job.scenario | {"load": job.scenario["load"] | {"drain_s": drain_s}})
+        return self_check(replace(job, stand_ins_url=stack.endpoints["bedrock"], background=False))
