@@ -34,7 +34,7 @@ RUN_COLUMNS = {
 
 def load_for_report(path: Path | str) -> Run:
     """A run with only the columns a report shows: a million turns in a fraction of the memory."""
-    return load_run(path, RUN_COLUMNS)
+    return load_run(path, RUN_COLUMNS, compact=True)
 
 
 def write_report(out: Path, *, run: Run | None = None, plan: Plan | None = None, bench: Bench | None = None) -> Path:

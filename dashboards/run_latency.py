@@ -158,7 +158,7 @@ def errors_panel(run: Run) -> Panel:
     bad = run.turns[run.turns["status"] != "ok"]
     if not len(bad):
         return Panel("By kind", f"All {show(len(run.turns), 'count')} turns were answered.")
-    kinds = bad["status"].str.cat(bad["error_code"].fillna("no code"), sep=", ")
+    kinds = bad["status"].astype(str).str.cat(bad["error_code"].astype("string").fillna("no code"), sep=", ")
     counts = kinds.value_counts()
     first_s = bad.groupby(kinds)["intended_start_s"].min()
     rows: list[list[Cell]] = [

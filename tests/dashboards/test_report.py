@@ -8,10 +8,11 @@ import pytest
 from dashboards.figures import run_numbers
 from dashboards.order_page import write_order
 from dashboards.plan_figures import plan_numbers
-from dashboards.report import ReportError, write_report
+from dashboards.report import ReportError, load_for_report, write_report
 from dashboards.run_page import run_parts
 from dashboards.run_turn import nearest_turn, turn_steps
 from dashboards.units import show
+from loadgen.record import load_run
 from tests.bench.dashboards import measure
 from tests.dashboards.plans import make_plan
 from tests.dashboards.records import make_run
@@ -78,8 +79,6 @@ def test_a_run_without_a_row_makes_a_page_without_charts_of_nothing(tmp_path, ou
     folder = make_run(tmp_path / "r", 60).path
     for file in folder.glob("*.parquet"):
         file.unlink()
-    from loadgen.record import load_run
-
     text = write_report(out, run=load_run(folder)).read_text()
     assert "The record holds no turns." in text
     assert 'class="chart"' not in text
@@ -178,3 +177,10 @@ def test_self_checks_and_batch_means_are_shown(run, out):
     assert "no steady state: TTFT p50 moved by +31%" in text
     assert "4.02 turns in flight counted" in text
     assert "0.390 s to 0.450 s" in text
+
+
+def test_a_record_read_to_save_memory_gives_the_same_page(run, out):
+    plain = write_report(out, run=load_run(run.path)).read_text()
+    compact = load_for_report(run.path)
+    assert str(compact.calls["model"].dtype) == "category"
+    assert write_report(out, run=compact).read_text() == plain
