@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from wire.sse import SseEvent, SseParser
+from wire.sse import SseParser
 
 _ERROR_BODY_BYTES = 4096
 THROTTLED_STATUS = 429
@@ -167,41 +167,40 @@ def refusal_code(http_status: int, body: bytes) -> str:
     return f"{http_status}:{code}" if code and str(code) != str(http_status) else str(http_status)
 
 
-def one_event(block: bytes) -> list[SseEvent]:
-    """The event of a block that holds one, lines ending in LF; the usual forms are read without the general parser."""
-    name, data = b"message", block
-    if block.startswith(b"event: "):
-        name, _, data = block[7:].partition(b"\n")
-    if data.startswith(b"data: ") and data.find(b"\n") == len(data) - 2:
-        return [SseEvent(name.decode("utf-8", "replace"), data[6:-2])]
-    return SseParser().feed(block)
+NEVER = b"\xff"
+"""No event of JSON ends so: what `plain` is before anything was learned."""
 
 
 class SseAnswer(Answer):
-    """Server-sent events. Content is counted without parsing once `counting` is set; other events are read one by one.
+    """Server-sent events. Content is counted without parsing once a reader has learned how it looks; the rest is read.
 
     A block is everything up to the last blank line; what follows is kept for the next read. A server that ends its
     lines in CR or CRLF is read by the general parser throughout.
+
+    A reader that knows that nothing but content comes before a block's end, where that end is an event of plain
+    content, sets `marker` (it stands once in each such event) and `plain` (how such an event ends): then a read costs
+    one comparison and one count.
     """
 
-    __slots__ = ("counting", "parser")
+    __slots__ = ("marker", "parser", "plain")
 
     def __init__(self, gaps_ns: array[int], keep_text: bool = False) -> None:
         super().__init__(gaps_ns, keep_text)
         self.parser: SseParser | None = None
-        self.counting = False
+        self.marker = b""
+        self.plain = NEVER
 
     def feed(self, now_ns: int, data: bytes) -> None:
         """Read body bytes; the common case, whole events of plain content, takes no parsing at all."""
         if self.parser is not None:
-            return self.read(now_ns, self.parser.feed(data))
+            return self._parse(now_ns, data)
         if self.tail:
             data = self.tail + data
             self.tail = b""
         if data[-2:] != b"\n\n":
             if b"\r" in data:
                 self.parser = SseParser()
-                return self.read(now_ns, self.parser.feed(data))
+                return self._parse(now_ns, data)
             end = data.rfind(b"\n\n") + 2
             if end < 2:
                 self.tail = data
@@ -210,10 +209,10 @@ class SseAnswer(Answer):
             data = data[:end]
         if self.text is not None:
             self.text.append(data)
-        end = self.plain_end(data, 0) if self.counting else 0
-        if end < len(data):
-            return self._mixed(now_ns, data, end)
-        self.chunks += self.count(data, 0, end)  # from here on `content`, inlined: this is the hot path
+        chunks = data.count(self.marker) if data.endswith(self.plain) else 0
+        if not chunks:
+            return self.mixed(now_ns, data)
+        self.chunks += chunks  # from here on `content`, inlined: this is the hot path
         gap = now_ns - self.last_ns
         self.last_ns = now_ns
         self.gaps_ns.append(gap)
@@ -221,27 +220,27 @@ class SseAnswer(Answer):
             self.gap_ns_max = gap
         return None
 
-    def _mixed(self, now_ns: int, data: bytes, plain_end: int) -> None:
-        """Read a block that holds more than content: count where that is enough, read events where it is not."""
-        position = 0
-        while position < len(data):
-            if plain_end > position:
-                self.content(now_ns, self.count(data, position, plain_end))
-                position = plain_end
-                continue
-            event_end = data.index(b"\n\n", position) + 2
-            self.read(now_ns, one_event(data[position:event_end]))
-            position = event_end
-            plain_end = self.plain_end(data, position) if self.counting and position < len(data) else 0
+    def _parse(self, now_ns: int, data: bytes) -> None:
+        assert self.parser is not None
+        for event in self.parser.feed(data):
+            self.read(now_ns, event.event, event.data)
 
-    def plain_end(self, block: bytes, start: int) -> int:
-        """Where the first event from `start` on begins that is no plain content; the block's length when all are."""
+    def mixed(self, now_ns: int, block: bytes) -> None:
+        """Read a block that may hold more than content: count where that is enough, read events where it is not."""
         raise NotImplementedError
 
-    def count(self, block: bytes, start: int, end: int) -> int:
-        """Events of content in a piece of plain events."""
-        raise NotImplementedError
+    def read_block(self, now_ns: int, block: bytes) -> None:
+        """Read a block of one event, lines ending in LF; the usual forms do without the general parser."""
+        name, data = "message", block
+        if block.startswith(b"event: "):
+            line, _, data = block[7:].partition(b"\n")
+            name = line.decode("utf-8", "replace")
+        if data.startswith(b"data: ") and data.find(b"\n") == len(data) - 2:
+            self.read(now_ns, name, data[6:-2])
+            return
+        for event in SseParser().feed(block):
+            self.read(now_ns, event.event, event.data)
 
-    def read(self, now_ns: int, events: list[SseEvent]) -> None:
-        """Read events one by one."""
+    def read(self, now_ns: int, name: str, data: bytes) -> None:
+        """Read one event."""
         raise NotImplementedError

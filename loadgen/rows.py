@@ -11,6 +11,8 @@ from loadgen.visit import Visit
 _CALL_COLUMNS = tuple(CALLS)[3:]
 _TOOL_COLUMNS = tuple(TOOLS)[3:]
 TURN_COLUMNS = tuple(TURNS)
+TURN_KEY = slice(1, 4)
+"""Where session, interaction and turn stand in a row of `turns`: the key of all other tables."""
 
 
 def has_waited(answer: Answer) -> bool:
@@ -59,13 +61,11 @@ def turn_row(visit: Visit, answer: Answer, t0_ns: int) -> list[Any]:
     ]
 
 
-def call_rows(visit: Visit, answer: Answer) -> list[list[Any]]:
-    """Rows of `calls`: one per model call the target told of."""
-    key = [visit.session_id, visit.interaction_id, visit.turn_index]
+def call_rows(key: list[Any], answer: Answer) -> list[list[Any]]:
+    """Rows of `calls`: one per model call the target told of. `key` is the turn's."""
     return [[*key, *map(call.get, _CALL_COLUMNS)] for call in answer.calls]
 
 
-def tool_rows(visit: Visit, answer: Answer) -> list[list[Any]]:
+def tool_rows(key: list[Any], answer: Answer) -> list[list[Any]]:
     """Rows of `tools`."""
-    key = [visit.session_id, visit.interaction_id, visit.turn_index]
     return [[*key, *map(tool.get, _TOOL_COLUMNS)] for tool in answer.tools]

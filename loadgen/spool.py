@@ -17,6 +17,7 @@ import orjson
 from loadgen.record import TABLES, write_chunk
 
 FOLDER = ".spool"
+LINES_KEPT = 64
 CHUNK_ROWS = 10_000
 CHUNK_AGE_S = 5.0
 
@@ -32,15 +33,21 @@ class Spool:
         self._lines: dict[str, list[bytes]] = {table: [] for table in tables}
 
     def add(self, table: str, row: list[Any]) -> None:
-        """Keep one row for the next flush."""
-        self._lines[table].append(orjson.dumps(row))
+        """Keep one row for the next flush; a few dozen at most, so that their memory is used over and over."""
+        lines = self._lines[table]
+        lines.append(orjson.dumps(row))
+        if len(lines) == LINES_KEPT:
+            self._write(table, lines)
+
+    def _write(self, table: str, lines: list[bytes]) -> None:
+        os.write(self._files[table], b"\n".join(lines) + b"\n")
+        lines.clear()
 
     def flush(self) -> None:
         """Hand all rows to the operating system."""
         for table, lines in self._lines.items():
             if lines:
-                os.write(self._files[table], b"\n".join(lines) + b"\n")
-                lines.clear()
+                self._write(table, lines)
 
     def close(self) -> None:
         """Flush and close."""

@@ -12,7 +12,7 @@ from loadgen.job import TargetSpec
 from loadgen.targets.base import Fetch, Refused, RequestTemplate, Shared, post
 from loadgen.visit import Visit
 from loadgen.worker.connection import Endpoint
-from wire.sse import SseEvent, SseParser
+from wire.sse import SseParser
 
 SESSIONS_PER_BATCH = 500
 _PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="  # a 1x1 PNG
@@ -67,51 +67,61 @@ class AssistantTarget:
         visit.pending_confirmation = pending["token"] if pending else None
 
 
+_DELTA = b"event: delta\n"
 _OTHER_EVENTS = tuple(b"event: " + name + b"\n" for name in (b"usage", b"tool", b"done", b"error", b"meta"))
 
 
 class AssistantAnswer(SseAnswer):
     """Reads meta, delta, tool, usage, done and error events."""
 
-    __slots__ = ("done", "stream_first_ns")
+    __slots__ = ("counting", "done", "stream_first_ns")
 
     def __init__(self, gaps_ns: array[int], keep_text: bool = False) -> None:
         super().__init__(gaps_ns, keep_text)
+        self.counting = False
         self.done = False
         self.stream_first_ns = 0  # first content of the model call that streams now
 
-    def plain_end(self, block: bytes, start: int) -> int:
-        """Up to the first event that is no delta. A raw line break cannot stand inside JSON, so names are exact."""
-        if block.count(b"event: ", start) == block.count(b"event: delta\n", start):
+    def mixed(self, now_ns: int, block: bytes) -> None:
+        """Count deltas while no other event is among them, read the others."""
+        position, length = 0, len(block)
+        while position < length:
+            end = self._deltas_end(block, position) if self.counting else position
+            if end > position:
+                self.content(now_ns, block.count(_DELTA, position, end))
+                position = end
+                continue
+            event_end = block.index(b"\n\n", position) + 2
+            self.read_block(now_ns, block[position:event_end])
+            position = event_end
+
+    def _deltas_end(self, block: bytes, start: int) -> int:
+        """Where the first event that is no delta begins. A raw line break cannot stand inside JSON: names are exact."""
+        if block.count(b"event: ", start) == block.count(_DELTA, start):
             return len(block)
         found = [block.find(name, start) for name in _OTHER_EVENTS]
         return min((place for place in found if place >= 0), default=len(block))
 
-    def count(self, block: bytes, start: int, end: int) -> int:
-        """Deltas."""
-        return block.count(b"event: delta\n", start, end)
-
-    def read(self, now_ns: int, events: list[SseEvent]) -> None:
-        """Read events one by one."""
-        for event in events:
-            if event.event == "delta":
-                self.content(now_ns, 1)
-                self.stream_first_ns = self.stream_first_ns or now_ns
-                self.counting = True
-                continue
-            data = orjson.loads(event.data)
-            if not isinstance(data, dict):
-                raise BadAnswer("an event that is no object")
-            if event.event == "usage":
-                self._call(data)
-            elif event.event == "meta":
-                self.meta.update(data)
-            elif event.event == "tool":
-                self.tools.append(data)
-            elif event.event == "done":
-                self._done(data)
-            elif event.event == "error":
-                self._error(data)
+    def read(self, now_ns: int, name: str, data: bytes) -> None:
+        """Read one event."""
+        if name == "delta":
+            self.content(now_ns, 1)
+            self.stream_first_ns = self.stream_first_ns or now_ns
+            self.counting = True
+            return
+        value = orjson.loads(data)
+        if not isinstance(value, dict):
+            raise BadAnswer("an event that is no object")
+        if name == "usage":
+            self._call(value)
+        elif name == "meta":
+            self.meta.update(value)
+        elif name == "tool":
+            self.tools.append(value)
+        elif name == "done":
+            self._done(value)
+        elif name == "error":
+            self._error(value)
 
     def _call(self, data: dict[str, Any]) -> None:
         """A model call ended: what streamed since the last one was its answer."""

@@ -60,9 +60,9 @@ class RequestTemplate:
 
     def fill(self, body: bytes, more: bytes = b"") -> tuple[bytes, str]:
         """The request and its trace id; `more` is whole header lines."""
-        trace_id, span_id = self._random.randbytes(16).hex(), self._random.randbytes(8).hex()
-        lines = b"traceparent: 00-%b-%b-01\r\nContent-Length: %d\r\n\r\n"
-        return b"".join((self._head, more, lines % (trace_id.encode(), span_id.encode(), len(body)), body)), trace_id
+        ids = f"{self._random.getrandbits(192):048x}"
+        lines = f"traceparent: 00-{ids[:32]}-{ids[32:]}-01\r\nContent-Length: {len(body)}\r\n\r\n"
+        return b"".join((self._head, more, lines.encode(), body)), ids[:32]
 
 
 def post(where: Endpoint, path: str, body: bytes, headers: Mapping[str, str]) -> bytes:

@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 import orjson
 
-from loadgen.answer import Answer, BadAnswer, SseAnswer
+from loadgen.answer import NEVER, Answer, BadAnswer, SseAnswer
 from loadgen.job import TargetSpec
 from loadgen.targets.base import Fetch, RequestTemplate, Shared
 from loadgen.visit import Visit
 from loadgen.worker.connection import Endpoint
-from wire.sse import SseEvent
 
 _CONTENT_KEYS = ("content", "reasoning_content", "reasoning", "refusal", "text")
 
@@ -28,6 +27,8 @@ class OpenAiTarget:
         self._chat = RequestTemplate(where, "/chat/completions", shared.random)
         self._completion = RequestTemplate(where, "/completions", shared.random)
         self._max_tokens = shared.job.scenario["assistant"]["max_tokens"]
+        self._shape = Shape()
+        self._first_bodies: dict[str, bytes] = {}
 
     def prepare(self, visits: list[Visit], fetch: Fetch) -> None:
         """Draw the prompts of visits whose lengths are replayed."""
@@ -53,21 +54,31 @@ class OpenAiTarget:
         """The present turn as a request."""
         keep = self._shared.job.keep_text or visit.more_turns
         exact = visit.prompt is not None
-        answer = OpenAiAnswer(self._shared.gaps_ns, self.spec, None if exact else self._max_tokens, keep)
+        max_tokens = None if exact else self._max_tokens
+        answer = OpenAiAnswer(self._shared.gaps_ns, self.spec, max_tokens, keep, self._shape)
         if visit.prompt is not None:
             request, answer.meta["trace_id"] = self._completion.fill(visit.prompt)
             return request, answer
-        text = self._shared.messages[visit.turn.message_id]["text"]
-        visit.history.append(("user", text))
-        body = {
-            "model": self.spec.model,
-            "messages": [{"role": role, "content": content} for role, content in visit.history],
-            "max_tokens": self._max_tokens,
-            "stream": True,
-            "stream_options": {"include_usage": True},
-        }
-        request, answer.meta["trace_id"] = self._chat.fill(orjson.dumps(body))
+        request, answer.meta["trace_id"] = self._chat.fill(self._chat_body(visit))
         return request, answer
+
+    def _chat_body(self, visit: Visit) -> bytes:
+        """The conversation so far and the present message; a conversation's first request is built once."""
+        message_id = visit.turn.message_id
+        body = None if visit.history else self._first_bodies.get(message_id)
+        visit.history.append(("user", self._shared.messages[message_id]["text"]))
+        if body is None:
+            fields = {
+                "model": self.spec.model,
+                "messages": [{"role": role, "content": content} for role, content in visit.history],
+                "max_tokens": self._max_tokens,
+                "stream": True,
+                "stream_options": {"include_usage": True},
+            }
+            body = orjson.dumps(fields)
+            if len(visit.history) == 1:
+                self._first_bodies[message_id] = body
+        return body
 
     def learn(self, visit: Visit, answer: Answer) -> None:
         """Keep the reply as history of the next turn."""
@@ -75,13 +86,45 @@ class OpenAiTarget:
             visit.history.append(("assistant", answer.said()))
 
 
-class OpenAiAnswer(SseAnswer):
-    """Reads completion chunks. The first content shows how this server writes it; from then on content is counted."""
+class Shape:
+    """How a server writes plain content, learned from its first one: shared by all answers of a target.
 
-    __slots__ = ("_end_markers", "_marker", "done", "finish_reason", "max_tokens", "spec", "usage")
+    A server that writes no `finish_reason` before the last chunk is not learned: it is read chunk by chunk.
+    """
+
+    __slots__ = ("empty", "key", "mark", "marker", "plain")
+
+    def __init__(self) -> None:
+        self.key: str | None = None
+        self.marker = self.empty = self.mark = b""
+        self.plain = NEVER
+
+    def learn(self, key: str, data: bytes) -> None:
+        """Take a chunk whose content stands under `key`: with or without a space after a colon, and what follows."""
+        self.key = key
+        compact = b'"' + key.encode() + b'":"'
+        spaced = b'"' + key.encode() + b'": "'
+        self.marker = compact if compact in data else spaced
+        self.empty = self.marker + b'"'
+        mark = b'"finish_reason":null' if compact in data else b'"finish_reason": null'
+        found = data.rfind(mark)
+        known = found >= 0 and self.marker in data
+        self.mark = mark if known else b""
+        self.plain = data[found:] + b"\n\n" if known else NEVER
+
+
+class OpenAiAnswer(SseAnswer):
+    """Reads completion chunks: content is counted where the server's shape is known, all else is read as JSON."""
+
+    __slots__ = ("_shape", "done", "finish_reason", "max_tokens", "spec", "usage")
 
     def __init__(
-        self, gaps_ns: array[int], spec: TargetSpec, max_tokens: int | None = None, keep_text: bool = False
+        self,
+        gaps_ns: array[int],
+        spec: TargetSpec,
+        max_tokens: int | None = None,
+        keep_text: bool = False,
+        shape: Shape | None = None,
     ) -> None:
         super().__init__(gaps_ns, keep_text)
         self.spec = spec
@@ -89,56 +132,58 @@ class OpenAiAnswer(SseAnswer):
         self.usage: dict[str, Any] | None = None
         self.finish_reason: str | None = None
         self.done = False
-        self._marker = b""
-        self._end_markers = (b"", b"", b"")
+        self._shape = shape if shape is not None else Shape()
 
-    def plain_end(self, block: bytes, start: int) -> int:
-        """Up to the event with the finish reason, which comes before usage and [DONE] and near the end of a block."""
-        finish, usage, done = self._end_markers
-        found = block.rfind(finish, start)
-        if found < 0:
-            found = block.find(usage, start)
-        if found < 0:
-            found = block.find(done, start)
-        if found < 0:
-            return len(block)
-        before = block.rfind(b"\n\n", start, found)
-        return before + 2 if before >= 0 else start
+    def mixed(self, now_ns: int, block: bytes) -> None:
+        """Count up to the last chunk without a finish reason: finish, usage, errors and [DONE] come after content."""
+        shape, position = self._shape, 0
+        last = block.rfind(shape.mark) if shape.mark else -1
+        if last >= 0:
+            end = block.index(b"\n\n", last) + 2
+            if not self.first_ns:
+                position = self._until_content(now_ns, block, end)
+            chunks = block.count(shape.marker, position, end)
+            if chunks:
+                self.content(now_ns, chunks)
+                position = end
+        for event in block[position:-2].split(b"\n\n") if position < len(block) else ():
+            if event.startswith(b"data: ") and b"\n" not in event:
+                self.read(now_ns, "message", event[6:])
+            else:
+                self.read_block(now_ns, event + b"\n\n")
+        if self.first_ns:  # from now on a block of plain content is counted where it comes in
+            self.marker, self.plain = shape.marker, shape.plain
 
-    def count(self, block: bytes, start: int, end: int) -> int:
-        """Chunks with a content field; a token that decodes to nothing is a chunk too."""
-        return block.count(self._marker, start, end)
+    def _until_content(self, now_ns: int, block: bytes, end: int) -> int:
+        """Read what comes before the first content, a role mostly; where that content begins."""
+        position, shape = 0, self._shape
+        while position < end:
+            event_end = block.index(b"\n\n", position) + 2
+            found = block.find(shape.marker, position, event_end)
+            if found >= 0 and not block.startswith(shape.empty, found):
+                return position
+            self.read_block(now_ns, block[position:event_end])
+            position = event_end
+        return position
 
-    def read(self, now_ns: int, events: list[SseEvent]) -> None:
-        """Read chunks one by one."""
-        chunks = 0
-        for event in events:
-            if event.data == b"[DONE]":
-                self.done = True
-                continue
-            data = orjson.loads(event.data)
-            if not isinstance(data, dict):
-                raise BadAnswer("a chunk that is no object")
-            if data.get("error"):
-                self._error(data["error"])
-            self.usage = data.get("usage") or self.usage
-            for choice in data.get("choices") or ():
-                self.finish_reason = choice.get("finish_reason") or self.finish_reason
-                key = content_key(choice)
-                if key is not None:
-                    chunks += 1
-                    self._learn_marker(key, event.data)
-        if chunks:
-            self.content(now_ns, chunks)
-
-    def _learn_marker(self, key: str, data: bytes) -> None:
-        """How this server writes content: with or without a space after the colon."""
-        compact = b'"' + key.encode() + b'":"'
-        spaced = b'"' + key.encode() + b'": "'
-        self._marker = compact if compact in data else spaced
-        colon = b'":' if compact in data else b'": '
-        self._end_markers = (b'"finish_reason' + colon + b'"', b'"usage' + colon + b"{", b"data: [DONE]")
-        self.counting = True
+    def read(self, now_ns: int, name: str, data: bytes) -> None:
+        """Read one chunk."""
+        if data == b"[DONE]":
+            self.done = True
+            return
+        chunk = orjson.loads(data)
+        if not isinstance(chunk, dict):
+            raise BadAnswer("a chunk that is no object")
+        if chunk.get("error"):
+            self._error(chunk["error"])
+        self.usage = chunk.get("usage") or self.usage
+        for choice in chunk.get("choices") or ():
+            self.finish_reason = choice.get("finish_reason") or self.finish_reason
+            key = content_key(choice)
+            if key is not None:
+                self.content(now_ns, 1)
+                if key != self._shape.key or not data.endswith(self._shape.plain[:-2]):
+                    self._shape.learn(key, data)
 
     def _error(self, error: Any) -> None:
         code = error.get("code") or error.get("type") if isinstance(error, dict) else error

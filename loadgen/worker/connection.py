@@ -163,11 +163,13 @@ class Connection:
         except OSError as error:
             self._lost("http_error", "send_" + errno.errorcode.get(error.errno or 0, "failed").lower())
             return
-        self._unsent = memoryview(self._unsent)[sent:]
-        if self._unsent:
+        if sent < len(self._unsent):
+            self._unsent = memoryview(self._unsent)[sent:]
             if not self._writer.active:
                 self._writer.start(self._on_writable)
-        elif self._writer.active:
+            return
+        self._unsent = b""
+        if self._writer.active:
             self._writer.stop()
 
     def _on_writable(self) -> None:

@@ -28,12 +28,15 @@ from loadgen.worker.driver import Driver
 from loadgen.worker.fetching import fetch
 from loadgen.worker.health import HEARTBEAT_S, Health
 from loadgen.worker.itinerary import itinerary
+from loadgen.worker.poller import poller
 from loadgen.worker.pool import Pool
 from loadgen.worker.preparer import AHEAD_S, Preparer
 from loadgen.worker.recorder import Recorder
 from loadgen.worker.streams import streams
 
 WARM_CONNECTIONS_MAX = 256
+CLOSED_LOOP_AHEAD = 2_048
+"""Sessions kept ready for a closed loop beside two for each user: a tenth of a second of a core's most."""
 _NS = 1_000_000_000
 
 
@@ -60,11 +63,14 @@ class Play:
         self.job = job
         self.ended = Event()
         self._workers = workers
+        users = job.closed_loop_users
+        self._closed_loop_ahead = 0 if users is None else 2 * users + CLOSED_LOOP_AHEAD
         messages = json.loads(Path(job.messages).read_text())["messages"]
         shared = Shared(job, {message["id"]: message for message in messages}, Random(f"{job.run_id}/{worker}"))
         tables = ("turns", "calls", "tools", "events", "generator", *(("texts",) if job.keep_text else ()))
         spool = RemoteSpool() if remote else Spool(job.folder, worker, tables)
         self.recorder = Recorder(worker, spool, shared.gaps_ns, on_turn, shared.messages if job.keep_text else None)
+        self._poller = poller(get_hub().loop)
         targets = {spec.region: make_target(spec, shared) for spec in job.targets}
         targets.setdefault(None, next(iter(targets.values())))
         self._pools = {id(target): self._pool(target.where) for target in targets.values()}
@@ -84,7 +90,7 @@ class Play:
         plan = itinerary(job, messages)
         fetches: dict[int, Fetch] = {key: partial(fetch, pool) for key, pool in self._pools.items()}
         self._preparer = Preparer(
-            plan, plan.mine(worker, workers).tolist(), targets, fetches, salt=job.run_id, pause=gevent.sleep
+            plan, plan.mine(worker, workers), targets, fetches, salt=job.run_id, pause=gevent.sleep
         )
         self._streams = streams(job, worker, workers, get_hub().loop, self._pool, self.recorder)
         self._early: list[Any] = []
@@ -92,15 +98,15 @@ class Play:
         self._heart: Any = None
 
     def _pool(self, where: Endpoint) -> Pool:
-        loop, socket_type = get_hub().loop, monkey.get_original("socket", "socket")
-        return Pool(lambda stale: Connection(loop, where, socket_type, self.recorder.fault, stale))
+        poller, socket_type = self._poller, monkey.get_original("socket", "socket")
+        return Pool(lambda stale: Connection(poller, where, socket_type, self.recorder.fault, stale))
 
     def _wake(self) -> None:
         self.driver.wake()
 
     def prepare(self) -> None:
         """Make the first visits ready and connections warm; then keep the collector away from what is made."""
-        enough = 2 * (self.job.closed_loop_users or 0)
+        enough = self._closed_loop_ahead
         while self._preparer.ready_until_s < AHEAD_S and not 0 < enough < len(self._early):
             self._early += self._preparer.batch()
         rate_per_s = sum(1 for offset_s, _ in self._early if offset_s < 1.0)
@@ -142,7 +148,7 @@ class Play:
     def _spare_s(self, t0_ns: int) -> float:
         """How long preparing may pause."""
         if self.job.closed_loop_users is not None:
-            return 0.05 if len(self.driver.arrivals) > 2 * self.job.closed_loop_users else 0.0
+            return 0.01 if len(self.driver.arrivals) > self._closed_loop_ahead else 0.0
         return self._preparer.ready_until_s - (now_ns() - t0_ns) / _NS - AHEAD_S
 
     def _add(self, visits: list[Any]) -> None:
@@ -163,6 +169,8 @@ class Play:
         self._alarm.close()
         for pool in self._pools.values():
             pool.close()
+        if self._poller is not get_hub().loop:
+            self._poller.close()
         if not self.driver.stopped and self.job.closed_loop_users is None:
             # The preparer fell behind: these were due in the window and never got ready.
             self.recorder.counters["unsent"] += len(self.driver.arrivals) + self._preparer.left

@@ -66,16 +66,17 @@ class Preparer:
         offset_s = self._plan.offset_s
         made = []
         for low in range(0, len(indices), STRIDE):
-            made += [(float(offset_s[index]), self._visit(index)) for index in indices[low : low + STRIDE]]
+            stride = indices[low : low + STRIDE]
+            for index, session in zip(stride, self._plan.sessions(stride), strict=True):
+                made.append((float(offset_s[index]), self._visit(index, session)))
             self._pause(0)
         self._sign_in([visit for _, visit in made])
         self._next += len(indices)
         return made
 
-    def _visit(self, index: int) -> Visit:
+    def _visit(self, index: int, session: Any) -> Visit:
         plan = self._plan
-        session = plan.session(index)
-        region = plan.regions[plan.region[index]]
+        region = plan.regions[plan.region_of(index)]
         target = self._targets.get(region) or self._targets[None]
         visit = Visit(session, region, target, self._salt)
         if plan.lengths is not None:

@@ -11,7 +11,7 @@ import numpy as np
 from loadgen.answer import Answer
 from loadgen.histogram import Histogram
 from loadgen.record import WAITED_COLUMN
-from loadgen.rows import TURN_COLUMNS, call_rows, tool_rows, turn_row
+from loadgen.rows import TURN_COLUMNS, TURN_KEY, call_rows, tool_rows, turn_row
 from loadgen.spool import RemoteSpool, Spool
 from loadgen.visit import Visit
 
@@ -58,7 +58,7 @@ class Recorder:
         self.supplies: dict[str, bool] = {}
         self._spool = spool
         self.gaps_ns = gaps_ns
-        self._values: dict[str, list[float]] = {metric: [] for metric in METRICS}
+        self._values = {metric: array("d") for metric in METRICS}
         self._answered = [(column, self._values[metric]) for metric, column in _COLUMNS.items()]
         self._always = [one for one in self._answered if one[0] in _WITHOUT_ANSWER]
         self._waited = [
@@ -73,13 +73,14 @@ class Recorder:
         """Record a turn that has ended, however it did."""
         row = turn_row(visit, answer, self.t0_ns)
         self._spool.add("turns", row)
-        for call in call_rows(visit, answer):
+        key = row[TURN_KEY]
+        for call in call_rows(key, answer):
             self._spool.add("calls", call)
-        for tool in tool_rows(visit, answer):
-            self._spool.add("tools", tool)
+        if answer.tools:
+            for tool in tool_rows(key, answer):
+                self._spool.add("tools", tool)
         if self._messages is not None:
             question = self._messages[visit.turn.message_id]["text"]
-            key = [visit.session_id, visit.interaction_id, visit.turn_index]
             self._spool.add("texts", [*key, question, answer.said()])
         self._count(answer, row)
         if self._on_turn is not None:
@@ -142,7 +143,7 @@ class Recorder:
         for metric, values in self._values.items():
             if values:
                 self._histograms[metric].add(np.array(values, dtype=np.float64))
-                values.clear()
+                del values[:]
         self._spool.flush()
 
     def snapshot(self) -> dict[str, Any]:

@@ -145,7 +145,7 @@ def test_an_exception_in_a_callback_ends_its_turn_and_is_reported(make_job, monk
     """No turn is lost to an error of ours: it says so, and the snapshot carries what voids the run."""
     from loadgen.targets.assistant import AssistantAnswer
 
-    def broken(self, now_ns, events):
+    def broken(*_):
         raise KeyError("reader")
 
     monkeypatch.setattr(AssistantAnswer, "read", broken)
