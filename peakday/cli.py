@@ -9,7 +9,7 @@ from types import FrameType
 
 import typer
 
-from peakday.commands import assistant, aws, bench, cache, calibrate, plan, records, run, scenario, setup, stack
+from peakday.commands import assistant, aws, bench, cache, calibrate, check, plan, records, run, scenario, setup, stack
 from peakday.errors import Exit, explain
 
 app = typer.Typer(
@@ -20,7 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for family in (setup, scenario, stack, run, bench, calibrate, cache, plan, records, assistant, aws):
+for family in (setup, scenario, stack, run, bench, calibrate, cache, plan, records, assistant, aws, check):
     family.register(app)
 
 

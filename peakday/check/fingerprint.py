@@ -1,0 +1,33 @@
+"""The circumstances that must match for two measurements to be comparable, and what differs where they do not."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from scenarios.schema import Scenario
+
+HOST = ("system", "machine", "cpu", "cores", "memory_bytes", "python")
+CUSTOMERS_DO = ("event", "demand", "mix", "world", "models", "faults", "quotas")
+"""Keys of a scenario that say what customers do and what breaks. The assistant's own switches are under test."""
+
+
+def host_fingerprint(host: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a machine moves its timings; its load of the moment is not of it."""
+    return {name: host.get(name) for name in HOST}
+
+
+def workload_hash(scenario: Scenario, seed: int) -> str:
+    """Names what is asked of the system: two builds are comparable when it is equal, whatever their switches."""
+    raw = scenario.model_dump(mode="json", by_alias=True)
+    asked = {key: raw[key] for key in CUSTOMERS_DO} | {"seed": seed}
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """`cpu: X and Y`, for each thing that differs."""
+    names = [name for name in (*one, *(key for key in other if key not in one)) if one.get(name) != other.get(name)]
+    return [f"{name}: {one.get(name)} and {other.get(name)}" for name in names]

@@ -1,0 +1,382 @@
+"""`peakday check`: runs the floor and the gates that were asked for, cheapest first, and gathers their lines."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from peakday.check import baseline as baselines
+from peakday.check.driving import BLOCK_METRICS, Measured, Scripted, load_once, scripted, stamp
+from peakday.check.exact import GATE as EXACT
+from peakday.check.exact import Figures, changed_moments, compare
+from peakday.check.fingerprint import differences, host_fingerprint, workload_hash
+from peakday.check.journal import InvalidRuns, Journal
+from peakday.check.pairing import history, judge_pairs, judge_records
+from peakday.check.settings import Checks, Runs
+from peakday.check.sides import Side, build, here_identity, worktree
+from peakday.check.slo import judge, limits_of, parse_limit
+from peakday.check.verdicts import Line, Outcome, Verdict
+from peakday.errors import CommandError
+from peakday.folders import find_record
+from peakday.live import Consent
+from peakday.output import Talk
+from peakday.session import Resolved, resolve
+
+if TYPE_CHECKING:
+    from loadgen.record import Run
+
+SLO_ALONE_S = 55.0
+"""Load of the one run that judges the SLOs where no regression gate makes several: some 300 turns of `smoke`."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the command line said."""
+
+    scenario: str
+    sets: tuple[str, ...] = ()
+    against: str | None = None
+    target: str | None = None
+    accept: bool = False
+    only: tuple[str, ...] = ("exact", "slo", "regression")
+    seed: int | None = None
+    consent: Consent = field(default_factory=Consent)
+
+
+@dataclass
+class Check:
+    """One check under way."""
+
+    asked: Asked
+    checks: Checks
+    resolved: Resolved
+    candidate: Side
+    store: baselines.Store
+    talk: Talk
+    lines: list[Line] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    moments: list[dict[str, Any]] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def workload(self) -> str:
+        """Names what customers do in this check."""
+        return workload_hash(self.resolved.scenario, self.resolved.seed)
+
+    def outcome(self) -> Outcome:
+        """Everything found."""
+        return Outcome(
+            self.resolved.scenario.name, tuple(self.lines), tuple(self.notes), tuple(self.moments), dict(self.facts)
+        )
+
+
+def prepare(asked: Asked, checks: Checks, talk: Talk) -> Check:
+    """A check that has started nothing yet.
+
+    Raises:
+        CommandError: a target that is not owned, or baselines in S3 without consent.
+        ScenarioError: no such scenario.
+    """
+    resolved = resolve(asked.scenario, asked.sets, asked.seed)
+    store = baselines.open_store(checks.baselines, asked.consent, talk)
+    return Check(asked, checks, resolved, _candidate(asked, checks), store, talk)
+
+
+def _candidate(asked: Asked, checks: Checks) -> Side:
+    if asked.target is not None:
+        return _address(asked.target, "candidate")
+    return Side(
+        "candidate", here_identity(), folder=Path.cwd(), scenario=asked.scenario, sets=asked.sets,
+        sut=checks.sut, seed=asked.seed,
+    )  # fmt: skip
+
+
+def _address(text: str, label: str) -> Side:
+    from peakday.config import load_config
+    from peakday.targets import check_allowed, parse_targets
+
+    named = text if "=" in text.partition("://")[0] else f"assistant={text}"
+    for target in parse_targets([named]):
+        check_allowed(target, load_config())
+    return Side(label, named, targets=(named,))
+
+
+def run_check(check: Check) -> Outcome:
+    """Run every gate that was asked for; an invalid run ends them with its own line.
+
+    Raises:
+        KeyboardInterrupt: interrupted; what was measured is kept, and the same command goes on with it.
+    """
+    candidate, checks = check.candidate, check.checks
+    if candidate.sut is not None and candidate.sut.build and candidate.folder is not None:
+        check.talk.say("building the candidate")
+        build(candidate.sut.build, candidate.folder, candidate.sut.build_within_s)
+    with _baseline_side(check) as other:
+        if "exact" in check.asked.only:
+            check_exact(check, other)
+        key = {
+            "scenario": check.workload, "sets": check.asked.sets, "candidate": candidate.identity,
+            "baseline": other.identity if isinstance(other, Side) else check.asked.against,
+            "checks": checks.model_dump(mode="json", exclude={"slo", "baselines", "plan"}),
+        }  # fmt: skip
+        journal = Journal.opened(key)
+        try:
+            candidates = check_regression(check, other, journal) if "regression" in check.asked.only else []
+            if "slo" in check.asked.only:
+                candidates = check_slo(check, candidates, journal)
+        except InvalidRuns as invalid:
+            check.lines.append(Line("runs", "verdict", Verdict.INVALID, f"{invalid}; nothing was judged by them"))
+            return check.outcome()
+        check_history(check, candidates)
+        journal.finished()
+    return check.outcome()
+
+
+@contextlib.contextmanager
+def _baseline_side(check: Check) -> Iterator[Side | list[Measured] | None]:
+    """What --against names: an address, stored runs, or a commit in a worktree of its own; None without it."""
+    against = check.asked.against
+    if against is None:
+        yield None
+    elif "://" in against:
+        yield _address(against, "baseline")
+    elif (stored := _stored_runs(against)) is not None:
+        yield stored
+    else:
+        with worktree(against, check.checks.sut) as (folder, commit):
+            check.talk.say(f"baseline: {against} is {commit[:12]}, in a worktree of its own")
+            candidate = check.candidate
+            yield Side(
+                "baseline", commit, folder=folder, scenario=check.asked.scenario, sets=check.asked.sets,
+                sut=candidate.sut or check.checks.sut, seed=check.asked.seed,
+            )  # fmt: skip
+
+
+def _stored_runs(text: str) -> list[Measured] | None:
+    """Run records by path, ID or `latest`, several with commas; None when the text names none."""
+    from peakday.check.records import measured
+
+    try:
+        return [measured(find_record("runs", name.strip())) for name in text.split(",")]
+    except CommandError:
+        return None
+
+
+def check_exact(check: Check, other: Side | list[Measured] | None) -> None:
+    """The floor, against the committed baseline, else against the other build's own drive."""
+    if check.candidate.folder is None or check.candidate.sut is not None:
+        check.notes.append("exact floor not run: only the local stack answers the same way twice")
+        return
+    drive = partial(scripted, check.candidate, check.resolved, plan=check.checks.plan, talk=check.talk)
+    seen = drive()
+    check.facts["exact"] = seen.figures
+    if check.asked.accept:
+        version = _accept(check, seen)
+        check.lines.append(Line(EXACT, "all figures", Verdict.PASS, f"accepted as baseline {version}; review its diff"))
+        return
+    try:
+        before, rows, name = _exact_baseline(check, other)
+    except baselines.BaselineError as error:
+        check.lines.append(Line(EXACT, "baseline", Verdict.INCONCLUSIVE, str(error)))
+        return
+    lines = compare(before, seen.figures)
+    if any(line.verdict != Verdict.PASS for line in lines):
+        check.talk.say("exact floor: figures differ; driving the candidate once more to see whether they stand")
+        lines = compare(before, seen.figures, repeated=drive().figures)
+    check.lines += lines
+    check.moments += changed_moments(rows, seen.rows)
+    check.facts["exact_baseline"] = name
+
+
+def _exact_baseline(check: Check, other: Side | list[Measured] | None) -> tuple[Figures, list[dict[str, Any]], str]:
+    name = check.resolved.scenario.name
+    if check.store.read(f"{name}/current.json") is None and isinstance(other, Side) and other.folder is not None:
+        seen = scripted(other, check.resolved, plan=False, talk=check.talk)
+        plan = {key: value for key, value in check.facts["exact"].items() if key.startswith("plan.")}
+        if plan:
+            check.notes.append("chips and cost of the plan are held by a saved baseline only; there is none yet")
+        return {**seen.figures, **plan}, seen.rows, other.identity[:12]
+    known = baselines.current(check.store, name)
+    if known["workload"] != check.workload:
+        raise baselines.BaselineError(
+            f"baseline {known['version']} is of another scenario ({known['workload']}, here {check.workload}): what is "
+            f"asked of the assistant has changed, so nothing can be compared; `peakday baseline save {name}`"
+        )
+    different = differences(known.get("host") or {}, host_fingerprint(_host()))
+    if different:
+        where = f"the baseline was saved on another machine ({'; '.join(different)})"
+        check.notes.append(f"{where}; exact figures hold anyway")
+    return known["exact"], known["moments"], known["version"]
+
+
+def _host() -> dict[str, Any]:
+    from peakday.host import host_facts
+
+    return host_facts()
+
+
+def _accept(check: Check, seen: Scripted) -> str:
+    """Save what was seen as the current baseline; the earlier runs of it are kept where the scenario is the same."""
+    name = check.resolved.scenario.name
+    try:
+        known = baselines.current(check.store, name)
+        kept = {key: known[key] for key in ("runs", "sketches") if known["workload"] == check.workload and key in known}
+    except baselines.BaselineError:
+        kept = {}
+    version = baselines.save(check.store, name, document(check, seen) | kept, stamp())
+    baselines.promote(check.store, name, version)
+    return version
+
+
+def document(check: Check, seen: Scripted) -> dict[str, Any]:
+    """A baseline without runs: circumstances, exact figures and the turns they come from."""
+    from peakday.host import commit, peakday_version
+
+    return {
+        "peakday_version": peakday_version(),
+        "commit": commit(),
+        "workload": check.workload,
+        "host": host_fingerprint(_host()),
+        "exact": seen.figures,
+        "moments": seen.rows,
+        "runs": [],
+        "sketches": {},
+    }
+
+
+def check_regression(check: Check, other: Side | list[Measured] | None, journal: Journal) -> list[Measured]:
+    """Pairs in ABBA order until the gate is settled; the candidate's runs."""
+    if other is None:
+        return []
+    gate, runs = check.checks.regression, check.checks.runs
+    if isinstance(other, list):
+        count = max(2, runs.slo_runs)
+        new = [_measure(check, check.candidate, runs, i, f"stored-{i}", journal) for i in range(count)]
+        check.lines += judge_records(other, new, gate)
+        return new
+    pairs: list[tuple[Measured, Measured]] = []
+    lines: list[Line] = []
+    for look, wanted in enumerate(gate.looks):
+        check.talk.say(f"regression: pairs {len(pairs) + 1} to {wanted}, {runs.for_s:g} s of load a run")
+        while len(pairs) < wanted:
+            pairs.append(_pair(check, other, runs, len(pairs), journal))
+        lines, settled = judge_pairs(pairs, gate, look)
+        if settled:
+            break
+    check.lines += lines
+    check.facts |= {"pairs": len(pairs), "runs_repeated": journal.again}
+    _note_environments(check, pairs)
+    return [pair[1] for pair in pairs]
+
+
+def _pair(check: Check, other: Side, runs: Runs, number: int, journal: Journal) -> tuple[Measured, Measured]:
+    """Both sides next to each other; every second pair the other way round."""
+    measure = {
+        "A": lambda: _measure(check, other, runs, number, f"A-{number:02}", journal),
+        "B": lambda: _measure(check, check.candidate, runs, number, f"B-{number:02}", journal),
+    }
+    found = {side: measure[side]() for side in ("AB" if number % 2 == 0 else "BA")}
+    return found["A"], found["B"]
+
+
+def _measure(check: Check, side: Side, runs: Runs, number: int, name: str, journal: Journal) -> Measured:
+    def once(out: Path) -> Measured:
+        return load_once(side, check.resolved, runs, number=number, out=out, talk=check.talk)
+
+    return journal.run(name, once, runs.invalid_max, check.talk)
+
+
+def _note_environments(check: Check, pairs: Sequence[tuple[Measured, Measured]]) -> None:
+    seen = [host_fingerprint(one.host) for pair in pairs for one in pair]
+    different = {text for one in seen[1:] for text in differences(seen[0], one)}
+    if different:
+        check.notes.append(f"the machine changed while it was measured: {'; '.join(sorted(different))}")
+
+
+def check_slo(check: Check, candidates: list[Measured], journal: Journal) -> list[Measured]:
+    """Every promise of checks.yaml, else of the scenario, over the candidate's runs; one longer run where none is."""
+    from loadgen.record import load_run
+
+    limits = [parse_limit(text) for text in check.checks.slo] or limits_of(check.resolved.scenario.slo.model_dump())
+    if not limits:
+        check.notes.append("no SLO in checks.yaml or the scenario: the SLO gate has nothing to judge")
+        return candidates
+    runs = check.checks.runs
+    if not candidates:
+        runs = _alone(check)
+        check.talk.say(f"slo: one run of {runs.for_s:g} s at {runs.rate_per_s:g}/s")
+        candidates = [_measure(check, check.candidate, runs, 0, "slo", journal)]
+    records: list[Run] = [load_run(one.path) for one in candidates]
+    check.lines += [judge(limit, records, runs.for_s) for limit in limits]
+    return candidates
+
+
+def _alone(check: Check) -> Runs:
+    runs = check.checks.runs
+    rate = runs.rate_per_s or check.resolved.scenario.demand.interactions.peak_per_s.mid
+    return runs.model_copy(update={"rate_per_s": rate, "for_s": max(runs.for_s * runs.slo_runs, SLO_ALONE_S)})
+
+
+def check_history(check: Check, candidates: Sequence[Measured]) -> None:
+    """Warn where today lies far from eight or more earlier runs of the same machine."""
+    name, here = check.resolved.scenario.name, host_fingerprint(_host())
+    earlier: list[dict[str, Any]] = []
+    for version in baselines.versions(check.store, name):
+        with contextlib.suppress(baselines.BaselineError):
+            known = baselines.load(check.store, name, version)
+            if known["workload"] == check.workload and known.get("host") == here:
+                earlier += known["runs"]
+    if not (candidates and earlier):
+        return
+    gated = check.checks.regression.metrics
+    values = {metric: [run[metric] for run in earlier if run.get(metric) is not None] for metric in gated}
+    now = {metric: _mean([one.values.get(metric) for one in candidates]) for metric in values}
+    check.lines += history(values, now)
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def save_baseline(check: Check, runs: int, promote: bool) -> tuple[str, dict[str, Any]]:
+    """Drive the script and so many load runs, and keep what they show as a new version."""
+    from loadgen.record import load_run
+
+    if check.candidate.folder is None or check.candidate.sut is not None:
+        raise CommandError("a baseline holds exact figures, which only the local stack gives; leave sut out")
+    seen = scripted(check.candidate, check.resolved, plan=check.checks.plan, talk=check.talk)
+    journal = Journal.opened({"baseline": check.workload, "candidate": check.candidate.identity, "runs": runs})
+    try:
+        made = [_measure(check, check.candidate, check.checks.runs, i, f"S-{i}", journal) for i in range(runs)]
+    except InvalidRuns as invalid:
+        check.talk.say(f"{invalid}: saved without runs; the exact floor needs none")
+        made = []
+    known = document(check, seen)
+    known["runs"] = [{name: one.values[name] for name in BLOCK_METRICS} for one in made]
+    known["sketches"] = baselines.sketches([load_run(one.path) for one in made]) if made else {}
+    name = check.resolved.scenario.name
+    version = baselines.save(check.store, name, known, stamp())
+    if promote:
+        baselines.promote(check.store, name, version)
+    journal.finished()
+    return version, known
+
+
+def noise_session(check: Check, runs: int, clock: Callable[[], float]) -> dict[str, Any]:
+    """Runs of the candidate against itself, one after another: {utc, host, for_s, run_s, runs}.
+
+    Raises:
+        InvalidRuns: the generator vouched for too few of them.
+    """
+    journal = Journal.opened({"noise": check.workload, "candidate": check.candidate.identity, "runs": runs})
+    began_s = clock()
+    made = [_measure(check, check.candidate, check.checks.runs, 0, f"N-{i:02}", journal) for i in range(runs)]
+    took_s = (clock() - began_s) / runs
+    journal.finished()
+    session = {"utc": stamp(), "host": asdict(made[0])["host"], "for_s": check.checks.runs.for_s, "run_s": took_s}
+    return {**session, "runs": [one.values for one in made]}

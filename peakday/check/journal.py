@@ -1,0 +1,83 @@
+"""What a check has measured so far, on disk: after Ctrl-C the same command goes on where it stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from peakday.check.driving import Measured
+from peakday.output import Talk
+
+FOLDER = Path(".peakday-check")
+
+
+class InvalidRuns(Exception):
+    """The generator vouched for too few runs; the message holds its last reason and the remedy."""
+
+
+@dataclass
+class Journal:
+    """Measurements by name in `state.json`, and the records beside it. `again`: runs repeated because invalid."""
+
+    path: Path
+    measured: dict[str, Measured]
+    again: int = 0
+
+    @classmethod
+    def opened(cls, key: Mapping[str, Any], base: Path = FOLDER) -> Journal:
+        """The journal of a check: what is asked names it, so another check never goes on with its runs."""
+        name = hashlib.sha256(json.dumps(key, sort_keys=True, default=str).encode()).hexdigest()[:12]
+        path = base / name
+        file = path / "state.json"
+        try:
+            state = json.loads(file.read_text())
+            measured = {name: _measured(raw) for name, raw in state["measured"].items()}
+            return cls(path, measured, state["again"])
+        except (OSError, ValueError, KeyError, TypeError):
+            shutil.rmtree(path, ignore_errors=True)  # nothing there, or nothing that can be read
+            return cls(path, {})
+
+    def run(self, name: str, measure: Callable[[Path], Measured], invalid_max: int, talk: Talk) -> Measured:
+        """The measurement of this name: from an earlier start of this check, or made now.
+
+        Args:
+            measure: given a folder for the record, makes one load run.
+
+        Raises:
+            InvalidRuns: more than `invalid_max` runs of the check had to be repeated.
+        """
+        if name in self.measured:
+            return self.measured[name]
+        while True:
+            out = self.path / "runs" / f"{name}-{self.again}"
+            shutil.rmtree(out, ignore_errors=True)  # cut off earlier
+            found = measure(out)
+            if found.valid:
+                self.measured[name] = found
+                self._write()
+                return found
+            self.again += 1
+            self._write()
+            if self.again > invalid_max:
+                raise InvalidRuns(f"{self.again} runs were INVALID, the last because of {found.reasons[0]}")
+            talk.say(f"  run {name} is INVALID and says nothing about the target: repeated")
+
+    def finished(self) -> None:
+        """Forget the measurements, so that the next check measures anew; the records stay until then."""
+        (self.path / "state.json").unlink(missing_ok=True)
+
+    def _write(self) -> None:
+        self.path.mkdir(parents=True, exist_ok=True)
+        state = {"again": self.again, "measured": {name: asdict(one) for name, one in self.measured.items()}}
+        aside = self.path / ".state.json.part"
+        aside.write_text(json.dumps(state))
+        aside.replace(self.path / "state.json")
+
+
+def _measured(raw: Mapping[str, Any]) -> Measured:
+    return Measured(**{**raw, "reasons": tuple(raw["reasons"])})

@@ -1,0 +1,78 @@
+"""What a gate says: one line per metric, and what all lines together mean for the shell."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from peakday.errors import Exit
+
+
+class Verdict(enum.StrEnum):
+    """pass and fail are evidence; inconclusive means more is needed; invalid that our own side was at fault."""
+
+    PASS = "pass"  # noqa: S105 (a verdict, no password)
+    FAIL = "fail"
+    INCONCLUSIVE = "inconclusive"
+    INVALID = "invalid"
+    WARN = "warn"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One metric under one gate.
+
+    Attributes:
+        gate: exact, slo, regression, history or record.
+        baseline: what it is held against: the earlier value, or the limit; None where there is none.
+        change: candidate over baseline, minus 1; `lo` and `hi` its one-sided bounds. None where it has none.
+        why: one sentence that a reader who did not run it understands.
+    """
+
+    gate: str
+    metric: str
+    verdict: Verdict
+    why: str
+    baseline: float | str | None = None
+    candidate: float | str | None = None
+    change: float | None = None
+    lo: float | None = None
+    hi: float | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Everything a check found. `moments`: turns of the exact floor that changed; `notes`: what a reader must know."""
+
+    scenario: str
+    lines: tuple[Line, ...]
+    notes: tuple[str, ...] = ()
+    moments: tuple[dict[str, Any], ...] = ()
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def verdict(self) -> Verdict:
+        """Of all gates together: fail > invalid > inconclusive > pass. No line at all is inconclusive."""
+        return overall(line.verdict for line in self.lines)
+
+    @property
+    def exit_code(self) -> Exit:
+        """What the shell sees."""
+        return EXITS[self.verdict]
+
+
+EXITS = {
+    Verdict.PASS: Exit.OK,
+    Verdict.FAIL: Exit.GATE_FAILED,
+    Verdict.INVALID: Exit.INVALID_RUN,
+    Verdict.INCONCLUSIVE: Exit.INCONCLUSIVE,
+}
+_ORDER = (Verdict.FAIL, Verdict.INVALID, Verdict.INCONCLUSIVE, Verdict.PASS)
+
+
+def overall(verdicts: Iterable[Verdict]) -> Verdict:
+    """The gravest; warnings do not count, and where nothing was judged nothing has passed."""
+    seen = set(verdicts)
+    return next((verdict for verdict in _ORDER if verdict in seen), Verdict.INCONCLUSIVE)

@@ -1,0 +1,45 @@
+"""Runs, measurements and rows made by hand, for tests of what is judged about them."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from loadgen.record import TABLES, Run
+from peakday.check.driving import Measured
+
+HOST = {"system": "Linux", "machine": "x86_64", "cpu": "one", "cores": 2, "memory_bytes": 1, "python": "3.11"}
+
+
+def run(ttft_s=(), statuses=None, totals=None, quantiles=None, step_s=0.1):
+    """A run whose turns start `step_s` apart and answer in these times."""
+    statuses = statuses or ["ok"] * len(ttft_s)
+    frame = pd.DataFrame({name: [None] * len(ttft_s) for name in TABLES["turns"]})
+    frame["ttft_s"] = pd.Series(ttft_s, dtype=float)
+    frame["status"] = statuses
+    frame["interaction_id"] = [f"i{number}" for number in range(len(ttft_s))]
+    frame["intended_start_s"] = [number * step_s for number in range(len(ttft_s))]
+    tables = {name: pd.DataFrame(columns=list(columns)) for name, columns in TABLES.items()}
+    info = {"totals": totals or {}, "quantiles": quantiles or {}, "verdict": {"valid": True, "reasons": []}}
+    return Run(path=Path("run"), info=info, **{**tables, "turns": frame})
+
+
+def measured(values=None, *, valid=True, tails=None, turns=50, host=None, reasons=("the generator fell behind",)):
+    """One load run by its values."""
+    standard = {"ttft_s_p50": 0.5, "tpot_s_p50": 0.02, "goodput_per_s": 4.0}
+    return Measured(
+        "runs/x", valid, () if valid else reasons, {**standard, **(values or {})}, tails or {}, host or HOST, "w", turns
+    )
+
+
+def row(turn="a/0", *, cached=100, tools=(), prefix="p1", cost=0.001, route="nova-pro"):
+    """A scripted turn of one call."""
+    call = {
+        "purpose": "answer", "model": route, "prefix_hash": prefix, "prefix_shared_tokens": 90, "input_tokens": 20,
+        "cache_read_tokens": cached, "cache_write_tokens_5m": 0, "cache_write_tokens_1h": 0, "output_tokens": 30,
+        "max_tokens": 100, "stop_reason": "end_turn", "status": "ok", "cost_usd": cost,
+    }  # fmt: skip
+    return {
+        "turn": turn, "message": "is it dry?", "intent": "a", "complexity": "simple", "route": route,
+        "router_stage": "rules", "prefetch": [], "guard_action": "pass", "escalated": False, "calls": [call],
+        "tools": [list(tool) for tool in tools], "end": "end_turn", "citations": 0,
+    }  # fmt: skip
