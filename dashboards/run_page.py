@@ -12,6 +12,7 @@ from dashboards.run_axes import run_span_s
 from dashboards.run_latency import errors_panel, latency_panels
 from dashboards.run_load import generator_panels, load_panels
 from dashboards.run_people import conversation_panels
+from dashboards.run_quality import quality_panels
 from dashboards.run_server import server_panels
 from dashboards.run_tokens import cache_panels, cost_panels
 from dashboards.run_turn import turn_panels
@@ -107,7 +108,7 @@ def run_parts(run: Run) -> list[Part]:
         Part("errors", "Errors", [errors_panel(run)]),
         Part("cache", "Prompt cache", cache_panels(run, numbers, span_s)),
         Part("cost", "Tokens and cost", cost_panels(run, numbers)),
-        Part("people", "Conversations", conversation_panels(run, numbers)),
+        Part("people", "Conversations", [*conversation_panels(run, numbers), *quality_panels(run)]),
         Part("server", "Server metrics", server_panels(run, span_s)),
     ]
     if run_simulated(run.info):
