@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from peakday.config import load_config
+from peakday.config import load_config, quality_file
 from peakday.errors import CommandError
 from peakday.folders import find_record, new_folder, records
 from peakday.host import peakday_version
@@ -19,6 +19,7 @@ from peakday.own_prices import own_prices
 
 if TYPE_CHECKING:
     from capacity.plan import Plan
+    from dashboards.order_sheet import Occasion
     from facts.account import Held
     from loadgen.record import Run
     from neuron_bench.record import Bench
@@ -43,54 +44,65 @@ def plan_scenario(
 ) -> tuple[Plan, Path]:
     """Make a plan and write its folder: plan.json, plan.xlsx, report.html; complete or not at all."""
     from capacity.bookable import supply_findings
-    from capacity.plan import write_plan
+    from capacity.findings import refuse_order
     from capacity.planner import make_plan
-    from dashboards.report import write_report
-    from dashboards.spreadsheet import write_xlsx
     from facts.account import read_usage
+    from facts.reader import quality
 
     now = datetime.now(UTC)
     folder = out or new_folder("plans", scenario.name, now)
     if folder.exists():
         raise CommandError(f"{folder}: already here; choose another --out")
-    run = choose_run(scenario_hash, sources.run, talk)
-    held = held_quotas(sources.quotas, talk)
+    config = load_config()
+    judged = quality_file(config)
     usage = read_usage(sources.usage) if sources.usage else None
+    run = choose_run(scenario_hash, sources.run, talk) if usage is None or sources.run else None
+    held = held_quotas(sources.quotas, talk)
     plan = make_plan(
         scenario,
         scenario_hash=scenario_hash,
         run=run,
         benches=choose_benches(sources.benches),
         step_models=choose_step_models(sources.step_models, talk),
-        prices=own_prices(load_config().prices),
+        prices=own_prices(config.prices),
         seed=seed,
         now_utc=now.isoformat(timespec="seconds"),
         version=peakday_version(),
         plan_id=folder.name,
         usage=usage,
         held=held,
+        judged=quality(judged) if judged else None,
     )
     plan = replace(plan, warnings=(*plan.warnings, *supply_findings(plan)))
+    occasion = None
     if sources.for_order:
-        from capacity.findings import refuse_order
+        from peakday.ordering import order_occasion
 
         refuse_order(plan)
+        occasion = order_occasion(scenario, run, usage, held)
+    write_plan_folder(folder, plan, run, occasion)
+    return plan, folder
+
+
+def write_plan_folder(folder: Path, plan: Plan, run: Run | None, occasion: Occasion | None) -> None:
+    """Every file of a plan, put in place by one rename; the order's two where there is an occasion to order for."""
+    from capacity.plan import write_plan
+    from dashboards.order_page import write_order
+    from dashboards.order_sheet import write_order_sheet
+    from dashboards.report import write_report
+    from dashboards.spreadsheet import write_xlsx
+
     aside = folder.with_name(f".{folder.name}.part")
     try:
         write_plan(plan, aside)
         write_xlsx(plan, aside / "plan.xlsx")
-        if sources.for_order:
-            from dashboards.order_page import write_order
-            from dashboards.order_sheet import write_order_sheet
-            from peakday.ordering import order_occasion
-
+        if occasion is not None:
             write_order(plan, aside / "order.html")
-            write_order_sheet(plan, aside / "order.csv", order_occasion(scenario, run, usage, held))
+            write_order_sheet(plan, aside / "order.csv", occasion)
         write_report(aside / "report.html", run=run, plan=plan, bench=None)
         os.replace(aside, folder)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-    return plan, folder
 
 
 def held_quotas(wanted: Path | None, talk: Talk) -> Held | None:

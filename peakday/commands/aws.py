@@ -69,6 +69,9 @@ def verify_on_bedrock(
     region: Annotated[str, typer.Option(help="Region of the account.")] = "us-east-1",
     budget_usd: Annotated[float, typer.Option(min=0.0, help="Refuse to begin what could cost more.")] = 1.0,
     wait_ttl: Annotated[bool, typer.Option("--wait-ttl", help="Wait out the cache's lifetime: 5 minutes.")] = False,
+    throttle: Annotated[
+        bool, typer.Option("--throttle", help="Provoke a refusal by quota on the account; other traffic feels it.")
+    ] = False,
     calls: Annotated[int, typer.Option(min=5, help="Calls that measure the first token.")] = 30,
     live: Live = False,
     yes: Yes = False,
@@ -82,7 +85,7 @@ def verify_on_bedrock(
     from peakday.live import Consent
 
     talk = Talk(as_json, quiet)
-    asked = Verification(target, model, region, budget_usd, wait_ttl, calls, out, seed or 1)
+    asked = Verification(target, model, region, budget_usd, wait_ttl, throttle, calls, out, seed or 1)
     text, data, code = verify(asked, Consent(live, yes), talk)
     talk.result(text, data)
     raise typer.Exit(code)
