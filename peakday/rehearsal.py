@@ -234,23 +234,33 @@ def make_job(resolved: Resolved, options: LoadOptions, targets: Sequence[Target]
         remote_workers=options.remote_workers,
         bind_host="0.0.0.0" if options.remote_workers else "127.0.0.1",  # noqa: S104 (asked for by --master)
         bind_port=options.master_port if options.remote_workers else None,
-        stand_ins_url=stack.stand_ins_url if stack else None,
         closed_loop_users=options.users,
         catalogue=str(resolved.world.catalogue),
-        planner_url=stack.endpoints.get("openai") if stack else None,
-        planner_model=stack.models.get("planner", "planner") if stack else "planner",
         keep_text=options.keep_text,
         abort_rules=True if options.consent.live else None,
         budget_usd=options.budget_usd,
         turn_usd_max=turn_usd_max(scenario, assistant=assistant) if options.budget_usd is not None else 0.0,
         metrics_port=options.metrics_port,
         web_port=options.web_port,
-        scrape_urls=(f"{stack.endpoints['assistant']}/metrics",) if stack else (),
-        command=("peakday", *(shlex.quote(word) for word in sys.argv[1:])),
-        commit=commit(),
-        peakday_version=peakday_version(),
-        host=host_facts(),
+        **(beside(stack) if stack else {}),
+        **circumstances(),
     )
+
+
+def beside(stack: Stack) -> dict[str, Any]:
+    """What a run on our own stack has beside its target: stand-ins, the query planner, and metrics to scrape."""
+    return {
+        "stand_ins_url": stack.stand_ins_url,
+        "planner_url": stack.endpoints.get("openai"),
+        "planner_model": stack.models.get("planner", "planner"),
+        "scrape_urls": (f"{stack.endpoints['assistant']}/metrics",),
+    }
+
+
+def circumstances() -> dict[str, Any]:
+    """What was typed, and on which machine and version."""
+    command = ("peakday", *(shlex.quote(word) for word in sys.argv[1:]))
+    return {"command": command, "commit": commit(), "peakday_version": peakday_version(), "host": host_facts()}
 
 
 def target_spec(target: Target, options: LoadOptions) -> TargetSpec:

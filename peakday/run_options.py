@@ -75,3 +75,22 @@ def by_whom(processes: int, master: bool, workers: int, master_port: int) -> dic
         "remote_workers": workers if master else 0,
         "master_port": master_port,
     }
+
+
+def beside(
+    quotas: Path | None,
+    budget_usd: float | None,
+    metrics_port: int | None,
+    web: int | None,
+    keep_text: bool,
+    out: Path | None,
+) -> dict[str, Any]:
+    """What bounds the run, shows it and keeps it."""
+    return {
+        "quotas": quotas,
+        "budget_usd": budget_usd,
+        "metrics_port": metrics_port,
+        "web_port": web,
+        "keep_text": keep_text,
+        "out": out,
+    }

@@ -69,12 +69,7 @@ def run(
         **typed.whom(target, model, openai_url, live, yes),
         **typed.how_much(window, rate, for_, scale, arrivals, users),
         **typed.by_whom(processes, master, workers, master_port),
-        keep_text=keep_text,
-        budget_usd=budget_usd,
-        metrics_port=metrics_port,
-        web_port=web,
-        out=out,
-        quotas=quotas,
+        **typed.beside(quotas, budget_usd, metrics_port, web, keep_text, out),
     )
     talk = Talk(as_json, quiet)
     raise typer.Exit(run_command(scenario, sets or [], options, dry=dry_run, seed=seed, talk=talk))
