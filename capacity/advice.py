@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from capacity.cache import CacheAdvice, advise, think_hit_ratio, ttl_hit_ratio
+from capacity.cache_risk import fitted_shards
 from capacity.calls import Calls, assumed_calls
 from capacity.case import Case
 from capacity.cost import call_costs
@@ -18,8 +19,8 @@ ROUTING_INTERACTIONS = 1_000
 def cache_advice(case: Case) -> tuple[dict[str, Any], ...]:
     """Per Bedrock model and prompt level, none, 5m or 1h: what a million tokens of the level cost under each.
 
-    shared: Poisson calls of the region with least traffic, one shard. conversation: what one call leaves for the next;
-    calls of one turn follow at once, turns after the customer's thinking and typing.
+    shared: Poisson calls of the region with least traffic, over the shards a run tells, else one. conversation: what
+    one call leaves for the next; calls of one turn follow at once, turns after the customer's thinking and typing.
     """
     rows = []
     for name in case.model_names:
@@ -30,8 +31,9 @@ def cache_advice(case: Case) -> tuple[dict[str, Any], ...]:
         shared = float(case.calls.shared_tokens[mask].mean())
         if shared > 0:
             rate = min(case.calls_in_event(name, r) for r in case.regions) / case.scenario.event.length_s
+            shards = fitted_shards(case, name) or 1.0
             found = advise(
-                lambda ttl, rate=rate: ttl_hit_ratio(rate, ttl),  # type: ignore[misc]
+                lambda ttl, rate=rate / shards: ttl_hit_ratio(rate, ttl),  # type: ignore[misc]
                 model.prices, model.cache.ttls, shared, model.cache.min_tokens,
             )  # fmt: skip
             rows.append(_row(name, "shared", found))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +41,7 @@ class Calls:
     provenance: Mapping[str, str]  # of each model's tokens
     source: str
     latency_s: Mapping[str, float] = field(default_factory=dict)  # mean of a model's calls, where a run timed them
+    lasts_s: float | None = None  # of the run that the calls were seen in
     tier: Names | None = None  # service tier each call was billed at; None: the default one throughout
 
     @property
@@ -121,8 +123,15 @@ def measured_calls(run: Run) -> Calls:
         latency_s={
             str(k): float(v) for k, v in calls.dropna(subset=["e2e_s"]).groupby("model")["e2e_s"].mean().items()
         },
+        lasts_s=_span_s(turns["intended_start_s"]),
         tier=None if (tier == "default").all() else tier,
     )
+
+
+def _span_s(starts_s: Any) -> float | None:
+    """Seconds from the first to the last start; None where there is no span."""
+    span = float(starts_s.max() - starts_s.min())
+    return span if span > 0 else None
 
 
 def assumed_calls(scenario: Scenario, models: Mapping[str, Model], *, seed: int, interactions: int = 4_000) -> Calls:

@@ -10,6 +10,7 @@ import numpy as np
 
 from capacity.advice import cache_advice, routing_trade_off
 from capacity.bill import background_lines, bill, tier_options
+from capacity.cache_risk import cold_herds, hit_stability
 from capacity.calls import assumed_calls, describe, measured_calls
 from capacity.case import Case
 from capacity.cost import cache_hit_figures
@@ -67,6 +68,8 @@ def make_plan(
     judged = quality() if judged is None else judged
     base = case.base([choice for item in sized for choice in item.choices if choice.load_per_s > 0])
     ranked = sensitivities(base, moves(case.streams, case.spread))
+    stability = hit_stability(case, base.own)
+    told = [note for item in sized for note in item.warnings] + [row["warning"] for row in stability if row["warning"]]
     charged = bill(case, base, sized, supplies)
     return Plan(
         plan_id=plan_id,
@@ -86,10 +89,12 @@ def make_plan(
         event_cost_parts_list_usd=charged.list_parts,
         tiers=tier_options(case),
         background=background_lines(case, supplies),
+        hit_stability=stability,
+        cold_herd=cold_herds(case),
         spill=spill_ladder(case, base.own, judged),
         turned_down=turned_down(supplies),
         sensitivities=ranked,
-        warnings=warnings(case, supplies, [note for item in sized for note in item.warnings], now_utc),
+        warnings=warnings(case, supplies, told, now_utc),
         purchase=_purchase(supplies),
         cache_advice=cache_advice(case),
         routing=routing_trade_off(case, own_usd_per_call(case, supplies), judged),

@@ -108,7 +108,7 @@ def binding_quota(quotas: Sequence[QuotaNeed]) -> str:
 def own_supply(case: Case, name: str) -> Sized:
     """Rates of one own model on every allowed chip, and its fleets in every region."""
     own = case.scenario.capacity.own.get(name)
-    lengths = _lengths(case, name)
+    lengths = lengths_of(case, name)
     made: list[Service] = []
     notes: list[str] = []
     warnings: dict[str, list[str]] = {}
@@ -170,7 +170,7 @@ def own_usd_per_call(case: Case, supplies: Sequence[SupplyPlan], *, at_list: boo
     return {name: total / calls[name] if calls[name] else 0.0 for name, total in usd.items()}
 
 
-def _lengths(case: Case, name: str) -> Lengths:
+def lengths_of(case: Case, name: str) -> Lengths:
     """Token lengths of a model's calls: the searches of the planner, else a sample of its calls."""
     calls, mask = case.calls, case.calls.of(name)
     queries = case.scenario.demand.background.planner_queries

@@ -36,7 +36,7 @@ class Windows:
         np.add.at(self.n, window, 1)
         for place, values in enumerate((ttft_s, tpot_s, e2e_s)):
             known = np.isfinite(values)
-            np.add.at(self.counts, (window[known], place, bucket_of(values[known])), 1)
+            np.add.at(self.counts[:, place], (window[known], bucket_of(values[known])), 1)
 
     def merge(self, other: Windows) -> None:
         """Add another's counts.

@@ -1,0 +1,147 @@
+"""What can go wrong with caches on the day: own block caches that stay cold under load, provider caches forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from capacity.cache import TTL_S, cold_herd_misses, equilibria, shards_from_hit_ratio
+from capacity.calls import Calls
+from capacity.case import Case
+from capacity.cost import cache_hit_figures
+from capacity.engine import simulate
+from capacity.outcome import INTERACTIONS, OwnChoice
+from capacity.quota import ASSUMED_TTFT_S
+from capacity.requests import Floats
+from capacity.service import Lengths, at_rate, drawn_work
+from capacity.supply import lengths_of, limits_of
+from neuron_bench.step_model import StepModel
+
+GRID = np.linspace(0.0, 1.0, 9)
+SAMPLE = 1_000
+LOST_MAX = 0.1
+"""A stable state that loses more than a tenth of the planned hits is warned about."""
+
+
+@dataclass(frozen=True)
+class HitStability:
+    """Shares of the planned prefix hits at which load and cache hold each other up, at the peak with zones lost.
+
+    One solution near 1: the cache heals by itself. A low one besides: after a restart under load it stays cold.
+    """
+
+    region: str
+    model: str
+    chip: str
+    rate_per_s: float  # of one replica
+    solutions: list[float]
+    warning: str
+
+
+def hit_stability(case: Case, choices: Sequence[OwnChoice]) -> tuple[dict[str, Any], ...]:
+    """The metastability search for every own model that counts on prefix hits."""
+    rules, rows, seen = case.scenario.capacity.resilience, [], {}
+    for choice in choices:
+        lengths = lengths_of(case, choice.service.model)
+        if choice.stream != INTERACTIONS or not lengths.cached_tokens.any():
+            continue
+        rate = choice.service.rate_per_s  # what a replica carries when all that may fail has failed
+        key = (choice.service.model, choice.service.step.chip)
+        if key not in seen:
+            seen[key] = equilibria(hits_left(lengths, choice.service.step, rate, case.seed))
+        found = seen[key]
+        rows.append(HitStability(choice.region, key[0], key[1], rate, found, _told(key[0], found, rules.zones_lost)))
+    return tuple(asdict(row) for row in rows)
+
+
+def hits_left(lengths: Lengths, model: StepModel, rate_per_s: float, seed: int) -> Any:
+    """h -> the share of prefix hits that the load following from h leaves: an interpolated curve over a grid.
+
+    Running requests hold KV; what is free keeps finished prompts in order of use. A block that all calls share is
+    forgotten when nobody used it for as long as it takes the calls' own tokens to push it out.
+    """
+    work = at_rate(drawn_work(lengths, SAMPLE, seed), rate_per_s)
+    span_s = float(work.arrival_s[-1] - work.arrival_s[0]) or 1.0
+    left = []
+    for share in GRID:
+        cached = np.minimum(work.input_tokens - 1, np.rint(work.cached_tokens * share)).astype(np.int64)
+        served = simulate(
+            type(work)(work.arrival_s, work.input_tokens, work.output_tokens, cached, work.decode_steps), model
+        )
+        held = work.input_tokens + work.output_tokens / 2
+        lasts_s = max(span_s, float(served.end_s.max() - work.arrival_s[0]))
+        in_use = float(((served.end_s - served.first_s) * held).sum()) / lasts_s
+        free = max(0.0, model.kv_tokens_max - min(in_use, model.kv_tokens_max) - float(work.cached_tokens.mean()))
+        own = rate_per_s * float((work.input_tokens - work.cached_tokens + work.output_tokens).mean())
+        left.append(-np.expm1(-rate_per_s * free / own) if own > 0 else 1.0)
+    curve: Floats = np.array(left)
+    return lambda share: float(np.interp(share, GRID, curve))
+
+
+def _told(model: str, found: Sequence[float], zones_lost: int) -> str:
+    if not found or min(found) >= 1 - LOST_MAX:
+        return ""
+    if max(found) < 1 - LOST_MAX:
+        return (
+            f"{model}: with {zones_lost} zone lost the block cache keeps {max(found):.0%} of the planned prefix hits: "
+            "KV is short; give each replica less load or more KV"
+        )
+    return (
+        f"{model}: the block cache can stay at {min(found):.0%} of the planned prefix hits after a restart under load; "
+        "warm replicas before they take traffic"
+    )
+
+
+def fitted_shards(case: Case, name: str) -> float | None:
+    """Independent caches that explain a run's shared-prefix hits of a Bedrock model; None where a run cannot tell."""
+    calls: Calls = case.calls
+    ratio = cache_hit_figures(calls, name).get("shared")
+    if not case.measured or calls.lasts_s is None or ratio is None or not 0 < ratio < 1:
+        return None
+    rate = float(calls.of(name).sum()) / calls.lasts_s / len(case.regions)
+    return max(1.0, shards_from_hit_ratio(ratio, rate, TTL_S[case.scenario.assistant.cache_ttl.shared]))
+
+
+def cold_herds(case: Case) -> tuple[dict[str, Any], ...]:
+    """Each moment at which provider caches are empty: the event's start, and every cold_cache fault of the scenario.
+
+    misses: calls that start before the first of them has written the shared prefix, in every shard;
+    usd: what they pay for writing it in place of reading it. tpm_share: of a minute's tokens, where a quota is known.
+    """
+    rows = []
+    moments = [(0.0, None, None)]
+    moments += [(fault.at_s, fault.model, fault.region) for fault in case.scenario.faults if fault.kind == "cold_cache"]
+    for at_s, only_model, only_region in moments:
+        for name in case.model_names:
+            model, mask = case.prices.models[name], case.calls.of(name)
+            shared = float(np.maximum(case.calls.shared_tokens[mask], 0).mean()) if mask.any() else 0.0
+            if model.prices is None or shared <= 0 or only_model not in (None, name):
+                continue
+            for region in case.regions:
+                if only_region in (None, region):
+                    rows.append(_herd(case, name, region, at_s, shared))
+    return tuple(rows)
+
+
+def _herd(case: Case, name: str, region: str, at_s: float, shared: float) -> dict[str, Any]:
+    timeline = case.demand[INTERACTIONS][region].timeline
+    point = max(0, int(np.searchsorted(np.array(timeline.offset_s), at_s, side="right")) - 1)
+    rate = timeline.interactions_per_s_p90[point] * case.calls.per_interaction(name)
+    shards = fitted_shards(case, name) or 1.0
+    misses = shards * cold_herd_misses(rate / shards, ASSUMED_TTFT_S)
+    prices, limit = case.prices.models[name].prices, limits_of(case, name, region).tpm
+    assert prices is not None  # cold_herds leaves models without prices out
+    write, read = prices.cache_write_5m_usd_per_mtok, prices.cache_read_usd_per_mtok
+    dearer = (prices.input_usd_per_mtok if write is None else write) - (read or 0.0)
+    return {
+        "model": name,
+        "region": region,
+        "at_s": at_s,
+        "misses": misses,
+        "shards": shards,
+        "usd": misses * shared * dearer / 1e6,
+        "tpm_share": None if not limit else misses * shared / limit,
+    }
