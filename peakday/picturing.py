@@ -42,32 +42,46 @@ def picture(
 
 
 def fit_history(
-    history: Path, name: str, growth: str | None, length: str | None, parent: str
+    history: Path,
+    name: str,
+    growth: str | None,
+    length: str | None,
+    parent: str,
+    calls_per_interaction: float | None = None,
 ) -> tuple[str, dict[str, Any]]:
-    """Write NAME.yaml from a file of counts; the report says where each range comes from.
+    """Write NAME.yaml from a file of counts, or of an account's usage; the report says where each range comes from.
 
     Raises:
         CommandError: the growth is no LOW,MID,HIGH, or NAME.yaml is there already.
     """
+    from facts.account import is_usage
+    from peakday.usage_counts import write_counts
     from scenarios.fitting import fit
 
     path = Path(f"{name}.yaml")
     if path.exists():
         raise CommandError(f"{path}: is there already; choose another --name")
+    told: tuple[str, ...] = ()
+    counted, per_count = history, 1.0
+    if is_usage(history):
+        counted, per_count, told = write_counts(history, Path(f"{name}.counts.csv"), parent, calls_per_interaction)
+    elif calls_per_interaction is not None:
+        raise CommandError("--calls-per-interaction is for a usage.csv of `aws pull`; leave it out for plain counts")
     fitted = fit(
-        history,
+        counted,
         name=name,
         growth=_growth(growth),
         length_s=duration_s(length, "--length") if length else None,
         parent=parent,
         out_folder=Path(),
+        interactions_per_count=per_count,
     )
     with path.open("x") as file:
         file.write(fitted.text)
-    report = "\n".join(fitted.report)
+    report = "\n".join((*told, *fitted.report))
     return f"{report}\nwrote {path}", {
         "scenario": str(path),
-        "report": fitted.report,
+        "report": (*told, *fitted.report),
         "growth": fitted.growth._asdict(),
     }
 

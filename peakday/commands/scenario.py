@@ -93,7 +93,7 @@ def preview(
 
 @verbs.command(epilog="Example: peakday scenario fit counts.csv --name next_year --growth 1.1,1.3,1.8")
 def fit(
-    history: Annotated[Path, typer.Argument(help="Counts per step of an earlier event, as CSV.")],
+    history: Annotated[Path, typer.Argument(help="Counts per step of an earlier event, as CSV; or usage.csv.")],
     name: Annotated[str, typer.Option(help="Name of the new scenario; its file is NAME.yaml.")] = "fitted",
     growth: Annotated[
         str | None,
@@ -101,9 +101,13 @@ def fit(
     ] = None,
     length: Annotated[str | None, typer.Option(help="Take the busiest stretch of this length, such as 4d.")] = None,
     parent: Annotated[str, typer.Option("--from", help="Gives what counts cannot tell.")] = "steady_day",
+    calls_per_interaction: Annotated[
+        float | None,
+        typer.Option(min=0.01, help="Of a usage.csv: its model calls per conversation; else as --from assumes."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Turn last event's counts into a scenario with ranges; says how each range was obtained and how it back-tests."""
     from peakday.picturing import fit_history
 
-    Talk(as_json).result(*fit_history(history, name, growth, length, parent))
+    Talk(as_json).result(*fit_history(history, name, growth, length, parent, calls_per_interaction))
