@@ -14,6 +14,7 @@ from assistant.clients.protocol import ModelClient
 from assistant.confirmations import Confirmations
 from assistant.history import Conversations
 from assistant.metrics import Metrics
+from assistant.policy import ModelPolicy
 from assistant.prompt import PromptBuilder
 from assistant.quality.spool import Spool
 from assistant.router.route import Classifier, MessageRouter
@@ -26,6 +27,7 @@ from assistant.tools.registry import TOOLS
 from assistant.tools.spec import ToolContext
 from assistant.tools.web_index import WebIndex
 from assistant.turn import Services
+from facts.reader import quality
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +77,13 @@ def assemble(
         currency = market.currency if market else "USD"
         return ToolContext(customer_id, clocks.world(), catalogue, store, web, rules, currency)
 
+    caller = ModelCaller(stack, clients, metrics, clocks.process_s)
     services = Services(
         stack=stack,
-        caller=ModelCaller(stack, clients, metrics, clocks.process_s),
+        caller=caller,
         prompts=PromptBuilder(TOOLS, stack.switches.cache_ttl, stack.switches.cache.points),
         router=MessageRouter(stack.switches.router, classifier),
+        policy=ModelPolicy(stack, quality(stack.quality_file), caller.forecast, caller.headroom),
         tools=TOOLS,
         conversations=Conversations(),
         confirmations=Confirmations(secrets.token_bytes(32)),

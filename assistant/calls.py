@@ -13,6 +13,7 @@ from assistant.metrics import Metrics
 from assistant.prompt import Prompt
 from assistant.regions import RegionHealth
 from assistant.settings import Stack
+from assistant.supply_state import QuotaHeadroom, TtftForecast, quota_place
 from facts.reader import FactsError, Model
 
 _BACKOFF_S = 0.2
@@ -31,15 +32,20 @@ class CallLog:
     rows: list[dict[str, Any]] = field(default_factory=list)
     sent: int = 0
     hops: int = 0
+    spills: list[dict[str, str]] = field(default_factory=list)
     simulated: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A request ready for one model, with the prompt it came from (None for calls without the shared prefix)."""
+    """A request ready for one model, with the prompt it came from (None for calls without the shared prefix).
+
+    `input_tokens` is an estimate, for the count of what quota is left.
+    """
 
     request: ModelRequest
     prompt: Prompt | None = None
+    input_tokens: int = 0
 
 
 Prepare = Callable[[Model, str], Prepared]
@@ -62,6 +68,8 @@ class ModelCaller:
         self._clients = clients
         self._metrics = metrics
         self._regions = RegionHealth(stack.regions, clock)
+        self.forecast = TtftForecast(clock)
+        self.headroom = QuotaHeadroom(stack.quotas, clock)
         self._clock = clock
         self._sleep = sleep
 
@@ -87,6 +95,7 @@ class ModelCaller:
                     raise
                 self._metrics.spills.labels(model.key, following[0].key, error.code).inc()
                 log.hops += 1
+                log.spills.append({"from": model.key, "to": following[0].key, "reason": error.code})
                 model, region = following
                 tried.add((model.key, region))
 
@@ -107,11 +116,16 @@ class ModelCaller:
             if elsewhere is not None:
                 return request.model, elsewhere
         needs_images = any("image" in block for message in request.messages for block in message["content"])
-        for key in self._switches.spill.ladder.get(asked, ()):
-            model = self._stack.models.get(key)
-            if model is not None and (key, region) not in tried and (model.images or not needs_images):
-                return model, region
-        return None
+        rungs = [self._stack.models.get(key) for key in self._switches.spill.ladder.get(asked, ())]
+        able = [
+            model
+            for model in rungs
+            if model is not None and (model.key, region) not in tried and (model.images or not needs_images)
+        ]
+        # A rung that just refused, or whose minute is used up, is asked only when no other is left.
+        free = (model for model in able if self.headroom.free_ratio(model.key, quota_place(model, region)) > 0)
+        following = next(free, able[0] if able else None)
+        return (following, region) if following else None
 
     async def _attempts(self, log: CallLog, purpose: str, prepared: Prepared, listener: Listener) -> Reply:
         """Up to the scenario's total attempts of one request, as one row; boto3 counts and retries by itself."""
@@ -122,7 +136,7 @@ class ModelCaller:
         total_attempts = 1 if by_itself else self._switches.retry.total_attempts
         for attempt in range(1, total_attempts + 1):
             try:
-                reply = await client.converse(request, listener)
+                reply = await self._counted(client, prepared, listener)
             except ModelError as error:
                 if attempt < total_attempts and error.may_spill:
                     await self._sleep(_BACKOFF_S * 2 ** (attempt - 1))
@@ -136,6 +150,28 @@ class ModelCaller:
             self._record(log, purpose, prepared, began_s, attempt - 1 + reply.attempts, reply=reply)
             return reply
         raise AssertionError("total_attempts is at least 1")
+
+    async def _counted(self, client: ModelClient, prepared: Prepared, listener: Listener) -> Reply:
+        """One request, with what it tells about the model's speed and quota."""
+        request = prepared.request
+        model, place = request.model, quota_place(request.model, request.region)
+        held = prepared.input_tokens + (request.max_tokens or model.max_output_tokens)
+        used: tuple[int, int] | None = None
+        self.headroom.begin(model.key, place, held)
+        try:
+            reply = await client.converse(request, listener)
+            if reply.ttft_s is not None:
+                self.forecast.observe(model.key, reply.ttft_s)
+            if (usage := reply.usage) is not None:
+                written = usage.cache_write_tokens_5m + usage.cache_write_tokens_1h
+                used = (usage.input_tokens + written, usage.output_tokens)
+            return reply
+        except ModelError as error:
+            if error.call_status == "throttled":
+                self.headroom.refused(model.key, place)
+            raise
+        finally:
+            self.headroom.end(model, place, held, used)
 
     def _record(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
 if TYPE_CHECKING:
     from assistant.autobuy.buyer import Bought
@@ -29,6 +29,7 @@ class Metrics:
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         self._prefixes: set[str] = set()
+        ProcessCollector(registry=self._registry)
         self._register_turns(self._registry)
         self._register_calls(self._registry)
         self._register_purchases(self._registry)
@@ -80,6 +81,9 @@ class Metrics:
         )
         self.spills = Counter(
             "assistant_spills", "Calls sent elsewhere", ["from_model", "to_model", "reason"], registry=registry
+        )
+        self.choices = Counter(
+            "assistant_model_choices", "Models chosen by the policy", ["model", "reason"], registry=registry
         )
         self.throttles = Counter("assistant_throttles", "Calls refused with 429", ["model", "code"], registry=registry)
         self.points = Counter("assistant_cache_points", "Cache points sent", ["model"], registry=registry)

@@ -58,11 +58,18 @@ class Router:
 
 @dataclass(frozen=True)
 class Policy:
-    """Which model answers: by complexity, or by `intent` or `intent/complexity` where named."""
+    """Which model answers: by complexity, or by `intent` or `intent/complexity` where named; see assistant/policy.py.
+
+    Another one stands in where its judged quality is below `quality_floor`, where its time to first token was lately
+    above `ttft_max_s` (None: any), or where less than `headroom_min_ratio` of its quota's minute is free.
+    """
 
     simple: str = "custom-8b"
     complex: str = "claude-sonnet"
     by_intent: Mapping[str, str] = field(default_factory=dict)
+    quality_floor: float = 0.7
+    ttft_max_s: float | None = None
+    headroom_min_ratio: float = 0.0
 
     def model_for(self, intent: str, complexity: str) -> str:
         """Model key for a turn; the most specific entry wins."""
@@ -135,6 +142,7 @@ class Stack:
     catalogue: Path
     store: Path
     quality_file: Path | None = None
+    quotas: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
 
     def bedrock_endpoint(self, region: str) -> str:
         """The Converse endpoint of a region: the stack's own, or AWS's."""
@@ -185,6 +193,7 @@ def _stack(raw: Mapping[str, Any]) -> Stack:
         catalogue=Path(raw["data"]["catalogue"]),
         store=Path(raw["data"]["store"]),
         quality_file=Path(raw["quality_file"]) if raw.get("quality_file") else None,
+        quotas=raw.get("quotas") or {},
     )
 
 

@@ -18,6 +18,7 @@ from assistant.errors import ModelError, RequestError
 from assistant.grounding import grounding
 from assistant.history import Conversation, Conversations
 from assistant.metrics import Metrics
+from assistant.policy import Ask, ModelPolicy
 from assistant.prompt import PromptBuilder, customer_text
 from assistant.quality.spool import SampledTurn, Spool, is_sampled
 from assistant.requests import TurnRequest
@@ -54,6 +55,7 @@ class Services:
     caller: ModelCaller
     prompts: PromptBuilder
     router: MessageRouter
+    policy: ModelPolicy
     tools: Mapping[str, Tool]
     conversations: Conversations
     confirmations: Confirmations
@@ -106,6 +108,7 @@ class _Turn:
     model_key: str | None = None
     customer_text: str = ""
     turn_start: int = 0
+    choice_reason: str | None = None
     region: str = ""
     log: CallLog = field(default_factory=lambda: CallLog(0.0))
     answer: list[str] = field(default_factory=list)
@@ -179,17 +182,15 @@ class _Turn:
             services.metrics.route_over_budget.inc()
 
     def _model_for(self, route: Route) -> str:
-        """The policy's model, or the first one that can: pictures, and the marketplace's allowed models, bind."""
-        stack = self.services.stack
-        wanted = stack.switches.policy.model_for(route.intent, route.complexity)
-        market = stack.marketplaces.get(self.request.locale)
-        order = [wanted, stack.switches.policy.complex, *stack.switches.policy.by_intent.values(), *stack.models]
-        for key in order:
-            model = stack.models[key]
-            allowed = market is None or market.models is None or key in market.models
-            if allowed and key != stack.switches.router.planner_model and (model.images or not self.request.images):
-                return key
-        raise RequestError(400, "no_model", "no model of this stack takes pictures in this marketplace", "images")
+        """The policy's choice; its reason goes into `meta`."""
+        request = self.request
+        ask = Ask(route.intent, route.complexity, request.locale, bool(request.images), self.region)
+        choice = self.services.policy.choose(ask)
+        if choice is None:
+            raise RequestError(400, "no_model", "no model of this stack takes pictures in this marketplace", "images")
+        self.choice_reason = choice.reason
+        self.services.metrics.choices.labels(choice.model, choice.reason).inc()
+        return choice.model
 
     def _toolbox(self) -> Toolbox:
         assert self.route is not None
@@ -261,7 +262,8 @@ class _Turn:
 
         def prepare(model: Any, region: str) -> Prepared:
             room = model.context_tokens - (stack.switches.max_tokens or model.max_output_tokens)
-            trimmed = self.conversation.trim(room - services.prompts.prefix_tokens(self.customer_text))
+            prefix_tokens = services.prompts.prefix_tokens(self.customer_text)
+            trimmed = self.conversation.trim(room - prefix_tokens)
             if trimmed:
                 services.metrics.trimmed.inc(trimmed)
             prompt = services.prompts.build(model, self.customer_text, self.conversation)
@@ -275,7 +277,7 @@ class _Turn:
                 max_tokens=stack.switches.max_tokens,
                 parallel_tools=stack.switches.tools.parallel,
             )
-            return Prepared(request, prompt)
+            return Prepared(request, prompt, prefix_tokens + sum(self.conversation.tokens))
 
         model = stack.models[self.model_key]
         reply, used = await services.caller.call(self.log, "answer", model, self.region, prepare, self)
@@ -364,6 +366,8 @@ class _Turn:
             "intent": route.intent if route else None,
             "complexity": route.complexity if route else None,
             "route": self.model_key,
+            "route_reason": self.choice_reason,
+            "spills": self.log.spills,
             "router_stage": route.stage if route else None,
             "route_s": self.route_s,
             "prefetch": self.prefetched,

@@ -51,11 +51,18 @@ class Router(Part):
 
 
 class Policy(Part):
-    """Which model answers: by complexity, or by `intent` or `intent/complexity` where named."""
+    """Which model answers: by complexity, or by `intent` or `intent/complexity` where named.
+
+    Another one stands in where its judged quality is below `quality_floor`, where its time to first token was lately
+    above `ttft_max_s` (none: any), or where less than `headroom_min_ratio` of its quota's minute is free.
+    """
 
     simple: str = "custom-8b"
     complex: str = "claude-sonnet"
     by_intent: dict[str, str] = {}
+    quality_floor: Share = 0.7
+    ttft_max_s: SomeSeconds | None = None
+    headroom_min_ratio: Share = 0.0
 
     def model_for(self, intent: str, complexity: str) -> str:
         """Model key for a turn; the most specific entry wins."""

@@ -239,9 +239,9 @@ class RuleBook:
         row = self._db.execute("SELECT value FROM switches WHERE name = 'auto_buy'").fetchone()
         return row is None or row["value"] == "on"
 
-    def purchases(self, limit: int = 10_000) -> list[dict[str, Any]]:
-        """Purchases, newest first."""
-        return self._db.execute("SELECT * FROM purchases ORDER BY bought_s DESC, rule_id LIMIT ?", (limit,)).fetchall()
+    def purchases(self) -> list[dict[str, Any]]:
+        """Every purchase, newest first."""
+        return self._db.execute("SELECT * FROM purchases ORDER BY bought_s DESC, rule_id").fetchall()
 
     def outbox(self, customer_id: str) -> list[dict[str, Any]]:
         """A customer's notifications, oldest first."""
