@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from peakday.errors import CommandError
+from peakday.errors import CommandError, Exit
 from peakday.folders import find_record, relative
 from peakday.live import NO_CONSENT, Consent, require_live
 from peakday.output import Talk
@@ -55,9 +55,9 @@ def judge_run(wanted: str, options: JudgeOptions, *, seed: int | None, talk: Tal
     Writes judgements.parquet beside the spool, quality.yaml, and for a run the block `judged` of run.json.
 
     Raises:
-        CommandError: nothing was sampled, the model is unknown, or a real judge was not agreed to.
-        AssistantError: no verdict was to be had.
+        CommandError: nothing was sampled, the model is unknown, a real judge was not agreed to, or none gave a verdict.
     """
+    from assistant.errors import AssistantError
     from assistant.quality.judge import write_judgements
     from assistant.quality.judging import within
     from assistant.quality.spool import read_spool
@@ -73,7 +73,10 @@ def judge_run(wanted: str, options: JudgeOptions, *, seed: int | None, talk: Tal
     path = write_judgements(spool.with_name(JUDGEMENTS), judged)
     summary = summary_of(judged, model, left_out=len(sampled) - len(turns))
     note_in_record(spool.parent, summary)
-    rows = quality_rows(judged)
+    try:
+        rows = quality_rows(judged)
+    except AssistantError as error:
+        raise CommandError(f"{relative(path)}: {error}", Exit.INCONCLUSIVE) from None
     source = f"{model.key} judged {len(judged)} turns of {spool.parent.name}"
     quality = write_quality(options.out or spool.with_name(QUALITY), rows, source, datetime.now(UTC).date())
     files = {"judgements": str(relative(path)), "quality": str(relative(quality))}

@@ -7,10 +7,11 @@ import pytest
 
 from assistant.quality.spool import SampledTurn, Spool
 from facts import reader
-from peakday.errors import CommandError
+from peakday.errors import CommandError, Exit
 from peakday.judging import JudgeOptions, judge_run, keep_sample
 from peakday.live import Consent
 from peakday.output import Talk
+from tests.peakday.test_real_models import ACCOUNT, KEY_ID, real_bedrock
 
 QUIET = Talk(quiet=True)
 
@@ -50,6 +51,35 @@ def test_a_real_judge_is_refused_without_an_answer_and_named_with_its_price(run,
     monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
     with pytest.raises(CommandError, match="6 verdicts of claude-sonnet: nobody is here to be asked"):
         judge_run(str(run), JudgeOptions(consent=Consent(live=True)), seed=None, talk=QUIET)
+
+
+def judged_live(run, monkeypatch, *words):
+    """Judged by a provider on loopback that announces nothing, as Bedrock would; what it was sent."""
+    for name, value in ACCOUNT.items():
+        monkeypatch.setenv(name, value)
+    with real_bedrock(*words) as bedrock:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", bedrock.url)
+        options = JudgeOptions(consent=Consent(live=True, yes=True))
+        return judge_run(str(run), options, seed=None, talk=QUIET), bedrock
+
+
+def test_a_real_judge_s_shares_are_judged(run, monkeypatch):
+    """Signed by the account, asked once a turn, and no word of a stand-in."""
+    (text, data), bedrock = judged_live(run, monkeypatch, "Unaccept", "able. It names no deal.")
+    assert {row.provenance for row in reader.quality(run / "quality.yaml")} == {"judged"}
+    assert {row["acceptable_ratio"] for row in data["rows"]} == {0.0}
+    assert len(bedrock.paths) == 6
+    assert f"Credential={KEY_ID}/" in bedrock.authorizations[0]
+    assert "SIMULATED" not in text
+
+
+def test_a_judge_that_gives_no_verdict_is_inconclusive(run, monkeypatch):
+    """What it said instead is kept; no quality.yaml is written."""
+    with pytest.raises(CommandError, match="no verdict") as caught:
+        judged_live(run, monkeypatch, "Hard to say.")
+    assert caught.value.code == Exit.INCONCLUSIVE
+    assert pd.read_parquet(run / "judgements.parquet")["reason"].tolist() == ["Hard to say."] * 6
+    assert not (run / "quality.yaml").exists()
 
 
 def test_a_run_without_a_sample_says_how_to_get_one(run):

@@ -45,10 +45,10 @@ def no_packets(monkeypatch):
 
 
 @contextlib.contextmanager
-def real_bedrock():
+def real_bedrock(*parts):
     """A provider on Bedrock's wire that, like the real one, announces nothing; its address and what it was sent."""
     wire, started, stopping = ConverseWire(), threading.Event(), threading.Event()
-    body = wire.start() + wire.text(["It ", "is."]) + wire.stop("end_turn") + wire.usage(100, 0, 0, 0, 2)
+    body = wire.start() + wire.text(parts or ["It ", "is."]) + wire.stop("end_turn") + wire.usage(100, 0, 0, 0, 2)
     made = []
 
     async def serve():
