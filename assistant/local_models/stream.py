@@ -90,7 +90,10 @@ class Stream:
         if self.done or self.blocked:  # blocked: the reader does not keep up, which is no lateness of ours
             return
         sent = self.sent
-        if sent == 0 or due_units >= self._edge:
+        if sent == 0:
+            self._outbox.put_first((self, due_units, due_s))
+            return
+        if due_units >= self._edge:
             self._outbox.put((self, None, due_units, due_s))
             return
         if due_units == sent + 1:

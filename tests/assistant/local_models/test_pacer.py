@@ -133,3 +133,14 @@ def test_bytes_go_out_after_all_acts_of_a_moment_in_the_order_they_were_put():
     assert log == ["act", "act", "act", "one x", "two y", "one end 3"]
     assert (len(one.late_s), len(two.late_s)) == (1, 2)
     assert one.gap_s_max > 0.0101
+
+
+def test_first_tokens_go_out_before_later_ones():
+    """Of what is due in one moment, whatever order it fell due in."""
+    loop, pacer = made()
+    log: list[str] = []
+    old, new = Stream(log, "old"), Stream(log, "new")
+    pacer.pace(100.0101, lambda due_s: pacer.outbox.put((old, b"x", 1, due_s)))
+    pacer.pace(100.0102, lambda due_s: pacer.outbox.put_first((new, 1, due_s)))
+    loop.run_until(100.5)
+    assert log == ["new end 1", "old x"]
