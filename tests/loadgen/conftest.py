@@ -42,6 +42,11 @@ def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 @pytest.fixture
 def make_job(tmp_path: Path) -> Callable[..., LoadJob]:
     """A short job: `make_job(target, scenario={...changes}, rate_per_s=…, …)`."""
+    return make_job_in(tmp_path)
+
+
+def make_job_in(folder: Path) -> Callable[..., LoadJob]:
+    """The maker of short jobs whose files lie in a folder."""
     messages = [
         {
             "id": f"m{number}", "intent": "deals", "complexity": "complex" if number % 2 else "simple",
@@ -50,13 +55,13 @@ def make_job(tmp_path: Path) -> Callable[..., LoadJob]:
         }
         for number in range(8)
     ]  # fmt: skip
-    path = tmp_path / "messages.json"
+    path = folder / "messages.json"
     path.write_text(json.dumps({"schema": "peakday.messages/1", "messages": messages}))
 
     def make(*targets: TargetSpec, scenario: dict[str, Any] | None = None, **more: Any) -> LoadJob:
         resolved = Scenario.model_validate(merged(SCENARIO, scenario or {})).model_dump(mode="json", by_alias=True)
         fields: dict[str, Any] = {"rate_per_s": 40.0, "for_s": 0.5} if "window" not in more else {}
-        fields |= {"run_dir": str(tmp_path / "run"), "run_id": "run", "scenario_hash": "h", "seed": 3}
+        fields |= {"run_dir": str(folder / "run"), "run_id": "run", "scenario_hash": "h", "seed": 3}
         fields |= {"peakday_version": version("peakday"), **more}
         return LoadJob(scenario=resolved, targets=targets, messages=str(path), **fields)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from loadgen.answer import refusal_code
 from loadgen.job import TargetSpec
 from loadgen.targets.assistant import AssistantAnswer
-from loadgen.targets.openai import OpenAiAnswer, answer_text
+from loadgen.targets.openai import OpenAiAnswer, Shape, answer_text
 from tests.loadgen.server import assistant_events, chat_chunk, chat_events, event, usage_chunk
 
 SPEC = TargetSpec("openai", "http://127.0.0.1:1/v1", model="m")
@@ -126,3 +126,40 @@ def test_gaps_are_kept_apart_from_the_first_token():
 def test_a_refusal_keeps_the_providers_code(body, code):
     """429 for quota and 429 for not ready stay apart."""
     assert refusal_code(429, body) == code
+
+
+@pytest.mark.parametrize("first", [chat_events(3), [chat_chunk("a"), chat_chunk("", finish_reason="stop")]])
+def test_a_shape_learned_from_one_answer_changes_nothing_in_the_next(first):
+    """Answers share what they know of a server: each split, with a role first, is read as if nothing were known."""
+    shape = Shape()
+    fed(OpenAiAnswer(array("q"), SPEC, shape=shape), first)
+    assert shape.mark
+    data = b"".join([*chat_events(3)[:1], chat_chunk(""), *chat_events(3)[1:]])
+    for place in range(1, len(data)):
+        pieces = [data[:place], data[place:]]
+        knowing, new = fed(OpenAiAnswer(array("q"), SPEC, shape=shape), pieces), openai(pieces)
+        assert (knowing.status, knowing.chunks, knowing.first_ns) == (new.status, new.chunks, new.first_ns), place
+
+
+@given(cuts=st.lists(st.integers(1, 10_000), max_size=8))
+def test_an_error_after_content_is_an_error_wherever_it_is_cut(cuts):
+    """A server that fails in the middle of a stream and then sends [DONE], as vLLM does, has not answered."""
+    failure = b'data: {"error": {"message": "engine died", "code": 500}}\n\n'
+    data = b"".join([*chat_events(9)[:6], failure, b"data: [DONE]\n\n"])
+    answer = openai(split(data, cuts))
+    assert (answer.status, answer.error_code, answer.chunks) == ("stream_error", "500", 5)
+
+
+def test_content_under_another_key_is_content():
+    """Reasoning first, then text: both are counted, in one read or in many."""
+    think = b'data: {"choices":[{"index":0,"delta":{"reasoning_content":"hm"},"finish_reason":null}]}\n\n'
+    events = [think, think, chat_chunk("a"), chat_chunk("b"), chat_chunk(None, finish_reason="stop")]
+    assert openai(events).chunks == 4
+    assert openai([events[0], events[1], b"".join(events[2:])]).chunks == 4
+
+
+def test_usage_in_every_chunk_is_no_content():
+    """Continuous usage changes the end of each chunk: it is counted all the same, and the last usage is read."""
+    events = [chat_chunk(" w", usage={"prompt_tokens": 5, "completion_tokens": n}) for n in range(1, 5)]
+    answer = openai([events[0], b"".join(events[1:3]), events[3], usage_chunk(5, 4), b"data: [DONE]\n\n"])
+    assert (answer.status, answer.chunks, answer.output_tokens) == ("ok", 4, 4)

@@ -1,0 +1,99 @@
+"""However many workers share a run: the same turns, and histograms that merge into those of all rows together."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import numpy as np
+import orjson
+import pytest
+
+from loadgen.histogram import RELATIVE_WIDTH, Snapshots
+from loadgen.job import TargetSpec
+from loadgen.record import load_run
+from loadgen.run import begin_record
+from loadgen.spool import ChunkWriter
+from loadgen.worker.play import Play
+from tests.loadgen.conftest import make_job_in
+from tests.loadgen.server import chat_events, serving, streamed
+
+WORKERS = (1, 2, 4)
+KEY = ["session_id", "interaction_id", "turn_index", "customer_id", "region", "said"]
+FOR_S = 1.5
+EARLY_S = 0.4
+"""Sessions that begin by then have ended within `FOR_S`, however late the machine is; others may be cut off."""
+
+
+def together(job, workers):
+    """One run of several workers, side by side on one event loop: its record, and what its master would hold."""
+    begin_record(job, datetime.now(UTC))
+    plays = [Play(job, worker, workers) for worker in range(workers)]
+    for play in plays:
+        play.prepare()
+    for play in plays:
+        play.start(0.05)
+    snapshots = Snapshots()
+    for play in plays:
+        snapshots.accept(play.wait())
+    ChunkWriter(job.folder).pump(0.0, 0.0, everything=True)
+    return load_run(job.folder), snapshots
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """The same job for each number of workers: its record with the words of each turn, and its snapshots."""
+    made = {}
+    for workers in WORKERS:
+        with serving(lambda *_: streamed(chat_events(4), 0.01, 0.002)) as server:
+            target = TargetSpec("openai", f"http://127.0.0.1:{server.port}/v1", model="m")
+            job = make_job_in(tmp_path_factory.mktemp(f"w{workers}"))(target, for_s=FOR_S)
+            run, snapshots = together(job, workers)
+        said = {headers["traceparent"].split("-")[1]: words(body) for _, headers, body in server.requests}
+        run.turns["said"] = run.turns["trace_id"].map(said)
+        made[workers] = (run, snapshots)
+    return made
+
+
+def words(body):
+    """A request's whole conversation so far."""
+    return orjson.dumps(orjson.loads(body)["messages"]).decode()
+
+
+def early(run):
+    """The turns of all sessions that begin early."""
+    first_s = run.turns.groupby("session_id")["intended_start_s"].transform("min")
+    return run.turns[first_s < EARLY_S].sort_values(KEY[:3])
+
+
+@pytest.mark.parametrize("workers", WORKERS[1:])
+def test_the_same_seed_gives_the_same_turns_for_every_number_of_workers(runs, workers):
+    """Customers, sessions, turns and the very words that are sent."""
+    alone, shared = early(runs[1][0]), early(runs[workers][0])
+    assert len(alone) > 10
+    assert alone["said"].notna().all()
+    assert alone[KEY].to_numpy().tolist() == shared[KEY].to_numpy().tolist()
+
+
+@pytest.mark.parametrize("workers", WORKERS)
+@pytest.mark.parametrize("metric", ["ttft_s", "e2e_s", "ttft_from_send_s", "e2e_from_send_s", "tpot_s", "start_lag_s"])
+def test_merged_quantiles_are_those_of_all_rows_within_a_bin(runs, workers, metric):
+    """Adding the workers' histograms up loses nothing but the width of a bin."""
+    run, snapshots = runs[workers]
+    assert len(snapshots.latest) == workers
+    values = np.sort(run.turns[metric].dropna().to_numpy())
+    merged = snapshots.histograms()[metric]
+    assert merged.n == len(values)
+    for share in (0.5, 0.9, 0.99):
+        exact = values[max(1, int(np.ceil(share * len(values)))) - 1]
+        assert exact <= merged.quantile(share) <= exact * (1 + RELATIVE_WIDTH) + 1e-6, share
+
+
+@pytest.mark.parametrize("workers", WORKERS)
+def test_counters_of_all_workers_are_the_rows(runs, workers):
+    """asked = completed + failed + abandoned + censored + dropped, and each has its row."""
+    run, snapshots = runs[workers]
+    counters = snapshots.counters()
+    assert counters["asked"] == len(run.turns)
+    assert counters["asked"] == sum(
+        counters[name] for name in ("completed", "failed", "abandoned", "censored", "dropped")
+    )
