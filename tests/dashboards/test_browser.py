@@ -32,16 +32,26 @@ LOOKS = {
     "report-dark-phone": ("report", PHONE, "dark"),
     "compare-dark": ("compare", DESKTOP, "dark"),
     "order-phone": ("order", PHONE, "light"),
+    "bench-light": ("bench", DESKTOP, "light"),
+    "bench-dark-phone": ("bench", PHONE, "dark"),
+    "compare-plans": ("compare-plans", DESKTOP, "light"),
+    "compare-benches-phone": ("compare-benches", PHONE, "light"),
 }
+
+CHARTS_MIN = {"order": 0, "bench": 1, "compare-plans": 0, "compare-benches": 0}
+"""Charts each kind of page has at least, where it is not three."""
 
 
 @pytest.fixture(scope="module")
-def seen(run, tmp_path_factory):
+def seen(run, bench, tmp_path_factory):
     """Each page opened once, in one browser: what it asked of the network, what it complained of, what it shows."""
     folder = tmp_path_factory.mktemp("pages")
     pages = {
         "report": write_report(folder / "report.html", run=run, plan=make_plan()),
         "compare": write_compare(folder / "compare.html", run, run),
+        "bench": write_report(folder / "bench.html", bench=bench),
+        "compare-plans": write_compare(folder / "plans.html", make_plan(), make_plan(simulated=False)),
+        "compare-benches": write_compare(folder / "benches.html", bench, bench),
         "order": write_order(make_plan(), folder / "order.html"),
     }
 
@@ -68,7 +78,7 @@ def test_a_page_asks_no_network_and_complains_of_nothing(seen, name):
 @pytest.mark.parametrize("name", LOOKS)
 def test_a_page_draws_every_chart_and_fits_the_screen(seen, name):
     values = seen[name].values
-    assert values["charts"] >= (0 if name.startswith("order") else 3)
+    assert values["charts"] >= CHARTS_MIN.get(LOOKS[name][0], 3)
     assert values["empty"] == 0
     assert values["width"] <= LOOKS[name][1][0], "the page scrolls sideways"
 

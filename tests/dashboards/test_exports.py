@@ -18,7 +18,6 @@ from dashboards.figures import Number, run_numbers
 from dashboards.report import write_report
 from dashboards.terminal import run_summary
 from loadgen.record import RecordError, load_run, write_json
-from neuron_bench.record import load_bench, write_bench
 from tests.dashboards.plans import make_plan
 from tests.dashboards.records import make_run
 
@@ -26,21 +25,6 @@ TEN = (
     "ttft_s_p50", "ttft_s_p95", "e2e_s_p50", "e2e_s_p95", "tpot_s_p50", "start_lag_s_p95",
     "achieved_rate_per_s", "goodput_per_s", "error_ratio", "cost_usd_per_interaction",
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def bench(tmp_path_factory):
-    """Four published load points of one model on one chip, and one flagged row."""
-    cases = [
-        {
-            "record_id": f"r{i}", "provenance": "published", "device_kind": "neuron", "method": "endpoint",
-            "chip": "trainium2", "model_id": "llama-3.1-8b", "phase": "serve", "concurrency": c,
-            "requests_per_s": c / 5, "output_tokens_per_s": 40.0 * c, "ttft_s_mean": 0.2 + 0.01 * c,
-            "tpot_s_mean": 0.02 + 0.0004 * c, "n_samples": 100, "flags": "" if i < 4 else "p50 above p99",
-        }
-        for i, c in enumerate((1.0, 8.0, 16.0, 32.0, 64.0))
-    ]  # fmt: skip
-    return load_bench(write_bench(tmp_path_factory.mktemp("benches") / "b1", {"provenance": "published"}, cases))
 
 
 def test_ten_numbers_of_a_run_are_equal_in_five_places(run, tmp_path):

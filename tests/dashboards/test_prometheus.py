@@ -181,3 +181,19 @@ def _ever(server, expr, ended_s):
     """Finite values in the last 30 s before the run ended."""
     values = [value for back_s in (3, 10, 20, 30) for value in server.values(expr, ended_s - back_s)]
     return [value for value in values if math.isfinite(value)]
+
+
+def test_provisioning_names_what_the_dashboards_and_compose_expect():
+    """Grafana's own files: the source that panels ask, at the address compose gives it; the folder compose mounts."""
+    provisioning = ROOT / "deploy/grafana/provisioning"
+    (source,) = yaml.safe_load((provisioning / "datasources/peakday.yaml").read_text())["datasources"]
+    (provider,) = yaml.safe_load((provisioning / "dashboards/peakday.yaml").read_text())["providers"]
+    services = yaml.safe_load((ROOT / "deploy/compose.yaml").read_text())["services"]
+    assert source["url"] == "http://prometheus:9090"
+    assert "prometheus" in services
+    folder = provider["options"]["path"]
+    assert any(mount.split(":")[1] == folder for mount in services["grafana"]["volumes"])
+    files = sorted((ROOT / "deploy/grafana/dashboards").glob("*.json"))
+    assert len(files) == 4
+    for file in files:
+        assert f'"uid": "{source["uid"]}"' in json.dumps(json.loads(file.read_text())), file.name
