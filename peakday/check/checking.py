@@ -11,7 +11,6 @@ from typing import Any
 from peakday.check import baseline as baselines
 from peakday.check.driving import BLOCK_METRICS
 from peakday.check.gate import Asked, Check, noise_session, prepare, run_check, save_baseline
-from peakday.check.journal import InvalidRuns
 from peakday.check.noise import FILE as NOISE_FILE
 from peakday.check.noise import HOPELESS, POWER, add_session, scatters, seen
 from peakday.check.outputs import as_data, as_text, write_outputs
@@ -91,17 +90,9 @@ def settings(wish: Wish) -> Checks:
 
 
 def check_noise(wish: Wish, runs: int, talk: Talk) -> tuple[str, dict[str, Any]]:
-    """Measure this machine against itself, add the session to noise.json, and say what a gate can see here.
-
-    Raises:
-        CommandError: the generator vouched for too few runs (exit code 3).
-    """
+    """Measure this machine against itself, add the session to noise.json, and say what a gate can see here."""
     check = prepare(asked(wish), settings(wish), talk)
-    try:
-        session = noise_session(check, runs, time.monotonic)
-    except InvalidRuns as invalid:
-        raise CommandError(f"noise not measured: {invalid}", Exit.INVALID_RUN) from None
-    noise = add_session(Path(NOISE_FILE), session)
+    noise = add_session(Path(NOISE_FILE), noise_session(check, runs, time.monotonic))
     return noise_text(noise, check.checks.regression), noise
 
 
@@ -123,6 +114,11 @@ def noise_text(noise: dict[str, Any], gate: Regression) -> str:
         lines.append(f"{name:<22} {scatter.run:>10.1%} {scatter.drift:>7.1%}  {changes}")
     minutes = "  ".join(f"{2 * look * run_s / 60:>6.1f} min" for look in gate.looks)
     lines.append(f"{'time it takes':<41}  {minutes}")
+    invalid = sum(session.get("invalid", 0) for session in sessions)
+    if invalid:
+        lines.append(
+            f"{invalid} of {count} runs were INVALID: the machine was busy, so this is more noise than need be"
+        )
     hopeless = [metric for metric, scatter in found.items() if metric != CPU_METRIC and scatter.run > HOPELESS]
     if hopeless:
         lines.append(

@@ -13,7 +13,7 @@ from typing import Any
 from peakday.check.driving import Measured
 from peakday.output import Talk
 
-FOLDER = Path(".peakday-check")
+FOLDER = Path(".peakday/check")
 
 
 class InvalidRuns(Exception):

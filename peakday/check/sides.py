@@ -32,7 +32,7 @@ OFFLINE = {
 }  # fmt: skip
 """A build of a commit reaches no package index: what it needs is installed already, as it is for the candidate."""
 READY_WITHIN_S = 60.0
-_OURS = (".peakday-check/", "runs/", "baselines/", "noise.json")
+_OURS = (".peakday/", "runs/", "baselines/", "noise.json")
 """What checks write themselves: a build is the same build with and without them."""
 STOP_WITHIN_S = 20.0
 
