@@ -174,6 +174,8 @@ def check_exact(check: Check, other: Side | list[Measured] | None) -> None:
     drive = partial(scripted, check.candidate, check.resolved, plan=check.checks.plan, talk=check.talk)
     seen = drive()
     check.facts["exact"] = seen.figures
+    if "model_connections" not in seen.figures:
+        check.notes.append("connections to the models were not counted by these stand-ins: keep-alive is not judged")
     if check.asked.accept:
         version = _accept(check, seen)
         check.lines.append(Line(EXACT, "all figures", Verdict.PASS, f"accepted as baseline {version}; review its diff"))

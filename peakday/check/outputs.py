@@ -33,7 +33,7 @@ def as_data(outcome: Outcome) -> dict[str, Any]:
         "scenario": outcome.scenario,
         "verdict": outcome.verdict,
         "exit_code": int(outcome.exit_code),
-        "lines": [asdict(line) for line in outcome.lines],
+        "lines": [asdict(line) for line in ranked(outcome)],
         "notes": list(outcome.notes),
         "moments": list(outcome.moments),
         **outcome.facts,
