@@ -1,7 +1,11 @@
 """Own CPU of the assistant process against the local models: per streamed token, per model call, per turn.
 
-`python -m tests.bench.assistant [--streams 200] [--turns 400]` on an idle Linux machine. Three kinds of turn (short,
-long, with tool rounds) give three equations; CPU comes from the kernel's nanosecond counter of the process.
+`python -m tests.bench.assistant [--streams 200] [--turns 400] [--soak 100000]` on an idle Linux machine. Three kinds
+of turn (short, long, with tool rounds) give three equations; CPU comes from the kernel's nanosecond counter of the
+process.
+The reference client (boto3) is measured beside ours on the same model. `--soak` then asks so many short turns, each an
+interaction of its own, and prints the resident memory along the way: it rises until the 20,000 conversations that are
+kept have filled, and is flat from there; the growth printed is from there on (from half-way in a shorter soak).
 Bars (issue: assistant): <= 35 us a token at 200 paced streams, <= 0.6 ms a call, <= 0.6 ms a turn besides, start-up
 < 2 s. With the C client's CPU per token of the same minute in $PEAKDAY_C_CLIENT_US, figures are scaled by 6.7 over it.
 """
@@ -19,6 +23,9 @@ C_CLIENT_US_WHERE_SET = 6.7
 BARS = {"us_per_token": 35.0, "ms_per_call": 0.6, "ms_per_turn": 0.6, "start_s": 2.0}
 SHORT, LONG, TOOLS = "bench short", "bench long", "bench tools"
 SHORT_TOKENS, LONG_TOKENS, TOOL_ROUNDS = 2, 200, 3
+UNSCALED = ("start_s", "memory_mib")
+SOAK_STEPS = 10
+KEPT_CONVERSATIONS = 20_000
 
 
 PLANS = {
@@ -75,28 +82,51 @@ def measure(stack: Stack, turns: int, streams: int) -> dict[str, float]:
     return {"us_per_token": token_s * 1e6, "ms_per_call": call_s * 1e3, "ms_per_turn": turn_s * 1e3}
 
 
+def soak(stack: Stack, turns: int, streams: int) -> None:
+    """Print the assistant's memory along many turns."""
+    at_mib = {0: stack.memory_mib()}
+    for number in range(SOAK_STEPS):
+        asyncio.run(drive(stack.port, SHORT, turns // SOAK_STEPS, streams, f"soak{number}"))
+        at_mib[(number + 1) * (turns // SOAK_STEPS)] = stack.memory_mib()
+    flat_from = min(at for at in at_mib if at >= min(KEPT_CONVERSATIONS, turns / 2))
+    last = max(at_mib)
+    print("soak         MiB by turns   " + "  ".join(f"{at:,}: {mib:.1f}" for at, mib in at_mib.items()), flush=True)
+    grown = at_mib[last] - at_mib[flat_from]
+    print(f"soak         growth         {grown:9.3f}  MiB from turn {flat_from:,} to turn {last:,}", flush=True)
+
+
+def measured(model: str, client: str, args: argparse.Namespace) -> dict[str, float]:
+    """Figures of one model through one client; the fast client is soaked too, when asked."""
+    with tempfile.TemporaryDirectory() as folder:
+        policy = {"simple": model, "complex": model, "quality_floor": 0}
+        switches = {"policy": policy, "router": {"mode": "classifier"}, "client": client}
+        stack = start(Path(folder), [model], switches, PLANS)
+        try:
+            figures = {**measure(stack, args.turns, args.streams), "start_s": stack.start_s}
+            figures["memory_mib"] = stack.memory_mib()
+            if args.soak and client == "fast" and model == args.models[0]:
+                soak(stack, args.soak, args.streams)
+            return figures
+        finally:
+            stack.stop()
+
+
 def main() -> None:
     """Print rows: figure, reference, ratio."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.assistant")
     parser.add_argument("--streams", type=int, default=200)
     parser.add_argument("--turns", type=int, default=400)
     parser.add_argument("--models", nargs="+", default=["nova-pro", "custom-8b"])
+    parser.add_argument("--soak", type=int, default=0, help="short turns of a memory test; 100000 for the bar")
     args, _ = parser.parse_known_args()
     scale = C_CLIENT_US_WHERE_SET / float(os.environ.get("PEAKDAY_C_CLIENT_US", C_CLIENT_US_WHERE_SET))
-    for model in args.models:
-        with tempfile.TemporaryDirectory() as folder:
-            switches = {"policy": {"simple": model, "complex": model}, "router": {"mode": "classifier"}}
-            stack = start(Path(folder), [model], switches, PLANS)
-            try:
-                figures = {**measure(stack, args.turns, args.streams), "start_s": stack.start_s}
-                figures["memory_mib"] = stack.memory_mib()
-            finally:
-                stack.stop()
-        for name, figure in figures.items():
+    runs = [(model, "fast") for model in args.models] + [(args.models[0], "boto3")]
+    for model, client in runs:
+        for name, figure in measured(model, client, args).items():
             bar = BARS.get(name)
-            scaled = figure * scale
+            scaled = figure if name in UNSCALED else figure * scale
             ratio = f"bar {bar:g}  ratio {scaled / bar:.2f}" if bar else ""
-            print(f"{model:12} {name:14} {scaled:9.3f}  {ratio}", flush=True)
+            print(f"{model:12} {client:6} {name:14} {scaled:9.3f}  {ratio}", flush=True)
 
 
 if __name__ == "__main__":
