@@ -2,10 +2,15 @@
 
 Wants gcc and the C programs of $PEAKDAY_LOADGEN_BENCH (or ../shared/bench/loadgen), and an idle machine.
 Usage: python -m tests.bench local_models
+
+Three ways to have 1,000 streams: the C client's closed loop, which starts them all at once and is measured when they
+are out of step; a Poisson flow, as customers are; and that first instant alone, which no bar speaks of.
 """
 
 import json
 import os
+import random
+import selectors
 import shutil
 import socket
 import subprocess
@@ -176,16 +181,76 @@ def paced(
     cpu_s = stand_ins.cpu_s() - before_s
     late = call(f"{stand_ins.url}/control/lateness")
     running.wait()
+    report(what, late, cpu_s, limit_s, scale)
+
+
+def report(what: str, late: dict, cpu_s: float, limit_s: float, scale: float, note: str = "") -> None:
+    """Three rows of one paced case."""
     tokens = late["token"]["n"] + late["first"]["n"]
-    row(
-        f"{what}: late p99, later tokens",
-        late["token"]["p99_s"] * 1e3,
-        "ms",
-        f"<= {limit_s * 1e3:.0f}",
-        f"n {tokens:,}",
-    )
-    row(f"{what}: late p99, first tokens", late["first"]["p99_s"] * 1e3, "ms", f"<= {limit_s * 1e3:.0f}")
+    limit = f"<= {limit_s * scale * 1e3:.1f}"
+    row(f"{what}: late p99, later tokens", late["token"]["p99_s"] * 1e3, "ms", limit, f"n {tokens:,}")
+    row(f"{what}: late p99, first tokens", late["first"]["p99_s"] * 1e3, "ms", limit, note)
     row(f"{what}: CPU", cpu_s / tokens * 1e6, "us/token", f"<= {30 * scale:.1f}")
+
+
+def flow(port: int, rate_per_s: float, for_s: float, seed: int = 1) -> None:
+    """A client in a process of its own: requests of the C client's kind by a Poisson process, bytes read and dropped.
+
+    Each takes a free connection, or a new one. Prints one JSON line.
+    """
+    body = json.dumps(
+        {"model": "mock", "messages": [{"role": "user", "content": "hello"}], "stream": True, "max_tokens": TOKENS}
+    ).encode()
+    request = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(body) + body
+    draw, watched = random.Random(seed), selectors.DefaultSelector()
+    free: list[socket.socket] = []
+    start_s = next_s = time.monotonic()
+    sent = done = busy_max = 0
+    late_s = 0.0
+    while done < sent or next_s < start_s + for_s:
+        now_s = time.monotonic()
+        while next_s <= now_s and next_s < start_s + for_s:
+            if not free:
+                free.append(socket.create_connection(("127.0.0.1", port)))
+                watched.register(free[-1], selectors.EVENT_READ)
+            free.pop().sendall(request)
+            late_s = max(late_s, now_s - next_s)
+            sent += 1
+            next_s += draw.expovariate(rate_per_s)
+        busy_max = max(busy_max, sent - done)
+        wait_s = next_s - time.monotonic() if next_s < start_s + for_s else 1.0
+        for key, _ in watched.select(max(0.0, wait_s)):
+            if key.fileobj.recv(65536).endswith(b"\r\n0\r\n\r\n"):
+                done += 1
+                free.append(key.fileobj)
+    print(json.dumps({"requests": sent, "streams_max": busy_max, "client_late_ms_max": late_s * 1e3}))
+
+
+def poisson(stand_ins: StandIns, what: str, rate_per_s: float, stream_s: float, limit_s: float, for_s: float,
+            scale: float) -> None:  # fmt: skip
+    """Lateness and CPU under a flow of arrivals that know nothing of one another, once it is steady."""
+    command = [
+        sys.executable,
+        "-c",
+        f"from tests.bench.local_models import flow; flow({stand_ins.port}, {rate_per_s}, {for_s})",
+    ]
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    time.sleep(1.5 * stream_s)
+    call(f"{stand_ins.url}/control/reset", {"what": ["lateness"]})
+    before_s = stand_ins.cpu_s()
+    time.sleep(max(1.0, for_s - 2 * stream_s))
+    cpu_s = stand_ins.cpu_s() - before_s
+    late = call(f"{stand_ins.url}/control/lateness")
+    client_row = json.loads(running.communicate()[0])
+    report(what, late, cpu_s, limit_s, scale, f"up to {client_row['streams_max']:,} streams at once")
+
+
+def one_instant(folder: Path, stand_ins: StandIns, streams: int) -> None:
+    """First tokens of requests that all arrive at the same moment; TTFT 0.1 s. No bar: no crowd is so sudden."""
+    call(f"{stand_ins.url}/control/reset", {"what": ["lateness"]})
+    client(folder, stand_ins.port, streams, streams)
+    late = call(f"{stand_ins.url}/control/lateness")
+    row(f"{streams:,} requests in one instant: late p99, first", late["first"]["p99_s"] * 1e3, "ms", "(none)")
 
 
 def memory(folder: Path, stand_ins: StandIns, requests: int) -> None:
@@ -222,6 +287,10 @@ def main(requests: int = 6000, memory_requests: int = 1_000_000) -> None:
             paced(folder, stand_ins, "200 x 50 tokens/s", 200, 1.4, 0.005, max(1200, requests), scale)
             stand_ins.pace(0.1, 0.04, sigma=0.15)
             paced(folder, stand_ins, "1,000 x 25 tokens/s", 1000, 2.7, 0.010, max(6000, requests * 2), scale)
+            poisson(
+                stand_ins, "1,000 x 25, Poisson arrivals", 1000 / 2.66, 2.66, 0.010, min(20.0, requests / 300), scale
+            )
+            one_instant(folder, stand_ins, 1000)
             stand_ins.pace_by_engine()
             paced(folder, stand_ins, "engine, 200 x 50 tokens/s", 200, 1.4, 0.005, max(1200, requests), scale)
         finally:
