@@ -3,7 +3,7 @@
 Due times are absolute on CLOCK_MONOTONIC, never chained sleeps. Acts that may touch one another (an engine's steps and
 its arrivals) run in exact order, from a heap. A stream on a schedule touches nobody: its acts are kept by the
 millisecond they fall due in and run at its end, which costs no sorting. What all of them have to send then goes out in
-one tight loop (docs/decisions/006 has why).
+one tight loop (docs/decisions/007 has why).
 """
 
 from __future__ import annotations
