@@ -21,7 +21,6 @@ DEMAND_RATIO_MIN = 0.01
 TIER_CAVEATS = {
     "priority": "dearer; for calls that must be answered first when Bedrock is short of capacity",
     "flex": "waits when Bedrock is busy, as at a peak: for work that nobody waits for",
-    "batch": "answers within 24 hours: for work that nobody waits for",
     "latency_optimized": "its own quota; beyond it calls are served and billed as standard",
 }
 

@@ -112,7 +112,7 @@ def cold_herds(case: Case) -> tuple[dict[str, Any], ...]:
     usd: what they pay for writing it in place of reading it. tpm_share: of a minute's tokens, where a quota is known.
     """
     rows = []
-    moments = [(0.0, None, None)]
+    moments: list[tuple[float, str | None, str | None]] = [(0.0, None, None)]
     moments += [(fault.at_s, fault.model, fault.region) for fault in case.scenario.faults if fault.kind == "cold_cache"]
     for at_s, only_model, only_region in moments:
         for name in case.model_names:

@@ -12,7 +12,7 @@ from functools import cache
 
 from facts.reader import FactsError, TokenPrices, number, rows
 
-TIERS = ("default", "priority", "flex", "batch", "latency_optimized")
+TIERS = ("default", "priority", "flex", "latency_optimized")
 CLASSES = ("input", "cache_read", "cache_write_5m", "cache_write_1h", "output")
 
 
@@ -79,7 +79,7 @@ def long_context(price_key: str) -> Variant | None:
 def _variants() -> Mapping[tuple[str, str], Variant]:
     found = {}
     for row in rows("bedrock_prices.csv"):
-        for name in ("priority", "flex", "batch", "latency_optimized", "long"):
+        for name in ("priority", "flex", "latency_optimized", "long"):
             if row.get(f"{name}_input") and row.get(f"{name}_output"):
                 found[row["model_id"], name] = _variant(name, row)
     return found

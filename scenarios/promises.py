@@ -138,7 +138,7 @@ class Meters(Part):
     web_searches_per_interaction: NotNegative = 0.0
 
 
-Tier = Literal["default", "priority", "flex", "batch", "latency_optimized"]
+Tier = Literal["default", "priority", "flex", "latency_optimized"]
 
 
 class Capacity(Part):
