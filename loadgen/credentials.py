@@ -10,6 +10,8 @@ from datetime import datetime
 from loadgen.job import LoadError
 from wire.sigv4 import sign
 
+_UNSIGNED = ("traceparent", "tracestate")
+
 
 @dataclass(frozen=True)
 class Credentials:
@@ -41,12 +43,13 @@ class Signer:
         self._credentials = credentials(loopback=self._loopback)
 
     def sign(self, method: str, url: str, headers: Mapping[str, str], body: bytes, now: datetime) -> dict[str, str]:
-        """All headers to send."""
+        """All headers to send. Trace context stays unsigned, as with the SDKs: who forwards a request may change it."""
         own = self._credentials
-        return sign(
+        unsigned = {name: value for name, value in headers.items() if name.lower() in _UNSIGNED}
+        return unsigned | sign(
             method,
             url,
-            headers,
+            {name: value for name, value in headers.items() if name not in unsigned},
             body,
             access_key=own.access_key,
             secret_key=own.secret_key,

@@ -35,7 +35,7 @@ class HttpTarget:
         self._headers = expand_headers(spec.mapping.get("headers", {}))
         self._customers = read_customers(spec.mapping["customers"]) if "customers" in spec.mapping else []
         self.token: str | None = None
-        self._token_at_s = float("-inf")
+        self._token_at_s = 0.0
         sigv4 = spec.mapping.get("sigv4")
         self._signer = Signer(sigv4["service"], sigv4["region"], loopback=False) if sigv4 else None
 
@@ -46,7 +46,8 @@ class HttpTarget:
     def refresh(self) -> None:
         """Fetch a token by the user's own command when the last one is old, and the newest credentials."""
         token = self._mapping.get("token")
-        if token and time.monotonic() - self._token_at_s > float(token.get("refresh_s", float("inf"))):
+        age_s = time.monotonic() - self._token_at_s
+        if token and (self.token is None or age_s > float(token.get("refresh_s", float("inf")))):
             self.token = run_token_command(token["command"])
             self._token_at_s = time.monotonic()
         if self._signer is not None:
