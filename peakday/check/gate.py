@@ -385,5 +385,10 @@ def noise_session(check: Check, runs: int, clock: Callable[[], float]) -> dict[s
         invalid += not one.valid
         made.append(one)
     took_s = (clock() - began_s) / runs
-    session = {"utc": stamp(), "host": made[0].host, "for_s": check.checks.runs.for_s, "run_s": took_s}
+    session = {
+        "utc": stamp(),
+        "host": host_fingerprint(made[0].host),
+        "for_s": check.checks.runs.for_s,
+        "run_s": took_s,
+    }
     return {**session, "invalid": invalid, "runs": [one.values for one in made]}

@@ -1,0 +1,164 @@
+"""The regression gate: its arithmetic, and its known rates of error over simulated checks of the whole gate."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from peakday.check.noise import scatters, seen
+from peakday.check.pairing import history, judge_pairs, judge_records
+from peakday.check.regression import decide, order, spend
+from peakday.check.settings import MARGINS, Regression
+from peakday.check.simulation import Scatter, rates
+from peakday.check.verdicts import Verdict
+from tests.peakday.check.making import HOST, measured
+
+GATE = Regression()
+NOISE = Path(__file__).with_name("noise.json")
+CHECKS = 1_000
+
+
+def machine(factor):
+    """Scatter of the gated metrics as `check --noise` measured it on the machine of record, so many times over.
+
+    A few runs may show none: luck is taken as 1% at least, and the machine's drift as no less than its luck.
+    """
+    known = scatters(json.loads(NOISE.read_text()), [*MARGINS])
+    assert set(known) == set(MARGINS)
+    luck = {metric: max(0.01, one.run) for metric, one in known.items()}
+    return {metric: Scatter(run, max(run, known[metric].drift)).times(factor) for metric, run in luck.items()}
+
+
+def pairs(count, new=None, old=None, **options):
+    """The same pair so many times, with a little luck in the baseline."""
+    return [
+        (measured({"ttft_s_p50": 0.5 + 0.001 * (i % 3), **(old or {})}, **options), measured(new, **options))
+        for i in range(count)
+    ]
+
+
+def test_pairs_run_in_the_order_abba():
+    assert "".join(order(4)) == "ABBAABBA"
+
+
+def test_the_error_spent_over_the_looks_is_what_was_allowed():
+    parts = spend(0.05, (4, 8, 12))
+    assert sum(parts) == pytest.approx(0.05)
+    assert all(part > 0 for part in parts)
+
+
+def test_a_metric_fails_only_beyond_its_margin():
+    """Surely slower, but by less than the margin: no failure."""
+    slower = {"ttft_s_p50": [math.log(1.08) + 0.001 * (i % 2) for i in range(8)]}
+    (decision,) = decide(slower, GATE.metrics, 0.02)
+    assert decision.verdict == Verdict.PASS
+    assert 0.075 < decision.mean < 0.085
+
+
+def test_a_throughput_is_worse_when_it_falls():
+    lines, settled = judge_pairs(pairs(4, {"goodput_per_s": 3.0}), GATE, 0)
+    line = next(line for line in lines if line.metric == "goodput_per_s")
+    assert (line.verdict, settled) == (Verdict.FAIL, True)
+    assert line.change == pytest.approx(-0.25)
+    assert line.lo <= line.change <= line.hi
+
+
+def test_equal_builds_pass_at_the_first_look():
+    lines, settled = judge_pairs(pairs(4), GATE, 0)
+    assert {line.verdict for line in lines} == {Verdict.PASS}
+    assert settled
+
+
+def test_a_metric_that_vanished_is_inconclusive_and_never_stops_the_gate():
+    lines, settled = judge_pairs(pairs(4, {"tpot_s_p50": None}), GATE, 0)
+    line = next(line for line in lines if line.metric == "tpot_s_p50")
+    assert (line.verdict, settled) == (Verdict.INCONCLUSIVE, False)
+    assert "vanished" in line.why
+
+
+def test_no_goodput_at_all_fails():
+    lines, settled = judge_pairs(pairs(4, {"goodput_per_s": 0.0}), GATE, 0)
+    assert next(line for line in lines if line.metric == "goodput_per_s").verdict == Verdict.FAIL
+    assert settled
+
+
+def test_zero_traffic_is_inconclusive():
+    none = dict.fromkeys(MARGINS)
+    lines, _ = judge_pairs(pairs(4, none, none, turns=0), GATE, 0)
+    assert {line.verdict for line in lines} == {Verdict.INCONCLUSIVE}
+    assert all("zero traffic" in line.why for line in lines)
+
+
+def test_p99_needs_a_hundred_turns_beyond_it_over_the_pooled_runs_of_a_side():
+    gate = Regression(metrics={"ttft_s_p99": 0.1})
+    value = {"ttft_s_p99": 2.0}
+    few, _ = judge_pairs(pairs(4, value, value, tails={"ttft_s_p99": 24}), gate, 0)
+    enough, _ = judge_pairs(pairs(4, value, value, tails={"ttft_s_p99": 25}), gate, 0)
+    assert "n_tail 96 of 100" in few[0].why
+    assert (few[0].verdict, enough[0].verdict) == (Verdict.INCONCLUSIVE, Verdict.PASS)
+
+
+def test_stored_runs_can_pass_but_never_fail_a_build():
+    """A loss against runs of another hour must be confirmed side by side."""
+    old = [measured({"ttft_s_p50": 0.5 + 0.001 * i}) for i in range(3)]
+    new = [measured({"ttft_s_p50": 0.9 + 0.001 * i}) for i in range(3)]
+    lines = {line.metric: line for line in judge_records(old, new, GATE)}
+    assert lines["ttft_s_p50"].verdict == Verdict.INCONCLUSIVE
+    assert "side by side" in lines["ttft_s_p50"].why
+    assert lines["tpot_s_p50"].verdict == Verdict.PASS
+
+
+def test_stored_runs_of_another_machine_are_not_compared():
+    (line,) = judge_records([measured()] * 3, [measured(host={**HOST, "cpu": "two"})] * 3, GATE)
+    assert line.verdict == Verdict.INCONCLUSIVE
+    assert "two machines" in line.why
+
+
+def test_history_warns_after_eight_runs_and_is_silent_before():
+    earlier = [0.5 + 0.01 * (i % 3) for i in range(8)]
+    assert history({"ttft_s_p50": earlier[:7]}, {"ttft_s_p50": 0.9}) == []
+    (line,) = history({"ttft_s_p50": earlier}, {"ttft_s_p50": 0.9})
+    assert line.verdict == Verdict.WARN
+    assert history({"ttft_s_p50": earlier}, {"ttft_s_p50": 0.51}) == []
+
+
+@pytest.mark.parametrize("factor", [1, 2])
+def test_false_alarms_of_the_whole_gate_are_at_most_two_percent(factor):
+    """No change at all, this machine's noise and twice that: hardly ever a failure."""
+    found = rates(machine(factor), {}, GATE, checks=CHECKS, seed=11)
+    assert found.fail <= 0.02, found
+
+
+@pytest.mark.parametrize("factor", [1, 2])
+@pytest.mark.parametrize("slower", ["ttft_s_p50", "tpot_s_p50"])
+def test_a_fifth_more_latency_is_caught_within_eight_pairs(factor, slower):
+    """Power of the whole gate, stopped after two looks of its three."""
+    gate = Regression(looks=(4, 8))
+    found = rates(machine(factor), {slower: 0.20}, gate, checks=CHECKS, seed=12)
+    assert found.fail >= 0.90, found
+
+
+def test_the_sequential_stop_saves_runs_and_keeps_the_error():
+    """A large change ends at the first look, and looking early does not raise false alarms above those allowed."""
+    noisy = {metric: Scatter(0.05, 0.05) for metric in MARGINS}
+    caught = rates(noisy, {"ttft_s_p50": 0.5}, GATE, checks=300, seed=13)
+    at_half_margin = rates(noisy, dict.fromkeys(MARGINS, 0.024), GATE, checks=CHECKS, seed=14)
+    assert caught.pairs < 5
+    assert caught.fail == 1.0
+    assert at_half_margin.fail <= GATE.alpha
+
+
+def test_more_pairs_see_smaller_changes():
+    found = seen(Scatter(0.04, 0.04), "ttft_s_p50", GATE, run_s=20.0)
+    assert [one.pairs for one in found] == [4, 8, 12]
+    assert found[0].change > found[1].change > found[2].change > 0.10
+    assert found[2].time_s == pytest.approx(2 * 12 * 20)
+
+
+def test_a_slow_drift_is_told_from_run_to_run_luck():
+    """Values that only wander have little luck; values that only jump have little drift."""
+    wander = {"sessions": [{"runs": [{"ttft_s_p50": math.exp(0.01 * i)} for i in range(20)]}]}
+    jump = {"sessions": [{"runs": [{"ttft_s_p50": math.exp(0.05 * (-1) ** i)} for i in range(20)]}]}
+    assert scatters(wander, ["ttft_s_p50"])["ttft_s_p50"].drift > 5 * scatters(wander, ["ttft_s_p50"])["ttft_s_p50"].run
+    assert scatters(jump, ["ttft_s_p50"])["ttft_s_p50"].drift == 0.0
