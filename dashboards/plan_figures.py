@@ -27,6 +27,7 @@ def plan_numbers(plan: Plan) -> list[Number]:
     """Every named number of a plan, in the order in which a report shows them."""
     numbers = [
         _figure("event_cost_usd", "Cost of the event", plan.event_cost_usd, "cost"),
+        *_list_numbers(plan),
         *_cost_numbers(plan),
         *_demand_numbers(plan),
         *_supply_numbers(plan),
@@ -56,6 +57,29 @@ def _figure(name: str, label: str, figure: Figure, group: str, **labels: str) ->
         provenance=figure.provenance,
         labels=tuple(labels.items()),
     )
+
+
+def _list_numbers(plan: Plan) -> Iterator[Number]:
+    """The same at list prices, before your own discounts, where the plan holds them."""
+    net = plan.event_cost_usd
+    if plan.event_cost_parts_list_usd:
+        listed = sum(plan.event_cost_parts_list_usd.values())
+        yield Number(
+            "event_cost_list_usd", "Cost of the event at list prices", listed, "usd", "cost",
+            simulated=net.simulated, provenance=net.provenance,
+        )  # fmt: skip
+    for line in plan.cost:
+        if line.per_interaction_list_usd is not None:
+            yield Number(
+                "cost_usd_per_interaction_list",
+                f"Cost per interaction at list prices, {line.intent}",
+                line.per_interaction_list_usd,
+                "usd",
+                "cost",
+                simulated=line.per_interaction_usd.simulated,
+                provenance=line.per_interaction_usd.provenance,
+                labels=(("intent", line.intent),),
+            )
 
 
 def _cost_numbers(plan: Plan) -> Iterator[Number]:

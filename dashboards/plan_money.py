@@ -52,9 +52,14 @@ _COST_NAMES = (
 def _event_panel(plan: Plan, numbers: list[Number]) -> Panel:
     parts = sorted(plan.event_cost_parts_usd.items(), key=lambda item: -item[1])
     total = sum(value for _, value in parts)
-    rows: list[list[Cell]] = [["whole event", find(numbers, "event_cost_usd"), "100%"]]
-    rows += [[name, show(value, "usd"), show(value / total if total else None, "ratio")] for name, value in parts]
-    table = Table("Cost of the event", ("Part", "USD", "Share"), rows)
+    listed = plan.event_cost_parts_list_usd
+    at_list = show(sum(listed.values()), "usd") if listed else None
+    rows: list[list[Cell]] = [["whole event", find(numbers, "event_cost_usd"), at_list, "100%"]]
+    rows += [
+        [name, show(value, "usd"), show(listed.get(name), "usd"), show(value / total if total else None, "ratio")]
+        for name, value in parts
+    ]
+    table = Table("Cost of the event", ("Part", "USD, net", "USD, list", "Share"), rows)
     if not parts:
         return Panel("Cost of the event", "The plan holds no parts.", table)
     sentence = f"{parts[0][0]} is the largest part of {show(plan.event_cost_usd.mid, 'usd')}."
@@ -104,10 +109,12 @@ PURCHASE_COLUMNS = {
     "term": ("Term", ""),
     "instances": ("Instances", "count"),
     "count": ("Count", "count"),
-    "usd_per_hour": ("USD per hour", "usd"),
+    "usd_per_hour_list": ("USD per hour, list", "usd"),
+    "usd_per_hour": ("USD per hour, net", "usd"),
     "billed_hours": ("Hours billed", "h"),
     "hours": ("Hours", "h"),
-    "usd": ("USD, event", "usd"),
+    "usd_list": ("USD, event, list", "usd"),
+    "usd": ("USD, event, net", "usd"),
 }
 
 

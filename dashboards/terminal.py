@@ -73,15 +73,37 @@ def plan_summary(plan: Plan) -> str:
         *_chip_lines(plan, numbers),
         *_quota_lines(plan),
         *_hit_lines(numbers),
-        _line("cost", [_ranged(find(numbers, "cost_usd_per_interaction", intent="all"), "per interaction")]),
+        _line(
+            "cost",
+            [
+                _ranged(find(numbers, "cost_usd_per_interaction", intent="all"), "per interaction"),
+                _at_list(numbers, "cost_usd_per_interaction", "cost_usd_per_interaction_list", intent="all"),
+            ],
+        ),
         _line("", [_pair(numbers, f"cost_usd_per_interaction_{q}", q, intent="all") for q in ("p95", "p99")]),
-        _line("event", [_ranged(find(numbers, "event_cost_usd"), "in all")]),
+        _line(
+            "event",
+            [
+                _ranged(find(numbers, "event_cost_usd"), "in all"),
+                _at_list(numbers, "event_cost_usd", "event_cost_list_usd"),
+            ],
+        ),
         *_warning_lines(plan.warnings),
         _line("inputs", [_provenance_words(plan)]),
     ]
     if plan.simulated:
         lines.append(_line("SIMULATED", ["an input touched these: never order from them"]))
     return "\n".join(line for line in lines if line)
+
+
+def _at_list(numbers: list[Number], net: str, listed: str, **labels: str) -> str:
+    """The same at list prices; nothing where the plan does not hold it, or nothing is discounted."""
+    paid, public = find(numbers, net, **labels), find(numbers, listed, **labels)
+    if paid is None or public is None or not paid.value or public.value is None:
+        return ""
+    if abs(public.value / paid.value - 1) < 1e-9:
+        return ""
+    return f"net; {show(public.value, 'usd')} at list prices"
 
 
 def bench_summary(bench: Bench) -> str:

@@ -11,6 +11,7 @@ import pytest
 from capacity.plan import InputNote
 from dashboards.order_quotas import quota_asks
 from dashboards.order_sheet import Occasion, order_lines, write_order_sheet
+from dashboards.terminal import plan_summary
 from facts.account import Held, QuotaRow
 from tests.dashboards.plans import make_plan
 
@@ -147,3 +148,12 @@ def test_the_file_reads_back(plan, tmp_path):
     assert len(rows) == len(order_lines(plan, EVENT))
     assert {row["line"] for row in rows} == {"chips", "quota"}
     assert {row["long_request_ratio"] for row in rows} == {""}
+
+
+def test_the_screen_shows_list_beside_net(plan):
+    """Where something is discounted the terminal says both; where nothing is, one figure is enough."""
+    net = plan.event_cost_usd.mid
+    dearer = replace(plan, event_cost_parts_list_usd={"Bedrock tokens": 2 * net})
+    same = replace(plan, event_cost_parts_list_usd={"Bedrock tokens": net})
+    assert "at list prices" in plan_summary(dearer)
+    assert "at list prices" not in plan_summary(same)
