@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
@@ -34,6 +35,10 @@ _TRANSPORT_ERRORS = (
 )
 _STREAMS_MAX = 256
 """Streams at once: a thread and a pooled connection each."""
+
+
+class _NobodyListensError(Exception):
+    """The turn is over, and what the stream still says is for nobody."""
 
 
 class Boto3Client:
@@ -71,11 +76,18 @@ class Boto3Client:
         """Make one streamed call; see `ModelClient`."""
         builder = ReplyBuilder(self._clock)
         loop = asyncio.get_running_loop()
+        over = threading.Event()
 
         def hear(coroutine: Any) -> None:
+            if over.is_set():
+                coroutine.close()
+                raise _NobodyListensError
             asyncio.run_coroutine_threadsafe(coroutine, loop).result()
 
-        await loop.run_in_executor(self._threads, self._stream, request, builder, listener, hear)
+        try:
+            await loop.run_in_executor(self._threads, self._stream, request, builder, listener, hear)
+        finally:
+            over.set()  # a thread cannot be cancelled: it ends at its next event
         return builder.build()
 
     async def close(self) -> None:

@@ -1,6 +1,7 @@
 """One suite for the three model clients: same provider behaviour, same reply, same error."""
 
 import asyncio
+import contextlib
 from dataclasses import replace
 from unittest import mock
 
@@ -302,6 +303,53 @@ def test_a_connection_that_is_never_made_is_no_late_answer(raised, status, code)
     """The first may be tried in another region; the second may still be billed, and is not asked twice."""
     error = transport_error(raised, ReplyBuilder(lambda: 0.0))
     assert (error.status, error.code, error.may_spill) == (status, code, status == 503)
+
+
+def test_nothing_is_heard_after_a_turn_is_over(kind):
+    """A cancelled call says no more, although the provider goes on, and its connection is closed."""
+    wire = WIRES[kind]
+    headers = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+
+    def chunk(data):
+        return f"{len(data):x}\r\n".encode() + data + b"\r\n"
+
+    async def ask():
+        go_on, gone = asyncio.Event(), asyncio.Event()
+
+        async def answer(reader, writer):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(headers + chunk(wire.start() + wire.text(["one"])))
+            await go_on.wait()
+            with contextlib.suppress(ConnectionError):
+                while not writer.is_closing() and not reader.at_eof():
+                    writer.write(chunk(wire.text(["two"])))
+                    await writer.drain()
+                    await reader.read(65_536)
+            writer.close()
+            gone.set()
+
+        class First(Heard):
+            came = asyncio.Event()
+
+            async def text(self, text):
+                await super().text(text)
+                self.came.set()
+
+        server = await asyncio.start_server(answer, "127.0.0.1", 0)
+        client = await client_for(kind, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        heard = First()
+        call = asyncio.create_task(client.converse(request_for(kind), heard))
+        await heard.came.wait()
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        go_on.set()
+        await gone.wait()
+        await client.close()
+        server.close()
+        return heard.texts
+
+    assert asyncio.run(asyncio.wait_for(ask(), 20)) == ["one"]
 
 
 def test_openai_messages_keep_the_order_of_a_tool_round():

@@ -240,6 +240,7 @@ def test_a_live_run_is_measured_signed_by_the_account_and_keeps_no_key(client, t
         assert word not in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_a_live_run_that_meets_a_stand_in_says_simulated(tmp_path):
     """A stand-in announces itself, whatever it was taken for."""
     resolved = resolve("smoke", [], None)
