@@ -36,9 +36,12 @@ def write_checks(
     cell = sheet.write(("All checks", whole), ("section", "check"))[1]
     book.define("all_checks", cell.text)
     red = book.file.add_format({"bg_color": "#F6D5DA", "font_color": "#A8283C"})
-    sheet.page.conditional_format(
-        first - 1, 1, sheet.row, 1, {"type": "cell", "criteria": "==", "value": "FALSE", "format": red}
-    )
+    for top, bottom in ((first - 1, first + len(checks) - 2), (sheet.row - 1, sheet.row - 1)):
+        sheet.page.conditional_format(
+            top, 1, bottom, 1, {"type": "cell", "criteria": "==", "value": "FALSE", "format": red}
+        )
+    sheet.page.set_portrait()
+    sheet.page.fit_to_pages(1, 1)
 
 
 def _rules(inputs: Inputs) -> Iterator[Check]:
@@ -119,7 +122,7 @@ def write_provenance(book: Book, plan: Plan) -> None:
         sheet.row += 1
         sheet.line(title, "section")
         for text in lines:
-            sheet.line(text)
+            sheet.paragraph(text)
     sheet.row += 1
     sheet.line("Turned down", "section")
     for item in plan.turned_down:

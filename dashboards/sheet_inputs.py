@@ -52,7 +52,7 @@ def write_inputs(book: Book, plan: Plan) -> Inputs:
     note = (
         "Type into blue cells only; all other sheets recalculate. Amber: a simulated figure, never to be ordered from."
     )
-    sheet = book.sheet("Inputs", note, (46, 14, 14, 14, 12, 12, 12, 60))
+    sheet = book.sheet("Inputs", note, (50, 14, 14, 14, 12, 19, 12, 60))
     cells: dict[str, Expr] = {}
     first, last = 0, 0
     for title, rows in sections(plan):

@@ -29,6 +29,7 @@ def write_cost(book: Book, plan: Plan, inputs: Inputs, pools: Mapping[Key, Pool]
     """The Cost sheet: by model and token class, then the event, then every intent as planned."""
     note = "Mean interaction at list prices: calls x tokens x price for each model and class; own silicon by the hour."
     sheet = book.sheet("Cost", note, (26, *([15] * 8)))
+    sheet.page.fit_to_pages(1, 1)  # its chart would be cut by a page's end
     by_class = _token_costs(sheet, plan, inputs)
     own_usd = total(pool.usd_per_hour * inputs.at("hours", *key) for key, pool in pools.items())
     sheet.row += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ Cell = Expr | str | float | int | bool | None
 _INK, _QUIET, _RULE = "#17191C", "#565C64", "#C9CCD1"
 _BASE = {"font_name": "Calibri", "font_size": 10, "font_color": _INK, "valign": "top"}
 STYLES: dict[str, dict[str, Any]] = {
-    "text": {"text_wrap": True},
+    "text": {"text_wrap": True, "indent": 1},
     "title": {"font_size": 16, "bold": True},
     "note": {"font_color": _QUIET, "italic": True},
     "head": {"bold": True, "font_color": _QUIET, "bottom": 1, "bottom_color": _RULE, "text_wrap": True},
@@ -30,6 +31,8 @@ STYLES: dict[str, dict[str, Any]] = {
     "input": {"num_format": "#,##0.######", "bg_color": "#EAF1FB", "border": 1, "border_color": "#9DBBE3"},
 }
 """`input` cells are the only ones to type into."""
+_LINE_POINTS = 13.5
+"""Height of one line of our font."""
 _SIMULATED = {"font_color": "#7A4B00", "bg_color": "#FDF1DC"}
 
 
@@ -72,7 +75,7 @@ class Sheet:
     """One sheet, filled from the top."""
 
     def __init__(self, book: Book, name: str, note: str, widths: Sequence[int]) -> None:
-        self.book, self.name = book, name
+        self.book, self.name, self._widths = book, name, tuple(widths)
         self.page = book.file.add_worksheet(name)
         self.row = 0
         for column, width in enumerate(widths):
@@ -91,6 +94,17 @@ class Sheet:
         self.page.write_string(self.row, 0, text, self.book.style(style))
         self.row += 1
 
+    def paragraph(self, text: str) -> None:
+        """A text that may be long, over all columns, in as many lines as it takes."""
+        self.page.merge_range(self.row, 0, self.row, len(self._widths) - 1, text, self.book.style("text"))
+        self._make_room(self.row, _lines(text, sum(self._widths)))
+        self.row += 1
+
+    def _make_room(self, row: int, lines: int) -> None:
+        """Not every program finds the height of wrapped text by itself."""
+        if lines > 1:
+            self.page.set_row(row, _LINE_POINTS * lines)
+
     def head(self, columns: Sequence[str]) -> None:
         """Column names, repeated on every printed page."""
         for column, text in enumerate(columns):
@@ -104,6 +118,10 @@ class Sheet:
         """One row. Returns a reference to each cell, carrying its value, for other formulas."""
         marks = [simulated] * len(cells) if isinstance(simulated, bool) else simulated
         found = [self._put(i, cell, styles[i], marks[i]) for i, cell in enumerate(cells)]
+        texts = zip(cells, self._widths, strict=False)
+        self._make_room(
+            self.row, max((_lines(cell, width) for cell, width in texts if isinstance(cell, str)), default=1)
+        )
         self.row += 1
         return found
 
@@ -124,6 +142,11 @@ class Sheet:
         return Expr(
             f"{self.name}!{xl_rowcol_to_cell(self.row, column, True, True)}", value if value is not None else ""
         )
+
+
+def _lines(text: str, width: int) -> int:
+    """Lines that a text takes in a column so many digits wide: letters are narrower, but words do not fill a line."""
+    return max(1, math.ceil(len(text) / (1.05 * width)))
 
 
 def name_of(*parts: str) -> str:
