@@ -14,7 +14,8 @@ from pathlib import Path
 from capacity.plan import ChipOption, Plan, SupplyPlan
 from dashboards.order_quotas import QuotaAsk, quota_asks
 from facts.account import Held
-from facts.reader import instances
+from facts.model_names import base_id
+from facts.reader import instances, models
 from facts.supply import supply_limits
 
 BOOK_DAYS_BEFORE = 21
@@ -231,16 +232,34 @@ def _benches(plan: Plan) -> str:
 
 
 def _instance_price(plan: Plan, option: ChipOption) -> str:
-    own = [note for note in plan.inputs if note.kind == "prices" and note.name == option.instance_type]
+    """The row of the list, and the contract where the plan pays another price."""
     fact = instances()[option.instance_type]
     read = fact.capacity_block_note if option.price_kind == BLOCK else fact.price_date
     row = f"facts/data/instances.csv {option.instance_type}, {option.price_kind}, {read or 'no date'}"
-    return f"{row}; net: {own[0].source}" if own else row
+    return row + _net(plan, option.instance_type, option.instance_type.split(".")[0])
 
 
 def _token_price(plan: Plan, model: str) -> str:
-    rows = [note for note in plan.inputs if note.kind == "prices" and note.name == model]
-    return "; ".join(f"{note.value} ({note.source})" for note in rows)
+    known = models().get(model)
+    if known is None or known.prices is None:
+        return ""
+    price = known.prices
+    row = (
+        f"facts/data/bedrock_prices.csv {price.price_key}, {price.source_date}: {price.input_usd_per_mtok:g} in, "
+        f"{price.output_usd_per_mtok:g} out USD per million tokens"
+    )
+    return row + _net(plan, model, base_id(known.model_id).split(".")[0])
+
+
+def _net(plan: Plan, name: str, family: str) -> str:
+    """What the plan pays in place of the list, by its own inputs: an own price, or a family's discount."""
+    own = [
+        f"{note.value} ({note.source})"
+        for note in plan.inputs
+        if note.kind == "prices"
+        and (note.name == f"{family} discount" or (note.name == name and note.source.startswith("own price")))
+    ]
+    return f"; net: {'; '.join(own)}" if own else ""
 
 
 def _late(plan: Plan, by: datetime) -> str:

@@ -90,6 +90,17 @@ def test_evidence_is_the_run_where_there_is_one(plan):
     assert f"facts/data/instances.csv {line.instance}" in line.price_row
 
 
+def test_a_discount_stands_in_the_price_row(plan):
+    """The list's row with its date, and the contract that makes the net price."""
+    notes = [InputNote("prices", f"{name} discount", "10.0% off the list", "measured", "own contract")
+             for name in ("amazon", "inf2", "trn2")]  # fmt: skip
+    lines = order_lines(replace(plan, inputs=tuple(notes)), EVENT)
+    pro = next(line for line in lines if line.line == "quota" and line.model == "nova-pro")
+    assert "facts/data/bedrock_prices.csv us.amazon.nova-pro-v1:0" in pro.price_row
+    assert pro.price_row.endswith("; net: 10.0% off the list (own contract)")
+    assert all("own contract" in line.price_row for line in lines if line.line == "chips")
+
+
 def test_what_is_past_is_said(plan):
     """A date before the plan's own is no date to meet."""
     late = Occasion(datetime(2020, 1, 1, tzinfo=UTC), 3600.0)
