@@ -36,7 +36,9 @@ class Provider:
             writer.close()
             return
         headers = "".join(f"{name}: {value}\r\n" for name, value in self.headers.items())
-        writer.write(f"HTTP/1.1 {self.status} X\r\n{headers}transfer-encoding: chunked\r\n\r\n".encode())
+        writer.write(
+            f"HTTP/1.1 {self.status} X\r\n{headers}connection: close\r\ntransfer-encoding: chunked\r\n\r\n".encode()
+        )
         # Odd pieces: no event lies whole in one read.
         for start in range(0, len(self.body), 61):
             piece = self.body[start : start + 61]

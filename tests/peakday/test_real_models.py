@@ -52,7 +52,7 @@ def real_bedrock(*parts):
     made = []
 
     async def serve():
-        async with provider(200, {"connection": "close"}, body) as one:
+        async with provider(200, {}, body) as one:
             made.append(one)
             started.set()
             while not stopping.is_set():
