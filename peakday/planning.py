@@ -97,7 +97,7 @@ def write_plan_folder(folder: Path, plan: Plan, run: Run | None, occasion: Occas
         write_plan(plan, aside)
         write_xlsx(plan, aside / "plan.xlsx")
         if occasion is not None:
-            write_order(plan, aside / "order.html")
+            write_order(plan, aside / "order.html", occasion)
             write_order_sheet(plan, aside / "order.csv", occasion)
         write_report(aside / "report.html", run=run, plan=plan, bench=None)
         os.replace(aside, folder)

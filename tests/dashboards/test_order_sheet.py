@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from capacity.plan import InputNote
+from dashboards.order_page import write_order
 from dashboards.order_quotas import quota_asks
 from dashboards.order_sheet import Occasion, order_lines, write_order_sheet
 from dashboards.terminal import plan_summary
@@ -168,3 +169,12 @@ def test_the_screen_shows_list_beside_net(plan):
     same = replace(plan, event_cost_parts_list_usd={"Bedrock tokens": net})
     assert "at list prices" in plan_summary(dearer)
     assert "at list prices" not in plan_summary(same)
+
+
+def test_the_page_has_the_dates_of_the_sheet(plan, tmp_path):
+    """What is signed is what is in the file: codes, counts and dates to act by."""
+    text = write_order(plan, tmp_path / "order.html", EVENT).read_text()
+    lines = order_lines(plan, EVENT)
+    assert all(line.act_by in text for line in lines)
+    assert all(line.quota_name in text for line in lines if line.quota_name)
+    assert "Book by" in text
