@@ -10,7 +10,7 @@ import orjson
 from assistant.local_models.calls import Caller, Refused
 from assistant.local_models.connection import Connection, Request, Response, json_response
 from assistant.local_models.converse import converse
-from assistant.local_models.prompt import read_prompt
+from assistant.local_models.prompt import TooDeepError, read_prompt
 from assistant.local_models.shapes import RequestShapes, WrongTypeError
 from assistant.local_models.signatures import is_signed
 from assistant.local_models.standins import StandIn, StandIns
@@ -35,7 +35,10 @@ class Bedrock:
     def handle(self, request: Request, connection: Connection) -> Response | None:
         """Answer one request; every refusal is an error the SDKs know."""
         try:
-            return self._dispatch(request, connection)
+            try:
+                return self._dispatch(request, connection)
+            except TooDeepError:
+                raise Refused(400, "ValidationException", "The request is nested too deeply.") from None
         except Refused as refused:
             headers = {"x-amzn-ErrorType": refused.name, "x-amzn-RequestId": self._stand_ins.new_id()}
             return json_response(refused.status, {"message": refused.message}, headers)

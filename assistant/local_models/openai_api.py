@@ -13,6 +13,7 @@ from assistant.local_models.calls import Call, Caller, Refused, Reply, Work, rep
 from assistant.local_models.connection import Connection, Request, Response, http_head, json_response
 from assistant.local_models.conversations import Turn
 from assistant.local_models.pool import Pool
+from assistant.local_models.prompt import TooDeepError, written
 from assistant.local_models.standins import StandIn, StandIns
 from assistant.local_models.stream import Wire
 
@@ -87,6 +88,8 @@ class OpenAi:
         try:
             asked = _read_chat(body, stand_in) if chat else _read_completion(body, stand_in)
             self._start(asked, stand_in, request, connection)
+        except TooDeepError:
+            raise _bad("the request is nested too deeply.") from None
         except Refused as refused:
             stand_in.stats.count_error(refused.name)
             raise
@@ -168,14 +171,14 @@ def _read_chat(body: dict[str, Any], stand_in: StandIn) -> Asked:
     if not isinstance(messages, list) or not messages or not all(isinstance(message, dict) for message in messages):
         raise _bad("messages must be a list of at least one message.")
     rule = stand_in.profile.tokens
-    parts = [orjson.dumps(tool) for tool in body.get("tools") or []]
+    parts = [written(tool) for tool in body.get("tools") or []]
     tokens = sum(rule.text(part) for part in parts)
     for message in messages:
         for text in _texts(message, stand_in):
             tokens += rule.text(text)
             parts.append(f"<{message.get('role')}>{text}".encode())
         if message.get("tool_calls"):
-            parts.append(orjson.dumps(message["tool_calls"]))
+            parts.append(written(message["tool_calls"]))
             tokens += rule.text(parts[-1])
     offered = {tool["function"]["name"] for tool in body.get("tools") or [] if _is_function(tool)}
     choice = body.get("tool_choice")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
@@ -10,6 +11,22 @@ import orjson
 
 from assistant.local_models.prompt_cache import Boundary, Point
 from assistant.local_models.tokens import TokenRule
+
+
+class TooDeepError(ValueError):
+    """JSON nested deeper than it can be written again; what reads it takes more levels than what writes it."""
+
+
+def written(value: Any) -> bytes:
+    """The JSON of a value that was read from JSON.
+
+    Raises:
+        TooDeepError: nested too deeply.
+    """
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        raise TooDeepError("nested too deeply") from None
 
 
 @dataclass
@@ -36,6 +53,15 @@ class _Builder:
         self._hash = blake2b(digest_size=16)
         self._tokens = 0
 
+    def copy(self) -> _Builder:
+        """One that goes on from here by itself."""
+        made, prompt = _Builder(self._rule), self.prompt
+        made.prompt = Prompt(
+            prompt.boundaries.copy(), prompt.points.copy(), prompt.point_sections.copy(), prompt.images
+        )
+        made._hash, made._tokens = self._hash.copy(), self._tokens
+        return made
+
     def add(self, section: str, block: dict[str, Any]) -> None:
         """One content block, or one tool; a cache point is no content."""
         point = block.get("cachePoint")
@@ -56,7 +82,7 @@ class _Builder:
         if isinstance(text, str):
             data = text.encode()
             return data, self._rule.text(data), 0
-        return orjson.dumps(block), *_block_tokens(block, self._rule)
+        return written(block), *_block_tokens(block, self._rule)
 
 
 def _block_tokens(block: dict[str, Any], rule: TokenRule) -> tuple[int, int]:
@@ -65,20 +91,28 @@ def _block_tokens(block: dict[str, Any], rule: TokenRule) -> tuple[int, int]:
         return rule.image_tokens, 1
     if "toolUse" in block:
         use = block["toolUse"]
-        return rule.text(use["name"].encode() + orjson.dumps(use["input"])), 0
+        return rule.text(use["name"].encode() + written(use["input"])), 0
     if "toolResult" in block:
         parts = [_block_tokens(item, rule) for item in block["toolResult"]["content"]]
         return sum(tokens for tokens, _ in parts), sum(images for _, images in parts)
     if isinstance(block.get("text"), str):
         return rule.text(block["text"]), 0
-    return rule.text(orjson.dumps(block.get("json", block))), 0
+    return rule.text(written(block.get("json", block))), 0
+
+
+@lru_cache(maxsize=64)
+def _after_tools(tools: bytes, rule: TokenRule) -> _Builder:
+    """What the tools of a prompt, given as JSON, come to: calls share them, and they are half of many a prompt."""
+    builder = _Builder(rule)
+    for tool in orjson.loads(tools):
+        builder.add("tools", tool)
+    return builder
 
 
 def read_prompt(body: dict[str, Any], rule: TokenRule) -> Prompt:
     """The prompt of a validated Converse body."""
-    builder = _Builder(rule)
-    for tool in (body.get("toolConfig") or {}).get("tools") or []:
-        builder.add("tools", tool)
+    tools = (body.get("toolConfig") or {}).get("tools") or []
+    builder = _after_tools(written(tools), rule).copy()
     for block in body.get("system") or []:
         builder.add("system", block)
     for message in body.get("messages") or []:

@@ -14,6 +14,7 @@ from typing import Any
 
 import botocore.loaders
 import botocore.model
+import orjson
 
 Check = Callable[[Any, str, list[str]], None]
 """(value, path, violations): appends what is wrong with the value at the path."""
@@ -26,6 +27,9 @@ _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
     "float": (int, float),
     "double": (int, float),
 }
+
+
+_REMEMBERED = 128  # values of one member of a request; some are long
 
 
 class WrongTypeError(Exception):
@@ -80,7 +84,7 @@ class RequestShapes:
 
     def _structure(self, shape: Any, body_only: bool = False) -> Check:
         members = {
-            name: self._check(member)
+            name: _remembered(self._check(member)) if body_only and name != "messages" else self._check(member)
             for name, member in shape.members.items()
             if not (body_only and member.serialization.get("location") in ("uri", "header", "querystring"))
         }
@@ -136,6 +140,27 @@ class RequestShapes:
                     member(item, f"{path}.{key}.member", found)
 
         return check
+
+
+def _remembered(check: Check) -> Check:
+    """The check, asked once for each value that was fine: many calls share their tools and their system prompt."""
+    fine: set[bytes] = set()
+
+    def remembered(value: Any, path: str, found: list[str]) -> None:
+        try:
+            data = orjson.dumps(value)
+        except TypeError:  # nested too deeply to be written again
+            return check(value, path, found)
+        if data in fine:
+            return None
+        before = len(found)
+        check(value, path, found)
+        if len(found) == before and b"null" not in data:  # a check takes null members out: that is not remembered
+            if len(fine) >= _REMEMBERED:
+                fine.clear()
+            fine.add(data)
+
+    return remembered
 
 
 def _anything(value: Any, path: str, found: list[str]) -> None:

@@ -155,3 +155,29 @@ def test_bodies_that_are_no_object_are_client_errors(stand_ins, path, garbage):
     """Whatever the bytes."""
     status, _, _ = stand_ins.post(path, garbage, AUTH)
     assert 400 <= status < 500
+
+
+DEEP = json.loads("[" * 300 + "]" * 300)
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (PATHS[0], {"messages": HELLO, "toolConfig": {"tools": [
+            {"toolSpec": {"name": "a", "inputSchema": {"json": DEEP}}}]}}),
+        (PATHS[3], {"model": "custom-8b", "messages": [{"role": "user", "content": "hi"}], "tools": [
+            {"type": "function", "function": {"name": "a", "parameters": DEEP}}]}),
+    ],
+)  # fmt: skip
+def test_json_nested_too_deeply_is_a_client_error(stand_ins, path, body):
+    """Read without trouble, yet too deep to be written again: 400, and the reason."""
+    status, _, data = stand_ins.post(path, body, AUTH)
+    assert (status, b"nested too deeply" in data) == (400, True)
+
+
+def test_what_was_found_fine_is_still_checked_when_it_changes(stand_ins):
+    """Checks of tools are remembered by their bytes: the same again passes, one wrong letter does not."""
+    good = {"messages": HELLO, "toolConfig": TOOLS}
+    bad = json.loads(json.dumps(good).replace('"recall"', '"re call"'))
+    path = f"/model/{NOVA}/converse"
+    assert [stand_ins.post(path, body, AUTH)[0] for body in (good, bad, good, bad)] == [200, 400, 200, 400]
