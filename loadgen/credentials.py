@@ -10,8 +10,6 @@ from datetime import datetime
 from loadgen.job import LoadError
 from wire.sigv4 import sign
 
-_UNSIGNED = ("traceparent", "tracestate")
-
 
 @dataclass(frozen=True)
 class Credentials:
@@ -43,13 +41,12 @@ class Signer:
         self._credentials = credentials(loopback=self._loopback)
 
     def sign(self, method: str, url: str, headers: Mapping[str, str], body: bytes, now: datetime) -> dict[str, str]:
-        """All headers to send. Trace context stays unsigned, as with the SDKs: who forwards a request may change it."""
+        """All headers to send."""
         own = self._credentials
-        unsigned = {name: value for name, value in headers.items() if name.lower() in _UNSIGNED}
-        return unsigned | sign(
+        return sign(
             method,
             url,
-            {name: value for name, value in headers.items() if name not in unsigned},
+            headers,
             body,
             access_key=own.access_key,
             secret_key=own.secret_key,

@@ -12,7 +12,11 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from urllib.parse import parse_qsl, quote, urlsplit
 
-_UNSIGNED = {"authorization", "user-agent", "x-amzn-trace-id", "expect", "transfer-encoding", "connection"}
+# What a proxy on the way may change, as the SDKs leave it out: hop-by-hop headers, and the context of a trace.
+_UNSIGNED = frozenset(
+    "authorization baggage connection expect keep-alive proxy-authenticate proxy-authorization te traceparent tracestate "
+    "trailer transfer-encoding upgrade user-agent x-amzn-trace-id".split()
+)
 
 
 def sign(

@@ -10,6 +10,7 @@ from botocore.credentials import Credentials
 
 from wire.sigv4 import sign
 
+UNSIGNED = ("traceparent", "tracestate", "baggage", "te", "trailer", "keep-alive", "User-Agent", "X-Amzn-Trace-Id")
 NOW = datetime(2026, 7, 8, 9, 30, 15, tzinfo=UTC)
 
 
@@ -27,7 +28,7 @@ def test_signature_equals_botocores(path, token):
     """Path signed = path sent, for model ids and ARNs with `:` and `/`, with and without a session token."""
     url = f"https://bedrock-runtime.us-east-1.amazonaws.com{path}"
     body = b'{"messages":[]}'
-    headers = {"Content-Type": "application/json", "X-Amzn-Bedrock-Trace": "ENABLED"}
+    headers = {"Content-Type": "application/json", "X-Amzn-Bedrock-Trace": "ENABLED", **dict.fromkeys(UNSIGNED, "x")}
     request = AWSRequest(method="POST", url=url, data=body, headers=dict(headers))
     request.headers["Host"] = "bedrock-runtime.us-east-1.amazonaws.com"
     with mock.patch("botocore.auth.get_current_datetime", return_value=NOW):
