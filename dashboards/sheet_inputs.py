@@ -206,6 +206,11 @@ def _tokens(plan: Plan, supply: SupplyPlan) -> Iterator[Input]:
         yield Input(
             name, f"Calls per interaction, {supply.model}", supply.calls_per_interaction, "calls", 0.0, 1e4, *marks
         )
+    prompt = {kind: supply.tokens_per_call.get(kind, 0.0) for kind in TOKEN_CLASSES[:-1]}
+    if 0 < prompt["cache_read"] < sum(prompt.values()) and "cache_read" in supply.prices_usd_per_mtok:
+        hit = prompt["cache_read"] / sum(prompt.values())
+        label = f"Share of the prompt read from cache, {supply.model}"
+        yield Input(name_of("hit_ratio", supply.model), label, hit, "ratio", 0.0, 1.0, *marks)
     for kind in TOKEN_CLASSES:
         if kind in supply.prices_usd_per_mtok:
             tokens, price = supply.tokens_per_call.get(kind, 0.0), supply.prices_usd_per_mtok[kind]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from capacity.plan import Plan, SupplyPlan
-from dashboards.formula import Expr, of, total
+from dashboards.formula import Expr, below, of, total, when
 from dashboards.sheet_demand import Key
 from dashboards.sheet_inputs import TOKEN_CLASSES, Inputs
 from dashboards.sheet_supply import Pool
@@ -40,7 +40,7 @@ def write_cost(book: Book, plan: Plan, inputs: Inputs, pools: Mapping[Key, Pool]
     if by_class and inputs.has("interactions_in_event"):
         money = _event(sheet, plan, inputs, money, pools)
     sheet.row += 1
-    _by_intent(book, sheet, plan)
+    _by_intent(book, sheet, plan, own_per_interaction(plan, inputs, pools), by_class)
     return money
 
 
@@ -74,7 +74,20 @@ def _class_cost(inputs: Inputs, model: str, kind: str) -> Expr:
     if not inputs.has("price", kind, model):
         return of(0.0)
     calls = inputs.at("calls_per_interaction", model)
-    return calls * inputs.at("tokens", kind, model) * inputs.at("price", kind, model) * _PER_MILLION
+    return calls * _tokens_at_hit_ratio(inputs, model, kind) * inputs.at("price", kind, model) * _PER_MILLION
+
+
+def _tokens_at_hit_ratio(inputs: Inputs, model: str, kind: str) -> Expr:
+    """Tokens of a class when the typed share of the prompt is read from cache; what is missed keeps its own mix."""
+    own = inputs.at("tokens", kind, model)
+    if kind == "output" or not inputs.has("hit_ratio", model):
+        return own
+    prompt = {k: inputs.at("tokens", k, model) for k in TOKEN_CLASSES[:-1] if inputs.has("tokens", k, model)}
+    whole, hit = total(prompt.values()), inputs.at("hit_ratio", model)
+    if kind == "cache_read":
+        return whole * hit
+    missed = total(tokens for k, tokens in prompt.items() if k != "cache_read")
+    return when(below(0.0, missed), own * whole * (1 - hit) / missed, own)
 
 
 def _event(sheet: Sheet, plan: Plan, inputs: Inputs, money: Money, pools: Mapping[Key, Pool]) -> Money:
@@ -111,19 +124,36 @@ def _calls_in_event(supplies: list[SupplyPlan]) -> float:
     return sum(s.calls_in_event or 0.0 for s in supplies)
 
 
-def _by_intent(book: Book, sheet: Sheet, plan: Plan) -> None:
-    sheet.line("By intent, as planned (does not recalculate: the mix of calls of each intent is the run's)", "section")
+PARTS = {"cache write": ("cache_write_5m", "cache_write_1h")}
+"""Part of an interaction's cost -> its token classes, where the name does not say."""
+
+
+def _moved(part: str, own: Expr, by_class: Mapping[str, Expr]) -> Expr:
+    """How many times its planned self a part of the cost is, over all intents; 1 where nothing tells."""
+    kinds = [kind for kind in PARTS.get(part, (part.replace(" ", "_"),)) if kind in by_class]
+    live = own if part == "own silicon" else total(by_class[kind] for kind in kinds)
+    return live / of(live.number) if live.number else of(1.0)
+
+
+def _by_intent(book: Book, sheet: Sheet, plan: Plan, own: Expr, by_class: Mapping[str, Expr]) -> None:
+    sheet.line("By intent: each part moves as it does over all intents; an intent's own mix of models stays", "section")
     parts = list(dict.fromkeys(name for line in plan.cost for name in line.parts_usd))
+    sheet.head(("Times the plan", None, None, None, None, *parts))
+    moved = sheet.write(
+        ("all intents", None, None, None, None, *[_moved(part, own, by_class) for part in parts]),
+        ("text", *["number"] * (4 + len(parts))),
+        plan.simulated,
+    )[5:]
     sheet.head(("Intent", "Per interaction", "p95", "p99", "Per turn", *parts))
     first = sheet.row
     for line in plan.cost:
-        values = (
-            line.per_interaction_usd.mid,
-            line.per_interaction_usd_p95,
-            line.per_interaction_usd_p99,
-            line.per_turn_usd.mid,
-        )
-        row: list[Cell] = [line.intent, *values, *[line.parts_usd.get(part, 0.0) for part in parts]]
+        mean = line.per_interaction_usd.mid
+        live = [of(line.parts_usd.get(part, 0.0)) * factor for part, factor in zip(parts, moved, strict=True)]
+        # What the plan counts beside its parts stays as it is; it is zero where they add up.
+        whole = total([*live, mean - sum(line.parts_usd.values())])
+        grown = whole / of(mean) if mean else of(1.0)
+        others = (line.per_interaction_usd_p95, line.per_interaction_usd_p99, line.per_turn_usd.mid)
+        row: list[Cell] = [line.intent, whole, *[of(value) * grown for value in others], *live]
         sheet.write(row, ("text", *["usd"] * (len(row) - 1)), line.per_interaction_usd.simulated)
     chart = book.file.add_chart({"type": "bar", "subtype": "stacked"})
     for i, part in enumerate(parts):

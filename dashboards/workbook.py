@@ -105,10 +105,13 @@ class Sheet:
         if lines > 1:
             self.page.set_row(row, _LINE_POINTS * lines)
 
-    def head(self, columns: Sequence[str]) -> None:
+    def head(self, columns: Sequence[str | None]) -> None:
         """Column names, repeated on every printed page."""
         for column, text in enumerate(columns):
-            self.page.write_string(self.row, column, text, self.book.style("head"))
+            if text is None:
+                self.page.write_blank(self.row, column, None, self.book.style("head"))
+            else:
+                self.page.write_string(self.row, column, text, self.book.style("head"))
         self.page.repeat_rows(self.row)
         self.row += 1
 

@@ -33,6 +33,7 @@ CHANGES = {
     "calls_per_interaction__custom_8b__us_east_1": 2.45,
     "tokens__output__claude_sonnet": 333.0,
     "price__cache_read__nova_pro": 0.19,
+    "hit_ratio__claude_sonnet": 0.5,
     "cache_ttl_s": 900.0,
 }
 COLUMNS = ("calls", "replicas", "instances", "chips", "usd_per_hour", "utilisation")
@@ -185,7 +186,9 @@ def test_changed_inputs_give_the_cost_of_calls_times_tokens_times_price(files):
     book = read(files["changed"])
     uses = dict(USES)
     sonnet, nova = uses["claude-sonnet"], uses["nova-pro"]
-    uses["claude-sonnet"] = replace(sonnet, tokens=(*sonnet.tokens[:4], 333.0))
+    prompt, missed = sum(sonnet.tokens[:4]), sum(sonnet.tokens[:4]) - sonnet.tokens[1]
+    at_half = [prompt / 2 if i == 1 else tokens * prompt / 2 / missed for i, tokens in enumerate(sonnet.tokens[:4])]
+    uses["claude-sonnet"] = replace(sonnet, tokens=(*at_half, 333.0))
     uses["nova-pro"] = replace(nova, prices=(nova.prices[0], 0.19, *nova.prices[2:]))
     spent = {
         kind: sum(u.calls * u.tokens[i] * (u.prices[i] or 0) * 1e-6 for u in uses.values() if u.prices)
@@ -195,6 +198,22 @@ def test_changed_inputs_give_the_cost_of_calls_times_tokens_times_price(files):
     assert all(same(value, spent[kind]) for value, kind in zip(found, TOKEN_CLASSES, strict=False))
     tokens = row_of(book, "Cost", "Bedrock tokens, whole event")[0]
     assert same(tokens, sum(spent.values()) * INTERACTIONS * 1.37)
+
+
+@needs_libreoffice
+def test_the_cost_of_an_intent_moves_with_its_parts(files):
+    """Each part of an intent is its planned self times what that part became over all intents; the rest adds up."""
+    book, plan = read(files["changed"]), make_plan()
+    planned = {kind: sum(line.parts_usd.values()) for kind, line in ((line.intent, line) for line in plan.cost)}
+    parts = list(plan.cost[0].parts_usd)
+    moved = dict(zip(parts, row_of(book, "Cost", "all intents")[4:], strict=False))
+    assert moved["output"] > 1
+    for line in plan.cost:
+        found = row_of(book, "Cost", line.intent)
+        live = {part: usd * moved[part] for part, usd in line.parts_usd.items()}
+        rest = line.per_interaction_usd.mid - planned[line.intent]
+        assert same(found[0], sum(live.values()) + rest)
+        assert all(same(cell, live[part]) for cell, part in zip(found[4:], parts, strict=False))
 
 
 @needs_libreoffice
