@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-slow lint check bench wheel-test clean
+.PHONY: demo test test-slow lint check bench perf check-study wheel-test clean
 
 demo: $(VENV)/core.done
 	$(BIN)/peakday demo
@@ -23,6 +23,16 @@ check: lint test
 
 bench: $(VENV)/dev.done
 	$(BIN)/python -m tests.bench
+
+# This checkout against another commit, side by side: what CI does to a user's build, done to peakday's own.
+AGAINST ?= HEAD
+perf: $(VENV)/dev.done
+	$(BIN)/peakday check smoke --only exact --against $(AGAINST)
+	$(BIN)/python -m tests.peakday.check.perf --against $(AGAINST)
+
+# Equal builds and injected regressions under the real gate; an idle machine, some 40 minutes, resumable.
+check-study: $(VENV)/dev.done
+	$(BIN)/python -m tests.peakday.check.study
 
 # The package names are generic: prove that an installed wheel, and not the checkout, is what runs.
 wheel-test: $(VENV)/dev.done

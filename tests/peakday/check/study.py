@@ -1,6 +1,6 @@
 """The gate on a real machine: `make check-study`, by hand, on an idle machine; resumable.
 
-Usage: python -m tests.peakday.check.study [--checks 20] [--for 6s] [--rate 4/s] [--work FOLDER] [--only NAME …]
+Usage: python -m tests.peakday.check.study [--checks 20] [--for 5s] [--rate 6/s] [--work FOLDER] [--only NAME …]
 
 In a clone of this checkout each injected regression is a commit, and `peakday check` runs there against the commit
 before it, as it would in CI. The A/A checks run a commit against its own parent, which differs in nothing. Every check
@@ -29,7 +29,7 @@ description: smoke with one turn a visit and a short drain, so that a run of the
 mix:
   interactions_per_session: {mean: 1.0, max: 1}
   turns_per_interaction: {mean: 1.0, max: 1}
-load: {warm_up_s: 1, drain_s: 4}
+load: {warm_up_s: 0.5, drain_s: 2}
 """
 
 
@@ -87,12 +87,12 @@ def main() -> None:
 
 
 def arguments() -> argparse.Namespace:
-    """Options, whose defaults make the whole study last about 35 minutes."""
+    """Options, whose defaults are meant to make the whole study last some 35 minutes on an idle machine."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checks", type=int, default=20, help="A/A checks")
     parser.add_argument("--pairs", type=int, default=4)
-    parser.add_argument("--for", dest="for_", default="6s")
-    parser.add_argument("--rate", default="5/s")
+    parser.add_argument("--for", dest="for_", default="5s")
+    parser.add_argument("--rate", default="6/s")
     parser.add_argument("--work", type=Path, default=ROOT / "benches" / "check-study")
     parser.add_argument("--only", action="append", help="name of one check; repeatable")
     return parser.parse_args()
