@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 NEEDS_OUR_STACK = ("assistant", "quotas", "faults", "models")
 """Scenario keys that only our own stack can be given: with --target they are refused rather than ignored."""
 
+OUR_OWN = Target("assistant", "http://127.0.0.1")
+"""The assistant of a stack that is not up yet, for estimates."""
+
 
 @dataclass(frozen=True)
 class LoadOptions:
@@ -141,7 +144,27 @@ def ask_first(resolved: Resolved, options: LoadOptions, targets: Sequence[Target
             talk.say(line)
         if options.budget_usd is None:
             raise CommandError(f"{what}: needs --budget-usd, where it stops. Expected cost: {dollars(asked)}")
+        talk.say(budget_line(make_job(resolved, options, targets or [OUR_OWN], None)))
     require_live(options.consent, what, f"{dollars(asked)}, list prices", talk)
+
+
+def budget_line(job: LoadJob) -> str:
+    """How far a budget reaches: each turn under way holds its upper bound of it until its cost is known.
+
+    Raises:
+        CommandError: not even one turn fits.
+    """
+    budget_usd, bound_usd = job.budget_usd or 0.0, job.turn_usd_max
+    if budget_usd < bound_usd:
+        raise CommandError(
+            f"--budget-usd {budget_usd:g}: one turn may cost up to {bound_usd:.2f} USD, so none could begin; raise it, "
+            "or lower assistant.limits.calls or assistant.max_tokens"
+        )
+    together = int(budget_usd / bound_usd)
+    return (
+        f"budget        {budget_usd:g} USD; a turn under way reserves its upper bound of {bound_usd:.2f} USD, "
+        f"so at most {together:,} at once, fewer as it is spent"
+    )
 
 
 def run_job(job: LoadJob, talk: Talk) -> Outcome:
@@ -173,14 +196,14 @@ def estimated(resolved: Resolved, options: LoadOptions, targets: Sequence[Target
     """What the run would ask for. No target: our own assistant."""
     from loadgen.estimate import estimate
 
-    return estimate(make_job(resolved, options, targets or [Target("assistant", "http://127.0.0.1")], None))
+    return estimate(make_job(resolved, options, targets or [OUR_OWN], None))
 
 
 def throttled(resolved: Resolved, options: LoadOptions, targets: Sequence[Target]) -> list[str]:
     """Which of the account's quotas the run would pass, and when."""
     from peakday.throttling import throttle_lines
 
-    job = make_job(resolved, options, targets or [Target("assistant", "http://127.0.0.1")], None)
+    job = make_job(resolved, options, targets or [OUR_OWN], None)
     return throttle_lines(job, resolved.scenario, options.quotas)
 
 

@@ -95,7 +95,13 @@ def test_a_run_on_bedrock_without_live_is_refused_with_its_price(tmp_path, monke
 
 
 @pytest.mark.parametrize(
-    ("more", "why"), [(["--yes"], "needs --budget-usd"), (["--budget-usd", "1"], "add --yes")], ids=["budget", "yes"]
+    ("more", "why"),
+    [
+        (["--yes"], "needs --budget-usd"),
+        (["--yes", "--budget-usd", "0.5"], "none could begin"),
+        (["--budget-usd", "1"], "add --yes"),
+    ],
+    ids=["budget", "a turn's worth", "yes"],
 )
 def test_a_live_run_needs_a_budget_and_an_answer(more, why, tmp_path, monkeypatch, capsys, no_packets):
     """The estimate is printed first; without a budget, or with nobody to ask, nothing is started."""
