@@ -214,7 +214,7 @@ class ModelCaller:
         if prompt is not None:
             self._metrics.points.labels(request.model.key).inc(prompt.points)
             self._metrics.points_left_out.labels(request.model.key).inc(prompt.points_left_out)
-            self._metrics.observe_prefix(prompt.prefix_hash)
+            self._metrics.observe_prefix(request.model.key, prompt.prefix_hash)
 
 
 def _cost_usd(model: Model, reply: Reply | None) -> float | None:

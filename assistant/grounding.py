@@ -1,20 +1,28 @@
-"""Web search by a model that can: one nested call with its own `usage` row, cost and region."""
+"""Web search by a model that can: in place where the answering model grounds, else one nested call of its own.
+
+A nested call has its own `usage` row, cost and region. The embedded default reads the local cited index instead.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
 from assistant.calls import CallLog, ModelCaller, Prepared
-from assistant.clients.protocol import ModelRequest, ToolConfig, Unheard
+from assistant.clients.protocol import ModelRequest, Unheard
 from assistant.errors import ModelError
 from assistant.settings import Stack
-from assistant.tools.spec import Result, ToolError
+from assistant.tools.spec import Result, ToolError, tool_config
+from assistant.tools.web import SYSTEM_TOOL
 from facts.reader import Model
 
-GROUNDING_TOOL = ToolConfig(converse=b'{"tools":[{"systemTool":{"name":"nova_grounding"}}]}', openai=b"[]")
-"""Source: Amazon Nova user guide, web grounding: system tool `nova_grounding`, answers carry citationsContent."""
+_GROUNDING_ONLY = tool_config((), system_tool=SYSTEM_TOOL)
 _SYSTEM = "Search the web and answer in a few sentences. Every statement needs a source."
 _TOKENS_MAX = 600
+
+
+def grounds_in_place(stack: Stack, model: Model, region: str) -> bool:
+    """Whether the answering model looks things up itself: it may not search through us then."""
+    return stack.live and region in model.grounding_regions
 
 
 def grounding(
@@ -34,7 +42,7 @@ def grounding(
                     region=at,
                     system=[{"text": _SYSTEM}],
                     messages=[{"role": "user", "content": [{"text": query}]}],
-                    tools=GROUNDING_TOOL,
+                    tools=_GROUNDING_ONLY,
                     max_tokens=_TOKENS_MAX,
                 )
             )

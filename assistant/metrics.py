@@ -28,7 +28,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        self._prefixes: set[str] = set()
+        self._prefixes: dict[str, set[str]] = {}
         ProcessCollector(registry=self._registry)
         self._register_turns(self._registry)
         self._register_calls(self._registry)
@@ -91,7 +91,7 @@ class Metrics:
             "assistant_cache_points_left_out", "Cache points below the model's minimum", ["model"], registry=registry
         )
         self.fragments = Gauge(
-            "assistant_cache_prefix_variants", "Shared prefixes sent since the start: above 1, the cache is split",
+            "assistant_cache_prefix_variants", "Most shared prefixes sent to one model: above 1, its cache is split",
             registry=registry,
         )  # fmt: skip
         self.trimmed = Counter(
@@ -131,11 +131,12 @@ class Metrics:
         self.autobuy_delay_s.observe(bought.autobuy_delay_s)
         self.saving_ratio.observe(bought.saving_ratio)
 
-    def observe_prefix(self, prefix_hash: str) -> None:
-        """Count distinct shared prefixes."""
-        if prefix_hash not in self._prefixes:
-            self._prefixes.add(prefix_hash)
-            self.fragments.set(len(self._prefixes))
+    def observe_prefix(self, model: str, prefix_hash: str) -> None:
+        """Count distinct shared prefixes of a model; the most of any model is what is shown."""
+        seen = self._prefixes.setdefault(model, set())
+        if prefix_hash not in seen:
+            seen.add(prefix_hash)
+            self.fragments.set(max(len(hashes) for hashes in self._prefixes.values()))
 
     def text(self) -> bytes:
         """The exposition text."""

@@ -16,6 +16,7 @@ from assistant.clients.protocol import Block, Message, ToolConfig
 from assistant.history import Conversation, estimated_tokens
 from assistant.settings import CacheTtl
 from assistant.tools.spec import Tool, tool_config
+from assistant.tools.web import SEARCH_TOOL, SYSTEM_TOOL
 from facts.reader import CacheRule, Marketplace, Model
 
 
@@ -61,18 +62,20 @@ class PromptBuilder:
         self._tools = tuple(tools.values())
         self._ttl = ttl
         self._points = points
-        self._configs: dict[str | None, ToolConfig] = {}
+        self._configs: dict[tuple[str | None, bool], ToolConfig] = {}
         plain = self._config(None).converse
         self.tools_tokens = estimated_tokens(len(plain))
         self.shared_tokens = self.tools_tokens + estimated_tokens(len(system_text()))
-        self.prefix_hash = hashlib.sha256(plain + system_text().encode()).hexdigest()[:16]
+        self.prefix_hash = _prefix_hash(plain)
+        self._in_place_hash = _prefix_hash(self._config(None, in_place=True).converse)
 
-    def build(self, model: Model, customer: str, conversation: Conversation) -> Prompt:
+    def build(self, model: Model, customer: str, conversation: Conversation, in_place: bool = False) -> Prompt:
         """The prompt for one call of one model.
 
         Args:
             customer: text of the customer's own part of the system prompt, or nothing.
             conversation: messages up to and with the newest user message.
+            in_place: the model looks things up on the web itself, with its provider's tool in place of ours.
         """
         points = _Points(model.cache if self._points else None)
         customer_tokens = self.prefix_tokens(customer)
@@ -86,7 +89,7 @@ class PromptBuilder:
         own = bool(customer) and points.take("system", customer_tokens)
         tools = points.take("tools", self.tools_tokens)
         ttls = _Ttls(model.cache)
-        config = self._config(ttls.next(self._ttl.shared) if tools else None)
+        config = self._config(ttls.next(self._ttl.shared) if tools else None, in_place)
         system: list[Block] = [{"text": system_text()}]
         if shared:
             system.append(_point(ttls.next(self._ttl.shared)))
@@ -106,7 +109,7 @@ class PromptBuilder:
             tail=last if tail else None,
             points=points.placed,
             points_left_out=points.left_out,
-            prefix_hash=self.prefix_hash,
+            prefix_hash=self._in_place_hash if in_place else self.prefix_hash,
             prefix_shared_tokens=self.shared_tokens,
             prefix_customer_tokens=customer_tokens,
         )
@@ -115,11 +118,13 @@ class PromptBuilder:
         """Estimated tokens before the first message."""
         return self.shared_tokens + estimated_tokens(len(customer))
 
-    def _config(self, ttl: str | None) -> ToolConfig:
+    def _config(self, ttl: str | None, in_place: bool = False) -> ToolConfig:
         """The tool list, with a cache point of this TTL behind it unless None."""
-        if ttl not in self._configs:
-            self._configs[ttl] = tool_config(self._tools, None if ttl is None else _point(ttl))
-        return self._configs[ttl]
+        if (ttl, in_place) not in self._configs:
+            tools = [tool for tool in self._tools if not in_place or tool.name != SEARCH_TOOL]
+            point = None if ttl is None else _point(ttl)
+            self._configs[ttl, in_place] = tool_config(tools, point, SYSTEM_TOOL if in_place else None)
+        return self._configs[ttl, in_place]
 
 
 class _Points:
@@ -152,6 +157,10 @@ class _Ttls:
         """The TTL of the next point."""
         self._hour_allowed = self._hour_allowed and asked == "1h"
         return "1h" if self._hour_allowed else "5m"
+
+
+def _prefix_hash(tools: bytes) -> str:
+    return hashlib.sha256(tools + system_text().encode()).hexdigest()[:16]
 
 
 def _point(ttl: str) -> Block:

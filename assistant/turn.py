@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -12,10 +11,11 @@ import orjson
 
 from assistant import guard
 from assistant.calls import CallLog, ModelCaller, Prepared
+from assistant.citations import urls_in, urls_of
 from assistant.clients.protocol import Block, ModelRequest, Reply, ToolUse
 from assistant.confirmations import Confirmations
 from assistant.errors import ModelError, RequestError
-from assistant.grounding import grounding
+from assistant.grounding import grounding, grounds_in_place
 from assistant.history import Conversation, Conversations
 from assistant.metrics import Metrics
 from assistant.policy import Ask, ModelPolicy
@@ -26,9 +26,8 @@ from assistant.router.planner import planner_of
 from assistant.router.route import MessageRouter, Route
 from assistant.settings import Stack
 from assistant.toolbox import Toolbox, ToolRun
-from assistant.tools.spec import Result, Tool, ToolContext
+from assistant.tools.spec import Tool, ToolContext
 
-_URL = re.compile(r"https?://[^\s<>\"')\]]+")
 _UNFINISHED = "I could not finish looking into this. Please ask me again, perhaps for one thing at a time."
 
 
@@ -112,6 +111,7 @@ class _Turn:
     region: str = ""
     log: CallLog = field(default_factory=lambda: CallLog(0.0))
     answer: list[str] = field(default_factory=list)
+    cited: dict[str, None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.started_s = self.services.clock()
@@ -266,7 +266,8 @@ class _Turn:
             trimmed = self.conversation.trim(room - prefix_tokens)
             if trimmed:
                 services.metrics.trimmed.inc(trimmed)
-            prompt = services.prompts.build(model, self.customer_text, self.conversation)
+            in_place = grounds_in_place(stack, model, region)
+            prompt = services.prompts.build(model, self.customer_text, self.conversation, in_place)
             tails[model.key] = prompt.tail
             request = ModelRequest(
                 model=model,
@@ -283,6 +284,11 @@ class _Turn:
         reply, used = await services.caller.call(self.log, "answer", model, self.region, prepare, self)
         self.model_key = used.key
         self.conversation.last_tail = tails[used.key]
+        if reply.citations:
+            # It looked something up itself: strangers' text was read, and these addresses were returned.
+            self.conversation.tainted = True
+            self.conversation.urls.update(reply.citations)
+            self.cited.update(dict.fromkeys(reply.citations))
         return reply
 
     async def _use_tools(self, toolbox: Toolbox, uses: list[ToolUse], number: int) -> list[ToolRun]:
@@ -296,7 +302,7 @@ class _Turn:
             self.services.metrics.tool_s.labels(_metric_name(self.services.tools, run), run.status).observe(
                 run.duration_s
             )
-            self.conversation.urls.update(_urls(run.result))
+            self.conversation.urls.update(urls_of(run.result))
             await self.sink.event(
                 "tool",
                 {
@@ -343,7 +349,7 @@ class _Turn:
         await self.send_usage()
         rows = self.log.rows
         costs = [row["cost_usd"] for row in rows if row["cost_usd"] is not None]
-        answer = "".join(self.answer)
+        written = dict.fromkeys(urls_in("".join(self.answer)))
         await self.sink.event(
             "done",
             {
@@ -351,7 +357,7 @@ class _Turn:
                 "output_tokens": sum(row["output_tokens"] or 0 for row in rows if row["purpose"] != "route"),
                 "cost_usd": sum(costs) if costs else None,
                 # Only addresses that a search returned: an invented one is no citation.
-                "citations": [url for url in dict.fromkeys(_urls_in(answer)) if url in self.conversation.urls],
+                "citations": [url for url in {**self.cited, **written} if url in self.conversation.urls],
                 "pending_confirmation": pending,
                 "e2e_s": self.services.clock() - self.started_s,
             },
@@ -386,11 +392,3 @@ def _json(value: Mapping[str, Any]) -> str:
 def _metric_name(tools: Mapping[str, Tool], run: ToolRun) -> str:
     """Tool names of metrics come from our list only: a model's inventions would grow it without end."""
     return run.use.name if run.use.name in tools else "unknown"
-
-
-def _urls(result: Result) -> set[str]:
-    return {page["url"] for page in result.get("results", ()) if isinstance(page, dict) and "url" in page}
-
-
-def _urls_in(text: str) -> list[str]:
-    return [url.rstrip(".,;:!?") for url in _URL.findall(text)]

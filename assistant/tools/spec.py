@@ -106,8 +106,14 @@ def amount(description: str, minimum: float, maximum: float) -> dict[str, Any]:
 PRODUCT_ID = text("Product id, such as p000123", 40)
 
 
-def tool_config(tools: Iterable[Tool], cache_point: Mapping[str, Any] | None = None) -> ToolConfig:
-    """The tool list as sent: sorted by name and serialised once, so that its bytes are the same in every prompt."""
+def tool_config(
+    tools: Iterable[Tool], cache_point: Mapping[str, Any] | None = None, system_tool: str | None = None
+) -> ToolConfig:
+    """The tool list as sent: sorted by name and serialised once, so that its bytes are the same in every prompt.
+
+    Args:
+        system_tool: a tool of the provider's own, put behind ours.
+    """
     ordered = sorted(tools, key=lambda tool: tool.name)
     converse: list[dict[str, Any]] = [
         {"toolSpec": {"name": tool.name, "description": tool.description, "inputSchema": {"json": _sent_schema(tool)}}}
@@ -120,6 +126,8 @@ def tool_config(tools: Iterable[Tool], cache_point: Mapping[str, Any] | None = N
         }
         for tool in ordered
     ]
+    if system_tool is not None:
+        converse.append({"systemTool": {"name": system_tool}})
     if cache_point is not None:
         converse.append(dict(cache_point))
     return ToolConfig(converse=orjson.dumps({"tools": converse}), openai=orjson.dumps(openai))

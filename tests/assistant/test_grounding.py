@@ -1,9 +1,15 @@
 """Web search: the local cited index by default, a nested call to a model that can ground when live."""
 
+import json
 from dataclasses import replace
 
+import pytest
+
+from assistant.clients.converse import body
 from assistant.clients.protocol import Reply, Usage
 from assistant.errors import ModelError
+from assistant.local_models.bedrock_rules import check_conversation
+from assistant.local_models.calls import Refused
 
 SEARCH = [("web_search", {"query": "vermont hiking"})]
 URL = "https://www.example.org/vermont"
@@ -63,3 +69,57 @@ def test_without_a_grounding_model_the_local_index_serves(make):
     models = {key: replace(model, grounding_regions=()) for key, model in shop.stack.models.items()}
     other = make(live=True, models=models)
     assert other.turn("weather in vermont?", SEARCH, "Rain.").one("tool")["status"] == "ok"
+
+
+NOVA = {"policy": {"simple": "nova-2-lite", "complex": "nova-2-lite"}}
+
+
+def cites(shop, *urls):
+    """The scripted model's next answers carry these citations, as a model that grounds does."""
+    plain = shop.model.converse
+
+    async def converse(request, listener):
+        return replace(await plain(request, listener), citations=list(urls))
+
+    shop.model.converse = converse
+    return shop
+
+
+def test_a_model_that_grounds_looks_things_up_in_place(make):
+    """One call, the provider's tool in place of ours, and what it returned is cited without being repeated."""
+    shop = cites(make(NOVA, live=True), URL)
+    answer = shop.turn("weather in vermont?", "Rain is likely.")
+    (request,) = shop.model.requests
+    names = [
+        tool.get("systemTool", tool.get("toolSpec"))["name"] for tool in json.loads(request.tools.converse)["tools"]
+    ]
+    assert "nova_grounding" in names
+    assert "web_search" not in names
+    assert [row["purpose"] for row in answer.all("usage")] == ["answer"]
+    assert answer.one("done")["citations"] == [URL]
+
+
+def test_outside_its_regions_a_model_does_not_ground_in_place(make):
+    """There the nested call serves."""
+    shop = make(NOVA, live=True, regions=("eu-west-1",))
+    shop.turn("weather in vermont?", "Rain.")
+    assert b"nova_grounding" not in shop.model.requests[0].tools.converse
+
+
+def test_what_a_model_looked_up_in_place_taints_the_conversation(make):
+    """The same reply reads the web and wants a write: it waits for a confirmation."""
+    shop = cites(make(NOVA, live=True), URL)
+    answer = shop.turn("remember i hike in vermont", [("remember", {"fact": "hikes in vermont"})], "Shall I?")
+    assert answer.one("done")["pending_confirmation"] is not None
+    assert shop.store.facts("c000001") == []
+
+
+def test_the_stand_in_accepts_a_request_that_grounds_in_place(make):
+    """The provider's rules hold: the system tool where the model has it, and nowhere else."""
+    shop = make(NOVA, live=True)
+    shop.turn("weather in vermont?", "Rain.")
+    (request,) = shop.model.requests
+    sent = json.loads(body(request))
+    check_conversation(sent, request.model, "us-east-1")
+    with pytest.raises(Refused):
+        check_conversation(sent, request.model, "eu-west-1")

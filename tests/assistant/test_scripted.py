@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from assistant.prompt import PromptBuilder
 from assistant.router import classifier
 from assistant.tools.registry import TOOLS
 from assistant.tools.spec import Tool, text
@@ -183,8 +184,11 @@ def test_a_tool_that_hangs_times_out_alone(make):
 
 
 def test_a_changed_tool_list_is_reported_as_cache_fragmentation(make):
-    """Two shared prefixes in one process show in the metrics."""
+    """Two shared prefixes sent to one model show in the metrics, and in the rows."""
     shop = make()
-    shop.turn("hello")
-    shop.metrics.observe_prefix("another")
+    before = shop.turn("hello").one("usage")["prefix_hash"]
+    assert b"assistant_cache_prefix_variants 1.0" in shop.metrics.text()
+    fewer = {name: tool for name, tool in shop.services.tools.items() if name != "reorder"}
+    object.__setattr__(shop.services, "prompts", PromptBuilder(fewer, shop.stack.switches.cache_ttl))
+    assert shop.turn("hello", interaction_id="i2").one("usage")["prefix_hash"] != before
     assert b"assistant_cache_prefix_variants 2.0" in shop.metrics.text()
