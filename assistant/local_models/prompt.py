@@ -12,6 +12,8 @@ import orjson
 from assistant.local_models.prompt_cache import Boundary, Point
 from assistant.local_models.tokens import TokenRule
 
+_SHARED_BYTES_MAX = 65_536
+
 
 class TooDeepError(ValueError):
     """JSON nested deeper than it can be written again; what reads it takes more levels than what writes it."""
@@ -100,19 +102,23 @@ def _block_tokens(block: dict[str, Any], rule: TokenRule) -> tuple[int, int]:
     return rule.text(written(block.get("json", block))), 0
 
 
-@lru_cache(maxsize=64)
 def _after_tools(tools: bytes, rule: TokenRule) -> _Builder:
-    """What the tools of a prompt, given as JSON, come to: calls share them, and they are half of many a prompt."""
+    """What the tools of a prompt, given as JSON, come to."""
     builder = _Builder(rule)
     for tool in orjson.loads(tools):
         builder.add("tools", tool)
     return builder
 
 
+_shared_tools = lru_cache(maxsize=64)(_after_tools)
+"""The same, kept: calls share their tools, which are half of many a prompt."""
+
+
 def read_prompt(body: dict[str, Any], rule: TokenRule) -> Prompt:
     """The prompt of a validated Converse body."""
     tools = (body.get("toolConfig") or {}).get("tools") or []
-    builder = _after_tools(written(tools), rule).copy()
+    data = written(tools)
+    builder = _shared_tools(data, rule).copy() if len(data) <= _SHARED_BYTES_MAX else _after_tools(data, rule)
     for block in body.get("system") or []:
         builder.add("system", block)
     for message in body.get("messages") or []:

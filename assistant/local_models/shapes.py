@@ -29,7 +29,8 @@ _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
 }
 
 
-_REMEMBERED = 128  # values of one member of a request; some are long
+_REMEMBERED = 128  # values of one member of a request,
+_REMEMBERED_BYTES_MAX = 65_536  # each of them at most so long
 
 
 class WrongTypeError(Exception):
@@ -155,7 +156,9 @@ def _remembered(check: Check) -> Check:
             return None
         before = len(found)
         check(value, path, found)
-        if len(found) == before and b"null" not in data:  # a check takes null members out: that is not remembered
+        if (
+            len(found) == before and len(data) <= _REMEMBERED_BYTES_MAX and b"null" not in data
+        ):  # a check takes null members out: that is not remembered
             if len(fine) >= _REMEMBERED:
                 fine.clear()
             fine.add(data)

@@ -6,6 +6,9 @@ Source: two estimate documents in a public repository of Bedrock cost use cases,
 
 import http.client
 import json
+import resource
+import socket
+from contextlib import ExitStack
 from itertools import count
 
 import pytest
@@ -13,7 +16,7 @@ import pytest
 from assistant.local_models.profiles import read_profiles
 from assistant.local_models.tokens import TokenRule
 from facts.reader import models
-from tests.assistant.local_models.conftest import WORKED
+from tests.assistant.local_models.conftest import FAST, WORKED
 
 POINT = {"cachePoint": {"type": "default"}}
 HEADERS = {"authorization": "AWS4-HMAC-SHA256 Credential=test/20261123/us-east-1/bedrock/aws4_request"}
@@ -136,3 +139,34 @@ def test_their_peak_tpm_is_reproduced(questions, burndown, published, published_
     calls_per_minute = questions * 4 / 15_840 * 3
     assert round(their_peak_tpm(calls_per_minute, burndown)) == published
     assert round(their_peak_tpm(calls_per_minute, burndown, MAX_TOKENS)) == published_reserved
+
+
+FEW_FILES = resource.getrlimit(resource.RLIMIT_NOFILE)[0] < 2_000
+
+
+@pytest.mark.skipif(FEW_FILES, reason="a process may open fewer than 2,000 files here: raise it with ulimit -n")
+@pytest.mark.parametrize(("config", "reserved", "in_flight"), [({"maxTokens": 1_000}, 1_500, 1_333), ({}, 64_500, 31)])
+def test_the_published_example_of_two_million_tpm_in_flight(stand_ins, config, reserved, in_flight):
+    """500 input tokens: so many calls are admitted over the wire and unanswered yet; the next one is throttled."""
+    model = models()["claude-sonnet"]
+    text = ".".ljust(read_profiles()["claude-sonnet"].tokens.bytes_for(500), ".")
+    body = {"messages": [{"role": "user", "content": [{"text": text}]}], "inferenceConfig": config}
+    data, path = json.dumps(body).encode(), f"/model/{model.model_id}/converse"
+    head = (
+        f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {len(data)}\r\nauthorization: {HEADERS['authorization']}"
+    )
+    host, port = stand_ins.url.removeprefix("http://").split(":")
+    stand_ins.control("quotas", {"claude-sonnet": {"tpm": 2_000_000}})
+    stand_ins.control("profiles", {"claude-sonnet": {"ttft": {"base_s": 60.0, "sigma": 0.0}}})
+    with ExitStack() as open_calls:
+        for _ in range(in_flight):
+            wire = open_calls.enter_context(socket.create_connection((host, int(port)), timeout=5))
+            wire.sendall(head.encode() + b"\r\n\r\n" + data)
+        for _ in range(1_000):
+            [window] = stand_ins.get("/control/quotas")["windows"] or [{"reserved": 0}]
+            if window["reserved"] == in_flight * reserved:
+                break
+        assert window["reserved"] == in_flight * reserved
+        status, headers, _ = stand_ins.post(path, data, HEADERS)
+    stand_ins.control("profiles", {"claude-sonnet": FAST})
+    assert (status, headers["x-amzn-ErrorType"]) == (429, "ThrottlingException")
