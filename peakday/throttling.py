@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from capacity.calls import Calls, assumed_calls
-from capacity.quota import CallTokens, Granted, assumed_latency_s, call_tokens, granted
+from capacity.quota import MINUTES_PER_DAY, CallTokens, Granted, assumed_latency_s, call_tokens, granted
 from facts.account import Held, read_quotas
 from facts.reader import Model, models
 from peakday.aws.pull import newest
@@ -117,7 +117,7 @@ def _against(
     asked: Mapping[str, tuple[np.ndarray, float | None]] = {
         "rpm": (calls, limits.rpm),
         "tpm": (np.maximum(settled, in_flight), limits.tpm),
-        "tpd": (np.cumsum(settled), limits.tpd),
+        "tpd": (used_today(settled), limits.tpd),
     }
     return [
         Pressure(
@@ -132,6 +132,13 @@ def _against(
         for kind, (need, limit) in asked.items()
         if limit and len(need)
     ]
+
+
+def used_today(settled: np.ndarray) -> np.ndarray:
+    """Tokens used so far in each minute's day; days are counted from the start of the run, as AWS names no hour."""
+    whole = np.cumsum(settled)
+    before = np.arange(len(settled)) // MINUTES_PER_DAY * MINUTES_PER_DAY
+    return whole - np.where(before > 0, whole[before - 1], 0.0)
 
 
 def _what(item: Pressure) -> str:

@@ -47,6 +47,14 @@ def test_a_days_tokens_add_up():
     assert against([10] * 5, tpd=35_000)["tpd"].minutes_over == (3, 4)
 
 
+def test_each_day_begins_anew():
+    """A run of several days is held to the day's tokens day by day."""
+    used = throttling.used_today(np.ones(2 * 1440 + 5))
+    assert used[1439] == 1440
+    assert used[1440] == 1
+    assert used.max() == 1440
+
+
 @pytest.mark.parametrize(
     ("kind", "minutes", "says"),
     [

@@ -214,3 +214,14 @@ def test_the_shape_of_a_throttle(status, name, hint, agrees):
     headers = {"x-amzn-errortype": name, **hint}
     assert rules.throttle_shape(Answer(status, headers, {"message": "slow down"})).agrees is agrees
     assert rules.throttle_shape(None, "not tried").agrees is None
+
+
+def test_the_policies_allow_reading_and_calling_and_no_more():
+    """Converse is allowed by InvokeModel, its stream by the other; neither policy has a wildcard in an action."""
+    folder = ROOT / "deploy" / "aws"
+    allowed = {
+        path.stem: [action for part in json.loads(path.read_text())["Statement"] for action in part["Action"]]
+        for path in folder.glob("*.json")
+    }
+    assert sorted(allowed["peakday-verify"]) == ["bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream"]
+    assert not any("*" in action for actions in allowed.values() for action in actions)
