@@ -1,0 +1,108 @@
+"""The builds that are compared: commits in worktrees, systems of the user's own, addresses."""
+
+import os
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from peakday.check.gate import _address
+from peakday.check.settings import Sut
+from peakday.check.sides import Side, build, here_identity, worktree
+from peakday.errors import CommandError, Exit
+
+SERVE = f"exec {sys.executable} -m http.server {{port}} --bind 127.0.0.1 --directory {{dir}}"
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch):
+    """A git repository of two commits; the working directory is a folder inside it."""
+    folder = tmp_path / "repository"
+    (folder / "service").mkdir(parents=True)
+    monkeypatch.chdir(folder / "service")
+    git("init", "--quiet", "--initial-branch=main", "..")
+    for text in ("old", "new"):
+        Path("page.txt").write_text(text)
+        git("add", ".")
+        git("-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "-m", text)
+    return folder
+
+
+def git(*arguments):
+    subprocess.run(["git", *arguments], check=True, capture_output=True)
+
+
+def test_a_commit_is_checked_out_beside_ours_and_removed(repository):
+    """The folder inside the repository where the command was typed is the one that is used there too."""
+    with worktree("HEAD~1", None) as (folder, commit):
+        assert (folder / "page.txt").read_text() == "old"
+        assert len(commit) == 40
+    assert not folder.exists()
+    listed = subprocess.run(["git", "worktree", "list"], check=True, capture_output=True, text=True).stdout
+    assert len(listed.splitlines()) == 1
+    assert Path("page.txt").read_text() == "new"
+
+
+def test_a_build_runs_in_the_commit_and_reaches_no_package_index(repository):
+    sut = Sut(build="echo $PIP_NO_INDEX-$(cat page.txt) > built", start="true", ready="http://x")
+    with worktree("HEAD~1", sut) as (folder, _):
+        assert (folder / "built").read_text() == "1-old\n"
+
+
+def test_a_build_that_fails_says_its_last_words(repository):
+    sut = Sut(build="echo first; echo no compiler >&2; exit 3", start="true", ready="http://x")
+    with pytest.raises(CommandError, match="exit code 3: no compiler") as caught, worktree("HEAD", sut):
+        pass
+    assert caught.value.code == Exit.ENVIRONMENT
+
+
+def test_a_build_that_takes_too_long_is_stopped(tmp_path):
+    with pytest.raises(CommandError, match="longer than"):
+        build("exec sleep 30", tmp_path, 0.05)
+
+
+def test_an_unknown_commit_is_a_usage_error(repository):
+    with pytest.raises(CommandError, match="no commit of this checkout") as caught, worktree("nobody", None):
+        pass
+    assert caught.value.code == Exit.USAGE
+
+
+def test_a_change_of_a_file_is_another_build_and_what_checks_write_is_not(repository):
+    clean = here_identity()
+    Path("page.txt").write_text("newer")
+    changed = here_identity()
+    git("checkout", "--", "page.txt")
+    os.chdir(repository)
+    (repository / "baselines").mkdir()
+    (repository / "baselines/a.json").write_text("{}")
+    assert clean != changed
+    assert here_identity() == clean
+
+
+def test_a_system_of_ones_own_is_started_waited_for_driven_and_stopped(tmp_path):
+    (tmp_path / "page.txt").write_text("hello")
+    sut = Sut(start=SERVE, ready="http://127.0.0.1:{port}/page.txt", target="openai=http://127.0.0.1:{port}/v1")
+    with Side("candidate", "x", folder=tmp_path, sut=sut).up() as running:
+        (target,) = running.targets
+        url = target.removeprefix("openai=").removesuffix("/v1")
+        with urllib.request.urlopen(f"{url}/page.txt") as answer:
+            assert answer.read() == b"hello"
+    assert running.cpu_s > 0
+    with pytest.raises(OSError, match="refused"):
+        urllib.request.urlopen(f"{url}/page.txt")
+
+
+def test_a_system_that_ends_at_once_says_its_last_words(tmp_path):
+    sut = Sut(start="echo no licence >&2; exit 1", ready="http://127.0.0.1:{port}/")
+    with pytest.raises(CommandError, match="no licence"), Side("candidate", "x", folder=tmp_path, sut=sut).up():
+        pass
+
+
+def test_an_address_must_be_owned(tmp_path, monkeypatch):
+    """The same rule as for any load: loopback, or listed in peakday.yaml."""
+    monkeypatch.chdir(tmp_path)
+    assert _address("http://127.0.0.1:8080", "baseline").targets == ("assistant=http://127.0.0.1:8080",)
+    with pytest.raises(CommandError, match="owned"):
+        _address("https://assistant.example.com", "baseline")
