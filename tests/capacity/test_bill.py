@@ -137,7 +137,7 @@ def test_each_nine_and_each_spare_has_its_price_and_the_last_is_the_plan():
 
 def test_least_regret_holds_more_the_more_an_interaction_is_worth():
     def held(value):
-        made = plan(scenario(**SHORT, capacity__value_per_interaction_usd=value))
+        made = plan(scenario(**SHORT, capacity__draws=200, capacity__value_per_interaction_usd=value))
         return [row["replicas"] for row in made.headroom if row["rule"].startswith("least regret")]
 
     assert sum(held(0.0001)) < sum(held(0.5)) <= sum(held(50.0))

@@ -1,0 +1,31 @@
+"""One simulation of a model on a chip serves every test that asks for the same: `make_service` is a pure function."""
+
+import pytest
+
+from capacity import silicon, supply
+
+MADE = {}
+
+
+def made_once(name, step, lengths, promise, origin, seed):
+    """`make_service`, remembered by the values of its arguments."""
+    tokens = tuple(getattr(lengths, part).tobytes() for part in ("input_tokens", "output_tokens", "cached_tokens"))
+    key = (name, repr(step), tokens, promise, origin, seed)
+    if key not in MADE:
+        MADE[key] = silicon.make_service(name, step, lengths, promise, origin, seed)
+    service, warnings = MADE[key]
+    return service, list(warnings)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def services_made_once():
+    """For the whole session; a test of repeatability must not have it, see `fresh_services`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(supply, "make_service", made_once)
+        yield
+
+
+@pytest.fixture
+def fresh_services(monkeypatch):
+    """Every service simulated anew."""
+    monkeypatch.setattr(supply, "make_service", silicon.make_service)
