@@ -52,7 +52,7 @@ def _check_panels(info: Mapping[str, Any]) -> list[Panel]:
     words = (
         "Quantiles of a run that was not steady depend on how long it was; a broken Little's law is an error of ours."
     )
-    return [Panel("Self-checks", words, Table("Self-checks", ("Check", "Found"), rows))]
+    return [Panel("Self-checks", words, Table("Self-checks", ("Check", "Found"), rows, text_columns=(0, 1)))]
 
 
 def _worker_row(worker: str, rows: pd.DataFrame) -> list[Cell]:
