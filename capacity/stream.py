@@ -42,7 +42,7 @@ def simulate_blocks(
     *,
     decode_steps_max: int,
     replicas: int = 1,
-    window_s: float = 60.0,
+    window_s: float = 300.0,
     slack: float = 0.0,
     signal_period_s: float = 0.0,
     preempts: bool = False,

@@ -32,11 +32,14 @@ class Windows:
         if not len(arrival_s):
             return
         window = np.asarray(arrival_s // self.window_s, dtype=np.int64)
-        self._grow(int(window.max()) + 1)
-        np.add.at(self.n, window, 1)
+        first, last = int(window.min()), int(window.max()) + 1
+        self._grow(last)
+        self.n[first:last] += np.bincount(window - first, minlength=last - first)
         for place, values in enumerate((ttft_s, tpot_s, e2e_s)):
             known = np.isfinite(values)
-            np.add.at(self.counts[:, place], (window[known], bucket_of(values[known])), 1)
+            cell = (window[known] - first) * BUCKETS + bucket_of(values[known])
+            counted = np.bincount(cell, minlength=(last - first) * BUCKETS)
+            self.counts[first:last, place] += counted.reshape(last - first, BUCKETS)
 
     def merge(self, other: Windows) -> None:
         """Add another's counts.

@@ -8,12 +8,13 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from capacity import engine
 from capacity.requests import Requests, requests
+from capacity.stream import Block, simulate_blocks
 from tests.capacity.models import llama_8b
 
 Row = tuple[str, float, float, float]
@@ -55,6 +56,19 @@ def without_compiler(n: int) -> float:
     return float(told.stdout)
 
 
+def in_blocks(n: int, block: int) -> float:
+    """Requests a second of one replica fed in blocks, sketches by minute included: memory is that of one block."""
+    model = llama_8b(max_num_seqs=128, kv_tokens=600_000, d=3e-8)
+    work = drawn(n, 2.0)
+    names = list(Requests.__dataclass_fields__)
+
+    def blocks() -> Iterator[Block]:
+        for start in range(0, n, block):
+            yield Block(Requests(*(getattr(work, name)[start : start + block] for name in names)))
+
+    return n / best_s(lambda: simulate_blocks(blocks(), model, decode_steps_max=1_000))
+
+
 def prime_day_plan() -> tuple[float, float]:
     """Seconds and peak GB of the full-scale plan (4 days, 3 regions, all models, 1,000 draws), started afresh."""
     code = (
@@ -79,6 +93,8 @@ def rows(scale: float = 1.0) -> list[Row]:
         ("requests/s, one replica, no compiler", without_compiler(int(20_000 * scale)), 2e4),
     ):
         found.append((name, value, bar, value / bar))
+    blocks = in_blocks(int(1_000_000 * scale), max(1, int(100_000 * scale)))
+    found.append(("requests/s in ten blocks, against one piece", blocks, found[0][1], blocks / found[0][1]))
     seconds, gigabytes = prime_day_plan()
     found.append(("prime_day plan, s (at most)", seconds, 60.0, seconds / 60))
     found.append(("prime_day plan, peak GB (at most)", gigabytes, 1.0, gigabytes))
