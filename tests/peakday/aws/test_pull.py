@@ -83,6 +83,7 @@ def test_a_price_that_differs_from_the_carried_list_is_said(account, tmp_path):
     assert "claude-sonnet input in us-east-1: 9 USD per million tokens, 3 in peakday's list" in text
 
 
+@pytest.mark.checkout
 def test_the_policy_lists_exactly_what_is_called(account, tmp_path):
     """No action too many, none too few: the policy is the set of operations of a whole pull."""
     prepare(account)

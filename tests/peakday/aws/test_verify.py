@@ -37,7 +37,7 @@ def stand_in(tmp_path_factory):
     }  # fmt: skip
     (folder / "stack.json").write_text(json.dumps(stack))
     command = [sys.executable, "-m", "assistant.local_models", "--stack", str(folder / "stack.json"), "--port", "0"]
-    running = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert running.stdout is not None
     yield json.loads(running.stdout.readline())["url"]
     running.terminate()
@@ -216,6 +216,7 @@ def test_the_shape_of_a_throttle(status, name, hint, agrees):
     assert rules.throttle_shape(None, "not tried").agrees is None
 
 
+@pytest.mark.checkout
 def test_the_policies_allow_reading_and_calling_and_no_more():
     """Converse is allowed by InvokeModel, its stream by the other; neither policy has a wildcard in an action."""
     folder = ROOT / "deploy" / "aws"
