@@ -61,7 +61,8 @@ def judge_run(wanted: str, options: JudgeOptions, *, seed: int | None, talk: Tal
     from assistant.quality.judge import write_judgements
     from assistant.quality.judging import within
     from assistant.quality.spool import read_spool
-    from assistant.quality.summary import quality_rows, write_quality
+    from assistant.quality.summary import quality_rows, with_assumed, write_quality
+    from facts import reader
 
     spool = Path(wanted) if wanted.endswith(".jsonl") else find_record("runs", wanted) / SPOOL
     sampled = read_spool(spool)
@@ -78,7 +79,8 @@ def judge_run(wanted: str, options: JudgeOptions, *, seed: int | None, talk: Tal
     except AssistantError as error:
         raise CommandError(f"{relative(path)}: {error}", Exit.INCONCLUSIVE) from None
     source = f"{model.key} judged {len(judged)} turns of {spool.parent.name}"
-    quality = write_quality(options.out or spool.with_name(QUALITY), rows, source, datetime.now(UTC).date())
+    table = with_assumed(rows, reader.quality())
+    quality = write_quality(options.out or spool.with_name(QUALITY), table, source, datetime.now(UTC).date())
     files = {"judgements": str(relative(path)), "quality": str(relative(quality))}
     return "\n".join(lines(summary, rows, files)), {**summary, "rows": rows, **files}
 

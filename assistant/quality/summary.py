@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import yaml
 
 from assistant.errors import AssistantError
 from assistant.router.evaluate import wilson
+from facts.reader import Quality
 
 SCHEMA = "peakday.quality/1"
 
@@ -39,6 +41,15 @@ def quality_rows(judgements: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]
         _row(*key, verdicts, provenance="simulated" if key in simulated else "judged")
         for key, verdicts in sorted(groups.items())
     ]
+
+
+def with_assumed(rows: list[dict[str, Any]], assumed: Iterable[Quality]) -> list[dict[str, Any]]:
+    """Judged rows, and the assumed ones of each model and complexity that nobody judged.
+
+    The file takes a table's place, and must not forget the models that its sample never met.
+    """
+    judged = {(row["model"], row["complexity"]) for row in rows}
+    return rows + [asdict(row) for row in assumed if (row.model, row.complexity) not in judged]
 
 
 def _row(model: str, intent: str, complexity: str, verdicts: list[bool], *, provenance: str) -> dict[str, Any]:

@@ -31,13 +31,29 @@ def run(tmp_path):
     return folder
 
 
+def judged_provenance(run):
+    """Of the rows of quality.yaml that somebody judged."""
+    return {row.provenance for row in reader.quality(run / "quality.yaml") if row.n}
+
+
+def test_what_nobody_judged_stays_assumed(run):
+    """The file stands in for the whole table: models and complexities that the sample never met keep their rows."""
+    judge_run(str(run), JudgeOptions(), seed=None, talk=QUIET)
+    rows = {(row.model, row.complexity, row.intent): row for row in reader.quality(run / "quality.yaml")}
+    shipped = {(row.model, row.complexity, row.intent) for row in reader.quality()}
+    assert shipped <= set(rows)
+    assert rows["claude-sonnet", "complex", "any"].provenance == "assumed"
+    assert rows["nova-pro", "simple", "any"].provenance == "simulated"
+    assert rows["nova-pro", "complex", "any"].provenance == "assumed"
+
+
 def test_a_sample_is_judged_by_a_stand_in_and_says_simulated(run):
     """Verdicts join the turns by trace_id; quality.yaml is what facts reads; the cost is the judge's own line."""
     text, data = judge_run(str(run), JudgeOptions(), seed=None, talk=QUIET)
     judged = pd.read_parquet(run / "judgements.parquet")
     assert list(judged["trace_id"]) == [f"t{number}" for number in range(6)]
     assert judged["acceptable"].notna().all()
-    assert {row.provenance for row in reader.quality(run / "quality.yaml")} == {"simulated"}
+    assert judged_provenance(run) == {"simulated"}
     assert "SIMULATED" in text
     assert data["cost_usd"] == pytest.approx(judged["cost_usd"].sum())
     info = json.loads((run / "run.json").read_text())
@@ -66,7 +82,7 @@ def judged_live(run, monkeypatch, *words):
 def test_a_real_judge_s_shares_are_judged(run, monkeypatch):
     """Signed by the account, asked once a turn, and no word of a stand-in."""
     (text, data), bedrock = judged_live(run, monkeypatch, "Unaccept", "able. It names no deal.")
-    assert {row.provenance for row in reader.quality(run / "quality.yaml")} == {"judged"}
+    assert judged_provenance(run) == {"judged"}
     assert {row["acceptable_ratio"] for row in data["rows"]} == {0.0}
     assert len(bedrock.paths) == 6
     assert f"Credential={KEY_ID}/" in bedrock.authorizations[0]
