@@ -54,6 +54,7 @@ def start(
     assistant: dict[str, Any],
     plans: dict[str, dict[str, Any]],
     profiles: dict[str, Any] | None = None,
+    models_file: Path | None = None,
 ) -> Stack:
     """Write a stack and start it.
 
@@ -61,6 +62,7 @@ def start(
         assistant: switches of the agent.
         plans: message -> {rounds, answer_tokens}, what the models do.
         profiles: how the stand-ins behave in time; their own when None.
+        models_file: a models.yaml in place of the package's.
     """
     answers = {hashlib.sha256(text.encode()).hexdigest(): plan for text, plan in plans.items()}
     conversations = {
@@ -76,7 +78,7 @@ def start(
         "seed": 1,
         "live": False,
         "scenario": {"name": "test", "hash": "0"},
-        "models_file": None,
+        "models_file": None if models_file is None else str(models_file),
         "models": models,
         "endpoints": {"assistant": "", "bedrock": "", "openai": ""},
         "regions": ["us-east-1", "us-west-2"],

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+import yaml
 
 from assistant.ablate import AskedTurn, ablate, summary
 from assistant.ask import ask, new_session
@@ -74,7 +75,7 @@ def usages(url, message, **more):
 
 @pytest.mark.parametrize("model", [key for key in reader.models() if key != "planner"])
 def test_every_model_accepts_our_requests(up, model):
-    """The stand-in validates as the provider does: three rounds, a second turn and a picture pass."""
+    """The stand-in validates as the provider does: three rounds and a second turn pass."""
     with up(model) as url:
         calls = usages(url, ROUNDS, interaction_id="a")
         assert [call["purpose"] for call in calls] == ["tool_round", "tool_round", "answer"]
@@ -86,6 +87,49 @@ def test_every_model_accepts_our_requests(up, model):
     for call in [*calls[1:], *again]:
         assert call["cache_read_tokens"] == written
         written += call["cache_write_tokens_5m"]
+
+
+PNG = bytes.fromhex("89504e470d0a1a0a0000000d4948445200000001000000010806000000")
+
+
+@pytest.mark.parametrize("model", ["claude-sonnet", "nova-pro", "nova-2-lite"])
+def test_a_picture_in_the_question_is_accepted_and_counted(up, tmp_path, model):
+    """The stand-in takes the image block and counts its tokens; the same words without it are that much shorter."""
+    picture = tmp_path / "lamp.png"
+    picture.write_bytes(PNG)
+    with up(model, {"context": {"prefetch": False}, "cache": {"points": False}}) as url:
+        (plain,) = usages(url, "would this lamp suit a desk", interaction_id="a")
+        (seen,) = usages(url, "would this lamp suit a desk", interaction_id="b", images=(picture,))
+    assert (seen["model"], seen["status"]) == (model, "ok")
+    assert seen["input_tokens"] - plain["input_tokens"] == profiles()["profiles"]["quick"]["tokens"]["image_tokens"]
+
+
+def test_a_model_and_a_marketplace_from_yaml_alone_answer_on_the_stack(tmp_path):
+    """Both processes read the file: the new model answers in the new marketplace, and a picture goes past it."""
+    raw = yaml.safe_load(reader.data_path("models.yaml").read_text(encoding="utf-8"))
+    raw["models"]["new-claude"] = raw["models"]["claude-sonnet"] | {
+        "model_id": "eu.anthropic.new-v1:0",
+        "images": False,
+    }
+    raw["marketplaces"]["fr_FR"] = {
+        "name": "France", "currency": "EUR", "regions": ["eu-west-3"], "language": "French",
+        "models": ["new-claude", "nova-pro"],
+    }  # fmt: skip
+    models_file, picture = tmp_path / "models.yaml", tmp_path / "lampe.png"
+    models_file.write_text(yaml.safe_dump(raw))
+    picture.write_bytes(PNG)
+    paced = profiles()
+    paced["models"]["new-claude"] = "quick"
+    switches = {"policy": {"simple": "new-claude", "complex": "new-claude"}}
+    stack = start(tmp_path, ["new-claude", "nova-pro", "claude-sonnet"], switches, PLANS, paced, models_file)
+    try:
+        (words,) = usages(stack.url, "bonjour", locale="fr_FR", interaction_id="a")
+        (seen,) = usages(stack.url, "joli ?", locale="fr_FR", interaction_id="b", images=(picture,))
+    finally:
+        stack.stop()
+    assert (words["model"], words["status"]) == ("new-claude", "ok")
+    assert words["cost_usd"] > 0
+    assert (seen["model"], seen["status"]) == ("nova-pro", "ok")
 
 
 def test_the_boto3_client_makes_the_same_turn(up):
