@@ -144,9 +144,15 @@ def load_once(side: Side, resolved: Resolved, runs: Runs, *, number: int, out: P
         values=values,
         tails={name: count for name in BLOCK_METRICS if (count := tail(record, name)) is not None},
         host=record.info["host"],
-        workload=str(record.info["scenario"]["hash"]),
+        workload=load_asked(record.info),
         turns=len(record.turns),
     )
+
+
+def load_asked(info: Mapping[str, Any]) -> str:
+    """What a run was asked for, as one text: scenario, rate or window, scale. Runs that differ in it are not alike."""
+    asked = {name: info.get(name) for name in ("rate", "window", "scale")}
+    return f"scenario {info['scenario']['hash']}, {json.dumps(asked, sort_keys=True)}"
 
 
 def _job(running: Running, resolved: Resolved, runs: Runs, number: int, out: Path) -> Any:

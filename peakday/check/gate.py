@@ -157,13 +157,18 @@ def _baseline_side(check: Check) -> Iterator[Side | list[Measured] | None]:
 
 
 def _stored_runs(text: str) -> list[Measured] | None:
-    """Run records by path, ID or `latest`, several with commas; None when the text names none."""
+    """Run records by path, ID or `latest`, several with commas; None when the text names none.
+
+    Raises:
+        CommandError: one of them is INVALID, so no evidence.
+    """
     from peakday.check.records import measured
 
     try:
-        return [measured(find_record("runs", name.strip())) for name in text.split(",")]
+        paths = [find_record("runs", name.strip()) for name in text.split(",")]
     except CommandError:
         return None
+    return [measured(path) for path in paths]
 
 
 def check_exact(check: Check, other: Side | list[Measured] | None) -> None:

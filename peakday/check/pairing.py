@@ -98,6 +98,10 @@ def judge_records(old: Sequence[Measured], new: Sequence[Measured], gate: Regres
         return [
             Line(GATE, "environment", Verdict.INCONCLUSIVE, f"the runs are of two machines: {'; '.join(different)}")
         ]
+    loads = sorted({one.workload for one in (*old, *new)})
+    if len(loads) > 1:
+        why = f"the runs were asked for different loads: {' and '.join(loads)}"
+        return [Line(GATE, "scenario", Verdict.INCONCLUSIVE, why)]
     lines = []
     for metric, margin in gate.metrics.items():
         values = [[run.values.get(metric) for run in side] for side in (old, new)]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from peakday.check.driving import BLOCK_METRICS, Measured
+from peakday.check.driving import BLOCK_METRICS, Measured, load_asked
 from peakday.check.metrics import run_values, tail
 from peakday.check.verdicts import Line, Outcome, Verdict
 from peakday.errors import CommandError
@@ -34,7 +34,7 @@ def measured(path: Path) -> Measured:
         values=run_values(run, BLOCK_METRICS),
         tails={name: count for name in BLOCK_METRICS if (count := tail(run, name)) is not None},
         host=run.info.get("host") or {},
-        workload=str(run.info["scenario"]["hash"]),
+        workload=load_asked(run.info),
         turns=len(run.turns),
     )
 

@@ -1,6 +1,6 @@
 """The gate on a real machine: `make check-study`, by hand, on an idle machine; resumable.
 
-Usage: python -m tests.peakday.check.study [--checks 20] [--for 5s] [--rate 6/s] [--work FOLDER] [--only NAME …]
+Usage: python -m tests.peakday.check.study [--checks 20] [--for 4s] [--rate 7/s] [--work FOLDER] [--only NAME …]
 
 In a clone of this checkout each injected regression is a commit, and `peakday check` runs there against the commit
 before it, as it would in CI. The A/A checks run a commit against its own parent, which differs in nothing. Every check
@@ -25,11 +25,11 @@ SCENARIO = """\
 schema: peakday.scenario/1
 extends: smoke
 name: study
-description: smoke with one turn a visit and a short drain, so that a run of the study takes seconds.
+description: smoke with one turn a visit and a drain that every answer fits in, so that a run of the study takes seconds.
 mix:
   interactions_per_session: {mean: 1.0, max: 1}
   turns_per_interaction: {mean: 1.0, max: 1}
-load: {warm_up_s: 0.5, drain_s: 2}
+load: {warm_up_s: 0.5, drain_s: 6}
 """
 
 
@@ -91,8 +91,8 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checks", type=int, default=20, help="A/A checks")
     parser.add_argument("--pairs", type=int, default=4)
-    parser.add_argument("--for", dest="for_", default="5s")
-    parser.add_argument("--rate", default="6/s")
+    parser.add_argument("--for", dest="for_", default="4s")
+    parser.add_argument("--rate", default="7/s")
     parser.add_argument("--work", type=Path, default=ROOT / "benches" / "check-study")
     parser.add_argument("--only", action="append", help="name of one check; repeatable")
     return parser.parse_args()

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,12 @@ def test_stored_runs_of_another_machine_are_not_compared():
     (line,) = judge_records([measured()] * 3, [measured(host={**HOST, "cpu": "two"})] * 3, GATE)
     assert line.verdict == Verdict.INCONCLUSIVE
     assert "two machines" in line.why
+
+
+def test_stored_runs_of_another_load_are_not_compared():
+    """Another scenario, rate or window: a difference would be of those."""
+    (line,) = judge_records([replace(measured(), workload="other")] * 3, [measured()] * 3, GATE)
+    assert (line.metric, line.verdict) == ("scenario", Verdict.INCONCLUSIVE)
 
 
 def test_history_warns_after_eight_runs_and_is_silent_before():
