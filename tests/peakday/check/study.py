@@ -25,7 +25,7 @@ SCENARIO = """\
 schema: peakday.scenario/1
 extends: smoke
 name: study
-description: smoke with one turn a visit and a drain that every answer fits in, so that a run of the study takes seconds.
+description: smoke with one turn a visit and a drain that every answer fits in; a run takes seconds.
 mix:
   interactions_per_session: {mean: 1.0, max: 1}
   turns_per_interaction: {mean: 1.0, max: 1}
