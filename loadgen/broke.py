@@ -18,6 +18,8 @@ TURNS_MIN = 10
 CPU_LIMIT_RATIO = 0.95
 QUEUE_SAMPLES = 3
 """Samples in a row (two seconds apart) that must see requests waiting: one that meets a burst is no queue."""
+SAMPLES_APART_MIN_S = 0.5
+"""Closer samples of a CPU counter, which moves in steps of 10 ms, tell no rate."""
 QUOTA_CODE = "hrottling|TooMany|rate_limit|quota"
 TOOL_FINE = ("ok", "success", "needs_confirmation")
 _SHARE = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
@@ -172,7 +174,7 @@ def _queue(scraped: pd.DataFrame) -> Iterator[dict[str, Any]]:
     """The first time an engine's queue did not empty: requests waited in so many samples in a row."""
     waiting = scraped[scraped["metric"].eq("vllm:num_requests_waiting")]
     for _, rows in waiting.groupby(["target", "labels"]):
-        rows = rows.sort_values("second").reset_index(drop=True)
+        rows = _since_t0(rows)
         full = (rows["value"] > 0).to_numpy(dtype=int)
         lasting = np.flatnonzero(np.convolve(full, np.ones(QUEUE_SAMPLES, dtype=int), "valid") == QUEUE_SAMPLES)
         if len(lasting):
@@ -183,12 +185,19 @@ def _queue(scraped: pd.DataFrame) -> Iterator[dict[str, Any]]:
             yield _crossing("queue", part["second"].iloc[0], most, 0, said)
 
 
+def _since_t0(rows: pd.DataFrame) -> pd.DataFrame:
+    """One series from t0 on: what was sampled before has seconds of a clock that was set back then."""
+    back = np.flatnonzero(np.diff(rows["second"].to_numpy()) < 0)
+    return rows.iloc[int(back[-1]) + 1 if len(back) else 0 :].reset_index(drop=True)
+
+
 def _target_cpu(scraped: pd.DataFrame) -> Iterator[dict[str, Any]]:
     """The first time a target's process filled a core, between two samples of its own counter."""
     for target, rows in scraped[scraped["metric"].eq("process_cpu_seconds_total")].groupby("target"):
-        rows = rows.sort_values("second").reset_index(drop=True)
-        ratios = np.diff(rows["value"].to_numpy()) / np.diff(rows["second"].to_numpy())
-        over = np.flatnonzero(ratios > CPU_LIMIT_RATIO)
+        rows = _since_t0(rows)
+        passed_s = np.diff(rows["second"].to_numpy())
+        ratios = np.diff(rows["value"].to_numpy()) / np.maximum(passed_s, SAMPLES_APART_MIN_S)
+        over = np.flatnonzero((ratios > CPU_LIMIT_RATIO) & (passed_s >= SAMPLES_APART_MIN_S))
         if len(over):
             ratio, what = ratios[over[0]], f"CPU of {target}"
             said = f"{what}: {ratio:.0%} of a core, limit {CPU_LIMIT_RATIO:.0%}"

@@ -290,6 +290,13 @@ def test_a_full_core_of_the_target_is_told():
     assert found["at_s"] == 4.0
 
 
+def test_samples_from_before_t0_are_no_rate():
+    """The scraper's clock is set back at t0: two samples that then seem a microsecond apart are not a busy core."""
+    cpu = scraped("process_cpu_seconds_total", [0.0, 1.0, 1.2, 1.4])
+    cpu["second"] = [0.00007, 2.01, 0.00008, 2.0]
+    assert what_broke_first(empty(turns=turns(200), server=cpu), SCENARIO) == []
+
+
 def test_a_worker_without_a_core_is_told():
     """The generator's own CPU is among what may break first."""
     generator = pd.DataFrame({"worker": 1, "second": [0, 1, 2], "cpu_ratio": [0.5, 0.97, 1.0]})
