@@ -60,7 +60,8 @@ def interaction_costs(run: Run) -> pd.Series[float]:
 def beyond_limit(limit: Limit, runs: Sequence[Run], length_s: float) -> list[Count]:
     """For each run, or each block of a single one, how many turns are beyond a limit.
 
-    A turn that was given up counts as beyond: it waited and was not answered. An error without a wait has no latency.
+    A turn that was given up counts as beyond: it waited and was not answered. One that the run's end cut off before it
+    reached the limit is unknown and left out; one whose first token came counts with its TTFT. Errors have no latency.
     """
     if len(runs) > 1:
         return [_count(limit, run, run.turns) for run in runs]
@@ -72,7 +73,7 @@ def beyond_limit(limit: Limit, runs: Sequence[Run], length_s: float) -> list[Cou
 
 
 def _count(limit: Limit, run: Run, turns: pd.DataFrame) -> Count:
-    from loadgen.record import WAITED_STATUSES
+    from loadgen.record import WAITED_COLUMN, WAITED_STATUSES
 
     if limit.metric == "error_ratio":
         bad = ~turns["status"].isin(["ok", "abandoned", "censored", "dropped"])
@@ -84,8 +85,12 @@ def _count(limit: Limit, run: Run, turns: pd.DataFrame) -> Count:
         costs = costs[costs.index.isin(turns["interaction_id"])]
         return Count(int((costs > limit.value).sum()), len(costs))
     values = turns[limit.column]
-    gave_up = turns["status"].isin(WAITED_STATUSES) & values.isna()
-    known = values.notna() & turns["status"].eq("ok")
+    waited = turns["status"].isin(WAITED_STATUSES)
+    began = waited & values.notna() & limit.column.startswith("ttft")
+    known = values.notna() & (turns["status"].eq("ok") | began)
+    waited_s = turns[WAITED_COLUMN[limit.column]] if limit.column in WAITED_COLUMN else values
+    cut_off = turns["status"].eq("censored") & ~(waited_s > limit.value)
+    gave_up = waited & ~began & ~cut_off
     return Count(int((values[known] > limit.value).sum() + gave_up.sum()), int(known.sum() + gave_up.sum()))
 
 

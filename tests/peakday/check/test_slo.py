@@ -44,6 +44,16 @@ def test_turns_that_were_given_up_count_as_beyond():
     assert judge(P95, [given_up, given_up], 10).verdict == Verdict.FAIL
 
 
+def test_a_turn_that_the_end_of_the_run_cut_off_says_nothing_before_its_limit():
+    """Its first token counts; its end is unknown, unless it had waited beyond the limit already."""
+    cut = run([0.5] * 120, ["ok"] * 60 + ["censored"] * 60)
+    cut.turns["e2e_s"] = [2.0] * 60 + [1.0] * 60
+    assert "of 240 turns" in judge(P95, [cut, cut], 10).why
+    assert "0 of 120 turns" in judge(parse_limit("e2e_s_p95 <= 3"), [cut, cut], 10).why
+    cut.turns["e2e_s"] = [2.0] * 60 + [4.0] * 60
+    assert judge(parse_limit("e2e_s_p95 <= 3"), [cut, cut], 10).verdict == Verdict.FAIL
+
+
 def test_a_metric_that_vanished_is_no_pass():
     line = judge(parse_limit("cache_hit_token_ratio >= 0.5"), [run([0.5]), run([0.5])], 10)
     assert line.verdict == Verdict.INCONCLUSIVE
