@@ -13,19 +13,10 @@ from functools import lru_cache
 from urllib.parse import parse_qsl, quote, urlsplit
 
 # What a proxy on the way may change, as the SDKs leave it out: hop-by-hop headers, and the context of a trace.
-_UNSIGNED = frozenset(
-    (
-        "authorization",
-        "baggage",
-        "connection",
-        "expect",
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-authorization",
-        "te",
-    )
-    + ("traceparent", "tracestate", "trailer", "transfer-encoding", "upgrade", "user-agent", "x-amzn-trace-id")
-)
+_UNSIGNED = {
+    "authorization", "baggage", "connection", "expect", "keep-alive", "proxy-authenticate", "proxy-authorization", "te",
+    "traceparent", "tracestate", "trailer", "transfer-encoding", "upgrade", "user-agent", "x-amzn-trace-id",
+}  # fmt: skip
 
 
 def sign(
