@@ -29,8 +29,8 @@ from peakday.session import Resolved, resolve
 if TYPE_CHECKING:
     from loadgen.record import Run
 
-SLO_ALONE_S = 55.0
-"""Load of the one run that judges the SLOs where no regression gate makes several: some 300 turns of `smoke`."""
+SLO_ALONE_S = 35.0
+"""Load of the one run that judges the SLOs where no regression gate makes several: some 400 turns of `smoke`."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +131,9 @@ def run_check(check: Check) -> Outcome:
         except InvalidRuns as invalid:
             check.lines.append(Line("runs", "verdict", Verdict.INVALID, f"{invalid}; nothing was judged by them"))
             return check.outcome()
+        except KeyboardInterrupt:
+            check.talk.say(f"interrupted; the same command goes on with the {len(journal.measured)} runs made so far")
+            raise
         check_history(check, candidates)
         journal.finished()
     return check.outcome()

@@ -64,7 +64,9 @@ class Journal:
             self.again += 1
             self._write()
             if self.again > invalid_max:
-                raise InvalidRuns(f"{self.again} runs were INVALID, the last because of {found.reasons[0]}")
+                again, self.again = self.again, 0  # the next start keeps the valid runs, and may repeat as often
+                self._write()
+                raise InvalidRuns(f"{again} runs were INVALID, the last because of {found.reasons[0]}")
             talk.say(f"  run {name} is INVALID and says nothing about the target: repeated")
 
     def finished(self) -> None:

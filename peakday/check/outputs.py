@@ -115,8 +115,8 @@ def as_markdown(outcome: Outcome) -> str:
     ]
     notes = [f"> {note}" for note in outcome.notes]
     head = ["| verdict | gate | metric | baseline | candidate | change | why |", "|---|---|---|---|---|---|---|"]
-    moments = _moment_lines(outcome)
-    folded = ["", "<details><summary>" + moments[0] + "</summary>", "", "```", *moments[1:], "```", "</details>"]
+    head_line, *moments = _moment_lines(outcome) or [""]
+    folded = ["", f"<details><summary>{head_line}</summary>", "", "```", *moments, "```", "</details>"]
     title = f"### {MARKS[outcome.verdict]} · peakday check `{outcome.scenario}`"
     body = [title, "", sentence(outcome), "", *head, *rows, "", *notes, *(folded if moments else [])]
     return "\n".join(body).rstrip() + "\n"

@@ -221,6 +221,15 @@ def test_invalid_runs_are_bounded_over_the_whole_check(check):
         journal.run("A-00", lambda out: measured(valid=False), 0, QUIET)
 
 
+def test_a_check_given_up_for_invalid_runs_keeps_the_valid_ones_and_may_repeat_again(check):
+    journal = Journal.opened({"i": 1})
+    journal.run("A-00", lambda out: measured(), 0, QUIET)
+    with pytest.raises(InvalidRuns):
+        journal.run("B-00", lambda out: measured(valid=False), 1, QUIET)
+    again = Journal.opened({"i": 1})
+    assert (set(again.measured), again.again) == ({"A-00"}, 0)
+
+
 def test_looks_beyond_the_pairs_asked_for_are_dropped():
     assert settings(Wish("smoke", pairs=6)).regression.looks == (4, 6)
     assert settings(Wish("smoke", pairs=3)).regression.looks == (3,)

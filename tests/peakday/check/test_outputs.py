@@ -85,6 +85,15 @@ def test_markdown_is_one_table_whose_rows_have_equally_many_cells():
     assert text.index("cost_usd") < text.index("ttft_s_p50")
 
 
+@pytest.mark.parametrize("verdict", [Verdict.PASS, Verdict.INCONCLUSIVE])
+def test_every_form_is_written_where_no_turn_changed(verdict, tmp_path):
+    """The commonest check of all: nothing went another way."""
+    paths = {name: tmp_path / name for name in ("junit", "markdown", "html")}
+    write_outputs(outcome(verdict), 1.0, **paths)
+    assert "details" not in paths["markdown"].read_text()
+    assert as_text(outcome(verdict))
+
+
 def test_json_holds_every_line_and_the_exit_code():
     data = json.loads(json.dumps(as_data(OUTCOME), allow_nan=False))
     assert (data["verdict"], data["exit_code"], len(data["lines"])) == ("fail", 1, 5)
