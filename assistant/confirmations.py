@@ -7,7 +7,6 @@ expiry, and an HMAC over all of it. Nothing is stored: executing is idempotent b
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -70,7 +69,7 @@ class Confirmations:
         return Confirmed(tool, arguments, f"confirm:{owner}:{conversation}:{turn_index}:{seal.hex()}")
 
     def _seal(self, body: bytes) -> bytes:
-        return hmac.digest(self._secret, body, hashlib.sha256)
+        return hmac.digest(self._secret, body, "sha256")
 
 
 def _refused(why: str) -> RequestError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 
 from assistant.errors import RequestError
@@ -44,4 +43,4 @@ class Sessions:
         return customer_id
 
     def _seal(self, body: bytes) -> bytes:
-        return hmac.digest(self._secret, body, hashlib.sha256)[:16]
+        return hmac.digest(self._secret, body, "sha256")[:16]

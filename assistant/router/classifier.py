@@ -32,6 +32,7 @@ class LinearClassifier:
         self._bias = arrays["bias"]
         self._squares = rarity**2
         self._temperature = float(arrays["temperature"])
+        self.classify("warm")  # reads the concepts, or the first message would wait for it
 
     def classify(self, message: str) -> tuple[str, str, float]:
         """Intent, complexity and the intent's probability; nothing is sure about a message without a word."""
