@@ -13,6 +13,7 @@ from dashboards.page import Banner, Cell, Panel, Part, Table, marked
 from dashboards.plan_chips import chip_panels
 from dashboards.plan_figures import plan_numbers
 from dashboards.plan_money import cost_panels, inputs_panel, purchase_panel, sensitivity_panels, turned_down_panel
+from dashboards.plan_rungs import rung_panels
 from dashboards.units import clock, show
 
 
@@ -67,9 +68,17 @@ def plan_parts(plan: Plan) -> list[Part]:
         Part("quota", "Quota", [_quota_panel(plan, numbers)]),
         Part("hits", "Prompt cache", [_hit_panel(plan, numbers)]),
         *_from_rows(plan, numbers),
+        *_beyond(plan),
         Part("turned-down", "Turned down", [turned_down_panel(plan)]),
         Part("provenance", "Where the numbers come from", [inputs_panel(plan)]),
     ]
+
+
+def _beyond(plan: Plan) -> list[Part]:
+    """The rungs beyond the fleets, where the plan holds any; marked as a whole when an input was simulated."""
+    panels = rung_panels(plan)
+    part = Part("rungs", "Beyond the fleets", panels)
+    return [marked(part) if plan.simulated else part] if panels else []
 
 
 def _from_rows(plan: Plan, numbers: list[Number]) -> list[Part]:
