@@ -32,5 +32,5 @@ def test_each_stands_in_its_table(plan, out):
     spill, tiers, searches = (panel.table.rows[0] for panel in rung_panels(whole))
     assert spill[:6] == ["nova-pro, us-east-1", "p90", "smaller model", "nova-2-lite", "2.50/s", "25.0%"]
     assert tiers == ["nova-pro", "flex", "$12.0", "slower", "flex write"]
-    assert searches[2:] == ["–", "–", "not sized: none"]
+    assert searches[2:] == ["–", "–", "not sized: no rate"]
     assert "Beyond the fleets" in write_report(out, plan=whole).read_text()
