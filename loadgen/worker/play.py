@@ -28,7 +28,6 @@ from loadgen.worker.driver import Driver
 from loadgen.worker.fetching import fetch
 from loadgen.worker.health import HEARTBEAT_S, Health
 from loadgen.worker.itinerary import itinerary
-from loadgen.worker.poller import poller
 from loadgen.worker.pool import Pool
 from loadgen.worker.preparer import AHEAD_S, Preparer
 from loadgen.worker.recorder import Recorder
@@ -70,7 +69,6 @@ class Play:
         tables = ("turns", "calls", "tools", "events", "generator", *(("texts",) if job.keep_text else ()))
         spool = RemoteSpool() if remote else Spool(job.folder, worker, tables)
         self.recorder = Recorder(worker, spool, shared.gaps_ns, on_turn, shared.messages if job.keep_text else None)
-        self._poller = poller(get_hub().loop)
         targets = {spec.region: make_target(spec, shared) for spec in job.targets}
         targets.setdefault(None, next(iter(targets.values())))
         self._pools = {id(target): self._pool(target.where) for target in targets.values()}
@@ -98,8 +96,8 @@ class Play:
         self._heart: Any = None
 
     def _pool(self, where: Endpoint) -> Pool:
-        poller, socket_type = self._poller, monkey.get_original("socket", "socket")
-        return Pool(lambda stale: Connection(poller, where, socket_type, self.recorder.fault, stale))
+        loop, socket_type = get_hub().loop, monkey.get_original("socket", "socket")
+        return Pool(lambda stale: Connection(loop, where, socket_type, self.recorder.fault, stale))
 
     def _wake(self) -> None:
         self.driver.wake()
@@ -169,8 +167,6 @@ class Play:
         self._alarm.close()
         for pool in self._pools.values():
             pool.close()
-        if self._poller is not get_hub().loop:
-            self._poller.close()
         if not self.driver.stopped and self.job.closed_loop_users is None:
             # The preparer fell behind: these were due in the window and never got ready.
             self.recorder.counters["unsent"] += len(self.driver.arrivals) + self._preparer.left
