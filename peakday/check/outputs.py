@@ -22,7 +22,7 @@ _SENTENCES = {
     Verdict.PASS: "PASS: every gate that was asked for is sure of it",
     Verdict.FAIL: "FAIL: {failed}",
     Verdict.INVALID: "INVALID: our own side was at fault, so nothing was shown; give the machine less to do and repeat",
-    Verdict.INCONCLUSIVE: "INCONCLUSIVE: nothing was shown either way; the lines above say what would",
+    Verdict.INCONCLUSIVE: "INCONCLUSIVE: nothing failed, but {failed} could not be judged; its line says what is needed",
 }
 
 
@@ -59,9 +59,9 @@ def as_text(outcome: Outcome) -> str:
 
 def sentence(outcome: Outcome) -> str:
     """What it comes to, in one line."""
-    failed = [f"{line.metric} ({line.gate})" for line in ranked(outcome) if line.verdict == Verdict.FAIL]
+    failed = [f"{line.metric} ({line.gate})" for line in ranked(outcome) if line.verdict == outcome.verdict]
     more = f" and {len(failed) - 3} more" if len(failed) > 3 else ""
-    return _SENTENCES[outcome.verdict].format(failed=", ".join(failed[:3]) + more)
+    return _SENTENCES[outcome.verdict].format(failed=(", ".join(failed[:3]) or "nothing") + more)
 
 
 def ranked(outcome: Outcome) -> list[Line]:
