@@ -22,7 +22,7 @@ _SENTENCES = {
     Verdict.PASS: "PASS: every gate that was asked for is sure of it",
     Verdict.FAIL: "FAIL: {failed}",
     Verdict.INVALID: "INVALID: our own side was at fault, so nothing was shown; give the machine less to do and repeat",
-    Verdict.INCONCLUSIVE: "INCONCLUSIVE: nothing failed, but {failed} could not be judged; its line says what is needed",
+    Verdict.INCONCLUSIVE: "INCONCLUSIVE: nothing failed, but {failed} could not be judged; its line says why",
 }
 
 
