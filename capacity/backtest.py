@@ -65,6 +65,10 @@ class Coverage:
         """The ranges are not what they claim to be, at 5%."""
         return self.chance < COVERAGE_LEVEL
 
+    def __str__(self) -> str:
+        verdict = "REJECTED as 90% ranges" if self.rejected else "which does not contradict 90% ranges"
+        return f"{self.inside} of {self.n} inside their range ({self.low:.0%} to {self.high:.0%}), {verdict}"
+
 
 COVERAGE_LEVEL = 0.05
 

@@ -157,7 +157,7 @@ def choose_step_models(wanted: Sequence[Path], talk: Talk) -> list[StepModel]:
 
 def score(plan_name: str, run_name: str) -> tuple[str, dict[str, Any]]:
     """A plan's figures beside what a later run measured, the worst first."""
-    from capacity.backtest import backtest
+    from capacity.backtest import backtest, coverage_interval
     from capacity.plan import load_plan
     from loadgen.record import load_run
 
@@ -169,4 +169,4 @@ def score(plan_name: str, run_name: str) -> tuple[str, dict[str, Any]]:
         for s in scored.scores
     ]
     data = {"inside": inside, "of": of, "scores": [{**asdict(s), "error_ratio": s.error_ratio} for s in scored.scores]}
-    return "\n".join([*lines, f"{inside} of {of} measurements inside their predicted range"]), data
+    return "\n".join([*lines, str(coverage_interval(inside, of)) if of else "nothing in common to compare"]), data

@@ -62,6 +62,7 @@ def predict_run(step_model: Path, arrivals: Path, out: Path | None, *, seed: int
 
 def score_run(path: Path, run_name: str, model: str | None) -> tuple[str, dict[str, Any]]:
     """A run's figures beside what was predicted for it, as text and data; see `score`."""
+    from capacity.backtest import coverage_interval
     from loadgen.record import load_run
 
     run = load_run(find_record("runs", run_name))
@@ -74,7 +75,7 @@ def score_run(path: Path, run_name: str, model: str | None) -> tuple[str, dict[s
         else "never committed, so only its own clock says that it is older"
     )
     lines = [_line(outcome) for outcome in outcomes]
-    text = "\n".join([f"{when}; run started {started}", *lines, f"{inside} of {len(outcomes)} inside their range"])
+    text = "\n".join([f"{when}; run started {started}", *lines, str(coverage_interval(inside, len(outcomes)))])
     rows = [
         {**asdict(o.predicted), "measured": o.measured, "error_ratio": o.error_ratio, "inside": o.inside}
         for o in outcomes

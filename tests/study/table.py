@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from capacity.backtest import coverage_interval
 from capacity.observed import Observed, observed_calls
 from capacity.prediction import measured_figures
 from loadgen.record import Run, load_run
@@ -142,8 +143,8 @@ def markdown(rows: Sequence[Row], runs: dict[str, Run]) -> str:
     inside = sum(row.low <= row.measured <= row.high for row in rows)
     met = sum(row.met for row in rows)
     worst = max(rows, key=lambda row: abs(row.error_ratio) / row.bar_ratio) if rows else None
-    lines += ["", f"{inside} of {len(rows)} inside their 90% range; {met} of {len(rows)} within what is allowed"]
     if worst is not None:
+        lines += ["", f"{coverage_interval(inside, len(rows))}; {met} of {len(rows)} within what is allowed"]
         lines.append(f"worst: {worst.rung} {worst.metric} {worst.error_ratio:+.1%} against {worst.bar_ratio:.1%}")
     lines += ["", "| run | started (UTC) | turns | valid | client start lag p99 | load |", "|---|---|---|---|---|---|"]
     for each in map(facts, runs.values()):
