@@ -123,7 +123,7 @@ def _increases(supplies: Sequence[SupplyPlan]) -> list[str]:
                 f"{advice['reserved_per_call']:,.0f} tokens a call in place of {advice['reserved_per_call_now']:,.0f}"
             )
     return [
-        f"{model}: quotas bind at p95 demand; ask for {', '.join(wants)}; increases take days, so ask weeks before the event"
+        f"{model}: quotas bind at p95 demand; ask for {', '.join(wants)}; increases take days, so ask weeks ahead"
         for model, wants in asked.items()
     ] + list(spared.values())
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import Any
 
 from facts.reader import FactsError, TokenPrices, number, rows
 
@@ -28,7 +29,7 @@ class Variant:
 
     def of(self, standard: TokenPrices) -> TokenPrices:
         """The standard prices, each times its ratio; a class without a standard price stays without."""
-        changed = {}
+        changed: dict[str, Any] = {}
         for name in CLASSES:
             usd = getattr(standard, f"{name}_usd_per_mtok")
             changed[f"{name}_usd_per_mtok"] = None if usd is None else usd * self.ratio[name]
