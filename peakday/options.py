@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No live panel and no remarks on stderr; a run says how it goes every 10 s.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No remarks on stderr; a run tells its state every 10 s.")]
 Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Seed of everything random; default: the scenario's.")]
 Sets = Annotated[
     list[str] | None,
