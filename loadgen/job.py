@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import ipaddress
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -131,6 +131,10 @@ class LoadJob:
         """How long turns in flight at the end may take. A replayed log is waited for: its totals are the file's."""
         limits = self.scenario["load"]
         return float(limits["turn_timeout_s"] if self.arrivals_file is not None else limits["drain_s"])
+
+    def drained_within(self, drain_s: float) -> LoadJob:
+        """The same job, whose turns in flight at the end get so long and are then `censored`."""
+        return replace(self, scenario=self.scenario | {"load": self.scenario["load"] | {"drain_s": drain_s}})
 
     @property
     def follows_event(self) -> bool:

@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from peakday.stack import Stack
 
 SCENARIO = "smoke"
-RUNGS_PER_S = (2.0, 3.0, 4.5)
+RUNGS_PER_S = (2.5, 4.0, 5.5)
 RUNG_S = (7.0, 8.0, 12.0)
 """The ladder of interactions per second, and how long each rung lasts; the last one feeds the plan."""
+RUNG_DRAIN_S = 8.0
+"""Turns still under way so long after a rung are left as censored: nobody waits for the last of them in a demo."""
 CHECK_PER_S = 2 * max(RUNGS_PER_S)
 CHECK_S = 3.0
 CHECK_DRAIN_S = 2.0
@@ -106,7 +108,7 @@ def climb(resolved: Resolved, talk: Talk) -> tuple[str, list[Run]]:
         for rate, length in zip(rates, RUNG_S, strict=True):
             out = new_folder("runs", f"{resolved.scenario.name}-{rate:g}-per-s", datetime.now(UTC))
             options = LoadOptions(rate_per_s=rate, for_s=length, out=out)
-            outcome = run_job(make_job(resolved, options, [], stack), talk)
+            outcome = run_job(make_job(resolved, options, [], stack).drained_within(RUNG_DRAIN_S), talk)
             if outcome.exit_code in (Exit.INTERRUPTED, Exit.ABORTED):
                 raise KeyboardInterrupt
             runs.append(load_run(Path(outcome.run_dir)))

@@ -150,5 +150,5 @@ def check_generator(
         options = LoadOptions(rate_per_s=rate_per_s, for_s=for_s, model="custom-8b", out=Path(folder) / "check")
         job = make_job(resolved, options, [Target("openai", stack.endpoints["openai"])], None)
         if drain_s is not None:
-            job = replace(job, scenario=job.scenario | {"load": job.scenario["load"] | {"drain_s": drain_s}})
+            job = job.drained_within(drain_s)
         return self_check(replace(job, stand_ins_url=stack.endpoints["bedrock"], background=False))
