@@ -3,7 +3,10 @@
 import json
 import xml.etree.ElementTree as ET
 
+import pytest
 
+
+@pytest.mark.slow
 def test_the_exact_floor_passes_on_the_same_build_and_fails_when_the_cache_is_lost(peakday, tmp_path):
     """Without a baseline 4; saved and checked again 0; with cache points off 1, and the page shows the calls."""
     (tmp_path / "checks.yaml").write_text("schema: peakday.checks/1\nplan: false\n")
