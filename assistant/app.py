@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+import types
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, MutableMapping
 from typing import Any
 
 import orjson
@@ -18,7 +19,7 @@ from assistant.turn import Services, run_turn
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Send = Callable[[MutableMapping[str, Any]], Coroutine[Any, Any, None]]
 Headers = list[tuple[bytes, bytes]]
 
 _JSON: Headers = [(b"content-type", b"application/json")]
@@ -186,9 +187,13 @@ class EventSink:
         else:
             await self._write(data)
 
-    async def delta(self, text: str) -> None:
-        """Send a piece of the answer."""
-        await self._write(b'event: delta\ndata: {"text":' + orjson.dumps(text) + b"}\n\n")
+    def delta(self, text: str) -> Awaitable[None] | None:
+        """Send a piece of the answer: at once, or, for a slow reader, when what is returned has been awaited."""
+        data = b'event: delta\ndata: {"text":' + orjson.dumps(text) + b"}\n\n"
+        if self._held:
+            data, self._held = self._held + data, b""
+        rest = _now_or_later(self._send({"type": "http.response.body", "body": data, "more_body": True}))
+        return None if rest is None else self._blocked(rest)
 
     async def close(self) -> None:
         """End the response."""
@@ -197,9 +202,36 @@ class EventSink:
     async def _write(self, data: bytes) -> None:
         if self._held:
             data, self._held = self._held + data, b""
+        await self._blocked(self._send({"type": "http.response.body", "body": data, "more_body": True}))
+
+    async def _blocked(self, write: Awaitable[None]) -> None:
         self.blocked_since_s = self._clock()
-        await self._send({"type": "http.response.body", "body": data, "more_body": True})
+        await write
         self.blocked_since_s = None
+
+
+def _now_or_later(call: Coroutine[Any, Any, None]) -> Awaitable[None] | None:
+    """Run a coroutine up to its first wait: None if it had none, else what is to be awaited for the rest of it."""
+    try:
+        waits_for = call.send(None)
+    except StopIteration:
+        return None
+    return _rest(call, waits_for)
+
+
+@types.coroutine
+def _rest(call: Coroutine[Any, Any, None], waits_for: Any) -> Generator[Any, Any, None]:
+    """The rest of a coroutine that has begun to wait: what it waits for is handed to the task that awaits this."""
+    try:
+        while True:
+            try:
+                sent = yield waits_for
+            except BaseException as error:
+                waits_for = call.throw(error)
+            else:
+                waits_for = call.send(sent)
+    except StopIteration:
+        return
 
 
 def _loopback_only(scope: Scope) -> None:

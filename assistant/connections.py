@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-import aiohttp
-
 from assistant.clients.bedrock import BedrockClient, Credentials
+from assistant.clients.http import HttpClient
 from assistant.clients.openai import OpenAIClient
 from assistant.clients.protocol import ModelClient
 from assistant.errors import AssistantError
@@ -23,20 +22,18 @@ def connect(stack: Stack) -> dict[str, ModelClient]:
     Raises:
         AssistantError: live, and no AWS credentials are found.
     """
-    timeout = aiohttp.ClientTimeout(total=None, sock_connect=5.0, sock_read=stack.switches.limits.wall_s)
-
-    def session() -> aiohttp.ClientSession:
-        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=60.0, ttl_dns_cache=300)
-        return aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False)
-
     credentials = _aws_credentials() if stack.live else lambda: _STAND_IN_KEY
     clients: dict[str, ModelClient] = {}
     if stack.switches.client == "boto3":
         clients["converse"] = _boto3_client(stack)
     else:
-        clients["converse"] = BedrockClient(session(), stack.bedrock_endpoint, credentials)
+        clients["converse"] = BedrockClient(
+            HttpClient(stack.switches.limits.wall_s), stack.bedrock_endpoint, credentials
+        )
     if stack.openai_url:
-        clients["openai"] = OpenAIClient(session(), stack.openai_url, os.environ.get("OPENAI_API_KEY"))
+        clients["openai"] = OpenAIClient(
+            HttpClient(stack.switches.limits.wall_s), stack.openai_url, os.environ.get("OPENAI_API_KEY")
+        )
     return clients
 
 

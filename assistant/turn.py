@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -42,8 +42,8 @@ class Sink(Protocol):
     async def event(self, name: str, payload: Mapping[str, Any], hold: bool = False) -> None:
         """Send one event; `hold`: it may wait for the next one, for a write each costs more than all else."""
 
-    async def delta(self, text: str) -> None:
-        """Send a piece of the answer."""
+    def delta(self, text: str) -> Awaitable[None] | None:
+        """Send a piece of the answer: at once, or when what is returned has been awaited."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +156,13 @@ class _Turn:
 
     async def text(self, text: str) -> None:
         """Pass on a piece of the answer."""
+        if (rest := self.text_now(text)) is not None:
+            await rest
+
+    def text_now(self, text: str) -> Awaitable[None] | None:
+        """The same, at once where the customer's connection takes it."""
         self.answer.append(text)
-        await self.sink.delta(text)
+        return self.sink.delta(text)
 
     async def send_usage(self) -> None:
         """Send the rows of calls that ended since the last time."""

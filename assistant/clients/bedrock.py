@@ -1,19 +1,18 @@
-"""The quick way to Bedrock: aiohttp for transport, `wire` for signing and event-stream decoding."""
+"""The quick way to Bedrock: our own HTTP for transport, `wire` for signing and event-stream decoding."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import perf_counter
 from typing import Any
 from urllib.parse import quote
 
-import aiohttp
 import orjson
-from yarl import URL
 
 from assistant.clients import converse
+from assistant.clients.http import Connection, HttpClient, HttpError
 from assistant.clients.protocol import Listener, ModelRequest, Reply
 from assistant.clients.reply import ReplyBuilder
 from assistant.errors import ModelError
@@ -34,7 +33,7 @@ class Credentials:
 
 
 class BedrockClient:
-    """ConverseStream over one aiohttp session.
+    """ConverseStream over kept-alive connections.
 
     Args:
         url_of: endpoint URL of a region, without a trailing slash.
@@ -43,13 +42,13 @@ class BedrockClient:
 
     def __init__(
         self,
-        session: aiohttp.ClientSession,
+        http: HttpClient,
         url_of: Callable[[str], str],
         credentials: Callable[[], Credentials],
         clock: Callable[[], float] = perf_counter,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._session = session
+        self._http = http
         self._url_of = url_of
         self._credentials = credentials
         self._clock = clock
@@ -60,19 +59,19 @@ class BedrockClient:
         builder = ReplyBuilder(self._clock)
         url, headers, body = self._signed(request)
         try:
-            async with self._session.post(URL(url, encoded=True), data=body, headers=headers) as response:
+            async with await self._http.post(url, headers, body) as response:
                 if response.status != 200:
                     raise await _refusal(response)
                 builder.opened = True
                 await listener.opened(SIMULATED_HEADER in response.headers)
-                await self._read(response, builder, listener)
-        except (TimeoutError, aiohttp.ClientError) as error:
+                await _read(response, builder, listener)
+        except (TimeoutError, HttpError) as error:
             raise transport_error(error, builder) from None
         return builder.build()
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._session.close()
+        await self._http.close()
 
     def _signed(self, request: ModelRequest) -> tuple[str, dict[str, str], bytes]:
         # Encoded here once: the path that is signed must be the path that is sent.
@@ -95,21 +94,25 @@ class BedrockClient:
         )
         return url, signed, body
 
-    async def _read(self, response: aiohttp.ClientResponse, builder: ReplyBuilder, listener: Listener) -> None:
-        decoder = EventStreamDecoder()
-        try:
-            while data := await response.content.readany():
-                for message in decoder.feed(data):
-                    payload = _json(message.payload)
-                    if message.kind != "event":
-                        raise converse.error_of(message.name, _text_of(payload, message.headers), None, True)
-                    text = converse.apply_event(builder, message.name, payload)
-                    if text:
-                        await listener.text(text)
-        except EventStreamError as error:
-            raise ModelError(502, "bad_crc", f"the model's stream is damaged: {error}", True) from None
-        if decoder.pending_bytes:
-            raise ModelError(502, "cut_stream", "the model's stream ended inside an event", True)
+
+async def _read(response: Connection, builder: ReplyBuilder, listener: Listener) -> None:
+    decoder = EventStreamDecoder()
+
+    def texts(data: bytes) -> Iterator[str]:
+        for message in decoder.feed(data):
+            payload = _json(message.payload)
+            if message.kind != "event":
+                raise converse.error_of(message.name, _text_of(payload, message.headers), None, True)
+            text = converse.apply_event(builder, message.name, payload)
+            if text:
+                yield text
+
+    try:
+        await response.stream(texts, listener.text_now)
+    except EventStreamError as error:
+        raise ModelError(502, "bad_crc", f"the model's stream is damaged: {error}", True) from None
+    if decoder.pending_bytes:
+        raise ModelError(502, "cut_stream", "the model's stream ended inside an event", True)
 
 
 def _json(payload: bytes) -> Any:
@@ -124,7 +127,7 @@ def _text_of(payload: Any, headers: Mapping[str, str]) -> str:
     return str(message or headers.get(":error-message", ""))
 
 
-async def _refusal(response: aiohttp.ClientResponse) -> ModelError:
+async def _refusal(response: Connection) -> ModelError:
     raw = await response.read()
     try:
         payload = orjson.loads(raw)
@@ -135,12 +138,12 @@ async def _refusal(response: aiohttp.ClientResponse) -> ModelError:
 
 
 def transport_error(error: Exception, builder: ReplyBuilder) -> ModelError:
-    """What became of a connection, for both clients that use aiohttp.
+    """What became of a connection, for both clients that use our own HTTP.
 
     A late answer is no proof that a region is out of service; a connection that is never made, or that closes before a
     byte of an answer, is.
     """
-    if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ConnectionTimeoutError):
+    if isinstance(error, TimeoutError):
         return ModelError(504, "timeout", "the model did not answer in time", builder.opened)
     if not builder.opened:
         return ModelError(503, "connect_error", f"the model endpoint cannot be reached: {error}")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from time import perf_counter
 from typing import Any
 
-import aiohttp
 import orjson
 
 from assistant.clients.bedrock import SIMULATED_HEADER, transport_error
+from assistant.clients.http import Connection, HttpClient, HttpError
 from assistant.clients.protocol import Block, Listener, Message, ModelRequest, Reply, Usage
 from assistant.clients.reply import ReplyBuilder
 from assistant.errors import ModelError
@@ -25,16 +25,16 @@ _TEXT_BLOCK = 0  # OpenAI numbers tool calls apart from text; ours follow it.
 
 
 class OpenAIClient:
-    """Chat completions over one aiohttp session. `url` ends in /v1."""
+    """Chat completions over kept-alive connections. `url` ends in /v1."""
 
     def __init__(
         self,
-        session: aiohttp.ClientSession,
+        http: HttpClient,
         url: str,
         api_key: str | None = None,
         clock: Callable[[], float] = perf_counter,
     ) -> None:
-        self._session = session
+        self._http = http
         self._url = f"{url.rstrip('/')}/chat/completions"
         self._headers = {"Content-Type": "application/json"}
         if api_key:
@@ -46,19 +46,19 @@ class OpenAIClient:
         builder = ReplyBuilder(self._clock)
         headers = {**self._headers, "traceparent": request.traceparent} if request.traceparent else self._headers
         try:
-            async with self._session.post(self._url, data=body(request), headers=headers) as response:
+            async with await self._http.post(self._url, headers, body(request)) as response:
                 if response.status != 200:
                     raise _refusal(response.status, await response.read())
                 builder.opened = True
                 await listener.opened(SIMULATED_HEADER in response.headers)
                 await _read(response, builder, listener)
-        except (TimeoutError, aiohttp.ClientError) as error:
+        except (TimeoutError, HttpError) as error:
             raise transport_error(error, builder) from None
         return builder.build()
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._session.close()
+        await self._http.close()
 
 
 def body(request: ModelRequest) -> bytes:
@@ -128,11 +128,13 @@ def _part(block: Block) -> dict[str, Any] | None:
     return None
 
 
-async def _read(response: aiohttp.ClientResponse, builder: ReplyBuilder, listener: Listener) -> None:
+async def _read(response: Connection, builder: ReplyBuilder, listener: Listener) -> None:
     parser = SseParser()
-    while data := await response.content.readany():
+
+    def texts(data: bytes) -> Iterator[str]:
         for event in parser.feed(data):
             if event.data == b"[DONE]":
+                response.finish()
                 return
             try:
                 chunk = orjson.loads(event.data)
@@ -140,7 +142,9 @@ async def _read(response: aiohttp.ClientResponse, builder: ReplyBuilder, listene
                 raise ModelError(502, "bad_stream", f"the model's stream is damaged: {error}", True) from None
             text = apply_chunk(builder, chunk)
             if text:
-                await listener.text(text)
+                yield text
+
+    await response.stream(texts, listener.text_now)
 
 
 def apply_chunk(builder: ReplyBuilder, chunk: Mapping[str, Any]) -> str | None:

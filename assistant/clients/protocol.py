@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -87,6 +87,9 @@ class Listener(Protocol):
     async def text(self, text: str) -> None:
         """A piece of the answer, as it came."""
 
+    def text_now(self, text: str) -> Awaitable[None] | None:
+        """The same without a task switch: what is returned, if anything, is awaited before the next piece."""
+
 
 class Unheard:
     """A listener for calls whose text the customer does not see."""
@@ -95,6 +98,9 @@ class Unheard:
         """Nothing to do."""
 
     async def text(self, text: str) -> None:
+        """Nothing to do."""
+
+    def text_now(self, text: str) -> None:
         """Nothing to do."""
 
 

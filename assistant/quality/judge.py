@@ -38,6 +38,9 @@ class _Hears:
     async def text(self, text: str) -> None:
         """The verdict is read when it is whole."""
 
+    def text_now(self, text: str) -> None:
+        """The verdict is read when it is whole."""
+
 
 async def judge(
     turns: Sequence[SampledTurn],

@@ -5,11 +5,12 @@ import contextlib
 from dataclasses import replace
 from unittest import mock
 
-import aiohttp
 import pytest
+import uvloop
 
 from assistant.clients.bedrock import BedrockClient, Credentials, transport_error
 from assistant.clients.boto3_client import Boto3Client
+from assistant.clients.http import HttpClient, HttpError
 from assistant.clients.openai import OpenAIClient
 from assistant.clients.protocol import ModelRequest, Usage
 from assistant.clients.reply import ReplyBuilder
@@ -36,6 +37,9 @@ class Heard:
         self.simulated = simulated
 
     async def text(self, text):
+        self.text_now(text)
+
+    def text_now(self, text):
         self.texts.append(text)
 
 
@@ -58,13 +62,13 @@ def request_for(kind, **changes):
     return ModelRequest(**{**fields, **changes})
 
 
-async def client_for(kind, url):
+async def client_for(kind, url, read_timeout_s=60.0):
     if kind == "boto3":
         return Boto3Client(lambda region: url, lambda: KEY)
-    session = aiohttp.ClientSession()
+    http = HttpClient(read_timeout_s)
     if kind == "openai":
-        return OpenAIClient(session, f"{url}/v1")
-    return BedrockClient(session, lambda region: url, lambda: KEY)
+        return OpenAIClient(http, f"{url}/v1")
+    return BedrockClient(http, lambda region: url, lambda: KEY)
 
 
 def converse(kind, body, status=200, headers=None, cut=False, request=None):
@@ -297,7 +301,7 @@ def test_a_connection_closed_before_any_answer_is_a_connect_error(kind):
 
 @pytest.mark.parametrize(
     ("raised", "status", "code"),
-    [(aiohttp.ConnectionTimeoutError(), 503, "connect_error"), (aiohttp.SocketTimeoutError(), 504, "timeout")],
+    [(HttpError(), 503, "connect_error"), (TimeoutError(), 504, "timeout")],
 )
 def test_a_connection_that_is_never_made_is_no_late_answer(raised, status, code):
     """The first may be tried in another region; the second may still be billed, and is not asked twice."""
@@ -331,8 +335,8 @@ def test_nothing_is_heard_after_a_turn_is_over(kind):
         class First(Heard):
             came = asyncio.Event()
 
-            async def text(self, text):
-                await super().text(text)
+            def text_now(self, text):
+                super().text_now(text)
                 self.came.set()
 
         server = await asyncio.start_server(answer, "127.0.0.1", 0)
@@ -367,3 +371,183 @@ def test_openai_messages_keep_the_order_of_a_tool_round():
     assert [message["role"] for message in sent["messages"]] == ["system", "user", "assistant", "tool"]
     assert sent["messages"][1]["content"][-1] == {"type": "text", "text": "hi"}
     assert sent["messages"][3] == {"role": "tool", "tool_call_id": "a", "content": '{"facts":[]}'}
+
+
+@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def run(request):
+    """Runs a coroutine on either event loop."""
+
+    def on(awaitable):
+        with asyncio.Runner(loop_factory=request.param) as runner:
+            return runner.run(asyncio.wait_for(awaitable, 20))
+
+    return on
+
+
+@contextlib.asynccontextmanager
+async def server_of(answer):
+    """The URL of a server whose connections are answered by `answer`."""
+
+    async def closing(reader, writer):
+        try:
+            await answer(reader, writer)
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(closing, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+def whole(body):
+    return f"HTTP/1.1 200 OK\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body
+
+
+async def request_read(reader):
+    """Read one request; returns whether there was one."""
+    try:
+        head = await reader.readuntil(b"\r\n\r\n")
+    except asyncio.IncompleteReadError:
+        return False
+    length = next(line.split(b":")[1] for line in head.lower().split(b"\r\n") if line.startswith(b"content-length"))
+    await reader.readexactly(int(length))
+    return True
+
+
+@pytest.mark.parametrize("quick", ["bedrock", "openai"])
+def test_a_slow_reader_holds_the_model_back(run, quick):
+    """Texts are taken one at a time and in order, and what is not taken stays with the provider."""
+    wire, texts = WIRES[quick], [f"{number}" * 50 for number in range(2_000)]
+    body = wire.text(texts) * 20 + wire.stop("end_turn")
+
+    class Slow(Heard):
+        go_on = None
+
+        def text_now(self, text):
+            self.texts.append(text)
+            self.go_on = self.go_on or asyncio.Event()
+            return self.go_on.wait()
+
+    async def ask():
+        drained = asyncio.Event()
+
+        async def answer(reader, writer):
+            await request_read(reader)
+            writer.write(whole(body))
+            await writer.drain()
+            drained.set()
+
+        async with server_of(answer) as url:
+            client, heard = await client_for(quick, url), Slow()
+            call = asyncio.create_task(client.converse(request_for(quick), heard))
+            while not heard.texts:
+                await asyncio.sleep(0)
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(drained.wait(), 0.2)
+            held = len(heard.texts)
+            heard.go_on.set()
+            await call
+            await client.close()
+            return held, heard.texts
+
+    held, heard = run(ask())
+    assert held == 1
+    assert heard == texts * 20
+
+
+@pytest.mark.parametrize("quick", ["bedrock", "openai"])
+@pytest.mark.parametrize("opened", [False, True])
+def test_a_silent_model_is_a_timeout(run, quick, opened):
+    """The connection stands and no answer, or no more of it, comes: 504, which another region would not mend."""
+
+    async def ask():
+        async def answer(reader, writer):
+            await request_read(reader)
+            if opened:
+                writer.write(whole(b"x" * 9)[:-9])
+            await reader.read()
+            writer.close()
+
+        async with server_of(answer) as url:
+            client = await client_for(quick, url, read_timeout_s=0.05)
+            with pytest.raises(ModelError) as caught:
+                await client.converse(request_for(quick), Heard())
+            await client.close()
+            return caught.value
+
+    error = run(ask())
+    assert (error.status, error.code, error.streaming) == (504, "timeout", opened)
+
+
+@pytest.mark.parametrize("quick", ["bedrock", "openai"])
+def test_connections_are_kept_and_renewed(run, quick):
+    """One after the other, calls share a connection; one that the provider closed in between is not used again."""
+    wire, connections = WIRES[quick], []
+    body = wire.text(["x"]) + wire.stop("end_turn") + wire.usage(1, 0, 0, 0, 1)
+
+    async def ask():
+        closed = asyncio.Event()
+
+        async def answer(reader, writer):
+            connections.append(0)
+            while connections[-1] < 2 and await request_read(reader):
+                connections[-1] += 1
+                writer.write(whole(body))
+            writer.close()
+            closed.set()
+
+        async with server_of(answer) as url:
+            client = await client_for(quick, url)
+            for _ in range(2):
+                await client.converse(request_for(quick), Heard())
+            await closed.wait()
+            await asyncio.sleep(0.01)
+            await client.converse(request_for(quick), Heard())
+            await client.close()
+
+    run(ask())
+    assert connections == [2, 1]
+
+
+def test_a_turn_that_ends_while_its_reader_is_slow_ends_cleanly(run):
+    """Cancelled at that point, the call closes its connection and what it was waiting for."""
+    wire = WIRES["bedrock"]
+
+    class Stuck(Heard):
+        ended = False
+
+        async def wait(self):
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self.ended = True
+
+        def text_now(self, text):
+            self.texts.append(text)
+            return self.wait()
+
+    async def ask():
+        gone = asyncio.Event()
+
+        async def answer(reader, writer):
+            await request_read(reader)
+            writer.write(whole(wire.text(["one", "two"]) + b"x")[:-1])
+            with contextlib.suppress(ConnectionError):
+                await reader.read()
+            writer.close()
+            gone.set()
+
+        async with server_of(answer) as url:
+            client, heard = await client_for("bedrock", url), Stuck()
+            call = asyncio.create_task(client.converse(request_for("bedrock"), heard))
+            while not heard.texts:
+                await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+            await gone.wait()
+            return heard
+
+    heard = run(ask())
+    assert (heard.texts, heard.ended) == (["one"], True)
