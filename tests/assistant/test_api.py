@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from assistant.app import SLOW_READER_S
+from assistant.app import SLOW_READER_S, EventSink
 from assistant.errors import ModelError
 
 TURN = {"interaction_id": "i1", "turn_index": 0, "message": "hi"}
@@ -152,3 +152,38 @@ def test_a_client_that_takes_no_bytes_is_dropped(shop):
     asyncio.run(run())
     assert b"assistant_slow_readers_dropped_total 1.0" in shop.metrics.text()
     assert shop.turn("still served").status == 200
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_a_delta_waits_only_for_a_slow_reader(cancelled):
+    """Taken at once, or begun and finished later in order; `blocked_since_s` says so, and a cancelled wait is ended."""
+
+    async def ask():
+        free, written, ended = asyncio.Event(), [], []
+        free.set()
+
+        async def send(message):
+            try:
+                await free.wait()
+            except asyncio.CancelledError:
+                ended.append(True)
+                raise
+            written.append(message["body"])
+
+        sink = EventSink(send, lambda: 1.0)
+        assert sink.delta("a") is None
+        assert (len(written), sink.blocked_since_s) == (1, None)
+        free.clear()
+        rest = asyncio.ensure_future(sink.delta("b"))
+        await asyncio.sleep(0)
+        assert (len(written), sink.blocked_since_s) == (1, 1.0)
+        if cancelled:
+            rest.cancel()
+            await asyncio.wait((rest,))
+        else:
+            free.set()
+            await rest
+            assert sink.blocked_since_s is None
+        return len(written), bool(ended), rest.cancelled()
+
+    assert asyncio.run(ask()) == ((1, True, True) if cancelled else (2, False, False))
