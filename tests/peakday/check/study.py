@@ -57,7 +57,7 @@ CASES = (
         "exact", ("cache_hit_token_ratio", "cache_read_tokens"),
     ),
     Case(
-        "lost keep-alive", "assistant/connections.py", "limit=0, keepalive_timeout=60.0", "limit=0, force_close=True",
+        "lost keep-alive", "assistant/clients/http.py", "kept.append(connection)", "return connection.abort()",
         "exact", ("model_connections",),
     ),
 )  # fmt: skip
