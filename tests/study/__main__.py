@@ -1,7 +1,7 @@
 """Predict a real serving engine, then run it, then compare. By hand, on an idle machine, a phase at a time:
 
     shared/engine/vllm_cpu.sh serve DIR PORT    (EXTRA="--no-enable-prefix-caching --max-num-seqs 32
-                                                  --max-num-batched-tokens 2048")
+                                                  --max-num-batched-tokens 2048 --dtype float32")
     python -m tests.study calibrate --shape small --url http://127.0.0.1:PORT/v1
     python -m tests.study predict   --shape small          then commit docs/study/
     python -m tests.study measure   --shape small --url http://127.0.0.1:PORT/v1
@@ -22,7 +22,7 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.study.rungs import MIXES, Rung, plan, write_burst, write_rung
+from tests.study.rungs import MIXES, Rung, last_offset_s, plan, write_burst, write_rung
 from tests.study.table import study_table
 
 SEED = 20261123
@@ -65,7 +65,8 @@ class Study:
             folder.rename(folder.with_name(f"{name}.rejected-{stamp}"))
         folder.parent.mkdir(parents=True, exist_ok=True)
         target = ("--target", f"openai={self.url}", "--model", "custom")
-        self.peakday("run", "smoke", "--arrivals", arrivals, *target, "--out", folder, "--quiet")
+        window = ("--window", f"0s:{last_offset_s(arrivals) + 1:.0f}s")
+        self.peakday("run", "smoke", "--arrivals", arrivals, *window, *target, "--out", folder, "--quiet")
         return folder
 
 
@@ -102,6 +103,10 @@ def keeps_up_per_s(study: Study, mix: str) -> float:
     from loadgen.record import load_run
 
     turns = load_run(folder).turns
+    if not turns["status"].eq("ok").all():
+        sys.exit(
+            f"{folder}: {turns['status'].ne('ok').sum()} calls of the burst failed; the engine is too slow for it"
+        )
     return float(len(turns) / (turns["intended_start_s"] + turns["e2e_s"]).max())
 
 

@@ -91,3 +91,9 @@ def write_calls(offset_s: np.ndarray, prompt: np.ndarray, answer: np.ndarray, pa
         rows = csv.writer(file)
         rows.writerow(["TIMESTAMP", "ContextTokens", "GeneratedTokens"])
         rows.writerows(zip((f"{at:.6f}" for at in offset_s), prompt.tolist(), answer.tolist(), strict=True))
+
+
+def last_offset_s(path: Path) -> float:
+    """When the last call of an arrivals file is due."""
+    with path.open() as file:
+        return max(float(row["TIMESTAMP"]) for row in csv.DictReader(file))

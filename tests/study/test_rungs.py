@@ -4,7 +4,7 @@ import csv
 
 import numpy as np
 
-from tests.study.rungs import CALLS_MIN, LADDER, LENGTH_MAX_S, MIXES, plan, write_burst, write_rung
+from tests.study.rungs import CALLS_MIN, LADDER, LENGTH_MAX_S, MIXES, last_offset_s, plan, write_burst, write_rung
 
 
 def arrivals(path):
@@ -33,6 +33,11 @@ def test_a_rung_is_two_thousand_calls_or_five_minutes(tmp_path):
     assert abs(len(arrivals(tmp_path / "fast.csv")) - CALLS_MIN) < 5 * CALLS_MIN**0.5
     write_rung(rung("chat-0.5"), 4.0, 1, tmp_path / "slow.csv")
     assert LENGTH_MAX_S - 10 < arrivals(tmp_path / "slow.csv").max() <= LENGTH_MAX_S
+
+
+def test_the_window_of_a_replay_reaches_to_its_last_call(tmp_path):
+    write_rung(rung("chat-spike"), 8.0, 1, tmp_path / "spike.csv")
+    assert last_offset_s(tmp_path / "spike.csv") == arrivals(tmp_path / "spike.csv").max()
 
 
 def test_the_same_seed_draws_the_same_rung(tmp_path):
