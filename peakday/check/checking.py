@@ -10,11 +10,12 @@ from typing import Any
 
 from peakday.check import baseline as baselines
 from peakday.check.driving import BLOCK_METRICS
-from peakday.check.gate import Asked, Check, noise_session, prepare, run_check, save_baseline
+from peakday.check.gate import noise_session, run_check, save_baseline
 from peakday.check.noise import FILE as NOISE_FILE
 from peakday.check.noise import HOPELESS, POWER, add_session, scatters, seen
 from peakday.check.outputs import as_data, as_text, write_outputs
 from peakday.check.records import check_records, is_record
+from peakday.check.session import Asked, Check, prepare
 from peakday.check.settings import Checks, Regression, load_checks
 from peakday.errors import CommandError, Exit
 from peakday.live import Consent

@@ -20,6 +20,13 @@ def host_fingerprint(host: Mapping[str, Any]) -> dict[str, Any]:
     return {name: host.get(name) for name in HOST}
 
 
+def here() -> dict[str, Any]:
+    """The fingerprint of this machine."""
+    from peakday.host import host_facts
+
+    return host_fingerprint(host_facts())
+
+
 def workload_hash(scenario: Scenario, seed: int) -> str:
     """Names what is asked of the system: two builds are comparable when it is equal, whatever their switches."""
     raw = scenario.model_dump(mode="json", by_alias=True)

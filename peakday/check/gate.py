@@ -4,105 +4,28 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from peakday.check import baseline as baselines
-from peakday.check.driving import BLOCK_METRICS, Measured, Scripted, load_once, scripted, stamp
-from peakday.check.exact import GATE as EXACT
-from peakday.check.exact import Figures, changed_moments, compare
-from peakday.check.fingerprint import differences, host_fingerprint, workload_hash
+from peakday.check.driving import BLOCK_METRICS, Measured, load_once, scripted, stamp
+from peakday.check.fingerprint import differences, here, host_fingerprint
+from peakday.check.floor import check_exact, document
 from peakday.check.journal import InvalidRuns, Journal
 from peakday.check.pairing import history, judge_pairs, judge_records
-from peakday.check.settings import Checks, Runs
-from peakday.check.sides import Side, build, here_identity, worktree
+from peakday.check.session import Check, address
+from peakday.check.settings import Runs
+from peakday.check.sides import Side, build, worktree
 from peakday.check.slo import judge, limits_of, parse_limit
 from peakday.check.verdicts import Line, Outcome, Verdict
 from peakday.errors import CommandError
 from peakday.folders import find_record
-from peakday.live import Consent
-from peakday.output import Talk
-from peakday.session import Resolved, resolve
 
 if TYPE_CHECKING:
     from loadgen.record import Run
 
 SLO_ALONE_S = 35.0
 """Load of the one run that judges the SLOs where no regression gate makes several: some 400 turns of `smoke`."""
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What the command line said."""
-
-    scenario: str
-    sets: tuple[str, ...] = ()
-    against: str | None = None
-    target: str | None = None
-    accept: bool = False
-    only: tuple[str, ...] = ("exact", "slo", "regression")
-    seed: int | None = None
-    consent: Consent = field(default_factory=Consent)
-
-
-@dataclass
-class Check:
-    """One check under way."""
-
-    asked: Asked
-    checks: Checks
-    resolved: Resolved
-    candidate: Side
-    store: baselines.Store
-    talk: Talk
-    lines: list[Line] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    moments: list[dict[str, Any]] = field(default_factory=list)
-    facts: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def workload(self) -> str:
-        """Names what customers do in this check."""
-        return workload_hash(self.resolved.scenario, self.resolved.seed)
-
-    def outcome(self) -> Outcome:
-        """Everything found."""
-        return Outcome(
-            self.resolved.scenario.name, tuple(self.lines), tuple(self.notes), tuple(self.moments), dict(self.facts)
-        )
-
-
-def prepare(asked: Asked, checks: Checks, talk: Talk) -> Check:
-    """A check that has started nothing yet.
-
-    Raises:
-        CommandError: a target that is not owned, or baselines in S3 without consent.
-        ScenarioError: no such scenario.
-    """
-    resolved = resolve(asked.scenario, asked.sets, asked.seed)
-    store = baselines.open_store(checks.baselines, asked.consent, talk)
-    return Check(asked, checks, resolved, _candidate(asked, checks), store, talk)
-
-
-def _candidate(asked: Asked, checks: Checks) -> Side:
-    if asked.target is not None:
-        return _address(asked.target, "candidate")
-    return Side(
-        "candidate", here_identity(), folder=Path.cwd(), scenario=asked.scenario, sets=asked.sets,
-        sut=checks.sut, seed=asked.seed,
-    )  # fmt: skip
-
-
-def _address(text: str, label: str) -> Side:
-    from peakday.config import load_config
-    from peakday.targets import check_allowed, parse_targets
-
-    named = text if "=" in text.partition("://")[0] else f"assistant={text}"
-    for target in parse_targets([named]):
-        check_allowed(target, load_config())
-    return Side(label, named, targets=(named,))
 
 
 def run_check(check: Check) -> Outcome:
@@ -146,7 +69,7 @@ def _baseline_side(check: Check) -> Iterator[Side | list[Measured] | None]:
     if against is None:
         yield None
     elif "://" in against:
-        yield _address(against, "baseline")
+        yield address(against, "baseline")
     elif (stored := _stored_runs(against)) is not None:
         yield stored
     else:
@@ -172,90 +95,6 @@ def _stored_runs(text: str) -> list[Measured] | None:
     except CommandError:
         return None
     return [measured(path) for path in paths]
-
-
-def check_exact(check: Check, other: Side | list[Measured] | None) -> None:
-    """The floor, against the committed baseline, else against the other build's own drive."""
-    if check.candidate.folder is None or check.candidate.sut is not None:
-        check.notes.append("exact floor not run: only the local stack answers the same way twice")
-        return
-    drive = partial(scripted, check.candidate, check.resolved, plan=check.checks.plan, talk=check.talk)
-    seen = drive()
-    check.facts["exact"] = seen.figures
-    if "model_connections" not in seen.figures:
-        check.notes.append("connections to the models were not counted by these stand-ins: keep-alive is not judged")
-    if check.asked.accept:
-        version = _accept(check, seen)
-        check.lines.append(Line(EXACT, "all figures", Verdict.PASS, f"accepted as baseline {version}; review its diff"))
-        return
-    try:
-        before, rows, name = _exact_baseline(check, other)
-    except baselines.BaselineError as error:
-        check.lines.append(Line(EXACT, "baseline", Verdict.INCONCLUSIVE, str(error)))
-        return
-    lines = compare(before, seen.figures)
-    if any(line.verdict != Verdict.PASS for line in lines):
-        check.talk.say("exact floor: figures differ; driving the candidate once more to see whether they stand")
-        lines = compare(before, seen.figures, repeated=drive().figures)
-    check.lines += lines
-    check.moments += changed_moments(rows, seen.rows)
-    check.facts["exact_baseline"] = name
-
-
-def _exact_baseline(check: Check, other: Side | list[Measured] | None) -> tuple[Figures, list[dict[str, Any]], str]:
-    name = check.resolved.scenario.name
-    if check.store.read(f"{name}/current.json") is None and isinstance(other, Side) and other.folder is not None:
-        seen = scripted(other, check.resolved, plan=False, talk=check.talk)
-        plan = {key: value for key, value in check.facts["exact"].items() if key.startswith("plan.")}
-        if plan:
-            check.notes.append("chips and cost of the plan are held by a saved baseline only; there is none yet")
-        return {**seen.figures, **plan}, seen.rows, other.identity[:12]
-    known = baselines.current(check.store, name)
-    if known["workload"] != check.workload:
-        raise baselines.BaselineError(
-            f"baseline {known['version']} is of another scenario ({known['workload']}, here {check.workload}): what is "
-            f"asked of the assistant has changed, so nothing can be compared; `peakday baseline save {name}`"
-        )
-    different = differences(known.get("host") or {}, host_fingerprint(_host()))
-    if different:
-        where = f"the baseline was saved on another machine ({'; '.join(different)})"
-        check.notes.append(f"{where}; exact figures hold anyway")
-    return known["exact"], known["moments"], known["version"]
-
-
-def _host() -> dict[str, Any]:
-    from peakday.host import host_facts
-
-    return host_facts()
-
-
-def _accept(check: Check, seen: Scripted) -> str:
-    """Save what was seen as the current baseline; the earlier runs of it are kept where the scenario is the same."""
-    name = check.resolved.scenario.name
-    try:
-        known = baselines.current(check.store, name)
-        kept = {key: known[key] for key in ("runs", "sketches") if known["workload"] == check.workload and key in known}
-    except baselines.BaselineError:
-        kept = {}
-    version = baselines.save(check.store, name, document(check, seen) | kept, stamp())
-    baselines.promote(check.store, name, version)
-    return version
-
-
-def document(check: Check, seen: Scripted) -> dict[str, Any]:
-    """A baseline without runs: circumstances, exact figures and the turns they come from."""
-    from peakday.host import commit, peakday_version
-
-    return {
-        "peakday_version": peakday_version(),
-        "commit": commit(),
-        "workload": check.workload,
-        "host": host_fingerprint(_host()),
-        "exact": seen.figures,
-        "moments": seen.rows,
-        "runs": [],
-        "sketches": {},
-    }
 
 
 def check_regression(check: Check, other: Side | list[Measured] | None, journal: Journal) -> list[Measured]:
@@ -333,12 +172,12 @@ def _alone(check: Check) -> Runs:
 
 def check_history(check: Check, candidates: Sequence[Measured]) -> None:
     """Warn where today lies far from eight or more earlier runs of the same machine."""
-    name, here = check.resolved.scenario.name, host_fingerprint(_host())
+    name, host = check.resolved.scenario.name, here()
     earlier: list[dict[str, Any]] = []
     for version in baselines.versions(check.store, name):
         with contextlib.suppress(baselines.BaselineError):
             known = baselines.load(check.store, name, version)
-            if known["workload"] == check.workload and known.get("host") == here:
+            if known["workload"] == check.workload and known.get("host") == host:
                 earlier += known["runs"]
     if not (candidates and earlier):
         return

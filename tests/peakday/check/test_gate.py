@@ -6,14 +6,17 @@ from types import SimpleNamespace
 import pytest
 
 from peakday.check import baseline as baselines
+from peakday.check import floor
 from peakday.check import gate as gates
 from peakday.check.baseline import Folder
 from peakday.check.checking import Wish, asked, settings
 from peakday.check.driving import Scripted
 from peakday.check.exact import figures
 from peakday.check.fingerprint import workload_hash
-from peakday.check.gate import Check, check_exact, check_regression, run_check
+from peakday.check.floor import check_exact
+from peakday.check.gate import check_regression, run_check
 from peakday.check.journal import InvalidRuns, Journal
+from peakday.check.session import Check
 from peakday.check.settings import Checks, load_checks
 from peakday.check.sides import Side
 from peakday.check.verdicts import Verdict
@@ -45,7 +48,8 @@ def scripts(monkeypatch, rows):
         now = left.pop(0) if len(left) > 1 else left[0]
         return Scripted(now, figures(now))
 
-    monkeypatch.setattr(gates, "scripted", scripted)
+    for module in (floor, gates):
+        monkeypatch.setattr(module, "scripted", scripted)
 
 
 def keep(check, rows, **changes):
@@ -117,7 +121,7 @@ def test_a_difference_that_a_second_drive_does_not_repeat_is_inconclusive(check,
 def test_accepting_saves_what_was_seen_and_the_next_check_passes(check, monkeypatch):
     keep(check, [row()])
     scripts(monkeypatch, [[row(cached=5)]])
-    gates.check_exact(check_with(check, accept=True), None)
+    check_exact(check_with(check, accept=True), None)
     check_exact(check, None)
     assert [line.verdict for line in check.lines] == [Verdict.PASS]
     assert len(baselines.versions(check.store, "smoke")) == 2

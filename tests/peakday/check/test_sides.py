@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from peakday.check.gate import _address
+from peakday.check.session import address
 from peakday.check.settings import Sut
 from peakday.check.sides import Side, build, here_identity, worktree
 from peakday.errors import CommandError, Exit
@@ -103,6 +103,6 @@ def test_a_system_that_ends_at_once_says_its_last_words(tmp_path):
 def test_an_address_must_be_owned(tmp_path, monkeypatch):
     """The same rule as for any load: loopback, or listed in peakday.yaml."""
     monkeypatch.chdir(tmp_path)
-    assert _address("http://127.0.0.1:8080", "baseline").targets == ("assistant=http://127.0.0.1:8080",)
+    assert address("http://127.0.0.1:8080", "baseline").targets == ("assistant=http://127.0.0.1:8080",)
     with pytest.raises(CommandError, match="owned"):
-        _address("https://assistant.example.com", "baseline")
+        address("https://assistant.example.com", "baseline")
