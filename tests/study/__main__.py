@@ -7,6 +7,7 @@
     python -m tests.study measure   --shape small --url http://127.0.0.1:PORT/v1
     python -m tests.study table     --shape small          prints the table of docs/validation.md
 
+The engine's scheduler spins on the core that the client shares with it; `--realtime` keeps the client's schedule there.
 A phase leaves out what is there already, so it can be stopped and taken up again, on another day too. Run records
 stay in --work; arrival files, step model and predictions go to docs/study/SHAPE, which is committed before `measure`.
 """
@@ -38,6 +39,7 @@ class Study:
     url: str
     work: Path
     core: str | None
+    realtime: bool = False
 
     @property
     def kept(self) -> Path:
@@ -51,6 +53,7 @@ class Study:
     def peakday(self, *arguments: object) -> None:
         """One peakday command, on the client's core when one is given; raises when it fails."""
         pin = ["taskset", "-c", self.core] if self.core else []
+        pin = ["chrt", "--fifo", "1", *pin] if self.realtime else pin
         subprocess.run([*pin, sys.executable, "-m", "peakday", *map(str, arguments)], check=True)
 
     def replay(self, arrivals: Path, name: str) -> Path:
@@ -104,9 +107,7 @@ def keeps_up_per_s(study: Study, mix: str) -> float:
 
     turns = load_run(folder).turns
     if not turns["status"].eq("ok").all():
-        sys.exit(
-            f"{folder}: {turns['status'].ne('ok').sum()} calls of the burst failed; the engine is too slow for it"
-        )
+        sys.exit(f"{folder}: {turns['status'].ne('ok').sum()} calls of the burst failed; the engine is too slow for it")
     return float(len(turns) / (turns["intended_start_s"] + turns["e2e_s"]).max())
 
 
@@ -165,11 +166,12 @@ def main() -> None:
     parser.add_argument("--url", default="http://127.0.0.1:8000/v1")
     parser.add_argument("--work", type=Path, default=Path("runs/study"), help="where run records stay")
     parser.add_argument("--core", default="0", help="core of the client; empty: any")
+    parser.add_argument("--realtime", action="store_true", help="the client goes before all else on its core (chrt)")
     chosen = parser.parse_args()
     if chosen.core and not shutil.which("taskset"):
         sys.exit("taskset is missing; give --core ''")
     try:
-        phases[chosen.phase](Study(chosen.shape, chosen.url, chosen.work, chosen.core or None))
+        phases[chosen.phase](Study(chosen.shape, chosen.url, chosen.work, chosen.core or None, chosen.realtime))
     except subprocess.CalledProcessError as error:
         sys.exit(f"stopped: {' '.join(error.cmd[2:])} exited {error.returncode}; mend it and start this phase again")
 
