@@ -385,7 +385,7 @@ def run(request):
 
 
 @contextlib.asynccontextmanager
-async def server_of(answer):
+async def server_of(answer, tls=None):
     """The URL of a server whose connections are answered by `answer`."""
 
     async def closing(reader, writer):
@@ -394,9 +394,10 @@ async def server_of(answer):
         finally:
             writer.close()
 
-    server = await asyncio.start_server(closing, "127.0.0.1", 0)
+    server = await asyncio.start_server(closing, "127.0.0.1", 0, ssl=tls)
     async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        port = server.sockets[0].getsockname()[1]
+        yield f"https://localhost:{port}" if tls else f"http://127.0.0.1:{port}"
 
 
 def whole(body):
@@ -477,6 +478,41 @@ def test_a_silent_model_is_a_timeout(run, quick, opened):
 
     error = run(ask())
     assert (error.status, error.code, error.streaming) == (504, "timeout", opened)
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_tls_is_trusted_by_the_systems_certificates(run, certificate, monkeypatch, trusted):
+    """Vouched for, both calls share a connection; else no call is made, and the error names the certificate."""
+    context, file = certificate
+    if trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    wire, connections = WIRES["bedrock"], []
+    body = wire.text(["x", "y"]) + wire.stop("end_turn") + wire.usage(1, 0, 0, 0, 1)
+
+    async def ask():
+        async def answer(reader, writer):
+            connections.append(0)
+            while await request_read(reader):
+                connections[-1] += 1
+                writer.write(whole(body))
+
+        heard = Heard()
+        async with server_of(answer, context) as url:
+            client = await client_for("bedrock", url)
+            try:
+                for _ in range(2):
+                    await client.converse(request_for("bedrock"), heard)
+            finally:
+                await client.close()
+        return heard.texts
+
+    if trusted:
+        assert run(ask()) == ["x", "y"] * 2
+        assert connections == [2]
+    else:
+        with pytest.raises(ModelError, match="certificate"):
+            run(ask())
+        assert connections == []
 
 
 @pytest.mark.parametrize("quick", ["bedrock", "openai"])

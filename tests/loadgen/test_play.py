@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import shutil
-import ssl
-import subprocess
 
 import pytest
 
@@ -203,21 +200,6 @@ def test_background_streams_run_beside_the_chat(make_job):
     assert set(run.events["status"]) == {"ok"}
     assert (run.events["delay_s"] >= 0.005).all()
     assert not run.turns.empty
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory):
-    """A certificate for localhost that signs itself."""
-    if shutil.which("openssl") is None:
-        pytest.skip("no openssl command to make a certificate with")
-    folder = tmp_path_factory.mktemp("tls")
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    command += ["-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
-    command += ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
-    subprocess.run(command, check=True, capture_output=True)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
-    return context, folder / "cert.pem"
 
 
 def test_tls_streams_are_read_like_plain_ones(make_job, certificate, monkeypatch):
