@@ -58,7 +58,7 @@ class Row:
 
 
 def study_table(kept: Path, work: Path, rungs: Sequence[Rung]) -> tuple[str, dict[str, Any]]:
-    """Markdown rows of every rung that was run, and the same as data."""
+    """Markdown rows of every rung that was run, and the same as data. Runs that were turned down are listed too."""
     runs = {rung.name: load_run(work / rung.name) for rung in rungs if (work / rung.name / "run.json").is_file()}
     seen = {name: observed_calls(run, MODEL) for name, run in runs.items()}
     noise = repeat_noise(rungs, seen)
@@ -69,7 +69,9 @@ def study_table(kept: Path, work: Path, rungs: Sequence[Rung]) -> tuple[str, dic
             rows += held_out_rows(
                 kept / f"{rung.name}.prediction.json", rung, runs[rung.name], seen[rung.name], fitted, noise
             )
-    return markdown(rows, runs), {"rows": [asdict(row) for row in rows], "runs": [facts(run) for run in runs.values()]}
+    made = [facts(load_run(file.parent)) for file in work.glob("*/run.json")]
+    made.sort(key=lambda one: one["started_utc"])
+    return markdown(rows, made), {"rows": [asdict(row) for row in rows], "runs": made}
 
 
 def held_out_rows(
@@ -127,7 +129,7 @@ def facts(run: Run) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def markdown(rows: Sequence[Row], runs: dict[str, Run]) -> str:
+def markdown(rows: Sequence[Row], made: Sequence[dict[str, Any]]) -> str:
     """The table, its coverage, and the runs behind it."""
     lines = [
         "| rung | metric | predicted (90%) | measured | error | allowed | straight line |",
@@ -147,10 +149,10 @@ def markdown(rows: Sequence[Row], runs: dict[str, Run]) -> str:
         lines += ["", f"{coverage_interval(inside, len(rows))}; {met} of {len(rows)} within what is allowed"]
         lines.append(f"worst: {worst.rung} {worst.metric} {worst.error_ratio:+.1%} against {worst.bar_ratio:.1%}")
     lines += ["", "| run | started (UTC) | turns | valid | client start lag p99 | load |", "|---|---|---|---|---|---|"]
-    for each in map(facts, runs.values()):
+    for each in made:
         lag = each["start_lag_s_p99"]
         shown = "-" if lag is None else f"{1000 * lag:.1f} ms"
-        when = f"{each['run']} | {each['started_utc'][:19]}"
+        when = f"{each['run'].partition('.rejected')[0]} | {each['started_utc'][:19]}"
         lines.append(f"| {when} | {each['turns']:,} | {each['valid']} | {shown} | {each['load1']} |")
     return "\n".join(lines)
 
