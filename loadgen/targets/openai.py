@@ -55,7 +55,7 @@ class OpenAiTarget:
         keep = self._shared.job.keep_text or visit.more_turns
         exact = visit.prompt is not None
         max_tokens = None if exact else self._max_tokens
-        answer = OpenAiAnswer(self._shared.gaps_ns, self.spec, max_tokens, keep, self._shape)
+        answer = OpenAiAnswer(self._shared.gaps_ns, self.spec, max_tokens, keep, self._shape, token_by_token=exact)
         if visit.prompt is not None:
             request, answer.meta["trace_id"] = self._completion.fill(visit.prompt)
             return request, answer
@@ -114,9 +114,13 @@ class Shape:
 
 
 class OpenAiAnswer(SseAnswer):
-    """Reads completion chunks: content is counted where the server's shape is known, all else is read as JSON."""
+    """Reads completion chunks: content is counted where the server's shape is known, all else is read as JSON.
 
-    __slots__ = ("_shape", "done", "finish_reason", "max_tokens", "spec", "usage")
+    token_by_token: each chunk of a plain completion is a step of the engine, also where its token has no text yet: bytes
+    that are no whole character are held back until they are one.
+    """
+
+    __slots__ = ("_shape", "_token_by_token", "done", "finish_reason", "max_tokens", "spec", "usage")
 
     def __init__(
         self,
@@ -125,6 +129,8 @@ class OpenAiAnswer(SseAnswer):
         max_tokens: int | None = None,
         keep_text: bool = False,
         shape: Shape | None = None,
+        *,
+        token_by_token: bool = False,
     ) -> None:
         super().__init__(gaps_ns, keep_text)
         self.spec = spec
@@ -133,6 +139,7 @@ class OpenAiAnswer(SseAnswer):
         self.finish_reason: str | None = None
         self.done = False
         self._shape = shape if shape is not None else Shape()
+        self._token_by_token = token_by_token
 
     def mixed(self, now_ns: int, block: bytes) -> None:
         """Count up to the last chunk without a finish reason: finish, usage, errors and [DONE] come after content."""
@@ -160,7 +167,7 @@ class OpenAiAnswer(SseAnswer):
         while position < end:
             event_end = block.index(b"\n\n", position) + 2
             found = block.find(shape.marker, position, event_end)
-            if found >= 0 and not block.startswith(shape.empty, found):
+            if found >= 0 and (self._token_by_token or not block.startswith(shape.empty, found)):
                 return position
             self.read_block(now_ns, block[position:event_end])
             position = event_end
@@ -178,11 +185,14 @@ class OpenAiAnswer(SseAnswer):
             self._error(chunk["error"])
         self.usage = chunk.get("usage") or self.usage
         for choice in chunk.get("choices") or ():
-            self.finish_reason = choice.get("finish_reason") or self.finish_reason
+            last = choice.get("finish_reason")
+            self.finish_reason = last or self.finish_reason
             key = content_key(choice)
+            if key is None and self._token_by_token and "text" in choice and not last:
+                key = "text"
             if key is not None:
                 self.content(now_ns, 1)
-                if key != self._shape.key or not data.endswith(self._shape.plain[:-2]):
+                if not last and (key != self._shape.key or not data.endswith(self._shape.plain[:-2])):
                     self._shape.learn(key, data)
 
     def _error(self, error: Any) -> None:

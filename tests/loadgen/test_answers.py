@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -139,6 +140,23 @@ def test_a_shape_learned_from_one_answer_changes_nothing_in_the_next(first):
         pieces = [data[:place], data[place:]]
         knowing, new = fed(OpenAiAnswer(array("q"), SPEC, shape=shape), pieces), openai(pieces)
         assert (knowing.status, knowing.chunks, knowing.first_ns) == (new.status, new.chunks, new.first_ns), place
+
+
+def completion_chunk(text, finish_reason=None):
+    choice = {"index": 0, "text": text, "logprobs": None, "finish_reason": finish_reason, "stop_reason": None}
+    return b"data: " + orjson.dumps({"object": "text_completion", "choices": [choice]}) + b"\n\n"
+
+
+def test_each_chunk_of_a_completion_is_a_token_with_or_without_text():
+    """A server holds bytes back until they are a character; three answers in turn, the last with its finish reason."""
+    texts, shape = ["", "R", "", "", "9", "", "r"], Shape()
+    events = [*map(completion_chunk, texts), completion_chunk("%", "length")]
+    for _ in range(3):
+        answer = OpenAiAnswer(array("q"), SPEC, shape=shape, token_by_token=True)
+        for number, event in enumerate(events, 1):
+            answer.feed(number, event)
+        assert (answer.chunks, answer.first_ns, answer.last_ns) == (len(events), 1, len(events))
+        assert shape.mark
 
 
 @given(cuts=st.lists(st.integers(1, 10_000), max_size=8))
