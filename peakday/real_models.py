@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from peakday.config import load_config
 from peakday.errors import CommandError
@@ -23,6 +25,8 @@ ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", "AWS_ENDPOINT_URL")
 """What the AWS SDKs read for another endpoint, the specific one first. Source: AWS SDKs and Tools reference guide."""
 _REGIONS_OF = {"us": "us-", "eu": "eu-", "apac": "ap-", "jp": "ap-northeast-", "au": "ap-southeast-"}
 """Regions that may call a geography's inference profile, by prefix; `global.` has no limit here."""
+_BEDROCK_HOST = re.compile(r"(.+\.)?bedrock-[a-z-]+\.([a-z0-9-]+\.)*(amazonaws\.com(\.cn)?|api\.aws)")
+"""Hosts of Bedrock's models, by Converse or OpenAI's API. Source: AWS General Reference, Amazon Bedrock endpoints."""
 
 
 @dataclass(frozen=True)
@@ -130,9 +134,28 @@ def costs_money(target: Target) -> bool:
 
     An assistant is asked over its /healthz, so call it when the target is allowed and answers.
     """
+    return is_bedrock(target) or (target.kind == "assistant" and _says_real(target.url))
+
+
+def is_bedrock(target: Target) -> bool:
+    """Whether the target is Bedrock itself, by its kind or its host's name; nothing is sent to learn it."""
     if target.kind == "bedrock":
         return not is_loopback(target.url)
-    return target.kind == "assistant" and _says_real(target.url)
+    return _BEDROCK_HOST.fullmatch(urlsplit(target.url).hostname or "") is not None
+
+
+def refuse_paid(targets: Sequence[Target], verb: str) -> None:
+    """Refuse targets whose answers cost money where a verb has neither an estimate nor a budget.
+
+    Raises:
+        CommandError: the first such target.
+    """
+    for target in targets:
+        if costs_money(target):
+            raise CommandError(
+                f"--target {target.kind}={target.url}: its answers are paid for by the token, and {verb} keeps no "
+                "budget; load it with `peakday run --live --budget-usd`, or name one on stand-ins"
+            )
 
 
 def _says_real(url: str) -> bool:

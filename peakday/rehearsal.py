@@ -17,7 +17,7 @@ from peakday.host import commit, host_facts, peakday_version
 from peakday.judging import keep_sample
 from peakday.live import NO_CONSENT, Consent, require_live
 from peakday.output import Talk
-from peakday.real_models import RealModels, costs_money, on_real_models, real_models
+from peakday.real_models import RealModels, costs_money, is_bedrock, on_real_models, real_models
 from peakday.session import Resolved, open_stack, resolve
 from peakday.stack import Stack
 from peakday.targets import Target, check_allowed, check_answers, parse_targets
@@ -118,7 +118,7 @@ def load_targets(
 ) -> Outcome:
     """Run the load on targets that are up already, asking first where their answers cost money."""
     refuse_unusable(resolved, sets)
-    paid = [target for target in targets if target.kind == "bedrock" and costs_money(target)]
+    paid = [target for target in targets if is_bedrock(target)]
     if paid:  # before so much as a connection is tried
         ask_first(resolved, options, paid, talk)
     for target in targets:

@@ -13,6 +13,7 @@ from peakday.config import load_config
 from peakday.errors import Exit
 from peakday.folders import new_folder
 from peakday.output import Talk
+from peakday.real_models import refuse_paid
 from peakday.rehearsal import LoadOptions, make_job, refuse_unusable, run_job
 from peakday.session import open_stack, resolve
 from peakday.targets import Target, check_allowed, check_answers, parse_targets
@@ -67,6 +68,7 @@ def _system(
     config = load_config()
     for target in targets:
         check_allowed(target, config)
+    refuse_paid(targets, "max-rate")
     if not targets:
         with open_stack(resolved, talk=talk) as stack:
             yield [], stack

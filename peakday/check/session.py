@@ -82,12 +82,15 @@ def address(text: str, label: str) -> Side:
     """A system that is up already, by URL or KIND=URL.
 
     Raises:
-        CommandError: a target that is not owned.
+        CommandError: a target that is not owned, or whose answers cost money.
     """
     from peakday.config import load_config
+    from peakday.real_models import refuse_paid
     from peakday.targets import check_allowed, parse_targets
 
     named = text if "=" in text.partition("://")[0] else f"assistant={text}"
-    for target in parse_targets([named]):
+    targets = parse_targets([named])
+    for target in targets:
         check_allowed(target, load_config())
+    refuse_paid(targets, "check")
     return Side(label, named, targets=(named,))

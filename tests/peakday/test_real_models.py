@@ -21,8 +21,9 @@ from loadgen.record import load_run
 from peakday.cli import main
 from peakday.errors import CommandError
 from peakday.output import Talk
-from peakday.real_models import RealModels, on_real_models, real_models
+from peakday.real_models import RealModels, costs_money, on_real_models, real_models
 from peakday.session import open_stack, resolve
+from peakday.targets import Target
 from tests.assistant.wires import ConverseWire, provider
 
 KEY_ID, SECRET, TOKEN = "AKIAFAKEFAKEFAKEFAKE", "fake-secret-of-the-test", "fake-session-token-of-the-test"
@@ -110,6 +111,45 @@ def test_a_live_run_needs_a_budget_and_an_answer(more, why, tmp_path, monkeypatc
     code, said = refused(capsys, "run", "smoke", "--live", *SHORT, *more)
     assert (code, why in said) == (2, True), said
     assert "dollars " in said
+    assert no_packets == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://bedrock-runtime.us-west-2.amazonaws.com/openai/v1",
+        "https://bedrock-mantle.us-east-1.api.aws/v1",
+        "https://vpce-0a1b2c-9z8y.bedrock-runtime.us-east-1.vpce.amazonaws.com/openai/v1",
+    ],
+)
+def test_bedrocks_openai_api_costs_money_too(url, tmp_path, monkeypatch, capsys, no_packets):
+    monkeypatch.chdir(tmp_path)
+    Path("peakday.yaml").write_text(f"owned_targets: [{url}]\n")
+    code, said = refused(capsys, "run", "smoke", "--target", f"openai={url}", "--model", "nova-pro", *SHORT)
+    assert (code, "needs --live. Expected cost: " in said) == (2, True), said
+    assert no_packets == []
+
+
+@pytest.mark.parametrize("url", ["https://bedrock-cafe.example.com/v1", "https://mybedrock-runtime.com/v1"])
+def test_a_name_that_merely_sounds_like_bedrock_is_not(url):
+    assert not costs_money(Target("openai", url))
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        ("max-rate", "smoke", "--for", "2s", "--target", f"bedrock={BEDROCK}"),
+        ("check", "smoke", "--only", "slo", "--target", f"bedrock={BEDROCK}"),
+        ("check", "smoke", "--only", "regression", "--against", f"openai={BEDROCK}/openai/v1"),
+    ],
+    ids=["max-rate", "check", "check --against"],
+)
+def test_a_verb_that_keeps_no_budget_loads_no_paid_target(verb, tmp_path, monkeypatch, capsys, no_packets):
+    """Owned or not: nothing is sent, and the line names the verb that does."""
+    monkeypatch.chdir(tmp_path)
+    Path("peakday.yaml").write_text(f"owned_targets: [{BEDROCK}]\n")
+    code, said = refused(capsys, *verb)
+    assert (code, f"{verb[0]} keeps no budget; load it with `peakday run --live" in said) == (2, True), said
     assert no_packets == []
 
 
@@ -266,6 +306,11 @@ def test_an_assistant_on_real_models_is_not_loaded_without_live(tmp_path, monkey
     real = RealModels(bedrock_url="http://127.0.0.1:1")
     resolved, _ = on_real_models(resolve("smoke", [], None), real)
     with open_stack(resolved, real=real, talk=Talk(quiet=True)) as stack:
-        code, said = refused(capsys, "run", "smoke", "--target", f"assistant={stack.endpoints['assistant']}", *SHORT)
+        target = ("--target", f"assistant={stack.endpoints['assistant']}")
+        code, said = refused(capsys, "run", "smoke", *target, *SHORT)
+        searched = refused(capsys, "max-rate", "smoke", *target)
+        checked = refused(capsys, "check", "smoke", "--only", "slo", *target)
     assert code == 2
     assert "needs --live. Expected cost: " in said
+    assert [one[0] for one in (searched, checked)] == [2, 2]
+    assert all("keeps no budget" in one[1] for one in (searched, checked))
