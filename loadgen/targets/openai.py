@@ -116,8 +116,8 @@ class Shape:
 class OpenAiAnswer(SseAnswer):
     """Reads completion chunks: content is counted where the server's shape is known, all else is read as JSON.
 
-    token_by_token: each chunk of a plain completion is a step of the engine, also where its token has no text yet: bytes
-    that are no whole character are held back until they are one.
+    token_by_token: each chunk of a plain completion is a step of the engine, even if its token has no text yet, since
+    bytes are held back until they are a character.
     """
 
     __slots__ = ("_shape", "_token_by_token", "done", "finish_reason", "max_tokens", "spec", "usage")

@@ -153,8 +153,8 @@ def test_each_chunk_of_a_completion_is_a_token_with_or_without_text():
     events = [*map(completion_chunk, texts), completion_chunk("%", "length")]
     for _ in range(3):
         answer = OpenAiAnswer(array("q"), SPEC, shape=shape, token_by_token=True)
-        for number, event in enumerate(events, 1):
-            answer.feed(number, event)
+        for number, chunk in enumerate(events, 1):
+            answer.feed(number, chunk)
         assert (answer.chunks, answer.first_ns, answer.last_ns) == (len(events), 1, len(events))
         assert shape.mark
 
