@@ -63,6 +63,15 @@ class Calls:
         """Mean calls of a model in one interaction."""
         return float(self.of(model).sum() / self.interactions)
 
+    def per_calling_interaction(self, model: str) -> float:
+        """Mean calls of a model in one of the interactions that call it at all; 0 where none does.
+
+        A lost call loses this share of an interaction: those that never call the model lose nothing.
+        """
+        mask = self.of(model)
+        calling = len(np.unique(self.turn_interaction[self.turn[mask]]))
+        return float(mask.sum() / calling) if calling else 0.0
+
 
 def refuse_weak_evidence(run: Run) -> None:
     """Raise `PlanError` for a run that was cut off or that its generator does not vouch for."""

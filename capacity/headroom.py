@@ -78,13 +78,13 @@ def least_regret_hold(case: Case, choice: OwnChoice, value_per_interaction_usd: 
     """
     rules = case.scenario.capacity.resilience
     need, seconds = _replica_need(case, choice)
-    value_per_call = value_per_interaction_usd / case.calls.per_interaction(choice.service.model)
+    value_per_call = value_per_interaction_usd / case.calls.per_calling_interaction(choice.service.model)
     spare = rules.zones / (rules.zones - rules.zones_lost) / (1 - rules.drain_ratio - rules.broken_ratio)
     per_zone = np.unique(np.ceil(np.quantile(need.max(axis=0), CANDIDATES) * spare / rules.zones)).astype(int)
     per_zone = np.maximum(1, per_zone)
     working = per_zone * rules.zones / spare
     sized = [choice.holding(int(count), rules) for count in per_zone]
-    rate = choice.service.rate_over(case.draws)
+    rate = choice.service.rate_over(case.draws) / (1 + rules.retry_extra_attempts)
     lost_usd = np.stack([(np.clip(need - n, 0, None) * seconds[:, None]).sum(axis=0) for n in working])
     total_usd = lost_usd * rate * value_per_call + np.array([float(choice.usd(each)) for each in sized])[:, None]
     best = int(np.argmin((total_usd - total_usd.min(axis=0)).max(axis=1)))
@@ -96,7 +96,7 @@ def worthwhile_hold(case: Case, choice: OwnChoice, value_per_interaction_usd: fl
     """Replicas while the interactions the last one saves are worth more than it costs, over the joint draws.
 
     A replica more saves m calls in every second in which demand exceeds what the others carry:
-    value x m x E[seconds with lambda(t) > N m] against its price for the event.
+    value x m x E[seconds with lambda(t) > N m] against its price for the event; m = its rate / (1 + retry).
     """
     rules = case.scenario.capacity.resilience
     need, seconds = _replica_need(case, choice)
@@ -104,8 +104,9 @@ def worthwhile_hold(case: Case, choice: OwnChoice, value_per_interaction_usd: fl
     per_replica_usd = (
         spare * choice.box.usd_per_hour * choice.billed_hours * choice.service.step.chips_per_replica
     ) / choice.box.instance.chips
-    value_per_call = value_per_interaction_usd / case.calls.per_interaction(choice.service.model)
-    worth_while_s = per_replica_usd / (value_per_call * choice.service.rate_per_s)
+    value_per_call = value_per_interaction_usd / case.calls.per_calling_interaction(choice.service.model)
+    saved_per_s = choice.service.rate_per_s / (1 + rules.retry_extra_attempts)
+    worth_while_s = per_replica_usd / (value_per_call * saved_per_s)
     order = np.argsort(need, axis=None)
     above_s = np.cumsum(np.broadcast_to(seconds[:, None], need.shape).ravel()[order][::-1])[::-1] / need.shape[1]
     enough = np.flatnonzero(above_s <= worth_while_s)
@@ -117,12 +118,13 @@ def worthwhile_hold(case: Case, choice: OwnChoice, value_per_interaction_usd: fl
 
 
 def _replica_need(case: Case, choice: OwnChoice) -> tuple[Floats, Floats]:
-    """Working replicas needed [points, draws] over the timeline, and how long each point lasts [points]."""
+    """Working replicas needed [points, draws] over the timeline, retries included; each point's seconds [points]."""
     timeline = case.demand[INTERACTIONS][choice.region].timeline
     offset_s = np.array(timeline.offset_s)
     seconds = np.diff(np.append(offset_s, case.scenario.event.length_s))
     shape = np.array(timeline.interactions_per_s_p50) / max(timeline.interactions_per_s_p50)
-    load = choice.load_per_s * choice.peak_ratio(case.draws) * case.draws.turns
+    retried = 1 + case.scenario.capacity.resilience.retry_extra_attempts
+    load = choice.load_per_s * choice.peak_ratio(case.draws) * case.draws.turns * retried
     return np.outer(shape, load / choice.service.rate_over(case.draws)), seconds
 
 

@@ -111,7 +111,7 @@ def _ladder(
     if queued > 0:
         add("queue", name, queued, 0.0, waits_s, f"customers wait {waits_s:.0f} s")
     value = case.scenario.capacity.value_per_interaction_usd
-    lost = None if value is None else value / case.calls.per_interaction(name)
+    lost = None if value is None else value / case.calls.per_calling_interaction(name)
     add("shed", "", left - queued, lost, None, "nothing is left that would take it")
     return rows
 

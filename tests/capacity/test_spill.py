@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facts.reader import Quality
+from capacity.calls import assumed_calls
+from facts.reader import Quality, models
 from tests.capacity.scenario_of import scenario
 from tests.capacity.test_plan_small import SHORT, plan
 
@@ -71,11 +72,14 @@ def test_a_model_without_a_quota_figure_is_not_counted_on():
     assert not any(row["to"] == "nova-2-lite" for row in plan(limited(10)).spill)
 
 
-def test_shed_calls_cost_what_an_interaction_is_worth():
-    made = plan(limited(10, capacity__value_per_interaction_usd=2.0))
+def test_shed_calls_cost_their_share_of_an_interaction_that_makes_them():
+    what = limited(10, capacity__value_per_interaction_usd=2.0)
+    made = plan(what)
     row = next(row for row in made.spill if row["rung"] == "shed")
-    per_interaction = next(s.calls_per_interaction for s in made.supplies if s.model == row["model"])
-    assert row["usd_per_call"] == pytest.approx(2.0 / per_interaction)
+    calls = assumed_calls(what, models(), seed=1)
+    calling = set(calls.turn_interaction[calls.turn[calls.of(row["model"])]].tolist())
+    assert len(calling) < calls.interactions  # the rest never call it, and lose nothing with it
+    assert row["usd_per_call"] == pytest.approx(2.0 * len(calling) / calls.of(row["model"]).sum())
     assert next(row for row in plan(limited(10)).spill if row["rung"] == "shed")["usd_per_call"] is None
 
 
