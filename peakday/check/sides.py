@@ -7,21 +7,22 @@ process: its memory, its hash seeds, its caches.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import select
-import signal
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from peakday.check.process import Started, started
 from peakday.check.settings import Sut
 from peakday.errors import CommandError, Exit
 from peakday.stack import Stack, listen
@@ -32,9 +33,8 @@ OFFLINE = {
 }  # fmt: skip
 """A build of a commit reaches no package index: what it needs is installed already, as it is for the candidate."""
 READY_WITHIN_S = 60.0
-_OURS = (".peakday/", "runs/", "baselines/", "noise.json")
+_OURS = (".peakday", "runs", "baselines", "noise.json")
 """What checks write themselves: a build is the same build with and without them."""
-STOP_WITHIN_S = 20.0
 
 
 @dataclass
@@ -82,8 +82,8 @@ class Side:
         command += ["--seed", str(self.seed)] if self.seed is not None else []
         paths = [str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]
         environment = {**self.environment, "PYTHONPATH": os.pathsep.join(paths)}
-        with _started(command, folder, environment) as (process, running):
-            ready = _first_line(process)
+        with _running(command, folder, environment, piped=True) as (one, running):
+            ready = _first_line(one.process)
             endpoints = {name: ready[name] for name in ("assistant", "bedrock", "openai")}
             running.stack = Stack(endpoints, ready["models"], folder / "stack.json", folder, {})
             yield running
@@ -95,8 +95,8 @@ class Side:
         listener.close()
         values = {"port": str(port), "dir": str(folder)}
         environment = {**self.environment, "PORT": str(port)}
-        with _started(["sh", "-c", _filled(sut.start, values)], folder, environment) as (process, running):
-            _wait_for(_filled(sut.ready, values), process, sut.ready_within_s)
+        with _running(["sh", "-c", _filled(sut.start, values)], folder, environment) as (one, running):
+            _wait_for(_filled(sut.ready, values), one.process, sut.ready_within_s)
             running.targets = (_filled(sut.target, values),)
             yield running
 
@@ -130,16 +130,15 @@ def build(command: str, folder: Path, within_s: float) -> None:
     Raises:
         CommandError: it failed or took longer than `within_s`; the message holds its last line.
     """
-    try:
-        done = subprocess.run(
-            ["sh", "-c", command], cwd=folder, capture_output=True, text=True, timeout=within_s,
-            env={**os.environ, **OFFLINE},
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        raise CommandError(f"sut.build took longer than {within_s:g} s in {folder.name}", Exit.ENVIRONMENT) from None
-    if done.returncode:
-        said = (done.stderr.strip() or done.stdout.strip() or "nothing").splitlines()[-1]
-        raise CommandError(f"sut.build failed with exit code {done.returncode}: {said}", Exit.ENVIRONMENT)
+    with started(["sh", "-c", command], folder, OFFLINE) as one:
+        try:
+            code = one.process.wait(within_s)
+        except subprocess.TimeoutExpired:
+            said = f"sut.build took longer than {within_s:g} s in {folder.name}"
+            raise CommandError(said, Exit.ENVIRONMENT) from None
+        if code:
+            said = one.last_words() or "nothing"
+            raise CommandError(f"sut.build failed with exit code {code}: {said}", Exit.ENVIRONMENT)
 
 
 def resolve_ref(ref: str) -> str | None:
@@ -148,21 +147,51 @@ def resolve_ref(ref: str) -> str | None:
 
 
 def here_identity() -> str:
-    """The commit of the files here and what differs from it, as one short name."""
-    import hashlib
+    """The content of the files here as one short name: the commit, and what differs from it or is not in it.
 
-    head = _git("rev-parse", "HEAD") or ""
-    status = (_git("status", "--porcelain") or "").splitlines()
-    changes = (_git("diff", "HEAD") or "") + "\n".join(line for line in status if not line[3:].startswith(_OURS))
-    return f"{head[:12]}+{hashlib.sha256(changes.encode()).hexdigest()[:8]}" if changes else head[:12]
+    Outside git every file below the folder counts, by its name, size and time of change.
+    """
+    if _git("rev-parse", "--show-toplevel") is None:
+        return f"files+{_digest(_stats(Path()))}"
+    head = _git("rev-parse", "--verify", "--quiet", "HEAD") or ""
+    kept = (":(top)", *(f":(exclude){name}" for name in _OURS))
+    changes = _git("diff", "--binary", "HEAD", "--", *kept) or ""
+    names = _git("ls-files", "--others", "--exclude-standard", "-z", "--", *kept) or ""
+    added = [f"{name} {_content(Path(name))}" for name in names.split("\0") if name]
+    return f"{head[:12]}+{_digest([changes, *added])}" if changes or added else head[:12]
+
+
+def _digest(parts: Iterable[str]) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part.encode("utf-8", "surrogateescape") + b"\0")
+    return digest.hexdigest()[:8]
+
+
+def _content(file: Path) -> str:
+    """The digest of a file; where it cannot be read, nothing."""
+    try:
+        with file.open("rb") as opened:
+            return hashlib.file_digest(opened, "sha256").hexdigest()
+    except OSError:
+        return ""
+
+
+def _stats(folder: Path) -> Iterator[str]:
+    for at, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if name not in _OURS and not name.startswith("."))
+        for name in sorted(name for name in names if name not in _OURS):
+            with contextlib.suppress(OSError):
+                seen = os.stat(os.path.join(at, name))
+                yield f"{at}/{name} {seen.st_size} {seen.st_mtime_ns}"
 
 
 def _git(*arguments: str) -> str | None:
     try:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True)
+        done = subprocess.run(["git", *arguments], capture_output=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return None
-    return done.stdout.strip()
+    return done.stdout.decode("utf-8", "surrogateescape").rstrip("\n")
 
 
 def _filled(text: str, values: Mapping[str, str]) -> str:
@@ -173,45 +202,18 @@ def _filled(text: str, values: Mapping[str, str]) -> str:
 
 
 @contextlib.contextmanager
-def _started(
-    command: list[str], folder: Path, environment: Mapping[str, str]
-) -> Iterator[tuple[subprocess.Popen[bytes], Running]]:
-    """A process in a group of its own, stopped at the end; its CPU time, children included, is then known."""
-    with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(
-            command, cwd=folder, env={**os.environ, **environment}, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=log, start_new_session=True,
-        )  # fmt: skip
-        running = Running()
+def _running(
+    command: list[str], folder: Path, environment: Mapping[str, str], *, piped: bool = False
+) -> Iterator[tuple[Started, Running]]:
+    """A system that is starting; an error of its start ends with the last words of the system."""
+    running = Running()
+    with started(command, folder, environment, piped=piped) as one:
         try:
-            yield process, running
+            yield one, running
         except CommandError as error:
-            log.seek(0)
-            words = log.read().decode("utf-8", "replace").strip().splitlines()
-            raise CommandError(f"{error}{': ' + words[-1] if words else ''}", error.code) from None
-        finally:
-            running.cpu_s = _stopped(process)
-            if process.stdout is not None:
-                process.stdout.close()
-
-
-def _stopped(process: subprocess.Popen[bytes]) -> float | None:
-    """Interrupt the process, wait for it, end its group if it stays; CPU seconds of it and its ended children."""
-    deadline = time.monotonic() + STOP_WITHIN_S
-    with contextlib.suppress(ProcessLookupError):
-        process.send_signal(signal.SIGTERM)
-    while True:
-        try:
-            pid, status, used = os.wait4(process.pid, os.WNOHANG)
-        except ChildProcessError:  # waited for already
-            return None
-        if pid:
-            process.returncode = os.waitstatus_to_exitcode(status)
-            return used.ru_utime + used.ru_stime
-        if time.monotonic() > deadline:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-        time.sleep(0.02)
+            words = one.last_words()
+            raise CommandError(f"{error}{': ' + words if words else ''}", error.code) from None
+    running.cpu_s = one.cpu_s
 
 
 def _first_line(process: subprocess.Popen[bytes]) -> dict[str, Any]:

@@ -3,11 +3,13 @@
 import os
 import subprocess
 import sys
+import time
 import urllib.request
 from pathlib import Path
 
 import pytest
 
+from peakday.check.process import members, started
 from peakday.check.session import address
 from peakday.check.settings import Sut
 from peakday.check.sides import Side, build, here_identity, worktree
@@ -59,8 +61,10 @@ def test_a_build_that_fails_says_its_last_words(repository):
 
 
 def test_a_build_that_takes_too_long_is_stopped(tmp_path):
+    """And all that it started: a compiler under a make goes on for hours."""
     with pytest.raises(CommandError, match="longer than"):
-        build("exec sleep 30", tmp_path, 0.05)
+        build("(echo $$ > group; sleep 30; true) | cat", tmp_path, 0.3)
+    assert members(int((tmp_path / "group").read_text())) == {}
 
 
 def test_an_unknown_commit_is_a_usage_error(repository):
@@ -81,6 +85,42 @@ def test_a_change_of_a_file_is_another_build_and_what_checks_write_is_not(reposi
     assert here_identity() == clean
 
 
+def test_what_checks_write_in_the_folder_where_they_are_typed_is_no_other_build(repository):
+    clean = here_identity()
+    Path("runs/one").mkdir(parents=True)
+    Path("runs/one/run.json").write_text("{}")
+    assert here_identity() == clean
+
+
+def test_a_baseline_that_is_kept_in_git_may_be_promoted_within_a_build(repository):
+    """The first line of git's status begins with a space, and it is one like any other."""
+    Path("baselines").mkdir()
+    Path("baselines/current.json").write_text("one")
+    git("add", ".")
+    git("-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "-m", "baseline")
+    clean = here_identity()
+    Path("baselines/current.json").write_text("two")
+    assert here_identity() == clean
+
+
+def test_what_a_file_holds_that_git_does_not_know_is_of_the_build(repository):
+    Path("config.yaml").write_text("one")
+    one = here_identity()
+    Path("config.yaml").write_text("two")
+    assert here_identity() != one
+
+
+def test_outside_git_the_files_name_the_build(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    Path("serve.py").write_text("one")
+    one = here_identity()
+    Path("runs").mkdir()
+    assert here_identity() == one
+    Path("serve.py").write_text("other")
+    assert here_identity() != one
+
+
 def test_a_system_of_ones_own_is_started_waited_for_driven_and_stopped(tmp_path):
     (tmp_path / "page.txt").write_text("hello")
     sut = Sut(start=SERVE, ready="http://127.0.0.1:{port}/page.txt", target="openai=http://127.0.0.1:{port}/v1")
@@ -98,6 +138,29 @@ def test_a_system_that_ends_at_once_says_its_last_words(tmp_path):
     sut = Sut(start="echo no licence >&2; exit 1", ready="http://127.0.0.1:{port}/")
     with pytest.raises(CommandError, match="no licence"), Side("candidate", "x", folder=tmp_path, sut=sut).up():
         pass
+
+
+def test_a_system_may_say_as_much_as_it_likes(tmp_path):
+    """Nobody reads what it prints: 64 KiB in a pipe, and it would stand still."""
+    talk = 'i=0; while [ $i -lt 3000 ]; do echo "GET / 200 a line of forty characters or so"; i=$((i+1)); done; '
+    with started(["sh", "-c", f"{talk} touch said; sleep 30"], tmp_path, {}):
+        deadline = time.monotonic() + 10
+        while not (tmp_path / "said").exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert (tmp_path / "said").exists()
+
+
+@pytest.mark.parametrize("start", ["{0}; true", "{0} & wait", "{0} | cat"], ids=["script", "behind", "pipe"])
+def test_a_system_under_a_shell_is_stopped_with_it(tmp_path, start):
+    """And its CPU time is that of the server, not of the shell."""
+    (tmp_path / "page.txt").write_text("hello")
+    serve = start.format(SERVE.removeprefix("exec "))
+    sut = Sut(start=f"echo $$ > group; {serve}", ready="http://127.0.0.1:{port}/page.txt")
+    with Side("candidate", "x", folder=tmp_path, sut=sut).up() as running:
+        group = int((tmp_path / "group").read_text())
+        assert len(members(group)) > 1
+    assert members(group) == {}
+    assert running.cpu_s > 0.02
 
 
 def test_an_address_must_be_owned(tmp_path, monkeypatch):
