@@ -23,7 +23,8 @@ def run(
 ) -> tuple[Ints, Floats]:
     """Refused calls by kind [kinds], and when each kind first refused one [kinds], NEVER if it did not.
 
-    counts [steps]: calls in each step. asked, settled [kinds]: what a call takes at its start, and of that for good.
+    counts [steps]: calls in each step. asked, settled [kinds]: what a call takes at its start, and what it is charged
+    at its end: less than it asked for, or more where its answer burns more than its max_tokens.
     """
     kinds, steps = grants.size, counts.size
     left, held = grants.copy(), np.zeros(kinds)
@@ -34,7 +35,7 @@ def run(
         room, tight = counts[step], -1
         for kind in range(kinds):
             left[kind] = min(grants[kind] - held[kind], left[kind] + grants[kind] / period_s[kind] * step_s)
-            if ended and asked[kind] > settled[kind]:
+            if ended and asked[kind] != settled[kind]:
                 held[kind] -= ended * asked[kind]
                 left[kind] = min(grants[kind] - held[kind], left[kind] + ended * (asked[kind] - settled[kind]))
             fits = int(max(0.0, left[kind]) / asked[kind] + 1e-9)
@@ -43,7 +44,7 @@ def run(
         admitted[step] = room
         for kind in range(kinds):
             left[kind] -= room * asked[kind]
-            if gives_back and asked[kind] > settled[kind]:
+            if gives_back and asked[kind] != settled[kind]:
                 held[kind] += room * asked[kind]
         if tight >= 0:
             refused[tight] += counts[step] - room

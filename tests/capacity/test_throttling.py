@@ -11,7 +11,7 @@ from tests.capacity.scenario_of import scenario
 from tests.capacity.test_plan_small import SHORT, plan
 
 FLAT = RegionDemand("r", Levels(1, 1, 1), (0.0,), (1.0,), (1.0,), (1.0,))
-TOKENS, LATENCY_S = CallTokens(reserved=3_000, settled=1_000), 5.0
+LATENCY_S = 5.0
 
 
 @pytest.mark.parametrize("gives_back", [True, False])
@@ -20,13 +20,15 @@ TOKENS, LATENCY_S = CallTokens(reserved=3_000, settled=1_000), 5.0
     [Granted(600, None, None, ""), Granted(None, 600_000, None, ""), Granted(900, 1_000_000, None, "")],
 )
 @pytest.mark.parametrize("rate_per_s", [4.0, 9.0, 20.0])
-def test_seconds_of_calls_meet_the_bucket_call_by_call(limits, rate_per_s, gives_back):
+@pytest.mark.parametrize(("reserved", "settled"), [(3_000, 1_000), (1_500, 3_000)])
+def test_seconds_of_calls_meet_the_bucket_call_by_call(limits, rate_per_s, gives_back, reserved, settled):
+    """Also where a call is charged more than it reserved: output burns five times, and max_tokens is small."""
     counts = calls_each_second(FLAT, "p90", rate_per_s, 3_000.0, seed=3)
     at_s = np.repeat(np.arange(len(counts), dtype=float), counts)
     n = len(at_s)
-    arrays = (np.full(n, 3_000), np.full(n, 1_000), np.full(n, LATENCY_S - 1e-6))
+    arrays = (np.full(n, reserved), np.full(n, settled), np.full(n, LATENCY_S - 1e-6))
     one_by_one = run_buckets(at_s, *arrays, limits, gives_back=gives_back)
-    found = stopped(counts, TOKENS, LATENCY_S, limits, gives_back=gives_back)
+    found = stopped(counts, CallTokens(reserved, settled), LATENCY_S, limits, gives_back=gives_back)
     assert found.ratio == pytest.approx(one_by_one.ratio, abs=0.005)
     for kind, share in found.by_kind.items():
         assert share == pytest.approx(one_by_one.by_kind[kind] / n, abs=0.02)
