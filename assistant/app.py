@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from assistant.autobuy.payments import LocalPayments, charged_rule
 from assistant.autobuy.rules import RuleBook
 from assistant.errors import ModelError, RequestError
 from assistant.metrics import CONTENT_TYPE
@@ -35,6 +36,7 @@ class App:
     """The application.
 
     Args:
+        payments: the embedded payment provider, whose charges are served on loopback.
         world_s: the data's clock, seconds since the epoch.
         customer_of: a test customer's row, or None: sessions are made for known ones only.
     """
@@ -44,12 +46,14 @@ class App:
         services: Services,
         sessions: Sessions,
         rules: RuleBook,
+        payments: LocalPayments,
         world_s: Callable[[], float],
         customer_of: Callable[[str], object | None],
     ) -> None:
         self._services = services
         self._sessions = sessions
         self._rules = rules
+        self._payments = payments
         self._world_s = world_s
         self._customer_of = customer_of
         self._running: dict[asyncio.Task[None], EventSink] = {}
@@ -145,7 +149,12 @@ class App:
         for row in purchases:
             row["autobuy_delay_s"] = row["bought_s"] - row["matched_s"]
             row["saving_ratio"] = 1 - row["price"] / row["price_at_creation"]
-        await _respond(send, 200, orjson.dumps({"purchases": purchases, "rules": self._rules.states()}))
+        charges = [
+            {"rule_id": charged_rule(key), "customer_id": customer_id, "amount_usd": amount_usd}
+            for key, customer_id, amount_usd in await asyncio.to_thread(self._payments.charges)
+        ]
+        told = {"purchases": purchases, "charges": charges, "rules": self._rules.states()}
+        await _respond(send, 200, orjson.dumps(told))
 
     async def _health(self, scope: Scope, receive: Receive, send: Send) -> None:
         await _respond(send, 200, orjson.dumps({"ok": True, "simulated": not self._services.stack.live}))

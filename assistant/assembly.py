@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from assistant.app import App
+from assistant.autobuy.payments import LocalPayments
 from assistant.autobuy.rules import RuleBook
+from assistant.autobuy.worker import local_payments
 from assistant.calls import ModelCaller
 from assistant.clients.protocol import ModelClient
 from assistant.confirmations import Confirmations
@@ -48,9 +50,11 @@ class Assistant:
     catalogue: Catalogue
     store: Store
     rules: RuleBook
+    payments: LocalPayments
 
     def close(self) -> None:
         """Release the data files."""
+        self.payments.close()
         self.rules.close()
         self.store.close()
         self.catalogue.close()
@@ -94,5 +98,6 @@ def assemble(
         now_s=clocks.epoch_s,
     )
     sessions = Sessions(secrets.token_bytes(32))
-    app = App(services, sessions, rules, lambda: clocks.world().timestamp(), catalogue.customer)
-    return Assistant(app, services, catalogue, store, rules)
+    payments = local_payments(stack.store, catalogue)
+    app = App(services, sessions, rules, payments, lambda: clocks.world().timestamp(), catalogue.customer)
+    return Assistant(app, services, catalogue, store, rules, payments)

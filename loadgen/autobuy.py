@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -28,7 +29,7 @@ def autobuy_totals(url: str | None, run: Run) -> dict[str, Any] | None:
             told = json.loads(response.read())
     except (urllib.error.URLError, OSError, json.JSONDecodeError):
         return None
-    found = summarise(told["purchases"], told.get("rules", {}))
+    found = summarise(told["purchases"], told.get("rules", {}), told.get("charges"))
     return found | {"chat_ttft_s": chat_around_storm(run)}
 
 
@@ -63,10 +64,14 @@ def chat_around_storm(run: Run) -> dict[str, Any] | None:
     return {"storm_at_s": at_s, **plain, "change_ratio": change}
 
 
-def summarise(purchases: Sequence[Mapping[str, Any]], rules: Mapping[str, int]) -> dict[str, Any]:
-    """A rule buys once in its life: a second purchase of the same rule is a double one.
+def summarise(
+    purchases: Sequence[Mapping[str, Any]], rules: Mapping[str, int], charges: Sequence[Mapping[str, Any]] | None = ()
+) -> dict[str, Any]:
+    """A rule buys once in its life: a second purchase, or a second charge that stands, of one rule is a double one.
 
-    Delay and saving are of the purchases that the endpoint listed (`listed`); `waiting` rules are matched but not
+    `charges` are those that stand in the payment provider's own ledger, which knows nothing of rules: the rule book
+    cannot even write a rule's second purchase down, so without a ledger (None) doubles are not known either.
+        Delay and saving are of the purchases that the endpoint listed (`listed`); `waiting` rules are matched but not
     bought yet.
     """
     delays_s = np.array([row["autobuy_delay_s"] for row in purchases], dtype=np.float64)
@@ -76,8 +81,15 @@ def summarise(purchases: Sequence[Mapping[str, Any]], rules: Mapping[str, int]) 
         "purchases": max(len(purchases), rules.get("bought", 0)),
         "listed": len(purchases),
         "waiting": rules.get("matched", 0),
-        "double_purchases": len(purchases) - len({row["rule_id"] for row in purchases}),
+        "charges": None if charges is None else len(charges),
+        "double_purchases": None if charges is None else _doubles(purchases, charges),
         "delay_s": {f"p{int(share * 100)}": vars(censored_quantile(delays_s, known, share)) for share in (0.5, 0.99)},
         "saving_ratio_mean": float(np.mean(savings)) if savings else None,
         "rules": dict(rules),
     }
+
+
+def _doubles(purchases: Sequence[Mapping[str, Any]], charges: Sequence[Mapping[str, Any]]) -> int:
+    """Purchases or charges, whichever are more, beyond one a rule: a payment under way has its charge first."""
+    bought = Counter(row["rule_id"] for row in purchases) | Counter(row["rule_id"] for row in charges)
+    return bought.total() - len(bought)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from assistant.autobuy.payments import PaymentDeclined, Payments
+from assistant.autobuy.payments import PaymentDeclined, Payments, charge_key
 from assistant.autobuy.rules import WINDOW_S, Rule, RuleBook
 
 SPEND_CAP_USD_PER_DAY = 2_000.0
@@ -62,7 +62,7 @@ class Buyer:
         if self._clock() - rule.matched_s > WINDOW_S:
             # Too late to buy. If a worker died while paying, its charge is undone before the rule waits again.
             if rule.state == "paying":
-                self._payments.void(_key(rule))
+                self._payments.void(charge_key(rule.rule_id, rule.matched_s))
             self._book.release(rule, "active")
             return None
         if rule.state == "paying":
@@ -90,7 +90,8 @@ class Buyer:
     def _pay(self, rule: Rule, matched_s: float, price: float) -> Bought | None:
         """Charge, then record. A crash in between repeats both under the same key, and charges once."""
         try:
-            reference = self._payments.charge(_key(rule), rule.customer_id, price * rule.quantity)
+            key = charge_key(rule.rule_id, matched_s)
+            reference = self._payments.charge(key, rule.customer_id, price * rule.quantity)
         except PaymentDeclined:
             self._book.payment_failed(rule, self._clock())
             return None
@@ -100,8 +101,3 @@ class Buyer:
         if not self._book.settle(rule, price, reference, now_s):
             return None
         return Bought(rule.rule_id, now_s - matched_s, 1 - price / rule.price_at_creation)
-
-
-def _key(rule: Rule) -> str:
-    """One charge for one match of one rule."""
-    return f"{rule.rule_id}@{rule.matched_s:.6f}"

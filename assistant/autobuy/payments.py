@@ -8,6 +8,16 @@ from pathlib import Path
 from typing import Protocol
 
 
+def charge_key(rule_id: str, matched_s: float) -> str:
+    """One charge for one match of one rule."""
+    return f"{rule_id}@{matched_s:.6f}"
+
+
+def charged_rule(key: str) -> str:
+    """The rule that a charge was made for."""
+    return key.rpartition("@")[0]
+
+
 class PaymentDeclined(Exception):
     """The account's default payment method was refused; trying again will not help."""
 

@@ -18,15 +18,19 @@ STEP_S = 1.0
 log = logging.getLogger("assistant.autobuy")
 
 
-def local_buyer(store: Path, catalogue: Catalogue, clock: Callable[[], float], worker: str) -> Buyer:
-    """A buyer over the store's file with the embedded payment provider beside it."""
+def local_payments(store: Path, catalogue: Catalogue) -> LocalPayments:
+    """The embedded payment provider: its ledger is a file beside the store's."""
 
     def method_of(customer_id: str) -> str | None:
         customer: dict[str, Any] | None = catalogue.customer(customer_id)
         return customer["default_payment"] if customer else None
 
-    payments = LocalPayments(store.with_name("payments.sqlite"), method_of)
-    return Buyer(RuleBook(store), payments, catalogue.product, clock, worker)
+    return LocalPayments(store.with_name("payments.sqlite"), method_of)
+
+
+def local_buyer(store: Path, catalogue: Catalogue, clock: Callable[[], float], worker: str) -> Buyer:
+    """A buyer over the store's file and the payment provider beside it."""
+    return Buyer(RuleBook(store), local_payments(store, catalogue), catalogue.product, clock, worker)
 
 
 class BuyerThread(threading.Thread):
