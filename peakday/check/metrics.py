@@ -21,14 +21,14 @@ _PERCENTILE = re.compile(r"(\w+)_(p50|p90|p95|p99)")
 
 
 def run_value(run: Run, metric: str) -> float | None:
-    """One metric of one run; None where the run does not have it."""
+    """One metric of one run; None where the run does not have it, or knows only that it is more than so much."""
     match = _PERCENTILE.fullmatch(metric)
     if match and match[1] == "cost_usd_per_interaction":
         costs = interaction_costs(run)
         return float(costs.quantile(int(match[2][1:]) / 100)) if len(costs) else None
     if match:
         quantile = (run.info["quantiles"].get(match[1]) or {}).get(match[2]) or {}
-        return _number(quantile.get("value"))
+        return None if quantile.get("censored") else _number(quantile.get("value"))
     if metric == "model_calls_per_turn":
         turns = int(run.turns["status"].eq("ok").sum())
         return len(run.calls) / turns if turns else None
@@ -68,7 +68,10 @@ def beyond_limit(limit: Limit, runs: Sequence[Run], length_s: float) -> list[Cou
     import numpy as np
 
     run, edges = runs[0], [length_s * (i + 1) / BLOCKS for i in range(BLOCKS - 1)]
-    number = np.digitize(run.turns["intended_start_s"].fillna(0.0).to_numpy(), edges)
+    start_s = run.turns["intended_start_s"]
+    if limit.column == "cost_usd_per_interaction":  # it is of the block that its first turn is in
+        start_s = start_s.groupby(run.turns["interaction_id"]).transform("min")
+    number = np.digitize(start_s.fillna(0.0).to_numpy(), edges)
     return [_count(limit, run, run.turns.loc[number == i]) for i in range(BLOCKS)]
 
 

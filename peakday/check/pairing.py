@@ -10,13 +10,15 @@ from peakday.check.fingerprint import differences, host_fingerprint
 from peakday.check.metrics import LOWER_IS_WORSE, worse_by
 from peakday.check.regression import TAIL_MIN, Decision, decide, log_margin, settled, spend
 from peakday.check.settings import Regression
-from peakday.check.slo import t_bounds
+from peakday.check.slo import SHARE_METRICS, t_bounds
 from peakday.check.verdicts import Line, Verdict
 
 GATE = "regression"
 HISTORY_MIN = 8
 _FAR = 3.5
 """Robust standard deviations from the median of earlier runs beyond which history mode warns."""
+_SPREAD_MIN = 0.01
+"""Least standard deviation taken, as a share of the median: runs that were all equal promise no such precision."""
 Pair = tuple[Measured, Measured]
 
 
@@ -29,48 +31,72 @@ def judge_pairs(pairs: Sequence[Pair], gate: Regression, look: int) -> tuple[lis
     """
     absent = {line.metric: line for line in _absent(pairs, gate)}
     kept = [metric for metric in gate.metrics if metric not in absent]
-    ratios = {metric: [worse_by(metric, *_values(pair, metric)) for pair in pairs] for metric in kept}
+    ratios = {metric: [_worse_by(metric, *pair) for pair in pairs] for metric in kept}
     decisions = decide(ratios, gate.metrics, spend(gate.alpha, gate.looks)[look]) if ratios else []
     lines = [*absent.values(), *(_line(decision, pairs) for decision in decisions)]
     broken = any(line.verdict == Verdict.FAIL for line in absent.values())
     return lines, broken or (not absent and settled(decisions))
 
 
-def _values(pair: Pair, metric: str) -> tuple[float, float]:
-    old, new = (one.values.get(metric) for one in pair)
+def _worse_by(metric: str, baseline: Measured, candidate: Measured) -> float:
+    old, new = (_positive(one, metric) for one in (baseline, candidate))
     assert old is not None
     assert new is not None
-    return old, new
+    return worse_by(metric, old, new)
+
+
+def _positive(one: Measured, metric: str) -> float | None:
+    """A value that has a ratio. A share of turns that is none of so many is half a turn of so many.
+
+    Source: half a turn added to both sides keeps a ratio of shares finite (Haldane 1956, Anscombe 1956).
+    """
+    value = one.values.get(metric)
+    if value is not None and metric in SHARE_METRICS and one.turns:
+        return (value * one.turns + 0.5) / (one.turns + 1)
+    return value
 
 
 def _absent(pairs: Sequence[Pair], gate: Regression) -> Iterator[Line]:
-    """A line for each metric that cannot be compared, and why; none of them is a pass."""
+    """A line for each metric that has no ratios, and why; none of them is a pass."""
     for metric in gate.metrics:
-        old = [pair[0].values.get(metric) for pair in pairs]
-        new = [pair[1].values.get(metric) for pair in pairs]
-        tails = [sum(pair[side].tails.get(metric, 0) for pair in pairs) for side in (0, 1)]
-        if all(_none(value) for value in old) and all(_none(value) for value in new):
-            why = "no run of either side has it" + (": zero traffic" if not _turns(pairs) else "")
-            yield Line(GATE, metric, Verdict.INCONCLUSIVE, why)
-        elif metric in LOWER_IS_WORSE and all(not value for value in new) and all(old):
-            yield Line(GATE, metric, Verdict.FAIL, "the candidate has none of it", _mean(old), 0.0, change=1.0)
-        elif any(_none(value) for value in (*old, *new)):
-            missing = sum(_none(value) for value in new)
-            why = (
-                f"vanished: {missing} of {len(new)} candidate runs and {sum(map(_none, old))} of the baseline's lack it"
-            )
-            yield Line(GATE, metric, Verdict.INCONCLUSIVE, why, _mean(old), _mean(new))
-        elif any(metric in pair[0].tails for pair in pairs) and min(tails) < TAIL_MIN:
-            why = f"n_tail {min(tails)} of {TAIL_MIN}: too few turns lie that far out; gate p50, or run longer"
-            yield Line(GATE, metric, Verdict.INCONCLUSIVE, why, _mean(old), _mean(new))
+        sides = [[pair[side] for pair in pairs] for side in (0, 1)]
+        found = _without_ratio(metric, *sides) or _thin_tail(metric, *sides)
+        if found is not None:
+            verdict, why = found
+            old, new = (_mean([one.values.get(metric) for one in side]) for side in sides)
+            change = new / old - 1 if old and new is not None else None
+            yield Line(GATE, metric, verdict, why, old, new, change)
 
 
-def _none(value: float | None) -> bool:
-    return value is None or not value > 0
+def _without_ratio(metric: str, before: Sequence[Measured], after: Sequence[Measured]) -> tuple[Verdict, str] | None:
+    old, new = ([_positive(one, metric) for one in side] for side in (before, after))
+    lacking = [sum(value is None for value in side) for side in (old, new)]
+    if lacking == [len(old), len(new)]:
+        asked = any(one.turns for one in (*before, *after))
+        return Verdict.INCONCLUSIVE, f"no run of either side has it{'' if asked else ': zero traffic'}"
+    if any(lacking):
+        why = (
+            f"vanished, or known to be beyond a bound only: {lacking[1]} of {len(new)} candidate runs and {lacking[0]}"
+        )
+        return Verdict.INCONCLUSIVE, f"{why} of the baseline's lack it"
+    if all(old) and all(new):
+        return None
+    if metric in LOWER_IS_WORSE and all(old) and not any(new):
+        return Verdict.FAIL, "the candidate has none of it"
+    if metric not in LOWER_IS_WORSE and all(new) and not any(old):
+        return Verdict.FAIL, "the baseline had none of it"
+    return Verdict.INCONCLUSIVE, "it is zero in runs of either side, and zero has no ratio"
 
 
-def _turns(pairs: Sequence[Pair]) -> int:
-    return sum(one.turns for pair in pairs for one in pair)
+def _thin_tail(metric: str, *sides: Sequence[Measured]) -> tuple[Verdict, str] | None:
+    """Too few turns at or beyond a percentile, over the pooled runs of a side."""
+    if not any(metric in one.tails for side in sides for one in side):
+        return None
+    fewest = min(sum(one.tails.get(metric, 0) for one in side) for side in sides)
+    if fewest >= TAIL_MIN:
+        return None
+    why = f"n_tail {fewest} of {TAIL_MIN}: too few turns lie that far out; gate p50, or run longer"
+    return Verdict.INCONCLUSIVE, why
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
@@ -93,24 +119,29 @@ def judge_records(old: Sequence[Measured], new: Sequence[Measured], gate: Regres
 
     So it fails nobody: a threshold against stored runs raises a false alarm in one check of four.
     """
-    different = differences(host_fingerprint(old[0].host), host_fingerprint(new[0].host))
+    first, *others = (host_fingerprint(one.host) for one in (*old, *new))
+    different = dict.fromkeys(text for other in others for text in differences(first, other))
     if different:
-        return [
-            Line(GATE, "environment", Verdict.INCONCLUSIVE, f"the runs are of two machines: {'; '.join(different)}")
-        ]
+        why = f"the runs are of several machines: {'; '.join(different)}"
+        return [Line(GATE, "environment", Verdict.INCONCLUSIVE, why)]
     loads = sorted({one.workload for one in (*old, *new)})
     if len(loads) > 1:
         why = f"the runs were asked for different loads: {' and '.join(loads)}"
         return [Line(GATE, "scenario", Verdict.INCONCLUSIVE, why)]
-    lines = []
-    for metric, margin in gate.metrics.items():
-        values = [[run.values.get(metric) for run in side] for side in (old, new)]
-        if any(_none(value) for side in values for value in side) or min(map(len, values)) < 2:
-            why = "vanished, or fewer than two runs of a side have it"
-            lines.append(Line(GATE, metric, Verdict.INCONCLUSIVE, why, _mean(values[0]), _mean(values[1])))
-            continue
-        lines.append(_unpaired(metric, margin, values, gate.alpha))
-    return lines
+    return [_stored_line(metric, margin, (old, new), gate.alpha) for metric, margin in gate.metrics.items()]
+
+
+def _stored_line(metric: str, margin: float, sides: tuple[Sequence[Measured], ...], alpha: float) -> Line:
+    values = [[_positive(run, metric) for run in side] for side in sides]
+    why = ""
+    if any(not value for side in values for value in side) or min(map(len, values)) < 2:
+        why = "vanished, or fewer than two runs of a side have it"
+    elif thin := _thin_tail(metric, *sides):
+        why = thin[1]
+    if why:
+        shown = (_mean([run.values.get(metric) for run in side]) for side in sides)
+        return Line(GATE, metric, Verdict.INCONCLUSIVE, why, *shown)
+    return _unpaired(metric, margin, values, alpha)
 
 
 def _unpaired(metric: str, margin: float, values: Sequence[Sequence[float | None]], alpha: float) -> Line:
@@ -143,7 +174,7 @@ def history(values: Mapping[str, Sequence[float]], now: Mapping[str, float | Non
         middle = ranked[len(ranked) // 2]
         spread = 1.4826 * sorted(abs(one - middle) for one in ranked)[len(ranked) // 2]
         off = (value - middle) * (-1.0 if metric in LOWER_IS_WORSE else 1.0)
-        if spread and off > _FAR * spread:
+        if off > _FAR * max(spread, _SPREAD_MIN * abs(middle)):
             why = f"far from the median of {len(earlier)} earlier runs; a warning, no gate"
             lines.append(
                 Line("history", metric, Verdict.WARN, why, middle, value, value / middle - 1 if middle else None)

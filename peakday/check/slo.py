@@ -47,6 +47,11 @@ class Limit:
         return self.operator.startswith("<")
 
     @property
+    def unit(self) -> str:
+        """What is counted."""
+        return "interactions" if self.column == "cost_usd_per_interaction" else "turns"
+
+    @property
     def column(self) -> str:
         """The metric without its percentile."""
         return re.sub(r"_p\d\d?$", "", self.metric)
@@ -79,6 +84,8 @@ def parse_limit(text: str, where: str = "slo") -> Limit:
         raise CommandError(f"{where}: {text!r}: {number!r} is no number") from None
     percentile = re.search(r"_p(\d\d?)$", metric)
     column = metric[: percentile.start()] if percentile else metric
+    if metric.endswith("_ratio") and not 0 <= value <= 1:
+        raise CommandError(f"{where}: {text!r}: a share lies between 0 and 1, such as 0.05 for 5%")
     if percentile and column in LATENCIES:
         if not operator.startswith("<"):
             raise CommandError(f"{where}: {text!r}: a percentile is limited from above, with <=")
@@ -129,7 +136,7 @@ def judge_share(limit: Limit, counts: Sequence[Count], share: float) -> Line:
     low = float(beta.ppf(1 - CONFIDENCE, k, size - k + 1)) if k else 0.0
     high = float(beta.ppf(CONFIDENCE, k + 1, size - k)) if size - k > 1e-9 else 1.0
     what = "failed" if limit.metric in SHARE_METRICS else "were beyond it"
-    said = f"{beyond} of {n} turns {what}; {share:.3g} may, bounds {low:.3g} to {high:.3g}"
+    said = f"{beyond} of {n} {limit.unit} {what}; {share:.3g} may, bounds {low:.3g} to {high:.3g}"
     said += f" (discounted x{effect:.1f}: the runs differ)" if effect > 1.05 else ""
     tail = "" if limit.share is None or n * limit.share >= TAIL_MIN else "~"
     shown = f"{tail}{beyond / n:.3g} beyond" if limit.share is not None else beyond / n
@@ -137,9 +144,17 @@ def judge_share(limit: Limit, counts: Sequence[Count], share: float) -> Line:
         return Line(GATE, limit.metric, Verdict.PASS, said, str(limit), shown)
     if low > share:
         return Line(GATE, limit.metric, Verdict.FAIL, said, str(limit), shown)
-    needed = math.ceil(math.log(1 - CONFIDENCE) / math.log1p(-share)) if share < 1 else n
-    more = f"; with none beyond it takes {needed} turns to pass" if beyond == 0 else "; more runs would tell"
-    return Line(GATE, limit.metric, Verdict.INCONCLUSIVE, said + more, str(limit), shown)
+    return Line(GATE, limit.metric, Verdict.INCONCLUSIVE, f"{said}; {_remedy(limit, beyond, share)}", str(limit), shown)
+
+
+def _remedy(limit: Limit, beyond: int, share: float) -> str:
+    """What it takes to be sure. Source: none of n beyond shows a share of at most 1 - 0.05^(1/n) (Clopper, Pearson)."""
+    if not share:
+        return f"no number of {limit.unit} shows that none ever will; allow a share, such as 0.001"
+    if beyond:
+        return "more runs would tell"
+    needed = math.ceil(math.log(1 - CONFIDENCE) / math.log1p(-share)) if share < 1 else 1
+    return f"with none beyond it takes {needed} {limit.unit} to pass"
 
 
 def design_effect(counts: Sequence[Count]) -> float:

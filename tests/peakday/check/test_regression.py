@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from peakday.check.metrics import run_value
 from peakday.check.noise import scatters, seen
 from peakday.check.pairing import history, judge_pairs, judge_records
 from peakday.check.regression import decide, order, spend
 from peakday.check.settings import MARGINS, Regression
 from peakday.check.simulation import Scatter, rates
 from peakday.check.verdicts import Verdict
-from tests.peakday.check.making import HOST, measured
+from tests.peakday.check.making import HOST, measured, run
 
 GATE = Regression()
 NOISE = Path(__file__).with_name("noise.json")
@@ -80,8 +81,44 @@ def test_a_metric_that_vanished_is_inconclusive_and_never_stops_the_gate():
 
 def test_no_goodput_at_all_fails():
     lines, settled = judge_pairs(pairs(4, {"goodput_per_s": 0.0}), GATE, 0)
-    assert next(line for line in lines if line.metric == "goodput_per_s").verdict == Verdict.FAIL
+    line = next(line for line in lines if line.metric == "goodput_per_s")
+    assert (line.verdict, line.change) == (Verdict.FAIL, -1.0)
     assert settled
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "verdict"),
+    [
+        ([0.0] * 4, [0.05, 0.06, 0.04, 0.05], Verdict.FAIL),
+        ([0.0] * 4, [0.0] * 4, Verdict.PASS),
+        ([0.0] * 4, [0.0, 0.0, 0.0, 0.005], Verdict.INCONCLUSIVE),
+        ([0.0] * 4, [None] * 4, Verdict.INCONCLUSIVE),
+    ],
+    ids=["errors appear", "none on either side", "one error in one run", "vanished"],
+)
+def test_no_error_is_a_share_of_errors_like_any_other(before, after, verdict):
+    gate = Regression(metrics={"error_ratio": 0.5})
+    runs = [
+        (measured({"error_ratio": old}, turns=200), measured({"error_ratio": new}, turns=200))
+        for old, new in zip(before, after, strict=True)
+    ]
+    (line,), _ = judge_pairs(runs, gate, 0)
+    assert line.verdict == verdict
+    assert ("vanished" in line.why) == (None in after)
+
+
+def test_what_cost_nothing_and_now_costs_something_fails():
+    gate = Regression(metrics={"cost_usd_per_interaction": 0.05})
+    (line,), _ = judge_pairs(pairs(4, {"cost_usd_per_interaction": 0.01}, {"cost_usd_per_interaction": 0.0}), gate, 0)
+    assert line.verdict == Verdict.FAIL
+
+
+def test_a_percentile_of_which_only_a_bound_is_known_is_no_value():
+    """Half the turns gave up waiting: the median is more than so much, and how much more nobody knows."""
+    open_ended = {"ttft_s": {"p50": {"value": 0.5, "censored": True}}}
+    known = {"ttft_s": {"p50": {"value": 0.5, "censored": False}}}
+    assert run_value(run([0.5], quantiles=open_ended), "ttft_s_p50") is None
+    assert run_value(run([0.5], quantiles=known), "ttft_s_p50") == 0.5
 
 
 def test_zero_traffic_is_inconclusive():
@@ -113,7 +150,22 @@ def test_stored_runs_can_pass_but_never_fail_a_build():
 def test_stored_runs_of_another_machine_are_not_compared():
     (line,) = judge_records([measured()] * 3, [measured(host={**HOST, "cpu": "two"})] * 3, GATE)
     assert line.verdict == Verdict.INCONCLUSIVE
-    assert "two machines" in line.why
+    assert "several machines" in line.why
+
+
+def test_every_stored_run_must_be_of_this_machine_and_not_the_first_alone():
+    (line,) = judge_records([measured(), measured(host={**HOST, "cpu": "two"})], [measured()] * 2, GATE)
+    assert (line.metric, line.verdict) == ("environment", Verdict.INCONCLUSIVE)
+
+
+def test_a_percentile_of_stored_runs_needs_its_tail_too():
+    gate = Regression(metrics={"ttft_s_p99": 0.1})
+    few, enough = (
+        judge_records(*[[measured({"ttft_s_p99": 2.0}, tails={"ttft_s_p99": tail})] * 4] * 2, gate)[0]
+        for tail in (24, 25)
+    )
+    assert "n_tail 96 of 100" in few.why
+    assert (few.verdict, enough.verdict) == (Verdict.INCONCLUSIVE, Verdict.PASS)
 
 
 def test_stored_runs_of_another_load_are_not_compared():
@@ -128,6 +180,13 @@ def test_history_warns_after_eight_runs_and_is_silent_before():
     (line,) = history({"ttft_s_p50": earlier}, {"ttft_s_p50": 0.9})
     assert line.verdict == Verdict.WARN
     assert history({"ttft_s_p50": earlier}, {"ttft_s_p50": 0.51}) == []
+
+
+def test_history_warns_where_all_earlier_runs_were_equal():
+    """Of a figure that never moved, any real move is news; a hair's breadth is not."""
+    assert history({"ttft_s_p50": [0.5] * 8}, {"ttft_s_p50": 0.501}) == []
+    assert history({"ttft_s_p50": [0.5] * 8}, {"ttft_s_p50": 0.9})[0].verdict == Verdict.WARN
+    assert history({"error_ratio": [0.0] * 8}, {"error_ratio": 0.05})[0].verdict == Verdict.WARN
 
 
 @pytest.mark.parametrize("factor", [1, 2])

@@ -67,6 +67,24 @@ def test_errors_are_judged_as_a_share_of_turns():
     assert judge(limit, [run([0.5] * 200)] * 2, 10).verdict == Verdict.PASS
 
 
+def test_no_error_at_all_cannot_be_shown_and_one_error_breaks_it():
+    limit = parse_limit("error_ratio <= 0")
+    line = judge(limit, [run([0.5] * 200)] * 2, 10)
+    assert line.verdict == Verdict.INCONCLUSIVE
+    assert "allow a share" in line.why
+    failing = run([0.5] * 90 + [0.1] * 10, ["ok"] * 90 + ["http_error"] * 10)
+    assert judge(limit, [failing, failing], 10).verdict == Verdict.FAIL
+
+
+def test_an_interaction_that_spans_blocks_is_of_the_one_it_began_in():
+    """Ten interactions of two turns, five of which end in the next block: ten costs, and not fifteen."""
+    one = run([0.5] * 20, step_s=0.5)
+    one.turns["interaction_id"] = [f"i{number // 2}" for number in range(20)]
+    one.turns["cost_usd"] = 0.01
+    line = judge(parse_limit("cost_usd_per_interaction_p50 <= 1"), [one], 7.0)
+    assert "0 of 10 interactions" in line.why
+
+
 def test_means_are_bounded_over_runs():
     limit = parse_limit("goodput_per_s >= 4")
     assert judge_mean(limit, [5.0, 5.1, 4.9]).verdict == Verdict.PASS
@@ -107,6 +125,9 @@ def test_a_bad_share_is_seldom_passed_and_a_good_one_seldom_failed():
         ("ttft_ms_p95 <= 3", "no metric"),
         ("ttft_s_p95 >= 3", "from above"),
         ("latency", "expected METRIC"),
+        ("error_ratio < 5", "between 0 and 1"),
+        ("cache_hit_token_ratio >= 60", "between 0 and 1"),
+        ("abandoned_ratio < -0.1", "between 0 and 1"),
     ],
 )
 def test_a_limit_that_cannot_be_read_says_why(text, complaint):
