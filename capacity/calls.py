@@ -144,7 +144,11 @@ def _span_s(starts_s: Any) -> float | None:
 
 
 def assumed_calls(scenario: Scenario, models: Mapping[str, Model], *, seed: int, interactions: int = 4_000) -> Calls:
-    """Calls drawn from the scenario's mix, routing policy and `capacity.assumed_tokens`; provenance `assumed`."""
+    """Calls drawn from the scenario's mix, routing policy and `capacity.assumed_tokens`; provenance `assumed`.
+
+    An interaction's first call finds the shared prefix cached as `_prefix_hits` says: a cache belongs to one model in
+    one region, so a rare route is cold more often.
+    """
     rng = np.random.default_rng([seed, 0xCA11])
     assumed = scenario.capacity.assumed_tokens
     interaction, index_in_it, intent, model = _turns(scenario, interactions, rng)
@@ -236,9 +240,7 @@ def _cached(
     may = np.array([allowed[m] for m in model_of])
     least = np.array([minimum[m] for m in model_of])
     cached_before, _ = split_cached(prompt, np.where(may, before, 0), least)
-    rate_per_s = scenario.demand.interactions.peak_per_s.mid
-    asked = scenario.assistant.cache_ttl.shared
-    hit_of = {name: ttl_hit_ratio(rate_per_s, TTL_S[_given(asked, model)]) for name, model in models.items()}
+    hit_of = _prefix_hits(scenario, models, model_of)
     hit = np.array([hit_of[m] for m in model_of])
     cold = first & (rng.random(len(prompt)) >= hit)
     read: Ints = np.where(cold, 0, cached_before)
@@ -246,6 +248,21 @@ def _cached(
     own = np.array([models[m].supply == "self_hosted" for m in model_of])
     # an own engine's block cache holds what every call shares; customers and conversations move between replicas
     return np.where(own, shared, read), write
+
+
+def _prefix_hits(scenario: Scenario, models: Mapping[str, Model], model_of: Names) -> dict[str, float]:
+    """Share of interactions that find a model's shared prefix cached at the peak, the mean over regions by their rate.
+
+    Each region's cache of a model sees the peak x the model's share of the calls x the region's share, as Poisson.
+    """
+    peak_per_s = scenario.demand.interactions.peak_per_s.mid
+    regions = _shares([region.share for region in scenario.event.regions.values()])
+    asked = scenario.assistant.cache_ttl.shared
+    found = {}
+    for name in set(model_of.tolist()):
+        rate_per_s, ttl_s = peak_per_s * float((model_of == name).mean()), TTL_S[_given(asked, models[name])]
+        found[name] = sum(float(share) * ttl_hit_ratio(rate_per_s * float(share), ttl_s) for share in regions)
+    return found
 
 
 def _given(ttl: str, model: Model) -> str:
