@@ -49,6 +49,14 @@ def test_a_ladder_recovers_the_engine(fitted):
     assert fitted.ttft_overhead_s == pytest.approx(0.02, rel=0.25)
 
 
+def test_scatter_does_not_make_the_engine_look_fast():
+    """Times that scatter by a sixth about the law's leave its medians where they are."""
+    noisy = [observed(rate, noise=0.16, n=800) for rate in (5.0, 8.0, 11.0)]
+    found = calibrate(noisy, LIMITS, WHO)
+    rows = {row.metric: row for row in hold_out_rows(observed(9.0, noise=0.0, n=800), found)}
+    assert abs(rows["tpot_s_p50"].error_ratio) < 0.03
+
+
 def test_held_out_rungs_are_predicted_within_the_bars(fitted):
     """Throughput 3%, TPOT p99 (or p95) 5%, TTFT p95 15%, on rungs the fit never saw."""
     worst = {}
