@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from capacity.case import Case
-from capacity.cost import call_costs, cost_lines
+from capacity.cost import Origins, call_costs, cost_lines
 from capacity.outcome import INTERACTIONS, PLANNER_QUERIES, Base, Levers, outcome
 from capacity.plan import CostLine, Figure, SupplyPlan, range_around, weakest
 from capacity.prices import Prices, load_prices
@@ -38,18 +38,18 @@ class Bill:
 def bill(case: Case, base: Base, sized: Sequence[Sized], supplies: Sequence[SupplyPlan]) -> Bill:
     """Cost lines, the event's cost by part, and the event's cost as a range."""
     origin, public = case.calls_provenance, load_prices(None)
-    per_call = own_usd_per_call(case, supplies)
-    lines = cost_lines(case.calls, _costs(case, case.prices, per_call), origin, case.calls.source)
-    at_list = cost_lines(
-        case.calls, _costs(case, public, own_usd_per_call(case, supplies, at_list=True)), origin, case.calls.source
-    )
+    provenance = weakest([origin, *(item.provenance for item in sized)])
+    per_call, at_list_per_call = (own_usd_per_call(case, supplies, at_list=at_list) for at_list in (False, True))
+    with_silicon = origin if origin == "assumed" and provenance != "simulated" else provenance
+    told = Origins(origin, with_silicon, case.calls.source)
+    lines = cost_lines(case.calls, _costs(case, case.prices, per_call), told)
+    at_list = cost_lines(case.calls, _costs(case, public, at_list_per_call), told)
     lines = tuple(
         replace(line, per_interaction_list_usd=other.per_interaction_usd.mid)
         for line, other in zip(lines, at_list, strict=True)
     )
     middle = outcome(base, Levers(), at_p90=True)
     low, high = np.quantile(outcome(base, case.draws, at_p90=False).event_cost_usd, [0.05, 0.95])
-    provenance = weakest([origin, *(item.provenance for item in sized)])
     mid = float(middle.event_cost_usd[0])
     event = Figure(
         mid, *range_around(mid, float(low), float(high)), "USD",

@@ -20,6 +20,7 @@ from scenarios.schema import CacheTtl
 _PER_MILLION = 1e-6
 Z_90 = 1.6449
 PARTS = ("input", "cache read", "cache write", "output")
+OWN = "own silicon"
 RETRIED = "failed attempts"
 
 
@@ -51,10 +52,10 @@ def call_costs(
     Raises:
         PlanError: a model without a price, or tokens of a class without one.
     """
-    parts: dict[str, Floats] = {part: np.zeros(len(calls.model)) for part in (*PARTS, "own silicon", RETRIED)}
+    parts: dict[str, Floats] = {part: np.zeros(len(calls.model)) for part in (*PARTS, OWN, RETRIED)}
     for name in dict.fromkeys(calls.model.tolist()):
         if name in own_usd_per_call:
-            parts["own silicon"][calls.of(name)] = own_usd_per_call[name]
+            parts[OWN][calls.of(name)] = own_usd_per_call[name]
             continue
         if name not in models or models[name].prices is None:
             raise PlanError(f"model {name!r}: no price; give it a price_key in models.yaml or chips in capacity.own")
@@ -141,17 +142,26 @@ def _rewrite_usd(calls: Calls, mask: npt.NDArray[np.bool_], model: Model, prices
     return ((float(read.sum()) - one_hour) * at_5m + one_hour * at_1h) * _PER_MILLION
 
 
-def cost_lines(calls: Calls, costs: CallCosts, provenance: str, source: str) -> tuple[CostLine, ...]:
+@dataclass(frozen=True)
+class Origins:
+    """Where calls come from, and what is left of that once the step times behind own silicon have touched a cost."""
+
+    calls: str
+    with_silicon: str
+    source: str
+
+
+def cost_lines(calls: Calls, costs: CallCosts, origins: Origins) -> tuple[CostLine, ...]:
     """One line for all intents and one for each, the most frequent first; an interaction has its first turn's."""
     turn_usd: Floats = np.bincount(calls.turn, weights=costs.total_usd, minlength=calls.turns).astype(np.float64)
     intent_of: Names = calls.turn_intent[np.unique(calls.turn_interaction, return_index=True)[1]]
     names, counts = np.unique(intent_of.astype(str), return_counts=True)
     order: list[str] = ["all", *names[np.argsort(-counts, kind="stable")].tolist()]
-    return tuple(_line(intent, calls, costs, turn_usd, intent_of, (provenance, source)) for intent in order)
+    return tuple(_line(intent, calls, costs, turn_usd, intent_of, origins) for intent in order)
 
 
 def _line(
-    intent: str, calls: Calls, costs: CallCosts, turn_usd: Floats, intent_of: Names, origin: tuple[str, str]
+    intent: str, calls: Calls, costs: CallCosts, turn_usd: Floats, intent_of: Names, origins: Origins
 ) -> CostLine:
     everything = intent == "all"
     chosen = np.ones(calls.interactions, bool) if everything else intent_of == intent
@@ -161,14 +171,30 @@ def _line(
     parts = {
         part: float(usd[of_call].sum() / chosen.sum()) for part, usd in costs.by_part.items() if usd[of_call].any()
     }
+    origin = (origins.with_silicon if OWN in parts else origins.calls, origins.source)
+    by_part = {
+        part: np.bincount(calls.turn_interaction[calls.turn], weights=costs.by_part[part], minlength=calls.interactions)
+        for part in parts
+    }
     return CostLine(
         intent=intent,
         per_interaction_usd=_mean_figure(per_interaction, *origin),
-        per_interaction_usd_p95=float(np.quantile(per_interaction, 0.95)),
-        per_interaction_usd_p99=float(np.quantile(per_interaction, 0.99)),
         per_turn_usd=_mean_figure(in_turns, *origin),
         parts_usd=parts,
+        quantiles_usd={
+            "interaction": _quantiles(per_interaction),
+            "turn": _quantiles(in_turns),
+            **{part: _quantiles(usd[chosen]) for part, usd in by_part.items()},
+        },
     )
+
+
+def _quantiles(values: Floats) -> dict[str, float | None]:
+    """p50, p95 and p99; None where fewer than ten values lie beyond."""
+    return {
+        f"p{share:g}": float(np.percentile(values, share)) if len(values) * (100 - share) >= 1_000 else None
+        for share in (50, 95, 99)
+    }
 
 
 def _mean_figure(values: Floats, provenance: str, source: str) -> Figure:

@@ -182,14 +182,17 @@ class HitRate:
 
 @dataclass(frozen=True)
 class CostLine:
-    """Cost of one interaction and one turn of an intent (`all` for every intent), and its parts by name, in USD."""
+    """Cost of one interaction and one turn of an intent (`all` for every intent), and its parts by name, in USD.
+
+    quantiles_usd: p50, p95, p99 of an `interaction`, of a `turn`, and of each part in an interaction; None where the
+    calls looked at do not hold ten beyond it.
+    """
 
     intent: str
     per_interaction_usd: Figure
-    per_interaction_usd_p95: float
-    per_interaction_usd_p99: float
     per_turn_usd: Figure
     parts_usd: dict[str, float]
+    quantiles_usd: dict[str, dict[str, float | None]] = field(default_factory=dict)
     per_interaction_list_usd: float | None = None  # the middle at list prices; equal where nothing is discounted
 
 

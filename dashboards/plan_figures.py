@@ -88,18 +88,19 @@ def _cost_numbers(plan: Plan) -> Iterator[Number]:
         yield _figure(
             "cost_usd_per_interaction", f"Cost per interaction, {of}", line.per_interaction_usd, "cost", intent=of
         )
-        for name, value in (("p95", line.per_interaction_usd_p95), ("p99", line.per_interaction_usd_p99)):
-            yield Number(
-                f"cost_usd_per_interaction_{name}",
-                f"Cost per interaction {name}, {of}",
-                value,
-                "usd",
-                "cost",
-                simulated=touched,
-                provenance=line.per_interaction_usd.provenance,
-                labels=(("intent", of),),
-            )
         yield _figure("cost_usd_per_turn", f"Cost per turn, {of}", line.per_turn_usd, "cost", intent=of)
+        for each in ("interaction", "turn"):
+            for name, value in line.quantiles_usd.get(each, {}).items():
+                yield Number(
+                    f"cost_usd_per_{each}_{name}",
+                    f"Cost per {each} {name}, {of}",
+                    value,
+                    "usd",
+                    "cost",
+                    simulated=touched,
+                    provenance=line.per_interaction_usd.provenance,
+                    labels=(("intent", of),),
+                )
 
 
 def _demand_numbers(plan: Plan) -> Iterator[Number]:

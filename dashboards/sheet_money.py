@@ -152,8 +152,9 @@ def _by_intent(book: Book, sheet: Sheet, plan: Plan, own: Expr, by_class: Mappin
         # What the plan counts beside its parts stays as it is; it is zero where they add up.
         whole = total([*live, mean - sum(line.parts_usd.values())])
         grown = whole / of(mean) if mean else of(1.0)
-        others = (line.per_interaction_usd_p95, line.per_interaction_usd_p99, line.per_turn_usd.mid)
-        row: list[Cell] = [line.intent, whole, *[of(value) * grown for value in others], *live]
+        beyond = line.quantiles_usd.get("interaction", {})
+        others = (beyond.get("p95"), beyond.get("p99"), line.per_turn_usd.mid)
+        row: list[Cell] = [line.intent, whole, *[None if it is None else of(it) * grown for it in others], *live]
         sheet.write(row, ("text", *["usd"] * (len(row) - 1)), line.per_interaction_usd.simulated)
     chart = book.file.add_chart({"type": "bar", "subtype": "stacked"})
     for i, part in enumerate(parts):

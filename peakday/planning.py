@@ -58,12 +58,13 @@ def plan_scenario(
     usage = read_usage(sources.usage) if sources.usage else None
     run = choose_run(scenario_hash, sources.run, talk) if usage is None or sources.run else None
     held = held_quotas(sources.quotas, talk)
+    step_models = choose_step_models(sources.step_models, talk)
     plan = make_plan(
         scenario,
         scenario_hash=scenario_hash,
         run=run,
-        benches=choose_benches(sources.benches),
-        step_models=choose_step_models(sources.step_models, talk),
+        benches=choose_benches(sources.benches, step_models),
+        step_models=step_models,
         prices=own_prices(config.prices),
         seed=seed,
         now_utc=now.isoformat(timespec="seconds"),
@@ -136,12 +137,14 @@ def choose_run(scenario_hash: str, wanted: str | None, talk: Talk) -> Run | None
     return None
 
 
-def choose_benches(wanted: Sequence[str]) -> list[Bench]:
-    """The bench records asked for, or every one that is here, newest first."""
+def choose_benches(wanted: Sequence[str], step_models: Sequence[StepModel]) -> list[Bench]:
+    """The bench records asked for, or those here that a step model was fitted from, newest first."""
     from neuron_bench.record import load_bench
 
-    paths = [find_record("benches", name) for name in wanted] if wanted else records("benches")
-    return [load_bench(path) for path in paths]
+    if wanted:
+        return [load_bench(find_record("benches", name)) for name in wanted]
+    used = {name for model in step_models for name in model.inputs}
+    return [load_bench(path) for path in records("benches") if path.name in used]
 
 
 def choose_step_models(wanted: Sequence[Path], talk: Talk) -> list[StepModel]:

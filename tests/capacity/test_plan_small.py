@@ -1,11 +1,18 @@
 """A whole plan of a small event: what it must say, and what it must refuse."""
 
 import json
+import os
+import subprocess
+import sys
+from collections import Counter
 
+import numpy as np
 import pytest
 
+from capacity.calls import assumed_calls
 from capacity.plan import PlanError, load_plan, write_plan
 from capacity.planner import make_plan
+from capacity.prices import load_prices
 from tests.capacity.models import llama_8b
 from tests.capacity.scenario_of import scenario
 
@@ -116,6 +123,44 @@ def test_a_simulated_step_model_taints_what_it_touches():
     assert chosen.chips_range.simulated
     assert made.event_cost_usd.simulated
     assert made.simulated
+    touched = {line.intent for line in made.cost if line.per_interaction_usd.simulated}
+    assert touched == {line.intent for line in made.cost if "own silicon" in line.parts_usd}
+
+
+def test_a_quantile_of_cost_needs_ten_values_beyond_it(made):
+    calls = assumed_calls(scenario(**SHORT), load_prices(None).models, seed=1)
+    firsts = np.unique(calls.turn_interaction, return_index=True)[1]
+    counted = Counter({"all": calls.interactions, **Counter(calls.turn_intent[firsts].tolist())})
+    for line in made.cost:
+        for name, beyond in (("p50", 0.5), ("p95", 0.05), ("p99", 0.01)):
+            enough = counted[line.intent] * beyond >= 10
+            assert (line.quantiles_usd["interaction"][name] is not None) == enough
+
+
+def test_quantiles_of_cost_are_told_by_turn_and_by_part(made):
+    everything = made.cost[0].quantiles_usd
+    assert everything.keys() == {"interaction", "turn", *made.cost[0].parts_usd}
+    for each in everything.values():
+        assert each["p50"] <= each["p95"] <= each["p99"]
+    assert everything["turn"]["p95"] <= everything["interaction"]["p95"]
+
+
+ORDER_OF_WARNINGS = """
+from tests.capacity.test_plan_small import plan
+print("\\n".join(plan(now_utc="2028-01-01T00:00:00Z").warnings))
+"""
+
+
+def test_warnings_come_in_the_same_order_whatever_the_hash_seed():
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", ORDER_OF_WARNINGS], env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": "."},
+            check=True, capture_output=True, text=True,
+        ).stdout
+        for seed in ("1", "2", "3")
+    }  # fmt: skip
+    assert len(said) == 1
+    assert said.pop().count("days old") >= 2
 
 
 def test_a_measured_step_model_is_preferred_to_a_derived_one():

@@ -188,10 +188,9 @@ def _line(intent: str, k: float, whole: float, tokens: dict[str, float], own: fl
     return CostLine(
         intent,
         figure(whole * k, "USD", 0.2, "derived", simulated),
-        2.1 * whole * k,
-        3.2 * whole * k,
         figure(whole * k / 2.2, "USD", 0.2, "derived", simulated),
         parts,
+        {"interaction": {"p50": 0.9 * whole * k, "p95": 2.1 * whole * k, "p99": 3.2 * whole * k}},
     )
 
 
