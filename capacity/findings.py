@@ -83,9 +83,9 @@ def warnings(case: Case, supplies: Sequence[SupplyPlan], sized: Sequence[str], n
     told += _increases(supplies)
     told += _billing(case, supplies)
     told += uncharged(supplies)
-    dates = {case.prices.models[s.model].prices for s in supplies} - {None}
+    dates = dict.fromkeys(case.prices.models[s.model].prices for s in supplies)
     told += [w for p in dates if p is not None and (w := stale_warning(p.source_date, now_utc, p.price_key))]
-    for kind in {s.chosen.instance_type for s in supplies if s.chosen}:
+    for kind in dict.fromkeys(s.chosen.instance_type for s in supplies if s.chosen):
         if stale := stale_warning(case.prices.instances[kind].price_date, now_utc, kind):
             told.append(stale)
     return tuple(told)
