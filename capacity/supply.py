@@ -10,7 +10,7 @@ import numpy as np
 
 from capacity.case import Case
 from capacity.outcome import INTERACTIONS, PLANNER_QUERIES, OwnChoice, Service
-from capacity.plan import Figure, Levels, QuotaNeed, SupplyPlan, weakest
+from capacity.plan import Figure, Levels, PlanError, QuotaNeed, SupplyPlan, weakest
 from capacity.quota import CallTokens, Granted, assumed_latency_s, call_tokens, granted, needs
 from capacity.requests import Ints
 from capacity.service import Lengths, Promise
@@ -106,7 +106,12 @@ def binding_quota(quotas: Sequence[QuotaNeed]) -> str:
 
 
 def own_supply(case: Case, name: str) -> Sized:
-    """Rates of one own model on every allowed chip, and its fleets in every region."""
+    """Rates of one own model on every allowed chip, and its fleets in every region.
+
+    Raises:
+        PlanError: the planner of the background searches answers turns too.
+    """
+    _refuse_shared_planner(case, name)
     own = case.scenario.capacity.own.get(name)
     lengths = lengths_of(case, name)
     made: list[Service] = []
@@ -134,6 +139,17 @@ def own_supply(case: Case, name: str) -> Sized:
         why = "; ".join(f"{option.chip}: {option.turned_down}" for option in supplies[0].options)
         notes.append(f"{name}: no chip keeps its promise, so it is not sized and its cost is missing ({why})")
     return Sized(name, tuple(made), supplies, choices, tuple(notes))
+
+
+def _refuse_shared_planner(case: Case, name: str) -> None:
+    mix, policy = case.scenario.mix, case.scenario.assistant.policy
+    answering = {policy.model_for(intent, kind) for intent in mix.intents for kind in ("simple", "complex")}
+    if case.is_planner(name) and name in answering:
+        raise PlanError(
+            f"scenario {case.scenario.name}: assistant.router.planner_model: {name!r} also answers turns "
+            "(assistant.policy), and one fleet cannot be sized for short searches and long answers at once: "
+            "give the searches a model of their own"
+        )
 
 
 def _own_region(
@@ -171,7 +187,9 @@ def own_usd_per_call(case: Case, supplies: Sequence[SupplyPlan], *, at_list: boo
 
 
 def lengths_of(case: Case, name: str) -> Lengths:
-    """Token lengths of a model's calls: the searches of the planner, else a sample of its calls."""
+    """Token lengths of a model's calls: of the planner the searches (the router's few calls of it are as short), else a
+    sample of its calls.
+    """
     calls, mask = case.calls, case.calls.of(name)
     queries = case.scenario.demand.background.planner_queries
     if queries is not None and (case.is_planner(name) or not mask.any()):

@@ -177,5 +177,14 @@ def test_searches_on_a_bedrock_model_are_refused_with_the_way_out():
         plan(scenario(**(SHORT | planner)))
 
 
+def test_a_planner_that_answers_turns_too_is_refused_with_the_way_out():
+    """Its chat would be sized as if it were short searches; a policy that does not answer with it is planned."""
+    planner = {"demand__background": QUERIES, "assistant__router__planner_model": "custom-8b"}
+    with pytest.raises(PlanError, match=r"'custom-8b' also answers turns.* give the searches a model of their own"):
+        plan(scenario(**(SHORT | planner)))
+    apart = {"assistant__policy": {"simple": "nova-pro", "complex": "claude-sonnet", "by_intent": {}}}
+    assert plan(scenario(**(SHORT | planner | apart))).background
+
+
 def test_a_plan_with_discounts_and_tiers_survives_its_own_types():
     assert dataclasses.asdict(plan(prices={"discount_ratio": {"amazon": 0.1}}))["tiers"]
