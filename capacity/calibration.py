@@ -25,6 +25,8 @@ from neuron_bench.step_model import Coefficients, HoldOut, StepModel
 
 ROUNDS = 8
 POLISH_MAX = 600
+CLEARLY_NEARER = 1.5
+"""A ladder's own law replaces that of a bench when its loss is this many times less."""
 QUANTILES = (0.5, 0.75, 0.9, 0.95, 0.99)
 BOOTSTRAPS = 200
 CALLS_MIN = 200
@@ -65,10 +67,19 @@ class Identity:
     instance_type: str | None = None
 
 
-def calibrate(runs: Sequence[Observed], limits: EngineLimits, identity: Identity, *, seed: int = 1) -> StepModel:
+def calibrate(
+    runs: Sequence[Observed],
+    limits: EngineLimits,
+    identity: Identity,
+    *,
+    seed: int = 1,
+    bench: StepModel | None = None,
+) -> StepModel:
     """Fit on alternate runs of a ladder, predict the others, and say how far off that was.
 
-    With fewer than three runs the last third of each is held out. Runs are ordered by their rate.
+    With fewer than three runs the last third of each is held out. Runs are ordered by their rate. A bench of the same
+    model tells apart what a ladder cannot (prompts of one length, say): its law is another place to start from, and is
+    kept unless the ladder's own comes clearly nearer to the fitted runs.
 
     Raises:
         CalibrationError: too few calls, nothing but light load, or invented provenance.
@@ -80,7 +91,7 @@ def calibrate(runs: Sequence[Observed], limits: EngineLimits, identity: Identity
     else:
         parts = [run.split(2 / 3) for run in ladder]
         fitted, held = [first for first, _ in parts], [last for _, last in parts]
-    model = _polish(fitted, _refine(fitted, _start(fitted, limits, identity)))
+    model = _fit(fitted, _start(fitted, limits, identity), bench)
     if max(_together(run, model) for run in ladder) < TOGETHER_MIN:
         raise CalibrationError(_light(ladder, model))
     table = tuple(row for run in held for row in hold_out_rows(run, model))
@@ -98,10 +109,18 @@ def calibrate(runs: Sequence[Observed], limits: EngineLimits, identity: Identity
         validity=_validity(ladder, model),
         hold_out=table,
         relative_error=error,
-        provenance=weakest([run.provenance for run in runs]),
-        inputs=tuple(run.name for run in ladder),
+        provenance=weakest([*(run.provenance for run in runs), *([bench.provenance] if bench else [])]),
+        inputs=(*(run.name for run in ladder), *(bench.inputs if bench else ())),
         notes=_notes(model, condition),
     )
+
+
+def _fit(runs: Sequence[Observed], begun: StepModel, bench: StepModel | None) -> StepModel:
+    alone = _polish(runs, _refine(runs, begun))
+    if bench is None:
+        return alone
+    both = _polish(runs, _with(begun, _values(bench)))
+    return both if _quantile_loss(runs, both) <= CLEARLY_NEARER * _quantile_loss(runs, alone) else alone
 
 
 def hold_out_rows(run: Observed, model: StepModel) -> list[HoldOut]:

@@ -37,7 +37,7 @@ def calibrate_from(
     """Fit a step model and write it; text with coefficients, hold-out table and notes.
 
     Raises:
-        CommandError: runs and benches mixed, or the file is there already.
+        CommandError: more than one bench, a record of another kind, or the file is there already.
         CalibrationError: the records cannot tell; the message says which measurement to take next.
     """
     from neuron_bench.step_model import write_step_model
@@ -45,19 +45,18 @@ def calibrate_from(
     path = out or Path(f"{facts.model.replace('/', '-')}-{facts.chip}.step-model.json")
     if path.exists():
         raise CommandError(f"{path}: is there already; choose another --out")
-    kinds = {find_any(name)[0] for name in wanted}
-    if kinds == {"runs"}:
-        model = _from_runs(wanted, facts, seed)
-    elif kinds == {"benches"} and len(wanted) == 1:
-        model = _from_bench(wanted[0], facts)
-    else:
-        got = ", ".join(f"{name} ({find_any(name)[0]})" for name in wanted)
-        raise CommandError(f"calibrate takes run records of a ladder, or one bench record; it got {got}")
+    kinds = {name: find_any(name)[0] for name in wanted}
+    runs, benches = ([name for name in wanted if kinds[name] == kind] for kind in ("runs", "benches"))
+    if len(benches) > 1 or len(runs) + len(benches) < len(wanted):
+        got = ", ".join(f"{name} ({kind})" for name, kind in kinds.items())
+        raise CommandError(f"calibrate takes run records of a ladder, one bench record, or both; it got {got}")
+    bench = _from_bench(benches[0], facts) if benches else None
+    model = _from_runs(runs, facts, seed, bench) if runs or bench is None else bench
     write_step_model(model, path)
     return f"{step_model_text(model)}\n\n{path}", {"step_model": str(path), **asdict(model)}
 
 
-def _from_runs(wanted: Sequence[str], facts: EngineFacts, seed: int) -> StepModel:
+def _from_runs(wanted: Sequence[str], facts: EngineFacts, seed: int, bench: StepModel | None) -> StepModel:
     from capacity.calibration import EngineLimits, Identity, calibrate
     from capacity.observed import observed_calls
     from loadgen.record import load_run
@@ -66,7 +65,7 @@ def _from_runs(wanted: Sequence[str], facts: EngineFacts, seed: int) -> StepMode
     today = datetime.now(UTC).date().isoformat()
     identity = Identity(facts.model, facts.chip, facts.tp, facts.chips_per_replica, facts.engine, facts.version, today)
     runs = [load_run(find_any(name)[1]) for name in wanted]
-    return calibrate([observed_calls(run, facts.model) for run in runs], limits, identity, seed=seed)
+    return calibrate([observed_calls(run, facts.model) for run in runs], limits, identity, seed=seed, bench=bench)
 
 
 def _from_bench(wanted: str, facts: EngineFacts) -> StepModel:

@@ -36,6 +36,20 @@ def observed(rate_per_s, n=400, noise=0.03, seed=1, model=TRUE, prompt=600, answ
     )  # fmt: skip
 
 
+def one_length(rate_per_s):
+    """A rung whose prompts are all of 600 tokens."""
+    rng = np.random.default_rng([7, int(rate_per_s)])
+    n = 600
+    work = requests(
+        np.cumsum(rng.exponential(1 / rate_per_s, n)), np.full(n, 600), np.clip(rng.poisson(60, n), 2, 400).astype(int)
+    )
+    seen = latencies(work, simulate(work, TRUE), TRUE)
+    return Observed(
+        f"one-{rate_per_s:g}", work.arrival_s, work.input_tokens, work.output_tokens, work.cached_tokens,
+        seen.ttft_s, seen.e2e_s - seen.ttft_s, "measured",
+    )  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def fitted():
     return calibrate([observed(rate) for rate in (2.0, 5.0, 8.0, 11.0, 13.0)], LIMITS, WHO)
@@ -81,6 +95,22 @@ def test_the_fit_says_what_it_saw_and_how_sure_it_is(fitted):
     sigma_a = fitted.covariance[0][0] ** 0.5
     assert 0 < sigma_a < 0.1 * fitted.coefficients.a
     assert fitted.inputs == ("rung-2", "rung-5", "rung-8", "rung-11", "rung-13")
+
+
+def test_a_bench_tells_apart_what_a_ladder_of_one_length_cannot():
+    """All prompts alike: a ladder alone cannot know what a longer one costs; a bench that is a tenth slow does."""
+    ladder = [one_length(rate) for rate in (4.0, 8.0, 12.0)]
+    k = TRUE.coefficients
+    bench = replace(TRUE, buckets=(replace(k, a=1.1 * k.a, b=1.1 * k.b, c=1.1 * k.c),), inputs=("bench-1",))
+    far = observed(0.5, prompt=2_000, noise=0.0)
+
+    def error(found):
+        return abs(next(row for row in hold_out_rows(far, found) if row.metric == "ttft_s_p50").error_ratio)
+
+    alone, both = calibrate(ladder, LIMITS, WHO), calibrate(ladder, LIMITS, WHO, bench=bench)
+    assert both.inputs == (*alone.inputs, "bench-1")
+    assert error(both) < 0.1
+    assert error(both) <= error(alone) + 0.02
 
 
 def test_one_light_run_cannot_size_a_fleet_and_the_next_measurement_is_named():
