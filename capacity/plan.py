@@ -242,6 +242,7 @@ class Plan:
     headroom: tuple[dict[str, Any], ...] = ()  # rule, region, model, replicas, chips, usd: what each nine costs
     schedules: tuple[dict[str, Any], ...] = ()  # region, model, instance_type, hourly instances, usd against flat_usd
     errors: dict[str, Any] = field(default_factory=dict)  # 90% range of chips needed: all, demand, model, monte_carlo
+    value_of_measuring: tuple[dict[str, Any], ...] = ()
     event_cost_parts_list_usd: dict[str, float] = field(default_factory=dict)  # the same parts at list prices
     tiers: tuple[dict[str, Any], ...] = ()  # model, tier, usd of its tokens in the event, planned, why not
     background: tuple[dict[str, Any], ...] = ()  # each background stream: searches, rate, promise, usd or why not sized

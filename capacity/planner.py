@@ -24,7 +24,7 @@ from capacity.purchase import Offer, buy, hourly_need
 from capacity.rates import with_tiers
 from capacity.spill import spill_ladder
 from capacity.supply import Sized, bedrock_supply, latency_s, own_supply, own_usd_per_call
-from capacity.uncertainty import HITS_LOW, PREFIX_HITS_LOW, error_bars, moves, sensitivities
+from capacity.uncertainty import HITS_LOW, PREFIX_HITS_LOW, error_bars, moves, sensitivities, value_of_measuring
 from capacity.usage import described, with_usage
 from facts.account import Held, Usage
 from facts.reader import Quality, quality
@@ -102,6 +102,7 @@ def make_plan(
         schedules=_schedules(case, base),
         rules=_rules(case),
         errors=error_bars(base, case.draws) if base.own else {},
+        value_of_measuring=value_of_measuring(base, case.draws),
     )
 
 

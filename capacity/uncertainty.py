@@ -67,6 +67,41 @@ def error_bars(base: Base, draws: Levers) -> dict[str, Any]:
     }
 
 
+def value_of_measuring(base: Base, draws: Levers) -> tuple[dict[str, Any], ...]:
+    """What a plan that covers nine futures in ten would spare, were one input known to be at its middle; most first.
+
+    Rows: input, chips_spared and event_usd_spared at p90 of the joint draws (negative: the middle asks for more), and
+    how to measure it. With silicon bought at p90 this is the price of not knowing.
+    """
+    one = np.ones(1)
+    known = (
+        ("demand of the event", {"demand": {}, "peak": {}}, "more years of the event: `peakday scenario fit`"),
+        ("turns and calls per interaction", {"turns": one}, "a run with the event's customers: `peakday run`"),
+        ("prompt tokens per call", {"input_tokens": one}, "a run with the real prompts: `peakday run`"),
+        ("answer tokens per call", {"output_tokens": one}, "a run on the real models: `peakday run --live`"),
+        ("prompt cache hit ratio (Bedrock)", {"cache_hits": _middle(draws.cache_hits)}, "`peakday run --live`"),
+        ("prefix hit ratio (own engines)", {"prefix_hits": _middle(draws.prefix_hits)}, "`peakday cache replay`"),
+        ("rate per replica", {"step_error": np.zeros(1)}, "a ladder on the chip: `peakday calibrate`"),
+    )
+    before = _at_p90(base, draws)
+    rows = []
+    for name, settled, how in known:
+        after = _at_p90(base, replace(draws, **settled))
+        rows.append(
+            {"input": name, "chips_spared": before[0] - after[0], "event_usd_spared": before[1] - after[1], "how": how}
+        )
+    return tuple(sorted(rows, key=lambda row: (-row["event_usd_spared"], -row["chips_spared"])))
+
+
+def _middle(values: Floats) -> Floats:
+    return np.array([np.median(values)])
+
+
+def _at_p90(base: Base, draws: Levers) -> tuple[float, float]:
+    drawn = outcome(base, draws, at_p90=False)
+    return float(np.quantile(drawn.chips, 0.9)), float(np.quantile(drawn.event_cost_usd, 0.9))
+
+
 def _range(values: Floats) -> dict[str, float]:
     low, mid, high = np.quantile(values, [0.05, 0.5, 0.95])
     return {"low": float(low), "mid": float(mid), "high": float(high)}

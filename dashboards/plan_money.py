@@ -160,7 +160,30 @@ def sensitivity_panels(plan: Plan) -> list[Panel]:
     errors = _error_bars(plan)
     if not panels and errors is None:
         return [Panel("One input at a time", "The plan holds no sensitivities.")]
-    return [*panels, *([errors] if errors else [])]
+    return [*panels, *([errors] if errors else []), *_value_of_measuring(plan)]
+
+
+def _value_of_measuring(plan: Plan) -> list[Panel]:
+    """What knowing one input would spare; empty for a plan without draws."""
+    if not plan.value_of_measuring:
+        return []
+    first = plan.value_of_measuring[0]
+    sentence = (
+        f"Were {first['input']} known to be at its middle, a plan for nine futures in ten would spare "
+        f"{show(first['event_usd_spared'], 'usd')} and {show(first['chips_spared'], 'chips')} chips: measure it with "
+        f"{first['how'].replace('`', '')}."
+    )
+    rows: list[list[Cell]] = [
+        [
+            row["input"],
+            show(row["chips_spared"], "chips"),
+            show(row["event_usd_spared"], "usd"),
+            row["how"].replace("`", ""),
+        ]
+        for row in plan.value_of_measuring
+    ]
+    head = ("Input", "Chips spared", "Dollars spared", "How to measure it")
+    return [Panel("What is worth measuring", sentence, Table("One input known, all others as uncertain", head, rows))]
 
 
 def _middle(plan: Plan, output: str) -> float | None:

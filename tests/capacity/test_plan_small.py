@@ -145,6 +145,16 @@ def test_quantiles_of_cost_are_told_by_turn_and_by_part(made):
     assert everything["turn"]["p95"] <= everything["interaction"]["p95"]
 
 
+def test_the_input_that_is_known_least_is_worth_measuring_most():
+    wide = plan(scenario(**SHORT, demand__interactions__peak_per_s={"low": 2, "mid": 10, "high": 80}))
+    first = wide.value_of_measuring[0]
+    assert first["input"] == "demand of the event"
+    assert first["event_usd_spared"] > 0
+    sure = plan(scenario(**SHORT, demand__interactions__peak_per_s={"low": 10, "mid": 10, "high": 10}))
+    spared = {row["input"]: row["event_usd_spared"] for row in sure.value_of_measuring}
+    assert spared["demand of the event"] == pytest.approx(0.0, abs=1e-9)
+
+
 ORDER_OF_WARNINGS = """
 from tests.capacity.test_plan_small import plan
 print("\\n".join(plan(now_utc="2028-01-01T00:00:00Z").warnings))
