@@ -31,7 +31,6 @@ BEYOND = 1.1
 """A prediction this many times past what was calibrated carries a warning."""
 OWN_ERRORS_MIN = 3
 """Held-out rungs that a metric's own error needs; below this the errors of all metrics are pooled."""
-P99_CALLS_MIN = 1_000
 """Ten calls beyond the p99; below this the p95 stands in."""
 
 
@@ -132,9 +131,9 @@ def rung_figures(
 ) -> dict[str, float]:
     """Throughput over the whole run, medians, and the furthest quantile that has ten calls beyond it."""
     span_s = float(end_s.max() - arrival_s.min())
-    tail = 0.99 if len(ttft_s) >= P99_CALLS_MIN else 0.95
+    tails = [share for share in (0.99, 0.95) if len(ttft_s) * (1 - share) >= 10 - 1e-9][:1]
     figures = {"output_tokens_per_s": float(output_tokens.sum()) / span_s}
-    for quantile in (0.5, tail):
+    for quantile in (0.5, *tails):
         label = f"p{round(quantile * 100)}"
         figures[f"tpot_s_{label}"] = float(np.quantile(tpot_s, quantile)) if len(tpot_s) else 0.0
         figures[f"ttft_s_{label}"] = float(np.quantile(ttft_s, quantile))

@@ -82,6 +82,7 @@ def test_a_step_model_that_knows_no_error_predicts_nothing():
 def test_a_short_run_is_judged_at_p95_and_a_long_one_at_p99():
     assert "ttft_s_p95" in measured_figures(observed(9.5, n=400))
     assert "ttft_s_p99" in measured_figures(observed(9.5, n=1_000))
+    assert {"ttft_s_p50", "tpot_s_p50", "output_tokens_per_s"} == set(measured_figures(observed(9.5, n=100)))
 
 
 def test_a_run_too_short_for_every_predicted_figure_is_refused():
