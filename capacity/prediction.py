@@ -31,7 +31,6 @@ BEYOND = 1.1
 """A prediction this many times past what was calibrated carries a warning."""
 OWN_ERRORS_MIN = 3
 """Held-out rungs that a metric's own error needs; below this the errors of all metrics are pooled."""
-"""Ten calls beyond the p99; below this the p95 stands in."""
 
 
 @dataclass(frozen=True)
