@@ -26,6 +26,7 @@ from capacity.spill import spill_ladder
 from capacity.supply import Sized, bedrock_supply, latency_s, own_supply, own_usd_per_call
 from capacity.uncertainty import HITS_LOW, PREFIX_HITS_LOW, error_bars, moves, sensitivities, value_of_measuring
 from capacity.usage import described, with_usage
+from capacity.warm_up import with_measured_warm_up
 from facts.account import Held, Usage
 from facts.reader import Quality, quality
 from loadgen.record import Run
@@ -54,7 +55,7 @@ def make_plan(
 
     Args:
         run: measured calls, turns and tokens; without it the scenario's assumed tokens, marked `assumed`.
-        benches: bench records, noted as inputs; what was fitted from them comes in as step_models.
+        benches: bench records: how long a replica takes to start; what was fitted from them comes in as step_models.
         step_models: candidates; per model and chip the strongest provenance is used.
         prices: an overlay, see `capacity.prices.load_prices`.
         usage: an account's own counters: measured tokens per call where no run is given.
@@ -63,6 +64,7 @@ def make_plan(
     Raises:
         PlanError: an input that cannot be planned from; the message has the remedy.
     """
+    scenario, warm_up = with_measured_warm_up(scenario, benches)
     case = make_case(scenario, run, step_models, prices, seed, usage=usage, held=held)
     supplies, sized = size_supplies(case)
     judged = quality() if judged is None else judged
@@ -79,7 +81,7 @@ def make_plan(
         seed=seed,
         assumptions_with_most_effect=assumptions_first(ranked),
         what_breaks_first=what_breaks_first(supplies),
-        inputs=(*_inputs(case, run, benches, sized), *_quality_notes(case, judged)),
+        inputs=(*_inputs(case, run, benches, sized), *warm_up, *_quality_notes(case, judged)),
         demand=tuple(demand.timeline for demand in case.demand["interactions"].values()),
         supplies=tuple(supplies),
         hit_rates=_hit_rates(case),
