@@ -155,6 +155,11 @@ def load_asked(info: Mapping[str, Any]) -> str:
     return f"scenario {info['scenario']['hash']}, {json.dumps(asked, sort_keys=True)}"
 
 
+def load_alone(asked: str) -> str:
+    """Of what a run was asked for the load, whatever the scenario's other keys: the assistant's switches, say."""
+    return asked.partition(", ")[2]
+
+
 def _job(running: Running, resolved: Resolved, runs: Runs, number: int, out: Path) -> Any:
     from peakday.rehearsal import LoadOptions, make_job
     from peakday.targets import parse_targets

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from peakday.check.verdicts import Line, Verdict
@@ -14,6 +15,8 @@ Figures = dict[str, float | str]
 
 TOKENS = ("input_tokens", "cache_read_tokens", "cache_write_tokens_5m", "cache_write_tokens_1h", "output_tokens")
 _USD_DIGITS = 9
+ERROR = "error "
+"""How the end of a turn begins that was not answered."""
 CHANGED = "changed"
 """How the reason of a difference begins whose cause its own name does not tell."""
 GATE = "exact"
@@ -30,6 +33,7 @@ def figures(rows: Sequence[Row]) -> Figures:
     known["model_calls"] = len(calls)
     known["model_calls_per_turn"] = round(len(answers) / len(rows), 6) if rows else 0.0
     known["tool_rounds"] = sum(len({tool[0] for tool in row["tools"]}) for row in rows)
+    known["tools_side_by_side"] = sum(row.get("tools_side_by_side", 0) for row in rows)
     known["prompt_prefix_hash"] = " ".join(sorted({call["prefix_hash"] for call in calls if call["prefix_hash"]}))
     known["cost_usd"] = round(math.fsum(call["cost_usd"] or 0.0 for call in calls), _USD_DIGITS)
     known["citations"] = sum(row["citations"] for row in rows)
@@ -61,29 +65,53 @@ def plan_figures(plan: Any) -> Figures:
     return known
 
 
-def compare(baseline: Figures, candidate: Figures, *, repeated: Figures | None = None) -> list[Line]:
+def answered(rows: Sequence[Row]) -> int:
+    """Turns that ended with an answer."""
+    return sum(not str(row["end"]).startswith(ERROR) for row in rows)
+
+
+def compare(
+    baseline: Figures,
+    candidate: Figures,
+    *,
+    repeated: Figures | None = None,
+    baseline_repeated: Figures | None = None,
+) -> list[Line]:
     """One line per figure that differs, or one that says that all are equal.
 
     Args:
         repeated: the candidate's figures of a second drive. Where the two disagree the figure is not reproducible,
             so it says nothing about the change.
+        baseline_repeated: the same of the baseline, where it was driven too.
     """
-    lines = [*_lines(baseline, candidate, repeated)]
+    lines = [*_lines(baseline, candidate, (baseline_repeated or baseline, repeated or candidate))]
     if lines:
         return lines
     return [Line(GATE, "all figures", Verdict.PASS, f"{len(candidate)} figures equal the baseline's")]
 
 
-def _lines(baseline: Figures, candidate: Figures, repeated: Figures | None) -> Iterator[Line]:
+def unsteady(first: Figures, second: Figures) -> list[Line]:
+    """A line for each figure that two drives of the same code disagree about."""
+    names = sorted(first.keys() | second.keys())
+    return [_not_reproducible(name, first, second) for name in names if first.get(name) != second.get(name)]
+
+
+def _not_reproducible(name: str, first: Figures, second: Figures) -> Line:
+    why = f"two drives of the same code gave {first.get(name)} and {second.get(name)}: not reproducible here"
+    return Line(GATE, name, Verdict.INCONCLUSIVE, why, first.get(name), second.get(name))
+
+
+def _lines(baseline: Figures, candidate: Figures, again: tuple[Figures, Figures]) -> Iterator[Line]:
     for name in sorted(baseline.keys() | candidate.keys()):
         old, new = baseline.get(name), candidate.get(name)
         if old == new:
             continue
-        if repeated is not None and repeated.get(name) != new:
-            why = f"two drives of the same code gave {new} and {repeated.get(name)}: not reproducible here"
-            yield Line(GATE, name, Verdict.INCONCLUSIVE, why, old, new)
-            continue
-        yield Line(GATE, name, Verdict.FAIL, _why(name, old, new), old, new, _change(old, new))
+        for first, second in ((baseline, again[0]), (candidate, again[1])):
+            if first.get(name) != second.get(name):
+                yield replace(_not_reproducible(name, first, second), baseline=old, candidate=new)
+                break
+        else:
+            yield Line(GATE, name, Verdict.FAIL, _why(name, old, new), old, new, _change(old, new))
 
 
 def _change(old: float | str | None, new: float | str | None) -> float | None:
@@ -103,9 +131,27 @@ def _why(name: str, old: float | str | None, new: float | str | None) -> str:
     if name == "model_connections":
         lost = ": keep-alive was lost" if new > old else ""  # type: ignore[operator]
         return f"connections opened to the models{lost}"
+    if name == "tools_side_by_side" and new < old:  # type: ignore[operator]
+        return "tools of one round that ran at the same time now wait for each other"
     if name == "tool_rounds" and new > old:  # type: ignore[operator]
         return "tools that went side by side in one round now go one after another"
     return f"{CHANGED}; --accept if that is meant"
+
+
+def turns_line(moments: Sequence[Mapping[str, Any]], again: Sequence[Mapping[str, Any]]) -> Line | None:
+    """A line where turns went another way though no total moved: two changes that cancel are two changes.
+
+    Args:
+        again: moments of the second drive; a turn that is not the same in both is not reproducible.
+    """
+    stand = [moment for moment in moments if moment in again]
+    if not moments:
+        return None
+    first = (stand or moments)[0]
+    what = f"{len(stand or moments)} scripted turns, {first['turn']} first ({first['changes'][0][0]})"
+    if not stand:
+        return Line(GATE, "turns", Verdict.INCONCLUSIVE, f"{what} changed in one drive of two: not reproducible here")
+    return Line(GATE, "turns", Verdict.FAIL, f"{what}, went another way though no total moved; --accept if meant")
 
 
 def changed_moments(baseline: Sequence[Row], candidate: Sequence[Row]) -> list[dict[str, Any]]:

@@ -34,6 +34,21 @@ def workload_hash(scenario: Scenario, seed: int) -> str:
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
 
 
+def asked_otherwise(scenario: Scenario, other: Mapping[str, Any]) -> list[str]:
+    """Keys under which another build's scenario, as `peakday scenario show` prints it, asks for something else.
+
+    What the other does not know yet is filled in by its default, so that a new key of ours is no difference by itself.
+    """
+    from pydantic import ValidationError
+
+    mine = scenario.model_dump(mode="json", by_alias=True)
+    try:
+        theirs: Mapping[str, Any] = type(scenario).model_validate(other).model_dump(mode="json", by_alias=True)
+    except ValidationError:
+        theirs = other
+    return [key for key in CUSTOMERS_DO if mine[key] != theirs.get(key)]
+
+
 def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     """`cpu: X and Y`, for each thing that differs."""
     names = [name for name in (*one, *(key for key in other if key not in one)) if one.get(name) != other.get(name)]

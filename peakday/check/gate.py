@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from peakday.check import baseline as baselines
-from peakday.check.driving import BLOCK_METRICS, Measured, load_once, scripted, stamp
-from peakday.check.fingerprint import differences, here, host_fingerprint
-from peakday.check.floor import check_exact, document
+from peakday.check.driving import BLOCK_METRICS, Measured, load_alone, load_once, stamp
+from peakday.check.fingerprint import asked_otherwise, differences, here, host_fingerprint
+from peakday.check.floor import check_exact, document, steady_script
 from peakday.check.journal import InvalidRuns, Journal
-from peakday.check.pairing import history, judge_pairs, judge_records
+from peakday.check.pairing import history, judge_pairs, judge_records, pooled_tails
 from peakday.check.session import Check, address
 from peakday.check.settings import Runs
 from peakday.check.sides import Side, build, worktree
@@ -20,12 +20,13 @@ from peakday.check.slo import judge, limits_of, parse_limit
 from peakday.check.verdicts import Line, Outcome, Verdict
 from peakday.errors import CommandError
 from peakday.folders import find_record
+from peakday.host import peakday_version
 
 if TYPE_CHECKING:
     from loadgen.record import Run
 
-SLO_ALONE_S = 35.0
-"""Load of the one run that judges the SLOs where no regression gate makes several: some 400 turns of `smoke`."""
+SLO_ALONE_S = 36.0
+"""Load of the runs together that judge the SLOs where no regression gate makes any: some 400 turns of `smoke`."""
 
 
 def run_check(check: Check) -> Outcome:
@@ -38,12 +39,14 @@ def run_check(check: Check) -> Outcome:
     if candidate.sut is not None and candidate.sut.build and candidate.folder is not None:
         check.talk.say("building the candidate")
         build(candidate.sut.build, candidate.folder, candidate.sut.build_within_s)
-    with _baseline_side(check) as other:
+    with _baseline_side(check) as named:
+        other = _asked_alike(check, named)
         if "exact" in check.asked.only:
             check_exact(check, other)
         key = {
             "scenario": check.workload, "sets": check.asked.sets, "candidate": candidate.identity,
             "baseline": other.identity if isinstance(other, Side) else check.asked.against,
+            "peakday": peakday_version(),
             "checks": checks.model_dump(mode="json", exclude={"slo", "baselines", "plan"}),
         }  # fmt: skip
         journal = Journal.opened(key)
@@ -82,6 +85,21 @@ def _baseline_side(check: Check) -> Iterator[Side | list[Measured] | None]:
             )  # fmt: skip
 
 
+def _asked_alike(check: Check, other: Side | list[Measured] | None) -> Side | list[Measured] | None:
+    """The baseline, or None and a line where its own stack is set up for another scenario than the load is of."""
+    if not isinstance(other, Side) or other.folder is None or other.sut is not None:
+        return other
+    shown = other.scenario_there()
+    if isinstance(shown, str):
+        why = f"the baseline does not have this scenario: {shown}"
+    elif keys := asked_otherwise(check.resolved.scenario, shown):
+        why = f"the baseline's scenario asks for something else ({', '.join(keys)}): a difference would be of that"
+    else:
+        return other
+    check.lines.append(Line("scenario", "workload", Verdict.INCONCLUSIVE, why))
+    return None
+
+
 def _stored_runs(text: str) -> list[Measured] | None:
     """Run records by path, ID or `latest`, several with commas; None when the text names none.
 
@@ -117,7 +135,7 @@ def check_regression(check: Check, other: Side | list[Measured] | None, journal:
         if settled:
             break
     check.lines += lines
-    check.facts |= {"pairs": len(pairs), "runs_repeated": journal.again}
+    check.facts |= {"pairs": len(pairs), "runs_repeated": journal.again, "n_tail": pooled_tails(pairs)}
     _note_environments(check, pairs)
     return [pair[1] for pair in pairs]
 
@@ -147,7 +165,7 @@ def _note_environments(check: Check, pairs: Sequence[tuple[Measured, Measured]])
 
 
 def check_slo(check: Check, candidates: list[Measured], journal: Journal) -> list[Measured]:
-    """Every promise of checks.yaml, else of the scenario, over the candidate's runs; one longer run where none is."""
+    """Every promise of checks.yaml, else of the scenario, over the candidate's runs; `slo_runs` where none are."""
     from loadgen.record import load_run
 
     limits = [parse_limit(text) for text in check.checks.slo] or limits_of(check.resolved.scenario.slo.model_dump())
@@ -157,8 +175,8 @@ def check_slo(check: Check, candidates: list[Measured], journal: Journal) -> lis
     runs = check.checks.runs
     if not candidates:
         runs = _alone(check)
-        check.talk.say(f"slo: one run of {runs.for_s:g} s at {runs.rate_per_s:g}/s")
-        candidates = [_measure(check, check.candidate, runs, 0, "slo", journal)]
+        check.talk.say(f"slo: {runs.slo_runs} runs of {runs.for_s:g} s at {runs.rate_per_s:g}/s")
+        candidates = [_measure(check, check.candidate, runs, i, f"slo-{i}", journal) for i in range(runs.slo_runs)]
     records: list[Run] = [load_run(one.path) for one in candidates]
     check.lines += [judge(limit, records, runs.for_s) for limit in limits]
     return candidates
@@ -167,20 +185,20 @@ def check_slo(check: Check, candidates: list[Measured], journal: Journal) -> lis
 def _alone(check: Check) -> Runs:
     runs = check.checks.runs
     rate = runs.rate_per_s or check.resolved.scenario.demand.interactions.peak_per_s.mid
-    return runs.model_copy(update={"rate_per_s": rate, "for_s": max(runs.for_s * runs.slo_runs, SLO_ALONE_S)})
+    return runs.model_copy(update={"rate_per_s": rate, "for_s": max(runs.for_s, SLO_ALONE_S / runs.slo_runs)})
 
 
 def check_history(check: Check, candidates: Sequence[Measured]) -> None:
-    """Warn where today lies far from eight or more earlier runs of the same machine."""
+    """Warn where today lies far from eight or more earlier runs of the same machine under the same load."""
+    if not candidates:
+        return
     name, host = check.resolved.scenario.name, here()
     earlier: list[dict[str, Any]] = []
     for version in baselines.versions(check.store, name):
         with contextlib.suppress(baselines.BaselineError):
             known = baselines.load(check.store, name, version)
             if known["workload"] == check.workload and known.get("host") == host:
-                earlier += known["runs"]
-    if not (candidates and earlier):
-        return
+                earlier += [run for run in known["runs"] if run.get("load") == load_alone(candidates[0].workload)]
     gated = check.checks.regression.metrics
     values = {metric: [run[metric] for run in earlier if run.get(metric) is not None] for metric in gated}
     now = {metric: _mean([one.values.get(metric) for one in candidates]) for metric in values}
@@ -198,7 +216,7 @@ def save_baseline(check: Check, runs: int, promote: bool) -> tuple[str, dict[str
 
     if check.candidate.folder is None or check.candidate.sut is not None:
         raise CommandError("a baseline holds exact figures, which only the local stack gives; leave sut out")
-    seen = scripted(check.candidate, check.resolved, plan=check.checks.plan, talk=check.talk)
+    seen = steady_script(check)
     journal = Journal.opened({"baseline": check.workload, "candidate": check.candidate.identity, "runs": runs})
     try:
         made = [_measure(check, check.candidate, check.checks.runs, i, f"S-{i}", journal) for i in range(runs)]
@@ -206,7 +224,9 @@ def save_baseline(check: Check, runs: int, promote: bool) -> tuple[str, dict[str
         check.talk.say(f"{invalid}: saved without runs; the exact floor needs none")
         made = []
     known = document(check, seen)
-    known["runs"] = [{name: one.values[name] for name in BLOCK_METRICS} for one in made]
+    known["runs"] = [
+        {"load": load_alone(one.workload), **{name: one.values[name] for name in BLOCK_METRICS}} for one in made
+    ]
     known["sketches"] = baselines.sketches([load_run(one.path) for one in made]) if made else {}
     name = check.resolved.scenario.name
     version = baselines.save(check.store, name, known, stamp())
@@ -214,6 +234,12 @@ def save_baseline(check: Check, runs: int, promote: bool) -> tuple[str, dict[str
         baselines.promote(check.store, name, version)
     journal.finished()
     return version, known
+
+
+def _target(side: Side) -> str:
+    """What kind of system is driven, whatever its build."""
+    own = side.sut.start if side.sut is not None else "the local stack"
+    return " ".join(side.targets) or own
 
 
 def noise_session(check: Check, runs: int, clock: Callable[[], float]) -> dict[str, Any]:
@@ -232,10 +258,10 @@ def noise_session(check: Check, runs: int, clock: Callable[[], float]) -> dict[s
         invalid += not one.valid
         made.append(one)
     took_s = (clock() - began_s) / runs
+    load = check.checks.runs
     session = {
-        "utc": stamp(),
-        "host": host_fingerprint(made[0].host),
-        "for_s": check.checks.runs.for_s,
+        "utc": stamp(), "host": host_fingerprint(made[0].host), "target": _target(check.candidate),
+        "scenario": check.workload, "rate_per_s": load.rate_per_s, "for_s": load.for_s, "processes": load.processes,
         "run_s": took_s,
-    }
+    }  # fmt: skip
     return {**session, "invalid": invalid, "runs": [one.values for one in made]}

@@ -68,6 +68,12 @@ def _absent(pairs: Sequence[Pair], gate: Regression) -> Iterator[Line]:
             yield Line(GATE, metric, verdict, why, old, new, change)
 
 
+def pooled_tails(pairs: Sequence[Pair]) -> dict[str, list[int]]:
+    """Turns at or beyond each percentile that was measured: over all runs of the baseline, and of the candidate."""
+    metrics = sorted({metric for pair in pairs for one in pair for metric in one.tails})
+    return {metric: [sum(pair[side].tails.get(metric, 0) for pair in pairs) for side in (0, 1)] for metric in metrics}
+
+
 def _without_ratio(metric: str, before: Sequence[Measured], after: Sequence[Measured]) -> tuple[Verdict, str] | None:
     old, new = ([_positive(one, metric) for one in side] for side in (before, after))
     lacking = [sum(value is None for value in side) for side in (old, new)]

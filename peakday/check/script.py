@@ -5,9 +5,12 @@ Nothing here depends on a clock: the same code gives the same rows, so that a di
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from peakday.check.exact import ERROR
 
 CUSTOMERS = ("c000001", "c000002", "c000003")
 CALL_FIELDS = (
@@ -84,9 +87,21 @@ def turn_row(asked: Question, events: Sequence[Mapping[str, Any]]) -> dict[str, 
         **{name: meta.get(name) for name in META_FIELDS},
         "calls": [{name: event.get(name) for name in CALL_FIELDS} for event in events if event["event"] == "usage"],
         "tools": [list(tool) for tool in tools],
-        "end": end.get("stop_reason") or f"error {end.get('code')}",
+        "tools_side_by_side": side_by_side([event for event in events if event["event"] == "tool"]),
+        "end": end.get("stop_reason") or f"{ERROR}{end.get('code')}",
         "citations": len(end.get("citations") or ()),
     }
+
+
+def side_by_side(tools: Sequence[Mapping[str, Any]]) -> int:
+    """Tools that began before an earlier one of their round had ended: an order, and no time."""
+    count = 0
+    ends_s: dict[int, float] = {}
+    for tool in sorted(tools, key=lambda tool: (tool["round"], tool["start_s"])):
+        end_s = ends_s.get(tool["round"], -math.inf)
+        count += tool["start_s"] < end_s
+        ends_s[tool["round"]] = max(end_s, tool["start_s"] + tool["duration_s"])
+    return count
 
 
 def without_waits(profiles: Mapping[str, Any]) -> dict[str, Any]:

@@ -75,14 +75,30 @@ class Side:
             with self._local_stack(self.folder) as running:
                 yield running
 
+    def scenario_there(self) -> dict[str, Any] | str:
+        """The scenario as this build reads it; where it cannot, why not."""
+        assert self.folder is not None
+        command = [sys.executable, "-m", "peakday", "scenario", "show", self.scenario, "--json", *self._sets()]
+        environment = {**os.environ, **self._python_path(self.folder)}
+        done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)
+        if done.returncode:
+            return (done.stderr.strip() or "it cannot be read").splitlines()[-1]
+        shown: dict[str, Any] = json.loads(done.stdout)
+        return shown
+
+    def _sets(self) -> list[str]:
+        return [word for text in self.sets for word in ("--set", text)]
+
+    def _python_path(self, folder: Path) -> dict[str, str]:
+        paths = [str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]
+        return {**self.environment, "PYTHONPATH": os.pathsep.join(paths)}
+
     @contextlib.contextmanager
     def _local_stack(self, folder: Path) -> Iterator[Running]:
         command = [sys.executable, "-m", "peakday", "up", self.scenario, "--json", "--quiet"]
-        command += [word for text in self.sets for word in ("--set", text)]
+        command += self._sets()
         command += ["--seed", str(self.seed)] if self.seed is not None else []
-        paths = [str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]
-        environment = {**self.environment, "PYTHONPATH": os.pathsep.join(paths)}
-        with _running(command, folder, environment, piped=True) as (one, running):
+        with _running(command, folder, self._python_path(folder), piped=True) as (one, running):
             ready = _first_line(one.process)
             endpoints = {name: ready[name] for name in ("assistant", "bedrock", "openai")}
             running.stack = Stack(endpoints, ready["models"], folder / "stack.json", folder, {})

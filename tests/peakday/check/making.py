@@ -1,11 +1,22 @@
-"""Runs, measurements and rows made by hand, for tests of what is judged about them."""
+"""Runs, measurements, rows and drives made by hand, for tests of what is judged about them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
 from loadgen.record import TABLES, Run
-from peakday.check.driving import Measured
+from peakday.check import baseline as baselines
+from peakday.check import floor
+from peakday.check import gate as gates
+from peakday.check.driving import Measured, Scripted
+from peakday.check.exact import figures
+from peakday.check.sides import Side
+from peakday.output import Talk
+
+QUIET = Talk(quiet=True)
+HERE = Side("candidate", "new", folder=Path(), scenario="smoke")
+THERE = Side("baseline", "old", folder=Path(), scenario="smoke")
 
 HOST = {"system": "Linux", "machine": "x86_64", "cpu": "one", "cores": 2, "memory_bytes": 1, "python": "3.11"}
 
@@ -31,7 +42,7 @@ def measured(values=None, *, valid=True, tails=None, turns=50, host=None, reason
     )
 
 
-def row(turn="a/0", *, cached=100, tools=(), prefix="p1", cost=0.001, route="nova-pro"):
+def row(turn="a/0", *, cached=100, tools=(), prefix="p1", cost=0.001, route="nova-pro", end="end_turn"):
     """A scripted turn of one call."""
     call = {
         "purpose": "answer", "model": route, "prefix_hash": prefix, "prefix_shared_tokens": 90, "input_tokens": 20,
@@ -41,5 +52,44 @@ def row(turn="a/0", *, cached=100, tools=(), prefix="p1", cost=0.001, route="nov
     return {
         "turn": turn, "message": "is it dry?", "intent": "a", "complexity": "simple", "route": route,
         "router_stage": "rules", "prefetch": [], "guard_action": "pass", "escalated": False, "calls": [call],
-        "tools": [list(tool) for tool in tools], "end": "end_turn", "citations": 0,
+        "tools": [list(tool) for tool in tools], "end": end, "citations": 0,
     }  # fmt: skip
+
+
+def scripts(monkeypatch, rows):
+    """What the next drives of the script show, whichever side is driven; the last one repeats. Returns who was."""
+    left, driven = list(rows), []
+
+    def scripted(side, *_, **__):
+        driven.append(side.label)
+        now = left.pop(0) if len(left) > 1 else left[0]
+        return Scripted(now, figures(now))
+
+    monkeypatch.setattr(floor, "scripted", scripted)
+    return driven
+
+
+def keep(check, rows, **changes):
+    """Save a baseline of these rows."""
+    known = {"exact": figures(rows), "moments": rows, "workload": check.workload, "runs": [], "host": {}, **changes}
+    return baselines.save(check.store, "smoke", known, "2026-11-23T10:00:00+00:00")
+
+
+def loads(monkeypatch, answers):
+    """What the next load runs measure, by the side that is driven; an exception is raised. Returns who was driven."""
+    driven = []
+
+    def load_once(side, *_, **__):
+        answer = answers(side)
+        if isinstance(answer, BaseException):
+            raise answer
+        driven.append(side.label)
+        return answer
+
+    monkeypatch.setattr(gates, "load_once", load_once)
+    return driven
+
+
+def check_with(check, **changes):
+    """The same check, asked otherwise."""
+    return replace(check, asked=replace(check.asked, **changes), lines=[])

@@ -1,7 +1,7 @@
 """The exact floor: what must be equal, what a difference is called, and when a difference is no evidence."""
 
 from peakday.check.exact import changed_moments, compare, figures
-from peakday.check.script import questions, without_waits
+from peakday.check.script import questions, side_by_side, without_waits
 from peakday.check.verdicts import Verdict
 from tests.peakday.check.making import row
 
@@ -36,6 +36,23 @@ def test_tools_that_no_longer_go_side_by_side_are_named():
     (line,) = compare(before, after)
     assert (line.metric, line.verdict) == ("tool_rounds", Verdict.FAIL)
     assert "one after another" in line.why
+
+
+def tool(number, start_s, duration_s):
+    return {"event": "tool", "round": number, "tool": "t", "status": "ok", "start_s": start_s, "duration_s": duration_s}
+
+
+def test_tools_overlap_where_one_begins_before_another_of_its_round_has_ended():
+    """An order of events and no time: the same however fast the machine is."""
+    assert side_by_side([tool(1, 0.0, 0.05), tool(1, 0.001, 0.05), tool(1, 0.04, 0.05)]) == 2
+    assert side_by_side([tool(1, 0.0, 0.05), tool(1, 0.06, 0.05), tool(2, 0.1, 0.05)]) == 0
+
+
+def test_tools_of_one_round_that_wait_for_each_other_are_named():
+    """The prompts, the tools and their rounds are what they were: only the overlap is gone."""
+    (line,) = compare(figures([row() | {"tools_side_by_side": 2}]), figures([row()]))
+    assert (line.metric, line.verdict) == ("tools_side_by_side", Verdict.FAIL)
+    assert "wait for each other" in line.why
 
 
 def test_more_connections_to_the_models_are_a_lost_keep_alive():

@@ -1,98 +1,22 @@
-"""The gate as a whole, with a fake drive: resuming, invalid runs, and every way in which something can be absent."""
+"""The gate as a whole, with a fake drive: what is run, what is judged by it, and how it ends in the shell."""
 
+import math
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-from peakday.check import baseline as baselines
-from peakday.check import floor
 from peakday.check import gate as gates
-from peakday.check.baseline import Folder
-from peakday.check.checking import Wish, asked, settings
-from peakday.check.driving import Scripted
-from peakday.check.exact import figures
-from peakday.check.fingerprint import workload_hash
-from peakday.check.floor import check_exact
-from peakday.check.gate import check_regression, run_check
-from peakday.check.journal import InvalidRuns, Journal
-from peakday.check.session import Check
-from peakday.check.settings import Checks, load_checks
+from peakday.check.checking import Wish, asked, check_noise, settings
+from peakday.check.fingerprint import asked_otherwise, workload_hash
+from peakday.check.gate import check_history, check_regression, check_slo, noise_session, run_check, save_baseline
+from peakday.check.journal import Journal
+from peakday.check.settings import Checks, Sut, load_checks
 from peakday.check.sides import Side
 from peakday.check.verdicts import Verdict
 from peakday.errors import CommandError, Exit
-from peakday.output import Talk
 from scenarios.loading import load_scenario
-from tests.peakday.check.making import measured, row
-
-QUIET = Talk(quiet=True)
-HERE = Side("candidate", "new", folder=Path(), scenario="smoke")
-THERE = Side("baseline", "old", folder=Path(), scenario="smoke")
-
-
-@pytest.fixture
-def check(tmp_path, monkeypatch):
-    """A check of smoke in an empty folder, which drives nothing real."""
-    monkeypatch.chdir(tmp_path)
-    scenario = load_scenario("smoke")
-    resolved = SimpleNamespace(scenario=scenario, seed=1, scenario_hash="h", world=None)
-    wish = Wish("smoke")
-    return Check(asked(wish), Checks(), resolved, HERE, Folder(tmp_path / "baselines"), QUIET)
-
-
-def scripts(monkeypatch, rows):
-    """What the next drives of the script show; the last one repeats."""
-    left = list(rows)
-
-    def scripted(*_, **__):
-        now = left.pop(0) if len(left) > 1 else left[0]
-        return Scripted(now, figures(now))
-
-    for module in (floor, gates):
-        monkeypatch.setattr(module, "scripted", scripted)
-
-
-def keep(check, rows, **changes):
-    """Save a baseline of these rows."""
-    known = {"exact": figures(rows), "moments": rows, "workload": check.workload, "runs": [], "host": {}, **changes}
-    return baselines.save(check.store, "smoke", known, "2026-11-23T10:00:00+00:00")
-
-
-def loads(monkeypatch, answers):
-    """What the next load runs measure, by the side that is driven; an exception is raised."""
-
-    def load_once(side, *_, **__):
-        answer = answers(side)
-        if isinstance(answer, BaseException):
-            raise answer
-        return answer
-
-    monkeypatch.setattr(gates, "load_once", load_once)
-
-
-def test_without_a_baseline_the_floor_is_inconclusive_and_says_what_to_do(check, monkeypatch):
-    scripts(monkeypatch, [[row()]])
-    check_exact(check, None)
-    assert check.outcome().exit_code == Exit.INCONCLUSIVE
-    assert "peakday baseline save smoke" in check.lines[0].why
-
-
-def test_a_damaged_baseline_is_inconclusive(check, monkeypatch):
-    scripts(monkeypatch, [[row()]])
-    version = keep(check, [row()])
-    check.store.write(f"smoke/{version}.json", b"{")
-    check_exact(check, None)
-    assert check.outcome().exit_code == Exit.INCONCLUSIVE
-    assert "damaged" in check.lines[0].why
-
-
-def test_a_baseline_of_another_scenario_is_not_compared(check, monkeypatch):
-    """Equal figures of two different questions are no pass."""
-    scripts(monkeypatch, [[row()]])
-    keep(check, [row()], workload="another")
-    check_exact(check, None)
-    assert check.outcome().exit_code == Exit.INCONCLUSIVE
-    assert "another scenario" in check.lines[0].why
+from tests.peakday.check.making import HOST, THERE, check_with, keep, loads, measured, row, run, scripts
 
 
 def test_switches_of_the_assistant_are_under_test_and_no_other_scenario():
@@ -101,58 +25,6 @@ def test_switches_of_the_assistant_are_under_test_and_no_other_scenario():
     asked_more = load_scenario("smoke", ["demand.interactions.peak_per_s=9"])
     assert workload_hash(one, 1) == workload_hash(switched, 1)
     assert workload_hash(one, 1) != workload_hash(asked_more, 1)
-
-
-def test_a_difference_that_a_second_drive_repeats_fails(check, monkeypatch):
-    keep(check, [row()])
-    scripts(monkeypatch, [[row(cached=5)]])
-    check_exact(check, None)
-    assert check.outcome().exit_code == Exit.GATE_FAILED
-    assert check.moments[0]["turn"] == "a/0"
-
-
-def test_a_difference_that_a_second_drive_does_not_repeat_is_inconclusive(check, monkeypatch):
-    keep(check, [row()])
-    scripts(monkeypatch, [[row(cached=5)], [row()]])
-    check_exact(check, None)
-    assert check.outcome().exit_code == Exit.INCONCLUSIVE
-
-
-def test_accepting_saves_what_was_seen_and_the_next_check_passes(check, monkeypatch):
-    keep(check, [row()])
-    scripts(monkeypatch, [[row(cached=5)]])
-    check_exact(check_with(check, accept=True), None)
-    check_exact(check, None)
-    assert [line.verdict for line in check.lines] == [Verdict.PASS]
-    assert len(baselines.versions(check.store, "smoke")) == 2
-
-
-def check_with(check, **changes):
-    """The same check, asked otherwise."""
-    from dataclasses import replace
-
-    return replace(check, asked=replace(check.asked, **changes), lines=[])
-
-
-def test_the_floor_goes_by_the_other_build_where_no_baseline_is_kept(check, monkeypatch):
-    scripts(monkeypatch, [[row(cached=5)], [row()], [row(cached=5)]])
-    check_exact(check, THERE)
-    assert check.outcome().exit_code == Exit.GATE_FAILED
-
-
-def test_a_system_of_the_users_own_has_no_floor_and_the_report_says_so(check):
-    check.candidate = Side("candidate", "url", targets=("assistant=http://127.0.0.1:1",))
-    check_exact(check, None)
-    assert check.lines == []
-    assert "exact floor not run" in check.notes[0]
-
-
-def test_an_invalid_run_is_repeated_and_does_not_count(check, monkeypatch):
-    answers = iter([measured(valid=False), measured({"ttft_s_p50": 0.5})])
-    journal = Journal.opened({"a": 1})
-    found = journal.run("A-00", lambda out: next(answers), 3, QUIET)
-    assert found.valid
-    assert journal.again == 1
 
 
 def test_too_many_invalid_runs_end_with_exit_code_3(check, monkeypatch):
@@ -199,39 +71,166 @@ def test_after_ctrl_c_the_same_check_goes_on_with_the_runs_it_had(check, monkeyp
     assert check.outcome().exit_code == Exit.OK
 
 
-def test_a_finished_check_leaves_nothing_for_the_next_to_go_on_with(check):
-    journal = Journal.opened({"e": 1})
-    journal.run("A-00", lambda out: measured(), 0, QUIET)
-    journal.finished()
-    assert Journal.opened({"e": 1}).measured == {}
+@pytest.fixture
+def records(monkeypatch):
+    """Runs of a hundred turns wherever a record is read, each with a little more goodput than the one before."""
+    count = iter(range(1000))
+    totals = lambda: {"goodput_per_s": 4.0 + 0.01 * (next(count) % 5)}  # noqa: E731
+    monkeypatch.setattr("loadgen.record.load_run", lambda path: run([0.5] * 100, totals=totals()))
 
 
-def test_another_check_does_not_go_on_with_these_runs(check):
-    Journal.opened({"f": 1}).run("A-00", lambda out: measured(), 0, QUIET)
-    assert set(Journal.opened({"f": 1}).measured) == {"A-00"}
-    assert Journal.opened({"f": 2}).measured == {}
+def test_the_slos_are_judged_over_separate_runs_where_no_gate_makes_any(check, monkeypatch, records):
+    """A mean of one run says nothing of its scatter, so a promise about a mean could never be kept."""
+    driven = loads(monkeypatch, lambda side: measured())
+    check.checks = Checks(slo=("goodput_per_s >= 3.9", "error_ratio < 0.02", "ttft_s_p95 <= 1"))
+    check_slo(check, [], Journal.opened({"m": 1}))
+    assert driven == ["candidate"] * 3
+    assert [line.verdict for line in check.lines] == [Verdict.PASS] * 3
 
 
-def test_a_journal_that_cannot_be_read_is_begun_anew(check):
-    journal = Journal.opened({"g": 1})
-    journal.run("A-00", lambda out: measured(), 0, QUIET)
-    (journal.path / "state.json").write_text("{half")
-    assert Journal.opened({"g": 1}).measured == {}
+def test_history_compares_runs_of_the_same_load_alone(check):
+    """Runs at another rate are no earlier runs of this."""
+    from peakday.check.fingerprint import here
+
+    now = replace(measured({"ttft_s_p50": 0.9}), workload='scenario h, {"rate": 4}')
+    rows = [{"ttft_s_p50": 0.5 + 0.01 * (i % 3), "load": '{"rate": 4}'} for i in range(8)]
+    keep(check, [row()], runs=[{**one, "load": '{"rate": 9}'} for one in rows], host=here())
+    check_history(check, [now])
+    assert check.lines == []
+    keep(check, [row()], runs=rows, host=here())
+    check_history(check, [now])
+    assert [(line.metric, line.verdict) for line in check.lines] == [("ttft_s_p50", Verdict.WARN)]
 
 
-def test_invalid_runs_are_bounded_over_the_whole_check(check):
-    journal = Journal.opened({"h": 1})
-    with pytest.raises(InvalidRuns):
-        journal.run("A-00", lambda out: measured(valid=False), 0, QUIET)
+def test_a_saved_run_says_what_load_it_was_of(check, monkeypatch, records):
+    scripts(monkeypatch, [[row()]])
+    values = dict.fromkeys(gates.BLOCK_METRICS, 1.0)
+    loads(monkeypatch, lambda side: replace(measured(values), workload='scenario h, {"rate": 4}'))
+    _, known = save_baseline(check, 2, False)
+    assert [one["load"] for one in known["runs"]] == ['{"rate": 4}'] * 2
 
 
-def test_a_check_given_up_for_invalid_runs_keeps_the_valid_ones_and_may_repeat_again(check):
-    journal = Journal.opened({"i": 1})
-    journal.run("A-00", lambda out: measured(), 0, QUIET)
-    with pytest.raises(InvalidRuns):
-        journal.run("B-00", lambda out: measured(valid=False), 1, QUIET)
-    again = Journal.opened({"i": 1})
-    assert (set(again.measured), again.again) == ({"A-00"}, 0)
+def test_a_noise_session_says_what_was_measured(check, monkeypatch):
+    """So that sessions of another machine, scenario or load are not taken for the same noise."""
+    loads(monkeypatch, lambda side: measured())
+    session = noise_session(check, 3, iter([0.0, 30.0]).__next__)
+    assert (session["scenario"], session["target"], session["run_s"]) == (check.workload, "the local stack", 10.0)
+    assert {"host", "rate_per_s", "for_s", "processes"} <= set(session)
+
+
+def test_the_noise_of_this_load_is_printed_and_other_sessions_are_left_out(check, monkeypatch):
+    """A session at another rate is kept in the file and is not of the table."""
+    luck = iter(math.exp(0.01 * (-1) ** i) for i in range(99))
+    loads(monkeypatch, lambda side: measured({"ttft_s_p50": 0.5 * next(luck)}))
+    monkeypatch.setattr("peakday.check.checking.prepare", lambda asked, checks, talk: replace(check, checks=checks))
+    check_noise(Wish("smoke", rate="9/s"), 3, check.talk)
+    text, noise = check_noise(Wish("smoke", rate="4/s"), 4, check.talk)
+    assert text.startswith("4 equal runs in 1 session(s)")
+    assert text.endswith("1 session(s) of another machine, scenario or load in noise.json left out")
+    assert "ttft_s_p50 10%" in text
+    assert len(noise["sessions"]) == 1
+
+
+def test_wall_time_that_is_hopeless_is_said_to_be(check, monkeypatch):
+    luck = iter([1.0, 2.0] * 9)
+    loads(monkeypatch, lambda side: measured({"ttft_s_p50": next(luck), "cpu_loops_per_turn": 2.0}))
+    monkeypatch.setattr("peakday.check.checking.prepare", lambda *_: check)
+    text, _ = check_noise(Wish("smoke"), 4, check.talk)
+    assert "wall time is hopeless here (ttft_s_p50): gate cpu_loops_per_turn" in text
+
+
+def test_a_machine_that_changed_while_it_was_measured_is_noted(check, monkeypatch):
+    hosts = iter([HOST] * 3 + [{**HOST, "cores": 4}] * 99)
+    loads(monkeypatch, lambda side: measured({"ttft_s_p50": 0.5}, host=next(hosts)))
+    check_regression(check, THERE, Journal.opened({"n": 1}))
+    assert "the machine changed while it was measured: cores: 2 and 4" in check.notes
+
+
+@pytest.fixture
+def commit(monkeypatch, check):
+    """--against names a commit in a worktree, with the scenario that `shown` holds."""
+    shown = check.resolved.scenario.model_dump(mode="json", by_alias=True)
+    folder = Path("there")
+
+    def worktree(ref, sut):
+        import contextlib
+
+        return contextlib.nullcontext((folder, "c0ffee" * 7))
+
+    monkeypatch.setattr(gates, "worktree", worktree)
+    monkeypatch.setattr(Side, "scenario_there", lambda side: shown)
+    return shown
+
+
+def test_a_commit_is_measured_in_its_worktree_beside_the_files_here(check, monkeypatch, commit):
+    folders = []
+    loads(monkeypatch, lambda side: folders.append((side.label, side.folder)) or measured())
+    outcome = run_check(check_with(check, against="HEAD~1", only=("regression",)))
+    assert outcome.exit_code == Exit.OK
+    assert folders[:2] == [("baseline", Path("there")), ("candidate", Path())]
+
+
+def test_a_commit_whose_scenario_asks_for_something_else_is_not_compared(check, monkeypatch, commit):
+    """Its stand-ins would serve other models, or fail otherwise, under a load that is not theirs."""
+    commit["mix"]["image_ratio"] = 0.5
+    driven = loads(monkeypatch, lambda side: measured())
+    outcome = run_check(check_with(check, against="HEAD~1", only=("regression",)))
+    assert outcome.exit_code == Exit.INCONCLUSIVE
+    assert "asks for something else (mix)" in outcome.lines[0].why
+    assert driven == []
+
+
+def test_a_commit_that_lacks_the_scenario_is_not_compared(check, monkeypatch, commit):
+    monkeypatch.setattr(Side, "scenario_there", lambda side: "study.yaml: no such file")
+    outcome = run_check(check_with(check, against="HEAD~1", only=("regression",)))
+    assert outcome.exit_code == Exit.INCONCLUSIVE
+    assert "study.yaml: no such file" in outcome.lines[0].why
+
+
+def test_a_key_that_the_other_build_does_not_know_yet_is_no_other_scenario(check):
+    shown = check.resolved.scenario.model_dump(mode="json", by_alias=True)
+    del shown["faults"]
+    assert asked_otherwise(check.resolved.scenario, shown) == []
+
+
+def test_the_switches_of_the_assistant_may_differ_between_builds(check):
+    shown = load_scenario("smoke", ["assistant.cache.points=false"]).model_dump(mode="json", by_alias=True)
+    assert asked_otherwise(check.resolved.scenario, shown) == []
+
+
+def test_an_address_is_driven_as_it_is(check, monkeypatch):
+    sides = []
+    loads(monkeypatch, lambda side: sides.append(side) or measured())
+    outcome = run_check(check_with(check, against="http://127.0.0.1:9", only=("regression",)))
+    assert outcome.exit_code == Exit.OK
+    assert sides[0].targets == ("assistant=http://127.0.0.1:9",)
+
+
+def test_stored_runs_are_read_and_the_candidate_is_run_as_often_as_the_slos_ask(check, monkeypatch):
+    for name in ("one", "two"):
+        (Path("runs") / name).mkdir(parents=True)
+        (Path("runs") / name / "run.json").write_text("{}")
+    monkeypatch.setattr("peakday.check.records.measured", lambda path: measured())
+    driven = loads(monkeypatch, lambda side: measured())
+    outcome = run_check(check_with(check, against="one,two", only=("regression",)))
+    assert outcome.exit_code == Exit.OK
+    assert driven == ["candidate"] * 3
+
+
+def test_a_system_of_ones_own_is_built_here_and_in_the_worktree(check, monkeypatch, commit):
+    """Its scenario need not be known there: the load comes from here for both."""
+    built, sides = [], []
+    sut = Sut(build="make", start="./serve", ready="http://x")
+    monkeypatch.setattr(gates, "build", lambda command, folder, within_s: built.append((command, folder)))
+    monkeypatch.setattr(Side, "scenario_there", lambda side: "nobody asks")
+    loads(monkeypatch, lambda side: sides.append(side) or measured())
+    asked_so = check_with(check, against="HEAD~1", only=("exact", "regression"))
+    asked_so.checks, asked_so.candidate = Checks(sut=sut), replace(check.candidate, sut=sut)
+    outcome = run_check(asked_so)
+    assert outcome.exit_code == Exit.OK
+    assert built == [("make", Path())]
+    assert [side.sut for side in sides[:2]] == [sut, sut]
+    assert "exact floor not run" in outcome.notes[0]
 
 
 def test_looks_beyond_the_pairs_asked_for_are_dropped():
