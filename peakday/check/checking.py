@@ -12,7 +12,7 @@ from peakday.check import baseline as baselines
 from peakday.check.driving import BLOCK_METRICS
 from peakday.check.gate import noise_session, run_check, save_baseline
 from peakday.check.noise import FILE as NOISE_FILE
-from peakday.check.noise import HOPELESS, POWER, add_session, scatters, seen
+from peakday.check.noise import HOPELESS, POWER, add_session, like_the_last, scatters, seen
 from peakday.check.outputs import as_data, as_text, write_outputs
 from peakday.check.records import check_records, is_record
 from peakday.check.session import Asked, Check, prepare
@@ -93,8 +93,12 @@ def settings(wish: Wish) -> Checks:
 def check_noise(wish: Wish, runs: int, talk: Talk) -> tuple[str, dict[str, Any]]:
     """Measure this machine against itself, add the session to noise.json, and say what a gate can see here."""
     check = prepare(asked(wish), settings(wish), talk)
-    noise = add_session(Path(NOISE_FILE), noise_session(check, runs, time.monotonic))
-    return noise_text(noise, check.checks.regression), noise
+    everything = add_session(Path(NOISE_FILE), noise_session(check, runs, time.monotonic))
+    noise = like_the_last(everything)
+    others = len(everything["sessions"]) - len(noise["sessions"])
+    text = noise_text(noise, check.checks.regression)
+    text += f"\n{others} session(s) of another machine, scenario or load in {NOISE_FILE} left out" if others else ""
+    return text, noise
 
 
 def noise_text(noise: dict[str, Any], gate: Regression) -> str:

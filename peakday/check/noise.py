@@ -1,7 +1,7 @@
 """This machine's noise: how much equal runs differ, what change can therefore be seen, what certainty costs in time.
 
 The noise file grows by a session each time `check --noise` is run: run-to-run scatter comes from within sessions, the
-machine's drift from within and between them.
+machine's drift from within and between them. Sessions count together where machine, system and load are the same.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,9 @@ POWER = 0.9
 HOPELESS = 0.25
 """A run-to-run scatter of wall time beyond this: the gate should go by CPU time, which a busy neighbour moves less."""
 _LOOP = 2_000_000
+_ERROR_MIN = 1e-6
+ALIKE = ("host", "target", "scenario", "rate_per_s", "for_s", "processes")
+"""What two sessions must have in common to be of one noise."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,8 @@ def add_session(path: Path, session: Mapping[str, Any]) -> dict[str, Any]:
     """Append a session of A/A runs and return the whole file.
 
     Args:
-        session: {utc, host, for_s, runs: [{metric: value}], run_s: mean seconds that a run takes in all}.
+        session: {utc, host, target, scenario, rate_per_s, for_s, processes, runs: [{metric: value}], run_s: mean
+            seconds that a run takes in all}.
 
     Raises:
         CommandError: the file is there and is no noise file.
@@ -61,6 +66,13 @@ def read_noise(path: Path) -> dict[str, Any]:
     if known.get("schema") != SCHEMA:
         raise CommandError(f"{path}: schema is {known.get('schema')!r}, this peakday reads {SCHEMA!r}")
     return known
+
+
+def like_the_last(noise: Mapping[str, Any]) -> dict[str, Any]:
+    """The file with the sessions alone that were measured as its last one was."""
+    *_, last = noise["sessions"]
+    alike = [one for one in noise["sessions"] if all(one.get(name) == last.get(name) for name in ALIKE)]
+    return {**noise, "sessions": alike}
 
 
 def scatters(noise: Mapping[str, Any], metrics: Sequence[str]) -> dict[str, Scatter]:
@@ -101,18 +113,34 @@ def _variance(values: Sequence[float]) -> float:
 def seen(scatter: Scatter, metric: str, gate: Regression, run_s: float) -> list[Seen]:
     """For each look the smallest true change that fails the gate with probability `POWER`, and the time it takes.
 
-    Normal approximation to the power of the t test, with the other metrics counted in by Bonferroni.
+    The other metrics are counted in by Bonferroni, and every scatter that so few pairs may show by its chance.
     """
-    from scipy.special import ndtri, stdtrit
+    from scipy.optimize import brentq
+    from scipy.special import stdtrit
 
     found = []
     margin = log_margin(metric, gate.metrics.get(metric, 0.10))
     for pairs, alpha in zip(gate.looks, spend(gate.alpha, gate.looks), strict=True):
-        error = math.sqrt(2) * scatter.run / math.sqrt(pairs)
-        needed = margin / 2 + (float(stdtrit(pairs - 1, 1 - alpha / len(gate.metrics))) + float(ndtri(POWER))) * error
-        needed = max(needed, margin + float(ndtri(POWER)) * error)
-        found.append(Seen(pairs, math.expm1(needed), 2 * pairs * run_s))
+        error = max(math.sqrt(2) * scatter.run / math.sqrt(pairs), _ERROR_MIN)
+        critical = float(stdtrit(pairs - 1, 1 - alpha / len(gate.metrics)))
+        missed = partial(_missed, margin=margin, error=error, critical=critical, pairs=pairs)
+        found.append(Seen(pairs, math.expm1(brentq(missed, 0.0, margin + 20 * critical * error)), 2 * pairs * run_s))
     return found
+
+
+def _missed(change: float, margin: float, error: float, critical: float, pairs: int) -> float:
+    """`POWER` less the chance that a change fails the gate: its lower bound beyond half the margin, its mean beyond it.
+
+    Source: the scatter that pairs show is the true one x sqrt(chi squared / degrees of freedom), and is independent of
+    their mean (Student 1908); so the chance is a mean over its quantiles.
+    """
+    import numpy as np
+    from scipy.special import gammaincinv, ndtr
+
+    share = (np.arange(400) + 0.5) / 400
+    shown = np.sqrt(2 * gammaincinv((pairs - 1) / 2, share) / (pairs - 1))
+    needed = np.maximum(margin / 2 + critical * error * shown, margin)
+    return POWER - float(np.mean(ndtr((change - needed) / error)))
 
 
 def calibration_loop() -> tuple[float, float]:
