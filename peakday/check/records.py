@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -87,23 +87,31 @@ def _plans(old: Path, new: Path, margin: float) -> list[Line]:
         why = "the plans are of two scenarios, so a difference says nothing about the code"
         return [Line(GATE, "scenario", Verdict.INCONCLUSIVE, why)]
     changes = compare_plans(*plans)
-    lines = [_plan_line(change, margin) for change in changes if _is_number(change.before) and _is_number(change.after)]
-    lines = [line for line in lines if line.verdict != Verdict.PASS]
+    lines = [*_plan_lines(changes, margin)]
     return lines or [Line(GATE, "plan", Verdict.PASS, f"no figure grew by more than {margin:.0%}")]
+
+
+def _plan_lines(changes: Sequence[Any], margin: float) -> Iterator[Line]:
+    """Of the figures that differ, those that are no pass; words that differ, of an input or a warning, are none."""
+    for change in changes:
+        before, after = (float(side) if _is_number(side) else None for side in (change.before, change.after))
+        if before is None and after is None:
+            continue
+        if before is None or after is None:
+            why = "vanished: the earlier plan has it" if after is None else "new: the earlier plan does not have it"
+            yield Line(GATE, change.name, Verdict.INCONCLUSIVE, why, before, after)
+        elif _is_cost(change) and after > before * (1 + margin):
+            why = f"grew by more than {margin:.0%}" if before else "grew from nothing"
+            ratio = after / before - 1 if before else None
+            yield Line(GATE, change.name, Verdict.FAIL, why, before, after, ratio)
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float)
 
 
-def _plan_line(change: Any, margin: float) -> Line:
-    ratio = change.after / change.before - 1 if change.before else None
-    costs = any(word in f"{change.name} {change.unit}" for word in ("chips", "USD", "usd", "instances", "cost"))
-    grew = ratio is not None and ratio > margin and costs
-    why = f"grew by more than {margin:.0%}" if grew else "within its margin"
-    return Line(
-        GATE, change.name, Verdict.FAIL if grew else Verdict.PASS, why, float(change.before), float(change.after), ratio
-    )
+def _is_cost(change: Any) -> bool:
+    return any(word in f"{change.name} {change.unit}" for word in ("chips", "USD", "usd", "instances", "cost"))
 
 
 def is_record(name: str, candidates: Sequence[str] = ("benches", "plans")) -> bool:
