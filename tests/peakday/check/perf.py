@@ -91,7 +91,7 @@ def main() -> int:
 def arguments() -> argparse.Namespace:
     """What was typed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--against", default="HEAD", help="commit to compare the files here with")
+    parser.add_argument("--against", default="HEAD~1", help="commit to compare the files here with")
     parser.add_argument("--pairs", type=int, default=LOOKS[-1])
     parser.add_argument("--margin", type=float, default=0.10)
     return parser.parse_args()
