@@ -2,8 +2,10 @@
 
 import json
 import xml.etree.ElementTree as ET
+from dataclasses import dataclass
 
 import pytest
+from markdown_it import MarkdownIt
 
 from peakday.check.outputs import as_data, as_junit, as_markdown, as_text, write_outputs
 from peakday.check.page import as_html
@@ -45,29 +47,85 @@ def test_a_warning_changes_no_verdict():
     assert overall([Verdict.PASS, Verdict.WARN]) == Verdict.PASS
 
 
-def check_junit(root):
-    """What Jenkins' and GitHub's readers of JUnit demand: elements, required attributes, counts, order of children."""
-    assert root.tag == "testsuites"
-    for suite in root:
-        assert suite.tag == "testsuite"
-        assert {"name", "tests", "failures", "errors", "skipped", "time"} <= set(suite.attrib)
-        float(suite.get("time"))
-        cases = list(suite)
-        assert all(case.tag == "testcase" for case in cases)
-        assert all({"name", "classname", "time"} <= set(case.attrib) for case in cases)
-        assert int(suite.get("tests")) == len(cases)
-        for tag, counter in (("failure", "failures"), ("error", "errors"), ("skipped", "skipped")):
-            assert int(suite.get(counter)) == sum(case.find(tag) is not None for case in cases)
-        for case in cases:
-            assert [child.tag for child in case] in (["failure"], ["error"], ["skipped"], ["system-out"])
-            assert all("message" in child.attrib for child in case if child.tag != "system-out")
+@dataclass(frozen=True)
+class Element:
+    """What a reader of JUnit allows of an element: attributes with the type of their text, children in this order."""
+
+    required: dict
+    optional: dict
+    children: tuple = ()
+    many: tuple = ()
 
 
-def test_junit_is_as_its_schema_says_and_counts_what_it_holds():
+# The form that Jenkins' JUnit reader documents, written down from its description.
+SUITE = {"tests": int, "failures": int, "errors": int, "time": float}
+OPTIONAL = {"skipped": int, "disabled": int, "timestamp": str, "hostname": str, "id": str, "package": str}
+JUNIT = {
+    "testsuites": Element({}, {"name": str, "disabled": int, **SUITE}, ("testsuite",), ("testsuite",)),
+    "testsuite": Element(
+        {"name": str, "tests": int}, {**SUITE, **OPTIONAL},
+        ("properties", "testcase", "system-out", "system-err"), ("testcase",),
+    ),
+    "testcase": Element(
+        {"name": str, "classname": str}, {"time": float, "status": str, "assertions": int},
+        ("skipped", "error", "failure", "system-out", "system-err"), ("error", "failure", "system-out", "system-err"),
+    ),
+    "failure": Element({}, {"message": str, "type": str}),
+    "error": Element({}, {"message": str, "type": str}),
+    "skipped": Element({}, {"message": str}),
+    "system-out": Element({}, {}),
+}  # fmt: skip
+
+
+def complaints(element):
+    """Everything in which an element is not as the form says, its children's included."""
+    form = JUNIT.get(element.tag)
+    if form is None:
+        return [f"<{element.tag}> is no element of a report"]
+    allowed = {**form.required, **form.optional}
+    found = [f"<{element.tag}> lacks {name}" for name in form.required if name not in element.attrib]
+    for name, text in element.attrib.items():
+        try:
+            allowed[name](text)
+        except (KeyError, ValueError):
+            found.append(f"<{element.tag}> has {name}={text!r}")
+    tags = [child.tag for child in element]
+    known = [tag for tag in tags if tag in form.children]
+    found += [f"<{element.tag}> holds <{tag}>" for tag in tags if tag not in form.children]
+    found += [
+        f"<{element.tag}> holds two <{tag}>" for tag in set(known) if known.count(tag) > 1 and tag not in form.many
+    ]
+    if known != sorted(known, key=form.children.index):
+        found.append(f"<{element.tag}> holds {known} in another order")
+    return found + [text for child in element for text in complaints(child)]
+
+
+def test_junit_is_as_its_form_says_and_counts_what_it_holds():
     root = ET.fromstring(as_junit(OUTCOME, 12.3).encode())
-    check_junit(root)
-    suite = root[0]
-    assert [suite.get(name) for name in ("tests", "failures", "errors", "skipped")] == ["5", "1", "1", "1"]
+    assert complaints(root) == []
+    (suite,) = root
+    counted = {
+        "tests": len(suite), "failures": len(suite.findall("*/failure")), "errors": len(suite.findall("*/error")),
+        "skipped": len(suite.findall("*/skipped")),
+    }  # fmt: skip
+    assert counted == {"tests": 5, "failures": 1, "errors": 1, "skipped": 1}
+    assert {name: int(suite.get(name)) for name in counted} == counted
+    assert all({"message", "type"} <= set(case.attrib) for case in suite.iter("failure"))
+
+
+@pytest.mark.parametrize(
+    ("report", "complaint"),
+    [
+        ("<testsuites><testcase/></testsuites>", "<testsuites> holds <testcase>"),
+        ('<testsuite name="a" tests="many"/>', "has tests='many'"),
+        ('<testcase name="a"/>', "lacks classname"),
+        ('<testcase name="a" classname="b"><system-out/><failure/></testcase>', "in another order"),
+        ('<testcase name="a" classname="b"><skipped/><skipped/></testcase>', "holds two <skipped>"),
+        ("<skipped type='x'/>", "has type"),
+    ],
+)
+def test_a_report_that_is_not_of_that_form_is_told_apart(report, complaint):
+    assert complaint in " ".join(complaints(ET.fromstring(report)))
 
 
 def test_junit_holds_no_character_that_xml_forbids():
@@ -83,6 +141,25 @@ def test_markdown_is_one_table_whose_rows_have_equally_many_cells():
     assert "<b>" not in text
     assert text.startswith("### ❌ FAIL")
     assert text.index("cost_usd") < text.index("ttft_s_p50")
+
+
+def test_markdown_is_rendered_as_one_table_with_every_reason_in_its_cell():
+    """As GitHub does: bars and angle brackets of a reason are text, and the changed turns are folded away."""
+    tokens = MarkdownIt("commonmark").enable("table").parse(as_markdown(OUTCOME))
+    kinds = [token.type for token in tokens]
+    assert kinds.count("table_open") == 1
+    assert kinds.count("td_open") == 7 * len(LINES)
+    cells = [tokens[i + 1] for i, kind in enumerate(kinds) if kind == "td_open"]
+    assert "changed; <b> & more | than meant" in [text_of(cell) for cell in cells]
+    assert not any(child.type == "html_inline" for cell in cells for child in cell.children)
+    (fence,) = (token for token in tokens if token.type == "fence")
+    assert '"<any> deals?"' in fence.content
+    assert kinds.count("html_block") == 2
+
+
+def text_of(cell):
+    """What a reader sees in a cell."""
+    return "".join(child.content for child in cell.children)
 
 
 @pytest.mark.parametrize("verdict", [Verdict.PASS, Verdict.INCONCLUSIVE])
