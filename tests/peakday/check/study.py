@@ -3,9 +3,12 @@
 Usage: python -m tests.peakday.check.study [--checks 20] [--for 4s] [--rate 7/s] [--work FOLDER] [--only NAME …]
 
 In a clone of this checkout each injected regression is a commit, and `peakday check` runs there against the commit
-before it, as it would in CI. The A/A checks run a commit against its own parent, which differs in nothing. Every check
-that ended is a line of FOLDER/results.jsonl and is not run again; at the end FOLDER/results.md is written, whose tables
-docs/ci.md takes over.
+before it, as it would in CI. The A/A checks run a commit against itself in a worktree of its own, the exact floor and
+the regression gate together. A check of four pairs takes some 150 s: twenty and the injected ones take about an hour.
+
+Every check that ended is a line of FOLDER/results.jsonl, with the commit studied and the load. It is not run again
+where those are the same, unless it was INVALID; how many were is counted. Remove FOLDER to study another commit. At the
+end FOLDER/results.md is written, whose tables docs/ci.md takes over.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[3]
 DOCS = ROOT / "docs" / "ci.md"
@@ -33,31 +37,58 @@ load: {warm_up_s: 0.5, drain_s: 6}
 """
 
 
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A text of a file and what stands in its place; without a text, the gaps of the stand-ins' profiles."""
+
+    file: str
+    old: str = ""
+    new: str = ""
+
+
 @dataclass(frozen=True)
 class Case:
-    """One injected change: what it is, where, and the gate and metric that must name it."""
+    """One injected change, and the gate and metric that must name it. `ground`: made on both sides before it."""
 
     name: str
-    file: str
-    old: str
-    new: str
+    edit: Edit
     gate: str
     metrics: tuple[str, ...]
+    ground: tuple[Edit, ...] = ()
 
 
 CASES = (
-    Case("+25% token gap", "assistant/local_models/profiles.yaml", "", "", "regression", ("tpot_s_p50",)),
+    Case("+25% token gap", Edit("assistant/local_models/profiles.yaml"), "regression", ("tpot_s_p50",)),
     Case(
-        "tools one after another", "scenarios/switches.py", "    parallel: bool = True", "    parallel: bool = False",
-        "exact", ("tool_rounds",),
+        "tools one after another",
+        Edit(
+            "assistant/turn.py", "runs = await asyncio.gather(*(toolbox.use(use) for use in uses))",
+            "runs = [await toolbox.use(use) for use in uses]",
+        ),
+        "exact", ("tools_side_by_side",),
+        # The local shop answers at once, so that no two tools can overlap: here it is 50 ms away.
+        ground=(
+            Edit(
+                "assistant/toolbox.py", "            result = tool.run(replace(self.context, key=key), arguments)",
+                '            await __import__("asyncio").sleep(0.05)\n'
+                "            result = tool.run(replace(self.context, key=key), arguments)",
+            ),
+        ),
     ),
     Case(
-        "cache point behind the date", "assistant/prompt.py", 'system: list[Block] = [{"text": system_text()}]',
-        'system: list[Block] = [{"text": __import__("datetime").datetime.now().isoformat() + system_text()}]',
+        "cache point behind the date",
+        Edit(
+            "assistant/prompt.py", 'system: list[Block] = [{"text": system_text()}]',
+            'system: list[Block] = [{"text": __import__("datetime").datetime.now().isoformat() + system_text()}]',
+        ),
         "exact", ("cache_hit_token_ratio", "cache_read_tokens"),
     ),
     Case(
-        "lost keep-alive", "assistant/clients/http.py", "kept.append(connection)", "return connection.abort()",
+        "lost keep-alive",
+        Edit("assistant/clients/http.py", "kept.append(connection)", "return connection.abort()"),
         "exact", ("model_connections",),
     ),
 )  # fmt: skip
@@ -69,25 +100,32 @@ def main() -> None:
     work: Path = options.work.resolve()
     work.mkdir(parents=True, exist_ok=True)
     clone = prepared(work / "clone")
-    done = results(work)
+    circumstances = asked_of(options, git(clone, "log", "--format=%H", "--grep=^study$", "-1").strip())
+    rows = results(work / "results.jsonl", circumstances)
     began_s = time.monotonic()
     wanted = [case.name for case in CASES] + [f"A/A {number}" for number in range(1, options.checks + 1)]
     wanted = [name for name in wanted if not options.only or name in options.only]
     for number, name in enumerate(wanted, 1):
-        if name in done:
+        if name in ended(rows):
             continue
         print(f"[{number}/{len(wanted)}, {(time.monotonic() - began_s) / 60:.1f} min] {name}", flush=True)
-        done[name] = one_check(clone, name, options, number)
+        row = circumstances | one_check(clone, name, options, str(circumstances["commit"]))
+        rows.append(row)
         with (work / "results.jsonl").open("a") as file:
-            file.write(json.dumps(done[name]) + "\n")
-        print(f"    {done[name]['verdict']} in {done[name]['took_s']:.0f} s: {named(done[name])}", flush=True)
-    text = tables([done[name] for name in wanted if name in done], options)
+            file.write(json.dumps(row) + "\n")
+        print(f"    {row['verdict']} in {row['took_s']:.0f} s: {named(row)}", flush=True)
+    text = tables([row for row in rows if row["name"] in wanted], circumstances)
     (work / "results.md").write_text(text)
     print(text)
 
 
+def asked_of(options: argparse.Namespace, commit: str) -> Row:
+    """What two checks must have in common to be of one table."""
+    return {"commit": commit, "rate": options.rate, "for": options.for_, "pairs": options.pairs}
+
+
 def arguments() -> argparse.Namespace:
-    """Options, whose defaults are meant to make the whole study last some 35 minutes on an idle machine."""
+    """Options, whose defaults make the whole study last about an hour on an idle machine."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checks", type=int, default=20, help="A/A checks")
     parser.add_argument("--pairs", type=int, default=4)
@@ -108,38 +146,48 @@ def prepared(clone: Path) -> Path:
     return clone
 
 
-def one_check(clone: Path, name: str, options: argparse.Namespace, number: int) -> dict[str, object]:
+def one_check(clone: Path, name: str, options: argparse.Namespace, base: str) -> Row:
     """One check in the clone, from a clean start; interrupted, it goes on with the runs it had."""
-    base = git(clone, "log", "--format=%H", "--grep=^study$", "-1").strip()
     git(clone, "checkout", "--quiet", "--detach", "--force", base)
     case = next((case for case in CASES if case.name == name), None)
     if case is not None:
-        inject(clone, case)
-        commit(clone, case.name)
-    gate = case.gate if case is not None else "regression"
-    # the seed makes one A/A check differ from the next in what is asked
-    command = [sys.executable, "-m", "peakday", "check", "study.yaml", "--only", gate, "--against", base, "--json"]
+        base = injected(clone, case)
+    command = [sys.executable, "-m", "peakday", "check", "study.yaml", "--against", base, "--json"]
     command += ["--pairs", str(options.pairs), "--rate", options.rate, "--for", options.for_]
-    command += ["--html", str(options.work.resolve() / f"{number:02}.html")]
-    command += [] if case is not None else ["--set", f"seed={number}"]
+    command += ["--html", str(options.work.resolve() / f"{name.replace('/', '').replace(' ', '-')}.html")]
+    gates = (case.gate,) if case is not None else ("exact", "regression")
+    command += [word for gate in gates for word in ("--only", gate)]
+    # the seed makes one A/A check differ from the next in what is asked
+    command += [] if case is not None else ["--set", f"seed={name.split()[-1]}"]
     began_s = time.monotonic()
-    ended = subprocess.run(
+    done = subprocess.run(
         command, cwd=clone, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(clone)}
     )
-    if ended.returncode not in (0, 1, 3, 4):
-        raise SystemExit(f"{name}: `peakday check` ended with exit code {ended.returncode}; run this again to go on")
-    found = json.loads(ended.stdout)
-    took_s = time.monotonic() - began_s
-    return {"name": name, "verdict": found["verdict"], "took_s": took_s, "lines": found["lines"]}
+    if done.returncode not in (0, 1, 3, 4):
+        raise SystemExit(f"{name}: `peakday check` ended with exit code {done.returncode}; run this again to go on")
+    found = json.loads(done.stdout)
+    known = {key: found.get(key) for key in ("verdict", "lines", "n_tail", "runs_repeated")}
+    return {"name": name, "took_s": time.monotonic() - began_s, **known}
 
 
-def inject(clone: Path, case: Case) -> None:
-    """Make the change; a text that is no longer there is an error, and never a check of nothing."""
-    file = clone / case.file
+def injected(clone: Path, case: Case) -> str:
+    """Make the change as a commit; the commit before it."""
+    for edit in case.ground:
+        inject(clone, edit)
+    commit(clone, f"ground of {case.name}")
+    base = git(clone, "rev-parse", "HEAD").strip()
+    inject(clone, case.edit)
+    commit(clone, case.name)
+    return base
+
+
+def inject(clone: Path, edit: Edit) -> None:
+    """Make one edit; a text that is no longer there is an error, and never a check of nothing."""
+    file = clone / edit.file
     text = file.read_text()
-    changed = text.replace(case.old, case.new) if case.old else slower_gaps(text)
+    changed = text.replace(edit.old, edit.new) if edit.old else slower_gaps(text)
     if changed == text:
-        raise SystemExit(f"{case.name}: {case.file} no longer holds {case.old!r}; mend the case")
+        raise SystemExit(f"{edit.file} no longer holds {edit.old!r}; mend the case")
     file.write_text(changed)
 
 
@@ -164,52 +212,91 @@ def git(folder: Path, *arguments: str) -> str:
     return done.stdout
 
 
-def results(work: Path) -> dict[str, dict[str, object]]:
-    """Checks that ended in an earlier start; an INVALID one is run again."""
-    file = work / "results.jsonl"
+def results(file: Path, circumstances: Row) -> list[Row]:
+    """Checks of an earlier start in the same circumstances."""
     rows = [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
-    return {row["name"]: row for row in rows if row["verdict"] != "invalid"}
+    return [row for row in rows if all(row.get(key) == value for key, value in circumstances.items())]
 
 
-def named(result: dict[str, object]) -> str:
+def ended(rows: list[Row]) -> dict[str, Row]:
+    """Those that need not be run again: all but the INVALID ones."""
+    return {str(row["name"]): row for row in rows if row["verdict"] != "invalid"}
+
+
+def named(result: Row) -> str:
     """Metrics that failed, with their change."""
-    failed = [line for line in result["lines"] if line["verdict"] == "fail"]  # type: ignore[attr-defined]
+    failed = [line for line in result["lines"] if line["verdict"] == "fail"]
     shown = [f"{line['metric']} ({line['gate']}{_change(line)})" for line in failed]
     return ", ".join(shown[:4]) + (f" and {len(shown) - 4} more" if len(shown) > 4 else "") or "nothing failed"
 
 
-def _change(line: dict[str, object]) -> str:
+def _change(line: Row) -> str:
     return "" if line["change"] is None else f" {line['change']:+.1%}"
 
 
-def tables(done: list[dict[str, object]], options: argparse.Namespace) -> str:
+def tables(rows: list[Row], circumstances: Row) -> str:
     """Both tables as markdown: A/A checks with the binomial interval of their failures, and injected changes."""
-    from scipy.stats import binomtest
-
-    equal = [row for row in done if str(row["name"]).startswith("A/A") and row["verdict"] != "invalid"]
-    counts = {verdict: sum(row["verdict"] == verdict for row in equal) for verdict in ("fail", "pass", "inconclusive")}
-    lines = [f"{options.pairs} pairs, {options.rate} for {options.for_} a run.", ""]
+    kept = ended(rows)
+    lines = [
+        f"Commit {str(circumstances['commit'])[:12]}, {circumstances['pairs']} pairs, {circumstances['rate']} for "
+        f"{circumstances['for']} a run.",
+        "",
+    ]
+    equal = [row for row in kept.values() if is_equal(row)]
     if equal:
-        low, high = binomtest(counts["fail"], len(equal)).proportion_ci(0.95)
-        minutes = sum(float(row["took_s"]) for row in equal) / len(equal) / 60  # type: ignore[arg-type]
+        invalid = sum(is_equal(row) and row["verdict"] == "invalid" for row in rows)
         lines += [
-            "| equal builds checked | failed | 95% interval | passed | inconclusive | minutes each |",
+            "| equal builds checked | gate | failed | 95% interval | passed | inconclusive |",
             "|---|---|---|---|---|---|",
-            f"| {len(equal)} | {counts['fail']} | {low:.1%} to {high:.1%} | {counts['pass']} | "
-            f"{counts['inconclusive']} | {minutes:.1f} |",
+            *(equal_row(gate, equal) for gate in ("exact", "regression")),
+            "",
+            f"{mean(equal, 'took_s') / 60:.1f} minutes each. {invalid} checks were INVALID and run again; within the "
+            f"others {sum(row['runs_repeated'] or 0 for row in equal)} runs were. {tails(equal)}",
             "",
         ]
     lines += ["| injected | caught by | named | seconds |", "|---|---|---|---|"]
     for case in CASES:
-        row = next((row for row in done if row["name"] == case.name), None)
+        row = kept.get(case.name)
         if row is not None:
             lines.append(f"| {case.name} | {caught(case, row)} | {named(row)} | {row['took_s']:.0f} |")
     return "\n".join(lines) + "\n"
 
 
-def caught(case: Case, row: dict[str, object]) -> str:
+def is_equal(row: Row) -> bool:
+    """Whether it is a check of equal builds."""
+    return str(row["name"]).startswith("A/A")
+
+
+def equal_row(gate: str, equal: list[Row]) -> str:
+    """How one gate ended over the checks of equal builds."""
+    from scipy.stats import binomtest
+
+    from peakday.check.verdicts import Verdict, overall
+
+    ends = [overall(Verdict(line["verdict"]) for line in row["lines"] if line["gate"] == gate) for row in equal]
+    failed, passed, neither = (ends.count(end) for end in (Verdict.FAIL, Verdict.PASS, Verdict.INCONCLUSIVE))
+    low, high = binomtest(failed, len(equal)).proportion_ci(0.95)
+    return f"| {len(equal)} | {gate} | {failed} | {low:.1%} to {high:.1%} | {passed} | {neither} |"
+
+
+def tails(equal: list[Row]) -> str:
+    """Turns at or beyond a percentile, over the pooled runs of the side that had fewest."""
+    fewest: dict[str, int] = {}
+    for row in equal:
+        for metric, sides in (row["n_tail"] or {}).items():
+            fewest[metric] = min(*sides, fewest.get(metric, sides[0]))
+    shown = ", ".join(f"{metric} {count}" for metric, count in sorted(fewest.items()) if metric.startswith("ttft"))
+    return f"Fewest turns in a tail, pooled over the runs of a side: {shown or 'none measured'}."
+
+
+def mean(rows: list[Row], key: str) -> float:
+    """Mean of one figure."""
+    return sum(float(row[key]) for row in rows) / len(rows)
+
+
+def caught(case: Case, row: Row) -> str:
     """The gate that caught it, or that it was missed, or caught under another name."""
-    failed = {line["metric"] for line in row["lines"] if line["verdict"] == "fail"}  # type: ignore[attr-defined]
+    failed = {line["metric"] for line in row["lines"] if line["verdict"] == "fail"}
     if not failed:
         return f"MISSED ({row['verdict']})"
     return case.gate if failed & set(case.metrics) else "caught, but not by its name"
