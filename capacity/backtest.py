@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from capacity.calls import Calls, measured_calls
-from capacity.cost import cache_hit_figures
+from capacity.cost import PARTS, cache_hit_figures
 from capacity.plan import Figure, Plan
 from capacity.prediction import refuse_hindsight
 from loadgen.record import Run
@@ -30,6 +30,11 @@ class Score:
         return self.predicted.low <= self.measured <= self.predicted.high
 
     @property
+    def counts(self) -> bool:
+        """The range is an interval; one of confidence 0 is a judged worst case, and covers nothing by being wide."""
+        return self.predicted.confidence > 0
+
+    @property
     def error_ratio(self) -> float | None:
         """(predicted - measured) / measured; None where nothing was measured."""
         return (self.predicted.mid - self.measured) / self.measured if self.measured else None
@@ -43,8 +48,9 @@ class Backtest:
 
     @property
     def coverage(self) -> tuple[int, int]:
-        """How many measurements lie in their range, of how many."""
-        return sum(score.inside for score in self.scores), len(self.scores)
+        """How many measurements lie in their range, of how many; judged worst cases are left out of both."""
+        counted = [score for score in self.scores if score.counts]
+        return sum(score.inside for score in counted), len(counted)
 
 
 @dataclass(frozen=True)
@@ -96,7 +102,7 @@ def backtest(plan: Plan, run: Run) -> Backtest:
         PlanError: the plan was made after the run started, or the run is no evidence.
     """
     refuse_hindsight(plan.created_utc, str(run.info.get("started_utc", "")), f"plan {plan.plan_id}, run {run.run_id}")
-    scores = list(_scores(plan, measured_calls(run)))
+    scores = [*_scores(plan, measured_calls(run)), *_cost_score(plan, run)]
     return Backtest(tuple(sorted(scores, key=lambda score: -abs(score.error_ratio or 0.0))))
 
 
@@ -125,6 +131,27 @@ def _scores(plan: Plan, calls: Calls) -> Iterator[Score]:
             measured = cache_hit_figures(calls, rate.model).get(rate.level)
             if measured is not None:
                 yield Score(f"{rate.model}: cache hits, {rate.level}", "ratio", rate.ratio, measured)
+
+
+def _cost_score(plan: Plan, run: Run) -> Iterator[Score]:
+    """Dollars of an interaction's tokens against the plan's line `all`, at list prices as a run's totals are.
+
+    Chips, guardrails and failed attempts are in no run's totals, so the line is taken without them.
+    """
+    usd = run.info.get("totals", {}).get("cost_usd_per_interaction")
+    line = next((line for line in plan.cost if line.intent == "all"), None)
+    if usd is None or line is None:
+        return
+    whole = line.per_interaction_usd
+    tokens_usd = sum(line.parts_usd.get(part, 0.0) for part in PARTS)
+    net, listed = (
+        parts.get("Bedrock tokens", 0.0) for parts in (plan.event_cost_parts_usd, plan.event_cost_parts_list_usd)
+    )
+    if not tokens_usd or not whole.mid:
+        return
+    scale = tokens_usd / whole.mid * (listed / net if net and listed else 1.0)
+    figure = replace(whole, mid=whole.mid * scale, low=whole.low * scale, high=whole.high * scale)
+    yield Score("cost of tokens per interaction", "USD", figure, float(usd))
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from capacity.requests import Ints
 from capacity.service import Lengths, Promise
 from capacity.silicon import Terms, chip_options, make_service, usable_models
 from capacity.throttling import increases, max_tokens_advice, throttling
+from capacity.uncertainty import Z_90
 
 SAMPLE_CALLS_MAX = 4_000
 
@@ -226,10 +228,24 @@ def _deadline_s(case: Case, name: str) -> float | None:
 
 
 def _tokens_figure(case: Case, name: str, values: Ints) -> Figure:
-    """Mean tokens of a call, with the 5th and 95th percentile of calls as its range."""
-    origin = case.calls.provenance.get(name, "assumed")
-    mean, (low, high) = float(values.mean()), np.quantile(values, [0.05, 0.95])
+    """Mean tokens of a call; its range holds its sampling error, by interaction, and the spread that plans draw.
+
+    A search of the planner is of the length the scenario states, with no range.
+    """
+    origin, mean = case.calls.provenance.get(name, "assumed"), float(values.mean())
+    interaction = case.calls.turn_interaction[case.calls.turn[case.calls.of(name)]][: len(values)]
+    stated = case.is_planner(name) or not len(interaction)
+    half = 0.0 if stated else math.hypot(math.log1p(case.spread), Z_90 * _mean_error(values, interaction) / mean)
     return Figure(
-        mean, float(min(low, mean)), float(max(high, mean)), "tokens", origin,
+        mean, mean * math.exp(-half), mean * math.exp(half), "tokens", origin,
         case.calls.source, simulated=origin == "simulated",
     )  # fmt: skip
+
+
+def _mean_error(values: Ints, interaction: Ints) -> float:
+    """One sigma of a mean over calls whose interactions are independent: those of one interaction resemble each other.
+
+    Source: the ratio estimator of cluster sampling (Cochran 1977, ch. 6), sqrt(sum of (clusters' excess)^2) / n.
+    """
+    excess = np.bincount(interaction, weights=values - values.mean())
+    return math.sqrt(float((excess * excess).sum())) / len(values)

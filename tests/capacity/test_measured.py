@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 
 from capacity.backtest import backtest, compare_plans, coverage_interval
@@ -67,12 +68,60 @@ def test_measured_tokens_price_the_interaction():
 
 
 def test_a_plan_is_scored_against_a_later_run():
-    made = plan()
+    """Planned from the same customers, every interval holds what came."""
+    made = plan(run=run())
     found = backtest(made, run())
     names = {score.name for score in found.scores}
     assert {"claude-sonnet: prompt tokens per call", "claude-sonnet: cache hits, all"} <= names
     inside, of = found.coverage
-    assert 0 < inside <= of == len(found.scores)
+    assert 0 < inside == of == sum("cache hits" not in score.name for score in found.scores)
+
+
+def test_a_range_of_tokens_is_of_their_mean_and_can_be_missed():
+    """Single calls lie far apart; a run whose mean is half as large again is outside, as a 90% range must allow."""
+    made, later = plan(run=run()), run(output_tokens=0)
+    answers = made.supplies[0].output_tokens_per_call
+    seen = measured_calls(run()).output_tokens
+    assert answers.high - answers.low < np.quantile(seen, 0.95) - np.quantile(seen, 0.05)
+    assert answers.mid * 1.1 <= answers.high < answers.mid * 1.2  # 10% is drawn, the rest is 60 calls' sampling
+    later.calls["output_tokens"] = (seen * 1.5).astype(int)
+    score = next(s for s in backtest(made, later).scores if s.name == "claude-sonnet: answer tokens per call")
+    assert score.counts
+    assert not score.inside
+
+
+def test_the_range_of_few_calls_mean_is_wider_than_that_of_many():
+    few, many = (plan(run=run(n)).supplies[0].output_tokens_per_call for n in (6, 600))
+    assert few.high / few.mid > many.high / many.mid > 1
+
+
+def test_a_judged_worst_case_is_shown_but_covers_nothing():
+    found = backtest(plan(), run())
+    judged = [score for score in found.scores if score.predicted.confidence == 0]
+    assert judged
+    assert not any(score.counts for score in judged)
+    assert found.coverage[1] == len(found.scores) - len(judged)
+
+
+@pytest.mark.parametrize("prices", [None, {"discount_ratio": {"anthropic": 0.5}}])
+def test_the_cost_of_an_interaction_is_scored_by_its_tokens_at_list(prices):
+    """What an interaction of the same run costs is inside; three times as much is not. A discount changes neither."""
+    made, later = plan(run=run(), prices=prices), run()
+    usual = plan(run=run()).cost[0].per_interaction_usd.mid
+    for usd, inside in ((usual, True), (3 * usual, False)):
+        later.info["totals"] = {"cost_usd_per_interaction": usd}
+        (score,) = [s for s in backtest(made, later).scores if s.name == "cost of tokens per interaction"]
+        assert score.inside == inside
+        assert score.predicted.mid == pytest.approx(usual)
+
+
+def test_chips_are_in_no_runs_totals_so_the_cost_is_scored_without_them():
+    made, later = plan(), run()
+    later.info["totals"] = {"cost_usd_per_interaction": 0.01}
+    (score,) = [s for s in backtest(made, later).scores if s.name == "cost of tokens per interaction"]
+    line = made.cost[0]
+    assert line.parts_usd["own silicon"] > 0
+    assert score.predicted.mid == pytest.approx(line.per_interaction_usd.mid - line.parts_usd["own silicon"])
 
 
 def test_a_prediction_must_be_older_than_what_it_predicts():
