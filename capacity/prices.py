@@ -148,6 +148,8 @@ def _commitments(rows: Sequence[Mapping[str, Any]], boxes: Mapping[str, Instance
             )
         _known_box(where, row["instance"], boxes)
         usd, term_h = (_positive(f"{where}.{key}", row[key]) for key in ("usd_per_hour", "term_h"))
+        if term_h == 0:
+            raise PlanError(f"{where}.term_h: 0 hours is no term; give the hours that the commitment is charged for")
         found.append(Commitment(row["instance"], usd, term_h))
     return tuple(found)
 

@@ -18,7 +18,8 @@ from capacity.requests import Floats, Ints
 class Offer:
     """A way to have one instance of a type in each zone. term_h: None is paid by the hour, in the hours it is used.
 
-    A commitment is charged for its whole term, however short the event. owned: already paid for, up to so many.
+    A commitment is charged for its whole term, however short the event, and again for each term the event takes.
+    owned: already paid for, up to so many.
     calls_per_s: what the instances of one such group carry with the zones to be lost, drained and broken left out.
     """
 
@@ -28,10 +29,15 @@ class Offer:
     term_h: float | None = None
     owned: int = 0
 
-    @property
-    def commitment_usd(self) -> float:
-        """What one more costs for its term."""
-        return self.usd_per_hour * (self.term_h or 0.0)
+    def __post_init__(self) -> None:
+        if self.term_h is not None and not self.term_h > 0:
+            raise PlanError(f"{self.name}: a commitment of {self.term_h:g} hours is no commitment; give term_h > 0")
+
+    def commitment_usd(self, event_h: float) -> float:
+        """What holding one more throughout costs: whole terms, one after the other, until the event is over."""
+        if self.term_h is None:
+            return 0.0
+        return self.usd_per_hour * self.term_h * max(1, math.ceil(round(event_h / self.term_h, 9)))
 
 
 @dataclass(frozen=True)
@@ -60,7 +66,7 @@ def buy(calls_per_s: Floats, offers: Sequence[Offer], lasts_h: Floats | None = N
     billed_h = np.ones(hours) if lasts_h is None else lasts_h
     columns = len(useful) + len(by_hour) * hours
     price = np.zeros(columns)
-    price[: len(useful)] = [0.0 if offer.term_h is None else offer.commitment_usd for offer in useful]
+    price[: len(useful)] = [offer.commitment_usd(float(billed_h.sum())) for offer in useful]
     carries = np.zeros((hours, columns))
     upper = np.full(columns, np.inf)
     for place, offer in enumerate(useful):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from capacity.plan import PlanError
+from capacity.prices import load_prices
 from capacity.purchase import Offer, buy, hourly_need
 from facts.reader import instances
 from tests.capacity.scenario_of import scenario
@@ -16,7 +17,7 @@ def test_a_year_is_never_bought_for_two_days():
     """The one-event trap: 8.1782 USD an hour looks like 393 USD for two days, but the year costs 71,641 USD."""
     listed = instances()["inf2.48xlarge"]
     year = Offer("year", listed.listed_reserved_usd_per_hour, 10.0, term_h=YEAR_H)
-    assert round(year.commitment_usd) == 71_641
+    assert round(year.commitment_usd(48)) == 71_641
     assert round(year.usd_per_hour * 48, 0) == 393
     found = buy(np.full(48, 10.0), [year, Offer("on demand", listed.on_demand_usd_per_hour, 10.0)])
     assert found.held == {}
@@ -27,6 +28,26 @@ def test_a_commitment_pays_once_its_term_is_used():
     found = buy(np.full(1_000, 10.0), [Offer("term", 1.0, 10.0, term_h=1_000.0), Offer("hour", 2.0, 10.0)])
     assert found.held == {"term": 1}
     assert found.usd == 1_000
+
+
+@pytest.mark.parametrize(("term_h", "terms"), [(100.0, 1), (50.0, 2), (48.0, 3), (0.1 + 0.2, 334)])
+def test_a_commitment_shorter_than_the_event_is_charged_for_every_term_it_takes(term_h, terms):
+    found = buy(np.full(100, 10.0), [Offer("term", 0.01, 10.0, term_h=term_h)])
+    assert found.held == {"term": 1}
+    assert found.usd == pytest.approx(0.01 * term_h * terms)
+
+
+def test_a_short_commitment_is_no_way_to_rent_for_less():
+    """An hour at half the price, held for the 20 hours in which one is needed, is 20 such hours."""
+    found = buy(np.full(20, 10.0), [Offer("term", 1.0, 10.0, term_h=1.0), Offer("hour", 2.0, 10.0)])
+    assert found.usd == 20.0
+
+
+def test_a_commitment_of_no_hours_is_not_free():
+    with pytest.raises(PlanError, match="give term_h > 0"):
+        Offer("term", 1.0, 10.0, term_h=0.0)
+    with pytest.raises(PlanError, match="0 hours is no term"):
+        load_prices({"commitments": [{"instance": "inf2.48xlarge", "usd_per_hour": 5.6, "term_h": 0}]})
 
 
 def test_what_is_owned_is_used_before_anything_is_bought():
