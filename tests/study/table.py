@@ -140,7 +140,7 @@ def markdown(rows: Sequence[Row], made: Sequence[dict[str, Any]]) -> str:
         lines.append(
             f"| {row.rung} | {row.metric} | {row.predicted:.4g} ({row.low:.4g} to {row.high:.4g}) "
             f"| {row.measured:.4g} | {row.error_ratio:+.1%}{within} | {row.bar_ratio:.1%} "
-            f"| {row.linear_error_ratio:+.1%} |"
+            f"| {'-' if np.isnan(row.linear) else f'{row.linear_error_ratio:+.1%}'} |"
         )
     inside = sum(row.low <= row.measured <= row.high for row in rows)
     met = sum(row.met for row in rows)
