@@ -11,13 +11,18 @@ from typing import Any
 import numpy as np
 
 from capacity.backtest import coverage_interval
+from capacity.engine import simulate
 from capacity.observed import Observed, observed_calls
 from capacity.prediction import measured_figures
+from capacity.service import latencies
 from loadgen.record import Run, load_run
+from neuron_bench.step_model import StepModel, read_step_model
 from peakday.predicting import score
 from tests.study.rungs import Rung
 
 MODEL = "custom"
+SLO_TIMES = 2.0
+"""The promise at which capacity is told: this many times the TTFT p95 of the lightest rung."""
 BARS = {"output_tokens_per_s": 0.03, "tpot_s": 0.05, "ttft_s": 0.15}
 """Errors that DESIGN calls good enough, by metric; the tail quantiles are judged, the medians shown."""
 
@@ -69,9 +74,24 @@ def study_table(kept: Path, work: Path, rungs: Sequence[Rung]) -> tuple[str, dic
             rows += held_out_rows(
                 kept / f"{rung.name}.prediction.json", rung, runs[rung.name], seen[rung.name], fitted, noise
             )
+    model = read_step_model(kept / "step-model.json")
+    ladder = [seen[rung.name] for rung in rungs if rung.name in seen and rung.mix == "chat" and not rung.spike]
+    capacity = dict(
+        zip(("ttft_s_p95_max", "measured_per_s", "predicted_per_s"), capacity_at_slo(model, ladder), strict=True)
+    )
     made = [facts(load_run(file.parent)) for file in work.glob("*/run.json")]
     made.sort(key=lambda one: one["started_utc"])
-    return markdown(rows, made), {"rows": [asdict(row) for row in rows], "runs": made}
+    text = f"{markdown(rows, made)}\n\n{capacity_line(**capacity)}"
+    return text, {"rows": [asdict(row) for row in rows], "capacity_at_slo": capacity, "runs": made}
+
+
+def capacity_line(ttft_s_p95_max: float, measured_per_s: float, predicted_per_s: float) -> str:
+    """Measured and predicted capacity in one sentence."""
+    error_ratio = predicted_per_s / measured_per_s - 1
+    return (
+        f"TTFT p95 <= {ttft_s_p95_max:.3g} s is kept up to {measured_per_s:.3g}/s; predicted {predicted_per_s:.3g}/s "
+        f"({error_ratio:+.1%}, bar 5%)"
+    )
 
 
 def held_out_rows(
@@ -117,6 +137,29 @@ def straight_line(metric: str, seen: Observed, fitted: Sequence[Observed]) -> fl
 def offered_tokens_per_s(run: Observed) -> float:
     """Answer tokens asked for over the time of asking."""
     return float(run.output_tokens.sum()) / float(run.arrival_s[-1] - run.arrival_s[0])
+
+
+def capacity_at_slo(model: StepModel, ladder: Sequence[Observed]) -> tuple[float, float, float]:
+    """TTFT p95 promised (s), and the rate (per s) up to which the engine measured, and simulated, keeps it.
+
+    The promise is `SLO_TIMES` the p95 of the lightest rung; between rungs its logarithm is taken as straight.
+    """
+    ladder = sorted(ladder, key=lambda run: run.rate_per_s)
+    rates = np.array([run.rate_per_s for run in ladder])
+    measured = np.array([np.quantile(run.ttft_s, 0.95) for run in ladder])
+    simulated = np.array([np.quantile(_simulated_ttft_s(run, model), 0.95) for run in ladder])
+    limit_s = SLO_TIMES * float(measured[0])
+
+    def kept_up_to(values: np.ndarray) -> float:
+        rising = np.maximum.accumulate(np.log(values))
+        return float(np.interp(np.log(limit_s), rising, rates, right=np.nan))
+
+    return limit_s, kept_up_to(measured), kept_up_to(simulated)
+
+
+def _simulated_ttft_s(run: Observed, model: StepModel) -> np.ndarray:
+    work = run.requests()
+    return latencies(work, simulate(work, model), model).ttft_s
 
 
 def facts(run: Run) -> dict[str, Any]:
