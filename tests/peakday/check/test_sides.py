@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from peakday.check.fingerprint import asked_otherwise
 from peakday.check.process import members, started
 from peakday.check.session import address
 from peakday.check.settings import Sut
 from peakday.check.sides import Side, build, here_identity, worktree
 from peakday.errors import CommandError, Exit
+from scenarios.loading import load_scenario
 
 SERVE = f"exec {sys.executable} -m http.server {{port}} --bind 127.0.0.1 --directory {{dir}}"
 
@@ -169,3 +171,16 @@ def test_an_address_must_be_owned(tmp_path, monkeypatch):
     assert address("http://127.0.0.1:8080", "baseline").targets == ("assistant=http://127.0.0.1:8080",)
     with pytest.raises(CommandError, match="owned"):
         address("https://assistant.example.com", "baseline")
+
+
+def test_a_build_says_how_it_reads_the_scenario(tmp_path):
+    """Through its own command, in its own folder; and what is shown is what we read ourselves."""
+    side = Side("baseline", "x", folder=tmp_path, scenario="smoke", sets=("mix.image_ratio=0.5",))
+    assert asked_otherwise(load_scenario("smoke", ["mix.image_ratio=0.5"]), side.scenario_there()) == []
+    assert asked_otherwise(load_scenario("smoke"), side.scenario_there()) == ["mix"]
+
+
+def test_a_build_that_lacks_the_scenario_says_so(tmp_path):
+    """A file that was never committed is in no worktree."""
+    said = Side("baseline", "x", folder=tmp_path, scenario="mine.yaml").scenario_there()
+    assert "mine.yaml" in said
