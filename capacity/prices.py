@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
@@ -15,6 +16,8 @@ from facts.reader import Instance, Model, instances, models
 STALE_DAYS = 90
 OVERLAY_KEYS = ("tokens", "instances", "owned", "commitments", "features", "discount_ratio")
 PROVIDERS = ("amazon", "anthropic")
+AS_GIVEN = "as given"
+"""In place of the date of a price that the user states: theirs to keep current, never called old."""
 
 
 @dataclass(frozen=True)
@@ -54,14 +57,16 @@ def load_prices(overlay: Mapping[str, Any] | None, catalogue: Mapping[str, Model
     if unknown := sorted(set(overlay) - set(OVERLAY_KEYS)):
         raise PlanError(f"prices.{unknown[0]}: unknown key; known: {', '.join(OVERLAY_KEYS)}")
     notes: list[InputNote] = []
-    known, boxes = discounted(dict(catalogue or models()), instances(), overlay.get("discount_ratio") or {}, notes)
+    known, boxes = discounted(
+        dict(catalogue or models()), dated(instances()), overlay.get("discount_ratio") or {}, notes
+    )
     for name, entry in (overlay.get("tokens") or {}).items():
         model = known.get(name)
         if model is None or model.prices is None:
             raise PlanError(f"prices.tokens.{name}: no Bedrock model of that name; known: {', '.join(sorted(known))}")
         values: dict[str, Any] = {k: _positive(f"prices.tokens.{name}.{k}", v) for k, v in entry.items()}
         try:
-            own = replace(model.prices, **(values | {"source": "own price", "source_date": ""}))
+            own = replace(model.prices, **(values | {"source": "own price", "source_date": AS_GIVEN}))
         except TypeError:
             raise PlanError(
                 f"prices.tokens.{name}: keys are those of TokenPrices, such as input_usd_per_mtok"
@@ -72,6 +77,7 @@ def load_prices(overlay: Mapping[str, Any] | None, catalogue: Mapping[str, Model
     for name, entry in (overlay.get("instances") or {}).items():
         _known_box("instances", name, boxes)
         hourly[name] = _positive(f"prices.instances.{name}.usd_per_hour", entry.get("usd_per_hour"))
+        boxes = {**boxes, name: replace(boxes[name], price_date=AS_GIVEN)}
         notes.append(InputNote("prices", name, f"{hourly[name]} USD/h", "measured", "own price overlay"))
     for model in known.values():
         _check_order(model)
@@ -159,12 +165,26 @@ def _known_box(where: str, name: str, boxes: Mapping[str, Instance]) -> None:
         raise PlanError(f"{where}.{name}: unknown instance type; see facts/data/instances.csv")
 
 
+def dated(boxes: Mapping[str, Instance]) -> dict[str, Instance]:
+    """Instances sold in capacity blocks alone with the date of that price: the last one that its note names."""
+
+    def of_block(box: Instance) -> Instance:
+        named = re.findall(r"\d{4}-\d{2}-\d{2}", box.capacity_block_note)
+        if box.price_date or box.capacity_block_usd_per_hour is None or not named:
+            return box
+        return replace(box, price_date=max(named))
+
+    return {name: of_block(box) for name, box in boxes.items()}
+
+
 def stale_warning(price_date: str, now_utc: str, what: str) -> str | None:
-    """A warning when a price was read more than 90 days before the plan."""
+    """A warning when a price was read more than 90 days before the plan, or nobody knows when."""
+    if price_date == AS_GIVEN:
+        return None
     try:
         read = date.fromisoformat(price_date[:10])
     except ValueError:
-        return None
+        return f"{what}: price of unknown date; read it again before ordering"
     age = (datetime.fromisoformat(now_utc.replace("Z", "+00:00")).date() - read).days
     if age <= STALE_DAYS:
         return None
