@@ -1,4 +1,4 @@
-"""The highest rate at which every SLO of a scenario holds: a sequential test at each rate, bisection over rates."""
+"""Series of runs on one system: a ladder of rates to calibrate from, and the highest rate at which every SLO holds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from peakday.config import load_config
-from peakday.errors import Exit
+from peakday.errors import CommandError, Exit
 from peakday.folders import new_folder
 from peakday.output import Talk
 from peakday.real_models import refuse_paid
@@ -47,7 +47,7 @@ def search_max_rate(
     from loadgen.search import max_rate
 
     resolved = resolve(scenario, sets, seed)
-    with _system(resolved, sets, options, talk) as (targets, stack):
+    with _system(resolved, sets, options, talk, "max-rate") as (targets, stack):
 
         def run(rate_per_s: float, number: int) -> Run:
             talk.say(f"trying {rate_per_s:.3g} interactions/s")
@@ -59,16 +59,59 @@ def search_max_rate(
     return _text(found), asdict(found)
 
 
+def climb_ladder(
+    scenario: str,
+    sets: Sequence[str],
+    options: LoadOptions,
+    low_per_s: float,
+    high_per_s: float,
+    rungs: int,
+    *,
+    seed: int | None,
+    talk: Talk,
+) -> tuple[str, dict[str, Any]]:
+    """Runs at rates in equal ratios, lowest first, on one stack; every second rung will be held out of a fit.
+
+    An INVALID rung is made once more with another seed; its first record stays.
+
+    Raises:
+        CommandError: the target is refused or does not answer, or a rung stays INVALID.
+        KeyboardInterrupt: a run was interrupted or aborted.
+    """
+    from loadgen.search import ladder
+
+    resolved = resolve(scenario, sets, seed)
+    made = []
+    with _system(resolved, sets, options, talk, "ladder") as (targets, stack):
+        for number, rung in enumerate(ladder(low_per_s, high_per_s, rungs)):
+            talk.say(f"rung {number + 1} of {rungs}: {rung.rate_per_s:.3g} interactions/s")
+            for again in (0, rungs):
+                asked = replace(options, rate_per_s=rung.rate_per_s, out=_folder(resolved, rung.rate_per_s))
+                job = make_job(resolved, asked, targets, stack)
+                run = _made(replace(job, seed=resolved.seed + number + again), talk)
+                if run.info["verdict"]["valid"]:
+                    break
+            else:
+                reason = run.info["verdict"]["reasons"][0]
+                raise CommandError(f"{run.path}: INVALID twice ({reason}); climb lower: --to", Exit.INVALID_RUN)
+            made.append({"run": str(run.path), "rate_per_s": rung.rate_per_s, "held_out": rung.held_out})
+    lines = [
+        f"{row['rate_per_s']:8.3g}/s  {row['run']}{'  (judges the fit)' if row['held_out'] else ''}" for row in made
+    ]
+    names = " ".join(Path(str(row["run"])).name for row in made)
+    return "\n".join([*lines, f"\npeakday calibrate {names} --model custom-8b"]), {"rungs": made}
+
+
 @contextlib.contextmanager
 def _system(
-    resolved: Resolved, sets: Sequence[str], options: LoadOptions, talk: Talk
+    resolved: Resolved, sets: Sequence[str], options: LoadOptions, talk: Talk, verb: str
 ) -> Iterator[tuple[list[Target], Stack | None]]:
     """The targets that were named, allowed and answering; else a local stack that stays up for all runs."""
     targets = parse_targets(options.targets)
     config = load_config()
     for target in targets:
         check_allowed(target, config)
-    refuse_paid(targets, "max-rate")
+    refuse_paid(targets, verb)
     if not targets:
         with open_stack(resolved, talk=talk) as stack:
             yield [], stack

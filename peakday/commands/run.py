@@ -27,6 +27,7 @@ def register(app: typer.Typer) -> None:
     """Add the verbs of this family."""
     app.command(epilog="Example: peakday run smoke --rate 5/s --for 15s")(run)
     app.command("max-rate", epilog="Example: peakday max-rate smoke --from 2/s --to 16/s --for 20s")(max_rate)
+    app.command(epilog="Example: peakday ladder smoke --from 1/s --to 6/s --rungs 6 --for 60s")(ladder)
 
 
 def run(
@@ -96,3 +97,29 @@ def max_rate(
     low, high = rate_per_s(from_, "--from"), rate_per_s(to, "--to")
     found = search_max_rate(scenario, sets or [], options, low, high, seed=seed, talk=Talk(as_json, quiet))
     Talk(as_json).result(*found)
+
+
+def ladder(
+    scenario: ScenarioArgument,
+    sets: Sets = None,
+    from_: Annotated[str, typer.Option("--from", help="Lowest rate, interactions/s.")] = "1/s",
+    to: Annotated[str, typer.Option(help="Highest rate: near what the system can do.")] = "6/s",
+    rungs: Annotated[
+        int, typer.Option(min=3, max=12, help="Rates, in equal ratios; every second one judges the fit.")
+    ] = 6,
+    for_: Annotated[str, typer.Option("--for", help="Length of each run.")] = "60s",
+    target: Targets = None,
+    processes: Processes = 1,
+    seed: Seed = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Runs at rising rates for `peakday calibrate`, each with its record."""
+    from peakday.quantities import duration_s, rate_per_s
+    from peakday.rehearsal import LoadOptions
+    from peakday.searching import climb_ladder
+
+    options = LoadOptions(targets=tuple(target or ()), for_s=duration_s(for_, "--for"), processes=processes)
+    low, high = rate_per_s(from_, "--from"), rate_per_s(to, "--to")
+    talk = Talk(as_json, quiet)
+    Talk(as_json).result(*climb_ladder(scenario, sets or [], options, low, high, rungs, seed=seed, talk=talk))
