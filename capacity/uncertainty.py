@@ -74,7 +74,7 @@ def value_of_measuring(base: Base, draws: Levers) -> tuple[dict[str, Any], ...]:
     how to measure it. With silicon bought at p90 this is the price of not knowing.
     """
     one = np.ones(1)
-    known = (
+    known: tuple[tuple[str, dict[str, Any], str], ...] = (
         ("demand of the event", {"demand": {}, "peak": {}}, "more years of the event: `peakday scenario fit`"),
         ("turns and calls per interaction", {"turns": one}, "a run with the event's customers: `peakday run`"),
         ("prompt tokens per call", {"input_tokens": one}, "a run with the real prompts: `peakday run`"),
