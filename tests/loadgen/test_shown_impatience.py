@@ -1,0 +1,72 @@
+"""Customers who leave an overloaded server make no p99 better: the time they waited in vain is counted."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import pytest
+
+from dashboards.figures import quantile_number
+from loadgen.histogram import Histogram
+from loadgen.job import TargetSpec
+from loadgen.summary import latency_quantiles
+from tests.loadgen.conftest import make_job_in
+from tests.loadgen.playing import play
+from tests.loadgen.server import assistant, assistant_events, serving, streamed
+
+ONE_TURN = {"mean": 1.0, "max": 1}
+SERVICE_S = 0.05
+RATE_PER_S = 40.0
+"""Twice what the one slot serves."""
+
+
+def one_slot():
+    """An assistant that serves one turn after the other, also those whose customer has left."""
+    free_s = [0.0]
+
+    def answer():
+        now_s = time.monotonic()
+        free_s[0] = max(free_s[0], now_s) + SERVICE_S
+        return streamed(assistant_events(), first_s=free_s[0] - now_s)
+
+    return assistant(answer)
+
+
+@pytest.fixture(scope="module")
+def turns(tmp_path_factory):
+    """The turns of the same single-turn customers, who wait for ever and who wait for half a second or so."""
+    found = {}
+    for name, patience in (("patient", None), ("impatient", {"median": 0.5, "cv": 0.3})):
+        mix = {"turns_per_interaction": ONE_TURN, "interactions_per_session": ONE_TURN, "patience_s": patience}
+        scenario = {"mix": mix, "load": {"drain_s": 6.0}}
+        with serving(one_slot()) as server:
+            make_job = make_job_in(tmp_path_factory.mktemp(name))
+            job = make_job(TargetSpec("assistant", server.url), scenario=scenario, rate_per_s=RATE_PER_S, for_s=2.0)
+            found[name] = play(job)[0].turns
+    return found
+
+
+def p99(turns):
+    return latency_quantiles(turns, Histogram())["ttft_s"]["p99"]
+
+
+def test_the_same_customers_come_whether_patient_or_not(turns):
+    """The two differ in nothing but who stays: so many leave that an average of answers alone would look better."""
+    assert len(turns["patient"]) == len(turns["impatient"]) > 40
+    assert set(turns["patient"]["status"]) == {"ok"}
+    assert turns["impatient"]["status"].eq("abandoned").mean() > 0.2
+    answered_s = turns["impatient"].query("status == 'ok'")["ttft_s"]
+    assert answered_s.quantile(0.99) < 0.8 * p99(turns["patient"]).value
+
+
+def test_p99_does_not_improve_with_impatient_customers(turns):
+    """It is as long as with patient ones, or it is told as a bound from below, which they do not contradict."""
+    patient, impatient = p99(turns["patient"]), p99(turns["impatient"])
+    answered_s = turns["impatient"].query("status == 'ok'")["ttft_s"]
+    if impatient.censored:
+        printed = quantile_number("ttft_s", "TTFT", "p99", replace(impatient, n_tail=100)).text
+        assert printed.startswith("≥")
+        assert answered_s.quantile(0.99) <= impatient.value <= 1.2 * patient.value
+    else:
+        assert impatient.value >= 0.8 * patient.value
