@@ -126,8 +126,7 @@ class Driver(User):
         gevent.sleep(3600)
 
     def _play(self, runner: Any) -> None:
-        job, remote = fetch_job(runner)
-        worker = max(0, getattr(runner, "worker_index", 0))
+        job, worker, remote = fetch_job(runner)
         on_turn = _locust_event(self.environment) if job.web_port is not None else None
         play = Play(job, worker, job.workers, on_turn, remote=remote, borrow=_borrower(runner))
         _plays.append(play)
@@ -137,7 +136,6 @@ class Driver(User):
             "peakday_ready",
             {
                 "worker": worker,
-                "version": version("peakday"),
                 "pid": os.getpid(),
                 "host": socket.gethostname(),
                 "clock_offset_s": offset_s,
@@ -166,7 +164,7 @@ def end_failed(runner: Any, error: Exception) -> None:
         traceback.print_exc()
     print(reason, file=sys.stderr, flush=True)  # the last words, where no master listens any more
     with contextlib.suppress(Exception):
-        runner.send_message("peakday_failed", {"worker": max(0, getattr(runner, "worker_index", 0)), "reason": reason})
+        runner.send_message("peakday_failed", {"worker": _messages.get("worker", 0), "reason": reason})
     gevent.sleep(FAILURE_TOLD_WITHIN_S)
     os._exit(1)
 
@@ -178,14 +176,20 @@ def one_line(error: Exception) -> str:
     return text if ours and text else f"{type(error).__name__}: {text}"
 
 
-def fetch_job(runner: Any) -> tuple[LoadJob, bool]:
-    """The job from its file, or from the master where this machine has none; and whether it came from there."""
+def fetch_job(runner: Any) -> tuple[LoadJob, int, bool]:
+    """Job and number of this worker, from file and environment, or from a master elsewhere; and whether from there.
+
+    Locust's own worker index is no such number: one that was given to a worker that has left is never given again.
+    """
     file = os.environ.get("PEAKDAY_JOB")
     if file is not None:
-        return LoadJob.read(Path(file)), False
-    runner.send_message("peakday_hello")
+        worker = _messages["worker"] = int(os.environ["PEAKDAY_WORKER"])
+        return LoadJob.read(Path(file)), worker, False
+    runner.send_message("peakday_hello", {"version": version("peakday")})
     _job.wait()
-    return LoadJob.unpack(_messages["job"], Path(tempfile.mkdtemp(prefix="peakday-worker-"))), True
+    parcel = dict(_messages["job"])
+    worker = _messages["worker"] = parcel.pop("worker")
+    return LoadJob.unpack(parcel, Path(tempfile.mkdtemp(prefix="peakday-worker-"))), worker, True
 
 
 def clock_offset(runner: Any) -> tuple[float, float]:

@@ -36,7 +36,8 @@ POLL_S = 0.1
 LINE_EVERY_S = 10.0
 START_WITHIN_S = 60.0
 REMOTE_START_WITHIN_S = 600.0
-GRACE_S = 20.0
+OVERDUE_AFTER_S = 80.0
+"""How long after the drain a master may take to finish before it counts as stuck."""
 EXIT_INVALID = 3
 EXIT_ENVIRONMENT = 5
 EXIT_ABORTED = 6
@@ -193,7 +194,7 @@ def _children(job: LoadJob) -> Iterator[_Children]:
         processes.append(master)
         for number in range(job.processes):
             arguments = ("--worker", "--master-host", "127.0.0.1", "--master-port", str(port), *quiet)
-            processes.append(_start(job, f"worker-{number}", arguments))
+            processes.append(_start(job, f"worker-{number}", arguments, worker=number))
         yield _Children(master, processes[1:], control_write)
     finally:
         for descriptor in (control_read, control_write):
@@ -202,7 +203,7 @@ def _children(job: LoadJob) -> Iterator[_Children]:
 
 
 def _start(
-    job: LoadJob, name: str, arguments: tuple[str, ...], control_fd: int | None = None
+    job: LoadJob, name: str, arguments: tuple[str, ...], control_fd: int | None = None, worker: int | None = None
 ) -> subprocess.Popen[bytes]:
     """One Locust process, in its own session (Ctrl-C is ours), its words in `logs/`."""
     logs = job.folder / "logs"
@@ -211,6 +212,8 @@ def _start(
     environment |= {"PEAKDAY_JOB": str(job.folder / "job.json"), "PEAKDAY_PARENT": str(os.getpid())}
     if control_fd is not None:
         environment["PEAKDAY_CONTROL_FD"] = str(control_fd)
+    if worker is not None:
+        environment["PEAKDAY_WORKER"] = str(worker)
     with (logs / f"{name}.log").open("wb") as log:
         return subprocess.Popen(
             [sys.executable, "-P", "-m", "locust", "-f", str(LOCUSTFILE), *arguments],
@@ -306,7 +309,7 @@ def _watch(
     """Until the master ends: write chunks, pass interrupts on, tell how it goes."""
     start_s = pumped_s = line_s = time.monotonic()
     told = 0
-    running = False
+    running_s: float | None = None
     while children.master.poll() is None:
         time.sleep(POLL_S)
         now_s = time.monotonic()
@@ -315,15 +318,18 @@ def _watch(
         for number, worker in enumerate(children.workers):
             if worker.poll() is not None and (live is None or live["state"] != "finished"):
                 children.killed.setdefault(number, worker.returncode)
-        _check_started(job, children, live, now_s - start_s)
+        if running_s is None:
+            _check_started(job, children, live, now_s - start_s)
+        elif now_s - running_s > job.length_s + job.drain_s + OVERDUE_AFTER_S:
+            children.master.kill()
         if interrupts and (live is None or live["state"] == "waiting"):
             raise KeyboardInterrupt
         if len(interrupts) > told:
             told = len(interrupts)
             with contextlib.suppress(BrokenPipeError):
                 os.write(children.control_fd, b"drain\n" if told == 1 else b"stop\n")
-        if live is not None and live["state"] == "running" and not running:
-            running = True
+        if live is not None and live["state"] == "running" and running_s is None:
+            running_s = now_s
             scraper.set_t0()
         if live is not None:
             report: dict[str, Any] = {"state": live["state"], "live": live}
@@ -338,9 +344,6 @@ def _check_started(job: LoadJob, children: _Children, live: dict[str, Any] | Non
     if live is not None and live["refused"]:
         raise LoadError(live["refused"])
     if live is not None and live["state"] != "waiting":
-        overdue_s = job.length_s + job.drain_s + START_WITHIN_S + GRACE_S
-        if waited_s > overdue_s:
-            children.master.kill()
         return
     if children.killed:
         number, code = next(iter(children.killed.items()))

@@ -38,6 +38,8 @@ class Conductor:
         self._control_fd = control_fd
         self._snapshots = Snapshots()
         self._ready: dict[str, dict[str, Any]] = {}
+        self._numbers: dict[str, int] = {}  # of workers from elsewhere
+        self._unnumbered: list[str] = []
         self._finals: set[str] = set()
         self._lost: dict[str, str] = {}
         self._failed: dict[str, str] = {}
@@ -72,25 +74,61 @@ class Conductor:
     # --- to a common start ----------------------------------------------------------------------------------------
 
     def _on_hello(self, environment: Any, msg: Any, **_: Any) -> None:
-        """A worker from elsewhere has no files: the run travels to it."""
-        self._runner.send_message("peakday_job", self._job.parcel(), client_id=msg.node_id)
+        """A worker from elsewhere has neither number nor files: both travel to it, if it is of our version."""
+        theirs, ours = (msg.data or {}).get("version", "an older one"), self._job.peakday_version
+        if theirs != ours:
+            if self._state == "waiting":
+                said = ", ".join(sorted((theirs, ours)))
+                self._refused = f"workers run different versions of peakday: {said}; install one"
+                self._write_live()
+            return
+        if msg.node_id not in (*self._numbers, *self._unnumbered):
+            self._unnumbered.append(msg.node_id)
+        self._hand_out()
+
+    def _hand_out(self) -> None:
+        """Before the start: free the numbers of workers that left, and give each number to one that has none.
+
+        Those of this machine's own workers come first. A worker too many waits for a number until the run ends.
+        """
+        if self._state != "waiting":
+            return
+        for node_id in [one for one in (*self._ready, *self._numbers) if self._is_gone(one)]:
+            self._ready.pop(node_id, None)
+            self._numbers.pop(node_id, None)
+            self._lender.lost(node_id)
+        self._unnumbered = [one for one in self._unnumbered if not self._is_gone(one)]
+        free = sorted(set(range(self._job.processes, self._job.workers)) - set(self._numbers.values()))
+        for number, node_id in zip(free, list(self._unnumbered), strict=False):
+            self._unnumbered.remove(node_id)
+            self._numbers[node_id] = number
+            self._runner.send_message("peakday_job", {"worker": number, **self._job.parcel()}, client_id=node_id)
+
+    def _is_gone(self, node_id: str) -> bool:
+        client = self._runner.clients.get(node_id)
+        return client is None or client.state == "missing"
 
     def _on_ping(self, environment: Any, msg: Any, **_: Any) -> None:
         self._runner.send_message("peakday_pong", {"master_ns": time.monotonic_ns()}, client_id=msg.node_id)
 
     def _on_ready(self, environment: Any, msg: Any, **_: Any) -> None:
+        number = msg.data["worker"]
+        if number >= self._job.processes and self._numbers.get(msg.node_id) != number:
+            return  # away for so long that its number is another's
         self._ready[msg.node_id] = msg.data
         self._lender.join(msg.node_id)
-        versions = {data["version"] for data in self._ready.values()} | {self._job.peakday_version}
-        if len(versions) > 1:
-            self._refused = f"workers run different versions of peakday: {', '.join(sorted(versions))}; install one"
-        elif len(self._ready) == self._job.workers and self._state == "waiting":
+        if self._all_ready() and self._state == "waiting":
             self._state = "running"
             self._started_s = time.monotonic() + GO_DELAY_S
-            self._runner.send_message("peakday_go", {"delay_s": GO_DELAY_S})
+            for node_id in self._ready:
+                self._runner.send_message("peakday_go", {"delay_s": GO_DELAY_S}, client_id=node_id)
             if self._job.stand_ins_url is not None:
                 gevent.spawn_later(GO_DELAY_S, self._start_faults)
         self._write_live()
+
+    def _all_ready(self) -> bool:
+        """Whether every arrival has its worker: the numbers are 0 to W - 1, each once."""
+        return sorted(data["worker"] for data in self._ready.values()) == list(range(self._job.workers))
 
     def _start_faults(self) -> None:
         """Tell the stand-ins that t0 is now: their faults count from it."""
@@ -111,7 +149,7 @@ class Conductor:
 
     def _on_report(self, client_id: str, data: dict[str, Any]) -> None:
         snapshot = data.get("peakday")
-        if snapshot:
+        if snapshot and self._state != "waiting" and client_id in self._ready:
             self._accept(snapshot)
 
     def _accept(self, snapshot: dict[str, Any]) -> None:
@@ -153,9 +191,9 @@ class Conductor:
         latest_s = job.length_s + job.drain_s + FINAL_WITHIN_S
         while self._state != "finished":
             gevent.sleep(0.5)
+            self._hand_out()
             for node_id in self._ready:
-                client = self._runner.clients.get(node_id)
-                if node_id not in self._finals and (client is None or client.state == "missing"):
+                if node_id not in self._finals and self._is_gone(node_id):
                     self._lost.setdefault(node_id, f"worker {self._ready[node_id]['worker']} was lost")
             for node_id in self._lost:
                 self._tell(self._lender.lost(node_id))
@@ -238,6 +276,7 @@ class Conductor:
             "workers": {str(data["worker"]): _facts(data) for data in self._ready.values()},
             "finals": len(self._finals),
             "lost": sorted(self._lost.values()),
+            "lost_workers": sorted(self._ready[node_id]["worker"] for node_id in self._lost if node_id in self._ready),
             "faults": [
                 *self._failed.values(),
                 *(text for one in snapshots.latest.values() for text in one.get("faults", [])),

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from loadgen.job import LoadError, TargetSpec, is_loopback
-from loadgen.run import begin_record, free_port, run_load
+from loadgen.run import _watch, begin_record, free_port, run_load
 from loadgen.worker.conductor import Conductor
 from loadgen.worker.driver import Driver
 from tests.loadgen.playing import play
@@ -132,3 +132,22 @@ def test_a_worker_that_fails_after_the_start_voids_the_run(make_job):
     assert live["faults"] == ["load worker 0: KeyError: 'x'"]
     assert live["lost"] == ["worker 0 failed"]
     assert live["refused"] is None
+
+
+def test_a_run_that_waited_long_for_its_workers_is_not_overdue(make_job, monkeypatch):
+    """Workers of other machines may take ten minutes: a master is stuck by the time since its run began."""
+    moments = iter([(0.0, "waiting"), (550.0, "waiting"), (551.0, "running"), (620.0, "running"), (640.0, "running")])
+    now, killed = [0.0, "waiting"], []
+
+    def sleep(_):
+        now[:] = next(moments, now)
+
+    monkeypatch.setattr("loadgen.run.time", SimpleNamespace(monotonic=lambda: now[0], sleep=sleep))
+    live = {"refused": None, "elapsed_s": None}
+    monkeypatch.setattr("loadgen.run.read_live", lambda folder: live | {"state": now[1]})
+    job = make_job(TargetSpec("assistant", "http://127.0.0.1:1"), processes=0, remote_workers=1, bind_port=1)
+    master = SimpleNamespace(poll=lambda: 0 if killed else None, kill=lambda: killed.append(now[0]))
+    children = SimpleNamespace(master=master, workers=[], killed={}, control_fd=0)
+    chunks, scraper = SimpleNamespace(pump=lambda *_: 0.0), SimpleNamespace(set_t0=lambda: None)
+    _watch(job, children, chunks, [], scraper, lambda _: None)
+    assert killed == [640.0]

@@ -31,7 +31,7 @@ def turns_of(folder: Path) -> set[tuple[object, ...]]:
 def test_a_run_leaves_a_finished_record_and_no_process(make_job, tmp_path):
     """Two workers: verdict, totals, quantiles and provenance, and the same first turns as with one worker."""
     folders = []
-    with serving(assistant(lambda: streamed(assistant_events(), first_s=0.02))) as server:
+    with serving(assistant(lambda: streamed(assistant_events(), 0.02, 0.002))) as server:
         for processes in (1, 2):
             folder = tmp_path / f"w{processes}"
             job = make_job(TargetSpec("assistant", server.url), run_dir=str(folder), processes=processes, for_s=1.0)
