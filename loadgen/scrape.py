@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import re
 import threading
 import time
@@ -43,7 +44,11 @@ def samples(text: str) -> list[tuple[str, str, float]]:
 
 
 class Scraper:
-    """A thread that reads every URL every two seconds. A URL that does not answer is left alone and named."""
+    """A thread that reads every URL every two seconds.
+
+    One that does not answer at first is left alone and named. One that has answered is asked again and again: a busy
+    target is slow just when its figures matter.
+    """
 
     def __init__(self, urls: tuple[str, ...], folder: Path) -> None:
         self._urls = list(urls)
@@ -53,6 +58,8 @@ class Scraper:
         self._last: dict[tuple[str, str], float] = {}
         self._chunks = 0
         self._t0_s = time.monotonic()
+        self._answered: set[str] = set()
+        self._missed: dict[str, int] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, daemon=True)
         self.skipped: list[str] = []
@@ -76,10 +83,14 @@ class Scraper:
             try:
                 with urllib.request.urlopen(url, timeout=WITHIN_S) as response:  # noqa: S310 (a target's own URL)
                     text = response.read().decode("utf-8", "replace")
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, http.client.HTTPException) as error:
+                if url in self._answered:
+                    self._missed[url] = self._missed.get(url, 0) + 1
+                    continue
                 self._urls.remove(url)
                 self.skipped.append(f"{url}: not scraped any more ({error})")
                 continue
+            self._answered.add(url)
             self._keep(second, url, samples(text))
         if len(self._rows) >= CHUNK_ROWS:
             self._write()
@@ -113,6 +124,7 @@ class Scraper:
         self._thread.join()
         self._once()
         self._write()
+        self.skipped += [f"{url}: {count} samples missing, it did not answer" for url, count in self._missed.items()]
         return {
             f"{url} {metric}": self._last[url, metric] - first
             for (url, metric), first in self._first.items()

@@ -205,6 +205,24 @@ def test_the_servers_counters_are_told_as_differences(tmp_path):
     assert list(tmp_path.glob("server-*.parquet"))
 
 
+def test_a_target_that_once_answered_is_asked_again(tmp_path):
+    """A busy target misses a sample, which is said, and none after it."""
+    answers = iter([b"1", b"", b"5", b"5"])
+
+    def page(*_):
+        said = next(answers)
+        return [(0.0, response(b"tokens_total " + said + b"\n") if said else b"")]
+
+    with serving(page) as server:
+        scraper = Scraper((f"{server.url}/metrics",), tmp_path)
+        scraper.start()
+        scraper._once()
+        scraper._once()
+        deltas = scraper.finish()
+    assert deltas == {f"{server.url}/metrics tokens_total": 4.0}
+    assert scraper.skipped == [f"{server.url}/metrics: 1 samples missing, it did not answer"]
+
+
 def test_the_exporters_page_is_prometheus_text():
     """A Prometheus parser reads it, counts and buckets agree, and labels survive quotes."""
     live = {"counters": {"asked": 5, "cost_usd": 0.5}, "errors": {'4"9': 2}, "in_flight": 1,
