@@ -29,13 +29,15 @@ class Health:
         self._last_ns = now_ns()
         self._late_ns_max = 0
         self._second = 0
-        self._cpu_ns = time.process_time_ns()
+        self._cpu_ns: int | None = None  # at the start of the second
         self._before = dict(recorder.counters)
 
     def beat(self) -> None:
         """One heartbeat (called by the loop every 10 ms)."""
         try:
             now = now_ns()
+            if self._cpu_ns is None and now >= self._t0_ns:
+                self._cpu_ns = time.process_time_ns()
             late = now - self._last_ns - _HEARTBEAT_NS
             self._last_ns = now
             if late > self._late_ns_max:
@@ -62,7 +64,7 @@ class Health:
             self._driver.in_flight,
             self._driver.dispatch_lag_ns_max * 1e-9,
             self._late_ns_max * 1e-9,
-            (cpu_ns - self._cpu_ns) / _SECOND_NS,
+            (cpu_ns - (cpu_ns if self._cpu_ns is None else self._cpu_ns)) / _SECOND_NS,
         ]
         self._recorder.generator(row)
         self._recorder.flush()
