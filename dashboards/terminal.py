@@ -26,6 +26,7 @@ def run_summary(run: Run) -> str:
     banner = verdict_banner(run.info)
     lines = [f"Run {run.run_id}  {scenario}, seed {run.info.get('seed', '?')}", f"  {banner.word}: {banner.text}"]
     lines += [f"    - {reason}" for reason in banner.reasons]
+    lines += [f"    ! {warning}" for warning in run.info.get("warnings") or ()]
     lines += [
         _line("turns", [_pair(numbers, name, word) for name, word in _COUNTS]),
         _line("rate", [_pair(numbers, name, word) for name, word in _RATES]),
@@ -50,6 +51,7 @@ _COUNTS = (
     ("completed", "completed"),
     ("failed", "failed"),
     ("abandoned", "abandoned"),
+    ("dropped", "dropped"),
     ("censored", "still running"),
 )
 _RATES = (("achieved_rate_per_s", "achieved"), ("goodput_per_s", "goodput"), ("error_ratio", "errors"))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from loadgen.record import TURN_KEY, WAITED_STATUSES, Run
+from loadgen.record import ERROR_STATUSES, TURN_KEY, Run
 from loadgen.verdict import START_LAG_FLOOR_S
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def _against(value_s: float, limit_s: float) -> str:
 
 
 def _error_ratio(rows: pd.DataFrame) -> float:
-    return float((~rows["status"].isin(["ok", *WAITED_STATUSES])).mean())
+    return float(rows["status"].isin(ERROR_STATUSES).mean())
 
 
 def _quantile(rows: pd.DataFrame, name: str) -> float | None:

@@ -23,6 +23,9 @@ SCHEMA = "peakday.run/1"
 TURN_STATUSES = ("ok", "http_error", "stream_error", "throttled", "timeout", "abandoned", "censored", "dropped")
 WAITED_STATUSES = ("timeout", "abandoned", "censored")
 """Turns that ended while waiting: right-censored in latency quantiles, as are errors after a wait."""
+ERROR_STATUSES = ("http_error", "stream_error", "throttled", "timeout", "dropped")
+"""Turns that the target failed, those over the in-flight cap with them: they make `error_ratio`, wherever it is told.
+A customer who left is in `abandoned_ratio`; a turn that the run's end cut off is unknown."""
 ERROR_WAIT_MIN_S = 1.0
 """An error that came sooner, before any content, made nobody wait: it has no latency. A choice of ours."""
 WAITED_COLUMN = {

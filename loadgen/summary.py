@@ -10,7 +10,7 @@ import numpy as np
 
 from loadgen.histogram import Histogram
 from loadgen.quantiles import censored_quantile, censored_values
-from loadgen.record import WAITED_COLUMN, Quantile, Run
+from loadgen.record import ERROR_STATUSES, WAITED_COLUMN, Quantile, Run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,7 +68,7 @@ def totals(run: Run, length_s: float, slo: Mapping[str, float | None]) -> dict[s
         "errors": {str(code): int(n) for code, n in turns["error_code"].value_counts().items()},
         "achieved_rate_per_s": counts["sent"] / length_s,
         "goodput_per_s": _good(turns, slo) / length_s,
-        "error_ratio": counts["failed"] / asked,
+        "error_ratio": int(status.isin(ERROR_STATUSES).sum()) / asked,
         "abandoned_ratio": counts["abandoned"] / asked,
         **_people(turns),
         "routes": {str(name): n / asked for name, n in turns["route"].value_counts().items()},

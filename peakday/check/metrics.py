@@ -76,10 +76,10 @@ def beyond_limit(limit: Limit, runs: Sequence[Run], length_s: float) -> list[Cou
 
 
 def _count(limit: Limit, run: Run, turns: pd.DataFrame) -> Count:
-    from loadgen.record import WAITED_COLUMN, WAITED_STATUSES
+    from loadgen.record import ERROR_STATUSES, WAITED_COLUMN, WAITED_STATUSES
 
     if limit.metric == "error_ratio":
-        bad = ~turns["status"].isin(["ok", "abandoned", "censored", "dropped"])
+        bad = turns["status"].isin(ERROR_STATUSES)
         return Count(int(bad.sum()), len(turns))
     if limit.metric == "abandoned_ratio":
         return Count(int(turns["status"].eq("abandoned").sum()), len(turns))

@@ -67,6 +67,12 @@ def test_errors_are_judged_as_a_share_of_turns():
     assert judge(limit, [run([0.5] * 200)] * 2, 10).verdict == Verdict.PASS
 
 
+def test_turns_over_the_in_flight_cap_are_errors_too():
+    """The target that dropped a third has not kept its promise."""
+    third = run([0.5] * 60 + [0.1] * 30, ["ok"] * 60 + ["dropped"] * 30)
+    assert judge(parse_limit("error_ratio < 0.01"), [third, third], 10).verdict == Verdict.FAIL
+
+
 def test_no_error_at_all_cannot_be_shown_and_one_error_breaks_it():
     limit = parse_limit("error_ratio <= 0")
     line = judge(limit, [run([0.5] * 200)] * 2, 10)
