@@ -79,18 +79,33 @@ def prompt_tokens(tokens: Mapping[str, Any], turns_per_interaction: float) -> fl
     )
 
 
-def turn_usd_max(scenario: Mapping[str, Any], *, assistant: bool) -> float:
+def turn_usd_max(scenario: Mapping[str, Any], *, assistant: bool, replayed: Path | None = None) -> float:
     """Upper bound of one turn on the dearest model: every call the limits allow, each with twice the assumed prompt and
-    the longest answer; a single call where the target is a model itself. It bounds a budget; it is no estimate."""
+    the longest answer; a single call where the target is a model itself. It bounds a budget; it is no estimate.
+
+    `replayed` is an arrivals file, whose longest prompt and answer it covers too.
+    """
+    longest_prompt, longest_answer = _longest(replayed)
     tokens = scenario["capacity"]["assumed_tokens"]
     limits = scenario["assistant"]["limits"]
-    prompt = 2 * (prompt_tokens(tokens, 20) + limits["message_chars"])
+    prompt = max(longest_prompt, 2 * (prompt_tokens(tokens, 20) + limits["message_chars"]))
     dearest = 0.0
     for model in _priced(scenario).values():
-        answer = scenario["assistant"]["max_tokens"] or model.max_output_tokens
+        answer = max(longest_answer, scenario["assistant"]["max_tokens"] or model.max_output_tokens)
         assert model.prices is not None
         dearest = max(dearest, model.prices.cost_usd(prompt, 0, 0, 0, answer))
     return float(dearest * (limits["calls"] if assistant else 1))
+
+
+def _longest(replayed: Path | None) -> tuple[int, int]:
+    """The most input and output tokens of a row of an arrivals file; 0 where it says none."""
+    if replayed is None:
+        return 0, 0
+    from scenarios.arrivals import read_replay
+
+    log = read_replay(replayed)
+    most = [0 if part is None else int(part.max(initial=0)) for part in (log.input_tokens, log.output_tokens)]
+    return most[0], most[1]
 
 
 def _sample(plan: Itinerary, messages: Mapping[str, Mapping[str, Any]]) -> tuple[float, float, float]:

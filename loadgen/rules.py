@@ -49,6 +49,10 @@ class AbortRules:
         return f"abort_if.ttft_s_p50: {median_s:.2f} s in the last {over_s:.0f} s, limit {limit_s:g} s"
 
 
+class OverBoundError(RuntimeError):
+    """A turn cost more than the bound that was reserved for it."""
+
+
 class Budget:
     """What one worker may still spend. A turn's upper bound is reserved before it starts and settled at its end.
 
@@ -97,9 +101,19 @@ class Budget:
             self._ask(returned_usd, True)
 
     def settle(self, spent_usd: float | None) -> None:
-        """Give back what the turn did not spend; an unknown cost keeps the whole reserve."""
-        if self._left_usd is not None and spent_usd is not None:
-            self._left_usd += self._turn_usd_max - spent_usd
+        """Give back what the turn did not spend; an unknown cost keeps the whole reserve.
+
+        Raises:
+            OverBoundError: it cost more than its bound. That is accounted for; the budget may be exceeded by as much.
+        """
+        if self._left_usd is None or spent_usd is None:
+            return
+        self._left_usd += self._turn_usd_max - spent_usd
+        if spent_usd > self._turn_usd_max:
+            raise OverBoundError(
+                f"a turn cost {spent_usd:.4g} USD, its upper bound was {self._turn_usd_max:.4g} USD: "
+                "the budget may be exceeded"
+            )
 
     def grant(self, usd: float, *, urgent: bool) -> None:
         """What was asked for has come, or nothing has; nothing on an urgent request is the end of the budget.

@@ -262,7 +262,11 @@ def make_job(resolved: Resolved, options: LoadOptions, targets: Sequence[Target]
         keep_text=options.keep_text,
         abort_rules=True if options.consent.live else None,
         budget_usd=options.budget_usd,
-        turn_usd_max=turn_usd_max(scenario, assistant=assistant) if options.budget_usd is not None else 0.0,
+        turn_usd_max=(
+            0.0
+            if options.budget_usd is None
+            else turn_usd_max(scenario, assistant=assistant, replayed=options.arrivals)
+        ),
         metrics_port=options.metrics_port,
         web_port=options.web_port,
         **(beside(stack) if stack else {}),

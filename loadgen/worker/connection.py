@@ -67,9 +67,9 @@ class Connection:
     """
 
     __slots__ = (
-        "_body", "_closing", "_complete", "_headers", "_on_fault", "_on_stale", "_parser", "_reader", "_recv",
-        "_request", "_reused", "_send", "_sock", "_take", "_tls", "_unsent", "_until_close", "_writer", "answer",
-        "on_body", "open", "where",
+        "_body", "_closing", "_complete", "_headers", "_on_fault", "_on_stale", "_parser", "_read_ns", "_reader",
+        "_recv", "_request", "_reused", "_send", "_sock", "_take", "_tls", "_unsent", "_until_close", "_writer",
+        "answer", "on_body", "open", "where",
     )  # fmt: skip
 
     def __init__(
@@ -86,6 +86,7 @@ class Connection:
         self._on_fault = on_fault
         self._on_stale = on_stale
         self._reused = False
+        self._read_ns = 0
         self._request = b""
         self._unsent: bytes | memoryview = b""
         self._reset()
@@ -95,7 +96,7 @@ class Connection:
         self._sock = socket_type(where.family, socket.SOCK_STREAM)
         self._sock.setblocking(False)
         self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._tls = TlsLayer(where.tls, where.host_header.partition(":")[0]) if where.tls else None
+        self._tls = TlsLayer(where.tls, urlsplit(f"//{where.host_header}").hostname or "") if where.tls else None
         self._recv = self._sock.recv if self._tls is None else self._recv_tls
         self._send = self._sock.send
         self._reader = loop.io(self._sock.fileno(), _READ)
@@ -206,7 +207,7 @@ class Connection:
             except OSError as error:
                 self._lost("stream_error", "read_" + errno.errorcode.get(error.errno or 0, "failed").lower())
                 return
-            now = now_ns()
+            now = self._read_ns = now_ns()
             if not data:
                 self._at_eof(now)
                 return
@@ -222,6 +223,10 @@ class Connection:
         except BaseException as error:  # the hub must go on: the turn ends, and the run is void
             self._fault(error)
 
+    def on_message_begin(self) -> None:
+        """An answer came: the server had not closed the idle connection (called by httptools)."""
+        self._reused = False
+
     def on_header(self, name: bytes, value: bytes) -> None:
         """Collect one header (called by httptools)."""
         self._headers[name.lower()] = value
@@ -235,7 +240,7 @@ class Connection:
         self._closing = not self._parser.should_keep_alive()
         self._until_close = b"content-length" not in headers and b"transfer-encoding" not in headers
         if self.answer is not None:
-            self._take = self.answer.on_headers(now_ns(), status, headers)
+            self._take = self.answer.on_headers(self._read_ns, status, headers)
 
     def on_message_complete(self) -> None:
         """Note the end of the response (called by httptools); an interim 1xx response is none."""
@@ -277,6 +282,7 @@ class Connection:
         if isinstance(error, httptools.HttpParserCallbackError) and error.__context__ is not None:
             error = error.__context__
         if isinstance(error, MALFORMED):  # the target's doing, not ours
+            self._reused = False  # for bytes came: the request was read, and is not sent twice
             self._lost("stream_error", "not_http" if isinstance(error, httptools.HttpParserError) else "malformed")
             return
         self._on_fault(error)

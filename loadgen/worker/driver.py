@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from loadgen.answer import Answer
-from loadgen.rules import Budget
+from loadgen.rules import Budget, OverBoundError
 from loadgen.visit import Visit
 from loadgen.worker.connection import Connection, now_ns
 from loadgen.worker.pool import Pool
@@ -241,7 +241,10 @@ class Driver:
             self._recorder.turn(visit, answer)
         except Exception as error:
             self._recorder.fault(error)
-        self._budget.settle(0.0 if answer.connection is None else answer.cost_usd)
+        try:
+            self._budget.settle(0.0 if answer.connection is None else answer.cost_usd)
+        except OverBoundError as error:
+            self._recorder.fault(error)
         if self._unpaid:
             self.pay()
         try:
@@ -277,8 +280,10 @@ class Driver:
             if now - oldest.start_ns < self._timeout_ns:
                 break
             self._give_up(oldest, "timeout", "timeout")
-        if self._end_ns and now >= self._end_ns and (not self._open or now >= self._drained_ns):
-            self._finish()
+        if self._end_ns and now >= self._end_ns:
+            self.wake()  # a machine too busy for its alarm: what is due is asked, late, before the run may be over
+            if not self._open or now >= self._drained_ns:
+                self._finish()
 
     def _give_up(self, answer: Answer, status: str, code: str) -> None:
         """End a turn now, whatever has become of its connection: it is never open afterwards."""
@@ -287,10 +292,11 @@ class Driver:
             self._ended(answer)
 
     def _finish(self) -> None:
-        for answer in list(self._open):
-            self._give_up(answer, "censored", "run_ended")
         if self._unpaid:
             self._recorder.counters["unsent"] += len(self._unpaid)
+            self._unpaid.clear()  # first: what a censored turn gives back, or a late grant, begins no turn any more
+        for answer in list(self._open):
+            self._give_up(answer, "censored", "run_ended")
         done, self._on_done = self._on_done, None
         if done is not None:
             done()

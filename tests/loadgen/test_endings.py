@@ -11,11 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadgen.answer import BodyAnswer
+from loadgen.rules import Budget
 from loadgen.worker.background import Background
 from loadgen.worker.connection import Connection, Endpoint, now_ns
 from loadgen.worker.driver import Driver
 from loadgen.worker.pool import Pool
 
+PEERS: list[socket.socket] = []
+"""Servers' ends of connections, closed when a test is over."""
 REQUEST = b"GET / HTTP/1.1\r\n\r\n"
 
 
@@ -63,10 +66,15 @@ def no_spinning():
     signal.alarm(20)
     yield
     signal.alarm(0)
+    while PEERS:
+        PEERS.pop().close()
 
 
-def stale_connection(refuse, on_fault):
-    """A kept-alive connection whose server has gone, from a pool that makes the next one as `refuse` says."""
+def stale_connection(refuse, on_fault, words=b"", *, stays=False):
+    """A kept-alive connection whose server has gone, from a pool that makes the next one as `refuse` says.
+
+    `words` come before it goes; with `stays` it does not go.
+    """
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         server.listen()
@@ -89,7 +97,12 @@ def stale_connection(refuse, on_fault):
         peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
         connection._on_readable()
         assert first.status == "ok"
-        peer.close()
+        peer.send(words)
+        PEERS.append(peer)
+        if not words:
+            peer.close()
+        elif not stays:
+            peer.shutdown(socket.SHUT_WR)
         return connection
 
 
@@ -138,6 +151,58 @@ def test_whatever_raises_when_a_request_is_sent_again_the_turn_ends(error, late)
     assert one.in_flight == 0
     one.tick()
     assert len(notes.ended) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "stays", "code"),
+    [(b"SSH-2.0-OpenSSH_9.6\r\n", True, "not_http"), (b"HTTP/1.1 20", False, "closed_before_answer")],
+    ids=["garbage", "half a head"],
+)
+def test_a_request_that_got_an_answer_of_any_kind_is_not_sent_again(words, stays, code):
+    """Bytes came, so the server had read it: sent once more, a customer's message would be answered twice."""
+    sent_again = []
+
+    def connect(where, on_fault, stale):
+        sent_again.append(True)
+        raise OSError("not again")
+
+    notes = Notes()
+    connection = stale_connection(connect, notes.fault, words, stays=stays)
+    answer = open_turn(driver(notes), connection)
+    connection.request(REQUEST, answer)
+    while connection.open:
+        connection._on_readable()
+    assert (answer.error_code, sent_again, notes.faults) == (code, [], [])
+
+
+@pytest.mark.parametrize(
+    ("host_header", "name"), [("[::1]:8443", "::1"), ("[::1]", "::1"), ("shop.example:443", "shop.example")]
+)
+def test_the_tls_server_name_is_the_host_without_its_port(host_header, name, monkeypatch):
+    """An IPv6 address has colons of its own."""
+    names = []
+    monkeypatch.setattr("loadgen.worker.connection.TlsLayer", lambda context, server_name: names.append(server_name))
+    where = Endpoint(("127.0.0.1", 1), socket.AF_INET, host_header, "", tls=object())
+    Connection(LOOP, where, socket.socket, None, None).close()
+    assert names == [name]
+
+
+def test_a_turn_that_waits_for_the_budget_is_not_begun_at_the_end():
+    """What a censored turn gives back, and a grant that comes late, would pay for it: its answer had no row."""
+    notes, done = Notes(), []
+    budget = Budget(1.0, 1.0, lambda usd, urgent: None)
+    one = Driver(ALARM, POOLS, notes, in_flight_max=9, timeout_s=9.0, on_done=lambda: done.append(True), budget=budget)
+    assert budget.reserve()
+    under_way = open_turn(one, SimpleNamespace(abort=lambda status, code: None))
+    under_way.start_ns, under_way.cost_usd = now_ns(), 0.0
+    one.begin(now_ns() + 60_000_000_000, 0.0)
+    one._start(SimpleNamespace(refused="begun", connection=None, advance=lambda status: None, target=None), now_ns())
+    one._end_ns = one._drained_ns = 1
+    one.tick()
+    budget.grant(5.0, urgent=True)
+    one.pay()
+    assert (notes.ended, done) == (["censored"], [True])
+    assert notes.counters == {"asked": 0, "sent": 0, "unsent": 1}
 
 
 def test_a_turn_its_connection_forgot_ends_at_its_timeout():

@@ -37,6 +37,15 @@ def test_a_turns_bound_covers_every_call_its_limits_allow(make_job):
     assert turn_usd_max(scenario, assistant=True) == pytest.approx(calls * turn_usd_max(scenario, assistant=False))
 
 
+def test_a_turns_bound_covers_the_longest_row_of_a_replayed_log(make_job, tmp_path):
+    """A log's row is sent at its own lengths, whatever the scenario assumes."""
+    scenario = make_job(TARGET).scenario
+    log = tmp_path / "log.csv"
+    log.write_text("TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:00:00,900000,100\n")
+    plain = turn_usd_max(scenario, assistant=False)
+    assert turn_usd_max(scenario, assistant=False, replayed=log) > 2 * plain
+
+
 def test_a_ladder_holds_rungs_out_for_judging():
     """Equal ratios; the ends are fitted, every second rung between them is not."""
     rungs = ladder(1.0, 32.0, 6)

@@ -7,8 +7,19 @@ import itertools
 import pytest
 
 from loadgen.job import TargetSpec
+from loadgen.summary import totals
 from tests.loadgen.playing import play
-from tests.loadgen.server import assistant, assistant_events, chat_events, response, serving, streamed
+from tests.loadgen.server import (
+    STREAM_END,
+    STREAM_HEAD,
+    assistant,
+    assistant_events,
+    chat_events,
+    chunk,
+    response,
+    serving,
+    streamed,
+)
 
 ENDS = ("completed", "failed", "abandoned", "censored", "dropped")
 
@@ -90,6 +101,15 @@ def test_a_stream_cut_in_the_middle_is_an_error_with_its_first_token(make_job):
     assert run.turns["ttft_s"].notna().all()
 
 
+def test_a_head_and_a_first_token_of_one_segment_have_one_time(make_job):
+    """Both are stamped when they were read: a byte never comes after the token it belongs to."""
+    body = b"".join(map(chunk, chat_events(3)))
+    with serving(lambda *_: [(0.0, STREAM_HEAD + body + STREAM_END)]) as server:
+        run, _ = play(make_job(TargetSpec("openai", server.url + "/v1", model="m")))
+    assert set(run.turns["status"]) == {"ok"}
+    assert (run.turns["ttfb_s"] <= run.turns["ttft_s"]).all()
+
+
 def test_impatient_customers_leave_and_are_counted(make_job):
     """A turn without a first token by the customer's patience is abandoned at the time waited, and ends the session."""
     patience = {"mix": {"patience_s": {"median": 0.1, "cv": 0.01}}}
@@ -117,6 +137,7 @@ def test_turns_over_the_cap_are_dropped_not_delayed(make_job):
     assert identity_holds(final["counters"], len(run.turns))
     assert final["counters"]["censored"] == 3
     assert set(run.turns.query("status == 'dropped'")["error_code"]) == {"in_flight_cap"}
+    assert totals(run, 0.5, {})["error_ratio"] == pytest.approx(run.turns["status"].eq("dropped").mean())
 
 
 def test_a_silent_server_runs_into_the_timeout(make_job):

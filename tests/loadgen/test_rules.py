@@ -15,7 +15,7 @@ from loadgen.exporter import exposition
 from loadgen.histogram import Histogram
 from loadgen.job import LoadError, TargetSpec
 from loadgen.record import TABLES, Run
-from loadgen.rules import AbortRules, Budget
+from loadgen.rules import AbortRules, Budget, OverBoundError
 from loadgen.scrape import Scraper, samples
 from loadgen.selfcheck import ttft_errors_s
 from tests.loadgen.playing import play
@@ -86,6 +86,15 @@ def test_the_budget_is_never_exceeded(costs, workers, open_at_once):
             done, paid = under_way.pop(0)
             done.settle(paid)
     assert spent <= 0.05 + 1e-12
+
+
+def test_a_turn_that_cost_more_than_its_bound_is_a_fault():
+    """The bound was none, so the budget may be exceeded: that is never passed over in silence."""
+    budget = Budget(0.05, 0.01)
+    assert budget.reserve()
+    with pytest.raises(OverBoundError, match=r"cost 0.03 USD, its upper bound was 0.01 USD"):
+        budget.settle(0.03)
+    assert budget.give_back() == pytest.approx(0.01)
 
 
 def test_a_turn_of_unknown_cost_keeps_its_reserve():
@@ -164,6 +173,14 @@ def test_one_late_start_in_a_thousand_is_no_crossing():
     rows = turns(1000, start_lag_s=np.where(np.arange(1000) == 5, 0.02, 0.0))
     rows["intended_start_s"] /= 20
     assert what_broke_first(empty(turns=rows), SCENARIO) == []
+
+
+@pytest.mark.parametrize("status", ["timeout", "dropped", "http_error"])
+def test_every_turn_the_target_failed_is_an_error(status):
+    """Timeouts and turns over the cap are errors of what broke first, as they are in the totals and at the gates."""
+    rows = turns(100, status=np.where(np.arange(100) % 3 == 0, status, "ok"))
+    found = what_broke_first(empty(turns=rows), {**SCENARIO, "slo": {"error_ratio": 0.05}})
+    assert "SLO error_ratio" in {crossing["what"] for crossing in found}
 
 
 def test_a_want_of_sockets_is_not_the_targets_cap():
