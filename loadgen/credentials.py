@@ -11,6 +11,10 @@ from loadgen.job import LoadError
 from wire.sigv4 import sign
 
 
+EVERY_S = 60.0
+"""How often the newest credentials are taken; botocore renews its own a quarter of an hour before they end."""
+
+
 @dataclass(frozen=True)
 class Credentials:
     """An access key; its text form shows nothing."""

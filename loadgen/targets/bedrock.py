@@ -11,7 +11,7 @@ import orjson
 
 from facts import reader
 from loadgen.answer import Answer
-from loadgen.credentials import Signer
+from loadgen.credentials import EVERY_S, Signer
 from loadgen.job import LoadError, TargetSpec
 from loadgen.targets.base import Fetch, Shared, new_trace, trace_headers
 from loadgen.visit import Visit
@@ -36,8 +36,14 @@ class BedrockTarget:
         self._url = f"{parts.scheme}://{parts.netloc}{self._path}"
         self._signer = Signer("bedrock", spec.region or region_of(spec.url), loopback=is_loopback(where))
 
+    refresh_every_s = EVERY_S
+
     def prepare(self, visits: list[Visit], fetch: Fetch) -> None:
         """Have credentials that are still good for a while."""
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Take the newest credentials."""
         self._signer.refresh()
 
     def turn(self, visit: Visit) -> tuple[bytes, Answer]:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from loadgen.answer import Answer
+from loadgen.credentials import EVERY_S as CREDENTIALS_EVERY_S
 from loadgen.credentials import Signer
 from loadgen.job import LoadError, TargetSpec
 from loadgen.targets.base import Fetch, Refused, Shared, new_trace, trace_headers
@@ -20,6 +21,7 @@ from loadgen.visit import Visit
 from loadgen.worker.connection import Endpoint
 
 TOKEN_WITHIN_S = 30.0
+REFRESH_MIN_S = 0.05
 
 
 class HttpTarget:
@@ -38,6 +40,17 @@ class HttpTarget:
         self._token_at_s = 0.0
         sigv4 = spec.mapping.get("sigv4")
         self._signer = Signer(sigv4["service"], sigv4["region"], loopback=False) if sigv4 else None
+
+    @property
+    def refresh_every_s(self) -> float | None:
+        """How often `refresh` is called while the run goes on: a token is a quarter older than it may be at most.
+
+        A token of `refresh_s: 0` is fetched for every batch of visits, and not beside them.
+        """
+        refresh_s = float((self._mapping.get("token") or {}).get("refresh_s") or 0)
+        if refresh_s > 0:
+            return max(REFRESH_MIN_S, refresh_s / 4)
+        return None if self._signer is None else CREDENTIALS_EVERY_S
 
     def prepare(self, visits: list[Visit], fetch: Fetch) -> None:
         """Have a token and credentials that are fresh."""

@@ -31,6 +31,7 @@ from loadgen.worker.itinerary import itinerary
 from loadgen.worker.pool import Pool
 from loadgen.worker.preparer import AHEAD_S, Preparer
 from loadgen.worker.recorder import Recorder
+from loadgen.worker.refreshing import keep_fresh
 from loadgen.worker.streams import streams
 
 WARM_CONNECTIONS_MAX = 256
@@ -70,7 +71,8 @@ class Play:
         spool = RemoteSpool() if remote else Spool(job.folder, worker, tables)
         self.recorder = Recorder(worker, spool, shared.gaps_ns, on_turn, shared.messages if job.keep_text else None)
         targets = {spec.region: make_target(spec, shared) for spec in job.targets}
-        targets.setdefault(None, next(iter(targets.values())))
+        self._targets = list(targets.values())
+        targets.setdefault(None, self._targets[0])
         self._pools = {id(target): self._pool(target.where) for target in targets.values()}
         self._alarm = Alarm(get_hub().loop, self._wake)
         limits = job.scenario["load"]
@@ -94,6 +96,7 @@ class Play:
         self._early: list[Any] = []
         self._health: Health | None = None
         self._heart: Any = None
+        self._refreshers: list[Any] = []
 
     def _pool(self, where: Endpoint) -> Pool:
         loop, socket_type = get_hub().loop, monkey.get_original("socket", "socket")
@@ -129,6 +132,7 @@ class Play:
             stream.begin(t0_ns)
         self._early = []
         gevent.spawn(self._keep_ahead, t0_ns)
+        self._refreshers = keep_fresh(self._targets, self.recorder, self.ended.is_set)
         return t0_ns
 
     def _keep_ahead(self, t0_ns: int) -> None:
@@ -160,6 +164,7 @@ class Play:
         """Wait for the end of the run; the final snapshot."""
         self.ended.wait()
         self._heart.close()
+        gevent.killall(self._refreshers, block=False)
         for stream in self._streams:
             stream.end()
         if self._health is not None:
