@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from loadgen.steady import batch_means, littles_law, steady_state
 from loadgen.summary import first_turn, latency_quantiles, totals
 from loadgen.verdict import Circumstances, start_lag_limit_s, verdict
 from loadgen.worker.background import skipped_streams
+from loadgen.worker.itinerary import itinerary
 
 STAND_INS_WITHIN_S = 5.0
 
@@ -51,12 +52,29 @@ def finish_record(
         **_results(job, run, live, killed, stand_ins),
         "server_deltas": deltas,
         "stand_ins": stand_ins,
-        "warnings": [*live.get("notes", []), *(["interrupted: fewer turns were asked than planned"] * interrupted)],
+        "warnings": _warnings(job, live, interrupted),
         "skipped": [*_skipped_streams(job), *(scraper.skipped if scraper else ())],
     }
     write_json(job.folder / "run.json", info)
+    job.without_queries().write(job.folder / "job.json")
     (job.folder / "live.json").unlink(missing_ok=True)
     return info
+
+
+def _warnings(job: LoadJob, live: Mapping[str, Any], interrupted: bool) -> list[str]:
+    """What a reader of the numbers must know first."""
+    found = list(live.get("notes", ()))
+    if interrupted:
+        found.append("interrupted: fewer turns were asked than planned")
+    if job.closed_loop_users is not None:
+        found.append(
+            f"closed loop of {job.closed_loop_users} users: it asks less when the target is slow, and so hides its "
+            "slowness (coordinated omission); compare its latencies with closed loops alone"
+        )
+    failed = live.get("counters", {}).get("refreshes_failed", 0)
+    if failed:
+        found.append(f"{failed:.0f} refreshes of a token or of credentials failed: the old ones were sent on")
+    return found
 
 
 def _results(
@@ -64,6 +82,7 @@ def _results(
 ) -> dict[str, Any]:
     """What came of the run: verdict, totals, quantiles, and what broke first."""
     quantiles = latency_quantiles(run.turns, _gap_histogram(job.folder))
+    asked_s = asked_time_s(job, live)
     judged = verdict(
         Circumstances(
             start_lag=quantiles["start_lag_s"],
@@ -75,9 +94,9 @@ def _results(
             rows=len(run.turns),
             stand_ins=stand_ins,
             finished=live.get("state") == "finished",
+            lost_ratio=lost_ratio(job, run, {*killed, *live.get("lost_workers", ())}, asked_s),
         )
     )
-    asked_s = asked_time_s(job, live)
     return {
         "asked_s": asked_s,
         "verdict": {"valid": judged.valid, "reasons": list(judged.reasons)},
@@ -90,6 +109,20 @@ def _results(
         "first_turn": first_turn(run.turns),
         "what_broke_first": what_broke_first(run, job.scenario, start_lag_limit_s(quantiles["ttft_s"]["p50"].value)),
     }
+
+
+def lost_ratio(job: LoadJob, run: Run, lost: Collection[int], asked_s: float) -> float | None:
+    """Planned arrivals of lost workers that have no row, over all planned while turns were asked for.
+
+    None without a lost worker, and for a closed loop, whose arrivals its answers decide.
+    """
+    if not lost or job.closed_loop_users is not None:
+        return None
+    plan = itinerary(job, json.loads(Path(job.messages).read_text())["messages"])
+    planned = int((plan.offset_s < asked_s).sum())
+    begun = {int(session_id.removeprefix("s")) for session_id in run.turns["session_id"].unique()}
+    missing = sum(index % job.workers in lost and index not in begun for index in range(planned))
+    return missing / planned if planned else None
 
 
 def marked_faults(job: LoadJob, live: Mapping[str, Any]) -> list[dict[str, Any]]:

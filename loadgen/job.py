@@ -42,6 +42,22 @@ class TargetSpec:
         if self.kind not in KINDS:
             raise LoadError(f"target {self.kind}={self.url}: unknown kind {self.kind!r}; one of {', '.join(KINDS)}")
 
+    def without_query(self) -> TargetSpec:
+        """The target as it is kept: a query may hold a secret."""
+        if self.mapping is None or "url" not in self.mapping:
+            return replace(self, url=without_query(self.url))
+        urls = self.mapping["url"]
+        if isinstance(urls, dict):
+            urls = {region: without_query(url) for region, url in urls.items()}
+        else:
+            urls = without_query(urls)
+        return replace(self, url=without_query(self.url), mapping=self.mapping | {"url": urls})
+
+    def files(self) -> list[str]:
+        """Files of this machine that the target needs: its customers, and its module."""
+        module = (self.module or "").rpartition(":")[0]
+        return [file for file in ((self.mapping or {}).get("customers"), module) if file]
+
 
 @dataclass(frozen=True)
 class LoadJob:
@@ -156,20 +172,33 @@ class LoadJob:
         """Write the job as JSON."""
         path.write_text(json.dumps({"schema": SCHEMA, **asdict(self)}, indent=1, allow_nan=False) + "\n")
 
-    def parcel(self) -> dict[str, str]:
-        """The job and the files it names, for a worker that shares no disk with the master."""
-        files = {"messages": self.messages, "arrivals_file": self.arrivals_file}
-        contents = {key: base64.b64encode(Path(file).read_bytes()).decode() for key, file in files.items() if file}
-        return {"job": json.dumps(asdict(self)), "arrivals_name": Path(self.arrivals_file or "").name, **contents}
+    def without_queries(self) -> LoadJob:
+        """The same job as the record keeps it, once nothing reads it any more."""
+        return replace(self, targets=tuple(target.without_query() for target in self.targets))
+
+    def parcel(self) -> dict[str, Any]:
+        """The job and the files it names, by path, for a worker that shares no disk with the master."""
+        files = {self.messages, self.arrivals_file, *(file for target in self.targets for file in target.files())}
+        contents = {file: base64.b64encode(Path(file).read_bytes()).decode() for file in sorted(filter(None, files))}
+        return {"job": json.dumps(asdict(self)), "files": contents}
 
     @classmethod
-    def unpack(cls, parcel: dict[str, str], folder: Path) -> LoadJob:
+    def unpack(cls, parcel: dict[str, Any], folder: Path) -> LoadJob:
         """The job of a parcel, its files written into a folder of this machine."""
+        here = {}
+        for number, (file, content) in enumerate(parcel["files"].items()):
+            path = folder / str(number) / Path(file).name
+            path.parent.mkdir()
+            path.write_bytes(base64.b64decode(content))
+            here[file] = str(path)
         raw = json.loads(parcel["job"]) | {"run_dir": str(folder), "catalogue": None}
-        for key, name in (("messages", "messages.json"), ("arrivals_file", parcel["arrivals_name"])):
-            if key in parcel:
-                (folder / name).write_bytes(base64.b64decode(parcel[key]))
-                raw[key] = str(folder / name)
+        raw |= {key: here[raw[key]] for key in ("messages", "arrivals_file") if raw[key]}
+        for target in raw["targets"]:
+            if "customers" in (target["mapping"] or {}):
+                target["mapping"]["customers"] = here[target["mapping"]["customers"]]
+            if target["module"]:
+                file, _, name = target["module"].rpartition(":")
+                target["module"] = f"{here[file]}:{name}"
         return cls._of(raw)
 
     @classmethod
@@ -202,6 +231,11 @@ def is_loopback(url: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:  # a name, which is not looked up
         return False
+
+
+def without_query(url: str) -> str:
+    """A URL as records show it, without query and fragment."""
+    return urlsplit(str(url))._replace(query="", fragment="").geturl()
 
 
 def _tuples(raw: dict[str, Any], *keys: str) -> dict[str, Any]:

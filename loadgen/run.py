@@ -25,7 +25,7 @@ from types import FrameType
 from typing import Any
 
 from loadgen.finish import finish_record
-from loadgen.job import LoadError, LoadJob
+from loadgen.job import LoadError, LoadJob, without_query
 from loadgen.live import line
 from loadgen.record import SCHEMA, write_json
 from loadgen.scrape import Scraper, scrape_urls
@@ -145,7 +145,7 @@ def head(job: LoadJob, started: datetime) -> dict[str, Any]:
         "scenario": {"name": scenario["name"], "hash": job.scenario_hash, "resolved": scenario},
         "seed": job.seed,
         "targets": [
-            {"kind": target.kind, "url": target.url, "region": target.region, "model": target.model}
+            {"kind": target.kind, "url": without_query(target.url), "region": target.region, "model": target.model}
             for target in job.targets
         ],
         "window": list(job.window) if job.for_s is None else [0.0, job.length_s],

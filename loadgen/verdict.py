@@ -19,6 +19,7 @@ class Circumstances:
 
     start_lag, ttft: quantiles by `p50`…`p99`. killed: worker -> exit code. counters: sums of the last snapshots.
     rows: turns in the record. stand_ins: their own account of their lateness, None when there were none.
+    lost_ratio: planned arrivals of lost workers that have no row, over all planned; None where no plan says how many.
     """
 
     start_lag: Mapping[str, Quantile]
@@ -30,6 +31,7 @@ class Circumstances:
     rows: int
     stand_ins: Mapping[str, Any] | None
     finished: bool
+    lost_ratio: float | None = None
 
 
 def verdict(what: Circumstances) -> Verdict:
@@ -49,16 +51,14 @@ def verdict(what: Circumstances) -> Verdict:
 def _lost_workers(what: Circumstances) -> list[str]:
     if not what.finished:
         return ["the load engine's master ended before the run did; see logs/master.log in the record"]
-    missing = what.counters.get("asked", 0) - what.rows
-    share = f"; {missing / what.counters['asked']:.1%} of the turns asked have no row" if missing > 0 else ""
+    share = "" if what.lost_ratio is None else f"; {what.lost_ratio:.1%} of the planned arrivals have no row"
     if what.killed:
         names = ", ".join(f"worker {number} (exit {code})" for number, code in sorted(what.killed.items()))
         return [f"lost {names}{share}; run again with memory and CPU to spare"]
     if what.lost:
         return [f"{'; '.join(what.lost)}{share}; run again"]
-    if missing > 0:
-        return [f"{missing:.0f} turns asked for have no row{share}; run again"]
-    return []
+    missing = what.counters.get("asked", 0) - what.rows
+    return [f"{missing:.0f} turns asked for have no row; run again"] if missing > 0 else []
 
 
 def start_lag_limit_s(ttft_s_p50: float | None) -> float:

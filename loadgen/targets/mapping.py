@@ -22,6 +22,7 @@ KEYS = {
 PARTS = ("text", "end", "error", "usage", "conversation_id")
 USAGE_KEYS = {"event", "input_tokens", "cache_read_tokens", "output_tokens", "cost_usd"}
 _ENV = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_SECRET_NAME = re.compile(r"authorization|cookie|key|token|secret|password", re.IGNORECASE)
 _FIELD = re.compile(r"\{([a-z_]+(?:\.[A-Za-z0-9_]+)?)\}")
 
 # OpenAI Responses: https://platform.openai.com/docs/api-reference/responses-streaming
@@ -67,8 +68,19 @@ def load_mapping(path: Path) -> dict[str, Any]:
     if "customers" in mapping:
         mapping["customers"] = str((path.parent / mapping["customers"]).resolve())
         read_customers(mapping["customers"])
+    _refuse_secrets(mapping.get("headers", {}), path)
     expand_headers(mapping.get("headers", {}), path)
     return mapping
+
+
+def _refuse_secrets(headers: Mapping[str, str], path: Path) -> None:
+    """A mapping is recorded as it is written, so no secret may stand in it."""
+    for name, text in headers.items():
+        if _SECRET_NAME.search(name) and not _ENV.search(str(text)) and not _FIELD.search(str(text)):
+            raise LoadError(
+                f"{path}: headers.{name}: a value written here would be recorded; write ${{NAME}}, which load workers "
+                "read from their environment"
+            )
 
 
 def _check_parts(mapping: Mapping[str, Any], path: Path) -> None:

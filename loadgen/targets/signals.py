@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 import orjson
 
 from loadgen.answer import Answer, BadAnswer
-from loadgen.job import TargetSpec
+from loadgen.job import TargetSpec, without_query
 from loadgen.targets.mapping import at
 from wire.sse import SseParser
 
@@ -139,5 +139,6 @@ class SignalAnswer(Answer):
         if self.usage:
             self.calls.append(
                 {"call_index": 0, "start_s": 0.0, "timed_by": "loadgen", "status": self.status, "purpose": "answer",
-                 "endpoint": self.spec.url, "region": self.spec.region, "tpot_s": self.tpot_s, **self.usage}
+                 "endpoint": without_query(self.spec.url), "region": self.spec.region, "tpot_s": self.tpot_s,
+                 **self.usage}
             )  # fmt: skip

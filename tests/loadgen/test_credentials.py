@@ -11,9 +11,12 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotoCredentials
 
+from loadgen.credentials import EVERY_S
+from loadgen.finish import _warnings
 from loadgen.targets.http import HttpTarget
 from loadgen.targets.mapping import target_specs
 from loadgen.worker.connection import endpoint
+from loadgen.worker.refreshing import keep_fresh
 from tests.loadgen.playing import play
 from tests.loadgen.server import response, serving
 
@@ -112,6 +115,44 @@ def test_the_token_is_sent_and_never_recorded(make_job, tmp_path):
     assert set(run.turns["status"]) == {"ok"}
     assert {headers["authorization"] for _, headers, _ in server.requests} == {"Bearer s3cret-t1"}
     assert b"s3cret" not in b"".join(file.read_bytes() for file in job.folder.rglob("*") if file.is_file())
+
+
+def test_a_token_is_fetched_again_while_the_run_goes_on(make_job, tmp_path):
+    """Every visit is made ready in the first moment, and yet a later one carries a later token."""
+    more = f"token: {{{counting_command(tmp_path)}, refresh_s: 0.2}}\nheaders: {{Authorization: 'Bearer {{token}}'}}\n"
+    with serving(lambda *_: [(0.0, ANSWER)]) as server:
+        run, final = play(make_job(mapped(tmp_path, more, f"{server.url}/chat"), for_s=1.5))
+    assert final["faults"] == []
+    assert set(run.turns["status"]) == {"ok"}
+    assert len({headers["authorization"] for _, headers, _ in server.requests}) >= 3
+
+
+def test_a_refresh_that_fails_is_counted_and_the_old_token_sent_on(make_job, tmp_path):
+    """The second call of the command fails: no turn is lost to it, and the record says so."""
+    script = tmp_path / "once.py"
+    script.write_text("import pathlib; pathlib.Path(__file__ + '.called').touch(exist_ok=False); print('first')\n")
+    command = f"command: ['{sys.executable}', '{script}']"
+    more = f"token: {{{command}, refresh_s: 0.2}}\nheaders: {{Authorization: 'Bearer {{token}}'}}\n"
+    with serving(lambda *_: [(0.0, ANSWER)]) as server:
+        job = make_job(mapped(tmp_path, more, f"{server.url}/chat"), for_s=1.0)
+        _, final = play(job)
+    assert {headers["authorization"] for _, headers, _ in server.requests} == {"Bearer first"}
+    assert final["counters"]["refreshes_failed"] >= 1
+    assert "the old ones were sent on" in _warnings(job, final, False)[0]
+
+
+def test_signed_targets_are_refreshed_while_the_run_goes_on(tmp_path, monkeypatch):
+    """Credentials of a role end within the hour, whatever was made ready before."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG")
+    target = http_target(mapped(tmp_path, "sigv4: {service: execute-api, region: eu-west-1}\n"))
+    assert target.refresh_every_s == EVERY_S
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "renewed")
+    monkeypatch.setattr(HttpTarget, "refresh_every_s", 0.01)
+    over = iter([False, True])
+    for greenlet in keep_fresh([target], None, lambda: next(over)):
+        greenlet.join()
+    assert target._signer._credentials.secret_key == "renewed"
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +21,9 @@ from loadgen.histogram import RELATIVE_WIDTH, Histogram
 from loadgen.job import LoadError, LoadJob, TargetSpec
 from loadgen.record import load_run
 from loadgen.run import free_port, run_load
-from tests.loadgen.server import assistant, assistant_events, chat_events, serving, streamed
+from loadgen.targets.mapping import read_customers, target_specs
+from loadgen.targets.module import load_class
+from tests.loadgen.server import assistant, assistant_events, chat_events, response, serving, streamed
 
 
 def turns_of(folder: Path) -> set[tuple[object, ...]]:
@@ -100,19 +105,21 @@ def test_an_interrupted_runs_rates_are_those_of_the_time_it_asked(make_job):
 
 
 def test_a_killed_worker_voids_the_run(make_job):
-    """Half of the turns are gone: the run is invalid, says which worker and what share, and exits 3."""
-    killed = []
+    """Its half of what was still to come is gone: the run is invalid, says which worker and share, and exits 3."""
+    killed, left_s = [], []
 
     def kill(state):
         if state["state"] == "running" and not killed and state["live"]["counters"].get("completed", 0) > 5:
             killed.append(state["live"]["workers"]["1"]["pid"])
+            left_s.append(3.0 - state["live"]["elapsed_s"])
             os.kill(killed[0], signal.SIGKILL)
 
     with serving(assistant(lambda: streamed(assistant_events()))) as server:
         job = make_job(TargetSpec("assistant", server.url), processes=2, for_s=3.0)
         outcome = run_load(job, kill)
     assert outcome.exit_code == 3
-    assert "lost worker" in outcome.info["verdict"]["reasons"][0]
+    said = re.search(r"lost worker 1 \(exit -9\); ([0-9.]+)% of the planned", outcome.info["verdict"]["reasons"][0])
+    assert float(said[1]) / 100 == pytest.approx(0.5 * left_s[0] / 3.0, abs=0.15)
     assert len(load_run(job.folder).turns) > 30
 
 
@@ -190,6 +197,46 @@ def test_a_worker_from_elsewhere_gets_the_run_and_sends_its_rows(make_job):
     assert outcome.info["totals"]["asked"] == len(turns) > 30
     assert {int(session[1:]) % 2 for session in turns["session_id"]} == {0, 1}
     assert len(list(job.folder.glob("turns-[01]-*.parquet"))) >= 2
+
+
+def test_a_parcel_holds_every_file_a_target_names(make_job, tmp_path):
+    """A mapping's customers and a module are read where the worker is, which has no disk in common with the master."""
+    here, there = tmp_path / "here", tmp_path / "there"
+    for folder in (here, there):
+        folder.mkdir()
+    (here / "customers.csv").write_text("id,name\n1,Ada\n")
+    (here / "own.py").write_text("class Own:\n    pass\n")
+    mapped = TargetSpec("http", "http://127.0.0.1:1", "a", mapping={"customers": str(here / "customers.csv")})
+    own = TargetSpec("module", "http://127.0.0.1:1", "b", module=f"{here / 'own.py'}:Own")
+    parcel = json.loads(json.dumps(make_job(mapped, replace(mapped, region="c"), own).parcel()))
+    shutil.rmtree(here)
+    job = LoadJob.unpack(parcel, there)
+    assert [read_customers(job.targets[i].mapping["customers"])[0]["name"] for i in (0, 1)] == ["Ada", "Ada"]
+    assert load_class(job.targets[2].module).__name__ == "Own"
+    assert json.loads(Path(job.messages).read_text())["messages"]
+
+
+def test_a_worker_from_elsewhere_reads_the_customers_of_a_mapping(make_job, tmp_path):
+    """The one worker has no file of the master's: its customers come with the run."""
+    (tmp_path / "customers.csv").write_text("name\nAda\n")
+    (tmp_path / "target.yaml").write_text(
+        "schema: peakday.target/1\nurl: http://127.0.0.1:1/chat\nformat: json\ncustomers: customers.csv\n"
+        'body: {question: "{message}", who: "{customer.name}"}\ntext: {path: text}\n'
+    )
+    (spec,) = target_specs(tmp_path / "target.yaml")
+    port = free_port()
+    code = f"from loadgen.run import run_worker; raise SystemExit(run_worker('127.0.0.1', {port}))"
+    elsewhere = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL)
+    try:
+        with serving(lambda *_: [(0.0, response(b'{"text": "yes"}'))]) as server:
+            target = replace(spec, url=f"{server.url}/chat")
+            outcome = run_load(make_job(target, processes=0, remote_workers=1, bind_port=port))
+        assert elsewhere.wait(20) == 0
+    finally:
+        elsewhere.kill()
+        elsewhere.wait()
+    assert outcome.info["totals"]["completed"] == len(server.requests) > 5
+    assert {orjson.loads(body)["who"] for *_, body in server.requests} == {"Ada"}
 
 
 def test_a_worker_loads_no_heavy_library():

@@ -12,7 +12,8 @@ import pytest
 from assistant.local_models.eventstream_encoder import event, exception, with_bad_crc
 from loadgen.asking import ask_mapped
 from loadgen.credentials import Credentials
-from loadgen.job import LoadError, TargetSpec
+from loadgen.job import LoadError, LoadJob, TargetSpec
+from loadgen.run import run_load
 from loadgen.targets.mapping import at, fill, load_mapping, target_specs
 from tests.loadgen.playing import play
 from tests.loadgen.server import STREAM_END, STREAM_HEAD, chunk, response, serving
@@ -103,6 +104,9 @@ def test_secrets_are_read_in_the_worker_and_reach_no_file(make_job, assistant_ur
         ("text: [a]", "text: expected a mapping"),
         ("customers: nobody.csv", "customers file cannot be read"),
         ('headers: {A: "${PEAKDAY_NO_SUCH_VARIABLE}"}', "PEAKDAY_NO_SUCH_VARIABLE is not set"),
+        ("headers: {Authorization: Bearer abc}", r"headers.Authorization: a value written here would be recorded"),
+        ("headers: {X-Api-Key: abc}", r"headers.X-Api-Key: .*write \$\{NAME\}"),
+        ("headers: {cookie: sid=abc}", r"headers.cookie: "),
     ],
 )
 def test_a_bad_mapping_is_one_clear_line(tmp_path, change, message):
@@ -113,6 +117,20 @@ def test_a_bad_mapping_is_one_clear_line(tmp_path, change, message):
     with pytest.raises(LoadError, match=message) as error:
         load_mapping(file)
     assert "\n" not in str(error.value)
+
+
+def test_a_urls_query_is_sent_and_not_recorded(make_job, tmp_path):
+    """It may hold a key: requests carry it, and no file of the record does."""
+    file = tmp_path / "mapping.yaml"
+    file.write_text((EXAMPLES / "json.yaml").read_text().replace("/json", "/json?code=s3cret"))
+    (spec,) = target_specs(file)
+    with serving(lambda *_: [(0.0, response(b"{}"))]) as server:
+        job = make_job(replace(spec, url=f"{server.url}/json?code=s3cret"))
+        outcome = run_load(job)
+    assert {path for path, *_ in server.requests} == {"/json?code=s3cret"}
+    assert outcome.info["targets"][0]["url"] == f"{server.url}/json"
+    assert b"s3cret" not in b"".join(path.read_bytes() for path in job.folder.rglob("*") if path.is_file())
+    assert LoadJob.read(job.folder / "job.json").targets[0].url == f"{server.url}/json"
 
 
 def test_one_url_per_region(tmp_path):

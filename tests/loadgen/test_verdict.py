@@ -7,7 +7,7 @@ from dataclasses import replace
 import gevent
 import pytest
 
-from loadgen.finish import marked_faults, stand_in_lateness
+from loadgen.finish import _warnings, marked_faults, stand_in_lateness
 from loadgen.histogram import Histogram
 from loadgen.job import TargetSpec
 from loadgen.record import Quantile
@@ -44,7 +44,7 @@ def test_drops_and_slowness_are_the_targets():
     [
         ({"start_lag": at(0.03)}, "start lag p99 30.0 ms, limit 25.0 ms"),
         ({"ttft": at(0.05), "start_lag": at(0.006)}, "start lag p99 6.0 ms, limit 5.0 ms"),
-        ({"killed": {1: -9}, "rows": 500}, "lost worker 1 (exit -9); 50.0% of the turns asked have no row"),
+        ({"killed": {1: -9}, "lost_ratio": 0.4}, "lost worker 1 (exit -9); 40.0% of the planned arrivals have no row"),
         ({"lost": ("worker 0 was lost",)}, "worker 0 was lost"),
         ({"rows": 990}, "10 turns asked for have no row"),
         ({"faults": ("KeyError: x",), "counters": {"asked": 1000, "faults": 3}}, "3 errors inside the generator"),
@@ -119,6 +119,14 @@ def test_a_stall_shows_in_the_open_loop_and_hides_in_the_closed(make_job, tmp_pa
         slow_share[name] = (run.turns["ttft_s"] > 0.1).mean()
     assert slow_share["open"] > 0.1
     assert slow_share["closed"] < 0.05
+
+
+def test_a_closed_loop_is_warned_of_in_its_record(make_job):
+    """A flag in run.json is easily missed: the warning is printed, and stands on the page."""
+    target = TargetSpec("assistant", "http://127.0.0.1:1")
+    (warning,) = _warnings(make_job(target, closed_loop_users=3), {}, False)
+    assert "coordinated omission" in warning
+    assert _warnings(make_job(target), {}, False) == []
 
 
 def fault(at_s: float, length_s: float) -> dict:
