@@ -190,6 +190,13 @@ def assumed_calls(scenario: Scenario, models: Mapping[str, Model], *, seed: int,
     )
 
 
+def assumed_answers(scenario: Scenario, *, seed: int, n: int = 20_000) -> Ints:
+    """Answer tokens drawn as `assumed_calls` draws them, for quantiles beyond what interactions sample."""
+    mean = scenario.capacity.assumed_tokens.output_tokens * scenario.demand.interactions.output_tokens_ratio
+    rng = np.random.default_rng([seed, 0xA25E])
+    return np.maximum(1, _lognormal(rng, mean, scenario.capacity.assumed_tokens.cv, n))
+
+
 def _turns(scenario: Scenario, interactions: int, rng: np.random.Generator) -> tuple[Ints, Ints, Names, Names]:
     """Interaction number, place in it, intent and answering model of every turn."""
     mix, policy = scenario.mix, scenario.assistant.policy

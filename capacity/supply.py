@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from capacity.calls import assumed_answers
 from capacity.case import Case
 from capacity.outcome import INTERACTIONS, PLANNER_QUERIES, OwnChoice, Service
 from capacity.plan import Figure, Levels, PlanError, QuotaNeed, SupplyPlan, weakest
@@ -39,7 +40,11 @@ class Sized:
 
 
 def bedrock_supply(case: Case, name: str, region: str) -> SupplyPlan:
-    """Quota needs of one model in one region, and which kind binds."""
+    """Quota needs of one model in one region, and which kind binds.
+
+    Needs are of the peak that the region must carry, another region's loss included; the buckets over the whole event
+    run at the region's ordinary rate, because no region is lost from beginning to end.
+    """
     calls, mask = case.calls, case.calls.of(name)
     tokens, max_tokens = quota_tokens(case, name)
     demand, carried = case.demand[INTERACTIONS][region], case.carried_per_s(name, region)
@@ -47,11 +52,13 @@ def bedrock_supply(case: Case, name: str, region: str) -> SupplyPlan:
     daily = Levels(carried.p50 * per_day, carried.p90 * per_day, carried.p95 * per_day)
     limits, seconds = limits_of(case, name, region), latency_s(case, name)
     quotas = needs(carried, daily, tokens, limits, demand.timeline, latency_s=seconds)
+    factor = case.region_factor(region)
+    ordinary = Levels(carried.p50 / factor, carried.p90 / factor, carried.p95 / factor)
     buckets = throttling(
-        demand.timeline, carried, tokens, seconds, limits, length_s=case.scenario.event.length_s, seed=case.seed
+        demand.timeline, ordinary, tokens, seconds, limits, length_s=case.scenario.event.length_s, seed=case.seed
     )
     if buckets:
-        buckets["max_tokens_advice"] = max_tokens_advice(calls.output_tokens[mask], tokens.reserved, max_tokens)
+        buckets["max_tokens_advice"] = max_tokens_advice(_answers(case, name), tokens.reserved, max_tokens)
         buckets["ask_for"] = increases(quotas)
     return SupplyPlan(
         region=region,
@@ -65,6 +72,15 @@ def bedrock_supply(case: Case, name: str, region: str) -> SupplyPlan:
         throttling=buckets,
         **_arithmetic(case, name, region),
     )
+
+
+def _answers(case: Case, name: str) -> Ints:
+    """Answer tokens of a model's calls; where assumed, enough draws of the same law to know its tail."""
+    seen = case.calls.output_tokens[case.calls.of(name)]
+    if case.measured:
+        return seen
+    drawn = assumed_answers(case.scenario, seed=case.seed)
+    return np.rint(drawn * (seen.mean() / drawn.mean())).astype(np.int64)
 
 
 def quota_tokens(case: Case, name: str) -> tuple[CallTokens, int]:

@@ -23,6 +23,8 @@ LEVELS = ("p50", "p90")
 MAX_TOKENS_STEP = 64
 ANSWERS_KEPT = 0.999
 """Answers that an advised max_tokens leaves whole: a judgement; the longest one in a thousand is cut."""
+BEYOND_MIN = 10
+"""Answers that must lie beyond a quantile before it is advised by: a judgement."""
 ASK_STEP = 0.01
 """An increase is asked for in steps of a hundredth of itself."""
 
@@ -97,8 +99,20 @@ def throttling(
 
 
 def max_tokens_advice(output_tokens: Ints, reserved_now: float, max_tokens_now: int) -> dict[str, float]:
-    """The smallest max_tokens that leaves all but one answer in a thousand whole, and what a call then reserves."""
-    longest = float(np.quantile(output_tokens, ANSWERS_KEPT)) if len(output_tokens) else 0.0
+    """The smallest max_tokens that leaves all but one answer in a thousand whole, and what a call then reserves.
+
+    Fewer than ten answers beyond that quantile say nothing of it: then nothing is advised but the calls it takes.
+    """
+    calls_needed = math.ceil(round(BEYOND_MIN / (1 - ANSWERS_KEPT), 6))
+    if len(output_tokens) < calls_needed:
+        return {
+            "max_tokens": max_tokens_now,
+            "reserved_per_call": reserved_now,
+            "reserved_per_call_now": reserved_now,
+            "calls": len(output_tokens),
+            "calls_needed": calls_needed,
+        }
+    longest = float(np.quantile(output_tokens, ANSWERS_KEPT))
     advised = max(MAX_TOKENS_STEP, math.ceil(longest / MAX_TOKENS_STEP) * MAX_TOKENS_STEP)
     advised = min(advised, max_tokens_now)
     return {

@@ -7,6 +7,7 @@ from capacity.bucket import run_buckets
 from capacity.plan import Levels, QuotaNeed, RegionDemand
 from capacity.quota import CallTokens, Granted
 from capacity.throttling import calls_each_second, increases, max_tokens_advice, stopped
+from tests.capacity.runs import run
 from tests.capacity.scenario_of import scenario
 from tests.capacity.test_plan_small import SHORT, plan
 
@@ -52,6 +53,19 @@ def test_an_advised_max_tokens_leaves_all_but_one_answer_in_a_thousand_whole():
     assert max_tokens_advice(answers * 100, 3_000.0, 1_024)["max_tokens"] == 1_024
 
 
+def test_too_few_answers_advise_nothing_but_how_many_it_takes():
+    """60 answers hold no one in a thousand; ten of those need 10,000."""
+    few, enough = (max_tokens_advice(np.full(n, 100), 3_000.0, 1_024) for n in (9_999, 10_000))
+    assert few == {
+        "max_tokens": 1_024, "reserved_per_call": 3_000.0, "reserved_per_call_now": 3_000.0,
+        "calls": 9_999, "calls_needed": 10_000,
+    }  # fmt: skip
+    assert enough["max_tokens"] == 128
+    record = plan(run=run()).supplies[0].throttling["max_tokens_advice"]
+    assert (record["calls"], record["calls_needed"]) == (60, 10_000)
+    assert not any("answers whole" in line for line in plan(run=run()).warnings)
+
+
 def test_what_to_ask_for_covers_p95_under_the_reading_that_asks_for_more():
     need = QuotaNeed("tpm", Levels(1, 2, 12_345), Levels(1, 2, 3), 5_000, None, "")
     assert increases((need,)) == {"tpm": 12_400}
@@ -66,6 +80,22 @@ def test_a_plan_has_the_buckets_of_every_limited_model_under_both_readings():
     assert sonnet["settlement"]["p50"]["throttled_ratio"] <= settled["throttled_ratio"]
     assert set(settled["first_s"]) == set(settled["by_kind"])
     assert set(sonnet["ask_for"]) <= {"rpm", "tpm", "tpd"}
+
+
+def test_no_region_is_lost_for_a_whole_event():
+    """Region loss raises the need of the peak, in calls and in quota; the event's throttled calls stay as they were."""
+    quota = {"quotas": {"claude-sonnet": {"rpm": 300, "tpm": 2_000_000}}}
+    never, may = (
+        next(
+            supply
+            for supply in plan(scenario(**SHORT, **quota, capacity__resilience__region_loss=lost)).supplies
+            if supply.model == "claude-sonnet"
+        )
+        for lost in (False, True)
+    )
+    assert may.quotas[0].needed_settlement.p90 == pytest.approx(never.quotas[0].needed_settlement.p90 / 0.6)
+    for reading in ("settlement", "reservation"):
+        assert may.throttling[reading] == never.throttling[reading]
 
 
 def test_a_lower_max_tokens_is_advised_where_it_spares_reservations():
