@@ -19,8 +19,10 @@ ROUTING_INTERACTIONS = 1_000
 def cache_advice(case: Case) -> tuple[dict[str, Any], ...]:
     """Per Bedrock model and prompt level, none, 5m or 1h: what a million tokens of the level cost under each.
 
-    shared: Poisson calls of the region with least traffic, over the shards a run tells, else one. conversation: what
-    one call leaves for the next; calls of one turn follow at once, turns after the customer's thinking and typing.
+    shared: Poisson calls of the region with least traffic, over the shards a run tells, else one. customer and
+    conversation: what one call of an interaction leaves for the next; calls of one turn follow at once, turns after the
+    customer's thinking and typing; a customer who comes back later finds nothing. They differ in what a model's minimum
+    is held against: all up to the customer's own part, or the whole prompt.
     """
     rows = []
     for name in case.model_names:
@@ -37,6 +39,10 @@ def cache_advice(case: Case) -> tuple[dict[str, Any], ...]:
                 model.prices, model.cache.ttls, shared, model.cache.min_tokens,
             )  # fmt: skip
             rows.append(_row(name, "shared", found))
+        customer = float(case.calls.customer_tokens[mask].mean())
+        if customer > shared >= 0:
+            found = advise(_followed(case, name), model.prices, model.cache.ttls, customer, model.cache.min_tokens)
+            rows.append(_row(name, "customer", found))
         prompt = float(case.calls.prompt_tokens[mask].mean())
         found = advise(_followed(case, name), model.prices, model.cache.ttls, prompt, model.cache.min_tokens)
         rows.append(_row(name, "conversation", found))
@@ -70,9 +76,10 @@ def _row(model: str, level: str, found: CacheAdvice) -> dict[str, Any]:
 def routing_trade_off(
     case: Case, own_usd_per_call: Mapping[str, float], judged: Sequence[Quality]
 ) -> tuple[dict[str, Any], ...]:
-    """The policy as planned, and each answering model alone: dollars of an interaction against judged quality.
+    """The policy as planned, and each answering model alone: dollars of an interaction, judged quality and latency.
 
     Tokens are the scenario's assumed ones throughout, so that the policies are compared on the same calls.
+    Seconds are the means of a run's calls by model, by the calls a policy sends each; none where one is not timed.
     """
     scenario, models = case.scenario, case.prices.models
     policies = {"as planned": scenario.assistant.policy}
@@ -100,8 +107,18 @@ def _policy_row(
         "policy": what,
         "usd_per_interaction": float(call_costs(calls, models, own).total_usd.sum()) / calls.interactions,
         "acceptable_ratio": ratio,
+        "seconds_per_call": _seconds_per_call(case, calls),
         "provenance": provenance,
     }
+
+
+def _seconds_per_call(case: Case, calls: Calls) -> float | None:
+    """Mean seconds of a policy's calls, sent to last token, as the run timed each model; None where it did not."""
+    timed = case.calls.latency_s
+    names = calls.model.tolist()
+    if not all(name in timed for name in set(names)):
+        return None
+    return sum(timed[name] for name in names) / len(names)
 
 
 def _acceptable(scenario: Scenario, policy: Policy, judged: Sequence[Quality]) -> tuple[float | None, str]:
