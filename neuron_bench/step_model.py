@@ -99,6 +99,23 @@ class StepModel:
                     raise StepModelError(
                         f"{self.model_id} on {self.chip}: coefficient {name} is {value}, expected >= 0"
                     )
+        if wrong := self._wrong_number():
+            raise StepModelError(f"{self.model_id} on {self.chip}: {wrong}")
+
+    def _wrong_number(self) -> str | None:
+        """The first number that no engine has, and what was expected; None where all are possible."""
+        for name in ("relative_error", "ttft_overhead_s", "gap_overhead_s"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value >= 0):
+                return f"{name} is {value}, expected >= 0"
+        for name in ("tp", "chips_per_replica", "max_num_seqs", "max_batched_tokens", "block_tokens", "kv_blocks"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                return f"{name} is {value}, expected > 0"
+        for name, (low, high) in self.validity.items():
+            if not (math.isfinite(high) and 0 <= low <= high):
+                return f"validity of {name} is {low} to {high}, expected 0 <= low <= high"
+        return None
 
     @property
     def coefficients(self) -> Coefficients:
