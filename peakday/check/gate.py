@@ -58,7 +58,7 @@ def run_check(check: Check) -> Outcome:
             check.lines.append(Line("runs", "verdict", Verdict.INVALID, f"{invalid}; nothing was judged by them"))
             return check.outcome()
         except KeyboardInterrupt:
-            check.talk.say(f"interrupted; the same command goes on with the {len(journal.measured)} runs made so far")
+            check.talk.say("interrupted; the same command goes on with the runs made so far, halves of pairs anew")
             raise
         check_history(check, candidates)
         journal.finished()

@@ -81,7 +81,7 @@ def test_ctrl_c_ends_with_130_and_the_same_command_goes_on_with_whole_pairs(type
     """Interrupted in the sixth run: two pairs are kept, and the half one is made again."""
     made = loads(monkeypatch, lambda side: KeyboardInterrupt() if len(made) == 5 else measured())
     assert typed(*REGRESSION[:-1]) == Exit.INTERRUPTED
-    assert "goes on with the 5 runs made so far" in capsys.readouterr().err
+    assert "goes on with the runs made so far, halves of pairs anew" in capsys.readouterr().err
     again = loads(monkeypatch, lambda side: measured())
     assert typed(*REGRESSION) == Exit.OK
     assert (len(made), len(again)) == (5, 4)
