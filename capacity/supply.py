@@ -80,7 +80,7 @@ def _answers(case: Case, name: str) -> Ints:
     if case.measured:
         return seen
     drawn = assumed_answers(case.scenario, seed=case.seed)
-    return np.rint(drawn * (seen.mean() / drawn.mean())).astype(np.int64)
+    return np.asarray(np.rint(drawn * (seen.mean() / drawn.mean())), dtype=np.int64)
 
 
 def quota_tokens(case: Case, name: str) -> tuple[CallTokens, int]:

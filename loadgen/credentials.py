@@ -10,7 +10,6 @@ from datetime import datetime
 from loadgen.job import LoadError
 from wire.sigv4 import sign
 
-
 EVERY_S = 60.0
 """How often the newest credentials are taken; botocore renews its own a quarter of an hour before they end."""
 

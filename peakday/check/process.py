@@ -70,20 +70,20 @@ def stop_group(process: subprocess.Popen[bytes], within_s: float = STOP_WITHIN_S
     while process.returncode is None or _is_alive(group):
         if process.returncode is None:
             waited_s = _reaped(process)
-        if time.monotonic() > deadline:
+        late_s = time.monotonic() - deadline
+        if late_s > 0:
             _signal(group, signal.SIGKILL)
-            if process.returncode is None:
-                waited_s = _reaped(process, 0)
+        if late_s > within_s:  # not even that ends it
             break
         time.sleep(_LOOK_EVERY_S)
     known_s = max(used_s, waited_s or 0.0)
     return known_s or None
 
 
-def _reaped(process: subprocess.Popen[bytes], options: int = os.WNOHANG) -> float | None:
+def _reaped(process: subprocess.Popen[bytes]) -> float | None:
     """CPU seconds of a process that has ended and of its ended children; None while it runs."""
     try:
-        pid, status, used = os.wait4(process.pid, options)
+        pid, status, used = os.wait4(process.pid, os.WNOHANG)
     except ChildProcessError:  # waited for already
         process.returncode = process.returncode or 0
         return None

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from peakday.check.fingerprint import asked_otherwise
-from peakday.check.process import members
+from peakday.check.process import members, stop_group
 from peakday.check.session import address
 from peakday.check.settings import Sut
 from peakday.check.sides import Side, build, here_identity, worktree
@@ -181,3 +181,13 @@ def test_a_build_that_lacks_the_scenario_says_so(tmp_path):
     """A file that was never committed is in no worktree."""
     said = Side("baseline", "x", folder=tmp_path, scenario="mine.yaml").scenario_there()
     assert "mine.yaml" in said
+
+
+def test_what_does_not_listen_is_ended_after_a_while(tmp_path):
+    """The shell goes at once when it is asked; what it started ignores that, and is waited for and ended."""
+    command = "(trap '' TERM; touch deaf; while :; do sleep 0.05; done) & wait"
+    process = subprocess.Popen(["sh", "-c", command], cwd=tmp_path, start_new_session=True)
+    while not (tmp_path / "deaf").exists():
+        process.poll()
+    stop_group(process, within_s=0.2)
+    assert members(process.pid) == {}
