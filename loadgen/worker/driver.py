@@ -76,7 +76,7 @@ class Driver:
         self._paying = False
         self._sequence = 0
         self._open: dict[Answer, None] = {}
-        self._end_ns = self._drained_ns = 0
+        self._start_ns = self._end_ns = self._drained_ns = 0
         self._drain_s = 0.0
         self.stopped = False
 
@@ -95,11 +95,11 @@ class Driver:
         """No turn is asked for from then on; 0 before the beginning."""
         return self._end_ns
 
-    def begin(self, end_ns: int, drain_s: float) -> None:
-        """Start. No turn is asked for from `end_ns` on; those under way then have `drain_s` to end."""
+    def begin(self, start_ns: int, end_ns: int, drain_s: float) -> None:
+        """Start. Turns are asked for from `start_ns` to `end_ns`; those under way then have `drain_s` to end."""
         if self.stopped:  # before it began
             end_ns, drain_s = now_ns(), 0.0
-        self._end_ns = end_ns
+        self._start_ns, self._end_ns = start_ns, end_ns
         self._drain_s = drain_s
         self._drained_ns = end_ns + int(drain_s * _NS)
         if self._users_waiting is None:
@@ -116,9 +116,11 @@ class Driver:
             self.arm()
 
     def _next_sessions(self) -> None:
-        """Closed loop: give every waiting user a session, due now."""
+        """Closed loop: give every waiting user a session, due now; before the start the alarm is set for it."""
         if self._filling:  # a session that ended as it began: the loop below goes on with it
             return
+        if now_ns() < self._start_ns:
+            return self.arm()
         self._filling = True
         try:
             while self._users_waiting and self.arrivals:
@@ -140,8 +142,9 @@ class Driver:
     def arm(self) -> None:
         """Set the alarm for what is due next."""
         due = self._later[0][0] if self._later else 0
-        if self._users_waiting is None and self.arrivals and (not due or self.arrivals[0][0] < due):
-            due = self.arrivals[0][0]
+        if self.arrivals and self._users_waiting != 0:
+            first = self.arrivals[0][0] if self._users_waiting is None else self._start_ns
+            due = min(due or first, first)
         if due:
             self._alarm.at(due)
 
@@ -156,6 +159,8 @@ class Driver:
             while later and later[0][0] <= now:
                 due, _, visit = heapq.heappop(later)
                 self._start(visit, due)
+            if self._users_waiting:
+                self._next_sessions()
         except BaseException as error:  # the schedule must go on
             self._recorder.fault(error)
         self.arm()

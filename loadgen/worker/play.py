@@ -126,7 +126,7 @@ class Play:
         self._health = Health(self.driver, self.recorder, t0_ns, [stream.tick for stream in self._streams])
         self._heart = get_hub().loop.timer(HEARTBEAT_S, HEARTBEAT_S)
         self._heart.start(self._health.beat)
-        self.driver.begin(t0_ns + int(self.job.length_s * _NS), self.job.drain_s)
+        self.driver.begin(t0_ns, t0_ns + int(self.job.length_s * _NS), self.job.drain_s)
         self._add(self._early)
         for stream in self._streams:
             stream.begin(t0_ns)

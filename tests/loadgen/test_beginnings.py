@@ -112,7 +112,7 @@ def test_a_stop_that_comes_before_the_start_holds():
     alarm = SimpleNamespace(at=lambda due_ns: None)
     one = Driver(alarm, {}, None, in_flight_max=9, timeout_s=9.0, on_done=lambda: done.append(True))
     one.stop(5.0)
-    one.begin(time.monotonic_ns() + 10**12, 5.0)
+    one.begin(0, time.monotonic_ns() + 10**12, 5.0)
     one.add([(time.monotonic_ns(), None)])
     one.tick()
     assert done == [True]

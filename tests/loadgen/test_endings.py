@@ -195,7 +195,7 @@ def test_a_turn_that_waits_for_the_budget_is_not_begun_at_the_end():
     assert budget.reserve()
     under_way = open_turn(one, SimpleNamespace(abort=lambda status, code: None))
     under_way.start_ns, under_way.cost_usd = now_ns(), 0.0
-    one.begin(now_ns() + 60_000_000_000, 0.0)
+    one.begin(0, now_ns() + 60_000_000_000, 0.0)
     one._start(SimpleNamespace(refused="begun", connection=None, advance=lambda status: None, target=None), now_ns())
     one._end_ns = one._drained_ns = 1
     one.tick()
@@ -227,7 +227,7 @@ def test_an_abort_that_raises_ends_its_turn_and_the_run():
 
     for abort in (raising, lambda status, code: None):
         open_turn(one, SimpleNamespace(abort=abort)).start_ns = now_ns()
-    one.begin(1, 0.0)
+    one.begin(0, 1, 0.0)
     one.tick()
     assert notes.ended == ["censored", "censored"]
     assert done == [True]

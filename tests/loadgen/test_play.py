@@ -110,6 +110,34 @@ def test_a_head_and_a_first_token_of_one_segment_have_one_time(make_job):
     assert (run.turns["ttfb_s"] <= run.turns["ttft_s"]).all()
 
 
+def plain(pieces, length):
+    """The same events as a body without chunks, whose end is told by its length, or by closing."""
+    told = f"Content-Length: {sum(map(len, pieces))}\r\n" if length else ""
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n{told}\r\n".encode()
+    return [(0.0, head), *[(0.002, piece) for piece in pieces], *([] if length else [(0.0, b"")])]
+
+
+@pytest.mark.parametrize("length", [True, False], ids=["by its length", "by closing"])
+def test_a_plain_body_is_read_to_its_end(make_job, length):
+    """However the end is told, every event is counted."""
+    with serving(lambda *_: plain(chat_events(4), length)) as server:
+        run, final = play(make_job(TargetSpec("openai", server.url + "/v1", model="m")))
+    assert identity_holds(final["counters"], len(run.turns))
+    assert final["faults"] == []
+    assert set(run.turns["status"]) == {"ok"}
+    assert set(run.turns["chunks"]) == {4}
+
+
+def test_a_closed_loop_starts_at_t0(make_job):
+    """Users wait for the common start like arrivals do."""
+    with serving(lambda *_: streamed(chat_events(2))) as server:
+        job = make_job(TargetSpec("openai", server.url + "/v1", model="m"), closed_loop_users=3, for_s=1.0)
+        run, final = play(job)
+    assert identity_holds(final["counters"], len(run.turns))
+    assert len(run.turns) > 3
+    assert run.turns["intended_start_s"].min() >= 0
+
+
 def test_impatient_customers_leave_and_are_counted(make_job):
     """A turn without a first token by the customer's patience is abandoned at the time waited, and ends the session."""
     patience = {"mix": {"patience_s": {"median": 0.1, "cv": 0.01}}}
