@@ -104,6 +104,44 @@ def test_an_interrupted_runs_rates_are_those_of_the_time_it_asked(make_job):
     assert totals["achieved_rate_per_s"] > 20
 
 
+@pytest.mark.parametrize("times", [1, 2], ids=["once", "twice"])
+def test_ctrl_c_once_drains_and_twice_stops(make_job, times):
+    """Answers take two seconds: asked for once, the run waits for those under way; asked again, it does not."""
+    pressed = []
+
+    def interrupt(state):
+        running = state["state"] == "running" and state["live"]["elapsed_s"] > 0.8 + 0.4 * len(pressed)
+        if running and len(pressed) < times:
+            pressed.append(True)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with serving(assistant(lambda: streamed(assistant_events(), 2.0))) as server:
+        patient = {"load": {"drain_s": 10.0}}
+        job = make_job(TargetSpec("assistant", server.url), rate_per_s=10.0, for_s=30.0, scenario=patient)
+        outcome = run_load(job, interrupt)
+    totals = outcome.info["totals"]
+    assert outcome.exit_code == 130
+    assert outcome.info["interrupted"]
+    assert totals["asked"] < 60
+    if times == 1:
+        assert totals["completed"] == totals["asked"]
+    else:
+        assert totals["censored"] > 0
+
+
+def test_a_failing_target_ends_the_run_by_its_abort_rule(make_job):
+    """Every turn is refused: the rule ends the run long before its window does, says which, and exits 6."""
+    refused = [(0.0, response(b"{}", "500 Internal Server Error"))]
+    with serving(assistant(lambda: refused)) as server:
+        job = make_job(
+            TargetSpec("assistant", server.url), for_s=60.0, abort_rules=True, scenario={"abort_if": {"window_s": 2.0}}
+        )
+        outcome = run_load(job)
+    assert outcome.exit_code == 6
+    assert outcome.info["aborted"].startswith("abort_if.error_ratio: 100%")
+    assert outcome.info["asked_s"] < 30
+
+
 def test_a_killed_worker_voids_the_run(make_job):
     """Its half of what was still to come is gone: the run is invalid, says which worker and share, and exits 3."""
     killed, left_s = [], []
