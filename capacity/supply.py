@@ -139,9 +139,7 @@ def own_supply(case: Case, name: str) -> Sized:
         notes.append(f"{name}: no chips allowed in capacity.own, so it is not sized and costs nothing here")
     else:
         steps = usable_models(own, name, case.prices.models[name], case.step_models)
-        if not steps:
-            chips = ", ".join(own.chips)
-            notes.append(f"{name}: no step model for {chips}, so it is not sized; measure it with `peakday bench run`")
+        notes += _unmeasured(name, own.chips, {step.chip for step in steps})
         promise = Promise(own.ttft_s_p99, own.tpot_s_p99, _deadline_s(case, name))
         origin = case.calls.provenance.get(name, "assumed")
         for step in steps:
@@ -157,6 +155,15 @@ def own_supply(case: Case, name: str) -> Sized:
         why = "; ".join(f"{option.chip}: {option.turned_down}" for option in supplies[0].options)
         notes.append(f"{name}: no chip keeps its promise, so it is not sized and its cost is missing ({why})")
     return Sized(name, tuple(made), supplies, choices, tuple(notes))
+
+
+def _unmeasured(name: str, chips: Sequence[str], known: set[str]) -> list[str]:
+    """What an allowed chip without a step model means for the plan."""
+    missing = ", ".join(chip for chip in chips if chip not in known)
+    if not known:
+        return [f"{name}: no step model for {missing}, so it is not sized; measure it with `peakday bench run`"]
+    told = f"{name}: {missing} not compared, as there is no step model of it; --step-model takes one of `calibrate`"
+    return [told] if missing else []
 
 
 def _refuse_shared_planner(case: Case, name: str) -> None:

@@ -127,6 +127,12 @@ def test_a_simulated_step_model_taints_what_it_touches():
     assert touched == {line.intent for line in made.cost if "own silicon" in line.parts_usd}
 
 
+def test_an_allowed_chip_that_nobody_measured_is_named():
+    """Two are allowed and one is known: the plan is of that one, and says what was not compared."""
+    what = scenario(**(SHORT | {"capacity__own": {"custom-8b": {"chips": ["inferentia2", "trainium2"]}}}))
+    assert any(line.startswith("custom-8b: trainium2 not compared") for line in plan(what).warnings)
+
+
 def test_a_quantile_of_cost_needs_ten_values_beyond_it(made):
     calls = assumed_calls(scenario(**SHORT), load_prices(None).models, seed=1)
     firsts = np.unique(calls.turn_interaction, return_index=True)[1]
