@@ -59,9 +59,9 @@ def test_a_second_of_silence_shows_in_the_open_loops_p99(runs):
 
 
 def test_the_same_second_hides_in_the_closed_loop(runs):
-    """It was met: two users who waited for it are two turns of very many, and p99 says nothing of them."""
+    """It was met: the users who waited for it are few turns of very many, and p99 says nothing of them."""
     info, waits_s = runs["closed"]
-    assert 1 <= (waits_s > SHOWN_S).sum() <= USERS < len(waits_s) / 100
+    assert 1 <= (waits_s > SHOWN_S).sum() < len(waits_s) / 100
     assert p99_s(info) < p99_s(runs["open"][0]) / 3
 
 
