@@ -53,6 +53,7 @@ class LoadOptions:
     keep_text: bool = False
     budget_usd: float | None = None
     metrics_port: int | None = None
+    scrape: tuple[str, ...] = ()
     web_port: int | None = None
     out: Path | None = None
     consent: Consent = NO_CONSENT
@@ -95,6 +96,8 @@ def rehearse(scenario: str, sets: Sequence[str], options: LoadOptions, *, seed: 
     config = load_config()
     for target in targets:
         check_allowed(target, config)
+    for url in options.scrape:
+        check_allowed(Target("http", url), config, option="--scrape")
     resolved = resolve(scenario, sets, seed)
     check_options(options, resolved)
     if targets:
@@ -269,18 +272,20 @@ def make_job(resolved: Resolved, options: LoadOptions, targets: Sequence[Target]
         ),
         metrics_port=options.metrics_port,
         web_port=options.web_port,
-        **(beside(stack) if stack else {}),
+        **beside(stack, options.scrape),
         **circumstances(),
     )
 
 
-def beside(stack: Stack) -> dict[str, Any]:
-    """What a run on our own stack has beside its target: stand-ins, the query planner, and metrics to scrape."""
+def beside(stack: Stack | None, scrape: Sequence[str]) -> dict[str, Any]:
+    """What a run has beside its targets: pages to scrape, and on our own stack stand-ins and the query planner."""
+    if stack is None:
+        return {"scrape_urls": tuple(scrape)}
     return {
         "stand_ins_url": stack.stand_ins_url,
         "planner_url": stack.endpoints.get("openai"),
         "planner_model": stack.models.get("planner", "planner"),
-        "scrape_urls": (f"{stack.endpoints['assistant']}/metrics",),
+        "scrape_urls": (f"{stack.endpoints['assistant']}/metrics", *scrape),
     }
 
 

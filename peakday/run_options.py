@@ -38,6 +38,9 @@ Budget = Annotated[
 MetricsPort = Annotated[
     int | None, typer.Option("--metrics-port", help="Serve the run to Prometheus on this loopback port.")
 ]
+Scrape = Annotated[
+    list[str] | None, typer.Option("--scrape", metavar="URL", help="Prometheus page to keep in the record; repeatable.")
+]
 Web = Annotated[int | None, typer.Option("--web", metavar="PORT", help="Locust's own page on this loopback port.")]
 KeepText = Annotated[bool, typer.Option("--keep-text", help="Keep questions and answers in the record.")]
 
@@ -81,6 +84,7 @@ def beside(
     quotas: Path | None,
     budget_usd: float | None,
     metrics_port: int | None,
+    scrape: list[str] | None,
     web: int | None,
     keep_text: bool,
     out: Path | None,
@@ -90,6 +94,7 @@ def beside(
         "quotas": quotas,
         "budget_usd": budget_usd,
         "metrics_port": metrics_port,
+        "scrape": tuple(scrape or ()),
         "web_port": web,
         "keep_text": keep_text,
         "out": out,

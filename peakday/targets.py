@@ -72,8 +72,8 @@ def _checked(url: str) -> str:
     return url.rstrip("/")
 
 
-def check_allowed(target: Target, config: Config) -> None:
-    """Refuse a target that is neither loopback nor declared as owned.
+def check_allowed(target: Target, config: Config, option: str = "--target") -> None:
+    """Refuse a target that is neither loopback nor declared as owned; `option` is how it was named.
 
     Raises:
         CommandError: exit code 2; nothing has been sent.
@@ -81,7 +81,7 @@ def check_allowed(target: Target, config: Config) -> None:
     if is_loopback(target.url) or origin(target.url) in {origin(owned) for owned in config.owned_targets}:
         return
     raise CommandError(
-        f"--target {target.url}: not loopback and not declared as yours; "
+        f"{option} {target.url}: not loopback and not declared as yours; "
         f"add {origin(target.url)} to owned_targets in {FILE} if you may load it"
     )
 

@@ -54,6 +54,7 @@ def run(
     quotas: typed.Quotas = None,
     budget_usd: typed.Budget = None,
     metrics_port: typed.MetricsPort = None,
+    scrape: typed.Scrape = None,
     web: typed.Web = None,
     keep_text: typed.KeepText = False,
     out: Out = None,
@@ -70,7 +71,7 @@ def run(
         **typed.whom(target, model, openai_url, live, yes),
         **typed.how_much(window, rate, for_, scale, arrivals, users),
         **typed.by_whom(processes, master, workers, master_port),
-        **typed.beside(quotas, budget_usd, metrics_port, web, keep_text, out),
+        **typed.beside(quotas, budget_usd, metrics_port, scrape, web, keep_text, out),
     )
     talk = Talk(as_json, quiet)
     raise typer.Exit(run_command(scenario, sets or [], options, dry=dry_run, seed=seed, talk=talk))

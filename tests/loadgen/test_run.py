@@ -104,6 +104,16 @@ def test_an_interrupted_runs_rates_are_those_of_the_time_it_asked(make_job):
     assert totals["achieved_rate_per_s"] > 20
 
 
+def test_any_page_that_is_named_is_scraped_into_the_record(make_job):
+    """Beside a target that has no page of its own."""
+    page = [(0.0, response(b"engine_steps_total 7\n", content_type="text/plain"))]
+    with serving(lambda *_: page) as engine, serving(assistant(lambda: streamed(assistant_events()))) as server:
+        job = make_job(TargetSpec("assistant", server.url), scrape_urls=(f"{engine.url}/numbers",), for_s=1.0)
+        run_load(job)
+    rows = load_run(job.folder).server
+    assert set(rows[rows["metric"] == "engine_steps_total"]["value"]) == {7.0}
+
+
 @pytest.mark.parametrize("times", [1, 2], ids=["once", "twice"])
 def test_ctrl_c_once_drains_and_twice_stops(make_job, times):
     """Answers take two seconds: asked for once, the run waits for those under way; asked again, it does not."""

@@ -82,6 +82,12 @@ def test_a_target_that_is_not_declared_is_refused(peakday, tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_page_to_scrape_that_is_not_declared_is_refused(peakday, tmp_path):
+    result = peakday("run", "smoke", "--scrape", "http://192.0.2.1:9100/metrics", "--quiet")
+    one_line(result, 2, "--scrape", "192.0.2.1", "owned_targets")
+    assert not (tmp_path / "runs").exists()
+
+
 def test_switches_of_our_stack_are_refused_with_a_target(peakday):
     target = ("--target", "assistant=http://127.0.0.1:9")
     result = peakday("run", "smoke", *target, "--set", "assistant.tools.parallel=false", "--quiet")
