@@ -13,22 +13,29 @@ from capacity.requests import Requests, requests
 from tests.capacity.models import step_model
 
 
-def random_work(rng: np.random.Generator, n: int, rate_per_s: float, *, speculation: bool) -> Requests:
-    """Poisson arrivals, log-uniform lengths, prefix hits, and drawn decode steps when speculating."""
+def random_work(
+    rng: np.random.Generator, n: int, rate_per_s: float, *, speculation: bool, step_ratio: float = 1.0
+) -> Requests:
+    """Poisson arrivals, step_ratio times as fast in the second half; log-uniform lengths, prefix hits, drawn steps."""
     prompt = np.exp(rng.uniform(0, np.log(900), n)).astype(int) + 1
     answer = np.exp(rng.uniform(0, np.log(120), n)).astype(int)
     answer = np.maximum(answer, 1)
     cached = np.where(rng.random(n) < 0.4, (rng.random(n) * prompt).astype(int), 0)
     steps = np.ceil((answer - 1) / rng.uniform(1, 3, n)).astype(int) if speculation else None
-    return requests(np.cumsum(rng.exponential(1 / rate_per_s, n)), prompt, answer, cached, steps)
+    gaps_s = rng.exponential(1 / rate_per_s, n) / np.where(np.arange(n) < n // 2, 1.0, step_ratio)
+    return requests(np.cumsum(gaps_s), prompt, answer, cached, steps)
 
 
-def random_model(rng: np.random.Generator, *, buckets: bool, kv_tokens: int):
+def random_model(rng: np.random.Generator, *, buckets: bool, kv_tokens: int, block_tokens: int = 1):
     """All five coefficients, a small batch and small chunks, so that every queue fills."""
     a, b, e, c, d = rng.uniform(0.001, 0.02), 1e-5, 1e-8, rng.uniform(0, 1e-3), rng.uniform(0, 1e-6)
     rows = [(a, 32, 4), (a * 1.5, 64, 8), (a * 2, 4096, 64)] if buckets else None
     batched, seqs = int(rng.integers(16, 400)), int(rng.integers(1, 24))
-    return step_model(a, b, e, c, d, max_num_seqs=seqs, max_batched_tokens=batched, kv_tokens=kv_tokens, buckets=rows)
+    blocks = kv_tokens // block_tokens
+    return step_model(
+        a, b, e, c, d, max_num_seqs=seqs, max_batched_tokens=batched, kv_tokens=blocks, block_tokens=block_tokens,
+        buckets=rows,
+    )  # fmt: skip
 
 
 @settings(max_examples=120)
@@ -39,19 +46,23 @@ def random_model(rng: np.random.Generator, *, buckets: bool, kv_tokens: int):
     preempts=st.booleans(),
     kv_tokens=st.sampled_from([1100, 3000, 100_000]),
     replicas=st.sampled_from([1, 2, 5]),
-    columns=st.sampled_from([1, 2, 3]),
+    columns=st.sampled_from([1, 2, 3, "all"]),
+    block_tokens=st.sampled_from([1, 16]),
+    step_ratio=st.sampled_from([1.0, 5.0]),
     slack=st.sampled_from([0.0, 2.0]),
     signal_period_s=st.sampled_from([0.0, 0.5]),
 )
 def test_engine_equals_oracle_request_by_request(
-    seed, buckets, speculation, preempts, kv_tokens, replicas, columns, slack, signal_period_s
+    seed, buckets, speculation, preempts, kv_tokens, replicas, columns, block_tokens, step_ratio, slack, signal_period_s
 ):
     rng = np.random.default_rng(seed)
-    work = random_work(rng, 120, float(np.exp(rng.uniform(0, 5))), speculation=speculation)
-    model = random_model(rng, buckets=buckets, kv_tokens=kv_tokens)
+    rate_per_s = float(np.exp(rng.uniform(0, 5)))
+    work = random_work(rng, 120, rate_per_s, speculation=speculation, step_ratio=step_ratio)
+    model = random_model(rng, buckets=buckets, kv_tokens=kv_tokens, block_tokens=block_tokens)
+    every = np.tile(np.arange(replicas), (120, 1))  # least loaded of all
     options = {
         "replicas": replicas,
-        "candidates": rng.integers(0, replicas, (120, columns)),
+        "candidates": every if columns == "all" else rng.integers(0, replicas, (120, columns)),
         "slack": slack,
         "signal_period_s": signal_period_s,
         "preempts": preempts,

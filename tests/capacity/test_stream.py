@@ -1,5 +1,7 @@
 """Traffic fed in blocks gives the times of one piece, and its sketches are small, mergeable and true to 1%."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -122,3 +124,26 @@ def test_blocks_out_of_order_and_answers_longer_than_stated_are_refused():
         simulate_blocks(blocks[::-1], model, decode_steps_max=60)
     with pytest.raises(ServiceError, match="none longer than 5"):
         simulate_blocks(blocks, model, decode_steps_max=5)
+
+
+def fed(n, size=2_000, rate_per_s=20.0):
+    """Blocks drawn one at a time, so that no more than one of them is held."""
+    rng = np.random.default_rng(5)
+    begun_s = 0.0
+    for _ in range(n // size):
+        arrival_s = begun_s + np.cumsum(rng.exponential(1 / rate_per_s, size))
+        begun_s = float(arrival_s[-1])
+        yield Block(requests(arrival_s, rng.integers(50, 400, size), rng.integers(1, 60, size)))
+
+
+def test_a_long_day_takes_no_more_memory_than_a_short_one():
+    """Ten times the requests through the same block size: the highest point of what Python holds stays."""
+    model = step_model(0.01, 1e-4, c=2e-4, max_num_seqs=32)
+    simulate_blocks(fed(2_000), model, decode_steps_max=60, window_s=1e6)  # compiled and imported before it is measured
+    highest = []
+    for n in (10_000, 100_000):
+        tracemalloc.start()
+        simulate_blocks(fed(n), model, decode_steps_max=60, window_s=1e6)
+        highest.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert highest[1] < 1.1 * highest[0]

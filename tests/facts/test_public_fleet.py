@@ -10,6 +10,8 @@ from capacity.public_figures import fleet_use, offered_load_erlang, share_moved_
 from capacity.service import at_rate, drawn_work, throughput_bound_per_s
 from facts.reader import instances, number, rows
 from tests.capacity.models import llama_8b, step_model
+from tests.capacity.scenario_of import scenario
+from tests.capacity.test_plan_small import SHORT, plan
 from tests.capacity.test_service import lengths
 
 
@@ -27,6 +29,21 @@ def test_a_fleet_asked_for_more_than_it_can_make_is_a_contradiction():
 def test_three_regions_of_which_one_may_be_lost_need_three_halves():
     shares = dict.fromkeys(("a", "b", "c"), 1 / 3)
     assert regional_factor(shares, "b", region_loss=True) == pytest.approx(1.5)
+
+
+def test_a_plan_of_three_regions_of_which_one_may_be_lost_buys_three_halves_of_the_chips():
+    zones = {"us-east-1": "America/New_York", "us-west-2": "America/New_York", "eu-west-1": "America/New_York"}
+    event = {"event__regions": {name: {"share": 1 / 3, "time_zone": zone} for name, zone in zones.items()}}
+    busy = SHORT | event | {"demand__interactions__peak_per_s": 3_000}
+    never, may = (
+        sum(
+            s.chosen.bought_chips
+            for s in plan(scenario(**busy, capacity__resilience__region_loss=lost)).supplies
+            if s.chosen
+        )
+        for lost in (False, True)
+    )
+    assert may / never == pytest.approx(1.5, rel=0.02)  # whole instances in each of three zones
 
 
 def test_a_million_planner_queries_a_minute_at_300_ms_are_5000_in_flight():
