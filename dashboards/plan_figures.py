@@ -91,6 +91,8 @@ def _cost_numbers(plan: Plan) -> Iterator[Number]:
         yield _figure("cost_usd_per_turn", f"Cost per turn, {of}", line.per_turn_usd, "cost", intent=of)
         for each in ("interaction", "turn"):
             for name, value in line.quantiles_usd.get(each, {}).items():
+                if value is None:  # too few calls for it
+                    continue
                 yield Number(
                     f"cost_usd_per_{each}_{name}",
                     f"Cost per {each} {name}, {of}",

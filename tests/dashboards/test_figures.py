@@ -55,3 +55,11 @@ def test_a_plans_chips_keep_their_range_and_their_mark(plan):
     chips = find(plan_numbers(plan), "chips", region="us-east-1", model="custom-8b", chip="trainium2")
     chosen = plan.supplies[0].chosen.chips_range
     assert (chips.lo, chips.value, chips.hi, chips.simulated) == (chosen.low, chosen.mid, chosen.high, True)
+
+
+def test_a_quantile_that_too_few_calls_carry_is_no_number(plan):
+    """Left out, where an empty one would be printed with a mark beside nothing."""
+    line = replace(plan.cost[0], quantiles_usd={"interaction": {"p50": 0.1, "p95": 0.2, "p99": None}})
+    names = {number.name for number in plan_numbers(replace(plan, cost=(line,)))}
+    assert "cost_usd_per_interaction_p95" in names
+    assert "cost_usd_per_interaction_p99" not in names
