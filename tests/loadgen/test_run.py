@@ -114,6 +114,7 @@ def test_any_page_that_is_named_is_scraped_into_the_record(make_job):
     assert set(rows[rows["metric"] == "engine_steps_total"]["value"]) == {7.0}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("times", [1, 2], ids=["once", "twice"])
 def test_ctrl_c_once_drains_and_twice_stops(make_job, times):
     """Answers take two seconds: asked for once, the run waits for those under way; asked again, it does not."""

@@ -12,6 +12,7 @@ from loadgen.run import run_load
 from tests.loadgen.conftest import make_job_in
 from tests.loadgen.server import assistant, assistant_events, response, serving, streamed
 
+pytestmark = pytest.mark.slow
 ONE_TURN = {"mean": 1.0, "max": 1}
 SINGLE_TURNS = {"mix": {"turns_per_interaction": ONE_TURN, "interactions_per_session": ONE_TURN}}
 STALL_AFTER_S = 1.0
