@@ -15,6 +15,7 @@ Rate = Annotated[
     str | None, typer.Option("--rate", help="Interactions per second in place of the event, such as 60/s.")
 ]
 For = Annotated[str | None, typer.Option("--for", help="How long --rate lasts, such as 15s.")]
+RunLength = Annotated[str, typer.Option("--for", help="Length of each run.")]
 Scale = Annotated[float, typer.Option("--scale", min=0.0, max=1.0, help="Thins the rate; the shape stays.")]
 Arrivals = Annotated[
     Path | None, typer.Option("--arrivals", help="Replay the arrivals of a CSV: each row one session of one turn.")

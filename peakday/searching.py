@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,12 +13,14 @@ from peakday.config import load_config
 from peakday.errors import CommandError, Exit
 from peakday.folders import new_folder
 from peakday.output import Talk
+from peakday.quantities import duration_s, rate_per_s
 from peakday.real_models import refuse_paid
 from peakday.rehearsal import LoadOptions, make_job, refuse_unusable, run_job
 from peakday.session import open_stack, resolve
 from peakday.targets import Target, check_allowed, check_answers, parse_targets
 
 if TYPE_CHECKING:
+    from loadgen.job import LoadJob
     from loadgen.record import Run
     from loadgen.search import MaxRate
     from peakday.session import Resolved
@@ -27,17 +29,48 @@ if TYPE_CHECKING:
 TURN_COLUMNS = ("intended_start_s", "status", "ttft_s", "e2e_s", "tpot_s")
 
 
-def search_max_rate(
+@dataclass(frozen=True)
+class Series:
+    """Runs of one scenario on one system, between two rates (interactions/s)."""
+
+    resolved: Resolved
+    sets: tuple[str, ...]
+    options: LoadOptions
+    low_per_s: float
+    high_per_s: float
+
+    def job(self, rate_per_s: float, number: int, targets: Sequence[Target], stack: Stack | None) -> LoadJob:
+        """The run at this rate, with a folder and a seed of its own."""
+        moment = datetime.now(UTC)
+        folder = new_folder("runs", f"{self.resolved.scenario.name}-{rate_per_s:.3g}-per-s", moment)
+        job = make_job(self.resolved, replace(self.options, rate_per_s=rate_per_s, out=folder), targets, stack)
+        return replace(job, seed=self.resolved.seed + number)
+
+
+def series(
     scenario: str,
-    sets: Sequence[str],
-    options: LoadOptions,
-    low_per_s: float,
-    high_per_s: float,
+    sets: Sequence[str] | None,
+    rates: tuple[str, str],
+    length: str,
     *,
+    targets: Sequence[str] | None,
+    processes: int,
     seed: int | None,
-    talk: Talk,
-) -> tuple[str, dict[str, Any]]:
-    """Bisect between two rates on one stack; every run leaves its own record, with a seed of its own.
+) -> Series:
+    """What was typed: the rates as `--from` and `--to`, the length of each run as `--for`.
+
+    Raises:
+        CommandError: a rate, a length or the scenario cannot be read.
+    """
+    options = LoadOptions(targets=tuple(targets or ()), for_s=duration_s(length, "--for"), processes=processes)
+    low_per_s, high_per_s = rate_per_s(rates[0], "--from"), rate_per_s(rates[1], "--to")
+    if not 0 < low_per_s < high_per_s:
+        raise CommandError(f"--from {rates[0]} --to {rates[1]}: expected 0 < from < to")
+    return Series(resolve(scenario, sets or [], seed), tuple(sets or ()), options, low_per_s, high_per_s)
+
+
+def search_max_rate(asked: Series, talk: Talk) -> tuple[str, dict[str, Any]]:
+    """Bisect between two rates on one stack; every run leaves its own record.
 
     Raises:
         CommandError: the target is refused, or does not answer.
@@ -46,30 +79,17 @@ def search_max_rate(
     """
     from loadgen.search import max_rate
 
-    resolved = resolve(scenario, sets, seed)
-    with _system(resolved, sets, options, talk, "max-rate") as (targets, stack):
+    with _system(asked, talk, "max-rate") as (targets, stack):
 
-        def run(rate_per_s: float, number: int) -> Run:
-            talk.say(f"trying {rate_per_s:.3g} interactions/s")
-            asked = replace(options, rate_per_s=rate_per_s, out=_folder(resolved, rate_per_s))
-            job = make_job(resolved, asked, targets, stack)
-            return _made(replace(job, seed=resolved.seed + number), talk)
+        def run(rate: float, number: int) -> Run:
+            talk.say(f"trying {rate:.3g} interactions/s")
+            return _made(asked.job(rate, number, targets, stack), talk)
 
-        found = max_rate(run, resolved.scenario.slo.model_dump(), low_per_s, high_per_s)
+        found = max_rate(run, asked.resolved.scenario.slo.model_dump(), asked.low_per_s, asked.high_per_s)
     return _text(found), asdict(found)
 
 
-def climb_ladder(
-    scenario: str,
-    sets: Sequence[str],
-    options: LoadOptions,
-    low_per_s: float,
-    high_per_s: float,
-    rungs: int,
-    *,
-    seed: int | None,
-    talk: Talk,
-) -> tuple[str, dict[str, Any]]:
+def climb_ladder(asked: Series, rungs: int, talk: Talk) -> tuple[str, dict[str, Any]]:
     """Runs at rates in equal ratios, lowest first, on one stack; every second rung will be held out of a fit.
 
     An INVALID rung is made once more with another seed; its first record stays.
@@ -80,15 +100,12 @@ def climb_ladder(
     """
     from loadgen.search import ladder
 
-    resolved = resolve(scenario, sets, seed)
     made = []
-    with _system(resolved, sets, options, talk, "ladder") as (targets, stack):
-        for number, rung in enumerate(ladder(low_per_s, high_per_s, rungs)):
+    with _system(asked, talk, "ladder") as (targets, stack):
+        for number, rung in enumerate(ladder(asked.low_per_s, asked.high_per_s, rungs)):
             talk.say(f"rung {number + 1} of {rungs}: {rung.rate_per_s:.3g} interactions/s")
             for again in (0, rungs):
-                asked = replace(options, rate_per_s=rung.rate_per_s, out=_folder(resolved, rung.rate_per_s))
-                job = make_job(resolved, asked, targets, stack)
-                run = _made(replace(job, seed=resolved.seed + number + again), talk)
+                run = _made(asked.job(rung.rate_per_s, number + again, targets, stack), talk)
                 if run.info["verdict"]["valid"]:
                     break
             else:
@@ -103,30 +120,24 @@ def climb_ladder(
 
 
 @contextlib.contextmanager
-def _system(
-    resolved: Resolved, sets: Sequence[str], options: LoadOptions, talk: Talk, verb: str
-) -> Iterator[tuple[list[Target], Stack | None]]:
+def _system(asked: Series, talk: Talk, verb: str) -> Iterator[tuple[list[Target], Stack | None]]:
     """The targets that were named, allowed and answering; else a local stack that stays up for all runs."""
-    targets = parse_targets(options.targets)
+    targets = parse_targets(asked.options.targets)
     config = load_config()
     for target in targets:
         check_allowed(target, config)
     refuse_paid(targets, verb)
     if not targets:
-        with open_stack(resolved, talk=talk) as stack:
+        with open_stack(asked.resolved, talk=talk) as stack:
             yield [], stack
         return
-    refuse_unusable(resolved, sets)
+    refuse_unusable(asked.resolved, asked.sets)
     for target in targets:
         check_answers(target)
     yield targets, None
 
 
-def _folder(resolved: Resolved, rate_per_s: float) -> Path:
-    return new_folder("runs", f"{resolved.scenario.name}-{rate_per_s:.3g}-per-s", datetime.now(UTC))
-
-
-def _made(job: Any, talk: Talk) -> Run:
+def _made(job: LoadJob, talk: Talk) -> Run:
     """Run one job and read back what the test needs of it."""
     from loadgen.record import TABLES, load_run
 

@@ -82,7 +82,7 @@ def max_rate(
     sets: Sets = None,
     from_: Annotated[str, typer.Option("--from", help="Rate that surely holds, interactions/s.")] = "1/s",
     to: Annotated[str, typer.Option(help="Rate that surely does not; doubled while it holds.")] = "16/s",
-    for_: Annotated[str, typer.Option("--for", help="Length of each run.")] = "30s",
+    for_: typed.RunLength = "30s",
     target: Targets = None,
     processes: Processes = 1,
     seed: Seed = None,
@@ -90,14 +90,10 @@ def max_rate(
     quiet: Quiet = False,
 ) -> None:
     """The highest rate at which every SLO of the scenario holds, by bisection and a sequential test at each."""
-    from peakday.quantities import duration_s, rate_per_s
-    from peakday.rehearsal import LoadOptions
-    from peakday.searching import search_max_rate
+    from peakday.searching import search_max_rate, series
 
-    options = LoadOptions(targets=tuple(target or ()), for_s=duration_s(for_, "--for"), processes=processes)
-    low, high = rate_per_s(from_, "--from"), rate_per_s(to, "--to")
-    found = search_max_rate(scenario, sets or [], options, low, high, seed=seed, talk=Talk(as_json, quiet))
-    Talk(as_json).result(*found)
+    asked = series(scenario, sets, (from_, to), for_, targets=target, processes=processes, seed=seed)
+    Talk(as_json).result(*search_max_rate(asked, Talk(as_json, quiet)))
 
 
 def ladder(
@@ -108,7 +104,7 @@ def ladder(
     rungs: Annotated[
         int, typer.Option(min=3, max=12, help="Rates, in equal ratios; every second one judges the fit.")
     ] = 6,
-    for_: Annotated[str, typer.Option("--for", help="Length of each run.")] = "60s",
+    for_: typed.RunLength = "60s",
     target: Targets = None,
     processes: Processes = 1,
     seed: Seed = None,
@@ -116,11 +112,7 @@ def ladder(
     quiet: Quiet = False,
 ) -> None:
     """Runs at rising rates for `peakday calibrate`, each with its record."""
-    from peakday.quantities import duration_s, rate_per_s
-    from peakday.rehearsal import LoadOptions
-    from peakday.searching import climb_ladder
+    from peakday.searching import climb_ladder, series
 
-    options = LoadOptions(targets=tuple(target or ()), for_s=duration_s(for_, "--for"), processes=processes)
-    low, high = rate_per_s(from_, "--from"), rate_per_s(to, "--to")
-    talk = Talk(as_json, quiet)
-    Talk(as_json).result(*climb_ladder(scenario, sets or [], options, low, high, rungs, seed=seed, talk=talk))
+    asked = series(scenario, sets, (from_, to), for_, targets=target, processes=processes, seed=seed)
+    Talk(as_json).result(*climb_ladder(asked, rungs, Talk(as_json, quiet)))

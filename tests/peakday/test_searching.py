@@ -9,7 +9,6 @@ import pytest
 from peakday import searching
 from peakday.errors import CommandError
 from peakday.output import Talk
-from peakday.rehearsal import LoadOptions
 
 
 @dataclass(frozen=True)
@@ -44,8 +43,8 @@ def climb(monkeypatch, tmp_path):
         monkeypatch.setattr(searching, "_system", system)
         monkeypatch.setattr(searching, "_made", made)
         monkeypatch.setattr(searching, "make_job", lambda _r, options, _t, _s: Job(options.rate_per_s, options.out))
-        options = LoadOptions(for_s=1.0)
-        return searching.climb_ladder("smoke", (), options, 1.0, 4.0, 3, seed=None, talk=Talk(quiet=True)), jobs
+        asked = searching.series("smoke", None, ("1/s", "4/s"), "1s", targets=None, processes=1, seed=None)
+        return searching.climb_ladder(asked, 3, Talk(quiet=True)), jobs
 
     return on
 
@@ -69,3 +68,9 @@ def test_a_rung_that_stays_invalid_ends_the_ladder(climb):
     with pytest.raises(CommandError, match="INVALID twice") as caught:
         climb(invalid={2, 3})
     assert caught.value.code == 3
+
+
+def test_rates_the_wrong_way_round_are_refused_before_a_stack_starts():
+    with pytest.raises(CommandError, match="expected 0 < from < to") as refused:
+        searching.series("smoke", None, ("4/s", "1/s"), "1s", targets=None, processes=1, seed=None)
+    assert refused.value.code == 2
