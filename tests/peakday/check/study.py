@@ -201,7 +201,7 @@ def slower_gaps(text: str, factor: float = 1.25) -> str:
 
 def commit(clone: Path, message: str) -> None:
     """Everything in the clone as one commit."""
-    git(clone, "add", "--all", ":!runs", ":!.peakday", ":!baselines")
+    git(clone, "add", "--all", "--", ".", ":!baselines")
     identity = ("-c", "user.name=study", "-c", "user.email=study@localhost")
     git(clone, *identity, "commit", "--quiet", "--no-verify", "--allow-empty", "-m", message)
 
