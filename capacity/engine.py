@@ -27,11 +27,13 @@ def simulate(
     check_fits(work, model)
     n = len(work)
     pool = make_pool(model, n, replicas, int(work.decode_steps.max(initial=0)), preempts)
-    pool = pool._replace(job=job_rows(work, model), amount=job_amounts(work))
+    pool = pool._replace(job=job_rows(work, model), amount=job_amounts(work), first_s=np.full(n, np.nan))
     placed = np.zeros(n, dtype=np.int64)
     options = np.zeros((1, 1), dtype=np.int64) if candidates is None else np.ascontiguousarray(candidates, np.int64)
     period_s = signal_period_s if candidates is not None else 0.0
-    kernel.run(pool, work.arrival_s, options, float(slack), float(period_s), placed)
+    seen = np.zeros(replicas, dtype=np.int64)
+    kernel.serve(pool, work.arrival_s, 0, options, float(slack), float(period_s), placed, seen, 0.0)
+    kernel.drain(pool)
     return Served(
         pool.first_s,
         pool.end_s,
@@ -47,7 +49,7 @@ def make_pool(model: StepModel, n: int, replicas: int, longest: int, preempts: b
     from capacity import kernel
 
     return kernel.Pool(
-        job=np.zeros((n, 13), dtype=np.int64),
+        job=np.zeros((n, kernel.AWAY + 1), dtype=np.int64),
         amount=np.zeros((n, 2)),
         state=_states(replicas),
         level=np.zeros((replicas, 5)),
@@ -63,21 +65,28 @@ def make_pool(model: StepModel, n: int, replicas: int, longest: int, preempts: b
 
 
 def job_rows(work: Requests, model: StepModel) -> Ints:
-    """Pool.job of fresh requests."""
+    """Pool.job of requests as they arrive."""
     from capacity import kernel
 
-    jobs = np.zeros((len(work), 13), dtype=np.int64)
+    jobs = np.zeros((len(work), kernel.AWAY + 1), dtype=np.int64)
     jobs[:, kernel.PROMPT] = work.input_tokens
     jobs[:, kernel.CACHED] = work.cached_tokens
     jobs[:, kernel.STEPS] = work.decode_steps
+    jobs[:, kernel.AWAY] = work.away_cached_tokens
     jobs[:, kernel.COMPUTED] = work.cached_tokens
     jobs[:, kernel.TO_COMPUTE] = work.input_tokens
+    begun = np.flatnonzero(work.begun_steps)
+    done = work.begun_steps[begun] - 1
+    grown = done * ((work.output_tokens[begun] - 1) / work.decode_steps[begun])
+    jobs[begun, kernel.STARTED], jobs[begun, kernel.DONE] = 1, done
+    jobs[begun, kernel.TO_COMPUTE] += 1 + grown.astype(np.int64)
+    jobs[begun, kernel.COMPUTED] = jobs[begun, kernel.TO_COMPUTE]
     jobs[:, kernel.KEPT] = kept_tokens(work.input_tokens + work.output_tokens, model.block_tokens)
     return jobs
 
 
 def job_amounts(work: Requests) -> Floats:
-    """Pool.amount of fresh requests."""
+    """Pool.amount of requests as they arrive."""
     amounts = np.zeros((len(work), 2))
     amounts[:, 0] = (work.output_tokens - 1) / np.maximum(work.decode_steps, 1)
     return amounts

@@ -18,7 +18,7 @@ from numba import njit
 from capacity.requests import Floats, Ints
 
 # Columns of Pool.job. Queues are linked through the jobs themselves; NONE ends a list.
-PROMPT, CACHED, STEPS, DONE, COMPUTED, TO_COMPUTE, NEXT, PREV, STARTED, BEGAN, NEWER, OLDER, KEPT = range(13)
+PROMPT, CACHED, STEPS, DONE, COMPUTED, TO_COMPUTE, NEXT, PREV, STARTED, BEGAN, NEWER, OLDER, KEPT, AWAY = range(14)
 GROWTH, HELD = range(2)  # columns of Pool.amount
 # Columns of Pool.state and Pool.level, one row a replica.
 WAIT_HEAD, WAIT_TAIL, FILL_HEAD, FILL_TAIL, NEWEST, LOAD, RUNNING, DECODING, STEP, PREEMPTIONS, STEPS_RUN = range(11)
@@ -27,6 +27,7 @@ BUCKET_A, BUCKET_B, BUCKET_E, BUCKET_C, BUCKET_D, BUCKET_TOKENS, BUCKET_SEQS = r
 NONE = -1
 
 
+ROOM = 1e-6  # tokens of float noise in the KV account
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _OPTIONS: dict[str, Any] = {"cache": True, "_nrt": False}
 
@@ -37,11 +38,8 @@ def compiled(function: _Function) -> _Function:
     return quick
 
 
-ROOM = 1e-6  # tokens of float noise in the KV account
-
-
 class Pool(NamedTuple):
-    """Everything the replicas share: job [n, 13], amount [n, 2], state [R, 11], level [R, 5], wheel [R, power of 2]."""
+    """Everything the replicas share: job [n, 14], amount [n, 2], state [R, 11], level [R, 5], wheel [R, power of 2]."""
 
     job: Ints
     amount: Floats
@@ -58,14 +56,6 @@ class Pool(NamedTuple):
 
 
 @njit(cache=True)
-def run(pool: Pool, arrival_s: Floats, candidates: Ints, slack: float, signal_period_s: float, placed: Ints) -> None:
-    """Serve every request; see `capacity.oracle.simulate` for the arguments."""
-    seen = np.zeros(pool.state.shape[0], np.int64)
-    serve(pool, arrival_s, 0, candidates, slack, signal_period_s, placed, seen, 0.0)
-    drain(pool)
-
-
-@njit(cache=True)
 def serve(
     pool: Pool,
     arrival_s: Floats,
@@ -79,7 +69,7 @@ def serve(
 ) -> float:
     """Take in the arrivals of jobs first, first + 1, ...; running requests stay where they are. The next signal's time.
 
-    seen [R]: loads as the router last saw them, kept between calls.
+    seen [R]: loads as the router last saw them, kept between calls; the rest as in `capacity.oracle.simulate`.
     """
     replicas, columns = pool.state.shape[0], candidates.shape[1]
     for index in range(arrival_s.size):
@@ -90,7 +80,7 @@ def serve(
                     advance(pool, replica, signal_s)
                     seen[replica] = pool.state[replica, LOAD]
                 signal_s += signal_period_s
-        chosen, least = 0, np.inf
+        chosen, least, home = 0, np.inf, True
         for column in range(columns):
             replica = candidates[index % candidates.shape[0], column]
             advance(pool, replica, now_s)
@@ -98,8 +88,12 @@ def serve(
                 seen[replica] = pool.state[replica, LOAD]
             score = seen[replica] - (slack if column == 0 else 0.0)
             if score < least:
-                chosen, least = replica, score
+                chosen, least, home = replica, score, column == 0
         placed[index] = chosen
+        if not home:
+            pool.job[first + index, CACHED] = pool.job[first + index, AWAY]
+            if not pool.job[first + index, STARTED]:
+                pool.job[first + index, COMPUTED] = pool.job[first + index, AWAY]
         if pool.state[chosen, LOAD] == 0:
             pool.level[chosen, CLOCK] = max(pool.level[chosen, CLOCK], now_s)
         pool.state[chosen, LOAD] += 1
@@ -154,11 +148,12 @@ def _preempt(pool: Pool, replica: int) -> bool:
 @compiled
 def _admit(pool: Pool, replica: int) -> None:
     job, state, level = pool.job, pool.state, pool.level
-    growth = level[replica, KV_GROWTH] if pool.preempts else 0.0
     while state[replica, WAIT_HEAD] != NONE and state[replica, RUNNING] < pool.max_num_seqs:
         index = state[replica, WAIT_HEAD]
         need = float(job[index, TO_COMPUTE] if pool.preempts else job[index, KEPT])
-        if level[replica, KV_HELD] + need + growth > pool.kv_tokens + ROOM:
+        begun = job[index, COMPUTED] == job[index, TO_COMPUTE]  # it brings its KV, and decodes in this very step
+        growth = level[replica, KV_GROWTH] + (pool.amount[index, GROWTH] if begun else 0.0)
+        if level[replica, KV_HELD] + need + (growth if pool.preempts else 0.0) > pool.kv_tokens + ROOM:
             return
         state[replica, WAIT_HEAD] = job[index, NEXT]
         if state[replica, WAIT_HEAD] == NONE:
@@ -170,7 +165,10 @@ def _admit(pool: Pool, replica: int) -> None:
         if state[replica, NEWEST] != NONE:
             job[state[replica, NEWEST], NEWER] = index
         state[replica, NEWEST] = index
-        _append(pool, replica, index, FILL_HEAD, FILL_TAIL)
+        if begun:
+            _decode_on(pool, replica, index)
+        else:
+            _append(pool, replica, index, FILL_HEAD, FILL_TAIL)
 
 
 @compiled
@@ -250,16 +248,23 @@ def _prefill_step(pool: Pool, replica: int) -> None:
 @compiled
 def _start_decoding(pool: Pool, replica: int, index: int) -> None:
     """The prompt is computed: its first token is out, or the next one after a preemption."""
-    job, state, level = pool.job, pool.state, pool.level
+    job, level = pool.job, pool.level
     if job[index, STARTED]:
         job[index, DONE] += 1
     else:
         job[index, STARTED] = 1
         pool.first_s[index] = level[replica, CLOCK]
-    left = job[index, STEPS] - job[index, DONE]
-    if left <= 0:
+    if job[index, STEPS] <= job[index, DONE]:
         _finish(pool, replica, index)
         return
+    _decode_on(pool, replica, index)
+
+
+@compiled
+def _decode_on(pool: Pool, replica: int, index: int) -> None:
+    """Join the batch of decodes from the next step on."""
+    job, state, level = pool.job, pool.state, pool.level
+    left = job[index, STEPS] - job[index, DONE]
     growth = pool.amount[index, GROWTH]
     state[replica, DECODING] += 1
     level[replica, KV_READ] += job[index, PROMPT] + 1 + job[index, DONE] * growth

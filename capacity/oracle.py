@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,22 +27,28 @@ _Tokens = TypeVar("_Tokens", int, Ints)
 class _Job:
     """One request on a replica. `growth`: tokens gained a decode step, above 1 with speculation."""
 
-    def __init__(self, index: int, work: Requests) -> None:
+    def __init__(self, index: int, work: Requests, *, home: bool) -> None:
         self.index = index
         self.prompt = int(work.input_tokens[index])
         self.answer = int(work.output_tokens[index])
-        self.cached = int(work.cached_tokens[index])
+        self.cached = int((work.cached_tokens if home else work.away_cached_tokens)[index])
         self.steps = int(work.decode_steps[index])
         self.growth = (self.answer - 1) / self.steps if self.steps else 0.0
-        self.steps_done = 0
-        self.started = False  # has had its first token
-        self.computed = self.cached
-        self.to_compute = self.prompt
+        begun = int(work.begun_steps[index])
+        self.started = begun > 0  # has had its first token
+        self.steps_done = max(0, begun - 1)
+        self.to_compute = self.tokens_so_far
+        self.computed = self.to_compute if self.started else self.cached
         self.held = 0.0  # KV tokens kept for it
 
     @property
     def prefilling(self) -> bool:
         return self.computed < self.to_compute
+
+    @property
+    def tokens_so_far(self) -> int:
+        """Prompt and answer as they stand: what must be in the KV store before the next token."""
+        return self.prompt + (1 + int(self.steps_done * self.growth) if self.started else 0)
 
     @property
     def kv_tokens(self) -> float:
@@ -69,11 +76,11 @@ class Replica:
         """Requests waiting or running: what a router sees."""
         return len(self.waiting) + len(self.running)
 
-    def receive(self, index: int) -> None:
-        """Queue a request that arrives now."""
+    def receive(self, index: int, *, home: bool) -> None:
+        """Queue a request that arrives now. home: this is the first replica it might go to."""
         if not self.load:
             self.clock_s = max(self.clock_s, float(self.work.arrival_s[index]))
-        self.waiting.append(_Job(index, self.work))
+        self.waiting.append(_Job(index, self.work, home=home))
 
     def advance(self, until_s: float) -> None:
         """Run every step that begins before until_s."""
@@ -81,9 +88,9 @@ class Replica:
             self._step()
 
     def _step(self) -> None:
+        if not (self.preempts and self._preempt()):
+            self._admit()
         decoding = [job for job in self.running if not job.prefilling]
-        if not (self.preempts and self._preempt(decoding)):
-            self._admit(sum(job.growth for job in decoding))
         prefill_tokens, prefill_x_context, prefilled = self._prefill(self.model.max_batched_tokens - len(decoding))
         step_s = _bucket(self.model.buckets, prefill_tokens, len(decoding)).step_s(
             prefill_tokens, prefill_x_context, len(decoding), sum(job.kv_tokens for job in decoding)
@@ -108,28 +115,31 @@ class Replica:
                 self.first_s[job.index] = self.clock_s
             self._finish_if_done(job)
 
-    def _preempt(self, decoding: list[_Job]) -> bool:
+    @property
+    def _growth(self) -> float:
+        """KV tokens that one step of all decoding requests adds."""
+        return sum(job.growth for job in self.running if not job.prefilling)
+
+    def _preempt(self) -> bool:
         """Free KV for one token of each decoding request; true when any had to give way."""
         gave_way = False
-        while self.held + sum(job.growth for job in decoding) > self.model.kv_tokens_max + 1e-6:
+        while self.held + self._growth > self.model.kv_tokens_max + 1e-6:
             last = self.running.pop()
-            if last in decoding:
-                decoding.remove(last)
             self.held -= last.held
             last.computed = last.cached
-            last.to_compute = last.prompt
-            if last.started:
-                last.to_compute += 1 + int(last.steps_done * last.growth)
+            last.to_compute = last.tokens_so_far
             self.waiting.appendleft(last)
             self.preemptions += 1
             gave_way = True
         return gave_way
 
-    def _admit(self, growth: float) -> None:
+    def _admit(self) -> None:
+        """Start waiting requests; one that has begun decodes in this very step, so its next token needs room too."""
         while self.waiting and len(self.running) < self.model.max_num_seqs:
             job = self.waiting[0]
             need = job.to_compute if self.preempts else kept_tokens(job.prompt + job.answer, self.model.block_tokens)
-            if self.held + need + (growth if self.preempts else 0) > self.model.kv_tokens_max + 1e-6:
+            growth = self._growth + (0.0 if job.prefilling else job.growth) if self.preempts else 0.0
+            if self.held + need + growth > self.model.kv_tokens_max + 1e-6:
                 return
             self.waiting.popleft()
             job.held = float(need)
@@ -198,7 +208,8 @@ def simulate(
     Args:
         candidates: [n, d] replica numbers a request may go to; it joins the least loaded, the first on a tie.
             None with one replica. One column: random or sharded; d columns: power of d; all: least loaded.
-        slack: requests the first candidate may be ahead of the others and still be chosen (prefix affinity).
+        slack: requests the first candidate may be ahead of the others and still be chosen (prefix affinity); a call
+            diverted from it finds `away_cached_tokens`.
         signal_period_s: the router sees loads as of the last multiple of this; 0 = now.
         preempts: KV is taken as it fills and taken back when it overflows; else input + output are kept from the start.
     """
@@ -247,7 +258,7 @@ def _simulate(
 ) -> Served:
     check_fits(work, model)
     n = len(work)
-    first_s, end_s = [0.0] * n, [0.0] * n
+    first_s, end_s = [math.nan] * n, [math.nan] * n
     pool = [Replica(work, model, preempts, (first_s, end_s)) for _ in range(replicas)]
     pool[0].log = log
     placed = np.zeros(n, dtype=np.int64)
@@ -263,9 +274,9 @@ def _simulate(
             if signal_period_s <= 0:
                 seen[number] = load
         scores = [seen[number] - (slack if place == 0 else 0.0) for place, number in enumerate(options)]
-        chosen = options[scores.index(min(scores))]
-        placed[index] = chosen
-        pool[chosen].receive(index)
+        place = scores.index(min(scores))
+        placed[index] = options[place]
+        pool[options[place]].receive(index, home=place == 0)
     for replica in pool:
         replica.advance(float("inf"))
     totals = [sum(getattr(replica, name) for replica in pool) for name in ("preemptions", "steps", "busy_s")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -65,7 +65,10 @@ class P99s:
 
 @dataclass(frozen=True)
 class Latencies:
-    """Of every request, the API server's overheads included; tpot_s only of those with two tokens or more."""
+    """Of every request that had no token when it arrived, the API server's overheads included.
+
+    tpot_s only of those with two tokens or more.
+    """
 
     ttft_s: Floats
     tpot_s: Floats
@@ -79,9 +82,10 @@ class Latencies:
 
 def latencies(work: Requests, served: Served, model: StepModel) -> Latencies:
     """What the callers of a simulated engine saw."""
-    gaps = work.output_tokens - 1
-    ttft_s = served.first_s - work.arrival_s + model.ttft_overhead_s
-    decode_s = served.end_s - served.first_s + gaps * model.gap_overhead_s
+    fresh = work.begun_steps == 0
+    first_s, gaps = served.first_s[fresh], work.output_tokens[fresh] - 1
+    ttft_s = first_s - work.arrival_s[fresh] + model.ttft_overhead_s
+    decode_s = served.end_s[fresh] - first_s + gaps * model.gap_overhead_s
     return Latencies(ttft_s, (decode_s / np.maximum(gaps, 1))[gaps > 0], ttft_s + decode_s)
 
 
@@ -97,9 +101,7 @@ def drawn_work(lengths: Lengths, n: int, seed: int) -> Requests:
 
 def at_rate(work: Requests, rate_per_s: float) -> Requests:
     """The same calls arriving faster or slower."""
-    return Requests(
-        work.arrival_s / rate_per_s, work.input_tokens, work.output_tokens, work.cached_tokens, work.decode_steps
-    )
+    return replace(work, arrival_s=work.arrival_s / rate_per_s)
 
 
 def throughput_bound_per_s(work: Requests, model: StepModel) -> float:

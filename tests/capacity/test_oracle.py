@@ -75,6 +75,27 @@ def test_affinity_keeps_to_the_first_candidate_within_its_slack():
     assert served.replica.tolist() == [0, 0, 1]
 
 
+def test_a_diverted_call_finds_less_cached():
+    """Replica 0 is busy; on replica 1 only two of ten tokens are known."""
+    work = requests([0.0, 0.1], 10, 50, cached_tokens=8, away_cached_tokens=2)
+    served = simulate(work, step_model(a=1.0, b=0.1), replicas=2, candidates=np.array([[0, 1]] * 2))
+    assert served.first_s.tolist() == pytest.approx([1.2, 0.1 + 1.8])
+
+
+def test_a_request_that_has_begun_decodes_at_once_with_the_kv_it_brings():
+    """Two of five decode steps are made: three are left, over 4 + 1 + 2 tokens and one more each."""
+    served = simulate(requests([0.0], 4, 6, begun_steps=3), step_model(a=1.0, d=0.1))
+    assert np.isnan(served.first_s[0])
+    assert served.end_s[0] == pytest.approx(1.7 + 1.8 + 1.9)
+
+
+def test_a_begun_request_waits_for_room_like_any_other():
+    """It brings 7 tokens and makes an eighth: of ten, the first request leaves too few until it ends."""
+    work = requests([0.0, 0.0], 4, [4, 6], begun_steps=[0, 3])
+    served = simulate(work, step_model(a=1.0, kv_tokens=10), preempts=True)
+    assert served.end_s.tolist() == [4.0, 7.0]
+
+
 def test_stale_load_signals_herd():
     """All three see the loads of time zero."""
     work = requests([0.1, 0.2, 0.3], 1, 50)
@@ -91,3 +112,11 @@ def test_a_request_larger_than_the_kv_store_is_refused():
 def test_impossible_requests_are_refused(prompt, answer, cached):
     with pytest.raises(ServiceError):
         requests([0.0], prompt, answer, cached)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"begun_steps": 5}, {"begun_steps": -1}, {"away_cached_tokens": 4}, {"away_cached_tokens": -1}]
+)
+def test_requests_that_ended_or_find_more_than_their_prompt_are_refused(wrong):
+    with pytest.raises(ServiceError):
+        requests([0.0], 4, 5, 0, **wrong)
