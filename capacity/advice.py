@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from capacity.cache import CacheAdvice, advise, think_hit_ratio, ttl_hit_ratio
-from capacity.cache_risk import fitted_shards
+from capacity.cache import CacheAdvice, advise, ttl_hit_ratio
+from capacity.cache_risk import fitted_shards, followed_within
 from capacity.calls import Calls, assumed_calls
 from capacity.case import Case
 from capacity.cost import call_costs
@@ -41,26 +41,14 @@ def cache_advice(case: Case) -> tuple[dict[str, Any], ...]:
             rows.append(_row(name, "shared", found))
         customer = float(case.calls.customer_tokens[mask].mean())
         if customer > shared >= 0:
-            found = advise(_followed(case, name), model.prices, model.cache.ttls, customer, model.cache.min_tokens)
+            found = advise(
+                followed_within(case, name), model.prices, model.cache.ttls, customer, model.cache.min_tokens
+            )
             rows.append(_row(name, "customer", found))
         prompt = float(case.calls.prompt_tokens[mask].mean())
-        found = advise(_followed(case, name), model.prices, model.cache.ttls, prompt, model.cache.min_tokens)
+        found = advise(followed_within(case, name), model.prices, model.cache.ttls, prompt, model.cache.min_tokens)
         rows.append(_row(name, "conversation", found))
     return tuple(rows)
-
-
-def _followed(case: Case, name: str) -> Any:
-    """Share of what a call writes that the next call of its conversation reads, by TTL."""
-    mix, calls = case.scenario.mix, case.calls
-    per_turn = max(1.0, float(calls.of(name).sum()) / max(1, len(set(calls.turn[calls.of(name)].tolist()))))
-    turns = calls.turns / calls.interactions
-    last_of_turn, last_of_all = 1 / per_turn, 1 / (per_turn * turns)
-
-    def hit_ratio(ttl_s: float) -> float:
-        waits = think_hit_ratio(mix.think_s.median + mix.typing_s.median, mix.think_s.cv, ttl_s)
-        return (1 - last_of_turn) + (last_of_turn - last_of_all) * waits
-
-    return hit_ratio
 
 
 def _row(model: str, level: str, found: CacheAdvice) -> dict[str, Any]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from capacity.cache import TTL_S, cold_herd_misses, equilibria, shards_from_hit_ratio
+from capacity.cache import TTL_S, cold_herd_misses, equilibria, shards_from_hit_ratio, think_hit_ratio
 from capacity.calls import Calls
 from capacity.case import Case
 from capacity.cost import cache_hit_figures
@@ -51,32 +51,74 @@ def hit_stability(case: Case, choices: Sequence[OwnChoice]) -> tuple[dict[str, A
         rate = choice.service.rate_per_s  # what a replica carries when all that may fail has failed
         key = (choice.service.model, choice.service.step.chip)
         if key not in seen:
-            seen[key] = equilibria(hits_left(lengths, choice.service.step, rate, case.seed))
+            reuse = reuse_of(case, choice.service.model)
+            seen[key] = equilibria(hits_left(lengths, choice.service.step, rate, case.seed, reuse))
         found = seen[key]
         rows.append(HitStability(choice.region, key[0], key[1], rate, found, _told(key[0], found, rules.zones_lost)))
     return tuple(asdict(row) for row in rows)
 
 
-def hits_left(lengths: Lengths, model: StepModel, rate_per_s: float, seed: int) -> Any:
+@dataclass(frozen=True)
+class Reuse:
+    """What of the cached tokens all calls share, and the share of the rest that a conversation asks for in time."""
+
+    shared_ratio: float = 1.0
+    back_within: Callable[[float], float] = lambda _: 1.0
+
+
+def reuse_of(case: Case, name: str) -> Reuse:
+    """Of a model's calls; where the record does not tell the levels apart, all of it counts as shared."""
+    mask = case.calls.of(name)
+    read, shared = case.calls.cache_read_tokens[mask], case.calls.shared_tokens[mask]
+    if not read.any() or (shared < 0).any():
+        return Reuse()
+    followed = followed_within(case, name)
+    ever = followed(float("inf")) or 1.0
+    return Reuse(float(np.minimum(read, shared).sum() / read.sum()), lambda wait_s: followed(wait_s) / ever)
+
+
+def followed_within(case: Case, name: str) -> Callable[[float], float]:
+    """Share of what a call leaves in a cache that its conversation asks for within so many seconds.
+
+    Calls of one turn follow at once, turns after the customer's thinking and typing.
+    """
+    mix, calls = case.scenario.mix, case.calls
+    per_turn = max(1.0, float(calls.of(name).sum()) / max(1, len(set(calls.turn[calls.of(name)].tolist()))))
+    turns = calls.turns / calls.interactions
+    last_of_turn, last_of_all = 1 / per_turn, 1 / (per_turn * turns)
+
+    def share(wait_s: float) -> float:
+        waits = think_hit_ratio(mix.think_s.median + mix.typing_s.median, mix.think_s.cv, wait_s)
+        return (1 - last_of_turn) + (last_of_turn - last_of_all) * waits
+
+    return share
+
+
+def hits_left(
+    lengths: Lengths, model: StepModel, rate_per_s: float, seed: int, reuse: Reuse | None = None
+) -> Callable[[float], float]:
     """h -> the share of prefix hits that the load following from h leaves: an interpolated curve over a grid.
 
-    Running requests hold KV; what is free keeps finished prompts in order of use. A block that all calls share is
-    forgotten when nobody used it for as long as it takes the calls' own tokens to push it out.
+    Running requests hold KV; what is free keeps finished prompts in order of use. A prefix is forgotten when nobody
+    used it for t_c, Che's characteristic time: what the calls' own tokens take to fill the room beside the prefix that
+    all share.
     """
+    reuse = reuse or Reuse()
     work = at_rate(drawn_work(lengths, SAMPLE, seed), rate_per_s)
     span_s = float(work.arrival_s[-1] - work.arrival_s[0]) or 1.0
+    shared = reuse.shared_ratio * float(work.cached_tokens.mean())
+    own_per_s = rate_per_s * (float((work.input_tokens + work.output_tokens).mean()) - shared)
     left = []
     for share in GRID:
         cached = np.minimum(work.input_tokens - 1, np.rint(work.cached_tokens * share)).astype(np.int64)
-        served = simulate(
-            type(work)(work.arrival_s, work.input_tokens, work.output_tokens, cached, work.decode_steps), model
-        )
+        served = simulate(replace(work, cached_tokens=cached, away_cached_tokens=cached), model)
         held = work.input_tokens + work.output_tokens / 2
         lasts_s = max(span_s, float(served.end_s.max() - work.arrival_s[0]))
         in_use = float(((served.end_s - served.first_s) * held).sum()) / lasts_s
-        free = max(0.0, model.kv_tokens_max - min(in_use, model.kv_tokens_max) - float(work.cached_tokens.mean()))
-        own = rate_per_s * float((work.input_tokens - work.cached_tokens + work.output_tokens).mean())
-        left.append(-np.expm1(-rate_per_s * free / own) if own > 0 else 1.0)
+        free = model.kv_tokens_max - min(in_use, model.kv_tokens_max)
+        t_c = max(0.0, free - shared) / own_per_s
+        back = reuse.back_within(t_c) if t_c > 0 else 0.0
+        left.append(reuse.shared_ratio * -np.expm1(-rate_per_s * t_c) + (1 - reuse.shared_ratio) * back)
     curve: Floats = np.array(left)
     return lambda share: float(np.interp(share, GRID, curve))
 

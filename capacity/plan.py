@@ -92,7 +92,7 @@ class QuotaNeed:
     granted: float | None
     binds_at_offset_s: float | None
     source: str
-    throttled_ratio: float | None = None  # share of the event's calls above the steady bound at p90 demand
+    throttled_ratio: float | None = None  # share of the event's calls in excess at p90 demand, with no region lost
 
     @property
     def pressure(self) -> float:

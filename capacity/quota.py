@@ -104,11 +104,13 @@ def needs(
     limits: Granted,
     demand: RegionDemand,
     latency_s: float = MINUTE_S,
+    region_factor: float = 1.0,
 ) -> tuple[QuotaNeed, ...]:
     """What the peak asks of each kind. A kind binds when the p90 timeline first exceeds what is granted.
 
     Settlement: what a minute (a day) is charged. Reservation: what calls in flight hold, E[R] x lambda x E[latency_s],
-    a minute's worth at most. latency_s: mean of a call; a whole minute where nobody knows it.
+    a minute's worth at most. latency_s: mean of a call; a whole minute where nobody knows it. region_factor: how much
+    of calls_per_s is carried for a lost region; the throttled share leaves it out, as no region is lost for days.
     """
     per_minute = _times(calls_per_s, MINUTE_S)
     in_flight = _times(calls_per_s, tokens.reserved * min(latency_s, MINUTE_S))
@@ -124,8 +126,9 @@ def needs(
             if kind == "tpd"
             else _use_of_the_minute(max(settled.p90, reserved.p90), demand)
         )
-        binds_at_s, throttled = (None, None) if limit is None else _over(use, limit, demand)
         source = limits.sources.get(kind, limits.source)
+        binds_at_s = None if limit is None else _first_over_s(use, limit, demand)
+        throttled = None if limit is None else _excess(use / region_factor, limit, demand)
         found.append(QuotaNeed(kind, settled, reserved, limit, binds_at_s, source, throttled))
     return tuple(found)
 
@@ -178,11 +181,14 @@ def _use_of_the_day(busiest_day: float, demand: RegionDemand) -> Floats:
     return np.asarray(used / max(float(used.max()), 1e-300) * busiest_day)
 
 
-def _over(use: Floats, limit: float, demand: RegionDemand) -> tuple[float | None, float]:
-    """When the use first passes the limit, and the share of the event's calls in excess of it, as a fluid."""
-    rate = np.asarray(demand.interactions_per_s_p90, dtype=np.float64)
+def _first_over_s(use: Floats, limit: float, demand: RegionDemand) -> float | None:
+    """When the use first passes the limit."""
     over = np.flatnonzero(use > limit)
-    if not len(over):
-        return None, 0.0
-    excess = rate * np.clip(1 - limit / np.maximum(use, 1e-300), 0, 1)
-    return float(demand.offset_s[over[0]]), float(excess.sum() / rate.sum())
+    return float(demand.offset_s[over[0]]) if len(over) else None
+
+
+def _excess(use: Floats, limit: float, demand: RegionDemand) -> float:
+    """Share of the event's calls in excess of the limit, as a fluid."""
+    rate = np.asarray(demand.interactions_per_s_p90, dtype=np.float64)
+    excess = rate * (1 - limit / np.maximum(use, max(limit, 1e-300)))
+    return float(excess.sum() / max(float(rate.sum()), 1e-300))

@@ -148,7 +148,8 @@ def _option(
     if service.rate_per_s <= 0:
         return _excuse(service, service.binding), None
     if not boxes:
-        why = f"no public price of any {step.chip} instance; add prices.instances to peakday.yaml"
+        known = ", ".join(sorted({instance.chip for instance in prices.instances.values()}))
+        why = f"no public price of any {step.chip} instance ({known} are known); add prices.instances to peakday.yaml"
         return _excuse(service, why), None
     box = cheapest_box(load.p90, service.rate_per_s, step, boxes, terms.rules, terms.paid_s)
     hours, over = billed_hours(box.price_kind, terms.paid_s), load.p90 / load.p50 if load.p50 else 1.0

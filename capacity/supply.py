@@ -50,9 +50,8 @@ def bedrock_supply(case: Case, name: str, region: str) -> SupplyPlan:
     demand, carried = case.demand[INTERACTIONS][region], case.carried_per_s(name, region)
     per_day = demand.starts_busiest_day * calls.per_interaction(name) / max(carried.p50, 1e-12)
     daily = Levels(carried.p50 * per_day, carried.p90 * per_day, carried.p95 * per_day)
-    limits, seconds = limits_of(case, name, region), latency_s(case, name)
-    quotas = needs(carried, daily, tokens, limits, demand.timeline, latency_s=seconds)
-    factor = case.region_factor(region)
+    limits, seconds, factor = limits_of(case, name, region), latency_s(case, name), case.region_factor(region)
+    quotas = needs(carried, daily, tokens, limits, demand.timeline, latency_s=seconds, region_factor=factor)
     ordinary = Levels(carried.p50 / factor, carried.p90 / factor, carried.p95 / factor)
     buckets = throttling(
         demand.timeline, ordinary, tokens, seconds, limits, length_s=case.scenario.event.length_s, seed=case.seed

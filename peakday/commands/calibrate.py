@@ -37,7 +37,7 @@ def calibrate(
     from peakday.calibrating import EngineFacts, calibrate_from
 
     facts = EngineFacts(
-        model, chip, tp, chips_per_replica, engine, engine_version,
+        model, chip.lower(), tp, chips_per_replica, engine, engine_version,
         max_num_seqs, max_batched_tokens, block_tokens, kv_blocks,
     )  # fmt: skip
     Talk(as_json).result(*calibrate_from(records, facts, out, seed=1 if seed is None else seed))

@@ -4,14 +4,20 @@ import numpy as np
 import pytest
 
 from capacity.cache import equilibria
-from capacity.cache_risk import hits_left
+from capacity.cache_risk import Reuse, hits_left, reuse_of
+from capacity.planner import make_case
 from capacity.service import Lengths
-from tests.capacity.models import step_model
+from tests.capacity.models import llama_8b, step_model
 from tests.capacity.runs import run
 from tests.capacity.scenario_of import scenario
 from tests.capacity.test_plan_small import SHORT, plan
 
 CALLS = Lengths(np.array([3_000]), np.array([150]), np.array([2_400]))
+
+
+def made_case(**call):
+    """The case of a run of Bedrock calls; `call` sets or replaces columns of them."""
+    return make_case(scenario(**SHORT), run(**call), [llama_8b()], None, 1)
 
 
 def solutions(kv_tokens, rate_per_s):
@@ -33,6 +39,25 @@ def test_between_them_a_cold_cache_can_stay_cold_under_load():
     assert len(found) == 3
     assert min(found) < 0.1
     assert max(found) > 0.95
+
+
+def test_a_conversation_that_comes_back_late_loses_its_hits_before_the_prefix_all_share():
+    model = step_model(0.01, 1.5e-4, c=2e-4, max_num_seqs=64, kv_tokens=60_000)
+    shared = hits_left(CALLS, model, 1.0, seed=1)(1.0)
+    at_once = hits_left(CALLS, model, 1.0, seed=1, reuse=Reuse(0.5, lambda wait_s: float(wait_s > 1)))(1.0)
+    late = hits_left(CALLS, model, 1.0, seed=1, reuse=Reuse(0.5, lambda wait_s: float(wait_s > 600)))(1.0)
+    assert shared == pytest.approx(1.0, abs=0.01)
+    assert at_once == pytest.approx(1.0, abs=0.01)
+    assert late == pytest.approx(0.5, abs=0.01)
+
+
+def test_a_run_tells_the_shared_prefix_from_what_conversations_left():
+    """2,400 tokens read, 2,000 of them shared; every second call ends its conversation."""
+    reuse = reuse_of(made_case(cache_read_tokens=2_400), "claude-sonnet")
+    assert reuse.shared_ratio == pytest.approx(2_000 / 2_400)
+    assert reuse.back_within(float("inf")) == 1.0
+    assert 0 < reuse.back_within(1.0) < reuse.back_within(60.0) < 1
+    assert reuse_of(made_case(prefix_shared_tokens=-1), "claude-sonnet").shared_ratio == 1.0
 
 
 def test_every_own_model_that_counts_on_hits_is_searched():

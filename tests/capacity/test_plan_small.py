@@ -127,6 +127,19 @@ def test_a_simulated_step_model_taints_what_it_touches():
     assert touched == {line.intent for line in made.cost if "own silicon" in line.parts_usd}
 
 
+def test_a_gpu_that_was_measured_is_compared_with_the_chips():
+    """Four times the speed on one L40S: the plan takes it, at a public price, and says what the chip would cost."""
+    own = {"custom-8b": {"chips": ["inferentia2", "l40s"]}}
+    gpu = llama_8b("l40s", a=0.006, b=6e-5, c=1e-4, tp=1, chips_per_replica=1.0)
+    made = plan(scenario(**SHORT | {"capacity__own": own}), step_models=[llama_8b(), gpu])
+    supply = next(supply for supply in made.supplies if supply.model == "custom-8b")
+    options = {option.chip: option for option in supply.options}
+    assert options["l40s"].turned_down is None
+    assert options["l40s"].instance_type.startswith("g6e.")
+    assert options["l40s"].chips_per_replica == 1.0
+    assert options["inferentia2"].turned_down.startswith("l40s costs ")
+
+
 def test_an_allowed_chip_that_nobody_measured_is_named():
     """Two are allowed and one is known: the plan is of that one, and says what was not compared."""
     what = scenario(**(SHORT | {"capacity__own": {"custom-8b": {"chips": ["inferentia2", "trainium2"]}}}))

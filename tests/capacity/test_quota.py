@@ -91,6 +91,14 @@ def test_a_minutes_quota_loses_the_excess_of_the_timeline():
     assert tpm.throttled_ratio == pytest.approx(2 * (1 - 150 / 180) / 4)
 
 
+def test_what_is_carried_for_a_lost_region_binds_but_throttles_no_share_of_the_event():
+    per_s, limits = Levels(1.0, 1.0, 1.0), Granted(None, 1.5e5, None, "")
+    tpm = needs(per_s, per_s, CallTokens(reserved=3_000, settled=1), limits, FLAT, region_factor=1.5)[1]
+    assert tpm.needed_reservation.p90 == 180_000
+    assert tpm.binds_at_offset_s is not None
+    assert tpm.throttled_ratio == 0.0
+
+
 def test_a_days_quota_binds_when_it_is_used_up_and_is_full_again_the_next_day():
     hours = tuple(3_600.0 * h for h in range(48))
     flat = RegionDemand("r", Levels(1, 1, 1), hours, (1.0,) * 48, (1.0,) * 48, (1.0,) * 48)
