@@ -32,7 +32,9 @@ def simulate(
     options = np.zeros((1, 1), dtype=np.int64) if candidates is None else np.ascontiguousarray(candidates, np.int64)
     period_s = signal_period_s if candidates is not None else 0.0
     seen = np.zeros(replicas, dtype=np.int64)
-    kernel.serve(pool, work.arrival_s, 0, options, float(slack), float(period_s), placed, seen, 0.0)
+    kernel.serve(
+        pool, work.arrival_s, 0, options, float(slack), float(period_s), work.away_cached_tokens, placed, seen, 0.0
+    )
     kernel.drain(pool)
     return Served(
         pool.first_s,
@@ -49,7 +51,7 @@ def make_pool(model: StepModel, n: int, replicas: int, longest: int, preempts: b
     from capacity import kernel
 
     return kernel.Pool(
-        job=np.zeros((n, kernel.AWAY + 1), dtype=np.int64),
+        job=np.zeros((n, 13), dtype=np.int64),
         amount=np.zeros((n, 2)),
         state=_states(replicas),
         level=np.zeros((replicas, 5)),
@@ -68,11 +70,10 @@ def job_rows(work: Requests, model: StepModel) -> Ints:
     """Pool.job of requests as they arrive."""
     from capacity import kernel
 
-    jobs = np.zeros((len(work), kernel.AWAY + 1), dtype=np.int64)
+    jobs = np.zeros((len(work), 13), dtype=np.int64)
     jobs[:, kernel.PROMPT] = work.input_tokens
     jobs[:, kernel.CACHED] = work.cached_tokens
     jobs[:, kernel.STEPS] = work.decode_steps
-    jobs[:, kernel.AWAY] = work.away_cached_tokens
     jobs[:, kernel.COMPUTED] = work.cached_tokens
     jobs[:, kernel.TO_COMPUTE] = work.input_tokens
     begun = np.flatnonzero(work.begun_steps)

@@ -18,28 +18,26 @@ from numba import njit
 from capacity.requests import Floats, Ints
 
 # Columns of Pool.job. Queues are linked through the jobs themselves; NONE ends a list.
-PROMPT, CACHED, STEPS, DONE, COMPUTED, TO_COMPUTE, NEXT, PREV, STARTED, BEGAN, NEWER, OLDER, KEPT, AWAY = range(14)
+PROMPT, CACHED, STEPS, DONE, COMPUTED, TO_COMPUTE, NEXT, PREV, STARTED, BEGAN, NEWER, OLDER, KEPT = range(13)
 GROWTH, HELD = range(2)  # columns of Pool.amount
 # Columns of Pool.state and Pool.level, one row a replica.
 WAIT_HEAD, WAIT_TAIL, FILL_HEAD, FILL_TAIL, NEWEST, LOAD, RUNNING, DECODING, STEP, PREEMPTIONS, STEPS_RUN = range(11)
 CLOCK, BUSY, KV_HELD, KV_READ, KV_GROWTH = range(5)
 BUCKET_A, BUCKET_B, BUCKET_E, BUCKET_C, BUCKET_D, BUCKET_TOKENS, BUCKET_SEQS = range(7)
 NONE = -1
-
-
 ROOM = 1e-6  # tokens of float noise in the KV account
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _OPTIONS: dict[str, Any] = {"cache": True, "_nrt": False}
 
 
 def compiled(function: _Function) -> _Function:
-    """Compile without reference counts: nothing below `run` allocates, and counting them takes 3 x the time."""
+    """Compile without reference counts: nothing below `serve` allocates, and counting them takes 3 x the time."""
     quick: _Function = njit(**_OPTIONS)(function)
     return quick
 
 
 class Pool(NamedTuple):
-    """Everything the replicas share: job [n, 14], amount [n, 2], state [R, 11], level [R, 5], wheel [R, power of 2]."""
+    """Everything the replicas share: job [n, 13], amount [n, 2], state [R, 11], level [R, 5], wheel [R, power of 2]."""
 
     job: Ints
     amount: Floats
@@ -63,13 +61,14 @@ def serve(
     candidates: Ints,
     slack: float,
     signal_period_s: float,
+    away: Ints,
     placed: Ints,
     seen: Ints,
     signal_s: float,
 ) -> float:
     """Take in the arrivals of jobs first, first + 1, ...; running requests stay where they are. The next signal's time.
 
-    seen [R]: loads as the router last saw them, kept between calls; the rest as in `capacity.oracle.simulate`.
+    away [n]: their away_cached_tokens. seen [R]: loads as the router last saw them, kept between calls.
     """
     replicas, columns = pool.state.shape[0], candidates.shape[1]
     for index in range(arrival_s.size):
@@ -91,9 +90,9 @@ def serve(
                 chosen, least, home = replica, score, column == 0
         placed[index] = chosen
         if not home:
-            pool.job[first + index, CACHED] = pool.job[first + index, AWAY]
+            pool.job[first + index, CACHED] = away[index]
             if not pool.job[first + index, STARTED]:
-                pool.job[first + index, COMPUTED] = pool.job[first + index, AWAY]
+                pool.job[first + index, COMPUTED] = away[index]
         if pool.state[chosen, LOAD] == 0:
             pool.level[chosen, CLOCK] = max(pool.level[chosen, CLOCK], now_s)
         pool.state[chosen, LOAD] += 1

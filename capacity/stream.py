@@ -80,7 +80,7 @@ def simulate_blocks(
         period_s = signal_period_s if block.candidates is not None else 0.0
         signal_s = kernel.serve(
             pool, work.arrival_s, len(kept), np.ascontiguousarray(options, np.int64), float(slack), float(period_s),
-            np.zeros(len(work), dtype=np.int64), seen, signal_s,
+            work.away_cached_tokens, np.zeros(len(work), dtype=np.int64), seen, signal_s,
         )  # fmt: skip
         hand_over(~np.isnan(pool.end_s))
     left = np.isnan(pool.end_s)

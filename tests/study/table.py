@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -86,11 +87,16 @@ def study_table(kept: Path, work: Path, rungs: Sequence[Rung]) -> tuple[str, dic
 
 
 def capacity_line(ttft_s_p95_max: float, measured_per_s: float, predicted_per_s: float) -> str:
-    """Measured and predicted capacity in one sentence."""
+    """Measured and predicted capacity in one sentence; NaN is beyond the highest rung."""
+
+    def up_to(rate_per_s: float) -> str:
+        return "beyond the highest rung" if math.isnan(rate_per_s) else f"{rate_per_s:.3g}/s"
+
     error_ratio = predicted_per_s / measured_per_s - 1
+    told = "error not known" if math.isnan(error_ratio) else f"{error_ratio:+.1%}"
     return (
-        f"TTFT p95 <= {ttft_s_p95_max:.3g} s is kept up to {measured_per_s:.3g}/s; predicted {predicted_per_s:.3g}/s "
-        f"({error_ratio:+.1%}, bar 5%)"
+        f"TTFT p95 <= {ttft_s_p95_max:.3g} s is kept up to {up_to(measured_per_s)}; predicted {up_to(predicted_per_s)} "
+        f"({told}, bar 5%)"
     )
 
 
