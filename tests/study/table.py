@@ -83,7 +83,8 @@ def study_table(kept: Path, work: Path, rungs: Sequence[Rung]) -> tuple[str, dic
     made = [facts(load_run(file.parent)) for file in work.glob("*/run.json")]
     made.sort(key=lambda one: one["started_utc"])
     text = f"{markdown(rows, made)}\n\n{capacity_line(**capacity)}"
-    return text, {"rows": [asdict(row) for row in rows], "capacity_at_slo": capacity, "runs": made}
+    known = {name: None if math.isnan(value) else value for name, value in capacity.items()}
+    return text, {"rows": [asdict(row) for row in rows], "capacity_at_slo": known, "runs": made}
 
 
 def capacity_line(ttft_s_p95_max: float, measured_per_s: float, predicted_per_s: float) -> str:

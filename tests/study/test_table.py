@@ -21,3 +21,8 @@ def test_a_promise_never_broken_has_no_capacity_to_tell():
 
 def test_the_sentence_says_by_how_much_it_missed():
     assert "(+10.0%, bar 5%)" in capacity_line(0.3, 10.0, 11.0)
+
+
+def test_a_capacity_beyond_the_highest_rung_is_said_to_be():
+    told = capacity_line(0.3, 10.0, float("nan"))
+    assert told == "TTFT p95 <= 0.3 s is kept up to 10/s; predicted beyond the highest rung (error not known, bar 5%)"
