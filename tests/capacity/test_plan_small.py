@@ -180,6 +180,7 @@ print("\\n".join(plan(now_utc="2028-01-01T00:00:00Z").warnings))
 """
 
 
+@pytest.mark.slow
 def test_warnings_come_in_the_same_order_whatever_the_hash_seed():
     said = {
         subprocess.run(

@@ -189,6 +189,7 @@ def test_a_killed_master_leaves_a_marked_record(make_job):
     assert len(load_run(job.folder).turns) > 5
 
 
+@pytest.mark.slow
 def test_the_page_and_the_exporter_tell_of_the_run_while_it_goes_on(make_job):
     """Locust's own page has our panel, the exporter its metrics, and both end with the run."""
     seen = {}

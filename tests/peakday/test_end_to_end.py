@@ -156,6 +156,7 @@ def test_a_replay_of_a_production_trace_asks_for_just_what_the_file_holds(kind, 
         assert calls["output_tokens"].sum() == rows.output_tokens.sum()
 
 
+@pytest.mark.slow
 def test_interrupting_a_run_leaves_no_process_and_a_marked_record(tmp_path):
     """Ctrl-C drains, exits 130, stops every child, and the record does not look like a whole run."""
     marker = f"peakday-test-{os.getpid()}-{tmp_path.name}"

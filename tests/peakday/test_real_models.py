@@ -264,7 +264,8 @@ def live_run(folder, url, *more):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("client", ["fast", pytest.param("boto3", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("client", ["fast", "boto3"])
 def test_a_live_run_is_measured_signed_by_the_account_and_keeps_no_key(client, tmp_path):
     """Calls reach the endpoint under the models' real ids, signed for their region; the record says `measured`."""
     with real_bedrock() as bedrock:
