@@ -22,7 +22,7 @@ lint: $(VENV)/dev.done
 check: lint test
 
 bench: $(VENV)/dev.done
-	$(BIN)/python -m tests.bench
+	$(BIN)/python -m bench
 
 # This checkout against another commit, side by side: what CI does to a user's build, done to peakday's own. Files that
 # are changed are held against HEAD, a clean checkout against the commit before. Both gates run, whatever the first says.
@@ -30,12 +30,12 @@ AGAINST ?= $(shell test -z "$$(git status --porcelain)" && echo HEAD~1 || echo H
 perf: $(VENV)/dev.done
 	@against=$(AGAINST); floor=0; perf=0; \
 	$(BIN)/peakday check smoke --only exact --against $$against || floor=$$?; \
-	$(BIN)/python -m tests.peakday.check.perf --against $$against || perf=$$?; \
+	$(BIN)/python -m bench.gate --against $$against || perf=$$?; \
 	case " $$floor $$perf " in *" 1 "*) exit 1;; esac; exit $$((floor > perf ? floor : perf))
 
 # Equal builds and injected regressions under the real gate; an idle machine, about an hour, resumable.
 check-study: $(VENV)/dev.done
-	$(BIN)/python -m tests.peakday.check.study
+	$(BIN)/python -m study.gate
 
 # The package names are generic: prove that an installed wheel, and not the checkout, is what runs.
 wheel-test: $(VENV)/dev.done

@@ -11,23 +11,23 @@ from assistant.app import App
 from assistant.autobuy.payments import LocalPayments
 from assistant.autobuy.rules import RuleBook
 from assistant.autobuy.worker import local_payments
-from assistant.calls import ModelCaller
-from assistant.clients.protocol import ModelClient
 from assistant.confirmations import Confirmations
 from assistant.history import Conversations
 from assistant.metrics import Metrics
+from assistant.models.calls import ModelCaller
+from assistant.models.protocol import ModelClient
 from assistant.policy import ModelPolicy
 from assistant.prompt import PromptBuilder
-from assistant.quality.spool import Spool
+from assistant.quality.sample_buffer import Spool
 from assistant.router.route import Classifier, MessageRouter
 from assistant.sessions import Sessions
 from assistant.settings import Stack
-from assistant.store.protocol import Store
-from assistant.store.sqlite import SqliteStore
-from assistant.tools.catalogue import Catalogue
+from assistant.shop.catalogue import Catalogue
+from assistant.shop.sqlite import SqliteStore
+from assistant.shop.store import Store
+from assistant.shop.web_index import WebIndex
 from assistant.tools.registry import TOOLS
 from assistant.tools.spec import ToolContext
-from assistant.tools.web_index import WebIndex
 from assistant.turn import Services
 from facts.reader import quality
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from assistant.clients.protocol import Message
+from assistant.models.protocol import Message
 
 CONVERSATIONS_MAX = 20_000
 """Oldest conversations make room beyond this, so that memory stays flat."""

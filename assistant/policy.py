@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from assistant.models.supply_state import QuotaHeadroom, TtftForecast, quota_place
 from assistant.settings import Stack
-from assistant.supply_state import QuotaHeadroom, TtftForecast, quota_place
 from facts.reader import Quality
 
 POLICY, PICTURES, MARKETPLACE = "policy", "pictures", "marketplace"

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from assistant.clients.protocol import Block, Message, ToolConfig
 from assistant.history import Conversation, estimated_tokens
+from assistant.models.protocol import Block, Message, ToolConfig
 from assistant.settings import CacheTtl
 from assistant.tools.spec import Tool, tool_config
 from assistant.tools.web import SEARCH_TOOL, SYSTEM_TOOL

@@ -24,11 +24,11 @@ import uvicorn
 from assistant.app import App
 from assistant.assembly import Clocks, assemble
 from assistant.autobuy.worker import BuyerThread
-from assistant.connections import connect
 from assistant.errors import AssistantError
+from assistant.models.connections import connect
 from assistant.router import classifier
 from assistant.settings import Stack, read_stack
-from assistant.tools.catalogue import Catalogue
+from assistant.shop.catalogue import Catalogue
 
 DRAIN_S = 2
 _WATCH_S = 0.5

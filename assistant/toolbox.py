@@ -16,12 +16,12 @@ from typing import Any
 
 import orjson
 
-from assistant.clients.protocol import Block, ToolUse
 from assistant.confirmations import LIFETIME_S, Confirmations, Confirmed
 from assistant.history import Conversation
+from assistant.models.protocol import Block, ToolUse
 from assistant.requests import TurnRequest
+from assistant.shop.ranking import words
 from assistant.tools import schema
-from assistant.tools.ranking import words
 from assistant.tools.spec import ALWAYS, NothingFound, Result, Tool, ToolContext, ToolError
 
 _ORDER_INTENTS = frozenset({"order_status", "order_change", "delivery", "returns_refunds", "reorder"})

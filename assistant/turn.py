@@ -10,17 +10,17 @@ from typing import Any, Protocol
 import orjson
 
 from assistant import guard
-from assistant.calls import CallLog, ModelCaller, Prepared
 from assistant.citations import urls_in, urls_of
-from assistant.clients.protocol import Block, ModelRequest, Reply, ToolUse
 from assistant.confirmations import Confirmations
 from assistant.errors import ModelError, RequestError
-from assistant.grounding import grounding, grounds_in_place
 from assistant.history import Conversation, Conversations
 from assistant.metrics import Metrics
+from assistant.models.calls import CallLog, ModelCaller, Prepared
+from assistant.models.grounding import grounding, grounds_in_place
+from assistant.models.protocol import Block, ModelRequest, Reply, ToolUse
 from assistant.policy import Ask, ModelPolicy
 from assistant.prompt import PromptBuilder, customer_text
-from assistant.quality.spool import SampledTurn, Spool, is_sampled
+from assistant.quality.sample_buffer import SampledTurn, Spool, is_sampled
 from assistant.requests import TurnRequest
 from assistant.router.planner import planner_of
 from assistant.router.route import MessageRouter, Route

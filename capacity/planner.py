@@ -8,25 +8,25 @@ from typing import Any
 
 import numpy as np
 
-from capacity.advice import cache_advice, routing_trade_off
-from capacity.bill import background_lines, bill, tier_options
-from capacity.cache_risk import cold_herds, hit_stability
-from capacity.calls import assumed_calls, describe, measured_calls
-from capacity.case import Case
-from capacity.cost import cache_hit_figures
-from capacity.findings import assumptions_first, turned_down, warnings, what_breaks_first
-from capacity.headroom import least_regret_hold, quantile_holds, spare_holds, worthwhile_hold
-from capacity.money import HOUR_S
-from capacity.outcome import INTERACTIONS, Base, Levers, OwnChoice
+from capacity.caching.risk import cold_herds, hit_stability
+from capacity.cost.advice import cache_advice, routing_trade_off
+from capacity.cost.bill import background_lines, bill, tier_options
+from capacity.cost.hours import HOUR_S
+from capacity.cost.interaction import cache_hit_figures
+from capacity.cost.prices import load_prices
+from capacity.cost.purchase import Offer, buy, hourly_need
+from capacity.cost.rates import with_tiers
+from capacity.demand.calls import assumed_calls, describe, measured_calls
+from capacity.demand.usage import described, with_usage
+from capacity.fleet.fallback_chain import spill_ladder
+from capacity.fleet.findings import assumptions_first, turned_down, warnings, what_breaks_first
+from capacity.fleet.headroom import least_regret_hold, quantile_holds, spare_holds, worthwhile_hold
+from capacity.fleet.inputs import Case
+from capacity.fleet.outcome import INTERACTIONS, Base, Levers, OwnChoice
+from capacity.fleet.supply import Sized, bedrock_supply, latency_s, own_supply, own_usd_per_call
+from capacity.fleet.uncertainty import HITS_LOW, PREFIX_HITS_LOW, error_bars, moves, sensitivities, value_of_measuring
+from capacity.fleet.warm_up import with_measured_warm_up
 from capacity.plan import Figure, HitRate, InputNote, Plan, PlanError, SupplyPlan
-from capacity.prices import load_prices
-from capacity.purchase import Offer, buy, hourly_need
-from capacity.rates import with_tiers
-from capacity.spill import spill_ladder
-from capacity.supply import Sized, bedrock_supply, latency_s, own_supply, own_usd_per_call
-from capacity.uncertainty import HITS_LOW, PREFIX_HITS_LOW, error_bars, moves, sensitivities, value_of_measuring
-from capacity.usage import described, with_usage
-from capacity.warm_up import with_measured_warm_up
 from facts.account import Held, Usage
 from facts.reader import Quality, quality
 from loadgen.record import Run
@@ -57,7 +57,7 @@ def make_plan(
         run: measured calls, turns and tokens; without it the scenario's assumed tokens, marked `assumed`.
         benches: bench records: how long a replica takes to start; what was fitted from them comes in as step_models.
         step_models: candidates; per model and chip the strongest provenance is used.
-        prices: an overlay, see `capacity.prices.load_prices`.
+        prices: an overlay, see `capacity.cost.prices.load_prices`.
         usage: an account's own counters: measured tokens per call where no run is given.
         held: an account's quotas, where the scenario states none.
         judged: quality rows; None takes the shipped, assumed ones.
@@ -202,7 +202,7 @@ def _inputs(case: Case, run: Run | None, benches: Sequence[Bench], sized: Sequen
         timed = name in case.calls.latency_s
         origin = case.calls.provenance.get(name, "assumed") if timed else "judged"
         told = f"{latency_s(case, name):.2f} s a call holds its reservation"
-        source = case.calls.source if timed else "no run timed it: capacity/quota.py assumed_latency_s"
+        source = case.calls.source if timed else "no run timed it: capacity/quotas/quota.py assumed_latency_s"
         notes.append(InputNote("quotas", f"{name} latency", told, origin, source))
     return (*notes, *case.prices.notes)
 

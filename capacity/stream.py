@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from capacity.engine import job_amounts, job_rows, make_pool
-from capacity.oracle import check_fits
-from capacity.requests import Floats, Ints, Requests, ServiceError
+from capacity.simulator.engine import job_amounts, job_rows, make_pool
+from capacity.simulator.reference import check_fits
+from capacity.simulator.requests import Floats, Ints, Requests, ServiceError
 from capacity.windows import Windows
 from neuron_bench.step_model import StepModel
 
@@ -56,7 +56,7 @@ def simulate_blocks(
     Raises:
         ServiceError: a block that arrives before the one before it, or a longer answer than stated.
     """
-    from capacity import kernel
+    from capacity.simulator import kernel
 
     found, seen, signal_s, last_s = Windows(window_s), np.zeros(replicas, dtype=np.int64), 0.0, -np.inf
     pool = make_pool(model, 0, replicas, decode_steps_max, preempts)
@@ -100,7 +100,7 @@ def _check(work: Requests, model: StepModel, decode_steps_max: int, last_s: floa
 
 def _next_pool(pool: Any, kept: Ints, work: Requests, model: StepModel) -> Any:
     """The same replicas with the unfinished requests renumbered from 0 and room for the block's after them."""
-    from capacity import kernel as k
+    from capacity.simulator import kernel as k
 
     number = np.full(len(pool.job) + 1, k.NONE, dtype=np.int64)  # the last place answers for NONE
     number[kept] = np.arange(len(kept))

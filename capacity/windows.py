@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from capacity.requests import Floats, Ints
+from capacity.simulator.requests import Floats, Ints
 
 SMALLEST_S, LARGEST_S = 1e-5, 1e5
 GROWTH = 1.02

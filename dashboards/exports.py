@@ -10,13 +10,13 @@ from importlib.resources import files
 from pathlib import Path
 
 from capacity.plan import Plan
-from dashboards.exposition import plan_rules, run_exposition
-from dashboards.figures import Number, run_numbers
-from dashboards.grafana import write_dashboards
-from dashboards.plan_figures import bench_numbers, plan_numbers
-from dashboards.run_page import verdict_banner
-from dashboards.spreadsheet import write_xlsx
-from dashboards.workbook import Book, Cell
+from dashboards.html.run.page import verdict_banner
+from dashboards.numbers.plan import bench_numbers, plan_numbers
+from dashboards.numbers.run import Number, run_numbers
+from dashboards.prometheus.exposition import plan_rules, run_exposition
+from dashboards.prometheus.grafana import write_dashboards
+from dashboards.workbook.book import write_xlsx
+from dashboards.workbook.sheets import Book, Cell
 from loadgen.record import TABLES, Run
 from neuron_bench.record import Bench
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from capacity.plan import Plan
-from dashboards.bench_page import bench_banners, bench_facts, bench_parts
-from dashboards.page import Page, write_page
-from dashboards.plan_page import plan_banners, plan_facts, plan_headline, plan_parts
-from dashboards.run_page import run_banners, run_facts, run_headline, run_parts
+from dashboards.html.bench import bench_banners, bench_facts, bench_parts
+from dashboards.html.page import Page, write_page
+from dashboards.html.plan.page import plan_banners, plan_facts, plan_headline, plan_parts
+from dashboards.html.run.page import run_banners, run_facts, run_headline, run_parts
 from loadgen.record import Run, load_run
 from neuron_bench.record import Bench
 

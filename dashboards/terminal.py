@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from capacity.plan import Plan
-from dashboards.figures import METRICS, Number, find, run_numbers, run_simulated
-from dashboards.plan_figures import bench_numbers, plan_numbers
-from dashboards.plan_page import quota_short
-from dashboards.run_load import CHECKS
-from dashboards.run_page import broke_sentence, verdict_banner
-from dashboards.units import show
+from dashboards.html.plan.page import quota_short
+from dashboards.html.run.load import CHECKS
+from dashboards.html.run.page import broke_sentence, verdict_banner
+from dashboards.numbers.plan import bench_numbers, plan_numbers
+from dashboards.numbers.run import METRICS, Number, find, run_numbers, run_simulated
+from dashboards.numbers.units import show
 from loadgen.record import Run
 from neuron_bench.record import Bench
 

@@ -24,14 +24,14 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from loadgen.finish import finish_record
+from loadgen.analysis.finish import finish_record
+from loadgen.coordinator.scrape import Scraper, scrape_urls
+from loadgen.coordinator.status_line import line
 from loadgen.job import LoadError, LoadJob, without_query
-from loadgen.live import line
 from loadgen.record import SCHEMA, write_json
-from loadgen.scrape import Scraper, scrape_urls
-from loadgen.spool import ChunkWriter
+from loadgen.worker.sample_buffer import ChunkWriter
 
-LOCUSTFILE = Path(__file__).with_name("locustfile.py")
+LOCUSTFILE = Path(__file__).with_name("worker") / "locustfile.py"
 POLL_S = 0.1
 LINE_EVERY_S = 10.0
 START_WITHIN_S = 60.0

@@ -6,17 +6,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from peakday.console import Talk
 from peakday.errors import Exit
-from peakday.folders import new_folder, relative
-from peakday.output import Talk
-from peakday.planning import Sources, plan_scenario
-from peakday.rehearsal import LoadOptions, make_job, run_job
-from peakday.session import Resolved, open_stack, resolve
+from peakday.plan.plan import Sources, plan_scenario
+from peakday.records.folders import new_folder, relative
+from peakday.run.rehearsal import LoadOptions, make_job, run_job
+from peakday.stack.resolved import Resolved, open_stack, resolve
 
 if TYPE_CHECKING:
+    from loadgen.analysis.self_check import SelfCheck
     from loadgen.record import Run
-    from loadgen.selfcheck import SelfCheck
-    from peakday.stack import Stack
+    from peakday.stack.local import Stack
 
 SCENARIO = "smoke"
 RUNGS_PER_S = (2.5, 4.0, 5.5)
@@ -117,10 +117,10 @@ def climb(resolved: Resolved, talk: Talk) -> tuple[str, list[Run]]:
 
 def try_calibration(runs: list[Run]) -> str:
     """The step times that the ladder tells, or why it cannot: one or the other is said, never nothing."""
-    from capacity.calibration import CalibrationError, EngineLimits, Identity, calibrate
-    from capacity.observed import observed_calls
+    from capacity.calibration.fit import CalibrationError, EngineLimits, Identity, calibrate
+    from capacity.calibration.observed import observed_calls
     from capacity.plan import PlanError
-    from peakday.calibrating import step_model_text
+    from peakday.plan.step_models import step_model_text
 
     engine = EngineLimits(max_num_seqs=32, max_batched_tokens=2048, block_tokens=32, kv_blocks=8192)
     identity = Identity(MODEL, "trainium2", 4, 1.0, "stand-in", "profiles.yaml", "-")

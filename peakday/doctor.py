@@ -13,14 +13,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from peakday.console import Talk
 from peakday.host import host_facts
-from peakday.output import Talk
-from peakday.stack import listen
+from peakday.stack.local import listen
 
 if TYPE_CHECKING:
-    from loadgen.selfcheck import SelfCheck
-    from peakday.session import Resolved
-    from peakday.stack import Stack
+    from loadgen.analysis.self_check import SelfCheck
+    from peakday.stack.local import Stack
+    from peakday.stack.resolved import Resolved
 
 OPEN_FILES_WANTED = 4_096
 """One connection is one open file; the generator keeps a few thousand at once on one machine."""
@@ -114,7 +114,7 @@ def measure_rate(rate_per_s: float, for_s: float, *, talk: Talk) -> tuple[str, d
     Returns:
         Text, data, and whether the generator vouches for itself at this rate.
     """
-    from peakday.session import open_stack, resolve
+    from peakday.stack.resolved import open_stack, resolve
 
     resolved = resolve("smoke", [], None)
     with open_stack(resolved, talk=talk) as stack:
@@ -142,8 +142,8 @@ def check_generator(
     Raises:
         LoadError: not one turn could be compared.
     """
-    from loadgen.selfcheck import self_check
-    from peakday.rehearsal import LoadOptions, make_job
+    from loadgen.analysis.self_check import self_check
+    from peakday.run.rehearsal import LoadOptions, make_job
     from peakday.targets import Target
 
     with tempfile.TemporaryDirectory(prefix="peakday-doctor-") as folder:

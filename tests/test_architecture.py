@@ -9,13 +9,25 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LEAVES = {"facts", "wire"}
-PACKAGES = ("facts", "wire", "scenarios", "assistant", "loadgen", "neuron_bench", "capacity", "dashboards", "peakday")
+PACKAGES = (
+    "facts",
+    "wire",
+    "scenarios",
+    "assistant",
+    "emulator",
+    "loadgen",
+    "neuron_bench",
+    "capacity",
+    "dashboards",
+    "peakday",
+)
 RECORDS = {"loadgen.record", "neuron_bench.record", "neuron_bench.step_model"}
 MAY_IMPORT: dict[str, set[str]] = {
     "facts": set(),
     "wire": set(),
     "scenarios": LEAVES,
     "assistant": LEAVES,
+    "emulator": LEAVES,
     "loadgen": LEAVES | {"scenarios"},
     "neuron_bench": LEAVES,
     "capacity": LEAVES | {"scenarios"} | RECORDS,
@@ -78,7 +90,7 @@ HEAVY = {"locust", "gevent", "boto3", "botocore", "torch", "torch_neuronx", "tra
 @pytest.mark.parametrize("package", ["capacity", "scenarios", "dashboards", "loadgen", "neuron_bench"])
 def test_importing_every_module_of_the_offline_packages_loads_nothing_heavy(package):
     """Locust patches sockets and torch takes seconds: only the process that needs them loads them."""
-    skipped = ("loadgen/locustfile", "loadgen/worker", "neuron_bench/child")
+    skipped = ("loadgen/worker", "loadgen/coordinator", "loadgen/transport", "neuron_bench/child")
     names = [
         ".".join(path.relative_to(ROOT).with_suffix("").parts)
         for path in modules(package)

@@ -35,15 +35,30 @@ def main() -> None:
         run(python, "-m", "pip", "install", "--quiet", "--no-deps", wheel)
         link_dependencies(python)
         # The tests leave the checkout, so that nothing but the wheel can answer to our names.
-        shutil.copytree(ROOT / "tests", folder / "work" / "tests", ignore=shutil.ignore_patterns("__pycache__"))
-        for extra in ("docs", "examples", "deploy", "pyproject.toml", "README.md", "CHANGELOG.md", "Makefile"):
+        for extra in (
+            "tests",
+            "bench",
+            "study",
+            "docs",
+            "examples",
+            "deploy",
+            "pyproject.toml",
+            "README.md",
+            "CHANGELOG.md",
+            "Makefile",
+        ):
             source = ROOT / extra
-            copy = shutil.copytree if source.is_dir() else shutil.copy
+            copy = copy_tree if source.is_dir() else shutil.copy
             if source.exists():
                 copy(source, folder / "work" / extra)
         os.environ.setdefault("PEAKDAY_TRACES", str(ROOT.parent / "shared" / "traces"))
         os.environ["PEAKDAY_TESTS"] = "wheel"
         run(python, "-m", "pytest", "-m", "not slow and not engine and not checkout", cwd=folder / "work")
+
+
+def copy_tree(source: Path, target: Path) -> None:
+    """Copy a folder without the bytecode of another interpreter."""
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
 
 
 def link_dependencies(python: Path) -> None:

@@ -21,7 +21,7 @@ from typing import Any
 import orjson
 
 from assistant.autobuy.months import RULE_MONTHS, add_months
-from assistant.store.sqlite import connect
+from assistant.shop.sqlite import connect
 
 WINDOW_S = 1_800.0
 """A purchase follows its match within this. Source: facts/rufus.md, "purchase within 30 min of the price condition"."""

@@ -12,7 +12,7 @@ from typing import Any
 from assistant.autobuy.buyer import Bought, Buyer
 from assistant.autobuy.payments import LocalPayments
 from assistant.autobuy.rules import RuleBook
-from assistant.tools.catalogue import Catalogue
+from assistant.shop.catalogue import Catalogue
 
 STEP_S = 1.0
 log = logging.getLogger("assistant.autobuy")

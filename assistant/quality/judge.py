@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from assistant.calls import CallLog, ModelCaller, Prepared
-from assistant.clients.protocol import ModelRequest
 from assistant.errors import ModelError
-from assistant.quality.spool import SampledTurn
+from assistant.models.calls import CallLog, ModelCaller, Prepared
+from assistant.models.protocol import ModelRequest
+from assistant.quality.sample_buffer import SampledTurn
 from facts.reader import Model
 
 RUBRIC = (

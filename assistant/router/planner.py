@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from assistant.calls import CallLog, ModelCaller, Prepared
-from assistant.clients.protocol import ModelRequest, Unheard
+from assistant.models.calls import CallLog, ModelCaller, Prepared
+from assistant.models.protocol import ModelRequest, Unheard
 from assistant.router.route import COMPLEXITIES, INTENTS, Planner
 from assistant.settings import Stack
 from facts.reader import Model

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from assistant.shop.ranking import words
 from assistant.tools.products import known_product
-from assistant.tools.ranking import words
 from assistant.tools.spec import (
     ALWAYS,
     PRODUCT_ID,

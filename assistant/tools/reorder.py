@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
 
+from assistant.shop.ranking import words
+from assistant.shop.when import Span, days_of
 from assistant.tools.orders import orders_of
 from assistant.tools.products import known_product
-from assistant.tools.ranking import words
 from assistant.tools.spec import UNLESS_ASKED, NothingFound, Result, Tool, ToolContext, text
-from assistant.tools.when import Span, days_of
 
 # What a customer says instead of naming an item.
 _GENERIC = frozenset({

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from assistant.clients.protocol import ToolConfig
 from assistant.errors import AssistantError
+from assistant.models.protocol import ToolConfig
 
 if TYPE_CHECKING:
     from assistant.autobuy.rules import RuleBook
-    from assistant.store.protocol import Store
-    from assistant.tools.catalogue import Catalogue
-    from assistant.tools.web_index import WebIndex
+    from assistant.shop.catalogue import Catalogue
+    from assistant.shop.store import Store
+    from assistant.shop.web_index import WebIndex
 
 Result = dict[str, Any]
 

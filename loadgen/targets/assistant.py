@@ -7,11 +7,11 @@ from typing import Any
 
 import orjson
 
-from loadgen.answer import Answer, BadAnswer, SseAnswer
 from loadgen.job import TargetSpec
+from loadgen.schedule.session import Visit
 from loadgen.targets.base import Fetch, Refused, RequestTemplate, Shared, post
-from loadgen.visit import Visit
-from loadgen.worker.connection import Endpoint
+from loadgen.transport.answer import Answer, BadAnswer, SseAnswer
+from loadgen.transport.connection import Endpoint
 from wire.sse import SseParser
 
 SESSIONS_PER_BATCH = 500

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Protocol
 
-from loadgen.answer import Answer
 from loadgen.job import LoadJob, TargetSpec
-from loadgen.visit import Visit
-from loadgen.worker.connection import Endpoint
+from loadgen.schedule.session import Visit
+from loadgen.transport.answer import Answer
+from loadgen.transport.connection import Endpoint
 
 Fetch = Callable[[bytes], tuple[int, bytes]]
 """Send one request on the target's own connections and wait for status and body; in a greenlet, never a callback."""

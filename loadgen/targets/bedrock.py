@@ -10,12 +10,12 @@ from urllib.parse import quote, urlsplit
 import orjson
 
 from facts import reader
-from loadgen.answer import Answer
-from loadgen.credentials import EVERY_S, Signer
 from loadgen.job import LoadError, TargetSpec
+from loadgen.schedule.session import Visit
 from loadgen.targets.base import Fetch, Shared, new_trace, trace_headers
-from loadgen.visit import Visit
-from loadgen.worker.connection import Endpoint
+from loadgen.targets.credentials import EVERY_S, Signer
+from loadgen.transport.answer import Answer
+from loadgen.transport.connection import Endpoint
 from wire.eventstream import EventStreamDecoder, Message
 
 _THROTTLED = ("throttlingException", "ThrottlingException")

@@ -10,15 +10,15 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from loadgen.answer import Answer
-from loadgen.credentials import EVERY_S as CREDENTIALS_EVERY_S
-from loadgen.credentials import Signer
 from loadgen.job import LoadError, TargetSpec
+from loadgen.schedule.session import Visit
 from loadgen.targets.base import Fetch, Refused, Shared, new_trace, trace_headers
+from loadgen.targets.credentials import EVERY_S as CREDENTIALS_EVERY_S
+from loadgen.targets.credentials import Signer
 from loadgen.targets.mapping import expand_headers, fill, read_customers
 from loadgen.targets.signals import MappedReader, SignalAnswer
-from loadgen.visit import Visit
-from loadgen.worker.connection import Endpoint
+from loadgen.transport.answer import Answer
+from loadgen.transport.connection import Endpoint
 
 TOKEN_WITHIN_S = 30.0
 REFRESH_MIN_S = 0.05

@@ -12,12 +12,12 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
-from loadgen.answer import Answer
 from loadgen.job import LoadError, TargetSpec
+from loadgen.schedule.session import Visit
 from loadgen.targets.base import Fetch, Shared, new_trace, trace_headers
 from loadgen.targets.signals import SignalAnswer
-from loadgen.visit import Visit
-from loadgen.worker.connection import Endpoint
+from loadgen.transport.answer import Answer
+from loadgen.transport.connection import Endpoint
 
 
 class ModuleTarget:

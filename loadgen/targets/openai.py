@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import orjson
 
-from loadgen.answer import NEVER, Answer, BadAnswer, SseAnswer
 from loadgen.job import TargetSpec
+from loadgen.schedule.session import Visit
 from loadgen.targets.base import Fetch, RequestTemplate, Shared
-from loadgen.visit import Visit
-from loadgen.worker.connection import Endpoint
+from loadgen.transport.answer import NEVER, Answer, BadAnswer, SseAnswer
+from loadgen.transport.connection import Endpoint
 
 _CONTENT_KEYS = ("content", "reasoning_content", "reasoning", "refusal", "text")
 

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple, Protocol
 
 import orjson
 
-from loadgen.answer import Answer, BadAnswer
 from loadgen.job import TargetSpec, without_query
 from loadgen.targets.mapping import at
+from loadgen.transport.answer import Answer, BadAnswer
 from wire.sse import SseParser
 
 

@@ -6,11 +6,11 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from loadgen.answer import Answer, BodyAnswer
-from loadgen.worker.alarm import Alarm
-from loadgen.worker.connection import now_ns
+from loadgen.transport.answer import Answer, BodyAnswer
+from loadgen.transport.connection import now_ns
+from loadgen.transport.pool import Pool
+from loadgen.transport.timer import Alarm
 from loadgen.worker.driver import give_up
-from loadgen.worker.pool import Pool
 from loadgen.worker.recorder import Recorder
 
 _NS = 1_000_000_000

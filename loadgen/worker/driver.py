@@ -11,11 +11,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from loadgen.answer import Answer
-from loadgen.rules import Budget, OverBoundError
-from loadgen.visit import Visit
-from loadgen.worker.connection import Connection, now_ns
-from loadgen.worker.pool import Pool
+from loadgen.schedule.session import Visit
+from loadgen.transport.answer import Answer
+from loadgen.transport.connection import Connection, now_ns
+from loadgen.transport.pool import Pool
+from loadgen.worker.abort_rules import Budget, OverBoundError
 from loadgen.worker.recorder import Recorder
 
 _NS = 1_000_000_000

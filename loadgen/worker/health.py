@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from loadgen.worker.connection import now_ns
+from loadgen.transport.connection import now_ns
 from loadgen.worker.driver import Driver
 from loadgen.worker.recorder import Recorder
 

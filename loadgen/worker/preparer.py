@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from loadgen.schedule.session import Visit
+from loadgen.schedule.sessions import Itinerary
 from loadgen.targets.base import Fetch, Refused, Target
-from loadgen.visit import Visit
-from loadgen.worker.itinerary import Itinerary
 
 STRIDE = 32
 """Sessions planned between two moments for the hub: under a millisecond's work or two."""

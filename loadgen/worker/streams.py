@@ -11,9 +11,9 @@ import orjson
 
 from loadgen.job import LoadJob
 from loadgen.targets.base import post
+from loadgen.transport.connection import Endpoint, endpoint
+from loadgen.transport.pool import Pool
 from loadgen.worker.background import Background, keep_share
-from loadgen.worker.connection import Endpoint, endpoint
-from loadgen.worker.pool import Pool
 from loadgen.worker.recorder import Recorder
 
 

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from peakday.live import Consent
+from peakday.consent import Consent
+from peakday.console import Talk
 from peakday.options import Json, Live, OpenAIUrl, Out, Quiet, Seed, Yes
-from peakday.output import Talk
 
 verbs = typer.Typer(help="The routed assistant: its router, its quality, and its switches.", no_args_is_help=True)
 
@@ -25,7 +25,7 @@ def route(
     as_json: Json = False,
 ) -> None:
     """How well the router labels a CSV: accuracy, F1 by class, confusion, coverage of each stage."""
-    from peakday.agent import route_csv
+    from peakday.agent.measures import route_csv
 
     Talk(as_json).result(*route_csv(csv))
 
@@ -49,7 +49,7 @@ def quality(
     quiet: Quiet = False,
 ) -> None:
     """Judge the sampled turns of a run, off the measured path: judgements.parquet, and quality.yaml that plans read."""
-    from peakday.judging import JudgeOptions, judge_run
+    from peakday.agent.quality import JudgeOptions, judge_run
 
     talk = Talk(as_json, quiet)
     options = JudgeOptions(judge, region, out, Consent(live, yes), budget_usd, openai_url)
@@ -65,6 +65,6 @@ def ablate(
     quiet: Quiet = False,
 ) -> None:
     """The same turns with prefetch, parallel tools and cache points off in turn: calls, latency, tokens, cost."""
-    from peakday.agent import ablate_switches
+    from peakday.agent.measures import ablate_switches
 
     Talk(as_json).result(*ablate_switches(scenario, turns, seed=seed, talk=Talk(as_json, quiet)))

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from peakday.console import Talk
 from peakday.options import Json, Out, Quiet, Seed
-from peakday.output import Talk
 
 verbs = typer.Typer(help="Quotas, prices and usage of an AWS account. Nothing here changes it.", no_args_is_help=True)
 
@@ -40,9 +40,9 @@ def pull(
     """Read quotas held, list prices and usage by the minute into a dated folder; whole or not at all."""
     from datetime import UTC, datetime
 
-    from peakday.aws.pull import Ask, past_window
-    from peakday.aws.pull import pull as pull_account
-    from peakday.live import Consent
+    from peakday.account.pull import Ask, past_window
+    from peakday.account.pull import pull as pull_account
+    from peakday.consent import Consent
 
     talk, now = Talk(as_json, quiet), datetime.now(UTC)
     ask = Ask(tuple(region), past_window(last, until, now), tuple(instance or ()), out)
@@ -56,7 +56,7 @@ def import_log(
     as_json: Json = False,
 ) -> None:
     """Turn Bedrock model-invocation logs into usage.csv; prompts and answers are not kept."""
-    from peakday.aws.invocation_log import import_logs
+    from peakday.account.invocation_log import import_logs
 
     Talk(as_json).result(*import_logs(files, out))
 
@@ -81,8 +81,8 @@ def verify_on_bedrock(
     quiet: Quiet = False,
 ) -> None:
     """Hold the documented rules against what answers: usage, cache, throttles, events, filler, first tokens."""
-    from peakday.aws.verify import Verification, verify
-    from peakday.live import Consent
+    from peakday.account.verify import Verification, verify
+    from peakday.consent import Consent
 
     talk = Talk(as_json, quiet)
     asked = Verification(target, model, region, budget_usd, wait_ttl, throttle, calls, out, seed or 1)

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
+from peakday.console import Talk
 from peakday.errors import Exit
 from peakday.options import Json, Out, Quiet, Seed
-from peakday.output import Talk
 
 verbs = typer.Typer(help="Measure silicon, or take in what others published.", no_args_is_help=True)
 
@@ -42,7 +42,7 @@ def import_(
     as_json: Json = False,
 ) -> None:
     """Take figures that others measured into benches/ID/, checked and marked with their provenance."""
-    from peakday.benching import import_bench
+    from peakday.benches import import_bench
 
     Talk(as_json).result(*import_bench(file, out, chip=chip, model_id=model_id))
 
@@ -79,7 +79,7 @@ def run_(
     quiet: Quiet = False,
 ) -> None:
     """Measure one model on a device of this machine (extra `bench`), or behind an OpenAI-compatible server."""
-    from peakday.benching import BenchOptions, prebuild_graphs, run_bench, run_matrix_file
+    from peakday.benches import BenchOptions, prebuild_graphs, run_bench, run_matrix_file
 
     talk = Talk(as_json, quiet)
     if matrix is not None:
@@ -99,7 +99,7 @@ def report(
     as_json: Json = False,
 ) -> None:
     """The headline of a bench, and its HTML report."""
-    from peakday.benching import report_bench
+    from peakday.benches import report_bench
 
     Talk(as_json).result(*report_bench(record, out))
 

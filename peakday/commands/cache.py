@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from peakday.console import Talk
 from peakday.options import Json
-from peakday.output import Talk
 
 verbs = typer.Typer(help="Prompt caches: exact policies over recorded prompts.", no_args_is_help=True)
 
@@ -29,8 +29,8 @@ def replay(
     """Replay a cache policy exactly over a trace of prompt blocks, cold at the start."""
     from dataclasses import asdict
 
-    from capacity.replay import read_prompts
-    from capacity.replay import replay as run
+    from capacity.caching.replay import read_prompts
+    from capacity.caching.replay import replay as run
 
     found = run(read_prompts(path), policy)
     text = (

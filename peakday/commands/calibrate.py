@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
+from peakday.console import Talk
 from peakday.options import Json, Out, Seed
-from peakday.output import Talk
 
 
 def register(app: typer.Typer) -> None:
@@ -34,7 +34,7 @@ def calibrate(
     as_json: Json = False,
 ) -> None:
     """Fit step times from measured timings; prints its range, its hold-out table, or its refusal."""
-    from peakday.calibrating import EngineFacts, calibrate_from
+    from peakday.plan.step_models import EngineFacts, calibrate_from
 
     facts = EngineFacts(
         model, chip.lower(), tp, chips_per_replica, engine, engine_version,

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
+from peakday.console import Talk
 from peakday.options import Json, Quiet, ScenarioArgument, Seed, Sets
-from peakday.output import Talk
 
 verbs = typer.Typer(help="What checks compare with: save, list, promote.", no_args_is_help=True)
 
@@ -61,8 +61,8 @@ def check(
     quiet: Quiet = False,
 ) -> None:
     """Gate this build: exact figures, SLOs, and with --against regressions. SCENARIO may be a bench or a plan too."""
-    from peakday.check.checking import Wish, check_noise, check_scenario
-    from peakday.live import Consent
+    from peakday.consent import Consent
+    from peakday.gate.check import Wish, check_noise, check_scenario
 
     talk = Talk(as_json, quiet)
     wish = Wish(
@@ -91,8 +91,8 @@ def save(
     quiet: Quiet = False,
 ) -> None:
     """Save what this build is like as a new baseline; the first one becomes current by itself."""
-    from peakday.check.checking import Wish, save_one
-    from peakday.live import Consent
+    from peakday.consent import Consent
+    from peakday.gate.check import Wish, save_one
 
     talk = Talk(as_json, quiet)
     wish = Wish(scenario, tuple(sets or ()), checks=checks, seed=seed, consent=Consent(live, yes))
@@ -108,8 +108,8 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """Every baseline of a scenario, oldest first, and which one is current."""
-    from peakday.check.checking import list_all
-    from peakday.live import Consent
+    from peakday.consent import Consent
+    from peakday.gate.check import list_all
 
     talk = Talk(as_json)
     talk.result(*list_all(scenario, checks, Consent(live, yes), talk))
@@ -125,8 +125,8 @@ def promote(
     as_json: Json = False,
 ) -> None:
     """Let checks compare with this baseline from now on."""
-    from peakday.check.checking import promote_one
-    from peakday.live import Consent
+    from peakday.consent import Consent
+    from peakday.gate.check import promote_one
 
     talk = Talk(as_json)
     talk.result(*promote_one(scenario, version, checks, Consent(live, yes), talk))

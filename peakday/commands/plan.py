@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from peakday.console import Talk
 from peakday.options import Json, Out, Quiet, ScenarioArgument, Seed, Sets
-from peakday.output import Talk
 
 
 class _PlanVerbs(typer.core.TyperGroup):
@@ -61,7 +61,7 @@ def plan(
 ) -> None:
     """Turn a scenario, its records and prices into chips, quotas, hit rates and cost."""
     from dashboards.terminal import plan_summary
-    from peakday.planning import Sources, plan_scenario
+    from peakday.plan.plan import Sources, plan_scenario
     from scenarios.loading import load_scenario, scenario_hash
 
     parsed = load_scenario(scenario, sets or [])
@@ -86,7 +86,7 @@ def predict(
     as_json: Json = False,
 ) -> None:
     """Write down what a run will measure on one replica, before it is made."""
-    from peakday.predicting import predict_run
+    from peakday.plan.prediction import predict_run
 
     Talk(as_json).result(*predict_run(step_model, arrivals, out, seed=1 if seed is None else seed))
 
@@ -101,8 +101,8 @@ def backtest(
     as_json: Json = False,
 ) -> None:
     """Score an old plan or prediction against a later run; one younger than the run is refused."""
-    from peakday.planning import score
-    from peakday.predicting import SUFFIX, score_run
+    from peakday.plan.plan import score
+    from peakday.plan.prediction import SUFFIX, score_run
 
     prediction = Path(plan)
     Talk(as_json).result(*(score_run(prediction, run, model) if plan.endswith(SUFFIX) else score(plan, run)))

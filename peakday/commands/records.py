@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from peakday.console import Talk
 from peakday.options import Json, Out
-from peakday.output import Talk
 
 RecordId = Annotated[str, typer.Argument(metavar="ID", help="A run, plan or bench: ID, path, latest or latest~1.")]
 
@@ -22,7 +22,7 @@ def register(app: typer.Typer) -> None:
 
 def report(record: RecordId, out: Out = None, as_json: Json = False) -> None:
     """Draw the HTML report of a run, a plan or a bench."""
-    from peakday.reporting import draw
+    from peakday.records.reports import draw
 
     path = draw(record, out)
     Talk(as_json).result(str(path), {"report": str(Path(path).resolve())})
@@ -35,7 +35,7 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """What changed between two runs, plans or benches."""
-    from peakday.comparing import compare_records
+    from peakday.records.comparison import compare_records
 
     Talk(as_json).result(*compare_records(before, after, html))
 
@@ -47,7 +47,7 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write a record's numbers as CSV, workbook or Prometheus files, or the Grafana dashboards."""
-    from peakday.reporting import export_record
+    from peakday.records.reports import export_record
 
     paths = [str(path) for path in export_record(form, record, out)]
     Talk(as_json).result("\n".join(paths), {"files": paths})

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from peakday import run_options as typed
+from peakday.console import Talk
 from peakday.options import (
     Json,
     Live,
@@ -20,7 +20,7 @@ from peakday.options import (
     Targets,
     Yes,
 )
-from peakday.output import Talk
+from peakday.run import options as typed
 
 
 def register(app: typer.Typer) -> None:
@@ -63,7 +63,7 @@ def run(
     quiet: Quiet = False,
 ) -> None:
     """Rehearse: drive the assistant with a scenario, and write runs/ID/."""
-    from peakday.rehearsal import LoadOptions, run_command, work_for
+    from peakday.run.rehearsal import LoadOptions, run_command, work_for
 
     if worker:
         raise typer.Exit(work_for(master_host, master_port, processes))
@@ -90,7 +90,7 @@ def max_rate(
     quiet: Quiet = False,
 ) -> None:
     """The highest rate at which every SLO of the scenario holds, by bisection and a sequential test at each."""
-    from peakday.searching import search_max_rate, series
+    from peakday.run.series import search_max_rate, series
 
     asked = series(scenario, sets, (from_, to), for_, targets=target, processes=processes, seed=seed)
     Talk(as_json).result(*search_max_rate(asked, Talk(as_json, quiet)))
@@ -112,7 +112,7 @@ def ladder(
     quiet: Quiet = False,
 ) -> None:
     """Runs at rising rates for `peakday calibrate`, each with its record."""
-    from peakday.searching import climb_ladder, series
+    from peakday.run.series import climb_ladder, series
 
     asked = series(scenario, sets, (from_, to), for_, targets=target, processes=processes, seed=seed)
     Talk(as_json).result(*climb_ladder(asked, rungs, Talk(as_json, quiet)))

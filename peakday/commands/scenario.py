@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
+from peakday.console import Talk
 from peakday.options import Json, ScenarioArgument, Seed, Sets
-from peakday.output import Talk
 
 verbs = typer.Typer(help="Scenarios: what customers will do, minute by minute.", no_args_is_help=True)
 
@@ -84,7 +84,7 @@ def preview(
     as_json: Json = False,
 ) -> None:
     """A picture of the event before anything runs: rate by region with its band, burstiness, tokens, totals."""
-    from peakday.picturing import picture
+    from peakday.previews import picture
     from peakday.quantities import window_s
 
     span = window_s(window, "--window") if window else None
@@ -108,6 +108,6 @@ def fit(
     as_json: Json = False,
 ) -> None:
     """Turn last event's counts into a scenario with ranges; says how each range was obtained and how it back-tests."""
-    from peakday.picturing import fit_history
+    from peakday.previews import fit_history
 
     Talk(as_json).result(*fit_history(history, name, growth, length, parent, calls_per_interaction))

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
+from peakday.console import Talk
 from peakday.errors import Exit
 from peakday.options import Json, Quiet, Seed
-from peakday.output import Talk
 
 
 def register(app: typer.Typer) -> None:

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from peakday.live import Consent
+from peakday.consent import Consent
+from peakday.console import Talk
 from peakday.options import Json, Live, OpenAIUrl, Quiet, ScenarioArgument, Seed, Sets, Yes
-from peakday.output import Talk
 
 
 def register(app: typer.Typer) -> None:
@@ -30,7 +30,7 @@ def up(
     quiet: Quiet = False,
 ) -> None:
     """Run the local stack in the foreground until Ctrl-C; with --live the assistant on real Bedrock."""
-    from peakday.foreground import stay_up
+    from peakday.stack.foreground import stay_up
 
     consent = Consent(live, yes)
     stay_up(scenario, sets or [], consent, openai_url, port=port, seed=seed, talk=Talk(as_json, quiet))
@@ -50,7 +50,7 @@ def ask(
     quiet: Quiet = False,
 ) -> None:
     """Ask one question and show what the answer took: route, calls, tokens, cache, tools, cost."""
-    from peakday.asking import ask_mapping, ask_once
+    from peakday.agent.ask import ask_mapping, ask_once
 
     talk = Talk(as_json, quiet)
     if target is not None and target.startswith("http="):

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from assistant.assembly import Clocks, assemble
-from assistant.clients.protocol import Reply, ToolUse, Usage
 from assistant.errors import ModelError
+from assistant.models.protocol import Reply, ToolUse, Usage
 from assistant.settings import Stack, Switches, _build
-from assistant.tools.catalogue import Catalogue
+from assistant.shop.catalogue import Catalogue
 from facts import reader
 from tests.assistant.shop import NOW
 from wire.sse import SseParser

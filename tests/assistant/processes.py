@@ -94,7 +94,7 @@ def start(
     }
     path = folder / "stack.json"
     path.write_text(json.dumps(stack))
-    models_process, models_port = _spawn("assistant.local_models", path)
+    models_process, models_port = _spawn("emulator", path)
     url = f"http://127.0.0.1:{models_port}"
     stack["endpoints"] = {"assistant": "", "bedrock": url, "openai": f"{url}/v1"}
     path.write_text(json.dumps(stack))

@@ -8,13 +8,13 @@ from unittest import mock
 import pytest
 import uvloop
 
-from assistant.clients.bedrock import BedrockClient, Credentials, transport_error
-from assistant.clients.boto3_client import Boto3Client
-from assistant.clients.http import HttpClient, HttpError
-from assistant.clients.openai import OpenAIClient
-from assistant.clients.protocol import ModelRequest, Usage
-from assistant.clients.reply import ReplyBuilder
 from assistant.errors import ModelError
+from assistant.models.bedrock import BedrockClient, Credentials, transport_error
+from assistant.models.boto3_client import Boto3Client
+from assistant.models.http import HttpClient, HttpError
+from assistant.models.openai import OpenAIClient
+from assistant.models.protocol import ModelRequest, Usage
+from assistant.models.reply import ReplyBuilder
 from assistant.tools.registry import TOOLS
 from assistant.tools.spec import tool_config
 from facts import reader

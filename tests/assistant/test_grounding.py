@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from assistant.clients.converse import body
-from assistant.clients.protocol import Reply, Usage
 from assistant.errors import ModelError
-from assistant.local_models.bedrock_rules import check_conversation
-from assistant.local_models.calls import Refused
+from assistant.models.converse import body
+from assistant.models.protocol import Reply, Usage
+from emulator.bedrock.rules import check_conversation
+from emulator.calls import Refused
 
 SEARCH = [("web_search", {"query": "vermont hiking"})]
 URL = "https://www.example.org/vermont"

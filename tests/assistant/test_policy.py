@@ -5,9 +5,9 @@ from types import SimpleNamespace
 import pytest
 
 from assistant.errors import ModelError
+from assistant.models.supply_state import FORGET_S, HALF_LIFE_S, QuotaHeadroom, TtftForecast
 from assistant.policy import Ask, Choice, ModelPolicy
 from assistant.settings import Policy, Switches
-from assistant.supply_state import FORGET_S, HALF_LIFE_S, QuotaHeadroom, TtftForecast
 from facts import reader
 
 MODELS = reader.models()

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from assistant.errors import AssistantError, ModelError
 from assistant.quality.judge import COLUMNS, judge, write_judgements
-from assistant.quality.judging import expected_usd, rehearsed_verdicts, within
-from assistant.quality.spool import SampledTurn, is_sampled, read_spool
+from assistant.quality.judge_client import expected_usd, rehearsed_verdicts, within
+from assistant.quality.sample_buffer import SampledTurn, is_sampled, read_spool
 from assistant.quality.summary import quality_rows, write_quality
 from facts import reader
 

@@ -1,7 +1,7 @@
 """Failover between regions, and what does not count as a region's fault."""
 
 from assistant.errors import ModelError
-from assistant.regions import DOWN_S
+from assistant.models.regions import DOWN_S
 
 DOWN = ModelError(503, "ServiceUnavailableException", "down")
 CLAUDE = {"policy": {"simple": "claude-sonnet", "complex": "claude-sonnet"}}

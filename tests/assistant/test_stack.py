@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from assistant.ablate import AskedTurn, ablate, summary
 from assistant.ask import ask, new_session
 from assistant.errors import AssistantError
+from assistant.quality.ablation import AskedTurn, ablate, summary
 from facts import reader
 from tests.assistant.processes import start
 

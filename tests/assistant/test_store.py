@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from assistant.store.sqlite import SqliteStore
+from assistant.shop.sqlite import SqliteStore
 from tests.assistant.memory_store import MemoryStore, Space
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)

@@ -3,8 +3,8 @@
 import pytest
 import yaml
 
+from assistant.shop.catalogue import Catalogue
 from assistant.tools import schema
-from assistant.tools.catalogue import Catalogue
 from assistant.tools.registry import TOOLS
 from scenarios.loading import load_scenario
 from scenarios.world import ensure_world

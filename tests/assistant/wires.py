@@ -4,7 +4,7 @@ import asyncio
 import json
 from contextlib import asynccontextmanager
 
-from assistant.local_models import eventstream_encoder as encoder
+from emulator.bedrock import eventstream_encoder as encoder
 
 
 def frame(name, payload):

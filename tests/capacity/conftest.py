@@ -2,7 +2,8 @@
 
 import pytest
 
-from capacity import silicon, supply
+from capacity.fleet import self_hosted as silicon
+from capacity.fleet import supply
 
 MADE = {}
 

@@ -5,10 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from capacity.calls import Calls
-from capacity.cost import call_costs
+from capacity.cost.interaction import call_costs
+from capacity.cost.rates import text_units, with_tiers
+from capacity.demand.calls import Calls
 from capacity.plan import PlanError
-from capacity.rates import text_units, with_tiers
 from facts.price_variants import feature_prices, long_context, tier_variant
 from facts.reader import models
 from tests.capacity.models import llama_8b

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from capacity.cache import (
+from capacity.caching.hit_ratio import (
     advise,
     che,
     cold_herd_misses,
@@ -13,7 +13,7 @@ from capacity.cache import (
     think_hit_ratio,
     ttl_hit_ratio,
 )
-from capacity.replay import Prompt, read_prompts, replay
+from capacity.caching.replay import Prompt, read_prompts, replay
 from facts.reader import models
 
 N = 200_000

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from capacity.cache import equilibria
-from capacity.cache_risk import Reuse, hits_left, reuse_of
+from capacity.caching.hit_ratio import equilibria
+from capacity.caching.risk import Reuse, hits_left, reuse_of
 from capacity.planner import make_case
-from capacity.service import Lengths
+from capacity.simulator.rate_at_slo import Lengths
 from tests.capacity.models import llama_8b, step_model
 from tests.capacity.runs import run
 from tests.capacity.scenario_of import scenario

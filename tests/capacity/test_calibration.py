@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from capacity.calibration import CalibrationError, EngineLimits, Identity, calibrate, hold_out_rows
-from capacity.engine import simulate
-from capacity.observed import Observed
-from capacity.requests import requests
-from capacity.service import latencies
+from capacity.calibration.fit import CalibrationError, EngineLimits, Identity, calibrate, hold_out_rows
+from capacity.calibration.observed import Observed
+from capacity.simulator.engine import simulate
+from capacity.simulator.rate_at_slo import latencies
+from capacity.simulator.requests import requests
 from tests.capacity.models import step_model
 
 TRUE = step_model(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from capacity.calls import assumed_calls
+from capacity.demand.calls import assumed_calls
 from facts.reader import models
 from tests.capacity.scenario_of import scenario
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from capacity.demand import range_quantile, stream_demand
+from capacity.demand.forecast import range_quantile, stream_demand
 from scenarios.schema import Range
 from tests.capacity.scenario_of import scenario
 

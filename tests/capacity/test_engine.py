@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from capacity import engine, oracle
-from capacity.requests import Requests, requests
+from capacity.simulator import engine
+from capacity.simulator import reference as oracle
+from capacity.simulator.requests import Requests, requests
 from tests.capacity.models import step_model
 
 
@@ -104,7 +105,7 @@ def test_random_workloads_do_preempt():
 
 
 def test_importing_the_planner_does_not_load_numba():
-    code = "import sys, capacity.planner, capacity.engine; sys.exit('numba' in sys.modules)"
+    code = "import sys, capacity.planner, capacity.simulator.engine; sys.exit('numba' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capacity.fleet import ceil_without_noise, cheapest_box, fleet, priced_boxes, regional_factor, replicas_per_zone
+from capacity.fleet.sizing import (
+    ceil_without_noise,
+    cheapest_box,
+    fleet,
+    priced_boxes,
+    regional_factor,
+    replicas_per_zone,
+)
 from facts.reader import instances
 from scenarios.schema import Resilience
 from tests.capacity.models import llama_8b

@@ -6,8 +6,8 @@ from math import ceil
 import numpy as np
 import pytest
 
-from capacity.headroom import least_regret_hold, worthwhile_hold
-from capacity.outcome import INTERACTIONS, Levers
+from capacity.fleet.headroom import least_regret_hold, worthwhile_hold
+from capacity.fleet.outcome import INTERACTIONS, Levers
 from capacity.planner import make_case, size_supplies
 from tests.capacity.models import llama_8b
 from tests.capacity.scenario_of import scenario

@@ -5,11 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 
-from capacity.backtest import backtest, compare_plans, coverage_interval
-from capacity.calls import measured_calls
-from capacity.cost import cache_hit_figures
-from capacity.findings import refuse_order
-from capacity.observed import observed_calls
+from capacity.calibration.backtest import backtest, compare_plans, coverage_interval
+from capacity.calibration.observed import observed_calls
+from capacity.cost.interaction import cache_hit_figures
+from capacity.demand.calls import measured_calls
+from capacity.fleet.findings import refuse_order
 from capacity.plan import PlanError
 from tests.capacity.runs import run
 from tests.capacity.scenario_of import scenario

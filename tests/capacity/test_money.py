@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from capacity.calls import assumed_calls
-from capacity.cost import bedrock_spend, call_costs
+from capacity.cost.interaction import bedrock_spend, call_costs
+from capacity.demand.calls import assumed_calls
 from capacity.plan import PlanError
 from capacity.planner import make_plan
 from facts.reader import models

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from capacity.oracle import simulate
-from capacity.requests import ServiceError, requests
+from capacity.simulator.reference import simulate
+from capacity.simulator.requests import ServiceError, requests
 from tests.capacity.models import step_model
 
 

@@ -9,10 +9,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from capacity.calls import assumed_calls
+from capacity.cost.prices import load_prices
+from capacity.demand.calls import assumed_calls
 from capacity.plan import PlanError, load_plan, write_plan
 from capacity.planner import make_plan
-from capacity.prices import load_prices
 from tests.capacity.models import llama_8b
 from tests.capacity.scenario_of import scenario
 

@@ -6,9 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from capacity.calibration import calibrate
-from capacity.plan import PlanError
-from capacity.prediction import (
+from capacity.calibration.fit import calibrate
+from capacity.calibration.prediction import (
     Prediction,
     extrapolations,
     measured_figures,
@@ -18,6 +17,7 @@ from capacity.prediction import (
     score_prediction,
     write_prediction,
 )
+from capacity.plan import PlanError
 from tests.capacity.models import step_model
 from tests.capacity.test_calibration import LIMITS, TRUE, WHO, observed
 
@@ -92,7 +92,7 @@ def test_a_run_too_short_for_every_predicted_figure_is_refused():
 
 
 def prediction_figures():
-    from capacity.prediction import Predicted
+    from capacity.calibration.prediction import Predicted
 
     return [Predicted("ttft_s_p50", 0.1, 0.05, 0.2)]
 

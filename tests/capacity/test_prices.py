@@ -2,7 +2,7 @@
 
 import pytest
 
-from capacity.prices import AS_GIVEN, load_prices, stale_warning
+from capacity.cost.prices import AS_GIVEN, load_prices, stale_warning
 from tests.capacity.models import llama_8b
 from tests.capacity.scenario_of import scenario
 from tests.capacity.test_plan_small import SHORT, plan

@@ -137,7 +137,7 @@ def test_no_plan_picks_an_instance_with_a_cheaper_twin(monkeypatch):
         if box.chip == "inferentia2"
     }
     both = {**twins, **listed}
-    monkeypatch.setattr("capacity.prices.instances", lambda: both)
+    monkeypatch.setattr("capacity.cost.prices.instances", lambda: both)
     for peak in (0.5, 5, 50, 500):
         made = make_plan(
             scenario(**QUICK, demand__interactions__peak_per_s=peak), step_models=[llama_8b()],

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from capacity.cost.prices import load_prices
+from capacity.cost.purchase import Offer, buy, hourly_need
 from capacity.plan import PlanError
-from capacity.prices import load_prices
-from capacity.purchase import Offer, buy, hourly_need
 from facts.reader import instances
 from tests.capacity.scenario_of import scenario
 from tests.capacity.test_plan_small import SHORT, plan

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from capacity.bucket import run_buckets
 from capacity.plan import Levels, RegionDemand
-from capacity.quota import CallTokens, Granted, granted, needs, steady_bound_per_s
+from capacity.quotas.bucket import run_buckets
+from capacity.quotas.quota import CallTokens, Granted, granted, needs, steady_bound_per_s
 from facts.reader import models
 from scenarios.schema import Quota
 

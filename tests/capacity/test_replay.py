@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from capacity.replay import Prompt, ReplayError, read_prompts, replay
+from capacity.caching.replay import Prompt, ReplayError, read_prompts, replay
 
 # Per block, prefix hits, cold start, hits judged before the request is added: the traces' own README.
 EXACT = {

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from capacity import engine, oracle
-from capacity.requests import ServiceError
-from capacity.service import (
+from capacity.simulator import engine
+from capacity.simulator import reference as oracle
+from capacity.simulator.rate_at_slo import (
     Lengths,
     Promise,
     at_rate,
@@ -15,6 +15,7 @@ from capacity.service import (
     rate_at_promise,
     throughput_bound_per_s,
 )
+from capacity.simulator.requests import ServiceError
 from tests.capacity.models import llama_8b, step_model
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from capacity.calls import assumed_calls
+from capacity.demand.calls import assumed_calls
 from facts.reader import Quality, models
 from tests.capacity.scenario_of import scenario
 from tests.capacity.test_plan_small import SHORT, plan

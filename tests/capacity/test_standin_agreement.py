@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assistant.local_models.engine import Engine, Job
-from assistant.local_models.profiles import EnginePhysics
-from capacity import engine
+from capacity.simulator import engine
+from emulator.engine.engine import Engine, Job
+from emulator.profiles import EnginePhysics
 from neuron_bench.step_model import StepModel
 from tests.capacity.models import step_model
 from tests.capacity.test_engine import random_work

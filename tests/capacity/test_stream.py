@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from capacity import engine
-from capacity.requests import Requests, ServiceError, requests
-from capacity.service import latencies
+from capacity.simulator import engine
+from capacity.simulator.rate_at_slo import latencies
+from capacity.simulator.requests import Requests, ServiceError, requests
 from capacity.stream import Block, simulate_blocks
 from capacity.windows import BUCKETS, METRICS, Windows, bucket_middle, bucket_of
 from tests.capacity.models import step_model

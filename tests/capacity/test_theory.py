@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from capacity.engine import simulate
-from capacity.requests import Requests, requests
+from capacity.simulator.engine import simulate
+from capacity.simulator.requests import Requests, requests
 from tests.capacity.models import step_model
 
 REPLICATIONS, N, WARM = 24, 20_000, 4_000

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from capacity.bucket import run_buckets
 from capacity.plan import Levels, QuotaNeed, RegionDemand
-from capacity.quota import CallTokens, Granted
-from capacity.throttling import calls_each_second, increases, max_tokens_advice, stopped
+from capacity.quotas.bucket import run_buckets
+from capacity.quotas.quota import CallTokens, Granted
+from capacity.quotas.throttling import calls_each_second, increases, max_tokens_advice, stopped
 from tests.capacity.runs import run
 from tests.capacity.scenario_of import scenario
 from tests.capacity.test_plan_small import SHORT, plan

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from capacity.demand import drawn_demand, stream_demand, with_drawn_peaks
-from capacity.money import billed_hours
-from capacity.outcome import BedrockSpend, Levers
-from capacity.surface import fit_surface
-from capacity.uncertainty import joint_draws
+from capacity.cost.hours import billed_hours
+from capacity.demand.forecast import drawn_demand, stream_demand, with_drawn_peaks
+from capacity.fleet.outcome import BedrockSpend, Levers
+from capacity.fleet.uncertainty import joint_draws
+from capacity.simulator.surface import fit_surface
 from tests.capacity.scenario_of import scenario
 
 

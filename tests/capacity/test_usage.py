@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from capacity.demand.usage import with_mean
 from capacity.plan import PlanError
-from capacity.usage import with_mean
 from facts.account import Held, Minute, QuotaRow, Usage, UsageRow
 from tests.capacity.runs import run
 from tests.capacity.scenario_of import scenario

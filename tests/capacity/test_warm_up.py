@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from capacity.warm_up import with_measured_warm_up
+from capacity.fleet.warm_up import with_measured_warm_up
 from neuron_bench.record import Bench
 from tests.capacity.scenario_of import scenario
 from tests.capacity.test_plan_small import SHORT, plan

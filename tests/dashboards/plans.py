@@ -7,7 +7,7 @@ from functools import cache
 
 import numpy as np
 
-from capacity.fleet import fleet
+from capacity.fleet.sizing import fleet
 from capacity.plan import (
     ChipOption,
     CostLine,
@@ -22,7 +22,7 @@ from capacity.plan import (
     SupplyPlan,
     TurnedDown,
 )
-from capacity.quota import CallTokens, Granted, needs
+from capacity.quotas.quota import CallTokens, Granted, needs
 from facts.reader import instances
 from neuron_bench.published import step_models
 from scenarios.schema import Resilience

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from loadgen.quantiles import censored_quantile
+from loadgen.analysis.quantiles import censored_quantile
 from loadgen.record import (
     CALLS,
     EVENTS,

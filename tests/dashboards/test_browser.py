@@ -8,9 +8,9 @@ import os
 
 import pytest
 
-from dashboards.compare_page import write_compare
-from dashboards.figures import run_numbers
-from dashboards.order_page import write_order
+from dashboards.html.compare import write_compare
+from dashboards.numbers.run import run_numbers
+from dashboards.order.page import write_order
 from dashboards.report import write_report
 from tests.dashboards.browser import CHROMIUM, DESKTOP, PHONE, browser
 from tests.dashboards.plans import make_plan

@@ -11,10 +11,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from capacity.plan import write_plan
-from dashboards.compare_page import CompareError, Pair, write_compare
 from dashboards.exports import export_csv, export_xlsx
-from dashboards.exposition import run_exposition
-from dashboards.figures import Number, run_numbers
+from dashboards.html.compare import CompareError, Pair, write_compare
+from dashboards.numbers.run import Number, run_numbers
+from dashboards.prometheus.exposition import run_exposition
 from dashboards.report import write_report
 from dashboards.terminal import run_summary
 from loadgen.record import RecordError, load_run, write_json

@@ -1,7 +1,7 @@
 from dataclasses import replace
 
-from dashboards.figures import Number, find, run_numbers, tail
-from dashboards.plan_figures import plan_numbers
+from dashboards.numbers.plan import plan_numbers
+from dashboards.numbers.run import Number, find, run_numbers, tail
 
 
 def number(n_tail, **changes):

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 import pytest
 
 from capacity.plan import InputNote
-from dashboards.order_page import write_order
-from dashboards.order_quotas import quota_asks
-from dashboards.order_sheet import Occasion, order_lines, write_order_sheet
+from dashboards.order.page import write_order
+from dashboards.order.quotas import quota_asks
+from dashboards.order.sheet import Occasion, order_lines, write_order_sheet
 from dashboards.terminal import plan_summary
 from facts.account import Held, QuotaRow
 from tests.dashboards.plans import make_plan

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dashboards.plan_rungs import rung_panels
+from dashboards.html.plan.fallback_chain import rung_panels
 from dashboards.report import write_report
 
 SPILL = {

@@ -15,14 +15,14 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from assistant.local_models import metrics_text
 from assistant.metrics import Metrics
 from dashboards.exports import export_grafana, export_prometheus
-from dashboards.exposition import plan_rules, run_exposition
-from dashboards.figures import run_numbers
-from dashboards.grafana import dashboard_json, dashboards, expressions
-from dashboards.plan_figures import plan_numbers
-from loadgen.exporter import exposition
+from dashboards.numbers.plan import plan_numbers
+from dashboards.numbers.run import run_numbers
+from dashboards.prometheus.exposition import plan_rules, run_exposition
+from dashboards.prometheus.grafana import dashboard_json, dashboards, expressions
+from emulator import metrics as metrics_text
+from loadgen.coordinator.exporter import exposition
 from tests.dashboards.plans import make_plan
 from tests.dashboards.prometheus_server import PROMETHEUS, PROMTOOL, free_port, prometheus
 
@@ -150,9 +150,9 @@ def test_a_plans_rules_mark_what_was_simulated():
 def test_every_expression_returns_data_on_a_real_run(tmp_path, monkeypatch):
     """A load run on the local stack, throttled for a while, scraped by a real Prometheus."""
     from loadgen.run import run_load
-    from peakday.rehearsal import LoadOptions, make_job
-    from peakday.session import resolve
-    from peakday.stack import local_stack
+    from peakday.run.rehearsal import LoadOptions, make_job
+    from peakday.stack.local import local_stack
+    from peakday.stack.resolved import resolve
 
     monkeypatch.chdir(tmp_path)
     fault = 'faults=[{"kind": "throttle", "at_s": 8, "length_s": 10, "ratio": 0.5}]'

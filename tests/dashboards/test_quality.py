@@ -8,8 +8,8 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
+from dashboards.html.run.quality import quality_panels, wilson
 from dashboards.report import write_report
-from dashboards.run_quality import quality_panels, wilson
 
 
 @pytest.fixture

@@ -5,15 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dashboards.figures import run_numbers
-from dashboards.order_page import write_order
-from dashboards.plan_figures import plan_numbers
+from bench.dashboards import measure
+from dashboards.html.run.page import run_parts
+from dashboards.html.run.turn import nearest_turn, turn_steps
+from dashboards.numbers.plan import plan_numbers
+from dashboards.numbers.run import run_numbers
+from dashboards.numbers.units import show
+from dashboards.order.page import write_order
 from dashboards.report import ReportError, load_for_report, write_report
-from dashboards.run_page import run_parts
-from dashboards.run_turn import nearest_turn, turn_steps
-from dashboards.units import show
 from loadgen.record import load_run
-from tests.bench.dashboards import measure
 from tests.dashboards.plans import make_plan
 from tests.dashboards.records import make_run
 

@@ -3,8 +3,8 @@ import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboards.series import bin_width_s, cache_levels, per_second, quantiles, quantiles_over_time, thin, waits
-from loadgen.quantiles import censored_quantile
+from dashboards.numbers.series import bin_width_s, cache_levels, per_second, quantiles, quantiles_over_time, thin, waits
+from loadgen.analysis.quantiles import censored_quantile
 
 
 @given(st.integers(0, 2**31), st.integers(0, 5_000))

@@ -10,11 +10,11 @@ from dataclasses import replace
 import openpyxl
 import pytest
 
-from capacity.cache import ttl_hit_ratio
-from capacity.fleet import fleet
+from capacity.caching.hit_ratio import ttl_hit_ratio
+from capacity.fleet.sizing import fleet
 from capacity.plan import Levels
-from capacity.quota import CallTokens, Granted, needs
-from dashboards.spreadsheet import SpreadsheetError, write_xlsx
+from capacity.quotas.quota import CallTokens, Granted, needs
+from dashboards.workbook.book import SpreadsheetError, write_xlsx
 from facts.reader import instances
 from neuron_bench.published import step_models
 from tests.dashboards.plans import INTERACTIONS, REGIONS, RULES, TOKEN_CLASSES, USES, make_plan

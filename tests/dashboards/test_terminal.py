@@ -1,7 +1,7 @@
 from dataclasses import replace
 
-from dashboards.figures import run_numbers
-from dashboards.plan_figures import plan_numbers
+from dashboards.numbers.plan import plan_numbers
+from dashboards.numbers.run import run_numbers
 from dashboards.terminal import plan_summary, run_summary
 from tests.dashboards.plans import make_plan
 from tests.dashboards.records import make_run

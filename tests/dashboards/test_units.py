@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from dashboards.units import UNKNOWN, clock, show
+from dashboards.numbers.units import UNKNOWN, clock, show
 
 
 @pytest.mark.parametrize(

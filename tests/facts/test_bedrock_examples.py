@@ -7,8 +7,8 @@ sequential tools: prompts of 8,100, 8,700, 9,300 and 9,900 tokens of which 5,000
 import numpy as np
 import pytest
 
-from capacity.calls import split_cached
-from capacity.quota import call_tokens, in_flight_max
+from capacity.demand.calls import split_cached
+from capacity.quotas.quota import call_tokens, in_flight_max
 from facts.reader import TokenPrices
 
 PROMPTS = np.array([8_100, 8_700, 9_300, 9_900])

@@ -4,10 +4,10 @@ import math
 
 import pytest
 
-from capacity.fleet import regional_factor
-from capacity.money import usd_per_million
+from capacity.cost.hours import usd_per_million
+from capacity.fleet.sizing import regional_factor
 from capacity.public_figures import fleet_use, offered_load_erlang, share_moved_elsewhere
-from capacity.service import at_rate, drawn_work, throughput_bound_per_s
+from capacity.simulator.rate_at_slo import at_rate, drawn_work, throughput_bound_per_s
 from facts.reader import instances, number, rows
 from tests.capacity.models import llama_8b, step_model
 from tests.capacity.scenario_of import scenario

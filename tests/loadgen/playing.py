@@ -8,8 +8,8 @@ from typing import Any
 from loadgen.job import LoadJob
 from loadgen.record import Run, load_run
 from loadgen.run import begin_record
-from loadgen.spool import ChunkWriter
-from loadgen.worker.play import Play
+from loadgen.worker.sample_buffer import ChunkWriter
+from loadgen.worker.worker_run import Play
 
 
 def play(job: LoadJob, meddle: Callable[[Play], None] | None = None) -> tuple[Run, dict[str, Any]]:

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.answer import refusal_code
 from loadgen.job import TargetSpec
 from loadgen.targets.assistant import AssistantAnswer
 from loadgen.targets.openai import OpenAiAnswer, Shape, answer_text
+from loadgen.transport.answer import refusal_code
 from tests.loadgen.server import assistant_events, chat_chunk, chat_events, event, usage_chunk
 
 SPEC = TargetSpec("openai", "http://127.0.0.1:1/v1", model="m")

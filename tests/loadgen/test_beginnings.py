@@ -11,9 +11,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from loadgen.coordinator.coordinator import Conductor
 from loadgen.job import LoadError, TargetSpec, is_loopback
 from loadgen.run import _watch, begin_record, free_port, run_load
-from loadgen.worker.conductor import Conductor
 from loadgen.worker.driver import Driver
 from tests.loadgen.playing import play
 from tests.loadgen.server import response, serving

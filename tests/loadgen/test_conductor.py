@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from loadgen.coordinator.coordinator import Conductor
 from loadgen.job import TargetSpec
-from loadgen.worker.conductor import Conductor
 
 
 class FakeRunner:

@@ -11,12 +11,12 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotoCredentials
 
-from loadgen.credentials import EVERY_S
-from loadgen.finish import _warnings
+from loadgen.analysis.finish import _warnings
+from loadgen.targets.credentials import EVERY_S
 from loadgen.targets.http import HttpTarget
 from loadgen.targets.mapping import target_specs
-from loadgen.worker.connection import endpoint
-from loadgen.worker.refreshing import keep_fresh
+from loadgen.transport.connection import endpoint
+from loadgen.worker.sign_in import keep_fresh
 from tests.loadgen.playing import play
 from tests.loadgen.server import response, serving
 

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadgen.answer import BodyAnswer
-from loadgen.rules import Budget
+from loadgen.transport.answer import BodyAnswer
+from loadgen.transport.connection import Connection, Endpoint, now_ns
+from loadgen.transport.pool import Pool
+from loadgen.worker.abort_rules import Budget
 from loadgen.worker.background import Background
-from loadgen.worker.connection import Connection, Endpoint, now_ns
 from loadgen.worker.driver import Driver
-from loadgen.worker.pool import Pool
 
 PEERS: list[socket.socket] = []
 """Servers' ends of connections, closed when a test is over."""
@@ -181,7 +181,7 @@ def test_a_request_that_got_an_answer_of_any_kind_is_not_sent_again(words, stays
 def test_the_tls_server_name_is_the_host_without_its_port(host_header, name, monkeypatch):
     """An IPv6 address has colons of its own."""
     names = []
-    monkeypatch.setattr("loadgen.worker.connection.TlsLayer", lambda context, server_name: names.append(server_name))
+    monkeypatch.setattr("loadgen.transport.connection.TlsLayer", lambda context, server_name: names.append(server_name))
     where = Endpoint(("127.0.0.1", 1), socket.AF_INET, host_header, "", tls=object())
     Connection(LOOP, where, socket.socket, None, None).close()
     assert names == [name]

@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from loadgen.coordinator.scrape import samples
 from loadgen.job import LoadJob, TargetSpec
 from loadgen.record import Run, load_run
 from loadgen.run import run_load
-from loadgen.scrape import samples
 
 URL = os.environ.get("PEAKDAY_ENGINE_URL", "")
 CLIENT_CORE = int(os.environ.get("PEAKDAY_ENGINE_CLIENT_CORE", "0"))

@@ -130,7 +130,7 @@ def test_the_masters_args_are_a_command_of_ours(documents, args, tmp_path, monke
     monkeypatch.chdir(files(documents, tmp_path))
     args = [f"http={tmp_path}/target.yaml" if arg.startswith("http=") else arg for arg in args]
     monkeypatch.setattr(
-        "loadgen.worker.connection.socket.getaddrinfo", lambda *_, **__: [(2, 1, 6, "", ("127.0.0.1", 1))]
+        "loadgen.transport.connection.socket.getaddrinfo", lambda *_, **__: [(2, 1, 6, "", ("127.0.0.1", 1))]
     )
     done = CliRunner().invoke(app, ["run", *args, "--dry-run", "--scale", "0.001"])
     assert done.exit_code == 0, done.output

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loadgen.coordinator.budget import Lender, Word, first_lease_usd
 from loadgen.job import TargetSpec
-from loadgen.lending import Lender, Word, first_lease_usd
-from loadgen.rules import Budget
+from loadgen.worker.abort_rules import Budget
 from tests.loadgen.playing import play
 from tests.loadgen.server import assistant, assistant_events, serving, streamed
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from loadgen.live import cache_hit_token_ratio, line
-from loadgen.panel import Rates, panel
+from loadgen.coordinator.panel import Rates, panel
+from loadgen.coordinator.status_line import cache_hit_token_ratio, line
 
 LIVE: dict[str, Any] = {
     "state": "running",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from loadgen.estimate import estimate, turn_usd_max
+from loadgen.analysis.series import ladder
 from loadgen.job import TargetSpec
-from loadgen.search import ladder
+from loadgen.schedule.estimate import estimate, turn_usd_max
 
 TARGET = TargetSpec("assistant", "http://127.0.0.1:1")
 SLO = {"ttft_s_p99": 1.0, "error_ratio": 0.01}

@@ -6,8 +6,8 @@ import itertools
 
 import pytest
 
+from loadgen.analysis.totals import totals
 from loadgen.job import TargetSpec
-from loadgen.summary import totals
 from tests.loadgen.playing import play
 from tests.loadgen.server import (
     STREAM_END,

@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from loadgen.autobuy import chat_around_storm, summarise
-from loadgen.broke import what_broke_first
-from loadgen.exporter import exposition
-from loadgen.histogram import Histogram
+from loadgen.analysis.autobuy import chat_around_storm, summarise
+from loadgen.analysis.first_limit import what_broke_first
+from loadgen.analysis.histogram import Histogram
+from loadgen.analysis.self_check import ttft_errors_s
+from loadgen.coordinator.exporter import exposition
+from loadgen.coordinator.scrape import Scraper, samples
 from loadgen.job import LoadError, TargetSpec
 from loadgen.record import TABLES, Run
-from loadgen.rules import AbortRules, Budget, OverBoundError
-from loadgen.scrape import Scraper, samples
-from loadgen.selfcheck import ttft_errors_s
+from loadgen.worker.abort_rules import AbortRules, Budget, OverBoundError
 from tests.loadgen.playing import play
 from tests.loadgen.server import assistant, assistant_events, response, serving, streamed
 

@@ -17,7 +17,7 @@ import numpy as np
 import orjson
 import pytest
 
-from loadgen.histogram import RELATIVE_WIDTH, Histogram
+from loadgen.analysis.histogram import RELATIVE_WIDTH, Histogram
 from loadgen.job import LoadError, LoadJob, TargetSpec
 from loadgen.record import load_run
 from loadgen.run import free_port, run_load
@@ -291,7 +291,7 @@ def test_a_worker_from_elsewhere_reads_the_customers_of_a_mapping(make_job, tmp_
 
 def test_a_worker_loads_no_heavy_library():
     """What a worker imports is small: no data frames, no compiler, no schema library."""
-    modules = "loadgen.worker.play, loadgen.worker.conductor, scenarios.arrivals, scenarios.sessions"
+    modules = "loadgen.worker.worker_run, loadgen.coordinator.coordinator, scenarios.arrivals, scenarios.sessions"
     code = f"import sys, {modules}; print(' '.join({{name.split('.')[0] for name in sys.modules}}))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"pandas", "scipy", "numba", "pydantic", "pyarrow", "boto3", "botocore"} & set(loaded)

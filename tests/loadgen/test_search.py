@@ -8,10 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadgen.job import LoadError
-from loadgen.record import TABLES, Run
-from loadgen.search import max_rate
-from loadgen.sequential import (
+from loadgen.analysis.sequential import (
     HELD,
     MISSED,
     UNSURE,
@@ -24,6 +21,9 @@ from loadgen.sequential import (
     promises,
     stretches,
 )
+from loadgen.analysis.series import max_rate
+from loadgen.job import LoadError
+from loadgen.record import TABLES, Run
 
 LENGTH_S = 30.0
 SLO = {"ttft_s_p95": 1.0, "ttft_s_p50": None}

@@ -13,7 +13,7 @@ import pytest
 
 from assistant.autobuy.buyer import Buyer
 from assistant.autobuy.payments import charge_key
-from loadgen.autobuy import autobuy_totals, summarise
+from loadgen.analysis.autobuy import autobuy_totals, summarise
 from loadgen.record import TABLES, Run
 from tests.assistant.harness import Harness
 from tests.assistant.shop import write_catalogue
@@ -76,7 +76,7 @@ def totals(shop: Harness) -> dict:
     body = shop.request("GET", "/test/purchases").body
     nothing = Run(Path("run"), {}, *(None for _ in TABLES))
     with serving(lambda *_: [(0.0, response(body))]) as server, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("loadgen.autobuy.chat_around_storm", lambda run: None)
+        patch.setattr("loadgen.analysis.autobuy.chat_around_storm", lambda run: None)
         found = autobuy_totals(server.url, nothing)
     assert found is not None
     return found

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from dashboards.figures import quantile_number
-from loadgen.histogram import Histogram
+from dashboards.numbers.run import quantile_number
+from loadgen.analysis.histogram import Histogram
+from loadgen.analysis.totals import latency_quantiles
 from loadgen.job import TargetSpec
-from loadgen.summary import latency_quantiles
 from tests.loadgen.conftest import make_job_in
 from tests.loadgen.playing import play
 from tests.loadgen.server import assistant, assistant_events, serving, streamed

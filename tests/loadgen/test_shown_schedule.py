@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadgen.job import TargetSpec
-from loadgen.worker.itinerary import itinerary
+from loadgen.schedule.sessions import itinerary
 from tests.loadgen.conftest import make_job_in
 from tests.loadgen.playing import play
 from tests.loadgen.server import assistant, assistant_events, response, serving, streamed

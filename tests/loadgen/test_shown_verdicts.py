@@ -12,8 +12,8 @@ import pytest
 from loadgen.job import TargetSpec
 from loadgen.record import load_run
 from loadgen.run import run_load
-from peakday.check.slo import judge, limits_of
-from peakday.check.verdicts import Verdict
+from peakday.gate.slo import judge, limits_of
+from peakday.gate.verdicts import Verdict
 from tests.loadgen.conftest import make_job_in
 from tests.loadgen.server import assistant, assistant_events, response, serving, streamed
 

@@ -3,7 +3,7 @@
 import orjson
 
 from loadgen.record import EVENTS, load_run, write_json
-from loadgen.spool import ChunkWriter, receive, remove_spool
+from loadgen.worker.sample_buffer import ChunkWriter, receive, remove_spool
 
 
 def test_rows_of_a_remote_worker_need_no_local_one(tmp_path):

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.histogram import RELATIVE_WIDTH, Histogram, Snapshots
-from loadgen.quantiles import censored_quantile
+from loadgen.analysis.histogram import RELATIVE_WIDTH, Histogram, Snapshots
+from loadgen.analysis.quantiles import censored_quantile
 
 SECONDS = st.lists(st.floats(1e-5, 5_000), min_size=1, max_size=300)
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loadgen.analysis.steady_state import batch_means, littles_law, steady_state, trend
 from loadgen.record import TABLES, Run
-from loadgen.steady import batch_means, littles_law, steady_state, trend
 
 LENGTH_S = 100.0
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from assistant.local_models.eventstream_encoder import event, exception, with_bad_crc
-from loadgen.asking import ask_mapped
-from loadgen.credentials import Credentials
+from emulator.bedrock.eventstream_encoder import event, exception, with_bad_crc
 from loadgen.job import LoadError, LoadJob, TargetSpec
 from loadgen.run import run_load
+from loadgen.targets.credentials import Credentials
+from loadgen.targets.inspection import ask_mapped
 from loadgen.targets.mapping import at, fill, load_mapping, target_specs
 from tests.loadgen.playing import play
 from tests.loadgen.server import STREAM_END, STREAM_HEAD, chunk, response, serving

@@ -7,12 +7,12 @@ from dataclasses import replace
 import gevent
 import pytest
 
-from loadgen.finish import _warnings, marked_faults, stand_in_lateness
-from loadgen.histogram import Histogram
+from loadgen.analysis.finish import _warnings, marked_faults, stand_in_lateness
+from loadgen.analysis.histogram import Histogram
+from loadgen.analysis.totals import latency_quantiles
+from loadgen.analysis.verdict import Circumstances, verdict
 from loadgen.job import TargetSpec
 from loadgen.record import Quantile
-from loadgen.summary import latency_quantiles
-from loadgen.verdict import Circumstances, verdict
 from tests.loadgen.playing import play
 from tests.loadgen.server import assistant, assistant_events, response, serving, streamed
 

@@ -6,8 +6,8 @@ import importlib.util
 
 import pytest
 
+from bench.neuron_bench import growth, repeatability
 from neuron_bench.cases import Effort, decode, prefill
-from tests.bench.neuron_bench import growth, repeatability
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("torch") is None, reason="torch is not installed: pip install 'peakday[bench]'"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from loadgen.selfcheck import SelfCheck
+from loadgen.analysis.self_check import SelfCheck
 from peakday.demo import CHECK_PER_S, RUNG_S, RUNGS_PER_S, choose_rates
 
 

@@ -54,7 +54,7 @@ def test_a_new_model_serves_the_smoke_event_in_a_new_marketplace(tmp_path):
 
     edited(code / "facts" / "data" / "models.yaml", add)
     edited(
-        code / "assistant" / "local_models" / "profiles.yaml",
+        code / "emulator" / "profiles.yaml",
         lambda raw: raw["models"].update({"new-claude": "claude-sonnet"}),
     )
     (tmp_path / "canada.yaml").write_text(json.dumps(SCENARIO))  # YAML without aliases, which are refused

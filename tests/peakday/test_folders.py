@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from peakday.errors import CommandError
-from peakday.folders import find_any, find_record, new_folder
+from peakday.records.folders import find_any, find_record, new_folder
 
 NOW = datetime(2026, 7, 8, 9, 30, 15, tzinfo=UTC)
 

@@ -5,12 +5,12 @@ import json
 import pandas as pd
 import pytest
 
-from assistant.quality.spool import SampledTurn, Spool
+from assistant.quality.sample_buffer import SampledTurn, Spool
 from facts import reader
+from peakday.agent.quality import JudgeOptions, judge_run, keep_sample
+from peakday.consent import Consent
+from peakday.console import Talk
 from peakday.errors import CommandError, Exit
-from peakday.judging import JudgeOptions, judge_run, keep_sample
-from peakday.live import Consent
-from peakday.output import Talk
 from tests.peakday.test_real_models import ACCOUNT, KEY_ID, real_bedrock
 
 QUIET = Talk(quiet=True)
@@ -63,7 +63,7 @@ def test_a_sample_is_judged_by_a_stand_in_and_says_simulated(run):
 
 def test_a_real_judge_is_refused_without_an_answer_and_named_with_its_price(run, monkeypatch):
     """--live alone, off a terminal: nothing is asked of a model."""
-    monkeypatch.setattr("assistant.quality.judging.connect", lambda stack: pytest.fail("a client was made"))
+    monkeypatch.setattr("assistant.quality.judge_client.connect", lambda stack: pytest.fail("a client was made"))
     monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
     with pytest.raises(CommandError, match="6 verdicts of claude-sonnet: nobody is here to be asked"):
         judge_run(str(run), JudgeOptions(consent=Consent(live=True)), seed=None, talk=QUIET)

@@ -6,9 +6,9 @@ import io
 
 import pytest
 
+from peakday.consent import Consent, require_live
+from peakday.console import Talk
 from peakday.errors import CommandError
-from peakday.live import Consent, require_live
-from peakday.output import Talk
 
 
 class Terminal(io.StringIO):

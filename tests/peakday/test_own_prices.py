@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from capacity.prices import load_prices
-from peakday.aws.prices import PriceRow, prices_text
+from capacity.cost.prices import load_prices
+from peakday.account.prices import PriceRow, prices_text
 from peakday.config import Prices, load_config
 from peakday.errors import CommandError
-from peakday.own_prices import own_prices
+from peakday.plan.prices import own_prices
 
 
 def pulled(tmp_path):

@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 
 import neuron_bench.record
-from peakday import planning
+from peakday.plan import plan as planning
 
 
 def test_only_benches_that_a_step_model_was_fitted_from_become_inputs(monkeypatch, tmp_path):

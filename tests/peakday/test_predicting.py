@@ -8,7 +8,7 @@ import pytest
 
 from neuron_bench.step_model import HoldOut, write_step_model
 from peakday.errors import CommandError
-from peakday.predicting import commit_time, predict_run, score
+from peakday.plan.prediction import commit_time, predict_run, score
 from tests.capacity.models import step_model
 from tests.capacity.runs import run
 

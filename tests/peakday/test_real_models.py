@@ -19,10 +19,10 @@ import pytest
 
 from loadgen.record import load_run
 from peakday.cli import main
+from peakday.console import Talk
 from peakday.errors import CommandError
-from peakday.output import Talk
-from peakday.real_models import RealModels, costs_money, on_real_models, real_models
-from peakday.session import open_stack, resolve
+from peakday.stack.real_models import RealModels, costs_money, on_real_models, real_models
+from peakday.stack.resolved import open_stack, resolve
 from peakday.targets import Target
 from tests.assistant.wires import ConverseWire, provider
 
@@ -164,7 +164,7 @@ def test_up_live_says_what_a_turn_costs_before_any_client_is_made(tmp_path, monk
 
 def test_without_live_the_account_is_not_looked_at(monkeypatch, tmp_path):
     """The clients of a local stack sign with a stated dummy key; botocore's chain is never asked."""
-    from assistant.connections import connect
+    from assistant.models.connections import connect
     from tests.assistant.harness import Stack, Switches
 
     def asked():

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from peakday import searching
+from peakday.console import Talk
 from peakday.errors import CommandError
-from peakday.output import Talk
+from peakday.run import series as searching
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from peakday.stack import describe
+from peakday.stack.local import describe
 from scenarios.loading import load_scenario, scenario_hash
 from scenarios.world import World
 

@@ -4,7 +4,7 @@ import pytest
 
 from peakday.config import Config
 from peakday.errors import CommandError, Exit
-from peakday.stack import listen
+from peakday.stack.local import listen
 from peakday.targets import Target, check_allowed, check_answers, parse_targets
 
 

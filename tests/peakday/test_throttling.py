@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import yaml
 
-from capacity.quota import CallTokens, Granted
-from peakday import throttling
-from peakday.rehearsal import LoadOptions, dry_run
-from peakday.throttling import UNKNOWN, Pressure
+from capacity.quotas.quota import CallTokens, Granted
+from peakday.run import quota_check as throttling
+from peakday.run.quota_check import UNKNOWN, Pressure
+from peakday.run.rehearsal import LoadOptions, dry_run
 
 TOKENS = CallTokens(reserved=6_000.0, settled=1_000.0)
 

@@ -9,7 +9,7 @@ import yaml
 
 from facts.account import Minute, usage_text
 from peakday.errors import CommandError
-from peakday.picturing import fit_history
+from peakday.previews import fit_history
 from scenarios.loading import load_scenario
 
 MIDNIGHT = 1_793_491_200

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from peakday.output import Talk
-from peakday.watching import watching
+from peakday.console import Talk
+from peakday.run.progress import watching
 from tests.loadgen.test_panel import LIVE
 
 JOB = SimpleNamespace(run_id="one", length_s=30.0, budget_usd=None)

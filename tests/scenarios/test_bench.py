@@ -1,6 +1,6 @@
 """The benchmark runs: a smoke test at a hundredth of its size."""
 
-from tests.bench.scenarios import rows
+from bench.scenarios import rows
 
 
 def test_the_benchmark_measures_something():

@@ -4,7 +4,7 @@ import csv
 
 import numpy as np
 
-from tests.study.rungs import CALLS_MIN, LADDER, LENGTH_MAX_S, MIXES, last_offset_s, plan, write_burst, write_rung
+from study.rungs import CALLS_MIN, LADDER, LENGTH_MAX_S, MIXES, last_offset_s, plan, write_burst, write_rung
 
 
 def arrivals(path):

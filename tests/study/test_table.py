@@ -2,8 +2,8 @@
 
 import pytest
 
+from study.table import capacity_at_slo, capacity_line
 from tests.capacity.test_calibration import TRUE, observed
-from tests.study.table import capacity_at_slo, capacity_line
 
 
 def test_an_engine_that_does_as_its_model_says_has_the_capacity_predicted():

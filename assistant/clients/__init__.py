@@ -1,1 +1,0 @@
-"""Model clients: one request shape, one reply shape, three wires."""

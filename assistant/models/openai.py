@@ -1,0 +1,196 @@
+"""OpenAI-compatible chat completions over SSE: vLLM on Neuron, or anything that speaks the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from time import perf_counter
+from typing import Any
+
+import orjson
+
+from assistant.errors import ModelError
+from assistant.models.bedrock import SIMULATED_HEADER, transport_error
+from assistant.models.http import Connection, HttpClient, HttpError
+from assistant.models.protocol import Block, Listener, Message, ModelRequest, Reply, Usage
+from assistant.models.reply import ReplyBuilder
+from wire.sse import SseParser
+
+_STOP_REASONS = {
+    "stop": "end_turn",
+    "tool_calls": "tool_use",
+    "length": "max_tokens",
+    "content_filter": "content_filtered",
+}
+_TEXT_BLOCK = 0  # OpenAI numbers tool calls apart from text; ours follow it.
+
+
+class OpenAIClient:
+    """Chat completions over kept-alive connections. `url` ends in /v1."""
+
+    def __init__(
+        self,
+        http: HttpClient,
+        url: str,
+        api_key: str | None = None,
+        clock: Callable[[], float] = perf_counter,
+    ) -> None:
+        self._http = http
+        self._url = f"{url.rstrip('/')}/chat/completions"
+        self._headers = {"Content-Type": "application/json"}
+        if api_key:
+            self._headers["Authorization"] = f"Bearer {api_key}"
+        self._clock = clock
+
+    async def converse(self, request: ModelRequest, listener: Listener) -> Reply:
+        """Make one streamed call; see `ModelClient`."""
+        builder = ReplyBuilder(self._clock)
+        headers = {**self._headers, "traceparent": request.traceparent} if request.traceparent else self._headers
+        try:
+            async with await self._http.post(self._url, headers, body(request)) as response:
+                if response.status != 200:
+                    raise _refusal(response.status, await response.read())
+                builder.opened = True
+                await listener.opened(SIMULATED_HEADER in response.headers)
+                await _read(response, builder, listener)
+        except (TimeoutError, HttpError) as error:
+            raise transport_error(error, builder) from None
+        return builder.build()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.close()
+
+
+def body(request: ModelRequest) -> bytes:
+    """The request's JSON, tools as made once."""
+    fields: dict[str, Any] = {
+        "model": request.model.model_id,
+        "messages": [*_system(request.system), *(part for message in request.messages for part in _messages(message))],
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+    if request.max_tokens is not None:
+        fields["max_tokens"] = request.max_tokens
+    if request.tools is not None:
+        fields["tools"] = orjson.Fragment(request.tools.openai)
+        if not request.parallel_tools:
+            fields["parallel_tool_calls"] = False
+    return orjson.dumps(fields)
+
+
+def _system(blocks: Iterable[Block]) -> list[dict[str, Any]]:
+    text = "\n\n".join(block["text"] for block in blocks if "text" in block)
+    return [{"role": "system", "content": text}] if text else []
+
+
+def _messages(message: Message) -> list[dict[str, Any]]:
+    """One Converse message as one or more OpenAI ones: tool results stand alone there."""
+    content: list[Block] = message["content"]
+    if message["role"] == "assistant":
+        return [_assistant(content)]
+    results = [_tool_result(block["toolResult"]) for block in content if "toolResult" in block]
+    parts = [part for block in content if (part := _part(block)) is not None]
+    if not parts:
+        return results
+    plain = parts[0]["text"] if len(parts) == 1 and parts[0]["type"] == "text" else parts
+    return [*results, {"role": "user", "content": plain}]
+
+
+def _assistant(content: list[Block]) -> dict[str, Any]:
+    text = "".join(block["text"] for block in content if "text" in block)
+    calls = [
+        {
+            "id": use["toolUseId"],
+            "type": "function",
+            "function": {"name": use["name"], "arguments": orjson.dumps(use["input"]).decode()},
+        }
+        for block in content
+        if (use := block.get("toolUse"))
+    ]
+    message: dict[str, Any] = {"role": "assistant", "content": text or None}
+    if calls:
+        message["tool_calls"] = calls
+    return message
+
+
+def _tool_result(result: Mapping[str, Any]) -> dict[str, Any]:
+    (block,) = result["content"]
+    text = orjson.dumps(block["json"]).decode() if "json" in block else block["text"]
+    return {"role": "tool", "tool_call_id": result["toolUseId"], "content": text}
+
+
+def _part(block: Block) -> dict[str, Any] | None:
+    if "text" in block:
+        return {"type": "text", "text": block["text"]}
+    if image := block.get("image"):
+        data = image["source"]["bytes"]
+        return {"type": "image_url", "image_url": {"url": f"data:image/{image['format']};base64,{data}"}}
+    return None
+
+
+async def _read(response: Connection, builder: ReplyBuilder, listener: Listener) -> None:
+    parser = SseParser()
+
+    def texts(data: bytes) -> Iterator[str]:
+        for event in parser.feed(data):
+            if event.data == b"[DONE]":
+                response.finish()
+                return
+            try:
+                chunk = orjson.loads(event.data)
+            except orjson.JSONDecodeError as error:
+                raise ModelError(502, "bad_stream", f"the model's stream is damaged: {error}", True) from None
+            text = apply_chunk(builder, chunk)
+            if text:
+                yield text
+
+    await response.stream(texts, listener.text_now)
+
+
+def apply_chunk(builder: ReplyBuilder, chunk: Mapping[str, Any]) -> str | None:
+    """Take one chunk into the reply; returns the text it carried, if any.
+
+    Raises:
+        ModelError: the chunk is an error that came after HTTP 200.
+    """
+    if "error" in chunk:
+        error = chunk["error"]
+        raise _error(int(error.get("code") or 500), str(error.get("type", "")), str(error.get("message", "")), True)
+    if raw := chunk.get("usage"):
+        cached = (raw.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
+        builder.usage = Usage(raw["prompt_tokens"] - cached, raw["completion_tokens"], cached)
+    text = None
+    for choice in chunk.get("choices") or ():
+        delta = choice.get("delta") or {}
+        if content := delta.get("content"):
+            builder.text(_TEXT_BLOCK, content)
+            text = content
+        for call in delta.get("tool_calls") or ():
+            _apply_call(builder, call)
+        if reason := choice.get("finish_reason"):
+            builder.stop_reason = _STOP_REASONS.get(reason, reason)
+    return text
+
+
+def _apply_call(builder: ReplyBuilder, call: Mapping[str, Any]) -> None:
+    index = _TEXT_BLOCK + 1 + int(call.get("index", 0))
+    function = call.get("function") or {}
+    if call.get("id"):
+        builder.tool_start(index, call["id"], function.get("name", ""))
+    if arguments := function.get("arguments"):
+        builder.tool_input(index, arguments)
+
+
+def _refusal(status: int, raw: bytes) -> ModelError:
+    try:
+        payload = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        payload = {}
+    error = payload.get("error", payload) if isinstance(payload, dict) else {}
+    if not isinstance(error, dict):
+        error = {"message": str(error)}
+    return _error(status, str(error.get("type") or error.get("code") or ""), str(error.get("message", "")), False)
+
+
+def _error(status: int, code: str, message: str, streaming: bool) -> ModelError:
+    return ModelError(status if status in (429, 503) else 502, code or f"http_{status}", message or code, streaming)

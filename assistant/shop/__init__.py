@@ -1,0 +1,1 @@
+"""The shop's own data: products, customers, orders, a small web, and what the agent may change."""

@@ -1,0 +1,135 @@
+"""The shop's data, read-only: products, prices, reviews, customers and their past orders (catalogue.sqlite)."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+
+from assistant.errors import AssistantError
+from assistant.shop.ranking import WordIndex
+
+Row = dict[str, Any]
+
+
+class Catalogue:
+    """Queries over one catalogue file. It never changes while we run, so no lock and no journal are needed."""
+
+    def __init__(self, path: Path) -> None:
+        if not path.is_file():
+            raise AssistantError(f"{path}: no catalogue there; `peakday up` writes it")
+        self._db = sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True, check_same_thread=False)
+        self._db.row_factory = _as_dict
+        self.started_at = self._meta_now()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def documents(self) -> list[Row]:
+        """The pages of the local web index."""
+        return self._all("SELECT doc_id, url, title, body FROM documents ORDER BY doc_id")
+
+    def standing_rules(self) -> list[Row]:
+        """Auto-buy rules that the scenario's world begins with; none in a catalogue without them."""
+        if self._one("SELECT 1 AS there FROM sqlite_master WHERE name = 'auto_buy_rules'") is None:
+            return []
+        return self._all("SELECT rule_id, customer_id, product_id, target_price, quantity FROM auto_buy_rules")
+
+    def prices(self) -> dict[str, float]:
+        """The catalogue's price of every product."""
+        return {row["product_id"]: row["price"] for row in self._all("SELECT product_id, price FROM products")}
+
+    def search(self, query: str, limit: int, max_price: float | None = None) -> list[Row]:
+        """Best matching products, best first."""
+        ids, prices, index = self._words
+        allowed = None if max_price is None else prices <= max_price
+        found = [ids[row] for row in index.search(query, limit, allowed)]
+        return [product for product_id in found if (product := self.product(product_id))]
+
+    @cached_property
+    def _words(self) -> tuple[list[str], np.ndarray, WordIndex]:
+        """Product ids, prices and words, made on first use: not every reader of the catalogue searches it."""
+        rows = self._all("SELECT product_id, title, brand, category, price FROM products ORDER BY rowid")
+        index = WordIndex([((row["title"], 2.0), (row["brand"], 1.5), (row["category"], 1.0)) for row in rows])
+        return [row["product_id"] for row in rows], np.array([row["price"] for row in rows]), index
+
+    def product(self, product_id: str) -> Row | None:
+        """One product with its attributes parsed, or None."""
+        row = self._one("SELECT * FROM products WHERE product_id = ?", product_id)
+        if row is not None:
+            row["attributes"] = orjson.loads(row["attributes"] or "{}")
+        return row
+
+    def substitutes(self, product: Row, limit: int) -> list[Row]:
+        """Products in stock of the same category, nearest in price first."""
+        return self._all(
+            "SELECT product_id, title, price, rating, delivery_days FROM products"
+            " WHERE category = ? AND in_stock > 0 AND product_id != ? ORDER BY abs(price - ?), product_id LIMIT ?",
+            product["category"], product["product_id"], product["price"], limit,
+        )  # fmt: skip
+
+    def reviews(self, product_id: str, limit: int) -> list[Row]:
+        """A product's reviews."""
+        return self._all(
+            "SELECT review_id, stars, title, body FROM reviews WHERE product_id = ? ORDER BY review_id LIMIT ?",
+            product_id, limit,
+        )  # fmt: skip
+
+    def price_history(self, product_id: str, now: datetime, days: int) -> list[Row]:
+        """Daily prices of the last `days` days, today included, oldest first."""
+        first = (now - timedelta(days=days - 1)).date().isoformat()
+        return self._all(
+            "SELECT day, price FROM price_history WHERE product_id = ? AND day BETWEEN ? AND ? ORDER BY day",
+            product_id, first, now.date().isoformat(),
+        )  # fmt: skip
+
+    def customer(self, customer_id: str) -> Row | None:
+        """One customer, or None."""
+        return self._one("SELECT * FROM customers WHERE customer_id = ?", customer_id)
+
+    def orders(self, customer_id: str) -> list[Row]:
+        """A customer's past orders with their items, newest first."""
+        orders = self._all(
+            "SELECT order_id, ordered_at, status, total FROM orders WHERE customer_id = ?"
+            " ORDER BY ordered_at DESC, order_id",
+            customer_id,
+        )  # fmt: skip
+        for order in orders:
+            order["items"] = self._all(
+                "SELECT i.product_id, p.title, p.category, i.quantity, i.price FROM order_items i"
+                " LEFT JOIN products p USING (product_id) WHERE i.order_id = ?",
+                order["order_id"],
+            )  # fmt: skip
+        return orders
+
+    def browsing(self, customer_id: str) -> list[Row]:
+        """What a customer looked at, newest first."""
+        return self._all(
+            "SELECT b.product_id, b.viewed_at, p.title, p.category FROM browsing b LEFT JOIN products p"
+            " USING (product_id) WHERE b.customer_id = ? ORDER BY b.viewed_at DESC, b.product_id",
+            customer_id,
+        )  # fmt: skip
+
+    def _meta_now(self) -> datetime:
+        row = self._one("SELECT value FROM meta WHERE key = 'now'")
+        if row is None:
+            raise AssistantError("catalogue: meta.now, the clock of the data, is missing; write the world again")
+        return datetime.fromisoformat(row["value"])
+
+    def _all(self, sql: str, *values: Any) -> list[Row]:
+        return self._db.execute(sql, values).fetchall()
+
+    def _one(self, sql: str, *values: Any) -> Row | None:
+        row: Row | None = self._db.execute(sql, values).fetchone()
+        return row
+
+
+def _as_dict(cursor: sqlite3.Cursor, values: Sequence[Any]) -> Row:
+    return {column[0]: value for column, value in zip(cursor.description, values, strict=True)}

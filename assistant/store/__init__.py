@@ -1,1 +1,0 @@
-"""What the agent may change, behind a small protocol."""

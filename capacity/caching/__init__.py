@@ -1,0 +1,1 @@
+"""What share of a prompt is read from a cache?"""

@@ -1,0 +1,189 @@
+"""What can go wrong with caches on the day: own block caches that stay cold under load, provider caches forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from capacity.caching.hit_ratio import TTL_S, cold_herd_misses, equilibria, shards_from_hit_ratio, think_hit_ratio
+from capacity.cost.interaction import cache_hit_figures
+from capacity.demand.calls import Calls
+from capacity.fleet.inputs import Case
+from capacity.fleet.outcome import INTERACTIONS, OwnChoice
+from capacity.fleet.supply import lengths_of, limits_of
+from capacity.quotas.quota import ASSUMED_TTFT_S
+from capacity.simulator.engine import simulate
+from capacity.simulator.rate_at_slo import Lengths, at_rate, drawn_work
+from capacity.simulator.requests import Floats
+from neuron_bench.step_model import StepModel
+
+GRID = np.linspace(0.0, 1.0, 9)
+SAMPLE = 1_000
+LOST_MAX = 0.1
+"""A stable state that loses more than a tenth of the planned hits is warned about."""
+
+
+@dataclass(frozen=True)
+class HitStability:
+    """Shares of the planned prefix hits at which load and cache hold each other up, at the peak with zones lost.
+
+    One solution near 1: the cache heals by itself. A low one besides: after a restart under load it stays cold.
+    """
+
+    region: str
+    model: str
+    chip: str
+    rate_per_s: float  # of one replica
+    solutions: list[float]
+    warning: str
+
+
+def hit_stability(case: Case, choices: Sequence[OwnChoice]) -> tuple[dict[str, Any], ...]:
+    """The metastability search for every own model that counts on prefix hits."""
+    rules, rows, seen = case.scenario.capacity.resilience, [], {}
+    for choice in choices:
+        lengths = lengths_of(case, choice.service.model)
+        if choice.stream != INTERACTIONS or not lengths.cached_tokens.any():
+            continue
+        rate = choice.service.rate_per_s  # what a replica carries when all that may fail has failed
+        key = (choice.service.model, choice.service.step.chip)
+        if key not in seen:
+            reuse = reuse_of(case, choice.service.model)
+            seen[key] = equilibria(hits_left(lengths, choice.service.step, rate, case.seed, reuse))
+        found = seen[key]
+        rows.append(HitStability(choice.region, key[0], key[1], rate, found, _told(key[0], found, rules.zones_lost)))
+    return tuple(asdict(row) for row in rows)
+
+
+@dataclass(frozen=True)
+class Reuse:
+    """What of the cached tokens all calls share, and the share of the rest that a conversation asks for in time."""
+
+    shared_ratio: float = 1.0
+    back_within: Callable[[float], float] = lambda _: 1.0
+
+
+def reuse_of(case: Case, name: str) -> Reuse:
+    """Of a model's calls; where the record does not tell the levels apart, all of it counts as shared."""
+    mask = case.calls.of(name)
+    read, shared = case.calls.cache_read_tokens[mask], case.calls.shared_tokens[mask]
+    if not read.any() or (shared < 0).any():
+        return Reuse()
+    followed = followed_within(case, name)
+    ever = followed(float("inf")) or 1.0
+    return Reuse(float(np.minimum(read, shared).sum() / read.sum()), lambda wait_s: followed(wait_s) / ever)
+
+
+def followed_within(case: Case, name: str) -> Callable[[float], float]:
+    """Share of what a call leaves in a cache that its conversation asks for within so many seconds.
+
+    Calls of one turn follow at once, turns after the customer's thinking and typing.
+    """
+    mix, calls = case.scenario.mix, case.calls
+    per_turn = max(1.0, float(calls.of(name).sum()) / max(1, len(set(calls.turn[calls.of(name)].tolist()))))
+    turns = calls.turns / calls.interactions
+    last_of_turn, last_of_all = 1 / per_turn, 1 / (per_turn * turns)
+
+    def share(wait_s: float) -> float:
+        waits = think_hit_ratio(mix.think_s.median + mix.typing_s.median, mix.think_s.cv, wait_s)
+        return (1 - last_of_turn) + (last_of_turn - last_of_all) * waits
+
+    return share
+
+
+def hits_left(
+    lengths: Lengths, model: StepModel, rate_per_s: float, seed: int, reuse: Reuse | None = None
+) -> Callable[[float], float]:
+    """h -> the share of prefix hits that the load following from h leaves: an interpolated curve over a grid.
+
+    Running requests hold KV; what is free keeps finished prompts in order of use. A prefix is forgotten when nobody
+    used it for t_c, Che's characteristic time: what the calls' own tokens take to fill the room beside the prefix that
+    all share.
+    """
+    reuse = reuse or Reuse()
+    work = at_rate(drawn_work(lengths, SAMPLE, seed), rate_per_s)
+    span_s = float(work.arrival_s[-1] - work.arrival_s[0]) or 1.0
+    shared = reuse.shared_ratio * float(work.cached_tokens.mean())
+    own_per_s = rate_per_s * (float((work.input_tokens + work.output_tokens).mean()) - shared)
+    left = []
+    for share in GRID:
+        cached = np.minimum(work.input_tokens - 1, np.rint(work.cached_tokens * share)).astype(np.int64)
+        served = simulate(replace(work, cached_tokens=cached, away_cached_tokens=cached), model)
+        held = work.input_tokens + work.output_tokens / 2
+        lasts_s = max(span_s, float(served.end_s.max() - work.arrival_s[0]))
+        in_use = float(((served.end_s - served.first_s) * held).sum()) / lasts_s
+        free = model.kv_tokens_max - min(in_use, model.kv_tokens_max)
+        t_c = max(0.0, free - shared) / own_per_s
+        back = reuse.back_within(t_c) if t_c > 0 else 0.0
+        left.append(reuse.shared_ratio * -np.expm1(-rate_per_s * t_c) + (1 - reuse.shared_ratio) * back)
+    curve: Floats = np.array(left)
+    return lambda share: float(np.interp(share, GRID, curve))
+
+
+def _told(model: str, found: Sequence[float], zones_lost: int) -> str:
+    if not found or min(found) >= 1 - LOST_MAX:
+        return ""
+    if max(found) < 1 - LOST_MAX:
+        return (
+            f"{model}: with {zones_lost} zone lost the block cache keeps {max(found):.0%} of the planned prefix hits: "
+            "KV is short; give each replica less load or more KV"
+        )
+    return (
+        f"{model}: the block cache can stay at {min(found):.0%} of the planned prefix hits after a restart under load; "
+        "warm replicas before they take traffic"
+    )
+
+
+def fitted_shards(case: Case, name: str) -> float | None:
+    """Independent caches that explain a run's shared-prefix hits of a Bedrock model; None where a run cannot tell."""
+    calls: Calls = case.calls
+    ratio = cache_hit_figures(calls, name).get("shared")
+    if not case.measured or calls.lasts_s is None or ratio is None or not 0 < ratio < 1:
+        return None
+    rate = float(calls.of(name).sum()) / calls.lasts_s / len(case.regions)
+    return max(1.0, shards_from_hit_ratio(ratio, rate, TTL_S[case.scenario.assistant.cache_ttl.shared]))
+
+
+def cold_herds(case: Case) -> tuple[dict[str, Any], ...]:
+    """Each moment at which provider caches are empty: the event's start, and every cold_cache fault of the scenario.
+
+    misses: calls that start before the first of them has written the shared prefix, in every shard;
+    usd: what they pay for writing it in place of reading it. tpm_share: of a minute's tokens, where a quota is known.
+    """
+    rows = []
+    moments: list[tuple[float, str | None, str | None]] = [(0.0, None, None)]
+    moments += [(fault.at_s, fault.model, fault.region) for fault in case.scenario.faults if fault.kind == "cold_cache"]
+    for at_s, only_model, only_region in moments:
+        for name in case.model_names:
+            model, mask = case.prices.models[name], case.calls.of(name)
+            shared = float(np.maximum(case.calls.shared_tokens[mask], 0).mean()) if mask.any() else 0.0
+            if model.prices is None or shared <= 0 or only_model not in (None, name):
+                continue
+            for region in case.regions:
+                if only_region in (None, region):
+                    rows.append(_herd(case, name, region, at_s, shared))
+    return tuple(rows)
+
+
+def _herd(case: Case, name: str, region: str, at_s: float, shared: float) -> dict[str, Any]:
+    timeline = case.demand[INTERACTIONS][region].timeline
+    point = max(0, int(np.searchsorted(np.array(timeline.offset_s), at_s, side="right")) - 1)
+    rate = timeline.interactions_per_s_p90[point] * case.calls.per_interaction(name)
+    shards = fitted_shards(case, name) or 1.0
+    misses = shards * cold_herd_misses(rate / shards, ASSUMED_TTFT_S)
+    prices, limit = case.prices.models[name].prices, limits_of(case, name, region).tpm
+    assert prices is not None  # cold_herds leaves models without prices out
+    write, read = prices.cache_write_5m_usd_per_mtok, prices.cache_read_usd_per_mtok
+    dearer = (prices.input_usd_per_mtok if write is None else write) - (read or 0.0)
+    return {
+        "model": name,
+        "region": region,
+        "at_s": at_s,
+        "misses": misses,
+        "shards": shards,
+        "usd": misses * shared * dearer / 1e6,
+        "tpm_share": None if not limit else misses * shared / limit,
+    }

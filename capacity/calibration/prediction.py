@@ -1,0 +1,224 @@
+"""What a step model says of one run before it is made: a file that can be committed, and be wrong.
+
+A plan rests on a simulated replica. This holds that simulation against a real one: the exact arrivals and lengths of a
+run to come are simulated, each figure gets a range, and the run's own figures are later put beside it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from capacity.calibration.observed import Observed
+from capacity.plan import PlanError
+from capacity.simulator.engine import simulate
+from capacity.simulator.rate_at_slo import latencies
+from capacity.simulator.requests import Floats, Ints, Requests
+from neuron_bench.step_model import Coefficients, StepModel
+
+SCHEMA = "peakday.prediction/1"
+CONFIDENCE = 0.9
+DRAWS = 40
+BEYOND = 1.1
+"""A prediction this many times past what was calibrated carries a warning."""
+OWN_ERRORS_MIN = 3
+"""Held-out rungs that a metric's own error needs; below this the errors of all metrics are pooled."""
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """One figure of the run to come: its value, and the range that should hold it with `CONFIDENCE`."""
+
+    metric: str
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The content of a prediction file. `arrivals_sha256` ties it to the run that must replay the same file."""
+
+    name: str
+    created_utc: str
+    step_model: str
+    step_model_sha256: str
+    arrivals: str
+    arrivals_sha256: str
+    calls: int
+    rate_per_s: float
+    figures: tuple[Predicted, ...]
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One predicted figure beside the measured one."""
+
+    predicted: Predicted
+    measured: float
+
+    @property
+    def error_ratio(self) -> float:
+        """(predicted - measured) / measured."""
+        return (self.predicted.value - self.measured) / self.measured
+
+    @property
+    def inside(self) -> bool:
+        """The measurement lies in the predicted range."""
+        return self.predicted.low <= self.measured <= self.predicted.high
+
+
+def predict_figures(work: Requests, model: StepModel, *, seed: int) -> tuple[Predicted, ...]:
+    """Throughput, TPOT and TTFT of these very requests on one replica, each with its range.
+
+    The range joins two errors: the coefficients' (their covariance, simulated) and the model's own (the errors of the
+    same metric in the step model's hold-out table, widened by Student's t for how few they are).
+
+    Raises:
+        PlanError: the step model has no hold-out table or no covariance, so no range could be given.
+    """
+    if not model.hold_out or model.covariance is None:
+        raise PlanError(
+            f"{model.model_id} on {model.chip}: no hold-out table or covariance; a prediction without a range is "
+            "worth nothing: calibrate it from a ladder of runs"
+        )
+    mid = _simulated(work, model)
+    rng = np.random.default_rng([seed, 0x9E1D])
+    drawn = [_simulated(work, _drawn(model, rng)) for _ in range(DRAWS)]
+    figures = []
+    for metric, value in mid.items():
+        spread = float(np.std([math.log(max(draw[metric], 1e-9)) for draw in drawn], ddof=1))
+        own, t = _model_error(model, metric)
+        half = math.hypot(t * own, float(stats.norm.ppf((1 + CONFIDENCE) / 2)) * spread)
+        figures.append(Predicted(metric, value, value * math.exp(-half), value * math.exp(half)))
+    return tuple(figures)
+
+
+def extrapolations(work: Requests, model: StepModel) -> tuple[str, ...]:
+    """Where these requests leave what the step model was calibrated on, by their mean lengths and their rate."""
+    span_s = float(work.arrival_s[-1] - work.arrival_s[0])
+    asked = {
+        "input_tokens": float((work.input_tokens - work.cached_tokens).mean()),
+        "output_tokens": float(work.output_tokens.mean()),
+        "context_tokens": float((work.input_tokens + work.output_tokens / 2).mean()),
+        "requests_per_s": (len(work) - 1) / span_s if span_s > 0 else math.inf,
+    }
+    return tuple(
+        f"{name}: {value:.3g} is beyond the {model.validity[name][1]:.3g} that was measured"
+        for name, value in asked.items()
+        if name in model.validity and value > BEYOND * model.validity[name][1]
+    )
+
+
+def measured_figures(run: Observed) -> dict[str, float]:
+    """The figures of a run, by the names `predict_figures` gives them."""
+    end_s = run.arrival_s + run.ttft_s + run.decode_s
+    return rung_figures(run.arrival_s, end_s, run.output_tokens, run.ttft_s[run.judged], run.tpot_s)
+
+
+def rung_figures(
+    arrival_s: Floats, end_s: Floats, output_tokens: Ints, ttft_s: Floats, tpot_s: Floats
+) -> dict[str, float]:
+    """Throughput over the whole run, medians, and the furthest quantile that has ten calls beyond it."""
+    span_s = float(end_s.max() - arrival_s.min())
+    tails = [share for share in (0.99, 0.95) if len(ttft_s) * (1 - share) >= 10 - 1e-9][:1]
+    figures = {"output_tokens_per_s": float(output_tokens.sum()) / span_s}
+    for quantile in (0.5, *tails):
+        label = f"p{round(quantile * 100)}"
+        figures[f"tpot_s_{label}"] = float(np.quantile(tpot_s, quantile)) if len(tpot_s) else 0.0
+        figures[f"ttft_s_{label}"] = float(np.quantile(ttft_s, quantile))
+    return figures
+
+
+def score_prediction(prediction: Prediction, run: Observed) -> tuple[Outcome, ...]:
+    """Each predicted figure beside the run's own, the worst first.
+
+    Raises:
+        PlanError: the run measured none of them, as when it is too short for their quantiles.
+    """
+    measured = measured_figures(run)
+    outcomes = [Outcome(figure, measured[figure.metric]) for figure in prediction.figures if figure.metric in measured]
+    if not outcomes:
+        raise PlanError(f"{run.name}: none of the predicted figures can be measured in {len(run.arrival_s)} calls")
+    return tuple(sorted(outcomes, key=lambda outcome: -abs(outcome.error_ratio)))
+
+
+def refuse_hindsight(created_utc: str, started_utc: str, what: str) -> None:
+    """A prediction must be older than what it predicts.
+
+    Raises:
+        PlanError: it is not, or one of the times is none.
+    """
+    try:
+        late = _moment(created_utc) >= _moment(started_utc)
+    except ValueError:
+        raise PlanError(
+            f"{what}: {created_utc!r} or {started_utc!r} is no time, so they cannot be put in order"
+        ) from None
+    if late:
+        raise PlanError(
+            f"{what}: of {created_utc}, and the run started at {started_utc}: a prediction must be older than what it "
+            "predicts; score it against a later run"
+        )
+
+
+def write_prediction(prediction: Prediction, path: Path) -> Path:
+    """Write aside, then rename."""
+    aside = path.with_name(f".{path.name}.part")
+    aside.write_text(json.dumps({"schema": SCHEMA, **asdict(prediction)}, indent=1, allow_nan=False) + "\n")
+    os.replace(aside, path)
+    return path
+
+
+def read_prediction(path: Path) -> Prediction:
+    """Read and check a prediction file.
+
+    Raises:
+        PlanError: it cannot be read, or is no prediction; one line that names the file.
+    """
+    try:
+        raw: dict[str, Any] = json.loads(path.read_text())
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise PlanError(f"{path}: cannot be read ({error})") from None
+    if raw.pop("schema", None) != SCHEMA:
+        raise PlanError(f"{path}: no prediction of schema {SCHEMA}; make one with `peakday plan predict`")
+    try:
+        figures = tuple(Predicted(**figure) for figure in raw.pop("figures"))
+        return Prediction(**raw | {"warnings": tuple(raw.get("warnings", ()))}, figures=figures)
+    except (KeyError, TypeError) as error:
+        raise PlanError(f"{path}: damaged ({error}); make it anew with `peakday plan predict`") from None
+
+
+def _simulated(work: Requests, model: StepModel) -> dict[str, float]:
+    seen = latencies(work, simulate(work, model), model)
+    return rung_figures(work.arrival_s, work.arrival_s + seen.e2e_s, work.output_tokens, seen.ttft_s, seen.tpot_s)
+
+
+def _drawn(model: StepModel, rng: np.random.Generator) -> StepModel:
+    """The model with coefficients drawn from their covariance; none is below zero."""
+    k = model.coefficients
+    assert model.covariance is not None
+    values = rng.multivariate_normal([k.a, k.b, k.e, k.c, k.d], np.array(model.covariance), method="eigh")
+    a, b, e, c, d = (max(float(value), 0.0) for value in values)
+    return replace(model, buckets=(Coefficients(a, b, e, c, d, k.bucket_tokens, k.bucket_seqs),))
+
+
+def _model_error(model: StepModel, metric: str) -> tuple[float, float]:
+    """Root mean square of the hold-out errors of one metric, or of all where it has too few, and Student's t."""
+    own = [row.error_ratio for row in model.hold_out if row.metric == metric]
+    errors = own if len(own) >= OWN_ERRORS_MIN else [row.error_ratio for row in model.hold_out]
+    rms = math.sqrt(sum(error**2 for error in errors) / len(errors))
+    return rms, float(stats.t.ppf((1 + CONFIDENCE) / 2, len(errors)))
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))

@@ -1,0 +1,1 @@
+"""What does it cost, and how should it be bought?"""

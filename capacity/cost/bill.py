@@ -1,0 +1,162 @@
+"""What the event costs: by part, at list and net, as a range, and what of it an interaction carries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from capacity.cost.interaction import Origins, call_costs, cost_lines
+from capacity.cost.prices import Prices, load_prices
+from capacity.fleet.inputs import Case
+from capacity.fleet.outcome import INTERACTIONS, PLANNER_QUERIES, Base, Levers, outcome
+from capacity.fleet.supply import Sized, own_usd_per_call
+from capacity.plan import CostLine, Figure, SupplyPlan, range_around, weakest
+from facts.price_variants import TIERS, tier_variant
+
+DEMAND_RATIO_MIN = 0.01
+"""A draw without demand has no cost per interaction: below 1% of the median it is held there."""
+TIER_CAVEATS = {
+    "priority": "dearer; for calls that must be answered first when Bedrock is short of capacity",
+    "flex": "waits when Bedrock is busy, as at a peak: for work that nobody waits for",
+    "latency_optimized": "its own quota; beyond it calls are served and billed as standard",
+}
+
+
+@dataclass(frozen=True)
+class Bill:
+    """Dollars of the event; parts and list_parts have the same keys."""
+
+    lines: tuple[CostLine, ...]
+    parts: dict[str, float]
+    list_parts: dict[str, float]
+    event: Figure
+
+
+def bill(case: Case, base: Base, sized: Sequence[Sized], supplies: Sequence[SupplyPlan]) -> Bill:
+    """Cost lines, the event's cost by part, and the event's cost as a range."""
+    origin, public = case.calls_provenance, load_prices(None)
+    provenance = weakest([origin, *(item.provenance for item in sized)])
+    per_call, at_list_per_call = (own_usd_per_call(case, supplies, at_list=at_list) for at_list in (False, True))
+    with_silicon = origin if origin == "assumed" and provenance != "simulated" else provenance
+    told = Origins(origin, with_silicon, case.calls.source)
+    lines = cost_lines(case.calls, _costs(case, case.prices, per_call), told)
+    at_list = cost_lines(case.calls, _costs(case, public, at_list_per_call), told)
+    lines = tuple(
+        replace(line, per_interaction_list_usd=other.per_interaction_usd.mid)
+        for line, other in zip(lines, at_list, strict=True)
+    )
+    middle = outcome(base, Levers(), at_p90=True)
+    low, high = np.quantile(outcome(base, case.draws, at_p90=False).event_cost_usd, [0.05, 0.95])
+    mid = float(middle.event_cost_usd[0])
+    event = Figure(
+        mid, *range_around(mid, float(low), float(high)), "USD",
+        origin if origin == "assumed" and not sized else provenance,
+        "list prices of facts/ less stated discounts; fleets sized at p90 and paid for the whole event, tokens at the "
+        "median demand",
+        simulated=provenance == "simulated",
+    )  # fmt: skip
+    parts = _parts(base, supplies, at_list=False)
+    list_parts = _parts(case.base(base.own, public), supplies, at_list=True)
+    return Bill(_with_joint_range(case, base, lines), parts, list_parts, event)
+
+
+def _costs(case: Case, prices: Prices, own: dict[str, float]) -> Any:
+    extra = case.scenario.capacity.resilience.retry_extra_attempts
+    return call_costs(case.calls, prices.models, own, case.features(), extra)
+
+
+def _parts(base: Base, supplies: Sequence[SupplyPlan], *, at_list: bool) -> dict[str, float]:
+    features = base.bedrock.features
+    tokens = float(base.bedrock.over(Levers())[0]) - features
+    metered = {"guardrails and web search": features} if features else {}
+    silicon = {
+        f"own silicon {supply.model} {supply.region}": chosen.event_list_usd if at_list else chosen.event_usd
+        for supply in supplies
+        if (chosen := supply.chosen)
+    }
+    return {"Bedrock tokens": tokens, **metered, **silicon}
+
+
+def _with_joint_range(case: Case, base: Base, lines: tuple[CostLine, ...]) -> tuple[CostLine, ...]:
+    """Cost lines whose ranges hold the joint draws too: each draw's own fleets and tokens over its own interactions."""
+    chat = replace(base, own=[choice for choice in base.own if choice.stream == INTERACTIONS])
+    middle = float(outcome(chat, Levers(), at_p90=True).event_cost_usd[0])
+    if middle == 0:
+        return lines
+    interactions = np.maximum(case.draws.demand[INTERACTIONS], DEMAND_RATIO_MIN)
+    drawn = outcome(chat, case.draws, at_p90=False).event_cost_usd / interactions / middle
+    low, high = (float(value) for value in np.quantile(drawn, [0.05, 0.95]))
+
+    def widened(figure: Figure) -> Figure:
+        return replace(figure, low=min(figure.low, figure.mid * low), high=max(figure.high, figure.mid * high))
+
+    return tuple(
+        replace(line, per_interaction_usd=widened(line.per_interaction_usd), per_turn_usd=widened(line.per_turn_usd))
+        for line in lines
+    )
+
+
+def tier_options(case: Case) -> tuple[dict[str, Any], ...]:
+    """What each Bedrock model's tokens of the event cost on every tier with a published price, all calls on it."""
+    rows = []
+    scale = case.interactions_total / case.calls.interactions
+    for name in case.model_names:
+        prices, mask = case.prices.models[name].prices, case.calls.of(name)
+        if prices is None or not mask.any():
+            continue
+        planned = ["default"] if case.calls.tier is None else sorted(set(case.calls.tier[mask].tolist()))
+        for tier in TIERS:
+            variant = tier_variant(prices.price_key, tier)
+            if variant is None:
+                continue
+            only = replace(case.calls, tier=np.where(mask, tier, "default").astype(object))
+            costs = call_costs(only, case.prices.models, dict.fromkeys(_unpriced(case), 0.0))
+            rows.append(
+                {
+                    "model": name,
+                    "tier": tier,
+                    "usd": float(costs.total_usd[mask].sum()) * scale,
+                    "planned": tier in planned,
+                    "why": TIER_CAVEATS.get(tier, ""),
+                    "assumed": list(variant.assumed),
+                    "source": variant.source,
+                }
+            )
+    return tuple(rows)
+
+
+def _unpriced(case: Case) -> list[str]:
+    return [name for name in case.model_names if case.prices.models[name].prices is None]
+
+
+def background_lines(case: Case, supplies: Sequence[SupplyPlan]) -> tuple[dict[str, Any], ...]:
+    """The searches that only the query planner sees: their own rate, promise and dollars, apart from interactions."""
+    queries = case.scenario.demand.background.planner_queries
+    if queries is None:
+        return ()
+    demand, usd, why = case.demand[PLANNER_QUERIES], 0.0, ""
+    for supply in supplies:
+        if not case.is_planner(supply.model):
+            continue
+        if supply.chosen is None:
+            reasons = [f"{option.chip}: {option.turned_down}" for option in supply.options]
+            why = "; ".join(reasons) or supply.binding
+        elif supply.calls_in_event:
+            usd += supply.chosen.event_usd * demand[supply.region].starts / supply.calls_in_event
+    searches = sum(region.starts for region in demand.values())
+    return (
+        {
+            "stream": PLANNER_QUERIES,
+            "model": case.scenario.assistant.router.planner_model,
+            "searches_in_event": searches,
+            "peak_per_s_p90": sum(region.timeline.peak_interactions_per_s.p90 for region in demand.values()),
+            "deadline_s": queries.deadline_s,
+            "sized": not why,
+            "usd": None if why else usd,
+            "usd_per_million": None if why or not searches else usd / searches * 1e6,
+            "why": why,
+        },
+    )

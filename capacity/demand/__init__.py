@@ -1,0 +1,1 @@
+"""How many interactions, calls and tokens, and when?"""

@@ -1,0 +1,70 @@
+"""Calls as an account's own counters have them: measured means laid over the scenario's assumed calls."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from capacity.demand.calls import Calls
+from capacity.plan import PlanError
+from capacity.simulator.requests import Floats, Ints
+from facts.account import CallMeans, Usage
+
+COLUMNS = {
+    "input_tokens": "input_tokens",
+    "cache_read_tokens": "cache_read_tokens",
+    "cache_write_tokens": "cache_write_tokens_5m",  # the counters do not split writes by lifetime
+    "output_tokens": "output_tokens",
+}
+
+
+def with_usage(calls: Calls, usage: Usage) -> Calls:
+    """Assumed calls whose tokens have each model's measured means and latency; calls per interaction stay assumed.
+
+    Counters know sums a minute, so the spread from call to call stays the assumption's, and levels are not told apart.
+
+    Raises:
+        PlanError: the file names no model that the scenario calls.
+    """
+    means = {name: row for name, row in usage.per_call().items() if calls.of(name).any()}
+    if not means:
+        raise PlanError(
+            f"{usage.source}: no model of it is called by this scenario; models there: "
+            f"{', '.join(sorted(usage.per_call())) or 'none'}; plan without --usage or change assistant.policy"
+        )
+    columns: dict[str, Ints] = {name: getattr(calls, name).copy() for name in COLUMNS.values()}
+    unknown = ("cache_write_tokens_1h", "shared_tokens", "customer_tokens")
+    unsplit = {name: getattr(calls, name).copy() for name in unknown}
+    for name, row in means.items():
+        mask = calls.of(name)
+        for measured, column in COLUMNS.items():
+            columns[column][mask] = with_mean(columns[column][mask], getattr(row, measured))
+        unsplit["cache_write_tokens_1h"][mask] = 0
+        unsplit["shared_tokens"][mask] = unsplit["customer_tokens"][mask] = -1
+    columns["output_tokens"] = np.maximum(columns["output_tokens"], 1)
+    changed: dict[str, Any] = {**columns, **unsplit}
+    return replace(
+        calls,
+        **changed,
+        provenance={**calls.provenance, **dict.fromkeys(means, "measured")},
+        source=usage.source,
+        latency_s={name: row.latency_s for name, row in means.items() if row.latency_s is not None},
+    )
+
+
+def with_mean(values: Ints, mean: float) -> Ints:
+    """Whole tokens with this mean (half a token off in all) and the values' spread; the mean itself where all are 0."""
+    scale = float(values.mean())
+    wanted: Floats = np.asarray(values * (mean / scale) if scale else np.full(len(values), mean), dtype=np.float64)
+    return np.asarray(np.diff(np.floor(np.cumsum(wanted) + 0.5), prepend=0.0), dtype=np.int64)
+
+
+def described(row: CallMeans) -> str:
+    """One line for the plan's inputs."""
+    told = (
+        f"{row.calls:,.0f} calls of {row.input_tokens:,.0f} in, {row.cache_read_tokens:,.0f} read, "
+        f"{row.cache_write_tokens:,.0f} written, {row.output_tokens:,.0f} out; {row.throttled_ratio:.2%} throttled"
+    )
+    return told if row.latency_s is None else f"{told}; {row.latency_s:.2f} s"

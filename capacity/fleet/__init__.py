@@ -1,0 +1,1 @@
+"""How many replicas, instances and chips, and with what certainty?"""

@@ -1,0 +1,218 @@
+"""Where a peak goes that is beyond what was bought or granted: own chips, API to its quota, smaller model, queue, shed.
+
+Sized at two levels of demand: the p90 that fleets are bought for, and the p99 of the joint draws. A rung takes what its
+limit leaves after its own traffic; what no rung takes waits in a queue while customers are patient; the rest is shed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from capacity.fleet.inputs import Case
+from capacity.fleet.outcome import INTERACTIONS, Levers, OwnChoice
+from capacity.fleet.supply import latency_s, limits_of, quota_tokens
+from capacity.quotas.quota import assumed_latency_s, call_tokens, steady_bound_per_s
+from capacity.simulator.requests import Floats
+from facts.reader import Quality
+
+LEVELS = ("p90", "p99 of the draws")
+
+
+@dataclass(frozen=True)
+class Rung:
+    """What one step of a ladder takes at the peak. share: of the model's calls at that peak.
+
+    usd_per_call: of a call moved here (nothing of it cached), or what a shed one loses; None where nobody gave a value.
+    latency_s: mean of a call here, queueing included; None for shed calls.
+    """
+
+    region: str
+    model: str
+    level: str
+    rung: str
+    to: str
+    calls_per_s: float
+    share: float
+    usd_per_call: float | None
+    latency_s: float | None
+    limit: str
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A model in a region as somewhere to send calls: its own traffic and its limit, in its own calls a second."""
+
+    load_per_s: float
+    limit_per_s: float
+    why: str
+
+
+def spill_ladder(case: Case, choices: Sequence[OwnChoice], judged: Sequence[Quality]) -> tuple[dict[str, Any], ...]:
+    """Every answering model's ladder in every region at both levels; its calls add up to the peak."""
+    answering = [name for name in case.model_names if not case.is_planner(name) and case.calls.of(name).any()]
+    order = _ladders(case, [name for name in case.scenario.models if not case.is_planner(name)], answering, judged)
+    named = dict.fromkeys([*answering, *(other for ladder in order.values() for other in ladder)])
+    rows: list[Rung] = []
+    for region in case.regions:
+        for level in LEVELS:
+            places = {name: _place(case, name, region, level, choices) for name in named}
+            free = {name: _free_share(place) for name, place in places.items()}
+            for name in answering:
+                rows += _ladder(case, name, region, level, order[name], places, free, judged)
+    return tuple(asdict(row) for row in rows)
+
+
+def _ladders(
+    case: Case, known: Sequence[str], answering: Sequence[str], judged: Sequence[Quality]
+) -> dict[str, list[str]]:
+    """The scenario's ladder of each model; where it states none, every other model, the best judged first."""
+    stated = case.scenario.assistant.spill.ladder
+    ranked = sorted(known, key=lambda name: -_quality(name, judged))
+    return {name: list(stated.get(name) or [other for other in ranked if other != name]) for name in answering}
+
+
+def _ladder(
+    case: Case, name: str, region: str, level: str, order: Sequence[str], places: Mapping[str, _Place],
+    free: dict[str, float], judged: Sequence[Quality],
+) -> list[Rung]:  # fmt: skip
+    need = places[name].load_per_s
+    left, rows = need, []
+
+    def add(rung: str, to: str, calls: float, usd: float | None, waits_s: float | None, limit: str) -> None:
+        share = calls / need if need else 0.0
+        rows.append(Rung(region, name, level, rung, to, calls, share, usd, waits_s, limit))
+
+    for target in (name, *order):
+        place = places[target]
+        if target == name:
+            taken = min(left, place.limit_per_s)
+        else:
+            bound = _bound_for(case, name, target, region, place)
+            taken = min(left, free[target] * bound)
+            free[target] -= taken / bound if bound else 0.0
+        left -= taken
+        if taken > 0 or target == name:
+            add(
+                _kind(case, name, target, judged),
+                target,
+                taken,
+                _usd(case, name, target),
+                _seconds(case, name, target),
+                place.why,
+            )
+        if left <= 1e-9 * need:
+            return rows
+    queued, waits_s = _queue(case, region, need, need - left)
+    queued = min(queued, left)
+    if queued > 0:
+        add("queue", name, queued, 0.0, waits_s, f"customers wait {waits_s:.0f} s")
+    value = case.scenario.capacity.value_per_interaction_usd
+    lost = None if value is None else value / case.calls.per_calling_interaction(name)
+    add("shed", "", left - queued, lost, None, "nothing is left that would take it")
+    return rows
+
+
+def _place(case: Case, name: str, region: str, level: str, choices: Sequence[OwnChoice]) -> _Place:
+    load = _peak_per_s(case, name, region, level)
+    if case.prices.models[name].supply == "bedrock":
+        limits = limits_of(case, name, region)
+        if limits.rpm is None and limits.tpm is None:
+            called = case.calls.of(name).any()
+            return _Place(load, load if called else 0.0, "no quota figure: its own traffic is counted on, no more")
+        if not case.calls.of(name).any():
+            return _Place(0.0, np.inf, limits.source)
+        tokens, _ = quota_tokens(case, name)
+        return _Place(load, steady_bound_per_s(limits, tokens, latency_s(case, name)), limits.source)
+    for choice in choices:
+        if (choice.service.model, choice.region) == (name, region):
+            rules = case.scenario.capacity.resilience
+            groups = float(choice.needed(Levers(), rules, at_p90=True).instances.max()) / rules.zones
+            return _Place(load, choice.calls_per_group(rules) * groups, f"{choice.service.step.chip}, the p90 fleet")
+    return _Place(load, 0.0, "not sized")
+
+
+def _peak_per_s(case: Case, name: str, region: str, level: str) -> float:
+    carried = case.carried_per_s(name, region)
+    if level == "p90":
+        return carried.p90
+    drawn = case.draws.peak.get((INTERACTIONS, region), case.draws.demand[INTERACTIONS]) * case.draws.turns
+    return max(carried.p90, carried.p50 * float(np.quantile(drawn, 0.99)))
+
+
+def _free_share(place: _Place) -> float:
+    """Share of a place's limit that its own traffic leaves."""
+    if place.limit_per_s <= 0:
+        return 0.0
+    return max(0.0, 1 - place.load_per_s / place.limit_per_s)
+
+
+def _bound_for(case: Case, name: str, target: str, region: str, place: _Place) -> float:
+    """Calls a second of one model's lengths that a target's whole limit would serve; own chips as for its own calls."""
+    model = case.prices.models[target]
+    if model.supply != "bedrock" or not place.limit_per_s:
+        return place.limit_per_s
+    limits, tokens = limits_of(case, target, region), _tokens(case, name)
+    if limits.rpm is None and limits.tpm is None:
+        return 0.0
+    moved = call_tokens(
+        input_tokens=tokens["prompt"], cache_read_tokens=0.0, cache_write_tokens=0.0, output_tokens=tokens["output"],
+        max_tokens=case.scenario.assistant.max_tokens or model.max_output_tokens,
+        output_burndown_ratio=model.quota.output_burndown_ratio if model.quota else 1.0,
+    )  # fmt: skip
+    return steady_bound_per_s(limits, moved, _seconds(case, name, target) or 0.0)
+
+
+def _tokens(case: Case, name: str) -> dict[str, float]:
+    mask = case.calls.of(name)
+    return {
+        "prompt": float(case.calls.prompt_tokens[mask].mean()),
+        "output": float(case.calls.output_tokens[mask].mean()),
+    }
+
+
+def _usd(case: Case, name: str, target: str) -> float:
+    """A call of one model's lengths on another: tokens uncached; 0 on chips, which are paid for already."""
+    prices = case.prices.models[target].prices
+    if prices is None or target == name:
+        return 0.0
+    tokens = _tokens(case, name)
+    return (tokens["prompt"] * prices.input_usd_per_mtok + tokens["output"] * prices.output_usd_per_mtok) / 1e6
+
+
+def _seconds(case: Case, name: str, target: str) -> float:
+    """Mean seconds of a call; on own chips what their promise allows at most."""
+    output = _tokens(case, name)["output"]
+    own = case.scenario.capacity.own.get(target)
+    if case.prices.models[target].supply != "bedrock":
+        return own.ttft_s_p99 + output * own.tpot_s_p99 if own is not None else assumed_latency_s(output)
+    return latency_s(case, target) if case.calls.of(target).any() else assumed_latency_s(output)
+
+
+def _kind(case: Case, name: str, target: str, judged: Sequence[Quality]) -> str:
+    if case.prices.models[target].supply != "bedrock":
+        return "own chips"
+    if target != name and _quality(target, judged) < _quality(name, judged):
+        return "smaller model"
+    return "API to its quota"
+
+
+def _quality(name: str, judged: Sequence[Quality]) -> float:
+    rows = [row.acceptable_ratio for row in judged if row.model == name]
+    return float(np.mean(rows)) if rows else 0.0
+
+
+def _queue(case: Case, region: str, need_per_s: float, served_per_s: float) -> tuple[float, float]:
+    """Calls a second that a queue takes over the peak point of the timeline, and how long customers wait at most."""
+    patience = case.scenario.mix.patience_s
+    waits_s = patience.median if patience is not None else 0.0
+    timeline = case.demand[INTERACTIONS][region].timeline
+    offset_s, rate = np.array(timeline.offset_s), np.array(timeline.interactions_per_s_p90)
+    lasts_s: Floats = np.diff(np.append(offset_s, case.scenario.event.length_s))
+    load = rate / max(float(rate.max()), 1e-300) * need_per_s
+    over = load > served_per_s
+    seconds = float(lasts_s[over].sum())
+    return (served_per_s * waits_s / seconds if seconds else 0.0), waits_s

@@ -1,0 +1,174 @@
+"""What a reader should be told first: what breaks first, what was turned down and why, and what not to trust."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from capacity.cost.prices import stale_warning
+from capacity.fleet.inputs import Case
+from capacity.plan import Plan, PlanError, QuotaNeed, Sensitivity, SupplyPlan, TurnedDown
+
+CHARGED_SHARE_MIN = 0.99
+"""Below this share a fleet's cost is told apart from the interactions'."""
+
+
+RESERVED_SHARE_MAX = 0.9
+"""A lower max_tokens is advised where it spares a tenth of what calls reserve, or more."""
+
+
+def assumptions_first(ranked: Sequence[Sensitivity]) -> tuple[str, ...]:
+    """The three inputs that move the plan most, each with what they do."""
+    told: dict[str, str] = {}
+    for item in ranked:
+        effect = f"{item.output.replace('_usd', '')} {_short(item.at_low)} .. {_short(item.at_high)} {item.unit}"
+        told[item.input] = f"{told[item.input]}; {effect}" if item.input in told else f"{item.input}: {effect}"
+    return tuple(list(told.values())[:3])
+
+
+def what_breaks_first(supplies: Sequence[SupplyPlan]) -> str:
+    """The limit with the least room at the p90 peak, over every model and region."""
+    found = [pressure for supply in supplies if (pressure := _pressure(supply)) is not None]
+    return max(found)[1] if found else "nothing that was sized has a known limit"
+
+
+def _pressure(supply: SupplyPlan) -> tuple[float, str] | None:
+    """Need over limit at p90, and the sentence that says so; None for what has no known limit or was not sized."""
+    where = f"{supply.model} in {supply.region}"
+    known = [need for need in supply.quotas if need.granted]
+    if known:
+        worst = max(known, key=lambda need: need.pressure)
+        return worst.pressure, f"{where}: {_quota_sentence(worst)}"
+    if supply.chosen is None or not supply.calls_per_s.p50:
+        return None
+    chosen = supply.chosen
+    peak = chosen.utilisation_ratio.mid * supply.calls_per_s.p90 / supply.calls_per_s.p50
+    return peak, f"{where}: {chosen.binding} breaks when demand passes {1 / peak:.2f} x its p90 peak"
+
+
+def _quota_sentence(need: QuotaNeed) -> str:
+    when = ""
+    if need.binds_at_offset_s is not None:
+        when = f", first at {need.binds_at_offset_s / 3600:.1f} h into the event"
+    needed = max(need.needed_settlement.p90, need.needed_reservation.p90)
+    return (
+        f"{need.kind} of {needed:,.0f} needed at p90 against {need.granted:,.0f} granted ({need.pressure:.2f} x){when}"
+    )
+
+
+def turned_down(supplies: Sequence[SupplyPlan]) -> tuple[TurnedDown, ...]:
+    """Every alternative that was looked at and lost, each once."""
+    lost = {}
+    for supply in supplies:
+        for option in supply.options:
+            if option.turned_down is not None:
+                lost[f"{supply.model} on {option.chip} in {supply.region}"] = option.turned_down
+    reserved = "their term is not stated; a commitment is charged for its whole term, so they are off"
+    rows = [TurnedDown(what, why) for what, why in lost.items()]
+    if any(supply.options for supply in supplies):
+        rows.append(TurnedDown("reserved instance prices", reserved))
+    return tuple(rows)
+
+
+def warnings(case: Case, supplies: Sequence[SupplyPlan], sized: Sequence[str], now_utc: str) -> tuple[str, ...]:
+    """Everything that makes a number here weaker than it looks."""
+    told = list(dict.fromkeys(sized))
+    if not case.measured:
+        what = "tokens, turns and routes" if case.usage is None else "turns and routes"
+        told.append(f"{what} are assumed: no run was given; rehearse with `peakday run`")
+    elif case.calls_simulated:
+        told.append("tokens and routes come from stand-ins (SIMULATED); measure on the real models before ordering")
+    if case.scenario.assistant.max_tokens is None:
+        told.append("max_tokens is unset: each call reserves the model's maximum from its quota; set it first")
+    told += _meters(case)
+    told += _increases(supplies)
+    told += _billing(case, supplies)
+    told += uncharged(supplies)
+    dates = dict.fromkeys(case.prices.models[s.model].prices for s in supplies)
+    told += [w for p in dates if p is not None and (w := stale_warning(p.source_date, now_utc, p.price_key))]
+    for kind in dict.fromkeys(s.chosen.instance_type for s in supplies if s.chosen):
+        if stale := stale_warning(case.prices.instances[kind].price_date, now_utc, kind):
+            told.append(stale)
+    return tuple(told)
+
+
+def _meters(case: Case) -> list[str]:
+    """What is known of features with their own meter, and what is missing from the cost."""
+    meters, own = case.scenario.capacity.meters, case.prices.features_usd_per_thousand
+    told = []
+    if meters.web_searches_per_interaction and "web_search" not in own:
+        searches = meters.web_searches_per_interaction * case.interactions_total
+        told.append(
+            f"{searches:,.0f} web searches are in no cost: no price is published; give prices.features.web_search"
+        )
+    listed = [policy for policy in meters.guardrail_policies if policy not in own]
+    if listed:
+        told.append(
+            f"guardrail prices are secondary ({', '.join(listed)}): read the pricing page, then prices.features"
+        )
+    return told
+
+
+def _increases(supplies: Sequence[SupplyPlan]) -> list[str]:
+    """One line a model: what to ask for in each region where a quota binds, and the max_tokens that spares it."""
+    asked: dict[str, list[str]] = {}
+    spared: dict[str, str] = {}
+    for supply in supplies:
+        for kind, wanted in supply.throttling.get("ask_for", {}).items():
+            held = next(need.granted for need in supply.quotas if need.kind == kind)
+            asked.setdefault(supply.model, []).append(f"{supply.region} {wanted:,.0f} {kind} (granted {held:,.0f})")
+        advice = supply.throttling.get("max_tokens_advice", {})
+        if advice and advice["reserved_per_call"] < RESERVED_SHARE_MAX * advice["reserved_per_call_now"]:
+            spared[supply.model] = (
+                f"{supply.model}: max_tokens of {advice['max_tokens']:,} leaves 99.9% of answers whole and reserves "
+                f"{advice['reserved_per_call']:,.0f} tokens a call in place of {advice['reserved_per_call_now']:,.0f}"
+            )
+    return [
+        f"{model}: quotas bind at p95 demand; ask for {', '.join(wants)}; increases take days, so ask weeks ahead"
+        for model, wants in asked.items()
+    ] + list(spared.values())
+
+
+def _billing(case: Case, supplies: Sequence[SupplyPlan]) -> list[str]:
+    kinds = {supply.chosen.price_kind: supply.chosen.billed_hours for supply in supplies if supply.chosen}
+    rule = {"on demand": "by the second", "capacity block": "in whole days", "own price": "by the second"}
+    lag_s = 0.0 if case.scenario.capacity.horizon_s else case.scenario.capacity.resilience.warm_up_lag_s
+    warm_up = f", {lag_s / 3600:,.2f} of them warm-up before the event" if lag_s else ""
+    return [
+        f"own silicon at {kind} prices is charged {rule[kind]}: {hours:,.2f} hours{warm_up}"
+        for kind, hours in kinds.items()
+    ]
+
+
+def uncharged(supplies: Sequence[SupplyPlan]) -> list[str]:
+    """A line for each model whose fleet also serves searches: dollars of the event in no interaction's cost."""
+    interactions = {
+        s.region: s.calls_in_event / s.calls_per_interaction
+        for s in supplies
+        if s.calls_per_interaction and s.calls_in_event
+    }
+    left: dict[str, float] = {}
+    for supply in supplies:
+        if supply.chosen is None or not supply.calls_in_event:
+            continue
+        charged = (supply.calls_per_interaction or 0.0) * interactions.get(supply.region, 0.0) / supply.calls_in_event
+        if charged < CHARGED_SHARE_MIN:
+            left[supply.model] = left.get(supply.model, 0.0) + (1 - charged) * (supply.chosen.event_usd or 0.0)
+    return [
+        f"{usd:,.2f} USD of the event serve background searches ({model}): they are in no interaction's cost"
+        for model, usd in left.items()
+    ]
+
+
+def refuse_order(plan: Plan) -> None:
+    """Raise `PlanError`, naming what to measure, when something simulated touched a plan."""
+    simulated = [f"{note.kind} {note.name}" for note in plan.inputs if note.provenance == "simulated"]
+    if plan.simulated:
+        raise PlanError(
+            f"plan {plan.plan_id} is not for an order: SIMULATED inputs ({', '.join(simulated)}). Measure them: "
+            "`peakday run` against your own assistant for tokens and routes, `peakday bench run` on the chip for "
+            "step times"
+        )
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

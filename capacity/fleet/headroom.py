@@ -1,0 +1,132 @@
+"""How much to hold beyond the median: what each further quantile costs, and how much pays when a loss has a price."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from capacity.fleet.inputs import Case
+from capacity.fleet.outcome import INTERACTIONS, Levers, OwnChoice
+from capacity.simulator.requests import Floats
+from scenarios.schema import Resilience
+
+QUANTILES = (0.5, 0.9, 0.95, 0.99)
+CANDIDATES = np.linspace(0.02, 1.0, 50)
+"""Fleets that least regret chooses among, as quantiles of the need."""
+
+
+@dataclass(frozen=True)
+class Hold:
+    """Replicas, chips and dollars of one rule for one model in one region."""
+
+    rule: str
+    region: str
+    model: str
+    replicas: int
+    chips: int
+    usd: float
+    usd_more: float = 0.0  # over the row before it of the same ladder: what this nine, or this spare, costs
+
+
+def quantile_holds(choice: OwnChoice, draws: Levers, rules: Resilience) -> list[Hold]:
+    """The fleet that covers p50, p90, p95 and p99 of the joint draws: what each nine costs."""
+    sized = choice.needed(draws, rules, at_p90=False)
+    usd = choice.usd(sized)
+    order = np.argsort(sized.chips, kind="stable")
+    holds = []
+    for quantile in QUANTILES:
+        place = order[min(len(order) - 1, int(np.ceil(quantile * len(order))) - 1)]
+        rule = f"p{round(quantile * 100)} of the draws"
+        holds.append(_hold(rule, choice, int(sized.replicas[place]), int(sized.chips[place]), float(usd[place])))
+    return _with_steps(holds)
+
+
+def spare_holds(choice: OwnChoice, rules: Resilience, region_factor: float) -> list[Hold]:
+    """The p90 fleet with nothing spare, then with each thing that may fail: what headroom costs.
+
+    region_factor: what the region carries over its own demand because another may be lost; 1 where none may.
+    """
+    bare = rules.model_copy(update={"zones_lost": 0, "drain_ratio": 0.0, "broken_ratio": 0.0})
+    zones = rules.model_copy(update={"drain_ratio": 0.0, "broken_ratio": 0.0})
+    alone = replace(choice, load_per_s=choice.load_per_s / region_factor)
+    ladder = [
+        ("p90, nothing may fail", alone, bare),
+        (f"p90, {rules.zones_lost} of {rules.zones} zones may be lost", alone, zones),
+        ("p90, and hosts drain or break", alone, rules),
+        ("p90, and a region may be lost", choice, rules),
+    ]
+    holds = []
+    for rule, which, held in ladder[: 4 if region_factor > 1 else 3]:
+        sized = which.needed(Levers(), held, at_p90=True)
+        usd = float(choice.usd(sized).max())
+        holds.append(_hold(rule, choice, int(sized.replicas.max()), int(sized.chips.max()), usd))
+    return _with_steps(holds)
+
+
+def _with_steps(holds: list[Hold]) -> list[Hold]:
+    return [
+        replace(hold, usd_more=hold.usd - holds[place - 1].usd) if place else hold for place, hold in enumerate(holds)
+    ]
+
+
+def least_regret_hold(case: Case, choice: OwnChoice, value_per_interaction_usd: float) -> Hold:
+    """The fleet whose worst regret over the joint draws is least.
+
+    Regret of a fleet in a draw: its cost and the value of what it cannot serve, less the same of the fleet that would
+    have been best in that draw. Newsvendor minimises the mean; this guards against any one future.
+    """
+    rules = case.scenario.capacity.resilience
+    need, seconds = _replica_need(case, choice)
+    value_per_call = value_per_interaction_usd / case.calls.per_calling_interaction(choice.service.model)
+    spare = rules.zones / (rules.zones - rules.zones_lost) / (1 - rules.drain_ratio - rules.broken_ratio)
+    per_zone = np.unique(np.ceil(np.quantile(need.max(axis=0), CANDIDATES) * spare / rules.zones)).astype(int)
+    per_zone = np.maximum(1, per_zone)
+    working = per_zone * rules.zones / spare
+    sized = [choice.holding(int(count), rules) for count in per_zone]
+    rate = choice.service.rate_over(case.draws) / (1 + rules.retry_extra_attempts)
+    lost_usd = np.stack([(np.clip(need - n, 0, None) * seconds[:, None]).sum(axis=0) for n in working])
+    total_usd = lost_usd * rate * value_per_call + np.array([float(choice.usd(each)) for each in sized])[:, None]
+    best = int(np.argmin((total_usd - total_usd.min(axis=0)).max(axis=1)))
+    rule = f"least regret at {value_per_interaction_usd:g} USD an interaction"
+    return _hold(rule, choice, int(sized[best].replicas), int(sized[best].chips), float(choice.usd(sized[best])))
+
+
+def worthwhile_hold(case: Case, choice: OwnChoice, value_per_interaction_usd: float) -> Hold:
+    """Replicas while the interactions the last one saves are worth more than it costs, over the joint draws.
+
+    A replica more saves m calls in every second in which demand exceeds what the others carry:
+    value x m x E[seconds with lambda(t) > N m] against its price for the event; m = its rate / (1 + retry).
+    """
+    rules = case.scenario.capacity.resilience
+    need, seconds = _replica_need(case, choice)
+    spare = rules.zones / (rules.zones - rules.zones_lost) / (1 - rules.drain_ratio - rules.broken_ratio)
+    per_replica_usd = (
+        spare * choice.box.usd_per_hour * choice.billed_hours * choice.service.step.chips_per_replica
+    ) / choice.box.instance.chips
+    value_per_call = value_per_interaction_usd / case.calls.per_calling_interaction(choice.service.model)
+    saved_per_s = choice.service.rate_per_s / (1 + rules.retry_extra_attempts)
+    worth_while_s = per_replica_usd / (value_per_call * saved_per_s)
+    order = np.argsort(need, axis=None)
+    above_s = np.cumsum(np.broadcast_to(seconds[:, None], need.shape).ravel()[order][::-1])[::-1] / need.shape[1]
+    enough = np.flatnonzero(above_s <= worth_while_s)
+    working = float(need.ravel()[order][enough[0]]) if len(enough) else float(need.max())
+    per_zone = max(1, int(np.ceil(round(working * spare / rules.zones, 9))))
+    sized = choice.holding(per_zone, rules)
+    rule = f"worth {value_per_interaction_usd:g} USD an interaction"
+    return _hold(rule, choice, int(sized.replicas), int(sized.chips), float(choice.usd(sized)))
+
+
+def _replica_need(case: Case, choice: OwnChoice) -> tuple[Floats, Floats]:
+    """Working replicas needed [points, draws] over the timeline, retries included; each point's seconds [points]."""
+    timeline = case.demand[INTERACTIONS][choice.region].timeline
+    offset_s = np.array(timeline.offset_s)
+    seconds = np.diff(np.append(offset_s, case.scenario.event.length_s))
+    shape = np.array(timeline.interactions_per_s_p50) / max(timeline.interactions_per_s_p50)
+    retried = 1 + case.scenario.capacity.resilience.retry_extra_attempts
+    load = choice.load_per_s * choice.peak_ratio(case.draws) * case.draws.turns * retried
+    return np.outer(shape, load / choice.service.rate_over(case.draws)), seconds
+
+
+def _hold(rule: str, choice: OwnChoice, replicas: int, chips: int, usd: float) -> Hold:
+    return Hold(rule, choice.region, choice.service.model, replicas, chips, usd)

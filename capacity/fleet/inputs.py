@@ -1,0 +1,157 @@
+"""The checked inputs of one plan, and what follows from them before anything is sized."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from capacity.cost.interaction import bedrock_spend
+from capacity.cost.prices import Prices
+from capacity.cost.rates import feature_usd
+from capacity.demand.calls import Calls
+from capacity.demand.forecast import StreamDemand, drawn_demand, stream_demand, with_drawn_peaks
+from capacity.fleet.outcome import INTERACTIONS, PLANNER_QUERIES, Base, Levers, OwnChoice
+from capacity.fleet.sizing import regional_factor
+from capacity.fleet.uncertainty import SPREAD_MEASURED, SPREAD_UNMEASURED, joint_draws
+from capacity.plan import Levels, weakest
+from facts.account import Held, Usage
+from neuron_bench.step_model import StepModel
+from scenarios.schema import Scenario, Stream
+
+
+@dataclass(frozen=True)
+class Case:
+    """Inputs, demand by stream and region, and the draws every part of the plan shares."""
+
+    scenario: Scenario
+    calls: Calls
+    prices: Prices
+    step_models: tuple[StepModel, ...]
+    seed: int
+    measured: bool
+    streams: Mapping[str, Stream]
+    demand: Mapping[str, Mapping[str, StreamDemand]]
+    spread: float  # of tokens and turns
+    draws: Levers
+    held: Held | None = None  # the account's quotas
+    usage: Usage | None = None  # the account's calls, already in `calls`
+
+    @classmethod
+    def of(
+        cls,
+        scenario: Scenario,
+        calls: Calls,
+        prices: Prices,
+        step_models: Sequence[StepModel],
+        seed: int,
+        *,
+        measured: bool,
+        held: Held | None = None,
+        usage: Usage | None = None,
+    ) -> Case:
+        """Demand per region over the event, and joint draws of it."""
+        streams: dict[str, Stream] = {INTERACTIONS: scenario.demand.interactions}
+        if scenario.demand.background.planner_queries is not None:
+            streams[PLANNER_QUERIES] = scenario.demand.background.planner_queries
+        draws = scenario.capacity.draws
+        drawn = {name: drawn_demand(scenario, name, stream, draws, seed) for name, stream in streams.items()}
+        simulated = "simulated" in calls.provenance.values()
+        spread = SPREAD_MEASURED if measured and not simulated else SPREAD_UNMEASURED
+        return cls(
+            scenario=scenario,
+            calls=calls,
+            prices=prices,
+            step_models=tuple(step_models),
+            seed=seed,
+            measured=measured,
+            streams=streams,
+            demand={
+                name: with_drawn_peaks(stream_demand(scenario, name, stream), drawn[name], stream)
+                for name, stream in streams.items()
+            },
+            spread=spread,
+            draws=joint_draws(drawn, draws, spread, seed),
+            held=held,
+            usage=usage,
+        )
+
+    @property
+    def regions(self) -> tuple[str, ...]:
+        """In the scenario's order."""
+        return tuple(self.scenario.event.regions)
+
+    @property
+    def paid_s(self) -> float:
+        """What own silicon is paid for: the horizon if one is stated, else the event and the warm-up before it."""
+        capacity = self.scenario.capacity
+        return capacity.horizon_s or self.scenario.event.length_s + capacity.resilience.warm_up_lag_s
+
+    @property
+    def model_names(self) -> list[str]:
+        """Models that are called, in the scenario's order, then any other the run saw."""
+        called = set(self.calls.model.tolist())
+        if PLANNER_QUERIES in self.streams:
+            called.add(self.scenario.assistant.router.planner_model)
+        listed = [name for name in self.scenario.models if name in called]
+        return listed + sorted(called - set(listed))
+
+    @property
+    def calls_provenance(self) -> str:
+        """Of the token counts: `assumed`, or the weakest of the run's supplies."""
+        return weakest(list(self.calls.provenance.values())) if self.measured else "assumed"
+
+    @property
+    def calls_simulated(self) -> bool:
+        """True when a stand-in made the token counts."""
+        return self.measured and self.calls_provenance == "simulated"
+
+    @property
+    def interactions_total(self) -> float:
+        """Over the event and all regions, at the median demand."""
+        return sum(demand.starts for demand in self.demand[INTERACTIONS].values())
+
+    def is_planner(self, model: str) -> bool:
+        """True for the model of the background searches."""
+        return PLANNER_QUERIES in self.streams and model == self.scenario.assistant.router.planner_model
+
+    def region_factor(self, region: str) -> float:
+        """What a region must carry over its own demand because any one other may be lost."""
+        shares = {name: part.share for name, part in self.scenario.event.regions.items()}
+        return regional_factor(shares, region, region_loss=self.scenario.capacity.resilience.region_loss)
+
+    def carried_per_s(self, model: str, region: str) -> Levels:
+        """Calls a second the region must be able to carry at its peak, its share of a lost region included."""
+        factor = self.region_factor(region)
+        chat = self.demand[INTERACTIONS][region].timeline.peak_interactions_per_s
+        per_interaction = self.calls.per_interaction(model)
+        searches = (
+            self.demand[PLANNER_QUERIES][region].timeline.peak_interactions_per_s if self.is_planner(model) else None
+        )
+        parts = [
+            factor * (getattr(chat, p) * per_interaction + (getattr(searches, p) if searches else 0.0))
+            for p in ("p50", "p90", "p95")
+        ]
+        return Levels(*parts)
+
+    def calls_in_event(self, model: str, region: str) -> float:
+        """At the median demand, without any lost region."""
+        chat = self.demand[INTERACTIONS][region].starts * self.calls.per_interaction(model)
+        return chat + (self.demand[PLANNER_QUERIES][region].starts if self.is_planner(model) else 0.0)
+
+    def features(self) -> dict[str, Any]:
+        """Dollars of guardrails and web searches by call, each [n]."""
+        capacity, own = self.scenario.capacity, self.prices.features_usd_per_thousand
+        return feature_usd(self.calls, capacity, capacity.assumed_tokens.message_tokens, own)
+
+    def base(self, own: Sequence[OwnChoice], prices: Prices | None = None) -> Base:
+        """The base case for draws and one-at-a-time moves; prices: others than the plan's."""
+        spend = bedrock_spend(
+            self.calls,
+            (prices or self.prices).models,
+            self.interactions_total,
+            self.scenario.assistant.cache_ttl,
+            self.features(),
+            self.scenario.capacity.resilience.retry_extra_attempts,
+        )
+        return Base(tuple(own), spend, self.scenario.capacity.resilience)

@@ -1,0 +1,223 @@
+"""Own silicon: every chip that may serve a model, what it takes, and why all but one are turned down."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from capacity.cost.hours import billed_hours
+from capacity.cost.prices import Prices
+from capacity.fleet.outcome import Levers, OwnChoice, Service
+from capacity.fleet.sizing import cheapest_box, fleet, list_usd_per_hour, priced_boxes
+from capacity.plan import PROVENANCES, ChipOption, Figure, Levels, PlanError, range_around, weakest
+from capacity.simulator.rate_at_slo import Lengths, Promise, rate_at_promise
+from capacity.simulator.surface import Surface, fit_surface
+from facts.reader import Model
+from neuron_bench.step_model import StepModel
+from scenarios.schema import OwnSupply, Resilience
+
+EXTRAPOLATION_MAX = 1.1
+"""Beyond 1.1 x what was seen a fitted step model is not used."""
+SAMPLE = 4_000
+"""Calls simulated at each step of a bisection: 40 lie beyond the p99."""
+SURFACE_SAMPLE = 2_000
+Z_90 = 1.6449
+
+
+def usable_models(own: OwnSupply, name: str, model: Model, offered: Sequence[StepModel]) -> list[StepModel]:
+    """One step model per allowed chip: the strongest provenance, then the newest.
+
+    Raises:
+        PlanError: a step model made of schema examples.
+    """
+    ids = {own.bench_model_id, name, model.model_id, *model.bench_model_ids}
+    fitting = [step for step in offered if step.model_id in ids and step.chip in own.chips]
+    for step in fitting:
+        if step.provenance == "schema_example":
+            raise PlanError(
+                f"step model of {step.model_id} on {step.chip}: schema_example values are invented and never planned "
+                "from; measure with `peakday bench run` or import published rows"
+            )
+    best: dict[str, StepModel] = {}
+    for step in sorted(fitting, key=lambda s: (-PROVENANCES.index(s.provenance), s.date)):
+        best[step.chip] = step
+    return [best[chip] for chip in own.chips if chip in best]
+
+
+def within_validity(step: StepModel, lengths: Lengths) -> tuple[StepModel, float, list[str]]:
+    """The step model held to the batch it was seen at, the error its extrapolation adds, and what goes beyond.
+
+    Prefill is judged by uncached tokens, attention by the context. Published means (`derived`) have one length mix, so
+    any plan extrapolates: each excess adds half its logarithm to the one-sigma error of the rate, a judgement.
+
+    Raises:
+        PlanError: a fitted model asked about longer calls than 1.1 x what it saw.
+    """
+    seen = step.validity.get("decoding")
+    if seen is not None:
+        step = replace(step, max_num_seqs=max(1, min(step.max_num_seqs, int(seen[1] * EXTRAPOLATION_MAX))))
+    asked = {
+        "input_tokens": float((lengths.input_tokens - lengths.cached_tokens).mean()),
+        "output_tokens": float(lengths.output_tokens.mean()),
+        "context_tokens": float((lengths.input_tokens + lengths.output_tokens / 2).mean()),
+    }
+    added, beyond = 0.0, []
+    for name, mean in asked.items():
+        limits = step.validity.get(name)
+        if limits is None or mean <= limits[1] * EXTRAPOLATION_MAX:
+            continue
+        what = f"mean {name} {mean:,.0f} against at most {limits[1]:,.0f} seen"
+        if step.provenance != "derived":
+            raise PlanError(
+                f"{step.model_id} on {step.chip}: {what}; refused beyond {EXTRAPOLATION_MAX} x: measure that length "
+                "with `peakday bench run`"
+            )
+        added = math.hypot(added, math.log(mean / limits[1]) / 2)
+        beyond.append(what)
+    return step, added, beyond
+
+
+def make_service(
+    name: str, step: StepModel, lengths: Lengths, promise: Promise, origin: str, seed: int
+) -> tuple[Service, list[str]]:
+    """Simulate one model on one chip: its rate at the promise and the surface around it; and what to warn about."""
+    held, added, beyond = within_validity(step, lengths)
+    rate = rate_at_promise(lengths, held, promise, n=SAMPLE, seed=seed)
+    surface = Surface(np.zeros(10), 0.0, 0.0)
+    warnings = (
+        [f"extrapolates published means: {', '.join(beyond)}; the range of its chips is widened"] if beyond else []
+    )
+    if rate.rate_per_s > 0 and len(lengths.input_tokens) > 1:
+        surface = fit_surface(
+            lambda prompt, answer, hits: (
+                rate_at_promise(
+                    lengths.scaled(prompt, answer, hits), held, promise, n=SURFACE_SAMPLE, seed=seed
+                ).rate_per_s
+            )
+        )
+    if surface.impossible:
+        warnings.append(
+            f"keeps its promise at no load in {surface.impossible:.0%} of the workloads around this one: "
+            "a little more prompt and it is out"
+        )
+    error = math.hypot(held.relative_error, added, min(surface.loo_error, 1.0))
+    provenance = weakest([step.provenance, origin])
+    return Service(name, held, rate.rate_per_s, surface, rate.binding, provenance, error), warnings
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What every option of a plan is sized and priced by. draws: joint draws shared by the whole plan."""
+
+    draws: Levers
+    prices: Prices
+    rules: Resilience
+    paid_s: float
+
+
+def chip_options(
+    made: Sequence[Service], load: Levels, region: str, stream: str, terms: Terms
+) -> tuple[tuple[ChipOption, ...], OwnChoice | None]:
+    """Every chip sized for the load: the one whose p90 fleet costs least for the event is chosen, others excused."""
+    sized = [_option(service, load, region, stream, terms) for service in made]
+    usable = [(option, choice) for option, choice in sized if choice is not None]
+    if not usable:
+        return tuple(option for option, _ in sized), None
+    best, choice = min(usable, key=lambda pair: pair[0].event_usd)
+    told = f"{best.chip} costs {best.event_usd:,.0f} USD for the event at p90, this "
+    return (
+        tuple(
+            option
+            if option is best or option.turned_down
+            else replace(option, turned_down=f"{told}{option.event_usd:,.0f}")
+            for option, _ in sized
+        ),
+        choice,
+    )
+
+
+def _option(
+    service: Service, load: Levels, region: str, stream: str, terms: Terms
+) -> tuple[ChipOption, OwnChoice | None]:
+    step, prices = service.step, terms.prices
+    boxes = priced_boxes(step.chip, step.chips_per_replica, prices.instances, prices.own_usd_per_hour)
+    if service.rate_per_s <= 0:
+        return _excuse(service, service.binding), None
+    if not boxes:
+        known = ", ".join(sorted({instance.chip for instance in prices.instances.values()}))
+        why = f"no public price of any {step.chip} instance ({known} are known); add prices.instances to peakday.yaml"
+        return _excuse(service, why), None
+    box = cheapest_box(load.p90, service.rate_per_s, step, boxes, terms.rules, terms.paid_s)
+    hours, over = billed_hours(box.price_kind, terms.paid_s), load.p90 / load.p50 if load.p50 else 1.0
+    choice = OwnChoice(region, stream, load.p50, service, box, hours, over)
+    return _sized(choice, load, terms), choice
+
+
+def _sized(choice: OwnChoice, load: Levels, terms: Terms) -> ChipOption:
+    """The option's fleets at p50, p90 and p95 of demand, with what the joint draws need as its ranges."""
+    service, box, rules = choice.service, choice.box, terms.rules
+    rate, spread = service.rate_per_s, math.exp(Z_90 * service.relative_error)
+    at = fleet(np.array([load.p50, load.p90, load.p95]), rate, service.step, box.instance, rules)
+    drawn = choice.needed(terms.draws, rules, at_p90=False)
+    demand = load.p50 * choice.peak_ratio(terms.draws)
+    busy = demand / (float(at.replicas[1]) * rate) if load.p90 else np.zeros(2)
+    bought_usd_per_hour = float(at.instances[1]) * box.usd_per_hour
+    drawn_usd_per_hour = drawn.instances * box.usd_per_hour
+    return ChipOption(
+        chip=service.step.chip,
+        instance_type=box.instance.instance,
+        step_model=_named(service),
+        rate_per_replica_per_s=_figure(service, rate, (rate / spread, rate * spread), "1/s"),
+        replicas=Levels(*map(float, at.replicas)),
+        instances=Levels(*map(float, at.instances)),
+        chips=Levels(*map(float, at.chips)),
+        chips_range=_figure(service, float(at.chips[1]), _interval(drawn.chips), "chips"),
+        usd_per_hour=_figure(service, bought_usd_per_hour, _interval(drawn_usd_per_hour), "USD/h"),
+        utilisation_ratio=_figure(service, float(np.median(busy)), _interval(busy), "ratio"),
+        binding=service.binding if at.replicas[1] > rules.zones else f"one replica in each of {rules.zones} zones",
+        chips_per_replica=service.step.chips_per_replica,
+        price_kind=box.price_kind,
+        billed_hours=choice.billed_hours,
+        event_usd=bought_usd_per_hour * choice.billed_hours,
+        list_usd_per_hour=list_usd_per_hour(box),
+    )
+
+
+def _interval(values: npt.ArrayLike) -> tuple[float, float]:
+    low, high = np.quantile(np.asarray(values, dtype=np.float64), [0.05, 0.95])
+    return float(low), float(high)
+
+
+def _figure(service: Service, mid: float, interval: tuple[float, float], unit: str) -> Figure:
+    simulated = service.provenance == "simulated"
+    return Figure(
+        mid, *range_around(mid, *interval), unit, service.provenance, service.step.source, simulated=simulated
+    )
+
+
+def _named(service: Service) -> str:
+    step = service.step
+    return f"{step.model_id} on {step.chip}, tp {step.tp}: {step.source}"
+
+
+def _excuse(service: Service, why: str) -> ChipOption:
+    """An option that cannot be used, with nothing that looks like a size."""
+    nothing, zero = _figure(service, 0.0, (0.0, 0.0), ""), Levels(0.0, 0.0, 0.0)
+    return ChipOption(
+        chip=service.step.chip,
+        instance_type=service.step.instance_type or "",
+        step_model=_named(service),
+        rate_per_replica_per_s=_figure(service, service.rate_per_s, (0.0, service.rate_per_s), "1/s"),
+        replicas=zero,
+        instances=zero,
+        chips=zero,
+        chips_range=nothing,
+        usd_per_hour=nothing,
+        utilisation_ratio=nothing,
+        binding=service.binding,
+        turned_down=why,
+    )

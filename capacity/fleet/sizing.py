@@ -1,0 +1,132 @@
+"""From calls a second to replicas, zones, instances and chips; everything bought is whole. Works on whole arrays."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from capacity.cost.hours import billed_hours
+from capacity.simulator.requests import Floats, Ints
+from facts.reader import Instance, instances
+from neuron_bench.step_model import StepModel
+from scenarios.schema import Resilience
+
+
+@dataclass(frozen=True)
+class Box:
+    """An instance type with the price of an hour and its kind (on demand, capacity block, own price)."""
+
+    instance: Instance
+    usd_per_hour: float
+    price_kind: str
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """Over all zones. Each array has the shape of the load it carries."""
+
+    replicas: Ints
+    instances: Ints
+    chips: Ints
+
+
+def ceil_without_noise(values: Floats | float) -> Ints:
+    """Round up, after float noise is rounded off: 3.0000000000000004 replicas are three."""
+    return np.asarray(np.ceil(np.round(values, 9)), dtype=np.int64)
+
+
+def replicas_per_zone(load_per_s: Floats | float, rate_per_replica_per_s: Floats | float, rules: Resilience) -> Ints:
+    """Fewest replicas in each of z zones that carry the load with f zones lost, some draining and some broken.
+
+    Raises:
+        ValueError: a replica that serves nothing.
+    Source: docs/plan.md, n = ceil(L (1 + retry) / (m (z - f) (1 - drain - broken))).
+    """
+    if np.any(np.asarray(rate_per_replica_per_s) <= 0):
+        raise ValueError("a replica that serves no call at its promise cannot be multiplied into a fleet")
+    zones_left = rules.zones - rules.zones_lost
+    working = 1 - rules.drain_ratio - rules.broken_ratio
+    load = np.asarray(load_per_s) * (1 + rules.retry_extra_attempts)
+    return ceil_without_noise(load / (np.asarray(rate_per_replica_per_s) * zones_left * working))
+
+
+def fleet(
+    load_per_s: Floats | float,
+    rate_per_replica_per_s: Floats | float,
+    model: StepModel,
+    instance: Instance,
+    rules: Resilience,
+) -> Fleet:
+    """The fleet of one instance type. An instance may hold several replicas, or a replica several instances."""
+    return holding(replicas_per_zone(load_per_s, rate_per_replica_per_s, rules), model, instance, rules)
+
+
+def holding(replicas: Ints, model: StepModel, instance: Instance, rules: Resilience) -> Fleet:
+    """The fleet that holds so many replicas in each zone."""
+    if model.chips_per_replica > instance.chips:
+        instances = replicas * ceil_without_noise(model.chips_per_replica / instance.chips)
+    else:
+        replicas_per_instance = math.floor(round(instance.chips / model.chips_per_replica, 9))
+        instances = ceil_without_noise(replicas / replicas_per_instance)
+    bought = instances * rules.zones
+    return Fleet(replicas * rules.zones, bought, bought * instance.chips)
+
+
+def regional_factor(shares: Mapping[str, float], region: str, *, region_loss: bool) -> float:
+    """What a region carries over its own demand when any one other may be lost: 1 / (1 - largest other share).
+
+    A lost region's demand spreads over the rest in proportion to their shares: three equal regions carry 3/2 each.
+    """
+    others = [share for name, share in shares.items() if name != region]
+    if not region_loss or not others:
+        return 1.0
+    return 1 / (1 - max(others))
+
+
+def priced_boxes(
+    chip: str, chips_per_replica: float, offered: Mapping[str, Instance], own_usd_per_hour: Mapping[str, float]
+) -> list[Box]:
+    """Instance types that hold a chip and have a price: the user's own, on demand, or capacity block.
+
+    Reserved rows have no stated term and are never used. A replica spans instances only where no type holds it whole.
+    """
+    boxes = []
+    for name, instance in offered.items():
+        if instance.chip != chip.lower():
+            continue
+        if name in own_usd_per_hour:
+            boxes.append(Box(instance, own_usd_per_hour[name], "own price"))
+        elif instance.on_demand_usd_per_hour is not None:
+            boxes.append(Box(instance, instance.on_demand_usd_per_hour, "on demand"))
+        elif instance.capacity_block_usd_per_hour is not None:
+            boxes.append(Box(instance, instance.capacity_block_usd_per_hour, "capacity block"))
+    whole = [box for box in boxes if box.instance.chips >= chips_per_replica]
+    return whole or boxes
+
+
+def list_usd_per_hour(box: Box) -> float | None:
+    """The public price of an hour of its kind, before any discount; None where there is none."""
+    public = instances()[box.instance.instance]
+    if box.price_kind == "capacity block" or public.on_demand_usd_per_hour is None:
+        return public.capacity_block_usd_per_hour
+    return public.on_demand_usd_per_hour
+
+
+def cheapest_box(
+    load_per_s: float,
+    rate_per_replica_per_s: float,
+    model: StepModel,
+    boxes: Iterable[Box],
+    rules: Resilience,
+    event_s: float,
+) -> Box:
+    """The instance type whose fleet costs least for the event as it is billed; fewer instances on a tie."""
+
+    def cost(box: Box) -> tuple[float, int]:
+        instances = int(fleet(load_per_s, rate_per_replica_per_s, model, box.instance, rules).instances)
+        return round(instances * box.usd_per_hour * billed_hours(box.price_kind, event_s), 9), instances
+
+    return min(boxes, key=cost)

@@ -1,0 +1,173 @@
+"""What is not known, drawn jointly; three error bars apart; and what each input does when it moves alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from capacity.demand.forecast import DrawnDemand, range_quantile
+from capacity.fleet.outcome import Base, Levers, outcome
+from capacity.plan import Sensitivity
+from capacity.simulator.requests import Floats
+from scenarios.schema import Stream
+
+Z_90 = 1.6449
+SPREAD_UNMEASURED = 0.3
+"""Half-width of tokens and turns that nobody measured, as a share, at 90%: a judgement, printed with the plan."""
+SPREAD_MEASURED = 0.1
+"""The same for one measured run: customers of the event are not those of the rehearsal. A judgement too."""
+HITS_LOW = 0.5
+"""A cache hit is never guaranteed (Bedrock user guide, prompt caching): the low case loses half of the hits."""
+PREFIX_HITS_LOW = 0.8
+"""Own block caches keep what every call shares; the low case loses a fifth, to evictions and moved conversations."""
+
+
+def joint_draws(drawn: Mapping[str, DrawnDemand], n: int, spread: float, seed: int) -> Levers:
+    """n draws of everything: demand by its forecast, tokens and turns log-normal, hits uniform, model error normal."""
+    rng = np.random.default_rng([seed, 0xD2A3])
+    peaks = {
+        (name, region): values / max(float(np.median(values)), 1e-300)
+        for name, stream in drawn.items()
+        for region, values in stream.peaks_per_s.items()
+    }
+
+    def lognormal() -> Floats:
+        return np.asarray(np.exp(rng.standard_normal(n) * np.log1p(spread) / Z_90))
+
+    return Levers(
+        demand={name: stream.level for name, stream in drawn.items()},
+        peak=peaks,
+        turns=lognormal(),
+        input_tokens=lognormal(),
+        output_tokens=lognormal(),
+        cache_hits=rng.uniform(HITS_LOW, 1.0, n),
+        prefix_hits=rng.uniform(PREFIX_HITS_LOW, 1.0, n),
+        step_error=rng.standard_normal(n),
+    )
+
+
+def error_bars(base: Base, draws: Levers) -> dict[str, Any]:
+    """The 90% range of chips needed, all together and by cause, with the Monte Carlo error of its ends.
+
+    demand: forecast, turns, tokens and hits; model: step model and surface; monte_carlo: what more draws would remove.
+    """
+    everything = outcome(base, draws, at_p90=False).chips
+    demand_only = outcome(base, replace(draws, step_error=np.zeros(1)), at_p90=False).chips
+    model_only = outcome(base, Levers(step_error=draws.step_error), at_p90=False).chips
+    return {
+        "chips": _range(everything),
+        "demand": _range(demand_only),
+        "model": _range(model_only),
+        "monte_carlo": {f"p{int(q * 100)}": _order_interval(everything, q) for q in (0.05, 0.95)},
+        "draws": int(everything.size),
+    }
+
+
+def value_of_measuring(base: Base, draws: Levers) -> tuple[dict[str, Any], ...]:
+    """What a plan that covers nine futures in ten would spare, were one input known to be at its middle; most first.
+
+    Rows: input, chips_spared and event_usd_spared at p90 of the joint draws (negative: the middle asks for more), and
+    how to measure it. With silicon bought at p90 this is the price of not knowing.
+    """
+    one = np.ones(1)
+    known: tuple[tuple[str, dict[str, Any], str], ...] = (
+        ("demand of the event", {"demand": {}, "peak": {}}, "more years of the event: `peakday scenario fit`"),
+        ("turns and calls per interaction", {"turns": one}, "a run with the event's customers: `peakday run`"),
+        ("prompt tokens per call", {"input_tokens": one}, "a run with the real prompts: `peakday run`"),
+        ("answer tokens per call", {"output_tokens": one}, "a run on the real models: `peakday run --live`"),
+        ("prompt cache hit ratio (Bedrock)", {"cache_hits": _middle(draws.cache_hits)}, "`peakday run --live`"),
+        ("prefix hit ratio (own engines)", {"prefix_hits": _middle(draws.prefix_hits)}, "`peakday cache replay`"),
+        ("rate per replica", {"step_error": np.zeros(1)}, "a ladder on the chip: `peakday calibrate`"),
+    )
+    before = _at_p90(base, draws)
+    rows = []
+    for name, settled, how in known:
+        after = _at_p90(base, replace(draws, **settled))
+        rows.append(
+            {"input": name, "chips_spared": before[0] - after[0], "event_usd_spared": before[1] - after[1], "how": how}
+        )
+    return tuple(sorted(rows, key=lambda row: (-row["event_usd_spared"], -row["chips_spared"])))
+
+
+def _middle(values: Floats) -> Floats:
+    return np.array([np.median(values)])
+
+
+def _at_p90(base: Base, draws: Levers) -> tuple[float, float]:
+    drawn = outcome(base, draws, at_p90=False)
+    return float(np.quantile(drawn.chips, 0.9)), float(np.quantile(drawn.event_cost_usd, 0.9))
+
+
+def _range(values: Floats) -> dict[str, float]:
+    low, mid, high = np.quantile(values, [0.05, 0.5, 0.95])
+    return {"low": float(low), "mid": float(mid), "high": float(high)}
+
+
+def _order_interval(values: Floats, quantile: float) -> dict[str, float]:
+    """90% interval of a quantile by order statistics (binomial, normal approximation)."""
+    n = values.size
+    half = Z_90 * np.sqrt(n * quantile * (1 - quantile))
+    ranks = np.clip([np.floor(n * quantile - half), np.ceil(n * quantile + half)], 0, n - 1).astype(int)
+    low, high = np.sort(values)[ranks]
+    return {"low": float(low), "high": float(high)}
+
+
+@dataclass(frozen=True)
+class Move:
+    """One input moved from its low to its high value, all others at their middle."""
+
+    name: str
+    low: Levers
+    high: Levers
+
+
+def moves(streams: Mapping[str, Stream], spread: float) -> list[Move]:
+    """The one-at-a-time moves of every plan, each over the 90% range its draws have."""
+    listed = []
+    for name, stream in streams.items():
+        median, low, high = (float(v) for v in range_quantile(stream.peak_per_s, np.array([0.5, 0.05, 0.95])))
+        if median > 0:
+            at = partial(_demand_of, name)
+            listed.append(_move(f"demand: {name} at the peak", at, low / median, high / median))
+    few, many = 1 / (1 + spread), 1 + spread
+    listed += [
+        _move("turns and calls per interaction", lambda v: Levers(turns=v), few, many),
+        _move("prompt tokens per call", lambda v: Levers(input_tokens=v), few, many),
+        _move("answer tokens per call", lambda v: Levers(output_tokens=v), few, many),
+        _move("prompt cache hit ratio (Bedrock)", lambda v: Levers(cache_hits=v), HITS_LOW, 1.0),
+        _move("prefix hit ratio (own engines)", lambda v: Levers(prefix_hits=v), PREFIX_HITS_LOW, 1.0),
+        _move("rate per replica (step model error)", lambda v: Levers(step_error=v), -Z_90, Z_90),
+    ]
+    return listed
+
+
+def _demand_of(stream: str, ratio: Floats) -> Levers:
+    return Levers(demand={stream: ratio})
+
+
+def _move(name: str, at: Any, low: float, high: float) -> Move:
+    return Move(name, at(np.array([low])), at(np.array([high])))
+
+
+def sensitivities(base: Base, listed: Sequence[Move]) -> tuple[Sensitivity, ...]:
+    """What each move does to chips and to the event's cost, the largest relative swing first."""
+    middle = outcome(base, Levers(), at_p90=True)
+    ranked: list[tuple[float, Sensitivity, Sensitivity]] = []
+    for move in listed:
+        low, high = outcome(base, move.low, at_p90=True), outcome(base, move.high, at_p90=True)
+        chips = Sensitivity(move.name, "chips", float(low.chips[0]), float(high.chips[0]), "chips")
+        usd = Sensitivity(
+            move.name, "event_cost_usd", float(low.event_cost_usd[0]), float(high.event_cost_usd[0]), "USD"
+        )
+        swing = max(_swing(chips, float(middle.chips[0])), _swing(usd, float(middle.event_cost_usd[0])))
+        ranked.append((swing, chips, usd))
+    ranked.sort(key=lambda row: -row[0])
+    return tuple(item for _, chips, usd in ranked for item in (chips, usd) if item.at_low != item.at_high)
+
+
+def _swing(move: Sensitivity, middle: float) -> float:
+    return abs(move.at_high - move.at_low) / middle if middle else 0.0

@@ -1,0 +1,78 @@
+"""Panels on what lies beside the chosen fleets: where a peak beyond them goes, other tiers of service, the searches."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from capacity.plan import Plan
+from dashboards.html.page import Cell, Panel, Table
+from dashboards.numbers.units import show
+
+
+def rung_panels(plan: Plan) -> list[Panel]:
+    """A table for each that the plan holds; nothing where it holds none."""
+    return [*_spill(plan), *_tiers(plan), *_searches(plan)]
+
+
+def _spill(plan: Plan) -> list[Panel]:
+    if not plan.spill:
+        return []
+    rows: list[list[Cell]] = [
+        [
+            f"{row['model']}, {row['region']}",
+            str(row["level"]),
+            str(row["rung"]),
+            str(row["to"] or ""),
+            show(_number(row, "calls_per_s"), "per_s"),
+            show(_number(row, "share"), "ratio"),
+            show(_number(row, "usd_per_call"), "usd"),
+            show(_number(row, "latency_s"), "s"),
+            str(row["limit"] or ""),
+        ]
+        for row in plan.spill
+    ]
+    columns = ("Traffic of", "Demand", "Rung", "To", "Calls", "Share", "Per call", "Latency", "Limit")
+    table = Table("Rung by rung", columns, rows, text_columns=(0, 1, 2, 3, 8))
+    words = "Each rung takes what it can; a share that reaches the last one is not answered."
+    return [Panel("Where a peak goes", words, table)]
+
+
+def _tiers(plan: Plan) -> list[Panel]:
+    if not plan.tiers:
+        return []
+    rows: list[list[Cell]] = [
+        [
+            str(row["model"]),
+            str(row["tier"]),
+            show(_number(row, "usd"), "usd"),
+            "planned" if row["planned"] else str(row["why"]),
+            ", ".join(map(str, row.get("assumed") or ())),
+        ]
+        for row in plan.tiers
+    ]
+    columns = ("Model", "Tier", "Its tokens in the event", "Outcome", "Prices assumed")
+    table = Table("Tiers of service", columns, rows, text_columns=(0, 1, 3, 4))
+    return [Panel("Tiers", "The same tokens at every tier that has a price, and why a tier is not planned.", table)]
+
+
+def _searches(plan: Plan) -> list[Panel]:
+    if not plan.background:
+        return []
+    rows: list[list[Cell]] = [
+        [
+            str(row["stream"]),
+            show(_number(row, "searches_in_event"), "count"),
+            show(_number(row, "peak_per_s_p90"), "per_s"),
+            show(_number(row, "deadline_s"), "s"),
+            show(_number(row, "usd"), "usd") if row.get("sized") else f"not sized: {row['why']}",
+        ]
+        for row in plan.background
+    ]
+    columns = ("Stream", "In the event", "Peak at p90", "To be answered within", "Cost of the event")
+    words = "These share chips with nothing above and no denominator with tokens: they are no interactions."
+    return [Panel("Searches beside the chat", words, Table("Background streams", columns, rows, text_columns=(0, 4)))]
+
+
+def _number(row: dict[str, Any], key: str) -> float | None:
+    value = row.get(key)
+    return None if value is None else float(value)

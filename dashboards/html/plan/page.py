@@ -1,0 +1,249 @@
+"""The parts of a plan's report: what drives it, what it asks for, what it costs, and what would change it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from capacity.plan import Plan, QuotaNeed, SupplyPlan
+from dashboards.html import charts
+from dashboards.html.charts import Limit, Line
+from dashboards.html.markup import Html, join, tag
+from dashboards.html.page import Banner, Cell, Panel, Part, Table, marked
+from dashboards.html.plan.chips import chip_panels
+from dashboards.html.plan.fallback_chain import rung_panels
+from dashboards.html.plan.money import cost_panels, inputs_panel, purchase_panel, sensitivity_panels, turned_down_panel
+from dashboards.numbers.plan import plan_numbers
+from dashboards.numbers.run import Number, find
+from dashboards.numbers.units import clock, show
+
+
+def plan_banners(plan: Plan) -> list[Banner]:
+    """Whether anything in the plan was simulated, then its validity warnings."""
+    banners = []
+    if plan.simulated:
+        names = ", ".join(note.name for note in plan.inputs if note.provenance == "simulated")
+        text = (
+            f"Simulated inputs touched this plan ({names}). Every number they reached says so; none may go into an "
+            "order."
+        )
+        banners.append(Banner("warn", "SIMULATED", text))
+    if plan.warnings:
+        banners.append(Banner("warn", "VALIDITY", "Read before quoting:", plan.warnings))
+    return banners
+
+
+def plan_facts(plan: Plan) -> list[tuple[str, str]]:
+    """Where the plan comes from."""
+    kinds = sorted({note.provenance for note in plan.inputs})
+    return [
+        ("Scenario", f"{plan.scenario.get('name', '?')} ({str(plan.scenario.get('hash', ''))[:12]})"),
+        ("Seed", str(plan.seed)),
+        ("Created", plan.created_utc),
+        ("Inputs", ", ".join(kinds)),
+        ("peakday", plan.peakday_version),
+    ]
+
+
+def plan_headline(plan: Plan) -> list[Number]:
+    """Chips of each pool, cost per interaction, cost of the event, overall hit rates."""
+    numbers = plan_numbers(plan)
+    chips = [number for number in numbers if number.name == "chips"]
+    wanted = [
+        *chips[:3],
+        find(numbers, "cost_usd_per_interaction", intent="all"),
+        find(numbers, "cost_usd_per_interaction_p99", intent="all"),
+        find(numbers, "event_cost_usd"),
+        *[n for n in numbers if n.name == "cache_hit_token_ratio" and dict(n.labels)["level"] == "all"][:2],
+    ]
+    return [number for number in wanted if number is not None]
+
+
+def plan_parts(plan: Plan) -> list[Part]:
+    """Every part of the report."""
+    numbers = plan_numbers(plan)
+    return [
+        Part("assumptions", "What drives this plan", [], lead=_drivers(plan)),
+        Part("demand", "Demand", _demand_panels(plan)),
+        Part("chips", "Chips", chip_panels(plan, numbers)),
+        Part("quota", "Quota", [_quota_panel(plan, numbers)]),
+        Part("hits", "Prompt cache", [_hit_panel(plan, numbers)]),
+        *_from_rows(plan, numbers),
+        *_beyond(plan),
+        Part("turned-down", "Turned down", [turned_down_panel(plan)]),
+        Part("provenance", "Where the numbers come from", [inputs_panel(plan)]),
+    ]
+
+
+def _beyond(plan: Plan) -> list[Part]:
+    """The rungs beyond the fleets, where the plan holds any; marked as a whole when an input was simulated."""
+    panels = rung_panels(plan)
+    part = Part("rungs", "Beyond the fleets", panels)
+    return [marked(part) if plan.simulated else part] if panels else []
+
+
+def _from_rows(plan: Plan, numbers: list[Number]) -> list[Part]:
+    """Parts whose tables hold more than named numbers: a simulated plan marks the whole table."""
+    parts = [
+        Part("money", "Cost", cost_panels(plan, numbers)),
+        Part("purchase", "Purchase", [purchase_panel(plan)]),
+        Part("what-if", "What would change it", sensitivity_panels(plan)),
+    ]
+    return [marked(part) for part in parts] if plan.simulated else parts
+
+
+def _drivers(plan: Plan) -> Html:
+    items = [tag("li", text) for text in plan.assumptions_with_most_effect[:3]]
+    return join(
+        [
+            tag("p", tag("strong", "What breaks first: "), plan.what_breaks_first),
+            tag("p", tag("strong", f"The {_COUNT.get(len(items), len(items))} assumptions that matter most")),
+            tag("ol", *items, class_="lead"),
+        ]
+    )
+
+
+HOUR_S = 3_600.0
+TABLE_ROWS = 100
+_COUNT = {1: "one", 2: "two", 3: "three"}
+
+
+# --- demand ------------------------------------------------------------------------------------------------------
+
+
+def _demand_panels(plan: Plan) -> list[Panel]:
+    if not plan.demand:
+        return [Panel("Peak by region", "The plan holds no demand.")]
+    rows: list[list[Cell]] = [
+        [d.region, *[show(value, "per_s") for value in vars(d.peak_interactions_per_s).values()]] for d in plan.demand
+    ]
+    table = Table("Peak interactions per second", ("Region", "p50", "p90", "p95"), rows)
+    biggest = max(plan.demand, key=lambda d: d.peak_interactions_per_s.p95)
+    chart = charts.ranges({d.region: list(vars(d.peak_interactions_per_s).items()) for d in plan.demand}, "per_s")
+    sentence = (
+        f"{biggest.region} peaks highest: {show(biggest.peak_interactions_per_s.p50, 'per_s')} in the middle case, "
+        f"{show(biggest.peak_interactions_per_s.p95, 'per_s')} at p95 of demand."
+    )
+    return [
+        Panel("Peak by region", sentence, table, chart),
+        *[_demand_over_time(plan, i) for i in range(len(plan.demand))],
+    ]
+
+
+def _demand_over_time(plan: Plan, index: int) -> Panel:
+    demand = plan.demand[index]
+    span_s = max(demand.offset_s[-1], 1.0) if demand.offset_s else 1.0
+    lines = [
+        Line("p90", demand.offset_s, demand.interactions_per_s_p90, 1),
+        Line("p95", demand.offset_s, demand.interactions_per_s_p95, 2),
+        Line("p50", demand.offset_s, demand.interactions_per_s_p50, 0, fill_to="tonexty"),
+    ]
+    rows: list[list[Cell]] = [
+        [clock(at, span_s), show(p50, "per_s"), show(p90, "per_s"), show(p95, "per_s")]
+        for at, p50, p90, p95 in _sampled(
+            demand.offset_s, demand.interactions_per_s_p50, demand.interactions_per_s_p90, demand.interactions_per_s_p95
+        )
+    ]
+    if not demand.interactions_per_s_p50:
+        return Panel(f"{demand.region} over the event", "The plan holds no timeline for this region.")
+    at = demand.offset_s[max(range(len(demand.offset_s)), key=lambda i: demand.interactions_per_s_p50[i])]
+    sentence = (
+        f"The middle case peaks {clock(at, span_s)} after the start; the shaded band reaches up to p95 of demand."
+    )
+    table = Table("Interactions per second", ("From", "p50", "p90", "p95"), rows)
+    return Panel(f"{demand.region} over the event", sentence, table, charts.lines(lines, "per_s", span_s))
+
+
+def _sampled(*columns: Sequence[float]) -> list[tuple[float, ...]]:
+    """At most 100 rows of a long timeline: of every stretch the highest middle case, so no peak is lost."""
+    rows = list(zip(*columns, strict=True))
+    width = -(-len(rows) // TABLE_ROWS)
+    return [max(rows[lo : lo + width], key=lambda row: row[1]) for lo in range(0, len(rows), max(width, 1))]
+
+
+# --- chips -------------------------------------------------------------------------------------------------------
+
+
+# --- quota, cache, cost ------------------------------------------------------------------------------------------
+
+
+def _quota_panel(plan: Plan, numbers: list[Number]) -> Panel:
+    needs = [(supply, quota) for supply in plan.supplies for quota in supply.quotas]
+    if not needs:
+        return Panel("Needed against granted", "No quota applies: every model runs on own silicon.")
+    rows = [_quota_row(supply, quota, numbers) for supply, quota in needs]
+    columns = ("Model", "Region", "Kind", "By settlement p95", "By reservation p95", "Granted", "First short")
+    table = Table("Quota at the peak, both readings", columns, rows, text_columns=(0, 1, 2, 6))
+    known = [(supply, quota) for supply, quota in needs if quota.granted]
+    short = quota_short(plan)
+    missing = len([q for _, q in needs if q.granted is None])
+    sentence = f"Short: {'; '.join(short)}." if short else "No granted quota binds."
+    if missing:
+        sentence += f" For {missing} of {len(needs)} no grant is known: read your account's before the event."
+    if not known:
+        return Panel("Needed against granted", sentence, table)
+    shares = {
+        f"{s.model} {q.kind}, {s.region}": [
+            ("by settlement", q.needed_settlement.p95 / q.granted),
+            ("by reservation", q.needed_reservation.p95 / q.granted),
+        ]
+        for s, q in known
+        if q.granted
+    }
+    return Panel("Needed against granted", sentence, table, charts.ranges(shares, "times", Limit(1.0, "granted")))
+
+
+def quota_short(plan: Plan) -> list[str]:
+    """One phrase per model and kind that falls short: where, and from when on."""
+    span_s = max((d.offset_s[-1] for d in plan.demand if d.offset_s), default=0.0)
+    short: dict[tuple[str, str], list[tuple[float, str]]] = {}
+    for supply in plan.supplies:
+        for quota in supply.quotas:
+            if quota.binds_at_offset_s is not None:
+                short.setdefault((supply.model, quota.kind), []).append((quota.binds_at_offset_s, supply.region))
+    return [
+        f"{model} {kind} in {', '.join(region for _, region in found)}, from {clock(min(found)[0], span_s)} on"
+        for (model, kind), found in short.items()
+    ]
+
+
+def _quota_row(supply: SupplyPlan, quota: QuotaNeed, numbers: list[Number]) -> list[Cell]:
+    where = {"region": supply.region, "model": supply.model, "kind": quota.kind}
+    binds = "never" if quota.binds_at_offset_s is None else clock(quota.binds_at_offset_s, HOUR_S)
+    return [
+        supply.model,
+        supply.region,
+        quota.kind,
+        find(numbers, "quota_needed_settlement", **where, level="p95"),
+        find(numbers, "quota_needed_reservation", **where, level="p95"),
+        find(numbers, "quota_granted", **where) or "not known",
+        binds if quota.granted is not None else "not known",
+    ]
+
+
+def _hit_panel(plan: Plan, numbers: list[Number]) -> Panel:
+    hits = [number for number in numbers if number.name == "cache_hit_token_ratio"]
+    if not hits:
+        return Panel("Hit rate by level", "The plan holds no hit rates.")
+    models = list(dict.fromkeys(dict(number.labels)["model"] for number in hits))
+    levels = [
+        level
+        for level in ("all", "shared", "customer", "conversation")
+        if any(dict(n.labels)["level"] == level for n in hits)
+    ]
+    found = {(dict(n.labels)["model"], dict(n.labels)["level"]): n for n in hits}
+    rows: list[list[Cell]] = [[model, *[found.get((model, level)) for level in levels]] for model in models]
+    marks = {
+        model: [(level, found[model, level].value or 0.0) for level in levels if (model, level) in found]
+        for model in models
+    }
+    best = max(hits, key=lambda n: n.value or 0)
+    sentence = (
+        f"Share of input tokens read from cache, by level of the prompt; highest: {best.label.split(', ', 1)[1]} "
+        f"with {best.text}."
+    )
+    return Panel(
+        "Hit rate by level",
+        sentence,
+        Table("Hit rates", ("Model", *levels), rows),
+        charts.ranges(marks, "ratio"),
+    )

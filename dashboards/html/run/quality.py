@@ -1,0 +1,70 @@
+"""The panel on judged quality: shares of acceptable turns, where `peakday assistant quality` has judged the run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from dashboards.html import charts
+from dashboards.html.page import Cell, Panel, Table
+from dashboards.numbers.units import show
+from loadgen.record import Run
+
+FILE = "judgements.parquet"
+_COLUMNS = ["model", "intent", "complexity", "acceptable"]
+_Z_95 = 1.959963984540054
+"""Half-width, in standard deviations, of a 95% interval of a normal law."""
+
+
+def quality_panels(run: Run) -> list[Panel]:
+    """Judged quality by model and complexity; nothing where the run was not judged."""
+    path = run.path / FILE
+    if not path.exists():
+        return []
+    try:
+        rows = pd.read_parquet(path, columns=_COLUMNS)
+    except (OSError, ValueError) as error:
+        return [Panel("Judged quality", f"{FILE} cannot be read ({error}); judge the run again.")]
+    judged = rows[rows["acceptable"].notna()].assign(acceptable=lambda frame: frame["acceptable"].astype(bool))
+    if judged.empty:
+        return [Panel("Judged quality", f"{show(len(rows), 'count')} turns were sampled, and none got a verdict.")]
+    groups = judged.groupby(["model", "complexity"], observed=True)["acceptable"]
+    shares = {f"{model}, {complexity}": (int(of.sum()), len(of)) for (model, complexity), of in groups}
+    table_rows: list[list[Cell]] = [[name, *_share(*counts)] for name, counts in shares.items()]
+    table_rows.append(["all", *_share(int(judged["acceptable"].sum()), len(judged))])
+    table = Table("Acceptable turns, by a judge", ("Model, complexity", "Acceptable", "95% interval", "n"), table_rows)
+    values = [good / n for good, n in shares.values()]
+    ends = [wilson(good, n) for good, n in shares.values()]
+    errors = {
+        "acceptable": (
+            [max(0.0, value - low) for value, (low, _) in zip(values, ends, strict=True)],
+            [max(0.0, high - value) for value, (_, high) in zip(values, ends, strict=True)],
+        )
+    }
+    chart = charts.bars(list(shares), {"acceptable": values}, "ratio", errors)
+    return [Panel("Judged quality", _sentence(run.info.get("judged") or {}, judged), table, chart)]
+
+
+def _share(good: int, n: int) -> list[Cell]:
+    low, high = wilson(good, n)
+    return [show(good / n, "ratio"), f"{show(low, 'ratio')} to {show(high, 'ratio')}", show(n, "count")]
+
+
+def _sentence(judged: Mapping[str, Any], rows: pd.DataFrame) -> str:
+    judge = judged.get("judge") or "a judge"
+    share = show(float(rows["acceptable"].mean()), "ratio")
+    said = f"{judge} called {share} of {show(len(rows), 'count')} sampled turns acceptable."
+    if judged.get("simulated", True):
+        return f"{said} SIMULATED: a stand-in judged by what the shipped table assumes; no quality was measured."
+    return f"{said} One judge is one opinion: its own errors are not in the interval."
+
+
+def wilson(good: int, n: int) -> tuple[float, float]:
+    """95% interval of a share (Wilson 1927); n >= 1."""
+    share, z2 = good / n, _Z_95**2
+    middle = (share + z2 / (2 * n)) / (1 + z2 / n)
+    half = _Z_95 / (1 + z2 / n) * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
+    return max(0.0, middle - half), min(1.0, middle + half)

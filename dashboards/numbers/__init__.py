@@ -1,0 +1,1 @@
+"""The one set of numbers that every view shows."""

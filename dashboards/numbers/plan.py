@@ -1,0 +1,236 @@
+"""Named numbers of plans and benches, as `figures` has them of runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from capacity.plan import Figure, Plan, SupplyPlan
+from dashboards.numbers.run import Number
+from neuron_bench.record import Bench
+
+LEVELS = ("p50", "p90", "p95")
+"""Levels of demand."""
+
+
+def calls_per_interaction(plan: Plan, supply: SupplyPlan) -> float | None:
+    """Calls a region carries per interaction, where calls follow interactions at every level of demand; else None."""
+    peak = next((d.peak_interactions_per_s for d in plan.demand if d.region == supply.region), None)
+    if peak is None or not all(getattr(peak, level) for level in LEVELS):
+        return None
+    ratios = [getattr(supply.calls_per_s, level) / getattr(peak, level) for level in LEVELS]
+    follows = max(ratios) - min(ratios) <= 1e-9 * max(ratios)
+    return ratios[0] if follows else None
+
+
+def plan_numbers(plan: Plan) -> list[Number]:
+    """Every named number of a plan, in the order in which a report shows them."""
+    numbers = [
+        _figure("event_cost_usd", "Cost of the event", plan.event_cost_usd, "cost"),
+        *_list_numbers(plan),
+        *_cost_numbers(plan),
+        *_demand_numbers(plan),
+        *_supply_numbers(plan),
+        *_quota_numbers(plan),
+        *_hit_numbers(plan),
+    ]
+    return [replace(number, simulated=number.simulated or _quota_touched(number, plan)) for number in numbers]
+
+
+def _quota_touched(number: Number, plan: Plan) -> bool:
+    """Quota needs carry no provenance of their own: they come from tokens, so a simulated run touches them."""
+    return number.name.startswith("quota_needed") and any(
+        note.kind == "run" and note.provenance == "simulated" for note in plan.inputs
+    )
+
+
+def _figure(name: str, label: str, figure: Figure, group: str, **labels: str) -> Number:
+    return Number(
+        name=name,
+        label=label,
+        value=figure.mid,
+        unit=figure.unit,
+        group=group,
+        lo=figure.low,
+        hi=figure.high,
+        simulated=figure.simulated,
+        provenance=figure.provenance,
+        labels=tuple(labels.items()),
+    )
+
+
+def _list_numbers(plan: Plan) -> Iterator[Number]:
+    """The same at list prices, before your own discounts, where the plan holds them."""
+    net = plan.event_cost_usd
+    if plan.event_cost_parts_list_usd:
+        listed = sum(plan.event_cost_parts_list_usd.values())
+        yield Number(
+            "event_cost_list_usd", "Cost of the event at list prices", listed, "usd", "cost",
+            simulated=net.simulated, provenance=net.provenance,
+        )  # fmt: skip
+    for line in plan.cost:
+        if line.per_interaction_list_usd is not None:
+            yield Number(
+                "cost_usd_per_interaction_list",
+                f"Cost per interaction at list prices, {line.intent}",
+                line.per_interaction_list_usd,
+                "usd",
+                "cost",
+                simulated=line.per_interaction_usd.simulated,
+                provenance=line.per_interaction_usd.provenance,
+                labels=(("intent", line.intent),),
+            )
+
+
+def _cost_numbers(plan: Plan) -> Iterator[Number]:
+    for line in plan.cost:
+        of, touched = line.intent, line.per_interaction_usd.simulated
+        yield _figure(
+            "cost_usd_per_interaction", f"Cost per interaction, {of}", line.per_interaction_usd, "cost", intent=of
+        )
+        yield _figure("cost_usd_per_turn", f"Cost per turn, {of}", line.per_turn_usd, "cost", intent=of)
+        for each in ("interaction", "turn"):
+            for name, value in line.quantiles_usd.get(each, {}).items():
+                if value is None:  # too few calls for it
+                    continue
+                yield Number(
+                    f"cost_usd_per_{each}_{name}",
+                    f"Cost per {each} {name}, {of}",
+                    value,
+                    "usd",
+                    "cost",
+                    simulated=touched,
+                    provenance=line.per_interaction_usd.provenance,
+                    labels=(("intent", of),),
+                )
+
+
+def _demand_numbers(plan: Plan) -> Iterator[Number]:
+    for demand in plan.demand:
+        for level, value in vars(demand.peak_interactions_per_s).items():
+            yield Number(
+                "peak_interactions_per_s",
+                f"Peak interactions, {demand.region}, {level}",
+                value,
+                "per_s",
+                "demand",
+                provenance="assumed",
+                labels=(("region", demand.region), ("level", level)),
+            )
+
+
+def _supply_numbers(plan: Plan) -> Iterator[Number]:
+    for supply in plan.supplies:
+        where = {"region": supply.region, "model": supply.model}
+        title = f"{supply.model}, {supply.region}"
+        touched = supply.input_tokens_per_call.simulated
+        for level, value in vars(supply.calls_per_s).items():
+            yield Number(
+                "peak_calls_per_s",
+                f"Peak calls, {title}, {level}",
+                value,
+                "per_s",
+                "demand",
+                simulated=touched,
+                labels=(*where.items(), ("level", level)),
+            )
+        option = supply.chosen
+        if option is None:
+            continue
+        yield _figure("chips", f"Chips, {title}", option.chips_range, "chips", **where, chip=option.chip)
+        yield _figure(
+            "rate_per_replica_per_s", f"Calls per replica, {title}", option.rate_per_replica_per_s, "chips", **where
+        )
+        yield _figure(
+            "utilisation_ratio", f"Utilisation at the peak, {title}", option.utilisation_ratio, "chips", **where
+        )
+        yield _figure("usd_per_hour", f"Chips per hour, {title}", option.usd_per_hour, "chips", **where)
+        for name, levels in (("replicas", option.replicas), ("instances", option.instances)):
+            for level, value in vars(levels).items():
+                yield Number(
+                    name,
+                    f"{name.capitalize()}, {title}, {level}",
+                    value,
+                    name,
+                    "chips",
+                    simulated=option.chips_range.simulated,
+                    provenance=option.chips_range.provenance,
+                    labels=(*where.items(), ("level", level)),
+                )
+
+
+def _quota_numbers(plan: Plan) -> Iterator[Number]:
+    for supply in plan.supplies:
+        for quota in supply.quotas:
+            labels = (("region", supply.region), ("model", supply.model), ("kind", quota.kind))
+            title = f"{quota.kind} {supply.model}, {supply.region}"
+            for reading, levels in (("settlement", quota.needed_settlement), ("reservation", quota.needed_reservation)):
+                for level, value in vars(levels).items():
+                    yield Number(
+                        f"quota_needed_{reading}",
+                        f"Quota needed by {reading}, {title}, {level}",
+                        value,
+                        quota.kind,
+                        "quota",
+                        labels=(*labels, ("level", level)),
+                    )
+            if quota.granted is not None:
+                yield Number(
+                    "quota_granted", f"Quota granted, {title}", quota.granted, quota.kind, "quota", labels=labels
+                )
+
+
+def _hit_numbers(plan: Plan) -> Iterator[Number]:
+    for hit in plan.hit_rates:
+        yield _figure(
+            "cache_hit_token_ratio",
+            f"Prompt cache hit rate, {hit.model}, {hit.level}",
+            hit.ratio,
+            "cache",
+            model=hit.model,
+            level=hit.level,
+        )
+
+
+_CASE_NUMBERS = {
+    "output_tokens_per_s": ("Output tokens per second", "per_s"),
+    "requests_per_s": ("Requests per second", "per_s"),
+    "wall_s_p50": ("Wall time p50", "s"),
+    "ttft_s_mean": ("TTFT mean", "s"),
+    "ttft_s_p50": ("TTFT p50", "s"),
+    "tpot_s_mean": ("TPOT mean", "s"),
+    "tpot_s_p50": ("TPOT p50", "s"),
+    "mfu_ratio": ("Share of peak FLOPs", "ratio"),
+    "mbu_ratio": ("Share of peak bandwidth", "ratio"),
+}
+
+
+def bench_numbers(bench: Bench) -> list[Number]:
+    """The named numbers of every case that is not flagged; unknown cells are left out."""
+    numbers = []
+    for case in bench.cases.to_dict("records"):
+        if isinstance(case["flags"], str) and case["flags"]:
+            continue
+        labels = tuple(
+            (key, str(case[key])) for key in ("record_id", "model_id", "chip", "phase") if case[key] == case[key]
+        )
+        for name, (label, unit) in _CASE_NUMBERS.items():
+            value = case[name]
+            if value is None or value != value:
+                continue
+            lo, hi = (case["wall_s_p50_lo"], case["wall_s_p50_hi"]) if name == "wall_s_p50" else (None, None)
+            numbers.append(
+                Number(
+                    name,
+                    label,
+                    float(value),
+                    unit,
+                    "bench",
+                    lo=lo,
+                    hi=hi,
+                    provenance=str(case["provenance"]),
+                    simulated=case["provenance"] == "simulated",
+                    labels=labels,
+                )
+            )
+    return numbers

@@ -1,0 +1,259 @@
+"""The one place that turns a run into named numbers; `plan_figures` does so for plans and benches.
+
+Terminal, HTML, spreadsheet, CSV and Prometheus all print these, so they cannot disagree. A number that the record
+does not hold is left out or unknown, never computed a second way here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from dashboards.numbers.units import UNKNOWN, show
+from loadgen.record import Quantile, Run
+
+N_TAIL_SHOWN = 10
+"""Below this many samples at or above it, a p99 is not printed: p95 is read in its place."""
+N_TAIL_FIRM = 100
+"""Below this many, a quantile is printed with `~`: it never gates and never calibrates alone."""
+
+QUANTILES = ("p50", "p90", "p95", "p99")
+METRICS = {
+    "ttft_s": "TTFT",
+    "e2e_s": "E2E latency",
+    "ttft_from_send_s": "TTFT from send",
+    "e2e_from_send_s": "E2E from send",
+    "tpot_s": "TPOT",
+    "gap_s": "Gap between chunks",
+    "start_lag_s": "Start lag",
+    "route_s": "Routing",
+}
+OUR_OWN = ("start_lag_s",)
+"""Metrics of the generator: no stand-in touches them."""
+
+
+@dataclass(frozen=True)
+class Number:
+    """One figure under its one name.
+
+    `name` ends in its unit, then a qualifier (`ttft_s_p99`); with `labels` it is unique in a record. `lo` and `hi`
+    bound it. `censored`: the true value is at least this. `approximate`: fewer than N_TAIL_FIRM samples carry it.
+    `simulated`: an input of provenance `simulated` touched it.
+    """
+
+    name: str
+    label: str
+    value: float | None
+    unit: str
+    group: str
+    lo: float | None = None
+    hi: float | None = None
+    n: int | None = None
+    n_tail: int | None = None
+    censored: bool = False
+    simulated: bool = False
+    provenance: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def hidden(self) -> bool:
+        """True for a p99 that too few samples carry to be printed at all."""
+        return self.n_tail is not None and self.n_tail < N_TAIL_SHOWN and self.name.endswith("_p99")
+
+    @property
+    def approximate(self) -> bool:
+        """True for a quantile that few samples carry."""
+        return self.n_tail is not None and self.n_tail < N_TAIL_FIRM
+
+    @property
+    def text(self) -> str:
+        """The value as printed: `0.81 s`, `~1.9 s`, `>= 60 s`, or a dash."""
+        if self.value is None or self.hidden:
+            return UNKNOWN
+        mark = "≥ " if self.censored else "~" if self.approximate else ""
+        return mark + show(self.value, self.unit)
+
+    @property
+    def interval(self) -> str:
+        """`0.79 s to 0.84 s`, or nothing when no interval is known."""
+        if self.hidden or self.lo is None or self.hi is None or self.lo == self.hi:
+            return ""
+        return f"{show(self.lo, self.unit)} to {show(self.hi, self.unit)}"
+
+    @property
+    def key(self) -> str:
+        """Name with labels, unique within one record: `chips{model=custom-8b,region=us-east-1}`."""
+        inner = ",".join(f"{key}={value}" for key, value in self.labels)
+        return f"{self.name}{{{inner}}}" if inner else self.name
+
+
+# --- a load run --------------------------------------------------------------------------------------------------
+
+# name in run.json's totals -> (label, unit, group). Only what the record holds is shown.
+_TOTALS: dict[str, tuple[str, str, str]] = {
+    "asked": ("Turns asked", "count", "load"),
+    "sent": ("Turns sent", "count", "load"),
+    "completed": ("Turns completed", "count", "load"),
+    "failed": ("Turns failed", "count", "service"),
+    "abandoned": ("Turns abandoned", "count", "service"),
+    "censored": ("Turns still running at the end", "count", "service"),
+    "dropped": ("Turns dropped at the in-flight cap", "count", "service"),
+    "sessions": ("Sessions", "count", "load"),
+    "interactions": ("Interactions", "count", "load"),
+    "achieved_rate_per_s": ("Achieved rate", "per_s", "load"),
+    "goodput_per_s": ("Goodput", "per_s", "service"),
+    "error_ratio": ("Error ratio", "ratio", "service"),
+    "abandoned_ratio": ("Abandoned", "ratio", "service"),
+    "repeat_customer_ratio": ("Repeat customers", "ratio", "conversation"),
+    "turns_per_interaction": ("Turns per interaction", "turns", "conversation"),
+    "escalated_ratio": ("Escalated", "ratio", "conversation"),
+    "routes": ("Routed to", "ratio", "conversation"),
+    "calls": ("Model calls", "count", "tokens"),
+    "input_tokens": ("Input tokens, not cached", "tokens", "tokens"),
+    "cache_read_tokens": ("Tokens read from cache", "tokens", "tokens"),
+    "cache_write_tokens_5m": ("Tokens written to cache for 5 minutes", "tokens", "tokens"),
+    "cache_write_tokens_1h": ("Tokens written to cache for 1 hour", "tokens", "tokens"),
+    "output_tokens": ("Output tokens", "tokens", "tokens"),
+    "cache_hit_token_ratio": ("Prompt cache hit rate", "ratio", "cache"),
+    "cost_usd_per_interaction": ("Cost per interaction", "usd", "cost"),
+    "cost_usd_per_turn": ("Cost per turn", "usd", "cost"),
+    "cost_usd": ("Cost of the run", "usd", "cost"),
+}
+_LABEL_OF = {"cache_hit_token_ratio": "level", "routes": "route"}
+_TOUCHED_GROUPS = ("service", "latency", "conversation", "tokens", "cache", "cost")
+
+
+def run_simulated(info: Mapping[str, Any]) -> tuple[str, ...]:
+    """Names of the supplies that stand-ins played, sorted."""
+    return tuple(sorted(name for name, kind in (info.get("provenance") or {}).items() if kind == "simulated"))
+
+
+def run_numbers(run: Run) -> list[Number]:
+    """Every named number of a run, in the order in which a report shows them."""
+    touched = bool(run_simulated(run.info))
+    totals = run.info.get("totals") or {}
+    numbers = [
+        *_totals(totals),
+        *_quantiles(run.info.get("quantiles") or {}),
+        *_first_turn(run.info.get("first_turn") or {}),
+        *_background(totals.get("background") or {}),
+        *_autobuy(totals.get("autobuy") or {}),
+    ]
+    return [replace(number, simulated=touched and _touchable(number)) for number in numbers]
+
+
+def _touchable(number: Number) -> bool:
+    return number.group in _TOUCHED_GROUPS and not number.name.startswith(OUR_OWN)
+
+
+def _totals(totals: Mapping[str, Any]) -> Iterator[Number]:
+    for name, (label, unit, group) in _TOTALS.items():
+        value = totals.get(name)
+        if isinstance(value, Mapping):
+            yield from _total_by(name, value)
+        elif isinstance(value, (int, float)):
+            yield Number(name, label, float(value), unit, group)
+
+
+def _total_by(name: str, values: Mapping[str, Any]) -> Iterator[Number]:
+    """A total that is a table: statistics (mean, p50) become suffixes of its name, anything else a label."""
+    label, unit, group = _TOTALS[name]
+    for key, value in values.items():
+        if not isinstance(value, (int, float)):
+            continue
+        if name in _LABEL_OF:
+            yield Number(name, f"{label}, {key}", float(value), unit, group, labels=((_LABEL_OF[name], key),))
+        else:
+            yield Number(f"{name}_{key}", f"{label}, {key}", float(value), unit, group)
+
+
+def _quantiles(quantiles: Mapping[str, Any]) -> Iterator[Number]:
+    for metric, label in METRICS.items():
+        for name in QUANTILES:
+            raw = (quantiles.get(metric) or {}).get(name)
+            if raw is not None:
+                yield quantile_number(metric, label, name, Quantile(**raw))
+
+
+def _first_turn(first: Mapping[str, Any]) -> Iterator[Number]:
+    """The first turn after the start: it may meet a cold target, so it stays out of the quantiles."""
+    for metric in ("ttft_s", "e2e_s"):
+        if isinstance(first.get(metric), (int, float)):
+            yield Number(f"first_turn_{metric}", f"First turn, {METRICS[metric]}", first[metric], "s", "service")
+
+
+def _background(streams: Mapping[str, Any]) -> Iterator[Number]:
+    for stream, totals in streams.items():
+        labels = (("stream", stream),)
+        for name in ("asked", "completed"):
+            if isinstance(totals.get(name), (int, float)):
+                label = f"{stream.replace('_', ' ').capitalize()} {name}"
+                yield Number(f"background_{name}", label, float(totals[name]), "count", "load", labels=labels)
+        for name, raw in (totals.get("delay_s") or {}).items():
+            label = f"{stream.replace('_', ' ').capitalize()}, delay"
+            number = quantile_number("background_delay_s", label, name, Quantile(**raw))
+            yield replace(number, group="service", labels=labels)
+
+
+def _autobuy(totals: Mapping[str, Any]) -> Iterator[Number]:
+    counts = (
+        ("purchases", "Auto-buy purchases"),
+        ("double_purchases", "Bought twice"),
+        ("waiting", "Auto-buy rules matched, not bought yet"),
+    )
+    for name, label in counts:
+        if isinstance(totals.get(name), (int, float)):
+            yield Number(f"autobuy_{name}", label, float(totals[name]), "count", "conversation")
+    for name, raw in (totals.get("delay_s") or {}).items():
+        if raw.get("n"):
+            number = quantile_number("autobuy_delay_s", "Auto-buy delay", name, Quantile(**raw))
+            yield replace(number, group="conversation")
+    yield from _chat_change(totals.get("chat_ttft_s") or {})
+    if isinstance(totals.get("saving_ratio_mean"), (int, float)):
+        yield Number(
+            "saving_ratio_mean", "Saving by auto-buy, mean", totals["saving_ratio_mean"], "ratio", "conversation"
+        )
+
+
+def _chat_change(around: Mapping[str, Any]) -> Iterator[Number]:
+    """TTFT of the chat in the minute before and after a storm of rules, and its change."""
+    for side in ("before", "after"):
+        for name, raw in (around.get(side) or {}).items():
+            number = quantile_number(
+                "storm_ttft_s", f"TTFT in the minute {side} the rule storm,", name, Quantile(**raw)
+            )
+            yield replace(number, group="conversation", labels=(("side", side),))
+    for name, change in (around.get("change_ratio") or {}).items():
+        label = f"TTFT {name}, change by the rule storm"
+        yield Number(f"storm_ttft_change_ratio_{name}", label, float(change), "ratio", "conversation")
+
+
+def quantile_number(metric: str, label: str, name: str, quantile: Quantile) -> Number:
+    """A quantile of a latency metric as a `Number`."""
+    return Number(
+        name=f"{metric}_{name}",
+        label=f"{label} {name}",
+        value=quantile.value,
+        unit="s",
+        group="latency",
+        lo=quantile.lo,
+        hi=quantile.hi,
+        n=quantile.n,
+        n_tail=quantile.n_tail,
+        censored=quantile.censored,
+    )
+
+
+def find(numbers: list[Number], name: str, **labels: str) -> Number | None:
+    """The number of that name and labels, or None where the record has none."""
+    wanted = tuple(sorted(labels.items()))
+    return next((n for n in numbers if n.name == name and tuple(sorted(n.labels)) == wanted), None)
+
+
+def tail(numbers: list[Number], metric: str) -> Number | None:
+    """p99 of a metric where enough samples carry it, else p95, or what there is."""
+    shown = (find(numbers, f"{metric}_{name}") for name in reversed(QUANTILES))
+    return next(
+        (number for number in shown if number is not None and not number.hidden and number.value is not None), None
+    )

@@ -1,0 +1,1 @@
+"""What to book and which quotas to ask for."""

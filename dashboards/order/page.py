@@ -1,0 +1,112 @@
+"""The order sheet: one page to sign, or to refuse."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from capacity.plan import Plan
+from dashboards.html.markup import Html, join, tag
+from dashboards.html.page import Banner, Cell, Page, Panel, Part, Table, write_page
+from dashboards.html.plan.money import purchase_table
+from dashboards.html.plan.page import plan_banners, plan_facts
+from dashboards.numbers.plan import plan_numbers
+from dashboards.order.sheet import Line, Occasion, order_lines
+
+
+def write_order(plan: Plan, out: Path, occasion: Occasion | None = None) -> Path:
+    """Write `order.html`: what to order, the quota to ask for, and what was assumed; no chart, a few kilobytes.
+
+    occasion: with it, bookings and quota requests have their dates, as in `order.csv`.
+    """
+    return write_page(order_page(plan, occasion), out)
+
+
+def order_page(plan: Plan, occasion: Occasion | None = None) -> Page:
+    """The page; a plan that a simulated input touched says NOT AN ORDER on top."""
+    lines = order_lines(plan, occasion) if occasion is not None else []
+    refusal = "Simulated inputs touched this plan. Measure what its banner names, plan again, then order."
+    word = Banner("bad", "NOT AN ORDER", refusal) if plan.simulated else Banner("good", "ORDER", "For signature.")
+    chips = purchase_table(plan)
+    panels = [Panel("Chips", "For p90 of demand, whole instances, spare zones included.", chips)] if chips else []
+    return Page(
+        title=f"Order sheet of plan {plan.plan_id}",
+        kicker=f"peakday · order · {plan.scenario.get('name', '')}",
+        banners=[word, *plan_banners(plan)],
+        headline=[number for number in plan_numbers(plan) if number.name == "event_cost_usd"],
+        parts=[
+            Part("order", "To order", [*panels, *_bookings(lines), *(_requests(lines) if lines else _quota(plan))]),
+            Part("rests-on", "What it rests on", [], lead=_rests_on(plan)),
+        ],
+        facts=plan_facts(plan),
+    )
+
+
+def _quota(plan: Plan) -> list[Panel]:
+    """Quota to ask for: what p90 needs under the reading that asks for more, where it is above what is granted."""
+    rows: list[list[Cell]] = []
+    for supply in plan.supplies:
+        for quota in supply.quotas:
+            need = max(quota.needed_settlement.p90, quota.needed_reservation.p90)
+            if quota.granted is None or need > quota.granted:
+                granted = "not known" if quota.granted is None else f"{quota.granted:,.0f}"
+                rows.append([supply.model, supply.region, quota.kind, f"{need:,.0f}", granted])
+    if not rows:
+        return []
+    table = Table("At p90 of demand", ("Model", "Region", "Kind", "Ask for", "Granted"), rows, text_columns=(0, 1, 2))
+    return [Panel("Quota to ask for", "An increase takes days: ask weeks before the event.", table)]
+
+
+def _bookings(lines: Sequence[Line]) -> list[Panel]:
+    """Each booking with its dates, and what one step fewer gives up."""
+    rows: list[list[Cell]] = [
+        [
+            line.instance, str(line.count), line.region, line.zone, line.from_utc, line.to_utc, line.act_by,
+            line.one_step_fewer, line.remark,
+        ]
+        for line in lines
+        if line.line == "chips"
+    ]  # fmt: skip
+    if not rows:
+        return []
+    columns = ("Instance", "Count", "Region", "Zone", "From", "To", "Book by", "One step fewer", "Remark")
+    table = Table("Bookings", columns, rows, text_columns=(0, 2, 3, 4, 5, 6, 7, 8))
+    return [Panel("Bookings", "Zones are numbered: their names are your account's. Dates to act by are judged.", table)]
+
+
+def _requests(lines: Sequence[Line]) -> list[Panel]:
+    """Each quota request by its name and code, with its date."""
+    rows: list[list[Cell]] = [
+        [
+            line.quota_name,
+            line.quota_code,
+            line.model_id,
+            line.region,
+            _whole(line.held),
+            _whole(line.asked),
+            line.act_by,
+        ]
+        for line in lines
+        if line.line == "quota"
+    ]  # fmt: skip
+    if not rows:
+        return []
+    columns = ("Quota", "Code", "Model or profile", "Region", "Held", "Ask for", "Ask by")
+    table = Table("At p90 of demand", columns, rows, text_columns=(0, 1, 2, 3, 6))
+    return [Panel("Quota to ask for", "An increase takes days: ask weeks before the event.", table)]
+
+
+def _whole(value: float | None) -> str:
+    return "not known" if value is None else f"{value:,.0f}"
+
+
+def _rests_on(plan: Plan) -> Html:
+    items = [tag("li", text) for text in (*plan.assumptions_with_most_effect[:3], *(w for w in plan.warnings[:3]))]
+    signature = tag("p", "Planned by ____________________    Approved by ____________________    Date __________")
+    return join(
+        [
+            tag("p", tag("strong", "What breaks first: "), plan.what_breaks_first),
+            tag("ul", *items, class_="lead"),
+            signature,
+        ]
+    )

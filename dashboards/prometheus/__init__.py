@@ -1,0 +1,1 @@
+"""A record's numbers for Prometheus and Grafana."""

@@ -1,0 +1,101 @@
+"""`python -m emulator --stack stack.json --fd N`: serve the stand-ins until told to stop.
+
+Prints one JSON line when ready. Stops on SIGTERM after draining, and by itself when its parent is gone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import uvloop
+
+from emulator.app import App, Stack, StackError, read_stack
+from emulator.http.connection import Connection, Server
+from emulator.language.conversations import ConversationsError
+from emulator.profiles import ProfileError
+from facts.reader import FactsError
+
+DRAIN_S = 2.0
+PARENT_CHECK_S = 0.5
+
+
+def main() -> int:
+    """Exit code: 0 after SIGTERM or when the parent is gone, 2 for a configuration, 5 for a port of no use."""
+    arguments = _arguments()
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    try:
+        stack = read_stack(arguments.stack) if arguments.stack else Stack()
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_serve(stack, _listening(arguments)))
+    except (StackError, ConversationsError, ProfileError, FactsError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"port {arguments.port}: {error.strerror}; choose another with --port", file=sys.stderr)
+        return 5
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m emulator", description=__doc__)
+    parser.add_argument("--stack", type=Path, help="stack.json as written by `peakday up`; without it the defaults")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--fd", type=int, help="a listening TCP socket inherited from the parent")
+    where.add_argument("--port", type=int, default=0, help="a port of 127.0.0.1 to listen on; 0 = any free one")
+    return parser.parse_args()
+
+
+def _listening(arguments: argparse.Namespace) -> socket.socket:
+    if arguments.fd is not None:
+        return socket.socket(fileno=arguments.fd)
+    listening = socket.socket()
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening.bind(("127.0.0.1", arguments.port))
+    return listening
+
+
+async def _serve(stack: Stack, listening: socket.socket) -> int:
+    loop = asyncio.get_running_loop()
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    app = App(stack, loop)
+    server = Server(app.handle, app.watch.lag_s, app.pacer.catch_up)
+    listener = await loop.create_server(lambda: Connection(server), sock=listening, backlog=8192)
+    parent = os.getppid()
+    gc.collect()
+    gc.freeze()  # what was loaded at start is never garbage: no collection looks at it again
+    gc.set_threshold(50_000, 20, 50)
+    app.watch.start()
+    host, port = listening.getsockname()[:2]
+    print(json.dumps({"ready": True, "url": f"http://{host}:{port}", "pid": os.getpid()}), flush=True)
+    while not stopping.is_set() and os.getppid() == parent:
+        try:
+            await asyncio.wait_for(stopping.wait(), PARENT_CHECK_S)
+        except TimeoutError:
+            continue
+    listener.close()
+    await _drain(server)
+    return 0
+
+
+async def _drain(server: Server) -> None:
+    """Let answers under way end, for a while, then close every connection."""
+    deadline_s = asyncio.get_running_loop().time() + DRAIN_S
+    while server.busy() and asyncio.get_running_loop().time() < deadline_s:
+        await asyncio.sleep(0.02)
+    for connection in list(server.connections):
+        connection.close()
+    await asyncio.sleep(0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

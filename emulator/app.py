@@ -1,0 +1,162 @@
+"""The stand-ins assembled from a stack file, and the one place that says which path goes where."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import sqlite3
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from emulator.bedrock import converse
+from emulator.bedrock.endpoint import Bedrock
+from emulator.control import Control
+from emulator.faults import FaultPlan, fault_from
+from emulator.http.connection import Connection, Request, Response, json_response
+from emulator.http.pacer import Pacer
+from emulator.language.conversations import read_conversations
+from emulator.language.corpus import Corpus, sentences
+from emulator.metrics import CONTENT_TYPE, metrics_text
+from emulator.models import LoopWatch, StandIn, StandIns
+from emulator.openai import endpoint as openai_api
+from emulator.openai.endpoint import OpenAi
+from emulator.profiles import Profile, ProviderPhysics, merged, profile_from, raw_profile, read_profiles
+from emulator.quotas import Limits, QuotaBook
+from facts.reader import models as read_models
+
+log = logging.getLogger("emulator")
+STACK_SCHEMA = "peakday.stack/1"
+
+
+class StackError(ValueError):
+    """A stack file that cannot be used; the message names the file and the key."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """What the stand-ins need of a stack file."""
+
+    seed: int = 1
+    models_file: Path | None = None
+    models: tuple[str, ...] | None = None
+    regions: tuple[str, ...] = ("us-east-1",)
+    quotas: dict[str, Limits] = field(default_factory=dict)
+    faults: tuple[dict[str, Any], ...] = ()
+    catalogue: Path | None = None
+    conversations: Path | None = None
+    profiles: Path | None = None
+
+
+def read_stack(path: Path) -> Stack:
+    """A stack file, read and checked.
+
+    Raises:
+        StackError: no such file, or not of the form.
+    """
+    try:
+        raw = json.loads(path.read_text())
+    except (OSError, json.JSONDecodeError) as error:
+        raise StackError(f"{path}: cannot be read ({error})") from None
+    if not isinstance(raw, dict) or raw.get("schema") != STACK_SCHEMA:
+        raise StackError(f"{path}: schema is not {STACK_SCHEMA}")
+    data = raw.get("data") or {}
+    try:
+        return Stack(
+            seed=int(raw.get("seed", 1)),
+            models_file=_path(raw.get("models_file")),
+            models=tuple(raw["models"]) if raw.get("models") else None,
+            regions=tuple(raw.get("regions") or ("us-east-1",)),
+            quotas={model: Limits(**kinds) for model, kinds in (raw.get("quotas") or {}).items()},
+            faults=tuple(raw.get("faults") or ()),
+            catalogue=_path(data.get("catalogue")),
+            conversations=_path(data.get("conversations")),
+            profiles=_path(raw.get("profiles")),
+        )
+    except (TypeError, ValueError) as error:
+        raise StackError(f"{path}: {error}") from None
+
+
+def _path(text: str | None) -> Path | None:
+    return None if text is None else Path(text)
+
+
+class App:
+    """Everything one process serves."""
+
+    def __init__(self, stack: Stack, loop: asyncio.AbstractEventLoop) -> None:
+        pacer = self.pacer = Pacer(loop)
+        profiles = read_profiles(stack.profiles)
+        self._profile_groups: dict[str, dict[str, Any]] = {}
+        text = self._text = sentences(stack.catalogue)
+        served: dict[str, StandIn] = {}
+        for key, model in read_models(stack.models_file).items():
+            if stack.models is not None and key not in stack.models:
+                continue
+            if key not in profiles:
+                raise StackError(f"models.yaml: {key} has no stand-in profile; add one to a profiles overlay")
+            profile = profiles[key]
+            served[model.model_id] = StandIn(model, profile, pacer, stack.seed, _corpus(text, profile, model.protocol))
+        faults = FaultPlan([fault_from(raw) for raw in stack.faults], stack.seed)
+        self.stand_ins = StandIns(
+            served, pacer, read_conversations(stack.conversations), QuotaBook(stack.quotas), faults, stack.seed,
+            stack.regions, _pages(stack.catalogue),
+        )  # fmt: skip
+        self.watch = LoopWatch(loop)
+        self._profiles_file = stack.profiles
+        bedrock, openai = Bedrock(self.stand_ins), OpenAi(self.stand_ins)
+        control = Control(self.stand_ins, self._use_profile)
+        self._routes = (
+            ("/model/", bedrock.handle), ("/guardrail/", bedrock.handle), ("/v1/", openai.handle),
+            ("/control/", control.handle), ("/truth", control.handle),
+        )  # fmt: skip
+
+    def handle(self, request: Request, connection: Connection) -> Response | None:
+        """Answer one request. A fault of ours is a 500 that is counted, logged and never silent."""
+        try:
+            for prefix, handler in self._routes:
+                if request.path.startswith(prefix):
+                    return handler(request, connection)
+            if request.path == "/health":
+                return json_response(200, {"ok": True, "simulated": True})
+            if request.path == "/metrics":
+                return Response(200, metrics_text(self.stand_ins, self.watch, connection.accepted), CONTENT_TYPE)
+            return json_response(404, {"message": f"nothing is served at {request.path}"})
+        except Exception:
+            self.stand_ins.internal_errors += 1
+            log.exception("%s %s failed", request.method, request.path)
+            return json_response(500, {"message": "the stand-in failed; its log has the cause"})
+
+    def _use_profile(self, key: str, groups: dict[str, Any]) -> None:
+        """Lay groups over a model's profile."""
+        stand_in = self.stand_ins.by_key[key]
+        raw = merged(raw_profile(key, self._profiles_file), self._profile_groups.get(key, {}))
+        if "physics" in groups:
+            raw = {"tokens": raw["tokens"]}
+        raw = merged(raw, groups)
+        profile, corpus = profile_from(key, raw, "/control/profiles"), stand_in.corpus
+        if (corpus.rule, corpus.tokens_per_chunk) != (profile.tokens, _tokens_per_chunk(profile)):
+            corpus = _corpus(self._text, profile, stand_in.model.protocol)
+        stand_in.use(profile, corpus)
+        self._profile_groups[key] = raw
+
+
+def _corpus(text: tuple[str, ...], profile: Profile, protocol: str) -> Corpus:
+    unit = converse.text_unit if protocol == "converse" else openai_api.text_unit
+    return Corpus(text, profile.tokens, _tokens_per_chunk(profile), unit)
+
+
+def _tokens_per_chunk(profile: Profile) -> int:
+    return profile.physics.tokens_per_chunk if isinstance(profile.physics, ProviderPhysics) else 1
+
+
+def _pages(catalogue: Path | None) -> tuple[tuple[str, str], ...]:
+    """(url, title) of the local web index, for citations."""
+    if catalogue is None or not catalogue.exists():
+        return ()
+    store = sqlite3.connect(f"file:{catalogue}?mode=ro", uri=True)
+    try:
+        return tuple(store.execute("SELECT url, title FROM documents ORDER BY doc_id LIMIT 1000"))
+    finally:
+        store.close()

@@ -1,0 +1,1 @@
+"""Bedrock Runtime's protocol: Converse, ConverseStream and CountTokens."""

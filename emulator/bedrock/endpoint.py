@@ -1,0 +1,107 @@
+"""The Bedrock Runtime endpoint: who calls, which operation, and errors in the service's form."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import orjson
+
+from emulator.bedrock.converse import converse
+from emulator.bedrock.prompt import TooDeepError, read_prompt
+from emulator.bedrock.shapes import RequestShapes, WrongTypeError
+from emulator.bedrock.signatures import is_signed
+from emulator.calls import Caller, Refused
+from emulator.http.connection import Connection, Request, Response, json_response
+from emulator.models import StandIn, StandIns
+
+_MODEL = re.compile(r"/model/(.+)/(converse|converse-stream|count-tokens)")
+_GUARDRAIL = re.compile(r"/guardrail/(.+)/version/([^/]+)/apply")
+_SCOPE = re.compile(r"AWS4-HMAC-SHA256 Credential=([^/]+)/\d{8}/([a-z0-9-]+)/bedrock/aws4_request")
+_BAD_SIGNATURE = (
+    "The request signature we calculated does not match the signature you provided. "
+    "Check your AWS Secret Access Key and signing method. Consult the service documentation for details."
+)
+_OPERATIONS = {"converse": "Converse", "converse-stream": "ConverseStream", "count-tokens": "CountTokens"}
+
+
+class Bedrock:
+    """Answers requests under /model and /guardrail."""
+
+    def __init__(self, stand_ins: StandIns) -> None:
+        self._stand_ins = stand_ins
+        self._shapes = RequestShapes((*_OPERATIONS.values(), "ApplyGuardrail"))
+
+    def handle(self, request: Request, connection: Connection) -> Response | None:
+        """Answer one request; every refusal is an error the SDKs know."""
+        try:
+            try:
+                return self._dispatch(request, connection)
+            except TooDeepError:
+                raise Refused(400, "ValidationException", "The request is nested too deeply.") from None
+        except Refused as refused:
+            headers = {"x-amzn-ErrorType": refused.name, "x-amzn-RequestId": self._stand_ins.new_id()}
+            return json_response(refused.status, {"message": refused.message}, headers)
+
+    def _dispatch(self, request: Request, connection: Connection) -> Response | None:
+        if request.method != "POST":
+            raise Refused(405, "UnsupportedOperationException", "The operation is not supported.")
+        caller = self._caller(request)
+        if (guardrail := _GUARDRAIL.fullmatch(request.path)) is not None:
+            return self._apply_guardrail(self._body("ApplyGuardrail", request), guardrail[1])
+        matched = _MODEL.fullmatch(request.path)
+        if matched is None:
+            raise Refused(404, "UnknownOperationException", "The operation is not known here.")
+        stand_in = self._stand_ins.by_id.get(matched[1])
+        if stand_in is None or stand_in.model.protocol != "converse":
+            raise Refused(400, "ValidationException", "The provided model identifier is invalid.")
+        operation = _OPERATIONS[matched[2]]
+        body = self._body(operation, request)
+        if operation == "CountTokens":
+            return _count_tokens(stand_in, body)
+        try:
+            converse(self._stand_ins, stand_in, body, request, caller, connection, operation == "ConverseStream")
+        except Refused as refused:
+            stand_in.stats.count_error(refused.name)
+            raise
+        return None
+
+    def _caller(self, request: Request) -> Caller:
+        authorization = request.headers.get("authorization", "")
+        if (scope := _SCOPE.match(authorization)) is not None:
+            secrets = self._stand_ins.secrets
+            if secrets and not is_signed(request, secrets):
+                raise Refused(403, "InvalidSignatureException", _BAD_SIGNATURE)
+            return Caller(scope[1], scope[2])
+        if authorization.startswith("Bearer "):
+            return Caller(authorization.removeprefix("Bearer "), self._stand_ins.regions[0])
+        raise Refused(403, "MissingAuthenticationTokenException", "Missing Authentication Token")
+
+    def _body(self, operation: str, request: Request) -> dict[str, Any]:
+        try:
+            body: dict[str, Any] = orjson.loads(request.body or b"{}")
+            violations = self._shapes.violations(operation, body)
+        except (orjson.JSONDecodeError, WrongTypeError):
+            raise Refused(
+                400, "SerializationException", "The request body could not be read as this operation's input."
+            ) from None
+        if violations:
+            number = f"{len(violations)} validation error{'s' if len(violations) > 1 else ''} detected: "
+            raise Refused(400, "ValidationException", number + "; ".join(violations))
+        return body
+
+    def _apply_guardrail(self, body: dict[str, Any], guardrail: str) -> Response:
+        """A guardrail that lets everything pass and meters its text units of 1,000 characters."""
+        texts = [block["text"]["text"] for block in body["content"] if "text" in block]
+        units = sum(-(-len(text) // 1000) for text in texts)
+        counters = ("topicPolicyUnits", "contentPolicyUnits", "wordPolicyUnits", "sensitiveInformationPolicyUnits")
+        usage = dict.fromkeys(counters, units)
+        usage |= {"sensitiveInformationPolicyFreeUnits": 0, "contextualGroundingPolicyUnits": 0}
+        return json_response(200, {"usage": usage, "action": "NONE", "outputs": [], "assessments": []})
+
+
+def _count_tokens(stand_in: StandIn, body: dict[str, Any]) -> Response:
+    converse_body = body["input"].get("converse")
+    if converse_body is None:
+        raise Refused(400, "ValidationException", "Only the converse form of CountTokens is offered here.")
+    return json_response(200, {"inputTokens": read_prompt(converse_body, stand_in.profile.tokens).tokens})

@@ -1,0 +1,156 @@
+"""The control endpoint: start the clock of faults, change profiles, quotas and faults, reset, and read the truth."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+import orjson
+
+from emulator.calls import TRUTH_COLUMNS
+from emulator.faults import Fault, fault_from
+from emulator.http.connection import Connection, Request, Response, json_response
+from emulator.models import StandIns
+from emulator.profiles import ProfileError
+from emulator.quotas import Limits
+
+UseProfile = Callable[[str, dict[str, Any]], None]
+"""(model key, groups to lay over its profile): serve by the result from the next request on."""
+
+
+class Control:
+    """Answers requests under /control and /truth. It exists on loopback only, as the whole process does."""
+
+    def __init__(self, stand_ins: StandIns, use_profile: UseProfile) -> None:
+        self._stand_ins = stand_ins
+        self._use_profile = use_profile
+        self._posts: dict[str, Callable[[Any], dict[str, Any]]] = {
+            "/control/t0": self._t0,
+            "/control/reset": self._reset,
+            "/control/clock": self._clock,
+            "/control/quotas": self._quotas,
+            "/control/faults": self._faults,
+            "/control/profiles": self._profiles,
+            "/control/credentials": self._credentials,
+        }
+
+    def handle(self, request: Request, connection: Connection) -> Response:
+        """Answer one request."""
+        if request.path == "/truth":
+            return _truth(self._stand_ins, request.query)
+        if request.method == "GET":
+            return self._read(request.path)
+        action = self._posts.get(request.path)
+        if action is None:
+            return json_response(404, {"message": f"no such control; known: {', '.join(self._posts)}"})
+        try:
+            return json_response(200, action(orjson.loads(request.body or b"{}")))
+        except (orjson.JSONDecodeError, ValueError, TypeError, KeyError, AttributeError, ProfileError) as error:
+            return json_response(400, {"message": str(error)})
+
+    def _read(self, path: str) -> Response:
+        if path == "/control/lateness":
+            return json_response(200, self._stand_ins.lateness.as_json())
+        if path == "/control/quotas":
+            return json_response(200, {"windows": self._stand_ins.quotas.in_use()})
+        if path == "/control/faults":
+            faults = self._stand_ins.faults
+            return json_response(200, {"t0_s": faults.t0_s, "faults": [asdict(fault) for fault in faults.faults]})
+        return json_response(404, {"message": "readable: /control/lateness, /control/quotas, /control/faults"})
+
+    def _t0(self, body: dict[str, Any]) -> dict[str, Any]:
+        """{"in_s": 0}: faults count from that many seconds from now; lateness is measured afresh."""
+        in_s = float(body.get("in_s", 0.0))
+        if not math.isfinite(in_s):
+            raise ValueError(f"in_s is {in_s}, expected seconds")
+        t0_s = time.monotonic() + in_s
+        self._stand_ins.faults.change(t0_s=t0_s)
+        self._stand_ins.lateness.reset()
+        self._schedule_moments()
+        return {"t0_s": t0_s}
+
+    def _reset(self, body: dict[str, Any]) -> dict[str, Any]:
+        """{"what": ["cache", "quotas", "lateness", "truth"]}; all of them when not said."""
+        resets: dict[str, Callable[[], None]] = {
+            "cache": self._stand_ins.clear_caches,
+            "quotas": self._stand_ins.quotas.clear,
+            "lateness": self._stand_ins.lateness.reset,
+            "truth": self._stand_ins.truth.clear,
+        }
+        what = body.get("what", list(resets))
+        for name in what:
+            if name not in resets:
+                raise ValueError(f"what: {name!r} is unknown; known: {', '.join(resets)}")
+        for name in what:
+            resets[name]()
+        return {"reset": what}
+
+    def _clock(self, body: dict[str, Any]) -> dict[str, Any]:
+        """{"advance_s": 301}: prompt caches age by so much at once; nothing else moves."""
+        advance_s = float(body["advance_s"])
+        if not (math.isfinite(advance_s) and advance_s >= 0):
+            raise ValueError(f"advance_s is {advance_s}, expected seconds >= 0")
+        self._stand_ins.age_caches(advance_s)
+        return {"advance_s": advance_s}
+
+    def _quotas(self, body: dict[str, dict[str, Any]]) -> dict[str, Any]:
+        """{model key or "account": {"tpm", "tpd", "rpm"}}: replaces every granted value."""
+        limits = {model: Limits(**kinds) for model, kinds in body.items()}
+        self._stand_ins.quotas.set_limits(limits)
+        return {"models": sorted(limits)}
+
+    def _faults(self, body: list[dict[str, Any]]) -> dict[str, Any]:
+        """A list of faults as in a scenario, `at_s` counted from t0; t0 is now when it was never set."""
+        plan = self._stand_ins.faults
+        plan.change(faults=[fault_from(raw) for raw in body], t0_s=time.monotonic() if plan.t0_s is None else None)
+        self._schedule_moments()
+        return {"faults": len(body)}
+
+    def _profiles(self, body: dict[str, dict[str, Any]]) -> dict[str, Any]:
+        """{model key: groups of profiles.yaml to lay over its profile}."""
+        for model, groups in body.items():
+            self._use_profile(model, groups)
+        return {"models": sorted(body)}
+
+    def _credentials(self, body: dict[str, str]) -> dict[str, Any]:
+        """{access key: secret}: verify signatures from now on; {} stops it."""
+        self._stand_ins.secrets = {str(key): str(secret) for key, secret in body.items()}
+        return {"verified": bool(body)}
+
+    def _schedule_moments(self) -> None:
+        """Faults that are a moment and no share of calls: freezes, and caches that go cold."""
+        plan = self._stand_ins.faults
+        if plan.t0_s is None:
+            return
+        for fault in plan.faults:
+            start_s = plan.t0_s + fault.at_s
+            if fault.kind in ("freeze", "cold_cache") and time.monotonic() < start_s + fault.length_s:
+                self._stand_ins.pacer.at(start_s, _Moment(self._stand_ins, fault))
+
+
+class _Moment:
+    """The start of a fault that concerns the whole process; void once the timetable has changed."""
+
+    def __init__(self, stand_ins: StandIns, fault: Fault) -> None:
+        self._stand_ins, self._fault = stand_ins, fault
+        self._version = stand_ins.faults.version
+
+    def __call__(self, due_s: float) -> None:
+        if self._version != self._stand_ins.faults.version:
+            return
+        if self._fault.kind == "cold_cache":
+            self._stand_ins.clear_caches(self._fault.model, self._fault.region)
+        else:
+            time.sleep(self._fault.delay_s or self._fault.length_s)
+
+
+def _truth(stand_ins: StandIns, query: str) -> Response:
+    """What was truly sent and when, newest last; ?last=N for the last N requests."""
+    rows = list(stand_ins.truth)
+    if query.startswith("last=") and query[5:].isdigit():
+        rows = rows[-int(query[5:]) :] if int(query[5:]) else []
+    requests = [dict(zip(TRUTH_COLUMNS, row, strict=True)) for row in rows]
+    return json_response(200, {"clock": "CLOCK_MONOTONIC", "now_s": time.monotonic(), "requests": requests})

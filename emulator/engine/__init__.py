@@ -1,0 +1,1 @@
+"""What takes time: a provider's latency, and a batching engine with its block cache."""

@@ -1,0 +1,1 @@
+"""What the models say, and how many tokens it is."""

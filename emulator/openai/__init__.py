@@ -1,0 +1,1 @@
+"""The OpenAI-compatible protocol as vLLM serves it."""

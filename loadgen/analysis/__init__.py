@@ -1,0 +1,1 @@
+"""What do the rows of a run say, and may they be trusted?"""

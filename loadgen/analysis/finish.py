@@ -1,0 +1,204 @@
+"""The end of a run: last chunks, then totals, quantiles and verdict into run.json."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from loadgen.analysis.autobuy import autobuy_totals
+from loadgen.analysis.first_limit import what_broke_first
+from loadgen.analysis.histogram import Histogram
+from loadgen.analysis.steady_state import batch_means, littles_law, steady_state
+from loadgen.analysis.totals import first_turn, latency_quantiles, totals
+from loadgen.analysis.verdict import Circumstances, start_lag_limit_s, verdict
+from loadgen.coordinator.scrape import Scraper
+from loadgen.job import LoadJob
+from loadgen.record import Run, load_run, read_info, write_chunk, write_json
+from loadgen.schedule.sessions import itinerary
+from loadgen.worker.background import skipped_streams
+from loadgen.worker.sample_buffer import ChunkWriter, remove_spool
+
+STAND_INS_WITHIN_S = 5.0
+
+
+def finish_record(
+    job: LoadJob,
+    started: datetime,
+    chunks: ChunkWriter,
+    killed: dict[int, int],
+    *,
+    interrupted: bool,
+    scraper: Scraper | None = None,
+) -> dict[str, Any]:
+    """Write what is left of the rows, judge the run, and mark it finished. Returns the content of run.json."""
+    chunks.pump(0.0, 0.0, everything=True)
+    remove_spool(job.folder)
+    deltas = scraper.finish() if scraper else {}
+    live = _read(job.folder / "live.json")
+    stand_ins = stand_in_lateness(job.stand_ins_url)
+    run = _one_generator_file(load_run(job.folder))
+    info = read_info(job.folder) | {
+        "state": "finished",
+        "finished_utc": datetime.now(UTC).isoformat(),
+        "interrupted": interrupted,
+        "aborted": live.get("aborted"),
+        "clock": live.get("workers", {}),
+        "provenance": {name: "simulated" if s else "measured" for name, s in live.get("supplies", {}).items()},
+        **_results(job, run, live, killed, stand_ins),
+        "server_deltas": deltas,
+        "stand_ins": stand_ins,
+        "warnings": _warnings(job, live, interrupted),
+        "skipped": [*_skipped_streams(job), *(scraper.skipped if scraper else ())],
+    }
+    write_json(job.folder / "run.json", info)
+    job.without_queries().write(job.folder / "job.json")
+    (job.folder / "live.json").unlink(missing_ok=True)
+    return info
+
+
+def _warnings(job: LoadJob, live: Mapping[str, Any], interrupted: bool) -> list[str]:
+    """What a reader of the numbers must know first."""
+    found = list(live.get("notes", ()))
+    if interrupted:
+        found.append("interrupted: fewer turns were asked than planned")
+    if job.closed_loop_users is not None:
+        found.append(
+            f"closed loop of {job.closed_loop_users} users: it asks less when the target is slow, and so hides its "
+            "slowness (coordinated omission); compare its latencies with closed loops alone"
+        )
+    failed = live.get("counters", {}).get("refreshes_failed", 0)
+    if failed:
+        found.append(f"{failed:.0f} refreshes of a token or of credentials failed: the old ones were sent on")
+    return found
+
+
+def _results(
+    job: LoadJob, run: Run, live: dict[str, Any], killed: dict[int, int], stand_ins: dict[str, Any] | None
+) -> dict[str, Any]:
+    """What came of the run: verdict, totals, quantiles, and what broke first."""
+    quantiles = latency_quantiles(run.turns, _gap_histogram(job.folder))
+    asked_s = asked_time_s(job, live)
+    judged = verdict(
+        Circumstances(
+            start_lag=quantiles["start_lag_s"],
+            ttft=quantiles["ttft_s"],
+            killed=killed,
+            lost=tuple(live.get("lost", ())),
+            faults=tuple(live.get("faults", ())),
+            counters=live.get("counters", {}),
+            rows=len(run.turns),
+            stand_ins=stand_ins,
+            finished=live.get("state") == "finished",
+            lost_ratio=lost_ratio(job, run, {*killed, *live.get("lost_workers", ())}, asked_s),
+        )
+    )
+    return {
+        "asked_s": asked_s,
+        "verdict": {"valid": judged.valid, "reasons": list(judged.reasons)},
+        "totals": totals(run, asked_s, job.scenario["slo"]) | {"autobuy": autobuy_totals(job.prices_url, run)},
+        "quantiles": {metric: _plain(shares) for metric, shares in quantiles.items()},
+        "batch_means": batch_means(run.turns, asked_s),
+        "steady_state": steady_state(run, asked_s),
+        "littles_law": littles_law(run, asked_s),
+        "faults": marked_faults(job, live),
+        "first_turn": first_turn(run.turns),
+        "what_broke_first": what_broke_first(run, job.scenario, start_lag_limit_s(quantiles["ttft_s"]["p50"].value)),
+    }
+
+
+def lost_ratio(job: LoadJob, run: Run, lost: Collection[int], asked_s: float) -> float | None:
+    """Planned arrivals of lost workers that have no row, over all planned while turns were asked for.
+
+    None without a lost worker, and for a closed loop, whose arrivals its answers decide.
+    """
+    if not lost or job.closed_loop_users is not None:
+        return None
+    plan = itinerary(job, json.loads(Path(job.messages).read_text())["messages"])
+    planned = int((plan.offset_s < asked_s).sum())
+    begun = {int(session_id.removeprefix("s")) for session_id in run.turns["session_id"].unique()}
+    missing = sum(index % job.workers in lost and index not in begun for index in range(planned))
+    return missing / planned if planned else None
+
+
+def marked_faults(job: LoadJob, live: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The scenario's faults inside the run, on its own clock: `{kind, model, region, ratio, start_s, end_s}`.
+
+    Empty without stand-ins to strike, or when they were not told t0 (a warning says so).
+    """
+    if job.stand_ins_url is None or any("t0 not set" in note for note in live.get("notes", ())):
+        return []
+    begin_s = job.window[0] if job.rate_per_s is None and job.arrivals_file is None and job.for_s is None else 0.0
+    found = []
+    for fault in job.scenario["faults"]:
+        start_s = max(0.0, fault["at_s"] - begin_s)
+        end_s = min(fault["at_s"] + fault["length_s"] - begin_s, job.length_s + job.drain_s)
+        if start_s < end_s:
+            kept = {name: fault[name] for name in ("kind", "model", "region", "ratio")}
+            found.append(kept | {"start_s": start_s, "end_s": end_s})
+    return found
+
+
+def asked_time_s(job: LoadJob, live: Mapping[str, Any]) -> float:
+    """How long turns were asked for: shorter than planned where the run was interrupted, aborted or lost its master."""
+    asked_s = float(live.get("asked_s") or job.length_s)
+    if live.get("state") != "finished":
+        asked_s = min(asked_s, float(live.get("elapsed_s") or asked_s))
+    return asked_s if asked_s > 0 else job.length_s
+
+
+def _skipped_streams(job: LoadJob) -> list[str]:
+    skipped = skipped_streams(
+        job.scenario,
+        planner=job.planner_url is not None,
+        assistant=job.prices_url is not None,
+        follows_event=job.follows_event,
+    )
+    if job.remote_workers and job.prices_url is not None and job.scenario["demand"]["background"].get("price_ticks"):
+        skipped.append(f"price_ticks: the share of {job.remote_workers} remote workers, which have no catalogue")
+    return skipped
+
+
+def _plain(shares: dict[str, Any]) -> dict[str, Any]:
+    return {share: vars(quantile) for share, quantile in shares.items()}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    return content
+
+
+def _gap_histogram(folder: Path) -> Histogram:
+    """Gaps between chunks are too many for rows: they live in the merged histogram alone."""
+    raw = _read(folder / "histograms.json").get("metrics", {}).get("gap_s")
+    return Histogram.from_json(raw) if raw else Histogram()
+
+
+def _one_generator_file(run: Run) -> Run:
+    """Join the generator's chunks into `generator.parquet`: a few rows a second do not need many files."""
+    pieces = sorted(run.path.glob("generator-*.parquet"))
+    if pieces:
+        columns = {str(name): run.generator[name].to_list() for name in run.generator}
+        write_chunk(run.path, "generator.parquet", "generator", columns)
+        for piece in pieces:
+            piece.unlink()
+    return run
+
+
+def stand_in_lateness(url: str | None) -> dict[str, Any] | None:
+    """How late the stand-ins themselves were; None when there are none, or they no longer answer."""
+    if url is None:
+        return None
+    try:
+        with urllib.request.urlopen(f"{url}/control/lateness", timeout=STAND_INS_WITHIN_S) as response:  # noqa: S310 (http on loopback)
+            answer: dict[str, Any] = json.loads(response.read())
+    except (urllib.error.URLError, OSError, json.JSONDecodeError) as error:
+        return {"late": None, "reasons": [], "error": str(error)}
+    return answer

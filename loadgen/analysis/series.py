@@ -1,0 +1,136 @@
+"""Series of runs: a ladder of rates for calibration, and the highest rate at which every SLO holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import count
+
+from loadgen.analysis.sequential import ALPHA, HELD, MISSED, UNSURE, Promise, Stretch, judge, promises, stretches
+from loadgen.job import LoadError
+from loadgen.record import Run
+
+RATES_MAX = 12
+LOOKS_MAX = 6
+"""Runs that one rate gets at most before it is left undecided."""
+BEYOND_RATIO = 1.5
+"""A rate this far above the lowest that missed is tried last: where more load holds again, the search saw noise."""
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One rate of a ladder. Held-out rungs are kept from a fit and judge it."""
+
+    rate_per_s: float
+    held_out: bool
+
+
+def ladder(low_per_s: float, high_per_s: float, rungs: int = 6) -> tuple[Rung, ...]:
+    """Rates in equal ratios from low to high; every second one is held out, never the ends."""
+    if not 0 < low_per_s < high_per_s:
+        raise LoadError(f"ladder {low_per_s:g}/s to {high_per_s:g}/s: expected 0 < low < high")
+    if rungs < 3:
+        raise LoadError(f"a ladder needs 3 rungs or more, not {rungs}: two ends to fit and one between to judge")
+    step = (high_per_s / low_per_s) ** (1 / (rungs - 1))
+    return tuple(Rung(low_per_s * step**i, 0 < i < rungs - 1 and i % 2 == 1) for i in range(rungs))
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One rate of a search: what came of its SLOs, why, and how many runs it took to know."""
+
+    rate_per_s: float
+    result: str
+    reason: str
+    runs: int
+
+
+@dataclass(frozen=True)
+class MaxRate:
+    """The highest rate that held and the lowest above it that missed: the answer lies between. None: not seen there.
+
+    `undecided_per_s` are rates that stayed unsure after all their looks. `monotone` is false when a higher rate held
+    than one that missed: the system is noisier than the search is fine.
+    """
+
+    held_per_s: float | None
+    missed_per_s: float | None
+    undecided_per_s: tuple[float, ...]
+    monotone: bool
+    trials: tuple[Trial, ...]
+
+
+def max_rate(
+    run: Callable[[float, int], Run],
+    slo: Mapping[str, float | None],
+    low_per_s: float,
+    high_per_s: float,
+    *,
+    resolution_ratio: float = 0.1,
+    looks_max: int = LOOKS_MAX,
+) -> MaxRate:
+    """Bisection in ratios, until the two sides are within the resolution; each rate by a sequential test over runs.
+
+    Args:
+        run: makes a run at a rate and returns its record; its second argument numbers the runs, for their seeds.
+        slo: limits by `METRIC_pNN` and `error_ratio`.
+
+    Raises:
+        LoadError: no SLO to hold, or a run that is invalid twice.
+    """
+    asked = promises(slo)
+    if not asked:
+        raise LoadError("max-rate needs an SLO; set slo.ttft_s_p99 or another limit in the scenario")
+    if not 0 < low_per_s < high_per_s:
+        raise LoadError(f"max-rate from {low_per_s:g}/s to {high_per_s:g}/s: expected 0 < from < to")
+    trials: list[Trial] = []
+    numbers = count()
+
+    def holds(rate_per_s: float) -> bool:
+        trials.append(_trial(lambda: _valid_run(run, rate_per_s, numbers), asked, rate_per_s, looks_max))
+        return trials[-1].result == HELD
+
+    low, high = low_per_s, high_per_s
+    if not holds(low):
+        return _answer(trials)
+    while holds(high) and len(trials) < RATES_MAX:
+        low, high = high, high * 2
+    while high / low > 1 + resolution_ratio and len(trials) < RATES_MAX:
+        middle = (low * high) ** 0.5
+        low, high = (middle, high) if holds(middle) else (low, middle)
+    holds(high * BEYOND_RATIO)  # a bisection never looks above what missed: would it hold there, all this was noise
+    return _answer(trials)
+
+
+def _answer(trials: list[Trial]) -> MaxRate:
+    rates = {
+        result: [trial.rate_per_s for trial in trials if trial.result == result] for result in (HELD, MISSED, UNSURE)
+    }
+    best = max(rates[HELD], default=None)
+    above = [rate for rate in rates[MISSED] if best is None or rate > best]
+    monotone = not rates[HELD] or not rates[MISSED] or max(rates[HELD]) < min(rates[MISSED])
+    return MaxRate(best, min(above, default=None), tuple(sorted(rates[UNSURE])), monotone, tuple(trials))
+
+
+def _trial(run: Callable[[], Run], asked: tuple[Promise, ...], rate_per_s: float, looks_max: int) -> Trial:
+    """One rate: runs until it is clear whether it holds, or its looks are spent."""
+    seen: dict[Promise, list[Stretch]] = {promise: [] for promise in asked}
+    result, reason, look = UNSURE, "", 0
+    while result == UNSURE and look < looks_max:
+        made = run()
+        for promise, parts in seen.items():
+            parts += stretches(made.turns, made.info["asked_s"], promise)
+        look += 1
+        result, reason = judge(seen, ALPHA / looks_max)
+    if result == UNSURE:
+        reason += f"; not decided after {looks_max} runs, make them longer"
+    return Trial(rate_per_s, result, reason, look)
+
+
+def _valid_run(run: Callable[[float, int], Run], rate_per_s: float, numbers: Iterator[int]) -> Run:
+    """A run the generator vouches for; an invalid one is made once more, and a second one ends the search."""
+    for _ in range(2):
+        made = run(rate_per_s, next(numbers))
+        if made.info["verdict"]["valid"]:
+            return made
+    raise LoadError(f"max-rate: no valid run at {rate_per_s:g}/s: {made.info['verdict']['reasons'][0]}")

@@ -1,0 +1,168 @@
+"""Was the run steady, how sure are its quantiles when turns are not independent, and do its two counts of load agree?
+
+Turns that overlap share queues, so they are correlated and an interval from order statistics is too narrow. Batch means
+cut the window into stretches of time and let the spread between them speak. All is null where the run is too short.
+Sources: batch means, Law 2015 (9.5.3); trend, Mann 1945 and Kendall 1975 with ties, slope by Sen 1968; Little 1961.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from loadgen.analysis.quantiles import censored_quantile, censored_values
+from loadgen.record import Run
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+BATCHES = 10
+BATCH_TURNS_MIN = 20
+BATCH_TAIL_MIN = 2
+"""Samples that a batch's quantile needs at or above it: with fewer, it is the batch's maximum and no quantile."""
+TREND_P_MAX = 0.01
+TREND_CHANGE_MIN = 0.2
+"""A trend is told when chance makes it less often than this, and it moved the figure by this share over the window."""
+LITTLE_TOLERANCE_RATIO = 0.05
+_T_975 = {4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
+"""Student's t at 97.5% by degrees of freedom."""
+SHARES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+
+
+def batch_means(turns: pd.DataFrame, length_s: float) -> dict[str, dict[str, dict[str, Any] | None]]:
+    """Interval of every quantile from batches of equal time: `{METRIC: {p50: {value, lo, hi, batches} | None}}`.
+
+    `value` is the mean of the batches' quantiles, which is not the quantile of the whole; lo and hi are its 95%
+    interval by Student's t. None: too few turns, or a batch's quantile lies among turns that were not answered.
+    """
+    batches = _batches(turns, length_s)
+    found: dict[str, dict[str, dict[str, Any] | None]] = {}
+    for metric in ("ttft_s", "e2e_s", "tpot_s"):
+        pairs = [censored_values(batch, metric) for batch in batches]
+        found[metric] = {name: _interval(pairs, share) for name, share in SHARES.items()}
+    return found
+
+
+def _batches(turns: pd.DataFrame, length_s: float) -> list[pd.DataFrame]:
+    """Turns by stretch of their intended start; none where a stretch would be too thin."""
+    if len(turns) < BATCHES * BATCH_TURNS_MIN or length_s <= 0:
+        return []
+    number = np.minimum((turns["intended_start_s"].to_numpy() * BATCHES / length_s).astype(int), BATCHES - 1)
+    return [turns[number == batch] for batch in range(BATCHES)]
+
+
+def _interval(pairs: list[tuple[np.ndarray, np.ndarray]], share: float) -> dict[str, Any] | None:
+    """One quantile's interval over batches."""
+    if not pairs or min(len(values) for values, _ in pairs) * (1 - share) < BATCH_TAIL_MIN:
+        return None
+    quantiles = [censored_quantile(values, gone, share) for values, gone in pairs]
+    if any(quantile.censored for quantile in quantiles):
+        return None
+    values = np.array([quantile.value for quantile in quantiles], dtype=np.float64)
+    half = _T_975[BATCHES - 1] * float(values.std(ddof=1)) / math.sqrt(BATCHES)
+    mean = float(values.mean())
+    return {"value": mean, "lo": max(0.0, mean - half), "hi": mean + half, "batches": BATCHES}
+
+
+# --- trend -----------------------------------------------------------------------------------------------------------
+
+
+def steady_state(run: Run, length_s: float) -> dict[str, Any]:
+    """Whether latency and the number in flight kept a level: `{steady, sentence, trends}`; steady None: not known.
+
+    A run whose own rate changes (an event's shape) is not expected to be steady, and is not judged.
+    """
+    batches = _batches(run.turns, length_s)
+    if not batches:
+        need = BATCHES * BATCH_TURNS_MIN
+        return {"steady": None, "sentence": f"steady state not tested: fewer than {need} turns", "trends": {}}
+    levels = {"turns asked": np.array([len(batch) for batch in batches], dtype=np.float64)}
+    pairs = [censored_values(batch, "ttft_s") for batch in batches]
+    if all(len(values) for values, _ in pairs):
+        levels["TTFT p50"] = np.array([censored_quantile(*pair, 0.5).value for pair in pairs], dtype=np.float64)
+    flying = _in_flight(run.generator, length_s)
+    if flying is not None:
+        levels["turns in flight"] = flying
+    trends = {name: trend(values) for name, values in levels.items()}
+    moving = [name for name, one in trends.items() if one["moves"]]
+    return {**_said(moving, trends), "trends": trends}
+
+
+def _said(moving: list[str], trends: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    if "turns asked" in moving:
+        return {
+            "steady": None,
+            "sentence": "the rate asked for changed, so no steady state is expected",
+        }
+    if not moving:
+        return {"steady": True, "sentence": f"steady: {', '.join(trends)} kept their level over the window"}
+    said = ", ".join(f"{name} moved by {trends[name]['change_ratio']:+.0%}" for name in moving)
+    return {
+        "steady": False,
+        "sentence": f"no steady state: {said} over the window; quantiles depend on its length",
+    }
+
+
+def _in_flight(generator: pd.DataFrame, length_s: float) -> np.ndarray | None:
+    """Mean turns in flight of all workers, by batch; None where a batch holds no second."""
+    level = _in_flight_by_second(generator, length_s)
+    if len(level) < BATCHES:
+        return None
+    return np.array([part.mean() for part in np.array_split(level, BATCHES)])
+
+
+def _in_flight_by_second(generator: pd.DataFrame, length_s: float) -> np.ndarray:
+    """Turns in flight of all workers at the end of each whole second of the window."""
+    inside = generator[generator["second"] + 1 <= length_s + 1e-9]
+    return inside.groupby("second")["in_flight"].sum().to_numpy(dtype=np.float64)
+
+
+def trend(levels: np.ndarray) -> dict[str, Any]:
+    """Mann and Kendall's test of a trend in a short series, with Sen's slope as a share of the median over its length.
+
+    Returns:
+        `{p, change_ratio, moves}`; p two-sided, by the normal law with continuity and tie corrections.
+    """
+    n = len(levels)
+    i, j = np.triu_indices(n, 1)
+    steps = levels[j] - levels[i]
+    score = float(np.sign(steps).sum())
+    _, ties = np.unique(levels, return_counts=True)
+    variance = (n * (n - 1) * (2 * n + 5) - float((ties * (ties - 1) * (2 * ties + 5)).sum())) / 18
+    z = (abs(score) - 1) / math.sqrt(variance) if variance > 0 and score else 0.0
+    p = math.erfc(max(0.0, z) / math.sqrt(2))
+    median = float(np.median(levels))
+    change = float(np.median(steps / (j - i))) * (n - 1) / median if median else 0.0
+    return {"p": p, "change_ratio": change, "moves": p < TREND_P_MAX and abs(change) >= TREND_CHANGE_MIN}
+
+
+# --- Little's law ----------------------------------------------------------------------------------------------------
+
+
+def littles_law(run: Run, length_s: float) -> dict[str, Any] | None:
+    """The generator's count of turns in flight against what the turns' own times say: two records of one thing.
+
+    L is the mean of the counts taken every second; lambda W is the seconds that turns spent in flight inside the
+    window, per second of it. They differ by chance alone, as one count a second samples L; more is an error of ours.
+    """
+    counts = _in_flight_by_second(run.generator, length_s)
+    sent = run.turns[run.turns["start_lag_s"].notna() & run.turns["e2e_from_send_s"].notna()]
+    if len(counts) < BATCHES or sent.empty:
+        return None
+    over_s = float(len(counts))
+    start_s = (sent["intended_start_s"] + sent["start_lag_s"]).to_numpy(dtype=np.float64)
+    end_s = start_s + sent["e2e_from_send_s"].to_numpy(dtype=np.float64)
+    inside_s = np.minimum(end_s, over_s) - np.minimum(start_s, over_s)
+    counted, timed = float(counts.mean()), float(inside_s.sum()) / over_s
+    chance = 3 * float(counts.std(ddof=1)) / math.sqrt(len(counts))
+    holds = abs(counted - timed) <= max(LITTLE_TOLERANCE_RATIO * max(counted, timed), chance)
+    return {
+        "in_flight_mean": counted,
+        "rate_per_s": len(sent[start_s < over_s]) / over_s,
+        "rate_times_time": timed,
+        "holds": holds,
+        "sentence": f"Little's law: {counted:.2f} turns in flight counted, {timed:.2f} by rate times time"
+        + ("" if holds else "; they disagree, so the record misses turns or times"),
+    }

@@ -1,0 +1,163 @@
+"""Totals and quantiles of a run, from its rows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from loadgen.analysis.histogram import Histogram
+from loadgen.analysis.quantiles import censored_quantile, censored_values
+from loadgen.record import ERROR_STATUSES, WAITED_COLUMN, Quantile, Run
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SHARES = {"p50": 0.50, "p90": 0.90, "p95": 0.95, "p99": 0.99}
+_ENDS = ("completed", "failed", "abandoned", "censored", "dropped")
+
+
+def latency_quantiles(turns: pd.DataFrame, gaps: Histogram) -> dict[str, dict[str, Quantile]]:
+    """Every metric's quantiles. The first turn after a start is left out: it is reported apart.
+
+    Gaps between chunks come from the merged histogram, so they are a bin's upper edge, and have no interval.
+    """
+    rest = turns.drop(index=turns.index[_first(turns)]) if len(turns) else turns
+    found = {metric: _quantiles(*censored_values(rest, metric)) for metric in WAITED_COLUMN}
+    for metric in ("tpot_s", "start_lag_s", "route_s"):
+        found[metric] = _quantiles(rest[metric].dropna().to_numpy(np.float64))
+    found["gap_s"] = {
+        name: Quantile(gaps.quantile(share), None, None, gaps.n, round(gaps.n * (1 - share)))
+        for name, share in SHARES.items()
+    }
+    return found
+
+
+def _quantiles(values: np.ndarray, censored: np.ndarray | None = None) -> dict[str, Quantile]:
+    gone = np.zeros(len(values), dtype=bool) if censored is None else censored
+    return {name: censored_quantile(values, gone, share) for name, share in SHARES.items()}
+
+
+def _first(turns: pd.DataFrame) -> list[int]:
+    return [int(np.argmin(turns["intended_start_s"].to_numpy()))]
+
+
+def first_turn(turns: pd.DataFrame) -> dict[str, Any] | None:
+    """The very first turn, which may meet a cold target."""
+    if not len(turns):
+        return None
+    row = turns.iloc[_first(turns)[0]]
+    return {name: _number(row[name]) for name in ("ttft_s", "e2e_s")} | {"status": row["status"]}
+
+
+def totals(run: Run, length_s: float, slo: Mapping[str, float | None]) -> dict[str, Any]:
+    """Counts, ratios, tokens and dollars. asked = completed + failed + abandoned + censored + dropped."""
+    turns, status = run.turns, run.turns["status"]
+    counts = {
+        "asked": len(turns),
+        "sent": int(turns["start_lag_s"].notna().sum()),
+        "completed": int(status.eq("ok").sum()),
+        **{name: int(status.eq(name).sum()) for name in ("abandoned", "censored", "dropped")},
+    }
+    counts["failed"] = counts["asked"] - sum(counts[name] for name in _ENDS if name != "failed")
+    asked = max(1, counts["asked"])
+    return {
+        **counts,
+        "errors": {str(code): int(n) for code, n in turns["error_code"].value_counts().items()},
+        "achieved_rate_per_s": counts["sent"] / length_s,
+        "goodput_per_s": _good(turns, slo) / length_s,
+        "error_ratio": int(status.isin(ERROR_STATUSES).sum()) / asked,
+        "abandoned_ratio": counts["abandoned"] / asked,
+        **_people(turns),
+        "routes": {str(name): n / asked for name, n in turns["route"].value_counts().items()},
+        **_tokens(run.calls),
+        **_money(turns, run.calls),
+        "background": _background(run.events),
+    }
+
+
+def _good(turns: pd.DataFrame, slo: Mapping[str, float | None]) -> int:
+    """Turns answered within every limit; of several percentiles of one metric the highest is the limit of a turn."""
+    good = turns["status"].eq("ok")
+    for metric in ("ttft_s", "e2e_s", "tpot_s"):
+        limits = [slo.get(f"{metric}_{share}") for share in ("p50", "p95", "p99")]
+        given = [limit for limit in limits if limit is not None]
+        if given:
+            good &= ~(turns[metric] > given[-1])
+    return int(good.sum())
+
+
+def _people(turns: pd.DataFrame) -> dict[str, Any]:
+    if not len(turns):
+        return {"turns_per_interaction": None, "repeat_customer_ratio": None}
+    lengths = turns.groupby("interaction_id").size()
+    sessions = turns.groupby("customer_id")["session_id"].nunique()
+    return {
+        "turns_per_interaction": {
+            "mean": float(lengths.mean()),
+            "p50": float(lengths.quantile(0.5)),
+            "p95": float(lengths.quantile(0.95)),
+        },
+        "interactions": len(lengths),
+        "sessions": int(sessions.sum()),
+        "repeat_customer_ratio": float((sessions > 1).mean()),
+    }
+
+
+def _tokens(calls: pd.DataFrame) -> dict[str, Any]:
+    """Tokens by class, and the share of input read from cache, in all and by prefix level."""
+    columns = ("input_tokens", "cache_read_tokens", "cache_write_tokens_5m", "cache_write_tokens_1h", "output_tokens")
+    known = {name: calls[name].fillna(0) for name in columns}
+    read = known["cache_read_tokens"]
+    asked = known["input_tokens"] + read + known["cache_write_tokens_5m"] + known["cache_write_tokens_1h"]
+    shared = np.minimum(calls["prefix_shared_tokens"].fillna(0), asked)
+    customer = np.maximum(np.minimum(calls["prefix_customer_tokens"].fillna(0), asked), shared)
+    levels = {
+        "shared": (np.minimum(read, shared), shared),
+        "customer": (np.maximum(np.minimum(read, customer) - shared, 0), customer - shared),
+        "conversation": (np.maximum(read - customer, 0), asked - customer),
+    }
+    ratios = {name: _ratio(hit.sum(), total.sum()) for name, (hit, total) in levels.items()}
+    return {
+        "calls": len(calls),
+        **{name: int(values.sum()) for name, values in known.items()},
+        "cache_hit_token_ratio": {"all": _ratio(read.sum(), asked.sum()), **ratios},
+    }
+
+
+def _money(turns: pd.DataFrame, calls: pd.DataFrame) -> dict[str, Any]:
+    """Dollars of priced calls; null when no call has a price (chips are priced by a plan)."""
+    priced = calls["cost_usd"].dropna()
+    if not len(priced):
+        return {"cost_usd": None, "cost_usd_per_interaction": None, "cost_usd_per_turn": None}
+    total = math.fsum(priced)
+    return {
+        "cost_usd": total,
+        "cost_usd_per_interaction": _ratio(total, turns["interaction_id"].nunique()),
+        "cost_usd_per_turn": _ratio(total, len(turns)),
+    }
+
+
+def _background(events: pd.DataFrame) -> dict[str, Any]:
+    """Per stream: requests, how many were answered, and their delay from the due time."""
+    return {
+        str(stream): {
+            "asked": len(rows),
+            "completed": int(rows["status"].eq("ok").sum()),
+            "delay_s": {
+                name: vars(quantile)
+                for name, quantile in _quantiles(rows.loc[rows["status"].eq("ok"), "delay_s"].to_numpy()).items()
+            },
+        }
+        for stream, rows in events.groupby("stream")
+    }
+
+
+def _ratio(part: float, whole: float) -> float | None:
+    return float(part / whole) if whole else None
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None or math.isnan(value) else float(value)

@@ -1,0 +1,311 @@
+"""Conductor: what the master of a run does. It brings the workers to a common t0, adds up what they report, and ends.
+
+It talks to the supervising process through two things only: lines on an inherited pipe (`drain`, `stop`; its end means
+that the supervisor is gone), and `live.json`, `histograms.json` in the record's folder.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import time
+from typing import Any
+from urllib.parse import urlsplit
+
+import gevent
+from gevent import os as gevent_os
+from gevent.pywsgi import WSGIServer
+
+from loadgen.analysis.histogram import Histogram, Snapshots
+from loadgen.coordinator.budget import Lender, Word
+from loadgen.coordinator.exporter import exposition
+from loadgen.coordinator.page import add_page
+from loadgen.job import LoadJob, is_loopback
+from loadgen.record import write_json
+from loadgen.worker.abort_rules import AbortRules
+from loadgen.worker.sample_buffer import receive
+
+GO_DELAY_S = 0.5
+FINAL_WITHIN_S = 10.0
+
+
+class Conductor:
+    """The master's side of a run. `runner` is Locust's MasterRunner."""
+
+    def __init__(self, job: LoadJob, runner: Any, control_fd: int | None) -> None:
+        self._job = job
+        self._runner = runner
+        self._control_fd = control_fd
+        self._snapshots = Snapshots()
+        self._ready: dict[str, dict[str, Any]] = {}
+        self._numbers: dict[str, int] = {}  # of workers from elsewhere
+        self._unnumbered: list[str] = []
+        self._finals: set[str] = set()
+        self._lost: dict[str, str] = {}
+        self._failed: dict[str, str] = {}
+        self._state = "waiting"
+        self._started_s = 0.0
+        self._notes: list[str] = []
+        self._aborted: str | None = None
+        self._refused: str | None = None
+        apply = job.abort_rules
+        if apply is None:
+            apply = not all(is_loopback(target.url) for target in job.targets)
+        self._rules = AbortRules(job.scenario["abort_if"]) if apply else None
+        self._lender = Lender(job.budget_usd or 0.0, job.turn_usd_max, job.workers)
+
+    def listen(self) -> None:
+        """Take the workers' messages, and the supervisor's lines."""
+        self._runner.register_message("peakday_hello", self._on_hello)
+        self._runner.register_message("peakday_ping", self._on_ping)
+        self._runner.register_message("peakday_ready", self._on_ready)
+        self._runner.register_message("peakday_final", self._on_final)
+        self._runner.register_message("peakday_failed", self._on_failed)
+        self._runner.register_message("peakday_lease", self._on_lease)
+        self._runner.register_message("peakday_returned", self._on_returned)
+        self._runner.environment.events.worker_report.add_listener(self._on_report)
+        if self._runner.environment.web_ui is not None:
+            add_page(self._runner.environment.web_ui.app, self._live, self._job.length_s)
+        gevent.spawn(self._read_control)
+        if self._job.metrics_port is not None:
+            WSGIServer(("127.0.0.1", self._job.metrics_port), self._metrics, log=None).start()
+        gevent.spawn(self._watch)
+
+    # --- to a common start ----------------------------------------------------------------------------------------
+
+    def _on_hello(self, environment: Any, msg: Any, **_: Any) -> None:
+        """A worker from elsewhere has neither number nor files: both travel to it, if it is of our version."""
+        theirs, ours = (msg.data or {}).get("version", "an older one"), self._job.peakday_version
+        if theirs != ours:
+            if self._state == "waiting":
+                said = ", ".join(sorted((theirs, ours)))
+                self._refused = f"workers run different versions of peakday: {said}; install one"
+                self._write_live()
+            return
+        if msg.node_id not in (*self._numbers, *self._unnumbered):
+            self._unnumbered.append(msg.node_id)
+        self._hand_out()
+
+    def _hand_out(self) -> None:
+        """Before the start: free the numbers of workers that left, and give each number to one that has none.
+
+        Those of this machine's own workers come first. A worker too many waits for a number until the run ends.
+        """
+        if self._state != "waiting":
+            return
+        for node_id in [one for one in (*self._ready, *self._numbers) if self._is_gone(one)]:
+            self._ready.pop(node_id, None)
+            self._numbers.pop(node_id, None)
+            self._lender.lost(node_id)
+        self._unnumbered = [one for one in self._unnumbered if not self._is_gone(one)]
+        free = sorted(set(range(self._job.processes, self._job.workers)) - set(self._numbers.values()))
+        for number, node_id in zip(free, list(self._unnumbered), strict=False):
+            self._unnumbered.remove(node_id)
+            self._numbers[node_id] = number
+            self._runner.send_message("peakday_job", {"worker": number, **self._job.parcel()}, client_id=node_id)
+
+    def _is_gone(self, node_id: str) -> bool:
+        client = self._runner.clients.get(node_id)
+        return client is None or client.state == "missing"
+
+    def _on_ping(self, environment: Any, msg: Any, **_: Any) -> None:
+        self._runner.send_message("peakday_pong", {"master_ns": time.monotonic_ns()}, client_id=msg.node_id)
+
+    def _on_ready(self, environment: Any, msg: Any, **_: Any) -> None:
+        number = msg.data["worker"]
+        if number >= self._job.processes and self._numbers.get(msg.node_id) != number:
+            return  # away for so long that its number is another's
+        self._ready[msg.node_id] = msg.data
+        self._lender.join(msg.node_id)
+        if self._all_ready() and self._state == "waiting":
+            self._state = "running"
+            self._started_s = time.monotonic() + GO_DELAY_S
+            for node_id in self._ready:
+                self._runner.send_message("peakday_go", {"delay_s": GO_DELAY_S}, client_id=node_id)
+            if self._job.stand_ins_url is not None:
+                gevent.spawn_later(GO_DELAY_S, self._start_faults)
+        self._write_live()
+
+    def _all_ready(self) -> bool:
+        """Whether every arrival has its worker: the numbers are 0 to W - 1, each once."""
+        return sorted(data["worker"] for data in self._ready.values()) == list(range(self._job.workers))
+
+    def _start_faults(self) -> None:
+        """Tell the stand-ins that t0 is now: their faults count from it."""
+        assert self._job.stand_ins_url is not None
+        parts = urlsplit(self._job.stand_ins_url)
+        try:
+            connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=5)
+            connection.request("POST", "/control/t0", body=b"{}", headers={"Content-Type": "application/json"})
+            status = connection.getresponse().status
+            connection.close()
+        except OSError as error:
+            self._notes.append(f"stand-ins: t0 not set ({error}); faults do not strike")
+        else:
+            if status != 200:
+                self._notes.append(f"stand-ins: t0 not set (status {status}); faults do not strike")
+
+    # --- while it runs --------------------------------------------------------------------------------------------
+
+    def _on_report(self, client_id: str, data: dict[str, Any]) -> None:
+        snapshot = data.get("peakday")
+        if snapshot and self._state != "waiting" and client_id in self._ready:
+            self._accept(snapshot)
+
+    def _accept(self, snapshot: dict[str, Any]) -> None:
+        if self._snapshots.accept(snapshot):
+            receive(self._job.folder, snapshot["worker"], snapshot.pop("rows", {}))
+            self._write_live()
+
+    def _on_final(self, environment: Any, msg: Any, **_: Any) -> None:
+        self._finals.add(msg.node_id)
+        self._accept(msg.data)
+
+    def _on_failed(self, environment: Any, msg: Any, **_: Any) -> None:
+        """A worker cannot go on: before t0 that refuses the run, after it that voids it."""
+        said = f"load worker {msg.data['worker']}: {msg.data['reason']}"
+        if self._state == "waiting":
+            self._refused = said
+        self._failed[msg.node_id] = said
+        self._lost.setdefault(msg.node_id, f"worker {msg.data['worker']} failed")
+        self._write_live()
+
+    def _on_lease(self, environment: Any, msg: Any, **_: Any) -> None:
+        self._tell(self._lender.asked(msg.node_id, msg.data["returned_usd"], urgent=msg.data["urgent"]))
+
+    def _on_returned(self, environment: Any, msg: Any, **_: Any) -> None:
+        self._tell(self._lender.returned(msg.node_id, msg.data["usd"]))
+
+    def _tell(self, words: list[Word]) -> None:
+        """Pass the lender's words on to the workers."""
+        for word in words:
+            if word.usd is None:
+                self._runner.send_message("peakday_recall", {}, client_id=word.worker)
+            else:
+                lease = {"usd": word.usd, "urgent": word.urgent}
+                self._runner.send_message("peakday_grant", lease, client_id=word.worker)
+
+    def _watch(self) -> None:
+        """Every half second: who is lost, and is everybody done?"""
+        job = self._job
+        latest_s = job.length_s + job.drain_s + FINAL_WITHIN_S
+        while self._state != "finished":
+            gevent.sleep(0.5)
+            self._hand_out()
+            for node_id in self._ready:
+                if node_id not in self._finals and self._is_gone(node_id):
+                    self._lost.setdefault(node_id, f"worker {self._ready[node_id]['worker']} was lost")
+            for node_id in self._lost:
+                self._tell(self._lender.lost(node_id))
+            if self._state != "running":
+                continue
+            self._apply_rules()
+            overdue = time.monotonic() - self._started_s > latest_s
+            if overdue:
+                for node_id in set(self._ready) - self._finals:
+                    self._lost.setdefault(node_id, f"worker {self._ready[node_id]['worker']} sent no final message")
+            if set(self._ready) <= self._finals | set(self._lost):
+                self._finish()
+
+    def _apply_rules(self) -> None:
+        """Stop asking when a rule of the scenario says so, or when no worker can pay for a turn any more."""
+        if self._aborted is not None:
+            return
+        if any(one.get("out_of_budget") for one in self._snapshots.latest.values()):
+            spent_usd = self._snapshots.counters().get("cost_usd", 0)
+            self._aborted = (
+                f"budget: the upper bound of a turn, {self._job.turn_usd_max:.2g} USD, no longer fits into "
+                f"{self._job.budget_usd:g} USD beside {spent_usd:.2g} USD spent and the bounds of turns under way"
+            )
+        elif self._rules is not None:
+            ttft = self._snapshots.histograms().get("ttft_s", Histogram())
+            self._aborted = self._rules.reason(time.monotonic(), self._snapshots.counters(), ttft)
+        if self._aborted is not None:
+            self._runner.send_message("peakday_stop", {"now": False})
+
+    def _metrics(self, environ: Any, start_response: Any) -> list[bytes]:
+        """The exporter's page."""
+        supplies = _supplies(self._snapshots)
+        run = {
+            "run_id": self._job.run_id,
+            "scenario": self._job.scenario["name"],
+            "simulated": "true" if any(supplies.values()) else "false",
+        }
+        start_response("200 OK", [("Content-Type", "text/plain; version=0.0.4")])
+        return [exposition(self._live(), self._snapshots.histograms(), run).encode()]
+
+    def _finish(self) -> None:
+        self._state = "finished"
+        self._write_live()
+        self._runner.quit()
+        if self._runner.environment.web_ui is not None:
+            self._runner.environment.web_ui.stop()
+
+    def _read_control(self) -> None:
+        if self._control_fd is None:
+            return
+        while True:
+            line = gevent_os.tp_read(self._control_fd, 64)
+            if not line:
+                os._exit(1)  # the supervisor is gone, and with it whoever wanted this run
+            for word in line.decode().split():
+                self._runner.send_message("peakday_stop", {"now": word == "stop"})
+
+    def _write_live(self) -> None:
+        histograms = self._snapshots.histograms()
+        write_json(self._job.folder / "live.json", self._live())
+        merged = {metric: histogram.to_json() for metric, histogram in histograms.items()}
+        sequences = {str(worker): one["seq"] for worker, one in self._snapshots.latest.items()}
+        write_json(self._job.folder / "histograms.json", {"sequences": sequences, "metrics": merged})
+
+    def _live(self) -> dict[str, Any]:
+        """How the run stands."""
+        snapshots = self._snapshots
+        return {
+            "state": self._state,
+            "master_pid": os.getpid(),
+            "elapsed_s": time.monotonic() - self._started_s if self._started_s else None,
+            "asked_s": max((one.get("asked_s", 0.0) for one in snapshots.latest.values()), default=0.0),
+            "counters": snapshots.counters(),
+            "in_flight": sum(int(one.get("in_flight", 0)) for one in snapshots.latest.values()),
+            "quantiles": {
+                metric: {"p50": histogram.quantile(0.5), "p99": histogram.quantile(0.99), "n": histogram.n}
+                for metric, histogram in snapshots.histograms().items()
+                if histogram.n
+            },
+            "workers": {str(data["worker"]): _facts(data) for data in self._ready.values()},
+            "finals": len(self._finals),
+            "lost": sorted(self._lost.values()),
+            "lost_workers": sorted(self._ready[node_id]["worker"] for node_id in self._lost if node_id in self._ready),
+            "faults": [
+                *self._failed.values(),
+                *(text for one in snapshots.latest.values() for text in one.get("faults", [])),
+            ],
+            "errors": _sum_errors(snapshots),
+            "supplies": _supplies(snapshots),
+            "health": {str(worker): one["health"] for worker, one in snapshots.latest.items() if "health" in one},
+            "notes": self._notes,
+            "aborted": self._aborted,
+            "refused": self._refused,
+        }
+
+
+def _facts(ready: dict[str, Any]) -> dict[str, Any]:
+    return {name: ready.get(name) for name in ("pid", "host", "clock_offset_s", "clock_half_width_s")}
+
+
+def _sum_errors(snapshots: Snapshots) -> dict[str, int]:
+    total: dict[str, int] = {}
+    for one in snapshots.latest.values():
+        for code, count in one.get("errors", {}).items():
+            total[code] = total.get(code, 0) + count
+    return total
+
+
+def _supplies(snapshots: Snapshots) -> dict[str, bool]:
+    """Supply -> whether a stand-in ever answered for it."""
+    found: dict[str, bool] = {}
+    for one in snapshots.latest.values():
+        for supply, simulated in one.get("supplies", {}).items():
+            found[supply] = found.get(supply, False) or simulated
+    return found

@@ -1,0 +1,1 @@
+"""Which turn is due when, and what will a run ask for?"""

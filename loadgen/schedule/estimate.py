@@ -1,0 +1,148 @@
+"""What a run would ask for, before anything is sent: turns, tokens, dollars, quota, workers and sockets."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from facts import reader
+from loadgen.job import LoadJob
+from loadgen.schedule.sessions import Itinerary, itinerary
+
+TURNS_PER_WORKER_S = 250.0
+"""Turns a second that one worker is trusted with before `doctor --rate` has measured this machine."""
+SESSIONS_SAMPLED = 2_000
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Expected asks of a run. Dollars are (low, mid, high); None where no priced model may answer.
+
+    The range of dollars spans the cheapest to the dearest model of the scenario with nothing cached, and mid is the
+    scenario's routes by complexity; token sizes are the scenario's own assumptions.
+    """
+
+    sessions: int
+    interactions: float
+    turns: float
+    peak_turns_per_s: float
+    input_tokens: float
+    output_tokens: float
+    usd: tuple[float, float, float] | None
+    peak_input_tokens_per_min: float
+    peak_requests_per_min: float
+    workers: int
+    sockets: int
+
+
+def estimate(job: LoadJob) -> Estimate:
+    """The estimate of a job. It plans the arrivals exactly, and a sample of the sessions."""
+    messages = json.loads(Path(job.messages).read_text())["messages"]
+    plan = itinerary(job, messages)
+    interactions, turns, complex_ratio = _sample(plan, {message["id"]: message for message in messages})
+    total = len(plan.offset_s)
+    tokens = job.scenario["capacity"]["assumed_tokens"]
+    calls = total * turns * tokens["calls_per_turn"]
+    input_tokens = calls * prompt_tokens(tokens, turns / max(interactions, 1.0))
+    output_tokens = calls * tokens["output_tokens"]
+    peak = _peak_per_s(plan.offset_s) * turns
+    seconds = tokens["output_tokens"] * 0.05 * tokens["calls_per_turn"] + 1.0
+    return Estimate(
+        sessions=total,
+        interactions=total * interactions,
+        turns=total * turns,
+        peak_turns_per_s=peak,
+        input_tokens=input_tokens,
+        output_tokens=output_tokens,
+        usd=_dollars(job.scenario, calls, input_tokens, output_tokens, complex_ratio),
+        peak_input_tokens_per_min=peak * 60 * input_tokens / max(total * turns, 1.0),
+        peak_requests_per_min=peak * 60 * tokens["calls_per_turn"],
+        workers=max(1, math.ceil(peak / TURNS_PER_WORKER_S)),
+        sockets=math.ceil(peak * seconds * 1.5) + 16,
+    )
+
+
+def prompt_tokens(tokens: Mapping[str, Any], turns_per_interaction: float) -> float:
+    """Assumed input of one call: prefixes, half of the conversation, message and a tool's result."""
+    return float(
+        tokens["shared_prefix_tokens"]
+        + tokens["customer_prefix_tokens"]
+        + tokens["history_tokens_per_turn"] * (turns_per_interaction - 1) / 2
+        + tokens["message_tokens"]
+        + tokens["tool_result_tokens"]
+    )
+
+
+def turn_usd_max(scenario: Mapping[str, Any], *, assistant: bool, replayed: Path | None = None) -> float:
+    """Upper bound of one turn on the dearest model: every call the limits allow, each with twice the assumed prompt and
+    the longest answer; a single call where the target is a model itself. It bounds a budget; it is no estimate.
+
+    `replayed` is an arrivals file, whose longest prompt and answer it covers too.
+    """
+    longest_prompt, longest_answer = _longest(replayed)
+    tokens = scenario["capacity"]["assumed_tokens"]
+    limits = scenario["assistant"]["limits"]
+    prompt = max(longest_prompt, 2 * (prompt_tokens(tokens, 20) + limits["message_chars"]))
+    dearest = 0.0
+    for model in _priced(scenario).values():
+        answer = max(longest_answer, scenario["assistant"]["max_tokens"] or model.max_output_tokens)
+        assert model.prices is not None
+        dearest = max(dearest, model.prices.cost_usd(prompt, 0, 0, 0, answer))
+    return float(dearest * (limits["calls"] if assistant else 1))
+
+
+def _longest(replayed: Path | None) -> tuple[int, int]:
+    """The most input and output tokens of a row of an arrivals file; 0 where it says none."""
+    if replayed is None:
+        return 0, 0
+    from scenarios.arrivals import read_replay
+
+    log = read_replay(replayed)
+    most = [0 if part is None else int(part.max(initial=0)) for part in (log.input_tokens, log.output_tokens)]
+    return most[0], most[1]
+
+
+def _sample(plan: Itinerary, messages: Mapping[str, Mapping[str, Any]]) -> tuple[float, float, float]:
+    """Mean interactions and turns of a session, and the share of complex turns, over evenly spread arrivals."""
+    total = len(plan.offset_s)
+    if not total:
+        return 0.0, 0.0, 0.0
+    picked = np.unique(np.linspace(0, total - 1, min(total, SESSIONS_SAMPLED)).astype(int))
+    sessions = [plan.session(int(index)) for index in picked]
+    turns = [turn for session in sessions for part in session.interactions for turn in part.turns]
+    interactions = sum(len(session.interactions) for session in sessions)
+    complex_turns = sum(messages[turn.message_id]["complexity"] == "complex" for turn in turns)
+    return interactions / len(sessions), len(turns) / len(sessions), complex_turns / max(1, len(turns))
+
+
+def _peak_per_s(offset_s: np.ndarray) -> float:
+    """Sessions a second in the busiest ten."""
+    if not len(offset_s):
+        return 0.0
+    counts = np.bincount((offset_s // 10).astype(int))
+    return float(counts.max()) / min(10.0, max(1.0, float(offset_s[-1])))
+
+
+def _priced(scenario: Mapping[str, Any]) -> dict[str, Any]:
+    known = reader.models()
+    return {key: known[key] for key in scenario["models"] if key in known and known[key].prices is not None}
+
+
+def _dollars(
+    scenario: Mapping[str, Any], calls: float, input_tokens: float, output_tokens: float, complex_ratio: float
+) -> tuple[float, float, float] | None:
+    """(cheapest model throughout, the policy's routes, dearest model throughout)."""
+    priced = _priced(scenario)
+    if not priced or not calls:
+        return None
+    whole = {key: model.prices.cost_usd(input_tokens, 0, 0, 0, output_tokens) for key, model in priced.items()}
+    policy = scenario["assistant"]["policy"]
+    routed = whole.get(policy["simple"], 0.0) * (1 - complex_ratio) + whole.get(policy["complex"], 0.0) * complex_ratio
+    own = policy["simple"] not in whole or policy["complex"] not in whole
+    return (0.0 if own else min(whole.values()), routed, max(whole.values()))

@@ -1,0 +1,35 @@
+"""A target from its description."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from loadgen.job import LoadError, TargetSpec
+from loadgen.targets.assistant import AssistantTarget
+from loadgen.targets.base import Shared, Target
+from loadgen.targets.bedrock import BedrockTarget
+from loadgen.targets.http import HttpTarget
+from loadgen.targets.module import ModuleTarget
+from loadgen.targets.openai import OpenAiTarget
+from loadgen.transport.connection import Endpoint, endpoint
+
+_KINDS: dict[str, Callable[[TargetSpec, Endpoint, Shared], Target]] = {
+    "assistant": AssistantTarget,
+    "openai": OpenAiTarget,
+    "bedrock": BedrockTarget,
+    "http": HttpTarget,
+    "module": ModuleTarget,
+}
+
+
+def make_target(spec: TargetSpec, shared: Shared) -> Target:
+    """The target of a kind, its host resolved.
+
+    Raises:
+        LoadError: a host without an address, or a description that lacks something.
+    """
+    try:
+        where = endpoint(spec.url)
+    except OSError as error:
+        raise LoadError(f"target {spec.kind}={spec.url}: host has no address ({error.strerror})") from None
+    return _KINDS[spec.kind](spec, where, shared)

@@ -1,0 +1,86 @@
+"""One question to a mapped target, shown: every piece of its answer as it came, and what the mapping recognised."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from random import Random
+
+from loadgen.job import LoadError, TargetSpec
+from loadgen.targets.base import new_trace, trace_headers
+from loadgen.targets.http import HttpTarget
+from loadgen.targets.mapping import read_customers
+from loadgen.targets.signals import MappedReader, Signal
+from loadgen.transport.answer import BadAnswer
+from loadgen.transport.connection import Endpoint, endpoint
+from wire.eventstream import EventStreamError
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Bytes as one read brought them, seconds after the sending, and the signals they completed."""
+
+    at_s: float
+    data: bytes
+    recognised: list[Signal]
+
+
+def ask_mapped(spec: TargetSpec, message: str, *, within_s: float = 60.0) -> Iterator[Piece]:
+    """Ask an `http` target one question, with the request a load worker would send.
+
+    Raises:
+        LoadError: no connection, an error status, or an answer the mapping cannot read.
+    """
+    try:
+        where = endpoint(spec.url)
+        connection = connect(where, within_s)
+    except OSError as error:
+        raise LoadError(f"target http={spec.url}: does not answer ({error})") from None
+    with connection:
+        started_s = time.monotonic()
+        connection.sendall(request(spec, where, message))
+        answer = http.client.HTTPResponse(connection)
+        try:
+            answer.begin()
+            if answer.status != 200:
+                text = answer.read(300).decode("utf-8", "replace")
+                raise LoadError(f"target http={spec.url}: status {answer.status}: {text}")
+            yield from _pieces(answer, MappedReader(spec.mapping or {}), started_s)
+        except (OSError, http.client.HTTPException) as error:
+            raise LoadError(f"target http={spec.url}: the answer broke off ({error!r})") from None
+        except (BadAnswer, EventStreamError, ValueError) as error:
+            raise LoadError(f"target http={spec.url}: the mapping's format does not fit the answer ({error})") from None
+
+
+def _pieces(answer: http.client.HTTPResponse, reader: MappedReader, started_s: float) -> Iterator[Piece]:
+    while data := answer.read1(65_536):
+        at_s = time.monotonic() - started_s
+        yield Piece(at_s, data, reader.feed(data))
+    rest = reader.close()
+    if rest:
+        yield Piece(time.monotonic() - started_s, b"", rest)
+
+
+def connect(where: Endpoint, within_s: float) -> socket.socket:
+    """A blocking connection, with TLS where the endpoint has it."""
+    plain = socket.create_connection(where.address, timeout=within_s)
+    if where.tls is None:
+        return plain
+    return where.tls.wrap_socket(plain, server_hostname=where.host_header.partition(":")[0])
+
+
+def request(spec: TargetSpec, where: Endpoint, message: str) -> bytes:
+    """The request of one question by the first customer of the mapping's file."""
+    target = HttpTarget(spec, where)
+    target.refresh()
+    fields = {
+        "message": message, "locale": "en_US", "region": spec.region, "session_id": "ask", "interaction_id": "ask-0",
+        "turn_index": 0, "product_id": None, "conversation_id": None, "token": target.token, "customer.id": "c000001",
+    }  # fmt: skip
+    mapping = spec.mapping or {}
+    if "customers" in mapping:
+        fields |= {f"customer.{name}": value for name, value in read_customers(mapping["customers"])[0].items()}
+    return target.request(fields, trace_headers(*new_trace(Random())))

@@ -1,0 +1,1 @@
+"""Bytes to a server and back, stamped as they pass. Nothing here blocks."""

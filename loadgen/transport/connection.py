@@ -1,0 +1,327 @@
+"""One HTTP/1.1 connection on the event loop: watchers with callbacks, no greenlet, nothing that blocks.
+
+Connecting, handshakes and sends that do not fit wait on a write watcher. The time of a read is taken right after
+recv. Every callback is guarded: what it raises ends the turn as stream_error and is reported, so that the run is void.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import ssl
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import httptools
+from orjson import JSONDecodeError
+
+from loadgen.transport.answer import Answer, BadAnswer
+from loadgen.transport.tls import TlsLayer, default_context
+from wire.eventstream import EventStreamError
+
+_READ = 1
+_WRITE = 2
+_READ_BYTES = 32_768
+STALE_WITHIN_NS = 100_000_000
+"""A kept-alive connection that ends this soon after a request was closed while idle: the request is sent again."""
+MALFORMED = (BadAnswer, JSONDecodeError, EventStreamError, httptools.HttpParserError, httptools.HttpParserUpgrade)
+_IN_PROGRESS = (errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EAGAIN)
+now_ns = time.monotonic_ns
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where to connect, resolved once; `tls` None is plain text. `host_header` also serves as the TLS server name."""
+
+    address: tuple[str, int]
+    family: int
+    host_header: str
+    path: str
+    tls: ssl.SSLContext | None = None
+
+
+def endpoint(url: str, tls_context: Callable[[], ssl.SSLContext] = default_context) -> Endpoint:
+    """Resolve a URL; raises OSError when its host has no address."""
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    found = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
+    family, _, _, _, address = min(found, key=lambda one: one[0] != socket.AF_INET)  # the first, IPv4 preferred
+    context = tls_context() if parts.scheme == "https" else None
+    return Endpoint(
+        (str(address[0]), int(address[1])), family, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), context
+    )
+
+
+class Connection:
+    """A connection that carries one request at a time.
+
+    Args:
+        loop: a gevent loop (anything with `io(fd, events)` watchers).
+        where: the endpoint.
+        socket_type: an unpatched `socket.socket`.
+        on_fault: told of every exception a callback raised.
+        on_stale: given the request and its answer when the server had closed the idle connection before it was sent.
+    """
+
+    __slots__ = (
+        "_body", "_closing", "_complete", "_headers", "_on_fault", "_on_stale", "_parser", "_read_ns", "_reader",
+        "_recv", "_request", "_reused", "_send", "_sock", "_take", "_tls", "_unsent", "_until_close", "_writer",
+        "answer", "on_body", "open", "where",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        loop: Any,
+        where: Endpoint,
+        socket_type: Any,
+        on_fault: Callable[[BaseException], None],
+        on_stale: Callable[[bytes, Answer], None],
+    ) -> None:
+        self.where = where
+        self.answer: Answer | None = None
+        self.open = True
+        self._on_fault = on_fault
+        self._on_stale = on_stale
+        self._reused = False
+        self._read_ns = 0
+        self._request = b""
+        self._unsent: bytes | memoryview = b""
+        self._reset()
+        self._body: list[bytes] = []
+        self.on_body = self._body.append  # httptools calls it for every piece: a C function, no Python frame
+        self._parser: Any = httptools.HttpResponseParser(self)
+        self._sock = socket_type(where.family, socket.SOCK_STREAM)
+        self._sock.setblocking(False)
+        self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._tls = TlsLayer(where.tls, urlsplit(f"//{where.host_header}").hostname or "") if where.tls else None
+        self._recv = self._sock.recv if self._tls is None else self._recv_tls
+        self._send = self._sock.send
+        self._reader = loop.io(self._sock.fileno(), _READ)
+        self._writer = loop.io(self._sock.fileno(), _WRITE)
+        self._connect()
+
+    def _reset(self) -> None:
+        self._headers: dict[bytes, bytes] = {}
+        self._take: Callable[[int, bytes], None] | None = None
+        self._complete = False
+        self._closing = False
+        self._until_close = False
+
+    # --- connecting and sending ----------------------------------------------------------------------------------
+
+    def _connect(self) -> None:
+        code = self._sock.connect_ex(self.where.address)
+        if code in _IN_PROGRESS:
+            self._writer.start(self._on_connected)
+        else:
+            self._connected(code)
+
+    def _on_connected(self) -> None:
+        self._guard(lambda: self._connected(self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)))
+
+    def _connected(self, code: int) -> None:
+        self._writer.stop()
+        if code:
+            self._lost("http_error", "connect_" + errno.errorcode.get(code, str(code)).lower())
+            return
+        self._reader.start(self._on_readable)
+        if self._tls is not None:
+            self._unsent = self._tls.hello()
+        self._flush()
+
+    def request(self, request: bytes, answer: Answer) -> None:
+        """Send a request now, or as soon as the connection stands; `answer.on_end(answer)` is called at its end.
+
+        `answer.start_ns` is the moment this was called: waiting for the connection is the target's time, not ours.
+        """
+        if not answer.start_ns:
+            answer.start_ns = now_ns()
+        if not self.open:
+            answer.fail(answer.start_ns, "http_error", "connection_closed")
+            answer.on_end(answer)
+            return
+        self.answer = answer
+        self._request = request
+        if self._tls is None:
+            self._unsent = request
+        elif self._tls.established:
+            self._unsent = self._tls.encrypt(request)
+        else:
+            return  # sent when the handshake is over
+        if not self._writer.active:
+            self._flush()
+
+    def _flush(self) -> None:
+        if not self._unsent:
+            return
+        try:
+            sent = self._send(self._unsent)
+        except (BlockingIOError, InterruptedError):
+            sent = 0
+        except OSError as error:
+            self._lost("http_error", "send_" + errno.errorcode.get(error.errno or 0, "failed").lower())
+            return
+        if sent < len(self._unsent):
+            self._unsent = memoryview(self._unsent)[sent:]
+            if not self._writer.active:
+                self._writer.start(self._on_writable)
+            return
+        self._unsent = b""
+        if self._writer.active:
+            self._writer.stop()
+
+    def _on_writable(self) -> None:
+        self._guard(self._flush)
+
+    def _recv_tls(self, size: int) -> bytes:
+        """Plain bytes of the next records; raises BlockingIOError when they hold none."""
+        assert self._tls is not None
+        data = self._sock.recv(size)
+        if not data:
+            return b""
+        waited = not self._tls.established
+        plain, reply = self._tls.receive(data)
+        if waited and self._tls.established and self._request:
+            reply += self._tls.encrypt(self._request)
+        if reply:
+            self._unsent = bytes(self._unsent) + reply
+            self._flush()
+        if not plain:
+            raise BlockingIOError
+        return plain
+
+    # --- reading --------------------------------------------------------------------------------------------------
+
+    def _on_readable(self) -> None:
+        try:
+            try:
+                data = self._recv(_READ_BYTES)
+            except (BlockingIOError, InterruptedError):
+                return
+            except ssl.SSLError as error:
+                self._lost("http_error", "tls_" + (error.reason or "failed").lower())
+                return
+            except OSError as error:
+                self._lost("stream_error", "read_" + errno.errorcode.get(error.errno or 0, "failed").lower())
+                return
+            now = self._read_ns = now_ns()
+            if not data:
+                self._at_eof(now)
+                return
+            self._parser.feed_data(data)
+            body = self._body
+            if body:
+                piece = body[0] if len(body) == 1 else b"".join(body)
+                body.clear()
+                if self._take is not None:
+                    self._take(now, piece)
+            if self._complete:
+                self._end(now)
+        except BaseException as error:  # the hub must go on: the turn ends, and the run is void
+            self._fault(error)
+
+    def on_message_begin(self) -> None:
+        """An answer came: the server had not closed the idle connection (called by httptools)."""
+        self._reused = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Collect one header (called by httptools)."""
+        self._headers[name.lower()] = value
+
+    def on_headers_complete(self) -> None:
+        """Note how the response will end (called by httptools)."""
+        status = self._parser.get_status_code()
+        if status < 200:
+            return
+        headers = self._headers
+        self._closing = not self._parser.should_keep_alive()
+        self._until_close = b"content-length" not in headers and b"transfer-encoding" not in headers
+        if self.answer is not None:
+            self._take = self.answer.on_headers(self._read_ns, status, headers)
+
+    def on_message_complete(self) -> None:
+        """Note the end of the response (called by httptools); an interim 1xx response is none."""
+        if self._parser.get_status_code() >= 200:
+            self._complete = True
+        else:
+            self._headers = {}
+
+    def _end(self, now: int) -> None:
+        answer = self.answer
+        if answer is not None:
+            answer.complete(now)
+        if answer is None or self._closing:
+            self.close()
+        self.answer = None
+        self._request = b""
+        self._reset()
+        self._reused = True
+        if answer is not None:
+            answer.on_end(answer)
+
+    def _at_eof(self, now: int) -> None:
+        if self._take is not None and self._until_close:
+            self._closing = True
+            self._end(now)
+        else:
+            code = "closed_early" if self._take is not None else "closed_before_answer"
+            self._lost("stream_error", code)
+
+    # --- the end --------------------------------------------------------------------------------------------------
+
+    def _guard(self, step: Callable[[], None]) -> None:
+        try:
+            step()
+        except BaseException as error:  # as in `_on_readable`
+            self._fault(error)
+
+    def _fault(self, error: BaseException) -> None:
+        if isinstance(error, httptools.HttpParserCallbackError) and error.__context__ is not None:
+            error = error.__context__
+        if isinstance(error, MALFORMED):  # the target's doing, not ours
+            self._reused = False  # for bytes came: the request was read, and is not sent twice
+            self._lost("stream_error", "not_http" if isinstance(error, httptools.HttpParserError) else "malformed")
+            return
+        self._on_fault(error)
+        self._lost("stream_error", "callback_exception")
+
+    def _lost(self, status: str, code: str) -> None:
+        self.close()
+        answer, self.answer = self.answer, None
+        if answer is None:
+            return
+        now = now_ns()
+        if self._reused and not answer.ttfb_ns and now - answer.start_ns < STALE_WITHIN_NS:
+            try:
+                self._on_stale(self._request, answer)
+                return
+            except Exception as error:  # no more sockets, say: the turn must end all the same
+                self._on_fault(error)
+                status, code = "stream_error", "resend_failed"
+        if not answer.end_ns:
+            answer.fail(now, status, code)
+            answer.on_end(answer)
+
+    def forget(self) -> None:
+        """Close, and leave the present answer to the caller."""
+        self.answer = None
+        self.close()
+
+    def abort(self, status: str, code: str) -> None:
+        """Give the present request up: close, and end its answer so."""
+        self._reused = False
+        self._lost(status, code)
+
+    def close(self) -> None:
+        """Close the socket and free its watchers; harmless when closed."""
+        if not self.open:
+            return
+        self.open = False
+        for watcher in (self._reader, self._writer):
+            watcher.stop()
+            watcher.close()
+        self._sock.close()
+        self._parser = None

@@ -1,0 +1,57 @@
+"""The connections to one endpoint: kept alive, made ahead, and made anew without blocking when none is idle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from loadgen.transport.answer import Answer
+from loadgen.transport.connection import Connection
+
+
+class Pool:
+    """Idle connections of one endpoint, newest last.
+
+    Args:
+        connect: makes a connection, given what to do with a request that its server never read.
+    """
+
+    def __init__(self, connect: Callable[[Callable[[bytes, Answer], None]], Connection]) -> None:
+        self._connect = connect
+        self._idle: list[Connection] = []
+        self.resent = 0
+
+    def warm(self, count: int) -> None:
+        """Make connections ahead until `count` are idle."""
+        self._idle = [connection for connection in self._idle if connection.open]
+        while len(self._idle) < count:
+            self._idle.append(self._connect(self._resend))
+
+    def take(self) -> Connection:
+        """An idle connection, or a new one; raises OSError when the machine gives no more sockets."""
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.open:
+                return connection
+        return self._connect(self._resend)
+
+    def give(self, connection: Connection) -> None:
+        """Take a connection back once its answer has ended; a closed one is forgotten."""
+        if connection.open and connection.answer is None:
+            self._idle.append(connection)
+
+    def _resend(self, request: bytes, answer: Answer) -> None:
+        """The server had closed the idle connection: send once more, on a new one. Raises when that cannot be done."""
+        self.resent += 1
+        connection = self._connect(self._resend)
+        answer.connection = connection
+        try:
+            connection.request(request, answer)
+        except BaseException:
+            connection.forget()
+            raise
+
+    def close(self) -> None:
+        """Close what is idle."""
+        for connection in self._idle:
+            connection.close()
+        self._idle.clear()

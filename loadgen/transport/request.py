@@ -1,0 +1,26 @@
+"""One request outside the measured ones: send it on a pool, wait in a greenlet, get status and body."""
+
+from __future__ import annotations
+
+from gevent.event import Event
+
+from loadgen.targets.base import Refused
+from loadgen.transport.answer import BodyAnswer
+from loadgen.transport.pool import Pool
+
+WAIT_S = 15.0
+
+
+def fetch(pool: Pool, request: bytes) -> tuple[int, bytes]:
+    """Status and body; raises `Refused` when there is no answer. Only for greenlets: it waits."""
+    ended = Event()
+    answer = BodyAnswer()
+    answer.on_end = lambda _: ended.set()
+    answer.connection = pool.take()
+    answer.connection.request(request, answer)
+    if not ended.wait(WAIT_S):
+        answer.connection.abort("timeout", "timeout")
+    pool.give(answer.connection)
+    if answer.http_status == 0 or answer.status in ("timeout", "stream_error"):
+        raise Refused(f"sign_in_{answer.error_code}")
+    return answer.http_status, b"".join(answer.body) or answer.error_body

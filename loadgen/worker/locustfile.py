@@ -1,0 +1,225 @@
+"""What Locust runs: one driver user on each worker, the conductor on the master. Started by `loadgen/run.py`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import gevent
+import locust.runners
+from gevent.event import Event
+from locust import User, events, task
+
+from loadgen.coordinator.coordinator import Conductor
+from loadgen.job import LoadJob
+from loadgen.transport.answer import Answer
+from loadgen.worker.worker_run import Play
+
+REPORT_EVERY_S = 1.0
+PINGS = 5
+PARENT_CHECK_S = 0.5
+FAILURE_TOLD_WITHIN_S = 2.0
+"""How long a worker that failed stays, so that the reason has left for the master before its connection closes."""
+locust.runners.WORKER_REPORT_INTERVAL = REPORT_EVERY_S
+
+_plays: list[Play] = []  # at most one: Locust may spawn a second user here when another worker is lost
+_messages: dict[str, Any] = {}
+_job = Event()
+_go = Event()
+_pong = Event()
+
+
+def on_init(environment: Any, **_: Any) -> None:
+    """Read the job, and take this process's part in it."""
+    runner = environment.runner
+    if isinstance(runner, locust.runners.MasterRunner):
+        job = LoadJob.read(Path(os.environ["PEAKDAY_JOB"]))
+        control_fd = os.environ.get("PEAKDAY_CONTROL_FD")
+        Conductor(job, runner, int(control_fd) if control_fd else None).listen()
+        return
+    runner.register_message("peakday_go", _on_go)
+    runner.register_message("peakday_job", _on_job)
+    runner.register_message("peakday_pong", _on_pong)
+    runner.register_message("peakday_stop", _on_stop)
+    runner.register_message("peakday_grant", _on_grant)
+    runner.register_message("peakday_recall", _on_recall)
+    environment.events.report_to_master.add_listener(_on_report)
+
+
+events.init.add_listener(on_init)  # type: ignore[no-untyped-call]
+
+
+def exit_with_parent() -> None:
+    """End this process when its supervisor is gone, from now on: while it still connects to a master too."""
+    if "PEAKDAY_PARENT" not in os.environ:
+        return
+    parent = int(os.environ["PEAKDAY_PARENT"])
+    watcher = gevent.get_hub().loop.timer(PARENT_CHECK_S, PARENT_CHECK_S)
+    watcher.start(lambda: os._exit(1) if os.getppid() != parent else None)
+    _messages["parent"] = watcher  # a watcher that is not referenced stops watching
+
+
+exit_with_parent()
+
+
+def _on_go(environment: Any, msg: Any, **_: Any) -> None:
+    _messages["go"] = msg.data
+    _messages["go_ns"] = time.monotonic_ns()
+    _go.set()
+
+
+def _on_job(environment: Any, msg: Any, **_: Any) -> None:
+    _messages["job"] = msg.data
+    _job.set()
+
+
+def _on_pong(environment: Any, msg: Any, **_: Any) -> None:
+    _messages["pong"] = (msg.data["master_ns"], time.monotonic_ns())
+    _pong.set()
+
+
+def _on_stop(environment: Any, msg: Any, **_: Any) -> None:
+    for play in _plays:
+        play.driver.stop(0.0 if msg.data["now"] else play.job.drain_s)
+
+
+def _on_grant(environment: Any, msg: Any, **_: Any) -> None:
+    for play in _plays:
+        play.budget.grant(msg.data["usd"], urgent=msg.data["urgent"])
+        play.driver.pay()
+
+
+def _on_recall(environment: Any, msg: Any, **_: Any) -> None:
+    for play in _plays:
+        environment.runner.send_message("peakday_returned", {"usd": play.budget.give_back()})
+
+
+def _on_report(client_id: str, data: dict[str, Any]) -> None:
+    for play in _plays:
+        if not play.ended.is_set():
+            data["peakday"] = play.snapshot()
+
+
+class Driver(User):
+    """Holds the play of its worker; the turns themselves run in the hub."""
+
+    @task
+    def drive(self) -> None:
+        """Prepare, wait for the common start, play, and send the final message."""
+        if _plays or "failed" in _messages:
+            gevent.sleep(3600)
+            return
+        runner = self.environment.runner
+        try:
+            self._play(runner)
+        except Exception as error:  # Locust would begin the task again, for ever
+            end_failed(runner, error)
+        gevent.sleep(3600)
+
+    def _play(self, runner: Any) -> None:
+        job, worker, remote = fetch_job(runner)
+        on_turn = _locust_event(self.environment) if job.web_port is not None else None
+        play = Play(job, worker, job.workers, on_turn, remote=remote, borrow=_borrower(runner))
+        _plays.append(play)
+        play.prepare()
+        offset_s, half_width_s = clock_offset(runner)
+        runner.send_message(
+            "peakday_ready",
+            {
+                "worker": worker,
+                "pid": os.getpid(),
+                "host": socket.gethostname(),
+                "clock_offset_s": offset_s,
+                "clock_half_width_s": half_width_s,
+            },
+        )
+        _go.wait()
+        play.start(_messages["go"]["delay_s"] - (time.monotonic_ns() - _messages["go_ns"]) * 1e-9)
+        runner.send_message("peakday_final", play.wait())
+
+
+def _borrower(runner: Any) -> Callable[[float, bool], None]:
+    """Ask the master for dollars. The budget asks from the hub, which must not block: a greenlet sends."""
+
+    def borrow(returned_usd: float, urgent: bool) -> None:
+        gevent.spawn(runner.send_message, "peakday_lease", {"returned_usd": returned_usd, "urgent": urgent})
+
+    return borrow
+
+
+def end_failed(runner: Any, error: Exception) -> None:
+    """Tell the master why this worker cannot go on, then end it: once, and for good."""
+    _messages["failed"] = error
+    reason = one_line(error)
+    if "PEAKDAY_JOB" in os.environ:  # stderr is a log here; elsewhere it is somebody's terminal
+        traceback.print_exc()
+    print(reason, file=sys.stderr, flush=True)  # the last words, where no master listens any more
+    with contextlib.suppress(Exception):
+        runner.send_message("peakday_failed", {"worker": _messages.get("worker", 0), "reason": reason})
+    gevent.sleep(FAILURE_TOLD_WITHIN_S)
+    os._exit(1)
+
+
+def one_line(error: Exception) -> str:
+    """What went wrong, in one line; an error of one of our packages already is its own sentence."""
+    text = " ".join(str(error).split())
+    ours = type(error).__module__.partition(".")[0] in ("loadgen", "scenarios", "facts")
+    return text if ours and text else f"{type(error).__name__}: {text}"
+
+
+def fetch_job(runner: Any) -> tuple[LoadJob, int, bool]:
+    """Job and number of this worker, from file and environment, or from a master elsewhere; and whether from there.
+
+    Locust's own worker index is no such number: one that was given to a worker that has left is never given again.
+    """
+    file = os.environ.get("PEAKDAY_JOB")
+    if file is not None:
+        worker = _messages["worker"] = int(os.environ["PEAKDAY_WORKER"])
+        return LoadJob.read(Path(file)), worker, False
+    runner.send_message("peakday_hello", {"version": version("peakday")})
+    _job.wait()
+    parcel = dict(_messages["job"])
+    worker = _messages["worker"] = parcel.pop("worker")
+    return LoadJob.unpack(parcel, Path(tempfile.mkdtemp(prefix="peakday-worker-"))), worker, True
+
+
+def clock_offset(runner: Any) -> tuple[float, float]:
+    """Master's monotonic clock minus ours, and half the round trip that bounds the error; the best of a few pings."""
+    best = (0.0, float("inf"))
+    for _ in range(PINGS):
+        _pong.clear()
+        sent_ns = time.monotonic_ns()
+        runner.send_message("peakday_ping")
+        if not _pong.wait(2.0):
+            continue
+        master_ns, received_ns = _messages["pong"]
+        half_width_s = (received_ns - sent_ns) * 0.5e-9
+        if half_width_s < best[1]:
+            best = (master_ns * 1e-9 - (sent_ns + received_ns) * 0.5e-9, half_width_s)
+    return best if best[1] != float("inf") else (0.0, -1.0)
+
+
+def _locust_event(environment: Any) -> Any:
+    """Tell Locust's own page of every turn."""
+    fire = environment.events.request.fire
+
+    def on_turn(answer: Answer) -> None:
+        fire(
+            request_type="turn",
+            name=answer.visit.target.spec.kind,
+            response_time=(answer.end_ns - answer.intended_ns) * 1e-6,
+            response_length=0,
+            exception=None if answer.status == "ok" else RuntimeError(answer.error_code or answer.status),
+            context={},
+        )
+
+    return on_turn

@@ -1,0 +1,198 @@
+"""Play: one worker's part of a run, from the job file to its final message."""
+
+from __future__ import annotations
+
+import gc
+import json
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import gevent
+from gevent import get_hub, monkey
+from gevent.event import Event
+
+from loadgen.coordinator.budget import first_lease_usd
+from loadgen.job import LoadJob
+from loadgen.schedule.sessions import itinerary
+from loadgen.targets.base import Fetch, Shared
+from loadgen.targets.factory import make_target
+from loadgen.transport.answer import Answer
+from loadgen.transport.connection import Connection, Endpoint, now_ns
+from loadgen.transport.pool import Pool
+from loadgen.transport.request import fetch
+from loadgen.transport.timer import Alarm
+from loadgen.worker.abort_rules import Budget
+from loadgen.worker.driver import Driver
+from loadgen.worker.health import HEARTBEAT_S, Health
+from loadgen.worker.preparer import AHEAD_S, Preparer
+from loadgen.worker.recorder import Recorder
+from loadgen.worker.sample_buffer import RemoteSpool, Spool
+from loadgen.worker.sign_in import keep_fresh
+from loadgen.worker.streams import streams
+
+WARM_CONNECTIONS_MAX = 256
+CLOSED_LOOP_AHEAD = 2_048
+"""Sessions kept ready for a closed loop beside two for each user: a tenth of a second of a core's most."""
+_NS = 1_000_000_000
+
+
+class Play:
+    """Everything one worker has, and the order in which it is used: `prepare`, `start`, then `wait`.
+
+    Args:
+        worker, workers: this worker's number and how many there are.
+        on_turn: told of every turn, for the load engine's own page.
+        remote: this machine is not the master's: rows travel with the reports, and prices are left to others.
+        borrow: asks the master for more of the budget; without it the first lease is all there is.
+    """
+
+    def __init__(
+        self,
+        job: LoadJob,
+        worker: int,
+        workers: int,
+        on_turn: Callable[[Answer], None] | None = None,
+        *,
+        remote: bool = False,
+        borrow: Callable[[float, bool], None] | None = None,
+    ) -> None:
+        self.job = job
+        self.ended = Event()
+        self._workers = workers
+        users = job.closed_loop_users
+        self._closed_loop_ahead = 0 if users is None else 2 * users + CLOSED_LOOP_AHEAD
+        messages = json.loads(Path(job.messages).read_text())["messages"]
+        shared = Shared(job, {message["id"]: message for message in messages}, Random(f"{job.run_id}/{worker}"))
+        tables = ("turns", "calls", "tools", "events", "generator", *(("texts",) if job.keep_text else ()))
+        spool = RemoteSpool() if remote else Spool(job.folder, worker, tables)
+        self.recorder = Recorder(worker, spool, shared.gaps_ns, on_turn, shared.messages if job.keep_text else None)
+        targets = {spec.region: make_target(spec, shared) for spec in job.targets}
+        self._targets = list(targets.values())
+        targets.setdefault(None, self._targets[0])
+        self._pools = {id(target): self._pool(target.where) for target in targets.values()}
+        self._alarm = Alarm(get_hub().loop, self._wake)
+        limits = job.scenario["load"]
+        self.budget = _budget(job, workers, borrow)
+        self.driver = Driver(
+            self._alarm,
+            self._pools,
+            self.recorder,
+            in_flight_max=max(1, limits["in_flight_max"] // workers),
+            timeout_s=limits["turn_timeout_s"],
+            on_done=self._done,
+            budget=self.budget,
+            users=None if job.closed_loop_users is None else len(range(worker, job.closed_loop_users, workers)),
+        )
+        plan = itinerary(job, messages)
+        fetches: dict[int, Fetch] = {key: partial(fetch, pool) for key, pool in self._pools.items()}
+        self._preparer = Preparer(
+            plan, plan.mine(worker, workers), targets, fetches, salt=job.run_id, pause=gevent.sleep
+        )
+        self._streams = streams(job, worker, workers, get_hub().loop, self._pool, self.recorder)
+        self._early: list[Any] = []
+        self._health: Health | None = None
+        self._heart: Any = None
+        self._refreshers: list[Any] = []
+
+    def _pool(self, where: Endpoint) -> Pool:
+        loop, socket_type = get_hub().loop, monkey.get_original("socket", "socket")
+        return Pool(lambda stale: Connection(loop, where, socket_type, self.recorder.fault, stale))
+
+    def _wake(self) -> None:
+        self.driver.wake()
+
+    def prepare(self) -> None:
+        """Make the first visits ready and connections warm; then keep the collector away from what is made."""
+        enough = self._closed_loop_ahead
+        while self._preparer.ready_until_s < AHEAD_S and not 0 < enough < len(self._early):
+            self._early += self._preparer.batch()
+        rate_per_s = sum(1 for offset_s, _ in self._early if offset_s < 1.0)
+        for pool in self._pools.values():
+            pool.warm(min(WARM_CONNECTIONS_MAX, 4 + 2 * rate_per_s))
+        gevent.sleep(0.2)
+        # A full collection over every prepared visit would stop the clock for tens of milliseconds.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 50, 100)
+
+    def start(self, delay_s: float) -> int:
+        """t0 is `delay_s` from now. Returns it on this machine's monotonic clock, in nanoseconds."""
+        t0_ns = now_ns() + int(delay_s * _NS)
+        self.recorder.t0_ns = t0_ns
+        self._health = Health(self.driver, self.recorder, t0_ns, [stream.tick for stream in self._streams])
+        self._heart = get_hub().loop.timer(HEARTBEAT_S, HEARTBEAT_S)
+        self._heart.start(self._health.beat)
+        self.driver.begin(t0_ns, t0_ns + int(self.job.length_s * _NS), self.job.drain_s)
+        self._add(self._early)
+        for stream in self._streams:
+            stream.begin(t0_ns)
+        self._early = []
+        gevent.spawn(self._keep_ahead, t0_ns)
+        self._refreshers = keep_fresh(self._targets, self.recorder, self.ended.is_set)
+        return t0_ns
+
+    def _keep_ahead(self, t0_ns: int) -> None:
+        while not self._preparer.finished and not self.driver.stopped:
+            spare_s = self._spare_s(t0_ns)
+            if spare_s > 0:
+                gevent.sleep(min(1.0, spare_s))
+                continue
+            try:
+                self._add(self._preparer.batch())
+            except Exception as error:
+                self.recorder.fault(error)
+                return
+
+    def _spare_s(self, t0_ns: int) -> float:
+        """How long preparing may pause."""
+        if self.job.closed_loop_users is not None:
+            return 0.01 if len(self.driver.arrivals) > self._closed_loop_ahead else 0.0
+        return self._preparer.ready_until_s - (now_ns() - t0_ns) / _NS - AHEAD_S
+
+    def _add(self, visits: list[Any]) -> None:
+        t0_ns = self.recorder.t0_ns
+        self.driver.add([(t0_ns + int(offset_s * _NS), visit) for offset_s, visit in visits])
+
+    def _done(self) -> None:
+        self.ended.set()
+
+    def wait(self) -> dict[str, Any]:
+        """Wait for the end of the run; the final snapshot."""
+        self.ended.wait()
+        self._heart.close()
+        gevent.killall(self._refreshers, block=False)
+        for stream in self._streams:
+            stream.end()
+        if self._health is not None:
+            self._health.second_over()
+        self._alarm.close()
+        for pool in self._pools.values():
+            pool.close()
+        if not self.driver.stopped and self.job.closed_loop_users is None:
+            # The preparer fell behind: these were due in the window and never got ready.
+            self.recorder.counters["unsent"] += len(self.driver.arrivals) + self._preparer.left
+        self.recorder.counters["resent"] = sum(pool.resent for pool in self._pools.values())
+        return self.snapshot()
+
+    def snapshot(self) -> dict[str, Any]:
+        """The cumulative snapshot, with what only the worker knows."""
+        snapshot = self.recorder.snapshot()
+        if self._health is not None:
+            snapshot["health"] = self._health.latest
+        snapshot["out_of_budget"] = self.driver.out_of_budget
+        if self._health is not None:
+            asked_ns = max(0, self.driver.asking_ends_ns - self.recorder.t0_ns)
+            snapshot["asked_s"] = min(self.job.length_s, asked_ns / _NS)
+        snapshot["in_flight"] = self.driver.in_flight
+        snapshot["cpu_s"] = time.process_time()
+        return snapshot
+
+
+def _budget(job: LoadJob, workers: int, borrow: Callable[[float, bool], None] | None) -> Budget:
+    if job.budget_usd is None:
+        return Budget(None, 0.0)
+    return Budget(first_lease_usd(job.budget_usd, job.turn_usd_max, workers), job.turn_usd_max, borrow)

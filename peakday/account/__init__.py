@@ -1,0 +1,1 @@
+"""What an AWS account holds, costs and uses."""

@@ -1,0 +1,88 @@
+"""Quotas held: every Bedrock and EC2 quota of an account by region, beside AWS's default."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import yaml
+
+from facts.account import QUOTAS_SCHEMA, QuotaRow
+from peakday.account.clients import Connect, pages
+from peakday.errors import CommandError, Exit
+
+SERVICES = ("bedrock", "ec2")
+
+
+def pull_quotas(connect: Connect, regions: Sequence[str]) -> tuple[list[QuotaRow], list[str]]:
+    """All rows, and a line for each that AWS named without a value.
+
+    Raises:
+        CommandError: refused, or a service without any quota in a region.
+    """
+    rows: list[QuotaRow] = []
+    notes: list[str] = []
+    for region in regions:
+        client = connect("service-quotas", region)
+        for service in SERVICES:
+            held = _listed(client, "list_service_quotas", service)
+            defaults = _listed(client, "list_aws_default_service_quotas", service)
+            if not held and not defaults:
+                raise CommandError(
+                    f"service quotas of {service} in {region}: AWS lists none; is {service} offered there? "
+                    "Nothing was written",
+                    Exit.ENVIRONMENT,
+                )
+            for code in sorted(held.keys() | defaults.keys()):
+                row, note = _row(service, region, held.get(code), defaults.get(code))
+                rows.append(row)
+                notes += [note] if note else []
+    return rows, notes
+
+
+def quotas_text(rows: Sequence[QuotaRow], pulled_utc: str) -> str:
+    """quotas.yaml."""
+    regions: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    for row in rows:
+        entry = {
+            "code": row.code,
+            "name": row.name,
+            "value": row.value,
+            "default": row.default,
+            "adjustable": row.adjustable,
+        }
+        regions.setdefault(row.region, {}).setdefault(row.service, []).append(entry)
+    document = {"schema": QUOTAS_SCHEMA, "pulled_utc": pulled_utc, "regions": regions}
+    text: str = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=200)
+    return text
+
+
+def _listed(client: Any, operation: str, service: str) -> dict[str, dict[str, Any]]:
+    found = {}
+    for page in pages(client, operation, ServiceCode=service, MaxResults=100):
+        found.update({quota["QuotaCode"]: quota for quota in page.get("Quotas", ())})
+    return found
+
+
+def _row(
+    service: str, region: str, held: dict[str, Any] | None, default: dict[str, Any] | None
+) -> tuple[QuotaRow, str | None]:
+    shown = held or default
+    assert shown is not None
+    base = default.get("Value") if default else None
+    value = held.get("Value") if held else base
+    reason = (held or {}).get("ErrorReason", {}).get("ErrorCode")
+    note = None
+    if value is None:
+        why = f" ({reason})" if reason else ""
+        note = f"quota {shown['QuotaCode']} {shown.get('QuotaName', '')!r} in {region}: AWS gives no value{why}"
+    row = QuotaRow(
+        service,
+        region,
+        shown["QuotaCode"],
+        shown.get("QuotaName", ""),
+        value,
+        base,
+        bool(shown.get("Adjustable", False)),
+    )
+    return row, note

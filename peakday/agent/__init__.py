@@ -1,0 +1,1 @@
+"""The assistant asked, scored and measured by itself."""

@@ -1,0 +1,179 @@
+"""`assistant quality`: sampled turns of a run, judged off the measured path, summed up as quality.yaml."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from peakday.consent import NO_CONSENT, Consent, require_live
+from peakday.console import Talk
+from peakday.errors import CommandError, Exit
+from peakday.records.folders import find_record, relative
+from peakday.stack.real_models import real_models
+from peakday.stack.resolved import open_stack, resolve
+
+if TYPE_CHECKING:
+    from assistant.quality.sample_buffer import SampledTurn
+    from facts.reader import Model
+    from peakday.stack.local import Stack
+
+SPOOL, JUDGEMENTS, QUALITY = "judge-spool.jsonl", "judgements.parquet", "quality.yaml"
+SCENARIO = "smoke"
+"""Whose stand-ins judge when no real model does."""
+
+
+@dataclass(frozen=True)
+class JudgeOptions:
+    """How to judge. `out` None: quality.yaml beside the judgements."""
+
+    model: str = "claude-sonnet"
+    region: str = "us-east-1"
+    out: Path | None = None
+    consent: Consent = NO_CONSENT
+    budget_usd: float | None = None
+    openai_url: str | None = None
+
+
+def keep_sample(stack: Stack, run_dir: Path, *, judge_ratio: float, keep_text: bool, talk: Talk) -> None:
+    """Take a run's sampled turns into its record before the stack's folder goes: they are texts, so only if kept."""
+    spool = stack.file.with_name(SPOOL)
+    if judge_ratio > 0 and not keep_text:
+        talk.say("assistant.judge_ratio: the sampled turns are texts and are not kept; add --keep-text to judge them")
+    elif spool.exists():
+        shutil.copyfile(spool, run_dir / SPOOL)
+
+
+def judge_run(wanted: str, options: JudgeOptions, *, seed: int | None, talk: Talk) -> tuple[str, dict[str, Any]]:
+    """Judge a run's sample, or a spool file; the text to print, and the same as data.
+
+    Writes judgements.parquet beside the spool, quality.yaml, and for a run the block `judged` of run.json.
+
+    Raises:
+        CommandError: nothing was sampled, the model is unknown, a real judge was not agreed to, or none gave a verdict.
+    """
+    from assistant.errors import AssistantError
+    from assistant.quality.judge import write_judgements
+    from assistant.quality.judge_client import within
+    from assistant.quality.sample_buffer import read_spool
+    from assistant.quality.summary import quality_rows, with_assumed, write_quality
+    from facts import reader
+
+    spool = Path(wanted) if wanted.endswith(".jsonl") else find_record("runs", wanted) / SPOOL
+    sampled = read_spool(spool)
+    if not sampled:
+        raise CommandError(f"{spool}: no sampled turn; run with --set assistant.judge_ratio=0.1 --keep-text")
+    model = known_model(options.model)
+    turns = within(sampled, model, options.budget_usd)
+    judged = judge_turns(turns, model, options, seed=seed, talk=talk)
+    path = write_judgements(spool.with_name(JUDGEMENTS), judged)
+    summary = summary_of(judged, model, left_out=len(sampled) - len(turns))
+    note_in_record(spool.parent, summary)
+    try:
+        rows = quality_rows(judged)
+    except AssistantError as error:
+        raise CommandError(f"{relative(path)}: {error}", Exit.INCONCLUSIVE) from None
+    source = f"{model.key} judged {len(judged)} turns of {spool.parent.name}"
+    table = with_assumed(rows, reader.quality())
+    quality = write_quality(options.out or spool.with_name(QUALITY), table, source, datetime.now(UTC).date())
+    files = {"judgements": str(relative(path)), "quality": str(relative(quality))}
+    return "\n".join(lines(summary, rows, files)), {**summary, "rows": rows, **files}
+
+
+def known_model(key: str) -> Model:
+    """A model of models.yaml."""
+    from facts import reader
+
+    known = reader.models()
+    if key not in known:
+        raise CommandError(f"--judge {key}: not in models.yaml; known: {', '.join(known)}")
+    return known[key]
+
+
+def judge_turns(
+    turns: Sequence[SampledTurn], model: Model, options: JudgeOptions, *, seed: int | None, talk: Talk
+) -> list[dict[str, Any]]:
+    """Verdicts of a real model when that is agreed to, else of a stand-in started for it."""
+    from assistant.quality.judge_client import Judge, judge_all
+
+    if options.consent.live:
+        require_live(options.consent, f"{len(turns)} verdicts of {model.key}", price(turns, model), talk)
+        real = real_models(options.openai_url)
+        return judge_all(turns, Judge(model, options.region, True, real.bedrock_url, real.openai_url))
+    talk.say(f"{model.key} is a stand-in here: its verdicts are SIMULATED and say nothing about quality; see --live")
+    return rehearse_verdicts(turns, model, options.region, seed=seed, talk=talk)
+
+
+def rehearse_verdicts(
+    turns: Sequence[SampledTurn], model: Model, region: str, *, seed: int | None, talk: Talk
+) -> list[dict[str, Any]]:
+    """Verdicts of a stand-in: as often acceptable as quality.yaml assumes, so that what reads them can be tried."""
+    from assistant.quality.judge_client import Judge, judge_all, rehearsed_verdicts
+    from facts import reader
+
+    assumed = {(row.model, row.complexity): row.acceptable_ratio for row in reader.quality() if row.intent == "any"}
+    resolved = resolve(SCENARIO, [], seed)
+    with tempfile.TemporaryDirectory(prefix="peakday-judge-") as folder:
+        words = Path(folder) / "conversations.yaml"
+        words.write_text(json.dumps(rehearsed_verdicts(turns, assumed)))  # JSON is YAML
+        world = replace(resolved.world, conversations=words)
+        with open_stack(replace(resolved, world=world), talk=talk) as stack:
+            where = Judge(model, region, False, stack.endpoints["bedrock"], stack.endpoints["openai"])
+            return judge_all(turns, where)
+
+
+def price(turns: Sequence[SampledTurn], model: Model) -> str:
+    """What judging is expected to cost, as words."""
+    from assistant.quality.judge_client import expected_usd
+
+    usd = expected_usd(turns, model)
+    return "no token price" if usd is None else f"{usd[1]:.4f} USD ({usd[0]:.4f} to {usd[2]:.4f}), list prices"
+
+
+def summary_of(judged: Sequence[dict[str, Any]], model: Model, *, left_out: int) -> dict[str, Any]:
+    """What was judged as a whole, with its own cost: it is no part of what the run cost."""
+    from assistant.router.evaluate import wilson
+
+    verdicts = [row["acceptable"] for row in judged if row["acceptable"] is not None]
+    low, high = wilson(sum(verdicts), len(verdicts)) if verdicts else (None, None)
+    return {
+        "judge": model.key,
+        "simulated": any(row["simulated"] for row in judged),
+        "turns": len(judged),
+        "verdicts": len(verdicts),
+        "acceptable_ratio": {"value": sum(verdicts) / len(verdicts) if verdicts else None, "lo": low, "hi": high},
+        "cost_usd": sum(row["cost_usd"] or 0.0 for row in judged),
+        "left_out_by_budget": left_out,
+    }
+
+
+def note_in_record(folder: Path, summary: dict[str, Any]) -> None:
+    """The summary as block `judged` of a run's run.json; beside a spool of no run, nothing."""
+    from loadgen.record import read_info, write_json
+
+    if (folder / "run.json").is_file():
+        write_json(folder / "run.json", {**read_info(folder), "judged": summary})
+
+
+def lines(summary: dict[str, Any], rows: Sequence[dict[str, Any]], files: dict[str, str]) -> list[str]:
+    """The verdicts by model, the judge's own cost, and where they lie."""
+    told = [f"{'acceptable by model':<22} {'complexity':<10} {'share':>6}  95% interval     n"]
+    told += [
+        f"{row['model']:<22} {row['complexity']:<10} {row['acceptable_ratio']:6.2f}"
+        f"  {row['low']:.2f} to {row['high']:.2f} {row['n']:8d}  {row['provenance']}"
+        for row in rows
+        if row["intent"] == "any"
+    ]
+    told.append(f"judge      {summary['judge']}: {summary['verdicts']} verdicts of {summary['turns']} turns")
+    told.append(f"cost       {summary['cost_usd']:.6f} USD of the judge's own, in no figure of the run")
+    if summary["left_out_by_budget"]:
+        told.append(f"left out   {summary['left_out_by_budget']} sampled turns, to stay within --budget-usd")
+    told += [f"{name:<10} {path}" for name, path in files.items()]
+    if summary["simulated"]:
+        told.append("SIMULATED: a stand-in judged; no share here is a quality")
+    return told

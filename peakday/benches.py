@@ -1,0 +1,168 @@
+"""Bench records from files of others and from this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from peakday.config import load_config
+from peakday.console import Talk
+from peakday.errors import CommandError
+from peakday.records.folders import find_record, new_folder, relative
+from peakday.targets import Target, check_allowed, check_answers
+
+if TYPE_CHECKING:
+    from neuron_bench.record import Bench
+    from neuron_bench.suite import Spec
+
+
+def import_bench(file: Path, out: Path | None, **known: str | None) -> tuple[str, dict[str, Any]]:
+    """Import a table into a new record; what was taken, what was flagged and why."""
+    from neuron_bench.importers import import_file
+    from neuron_bench.record import load_bench
+
+    if not file.is_file():
+        raise CommandError(f"{file}: no such file")
+    folder = out or new_folder("benches", file.name.split(".")[0], datetime.now(UTC))
+    import_file(file, folder, **{name: value for name, value in known.items() if value is not None})
+    return _imported(load_bench(folder))
+
+
+def _imported(bench: Bench) -> tuple[str, dict[str, Any]]:
+    """How many cases a record holds, how many of them are flagged, and for what."""
+    flags = bench.cases["flags"].dropna()
+    flagged = flags[flags != ""]
+    reasons = flagged.str.split(";").explode().value_counts().to_dict()
+    lines = [f"{bench.path}: {len(bench.cases)} cases, {len(flagged)} flagged and not used"]
+    lines += [f"  {count:>5}  {reason}" for reason, count in reasons.items()]
+    data = {"bench": str(bench.path), "cases": len(bench.cases), "flagged": len(flagged), "reasons": reasons}
+    return "\n".join(lines), data
+
+
+def report_bench(wanted: str, out: Path | None) -> tuple[str, dict[str, Any]]:
+    """The summary of a bench, and its page beside the record or where asked."""
+    from dashboards.report import write_report
+    from neuron_bench.record import load_bench
+    from neuron_bench.report import Slo, case_table, headlines, law_table, table
+
+    bench = load_bench(find_record("benches", wanted))
+    page = write_report(out or bench.path / "report.html", run=None, plan=None, bench=bench)
+    parts = (table(headlines(bench, Slo())), case_table(bench), law_table(bench), str(page))
+    return "\n\n".join(parts), {"report": str(page), **bench.info}
+
+
+@dataclass(frozen=True)
+class BenchOptions:
+    """What to measure, and how."""
+
+    device: str
+    method: str
+    model: str
+    suite: str
+    url: str | None = None
+    chip: str | None = None
+    instance_type: str | None = None
+    dtype: str = "float32"
+    tp: int | None = None
+    chips_used: float | None = None
+    artifacts: str | None = None
+    resume: Path | None = None
+    out: Path | None = None
+
+
+def run_bench(options: BenchOptions, *, seed: int, talk: Talk) -> tuple[str, dict[str, Any]]:
+    """Measure a model on a device, or behind a server; a line for every case while it goes on.
+
+    Raises:
+        CommandError: options that do not go together.
+        BenchError: the device or server is not ready, or nothing could be measured; no record is left then.
+    """
+    from neuron_bench.record import load_bench
+    from neuron_bench.report import case_table, law_table
+
+    if options.method not in ("trace", "endpoint"):
+        raise CommandError(f"--method {options.method!r}: expected trace or endpoint")
+    if (options.method == "endpoint") != (options.url is not None):
+        raise CommandError("--url names the server of --method endpoint; the two go together")
+    name = f"{options.model}-{options.device}-{options.suite}"
+    folder = options.out or new_folder("benches", name, datetime.now(UTC))
+    if options.method == "endpoint":
+        _run_endpoint(options, folder, seed, talk)
+    else:
+        _run_trace(options, folder, seed, talk)
+    bench = load_bench(folder)
+    text = f"{case_table(bench)}\n\n{law_table(bench)}\n\n{relative(folder)}"
+    return text, {"bench": str(folder), **bench.info}
+
+
+def _run_trace(options: BenchOptions, folder: Path, seed: int, talk: Talk) -> None:
+    from neuron_bench.suite import run
+
+    run(_trace_spec(options, seed), folder, progress=_say_progress(talk), resume=options.resume)
+
+
+def _trace_spec(options: BenchOptions, seed: int) -> Spec:
+    from neuron_bench.suite import Spec
+
+    return Spec(
+        device=options.device,
+        model=options.model,
+        suite=options.suite,
+        dtype=options.dtype,
+        seed=seed,
+        chip=options.chip,
+        instance_type=options.instance_type,
+        artifact_store=options.artifacts,
+    )
+
+
+def prebuild_graphs(options: BenchOptions, *, seed: int, talk: Talk) -> tuple[str, dict[str, Any]]:
+    """Compile every graph that the same bench would need into its artifact store; nothing is timed."""
+    from neuron_bench.prebuild import prebuild
+
+    built = prebuild(_trace_spec(options, seed), progress=_say_progress(talk))
+    return "\n".join(str(one) for one in built), {"built": [asdict(one) for one in built]}
+
+
+def run_matrix_file(file: Path, out: Path | None, *, talk: Talk) -> tuple[str, dict[str, Any]]:
+    """Every bench of a matrix file; those that are there already are kept, refusals stop no other."""
+    from neuron_bench.matrix import read_matrix, run_matrix
+
+    folder = out or Path("benches")
+    outcome = run_matrix(read_matrix(file), folder, progress=_say_progress(talk))
+    lines = [str(relative(path)) for path in outcome.benches]
+    lines += [f"refused {name}: {reason}" for name, reason in outcome.refused.items()]
+    return "\n".join(lines), {"benches": [str(path) for path in outcome.benches], "refused": outcome.refused}
+
+
+def _run_endpoint(options: BenchOptions, folder: Path, seed: int, talk: Talk) -> None:
+    from neuron_bench.endpoint import EndpointSpec, run
+
+    target = Target("openai", str(options.url))
+    check_allowed(target, load_config())
+    check_answers(target)
+    if options.resume is not None:
+        raise CommandError("--resume: only --method trace can go on with an earlier record")
+    spec = EndpointSpec(
+        url=target.url,
+        model=None if options.model == "nano" else options.model,
+        suite=options.suite,
+        seed=seed,
+        device=options.device,
+        chip=options.chip,
+        instance_type=options.instance_type,
+        tp=options.tp,
+        chips_used=options.chips_used,
+    )
+    run(spec, folder, progress=_say_progress(talk))
+
+
+def _say_progress(talk: Talk) -> Callable[[int, int, float | None, str], None]:
+    def say(done: int, total: int, seconds_left: float | None, label: str) -> None:
+        left = "" if seconds_left is None else f", about {seconds_left:.0f} s left"
+        talk.say(f"{done}/{total} {label}{left}")
+
+    return say

@@ -1,1 +1,0 @@
-"""Statistics over records: gates for performance regressions."""

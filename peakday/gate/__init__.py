@@ -1,0 +1,1 @@
+"""Did this build get worse? Statistics over records."""

@@ -1,0 +1,1 @@
+"""The builds that are compared: built, started, driven."""

@@ -1,0 +1,261 @@
+"""The builds that are compared: the files here, a commit in a worktree of its own, or an address that is already up.
+
+Every run gets a freshly started system where we start it, so that a run is a fair draw of all that chance does to a
+process: its memory, its hash seeds, its caches.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import select
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from peakday.errors import CommandError, Exit
+from peakday.gate.builds.process import Started, started
+from peakday.gate.settings import Sut
+from peakday.stack.local import Stack, listen
+
+OFFLINE = {
+    "PIP_NO_INDEX": "1", "UV_OFFLINE": "1", "npm_config_offline": "true", "CARGO_NET_OFFLINE": "true",
+    "GOPROXY": "off", "GIT_ALLOW_PROTOCOL": "file",
+}  # fmt: skip
+"""A build of a commit reaches no package index: what it needs is installed already, as it is for the candidate."""
+READY_WITHIN_S = 60.0
+_OURS = (".peakday", "runs", "baselines", "noise.json")
+"""What checks write themselves: a build is the same build with and without them."""
+
+
+@dataclass
+class Running:
+    """A system that is up. `targets`: KIND=URL to drive, empty where `stack` is driven. `cpu_s`: known once stopped."""
+
+    targets: tuple[str, ...] = ()
+    stack: Stack | None = None
+    cpu_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Side:
+    """One build. `label` is what reports call it, `identity` names its very content where there is one.
+
+    folder: where it runs; None for an address that is up already, which `targets` then names.
+    """
+
+    label: str
+    identity: str
+    folder: Path | None = None
+    targets: tuple[str, ...] = ()
+    scenario: str = ""
+    sets: tuple[str, ...] = ()
+    sut: Sut | None = None
+    seed: int | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    @contextlib.contextmanager
+    def up(self) -> Iterator[Running]:
+        """Keep the system up inside the block, and stop it whatever happens."""
+        if self.folder is None:
+            yield Running(self.targets)
+        elif self.sut is not None:
+            with self._own_system(self.sut, self.folder) as running:
+                yield running
+        else:
+            with self._local_stack(self.folder) as running:
+                yield running
+
+    def scenario_there(self) -> dict[str, Any] | str:
+        """The scenario as this build reads it; where it cannot, why not."""
+        assert self.folder is not None
+        command = [sys.executable, "-m", "peakday", "scenario", "show", self.scenario, "--json", *self._sets()]
+        environment = {**os.environ, **self._python_path(self.folder)}
+        done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)
+        if done.returncode:
+            return (done.stderr.strip() or "it cannot be read").splitlines()[-1]
+        shown: dict[str, Any] = json.loads(done.stdout)
+        return shown
+
+    def _sets(self) -> list[str]:
+        return [word for text in self.sets for word in ("--set", text)]
+
+    def _python_path(self, folder: Path) -> dict[str, str]:
+        paths = [str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]
+        return {**self.environment, "PYTHONPATH": os.pathsep.join(paths)}
+
+    @contextlib.contextmanager
+    def _local_stack(self, folder: Path) -> Iterator[Running]:
+        command = [sys.executable, "-m", "peakday", "up", self.scenario, "--json", "--quiet"]
+        command += self._sets()
+        command += ["--seed", str(self.seed)] if self.seed is not None else []
+        with _running(command, folder, self._python_path(folder), piped=True) as (one, running):
+            ready = _first_line(one.process)
+            endpoints = {name: ready[name] for name in ("assistant", "bedrock", "openai")}
+            running.stack = Stack(endpoints, ready["models"], folder / "stack.json", folder, {})
+            yield running
+
+    @contextlib.contextmanager
+    def _own_system(self, sut: Sut, folder: Path) -> Iterator[Running]:
+        listener = listen()
+        port = listener.getsockname()[1]
+        listener.close()
+        values = {"port": str(port), "dir": str(folder)}
+        environment = {**self.environment, "PORT": str(port)}
+        with _running(["sh", "-c", _filled(sut.start, values)], folder, environment) as (one, running):
+            _wait_for(_filled(sut.ready, values), one.process, sut.ready_within_s)
+            running.targets = (_filled(sut.target, values),)
+            yield running
+
+
+@contextlib.contextmanager
+def worktree(ref: str, sut: Sut | None) -> Iterator[tuple[Path, str]]:
+    """A checkout of a commit beside ours, built where a build is named; its folder and its commit.
+
+    Raises:
+        CommandError: no such commit, or its build failed or took too long.
+    """
+    commit = resolve_ref(ref)
+    if commit is None:
+        raise CommandError(f"--against {ref}: no commit of this checkout, no address and no run record")
+    inside = Path(_git("rev-parse", "--show-prefix") or ".")
+    with tempfile.TemporaryDirectory(prefix="peakday-ref-") as parent:
+        folder = Path(parent) / "checkout"
+        try:
+            if _git("worktree", "add", "--detach", str(folder), commit) is None:
+                raise CommandError(f"--against {ref}: git could not check {commit[:12]} out beside this checkout")
+            if sut is not None and sut.build is not None:
+                build(sut.build, folder / inside, sut.build_within_s)
+            yield folder / inside, commit
+        finally:
+            _git("worktree", "remove", "--force", str(folder))
+
+
+def build(command: str, folder: Path, within_s: float) -> None:
+    """Run a build command in a checkout, without package indices.
+
+    Raises:
+        CommandError: it failed or took longer than `within_s`; the message holds its last line.
+    """
+    with started(["sh", "-c", command], folder, OFFLINE) as one:
+        try:
+            code = one.process.wait(within_s)
+        except subprocess.TimeoutExpired:
+            said = f"sut.build took longer than {within_s:g} s in {folder.name}"
+            raise CommandError(said, Exit.ENVIRONMENT) from None
+        if code:
+            said = one.last_words() or "nothing"
+            raise CommandError(f"sut.build failed with exit code {code}: {said}", Exit.ENVIRONMENT)
+
+
+def resolve_ref(ref: str) -> str | None:
+    """The commit a name stands for; None where it stands for none."""
+    return _git("rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}") or None
+
+
+def here_identity() -> str:
+    """The content of the files here as one short name: the commit, and what differs from it or is not in it.
+
+    Outside git every file below the folder counts, by its name, size and time of change.
+    """
+    if _git("rev-parse", "--show-toplevel") is None:
+        return f"files+{_digest(_stats(Path()))}"
+    head = _git("rev-parse", "--verify", "--quiet", "HEAD") or ""
+    kept = (":(top)", *(f":(exclude){name}" for name in _OURS))
+    changes = _git("diff", "--binary", "HEAD", "--", *kept) or ""
+    names = _git("ls-files", "--others", "--exclude-standard", "-z", "--", *kept) or ""
+    added = [f"{name} {_content(Path(name))}" for name in names.split("\0") if name]
+    return f"{head[:12]}+{_digest([changes, *added])}" if changes or added else head[:12]
+
+
+def _digest(parts: Iterable[str]) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part.encode("utf-8", "surrogateescape") + b"\0")
+    return digest.hexdigest()[:8]
+
+
+def _content(file: Path) -> str:
+    """The digest of a file; where it cannot be read, nothing."""
+    try:
+        with file.open("rb") as opened:
+            return hashlib.file_digest(opened, "sha256").hexdigest()
+    except OSError:
+        return ""
+
+
+def _stats(folder: Path) -> Iterator[str]:
+    for at, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if name not in _OURS and not name.startswith("."))
+        for name in sorted(name for name in names if name not in _OURS):
+            with contextlib.suppress(OSError):
+                seen = os.stat(os.path.join(at, name))
+                yield f"{at}/{name} {seen.st_size} {seen.st_mtime_ns}"
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        done = subprocess.run(["git", *arguments], capture_output=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.decode("utf-8", "surrogateescape").rstrip("\n")
+
+
+def _filled(text: str, values: Mapping[str, str]) -> str:
+    """`{port}` and `{dir}` replaced; other braces stay as they are."""
+    for name, value in values.items():
+        text = text.replace(f"{{{name}}}", value)
+    return text
+
+
+@contextlib.contextmanager
+def _running(
+    command: list[str], folder: Path, environment: Mapping[str, str], *, piped: bool = False
+) -> Iterator[tuple[Started, Running]]:
+    """A system that is starting; an error of its start ends with the last words of the system."""
+    running = Running()
+    with started(command, folder, environment, piped=piped) as one:
+        try:
+            yield one, running
+        except CommandError as error:
+            words = one.last_words()
+            raise CommandError(f"{error}{': ' + words if words else ''}", error.code) from None
+    running.cpu_s = one.cpu_s
+
+
+def _first_line(process: subprocess.Popen[bytes]) -> dict[str, Any]:
+    """The JSON line that `up` prints when it is ready."""
+    assert process.stdout is not None
+    deadline = time.monotonic() + READY_WITHIN_S
+    said = b""
+    while b"\n" not in said:
+        readable, _, _ = select.select([process.stdout], [], [], max(0.0, deadline - time.monotonic()))
+        chunk = os.read(process.stdout.fileno(), 65_536) if readable else b""
+        if not chunk:
+            raise CommandError("the local stack did not start", Exit.ENVIRONMENT)
+        said += chunk
+    ready: dict[str, Any] = json.loads(said.split(b"\n")[0])
+    return ready
+
+
+def _wait_for(url: str, process: subprocess.Popen[bytes], within_s: float) -> None:
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise CommandError(f"sut.start ended with exit code {process.returncode}", Exit.ENVIRONMENT)
+        try:
+            with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 (named by the user)
+                if answer.status < 400:
+                    return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.1)
+    raise CommandError(f"sut.ready: {url} did not answer within {within_s:g} s", Exit.ENVIRONMENT)

@@ -1,0 +1,191 @@
+"""Drives a side: the scripted turns of the exact floor, and load runs, each with its record and its values."""
+
+from __future__ import annotations
+
+import json
+import re
+import urllib.request
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from peakday.console import Talk
+from peakday.errors import Exit
+from peakday.gate.builds.builds import Running, Side
+from peakday.gate.metrics import run_values, tail
+from peakday.gate.regression.noise import calibration_loop
+from peakday.gate.settings import Runs
+from peakday.gate.snapshot.figures import Figures, figures, plan_figures
+from peakday.gate.snapshot.script import drive, questions, without_waits
+from peakday.stack.resolved import Resolved
+
+CONNECTIONS = "peakday_stand_in_connections_total"
+BLOCK_METRICS = (
+    "ttft_s_p50", "ttft_s_p95", "ttft_s_p99", "e2e_s_p50", "e2e_s_p95", "e2e_s_p99", "tpot_s_p50", "tpot_s_p95",
+    "route_s_p50", "goodput_per_s", "achieved_rate_per_s", "error_ratio", "cost_usd_per_interaction",
+    "cost_usd_per_interaction_p50", "cache_hit_token_ratio", "model_calls_per_turn",
+)  # fmt: skip
+"""What is kept of every run."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One load run: its record, whether the generator vouches for it, and its values by metric."""
+
+    path: str
+    valid: bool
+    reasons: tuple[str, ...]
+    values: dict[str, float | None]
+    tails: dict[str, int]
+    host: dict[str, Any]
+    workload: str
+    turns: int
+
+
+@dataclass(frozen=True)
+class Scripted:
+    """One drive of the script: the rows of its turns, and their figures."""
+
+    rows: list[dict[str, Any]]
+    figures: Figures
+
+
+def scripted(side: Side, resolved: Resolved, *, plan: bool, talk: Talk) -> Scripted:
+    """The exact floor's figures of a side, on a fresh local stack whose stand-ins do not wait."""
+    messages = json.loads(resolved.world.messages.read_text())["messages"]
+    asked = questions(messages, resolved.scenario.mix.intents)
+    with side.up() as running:
+        assert running.stack is not None
+        url = running.stack.endpoints
+        talk.say(f"exact floor: {len(asked)} scripted turns, one after another ({side.label})")
+        _without_waits(url["bedrock"], resolved.scenario.models)
+        before = connections(url["bedrock"])
+        rows = drive(url["assistant"], asked)
+        after = connections(url["bedrock"])
+    known = figures(rows)
+    if before is not None and after is not None:
+        known["model_connections"] = after - before - 1  # the second look is a connection too
+    if plan:
+        known |= plan_figures(fixed_plan(resolved))
+    return Scripted(rows, known)
+
+
+def _without_waits(url: str, models: Sequence[str]) -> None:
+    import yaml
+
+    raw = files("emulator").joinpath("profiles.yaml").read_text(encoding="utf-8")
+    groups = without_waits(yaml.safe_load(raw))
+    body = json.dumps({model: groups[model] for model in models if model in groups}).encode()
+    with urllib.request.urlopen(urllib.request.Request(f"{url}/control/profiles", body), timeout=10):  # noqa: S310
+        pass  # urlopen raises for any answer but a good one
+
+
+def connections(url: str) -> int | None:
+    """Connections that the stand-ins have taken since they started; None where they do not count them."""
+    with urllib.request.urlopen(f"{url}/metrics", timeout=10) as answer:  # noqa: S310 (loopback, our own)
+        text = answer.read().decode()
+    match = re.search(rf"^{CONNECTIONS}(?:{{[^}}]*}})? (\d+)", text, flags=re.MULTILINE)
+    return int(match[1]) if match else None
+
+
+def fixed_plan(resolved: Resolved) -> Any:
+    """A plan from the scenario's assumptions and published step times: a function of the code and the facts alone."""
+    from capacity.planner import make_plan
+    from neuron_bench.published import step_models
+    from peakday.host import peakday_version
+
+    small = resolved.scenario.capacity.model_copy(update={"draws": min(200, resolved.scenario.capacity.draws)})
+    return make_plan(
+        resolved.scenario.model_copy(update={"capacity": small}),
+        scenario_hash=resolved.scenario_hash,
+        run=None,
+        benches=[],
+        step_models=list(step_models().values()),
+        prices=None,
+        seed=resolved.seed,
+        now_utc=resolved.scenario.event.start_utc.isoformat(timespec="seconds"),
+        version=peakday_version(),
+        plan_id="check",
+    )
+
+
+def load_once(side: Side, resolved: Resolved, runs: Runs, *, number: int, out: Path, talk: Talk) -> Measured:
+    """One load run against a freshly started side.
+
+    Args:
+        number: of the pair; both sides of a pair get the same arrivals and sessions, and no two pairs do.
+
+    Raises:
+        KeyboardInterrupt: interrupted; the record is then no evidence.
+    """
+    from loadgen.record import load_run
+    from peakday.run.rehearsal import run_job
+
+    loop_cpu_s, loop_wall_s = calibration_loop()
+    with side.up() as running:
+        outcome = run_job(_job(running, resolved, runs, number, out), Talk(quiet=True))
+    if outcome.exit_code == Exit.INTERRUPTED:
+        raise KeyboardInterrupt
+    record = load_run(outcome.run_dir)
+    values = run_values(record, BLOCK_METRICS)
+    turns = int(record.turns["status"].eq("ok").sum())
+    values |= {"loop_cpu_s": loop_cpu_s, "loop_wall_over_cpu_ratio": loop_wall_s / loop_cpu_s}
+    if running.cpu_s is not None and turns:
+        values["cpu_loops_per_turn"] = running.cpu_s / turns / loop_cpu_s
+    verdict = record.info["verdict"]
+    talk.say(f"  {side.label}: {_short(values)}{'' if verdict['valid'] else '  INVALID: ' + verdict['reasons'][0]}")
+    return Measured(
+        path=str(out),
+        valid=bool(verdict["valid"]),
+        reasons=tuple(verdict["reasons"]),
+        values=values,
+        tails={name: count for name in BLOCK_METRICS if (count := tail(record, name)) is not None},
+        host=record.info["host"],
+        workload=load_asked(record.info),
+        turns=len(record.turns),
+    )
+
+
+def load_asked(info: Mapping[str, Any]) -> str:
+    """What a run was asked for, as one text: scenario, rate or window, scale. Runs that differ in it are not alike."""
+    asked = {name: info.get(name) for name in ("rate", "window", "scale")}
+    return f"scenario {info['scenario']['hash']}, {json.dumps(asked, sort_keys=True)}"
+
+
+def load_alone(asked: str) -> str:
+    """Of what a run was asked for the load, whatever the scenario's other keys: the assistant's switches, say."""
+    return asked.partition(", ")[2]
+
+
+def _job(running: Running, resolved: Resolved, runs: Runs, number: int, out: Path) -> Any:
+    from peakday.run.rehearsal import LoadOptions, make_job
+    from peakday.targets import parse_targets
+
+    event = runs.rate_per_s is None
+    options = LoadOptions(
+        targets=running.targets,
+        window=(0.0, min(runs.for_s, resolved.scenario.event.length_s)) if event else None,
+        rate_per_s=runs.rate_per_s,
+        for_s=None if event else runs.for_s,
+        processes=runs.processes,
+        out=out,
+    )
+    job = make_job(resolved, options, parse_targets(running.targets), running.stack)
+    return replace(job, seed=resolved.seed * 1_000 + number)
+
+
+def _short(values: Mapping[str, float | None]) -> str:
+    shown = []
+    for name in ("ttft_s_p50", "tpot_s_p50", "goodput_per_s"):
+        value = values.get(name)
+        unit, factor = ("ms", 1e3) if "_s_" in name else ("/s", 1.0)
+        shown.append(f"{name.removesuffix('_per_s')} {'-' if value is None else f'{value * factor:.4g} {unit}'}")
+    return ", ".join(shown)
+
+
+def stamp() -> str:
+    """Now, as records write it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,184 @@
+"""From what was typed to a result: what `peakday check` and `peakday baseline` call."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from peakday.consent import Consent
+from peakday.console import Talk
+from peakday.errors import CommandError, Exit
+from peakday.gate import baseline as baselines
+from peakday.gate.builds.runs import BLOCK_METRICS
+from peakday.gate.gate import noise_session, run_check, save_baseline
+from peakday.gate.outputs import as_data, as_text, write_outputs
+from peakday.gate.records import check_records, is_record
+from peakday.gate.regression.noise import FILE as NOISE_FILE
+from peakday.gate.regression.noise import HOPELESS, POWER, add_session, like_the_last, scatters, seen
+from peakday.gate.settings import Checks, Regression, load_checks
+from peakday.gate.state import Asked, Check, prepare
+from peakday.quantities import duration_s, rate_per_s
+
+GATES = ("exact", "slo", "regression")
+CPU_METRIC = "cpu_loops_per_turn"
+
+
+@dataclass(frozen=True)
+class Wish:
+    """The command line, as typed."""
+
+    scenario: str
+    sets: tuple[str, ...] = ()
+    against: str | None = None
+    target: str | None = None
+    only: tuple[str, ...] = ()
+    pairs: int | None = None
+    rate: str | None = None
+    for_: str | None = None
+    accept: bool = False
+    margin: float = 0.05
+    checks: Path | None = None
+    seed: int | None = None
+    consent: Consent = field(default_factory=Consent)
+
+
+def check_scenario(
+    wish: Wish, talk: Talk, *, junit: Path | None, markdown: Path | None, html: Path | None, clock: Callable[[], float]
+) -> tuple[Exit, str, dict[str, Any]]:
+    """Run the gates and write the files asked for; the exit code, the text and the same as data."""
+    began_s = clock()
+    if wish.against is not None and is_record(wish.scenario):
+        outcome = check_records(wish.scenario, wish.against, wish.margin)
+    else:
+        outcome = run_check(prepare(asked(wish), settings(wish), talk))
+    write_outputs(outcome, clock() - began_s, junit=junit, markdown=markdown, html=html)
+    return outcome.exit_code, as_text(outcome), as_data(outcome)
+
+
+def asked(wish: Wish) -> Asked:
+    """Raises `CommandError` for a gate nobody knows, or one that lacks what it needs."""
+    unknown = sorted(set(wish.only) - set(GATES))
+    if unknown:
+        raise CommandError(f"--only {unknown[0]}: no such gate; known: {', '.join(GATES)}")
+    if "regression" in wish.only and wish.against is None:
+        raise CommandError("--only regression needs --against: a commit, an address or run records")
+    only = wish.only or GATES
+    return Asked(
+        wish.scenario, wish.sets, wish.against, wish.target, wish.accept, only, wish.seed, wish.consent
+    )  # fmt: skip
+
+
+def settings(wish: Wish) -> Checks:
+    """checks.yaml with the command line laid over it."""
+    checks = load_checks(wish.checks)
+    unknown = sorted(set(checks.regression.metrics) - {*BLOCK_METRICS, CPU_METRIC})
+    if unknown:
+        known = ", ".join((*BLOCK_METRICS, CPU_METRIC))
+        raise CommandError(f"regression.metrics: {unknown[0]!r} is not measured; known: {known}")
+    given = {
+        "rate_per_s": rate_per_s(wish.rate, "--rate") if wish.rate else None,
+        "for_s": duration_s(wish.for_, "--for") if wish.for_ else None,
+    }
+    runs = checks.runs.model_copy(update={key: value for key, value in given.items() if value is not None})
+    gate = checks.regression
+    if wish.pairs is not None:
+        looks = (*(look for look in gate.looks if look < wish.pairs), wish.pairs)
+        gate = gate.model_copy(update={"looks": looks})
+    return checks.model_copy(update={"runs": runs, "regression": gate})
+
+
+def check_noise(wish: Wish, runs: int, talk: Talk) -> tuple[str, dict[str, Any]]:
+    """Measure this machine against itself, add the session to noise.json, and say what a gate can see here."""
+    check = prepare(asked(wish), settings(wish), talk)
+    everything = add_session(Path(NOISE_FILE), noise_session(check, runs, time.monotonic))
+    noise = like_the_last(everything)
+    others = len(everything["sessions"]) - len(noise["sessions"])
+    text = noise_text(noise, check.checks.regression)
+    text += f"\n{others} session(s) of another machine, scenario or load in {NOISE_FILE} left out" if others else ""
+    return text, noise
+
+
+def noise_text(noise: dict[str, Any], gate: Regression) -> str:
+    """The table: scatter by metric, the smallest change seen at each look, and its price in minutes."""
+    sessions = noise["sessions"]
+    run_s = sum(session["run_s"] for session in sessions) / len(sessions)
+    count = sum(len(session["runs"]) for session in sessions)
+    found = scatters(noise, [*gate.metrics, CPU_METRIC])
+    looks = "  ".join(f"{f'{look} pairs':>10}" for look in gate.looks)
+    lines = [
+        f"{count} equal runs in {len(sessions)} session(s), {run_s:.0f} s each with start and drain",
+        f"smallest change that fails the gate {POWER:.0%} of the time (margin beside the metric)",
+        f"{'metric':<22} {'run to run':>10} {'drift':>7}  {looks}",
+    ]
+    for metric, scatter in found.items():
+        changes = "  ".join(f"{one.change:>+10.1%}" for one in seen(scatter, metric, gate, run_s))
+        name = f"{metric} {gate.metrics.get(metric, 0.10):.0%}"
+        lines.append(f"{name:<22} {scatter.run:>10.1%} {scatter.drift:>7.1%}  {changes}")
+    minutes = "  ".join(f"{2 * look * run_s / 60:>6.1f} min" for look in gate.looks)
+    lines.append(f"{'time it takes':<41}  {minutes}")
+    invalid = sum(session.get("invalid", 0) for session in sessions)
+    if invalid:
+        lines.append(
+            f"{invalid} of {count} runs were INVALID: the machine was busy, so this is more noise than need be"
+        )
+    hopeless = [metric for metric, scatter in found.items() if metric != CPU_METRIC and scatter.run > HOPELESS]
+    if hopeless:
+        lines.append(
+            f"wall time is hopeless here ({', '.join(hopeless)}): gate {CPU_METRIC} instead, CPU time of the system "
+            "per turn in units of a fixed loop's (regression.metrics in checks.yaml)"
+        )
+    return "\n".join(lines)
+
+
+def save_one(wish: Wish, runs: int, promote: bool, talk: Talk) -> tuple[str, dict[str, Any]]:
+    """A new baseline: its version and where it lies."""
+    check: Check = prepare(asked(wish), settings(wish), talk)
+    version, known = save_baseline(check, runs, promote)
+    name = check.resolved.scenario.name
+    is_current = baselines.current(check.store, name)["version"] == version
+    where = f"{check.checks.baselines}/{name}/{version}.json"
+    more = "current" if is_current else f"not current; `peakday baseline promote {name} {version}` makes it so"
+    text = f"{where}: {len(known['exact'])} exact figures, {len(known['runs'])} runs; {more}"
+    return text, {"version": version, "path": where, "current": is_current, "exact": known["exact"]}
+
+
+def list_all(scenario: str, checks: Path | None, consent: Consent, talk: Talk) -> tuple[str, list[dict[str, Any]]]:
+    """Version, commit and size of every baseline; the damaged ones are said to be."""
+    store = baselines.open_store(load_checks(checks).baselines, consent, talk)
+    try:
+        now = baselines.current(store, scenario)["version"]
+    except baselines.BaselineError:
+        now = None
+    rows: list[dict[str, Any]] = []
+    for version in baselines.versions(store, scenario):
+        row: dict[str, Any] = {"version": version, "current": version == now}
+        try:
+            known = baselines.load(store, scenario, version)
+            row |= {"commit": known.get("commit"), "runs": len(known["runs"]), "workload": known["workload"]}
+        except baselines.BaselineError as error:
+            row["damaged"] = str(error)
+        rows.append(row)
+    lines = [
+        f"{'*' if row['current'] else ' '} {row['version']:<18} "
+        + (row.get("damaged") or f"commit {row['commit'] or '-'}, {row['runs']} runs, scenario {row['workload']}")
+        for row in rows
+    ]
+    return "\n".join(lines) or f"no baseline of {scenario} yet; `peakday baseline save {scenario}` makes one", rows
+
+
+def promote_one(
+    scenario: str, version: str, checks: Path | None, consent: Consent, talk: Talk
+) -> tuple[str, dict[str, Any]]:
+    """Make a version current."""
+    store = baselines.open_store(load_checks(checks).baselines, consent, talk)
+    baselines.promote(store, scenario, version)
+    return f"{scenario}: checks compare with {version} now", asdict(_Promoted(scenario, version))
+
+
+@dataclass(frozen=True)
+class _Promoted:
+    scenario: str
+    current: str

@@ -1,0 +1,267 @@
+"""`peakday check`: runs the floor and the gates that were asked for, cheapest first, and gathers their lines."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from peakday.errors import CommandError
+from peakday.gate import baseline as baselines
+from peakday.gate.builds.builds import Side, build, worktree
+from peakday.gate.builds.journal import InvalidRuns, Journal
+from peakday.gate.builds.runs import BLOCK_METRICS, Measured, load_alone, load_once, stamp
+from peakday.gate.fingerprint import asked_otherwise, differences, here, host_fingerprint
+from peakday.gate.regression.pairs import history, judge_pairs, judge_records, pooled_tails
+from peakday.gate.settings import Runs
+from peakday.gate.slo import judge, limits_of, parse_limit
+from peakday.gate.snapshot.comparison import check_exact, document, steady_script
+from peakday.gate.state import Check, address
+from peakday.gate.verdicts import Line, Outcome, Verdict
+from peakday.host import peakday_version
+from peakday.records.folders import find_record
+
+if TYPE_CHECKING:
+    from loadgen.record import Run
+
+SLO_ALONE_S = 36.0
+"""Load of the runs together that judge the SLOs where no regression gate makes any: some 400 turns of `smoke`."""
+
+
+def run_check(check: Check) -> Outcome:
+    """Run every gate that was asked for; an invalid run ends them with its own line.
+
+    Raises:
+        KeyboardInterrupt: interrupted; what was measured is kept, and the same command goes on with it.
+    """
+    candidate, checks = check.candidate, check.checks
+    if candidate.sut is not None and candidate.sut.build and candidate.folder is not None:
+        check.talk.say("building the candidate")
+        build(candidate.sut.build, candidate.folder, candidate.sut.build_within_s)
+    with _baseline_side(check) as named:
+        other = _asked_alike(check, named)
+        if "exact" in check.asked.only:
+            check_exact(check, other)
+        key = {
+            "scenario": check.workload, "sets": check.asked.sets, "candidate": candidate.identity,
+            "baseline": other.identity if isinstance(other, Side) else check.asked.against,
+            "peakday": peakday_version(),
+            "checks": checks.model_dump(mode="json", exclude={"slo", "baselines", "plan"}),
+        }  # fmt: skip
+        journal = Journal.opened(key)
+        try:
+            candidates = check_regression(check, other, journal) if "regression" in check.asked.only else []
+            if "slo" in check.asked.only:
+                candidates = check_slo(check, candidates, journal)
+        except InvalidRuns as invalid:
+            check.lines.append(Line("runs", "verdict", Verdict.INVALID, f"{invalid}; nothing was judged by them"))
+            return check.outcome()
+        except KeyboardInterrupt:
+            check.talk.say("interrupted; the same command goes on with the runs made so far, halves of pairs anew")
+            raise
+        check_history(check, candidates)
+        journal.finished()
+    return check.outcome()
+
+
+@contextlib.contextmanager
+def _baseline_side(check: Check) -> Iterator[Side | list[Measured] | None]:
+    """What --against names: an address, stored runs, or a commit in a worktree of its own; None without it."""
+    against = check.asked.against
+    if against is None:
+        yield None
+    elif "://" in against:
+        yield address(against, "baseline")
+    elif (stored := _stored_runs(against)) is not None:
+        yield stored
+    else:
+        with worktree(against, check.checks.sut) as (folder, commit):
+            check.talk.say(f"baseline: {against} is {commit[:12]}, in a worktree of its own")
+            candidate = check.candidate
+            yield Side(
+                "baseline", commit, folder=folder, scenario=check.asked.scenario, sets=check.asked.sets,
+                sut=candidate.sut or check.checks.sut, seed=check.asked.seed,
+            )  # fmt: skip
+
+
+def _asked_alike(check: Check, other: Side | list[Measured] | None) -> Side | list[Measured] | None:
+    """The baseline, or None and a line where its own stack is set up for another scenario than the load is of."""
+    if not isinstance(other, Side) or other.folder is None or other.sut is not None:
+        return other
+    shown = other.scenario_there()
+    if isinstance(shown, str):
+        why = f"the baseline does not have this scenario: {shown}"
+    elif keys := asked_otherwise(check.resolved.scenario, shown):
+        why = f"the baseline's scenario asks for something else ({', '.join(keys)}): a difference would be of that"
+    else:
+        return other
+    check.lines.append(Line("scenario", "workload", Verdict.INCONCLUSIVE, why))
+    return None
+
+
+def _stored_runs(text: str) -> list[Measured] | None:
+    """Run records by path, ID or `latest`, several with commas; None when the text names none.
+
+    Raises:
+        CommandError: one of them is INVALID, so no evidence.
+    """
+    from peakday.gate.records import measured
+
+    try:
+        paths = [find_record("runs", name.strip()) for name in text.split(",")]
+    except CommandError:
+        return None
+    return [measured(path) for path in paths]
+
+
+def check_regression(check: Check, other: Side | list[Measured] | None, journal: Journal) -> list[Measured]:
+    """Pairs in ABBA order until the gate is settled; the candidate's runs."""
+    if other is None:
+        return []
+    gate, runs = check.checks.regression, check.checks.runs
+    if isinstance(other, list):
+        count = max(2, runs.slo_runs)
+        new = [_measure(check, check.candidate, runs, i, f"stored-{i}", journal) for i in range(count)]
+        check.lines += judge_records(other, new, gate)
+        return new
+    pairs: list[tuple[Measured, Measured]] = []
+    lines: list[Line] = []
+    for look, wanted in enumerate(gate.looks):
+        check.talk.say(f"regression: pairs {len(pairs) + 1} to {wanted}, {runs.for_s:g} s of load a run")
+        while len(pairs) < wanted:
+            pairs.append(_pair(check, other, runs, len(pairs), journal))
+        lines, settled = judge_pairs(pairs, gate, look)
+        if settled:
+            break
+    check.lines += lines
+    check.facts |= {"pairs": len(pairs), "runs_repeated": journal.again, "n_tail": pooled_tails(pairs)}
+    _note_environments(check, pairs)
+    return [pair[1] for pair in pairs]
+
+
+def _pair(check: Check, other: Side, runs: Runs, number: int, journal: Journal) -> tuple[Measured, Measured]:
+    """Both sides next to each other; every second pair the other way round."""
+    measure = {
+        "A": lambda: _measure(check, other, runs, number, f"A-{number:02}", journal),
+        "B": lambda: _measure(check, check.candidate, runs, number, f"B-{number:02}", journal),
+    }
+    found = {side: measure[side]() for side in ("AB" if number % 2 == 0 else "BA")}
+    return found["A"], found["B"]
+
+
+def _measure(check: Check, side: Side, runs: Runs, number: int, name: str, journal: Journal) -> Measured:
+    def once(out: Path) -> Measured:
+        return load_once(side, check.resolved, runs, number=number, out=out, talk=check.talk)
+
+    return journal.run(name, once, runs.invalid_max, check.talk)
+
+
+def _note_environments(check: Check, pairs: Sequence[tuple[Measured, Measured]]) -> None:
+    seen = [host_fingerprint(one.host) for pair in pairs for one in pair]
+    different = {text for one in seen[1:] for text in differences(seen[0], one)}
+    if different:
+        check.notes.append(f"the machine changed while it was measured: {'; '.join(sorted(different))}")
+
+
+def check_slo(check: Check, candidates: list[Measured], journal: Journal) -> list[Measured]:
+    """Every promise of checks.yaml, else of the scenario, over the candidate's runs; `slo_runs` where none are."""
+    from loadgen.record import load_run
+
+    limits = [parse_limit(text) for text in check.checks.slo] or limits_of(check.resolved.scenario.slo.model_dump())
+    if not limits:
+        check.notes.append("no SLO in checks.yaml or the scenario: the SLO gate has nothing to judge")
+        return candidates
+    runs = check.checks.runs
+    if not candidates:
+        runs = _alone(check)
+        check.talk.say(f"slo: {runs.slo_runs} runs of {runs.for_s:g} s at {runs.rate_per_s:g}/s")
+        candidates = [_measure(check, check.candidate, runs, i, f"slo-{i}", journal) for i in range(runs.slo_runs)]
+    records: list[Run] = [load_run(one.path) for one in candidates]
+    check.lines += [judge(limit, records, runs.for_s) for limit in limits]
+    return candidates
+
+
+def _alone(check: Check) -> Runs:
+    runs = check.checks.runs
+    rate = runs.rate_per_s or check.resolved.scenario.demand.interactions.peak_per_s.mid
+    return runs.model_copy(update={"rate_per_s": rate, "for_s": max(runs.for_s, SLO_ALONE_S / runs.slo_runs)})
+
+
+def check_history(check: Check, candidates: Sequence[Measured]) -> None:
+    """Warn where today lies far from eight or more earlier runs of the same machine under the same load."""
+    if not candidates:
+        return
+    name, host = check.resolved.scenario.name, here()
+    earlier: list[dict[str, Any]] = []
+    for version in baselines.versions(check.store, name):
+        with contextlib.suppress(baselines.BaselineError):
+            known = baselines.load(check.store, name, version)
+            if known["workload"] == check.workload and known.get("host") == host:
+                earlier += [run for run in known["runs"] if run.get("load") == load_alone(candidates[0].workload)]
+    gated = check.checks.regression.metrics
+    values = {metric: [run[metric] for run in earlier if run.get(metric) is not None] for metric in gated}
+    now = {metric: _mean([one.values.get(metric) for one in candidates]) for metric in values}
+    check.lines += history(values, now)
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def save_baseline(check: Check, runs: int, promote: bool) -> tuple[str, dict[str, Any]]:
+    """Drive the script and so many load runs, and keep what they show as a new version."""
+    from loadgen.record import load_run
+
+    if check.candidate.folder is None or check.candidate.sut is not None:
+        raise CommandError("a baseline holds exact figures, which only the local stack gives; leave sut out")
+    seen = steady_script(check)
+    journal = Journal.opened({"baseline": check.workload, "candidate": check.candidate.identity, "runs": runs})
+    try:
+        made = [_measure(check, check.candidate, check.checks.runs, i, f"S-{i}", journal) for i in range(runs)]
+    except InvalidRuns as invalid:
+        check.talk.say(f"{invalid}: saved without runs; the exact floor needs none")
+        made = []
+    known = document(check, seen)
+    known["runs"] = [
+        {"load": load_alone(one.workload), **{name: one.values[name] for name in BLOCK_METRICS}} for one in made
+    ]
+    known["sketches"] = baselines.sketches([load_run(one.path) for one in made]) if made else {}
+    name = check.resolved.scenario.name
+    version = baselines.save(check.store, name, known, stamp())
+    if promote:
+        baselines.promote(check.store, name, version)
+    journal.finished()
+    return version, known
+
+
+def _target(side: Side) -> str:
+    """What kind of system is driven, whatever its build."""
+    own = side.sut.start if side.sut is not None else "the local stack"
+    return " ".join(side.targets) or own
+
+
+def noise_session(check: Check, runs: int, clock: Callable[[], float]) -> dict[str, Any]:
+    """Runs of the candidate against itself, one after another: {utc, host, for_s, run_s, invalid, runs}.
+
+    INVALID runs count here, because they judge nobody: a busy machine is noisy, and that is what is asked.
+    """
+    journal = Journal.opened({"noise": check.workload, "candidate": check.candidate.identity, "runs": runs})
+    began_s, invalid = clock(), 0
+    made = []
+    for number in range(runs):
+        one = load_once(
+            check.candidate, check.resolved, check.checks.runs, number=0,
+            out=journal.path / "runs" / f"N-{number:02}-{int(began_s)}", talk=check.talk,
+        )  # fmt: skip
+        invalid += not one.valid
+        made.append(one)
+    took_s = (clock() - began_s) / runs
+    load = check.checks.runs
+    session = {
+        "utc": stamp(), "host": host_fingerprint(made[0].host), "target": _target(check.candidate),
+        "scenario": check.workload, "rate_per_s": load.rate_per_s, "for_s": load.for_s, "processes": load.processes,
+        "run_s": took_s,
+    }  # fmt: skip
+    return {**session, "invalid": invalid, "runs": [one.values for one in made]}

@@ -1,0 +1,180 @@
+"""What a check says, for a terminal, a program, a CI server and a pull request."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from peakday.gate.snapshot.figures import CHANGED
+from peakday.gate.verdicts import Line, Outcome, Verdict
+
+SCHEMA = "peakday.check/1"
+MARKS = {
+    Verdict.PASS: "✅ pass",
+    Verdict.FAIL: "❌ FAIL",
+    Verdict.INCONCLUSIVE: "❔ inconclusive",
+    Verdict.INVALID: "🚫 INVALID",
+    Verdict.WARN: "⚠️ warn",
+}
+_SENTENCES = {
+    Verdict.PASS: "PASS: every gate that was asked for is sure of it",
+    Verdict.FAIL: "FAIL: {failed}",
+    Verdict.INVALID: "INVALID: our own side was at fault, so nothing was shown; give the machine less to do and repeat",
+    Verdict.INCONCLUSIVE: "INCONCLUSIVE: nothing failed, but {failed} could not be judged; its line says why",
+}
+
+
+def as_data(outcome: Outcome) -> dict[str, Any]:
+    """The outcome as one JSON document."""
+    return {
+        "schema": SCHEMA,
+        "scenario": outcome.scenario,
+        "verdict": outcome.verdict,
+        "exit_code": int(outcome.exit_code),
+        "lines": [asdict(line) for line in ranked(outcome)],
+        "notes": list(outcome.notes),
+        "moments": list(outcome.moments),
+        **outcome.facts,
+    }
+
+
+def as_text(outcome: Outcome) -> str:
+    """The table a person reads: what is wrong first, then what is right."""
+    rows = [cells(line) for line in ranked(outcome)]
+    head = ("gate", "metric", "baseline", "candidate", "change", "verdict")
+    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+
+    def row_text(row: tuple[str, ...], why: str) -> str:
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        return f"{line}  {why}".rstrip()
+
+    lines = [row_text(head, "why")]
+    lines += [row_text(row, line.why) for row, line in zip(rows, ranked(outcome), strict=True)]
+    lines += [f"note: {note}" for note in outcome.notes]
+    lines += _moment_lines(outcome)
+    return "\n".join([*lines, "", f"{outcome.scenario}: {sentence(outcome)}"])
+
+
+def sentence(outcome: Outcome) -> str:
+    """What it comes to, in one line."""
+    failed = [f"{line.metric} ({line.gate})" for line in ranked(outcome) if line.verdict == outcome.verdict]
+    more = f" and {len(failed) - 3} more" if len(failed) > 3 else ""
+    return _SENTENCES[outcome.verdict].format(failed=(", ".join(failed[:3]) or "nothing") + more)
+
+
+def ranked(outcome: Outcome) -> list[Line]:
+    """Lines with what needs a reader on top."""
+    gravity = [Verdict.FAIL, Verdict.INVALID, Verdict.INCONCLUSIVE, Verdict.WARN, Verdict.PASS]
+    return sorted(outcome.lines, key=lambda line: (gravity.index(line.verdict), line.why.startswith(CHANGED)))
+
+
+def cells(line: Line) -> tuple[str, str, str, str, str, str]:
+    """Gate, metric, baseline, candidate, change with its bounds, verdict; as printed everywhere."""
+    verdict = line.verdict.upper() if line.verdict in (Verdict.FAIL, Verdict.INVALID) else line.verdict
+    return line.gate, line.metric, shown(line.baseline), shown(line.candidate), change(line), str(verdict)
+
+
+def shown(value: float | str | None) -> str:
+    """A value as printed; an absent one is a dash, never a zero."""
+    if value is None:
+        return "-"
+    return value if isinstance(value, str) else f"{value:.6g}"
+
+
+def change(line: Line) -> str:
+    """`+12.3% (+8.0 to +16.9%)`, the bounds one-sided; a dash where there is none."""
+    if line.change is None:
+        return "-"
+    if line.lo is None or line.hi is None:
+        return f"{line.change:+.1%}"
+    return f"{line.change:+.1%} ({line.lo * 100:+.1f} to {line.hi * 100:+.1f}%)"
+
+
+def _moment_lines(outcome: Outcome, most: int = 3) -> list[str]:
+    lines = []
+    for moment in outcome.moments[:most]:
+        what, before, after = moment["changes"][0]
+        more = f" and {len(moment['changes']) - 1} more" if len(moment["changes"]) > 1 else ""
+        lines.append(f'  "{moment["message"]}" ({moment["turn"]}): {what} {before} -> {after}{more}')
+    if lines:
+        rest = len(outcome.moments) - len(lines)
+        lines.insert(0, f"{len(outcome.moments)} scripted turns went another way:")
+        lines += [f"  … and {rest} more; --html shows each"] if rest else []
+    return lines
+
+
+def as_markdown(outcome: Outcome) -> str:
+    """A GitHub step summary."""
+    rows = [
+        f"| {MARKS[line.verdict]} | {line.gate} | `{line.metric}` | "
+        + " | ".join(_cell(cell) for cell in (*cells(line)[2:5], line.why))
+        + " |"
+        for line in ranked(outcome)
+    ]
+    notes = [f"> {note}" for note in outcome.notes]
+    head = ["| verdict | gate | metric | baseline | candidate | change | why |", "|---|---|---|---|---|---|---|"]
+    head_line, *moments = _moment_lines(outcome) or [""]
+    folded = ["", f"<details><summary>{head_line}</summary>", "", "```", *moments, "```", "</details>"]
+    title = f"### {MARKS[outcome.verdict]} · peakday check `{outcome.scenario}`"
+    body = [title, "", sentence(outcome), "", *head, *rows, "", *notes, *(folded if moments else [])]
+    return "\n".join(body).rstrip() + "\n"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
+
+
+def as_junit(outcome: Outcome, took_s: float) -> str:
+    """A JUnit report: one suite, one case per line. An inconclusive line is skipped, an invalid one an error."""
+    suite = ET.Element("testsuite", name=f"peakday check {outcome.scenario}", time=f"{took_s:.3f}")
+    counts = {"failures": 0, "errors": 0, "skipped": 0}
+    kinds = {
+        Verdict.FAIL: ("failure", "failures"),
+        Verdict.INVALID: ("error", "errors"),
+        Verdict.INCONCLUSIVE: ("skipped", "skipped"),
+    }
+    for line in outcome.lines:
+        case = ET.SubElement(suite, "testcase", classname=f"{outcome.scenario}.{line.gate}", name=line.metric, time="0")
+        gate, metric, old, new, moved, _ = cells(line)
+        said = f"{gate} {metric}: {old} -> {new}, {moved}: {line.why}"
+        if line.verdict in kinds:
+            tag, counter = kinds[line.verdict]
+            counts[counter] += 1
+            inner = ET.SubElement(case, tag, message=_xml(said))
+            if tag != "skipped":
+                inner.set("type", str(line.verdict))
+                inner.text = _xml(said)
+        else:
+            ET.SubElement(case, "system-out").text = _xml(said)
+    suite.set("tests", str(len(outcome.lines)))
+    for name, count in counts.items():
+        suite.set(name, str(count))
+    suites = ET.Element("testsuites", {**suite.attrib})
+    suites.attrib.pop("skipped", None)
+    suites.append(suite)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(suites, encoding="unicode") + "\n"
+
+
+def _xml(text: str) -> str:
+    """Without what XML 1.0 cannot hold."""
+    return "".join(character for character in text if character in "\t\n\r" or ord(character) >= 0x20)
+
+
+def write_outputs(
+    outcome: Outcome, took_s: float, *, junit: Path | None, markdown: Path | None, html: Path | None
+) -> None:
+    """The files that were asked for. Markdown is appended, as GitHub's step summary wants it."""
+    for path in (junit, markdown, html):
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+    if junit is not None:
+        junit.write_text(as_junit(outcome, took_s), encoding="utf-8")
+    if markdown is not None:
+        with markdown.open("a", encoding="utf-8") as file:
+            file.write(as_markdown(outcome))
+    if html is not None:
+        from peakday.gate.page import as_html
+
+        html.write_text(as_html(outcome), encoding="utf-8")

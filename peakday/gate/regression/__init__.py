@@ -1,0 +1,1 @@
+"""Is a build slower than another by more than its margin?"""

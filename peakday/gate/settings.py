@@ -1,0 +1,99 @@
+"""checks.yaml: what is gated, how hard, and how a system of your own is built and started. All of it has defaults."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from peakday.errors import CommandError
+
+FILE = "checks.yaml"
+SCHEMA = "peakday.checks/1"
+MARGINS = {"ttft_s_p50": 0.10, "tpot_s_p50": 0.10, "goodput_per_s": 0.05}
+"""Metric -> how much worse is too much. Three by default: every further one costs power to the others (Holm)."""
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Part(BaseModel):
+    """Every key is known, or it is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class Runs(Part):
+    """The load of one run. Rate None: the scenario's own, over the first `for_s` of the event."""
+
+    rate_per_s: Annotated[float, Field(gt=0)] | None = None
+    for_s: Annotated[float, Field(gt=0)] = 10.0
+    slo_runs: Annotated[int, Field(ge=1)] = 3
+    processes: Annotated[int, Field(ge=1)] = 1
+    invalid_max: Annotated[int, Field(ge=0)] = 3
+    """Runs repeated because the generator does not vouch for them, over the whole check; then exit 3."""
+
+
+class Regression(Part):
+    """The gate against another build."""
+
+    metrics: dict[str, Share] = MARGINS
+    alpha: Share = 0.05
+    looks: tuple[Annotated[int, Field(ge=2)], ...] = (4, 8, 12)
+
+
+class Sut(Part):
+    """A system of your own: commands run in its checkout, with {port} a free port and {dir} the checkout.
+
+    target: KIND=URL of `peakday run`, such as assistant=http://127.0.0.1:{port} or http={dir}/mapping.yaml.
+    """
+
+    start: str
+    ready: str
+    target: str = "assistant=http://127.0.0.1:{port}"
+    build: str | None = None
+    build_within_s: Annotated[float, Field(gt=0)] = 300.0
+    ready_within_s: Annotated[float, Field(gt=0)] = 60.0
+
+
+class Checks(Part):
+    """The parsed file."""
+
+    schema_: str = Field(default=SCHEMA, alias="schema")
+    slo: tuple[str, ...] = ()
+    runs: Runs = Runs()
+    regression: Regression = Regression()
+    baselines: str = "baselines"
+    plan: bool = True
+    """Whether the exact floor holds chips and cost of a plan too."""
+    sut: Sut | None = None
+
+
+def load_checks(path: Path | None) -> Checks:
+    """The file named, else checks.yaml here, else the defaults.
+
+    Raises:
+        CommandError: missing though named, or wrong; the message names file, key and reason.
+    """
+    file = path or Path(FILE)
+    if path is None and not file.is_file():
+        return Checks()
+    import yaml
+
+    from peakday.gate.slo import parse_limit
+
+    try:
+        checks = Checks.model_validate(yaml.safe_load(file.read_text()) or {})
+    except yaml.YAMLError as error:
+        raise CommandError(f"{file}: {' '.join(str(error).split())}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise CommandError(f"{file}: {key}: {first['msg']} (got {first['input']!r})") from None
+    if checks.schema_ != SCHEMA:
+        raise CommandError(f"{file}: schema is {checks.schema_!r}, this peakday reads {SCHEMA!r}")
+    for text in checks.slo:
+        parse_limit(text, str(file))
+    if list(checks.regression.looks) != sorted(set(checks.regression.looks)):
+        raise CommandError(f"{file}: regression.looks must rise, such as [4, 8, 12]")
+    return checks

@@ -1,0 +1,1 @@
+"""Figures that no clock touches, against a baseline."""

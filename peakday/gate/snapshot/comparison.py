@@ -1,0 +1,154 @@
+"""The floor of a check: exact figures of scripted turns, against a saved baseline or the other build's own drive."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from peakday.errors import CommandError, Exit
+from peakday.gate import baseline as baselines
+from peakday.gate.builds.builds import Side
+from peakday.gate.builds.runs import Measured, Scripted, scripted, stamp
+from peakday.gate.fingerprint import differences, here
+from peakday.gate.snapshot.figures import GATE as EXACT
+from peakday.gate.snapshot.figures import Figures, answered, changed_moments, compare, turns_line, unsteady
+from peakday.gate.state import Check
+from peakday.gate.verdicts import Line, Verdict
+
+NO_TRAFFIC = "zero traffic: no scripted turn was answered, so nothing was shown"
+
+
+@dataclass(frozen=True)
+class _Baseline:
+    """What the candidate is held against. `again`: drives it a second time; None where it was saved."""
+
+    name: str
+    figures: Figures
+    rows: list[dict[str, Any]]
+    again: Callable[[], Scripted] | None = None
+
+
+def check_exact(check: Check, other: Side | list[Measured] | None) -> None:
+    """The floor, against the committed baseline, else against the other build's own drive."""
+    if check.candidate.folder is None or check.candidate.sut is not None:
+        check.notes.append("exact floor not run: only the local stack answers the same way twice")
+        return
+    seen = _driven(check)
+    check.facts["exact"] = seen.figures
+    if "model_connections" not in seen.figures:
+        check.notes.append("connections to the models were not counted by these stand-ins: keep-alive is not judged")
+    if not answered(seen.rows):
+        check.lines.append(Line(EXACT, "turns", Verdict.INCONCLUSIVE, NO_TRAFFIC))
+    elif check.asked.accept:
+        check.lines += _accept(check, seen)
+    else:
+        _hold(check, seen, other)
+
+
+def _driven(check: Check) -> Scripted:
+    return scripted(check.candidate, check.resolved, plan=check.checks.plan, talk=check.talk)
+
+
+def _hold(check: Check, seen: Scripted, other: Side | list[Measured] | None) -> None:
+    """What was seen against the baseline; a difference is driven again, on each side that can be."""
+    try:
+        before = _exact_baseline(check, other)
+    except baselines.BaselineError as error:
+        check.lines.append(Line(EXACT, "baseline", Verdict.INCONCLUSIVE, str(error)))
+        return
+    check.facts["exact_baseline"] = before.name
+    if not answered(before.rows):
+        check.lines.append(Line(EXACT, "turns", Verdict.INCONCLUSIVE, f"of the baseline, {NO_TRAFFIC}"))
+        return
+    lines = compare(before.figures, seen.figures)
+    moments = changed_moments(before.rows, seen.rows)
+    differs = any(line.verdict != Verdict.PASS for line in lines)
+    if differs or moments:
+        check.talk.say("exact floor: figures differ; driving once more to see whether they stand")
+        again = _driven(check)
+        old = before.again() if before.again is not None else Scripted(before.rows, before.figures)
+        lines = compare(before.figures, seen.figures, repeated=again.figures, baseline_repeated=old.figures)
+        told = turns_line(moments, changed_moments(old.rows, again.rows)) if not differs else None
+        lines += [told] if told is not None else []
+    check.lines += lines
+    check.moments += moments
+
+
+def _exact_baseline(check: Check, other: Side | list[Measured] | None) -> _Baseline:
+    name = check.resolved.scenario.name
+    if check.store.read(f"{name}/current.json") is None and isinstance(other, Side) and other.folder is not None:
+        return _of_the_other(check, other)
+    known = baselines.current(check.store, name)
+    if known["workload"] != check.workload:
+        raise baselines.BaselineError(
+            f"baseline {known['version']} is of another scenario ({known['workload']}, here {check.workload}): what is "
+            f"asked of the assistant has changed, so nothing can be compared; `peakday baseline save {name}`"
+        )
+    different = differences(known.get("host") or {}, here())
+    if different:
+        where = f"the baseline was saved on another machine ({'; '.join(different)})"
+        check.notes.append(f"{where}; exact figures hold anyway")
+    return _Baseline(known["version"], known["exact"], known["moments"])
+
+
+def _of_the_other(check: Check, other: Side) -> _Baseline:
+    """The other build's own drive. It makes no plan: the facts of a plan are the code's that runs here."""
+    plan = {key: value for key, value in check.facts["exact"].items() if key.startswith("plan.")}
+    if plan:
+        check.notes.append("chips and cost of the plan are held by a saved baseline only; there is none yet")
+
+    def drive() -> Scripted:
+        seen = scripted(other, check.resolved, plan=False, talk=check.talk)
+        return Scripted(seen.rows, {**seen.figures, **plan})
+
+    first = drive()
+    return _Baseline(other.identity[:12], first.figures, first.rows, drive)
+
+
+def _accept(check: Check, seen: Scripted) -> list[Line]:
+    """Save what two drives agree on as the current baseline; its runs are kept where the scenario is the same."""
+    different = unsteady(seen.figures, _driven(check).figures)
+    if different:
+        return different
+    name = check.resolved.scenario.name
+    try:
+        known = baselines.current(check.store, name)
+        kept = {key: known[key] for key in ("runs", "sketches") if known["workload"] == check.workload and key in known}
+    except baselines.BaselineError:
+        kept = {}
+    version = baselines.save(check.store, name, document(check, seen) | kept, stamp())
+    baselines.promote(check.store, name, version)
+    return [Line(EXACT, "all figures", Verdict.PASS, f"accepted as baseline {version}; review its diff")]
+
+
+def steady_script(check: Check) -> Scripted:
+    """What the script shows, driven twice.
+
+    Raises:
+        CommandError: nothing was answered, or the two drives disagree: neither is anything to compare with.
+    """
+    seen = _driven(check)
+    if not answered(seen.rows):
+        raise CommandError(f"nothing saved: {NO_TRAFFIC}", Exit.INCONCLUSIVE)
+    different = unsteady(seen.figures, _driven(check).figures)
+    if different:
+        first = different[0]
+        raise CommandError(f"nothing saved: {first.metric}: {first.why}", Exit.INCONCLUSIVE)
+    return seen
+
+
+def document(check: Check, seen: Scripted) -> dict[str, Any]:
+    """A baseline without runs: circumstances, exact figures and the turns they come from."""
+    from peakday.host import commit, peakday_version
+
+    return {
+        "peakday_version": peakday_version(),
+        "commit": commit(),
+        "workload": check.workload,
+        "host": here(),
+        "exact": seen.figures,
+        "moments": seen.rows,
+        "runs": [],
+        "sketches": {},
+    }

@@ -1,0 +1,96 @@
+"""One check under way: what was asked, what is compared, and what was found so far."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from peakday.consent import Consent
+from peakday.console import Talk
+from peakday.gate import baseline as baselines
+from peakday.gate.builds.builds import Side, here_identity
+from peakday.gate.fingerprint import workload_hash
+from peakday.gate.settings import Checks
+from peakday.gate.verdicts import Line, Outcome
+from peakday.stack.resolved import Resolved, resolve
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the command line said."""
+
+    scenario: str
+    sets: tuple[str, ...] = ()
+    against: str | None = None
+    target: str | None = None
+    accept: bool = False
+    only: tuple[str, ...] = ("exact", "slo", "regression")
+    seed: int | None = None
+    consent: Consent = field(default_factory=Consent)
+
+
+@dataclass
+class Check:
+    """One check under way."""
+
+    asked: Asked
+    checks: Checks
+    resolved: Resolved
+    candidate: Side
+    store: baselines.Store
+    talk: Talk
+    lines: list[Line] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    moments: list[dict[str, Any]] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def workload(self) -> str:
+        """Names what customers do in this check."""
+        return workload_hash(self.resolved.scenario, self.resolved.seed)
+
+    def outcome(self) -> Outcome:
+        """Everything found."""
+        return Outcome(
+            self.resolved.scenario.name, tuple(self.lines), tuple(self.notes), tuple(self.moments), dict(self.facts)
+        )
+
+
+def prepare(asked: Asked, checks: Checks, talk: Talk) -> Check:
+    """A check that has started nothing yet.
+
+    Raises:
+        CommandError: a target that is not owned, or baselines in S3 without consent.
+        ScenarioError: no such scenario.
+    """
+    resolved = resolve(asked.scenario, asked.sets, asked.seed)
+    store = baselines.open_store(checks.baselines, asked.consent, talk)
+    return Check(asked, checks, resolved, _candidate(asked, checks), store, talk)
+
+
+def _candidate(asked: Asked, checks: Checks) -> Side:
+    if asked.target is not None:
+        return address(asked.target, "candidate")
+    return Side(
+        "candidate", here_identity(), folder=Path.cwd(), scenario=asked.scenario, sets=asked.sets,
+        sut=checks.sut, seed=asked.seed,
+    )  # fmt: skip
+
+
+def address(text: str, label: str) -> Side:
+    """A system that is up already, by URL or KIND=URL.
+
+    Raises:
+        CommandError: a target that is not owned, or whose answers cost money.
+    """
+    from peakday.config import load_config
+    from peakday.stack.real_models import refuse_paid
+    from peakday.targets import check_allowed, parse_targets
+
+    named = text if "=" in text.partition("://")[0] else f"assistant={text}"
+    targets = parse_targets([named])
+    for target in targets:
+        check_allowed(target, load_config())
+    refuse_paid(targets, "check")
+    return Side(label, named, targets=(named,))

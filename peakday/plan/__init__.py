@@ -1,0 +1,1 @@
+"""A plan from what was typed."""

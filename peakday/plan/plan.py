@@ -1,0 +1,175 @@
+"""A plan from a scenario and the newest records that fit it: choosing inputs, and writing the folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from peakday.config import load_config, quality_file
+from peakday.console import Talk
+from peakday.errors import CommandError
+from peakday.host import peakday_version
+from peakday.plan.prices import own_prices
+from peakday.records.folders import find_record, new_folder, records
+
+if TYPE_CHECKING:
+    from capacity.plan import Plan
+    from dashboards.order.sheet import Occasion
+    from facts.account import Held
+    from loadgen.record import Run
+    from neuron_bench.record import Bench
+    from neuron_bench.step_model import StepModel
+    from scenarios.schema import Scenario
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where a plan's inputs come from, as asked; None and empty mean the newest that fit, else published figures."""
+
+    run: str | None = None
+    benches: tuple[str, ...] = ()
+    step_models: tuple[Path, ...] = ()
+    for_order: bool = False
+    usage: Path | None = None
+    quotas: Path | None = None
+
+
+def plan_scenario(
+    scenario: Scenario, scenario_hash: str, sources: Sources, *, out: Path | None, seed: int, talk: Talk
+) -> tuple[Plan, Path]:
+    """Make a plan and write its folder: plan.json, plan.xlsx, report.html; complete or not at all."""
+    from capacity.fleet.bookable import supply_findings
+    from capacity.fleet.findings import refuse_order
+    from capacity.planner import make_plan
+    from facts.account import read_usage
+    from facts.reader import quality
+
+    now = datetime.now(UTC)
+    folder = out or new_folder("plans", scenario.name, now)
+    if folder.exists():
+        raise CommandError(f"{folder}: already here; choose another --out")
+    config = load_config()
+    judged = quality_file(config)
+    usage = read_usage(sources.usage) if sources.usage else None
+    run = choose_run(scenario_hash, sources.run, talk) if usage is None or sources.run else None
+    held = held_quotas(sources.quotas, talk)
+    step_models = choose_step_models(sources.step_models, talk)
+    plan = make_plan(
+        scenario,
+        scenario_hash=scenario_hash,
+        run=run,
+        benches=choose_benches(sources.benches, step_models),
+        step_models=step_models,
+        prices=own_prices(config.prices),
+        seed=seed,
+        now_utc=now.isoformat(timespec="seconds"),
+        version=peakday_version(),
+        plan_id=folder.name,
+        usage=usage,
+        held=held,
+        judged=quality(judged) if judged else None,
+    )
+    plan = replace(plan, warnings=(*plan.warnings, *supply_findings(plan)))
+    occasion = None
+    if sources.for_order:
+        from peakday.plan.order import order_occasion
+
+        refuse_order(plan)
+        occasion = order_occasion(scenario, run, usage, held)
+    write_plan_folder(folder, plan, run, occasion)
+    return plan, folder
+
+
+def write_plan_folder(folder: Path, plan: Plan, run: Run | None, occasion: Occasion | None) -> None:
+    """Every file of a plan, put in place by one rename; the order's two where there is an occasion to order for."""
+    from capacity.plan import write_plan
+    from dashboards.order.page import write_order
+    from dashboards.order.sheet import write_order_sheet
+    from dashboards.report import write_report
+    from dashboards.workbook.book import write_xlsx
+
+    aside = folder.with_name(f".{folder.name}.part")
+    try:
+        write_plan(plan, aside)
+        write_xlsx(plan, aside / "plan.xlsx")
+        if occasion is not None:
+            write_order(plan, aside / "order.html", occasion)
+            write_order_sheet(plan, aside / "order.csv", occasion)
+        write_report(aside / "report.html", run=run, plan=plan, bench=None)
+        os.replace(aside, folder)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def held_quotas(wanted: Path | None, talk: Talk) -> Held | None:
+    """The account's quotas: the file asked for, else the newest that `aws pull` left here; None when there is none."""
+    from facts.account import read_quotas
+    from peakday.account.pull import newest
+
+    path = wanted or newest("quotas.yaml")
+    if path is None:
+        return None
+    if wanted is None:
+        talk.say(f"quotas held from {path}, the newest pull here")
+    return read_quotas(path)
+
+
+def choose_run(scenario_hash: str, wanted: str | None, talk: Talk) -> Run | None:
+    """The run asked for, or the newest valid and finished one of this very scenario; None when there is none."""
+    from loadgen.record import RecordError, load_run, read_info
+
+    if wanted is not None:
+        return load_run(find_record("runs", wanted))
+    for path in records("runs"):
+        try:
+            info = read_info(path)
+        except RecordError:
+            continue
+        if info["scenario"]["hash"] == scenario_hash and info["state"] == "finished" and info["verdict"]["valid"]:
+            talk.say(f"tokens and routes from run {path.name}, the newest valid one of this scenario")
+            return load_run(path)
+    talk.say("no valid run of this scenario here: tokens and routes are the scenario's assumptions")
+    return None
+
+
+def choose_benches(wanted: Sequence[str], step_models: Sequence[StepModel]) -> list[Bench]:
+    """The bench records asked for, or those here that a step model was fitted from, newest first."""
+    from neuron_bench.record import load_bench
+
+    if wanted:
+        return [load_bench(find_record("benches", name)) for name in wanted]
+    used = {name for model in step_models for name in model.inputs}
+    return [load_bench(path) for path in records("benches") if path.name in used]
+
+
+def choose_step_models(wanted: Sequence[Path], talk: Talk) -> list[StepModel]:
+    """The step models asked for, or those derived from published figures."""
+    from neuron_bench.published import step_models
+    from neuron_bench.step_model import read_step_model
+
+    if wanted:
+        return [read_step_model(path) for path in wanted]
+    talk.say("step times derived from published load tests; `peakday calibrate` makes them from your own measurements")
+    return list(step_models().values())
+
+
+def score(plan_name: str, run_name: str) -> tuple[str, dict[str, Any]]:
+    """A plan's figures beside what a later run measured, the worst first."""
+    from capacity.calibration.backtest import backtest, coverage_interval
+    from capacity.plan import load_plan
+    from loadgen.record import load_run
+
+    scored = backtest(load_plan(find_record("plans", plan_name)), load_run(find_record("runs", run_name)))
+    inside, of = scored.coverage
+    lines = [
+        f"{s.name:<44} predicted {s.predicted.mid:.4g} ({s.predicted.low:.4g} to {s.predicted.high:.4g})"
+        f"  measured {s.measured:.4g} {s.unit}{'' if s.inside else '  OUTSIDE its range'}"
+        for s in scored.scores
+    ]
+    data = {"inside": inside, "of": of, "scores": [{**asdict(s), "error_ratio": s.error_ratio} for s in scored.scores]}
+    return "\n".join([*lines, str(coverage_interval(inside, of)) if of else "nothing in common to compare"]), data

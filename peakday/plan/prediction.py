@@ -1,0 +1,150 @@
+"""A prediction of one run from a step model, written before the run; and the run's figures beside it afterwards."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from peakday.errors import CommandError
+from peakday.records.folders import find_record
+
+if TYPE_CHECKING:
+    from capacity.calibration.prediction import Outcome
+    from loadgen.record import Run
+
+SUFFIX = ".prediction.json"
+
+
+def predict_run(step_model: Path, arrivals: Path, out: Path | None, *, seed: int) -> tuple[str, dict[str, Any]]:
+    """Simulate the replay of an arrivals file on one replica, and write what it should measure.
+
+    Raises:
+        CommandError: the prediction is there already, or the file has no lengths.
+        PlanError: the step model cannot say how far off it may be.
+    """
+    from capacity.calibration.prediction import Prediction, extrapolations, predict_figures, write_prediction
+    from capacity.simulator.requests import requests
+    from neuron_bench.step_model import read_step_model
+    from scenarios.arrivals import read_replay
+
+    path = out or Path(arrivals.name.partition(".")[0] + SUFFIX)
+    if path.exists():
+        raise CommandError(f"{path}: is there already; a prediction is made once, choose another --out")
+    model, replay = read_step_model(step_model), read_replay(arrivals)
+    if replay.input_tokens is None or replay.output_tokens is None:
+        raise CommandError(f"{arrivals}: no token counts; columns ContextTokens and GeneratedTokens give them")
+    work = requests(replay.offset_s, replay.input_tokens, replay.output_tokens)
+    prediction = Prediction(
+        name=path.name.removesuffix(SUFFIX),
+        created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
+        step_model=step_model.name,
+        step_model_sha256=_sha256(step_model),
+        arrivals=arrivals.name,
+        arrivals_sha256=_sha256(arrivals),
+        calls=len(work),
+        rate_per_s=(len(work) - 1) / float(work.arrival_s[-1] - work.arrival_s[0]) if len(work) > 1 else 0.0,
+        figures=predict_figures(work, model, seed=seed),
+        warnings=extrapolations(work, model),
+    )
+    write_prediction(prediction, path)
+    lines = [
+        f"{figure.metric:<22} {figure.value:>10.4g}  ({figure.low:.4g} to {figure.high:.4g})"
+        for figure in prediction.figures
+    ]
+    head = f"{len(work):,} calls at {prediction.rate_per_s:.3g}/s on one replica of {model.model_id}, {model.chip}"
+    lines += [f"WARNING {warning}" for warning in prediction.warnings]
+    return "\n".join([head, *lines, f"\n{path}; commit it before the run"]), asdict(prediction)
+
+
+def score_run(path: Path, run_name: str, model: str | None) -> tuple[str, dict[str, Any]]:
+    """A run's figures beside what was predicted for it, as text and data; see `score`."""
+    from capacity.calibration.backtest import coverage_interval
+    from loadgen.record import load_run
+
+    run = load_run(find_record("runs", run_name))
+    committed_utc, outcomes = score(path, run, model)
+    inside = sum(outcome.inside for outcome in outcomes)
+    started = run.info["started_utc"]
+    when = (
+        f"committed {committed_utc}"
+        if committed_utc
+        else "never committed, so only its own clock says that it is older"
+    )
+    lines = [_line(outcome) for outcome in outcomes]
+    text = "\n".join([f"{when}; run started {started}", *lines, str(coverage_interval(inside, len(outcomes)))])
+    rows = [
+        {**asdict(o.predicted), "measured": o.measured, "error_ratio": o.error_ratio, "inside": o.inside}
+        for o in outcomes
+    ]
+    return text, {"committed_utc": committed_utc, "inside": inside, "of": len(outcomes), "outcomes": rows}
+
+
+def score(path: Path, run: Run, model: str | None) -> tuple[str | None, tuple[Outcome, ...]]:
+    """When the prediction was committed, if ever, and its figures beside the run's, the worst first.
+
+    Args:
+        model: whose calls are judged; None when the run has calls of one model only.
+
+    Raises:
+        CommandError: the run replayed another file, or the prediction was changed since its commit.
+        PlanError: the prediction is not older than the run.
+    """
+    from capacity.calibration.observed import observed_calls
+    from capacity.calibration.prediction import read_prediction, refuse_hindsight, score_prediction
+
+    prediction, started = read_prediction(path), run.info["started_utc"]
+    if run.info.get("arrivals_sha256") != prediction.arrivals_sha256:
+        raise CommandError(f"{run.run_id}: did not replay {prediction.arrivals}, which {path} is about")
+    refuse_hindsight(prediction.created_utc, started, str(path))
+    committed_utc = commit_time(path)
+    if committed_utc is not None:
+        refuse_hindsight(committed_utc, started, f"{path} as committed")
+    return committed_utc, score_prediction(prediction, observed_calls(run, model or _only_model(run)))
+
+
+def commit_time(path: Path) -> str | None:
+    """When the file's last change was committed, in UTC; None where it was never committed.
+
+    Raises:
+        CommandError: it was changed since.
+    """
+
+    def git(*arguments: str) -> str:
+        found = subprocess.run(
+            ["git", *arguments, "--", path.name], cwd=path.parent, capture_output=True, text=True, check=True
+        )
+        return found.stdout.strip()
+
+    try:
+        seconds = git("log", "-1", "--format=%ct")
+        changed = git("status", "--porcelain")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    if not seconds:
+        return None
+    if changed:
+        raise CommandError(f"{path}: changed since it was committed; score the committed one")
+    return datetime.fromtimestamp(int(seconds), UTC).isoformat()
+
+
+def _line(outcome: Outcome) -> str:
+    said, verdict = outcome.predicted, "" if outcome.inside else "  OUTSIDE its range"
+    return (
+        f"{said.metric:<20} predicted {said.value:>9.4g} ({said.low:.4g} to {said.high:.4g})  "
+        f"measured {outcome.measured:>9.4g}  {outcome.error_ratio:+.1%}{verdict}"
+    )
+
+
+def _only_model(run: Run) -> str:
+    seen = sorted(run.calls["model"].dropna().unique())
+    if len(seen) != 1:
+        raise CommandError(f"{run.run_id}: calls of {', '.join(seen) or 'no model'}; name one with --model")
+    return str(seen[0])
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,96 @@
+"""Step models from runs or benches: which record feeds which fit, and the file that comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from peakday.errors import CommandError
+from peakday.records.folders import find_any
+
+if TYPE_CHECKING:
+    from neuron_bench.step_model import StepModel
+
+
+@dataclass(frozen=True)
+class EngineFacts:
+    """What timings cannot tell of the engine that made them: its limits and its place."""
+
+    model: str
+    chip: str
+    tp: int
+    chips_per_replica: float
+    engine: str
+    version: str
+    max_num_seqs: int
+    max_batched_tokens: int
+    block_tokens: int
+    kv_blocks: int
+
+
+def calibrate_from(
+    wanted: Sequence[str], facts: EngineFacts, out: Path | None, *, seed: int
+) -> tuple[str, dict[str, Any]]:
+    """Fit a step model and write it; text with coefficients, hold-out table and notes.
+
+    Raises:
+        CommandError: more than one bench, a record of another kind, or the file is there already.
+        CalibrationError: the records cannot tell; the message says which measurement to take next.
+    """
+    from neuron_bench.step_model import write_step_model
+
+    path = out or Path(f"{facts.model.replace('/', '-')}-{facts.chip}.step-model.json")
+    if path.exists():
+        raise CommandError(f"{path}: is there already; choose another --out")
+    kinds = {name: find_any(name)[0] for name in wanted}
+    runs, benches = ([name for name in wanted if kinds[name] == kind] for kind in ("runs", "benches"))
+    if len(benches) > 1 or len(runs) + len(benches) < len(wanted):
+        got = ", ".join(f"{name} ({kind})" for name, kind in kinds.items())
+        raise CommandError(f"calibrate takes run records of a ladder, one bench record, or both; it got {got}")
+    bench = _from_bench(benches[0], facts) if benches else None
+    model = _from_runs(runs, facts, seed, bench) if runs or bench is None else bench
+    write_step_model(model, path)
+    return f"{step_model_text(model)}\n\n{path}", {"step_model": str(path), **asdict(model)}
+
+
+def _from_runs(wanted: Sequence[str], facts: EngineFacts, seed: int, bench: StepModel | None) -> StepModel:
+    from capacity.calibration.fit import EngineLimits, Identity, calibrate
+    from capacity.calibration.observed import observed_calls
+    from loadgen.record import load_run
+
+    limits = EngineLimits(facts.max_num_seqs, facts.max_batched_tokens, facts.block_tokens, facts.kv_blocks)
+    today = datetime.now(UTC).date().isoformat()
+    identity = Identity(facts.model, facts.chip, facts.tp, facts.chips_per_replica, facts.engine, facts.version, today)
+    runs = [load_run(find_any(name)[1]) for name in wanted]
+    return calibrate([observed_calls(run, facts.model) for run in runs], limits, identity, seed=seed, bench=bench)
+
+
+def _from_bench(wanted: str, facts: EngineFacts) -> StepModel:
+    from neuron_bench.fit import Engine, step_model
+    from neuron_bench.record import load_bench
+
+    engine = Engine(
+        facts.max_num_seqs, facts.max_batched_tokens, facts.block_tokens, facts.kv_blocks, facts.engine,
+        facts.chips_per_replica,
+    )  # fmt: skip
+    return step_model(load_bench(find_any(wanted)[1]), engine)
+
+
+def step_model_text(model: StepModel) -> str:
+    """Coefficients, range, hold-out table and notes."""
+    law = model.coefficients
+    lines = [
+        f"{model.model_id} on {model.chip}: provenance {model.provenance}, relative error {model.relative_error:.0%}",
+        f"  step = {law.a:.3g} + {law.b:.3g} P + {law.e:.3g} sum(P ctx) + {law.c:.3g} B + {law.d:.3g} K  seconds",
+    ]
+    for name, (low, high) in model.validity.items():
+        lines.append(f"  valid for {name} from {low:g} to {high:g}")
+    for row in model.hold_out:
+        lines.append(
+            f"  held out {row.case}: {row.metric} measured {row.measured:.4g}, predicted {row.predicted:.4g}"
+            f" ({row.error_ratio:+.1%}, n {row.n})"
+        )
+    return "\n".join([*lines, *(f"  {note}" for note in model.notes)])

@@ -1,0 +1,98 @@
+"""Scenarios made and looked at: the preview of an event, and a scenario from history."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from peakday.errors import CommandError
+from peakday.quantities import duration_s
+
+
+def picture(
+    scenario: str,
+    sets: Sequence[str],
+    window: tuple[float, float] | None,
+    scale: float,
+    seed: int | None,
+    html: Path | None,
+) -> tuple[str, dict[str, Any]]:
+    """The preview as text and as data; as a page too where asked."""
+    from scenarios.loading import load_scenario
+    from scenarios.preview import preview
+    from scenarios.preview_page import write_preview
+    from scenarios.preview_text import preview_text
+
+    view = preview(load_scenario(scenario, sets), window=window, scale=scale, seed=seed)
+    text = preview_text(view)
+    if html is not None:
+        text += f"\n\n{write_preview(view, html)}"
+    data = {
+        "scenario": view.scenario.name,
+        "hash": view.hash,
+        "window": view.window,
+        "scale": view.scale,
+        "seed": view.seed,
+        "sessions_expected": view.sessions,
+        "turns_expected": view.turns,
+        "warnings": view.warnings,
+    }
+    return text, data
+
+
+def fit_history(
+    history: Path,
+    name: str,
+    growth: str | None,
+    length: str | None,
+    parent: str,
+    calls_per_interaction: float | None = None,
+) -> tuple[str, dict[str, Any]]:
+    """Write NAME.yaml from a file of counts, or of an account's usage; the report says where each range comes from.
+
+    Raises:
+        CommandError: the growth is no LOW,MID,HIGH, or NAME.yaml is there already.
+    """
+    from facts.account import is_usage
+    from peakday.account.usage_counts import write_counts
+    from scenarios.fitting import fit
+
+    path = Path(f"{name}.yaml")
+    if path.exists():
+        raise CommandError(f"{path}: is there already; choose another --name")
+    told: tuple[str, ...] = ()
+    counted, per_count = history, 1.0
+    if is_usage(history):
+        counted, per_count, told = write_counts(history, Path(f"{name}.counts.csv"), parent, calls_per_interaction)
+    elif calls_per_interaction is not None:
+        raise CommandError("--calls-per-interaction is for a usage.csv of `aws pull`; leave it out for plain counts")
+    fitted = fit(
+        counted,
+        name=name,
+        growth=_growth(growth),
+        length_s=duration_s(length, "--length") if length else None,
+        parent=parent,
+        out_folder=Path(),
+        interactions_per_count=per_count,
+    )
+    with path.open("x") as file:
+        file.write(fitted.text)
+    report = "\n".join((*told, *fitted.report))
+    return f"{report}\nwrote {path}", {
+        "scenario": str(path),
+        "report": (*told, *fitted.report),
+        "growth": fitted.growth._asdict(),
+    }
+
+
+def _growth(text: str | None) -> Any:
+    from scenarios.fitting import Growth
+
+    if text is None:
+        return None
+    try:
+        low, mid, high = (float(part) for part in text.split(","))
+    except ValueError:
+        raise CommandError(f"--growth {text!r}: expected LOW,MID,HIGH such as 1.1,1.3,1.8") from None
+    return Growth(low, mid, high)

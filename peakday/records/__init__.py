@@ -1,0 +1,1 @@
+"""Records on disk: their folders, reports and comparisons."""

@@ -1,0 +1,89 @@
+"""Two records of a kind side by side."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from peakday.errors import CommandError
+from peakday.records.folders import find_any
+
+
+def compare_records(before: str, after: str, page: Path | None) -> tuple[str, dict[str, Any]]:
+    """What changed from one record to another of its kind; as a page too where asked.
+
+    Raises:
+        CommandError: the two are of different kinds.
+    """
+    (kind, old), (other, new) = find_any(before), find_any(after)
+    if kind != other:
+        raise CommandError(f"{before} is in {kind}/ and {after} in {other}/: only records of one kind can be compared")
+    text, data = _COMPARERS[kind](old, new)
+    if page is not None:
+        from dashboards.html.compare import write_compare
+        from peakday.records.reports import load_any
+
+        text += f"\n\n{write_compare(page, load_any(str(old))[0], load_any(str(new))[0])}"
+    return text, data
+
+
+def _runs(old: Path, new: Path) -> tuple[str, dict[str, Any]]:
+    """Every number both runs have; apart: their intervals do not touch."""
+    from dashboards.numbers.run import run_numbers
+    from loadgen.record import load_run
+
+    runs = load_run(old), load_run(new)
+    earlier = {(n.name, n.labels): n for n in run_numbers(runs[0])}
+    rows = []
+    for number in run_numbers(runs[1]):
+        was = earlier.get((number.name, number.labels))
+        if was is None or was.value is None or number.value is None or was.value == number.value:
+            continue
+        known = None not in (was.lo, was.hi, number.lo, number.hi)
+        apart = known and (number.lo > was.hi or number.hi < was.lo)  # type: ignore[operator]
+        rows.append(
+            {"name": number.label, "unit": number.unit, "before": was.value, "after": number.value, "apart": apart}
+        )
+    lines = [
+        f"{row['name']:<44} {row['before']:>12.6g} -> {row['after']:>12.6g} {row['unit']}{_mark(row)}" for row in rows
+    ]
+    invalid = [run.run_id for run in runs if not run.info["verdict"]["valid"]]
+    head = [f"INVALID, so no evidence: {', '.join(invalid)}"] if invalid else []
+    return "\n".join([*head, *lines]), {"invalid": invalid, "changes": rows}
+
+
+def _mark(row: dict[str, Any]) -> str:
+    return "  intervals apart" if row["apart"] else ""
+
+
+def _plans(old: Path, new: Path) -> tuple[str, dict[str, Any]]:
+    from capacity.calibration.backtest import compare_plans
+    from capacity.plan import load_plan
+
+    changes = compare_plans(load_plan(old), load_plan(new))
+    lines = [
+        f"{c.name}: {_shown(c.before)} -> {_shown(c.after)} {c.unit}{'  ranges apart' if c.apart else ''}"
+        for c in changes
+    ]
+    return "\n".join(lines) or "no difference", {"changes": [asdict(change) for change in changes]}
+
+
+def _shown(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:.6g}"
+
+
+def _benches(old: Path, new: Path) -> tuple[str, dict[str, Any]]:
+    from neuron_bench.compare import compare
+    from neuron_bench.record import load_bench
+
+    found = compare(load_bench(old), load_bench(new))
+    lines = [f"changed although nothing may: {line}" for line in found.exact]
+    lines += [
+        f"{c.case:<40} {c.before_s:.6g} s -> {c.after_s:.6g} s  x{c.ratio:.3f} {c.verdict}" for c in found.changes
+    ]
+    lines += [f"without a partner: {name}" for name in found.only_in]
+    return "\n".join(lines) or "no case in common", asdict(found)
+
+
+_COMPARERS = {"runs": _runs, "plans": _plans, "benches": _benches}

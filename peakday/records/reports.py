@@ -1,0 +1,75 @@
+"""Files drawn from a record of any kind: its HTML report, and its exports."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from peakday.errors import CommandError
+from peakday.records.folders import find_any
+
+if TYPE_CHECKING:
+    from capacity.plan import Plan
+    from loadgen.record import Run
+    from neuron_bench.record import Bench
+
+FORMS = ("csv", "xlsx", "prometheus", "grafana")
+
+
+def load_any(wanted: str, *, for_report: bool = False) -> tuple[Run | Plan | Bench, Path]:
+    """A record of any kind, and its folder; for a report only the columns that it shows.
+
+    Raises:
+        CommandError: there is no such record.
+    """
+    kind, folder = find_any(wanted)
+    if kind == "runs":
+        from dashboards.report import load_for_report
+        from loadgen.record import load_run
+
+        return (load_for_report if for_report else load_run)(folder), folder
+    if kind == "plans":
+        from capacity.plan import load_plan
+
+        return load_plan(folder), folder
+    from neuron_bench.record import load_bench
+
+    return load_bench(folder), folder
+
+
+def draw(wanted: str, out: Path | None) -> Path:
+    """Write the report beside its record, or where asked; returns its path."""
+    from dashboards.report import write_report
+    from loadgen.record import Run
+    from neuron_bench.record import Bench
+
+    record, folder = load_any(wanted, for_report=True)
+    return write_report(
+        out or folder / "report.html",
+        run=record if isinstance(record, Run) else None,
+        plan=None if isinstance(record, Run | Bench) else record,
+        bench=record if isinstance(record, Bench) else None,
+    )
+
+
+def export_record(form: str, wanted: str, out: Path | None) -> list[Path]:
+    """Write the files of one form; returns their paths.
+
+    Raises:
+        CommandError: an unknown form, or a record that has no such form.
+    """
+    from dashboards import exports
+    from neuron_bench.record import Bench
+
+    if form not in FORMS:
+        raise CommandError(f"export {form!r}: expected one of {', '.join(FORMS)}")
+    if form == "grafana":
+        return exports.export_grafana(out or Path("grafana"))
+    record, folder = load_any(wanted)
+    if form == "csv":
+        return exports.export_csv(record, out or folder / "csv")
+    if form == "xlsx":
+        return [exports.export_xlsx(record, out or folder / f"{folder.name}.xlsx")]
+    if isinstance(record, Bench):
+        raise CommandError(f"{wanted}: a bench has no Prometheus form; export a run or a plan")
+    return exports.export_prometheus(out or Path("prometheus"), [record])

@@ -1,0 +1,1 @@
+"""A load run from what was typed."""

@@ -1,0 +1,102 @@
+"""The options of `run`, each with its help; and how they become the `LoadOptions` of a rehearsal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from peakday.consent import Consent
+
+Model = Annotated[str | None, typer.Option("--model", help="Model to ask for on an openai or bedrock target.")]
+Window = Annotated[str | None, typer.Option("--window", metavar="START:END", help="Piece of the event, in real time.")]
+Rate = Annotated[
+    str | None, typer.Option("--rate", help="Interactions per second in place of the event, such as 60/s.")
+]
+For = Annotated[str | None, typer.Option("--for", help="How long --rate lasts, such as 15s.")]
+RunLength = Annotated[str, typer.Option("--for", help="Length of each run.")]
+Scale = Annotated[float, typer.Option("--scale", min=0.0, max=1.0, help="Thins the rate; the shape stays.")]
+Arrivals = Annotated[
+    Path | None, typer.Option("--arrivals", help="Replay the arrivals of a CSV: each row one session of one turn.")
+]
+Users = Annotated[
+    int | None,
+    typer.Option("--users", min=1, help="Closed loop: so many users that wait for answers. Hides waiting; labelled."),
+]
+Master = Annotated[bool, typer.Option("--master", help="Wait for --workers of other machines, and drive them.")]
+Workers = Annotated[int, typer.Option("--workers", min=1, help="With --master: how many workers connect.")]
+Worker = Annotated[bool, typer.Option("--worker", help="Be workers of a run whose master is elsewhere.")]
+MasterHost = Annotated[str, typer.Option("--master-host", help="With --worker: where the master is.")]
+MasterPort = Annotated[int, typer.Option("--master-port", help="Port the workers connect to.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what it would ask for; send nothing.")]
+Quotas = Annotated[
+    Path | None, typer.Option("--quotas", help="quotas.yaml of the account; the newest pull here if left out.")
+]
+Budget = Annotated[
+    float | None, typer.Option("--budget-usd", min=0.0, help="Stop before the calls cost more than this.")
+]
+MetricsPort = Annotated[
+    int | None, typer.Option("--metrics-port", help="Serve the run to Prometheus on this loopback port.")
+]
+Scrape = Annotated[
+    list[str] | None, typer.Option("--scrape", metavar="URL", help="Prometheus page to keep in the record; repeatable.")
+]
+Web = Annotated[int | None, typer.Option("--web", metavar="PORT", help="Locust's own page on this loopback port.")]
+KeepText = Annotated[bool, typer.Option("--keep-text", help="Keep questions and answers in the record.")]
+
+
+def whom(target: list[str] | None, model: str | None, openai_url: str | None, live: bool, yes: bool) -> dict[str, Any]:
+    """What is driven, and whether it may cost money."""
+    consent = Consent(live, yes)
+    return {"targets": tuple(target or ()), "model": model, "openai_url": openai_url, "consent": consent}
+
+
+def how_much(
+    window: str | None, rate: str | None, for_: str | None, scale: float, arrivals: Path | None, users: int | None
+) -> dict[str, Any]:
+    """Which arrivals, in seconds and per second.
+
+    Raises:
+        CommandError: a quantity that cannot be read.
+    """
+    from peakday.quantities import duration_s, rate_per_s, window_s
+
+    return {
+        "window": window_s(window, "--window") if window else None,
+        "rate_per_s": rate_per_s(rate, "--rate") if rate else None,
+        "for_s": duration_s(for_, "--for") if for_ else None,
+        "scale": scale,
+        "arrivals": arrivals,
+        "users": users,
+    }
+
+
+def by_whom(processes: int, master: bool, workers: int, master_port: int) -> dict[str, Any]:
+    """Workers here, or workers of other machines."""
+    return {
+        "processes": 0 if master else processes,
+        "remote_workers": workers if master else 0,
+        "master_port": master_port,
+    }
+
+
+def beside(
+    quotas: Path | None,
+    budget_usd: float | None,
+    metrics_port: int | None,
+    scrape: list[str] | None,
+    web: int | None,
+    keep_text: bool,
+    out: Path | None,
+) -> dict[str, Any]:
+    """What bounds the run, shows it and keeps it."""
+    return {
+        "quotas": quotas,
+        "budget_usd": budget_usd,
+        "metrics_port": metrics_port,
+        "scrape": tuple(scrape or ()),
+        "web_port": web,
+        "keep_text": keep_text,
+        "out": out,
+    }

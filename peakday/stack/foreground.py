@@ -1,0 +1,70 @@
+"""`up`: a stack that stays until Ctrl-C, on the stand-ins or on real models."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+
+from peakday.consent import Consent, require_live
+from peakday.console import Talk
+from peakday.stack.local import Stack
+from peakday.stack.real_models import RealModels, on_real_models, real_models
+from peakday.stack.resolved import Resolved, open_stack, resolve
+
+_NOMINAL_S = 600.0
+"""A turn's price is the mean over the turns that one interaction a second asks for in this time."""
+
+
+def stay_up(
+    scenario: str,
+    sets: Sequence[str],
+    consent: Consent,
+    openai_url: str | None,
+    *,
+    port: int,
+    seed: int | None,
+    talk: Talk,
+) -> None:
+    """Start the stack, say where it is, and wait.
+
+    Raises:
+        CommandError: live and not agreed to, or the stack cannot start or ends by itself.
+    """
+    resolved = resolve(scenario, sets, seed)
+    real = real_models(openai_url) if consent.live else None
+    if real is not None:
+        resolved = agreed(resolved, real, consent, talk)
+    with open_stack(resolved, port=port, real=real, talk=talk) as stack:
+        talk.result(address_lines(stack, resolved), {**stack.endpoints, "models": dict(stack.models)})
+        talk.say("ready; Ctrl-C stops it")
+        with contextlib.suppress(KeyboardInterrupt):
+            stack.wait()
+
+
+def agreed(resolved: Resolved, real: RealModels, consent: Consent, talk: Talk) -> Resolved:
+    """The scenario on real models, once what a turn costs has been said and agreed to."""
+    resolved, left_out = on_real_models(resolved, real)
+    for line in left_out:
+        talk.say(line)
+    what = f"{resolved.scenario.name} on real models in {', '.join(resolved.scenario.event.regions)}"
+    require_live(consent, what, turn_cost(resolved), talk)
+    return resolved
+
+
+def turn_cost(resolved: Resolved) -> str:
+    """What a turn is expected to cost, as words; nothing is paid before one is asked."""
+    from peakday.run.rehearsal import LoadOptions, estimated
+
+    asked = estimated(resolved, LoadOptions(rate_per_s=1.0, for_s=_NOMINAL_S), [])
+    if asked.usd is None or not asked.turns:
+        return "no priced model may answer"
+    low, mid, high = (usd / asked.turns for usd in asked.usd)
+    return f"{mid:.4f} USD a turn ({low:.4f} to {high:.4f}), list prices; nothing before the first question"
+
+
+def address_lines(stack: Stack, resolved: Resolved) -> str:
+    """Where to reach what."""
+    lines = [f"{name:<10} {url}" for name, url in stack.endpoints.items()]
+    if stack.live and "bedrock" not in stack.endpoints:
+        lines.append(f"bedrock    Amazon Bedrock in {', '.join(resolved.scenario.event.regions)}")
+    return "\n".join(lines)

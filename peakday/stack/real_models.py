@@ -1,0 +1,167 @@
+"""The assistant on real models: where they are, and what a scenario does without when no stand-in serves it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from peakday.config import load_config
+from peakday.errors import CommandError
+from peakday.stack.resolved import Resolved
+from peakday.targets import Target, check_allowed, check_answers, is_loopback, parse_targets
+
+if TYPE_CHECKING:
+    from facts.reader import Model
+    from scenarios.schema import Assistant, Scenario
+
+ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", "AWS_ENDPOINT_URL")
+"""What the AWS SDKs read for another endpoint, the specific one first. Source: AWS SDKs and Tools reference guide."""
+_REGIONS_OF = {"us": "us-", "eu": "eu-", "apac": "ap-", "jp": "ap-northeast-", "au": "ap-southeast-"}
+"""Regions that may call a geography's inference profile, by prefix; `global.` has no limit here."""
+_BEDROCK_HOST = re.compile(r"(.+\.)?bedrock-[a-z-]+\.([a-z0-9-]+\.)*(amazonaws\.com(\.cn)?|api\.aws)")
+"""Hosts of Bedrock's models, by Converse or OpenAI's API. Source: AWS General Reference, Amazon Bedrock endpoints."""
+
+
+@dataclass(frozen=True)
+class RealModels:
+    """Endpoints in place of the stand-ins. `bedrock_url` None: AWS's own. `openai_url` None: no models of one's own."""
+
+    bedrock_url: str | None = None
+    openai_url: str | None = None
+
+
+def real_models(openai_url: str | None, environment: Mapping[str, str] = os.environ) -> RealModels:
+    """The endpoints of a live stack.
+
+    Args:
+        openai_url: an OpenAI-compatible server that has the scenario's own models under their ids; ends in /v1.
+
+    Raises:
+        CommandError: that server is neither loopback nor owned, or does not answer.
+    """
+    override = next((environment[name] for name in ENDPOINT_VARIABLES if environment.get(name)), None)
+    if openai_url is not None:
+        (target,) = parse_targets([f"openai={openai_url}"])
+        check_allowed(target, load_config())
+        check_answers(target)
+        openai_url = target.url
+    if override is not None:
+        (target,) = parse_targets([f"bedrock={override}"])
+        override = target.url
+    return RealModels(override, openai_url)
+
+
+def on_real_models(resolved: Resolved, real: RealModels) -> tuple[Resolved, list[str]]:
+    """The scenario as real models can play it, and a line for each thing it does without.
+
+    Raises:
+        CommandError: it injects faults, a model's profile is of another geography than a region, or no model is left.
+    """
+    from facts import reader
+    from scenarios.loading import scenario_hash
+
+    scenario = resolved.scenario
+    if scenario.faults:
+        raise CommandError(
+            f"{scenario.name}: faults cannot be injected into real models; add --set 'faults=[]', or run without --live"
+        )
+    known = reader.models()
+    check_geography(scenario, known)
+    lines = []
+    if scenario.quotas:
+        scenario = scenario.model_copy(update={"quotas": {}})
+        lines.append("quotas of the scenario are not applied: the account's own hold")
+    if real.openai_url is None:
+        scenario, left_out = without_own_models(scenario, known)
+        lines += left_out
+    return replace(resolved, scenario=scenario, scenario_hash=scenario_hash(scenario)), lines
+
+
+def check_geography(scenario: Scenario, known: Mapping[str, Model]) -> None:
+    """Refuse a region from which a model's inference profile cannot be called."""
+    for key in scenario.models:
+        prefix = _REGIONS_OF.get(known[key].model_id.split(".")[0]) if known[key].protocol == "converse" else None
+        for region in scenario.event.regions if prefix else ():
+            if not region.startswith(prefix or ""):
+                raise CommandError(
+                    f"{key}: {known[key].model_id} is the profile of another geography than {region}; "
+                    "leave the model or the region out of the scenario"
+                )
+
+
+def without_own_models(scenario: Scenario, known: Mapping[str, Model]) -> tuple[Scenario, list[str]]:
+    """The scenario on its Bedrock models alone, and what was left out.
+
+    Turns of a model that is left out go to the first of its spill ladder that stays, else to the scenario's first.
+    """
+    left_out = [key for key in scenario.models if known[key].protocol == "openai"]
+    staying = [key for key in scenario.models if key not in left_out]
+    if not staying:
+        raise CommandError(f"{scenario.name}: no model of it is on Bedrock; name a server with --openai-url")
+    if not left_out:
+        return scenario, []
+    others = {key: _instead(key, staying, scenario.assistant) for key in left_out}
+    policy = scenario.assistant.policy
+    own = {
+        "simple": others.get(policy.simple, policy.simple),
+        "complex": others.get(policy.complex, policy.complex),
+        "by_intent": {intent: others.get(key, key) for intent, key in policy.by_intent.items()},
+    }
+    spill = scenario.assistant.spill
+    ladder = {key: [rung for rung in rungs if rung in staying] for key, rungs in spill.ladder.items() if key in staying}
+    assistant = scenario.assistant.model_copy(
+        update={"policy": policy.model_copy(update=own), "spill": spill.model_copy(update={"ladder": ladder})}
+    )
+    line = f"{', '.join(left_out)}: left out, for no OpenAI-compatible server was named (--openai-url)"
+    routed = {policy.simple, policy.complex, *policy.by_intent.values()} & set(left_out)
+    moved = "".join(f"; turns of {key} go to {others[key]}" for key in sorted(routed))
+    return scenario.model_copy(update={"models": staying, "assistant": assistant}), [line + moved]
+
+
+def _instead(key: str, staying: Sequence[str], assistant: Assistant) -> str:
+    return next((rung for rung in assistant.spill.ladder.get(key, ()) if rung in staying), staying[0])
+
+
+def costs_money(target: Target) -> bool:
+    """Whether turns sent there are paid for by the token: Bedrock, or an assistant that says it is on real models.
+
+    An assistant is asked over its /healthz, so call it when the target is allowed and answers.
+    """
+    return is_bedrock(target) or (target.kind == "assistant" and _says_real(target.url))
+
+
+def is_bedrock(target: Target) -> bool:
+    """Whether the target is Bedrock itself, by its kind or its host's name; nothing is sent to learn it."""
+    if target.kind == "bedrock":
+        return not is_loopback(target.url)
+    return _BEDROCK_HOST.fullmatch(urlsplit(target.url).hostname or "") is not None
+
+
+def refuse_paid(targets: Sequence[Target], verb: str) -> None:
+    """Refuse targets whose answers cost money where a verb has neither an estimate nor a budget.
+
+    Raises:
+        CommandError: the first such target.
+    """
+    for target in targets:
+        if costs_money(target):
+            raise CommandError(
+                f"--target {target.kind}={target.url}: its answers are paid for by the token, and {verb} keeps no "
+                "budget; load it with `peakday run --live --budget-usd`, or name one on stand-ins"
+            )
+
+
+def _says_real(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/healthz", timeout=3.0) as answer:  # noqa: S310 (http or https by _checked)
+            said = json.loads(answer.read())
+    except (urllib.error.URLError, OSError, ValueError):
+        return False
+    return isinstance(said, dict) and said.get("simulated") is False

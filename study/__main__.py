@@ -1,0 +1,180 @@
+"""Predict a real serving engine, then run it, then compare. By hand, on an idle machine, a phase at a time:
+
+    shared/engine/vllm_cpu.sh serve DIR PORT    (EXTRA="--no-enable-prefix-caching --max-num-seqs 32
+                                                  --max-num-batched-tokens 2048 --dtype float32")
+    python -m study calibrate --shape small --url http://127.0.0.1:PORT/v1
+    python -m study predict   --shape small          then commit docs/study/
+    python -m study measure   --shape small --url http://127.0.0.1:PORT/v1
+    python -m study table     --shape small          prints the table of docs/validation.md
+
+The engine's scheduler spins on the core that the client shares with it; `--realtime` keeps the client's schedule there.
+A phase leaves out what is there already, so it can be stopped and taken up again, on another day too. Run records
+stay in --work; arrival files, step model and predictions go to docs/study/SHAPE, which is committed before `measure`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+from study.rungs import MIXES, Rung, last_offset_s, plan, write_burst, write_rung
+from study.table import study_table
+
+SEED = 20261123
+BURST_CALLS = 150
+MAX_NUM_SEQS, MAX_BATCHED_TOKENS = 32, 2048
+
+
+@dataclass(frozen=True)
+class Study:
+    """Where everything of one model shape lies, and where its engine answers."""
+
+    shape: str
+    url: str
+    work: Path
+    core: str | None
+    realtime: bool = False
+
+    @property
+    def kept(self) -> Path:
+        """The folder that is committed."""
+        return Path("docs/study") / self.shape
+
+    def run_dir(self, name: str) -> Path:
+        """A run record."""
+        return self.work / self.shape / name
+
+    def peakday(self, *arguments: object) -> None:
+        """One peakday command, on the client's core when one is given; raises when it fails."""
+        pin = ["taskset", "-c", self.core] if self.core else []
+        pin = ["chrt", "--fifo", "1", *pin] if self.realtime else pin
+        subprocess.run([*pin, sys.executable, "-m", "peakday", *map(str, arguments)], check=True)
+
+    def replay(self, arrivals: Path, name: str) -> Path:
+        """The record of one replay; one that is finished and valid is left as it is, any other is made anew."""
+        folder = self.run_dir(name)
+        info = folder / "run.json"
+        if info.is_file():
+            seen = json.loads(info.read_text())
+            if seen["state"] == "finished" and seen["verdict"]["valid"]:
+                return folder
+            stamp = seen["started_utc"].replace(":", "")
+            folder.rename(folder.with_name(f"{name}.rejected-{stamp}"))
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        target = ("--target", f"openai={self.url}", "--model", "custom")
+        window = ("--window", f"0s:{last_offset_s(arrivals) + 1:.0f}s")
+        self.peakday("run", "smoke", "--arrivals", arrivals, *window, *target, "--out", folder, "--quiet")
+        return folder
+
+
+def calibrate(study: Study) -> None:
+    """Find the rate the engine can just keep up with, write every rung, run those that are fitted, and fit."""
+    study.kept.mkdir(parents=True, exist_ok=True)
+    rates = {mix: keeps_up_per_s(study, mix) for mix in MIXES}
+    for rung in plan():
+        path = study.kept / rung.file
+        if not path.exists():
+            write_rung(rung, rates[rung.mix], SEED, path)
+    folders = [study.replay(study.kept / rung.file, rung.name) for rung in plan() if rung.role == "calibrate"]
+    model = study.kept / "step-model.json"
+    if not model.exists():
+        engine, version, blocks, block_tokens = engine_facts(study.url)
+        limits = ("--max-num-seqs", MAX_NUM_SEQS, "--max-batched-tokens", MAX_BATCHED_TOKENS)
+        memory = ("--block-tokens", block_tokens, "--kv-blocks", blocks)
+        who = ("--model", "custom", "--chip", "cpu", "--engine", engine, "--engine-version", version)
+        study.peakday("calibrate", *folders, *who, *limits, *memory, "--out", model)
+
+
+def keeps_up_per_s(study: Study, mix: str) -> float:
+    """Calls per second while a burst is worked off."""
+    path = study.work / study.shape / f"{mix}-burst.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_burst(MIXES[mix], BURST_CALLS, SEED, path)
+    folder = study.run_dir(f"{mix}-burst")
+    if not (folder / "run.json").is_file():
+        try:
+            study.replay(path, f"{mix}-burst")
+        except subprocess.CalledProcessError as error:
+            if error.returncode != 3:  # a burst may void the generator's verdict; the rate is all that is read from it
+                raise
+    from loadgen.record import load_run
+
+    turns = load_run(folder).turns
+    if not turns["status"].eq("ok").all():
+        sys.exit(f"{folder}: {turns['status'].ne('ok').sum()} calls of the burst failed; the engine is too slow for it")
+    return float(len(turns) / (turns["intended_start_s"] + turns["e2e_s"]).max())
+
+
+def engine_facts(url: str) -> tuple[str, str, int, int]:
+    """Engine, version, KV blocks and tokens a block, as the server itself tells."""
+    base = url.removesuffix("/v1")
+    with urllib.request.urlopen(f"{base}/version", timeout=10) as answer:
+        version = json.load(answer)["version"]
+    with urllib.request.urlopen(f"{base}/metrics", timeout=10) as answer:
+        line = next(row for row in answer.read().decode().splitlines() if row.startswith("vllm:cache_config_info{"))
+    labels = dict(part.split("=", 1) for part in line[line.index("{") + 1 : line.rindex("}")].split(",") if "=" in part)
+    return "vllm (CPU)", version, int(labels["num_gpu_blocks"].strip('"')), int(labels["block_size"].strip('"'))
+
+
+def predict(study: Study) -> None:
+    """A prediction of every rung that was not fitted, repeats excepted."""
+    for rung in held_out():
+        path = study.kept / f"{rung.name}.prediction.json"
+        if not path.exists():
+            model, arrivals = study.kept / "step-model.json", study.kept / rung.file
+            study.peakday("plan", "predict", model, "--arrivals", arrivals, "--out", path)
+
+
+def measure(study: Study) -> None:
+    """Run the rungs that were predicted, and the repeats."""
+    for rung in held_out():
+        changed = subprocess.run(
+            ["git", "status", "--porcelain", "--", str(study.kept)], capture_output=True, text=True, check=True
+        ).stdout
+        if changed:
+            sys.exit(f"{study.kept}: commit it before its rungs are run")
+        study.replay(study.kept / rung.file, rung.name)
+    for rung in plan():
+        if rung.role == "repeat":
+            study.replay(study.kept / rung.file, rung.name)
+
+
+def table(study: Study) -> None:
+    """Print the table of docs/validation.md, and keep it as JSON."""
+    text, data = study_table(study.kept, study.work / study.shape, plan())
+    (study.kept / "table.json").write_text(json.dumps(data, indent=1) + "\n")
+    print(text)
+
+
+def held_out() -> list[Rung]:
+    """The rungs that are predicted."""
+    return [rung for rung in plan() if rung.role == "held_out"]
+
+
+def main() -> None:
+    """One phase of one shape."""
+    phases = {"calibrate": calibrate, "predict": predict, "measure": measure, "table": table}
+    parser = argparse.ArgumentParser(prog="python -m study")
+    parser.add_argument("phase", choices=phases)
+    parser.add_argument("--shape", default="small", help="name of the model shape that is served")
+    parser.add_argument("--url", default="http://127.0.0.1:8000/v1")
+    parser.add_argument("--work", type=Path, default=Path("runs/study"), help="where run records stay")
+    parser.add_argument("--core", default="0", help="core of the client; empty: any")
+    parser.add_argument("--realtime", action="store_true", help="the client goes before all else on its core (chrt)")
+    chosen = parser.parse_args()
+    if chosen.core and not shutil.which("taskset"):
+        sys.exit("taskset is missing; give --core ''")
+    try:
+        phases[chosen.phase](Study(chosen.shape, chosen.url, chosen.work, chosen.core or None, chosen.realtime))
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"stopped: {' '.join(error.cmd[2:])} exited {error.returncode}; mend it and start this phase again")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""The process: an inherited socket, a clean end, and never an orphan."""
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.emulator.conftest import ROOT, StandIns, start, write_stack
+
+
+def gone_within(pid: int, limit_s: float) -> bool:
+    """Whether a process that is not our child ends in time."""
+    deadline_s = time.monotonic() + limit_s
+    while time.monotonic() < deadline_s:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_it_serves_on_an_inherited_socket(tmp_path):
+    """The parent binds, so nobody else can take the port in between."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        fd, port = listening.fileno(), listening.getsockname()[1]
+        command = [
+            sys.executable,
+            "-m",
+            "emulator",
+            "--stack",
+            str(write_stack(tmp_path)),
+            "--fd",
+            str(fd),
+        ]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, pass_fds=[fd]) as running:
+            assert json.loads(running.stdout.readline())["ready"]
+            assert StandIns(f"http://127.0.0.1:{port}", running.pid).get("/health")["ok"]
+            running.terminate()
+            assert running.wait(5) == 0
+
+
+def test_sigterm_lets_an_answer_end(tmp_path):
+    """An answer under way is finished before the process exits with 0."""
+    with start(tmp_path) as running:
+        url = json.loads(running.stdout.readline())["url"]
+        connection = http.client.HTTPConnection(url.removeprefix("http://"))
+        body = {"model": "custom-8b", "prompt": [1, 2], "max_tokens": 300, "ignore_eos": True, "stream": True}
+        connection.request("POST", "/v1/completions", json.dumps(body))
+        answer = connection.getresponse()
+        running.terminate()
+        assert answer.read().endswith(b"data: [DONE]\n\n")
+        connection.close()
+        assert running.wait(5) == 0
+
+
+def test_it_ends_when_its_parent_is_gone(tmp_path):
+    """Even a killed parent leaves nothing behind."""
+    code = (
+        "import subprocess, sys, time\n"
+        "command = [sys.executable, '-m', 'emulator', '--port', '0']\n"
+        "child = subprocess.Popen(command, stdout=subprocess.PIPE)\n"
+        "child.stdout.readline()\n"
+        "print(child.pid, flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=ROOT) as parent:
+        child = int(parent.stdout.readline())
+        parent.send_signal(signal.SIGKILL)
+        parent.wait(5)
+    assert gone_within(child, 5.0)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("{", "cannot be read"),
+        ('{"schema": "peakday.other/1"}', "schema is not peakday.stack/1"),
+        ('{"schema": "peakday.stack/1", "quotas": {"nova-pro": {"tokens": 1}}}', "tokens"),
+        ('{"schema": "peakday.stack/1", "profiles": "/no/such.yaml"}', "/no/such.yaml: cannot be read"),
+        ('{"schema": "peakday.stack/1", "faults": [{"kind": "x", "length_s": 1}]}', "fault: kind is 'x'"),
+    ],
+)
+def test_a_stack_file_of_no_use_is_one_clear_line(tmp_path, content, words):
+    """Exit code 2 and the reason, no traceback."""
+    path = tmp_path / "stack.json"
+    path.write_text(content)
+    command = [sys.executable, "-m", "emulator", "--stack", str(path), "--port", "0"]
+    ended = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=20)
+    assert ended.returncode == 2
+    assert words in ended.stderr
+    assert len(ended.stderr.strip().splitlines()) == 1
+
+
+def test_a_port_in_use_is_exit_code_5(tmp_path):
+    """The port is named, and the way out."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        command = [sys.executable, "-m", "emulator", "--port", str(port)]
+        ended = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=20)
+    assert (ended.returncode, len(ended.stderr.strip().splitlines())) == (5, 1)
+    assert f"port {port}" in ended.stderr

@@ -1,0 +1,169 @@
+"""The verbs as they are typed, over faked sides: exit codes, going on after Ctrl-C, the workflow file, `make perf`."""
+
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import typer
+import yaml
+
+from peakday.cli import app, main
+from peakday.errors import Exit
+from peakday.gate import gate as gates
+from tests.peakday.gate.making import THERE, keep, loads, measured, row, scripts
+
+ROOT = Path(__file__).resolve().parents[3]
+WORKFLOW = ROOT / "deploy" / "ci" / "peakday.yml"
+
+
+@pytest.fixture
+def typed(check, monkeypatch):
+    """Type `peakday WORDS` with the check of smoke behind it, whose baseline side is faked; the exit code."""
+    import contextlib
+
+    def prepare(asked, checks, talk):
+        return replace(check, asked=asked, checks=checks, talk=talk, lines=[], notes=[], moments=[], facts={})
+
+    def side(now):
+        return contextlib.nullcontext(THERE if now.asked.against else None)
+
+    monkeypatch.setattr("peakday.gate.check.prepare", prepare)
+    monkeypatch.setattr(gates, "_baseline_side", side)
+    monkeypatch.setattr(gates, "_asked_alike", lambda check, other: other)
+    before = signal.getsignal(signal.SIGTERM)
+
+    def run(*words):
+        with pytest.raises(SystemExit) as ended:
+            main(words)
+        return ended.value.code
+
+    yield run
+    signal.signal(signal.SIGTERM, before)
+
+
+REGRESSION = ("check", "smoke", "--only", "regression", "--against", "main", "--quiet")
+FLOOR = ("check", "smoke", "--only", "exact", "--quiet")
+
+
+def test_equal_builds_end_with_0_and_a_slower_one_with_1(typed, monkeypatch):
+    loads(monkeypatch, lambda side: measured())
+    assert typed(*REGRESSION) == Exit.OK
+    loads(monkeypatch, lambda side: measured({"ttft_s_p50": 0.9 if side.label == "candidate" else 0.5}))
+    assert typed(*REGRESSION) == Exit.GATE_FAILED
+
+
+def test_a_generator_at_fault_ends_with_3(typed, monkeypatch, capsys):
+    loads(monkeypatch, lambda side: measured(valid=False))
+    assert typed(*REGRESSION) == Exit.INVALID_RUN
+    assert "INVALID" in capsys.readouterr().out
+
+
+def test_what_cannot_be_judged_ends_with_4(typed, monkeypatch):
+    scripts(monkeypatch, [[row()]])
+    assert typed(*FLOOR) == Exit.INCONCLUSIVE
+
+
+def test_the_floor_ends_with_0_or_1(typed, check, monkeypatch):
+    keep(check, [row()])
+    scripts(monkeypatch, [[row()]])
+    assert typed(*FLOOR) == Exit.OK
+    scripts(monkeypatch, [[row(cached=1)]])
+    assert typed(*FLOOR) == Exit.GATE_FAILED
+
+
+def test_ctrl_c_ends_with_130_and_the_same_command_goes_on_with_whole_pairs(typed, monkeypatch, capsys):
+    """Interrupted in the sixth run: two pairs are kept, and the half one is made again."""
+    made = loads(monkeypatch, lambda side: KeyboardInterrupt() if len(made) == 5 else measured())
+    assert typed(*REGRESSION[:-1]) == Exit.INTERRUPTED
+    assert "goes on with the runs made so far, halves of pairs anew" in capsys.readouterr().err
+    again = loads(monkeypatch, lambda side: measured())
+    assert typed(*REGRESSION) == Exit.OK
+    assert (len(made), len(again)) == (5, 4)
+
+
+def test_noise_is_measured_and_printed_by_its_own_verb(typed, monkeypatch, capsys):
+    loads(monkeypatch, lambda side: measured())
+    assert typed("check", "smoke", "--noise", "3", "--quiet") == Exit.OK
+    assert "3 equal runs in 1 session(s)" in capsys.readouterr().out
+    assert Path("noise.json").is_file()
+
+
+def lines_of(workflow):
+    """Every `peakday …` command of a workflow, as words, with its variables filled in."""
+    for job in workflow["jobs"].values():
+        for step in job["steps"]:
+            text = step.get("run", "").replace("\\\n", " ")
+            for line in re.findall(r"^\s*(peakday .*)$", text, flags=re.MULTILINE):
+                filled = re.sub(r"\$(\w+)", lambda found: workflow["env"].get(found[1], "x"), line)
+                yield shlex.split(filled.split("||")[0])
+
+
+def parsed(words):
+    """The context that the command's own parser makes of the words; an unknown option or verb is an error."""
+    command, context = typer.main.get_command(app), None
+    name, rest = words[0], words[1:]
+    while True:
+        context = command.make_context(name, list(rest), parent=context)
+        if not hasattr(command, "resolve_command"):
+            return context
+        left = [*getattr(context, "_protected_args", ()), *context.args]
+        name, command, rest = command.resolve_command(context, left)
+
+
+@pytest.mark.checkout
+def test_every_command_of_the_workflow_can_be_typed():
+    found = [parsed(words).params for words in lines_of(yaml.safe_load(WORKFLOW.read_text()))]
+    assert [sorted(params["only"]) for params in found] == [["exact"], ["regression", "slo"]]
+    assert {params["scenario"] for params in found} == {"smoke"}
+    assert all(params["junit"] and params["markdown"] and params["html"] for params in found)
+
+
+@pytest.mark.checkout
+def test_the_workflow_installs_what_there_is_and_caches_nothing_it_lacks():
+    """No index has peakday, and setup-python's cache fails where no requirements file is."""
+    workflow = yaml.safe_load(WORKFLOW.read_text())
+    assert workflow["env"]["PEAKDAY"] == "${{ vars.PEAKDAY || '.' }}"
+    steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
+    assert [step["run"] for step in steps if "pip install" in step.get("run", "")] == ['pip install "$PEAKDAY"'] * 2
+    assert not any("cache" in step.get("with", {}) for step in steps)
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A git repository with the Makefile and an environment whose commands only write down how they were called."""
+    folder = tmp_path / "checkout"
+    (folder / "requirements").mkdir(parents=True)
+    for name in ("Makefile", "pyproject.toml", "requirements/dev.txt"):
+        shutil.copy(ROOT / name, folder / name)
+    (folder / ".gitignore").write_text(".venv/\ncalled\n")
+    binaries = folder / ".venv" / "bin"
+    binaries.mkdir(parents=True)
+    for name, code in (("peakday", 1), ("python", 0)):
+        (binaries / name).write_text(f"#!/bin/sh\necho {name} $* >> called\nexit {code}\n")
+        (binaries / name).chmod(0o755)
+    (folder / ".venv" / "dev.done").touch()
+    git = ("git", "-c", "user.name=a", "-c", "user.email=a@b")
+    for command in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "-m", "one"]):
+        subprocess.run([*git, *command], cwd=folder, check=True, capture_output=True)
+    return folder
+
+
+@pytest.mark.checkout
+def test_make_perf_holds_a_clean_checkout_against_the_commit_before_and_runs_both_gates(checkout):
+    """A checkout held against itself shows nothing; and a floor that failed says nothing about time."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    ended = subprocess.run(["make", "perf"], cwd=checkout, capture_output=True, env=environment)
+    (checkout / "pyproject.toml").touch()
+    (checkout / "new.py").write_text("")
+    (checkout / ".venv" / "dev.done").touch()
+    subprocess.run(["make", "perf"], cwd=checkout, capture_output=True, env=environment)
+    called = (checkout / "called").read_text().splitlines()
+    assert ended.returncode != 0
+    assert [line.split()[0] for line in called] == ["peakday", "python"] * 2
+    assert [line.split()[-1] for line in called] == ["HEAD~1", "HEAD~1", "HEAD", "HEAD"]

@@ -1,0 +1,274 @@
+"""The gate as a whole, with a fake drive: what is run, what is judged by it, and how it ends in the shell."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from peakday.errors import CommandError, Exit
+from peakday.gate import gate as gates
+from peakday.gate.builds.builds import Side
+from peakday.gate.builds.journal import Journal
+from peakday.gate.check import Wish, asked, check_noise, settings
+from peakday.gate.fingerprint import asked_otherwise, workload_hash
+from peakday.gate.gate import check_history, check_regression, check_slo, noise_session, run_check, save_baseline
+from peakday.gate.settings import Checks, Sut, load_checks
+from peakday.gate.verdicts import Verdict
+from scenarios.loading import load_scenario
+from tests.peakday.gate.making import HOST, THERE, check_with, keep, loads, measured, row, run, scripts
+
+
+def test_switches_of_the_assistant_are_under_test_and_no_other_scenario():
+    """Demand names the workload; the assistant's own switches do not."""
+    one, switched = load_scenario("smoke"), load_scenario("smoke", ["assistant.cache.points=false"])
+    asked_more = load_scenario("smoke", ["demand.interactions.peak_per_s=9"])
+    assert workload_hash(one, 1) == workload_hash(switched, 1)
+    assert workload_hash(one, 1) != workload_hash(asked_more, 1)
+
+
+def test_too_many_invalid_runs_end_with_exit_code_3(check, monkeypatch):
+    loads(monkeypatch, lambda side: measured(valid=False))
+    check.asked = asked(Wish("smoke", against=None, only=("slo",)))
+    outcome = run_check(check)
+    assert outcome.exit_code == Exit.INVALID_RUN
+    assert "4 runs were INVALID" in outcome.lines[-1].why
+
+
+def test_equal_builds_stop_after_four_pairs(check, monkeypatch):
+    sides = []
+    loads(monkeypatch, lambda side: sides.append(side.label[0]) or measured({"ttft_s_p50": 0.5 + len(sides) / 1e4}))
+    check_regression(check, THERE, Journal.opened({"b": 1}))
+    assert "".join(sides) == "bccbbccb"
+    assert check.outcome().exit_code == Exit.OK
+
+
+def test_a_slower_build_fails(check, monkeypatch):
+    count = iter(range(100))
+    slow = {"candidate": 0.65, "baseline": 0.5}
+    loads(monkeypatch, lambda side: measured({"ttft_s_p50": slow[side.label] + next(count) % 3 / 1e3}))
+    check_regression(check, THERE, Journal.opened({"c": 1}))
+    assert check.outcome().exit_code == Exit.GATE_FAILED
+    assert [line.metric for line in check.lines if line.verdict == Verdict.FAIL] == ["ttft_s_p50"]
+
+
+def test_after_ctrl_c_the_same_check_goes_on_with_the_runs_it_had(check, monkeypatch):
+    """Interrupted in the fifth run: the next start makes only what is missing."""
+    made = []
+
+    def answers(side):
+        if len(made) == 4:
+            return KeyboardInterrupt()
+        made.append(side.label)
+        return measured({"ttft_s_p50": 0.5 + len(made) / 1e4})
+
+    loads(monkeypatch, answers)
+    with pytest.raises(KeyboardInterrupt):
+        check_regression(check, THERE, Journal.opened({"d": 1}))
+    made.append("counted")
+    check_regression(check, THERE, Journal.opened({"d": 1}))
+    assert len(made) == 4 + 1 + 4
+    assert check.outcome().exit_code == Exit.OK
+
+
+@pytest.fixture
+def records(monkeypatch):
+    """Runs of a hundred turns wherever a record is read, each with a little more goodput than the one before."""
+    count = iter(range(1000))
+    totals = lambda: {"goodput_per_s": 4.0 + 0.01 * (next(count) % 5)}  # noqa: E731
+    monkeypatch.setattr("loadgen.record.load_run", lambda path: run([0.5] * 100, totals=totals()))
+
+
+def test_the_slos_are_judged_over_separate_runs_where_no_gate_makes_any(check, monkeypatch, records):
+    """A mean of one run says nothing of its scatter, so a promise about a mean could never be kept."""
+    driven = loads(monkeypatch, lambda side: measured())
+    check.checks = Checks(slo=("goodput_per_s >= 3.9", "error_ratio < 0.02", "ttft_s_p95 <= 1"))
+    check_slo(check, [], Journal.opened({"m": 1}))
+    assert driven == ["candidate"] * 3
+    assert [line.verdict for line in check.lines] == [Verdict.PASS] * 3
+
+
+def test_history_compares_runs_of_the_same_load_alone(check):
+    """Runs at another rate are no earlier runs of this."""
+    from peakday.gate.fingerprint import here
+
+    now = replace(measured({"ttft_s_p50": 0.9}), workload='scenario h, {"rate": 4}')
+    rows = [{"ttft_s_p50": 0.5 + 0.01 * (i % 3), "load": '{"rate": 4}'} for i in range(8)]
+    keep(check, [row()], runs=[{**one, "load": '{"rate": 9}'} for one in rows], host=here())
+    check_history(check, [now])
+    assert check.lines == []
+    keep(check, [row()], runs=rows, host=here())
+    check_history(check, [now])
+    assert [(line.metric, line.verdict) for line in check.lines] == [("ttft_s_p50", Verdict.WARN)]
+
+
+def test_a_saved_run_says_what_load_it_was_of(check, monkeypatch, records):
+    scripts(monkeypatch, [[row()]])
+    values = dict.fromkeys(gates.BLOCK_METRICS, 1.0)
+    loads(monkeypatch, lambda side: replace(measured(values), workload='scenario h, {"rate": 4}'))
+    _, known = save_baseline(check, 2, False)
+    assert [one["load"] for one in known["runs"]] == ['{"rate": 4}'] * 2
+
+
+def test_a_noise_session_says_what_was_measured(check, monkeypatch):
+    """So that sessions of another machine, scenario or load are not taken for the same noise."""
+    loads(monkeypatch, lambda side: measured())
+    session = noise_session(check, 3, iter([0.0, 30.0]).__next__)
+    assert (session["scenario"], session["target"], session["run_s"]) == (check.workload, "the local stack", 10.0)
+    assert {"host", "rate_per_s", "for_s", "processes"} <= set(session)
+
+
+def test_the_noise_of_this_load_is_printed_and_other_sessions_are_left_out(check, monkeypatch):
+    """A session at another rate is kept in the file and is not of the table."""
+    luck = iter(math.exp(0.01 * (-1) ** i) for i in range(99))
+    loads(monkeypatch, lambda side: measured({"ttft_s_p50": 0.5 * next(luck)}))
+    monkeypatch.setattr("peakday.gate.check.prepare", lambda asked, checks, talk: replace(check, checks=checks))
+    check_noise(Wish("smoke", rate="9/s"), 3, check.talk)
+    text, noise = check_noise(Wish("smoke", rate="4/s"), 4, check.talk)
+    assert text.startswith("4 equal runs in 1 session(s)")
+    assert text.endswith("1 session(s) of another machine, scenario or load in noise.json left out")
+    assert "ttft_s_p50 10%" in text
+    assert len(noise["sessions"]) == 1
+
+
+def test_wall_time_that_is_hopeless_is_said_to_be(check, monkeypatch):
+    luck = iter([1.0, 2.0] * 9)
+    loads(monkeypatch, lambda side: measured({"ttft_s_p50": next(luck), "cpu_loops_per_turn": 2.0}))
+    monkeypatch.setattr("peakday.gate.check.prepare", lambda *_: check)
+    text, _ = check_noise(Wish("smoke"), 4, check.talk)
+    assert "wall time is hopeless here (ttft_s_p50): gate cpu_loops_per_turn" in text
+
+
+def test_a_machine_that_changed_while_it_was_measured_is_noted(check, monkeypatch):
+    hosts = iter([HOST] * 3 + [{**HOST, "cores": 4}] * 99)
+    loads(monkeypatch, lambda side: measured({"ttft_s_p50": 0.5}, host=next(hosts)))
+    check_regression(check, THERE, Journal.opened({"n": 1}))
+    assert "the machine changed while it was measured: cores: 2 and 4" in check.notes
+
+
+@pytest.fixture
+def commit(monkeypatch, check):
+    """--against names a commit in a worktree, with the scenario that `shown` holds."""
+    shown = check.resolved.scenario.model_dump(mode="json", by_alias=True)
+    folder = Path("there")
+
+    def worktree(ref, sut):
+        import contextlib
+
+        return contextlib.nullcontext((folder, "c0ffee" * 7))
+
+    monkeypatch.setattr(gates, "worktree", worktree)
+    monkeypatch.setattr(Side, "scenario_there", lambda side: shown)
+    return shown
+
+
+def test_a_commit_is_measured_in_its_worktree_beside_the_files_here(check, monkeypatch, commit):
+    folders = []
+    loads(monkeypatch, lambda side: folders.append((side.label, side.folder)) or measured())
+    outcome = run_check(check_with(check, against="HEAD~1", only=("regression",)))
+    assert outcome.exit_code == Exit.OK
+    assert folders[:2] == [("baseline", Path("there")), ("candidate", Path())]
+
+
+def test_a_commit_whose_scenario_asks_for_something_else_is_not_compared(check, monkeypatch, commit):
+    """Its stand-ins would serve other models, or fail otherwise, under a load that is not theirs."""
+    commit["mix"]["image_ratio"] = 0.5
+    driven = loads(monkeypatch, lambda side: measured())
+    outcome = run_check(check_with(check, against="HEAD~1", only=("regression",)))
+    assert outcome.exit_code == Exit.INCONCLUSIVE
+    assert "asks for something else (mix)" in outcome.lines[0].why
+    assert driven == []
+
+
+def test_a_commit_that_lacks_the_scenario_is_not_compared(check, monkeypatch, commit):
+    monkeypatch.setattr(Side, "scenario_there", lambda side: "study.yaml: no such file")
+    outcome = run_check(check_with(check, against="HEAD~1", only=("regression",)))
+    assert outcome.exit_code == Exit.INCONCLUSIVE
+    assert "study.yaml: no such file" in outcome.lines[0].why
+
+
+def test_a_key_that_the_other_build_does_not_know_yet_is_no_other_scenario(check):
+    shown = check.resolved.scenario.model_dump(mode="json", by_alias=True)
+    del shown["faults"]
+    assert asked_otherwise(check.resolved.scenario, shown) == []
+
+
+def test_the_switches_of_the_assistant_may_differ_between_builds(check):
+    shown = load_scenario("smoke", ["assistant.cache.points=false"]).model_dump(mode="json", by_alias=True)
+    assert asked_otherwise(check.resolved.scenario, shown) == []
+
+
+def test_an_address_is_driven_as_it_is(check, monkeypatch):
+    sides = []
+    loads(monkeypatch, lambda side: sides.append(side) or measured())
+    outcome = run_check(check_with(check, against="http://127.0.0.1:9", only=("regression",)))
+    assert outcome.exit_code == Exit.OK
+    assert sides[0].targets == ("assistant=http://127.0.0.1:9",)
+
+
+def test_stored_runs_are_read_and_the_candidate_is_run_as_often_as_the_slos_ask(check, monkeypatch):
+    for name in ("one", "two"):
+        (Path("runs") / name).mkdir(parents=True)
+        (Path("runs") / name / "run.json").write_text("{}")
+    monkeypatch.setattr("peakday.gate.records.measured", lambda path: measured())
+    driven = loads(monkeypatch, lambda side: measured())
+    outcome = run_check(check_with(check, against="one,two", only=("regression",)))
+    assert outcome.exit_code == Exit.OK
+    assert driven == ["candidate"] * 3
+
+
+def test_a_system_of_ones_own_is_built_here_and_in_the_worktree(check, monkeypatch, commit):
+    """Its scenario need not be known there: the load comes from here for both."""
+    built, sides = [], []
+    sut = Sut(build="make", start="./serve", ready="http://x")
+    monkeypatch.setattr(gates, "build", lambda command, folder, within_s: built.append((command, folder)))
+    monkeypatch.setattr(Side, "scenario_there", lambda side: "nobody asks")
+    loads(monkeypatch, lambda side: sides.append(side) or measured())
+    asked_so = check_with(check, against="HEAD~1", only=("exact", "regression"))
+    asked_so.checks, asked_so.candidate = Checks(sut=sut), replace(check.candidate, sut=sut)
+    outcome = run_check(asked_so)
+    assert outcome.exit_code == Exit.OK
+    assert built == [("make", Path())]
+    assert [side.sut for side in sides[:2]] == [sut, sut]
+    assert "exact floor not run" in outcome.notes[0]
+
+
+def test_looks_beyond_the_pairs_asked_for_are_dropped():
+    assert settings(Wish("smoke", pairs=6)).regression.looks == (4, 6)
+    assert settings(Wish("smoke", pairs=3)).regression.looks == (3,)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("slo: [ttft_p95 < 1]", "no metric with an SLO"),
+        ("regression: {metrics: {latency: 0.1}}", "'latency' is not measured"),
+        ("regression: {looks: [8, 4]}", "must rise"),
+        ("runs: {for_s: -1}", "runs.for_s"),
+        ("gates: 3", "gates"),
+        ("[", "while parsing"),
+    ],
+)
+def test_a_mistake_in_checks_yaml_names_file_and_key(tmp_path, text, complaint):
+    path = tmp_path / "checks.yaml"
+    path.write_text(text)
+    with pytest.raises(CommandError, match=complaint) as caught:
+        settings(Wish("smoke", checks=path))
+    assert caught.value.code == Exit.USAGE
+
+
+@pytest.mark.checkout
+def test_the_page_s_example_of_checks_yaml_can_be_read(tmp_path):
+    """docs/ci.md shows files that work as pasted."""
+    import re
+
+    page = (Path(__file__).parents[3] / "docs" / "ci.md").read_text()
+    for number, block in enumerate(re.findall(r"```yaml\n(schema: peakday.checks.*?)```", page, flags=re.DOTALL)):
+        file = tmp_path / f"{number}.yaml"
+        file.write_text(block)
+        assert load_checks(file)
+
+
+def test_an_unknown_gate_is_a_usage_error():
+    with pytest.raises(CommandError, match="known: exact, slo, regression"):
+        asked(Wish("smoke", only=("latency",)))

@@ -1,0 +1,193 @@
+"""The builds that are compared: commits in worktrees, systems of the user's own, addresses."""
+
+import os
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from peakday.errors import CommandError, Exit
+from peakday.gate.builds.builds import Side, build, here_identity, worktree
+from peakday.gate.builds.process import members, stop_group
+from peakday.gate.fingerprint import asked_otherwise
+from peakday.gate.settings import Sut
+from peakday.gate.state import address
+from scenarios.loading import load_scenario
+
+SERVE = f"exec {sys.executable} -m http.server {{port}} --bind 127.0.0.1 --directory {{dir}}"
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch):
+    """A git repository of two commits; the working directory is a folder inside it."""
+    folder = tmp_path / "repository"
+    (folder / "service").mkdir(parents=True)
+    monkeypatch.chdir(folder / "service")
+    git("init", "--quiet", "--initial-branch=main", "..")
+    for text in ("old", "new"):
+        Path("page.txt").write_text(text)
+        git("add", ".")
+        git("-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "-m", text)
+    return folder
+
+
+def git(*arguments):
+    subprocess.run(["git", *arguments], check=True, capture_output=True)
+
+
+def test_a_commit_is_checked_out_beside_ours_and_removed(repository):
+    """The folder inside the repository where the command was typed is the one that is used there too."""
+    with worktree("HEAD~1", None) as (folder, commit):
+        assert (folder / "page.txt").read_text() == "old"
+        assert len(commit) == 40
+    assert not folder.exists()
+    listed = subprocess.run(["git", "worktree", "list"], check=True, capture_output=True, text=True).stdout
+    assert len(listed.splitlines()) == 1
+    assert Path("page.txt").read_text() == "new"
+
+
+def test_a_build_runs_in_the_commit_and_reaches_no_package_index(repository):
+    sut = Sut(build="echo $PIP_NO_INDEX-$(cat page.txt) > built", start="true", ready="http://x")
+    with worktree("HEAD~1", sut) as (folder, _):
+        assert (folder / "built").read_text() == "1-old\n"
+
+
+def test_a_build_that_fails_says_its_last_words(repository):
+    sut = Sut(build="echo first; echo no compiler >&2; exit 3", start="true", ready="http://x")
+    with pytest.raises(CommandError, match="exit code 3: no compiler") as caught, worktree("HEAD", sut):
+        pass
+    assert caught.value.code == Exit.ENVIRONMENT
+
+
+def test_a_build_that_takes_too_long_is_stopped(tmp_path):
+    """And all that it started: a compiler under a make goes on for hours."""
+    with pytest.raises(CommandError, match="longer than"):
+        build("(echo $$ > group; sleep 30; true) | cat", tmp_path, 0.3)
+    assert members(int((tmp_path / "group").read_text())) == {}
+
+
+def test_an_unknown_commit_is_a_usage_error(repository):
+    with pytest.raises(CommandError, match="no commit of this checkout") as caught, worktree("nobody", None):
+        pass
+    assert caught.value.code == Exit.USAGE
+
+
+def test_a_change_of_a_file_is_another_build_and_what_checks_write_is_not(repository):
+    clean = here_identity()
+    Path("page.txt").write_text("newer")
+    changed = here_identity()
+    git("checkout", "--", "page.txt")
+    os.chdir(repository)
+    (repository / "baselines").mkdir()
+    (repository / "baselines/a.json").write_text("{}")
+    assert clean != changed
+    assert here_identity() == clean
+
+
+def test_what_checks_write_in_the_folder_where_they_are_typed_is_no_other_build(repository):
+    clean = here_identity()
+    Path("runs/one").mkdir(parents=True)
+    Path("runs/one/run.json").write_text("{}")
+    assert here_identity() == clean
+
+
+def test_a_baseline_that_is_kept_in_git_may_be_promoted_within_a_build(repository):
+    """The first line of git's status begins with a space, and it is one like any other."""
+    Path("baselines").mkdir()
+    Path("baselines/current.json").write_text("one")
+    git("add", ".")
+    git("-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "-m", "baseline")
+    clean = here_identity()
+    Path("baselines/current.json").write_text("two")
+    assert here_identity() == clean
+
+
+def test_what_a_file_holds_that_git_does_not_know_is_of_the_build(repository):
+    Path("config.yaml").write_text("one")
+    one = here_identity()
+    Path("config.yaml").write_text("two")
+    assert here_identity() != one
+
+
+def test_outside_git_the_files_name_the_build(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    Path("serve.py").write_text("one")
+    one = here_identity()
+    Path("runs").mkdir()
+    assert here_identity() == one
+    Path("serve.py").write_text("other")
+    assert here_identity() != one
+
+
+def test_a_system_of_ones_own_is_started_waited_for_driven_and_stopped(tmp_path):
+    (tmp_path / "page.txt").write_text("hello")
+    sut = Sut(start=SERVE, ready="http://127.0.0.1:{port}/page.txt", target="openai=http://127.0.0.1:{port}/v1")
+    with Side("candidate", "x", folder=tmp_path, sut=sut).up() as running:
+        (target,) = running.targets
+        url = target.removeprefix("openai=").removesuffix("/v1")
+        with urllib.request.urlopen(f"{url}/page.txt") as answer:
+            assert answer.read() == b"hello"
+    assert running.cpu_s > 0
+    with pytest.raises(OSError, match="refused"):
+        urllib.request.urlopen(f"{url}/page.txt")
+
+
+def test_a_system_that_ends_at_once_says_its_last_words(tmp_path):
+    sut = Sut(start="echo no licence >&2; exit 1", ready="http://127.0.0.1:{port}/")
+    with pytest.raises(CommandError, match="no licence"), Side("candidate", "x", folder=tmp_path, sut=sut).up():
+        pass
+
+
+def test_a_system_may_say_as_much_as_it_likes(tmp_path):
+    """Nobody reads what it prints: 64 KiB in a pipe, and it would stand still."""
+    talk = 'i=0; while [ $i -lt 3000 ]; do echo "GET / 200 a line of forty characters or so"; i=$((i+1)); done'
+    sut = Sut(start=f"{talk}; {SERVE}", ready="http://127.0.0.1:{port}/", ready_within_s=15)
+    with Side("candidate", "x", folder=tmp_path, sut=sut).up() as running:
+        assert running.targets
+
+
+@pytest.mark.parametrize("start", ["{0}; true", "{0} & wait", "{0} | cat"], ids=["script", "behind", "pipe"])
+def test_a_system_under_a_shell_is_stopped_with_it(tmp_path, start):
+    """And its CPU time is that of the server, not of the shell."""
+    (tmp_path / "page.txt").write_text("hello")
+    serve = start.format(SERVE.removeprefix("exec "))
+    sut = Sut(start=f"echo $$ > group; {serve}", ready="http://127.0.0.1:{port}/page.txt")
+    with Side("candidate", "x", folder=tmp_path, sut=sut).up() as running:
+        group = int((tmp_path / "group").read_text())
+        assert len(members(group)) > 1
+    assert members(group) == {}
+    assert running.cpu_s > 0.02
+
+
+def test_an_address_must_be_owned(tmp_path, monkeypatch):
+    """The same rule as for any load: loopback, or listed in peakday.yaml."""
+    monkeypatch.chdir(tmp_path)
+    assert address("http://127.0.0.1:8080", "baseline").targets == ("assistant=http://127.0.0.1:8080",)
+    with pytest.raises(CommandError, match="owned"):
+        address("https://assistant.example.com", "baseline")
+
+
+def test_a_build_says_how_it_reads_the_scenario(tmp_path):
+    """Through its own command, in its own folder; and what is shown is what we read ourselves."""
+    side = Side("baseline", "x", folder=tmp_path, scenario="smoke", sets=("mix.image_ratio=0.5",))
+    assert asked_otherwise(load_scenario("smoke", ["mix.image_ratio=0.5"]), side.scenario_there()) == []
+    assert asked_otherwise(load_scenario("smoke"), side.scenario_there()) == ["mix"]
+
+
+def test_a_build_that_lacks_the_scenario_says_so(tmp_path):
+    """A file that was never committed is in no worktree."""
+    said = Side("baseline", "x", folder=tmp_path, scenario="mine.yaml").scenario_there()
+    assert "mine.yaml" in said
+
+
+def test_what_does_not_listen_is_ended_after_a_while(tmp_path):
+    """The shell goes at once when it is asked; what it started ignores that, and is waited for and ended."""
+    command = "(trap '' TERM; touch deaf; while :; do sleep 0.05; done) & wait"
+    process = subprocess.Popen(["sh", "-c", command], cwd=tmp_path, start_new_session=True)
+    while not (tmp_path / "deaf").exists():
+        process.poll()
+    stop_group(process, within_s=0.2)
+    assert members(process.pid) == {}
