@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from host.errors import Exit, PeakdayError
 
-class AssistantError(Exception):
+
+class AssistantError(PeakdayError):
     """Base of every error of this package."""
+
+    exit_code = Exit.ENVIRONMENT
 
 
 class RequestError(AssistantError):

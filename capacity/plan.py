@@ -11,14 +11,18 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from host.errors import Exit, PeakdayError
+
 SCHEMA = "peakday.plan/1"
 
 PROVENANCES = ("measured", "published", "derived", "simulated", "schema_example")
 INPUT_PROVENANCES = (*PROVENANCES, "assumed", "judged")
 
 
-class PlanError(ValueError):
+class PlanError(PeakdayError, ValueError):
     """A plan that cannot be made or read; the message says why, where and what to do."""
+
+    exit_code = Exit.INCONCLUSIVE
 
 
 def weakest(provenances: list[str]) -> str:

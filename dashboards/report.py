@@ -9,11 +9,12 @@ from dashboards.html.bench import bench_banners, bench_facts, bench_parts
 from dashboards.html.page import Page, write_page
 from dashboards.html.plan.page import plan_banners, plan_facts, plan_headline, plan_parts
 from dashboards.html.run.page import run_banners, run_facts, run_headline, run_parts
+from host.errors import PeakdayError
 from loadgen.record import Run, load_run
 from neuron_bench.record import Bench
 
 
-class ReportError(ValueError):
+class ReportError(PeakdayError, ValueError):
     """A report that cannot be made; the message says what is missing."""
 
 

@@ -25,12 +25,13 @@ from emulator.openai.endpoint import OpenAi
 from emulator.profiles import Profile, ProviderPhysics, merged, profile_from, raw_profile, read_profiles
 from emulator.quotas import Limits, QuotaBook
 from facts.reader import models as read_models
+from host.errors import PeakdayError
 
 log = logging.getLogger("emulator")
 STACK_SCHEMA = "peakday.stack/1"
 
 
-class StackError(ValueError):
+class StackError(PeakdayError, ValueError):
     """A stack file that cannot be used; the message names the file and the key."""
 
 

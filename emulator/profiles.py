@@ -10,12 +10,13 @@ from typing import Any
 import yaml
 
 from emulator.language.tokens import TokenRule
+from host.errors import PeakdayError
 
 SCHEMA = "peakday.stand_ins/1"
 ROUTERS = ("least_loaded", "random", "prefix_affinity")
 
 
-class ProfileError(ValueError):
+class ProfileError(PeakdayError, ValueError):
     """A profile that cannot be used; the message names file, profile and key."""
 
 

@@ -18,11 +18,13 @@ from typing import Any
 
 import yaml
 
+from host.errors import PeakdayError
+
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _PER_MILLION = 1e-6
 
 
-class FactsError(ValueError):
+class FactsError(PeakdayError, ValueError):
     """A fact that is asked for and not there, or contradicts itself; the message names file and key."""
 
 

@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from host.errors import PeakdayError
+
 SCHEMA = "peakday.load-job/1"
 KINDS = ("assistant", "openai", "bedrock", "http", "module")
 
 
-class LoadError(RuntimeError):
+class LoadError(PeakdayError, RuntimeError):
     """A load run that cannot start or go on; the message is one line that names the fix."""
 
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from host.errors import PeakdayError
+
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
@@ -148,7 +150,7 @@ TABLES: dict[str, dict[str, str]] = {
 }
 
 
-class RecordError(ValueError):
+class RecordError(PeakdayError, ValueError):
     """A record that is missing, damaged, unfinished or of another version; the message says which and the remedy."""
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from host.errors import Exit, PeakdayError
 
-class BenchError(ValueError):
+
+class BenchError(PeakdayError, ValueError):
     """Base of this package's errors."""
-
-    exit_code = 2
 
 
 class BenchUsageError(BenchError):
@@ -16,4 +16,4 @@ class BenchUsageError(BenchError):
 class DeviceError(BenchError):
     """The device asked for is not here, or not able to run. There is never a silent fall-back."""
 
-    exit_code = 5
+    exit_code = Exit.ENVIRONMENT

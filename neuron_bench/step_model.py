@@ -15,10 +15,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from host.errors import PeakdayError
+
 SCHEMA = "peakday.step_model/1"
 
 
-class StepModelError(ValueError):
+class StepModelError(PeakdayError, ValueError):
     """A step model file that cannot be used; the message says why and what to do."""
 
 

@@ -9,8 +9,9 @@ from types import FrameType
 
 import typer
 
+from host.errors import Exit
 from peakday.commands import assistant, aws, bench, cache, calibrate, check, plan, records, run, scenario, setup, stack
-from peakday.errors import Exit, explain
+from peakday.errors import explain
 
 app = typer.Typer(
     name="peakday",

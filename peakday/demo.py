@@ -6,8 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from host.errors import Exit
 from peakday.console import Talk
-from peakday.errors import Exit
 from peakday.plan.plan import Sources, plan_scenario
 from peakday.records.folders import new_folder, relative
 from peakday.run.rehearsal import LoadOptions, make_job, run_job

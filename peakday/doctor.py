@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from host.environment import host_facts
 from peakday.console import Talk
-from peakday.host import host_facts
 from peakday.stack.local import listen
 
 if TYPE_CHECKING:

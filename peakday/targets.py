@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from host.errors import Exit
 from peakday.config import FILE, Config
-from peakday.errors import CommandError, Exit
+from peakday.errors import CommandError
 
 KINDS = ("assistant", "openai", "bedrock", "http", "module")
 ANSWER_WITHIN_S = 3.0

@@ -1,7 +1,9 @@
 """The package's one exception."""
 
+from host.errors import PeakdayError
 
-class ScenarioError(ValueError):
+
+class ScenarioError(PeakdayError, ValueError):
     """A scenario, trace or setting that cannot be used: file, key, value and fix, always on one line."""
 
     def __init__(self, message: str) -> None:

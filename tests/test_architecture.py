@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-LEAVES = {"facts", "wire"}
+LEAVES = {"facts", "wire", "slo", "host"}
 PACKAGES = (
+    "host",
     "facts",
     "wire",
+    "slo",
     "scenarios",
     "assistant",
     "emulator",
@@ -23,8 +25,10 @@ PACKAGES = (
 )
 RECORDS = {"loadgen.record", "neuron_bench.record", "neuron_bench.step_model"}
 MAY_IMPORT: dict[str, set[str]] = {
-    "facts": set(),
-    "wire": set(),
+    "host": set(),
+    "facts": {"host"},
+    "wire": {"host"},
+    "slo": {"host"},
     "scenarios": LEAVES,
     "assistant": LEAVES,
     "emulator": LEAVES,

@@ -18,16 +18,16 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any, Protocol
 
+from host.errors import PeakdayError
+
 NEVER_S = -math.inf
 MOONCAKE_BLOCK_TOKENS = 512
 PROMPT_ORDER = ("sys_prompt", "passages_ids", "history", "web_search", "user_input")
 """RAGPulse: the order in which the sections of its prompts stand (traces' own note)."""
 
 
-class ReplayError(ValueError):
+class ReplayError(PeakdayError, ValueError):
     """A trace or policy that cannot be read; one line with place and remedy. A mistake of usage."""
-
-    exit_code = 2
 
 
 @dataclass(frozen=True)

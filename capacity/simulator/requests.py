@@ -7,12 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from host.errors import Exit, PeakdayError
+
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 
-class ServiceError(ValueError):
+class ServiceError(PeakdayError, ValueError):
     """A workload that no replica can serve, or a step model that cannot be used; one line with the remedy."""
+
+    exit_code = Exit.INCONCLUSIVE
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,12 @@ from dashboards.numbers import series
 from dashboards.numbers.axes import run_span_s, slo_limits
 from dashboards.numbers.run import QUANTILES, Number, find
 from dashboards.numbers.units import UNKNOWN, show
+from host.errors import PeakdayError
 from loadgen.record import Run
 from neuron_bench.record import Bench
 
 
-class CompareError(ValueError):
+class CompareError(PeakdayError, ValueError):
     """Two records that cannot stand side by side; the message says why."""
 
 

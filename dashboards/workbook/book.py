@@ -16,9 +16,10 @@ from dashboards.workbook.inputs import write_inputs
 from dashboards.workbook.money import write_cost, write_purchase
 from dashboards.workbook.sheets import Book
 from dashboards.workbook.supply import write_chips, write_quota
+from host.errors import PeakdayError
 
 
-class SpreadsheetError(ValueError):
+class SpreadsheetError(PeakdayError, ValueError):
     """A plan that holds too little for formulas; the message says what to do."""
 
 

@@ -14,13 +14,15 @@ from typing import Any
 
 import yaml
 
+from host.errors import PeakdayError
+
 SCHEMA = "peakday.conversations/1"
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _PAGE_PRODUCT = re.compile(r'<page>[^<]*"product_id"\s*:\s*"([^"]+)"')
 _PREFETCHED = re.compile(r'<prefetch tool="([^"]+)"')
 
 
-class ConversationsError(ValueError):
+class ConversationsError(PeakdayError, ValueError):
     """A conversation file that cannot be used; the message names it and what is wrong."""
 
 

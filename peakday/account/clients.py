@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from peakday.errors import CommandError, Exit
+from host.errors import Exit
+from peakday.errors import CommandError
 
 ATTEMPTS = 5
 """Of one request, the first included; botocore waits longer between each."""

@@ -13,8 +13,9 @@ from typing import Any
 
 from facts.model_names import Routing, routing, words
 from facts.reader import Model
+from host.errors import Exit
 from peakday.account.clients import Connect, pages
-from peakday.errors import CommandError, Exit
+from peakday.errors import CommandError
 
 PRICE_LIST_REGION = "us-east-1"
 """One of the few regions that serve the price list; it lists every region's prices."""

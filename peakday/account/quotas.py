@@ -8,8 +8,9 @@ from typing import Any
 import yaml
 
 from facts.account import QUOTAS_SCHEMA, QuotaRow
+from host.errors import Exit
 from peakday.account.clients import Connect, pages
-from peakday.errors import CommandError, Exit
+from peakday.errors import CommandError
 
 SERVICES = ("bedrock", "ec2")
 

@@ -11,8 +11,9 @@ from typing import Any
 from facts.account import MINUTE_S, Minute, MinuteKey
 from facts.model_names import base_id
 from facts.reader import Model
+from host.errors import Exit
 from peakday.account.clients import Connect, pages
-from peakday.errors import CommandError, Exit
+from peakday.errors import CommandError
 
 NAMESPACE = "AWS/Bedrock"
 MINUTES_KEPT = timedelta(days=15)

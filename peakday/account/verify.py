@@ -13,13 +13,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from facts.reader import Model, models
+from host.errors import Exit
 from peakday.account import bedrock_rules as rules
 from peakday.account.bedrock_calls import Bedrock, Keys
 from peakday.account.first_tokens import Shape, expected_ttft_s, measure, shape, write_profile
 from peakday.config import load_config
 from peakday.consent import Consent, require_live
 from peakday.console import Talk
-from peakday.errors import CommandError, Exit
+from peakday.errors import CommandError
 from peakday.targets import check_allowed, check_answers, is_loopback, parse_targets
 
 PER_MILLION = 1e-6

@@ -11,9 +11,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from host.errors import Exit
 from peakday.consent import NO_CONSENT, Consent, require_live
 from peakday.console import Talk
-from peakday.errors import CommandError, Exit
+from peakday.errors import CommandError
 from peakday.records.folders import find_record, relative
 from peakday.stack.real_models import real_models
 from peakday.stack.resolved import open_stack, resolve

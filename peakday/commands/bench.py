@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
+from host.errors import Exit
 from peakday.console import Talk
-from peakday.errors import Exit
 from peakday.options import Json, Out, Quiet, Seed
 
 verbs = typer.Typer(help="Measure silicon, or take in what others published.", no_args_is_help=True)

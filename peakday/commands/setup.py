@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from host.errors import Exit
 from peakday.console import Talk
-from peakday.errors import Exit
 from peakday.options import Json, Quiet, Seed
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from host.errors import PeakdayError
 from peakday.errors import CommandError
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ SKETCHED = ("ttft_s", "e2e_s", "tpot_s")
 _VERSION = re.compile(r"\d{8}-\d{6}(-\d+)?")
 
 
-class BaselineError(ValueError):
+class BaselineError(PeakdayError, ValueError):
     """A baseline that is missing, damaged or of another schema; the message says which and the remedy."""
 
 

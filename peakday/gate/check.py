@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from host.errors import Exit
 from peakday.consent import Consent
 from peakday.console import Talk
-from peakday.errors import CommandError, Exit
+from peakday.errors import CommandError
 from peakday.gate import baseline as baselines
 from peakday.gate.builds.runs import BLOCK_METRICS
 from peakday.gate.gate import noise_session, run_check, save_baseline

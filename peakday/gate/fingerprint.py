@@ -22,7 +22,7 @@ def host_fingerprint(host: Mapping[str, Any]) -> dict[str, Any]:
 
 def here() -> dict[str, Any]:
     """The fingerprint of this machine."""
-    from peakday.host import host_facts
+    from host.environment import host_facts
 
     return host_fingerprint(host_facts())
 

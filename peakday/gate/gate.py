@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from host.environment import peakday_version
 from peakday.errors import CommandError
 from peakday.gate import baseline as baselines
 from peakday.gate.builds.builds import Side, build, worktree
@@ -19,7 +20,6 @@ from peakday.gate.slo import judge, limits_of, parse_limit
 from peakday.gate.snapshot.comparison import check_exact, document, steady_script
 from peakday.gate.state import Check, address
 from peakday.gate.verdicts import Line, Outcome, Verdict
-from peakday.host import peakday_version
 from peakday.records.folders import find_record
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from peakday.errors import Exit
+from host.errors import Exit
 
 
 class Verdict(enum.StrEnum):

@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from host.environment import peakday_version
 from peakday.config import load_config, quality_file
 from peakday.console import Talk
 from peakday.errors import CommandError
-from peakday.host import peakday_version
 from peakday.plan.prices import own_prices
 from peakday.records.folders import find_record, new_folder, records
 

@@ -10,12 +10,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from host.environment import commit, host_facts, peakday_version
+from host.errors import Exit
 from peakday.agent.quality import keep_sample
 from peakday.config import load_config
 from peakday.consent import NO_CONSENT, Consent, require_live
 from peakday.console import Talk
-from peakday.errors import CommandError, Exit
-from peakday.host import commit, host_facts, peakday_version
+from peakday.errors import CommandError
 from peakday.records.folders import new_folder, relative
 from peakday.run.progress import watching
 from peakday.stack.local import Stack

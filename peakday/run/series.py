@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from host.errors import Exit
 from peakday.config import load_config
 from peakday.console import Talk
-from peakday.errors import CommandError, Exit
+from peakday.errors import CommandError
 from peakday.quantities import duration_s, rate_per_s
 from peakday.records.folders import new_folder
 from peakday.run.rehearsal import LoadOptions, make_job, refuse_unusable, run_job

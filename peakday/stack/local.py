@@ -24,7 +24,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from peakday.errors import CommandError, Exit
+from host.errors import Exit
+from peakday.errors import CommandError
 
 if TYPE_CHECKING:
     from peakday.stack.real_models import RealModels

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from host.errors import Exit
 from peakday.cli import main
-from peakday.errors import Exit
 
 MAPPING = Path(__file__).parents[2] / "examples/targets/sse.yaml"
 MAPPED = "http://127.0.0.1:8099"

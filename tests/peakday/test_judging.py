@@ -7,10 +7,11 @@ import pytest
 
 from assistant.quality.sample_buffer import SampledTurn, Spool
 from facts import reader
+from host.errors import Exit
 from peakday.agent.quality import JudgeOptions, judge_run, keep_sample
 from peakday.consent import Consent
 from peakday.console import Talk
-from peakday.errors import CommandError, Exit
+from peakday.errors import CommandError
 from tests.peakday.test_real_models import ACCOUNT, KEY_ID, real_bedrock
 
 QUIET = Talk(quiet=True)
@@ -93,7 +94,7 @@ def test_a_judge_that_gives_no_verdict_is_inconclusive(run, monkeypatch):
     """What it said instead is kept; no quality.yaml is written."""
     with pytest.raises(CommandError, match="no verdict") as caught:
         judged_live(run, monkeypatch, "Hard to say.")
-    assert caught.value.code == Exit.INCONCLUSIVE
+    assert caught.value.exit_code == Exit.INCONCLUSIVE
     assert pd.read_parquet(run / "judgements.parquet")["reason"].tolist() == ["Hard to say."] * 6
     assert not (run / "quality.yaml").exists()
 

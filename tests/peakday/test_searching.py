@@ -67,10 +67,10 @@ def test_an_invalid_rung_is_made_once_more_with_another_seed(climb):
 def test_a_rung_that_stays_invalid_ends_the_ladder(climb):
     with pytest.raises(CommandError, match="INVALID twice") as caught:
         climb(invalid={2, 3})
-    assert caught.value.code == 3
+    assert caught.value.exit_code == 3
 
 
 def test_rates_the_wrong_way_round_are_refused_before_a_stack_starts():
     with pytest.raises(CommandError, match="expected 0 < from < to") as refused:
         searching.series("smoke", None, ("4/s", "1/s"), "1s", targets=None, processes=1, seed=None)
-    assert refused.value.code == 2
+    assert refused.value.exit_code == 2

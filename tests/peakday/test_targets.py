@@ -2,8 +2,9 @@
 
 import pytest
 
+from host.errors import Exit
 from peakday.config import Config
-from peakday.errors import CommandError, Exit
+from peakday.errors import CommandError
 from peakday.stack.local import listen
 from peakday.targets import Target, check_allowed, check_answers, parse_targets
 
@@ -22,7 +23,7 @@ def test_any_other_host_must_be_declared(url):
     """A name that merely begins like loopback is another machine."""
     with pytest.raises(CommandError, match="owned_targets") as caught:
         check_allowed(Target("assistant", url), Config())
-    assert caught.value.code == Exit.USAGE
+    assert caught.value.exit_code == Exit.USAGE
 
 
 def test_a_declared_origin_is_allowed_with_any_path():
@@ -54,10 +55,10 @@ def test_a_silent_target_is_an_environment_error():
     listener.close()
     with pytest.raises(CommandError, match="does not answer") as caught:
         check_answers(Target("assistant", f"http://127.0.0.1:{port}"))
-    assert caught.value.code == Exit.ENVIRONMENT
+    assert caught.value.exit_code == Exit.ENVIRONMENT
 
 
 def test_a_taken_port_is_an_environment_error_that_says_so():
     with listen() as taken, pytest.raises(CommandError, match="already in use") as caught:
         listen(taken.getsockname()[1])
-    assert caught.value.code == Exit.ENVIRONMENT
+    assert caught.value.exit_code == Exit.ENVIRONMENT

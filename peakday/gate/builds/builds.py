@@ -22,7 +22,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from peakday.errors import CommandError, Exit
+from host.errors import Exit
+from peakday.errors import CommandError
 from peakday.gate.builds.process import Started, started
 from peakday.gate.settings import Sut
 from peakday.stack.local import Stack, listen
@@ -228,7 +229,7 @@ def _running(
             yield one, running
         except CommandError as error:
             words = one.last_words()
-            raise CommandError(f"{error}{': ' + words if words else ''}", error.code) from None
+            raise CommandError(f"{error}{': ' + words if words else ''}", error.exit_code) from None
     running.cpu_s = one.cpu_s
 
 

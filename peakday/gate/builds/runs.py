@@ -12,8 +12,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from host.errors import Exit
 from peakday.console import Talk
-from peakday.errors import Exit
 from peakday.gate.builds.builds import Running, Side
 from peakday.gate.metrics import run_values, tail
 from peakday.gate.regression.noise import calibration_loop
@@ -94,8 +94,8 @@ def connections(url: str) -> int | None:
 def fixed_plan(resolved: Resolved) -> Any:
     """A plan from the scenario's assumptions and published step times: a function of the code and the facts alone."""
     from capacity.planner import make_plan
+    from host.environment import peakday_version
     from neuron_bench.published import step_models
-    from peakday.host import peakday_version
 
     small = resolved.scenario.capacity.model_copy(update={"draws": min(200, resolved.scenario.capacity.draws)})
     return make_plan(

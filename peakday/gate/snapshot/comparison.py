@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from peakday.errors import CommandError, Exit
+from host.errors import Exit
+from peakday.errors import CommandError
 from peakday.gate import baseline as baselines
 from peakday.gate.builds.builds import Side
 from peakday.gate.builds.runs import Measured, Scripted, scripted, stamp
@@ -140,7 +141,7 @@ def steady_script(check: Check) -> Scripted:
 
 def document(check: Check, seen: Scripted) -> dict[str, Any]:
     """A baseline without runs: circumstances, exact figures and the turns they come from."""
-    from peakday.host import commit, peakday_version
+    from host.environment import commit, peakday_version
 
     return {
         "peakday_version": peakday_version(),

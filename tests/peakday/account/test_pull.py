@@ -11,11 +11,12 @@ import pytest
 
 from facts.account import read_quotas, read_usage
 from facts.reader import models
+from host.errors import Exit
 from peakday.account.prices import overlay, read_prices
 from peakday.account.pull import Ask, newest, past_window, pull
 from peakday.consent import Consent
 from peakday.console import Talk
-from peakday.errors import CommandError, Exit
+from peakday.errors import CommandError
 from tests.peakday.account.answers import ACCESS_KEY, NOW, PRO, SECRET, claude, quota, traffic
 
 POLICY = Path(__file__).parents[3] / "deploy/aws/peakday-read-only.json"
@@ -104,7 +105,7 @@ def test_without_live_no_client_is_made(monkeypatch, tmp_path):
     monkeypatch.setattr("botocore.session.Session.create_client", forbidden)
     with pytest.raises(CommandError, match="needs --live") as caught:
         pull(ask(tmp_path), Consent(), NOW, Talk(quiet=True))
-    assert caught.value.code == Exit.USAGE
+    assert caught.value.exit_code == Exit.USAGE
     assert not (tmp_path / "aws").exists()
 
 
@@ -141,7 +142,7 @@ def test_what_aws_refuses_is_one_line_and_leaves_nothing(
     assert told.startswith(f"{action} in us-east-1: ")
     assert "Nothing was written" in told
     assert "\n" not in told
-    assert caught.value.code == exit_code
+    assert caught.value.exit_code == exit_code
     assert not list(tmp_path.rglob("*.*"))
 
 

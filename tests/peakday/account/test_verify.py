@@ -13,12 +13,13 @@ import yaml
 
 from emulator.profiles import read_profiles
 from facts.reader import models
+from host.errors import Exit
 from peakday.account import bedrock_rules as rules
 from peakday.account.bedrock_calls import Answer, Event, Keys
 from peakday.account.verify import Verification, calls_of, cost_usd_max, verify
 from peakday.consent import Consent
 from peakday.console import Talk
-from peakday.errors import CommandError, Exit
+from peakday.errors import CommandError
 
 ROOT = Path(__file__).parents[3]
 PRO = models()["nova-pro"]

@@ -13,8 +13,8 @@ import pytest
 import typer
 import yaml
 
+from host.errors import Exit
 from peakday.cli import app, main
-from peakday.errors import Exit
 from peakday.gate import gate as gates
 from tests.peakday.gate.making import THERE, keep, loads, measured, row, scripts
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from peakday.errors import CommandError, Exit
+from host.errors import Exit
+from peakday.errors import CommandError
 from peakday.gate import baseline as baselines
 from peakday.gate.builds.builds import Side
 from peakday.gate.gate import save_baseline
@@ -86,7 +87,7 @@ def test_only_what_two_drives_agree_on_is_saved(check, monkeypatch):
     scripts(monkeypatch, [[row(cached=5)], [row(cached=6)]])
     with pytest.raises(CommandError, match="not reproducible") as caught:
         save_baseline(check, 0, False)
-    assert caught.value.code == Exit.INCONCLUSIVE
+    assert caught.value.exit_code == Exit.INCONCLUSIVE
 
 
 NOTHING = [[], [row(end="error internal"), row("a/1", end="error internal")]]

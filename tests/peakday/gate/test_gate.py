@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from peakday.errors import CommandError, Exit
+from host.errors import Exit
+from peakday.errors import CommandError
 from peakday.gate import gate as gates
 from peakday.gate.builds.builds import Side
 from peakday.gate.builds.journal import Journal
@@ -254,7 +255,7 @@ def test_a_mistake_in_checks_yaml_names_file_and_key(tmp_path, text, complaint):
     path.write_text(text)
     with pytest.raises(CommandError, match=complaint) as caught:
         settings(Wish("smoke", checks=path))
-    assert caught.value.code == Exit.USAGE
+    assert caught.value.exit_code == Exit.USAGE
 
 
 @pytest.mark.checkout

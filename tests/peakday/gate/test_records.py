@@ -5,9 +5,10 @@ from types import SimpleNamespace
 import pytest
 
 from capacity.calibration.backtest import Change
+from host.errors import Exit
 from neuron_bench.compare import Change as Timed
 from neuron_bench.compare import Comparison
-from peakday.errors import CommandError, Exit
+from peakday.errors import CommandError
 from peakday.gate.records import check_records
 from peakday.gate.verdicts import Verdict
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from peakday.errors import CommandError, Exit
+from host.errors import Exit
+from peakday.errors import CommandError
 from peakday.gate.builds.builds import Side, build, here_identity, worktree
 from peakday.gate.builds.process import members, stop_group
 from peakday.gate.fingerprint import asked_otherwise
@@ -58,7 +59,7 @@ def test_a_build_that_fails_says_its_last_words(repository):
     sut = Sut(build="echo first; echo no compiler >&2; exit 3", start="true", ready="http://x")
     with pytest.raises(CommandError, match="exit code 3: no compiler") as caught, worktree("HEAD", sut):
         pass
-    assert caught.value.code == Exit.ENVIRONMENT
+    assert caught.value.exit_code == Exit.ENVIRONMENT
 
 
 def test_a_build_that_takes_too_long_is_stopped(tmp_path):
@@ -71,7 +72,7 @@ def test_a_build_that_takes_too_long_is_stopped(tmp_path):
 def test_an_unknown_commit_is_a_usage_error(repository):
     with pytest.raises(CommandError, match="no commit of this checkout") as caught, worktree("nobody", None):
         pass
-    assert caught.value.code == Exit.USAGE
+    assert caught.value.exit_code == Exit.USAGE
 
 
 def test_a_change_of_a_file_is_another_build_and_what_checks_write_is_not(repository):

@@ -1,4 +1,4 @@
-"""The circumstances of a measurement: machine, interpreter, commit. Read from the system, never guessed."""
+"""The environment of a measurement: machine, interpreter, commit. Read from the system, never guessed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+_GIT = ("git", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null")
+"""A checkout's own configuration may name programs to run; looking at it must not."""
 
 
 def peakday_version() -> str:
@@ -45,8 +48,8 @@ def cpu_model() -> str:
 def commit() -> str | None:
     """Commit of the checkout we stand in, with `+` when it has changes; None outside of one."""
     try:
-        head = subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True)
-        changed = subprocess.run(["git", "status", "--porcelain"], capture_output=True, text=True, check=True)
+        head = subprocess.run([*_GIT, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True)
+        changed = subprocess.run([*_GIT, "status", "--porcelain"], capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return None
     return head.stdout.strip() + ("+" if changed.stdout.strip() else "")

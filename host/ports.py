@@ -1,0 +1,64 @@
+"""Loopback: which addresses are this machine's own, and listening sockets on it."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+from urllib.parse import urlsplit
+
+from host.errors import Exit, PeakdayError
+
+
+class PortError(PeakdayError):
+    """A port that cannot be had."""
+
+    exit_code = Exit.ENVIRONMENT
+
+
+def is_loopback(host: str | None) -> bool:
+    """Whether a host name or address can only be this machine: 127.0.0.0/8, ::1 (also IPv4-mapped), localhost."""
+    if not host:
+        return False
+    name = host.strip("[]").rstrip(".").lower()
+    if name == "localhost":
+        return True
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return bool((mapped or address).is_loopback)
+
+
+def is_loopback_url(url: str) -> bool:
+    """Whether a URL's host can only be this machine."""
+    try:
+        return is_loopback(urlsplit(url).hostname)
+    except ValueError:
+        return False
+
+
+def listen(port: int = 0, host: str = "127.0.0.1") -> socket.socket:
+    """A listening socket, so that a port is never lost between looking and taking; 0 takes any free one.
+
+    Raises:
+        PortError: the port is taken, or not ours to take.
+    """
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(4096)
+    except (OSError, OverflowError) as error:
+        listener.close()
+        reason = os.strerror(error.errno or 0).lower() if isinstance(error, OSError) else "no port number"
+        raise PortError(f"port {port}: {reason}; choose another with --port") from None
+    return listener
+
+
+def free_port() -> int:
+    """A loopback port that was free a moment ago, for a program that must be given a number."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

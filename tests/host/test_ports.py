@@ -1,0 +1,30 @@
+"""Which addresses are this machine's own."""
+
+import pytest
+
+from host.ports import PortError, free_port, is_loopback, is_loopback_url, listen
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "127.9.9.9", "::1", "[::1]", "localhost", "LOCALHOST.", "::ffff:127.0.0.1"]
+)
+def test_these_can_only_be_this_machine(host):
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize(
+    "host", [None, "", "0.0.0.0", "10.0.0.1", "127.0.0.1.example.com", "localhost.example.com", "::"]
+)
+def test_these_may_be_elsewhere(host):
+    assert not is_loopback(host)
+
+
+def test_what_stands_before_an_at_sign_is_no_host():
+    assert not is_loopback_url("http://127.0.0.1@example.com/")
+    assert not is_loopback_url("http://[bad")
+
+
+def test_a_taken_port_is_one_line():
+    with listen() as taken, pytest.raises(PortError, match="choose another with --port"):
+        listen(taken.getsockname()[1])
+    assert free_port() > 0
