@@ -163,7 +163,7 @@ def misses(turns: pd.DataFrame, slo: Slo) -> Floats:
 
 def good(turns: pd.DataFrame, slos: Iterable[Slo]) -> npt.NDArray[np.bool_]:
     """bool[n]: turns that were answered and miss no latency SLO. Their number over the window is the goodput."""
-    good_turns = turns["status"].eq("ok").to_numpy(dtype=bool)
+    good_turns = turns["status"].eq("ok").to_numpy(dtype=bool, copy=True)
     for slo in slos:
         if slo.metric in LATENCIES:
             good_turns &= misses(turns, slo) != 1
