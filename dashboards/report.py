@@ -6,8 +6,9 @@ from pathlib import Path
 
 from capacity.plan import Plan
 from dashboards.html.bench import bench_banners, bench_facts, bench_parts
-from dashboards.html.page import Page, write_page
+from dashboards.html.page import Page
 from dashboards.html.plan.page import plan_banners, plan_facts, plan_headline, plan_parts
+from dashboards.html.render import write_page
 from dashboards.html.run.page import run_banners, run_facts, run_headline, run_parts
 from host.errors import PeakdayError
 from loadgen.record import Run, load_run
@@ -63,7 +64,7 @@ def run_report(run: Run) -> Page:
     scenario = (run.info.get("scenario") or {}).get("name", "")
     return Page(
         title=f"Run {run.run_id}",
-        kicker=" · ".join(filter(None, ("peakday", "load run", scenario))),
+        subtitle=" · ".join(filter(None, ("peakday", "load run", scenario))),
         banners=run_banners(run),
         headline=run_headline(run),
         parts=run_parts(run),
@@ -75,7 +76,7 @@ def plan_report(plan: Plan) -> Page:
     """The page of one plan."""
     return Page(
         title=f"Plan {plan.plan_id}",
-        kicker=f"peakday · capacity plan · {plan.scenario.get('name', '')}",
+        subtitle=f"peakday · capacity plan · {plan.scenario.get('name', '')}",
         banners=plan_banners(plan),
         headline=plan_headline(plan),
         parts=plan_parts(plan),
@@ -87,7 +88,7 @@ def bench_report(bench: Bench) -> Page:
     """The page of one bench."""
     return Page(
         title=f"Bench {bench.bench_id}",
-        kicker="peakday · bench",
+        subtitle="peakday · bench",
         banners=bench_banners(bench),
         headline=[],
         parts=bench_parts(bench),
@@ -103,7 +104,7 @@ def _together(pages: list[Page]) -> Page:
         title=" and ".join(
             page.title if i == 0 else page.title[0].lower() + page.title[1:] for i, page in enumerate(pages)
         ),
-        kicker=pages[0].kicker,
+        subtitle=pages[0].subtitle,
         banners=[banner for page in pages for banner in page.banners],
         headline=[number for page in pages for number in page.headline],
         parts=[part for page in pages for part in page.parts],

@@ -8,7 +8,7 @@ from dataclasses import replace
 from capacity.plan import Plan
 from dashboards.html.plan.page import quota_short
 from dashboards.html.run.load import CHECKS
-from dashboards.html.run.page import broke_sentence, verdict_banner
+from dashboards.html.run.page import limit_sentence, verdict_banner
 from dashboards.numbers.plan import bench_numbers, plan_numbers
 from dashboards.numbers.run import METRICS, Number, find, run_numbers, run_simulated
 from dashboards.numbers.units import show
@@ -38,7 +38,7 @@ def run_summary(run: Run) -> str:
     found = [(run.info.get(key) or {}).get("sentence") for _, key in CHECKS]
     lines += [_line("" if i else "checks", [sentence]) for i, sentence in enumerate(filter(None, found))]
     first = next(iter(run.info.get("what_broke_first") or ()), None)
-    lines.append(_line("broke first", [broke_sentence(first) if first else "nothing on record"]))
+    lines.append(_line("broke first", [limit_sentence(first) if first else "nothing on record"]))
     names = run_simulated(run.info)
     if names:
         lines.append(_line("SIMULATED", [f"{', '.join(names)}: these rehearse the system, they measure no real model"]))

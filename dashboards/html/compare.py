@@ -11,8 +11,9 @@ from dashboards.exports import Record, record_of
 from dashboards.html import charts
 from dashboards.html.bench import bench_banners
 from dashboards.html.charts import Chart, Line
-from dashboards.html.page import Banner, Page, Panel, Part, Table, write_page
+from dashboards.html.page import Banner, Page, Panel, Part, Table
 from dashboards.html.plan.page import plan_banners
+from dashboards.html.render import write_page
 from dashboards.html.run.page import verdict_banner
 from dashboards.numbers import series
 from dashboards.numbers.axes import run_span_s, slo_limits
@@ -74,7 +75,7 @@ def compare_page(a: Run | Plan | Bench, b: Run | Plan | Bench) -> Page:
         parts.insert(1, Part("latency", "Latency", [_quantile_panel(pairs), *_over_time(a, b)]))
     return Page(
         title=f"{one.name} against {two.name}",
-        kicker=f"peakday · compare · A = {one.name} · B = {two.name}",
+        subtitle=f"peakday · compare · A = {one.name} · B = {two.name}",
         banners=_banners(a, b, one, two),
         headline=[],
         parts=parts,

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from capacity.plan import Plan
-from dashboards.html.markup import Html, join, tag
-from dashboards.html.page import Banner, Cell, Page, Panel, Part, Table, write_page
+from dashboards.html.page import Banner, Bullets, Cell, Page, Panel, Paragraph, Part, Prose, Table
 from dashboards.html.plan.money import purchase_table
 from dashboards.html.plan.page import plan_banners, plan_facts
+from dashboards.html.render import write_page
 from dashboards.numbers.plan import plan_numbers
 from dashboards.order.sheet import Line, Occasion, order_lines
 
@@ -31,12 +31,12 @@ def order_page(plan: Plan, occasion: Occasion | None = None) -> Page:
     panels = [Panel("Chips", "For p90 of demand, whole instances, spare zones included.", chips)] if chips else []
     return Page(
         title=f"Order sheet of plan {plan.plan_id}",
-        kicker=f"peakday · order · {plan.scenario.get('name', '')}",
+        subtitle=f"peakday · order · {plan.scenario.get('name', '')}",
         banners=[word, *plan_banners(plan)],
         headline=[number for number in plan_numbers(plan) if number.name == "event_cost_usd"],
         parts=[
             Part("order", "To order", [*panels, *_bookings(lines), *(_requests(lines) if lines else _quota(plan))]),
-            Part("rests-on", "What it rests on", [], lead=_rests_on(plan)),
+            Part("rests-on", "What it rests on", lead=_rests_on(plan)),
         ],
         facts=plan_facts(plan),
     )
@@ -100,13 +100,9 @@ def _whole(value: float | None) -> str:
     return "not known" if value is None else f"{value:,.0f}"
 
 
-def _rests_on(plan: Plan) -> Html:
-    items = [tag("li", text) for text in (*plan.assumptions_with_most_effect[:3], *(w for w in plan.warnings[:3]))]
-    signature = tag("p", "Planned by ____________________    Approved by ____________________    Date __________")
-    return join(
-        [
-            tag("p", tag("strong", "What breaks first: "), plan.what_breaks_first),
-            tag("ul", *items, class_="lead"),
-            signature,
-        ]
-    )
+def _rests_on(plan: Plan) -> list[Prose]:
+    return [
+        Paragraph(plan.what_breaks_first, lead="First limit exceeded:"),
+        Bullets([*plan.assumptions_with_most_effect[:3], *plan.warnings[:3]]),
+        Paragraph("Planned by ____________________    Approved by ____________________    Date __________"),
+    ]

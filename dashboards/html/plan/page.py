@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from capacity.plan import Plan, QuotaNeed, SupplyPlan
 from dashboards.html import charts
 from dashboards.html.charts import Limit, Line
-from dashboards.html.markup import Html, join, tag
-from dashboards.html.page import Banner, Cell, Panel, Part, Table, marked
+from dashboards.html.page import Banner, Bullets, Cell, Panel, Paragraph, Part, Prose, Table, marked
 from dashboards.html.plan.chips import chip_panels
 from dashboards.html.plan.fallback_chain import rung_panels
 from dashboards.html.plan.money import cost_panels, inputs_panel, purchase_panel, sensitivity_panels, turned_down_panel
@@ -62,7 +61,7 @@ def plan_parts(plan: Plan) -> list[Part]:
     """Every part of the report."""
     numbers = plan_numbers(plan)
     return [
-        Part("assumptions", "What drives this plan", [], lead=_drivers(plan)),
+        Part("assumptions", "What drives this plan", lead=_drivers(plan)),
         Part("demand", "Demand", _demand_panels(plan)),
         Part("chips", "Chips", chip_panels(plan, numbers)),
         Part("quota", "Quota", [_quota_panel(plan, numbers)]),
@@ -91,15 +90,13 @@ def _from_rows(plan: Plan, numbers: list[Number]) -> list[Part]:
     return [marked(part) for part in parts] if plan.simulated else parts
 
 
-def _drivers(plan: Plan) -> Html:
-    items = [tag("li", text) for text in plan.assumptions_with_most_effect[:3]]
-    return join(
-        [
-            tag("p", tag("strong", "What breaks first: "), plan.what_breaks_first),
-            tag("p", tag("strong", f"The {_COUNT.get(len(items), len(items))} assumptions that matter most")),
-            tag("ol", *items, class_="lead"),
-        ]
-    )
+def _drivers(plan: Plan) -> list[Prose]:
+    items = plan.assumptions_with_most_effect[:3]
+    return [
+        Paragraph(plan.what_breaks_first, lead="First limit exceeded:"),
+        Paragraph("", lead=f"The {_COUNT.get(len(items), len(items))} assumptions that matter most"),
+        Bullets(items, numbered=True),
+    ]
 
 
 HOUR_S = 3_600.0

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dashboards.html.markup import Html, join, tag
-from dashboards.html.page import Banner, Part, marked
+from dashboards.html.page import Banner, Bullets, Paragraph, Part, Preformatted, Prose, marked
 from dashboards.html.run.customers import conversation_panels
 from dashboards.html.run.latency import errors_panel, latency_panels
 from dashboards.html.run.load import generator_panels, load_panels
@@ -100,7 +99,7 @@ def run_parts(run: Run) -> list[Part]:
     span_s = run_span_s(run)
     ours = [
         Part("generator", "Generator health", generator_panels(run, numbers, span_s)),
-        Part("load", "Load", load_panels(run, numbers, span_s), lead=_broke_first(run.info)),
+        Part("load", "Load", load_panels(run, numbers, span_s), lead=_first_limits(run.info)),
     ]
     targets = [
         Part("latency", "Latency", latency_panels(run, numbers, span_s)),
@@ -113,19 +112,17 @@ def run_parts(run: Run) -> list[Part]:
     ]
     if run_simulated(run.info):
         targets = [marked(part) for part in targets]
-    return [*ours, *targets, Part("reproduce", "How to reproduce", [], lead=_reproduce(run.info))]
+    return [*ours, *targets, Part("reproduce", "How to reproduce", lead=_reproduce(run.info))]
 
 
-def _broke_first(info: Mapping[str, Any]) -> Html:
-    items = [broke_sentence(item) for item in info.get("what_broke_first") or ()]
+def _first_limits(info: Mapping[str, Any]) -> list[Prose]:
+    items = [limit_sentence(item) for item in info.get("what_broke_first") or ()]
     if not items:
-        return tag("p", tag("strong", "What broke first: "), "nothing on record broke.", class_="say")
-    return join(
-        [tag("p", tag("strong", "What broke first")), tag("ol", *[tag("li", text) for text in items], class_="lead")]
-    )
+        return [Paragraph("no limit on record was exceeded.", lead="First limit exceeded:", quiet=True)]
+    return [Paragraph("", lead="Limits exceeded, in order"), Bullets(items, numbered=True)]
 
 
-def broke_sentence(item: object) -> str:
+def limit_sentence(item: object) -> str:
     """One entry of what_broke_first: a sentence, or a mapping that has one."""
     if not isinstance(item, Mapping):
         return str(item)
@@ -136,7 +133,7 @@ def broke_sentence(item: object) -> str:
     return ", ".join(f"{key} {value}" for key, value in item.items())
 
 
-def _reproduce(info: Mapping[str, Any]) -> Html:
+def _reproduce(info: Mapping[str, Any]) -> list[Prose]:
     host = info.get("host") or {}
     facts = [
         ("command", info.get("command")),
@@ -151,9 +148,7 @@ def _reproduce(info: Mapping[str, Any]) -> Html:
         for name, value in facts
         if value is not None
     ]
-    return join(
-        [
-            tag("p", "The same scenario and seed give the same sessions on any number of workers.", class_="say"),
-            tag("pre", "\n".join(lines)),
-        ]
-    )
+    return [
+        Paragraph("The same scenario and seed give the same sessions on any number of workers.", quiet=True),
+        Preformatted("\n".join(lines)),
+    ]

@@ -5,11 +5,13 @@
   const root = document.documentElement;
   const narrow = () => window.innerWidth < 640;
 
-  const coloured = (value, style) => {
-    if (typeof value === "string") return value[0] === "@" ? style.getPropertyValue("--" + value.slice(1)).trim() : value;
-    if (Array.isArray(value)) return typeof value[0] === "number" ? value : value.map((item) => coloured(item, style));
+  // Only a key that names a colour is looked up: a model may be called "@ink".
+  const coloured = (value, style, key = "") => {
+    if (typeof value === "string")
+      return /color$/.test(key) && value[0] === "@" ? style.getPropertyValue("--" + value.slice(1)).trim() : value;
+    if (Array.isArray(value)) return typeof value[0] === "number" ? value : value.map((item) => coloured(item, style, key));
     if (value && typeof value === "object")
-      return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, coloured(item, style)]));
+      return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, coloured(item, style, name)]));
     return value;
   };
 
