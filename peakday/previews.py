@@ -19,9 +19,9 @@ def picture(
     html: Path | None,
 ) -> tuple[str, dict[str, Any]]:
     """The preview as text and as data; as a page too where asked."""
+    from peakday.preview_page import write_preview
     from scenarios.loading import load_scenario
     from scenarios.preview import preview
-    from scenarios.preview_page import write_preview
     from scenarios.preview_text import preview_text
 
     view = preview(load_scenario(scenario, sets), window=window, scale=scale, seed=seed)

@@ -2,51 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from html import escape
+from collections.abc import Mapping
 from typing import Any
 
+from dashboards.html.page import Banner, Cell, Page, Panel, Paragraph, Part, Table
+from dashboards.html.render import render
 from peakday.gate.outputs import MARKS, cells, ranked, sentence
-from peakday.gate.verdicts import Outcome
+from peakday.gate.verdicts import Outcome, Verdict
 
-_STYLE = """
-:root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif }
-body { max-width: 72rem; margin: 2rem auto; padding: 0 1rem }
-table { border-collapse: collapse; width: 100%; margin: .5rem 0 1.5rem }
-th, td { text-align: left; padding: .25rem .6rem; border-bottom: 1px solid #8884; vertical-align: top }
-td.n { font-variant-numeric: tabular-nums } .fail { color: #c22 } details { margin: .4rem 0 }
-del { color: #c22; text-decoration: none } ins { color: #283; text-decoration: none }
-.wide { overflow-x: auto }
-"""
+_KINDS = {Verdict.PASS: "good", Verdict.WARN: "warn", Verdict.INCONCLUSIVE: "warn"}
+"""Verdict -> banner; any other is bad."""
+COLUMNS = ("Metric", "Verdict", "Gate", "Baseline", "Candidate", "Change", "Why")
 
 
 def as_html(outcome: Outcome) -> str:
     """The page; it asks for nothing from outside."""
-    return "\n".join(_parts(outcome)) + "\n"
+    return render(gate_page(outcome))
 
 
-def _parts(outcome: Outcome) -> Iterator[str]:
-    title = f"peakday check {escape(outcome.scenario)}"
-    yield f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-    yield f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{_STYLE}</style></head><body>'
-    yield f"<h1>{MARKS[outcome.verdict]} · {title}</h1><p>{escape(sentence(outcome))}</p>"
-    yield '<div class="wide"><table><tr><th>verdict<th>gate<th>metric<th>baseline<th>candidate<th>change<th>why</tr>'
-    for line in ranked(outcome):
-        gate, metric, old, new, moved, _ = (escape(cell) for cell in cells(line))
-        yield f'<tr class="{line.verdict}"><td>{MARKS[line.verdict]}<td>{gate}<td>{metric}<td class="n">{old}'
-        yield f'<td class="n">{new}<td class="n">{moved}<td>{escape(line.why)}</tr>'
-    yield "</table></div>"
-    yield from (f"<p>Note: {escape(note)}</p>" for note in outcome.notes)
+def gate_page(outcome: Outcome) -> Page:
+    """The verdict on top, then each line, the gravest first, then what changed in each scripted turn."""
+    kind, words = _KINDS.get(outcome.verdict, "bad"), sentence(outcome).partition(": ")[2]
+    banner = Banner(kind, str(outcome.verdict).upper(), words, outcome.notes)
+    parts = [Part("lines", "Gates", [_lines_panel(outcome)])]
     if outcome.moments:
-        yield f"<h2>{len(outcome.moments)} scripted turns went another way</h2>"
-    for moment in outcome.moments:
-        yield from _moment(moment)
-    yield "</body></html>"
+        parts.append(
+            Part(
+                "diffs",
+                "Scripted turns that changed",
+                [_diff_panel(diff) for diff in outcome.moments],
+                lead=[Paragraph("Each call and tool of these turns that differs from the baseline.", quiet=True)],
+            )
+        )
+    return Page(
+        title=f"Check of {outcome.scenario}",
+        subtitle=f"peakday · check · {outcome.scenario}",
+        banners=[banner],
+        headline=[],
+        parts=parts,
+    )
 
 
-def _moment(moment: dict[str, Any]) -> Iterator[str]:
-    head = f"“{escape(moment['message'])}” <small>{escape(moment['turn'])}, {len(moment['changes'])} changes</small>"
-    yield f"<details><summary>{head}</summary><table><tr><th>what<th>baseline<th>candidate</tr>"
-    for what, before, after in moment["changes"]:
-        yield f"<tr><td>{escape(str(what))}<td><del>{escape(str(before))}</del><td><ins>{escape(str(after))}</ins></tr>"
-    yield "</table></details>"
+def _lines_panel(outcome: Outcome) -> Panel:
+    rows: list[list[Cell]] = []
+    for line in ranked(outcome):
+        gate, metric, old, new, moved, _ = cells(line)
+        rows.append([metric, MARKS[line.verdict], gate, old, new, moved, line.why])
+    table = Table("Every line, the gravest first", COLUMNS, rows, text_columns=(0, 1, 2, 6))
+    return Panel("Lines", "A line passes, fails, or says why it cannot tell.", table)
+
+
+def _diff_panel(diff: Mapping[str, Any]) -> Panel:
+    rows: list[list[Cell]] = [[str(what), str(before), str(after)] for what, before, after in diff["changes"]]
+    table = Table("Changes", ("What", "Baseline", "Candidate"), rows, text_columns=(0, 1, 2))
+    return Panel(f"“{diff['message']}”", f"{diff['turn']}, {len(rows)} changes.", table)

@@ -1,15 +1,12 @@
-"""A preview shows what the scenario asks for, and its picture stands alone."""
-
-from html.parser import HTMLParser
+"""A preview shows what the scenario asks for."""
 
 import numpy as np
 import pytest
 
 from scenarios.demand import curve
 from scenarios.errors import ScenarioError
-from scenarios.loading import library, load_scenario, resolved
+from scenarios.loading import load_scenario, resolved
 from scenarios.preview import preview
-from scenarios.preview_page import preview_html, write_preview
 from scenarios.preview_text import amount, preview_text, sparkline
 
 
@@ -40,60 +37,6 @@ def test_every_turn_has_a_model():
     outputs = [sum(model.output_tokens_per_interaction for model in view.models) for view in (short, long)]
     assert outputs[1] == pytest.approx(2 * outputs[0])
     assert inputs[1] > 2 * inputs[0]
-
-
-class Page(HTMLParser):
-    """Collects tags, and checks that they close."""
-
-    VOID = ("meta", "line", "rect", "polyline", "polygon", "br")
-
-    def __init__(self):
-        super().__init__()
-        self.tags, self.open, self.addresses = [], [], []
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        self.addresses += [value for name, value in attrs if name in ("src", "href")]
-        if tag not in (*self.VOID, "html", "body", "p"):
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.tags.append(tag)
-
-    def handle_endtag(self, tag):
-        if tag not in ("html", "body", "p"):
-            assert self.open.pop() == tag
-
-
-@pytest.mark.parametrize("name", sorted(library()))
-def test_the_page_stands_alone(name):
-    """Well-formed, no script, nothing fetched, a table for every picture."""
-    text = preview_html(preview(load_scenario(name)))
-    page = Page()
-    page.feed(text)
-    assert page.open == []
-    assert page.addresses == []
-    assert "script" not in page.tags
-    assert "http" not in text.replace("http-equiv", "")
-    assert page.tags.count("table") >= page.tags.count("svg")
-    assert "nan" not in text.lower().replace("finance", "")
-
-
-def test_words_of_the_author_are_escaped():
-    """A description is text, never markup."""
-    text = preview_html(preview(load_scenario("smoke", ["description='<b>&'"])))
-    assert "<b>" not in text
-    assert "&lt;b&gt;&amp;" in text
-
-
-def test_the_page_and_the_terminal_tell_the_same(tmp_path):
-    """Totals and warnings stand in both."""
-    view = preview(load_scenario("smoke", ["assistant.max_tokens=null"]))
-    page, terminal = write_preview(view, tmp_path / "p.html").read_text(), preview_text(view)
-    for text in (page, terminal):
-        assert "100 sessions, 120 interactions (100 to 160), 240 turns" in text
-        assert "assistant.max_tokens: unset" in text
-    assert [path.name for path in tmp_path.iterdir()] == ["p.html"]
 
 
 def test_a_window_outside_the_event_is_refused():
