@@ -15,7 +15,8 @@ from peakday.errors import CommandError
 from peakday.gate import baseline as baselines
 from peakday.gate.builds.runs import BLOCK_METRICS
 from peakday.gate.gate import noise_session, run_check, save_baseline
-from peakday.gate.outputs import as_data, as_text, write_outputs
+from peakday.gate.outputs import as_data, as_text
+from peakday.gate.page import write_outputs
 from peakday.gate.records import check_records, is_record
 from peakday.gate.regression.noise import FILE as NOISE_FILE
 from peakday.gate.regression.noise import HOPELESS, POWER, add_session, like_the_last, scatters, seen

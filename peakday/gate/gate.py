@@ -16,11 +16,12 @@ from peakday.gate.builds.runs import BLOCK_METRICS, Measured, load_alone, load_o
 from peakday.gate.fingerprint import asked_otherwise, differences, here, host_fingerprint
 from peakday.gate.regression.pairs import history, judge_pairs, judge_records, pooled_tails
 from peakday.gate.settings import Runs
-from peakday.gate.slo import judge, limits_of, parse_limit
+from peakday.gate.slo import judge
 from peakday.gate.snapshot.comparison import check_exact, document, steady_script
 from peakday.gate.state import Check, address
 from peakday.gate.verdicts import Line, Outcome, Verdict
 from peakday.records.folders import find_record
+from slo.slo import parse_slo, slos_of
 
 if TYPE_CHECKING:
     from loadgen.record import Run
@@ -165,11 +166,11 @@ def _note_environments(check: Check, pairs: Sequence[tuple[Measured, Measured]])
 
 
 def check_slo(check: Check, candidates: list[Measured], journal: Journal) -> list[Measured]:
-    """Every promise of checks.yaml, else of the scenario, over the candidate's runs; `slo_runs` where none are."""
+    """Every SLO of checks.yaml, else of the scenario, over the candidate's runs; `slo_runs` where none are."""
     from loadgen.record import load_run
 
-    limits = [parse_limit(text) for text in check.checks.slo] or limits_of(check.resolved.scenario.slo.model_dump())
-    if not limits:
+    slos = [parse_slo(text) for text in check.checks.slo] or slos_of(check.resolved.scenario.slo.model_dump())
+    if not slos:
         check.notes.append("no SLO in checks.yaml or the scenario: the SLO gate has nothing to judge")
         return candidates
     runs = check.checks.runs
@@ -178,7 +179,7 @@ def check_slo(check: Check, candidates: list[Measured], journal: Journal) -> lis
         check.talk.say(f"slo: {runs.slo_runs} runs of {runs.for_s:g} s at {runs.rate_per_s:g}/s")
         candidates = [_measure(check, check.candidate, runs, i, f"slo-{i}", journal) for i in range(runs.slo_runs)]
     records: list[Run] = [load_run(one.path) for one in candidates]
-    check.lines += [judge(limit, records, runs.for_s) for limit in limits]
+    check.lines += [judge(slo, records, runs.for_s) for slo in slos]
     return candidates
 
 

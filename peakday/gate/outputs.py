@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from peakday.gate.snapshot.figures import CHANGED
@@ -160,21 +159,3 @@ def as_junit(outcome: Outcome, took_s: float) -> str:
 def _xml(text: str) -> str:
     """Without what XML 1.0 cannot hold."""
     return "".join(character for character in text if character in "\t\n\r" or ord(character) >= 0x20)
-
-
-def write_outputs(
-    outcome: Outcome, took_s: float, *, junit: Path | None, markdown: Path | None, html: Path | None
-) -> None:
-    """The files that were asked for. Markdown is appended, as GitHub's step summary wants it."""
-    for path in (junit, markdown, html):
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-    if junit is not None:
-        junit.write_text(as_junit(outcome, took_s), encoding="utf-8")
-    if markdown is not None:
-        with markdown.open("a", encoding="utf-8") as file:
-            file.write(as_markdown(outcome))
-    if html is not None:
-        from peakday.gate.page import as_html
-
-        html.write_text(as_html(outcome), encoding="utf-8")

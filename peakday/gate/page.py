@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from dashboards.html.page import Banner, Cell, Page, Panel, Paragraph, Part, Table
 from dashboards.html.render import render
-from peakday.gate.outputs import MARKS, cells, ranked, sentence
+from host.atomic import write_text
+from peakday.gate.outputs import MARKS, as_junit, as_markdown, cells, ranked, sentence
 from peakday.gate.verdicts import Outcome, Verdict
 
 _KINDS = {Verdict.PASS: "good", Verdict.WARN: "warn", Verdict.INCONCLUSIVE: "warn"}
@@ -56,3 +58,17 @@ def _diff_panel(diff: Mapping[str, Any]) -> Panel:
     rows: list[list[Cell]] = [[str(what), str(before), str(after)] for what, before, after in diff["changes"]]
     table = Table("Changes", ("What", "Baseline", "Candidate"), rows, text_columns=(0, 1, 2))
     return Panel(f"“{diff['message']}”", f"{diff['turn']}, {len(rows)} changes.", table)
+
+
+def write_outputs(
+    outcome: Outcome, took_s: float, *, junit: Path | None, markdown: Path | None, html: Path | None
+) -> None:
+    """The files that were asked for. Markdown is appended, as GitHub's step summary wants it."""
+    if junit is not None:
+        write_text(junit, as_junit(outcome, took_s))
+    if markdown is not None:
+        markdown.parent.mkdir(parents=True, exist_ok=True)
+        with markdown.open("a", encoding="utf-8") as file:
+            file.write(as_markdown(outcome))
+    if html is not None:
+        write_text(html, as_html(outcome))

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from peakday.errors import CommandError
+from slo.slo import parse_slo
 
 FILE = "checks.yaml"
 SCHEMA = "peakday.checks/1"
@@ -78,10 +80,6 @@ def load_checks(path: Path | None) -> Checks:
     file = path or Path(FILE)
     if path is None and not file.is_file():
         return Checks()
-    import yaml
-
-    from peakday.gate.slo import parse_limit
-
     try:
         checks = Checks.model_validate(yaml.safe_load(file.read_text()) or {})
     except yaml.YAMLError as error:
@@ -93,7 +91,7 @@ def load_checks(path: Path | None) -> Checks:
     if checks.schema_ != SCHEMA:
         raise CommandError(f"{file}: schema is {checks.schema_!r}, this peakday reads {SCHEMA!r}")
     for text in checks.slo:
-        parse_limit(text, str(file))
+        parse_slo(text, str(file))
     if list(checks.regression.looks) != sorted(set(checks.regression.looks)):
         raise CommandError(f"{file}: regression.looks must rise, such as [4, 8, 12]")
     return checks

@@ -19,8 +19,8 @@ from peakday.console import Talk
 from peakday.errors import CommandError
 from peakday.records.folders import new_folder, relative
 from peakday.run.progress import watching
-from peakday.stack.local import Stack
-from peakday.stack.real_models import RealModels, costs_money, is_bedrock, on_real_models, real_models
+from peakday.stack.local import RealModels, Stack
+from peakday.stack.real_models import costs_money, is_bedrock, on_real_models, real_models
 from peakday.stack.resolved import Resolved, open_stack, resolve
 from peakday.targets import Target, check_allowed, check_answers, parse_targets
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from peakday.consent import Consent, require_live
 from peakday.console import Talk
-from peakday.stack.local import Stack
-from peakday.stack.real_models import RealModels, on_real_models, real_models
+from peakday.stack.local import RealModels, Stack
+from peakday.stack.real_models import on_real_models, real_models
 from peakday.stack.resolved import Resolved, open_stack, resolve
 
 _NOMINAL_S = 600.0

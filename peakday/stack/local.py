@@ -28,7 +28,6 @@ from host.errors import Exit
 from peakday.errors import CommandError
 
 if TYPE_CHECKING:
-    from peakday.stack.real_models import RealModels
     from scenarios.schema import Scenario
     from scenarios.world import World
 
@@ -50,6 +49,14 @@ class Child:
         """Base URL of what it serves."""
         host, port = self.listener.getsockname()[:2]
         return f"http://{host}:{port}"
+
+
+@dataclass(frozen=True)
+class RealModels:
+    """Endpoints in place of the stand-ins. `bedrock_url` None: AWS's own. `openai_url` None: no models of one's own."""
+
+    bedrock_url: str | None = None
+    openai_url: str | None = None
 
 
 @dataclass(frozen=True)

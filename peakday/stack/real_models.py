@@ -8,12 +8,13 @@ import re
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from peakday.config import load_config
 from peakday.errors import CommandError
+from peakday.stack.local import RealModels
 from peakday.stack.resolved import Resolved
 from peakday.targets import Target, check_allowed, check_answers, is_loopback, parse_targets
 
@@ -27,14 +28,6 @@ _REGIONS_OF = {"us": "us-", "eu": "eu-", "apac": "ap-", "jp": "ap-northeast-", "
 """Regions that may call a geography's inference profile, by prefix; `global.` has no limit here."""
 _BEDROCK_HOST = re.compile(r"(.+\.)?bedrock-[a-z-]+\.([a-z0-9-]+\.)*(amazonaws\.com(\.cn)?|api\.aws)")
 """Hosts of Bedrock's models, by Converse or OpenAI's API. Source: AWS General Reference, Amazon Bedrock endpoints."""
-
-
-@dataclass(frozen=True)
-class RealModels:
-    """Endpoints in place of the stand-ins. `bedrock_url` None: AWS's own. `openai_url` None: no models of one's own."""
-
-    bedrock_url: str | None = None
-    openai_url: str | None = None
 
 
 def real_models(openai_url: str | None, environment: Mapping[str, str] = os.environ) -> RealModels:

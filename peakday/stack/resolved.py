@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 from peakday.config import load_config, quality_file
 from peakday.console import Talk
 from peakday.records.folders import cache_folder
-from peakday.stack.local import Stack, local_stack
+from peakday.stack.local import RealModels, Stack, local_stack
 
 if TYPE_CHECKING:
-    from peakday.stack.real_models import RealModels
     from scenarios.schema import Scenario
     from scenarios.world import World
 

@@ -12,8 +12,9 @@ import pytest
 from loadgen.job import TargetSpec
 from loadgen.record import load_run
 from loadgen.run import run_load
-from peakday.gate.slo import judge, limits_of
+from peakday.gate.slo import judge
 from peakday.gate.verdicts import Verdict
+from slo.slo import slos_of
 from tests.loadgen.conftest import make_job_in
 from tests.loadgen.server import assistant, assistant_events, response, serving, streamed
 
@@ -160,6 +161,6 @@ def test_an_overloaded_target_misses_its_slo(overloaded):
         pytest.skip(f"the generator does not vouch for its runs on this machine: {told(outcome)}")
     run = load_run(outcome.run_dir)
     assert run.turns["status"].eq("abandoned").sum() > 10
-    (line,) = [judge(limit, [run], job.length_s) for limit in limits_of(SLO) if limit.metric == "ttft_s_p99"]
+    (line,) = [judge(slo, [run], job.length_s) for slo in slos_of(SLO) if slo.name == "ttft_s_p99"]
     assert line.verdict == Verdict.FAIL
     assert "SLO missed: ttft_s_p99" in run.info["what_broke_first"][0]["sentence"]

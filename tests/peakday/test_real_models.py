@@ -21,7 +21,8 @@ from loadgen.record import load_run
 from peakday.cli import main
 from peakday.console import Talk
 from peakday.errors import CommandError
-from peakday.stack.real_models import RealModels, costs_money, on_real_models, real_models
+from peakday.stack.local import RealModels
+from peakday.stack.real_models import costs_money, on_real_models, real_models
 from peakday.stack.resolved import open_stack, resolve
 from peakday.targets import Target
 from tests.assistant.wires import ConverseWire, provider

@@ -10,8 +10,9 @@ from peakday.gate.fingerprint import differences, host_fingerprint
 from peakday.gate.metrics import LOWER_IS_WORSE, worse_by
 from peakday.gate.regression.decision import TAIL_MIN, Decision, decide, log_margin, settled, spend
 from peakday.gate.settings import Regression
-from peakday.gate.slo import SHARE_METRICS, t_bounds
 from peakday.gate.verdicts import Line, Verdict
+from slo.bounds import mean_bounds
+from slo.slo import RATIOS
 
 GATE = "regression"
 HISTORY_MIN = 8
@@ -51,7 +52,7 @@ def _positive(one: Measured, metric: str) -> float | None:
     Source: half a turn added to both sides keeps a ratio of shares finite (Haldane 1956, Anscombe 1956).
     """
     value = one.values.get(metric)
-    if value is not None and metric in SHARE_METRICS and one.turns:
+    if value is not None and metric in RATIOS and one.turns:
         return (value * one.turns + 0.5) / (one.turns + 1)
     return value
 
@@ -153,7 +154,7 @@ def _stored_line(metric: str, margin: float, sides: tuple[Sequence[Measured], ..
 def _unpaired(metric: str, margin: float, values: Sequence[Sequence[float | None]], alpha: float) -> Line:
     sign = -1.0 if metric in LOWER_IS_WORSE else 1.0
     logs = [[sign * math.log(value) for value in side if value] for side in values]
-    (old, _, high_old), (new, _, high_new) = (t_bounds(side, alpha) for side in logs)
+    (old, _, high_old), (new, _, high_new) = (mean_bounds(side, alpha) for side in logs)
     half = math.hypot(high_old - old, high_new - new)
     mean, limit = new - old, log_margin(metric, margin)
     shown = (math.expm1(sign * x) for x in (mean, mean - half if sign > 0 else mean + half, mean + sign * half))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from host.errors import Exit
+from host.errors import Exit, PeakdayError
 from peakday.errors import CommandError
 from peakday.gate import gate as gates
 from peakday.gate.builds.builds import Side
@@ -253,7 +253,7 @@ def test_looks_beyond_the_pairs_asked_for_are_dropped():
 def test_a_mistake_in_checks_yaml_names_file_and_key(tmp_path, text, complaint):
     path = tmp_path / "checks.yaml"
     path.write_text(text)
-    with pytest.raises(CommandError, match=complaint) as caught:
+    with pytest.raises(PeakdayError, match=complaint) as caught:
         settings(Wish("smoke", checks=path))
     assert caught.value.exit_code == Exit.USAGE
 

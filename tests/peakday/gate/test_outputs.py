@@ -9,8 +9,8 @@ import pytest
 from markdown_it import MarkdownIt
 
 from host.errors import Exit
-from peakday.gate.outputs import as_data, as_junit, as_markdown, as_text, write_outputs
-from peakday.gate.page import as_html
+from peakday.gate.outputs import as_data, as_junit, as_markdown, as_text
+from peakday.gate.page import as_html, write_outputs
 from peakday.gate.verdicts import Line, Outcome, Verdict, overall
 
 LINES = (
