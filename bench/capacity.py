@@ -8,13 +8,12 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 
 from capacity.simulator import engine
 from capacity.simulator.requests import Requests, requests
-from capacity.stream import Block, simulate_blocks
 from tests.capacity.models import llama_8b
 
 Row = tuple[str, float, float, float]
@@ -52,21 +51,8 @@ def without_compiler(n: int) -> float:
     """The same figure in plain Python, in a fresh interpreter."""
     code = f"from bench.capacity import requests_per_s; print(requests_per_s({n}, 1))"
     env = os.environ | {"NUMBA_DISABLE_JIT": "1"}
-    told = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
-    return float(told.stdout)
-
-
-def in_blocks(n: int, block: int) -> float:
-    """Requests a second of one replica fed in blocks, sketches by minute included: memory is that of one block."""
-    model = llama_8b(max_num_seqs=128, kv_tokens=600_000, d=3e-8)
-    work = drawn(n, 2.0)
-    names = list(Requests.__dataclass_fields__)
-
-    def blocks() -> Iterator[Block]:
-        for start in range(0, n, block):
-            yield Block(Requests(*(getattr(work, name)[start : start + block] for name in names)))
-
-    return n / best_s(lambda: simulate_blocks(blocks(), model, decode_steps_max=1_000))
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    return float(done.stdout)
 
 
 def prime_day_plan() -> tuple[float, float]:
@@ -79,26 +65,24 @@ def prime_day_plan() -> tuple[float, float]:
         " now_utc='2026-11-23T00:00:00Z', version='bench', plan_id='bench')\n"
         "print(time.perf_counter() - begin, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
     )
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     kilobyte = 1 if sys.platform == "darwin" else 1024
-    return float(told[0]), float(told[1]) * kilobyte / 1e9
+    return float(printed[0]), float(printed[1]) * kilobyte / 1e9
 
 
 def rows(scale: float = 1.0) -> list[Row]:
     """Figure, measured, reference, ratio. scale < 1 for a smoke test."""
-    found = []
+    table = []
     for name, value, bar in (
         ("requests/s, one replica", requests_per_s(int(1_000_000 * scale), 1), 3e6),
         ("requests/s, 256 replicas, d = 2", requests_per_s(int(1_000_000 * scale), 256), 1e6),
         ("requests/s, one replica, no compiler", without_compiler(int(20_000 * scale)), 2e4),
     ):
-        found.append((name, value, bar, value / bar))
-    blocks = in_blocks(int(1_000_000 * scale), max(1, int(100_000 * scale)))
-    found.append(("requests/s in ten blocks, against one piece", blocks, found[0][1], blocks / found[0][1]))
+        table.append((name, value, bar, value / bar))
     seconds, gigabytes = prime_day_plan()
-    found.append(("prime_day plan, s (at most)", seconds, 60.0, seconds / 60))
-    found.append(("prime_day plan, peak GB (at most)", gigabytes, 1.0, gigabytes))
-    return found
+    table.append(("prime_day plan, s (at most)", seconds, 60.0, seconds / 60))
+    table.append(("prime_day plan, peak GB (at most)", gigabytes, 1.0, gigabytes))
+    return table
 
 
 def main() -> None:

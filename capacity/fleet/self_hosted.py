@@ -14,11 +14,12 @@ from capacity.cost.prices import Prices
 from capacity.fleet.outcome import Levers, OwnChoice, Service
 from capacity.fleet.sizing import cheapest_box, fleet, list_usd_per_hour, priced_boxes
 from capacity.plan import PROVENANCES, ChipOption, Figure, Levels, PlanError, range_around, weakest
-from capacity.simulator.rate_at_slo import Lengths, Promise, rate_at_promise
+from capacity.simulator.rate_at_slo import Lengths, rate_at_slo
 from capacity.simulator.surface import Surface, fit_surface
 from facts.reader import Model
 from neuron_bench.step_model import StepModel
 from scenarios.schema import OwnSupply, Resilience
+from slo.slo import Slo
 
 EXTRAPOLATION_MAX = 1.1
 """Beyond 1.1 x what was seen a fitted step model is not used."""
@@ -82,11 +83,11 @@ def within_validity(step: StepModel, lengths: Lengths) -> tuple[StepModel, float
 
 
 def make_service(
-    name: str, step: StepModel, lengths: Lengths, promise: Promise, origin: str, seed: int
+    name: str, step: StepModel, lengths: Lengths, slos: Sequence[Slo], origin: str, seed: int
 ) -> tuple[Service, list[str]]:
-    """Simulate one model on one chip: its rate at the promise and the surface around it; and what to warn about."""
+    """Simulate one model on one chip: its rate at the SLOs and the surface around it; and what to warn about."""
     held, added, beyond = within_validity(step, lengths)
-    rate = rate_at_promise(lengths, held, promise, n=SAMPLE, seed=seed)
+    rate = rate_at_slo(lengths, held, slos, n=SAMPLE, seed=seed)
     surface = Surface(np.zeros(10), 0.0, 0.0)
     warnings = (
         [f"extrapolates published means: {', '.join(beyond)}; the range of its chips is widened"] if beyond else []
@@ -94,14 +95,12 @@ def make_service(
     if rate.rate_per_s > 0 and len(lengths.input_tokens) > 1:
         surface = fit_surface(
             lambda prompt, answer, hits: (
-                rate_at_promise(
-                    lengths.scaled(prompt, answer, hits), held, promise, n=SURFACE_SAMPLE, seed=seed
-                ).rate_per_s
+                rate_at_slo(lengths.scaled(prompt, answer, hits), held, slos, n=SURFACE_SAMPLE, seed=seed).rate_per_s
             )
         )
     if surface.impossible:
         warnings.append(
-            f"keeps its promise at no load in {surface.impossible:.0%} of the workloads around this one: "
+            f"meets its SLOs at no load in {surface.impossible:.0%} of the workloads around this one: "
             "a little more prompt and it is out"
         )
     error = math.hypot(held.relative_error, added, min(surface.loo_error, 1.0))

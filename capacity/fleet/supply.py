@@ -17,8 +17,10 @@ from capacity.fleet.uncertainty import Z_90
 from capacity.plan import Figure, Levels, PlanError, QuotaNeed, SupplyPlan, weakest
 from capacity.quotas.quota import CallTokens, Granted, assumed_latency_s, call_tokens, granted, needs
 from capacity.quotas.throttling import increases, max_tokens_advice, throttling
-from capacity.simulator.rate_at_slo import Lengths, Promise
+from capacity.simulator.rate_at_slo import Lengths
 from capacity.simulator.requests import Ints
+from scenarios.schema import OwnSupply
+from slo.slo import Slo
 
 SAMPLE_CALLS_MAX = 4_000
 
@@ -139,10 +141,10 @@ def own_supply(case: Case, name: str) -> Sized:
     else:
         steps = usable_models(own, name, case.prices.models[name], case.step_models)
         notes += _unmeasured(name, own.chips, {step.chip for step in steps})
-        promise = Promise(own.ttft_s_p99, own.tpot_s_p99, _deadline_s(case, name))
+        slos = _slos(own, _deadline_s(case, name))
         origin = case.calls.provenance.get(name, "assumed")
         for step in steps:
-            service, warned = make_service(name, step, lengths, promise, origin, case.seed)
+            service, warned = make_service(name, step, lengths, slos, origin, case.seed)
             made.append(service)
             for text in warned:
                 warnings.setdefault(text, []).append(step.chip)
@@ -152,7 +154,7 @@ def own_supply(case: Case, name: str) -> Sized:
     choices = tuple(choice for _, choice in pairs if choice is not None)
     if made and not choices:
         why = "; ".join(f"{option.chip}: {option.turned_down}" for option in supplies[0].options)
-        notes.append(f"{name}: no chip keeps its promise, so it is not sized and its cost is missing ({why})")
+        notes.append(f"{name}: no chip meets its SLOs, so it is not sized and its cost is missing ({why})")
     return Sized(name, tuple(made), supplies, choices, tuple(notes))
 
 
@@ -242,6 +244,12 @@ def _arithmetic(case: Case, name: str, region: str) -> dict[str, Any]:
         "tokens_per_call": {key: float(values[mask].mean()) for key, values in columns.items()} if mask.any() else {},
         "prices_usd_per_mtok": {key: usd for key, usd in known.items() if usd is not None},
     }
+
+
+def _slos(own: OwnSupply, deadline_s: float | None) -> tuple[Slo, ...]:
+    """What a replica owes its callers at p99; a deadline is on the last token, where the whole answer is awaited."""
+    e2e = () if deadline_s is None else (Slo("e2e_s", 0.99, deadline_s),)
+    return (Slo("ttft_s", 0.99, own.ttft_s_p99), Slo("tpot_s", 0.99, own.tpot_s_p99), *e2e)
 
 
 def _deadline_s(case: Case, name: str) -> float | None:

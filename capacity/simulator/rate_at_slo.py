@@ -1,8 +1,8 @@
-"""How many calls a second one replica serves while it keeps its promise: bisection over a simulated engine."""
+"""How many calls a second one replica serves while it meets its SLOs: bisection over a simulated engine."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from capacity.simulator.engine import simulate
 from capacity.simulator.requests import Floats, Ints, Requests, Served, ServiceError, requests
 from neuron_bench.step_model import StepModel
+from slo.slo import Slo
 
 BOUND_SHARE_MIN = 0.01
 """Below this share of its throughput bound a replica counts as useless: a fleet of them is no plan."""
@@ -34,17 +35,8 @@ class Lengths:
 
 
 @dataclass(frozen=True)
-class Promise:
-    """What a replica owes its callers at p99. e2e: to the last token, where the whole answer is awaited."""
-
-    ttft_s_p99: float
-    tpot_s_p99: float
-    e2e_s_p99: float | None = None
-
-
-@dataclass(frozen=True)
 class ReplicaRate:
-    """Highest arrival rate that keeps the promise, and what would break first above it. 0: not even one call alone."""
+    """Highest arrival rate that meets every SLO, and the first limit exceeded above it. 0: not even one call alone."""
 
     rate_per_s: float
     binding: str
@@ -53,7 +45,7 @@ class ReplicaRate:
 
 @dataclass(frozen=True)
 class P99s:
-    """What callers saw. tpot is 0 where every answer is one token."""
+    """What callers get. tpot is 0 where every answer is one token."""
 
     ttft_s: float
     tpot_s: float
@@ -74,6 +66,17 @@ class Latencies:
     tpot_s: Floats
     e2e_s: Floats
 
+    def quantile_s(self, slo: Slo) -> float:
+        """The quantile an SLO is about; 0 where no answer has the metric.
+
+        Raises:
+            ServiceError: the SLO is about something the simulator does not know.
+        """
+        values = {"ttft_s": self.ttft_s, "tpot_s": self.tpot_s, "e2e_s": self.e2e_s}.get(slo.metric)
+        if values is None or slo.quantile is None or not slo.upper:
+            raise ServiceError(f"{slo}: a replica is sized by upper limits on quantiles of ttft_s, tpot_s or e2e_s")
+        return float(np.quantile(values, slo.quantile)) if len(values) else 0.0
+
     def p99s(self) -> P99s:
         """99th percentiles."""
         tpot = float(np.quantile(self.tpot_s, 0.99)) if len(self.tpot_s) else 0.0
@@ -81,7 +84,7 @@ class Latencies:
 
 
 def latencies(work: Requests, served: Served, model: StepModel) -> Latencies:
-    """What the callers of a simulated engine saw."""
+    """What the callers of a simulated engine get."""
     fresh = work.begun_steps == 0
     first_s, gaps = served.first_s[fresh], work.output_tokens[fresh] - 1
     ttft_s = first_s - work.arrival_s[fresh] + model.ttft_overhead_s
@@ -121,87 +124,46 @@ def throughput_bound_per_s(work: Requests, model: StepModel) -> float:
     return 1 / seconds if seconds > 0 else float("inf")
 
 
-def rate_at_promise(
+def rate_at_slo(
     lengths: Lengths,
     model: StepModel,
-    promise: Promise,
+    slos: Sequence[Slo],
     *,
     n: int,
     seed: int,
-    replicas: int = 1,
     simulator: Simulator = simulate,
     tolerance: float = 0.01,
 ) -> ReplicaRate:
-    """Bisection on the p99s with common random numbers, to `tolerance` of the rate; 0 below 1% of the bound.
+    """Bisection on the SLOs' quantiles with common random numbers, to `tolerance` of the rate; 0 below 1% of the bound.
 
-    replicas: how many the simulator spreads the calls over; the rate is of one.
+    slos: limits from above on quantiles of ttft_s, tpot_s or e2e_s.
     """
     work = drawn_work(lengths, n, seed)
-    alone = _p99s(at_rate(work, 1e-6), model, simulator)
-    if broken := _broken(alone, promise):
-        return ReplicaRate(0.0, f"{broken} is broken by one call alone ({alone})", alone)
+    alone = _simulated(at_rate(work, 1e-6), model, simulator)
+    if missed := _worst_miss(alone, slos):
+        return ReplicaRate(0.0, f"{missed} is missed by one call alone ({alone.p99s()})", alone.p99s())
     low, high = 0.0, throughput_bound_per_s(work, model)
     if not np.isfinite(high):
         raise ServiceError(f"{model.model_id} on {model.chip}: steps take no time; the step model is empty")
-    kept, binding = alone, "throughput of a full batch"
+    at_low, binding = alone, "throughput of a full batch"
     bound = high
     while high - low > tolerance * high:
         if high < BOUND_SHARE_MIN * bound:
-            return ReplicaRate(0.0, f"{binding} is kept at no load above {high:.2g}/s a replica", kept)
+            return ReplicaRate(0.0, f"{binding} is met at no load above {high:.2g}/s a replica", at_low.p99s())
         middle = (low + high) / 2
-        p99s = _p99s(at_rate(work, middle * replicas), model, simulator)
-        if broken := _broken(p99s, promise):
-            high, binding = middle, broken
+        at_middle = _simulated(at_rate(work, middle), model, simulator)
+        if missed := _worst_miss(at_middle, slos):
+            high, binding = middle, str(missed)
         else:
-            low, kept = middle, p99s
-    return ReplicaRate(low, binding, kept)
+            low, at_low = middle, at_middle
+    return ReplicaRate(low, binding, at_low.p99s())
 
 
-@dataclass(frozen=True)
-class PooledRate:
-    """Rate per replica in a pool with routing, and in one twice as large."""
-
-    replicas: int
-    rate_per_s: float
-    rate_doubled_per_s: float
-
-    @property
-    def bias_ratio(self) -> float:
-        """How much the rate still moves when the pool doubles: what sampling a pool of thousands leaves open."""
-        return abs(self.rate_doubled_per_s / self.rate_per_s - 1) if self.rate_per_s else 0.0
+def _simulated(work: Requests, model: StepModel, simulator: Simulator) -> Latencies:
+    return latencies(work, simulator(work, model), model)
 
 
-def pooled_rate(
-    lengths: Lengths, model: StepModel, promise: Promise, *, replicas: int, choices: int, n: int, seed: int
-) -> PooledRate:
-    """The rate per replica when each call joins the least loaded of `choices` random replicas; n calls a replica.
-
-    One choice is random routing, for which a single replica with Poisson arrivals stands: plans use it, the worst case.
-    """
-
-    def at(pool: int) -> float:
-        candidates = np.random.default_rng([seed, 0x9001]).integers(0, pool, (n * pool, choices))
-
-        def pooled(work: Requests, step: StepModel) -> Served:
-            return simulate(work, step, replicas=pool, candidates=candidates)
-
-        found = rate_at_promise(lengths, model, promise, n=n * pool, seed=seed, replicas=pool, simulator=pooled)
-        return found.rate_per_s
-
-    return PooledRate(replicas, at(replicas), at(2 * replicas))
-
-
-def _p99s(work: Requests, model: StepModel, simulator: Simulator) -> P99s:
-    return latencies(work, simulator(work, model), model).p99s()
-
-
-def _broken(seen: P99s, promise: Promise) -> str | None:
-    """The promise that does not hold, the worst one; None where all hold."""
-    ratios = [
-        (seen.ttft_s / promise.ttft_s_p99, f"TTFT p99 <= {promise.ttft_s_p99:g} s"),
-        (seen.tpot_s / promise.tpot_s_p99, f"TPOT p99 <= {promise.tpot_s_p99:g} s"),
-    ]
-    if promise.e2e_s_p99 is not None:
-        ratios.append((seen.e2e_s / promise.e2e_s_p99, f"E2E p99 <= {promise.e2e_s_p99:g} s"))
-    worst = max(ratios)
-    return worst[1] if worst[0] > 1 else None
+def _worst_miss(times: Latencies, slos: Sequence[Slo]) -> Slo | None:
+    """The SLO that is missed by most; None where all are met."""
+    worst, slo = max(((times.quantile_s(slo) / slo.limit, slo) for slo in slos), key=lambda pair: pair[0])
+    return slo if worst > 1 else None

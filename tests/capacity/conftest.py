@@ -8,12 +8,12 @@ from capacity.fleet import supply
 MADE = {}
 
 
-def made_once(name, step, lengths, promise, origin, seed):
+def made_once(name, step, lengths, slos, origin, seed):
     """`make_service`, remembered by the values of its arguments."""
     tokens = tuple(getattr(lengths, part).tobytes() for part in ("input_tokens", "output_tokens", "cached_tokens"))
-    key = (name, repr(step), tokens, promise, origin, seed)
+    key = (name, repr(step), tokens, slos, origin, seed)
     if key not in MADE:
-        MADE[key] = silicon.make_service(name, step, lengths, promise, origin, seed)
+        MADE[key] = silicon.make_service(name, step, lengths, slos, origin, seed)
     service, warnings = MADE[key]
     return service, list(warnings)
 

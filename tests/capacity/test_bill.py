@@ -165,7 +165,7 @@ def test_the_planners_searches_have_their_own_line():
     quick = llama_8b(model_id="planner", a=0.002, b=2e-5)
     sized = plan(scenario(**(SHORT | searches)), step_models=[llama_8b(), quick])
     assert not slow.background[0]["sized"]
-    assert "E2E p99" in slow.background[0]["why"] or "TTFT p99" in slow.background[0]["why"]
+    assert "e2e_s_p99" in slow.background[0]["why"] or "ttft_s_p99" in slow.background[0]["why"]
     line = sized.background[0]
     assert line["usd"] == pytest.approx(sum(r["usd"] for r in sized.purchase if r["model"] == "planner"))
     assert line["usd_per_million"] == pytest.approx(line["usd"] / line["searches_in_event"] * 1e6)

@@ -112,7 +112,7 @@ def test_importing_the_planner_does_not_load_numba():
 def test_the_same_source_runs_without_a_compiler():
     """With the compiler off the results are the same to the bit."""
     code = (
-        "import numpy as np; from capacity import engine; from tests.capacity.test_engine import *;"
+        "import numpy as np; from capacity.simulator import engine; from tests.capacity.test_engine import *;"
         "rng = np.random.default_rng(1); work = random_work(rng, 50, 20.0, speculation=True);"
         "print(engine.simulate(work, random_model(rng, buckets=True, kv_tokens=1100), preempts=True).end_s.sum().hex())"
     )

@@ -97,8 +97,8 @@ def test_an_impossible_promise_turns_the_chip_down_with_the_reason():
     own = {"custom-8b": {"chips": ["inferentia2"], "ttft_s_p99": 0.05}}
     made = plan(scenario(**(SHORT | {"capacity__own": own})))
     option = next(s for s in made.supplies if s.model == "custom-8b").options[0]
-    assert option.turned_down.startswith("TTFT p99 <= 0.05 s is broken by one call alone")
-    assert any("no chip keeps its promise" in line for line in made.warnings)
+    assert option.turned_down.startswith("ttft_s_p99 <= 0.05 is missed by one call alone")
+    assert any("no chip meets its SLOs" in line for line in made.warnings)
 
 
 def test_schema_examples_are_refused():
@@ -232,7 +232,7 @@ def test_what_is_not_sized_never_breaks_first_but_is_warned_about():
     own = {"custom-8b": {"chips": ["inferentia2"], "ttft_s_p99": 0.05}}
     made = plan(scenario(**(SHORT | {"capacity__own": own, "quotas": {"claude-sonnet": {"rpm": 1e9, "tpm": 1e12}}})))
     assert "custom-8b" not in made.what_breaks_first
-    assert any("custom-8b: no chip keeps its promise" in line for line in made.warnings)
+    assert any("custom-8b: no chip meets its SLOs" in line for line in made.warnings)
 
 
 def test_what_is_bought_is_one_level_throughout(made):

@@ -75,4 +75,4 @@ def test_rate_chips_and_dollars_are_as_told(worked):
     ):
         assert number in WORDS
     assert made.what_breaks_first.startswith("claude-sonnet in us-east-1: rpm of 38,736 ")
-    assert any(line.startswith("planner: no chip keeps its promise") for line in made.warnings)
+    assert any(line.startswith("planner: no chip meets its SLOs") for line in made.warnings)
