@@ -29,6 +29,7 @@ from assistant.models.connections import connect
 from assistant.router import classifier
 from assistant.settings import Stack, read_stack
 from assistant.shop.catalogue import Catalogue
+from host.processes import ParentWatch
 
 DRAIN_S = 2
 _WATCH_S = 0.5
@@ -135,7 +136,7 @@ class _Server(uvicorn.Server):
 
 async def _watch(server: uvicorn.Server, app: App, listener: socket.socket) -> None:
     """Say when ready; then look after slow readers and the parent."""
-    parent = os.getppid()
+    parent = ParentWatch()
     while not server.started:
         if server.should_exit:
             return
@@ -145,7 +146,7 @@ async def _watch(server: uvicorn.Server, app: App, listener: socket.socket) -> N
     while not server.should_exit:
         await asyncio.sleep(_WATCH_S)
         app.drop_slow_readers()
-        if os.getppid() != parent:
+        if parent.gone():
             server.should_exit = True
 
 

@@ -23,6 +23,7 @@ from emulator.http.connection import Connection, Server
 from emulator.language.conversations import ConversationsError
 from emulator.profiles import ProfileError
 from facts.reader import FactsError
+from host.processes import ParentWatch
 
 DRAIN_S = 2.0
 PARENT_CHECK_S = 0.5
@@ -70,14 +71,14 @@ async def _serve(stack: Stack, listening: socket.socket) -> int:
     app = App(stack, loop)
     server = Server(app.handle, app.watch.lag_s, app.pacer.catch_up)
     listener = await loop.create_server(lambda: Connection(server), sock=listening, backlog=8192)
-    parent = os.getppid()
+    parent = ParentWatch()
     gc.collect()
     gc.freeze()  # what was loaded at start is never garbage: no collection looks at it again
     gc.set_threshold(50_000, 20, 50)
     app.watch.start()
     host, port = listening.getsockname()[:2]
     print(json.dumps({"ready": True, "url": f"http://{host}:{port}", "pid": os.getpid()}), flush=True)
-    while not stopping.is_set() and os.getppid() == parent:
+    while not stopping.is_set() and not parent.gone():
         try:
             await asyncio.wait_for(stopping.wait(), PARENT_CHECK_S)
         except TimeoutError:

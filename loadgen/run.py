@@ -13,8 +13,6 @@ import os
 import resource
 import shutil
 import signal
-import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +22,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from host import processes
+from host.ports import free_port
 from loadgen.analysis.finish import finish_record
 from loadgen.coordinator.scrape import Scraper, scrape_urls
 from loadgen.coordinator.status_line import line
@@ -33,6 +33,7 @@ from loadgen.worker.sample_buffer import ChunkWriter
 
 LOCUSTFILE = Path(__file__).with_name("worker") / "locustfile.py"
 POLL_S = 0.1
+STOP_WITHIN_S = 3.0
 LINE_EVERY_S = 10.0
 START_WITHIN_S = 60.0
 REMOTE_START_WITHIN_S = 600.0
@@ -58,10 +59,10 @@ class Outcome:
 class _Children:
     """The processes of a run, and the pipe that tells the master what to do."""
 
-    master: subprocess.Popen[bytes]
-    workers: list[subprocess.Popen[bytes]]
+    master: processes.Child
+    workers: list[processes.Child]
     control_fd: int
-    killed: dict[int, int] = field(default_factory=dict)  # worker -> exit code, of those that ended too early
+    killed: dict[int, processes.End] = field(default_factory=dict)  # by worker, of those that ended too early
 
 
 def run_load(job: LoadJob, progress: Progress | None = None) -> Outcome:
@@ -183,7 +184,7 @@ def _children(job: LoadJob) -> Iterator[_Children]:
     else:
         page = ("--autostart", "--web-host", "127.0.0.1", "--web-port", str(job.web_port))
     users = ("-u", str(job.workers), "-r", str(job.workers), "--expect-workers", str(job.workers))
-    processes: list[subprocess.Popen[bytes]] = []
+    children: list[processes.Child] = []
     try:
         master = _start(
             job,
@@ -191,58 +192,41 @@ def _children(job: LoadJob) -> Iterator[_Children]:
             ("--master", "--master-bind-host", job.bind_host, "--master-bind-port", str(port), *users, *page, *quiet),
             control_read,
         )
-        processes.append(master)
+        children.append(master)
         for number in range(job.processes):
             arguments = ("--worker", "--master-host", "127.0.0.1", "--master-port", str(port), *quiet)
-            processes.append(_start(job, f"worker-{number}", arguments, worker=number))
-        yield _Children(master, processes[1:], control_write)
+            children.append(_start(job, f"worker-{number}", arguments, worker=number))
+        yield _Children(master, children[1:], control_write)
     finally:
         for descriptor in (control_read, control_write):
             os.close(descriptor)  # a child whose pipe ends exits by itself
-        _end(processes)
+        processes.stop(children, STOP_WITHIN_S)
 
 
 def _start(
     job: LoadJob, name: str, arguments: tuple[str, ...], control_fd: int | None = None, worker: int | None = None
-) -> subprocess.Popen[bytes]:
-    """One Locust process, in its own session (Ctrl-C is ours), its words in `logs/`."""
+) -> processes.Child:
+    """One Locust process; what it prints is in `logs/`."""
     logs = job.folder / "logs"
     logs.mkdir(exist_ok=True)
     environment = {key: value for key, value in os.environ.items() if not key.startswith("LOCUST_")}
-    environment |= {"PEAKDAY_JOB": str(job.folder / "job.json"), "PEAKDAY_PARENT": str(os.getpid())}
+    environment["PEAKDAY_JOB"] = str(job.folder / "job.json")
     if control_fd is not None:
         environment["PEAKDAY_CONTROL_FD"] = str(control_fd)
     if worker is not None:
         environment["PEAKDAY_WORKER"] = str(worker)
-    with (logs / f"{name}.log").open("wb") as log:
-        return subprocess.Popen(
-            [sys.executable, "-P", "-m", "locust", "-f", str(LOCUSTFILE), *arguments],
-            cwd=job.folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            pass_fds=() if control_fd is None else (control_fd,),
-            start_new_session=True,
-        )
+    return processes.start(
+        name.replace("-", " "),
+        [sys.executable, "-P", "-m", "locust", "-f", str(LOCUSTFILE), *arguments],
+        log=logs / f"{name}.log",
+        folder=job.folder,
+        environment=environment,
+        descriptors=() if control_fd is None else (control_fd,),
+        watched=True,
+    )
 
 
-def _end(processes: list[subprocess.Popen[bytes]]) -> None:
-    """Ask, wait a little, then insist."""
-    for process in processes:
-        if process.poll() is None:
-            process.terminate()
-    deadline_s = time.monotonic() + 3.0
-    for process in processes:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(max(0.0, deadline_s - time.monotonic()))
-    for process in processes:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
-
-
-def run_worker(master_host: str, master_port: int, processes: int = 1) -> int:
+def run_worker(master_host: str, master_port: int, number: int = 1) -> int:
     """Be workers of a run whose master is elsewhere: the run travels here, and its rows travel back.
 
     Returns the exit code: 0 when every worker ended as its master asked, 130 after Ctrl-C, else 5.
@@ -250,29 +234,22 @@ def run_worker(master_host: str, master_port: int, processes: int = 1) -> int:
     raise_open_file_limit()
     arguments = ("--worker", "--master-host", master_host, "--master-port", str(master_port))
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("LOCUST_", "PEAKDAY_JOB"))}
-    environment["PEAKDAY_PARENT"] = str(os.getpid())
     command = [sys.executable, "-P", "-m", "locust", "-f", str(LOCUSTFILE), *arguments, "--headless", "--only-summary"]
     command += ["--loglevel", "WARNING"]
     workers = [
-        subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, start_new_session=True)
-        for _ in range(processes)
+        processes.start(f"worker {k}", command, environment=environment, inherited=True, watched=True)
+        for k in range(number)
     ]
     try:
         with _signals() as interrupts:
             while any(worker.poll() is None for worker in workers) and not interrupts:
                 time.sleep(POLL_S)
     finally:
-        _end(workers)
+        processes.stop(workers, STOP_WITHIN_S)
     if interrupts:
         return EXIT_INTERRUPTED
-    return 0 if all(worker.returncode == 0 for worker in workers) else EXIT_ENVIRONMENT
-
-
-def free_port() -> int:
-    """A loopback port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    ends = [worker.poll() for worker in workers]
+    return 0 if all(end is not None and end.exit_code == 0 for end in ends) else EXIT_ENVIRONMENT
 
 
 # --- watching ---------------------------------------------------------------------------------------------------------
@@ -316,12 +293,12 @@ def _watch(
         pumped_s = chunks.pump(now_s, pumped_s)
         live = read_live(job.folder)
         for number, worker in enumerate(children.workers):
-            if worker.poll() is not None and (live is None or live["state"] != "finished"):
-                children.killed.setdefault(number, worker.returncode)
+            if (end := worker.poll()) and (live is None or live["state"] != "finished"):
+                children.killed.setdefault(number, end)
         if running_s is None:
             _check_started(job, children, live, now_s - start_s)
         elif now_s - running_s > job.length_s + job.drain_s + OVERDUE_AFTER_S:
-            children.master.kill()
+            children.master.send(signal.SIGKILL)
         if interrupts and (live is None or live["state"] == "waiting"):
             raise KeyboardInterrupt
         if len(interrupts) > told:
@@ -346,17 +323,12 @@ def _check_started(job: LoadJob, children: _Children, live: dict[str, Any] | Non
     if live is not None and live["state"] != "waiting":
         return
     if children.killed:
-        number, code = next(iter(children.killed.items()))
-        raise LoadError(f"load worker {number} ended with {code} before the start: {_last_words(job, number)}")
+        number, end = next(iter(children.killed.items()))
+        line = children.workers[number].last_log_line() or f"its log is empty; see {job.folder / 'logs'}"
+        raise LoadError(f"load {str(end).removeprefix('the ')} before the start: {line}")
     limit_s = REMOTE_START_WITHIN_S if job.remote_workers else START_WITHIN_S
     if waited_s > limit_s:
         raise LoadError(f"load workers were not ready after {limit_s:g} s; see {job.folder / 'logs'}")
-
-
-def _last_words(job: LoadJob, worker: int) -> str:
-    """The last line a worker wrote."""
-    lines = (job.folder / "logs" / f"worker-{worker}.log").read_text(errors="replace").strip().splitlines()
-    return lines[-1] if lines else f"no word; see {job.folder / 'logs'}"
 
 
 def read_live(folder: Path) -> dict[str, Any] | None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Mapping
 from typing import Any
 
+from host import processes
 from neuron_bench.errors import BenchError
+
+END_WITHIN_S = 5.0
 
 
 class ChildError(BenchError):
@@ -20,8 +22,8 @@ class ChildError(BenchError):
 class Child:
     """One running child process."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self.process = process
+    def __init__(self, child: processes.Child) -> None:
+        self._child = child
 
     def ask(self, op: str, **request: Any) -> dict[str, Any]:
         """One request, one answer.
@@ -29,16 +31,18 @@ class Child:
         Raises:
             ChildError: the child answered with an error, or ended.
         """
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
+        requests, answers = self._child.process.stdin, self._child.process.stdout
+        assert requests is not None
+        assert answers is not None
         try:
-            self.process.stdin.write(json.dumps({"op": op, **request}) + "\n")
-            self.process.stdin.flush()
-            line = self.process.stdout.readline()
-        except (BrokenPipeError, OSError) as error:
-            raise ChildError(f"bench child ended ({error})") from None
+            requests.write(json.dumps({"op": op, **request}).encode() + b"\n")
+            requests.flush()
+            line = answers.readline()
+        except OSError:
+            line = b""
         if not line:
-            raise ChildError(f"bench child ended with exit code {self.process.wait()}")
+            end = self._child.wait(END_WITHIN_S)
+            raise ChildError(self._child.explain(str(end) if end else "the bench child answers no more"))
         answer = dict(json.loads(line))
         if "error" in answer:
             raise ChildError(answer["error"])
@@ -46,16 +50,11 @@ class Child:
 
     def close(self) -> None:
         """End the child: closing its stdin is enough, unless it hangs in a compiler."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
+        assert self._child.process.stdin is not None
         with contextlib.suppress(OSError):
-            self.process.stdin.close()
-        try:
-            self.process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        self.process.stdout.close()
+            self._child.process.stdin.close()
+        self._child.wait(END_WITHIN_S)
+        self._child.stop()
 
 
 def environment(device: str, *, core: int, threads: int, base: Mapping[str, str]) -> dict[str, str]:
@@ -76,13 +75,7 @@ def environment(device: str, *, core: int, threads: int, base: Mapping[str, str]
 
 
 def start(device: str, *, core: int = 0, threads: int = 1) -> Child:
-    """A child waiting for `load`. Ctrl-C is the parent's to handle: children are in a session of their own."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "neuron_bench.child"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=environment(device, core=core, threads=threads, base=os.environ),
-        start_new_session=True,
-    )
-    return Child(process)
+    """A child waiting for `load`."""
+    command = [sys.executable, "-m", "neuron_bench.child"]
+    variables = environment(device, core=core, threads=threads, base=os.environ)
+    return Child(processes.start("bench child", command, environment=variables, stdin=True, stdout=True))

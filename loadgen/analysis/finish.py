@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from host.processes import End
 from loadgen.analysis.autobuy import autobuy_totals
 from loadgen.analysis.first_limit import what_broke_first
 from loadgen.analysis.histogram import Histogram
@@ -30,7 +31,7 @@ def finish_record(
     job: LoadJob,
     started: datetime,
     chunks: ChunkWriter,
-    killed: dict[int, int],
+    killed: dict[int, End],
     *,
     interrupted: bool,
     scraper: Scraper | None = None,
@@ -78,7 +79,7 @@ def _warnings(job: LoadJob, live: Mapping[str, Any], interrupted: bool) -> list[
 
 
 def _results(
-    job: LoadJob, run: Run, live: dict[str, Any], killed: dict[int, int], stand_ins: dict[str, Any] | None
+    job: LoadJob, run: Run, live: dict[str, Any], killed: dict[int, End], stand_ins: dict[str, Any] | None
 ) -> dict[str, Any]:
     """What came of the run: verdict, totals, quantiles, and what broke first."""
     quantiles = latency_quantiles(run.turns, _gap_histogram(job.folder))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from host.processes import End
 from loadgen.record import Quantile, Verdict
 
 START_LAG_FLOOR_S = 0.005
@@ -17,14 +18,15 @@ UNSENT_RATIO_MAX = 0.005
 class Circumstances:
     """What a verdict is given on.
 
-    start_lag, ttft: quantiles by `p50`…`p99`. killed: worker -> exit code. counters: sums of the last snapshots.
+    start_lag, ttft: quantiles by `p50`…`p99`. killed: by worker, how it ended too early.
+    counters: sums of the last snapshots.
     rows: turns in the record. stand_ins: their own account of their lateness, None when there were none.
     lost_ratio: planned arrivals of lost workers that have no row, over all planned; None where no plan says how many.
     """
 
     start_lag: Mapping[str, Quantile]
     ttft: Mapping[str, Quantile]
-    killed: Mapping[int, int]
+    killed: Mapping[int, End]
     lost: tuple[str, ...]
     faults: tuple[str, ...]
     counters: Mapping[str, float]
@@ -53,7 +55,7 @@ def _lost_workers(what: Circumstances) -> list[str]:
         return ["the load engine's master ended before the run did; see logs/master.log in the record"]
     share = "" if what.lost_ratio is None else f"; {what.lost_ratio:.1%} of the planned arrivals have no row"
     if what.killed:
-        names = ", ".join(f"worker {number} (exit {code})" for number, code in sorted(what.killed.items()))
+        names = ", ".join(f"worker {number} ({end.how})" for number, end in sorted(what.killed.items()))
         return [f"lost {names}{share}; run again with memory and CPU to spare"]
     if what.lost:
         return [f"{'; '.join(what.lost)}{share}; run again"]

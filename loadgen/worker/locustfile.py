@@ -19,6 +19,7 @@ import locust.runners
 from gevent.event import Event
 from locust import User, events, task
 
+from host.processes import PARENT_VARIABLE, ParentWatch
 from loadgen.coordinator.coordinator import Conductor
 from loadgen.job import LoadJob
 from loadgen.transport.answer import Answer
@@ -60,11 +61,11 @@ events.init.add_listener(on_init)  # type: ignore[no-untyped-call]
 
 def exit_with_parent() -> None:
     """End this process when its supervisor is gone, from now on: while it still connects to a master too."""
-    if "PEAKDAY_PARENT" not in os.environ:
+    if PARENT_VARIABLE not in os.environ:
         return
-    parent = int(os.environ["PEAKDAY_PARENT"])
+    parent = ParentWatch()
     watcher = gevent.get_hub().loop.timer(PARENT_CHECK_S, PARENT_CHECK_S)
-    watcher.start(lambda: os._exit(1) if os.getppid() != parent else None)
+    watcher.start(lambda: os._exit(1) if parent.gone() else None)
     _messages["parent"] = watcher  # a watcher that is not referenced stops watching
 
 

@@ -11,11 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import select
-import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import time
@@ -24,7 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from host.errors import Exit
+from host import processes
+from host.ports import listen
 from peakday.errors import CommandError
 
 if TYPE_CHECKING:
@@ -33,12 +30,12 @@ if TYPE_CHECKING:
 
 SCHEMA = "peakday.stack/1"
 READY_WITHIN_S = 30.0
-STOP_WITHIN_S = 5.0
+POLL_S = 0.2
 
 
 @dataclass(frozen=True)
-class Child:
-    """One process of the stack: its name, its module and the socket it serves."""
+class Service:
+    """One process of the stack to start: its name, its module and the socket it serves."""
 
     name: str
     module: str
@@ -70,7 +67,7 @@ class Stack:
     models: Mapping[str, str]
     file: Path
     logs: Path
-    processes: Mapping[str, subprocess.Popen[bytes]]
+    children: tuple[processes.Child, ...]
     live: bool = False
 
     @property
@@ -82,27 +79,18 @@ class Stack:
         """Block for as long as every child lives.
 
         Raises:
-            CommandError: one ended by itself; the message holds its last words.
+            ProcessError: one ended by itself; the message says when, by which signal, and holds its last log line.
         """
         while True:
-            for name, process in self.processes.items():
-                if process.poll() is not None:
-                    raise CommandError(f"the {name} ended{last_words(name, self.logs)}", Exit.ENVIRONMENT)
-            time.sleep(0.2)
+            for child in self.children:
+                if end := child.poll():
+                    raise processes.ProcessError(child.explain(str(end)))
+            time.sleep(POLL_S)
 
-
-def listen(port: int = 0) -> socket.socket:
-    """A listening loopback socket; raises `CommandError` (exit code 5) when the port is taken."""
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind(("127.0.0.1", port))
-        listener.listen(4096)
-    except OSError as error:
-        listener.close()
-        reason = os.strerror(error.errno or 0).lower()
-        raise CommandError(f"port {port}: {reason}; choose another with --port", Exit.ENVIRONMENT) from None
-    return listener
+    def ended(self) -> processes.End | None:
+        """The first of its processes that ended by itself; None while all of them run."""
+        ends = [end for child in self.children if (end := child.poll())]
+        return min(ends, key=lambda end: end.at, default=None)
 
 
 @contextlib.contextmanager
@@ -128,12 +116,13 @@ def local_stack(
         quality_file: judged quality for the policy, in place of the shares that facts assumes.
 
     Raises:
-        CommandError: a port is taken, or a child ended or stayed silent; the message holds its last words.
+        PortError: a port is taken.
+        ProcessError: a child ended or stayed silent; the message holds its last log line.
     """
     with contextlib.ExitStack() as cleanup:
         folder = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="peakday-stack-")))
-        children = children_of(port, cleanup, live=real is not None)
-        endpoints = endpoints_of(children, real)
+        services = services_of(port, cleanup, live=real is not None)
+        endpoints = endpoints_of(services, real)
         file = folder / "stack.json"
         description = describe(
             scenario, world, scenario_hash, endpoints, folder, seed=seed, window_start_s=window_start_s, real=real
@@ -142,31 +131,30 @@ def local_stack(
             description["profiles"] = str(folder / "profiles.yaml")
             (folder / "profiles.yaml").write_text(json.dumps(profiles))  # JSON is YAML
         file.write_text(json.dumps(description, indent=1))
-        processes = {}
-        for child in children:
-            processes[child.name] = process = start(child, file, folder)
-            cleanup.callback(stop, process)
-            wait_ready(child, process, folder)
-            child.listener.close()
-        yield Stack(endpoints, model_ids(scenario), file, folder, processes, live=real is not None)
+        children = []
+        for service in services:
+            children.append(cleanup.enter_context(processes.running(start(service, file, folder))))
+            children[-1].ready(READY_WITHIN_S)
+            service.listener.close()
+        yield Stack(endpoints, model_ids(scenario), file, folder, tuple(children), live=real is not None)
 
 
-def children_of(port: int, cleanup: contextlib.ExitStack, *, live: bool) -> tuple[Child, ...]:
+def services_of(port: int, cleanup: contextlib.ExitStack, *, live: bool) -> tuple[Service, ...]:
     """The processes of a stack in the order in which they start, each with a listening socket that `cleanup` closes."""
 
-    def child(name: str, module: str, at: int) -> Child:
-        return Child(name, module, cleanup.enter_context(contextlib.closing(listen(at))))
+    def service(name: str, module: str, at: int) -> Service:
+        return Service(name, module, cleanup.enter_context(contextlib.closing(listen(at))))
 
-    assistant = child("assistant", "assistant.server", port)  # bound first: the port that was asked for
+    assistant = service("assistant", "assistant.server", port)  # bound first: the port that was asked for
     if live:
         return (assistant,)
-    return (child("local models", "emulator", port + 1 if port else 0), assistant)
+    return (service("emulator", "emulator", port + 1 if port else 0), assistant)
 
 
-def endpoints_of(children: Sequence[Child], real: RealModels | None) -> dict[str, str]:
+def endpoints_of(services: Sequence[Service], real: RealModels | None) -> dict[str, str]:
     """Address of the assistant, and of its models where they have one of their own."""
-    urls = {child.name: child.url for child in children}
-    stand_ins = urls.get("local models")
+    urls = {service.name: service.url for service in services}
+    stand_ins = urls.get("emulator")
     bedrock = real.bedrock_url if real else stand_ins
     openai = real.openai_url if real else f"{stand_ins}/v1"
     found = {"assistant": urls["assistant"], "bedrock": bedrock, "openai": openai}
@@ -223,60 +211,9 @@ def model_ids(scenario: Scenario) -> dict[str, str]:
     return {key: known[key].model_id for key in scenario.models}
 
 
-def start(child: Child, stack_file: Path, logs: Path) -> subprocess.Popen[bytes]:
-    """Start one child with its socket. It gets a process group of its own: Ctrl-C is the parent's to handle."""
-    descriptor = child.listener.fileno()
-    command = [sys.executable, "-m", child.module, "--stack", str(stack_file), "--fd", str(descriptor)]
-    with log_file(child.name, logs).open("wb") as log:
-        return subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            pass_fds=[descriptor],
-            start_new_session=True,
-        )
-
-
-def log_file(name: str, logs: Path) -> Path:
-    """Where a child's stderr goes."""
-    return logs / f"{name.replace(' ', '-')}.log"
-
-
-def last_words(name: str, logs: Path) -> str:
-    """The last line of a child's log, for an error message."""
-    lines = log_file(name, logs).read_text(errors="replace").strip().splitlines()
-    return f": {lines[-1]}" if lines else ""
-
-
-def wait_ready(child: Child, process: subprocess.Popen[bytes], logs: Path) -> None:
-    """Block until the child has printed its ready line.
-
-    Raises:
-        CommandError: it ended, or said nothing for READY_WITHIN_S.
-    """
-    deadline = time.monotonic() + READY_WITHIN_S
-    said = b""
-    while b"\n" not in said:
-        assert process.stdout is not None
-        readable, _, _ = select.select([process.stdout], [], [], max(0.0, deadline - time.monotonic()))
-        chunk = os.read(process.stdout.fileno(), 4096) if readable else b""
-        if not chunk:
-            why = f"said nothing for {READY_WITHIN_S:g} s" if not readable else "ended at start"
-            raise CommandError(f"the {child.name} {why}{last_words(child.name, logs)}", Exit.ENVIRONMENT)
-        said += chunk
-    if not json.loads(said.split(b"\n")[0]).get("ready"):
-        raise CommandError(f"the {child.name} said {said[:200]!r} and not that it is ready", Exit.ENVIRONMENT)
-
-
-def stop(process: subprocess.Popen[bytes]) -> None:
-    """Ask a child to end, wait, and end it if it does not."""
-    if process.poll() is None:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(STOP_WITHIN_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-    if process.stdout is not None:
-        process.stdout.close()
+def start(service: Service, stack_file: Path, logs: Path) -> processes.Child:
+    """Start one process of the stack with its socket; it ends when we are gone."""
+    descriptor = service.listener.fileno()
+    command = [sys.executable, "-m", service.module, "--stack", str(stack_file), "--fd", str(descriptor)]
+    log = logs / f"{service.name}.log"
+    return processes.start(service.name, command, log=log, descriptors=[descriptor], watched=True, stdout=True)

@@ -11,9 +11,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from host.ports import free_port
 from loadgen.coordinator.coordinator import Conductor
 from loadgen.job import LoadError, TargetSpec, is_loopback
-from loadgen.run import _watch, begin_record, free_port, run_load
+from loadgen.run import _watch, begin_record, run_load
 from loadgen.worker.driver import Driver
 from tests.loadgen.playing import play
 from tests.loadgen.server import response, serving
@@ -146,7 +147,7 @@ def test_a_run_that_waited_long_for_its_workers_is_not_overdue(make_job, monkeyp
     live = {"refused": None, "elapsed_s": None}
     monkeypatch.setattr("loadgen.run.read_live", lambda folder: live | {"state": now[1]})
     job = make_job(TargetSpec("assistant", "http://127.0.0.1:1"), processes=0, remote_workers=1, bind_port=1)
-    master = SimpleNamespace(poll=lambda: 0 if killed else None, kill=lambda: killed.append(now[0]))
+    master = SimpleNamespace(poll=lambda: 0 if killed else None, send=lambda _: killed.append(now[0]))
     children = SimpleNamespace(master=master, workers=[], killed={}, control_fd=0)
     chunks, scraper = SimpleNamespace(pump=lambda *_: 0.0), SimpleNamespace(set_t0=lambda: None)
     _watch(job, children, chunks, [], scraper, lambda _: None)

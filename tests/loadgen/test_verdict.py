@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import gevent
 import pytest
 
+from host.processes import End
 from loadgen.analysis.finish import _warnings, marked_faults, stand_in_lateness
 from loadgen.analysis.histogram import Histogram
 from loadgen.analysis.totals import latency_quantiles
@@ -21,6 +23,7 @@ def at(value: float) -> dict[str, Quantile]:
     return {share: Quantile(value, value, value, 1000, 10) for share in ("p50", "p90", "p95", "p99")}
 
 
+KILLED = End("worker 1", -9, datetime(2026, 11, 27, 1, 2, 3, tzinfo=UTC))
 GOOD = Circumstances(
     start_lag=at(0.001),
     ttft=at(0.5),
@@ -44,7 +47,7 @@ def test_drops_and_slowness_are_the_targets():
     [
         ({"start_lag": at(0.03)}, "start lag p99 30.0 ms, limit 25.0 ms"),
         ({"ttft": at(0.05), "start_lag": at(0.006)}, "start lag p99 6.0 ms, limit 5.0 ms"),
-        ({"killed": {1: -9}, "lost_ratio": 0.4}, "lost worker 1 (exit -9); 40.0% of the planned arrivals have no row"),
+        ({"killed": {1: KILLED}, "lost_ratio": 0.4}, "lost worker 1 (killed by SIGKILL at 01:02:03 UTC); 40.0% of the"),
         ({"lost": ("worker 0 was lost",)}, "worker 0 was lost"),
         ({"rows": 990}, "10 turns asked for have no row"),
         ({"faults": ("KeyError: x",), "counters": {"asked": 1000, "faults": 3}}, "3 errors inside the generator"),

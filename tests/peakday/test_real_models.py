@@ -239,7 +239,7 @@ def test_stack_json_holds_no_credentials(monkeypatch):
     resolved, _ = on_real_models(resolve("smoke", [], None), real)
     with open_stack(resolved, real=real, talk=Talk(quiet=True)) as stack:
         text = stack.file.read_text()
-        assert list(stack.processes) == ["assistant"]
+        assert [child.name for child in stack.children] == ["assistant"]
         assert stack.stand_ins_url is None
     assert json.loads(text)["live"] is True
     assert not [word for word in ACCOUNT.values() if word in text]

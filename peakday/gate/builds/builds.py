@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import json
 import os
-import select
 import subprocess
 import sys
 import tempfile
@@ -22,11 +21,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from host import processes
 from host.errors import Exit
+from host.ports import free_port
 from peakday.errors import CommandError
-from peakday.gate.builds.process import Started, started
 from peakday.gate.settings import Sut
-from peakday.stack.local import Stack, listen
+from peakday.stack.local import Stack
 
 OFFLINE = {
     "PIP_NO_INDEX": "1", "UV_OFFLINE": "1", "npm_config_offline": "true", "CARGO_NET_OFFLINE": "true",
@@ -34,6 +34,7 @@ OFFLINE = {
 }  # fmt: skip
 """A build of a commit reaches no package index: what it needs is installed already, as it is for the candidate."""
 READY_WITHIN_S = 60.0
+STOP_WITHIN_S = 20.0
 _OURS = (".peakday", "runs", "baselines", "noise.json")
 """What checks write themselves: a build is the same build with and without them."""
 
@@ -99,21 +100,20 @@ class Side:
         command = [sys.executable, "-m", "peakday", "up", self.scenario, "--json", "--quiet"]
         command += self._sets()
         command += ["--seed", str(self.seed)] if self.seed is not None else []
-        with _running(command, folder, self._python_path(folder), piped=True) as (one, running):
-            ready = _first_line(one.process)
+        with _running("local stack", command, folder, self._python_path(folder), stdout=True) as (child, running):
+            ready = child.ready(READY_WITHIN_S)
             endpoints = {name: ready[name] for name in ("assistant", "bedrock", "openai")}
-            running.stack = Stack(endpoints, ready["models"], folder / "stack.json", folder, {})
+            running.stack = Stack(endpoints, ready["models"], folder / "stack.json", folder, ())
             yield running
 
     @contextlib.contextmanager
     def _own_system(self, sut: Sut, folder: Path) -> Iterator[Running]:
-        listener = listen()
-        port = listener.getsockname()[1]
-        listener.close()
+        port = free_port()
         values = {"port": str(port), "dir": str(folder)}
         environment = {**self.environment, "PORT": str(port)}
-        with _running(["sh", "-c", _filled(sut.start, values)], folder, environment) as (one, running):
-            _wait_for(_filled(sut.ready, values), one.process, sut.ready_within_s)
+        command = ["sh", "-c", _filled(sut.start, values)]
+        with _running("system under test", command, folder, environment) as (child, running):
+            _wait_for(_filled(sut.ready, values), child, sut.ready_within_s)
             running.targets = (_filled(sut.target, values),)
             yield running
 
@@ -147,15 +147,15 @@ def build(command: str, folder: Path, within_s: float) -> None:
     Raises:
         CommandError: it failed or took longer than `within_s`; the message holds its last line.
     """
-    with started(["sh", "-c", command], folder, OFFLINE) as one:
-        try:
-            code = one.process.wait(within_s)
-        except subprocess.TimeoutExpired:
-            said = f"sut.build took longer than {within_s:g} s in {folder.name}"
-            raise CommandError(said, Exit.ENVIRONMENT) from None
-        if code:
-            said = one.last_words() or "nothing"
-            raise CommandError(f"sut.build failed with exit code {code}: {said}", Exit.ENVIRONMENT)
+    child = processes.start("build", ["sh", "-c", command], folder=folder, environment={**os.environ, **OFFLINE})
+    with processes.running(child, STOP_WITHIN_S):
+        end = child.wait(within_s)
+        if end is None:
+            message = f"sut.build took longer than {within_s:g} s in {folder.name}"
+            raise CommandError(message, Exit.ENVIRONMENT)
+        if end.exit_code:
+            message = child.explain(f"sut.build failed with exit code {end.exit_code}")
+            raise CommandError(message, Exit.ENVIRONMENT)
 
 
 def resolve_ref(ref: str) -> str | None:
@@ -220,39 +220,24 @@ def _filled(text: str, values: Mapping[str, str]) -> str:
 
 @contextlib.contextmanager
 def _running(
-    command: list[str], folder: Path, environment: Mapping[str, str], *, piped: bool = False
-) -> Iterator[tuple[Started, Running]]:
-    """A system that is starting; an error of its start ends with the last words of the system."""
-    running = Running()
-    with started(command, folder, environment, piped=piped) as one:
+    name: str, command: list[str], folder: Path, environment: Mapping[str, str], *, stdout: bool = False
+) -> Iterator[tuple[processes.Child, Running]]:
+    """A system that is starting; an error of its start ends with its last log line."""
+    system = Running()
+    child = processes.start(name, command, folder=folder, environment={**os.environ, **environment}, stdout=stdout)
+    with processes.running(child, STOP_WITHIN_S):
         try:
-            yield one, running
+            yield child, system
         except CommandError as error:
-            words = one.last_words()
-            raise CommandError(f"{error}{': ' + words if words else ''}", error.exit_code) from None
-    running.cpu_s = one.cpu_s
+            raise CommandError(child.explain(str(error)), error.exit_code) from None
+    system.cpu_s = child.cpu_s
 
 
-def _first_line(process: subprocess.Popen[bytes]) -> dict[str, Any]:
-    """The JSON line that `up` prints when it is ready."""
-    assert process.stdout is not None
-    deadline = time.monotonic() + READY_WITHIN_S
-    said = b""
-    while b"\n" not in said:
-        readable, _, _ = select.select([process.stdout], [], [], max(0.0, deadline - time.monotonic()))
-        chunk = os.read(process.stdout.fileno(), 65_536) if readable else b""
-        if not chunk:
-            raise CommandError("the local stack did not start", Exit.ENVIRONMENT)
-        said += chunk
-    ready: dict[str, Any] = json.loads(said.split(b"\n")[0])
-    return ready
-
-
-def _wait_for(url: str, process: subprocess.Popen[bytes], within_s: float) -> None:
+def _wait_for(url: str, child: processes.Child, within_s: float) -> None:
     deadline = time.monotonic() + within_s
     while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise CommandError(f"sut.start ended with exit code {process.returncode}", Exit.ENVIRONMENT)
+        if end := child.poll():
+            raise CommandError(f"sut.start ended with exit code {end.exit_code}", Exit.ENVIRONMENT)
         try:
             with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 (named by the user)
                 if answer.status < 400:
