@@ -3,13 +3,29 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-slow lint check bench perf check-study wheel-test clean
+.PHONY: demo test test-unit test-system test-slow lint check bench perf check-study mutants clean
 
 demo: $(VENV)/core.done
 	$(BIN)/peakday demo
 
+# Three processes on two cores: half of the suite waits for servers that keep real time. WHEEL=1 builds the wheel and tests
+# that, from outside the checkout, and then what reads the source tree: the whole suite once, as CI runs it.
+SPREAD := -n 3 --dist loadgroup --no-loadscope-reorder
 test: $(VENV)/dev.done
-	$(BIN)/python -m pytest -m "not slow and not engine"
+ifdef WHEEL
+	$(BIN)/python -m tests.wheel $(SPREAD) -m "not slow and not engine and not checkout"
+	$(BIN)/python -m pytest -n 2 -m "checkout and not slow and not engine"
+else
+	$(BIN)/python -m pytest $(SPREAD) -m "not slow and not engine"
+endif
+
+# Values in, values out.
+test-unit: $(VENV)/dev.done
+	$(BIN)/python -m pytest $(SPREAD) -m "unit and not slow and not engine"
+
+# What starts processes of ours or puts load on a server.
+test-system: $(VENV)/dev.done
+	$(BIN)/python -m pytest $(SPREAD) -m "system and not slow and not engine"
 
 test-slow: $(VENV)/dev.done
 	$(BIN)/python -m pytest -m slow
@@ -37,9 +53,9 @@ perf: $(VENV)/dev.done
 check-study: $(VENV)/dev.done
 	$(BIN)/python -m study.gate
 
-# The package names are generic: prove that an installed wheel, and not the checkout, is what runs.
-wheel-test: $(VENV)/dev.done
-	$(BIN)/python -m tests.wheel
+# Does a test fail when the code is wrong? A sample of mutants of the core, resumable; minutes to hours.
+mutants: $(VENV)/dev.done
+	$(BIN)/python -m bench.mutants
 
 $(VENV)/core.done: requirements/core.txt pyproject.toml
 	@PYTHON="$(PYTHON)" sh requirements/install.sh core

@@ -15,6 +15,23 @@ settings.register_profile(
 )
 settings.load_profile("peakday")
 
+SYSTEM = (
+    "peakday/test_end_to_end", "loadgen/test_run", "assistant/test_stack", "loadgen/test_shown_verdicts",
+    "peakday/test_bad_input", "loadgen/test_play", "loadgen/test_shown_schedule", "loadgen/test_targets",
+    "peakday/test_real_models", "emulator/test_void", "loadgen/test_beginnings", "loadgen/test_shown_beginning",
+    "emulator/test_process", "loadgen/test_shown_guards", "loadgen/test_credentials", "loadgen/test_workers",
+    "loadgen/test_shown_impatience", "peakday/account/test_verify", "loadgen/test_verdict", "neuron_bench/test_deploy",
+    "peakday/test_judging", "peakday/gate/test_builds", "peakday/gate/test_sides", "peakday/gate/test_end_to_end",
+    "assistant/test_region_loss", "loadgen/test_kubernetes", "loadgen/test_lending", "loadgen/test_rules",
+    "loadgen/test_endings", "loadgen/test_engine", "loadgen/test_shown_autobuy", "loadgen/test_shown_stall",
+    "peakday/test_demo", "peakday/test_extension", "peakday/test_stack", "peakday/account/test_commands",
+    "emulator/test_boto3", "emulator/test_openai_package", "neuron_bench/test_packaging",
+)  # fmt: skip
+"""Modules whose tests start processes of ours or put load on a server: marked `system`, the longest first; every other
+test is `unit`."""
+APART = ("loadgen/test_run", "assistant/test_stack", "peakday/test_bad_input", "loadgen/test_play", "loadgen/test_targets")
+"""Long modules of tests that share nothing."""
+
 TRACES = Path(os.environ.get("PEAKDAY_TRACES", Path(__file__).resolve().parents[2] / "shared" / "traces"))
 
 
@@ -39,3 +56,17 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContex
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
     return context, folder / "cert.pem"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test as `unit` or `system`; under xdist, start with the long files and keep each file in one process.
+
+    What a file's tests share is then made once. Tests of the files in `APART` share nothing and are spread.
+    """
+    here = Path(__file__).parent
+    stems = {item: item.path.relative_to(here).with_suffix("").as_posix() for item in items}
+    for item, stem in stems.items():
+        item.add_marker(pytest.mark.system if stem in SYSTEM else pytest.mark.unit)
+        if stem not in APART:
+            item.add_marker(pytest.mark.xdist_group(stem))
+    items.sort(key=lambda item: SYSTEM.index(stems[item]) if stems[item] in SYSTEM else len(SYSTEM))

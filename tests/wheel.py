@@ -1,7 +1,7 @@
 """Build a wheel, install it in an environment of its own, and run the tests against it from outside the checkout.
 
 The package names are generic and the data files must travel: only an installed wheel shows both.
-Usage: python -m tests.wheel
+Usage: python -m tests.wheel [ARGUMENT OF PYTEST ...]
 """
 
 import os
@@ -53,7 +53,7 @@ def main() -> None:
                 copy(source, folder / "work" / extra)
         os.environ.setdefault("PEAKDAY_TRACES", str(ROOT.parent / "shared" / "traces"))
         os.environ["PEAKDAY_TESTS"] = "wheel"
-        run(python, "-m", "pytest", "-m", "not slow and not engine and not checkout", cwd=folder / "work")
+        run(python, "-m", "pytest", *sys.argv[1:], cwd=folder / "work")
 
 
 def copy_tree(source: Path, target: Path) -> None:
