@@ -48,7 +48,9 @@ def _imports(tree: ast.AST, known: Mapping[str, Path]) -> Iterator[str]:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name in known)
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            for alias in node.names:  # `from loadgen import record` names a module, `from loadgen.record import Run` not
+            for (
+                alias
+            ) in node.names:  # `from loadgen import record` names a module, `from loadgen.record import Run` not
                 inside = f"{node.module}.{alias.name}"
                 if inside in known:
                     yield inside
@@ -102,7 +104,12 @@ def package_arrows(graph: Graph) -> dict[str, list[str]]:
     """Package -> packages it imports from."""
     return {
         package: sorted(
-            {target.split(".")[0] for name, targets in graph.items() if name.split(".")[0] == package for target in targets}
+            {
+                target.split(".")[0]
+                for name, targets in graph.items()
+                if name.split(".")[0] == package
+                for target in targets
+            }
             - {package}
         )
         for package in PACKAGES
@@ -115,7 +122,9 @@ def lazy_imports() -> dict[str, int]:
     for name, path in module_files().items():
         for function in ast.walk(ast.parse(path.read_text())):
             if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
-                counts[name.split(".")[0]] += sum(isinstance(node, ast.Import | ast.ImportFrom) for node in ast.walk(function))
+                counts[name.split(".")[0]] += sum(
+                    isinstance(node, ast.Import | ast.ImportFrom) for node in ast.walk(function)
+                )
     return counts
 
 
@@ -135,7 +144,9 @@ def main() -> None:
     lazy = lazy_imports()
     for package, targets in package_arrows(graph).items():
         modules = sum(name.split(".")[0] == package for name in graph)
-        print(f"{package:<13} {modules:>3} modules, {lazy[package]:>3} lazy imports -> {', '.join(targets) or 'nothing'}")
+        print(
+            f"{package:<13} {modules:>3} modules, {lazy[package]:>3} lazy imports -> {', '.join(targets) or 'nothing'}"
+        )
     print(f"\narrows the table forbids: {forbidden(graph) or 'none'}")
     print(f"cycles: {cycles(graph) or 'none'}")
 

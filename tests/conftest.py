@@ -29,7 +29,13 @@ SYSTEM = (
 )  # fmt: skip
 """Modules whose tests start processes of ours or put load on a server: marked `system`, the longest first; every other
 test is `unit`."""
-APART = ("loadgen/test_run", "assistant/test_stack", "peakday/test_bad_input", "loadgen/test_play", "loadgen/test_targets")
+APART = (
+    "loadgen/test_run",
+    "assistant/test_stack",
+    "peakday/test_bad_input",
+    "loadgen/test_play",
+    "loadgen/test_targets",
+)
 """Long modules of tests that share nothing."""
 
 TRACES = Path(os.environ.get("PEAKDAY_TRACES", Path(__file__).resolve().parents[2] / "shared" / "traces"))
