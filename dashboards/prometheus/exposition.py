@@ -6,14 +6,18 @@ dashboard can set live rates against it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import yaml
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
 
 from capacity.plan import Plan
 from dashboards.numbers.plan import plan_numbers
 from dashboards.numbers.run import Number, run_numbers
 from loadgen.record import Run
+from wire.text import Untrusted
 
 
 def run_exposition(run: Run) -> str:
@@ -21,23 +25,34 @@ def run_exposition(run: Run) -> str:
 
     A p99 that too few samples carry is left out, as everywhere.
     """
-    verdict = run.info.get("verdict") or {}
-    valid = run.info.get("state") == "finished" and bool(verdict.get("valid"))
-    about = {"run_id": run.run_id, "scenario": str((run.info.get("scenario") or {}).get("name", ""))}
-    lines = [
-        "# HELP peakday_run_valid 1 when the generator vouches for the run.",
-        "# TYPE peakday_run_valid gauge",
-        f"peakday_run_valid{_labels(about)} {int(valid)}",
-    ]
-    seen = set()
-    for number in _printed(run_numbers(run)):
-        name = f"peakday_run_{number.name}"
-        if name not in seen:
-            seen.add(name)
-            lines += [f"# HELP {name} {number.label.split(',')[0]}, unit {number.unit}.", f"# TYPE {name} gauge"]
-        labels = about | {"simulated": str(number.simulated).lower()} | dict(number.labels)
-        lines.append(f"{name}{_labels(labels)} {number.value!r}")
-    return "\n".join(_grouped(lines)) + "\n"
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(RunCollector(run))
+    text: str = generate_latest(registry).decode("utf-8")
+    return text
+
+
+class RunCollector(Collector):
+    """A finished run's numbers as gauges, one family per name."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    def collect(self) -> Iterator[Metric]:
+        """`peakday_run_valid`, then every number in the order of the report."""
+        run = self._run
+        verdict = run.info.get("verdict") or {}
+        valid = run.info.get("state") == "finished" and bool(verdict.get("valid"))
+        about = {"run_id": run.run_id, "scenario": str((run.info.get("scenario") or {}).get("name", ""))}
+        validity = Metric("peakday_run_valid", "1 when the generator kept its own schedule.", "gauge")
+        validity.add_sample(validity.name, _labels(about), float(valid))
+        yield validity
+        families: dict[str, Metric] = {}
+        for number in _printed(run_numbers(run)):
+            name = f"peakday_run_{number.name}"
+            if name not in families:
+                families[name] = Metric(name, f"{number.label.split(',')[0]}, unit {number.unit}.", "gauge")
+            families[name].add_sample(name, _labels(about | _marks(number)), number.value)
+        yield from families.values()
 
 
 def plan_rules(plan: Plan) -> str:
@@ -47,11 +62,11 @@ def plan_rules(plan: Plan) -> str:
         {
             "record": f"peakday_plan_{number.name}",
             "expr": f"vector({number.value!r})",
-            "labels": about | {"simulated": str(number.simulated).lower()} | dict(number.labels),
+            "labels": _labels(about | _marks(number)),
         }
         for number in _printed(plan_numbers(plan))
     ]
-    head = f"# What plan {plan.plan_id} planned, as constants. Written by `peakday export prometheus`.\n"
+    head = f"# What plan {Untrusted(plan.plan_id).line} planned, as constants. Written by `peakday export prometheus`.\n"
     text: str = yaml.safe_dump({"groups": [{"name": "peakday_plan", "rules": rules}]}, sort_keys=False, width=200)
     return head + text
 
@@ -60,18 +75,9 @@ def _printed(numbers: Iterable[Number]) -> list[Number]:
     return [number for number in numbers if number.value is not None and not number.hidden]
 
 
-def _grouped(lines: list[str]) -> list[str]:
-    """Samples of one metric together, under its own HELP and TYPE, as the format wants."""
-    groups: dict[str, list[str]] = {}
-    for line in lines:
-        name = line.split()[2] if line.startswith("#") else line.split("{")[0]
-        groups.setdefault(name, []).append(line)
-    return [line for group in groups.values() for line in group]
+def _marks(number: Number) -> dict[str, str]:
+    return {"simulated": str(number.simulated).lower(), **dict(number.labels)}
 
 
-def _labels(labels: Mapping[str, str]) -> str:
-    return "{" + ",".join(f'{name}="{_escaped(value)}"' for name, value in labels.items()) + "}"
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+def _labels(labels: Mapping[str, str]) -> dict[str, str]:
+    return {name: Untrusted(str(value)).label for name, value in labels.items()}
