@@ -20,7 +20,7 @@ WARNINGS_SHOWN = 5
 
 
 def run_summary(run: Run) -> str:
-    """A run in about ten lines: verdict, load, latency, cache, cost, what broke first."""
+    """A run in about ten lines: verdict, load, latency, cache, cost, first limit exceeded."""
     numbers = run_numbers(run)
     scenario = (run.info.get("scenario") or {}).get("name", "")
     banner = verdict_banner(run.info)
@@ -35,10 +35,10 @@ def run_summary(run: Run) -> str:
         _line("cost", [_pair(numbers, name, word) for name, word in _COSTS]),
     ]
     lines += [_line("auto-buy" if i == 0 else "", parts) for i, parts in enumerate(_autobuy(numbers)) if any(parts)]
-    found = [(run.info.get(key) or {}).get("sentence") for _, key in CHECKS]
-    lines += [_line("" if i else "checks", [sentence]) for i, sentence in enumerate(filter(None, found))]
+    sentences = [(run.info.get(key) or {}).get("sentence") for _, key in CHECKS]
+    lines += [_line("" if i else "checks", [sentence]) for i, sentence in enumerate(filter(None, sentences))]
     first = next(iter(run.info.get("what_broke_first") or ()), None)
-    lines.append(_line("broke first", [limit_sentence(first) if first else "nothing on record"]))
+    lines.append(_line("first limit", [f"exceeded: {limit_sentence(first)}" if first else "none exceeded on record"]))
     names = run_simulated(run.info)
     if names:
         lines.append(_line("SIMULATED", [f"{', '.join(names)}: these rehearse the system, they measure no real model"]))
@@ -46,7 +46,7 @@ def run_summary(run: Run) -> str:
 
 
 _COUNTS = (
-    ("asked", "asked"),
+    ("asked", "offered"),
     ("sent", "sent"),
     ("completed", "completed"),
     ("failed", "failed"),
@@ -65,11 +65,11 @@ _COSTS = (("cost_usd_per_interaction", "per interaction"), ("cost_usd_per_turn",
 
 
 def plan_summary(plan: Plan) -> str:
-    """A plan in a screen: what breaks first, chips by pool with their range, quota, hit rates, cost, provenance."""
+    """A plan in a screen: the first limit exceeded, chips by pool with their range, quota, hits, cost, provenance."""
     numbers = plan_numbers(plan)
     lines = [
         f"Plan {plan.plan_id}  {plan.scenario.get('name', '')}, seed {plan.seed}",
-        _line("breaks first", [plan.what_breaks_first]),
+        _line("first limit", [plan.what_breaks_first]),
         *[_line("assumes" if i == 0 else "", [text]) for i, text in enumerate(plan.assumptions_with_most_effect[:3])],
         *[_line("peak" if i == 0 else "", [_peak(demand.region, numbers)]) for i, demand in enumerate(plan.demand)],
         *_chip_lines(plan, numbers),
@@ -218,12 +218,12 @@ def _warning_lines(warnings: Sequence[str]) -> list[str]:
 
 
 def _hit_lines(numbers: list[Number]) -> list[str]:
-    """The low end of a hit ratio is a judged worst case and no interval, and it is printed so."""
+    """The low end of a hit ratio is an expert estimate of the worst case and no interval, and it is printed so."""
     hits = [n for n in numbers if n.name == "cache_hit_token_ratio" and dict(n.labels).get("level") == "all"]
     lines = []
     for i, n in enumerate(hits):
         shown = _ranged(replace(n, lo=None, hi=None), "of input tokens read")
-        worst = "" if n.lo is None else f", judged {show(n.lo, n.unit)} at worst"
+        worst = "" if n.lo is None else f", expert estimate {show(n.lo, n.unit)} at worst"
         lines.append(_line("" if i else "cache", [f"{dict(n.labels)['model']}: {shown}{worst}"]))
     return lines
 

@@ -20,7 +20,7 @@ def bench_banners(bench: Bench) -> list[Banner]:
     banners = []
     if "simulated" in kinds:
         banners.append(
-            Banner("warn", "SIMULATED", "Some cases were measured on a stand-in; they say nothing about a chip.")
+            Banner("warn", "SIMULATED", "Some cases were measured on an emulator; they say nothing about a chip.")
         )
     if "schema_example" in kinds:
         banners.append(Banner("bad", "EXAMPLE", "Values are invented to test parsers. No plan may use them."))

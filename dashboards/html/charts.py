@@ -68,7 +68,7 @@ def time_scale(span_s: float) -> tuple[float, str]:
 def base(height: int = 300, **layout: Any) -> Chart:
     """An empty figure with the house layout: no frame, faint grid, legend above."""
     axis = {"gridcolor": "@grid", "linecolor": "@rule", "zeroline": False, "automargin": True, "title": {"standoff": 8}}
-    whole = {
+    layout_all = {
         "height": height,
         "margin": {"l": 8, "r": 12, "t": 28, "b": 8},
         "paper_bgcolor": "rgba(0,0,0,0)",
@@ -83,7 +83,7 @@ def base(height: int = 300, **layout: Any) -> Chart:
         "annotations": [],
         **layout,
     }
-    return {"data": [], "layout": whole}
+    return {"data": [], "layout": layout_all}
 
 
 def lines(
@@ -152,14 +152,14 @@ def ranges(groups: Mapping[str, Sequence[tuple[str, float]]], unit: str, limit: 
             }
         )
     for index, mark in enumerate(dict.fromkeys(mark for points in groups.values() for mark, _ in points)):
-        found = [(dict(groups[name])[mark], name) for name in names if mark in dict(groups[name])]
+        points_of_mark = [(dict(groups[name])[mark], name) for name in names if mark in dict(groups[name])]
         chart["data"].append(
             {
                 "type": "scatter",
                 "mode": "markers",
                 "name": mark,
-                "x": [x for x, _ in found],
-                "y": [y for _, y in found],
+                "x": [x for x, _ in points_of_mark],
+                "y": [y for _, y in points_of_mark],
                 "marker": {"color": COLOURS[index], "symbol": _SYMBOLS[index], "size": 10},
             }
         )

@@ -44,7 +44,7 @@ class Pair:
 
     @property
     def verdict(self) -> str:
-        """What the intervals say. One pair of runs is no test: `peakday check` judges with repeated runs."""
+        """What the intervals say. One pair of runs is no test: `peakday check` decides with repeated runs."""
         a, b = self.a, self.b
         if a.hidden or b.hidden or a.value is None or b.value is None:
             return "too few samples" if a.hidden or b.hidden else UNKNOWN
@@ -66,17 +66,17 @@ def write_compare(out: Path, a: Run | Plan | Bench, b: Run | Plan | Bench) -> Pa
 
 def compare_page(a: Run | Plan | Bench, b: Run | Plan | Bench) -> Page:
     """The page: whether to believe either, what moved most, then every number."""
-    one, two = record_of(a), record_of(b)
-    if one.kind != two.kind:
-        raise CompareError(f"{one.name} is a {one.kind}, {two.name} a {two.kind}: compare two of one kind")
-    pairs = pairs_of(one.numbers, two.numbers)
+    first, second = record_of(a), record_of(b)
+    if first.kind != second.kind:
+        raise CompareError(f"{first.name} is a {first.kind}, {second.name} a {second.kind}: compare two of one kind")
+    pairs = pairs_of(first.numbers, second.numbers)
     parts = [Part("moved", "What moved", [_moved_panel(pairs)]), Part("numbers", "Every number", _group_panels(pairs))]
     if isinstance(a, Run) and isinstance(b, Run):
         parts.insert(1, Part("latency", "Latency", [_quantile_panel(pairs), *_over_time(a, b)]))
     return Page(
-        title=f"{one.name} against {two.name}",
-        subtitle=f"peakday · compare · A = {one.name} · B = {two.name}",
-        banners=_banners(a, b, one, two),
+        title=f"{first.name} against {second.name}",
+        subtitle=f"peakday · compare · A = {first.name} · B = {second.name}",
+        banners=_banners(a, b, first, second),
         headline=[],
         parts=parts,
     )
@@ -88,16 +88,16 @@ def pairs_of(a: Sequence[Number], b: Sequence[Number]) -> list[Pair]:
     return [Pair(number, theirs[number.key]) for number in a if number.key in theirs]
 
 
-def _banners(a: Run | Plan | Bench, b: Run | Plan | Bench, one: Record, two: Record) -> list[Banner]:
+def _banners(a: Run | Plan | Bench, b: Run | Plan | Bench, first: Record, second: Record) -> list[Banner]:
     banners = []
     for letter, source in (("A", a), ("B", b)):
         if isinstance(source, Run):
-            found = verdict_banner(source.info)
-            banners.append(Banner(found.kind, f"{letter} {found.word}", found.text, found.reasons))
+            verdict = verdict_banner(source.info)
+            banners.append(Banner(verdict.kind, f"{letter} {verdict.word}", verdict.text, verdict.reasons))
         else:
             known = plan_banners(source) if isinstance(source, Plan) else bench_banners(source)
             banners += [Banner(banner.kind, f"{letter} {banner.word}", banner.text) for banner in known]
-    left, right = _circumstances(a), _circumstances(b)
+    left, right = _environment(a), _environment(b)
     differ = [f"{name}: A {left[name]}, B {right.get(name)}" for name in left if left[name] != right.get(name)]
     if differ:
         banners.append(
@@ -106,7 +106,7 @@ def _banners(a: Run | Plan | Bench, b: Run | Plan | Bench, one: Record, two: Rec
     return banners
 
 
-def _circumstances(source: Run | Plan | Bench) -> dict[str, str]:
+def _environment(source: Run | Plan | Bench) -> dict[str, str]:
     """What must be equal for a fair comparison."""
     if isinstance(source, Run):
         info = source.info
@@ -137,9 +137,9 @@ _COLUMNS = ("Number", "A", "B", "B against A", "Intervals")
 
 def _moved_panel(pairs: Sequence[Pair]) -> Panel:
     """The numbers that moved most where it can be told from noise."""
-    told = [pair for pair in pairs if pair.change_ratio and pair.verdict in ("intervals apart", "no interval")]
-    told.sort(key=lambda pair: (pair.verdict != "intervals apart", -abs(pair.change_ratio or 0.0)))
-    shown = told[:10]
+    moved = [pair for pair in pairs if pair.change_ratio and pair.verdict in ("intervals apart", "no interval")]
+    moved.sort(key=lambda pair: (pair.verdict != "intervals apart", -abs(pair.change_ratio or 0.0)))
+    shown = moved[:10]
     if not shown:
         return Panel("Largest changes", "No number moved beyond its interval.")
     apart = sum(pair.verdict == "intervals apart" for pair in pairs)
@@ -169,8 +169,8 @@ def _quantile_panel(pairs: Sequence[Pair]) -> Panel:
     marks = {}
     for metric, label in (("ttft_s", "TTFT"), ("e2e_s", "E2E"), ("tpot_s", "TPOT")):
         for letter, numbers in (("A", a), ("B", b)):
-            found = [(q, find(numbers, f"{metric}_{q}")) for q in QUANTILES]
-            points = [(q, n.value) for q, n in found if n is not None and n.value is not None and not n.hidden]
+            values = [(q, find(numbers, f"{metric}_{q}")) for q in QUANTILES]
+            points = [(q, n.value) for q, n in values if n is not None and n.value is not None and not n.hidden]
             if points:
                 marks[f"{label} {letter}"] = points
     rows = [_row(pair) for pair in pairs if pair.a.name.startswith(("ttft_s_p", "e2e_s_p", "tpot_s_p"))]
@@ -194,10 +194,10 @@ def _metric_over_time(a: Run, b: Run, metric: str, label: str, span_s: float) ->
     width = series.bin_width_s(span_s)
     lines, medians = [], {}
     for style, (letter, run) in enumerate((("A", a), ("B", b))):
-        starts, found, _ = series.quantiles_over_time(run.turns, metric, (0.5, 0.95), width, span_s)
-        medians[letter] = (starts, found)
+        starts, quantiles, _ = series.quantiles_over_time(run.turns, metric, (0.5, 0.95), width, span_s)
+        medians[letter] = (starts, quantiles)
         lines += [
-            Line(f"{letter} p{round(100 * share)}", starts, found[share], 2 * style + i)
+            Line(f"{letter} p{round(100 * share)}", starts, quantiles[share], 2 * style + i)
             for i, share in enumerate((0.5, 0.95))
         ]
     starts = medians["A"][0]

@@ -15,6 +15,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from dashboards.html.charts import Chart
 from dashboards.html.page import Page
 from dashboards.numbers.run import Number
 from dashboards.numbers.units import UNKNOWN
@@ -33,7 +34,7 @@ def write_page(page: Page, out: Path) -> Path:
 
 def render(page: Page) -> str:
     """The whole document."""
-    charts = []
+    charts: list[Chart] = []
     places: dict[tuple[int, int], int] = {}
     for chapter, part in enumerate(page.parts):
         for index, panel in enumerate(part.panels):

@@ -1,4 +1,4 @@
-"""What every chart over a run's time shares: its length, the injected faults, the promises."""
+"""What every chart over a run's time shares: its length, the injected faults, the SLOs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _fault_words(fault: Mapping[str, Any]) -> str:
 
 
 def slo_limits(info: Mapping[str, Any], metric: str) -> list[Limit]:
-    """The scenario's promises for a metric, as lines."""
+    """The scenario's SLOs for a metric, as lines."""
     slo = ((info.get("scenario") or {}).get("resolved") or {}).get("slo") or {}
     return [
         Limit(float(value), f"SLO {name.removeprefix(metric + '_')} {show(float(value), 's')}")

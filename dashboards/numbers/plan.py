@@ -11,6 +11,12 @@ from neuron_bench.record import Bench
 
 LEVELS = ("p50", "p90", "p95")
 """Levels of demand."""
+SELF_HOSTED = "self-hosted"
+
+
+def part_label(part: str) -> str:
+    """A part of a plan's cost as people read it; older plans call the self-hosted one otherwise."""
+    return SELF_HOSTED if part in ("own silicon", "self_hosted") else part
 
 
 def calls_per_interaction(plan: Plan, supply: SupplyPlan) -> float | None:

@@ -30,7 +30,7 @@ METRICS = {
     "route_s": "Routing",
 }
 OUR_OWN = ("start_lag_s",)
-"""Metrics of the generator: no stand-in touches them."""
+"""Metrics of the generator: no emulator touches them."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Number:
 
 # name in run.json's totals -> (label, unit, group). Only what the record holds is shown.
 _TOTALS: dict[str, tuple[str, str, str]] = {
-    "asked": ("Turns asked", "count", "load"),
+    "asked": ("Turns offered", "count", "load"),
     "sent": ("Turns sent", "count", "load"),
     "completed": ("Turns completed", "count", "load"),
     "failed": ("Turns failed", "count", "service"),
@@ -125,7 +125,7 @@ _TOUCHED_GROUPS = ("service", "latency", "conversation", "tokens", "cache", "cos
 
 
 def run_simulated(info: Mapping[str, Any]) -> tuple[str, ...]:
-    """Names of the supplies that stand-ins played, sorted."""
+    """Names of the supplies that emulators played, sorted."""
     return tuple(sorted(name for name, kind in (info.get("provenance") or {}).items() if kind == "simulated"))
 
 

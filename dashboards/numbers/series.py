@@ -14,7 +14,7 @@ from loadgen.record import Quantile
 
 POINTS_MAX = 1_000
 _Z_95 = 1.959963984540054
-"""Half-width, in standard deviations, of a 95% interval of a normal law."""
+"""Half-width, in standard deviations, of a 95% interval of a normal distribution."""
 _NICE_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400)
 _BINS = 120
 
@@ -25,7 +25,7 @@ def bin_width_s(span_s: float) -> int:
 
 
 def thin(x: np.ndarray, y: np.ndarray, points: int = POINTS_MAX) -> tuple[np.ndarray, np.ndarray]:
-    """At most `points` of a line, keeping the lowest and the highest of every stretch: no peak is lost.
+    """At most `points` of a line, keeping the lowest and the highest of every interval: no peak is lost.
 
     Args:
         x: float[n], sorted.
@@ -117,10 +117,10 @@ def by_group(turns: pd.DataFrame, column: str, metric: str, label: str) -> dict[
     result = {}
     for group in np.argsort(-sizes, kind="stable"):
         inside = own == group
-        found = quantiles(values[inside], censored[inside], [int(name[1:]) / 100 for name in _GROUP_QUANTILES])
+        estimates = quantiles(values[inside], censored[inside], [int(name[1:]) / 100 for name in _GROUP_QUANTILES])
         result[str(names[group])] = {
             name: quantile_number(metric, label, name, quantile)
-            for name, quantile in zip(_GROUP_QUANTILES, found, strict=True)
+            for name, quantile in zip(_GROUP_QUANTILES, estimates, strict=True)
         }
     return result
 
@@ -147,15 +147,15 @@ def quantiles_over_time(
     order = np.lexsort((values[known], bins))
     ranked, counts = values[known][order], np.bincount(bins, minlength=len(edges))
     firsts = np.concatenate(([0], np.cumsum(counts)[:-1]))
-    found = {}
+    by_share = {}
     for share in shares:
         ranks = firsts + np.maximum(np.ceil(share * counts).astype(int) - 1, 0)
-        found[share] = (
+        by_share[share] = (
             np.where(counts > 0, ranked[np.minimum(ranks, max(len(ranked) - 1, 0))], np.nan)
             if len(ranked)
             else np.full(len(edges), np.nan)
         )
-    return edges, found, counts
+    return edges, by_share, counts
 
 
 def per_second(generator: pd.DataFrame, columns: Sequence[str], width_s: int, how: str) -> pd.DataFrame:
@@ -181,13 +181,13 @@ def cache_levels(calls: pd.DataFrame) -> Iterator[tuple[str, np.ndarray, np.ndar
         level, read float[n], total float[n]; n is the number of calls.
     """
     column = {name: calls[name].to_numpy(dtype=float, na_value=0.0) for name in _PROMPT}
-    whole = np.sum([column[name] for name in _PROMPT[:4]], axis=0)
-    read = np.minimum(column["cache_read_tokens"], whole)
-    shared = np.minimum(column["prefix_shared_tokens"], whole)
+    prompt = np.sum([column[name] for name in _PROMPT[:4]], axis=0)
+    read = np.minimum(column["cache_read_tokens"], prompt)
+    shared = np.minimum(column["prefix_shared_tokens"], prompt)
     bars = {
         "shared": shared,
-        "customer": np.minimum(np.maximum(column["prefix_customer_tokens"], shared), whole),
-        "conversation": whole,
+        "customer": np.minimum(np.maximum(column["prefix_customer_tokens"], shared), prompt),
+        "conversation": prompt,
     }
     below = np.zeros(len(calls))
     for level, bar in bars.items():

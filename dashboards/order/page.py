@@ -71,7 +71,13 @@ def _bookings(lines: Sequence[Line]) -> list[Panel]:
         return []
     columns = ("Instance", "Count", "Region", "Zone", "From", "To", "Book by", "One step fewer", "Remark")
     table = Table("Bookings", columns, rows, text_columns=(0, 2, 3, 4, 5, 6, 7, 8))
-    return [Panel("Bookings", "Zones are numbered: their names are your account's. Dates to act by are judged.", table)]
+    return [
+        Panel(
+            "Bookings",
+            "Zones are numbered: their names are your account's. Dates to act by are expert estimates.",
+            table,
+        )
+    ]
 
 
 def _requests(lines: Sequence[Line]) -> list[Panel]:

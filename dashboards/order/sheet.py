@@ -20,8 +20,8 @@ from facts.supply import supply_limits
 
 BOOK_DAYS_BEFORE = 21
 ASK_DAYS_BEFORE = 42
-"""Judged, not published: a Capacity Block is sold up to eight weeks ahead and sells out; a quota increase takes one to
-three business days once it is understood, and may need a second round (docs/rehearsal.md)."""
+"""Expert estimates, not published: a Capacity Block is sold up to eight weeks ahead and sells out; a quota increase
+takes one to three business days once it is understood, and may need a second round (docs/rehearsal.md)."""
 BLOCK = "capacity block"
 BLOCK_ENDS = time(11, 30, tzinfo=UTC)
 """All Capacity Blocks end at 11:30 UTC (EC2 user guide, find and purchase Capacity Blocks)."""

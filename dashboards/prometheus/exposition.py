@@ -51,7 +51,7 @@ class RunCollector(Collector):
             name = f"peakday_run_{number.name}"
             if name not in families:
                 families[name] = Metric(name, f"{number.label.split(',')[0]}, unit {number.unit}.", "gauge")
-            families[name].add_sample(name, _labels(about | _marks(number)), number.value)
+            families[name].add_sample(name, _labels(about | _marks(number)), number.value or 0.0)
         yield from families.values()
 
 
@@ -66,7 +66,9 @@ def plan_rules(plan: Plan) -> str:
         }
         for number in _printed(plan_numbers(plan))
     ]
-    head = f"# What plan {Untrusted(plan.plan_id).line} planned, as constants. Written by `peakday export prometheus`.\n"
+    head = (
+        f"# What plan {Untrusted(plan.plan_id).line} planned, as constants. Written by `peakday export prometheus`.\n"
+    )
     text: str = yaml.safe_dump({"groups": [{"name": "peakday_plan", "rules": rules}]}, sort_keys=False, width=200)
     return head + text
 

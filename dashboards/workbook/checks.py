@@ -32,8 +32,8 @@ def write_checks(
     for words, holds in checks:
         sheet.write((words, holds), ("text", "check"))
     sheet.row += 1
-    whole = Expr(f"AND($B${first}:$B${first + len(checks) - 1})", all(bool(holds.value) for _, holds in checks))
-    cell = sheet.write(("All checks", whole), ("section", "check"))[1]
+    all_checks = Expr(f"AND($B${first}:$B${first + len(checks) - 1})", all(bool(holds.value) for _, holds in checks))
+    cell = sheet.write(("All checks", all_checks), ("section", "check"))[1]
     book.define("all_checks", cell.text)
     red = book.file.add_format({"bg_color": "#F6D5DA", "font_color": "#A8283C"})
     for top, bottom in ((first - 1, first + len(checks) - 2), (sheet.row - 1, sheet.row - 1)):
@@ -83,9 +83,9 @@ def _money(plan: Plan, inputs: Inputs, money: Money) -> Iterator[Check]:
     classes = [money.parts_usd[kind] for kind in TOKEN_CLASSES]
     added = classes[0] + classes[1] + classes[2] + classes[3] + classes[4]
     yield "Token classes add up to the tokens of an interaction", close(added, money.parts_usd["all"])
-    whole = next((line for line in plan.cost if line.intent == "all"), None)
-    if whole is not None and money.per_interaction_usd is not None:
-        planned = whole.per_interaction_usd.mid
+    overall = next((line for line in plan.cost if line.intent == "all"), None)
+    if overall is not None and money.per_interaction_usd is not None:
+        planned = overall.per_interaction_usd.mid
         yield (
             "Cost per interaction is the plan's while inputs stand",
             _as_planned(inputs, money.per_interaction_usd, planned),
@@ -102,10 +102,10 @@ def _as_planned(inputs: Inputs, live: Expr, planned: float) -> Expr:
 
 
 def write_provenance(book: Book, plan: Plan) -> None:
-    """Every input of the plan with its provenance and source; what was turned down; warnings."""
+    """Every input of the plan with its provenance and source; what was rejected; warnings."""
     sheet = book.sheet(
         "Provenance",
-        "Strongest first: measured, published, derived, simulated; assumed and judged are inputs.",
+        "Strongest first: measured, published, derived, simulated; assumed and expert_estimate are inputs.",
         (40, 14, 44, 14, 70),
     )
     sheet.head(("Input", "Kind", "Value", "Provenance", "Source"))
@@ -124,6 +124,6 @@ def write_provenance(book: Book, plan: Plan) -> None:
         for text in lines:
             sheet.paragraph(text)
     sheet.row += 1
-    sheet.line("Turned down", "section")
+    sheet.line("Rejected", "section")
     for item in plan.turned_down:
         sheet.write((item.what, None, item.why), ("text", "text", "text"))

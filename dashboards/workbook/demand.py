@@ -144,7 +144,7 @@ def _cache(book: Book, plan: Plan, inputs: Inputs) -> None:
 
 def _calls(sheet: Sheet, plan: Plan, inputs: Inputs) -> dict[Key, dict[str, Expr]]:
     sheet.head(("Model", "Region", "Supply", *[f"Calls/s {level}" for level in LEVELS], "Input tokens"))
-    found: dict[Key, dict[str, Expr]] = {}
+    references: dict[Key, dict[str, Expr]] = {}
     for supply in plan.supplies:
         where = (supply.model, supply.region)
         live = [_call_rate(plan, supply, level, inputs) for level in LEVELS]
@@ -152,8 +152,8 @@ def _calls(sheet: Sheet, plan: Plan, inputs: Inputs) -> dict[Key, dict[str, Expr
         cells = sheet.write(
             row, ("text", "text", "text", "number", "number", "number", "whole"), supply.input_tokens_per_call.simulated
         )
-        found[where] = dict(zip(LEVELS, cells[3:6], strict=True))
-    return found
+        references[where] = dict(zip(LEVELS, cells[3:6], strict=True))
+    return references
 
 
 def _call_rate(plan: Plan, supply: SupplyPlan, level: str, inputs: Inputs) -> Expr:
@@ -172,10 +172,10 @@ def _rates(sheet: Sheet, plan: Plan, inputs: Inputs) -> dict[Key, Expr]:
         return {}
     sheet.row += 1
     sheet.line(
-        "Calls per second of one replica at its promise, as simulated; interpolated at `rate_at` of Inputs", "section"
+        "Calls per second of one replica at its SLO, as simulated; interpolated at `rate_at` of Inputs", "section"
     )
     sheet.head(("Model", "Region", "Chip", "At -1: low", "At 0: middle", "At 1: high", "Used"))
-    found = {}
+    references = {}
     for supply in pools:
         where, option = (supply.model, supply.region), supply.chosen
         low, mid, high = (inputs.at(f"rate_{level}", *where) for level in ("low", "mid", "high"))
@@ -183,5 +183,5 @@ def _rates(sheet: Sheet, plan: Plan, inputs: Inputs) -> dict[Key, Expr]:
         used = when(Expr(f"({at.text}<0)", at.number < 0), mid + (mid - low) * at, mid + (high - mid) * at)
         row = (*where, option.chip if option else "", low, mid, high, used)
         simulated = bool(option and option.rate_per_replica_per_s.simulated)
-        found[where] = sheet.write(row, ("text", "text", "text", *["number"] * 4), simulated)[6]
-    return found
+        references[where] = sheet.write(row, ("text", "text", "text", *["number"] * 4), simulated)[6]
+    return references

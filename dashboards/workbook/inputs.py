@@ -94,7 +94,7 @@ def sections(plan: Plan) -> Iterator[tuple[str, list[Input]]]:
         ("Resilience", _rules(plan)),
         ("Demand", [item for demand in plan.demand for item in _demand(plan, demand.region)]),
         ("Calls", [item for supply in plan.supplies for item in _calls(plan, supply)]),
-        ("Own silicon", [i for s in plan.supplies if s.chosen is not None for i in _pool(s, s.chosen)]),
+        ("Self-hosted", [i for s in plan.supplies if s.chosen is not None for i in _pool(s, s.chosen)]),
         ("Tokens and prices", [item for supply in _once(plan) for item in _tokens(plan, supply)]),
         ("Quota", [i for s in plan.supplies for q in s.quotas for i in _quota(s, q)]),
     ):
@@ -144,8 +144,8 @@ def _demand(plan: Plan, region: str) -> list[Input]:
 
 
 def _note(plan: Plan, name: str) -> str:
-    found: InputNote | None = next((note for note in plan.inputs if note.name == name), None)
-    return f"{found.value}; {found.source}" if found else "scenario: demand"
+    match: InputNote | None = next((note for note in plan.inputs if note.name == name), None)
+    return f"{match.value}; {match.source}" if match else "scenario: demand"
 
 
 def _calls(plan: Plan, supply: SupplyPlan) -> Iterator[Input]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from capacity.plan import Plan, SupplyPlan
+from dashboards.numbers.plan import SELF_HOSTED, part_label
 from dashboards.workbook.demand import Key
 from dashboards.workbook.formula import Expr, below, of, total, when
 from dashboards.workbook.inputs import TOKEN_CLASSES, Inputs
@@ -27,7 +28,7 @@ class Money:
 
 def write_cost(book: Book, plan: Plan, inputs: Inputs, pools: Mapping[Key, Pool]) -> Money:
     """The Cost sheet: by model and token class, then the event, then every intent as planned."""
-    note = "Mean interaction at list prices: calls x tokens x price for each model and class; own silicon by the hour."
+    note = "Mean interaction at list prices: calls x tokens x price by model and class; self-hosted chips by the hour."
     sheet = book.sheet("Cost", note, (26, *([15] * 8)))
     sheet.page.fit_to_pages(1, 1)  # its chart would be cut by a page's end
     by_class = _token_costs(sheet, plan, inputs)
@@ -35,7 +36,7 @@ def write_cost(book: Book, plan: Plan, inputs: Inputs, pools: Mapping[Key, Pool]
     sheet.row += 1
     sheet.line("The event", "section")
     sheet.head(("Part", "USD"))
-    own = sheet.write(("own silicon, whole event", own_usd), ("text", "usd"))[1]
+    own = sheet.write(("self-hosted, the event", own_usd), ("text", "usd"))[1]
     money = Money(None, by_class, own, None)
     if by_class and inputs.has("interactions_in_event"):
         money = _event(sheet, plan, inputs, money, pools)
@@ -62,8 +63,8 @@ def _token_costs(sheet: Sheet, plan: Plan, inputs: Inputs) -> dict[str, Expr]:
         cells = [_class_cost(inputs, model, kind) for kind in TOKEN_CLASSES]
         sums = {kind: sums[kind] + cell.number for kind, cell in zip(TOKEN_CLASSES, cells, strict=True)}
         row = sheet.row + 1
-        whole = Expr(f"SUM($B{row}:$F{row})", sum(cell.number for cell in cells))
-        sheet.write((model, *cells, whole), ("text", *["usd"] * 6), simulated)
+        row_sum = Expr(f"SUM($B{row}:$F{row})", sum(cell.number for cell in cells))
+        sheet.write((model, *cells, row_sum), ("text", *["usd"] * 6), simulated)
     last = sheet.row
     columns = [Expr(f"SUM({c}{first}:{c}{last})", sums[kind]) for c, kind in zip("BCDEF", TOKEN_CLASSES, strict=True)]
     written = sheet.write(("all models", *columns, total(columns)), ("text", *["usd"] * 6), simulated)
@@ -83,27 +84,29 @@ def _tokens_at_hit_ratio(inputs: Inputs, model: str, kind: str) -> Expr:
     if kind == "output" or not inputs.has("hit_ratio", model):
         return own
     prompt = {k: inputs.at("tokens", k, model) for k in TOKEN_CLASSES[:-1] if inputs.has("tokens", k, model)}
-    whole, hit = total(prompt.values()), inputs.at("hit_ratio", model)
+    prompt_tokens, hit = total(prompt.values()), inputs.at("hit_ratio", model)
     if kind == "cache_read":
-        return whole * hit
+        return prompt_tokens * hit
     missed = total(tokens for k, tokens in prompt.items() if k != "cache_read")
-    return when(below(0.0, missed), own * whole * (1 - hit) / missed, own)
+    return when(below(0.0, missed), own * prompt_tokens * (1 - hit) / missed, own)
 
 
 def _event(sheet: Sheet, plan: Plan, inputs: Inputs, money: Money, pools: Mapping[Key, Pool]) -> Money:
     """Tokens at the middle demand, fleets at p90; then what one interaction costs with its share of the chips."""
     interactions = inputs["interactions_in_event"] * inputs["demand_scale"]
     tokens = sheet.write(
-        ("Bedrock tokens, whole event", money.parts_usd["all"] * interactions), ("text", "usd"), plan.simulated
+        ("Bedrock tokens, the event", money.parts_usd["all"] * interactions), ("text", "usd"), plan.simulated
     )[1]
-    event = sheet.write(("whole event", money.own_usd + tokens), ("text", "usd"), plan.simulated)[1]
+    event = sheet.write(("the event", money.own_usd + tokens), ("text", "usd"), plan.simulated)[1]
     own = own_per_interaction(plan, inputs, pools)
     sheet.row += 1
     sheet.line("One interaction", "section")
     sheet.head(("Part", "USD"))
-    cell = sheet.write(("own silicon, its share of the fleets", own), ("text", "usd"), plan.simulated)[1]
-    whole = sheet.write(("whole interaction, mean", money.parts_usd["all"] + cell), ("text", "usd"), plan.simulated)[1]
-    return Money(whole, money.parts_usd, money.own_usd, event)
+    cell = sheet.write(("self-hosted, its share of the fleets", own), ("text", "usd"), plan.simulated)[1]
+    interaction = sheet.write(
+        ("one interaction, mean", money.parts_usd["all"] + cell), ("text", "usd"), plan.simulated
+    )[1]
+    return Money(interaction, money.parts_usd, money.own_usd, event)
 
 
 def own_per_interaction(plan: Plan, inputs: Inputs, pools: Mapping[Key, Pool]) -> Expr:
@@ -131,37 +134,37 @@ PARTS = {"cache write": ("cache_write_5m", "cache_write_1h")}
 def _moved(part: str, own: Expr, by_class: Mapping[str, Expr]) -> Expr:
     """How many times its planned self a part of the cost is, over all intents; 1 where nothing tells."""
     kinds = [kind for kind in PARTS.get(part, (part.replace(" ", "_"),)) if kind in by_class]
-    live = own if part == "own silicon" else total(by_class[kind] for kind in kinds)
+    live = own if part_label(part) == SELF_HOSTED else total(by_class[kind] for kind in kinds)
     return live / of(live.number) if live.number else of(1.0)
 
 
 def _by_intent(book: Book, sheet: Sheet, plan: Plan, own: Expr, by_class: Mapping[str, Expr]) -> None:
     sheet.line("By intent: each part moves as it does over all intents; an intent's own mix of models stays", "section")
     parts = list(dict.fromkeys(name for line in plan.cost for name in line.parts_usd))
-    sheet.head(("Times the plan", None, None, None, None, *parts))
+    sheet.head(("Times the plan", None, None, None, None, *map(part_label, parts)))
     moved = sheet.write(
         ("all intents", None, None, None, None, *[_moved(part, own, by_class) for part in parts]),
         ("text", *["number"] * (4 + len(parts))),
         plan.simulated,
     )[5:]
-    sheet.head(("Intent", "Per interaction", "p95", "p99", "Per turn", *parts))
+    sheet.head(("Intent", "Per interaction", "p95", "p99", "Per turn", *map(part_label, parts)))
     first = sheet.row
     for line in plan.cost:
         mean = line.per_interaction_usd.mid
         live = [of(line.parts_usd.get(part, 0.0)) * factor for part, factor in zip(parts, moved, strict=True)]
         # What the plan counts beside its parts stays as it is; it is zero where they add up.
-        whole = total([*live, mean - sum(line.parts_usd.values())])
-        grown = whole / of(mean) if mean else of(1.0)
+        interaction = total([*live, mean - sum(line.parts_usd.values())])
+        grown = interaction / of(mean) if mean else of(1.0)
         beyond = line.quantiles_usd.get("interaction", {})
         others = (beyond.get("p95"), beyond.get("p99"), line.per_turn_usd.mid)
-        row: list[Cell] = [line.intent, whole, *[None if it is None else of(it) * grown for it in others], *live]
+        row: list[Cell] = [line.intent, interaction, *[None if it is None else of(it) * grown for it in others], *live]
         sheet.write(row, ("text", *["usd"] * (len(row) - 1)), line.per_interaction_usd.simulated)
     chart = book.file.add_chart({"type": "bar", "subtype": "stacked"})
     for i, part in enumerate(parts):
         column = 5 + i
         chart.add_series(
             {
-                "name": part,
+                "name": part_label(part),
                 "categories": ["Cost", first, 0, sheet.row - 1, 0],
                 "values": ["Cost", first, column, sheet.row - 1, column],
             }
@@ -210,7 +213,7 @@ def _order(
 ) -> Expr:
     word = "SIMULATED inputs touched this plan: never order from it." if plan.simulated else "One page to sign."
     sheet = book.sheet("Order", word, (20, 16, 14, 18))
-    sheet.head(("Instance", "Region", "Instances", "USD, whole event"))
+    sheet.head(("Instance", "Region", "Instances", "USD, the event"))
     start = sheet.row + 1
     for (instance, region), cells in types.items():
         row = sheet.row + 1
@@ -221,5 +224,5 @@ def _order(
     if not types:
         return sheet.write(("nothing to order", None, None, 0.0), ("text", "text", "whole", "usd"))[3]
     value = sum(cell.number for cells in types.values() for _, cell in cells)
-    whole = Expr(f"SUM($D${start}:$D${sheet.row})", value)
-    return sheet.write(("in all", None, None, whole), ("text", "text", "whole", "usd"), plan.simulated)[3]
+    order_sum = Expr(f"SUM($D${start}:$D${sheet.row})", value)
+    return sheet.write(("in all", None, None, order_sum), ("text", "text", "whole", "usd"), plan.simulated)[3]

@@ -120,13 +120,13 @@ class Sheet:
     ) -> list[Expr]:
         """One row. Returns a reference to each cell, carrying its value, for other formulas."""
         marks = [simulated] * len(cells) if isinstance(simulated, bool) else simulated
-        found = [self._put(i, cell, styles[i], marks[i]) for i, cell in enumerate(cells)]
+        references = [self._put(i, cell, styles[i], marks[i]) for i, cell in enumerate(cells)]
         texts = zip(cells, self._widths, strict=False)
         self._make_room(
             self.row, max((_lines(cell, width) for cell, width in texts if isinstance(cell, str)), default=1)
         )
         self.row += 1
-        return found
+        return references
 
     def _put(self, column: int, cell: Cell, style: str, simulated: bool) -> Expr:
         form = self.book.style(style, simulated=simulated)

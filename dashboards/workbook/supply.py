@@ -64,16 +64,16 @@ def _pool(sheet: Sheet, supply: SupplyPlan, option: ChipOption, inputs: Inputs, 
         calls = demand.calls_per_s[key][level]
         per_zone = replicas_per_zone(calls, demand.rate_per_s[key], inputs)
         all_replicas = per_zone * inputs["zones"]
-        boxes = instances_per_zone(
+        instances_zone = instances_per_zone(
             per_zone, inputs.at("chips_per_replica", *key), inputs.at("chips_per_instance", *key)
         )
-        all_boxes = boxes * inputs["zones"]
+        all_instances = instances_zone * inputs["zones"]
         usage = calls / (all_replicas * demand.rate_per_s[key])
         cells = sheet.write(
             (
-                *key, option.chip, option.instance_type, level, calls, all_replicas, all_boxes,
-                all_boxes * inputs.at("chips_per_instance", *key),
-                all_boxes * inputs.at("usd_per_instance_hour", *key),
+                *key, option.chip, option.instance_type, level, calls, all_replicas, all_instances,
+                all_instances * inputs.at("chips_per_instance", *key),
+                all_instances * inputs.at("usd_per_instance_hour", *key),
                 usage,
             ),
             styles, option.rate_per_replica_per_s.simulated,

@@ -196,7 +196,7 @@ def test_changed_inputs_give_the_cost_of_calls_times_tokens_times_price(files):
     }
     found = row_of(book, "Cost", "all models")
     assert all(same(value, spent[kind]) for value, kind in zip(found, TOKEN_CLASSES, strict=False))
-    tokens = row_of(book, "Cost", "Bedrock tokens, whole event")[0]
+    tokens = row_of(book, "Cost", "Bedrock tokens, the event")[0]
     assert same(tokens, sum(spent.values()) * INTERACTIONS * 1.37)
 
 

@@ -1,4 +1,4 @@
-"""Panels on own silicon: how many chips of which kind, where, how busy, and what else was looked at."""
+"""Panels on self-hosted models: how many chips of which kind, where, how busy, and what else was looked at."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def chip_panels(plan: Plan, numbers: list[Number]) -> list[Panel]:
     """Chips of each pool with their range, what to provision by zone, how busy it is, and every option looked at."""
     pools = [supply for supply in plan.supplies if supply.chosen]
     if not pools:
-        return [Panel("Chips by model", "No model of this plan runs on own silicon.")]
+        return [Panel("Chips by model", "No model of this plan is self-hosted.")]
     rows = [_pool_row(plan, supply, numbers) for supply in pools]
     columns = (
         "Model",
@@ -101,7 +101,7 @@ def _options_panel(plan: Plan) -> Panel:
         text_columns=(0, 1, 2, 5, 6),
     )
     return Panel(
-        "Options", "An option loses by price, by memory or by a missed promise; its reason stands beside it.", table
+        "Options", "An option loses by price, by memory or by a missed SLO; its reason stands beside it.", table
     )
 
 

@@ -9,7 +9,7 @@ from dashboards.html.page import Cell, Panel, Table
 from dashboards.numbers.units import show
 
 
-def rung_panels(plan: Plan) -> list[Panel]:
+def beyond_panels(plan: Plan) -> list[Panel]:
     """A table for each that the plan holds; nothing where it holds none."""
     return [*_spill(plan), *_tiers(plan), *_searches(plan)]
 
@@ -31,9 +31,9 @@ def _spill(plan: Plan) -> list[Panel]:
         ]
         for row in plan.spill
     ]
-    columns = ("Traffic of", "Demand", "Rung", "To", "Calls", "Share", "Per call", "Latency", "Limit")
-    table = Table("Rung by rung", columns, rows, text_columns=(0, 1, 2, 3, 8))
-    words = "Each rung takes what it can; a share that reaches the last one is not answered."
+    columns = ("Traffic of", "Demand", "Step", "To", "Calls", "Share", "Per call", "Latency", "Limit")
+    table = Table("The fallback chain, step by step", columns, rows, text_columns=(0, 1, 2, 3, 8))
+    words = "Each step takes what it can; a share that reaches the last one is not answered."
     return [Panel("Where a peak goes", words, table)]
 
 

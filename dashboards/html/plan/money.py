@@ -9,6 +9,7 @@ from capacity.plan import Plan, Sensitivity
 from dashboards.html import charts
 from dashboards.html.charts import COLOURS, PATTERNS, Chart
 from dashboards.html.page import Cell, Panel, Table
+from dashboards.numbers.plan import part_label
 from dashboards.numbers.run import Number, find
 from dashboards.numbers.units import show
 
@@ -25,7 +26,7 @@ def cost_panels(plan: Plan, numbers: list[Number]) -> list[Panel]:
         parts = list(dict.fromkeys(name for line in plan.cost for name in line.parts_usd))
         intents = [line.intent for line in plan.cost]
         stacked: dict[str, list[float | None]] = {
-            part: [line.parts_usd.get(part, 0.0) for line in plan.cost] for part in parts
+            part_label(part): [line.parts_usd.get(part, 0.0) for line in plan.cost] for part in parts
         }
         dearest = max(plan.cost, key=lambda line: line.per_interaction_usd.mid)
         sentence = (
@@ -54,26 +55,31 @@ def _event_panel(plan: Plan, numbers: list[Number]) -> Panel:
     total = sum(value for _, value in parts)
     listed = plan.event_cost_parts_list_usd
     at_list = show(sum(listed.values()), "usd") if listed else None
-    rows: list[list[Cell]] = [["whole event", find(numbers, "event_cost_usd"), at_list, "100%"]]
+    rows: list[list[Cell]] = [["the event", find(numbers, "event_cost_usd"), at_list, "100%"]]
     rows += [
-        [name, show(value, "usd"), show(listed.get(name), "usd"), show(value / total if total else None, "ratio")]
+        [
+            part_label(name),
+            show(value, "usd"),
+            show(listed.get(name), "usd"),
+            show(value / total if total else None, "ratio"),
+        ]
         for name, value in parts
     ]
     table = Table("Cost of the event", ("Part", "USD, net", "USD, list", "Share"), rows)
     if not parts:
         return Panel("Cost of the event", "The plan holds no parts.", table)
-    sentence = f"{parts[0][0]} is the largest part of {show(plan.event_cost_usd.mid, 'usd')}."
-    chart = charts.bars([name for name, _ in parts], {"USD": [value for _, value in parts]}, "usd")
+    sentence = f"{part_label(parts[0][0])} is the largest part of {show(plan.event_cost_usd.mid, 'usd')}."
+    chart = charts.bars([part_label(name) for name, _ in parts], {"USD": [value for _, value in parts]}, "usd")
     return Panel("Cost of the event", sentence, table, chart)
 
 
-def turned_down_panel(plan: Plan) -> Panel:
+def rejected_panel(plan: Plan) -> Panel:
     """What was looked at and not chosen."""
     rows: list[list[Cell]] = [[item.what, item.why] for item in plan.turned_down]
     if not rows:
-        return Panel("Alternatives", "Nothing was turned down.")
+        return Panel("Alternatives", "Nothing was rejected.")
     return Panel(
-        "Alternatives", "Looked at and not chosen.", Table("Turned down", ("What", "Why"), rows, text_columns=(0, 1))
+        "Alternatives", "Looked at and not chosen.", Table("Rejected", ("What", "Why"), rows, text_columns=(0, 1))
     )
 
 

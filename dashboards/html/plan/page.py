@@ -9,8 +9,8 @@ from dashboards.html import charts
 from dashboards.html.charts import Limit, Line
 from dashboards.html.page import Banner, Bullets, Cell, Panel, Paragraph, Part, Prose, Table, marked
 from dashboards.html.plan.chips import chip_panels
-from dashboards.html.plan.fallback_chain import rung_panels
-from dashboards.html.plan.money import cost_panels, inputs_panel, purchase_panel, sensitivity_panels, turned_down_panel
+from dashboards.html.plan.fallback_chain import beyond_panels
+from dashboards.html.plan.money import cost_panels, inputs_panel, purchase_panel, rejected_panel, sensitivity_panels
 from dashboards.numbers.plan import plan_numbers
 from dashboards.numbers.run import Number, find
 from dashboards.numbers.units import clock, show
@@ -68,15 +68,15 @@ def plan_parts(plan: Plan) -> list[Part]:
         Part("hits", "Prompt cache", [_hit_panel(plan, numbers)]),
         *_from_rows(plan, numbers),
         *_beyond(plan),
-        Part("turned-down", "Turned down", [turned_down_panel(plan)]),
+        Part("rejected", "Rejected", [rejected_panel(plan)]),
         Part("provenance", "Where the numbers come from", [inputs_panel(plan)]),
     ]
 
 
 def _beyond(plan: Plan) -> list[Part]:
-    """The rungs beyond the fleets, where the plan holds any; marked as a whole when an input was simulated."""
-    panels = rung_panels(plan)
-    part = Part("rungs", "Beyond the fleets", panels)
+    """What lies beyond the fleets, where the plan holds any; marked as a whole when an input was simulated."""
+    panels = beyond_panels(plan)
+    part = Part("beyond", "Beyond the fleets", panels)
     return [marked(part) if plan.simulated else part] if panels else []
 
 
@@ -151,7 +151,7 @@ def _demand_over_time(plan: Plan, index: int) -> Panel:
 
 
 def _sampled(*columns: Sequence[float]) -> list[tuple[float, ...]]:
-    """At most 100 rows of a long timeline: of every stretch the highest middle case, so no peak is lost."""
+    """At most 100 rows of a long timeline: of every interval the highest middle case, so no peak is lost."""
     rows = list(zip(*columns, strict=True))
     width = -(-len(rows) // TABLE_ROWS)
     return [max(rows[lo : lo + width], key=lambda row: row[1]) for lo in range(0, len(rows), max(width, 1))]
@@ -166,7 +166,7 @@ def _sampled(*columns: Sequence[float]) -> list[tuple[float, ...]]:
 def _quota_panel(plan: Plan, numbers: list[Number]) -> Panel:
     needs = [(supply, quota) for supply in plan.supplies for quota in supply.quotas]
     if not needs:
-        return Panel("Needed against granted", "No quota applies: every model runs on own silicon.")
+        return Panel("Needed against granted", "No quota applies: every model runs on self-hosted chips.")
     rows = [_quota_row(supply, quota, numbers) for supply, quota in needs]
     columns = ("Model", "Region", "Kind", "By settlement p95", "By reservation p95", "Granted", "First short")
     table = Table("Quota at the peak, both readings", columns, rows, text_columns=(0, 1, 2, 6))
@@ -198,8 +198,8 @@ def quota_short(plan: Plan) -> list[str]:
             if quota.binds_at_offset_s is not None:
                 short.setdefault((supply.model, quota.kind), []).append((quota.binds_at_offset_s, supply.region))
     return [
-        f"{model} {kind} in {', '.join(region for _, region in found)}, from {clock(min(found)[0], span_s)} on"
-        for (model, kind), found in short.items()
+        f"{model} {kind} in {', '.join(region for _, region in places)}, from {clock(min(places)[0], span_s)} on"
+        for (model, kind), places in short.items()
     ]
 
 
@@ -227,10 +227,10 @@ def _hit_panel(plan: Plan, numbers: list[Number]) -> Panel:
         for level in ("all", "shared", "customer", "conversation")
         if any(dict(n.labels)["level"] == level for n in hits)
     ]
-    found = {(dict(n.labels)["model"], dict(n.labels)["level"]): n for n in hits}
-    rows: list[list[Cell]] = [[model, *[found.get((model, level)) for level in levels]] for model in models]
+    by_level = {(dict(n.labels)["model"], dict(n.labels)["level"]): n for n in hits}
+    rows: list[list[Cell]] = [[model, *[by_level.get((model, level)) for level in levels]] for model in models]
     marks = {
-        model: [(level, found[model, level].value or 0.0) for level in levels if (model, level) in found]
+        model: [(level, by_level[model, level].value or 0.0) for level in levels if (model, level) in by_level]
         for model in models
     }
     best = max(hits, key=lambda n: n.value or 0)

@@ -41,11 +41,15 @@ def _length_panel(turns: pd.DataFrame) -> Panel:
     counts = np.bincount(lengths.to_numpy(), minlength=2)[1:]
     position = np.minimum(turns["turn_index"].to_numpy(dtype=float, na_value=0).astype(int), LENGTHS_MAX - 1)
     gone = (turns["status"] == "abandoned").to_numpy(dtype=bool)
-    asked = np.bincount(position, minlength=len(counts))
-    left = np.bincount(position[gone], minlength=len(asked))
+    offered = np.bincount(position, minlength=len(counts))
+    left = np.bincount(position[gone], minlength=len(offered))
     names = [f"{i + 1} or more" if i + 1 == LENGTHS_MAX else str(i + 1) for i in range(len(counts))]
     rows: list[list[Cell]] = [
-        [name, show(float(count), "count"), show(left[i] / asked[i] if i < len(asked) and asked[i] else None, "ratio")]
+        [
+            name,
+            show(float(count), "count"),
+            show(left[i] / offered[i] if i < len(offered) and offered[i] else None, "ratio"),
+        ]
         for i, (name, count) in enumerate(zip(names, counts, strict=True))
     ]
     most = int(np.argmax(counts))

@@ -24,11 +24,11 @@ def quantile_table(caption: str, numbers: Sequence[Number], metrics: Sequence[st
     """p50 to p99 of metrics; a quantile that fewer than 10 samples reach is a dash, under 100 it carries `~`."""
     rows: list[list[Cell]] = []
     for metric in metrics:
-        found = {number.name: number for number in numbers if number.name.startswith(f"{metric}_p")}
-        if not found:
+        by_name = {number.name: number for number in numbers if number.name.startswith(f"{metric}_p")}
+        if not by_name:
             continue
-        n = next(iter(found.values())).n
-        cells: list[Cell] = [found.get(f"{metric}_{name}") for name in ("p50", "p90", "p95", "p99")]
+        n = next(iter(by_name.values())).n
+        cells: list[Cell] = [by_name.get(f"{metric}_{name}") for name in ("p50", "p90", "p95", "p99")]
         rows.append([METRICS[metric], *cells, show(n, "count")])
     return Table(caption, ("Metric", "p50", "p90", "p95", "p99", "n"), rows)
 
@@ -50,17 +50,21 @@ def latency_panels(run: Run, numbers: Sequence[Number], span_s: float) -> list[P
 def _batch_panels(info: Mapping[str, Any]) -> list[Panel]:
     """Intervals that allow for turns being correlated, where the run is long enough to have them."""
     rows: list[list[Cell]] = [
-        [f"{METRICS[metric]} {name}", show(one["value"], "s"), f"{show(one['lo'], 's')} to {show(one['hi'], 's')}"]
+        [
+            f"{METRICS[metric]} {name}",
+            show(estimate["value"], "s"),
+            f"{show(estimate['lo'], 's')} to {show(estimate['hi'], 's')}",
+        ]
         for metric, shares in (info.get("batch_means") or {}).items()
-        for name, one in shares.items()
-        if one is not None
+        for name, estimate in shares.items()
+        if estimate is not None
     ]
     if not rows:
         return []
-    table = Table("Batch means over stretches of equal time", ("Quantile", "Mean of batches", "95% interval"), rows)
+    table = Table("Batch means over batches of equal time", ("Quantile", "Mean of batches", "95% interval"), rows)
     words = (
         "Turns that overlap share queues, so the intervals above are too narrow where load is high. These let the "
-        "spread between stretches of time speak; a much wider one here means fewer independent samples than turns."
+        "spread between batches of time speak; a much wider one here means fewer independent samples than turns."
     )
     return [Panel("Batch means", words, table)]
 
@@ -74,12 +78,12 @@ _TIME_LABELS = {"ttft_s": "TTFT", "e2e_s": "E2E latency", "gap_s_max": "Longest 
 
 def _over_time(run: Run, metric: str, span_s: float) -> Panel:
     width = series.bin_width_s(span_s)
-    starts, found, counts = series.quantiles_over_time(run.turns, metric, _SHARES, width, span_s)
+    starts, by_share, counts = series.quantiles_over_time(run.turns, metric, _SHARES, width, span_s)
     enough = {
         share: np.where(counts * (1 - share) >= (1 if share < 0.99 else N_TAIL_SHOWN), values, np.nan)
-        for share, values in found.items()
+        for share, values in by_share.items()
     }
-    enough[0.5] = found[0.5]
+    enough[0.5] = by_share[0.5]
     used = {share: values for share, values in enough.items() if np.isfinite(values).any()}
     lines = [
         Line(f"p{round(100 * share)}", starts, values, style) for style, (share, values) in enumerate(used.items())

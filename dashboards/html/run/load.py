@@ -1,4 +1,4 @@
-"""Panels on what was asked and what was sent: the generator's own health, and the load it made."""
+"""Panels on the load offered and sent: the generator's own health, and the load it made."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ def generator_panels(run: Run, numbers: Sequence[Number], span_s: float) -> list
 
 def _check_panels(info: Mapping[str, Any]) -> list[Panel]:
     """What the run says of itself: a steady state, and two counts of turns in flight that must agree."""
-    found = [(name, (info.get(key) or {}).get("sentence")) for name, key in CHECKS]
-    rows: list[list[Cell]] = [[name, str(sentence)] for name, sentence in found if sentence]
+    results = [(name, (info.get(key) or {}).get("sentence")) for name, key in CHECKS]
+    rows: list[list[Cell]] = [[name, str(sentence)] for name, sentence in results if sentence]
     if not rows:
         return []
     words = (
         "Quantiles of a run that was not steady depend on how long it was; a broken Little's law is an error of ours."
     )
-    return [Panel("Self-checks", words, Table("Self-checks", ("Check", "Found"), rows, text_columns=(0, 1)))]
+    return [Panel("Self-checks", words, Table("Self-checks", ("Check", "Result"), rows, text_columns=(0, 1)))]
 
 
 def _worker_row(worker: str, rows: pd.DataFrame) -> list[Cell]:
@@ -76,23 +76,23 @@ def _lag_sentence(numbers: list[Number]) -> str:
 
 
 def load_panels(run: Run, numbers: Sequence[Number], span_s: float) -> list[Panel]:
-    """What was asked, sent and completed, and how many turns were in flight."""
+    """Turns offered, sent and completed, and how many turns were in flight."""
     groups = ("load", "service")
     totals = Table("Totals", ("Figure", "Value"), [[n.label, n] for n in numbers if n.group in groups])
     if not len(run.generator):
         return [Panel("Totals", "Counts and rates of the whole window.", totals)]
     width = series.bin_width_s(span_s)
-    rates = series.per_second(run.generator, ["asked", "sent", "completed"], width, "rate")
+    rates = series.per_second(run.generator, list(_LEGEND), width, "rate")
     flying = series.per_second(run.generator, ["in_flight"], width, "level")
     chart = charts.lines(
-        [Line(name, rates.index, rates[name], style) for style, name in enumerate(rates.columns)],
+        [Line(_LEGEND[name], rates.index, rates[name], style) for style, name in enumerate(_LEGEND)],
         "per_s",
         span_s,
         spans=fault_spans(run.info),
     )
-    asked, sent = float(run.generator["asked"].sum()), float(run.generator["sent"].sum())
+    offered, sent = float(run.generator["asked"].sum()), float(run.generator["sent"].sum())
     sentence = (
-        f"{show(sent, 'count')} of {show(asked, 'count')} turns asked were sent; where completed falls below sent, "
+        f"{show(sent, 'count')} of {show(offered, 'count')} turns offered were sent; where completed falls below sent, "
         "work is piling up."
     )
     highest = float(flying["in_flight"].max())
@@ -100,7 +100,7 @@ def load_panels(run: Run, numbers: Sequence[Number], span_s: float) -> list[Pane
         [Line("in flight", flying.index, flying["in_flight"], 0)], "count", span_s, spans=fault_spans(run.info)
     )
     return [
-        Panel("Asked, sent and completed per second", sentence, totals, chart),
+        Panel("Offered, sent and completed per second", sentence, totals, chart),
         Panel(
             "Turns in flight",
             f"At most {show(highest, 'count')} turns were in flight; a line that keeps rising has no steady state.",
@@ -108,6 +108,10 @@ def load_panels(run: Run, numbers: Sequence[Number], span_s: float) -> list[Pane
             crowd,
         ),
     ]
+
+
+_LEGEND = {"asked": "offered", "sent": "sent", "completed": "completed"}
+"""Column of generator.parquet -> its word on the chart."""
 
 
 def _flight_table(flying: pd.DataFrame) -> Table:

@@ -25,15 +25,15 @@ def run_banners(run: Run) -> list[Banner]:
 
 
 def verdict_banner(info: Mapping[str, Any]) -> Banner:
-    """Whether the generator vouches for the run."""
+    """Whether the run is valid."""
     verdict = info.get("verdict")
     if info.get("state") != "finished":
         return Banner("bad", "UNFINISHED", "The run was cut off: what follows is what it had written, and no verdict.")
     if not isinstance(verdict, Mapping) or "valid" not in verdict:
-        return Banner("bad", "NO VERDICT", "run.json holds no verdict: nothing below is vouched for.")
+        return Banner("bad", "NO VERDICT", "run.json holds no verdict: nothing below is known to be valid.")
     if verdict["valid"]:
-        return Banner("good", "VALID", "The generator vouches for these numbers: it kept its own schedule.")
-    text = "The generator does not vouch for these numbers. Do not quote, compare or plan from them."
+        return Banner("good", "VALID", "The generator kept its own schedule: these numbers hold.")
+    text = "The generator was at fault. Do not quote, compare or plan from them."
     return Banner("bad", "INVALID", text, tuple(verdict.get("reasons") or ()))
 
 
@@ -42,7 +42,7 @@ def _simulated_banner(info: Mapping[str, Any]) -> list[Banner]:
     if not names:
         return []
     text = (
-        f"Stand-ins answered for {', '.join(names)}. Latency, tokens, cache and cost below rehearse the system; "
+        f"Emulators answered for {', '.join(names)}. Latency, tokens, cache and cost below rehearse the system; "
         "they measure no real model."
     )
     return [Banner("warn", "SIMULATED", text)]

@@ -1,4 +1,4 @@
-"""The panel on judged quality: shares of acceptable turns, where `peakday assistant quality` has judged the run."""
+"""The panel on quality: shares of acceptable turns, where `peakday assistant quality` has scored the run."""
 
 from __future__ import annotations
 
@@ -16,25 +16,30 @@ from loadgen.record import Run
 FILE = "judgements.parquet"
 _COLUMNS = ["model", "intent", "complexity", "acceptable"]
 _Z_95 = 1.959963984540054
-"""Half-width, in standard deviations, of a 95% interval of a normal law."""
+"""Half-width, in standard deviations, of a 95% interval of a normal distribution."""
 
 
 def quality_panels(run: Run) -> list[Panel]:
-    """Judged quality by model and complexity; nothing where the run was not judged."""
+    """Scored quality by model and complexity; nothing where the run was not scored."""
     path = run.path / FILE
     if not path.exists():
         return []
     try:
         rows = pd.read_parquet(path, columns=_COLUMNS)
     except (OSError, ValueError) as error:
-        return [Panel("Judged quality", f"{FILE} cannot be read ({error}); judge the run again.")]
-    judged = rows[rows["acceptable"].notna()].assign(acceptable=lambda frame: frame["acceptable"].astype(bool))
-    if judged.empty:
-        return [Panel("Judged quality", f"{show(len(rows), 'count')} turns were sampled, and none got a verdict.")]
-    groups = judged.groupby(["model", "complexity"], observed=True)["acceptable"]
+        return [Panel("Quality, scored by a judge model", f"{FILE} cannot be read ({error}); score the run again.")]
+    scored = rows[rows["acceptable"].notna()].assign(acceptable=lambda frame: frame["acceptable"].astype(bool))
+    if scored.empty:
+        return [
+            Panel(
+                "Quality, scored by a judge model",
+                f"{show(len(rows), 'count')} turns were sampled, and none got a verdict.",
+            )
+        ]
+    groups = scored.groupby(["model", "complexity"], observed=True)["acceptable"]
     shares = {f"{model}, {complexity}": (int(of.sum()), len(of)) for (model, complexity), of in groups}
     table_rows: list[list[Cell]] = [[name, *_share(*counts)] for name, counts in shares.items()]
-    table_rows.append(["all", *_share(int(judged["acceptable"].sum()), len(judged))])
+    table_rows.append(["all", *_share(int(scored["acceptable"].sum()), len(scored))])
     table = Table("Acceptable turns, by a judge", ("Model, complexity", "Acceptable", "95% interval", "n"), table_rows)
     values = [good / n for good, n in shares.values()]
     ends = [wilson(good, n) for good, n in shares.values()]
@@ -45,7 +50,7 @@ def quality_panels(run: Run) -> list[Panel]:
         )
     }
     chart = charts.bars(list(shares), {"acceptable": values}, "ratio", errors)
-    return [Panel("Judged quality", _sentence(run.info.get("judged") or {}, judged), table, chart)]
+    return [Panel("Quality, scored by a judge model", _sentence(run.info.get("judged") or {}, scored), table, chart)]
 
 
 def _share(good: int, n: int) -> list[Cell]:
@@ -53,13 +58,13 @@ def _share(good: int, n: int) -> list[Cell]:
     return [show(good / n, "ratio"), f"{show(low, 'ratio')} to {show(high, 'ratio')}", show(n, "count")]
 
 
-def _sentence(judged: Mapping[str, Any], rows: pd.DataFrame) -> str:
-    judge = judged.get("judge") or "a judge"
+def _sentence(judge_info: Mapping[str, Any], rows: pd.DataFrame) -> str:
+    judge = judge_info.get("judge") or "a judge"
     share = show(float(rows["acceptable"].mean()), "ratio")
-    said = f"{judge} called {share} of {show(len(rows), 'count')} sampled turns acceptable."
-    if judged.get("simulated", True):
-        return f"{said} SIMULATED: a stand-in judged by what the shipped table assumes; no quality was measured."
-    return f"{said} One judge is one opinion: its own errors are not in the interval."
+    sentence = f"{judge} called {share} of {show(len(rows), 'count')} sampled turns acceptable."
+    if judge_info.get("simulated", True):
+        return f"{sentence} SIMULATED: an emulator scored by what the shipped table assumes; no quality was measured."
+    return f"{sentence} One judge is one opinion: its own errors are not in the interval."
 
 
 def wilson(good: int, n: int) -> tuple[float, float]:

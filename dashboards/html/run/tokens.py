@@ -69,11 +69,11 @@ def _shares_over_time(run: Run, width: int) -> tuple[np.ndarray, dict[str, np.nd
 
 
 def _hit_sentence(hits: Sequence[Number]) -> str:
-    whole = next((n for n in hits if dict(n.labels).get("level") == "all"), hits[0] if hits else None)
-    if whole is None:
+    overall = next((n for n in hits if dict(n.labels).get("level") == "all"), hits[0] if hits else None)
+    if overall is None:
         return "The record holds no hit rate in its totals."
     return (
-        f"{whole.text} of all input tokens were read from cache. Shared is tools and system text, then the "
+        f"{overall.text} of all input tokens were read from cache. Shared is tools and system text, then the "
         "customer's memory, then the conversation."
     )
 

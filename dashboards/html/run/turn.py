@@ -31,7 +31,7 @@ KEY = ("interaction_id", "turn_index")
 
 @dataclass(frozen=True)
 class Step:
-    """One stretch of a turn, in seconds from its intended start."""
+    """One step of a turn, in seconds from its intended start."""
 
     what: str
     kind: str
@@ -41,12 +41,12 @@ class Step:
 
 def turn_panels(run: Run) -> list[Panel]:
     """Waterfalls of the answered turns nearest to the median and to the p99 of E2E latency."""
-    found = [(nearest_turn(run.turns, share), words) for share, words in ((0.5, "typical"), (0.99, "p99"))]
+    turns = [(nearest_turn(run.turns, share), words) for share, words in ((0.5, "typical"), (0.99, "p99"))]
     return [
         _panel(run, turn, words)
         if turn is not None
         else Panel(f"A {words} turn, taken apart", "No turn was answered, so none can be taken apart.")
-        for turn, words in found
+        for turn, words in turns
     ]
 
 
@@ -57,7 +57,7 @@ def _panel(run: Run, turn: pd.Series, words: str) -> Panel:
     route = turn["route"] if isinstance(turn["route"], str) else "unknown route"
     sentence = (
         f"{turn['intent'] if isinstance(turn['intent'], str) else 'A turn'} on {route}, {show(total_s, 's')} from its "
-        f"intended start; the longest stretch is {longest.what} with {show(longest.length_s, 's')}."
+        f"intended start; the longest step is {longest.what} with {show(longest.length_s, 's')}."
     )
     rows: list[list[Cell]] = [[step.what, show(step.start_s, "s"), show(step.length_s, "s")] for step in steps]
     table = Table(f"Turn {turn['trace_id'] or turn['session_id']}", ("Step", "From", "Took"), rows)
@@ -75,7 +75,7 @@ def nearest_turn(turns: pd.DataFrame, share: float) -> pd.Series | None:
 
 
 def turn_steps(run: Run, turn: pd.Series) -> list[Step]:
-    """The stretches of one turn, in the order in which they began.
+    """The steps of one turn, in the order in which they began.
 
     Calls and tools are placed by the assistant's own clock, which starts when the turn arrives: that is after our
     start lag; the way there is not known and is left out.
@@ -130,7 +130,7 @@ def _known(value: object) -> float:
 
 
 def waterfall(steps: list[Step], total_s: float) -> Chart:
-    """Stretches as bars on one clock, the first at the top."""
+    """Steps as bars on one clock, the first at the top."""
     names = [f"{index + 1}. {step.what}" for index, step in enumerate(steps)]
     chart = charts.base(
         height=90 + 26 * max(len(steps), 2),

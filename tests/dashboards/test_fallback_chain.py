@@ -1,10 +1,10 @@
-"""What a plan holds beside its fleets: the spill ladder, tiers and searches, each as a table."""
+"""What a plan holds beside its fleets: the fallback chain, tiers and searches, each as a table."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from dashboards.html.plan.fallback_chain import rung_panels
+from dashboards.html.plan.fallback_chain import beyond_panels
 from dashboards.report import write_report
 
 SPILL = {
@@ -23,14 +23,14 @@ SEARCH = {
 
 def test_a_plan_without_them_has_no_such_part(plan, out):
     """Nothing on record, no empty chapter."""
-    assert rung_panels(replace(plan, spill=(), tiers=(), background=())) == []
+    assert beyond_panels(replace(plan, spill=(), tiers=(), background=())) == []
 
 
 def test_each_stands_in_its_table(plan, out):
     """Rates, shares and dollars as units say; what is unknown is a dash, what is not sized says why."""
-    whole = replace(plan, spill=(SPILL,), tiers=(TIER,), background=(SEARCH,))
-    spill, tiers, searches = (panel.table.rows[0] for panel in rung_panels(whole))
+    full = replace(plan, spill=(SPILL,), tiers=(TIER,), background=(SEARCH,))
+    spill, tiers, searches = (panel.table.rows[0] for panel in beyond_panels(full))
     assert spill[:6] == ["nova-pro, us-east-1", "p90", "smaller model", "nova-2-lite", "2.50/s", "25.0%"]
     assert tiers == ["nova-pro", "flex", "$12.0", "slower", "flex write"]
     assert searches[2:] == ["–", "–", "not sized: no rate"]
-    assert "Beyond the fleets" in write_report(out, plan=whole).read_text()
+    assert "Beyond the fleets" in write_report(out, plan=full).read_text()
