@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from peakday.config import load_config
-from peakday.console import Talk
+from peakday.console import Console
 from peakday.errors import CommandError
 from peakday.records.folders import find_record, new_folder, relative
 from peakday.targets import Target, check_allowed, check_answers
@@ -73,7 +73,7 @@ class BenchOptions:
     out: Path | None = None
 
 
-def run_bench(options: BenchOptions, *, seed: int, talk: Talk) -> tuple[str, dict[str, Any]]:
+def run_bench(options: BenchOptions, *, seed: int, console: Console) -> tuple[str, dict[str, Any]]:
     """Measure a model on a device, or behind a server; a line for every case while it goes on.
 
     Raises:
@@ -90,18 +90,18 @@ def run_bench(options: BenchOptions, *, seed: int, talk: Talk) -> tuple[str, dic
     name = f"{options.model}-{options.device}-{options.suite}"
     folder = options.out or new_folder("benches", name, datetime.now(UTC))
     if options.method == "endpoint":
-        _run_endpoint(options, folder, seed, talk)
+        _run_endpoint(options, folder, seed, console)
     else:
-        _run_trace(options, folder, seed, talk)
+        _run_trace(options, folder, seed, console)
     bench = load_bench(folder)
     text = f"{case_table(bench)}\n\n{law_table(bench)}\n\n{relative(folder)}"
     return text, {"bench": str(folder), **bench.info}
 
 
-def _run_trace(options: BenchOptions, folder: Path, seed: int, talk: Talk) -> None:
+def _run_trace(options: BenchOptions, folder: Path, seed: int, console: Console) -> None:
     from neuron_bench.suite import run
 
-    run(_trace_spec(options, seed), folder, progress=_say_progress(talk), resume=options.resume)
+    run(_trace_spec(options, seed), folder, progress=_say_progress(console), resume=options.resume)
 
 
 def _trace_spec(options: BenchOptions, seed: int) -> Spec:
@@ -119,26 +119,26 @@ def _trace_spec(options: BenchOptions, seed: int) -> Spec:
     )
 
 
-def prebuild_graphs(options: BenchOptions, *, seed: int, talk: Talk) -> tuple[str, dict[str, Any]]:
+def prebuild_graphs(options: BenchOptions, *, seed: int, console: Console) -> tuple[str, dict[str, Any]]:
     """Compile every graph that the same bench would need into its artifact store; nothing is timed."""
     from neuron_bench.prebuild import prebuild
 
-    built = prebuild(_trace_spec(options, seed), progress=_say_progress(talk))
+    built = prebuild(_trace_spec(options, seed), progress=_say_progress(console))
     return "\n".join(str(one) for one in built), {"built": [asdict(one) for one in built]}
 
 
-def run_matrix_file(file: Path, out: Path | None, *, talk: Talk) -> tuple[str, dict[str, Any]]:
+def run_matrix_file(file: Path, out: Path | None, *, console: Console) -> tuple[str, dict[str, Any]]:
     """Every bench of a matrix file; those that are there already are kept, refusals stop no other."""
     from neuron_bench.matrix import read_matrix, run_matrix
 
     folder = out or Path("benches")
-    outcome = run_matrix(read_matrix(file), folder, progress=_say_progress(talk))
+    outcome = run_matrix(read_matrix(file), folder, progress=_say_progress(console))
     lines = [str(relative(path)) for path in outcome.benches]
     lines += [f"refused {name}: {reason}" for name, reason in outcome.refused.items()]
     return "\n".join(lines), {"benches": [str(path) for path in outcome.benches], "refused": outcome.refused}
 
 
-def _run_endpoint(options: BenchOptions, folder: Path, seed: int, talk: Talk) -> None:
+def _run_endpoint(options: BenchOptions, folder: Path, seed: int, console: Console) -> None:
     from neuron_bench.endpoint import EndpointSpec, run
 
     target = Target("openai", str(options.url))
@@ -157,12 +157,12 @@ def _run_endpoint(options: BenchOptions, folder: Path, seed: int, talk: Talk) ->
         tp=options.tp,
         chips_used=options.chips_used,
     )
-    run(spec, folder, progress=_say_progress(talk))
+    run(spec, folder, progress=_say_progress(console))
 
 
-def _say_progress(talk: Talk) -> Callable[[int, int, float | None, str], None]:
+def _say_progress(console: Console) -> Callable[[int, int, float | None, str], None]:
     def say(done: int, total: int, seconds_left: float | None, label: str) -> None:
         left = "" if seconds_left is None else f", about {seconds_left:.0f} s left"
-        talk.say(f"{done}/{total} {label}{left}")
+        console.say(f"{done}/{total} {label}{left}")
 
     return say

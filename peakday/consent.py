@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 
-from peakday.console import Talk
+from peakday.console import Console
 from peakday.errors import CommandError
 
 
@@ -20,7 +20,7 @@ class Consent:
 NO_CONSENT = Consent()
 
 
-def require_live(consent: Consent, what: str, cost: str, talk: Talk) -> None:
+def require_live(consent: Consent, what: str, cost: str, console: Console) -> None:
     """Return when the account may be used; it is called before any client of AWS is made.
 
     Args:
@@ -32,7 +32,7 @@ def require_live(consent: Consent, what: str, cost: str, talk: Talk) -> None:
     """
     if not consent.live:
         raise CommandError(f"{what}: needs --live. Expected cost: {cost}")
-    talk.say(f"{what}. Expected cost: {cost}")
+    console.say(f"{what}. Expected cost: {cost}")
     if consent.yes:
         return
     if not sys.stdin.isatty():

@@ -1,4 +1,4 @@
-"""What a command says: results on stdout, talk on stderr, JSON when asked."""
+"""What a command says: results on stdout, console on stderr, JSON when asked."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Talk:
-    """How this command was asked to speak."""
+class Console:
+    """Where results and remarks of this command go."""
 
     as_json: bool = False
     quiet: bool = False

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from host.errors import Exit
-from peakday.console import Talk
+from peakday.console import Console
 from peakday.plan.plan import Sources, plan_scenario
 from peakday.records.folders import new_folder, relative
 from peakday.run.rehearsal import LoadOptions, make_job, run_job
@@ -37,7 +37,7 @@ ONE_REPLICA = {
 }
 
 
-def run_demo(*, seed: int | None, talk: Talk) -> tuple[str, dict[str, Any]]:
+def run_demo(*, seed: int | None, console: Console) -> tuple[str, dict[str, Any]]:
     """Run the demo; the text to print, and the same as data.
 
     An INVALID run (a busy machine, mostly) is said on top and does not stop the story: the plan is then made from an
@@ -46,7 +46,7 @@ def run_demo(*, seed: int | None, talk: Talk) -> tuple[str, dict[str, Any]]:
     from dashboards.terminal import plan_summary, run_summary
 
     resolved = resolve(SCENARIO, [], seed)
-    check, runs = climb(resolved, talk)
+    check, runs = climb(resolved, console)
     top = runs[-1]
     valid = bool(top.info["verdict"]["valid"])
     calibration = try_calibration(runs)
@@ -56,7 +56,7 @@ def run_demo(*, seed: int | None, talk: Talk) -> tuple[str, dict[str, Any]]:
         Sources(run=str(top.path) if valid else None),
         out=None,
         seed=resolved.seed,
-        talk=talk,
+        console=console,
     )
     head = "" if valid else f"INVALID run, not used for the plan: {'; '.join(top.info['verdict']['reasons'])}\n\n"
     paths = f"run     {relative(top.path)}\nplan    {folder}/plan.json, plan.xlsx\nreport  {folder}/report.html"
@@ -83,12 +83,12 @@ def choose_rates(check: SelfCheck) -> tuple[tuple[float, ...], str]:
     return rates, f"{kept}; not vouched for ({check.reasons[0]}), so the ladder goes up to {max(rates):g}/s only"
 
 
-def check_rates(resolved: Resolved, stack: Stack, talk: Talk) -> tuple[tuple[float, ...], str]:
+def check_rates(resolved: Resolved, stack: Stack, console: Console) -> tuple[tuple[float, ...], str]:
     """Check the generator for three seconds and choose the rates; slow ones where nothing could be compared."""
     from loadgen.job import LoadError
     from peakday.doctor import check_generator
 
-    talk.say(f"checking the generator at {CHECK_PER_S:g}/s for {CHECK_S:g} s")
+    console.say(f"checking the generator at {CHECK_PER_S:g}/s for {CHECK_S:g} s")
     try:
         return choose_rates(check_generator(resolved, stack, CHECK_PER_S, CHECK_S, CHECK_DRAIN_S))
     except LoadError as error:
@@ -96,19 +96,19 @@ def check_rates(resolved: Resolved, stack: Stack, talk: Talk) -> tuple[tuple[flo
         return rates, f"{error}; the ladder goes up to {max(rates):g}/s only"
 
 
-def climb(resolved: Resolved, talk: Talk) -> tuple[str, list[Run]]:
+def climb(resolved: Resolved, console: Console) -> tuple[str, list[Run]]:
     """What the check of the generator said, then one run for each rung, all on one local stack."""
     from datetime import UTC, datetime
 
     from loadgen.record import load_run
 
     runs = []
-    with open_stack(resolved, profiles=ONE_REPLICA, talk=talk) as stack:
-        rates, said = check_rates(resolved, stack, talk)
+    with open_stack(resolved, profiles=ONE_REPLICA, console=console) as stack:
+        rates, said = check_rates(resolved, stack, console)
         for rate, length in zip(rates, RUNG_S, strict=True):
             out = new_folder("runs", f"{resolved.scenario.name}-{rate:g}-per-s", datetime.now(UTC))
             options = LoadOptions(rate_per_s=rate, for_s=length, out=out)
-            outcome = run_job(make_job(resolved, options, [], stack).drained_within(RUNG_DRAIN_S), talk)
+            outcome = run_job(make_job(resolved, options, [], stack).drained_within(RUNG_DRAIN_S), console)
             if outcome.exit_code in (Exit.INTERRUPTED, Exit.ABORTED):
                 raise KeyboardInterrupt
             runs.append(load_run(Path(outcome.run_dir)))

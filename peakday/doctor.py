@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from host.environment import host_facts
-from peakday.console import Talk
+from peakday.console import Console
 from peakday.stack.local import listen
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def _devices() -> Iterator[Finding]:
         yield Finding(f"bench on {device}", report.level, None, report.remedy)
 
 
-def measure_rate(rate_per_s: float, for_s: float, *, talk: Talk) -> tuple[str, dict[str, Any], bool]:
+def measure_rate(rate_per_s: float, for_s: float, *, console: Console) -> tuple[str, dict[str, Any], bool]:
     """The generator's own error at a rate, against what the stand-ins stamped just before sending.
 
     Returns:
@@ -117,7 +117,7 @@ def measure_rate(rate_per_s: float, for_s: float, *, talk: Talk) -> tuple[str, d
     from peakday.stack.resolved import open_stack, resolve
 
     resolved = resolve("smoke", [], None)
-    with open_stack(resolved, talk=talk) as stack:
+    with open_stack(resolved, console=console) as stack:
         found = check_generator(resolved, stack, rate_per_s, for_s)
     (p50, p99), (lag_p50, lag_p99) = found.ttft_error_s, found.start_lag_s
     lines = [

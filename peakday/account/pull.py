@@ -18,7 +18,7 @@ from peakday.account.prices import differences, prices_text, pull_prices
 from peakday.account.quotas import pull_quotas, quotas_text
 from peakday.account.usage import Window, check_window, pull_usage
 from peakday.consent import Consent, require_live
-from peakday.console import Talk
+from peakday.console import Console
 from peakday.errors import CommandError
 from peakday.quantities import duration_s
 
@@ -36,7 +36,7 @@ class Ask:
     out: Path | None = None
 
 
-def pull(ask: Ask, consent: Consent, now: datetime, talk: Talk) -> tuple[str, dict[str, Any]]:
+def pull(ask: Ask, consent: Consent, now: datetime, console: Console) -> tuple[str, dict[str, Any]]:
     """Read the account and write the folder; nothing is written when any part fails.
 
     Raises:
@@ -48,12 +48,12 @@ def pull(ask: Ask, consent: Consent, now: datetime, talk: Talk) -> tuple[str, di
     if folder.exists():
         raise CommandError(f"{folder}: already here; choose another --out")
     what = f"quotas, prices and usage of your account in {', '.join(ask.regions)}"
-    require_live(consent, what, COST, talk)
+    require_live(consent, what, COST, console)
     known = models()
     rows, notes = pull_quotas(clients.connect, ask.regions)
-    talk.say(f"{len(rows):,} quotas")
+    console.say(f"{len(rows):,} quotas")
     prices, missing = pull_prices(clients.connect, ask.regions, known, chosen)
-    talk.say(f"{len(prices):,} prices")
+    console.say(f"{len(prices):,} prices")
     minutes = pull_usage(clients.connect, ask.regions, known, ask.window)
     if not minutes:
         notes.append(f"no call in {ask.window}: usage.csv has its header only, and no plan takes it")

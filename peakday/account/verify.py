@@ -19,7 +19,7 @@ from peakday.account.bedrock_calls import Bedrock, Keys
 from peakday.account.first_tokens import Shape, expected_ttft_s, measure, shape, write_profile
 from peakday.config import load_config
 from peakday.consent import Consent, require_live
-from peakday.console import Talk
+from peakday.console import Console
 from peakday.errors import CommandError
 from peakday.targets import check_allowed, check_answers, is_loopback, parse_targets
 
@@ -41,7 +41,7 @@ class Verification:
     seed: int
 
 
-def verify(asked: Verification, consent: Consent, talk: Talk) -> tuple[str, dict[str, Any], Exit]:
+def verify(asked: Verification, consent: Consent, console: Console) -> tuple[str, dict[str, Any], Exit]:
     """Try every rule once, then time first tokens. Exit 1 when something differs from what is documented.
 
     Raises:
@@ -53,13 +53,13 @@ def verify(asked: Verification, consent: Consent, talk: Talk) -> tuple[str, dict
         raise CommandError(f"--model {asked.model}: no Bedrock model of models.yaml; known: {known}")
     if asked.out is not None and asked.out.exists():
         raise CommandError(f"{asked.out}: already here; choose another --out")
-    bedrock, local_url = endpoint(asked, model, consent, talk)
+    bedrock, local_url = endpoint(asked, model, consent, console)
     texts = rules.calibrate(bedrock)
     if isinstance(texts, str):
         raise CommandError(f"{model.model_id}: the first call was refused: {texts}", Exit.ENVIRONMENT)
-    talk.say(f"trying the rules of {model.stands_for}")
+    console.say(f"trying the rules of {model.stands_for}")
     found = tried(bedrock, texts, model, asked, local_url)
-    talk.say(f"timing {asked.calls} short prompts, and half as many long and cached ones")
+    console.say(f"timing {asked.calls} short prompts, and half as many long and cached ones")
     short, long, cached, answer = measure(bedrock, texts, model, asked.calls)
     found += [rules.event_order(answer.events), rules.filler(answer.events)]
     figures = shape(short, long, cached, asked.seed)
@@ -70,7 +70,7 @@ def verify(asked: Verification, consent: Consent, talk: Talk) -> tuple[str, dict
     return report(found, figures, model, bedrock, asked, short.uncached_tokens)
 
 
-def endpoint(asked: Verification, model: Model, consent: Consent, talk: Talk) -> tuple[Bedrock, str | None]:
+def endpoint(asked: Verification, model: Model, consent: Consent, console: Console) -> tuple[Bedrock, str | None]:
     """The endpoint, allowed and paid for; with its URL where it is a stand-in on loopback, which costs nothing."""
     what = f"about {calls_of(asked):,} calls of {model.model_id} in {asked.region}"
     usd = cost_usd_max(asked, model)
@@ -89,7 +89,7 @@ def endpoint(asked: Verification, model: Model, consent: Consent, talk: Talk) ->
         raise CommandError(
             f"{what}: may cost {usd:.2f} USD, over --budget-usd {asked.budget_usd:g}; ask for fewer calls"
         )
-    require_live(consent, what, f"at most {usd:.2f} USD, list prices", talk)
+    require_live(consent, what, f"at most {usd:.2f} USD, list prices", console)
     return Bedrock(url, asked.region, model.model_id, account_keys()), None
 
 

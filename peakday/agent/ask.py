@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from peakday.config import load_config
-from peakday.console import Talk
+from peakday.console import Console
 from peakday.stack.resolved import open_stack, resolve
 from peakday.targets import Target, check_allowed
 
@@ -22,7 +22,7 @@ def ask_once(
     product_id: str | None,
     *,
     seed: int | None,
-    talk: Talk,
+    console: Console,
 ) -> tuple[str, list[dict[str, Any]]]:
     """Ask a running assistant, or one that is started for this question; the text to show and the raw events."""
     from assistant.ask import ask
@@ -32,7 +32,9 @@ def ask_once(
         if url is not None:
             check_allowed(Target("assistant", url), load_config())
         else:
-            url = cleanup.enter_context(open_stack(resolve(scenario, sets, seed), talk=talk)).endpoints["assistant"]
+            url = cleanup.enter_context(open_stack(resolve(scenario, sets, seed), console=console)).endpoints[
+                "assistant"
+            ]
         events = list(ask(url, message, customer_id=customer_id, product_id=product_id))
     return "\n".join(lines(events)), events
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from peakday.console import Talk
+from peakday.console import Console
 from peakday.stack.resolved import Resolved, open_stack, resolve
 
 
@@ -34,7 +34,7 @@ def route_csv(path: Path) -> tuple[str, dict[str, Any]]:
     return "\n".join(lines), found
 
 
-def ablate_switches(scenario: str, turns: int, *, seed: int | None, talk: Talk) -> tuple[str, dict[str, Any]]:
+def ablate_switches(scenario: str, turns: int, *, seed: int | None, console: Console) -> tuple[str, dict[str, Any]]:
     """Means by variant; every variant gets a fresh stack, so that no cache carries over."""
     from assistant.quality.ablation import AskedTurn, ablate, summary
 
@@ -49,7 +49,7 @@ def ablate_switches(scenario: str, turns: int, *, seed: int | None, talk: Talk) 
 
     @contextlib.contextmanager
     def start(switches: Mapping[str, Any]) -> Iterator[str]:
-        with open_stack(with_switches(resolved, switches), talk=talk) as stack:
+        with open_stack(with_switches(resolved, switches), console=console) as stack:
             yield stack.endpoints["assistant"]
 
     results = {name: summary(figures) for name, figures in ablate(start, asked, time.perf_counter).items()}

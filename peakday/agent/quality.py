@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from host.errors import Exit
 from peakday.consent import NO_CONSENT, Consent, require_live
-from peakday.console import Talk
+from peakday.console import Console
 from peakday.errors import CommandError
 from peakday.records.folders import find_record, relative
 from peakday.stack.real_models import real_models
@@ -41,16 +41,18 @@ class JudgeOptions:
     openai_url: str | None = None
 
 
-def keep_sample(stack: Stack, run_dir: Path, *, judge_ratio: float, keep_text: bool, talk: Talk) -> None:
+def keep_sample(stack: Stack, run_dir: Path, *, judge_ratio: float, keep_text: bool, console: Console) -> None:
     """Take a run's sampled turns into its record before the stack's folder goes: they are texts, so only if kept."""
     spool = stack.file.with_name(SPOOL)
     if judge_ratio > 0 and not keep_text:
-        talk.say("assistant.judge_ratio: the sampled turns are texts and are not kept; add --keep-text to judge them")
+        console.say(
+            "assistant.judge_ratio: the sampled turns are texts and are not kept; add --keep-text to judge them"
+        )
     elif spool.exists():
         shutil.copyfile(spool, run_dir / SPOOL)
 
 
-def judge_run(wanted: str, options: JudgeOptions, *, seed: int | None, talk: Talk) -> tuple[str, dict[str, Any]]:
+def judge_run(wanted: str, options: JudgeOptions, *, seed: int | None, console: Console) -> tuple[str, dict[str, Any]]:
     """Judge a run's sample, or a spool file; the text to print, and the same as data.
 
     Writes judgements.parquet beside the spool, quality.yaml, and for a run the block `judged` of run.json.
@@ -71,7 +73,7 @@ def judge_run(wanted: str, options: JudgeOptions, *, seed: int | None, talk: Tal
         raise CommandError(f"{spool}: no sampled turn; run with --set assistant.judge_ratio=0.1 --keep-text")
     model = known_model(options.model)
     turns = within(sampled, model, options.budget_usd)
-    judged = judge_turns(turns, model, options, seed=seed, talk=talk)
+    judged = judge_turns(turns, model, options, seed=seed, console=console)
     path = write_judgements(spool.with_name(JUDGEMENTS), judged)
     summary = summary_of(judged, model, left_out=len(sampled) - len(turns))
     note_in_record(spool.parent, summary)
@@ -97,21 +99,21 @@ def known_model(key: str) -> Model:
 
 
 def judge_turns(
-    turns: Sequence[SampledTurn], model: Model, options: JudgeOptions, *, seed: int | None, talk: Talk
+    turns: Sequence[SampledTurn], model: Model, options: JudgeOptions, *, seed: int | None, console: Console
 ) -> list[dict[str, Any]]:
     """Verdicts of a real model when that is agreed to, else of a stand-in started for it."""
     from assistant.quality.judge_client import Judge, judge_all
 
     if options.consent.live:
-        require_live(options.consent, f"{len(turns)} verdicts of {model.key}", price(turns, model), talk)
+        require_live(options.consent, f"{len(turns)} verdicts of {model.key}", price(turns, model), console)
         real = real_models(options.openai_url)
         return judge_all(turns, Judge(model, options.region, True, real.bedrock_url, real.openai_url))
-    talk.say(f"{model.key} is a stand-in here: its verdicts are SIMULATED and say nothing about quality; see --live")
-    return rehearse_verdicts(turns, model, options.region, seed=seed, talk=talk)
+    console.say(f"{model.key} is a stand-in here: its verdicts are SIMULATED and say nothing about quality; see --live")
+    return rehearse_verdicts(turns, model, options.region, seed=seed, console=console)
 
 
 def rehearse_verdicts(
-    turns: Sequence[SampledTurn], model: Model, region: str, *, seed: int | None, talk: Talk
+    turns: Sequence[SampledTurn], model: Model, region: str, *, seed: int | None, console: Console
 ) -> list[dict[str, Any]]:
     """Verdicts of a stand-in: as often acceptable as quality.yaml assumes, so that what reads them can be tried."""
     from assistant.quality.judge_client import Judge, judge_all, rehearsed_verdicts
@@ -123,7 +125,7 @@ def rehearse_verdicts(
         words = Path(folder) / "conversations.yaml"
         words.write_text(json.dumps(rehearsed_verdicts(turns, assumed)))  # JSON is YAML
         world = replace(resolved.world, conversations=words)
-        with open_stack(replace(resolved, world=world), talk=talk) as stack:
+        with open_stack(replace(resolved, world=world), console=console) as stack:
             where = Judge(model, region, False, stack.endpoints["bedrock"], stack.endpoints["openai"])
             return judge_all(turns, where)
 

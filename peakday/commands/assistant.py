@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from peakday.consent import Consent
-from peakday.console import Talk
+from peakday.console import Console
 from peakday.options import Json, Live, OpenAIUrl, Out, Quiet, Seed, Yes
 
 verbs = typer.Typer(help="The routed assistant: its router, its quality, and its switches.", no_args_is_help=True)
@@ -27,7 +27,7 @@ def route(
     """How well the router labels a CSV: accuracy, F1 by class, confusion, coverage of each stage."""
     from peakday.agent.measures import route_csv
 
-    Talk(as_json).result(*route_csv(csv))
+    Console(as_json).result(*route_csv(csv))
 
 
 @verbs.command(epilog="Example: peakday assistant quality latest")
@@ -51,9 +51,9 @@ def quality(
     """Judge the sampled turns of a run, off the measured path: judgements.parquet, and quality.yaml that plans read."""
     from peakday.agent.quality import JudgeOptions, judge_run
 
-    talk = Talk(as_json, quiet)
+    console = Console(as_json, quiet)
     options = JudgeOptions(judge, region, out, Consent(live, yes), budget_usd, openai_url)
-    talk.result(*judge_run(run, options, seed=seed, talk=talk))
+    console.result(*judge_run(run, options, seed=seed, console=console))
 
 
 @verbs.command(epilog="Example: peakday assistant ablate --turns 20")
@@ -67,4 +67,4 @@ def ablate(
     """The same turns with prefetch, parallel tools and cache points off in turn: calls, latency, tokens, cost."""
     from peakday.agent.measures import ablate_switches
 
-    Talk(as_json).result(*ablate_switches(scenario, turns, seed=seed, talk=Talk(as_json, quiet)))
+    Console(as_json).result(*ablate_switches(scenario, turns, seed=seed, console=Console(as_json, quiet)))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from peakday.console import Talk
+from peakday.console import Console
 from peakday.options import Json, Out, Quiet, Seed
 
 verbs = typer.Typer(help="Quotas, prices and usage of an AWS account. Nothing here changes it.", no_args_is_help=True)
@@ -44,9 +44,9 @@ def pull(
     from peakday.account.pull import pull as pull_account
     from peakday.consent import Consent
 
-    talk, now = Talk(as_json, quiet), datetime.now(UTC)
+    console, now = Console(as_json, quiet), datetime.now(UTC)
     ask = Ask(tuple(region), past_window(last, until, now), tuple(instance or ()), out)
-    talk.result(*pull_account(ask, Consent(live, yes), now, talk))
+    console.result(*pull_account(ask, Consent(live, yes), now, console))
 
 
 @verbs.command("import-log", epilog="Example: peakday aws import-log invocations.jsonl.gz --out usage.csv")
@@ -58,7 +58,7 @@ def import_log(
     """Turn Bedrock model-invocation logs into usage.csv; prompts and answers are not kept."""
     from peakday.account.invocation_log import import_logs
 
-    Talk(as_json).result(*import_logs(files, out))
+    Console(as_json).result(*import_logs(files, out))
 
 
 def verify_on_bedrock(
@@ -84,8 +84,8 @@ def verify_on_bedrock(
     from peakday.account.verify import Verification, verify
     from peakday.consent import Consent
 
-    talk = Talk(as_json, quiet)
+    console = Console(as_json, quiet)
     asked = Verification(target, model, region, budget_usd, wait_ttl, throttle, calls, out, seed or 1)
-    text, data, code = verify(asked, Consent(live, yes), talk)
-    talk.result(text, data)
+    text, data, code = verify(asked, Consent(live, yes), console)
+    console.result(text, data)
     raise typer.Exit(code)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from host.errors import Exit
-from peakday.console import Talk
+from peakday.console import Console
 from peakday.options import Json, Out, Quiet, Seed
 
 verbs = typer.Typer(help="Measure silicon, or take in what others published.", no_args_is_help=True)
@@ -27,7 +27,7 @@ def probe(device: Annotated[str, typer.Option(help="neuron, cuda or cpu.")] = "n
 
     report = look(device)
     text = f"{device}: {report.level}" + (f"; {report.remedy}" if report.remedy else "")
-    Talk(as_json).result(text, asdict(report))
+    Console(as_json).result(text, asdict(report))
 
 
 Chip = Annotated[str | None, typer.Option(help="Chip, where the source cannot say, such as trainium2.")]
@@ -44,7 +44,7 @@ def import_(
     """Take figures that others measured into benches/ID/, checked and marked with their provenance."""
     from peakday.benches import import_bench
 
-    Talk(as_json).result(*import_bench(file, out, chip=chip, model_id=model_id))
+    Console(as_json).result(*import_bench(file, out, chip=chip, model_id=model_id))
 
 
 @verbs.command("run", epilog="Example: peakday bench run --device cpu --model nano --suite quick")
@@ -81,15 +81,15 @@ def run_(
     """Measure one model on a device of this machine (extra `bench`), or behind an OpenAI-compatible server."""
     from peakday.benches import BenchOptions, prebuild_graphs, run_bench, run_matrix_file
 
-    talk = Talk(as_json, quiet)
+    console = Console(as_json, quiet)
     if matrix is not None:
-        talk.result(*run_matrix_file(matrix, out, talk=talk))
+        console.result(*run_matrix_file(matrix, out, console=console))
         return
     options = BenchOptions(
         device, method, model, suite, url, chip, instance_type, dtype, tp, chips_used, artifacts, resume, out
     )
     work = prebuild_graphs if prebuild else run_bench
-    talk.result(*work(options, seed=1 if seed is None else seed, talk=talk))
+    console.result(*work(options, seed=1 if seed is None else seed, console=console))
 
 
 @verbs.command(epilog="Example: peakday bench report latest")
@@ -101,7 +101,7 @@ def report(
     """The headline of a bench, and its HTML report."""
     from peakday.benches import report_bench
 
-    Talk(as_json).result(*report_bench(record, out))
+    Console(as_json).result(*report_bench(record, out))
 
 
 @verbs.command("verify-on-chip", epilog="Example: peakday bench verify-on-chip --device neuron")
@@ -116,6 +116,6 @@ def verify_on_chip(
     checks = verify(device, chip=chip)
     words = {True: "ok", False: "FAIL", None: "not run"}
     text = "\n".join(f"{words[check.passed]:<8} {check.name}: {check.said}" for check in checks)
-    Talk(as_json).result(text, [asdict(check) for check in checks])
+    Console(as_json).result(text, [asdict(check) for check in checks])
     if any(check.passed is False for check in checks):
         raise typer.Exit(Exit.GATE_FAILED if checks[0].passed else Exit.ENVIRONMENT)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from peakday.console import Talk
+from peakday.console import Console
 from peakday.options import Json
 
 verbs = typer.Typer(help="Prompt caches: exact policies over recorded prompts.", no_args_is_help=True)
@@ -38,4 +38,4 @@ def replay(
         f"({found.requests:,} requests, {found.blocks:,} blocks, {found.tokens:,} tokens)"
     )
     data = {**asdict(found), "hit_ratio": found.hit_ratio, "token_hit_ratio": found.token_hit_ratio}
-    Talk(as_json).result(text, data)
+    Console(as_json).result(text, data)

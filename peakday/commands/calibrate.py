@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from peakday.console import Talk
+from peakday.console import Console
 from peakday.options import Json, Out, Seed
 
 
@@ -40,4 +40,4 @@ def calibrate(
         model, chip.lower(), tp, chips_per_replica, engine, engine_version,
         max_num_seqs, max_batched_tokens, block_tokens, kv_blocks,
     )  # fmt: skip
-    Talk(as_json).result(*calibrate_from(records, facts, out, seed=1 if seed is None else seed))
+    Console(as_json).result(*calibrate_from(records, facts, out, seed=1 if seed is None else seed))

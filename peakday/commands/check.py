@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from peakday.console import Talk
+from peakday.console import Console
 from peakday.options import Json, Quiet, ScenarioArgument, Seed, Sets
 
 verbs = typer.Typer(help="What checks compare with: save, list, promote.", no_args_is_help=True)
@@ -62,18 +62,18 @@ def check(
 ) -> None:
     """Gate this build: exact figures, SLOs, and with --against regressions. SCENARIO may be a bench or a plan too."""
     from peakday.consent import Consent
-    from peakday.gate.check import Wish, check_noise, check_scenario
+    from peakday.gate.check import CheckOptions, check_noise, check_scenario
 
-    talk = Talk(as_json, quiet)
-    wish = Wish(
+    console = Console(as_json, quiet)
+    options = CheckOptions(
         scenario, tuple(sets or ()), against, target, tuple(only or ()), pairs, rate, for_, accept, margin, checks,
         seed, Consent(live, yes),
     )  # fmt: skip
     if noise is not None:
-        talk.result(*check_noise(wish, noise, talk))
+        console.result(*check_noise(options, noise, console))
         return
-    code, text, data = check_scenario(wish, talk, junit=junit, markdown=markdown, html=html, clock=time.monotonic)
-    talk.result(text, data)
+    code, text, data = check_scenario(options, console, junit=junit, markdown=markdown, html=html, clock=time.monotonic)
+    console.result(text, data)
     raise typer.Exit(code)
 
 
@@ -92,11 +92,11 @@ def save(
 ) -> None:
     """Save what this build is like as a new baseline; the first one becomes current by itself."""
     from peakday.consent import Consent
-    from peakday.gate.check import Wish, save_one
+    from peakday.gate.check import CheckOptions, save_one
 
-    talk = Talk(as_json, quiet)
-    wish = Wish(scenario, tuple(sets or ()), checks=checks, seed=seed, consent=Consent(live, yes))
-    talk.result(*save_one(wish, runs, promote_it, talk))
+    console = Console(as_json, quiet)
+    options = CheckOptions(scenario, tuple(sets or ()), checks=checks, seed=seed, consent=Consent(live, yes))
+    console.result(*save_one(options, runs, promote_it, console))
 
 
 @verbs.command("list", epilog="Example: peakday baseline list smoke")
@@ -111,8 +111,8 @@ def list_(
     from peakday.consent import Consent
     from peakday.gate.check import list_all
 
-    talk = Talk(as_json)
-    talk.result(*list_all(scenario, checks, Consent(live, yes), talk))
+    console = Console(as_json)
+    console.result(*list_all(scenario, checks, Consent(live, yes), console))
 
 
 @verbs.command(epilog="Example: peakday baseline promote smoke 20261123-130000")
@@ -128,5 +128,5 @@ def promote(
     from peakday.consent import Consent
     from peakday.gate.check import promote_one
 
-    talk = Talk(as_json)
-    talk.result(*promote_one(scenario, version, checks, Consent(live, yes), talk))
+    console = Console(as_json)
+    console.result(*promote_one(scenario, version, checks, Consent(live, yes), console))

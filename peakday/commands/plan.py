@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from peakday.console import Talk
+from peakday.console import Console
 from peakday.options import Json, Out, Quiet, ScenarioArgument, Seed, Sets
 
 
@@ -72,9 +72,9 @@ def plan(
         sources,
         out=out,
         seed=parsed.seed if seed is None else seed,
-        talk=Talk(as_json, quiet),
+        console=Console(as_json, quiet),
     )
-    Talk(as_json).result(f"{plan_summary(made)}\n\n{folder}/plan.json, plan.xlsx, report.html", asdict(made))
+    Console(as_json).result(f"{plan_summary(made)}\n\n{folder}/plan.json, plan.xlsx, report.html", asdict(made))
 
 
 @verbs.command(epilog="Example: peakday plan predict my-8b.step-model.json --arrivals rung-4.csv")
@@ -88,7 +88,7 @@ def predict(
     """Write down what a run will measure on one replica, before it is made."""
     from peakday.plan.prediction import predict_run
 
-    Talk(as_json).result(*predict_run(step_model, arrivals, out, seed=1 if seed is None else seed))
+    Console(as_json).result(*predict_run(step_model, arrivals, out, seed=1 if seed is None else seed))
 
 
 @verbs.command(epilog="Example: peakday plan backtest latest~1 latest")
@@ -105,4 +105,4 @@ def backtest(
     from peakday.plan.prediction import SUFFIX, score_run
 
     prediction = Path(plan)
-    Talk(as_json).result(*(score_run(prediction, run, model) if plan.endswith(SUFFIX) else score(plan, run)))
+    Console(as_json).result(*(score_run(prediction, run, model) if plan.endswith(SUFFIX) else score(plan, run)))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from peakday.console import Talk
+from peakday.console import Console
 from peakday.options import Json, Out
 
 RecordId = Annotated[str, typer.Argument(metavar="ID", help="A run, plan or bench: ID, path, latest or latest~1.")]
@@ -25,7 +25,7 @@ def report(record: RecordId, out: Out = None, as_json: Json = False) -> None:
     from peakday.records.reports import draw
 
     path = draw(record, out)
-    Talk(as_json).result(str(path), {"report": str(Path(path).resolve())})
+    Console(as_json).result(str(path), {"report": str(Path(path).resolve())})
 
 
 def compare(
@@ -37,7 +37,7 @@ def compare(
     """What changed between two runs, plans or benches."""
     from peakday.records.comparison import compare_records
 
-    Talk(as_json).result(*compare_records(before, after, html))
+    Console(as_json).result(*compare_records(before, after, html))
 
 
 def export(
@@ -50,4 +50,4 @@ def export(
     from peakday.records.reports import export_record
 
     paths = [str(path) for path in export_record(form, record, out)]
-    Talk(as_json).result("\n".join(paths), {"files": paths})
+    Console(as_json).result("\n".join(paths), {"files": paths})

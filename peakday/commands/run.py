@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from peakday.console import Talk
+from peakday.console import Console
 from peakday.options import (
     Json,
     Live,
@@ -73,8 +73,8 @@ def run(
         **typed.by_whom(processes, master, workers, master_port),
         **typed.beside(quotas, budget_usd, metrics_port, scrape, web, keep_text, out),
     )
-    talk = Talk(as_json, quiet)
-    raise typer.Exit(run_command(scenario, sets or [], options, dry=dry_run, seed=seed, talk=talk))
+    console = Console(as_json, quiet)
+    raise typer.Exit(run_command(scenario, sets or [], options, dry=dry_run, seed=seed, console=console))
 
 
 def max_rate(
@@ -93,7 +93,7 @@ def max_rate(
     from peakday.run.series import search_max_rate, series
 
     asked = series(scenario, sets, (from_, to), for_, targets=target, processes=processes, seed=seed)
-    Talk(as_json).result(*search_max_rate(asked, Talk(as_json, quiet)))
+    Console(as_json).result(*search_max_rate(asked, Console(as_json, quiet)))
 
 
 def ladder(
@@ -115,4 +115,4 @@ def ladder(
     from peakday.run.series import climb_ladder, series
 
     asked = series(scenario, sets, (from_, to), for_, targets=target, processes=processes, seed=seed)
-    Talk(as_json).result(*climb_ladder(asked, rungs, Talk(as_json, quiet)))
+    Console(as_json).result(*climb_ladder(asked, rungs, Console(as_json, quiet)))

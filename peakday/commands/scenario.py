@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from peakday.console import Talk
+from peakday.console import Console
 from peakday.options import Json, ScenarioArgument, Seed, Sets
 
 verbs = typer.Typer(help="Scenarios: what customers will do, minute by minute.", no_args_is_help=True)
@@ -26,7 +26,7 @@ def list_(as_json: Json = False) -> None:
 
     entries = library()
     text = "\n".join(f"{name:<20} {description}" for name, description in entries.items())
-    Talk(as_json).result(text, [{"name": name, "description": text} for name, text in entries.items()])
+    Console(as_json).result(text, [{"name": name, "description": text} for name, text in entries.items()])
 
 
 @verbs.command(epilog="Example: peakday scenario show prime_day --set demand.interactions.peak_per_s=400")
@@ -37,7 +37,7 @@ def show(scenario: ScenarioArgument, sets: Sets = None, as_json: Json = False) -
     from scenarios.loading import load_scenario
 
     resolved = load_scenario(scenario, sets or []).model_dump(mode="json", by_alias=True)
-    Talk(as_json).result(yaml.safe_dump(resolved, sort_keys=False).rstrip(), resolved)
+    Console(as_json).result(yaml.safe_dump(resolved, sort_keys=False).rstrip(), resolved)
 
 
 @verbs.command(epilog="Example: peakday scenario validate smoke")
@@ -49,7 +49,7 @@ def validate(scenario: ScenarioArgument, sets: Sets = None, as_json: Json = Fals
     parsed = load_scenario(scenario, sets or [])
     digest, warnings = scenario_hash(parsed), advice(parsed)
     text = "\n".join([f"{parsed.name}: valid ({digest[:12]})", *(f"warning: {line}" for line in warnings)])
-    Talk(as_json).result(text, {"name": parsed.name, "hash": digest, "valid": True, "warnings": warnings})
+    Console(as_json).result(text, {"name": parsed.name, "hash": digest, "valid": True, "warnings": warnings})
 
 
 @verbs.command(epilog="Example: peakday scenario schema > scenario.schema.json")
@@ -70,7 +70,7 @@ def new(
     from scenarios.authoring import write_new
 
     path = write_new(name, parent)
-    Talk(as_json).result(f"wrote {path}; look at it with `peakday scenario preview {path}`", {"scenario": str(path)})
+    Console(as_json).result(f"wrote {path}; look at it with `peakday scenario preview {path}`", {"scenario": str(path)})
 
 
 @verbs.command(epilog="Example: peakday scenario preview smoke")
@@ -88,7 +88,7 @@ def preview(
     from peakday.quantities import window_s
 
     span = window_s(window, "--window") if window else None
-    Talk(as_json).result(*picture(scenario, sets or [], span, scale, seed, html))
+    Console(as_json).result(*picture(scenario, sets or [], span, scale, seed, html))
 
 
 @verbs.command(epilog="Example: peakday scenario fit counts.csv --name next_year --growth 1.1,1.3,1.8")
@@ -110,4 +110,4 @@ def fit(
     """Turn last event's counts into a scenario with ranges; says how each range was obtained and how it back-tests."""
     from peakday.previews import fit_history
 
-    Talk(as_json).result(*fit_history(history, name, growth, length, parent, calls_per_interaction))
+    Console(as_json).result(*fit_history(history, name, growth, length, parent, calls_per_interaction))

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from host.errors import Exit
-from peakday.console import Talk
+from peakday.console import Console
 from peakday.options import Json, Quiet, Seed
 
 
@@ -23,9 +23,9 @@ def demo(seed: Seed = None, as_json: Json = False, quiet: Quiet = False) -> None
     """The whole story on this machine, without an account or a chip, in about a minute."""
     from peakday.demo import run_demo
 
-    talk = Talk(as_json, quiet)
-    text, data = run_demo(seed=seed, talk=talk)
-    talk.result(text, data)
+    console = Console(as_json, quiet)
+    text, data = run_demo(seed=seed, console=console)
+    console.result(text, data)
 
 
 def doctor(
@@ -41,14 +41,14 @@ def doctor(
     from peakday.quantities import duration_s, rate_per_s
 
     if rate is not None:
-        talk = Talk(as_json, quiet)
-        text, data, valid = measure_rate(rate_per_s(rate, "--rate"), duration_s(for_, "--for"), talk=talk)
-        talk.result(text, data)
+        console = Console(as_json, quiet)
+        text, data, valid = measure_rate(rate_per_s(rate, "--rate"), duration_s(for_, "--for"), console=console)
+        console.result(text, data)
         raise typer.Exit(Exit.OK if valid else Exit.INVALID_RUN)
     findings = examine()
     marks = {True: "ok", False: "MEND", None: "-"}
     text = "\n".join(f"{marks[f.ok]:<5} {f.what:<18} {f.found}{'; ' + f.mend if f.mend else ''}" for f in findings)
-    Talk(as_json).result(text, [asdict(finding) for finding in findings])
+    Console(as_json).result(text, [asdict(finding) for finding in findings])
     if any(finding.ok is False for finding in findings):
         raise typer.Exit(Exit.ENVIRONMENT)
 
@@ -58,4 +58,4 @@ def init(as_json: Json = False) -> None:
     from peakday.config import write_config
 
     path = write_config()
-    Talk(as_json).result(f"wrote {path}", {"config": str(path)})
+    Console(as_json).result(f"wrote {path}", {"config": str(path)})

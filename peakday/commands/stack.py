@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from peakday.consent import Consent
-from peakday.console import Talk
+from peakday.console import Console
 from peakday.options import Json, Live, OpenAIUrl, Quiet, ScenarioArgument, Seed, Sets, Yes
 
 
@@ -33,7 +33,7 @@ def up(
     from peakday.stack.foreground import stay_up
 
     consent = Consent(live, yes)
-    stay_up(scenario, sets or [], consent, openai_url, port=port, seed=seed, talk=Talk(as_json, quiet))
+    stay_up(scenario, sets or [], consent, openai_url, port=port, seed=seed, console=Console(as_json, quiet))
 
 
 def ask(
@@ -52,9 +52,9 @@ def ask(
     """Ask one question and show what the answer took: route, calls, tokens, cache, tools, cost."""
     from peakday.agent.ask import ask_mapping, ask_once
 
-    talk = Talk(as_json, quiet)
+    console = Console(as_json, quiet)
     if target is not None and target.startswith("http="):
-        talk.result(*ask_mapping(target, message))
+        console.result(*ask_mapping(target, message))
         return
-    text, events = ask_once(scenario, sets or [], message, target, customer, product, seed=seed, talk=talk)
-    talk.result(text, json.loads(json.dumps(events)))
+    text, events = ask_once(scenario, sets or [], message, target, customer, product, seed=seed, console=console)
+    console.result(text, json.loads(json.dumps(events)))

@@ -19,7 +19,7 @@ from peakday.errors import CommandError
 if TYPE_CHECKING:
     from loadgen.record import Run
     from peakday.consent import Consent
-    from peakday.console import Talk
+    from peakday.console import Console
 
 SCHEMA = "peakday.baseline/1"
 SKETCH_SHARES = (
@@ -101,7 +101,7 @@ class Bucket:
         return f"{self._prefix}/{key}" if self._prefix else key
 
 
-def open_store(where: str, consent: Consent, talk: Talk) -> Store:
+def open_store(where: str, consent: Consent, console: Console) -> Store:
     """The store of a folder or of `s3://bucket/prefix`; the latter asks before a client is made.
 
     Raises:
@@ -111,7 +111,7 @@ def open_store(where: str, consent: Consent, talk: Talk) -> Store:
         return Folder(Path(where))
     from peakday.consent import require_live
 
-    require_live(consent, f"baselines in {where}", "a few S3 requests, less than 0.01 USD", talk)
+    require_live(consent, f"baselines in {where}", "a few S3 requests, less than 0.01 USD", console)
     import boto3
 
     bucket, _, prefix = where.removeprefix("s3://").partition("/")

@@ -10,7 +10,7 @@ from typing import Any
 
 from host.errors import Exit
 from peakday.consent import Consent
-from peakday.console import Talk
+from peakday.console import Console
 from peakday.errors import CommandError
 from peakday.gate import baseline as baselines
 from peakday.gate.builds.runs import BLOCK_METRICS
@@ -21,7 +21,7 @@ from peakday.gate.records import check_records, is_record
 from peakday.gate.regression.noise import FILE as NOISE_FILE
 from peakday.gate.regression.noise import HOPELESS, POWER, add_session, like_the_last, scatters, seen
 from peakday.gate.settings import Checks, Regression, load_checks
-from peakday.gate.state import Asked, Check, prepare
+from peakday.gate.state import Check, CheckRequest, prepare
 from peakday.quantities import duration_s, rate_per_s
 
 GATES = ("exact", "slo", "regression")
@@ -29,7 +29,7 @@ CPU_METRIC = "cpu_loops_per_turn"
 
 
 @dataclass(frozen=True)
-class Wish:
+class CheckOptions:
     """The command line, as typed."""
 
     scenario: str
@@ -48,53 +48,66 @@ class Wish:
 
 
 def check_scenario(
-    wish: Wish, talk: Talk, *, junit: Path | None, markdown: Path | None, html: Path | None, clock: Callable[[], float]
+    options: CheckOptions,
+    console: Console,
+    *,
+    junit: Path | None,
+    markdown: Path | None,
+    html: Path | None,
+    clock: Callable[[], float],
 ) -> tuple[Exit, str, dict[str, Any]]:
     """Run the gates and write the files asked for; the exit code, the text and the same as data."""
     began_s = clock()
-    if wish.against is not None and is_record(wish.scenario):
-        outcome = check_records(wish.scenario, wish.against, wish.margin)
+    if options.against is not None and is_record(options.scenario):
+        outcome = check_records(options.scenario, options.against, options.margin)
     else:
-        outcome = run_check(prepare(asked(wish), settings(wish), talk))
+        outcome = run_check(prepare(request_of(options), settings(options), console))
     write_outputs(outcome, clock() - began_s, junit=junit, markdown=markdown, html=html)
     return outcome.exit_code, as_text(outcome), as_data(outcome)
 
 
-def asked(wish: Wish) -> Asked:
+def request_of(options: CheckOptions) -> CheckRequest:
     """Raises `CommandError` for a gate nobody knows, or one that lacks what it needs."""
-    unknown = sorted(set(wish.only) - set(GATES))
+    unknown = sorted(set(options.only) - set(GATES))
     if unknown:
         raise CommandError(f"--only {unknown[0]}: no such gate; known: {', '.join(GATES)}")
-    if "regression" in wish.only and wish.against is None:
+    if "regression" in options.only and options.against is None:
         raise CommandError("--only regression needs --against: a commit, an address or run records")
-    only = wish.only or GATES
-    return Asked(
-        wish.scenario, wish.sets, wish.against, wish.target, wish.accept, only, wish.seed, wish.consent
-    )  # fmt: skip
+    only = options.only or GATES
+    return CheckRequest(
+        scenario=options.scenario,
+        sets=options.sets,
+        against=options.against,
+        target=options.target,
+        accept=options.accept,
+        only=only,
+        seed=options.seed,
+        consent=options.consent,
+    )
 
 
-def settings(wish: Wish) -> Checks:
+def settings(options: CheckOptions) -> Checks:
     """checks.yaml with the command line laid over it."""
-    checks = load_checks(wish.checks)
+    checks = load_checks(options.checks)
     unknown = sorted(set(checks.regression.metrics) - {*BLOCK_METRICS, CPU_METRIC})
     if unknown:
         known = ", ".join((*BLOCK_METRICS, CPU_METRIC))
         raise CommandError(f"regression.metrics: {unknown[0]!r} is not measured; known: {known}")
     given = {
-        "rate_per_s": rate_per_s(wish.rate, "--rate") if wish.rate else None,
-        "for_s": duration_s(wish.for_, "--for") if wish.for_ else None,
+        "rate_per_s": rate_per_s(options.rate, "--rate") if options.rate else None,
+        "for_s": duration_s(options.for_, "--for") if options.for_ else None,
     }
     runs = checks.runs.model_copy(update={key: value for key, value in given.items() if value is not None})
     gate = checks.regression
-    if wish.pairs is not None:
-        looks = (*(look for look in gate.looks if look < wish.pairs), wish.pairs)
+    if options.pairs is not None:
+        looks = (*(look for look in gate.looks if look < options.pairs), options.pairs)
         gate = gate.model_copy(update={"looks": looks})
     return checks.model_copy(update={"runs": runs, "regression": gate})
 
 
-def check_noise(wish: Wish, runs: int, talk: Talk) -> tuple[str, dict[str, Any]]:
+def check_noise(options: CheckOptions, runs: int, console: Console) -> tuple[str, dict[str, Any]]:
     """Measure this machine against itself, add the session to noise.json, and say what a gate can see here."""
-    check = prepare(asked(wish), settings(wish), talk)
+    check = prepare(request_of(options), settings(options), console)
     everything = add_session(Path(NOISE_FILE), noise_session(check, runs, time.monotonic))
     noise = like_the_last(everything)
     others = len(everything["sessions"]) - len(noise["sessions"])
@@ -135,9 +148,9 @@ def noise_text(noise: dict[str, Any], gate: Regression) -> str:
     return "\n".join(lines)
 
 
-def save_one(wish: Wish, runs: int, promote: bool, talk: Talk) -> tuple[str, dict[str, Any]]:
+def save_one(options: CheckOptions, runs: int, promote: bool, console: Console) -> tuple[str, dict[str, Any]]:
     """A new baseline: its version and where it lies."""
-    check: Check = prepare(asked(wish), settings(wish), talk)
+    check: Check = prepare(request_of(options), settings(options), console)
     version, known = save_baseline(check, runs, promote)
     name = check.resolved.scenario.name
     is_current = baselines.current(check.store, name)["version"] == version
@@ -147,9 +160,11 @@ def save_one(wish: Wish, runs: int, promote: bool, talk: Talk) -> tuple[str, dic
     return text, {"version": version, "path": where, "current": is_current, "exact": known["exact"]}
 
 
-def list_all(scenario: str, checks: Path | None, consent: Consent, talk: Talk) -> tuple[str, list[dict[str, Any]]]:
+def list_all(
+    scenario: str, checks: Path | None, consent: Consent, console: Console
+) -> tuple[str, list[dict[str, Any]]]:
     """Version, commit and size of every baseline; the damaged ones are said to be."""
-    store = baselines.open_store(load_checks(checks).baselines, consent, talk)
+    store = baselines.open_store(load_checks(checks).baselines, consent, console)
     try:
         now = baselines.current(store, scenario)["version"]
     except baselines.BaselineError:
@@ -172,10 +187,10 @@ def list_all(scenario: str, checks: Path | None, consent: Consent, talk: Talk) -
 
 
 def promote_one(
-    scenario: str, version: str, checks: Path | None, consent: Consent, talk: Talk
+    scenario: str, version: str, checks: Path | None, consent: Consent, console: Console
 ) -> tuple[str, dict[str, Any]]:
     """Make a version current."""
-    store = baselines.open_store(load_checks(checks).baselines, consent, talk)
+    store = baselines.open_store(load_checks(checks).baselines, consent, console)
     baselines.promote(store, scenario, version)
     return f"{scenario}: checks compare with {version} now", asdict(_Promoted(scenario, version))
 

@@ -38,28 +38,28 @@ def run_check(check: Check) -> Outcome:
     """
     candidate, checks = check.candidate, check.checks
     if candidate.sut is not None and candidate.sut.build and candidate.folder is not None:
-        check.talk.say("building the candidate")
+        check.console.say("building the candidate")
         build(candidate.sut.build, candidate.folder, candidate.sut.build_within_s)
     with _baseline_side(check) as named:
         other = _asked_alike(check, named)
-        if "exact" in check.asked.only:
+        if "exact" in check.request.only:
             check_exact(check, other)
         key = {
-            "scenario": check.workload, "sets": check.asked.sets, "candidate": candidate.identity,
-            "baseline": other.identity if isinstance(other, Side) else check.asked.against,
+            "scenario": check.workload, "sets": check.request.sets, "candidate": candidate.identity,
+            "baseline": other.identity if isinstance(other, Side) else check.request.against,
             "peakday": peakday_version(),
             "checks": checks.model_dump(mode="json", exclude={"slo", "baselines", "plan"}),
         }  # fmt: skip
         journal = Journal.opened(key)
         try:
-            candidates = check_regression(check, other, journal) if "regression" in check.asked.only else []
-            if "slo" in check.asked.only:
+            candidates = check_regression(check, other, journal) if "regression" in check.request.only else []
+            if "slo" in check.request.only:
                 candidates = check_slo(check, candidates, journal)
         except InvalidRuns as invalid:
             check.lines.append(Line("runs", "verdict", Verdict.INVALID, f"{invalid}; nothing was judged by them"))
             return check.outcome()
         except KeyboardInterrupt:
-            check.talk.say("interrupted; the same command goes on with the runs made so far, halves of pairs anew")
+            check.console.say("interrupted; the same command goes on with the runs made so far, halves of pairs anew")
             raise
         check_history(check, candidates)
         journal.finished()
@@ -69,7 +69,7 @@ def run_check(check: Check) -> Outcome:
 @contextlib.contextmanager
 def _baseline_side(check: Check) -> Iterator[Side | list[Measured] | None]:
     """What --against names: an address, stored runs, or a commit in a worktree of its own; None without it."""
-    against = check.asked.against
+    against = check.request.against
     if against is None:
         yield None
     elif "://" in against:
@@ -78,11 +78,11 @@ def _baseline_side(check: Check) -> Iterator[Side | list[Measured] | None]:
         yield stored
     else:
         with worktree(against, check.checks.sut) as (folder, commit):
-            check.talk.say(f"baseline: {against} is {commit[:12]}, in a worktree of its own")
+            check.console.say(f"baseline: {against} is {commit[:12]}, in a worktree of its own")
             candidate = check.candidate
             yield Side(
-                "baseline", commit, folder=folder, scenario=check.asked.scenario, sets=check.asked.sets,
-                sut=candidate.sut or check.checks.sut, seed=check.asked.seed,
+                "baseline", commit, folder=folder, scenario=check.request.scenario, sets=check.request.sets,
+                sut=candidate.sut or check.checks.sut, seed=check.request.seed,
             )  # fmt: skip
 
 
@@ -129,7 +129,7 @@ def check_regression(check: Check, other: Side | list[Measured] | None, journal:
     pairs: list[tuple[Measured, Measured]] = []
     lines: list[Line] = []
     for look, wanted in enumerate(gate.looks):
-        check.talk.say(f"regression: pairs {len(pairs) + 1} to {wanted}, {runs.for_s:g} s of load a run")
+        check.console.say(f"regression: pairs {len(pairs) + 1} to {wanted}, {runs.for_s:g} s of load a run")
         while len(pairs) < wanted:
             pairs.append(_pair(check, other, runs, len(pairs), journal))
         lines, settled = judge_pairs(pairs, gate, look)
@@ -153,9 +153,9 @@ def _pair(check: Check, other: Side, runs: Runs, number: int, journal: Journal) 
 
 def _measure(check: Check, side: Side, runs: Runs, number: int, name: str, journal: Journal) -> Measured:
     def once(out: Path) -> Measured:
-        return load_once(side, check.resolved, runs, number=number, out=out, talk=check.talk)
+        return load_once(side, check.resolved, runs, number=number, out=out, console=check.console)
 
-    return journal.run(name, once, runs.invalid_max, check.talk)
+    return journal.run(name, once, runs.invalid_max, check.console)
 
 
 def _note_environments(check: Check, pairs: Sequence[tuple[Measured, Measured]]) -> None:
@@ -176,7 +176,7 @@ def check_slo(check: Check, candidates: list[Measured], journal: Journal) -> lis
     runs = check.checks.runs
     if not candidates:
         runs = _alone(check)
-        check.talk.say(f"slo: {runs.slo_runs} runs of {runs.for_s:g} s at {runs.rate_per_s:g}/s")
+        check.console.say(f"slo: {runs.slo_runs} runs of {runs.for_s:g} s at {runs.rate_per_s:g}/s")
         candidates = [_measure(check, check.candidate, runs, i, f"slo-{i}", journal) for i in range(runs.slo_runs)]
     records: list[Run] = [load_run(one.path) for one in candidates]
     check.lines += [judge(slo, records, runs.for_s) for slo in slos]
@@ -222,7 +222,7 @@ def save_baseline(check: Check, runs: int, promote: bool) -> tuple[str, dict[str
     try:
         made = [_measure(check, check.candidate, check.checks.runs, i, f"S-{i}", journal) for i in range(runs)]
     except InvalidRuns as invalid:
-        check.talk.say(f"{invalid}: saved without runs; the exact floor needs none")
+        check.console.say(f"{invalid}: saved without runs; the snapshot checks needs none")
         made = []
     known = document(check, seen)
     known["runs"] = [
@@ -254,7 +254,7 @@ def noise_session(check: Check, runs: int, clock: Callable[[], float]) -> dict[s
     for number in range(runs):
         one = load_once(
             check.candidate, check.resolved, check.checks.runs, number=0,
-            out=journal.path / "runs" / f"N-{number:02}-{int(began_s)}", talk=check.talk,
+            out=journal.path / "runs" / f"N-{number:02}-{int(began_s)}", console=check.console,
         )  # fmt: skip
         invalid += not one.valid
         made.append(one)

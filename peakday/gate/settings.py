@@ -67,7 +67,7 @@ class Checks(Part):
     regression: Regression = Regression()
     baselines: str = "baselines"
     plan: bool = True
-    """Whether the exact floor holds chips and cost of a plan too."""
+    """Whether the snapshot checks holds chips and cost of a plan too."""
     sut: Sut | None = None
 
 

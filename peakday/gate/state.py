@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from peakday.consent import Consent
-from peakday.console import Talk
+from peakday.console import Console
 from peakday.gate import baseline as baselines
 from peakday.gate.builds.builds import Side, here_identity
 from peakday.gate.fingerprint import workload_hash
@@ -17,7 +17,7 @@ from peakday.stack.resolved import Resolved, resolve
 
 
 @dataclass(frozen=True)
-class Asked:
+class CheckRequest:
     """What the command line said."""
 
     scenario: str
@@ -34,12 +34,12 @@ class Asked:
 class Check:
     """One check under way."""
 
-    asked: Asked
+    request: CheckRequest
     checks: Checks
     resolved: Resolved
     candidate: Side
     store: baselines.Store
-    talk: Talk
+    console: Console
     lines: list[Line] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     moments: list[dict[str, Any]] = field(default_factory=list)
@@ -57,24 +57,24 @@ class Check:
         )
 
 
-def prepare(asked: Asked, checks: Checks, talk: Talk) -> Check:
+def prepare(request: CheckRequest, checks: Checks, console: Console) -> Check:
     """A check that has started nothing yet.
 
     Raises:
         CommandError: a target that is not owned, or baselines in S3 without consent.
         ScenarioError: no such scenario.
     """
-    resolved = resolve(asked.scenario, asked.sets, asked.seed)
-    store = baselines.open_store(checks.baselines, asked.consent, talk)
-    return Check(asked, checks, resolved, _candidate(asked, checks), store, talk)
+    resolved = resolve(request.scenario, request.sets, request.seed)
+    store = baselines.open_store(checks.baselines, request.consent, console)
+    return Check(request, checks, resolved, _candidate(request, checks), store, console)
 
 
-def _candidate(asked: Asked, checks: Checks) -> Side:
-    if asked.target is not None:
-        return address(asked.target, "candidate")
+def _candidate(request: CheckRequest, checks: Checks) -> Side:
+    if request.target is not None:
+        return address(request.target, "candidate")
     return Side(
-        "candidate", here_identity(), folder=Path.cwd(), scenario=asked.scenario, sets=asked.sets,
-        sut=checks.sut, seed=asked.seed,
+        "candidate", here_identity(), folder=Path.cwd(), scenario=request.scenario, sets=request.sets,
+        sut=checks.sut, seed=request.seed,
     )  # fmt: skip
 
 

@@ -44,7 +44,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Everything a check found. `moments`: turns of the exact floor that changed; `notes`: what a reader must know."""
+    """Everything a check found. `moments`: scripted turns that changed; `notes`: what a reader must know."""
 
     scenario: str
     lines: tuple[Line, ...]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from host.environment import peakday_version
 from peakday.config import load_config, quality_file
-from peakday.console import Talk
+from peakday.console import Console
 from peakday.errors import CommandError
 from peakday.plan.prices import own_prices
 from peakday.records.folders import find_record, new_folder, records
@@ -40,7 +40,7 @@ class Sources:
 
 
 def plan_scenario(
-    scenario: Scenario, scenario_hash: str, sources: Sources, *, out: Path | None, seed: int, talk: Talk
+    scenario: Scenario, scenario_hash: str, sources: Sources, *, out: Path | None, seed: int, console: Console
 ) -> tuple[Plan, Path]:
     """Make a plan and write its folder: plan.json, plan.xlsx, report.html; complete or not at all."""
     from capacity.fleet.bookable import supply_findings
@@ -56,9 +56,9 @@ def plan_scenario(
     config = load_config()
     judged = quality_file(config)
     usage = read_usage(sources.usage) if sources.usage else None
-    run = choose_run(scenario_hash, sources.run, talk) if usage is None or sources.run else None
-    held = held_quotas(sources.quotas, talk)
-    step_models = choose_step_models(sources.step_models, talk)
+    run = choose_run(scenario_hash, sources.run, console) if usage is None or sources.run else None
+    held = held_quotas(sources.quotas, console)
+    step_models = choose_step_models(sources.step_models, console)
     plan = make_plan(
         scenario,
         scenario_hash=scenario_hash,
@@ -106,7 +106,7 @@ def write_plan_folder(folder: Path, plan: Plan, run: Run | None, occasion: Occas
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def held_quotas(wanted: Path | None, talk: Talk) -> Held | None:
+def held_quotas(wanted: Path | None, console: Console) -> Held | None:
     """The account's quotas: the file asked for, else the newest that `aws pull` left here; None when there is none."""
     from facts.account import read_quotas
     from peakday.account.pull import newest
@@ -115,11 +115,11 @@ def held_quotas(wanted: Path | None, talk: Talk) -> Held | None:
     if path is None:
         return None
     if wanted is None:
-        talk.say(f"quotas held from {path}, the newest pull here")
+        console.say(f"quotas held from {path}, the newest pull here")
     return read_quotas(path)
 
 
-def choose_run(scenario_hash: str, wanted: str | None, talk: Talk) -> Run | None:
+def choose_run(scenario_hash: str, wanted: str | None, console: Console) -> Run | None:
     """The run asked for, or the newest valid and finished one of this very scenario; None when there is none."""
     from loadgen.record import RecordError, load_run, read_info
 
@@ -131,9 +131,9 @@ def choose_run(scenario_hash: str, wanted: str | None, talk: Talk) -> Run | None
         except RecordError:
             continue
         if info["scenario"]["hash"] == scenario_hash and info["state"] == "finished" and info["verdict"]["valid"]:
-            talk.say(f"tokens and routes from run {path.name}, the newest valid one of this scenario")
+            console.say(f"tokens and routes from run {path.name}, the newest valid one of this scenario")
             return load_run(path)
-    talk.say("no valid run of this scenario here: tokens and routes are the scenario's assumptions")
+    console.say("no valid run of this scenario here: tokens and routes are the scenario's assumptions")
     return None
 
 
@@ -147,14 +147,16 @@ def choose_benches(wanted: Sequence[str], step_models: Sequence[StepModel]) -> l
     return [load_bench(path) for path in records("benches") if path.name in used]
 
 
-def choose_step_models(wanted: Sequence[Path], talk: Talk) -> list[StepModel]:
+def choose_step_models(wanted: Sequence[Path], console: Console) -> list[StepModel]:
     """The step models asked for, or those derived from published figures."""
     from neuron_bench.published import step_models
     from neuron_bench.step_model import read_step_model
 
     if wanted:
         return [read_step_model(path) for path in wanted]
-    talk.say("step times derived from published load tests; `peakday calibrate` makes them from your own measurements")
+    console.say(
+        "step times derived from published load tests; `peakday calibrate` makes them from your own measurements"
+    )
     return list(step_models().values())
 
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from peakday.console import Talk
+from peakday.console import Console
 
 if TYPE_CHECKING:
     from loadgen.job import LoadJob
@@ -16,12 +16,12 @@ FRAMES_PER_S = 4
 
 
 @contextlib.contextmanager
-def watching(job: LoadJob, talk: Talk) -> Iterator[Callable[[dict[str, Any]], None]]:
+def watching(job: LoadJob, console: Console) -> Iterator[Callable[[dict[str, Any]], None]]:
     """A callback for `run_load`. --quiet and anything that is no terminal get the lines alone."""
-    from rich.console import Console
+    from rich.console import Console as Screen
 
-    console = Console(stderr=True)
-    if talk.quiet or not console.is_terminal or console.is_dumb_terminal:
+    screen = Screen(stderr=True)
+    if console.quiet or not screen.is_terminal or screen.is_dumb_terminal:
         yield _say_line
         return
     from rich.live import Live
@@ -30,10 +30,10 @@ def watching(job: LoadJob, talk: Talk) -> Iterator[Callable[[dict[str, Any]], No
 
     rates = Rates()
     title = f"peakday run {job.run_id}"
-    with Live(console=console, refresh_per_second=FRAMES_PER_S) as screen:
+    with Live(console=screen, refresh_per_second=FRAMES_PER_S) as live:
 
         def show(state: dict[str, Any]) -> None:
-            screen.update(panel(state["live"], job.length_s, rates, title=title, budget_usd=job.budget_usd))
+            live.update(panel(state["live"], job.length_s, rates, title=title, budget_usd=job.budget_usd))
 
         yield show
 

@@ -15,7 +15,7 @@ from host.errors import Exit
 from peakday.agent.quality import keep_sample
 from peakday.config import load_config
 from peakday.consent import NO_CONSENT, Consent, require_live
-from peakday.console import Talk
+from peakday.console import Console
 from peakday.errors import CommandError
 from peakday.records.folders import new_folder, relative
 from peakday.run.progress import watching
@@ -63,20 +63,20 @@ class LoadOptions:
 
 
 def run_command(
-    scenario: str, sets: Sequence[str], options: LoadOptions, *, dry: bool, seed: int | None, talk: Talk
+    scenario: str, sets: Sequence[str], options: LoadOptions, *, dry: bool, seed: int | None, console: Console
 ) -> int:
     """The verb `run`: its summary, or with `dry` what it would ask for; returns the exit code."""
     if not scenario:
         raise CommandError("SCENARIO is missing: name one of `peakday scenario list`, or the path of a YAML file")
     if dry:
-        talk.result(*dry_run(scenario, sets, options, seed=seed))
+        console.result(*dry_run(scenario, sets, options, seed=seed))
         return Exit.OK
     from dashboards.terminal import run_summary
     from loadgen.record import load_run
 
-    outcome = rehearse(scenario, sets, options, seed=seed, talk=talk)
+    outcome = rehearse(scenario, sets, options, seed=seed, console=console)
     recorded = load_run(outcome.run_dir)
-    talk.result(f"{run_summary(recorded)}\n\n{relative(outcome.run_dir)}", recorded.info)
+    console.result(f"{run_summary(recorded)}\n\n{relative(outcome.run_dir)}", recorded.info)
     return outcome.exit_code
 
 
@@ -87,7 +87,9 @@ def work_for(master_host: str, master_port: int, processes: int) -> int:
     return run_worker(master_host, master_port, processes)
 
 
-def rehearse(scenario: str, sets: Sequence[str], options: LoadOptions, *, seed: int | None, talk: Talk) -> Outcome:
+def rehearse(
+    scenario: str, sets: Sequence[str], options: LoadOptions, *, seed: int | None, console: Console
+) -> Outcome:
     """Run the load and return its outcome; a local stack is started and stopped around it when no target is named.
 
     Raises:
@@ -102,37 +104,37 @@ def rehearse(scenario: str, sets: Sequence[str], options: LoadOptions, *, seed: 
     resolved = resolve(scenario, sets, seed)
     check_options(options, resolved)
     if targets:
-        return load_targets(resolved, sets, options, targets, talk)
+        return load_targets(resolved, sets, options, targets, console)
     real = real_models(options.openai_url) if options.consent.live else None
     if real is not None:
         resolved, left_out = on_real_models(resolved, real)
         for line in left_out:
-            talk.say(line)
-        ask_first(resolved, options, [], talk)
+            console.say(line)
+        ask_first(resolved, options, [], console)
     start_s = options.window[0] if options.window and options.arrivals is None and options.rate_per_s is None else 0.0
-    with open_stack(resolved, window_start_s=start_s, real=real, talk=talk) as stack:
-        outcome = run_job(make_job(resolved, options, [], stack), talk)
+    with open_stack(resolved, window_start_s=start_s, real=real, console=console) as stack:
+        outcome = run_job(make_job(resolved, options, [], stack), console)
         ratio = resolved.scenario.assistant.judge_ratio
-        keep_sample(stack, Path(outcome.run_dir), judge_ratio=ratio, keep_text=options.keep_text, talk=talk)
+        keep_sample(stack, Path(outcome.run_dir), judge_ratio=ratio, keep_text=options.keep_text, console=console)
         return outcome
 
 
 def load_targets(
-    resolved: Resolved, sets: Sequence[str], options: LoadOptions, targets: Sequence[Target], talk: Talk
+    resolved: Resolved, sets: Sequence[str], options: LoadOptions, targets: Sequence[Target], console: Console
 ) -> Outcome:
     """Run the load on targets that are up already, asking first where their answers cost money."""
     refuse_unusable(resolved, sets)
     paid = [target for target in targets if is_bedrock(target)]
     if paid:  # before so much as a connection is tried
-        ask_first(resolved, options, paid, talk)
+        ask_first(resolved, options, paid, console)
     for target in targets:
         check_answers(target)
     if not paid and any(costs_money(target) for target in targets):
-        ask_first(resolved, options, targets, talk)
-    return run_job(make_job(resolved, options, targets, None), talk)
+        ask_first(resolved, options, targets, console)
+    return run_job(make_job(resolved, options, targets, None), console)
 
 
-def ask_first(resolved: Resolved, options: LoadOptions, targets: Sequence[Target], talk: Talk) -> None:
+def ask_first(resolved: Resolved, options: LoadOptions, targets: Sequence[Target], console: Console) -> None:
     """Say what a run on real models is expected to cost, and return only when that is agreed to.
 
     Raises:
@@ -145,11 +147,11 @@ def ask_first(resolved: Resolved, options: LoadOptions, targets: Sequence[Target
     what = f"{asked.turns:,.0f} turns of {resolved.scenario.name} on {where}"
     if options.consent.live:
         for line in [*estimate_lines(asked), *throttled(resolved, options, targets)]:
-            talk.say(line)
+            console.say(line)
         if options.budget_usd is None:
             raise CommandError(f"{what}: needs --budget-usd, where it stops. Expected cost: {dollars(asked)}")
-        talk.say(budget_line(make_job(resolved, options, targets or [OUR_OWN], None)))
-    require_live(options.consent, what, f"{dollars(asked)}, list prices", talk)
+        console.say(budget_line(make_job(resolved, options, targets or [OUR_OWN], None)))
+    require_live(options.consent, what, f"{dollars(asked)}, list prices", console)
 
 
 def budget_line(job: LoadJob) -> str:
@@ -171,12 +173,12 @@ def budget_line(job: LoadJob) -> str:
     )
 
 
-def run_job(job: LoadJob, talk: Talk) -> Outcome:
+def run_job(job: LoadJob, console: Console) -> Outcome:
     """Run one job, saying how it goes."""
     from loadgen.run import run_load
 
-    talk.say(f"load run {job.run_id}: {job.length_s:g} s, {job.workers} worker(s)")
-    with watching(job, talk) as progress:
+    console.say(f"load run {job.run_id}: {job.length_s:g} s, {job.workers} worker(s)")
+    with watching(job, console) as progress:
         return run_load(job, progress)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from host.errors import Exit
 from peakday.config import load_config
-from peakday.console import Talk
+from peakday.console import Console
 from peakday.errors import CommandError
 from peakday.quantities import duration_s, rate_per_s
 from peakday.records.folders import new_folder
@@ -70,7 +70,7 @@ def series(
     return Series(resolve(scenario, sets or [], seed), tuple(sets or ()), options, low_per_s, high_per_s)
 
 
-def search_max_rate(asked: Series, talk: Talk) -> tuple[str, dict[str, Any]]:
+def search_max_rate(asked: Series, console: Console) -> tuple[str, dict[str, Any]]:
     """Bisect between two rates on one stack; every run leaves its own record.
 
     Raises:
@@ -80,17 +80,17 @@ def search_max_rate(asked: Series, talk: Talk) -> tuple[str, dict[str, Any]]:
     """
     from loadgen.analysis.series import max_rate
 
-    with _system(asked, talk, "max-rate") as (targets, stack):
+    with _system(asked, console, "max-rate") as (targets, stack):
 
         def run(rate: float, number: int) -> Run:
-            talk.say(f"trying {rate:.3g} interactions/s")
-            return _made(asked.job(rate, number, targets, stack), talk)
+            console.say(f"trying {rate:.3g} interactions/s")
+            return _made(asked.job(rate, number, targets, stack), console)
 
         found = max_rate(run, asked.resolved.scenario.slo.model_dump(), asked.low_per_s, asked.high_per_s)
     return _text(found), asdict(found)
 
 
-def climb_ladder(asked: Series, rungs: int, talk: Talk) -> tuple[str, dict[str, Any]]:
+def climb_ladder(asked: Series, rungs: int, console: Console) -> tuple[str, dict[str, Any]]:
     """Runs at rates in equal ratios, lowest first, on one stack; every second rung will be held out of a fit.
 
     An INVALID rung is made once more with another seed; its first record stays.
@@ -102,11 +102,11 @@ def climb_ladder(asked: Series, rungs: int, talk: Talk) -> tuple[str, dict[str, 
     from loadgen.analysis.series import ladder
 
     made = []
-    with _system(asked, talk, "ladder") as (targets, stack):
+    with _system(asked, console, "ladder") as (targets, stack):
         for number, rung in enumerate(ladder(asked.low_per_s, asked.high_per_s, rungs)):
-            talk.say(f"rung {number + 1} of {rungs}: {rung.rate_per_s:.3g} interactions/s")
+            console.say(f"rung {number + 1} of {rungs}: {rung.rate_per_s:.3g} interactions/s")
             for again in (0, rungs):
-                run = _made(asked.job(rung.rate_per_s, number + again, targets, stack), talk)
+                run = _made(asked.job(rung.rate_per_s, number + again, targets, stack), console)
                 if run.info["verdict"]["valid"]:
                     break
             else:
@@ -121,7 +121,7 @@ def climb_ladder(asked: Series, rungs: int, talk: Talk) -> tuple[str, dict[str, 
 
 
 @contextlib.contextmanager
-def _system(asked: Series, talk: Talk, verb: str) -> Iterator[tuple[list[Target], Stack | None]]:
+def _system(asked: Series, console: Console, verb: str) -> Iterator[tuple[list[Target], Stack | None]]:
     """The targets that were named, allowed and answering; else a local stack that stays up for all runs."""
     targets = parse_targets(asked.options.targets)
     config = load_config()
@@ -129,7 +129,7 @@ def _system(asked: Series, talk: Talk, verb: str) -> Iterator[tuple[list[Target]
         check_allowed(target, config)
     refuse_paid(targets, verb)
     if not targets:
-        with open_stack(asked.resolved, talk=talk) as stack:
+        with open_stack(asked.resolved, console=console) as stack:
             yield [], stack
         return
     refuse_unusable(asked.resolved, asked.sets)
@@ -138,11 +138,11 @@ def _system(asked: Series, talk: Talk, verb: str) -> Iterator[tuple[list[Target]
     yield targets, None
 
 
-def _made(job: LoadJob, talk: Talk) -> Run:
+def _made(job: LoadJob, console: Console) -> Run:
     """Run one job and read back what the test needs of it."""
     from loadgen.record import TABLES, load_run
 
-    outcome = run_job(job, talk)
+    outcome = run_job(job, console)
     if outcome.exit_code in (Exit.INTERRUPTED, Exit.ABORTED):
         raise KeyboardInterrupt
     unread: dict[str, tuple[str, ...]] = dict.fromkeys(TABLES, ())

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Sequence
 
 from peakday.consent import Consent, require_live
-from peakday.console import Talk
+from peakday.console import Console
 from peakday.stack.local import RealModels, Stack
 from peakday.stack.real_models import on_real_models, real_models
 from peakday.stack.resolved import Resolved, open_stack, resolve
@@ -23,7 +23,7 @@ def stay_up(
     *,
     port: int,
     seed: int | None,
-    talk: Talk,
+    console: Console,
 ) -> None:
     """Start the stack, say where it is, and wait.
 
@@ -33,21 +33,21 @@ def stay_up(
     resolved = resolve(scenario, sets, seed)
     real = real_models(openai_url) if consent.live else None
     if real is not None:
-        resolved = agreed(resolved, real, consent, talk)
-    with open_stack(resolved, port=port, real=real, talk=talk) as stack:
-        talk.result(address_lines(stack, resolved), {**stack.endpoints, "models": dict(stack.models)})
-        talk.say("ready; Ctrl-C stops it")
+        resolved = agreed(resolved, real, consent, console)
+    with open_stack(resolved, port=port, real=real, console=console) as stack:
+        console.result(address_lines(stack, resolved), {**stack.endpoints, "models": dict(stack.models)})
+        console.say("ready; Ctrl-C stops it")
         with contextlib.suppress(KeyboardInterrupt):
             stack.wait()
 
 
-def agreed(resolved: Resolved, real: RealModels, consent: Consent, talk: Talk) -> Resolved:
+def agreed(resolved: Resolved, real: RealModels, consent: Consent, console: Console) -> Resolved:
     """The scenario on real models, once what a turn costs has been said and agreed to."""
     resolved, left_out = on_real_models(resolved, real)
     for line in left_out:
-        talk.say(line)
+        console.say(line)
     what = f"{resolved.scenario.name} on real models in {', '.join(resolved.scenario.event.regions)}"
-    require_live(consent, what, turn_cost(resolved), talk)
+    require_live(consent, what, turn_cost(resolved), console)
     return resolved
 
 

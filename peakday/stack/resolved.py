@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from peakday.config import load_config, quality_file
-from peakday.console import Talk
+from peakday.console import Console
 from peakday.records.folders import cache_folder
 from peakday.stack.local import RealModels, Stack, local_stack
 
@@ -47,11 +47,11 @@ def open_stack(
     profiles: Mapping[str, Any] | None = None,
     window_start_s: float = 0.0,
     real: RealModels | None = None,
-    talk: Talk,
+    console: Console,
 ) -> Iterator[Stack]:
     """Keep the local stack of a scenario up inside the block; with `real`, the assistant alone on those models."""
     where = "the local stack" if real is None else "the assistant on real models"
-    talk.say(f"starting {where} for {resolved.scenario.name}")
+    console.say(f"starting {where} for {resolved.scenario.name}")
     with local_stack(
         resolved.scenario,
         resolved.world,

@@ -16,7 +16,7 @@ def user(text="hi"):
     return {"role": "user", "content": [{"text": text}]}
 
 
-def talk(*messages):
+def console(*messages):
     conversation = Conversation()
     for message in messages:
         conversation.append(message)
@@ -25,7 +25,7 @@ def talk(*messages):
 
 def build(model="claude-sonnet", customer="", conversation=None, ttl=None, points=True):
     builder = PromptBuilder(TOOLS, ttl or CacheTtl(), points)
-    return builder.build(MODELS[model], customer, conversation or talk(user()))
+    return builder.build(MODELS[model], customer, conversation or console(user()))
 
 
 def places(prompt):
@@ -68,7 +68,7 @@ def test_points_can_be_switched_off():
 
 def test_a_model_never_gets_more_points_than_it_takes():
     """Shared, customer, the last tail and the new tail fill the four; tools go without."""
-    conversation = talk(user(), {"role": "assistant", "content": [{"text": "yes"}]}, user("more"))
+    conversation = console(user(), {"role": "assistant", "content": [{"text": "yes"}]}, user("more"))
     conversation.last_tail = 0
     prompt = build(customer=FACTS, conversation=conversation)
     assert places(prompt) == ["system1", "system3", "message0", "message2"]
@@ -77,7 +77,7 @@ def test_a_model_never_gets_more_points_than_it_takes():
 
 def test_the_second_call_keeps_a_point_where_the_first_one_wrote():
     """What the call before wrote is read: its tail keeps its point, and the new tail gets one."""
-    conversation = talk(user())
+    conversation = console(user())
     first = build(conversation=conversation)
     conversation.last_tail = first.tail
     conversation.append({"role": "assistant", "content": [{"toolUse": {"toolUseId": "t", "name": "x", "input": {}}}]})
@@ -92,7 +92,7 @@ def test_points_below_the_model_s_minimum_are_left_out_and_counted():
     from dataclasses import replace
 
     strict = replace(MODELS["claude-sonnet"], cache=replace(MODELS["claude-sonnet"].cache, min_tokens=4096))
-    prompt = PromptBuilder(few, CacheTtl()).build(strict, "", talk(user()))
+    prompt = PromptBuilder(few, CacheTtl()).build(strict, "", console(user()))
     assert places(prompt) == []
     assert prompt.points_left_out == 3
 
@@ -120,7 +120,7 @@ def test_the_shared_prefix_is_long_enough_to_be_cached_by_every_default_model():
 def test_trimming_drops_whole_turns_from_the_front():
     """The newest turn stays, and no tool result is left without its call."""
     long = "x" * 4_000
-    conversation = talk(user(long), {"role": "assistant", "content": [{"text": long}]}, user(long), user("new"))
+    conversation = console(user(long), {"role": "assistant", "content": [{"text": long}]}, user(long), user("new"))
     assert conversation.trim(1_200) == 2
     assert conversation.messages[-1] == user("new")
     assert conversation.messages[0]["role"] == "user"

@@ -25,7 +25,7 @@ SPOKEN = [
     ("i want a refund", "returns_refunds", ["order_history"]),
     ("reorder the socks", "reorder", ["order_history"]),
     ("remember that i drink tea", "account_memory", []),
-    ("let me talk to a human", "human_agent", []),
+    ("let me console to a human", "human_agent", []),
     ("i forgot my password", "account", []),
 ]
 # Rounds of reading tools a model may ask for.

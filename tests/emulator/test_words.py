@@ -53,11 +53,11 @@ PLAN = Plan(
     )
 )
 EVERYTHING = {"search", "orders", "details"}
-talk = Conversations({}, Plan())
+console = Conversations({}, Plan())
 
 
 def asked(turn: Turn, offered=frozenset(EVERYTHING)) -> list:
-    return talk.calls(PLAN, turn, set(offered))
+    return console.calls(PLAN, turn, set(offered))
 
 
 def test_rounds_follow_each_other_and_fill_their_placeholders():

@@ -10,11 +10,11 @@ from facts import reader
 from host.errors import Exit
 from peakday.agent.quality import JudgeOptions, judge_run, keep_sample
 from peakday.consent import Consent
-from peakday.console import Talk
+from peakday.console import Console
 from peakday.errors import CommandError
 from tests.peakday.test_real_models import ACCOUNT, KEY_ID, real_bedrock
 
-QUIET = Talk(quiet=True)
+QUIET = Console(quiet=True)
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def judged_provenance(run):
 
 def test_what_nobody_judged_stays_assumed(run):
     """The file stands in for the whole table: models and complexities that the sample never met keep their rows."""
-    judge_run(str(run), JudgeOptions(), seed=None, talk=QUIET)
+    judge_run(str(run), JudgeOptions(), seed=None, console=QUIET)
     rows = {(row.model, row.complexity, row.intent): row for row in reader.quality(run / "quality.yaml")}
     shipped = {(row.model, row.complexity, row.intent) for row in reader.quality()}
     assert shipped <= set(rows)
@@ -50,7 +50,7 @@ def test_what_nobody_judged_stays_assumed(run):
 
 def test_a_sample_is_judged_by_a_stand_in_and_says_simulated(run):
     """Verdicts join the turns by trace_id; quality.yaml is what facts reads; the cost is the judge's own line."""
-    text, data = judge_run(str(run), JudgeOptions(), seed=None, talk=QUIET)
+    text, data = judge_run(str(run), JudgeOptions(), seed=None, console=QUIET)
     judged = pd.read_parquet(run / "judgements.parquet")
     assert list(judged["trace_id"]) == [f"t{number}" for number in range(6)]
     assert judged["acceptable"].notna().all()
@@ -67,7 +67,7 @@ def test_a_real_judge_is_refused_without_an_answer_and_named_with_its_price(run,
     monkeypatch.setattr("assistant.quality.judge_client.connect", lambda stack: pytest.fail("a client was made"))
     monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
     with pytest.raises(CommandError, match="6 verdicts of claude-sonnet: nobody is here to be asked"):
-        judge_run(str(run), JudgeOptions(consent=Consent(live=True)), seed=None, talk=QUIET)
+        judge_run(str(run), JudgeOptions(consent=Consent(live=True)), seed=None, console=QUIET)
 
 
 def judged_live(run, monkeypatch, *words):
@@ -77,7 +77,7 @@ def judged_live(run, monkeypatch, *words):
     with real_bedrock(*words) as bedrock:
         monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", bedrock.url)
         options = JudgeOptions(consent=Consent(live=True, yes=True))
-        return judge_run(str(run), options, seed=None, talk=QUIET), bedrock
+        return judge_run(str(run), options, seed=None, console=QUIET), bedrock
 
 
 def test_a_real_judge_s_shares_are_judged(run, monkeypatch):
@@ -102,12 +102,12 @@ def test_a_judge_that_gives_no_verdict_is_inconclusive(run, monkeypatch):
 def test_a_run_without_a_sample_says_how_to_get_one(run):
     (run / "judge-spool.jsonl").unlink()
     with pytest.raises(CommandError, match=r"judge_ratio=0\.1 --keep-text"):
-        judge_run(str(run), JudgeOptions(), seed=None, talk=QUIET)
+        judge_run(str(run), JudgeOptions(), seed=None, console=QUIET)
 
 
 def test_an_unknown_judge_is_named(run):
     with pytest.raises(CommandError, match=r"--judge gpt: not in models\.yaml"):
-        judge_run(str(run), JudgeOptions(model="gpt"), seed=None, talk=QUIET)
+        judge_run(str(run), JudgeOptions(model="gpt"), seed=None, console=QUIET)
 
 
 @pytest.mark.parametrize("keep_text", [True, False])
@@ -119,6 +119,6 @@ def test_sampled_texts_enter_a_record_only_where_texts_are_kept(run, tmp_path, k
 
     record = tmp_path / "record"
     record.mkdir()
-    keep_sample(Up, record, judge_ratio=0.5, keep_text=keep_text, talk=Talk())
+    keep_sample(Up, record, judge_ratio=0.5, keep_text=keep_text, console=Console())
     assert (record / "judge-spool.jsonl").exists() is keep_text
     assert ("add --keep-text" in capsys.readouterr().err) is not keep_text

@@ -7,7 +7,7 @@ import io
 import pytest
 
 from peakday.consent import Consent, require_live
-from peakday.console import Talk
+from peakday.console import Console
 from peakday.errors import CommandError
 
 
@@ -17,7 +17,7 @@ class Terminal(io.StringIO):
 
 
 def ask(consent: Consent) -> None:
-    require_live(consent, "3 calls on Bedrock", "0.01 USD", Talk(quiet=True))
+    require_live(consent, "3 calls on Bedrock", "0.01 USD", Console(quiet=True))
 
 
 def test_without_live_it_is_refused_with_the_cost():

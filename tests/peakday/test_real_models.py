@@ -19,7 +19,7 @@ import pytest
 
 from loadgen.record import load_run
 from peakday.cli import main
-from peakday.console import Talk
+from peakday.console import Console
 from peakday.errors import CommandError
 from peakday.stack.local import RealModels
 from peakday.stack.real_models import costs_money, on_real_models, real_models
@@ -237,7 +237,7 @@ def test_stack_json_holds_no_credentials(monkeypatch):
         monkeypatch.setenv(name, value)
     real = RealModels(bedrock_url="http://127.0.0.1:1")
     resolved, _ = on_real_models(resolve("smoke", [], None), real)
-    with open_stack(resolved, real=real, talk=Talk(quiet=True)) as stack:
+    with open_stack(resolved, real=real, console=Console(quiet=True)) as stack:
         text = stack.file.read_text()
         assert [child.name for child in stack.children] == ["assistant"]
         assert stack.stand_ins_url is None
@@ -253,8 +253,11 @@ def test_without_credentials_a_live_stack_says_how_to_get_them(tmp_path, monkeyp
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     real = RealModels(bedrock_url="http://127.0.0.1:1")
     resolved, _ = on_real_models(resolve("smoke", [], None), real)
-    talk = Talk(quiet=True)
-    with pytest.raises(CommandError, match="no AWS credentials were found"), open_stack(resolved, real=real, talk=talk):
+    console = Console(quiet=True)
+    with (
+        pytest.raises(CommandError, match="no AWS credentials were found"),
+        open_stack(resolved, real=real, console=console),
+    ):
         pass
 
 
@@ -292,7 +295,7 @@ def test_a_live_run_is_measured_signed_by_the_account_and_keeps_no_key(client, t
 def test_a_live_run_that_meets_a_stand_in_says_simulated(tmp_path):
     """A stand-in announces itself, whatever it was taken for."""
     resolved = resolve("smoke", [], None)
-    with open_stack(resolved, talk=Talk(quiet=True)) as stack:
+    with open_stack(resolved, console=Console(quiet=True)) as stack:
         done = live_run(tmp_path, stack.endpoints["bedrock"])
     assert done.returncode in (0, 3), done.stderr
     assert json.loads(done.stdout)["provenance"] == {"bedrock": "simulated"}
@@ -307,7 +310,7 @@ def test_an_assistant_on_real_models_is_not_loaded_without_live(tmp_path, monkey
         monkeypatch.setenv(name, value)
     real = RealModels(bedrock_url="http://127.0.0.1:1")
     resolved, _ = on_real_models(resolve("smoke", [], None), real)
-    with open_stack(resolved, real=real, talk=Talk(quiet=True)) as stack:
+    with open_stack(resolved, real=real, console=Console(quiet=True)) as stack:
         target = ("--target", f"assistant={stack.endpoints['assistant']}")
         code, said = refused(capsys, "run", "smoke", *target, *SHORT)
         searched = refused(capsys, "max-rate", "smoke", *target)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from peakday.console import Talk
+from peakday.console import Console
 from peakday.errors import CommandError
 from peakday.run import series as searching
 
@@ -44,7 +44,7 @@ def climb(monkeypatch, tmp_path):
         monkeypatch.setattr(searching, "_made", made)
         monkeypatch.setattr(searching, "make_job", lambda _r, options, _t, _s: Job(options.rate_per_s, options.out))
         asked = searching.series("smoke", None, ("1/s", "4/s"), "1s", targets=None, processes=1, seed=None)
-        return searching.climb_ladder(asked, 3, Talk(quiet=True)), jobs
+        return searching.climb_ladder(asked, 3, Console(quiet=True)), jobs
 
     return on
 

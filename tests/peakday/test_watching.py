@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from peakday.console import Talk
+from peakday.console import Console
 from peakday.run.progress import watching
 from tests.loadgen.test_panel import LIVE
 
@@ -24,7 +24,7 @@ class Terminal(io.StringIO):
 def test_quiet_and_pipes_get_lines(monkeypatch, stream, quiet):
     """Where no panel can be, or none is wanted, the line of every ten seconds is all that is printed."""
     monkeypatch.setattr(sys, "stderr", stream)
-    with watching(JOB, Talk(quiet=quiet)) as progress:
+    with watching(JOB, Console(quiet=quiet)) as progress:
         progress({"state": "running", "live": LIVE})
         progress({"state": "running", "live": LIVE, "line": "12/30 s | asked 60"})
     assert stream.getvalue() == "12/30 s | asked 60\n"
@@ -36,7 +36,7 @@ def test_a_terminal_gets_the_panel(monkeypatch):
     monkeypatch.setattr(sys, "stderr", stream)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "110")
-    with watching(JOB, Talk()) as progress:
+    with watching(JOB, Console()) as progress:
         progress({"state": "running", "live": LIVE})
     assert "12 of 30 s" in stream.getvalue()
     assert "in flight 7" in stream.getvalue()

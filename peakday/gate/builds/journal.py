@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from peakday.console import Talk
+from peakday.console import Console
 from peakday.gate.builds.runs import Measured
 
 FOLDER = Path(".peakday/check")
@@ -59,7 +59,7 @@ class Journal:
             shutil.rmtree(path, ignore_errors=True)  # nothing there, or nothing that can be read
             return cls(path, {}, now_s=now_s)
 
-    def run(self, name: str, measure: Callable[[Path], Measured], invalid_max: int, talk: Talk) -> Measured:
+    def run(self, name: str, measure: Callable[[Path], Measured], invalid_max: int, console: Console) -> Measured:
         """The measurement of this name: from an earlier start of this check, or made now.
 
         Args:
@@ -84,7 +84,7 @@ class Journal:
                 again, self.again = self.again, 0  # the next start keeps the valid runs, and may repeat as often
                 self._write()
                 raise InvalidRuns(f"{again} runs were INVALID, the last because of {found.reasons[0]}")
-            talk.say(f"  run {name} is INVALID and says nothing about the target: repeated")
+            console.say(f"  run {name} is INVALID and says nothing about the target: repeated")
 
     def finished(self) -> None:
         """Forget the measurements, so that the next check measures anew; the records stay until then."""

@@ -1,4 +1,4 @@
-"""Drives a side: the scripted turns of the exact floor, and load runs, each with its record and its values."""
+"""Drives a side: the scripted turns of the snapshot checks, and load runs, each with its record and its values."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from host.errors import Exit
-from peakday.console import Talk
+from peakday.console import Console
 from peakday.gate.builds.builds import Running, Side
 from peakday.gate.metrics import run_values, tail
 from peakday.gate.regression.noise import calibration_loop
@@ -53,14 +53,14 @@ class Scripted:
     figures: Figures
 
 
-def scripted(side: Side, resolved: Resolved, *, plan: bool, talk: Talk) -> Scripted:
-    """The exact floor's figures of a side, on a fresh local stack whose stand-ins do not wait."""
+def scripted(side: Side, resolved: Resolved, *, plan: bool, console: Console) -> Scripted:
+    """The snapshot checks's figures of a side, on a fresh local stack whose stand-ins do not wait."""
     messages = json.loads(resolved.world.messages.read_text())["messages"]
     asked = questions(messages, resolved.scenario.mix.intents)
     with side.up() as running:
         assert running.stack is not None
         url = running.stack.endpoints
-        talk.say(f"exact floor: {len(asked)} scripted turns, one after another ({side.label})")
+        console.say(f"snapshot checks: {len(asked)} scripted turns, one after another ({side.label})")
         _without_waits(url["bedrock"], resolved.scenario.models)
         before = connections(url["bedrock"])
         rows = drive(url["assistant"], asked)
@@ -112,7 +112,7 @@ def fixed_plan(resolved: Resolved) -> Any:
     )
 
 
-def load_once(side: Side, resolved: Resolved, runs: Runs, *, number: int, out: Path, talk: Talk) -> Measured:
+def load_once(side: Side, resolved: Resolved, runs: Runs, *, number: int, out: Path, console: Console) -> Measured:
     """One load run against a freshly started side.
 
     Args:
@@ -126,7 +126,7 @@ def load_once(side: Side, resolved: Resolved, runs: Runs, *, number: int, out: P
 
     loop_cpu_s, loop_wall_s = calibration_loop()
     with side.up() as running:
-        outcome = run_job(_job(running, resolved, runs, number, out), Talk(quiet=True))
+        outcome = run_job(_job(running, resolved, runs, number, out), Console(quiet=True))
     if outcome.exit_code == Exit.INTERRUPTED:
         raise KeyboardInterrupt
     record = load_run(outcome.run_dir)
@@ -136,7 +136,7 @@ def load_once(side: Side, resolved: Resolved, runs: Runs, *, number: int, out: P
     if running.cpu_s is not None and turns:
         values["cpu_loops_per_turn"] = running.cpu_s / turns / loop_cpu_s
     verdict = record.info["verdict"]
-    talk.say(f"  {side.label}: {_short(values)}{'' if verdict['valid'] else '  INVALID: ' + verdict['reasons'][0]}")
+    console.say(f"  {side.label}: {_short(values)}{'' if verdict['valid'] else '  INVALID: ' + verdict['reasons'][0]}")
     return Measured(
         path=str(out),
         valid=bool(verdict["valid"]),

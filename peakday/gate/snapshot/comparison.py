@@ -33,7 +33,7 @@ class _Baseline:
 def check_exact(check: Check, other: Side | list[Measured] | None) -> None:
     """The floor, against the committed baseline, else against the other build's own drive."""
     if check.candidate.folder is None or check.candidate.sut is not None:
-        check.notes.append("exact floor not run: only the local stack answers the same way twice")
+        check.notes.append("snapshot checks not run: only the local stack answers the same way twice")
         return
     seen = _driven(check)
     check.facts["exact"] = seen.figures
@@ -41,14 +41,14 @@ def check_exact(check: Check, other: Side | list[Measured] | None) -> None:
         check.notes.append("connections to the models were not counted by these stand-ins: keep-alive is not judged")
     if not answered(seen.rows):
         check.lines.append(Line(EXACT, "turns", Verdict.INCONCLUSIVE, NO_TRAFFIC))
-    elif check.asked.accept:
+    elif check.request.accept:
         check.lines += _accept(check, seen)
     else:
         _hold(check, seen, other)
 
 
 def _driven(check: Check) -> Scripted:
-    return scripted(check.candidate, check.resolved, plan=check.checks.plan, talk=check.talk)
+    return scripted(check.candidate, check.resolved, plan=check.checks.plan, console=check.console)
 
 
 def _hold(check: Check, seen: Scripted, other: Side | list[Measured] | None) -> None:
@@ -66,7 +66,7 @@ def _hold(check: Check, seen: Scripted, other: Side | list[Measured] | None) -> 
     moments = changed_moments(before.rows, seen.rows)
     differs = any(line.verdict != Verdict.PASS for line in lines)
     if differs or moments:
-        check.talk.say("exact floor: figures differ; driving once more to see whether they stand")
+        check.console.say("snapshot checks: figures differ; driving once more to see whether they stand")
         again = _driven(check)
         old = before.again() if before.again is not None else Scripted(before.rows, before.figures)
         lines = compare(before.figures, seen.figures, repeated=again.figures, baseline_repeated=old.figures)
@@ -100,7 +100,7 @@ def _of_the_other(check: Check, other: Side) -> _Baseline:
         check.notes.append("chips and cost of the plan are held by a saved baseline only; there is none yet")
 
     def drive() -> Scripted:
-        seen = scripted(other, check.resolved, plan=False, talk=check.talk)
+        seen = scripted(other, check.resolved, plan=False, console=check.console)
         return Scripted(seen.rows, {**seen.figures, **plan})
 
     first = drive()

@@ -1,4 +1,4 @@
-"""The turns of the exact floor: a fixed list, asked one after another of a fresh stack whose stand-ins do not dawdle.
+"""The turns of the snapshot checks: a fixed list, asked in turn of a fresh stack whose emulator does not wait.
 
 Nothing here depends on a clock: the same code gives the same rows, so that a difference is a change of behaviour.
 """

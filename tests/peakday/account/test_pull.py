@@ -15,7 +15,7 @@ from host.errors import Exit
 from peakday.account.prices import overlay, read_prices
 from peakday.account.pull import Ask, newest, past_window, pull
 from peakday.consent import Consent
-from peakday.console import Talk
+from peakday.console import Console
 from peakday.errors import CommandError
 from tests.peakday.account.answers import ACCESS_KEY, NOW, PRO, SECRET, claude, quota, traffic
 
@@ -28,7 +28,7 @@ def ask(tmp_path, **more):
 
 
 def pulled(account, tmp_path):
-    return pull(ask(tmp_path), Consent(live=True, yes=True), NOW, Talk(quiet=True))
+    return pull(ask(tmp_path), Consent(live=True, yes=True), NOW, Console(quiet=True))
 
 
 def prepare(account, points=None):
@@ -104,7 +104,7 @@ def test_without_live_no_client_is_made(monkeypatch, tmp_path):
     monkeypatch.setattr("boto3.Session", forbidden)
     monkeypatch.setattr("botocore.session.Session.create_client", forbidden)
     with pytest.raises(CommandError, match="needs --live") as caught:
-        pull(ask(tmp_path), Consent(), NOW, Talk(quiet=True))
+        pull(ask(tmp_path), Consent(), NOW, Console(quiet=True))
     assert caught.value.exit_code == Exit.USAGE
     assert not (tmp_path / "aws").exists()
 
@@ -152,7 +152,7 @@ def test_credentials_are_in_no_output(account, tmp_path, capsys):
     with pytest.raises(CommandError) as caught:
         pulled(account, tmp_path)
     prepare(account)
-    text, told = pull(ask(tmp_path), Consent(live=True, yes=True), NOW, Talk())
+    text, told = pull(ask(tmp_path), Consent(live=True, yes=True), NOW, Console())
     written = "".join(path.read_text() for path in (tmp_path / "aws/pulled").iterdir())
     everything = f"{caught.value}{text}{told}{written}{capsys.readouterr()}"
     for secret in (ACCESS_KEY, SECRET, "123456789012"):
@@ -167,7 +167,7 @@ def test_no_credentials_is_one_line(monkeypatch, tmp_path):
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     with pytest.raises(CommandError, match="no usable AWS credentials here; sign in"):
-        pull(ask(tmp_path), Consent(live=True, yes=True), NOW, Talk(quiet=True))
+        pull(ask(tmp_path), Consent(live=True, yes=True), NOW, Console(quiet=True))
     assert not (tmp_path / "aws").exists()
 
 
@@ -248,7 +248,7 @@ def test_a_window_that_cannot_be_had_is_refused(account, tmp_path, last, until, 
 
     def try_it():
         asked = Ask(("us-east-1",), past_window(last, until, NOW), ("trn1.32xlarge",), tmp_path / "x")
-        pull(asked, Consent(live=True, yes=True), NOW, Talk(quiet=True))
+        pull(asked, Consent(live=True, yes=True), NOW, Console(quiet=True))
 
     with pytest.raises(CommandError, match=says):
         try_it()

@@ -18,12 +18,12 @@ from peakday.account import bedrock_rules as rules
 from peakday.account.bedrock_calls import Answer, Event, Keys
 from peakday.account.verify import Verification, calls_of, cost_usd_max, verify
 from peakday.consent import Consent
-from peakday.console import Talk
+from peakday.console import Console
 from peakday.errors import CommandError
 
 ROOT = Path(__file__).parents[3]
 PRO = models()["nova-pro"]
-QUIET = Talk(quiet=True)
+QUIET = Console(quiet=True)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from loadgen.record import TABLES, Run
-from peakday.console import Talk
+from peakday.console import Console
 from peakday.gate import baseline as baselines
 from peakday.gate import gate as gates
 from peakday.gate.builds.builds import Side
@@ -14,7 +14,7 @@ from peakday.gate.builds.runs import Measured, Scripted
 from peakday.gate.snapshot import comparison as floor
 from peakday.gate.snapshot.figures import figures
 
-QUIET = Talk(quiet=True)
+QUIET = Console(quiet=True)
 HERE = Side("candidate", "new", folder=Path(), scenario="smoke")
 THERE = Side("baseline", "old", folder=Path(), scenario="smoke")
 
@@ -92,4 +92,4 @@ def loads(monkeypatch, answers):
 
 def check_with(check, **changes):
     """The same check, asked otherwise."""
-    return replace(check, asked=replace(check.asked, **changes), lines=[])
+    return replace(check, request=replace(check.request, **changes), lines=[])

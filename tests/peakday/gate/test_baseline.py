@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from peakday.consent import Consent
-from peakday.console import Talk
+from peakday.console import Console
 from peakday.errors import CommandError
 from peakday.gate import baseline as baselines
 from peakday.gate.baseline import BaselineError, Bucket, Folder, open_store, sketches
@@ -90,7 +90,7 @@ def test_what_cannot_be_read_cannot_be_promoted(store):
 def test_s3_is_not_touched_without_consent():
     """No client is made before the answer is yes."""
     with pytest.raises(CommandError, match="needs --live"):
-        open_store("s3://bucket/prefix", Consent(), Talk(quiet=True))
+        open_store("s3://bucket/prefix", Consent(), Console(quiet=True))
 
 
 def test_a_sketch_keeps_the_shape_of_a_distribution_in_a_few_hundred_bytes():

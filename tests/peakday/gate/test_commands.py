@@ -27,11 +27,11 @@ def typed(check, monkeypatch):
     """Type `peakday WORDS` with the check of smoke behind it, whose baseline side is faked; the exit code."""
     import contextlib
 
-    def prepare(asked, checks, talk):
-        return replace(check, asked=asked, checks=checks, talk=talk, lines=[], notes=[], moments=[], facts={})
+    def prepare(request, checks, console):
+        return replace(check, request=request, checks=checks, console=console, lines=[], notes=[], moments=[], facts={})
 
     def side(now):
-        return contextlib.nullcontext(THERE if now.asked.against else None)
+        return contextlib.nullcontext(THERE if now.request.against else None)
 
     monkeypatch.setattr("peakday.gate.check.prepare", prepare)
     monkeypatch.setattr(gates, "_baseline_side", side)

@@ -1,4 +1,4 @@
-"""The exact floor: what must be equal, what a difference is called, and when a difference is no evidence."""
+"""The snapshot checks: what must be equal, what a difference is called, and when a difference is no evidence."""
 
 from peakday.gate.snapshot.figures import changed_moments, compare, figures
 from peakday.gate.snapshot.script import questions, side_by_side, without_waits

@@ -1,4 +1,4 @@
-"""The exact floor under a fake drive: what it is held against, what stands, and what is no pass by absence."""
+"""The snapshot checks under a fake drive: what it is held against, what stands, and what is no pass by absence."""
 
 import pytest
 
@@ -151,4 +151,4 @@ def test_a_system_of_the_users_own_has_no_floor_and_the_report_says_so(check):
     check.candidate = Side("candidate", "url", targets=("assistant=http://127.0.0.1:1",))
     check_exact(check, None)
     assert check.lines == []
-    assert "exact floor not run" in check.notes[0]
+    assert "snapshot checks not run" in check.notes[0]

@@ -11,7 +11,7 @@ from peakday.errors import CommandError
 from peakday.gate import gate as gates
 from peakday.gate.builds.builds import Side
 from peakday.gate.builds.journal import Journal
-from peakday.gate.check import Wish, asked, check_noise, settings
+from peakday.gate.check import CheckOptions, check_noise, request_of, settings
 from peakday.gate.fingerprint import asked_otherwise, workload_hash
 from peakday.gate.gate import check_history, check_regression, check_slo, noise_session, run_check, save_baseline
 from peakday.gate.settings import Checks, Sut, load_checks
@@ -30,7 +30,7 @@ def test_switches_of_the_assistant_are_under_test_and_no_other_scenario():
 
 def test_too_many_invalid_runs_end_with_exit_code_3(check, monkeypatch):
     loads(monkeypatch, lambda side: measured(valid=False))
-    check.asked = asked(Wish("smoke", against=None, only=("slo",)))
+    check.request = request_of(CheckOptions("smoke", against=None, only=("slo",)))
     outcome = run_check(check)
     assert outcome.exit_code == Exit.INVALID_RUN
     assert "4 runs were INVALID" in outcome.lines[-1].why
@@ -123,9 +123,9 @@ def test_the_noise_of_this_load_is_printed_and_other_sessions_are_left_out(check
     """A session at another rate is kept in the file and is not of the table."""
     luck = iter(math.exp(0.01 * (-1) ** i) for i in range(99))
     loads(monkeypatch, lambda side: measured({"ttft_s_p50": 0.5 * next(luck)}))
-    monkeypatch.setattr("peakday.gate.check.prepare", lambda asked, checks, talk: replace(check, checks=checks))
-    check_noise(Wish("smoke", rate="9/s"), 3, check.talk)
-    text, noise = check_noise(Wish("smoke", rate="4/s"), 4, check.talk)
+    monkeypatch.setattr("peakday.gate.check.prepare", lambda asked, checks, console: replace(check, checks=checks))
+    check_noise(CheckOptions("smoke", rate="9/s"), 3, check.console)
+    text, noise = check_noise(CheckOptions("smoke", rate="4/s"), 4, check.console)
     assert text.startswith("4 equal runs in 1 session(s)")
     assert text.endswith("1 session(s) of another machine, scenario or load in noise.json left out")
     assert "ttft_s_p50 10%" in text
@@ -136,7 +136,7 @@ def test_wall_time_that_is_hopeless_is_said_to_be(check, monkeypatch):
     luck = iter([1.0, 2.0] * 9)
     loads(monkeypatch, lambda side: measured({"ttft_s_p50": next(luck), "cpu_loops_per_turn": 2.0}))
     monkeypatch.setattr("peakday.gate.check.prepare", lambda *_: check)
-    text, _ = check_noise(Wish("smoke"), 4, check.talk)
+    text, _ = check_noise(CheckOptions("smoke"), 4, check.console)
     assert "wall time is hopeless here (ttft_s_p50): gate cpu_loops_per_turn" in text
 
 
@@ -231,12 +231,12 @@ def test_a_system_of_ones_own_is_built_here_and_in_the_worktree(check, monkeypat
     assert outcome.exit_code == Exit.OK
     assert built == [("make", Path())]
     assert [side.sut for side in sides[:2]] == [sut, sut]
-    assert "exact floor not run" in outcome.notes[0]
+    assert "snapshot checks not run" in outcome.notes[0]
 
 
 def test_looks_beyond_the_pairs_asked_for_are_dropped():
-    assert settings(Wish("smoke", pairs=6)).regression.looks == (4, 6)
-    assert settings(Wish("smoke", pairs=3)).regression.looks == (3,)
+    assert settings(CheckOptions("smoke", pairs=6)).regression.looks == (4, 6)
+    assert settings(CheckOptions("smoke", pairs=3)).regression.looks == (3,)
 
 
 @pytest.mark.parametrize(
@@ -254,7 +254,7 @@ def test_a_mistake_in_checks_yaml_names_file_and_key(tmp_path, text, complaint):
     path = tmp_path / "checks.yaml"
     path.write_text(text)
     with pytest.raises(PeakdayError, match=complaint) as caught:
-        settings(Wish("smoke", checks=path))
+        settings(CheckOptions("smoke", checks=path))
     assert caught.value.exit_code == Exit.USAGE
 
 
@@ -272,4 +272,4 @@ def test_the_page_s_example_of_checks_yaml_can_be_read(tmp_path):
 
 def test_an_unknown_gate_is_a_usage_error():
     with pytest.raises(CommandError, match="known: exact, slo, regression"):
-        asked(Wish("smoke", only=("latency",)))
+        request_of(CheckOptions("smoke", only=("latency",)))
