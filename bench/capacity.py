@@ -60,7 +60,7 @@ def prime_day_plan() -> tuple[float, float]:
     code = (
         "import resource, time; begin = time.perf_counter()\n"
         "from scenarios.loading import load_scenario; from capacity.planner import make_plan\n"
-        "from neuron_bench.published import step_models\n"
+        "from neuron_bench.fit.published import step_models\n"
         "make_plan(load_scenario('prime_day'), step_models=list(step_models().values()),"
         " now_utc='2026-11-23T00:00:00Z', version='bench', plan_id='bench')\n"
         "print(time.perf_counter() - begin, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"

@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from neuron_bench import fit, suite
-from neuron_bench.cases import EFFORTS, Case, Effort, decode, prefill
+from neuron_bench.fit import bench as fit
 from neuron_bench.record import Bench, load_bench
+from neuron_bench.trace import suite
+from neuron_bench.trace.cases import EFFORTS, Case, Effort, decode, prefill
 
 Row = tuple[str, float, float, float]
 CV_RATIO_EXPECTED = {"prefill": 0.06, "decode": 0.12}

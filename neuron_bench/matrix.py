@@ -20,12 +20,13 @@ from typing import Any
 
 import yaml
 
-from neuron_bench import endpoint, suite
-from neuron_bench.cases import SUITES, Progress
-from neuron_bench.endpoint import EndpointSpec
+from neuron_bench.endpoint import sweep
+from neuron_bench.endpoint.sweep import EndpointSpec
 from neuron_bench.errors import BenchError, BenchUsageError, DeviceError
-from neuron_bench.report import Slo
-from neuron_bench.suite import Spec
+from neuron_bench.report.headlines import Slo
+from neuron_bench.trace import suite
+from neuron_bench.trace.cases import SUITES, Progress
+from neuron_bench.trace.suite import Spec
 
 SCHEMA = "peakday.bench_matrix/1"
 _KEYS = {"schema", "suite", "slo", "models", "targets", "seed"}
@@ -123,5 +124,5 @@ def run_matrix(matrix: Matrix, out_dir: Path, *, progress: Progress | None = Non
 
 
 def _run(spec: Spec | EndpointSpec, folder: Path, progress: Progress | None) -> Path:
-    work: Callable[..., Path] = endpoint.run if isinstance(spec, EndpointSpec) else suite.run
+    work: Callable[..., Path] = sweep.run if isinstance(spec, EndpointSpec) else suite.run
     return work(spec, folder, progress=progress)

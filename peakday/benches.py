@@ -16,12 +16,12 @@ from peakday.targets import Target, check_allowed, check_answers
 
 if TYPE_CHECKING:
     from neuron_bench.record import Bench
-    from neuron_bench.suite import Spec
+    from neuron_bench.trace.suite import Spec
 
 
 def import_bench(file: Path, out: Path | None, **known: str | None) -> tuple[str, dict[str, Any]]:
     """Import a table into a new record; what was taken, what was flagged and why."""
-    from neuron_bench.importers import import_file
+    from neuron_bench.importers.files import import_file
     from neuron_bench.record import load_bench
 
     if not file.is_file():
@@ -46,7 +46,7 @@ def report_bench(wanted: str, out: Path | None) -> tuple[str, dict[str, Any]]:
     """The summary of a bench, and its page beside the record or where asked."""
     from dashboards.report import write_report
     from neuron_bench.record import load_bench
-    from neuron_bench.report import Slo, case_table, headlines, law_table, table
+    from neuron_bench.report.headlines import Slo, case_table, headlines, law_table, table
 
     bench = load_bench(find_record("benches", wanted))
     page = write_report(out or bench.path / "report.html", run=None, plan=None, bench=bench)
@@ -81,7 +81,7 @@ def run_bench(options: BenchOptions, *, seed: int, console: Console) -> tuple[st
         BenchError: the device or server is not ready, or nothing could be measured; no record is left then.
     """
     from neuron_bench.record import load_bench
-    from neuron_bench.report import case_table, law_table
+    from neuron_bench.report.headlines import case_table, law_table
 
     if options.method not in ("trace", "endpoint"):
         raise CommandError(f"--method {options.method!r}: expected trace or endpoint")
@@ -99,13 +99,13 @@ def run_bench(options: BenchOptions, *, seed: int, console: Console) -> tuple[st
 
 
 def _run_trace(options: BenchOptions, folder: Path, seed: int, console: Console) -> None:
-    from neuron_bench.suite import run
+    from neuron_bench.trace.suite import run
 
     run(_trace_spec(options, seed), folder, progress=_say_progress(console), resume=options.resume)
 
 
 def _trace_spec(options: BenchOptions, seed: int) -> Spec:
-    from neuron_bench.suite import Spec
+    from neuron_bench.trace.suite import Spec
 
     return Spec(
         device=options.device,
@@ -121,7 +121,7 @@ def _trace_spec(options: BenchOptions, seed: int) -> Spec:
 
 def prebuild_graphs(options: BenchOptions, *, seed: int, console: Console) -> tuple[str, dict[str, Any]]:
     """Compile every graph that the same bench would need into its artifact store; nothing is timed."""
-    from neuron_bench.prebuild import prebuild
+    from neuron_bench.trace.prebuild import prebuild
 
     built = prebuild(_trace_spec(options, seed), progress=_say_progress(console))
     return "\n".join(str(one) for one in built), {"built": [asdict(one) for one in built]}
@@ -139,7 +139,7 @@ def run_matrix_file(file: Path, out: Path | None, *, console: Console) -> tuple[
 
 
 def _run_endpoint(options: BenchOptions, folder: Path, seed: int, console: Console) -> None:
-    from neuron_bench.endpoint import EndpointSpec, run
+    from neuron_bench.endpoint.sweep import EndpointSpec, run
 
     target = Target("openai", str(options.url))
     check_allowed(target, load_config())

@@ -101,7 +101,7 @@ def _aws() -> Iterator[Finding]:
 
 
 def _devices() -> Iterator[Finding]:
-    from neuron_bench.probe import probe
+    from neuron_bench.device.probe import probe
 
     for device in ("neuron", "cuda", "cpu"):
         report = probe(device)

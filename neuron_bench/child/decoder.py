@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from neuron_bench.presets import DecoderShape
+from neuron_bench.models.presets import DecoderShape
 
 
 class RmsNorm(nn.Module):

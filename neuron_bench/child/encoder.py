@@ -7,7 +7,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from neuron_bench.presets import EncoderShape
+from neuron_bench.models.presets import EncoderShape
 
 
 class EncoderLayer(nn.Module):

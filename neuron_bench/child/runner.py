@@ -12,10 +12,10 @@ from typing import Any
 
 import torch
 
-from neuron_bench.cases import Case
 from neuron_bench.child.decoder import build_decoder
 from neuron_bench.child.encoder import build_encoder
-from neuron_bench.presets import DecoderShape, Shape, shape_from_json
+from neuron_bench.models.presets import DecoderShape, Shape, shape_from_json
+from neuron_bench.trace.cases import Case
 
 # Tracing is deprecated in torch 2.13 and still the documented way to a Neuron graph: one way for every device.
 warnings.filterwarnings("ignore", category=DeprecationWarning, module="torch.jit")

@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
 @verbs.command(epilog="Example: peakday bench probe")
 def probe(device: Annotated[str, typer.Option(help="neuron, cuda or cpu.")] = "neuron", as_json: Json = False) -> None:
     """How much of a device is here, and what is missing."""
-    from neuron_bench.probe import probe as look
+    from neuron_bench.device.probe import probe as look
 
     report = look(device)
     text = f"{device}: {report.level}" + (f"; {report.remedy}" if report.remedy else "")
@@ -111,7 +111,7 @@ def verify_on_chip(
     as_json: Json = False,
 ) -> None:
     """Run the claims that only a chip can confirm, each as a check; exit 1 when one fails."""
-    from neuron_bench.verify import verify
+    from neuron_bench.trace.verify import verify
 
     checks = verify(device, chip=chip)
     words = {True: "ok", False: "FAIL", None: "not run"}

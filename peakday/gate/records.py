@@ -58,8 +58,8 @@ def check_records(candidate: str, against: str, margin: float) -> Outcome:
 
 
 def _benches(old: Path, new: Path, margin: float) -> list[Line]:
-    from neuron_bench.compare import compare
     from neuron_bench.record import load_bench
+    from neuron_bench.report.compare import compare
 
     found = compare(load_bench(old), load_bench(new), threshold_ratio=margin)
     lines = [Line(GATE, text.partition(":")[0], Verdict.FAIL, f"nothing may change it: {text}") for text in found.exact]

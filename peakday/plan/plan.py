@@ -149,7 +149,7 @@ def choose_benches(wanted: Sequence[str], step_models: Sequence[StepModel]) -> l
 
 def choose_step_models(wanted: Sequence[Path], console: Console) -> list[StepModel]:
     """The step models asked for, or those derived from published figures."""
-    from neuron_bench.published import step_models
+    from neuron_bench.fit.published import step_models
     from neuron_bench.step_model import read_step_model
 
     if wanted:

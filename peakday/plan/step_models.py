@@ -69,7 +69,7 @@ def _from_runs(wanted: Sequence[str], facts: EngineFacts, seed: int, bench: Step
 
 
 def _from_bench(wanted: str, facts: EngineFacts) -> StepModel:
-    from neuron_bench.fit import Engine, step_model
+    from neuron_bench.fit.bench import Engine, step_model
     from neuron_bench.record import load_bench
 
     engine = Engine(

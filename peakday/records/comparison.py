@@ -74,8 +74,8 @@ def _shown(value: float | str) -> str:
 
 
 def _benches(old: Path, new: Path) -> tuple[str, dict[str, Any]]:
-    from neuron_bench.compare import compare
     from neuron_bench.record import load_bench
+    from neuron_bench.report.compare import compare
 
     found = compare(load_bench(old), load_bench(new))
     lines = [f"changed although nothing may: {line}" for line in found.exact]

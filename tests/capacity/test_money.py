@@ -10,7 +10,7 @@ from capacity.demand.calls import assumed_calls
 from capacity.plan import PlanError
 from capacity.planner import make_plan
 from facts.reader import models
-from neuron_bench.published import step_models
+from neuron_bench.fit.published import step_models
 from scenarios.loading import load_scenario
 from tests.capacity.scenario_of import scenario
 

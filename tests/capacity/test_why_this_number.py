@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from capacity.planner import make_case, make_plan
-from neuron_bench.published import step_models
+from neuron_bench.fit.published import step_models
 from scenarios.loading import load_scenario
 
 ROOT = Path(__file__).parents[2]

@@ -24,7 +24,7 @@ from capacity.plan import (
 )
 from capacity.quotas.quota import CallTokens, Granted, needs
 from facts.reader import instances
-from neuron_bench.published import step_models
+from neuron_bench.fit.published import step_models
 from scenarios.schema import Resilience
 
 REGIONS = {"us-east-1": 420.0, "us-west-2": 280.0}

@@ -16,7 +16,7 @@ from capacity.plan import Levels
 from capacity.quotas.quota import CallTokens, Granted, needs
 from dashboards.workbook.book import SpreadsheetError, write_xlsx
 from facts.reader import instances
-from neuron_bench.published import step_models
+from neuron_bench.fit.published import step_models
 from tests.dashboards.plans import INTERACTIONS, REGIONS, RULES, TOKEN_CLASSES, USES, make_plan
 
 SOFFICE = shutil.which("soffice")

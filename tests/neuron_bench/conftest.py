@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from neuron_bench import suite
-from neuron_bench.cases import Effort, decode, prefill
 from neuron_bench.record import Bench, load_bench
+from neuron_bench.trace import suite
+from neuron_bench.trace.cases import Effort, decode, prefill
 
 EXAMPLES = Path(os.environ.get("PEAKDAY_NEURON_EXAMPLES", Path(__file__).resolve().parents[3] / "shared" / "neuron"))
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from neuron_bench.artifacts import FolderStore, S3Store, key, open_store
-from neuron_bench.cases import decode, prefill
 from neuron_bench.errors import BenchUsageError
-from neuron_bench.presets import PRESETS
-from neuron_bench.suite import Spec, key_parts
+from neuron_bench.models.presets import PRESETS
+from neuron_bench.trace.artifacts import FolderStore, S3Store, key, open_store
+from neuron_bench.trace.cases import decode, prefill
+from neuron_bench.trace.suite import Spec, key_parts
 
 
 class Bucket:

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from neuron_bench import endpoint
-from neuron_bench.client import Stream
-from neuron_bench.endpoint import EndpointSpec, decode, prefill, serve, step_times, suite_loads
+from neuron_bench.endpoint import sweep
+from neuron_bench.endpoint.client import Stream
+from neuron_bench.endpoint.sweep import EndpointSpec, decode, prefill, serve, step_times, suite_loads
 from neuron_bench.errors import BenchError, BenchUsageError, DeviceError
 from neuron_bench.record import Bench, load_bench
 
@@ -89,9 +89,9 @@ def server() -> Iterator[FakeServer]:
     thread.join(10)
 
 
-def swept(server: FakeServer, tmp_path: Path, *loads: endpoint.Load) -> Bench:
+def swept(server: FakeServer, tmp_path: Path, *loads: sweep.Load) -> Bench:
     spec = EndpointSpec(server.url, loads=loads, rounds=3, device="cpu", suite="full")
-    return load_bench(endpoint.run(spec, tmp_path / "bench"))
+    return load_bench(sweep.run(spec, tmp_path / "bench"))
 
 
 def test_a_sweep_records_each_load(server: FakeServer, tmp_path: Path) -> None:
@@ -150,22 +150,22 @@ def test_ctrl_c_keeps_what_was_measured(server: FakeServer, tmp_path: Path) -> N
             raise KeyboardInterrupt
 
     spec = EndpointSpec(server.url, loads=(prefill(16), prefill(32)), rounds=3, device="cpu", suite="full")
-    bench = load_bench(endpoint.run(spec, tmp_path / "bench", progress=stop_in_the_second_round))
+    bench = load_bench(sweep.run(spec, tmp_path / "bench", progress=stop_in_the_second_round))
     assert bench.info["state"] == "interrupted"
-    assert list(bench.cases.n_samples) == [endpoint.PREFILLS_PER_BURST] * 2
+    assert list(bench.cases.n_samples) == [sweep.PREFILLS_PER_BURST] * 2
 
 
 def test_no_server_there_is_a_device_error(tmp_path: Path) -> None:
     """Exit code 5."""
     with pytest.raises(DeviceError, match="no OpenAI-compatible server answers") as caught:
-        endpoint.run(EndpointSpec("http://127.0.0.1:9/v1"), tmp_path / "bench")
+        sweep.run(EndpointSpec("http://127.0.0.1:9/v1"), tmp_path / "bench")
     assert caught.value.exit_code == 5
 
 
 def test_an_unknown_model_lists_what_is_served(server: FakeServer, tmp_path: Path) -> None:
     """So that a typo is one look away."""
     with pytest.raises(DeviceError, match="serves no model 'other'; it serves custom"):
-        endpoint.run(EndpointSpec(server.url, model="other"), tmp_path / "bench")
+        sweep.run(EndpointSpec(server.url, model="other"), tmp_path / "bench")
 
 
 def stream(*stamps: float) -> Stream:

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from neuron_bench.endpoint import EndpointSpec, decode, prefill, run
-from neuron_bench.fit import Engine, step_model
+from neuron_bench.endpoint.sweep import EndpointSpec, decode, prefill, run
+from neuron_bench.fit.bench import Engine, step_model
 from neuron_bench.record import Bench, load_bench
 from neuron_bench.step_model import StepModel
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neuron_bench.errors import BenchUsageError
-from neuron_bench.fit import Engine, Observation, fit_law, observations, padded_step_model, split, step_model
+from neuron_bench.fit.bench import Engine, Observation, fit_law, observations, split, step_model
 from neuron_bench.record import CASES, Bench
 
 TRUE = {"a": 4e-3, "b": 2e-4, "e": 3e-8, "c": 1e-4, "d": 5e-7}
@@ -121,23 +121,6 @@ def test_the_validity_range_is_what_was_seen() -> None:
     assert validity["input_tokens"] == (32, 4096)
     assert validity["decoding"] == (1, 8)
     assert validity["context_tokens"] == (100, 1000)
-
-
-def test_a_padded_engine_costs_its_graphs() -> None:
-    """A step in a bucket takes what the bucket's graph was measured to take, full or not."""
-    rows = [
-        row(f"p{n}", "prefill", n * 1e-3, input_tokens=n, batch=1, bucket_tokens=n, method="trace") for n in (64, 256)
-    ] + [row(f"d{b}", "decode", b * 1e-3, batch=b, bucket_tokens=512, method="trace") for b in (1, 8)]
-    model = padded_step_model(bench(rows), ENGINE, cache_tokens=512)
-
-    def step_s(tokens: int, decoding: int) -> float:
-        holds = [c for c in model.buckets if tokens <= (c.bucket_tokens or 0) and decoding <= (c.bucket_seqs or 0)]
-        return holds[0].step_s(tokens, 0.0, decoding, 0.0)
-
-    assert step_s(0, 1) == pytest.approx(1e-3)
-    assert step_s(0, 5) == pytest.approx(8e-3)
-    assert step_s(65, 0) == pytest.approx(0.256)
-    assert step_s(64, 1) == pytest.approx(0.065)
 
 
 def test_an_observation_of_a_static_graph_counts_the_padding() -> None:

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from facts.reader import data_path
 from neuron_bench.errors import BenchUsageError
-from neuron_bench.importers import import_file
+from neuron_bench.importers.files import import_file
+from neuron_bench.importers.tables import usd_per_million
 from neuron_bench.record import Bench, load_bench
-from neuron_bench.tables import usd_per_million
 
 
 def imported(name: str, tmp_path: Path) -> Bench:

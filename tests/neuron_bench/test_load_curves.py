@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from neuron_bench.load_curves import chip_of, points
+from neuron_bench.importers.load_curves import chip_of, points
 
 ROW = {
     "model": "m", "instance": "trn2.48xlarge", "chips_used": "1", "tp_degree": "4", "data_parallel_replicas": "1",

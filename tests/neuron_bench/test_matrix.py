@@ -1,17 +1,15 @@
-"""A matrix of benches, and speculative decoding as a measured multiplier."""
+"""A matrix of benches: models times targets, one record each."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from neuron_bench.endpoint import EndpointSpec
+from neuron_bench.endpoint.sweep import EndpointSpec
 from neuron_bench.errors import BenchUsageError, DeviceError
 from neuron_bench.matrix import read_matrix, run_matrix
-from neuron_bench.speculation import speculation
-from neuron_bench.suite import Spec
+from neuron_bench.trace.suite import Spec
 
 MATRIX = """
 schema: peakday.bench_matrix/1
@@ -77,30 +75,3 @@ def test_one_refusal_stops_no_other_bench_and_a_finished_one_is_kept(tmp_path: P
     outcome = run_matrix(matrix, tmp_path / "benches")
     assert [path.name for path in outcome.benches] == [matrix.entries[0].name]
     assert list(outcome.refused) == [matrix.entries[1].name]
-
-
-def row(rate: float, **change: Any) -> dict[str, Any]:
-    base = {"model_id": "m", "chip": "trainium2", "phase": "serve", "input_tokens": 512, "output_tokens": 128}
-    return base | {"concurrency": 1, "weights_random": False, "output_tokens_per_s": rate} | change
-
-
-def test_speculation_is_a_measured_multiplier() -> None:
-    """As AWS's tutorial prints: 3 drafted tokens, mean length 3.22, 74% accepted."""
-    found = speculation(row(100.0), row(157.0), draft_tokens=3, tokens_per_step=3.22)
-    assert found.multiplier == pytest.approx(1.57)
-    assert found.acceptance_ratio == pytest.approx(0.74)
-
-
-@pytest.mark.parametrize(
-    ("drafted", "length", "said"),
-    [
-        (row(157.0, weights_random=True), 2.0, "real weights only"),
-        (row(157.0, weights_random=None), 2.0, "real weights only"),
-        (row(157.0, concurrency=8), 2.0, "concurrency differs"),
-        (row(157.0), 5.0, "expected 1 to 4"),
-    ],
-)
-def test_speculation_that_means_nothing_is_refused(drafted: dict[str, Any], length: float, said: str) -> None:
-    """Random weights accept at random; two loads are no pair."""
-    with pytest.raises(BenchUsageError, match=said):
-        speculation(row(100.0), drafted, draft_tokens=3, tokens_per_step=length)

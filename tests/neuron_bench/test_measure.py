@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neuron_bench.measure import Turn, calibrated_cv, contended, drift_ratio, median_interval, summary
+from neuron_bench.trace.measure import Turn, calibrated_cv, contended, drift_ratio, median_interval, summary
 
 times = st.lists(st.floats(1e-4, 1.0), min_size=3, max_size=20)
 

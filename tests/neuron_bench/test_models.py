@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from neuron_bench.presets import PRESETS, DecoderShape
+from neuron_bench.models.presets import PRESETS, DecoderShape
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'peakday[bench]'")
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")

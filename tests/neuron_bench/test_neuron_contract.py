@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from neuron_bench import suite
-from neuron_bench.cases import Effort, decode, encode, prefill
-from neuron_bench.children import environment
 from neuron_bench.errors import BenchUsageError, DeviceError
-from neuron_bench.fit import Engine, step_model
-from neuron_bench.prebuild import prebuild
+from neuron_bench.fit.bench import Engine, step_model
 from neuron_bench.record import Bench, load_bench
-from neuron_bench.verify import verify
+from neuron_bench.trace import suite
+from neuron_bench.trace.cases import Effort, decode, encode, prefill
+from neuron_bench.trace.children import environment
+from neuron_bench.trace.prebuild import prebuild
+from neuron_bench.trace.verify import verify
 
 FAKE = Path(__file__).parent / "fake"
 EFFORT = Effort(samples_min=3, seconds_min=0.02, turn_s=0.01, warm_windows_max=2)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from neuron_bench.errors import BenchUsageError
-from neuron_bench.presets import PRESETS, DecoderShape, shape_from_json, shape_json, shape_of
+from neuron_bench.models.presets import PRESETS, DecoderShape, shape_from_json, shape_json, shape_of
 
 LLAMA_8B_CONFIG = {
     "model_type": "llama", "num_hidden_layers": 32, "hidden_size": 4096, "num_attention_heads": 32,

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from neuron_bench.device.probe import ProbeReport, probe, require
 from neuron_bench.errors import BenchUsageError, DeviceError
-from neuron_bench.probe import ProbeReport, probe, require
 
 no_chip = pytest.mark.skipif(any(Path("/dev").glob("neuron[0-9]*")), reason="this machine has a Neuron chip")
 
@@ -91,7 +91,7 @@ def test_a_probe_that_crashes_is_an_answer(tmp_path: Path) -> None:
 def test_probing_imports_nothing_heavy_here() -> None:
     """Our own process stays free of torch."""
     code = (
-        "import sys\nfrom neuron_bench.probe import probe\nprobe('cpu'); probe('neuron')\n"
+        "import sys\nfrom neuron_bench.device.probe import probe\nprobe('cpu'); probe('neuron')\n"
         "print('torch' in sys.modules or 'torch_neuronx' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from neuron_bench.load_curves import points
-from neuron_bench.published import LLAMA_8B, StepTimes, step_models
+from neuron_bench.fit.published import LLAMA_8B, StepTimes, step_models
+from neuron_bench.importers.load_curves import points
 from neuron_bench.step_model import read_step_model, write_step_model
 
 CHIPS = ("inferentia2", "trainium1", "trainium2")

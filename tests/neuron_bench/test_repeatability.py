@@ -7,7 +7,7 @@ import importlib.util
 import pytest
 
 from bench.neuron_bench import growth, repeatability
-from neuron_bench.cases import Effort, decode, prefill
+from neuron_bench.trace.cases import Effort, decode, prefill
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("torch") is None, reason="torch is not installed: pip install 'peakday[bench]'"

@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 
 from facts.reader import data_path
-from neuron_bench.compare import compare
 from neuron_bench.errors import BenchUsageError
-from neuron_bench.importers import import_file
+from neuron_bench.importers.files import import_file
 from neuron_bench.record import CASES, Bench, load_bench
-from neuron_bench.report import Headline, Slo, case_table, chip_price, headlines, law_table, meets, table
+from neuron_bench.report.compare import compare
+from neuron_bench.report.headlines import Headline, Slo, case_table, chip_price, headlines, law_table, meets, table
 
 
 def bench(*rows: dict[str, Any], name: str = "b", host: str = "h") -> Bench:

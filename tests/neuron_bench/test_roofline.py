@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neuron_bench.cases import decode, prefill
-from neuron_bench.presets import PRESETS
-from neuron_bench.roofline import Peaks, core_memory_bytes, memory_bytes, peaks, shares, work
+from neuron_bench.models.presets import PRESETS
+from neuron_bench.trace.cases import decode, prefill
+from neuron_bench.trace.roofline import Peaks, core_memory_bytes, memory_bytes, peaks, shares, work
 
 LLAMA = PRESETS["llama-3.1-8b"]
 

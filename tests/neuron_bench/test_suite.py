@@ -9,11 +9,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from neuron_bench import suite
-from neuron_bench.cases import EFFORTS, SUITES, Effort, prefill, suite_cases
 from neuron_bench.errors import BenchUsageError, DeviceError
-from neuron_bench.presets import PRESETS
+from neuron_bench.models.presets import PRESETS
 from neuron_bench.record import Bench, load_bench
+from neuron_bench.trace import suite
+from neuron_bench.trace.cases import EFFORTS, SUITES, Effort, prefill, suite_cases
 
 needs_torch = pytest.mark.skipif(
     importlib.util.find_spec("torch") is None, reason="torch is not installed: pip install 'peakday[bench]'"

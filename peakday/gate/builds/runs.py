@@ -95,7 +95,7 @@ def fixed_plan(resolved: Resolved) -> Any:
     """A plan from the scenario's assumptions and published step times: a function of the code and the facts alone."""
     from capacity.planner import make_plan
     from host.environment import peakday_version
-    from neuron_bench.published import step_models
+    from neuron_bench.fit.published import step_models
 
     small = resolved.scenario.capacity.model_copy(update={"draws": min(200, resolved.scenario.capacity.draws)})
     return make_plan(

@@ -6,8 +6,8 @@ import pytest
 
 from capacity.calibration.backtest import Change
 from host.errors import Exit
-from neuron_bench.compare import Change as Timed
-from neuron_bench.compare import Comparison
+from neuron_bench.report.compare import Change as Timed
+from neuron_bench.report.compare import Comparison
 from peakday.errors import CommandError
 from peakday.gate.records import check_records
 from peakday.gate.verdicts import Verdict
@@ -35,7 +35,7 @@ def benches(monkeypatch, exact=(), changes=(), only_in=()):
     """The verdict on two benches that differ so."""
     monkeypatch.setattr("neuron_bench.record.load_bench", lambda path: path)
     found = Comparison(exact, changes, only_in)
-    monkeypatch.setattr("neuron_bench.compare.compare", lambda old, new, threshold_ratio: found)
+    monkeypatch.setattr("neuron_bench.report.compare.compare", lambda old, new, threshold_ratio: found)
     return check_records("benches/new", "benches/old", 0.05)
 
 

@@ -6,9 +6,9 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from neuron_bench import measure, roofline
-from neuron_bench.cases import Case, Effort
-from neuron_bench.presets import Shape
+from neuron_bench.models.presets import Shape
+from neuron_bench.trace import measure, roofline
+from neuron_bench.trace.cases import Case, Effort
 
 
 @dataclass

@@ -7,11 +7,11 @@ seconds, execution counters are per period. Never run on a chip by us.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from neuron_bench.neuron_ls import TelemetryError
+from neuron_bench.device.neuron_ls import TelemetryError
 
 CONFIG = {
     "period": "1s",
@@ -82,19 +82,6 @@ def parse_record(line: str) -> MonitorRecord:
         instance_type=_text(_group(raw, "instance_info").get("instance_type")),
         problems=(*_errors(raw), *(f"core {core} busy {ratio:.0%}" for core, ratio in busy.items() if ratio > 1)),
     )
-
-
-def parse_stream(lines: Iterable[str]) -> tuple[list[MonitorRecord], int]:
-    """Records of a stream, and how many lines were no record: a killed tool leaves half a line."""
-    records, bad = [], 0
-    for line in lines:
-        if not line.strip():
-            continue
-        try:
-            records.append(parse_record(line))
-        except TelemetryError:
-            bad += 1
-    return records, bad
 
 
 def _group(parent: Any, *path: str) -> dict[str, Any]:

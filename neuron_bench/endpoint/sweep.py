@@ -20,12 +20,14 @@ from typing import Any
 import aiohttp
 import numpy as np
 
-from neuron_bench import checks, server_metrics, telemetry
-from neuron_bench.cases import Clock, Progress
-from neuron_bench.client import EndpointError, Server, Stream, complete, look, scrape
+from neuron_bench import checks
+from neuron_bench.device import telemetry
+from neuron_bench.endpoint import server_metrics
+from neuron_bench.endpoint.client import EndpointError, Server, Stream, complete, look, scrape
 from neuron_bench.errors import BenchError, BenchUsageError
-from neuron_bench.measure import median_interval
 from neuron_bench.record import write_bench
+from neuron_bench.trace.cases import Clock, Progress
+from neuron_bench.trace.measure import median_interval
 
 PREFILLS_PER_BURST = 3
 TOKEN_IDS = (100, 1000)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from facts import reader
-from neuron_bench.load_curves import FILE, LoadPoint, points
+from neuron_bench.importers.load_curves import FILE, LoadPoint, points
 from neuron_bench.step_model import Coefficients, HoldOut, StepModel
 
 LLAMA_8B = "meta-llama/Llama-3.1-8B-Instruct"

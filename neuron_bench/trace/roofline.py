@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from facts import reader
-from neuron_bench.cases import Case
-from neuron_bench.presets import DecoderShape, Shape
+from neuron_bench.models.presets import DecoderShape, Shape
+from neuron_bench.trace.cases import Case
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "float8": 1, "int8": 1}
 

@@ -191,37 +191,6 @@ def _hold_out(kept: Sequence[Observation], held: Sequence[Observation]) -> tuple
     return tuple(law.check(one) for one in held)
 
 
-def padded_step_model(bench: Bench, engine: Engine, *, cache_tokens: int) -> StepModel:
-    """One set of coefficients per bucket of an engine that pads, from graphs that were measured one by one.
-
-    A step that prefills runs the prefill graph that holds its tokens, and the decode graph of its batch if any decode.
-
-    Raises:
-        BenchUsageError: no prefill or no decode graph of this cache length.
-    """
-    _require_real(bench)
-    seen = observations(bench, max_batched_tokens=engine.max_batched_tokens)
-    prefills = sorted((int(o.prefill_tokens), o.seconds) for o in seen if o.prefill_tokens)
-    decodes = sorted(
-        (int(o.decoding), o.seconds) for o in seen if o.decoding and o.kv_tokens == o.decoding * cache_tokens
-    )
-    if not prefills or not decodes:
-        raise BenchUsageError(f"{bench.path}: no prefill or no decode graph with a cache of {cache_tokens} tokens")
-    buckets = tuple(
-        Coefficients(prefill_s + decode_s, 0.0, 0.0, 0.0, 0.0, bucket_tokens=tokens, bucket_seqs=seqs)
-        for tokens, prefill_s in [(0, 0.0), *prefills]
-        for seqs, decode_s in [(0, 0.0), *decodes]
-        if tokens or seqs
-    )
-    spread = [_interval_share(row) for row in bench.cases.to_dict("records") if row["phase"] in ("prefill", "decode")]
-    return _model(bench, engine, buckets, (), spread, seen, None)
-
-
-def _interval_share(row: dict[Any, Any]) -> float:
-    """Half the 90% interval of a median as one sigma of it."""
-    return float((row["wall_s_p50_hi"] - row["wall_s_p50_lo"]) / (2 * 1.645) / row["wall_s_p50"])
-
-
 def _model(
     bench: Bench,
     engine: Engine,

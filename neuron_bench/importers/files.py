@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from neuron_bench import load_curves, reports, tables
 from neuron_bench.errors import BenchUsageError
+from neuron_bench.importers import load_curves, reports, tables
 from neuron_bench.record import write_bench
 
 Row = dict[str, Any]

@@ -18,8 +18,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from neuron_bench.neuron_ls import TelemetryError
-from neuron_bench.neuron_monitor import CONFIG, parse_record
+from neuron_bench.device.neuron_ls import TelemetryError
+from neuron_bench.device.neuron_monitor import CONFIG, parse_record
 
 PERIOD_S = 1.0
 SYSFS = Path("/sys/devices/virtual/neuron_device")

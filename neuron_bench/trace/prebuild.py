@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from neuron_bench import artifacts, children, probe
-from neuron_bench.cases import Case, Clock, Progress, suite_cases
+from neuron_bench.device import probe
 from neuron_bench.errors import BenchUsageError, DeviceError
-from neuron_bench.presets import Shape, shape_of
-from neuron_bench.suite import Spec, key_parts, load_request
+from neuron_bench.models.presets import Shape, shape_of
+from neuron_bench.trace import artifacts, children
+from neuron_bench.trace.cases import Case, Clock, Progress, suite_cases
+from neuron_bench.trace.suite import Spec, key_parts, load_request
 
 COMPILE_TARGETS = {"inferentia2": "inf2", "trainium1": "trn1", "trainium2": "trn2"}
 """neuronx-cc's --target by chip. Source: Neuron Compiler CLI guide."""

@@ -8,9 +8,9 @@ from typing import Any
 
 from facts import reader
 from neuron_bench.errors import BenchUsageError
-from neuron_bench.fit import NAMES, fit_law, observations
+from neuron_bench.fit.bench import NAMES, fit_law, observations
+from neuron_bench.importers.tables import usd_per_million
 from neuron_bench.record import Bench
-from neuron_bench.tables import usd_per_million
 
 STATISTICS = ("p99", "p90", "p50", "mean")
 """What is held against an SLO: the first of these that a row has. A mean may meet what its p99 misses."""

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from facts import reader
-from neuron_bench import children, probe, telemetry
-from neuron_bench.cases import Case, decode
-from neuron_bench.neuron_ls import NeuronDevice
-from neuron_bench.presets import DecoderShape, Shape, shape_of
-from neuron_bench.suite import Spec, load_request
+from neuron_bench.device import probe, telemetry
+from neuron_bench.device.neuron_ls import NeuronDevice
+from neuron_bench.models.presets import DecoderShape, Shape, shape_of
+from neuron_bench.trace import children
+from neuron_bench.trace.cases import Case, decode
+from neuron_bench.trace.suite import Spec, load_request
 
 STEPS = 64
 SHORT_CACHE, LONG_CACHE = 256, 4096

@@ -11,7 +11,7 @@ from typing import Any
 
 from facts.reader import number
 from neuron_bench import checks
-from neuron_bench.tables import seconds, whole
+from neuron_bench.importers.tables import seconds, whole
 
 Row = dict[str, Any]
 

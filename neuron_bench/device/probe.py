@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from neuron_bench.device.neuron_ls import neuron_ls
 from neuron_bench.errors import BenchUsageError, DeviceError
-from neuron_bench.neuron_ls import neuron_ls
 
 DEVICES = ("cpu", "cuda", "neuron")
 LEVELS = ("absent", "placeholder", "importable_no_driver", "compile_only", "ready")
@@ -78,7 +78,7 @@ def _chip_nodes(dev: Path) -> list[str]:
 
 def _ask_child(device: str, python: str, env: Mapping[str, str], chips: list[str]) -> dict[str, Any]:
     """Run child/probe.py in a process of its own; a crash there is an answer too."""
-    script = Path(__file__).parent / "child" / "probe.py"
+    script = Path(__file__).parents[1] / "child" / "probe.py"
     command = [python, str(script), device, "run" if chips else "import"]
     # The script's folder must not lead sys.path: our module names would hide others.
     clean = {**env, "PYTHONSAFEPATH": "1"}

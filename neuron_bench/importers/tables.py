@@ -8,7 +8,7 @@ from typing import Any
 
 from facts.reader import instances, number
 from neuron_bench import checks
-from neuron_bench.load_curves import chip_of
+from neuron_bench.importers.load_curves import chip_of
 
 Row = dict[str, Any]
 _PHASES = {"llm_decoder": "serve", "encoder_decoder": "serve", "encoder": "encode", "vision": "encode"}

@@ -16,12 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from neuron_bench import artifacts, children, measure, probe, roofline, telemetry
-from neuron_bench.cases import EFFORTS, Case, Clock, Effort, Progress, suite_cases
+from neuron_bench.device import probe, telemetry
 from neuron_bench.errors import BenchError, BenchUsageError
-from neuron_bench.presets import Shape, shape_json, shape_of
+from neuron_bench.models.presets import Shape, shape_json, shape_of
 from neuron_bench.record import load_bench, write_bench
-from neuron_bench.rows import Timed, case_rows, samples_of
+from neuron_bench.trace import artifacts, children, measure, roofline
+from neuron_bench.trace.cases import EFFORTS, Case, Clock, Effort, Progress, suite_cases
+from neuron_bench.trace.rows import Timed, case_rows, samples_of
 
 ALIVE_MAX = 8
 """Children alive at once: the quick suite in one group, larger suites in groups, so that memory stays bounded."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from neuron_bench.errors import BenchUsageError
-from neuron_bench.presets import DecoderShape, Shape
+from neuron_bench.models.presets import DecoderShape, Shape
 
 Progress = Callable[[int, int, float | None, str], None]
 """Turns done, turns in all, seconds left (None until one is through), what is running."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 PREFIXES = ("vllm:", "vllm_neuron:")
 
 
@@ -17,15 +15,6 @@ def joined(before: str, after: str) -> dict[str, float]:
         name: value - start.get(name, (kind, 0.0))[1] if kind != "gauge" else value
         for name, (kind, value) in end.items()
     }
-
-
-def padded_ratio(metrics: Mapping[str, float]) -> float | None:
-    """Mean padding of a step in sequences, over steps of every bucket (vLLM Neuron's own histogram); None elsewhere."""
-    totals = [
-        sum(value for name, value in metrics.items() if name.startswith(f"vllm_neuron:num_seqs_padding_{part}"))
-        for part in ("sum", "count")
-    ]
-    return totals[0] / totals[1] if totals[1] else None
 
 
 def _read(page: str) -> dict[str, tuple[str, float]]:

@@ -1,0 +1,1 @@
+"""What this machine has: chips by name, probe levels, and telemetry."""

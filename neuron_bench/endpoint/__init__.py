@@ -1,0 +1,1 @@
+"""The route `endpoint`: any OpenAI-compatible server, swept over HTTP."""

@@ -1,0 +1,1 @@
+"""From measured or published figures to a step model."""

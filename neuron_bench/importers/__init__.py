@@ -1,0 +1,1 @@
+"""Files of others become bench records, checked row by row."""

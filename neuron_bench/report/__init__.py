@@ -1,0 +1,1 @@
+"""What a bench says in a few rows, and two benches side by side."""
