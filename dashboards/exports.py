@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.resources import files
@@ -17,6 +16,7 @@ from dashboards.prometheus.exposition import plan_rules, run_exposition
 from dashboards.prometheus.grafana import write_dashboards
 from dashboards.workbook.book import write_xlsx
 from dashboards.workbook.sheets import Book, Cell
+from host.atomic import write_text, written_aside
 from loadgen.record import TABLES, Run
 from neuron_bench.record import Bench
 
@@ -71,9 +71,7 @@ def export_xlsx(source: Run | Plan | Bench, out: Path) -> Path:
     if isinstance(source, Plan):
         return write_xlsx(source, out)
     record = record_of(source)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    aside = out.with_name(f".{out.name}.part")
-    with Book(aside, f"{record.kind.capitalize()} {record.name}") as book:
+    with written_aside(out) as aside, Book(aside, f"{record.kind.capitalize()} {record.name}") as book:
         sheet = book.sheet("Numbers", record.words, (30, 30, 34, *([14] * 9)))
         sheet.head(COLUMNS)
         for number in record.numbers:
@@ -82,16 +80,13 @@ def export_xlsx(source: Run | Plan | Bench, out: Path) -> Path:
                 cells, ["text"] * 3 + ["number"] * 3 + ["text", "whole", "whole"] + ["text"] * 3, number.simulated
             )
         sheet.page.freeze_panes(sheet.row - len(record.numbers), 1)
-    os.replace(aside, out)
     return out
 
 
 def _row(number: Number) -> tuple[str | float | int | bool | None, ...]:
     labels = ";".join(f"{key}={value}" for key, value in number.labels)
-    return (
-        number.name, labels, number.label, number.value, number.lo, number.hi, number.unit, number.n, number.n_tail,
-        number.censored, number.simulated, number.provenance,
-    )  # fmt: skip
+    own = {**vars(number), "labels": labels}
+    return tuple(own[column] for column in COLUMNS)
 
 
 def export_prometheus(folder: Path, sources: Iterable[Run | Plan] = ()) -> list[Path]:
@@ -104,7 +99,7 @@ def export_prometheus(folder: Path, sources: Iterable[Run | Plan] = ()) -> list[
             else (f"{source.run_id}.prom", run_exposition(source))
         )
         written.append(folder / name)
-        written[-1].write_text(text, encoding="utf-8")
+        write_text(written[-1], text)
     return written
 
 
@@ -119,6 +114,5 @@ def export_grafana(folder: Path) -> list[Path]:
 
 
 def _asset(name: str, out: Path) -> Path:
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(files("dashboards").joinpath("assets", name).read_text(encoding="utf-8"), encoding="utf-8")
+    write_text(out, files("dashboards").joinpath("assets", name).read_text(encoding="utf-8"))
     return out

@@ -19,18 +19,45 @@ class ReportError(PeakdayError, ValueError):
     """A report that cannot be made; the message says what is missing."""
 
 
-RUN_COLUMNS = {
+RUN_COLUMNS: dict[str, tuple[str, ...]] = {
     "turns": (
-        "session_id", "interaction_id", "turn_index", "trace_id", "intent", "region", "route", "route_s", "prefetch_s",
-        "escalated", "intended_start_s", "start_lag_s", "ttft_s", "e2e_s", "gap_s_max", "status", "error_code",
+        "session_id",
+        "interaction_id",
+        "turn_index",
+        "trace_id",
+        "intent",
+        "region",
+        "route",
+        "route_s",
+        "prefetch_s",
+        "escalated",
+        "intended_start_s",
+        "start_lag_s",
+        "ttft_s",
+        "e2e_s",
+        "gap_s_max",
+        "status",
+        "error_code",
     ),
     "calls": (
-        "interaction_id", "turn_index", "start_s", "purpose", "model", "status", "input_tokens", "cache_read_tokens",
-        "cache_write_tokens_5m", "cache_write_tokens_1h", "prefix_shared_tokens", "prefix_customer_tokens", "ttft_s",
-        "e2e_s", "cost_usd",
+        "interaction_id",
+        "turn_index",
+        "start_s",
+        "purpose",
+        "model",
+        "status",
+        "input_tokens",
+        "cache_read_tokens",
+        "cache_write_tokens_5m",
+        "cache_write_tokens_1h",
+        "prefix_shared_tokens",
+        "prefix_customer_tokens",
+        "ttft_s",
+        "e2e_s",
+        "cost_usd",
     ),
     "tools": ("interaction_id", "turn_index", "tool", "start_s", "duration_s"),
-}  # fmt: skip
+}
 """What a report reads of a run's largest tables."""
 
 

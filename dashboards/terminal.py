@@ -9,11 +9,10 @@ from capacity.plan import Plan
 from dashboards.html.plan.page import quota_short
 from dashboards.html.run.load import CHECKS
 from dashboards.html.run.page import limit_sentence, verdict_banner
-from dashboards.numbers.plan import bench_numbers, plan_numbers
+from dashboards.numbers.plan import plan_numbers
 from dashboards.numbers.run import METRICS, Number, find, run_numbers, run_simulated
 from dashboards.numbers.units import show
 from loadgen.record import Run
-from neuron_bench.record import Bench
 
 _TITLE_WIDTH = 13
 WARNINGS_SHOWN = 5
@@ -106,26 +105,6 @@ def _at_list(numbers: list[Number], net: str, listed: str, **labels: str) -> str
     if abs(public.value / paid.value - 1) < 1e-9:
         return ""
     return f"net; {show(public.value, 'usd')} at list prices"
-
-
-def bench_summary(bench: Bench) -> str:
-    """A bench in a few lines: cases by phase, and the best throughput of each model on each chip."""
-    cases, numbers = bench.cases, bench_numbers(bench)
-    phases = ", ".join(f"{count} {phase}" for phase, count in cases["phase"].value_counts().items())
-    flagged = int((cases["flags"].fillna("") != "").sum())
-    lines = [f"Bench {bench.bench_id}", _line("cases", [phases, f"{flagged} flagged and not used" if flagged else ""])]
-    best: dict[tuple[str, str], Number] = {}
-    for number in numbers:
-        labels = dict(number.labels)
-        where = (labels.get("model_id", "?"), labels.get("chip") or labels.get("phase", "?"))
-        if number.name == "output_tokens_per_s" and (
-            where not in best or (number.value or 0) > (best[where].value or 0)
-        ):
-            best[where] = number
-    lines += [
-        _line("best", [f"{_marked(n)} output tokens", model, chip, n.provenance]) for (model, chip), n in best.items()
-    ]
-    return "\n".join(line for line in lines if line)
 
 
 # --- lines -------------------------------------------------------------------------------------------------------

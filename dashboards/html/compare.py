@@ -9,6 +9,7 @@ from pathlib import Path
 from capacity.plan import Plan
 from dashboards.exports import Record, record_of
 from dashboards.html import charts
+from dashboards.html.axes import run_span_s, slo_limits
 from dashboards.html.bench import bench_banners
 from dashboards.html.charts import Chart, Line
 from dashboards.html.page import Banner, Page, Panel, Part, Table
@@ -16,7 +17,6 @@ from dashboards.html.plan.page import plan_banners
 from dashboards.html.render import write_page
 from dashboards.html.run.page import verdict_banner
 from dashboards.numbers import series
-from dashboards.numbers.axes import run_span_s, slo_limits
 from dashboards.numbers.run import QUANTILES, Number, find
 from dashboards.numbers.units import UNKNOWN, show
 from host.errors import PeakdayError
@@ -50,9 +50,9 @@ class Pair:
             return "too few samples" if a.hidden or b.hidden else UNKNOWN
         if a.value == b.value:
             return "equal"
-        if None in (a.lo, a.hi, b.lo, b.hi):
+        if a.lo is None or a.hi is None or b.lo is None or b.hi is None:
             return "no interval"
-        return "intervals apart" if a.hi < b.lo or b.hi < a.lo else "intervals overlap"  # type: ignore[operator]
+        return "intervals apart" if a.hi < b.lo or b.hi < a.lo else "intervals overlap"
 
 
 def write_compare(out: Path, a: Run | Plan | Bench, b: Run | Plan | Bench) -> Path:

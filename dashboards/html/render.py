@@ -27,7 +27,6 @@ SYMBOLS = {"good": "✓", "bad": "✕", "warn": "!"}
 
 def write_page(page: Page, out: Path) -> Path:
     """Write one self-contained file, aside and renamed."""
-    out.parent.mkdir(parents=True, exist_ok=True)
     write_text(out, render(page))
     return out
 

@@ -71,9 +71,14 @@ def _list_numbers(plan: Plan) -> Iterator[Number]:
     if plan.event_cost_parts_list_usd:
         listed = sum(plan.event_cost_parts_list_usd.values())
         yield Number(
-            "event_cost_list_usd", "Cost of the event at list prices", listed, "usd", "cost",
-            simulated=net.simulated, provenance=net.provenance,
-        )  # fmt: skip
+            "event_cost_list_usd",
+            "Cost of the event at list prices",
+            listed,
+            "usd",
+            "cost",
+            simulated=net.simulated,
+            provenance=net.provenance,
+        )
     for line in plan.cost:
         if line.per_interaction_list_usd is not None:
             yield Number(

@@ -61,12 +61,19 @@ def _bookings(lines: Sequence[Line]) -> list[Panel]:
     """Each booking with its dates, and what one step fewer gives up."""
     rows: list[list[Cell]] = [
         [
-            line.instance, str(line.count), line.region, line.zone, line.from_utc, line.to_utc, line.act_by,
-            line.one_step_fewer, line.remark,
+            line.instance,
+            str(line.count),
+            line.region,
+            line.zone,
+            line.from_utc,
+            line.to_utc,
+            line.act_by,
+            line.one_step_fewer,
+            line.remark,
         ]
         for line in lines
         if line.line == "chips"
-    ]  # fmt: skip
+    ]
     if not rows:
         return []
     columns = ("Instance", "Count", "Region", "Zone", "From", "To", "Book by", "One step fewer", "Remark")
@@ -94,7 +101,7 @@ def _requests(lines: Sequence[Line]) -> list[Panel]:
         ]
         for line in lines
         if line.line == "quota"
-    ]  # fmt: skip
+    ]
     if not rows:
         return []
     columns = ("Quota", "Code", "Model or profile", "Region", "Held", "Ask for", "Ask by")

@@ -17,6 +17,7 @@ from facts.account import Held
 from facts.model_names import base_id
 from facts.reader import instances, models
 from facts.supply import supply_limits
+from host.atomic import write_text
 
 BOOK_DAYS_BEFORE = 21
 ASK_DAYS_BEFORE = 42
@@ -92,7 +93,7 @@ def write_order_sheet(plan: Plan, out: Path, occasion: Occasion) -> Path:
     writer.writerow(item.name for item in fields(Line))
     for line in order_lines(plan, occasion):
         writer.writerow(_cell(getattr(line, item.name)) for item in fields(Line))
-    out.write_text(text.getvalue(), encoding="utf-8")
+    write_text(out, text.getvalue())
     return out
 
 

@@ -15,6 +15,8 @@ from typing import Any
 
 import yaml
 
+from host.atomic import write_text
+
 SOURCE = {"type": "prometheus", "uid": "peakday"}
 WIDTH = 24
 SCHEMA_VERSION = 39
@@ -78,11 +80,10 @@ def expressions() -> Iterator[tuple[str, str]]:
 
 def write_dashboards(folder: Path) -> list[Path]:
     """Write one JSON file per dashboard, to be provisioned or imported."""
-    folder.mkdir(parents=True, exist_ok=True)
     written = []
     for dashboard in dashboards():
         path = folder / f"{dashboard.uid}.json"
-        path.write_text(json.dumps(dashboard_json(dashboard), indent=1) + "\n")
+        write_text(path, json.dumps(dashboard_json(dashboard), indent=1) + "\n")
         written.append(path)
     return written
 

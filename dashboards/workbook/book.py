@@ -6,7 +6,6 @@ its value cached, so any reader shows the plan's own numbers before it recalcula
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from capacity.plan import Plan
@@ -16,6 +15,7 @@ from dashboards.workbook.inputs import write_inputs
 from dashboards.workbook.money import write_cost, write_purchase
 from dashboards.workbook.sheets import Book
 from dashboards.workbook.supply import write_chips, write_quota
+from host.atomic import written_aside
 from host.errors import PeakdayError
 
 
@@ -34,9 +34,7 @@ def write_xlsx(plan: Plan, out: Path) -> Path:
         raise SpreadsheetError(
             f"plan {plan.plan_id}: holds no rules for its chips (an older peakday made it); plan again"
         )
-    out.parent.mkdir(parents=True, exist_ok=True)
-    aside = out.with_name(f".{out.name}.part")
-    with Book(aside, f"Plan {plan.plan_id}") as book:
+    with written_aside(out) as aside, Book(aside, f"Plan {plan.plan_id}") as book:
         inputs = write_inputs(book, plan)
         demand = write_demand(book, plan, inputs)
         pools = write_chips(book, plan, inputs, demand)
@@ -45,5 +43,4 @@ def write_xlsx(plan: Plan, out: Path) -> Path:
         ordered = write_purchase(book, plan, inputs, pools)
         write_checks(book, plan, inputs, demand, pools, money, ordered)
         write_provenance(book, plan)
-    os.replace(aside, out)
     return out

@@ -25,9 +25,12 @@ def write_checks(
     )
     sheet.head(("Check", "Holds"))
     checks = [
-        *_rules(inputs), *_traffic(inputs, demand), *_pools(plan, inputs, pools),
-        *_money(plan, inputs, money), ("The order is the purchase", close(ordered, money.own_usd)),
-    ]  # fmt: skip
+        *_rules(inputs),
+        *_traffic(inputs, demand),
+        *_pools(plan, inputs, pools),
+        *_money(plan, inputs, money),
+        ("The order is the purchase", close(ordered, money.own_usd)),
+    ]
     first = sheet.row + 1
     for words, holds in checks:
         sheet.write((words, holds), ("text", "check"))

@@ -77,12 +77,19 @@ def _write(book: Book, sheet: Sheet, item: Input) -> Expr:
     styles = ("text", "input", "text", "number", "number", "number", "text", "text")
     cell = sheet.write(row, styles, marks)[1]
     sheet.page.data_validation(
-        sheet.row - 1, 1, sheet.row - 1, 1,
+        sheet.row - 1,
+        1,
+        sheet.row - 1,
+        1,
         {
-            "validate": "decimal", "criteria": "between", "minimum": item.low, "maximum": item.high,
-            "error_title": item.label[:31], "error_message": f"Between {item.low:g} and {item.high:g} {item.unit}.",
+            "validate": "decimal",
+            "criteria": "between",
+            "minimum": item.low,
+            "maximum": item.high,
+            "error_title": item.label[:31],
+            "error_message": f"Between {item.low:g} and {item.high:g} {item.unit}.",
         },
-    )  # fmt: skip
+    )
     book.define(item.name, cell.text)
     return Expr(item.name, item.value)
 

@@ -71,13 +71,20 @@ def _pool(sheet: Sheet, supply: SupplyPlan, option: ChipOption, inputs: Inputs, 
         usage = calls / (all_replicas * demand.rate_per_s[key])
         cells = sheet.write(
             (
-                *key, option.chip, option.instance_type, level, calls, all_replicas, all_instances,
+                *key,
+                option.chip,
+                option.instance_type,
+                level,
+                calls,
+                all_replicas,
+                all_instances,
                 all_instances * inputs.at("chips_per_instance", *key),
                 all_instances * inputs.at("usd_per_instance_hour", *key),
                 usage,
             ),
-            styles, option.rate_per_replica_per_s.simulated,
-        )  # fmt: skip
+            styles,
+            option.rate_per_replica_per_s.simulated,
+        )
         replicas[level], instances[level], chips[level], hourly[level], busy[level] = cells[6:11]
     return Pool(replicas, instances, chips, hourly["p90"], busy["p90"])
 

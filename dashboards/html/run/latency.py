@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from dashboards.html import charts
+from dashboards.html.axes import fault_spans, slo_limits
 from dashboards.html.charts import Line
 from dashboards.html.page import Cell, Panel, Table
 from dashboards.numbers import series
-from dashboards.numbers.axes import fault_spans, slo_limits
 from dashboards.numbers.run import METRICS, N_TAIL_FIRM, N_TAIL_SHOWN, Number
 from dashboards.numbers.units import clock, show
 from loadgen.record import Run

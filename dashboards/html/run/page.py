@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from dashboards.html.axes import run_span_s
 from dashboards.html.page import Banner, Bullets, Paragraph, Part, Preformatted, Prose, marked
 from dashboards.html.run.customers import conversation_panels
 from dashboards.html.run.latency import errors_panel, latency_panels
@@ -13,7 +14,6 @@ from dashboards.html.run.quality import quality_panels
 from dashboards.html.run.server import server_panels
 from dashboards.html.run.tokens import cache_panels, cost_panels
 from dashboards.html.run.turn import turn_panels
-from dashboards.numbers.axes import run_span_s
 from dashboards.numbers.run import Number, find, run_numbers, run_simulated, tail
 from dashboards.numbers.units import clock
 from loadgen.record import Run

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from dashboards.html import charts
+from dashboards.html.axes import fault_spans
 from dashboards.html.charts import Line
 from dashboards.html.page import Cell, Panel, Table
 from dashboards.numbers import series
-from dashboards.numbers.axes import fault_spans
 from dashboards.numbers.run import Number
 from dashboards.numbers.units import clock, show
 from loadgen.record import Run
