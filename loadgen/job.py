@@ -61,47 +61,83 @@ class TargetSpec:
         return [file for file in ((self.mapping or {}).get("customers"), module) if file]
 
 
-@dataclass(frozen=True)
-class LoadJob:
-    """One run to make. Times are seconds; `window` counts from the start of the event, or of the arrival file.
+@dataclass(frozen=True, kw_only=True)
+class Load:
+    """What a run offers, whatever it drives: arrivals, sessions, messages and its estimate follow from it alone.
+
+    Times are seconds; `window` counts from the start of the event, or of the arrival file.
 
     Args:
-        run_dir: folder to write; its last part is `run_id`. It must not exist, or be empty.
         scenario: the resolved scenario, `Scenario.model_dump(mode="json", by_alias=True)`.
+        messages: path of the world's messages.json.
+        catalogue: path of the world's catalogue.sqlite, for price ticks; None skips them.
         rate_per_s, for_s: interactions per second for so long, in place of the event; `window` is then ignored.
             A closed loop may have for_s alone.
         arrivals_file: replay this CSV: each row one session of one interaction of one turn.
-        messages: path of the world's messages.json.
-        catalogue: path of the world's catalogue.sqlite, for price ticks; None skips them.
-        planner_url, planner_model: an OpenAI base URL that serves the query planner, and its id there.
-        abort_rules: apply the scenario's `abort_if`; None does so only when a target is not on loopback.
-        stand_ins_url: base URL of the local models, for fault timing and their own lateness; None when there are none.
-        budget_usd: what the run may cost; `turn_usd_max` is the upper bound of one turn (`estimate.turn_usd_max`).
-        processes, remote_workers: workers started here, and workers that connect from elsewhere to bind_host:bind_port.
         closed_loop_users: a fixed number of users that wait for answers, in place of open-loop arrivals.
-        metrics_port: serve the run as Prometheus text on this loopback port. web_port: Locust's own page, likewise.
-        host, commit, command, peakday_version: circumstances, written into the record as they are.
     """
 
-    run_dir: str
-    run_id: str
     scenario: dict[str, Any]
     scenario_hash: str
     seed: int
-    targets: tuple[TargetSpec, ...]
     messages: str
+    catalogue: str | None = None
     window: tuple[float, float] = (0.0, 0.0)
     scale: float = 1.0
     rate_per_s: float | None = None
     for_s: float | None = None
     arrivals_file: str | None = None
+    closed_loop_users: int | None = None
+
+    def __post_init__(self) -> None:
+        alone = self.closed_loop_users is not None and self.rate_per_s is None  # its users make the rate
+        if (self.rate_per_s is None) != (self.for_s is None) and not alone:
+            raise LoadError("--rate and --for go together, such as --rate 60/s --for 15s")
+        if self.length_s <= 0:
+            raise LoadError(
+                f"window {self.window[0]:g}s:{self.window[1]:g}s is empty; its end must come after its start"
+            )
+
+    @property
+    def length_s(self) -> float:
+        """How long turns are offered."""
+        return self.for_s if self.for_s is not None else self.window[1] - self.window[0]
+
+    @property
+    def follows_event(self) -> bool:
+        """Whether background streams make sense: a replayed log or a closed loop has no event behind it."""
+        return self.arrivals_file is None and self.closed_loop_users is None
+
+    @property
+    def drain_s(self) -> float:
+        """How long turns in flight at the end may take. A replayed log is waited for: its totals are the file's."""
+        limits = self.scenario["load"]
+        return float(limits["turn_timeout_s"] if self.arrivals_file is not None else limits["drain_s"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadJob(Load):
+    """One run to make: a load, what it drives, and where the record goes.
+
+    Args:
+        run_dir: folder to write; its last part is `run_id`. It must not exist, or be empty.
+        planner_url, planner_model: an OpenAI base URL that serves the query planner, and its id there.
+        abort_rules: apply the scenario's `abort_if`; None does so only when a target is not on loopback.
+        stand_ins_url: base URL of the local models, for fault timing and their own lateness; None when there are none.
+        budget_usd: what the run may cost; `turn_usd_max` is the upper bound of one turn (`estimate.turn_usd_max`).
+        processes, remote_workers: workers started here, and workers that connect from elsewhere to bind_host:bind_port.
+        metrics_port: serve the run as Prometheus text on this loopback port. web_port: Locust's own page, likewise.
+        host, commit, command, peakday_version: the run's environment, written into the record as it is.
+    """
+
+    run_dir: str
+    run_id: str
+    targets: tuple[TargetSpec, ...]
     processes: int = 1
     remote_workers: int = 0
     bind_host: str = "127.0.0.1"
     bind_port: int | None = None
     stand_ins_url: str | None = None
-    closed_loop_users: int | None = None
-    catalogue: str | None = None
     planner_url: str | None = None
     planner_model: str = "planner"
     abort_rules: bool | None = None
@@ -117,47 +153,30 @@ class LoadJob:
     peakday_version: str = ""
     host: dict[str, Any] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, load: Load, **fields: Any) -> LoadJob:
+        """The job that offers this load."""
+        return cls(**vars(load), **fields)
+
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.targets:
             raise LoadError("no target: name one with --target KIND=URL")
         if self.processes < 0 or self.remote_workers < 0 or self.workers < 1:
             raise LoadError(f"{self.processes} workers here and {self.remote_workers} elsewhere: expected 1 or more")
         if self.remote_workers and self.bind_port is None:
             raise LoadError("workers from elsewhere need a port to connect to: set bind_port, such as 5557")
-        alone = self.closed_loop_users is not None and self.rate_per_s is None  # its users make the rate
-        if (self.rate_per_s is None) != (self.for_s is None) and not alone:
-            raise LoadError("--rate and --for go together, such as --rate 60/s --for 15s")
         if self.budget_usd is not None and self.turn_usd_max <= 0:
             raise LoadError("a budget needs the upper bound of one turn: set turn_usd_max")
-        if self.length_s <= 0:
-            raise LoadError(
-                f"window {self.window[0]:g}s:{self.window[1]:g}s is empty; its end must come after its start"
-            )
-
-    @property
-    def length_s(self) -> float:
-        """How long turns are asked for."""
-        return self.for_s if self.for_s is not None else self.window[1] - self.window[0]
 
     @property
     def workers(self) -> int:
         """All workers of the run, W."""
         return self.processes + self.remote_workers
 
-    @property
-    def drain_s(self) -> float:
-        """How long turns in flight at the end may take. A replayed log is waited for: its totals are the file's."""
-        limits = self.scenario["load"]
-        return float(limits["turn_timeout_s"] if self.arrivals_file is not None else limits["drain_s"])
-
     def drained_within(self, drain_s: float) -> LoadJob:
         """The same job, whose turns in flight at the end get so long and are then `censored`."""
         return replace(self, scenario=self.scenario | {"load": self.scenario["load"] | {"drain_s": drain_s}})
-
-    @property
-    def follows_event(self) -> bool:
-        """Whether background streams make sense: a replayed log or a closed loop has no event behind it."""
-        return self.arrivals_file is None and self.closed_loop_users is None
 
     @property
     def prices_url(self) -> str | None:

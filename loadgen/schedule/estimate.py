@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from facts import reader
-from loadgen.job import LoadJob
+from loadgen.job import Load
 from loadgen.schedule.sessions import Itinerary, itinerary
 
 TURNS_PER_WORKER_S = 250.0
@@ -41,13 +41,13 @@ class Estimate:
     sockets: int
 
 
-def estimate(job: LoadJob) -> Estimate:
-    """The estimate of a job. It plans the arrivals exactly, and a sample of the sessions."""
-    messages = json.loads(Path(job.messages).read_text())["messages"]
-    plan = itinerary(job, messages)
+def estimate(load: Load) -> Estimate:
+    """The estimate of a load. It plans the arrivals exactly, and a sample of the sessions."""
+    messages = json.loads(Path(load.messages).read_text())["messages"]
+    plan = itinerary(load, messages)
     interactions, turns, complex_ratio = _sample(plan, {message["id"]: message for message in messages})
     total = len(plan.offset_s)
-    tokens = job.scenario["capacity"]["assumed_tokens"]
+    tokens = load.scenario["capacity"]["assumed_tokens"]
     calls = total * turns * tokens["calls_per_turn"]
     input_tokens = calls * prompt_tokens(tokens, turns / max(interactions, 1.0))
     output_tokens = calls * tokens["output_tokens"]
@@ -60,7 +60,7 @@ def estimate(job: LoadJob) -> Estimate:
         peak_turns_per_s=peak,
         input_tokens=input_tokens,
         output_tokens=output_tokens,
-        usd=_dollars(job.scenario, calls, input_tokens, output_tokens, complex_ratio),
+        usd=_dollars(load.scenario, calls, input_tokens, output_tokens, complex_ratio),
         peak_input_tokens_per_min=peak * 60 * input_tokens / max(total * turns, 1.0),
         peak_requests_per_min=peak * 60 * tokens["calls_per_turn"],
         workers=max(1, math.ceil(peak / TURNS_PER_WORKER_S)),

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from loadgen.job import LoadJob
+from loadgen.job import Load
 
 SESSIONS_PER_USER_S = 1_000
 """Sessions kept ready for each closed-loop user and second, more than one that waits for its answers can play. They
@@ -57,29 +57,29 @@ class Itinerary:
         return range(worker, len(self.offset_s), workers)
 
 
-def itinerary(job: LoadJob, messages: list[dict[str, Any]]) -> Itinerary:
+def itinerary(load: Load, messages: list[dict[str, Any]]) -> Itinerary:
     """The itinerary of a job; the same for the same seed, wherever it is made."""
     from scenarios import arrivals, sessions
 
-    scenario, regions = job.scenario, tuple(job.scenario["event"]["regions"])
-    if job.closed_loop_users is not None:
-        count = int(job.closed_loop_users * job.length_s * SESSIONS_PER_USER_S) + job.closed_loop_users
+    scenario, regions = load.scenario, tuple(load.scenario["event"]["regions"])
+    if load.closed_loop_users is not None:
+        count = int(load.closed_loop_users * load.length_s * SESSIONS_PER_USER_S) + load.closed_loop_users
         shares = [region["share"] for region in scenario["event"]["regions"].values()]
-        draws = np.random.default_rng([job.seed, job.closed_loop_users])
+        draws = np.random.default_rng([load.seed, load.closed_loop_users])
         region = draws.choice(len(shares), size=_REGIONS_DRAWN, p=shares).astype(np.int16)
-        planner = sessions.SessionPlanner(scenario, messages, job.seed)
+        planner = sessions.SessionPlanner(scenario, messages, load.seed)
         return Itinerary(np.broadcast_to(0.0, count), region, regions, None, planner)
-    if job.arrivals_file is not None:
-        replay = arrivals.read_replay(Path(job.arrivals_file), job.window)
+    if load.arrivals_file is not None:
+        replay = arrivals.read_replay(Path(load.arrivals_file), load.window)
         region = np.zeros(len(replay.offset_s), dtype=np.int16)
-        planner = sessions.single_turn(scenario, messages, job.seed)
+        planner = sessions.single_turn(scenario, messages, load.seed)
         lengths = None
         if replay.input_tokens is not None and replay.output_tokens is not None:
             lengths = np.column_stack([replay.input_tokens, replay.output_tokens])
         return Itinerary(replay.offset_s, region, regions, lengths, planner)
-    if job.rate_per_s is not None:
-        starts = arrivals.constant_rate(job.rate_per_s, job.length_s, resolved=scenario, seed=job.seed)
+    if load.rate_per_s is not None:
+        starts = arrivals.constant_rate(load.rate_per_s, load.length_s, resolved=scenario, seed=load.seed)
     else:
-        starts = arrivals.session_starts(scenario, window=job.window, scale=job.scale, seed=job.seed)
-    planner = sessions.SessionPlanner(scenario, messages, job.seed)
+        starts = arrivals.session_starts(scenario, window=load.window, scale=load.scale, seed=load.seed)
+    planner = sessions.SessionPlanner(scenario, messages, load.seed)
     return Itinerary(starts.offset_s, starts.region, regions, None, planner)
