@@ -76,9 +76,9 @@ class Bench:
         outcome = run_load(self.job(for_s, **job))
         run = load_run(outcome.run_dir)
         return {
-            "completed": outcome.info["totals"]["completed"],
+            "completed": outcome.info.totals.completed,
             "cpu_s": float(run.generator["cpu_ratio"].sum()),
-            "info": outcome.info,
+            "info": outcome.info.to_json(),
         }
 
     def job(self, for_s: float, **more: Any) -> LoadJob:

@@ -88,10 +88,9 @@ def write_report(out: Path, *, run: Run | None = None, plan: Plan | None = None,
 
 def run_report(run: Run) -> Page:
     """The page of one run."""
-    scenario = (run.info.get("scenario") or {}).get("name", "")
     return Page(
         title=f"Run {run.run_id}",
-        subtitle=" · ".join(filter(None, ("peakday", "load run", scenario))),
+        subtitle=" · ".join(filter(None, ("peakday", "load run", run.info.scenario_name))),
         banners=run_banners(run),
         headline=run_headline(run),
         parts=run_parts(run),

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 from capacity.plan import Plan
 from dashboards.html.plan.page import quota_short
-from dashboards.html.run.load import CHECKS
+from dashboards.html.run.load import check_sentences
 from dashboards.html.run.page import limit_sentence, verdict_banner
 from dashboards.numbers.plan import plan_numbers
-from dashboards.numbers.run import METRICS, Number, find, run_numbers, run_simulated
+from dashboards.numbers.run import METRICS, Number, find, run_numbers
 from dashboards.numbers.units import show
 from loadgen.record import Run
 
@@ -21,11 +21,11 @@ WARNINGS_SHOWN = 5
 def run_summary(run: Run) -> str:
     """A run in about ten lines: verdict, load, latency, cache, cost, first limit exceeded."""
     numbers = run_numbers(run)
-    scenario = (run.info.get("scenario") or {}).get("name", "")
     banner = verdict_banner(run.info)
-    lines = [f"Run {run.run_id}  {scenario}, seed {run.info.get('seed', '?')}", f"  {banner.word}: {banner.text}"]
+    head = f"Run {run.run_id}  {run.info.scenario_name}, seed {'?' if run.info.seed is None else run.info.seed}"
+    lines = [head, f"  {banner.word}: {banner.text}"]
     lines += [f"    - {reason}" for reason in banner.reasons]
-    lines += [f"    ! {warning}" for warning in run.info.get("warnings") or ()]
+    lines += [f"    ! {warning}" for warning in run.info.warnings or ()]
     lines += [
         _line("turns", [_pair(numbers, name, word) for name, word in _COUNTS]),
         _line("rate", [_pair(numbers, name, word) for name, word in _RATES]),
@@ -34,13 +34,12 @@ def run_summary(run: Run) -> str:
         _line("cost", [_pair(numbers, name, word) for name, word in _COSTS]),
     ]
     lines += [_line("auto-buy" if i == 0 else "", parts) for i, parts in enumerate(_autobuy(numbers)) if any(parts)]
-    sentences = [(run.info.get(key) or {}).get("sentence") for _, key in CHECKS]
-    lines += [_line("" if i else "checks", [sentence]) for i, sentence in enumerate(filter(None, sentences))]
-    first = next(iter(run.info.get("what_broke_first") or ()), None)
+    lines += [_line("" if i else "checks", [text]) for i, (_, text) in enumerate(check_sentences(run.info))]
+    first = next(iter(run.info.what_broke_first or ()), None)
     lines.append(_line("first limit", [f"exceeded: {limit_sentence(first)}" if first else "none exceeded on record"]))
-    names = run_simulated(run.info)
-    if names:
-        lines.append(_line("SIMULATED", [f"{', '.join(names)}: these rehearse the system, they measure no real model"]))
+    if run.info.simulated:
+        names = ", ".join(run.info.simulated)
+        lines.append(_line("SIMULATED", [f"{names}: these rehearse the system, they measure no real model"]))
     return "\n".join(line for line in lines if line)
 
 

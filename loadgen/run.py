@@ -28,7 +28,7 @@ from loadgen.analysis.finish import finish_record
 from loadgen.coordinator.scrape import Scraper, scrape_urls
 from loadgen.coordinator.status_line import line
 from loadgen.job import LoadError, LoadJob, without_query
-from loadgen.record import SCHEMA, write_json
+from loadgen.record import RUNNING, RunInfo, ScenarioRef, TargetRef, write_info
 from loadgen.worker.sample_buffer import ChunkWriter
 
 LOCUSTFILE = Path(__file__).with_name("worker") / "locustfile.py"
@@ -52,7 +52,7 @@ class Outcome:
 
     exit_code: int
     run_dir: Path
-    info: dict[str, Any]
+    info: RunInfo
 
 
 @dataclass
@@ -93,9 +93,9 @@ def run_load(job: LoadJob, progress: Progress | None = None) -> Outcome:
     info = finish_record(job, started, chunks, children.killed, interrupted=bool(interrupts), scraper=scraper)
     if interrupts:
         return Outcome(EXIT_INTERRUPTED, job.folder, info)
-    if info["aborted"]:
+    if info.aborted:
         return Outcome(EXIT_ABORTED, job.folder, info)
-    return Outcome(0 if info["verdict"]["valid"] else EXIT_INVALID, job.folder, info)
+    return Outcome(0 if info.valid else EXIT_INVALID, job.folder, info)
 
 
 def begin_record(job: LoadJob, started: datetime) -> None:
@@ -105,7 +105,7 @@ def begin_record(job: LoadJob, started: datetime) -> None:
         if (job.folder / "run.json").exists():
             raise LoadError(f"{job.run_dir}: already holds a run; choose another folder with --out")
         job.write(job.folder / "job.json")
-        write_json(job.folder / "run.json", head(job, started))
+        write_info(job.folder, head(job, started))
     except OSError as error:
         raise LoadError(f"{job.run_dir}: cannot write the record ({error.strerror}); choose another --out") from None
 
@@ -134,32 +134,30 @@ def forget_record(job: LoadJob, *, keep_logs: bool) -> None:
         job.folder.rmdir()
 
 
-def head(job: LoadJob, started: datetime) -> dict[str, Any]:
+def head(job: LoadJob, started: datetime) -> RunInfo:
     """What of run.json is known before the first turn."""
-    scenario = job.scenario
-    return {
-        "schema": SCHEMA,
-        "run_id": job.run_id,
-        "state": "running",
-        "peakday_version": job.peakday_version,
-        "started_utc": started.isoformat(),
-        "scenario": {"name": scenario["name"], "hash": job.scenario_hash, "resolved": scenario},
-        "seed": job.seed,
-        "targets": [
-            {"kind": target.kind, "url": without_query(target.url), "region": target.region, "model": target.model}
-            for target in job.targets
-        ],
-        "window": list(job.window) if job.for_s is None else [0.0, job.length_s],
-        "scale": job.scale,
-        "rate": job.rate_per_s,
-        "arrivals_file": job.arrivals_file,
-        "arrivals_sha256": job.arrivals_file and hashlib.sha256(Path(job.arrivals_file).read_bytes()).hexdigest(),
-        "open_loop": job.closed_loop_users is None,
-        "processes": job.processes,
-        "command": list(job.command),
-        "commit": job.commit,
-        "host": job.host,
-    }
+    arrivals = Path(job.arrivals_file).read_bytes() if job.arrivals_file else None
+    return RunInfo(
+        run_id=job.run_id,
+        state=RUNNING,
+        peakday_version=job.peakday_version,
+        started_utc=started.isoformat(),
+        scenario=ScenarioRef(job.scenario["name"], job.scenario_hash, job.scenario),
+        seed=job.seed,
+        targets=tuple(
+            TargetRef(target.kind, without_query(target.url), target.region, target.model) for target in job.targets
+        ),
+        window=job.window if job.for_s is None else (0.0, job.length_s),
+        scale=job.scale,
+        rate=job.rate_per_s,
+        arrivals_file=job.arrivals_file,
+        arrivals_sha256=None if arrivals is None else hashlib.sha256(arrivals).hexdigest(),
+        open_loop=job.closed_loop_users is None,
+        processes=job.processes,
+        command=job.command,
+        commit=job.commit,
+        host=job.host,
+    )
 
 
 def raise_open_file_limit() -> None:

@@ -48,7 +48,7 @@ def run_demo(*, seed: int | None, console: Console) -> tuple[str, dict[str, Any]
     resolved = resolve(SCENARIO, [], seed)
     check, runs = climb(resolved, console)
     top = runs[-1]
-    valid = bool(top.info["verdict"]["valid"])
+    valid = top.info.valid
     calibration = try_calibration(runs)
     plan, folder = plan_scenario(
         resolved.scenario,
@@ -58,13 +58,13 @@ def run_demo(*, seed: int | None, console: Console) -> tuple[str, dict[str, Any]
         seed=resolved.seed,
         console=console,
     )
-    head = "" if valid else f"INVALID run, not used for the plan: {'; '.join(top.info['verdict']['reasons'])}\n\n"
+    head = "" if valid else f"INVALID run, not used for the plan: {'; '.join(top.info.reasons)}\n\n"
     paths = f"run     {relative(top.path)}\nplan    {folder}/plan.json, plan.xlsx\nreport  {folder}/report.html"
     text = f"{head}Generator check: {check}\n\n{run_summary(top)}\n\n{calibration}\n\n{plan_summary(plan)}\n\n{paths}"
     data = {
         "valid": valid,
         "check": check,
-        "runs": [run.info for run in runs],
+        "runs": [run.info.to_json() for run in runs],
         "calibration": calibration,
         "plan": asdict(plan),
         "report": f"{folder}/report.html",

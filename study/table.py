@@ -171,11 +171,12 @@ def _simulated_ttft_s(run: Observed, model: StepModel) -> np.ndarray:
 
 def facts(run: Run) -> dict[str, Any]:
     """What a reader needs to trust a run: when, how many, how late the client was."""
-    lag = run.info["quantiles"].get("start_lag_s", {}).get("p99") or {}
+    lag = run.info.quantile("start_lag_s", "p99")
     return {
-        "run": run.path.name, "started_utc": run.info["started_utc"], "turns": len(run.turns),
-        "valid": run.info["verdict"]["valid"], "start_lag_s_p99": lag.get("value"),
-        "error_ratio": run.info["totals"].get("error_ratio"), "load1": run.info["host"].get("load1"),
+        "run": run.path.name, "started_utc": run.info.started_utc, "turns": len(run.turns),
+        "valid": run.info.valid, "start_lag_s_p99": lag.value if lag else None,
+        "error_ratio": run.info.totals.error_ratio if run.info.totals else None,
+        "load1": (run.info.host or {}).get("load1"),
     }  # fmt: skip
 
 

@@ -101,7 +101,7 @@ def backtest(plan: Plan, run: Run) -> Backtest:
     Raises:
         PlanError: the plan was made after the run started, or the run is no evidence.
     """
-    refuse_hindsight(plan.created_utc, str(run.info.get("started_utc", "")), f"plan {plan.plan_id}, run {run.run_id}")
+    refuse_hindsight(plan.created_utc, run.info.started_utc or "", f"plan {plan.plan_id}, run {run.run_id}")
     scores = [*_scores(plan, measured_calls(run)), *_cost_score(plan, run)]
     return Backtest(tuple(sorted(scores, key=lambda score: -abs(score.error_ratio or 0.0))))
 
@@ -138,7 +138,7 @@ def _cost_score(plan: Plan, run: Run) -> Iterator[Score]:
 
     Chips, guardrails and failed attempts are in no run's totals, so the line is taken without them.
     """
-    usd = run.info.get("totals", {}).get("cost_usd_per_interaction")
+    usd = run.info.totals.cost_usd_per_interaction if run.info.totals else None
     line = next((line for line in plan.cost if line.intent == "all"), None)
     if usd is None or line is None:
         return

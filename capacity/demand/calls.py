@@ -75,17 +75,17 @@ class Calls:
 
 def refuse_weak_evidence(run: Run) -> None:
     """Raise `PlanError` for a run that was cut off or that its generator does not vouch for."""
-    if run.info.get("state") != "finished":
+    if not run.info.finished:
         raise PlanError(f"{run.path}: the run was cut off; repeat it, or plan without --run")
-    verdict = run.info.get("verdict", {})
-    if not verdict.get("valid", False):
-        reasons = "; ".join(verdict.get("reasons", [])) or "no verdict"
-        raise PlanError(f"{run.path}: the run is INVALID ({reasons}); repeat it, or plan without --run")
+    if not run.info.valid:
+        raise PlanError(
+            f"{run.path}: the run is INVALID ({'; '.join(run.info.reasons)}); repeat it, or plan without --run"
+        )
 
 
 def run_provenance(run: Run, model: str, supply: str) -> str:
     """Where a model's numbers in a run come from: by its own name, else by its supply."""
-    supplies = run.info.get("provenance", {})
+    supplies = run.info.provenance or {}
     return str(supplies.get(model, supplies.get(supply, "measured")))
 
 

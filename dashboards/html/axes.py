@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
 from dashboards.html.charts import Limit, Span
 from dashboards.numbers.units import show
-from loadgen.record import Run
+from loadgen.record import FaultSpan, Run, RunInfo
 
 
 def run_span_s(run: Run) -> float:
@@ -22,22 +19,24 @@ def run_span_s(run: Run) -> float:
     return max(ends)
 
 
-def fault_spans(info: Mapping[str, Any]) -> list[Span]:
+def fault_spans(info: RunInfo) -> list[Span]:
     """Injected faults, and storms of auto-buy rules, as marks on a time axis."""
-    spans = [Span(fault["start_s"], fault["end_s"], _fault_words(fault)) for fault in info.get("faults") or ()]
-    storm = (((info.get("totals") or {}).get("autobuy") or {}).get("chat_ttft_s") or {}).get("storm_at_s")
-    return spans if storm is None else [*spans, Span(storm, storm + 1, "rule storm")]
+    spans = [Span(fault.start_s, fault.end_s, _fault_words(fault)) for fault in info.faults or ()]
+    autobuy = info.totals.autobuy if info.totals else None
+    if autobuy is None or autobuy.chat_ttft_s is None:
+        return spans
+    storm_s = autobuy.chat_ttft_s.storm_at_s
+    return [*spans, Span(storm_s, storm_s + 1, "rule storm")]
 
 
-def _fault_words(fault: Mapping[str, Any]) -> str:
-    share = fault.get("ratio", 1.0)
-    part = "" if share == 1 else f"{show(share, 'ratio')} of calls"
-    return " ".join(filter(None, (fault["kind"].replace("_", " "), fault.get("model"), fault.get("region"), part)))
+def _fault_words(fault: FaultSpan) -> str:
+    part = "" if fault.ratio == 1 else f"{show(fault.ratio, 'ratio')} of calls"
+    return " ".join(filter(None, (fault.kind.replace("_", " "), fault.model, fault.region, part)))
 
 
-def slo_limits(info: Mapping[str, Any], metric: str) -> list[Limit]:
+def slo_limits(info: RunInfo, metric: str) -> list[Limit]:
     """The scenario's SLOs for a metric, as lines."""
-    slo = ((info.get("scenario") or {}).get("resolved") or {}).get("slo") or {}
+    slo = info.scenario.slo if info.scenario else {}
     return [
         Limit(float(value), f"SLO {name.removeprefix(metric + '_')} {show(float(value), 's')}")
         for name, value in slo.items()

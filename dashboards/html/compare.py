@@ -20,7 +20,7 @@ from dashboards.numbers import series
 from dashboards.numbers.run import QUANTILES, Number, find
 from dashboards.numbers.units import UNKNOWN, show
 from host.errors import PeakdayError
-from loadgen.record import Run
+from loadgen.record import Run, ScenarioRef
 from neuron_bench.record import Bench
 
 
@@ -110,12 +110,9 @@ def _environment(source: Run | Plan | Bench) -> dict[str, str]:
     """What must be equal for a fair comparison."""
     if isinstance(source, Run):
         info = source.info
-        scenario = info.get("scenario") or {}
         keys = ("seed", "window", "scale", "rate", "processes", "provenance")
-        return {
-            "scenario": f"{scenario.get('name')} {scenario.get('hash')}",
-            **{key: str(info.get(key)) for key in keys},
-        }
+        scenario = info.scenario or ScenarioRef()
+        return {"scenario": f"{scenario.name} {scenario.hash}", **{key: str(getattr(info, key)) for key in keys}}
     if isinstance(source, Plan):
         return {"scenario": f"{source.scenario.get('name')} {source.scenario.get('hash')}", "seed": str(source.seed)}
     return {"chips": ", ".join(sorted(map(str, set(source.cases["chip"].dropna()))))}

@@ -7,11 +7,20 @@ does not hold is left out or unknown, never computed a second way here.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import asdict, dataclass, replace
 
 from dashboards.numbers.units import UNKNOWN, show
-from loadgen.record import Quantile, Run
+from loadgen.record import (
+    AutobuyTotals,
+    CacheHits,
+    ChatAroundStorm,
+    FirstTurn,
+    Quantile,
+    Run,
+    StreamTotals,
+    Totals,
+    TurnsPerInteraction,
+)
 
 N_TAIL_SHOWN = 10
 """Below this many samples at or above it, a p99 is not printed: p95 is read in its place."""
@@ -107,7 +116,6 @@ _TOTALS: dict[str, tuple[str, str, str]] = {
     "abandoned_ratio": ("Abandoned", "ratio", "service"),
     "repeat_customer_ratio": ("Repeat customers", "ratio", "conversation"),
     "turns_per_interaction": ("Turns per interaction", "turns", "conversation"),
-    "escalated_ratio": ("Escalated", "ratio", "conversation"),
     "routes": ("Routed to", "ratio", "conversation"),
     "calls": ("Model calls", "count", "tokens"),
     "input_tokens": ("Input tokens, not cached", "tokens", "tokens"),
@@ -124,21 +132,16 @@ _LABEL_OF = {"cache_hit_token_ratio": "level", "routes": "route"}
 _TOUCHED_GROUPS = ("service", "latency", "conversation", "tokens", "cache", "cost")
 
 
-def run_simulated(info: Mapping[str, Any]) -> tuple[str, ...]:
-    """Names of the supplies that emulators played, sorted."""
-    return tuple(sorted(name for name, kind in (info.get("provenance") or {}).items() if kind == "simulated"))
-
-
 def run_numbers(run: Run) -> list[Number]:
     """Every named number of a run, in the order in which a report shows them."""
-    touched = bool(run_simulated(run.info))
-    totals = run.info.get("totals") or {}
+    touched = bool(run.info.simulated)
+    totals = run.info.totals or Totals()
     numbers = [
         *_totals(totals),
-        *_quantiles(run.info.get("quantiles") or {}),
-        *_first_turn(run.info.get("first_turn") or {}),
-        *_background(totals.get("background") or {}),
-        *_autobuy(totals.get("autobuy") or {}),
+        *_quantiles(run.info.quantiles or {}),
+        *(_first_turn(run.info.first_turn) if run.info.first_turn else ()),
+        *_background(totals.background),
+        *(_autobuy(totals.autobuy) if totals.autobuy else ()),
     ]
     return [replace(number, simulated=touched and _touchable(number)) for number in numbers]
 
@@ -147,20 +150,22 @@ def _touchable(number: Number) -> bool:
     return number.group in _TOUCHED_GROUPS and not number.name.startswith(OUR_OWN)
 
 
-def _totals(totals: Mapping[str, Any]) -> Iterator[Number]:
+def _totals(totals: Totals) -> Iterator[Number]:
     for name, (label, unit, group) in _TOTALS.items():
-        value = totals.get(name)
+        value = getattr(totals, name)
+        if isinstance(value, CacheHits | TurnsPerInteraction):
+            value = asdict(value)
         if isinstance(value, Mapping):
             yield from _total_by(name, value)
         elif isinstance(value, (int, float)):
             yield Number(name, label, float(value), unit, group)
 
 
-def _total_by(name: str, values: Mapping[str, Any]) -> Iterator[Number]:
+def _total_by(name: str, values: Mapping[str, float | None]) -> Iterator[Number]:
     """A total that is a table: statistics (mean, p50) become suffixes of its name, anything else a label."""
     label, unit, group = _TOTALS[name]
     for key, value in values.items():
-        if not isinstance(value, (int, float)):
+        if value is None:
             continue
         if name in _LABEL_OF:
             yield Number(name, f"{label}, {key}", float(value), unit, group, labels=((_LABEL_OF[name], key),))
@@ -168,63 +173,60 @@ def _total_by(name: str, values: Mapping[str, Any]) -> Iterator[Number]:
             yield Number(f"{name}_{key}", f"{label}, {key}", float(value), unit, group)
 
 
-def _quantiles(quantiles: Mapping[str, Any]) -> Iterator[Number]:
+def _quantiles(quantiles: Mapping[str, Mapping[str, Quantile]]) -> Iterator[Number]:
     for metric, label in METRICS.items():
         for name in QUANTILES:
-            raw = (quantiles.get(metric) or {}).get(name)
-            if raw is not None:
-                yield quantile_number(metric, label, name, Quantile(**raw))
+            quantile = (quantiles.get(metric) or {}).get(name)
+            if quantile is not None:
+                yield quantile_number(metric, label, name, quantile)
 
 
-def _first_turn(first: Mapping[str, Any]) -> Iterator[Number]:
+def _first_turn(first: FirstTurn) -> Iterator[Number]:
     """The first turn after the start: it may meet a cold target, so it stays out of the quantiles."""
-    for metric in ("ttft_s", "e2e_s"):
-        if isinstance(first.get(metric), (int, float)):
-            yield Number(f"first_turn_{metric}", f"First turn, {METRICS[metric]}", first[metric], "s", "service")
+    for metric, value in (("ttft_s", first.ttft_s), ("e2e_s", first.e2e_s)):
+        if value is not None:
+            yield Number(f"first_turn_{metric}", f"First turn, {METRICS[metric]}", value, "s", "service")
 
 
-def _background(streams: Mapping[str, Any]) -> Iterator[Number]:
+def _background(streams: Mapping[str, StreamTotals]) -> Iterator[Number]:
     for stream, totals in streams.items():
         labels = (("stream", stream),)
-        for name in ("asked", "completed"):
-            if isinstance(totals.get(name), (int, float)):
-                label = f"{stream.replace('_', ' ').capitalize()} {name}"
-                yield Number(f"background_{name}", label, float(totals[name]), "count", "load", labels=labels)
-        for name, raw in (totals.get("delay_s") or {}).items():
+        for name, count in (("asked", totals.asked), ("completed", totals.completed)):
+            label = f"{stream.replace('_', ' ').capitalize()} {name}"
+            yield Number(f"background_{name}", label, float(count), "count", "load", labels=labels)
+        for name, quantile in totals.delay_s.items():
             label = f"{stream.replace('_', ' ').capitalize()}, delay"
-            number = quantile_number("background_delay_s", label, name, Quantile(**raw))
+            number = quantile_number("background_delay_s", label, name, quantile)
             yield replace(number, group="service", labels=labels)
 
 
-def _autobuy(totals: Mapping[str, Any]) -> Iterator[Number]:
+def _autobuy(totals: AutobuyTotals) -> Iterator[Number]:
     counts = (
-        ("purchases", "Auto-buy purchases"),
-        ("double_purchases", "Bought twice"),
-        ("waiting", "Auto-buy rules matched, not bought yet"),
+        ("purchases", "Auto-buy purchases", totals.purchases),
+        ("double_purchases", "Bought twice", totals.double_purchases),
+        ("waiting", "Auto-buy rules matched, not bought yet", totals.waiting),
     )
-    for name, label in counts:
-        if isinstance(totals.get(name), (int, float)):
-            yield Number(f"autobuy_{name}", label, float(totals[name]), "count", "conversation")
-    for name, raw in (totals.get("delay_s") or {}).items():
-        if raw.get("n"):
-            number = quantile_number("autobuy_delay_s", "Auto-buy delay", name, Quantile(**raw))
+    for name, label, count in counts:
+        if count is not None:
+            yield Number(f"autobuy_{name}", label, float(count), "count", "conversation")
+    for name, quantile in totals.delay_s.items():
+        if quantile.n:
+            number = quantile_number("autobuy_delay_s", "Auto-buy delay", name, quantile)
             yield replace(number, group="conversation")
-    yield from _chat_change(totals.get("chat_ttft_s") or {})
-    if isinstance(totals.get("saving_ratio_mean"), (int, float)):
-        yield Number(
-            "saving_ratio_mean", "Saving by auto-buy, mean", totals["saving_ratio_mean"], "ratio", "conversation"
-        )
+    if totals.chat_ttft_s is not None:
+        yield from _chat_change(totals.chat_ttft_s)
+    if totals.saving_ratio_mean is not None:
+        saving = totals.saving_ratio_mean
+        yield Number("saving_ratio_mean", "Saving by auto-buy, mean", saving, "ratio", "conversation")
 
 
-def _chat_change(around: Mapping[str, Any]) -> Iterator[Number]:
+def _chat_change(around: ChatAroundStorm) -> Iterator[Number]:
     """TTFT of the chat in the minute before and after a storm of rules, and its change."""
-    for side in ("before", "after"):
-        for name, raw in (around.get(side) or {}).items():
-            number = quantile_number(
-                "storm_ttft_s", f"TTFT in the minute {side} the rule storm,", name, Quantile(**raw)
-            )
+    for side, quantiles in (("before", around.before), ("after", around.after)):
+        for name, quantile in quantiles.items():
+            number = quantile_number("storm_ttft_s", f"TTFT in the minute {side} the rule storm,", name, quantile)
             yield replace(number, group="conversation", labels=(("side", side),))
-    for name, change in (around.get("change_ratio") or {}).items():
+    for name, change in around.change_ratio.items():
         label = f"TTFT {name}, change by the rule storm"
         yield Number(f"storm_ttft_change_ratio_{name}", label, float(change), "ratio", "conversation")
 

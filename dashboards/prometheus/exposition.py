@@ -40,11 +40,9 @@ class RunCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """`peakday_run_valid`, then every number in the order of the report."""
         run = self._run
-        verdict = run.info.get("verdict") or {}
-        valid = run.info.get("state") == "finished" and bool(verdict.get("valid"))
-        about = {"run_id": run.run_id, "scenario": str((run.info.get("scenario") or {}).get("name", ""))}
+        about = {"run_id": run.run_id, "scenario": run.info.scenario_name}
         validity = Metric("peakday_run_valid", "1 when the generator kept its own schedule.", "gauge")
-        validity.add_sample(validity.name, _labels(about), float(valid))
+        validity.add_sample(validity.name, _labels(about), float(run.info.valid))
         yield validity
         families: dict[str, Metric] = {}
         for number in _printed(run_numbers(run)):

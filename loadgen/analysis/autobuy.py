@@ -7,12 +7,13 @@ import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from loadgen.analysis.quantiles import censored_quantile, censored_values
-from loadgen.record import Run
+from loadgen.record import AutobuyTotals, ChatAroundStorm, Run
 
 WITHIN_S = 10.0
 AROUND_STORM_S = 60.0
@@ -20,25 +21,21 @@ AROUND_STORM_S = 60.0
 TURNS_MIN = 20
 
 
-def autobuy_totals(url: str | None, run: Run) -> dict[str, Any] | None:
+def autobuy_totals(url: str | None, run: Run) -> AutobuyTotals | None:
     """Purchases, doubles, delay, saving and the chat around a storm; None without a test endpoint that answers."""
     if url is None:
         return None
     try:
         with urllib.request.urlopen(f"{url}/test/purchases", timeout=WITHIN_S) as response:  # noqa: S310 (loopback)
-            told = json.loads(response.read())
+            book = json.loads(response.read())
     except (urllib.error.URLError, OSError, json.JSONDecodeError):
         return None
-    found = summarise(told["purchases"], told.get("rules", {}), told.get("charges"))
-    return found | {"chat_ttft_s": chat_around_storm(run)}
+    totals = summarise(book["purchases"], book.get("rules", {}), book.get("charges"))
+    return replace(totals, chat_ttft_s=chat_around_storm(run))
 
 
-def chat_around_storm(run: Run) -> dict[str, Any] | None:
-    """TTFT of the chat's turns before and after the first storm of rules; None where either side is too thin.
-
-    Returns:
-        `{storm_at_s, before, after, change_ratio}`: quantiles p50 and p95, and after over before minus one.
-    """
+def chat_around_storm(run: Run) -> ChatAroundStorm | None:
+    """TTFT of the chat's turns before and after the first storm of rules; None where either side is too thin."""
     storms = run.events.loc[run.events["stream"].eq("rule_storms"), "sent_s"]
     if storms.empty:
         return None
@@ -51,22 +48,21 @@ def chat_around_storm(run: Run) -> dict[str, Any] | None:
     pairs = {name: censored_values(turns, "ttft_s") for name, turns in sides.items()}
     if min(len(values) for values, _ in pairs.values()) < TURNS_MIN:
         return None
-    found = {
+    quantiles = {
         name: {f"p{round(share * 100)}": censored_quantile(*pair, share) for share in (0.5, 0.95)}
         for name, pair in pairs.items()
     }
     change = {
         share: after.value / before.value - 1
-        for share, before in found["before"].items()
-        if before.value and (after := found["after"][share]).value is not None
+        for share, before in quantiles["before"].items()
+        if before.value and (after := quantiles["after"][share]).value is not None
     }
-    plain = {name: {share: vars(quantile) for share, quantile in shares.items()} for name, shares in found.items()}
-    return {"storm_at_s": at_s, **plain, "change_ratio": change}
+    return ChatAroundStorm(at_s, quantiles["before"], quantiles["after"], change)
 
 
 def summarise(
     purchases: Sequence[Mapping[str, Any]], rules: Mapping[str, int], charges: Sequence[Mapping[str, Any]] | None = ()
-) -> dict[str, Any]:
+) -> AutobuyTotals:
     """A rule buys once in its life: a second purchase, or a second charge that stands, of one rule is a double one.
 
     `charges` are those that stand in the payment provider's own ledger, which knows nothing of rules: the rule book
@@ -77,16 +73,16 @@ def summarise(
     delays_s = np.array([row["autobuy_delay_s"] for row in purchases], dtype=np.float64)
     known = np.zeros(len(delays_s), dtype=bool)
     savings = [row["saving_ratio"] for row in purchases]
-    return {
-        "purchases": max(len(purchases), rules.get("bought", 0)),
-        "listed": len(purchases),
-        "waiting": rules.get("matched", 0),
-        "charges": None if charges is None else len(charges),
-        "double_purchases": None if charges is None else _doubles(purchases, charges),
-        "delay_s": {f"p{int(share * 100)}": vars(censored_quantile(delays_s, known, share)) for share in (0.5, 0.99)},
-        "saving_ratio_mean": float(np.mean(savings)) if savings else None,
-        "rules": dict(rules),
-    }
+    return AutobuyTotals(
+        purchases=max(len(purchases), rules.get("bought", 0)),
+        listed=len(purchases),
+        waiting=rules.get("matched", 0),
+        charges=None if charges is None else len(charges),
+        double_purchases=None if charges is None else _doubles(purchases, charges),
+        delay_s={f"p{int(share * 100)}": censored_quantile(delays_s, known, share) for share in (0.5, 0.99)},
+        saving_ratio_mean=float(np.mean(savings)) if savings else None,
+        rules=dict(rules),
+    )
 
 
 def _doubles(purchases: Sequence[Mapping[str, Any]], charges: Sequence[Mapping[str, Any]]) -> int:

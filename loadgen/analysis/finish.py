@@ -6,20 +6,21 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from host.processes import End
 from loadgen.analysis.autobuy import autobuy_totals
-from loadgen.analysis.first_limit import what_broke_first
+from loadgen.analysis.first_limit import limits_exceeded
 from loadgen.analysis.histogram import Histogram
 from loadgen.analysis.steady_state import batch_means, littles_law, steady_state
 from loadgen.analysis.totals import first_turn, latency_quantiles, totals
 from loadgen.analysis.verdict import Circumstances, start_lag_limit_s, verdict
 from loadgen.coordinator.scrape import Scraper
 from loadgen.job import LoadJob
-from loadgen.record import Run, load_run, read_info, write_chunk, write_json
+from loadgen.record import FINISHED, FaultSpan, Run, RunInfo, WorkerClock, load_run, write_chunk, write_info
 from loadgen.schedule.sessions import itinerary
 from loadgen.worker.background import skipped_streams
 from loadgen.worker.sample_buffer import ChunkWriter, remove_spool
@@ -35,28 +36,28 @@ def finish_record(
     *,
     interrupted: bool,
     scraper: Scraper | None = None,
-) -> dict[str, Any]:
-    """Write what is left of the rows, judge the run, and mark it finished. Returns the content of run.json."""
+) -> RunInfo:
+    """Write what is left of the rows, judge the run, and mark it finished."""
     chunks.pump(0.0, 0.0, everything=True)
     remove_spool(job.folder)
     deltas = scraper.finish() if scraper else {}
     live = _read(job.folder / "live.json")
     stand_ins = stand_in_lateness(job.stand_ins_url)
     run = _one_generator_file(load_run(job.folder))
-    info = read_info(job.folder) | {
-        "state": "finished",
-        "finished_utc": datetime.now(UTC).isoformat(),
-        "interrupted": interrupted,
-        "aborted": live.get("aborted"),
-        "clock": live.get("workers", {}),
-        "provenance": {name: "simulated" if s else "measured" for name, s in live.get("supplies", {}).items()},
-        **_results(job, run, live, killed, stand_ins),
-        "server_deltas": deltas,
-        "stand_ins": stand_ins,
-        "warnings": _warnings(job, live, interrupted),
-        "skipped": [*_skipped_streams(job), *(scraper.skipped if scraper else ())],
-    }
-    write_json(job.folder / "run.json", info)
+    info = replace(
+        _with_results(run.info, job, run, live, killed, stand_ins),
+        state=FINISHED,
+        finished_utc=datetime.now(UTC).isoformat(),
+        interrupted=interrupted,
+        aborted=live.get("aborted"),
+        clock={number: WorkerClock(**clock) for number, clock in live.get("workers", {}).items()},
+        provenance={name: "simulated" if s else "measured" for name, s in live.get("supplies", {}).items()},
+        server_deltas=deltas,
+        stand_ins=stand_ins,
+        warnings=tuple(_warnings(job, live, interrupted)),
+        skipped=(*_skipped_streams(job), *(scraper.skipped if scraper else ())),
+    )
+    write_info(job.folder, info)
     job.without_queries().write(job.folder / "job.json")
     (job.folder / "live.json").unlink(missing_ok=True)
     return info
@@ -78,13 +79,18 @@ def _warnings(job: LoadJob, live: Mapping[str, Any], interrupted: bool) -> list[
     return found
 
 
-def _results(
-    job: LoadJob, run: Run, live: dict[str, Any], killed: dict[int, End], stand_ins: dict[str, Any] | None
-) -> dict[str, Any]:
-    """What came of the run: verdict, totals, quantiles, and what broke first."""
+def _with_results(
+    info: RunInfo,
+    job: LoadJob,
+    run: Run,
+    live: dict[str, Any],
+    killed: dict[int, End],
+    stand_ins: dict[str, Any] | None,
+) -> RunInfo:
+    """With what came of the run: verdict, totals, quantiles, and the first limit exceeded."""
     quantiles = latency_quantiles(run.turns, _gap_histogram(job.folder))
     asked_s = asked_time_s(job, live)
-    judged = verdict(
+    valid = verdict(
         Circumstances(
             start_lag=quantiles["start_lag_s"],
             ttft=quantiles["ttft_s"],
@@ -98,18 +104,20 @@ def _results(
             lost_ratio=lost_ratio(job, run, {*killed, *live.get("lost_workers", ())}, asked_s),
         )
     )
-    return {
-        "asked_s": asked_s,
-        "verdict": {"valid": judged.valid, "reasons": list(judged.reasons)},
-        "totals": totals(run, asked_s, job.scenario["slo"]) | {"autobuy": autobuy_totals(job.prices_url, run)},
-        "quantiles": {metric: _plain(shares) for metric, shares in quantiles.items()},
-        "batch_means": batch_means(run.turns, asked_s),
-        "steady_state": steady_state(run, asked_s),
-        "littles_law": littles_law(run, asked_s),
-        "faults": marked_faults(job, live),
-        "first_turn": first_turn(run.turns),
-        "what_broke_first": what_broke_first(run, job.scenario, start_lag_limit_s(quantiles["ttft_s"]["p50"].value)),
-    }
+    lag_limit_s = start_lag_limit_s(quantiles["ttft_s"]["p50"].value)
+    return replace(
+        info,
+        asked_s=asked_s,
+        verdict=valid,
+        totals=replace(totals(run, asked_s, job.scenario["slo"]), autobuy=autobuy_totals(job.prices_url, run)),
+        quantiles=quantiles,
+        batch_means=batch_means(run.turns, asked_s),
+        steady_state=steady_state(run, asked_s),
+        littles_law=littles_law(run, asked_s),
+        faults=marked_faults(job, live),
+        first_turn=first_turn(run.turns),
+        what_broke_first=limits_exceeded(run, job.scenario, lag_limit_s),
+    )
 
 
 def lost_ratio(job: LoadJob, run: Run, lost: Collection[int], asked_s: float) -> float | None:
@@ -126,22 +134,22 @@ def lost_ratio(job: LoadJob, run: Run, lost: Collection[int], asked_s: float) ->
     return missing / planned if planned else None
 
 
-def marked_faults(job: LoadJob, live: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The scenario's faults inside the run, on its own clock: `{kind, model, region, ratio, start_s, end_s}`.
+def marked_faults(job: LoadJob, live: Mapping[str, Any]) -> tuple[FaultSpan, ...]:
+    """The scenario's faults inside the run, on its own clock.
 
     Empty without stand-ins to strike, or when they were not told t0 (a warning says so).
     """
     if job.stand_ins_url is None or any("t0 not set" in note for note in live.get("notes", ())):
-        return []
+        return ()
     begin_s = job.window[0] if job.rate_per_s is None and job.arrivals_file is None and job.for_s is None else 0.0
-    found = []
+    spans = []
     for fault in job.scenario["faults"]:
         start_s = max(0.0, fault["at_s"] - begin_s)
         end_s = min(fault["at_s"] + fault["length_s"] - begin_s, job.length_s + job.drain_s)
         if start_s < end_s:
             kept = {name: fault[name] for name in ("kind", "model", "region", "ratio")}
-            found.append(kept | {"start_s": start_s, "end_s": end_s})
-    return found
+            spans.append(FaultSpan(**kept, start_s=start_s, end_s=end_s))
+    return tuple(spans)
 
 
 def asked_time_s(job: LoadJob, live: Mapping[str, Any]) -> float:
@@ -162,10 +170,6 @@ def _skipped_streams(job: LoadJob) -> list[str]:
     if job.remote_workers and job.prices_url is not None and job.scenario["demand"]["background"].get("price_ticks"):
         skipped.append(f"price_ticks: the share of {job.remote_workers} remote workers, which have no catalogue")
     return skipped
-
-
-def _plain(shares: dict[str, Any]) -> dict[str, Any]:
-    return {share: vars(quantile) for share, quantile in shares.items()}
 
 
 def _read(path: Path) -> dict[str, Any]:

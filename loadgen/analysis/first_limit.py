@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from loadgen.analysis.verdict import START_LAG_FLOOR_S
-from loadgen.record import ERROR_STATUSES, TURN_KEY, Run
+from loadgen.record import ERROR_STATUSES, TURN_KEY, Crossing, Run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,18 +26,18 @@ TOOL_FINE = ("ok", "success", "needs_confirmation")
 _SHARE = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
 
-def what_broke_first(
+def limits_exceeded(
     run: Run, scenario: Mapping[str, Any], lag_limit_s: float = START_LAG_FLOOR_S
-) -> list[dict[str, Any]]:
-    """First crossings, earliest first: `{what, at_s, rate_per_s, value, limit, sentence}`. Empty: none was crossed.
+) -> tuple[Crossing, ...]:
+    """First crossings, earliest first. Empty: no limit was exceeded.
 
     `lag_limit_s` is the verdict's limit of the start lag's p99 (`verdict.start_lag_limit_s`).
     """
     if run.turns.empty:
-        return []
+        return ()
     no_socket = run.turns["error_code"].eq("open_files")
     ours, theirs = run.turns[no_socket], run.turns[~no_socket]
-    found = [
+    crossings = [
         *_slo(run.turns, scenario["slo"]),
         *_first_error(run.turns, "quota", "throttled", "turns throttled"),
         *_calls(run),
@@ -50,14 +51,16 @@ def what_broke_first(
         *_target_cpu(run.server),
     ]
     starts = np.sort(run.turns["intended_start_s"].to_numpy())
-    for crossing in found:
-        crossing["rate_per_s"] = _rate_per_s(starts, crossing["at_s"])
-        crossing["sentence"] += f", at {crossing['rate_per_s']:.1f} turns/s"
-    return sorted(found, key=lambda crossing: crossing["at_s"])
+    return tuple(sorted((_at_rate(crossing, starts) for crossing in crossings), key=lambda crossing: crossing.at_s))
 
 
-def _crossing(what: str, at_s: float, value: float, limit: float, sentence: str) -> dict[str, Any]:
-    return {"what": what, "at_s": float(at_s), "value": float(value), "limit": float(limit), "sentence": sentence}
+def _at_rate(crossing: Crossing, starts_s: np.ndarray) -> Crossing:
+    rate_per_s = _rate_per_s(starts_s, crossing.at_s)
+    return replace(crossing, rate_per_s=rate_per_s, sentence=f"{crossing.sentence}, at {rate_per_s:.1f} turns/s")
+
+
+def _crossing(what: str, at_s: float, value: float, limit: float, sentence: str) -> Crossing:
+    return Crossing(what, float(at_s), float(value), float(limit), sentence)
 
 
 def _seconds(value_s: float) -> str:
@@ -79,7 +82,7 @@ def _bins(turns: pd.DataFrame) -> Iterator[tuple[float, pd.DataFrame]]:
             yield (int(str(index)) + 1) * BIN_S, rows
 
 
-def _slo(turns: pd.DataFrame, slo: Mapping[str, float | None]) -> Iterator[dict[str, Any]]:
+def _slo(turns: pd.DataFrame, slo: Mapping[str, float | None]) -> Iterator[Crossing]:
     for name, limit in slo.items():
         if limit is None:
             continue
@@ -108,13 +111,13 @@ def _quantile(rows: pd.DataFrame, name: str) -> float | None:
     return float(np.quantile(known, _SHARE[share], method="inverted_cdf")) if len(known) else None
 
 
-def _first_error(turns: pd.DataFrame, what: str, status: str, words: str) -> Iterator[dict[str, Any]]:
+def _first_error(turns: pd.DataFrame, what: str, status: str, words: str) -> Iterator[Crossing]:
     starts_s = turns.loc[turns["status"].eq(status), "intended_start_s"]
     if len(starts_s):
         yield _crossing(what, starts_s.min(), len(starts_s), 0, f"{what}: {len(starts_s)} {words} from here on")
 
 
-def _calls(run: Run) -> Iterator[dict[str, Any]]:
+def _calls(run: Run) -> Iterator[Crossing]:
     """The first refusal of each model by quota and by anything else; a retry or a spill may have saved the turn."""
     failed = run.calls[run.calls["error_code"].notna()]
     if failed.empty:
@@ -129,7 +132,7 @@ def _calls(run: Run) -> Iterator[dict[str, Any]]:
             yield _crossing(f"{what} {model}", first["at_s"], len(of_model), 0, said)
 
 
-def _tools(run: Run) -> Iterator[dict[str, Any]]:
+def _tools(run: Run) -> Iterator[Crossing]:
     """Failed tool calls; one that waits for the customer's confirmation has not failed."""
     failed = run.tools[~run.tools["status"].isin(TOOL_FINE)]
     if len(failed):
@@ -142,7 +145,7 @@ def _tools(run: Run) -> Iterator[dict[str, Any]]:
         )
 
 
-def _router(turns: pd.DataFrame, budget_s: float) -> Iterator[dict[str, Any]]:
+def _router(turns: pd.DataFrame, budget_s: float) -> Iterator[Crossing]:
     over = turns[turns["route_s"] > budget_s]
     if len(over):
         first = over.sort_values("intended_start_s").iloc[0]
@@ -150,7 +153,7 @@ def _router(turns: pd.DataFrame, budget_s: float) -> Iterator[dict[str, Any]]:
         yield _crossing("router budget", first["intended_start_s"], first["route_s"], budget_s, said)
 
 
-def _generator(turns: pd.DataFrame, limit_s: float) -> Iterator[dict[str, Any]]:
+def _generator(turns: pd.DataFrame, limit_s: float) -> Iterator[Crossing]:
     for end_s, rows in _bins(turns):
         known = rows["start_lag_s"].dropna().to_numpy(np.float64)
         lag_s = float(np.quantile(known, _SHARE["p99"], method="inverted_cdf")) if len(known) else 0.0
@@ -160,7 +163,7 @@ def _generator(turns: pd.DataFrame, limit_s: float) -> Iterator[dict[str, Any]]:
             return
 
 
-def _generator_cpu(generator: pd.DataFrame) -> Iterator[dict[str, Any]]:
+def _generator_cpu(generator: pd.DataFrame) -> Iterator[Crossing]:
     """The first second in which a load worker had no core left; its start lag may still have been fine."""
     over = generator[generator["cpu_ratio"] > CPU_LIMIT_RATIO]
     if len(over):
@@ -170,7 +173,7 @@ def _generator_cpu(generator: pd.DataFrame) -> Iterator[dict[str, Any]]:
         yield _crossing(what, at_s, ratio, CPU_LIMIT_RATIO, said)
 
 
-def _queue(scraped: pd.DataFrame) -> Iterator[dict[str, Any]]:
+def _queue(scraped: pd.DataFrame) -> Iterator[Crossing]:
     """The first time an engine's queue did not empty: requests waited in so many samples in a row."""
     waiting = scraped[scraped["metric"].eq("vllm:num_requests_waiting")]
     for _, rows in waiting.groupby(["target", "labels"]):
@@ -191,7 +194,7 @@ def _since_t0(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.iloc[int(back[-1]) + 1 if len(back) else 0 :].reset_index(drop=True)
 
 
-def _target_cpu(scraped: pd.DataFrame) -> Iterator[dict[str, Any]]:
+def _target_cpu(scraped: pd.DataFrame) -> Iterator[Crossing]:
     """The first time a target's process filled a core, between two samples of its own counter."""
     for target, rows in scraped[scraped["metric"].eq("process_cpu_seconds_total")].groupby("target"):
         rows = _since_t0(rows)

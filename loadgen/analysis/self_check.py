@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from loadgen.job import LoadError, LoadJob
-from loadgen.record import load_run
+from loadgen.record import Quantile, Totals, load_run
 from loadgen.run import run_load
 
 TRUTH_WITHIN_S = 10.0
@@ -50,18 +51,23 @@ def self_check(job: LoadJob) -> SelfCheck:
     errors_s = ttft_errors_s(list(ours), truth(job.stand_ins_url))
     if not len(errors_s):
         raise LoadError("the local models know none of the turns that were sent; run again")
-    totals, lag = outcome.info["totals"], outcome.info["quantiles"]["start_lag_s"]
+    totals = outcome.info.totals or Totals()
+    lag_s = [_value(outcome.info.quantile("start_lag_s", share)) for share in ("p50", "p99")]
     return SelfCheck(
-        rate_per_s=job.rate_per_s or totals["achieved_rate_per_s"],
-        asked=totals["asked"],
+        rate_per_s=job.rate_per_s or totals.achieved_rate_per_s or 0.0,
+        asked=totals.asked,
         matched=len(errors_s),
-        sent_ratio=totals["sent"] / max(1, totals["asked"]),
+        sent_ratio=totals.sent / max(1, totals.asked),
         ttft_error_s=(float(np.quantile(errors_s, 0.5)), float(np.quantile(errors_s, 0.99))),
-        start_lag_s=(lag["p50"]["value"], lag["p99"]["value"]),
+        start_lag_s=(lag_s[0], lag_s[1]),
         cpu_ratio_max=float(run.generator["cpu_ratio"].max()),
-        valid=outcome.info["verdict"]["valid"],
-        reasons=tuple(outcome.info["verdict"]["reasons"]),
+        valid=outcome.info.valid,
+        reasons=outcome.info.reasons,
     )
+
+
+def _value(quantile: Quantile | None) -> float:
+    return math.nan if quantile is None or quantile.value is None else quantile.value
 
 
 def truth(stand_ins_url: str) -> list[dict[str, Any]]:

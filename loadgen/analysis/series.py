@@ -119,7 +119,7 @@ def _trial(run: Callable[[], Run], asked: tuple[Promise, ...], rate_per_s: float
     while result == UNSURE and look < looks_max:
         made = run()
         for promise, parts in seen.items():
-            parts += stretches(made.turns, made.info["asked_s"], promise)
+            parts += stretches(made.turns, made.info.asked_s or 0.0, promise)
         look += 1
         result, reason = judge(seen, ALPHA / looks_max)
     if result == UNSURE:
@@ -131,6 +131,6 @@ def _valid_run(run: Callable[[float, int], Run], rate_per_s: float, numbers: Ite
     """A run the generator vouches for; an invalid one is made once more, and a second one ends the search."""
     for _ in range(2):
         made = run(rate_per_s, next(numbers))
-        if made.info["verdict"]["valid"]:
+        if made.info.valid:
             return made
-    raise LoadError(f"max-rate: no valid run at {rate_per_s:g}/s: {made.info['verdict']['reasons'][0]}")
+    raise LoadError(f"max-rate: no valid run at {rate_per_s:g}/s: {made.info.reasons[0]}")

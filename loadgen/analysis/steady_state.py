@@ -8,12 +8,12 @@ Sources: batch means, Law 2015 (9.5.3); trend, Mann 1945 and Kendall 1975 with t
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from loadgen.analysis.quantiles import censored_quantile, censored_values
-from loadgen.record import Run
+from loadgen.record import BatchMean, LittlesLaw, Run, SteadyState, Trend
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,18 +31,18 @@ _T_975 = {4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
 SHARES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
 
-def batch_means(turns: pd.DataFrame, length_s: float) -> dict[str, dict[str, dict[str, Any] | None]]:
-    """Interval of every quantile from batches of equal time: `{METRIC: {p50: {value, lo, hi, batches} | None}}`.
+def batch_means(turns: pd.DataFrame, length_s: float) -> dict[str, dict[str, BatchMean | None]]:
+    """Interval of every quantile from batches of equal time, by metric and `p50`, `p95`, `p99`.
 
     `value` is the mean of the batches' quantiles, which is not the quantile of the whole; lo and hi are its 95%
     interval by Student's t. None: too few turns, or a batch's quantile lies among turns that were not answered.
     """
     batches = _batches(turns, length_s)
-    found: dict[str, dict[str, dict[str, Any] | None]] = {}
+    means: dict[str, dict[str, BatchMean | None]] = {}
     for metric in ("ttft_s", "e2e_s", "tpot_s"):
         pairs = [censored_values(batch, metric) for batch in batches]
-        found[metric] = {name: _interval(pairs, share) for name, share in SHARES.items()}
-    return found
+        means[metric] = {name: _interval(pairs, share) for name, share in SHARES.items()}
+    return means
 
 
 def _batches(turns: pd.DataFrame, length_s: float) -> list[pd.DataFrame]:
@@ -53,7 +53,7 @@ def _batches(turns: pd.DataFrame, length_s: float) -> list[pd.DataFrame]:
     return [turns[number == batch] for batch in range(BATCHES)]
 
 
-def _interval(pairs: list[tuple[np.ndarray, np.ndarray]], share: float) -> dict[str, Any] | None:
+def _interval(pairs: list[tuple[np.ndarray, np.ndarray]], share: float) -> BatchMean | None:
     """One quantile's interval over batches."""
     if not pairs or min(len(values) for values, _ in pairs) * (1 - share) < BATCH_TAIL_MIN:
         return None
@@ -63,22 +63,22 @@ def _interval(pairs: list[tuple[np.ndarray, np.ndarray]], share: float) -> dict[
     values = np.array([quantile.value for quantile in quantiles], dtype=np.float64)
     half = _T_975[BATCHES - 1] * float(values.std(ddof=1)) / math.sqrt(BATCHES)
     mean = float(values.mean())
-    return {"value": mean, "lo": max(0.0, mean - half), "hi": mean + half, "batches": BATCHES}
+    return BatchMean(mean, max(0.0, mean - half), mean + half, BATCHES)
 
 
 # --- trend -----------------------------------------------------------------------------------------------------------
 
 
-def steady_state(run: Run, length_s: float) -> dict[str, Any]:
-    """Whether latency and the number in flight kept a level: `{steady, sentence, trends}`; steady None: not known.
+def steady_state(run: Run, length_s: float) -> SteadyState:
+    """Whether latency and the number in flight kept a level; `steady` None: not known.
 
     A run whose own rate changes (an event's shape) is not expected to be steady, and is not judged.
     """
     batches = _batches(run.turns, length_s)
     if not batches:
         need = BATCHES * BATCH_TURNS_MIN
-        return {"steady": None, "sentence": f"steady state not tested: fewer than {need} turns", "trends": {}}
-    levels = {"turns asked": np.array([len(batch) for batch in batches], dtype=np.float64)}
+        return SteadyState(None, f"steady state not tested: fewer than {need} turns")
+    levels = {"turns offered": np.array([len(batch) for batch in batches], dtype=np.float64)}
     pairs = [censored_values(batch, "ttft_s") for batch in batches]
     if all(len(values) for values, _ in pairs):
         levels["TTFT p50"] = np.array([censored_quantile(*pair, 0.5).value for pair in pairs], dtype=np.float64)
@@ -86,23 +86,14 @@ def steady_state(run: Run, length_s: float) -> dict[str, Any]:
     if flying is not None:
         levels["turns in flight"] = flying
     trends = {name: trend(values) for name, values in levels.items()}
-    moving = [name for name, one in trends.items() if one["moves"]]
-    return {**_said(moving, trends), "trends": trends}
-
-
-def _said(moving: list[str], trends: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    if "turns asked" in moving:
-        return {
-            "steady": None,
-            "sentence": "the rate asked for changed, so no steady state is expected",
-        }
+    moving = [name for name, level in trends.items() if level.moves]
+    if "turns offered" in moving:
+        return SteadyState(None, "the offered rate changed, so no steady state is expected", trends)
     if not moving:
-        return {"steady": True, "sentence": f"steady: {', '.join(trends)} kept their level over the window"}
-    said = ", ".join(f"{name} moved by {trends[name]['change_ratio']:+.0%}" for name in moving)
-    return {
-        "steady": False,
-        "sentence": f"no steady state: {said} over the window; quantiles depend on its length",
-    }
+        return SteadyState(True, f"steady: {', '.join(trends)} kept their level over the window", trends)
+    causes = ", ".join(f"{name} moved by {trends[name].change_ratio:+.0%}" for name in moving)
+    sentence = f"no steady state: {causes} over the window; quantiles depend on its length"
+    return SteadyState(False, sentence, trends)
 
 
 def _in_flight(generator: pd.DataFrame, length_s: float) -> np.ndarray | None:
@@ -119,11 +110,10 @@ def _in_flight_by_second(generator: pd.DataFrame, length_s: float) -> np.ndarray
     return inside.groupby("second")["in_flight"].sum().to_numpy(dtype=np.float64)
 
 
-def trend(levels: np.ndarray) -> dict[str, Any]:
+def trend(levels: np.ndarray) -> Trend:
     """Mann and Kendall's test of a trend in a short series, with Sen's slope as a share of the median over its length.
 
-    Returns:
-        `{p, change_ratio, moves}`; p two-sided, by the normal law with continuity and tie corrections.
+    p is two-sided, by the normal distribution with continuity and tie corrections.
     """
     n = len(levels)
     i, j = np.triu_indices(n, 1)
@@ -135,13 +125,13 @@ def trend(levels: np.ndarray) -> dict[str, Any]:
     p = math.erfc(max(0.0, z) / math.sqrt(2))
     median = float(np.median(levels))
     change = float(np.median(steps / (j - i))) * (n - 1) / median if median else 0.0
-    return {"p": p, "change_ratio": change, "moves": p < TREND_P_MAX and abs(change) >= TREND_CHANGE_MIN}
+    return Trend(p, change, p < TREND_P_MAX and abs(change) >= TREND_CHANGE_MIN)
 
 
 # --- Little's law ----------------------------------------------------------------------------------------------------
 
 
-def littles_law(run: Run, length_s: float) -> dict[str, Any] | None:
+def littles_law(run: Run, length_s: float) -> LittlesLaw | None:
     """The generator's count of turns in flight against what the turns' own times say: two records of one thing.
 
     L is the mean of the counts taken every second; lambda W is the seconds that turns spent in flight inside the
@@ -158,11 +148,11 @@ def littles_law(run: Run, length_s: float) -> dict[str, Any] | None:
     counted, timed = float(counts.mean()), float(inside_s.sum()) / over_s
     chance = 3 * float(counts.std(ddof=1)) / math.sqrt(len(counts))
     holds = abs(counted - timed) <= max(LITTLE_TOLERANCE_RATIO * max(counted, timed), chance)
-    return {
-        "in_flight_mean": counted,
-        "rate_per_s": len(sent[start_s < over_s]) / over_s,
-        "rate_times_time": timed,
-        "holds": holds,
-        "sentence": f"Little's law: {counted:.2f} turns in flight counted, {timed:.2f} by rate times time"
+    return LittlesLaw(
+        in_flight_mean=counted,
+        rate_per_s=len(sent[start_s < over_s]) / over_s,
+        rate_times_time=timed,
+        holds=holds,
+        sentence=f"Little's law: {counted:.2f} turns in flight counted, {timed:.2f} by rate times time"
         + ("" if holds else "; they disagree, so the record misses turns or times"),
-    }
+    )

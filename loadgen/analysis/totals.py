@@ -10,7 +10,17 @@ import numpy as np
 
 from loadgen.analysis.histogram import Histogram
 from loadgen.analysis.quantiles import censored_quantile, censored_values
-from loadgen.record import ERROR_STATUSES, WAITED_COLUMN, Quantile, Run
+from loadgen.record import (
+    ERROR_STATUSES,
+    WAITED_COLUMN,
+    CacheHits,
+    FirstTurn,
+    Quantile,
+    Run,
+    StreamTotals,
+    Totals,
+    TurnsPerInteraction,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,15 +54,15 @@ def _first(turns: pd.DataFrame) -> list[int]:
     return [int(np.argmin(turns["intended_start_s"].to_numpy()))]
 
 
-def first_turn(turns: pd.DataFrame) -> dict[str, Any] | None:
+def first_turn(turns: pd.DataFrame) -> FirstTurn | None:
     """The very first turn, which may meet a cold target."""
     if not len(turns):
         return None
     row = turns.iloc[_first(turns)[0]]
-    return {name: _number(row[name]) for name in ("ttft_s", "e2e_s")} | {"status": row["status"]}
+    return FirstTurn(_number(row["ttft_s"]), _number(row["e2e_s"]), row["status"])
 
 
-def totals(run: Run, length_s: float, slo: Mapping[str, float | None]) -> dict[str, Any]:
+def totals(run: Run, length_s: float, slo: Mapping[str, float | None]) -> Totals:
     """Counts, ratios, tokens and dollars. asked = completed + failed + abandoned + censored + dropped."""
     turns, status = run.turns, run.turns["status"]
     counts = {
@@ -63,19 +73,25 @@ def totals(run: Run, length_s: float, slo: Mapping[str, float | None]) -> dict[s
     }
     counts["failed"] = counts["asked"] - sum(counts[name] for name in _ENDS if name != "failed")
     asked = max(1, counts["asked"])
-    return {
-        **counts,
-        "errors": {str(code): int(n) for code, n in turns["error_code"].value_counts().items()},
-        "achieved_rate_per_s": counts["sent"] / length_s,
-        "goodput_per_s": _good(turns, slo) / length_s,
-        "error_ratio": int(status.isin(ERROR_STATUSES).sum()) / asked,
-        "abandoned_ratio": counts["abandoned"] / asked,
+    return Totals(
+        asked=counts["asked"],
+        sent=counts["sent"],
+        completed=counts["completed"],
+        abandoned=counts["abandoned"],
+        censored=counts["censored"],
+        dropped=counts["dropped"],
+        failed=counts["failed"],
+        errors={str(code): int(n) for code, n in turns["error_code"].value_counts().items()},
+        achieved_rate_per_s=counts["sent"] / length_s,
+        goodput_per_s=_good(turns, slo) / length_s,
+        error_ratio=int(status.isin(ERROR_STATUSES).sum()) / asked,
+        abandoned_ratio=counts["abandoned"] / asked,
         **_people(turns),
-        "routes": {str(name): n / asked for name, n in turns["route"].value_counts().items()},
+        routes={str(name): n / asked for name, n in turns["route"].value_counts().items()},
         **_tokens(run.calls),
         **_money(turns, run.calls),
-        "background": _background(run.events),
-    }
+        background=_background(run.events),
+    )
 
 
 def _good(turns: pd.DataFrame, slo: Mapping[str, float | None]) -> int:
@@ -95,11 +111,9 @@ def _people(turns: pd.DataFrame) -> dict[str, Any]:
     lengths = turns.groupby("interaction_id").size()
     sessions = turns.groupby("customer_id")["session_id"].nunique()
     return {
-        "turns_per_interaction": {
-            "mean": float(lengths.mean()),
-            "p50": float(lengths.quantile(0.5)),
-            "p95": float(lengths.quantile(0.95)),
-        },
+        "turns_per_interaction": TurnsPerInteraction(
+            float(lengths.mean()), float(lengths.quantile(0.5)), float(lengths.quantile(0.95))
+        ),
         "interactions": len(lengths),
         "sessions": int(sessions.sum()),
         "repeat_customer_ratio": float((sessions > 1).mean()),
@@ -123,7 +137,7 @@ def _tokens(calls: pd.DataFrame) -> dict[str, Any]:
     return {
         "calls": len(calls),
         **{name: int(values.sum()) for name, values in known.items()},
-        "cache_hit_token_ratio": {"all": _ratio(read.sum(), asked.sum()), **ratios},
+        "cache_hit_token_ratio": CacheHits(_ratio(read.sum(), asked.sum()), **ratios),
     }
 
 
@@ -140,17 +154,14 @@ def _money(turns: pd.DataFrame, calls: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def _background(events: pd.DataFrame) -> dict[str, Any]:
+def _background(events: pd.DataFrame) -> dict[str, StreamTotals]:
     """Per stream: requests, how many were answered, and their delay from the due time."""
     return {
-        str(stream): {
-            "asked": len(rows),
-            "completed": int(rows["status"].eq("ok").sum()),
-            "delay_s": {
-                name: vars(quantile)
-                for name, quantile in _quantiles(rows.loc[rows["status"].eq("ok"), "delay_s"].to_numpy()).items()
-            },
-        }
+        str(stream): StreamTotals(
+            asked=len(rows),
+            completed=int(rows["status"].eq("ok").sum()),
+            delay_s=_quantiles(rows.loc[rows["status"].eq("ok"), "delay_s"].to_numpy()),
+        )
         for stream, rows in events.groupby("stream")
     }
 

@@ -157,10 +157,10 @@ def summary_of(judged: Sequence[dict[str, Any]], model: Model, *, left_out: int)
 
 def note_in_record(folder: Path, summary: dict[str, Any]) -> None:
     """The summary as block `judged` of a run's run.json; beside a spool of no run, nothing."""
-    from loadgen.record import read_info, write_json
+    from loadgen.record import read_document, write_json
 
     if (folder / "run.json").is_file():
-        write_json(folder / "run.json", {**read_info(folder), "judged": summary})
+        write_json(folder / "run.json", {**read_document(folder), "judged": summary})
 
 
 def lines(summary: dict[str, Any], rows: Sequence[dict[str, Any]], files: dict[str, str]) -> list[str]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
-from loadgen.record import Run
+from loadgen.record import CacheHits, Run
 
 LOWER_IS_WORSE = ("goodput_per_s", "achieved_rate_per_s", "cache_hit_token_ratio")
 """Every other metric is worse when it grows."""
@@ -23,13 +23,13 @@ def run_value(run: Run, metric: str) -> float | None:
         costs = interaction_costs(run)
         return float(costs.quantile(int(match[2][1:]) / 100)) if len(costs) else None
     if match:
-        quantile = (run.info["quantiles"].get(match[1]) or {}).get(match[2]) or {}
-        return None if quantile.get("censored") else _number(quantile.get("value"))
+        quantile = run.info.quantile(match[1], match[2])
+        return None if quantile is None or quantile.censored else _number(quantile.value)
     if metric == "model_calls_per_turn":
         turns = int(run.turns["status"].eq("ok").sum())
         return len(run.calls) / turns if turns else None
-    value = (run.info.get("totals") or {}).get(metric)
-    return _number(value.get("all") if isinstance(value, Mapping) else value)
+    value = getattr(run.info.totals, metric, None)
+    return _number(value.all if isinstance(value, CacheHits) else value)
 
 
 def tail(run: Run, metric: str) -> int | None:
@@ -37,8 +37,8 @@ def tail(run: Run, metric: str) -> int | None:
     match = _PERCENTILE.fullmatch(metric)
     if match is None or match[2] == "p50":
         return None
-    quantile = (run.info["quantiles"].get(match[1]) or {}).get(match[2]) or {}
-    return int(quantile.get("n_tail") or 0)
+    quantile = run.info.quantile(match[1], match[2])
+    return quantile.n_tail if quantile else 0
 
 
 def run_values(run: Run, metrics: Sequence[str]) -> dict[str, float | None]:

@@ -24,16 +24,15 @@ def measured(path: Path) -> Measured:
     from loadgen.record import load_run
 
     run = load_run(path)
-    verdict = run.info.get("verdict") or {"valid": False, "reasons": ["it was cut off"]}
-    if not verdict["valid"]:
-        raise CommandError(f"{path}: INVALID, so no evidence: {verdict['reasons'][0]}")
+    if not run.info.valid:
+        raise CommandError(f"{path}: INVALID, so no evidence: {run.info.reasons[0]}")
     return Measured(
         path=str(path),
         valid=True,
         reasons=(),
         values=run_values(run, BLOCK_METRICS),
         tails={name: count for name in BLOCK_METRICS if (count := tail(run, name)) is not None},
-        host=run.info.get("host") or {},
+        host=run.info.host or {},
         workload=load_asked(run.info),
         turns=len(run.turns),
     )

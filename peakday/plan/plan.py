@@ -130,7 +130,7 @@ def choose_run(scenario_hash: str, wanted: str | None, console: Console) -> Run 
             info = read_info(path)
         except RecordError:
             continue
-        if info["scenario"]["hash"] == scenario_hash and info["state"] == "finished" and info["verdict"]["valid"]:
+        if info.scenario is not None and info.scenario.hash == scenario_hash and info.valid:
             console.say(f"tokens and routes from run {path.name}, the newest valid one of this scenario")
             return load_run(path)
     console.say("no valid run of this scenario here: tokens and routes are the scenario's assumptions")

@@ -68,7 +68,7 @@ def score_run(path: Path, run_name: str, model: str | None) -> tuple[str, dict[s
     run = load_run(find_record("runs", run_name))
     committed_utc, outcomes = score(path, run, model)
     inside = sum(outcome.inside for outcome in outcomes)
-    started = run.info["started_utc"]
+    started = run.info.started_utc or ""
     when = (
         f"committed {committed_utc}"
         if committed_utc
@@ -96,8 +96,8 @@ def score(path: Path, run: Run, model: str | None) -> tuple[str | None, tuple[Ou
     from capacity.calibration.observed import observed_calls
     from capacity.calibration.prediction import read_prediction, refuse_hindsight, score_prediction
 
-    prediction, started = read_prediction(path), run.info["started_utc"]
-    if run.info.get("arrivals_sha256") != prediction.arrivals_sha256:
+    prediction, started = read_prediction(path), run.info.started_utc or ""
+    if run.info.arrivals_sha256 != prediction.arrivals_sha256:
         raise CommandError(f"{run.run_id}: did not replay {prediction.arrivals}, which {path} is about")
     refuse_hindsight(prediction.created_utc, started, str(path))
     committed_utc = commit_time(path)

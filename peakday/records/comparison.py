@@ -48,7 +48,7 @@ def _runs(old: Path, new: Path) -> tuple[str, dict[str, Any]]:
     lines = [
         f"{row['name']:<44} {row['before']:>12.6g} -> {row['after']:>12.6g} {row['unit']}{_mark(row)}" for row in rows
     ]
-    invalid = [run.run_id for run in runs if not run.info["verdict"]["valid"]]
+    invalid = [run.run_id for run in runs if not run.info.valid]
     head = [f"INVALID, so no evidence: {', '.join(invalid)}"] if invalid else []
     return "\n".join([*head, *lines]), {"invalid": invalid, "changes": rows}
 

@@ -76,7 +76,7 @@ def run_command(
 
     outcome = rehearse(scenario, sets, options, seed=seed, console=console)
     recorded = load_run(outcome.run_dir)
-    console.result(f"{run_summary(recorded)}\n\n{relative(outcome.run_dir)}", recorded.info)
+    console.result(f"{run_summary(recorded)}\n\n{relative(outcome.run_dir)}", recorded.info.to_json())
     return outcome.exit_code
 
 

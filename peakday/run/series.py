@@ -107,10 +107,10 @@ def climb_ladder(asked: Series, rungs: int, console: Console) -> tuple[str, dict
             console.say(f"rung {number + 1} of {rungs}: {rung.rate_per_s:.3g} interactions/s")
             for again in (0, rungs):
                 run = _made(asked.job(rung.rate_per_s, number + again, targets, stack), console)
-                if run.info["verdict"]["valid"]:
+                if run.info.valid:
                     break
             else:
-                reason = run.info["verdict"]["reasons"][0]
+                reason = run.info.reasons[0]
                 raise CommandError(f"{run.path}: INVALID twice ({reason}); climb lower: --to", Exit.INVALID_RUN)
             made.append({"run": str(run.path), "rate_per_s": rung.rate_per_s, "held_out": rung.held_out})
     lines = [

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from loadgen.record import TABLES, Run
+from loadgen.record import TABLES, Run, parse_info
 
 DTYPES = {"str": "object", "int": "Int64", "float": "float64", "bool": "boolean"}
 
@@ -46,4 +46,4 @@ def run(
     }
     frames = {"turns": frame("turns", turn_rows), "calls": frame("calls", call_rows)}
     empty = {name: frame(name, []) for name in TABLES if name not in frames}
-    return Run(path=Path("runs/r1"), info=info, **frames, **empty)
+    return Run(path=Path("runs/r1"), info=parse_info(info), **frames, **empty)

@@ -1,6 +1,7 @@
 """Plans from a run, what a run must be to be planned from, and plans against later runs and each other."""
 
 import dataclasses
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from capacity.cost.interaction import cache_hit_figures
 from capacity.demand.calls import measured_calls
 from capacity.fleet.findings import refuse_order
 from capacity.plan import PlanError
+from loadgen.record import Totals
 from tests.capacity.runs import run
 from tests.capacity.scenario_of import scenario
 from tests.capacity.test_plan_small import SHORT, plan
@@ -109,7 +111,7 @@ def test_the_cost_of_an_interaction_is_scored_by_its_tokens_at_list(prices):
     made, later = plan(run=run(), prices=prices), run()
     usual = plan(run=run()).cost[0].per_interaction_usd.mid
     for usd, inside in ((usual, True), (3 * usual, False)):
-        later.info["totals"] = {"cost_usd_per_interaction": usd}
+        later = replace(later, info=replace(later.info, totals=Totals(cost_usd_per_interaction=usd)))
         (score,) = [s for s in backtest(made, later).scores if s.name == "cost of tokens per interaction"]
         assert score.inside == inside
         assert score.predicted.mid == pytest.approx(usual)
@@ -117,7 +119,7 @@ def test_the_cost_of_an_interaction_is_scored_by_its_tokens_at_list(prices):
 
 def test_chips_are_in_no_runs_totals_so_the_cost_is_scored_without_them():
     made, later = plan(), run()
-    later.info["totals"] = {"cost_usd_per_interaction": 0.01}
+    later = replace(later, info=replace(later.info, totals=Totals(cost_usd_per_interaction=0.01)))
     (score,) = [s for s in backtest(made, later).scores if s.name == "cost of tokens per interaction"]
     line = made.cost[0]
     assert line.parts_usd["own silicon"] > 0

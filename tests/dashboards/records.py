@@ -247,7 +247,7 @@ def _info(
         "command": ["peakday", "run", "smoke"],
         "host": {"cores": 2, "python": "3.11.2", "platform": "Linux"},
         "commit": "dcd92da",
-        "clock": {"kind": "monotonic"},
+        "clock": {"0": {"pid": 1, "host": "here", "clock_offset_s": 0.0, "clock_half_width_s": 0.0}},
         "processes": 2,
         "verdict": {
             "valid": valid,
@@ -281,8 +281,8 @@ def _info(
             metric: _metric(turns, metric) for metric in ("ttft_s", "e2e_s", "tpot_s", "start_lag_s", "route_s")
         },
         "what_broke_first": [
-            "1:10 claude-sonnet answered 429 (quota) to 40% of its calls for 15 s",
-            "1:12 TTFT p95 passed its SLO of 1.5 s",
+            _crossing("quota of claude-sonnet", 70.0, 40, 0, "claude-sonnet answered 429 (quota) to 40% of its calls"),
+            _crossing("SLO ttft_s_p95", 72.0, 1.6, 1.5, "TTFT p95 passed its SLO of 1.5 s"),
         ],
         "faults": [
             {
@@ -299,6 +299,9 @@ def _info(
         },
         "steady_state": {"steady": False, "sentence": "no steady state: TTFT p50 moved by +31% over the window"},
         "littles_law": {
+            "in_flight_mean": 4.02,
+            "rate_per_s": n / WINDOW_S,
+            "rate_times_time": 4.05,
             "holds": True,
             "sentence": "Little's law: 4.02 turns in flight counted, 4.05 by rate times time",
         },
@@ -310,6 +313,10 @@ def _info(
         for key in ("verdict", "totals", "quantiles", "what_broke_first", "finished_utc"):
             del info[key]
     return info
+
+
+def _crossing(what: str, at_s: float, value: float, limit: float, sentence: str) -> dict[str, Any]:
+    return {"what": what, "at_s": at_s, "value": value, "limit": limit, "sentence": sentence, "rate_per_s": 20.0}
 
 
 def _metric(turns: dict[str, Any], metric: str) -> dict[str, dict[str, Any]]:

@@ -31,10 +31,10 @@ def test_the_tail_is_the_highest_quantile_that_enough_samples_carry():
 
 def test_a_runs_numbers_are_those_of_its_record(run):
     numbers = run_numbers(run)
-    assert find(numbers, "ttft_s_p95").value == run.info["quantiles"]["ttft_s"]["p95"]["value"]
-    assert find(numbers, "goodput_per_s").value == run.info["totals"]["goodput_per_s"]
+    assert find(numbers, "ttft_s_p95").value == run.info.quantile("ttft_s", "p95").value
+    assert find(numbers, "goodput_per_s").value == run.info.totals.goodput_per_s
     assert find(numbers, "cache_hit_token_ratio", level="shared").value == 0.9
-    assert find(numbers, "turns_per_interaction_mean").value == run.info["totals"]["turns_per_interaction"]["mean"]
+    assert find(numbers, "turns_per_interaction_mean").value == run.info.totals.turns_per_interaction.mean
 
 
 def test_stand_ins_touch_latency_and_cost_but_not_our_own_lateness(run):

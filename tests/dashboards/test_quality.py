@@ -10,6 +10,7 @@ import pytest
 
 from dashboards.html.run.quality import quality_panels, wilson
 from dashboards.report import write_report
+from loadgen.record import Judged
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def judged(run, tmp_path):
             "acceptable": verdicts,
         }
     ).to_parquet(folder / "judgements.parquet")
-    return replace(run, path=folder, info=run.info | {"judged": {"judge": "claude-sonnet", "simulated": True}})
+    return replace(run, path=folder, info=replace(run.info, judged=Judged("claude-sonnet", True)))
 
 
 def test_a_run_nobody_judged_has_no_panel(run):

@@ -3,6 +3,7 @@ from dataclasses import replace
 from dashboards.numbers.plan import plan_numbers
 from dashboards.numbers.run import run_numbers
 from dashboards.terminal import plan_summary, run_summary
+from loadgen.record import AutobuyTotals, ChatAroundStorm, Quantile
 from tests.dashboards.plans import make_plan
 from tests.dashboards.records import make_run
 
@@ -46,19 +47,15 @@ def test_a_plan_without_simulated_inputs_never_says_simulated():
 
 
 def test_a_rule_storm_is_told(run):
-    quantile = {"value": 0.5, "lo": 0.4, "hi": 0.6, "n": 400, "n_tail": 200, "censored": False}
-    stormy = {
-        "purchases": 120,
-        "double_purchases": 0,
-        "delay_s": {"p50": quantile | {"value": 12.0}},
-        "chat_ttft_s": {
-            "storm_at_s": 30.0,
-            "before": {"p50": quantile},
-            "after": {"p50": quantile | {"value": 0.6}},
-            "change_ratio": {"p50": 0.2},
-        },
-    }
-    text = run_summary(replace(run, info=run.info | {"totals": run.info["totals"] | {"autobuy": stormy}}))
+    quantile = Quantile(0.5, 0.4, 0.6, 400, 200)
+    before, after = {"p50": quantile}, {"p50": replace(quantile, value=0.6)}
+    stormy = AutobuyTotals(
+        purchases=120,
+        double_purchases=0,
+        delay_s={"p50": replace(quantile, value=12.0)},
+        chat_ttft_s=ChatAroundStorm(30.0, before, after, {"p50": 0.2}),
+    )
+    text = run_summary(replace(run, info=replace(run.info, totals=replace(run.info.totals, autobuy=stormy))))
     assert "120 purchases  0 double  delay p50 12.0 s" in text.replace("*", "")
     assert "chat TTFT p50 moved 20.0% by the rule storm (0.500 s to 0.600 s)" in text.replace("*", "")
 

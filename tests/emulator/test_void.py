@@ -13,4 +13,4 @@ def test_a_run_during_which_the_stand_ins_froze_is_invalid(stand_ins, make_job):
     target = TargetSpec("openai", f"{stand_ins.url}/v1", model="custom-8b")
     outcome = run_load(make_job(target, rate_per_s=20.0, for_s=3.0, stand_ins_url=stand_ins.url), None)
     assert outcome.exit_code == 3
-    assert any("stand-ins were late" in reason for reason in outcome.info["verdict"]["reasons"])
+    assert any("stand-ins were late" in reason for reason in outcome.info.reasons)

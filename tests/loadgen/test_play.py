@@ -165,7 +165,7 @@ def test_turns_over_the_cap_are_dropped_not_delayed(make_job):
     assert identity_holds(final["counters"], len(run.turns))
     assert final["counters"]["censored"] == 3
     assert set(run.turns.query("status == 'dropped'")["error_code"]) == {"in_flight_cap"}
-    assert totals(run, 0.5, {})["error_ratio"] == pytest.approx(run.turns["status"].eq("dropped").mean())
+    assert totals(run, 0.5, {}).error_ratio == pytest.approx(run.turns["status"].eq("dropped").mean())
 
 
 def test_a_silent_server_runs_into_the_timeout(make_job):

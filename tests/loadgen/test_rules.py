@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from loadgen.analysis.autobuy import chat_around_storm, summarise
-from loadgen.analysis.first_limit import what_broke_first
+from loadgen.analysis.first_limit import limits_exceeded
 from loadgen.analysis.histogram import Histogram
 from loadgen.analysis.self_check import ttft_errors_s
 from loadgen.coordinator.exporter import exposition
 from loadgen.coordinator.scrape import Scraper, samples
 from loadgen.job import LoadError, TargetSpec
-from loadgen.record import TABLES, Run
+from loadgen.record import TABLES, Run, RunInfo
 from loadgen.worker.abort_rules import AbortRules, Budget, OverBoundError
 from tests.loadgen.playing import play
 from tests.loadgen.server import assistant, assistant_events, response, serving, streamed
@@ -124,7 +124,7 @@ def test_a_budget_needs_a_bound(make_job):
 
 def empty(**frames: pd.DataFrame) -> Run:
     tables = {name: pd.DataFrame({column: [] for column in columns}) for name, columns in TABLES.items()}
-    return Run(path=None, info={}, **{**tables, **frames})
+    return Run(path=None, info=RunInfo(), **{**tables, **frames})
 
 
 def turns(n: int, **columns) -> pd.DataFrame:
@@ -148,52 +148,52 @@ def test_crossings_are_told_in_the_order_of_time():
         ttft_s=np.where(n >= 120, 2.0, 0.1),
         status=np.where(n == 390, "throttled", "ok"),
     )
-    found = what_broke_first(empty(turns=rows), SCENARIO)
-    assert [one["what"] for one in found] == ["router budget", "SLO ttft_s_p95", "quota"]
-    assert found[1]["at_s"] == pytest.approx(15.0)
-    assert found[1]["rate_per_s"] == pytest.approx(10.0, rel=0.05)
+    found = limits_exceeded(empty(turns=rows), SCENARIO)
+    assert [one.what for one in found] == ["router budget", "SLO ttft_s_p95", "quota"]
+    assert found[1].at_s == pytest.approx(15.0)
+    assert found[1].rate_per_s == pytest.approx(10.0, rel=0.05)
 
 
 def test_an_abandoned_turn_counts_with_its_wait():
     """Customers who left do not hide a missed SLO."""
     rows = turns(100, status="abandoned", ttft_s=None, e2e_s=4.0)
-    assert [one["what"] for one in what_broke_first(empty(turns=rows), SCENARIO)] == ["SLO ttft_s_p95"]
+    assert [one.what for one in limits_exceeded(empty(turns=rows), SCENARIO)] == ["SLO ttft_s_p95"]
 
 
 def test_the_generator_is_judged_by_the_verdicts_limit():
     """Lag p99 of five seconds against the limit the verdict uses: 20 ms is much beside 5 ms, little beside 25 ms."""
     rows = turns(100, start_lag_s=0.02)
-    (found,) = what_broke_first(empty(turns=rows), SCENARIO)
-    assert (found["what"], found["limit"]) == ("generator", 0.005)
-    assert what_broke_first(empty(turns=rows), SCENARIO, 0.025) == []
+    (found,) = limits_exceeded(empty(turns=rows), SCENARIO)
+    assert (found.what, found.limit) == ("generator", 0.005)
+    assert limits_exceeded(empty(turns=rows), SCENARIO, 0.025) == ()
 
 
 def test_one_late_start_in_a_thousand_is_no_crossing():
     """The worst of a second says nothing about its ninety-ninth percentile."""
     rows = turns(1000, start_lag_s=np.where(np.arange(1000) == 5, 0.02, 0.0))
     rows["intended_start_s"] /= 20
-    assert what_broke_first(empty(turns=rows), SCENARIO) == []
+    assert limits_exceeded(empty(turns=rows), SCENARIO) == ()
 
 
 @pytest.mark.parametrize("status", ["timeout", "dropped", "http_error"])
 def test_every_turn_the_target_failed_is_an_error(status):
     """Timeouts and turns over the cap are errors of what broke first, as they are in the totals and at the gates."""
     rows = turns(100, status=np.where(np.arange(100) % 3 == 0, status, "ok"))
-    found = what_broke_first(empty(turns=rows), {**SCENARIO, "slo": {"error_ratio": 0.05}})
-    assert "SLO error_ratio" in {crossing["what"] for crossing in found}
+    found = limits_exceeded(empty(turns=rows), {**SCENARIO, "slo": {"error_ratio": 0.05}})
+    assert "SLO error_ratio" in {crossing.what for crossing in found}
 
 
 def test_a_want_of_sockets_is_not_the_targets_cap():
     """Turns dropped because this machine gave no socket are ours, and told so."""
     rows = turns(100, error_code=np.where(np.arange(100) == 9, "open_files", None))
     rows.loc[9, "status"] = "dropped"
-    (found,) = what_broke_first(empty(turns=rows), SCENARIO)
-    assert found["what"] == "generator's open files"
+    (found,) = limits_exceeded(empty(turns=rows), SCENARIO)
+    assert found.what == "generator's open files"
 
 
 def test_a_calm_run_broke_nothing():
     """No limit crossed, nothing told."""
-    assert what_broke_first(empty(turns=turns(100)), SCENARIO) == []
+    assert limits_exceeded(empty(turns=turns(100)), SCENARIO) == ()
 
 
 PAGE = """# HELP vllm:prompt_tokens_total Tokens
@@ -255,8 +255,8 @@ def test_a_rule_that_bought_twice_is_a_double_purchase():
     """Purchases are counted by rule; delay and saving are those of all."""
     rows = [{"rule_id": rule, "autobuy_delay_s": 1.0, "saving_ratio": 0.2} for rule in ("a", "b", "a")]
     found = summarise(rows, {"done": 2})
-    assert (found["purchases"], found["double_purchases"], found["saving_ratio_mean"]) == (3, 1, pytest.approx(0.2))
-    assert summarise([], {})["delay_s"]["p99"]["value"] is None
+    assert (found.purchases, found.double_purchases, found.saving_ratio_mean) == (3, 1, pytest.approx(0.2))
+    assert summarise([], {}).delay_s["p99"].value is None
 
 
 def test_a_tool_that_waits_for_the_customer_has_not_failed():
@@ -265,9 +265,9 @@ def test_a_tool_that_waits_for_the_customer_has_not_failed():
     key = {"session_id": "s", "interaction_id": "i", "turn_index": 0, "start_s": 0.0, "duration_s": 0.1}
     waiting = pd.DataFrame([key | {"tool": "auto_buy", "status": "needs_confirmation"}])
     failed = pd.DataFrame([key | {"tool": "auto_buy", "status": "timeout"}])
-    assert what_broke_first(empty(turns=rows, tools=waiting), SCENARIO) == []
-    (found,) = what_broke_first(empty(turns=rows, tools=failed), SCENARIO)
-    assert found["sentence"].startswith("tool auto_buy: timeout, 1 failed tool calls in all")
+    assert limits_exceeded(empty(turns=rows, tools=waiting), SCENARIO) == ()
+    (found,) = limits_exceeded(empty(turns=rows, tools=failed), SCENARIO)
+    assert found.sentence.startswith("tool auto_buy: timeout, 1 failed tool calls in all")
 
 
 def test_the_truth_is_matched_by_trace():
@@ -289,9 +289,9 @@ def test_the_chat_is_compared_around_the_storm():
     """TTFT of the minute after the first storm against the minute before it."""
     starts_s = np.arange(0.0, 120.0)
     found = chat_around_storm(chat(np.where(starts_s < 60, 0.2, 0.5), starts_s))
-    assert found["storm_at_s"] == 60.0
-    assert found["change_ratio"] == {"p50": pytest.approx(1.5), "p95": pytest.approx(1.5)}
-    assert found["before"]["p50"]["n"] == found["after"]["p50"]["n"] == 60
+    assert found.storm_at_s == 60.0
+    assert found.change_ratio == {"p50": pytest.approx(1.5), "p95": pytest.approx(1.5)}
+    assert found.before["p50"].n == found.after["p50"].n == 60
 
 
 def test_a_chat_too_thin_to_compare_is_not_compared():
@@ -311,32 +311,32 @@ def test_a_queue_that_does_not_clear_broke_something():
     """Requests waiting in three samples in a row are a queue; a burst that one sample met is none."""
     rows = turns(200)
     burst = scraped("vllm:num_requests_waiting", [0, 4, 0, 0, 2, 0])
-    assert what_broke_first(empty(turns=rows, server=burst), SCENARIO) == []
+    assert limits_exceeded(empty(turns=rows, server=burst), SCENARIO) == ()
     lasting = scraped("vllm:num_requests_waiting", [0, 1, 0, 2, 5, 9])
-    (found,) = what_broke_first(empty(turns=rows, server=lasting), SCENARIO)
-    assert (found["what"], found["at_s"], found["value"]) == ("queue", 6.0, 9.0)
+    (found,) = limits_exceeded(empty(turns=rows, server=lasting), SCENARIO)
+    assert (found.what, found.at_s, found.value) == ("queue", 6.0, 9.0)
 
 
 def test_a_full_core_of_the_target_is_told():
     """CPU seconds that grow as fast as the clock: the process has no core left."""
     cpu = scraped("process_cpu_seconds_total", [0.0, 0.4, 2.38, 4.3])
-    (found,) = what_broke_first(empty(turns=turns(200), server=cpu), SCENARIO)
-    assert found["sentence"].startswith("CPU of http://x/metrics: 99% of a core")
-    assert found["at_s"] == 4.0
+    (found,) = limits_exceeded(empty(turns=turns(200), server=cpu), SCENARIO)
+    assert found.sentence.startswith("CPU of http://x/metrics: 99% of a core")
+    assert found.at_s == 4.0
 
 
 def test_samples_from_before_t0_are_no_rate():
     """The scraper's clock is set back at t0: two samples that then seem a microsecond apart are not a busy core."""
     cpu = scraped("process_cpu_seconds_total", [0.0, 1.0, 1.2, 1.4])
     cpu["second"] = [0.00007, 2.01, 0.00008, 2.0]
-    assert what_broke_first(empty(turns=turns(200), server=cpu), SCENARIO) == []
+    assert limits_exceeded(empty(turns=turns(200), server=cpu), SCENARIO) == ()
 
 
 def test_a_worker_without_a_core_is_told():
     """The generator's own CPU is among what may break first."""
     generator = pd.DataFrame({"worker": 1, "second": [0, 1, 2], "cpu_ratio": [0.5, 0.97, 1.0]})
-    (found,) = what_broke_first(empty(turns=turns(200), generator=generator), SCENARIO)
-    assert (found["what"], found["at_s"]) == ("generator CPU", 2.0)
+    (found,) = limits_exceeded(empty(turns=turns(200), generator=generator), SCENARIO)
+    assert (found.what, found.at_s) == ("generator CPU", 2.0)
 
 
 def test_a_throttled_call_that_spilled_is_told():
@@ -351,6 +351,6 @@ def test_a_throttled_call_that_spilled_is_told():
             call | {"turn_index": 61, "model": "custom-8b", "status": "ok", "error_code": None},
         ]
     )
-    quota, other = what_broke_first(empty(turns=rows, calls=calls), SCENARIO)
-    assert (quota["what"], quota["at_s"], quota["value"]) == ("quota of nova-pro", 2.5, 2)
-    assert (other["what"], other["at_s"], other["value"]) == ("calls to custom-8b", 6.5, 1)
+    quota, other = limits_exceeded(empty(turns=rows, calls=calls), SCENARIO)
+    assert (quota.what, quota.at_s, quota.value) == ("quota of nova-pro", 2.5, 2)
+    assert (other.what, other.at_s, other.value) == ("calls to custom-8b", 6.5, 1)

@@ -44,7 +44,7 @@ def test_a_run_leaves_a_finished_record_and_no_process(make_job, tmp_path):
             outcome = run_load(job)
             folders.append(folder)
     info = json.loads((folder / "run.json").read_text())
-    assert outcome.info == info
+    assert outcome.info.to_json() == info
     assert info["state"] == "finished"
     assert info["provenance"] == {"bedrock": "simulated"}
     totals = info["totals"]
@@ -81,10 +81,10 @@ def test_a_replay_sends_the_files_own_lengths(make_job, tmp_path):
     with serving(complete) as server:
         target = TargetSpec("openai", server.url + "/v1", model="m")
         outcome = run_load(make_job(target, window=(0.0, 2.0), arrivals_file=str(log)))
-    totals = outcome.info["totals"]
-    assert totals["asked"] == totals["completed"] == len(rows)
-    assert totals["input_tokens"] == sum(prompt for _, prompt, _ in rows)
-    assert totals["output_tokens"] == sum(output for *_, output in rows)
+    totals = outcome.info.totals
+    assert totals.asked == totals.completed == len(rows)
+    assert totals.input_tokens == sum(prompt for _, prompt, _ in rows)
+    assert totals.output_tokens == sum(output for *_, output in rows)
 
 
 def test_an_interrupted_runs_rates_are_those_of_the_time_it_asked(make_job):
@@ -98,11 +98,11 @@ def test_an_interrupted_runs_rates_are_those_of_the_time_it_asked(make_job):
 
     with serving(assistant(lambda: streamed(assistant_events()))) as server:
         outcome = run_load(make_job(TargetSpec("assistant", server.url), for_s=30.0), interrupt)
-    totals, asked_s = outcome.info["totals"], outcome.info["asked_s"]
+    totals, asked_s = outcome.info.totals, outcome.info.asked_s
     assert outcome.exit_code == 130
     assert 0.5 < asked_s < 10
-    assert totals["achieved_rate_per_s"] == pytest.approx(totals["sent"] / asked_s)
-    assert totals["achieved_rate_per_s"] > 20
+    assert totals.achieved_rate_per_s == pytest.approx(totals.sent / asked_s)
+    assert totals.achieved_rate_per_s > 20
 
 
 def test_any_page_that_is_named_is_scraped_into_the_record(make_job):
@@ -131,14 +131,14 @@ def test_ctrl_c_once_drains_and_twice_stops(make_job, times):
         patient = {"load": {"drain_s": 10.0}}
         job = make_job(TargetSpec("assistant", server.url), rate_per_s=10.0, for_s=30.0, scenario=patient)
         outcome = run_load(job, interrupt)
-    totals = outcome.info["totals"]
+    totals = outcome.info.totals
     assert outcome.exit_code == 130
-    assert outcome.info["interrupted"]
-    assert totals["asked"] < 60
+    assert outcome.info.interrupted
+    assert totals.asked < 60
     if times == 1:
-        assert totals["completed"] == totals["asked"]
+        assert totals.completed == totals.asked
     else:
-        assert totals["censored"] > 0
+        assert totals.censored > 0
 
 
 def test_a_failing_target_ends_the_run_by_its_abort_rule(make_job):
@@ -150,8 +150,8 @@ def test_a_failing_target_ends_the_run_by_its_abort_rule(make_job):
         )
         outcome = run_load(job)
     assert outcome.exit_code == 6
-    assert outcome.info["aborted"].startswith("abort_if.error_ratio: 100%")
-    assert outcome.info["asked_s"] < 30
+    assert outcome.info.aborted.startswith("abort_if.error_ratio: 100%")
+    assert outcome.info.asked_s < 30
 
 
 def test_a_killed_worker_voids_the_run(make_job):
@@ -168,7 +168,7 @@ def test_a_killed_worker_voids_the_run(make_job):
         job = make_job(TargetSpec("assistant", server.url), processes=2, for_s=3.0)
         outcome = run_load(job, kill)
     assert outcome.exit_code == 3
-    said = re.search(r"lost worker 1 \(exit -9\); ([0-9.]+)% of the planned", outcome.info["verdict"]["reasons"][0])
+    said = re.search(r"lost worker 1 \(exit -9\); ([0-9.]+)% of the planned", outcome.info.reasons[0])
     assert float(said[1]) / 100 == pytest.approx(0.5 * left_s[0] / 3.0, abs=0.15)
     assert len(load_run(job.folder).turns) > 30
 
@@ -186,7 +186,7 @@ def test_a_killed_master_leaves_a_marked_record(make_job):
         job = make_job(TargetSpec("assistant", server.url), for_s=30.0)
         outcome = run_load(job, kill)
     assert outcome.exit_code == 3
-    assert "master ended before" in outcome.info["verdict"]["reasons"][0]
+    assert "master ended before" in outcome.info.reasons[0]
     assert len(load_run(job.folder).turns) > 5
 
 
@@ -208,7 +208,7 @@ def test_the_page_and_the_exporter_tell_of_the_run_while_it_goes_on(make_job):
     with serving(assistant(lambda: streamed(assistant_events()))) as server:
         target = TargetSpec("assistant", server.url)
         outcome = run_load(make_job(target, for_s=3.0, web_port=web_port, metrics_port=metrics_port), look)
-    assert outcome.info["state"] == "finished"
+    assert outcome.info.state == "finished"
     assert json.loads(seen["page"])["live"]["counters"]["completed"] > 5
     assert 'peakday_run_info{run_id="run",scenario="tiny",simulated="true"} 1' in seen["metrics"]
 
@@ -243,9 +243,9 @@ def test_a_worker_from_elsewhere_gets_the_run_and_sends_its_rows(make_job):
     finally:
         elsewhere.kill()
         elsewhere.wait()
-    assert set(outcome.info["clock"]) == {"0", "1"}
+    assert set(outcome.info.clock) == {"0", "1"}
     turns = load_run(job.folder).turns
-    assert outcome.info["totals"]["asked"] == len(turns) > 30
+    assert outcome.info.totals.asked == len(turns) > 30
     assert {int(session[1:]) % 2 for session in turns["session_id"]} == {0, 1}
     assert len(list(job.folder.glob("turns-[01]-*.parquet"))) >= 2
 
@@ -286,7 +286,7 @@ def test_a_worker_from_elsewhere_reads_the_customers_of_a_mapping(make_job, tmp_
     finally:
         elsewhere.kill()
         elsewhere.wait()
-    assert outcome.info["totals"]["completed"] == len(server.requests) > 5
+    assert outcome.info.totals.completed == len(server.requests) > 5
     assert {orjson.loads(body)["who"] for *_, body in server.requests} == {"Ada"}
 
 

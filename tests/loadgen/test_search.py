@@ -23,7 +23,7 @@ from loadgen.analysis.sequential import (
 )
 from loadgen.analysis.series import max_rate
 from loadgen.job import LoadError
-from loadgen.record import TABLES, Run
+from loadgen.record import FINISHED, TABLES, Run, RunInfo, Verdict
 
 LENGTH_S = 30.0
 SLO = {"ttft_s_p95": 1.0, "ttft_s_p50": None}
@@ -42,7 +42,7 @@ def turns(ttft_s, status="ok", e2e_s=None) -> pd.DataFrame:
 def a_run(missed_ratio: float, n: int = 400, seed: int = 0, valid: bool = True) -> Run:
     slow = np.random.default_rng(seed).random(n) < missed_ratio
     empty = {name: pd.DataFrame({column: [] for column in TABLES[name]}) for name in TABLES}
-    info = {"verdict": {"valid": valid, "reasons": ["start lag"]}, "asked_s": LENGTH_S}
+    info = RunInfo(state=FINISHED, verdict=Verdict(valid, () if valid else ("start lag",)), asked_s=LENGTH_S)
     return Run(path=None, info=info, **{**empty, "turns": turns(np.where(slow, 3.0, 0.5))})
 
 

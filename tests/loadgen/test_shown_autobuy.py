@@ -14,7 +14,7 @@ import pytest
 from assistant.autobuy.buyer import Buyer
 from assistant.autobuy.payments import charge_key
 from loadgen.analysis.autobuy import autobuy_totals, summarise
-from loadgen.record import TABLES, Run
+from loadgen.record import TABLES, AutobuyTotals, Run, RunInfo
 from tests.assistant.harness import Harness
 from tests.assistant.shop import write_catalogue
 from tests.loadgen.server import response, serving
@@ -54,7 +54,7 @@ def charged(*rules: str) -> list[dict]:
 )
 def test_doubles_are_charges_that_stand_beyond_one_a_rule(charges, doubles):
     """The rule book holds each purchase once whatever happens, so only the ledger can tell; unknown is not zero."""
-    assert summarise(bought("a", "b"), {"bought": 2}, charges)["double_purchases"] == doubles
+    assert summarise(bought("a", "b"), {"bought": 2}, charges).double_purchases == doubles
 
 
 @pytest.fixture
@@ -71,10 +71,10 @@ def buyer(shop: Harness) -> Buyer:
     return Buyer(parts.rules, parts.payments, parts.catalogue.product, lambda: shop.world.timestamp() + 5.0, "w1")
 
 
-def totals(shop: Harness) -> dict:
+def totals(shop: Harness) -> AutobuyTotals:
     """What a run would write of the purchases that the assistant's test endpoint tells of."""
     body = shop.request("GET", "/test/purchases").body
-    nothing = Run(Path("run"), {}, *(None for _ in TABLES))
+    nothing = Run(Path("run"), RunInfo(), *(None for _ in TABLES))
     with serving(lambda *_: [(0.0, response(body))]) as server, pytest.MonkeyPatch.context() as patch:
         patch.setattr("loadgen.analysis.autobuy.chat_around_storm", lambda run: None)
         found = autobuy_totals(server.url, nothing)
@@ -86,8 +86,8 @@ def test_a_purchase_is_charged_once_and_its_delay_is_told(shop):
     """From the rule's match to the purchase, five seconds on."""
     assert len(buyer(shop).step()) == 1
     found = totals(shop)
-    assert (found["purchases"], found["charges"], found["double_purchases"]) == (1, 1, 0)
-    assert found["delay_s"]["p50"]["value"] == pytest.approx(5.0)
+    assert (found.purchases, found.charges, found.double_purchases) == (1, 1, 0)
+    assert found.delay_s["p50"].value == pytest.approx(5.0)
 
 
 def test_a_charge_made_twice_is_seen_through_the_whole_way(shop):
@@ -96,7 +96,7 @@ def test_a_charge_made_twice_is_seen_through_the_whole_way(shop):
     (rule,) = shop.rules.of_customer("c000001")
     shop.parts.payments.charge(charge_key(rule.rule_id, rule.matched_s + 1.0), rule.customer_id, 300.0)
     found = totals(shop)
-    assert (found["purchases"], found["charges"], found["double_purchases"]) == (1, 2, 1)
+    assert (found.purchases, found.charges, found.double_purchases) == (1, 2, 1)
 
 
 def test_a_charge_that_was_undone_is_no_double(shop):
@@ -107,7 +107,7 @@ def test_a_charge_that_was_undone_is_no_double(shop):
     shop.parts.payments.void(earlier)
     buyer(shop).step()
     found = totals(shop)
-    assert (found["charges"], found["double_purchases"]) == (1, 0)
+    assert (found.charges, found.double_purchases) == (1, 0)
 
 
 @pytest.mark.slow

@@ -49,7 +49,7 @@ def runs(tmp_path_factory):
 
 
 def p99_s(info):
-    return info["quantiles"]["ttft_s"]["p99"]["value"]
+    return info.quantile("ttft_s", "p99").value
 
 
 def test_a_second_of_silence_shows_in_the_open_loops_p99(runs):
@@ -68,6 +68,6 @@ def test_the_same_second_hides_in_the_closed_loop(runs):
 
 def test_a_closed_loop_is_labelled_and_warns_of_what_it_omits(runs):
     """run.json says which loop it was, and only the closed one warns of coordinated omission."""
-    warned = {name: any("coordinated omission" in one for one in info["warnings"]) for name, (info, _) in runs.items()}
-    assert {name: info["open_loop"] for name, (info, _) in runs.items()} == {"open": True, "closed": False}
+    warned = {name: any("coordinated omission" in one for one in info.warnings) for name, (info, _) in runs.items()}
+    assert {name: info.open_loop for name, (info, _) in runs.items()} == {"open": True, "closed": False}
     assert warned == {"open": False, "closed": True}

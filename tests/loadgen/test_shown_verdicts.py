@@ -74,13 +74,13 @@ class Hogs:
 def told(outcome) -> str:
     """Why a run is void, which its record and its exit code say alike."""
     assert outcome.exit_code == 3
-    assert load_run(outcome.run_dir).info["verdict"] == outcome.info["verdict"]
-    assert not outcome.info["verdict"]["valid"]
-    return " ".join(outcome.info["verdict"]["reasons"])
+    assert load_run(outcome.run_dir).info.verdict == outcome.info.verdict
+    assert not outcome.info.valid
+    return " ".join(outcome.info.reasons)
 
 
 def start_lag_s(outcome) -> float:
-    return outcome.info["quantiles"]["start_lag_s"]["p99"]["value"]
+    return outcome.info.quantile("start_lag_s", "p99").value
 
 
 @pytest.mark.slow
@@ -151,7 +151,7 @@ def test_an_overloaded_target_is_a_valid_run(overloaded):
     outcome, _ = overloaded
     if outcome.exit_code != 0:
         pytest.skip(f"the generator does not vouch for its runs on this machine: {told(outcome)}")
-    assert outcome.info["verdict"] == {"valid": True, "reasons": []}
+    assert outcome.info.valid
 
 
 def test_an_overloaded_target_misses_its_slo(overloaded):
@@ -163,4 +163,4 @@ def test_an_overloaded_target_misses_its_slo(overloaded):
     assert run.turns["status"].eq("abandoned").sum() > 10
     (line,) = [judge(slo, [run], job.length_s) for slo in slos_of(SLO) if slo.name == "ttft_s_p99"]
     assert line.verdict == Verdict.FAIL
-    assert "SLO missed: ttft_s_p99" in run.info["what_broke_first"][0]["sentence"]
+    assert "SLO missed: ttft_s_p99" in run.info.what_broke_first[0].sentence

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.analysis.steady_state import batch_means, littles_law, steady_state, trend
-from loadgen.record import TABLES, Run
+from loadgen.record import TABLES, Run, RunInfo
 
 LENGTH_S = 100.0
 
@@ -27,44 +27,44 @@ def a_run(ttft_s: np.ndarray, start_s: np.ndarray | None = None, *, drop_ratio: 
     generator = pd.DataFrame({"worker": 0, "second": seconds, "in_flight": level})
     empty = {name: pd.DataFrame({column: [] for column in TABLES[name]}) for name in TABLES}
     kept = turns[np.random.default_rng(seed).random(n) >= drop_ratio].reset_index(drop=True)
-    return Run(path=None, info={}, **{**empty, "turns": kept, "generator": generator})
+    return Run(path=None, info=RunInfo(), **{**empty, "turns": kept, "generator": generator})
 
 
 def test_independent_turns_are_steady():
     """Poisson arrivals and one law of latency: no trend is seen."""
     run = a_run(np.random.default_rng(2).exponential(0.5, 2_000))
     found = steady_state(run, LENGTH_S)
-    assert found["steady"] is True
-    assert "steady" in found["sentence"]
+    assert found.steady is True
+    assert "steady" in found.sentence
 
 
 def test_a_growing_queue_is_no_steady_state():
     """Latency that climbs all the way is told, and by how much."""
     starts = np.linspace(0, LENGTH_S, 2_000, endpoint=False)
     found = steady_state(a_run(0.2 + starts / 50, starts), LENGTH_S)
-    assert found["steady"] is False
-    assert "TTFT p50 moved by +" in found["sentence"]
+    assert found.steady is False
+    assert "TTFT p50 moved by +" in found.sentence
 
 
 def test_a_changing_rate_is_not_judged():
     """An event's own ramp is no fault of the target: whether it was steady is then unknown."""
     starts = LENGTH_S * np.sqrt(np.linspace(0, 1, 2_000, endpoint=False))
     found = steady_state(a_run(np.full(2_000, 0.2), starts), LENGTH_S)
-    assert found["steady"] is None
-    assert "rate asked for changed" in found["sentence"]
+    assert found.steady is None
+    assert "offered rate changed" in found.sentence
 
 
 def test_a_short_run_is_not_judged():
     """Too few turns say nothing: neither steady nor not, and no batch interval."""
     run = a_run(np.full(100, 0.2))
-    assert steady_state(run, LENGTH_S)["steady"] is None
+    assert steady_state(run, LENGTH_S).steady is None
     assert batch_means(run.turns, LENGTH_S)["ttft_s"]["p50"] is None
 
 
 def test_a_trend_is_rarely_seen_in_noise():
     """Of level series at most about one in a hundred is called moving."""
     rng = np.random.default_rng(3)
-    moving = sum(trend(rng.normal(10, 3, 10))["moves"] for _ in range(1_000))
+    moving = sum(trend(rng.normal(10, 3, 10)).moves for _ in range(1_000))
     assert moving <= 20
 
 
@@ -72,7 +72,7 @@ def test_a_trend_is_rarely_seen_in_noise():
 def test_a_trend_knows_no_unit(levels, factor):
     """Milliseconds or seconds: the same verdict."""
     one, other = trend(np.array(levels)), trend(np.array(levels) * factor)
-    assert one["moves"] == other["moves"] or one["p"] != pytest.approx(other["p"])
+    assert one.moves == other.moves or one.p != pytest.approx(other.p)
 
 
 def test_batch_means_cover_the_median_of_correlated_turns():
@@ -83,7 +83,7 @@ def test_batch_means_cover_the_median_of_correlated_turns():
         swing = np.repeat(np.exp(rng.normal(0, 0.3, 50)), 40)
         run = a_run(swing * rng.exponential(0.5, 2_000), np.linspace(0, LENGTH_S, 2_000, endpoint=False))
         interval = batch_means(run.turns, LENGTH_S)["ttft_s"]["p50"]
-        covered += interval["lo"] <= TRUE_MEDIAN_S <= interval["hi"]
+        covered += interval.lo <= TRUE_MEDIAN_S <= interval.hi
     assert covered >= 85
 
 
@@ -98,15 +98,15 @@ TRUE_MEDIAN_S = _true_median_s()
 def test_littles_law_holds_where_nothing_is_lost():
     """Counts at each second agree with what the turns' own times add up to."""
     found = littles_law(a_run(np.random.default_rng(4).exponential(2.0, 1_000)), LENGTH_S)
-    assert found["holds"]
-    assert found["in_flight_mean"] == pytest.approx(20, rel=0.15)
+    assert found.holds
+    assert found.in_flight_mean == pytest.approx(20, rel=0.15)
 
 
 def test_littles_law_finds_missing_turns():
     """A record that lost a third of its turns counts more in flight than it can explain."""
     found = littles_law(a_run(np.random.default_rng(4).exponential(2.0, 2_000), drop_ratio=0.33), LENGTH_S)
-    assert not found["holds"]
-    assert "disagree" in found["sentence"]
+    assert not found.holds
+    assert "disagree" in found.sentence
 
 
 def test_littles_law_needs_some_seconds():

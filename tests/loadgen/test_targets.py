@@ -128,7 +128,7 @@ def test_a_urls_query_is_sent_and_not_recorded(make_job, tmp_path):
         job = make_job(replace(spec, url=f"{server.url}/json?code=s3cret"))
         outcome = run_load(job)
     assert {path for path, *_ in server.requests} == {"/json?code=s3cret"}
-    assert outcome.info["targets"][0]["url"] == f"{server.url}/json"
+    assert outcome.info.targets[0].url == f"{server.url}/json"
     assert b"s3cret" not in b"".join(path.read_bytes() for path in job.folder.rglob("*") if path.is_file())
     assert LoadJob.read(job.folder / "job.json").targets[0].url == f"{server.url}/json"
 

@@ -141,15 +141,15 @@ def test_faults_are_marked_on_the_runs_own_clock(make_job):
     faults = [fault(5.0, 10.0), fault(12.0, 2.0), fault(1.0, 5.0)]
     target = TargetSpec("assistant", "http://127.0.0.1:1")
     job = make_job(target, scenario={"faults": faults}, window=(10.0, 20.0), stand_ins_url="http://127.0.0.1:1")
-    marks = [(mark["start_s"], mark["end_s"]) for mark in marked_faults(job, {})]
+    marks = [(mark.start_s, mark.end_s) for mark in marked_faults(job, {})]
     assert marks == [(0.0, 5.0), (2.0, 4.0)]
-    assert marked_faults(job, {})[0]["model"] == "nova-pro"
+    assert marked_faults(job, {})[0].model == "nova-pro"
 
 
 def test_faults_that_did_not_strike_are_not_marked(make_job):
     """Without stand-ins, or with stand-ins that were never told t0, nothing broke on purpose."""
     target, faults = TargetSpec("assistant", "http://127.0.0.1:1"), {"faults": [fault(0.0, 20.0)]}
-    assert marked_faults(make_job(target, scenario=faults), {}) == []
+    assert marked_faults(make_job(target, scenario=faults), {}) == ()
     job = make_job(target, scenario=faults, stand_ins_url="http://127.0.0.1:1")
-    assert marked_faults(job, {"notes": ["stand-ins: t0 not set (refused); faults do not strike"]}) == []
+    assert marked_faults(job, {"notes": ["stand-ins: t0 not set (refused); faults do not strike"]}) == ()
     assert len(marked_faults(job, {})) == 1

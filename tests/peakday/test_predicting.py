@@ -32,7 +32,7 @@ def predicted(tmp_path, monkeypatch):
 def later_run(folder, started_utc="2080-01-01T00:00:00+00:00"):
     made = run(turns=60, model="custom", supply="self_hosted")
     digest = hashlib.sha256((folder / "rung.csv").read_bytes()).hexdigest()
-    return replace(made, info={**made.info, "started_utc": started_utc, "arrivals_sha256": digest})
+    return replace(made, info=replace(made.info, started_utc=started_utc, arrivals_sha256=digest))
 
 
 def commit(folder, when):
@@ -56,7 +56,7 @@ def test_a_prediction_is_scored_against_the_run_that_replayed_its_file(predicted
 def test_a_run_of_another_file_is_refused(predicted):
     other = later_run(predicted.parent)
     with pytest.raises(CommandError, match="did not replay"):
-        score(predicted, replace(other, info={**other.info, "arrivals_sha256": "0"}), None)
+        score(predicted, replace(other, info=replace(other.info, arrivals_sha256="0")), None)
 
 
 def test_the_time_of_the_commit_is_told(predicted):

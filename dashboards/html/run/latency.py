@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -15,7 +14,7 @@ from dashboards.html.page import Cell, Panel, Table
 from dashboards.numbers import series
 from dashboards.numbers.run import METRICS, N_TAIL_FIRM, N_TAIL_SHOWN, Number
 from dashboards.numbers.units import clock, show
-from loadgen.record import Run
+from loadgen.record import Run, RunInfo
 
 _SHARES = (0.5, 0.95, 0.99)
 
@@ -47,17 +46,13 @@ def latency_panels(run: Run, numbers: Sequence[Number], span_s: float) -> list[P
     return panels
 
 
-def _batch_panels(info: Mapping[str, Any]) -> list[Panel]:
+def _batch_panels(info: RunInfo) -> list[Panel]:
     """Intervals that allow for turns being correlated, where the run is long enough to have them."""
     rows: list[list[Cell]] = [
-        [
-            f"{METRICS[metric]} {name}",
-            show(estimate["value"], "s"),
-            f"{show(estimate['lo'], 's')} to {show(estimate['hi'], 's')}",
-        ]
-        for metric, shares in (info.get("batch_means") or {}).items()
-        for name, estimate in shares.items()
-        if estimate is not None
+        [f"{METRICS[metric]} {name}", show(mean.value, "s"), f"{show(mean.lo, 's')} to {show(mean.hi, 's')}"]
+        for metric, shares in (info.batch_means or {}).items()
+        for name, mean in shares.items()
+        if mean is not None
     ]
     if not rows:
         return []

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -16,9 +15,7 @@ from dashboards.html.run.latency import quantile_table
 from dashboards.numbers import series
 from dashboards.numbers.run import Number, tail
 from dashboards.numbers.units import clock, show
-from loadgen.record import Run
-
-CHECKS = (("Steady state", "steady_state"), ("Little's law", "littles_law"))
+from loadgen.record import Run, RunInfo
 
 
 def generator_panels(run: Run, numbers: Sequence[Number], span_s: float) -> list[Panel]:
@@ -44,10 +41,14 @@ def generator_panels(run: Run, numbers: Sequence[Number], span_s: float) -> list
     return [*panels, Panel("Worst lateness of any worker", sentence, table, chart), *_check_panels(run.info)]
 
 
-def _check_panels(info: Mapping[str, Any]) -> list[Panel]:
-    """What the run says of itself: a steady state, and two counts of turns in flight that must agree."""
-    results = [(name, (info.get(key) or {}).get("sentence")) for name, key in CHECKS]
-    rows: list[list[Cell]] = [[name, str(sentence)] for name, sentence in results if sentence]
+def check_sentences(info: RunInfo) -> list[tuple[str, str]]:
+    """What the run's own checks say, by name: a steady state, and two counts of turns in flight that must agree."""
+    checks = (("Steady state", info.steady_state), ("Little's law", info.littles_law))
+    return [(name, check.sentence) for name, check in checks if check is not None]
+
+
+def _check_panels(info: RunInfo) -> list[Panel]:
+    rows: list[list[Cell]] = [[name, sentence] for name, sentence in check_sentences(info)]
     if not rows:
         return []
     words = (

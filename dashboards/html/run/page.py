@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from dashboards.html.axes import run_span_s
 from dashboards.html.page import Banner, Bullets, Paragraph, Part, Preformatted, Prose, marked
 from dashboards.html.run.customers import conversation_panels
@@ -14,9 +11,9 @@ from dashboards.html.run.quality import quality_panels
 from dashboards.html.run.server import server_panels
 from dashboards.html.run.tokens import cache_panels, cost_panels
 from dashboards.html.run.turn import turn_panels
-from dashboards.numbers.run import Number, find, run_numbers, run_simulated, tail
+from dashboards.numbers.run import Number, find, run_numbers, tail
 from dashboards.numbers.units import clock
-from loadgen.record import Run
+from loadgen.record import Crossing, Run, RunInfo
 
 
 def run_banners(run: Run) -> list[Banner]:
@@ -24,56 +21,47 @@ def run_banners(run: Run) -> list[Banner]:
     return [verdict_banner(run.info), *_simulated_banner(run.info), *_warning_banner(run.info)]
 
 
-def verdict_banner(info: Mapping[str, Any]) -> Banner:
+def verdict_banner(info: RunInfo) -> Banner:
     """Whether the run is valid."""
-    verdict = info.get("verdict")
-    if info.get("state") != "finished":
+    if not info.finished:
         return Banner("bad", "UNFINISHED", "The run was cut off: what follows is what it had written, and no verdict.")
-    if not isinstance(verdict, Mapping) or "valid" not in verdict:
+    if info.verdict is None:
         return Banner("bad", "NO VERDICT", "run.json holds no verdict: nothing below is known to be valid.")
-    if verdict["valid"]:
+    if info.verdict.valid:
         return Banner("good", "VALID", "The generator kept its own schedule: these numbers hold.")
     text = "The generator was at fault. Do not quote, compare or plan from them."
-    return Banner("bad", "INVALID", text, tuple(verdict.get("reasons") or ()))
+    return Banner("bad", "INVALID", text, info.verdict.reasons)
 
 
-def _simulated_banner(info: Mapping[str, Any]) -> list[Banner]:
-    names = run_simulated(info)
-    if not names:
+def _simulated_banner(info: RunInfo) -> list[Banner]:
+    if not info.simulated:
         return []
     text = (
-        f"Emulators answered for {', '.join(names)}. Latency, tokens, cache and cost below rehearse the system; "
-        "they measure no real model."
+        f"Emulators answered for {', '.join(info.simulated)}. Latency, tokens, cache and cost below rehearse the "
+        "system; they measure no real model."
     )
     return [Banner("warn", "SIMULATED", text)]
 
 
-def _warning_banner(info: Mapping[str, Any]) -> list[Banner]:
-    notes = [*map(str, info.get("warnings") or ()), *(f"Skipped: {item}" for item in info.get("skipped") or ())]
+def _warning_banner(info: RunInfo) -> list[Banner]:
+    notes = [*(info.warnings or ()), *(f"Skipped: {item}" for item in info.skipped or ())]
     return [Banner("warn", "NOTE", "The record says:", tuple(notes))] if notes else []
 
 
 def run_facts(run: Run) -> list[tuple[str, str]]:
     """Where the run comes from, for the head of the page."""
     info = run.info
-    scenario = info.get("scenario") or {}
-    supplies = ", ".join(f"{name} {kind}" for name, kind in (info.get("provenance") or {}).items())
+    scenario_hash = (info.scenario.hash if info.scenario else None) or ""
+    supplies = ", ".join(f"{name} {kind}" for name, kind in (info.provenance or {}).items())
     pairs = [
-        ("Scenario", f"{scenario.get('name', '?')} ({str(scenario.get('hash', ''))[:12]})"),
-        ("Seed", str(info.get("seed", "?"))),
-        ("Started", str(info.get("started_utc", "?"))),
-        ("Target", _targets(info)),
+        ("Scenario", f"{info.scenario_name or '?'} ({scenario_hash[:12]})"),
+        ("Seed", "?" if info.seed is None else str(info.seed)),
+        ("Started", info.started_utc or "?"),
+        ("Target", ", ".join(f"{target.kind} {target.url}".strip() for target in info.targets or ())),
         ("Provenance", supplies or "not recorded"),
-        ("peakday", str(info.get("peakday_version", "?"))),
+        ("peakday", info.peakday_version or "?"),
     ]
     return [(name, value) for name, value in pairs if value]
-
-
-def _targets(info: Mapping[str, Any]) -> str:
-    return ", ".join(
-        f"{target.get('kind', '?')} {target.get('url', '')}".strip() if isinstance(target, Mapping) else str(target)
-        for target in info.get("targets") or ()
-    )
 
 
 def run_headline(run: Run) -> list[Number]:
@@ -110,44 +98,33 @@ def run_parts(run: Run) -> list[Part]:
         Part("people", "Conversations", [*conversation_panels(run, numbers), *quality_panels(run)]),
         Part("server", "Server metrics", server_panels(run, span_s)),
     ]
-    if run_simulated(run.info):
+    if run.info.simulated:
         targets = [marked(part) for part in targets]
     return [*ours, *targets, Part("reproduce", "How to reproduce", lead=_reproduce(run.info))]
 
 
-def _first_limits(info: Mapping[str, Any]) -> list[Prose]:
-    items = [limit_sentence(item) for item in info.get("what_broke_first") or ()]
+def _first_limits(info: RunInfo) -> list[Prose]:
+    items = [limit_sentence(crossing) for crossing in info.what_broke_first or ()]
     if not items:
         return [Paragraph("no limit on record was exceeded.", lead="First limit exceeded:", quiet=True)]
     return [Paragraph("", lead="Limits exceeded, in order"), Bullets(items, numbered=True)]
 
 
-def limit_sentence(item: object) -> str:
-    """One entry of what_broke_first: a sentence, or a mapping that has one."""
-    if not isinstance(item, Mapping):
-        return str(item)
-    for key in ("sentence", "text", "what"):
-        if item.get(key):
-            at = item.get("at_s")
-            return f"{clock(float(at))} {item[key]}" if isinstance(at, (int, float)) else str(item[key])
-    return ", ".join(f"{key} {value}" for key, value in item.items())
+def limit_sentence(crossing: Crossing) -> str:
+    """A limit that was exceeded, with the time at which it was."""
+    return f"{clock(crossing.at_s)} {crossing.sentence}"
 
 
-def _reproduce(info: Mapping[str, Any]) -> list[Prose]:
-    host = info.get("host") or {}
+def _reproduce(info: RunInfo) -> list[Prose]:
     facts = [
-        ("command", info.get("command")),
-        ("scenario hash", (info.get("scenario") or {}).get("hash")),
-        ("seed", info.get("seed")),
-        ("commit", info.get("commit")),
-        ("processes", info.get("processes")),
-        *[(f"host {key}", value) for key, value in host.items()],
+        ("command", " ".join(info.command) if info.command is not None else None),
+        ("scenario hash", info.scenario.hash if info.scenario else None),
+        ("seed", info.seed),
+        ("commit", info.commit),
+        ("processes", info.processes),
+        *[(f"host {key}", value) for key, value in (info.host or {}).items()],
     ]
-    lines = [
-        f"{name}: {' '.join(map(str, value)) if isinstance(value, list) else value}"
-        for name, value in facts
-        if value is not None
-    ]
+    lines = [f"{name}: {value}" for name, value in facts if value is not None]
     return [
         Paragraph("The same scenario and seed give the same sessions on any number of workers.", quiet=True),
         Preformatted("\n".join(lines)),

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 import pandas as pd
 
 from dashboards.html import charts
 from dashboards.html.page import Cell, Panel, Table
 from dashboards.numbers.units import show
-from loadgen.record import Run
+from loadgen.record import Judged, Run
 
 FILE = "judgements.parquet"
 _COLUMNS = ["model", "intent", "complexity", "acceptable"]
@@ -50,7 +48,7 @@ def quality_panels(run: Run) -> list[Panel]:
         )
     }
     chart = charts.bars(list(shares), {"acceptable": values}, "ratio", errors)
-    return [Panel("Quality, scored by a judge model", _sentence(run.info.get("judged") or {}, scored), table, chart)]
+    return [Panel("Quality, scored by a judge model", _sentence(run.info.judged or Judged(), scored), table, chart)]
 
 
 def _share(good: int, n: int) -> list[Cell]:
@@ -58,11 +56,11 @@ def _share(good: int, n: int) -> list[Cell]:
     return [show(good / n, "ratio"), f"{show(low, 'ratio')} to {show(high, 'ratio')}", show(n, "count")]
 
 
-def _sentence(judge_info: Mapping[str, Any], rows: pd.DataFrame) -> str:
-    judge = judge_info.get("judge") or "a judge"
+def _sentence(summary: Judged, rows: pd.DataFrame) -> str:
+    judge = summary.judge or "a judge"
     share = show(float(rows["acceptable"].mean()), "ratio")
     sentence = f"{judge} called {share} of {show(len(rows), 'count')} sampled turns acceptable."
-    if judge_info.get("simulated", True):
+    if summary.simulated:
         return f"{sentence} SIMULATED: an emulator scored by what the shipped table assumes; no quality was measured."
     return f"{sentence} One judge is one opinion: its own errors are not in the interval."
 

@@ -40,7 +40,7 @@ def server_panels(run: Run, span_s: float) -> list[Panel]:
 
 def _growth(run: Run) -> list[Panel]:
     """What every counter of the target grew by over the window."""
-    deltas = run.info.get("server_deltas") or {}
+    deltas = run.info.server_deltas or {}
     if not deltas:
         return []
     table: list[list[Cell]] = [

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from host.errors import Exit
+from loadgen.record import RunInfo, load_run
 from peakday.console import Console
 from peakday.gate.builds.builds import Running, Side
 from peakday.gate.metrics import run_values, tail
@@ -40,7 +41,7 @@ class Measured:
     reasons: tuple[str, ...]
     values: dict[str, float | None]
     tails: dict[str, int]
-    host: dict[str, Any]
+    host: Mapping[str, Any]
     workload: str
     turns: int
 
@@ -121,7 +122,6 @@ def load_once(side: Side, resolved: Resolved, runs: Runs, *, number: int, out: P
     Raises:
         KeyboardInterrupt: interrupted; the record is then no evidence.
     """
-    from loadgen.record import load_run
     from peakday.run.rehearsal import run_job
 
     loop_cpu_s, loop_wall_s = calibration_loop()
@@ -135,24 +135,24 @@ def load_once(side: Side, resolved: Resolved, runs: Runs, *, number: int, out: P
     values |= {"loop_cpu_s": loop_cpu_s, "loop_wall_over_cpu_ratio": loop_wall_s / loop_cpu_s}
     if running.cpu_s is not None and turns:
         values["cpu_loops_per_turn"] = running.cpu_s / turns / loop_cpu_s
-    verdict = record.info["verdict"]
-    console.say(f"  {side.label}: {_short(values)}{'' if verdict['valid'] else '  INVALID: ' + verdict['reasons'][0]}")
+    mark = "" if record.info.valid else f"  INVALID: {record.info.reasons[0]}"
+    console.say(f"  {side.label}: {_short(values)}{mark}")
     return Measured(
         path=str(out),
-        valid=bool(verdict["valid"]),
-        reasons=tuple(verdict["reasons"]),
+        valid=record.info.valid,
+        reasons=record.info.reasons,
         values=values,
         tails={name: count for name in BLOCK_METRICS if (count := tail(record, name)) is not None},
-        host=record.info["host"],
+        host=record.info.host or {},
         workload=load_asked(record.info),
         turns=len(record.turns),
     )
 
 
-def load_asked(info: Mapping[str, Any]) -> str:
+def load_asked(info: RunInfo) -> str:
     """What a run was asked for, as one text: scenario, rate or window, scale. Runs that differ in it are not alike."""
-    asked = {name: info.get(name) for name in ("rate", "window", "scale")}
-    return f"scenario {info['scenario']['hash']}, {json.dumps(asked, sort_keys=True)}"
+    asked = {"rate": info.rate, "window": info.window, "scale": info.scale}
+    return f"scenario {info.scenario.hash if info.scenario else None}, {json.dumps(asked, sort_keys=True)}"
 
 
 def load_alone(asked: str) -> str:

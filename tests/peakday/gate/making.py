@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from loadgen.record import TABLES, Run
+from loadgen.record import TABLES, Run, parse_info
 from peakday.console import Console
 from peakday.gate import baseline as baselines
 from peakday.gate import gate as gates
@@ -30,8 +30,9 @@ def run(ttft_s=(), statuses=None, totals=None, quantiles=None, step_s=0.1):
     frame["interaction_id"] = [f"i{number}" for number in range(len(ttft_s))]
     frame["intended_start_s"] = [number * step_s for number in range(len(ttft_s))]
     tables = {name: pd.DataFrame(columns=list(columns)) for name, columns in TABLES.items()}
-    info = {"totals": totals or {}, "quantiles": quantiles or {}, "verdict": {"valid": True, "reasons": []}}
-    return Run(path=Path("run"), info=info, **{**tables, "turns": frame})
+    verdict = {"valid": True, "reasons": []}
+    info = {"state": "finished", "totals": totals or {}, "quantiles": quantiles or {}, "verdict": verdict}
+    return Run(path=Path("run"), info=parse_info(info), **{**tables, "turns": frame})
 
 
 def measured(values=None, *, valid=True, tails=None, turns=50, host=None, reasons=("the generator fell behind",)):
