@@ -55,7 +55,7 @@ check-study: $(VENV)/dev.done
 
 # Does a test fail when the code is wrong? A sample of mutants of the core, resumable; minutes to hours.
 mutants: $(VENV)/dev.done
-	$(BIN)/python -m bench.mutants
+	$(BIN)/python -m tests.mutants
 
 $(VENV)/core.done: requirements/core.txt pyproject.toml
 	@PYTHON="$(PYTHON)" sh requirements/install.sh core
