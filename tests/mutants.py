@@ -70,7 +70,7 @@ def main() -> None:
     for module in arguments.only:
         session = work / f"{module.replace('/', '.')}.sqlite"
         config = session.with_suffix(".toml")
-        command = f"{sys.executable} -m pytest -x -q -p no:randomly -m 'not slow and not engine and not checkout' {CORE[module]}"
+        command = f"{sys.executable} -m pytest -x -q -m 'not slow and not engine and not checkout' {CORE[module]}"
         config.write_text(CONFIG.format(modules=f'"{module}"', command=command))
         if not session.exists():
             cosmic_ray("init", config, session, cwd=tree)
