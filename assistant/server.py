@@ -29,6 +29,7 @@ from assistant.models.connections import connect
 from assistant.router import classifier
 from assistant.settings import Stack, read_stack
 from assistant.shop.catalogue import Catalogue
+from host.ports import PortError, listen
 from host.processes import ParentWatch
 
 DRAIN_S = 2
@@ -44,7 +45,7 @@ def main() -> int:
         listener = _listener(args.fd, args.port)
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_serve(stack, listener))
-    except (AssistantError, OSError) as error:
+    except (AssistantError, PortError, OSError) as error:
         print(f"assistant: {error}", file=sys.stderr)
         return 5
     return 0
@@ -62,11 +63,7 @@ def _arguments() -> argparse.Namespace:
 def _listener(fd: int | None, port: int | None) -> socket.socket:
     if fd is not None:
         return socket.socket(fileno=fd)
-    listener = socket.socket()
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind(("127.0.0.1", port or 0))
-    listener.listen(2048)
-    return listener
+    return listen(port or 0)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

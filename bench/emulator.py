@@ -23,16 +23,12 @@ from pathlib import Path
 import psutil
 import yaml
 
+from host.ports import free_port
+
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = Path(os.environ.get("PEAKDAY_LOADGEN_BENCH", ROOT.parent / "shared" / "bench" / "loadgen"))
 TOKENS = 64  # the C client asks for so many
 C_CLIENT_US_PER_TOKEN = 6.7  # on the machine where the bars were set
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def build(folder: Path) -> None:

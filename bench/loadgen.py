@@ -13,7 +13,6 @@ and p99 <= 10 ms at 40,000 tokens/s; >= 15,000 streams/s unpaced on one core; se
 import json
 import os
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
@@ -26,6 +25,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from host.ports import free_port
 from loadgen.job import LoadJob, TargetSpec
 from loadgen.record import load_run
 from loadgen.run import run_load
@@ -110,9 +110,7 @@ def bench() -> Iterator[Bench]:
         for program in ("mockllm", "rawclient"):
             command = ["gcc", "-O2", "-w", "-o", str(folder / program), str(SOURCES / f"{program}.c"), "-lm"]
             subprocess.run(command, check=True)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         server = subprocess.Popen([folder / "mockllm", str(port)])
         try:
             time.sleep(0.3)

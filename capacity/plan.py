@@ -6,11 +6,11 @@ Every number is a `Figure`: a range with its confidence, unit, provenance and so
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from host.atomic import write_text
 from host.errors import Exit, PeakdayError
 
 SCHEMA = "peakday.plan/1"
@@ -278,11 +278,8 @@ _NESTED: dict[str, type] = {
 
 def write_plan(plan: Plan, folder: Path) -> Path:
     """Write `plan.json` into folder, aside and renamed; a finished plan or none."""
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / "plan.json"
-    aside = folder / ".plan.json.part"
-    aside.write_text(json.dumps({"schema": SCHEMA, **asdict(plan)}, indent=1, allow_nan=False) + "\n")
-    os.replace(aside, path)
+    write_text(path, json.dumps({"schema": SCHEMA, **asdict(plan)}, indent=1, allow_nan=False) + "\n")
     return path
 
 

@@ -23,6 +23,7 @@ from emulator.http.connection import Connection, Server
 from emulator.language.conversations import ConversationsError
 from emulator.profiles import ProfileError
 from facts.reader import FactsError
+from host.ports import PortError, listen
 from host.processes import ParentWatch
 
 DRAIN_S = 2.0
@@ -40,8 +41,8 @@ def main() -> int:
     except (StackError, ConversationsError, ProfileError, FactsError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
-    except OSError as error:
-        print(f"port {arguments.port}: {error.strerror}; choose another with --port", file=sys.stderr)
+    except PortError as error:
+        print(error, file=sys.stderr)
         return 5
 
 
@@ -57,10 +58,7 @@ def _arguments() -> argparse.Namespace:
 def _listening(arguments: argparse.Namespace) -> socket.socket:
     if arguments.fd is not None:
         return socket.socket(fileno=arguments.fd)
-    listening = socket.socket()
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listening.bind(("127.0.0.1", arguments.port))
-    return listening
+    return listen(arguments.port)
 
 
 async def _serve(stack: Stack, listening: socket.socket) -> int:

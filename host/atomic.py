@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,15 +15,18 @@ def written_aside(path: Path) -> Iterator[Path]:
     """A file beside `path` to write to; it takes the name when the block ends well, and is removed when it does not.
 
     Its name is unpredictable and nobody else's: a link that was planted under a guessed name is never followed.
+
+    Raises:
+        OSError: the folder cannot be made or written to; the error names `path`.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    os.close(descriptor)
-    aside = Path(name)
+    aside = _aside(path)
+    with _named(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     try:
-        aside.chmod(0o666 & ~_umask())
         yield aside
-        os.replace(aside, path)
+        with _named(path):
+            os.replace(aside, path)
     finally:
         aside.unlink(missing_ok=True)
 
@@ -34,11 +37,13 @@ def folder_aside(path: Path) -> Iterator[Path]:
 
     Raises:
         FileExistsError: `path` is a folder that holds something already.
+        OSError: the folder cannot be made; the error names `path`.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+    aside = _aside(path)
+    with _named(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside.mkdir()
     try:
-        aside.chmod(0o777 & ~_umask())
         yield aside
         try:
             os.replace(aside, path)
@@ -50,8 +55,7 @@ def folder_aside(path: Path) -> Iterator[Path]:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file whole."""
-    with written_aside(path) as aside:
-        aside.write_text(text, encoding="utf-8")
+    write_bytes(path, text.encode())
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -60,7 +64,14 @@ def write_bytes(path: Path, data: bytes) -> None:
         aside.write_bytes(data)
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _aside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
+
+
+@contextlib.contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """An error of the system names the file that was asked for, not the one beside it."""
+    try:
+        yield
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, str(path)) from None

@@ -20,11 +20,11 @@ def is_loopback(host: str | None) -> bool:
     """Whether a host name or address can only be this machine: 127.0.0.0/8, ::1 (also IPv4-mapped), localhost."""
     if not host:
         return False
-    name = host.strip("[]").rstrip(".").lower()
-    if name == "localhost":
+    name = host.strip("[]").lower()
+    if name.removesuffix(".") == "localhost":
         return True
     try:
-        address = ipaddress.ip_address(name)
+        address = ipaddress.ip_address(name)  # "127.0.0.1." is no address but a name, which anybody may answer for
     except ValueError:
         return False
     mapped = getattr(address, "ipv4_mapped", None)

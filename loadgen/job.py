@@ -7,7 +7,6 @@ the same file, so a run is the same wherever its workers live.
 from __future__ import annotations
 
 import base64
-import ipaddress
 import json
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from host.errors import PeakdayError
+from host.ports import is_loopback_url
 
 SCHEMA = "peakday.load-job/1"
 KINDS = ("assistant", "openai", "bedrock", "http", "module")
@@ -182,7 +182,7 @@ class LoadJob(Load):
     def prices_url(self) -> str | None:
         """Where price ticks go: our own assistant's test endpoint on loopback."""
         own = next((target.url for target in self.targets if target.kind == "assistant"), None)
-        return own if self.catalogue is not None and own is not None and is_loopback(own) else None
+        return own if self.catalogue is not None and own is not None and is_loopback_url(own) else None
 
     @property
     def folder(self) -> Path:
@@ -241,17 +241,6 @@ class LoadJob(Load):
         if raw.pop("schema", None) != SCHEMA:
             raise LoadError(f"{path}: not a {SCHEMA} file; the parts of a run must be of one version")
         return cls._of(raw)
-
-
-def is_loopback(url: str) -> bool:
-    """Whether the URL's host is this machine by its very name or number."""
-    host = urlsplit(url).hostname or ""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:  # a name, which is not looked up
-        return False
 
 
 def without_query(url: str) -> str:

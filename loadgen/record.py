@@ -8,13 +8,13 @@ written while the run goes on, aside and renamed, so a killed run keeps what it 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from host.atomic import write_text, written_aside
 from host.errors import PeakdayError
 
 if TYPE_CHECKING:
@@ -531,17 +531,14 @@ def write_chunk(folder: Path, name: str, table: str, columns: Mapping[str, Itera
         raise RecordError(f"{name}: columns {sorted(unknown)} do not match the schema of {table!r}")
     batch = pa.table({key: columns[key] for key in TABLES[table]}, schema=arrow_schema(table))
     path = folder / name
-    aside = folder / f".{name}.part"
-    pq.write_table(batch, aside, compression="zstd")
-    os.replace(aside, path)
+    with written_aside(path) as aside:
+        pq.write_table(batch, aside, compression="zstd")
     return path
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Write JSON aside, then rename it. NaN is refused: unknown is null."""
-    aside = path.with_name(f".{path.name}.part")
-    aside.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n")
-    os.replace(aside, path)
+    write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
 
 
 def read_document(path: Path) -> dict[str, Any]:

@@ -7,13 +7,12 @@ The page is docs/bench-record.md.
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from host.atomic import folder_aside
 from neuron_bench.errors import BenchError
 
 if TYPE_CHECKING:
@@ -134,17 +133,14 @@ def write_bench(
         head = json.dumps({"schema": SCHEMA, **info}, indent=1, allow_nan=False) + "\n"
     except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
         raise BenchRecordError(f"{folder}: a value does not fit its column ({error})") from None
-    aside = folder.with_name(f".{folder.name}.part")
     if folder.exists():
         raise BenchRecordError(f"{folder}: is there already; choose another --out or remove it")
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
-    pq.write_table(table, aside / "cases.parquet", compression="zstd")
-    for name, long in (("samples", samples), ("telemetry", telemetry)):
-        if long:
-            pq.write_table(pa.Table.from_pylist([dict(row) for row in long]), aside / f"{name}.parquet")
-    (aside / "bench.json").write_text(head)
-    os.replace(aside, folder)
+    with folder_aside(folder) as aside:
+        pq.write_table(table, aside / "cases.parquet", compression="zstd")
+        for name, long in (("samples", samples), ("telemetry", telemetry)):
+            if long:
+                pq.write_table(pa.Table.from_pylist([dict(row) for row in long]), aside / f"{name}.parquet")
+        (aside / "bench.json").write_text(head)
     return folder
 
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from host.atomic import write_text
 from host.errors import PeakdayError
 
 SCHEMA = "peakday.step_model/1"
@@ -132,9 +132,7 @@ class StepModel:
 
 def write_step_model(model: StepModel, path: Path) -> Path:
     """Write aside, then rename."""
-    aside = path.with_name(f".{path.name}.part")
-    aside.write_text(json.dumps({"schema": SCHEMA, **asdict(model)}, indent=1, allow_nan=False) + "\n")
-    os.replace(aside, path)
+    write_text(path, json.dumps({"schema": SCHEMA, **asdict(model)}, indent=1, allow_nan=False) + "\n")
     return path
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from host.environment import host_facts
+from host.ports import listen
 from peakday.console import Console
-from peakday.stack.local import listen
 
 if TYPE_CHECKING:
     from loadgen.analysis.self_check import SelfCheck

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from host.errors import Exit
+from host.ports import is_loopback_url
 from peakday.config import FILE, Config
 from peakday.errors import CommandError
 
@@ -79,7 +79,7 @@ def check_allowed(target: Target, config: Config, option: str = "--target") -> N
     Raises:
         CommandError: exit code 2; nothing has been sent.
     """
-    if is_loopback(target.url) or origin(target.url) in {origin(owned) for owned in config.owned_targets}:
+    if is_loopback_url(target.url) or origin(target.url) in {origin(owned) for owned in config.owned_targets}:
         return
     raise CommandError(
         f"{option} {target.url}: not loopback and not declared as yours; "
@@ -100,17 +100,6 @@ def check_answers(target: Target) -> None:
             f"--target {target.kind}={target.url}: does not answer ({why.lower()}); start it, or leave --target out"
         )
         raise CommandError(message, Exit.ENVIRONMENT) from None
-
-
-def is_loopback(url: str) -> bool:
-    """Whether the host is this machine by its very name or number; no name is looked up."""
-    host = urlsplit(url).hostname or ""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def origin(url: str) -> str:

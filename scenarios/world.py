@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-import os
-import shutil
 import sqlite3
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from host.atomic import folder_aside
 from scenarios import shop as shops
 from scenarios import tool_plans
 from scenarios.schema import INTENTS, Scenario
@@ -81,9 +80,7 @@ def ensure_world(scenario: Scenario, folder: Path) -> World:
     world = World(home / "catalogue.sqlite", home / "conversations.yaml", home / "messages.json")
     if home.is_dir():
         return world
-    folder.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=".world-", dir=folder))
-    try:
+    with contextlib.suppress(FileExistsError), folder_aside(home) as aside:  # another process may be faster
         shop = shops.make_shop(scenario.world.model_dump(), scenario.event.start_utc, scenario.seed)
         _write_catalogue(aside / "catalogue.sqlite", scenario, shop)
         messages = make_messages(scenario, shop)
@@ -91,14 +88,6 @@ def ensure_world(scenario: Scenario, folder: Path) -> World:
             json.dumps({"schema": "peakday.messages/1", "messages": [entry for entry, _ in messages]}) + "\n"
         )
         (aside / "conversations.yaml").write_text(_conversations(scenario, messages), encoding="utf-8")
-        aside.chmod(0o755)
-        try:
-            os.rename(aside, home)
-        except OSError:
-            if not home.is_dir():  # another process was faster
-                raise
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
     return world
 
 

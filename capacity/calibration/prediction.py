@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -22,6 +21,7 @@ from capacity.plan import PlanError
 from capacity.simulator.engine import simulate
 from capacity.simulator.rate_at_slo import latencies
 from capacity.simulator.requests import Floats, Ints, Requests
+from host.atomic import write_text
 from neuron_bench.step_model import Coefficients, StepModel
 
 SCHEMA = "peakday.prediction/1"
@@ -173,9 +173,7 @@ def refuse_hindsight(created_utc: str, started_utc: str, what: str) -> None:
 
 def write_prediction(prediction: Prediction, path: Path) -> Path:
     """Write aside, then rename."""
-    aside = path.with_name(f".{path.name}.part")
-    aside.write_text(json.dumps({"schema": SCHEMA, **asdict(prediction)}, indent=1, allow_nan=False) + "\n")
-    os.replace(aside, path)
+    write_text(path, json.dumps({"schema": SCHEMA, **asdict(prediction)}, indent=1, allow_nan=False) + "\n")
     return path
 
 

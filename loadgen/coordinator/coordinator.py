@@ -16,11 +16,12 @@ import gevent
 from gevent import os as gevent_os
 from gevent.pywsgi import WSGIServer
 
+from host.ports import is_loopback_url
 from loadgen.analysis.histogram import Histogram, Snapshots
 from loadgen.coordinator.budget import Lender, Word
 from loadgen.coordinator.exporter import exposition
 from loadgen.coordinator.page import add_page
-from loadgen.job import LoadJob, is_loopback
+from loadgen.job import LoadJob
 from loadgen.record import write_json
 from loadgen.worker.abort_rules import AbortRules
 from loadgen.worker.sample_buffer import receive
@@ -50,7 +51,7 @@ class Conductor:
         self._refused: str | None = None
         apply = job.abort_rules
         if apply is None:
-            apply = not all(is_loopback(target.url) for target in job.targets)
+            apply = not all(is_loopback_url(target.url) for target in job.targets)
         self._rules = AbortRules(job.scenario["abort_if"]) if apply else None
         self._lender = Lender(job.budget_usd or 0.0, job.turn_usd_max, job.workers)
 

@@ -10,6 +10,7 @@ from urllib.parse import quote, urlsplit
 import orjson
 
 from facts import reader
+from host.ports import is_loopback
 from loadgen.job import LoadError, TargetSpec
 from loadgen.schedule.session import Visit
 from loadgen.targets.base import Fetch, Shared, new_trace, trace_headers
@@ -34,7 +35,7 @@ class BedrockTarget:
         parts = urlsplit(spec.url)
         self._path = f"{parts.path.rstrip('/')}/model/{quote(spec.model, safe='')}/converse-stream"
         self._url = f"{parts.scheme}://{parts.netloc}{self._path}"
-        self._signer = Signer("bedrock", spec.region or region_of(spec.url), loopback=is_loopback(where))
+        self._signer = Signer("bedrock", spec.region or region_of(spec.url), loopback=is_loopback(where.address[0]))
 
     refresh_every_s = EVERY_S
 
@@ -166,8 +167,3 @@ def region_of(url: str) -> str:
     """The region in a Bedrock host name; us-east-1 where the name holds none."""
     parts = (urlsplit(url).hostname or "").split(".")
     return parts[1] if parts[0].startswith("bedrock-runtime") and len(parts) > 2 else "us-east-1"
-
-
-def is_loopback(where: Endpoint) -> bool:
-    """Whether the resolved address is this machine."""
-    return where.address[0].startswith("127.") or where.address[0] == "::1"

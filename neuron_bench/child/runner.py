@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from host.atomic import written_aside
 from neuron_bench.child.decoder import build_decoder
 from neuron_bench.child.encoder import build_encoder
 from neuron_bench.models.presets import DecoderShape, Shape, shape_from_json
@@ -133,10 +134,8 @@ class Runner:
         model, inputs, aliases = self._build(request)
         trace = neuron_trace if self.device == "neuron" else plain_trace
         graph = trace(model, inputs, aliases, request)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_suffix(".part")
-        torch.jit.save(graph, str(aside))
-        aside.replace(path)
+        with written_aside(path) as aside:
+            torch.jit.save(graph, str(aside))
 
     def _load(self, path: Path) -> Any:
         graph = torch.jit.load(str(path), map_location=None if self.device == "neuron" else self.torch_device)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import shutil
 import subprocess
 import tempfile
@@ -27,18 +26,6 @@ _NVIDIA = ("utilization.gpu", "memory.used", "power.draw", "clocks.sm", "tempera
 
 Figure = tuple[str, str, float]
 """source, name, value"""
-
-
-def host_facts() -> dict[str, Any]:
-    """What a reader must know to compare two benches of one host."""
-    return {
-        "name": platform.node(),
-        "system": platform.system(),
-        "machine": platform.machine(),
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        "load1": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
-    }
 
 
 class Sampler:

@@ -20,6 +20,7 @@ from typing import Any
 import aiohttp
 import numpy as np
 
+from host.environment import host_facts
 from neuron_bench import checks
 from neuron_bench.device import telemetry
 from neuron_bench.endpoint import server_metrics
@@ -319,7 +320,7 @@ def _info(spec: EndpointSpec, state: dict[str, Any], folder: Path, started: date
         "finished_utc": datetime.now(UTC).isoformat(timespec="seconds"),
         "server": {"url": server.url, "model": server.model, "context_tokens": server.context_tokens},
         "engine_version": server.version,
-        "host": telemetry.host_facts(),
+        "host": host_facts(),
         "suite": spec.suite,
         "seed": spec.seed,
         "server_metrics": server_metrics.joined(*state["metrics"]),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from host.atomic import written_aside
 from neuron_bench.errors import BenchUsageError
 
 
@@ -55,9 +55,8 @@ class S3Store:
         if not path.exists():
             listed = self.client.list_objects_v2(Bucket=self.bucket, Prefix=self._object(name), MaxKeys=1)
             if listed.get("KeyCount"):
-                aside = path.with_suffix(".part")
-                self.client.download_file(self.bucket, self._object(name), str(aside))
-                os.replace(aside, path)
+                with written_aside(path) as aside:
+                    self.client.download_file(self.bucket, self._object(name), str(aside))
         return path
 
     def keep(self, name: str) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from host.environment import host_facts
 from neuron_bench.device import probe, telemetry
 from neuron_bench.errors import BenchError, BenchUsageError
 from neuron_bench.models.presets import Shape, shape_json, shape_of
@@ -278,6 +279,6 @@ def _info(spec: Spec, folder: Path, started: datetime, report: probe.ProbeReport
         "finished_utc": datetime.now(UTC).isoformat(timespec="seconds"),
         "spec": asdict(spec),
         "probe": asdict(report),
-        "host": telemetry.host_facts(),
+        "host": host_facts(),
         "flags": ["quick: not for plans"] if spec.suite == "quick" else [],
     }

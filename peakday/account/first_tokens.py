@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from facts.reader import Model
+from host.atomic import written_aside
 from peakday.account.bedrock_calls import Answer, Bedrock
 from peakday.account.bedrock_rules import Texts, point, request
 
@@ -127,13 +127,9 @@ def write_profile(out: Path, model: Model, found: Shape, texts: Texts, source: s
         "tokens": {"bytes_per_token": round(texts.chars_per_token, 1), "source": source},
     }  # fmt: skip
     document = {"schema": SCHEMA, "models": {model.key: name}, "profiles": {name: _over_own(model.key, groups)}}
-    aside = out.with_name(f".{out.name}.part")
-    try:
+    with written_aside(out) as aside:
         aside.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
         read_profiles(aside)
-        os.replace(aside, out)
-    finally:
-        aside.unlink(missing_ok=True)
     return out
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,6 +11,7 @@ from typing import Any
 
 from facts.account import usage_text
 from facts.reader import instances, models
+from host.atomic import folder_aside
 from peakday.account import clients
 from peakday.account.prices import differences, prices_text, pull_prices
 from peakday.account.quotas import pull_quotas, quotas_text
@@ -90,15 +89,9 @@ def past_window(last: str, until: str | None, now: datetime) -> Window:
 
 def write_whole(folder: Path, texts: Mapping[str, str]) -> None:
     """Write every file aside, then put the folder in place by one rename."""
-    aside = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(aside, ignore_errors=True)
-    try:
-        aside.mkdir(parents=True)
+    with folder_aside(folder) as aside:
         for name, text in texts.items():
             (aside / name).write_text(text, encoding="utf-8")
-        os.replace(aside, folder)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 def newest(name: str, base: Path | None = None) -> Path | None:

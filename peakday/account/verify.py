@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from facts.reader import Model, models
 from host.errors import Exit
+from host.ports import is_loopback_url
 from peakday.account import bedrock_rules as rules
 from peakday.account.bedrock_calls import Bedrock, Keys
 from peakday.account.first_tokens import Shape, expected_ttft_s, measure, shape, write_profile
@@ -21,7 +22,7 @@ from peakday.config import load_config
 from peakday.consent import Consent, require_live
 from peakday.console import Console
 from peakday.errors import CommandError
-from peakday.targets import check_allowed, check_answers, is_loopback, parse_targets
+from peakday.targets import check_allowed, check_answers, parse_targets
 
 PER_MILLION = 1e-6
 
@@ -79,7 +80,7 @@ def endpoint(asked: Verification, model: Model, consent: Consent, console: Conso
         if target.kind != "bedrock":
             raise CommandError(f"--target {asked.target}: expected bedrock=URL")
         check_allowed(target, load_config())
-        if is_loopback(target.url):
+        if is_loopback_url(target.url):
             check_answers(target)
             return Bedrock(target.url, asked.region, model.model_id, Keys("test", "test")), target.url
         url = target.url

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from host.atomic import write_bytes
 from host.errors import PeakdayError
 from peakday.errors import CommandError
 
@@ -60,11 +61,7 @@ class Folder:
 
     def write(self, key: str, content: bytes) -> None:
         """Create or replace, whole or not at all."""
-        file = self.path / key
-        file.parent.mkdir(parents=True, exist_ok=True)
-        aside = file.with_name(f".{file.name}.part")
-        aside.write_bytes(content)
-        aside.replace(file)
+        write_bytes(self.path / key, content)
 
     def keys(self, prefix: str) -> list[str]:
         """Every key that begins so, sorted."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from host.atomic import folder_aside
 from host.environment import peakday_version
 from peakday.config import load_config, quality_file
 from peakday.console import Console
@@ -93,17 +92,13 @@ def write_plan_folder(folder: Path, plan: Plan, run: Run | None, occasion: Occas
     from dashboards.report import write_report
     from dashboards.workbook.book import write_xlsx
 
-    aside = folder.with_name(f".{folder.name}.part")
-    try:
+    with folder_aside(folder) as aside:
         write_plan(plan, aside)
         write_xlsx(plan, aside / "plan.xlsx")
         if occasion is not None:
             write_order(plan, aside / "order.html", occasion)
             write_order_sheet(plan, aside / "order.csv", occasion)
         write_report(aside / "report.html", run=run, plan=plan, bench=None)
-        os.replace(aside, folder)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 def held_quotas(wanted: Path | None, console: Console) -> Held | None:

@@ -12,11 +12,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from host.ports import is_loopback_url
 from peakday.config import load_config
 from peakday.errors import CommandError
 from peakday.stack.local import RealModels
 from peakday.stack.resolved import Resolved
-from peakday.targets import Target, check_allowed, check_answers, is_loopback, parse_targets
+from peakday.targets import Target, check_allowed, check_answers, parse_targets
 
 if TYPE_CHECKING:
     from facts.reader import Model
@@ -133,7 +134,7 @@ def costs_money(target: Target) -> bool:
 def is_bedrock(target: Target) -> bool:
     """Whether the target is Bedrock itself, by its kind or its host's name; nothing is sent to learn it."""
     if target.kind == "bedrock":
-        return not is_loopback(target.url)
+        return not is_loopback_url(target.url)
     return _BEDROCK_HOST.fullmatch(urlsplit(target.url).hostname or "") is not None
 
 

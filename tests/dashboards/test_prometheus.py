@@ -22,9 +22,10 @@ from dashboards.numbers.run import run_numbers
 from dashboards.prometheus.exposition import plan_rules, run_exposition
 from dashboards.prometheus.grafana import dashboard_json, dashboards, expressions
 from emulator import metrics as metrics_text
+from host.ports import free_port
 from loadgen.coordinator.exporter import exposition
 from tests.dashboards.plans import make_plan
-from tests.dashboards.prometheus_server import PROMETHEUS, PROMTOOL, free_port, prometheus
+from tests.dashboards.prometheus_server import PROMETHEUS, PROMTOOL, prometheus
 
 ROOT = Path(__file__).parents[2]
 RULES = yaml.safe_load((ROOT / "deploy/prometheus/peakday.rules.yml").read_text())

@@ -2,6 +2,7 @@
 
 import pytest
 
+from host.errors import Exit
 from host.ports import PortError, free_port, is_loopback, is_loopback_url, listen
 
 
@@ -13,7 +14,18 @@ def test_these_can_only_be_this_machine(host):
 
 
 @pytest.mark.parametrize(
-    "host", [None, "", "0.0.0.0", "10.0.0.1", "127.0.0.1.example.com", "localhost.example.com", "::"]
+    "host",
+    [
+        None,
+        "",
+        "0.0.0.0",
+        "10.0.0.1",
+        "127.0.0.1.example.com",
+        "127.0.0.1.",
+        "localhost.example.com",
+        "::",
+        "2130706433",
+    ],
 )
 def test_these_may_be_elsewhere(host):
     assert not is_loopback(host)
@@ -25,6 +37,7 @@ def test_what_stands_before_an_at_sign_is_no_host():
 
 
 def test_a_taken_port_is_one_line():
-    with listen() as taken, pytest.raises(PortError, match="choose another with --port"):
+    with listen() as taken, pytest.raises(PortError, match="in use; choose another with --port") as caught:
         listen(taken.getsockname()[1])
+    assert caught.value.exit_code == Exit.ENVIRONMENT
     assert free_port() > 0

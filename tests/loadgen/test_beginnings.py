@@ -13,7 +13,7 @@ import pytest
 
 from host.ports import free_port
 from loadgen.coordinator.coordinator import Conductor
-from loadgen.job import LoadError, TargetSpec, is_loopback
+from loadgen.job import LoadError, TargetSpec
 from loadgen.run import _watch, begin_record, run_load
 from loadgen.worker.driver import Driver
 from tests.loadgen.playing import play
@@ -75,19 +75,6 @@ def test_an_interrupt_before_the_start_leaves_nothing(make_job):
     with pytest.raises(KeyboardInterrupt):
         run_load(job)
     assert not job.folder.exists()
-
-
-@pytest.mark.parametrize(
-    ("url", "found"),
-    [
-        ("http://127.0.0.1:80", True), ("http://127.9.9.9", True), ("http://[::1]:80", True),
-        ("http://localhost", True), ("http://127.evil.com", False), ("http://127.0.0.1.evil.com", False),
-        ("http://10.0.0.1", False),
-    ],
-)  # fmt: skip
-def test_only_this_machine_is_loopback(url, found):
-    """By number or by its one name; a name that begins like a number is somebody else's."""
-    assert is_loopback(url) is found
 
 
 def test_a_closed_loop_may_have_a_length_alone(make_job):

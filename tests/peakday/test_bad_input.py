@@ -4,7 +4,7 @@ import contextlib
 
 import pytest
 
-from peakday.stack.local import listen
+from host.ports import listen
 
 
 def one_line(result, code: int, *words: str) -> None:

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from host.atomic import write_text
 from peakday.console import Console
 from peakday.gate.builds.runs import Measured
 
@@ -91,12 +92,9 @@ class Journal:
         (self.path / "state.json").unlink(missing_ok=True)
 
     def _write(self) -> None:
-        self.path.mkdir(parents=True, exist_ok=True)
         measured = {name: asdict(one) for name, one in self.measured.items()}
         state = {"again": self.again, "measured": measured, "made_s": self.made_s}
-        aside = self.path / ".state.json.part"
-        aside.write_text(json.dumps(state))
-        aside.replace(self.path / "state.json")
+        write_text(self.path / "state.json", json.dumps(state))
 
 
 def _partner(name: str) -> str | None:
