@@ -9,7 +9,8 @@
 
 The engine's scheduler spins on the core that the client shares with it; `--realtime` keeps the client's schedule there.
 A phase leaves out what is there already, so it can be stopped and taken up again, on another day too. Run records
-stay in --work; arrival files, step model and predictions go to docs/study/SHAPE, which is committed before `measure`.
+stay in --work; arrivals go to docs/study/arrivals.parquet, step model and predictions to docs/study/SHAPE: all of it is
+committed before `measure`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-from study.rungs import MIXES, Rung, last_offset_s, plan, write_burst, write_rung
+from loadgen.record import load_run
+from study.arrivals import KEPT, Arrivals, keep_arrivals, read_arrivals
+from study.load_steps import MIXES, LoadStep, draw_burst, draw_load_step, plan
 from study.table import study_table
 
 SEED = 20261123
@@ -56,32 +59,45 @@ class Study:
         pin = ["chrt", "--fifo", "1", *pin] if self.realtime else pin
         subprocess.run([*pin, sys.executable, "-m", "peakday", *map(str, arguments)], check=True)
 
-    def replay(self, arrivals: Path, name: str) -> Path:
+    def arrivals(self, step: LoadStep) -> Path:
+        """The file that a load step replays, from the kept arrivals."""
+        return self._kept(step).write_csv(self.work / self.shape / f"{step.arrivals}.csv")
+
+    def measure(self, step: LoadStep) -> Path:
+        """The record of one load step."""
+        return self.replay(self._kept(step), self.arrivals(step), step.name)
+
+    def _kept(self, step: LoadStep) -> Arrivals:
+        arrivals = read_arrivals(self.shape, step.arrivals)
+        if arrivals is None:
+            sys.exit(f"{KEPT}: no arrivals {step.arrivals} of {self.shape}; run the phase `calibrate` first")
+        return arrivals
+
+    def replay(self, arrivals: Arrivals, file: Path, name: str) -> Path:
         """The record of one replay; one that is finished and valid is left as it is, any other is made anew."""
         folder = self.run_dir(name)
         info = folder / "run.json"
         if info.is_file():
-            seen = json.loads(info.read_text())
-            if seen["state"] == "finished" and seen["verdict"]["valid"]:
+            record = json.loads(info.read_text())
+            if record["state"] == "finished" and record["verdict"]["valid"]:
                 return folder
-            stamp = seen["started_utc"].replace(":", "")
+            stamp = record["started_utc"].replace(":", "")
             folder.rename(folder.with_name(f"{name}.rejected-{stamp}"))
         folder.parent.mkdir(parents=True, exist_ok=True)
         target = ("--target", f"openai={self.url}", "--model", "custom")
-        window = ("--window", f"0s:{last_offset_s(arrivals) + 1:.0f}s")
-        self.peakday("run", "smoke", "--arrivals", arrivals, *window, *target, "--out", folder, "--quiet")
+        window = ("--window", f"0s:{arrivals.last_offset_s + 1:.0f}s")
+        self.peakday("run", "smoke", "--arrivals", file, *window, *target, "--out", folder, "--quiet")
         return folder
 
 
 def calibrate(study: Study) -> None:
-    """Find the rate the engine can just keep up with, write every rung, run those that are fitted, and fit."""
+    """Find the rate the engine can just keep up with, draw every load step, run those that are fitted, and fit."""
     study.kept.mkdir(parents=True, exist_ok=True)
     rates = {mix: keeps_up_per_s(study, mix) for mix in MIXES}
-    for rung in plan():
-        path = study.kept / rung.file
-        if not path.exists():
-            write_rung(rung, rates[rung.mix], SEED, path)
-    folders = [study.replay(study.kept / rung.file, rung.name) for rung in plan() if rung.role == "calibrate"]
+    for step in plan():
+        if read_arrivals(study.shape, step.arrivals) is None:
+            keep_arrivals(study.shape, step.arrivals, draw_load_step(step, rates[step.mix], SEED))
+    folders = [study.measure(step) for step in plan() if step.role == "calibrate"]
     model = study.kept / "step-model.json"
     if not model.exists():
         engine, version, blocks, block_tokens = engine_facts(study.url)
@@ -93,18 +109,15 @@ def calibrate(study: Study) -> None:
 
 def keeps_up_per_s(study: Study, mix: str) -> float:
     """Calls per second while a burst is worked off."""
-    path = study.work / study.shape / f"{mix}-burst.csv"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_burst(MIXES[mix], BURST_CALLS, SEED, path)
+    burst = draw_burst(MIXES[mix], BURST_CALLS, SEED)
+    path = burst.write_csv(study.work / study.shape / f"{mix}-burst.csv")
     folder = study.run_dir(f"{mix}-burst")
     if not (folder / "run.json").is_file():
         try:
-            study.replay(path, f"{mix}-burst")
+            study.replay(burst, path, f"{mix}-burst")
         except subprocess.CalledProcessError as error:
             if error.returncode != 3:  # a burst may void the generator's verdict; the rate is all that is read from it
                 raise
-    from loadgen.record import load_run
-
     turns = load_run(folder).turns
     if not turns["status"].eq("ok").all():
         sys.exit(f"{folder}: {turns['status'].ne('ok').sum()} calls of the burst failed; the engine is too slow for it")
@@ -112,7 +125,7 @@ def keeps_up_per_s(study: Study, mix: str) -> float:
 
 
 def engine_facts(url: str) -> tuple[str, str, int, int]:
-    """Engine, version, KV blocks and tokens a block, as the server itself tells."""
+    """Engine, version, KV blocks and tokens a block, as the server itself states."""
     base = url.removesuffix("/v1")
     with urllib.request.urlopen(f"{base}/version", timeout=10) as answer:
         version = json.load(answer)["version"]
@@ -123,26 +136,29 @@ def engine_facts(url: str) -> tuple[str, str, int, int]:
 
 
 def predict(study: Study) -> None:
-    """A prediction of every rung that was not fitted, repeats excepted."""
-    for rung in held_out():
-        path = study.kept / f"{rung.name}.prediction.json"
+    """A prediction of every load step that was not fitted, repeats excepted."""
+    for step in held_out():
+        path = study.kept / f"{step.name}.prediction.json"
         if not path.exists():
-            model, arrivals = study.kept / "step-model.json", study.kept / rung.file
-            study.peakday("plan", "predict", model, "--arrivals", arrivals, "--out", path)
+            model = study.kept / "step-model.json"
+            study.peakday("plan", "predict", model, "--arrivals", study.arrivals(step), "--out", path)
 
 
 def measure(study: Study) -> None:
-    """Run the rungs that were predicted, and the repeats."""
-    for rung in held_out():
+    """Run the load steps that were predicted, and the repeats."""
+    for step in held_out():
         changed = subprocess.run(
-            ["git", "status", "--porcelain", "--", str(study.kept)], capture_output=True, text=True, check=True
+            ["git", "status", "--porcelain", "--", str(study.kept), str(KEPT)],
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout
         if changed:
-            sys.exit(f"{study.kept}: commit it before its rungs are run")
-        study.replay(study.kept / rung.file, rung.name)
-    for rung in plan():
-        if rung.role == "repeat":
-            study.replay(study.kept / rung.file, rung.name)
+            sys.exit(f"{study.kept}: commit it before its load steps are run")
+        study.measure(step)
+    for step in plan():
+        if step.role == "repeat":
+            study.measure(step)
 
 
 def table(study: Study) -> None:
@@ -152,9 +168,9 @@ def table(study: Study) -> None:
     print(text)
 
 
-def held_out() -> list[Rung]:
-    """The rungs that are predicted."""
-    return [rung for rung in plan() if rung.role == "held_out"]
+def held_out() -> list[LoadStep]:
+    """The load steps that are predicted."""
+    return [step for step in plan() if step.role == "held_out"]
 
 
 def main() -> None:
@@ -173,7 +189,7 @@ def main() -> None:
     try:
         phases[chosen.phase](Study(chosen.shape, chosen.url, chosen.work, chosen.core or None, chosen.realtime))
     except subprocess.CalledProcessError as error:
-        sys.exit(f"stopped: {' '.join(error.cmd[2:])} exited {error.returncode}; mend it and start this phase again")
+        sys.exit(f"stopped: {' '.join(error.cmd[2:])} exited {error.returncode}; fix it and start this phase again")
 
 
 if __name__ == "__main__":

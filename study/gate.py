@@ -3,7 +3,7 @@
 Usage: python -m study.gate [--checks 20] [--for 4s] [--rate 7/s] [--work FOLDER] [--only NAME …]
 
 In a clone of this checkout each injected regression is a commit, and `peakday check` runs there against the commit
-before it, as it would in CI. The A/A checks run a commit against itself in a worktree of its own, the exact floor and
+before it, as it would in CI. The A/A checks run a commit against itself in a worktree of its own, snapshot checks and
 the regression gate together. A check of four pairs takes some 150 s: twenty and the injected ones take about an hour.
 
 Every check that ended is a line of FOLDER/results.jsonl, with the commit studied and the load. It is not run again
@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -23,13 +24,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from scipy.stats import binomtest
+
+from peakday.gate.verdicts import Verdict, overall
+
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs" / "ci.md"
 SCENARIO = """\
 schema: peakday.scenario/1
 extends: smoke
 name: study
-description: smoke with one turn a visit and a drain that every answer fits in; a run takes seconds.
+description: smoke with one turn a session and a drain that every answer fits in; a run takes seconds.
 mix:
   interactions_per_session: {mean: 1.0, max: 1}
   turns_per_interaction: {mean: 1.0, max: 1}
@@ -42,7 +47,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Edit:
-    """A text of a file and what stands in its place; without a text, the gaps of the stand-ins' profiles."""
+    """A text of a file and what stands in its place; without a text, the gaps of the emulator's profiles."""
 
     file: str
     old: str = ""
@@ -100,8 +105,8 @@ def main() -> None:
     work: Path = options.work.resolve()
     work.mkdir(parents=True, exist_ok=True)
     clone = prepared(work / "clone")
-    circumstances = asked_of(options, git(clone, "log", "--format=%H", "--grep=^study$", "-1").strip())
-    rows = results(work / "results.jsonl", circumstances)
+    conditions = conditions_of(options, git(clone, "log", "--format=%H", "--grep=^study$", "-1").strip())
+    rows = results(work / "results.jsonl", conditions)
     began_s = time.monotonic()
     wanted = [case.name for case in CASES] + [f"A/A {number}" for number in range(1, options.checks + 1)]
     wanted = [name for name in wanted if not options.only or name in options.only]
@@ -109,17 +114,17 @@ def main() -> None:
         if name in ended(rows):
             continue
         print(f"[{number}/{len(wanted)}, {(time.monotonic() - began_s) / 60:.1f} min] {name}", flush=True)
-        row = circumstances | one_check(clone, name, options, str(circumstances["commit"]))
+        row = conditions | one_check(clone, name, options, str(conditions["commit"]))
         rows.append(row)
         with (work / "results.jsonl").open("a") as file:
             file.write(json.dumps(row) + "\n")
         print(f"    {row['verdict']} in {row['took_s']:.0f} s: {named(row)}", flush=True)
-    text = tables([row for row in rows if row["name"] in wanted], circumstances)
+    text = tables([row for row in rows if row["name"] in wanted], conditions)
     (work / "results.md").write_text(text)
     print(text)
 
 
-def asked_of(options: argparse.Namespace, commit: str) -> Row:
+def conditions_of(options: argparse.Namespace, commit: str) -> Row:
     """What two checks must have in common to be of one table."""
     return {"commit": commit, "rate": options.rate, "for": options.for_, "pairs": options.pairs}
 
@@ -165,9 +170,9 @@ def one_check(clone: Path, name: str, options: argparse.Namespace, base: str) ->
     )
     if done.returncode not in (0, 1, 3, 4):
         raise SystemExit(f"{name}: `peakday check` ended with exit code {done.returncode}; run this again to go on")
-    found = json.loads(done.stdout)
-    known = {key: found.get(key) for key in ("verdict", "lines", "n_tail", "runs_repeated")}
-    return {"name": name, "took_s": time.monotonic() - began_s, **known}
+    report = json.loads(done.stdout)
+    kept = {key: report.get(key) for key in ("verdict", "lines", "n_tail", "runs_repeated")}
+    return {"name": name, "took_s": time.monotonic() - began_s, **kept}
 
 
 def injected(clone: Path, case: Case) -> str:
@@ -187,14 +192,12 @@ def inject(clone: Path, edit: Edit) -> None:
     text = file.read_text()
     changed = text.replace(edit.old, edit.new) if edit.old else slower_gaps(text)
     if changed == text:
-        raise SystemExit(f"{edit.file} no longer holds {edit.old!r}; mend the case")
+        raise SystemExit(f"{edit.file} no longer holds {edit.old!r}; fix the case")
     file.write_text(changed)
 
 
 def slower_gaps(text: str, factor: float = 1.25) -> str:
     """Every provider's gap, and every engine's step beside prefill, so many times as long."""
-    import re
-
     text = re.sub(r"gap_s: ([\d.e-]+)", lambda m: f"gap_s: {float(m[1]) * factor:.6g}", text)
     return re.sub(r"step: \{a: ([\d.e-]+)", lambda m: f"step: {{a: {float(m[1]) * factor:.6g}", text)
 
@@ -212,10 +215,10 @@ def git(folder: Path, *arguments: str) -> str:
     return done.stdout
 
 
-def results(file: Path, circumstances: Row) -> list[Row]:
-    """Checks of an earlier start in the same circumstances."""
+def results(file: Path, conditions: Row) -> list[Row]:
+    """Checks of an earlier start under the same conditions."""
     rows = [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
-    return [row for row in rows if all(row.get(key) == value for key, value in circumstances.items())]
+    return [row for row in rows if all(row.get(key) == value for key, value in conditions.items())]
 
 
 def ended(rows: list[Row]) -> dict[str, Row]:
@@ -234,12 +237,12 @@ def _change(line: Row) -> str:
     return "" if line["change"] is None else f" {line['change']:+.1%}"
 
 
-def tables(rows: list[Row], circumstances: Row) -> str:
+def tables(rows: list[Row], conditions: Row) -> str:
     """Both tables as markdown: A/A checks with the binomial interval of their failures, and injected changes."""
     kept = ended(rows)
     lines = [
-        f"Commit {str(circumstances['commit'])[:12]}, {circumstances['pairs']} pairs, {circumstances['rate']} for "
-        f"{circumstances['for']} a run.",
+        f"Commit {str(conditions['commit'])[:12]}, {conditions['pairs']} pairs, {conditions['rate']} for "
+        f"{conditions['for']} a run.",
         "",
     ]
     equal = [row for row in kept.values() if is_equal(row)]
@@ -269,10 +272,6 @@ def is_equal(row: Row) -> bool:
 
 def equal_row(gate: str, equal: list[Row]) -> str:
     """How one gate ended over the checks of equal builds."""
-    from scipy.stats import binomtest
-
-    from peakday.gate.verdicts import Verdict, overall
-
     ends = [overall(Verdict(line["verdict"]) for line in row["lines"] if line["gate"] == gate) for row in equal]
     failed, passed, neither = (ends.count(end) for end in (Verdict.FAIL, Verdict.PASS, Verdict.INCONCLUSIVE))
     low, high = binomtest(failed, len(equal)).proportion_ci(0.95)
@@ -280,13 +279,13 @@ def equal_row(gate: str, equal: list[Row]) -> str:
 
 
 def tails(equal: list[Row]) -> str:
-    """Turns at or beyond a percentile, over the pooled runs of the side that had fewest."""
+    """Turns at or beyond a percentile, over the pooled runs of the build that had fewest."""
     fewest: dict[str, int] = {}
     for row in equal:
         for metric, sides in (row["n_tail"] or {}).items():
             fewest[metric] = min(*sides, fewest.get(metric, sides[0]))
     shown = ", ".join(f"{metric} {count}" for metric, count in sorted(fewest.items()) if metric.startswith("ttft"))
-    return f"Fewest turns in a tail, pooled over the runs of a side: {shown or 'none measured'}."
+    return f"Fewest turns in a tail, pooled over the runs of a build: {shown or 'none measured'}."
 
 
 def mean(rows: list[Row], key: str) -> float:

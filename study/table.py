@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -19,20 +18,22 @@ from capacity.simulator.rate_at_slo import latencies
 from loadgen.record import Run, load_run
 from neuron_bench.step_model import StepModel, read_step_model
 from peakday.plan.prediction import score
-from study.rungs import Rung
+from study.load_steps import LoadStep
 
 MODEL = "custom"
+SCHEMA = "peakday.study_table/2"
+"""1 said `rung` for `load_step`; nothing reads either but people."""
 SLO_TIMES = 2.0
-"""The promise at which capacity is told: this many times the TTFT p95 of the lightest rung."""
+"""The SLO at which capacity is stated: this many times the TTFT p95 of the lightest load step."""
 BARS = {"output_tokens_per_s": 0.03, "tpot_s": 0.05, "ttft_s": 0.15}
-"""Errors that DESIGN calls good enough, by metric; the tail quantiles are judged, the medians shown."""
+"""Errors that DESIGN calls good enough, by metric; the tail quantiles must meet them, the medians are shown."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One figure of one held-out rung. Errors are ratios of the measured value."""
+    """One figure of one held-out load step. Errors are ratios of the measured value."""
 
-    rung: str
+    load_step: str
     metric: str
     predicted: float
     low: float
@@ -54,7 +55,7 @@ class Row:
 
     @property
     def bar_ratio(self) -> float:
-        """The error allowed: the bar, or twice what two runs of the same rung differed by."""
+        """The error allowed: the bar, or twice what two runs of the same load step differed by."""
         return max(next(bar for name, bar in BARS.items() if self.metric.startswith(name)), 2 * self.noise_ratio)
 
     @property
@@ -63,48 +64,49 @@ class Row:
         return abs(self.error_ratio) <= self.bar_ratio
 
 
-def study_table(kept: Path, work: Path, rungs: Sequence[Rung]) -> tuple[str, dict[str, Any]]:
-    """Markdown rows of every rung that was run, and the same as data. Runs that were turned down are listed too."""
-    runs = {rung.name: load_run(work / rung.name) for rung in rungs if (work / rung.name / "run.json").is_file()}
-    seen = {name: observed_calls(run, MODEL) for name, run in runs.items()}
-    noise = repeat_noise(rungs, seen)
-    fitted = [seen[rung.name] for rung in rungs if rung.role == "calibrate"]
+def study_table(kept: Path, work: Path, steps: Sequence[LoadStep]) -> tuple[str, dict[str, Any]]:
+    """Markdown rows of every load step that was run, and the same as data. Rejected runs are listed too."""
+    runs = {step.name: load_run(work / step.name) for step in steps if (work / step.name / "run.json").is_file()}
+    observed = {name: observed_calls(run, MODEL) for name, run in runs.items()}
+    noise = repeat_noise(steps, observed)
+    fitted = [observed[step.name] for step in steps if step.role == "calibrate"]
     rows: list[Row] = []
-    for rung in rungs:
-        if rung.role == "held_out" and rung.name in runs:
+    for step in steps:
+        if step.role == "held_out" and step.name in runs:
             rows += held_out_rows(
-                kept / f"{rung.name}.prediction.json", rung, runs[rung.name], seen[rung.name], fitted, noise
+                kept / f"{step.name}.prediction.json", step, runs[step.name], observed[step.name], fitted, noise
             )
     model = read_step_model(kept / "step-model.json")
-    ladder = [seen[rung.name] for rung in rungs if rung.name in seen and rung.mix == "chat" and not rung.spike]
+    sweep = [observed[step.name] for step in steps if step.name in observed and step.mix == "chat" and not step.spike]
     capacity = dict(
-        zip(("ttft_s_p95_max", "measured_per_s", "predicted_per_s"), capacity_at_slo(model, ladder), strict=True)
+        zip(("ttft_s_p95_max", "measured_per_s", "predicted_per_s"), capacity_at_slo(model, sweep), strict=True)
     )
-    made = [facts(load_run(file.parent)) for file in work.glob("*/run.json")]
-    made.sort(key=lambda one: one["started_utc"])
-    text = f"{markdown(rows, made)}\n\n{capacity_line(**capacity)}"
-    known = {name: None if math.isnan(value) else value for name, value in capacity.items()}
-    return text, {"rows": [asdict(row) for row in rows], "capacity_at_slo": known, "runs": made}
+    facts = [run_facts(load_run(file.parent)) for file in work.glob("*/run.json")]
+    facts.sort(key=lambda each: each.started_utc)
+    text = f"{markdown(rows, facts)}\n\n{capacity_line(**capacity)}"
+    finite = {name: None if math.isnan(value) else value for name, value in capacity.items()}
+    data = {"schema": SCHEMA, "rows": [asdict(row) for row in rows], "capacity_at_slo": finite}
+    return text, data | {"runs": [asdict(each) for each in facts]}
 
 
 def capacity_line(ttft_s_p95_max: float, measured_per_s: float, predicted_per_s: float) -> str:
-    """Measured and predicted capacity in one sentence; NaN is beyond the highest rung."""
+    """Measured and predicted capacity in one sentence; NaN is beyond the highest load step."""
 
     def up_to(rate_per_s: float) -> str:
-        return "beyond the highest rung" if math.isnan(rate_per_s) else f"{rate_per_s:.3g}/s"
+        return "beyond the highest load step" if math.isnan(rate_per_s) else f"{rate_per_s:.3g}/s"
 
     error_ratio = predicted_per_s / measured_per_s - 1
-    told = "error not known" if math.isnan(error_ratio) else f"{error_ratio:+.1%}"
+    shown = "error not known" if math.isnan(error_ratio) else f"{error_ratio:+.1%}"
     return (
-        f"TTFT p95 <= {ttft_s_p95_max:.3g} s is kept up to {up_to(measured_per_s)}; predicted {up_to(predicted_per_s)} "
-        f"({told}, bar 5%)"
+        f"TTFT p95 <= {ttft_s_p95_max:.3g} s is met up to {up_to(measured_per_s)}; predicted {up_to(predicted_per_s)} "
+        f"({shown}, bar 5%)"
     )
 
 
 def held_out_rows(
-    path: Path, rung: Rung, run: Run, seen: Observed, fitted: Sequence[Observed], noise: dict[str, float]
+    path: Path, step: LoadStep, run: Run, observed: Observed, fitted: Sequence[Observed], noise: dict[str, float]
 ) -> Iterator[Row]:
-    """The figures of one rung.
+    """The figures of one load step.
 
     Raises:
         ValueError: its prediction was never committed, which the study demands.
@@ -115,26 +117,26 @@ def held_out_rows(
     for outcome in outcomes:
         metric = outcome.predicted.metric
         yield Row(
-            rung.name, metric, outcome.predicted.value, outcome.predicted.low, outcome.predicted.high, outcome.measured,
-            straight_line(metric, seen, fitted), noise.get(metric, 0.0), len(seen.arrival_s),
+            step.name, metric, outcome.predicted.value, outcome.predicted.low, outcome.predicted.high, outcome.measured,
+            straight_line(metric, observed, fitted), noise.get(metric, 0.0), len(observed.arrival_s),
         )  # fmt: skip
 
 
-def repeat_noise(rungs: Sequence[Rung], seen: dict[str, Observed]) -> dict[str, float]:
-    """Largest relative difference of each metric between two runs of the same rung."""
-    found: dict[str, float] = {}
-    for rung in rungs:
-        first = rung.name.removesuffix("-again")
-        if rung.role == "repeat" and rung.name in seen and first in seen:
-            before, after = measured_figures(seen[first]), measured_figures(seen[rung.name])
+def repeat_noise(steps: Sequence[LoadStep], observed: dict[str, Observed]) -> dict[str, float]:
+    """Largest relative difference of each metric between two runs of the same load step."""
+    noise: dict[str, float] = {}
+    for step in steps:
+        first = step.name.removesuffix("-again")
+        if step.role == "repeat" and step.name in observed and first in observed:
+            before, after = measured_figures(observed[first]), measured_figures(observed[step.name])
             for metric in before.keys() & after.keys():
-                found[metric] = max(found.get(metric, 0.0), abs(after[metric] / before[metric] - 1))
-    return found
+                noise[metric] = max(noise.get(metric, 0.0), abs(after[metric] / before[metric] - 1))
+    return noise
 
 
-def straight_line(metric: str, seen: Observed, fitted: Sequence[Observed]) -> float:
-    """What a spreadsheet says: the metric as a straight line in offered tokens/s through the calibrated rungs."""
-    load = offered_tokens_per_s(seen)
+def straight_line(metric: str, observed: Observed, fitted: Sequence[Observed]) -> float:
+    """What a spreadsheet says: the metric as a straight line in offered tokens/s through the calibrated load steps."""
+    load = offered_tokens_per_s(observed)
     loads = [offered_tokens_per_s(run) for run in fitted]
     values = [measured_figures(run).get(metric, float("nan")) for run in fitted]
     slope, base = np.polyfit(loads, values, 1)
@@ -142,26 +144,26 @@ def straight_line(metric: str, seen: Observed, fitted: Sequence[Observed]) -> fl
 
 
 def offered_tokens_per_s(run: Observed) -> float:
-    """Answer tokens asked for over the time of asking."""
+    """Answer tokens offered over the time of sending."""
     return float(run.output_tokens.sum()) / float(run.arrival_s[-1] - run.arrival_s[0])
 
 
-def capacity_at_slo(model: StepModel, ladder: Sequence[Observed]) -> tuple[float, float, float]:
-    """TTFT p95 promised (s), and the rate (per s) up to which the engine measured, and simulated, keeps it.
+def capacity_at_slo(model: StepModel, sweep: Sequence[Observed]) -> tuple[float, float, float]:
+    """Limit on TTFT p95 (s), and the rate (per s) up to which the engine measured, and simulated, meets it.
 
-    The promise is `SLO_TIMES` the p95 of the lightest rung; between rungs its logarithm is taken as straight.
+    The limit is `SLO_TIMES` the p95 of the lightest load step; between load steps its logarithm is taken as straight.
     """
-    ladder = sorted(ladder, key=lambda run: run.rate_per_s)
-    rates = np.array([run.rate_per_s for run in ladder])
-    measured = np.array([np.quantile(run.ttft_s, 0.95) for run in ladder])
-    simulated = np.array([np.quantile(_simulated_ttft_s(run, model), 0.95) for run in ladder])
+    sweep = sorted(sweep, key=lambda run: run.rate_per_s)
+    rates = np.array([run.rate_per_s for run in sweep])
+    measured = np.array([np.quantile(run.ttft_s, 0.95) for run in sweep])
+    simulated = np.array([np.quantile(_simulated_ttft_s(run, model), 0.95) for run in sweep])
     limit_s = SLO_TIMES * float(measured[0])
 
-    def kept_up_to(values: np.ndarray) -> float:
+    def met_up_to(values: np.ndarray) -> float:
         rising = np.maximum.accumulate(np.log(values))
         return float(np.interp(np.log(limit_s), rising, rates, right=np.nan))
 
-    return limit_s, kept_up_to(measured), kept_up_to(simulated)
+    return limit_s, met_up_to(measured), met_up_to(simulated)
 
 
 def _simulated_ttft_s(run: Observed, model: StepModel) -> np.ndarray:
@@ -169,27 +171,43 @@ def _simulated_ttft_s(run: Observed, model: StepModel) -> np.ndarray:
     return latencies(work, simulate(work, model), model).ttft_s
 
 
-def facts(run: Run) -> dict[str, Any]:
+@dataclass(frozen=True)
+class RunFacts:
     """What a reader needs to trust a run: when, how many, how late the client was."""
-    lag = run.info.quantile("start_lag_s", "p99")
-    return {
-        "run": run.path.name, "started_utc": run.info.started_utc, "turns": len(run.turns),
-        "valid": run.info.valid, "start_lag_s_p99": lag.value if lag else None,
-        "error_ratio": run.info.totals.error_ratio if run.info.totals else None,
-        "load1": (run.info.host or {}).get("load1"),
-    }  # fmt: skip
+
+    run: str
+    started_utc: str
+    turns: int
+    valid: bool
+    start_lag_s_p99: float | None
+    error_ratio: float | None
+    load1: float | None
 
 
-def markdown(rows: Sequence[Row], made: Sequence[dict[str, Any]]) -> str:
+def run_facts(run: Run) -> RunFacts:
+    """The facts of one record."""
+    info, lag = run.info, run.info.quantile("start_lag_s", "p99")
+    return RunFacts(
+        run=run.path.name,
+        started_utc=info.started_utc,
+        turns=len(run.turns),
+        valid=info.valid,
+        start_lag_s_p99=lag.value if lag else None,
+        error_ratio=info.totals.error_ratio if info.totals else None,
+        load1=(info.host or {}).get("load1"),
+    )
+
+
+def markdown(rows: Sequence[Row], facts: Sequence[RunFacts]) -> str:
     """The table, its coverage, and the runs behind it."""
     lines = [
-        "| rung | metric | predicted (90%) | measured | error | allowed | straight line |",
+        "| load step | metric | predicted (90%) | measured | error | allowed | straight line |",
         "|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         within = "" if row.low <= row.measured <= row.high else ", outside its range"
         lines.append(
-            f"| {row.rung} | {row.metric} | {row.predicted:.4g} ({row.low:.4g} to {row.high:.4g}) "
+            f"| {row.load_step} | {row.metric} | {row.predicted:.4g} ({row.low:.4g} to {row.high:.4g}) "
             f"| {row.measured:.4g} | {row.error_ratio:+.1%}{within} | {row.bar_ratio:.1%} "
             f"| {'-' if np.isnan(row.linear) else f'{row.linear_error_ratio:+.1%}'} |"
         )
@@ -198,16 +216,10 @@ def markdown(rows: Sequence[Row], made: Sequence[dict[str, Any]]) -> str:
     worst = max(rows, key=lambda row: abs(row.error_ratio) / row.bar_ratio) if rows else None
     if worst is not None:
         lines += ["", f"{coverage_interval(inside, len(rows))}; {met} of {len(rows)} within what is allowed"]
-        lines.append(f"worst: {worst.rung} {worst.metric} {worst.error_ratio:+.1%} against {worst.bar_ratio:.1%}")
+        lines.append(f"worst: {worst.load_step} {worst.metric} {worst.error_ratio:+.1%} against {worst.bar_ratio:.1%}")
     lines += ["", "| run | started (UTC) | turns | valid | client start lag p99 | load |", "|---|---|---|---|---|---|"]
-    for each in made:
-        lag = each["start_lag_s_p99"]
-        shown = "-" if lag is None else f"{1000 * lag:.1f} ms"
-        when = f"{each['run'].partition('.rejected')[0]} | {each['started_utc'][:19]}"
-        lines.append(f"| {when} | {each['turns']:,} | {each['valid']} | {shown} | {each['load1']} |")
+    for each in facts:
+        shown = "-" if each.start_lag_s_p99 is None else f"{1000 * each.start_lag_s_p99:.1f} ms"
+        when = f"{each.run.partition('.rejected')[0]} | {each.started_utc[:19]}"
+        lines.append(f"| {when} | {each.turns:,} | {each.valid} | {shown} | {each.load1} |")
     return "\n".join(lines)
-
-
-def read_table(path: Path) -> list[Row]:
-    """The rows of a kept table.json."""
-    return [Row(**row) for row in json.loads(path.read_text())["rows"]]

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from scipy.stats import binomtest
+
 from capacity.calibration.prediction import refuse_hindsight
 from capacity.cost.interaction import PARTS, cache_hit_figures
 from capacity.demand.calls import Calls, measured_calls
@@ -31,7 +33,7 @@ class Score:
 
     @property
     def counts(self) -> bool:
-        """The range is an interval; one of confidence 0 is a judged worst case, and covers nothing by being wide."""
+        """The range is an interval; one of confidence 0 is an expert's worst case, and covers nothing by being wide."""
         return self.predicted.confidence > 0
 
     @property
@@ -48,7 +50,7 @@ class Backtest:
 
     @property
     def coverage(self) -> tuple[int, int]:
-        """How many measurements lie in their range, of how many; judged worst cases are left out of both."""
+        """How many measurements lie in their range, of how many; expert estimates count in neither."""
         counted = [score for score in self.scores if score.counts]
         return sum(score.inside for score in counted), len(counted)
 
@@ -88,8 +90,6 @@ def coverage_interval(inside: int, n: int, nominal: float = 0.9) -> Coverage:
     """
     if not 0 <= inside <= n or n == 0:
         raise ValueError(f"{inside} of {n} measurements inside: expected 0 <= inside <= n and n >= 1")
-    from scipy.stats import binomtest
-
     test = binomtest(inside, n, nominal)
     interval = test.proportion_ci(confidence_level=0.9, method="exact")
     return Coverage(inside, n, float(interval.low), float(interval.high), float(test.pvalue))
@@ -108,9 +108,9 @@ def backtest(plan: Plan, run: Run) -> Backtest:
 
 def _scores(plan: Plan, calls: Calls) -> Iterator[Score]:
     """Tokens and calls by model, hit ratios, and turns: what a plan assumed of its customers."""
-    seen = set(calls.model.tolist())
+    models = set(calls.model.tolist())
     for supply in {supply.model: supply for supply in plan.supplies}.values():
-        if supply.model not in seen:
+        if supply.model not in models:
             continue
         mask = calls.of(supply.model)
         yield Score(
@@ -127,7 +127,7 @@ def _scores(plan: Plan, calls: Calls) -> Iterator[Score]:
             figure = Figure(mid, mid / spread, mid * spread, "calls", "derived", "30% either way, as the plan's draws")
             yield Score(f"{supply.model}: calls per interaction", "calls", figure, calls.per_interaction(supply.model))
     for rate in plan.hit_rates:
-        if rate.model in seen:
+        if rate.model in models:
             measured = cache_hit_figures(calls, rate.model).get(rate.level)
             if measured is not None:
                 yield Score(f"{rate.model}: cache hits, {rate.level}", "ratio", rate.ratio, measured)
@@ -142,15 +142,20 @@ def _cost_score(plan: Plan, run: Run) -> Iterator[Score]:
     line = next((line for line in plan.cost if line.intent == "all"), None)
     if usd is None or line is None:
         return
-    whole = line.per_interaction_usd
+    per_interaction = line.per_interaction_usd
     tokens_usd = sum(line.parts_usd.get(part, 0.0) for part in PARTS)
     net, listed = (
         parts.get("Bedrock tokens", 0.0) for parts in (plan.event_cost_parts_usd, plan.event_cost_parts_list_usd)
     )
-    if not tokens_usd or not whole.mid:
+    if not tokens_usd or not per_interaction.mid:
         return
-    scale = tokens_usd / whole.mid * (listed / net if net and listed else 1.0)
-    figure = replace(whole, mid=whole.mid * scale, low=whole.low * scale, high=whole.high * scale)
+    scale = tokens_usd / per_interaction.mid * (listed / net if net and listed else 1.0)
+    figure = replace(
+        per_interaction,
+        mid=per_interaction.mid * scale,
+        low=per_interaction.low * scale,
+        high=per_interaction.high * scale,
+    )
     yield Score("cost of tokens per interaction", "USD", figure, float(usd))
 
 
@@ -183,25 +188,25 @@ def compare_plans(before: Plan, after: Plan) -> tuple[Change, ...]:
         for text in (*before.warnings, *after.warnings)
         if (text in before.warnings) != (text in after.warnings)
     ]
-    told = [
+    limits = [
         Change(name, "", old or "-", new or "-")
         for name, (old, new) in _paired(_limits(before), _limits(after)).items()
         if old != new
     ]
-    return (*inputs, *told, *changes, *warned)
+    return (*inputs, *limits, *changes, *warned)
 
 
 def _limits(plan: Plan) -> dict[str, str]:
-    """What breaks first, and what every kind of quota needs at p90 under both readings."""
-    found = {"what breaks first": plan.what_breaks_first}
+    """The first limit exceeded, and what every kind of quota needs at p90 under both readings."""
+    limits = {"first limit exceeded": plan.what_breaks_first}
     for supply in plan.supplies:
         for need in supply.quotas:
             granted = "unknown" if need.granted is None else f"{need.granted:,.0f}"
-            found[f"{supply.model} in {supply.region}: {need.kind} at p90"] = (
+            limits[f"{supply.model} in {supply.region}: {need.kind} at p90"] = (
                 f"{need.needed_settlement.p90:,.0f} settled, {need.needed_reservation.p90:,.0f} reserved, "
                 f"{granted} granted"
             )
-    return found
+    return limits
 
 
 def _inputs(plan: Plan) -> dict[str, str]:

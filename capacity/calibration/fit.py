@@ -131,7 +131,7 @@ def hold_out_rows(run: Observed, model: StepModel) -> list[HoldOut]:
     work = run.requests()
     served = simulate(work, model)
     predicted = latencies(work, served, model)
-    ttft_s, tpot_s = predicted.ttft_s[run.judged], predicted.tpot_s[run.judged[run.output_tokens > 1]]
+    ttft_s, tpot_s = predicted.ttft_s[run.included], predicted.tpot_s[run.included[run.output_tokens > 1]]
     measured_end = run.arrival_s + run.ttft_s + run.decode_s
     predicted_end = work.arrival_s + predicted.e2e_s
     tokens = float(run.output_tokens.sum())
@@ -142,16 +142,16 @@ def hold_out_rows(run: Observed, model: StepModel) -> list[HoldOut]:
             tokens / _span(run.arrival_s, predicted_end),
         ),
         ("tpot_s_p50", _at(run.tpot_s, 0.5), _at(tpot_s, 0.5)),
-        ("ttft_s_p50", _at(run.ttft_s[run.judged], 0.5), _at(ttft_s, 0.5)),
+        ("ttft_s_p50", _at(run.ttft_s[run.included], 0.5), _at(ttft_s, 0.5)),
     ]
-    judged = int(run.judged.sum())
-    tail = 0.99 if judged >= P99_CALLS_MIN else 0.95
-    if judged >= CALLS_MIN:
+    included = int(run.included.sum())
+    tail = 0.99 if included >= P99_CALLS_MIN else 0.95
+    if included >= CALLS_MIN:
         label = f"p{round(tail * 100)}"
         rows.append((f"tpot_s_{label}", _at(run.tpot_s, tail), _at(tpot_s, tail)))
-        rows.append((f"ttft_s_{label}", _at(run.ttft_s[run.judged], tail), _at(ttft_s, tail)))
+        rows.append((f"ttft_s_{label}", _at(run.ttft_s[run.included], tail), _at(ttft_s, tail)))
     case = f"{run.name} at {run.rate_per_s:.3g}/s"
-    return [HoldOut(case, name, measured, predicted, judged) for name, measured, predicted in rows]
+    return [HoldOut(case, name, measured, predicted, included) for name, measured, predicted in rows]
 
 
 def _refine(runs: Sequence[Observed], model: StepModel) -> StepModel:
@@ -197,8 +197,11 @@ def _quantile_loss(runs: Sequence[Observed], model: StepModel) -> float:
     for run in runs:
         work = run.requests()
         seen = latencies(work, simulate(work, model), model)
-        judged = run.judged
-        pairs = ((seen.ttft_s[judged], run.ttft_s[judged]), (seen.tpot_s[judged[run.output_tokens > 1]], run.tpot_s))
+        included = run.included
+        pairs = (
+            (seen.ttft_s[included], run.ttft_s[included]),
+            (seen.tpot_s[included[run.output_tokens > 1]], run.tpot_s),
+        )
         for predicted, measured in pairs:
             shares = [share for share in QUANTILES if len(measured) * (1 - share) >= 10]
             errors.append(_logs(np.quantile(predicted, shares), np.quantile(measured, shares)))
@@ -217,9 +220,9 @@ def _loss(runs: Sequence[Observed], model: StepModel) -> float:
         work = run.requests()
         served = simulate(work, model)
         seen = latencies(work, served, model)
-        judged = run.judged
-        errors.append(_logs(seen.ttft_s[judged], run.ttft_s[judged]))
-        errors.append(_logs(seen.tpot_s[judged[run.output_tokens > 1]], run.tpot_s))
+        included = run.included
+        errors.append(_logs(seen.ttft_s[included], run.ttft_s[included]))
+        errors.append(_logs(seen.tpot_s[included[run.output_tokens > 1]], run.tpot_s))
     return float(np.mean(np.concatenate(errors) ** 2))
 
 
@@ -241,11 +244,11 @@ def _design(runs: Sequence[Observed], model: StepModel) -> _Design:
         n = len(work)
         first = np.column_stack([log.between(work.arrival_s, served.first_s), np.ones(n)])
         rest = np.column_stack([log.between(served.first_s, served.end_s), np.zeros(n)])
-        judged, decoded = run.judged, run.decoded
-        terms += [first[judged], rest[decoded]]
-        seconds += [run.ttft_s[judged], run.decode_s[decoded]]
+        included, decoded = run.included, run.decoded
+        terms += [first[included], rest[decoded]]
+        seconds += [run.ttft_s[included], run.decode_s[decoded]]
         block = number * 1_000 + (np.arange(n) * 20) // n
-        blocks += [block[judged], block[decoded]]
+        blocks += [block[included], block[decoded]]
     return _Design(np.concatenate(terms), np.concatenate(seconds), np.concatenate(blocks))
 
 

@@ -34,14 +34,14 @@ class Observed:
     timed: Bools | None = None
 
     @property
-    def judged(self) -> Bools:
+    def included(self) -> Bools:
         """Calls whose timings count."""
         return np.ones(len(self.arrival_s), dtype=bool) if self.timed is None else self.timed
 
     @property
     def decoded(self) -> Bools:
-        """Judged calls with two tokens or more."""
-        return np.asarray(self.judged & (self.output_tokens > 1))
+        """Included calls with two tokens or more."""
+        return np.asarray(self.included & (self.output_tokens > 1))
 
     @property
     def rate_per_s(self) -> float:
@@ -50,7 +50,7 @@ class Observed:
 
     @property
     def tpot_s(self) -> Floats:
-        """Mean gap of each judged answer with two tokens or more."""
+        """Mean gap of each included answer with two tokens or more."""
         return np.asarray(self.decode_s[self.decoded] / (self.output_tokens[self.decoded] - 1))
 
     def requests(self) -> Requests:
@@ -90,8 +90,8 @@ def observed_calls(run: Run, model: str) -> Observed:
     wanted = ["input_tokens", "output_tokens", "ttft_s", "e2e_s", "intended_start_s"]
     table = table.dropna(subset=wanted)
     if table.empty:
-        seen = ", ".join(sorted(run.calls["model"].dropna().unique())) or "none"
-        raise PlanError(f"{run.path}: no answered call of {model!r} with tokens and timings; models seen: {seen}")
+        models = ", ".join(sorted(run.calls["model"].dropna().unique())) or "none"
+        raise PlanError(f"{run.path}: no answered call of {model!r} with tokens and timings; models in it: {models}")
     table["arrival_s"] = table["intended_start_s"] + table["start_lag_s"].fillna(0.0) + table["start_s"].fillna(0.0)
     table = table.sort_values("arrival_s")
 

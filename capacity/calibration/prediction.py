@@ -30,7 +30,7 @@ DRAWS = 40
 BEYOND = 1.1
 """A prediction this many times past what was calibrated carries a warning."""
 OWN_ERRORS_MIN = 3
-"""Held-out rungs that a metric's own error needs; below this the errors of all metrics are pooled."""
+"""Held-out load steps that a metric's own error needs; below this the errors of all metrics are pooled."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def predict_figures(work: Requests, model: StepModel, *, seed: int) -> tuple[Pre
     if not model.hold_out or model.covariance is None:
         raise PlanError(
             f"{model.model_id} on {model.chip}: no hold-out table or covariance; a prediction without a range is "
-            "worth nothing: calibrate it from a ladder of runs"
+            "worth nothing: calibrate it from a rate sweep"
         )
     mid = _simulated(work, model)
     rng = np.random.default_rng([seed, 0x9E1D])
@@ -106,7 +106,7 @@ def predict_figures(work: Requests, model: StepModel, *, seed: int) -> tuple[Pre
 def extrapolations(work: Requests, model: StepModel) -> tuple[str, ...]:
     """Where these requests leave what the step model was calibrated on, by their mean lengths and their rate."""
     span_s = float(work.arrival_s[-1] - work.arrival_s[0])
-    asked = {
+    means = {
         "input_tokens": float((work.input_tokens - work.cached_tokens).mean()),
         "output_tokens": float(work.output_tokens.mean()),
         "context_tokens": float((work.input_tokens + work.output_tokens / 2).mean()),
@@ -114,7 +114,7 @@ def extrapolations(work: Requests, model: StepModel) -> tuple[str, ...]:
     }
     return tuple(
         f"{name}: {value:.3g} is beyond the {model.validity[name][1]:.3g} that was measured"
-        for name, value in asked.items()
+        for name, value in means.items()
         if name in model.validity and value > BEYOND * model.validity[name][1]
     )
 
@@ -122,10 +122,10 @@ def extrapolations(work: Requests, model: StepModel) -> tuple[str, ...]:
 def measured_figures(run: Observed) -> dict[str, float]:
     """The figures of a run, by the names `predict_figures` gives them."""
     end_s = run.arrival_s + run.ttft_s + run.decode_s
-    return rung_figures(run.arrival_s, end_s, run.output_tokens, run.ttft_s[run.judged], run.tpot_s)
+    return load_step_figures(run.arrival_s, end_s, run.output_tokens, run.ttft_s[run.included], run.tpot_s)
 
 
-def rung_figures(
+def load_step_figures(
     arrival_s: Floats, end_s: Floats, output_tokens: Ints, ttft_s: Floats, tpot_s: Floats
 ) -> dict[str, float]:
     """Throughput over the whole run, medians, and the furthest quantile that has ten calls beyond it."""
@@ -197,8 +197,9 @@ def read_prediction(path: Path) -> Prediction:
 
 
 def _simulated(work: Requests, model: StepModel) -> dict[str, float]:
-    seen = latencies(work, simulate(work, model), model)
-    return rung_figures(work.arrival_s, work.arrival_s + seen.e2e_s, work.output_tokens, seen.ttft_s, seen.tpot_s)
+    times = latencies(work, simulate(work, model), model)
+    end_s = work.arrival_s + times.e2e_s
+    return load_step_figures(work.arrival_s, end_s, work.output_tokens, times.ttft_s, times.tpot_s)
 
 
 def _drawn(model: StepModel, rng: np.random.Generator) -> StepModel:

@@ -31,9 +31,9 @@ def simulate(
     placed = np.zeros(n, dtype=np.int64)
     options = np.zeros((1, 1), dtype=np.int64) if candidates is None else np.ascontiguousarray(candidates, np.int64)
     period_s = signal_period_s if candidates is not None else 0.0
-    seen = np.zeros(replicas, dtype=np.int64)
+    loads = np.zeros(replicas, dtype=np.int64)
     kernel.serve(
-        pool, work.arrival_s, 0, options, float(slack), float(period_s), work.away_cached_tokens, placed, seen, 0.0
+        pool, work.arrival_s, 0, options, float(slack), float(period_s), work.away_cached_tokens, placed, loads, 0.0
     )
     kernel.drain(pool)
     return Served(

@@ -63,12 +63,12 @@ def serve(
     signal_period_s: float,
     away: Ints,
     placed: Ints,
-    seen: Ints,
+    loads: Ints,
     signal_s: float,
 ) -> float:
     """Take in the arrivals of jobs first, first + 1, ...; running requests stay where they are. The next signal's time.
 
-    away [n]: their away_cached_tokens. seen [R]: loads as the router last saw them, kept between calls.
+    away [n]: their away_cached_tokens. loads [R]: as the router last saw them, kept between calls.
     """
     replicas, columns = pool.state.shape[0], candidates.shape[1]
     for index in range(arrival_s.size):
@@ -77,15 +77,15 @@ def serve(
             while signal_s <= now_s:
                 for replica in range(replicas):
                     advance(pool, replica, signal_s)
-                    seen[replica] = pool.state[replica, LOAD]
+                    loads[replica] = pool.state[replica, LOAD]
                 signal_s += signal_period_s
         chosen, least, home = 0, np.inf, True
         for column in range(columns):
             replica = candidates[index % candidates.shape[0], column]
             advance(pool, replica, now_s)
             if signal_period_s <= 0:
-                seen[replica] = pool.state[replica, LOAD]
-            score = seen[replica] - (slack if column == 0 else 0.0)
+                loads[replica] = pool.state[replica, LOAD]
+            score = loads[replica] - (slack if column == 0 else 0.0)
             if score < least:
                 chosen, least, home = replica, score, column == 0
         placed[index] = chosen

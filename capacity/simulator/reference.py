@@ -262,18 +262,18 @@ def _simulate(
     pool = [Replica(work, model, preempts, (first_s, end_s)) for _ in range(replicas)]
     pool[0].log = log
     placed = np.zeros(n, dtype=np.int64)
-    seen, seen_until_s = [0] * replicas, 0.0
+    loads, loads_until_s = [0] * replicas, 0.0
     for index in range(n):
         now_s = float(work.arrival_s[index])
-        while candidates is not None and signal_period_s > 0 and seen_until_s <= now_s:
-            seen = [_load_at(replica, seen_until_s) for replica in pool]
-            seen_until_s += signal_period_s
+        while candidates is not None and signal_period_s > 0 and loads_until_s <= now_s:
+            loads = [_load_at(replica, loads_until_s) for replica in pool]
+            loads_until_s += signal_period_s
         options = [0] if candidates is None else [int(c) for c in candidates[index]]
         for number in options:
             load = _load_at(pool[number], now_s)
             if signal_period_s <= 0:
-                seen[number] = load
-        scores = [seen[number] - (slack if place == 0 else 0.0) for place, number in enumerate(options)]
+                loads[number] = load
+        scores = [loads[number] - (slack if place == 0 else 0.0) for place, number in enumerate(options)]
         place = scores.index(min(scores))
         placed[index] = options[place]
         pool[options[place]].receive(index, home=place == 0)

@@ -20,7 +20,7 @@ class Surface:
     """ln(rate / base rate) as a quadratic of (ln prompt ratio, ln answer ratio, hit ratio - 1).
 
     loo_error: root mean square of the leave-one-out residuals of ln(rate): part of the model error.
-    impossible: share of design points where the promise is not kept at any load.
+    impossible: share of design points where the SLOs are met at no load.
     """
 
     coefficients: Floats

@@ -139,7 +139,7 @@ def test_two_plans_differ_by_their_inputs_first():
     chips = next(change for change in changes if change.name.endswith("chips"))
     assert chips.after > chips.before
     names = {change.name for change in changes}
-    assert {"what breaks first", "claude-sonnet in us-east-1: tpm at p90"} <= names
+    assert {"first limit exceeded", "claude-sonnet in us-east-1: tpm at p90"} <= names
     assert compare_plans(one, one) == ()
 
 
@@ -151,7 +151,7 @@ def test_observed_timings_count_from_the_sending_of_each_call():
 
 
 def test_a_model_the_run_never_called_is_named_with_those_it_did():
-    with pytest.raises(PlanError, match="models seen: claude-sonnet"):
+    with pytest.raises(PlanError, match="models in it: claude-sonnet"):
         observed_calls(run(), "nova-pro")
 
 
