@@ -22,7 +22,7 @@ SYSTEM = (
     "emulator/test_process", "loadgen/test_shown_guards", "loadgen/test_credentials", "loadgen/test_workers",
     "loadgen/test_shown_impatience", "peakday/account/test_verify", "loadgen/test_verdict", "neuron_bench/test_deploy",
     "peakday/test_judging", "peakday/gate/test_builds", "peakday/gate/test_sides", "peakday/gate/test_end_to_end",
-    "assistant/test_region_loss", "loadgen/test_kubernetes", "loadgen/test_lending", "loadgen/test_rules",
+    "assistant/test_region_loss", "deploy/test_kubernetes", "loadgen/test_lending", "loadgen/test_rules",
     "loadgen/test_endings", "loadgen/test_engine", "loadgen/test_shown_autobuy", "loadgen/test_shown_stall",
     "peakday/test_demo", "peakday/test_extension", "peakday/test_stack", "peakday/account/test_commands",
     "emulator/test_boto3", "emulator/test_openai_package", "neuron_bench/test_packaging",

@@ -6,6 +6,7 @@ import shlex
 import subprocess
 from pathlib import Path
 
+import kubernetes_validate
 import pytest
 import yaml
 from typer.testing import CliRunner
@@ -17,6 +18,7 @@ from peakday.config import load_config
 DEPLOY = Path(__file__).parents[2] / "deploy"
 JOB = list(yaml.safe_load_all((DEPLOY / "kubernetes" / "job.yaml").read_text()))
 OPERATOR = list(yaml.safe_load_all((DEPLOY / "kubernetes" / "operator.yaml").read_text()))
+OPERATOR_2025 = list(yaml.safe_load_all((DEPLOY / "kubernetes" / "operator-2025.yaml").read_text()))
 # Properties of the CRD's spec: locustio/k8s-operator, charts/locust-operator/crds/locusttest.yaml, read 2026-11-23.
 CRD_SPEC = {
     "annotations", "labels", "image", "imagePullPolicy", "imagePullSecrets", "workers", "args", "env", "master",
@@ -24,7 +26,13 @@ CRD_SPEC = {
 }  # fmt: skip
 CRD_ROLE = {"labels", "annotations", "resources"}
 OPERATOR_ARGS = shlex.split(OPERATOR[1]["spec"]["args"])
-API = {"ConfigMap": "v1", "PersistentVolumeClaim": "v1", "Service": "v1", "Job": "batch/v1"}
+API = {
+    "ConfigMap": "v1",
+    "PersistentVolumeClaim": "v1",
+    "Service": "v1",
+    "Job": "batch/v1",
+    "NetworkPolicy": "networking.k8s.io/v1",
+}
 
 
 def one(documents, kind, name=None):
@@ -49,10 +57,9 @@ def files(documents, folder: Path) -> Path:
 
 @pytest.mark.parametrize("document", JOB, ids=lambda document: document["metadata"]["name"])
 def test_every_document_is_of_a_kind_that_kubernetes_serves(document):
-    """Kind and API version belong together; where kubernetes-validate is installed, the whole schema is held."""
+    """Kind and API version belong together, and Kubernetes' own schema allows every field, strictly."""
     assert document["apiVersion"] == API[document["kind"]]
-    validator = pytest.importorskip("kubernetes_validate")
-    validator.validate(document, validator.latest_version(), strict=True)
+    kubernetes_validate.validate(document, kubernetes_validate.latest_version(), strict=True)
 
 
 @pytest.mark.parametrize("documents", [JOB, OPERATOR], ids=["job", "operator"])
@@ -148,12 +155,67 @@ def entry(tmp_path: Path, *args: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_operators_entry_point_runs_master_and_worker_with_their_exit_code(tmp_path):
-    """The operator gives both the same args after its own; an invalid run's 3 reaches the Job."""
+def test_the_operators_entry_point_runs_master_and_worker_and_ends_with_zero(tmp_path):
+    """The operator gives both the same args after its own, and starts again what does not end with 0: 3 is logged."""
     done = entry(tmp_path, "--master", "smoke", "--workers", "8")
-    assert (done.stdout, done.returncode) == ("peakday run --master smoke --workers 8\n", 3)
+    assert (done.stdout, done.returncode) == ("peakday run --master smoke --workers 8\n", 0)
+    assert done.stderr == "peakday run ended with exit code 3\n"
     done = entry(tmp_path, "--worker", "--master-host", "m", "smoke", "--workers", "8")
-    assert (done.stdout, done.returncode) == ("peakday run --worker --master-host m smoke --workers 8\n", 3)
+    assert (done.stdout, done.returncode) == ("peakday run --worker --master-host m smoke --workers 8\n", 0)
+
+
+@pytest.mark.parametrize(
+    ("crds", "answer", "code"),
+    [
+        ({"locust.io": "integer"}, "operator.yaml", 0),
+        ({"locust.cloud": "integer"}, "operator-2025.yaml", 0),
+        ({"locust.io": ""}, "belongs to another operator", 1),
+        ({}, "use job.yaml", 1),
+    ],
+)
+def test_the_cluster_tells_which_operator_it_has(crds, answer, code, tmp_path):
+    """Two operators own a kind LocustTest in one group: the fields of their definitions tell them apart."""
+    cases = "".join(f"  locusttests.{group}) printf '%s' '{field}' ;;\n" for group, field in crds.items())
+    fake = tmp_path / "kubectl"
+    fake.write_text(f'#!/bin/sh\ncase "$3" in\n{cases}  *) exit 1 ;;\nesac\n')
+    fake.chmod(0o755)
+    script = DEPLOY / "kubernetes" / "which-operator.sh"
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    done = subprocess.run(["/bin/sh", script], env=environment, capture_output=True, text=True, check=False)
+    assert answer in done.stdout + done.stderr
+    assert done.returncode == code
+
+
+def test_the_operators_two_files_differ_in_the_api_group_alone():
+    assert [test["apiVersion"] for test in (OPERATOR[1], OPERATOR_2025[1])] == ["locust.io/v1", "locust.cloud/v1"]
+    assert OPERATOR[0] == OPERATOR_2025[0]
+    assert {**OPERATOR[1], "apiVersion": ""} == {**OPERATOR_2025[1], "apiVersion": ""}
+
+
+@pytest.mark.parametrize("name", ["peakday-master", "peakday-worker"])
+def test_a_pod_runs_restricted_and_is_never_started_again(name):
+    """Kubernetes' restricted profile; an INVALID run ends instead of beginning once more."""
+    job = one(JOB, "Job", name)["spec"]
+    spec, inside = pod(name)["spec"], container(name)["securityContext"]
+    assert (job["backoffLimit"], spec["restartPolicy"]) == (0, "Never")
+    assert job["activeDeadlineSeconds"] > 0
+    assert spec["securityContext"]["runAsNonRoot"]
+    assert spec["automountServiceAccountToken"] is False
+    assert spec["securityContext"]["seccompProfile"]["type"] == "RuntimeDefault"
+    assert inside == {
+        "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]},
+    }  # fmt: skip
+    assert set(container(name)["resources"]["limits"]) == {"cpu", "memory"}
+
+
+def test_only_workers_reach_the_masters_port():
+    """The policy selects the master's pod, and lets in the workers' labels on the port that the Service names."""
+    policy = one(JOB, "NetworkPolicy")["spec"]
+    assert policy["podSelector"]["matchLabels"].items() <= pod("peakday-master")["metadata"]["labels"].items()
+    (rule,) = policy["ingress"]
+    (source,) = rule["from"]
+    assert source["podSelector"]["matchLabels"].items() <= pod("peakday-worker")["metadata"]["labels"].items()
+    assert [port["port"] for port in rule["ports"]] == [port["port"] for port in one(JOB, "Service")["spec"]["ports"]]
 
 
 def test_a_worker_ignores_the_masters_arguments(monkeypatch):
@@ -163,9 +225,3 @@ def test_a_worker_ignores_the_masters_arguments(monkeypatch):
     command = ["run", "--worker", "--master-host", "m", *OPERATOR_ARGS]
     assert CliRunner().invoke(app, command).exit_code == 0
     assert asked[0][0] == "m"
-
-
-def test_the_image_has_a_stage_for_the_operator_and_the_command_last():
-    """`docker build` without a target makes the last stage."""
-    stages = [line.split() for line in (DEPLOY / "Dockerfile").read_text().splitlines() if line.startswith("FROM ")]
-    assert [stage[-1] for stage in stages] == ["base", "operator", "peakday"]
