@@ -14,10 +14,10 @@ from importlib.resources import files
 
 from assistant.history import Conversation, estimated_tokens
 from assistant.models.protocol import Block, Message, ToolConfig
-from assistant.settings import CacheTtl
 from assistant.tools.spec import Tool, tool_config
 from assistant.tools.web import SEARCH_TOOL, SYSTEM_TOOL
 from facts.reader import CacheRule, Marketplace, Model
+from facts.stack import CacheTtl
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,11 +18,12 @@ from pathlib import Path
 
 import uvloop
 
-from emulator.app import App, Stack, StackError, read_stack
+from emulator.app import App
 from emulator.http.connection import Connection, Server
 from emulator.language.conversations import ConversationsError
 from emulator.profiles import ProfileError
 from facts.reader import FactsError
+from facts.stack import StackError, StackFile, read_stack
 from host.ports import PortError, listen
 from host.processes import ParentWatch
 
@@ -35,7 +36,7 @@ def main() -> int:
     arguments = _arguments()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     try:
-        stack = read_stack(arguments.stack) if arguments.stack else Stack()
+        stack = read_stack(arguments.stack) if arguments.stack else StackFile()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(_serve(stack, _listening(arguments)))
     except (StackError, ConversationsError, ProfileError, FactsError, ValueError) as error:
@@ -61,7 +62,7 @@ def _listening(arguments: argparse.Namespace) -> socket.socket:
     return listen(arguments.port)
 
 
-async def _serve(stack: Stack, listening: socket.socket) -> int:
+async def _serve(stack: StackFile, listening: socket.socket) -> int:
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import sqlite3
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,74 +21,21 @@ from emulator.models import LoopWatch, StandIn, StandIns
 from emulator.openai import endpoint as openai_api
 from emulator.openai.endpoint import OpenAi
 from emulator.profiles import Profile, ProviderPhysics, merged, profile_from, raw_profile, read_profiles
-from emulator.quotas import Limits, QuotaBook
+from emulator.quotas import QuotaBook
 from facts.reader import models as read_models
-from host.errors import PeakdayError
+from facts.stack import StackError, StackFile
 
 log = logging.getLogger("emulator")
-STACK_SCHEMA = "peakday.stack/1"
-
-
-class StackError(PeakdayError, ValueError):
-    """A stack file that cannot be used; the message names the file and the key."""
-
-
-@dataclass(frozen=True)
-class Stack:
-    """What the stand-ins need of a stack file."""
-
-    seed: int = 1
-    models_file: Path | None = None
-    models: tuple[str, ...] | None = None
-    regions: tuple[str, ...] = ("us-east-1",)
-    quotas: dict[str, Limits] = field(default_factory=dict)
-    faults: tuple[dict[str, Any], ...] = ()
-    catalogue: Path | None = None
-    conversations: Path | None = None
-    profiles: Path | None = None
-
-
-def read_stack(path: Path) -> Stack:
-    """A stack file, read and checked.
-
-    Raises:
-        StackError: no such file, or not of the form.
-    """
-    try:
-        raw = json.loads(path.read_text())
-    except (OSError, json.JSONDecodeError) as error:
-        raise StackError(f"{path}: cannot be read ({error})") from None
-    if not isinstance(raw, dict) or raw.get("schema") != STACK_SCHEMA:
-        raise StackError(f"{path}: schema is not {STACK_SCHEMA}")
-    data = raw.get("data") or {}
-    try:
-        return Stack(
-            seed=int(raw.get("seed", 1)),
-            models_file=_path(raw.get("models_file")),
-            models=tuple(raw["models"]) if raw.get("models") else None,
-            regions=tuple(raw.get("regions") or ("us-east-1",)),
-            quotas={model: Limits(**kinds) for model, kinds in (raw.get("quotas") or {}).items()},
-            faults=tuple(raw.get("faults") or ()),
-            catalogue=_path(data.get("catalogue")),
-            conversations=_path(data.get("conversations")),
-            profiles=_path(raw.get("profiles")),
-        )
-    except (TypeError, ValueError) as error:
-        raise StackError(f"{path}: {error}") from None
-
-
-def _path(text: str | None) -> Path | None:
-    return None if text is None else Path(text)
 
 
 class App:
     """Everything one process serves."""
 
-    def __init__(self, stack: Stack, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, stack: StackFile, loop: asyncio.AbstractEventLoop) -> None:
         pacer = self.pacer = Pacer(loop)
         profiles = read_profiles(stack.profiles)
         self._profile_groups: dict[str, dict[str, Any]] = {}
-        text = self._text = sentences(stack.catalogue)
+        text = self._text = sentences(stack.data.catalogue)
         served: dict[str, StandIn] = {}
         for key, model in read_models(stack.models_file).items():
             if stack.models is not None and key not in stack.models:
@@ -101,8 +46,8 @@ class App:
             served[model.model_id] = StandIn(model, profile, pacer, stack.seed, _corpus(text, profile, model.protocol))
         faults = FaultPlan([fault_from(raw) for raw in stack.faults], stack.seed)
         self.stand_ins = StandIns(
-            served, pacer, read_conversations(stack.conversations), QuotaBook(stack.quotas), faults, stack.seed,
-            stack.regions, _pages(stack.catalogue),
+            served, pacer, read_conversations(stack.data.conversations), QuotaBook(stack.quotas), faults, stack.seed,
+            stack.regions, _pages(stack.data.catalogue),
         )  # fmt: skip
         self.watch = LoopWatch(loop)
         self._profiles_file = stack.profiles

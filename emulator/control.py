@@ -15,7 +15,7 @@ from emulator.faults import Fault, fault_from
 from emulator.http.connection import Connection, Request, Response, json_response
 from emulator.models import StandIns
 from emulator.profiles import ProfileError
-from emulator.quotas import Limits
+from facts.stack import Grant
 
 UseProfile = Callable[[str, dict[str, Any]], None]
 """(model key, groups to lay over its profile): serve by the result from the next request on."""
@@ -98,7 +98,7 @@ class Control:
 
     def _quotas(self, body: dict[str, dict[str, Any]]) -> dict[str, Any]:
         """{model key or "account": {"tpm", "tpd", "rpm"}}: replaces every granted value."""
-        limits = {model: Limits(**kinds) for model, kinds in body.items()}
+        limits = {model: Grant(**kinds) for model, kinds in body.items()}
         self._stand_ins.quotas.set_limits(limits)
         return {"models": sorted(limits)}
 

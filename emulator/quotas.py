@@ -8,40 +8,15 @@ Source: AWS agent toolkit, quota-health (read 2026-05); facts/data/quotas.csv ha
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-MINUTE_S = 60.0
-DAY_S = 86_400.0
+from facts.quota_window import DAY_S, MINUTE_S, QuotaWindow
+from facts.stack import Grant
+
 ACCOUNT = "account"
 """Model key under which an account-wide quota is stated: one window over all models and all regions."""
 ALL_REGIONS = "all"
-
-
-@dataclass
-class Window:
-    """Tokens, or requests, of one kind of quota within its window. `limit` None = not limited."""
-
-    limit: float | None
-    length_s: float
-    start_s: float = -math.inf
-    charged: float = 0.0
-    reserved: float = 0.0
-
-    def admits(self, amount: float, now_s: float) -> bool:
-        """Whether `amount` more fits at `now_s`."""
-        if now_s >= self.start_s + self.length_s:
-            self.start_s, self.charged = now_s, 0.0
-        return self.limit is None or self.charged + self.reserved + amount <= self.limit
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Granted for one model in one region, or to an account; None = not granted or not limited by this kind."""
-
-    tpm: float | None = None
-    tpd: float | None = None
-    rpm: float | None = None
 
 
 @dataclass(frozen=True)
@@ -49,17 +24,17 @@ class Reservation:
     """What one admitted call holds until it is settled."""
 
     tokens: float
-    windows: tuple[Window, ...]
+    windows: tuple[QuotaWindow, ...]
 
 
 class QuotaBook:
     """All quotas of all accounts: per account, region and model, and the account's own over its models and regions."""
 
-    def __init__(self, limits: dict[str, Limits]) -> None:
+    def __init__(self, limits: Mapping[str, Grant]) -> None:
         self._limits = limits
-        self._windows: dict[tuple[str, str, str], dict[str, Window]] = {}
+        self._windows: dict[tuple[str, str, str], dict[str, QuotaWindow]] = {}
 
-    def set_limits(self, limits: dict[str, Limits]) -> None:
+    def set_limits(self, limits: Mapping[str, Grant]) -> None:
         """Replace every granted value; windows start afresh, calls in flight settle into the old ones."""
         self._limits = limits
         self._windows = {}
@@ -89,8 +64,7 @@ class QuotaBook:
     def settle(self, reservation: Reservation, charge: float) -> None:
         """End of the call: release what it held and charge what it used."""
         for window in reservation.windows:
-            window.reserved -= reservation.tokens
-            window.charged += charge
+            window.settle(reservation.tokens, charge)
 
     def in_use(self) -> list[dict[str, float | str | None]]:
         """Every window that exists, for /control/quotas."""
@@ -103,12 +77,12 @@ class QuotaBook:
             for kind, window in kinds.items()
         ]  # fmt: skip
 
-    def _windows_of(self, account: str, region: str, model: str) -> dict[str, Window]:
+    def _windows_of(self, account: str, region: str, model: str) -> dict[str, QuotaWindow]:
         key = (account, region, model)
         found = self._windows.get(key)
         if found is None:
-            limits = self._limits.get(model, Limits())
+            limits = self._limits.get(model, Grant())
             kinds = {"tpm": (limits.tpm, MINUTE_S), "tpd": (limits.tpd, DAY_S), "rpm": (limits.rpm, MINUTE_S)}
-            found = {kind: Window(*spec) for kind, spec in kinds.items() if spec[0] is not None}
+            found = {kind: QuotaWindow(*spec) for kind, spec in kinds.items() if spec[0] is not None}
             self._windows[key] = found
         return found

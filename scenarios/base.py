@@ -1,47 +1,13 @@
-"""What every block of a scenario is made of: a strict frozen model, numbers with limits, durations, shares, ranges.
-
-Durations are seconds inside; a file may also say `90s`, `5m`, `4h` or `4d`. Shares and ratios are of one.
-"""
+"""What every block of a scenario is made of: a strict frozen model, and ranges of estimates."""
 
 from __future__ import annotations
 
-import difflib
 import math
-import re
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-_UNIT_S = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-LONGEST_S = 366 * 86400.0
-"""No event, and no moment of one, lies further off than a year."""
-
-
-def _seconds(value: object) -> object:
-    """`300`, `"300s"`, `"5m"`, `"4h"`, `"4d"` -> seconds."""
-    if isinstance(value, str):
-        match = re.fullmatch(r"\s*([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*([smhd])\s*", value)
-        if not match:
-            raise ValueError("expected seconds, or a number with s, m, h or d such as 90s or 4h")
-        return float(match[1]) * _UNIT_S[match[2]]
-    return _number(value)
-
-
-def _number(value: object) -> object:
-    """A number as written; `true` is none, and `30%` is a share of one."""
-    if isinstance(value, bool):
-        raise ValueError("expected a number, not true or false")
-    if isinstance(value, str) and value.strip().endswith("%"):
-        raise ValueError("expected a share of one; write 0.3 for 30%")
-    return value
-
-
-Seconds = Annotated[float, BeforeValidator(_seconds), Field(ge=0, le=LONGEST_S, allow_inf_nan=False)]
-SomeSeconds = Annotated[Seconds, Field(gt=0)]
-Positive = Annotated[float, BeforeValidator(_number), Field(gt=0, le=1e12, allow_inf_nan=False)]
-NotNegative = Annotated[float, BeforeValidator(_number), Field(ge=0, le=1e12, allow_inf_nan=False)]
-Share = Annotated[float, BeforeValidator(_number), Field(ge=0, le=1, allow_inf_nan=False)]
-Tokens = Annotated[int, BeforeValidator(_number), Field(ge=0, le=10_000_000)]
+from facts.blocks import NotNegative, refuse_unknown_keys
 
 
 class Part(BaseModel):
@@ -54,12 +20,7 @@ class Part(BaseModel):
     def _known_keys(cls, value: Any) -> Any:
         if not isinstance(value, dict):
             return value
-        known = [field.alias or name for name, field in cls.model_fields.items()]
-        for key in value:
-            if key not in known:
-                near = difflib.get_close_matches(str(key), known, n=1)
-                fix = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
-                raise ValueError(f"unknown key {str(key)!r}; {fix}")
+        refuse_unknown_keys(value, (field.alias or name for name, field in cls.model_fields.items()))
         return value
 
 

@@ -8,7 +8,8 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from scenarios.base import NotNegative, Part, Seconds, Share, SomeSeconds, sums_to_one
+from facts.blocks import NotNegative, Seconds, Share, SomeSeconds
+from scenarios.base import Part, sums_to_one
 
 INTENTS = (
     "product_question", "comparison", "recommendation", "product_search", "deals", "price_history", "price_alert",

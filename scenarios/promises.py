@@ -8,7 +8,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from scenarios.base import NotNegative, Part, Positive, Seconds, Share, SomeSeconds, Tokens
+from facts.blocks import NotNegative, Positive, Seconds, Share, SomeSeconds, Tokens
+from facts.stack import Grant
+from scenarios.base import Part
 
 
 class AssumedTokens(Part):
@@ -30,6 +32,11 @@ class Quota(Part):
     tpm: Positive | None = None
     tpd: Positive | None = None
     rpm: Positive | None = None
+
+    @property
+    def grant(self) -> Grant:
+        """As the stack's processes read it."""
+        return Grant(self.tpm, self.tpd, self.rpm)
 
 
 class Fault(Part):

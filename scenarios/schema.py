@@ -1,7 +1,7 @@
 """The shape of a scenario: every key a scenario file may hold, with its unit and its limits.
 
 `Scenario` is parsed once, where the file enters (`loading.py`); everything behind reads values. The blocks live in
-modules by theme (`base`, `shapes`, `streams`, `mix`, `switches`, `promises`) and are all importable from here.
+modules by theme (`base`, `shapes`, `streams`, `mix`, `promises`) and are all importable from here.
 """
 
 # ruff: noqa: RUF012 (pydantic copies a default for every instance)
@@ -15,20 +15,20 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AwareDatetime, Field, field_validator, model_validator
 
-from scenarios.base import NotNegative, Part, Positive, Range, Seconds, Share, SomeSeconds, Tokens, sums_to_one
+from facts.blocks import Share, SomeSeconds
+from facts.stack import Switches
+from scenarios.base import Part, Range, sums_to_one
 from scenarios.mix import COMPLEXITIES, INTENTS, Count, Customers, IntentMix, Lognormal, Mix, World
 from scenarios.promises import AbortIf, AssumedTokens, Capacity, Fault, LoadLimits, OwnSupply, Quota, Resilience, Slo
 from scenarios.shapes import Constant, CoolDown, DealDrops, Diurnal, FlashSpike, Product, Ramp, Shape, Step, Sum, Trace
 from scenarios.streams import Arrivals, Background, Client, Demand, Noise, PlannerQueries, PriceTicks, RuleStorm, Stream
-from scenarios.switches import Assistant, Cache, CacheTtl, Context, Limits, Policy, Retry, Router, Spill, Tools
 
 __all__ = [
-    "COMPLEXITIES", "INTENTS", "SCHEMA", "AbortIf", "Arrivals", "Assistant", "AssumedTokens", "Background", "Cache",
-    "CacheTtl", "Capacity", "Client", "Constant", "Context", "CoolDown", "Count", "Customers", "DealDrops",
-    "Demand", "Diurnal", "Event", "Fault", "FlashSpike", "IntentMix", "Limits", "LoadLimits", "Lognormal", "Mix",
-    "Noise", "NotNegative", "OwnSupply", "Part", "PlannerQueries", "Policy", "Positive", "PriceTicks", "Product",
-    "Quota", "Ramp", "Range", "Region", "Resilience", "Retry", "Router", "RuleStorm", "Scenario", "Seconds",
-    "Shape", "Share", "Slo", "Spill", "Step", "Stream", "Sum", "Tokens", "Tools", "Trace", "World",
+    "COMPLEXITIES", "INTENTS", "SCHEMA", "AbortIf", "Arrivals", "AssumedTokens", "Background", "Capacity", "Client",
+    "Constant", "CoolDown", "Count", "Customers", "DealDrops", "Demand", "Diurnal", "Event", "Fault", "FlashSpike",
+    "IntentMix", "LoadLimits", "Lognormal", "Mix", "Noise", "OwnSupply", "Part", "PlannerQueries", "PriceTicks",
+    "Product", "Quota", "Ramp", "Range", "Region", "Resilience", "RuleStorm", "Scenario", "Shape", "Slo", "Step",
+    "Stream", "Sum", "Trace", "World",
 ]  # fmt: skip
 
 SCHEMA = "peakday.scenario/1"
@@ -88,7 +88,7 @@ class Scenario(Part):
     models: Annotated[list[str], Field(min_length=1)] = [
         "nova-2-lite", "nova-pro", "claude-sonnet", "custom-8b", "planner",
     ]  # fmt: skip
-    assistant: Assistant = Assistant()
+    assistant: Switches = Field(default_factory=Switches)
     quotas: dict[str, Quota] = {}
     faults: list[Fault] = []
     slo: Slo = Slo()
@@ -112,13 +112,13 @@ class Scenario(Part):
 
     def _model_references(self) -> Iterator[tuple[str, str]]:
         """Every place that names a model, with its key path."""
-        policy, router, ladder = self.assistant.policy, self.assistant.router, self.assistant.spill.ladder
+        policy, router, chains = self.assistant.policy, self.assistant.router, self.assistant.fallback.chains
         yield "assistant.policy.simple", policy.simple
         yield "assistant.policy.complex", policy.complex
         yield "assistant.router.planner_model", router.planner_model
         yield from ((f"assistant.policy.by_intent.{key}", model) for key, model in policy.by_intent.items())
-        for first, others in ladder.items():
-            yield from ((f"assistant.spill.ladder.{first}", model) for model in (first, *others))
+        for first, others in chains.items():
+            yield from ((f"assistant.fallback.chains.{first}", model) for model in (first, *others))
         yield from ((f"quotas.{model}", model) for model in self.quotas)
         yield from ((f"capacity.own.{model}", model) for model in self.capacity.own)
         yield from ((f"capacity.service_tiers.{key}", key.split("/")[0]) for key in self.capacity.service_tiers)

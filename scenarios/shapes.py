@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from scenarios.base import NotNegative, Part, Seconds, Share, SomeSeconds
+from facts.blocks import NotNegative, Seconds, Share, SomeSeconds
+from scenarios.base import Part
 
 
 class Constant(Part):

@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from scenarios.base import NotNegative, Part, Positive, Range, Seconds, Share, SomeSeconds, Tokens, sums_to_one
+from facts.blocks import NotNegative, Positive, Seconds, Share, SomeSeconds, Tokens
+from scenarios.base import Part, Range, sums_to_one
 from scenarios.shapes import Constant, Shape
 
 WITH_CV = ("gamma", "weibull")

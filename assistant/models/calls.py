@@ -102,27 +102,27 @@ class ModelCaller:
     def _next(
         self, error: ModelError, log: CallLog, asked: str, tried: Set[tuple[str, str]], request: ModelRequest
     ) -> tuple[Model, str] | None:
-        """Where this request may go next, within the turn's hops: another region if this one is down, else the ladder.
+        """Where this request may go next, within the turn's hops: another region if this one is down, else a model.
 
-        Throttling is the model's quota, not the region's health: it goes down the ladder of the model first asked.
+        Throttling is the model's quota, not the region's health: it goes down the chain of the model first asked.
         """
         region = request.region
         if request.model.protocol == "converse" and error.region_down:
             self._regions.mark_down(region)
-        if not error.may_spill or log.hops >= self._switches.spill.max_hops:
+        if not error.may_spill or log.hops >= self._switches.fallback.max_hops:
             return None
         if request.model.protocol == "converse" and error.region_down:
             elsewhere = self._regions.next_to({one for key, one in tried if key == request.model.key})
             if elsewhere is not None:
                 return request.model, elsewhere
         needs_images = any("image" in block for message in request.messages for block in message["content"])
-        rungs = [self._stack.models.get(key) for key in self._switches.spill.ladder.get(asked, ())]
+        chain = [self._stack.models.get(key) for key in self._switches.fallback.chains.get(asked, ())]
         able = [
             model
-            for model in rungs
+            for model in chain
             if model is not None and (model.key, region) not in tried and (model.images or not needs_images)
         ]
-        # A rung that just refused, or whose minute is used up, is asked only when no other is left.
+        # A model that just refused, or whose minute is used up, is asked only when no other is left.
         free = (model for model in able if self.headroom.free_ratio(model.key, quota_place(model, region)) > 0)
         following = next(free, able[0] if able else None)
         return (following, region) if following else None

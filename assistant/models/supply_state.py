@@ -6,7 +6,9 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from facts.quota_window import QuotaWindow
 from facts.reader import Model
+from facts.stack import Grant
 
 HALF_LIFE_S = 10.0
 """An observation counts half as much after this long."""
@@ -14,7 +16,6 @@ FORGET_S = 30.0
 """Without a newer observation a forecast is dropped, so that an avoided model is tried again."""
 REFUSED_S = 1.0
 """For this long after a refusal for quota nothing is left; longer would idle a minute's quota that has come free."""
-_WINDOW_S = 60.0
 
 
 @dataclass(slots=True)
@@ -48,13 +49,11 @@ class TtftForecast:
 
 
 @dataclass(slots=True)
-class _Window:
-    """One model's minute in one region: what was charged, what calls in flight hold."""
+class _Minute:
+    """One model's minute in one region: its tokens, its requests, and when it last refused."""
 
-    start_s: float = -math.inf
-    charged_tokens: float = 0.0
-    requests: int = 0
-    held_tokens: float = 0.0
+    tokens: QuotaWindow
+    requests: QuotaWindow
     refused_s: float = -math.inf
 
 
@@ -65,50 +64,50 @@ class QuotaHeadroom:
     Several processes on one account each see their own part only; a refusal tells them all.
 
     Args:
-        limits: by model key, `tpm` and `rpm`, null where none is granted.
+        limits: by model key, None where none is granted.
     """
 
-    def __init__(self, limits: Mapping[str, Mapping[str, float | None]], clock: Callable[[], float]) -> None:
+    def __init__(self, limits: Mapping[str, Grant], clock: Callable[[], float]) -> None:
         self._limits = limits
         self._clock = clock
-        self._windows: dict[tuple[str, str], _Window] = {}
+        self._minutes: dict[tuple[str, str], _Minute] = {}
 
     def begin(self, model: str, region: str, tokens: float) -> None:
         """A call starts and may use so many tokens."""
-        window = self._window(model, region)
-        window.held_tokens += tokens
-        window.requests += 1
+        minute = self._minute(model, region)
+        minute.tokens.reserved += tokens
+        minute.requests.charged += 1
 
     def end(self, model: Model, region: str, held_tokens: float, used: tuple[int, int] | None) -> None:
         """A call ended: `used` are its input tokens with cache writes, and its output tokens; None if it failed."""
-        window = self._window(model.key, region)
-        window.held_tokens = max(0.0, window.held_tokens - held_tokens)
-        if used is not None:
-            burndown = model.quota.output_burndown_ratio if model.quota else 1.0
-            window.charged_tokens += used[0] + used[1] * burndown
+        burndown = model.quota.output_burndown_ratio if model.quota else 1.0
+        charge = 0.0 if used is None else used[0] + used[1] * burndown
+        self._minute(model.key, region).tokens.settle(held_tokens, charge)
 
     def refused(self, model: str, region: str) -> None:
         """The provider refused a call for quota."""
-        self._window(model, region).refused_s = self._clock()
+        self._minute(model, region).refused_s = self._clock()
 
     def free_ratio(self, model: str, region: str) -> float:
         """What is left of the tightest quota of the running minute; 1 where none is known and none was refused."""
-        if (model, region) not in self._windows:
+        if (model, region) not in self._minutes:
             return 1.0
-        window, limits = self._window(model, region), self._limits.get(model, {})
-        if self._clock() - window.refused_s < REFUSED_S:
+        minute = self._minute(model, region)
+        if self._clock() - minute.refused_s < REFUSED_S:
             return 0.0
-        used = ((window.charged_tokens + window.held_tokens, limits.get("tpm")), (window.requests, limits.get("rpm")))
-        return min((max(0.0, 1 - amount / limit) for amount, limit in used if limit), default=1.0)
+        return min(minute.tokens.free_ratio(), minute.requests.free_ratio())
 
-    def _window(self, model: str, region: str) -> _Window:
-        window = self._windows.setdefault((model, region), _Window())
-        now_s = self._clock()
-        if now_s >= window.start_s + _WINDOW_S:
-            window.start_s, window.charged_tokens, window.requests = now_s, 0.0, 0
-        return window
+    def _minute(self, model: str, region: str) -> _Minute:
+        key = (model, region)
+        if key not in self._minutes:
+            limits = self._limits.get(model, Grant())
+            self._minutes[key] = _Minute(QuotaWindow(limits.tpm), QuotaWindow(limits.rpm))
+        minute = self._minutes[key]
+        minute.tokens.roll(self._clock())
+        minute.requests.roll(self._clock())
+        return minute
 
 
 def quota_place(model: Model, region: str) -> str:
-    """Where a model's quota is counted: by region on Bedrock; own silicon has one pool."""
+    """Where a model's quota is counted: by region on Bedrock; a self-hosted model has one pool."""
     return region if model.protocol == "converse" else ""

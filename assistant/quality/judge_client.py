@@ -15,8 +15,9 @@ from assistant.models.calls import ModelCaller
 from assistant.models.connections import connect
 from assistant.quality.judge import RUBRIC, TOKENS_MAX, judge, material
 from assistant.quality.sample_buffer import SampledTurn
-from assistant.settings import Retry, Stack, Switches
+from assistant.settings import Stack
 from facts.reader import Model
+from facts.stack import Retry, Switches
 
 _TOGETHER = 8
 """Verdicts asked for at once: enough to be quick, too few to meet a quota."""

@@ -17,7 +17,7 @@ from typing import Any
 from assistant.errors import AssistantError
 from assistant.router import classifier
 from assistant.router.route import INTENTS, MessageRouter, Route
-from assistant.settings import Router
+from facts.stack import Router
 
 Rows = list[dict[str, str]]
 

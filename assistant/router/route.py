@@ -13,7 +13,7 @@ from typing import Protocol
 
 from assistant.errors import ModelError
 from assistant.router import rules
-from assistant.settings import Router
+from facts.stack import Router
 
 INTENTS = (
     "product_question", "comparison", "recommendation", "product_search", "deals", "price_history", "price_alert",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from capacity.caching.hit_ratio import CacheAdvice, advise, ttl_hit_ratio
@@ -11,7 +12,8 @@ from capacity.cost.interaction import call_costs
 from capacity.demand.calls import Calls, assumed_calls
 from capacity.fleet.inputs import Case
 from facts.reader import Model, Quality
-from scenarios.schema import Policy, Scenario
+from facts.stack import Policy
+from scenarios.schema import Scenario
 
 ROUTING_INTERACTIONS = 1_000
 
@@ -86,7 +88,7 @@ def _policy_row(
     own_usd_per_call: Mapping[str, float],
     judged: Sequence[Quality],
 ) -> dict[str, Any]:
-    assistant = case.scenario.assistant.model_copy(update={"policy": policy})
+    assistant = replace(case.scenario.assistant, policy=policy)
     scenario = case.scenario.model_copy(update={"assistant": assistant})
     calls: Calls = assumed_calls(scenario, models, seed=case.seed, interactions=ROUTING_INTERACTIONS)
     own = {name: own_usd_per_call.get(name, 0.0) for name, model in models.items() if model.supply == "self_hosted"}

@@ -15,7 +15,7 @@ from capacity.fleet.outcome import BedrockSpend
 from capacity.plan import CostLine, Figure, PlanError
 from capacity.simulator.requests import Floats
 from facts.reader import Model, TokenPrices
-from scenarios.schema import CacheTtl
+from facts.stack import CacheTtl
 
 _PER_MILLION = 1e-6
 Z_90 = 1.6449

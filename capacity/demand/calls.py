@@ -13,8 +13,9 @@ from capacity.caching.hit_ratio import TTL_S, ttl_hit_ratio
 from capacity.plan import PlanError
 from capacity.simulator.requests import Floats, Ints
 from facts.reader import Model
+from facts.stack import CacheTtl
 from loadgen.record import Run
-from scenarios.schema import AssumedTokens, CacheTtl, Scenario
+from scenarios.schema import AssumedTokens, Scenario
 
 Names = npt.NDArray[np.object_]
 

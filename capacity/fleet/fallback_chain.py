@@ -70,7 +70,7 @@ def _ladders(
     case: Case, known: Sequence[str], answering: Sequence[str], judged: Sequence[Quality]
 ) -> dict[str, list[str]]:
     """The scenario's ladder of each model; where it states none, every other model, the best judged first."""
-    stated = case.scenario.assistant.spill.ladder
+    stated = case.scenario.assistant.fallback.chains
     ranked = sorted(known, key=lambda name: -_quality(name, judged))
     return {name: list(stated.get(name) or [other for other in ranked if other != name]) for name in answering}
 

@@ -16,10 +16,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from facts.stack import DataFiles, Endpoints, ScenarioName, StackFile, stack_json
 from host import processes
 from host.ports import listen
 from peakday.errors import CommandError
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from scenarios.schema import Scenario
     from scenarios.world import World
 
-SCHEMA = "peakday.stack/1"
 READY_WITHIN_S = 30.0
 POLL_S = 0.2
 
@@ -124,13 +124,16 @@ def local_stack(
         services = services_of(port, cleanup, live=real is not None)
         endpoints = endpoints_of(services, real)
         file = folder / "stack.json"
-        description = describe(
-            scenario, world, scenario_hash, endpoints, folder, seed=seed, window_start_s=window_start_s, real=real
-        ) | {"quality_file": str(quality_file.resolve()) if quality_file else None}
+        description = replace(
+            describe(
+                scenario, world, scenario_hash, endpoints, folder, seed=seed, window_start_s=window_start_s, real=real
+            ),
+            quality_file=quality_file.resolve() if quality_file else None,
+            profiles=folder / "profiles.yaml" if profiles is not None else None,
+        )
         if profiles is not None:
-            description["profiles"] = str(folder / "profiles.yaml")
             (folder / "profiles.yaml").write_text(json.dumps(profiles))  # JSON is YAML
-        file.write_text(json.dumps(description, indent=1))
+        file.write_bytes(stack_json(description))
         children = []
         for service in services:
             children.append(cleanup.enter_context(processes.running(start(service, file, folder))))
@@ -171,27 +174,20 @@ def describe(
     seed: int,
     window_start_s: float = 0.0,
     real: RealModels | None = None,
-) -> dict[str, Any]:
+) -> StackFile:
     """The content of stack.json: one resolved description that its children read at start. It holds no credentials."""
-    return {
-        "schema": SCHEMA,
-        "seed": seed,
-        "live": real is not None,
-        "scenario": {"name": scenario.name, "hash": scenario_hash},
-        "models_file": None,
-        "models": scenario.models,
-        "endpoints": dict(endpoints),
-        "regions": list(scenario.event.regions),
-        "assistant": scenario.assistant.model_dump(mode="json"),
-        "quotas": {model: quota.model_dump(mode="json") for model, quota in scenario.quotas.items()},
-        "faults": faults_from(scenario, window_start_s),
-        "data": {
-            "catalogue": str(world.catalogue),
-            "conversations": str(world.conversations),
-            "store": str(folder / "store.sqlite"),
-        },
-        "profiles": None,
-    }
+    return StackFile(
+        seed=seed,
+        live=real is not None,
+        scenario=ScenarioName(scenario.name, scenario_hash),
+        models=tuple(scenario.models),
+        endpoints=Endpoints(**endpoints),
+        regions=tuple(scenario.event.regions),
+        assistant=scenario.assistant,
+        quotas={model: quota.grant for model, quota in scenario.quotas.items()},
+        faults=tuple(faults_from(scenario, window_start_s)),
+        data=DataFiles(world.catalogue, world.conversations, folder / "store.sqlite"),
+    )
 
 
 def faults_from(scenario: Scenario, window_start_s: float) -> list[dict[str, Any]]:

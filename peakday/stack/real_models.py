@@ -21,7 +21,8 @@ from peakday.targets import Target, check_allowed, check_answers, parse_targets
 
 if TYPE_CHECKING:
     from facts.reader import Model
-    from scenarios.schema import Assistant, Scenario
+    from facts.stack import Switches
+    from scenarios.schema import Scenario
 
 ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", "AWS_ENDPOINT_URL")
 """What the AWS SDKs read for another endpoint, the specific one first. Source: AWS SDKs and Tools reference guide."""
@@ -93,7 +94,7 @@ def check_geography(scenario: Scenario, known: Mapping[str, Model]) -> None:
 def without_own_models(scenario: Scenario, known: Mapping[str, Model]) -> tuple[Scenario, list[str]]:
     """The scenario on its Bedrock models alone, and what was left out.
 
-    Turns of a model that is left out go to the first of its spill ladder that stays, else to the scenario's first.
+    Turns of a model that is left out go to the first of its fallback chain that stays, else to the scenario's first.
     """
     left_out = [key for key in scenario.models if known[key].protocol == "openai"]
     staying = [key for key in scenario.models if key not in left_out]
@@ -103,24 +104,25 @@ def without_own_models(scenario: Scenario, known: Mapping[str, Model]) -> tuple[
         return scenario, []
     others = {key: _instead(key, staying, scenario.assistant) for key in left_out}
     policy = scenario.assistant.policy
-    own = {
-        "simple": others.get(policy.simple, policy.simple),
-        "complex": others.get(policy.complex, policy.complex),
-        "by_intent": {intent: others.get(key, key) for intent, key in policy.by_intent.items()},
-    }
-    spill = scenario.assistant.spill
-    ladder = {key: [rung for rung in rungs if rung in staying] for key, rungs in spill.ladder.items() if key in staying}
-    assistant = scenario.assistant.model_copy(
-        update={"policy": policy.model_copy(update=own), "spill": spill.model_copy(update={"ladder": ladder})}
+    own = replace(
+        policy,
+        simple=others.get(policy.simple, policy.simple),
+        complex=others.get(policy.complex, policy.complex),
+        by_intent={intent: others.get(key, key) for intent, key in policy.by_intent.items()},
     )
+    fallback = scenario.assistant.fallback
+    chains = {
+        key: [model for model in chain if model in staying] for key, chain in fallback.chains.items() if key in staying
+    }
+    assistant = replace(scenario.assistant, policy=own, fallback=replace(fallback, chains=chains))
     line = f"{', '.join(left_out)}: left out, for no OpenAI-compatible server was named (--openai-url)"
     routed = {policy.simple, policy.complex, *policy.by_intent.values()} & set(left_out)
     moved = "".join(f"; turns of {key} go to {others[key]}" for key in sorted(routed))
     return scenario.model_copy(update={"models": staying, "assistant": assistant}), [line + moved]
 
 
-def _instead(key: str, staying: Sequence[str], assistant: Assistant) -> str:
-    return next((rung for rung in assistant.spill.ladder.get(key, ()) if rung in staying), staying[0])
+def _instead(key: str, staying: Sequence[str], switches: Switches) -> str:
+    return next((model for model in switches.fallback.chains.get(key, ()) if model in staying), staying[0])
 
 
 def costs_money(target: Target) -> bool:

@@ -10,9 +10,10 @@ from typing import Any
 from assistant.assembly import Clocks, assemble
 from assistant.errors import ModelError
 from assistant.models.protocol import Reply, ToolUse, Usage
-from assistant.settings import Stack, Switches, _build
+from assistant.settings import Stack
 from assistant.shop.catalogue import Catalogue
 from facts import reader
+from facts.stack import switches_of
 from tests.assistant.shop import NOW
 from wire.sse import SseParser
 
@@ -101,7 +102,7 @@ class Harness:
                 "regions": ("us-east-1", "us-west-2"),
                 "bedrock_url": "http://bedrock",
                 "openai_url": "http://openai/v1",
-                "switches": _build(Switches, {"router": {"mode": "rules"}, **(assistant or {})}, "assistant"),
+                "switches": switches_of({"router": {"mode": "rules"}, **(assistant or {})}),
                 "catalogue": catalogue,
                 "store": folder / "store.sqlite",
                 **stack,

@@ -79,7 +79,7 @@ def test_a_body_that_is_no_json_is_400(shop, signed_in):
 )
 def test_a_model_s_refusal_is_passed_through_with_its_reason(make, status, code):
     """Before the stream begins, throttling and unavailability keep their status and name."""
-    shop = make({"spill": {"max_hops": 0}})
+    shop = make({"fallback": {"max_hops": 0}})
     answer = shop.turn("hi", ModelError(status, code, "because"))
     assert (answer.status, answer.error) == (status, {"code": code, "message": "because"})
 

@@ -65,13 +65,3 @@ def test_a_picture_that_no_model_takes_is_refused(make, extended):
     answer = shop.turn("nice?", images=[{"format": "png", "data": "aGk="}])
     assert (answer.status, answer.error["field"]) == (400, "images")
     assert shop.model.requests == []
-
-
-def test_switches_are_the_scenario_s():
-    """The agent's switches and the scenario's `assistant` block have the same keys and defaults."""
-    from dataclasses import asdict
-
-    from assistant.settings import Switches
-    from scenarios.schema import Assistant
-
-    assert asdict(Switches()) == Assistant().model_dump()

@@ -7,8 +7,8 @@ import pytest
 from assistant.errors import ModelError
 from assistant.models.supply_state import FORGET_S, HALF_LIFE_S, QuotaHeadroom, TtftForecast
 from assistant.policy import Ask, Choice, ModelPolicy
-from assistant.settings import Policy, Switches
 from facts import reader
+from facts.stack import Grant, Policy, Switches
 
 MODELS = reader.models()
 PICTURE = {"format": "png", "data": "aGk="}
@@ -77,7 +77,7 @@ def test_the_forecast_follows_what_is_newest():
 
 def test_a_model_short_of_quota_gives_way():
     """Calls in flight hold their tokens; when they settle, the model is free again."""
-    world = World(quotas={"claude-sonnet": {"tpm": 10_000, "rpm": None}}, headroom_min_ratio=0.2)
+    world = World(quotas={"claude-sonnet": Grant(tpm=10_000, rpm=None)}, headroom_min_ratio=0.2)
     world.headroom.begin("claude-sonnet", "us-east-1", 9_000)
     assert world.choose() == Choice("nova-2-lite", "quota_headroom")
     world.headroom.end(MODELS["claude-sonnet"], "us-east-1", 9_000, (1_000, 100))
@@ -86,7 +86,7 @@ def test_a_model_short_of_quota_gives_way():
 
 def test_output_is_charged_with_its_burndown():
     """A Claude output token takes five of the quota."""
-    world = World(quotas={"claude-sonnet": {"tpm": 10_000, "rpm": None}})
+    world = World(quotas={"claude-sonnet": Grant(tpm=10_000, rpm=None)})
     burndown = MODELS["claude-sonnet"].quota.output_burndown_ratio
     world.headroom.begin("claude-sonnet", "us-east-1", 5_000)
     world.headroom.end(MODELS["claude-sonnet"], "us-east-1", 5_000, (1_000, 100))
@@ -96,7 +96,7 @@ def test_output_is_charged_with_its_burndown():
 
 def test_a_minute_ends():
     """A new minute has its whole quota again."""
-    world = World(quotas={"claude-sonnet": {"tpm": None, "rpm": 1}})
+    world = World(quotas={"claude-sonnet": Grant(tpm=None, rpm=1)})
     world.headroom.begin("claude-sonnet", "us-east-1", 10)
     assert world.headroom.free_ratio("claude-sonnet", "us-east-1") == 0
     world.now_s += 61
@@ -120,7 +120,7 @@ def test_meta_says_why_a_model_answers(make):
 
 def test_meta_tells_of_a_spill_with_its_reason(make):
     """The model that answered, the one that refused, and what it said."""
-    shop = make({"policy": {"complex": "claude-sonnet"}, "spill": {"ladder": {"claude-sonnet": ["nova-pro"]}}})
+    shop = make({"policy": {"complex": "claude-sonnet"}, "fallback": {"chains": {"claude-sonnet": ["nova-pro"]}}})
     refused = ModelError(429, "ThrottlingException", "no")
     meta = shop.turn("compare the two boots", refused, "here").one("meta")
     assert meta["spills"] == [{"from": "claude-sonnet", "to": "nova-pro", "reason": "ThrottlingException"}]
@@ -129,7 +129,7 @@ def test_meta_tells_of_a_spill_with_its_reason(make):
 def test_spill_passes_over_a_rung_that_just_refused(make):
     """The second turn goes past the rung that was refused a moment ago."""
     ladder = {"claude-sonnet": ["nova-pro", "nova-2-lite"]}
-    shop = make({"policy": {"complex": "claude-sonnet"}, "spill": {"max_hops": 2, "ladder": ladder}})
+    shop = make({"policy": {"complex": "claude-sonnet"}, "fallback": {"max_hops": 2, "chains": ladder}})
     refused = ModelError(429, "ThrottlingException", "no")
     shop.turn("compare the two boots", refused, refused, "here")
     spills = shop.turn("compare the two boots", refused, "here", interaction_id="i2").one("meta")["spills"]

@@ -4,9 +4,9 @@ import pytest
 
 from assistant.history import Conversation
 from assistant.prompt import PromptBuilder
-from assistant.settings import CacheTtl
 from assistant.tools.registry import TOOLS
 from facts import reader
+from facts.stack import CacheTtl
 
 MODELS = reader.models()
 FACTS = "Remembered: " + "likes green. " * 100

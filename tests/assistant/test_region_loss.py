@@ -20,7 +20,7 @@ def up(request, tmp_path_factory):
     switches = {
         "client": request.param,
         "policy": {"simple": "claude-sonnet", "complex": "claude-sonnet"},
-        "spill": {"max_hops": 2, "ladder": {"claude-sonnet": ["nova-pro"]}},
+        "fallback": {"max_hops": 2, "chains": {"claude-sonnet": ["nova-pro"]}},
     }
     stack = start(folder, ["claude-sonnet", "nova-pro"], switches, PLANS, profiles())
     yield stack.url, setter(folder)

@@ -32,14 +32,14 @@ def test_a_region_that_failed_is_passed_over_for_a_while(make):
 
 def test_throttling_is_not_the_region_s_fault(make):
     """A 429 goes down the model's ladder in the same region."""
-    shop = make({**CLAUDE, "spill": {"ladder": {"claude-sonnet": ["nova-pro"]}}})
+    shop = make({**CLAUDE, "fallback": {"chains": {"claude-sonnet": ["nova-pro"]}}})
     answer = shop.turn("hello", ModelError(429, "ThrottlingException", "slow down"), "hi", region="us-west-2")
     assert regions(answer) == [("us-west-2", "throttled"), ("us-west-2", "ok")]
 
 
 def test_failover_is_bounded_by_the_turn_s_hops(make):
     """Every region down: the refusal is passed on after max_hops."""
-    shop = make({**CLAUDE, "spill": {"max_hops": 1}}, regions=("us-east-1", "us-west-2", "us-east-2"))
+    shop = make({**CLAUDE, "fallback": {"max_hops": 1}}, regions=("us-east-1", "us-west-2", "us-east-2"))
     answer = shop.turn("hello", DOWN, DOWN, "never")
     assert (answer.status, len(shop.model.requests)) == (503, 2)
 

@@ -10,7 +10,7 @@ from assistant.errors import ModelError
 from assistant.router import classifier, rules
 from assistant.router.features import BUCKETS, GROUPS, buckets, tokens
 from assistant.router.route import INTENTS, MessageRouter
-from assistant.settings import Router
+from facts.stack import Router
 from scenarios.schema import INTENTS as SCENARIO_INTENTS
 
 UTTERANCES = Path(scenarios.__file__).parent / "utterances"

@@ -115,7 +115,7 @@ def test_a_picture_never_reaches_a_model_that_takes_none(shop):
 
 def test_a_throttled_call_spills_once_down_the_ladder(make):
     """A 429 sends the call to the next model of the ladder, and both calls are rows."""
-    shop = make({"spill": {"ladder": {"custom-8b": ["nova-pro"]}}})
+    shop = make({"fallback": {"chains": {"custom-8b": ["nova-pro"]}}})
     answer = shop.turn("hello", ModelError(429, "ThrottlingException", "slow down"), "hi")
     assert [(row["model"], row["status"]) for row in answer.all("usage")] == [
         ("custom-8b", "throttled"),
@@ -125,7 +125,7 @@ def test_a_throttled_call_spills_once_down_the_ladder(make):
 
 def test_spill_is_bounded(make):
     """No more hops than the scenario allows; then the refusal is passed on."""
-    shop = make({"spill": {"max_hops": 1, "ladder": {"custom-8b": ["nova-pro", "nova-2-lite"]}}})
+    shop = make({"fallback": {"max_hops": 1, "chains": {"custom-8b": ["nova-pro", "nova-2-lite"]}}})
     refused = ModelError(429, "ThrottlingException", "slow down")
     answer = shop.turn("hello", refused, refused, "never")
     assert (answer.status, answer.error["code"]) == (429, "ThrottlingException")

@@ -53,7 +53,7 @@ def test_more_quota_never_sheds_more():
 
 
 def test_the_scenarios_ladder_comes_before_the_proposed_one():
-    stated = limited(60, assistant__spill={"max_hops": 1, "ladder": {"claude-sonnet": ["nova-pro"]}})
+    stated = limited(60, assistant__fallback={"max_hops": 1, "chains": {"claude-sonnet": ["nova-pro"]}})
     targets = {row["to"] for row in plan(stated).spill if row["model"] == "claude-sonnet"}
     assert targets <= {"claude-sonnet", "nova-pro", ""}
     assert "nova-pro" in targets

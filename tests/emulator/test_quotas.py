@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.quotas import Limits, QuotaBook, Reservation
+from emulator.quotas import QuotaBook, Reservation
+from facts.stack import Grant
 
 
 def admitted(book: QuotaBook, tokens: float) -> int:
@@ -15,12 +16,12 @@ def admitted(book: QuotaBook, tokens: float) -> int:
 @pytest.mark.parametrize(("max_tokens", "in_flight"), [(1_000, 1_333), (64_000, 31)])
 def test_the_published_example_of_two_million_tpm(max_tokens, in_flight):
     """500 input tokens: 1,333 calls in flight with max_tokens 1,000; 31 with it unset on a model of 64,000."""
-    assert admitted(QuotaBook({"m": Limits(tpm=2_000_000)}), 500 + max_tokens) == in_flight
+    assert admitted(QuotaBook({"m": Grant(tpm=2_000_000)}), 500 + max_tokens) == in_flight
 
 
 def test_settlement_releases_what_was_not_used():
     """A call that reserved everything and used a tenth leaves room for another; the window forgets after 60 s."""
-    book = QuotaBook({"m": Limits(tpm=1_000)})
+    book = QuotaBook({"m": Grant(tpm=1_000)})
     held = book.reserve("a", "r", "m", 1_000, 0.0)
     assert isinstance(held, Reservation)
     assert book.reserve("a", "r", "m", 1, 1.0) == "tpm"
@@ -31,7 +32,7 @@ def test_settlement_releases_what_was_not_used():
 
 def test_charges_end_with_their_window():
     """What was charged in one minute is free in the next."""
-    book = QuotaBook({"m": Limits(tpm=1_000)})
+    book = QuotaBook({"m": Grant(tpm=1_000)})
     book.settle(book.reserve("a", "r", "m", 900, 0.0), 900)
     assert book.reserve("a", "r", "m", 200, 59.0) == "tpm"
     assert isinstance(book.reserve("a", "r", "m", 200, 60.0), Reservation)
@@ -39,7 +40,7 @@ def test_charges_end_with_their_window():
 
 def test_requests_per_minute_count_requests():
     """rpm is enforced only where it is granted, whatever the tokens."""
-    book = QuotaBook({"m": Limits(rpm=2)})
+    book = QuotaBook({"m": Grant(rpm=2)})
     answers = [book.reserve("a", "r", "m", 1e9, 0.0) for _ in range(3)]
     assert answers[2] == "rpm"
     assert isinstance(answers[1], Reservation)
@@ -47,7 +48,7 @@ def test_requests_per_minute_count_requests():
 
 def test_an_account_quota_binds_over_all_models():
     """Tokens a day of the account: models and regions share it, another account does not."""
-    book = QuotaBook({"account": Limits(tpd=1_000)})
+    book = QuotaBook({"account": Grant(tpd=1_000)})
     book.reserve("a", "r", "m", 700, 0.0)
     assert book.reserve("a", "r", "n", 700, 0.0) == "account tpd"
     assert book.reserve("a", "s", "m", 700, 0.0) == "account tpd"
@@ -56,7 +57,7 @@ def test_an_account_quota_binds_over_all_models():
 
 def test_a_models_quota_is_its_own_in_every_region():
     """What one region holds leaves another's grant whole, while the account's counts both."""
-    book = QuotaBook({"m": Limits(tpm=1_000), "account": Limits(tpd=1_500)})
+    book = QuotaBook({"m": Grant(tpm=1_000), "account": Grant(tpd=1_500)})
     assert isinstance(book.reserve("a", "r", "m", 1_000, 0.0), Reservation)
     assert book.reserve("a", "r", "m", 100, 0.0) == "tpm"
     assert isinstance(book.reserve("a", "s", "m", 500, 0.0), Reservation)
@@ -66,7 +67,7 @@ def test_a_models_quota_is_its_own_in_every_region():
 @given(st.lists(st.tuples(st.floats(0, 20), st.floats(1, 500), st.floats(0, 1)), max_size=60))
 def test_charged_and_reserved_never_exceed_the_limit_at_admission(calls):
     """Settled calls charge at most what they reserved, so no window ever holds more than was granted."""
-    book, now_s = QuotaBook({"m": Limits(tpm=1_000)}), 0.0
+    book, now_s = QuotaBook({"m": Grant(tpm=1_000)}), 0.0
     for pause_s, tokens, used in calls:
         now_s += pause_s
         held = book.reserve("a", "r", "m", tokens, now_s)

@@ -198,7 +198,7 @@ def test_a_ladder_says_who_answers_instead():
     """A model that is left out is replaced by the first of its own ladder that stays."""
     resolved, _ = on_real_models(resolve("prime_day", [], None), RealModels())
     assert resolved.scenario.assistant.policy.simple == "nova-pro"
-    assert "custom-8b" not in resolved.scenario.assistant.spill.ladder
+    assert "custom-8b" not in resolved.scenario.assistant.fallback.chains
 
 
 def test_own_models_stay_where_a_server_is_named():
