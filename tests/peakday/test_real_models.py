@@ -166,7 +166,8 @@ def test_up_live_says_what_a_turn_costs_before_any_client_is_made(tmp_path, monk
 def test_without_live_the_account_is_not_looked_at(monkeypatch, tmp_path):
     """The clients of a local stack sign with a stated dummy key; botocore's chain is never asked."""
     from assistant.models.connections import connect
-    from tests.assistant.harness import Stack, Switches
+    from facts.stack import Switches
+    from tests.assistant.harness import Stack
 
     def asked():
         raise AssertionError("the chain was asked")
