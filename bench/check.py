@@ -20,10 +20,10 @@ def main(checks: int = 2_000) -> None:
         for name, changes in CHANGES.items():
             for looks in ((4,), (4, 8), (4, 8, 12)):
                 gate = Regression(metrics=dict(MARGINS), looks=looks)
-                found = rates(machine(factor), changes, gate, checks=checks, seed=7)
+                shares = rates(machine(factor), changes, gate, checks=checks, seed=7)
                 print(
-                    f"| {factor}x | {name} | {looks[-1]} | {found.fail:.1%} | {found.passed:.1%} | "
-                    f"{found.inconclusive:.1%} | {found.pairs:.1f} |"
+                    f"| {factor}x | {name} | {looks[-1]} | {shares.fail:.1%} | {shares.passed:.1%} | "
+                    f"{shares.inconclusive:.1%} | {shares.pairs:.1f} |"
                 )
 
 

@@ -33,8 +33,8 @@ def measure(turns: int, folder: Path) -> dict[str, float]:
     record = folder / f"run-{turns}"
     subprocess.run([sys.executable, "-c", made, str(record), str(turns)], check=True)
     done = subprocess.run([sys.executable, "-c", _MEASURED, str(record)], check=True, capture_output=True, text=True)
-    found: dict[str, float] = json.loads(done.stdout)
-    return found
+    figures: dict[str, float] = json.loads(done.stdout)
+    return figures
 
 
 def main(turns: int | None = None) -> None:
@@ -42,10 +42,10 @@ def main(turns: int | None = None) -> None:
     print(f"{'figure':<34}{'measured':>12}{'limit':>10}{'ratio':>8}")
     with tempfile.TemporaryDirectory() as folder:
         for name, (size, seconds, gib) in LIMITS.items():
-            found = measure(turns if turns and name == "million" else size, Path(folder))
-            _row(f"report of {name}, seconds", found["wall_s"], seconds)
+            figures = measure(turns if turns and name == "million" else size, Path(folder))
+            _row(f"report of {name}, seconds", figures["wall_s"], seconds)
             if gib is not None:
-                _row(f"report of {name}, peak GiB", found["peak_gib"], gib)
+                _row(f"report of {name}, peak GiB", figures["peak_gib"], gib)
 
 
 def _row(figure: str, measured: float, limit: float) -> None:

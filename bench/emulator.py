@@ -1,4 +1,4 @@
-"""How fast the stand-ins are and how late, beside a C client and a C server of the same run.
+"""How fast the emulator is and how late, beside a C client and a C server of the same run.
 
 Wants gcc and the C programs of $PEAKDAY_LOADGEN_BENCH (or ../shared/bench/loadgen), and an idle machine.
 Usage: python -m bench emulator
@@ -44,8 +44,8 @@ def call(url: str, body: object | None = None) -> dict:
         return json.loads(answer.read() or b"{}")
 
 
-class StandIns:
-    """A stand-in process that serves the model `mock`, with a provider's pacing on the OpenAI protocol."""
+class Emulator:
+    """An emulator process that serves the model `mock`, with a provider's pacing on the OpenAI protocol."""
 
     def __init__(self, folder: Path) -> None:
         model = {
@@ -137,11 +137,11 @@ def reference(folder: Path, requests: int) -> float:
     return run["cpu_s"] / (run["n"] * TOKENS) * 1e6
 
 
-def unpaced(folder: Path, stand_ins: StandIns, requests: int, scale: float) -> None:
-    stand_ins.pace(0.0, 0.0)
-    before_s = stand_ins.cpu_s()
-    run = client(folder, stand_ins.port, 64, requests)
-    cpu_s = stand_ins.cpu_s() - before_s
+def unpaced(folder: Path, emulator: Emulator, requests: int, scale: float) -> None:
+    emulator.pace(0.0, 0.0)
+    before_s = emulator.cpu_s()
+    run = client(folder, emulator.port, 64, requests)
+    cpu_s = emulator.cpu_s() - before_s
     rate = requests * TOKENS / run["wall_s"]
     row(
         "unpaced, 64 connections",
@@ -154,7 +154,7 @@ def unpaced(folder: Path, stand_ins: StandIns, requests: int, scale: float) -> N
 
 def paced(
     folder: Path,
-    stand_ins: StandIns,
+    emulator: Emulator,
     what: str,
     streams: int,
     stream_s: float,
@@ -167,15 +167,15 @@ def paced(
     `stream_s`: how long one stream takes. Measured between the second stream of each connection and the last but one.
     """
     running = subprocess.Popen(
-        [str(folder / "rawclient"), str(stand_ins.port), str(streams), str(requests)], stdout=subprocess.DEVNULL
+        [str(folder / "rawclient"), str(emulator.port), str(streams), str(requests)], stdout=subprocess.DEVNULL
     )
     time.sleep(2 * stream_s)
-    call(f"{stand_ins.url}/control/reset", {"what": ["lateness"]})
-    before_s, until_s = stand_ins.cpu_s(), time.monotonic() + stream_s * max(1.0, requests / streams - 4)
+    call(f"{emulator.url}/control/reset", {"what": ["lateness"]})
+    before_s, until_s = emulator.cpu_s(), time.monotonic() + stream_s * max(1.0, requests / streams - 4)
     while running.poll() is None and time.monotonic() < until_s:
         time.sleep(0.05)
-    cpu_s = stand_ins.cpu_s() - before_s
-    late = call(f"{stand_ins.url}/control/lateness")
+    cpu_s = emulator.cpu_s() - before_s
+    late = call(f"{emulator.url}/control/lateness")
     running.wait()
     report(what, late, cpu_s, limit_s, scale)
 
@@ -222,42 +222,42 @@ def flow(port: int, rate_per_s: float, for_s: float, seed: int = 1) -> None:
     print(json.dumps({"requests": sent, "streams_max": busy_max, "client_late_ms_max": late_s * 1e3}))
 
 
-def poisson(stand_ins: StandIns, what: str, rate_per_s: float, stream_s: float, limit_s: float, for_s: float,
+def poisson(emulator: Emulator, what: str, rate_per_s: float, stream_s: float, limit_s: float, for_s: float,
             scale: float) -> None:  # fmt: skip
     """Lateness and CPU under a flow of arrivals that know nothing of one another, once it is steady."""
     command = [
         sys.executable,
         "-c",
-        f"from bench.emulator import flow; flow({stand_ins.port}, {rate_per_s}, {for_s})",
+        f"from bench.emulator import flow; flow({emulator.port}, {rate_per_s}, {for_s})",
     ]
     running = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
     time.sleep(1.5 * stream_s)
-    call(f"{stand_ins.url}/control/reset", {"what": ["lateness"]})
-    before_s = stand_ins.cpu_s()
+    call(f"{emulator.url}/control/reset", {"what": ["lateness"]})
+    before_s = emulator.cpu_s()
     time.sleep(max(1.0, for_s - 2 * stream_s))
-    cpu_s = stand_ins.cpu_s() - before_s
-    late = call(f"{stand_ins.url}/control/lateness")
+    cpu_s = emulator.cpu_s() - before_s
+    late = call(f"{emulator.url}/control/lateness")
     client_row = json.loads(running.communicate()[0])
     report(what, late, cpu_s, limit_s, scale, f"up to {client_row['streams_max']:,} streams at once")
 
 
-def one_instant(folder: Path, stand_ins: StandIns, streams: int) -> None:
+def one_instant(folder: Path, emulator: Emulator, streams: int) -> None:
     """First tokens of requests that all arrive at the same moment; TTFT 0.1 s. No bar: no crowd is so sudden."""
-    call(f"{stand_ins.url}/control/reset", {"what": ["lateness"]})
-    client(folder, stand_ins.port, streams, streams)
-    late = call(f"{stand_ins.url}/control/lateness")
+    call(f"{emulator.url}/control/reset", {"what": ["lateness"]})
+    client(folder, emulator.port, streams, streams)
+    late = call(f"{emulator.url}/control/lateness")
     row(f"{streams:,} requests in one instant: late p99, first", late["first"]["p99_s"] * 1e3, "ms", "(none)")
 
 
-def memory(folder: Path, stand_ins: StandIns, requests: int) -> None:
+def memory(folder: Path, emulator: Emulator, requests: int) -> None:
     """Resident memory once the ring of /truth is full, and after all the requests."""
     full = min(requests // 2, 150_000)
-    client(folder, stand_ins.port, 64, full)
-    before_mb = stand_ins.memory_mb()
-    client(folder, stand_ins.port, 64, requests - full)
+    client(folder, emulator.port, 64, full)
+    before_mb = emulator.memory_mb()
+    client(folder, emulator.port, 64, requests - full)
     row(
         f"memory growth over {requests:,} requests",
-        stand_ins.memory_mb() - before_mb,
+        emulator.memory_mb() - before_mb,
         "MB",
         "flat",
         f"from {before_mb:.0f} MB",
@@ -275,22 +275,22 @@ def main(requests: int = 6000, memory_requests: int = 1_000_000) -> None:
         us = reference(folder, max(200, requests // 3))
         scale = us / C_CLIENT_US_PER_TOKEN
         row("C client, 200 streams x 50 tokens/s: CPU", us, "us/token", "(reference)", f"bars scaled by {scale:.2f}")
-        stand_ins = StandIns(folder)
+        emulator = Emulator(folder)
         try:
-            unpaced(folder, stand_ins, requests * 5, scale)
-            memory(folder, stand_ins, memory_requests)
-            stand_ins.pace(0.1, 0.02, sigma=0.15)
-            paced(folder, stand_ins, "200 x 50 tokens/s", 200, 1.4, 0.005, max(1200, requests), scale)
-            stand_ins.pace(0.1, 0.04, sigma=0.15)
-            paced(folder, stand_ins, "1,000 x 25 tokens/s", 1000, 2.7, 0.010, max(6000, requests * 2), scale)
+            unpaced(folder, emulator, requests * 5, scale)
+            memory(folder, emulator, memory_requests)
+            emulator.pace(0.1, 0.02, sigma=0.15)
+            paced(folder, emulator, "200 x 50 tokens/s", 200, 1.4, 0.005, max(1200, requests), scale)
+            emulator.pace(0.1, 0.04, sigma=0.15)
+            paced(folder, emulator, "1,000 x 25 tokens/s", 1000, 2.7, 0.010, max(6000, requests * 2), scale)
             poisson(
-                stand_ins, "1,000 x 25, Poisson arrivals", 1000 / 2.66, 2.66, 0.010, min(20.0, requests / 300), scale
+                emulator, "1,000 x 25, Poisson arrivals", 1000 / 2.66, 2.66, 0.010, min(20.0, requests / 300), scale
             )
-            one_instant(folder, stand_ins, 1000)
-            stand_ins.pace_by_engine()
-            paced(folder, stand_ins, "engine, 200 x 50 tokens/s", 200, 1.4, 0.005, max(1200, requests), scale)
+            one_instant(folder, emulator, 1000)
+            emulator.pace_by_engine()
+            paced(folder, emulator, "engine, 200 x 50 tokens/s", 200, 1.4, 0.005, max(1200, requests), scale)
         finally:
-            stand_ins.stop()
+            emulator.stop()
 
 
 if __name__ == "__main__":

@@ -47,10 +47,10 @@ def work():
 """,
     "route_by_rules": """
 from assistant.router.rules import complexity_of, intent_of
-said = ["is this tent waterproof?", "where is my order", "compare these two", "reorder my coffee"]
+messages = ["is this tent waterproof?", "where is my order", "compare these two", "reorder my coffee"]
 def work():
     for _ in range(6_000):
-        for text in said: complexity_of(text, intent_of(text) or "deals")
+        for text in messages: complexity_of(text, intent_of(text) or "deals")
 """,
     "plan_smoke": """
 from peakday.gate.builds.runs import fixed_plan

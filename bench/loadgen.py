@@ -126,7 +126,7 @@ def medians(pairs: list[tuple[float, float]]) -> tuple[float, float, float]:
     return statistics.median(ours), statistics.median(compiled), statistics.median(a / b for a, b in pairs)
 
 
-def cpu_ratio(one: Bench, streams: int) -> tuple[float, float, float]:
+def cpu_ratio(bed: Bench, streams: int) -> tuple[float, float, float]:
     """CPU-seconds per 1,000 streams of ours and of the C client, and their ratio: medians of interleaved pairs.
 
     Ours are closed-loop users; both are paced, and phases drift apart over the run.
@@ -134,24 +134,24 @@ def cpu_ratio(one: Bench, streams: int) -> tuple[float, float, float]:
     pairs = []
     seconds = max(4.0, 15.0 * SCALE)
     requests = int(streams * seconds / ANSWER_S)
-    one.get(f"/ctl?{PACED}&n={TOKENS}")
+    bed.get(f"/ctl?{PACED}&n={TOKENS}")
     for _ in range(PAIRS):
-        reference = one.compiled(streams, requests)["cpu_s"] / requests
-        found = one.ours(seconds, closed_loop_users=streams)
-        pairs.append((found["cpu_s"] / found["completed"] * 1e3, reference * 1e3))
+        reference = bed.compiled(streams, requests)["cpu_s"] / requests
+        result = bed.ours(seconds, closed_loop_users=streams)
+        pairs.append((result["cpu_s"] / result["completed"] * 1e3, reference * 1e3))
     return medians(pairs)
 
 
-def unpaced_per_s(one: Bench) -> dict[str, tuple[float, float, float]]:
+def unpaced_per_s(bed: Bench) -> dict[str, tuple[float, float, float]]:
     """Streams over 64 connections without pacing, a second of the clock and a second of the client's CPU."""
     seconds, requests = max(2.0, 5.0 * SCALE), max(2_000, int(100_000 * SCALE))
     clock, cpu = [], []
-    one.get(f"/ctl?{UNPACED}&n={TOKENS}")
+    bed.get(f"/ctl?{UNPACED}&n={TOKENS}")
     for _ in range(PAIRS):
-        reference = one.compiled(64, requests)
-        found = one.ours(seconds, closed_loop_users=64)
-        clock.append((found["completed"] / seconds, reference["n"] / reference["wall_s"]))
-        cpu.append((found["completed"] / found["cpu_s"], reference["n"] / reference["cpu_s"]))
+        reference = bed.compiled(64, requests)
+        result = bed.ours(seconds, closed_loop_users=64)
+        clock.append((result["completed"] / seconds, reference["n"] / reference["wall_s"]))
+        cpu.append((result["completed"] / result["cpu_s"], reference["n"] / reference["cpu_s"]))
     return {"second": medians(clock), "CPU-second": medians(cpu)}
 
 
@@ -163,9 +163,9 @@ WITH_OURS = (
 )
 
 
-def start_up_s(one: Bench) -> tuple[float, float, float]:
+def start_up_s(bed: Bench) -> tuple[float, float, float]:
     """CPU-seconds of a worker until it is ready for t0, at 60 sessions/s; of Locust's imports alone; the difference."""
-    job = one.job(60.0, rate_per_s=60.0)
+    job = bed.job(60.0, rate_per_s=60.0)
     job.folder.mkdir()
     job.write(job.folder / "job.json")
     pairs = []
@@ -179,12 +179,12 @@ def start_up_s(one: Bench) -> tuple[float, float, float]:
     return ours, alone, statistics.median(a - b for a, b in pairs)
 
 
-def open_loop(one: Bench, tokens_per_s: float) -> dict[str, float]:
+def open_loop(bed: Bench, tokens_per_s: float) -> dict[str, float]:
     """TTFT error against the server's own stamps, start lag, and the share sent, at a rate of tokens."""
-    one.get(f"/ctl?{PACED}&n={TOKENS}")
-    one.get("/reset")
-    found = one.ours(max(4.0, 15.0 * SCALE), rate_per_s=tokens_per_s / TOKENS)
-    truth, info = one.get("/stats"), found["info"]
+    bed.get(f"/ctl?{PACED}&n={TOKENS}")
+    bed.get("/reset")
+    result = bed.ours(max(4.0, 15.0 * SCALE), rate_per_s=tokens_per_s / TOKENS)
+    truth, info = bed.get("/stats"), result["info"]
     sent = info["quantiles"]["ttft_from_send_s"]
     return {
         "TTFT error p50 (ms)": sent["p50"]["value"] * 1e3 - truth["ttft_ms"]["p50"],
@@ -201,31 +201,31 @@ def open_loop(one: Bench, tokens_per_s: float) -> dict[str, float]:
 def main() -> None:
     """Print the rows: figure, ours, reference, ratio or bar."""
     print(f"{'':44s}{'ours':>10s} {'C client':>10s} {'ratio':>8s}")
-    with bench() as one:
+    with bench() as bed:
         if "cpu" in ROWS:
             for streams in (200, 800):
-                mine, reference, ratio = cpu_ratio(one, streams)
+                mine, reference, ratio = cpu_ratio(bed, streams)
                 row = f"CPU s per 1,000 streams, {streams} paced"
                 print(f"{row:44s}{mine:10.3f} {reference:10.3f} {ratio:7.2f}x  bar 2.0x", flush=True)
         if "unpaced" in ROWS:
-            for unit, (mine, reference, ratio) in unpaced_per_s(one).items():
+            for unit, (mine, reference, ratio) in unpaced_per_s(bed).items():
                 row = f"streams a {unit}, unpaced, 64 connections"
                 print(f"{row:44s}{mine:10.0f} {reference:10.0f} {ratio:7.2f}x  bar 15,000", flush=True)
         if "startup" in ROWS:
-            mine, alone, beyond = start_up_s(one)
+            mine, alone, beyond = start_up_s(bed)
             print(
                 f"start-up CPU s: ours {mine:.2f}, Locust alone {alone:.2f}, beyond {beyond:.2f}  bar 1.0", flush=True
             )
         if "accuracy" in ROWS:
-            accuracy(one)
+            accuracy(bed)
 
 
-def accuracy(one: Bench) -> None:
+def accuracy(bed: Bench) -> None:
     """Our times against what the server truly sent, at four numbers of streams and at the bar's rate of tokens."""
     for streams in (50, 200, 400, 800):
-        for name, value in open_loop(one, streams / ANSWER_S * TOKENS).items():
+        for name, value in open_loop(bed, streams / ANSWER_S * TOKENS).items():
             print(f"{streams} streams: {name:24s} {value:12.4f}", flush=True)
-    for name, value in open_loop(one, 40_000).items():
+    for name, value in open_loop(bed, 40_000).items():
         print(f"40,000 tokens/s: {name:24s} {value:12.4f}  bars: TTFT p50 0.3, p99 10; sent 0.995", flush=True)
 
 

@@ -26,12 +26,12 @@ Row = tuple[str, float, float]
 
 def spent_s(run: Callable[[], object], repeats: int = 3) -> float:
     """CPU seconds of the shortest of a few repeats: what one core needs, whatever else the machine does."""
-    found = []
+    times_s = []
     for _ in range(repeats):
         begin = time.process_time()
         run()
-        found.append(time.process_time() - begin)
-    return min(found)
+        times_s.append(time.process_time() - begin)
+    return min(times_s)
 
 
 def plans_per_s(count: int) -> Row:
