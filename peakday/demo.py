@@ -10,7 +10,8 @@ from host.errors import Exit
 from peakday.console import Console
 from peakday.plan.plan import Sources, plan_scenario
 from peakday.records.folders import new_folder, relative
-from peakday.run.rehearsal import LoadOptions, make_job, run_job
+from peakday.run.load import LoadOptions, load_of, make_job, on_stack
+from peakday.run.rehearsal import run_job
 from peakday.stack.resolved import Resolved, open_stack, resolve
 
 if TYPE_CHECKING:
@@ -108,7 +109,8 @@ def climb(resolved: Resolved, console: Console) -> tuple[str, list[Run]]:
         for rate, length in zip(rates, RUNG_S, strict=True):
             out = new_folder("runs", f"{resolved.scenario.name}-{rate:g}-per-s", datetime.now(UTC))
             options = LoadOptions(rate_per_s=rate, for_s=length, out=out)
-            outcome = run_job(make_job(resolved, options, [], stack).drained_within(RUNG_DRAIN_S), console)
+            job = make_job(load_of(resolved, options), options, on_stack(stack, options))
+            outcome = run_job(job.drained_within(RUNG_DRAIN_S), console)
             if outcome.exit_code in (Exit.INTERRUPTED, Exit.ABORTED):
                 raise KeyboardInterrupt
             runs.append(load_run(Path(outcome.run_dir)))

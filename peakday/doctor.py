@@ -143,12 +143,13 @@ def check_generator(
         LoadError: not one turn could be compared.
     """
     from loadgen.analysis.self_check import self_check
-    from peakday.run.rehearsal import LoadOptions, make_job
+    from peakday.run.load import LoadOptions, load_of, make_job, on_targets
     from peakday.targets import Target
 
     with tempfile.TemporaryDirectory(prefix="peakday-doctor-") as folder:
         options = LoadOptions(rate_per_s=rate_per_s, for_s=for_s, model="custom-8b", out=Path(folder) / "check")
-        job = make_job(resolved, options, [Target("openai", stack.endpoints["openai"])], None)
+        driven = on_targets([Target("openai", stack.endpoints["openai"])], options)
+        job = make_job(load_of(resolved, options), options, driven)
         if drain_s is not None:
             job = job.drained_within(drain_s)
         return self_check(replace(job, stand_ins_url=stack.endpoints["bedrock"], background=False))

@@ -16,8 +16,9 @@ from peakday.consent import NO_CONSENT, Consent, require_live
 from peakday.console import Console
 from peakday.errors import CommandError
 from peakday.records.folders import find_record, relative
-from peakday.stack.real_models import real_models
+from peakday.stack.real_models import own_models, real_models
 from peakday.stack.resolved import open_stack, resolve
+from peakday.targets import check_answers
 
 if TYPE_CHECKING:
     from assistant.quality.sample_buffer import SampledTurn
@@ -107,6 +108,8 @@ def judge_turns(
     if options.consent.live:
         require_live(options.consent, f"{len(turns)} verdicts of {model.key}", price(turns, model), console)
         real = real_models(options.openai_url)
+        for target in own_models(real):
+            check_answers(target)
         return judge_all(turns, Judge(model, options.region, True, real.bedrock_url, real.openai_url))
     console.say(f"{model.key} is a stand-in here: its verdicts are SIMULATED and say nothing about quality; see --live")
     return rehearse_verdicts(turns, model, options.region, seed=seed, console=console)

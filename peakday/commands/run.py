@@ -27,7 +27,8 @@ def register(app: typer.Typer) -> None:
     """Add the verbs of this family."""
     app.command(epilog="Example: peakday run smoke --rate 5/s --for 15s")(run)
     app.command("max-rate", epilog="Example: peakday max-rate smoke --from 2/s --to 16/s --for 20s")(max_rate)
-    app.command(epilog="Example: peakday ladder smoke --from 1/s --to 6/s --rungs 6 --for 60s")(ladder)
+    app.command(epilog="Example: peakday sweep smoke --from 1/s --to 6/s --steps 6 --for 60s")(sweep)
+    app.command("ladder", hidden=True, deprecated=True)(sweep)
 
 
 def run(
@@ -63,10 +64,13 @@ def run(
     quiet: Quiet = False,
 ) -> None:
     """Rehearse: drive the assistant with a scenario, and write runs/ID/."""
-    from peakday.run.rehearsal import LoadOptions, run_command, work_for
-
     if worker:
-        raise typer.Exit(work_for(master_host, master_port, processes))
+        from loadgen.run import run_worker
+
+        raise typer.Exit(run_worker(master_host, master_port, processes))
+    from peakday.run.load import LoadOptions
+    from peakday.run.rehearsal import run_command
+
     options = LoadOptions(
         **typed.whom(target, model, openai_url, live, yes),
         **typed.how_much(window, rate, for_, scale, arrivals, users),
@@ -92,17 +96,19 @@ def max_rate(
     """The highest rate at which every SLO of the scenario holds, by bisection and a sequential test at each."""
     from peakday.run.series import search_max_rate, series
 
-    asked = series(scenario, sets, (from_, to), for_, targets=target, processes=processes, seed=seed)
-    Console(as_json).result(*search_max_rate(asked, Console(as_json, quiet)))
+    runs = series(scenario, sets, (from_, to), for_, targets=target, processes=processes, seed=seed)
+    code, text, data = search_max_rate(runs, Console(as_json, quiet))
+    Console(as_json).result(text, data)
+    raise typer.Exit(code)
 
 
-def ladder(
+def sweep(
     scenario: ScenarioArgument,
     sets: Sets = None,
     from_: Annotated[str, typer.Option("--from", help="Lowest rate, interactions/s.")] = "1/s",
     to: Annotated[str, typer.Option(help="Highest rate: near what the system can do.")] = "6/s",
-    rungs: Annotated[
-        int, typer.Option(min=3, max=12, help="Rates, in equal ratios; every second one judges the fit.")
+    steps: Annotated[
+        int, typer.Option("--steps", "--rungs", min=3, max=12, help="Rates, in equal ratios; every second tests a fit.")
     ] = 6,
     for_: typed.RunLength = "60s",
     target: Targets = None,
@@ -111,8 +117,8 @@ def ladder(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Runs at rising rates for `peakday calibrate`, each with its record."""
-    from peakday.run.series import climb_ladder, series
+    """A rate sweep: runs at rising rates for `peakday calibrate`, each with its record."""
+    from peakday.run.series import run_sweep, series
 
-    asked = series(scenario, sets, (from_, to), for_, targets=target, processes=processes, seed=seed)
-    Console(as_json).result(*climb_ladder(asked, rungs, Console(as_json, quiet)))
+    runs = series(scenario, sets, (from_, to), for_, targets=target, processes=processes, seed=seed)
+    Console(as_json).result(*run_sweep(runs, steps, Console(as_json, quiet)))

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,11 +13,10 @@ from capacity.demand.calls import Calls, assumed_calls
 from capacity.quotas.quota import MINUTES_PER_DAY, CallTokens, Granted, assumed_latency_s, call_tokens, granted
 from facts.account import Held, read_quotas
 from facts.reader import Model, models
+from loadgen.job import Load
+from loadgen.schedule.sessions import itinerary
 from peakday.account.pull import newest
-
-if TYPE_CHECKING:
-    from loadgen.job import LoadJob
-    from scenarios.schema import Scenario
+from scenarios.schema import Scenario
 
 MINUTE_S = 60.0
 UNKNOWN = "throttles     not known: no quotas held here; `peakday aws pull` reads them"
@@ -37,12 +35,12 @@ class Pressure:
     minutes_over: tuple[int, ...]
 
 
-def throttle_lines(job: LoadJob, scenario: Scenario, quotas: Path | None) -> list[str]:
+def throttle_lines(load: Load, scenario: Scenario, quotas: Path | None, direct: Sequence[str | None] = ()) -> list[str]:
     """Lines for a dry run: what will throttle and from when, else the nearest limit; from a file or the newest pull."""
     path = quotas or newest("quotas.yaml")
     if path is None:
         return [UNKNOWN]
-    found = pressures(job, scenario, read_quotas(path))
+    found = pressures(load, scenario, read_quotas(path), direct)
     if not found:
         return [f"throttles     not known: {path} names no quota of the models in use"]
     over = sorted((item for item in found if item.minutes_over), key=lambda item: item.minutes_over[0])
@@ -53,15 +51,14 @@ def throttle_lines(job: LoadJob, scenario: Scenario, quotas: Path | None) -> lis
     return [f"throttles     {_what(item)}; {_when(item)} ({item.source})" for item in over]
 
 
-def pressures(job: LoadJob, scenario: Scenario, held: Held) -> list[Pressure]:
+def pressures(load: Load, scenario: Scenario, held: Held, direct: Sequence[str | None] = ()) -> list[Pressure]:
     """Every limit of every Bedrock model that the run calls. Token sizes and routes are the scenario's assumptions.
 
-    A target that names a model itself gets one call a turn of that model; ours gets what the scenario routes.
+    `direct` are models that targets name themselves: they get one call a turn; ours gets what the scenario routes.
     """
     known = models()
-    calls = assumed_calls(scenario, known, seed=job.seed)
-    starts = interactions_by_minute(job)
-    direct = [target.model for target in job.targets if target.kind == "bedrock"]
+    calls = assumed_calls(scenario, known, seed=load.seed)
+    starts = interactions_by_minute(load)
     found = []
     for name in sorted(set(calls.model.tolist())):
         model = known[name]
@@ -77,11 +74,9 @@ def pressures(job: LoadJob, scenario: Scenario, held: Held) -> list[Pressure]:
     return found
 
 
-def interactions_by_minute(job: LoadJob) -> dict[str, np.ndarray]:
+def interactions_by_minute(load: Load) -> dict[str, np.ndarray]:
     """Interactions that start in each minute of the run, by region; float64[minutes]."""
-    from loadgen.schedule.sessions import itinerary
-
-    plan = itinerary(job, json.loads(Path(job.messages).read_text())["messages"])
+    plan = itinerary(load, json.loads(Path(load.messages).read_text())["messages"])
     total = len(plan.offset_s)
     if not total:
         return {}

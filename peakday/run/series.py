@@ -1,4 +1,4 @@
-"""Series of runs on one system: a ladder of rates to calibrate from, and the highest rate at which every SLO holds."""
+"""Series of runs on one system: a rate sweep to calibrate from, and the highest rate at which every SLO holds."""
 
 from __future__ import annotations
 
@@ -7,27 +7,25 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from host.errors import Exit
+from loadgen.analysis.series import MaxRate, ladder, max_rate
+from loadgen.job import LoadJob
+from loadgen.record import TABLES, Run, load_run
 from peakday.config import load_config
 from peakday.console import Console
 from peakday.errors import CommandError
 from peakday.quantities import duration_s, rate_per_s
 from peakday.records.folders import new_folder
-from peakday.run.rehearsal import LoadOptions, make_job, refuse_unusable, run_job
+from peakday.run.load import Driven, LoadOptions, load_of, make_job, on_stack, on_targets
+from peakday.run.rehearsal import refuse_unusable, run_job
 from peakday.stack.real_models import refuse_paid
-from peakday.stack.resolved import open_stack, resolve
-from peakday.targets import Target, check_allowed, check_answers, parse_targets
-
-if TYPE_CHECKING:
-    from loadgen.analysis.series import MaxRate
-    from loadgen.job import LoadJob
-    from loadgen.record import Run
-    from peakday.stack.local import Stack
-    from peakday.stack.resolved import Resolved
+from peakday.stack.resolved import Resolved, open_stack, resolve
+from peakday.targets import check_allowed, check_answers, parse_targets
 
 TURN_COLUMNS = ("intended_start_s", "status", "ttft_s", "e2e_s", "tpot_s")
+UNREAD: dict[str, tuple[str, ...]] = dict.fromkeys(TABLES, ())
 
 
 @dataclass(frozen=True)
@@ -40,12 +38,12 @@ class Series:
     low_per_s: float
     high_per_s: float
 
-    def job(self, rate_per_s: float, number: int, targets: Sequence[Target], stack: Stack | None) -> LoadJob:
+    def job(self, rate_per_s: float, number: int, driven: Driven) -> LoadJob:
         """The run at this rate, with a folder and a seed of its own."""
-        moment = datetime.now(UTC)
-        folder = new_folder("runs", f"{self.resolved.scenario.name}-{rate_per_s:.3g}-per-s", moment)
-        job = make_job(self.resolved, replace(self.options, rate_per_s=rate_per_s, out=folder), targets, stack)
-        return replace(job, seed=self.resolved.seed + number)
+        folder = new_folder("runs", f"{self.resolved.scenario.name}-{rate_per_s:.3g}-per-s", datetime.now(UTC))
+        options = replace(self.options, rate_per_s=rate_per_s, out=folder)
+        load = replace(load_of(self.resolved, options), seed=self.resolved.seed + number)
+        return make_job(load, options, driven)
 
 
 def series(
@@ -70,98 +68,102 @@ def series(
     return Series(resolve(scenario, sets or [], seed), tuple(sets or ()), options, low_per_s, high_per_s)
 
 
-def search_max_rate(asked: Series, console: Console) -> tuple[str, dict[str, Any]]:
-    """Bisect between two rates on one stack; every run leaves its own record.
+def search_max_rate(runs: Series, console: Console) -> tuple[Exit, str, dict[str, Any]]:
+    """Bisect between two rates on one stack; every run leaves its own record. Exit 4 where no rate was settled.
 
     Raises:
         CommandError: the target is refused, or does not answer.
-        LoadError: the scenario promises nothing, or a run stays invalid.
+        LoadError: the scenario has no SLO, or a run stays invalid.
         KeyboardInterrupt: a run was interrupted or aborted.
     """
-    from loadgen.analysis.series import max_rate
-
-    with _system(asked, console, "max-rate") as (targets, stack):
+    with _system(runs, console, "max-rate") as driven:
 
         def run(rate: float, number: int) -> Run:
             console.say(f"trying {rate:.3g} interactions/s")
-            return _made(asked.job(rate, number, targets, stack), console)
+            return _record_of(runs.job(rate, number, driven), console)
 
-        found = max_rate(run, asked.resolved.scenario.slo.model_dump(), asked.low_per_s, asked.high_per_s)
-    return _text(found), asdict(found)
+        answer = max_rate(run, runs.resolved.scenario.slo.model_dump(), runs.low_per_s, runs.high_per_s)
+    code = Exit.OK if settled(answer) else Exit.INCONCLUSIVE
+    return code, max_rate_text(answer), asdict(answer)
 
 
-def climb_ladder(asked: Series, rungs: int, console: Console) -> tuple[str, dict[str, Any]]:
-    """Runs at rates in equal ratios, lowest first, on one stack; every second rung will be held out of a fit.
+def settled(answer: MaxRate) -> bool:
+    """Whether a rate at which the SLOs hold, or one at which they do not, was found and nothing between contradicts."""
+    return answer.monotone and not answer.undecided_per_s and (answer.held_per_s or answer.missed_per_s) is not None
 
-    An INVALID rung is made once more with another seed; its first record stays.
+
+def run_sweep(runs: Series, steps: int, console: Console) -> tuple[str, dict[str, Any]]:
+    """Runs at rates in equal ratios, lowest first, on one stack; every second step will be held out of a fit.
+
+    An INVALID run is made once more with another seed; its first record stays.
 
     Raises:
-        CommandError: the target is refused or does not answer, or a rung stays INVALID.
+        CommandError: the target is refused or does not answer, or a step stays INVALID.
         KeyboardInterrupt: a run was interrupted or aborted.
     """
-    from loadgen.analysis.series import ladder
-
-    made = []
-    with _system(asked, console, "ladder") as (targets, stack):
-        for number, rung in enumerate(ladder(asked.low_per_s, asked.high_per_s, rungs)):
-            console.say(f"rung {number + 1} of {rungs}: {rung.rate_per_s:.3g} interactions/s")
-            for again in (0, rungs):
-                run = _made(asked.job(rung.rate_per_s, number + again, targets, stack), console)
+    rows = []
+    with _system(runs, console, "sweep") as driven:
+        for number, step in enumerate(ladder(runs.low_per_s, runs.high_per_s, steps)):
+            console.say(f"load step {number + 1} of {steps}: {step.rate_per_s:.3g} interactions/s")
+            for again in (0, steps):
+                run = _record_of(runs.job(step.rate_per_s, number + again, driven), console)
                 if run.info.valid:
                     break
             else:
-                reason = run.info.reasons[0]
-                raise CommandError(f"{run.path}: INVALID twice ({reason}); climb lower: --to", Exit.INVALID_RUN)
-            made.append({"run": str(run.path), "rate_per_s": rung.rate_per_s, "held_out": rung.held_out})
+                why = run.info.reasons[0]
+                raise CommandError(f"{run.path}: INVALID twice ({why}); sweep lower: --to", Exit.INVALID_RUN)
+            rows.append({"run": str(run.path), "rate_per_s": step.rate_per_s, "held_out": step.held_out})
     lines = [
-        f"{row['rate_per_s']:8.3g}/s  {row['run']}{'  (judges the fit)' if row['held_out'] else ''}" for row in made
+        f"{row['rate_per_s']:8.3g}/s  {row['run']}{'  (tests the fit)' if row['held_out'] else ''}" for row in rows
     ]
-    names = " ".join(Path(str(row["run"])).name for row in made)
-    return "\n".join([*lines, f"\npeakday calibrate {names} --model custom-8b"]), {"rungs": made}
+    names = " ".join(Path(str(row["run"])).name for row in rows)
+    return "\n".join([*lines, f"\npeakday calibrate {names} --model custom-8b"]), {"steps": rows}
 
 
 @contextlib.contextmanager
-def _system(asked: Series, console: Console, verb: str) -> Iterator[tuple[list[Target], Stack | None]]:
+def _system(runs: Series, console: Console, verb: str) -> Iterator[Driven]:
     """The targets that were named, allowed and answering; else a local stack that stays up for all runs."""
-    targets = parse_targets(asked.options.targets)
+    targets = parse_targets(runs.options.targets)
     config = load_config()
     for target in targets:
         check_allowed(target, config)
     refuse_paid(targets, verb)
     if not targets:
-        with open_stack(asked.resolved, console=console) as stack:
-            yield [], stack
+        with open_stack(runs.resolved, console=console) as stack:
+            yield on_stack(stack, runs.options)
         return
-    refuse_unusable(asked.resolved, asked.sets)
+    refuse_unusable(runs.resolved, runs.sets)
     for target in targets:
         check_answers(target)
-    yield targets, None
+    yield on_targets(targets, runs.options)
 
 
-def _made(job: LoadJob, console: Console) -> Run:
+def _record_of(job: LoadJob, console: Console) -> Run:
     """Run one job and read back what the test needs of it."""
-    from loadgen.record import TABLES, load_run
-
     outcome = run_job(job, console)
     if outcome.exit_code in (Exit.INTERRUPTED, Exit.ABORTED):
         raise KeyboardInterrupt
-    unread: dict[str, tuple[str, ...]] = dict.fromkeys(TABLES, ())
-    return load_run(outcome.run_dir, columns=unread | {"turns": TURN_COLUMNS})
+    return load_run(outcome.run_dir, columns=UNREAD | {"turns": TURN_COLUMNS})
 
 
-def _text(found: MaxRate) -> str:
+def max_rate_text(answer: MaxRate) -> str:
     """A line for every rate, then the answer."""
     lines = [
-        f"{trial.rate_per_s:8.3g}/s  {trial.result:<7} {trial.runs} run(s)  {trial.reason}" for trial in found.trials
+        f"{trial.rate_per_s:8.3g}/s  {trial.result:<7} {trial.runs} run(s)  {trial.reason}" for trial in answer.trials
     ]
-    lines.append(f"held up to {_rate(found.held_per_s)}, missed from {_rate(found.missed_per_s)}")
-    if found.undecided_per_s:
-        rates = ", ".join(f"{rate:.3g}/s" for rate in found.undecided_per_s)
-        lines.append(f"not decided: {rates}; a longer --for decides more")
-    if not found.monotone:
-        lines.append("a higher rate held than one that missed: noise is larger than the step; use a longer --for")
+    lines.append(_answer_line(answer))
+    if answer.undecided_per_s:
+        rates = ", ".join(f"{rate:.3g}/s" for rate in answer.undecided_per_s)
+        lines.append(f"undecided: {rates}; a longer --for decides more")
+    if not answer.monotone:
+        lines.append("the SLO was met at a higher rate than one where it was missed: noise; use a longer --for")
     return "\n".join(lines)
 
 
-def _rate(rate_per_s: float | None) -> str:
-    return "no rate tried" if rate_per_s is None else f"{rate_per_s:.3g} interactions/s"
+def _answer_line(answer: MaxRate) -> str:
+    """`max rate 12.1/s (SLO missed at 13/s)`, in interactions."""
+    missed = answer.missed_per_s
+    if answer.held_per_s is None:
+        return "no max rate: " + (f"SLO missed at {missed:.3g}/s already; lower --from" if missed else "undecided")
+    beyond = f"SLO missed at {missed:.3g}/s" if missed else "no rate tried misses an SLO; raise --to"
+    return f"max rate {answer.held_per_s:.3g}/s ({beyond})"

@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 
+from loadgen.schedule.estimate import estimate
 from peakday.consent import Consent, require_live
 from peakday.console import Console
+from peakday.run.load import LoadOptions, load_of
 from peakday.stack.local import RealModels, Stack
-from peakday.stack.real_models import on_real_models, real_models
+from peakday.stack.real_models import on_real_models, own_models, real_models
 from peakday.stack.resolved import Resolved, open_stack, resolve
+from peakday.targets import check_answers
 
 _NOMINAL_S = 600.0
 """A turn's price is the mean over the turns that one interaction a second asks for in this time."""
@@ -33,6 +36,8 @@ def stay_up(
     resolved = resolve(scenario, sets, seed)
     real = real_models(openai_url) if consent.live else None
     if real is not None:
+        for target in own_models(real):
+            check_answers(target)
         resolved = agreed(resolved, real, consent, console)
     with open_stack(resolved, port=port, real=real, console=console) as stack:
         console.result(address_lines(stack, resolved), {**stack.endpoints, "models": dict(stack.models)})
@@ -53,12 +58,10 @@ def agreed(resolved: Resolved, real: RealModels, consent: Consent, console: Cons
 
 def turn_cost(resolved: Resolved) -> str:
     """What a turn is expected to cost, as words; nothing is paid before one is asked."""
-    from peakday.run.rehearsal import LoadOptions, estimated
-
-    asked = estimated(resolved, LoadOptions(rate_per_s=1.0, for_s=_NOMINAL_S), [])
-    if asked.usd is None or not asked.turns:
+    expected = estimate(load_of(resolved, LoadOptions(rate_per_s=1.0, for_s=_NOMINAL_S)))
+    if expected.usd is None or not expected.turns:
         return "no priced model may answer"
-    low, mid, high = (usd / asked.turns for usd in asked.usd)
+    low, mid, high = (usd / expected.turns for usd in expected.usd)
     return f"{mid:.4f} USD a turn ({low:.4f} to {high:.4f}), list prices; nothing before the first question"
 
 

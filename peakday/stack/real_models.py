@@ -17,7 +17,7 @@ from peakday.config import load_config
 from peakday.errors import CommandError
 from peakday.stack.local import RealModels
 from peakday.stack.resolved import Resolved
-from peakday.targets import Target, check_allowed, check_answers, parse_targets
+from peakday.targets import Target, check_allowed, parse_targets
 
 if TYPE_CHECKING:
     from facts.reader import Model
@@ -39,18 +39,22 @@ def real_models(openai_url: str | None, environment: Mapping[str, str] = os.envi
         openai_url: an OpenAI-compatible server that has the scenario's own models under their ids; ends in /v1.
 
     Raises:
-        CommandError: that server is neither loopback nor owned, or does not answer.
+        CommandError: that server is neither loopback nor owned. Nothing is sent to learn it.
     """
     override = next((environment[name] for name in ENDPOINT_VARIABLES if environment.get(name)), None)
     if openai_url is not None:
         (target,) = parse_targets([f"openai={openai_url}"])
         check_allowed(target, load_config())
-        check_answers(target)
         openai_url = target.url
     if override is not None:
         (target,) = parse_targets([f"bedrock={override}"])
         override = target.url
     return RealModels(override, openai_url)
+
+
+def own_models(real: RealModels | None) -> list[Target]:
+    """The server of the scenario's own models, where one was named: it must answer before a stack starts."""
+    return [Target("openai", real.openai_url)] if real is not None and real.openai_url is not None else []
 
 
 def on_real_models(resolved: Resolved, real: RealModels) -> tuple[Resolved, list[str]]:

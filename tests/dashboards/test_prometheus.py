@@ -151,7 +151,7 @@ def test_a_plans_rules_mark_what_was_simulated():
 def test_every_expression_returns_data_on_a_real_run(tmp_path, monkeypatch):
     """A load run on the local stack, throttled for a while, scraped by a real Prometheus."""
     from loadgen.run import run_load
-    from peakday.run.rehearsal import LoadOptions, make_job
+    from peakday.run.load import LoadOptions, load_of, make_job, on_stack
     from peakday.stack.local import local_stack
     from peakday.stack.resolved import resolve
 
@@ -169,7 +169,10 @@ def test_every_expression_returns_data_on_a_real_run(tmp_path, monkeypatch):
             "models": stack.endpoints["bedrock"].removeprefix("http://"),
         }
         with prometheus(config, targets) as server:
-            run_load(replace(make_job(resolved, options, [], stack), metrics_port=port), None)
+            run_load(
+                replace(make_job(load_of(resolved, options), options, on_stack(stack, options)), metrics_port=port),
+                None,
+            )
             ended_s = time.time()
             asked = [(where, expr) for where, expr in [*expressions(), *RECORDED.items()]]
             asked += [(name, re.sub(r" [<>] [0-9.]+$", "", expr)) for name, expr in ALERTS.items()]

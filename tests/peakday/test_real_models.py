@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from host.processes import ProcessError
 from loadgen.record import load_run
 from peakday.cli import main
 from peakday.console import Console
@@ -256,7 +257,7 @@ def test_without_credentials_a_live_stack_says_how_to_get_them(tmp_path, monkeyp
     resolved, _ = on_real_models(resolve("smoke", [], None), real)
     console = Console(quiet=True)
     with (
-        pytest.raises(CommandError, match="no AWS credentials were found"),
+        pytest.raises(ProcessError, match="no AWS credentials were found"),
         open_stack(resolved, real=real, console=console),
     ):
         pass

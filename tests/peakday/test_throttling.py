@@ -8,8 +8,9 @@ import yaml
 
 from capacity.quotas.quota import CallTokens, Granted
 from peakday.run import quota_check as throttling
+from peakday.run.load import LoadOptions
 from peakday.run.quota_check import UNKNOWN, Pressure
-from peakday.run.rehearsal import LoadOptions, dry_run
+from peakday.run.rehearsal import dry_run, prepare
 
 TOKENS = CallTokens(reserved=6_000.0, settled=1_000.0)
 
@@ -82,7 +83,7 @@ def quotas(tmp_path, value):
 
 
 def told(path, scale=1.0):
-    text, data = dry_run("smoke", (), LoadOptions(quotas=path, scale=scale), seed=None)
+    text, data = dry_run(prepare("smoke", (), LoadOptions(quotas=path, scale=scale), None))
     assert all(line in text for line in data["throttles"])
     return data["throttles"]
 

@@ -21,7 +21,10 @@ from peakday.gate.regression.noise import calibration_loop
 from peakday.gate.settings import Runs
 from peakday.gate.snapshot.figures import Figures, figures, plan_figures
 from peakday.gate.snapshot.script import drive, questions, without_waits
+from peakday.run.load import LoadOptions, load_of, make_job, on_stack, on_targets
+from peakday.run.rehearsal import run_job
 from peakday.stack.resolved import Resolved
+from peakday.targets import parse_targets
 
 CONNECTIONS = "peakday_stand_in_connections_total"
 BLOCK_METRICS = (
@@ -122,8 +125,6 @@ def load_once(side: Side, resolved: Resolved, runs: Runs, *, number: int, out: P
     Raises:
         KeyboardInterrupt: interrupted; the record is then no evidence.
     """
-    from peakday.run.rehearsal import run_job
-
     loop_cpu_s, loop_wall_s = calibration_loop()
     with side.up() as running:
         outcome = run_job(_job(running, resolved, runs, number, out), Console(quiet=True))
@@ -161,9 +162,6 @@ def load_alone(asked: str) -> str:
 
 
 def _job(running: Running, resolved: Resolved, runs: Runs, number: int, out: Path) -> Any:
-    from peakday.run.rehearsal import LoadOptions, make_job
-    from peakday.targets import parse_targets
-
     event = runs.rate_per_s is None
     options = LoadOptions(
         targets=running.targets,
@@ -173,7 +171,9 @@ def _job(running: Running, resolved: Resolved, runs: Runs, number: int, out: Pat
         processes=runs.processes,
         out=out,
     )
-    job = make_job(resolved, options, parse_targets(running.targets), running.stack)
+    stack = running.stack
+    driven = on_stack(stack, options) if stack is not None else on_targets(parse_targets(running.targets), options)
+    job = make_job(load_of(resolved, options), options, driven)
     return replace(job, seed=resolved.seed * 1_000 + number)
 
 

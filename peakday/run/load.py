@@ -1,0 +1,176 @@
+"""What was typed, as the load of a run, and as the one job that offers it to what is driven."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from facts import reader
+from host.environment import commit, host_facts, peakday_version
+from loadgen.job import Load, LoadJob, TargetSpec
+from loadgen.schedule.estimate import turn_usd_max
+from peakday.consent import NO_CONSENT, Consent
+from peakday.errors import CommandError
+from peakday.records.folders import new_folder
+from peakday.stack.local import Stack
+from peakday.stack.resolved import Resolved
+from peakday.targets import Target
+from scenarios.arrivals import read_replay
+
+
+@dataclass(frozen=True)
+class LoadOptions:
+    """What `run` was given beyond the scenario. None: as the scenario says."""
+
+    targets: tuple[str, ...] = ()
+    model: str | None = None
+    window: tuple[float, float] | None = None
+    rate_per_s: float | None = None
+    for_s: float | None = None
+    scale: float = 1.0
+    arrivals: Path | None = None
+    processes: int = 1
+    remote_workers: int = 0
+    master_port: int = 5557
+    users: int | None = None
+    keep_text: bool = False
+    budget_usd: float | None = None
+    metrics_port: int | None = None
+    scrape: tuple[str, ...] = ()
+    web_port: int | None = None
+    out: Path | None = None
+    consent: Consent = NO_CONSENT
+    openai_url: str | None = None
+    quotas: Path | None = None
+
+
+@dataclass(frozen=True)
+class Driven:
+    """What a run drives, and what it has beside it: pages to scrape, and on our own stack emulator and planner."""
+
+    targets: tuple[TargetSpec, ...]
+    scrape_urls: tuple[str, ...] = ()
+    stand_ins_url: str | None = None
+    planner_url: str | None = None
+    planner_model: str = "planner"
+
+    @property
+    def per_turn_calls(self) -> bool:
+        """Whether a turn may take several model calls: any target but a model itself."""
+        return all(target.kind in ("assistant", "http", "module") for target in self.targets)
+
+
+def load_of(resolved: Resolved, options: LoadOptions) -> Load:
+    """What is offered, whatever is driven.
+
+    Raises:
+        CommandError: options that exclude or need each other, or a window that is not in the event.
+        ScenarioError: an arrival file that cannot be read.
+    """
+    check_options(options, resolved)
+    return Load(
+        scenario=resolved.scenario.model_dump(mode="json", by_alias=True),
+        scenario_hash=resolved.scenario_hash,
+        seed=resolved.seed,
+        messages=str(resolved.world.messages),
+        catalogue=str(resolved.world.catalogue),
+        window=options.window or (0.0, resolved.scenario.event.length_s),
+        scale=options.scale,
+        rate_per_s=options.rate_per_s,
+        for_s=options.for_s,
+        arrivals_file=str(options.arrivals.resolve()) if options.arrivals else None,
+        closed_loop_users=options.users,
+    )
+
+
+def check_options(options: LoadOptions, resolved: Resolved) -> None:
+    """Refuse what cannot be run before anything starts: a bad one then costs nothing and leaves nothing."""
+    if options.rate_per_s is not None and options.for_s is None:
+        raise CommandError("--rate needs --for: how long the rate lasts, such as --for 15s")
+    if options.for_s is not None and options.rate_per_s is None and options.users is None:
+        raise CommandError("--for needs --rate: so many interactions per second, such as --rate 5/s")
+    if options.rate_per_s is not None and (options.window or options.arrivals):
+        raise CommandError("--rate replaces the event, so it excludes --window and --arrivals; leave one out")
+    if options.out is not None and (options.out / "run.json").exists():
+        raise CommandError(f"{options.out}: already holds a run; choose another --out")
+    if options.arrivals is not None:
+        read_replay(options.arrivals, options.window)
+        return
+    length_s = resolved.scenario.event.length_s
+    if options.window is not None and options.window[1] > length_s:
+        start, end = options.window
+        raise CommandError(
+            f"--window {start:g}s:{end:g}s: {resolved.scenario.name} lasts {length_s:g} s; "
+            f"choose a window inside 0s:{length_s:g}s"
+        )
+
+
+def on_targets(targets: Sequence[Target], options: LoadOptions) -> Driven:
+    """Targets that are up already."""
+    return Driven(tuple(target_spec(target, options.model) for target in targets), options.scrape)
+
+
+def on_stack(stack: Stack, options: LoadOptions) -> Driven:
+    """The assistant of our own stack."""
+    assistant = stack.endpoints["assistant"]
+    return Driven(
+        targets=(TargetSpec("assistant", assistant),),
+        scrape_urls=(f"{assistant}/metrics", *options.scrape),
+        stand_ins_url=stack.stand_ins_url,
+        planner_url=stack.endpoints.get("openai"),
+        planner_model=stack.models.get("planner", "planner"),
+    )
+
+
+def target_spec(target: Target, model: str | None) -> TargetSpec:
+    """A named target as the load engine knows it."""
+    known = reader.models()
+    protocol = {"openai": "openai", "bedrock": "converse"}.get(target.kind)
+    default = next((key for key, entry in known.items() if entry.protocol == protocol), None)
+    wanted = model or default
+    model_id = known[wanted].model_id if wanted in known else wanted
+    return TargetSpec(target.kind, target.url, model=model_id, **target.spec)
+
+
+def make_job(load: Load, options: LoadOptions, driven: Driven) -> LoadJob:
+    """The one job of a run: everything the load engine needs, resolved."""
+    folder = options.out or new_folder("runs", load.scenario["name"], datetime.now(UTC))
+    return LoadJob.of(
+        load,
+        run_dir=str(folder.resolve()),
+        run_id=folder.name,
+        targets=driven.targets,
+        processes=options.processes,
+        remote_workers=options.remote_workers,
+        bind_host="0.0.0.0" if options.remote_workers else "127.0.0.1",  # noqa: S104 (asked for by --master)
+        bind_port=options.master_port if options.remote_workers else None,
+        stand_ins_url=driven.stand_ins_url,
+        planner_url=driven.planner_url,
+        planner_model=driven.planner_model,
+        scrape_urls=driven.scrape_urls,
+        keep_text=options.keep_text,
+        abort_rules=True if options.consent.live else None,
+        budget_usd=options.budget_usd,
+        turn_usd_max=turn_bound_usd(load, options, calls=driven.per_turn_calls),
+        metrics_port=options.metrics_port,
+        web_port=options.web_port,
+        **environment(),
+    )
+
+
+def turn_bound_usd(load: Load, options: LoadOptions, *, calls: bool) -> float:
+    """What one turn may cost at most, where a budget holds it; `calls`: it may take several model calls."""
+    if options.budget_usd is None:
+        return 0.0
+    return turn_usd_max(load.scenario, assistant=calls, replayed=options.arrivals)
+
+
+def environment() -> dict[str, Any]:
+    """What was typed, and on which machine and version."""
+    command = ("peakday", *(shlex.quote(word) for word in sys.argv[1:]))
+    return {"command": command, "commit": commit(), "peakday_version": peakday_version(), "host": host_facts()}
