@@ -6,81 +6,56 @@ stand-ins that were late is void.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
+
+from slo.histogram import Histogram
 
 FLOOR_S = 0.005
 TTFT_SHARE = 0.05
 GAP_SHARE = 0.25
 
-_SMALLEST_S = 1e-5
-_BINS_PER_E = 20  # a bin is 5% wide
-_BINS = int(math.log(1e4 / _SMALLEST_S) * _BINS_PER_E) + 2
-_EXPORTED_S = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+EDGES_S = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+"""Of the histograms on /metrics."""
 
 
-def _upper_edge_s(index: int) -> float:
-    return _SMALLEST_S * math.exp(index / _BINS_PER_E)
-
-
-_EXPORTED_BINS = tuple(
-    (edge_s, math.floor(math.log(edge_s / _SMALLEST_S) * _BINS_PER_E + 1e-3) + 1) for edge_s in _EXPORTED_S
-)
-"""Edge, and how many bins lie at or below it: a scrape must not make tokens late."""
-
-
-class LogHistogram:
-    """Counts in bins 5% wide from 10 us to 10,000 s; quantiles are a bin's upper edge, so never flattering."""
+class Waits:
+    """A histogram of waits with their exact sum and maximum; quantiles are a bin's upper edge, so never flattering."""
 
     def __init__(self) -> None:
-        self.counts = [0] * _BINS
-        self.n = 0
+        self.histogram = Histogram()
         self.total_s = 0.0
         self.max_s = 0.0
 
+    @property
+    def n(self) -> int:
+        """Waits counted."""
+        return self.histogram.n
+
     def add(self, value_s: float, times: int = 1) -> None:
-        """Count one value, in seconds, so many times; below zero counts as zero."""
-        self.n += times
-        if value_s <= _SMALLEST_S:
-            self.counts[0] += times
-            return
-        self.counts[min(_BINS - 1, math.ceil(math.log(value_s / _SMALLEST_S) * _BINS_PER_E))] += times
-        self.total_s += value_s * times
-        if value_s > self.max_s:
-            self.max_s = value_s
+        """Count one wait so many times; below zero counts as zero."""
+        self.histogram.add_one(value_s, times)
+        if value_s > 0:
+            self.total_s += value_s * times
+            if value_s > self.max_s:
+                self.max_s = value_s
 
     def add_many(self, values_s: list[float]) -> None:
-        """Count many values at once."""
-        values = np.maximum(np.array(values_s), _SMALLEST_S)
-        bins = np.minimum(np.ceil(np.log(values / _SMALLEST_S) * _BINS_PER_E), _BINS - 1).astype(np.int64)
-        found = np.bincount(bins)
-        for index in np.flatnonzero(found):
-            self.counts[index] += int(found[index])
-        self.n += len(values_s)
-        self.total_s += float(values[bins > 0].sum())
-        self.max_s = max(self.max_s, float(values.max()) if bins.any() else 0.0)
+        """Count many waits at once."""
+        values = np.maximum(np.array(values_s), 0.0)
+        self.histogram.add(values)
+        self.total_s += float(values.sum())
+        self.max_s = max(self.max_s, float(values.max()))
 
     def quantile_s(self, share: float) -> float | None:
-        """Upper edge of the bin that holds the quantile; None when empty."""
-        if not self.n:
-            return None
-        rank, seen = math.ceil(share * self.n), 0
-        for index, number in enumerate(self.counts):
-            seen += number
-            if seen >= rank:
-                return min(_upper_edge_s(index), self.max_s) if index else _SMALLEST_S
-        return self.max_s
+        """Upper edge of the bin that holds the quantile, at most the maximum; None when empty."""
+        upper_s = self.histogram.quantile(share)
+        return None if upper_s is None else min(upper_s, self.max_s)
 
     def cumulative(self) -> list[tuple[float, int]]:
         """(upper edge in seconds, count at or below it), for a Prometheus histogram."""
-        rows, seen, start = [], 0, 0
-        for edge_s, stop in _EXPORTED_BINS:
-            seen += sum(self.counts[start:stop])
-            start = stop
-            rows.append((edge_s, seen))
-        return rows
+        return list(zip(EDGES_S, self.histogram.cumulative(EDGES_S), strict=True))
 
     def summary(self) -> dict[str, float | int | None]:
         """n, p50, p99 and max, in seconds."""
@@ -99,14 +74,14 @@ class Lateness:
     """
 
     def __init__(self) -> None:
-        self.first = LogHistogram()
-        self.ttft = LogHistogram()
-        self.gap = LogHistogram()
+        self.first = Waits()
+        self.ttft = Waits()
+        self.gap = Waits()
         self.token_late_s: list[float] = []
-        self._token = LogHistogram()
+        self._token = Waits()
 
     @property
-    def token(self) -> LogHistogram:
+    def token(self) -> Waits:
         """Of every token after the first."""
         self.fold()
         return self._token
@@ -120,8 +95,8 @@ class Lateness:
     def reset(self) -> None:
         """Forget everything measured."""
         self.token_late_s.clear()
-        self.first, self.ttft, self.gap = LogHistogram(), LogHistogram(), LogHistogram()
-        self._token = LogHistogram()
+        self.first, self.ttft, self.gap = Waits(), Waits(), Waits()
+        self._token = Waits()
 
     def reasons(self) -> list[str]:
         """Why a run against these stand-ins is void; empty when they were on time."""

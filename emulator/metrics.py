@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from emulator.engine.pool import Pool
-from emulator.lateness import LogHistogram
+from emulator.lateness import Waits
 from emulator.models import LoopWatch, StandIn, StandIns
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -69,7 +69,7 @@ def _pool(prefix: str, name: str, pool: Pool) -> list[str]:
     ]
 
 
-def _histogram(name: str, label: str, histogram: LogHistogram) -> list[str]:
+def _histogram(name: str, label: str, histogram: Waits) -> list[str]:
     lines = [f'{name}_bucket{{{label},le="{edge_s}"}} {count}' for edge_s, count in histogram.cumulative()]
     lines.append(f'{name}_bucket{{{label},le="+Inf"}} {histogram.n}')
     lines.append(f"{name}_sum{{{label}}} {histogram.total_s}")

@@ -17,7 +17,7 @@ from emulator.faults import Fault, FaultPlan
 from emulator.http.pacer import Pacer
 from emulator.language.conversations import Conversations
 from emulator.language.corpus import Corpus
-from emulator.lateness import Lateness, LogHistogram
+from emulator.lateness import Lateness, Waits
 from emulator.profiles import EnginePhysics, Profile
 from emulator.quotas import QuotaBook
 from facts.reader import Model
@@ -36,9 +36,9 @@ class Stats:
     ended: dict[str, int] = field(default_factory=dict)
     images: int = 0
     errors: dict[str, int] = field(default_factory=dict)
-    ttft: LogHistogram = field(default_factory=LogHistogram)
-    tpot: LogHistogram = field(default_factory=LogHistogram)
-    e2e: LogHistogram = field(default_factory=LogHistogram)
+    ttft: Waits = field(default_factory=Waits)
+    tpot: Waits = field(default_factory=Waits)
+    e2e: Waits = field(default_factory=Waits)
 
     def count_error(self, name: str) -> None:
         """One more call answered with this error."""

@@ -14,7 +14,6 @@ from typing import Any
 from host.processes import End
 from loadgen.analysis.autobuy import autobuy_totals
 from loadgen.analysis.first_limit import limits_exceeded
-from loadgen.analysis.histogram import Histogram
 from loadgen.analysis.steady_state import batch_means, littles_law, steady_state
 from loadgen.analysis.totals import first_turn, latency_quantiles, totals
 from loadgen.analysis.verdict import Circumstances, start_lag_limit_s, verdict
@@ -24,6 +23,7 @@ from loadgen.record import FINISHED, FaultSpan, Run, RunInfo, WorkerClock, load_
 from loadgen.schedule.sessions import itinerary
 from loadgen.worker.background import skipped_streams
 from loadgen.worker.sample_buffer import ChunkWriter, remove_spool
+from slo.histogram import Histogram
 
 STAND_INS_WITHIN_S = 5.0
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from loadgen.analysis.histogram import Histogram
 from loadgen.analysis.quantiles import censored_quantile, censored_values
 from loadgen.record import (
     ERROR_STATUSES,
@@ -21,6 +20,7 @@ from loadgen.record import (
     Totals,
     TurnsPerInteraction,
 )
+from slo.histogram import Histogram
 
 if TYPE_CHECKING:
     import pandas as pd

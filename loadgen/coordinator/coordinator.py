@@ -17,14 +17,15 @@ from gevent import os as gevent_os
 from gevent.pywsgi import WSGIServer
 
 from host.ports import is_loopback_url
-from loadgen.analysis.histogram import Histogram, Snapshots
 from loadgen.coordinator.budget import Lender, Word
 from loadgen.coordinator.exporter import exposition
 from loadgen.coordinator.page import add_page
+from loadgen.coordinator.snapshots import Snapshots
 from loadgen.job import LoadJob
 from loadgen.record import write_json
 from loadgen.worker.abort_rules import AbortRules
 from loadgen.worker.sample_buffer import receive
+from slo.histogram import Histogram
 
 GO_DELAY_S = 0.5
 FINAL_WITHIN_S = 10.0

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import numpy as np
-
-from loadgen.analysis.histogram import Histogram, upper_edge_s
+from slo.histogram import Histogram
 
 EDGES_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 20, 30, 60, 120)
 COUNTERS = ("asked", "sent", "completed", "abandoned", "dropped", "censored")
@@ -55,13 +53,10 @@ def _distributions(histograms: Mapping[str, Histogram]) -> Iterator[str]:
     for metric, name in HISTOGRAMS.items():
         histogram = histograms.get(metric, Histogram())
         yield f"# TYPE peakday_{name}_seconds histogram"
-        used = np.flatnonzero(histogram.counts)
-        uppers = np.array([upper_edge_s(int(index)) for index in used])
-        counts = histogram.counts[used]
-        for edge_s in EDGES_S:
-            yield f'peakday_{name}_seconds_bucket{{le="{edge_s:g}"}} {int(counts[uppers <= edge_s * 1.01].sum())}'
+        for edge_s, count in zip(EDGES_S, histogram.cumulative(EDGES_S), strict=True):
+            yield f'peakday_{name}_seconds_bucket{{le="{edge_s:g}"}} {count}'
         yield f'peakday_{name}_seconds_bucket{{le="+Inf"}} {histogram.n}'
-        yield f"peakday_{name}_seconds_sum {float(np.dot(uppers, counts)):.9g}"
+        yield f"peakday_{name}_seconds_sum {histogram.upper_sum_s:.9g}"
         yield f"peakday_{name}_seconds_count {histogram.n}"
 
 

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from loadgen.analysis.histogram import Histogram
+from slo.histogram import Histogram
 
 ENDED_MIN = 20
 """Turns that must have ended in the window before a rule speaks."""

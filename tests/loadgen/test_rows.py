@@ -8,10 +8,10 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from loadgen.analysis.histogram import Histogram
 from loadgen.analysis.totals import latency_quantiles
 from loadgen.transport.answer import Answer
 from loadgen.worker.rows import TURN_COLUMNS, turn_row
+from slo.histogram import Histogram
 
 S = 1_000_000_000
 VISIT = SimpleNamespace(customer_hash="c", session_id="s", interaction_id="i", turn_index=0, region=None)

@@ -11,13 +11,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from loadgen.analysis.autobuy import chat_around_storm, summarise
 from loadgen.analysis.first_limit import limits_exceeded
-from loadgen.analysis.histogram import Histogram
 from loadgen.analysis.self_check import ttft_errors_s
 from loadgen.coordinator.exporter import exposition
 from loadgen.coordinator.scrape import Scraper, samples
 from loadgen.job import LoadError, TargetSpec
 from loadgen.record import TABLES, Run, RunInfo
 from loadgen.worker.abort_rules import AbortRules, Budget, OverBoundError
+from slo.histogram import Histogram
 from tests.loadgen.playing import play
 from tests.loadgen.server import assistant, assistant_events, response, serving, streamed
 

@@ -18,12 +18,12 @@ import orjson
 import pytest
 
 from host.ports import free_port
-from loadgen.analysis.histogram import RELATIVE_WIDTH, Histogram
 from loadgen.job import LoadError, LoadJob, TargetSpec
 from loadgen.record import load_run
 from loadgen.run import run_load
 from loadgen.targets.mapping import read_customers, target_specs
 from loadgen.targets.module import load_class
+from slo.histogram import RELATIVE_WIDTH, Histogram
 from tests.loadgen.server import assistant, assistant_events, chat_events, response, serving, streamed
 
 

@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from dashboards.numbers.run import quantile_number
-from loadgen.analysis.histogram import Histogram
 from loadgen.analysis.totals import latency_quantiles
 from loadgen.job import TargetSpec
+from slo.histogram import Histogram
 from tests.loadgen.conftest import make_job_in
 from tests.loadgen.playing import play
 from tests.loadgen.server import assistant, assistant_events, serving, streamed

@@ -7,44 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.analysis.histogram import RELATIVE_WIDTH, Histogram, Snapshots
 from loadgen.analysis.quantiles import censored_quantile
-
-SECONDS = st.lists(st.floats(1e-5, 5_000), min_size=1, max_size=300)
-
-
-def histogram(values) -> Histogram:
-    made = Histogram()
-    made.add(np.array(values, dtype=np.float64))
-    return made
-
-
-@given(values=SECONDS, share=st.sampled_from([0.5, 0.9, 0.99]))
-def test_a_histogram_quantile_is_within_a_bin_of_the_order_statistic(values, share):
-    """At most 0.8% above, never below."""
-    true = np.sort(values)[max(1, int(np.ceil(round(share * len(values), 9)))) - 1]
-    assert true <= histogram(values).quantile(share) <= true * (1 + RELATIVE_WIDTH) * (1 + 1e-12)
-
-
-@given(values=SECONDS, workers=st.sampled_from([1, 2, 4]))
-def test_merging_loses_nothing(values, workers):
-    """The sum of the workers' histograms is the histogram of the union."""
-    merged = Histogram()
-    for worker in range(workers):
-        merged.merge(histogram(values[worker::workers]))
-    assert (merged.counts == histogram(values).counts).all()
-
-
-@given(values=SECONDS)
-def test_a_histogram_survives_json(values):
-    """What is sent is what arrives."""
-    made = histogram(values)
-    assert (Histogram.from_json(made.to_json()).counts == made.counts).all()
-
-
-def test_values_outside_the_range_are_kept_at_its_ends():
-    """Zero, negative and huge values are counted, not lost."""
-    assert histogram([0.0, -1.0, 1e9]).n == 3
+from loadgen.coordinator.snapshots import Snapshots
 
 
 def test_snapshots_may_be_lost_repeated_or_late():

@@ -10,11 +10,11 @@ import pytest
 
 from host.processes import End
 from loadgen.analysis.finish import _warnings, marked_faults, stand_in_lateness
-from loadgen.analysis.histogram import Histogram
 from loadgen.analysis.totals import latency_quantiles
 from loadgen.analysis.verdict import Circumstances, verdict
 from loadgen.job import TargetSpec
 from loadgen.record import Quantile
+from slo.histogram import Histogram
 from tests.loadgen.playing import play
 from tests.loadgen.server import assistant, assistant_events, response, serving, streamed
 

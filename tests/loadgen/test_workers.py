@@ -8,12 +8,13 @@ import numpy as np
 import orjson
 import pytest
 
-from loadgen.analysis.histogram import RELATIVE_WIDTH, Snapshots
+from loadgen.coordinator.snapshots import Snapshots
 from loadgen.job import TargetSpec
 from loadgen.record import load_run
 from loadgen.run import begin_record
 from loadgen.worker.sample_buffer import ChunkWriter
 from loadgen.worker.worker_run import Play
+from slo.histogram import RELATIVE_WIDTH
 from tests.loadgen.conftest import make_job_in
 from tests.loadgen.server import chat_events, serving, streamed
 
