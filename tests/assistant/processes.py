@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import subprocess
 import sys
 import time
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from host import processes
 from tests.assistant.shop import write_catalogue
 
 
@@ -19,8 +19,8 @@ from tests.assistant.shop import write_catalogue
 class Stack:
     """Both processes, running."""
 
-    assistant: subprocess.Popen
-    models: subprocess.Popen
+    assistant: processes.Child
+    models: processes.Child
     port: int
     start_s: float
 
@@ -41,11 +41,7 @@ class Stack:
 
     def stop(self) -> None:
         """End both, and collect them."""
-        for process in (self.assistant, self.models):
-            process.terminate()
-        for process in (self.assistant, self.models):
-            process.wait(timeout=10)
-            process.stdout.close()
+        processes.stop([self.assistant, self.models], within_s=10)
 
 
 def start(
@@ -103,9 +99,9 @@ def start(
     return Stack(process, models_process, port, time.perf_counter() - began_s)
 
 
-def _spawn(module: str, stack: Path) -> tuple[subprocess.Popen, int]:
+def _spawn(module: str, stack: Path) -> tuple[processes.Child, int]:
     command = [sys.executable, "-m", module, "--stack", str(stack), "--port", "0"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    ready = json.loads(process.stdout.readline())
+    child = processes.start(module, command, watched=True, stdout=True)
+    ready = child.ready()
     address = ready.get("assistant") or ready["url"]
-    return process, int(address.rsplit(":", 1)[1])
+    return child, int(address.rsplit(":", 1)[1])

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -192,9 +193,11 @@ def test_termination_drains_and_exits_with_zero(tmp_path):
     try:
         events = ask(stack.url, THREE, "c000001")
         assert next(events)["event"] == "meta"
-        stack.assistant.terminate()
+        stack.assistant.send(signal.SIGTERM)
         assert list(events)[-1]["event"] == "done"
-        assert stack.assistant.wait(timeout=5) == 0
+        end = stack.assistant.wait(5.0)
+        assert end is not None
+        assert end.exit_code == 0
     finally:
         stack.stop()
 

@@ -1,7 +1,6 @@
 """One fast stand-in process for all tests of this folder."""
 
 import json
-import subprocess
 import sys
 import urllib.error
 import urllib.request
@@ -10,6 +9,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+
+from host import processes
 
 ROOT = Path(__file__).parents[2]
 WORDS = "what did this cost in May?"
@@ -76,20 +77,20 @@ def write_stack(folder: Path) -> Path:
     return folder / "stack.json"
 
 
-def start(folder: Path) -> subprocess.Popen:
+def start(folder: Path) -> processes.Child:
     """The process of `python -m emulator` on a free port."""
     command = [sys.executable, "-m", "emulator", "--stack", str(write_stack(folder)), "--port", "0"]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    return processes.start("emulator", command, folder=ROOT, watched=True, stdout=True)
 
 
 @pytest.fixture(scope="session")
 def process(tmp_path_factory):
     running = start(tmp_path_factory.mktemp("stand_ins"))
-    ready = json.loads(running.stdout.readline())
+    ready = running.ready()
     yield StandIns(ready["url"], ready["pid"])
-    running.terminate()
-    running.stdout.close()
-    assert running.wait(5) == 0
+    running.stop()
+    assert running.end is not None
+    assert running.end.exit_code == 0
 
 
 @pytest.fixture

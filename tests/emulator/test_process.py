@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from host import processes
 from tests.emulator.conftest import ROOT, StandIns, start, write_stack
 
 
@@ -32,34 +33,29 @@ def test_it_serves_on_an_inherited_socket(tmp_path):
         listening.bind(("127.0.0.1", 0))
         listening.listen()
         fd, port = listening.fileno(), listening.getsockname()[1]
-        command = [
-            sys.executable,
-            "-m",
-            "emulator",
-            "--stack",
-            str(write_stack(tmp_path)),
-            "--fd",
-            str(fd),
-        ]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, pass_fds=[fd]) as running:
-            assert json.loads(running.stdout.readline())["ready"]
-            assert StandIns(f"http://127.0.0.1:{port}", running.pid).get("/health")["ok"]
-            running.terminate()
-            assert running.wait(5) == 0
+        command = [sys.executable, "-m", "emulator", "--stack", str(write_stack(tmp_path)), "--fd", str(fd)]
+        child = processes.start("emulator", command, folder=ROOT, descriptors=[fd], stdout=True)
+        with processes.running(child):
+            assert child.ready()["ready"]
+            assert StandIns(f"http://127.0.0.1:{port}", child.pid).get("/health")["ok"]
+        assert child.end is not None
+        assert child.end.exit_code == 0
 
 
 def test_sigterm_lets_an_answer_end(tmp_path):
     """An answer under way is finished before the process exits with 0."""
-    with start(tmp_path) as running:
-        url = json.loads(running.stdout.readline())["url"]
+    with processes.running(start(tmp_path)) as running:
+        url = running.ready()["url"]
         connection = http.client.HTTPConnection(url.removeprefix("http://"))
         body = {"model": "custom-8b", "prompt": [1, 2], "max_tokens": 300, "ignore_eos": True, "stream": True}
         connection.request("POST", "/v1/completions", json.dumps(body))
         answer = connection.getresponse()
-        running.terminate()
+        running.send(signal.SIGTERM)
         assert answer.read().endswith(b"data: [DONE]\n\n")
         connection.close()
-        assert running.wait(5) == 0
+        end = running.wait(5.0)
+        assert end is not None
+        assert end.exit_code == 0
 
 
 def test_it_ends_when_its_parent_is_gone(tmp_path):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import yaml
 
 from emulator.profiles import read_profiles
 from facts.reader import models
+from host import processes
 from host.errors import Exit
 from peakday.account import bedrock_rules as rules
 from peakday.account.bedrock_calls import Answer, Event, Keys
@@ -38,12 +38,8 @@ def stand_in(tmp_path_factory):
     }  # fmt: skip
     (folder / "stack.json").write_text(json.dumps(stack))
     command = [sys.executable, "-m", "emulator", "--stack", str(folder / "stack.json"), "--port", "0"]
-    running = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert running.stdout is not None
-    yield json.loads(running.stdout.readline())["url"]
-    running.terminate()
-    running.stdout.close()
-    assert running.wait(5) == 0
+    with processes.running(processes.start("emulator", command, watched=True, stdout=True)) as child:
+        yield child.ready()["url"]
 
 
 def asked(target, **more):
