@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-unit test-system test-slow lint check bench perf check-study mutants clean
+.PHONY: demo test test-unit test-system test-slow lint check bench perf check-study mutants requirements clean
 
 demo: $(VENV)/core.done
 	$(BIN)/peakday demo
@@ -62,6 +62,11 @@ $(VENV)/core.done: requirements/core.txt pyproject.toml
 
 $(VENV)/dev.done: requirements/dev.txt pyproject.toml
 	@PYTHON="$(PYTHON)" sh requirements/install.sh dev
+
+# The locked lists, with hashes, for every platform and Python that the project supports; needs uv.
+requirements:
+	uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate pyproject.toml -o requirements/core.txt
+	uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --extra dev pyproject.toml -o requirements/dev.txt
 
 clean:
 	rm -rf $(VENV) dist build

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes .venv from the locked list named by $1 (core or dev). With uv when it is here, else with pip.
+# Makes .venv from the locked and hashed list named by $1 (core or dev; `make requirements` writes them). With uv when it is here, else with pip.
 set -eu
 name=$1
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -13,10 +13,10 @@ python=${PYTHON:-python3}
 echo "installing requirements/$name.txt into .venv (once)" >&2
 [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
 if command -v uv >/dev/null 2>&1; then
-    uv pip install --quiet --python "$venv/bin/python" -r "$here/requirements/$name.txt"
+    uv pip install --quiet --python "$venv/bin/python" --require-hashes -r "$here/requirements/$name.txt"
     uv pip install --quiet --python "$venv/bin/python" --no-deps -e "$here"
 else
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r "$here/requirements/$name.txt"
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r "$here/requirements/$name.txt"
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps -e "$here"
 fi
 # The simulator is compiled once and cached beside its module, so that the first plan does not wait for it.
