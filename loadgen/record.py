@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from host.atomic import write_text, written_aside
 from host.errors import PeakdayError
+from slo.slo import CENSORED, ERROR_STATUSES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,21 +27,11 @@ SCHEMA = "peakday.run/1"
 RUNNING = "running"
 FINISHED = "finished"
 
-TURN_STATUSES = ("ok", "http_error", "stream_error", "throttled", "timeout", "abandoned", "censored", "dropped")
+TURN_STATUSES = ("ok", *ERROR_STATUSES, "abandoned", CENSORED)
 WAITED_STATUSES = ("timeout", "abandoned", "censored")
 """Turns that ended while waiting: right-censored in latency quantiles, as are errors after a wait."""
-ERROR_STATUSES = ("http_error", "stream_error", "throttled", "timeout", "dropped")
-"""Turns that the target failed, those over the in-flight cap with them: they make `error_ratio`, wherever it is told.
-A customer who left is in `abandoned_ratio`; a turn that the run's end cut off is unknown."""
 ERROR_WAIT_MIN_S = 1.0
 """An error that came sooner, before any content, made nobody wait: it has no latency. A choice of ours."""
-WAITED_COLUMN = {
-    "ttft_s": "e2e_s",
-    "e2e_s": "e2e_s",
-    "ttft_from_send_s": "e2e_from_send_s",
-    "e2e_from_send_s": "e2e_from_send_s",
-}
-"""Latency -> the column that holds how long a turn waited that was not answered; null where it did not wait."""
 
 TURN_KEY = ("session_id", "interaction_id", "turn_index")
 
@@ -290,6 +281,25 @@ class Crossing:
 
 
 @dataclass(frozen=True)
+class SloResult:
+    """One SLO of the scenario: turns that missed it, the share that may, and what that says (docs/run-record.md).
+
+    `result` is `met`, `missed` or `not enough turns to tell`. `measured` is the run's own quantile; None for a ratio.
+    """
+
+    name: str
+    limit: float
+    result: str
+    missed: int
+    turns: int
+    allowed_ratio: float
+    missed_ratio: float | None
+    missed_ratio_lo: float
+    missed_ratio_hi: float
+    measured: Quantile | None = None
+
+
+@dataclass(frozen=True)
 class TurnsPerInteraction:
     """How long conversations were."""
 
@@ -438,6 +448,7 @@ class RunInfo:
     littles_law: LittlesLaw | None = None
     faults: tuple[FaultSpan, ...] | None = None
     first_turn: FirstTurn | None = None
+    slo: tuple[SloResult, ...] | None = None
     what_broke_first: tuple[Crossing, ...] | None = None
     server_deltas: Mapping[str, float] | None = None
     stand_ins: Mapping[str, Any] | None = None  # the emulator's own account of its lateness, in its own words
@@ -479,11 +490,11 @@ class RunInfo:
         return ((self.quantiles or {}).get(metric) or {}).get(share)
 
     def to_json(self) -> dict[str, Any]:
-        """The content of run.json: an unfinished run has its head alone, and `judged` stands only where it is known."""
+        """The content of run.json. An unfinished run has its head alone; what not every run has is left out there."""
         content = asdict(self)
         names = list(content)
-        results = names[names.index("finished_utc") :] if not self.finished else ["judged"]
-        return {name: value for name, value in content.items() if name not in results or value is not None}
+        optional = ["slo", "judged"] if self.finished else names[names.index("finished_utc") :]
+        return {name: value for name, value in content.items() if name not in optional or value is not None}
 
 
 @dataclass(frozen=True)

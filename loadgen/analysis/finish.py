@@ -14,6 +14,7 @@ from typing import Any
 from host.processes import End
 from loadgen.analysis.autobuy import autobuy_totals
 from loadgen.analysis.first_limit import limits_exceeded
+from loadgen.analysis.slo_results import slo_results
 from loadgen.analysis.steady_state import batch_means, littles_law, steady_state
 from loadgen.analysis.totals import first_turn, latency_quantiles, totals
 from loadgen.analysis.verdict import Circumstances, start_lag_limit_s, verdict
@@ -116,7 +117,8 @@ def _with_results(
         littles_law=littles_law(run, asked_s),
         faults=marked_faults(job, live),
         first_turn=first_turn(run.turns),
-        what_broke_first=limits_exceeded(run, job.scenario, lag_limit_s),
+        slo=slo_results(run.turns, job.scenario["slo"], asked_s, quantiles),
+        what_broke_first=limits_exceeded(run, job.scenario, lag_limit_s, asked_s),
     )
 
 

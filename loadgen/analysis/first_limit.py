@@ -1,4 +1,8 @@
-"""What broke first: every limit a run crossed, in the order of time, with the rate at that moment."""
+"""The first limit exceeded: every limit that a run crossed, in the order of time, with the rate at that moment.
+
+An SLO is crossed when more turns missed it than chance explains, in one batch of five seconds or in all turns so far: a
+share of a few turns is no evidence, and six failures of six are. A run that missed an SLO as a whole has crossed it.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from loadgen.analysis.slo_results import whole_run
 from loadgen.analysis.verdict import START_LAG_FLOOR_S
-from loadgen.record import ERROR_STATUSES, TURN_KEY, Crossing, Run
+from loadgen.record import TURN_KEY, Crossing, Run
+from slo.bounds import Batch, share_bounds
+from slo.slo import Slo, misses, slos_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
 BIN_S = 5.0
+ALPHA = 0.01
+"""How often chance may look like a crossing, at each look. A choice of ours: a run has many batches."""
 TURNS_MIN = 10
 CPU_LIMIT_RATIO = 0.95
 QUEUE_SAMPLES = 3
@@ -23,22 +32,23 @@ SAMPLES_APART_MIN_S = 0.5
 """Closer samples of a CPU counter, which moves in steps of 10 ms, tell no rate."""
 QUOTA_CODE = "hrottling|TooMany|rate_limit|quota"
 TOOL_FINE = ("ok", "success", "needs_confirmation")
-_SHARE = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
 
 def limits_exceeded(
-    run: Run, scenario: Mapping[str, Any], lag_limit_s: float = START_LAG_FLOOR_S
+    run: Run, scenario: Mapping[str, Any], lag_limit_s: float = START_LAG_FLOOR_S, length_s: float | None = None
 ) -> tuple[Crossing, ...]:
     """First crossings, earliest first. Empty: no limit was exceeded.
 
-    `lag_limit_s` is the verdict's limit of the start lag's p99 (`verdict.start_lag_limit_s`).
+    Args:
+        lag_limit_s: the verdict's limit of the start lag's p99 (`verdict.start_lag_limit_s`).
+        length_s: how long turns were offered; None: until the last one was due.
     """
     if run.turns.empty:
         return ()
     no_socket = run.turns["error_code"].eq("open_files")
     ours, theirs = run.turns[no_socket], run.turns[~no_socket]
     crossings = [
-        *_slo(run.turns, scenario["slo"]),
+        *_slos(run.turns, scenario["slo"], length_s),
         *_first_error(run.turns, "quota", "throttled", "turns throttled"),
         *_calls(run),
         *_first_error(theirs, "in-flight cap", "dropped", "turns dropped at the in-flight cap"),
@@ -82,33 +92,50 @@ def _bins(turns: pd.DataFrame) -> Iterator[tuple[float, pd.DataFrame]]:
             yield (int(str(index)) + 1) * BIN_S, rows
 
 
-def _slo(turns: pd.DataFrame, slo: Mapping[str, float | None]) -> Iterator[Crossing]:
-    for name, limit in slo.items():
-        if limit is None:
-            continue
-        for end_s, rows in _bins(turns):
-            value = _error_ratio(rows) if name == "error_ratio" else _quantile(rows, name)
-            if value is not None and value > limit:
-                said = f"{value:.1%}, limit {limit:.1%}" if name == "error_ratio" else _against(value, limit)
-                yield _crossing(f"SLO {name}", end_s, value, limit, f"SLO missed: {name} {said} over {BIN_S:.0f} s")
-                break
+def _slos(turns: pd.DataFrame, limits: Mapping[str, float | None], length_s: float | None) -> Iterator[Crossing]:
+    last_s = float(turns["intended_start_s"].max())
+    for slo in slos_of(limits):
+        crossed = _first_crossed(turns, slo) or _crossed_in_all(turns, slo, length_s or last_s)
+        if crossed is not None:
+            end_s, batch, over = crossed
+            allowed = slo.allowed_ratio or 0.0
+            counted = f"{batch.missed} of {batch.turns} turns missed it {over}, {allowed:.3g} of them may"
+            at_s = min(end_s, max(last_s, 0.0))
+            yield _crossing(
+                f"SLO {slo.name}", at_s, batch.missed / batch.turns, allowed, f"SLO missed: {slo}: {counted}"
+            )
+
+
+def _first_crossed(turns: pd.DataFrame, slo: Slo) -> tuple[float, Batch, str] | None:
+    """End of the first batch by which an SLO was crossed, the turns that show it, and which they are."""
+    allowed = slo.allowed_ratio or 0.0
+    so_far = Batch(0, 0)
+    for index, batch in batches_every(turns, slo):
+        so_far = Batch(so_far.missed + batch.missed, so_far.turns + batch.turns)
+        for counted, over in ((batch, f"within {BIN_S:.0f} s"), (so_far, "since the start")):
+            if counted.missed > allowed * counted.turns and share_bounds([counted], ALPHA).lower > allowed:
+                return (index + 1) * BIN_S, counted, over
+    return None
+
+
+def _crossed_in_all(turns: pd.DataFrame, slo: Slo, length_s: float) -> tuple[float, Batch, str] | None:
+    bounds = whole_run(turns, slo, length_s)
+    if bounds.lower > (slo.allowed_ratio or 0.0):
+        return length_s, Batch(bounds.missed, bounds.turns), "over the run"
+    return None
+
+
+def batches_every(turns: pd.DataFrame, slo: Slo) -> list[tuple[int, Batch]]:
+    """Batches of `BIN_S` seconds, by number and in order; those without a turn that tells are left out."""
+    missed = misses(turns, slo)
+    known = np.isfinite(missed)
+    index = np.maximum(turns["intended_start_s"].to_numpy(dtype=np.float64)[known] // BIN_S, 0).astype(int)
+    missed_by, turns_by = np.bincount(index, weights=missed[known]), np.bincount(index)
+    return [(int(i), Batch(int(missed_by[i]), int(turns_by[i]))) for i in np.flatnonzero(turns_by)]
 
 
 def _against(value_s: float, limit_s: float) -> str:
     return f"{_seconds(value_s)}, limit {_seconds(limit_s)}"
-
-
-def _error_ratio(rows: pd.DataFrame) -> float:
-    return float(rows["status"].isin(ERROR_STATUSES).mean())
-
-
-def _quantile(rows: pd.DataFrame, name: str) -> float | None:
-    """A bin's quantile; turns that waited in vain count with the time they waited, a lower bound."""
-    metric, _, share = name.rpartition("_")
-    waited = ~rows["status"].eq("ok") & rows["e2e_s"].notna() & (metric != "tpot_s")
-    values = rows[metric].where(rows[metric].notna() | ~waited, rows["e2e_s"])
-    known = values[rows["status"].eq("ok") | waited].dropna().to_numpy()
-    return float(np.quantile(known, _SHARE[share], method="inverted_cdf")) if len(known) else None
 
 
 def _first_error(turns: pd.DataFrame, what: str, status: str, words: str) -> Iterator[Crossing]:
@@ -156,7 +183,7 @@ def _router(turns: pd.DataFrame, budget_s: float) -> Iterator[Crossing]:
 def _generator(turns: pd.DataFrame, limit_s: float) -> Iterator[Crossing]:
     for end_s, rows in _bins(turns):
         known = rows["start_lag_s"].dropna().to_numpy(np.float64)
-        lag_s = float(np.quantile(known, _SHARE["p99"], method="inverted_cdf")) if len(known) else 0.0
+        lag_s = float(np.quantile(known, 0.99, method="inverted_cdf")) if len(known) else 0.0
         if lag_s > limit_s:
             said = f"generator: start lag p99 {_against(lag_s, limit_s)} over {BIN_S:.0f} s"
             yield _crossing("generator", end_s, lag_s, limit_s, said)

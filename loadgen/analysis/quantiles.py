@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from loadgen.record import WAITED_COLUMN, Quantile
+from loadgen.record import Quantile
+from slo.slo import WAITED_COLUMN
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,4 +1,4 @@
-"""Series of runs: a ladder of rates for calibration, and the highest rate at which every SLO holds."""
+"""Series of runs: a sweep of rates for calibration, and the highest rate at which every SLO holds."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count
 
-from loadgen.analysis.sequential import ALPHA, HELD, MISSED, UNSURE, Promise, Stretch, judge, promises, stretches
+from loadgen.analysis.sequential import ALPHA, HELD, MISSED, UNSURE, judge, warm_batches
 from loadgen.job import LoadError
 from loadgen.record import Run
+from slo.bounds import Batch
+from slo.slo import Slo, slos_of
 
 RATES_MAX = 12
 LOOKS_MAX = 6
@@ -18,21 +20,21 @@ BEYOND_RATIO = 1.5
 
 
 @dataclass(frozen=True)
-class Rung:
-    """One rate of a ladder. Held-out rungs are kept from a fit and judge it."""
+class LoadStep:
+    """One rate of a sweep. Steps held out are kept from a fit and test it."""
 
     rate_per_s: float
     held_out: bool
 
 
-def ladder(low_per_s: float, high_per_s: float, rungs: int = 6) -> tuple[Rung, ...]:
+def rate_sweep(low_per_s: float, high_per_s: float, steps: int = 6) -> tuple[LoadStep, ...]:
     """Rates in equal ratios from low to high; every second one is held out, never the ends."""
     if not 0 < low_per_s < high_per_s:
-        raise LoadError(f"ladder {low_per_s:g}/s to {high_per_s:g}/s: expected 0 < low < high")
-    if rungs < 3:
-        raise LoadError(f"a ladder needs 3 rungs or more, not {rungs}: two ends to fit and one between to judge")
-    step = (high_per_s / low_per_s) ** (1 / (rungs - 1))
-    return tuple(Rung(low_per_s * step**i, 0 < i < rungs - 1 and i % 2 == 1) for i in range(rungs))
+        raise LoadError(f"rate sweep {low_per_s:g}/s to {high_per_s:g}/s: expected 0 < low < high")
+    if steps < 3:
+        raise LoadError(f"a rate sweep needs 3 load steps or more, not {steps}: two ends to fit, one to test")
+    factor = (high_per_s / low_per_s) ** (1 / (steps - 1))
+    return tuple(LoadStep(low_per_s * factor**i, 0 < i < steps - 1 and i % 2 == 1) for i in range(steps))
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class MaxRate:
-    """The highest rate that held and the lowest above it that missed: the answer lies between. None: not seen there.
+    """The highest rate that held and the lowest above it that missed: the answer lies between. None: no rate did.
 
     `undecided_per_s` are rates that stayed unsure after all their looks. `monotone` is false when a higher rate held
     than one that missed: the system is noisier than the search is fine.
@@ -78,8 +80,8 @@ def max_rate(
     Raises:
         LoadError: no SLO to hold, or a run that is invalid twice.
     """
-    asked = promises(slo)
-    if not asked:
+    slos = slos_of(slo)
+    if not slos:
         raise LoadError("max-rate needs an SLO; set slo.ttft_s_p99 or another limit in the scenario")
     if not 0 < low_per_s < high_per_s:
         raise LoadError(f"max-rate from {low_per_s:g}/s to {high_per_s:g}/s: expected 0 < from < to")
@@ -87,7 +89,7 @@ def max_rate(
     numbers = count()
 
     def holds(rate_per_s: float) -> bool:
-        trials.append(_trial(lambda: _valid_run(run, rate_per_s, numbers), asked, rate_per_s, looks_max))
+        trials.append(_trial(lambda: _valid_run(run, rate_per_s, numbers), slos, rate_per_s, looks_max))
         return trials[-1].result == HELD
 
     low, high = low_per_s, high_per_s
@@ -112,23 +114,23 @@ def _answer(trials: list[Trial]) -> MaxRate:
     return MaxRate(best, min(above, default=None), tuple(sorted(rates[UNSURE])), monotone, tuple(trials))
 
 
-def _trial(run: Callable[[], Run], asked: tuple[Promise, ...], rate_per_s: float, looks_max: int) -> Trial:
+def _trial(run: Callable[[], Run], slos: tuple[Slo, ...], rate_per_s: float, looks_max: int) -> Trial:
     """One rate: runs until it is clear whether it holds, or its looks are spent."""
-    seen: dict[Promise, list[Stretch]] = {promise: [] for promise in asked}
+    batches: dict[Slo, list[Batch]] = {slo: [] for slo in slos}
     result, reason, look = UNSURE, "", 0
     while result == UNSURE and look < looks_max:
         made = run()
-        for promise, parts in seen.items():
-            parts += stretches(made.turns, made.info.asked_s or 0.0, promise)
+        for slo, parts in batches.items():
+            parts += warm_batches(made.turns, made.info.asked_s or 0.0, slo)
         look += 1
-        result, reason = judge(seen, ALPHA / looks_max)
+        result, reason = judge(batches, ALPHA / looks_max)
     if result == UNSURE:
         reason += f"; not decided after {looks_max} runs, make them longer"
     return Trial(rate_per_s, result, reason, look)
 
 
 def _valid_run(run: Callable[[float, int], Run], rate_per_s: float, numbers: Iterator[int]) -> Run:
-    """A run the generator vouches for; an invalid one is made once more, and a second one ends the search."""
+    """A valid run; an invalid one is made once more, and a second one ends the search."""
     for _ in range(2):
         made = run(rate_per_s, next(numbers))
         if made.info.valid:

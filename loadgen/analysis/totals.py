@@ -10,8 +10,6 @@ import numpy as np
 
 from loadgen.analysis.quantiles import censored_quantile, censored_values
 from loadgen.record import (
-    ERROR_STATUSES,
-    WAITED_COLUMN,
     CacheHits,
     FirstTurn,
     Quantile,
@@ -21,6 +19,7 @@ from loadgen.record import (
     TurnsPerInteraction,
 )
 from slo.histogram import Histogram
+from slo.slo import ERROR_STATUSES, WAITED_COLUMN, good, slos_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,7 +82,7 @@ def totals(run: Run, length_s: float, slo: Mapping[str, float | None]) -> Totals
         failed=counts["failed"],
         errors={str(code): int(n) for code, n in turns["error_code"].value_counts().items()},
         achieved_rate_per_s=counts["sent"] / length_s,
-        goodput_per_s=_good(turns, slo) / length_s,
+        goodput_per_s=int(good(turns, slos_of(slo)).sum()) / length_s,
         error_ratio=int(status.isin(ERROR_STATUSES).sum()) / asked,
         abandoned_ratio=counts["abandoned"] / asked,
         **_people(turns),
@@ -92,17 +91,6 @@ def totals(run: Run, length_s: float, slo: Mapping[str, float | None]) -> Totals
         **_money(turns, run.calls),
         background=_background(run.events),
     )
-
-
-def _good(turns: pd.DataFrame, slo: Mapping[str, float | None]) -> int:
-    """Turns answered within every limit; of several percentiles of one metric the highest is the limit of a turn."""
-    good = turns["status"].eq("ok")
-    for metric in ("ttft_s", "e2e_s", "tpot_s"):
-        limits = [slo.get(f"{metric}_{share}") for share in ("p50", "p95", "p99")]
-        given = [limit for limit in limits if limit is not None]
-        if given:
-            good &= ~(turns[metric] > given[-1])
-    return int(good.sum())
 
 
 def _people(turns: pd.DataFrame) -> dict[str, Any]:

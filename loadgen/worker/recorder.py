@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from loadgen.record import WAITED_COLUMN
 from loadgen.schedule.session import Visit
 from loadgen.transport.answer import Answer
 from loadgen.worker.rows import TURN_COLUMNS, TURN_KEY, call_rows, tool_rows, turn_row
 from loadgen.worker.sample_buffer import RemoteSpool, Spool
 from slo.histogram import Histogram
+from slo.slo import WAITED_COLUMN
 
 METRICS = ("ttft_s", "e2e_s", "ttft_from_send_s", "e2e_from_send_s", "tpot_s", "gap_s", "start_lag_s", "route_s")
 _COLUMNS = {metric: TURN_COLUMNS.index(metric) for metric in METRICS if metric != "gap_s"}

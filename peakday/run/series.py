@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from host.errors import Exit
-from loadgen.analysis.series import MaxRate, ladder, max_rate
+from loadgen.analysis.series import MaxRate, max_rate, rate_sweep
 from loadgen.job import LoadJob
 from loadgen.record import TABLES, Run, load_run
 from peakday.config import load_config
@@ -103,7 +103,7 @@ def run_sweep(runs: Series, steps: int, console: Console) -> tuple[str, dict[str
     """
     rows = []
     with _system(runs, console, "sweep") as driven:
-        for number, step in enumerate(ladder(runs.low_per_s, runs.high_per_s, steps)):
+        for number, step in enumerate(rate_sweep(runs.low_per_s, runs.high_per_s, steps)):
             console.say(f"load step {number + 1} of {steps}: {step.rate_per_s:.3g} interactions/s")
             for again in (0, steps):
                 run = _record_of(runs.job(step.rate_per_s, number + again, driven), console)

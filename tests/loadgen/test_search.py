@@ -8,26 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadgen.analysis.sequential import (
-    HELD,
-    MISSED,
-    UNSURE,
-    Promise,
-    Stretch,
-    bounds,
-    design_effect,
-    judge,
-    misses,
-    promises,
-    stretches,
-)
+from loadgen.analysis.sequential import HELD, MISSED, UNSURE, judge, warm_batches
 from loadgen.analysis.series import max_rate
 from loadgen.job import LoadError
 from loadgen.record import FINISHED, TABLES, Run, RunInfo, Verdict
+from slo.bounds import Batch
+from slo.slo import Slo, parse_slo
 
 LENGTH_S = 30.0
 SLO = {"ttft_s_p95": 1.0, "ttft_s_p50": None}
-P95 = promises(SLO)[0]
+P95 = parse_slo("ttft_s_p95 <= 1")
 
 
 def turns(ttft_s, status="ok", e2e_s=None) -> pd.DataFrame:
@@ -57,57 +47,25 @@ def target(capacity: float, made: list[float] | None = None):
     return run
 
 
-@pytest.mark.parametrize(
-    ("status", "missed"),
-    [("ok", 0.0), ("http_error", 1.0), ("throttled", 1.0), ("dropped", 1.0), ("abandoned", 1.0), ("timeout", 1.0)],
-)
-def test_failures_count_as_misses(status, missed):
-    """However quick an answer began: a turn that was not answered kept no promise."""
-    assert misses(turns([0.1], status), P95).tolist() == [missed]
-
-
-def test_a_turn_cut_off_at_the_end_speaks_only_when_it_waited_too_long():
-    """Cut off after a short wait it says nothing, after a long one it missed."""
-    found = misses(turns([np.nan, np.nan], "censored", e2e_s=[0.5, 2.0]), P95)
-    assert np.isnan(found[0])
-    assert found[1] == 1.0
-
-
-def test_an_error_ratio_is_a_promise_too():
-    """Its limit is the share of turns that may go unanswered."""
-    promise = promises({"error_ratio": 0.01})[0]
-    assert (promise.metric, promise.allowed) == (None, 0.01)
-    assert misses(turns([9.0]), promise).tolist() == [0.0]
-    assert misses(turns([0.1], "dropped"), promise).tolist() == [1.0]
-
-
 def test_the_warm_up_is_left_out():
     """The first fifth of a run of 30 s says nothing."""
-    found = stretches(turns(np.full(100, 0.5)), LENGTH_S, P95)
+    found = warm_batches(turns(np.full(100, 0.5)), LENGTH_S, P95)
     assert sum(part.turns for part in found) == 80
 
 
 def test_a_rate_is_judged_as_soon_as_it_is_clear():
     """Clear hits and clear misses need one look; what lies at the limit stays open."""
     alpha = 0.01
-    assert judge({P95: [Stretch(0, 100)] * 5}, alpha)[0] == HELD
-    assert judge({P95: [Stretch(20, 100)] * 5}, alpha)[0] == MISSED
-    assert judge({P95: [Stretch(5, 100)] * 5}, alpha)[0] == UNSURE
-    assert judge({P95: [Stretch(0, 4)] * 5}, alpha)[0] == UNSURE
+    assert judge({P95: [Batch(0, 100)] * 5}, alpha)[0] == HELD
+    assert judge({P95: [Batch(20, 100)] * 5}, alpha)[0] == MISSED
+    assert judge({P95: [Batch(5, 100)] * 5}, alpha)[0] == UNSURE
+    assert judge({P95: [Batch(0, 4)] * 5}, alpha)[0] == UNSURE
 
 
-def test_one_broken_promise_is_enough():
-    """All promises must be kept to hold."""
-    other = Promise("e2e_s_p95", "e2e_s", 9.0, 0.05)
-    assert judge({P95: [Stretch(0, 500)], other: [Stretch(100, 500)]}, 0.01)[0] == MISSED
-
-
-def test_misses_in_one_stretch_are_worth_less_than_spread_ones():
-    """The same misses, all in one bad moment, leave more doubt."""
-    spread, lump = [Stretch(4, 100)] * 5, [Stretch(20, 100), *[Stretch(0, 100)] * 4]
-    assert design_effect(spread) == 1.0
-    assert design_effect(lump) > 5
-    assert bounds(lump, 0.01)[1] > bounds(spread, 0.01)[1]
+def test_one_missed_slo_is_enough():
+    """All must hold for the rate to hold."""
+    other = parse_slo("e2e_s_p95 <= 9")
+    assert judge({P95: [Batch(0, 500)], other: [Batch(100, 500)]}, 0.01)[0] == MISSED
 
 
 def test_the_bounds_are_wrong_as_rarely_as_they_say():
@@ -115,10 +73,10 @@ def test_the_bounds_are_wrong_as_rarely_as_they_say():
     wrong = {HELD: 0, MISSED: 0, UNSURE: 0}
     for seed in range(400):
         rng = np.random.default_rng(seed)
-        seen: dict[Promise, list[Stretch]] = {P95: []}
+        seen: dict[Slo, list[Batch]] = {P95: []}
         result = UNSURE
         for _ in range(6):
-            seen[P95] += [Stretch(int(rng.binomial(80, 0.05)), 80) for _ in range(5)]
+            seen[P95] += [Batch(int(rng.binomial(80, 0.05)), 80) for _ in range(5)]
             result = judge(seen, 0.05 / 6)[0]
             if result != UNSURE:
                 break
@@ -179,7 +137,7 @@ def test_an_invalid_run_is_made_once_more_and_then_ends_the_search():
     assert made == [0, 1]
 
 
-def test_a_search_needs_promises_and_two_sides():
+def test_a_search_needs_an_slo_and_two_sides():
     """Without an SLO nothing can hold; a range must go up."""
     with pytest.raises(LoadError, match="SLO"):
         max_rate(target(1.0), {"ttft_s_p95": None}, 1.0, 2.0)
