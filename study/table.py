@@ -189,7 +189,7 @@ def run_facts(run: Run) -> RunFacts:
     info, lag = run.info, run.info.quantile("start_lag_s", "p99")
     return RunFacts(
         run=run.path.name,
-        started_utc=info.started_utc,
+        started_utc=info.started_utc or "",
         turns=len(run.turns),
         valid=info.valid,
         start_lag_s_p99=lag.value if lag else None,

@@ -138,7 +138,7 @@ class Recorder:
     def flush(self) -> None:
         """Bin what has been collected, and hand the rows on."""
         if self.gaps_ns:
-            self._histograms["gap_s"].add(np.array(self.gaps_ns, dtype=np.int64) * 1e-9)
+            self._histograms["gap_s"].add(np.array(self.gaps_ns, dtype=np.float64) * 1e-9)
             del self.gaps_ns[:]
         for metric, values in self._values.items():
             if values:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from loadgen.analysis.series import ladder
+from loadgen.analysis.series import rate_sweep
 from loadgen.job import TargetSpec
 from loadgen.schedule.estimate import estimate, turn_usd_max
 
@@ -46,8 +46,8 @@ def test_a_turns_bound_covers_the_longest_row_of_a_replayed_log(make_job, tmp_pa
     assert turn_usd_max(scenario, assistant=False, replayed=log) > 2 * plain
 
 
-def test_a_ladder_holds_rungs_out_for_judging():
-    """Equal ratios; the ends are fitted, every second rung between them is not."""
-    rungs = ladder(1.0, 32.0, 6)
-    assert [round(rung.rate_per_s) for rung in rungs] == [1, 2, 4, 8, 16, 32]
-    assert [rung.held_out for rung in rungs] == [False, True, False, True, False, False]
+def test_a_rate_sweep_holds_steps_out_for_judging():
+    """Equal ratios; the ends are fitted, every second step between them is not."""
+    steps = rate_sweep(1.0, 32.0, 6)
+    assert [round(step.rate_per_s) for step in steps] == [1, 2, 4, 8, 16, 32]
+    assert [step.held_out for step in steps] == [False, True, False, True, False, False]
