@@ -6,17 +6,29 @@ Every number is a `Figure`: a range with its confidence, unit, provenance and so
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
+
+from pydantic import TypeAdapter, ValidationError
 
 from host.atomic import write_text
 from host.errors import Exit, PeakdayError
 
-SCHEMA = "peakday.plan/1"
+SCHEMA = "peakday.plan/2"
+SCHEMA_BEFORE = "peakday.plan/1"
+"""Read as well: the same record under other names, see `_renamed`."""
 
 PROVENANCES = ("measured", "published", "derived", "simulated", "schema_example")
-INPUT_PROVENANCES = (*PROVENANCES, "assumed", "judged")
+INPUT_PROVENANCES = (*PROVENANCES, "assumed", "expert_estimate")
+
+
+class Row:
+    """Base of every type of the record: an unknown key in a file is an error, never dropped."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
 
 class PlanError(PeakdayError, ValueError):
@@ -32,10 +44,10 @@ def weakest(provenances: list[str]) -> str:
 
 
 @dataclass(frozen=True)
-class Figure:
+class Figure(Row):
     """One number: its middle, the range that holds it with `confidence`, its unit, and where it comes from.
 
-    A confidence of 0 means that low is a judged worst case, no interval.
+    A confidence of 0 means that low is an expert's worst case, no interval.
     `simulated` is true when any input of provenance `simulated` touched it: it is printed SIMULATED beside it.
     """
 
@@ -55,7 +67,7 @@ def range_around(mid: float, low: float, high: float) -> tuple[float, float]:
 
 
 @dataclass(frozen=True)
-class InputNote:
+class InputNote(Row):
     """One input of the plan. `kind`: run, bench, step_model, prices, quotas, quality, assumption, scenario."""
 
     kind: str
@@ -66,7 +78,7 @@ class InputNote:
 
 
 @dataclass(frozen=True)
-class Levels:
+class Levels(Row):
     """One quantity at three demand levels."""
 
     p50: float
@@ -75,7 +87,7 @@ class Levels:
 
 
 @dataclass(frozen=True)
-class RegionDemand:
+class RegionDemand(Row):
     """Demand of one region over the event. Arrays are equally long; peak is over the event, after warm-up lag."""
 
     region: str
@@ -87,7 +99,7 @@ class RegionDemand:
 
 
 @dataclass(frozen=True)
-class QuotaNeed:
+class QuotaNeed(Row):
     """One kind of quota: what the peak asks under both readings, what is granted, and when it binds (null: never)."""
 
     kind: str
@@ -106,7 +118,7 @@ class QuotaNeed:
 
 
 @dataclass(frozen=True)
-class ChipOption:
+class ChipOption(Row):
     """One way to serve one self-hosted model in one region. `instances` are whole; chips are what they hold."""
 
     chip: str
@@ -120,7 +132,7 @@ class ChipOption:
     usd_per_hour: Figure
     utilisation_ratio: Figure
     binding: str
-    turned_down: str | None = None
+    rejected: str | None = None
     price_kind: str = ""  # on demand, capacity block, own price
     billed_hours: float = 0.0  # as the price kind is billed: by the second, or in whole days
     event_usd: float = 0.0  # bought instances x price x billed hours
@@ -146,8 +158,44 @@ class ChipOption:
 
 
 @dataclass(frozen=True)
-class SupplyPlan:
-    """What one model in one region needs. `options` is empty for Bedrock; the chosen one has turned_down null.
+class Throttled(Row):
+    """Share of the event's calls throttled, by kind where it did any, and when each kind first did."""
+
+    throttled_ratio: float
+    by_kind: dict[str, float]
+    first_s: dict[str, float]
+
+
+@dataclass(frozen=True)
+class MaxTokensAdvice(Row):
+    """The smallest max_tokens that leaves 99.9% of answers whole, and what a call then reserves.
+
+    calls, calls_needed: set where too few answers are known to advise anything; then max_tokens is today's.
+    """
+
+    max_tokens: int
+    reserved_per_call: float
+    reserved_per_call_now: float
+    calls: int | None = None
+    calls_needed: int | None = None
+
+
+@dataclass(frozen=True)
+class Throttling(Row):
+    """A model's quota buckets in a region over the whole event, by reading and by quantile of demand (p50, p90).
+
+    ask_for: by kind, the increase to ask for.
+    """
+
+    settlement: dict[str, Throttled]
+    reservation: dict[str, Throttled]
+    max_tokens_advice: MaxTokensAdvice | None = None
+    ask_for: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SupplyPlan(Row):
+    """What one model in one region needs. `options` is empty for Bedrock; of the chosen one `rejected` is null.
 
     The last four fields are the arithmetic's own inputs, for spreadsheets: calls of one interaction and of the
     region's event at the median demand, mean tokens of a call by class (input, cache_read, cache_write_5m,
@@ -167,16 +215,16 @@ class SupplyPlan:
     calls_in_event: float | None = None
     tokens_per_call: dict[str, float] = field(default_factory=dict)
     prices_usd_per_mtok: dict[str, float] = field(default_factory=dict)
-    throttling: dict[str, Any] = field(default_factory=dict)  # the buckets over the event, by reading; see docs/plan.md
+    throttling: Throttling | None = None  # the buckets over the event; None where nothing is limited
 
     @property
     def chosen(self) -> ChipOption | None:
-        """The option that was not turned down."""
-        return next((option for option in self.options if option.turned_down is None), None)
+        """The option that was not rejected."""
+        return next((option for option in self.options if option.rejected is None), None)
 
 
 @dataclass(frozen=True)
-class HitRate:
+class HitRate(Row):
     """Share of input tokens read from cache. `level`: all, shared, customer, conversation."""
 
     model: str
@@ -185,7 +233,7 @@ class HitRate:
 
 
 @dataclass(frozen=True)
-class CostLine:
+class CostLine(Row):
     """Cost of one interaction and one turn of an intent (`all` for every intent), and its parts by name, in USD.
 
     quantiles_usd: p50, p95, p99 of an `interaction`, of a `turn`, and of each part in an interaction; None where the
@@ -201,15 +249,15 @@ class CostLine:
 
 
 @dataclass(frozen=True)
-class TurnedDown:
-    """An alternative that was looked at, and why it lost."""
+class Rejected(Row):
+    """An alternative that was considered, and why it lost."""
 
     what: str
     why: str
 
 
 @dataclass(frozen=True)
-class Sensitivity:
+class Sensitivity(Row):
     """What one input does to one output when moved over its range."""
 
     input: str
@@ -220,16 +268,220 @@ class Sensitivity:
 
 
 @dataclass(frozen=True)
-class Plan:
+class ScenarioRef(Row):
+    """Which scenario was planned."""
+
+    name: str
+    hash: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class Purchase(Row):
+    """What is bought of one instance type for one model in one region, net and at list."""
+
+    region: str
+    model: str
+    instance_type: str
+    instances: int
+    usd_per_hour: float
+    price_kind: str
+    billed_hours: float
+    usd: float
+    usd_per_hour_list: float | None = None
+    usd_list: float | None = None
+
+
+@dataclass(frozen=True)
+class CacheAdvice(Row):
+    """How long to cache one prompt level of one model: none, 5m or 1h; hit ratio and USD per million tokens of each."""
+
+    model: str
+    level: str
+    choice: str
+    usd_per_mtok: dict[str, float]
+    hit_ratio: dict[str, float]
+
+
+@dataclass(frozen=True)
+class RoutingOption(Row):
+    """A routing policy: dollars of an interaction, acceptable turns, mean seconds of a call (null: not timed)."""
+
+    policy: str
+    usd_per_interaction: float
+    acceptable_ratio: float | None
+    seconds_per_call: float | None
+    provenance: str
+
+
+@dataclass(frozen=True)
+class HeadroomOption(Row):
+    """Replicas, chips and dollars of one rule for one model in one region."""
+
+    rule: str
+    region: str
+    model: str
+    replicas: int
+    chips: int
+    usd: float
+    usd_more: float = 0.0  # over the row before it of the same series: what this nine, or this spare, costs
+
+
+@dataclass(frozen=True)
+class Schedule(Row):
+    """Instances by the hour, against the flat fleet. committed: owned and commitments, held throughout."""
+
+    region: str
+    model: str
+    instance_type: str
+    price_kind: str
+    committed: dict[str, int]
+    instances_by_hour: tuple[int, ...]
+    usd: float
+    flat_usd: float
+
+
+@dataclass(frozen=True)
+class Interval(Row):
+    """A range without a middle."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Spread(Row):
+    """The middle of the draws and the range that holds 90% of them."""
+
+    low: float
+    mid: float
+    high: float
+
+
+@dataclass(frozen=True)
+class ErrorBars(Row):
+    """Chips needed over the draws: all together; demand (forecast, turns, tokens, hits) and model each alone.
+
+    monte_carlo: what more draws would remove from either end, by quantile (p5, p95).
+    """
+
+    chips: Spread
+    demand: Spread
+    model: Spread
+    monte_carlo: dict[str, Interval]
+    draws: int
+
+
+@dataclass(frozen=True)
+class InformationValue(Row):
+    """What knowing one input would spare a plan for nine futures in ten, and how to measure it."""
+
+    input: str
+    chips_spared: float
+    event_usd_spared: float
+    how: str
+
+
+@dataclass(frozen=True)
+class ServiceTier(Row):
+    """What a model's tokens of the event cost on one service tier. assumed: classes priced by their input's ratio."""
+
+    model: str
+    tier: str
+    usd: float
+    planned: bool
+    why: str
+    assumed: tuple[str, ...] = ()
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class BackgroundStream(Row):
+    """Searches that only the query planner answers; usd null and `why` given where they are not sized."""
+
+    stream: str
+    model: str
+    searches_in_event: float
+    peak_per_s_p90: float
+    deadline_s: float | None
+    sized: bool
+    usd: float | None
+    usd_per_million: float | None
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class FallbackTier(Row):
+    """What one step of a fallback chain takes at the peak. share: of the model's calls at that peak.
+
+    usd_per_call: of a call moved here (nothing of it cached), or what a shed one loses; None where nobody gave a value.
+    latency_s: mean of a call here, queueing included; None for shed calls.
+    """
+
+    region: str
+    model: str
+    level: str
+    tier: str
+    to: str
+    calls_per_s: float
+    share: float
+    usd_per_call: float | None
+    latency_s: float | None
+    limit: str
+
+
+@dataclass(frozen=True)
+class HitStability(Row):
+    """Shares of the planned prefix hits at which load and cache hold each other up, at the peak with zones lost.
+
+    One solution near 1: the cache heals by itself. A low one besides: after a restart under load it stays cold.
+    """
+
+    region: str
+    model: str
+    chip: str
+    rate_per_s: float  # of one replica
+    solutions: tuple[float, ...]
+    warning: str
+
+
+@dataclass(frozen=True)
+class CacheStampede(Row):
+    """Calls that miss while an empty provider cache is refilled, what they cost, their share of a minute's tokens."""
+
+    model: str
+    region: str
+    at_s: float
+    misses: float
+    shards: float
+    usd: float
+    tpm_share: float | None
+
+
+@dataclass(frozen=True)
+class SizingRules(Row):
+    """What chips were counted by; hours paid for; interactions of the event at the median demand."""
+
+    zones: float
+    zones_lost: float
+    drain_ratio: float
+    broken_ratio: float
+    retry_extra_attempts: float
+    hours: float
+    interactions_in_event: float
+
+
+@dataclass(frozen=True)
+class Plan(Row):
     """The whole answer. Lists are in order of importance."""
 
     plan_id: str
     created_utc: str
     peakday_version: str
-    scenario: dict[str, Any]  # name, hash, seed
+    scenario: ScenarioRef
     seed: int
     assumptions_with_most_effect: tuple[str, ...]
-    what_breaks_first: str
+    first_limit_exceeded: str
     inputs: tuple[InputNote, ...]
     demand: tuple[RegionDemand, ...]
     supplies: tuple[SupplyPlan, ...]
@@ -237,43 +489,28 @@ class Plan:
     cost: tuple[CostLine, ...]
     event_cost_usd: Figure
     event_cost_parts_usd: dict[str, float]
-    turned_down: tuple[TurnedDown, ...] = ()
+    rejected: tuple[Rejected, ...] = ()
     sensitivities: tuple[Sensitivity, ...] = ()
     warnings: tuple[str, ...] = ()
-    purchase: tuple[dict[str, Any], ...] = ()
-    cache_advice: tuple[dict[str, Any], ...] = ()  # model, region, level, choice, hit_ratio and usd_per_mtok by choice
-    routing: tuple[dict[str, Any], ...] = ()  # policy, usd_per_interaction of tokens, acceptable_ratio, provenance
-    headroom: tuple[dict[str, Any], ...] = ()  # rule, region, model, replicas, chips, usd: what each nine costs
-    schedules: tuple[dict[str, Any], ...] = ()  # region, model, instance_type, hourly instances, usd against flat_usd
-    errors: dict[str, Any] = field(default_factory=dict)  # 90% range of chips needed: all, demand, model, monte_carlo
-    value_of_measuring: tuple[dict[str, Any], ...] = ()
+    purchase: tuple[Purchase, ...] = ()
+    cache_advice: tuple[CacheAdvice, ...] = ()
+    routing: tuple[RoutingOption, ...] = ()
+    headroom: tuple[HeadroomOption, ...] = ()  # what each nine costs
+    schedules: tuple[Schedule, ...] = ()
+    errors: ErrorBars | None = None
+    expected_value_of_information: tuple[InformationValue, ...] = ()
     event_cost_parts_list_usd: dict[str, float] = field(default_factory=dict)  # the same parts at list prices
-    tiers: tuple[dict[str, Any], ...] = ()  # model, tier, usd of its tokens in the event, planned, why not
-    background: tuple[dict[str, Any], ...] = ()  # each background stream: searches, rate, promise, usd or why not sized
-    spill: tuple[dict[str, Any], ...] = ()  # where a peak beyond what is bought or granted goes, rung by rung
-    hit_stability: tuple[dict[str, Any], ...] = ()  # own engines' block caches: hit ratios that hold themselves up
-    cold_herd: tuple[dict[str, Any], ...] = ()  # what refilling forgotten provider caches costs
-    rules: dict[str, float] = field(default_factory=dict)
-    """What chips were counted by: zones, zones_lost, drain_ratio, broken_ratio, retry_extra_attempts, hours paid for,
-    and interactions_in_event at the median demand."""
+    tiers: tuple[ServiceTier, ...] = ()
+    background: tuple[BackgroundStream, ...] = ()
+    fallback_chain: tuple[FallbackTier, ...] = ()  # where a peak beyond what is bought or granted goes
+    hit_stability: tuple[HitStability, ...] = ()  # own engines' block caches
+    cache_stampede: tuple[CacheStampede, ...] = ()  # what refilling forgotten provider caches costs
+    rules: SizingRules | None = None
 
     @property
     def simulated(self) -> bool:
         """True when a simulated input touched any figure of the plan."""
         return any(note.provenance == "simulated" for note in self.inputs)
-
-
-_NESTED: dict[str, type] = {
-    "inputs": InputNote,
-    "demand": RegionDemand,
-    "supplies": SupplyPlan,
-    "hit_rates": HitRate,
-    "cost": CostLine,
-    "turned_down": TurnedDown,
-    "sensitivities": Sensitivity,
-    "options": ChipOption,
-    "quotas": QuotaNeed,
-}
 
 
 def write_plan(plan: Plan, folder: Path) -> Path:
@@ -293,30 +530,43 @@ def load_plan(path: Path | str) -> Plan:
         raise PlanError(f"{file}: no plan there; make one with `peakday plan SCENARIO`") from None
     except (OSError, json.JSONDecodeError) as error:
         raise PlanError(f"{file}: damaged ({error}); plan again") from None
-    if not isinstance(raw, dict) or raw.pop("schema", None) != SCHEMA:
+    schema = raw.pop("schema", None) if isinstance(raw, dict) else None
+    if schema not in (SCHEMA, SCHEMA_BEFORE):
         raise PlanError(f"{file}: not a {SCHEMA} file")
     try:
-        plan: Plan = _build(Plan, raw)
-        return plan
-    except (TypeError, KeyError) as error:
-        raise PlanError(f"{file}: {error}") from None
+        return _reader().validate_python(raw if schema == SCHEMA else _renamed(raw))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise PlanError(f"{file}: {place}: {first['msg']}; plan again") from None
 
 
-def _build(kind: Any, raw: dict[str, Any]) -> Any:
-    """A dataclass from its JSON form, by the field's name or by the keys of a Figure or Levels."""
-    values = {item.name: _value(item.name, raw[item.name]) for item in fields(kind) if item.name in raw}
-    unknown = sorted(set(raw) - set(values))
-    if unknown:
-        raise KeyError(f"unknown keys {unknown} in {kind.__name__}")
-    return kind(**values)
+@cache
+def _reader() -> TypeAdapter[Plan]:
+    return TypeAdapter(Plan)
 
 
-def _value(name: str, raw: Any) -> Any:
+_NAMES_BEFORE = {
+    "what_breaks_first": "first_limit_exceeded",
+    "turned_down": "rejected",
+    "spill": "fallback_chain",
+    "cold_herd": "cache_stampede",
+    "value_of_measuring": "expected_value_of_information",
+    "rung": "tier",
+}
+_VALUES_BEFORE = {"judged": "expert_estimate", "own silicon": "self-hosted", "own chips": "self-hosted chips"}
+_NOTHING_BEFORE = ("errors", "rules", "throttling")
+
+
+def _renamed(raw: Any) -> Any:
+    """A record of schema 1 in the names of schema 2: keys, provenances, names of cost parts; {} for nothing is null."""
     if isinstance(raw, list):
-        nested = _NESTED.get(name)
-        return tuple(_build(nested, item) if nested else item for item in raw)
-    if isinstance(raw, dict) and set(raw) == {"p50", "p90", "p95"}:
-        return Levels(**raw)
-    if isinstance(raw, dict) and {"mid", "low", "high", "provenance"} <= set(raw):
-        return Figure(**raw)
-    return raw
+        return [_renamed(item) for item in raw]
+    if not isinstance(raw, Mapping):
+        return _VALUES_BEFORE.get(raw, raw) if isinstance(raw, str) else raw
+    return {
+        str(_NAMES_BEFORE.get(key, key)).replace("own silicon", "self-hosted"): (
+            None if key in _NOTHING_BEFORE and not value else _renamed(value)
+        )
+        for key, value in raw.items()
+    }

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
-from capacity.caching.risk import cold_herds, hit_stability
+from capacity.caching.risk import cache_stampedes, hit_stability
 from capacity.cost.advice import cache_advice, routing_trade_off
 from capacity.cost.bill import background_lines, bill, tier_options
 from capacity.cost.hours import HOUR_S
@@ -18,15 +17,34 @@ from capacity.cost.purchase import Offer, buy, hourly_need
 from capacity.cost.rates import with_tiers
 from capacity.demand.calls import assumed_calls, describe, measured_calls
 from capacity.demand.usage import described, with_usage
-from capacity.fleet.fallback_chain import spill_ladder
-from capacity.fleet.findings import assumptions_first, turned_down, warnings, what_breaks_first
-from capacity.fleet.headroom import least_regret_hold, quantile_holds, spare_holds, worthwhile_hold
+from capacity.fleet.fallback_chain import fallback_chains
+from capacity.fleet.findings import assumptions_first, first_limit_exceeded, rejected, warnings
+from capacity.fleet.headroom import minimax_regret_option, quantile_options, spare_options, worthwhile_option
 from capacity.fleet.inputs import Case
 from capacity.fleet.outcome import INTERACTIONS, Base, Levers, OwnChoice
 from capacity.fleet.supply import Sized, bedrock_supply, latency_s, own_supply, own_usd_per_call
-from capacity.fleet.uncertainty import HITS_LOW, PREFIX_HITS_LOW, error_bars, moves, sensitivities, value_of_measuring
+from capacity.fleet.uncertainty import (
+    HITS_LOW,
+    PREFIX_HITS_LOW,
+    error_bars,
+    expected_value_of_information,
+    moves,
+    sensitivities,
+)
 from capacity.fleet.warm_up import with_measured_warm_up
-from capacity.plan import Figure, HitRate, InputNote, Plan, PlanError, SupplyPlan
+from capacity.plan import (
+    Figure,
+    HeadroomOption,
+    HitRate,
+    InputNote,
+    Plan,
+    PlanError,
+    Purchase,
+    ScenarioRef,
+    Schedule,
+    SizingRules,
+    SupplyPlan,
+)
 from facts.account import Held, Usage
 from facts.reader import Quality, quality
 from loadgen.record import Run
@@ -49,7 +67,7 @@ def make_plan(
     scenario_hash: str = "",
     usage: Usage | None = None,
     held: Held | None = None,
-    judged: Sequence[Quality] | None = None,
+    quality_rows: Sequence[Quality] | None = None,
 ) -> Plan:
     """Chips, hit rates, quota and dollars for an event.
 
@@ -60,28 +78,28 @@ def make_plan(
         prices: an overlay, see `capacity.cost.prices.load_prices`.
         usage: an account's own counters: measured tokens per call where no run is given.
         held: an account's quotas, where the scenario states none.
-        judged: quality rows; None takes the shipped, assumed ones.
+        quality_rows: None takes the shipped, assumed ones.
     Raises:
         PlanError: an input that cannot be planned from; the message has the remedy.
     """
     scenario, warm_up = with_measured_warm_up(scenario, benches)
     case = make_case(scenario, run, step_models, prices, seed, usage=usage, held=held)
     supplies, sized = size_supplies(case)
-    judged = quality() if judged is None else judged
+    qualities = quality() if quality_rows is None else quality_rows
     base = case.base([choice for item in sized for choice in item.choices if choice.load_per_s > 0])
     ranked = sensitivities(base, moves(case.streams, case.spread))
     stability = hit_stability(case, base.own)
-    told = [note for item in sized for note in item.warnings] + [row["warning"] for row in stability if row["warning"]]
+    told = [note for item in sized for note in item.warnings] + [row.warning for row in stability if row.warning]
     charged = bill(case, base, sized, supplies)
     return Plan(
         plan_id=plan_id,
         created_utc=now_utc,
         peakday_version=version,
-        scenario={"name": scenario.name, "hash": scenario_hash, "seed": scenario.seed},
+        scenario=ScenarioRef(scenario.name, scenario_hash, scenario.seed),
         seed=seed,
         assumptions_with_most_effect=assumptions_first(ranked),
-        what_breaks_first=what_breaks_first(supplies),
-        inputs=(*_inputs(case, run, benches, sized), *warm_up, *_quality_notes(case, judged)),
+        first_limit_exceeded=first_limit_exceeded(supplies),
+        inputs=(*_inputs(case, run, benches, sized), *warm_up, *_quality_notes(case, qualities)),
         demand=tuple(demand.timeline for demand in case.demand["interactions"].values()),
         supplies=tuple(supplies),
         hit_rates=_hit_rates(case),
@@ -92,19 +110,19 @@ def make_plan(
         tiers=tier_options(case),
         background=background_lines(case, supplies),
         hit_stability=stability,
-        cold_herd=cold_herds(case),
-        spill=spill_ladder(case, base.own, judged),
-        turned_down=turned_down(supplies),
+        cache_stampede=cache_stampedes(case),
+        fallback_chain=fallback_chains(case, base.own, qualities),
+        rejected=rejected(supplies),
         sensitivities=ranked,
         warnings=warnings(case, supplies, told, now_utc),
         purchase=_purchase(supplies),
         cache_advice=cache_advice(case),
-        routing=routing_trade_off(case, own_usd_per_call(case, supplies), judged),
+        routing=routing_trade_off(case, own_usd_per_call(case, supplies), qualities),
         headroom=_headroom(case, base),
         schedules=_schedules(case, base),
         rules=_rules(case),
-        errors=error_bars(base, case.draws) if base.own else {},
-        value_of_measuring=value_of_measuring(base, case.draws),
+        errors=error_bars(base, case.draws) if base.own else None,
+        expected_value_of_information=expected_value_of_information(base, case.draws),
     )
 
 
@@ -161,8 +179,10 @@ def _hit_rates(case: Case) -> tuple[HitRate, ...]:
         lost = HITS_LOW if case.prices.models[name].supply == "bedrock" else PREFIX_HITS_LOW
         for level, ratio in cache_hit_figures(case.calls, name).items():
             low = ratio * lost
-            source = f"middle {origin}, {case.calls.source}; worst case: {1 - lost:.0%} of the hits lost, judged"
-            shown = "judged" if origin == "measured" else origin
+            source = (
+                f"middle {origin}, {case.calls.source}; worst case: {1 - lost:.0%} of the hits lost, expert estimate"
+            )
+            shown = "expert_estimate" if origin == "measured" else origin
             figure = Figure(ratio, low, ratio, "ratio", shown, source, 0.0, simulated=origin == "simulated")
             found.append(HitRate(name, level, figure))
     return tuple(found)
@@ -200,8 +220,8 @@ def _inputs(case: Case, run: Run | None, benches: Sequence[Bench], sized: Sequen
             ]
     for name in (name for name in case.model_names if case.prices.models[name].supply == "bedrock"):
         timed = name in case.calls.latency_s
-        origin = case.calls.provenance.get(name, "assumed") if timed else "judged"
-        told = f"{latency_s(case, name):.2f} s a call holds its reservation"
+        origin = case.calls.provenance.get(name, "assumed") if timed else "expert_estimate"
+        told = f"{latency_s(case, name):.2f} s a call options its reservation"
         source = case.calls.source if timed else "no run timed it: capacity/quotas/quota.py assumed_latency_s"
         notes.append(InputNote("quotas", f"{name} latency", told, origin, source))
     return (*notes, *case.prices.notes)
@@ -219,26 +239,26 @@ def _account_notes(case: Case, run: Run | None) -> list[InputNote]:
     return notes
 
 
-def _quality_notes(case: Case, judged: Sequence[Quality]) -> list[InputNote]:
+def _quality_notes(case: Case, qualities: Sequence[Quality]) -> list[InputNote]:
     """Where the quality of each model that may answer comes from; `assumed` as shipped."""
-    origins = {row.model: row.provenance for row in judged if row.model in case.scenario.models}
+    origins = {row.model: row.provenance for row in qualities if row.model in case.scenario.models}
     what = "share of acceptable turns"
     return [InputNote("quality", name, what, origin, "quality.yaml") for name, origin in origins.items()]
 
 
-def _headroom(case: Case, base: Base) -> tuple[dict[str, Any], ...]:
+def _headroom(case: Case, base: Base) -> tuple[HeadroomOption, ...]:
     """What p90, p95 and p99 cost; and, once an interaction has a value, how much pays."""
     value = case.scenario.capacity.value_per_interaction_usd
-    holds = [hold for choice in base.own for hold in quantile_holds(choice, case.draws, base.rules)]
+    options = [option for choice in base.own for option in quantile_options(choice, case.draws, base.rules)]
     for choice in base.own:
-        holds += spare_holds(choice, base.rules, case.region_factor(choice.region))
+        options += spare_options(choice, base.rules, case.region_factor(choice.region))
     if value is not None:
         chat = [choice for choice in base.own if choice.stream == INTERACTIONS]
-        holds += [rule(case, choice, value) for choice in chat for rule in (worthwhile_hold, least_regret_hold)]
-    return tuple(asdict(hold) for hold in holds)
+        options += [rule(case, choice, value) for choice in chat for rule in (worthwhile_option, minimax_regret_option)]
+    return tuple(options)
 
 
-def _schedules(case: Case, base: Base) -> tuple[dict[str, Any], ...]:
+def _schedules(case: Case, base: Base) -> tuple[Schedule, ...]:
     """Instances by the hour for the p90 timeline, scaled ahead of the need by the warm-up, against a flat fleet."""
     rows = []
     for choice in base.own:
@@ -254,16 +274,16 @@ def _schedules(case: Case, base: Base) -> tuple[dict[str, Any], ...]:
         bought = buy(need, _offers(case, choice, base.rules), lasts_h)
         groups = sum(bought.hourly.values(), np.zeros(len(need), dtype=np.int64)) + sum(bought.held.values())
         rows.append(
-            {
-                "region": choice.region,
-                "model": choice.service.model,
-                "instance_type": choice.box.instance.instance,
-                "price_kind": choice.box.price_kind,
-                "committed": {name: count * base.rules.zones for name, count in bought.held.items()},
-                "instances_by_hour": (groups * base.rules.zones).tolist(),
-                "usd": bought.usd,
-                "flat_usd": float(choice.usd(flat).max()),
-            }
+            Schedule(
+                region=choice.region,
+                model=choice.service.model,
+                instance_type=choice.box.instance.instance,
+                price_kind=choice.box.price_kind,
+                committed={name: count * base.rules.zones for name, count in bought.held.items()},
+                instances_by_hour=tuple((groups * base.rules.zones).tolist()),
+                usd=bought.usd,
+                flat_usd=float(choice.usd(flat).max()),
+            )
         )
     return tuple(rows)
 
@@ -283,30 +303,36 @@ def _offers(case: Case, choice: OwnChoice, rules: Resilience) -> list[Offer]:
     return offers
 
 
-def _rules(case: Case) -> dict[str, float]:
+def _rules(case: Case) -> SizingRules:
     """What chips were counted by."""
     resilience = case.scenario.capacity.resilience
-    names = ("zones", "zones_lost", "drain_ratio", "broken_ratio", "retry_extra_attempts")
-    rules = {name: float(getattr(resilience, name)) for name in names}
-    return rules | {"hours": case.paid_s / HOUR_S, "interactions_in_event": case.interactions_total}
+    return SizingRules(
+        zones=float(resilience.zones),
+        zones_lost=float(resilience.zones_lost),
+        drain_ratio=resilience.drain_ratio,
+        broken_ratio=resilience.broken_ratio,
+        retry_extra_attempts=resilience.retry_extra_attempts,
+        hours=case.paid_s / HOUR_S,
+        interactions_in_event=case.interactions_total,
+    )
 
 
-def _purchase(supplies: Sequence[SupplyPlan]) -> tuple[dict[str, Any], ...]:
+def _purchase(supplies: Sequence[SupplyPlan]) -> tuple[Purchase, ...]:
     """What is bought at p90, by region and model, for the event's hours."""
     return tuple(
-        {
-            "region": supply.region,
-            "model": supply.model,
-            "instance_type": supply.chosen.instance_type,
-            "instances": supply.chosen.bought_instances,
-            "usd_per_hour": supply.chosen.usd_per_hour.mid,
-            "price_kind": supply.chosen.price_kind,
-            "billed_hours": supply.chosen.billed_hours,
-            "usd": supply.chosen.event_usd,
-            "usd_per_hour_list": (supply.chosen.list_usd_per_hour or 0.0) * supply.chosen.bought_instances
+        Purchase(
+            region=supply.region,
+            model=supply.model,
+            instance_type=supply.chosen.instance_type,
+            instances=supply.chosen.bought_instances,
+            usd_per_hour=supply.chosen.usd_per_hour.mid,
+            price_kind=supply.chosen.price_kind,
+            billed_hours=supply.chosen.billed_hours,
+            usd=supply.chosen.event_usd,
+            usd_per_hour_list=(supply.chosen.list_usd_per_hour or 0.0) * supply.chosen.bought_instances
             or supply.chosen.usd_per_hour.mid,
-            "usd_list": supply.chosen.event_list_usd,
-        }
+            usd_list=supply.chosen.event_list_usd,
+        )
         for supply in supplies
         if supply.chosen
     )

@@ -40,7 +40,7 @@ def record_of(source: Run | Plan | Bench) -> Record:
         banner = verdict_banner(source.info)
         return Record("run", source.run_id, run_numbers(source), f"{banner.word}: {banner.text}", source)
     if isinstance(source, Plan):
-        words = "SIMULATED inputs touched this plan" if source.simulated else source.what_breaks_first
+        words = "SIMULATED inputs touched this plan" if source.simulated else source.first_limit_exceeded
         return Record("plan", source.plan_id, plan_numbers(source), words, source)
     return Record("bench", source.bench_id, bench_numbers(source), f"{len(source.cases)} cases", source)
 

@@ -102,7 +102,7 @@ def plan_report(plan: Plan) -> Page:
     """The page of one plan."""
     return Page(
         title=f"Plan {plan.plan_id}",
-        subtitle=f"peakday · capacity plan · {plan.scenario.get('name', '')}",
+        subtitle=f"peakday · capacity plan · {plan.scenario.name}",
         banners=plan_banners(plan),
         headline=plan_headline(plan),
         parts=plan_parts(plan),

@@ -66,8 +66,8 @@ def plan_summary(plan: Plan) -> str:
     """A plan in a screen: the first limit exceeded, chips by pool with their range, quota, hits, cost, provenance."""
     numbers = plan_numbers(plan)
     lines = [
-        f"Plan {plan.plan_id}  {plan.scenario.get('name', '')}, seed {plan.seed}",
-        _line("first limit", [plan.what_breaks_first]),
+        f"Plan {plan.plan_id}  {plan.scenario.name}, seed {plan.seed}",
+        _line("first limit", [plan.first_limit_exceeded]),
         *[_line("assumes" if i == 0 else "", [text]) for i, text in enumerate(plan.assumptions_with_most_effect[:3])],
         *[_line("peak" if i == 0 else "", [_peak(demand.region, numbers)]) for i, demand in enumerate(plan.demand)],
         *_chip_lines(plan, numbers),

@@ -55,7 +55,7 @@ def shards_from_hit_ratio(hit_ratio: float, rate_per_s: float, ttl_s: float) -> 
     return rate_per_s * ttl_s / -math.log1p(-hit_ratio)
 
 
-def cold_herd_misses(rate_per_s: float, first_token_s: float) -> float:
+def stampede_misses(rate_per_s: float, first_token_s: float) -> float:
     """Requests that miss before the first of them has written the prefix: itself and all that start meanwhile."""
     return 1 + rate_per_s * first_token_s
 
@@ -99,7 +99,7 @@ def equilibria(hit_after: Callable[[float], float], points: int = 400) -> list[f
 
 
 @dataclass(frozen=True)
-class CacheAdvice:
+class TtlChoice:
     """What a prefix level costs per million of its tokens under each choice, and the cheapest."""
 
     choice: str  # none, 5m, 1h
@@ -107,13 +107,13 @@ class CacheAdvice:
     hit_ratio: dict[str, float]
 
 
-def advise(
+def cheapest_ttl(
     hit_ratio: Callable[[float], float],
     prices: TokenPrices,
     ttls: tuple[str, ...],
     prefix_tokens: float,
     minimum: int | None,
-) -> CacheAdvice:
+) -> TtlChoice:
     """Cache a prefix level or not, and for how long: the cheapest of input price, and hit x read + miss x write.
 
     Args:
@@ -130,4 +130,4 @@ def advise(
             continue
         hits[ttl] = hit_ratio(TTL_S[ttl])
         cost[ttl] = hits[ttl] * read + (1 - hits[ttl]) * price
-    return CacheAdvice(min(cost, key=lambda choice: cost[choice]), cost, hits)
+    return TtlChoice(min(cost, key=lambda choice: cost[choice]), cost, hits)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from capacity.caching.hit_ratio import TTL_S, cold_herd_misses, equilibria, shards_from_hit_ratio, think_hit_ratio
+from capacity.caching.hit_ratio import TTL_S, equilibria, shards_from_hit_ratio, stampede_misses, think_hit_ratio
 from capacity.cost.interaction import cache_hit_figures
 from capacity.demand.calls import Calls
 from capacity.fleet.inputs import Case
 from capacity.fleet.outcome import INTERACTIONS, OwnChoice
 from capacity.fleet.supply import lengths_of, limits_of
+from capacity.plan import CacheStampede, HitStability
 from capacity.quotas.quota import ASSUMED_TTFT_S
 from capacity.simulator.engine import simulate
 from capacity.simulator.rate_at_slo import Lengths, at_rate, drawn_work
@@ -26,36 +26,26 @@ LOST_MAX = 0.1
 """A stable state that loses more than a tenth of the planned hits is warned about."""
 
 
-@dataclass(frozen=True)
-class HitStability:
-    """Shares of the planned prefix hits at which load and cache hold each other up, at the peak with zones lost.
-
-    One solution near 1: the cache heals by itself. A low one besides: after a restart under load it stays cold.
-    """
-
-    region: str
-    model: str
-    chip: str
-    rate_per_s: float  # of one replica
-    solutions: list[float]
-    warning: str
-
-
-def hit_stability(case: Case, choices: Sequence[OwnChoice]) -> tuple[dict[str, Any], ...]:
+def hit_stability(case: Case, choices: Sequence[OwnChoice]) -> tuple[HitStability, ...]:
     """The metastability search for every own model that counts on prefix hits."""
-    rules, rows, seen = case.scenario.capacity.resilience, [], {}
+    rules, rows = case.scenario.capacity.resilience, []
+    known: dict[tuple[str, str], list[float]] = {}
     for choice in choices:
         lengths = lengths_of(case, choice.service.model)
         if choice.stream != INTERACTIONS or not lengths.cached_tokens.any():
             continue
         rate = choice.service.rate_per_s  # what a replica carries when all that may fail has failed
         key = (choice.service.model, choice.service.step.chip)
-        if key not in seen:
+        if key not in known:
             reuse = reuse_of(case, choice.service.model)
-            seen[key] = equilibria(hits_left(lengths, choice.service.step, rate, case.seed, reuse))
-        found = seen[key]
-        rows.append(HitStability(choice.region, key[0], key[1], rate, found, _told(key[0], found, rules.zones_lost)))
-    return tuple(asdict(row) for row in rows)
+            known[key] = equilibria(hits_left(lengths, choice.service.step, rate, case.seed, reuse))
+        solutions = known[key]
+        rows.append(
+            HitStability(
+                choice.region, key[0], key[1], rate, tuple(solutions), _warning(key[0], solutions, rules.zones_lost)
+            )
+        )
+    return tuple(rows)
 
 
 @dataclass(frozen=True)
@@ -123,17 +113,17 @@ def hits_left(
     return lambda share: float(np.interp(share, GRID, curve))
 
 
-def _told(model: str, found: Sequence[float], zones_lost: int) -> str:
-    if not found or min(found) >= 1 - LOST_MAX:
+def _warning(model: str, solutions: Sequence[float], zones_lost: int) -> str:
+    if not solutions or min(solutions) >= 1 - LOST_MAX:
         return ""
-    if max(found) < 1 - LOST_MAX:
+    if max(solutions) < 1 - LOST_MAX:
         return (
-            f"{model}: with {zones_lost} zone lost the block cache keeps {max(found):.0%} of the planned prefix hits: "
-            "KV is short; give each replica less load or more KV"
+            f"{model}: with {zones_lost} zone lost the block cache keeps {max(solutions):.0%} of the planned prefix "
+            "hits: KV is short; give each replica less load or more KV"
         )
     return (
-        f"{model}: the block cache can stay at {min(found):.0%} of the planned prefix hits after a restart under load; "
-        "warm replicas before they take traffic"
+        f"{model}: the block cache can stay at {min(solutions):.0%} of the planned prefix hits after a restart under "
+        "load; warm replicas before they take traffic"
     )
 
 
@@ -147,7 +137,7 @@ def fitted_shards(case: Case, name: str) -> float | None:
     return max(1.0, shards_from_hit_ratio(ratio, rate, TTL_S[case.scenario.assistant.cache_ttl.shared]))
 
 
-def cold_herds(case: Case) -> tuple[dict[str, Any], ...]:
+def cache_stampedes(case: Case) -> tuple[CacheStampede, ...]:
     """Each moment at which provider caches are empty: the event's start, and every cold_cache fault of the scenario.
 
     misses: calls that start before the first of them has written the shared prefix, in every shard;
@@ -164,26 +154,26 @@ def cold_herds(case: Case) -> tuple[dict[str, Any], ...]:
                 continue
             for region in case.regions:
                 if only_region in (None, region):
-                    rows.append(_herd(case, name, region, at_s, shared))
+                    rows.append(_stampede(case, name, region, at_s, shared))
     return tuple(rows)
 
 
-def _herd(case: Case, name: str, region: str, at_s: float, shared: float) -> dict[str, Any]:
+def _stampede(case: Case, name: str, region: str, at_s: float, shared: float) -> CacheStampede:
     timeline = case.demand[INTERACTIONS][region].timeline
     point = max(0, int(np.searchsorted(np.array(timeline.offset_s), at_s, side="right")) - 1)
     rate = timeline.interactions_per_s_p90[point] * case.calls.per_interaction(name)
     shards = fitted_shards(case, name) or 1.0
-    misses = shards * cold_herd_misses(rate / shards, ASSUMED_TTFT_S)
+    misses = shards * stampede_misses(rate / shards, ASSUMED_TTFT_S)
     prices, limit = case.prices.models[name].prices, limits_of(case, name, region).tpm
-    assert prices is not None  # cold_herds leaves models without prices out
+    assert prices is not None  # cache_stampedes leaves models without prices out
     write, read = prices.cache_write_5m_usd_per_mtok, prices.cache_read_usd_per_mtok
     dearer = (prices.input_usd_per_mtok if write is None else write) - (read or 0.0)
-    return {
-        "model": name,
-        "region": region,
-        "at_s": at_s,
-        "misses": misses,
-        "shards": shards,
-        "usd": misses * shared * dearer / 1e6,
-        "tpm_share": None if not limit else misses * shared / limit,
-    }
+    return CacheStampede(
+        model=name,
+        region=region,
+        at_s=at_s,
+        misses=misses,
+        shards=shards,
+        usd=misses * shared * dearer / 1e6,
+        tpm_share=None if not limit else misses * shared / limit,
+    )

@@ -198,7 +198,7 @@ def compare_plans(before: Plan, after: Plan) -> tuple[Change, ...]:
 
 def _limits(plan: Plan) -> dict[str, str]:
     """The first limit exceeded, and what every kind of quota needs at p90 under both readings."""
-    limits = {"first limit exceeded": plan.what_breaks_first}
+    limits = {"first limit exceeded": plan.first_limit_exceeded}
     for supply in plan.supplies:
         for need in supply.quotas:
             granted = "unknown" if need.granted is None else f"{need.granted:,.0f}"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
-from capacity.caching.hit_ratio import CacheAdvice, advise, ttl_hit_ratio
+from capacity.caching.hit_ratio import TtlChoice, cheapest_ttl, ttl_hit_ratio
 from capacity.caching.risk import fitted_shards, followed_within
 from capacity.cost.interaction import call_costs
 from capacity.demand.calls import Calls, assumed_calls
 from capacity.fleet.inputs import Case
+from capacity.plan import CacheAdvice, RoutingOption
 from facts.reader import Model, Quality
 from facts.stack import Policy
 from scenarios.schema import Scenario
@@ -18,7 +18,7 @@ from scenarios.schema import Scenario
 ROUTING_INTERACTIONS = 1_000
 
 
-def cache_advice(case: Case) -> tuple[dict[str, Any], ...]:
+def cache_advice(case: Case) -> tuple[CacheAdvice, ...]:
     """Per Bedrock model and prompt level, none, 5m or 1h: what a million tokens of the level cost under each.
 
     shared: Poisson calls of the region with least traffic, over the shards a run tells, else one. customer and
@@ -36,36 +36,32 @@ def cache_advice(case: Case) -> tuple[dict[str, Any], ...]:
         if shared > 0:
             rate = min(case.calls_in_event(name, r) for r in case.regions) / case.scenario.event.length_s
             shards = fitted_shards(case, name) or 1.0
-            found = advise(
+            cheapest = cheapest_ttl(
                 lambda ttl, rate=rate / shards: ttl_hit_ratio(rate, ttl),  # type: ignore[misc]
                 model.prices, model.cache.ttls, shared, model.cache.min_tokens,
             )  # fmt: skip
-            rows.append(_row(name, "shared", found))
+            rows.append(_row(name, "shared", cheapest))
         customer = float(case.calls.customer_tokens[mask].mean())
         if customer > shared >= 0:
-            found = advise(
+            cheapest = cheapest_ttl(
                 followed_within(case, name), model.prices, model.cache.ttls, customer, model.cache.min_tokens
             )
-            rows.append(_row(name, "customer", found))
+            rows.append(_row(name, "customer", cheapest))
         prompt = float(case.calls.prompt_tokens[mask].mean())
-        found = advise(followed_within(case, name), model.prices, model.cache.ttls, prompt, model.cache.min_tokens)
-        rows.append(_row(name, "conversation", found))
+        cheapest = cheapest_ttl(
+            followed_within(case, name), model.prices, model.cache.ttls, prompt, model.cache.min_tokens
+        )
+        rows.append(_row(name, "conversation", cheapest))
     return tuple(rows)
 
 
-def _row(model: str, level: str, found: CacheAdvice) -> dict[str, Any]:
-    return {
-        "model": model,
-        "level": level,
-        "choice": found.choice,
-        "usd_per_mtok": found.usd_per_mtok,
-        "hit_ratio": found.hit_ratio,
-    }
+def _row(model: str, level: str, cheapest: TtlChoice) -> CacheAdvice:
+    return CacheAdvice(model, level, cheapest.choice, cheapest.usd_per_mtok, cheapest.hit_ratio)
 
 
 def routing_trade_off(
     case: Case, own_usd_per_call: Mapping[str, float], judged: Sequence[Quality]
-) -> tuple[dict[str, Any], ...]:
+) -> tuple[RoutingOption, ...]:
     """The policy as planned, and each answering model alone: dollars of an interaction, judged quality and latency.
 
     Tokens are the scenario's assumed ones throughout, so that the policies are compared on the same calls.
@@ -87,19 +83,19 @@ def _policy_row(
     policy: Policy,
     own_usd_per_call: Mapping[str, float],
     judged: Sequence[Quality],
-) -> dict[str, Any]:
+) -> RoutingOption:
     assistant = replace(case.scenario.assistant, policy=policy)
     scenario = case.scenario.model_copy(update={"assistant": assistant})
     calls: Calls = assumed_calls(scenario, models, seed=case.seed, interactions=ROUTING_INTERACTIONS)
     own = {name: own_usd_per_call.get(name, 0.0) for name, model in models.items() if model.supply == "self_hosted"}
     ratio, provenance = _acceptable(scenario, policy, judged)
-    return {
-        "policy": what,
-        "usd_per_interaction": float(call_costs(calls, models, own).total_usd.sum()) / calls.interactions,
-        "acceptable_ratio": ratio,
-        "seconds_per_call": _seconds_per_call(case, calls),
-        "provenance": provenance,
-    }
+    return RoutingOption(
+        policy=what,
+        usd_per_interaction=float(call_costs(calls, models, own).total_usd.sum()) / calls.interactions,
+        acceptable_ratio=ratio,
+        seconds_per_call=_seconds_per_call(case, calls),
+        provenance=provenance,
+    )
 
 
 def _seconds_per_call(case: Case, calls: Calls) -> float | None:
@@ -123,4 +119,4 @@ def _acceptable(scenario: Scenario, policy: Policy, judged: Sequence[Quality]) -
             row = max(rows, key=lambda r: r.intent == intent)
             total += mix.weight * share * row.acceptable_ratio
             origins.add(row.provenance)
-    return total, next((origin for origin in ("simulated", "assumed") if origin in origins), "judged")
+    return total, next((origin for origin in ("simulated", "assumed") if origin in origins), "expert_estimate")

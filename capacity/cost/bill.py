@@ -13,7 +13,7 @@ from capacity.cost.prices import Prices, load_prices
 from capacity.fleet.inputs import Case
 from capacity.fleet.outcome import INTERACTIONS, PLANNER_QUERIES, Base, Levers, outcome
 from capacity.fleet.supply import Sized, own_usd_per_call
-from capacity.plan import CostLine, Figure, SupplyPlan, range_around, weakest
+from capacity.plan import BackgroundStream, CostLine, Figure, ServiceTier, SupplyPlan, range_around, weakest
 from facts.price_variants import TIERS, tier_variant
 
 DEMAND_RATIO_MIN = 0.01
@@ -73,7 +73,7 @@ def _parts(base: Base, supplies: Sequence[SupplyPlan], *, at_list: bool) -> dict
     tokens = float(base.bedrock.over(Levers())[0]) - features
     metered = {"guardrails and web search": features} if features else {}
     silicon = {
-        f"own silicon {supply.model} {supply.region}": chosen.event_list_usd if at_list else chosen.event_usd
+        f"self-hosted {supply.model} {supply.region}": chosen.event_list_usd if at_list else chosen.event_usd
         for supply in supplies
         if (chosen := supply.chosen)
     }
@@ -99,7 +99,7 @@ def _with_joint_range(case: Case, base: Base, lines: tuple[CostLine, ...]) -> tu
     )
 
 
-def tier_options(case: Case) -> tuple[dict[str, Any], ...]:
+def tier_options(case: Case) -> tuple[ServiceTier, ...]:
     """What each Bedrock model's tokens of the event cost on every tier with a published price, all calls on it."""
     rows = []
     scale = case.interactions_total / case.calls.interactions
@@ -115,15 +115,15 @@ def tier_options(case: Case) -> tuple[dict[str, Any], ...]:
             only = replace(case.calls, tier=np.where(mask, tier, "default").astype(object))
             costs = call_costs(only, case.prices.models, dict.fromkeys(_unpriced(case), 0.0))
             rows.append(
-                {
-                    "model": name,
-                    "tier": tier,
-                    "usd": float(costs.total_usd[mask].sum()) * scale,
-                    "planned": tier in planned,
-                    "why": TIER_CAVEATS.get(tier, ""),
-                    "assumed": list(variant.assumed),
-                    "source": variant.source,
-                }
+                ServiceTier(
+                    model=name,
+                    tier=tier,
+                    usd=float(costs.total_usd[mask].sum()) * scale,
+                    planned=tier in planned,
+                    why=TIER_CAVEATS.get(tier, ""),
+                    assumed=tuple(variant.assumed),
+                    source=variant.source,
+                )
             )
     return tuple(rows)
 
@@ -132,7 +132,7 @@ def _unpriced(case: Case) -> list[str]:
     return [name for name in case.model_names if case.prices.models[name].prices is None]
 
 
-def background_lines(case: Case, supplies: Sequence[SupplyPlan]) -> tuple[dict[str, Any], ...]:
+def background_lines(case: Case, supplies: Sequence[SupplyPlan]) -> tuple[BackgroundStream, ...]:
     """The searches that only the query planner sees: their own rate, promise and dollars, apart from interactions."""
     queries = case.scenario.demand.background.planner_queries
     if queries is None:
@@ -142,21 +142,21 @@ def background_lines(case: Case, supplies: Sequence[SupplyPlan]) -> tuple[dict[s
         if not case.is_planner(supply.model):
             continue
         if supply.chosen is None:
-            reasons = [f"{option.chip}: {option.turned_down}" for option in supply.options]
+            reasons = [f"{option.chip}: {option.rejected}" for option in supply.options]
             why = "; ".join(reasons) or supply.binding
         elif supply.calls_in_event:
             usd += supply.chosen.event_usd * demand[supply.region].starts / supply.calls_in_event
     searches = sum(region.starts for region in demand.values())
     return (
-        {
-            "stream": PLANNER_QUERIES,
-            "model": case.scenario.assistant.router.planner_model,
-            "searches_in_event": searches,
-            "peak_per_s_p90": sum(region.timeline.peak_interactions_per_s.p90 for region in demand.values()),
-            "deadline_s": queries.deadline_s,
-            "sized": not why,
-            "usd": None if why else usd,
-            "usd_per_million": None if why or not searches else usd / searches * 1e6,
-            "why": why,
-        },
+        BackgroundStream(
+            stream=PLANNER_QUERIES,
+            model=case.scenario.assistant.router.planner_model,
+            searches_in_event=searches,
+            peak_per_s_p90=sum(region.timeline.peak_interactions_per_s.p90 for region in demand.values()),
+            deadline_s=queries.deadline_s,
+            sized=not why,
+            usd=None if why else usd,
+            usd_per_million=None if why or not searches else usd / searches * 1e6,
+            why=why,
+        ),
     )

@@ -20,7 +20,7 @@ from facts.stack import CacheTtl
 _PER_MILLION = 1e-6
 Z_90 = 1.6449
 PARTS = ("input", "cache read", "cache write", "output")
-OWN = "own silicon"
+OWN = "self-hosted"
 RETRIED = "failed attempts"
 
 

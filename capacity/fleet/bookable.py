@@ -36,7 +36,7 @@ def next_best(supply: SupplyPlan) -> ChipOption | None:
     others = [
         option
         for option in supply.options
-        if option.turned_down is not None and option.rate_per_replica_per_s.mid > 0 and option.bought_instances > 0
+        if option.rejected is not None and option.rate_per_replica_per_s.mid > 0 and option.bought_instances > 0
     ]
     fitting = [option for option in others if not in_block(option) or _fits(option, supply.region)]
     return min(fitting, key=lambda option: option.event_usd, default=None)

@@ -1,45 +1,25 @@
-"""Where a peak goes that is beyond what was bought or granted: own chips, API to its quota, smaller model, queue, shed.
+"""Where a peak beyond what was bought or granted goes: self-hosted chips, API to its quota, smaller model, queue, shed.
 
-Sized at two levels of demand: the p90 that fleets are bought for, and the p99 of the joint draws. A rung takes what its
-limit leaves after its own traffic; what no rung takes waits in a queue while customers are patient; the rest is shed.
+Sized at two levels of demand: the p90 that fleets are bought for, and the p99 of the joint draws. A tier takes what its
+limit leaves after its own traffic; what no tier takes waits in a queue while customers are patient; the rest is shed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
 from capacity.fleet.inputs import Case
 from capacity.fleet.outcome import INTERACTIONS, Levers, OwnChoice
 from capacity.fleet.supply import latency_s, limits_of, quota_tokens
+from capacity.plan import FallbackTier
 from capacity.quotas.quota import assumed_latency_s, call_tokens, steady_bound_per_s
 from capacity.simulator.requests import Floats
 from facts.reader import Quality
 
 LEVELS = ("p90", "p99 of the draws")
-
-
-@dataclass(frozen=True)
-class Rung:
-    """What one step of a ladder takes at the peak. share: of the model's calls at that peak.
-
-    usd_per_call: of a call moved here (nothing of it cached), or what a shed one loses; None where nobody gave a value.
-    latency_s: mean of a call here, queueing included; None for shed calls.
-    """
-
-    region: str
-    model: str
-    level: str
-    rung: str
-    to: str
-    calls_per_s: float
-    share: float
-    usd_per_call: float | None
-    latency_s: float | None
-    limit: str
 
 
 @dataclass(frozen=True)
@@ -51,40 +31,42 @@ class _Place:
     why: str
 
 
-def spill_ladder(case: Case, choices: Sequence[OwnChoice], judged: Sequence[Quality]) -> tuple[dict[str, Any], ...]:
-    """Every answering model's ladder in every region at both levels; its calls add up to the peak."""
+def fallback_chains(
+    case: Case, choices: Sequence[OwnChoice], quality_rows: Sequence[Quality]
+) -> tuple[FallbackTier, ...]:
+    """Every answering model's chain in every region at both levels; its calls add up to the peak."""
     answering = [name for name in case.model_names if not case.is_planner(name) and case.calls.of(name).any()]
-    order = _ladders(case, [name for name in case.scenario.models if not case.is_planner(name)], answering, judged)
-    named = dict.fromkeys([*answering, *(other for ladder in order.values() for other in ladder)])
-    rows: list[Rung] = []
+    order = _orders(case, [name for name in case.scenario.models if not case.is_planner(name)], answering, quality_rows)
+    named = dict.fromkeys([*answering, *(other for chain in order.values() for other in chain)])
+    rows: list[FallbackTier] = []
     for region in case.regions:
         for level in LEVELS:
             places = {name: _place(case, name, region, level, choices) for name in named}
             free = {name: _free_share(place) for name, place in places.items()}
             for name in answering:
-                rows += _ladder(case, name, region, level, order[name], places, free, judged)
-    return tuple(asdict(row) for row in rows)
+                rows += _chain(case, name, region, level, order[name], places, free, quality_rows)
+    return tuple(rows)
 
 
-def _ladders(
-    case: Case, known: Sequence[str], answering: Sequence[str], judged: Sequence[Quality]
+def _orders(
+    case: Case, known: Sequence[str], answering: Sequence[str], quality_rows: Sequence[Quality]
 ) -> dict[str, list[str]]:
     """The scenario's ladder of each model; where it states none, every other model, the best judged first."""
     stated = case.scenario.assistant.fallback.chains
-    ranked = sorted(known, key=lambda name: -_quality(name, judged))
+    ranked = sorted(known, key=lambda name: -_quality(name, quality_rows))
     return {name: list(stated.get(name) or [other for other in ranked if other != name]) for name in answering}
 
 
-def _ladder(
+def _chain(
     case: Case, name: str, region: str, level: str, order: Sequence[str], places: Mapping[str, _Place],
-    free: dict[str, float], judged: Sequence[Quality],
-) -> list[Rung]:  # fmt: skip
+    free: dict[str, float], quality_rows: Sequence[Quality],
+) -> list[FallbackTier]:  # fmt: skip
     need = places[name].load_per_s
     left, rows = need, []
 
-    def add(rung: str, to: str, calls: float, usd: float | None, waits_s: float | None, limit: str) -> None:
+    def add(tier: str, to: str, calls: float, usd: float | None, waits_s: float | None, limit: str) -> None:
         share = calls / need if need else 0.0
-        rows.append(Rung(region, name, level, rung, to, calls, share, usd, waits_s, limit))
+        rows.append(FallbackTier(region, name, level, tier, to, calls, share, usd, waits_s, limit))
 
     for target in (name, *order):
         place = places[target]
@@ -97,7 +79,7 @@ def _ladder(
         left -= taken
         if taken > 0 or target == name:
             add(
-                _kind(case, name, target, judged),
+                _kind(case, name, target, quality_rows),
                 target,
                 taken,
                 _usd(case, name, target),
@@ -192,16 +174,16 @@ def _seconds(case: Case, name: str, target: str) -> float:
     return latency_s(case, target) if case.calls.of(target).any() else assumed_latency_s(output)
 
 
-def _kind(case: Case, name: str, target: str, judged: Sequence[Quality]) -> str:
+def _kind(case: Case, name: str, target: str, quality_rows: Sequence[Quality]) -> str:
     if case.prices.models[target].supply != "bedrock":
-        return "own chips"
-    if target != name and _quality(target, judged) < _quality(name, judged):
+        return "self-hosted chips"
+    if target != name and _quality(target, quality_rows) < _quality(name, quality_rows):
         return "smaller model"
     return "API to its quota"
 
 
-def _quality(name: str, judged: Sequence[Quality]) -> float:
-    rows = [row.acceptable_ratio for row in judged if row.model == name]
+def _quality(name: str, quality_rows: Sequence[Quality]) -> float:
+    rows = [row.acceptable_ratio for row in quality_rows if row.model == name]
     return float(np.mean(rows)) if rows else 0.0
 
 

@@ -1,4 +1,4 @@
-"""What a reader should be told first: what breaks first, what was turned down and why, and what not to trust."""
+"""What a reader should be told first: the first limit exceeded, what was rejected and why, and what not to trust."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from capacity.cost.prices import stale_warning
 from capacity.fleet.inputs import Case
-from capacity.plan import Plan, PlanError, QuotaNeed, Sensitivity, SupplyPlan, TurnedDown
+from capacity.plan import Plan, PlanError, QuotaNeed, Rejected, Sensitivity, SupplyPlan
 
 CHARGED_SHARE_MIN = 0.99
 """Below this share a fleet's cost is told apart from the interactions'."""
@@ -25,7 +25,7 @@ def assumptions_first(ranked: Sequence[Sensitivity]) -> tuple[str, ...]:
     return tuple(list(told.values())[:3])
 
 
-def what_breaks_first(supplies: Sequence[SupplyPlan]) -> str:
+def first_limit_exceeded(supplies: Sequence[SupplyPlan]) -> str:
     """The limit with the least room at the p90 peak, over every model and region."""
     found = [pressure for supply in supplies if (pressure := _pressure(supply)) is not None]
     return max(found)[1] if found else "nothing that was sized has a known limit"
@@ -55,17 +55,17 @@ def _quota_sentence(need: QuotaNeed) -> str:
     )
 
 
-def turned_down(supplies: Sequence[SupplyPlan]) -> tuple[TurnedDown, ...]:
+def rejected(supplies: Sequence[SupplyPlan]) -> tuple[Rejected, ...]:
     """Every alternative that was looked at and lost, each once."""
     lost = {}
     for supply in supplies:
         for option in supply.options:
-            if option.turned_down is not None:
-                lost[f"{supply.model} on {option.chip} in {supply.region}"] = option.turned_down
+            if option.rejected is not None:
+                lost[f"{supply.model} on {option.chip} in {supply.region}"] = option.rejected
     reserved = "their term is not stated; a commitment is charged for its whole term, so they are off"
-    rows = [TurnedDown(what, why) for what, why in lost.items()]
+    rows = [Rejected(what, why) for what, why in lost.items()]
     if any(supply.options for supply in supplies):
-        rows.append(TurnedDown("reserved instance prices", reserved))
+        rows.append(Rejected("reserved instance prices", reserved))
     return tuple(rows)
 
 
@@ -113,14 +113,16 @@ def _increases(supplies: Sequence[SupplyPlan]) -> list[str]:
     asked: dict[str, list[str]] = {}
     spared: dict[str, str] = {}
     for supply in supplies:
-        for kind, wanted in supply.throttling.get("ask_for", {}).items():
+        if supply.throttling is None:
+            continue
+        for kind, wanted in supply.throttling.ask_for.items():
             held = next(need.granted for need in supply.quotas if need.kind == kind)
             asked.setdefault(supply.model, []).append(f"{supply.region} {wanted:,.0f} {kind} (granted {held:,.0f})")
-        advice = supply.throttling.get("max_tokens_advice", {})
-        if advice and advice["reserved_per_call"] < RESERVED_SHARE_MAX * advice["reserved_per_call_now"]:
+        advice = supply.throttling.max_tokens_advice
+        if advice and advice.reserved_per_call < RESERVED_SHARE_MAX * advice.reserved_per_call_now:
             spared[supply.model] = (
-                f"{supply.model}: max_tokens of {advice['max_tokens']:,} leaves 99.9% of answers whole and reserves "
-                f"{advice['reserved_per_call']:,.0f} tokens a call in place of {advice['reserved_per_call_now']:,.0f}"
+                f"{supply.model}: max_tokens of {advice.max_tokens:,} leaves 99.9% of answers whole and reserves "
+                f"{advice.reserved_per_call:,.0f} tokens a call in place of {advice.reserved_per_call_now:,.0f}"
             )
     return [
         f"{model}: quotas bind at p95 demand; ask for {', '.join(wants)}; increases take days, so ask weeks ahead"

@@ -1,48 +1,36 @@
-"""How much to hold beyond the median: what each further quantile costs, and how much pays when a loss has a price."""
+"""How much to option beyond the median: what each further quantile costs, and how much pays when a loss has a price."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from capacity.fleet.inputs import Case
 from capacity.fleet.outcome import INTERACTIONS, Levers, OwnChoice
+from capacity.plan import HeadroomOption
 from capacity.simulator.requests import Floats
 from scenarios.schema import Resilience
 
 QUANTILES = (0.5, 0.9, 0.95, 0.99)
 CANDIDATES = np.linspace(0.02, 1.0, 50)
-"""Fleets that least regret chooses among, as quantiles of the need."""
+"""Fleets that minimax regret chooses among, as quantiles of the need."""
 
 
-@dataclass(frozen=True)
-class Hold:
-    """Replicas, chips and dollars of one rule for one model in one region."""
-
-    rule: str
-    region: str
-    model: str
-    replicas: int
-    chips: int
-    usd: float
-    usd_more: float = 0.0  # over the row before it of the same ladder: what this nine, or this spare, costs
-
-
-def quantile_holds(choice: OwnChoice, draws: Levers, rules: Resilience) -> list[Hold]:
+def quantile_options(choice: OwnChoice, draws: Levers, rules: Resilience) -> list[HeadroomOption]:
     """The fleet that covers p50, p90, p95 and p99 of the joint draws: what each nine costs."""
     sized = choice.needed(draws, rules, at_p90=False)
     usd = choice.usd(sized)
     order = np.argsort(sized.chips, kind="stable")
-    holds = []
+    options = []
     for quantile in QUANTILES:
         place = order[min(len(order) - 1, int(np.ceil(quantile * len(order))) - 1)]
         rule = f"p{round(quantile * 100)} of the draws"
-        holds.append(_hold(rule, choice, int(sized.replicas[place]), int(sized.chips[place]), float(usd[place])))
-    return _with_steps(holds)
+        options.append(_option(rule, choice, int(sized.replicas[place]), int(sized.chips[place]), float(usd[place])))
+    return _with_steps(options)
 
 
-def spare_holds(choice: OwnChoice, rules: Resilience, region_factor: float) -> list[Hold]:
+def spare_options(choice: OwnChoice, rules: Resilience, region_factor: float) -> list[HeadroomOption]:
     """The p90 fleet with nothing spare, then with each thing that may fail: what headroom costs.
 
     region_factor: what the region carries over its own demand because another may be lost; 1 where none may.
@@ -50,28 +38,29 @@ def spare_holds(choice: OwnChoice, rules: Resilience, region_factor: float) -> l
     bare = rules.model_copy(update={"zones_lost": 0, "drain_ratio": 0.0, "broken_ratio": 0.0})
     zones = rules.model_copy(update={"drain_ratio": 0.0, "broken_ratio": 0.0})
     alone = replace(choice, load_per_s=choice.load_per_s / region_factor)
-    ladder = [
+    series = [
         ("p90, nothing may fail", alone, bare),
         (f"p90, {rules.zones_lost} of {rules.zones} zones may be lost", alone, zones),
         ("p90, and hosts drain or break", alone, rules),
         ("p90, and a region may be lost", choice, rules),
     ]
-    holds = []
-    for rule, which, held in ladder[: 4 if region_factor > 1 else 3]:
+    options = []
+    for rule, which, held in series[: 4 if region_factor > 1 else 3]:
         sized = which.needed(Levers(), held, at_p90=True)
         usd = float(choice.usd(sized).max())
-        holds.append(_hold(rule, choice, int(sized.replicas.max()), int(sized.chips.max()), usd))
-    return _with_steps(holds)
+        options.append(_option(rule, choice, int(sized.replicas.max()), int(sized.chips.max()), usd))
+    return _with_steps(options)
 
 
-def _with_steps(holds: list[Hold]) -> list[Hold]:
+def _with_steps(options: list[HeadroomOption]) -> list[HeadroomOption]:
     return [
-        replace(hold, usd_more=hold.usd - holds[place - 1].usd) if place else hold for place, hold in enumerate(holds)
+        replace(option, usd_more=option.usd - options[place - 1].usd) if place else option
+        for place, option in enumerate(options)
     ]
 
 
-def least_regret_hold(case: Case, choice: OwnChoice, value_per_interaction_usd: float) -> Hold:
-    """The fleet whose worst regret over the joint draws is least.
+def minimax_regret_option(case: Case, choice: OwnChoice, value_per_interaction_usd: float) -> HeadroomOption:
+    """The fleet whose worst regret over the joint draws is smallest.
 
     Regret of a fleet in a draw: its cost and the value of what it cannot serve, less the same of the fleet that would
     have been best in that draw. Newsvendor minimises the mean; this guards against any one future.
@@ -88,11 +77,11 @@ def least_regret_hold(case: Case, choice: OwnChoice, value_per_interaction_usd: 
     lost_usd = np.stack([(np.clip(need - n, 0, None) * seconds[:, None]).sum(axis=0) for n in working])
     total_usd = lost_usd * rate * value_per_call + np.array([float(choice.usd(each)) for each in sized])[:, None]
     best = int(np.argmin((total_usd - total_usd.min(axis=0)).max(axis=1)))
-    rule = f"least regret at {value_per_interaction_usd:g} USD an interaction"
-    return _hold(rule, choice, int(sized[best].replicas), int(sized[best].chips), float(choice.usd(sized[best])))
+    rule = f"minimax regret at {value_per_interaction_usd:g} USD an interaction"
+    return _option(rule, choice, int(sized[best].replicas), int(sized[best].chips), float(choice.usd(sized[best])))
 
 
-def worthwhile_hold(case: Case, choice: OwnChoice, value_per_interaction_usd: float) -> Hold:
+def worthwhile_option(case: Case, choice: OwnChoice, value_per_interaction_usd: float) -> HeadroomOption:
     """Replicas while the interactions the last one saves are worth more than it costs, over the joint draws.
 
     A replica more saves m calls in every second in which demand exceeds what the others carry:
@@ -114,7 +103,7 @@ def worthwhile_hold(case: Case, choice: OwnChoice, value_per_interaction_usd: fl
     per_zone = max(1, int(np.ceil(round(working * spare / rules.zones, 9))))
     sized = choice.holding(per_zone, rules)
     rule = f"worth {value_per_interaction_usd:g} USD an interaction"
-    return _hold(rule, choice, int(sized.replicas), int(sized.chips), float(choice.usd(sized)))
+    return _option(rule, choice, int(sized.replicas), int(sized.chips), float(choice.usd(sized)))
 
 
 def _replica_need(case: Case, choice: OwnChoice) -> tuple[Floats, Floats]:
@@ -128,5 +117,5 @@ def _replica_need(case: Case, choice: OwnChoice) -> tuple[Floats, Floats]:
     return np.outer(shape, load / choice.service.rate_over(case.draws)), seconds
 
 
-def _hold(rule: str, choice: OwnChoice, replicas: int, chips: int, usd: float) -> Hold:
-    return Hold(rule, choice.region, choice.service.model, replicas, chips, usd)
+def _option(rule: str, choice: OwnChoice, replicas: int, chips: int, usd: float) -> HeadroomOption:
+    return HeadroomOption(rule, choice.region, choice.service.model, replicas, chips, usd)

@@ -1,4 +1,4 @@
-"""Own silicon: every chip that may serve a model, what it takes, and why all but one are turned down."""
+"""Own silicon: every chip that may serve a model, what it takes, and why all but one are rejected."""
 
 from __future__ import annotations
 
@@ -130,9 +130,7 @@ def chip_options(
     told = f"{best.chip} costs {best.event_usd:,.0f} USD for the event at p90, this "
     return (
         tuple(
-            option
-            if option is best or option.turned_down
-            else replace(option, turned_down=f"{told}{option.event_usd:,.0f}")
+            option if option is best or option.rejected else replace(option, rejected=f"{told}{option.event_usd:,.0f}")
             for option, _ in sized
         ),
         choice,
@@ -218,5 +216,5 @@ def _excuse(service: Service, why: str) -> ChipOption:
         usd_per_hour=nothing,
         utilisation_ratio=nothing,
         binding=service.binding,
-        turned_down=why,
+        rejected=why,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -58,9 +58,12 @@ def bedrock_supply(case: Case, name: str, region: str) -> SupplyPlan:
     buckets = throttling(
         demand.timeline, ordinary, tokens, seconds, limits, length_s=case.scenario.event.length_s, seed=case.seed
     )
-    if buckets:
-        buckets["max_tokens_advice"] = max_tokens_advice(_answers(case, name), tokens.reserved, max_tokens)
-        buckets["ask_for"] = increases(quotas)
+    if buckets is not None:
+        buckets = replace(
+            buckets,
+            max_tokens_advice=max_tokens_advice(_answers(case, name), tokens.reserved, max_tokens),
+            ask_for=increases(quotas),
+        )
     return SupplyPlan(
         region=region,
         model=name,
@@ -153,7 +156,7 @@ def own_supply(case: Case, name: str) -> Sized:
     supplies = tuple(supply for supply, _ in pairs)
     choices = tuple(choice for _, choice in pairs if choice is not None)
     if made and not choices:
-        why = "; ".join(f"{option.chip}: {option.turned_down}" for option in supplies[0].options)
+        why = "; ".join(f"{option.chip}: {option.rejected}" for option in supplies[0].options)
         notes.append(f"{name}: no chip meets its SLOs, so it is not sized and its cost is missing ({why})")
     return Sized(name, tuple(made), supplies, choices, tuple(notes))
 
@@ -185,7 +188,7 @@ def _own_region(
     stream = PLANNER_QUERIES if case.is_planner(name) else INTERACTIONS
     terms = Terms(case.draws, case.prices, case.scenario.capacity.resilience, case.paid_s)
     options, choice = chip_options(made, carried, region, stream, terms)
-    chosen = next((option for option in options if option.turned_down is None), None)
+    chosen = next((option for option in options if option.rejected is None), None)
     supply = SupplyPlan(
         region=region,
         model=name,

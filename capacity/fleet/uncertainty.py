@@ -11,7 +11,7 @@ import numpy as np
 
 from capacity.demand.forecast import DrawnDemand, range_quantile
 from capacity.fleet.outcome import Base, Levers, outcome
-from capacity.plan import Sensitivity
+from capacity.plan import ErrorBars, InformationValue, Interval, Sensitivity, Spread
 from capacity.simulator.requests import Floats
 from scenarios.schema import Stream
 
@@ -50,7 +50,7 @@ def joint_draws(drawn: Mapping[str, DrawnDemand], n: int, spread: float, seed: i
     )
 
 
-def error_bars(base: Base, draws: Levers) -> dict[str, Any]:
+def error_bars(base: Base, draws: Levers) -> ErrorBars:
     """The 90% range of chips needed, all together and by cause, with the Monte Carlo error of its ends.
 
     demand: forecast, turns, tokens and hits; model: step model and surface; monte_carlo: what more draws would remove.
@@ -58,16 +58,16 @@ def error_bars(base: Base, draws: Levers) -> dict[str, Any]:
     everything = outcome(base, draws, at_p90=False).chips
     demand_only = outcome(base, replace(draws, step_error=np.zeros(1)), at_p90=False).chips
     model_only = outcome(base, Levers(step_error=draws.step_error), at_p90=False).chips
-    return {
-        "chips": _range(everything),
-        "demand": _range(demand_only),
-        "model": _range(model_only),
-        "monte_carlo": {f"p{int(q * 100)}": _order_interval(everything, q) for q in (0.05, 0.95)},
-        "draws": int(everything.size),
-    }
+    return ErrorBars(
+        chips=_spread(everything),
+        demand=_spread(demand_only),
+        model=_spread(model_only),
+        monte_carlo={f"p{int(q * 100)}": _order_interval(everything, q) for q in (0.05, 0.95)},
+        draws=int(everything.size),
+    )
 
 
-def value_of_measuring(base: Base, draws: Levers) -> tuple[dict[str, Any], ...]:
+def expected_value_of_information(base: Base, draws: Levers) -> tuple[InformationValue, ...]:
     """What a plan that covers nine futures in ten would spare, were one input known to be at its middle; most first.
 
     Rows: input, chips_spared and event_usd_spared at p90 of the joint draws (negative: the middle asks for more), and
@@ -81,16 +81,14 @@ def value_of_measuring(base: Base, draws: Levers) -> tuple[dict[str, Any], ...]:
         ("answer tokens per call", {"output_tokens": one}, "a run on the real models: `peakday run --live`"),
         ("prompt cache hit ratio (Bedrock)", {"cache_hits": _middle(draws.cache_hits)}, "`peakday run --live`"),
         ("prefix hit ratio (own engines)", {"prefix_hits": _middle(draws.prefix_hits)}, "`peakday cache replay`"),
-        ("rate per replica", {"step_error": np.zeros(1)}, "a ladder on the chip: `peakday calibrate`"),
+        ("rate per replica", {"step_error": np.zeros(1)}, "a rate sweep on the chip: `peakday calibrate`"),
     )
     before = _at_p90(base, draws)
     rows = []
     for name, settled, how in known:
         after = _at_p90(base, replace(draws, **settled))
-        rows.append(
-            {"input": name, "chips_spared": before[0] - after[0], "event_usd_spared": before[1] - after[1], "how": how}
-        )
-    return tuple(sorted(rows, key=lambda row: (-row["event_usd_spared"], -row["chips_spared"])))
+        rows.append(InformationValue(name, before[0] - after[0], before[1] - after[1], how))
+    return tuple(sorted(rows, key=lambda row: (-row.event_usd_spared, -row.chips_spared)))
 
 
 def _middle(values: Floats) -> Floats:
@@ -102,18 +100,18 @@ def _at_p90(base: Base, draws: Levers) -> tuple[float, float]:
     return float(np.quantile(drawn.chips, 0.9)), float(np.quantile(drawn.event_cost_usd, 0.9))
 
 
-def _range(values: Floats) -> dict[str, float]:
+def _spread(values: Floats) -> Spread:
     low, mid, high = np.quantile(values, [0.05, 0.5, 0.95])
-    return {"low": float(low), "mid": float(mid), "high": float(high)}
+    return Spread(float(low), float(mid), float(high))
 
 
-def _order_interval(values: Floats, quantile: float) -> dict[str, float]:
+def _order_interval(values: Floats, quantile: float) -> Interval:
     """90% interval of a quantile by order statistics (binomial, normal approximation)."""
     n = values.size
     half = Z_90 * np.sqrt(n * quantile * (1 - quantile))
     ranks = np.clip([np.floor(n * quantile - half), np.ceil(n * quantile + half)], 0, n - 1).astype(int)
     low, high = np.sort(values)[ranks]
-    return {"low": float(low), "high": float(high)}
+    return Interval(float(low), float(high))
 
 
 @dataclass(frozen=True)

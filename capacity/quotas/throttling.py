@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from capacity.plan import Levels, QuotaNeed, RegionDemand
+from capacity.plan import Levels, MaxTokensAdvice, QuotaNeed, RegionDemand, Throttled, Throttling
 from capacity.quotas.bucket import PERIOD_S
 from capacity.quotas.quota import CallTokens, Granted
 from capacity.simulator.requests import Floats, Ints
@@ -29,15 +27,6 @@ ASK_STEP = 0.01
 """An increase is asked for in steps of a hundredth of itself."""
 
 
-@dataclass(frozen=True)
-class Stopped:
-    """Share of the event's calls throttled, by kind where it did any, and when each kind first did."""
-
-    ratio: float
-    by_kind: Mapping[str, float]
-    first_s: Mapping[str, float]
-
-
 def calls_each_second(demand: RegionDemand, level: str, peak_per_s: float, length_s: float, seed: int) -> Ints:
     """Poisson calls of each second of the event, its timeline scaled so that its highest point is peak_per_s."""
     rate = np.asarray(getattr(demand, f"interactions_per_s_{level}"), dtype=np.float64)
@@ -48,14 +37,16 @@ def calls_each_second(demand: RegionDemand, level: str, peak_per_s: float, lengt
     return np.asarray(drawn, dtype=np.int64)
 
 
-def stopped(counts: Ints, tokens: CallTokens, latency_s: float, limits: Granted, *, gives_back: bool) -> Stopped:
+def throttled_calls(
+    counts: Ints, tokens: CallTokens, latency_s: float, limits: Granted, *, gives_back: bool
+) -> Throttled:
     """Send each second's calls through the buckets; gives_back False is the reading in which no reservation returns."""
     from capacity.quotas import kernel as bucket_kernel
 
     kinds = [kind for kind in PERIOD_S if getattr(limits, kind) is not None]
     total = int(counts.sum())
     if not kinds or not total:
-        return Stopped(0.0, {}, {})
+        return Throttled(0.0, {}, {})
 
     def each(values: Mapping[str, float]) -> Floats:
         return np.array([values[kind] for kind in kinds], dtype=np.float64)
@@ -71,7 +62,7 @@ def stopped(counts: Ints, tokens: CallTokens, latency_s: float, limits: Granted,
         gives_back,
     )
     shown = {kind: place for place, kind in enumerate(kinds) if refused[place]}
-    return Stopped(
+    return Throttled(
         float(refused.sum()) / total,
         {kind: float(refused[place]) / total for kind, place in shown.items()},
         {kind: float(first_s[place]) for kind, place in shown.items()},
@@ -81,53 +72,38 @@ def stopped(counts: Ints, tokens: CallTokens, latency_s: float, limits: Granted,
 def throttling(
     demand: RegionDemand, peak: Levels, tokens: CallTokens, latency_s: float, limits: Granted, *,
     length_s: float, seed: int,
-) -> dict[str, Any]:  # fmt: skip
-    """Both readings at p50 and p90 demand; empty where nothing is limited."""
+) -> Throttling | None:  # fmt: skip
+    """Both readings at p50 and p90 demand; None where nothing is limited."""
     if limits.rpm is None and limits.tpm is None and limits.tpd is None:
-        return {}
-    found: dict[str, Any] = {"settlement": {}, "reservation": {}}
+        return None
+    by_reading: dict[str, dict[str, Throttled]] = {"settlement": {}, "reservation": {}}
     for level in LEVELS:
         counts = calls_each_second(demand, level, getattr(peak, level), length_s, seed)
         for reading, gives_back in (("settlement", True), ("reservation", False)):
-            done = stopped(counts, tokens, latency_s, limits, gives_back=gives_back)
-            found[reading][level] = {
-                "throttled_ratio": done.ratio,
-                "by_kind": dict(done.by_kind),
-                "first_s": dict(done.first_s),
-            }
-    return found
+            by_reading[reading][level] = throttled_calls(counts, tokens, latency_s, limits, gives_back=gives_back)
+    return Throttling(by_reading["settlement"], by_reading["reservation"])
 
 
-def max_tokens_advice(output_tokens: Ints, reserved_now: float, max_tokens_now: int) -> dict[str, float]:
+def max_tokens_advice(output_tokens: Ints, reserved_now: float, max_tokens_now: int) -> MaxTokensAdvice:
     """The smallest max_tokens that leaves all but one answer in a thousand whole, and what a call then reserves.
 
     Fewer than ten answers beyond that quantile say nothing of it: then nothing is advised but the calls it takes.
     """
     calls_needed = math.ceil(round(BEYOND_MIN / (1 - ANSWERS_KEPT), 6))
     if len(output_tokens) < calls_needed:
-        return {
-            "max_tokens": max_tokens_now,
-            "reserved_per_call": reserved_now,
-            "reserved_per_call_now": reserved_now,
-            "calls": len(output_tokens),
-            "calls_needed": calls_needed,
-        }
+        return MaxTokensAdvice(max_tokens_now, reserved_now, reserved_now, len(output_tokens), calls_needed)
     longest = float(np.quantile(output_tokens, ANSWERS_KEPT))
     advised = max(MAX_TOKENS_STEP, math.ceil(longest / MAX_TOKENS_STEP) * MAX_TOKENS_STEP)
     advised = min(advised, max_tokens_now)
-    return {
-        "max_tokens": advised,
-        "reserved_per_call": reserved_now - max_tokens_now + advised,
-        "reserved_per_call_now": reserved_now,
-    }
+    return MaxTokensAdvice(advised, reserved_now - max_tokens_now + advised, reserved_now)
 
 
 def increases(quotas: tuple[QuotaNeed, ...]) -> dict[str, float]:
     """What to ask for of each kind that p95 demand passes, under the reading that asks for more, rounded up."""
-    asked = {}
+    wanted_by_kind = {}
     for need in quotas:
         wanted = max(need.needed_settlement.p95, need.needed_reservation.p95)
         if need.granted is not None and wanted > need.granted:
             unit = 10.0 ** math.floor(math.log10(wanted)) * ASK_STEP
-            asked[need.kind] = math.ceil(round(wanted / unit, 9)) * unit
-    return asked
+            wanted_by_kind[need.kind] = math.ceil(round(wanted / unit, 9)) * unit
+    return wanted_by_kind

@@ -114,7 +114,7 @@ def _buckets(model: StepModel) -> Floats:
 def warm_up() -> None:
     """Compile the kernel into its cache, so that the first plan does not wait for it."""
     from capacity.quotas.quota import CallTokens, Granted
-    from capacity.quotas.throttling import stopped
+    from capacity.quotas.throttling import throttled_calls
     from capacity.simulator.requests import requests
     from neuron_bench.step_model import Coefficients
 
@@ -125,4 +125,4 @@ def warm_up() -> None:
         provenance="derived", relative_error=0.0, engine="none", version="0", date="2026-01-01", source="none",
     )  # fmt: skip
     simulate(requests([0.0], 1, 2), model)
-    stopped(np.ones(1, dtype=np.int64), CallTokens(2.0, 1.0), 1.0, Granted(1.0, 1.0, 1.0, ""), gives_back=True)
+    throttled_calls(np.ones(1, dtype=np.int64), CallTokens(2.0, 1.0), 1.0, Granted(1.0, 1.0, 1.0, ""), gives_back=True)

@@ -114,7 +114,7 @@ def _environment(source: Run | Plan | Bench) -> dict[str, str]:
         scenario = info.scenario or ScenarioRef()
         return {"scenario": f"{scenario.name} {scenario.hash}", **{key: str(getattr(info, key)) for key in keys}}
     if isinstance(source, Plan):
-        return {"scenario": f"{source.scenario.get('name')} {source.scenario.get('hash')}", "seed": str(source.seed)}
+        return {"scenario": f"{source.scenario.name} {source.scenario.hash}", "seed": str(source.seed)}
     return {"chips": ", ".join(sorted(map(str, set(source.cases["chip"].dropna()))))}
 
 

@@ -31,7 +31,7 @@ def order_page(plan: Plan, occasion: Occasion | None = None) -> Page:
     panels = [Panel("Chips", "For p90 of demand, whole instances, spare zones included.", chips)] if chips else []
     return Page(
         title=f"Order sheet of plan {plan.plan_id}",
-        subtitle=f"peakday · order · {plan.scenario.get('name', '')}",
+        subtitle=f"peakday · order · {plan.scenario.name}",
         banners=[word, *plan_banners(plan)],
         headline=[number for number in plan_numbers(plan) if number.name == "event_cost_usd"],
         parts=[
@@ -115,7 +115,7 @@ def _whole(value: float | None) -> str:
 
 def _rests_on(plan: Plan) -> list[Prose]:
     return [
-        Paragraph(plan.what_breaks_first, lead="First limit exceeded:"),
+        Paragraph(plan.first_limit_exceeded, lead="First limit exceeded:"),
         Bullets([*plan.assumptions_with_most_effect[:3], *plan.warnings[:3]]),
         Paragraph("Planned by ____________________    Approved by ____________________    Date __________"),
     ]

@@ -110,7 +110,7 @@ def order_lines(plan: Plan, occasion: Occasion) -> list[Line]:
 
 
 def _chip_lines(plan: Plan, supply: SupplyPlan, option: ChipOption, occasion: Occasion) -> Iterator[Line]:
-    zones = max(1, round(plan.rules.get("zones", 1)))
+    zones = max(1, round(plan.rules.zones)) if plan.rules else 1
     hourly = option.usd_per_hour.mid / option.bought_instances
     listed = option.list_usd_per_hour if option.list_usd_per_hour is not None else hourly
     begin, end, remark = _held_for(option, occasion)

@@ -55,7 +55,7 @@ class RunCollector(Collector):
 
 def plan_rules(plan: Plan) -> str:
     """A Prometheus rule file that records `peakday_plan_NAME{plan_id,simulated,…}` as constants."""
-    about = {"plan_id": plan.plan_id, "scenario": str(plan.scenario.get("name", ""))}
+    about = {"plan_id": plan.plan_id, "scenario": plan.scenario.name}
     rules = [
         {
             "record": f"peakday_plan_{number.name}",

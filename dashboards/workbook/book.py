@@ -30,7 +30,7 @@ def write_xlsx(plan: Plan, out: Path) -> Path:
         SpreadsheetError: the plan has chips but not the rules they were counted by.
     """
     sized = [supply for supply in plan.supplies if supply.chosen is not None]
-    if sized and ("zones" not in plan.rules or any(s.chosen and s.chosen.chips_per_replica is None for s in sized)):
+    if sized and (plan.rules is None or any(s.chosen and s.chosen.chips_per_replica is None for s in sized)):
         raise SpreadsheetError(
             f"plan {plan.plan_id}: holds no rules for its chips (an older peakday made it); plan again"
         )

@@ -128,5 +128,5 @@ def write_provenance(book: Book, plan: Plan) -> None:
             sheet.paragraph(text)
     sheet.row += 1
     sheet.line("Rejected", "section")
-    for item in plan.turned_down:
+    for item in plan.rejected:
         sheet.write((item.what, None, item.why), ("text", "text", "text"))

@@ -131,12 +131,13 @@ _RULES = {
 
 
 def _rules(plan: Plan) -> list[Input]:
+    if plan.rules is None:
+        return []
     return [
         Input(
-            name, label, float(plan.rules[name]), unit, low, high, "assumed", "scenario: capacity.resilience and demand"
+            name, label, getattr(plan.rules, name), unit, low, high, "assumed", "scenario: capacity.resilience, demand"
         )
         for name, (label, unit, low, high) in _RULES.items()
-        if name in plan.rules
     ]
 
 

@@ -82,7 +82,7 @@ def _plans(old: Path, new: Path, margin: float) -> list[Line]:
     from capacity.plan import load_plan
 
     plans = load_plan(old), load_plan(new)
-    if plans[0].scenario.get("hash") != plans[1].scenario.get("hash"):
+    if plans[0].scenario.hash != plans[1].scenario.hash:
         why = "the plans are of two scenarios, so a difference says nothing about the code"
         return [Line(GATE, "scenario", Verdict.INCONCLUSIVE, why)]
     changes = compare_plans(*plans)

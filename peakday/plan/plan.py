@@ -71,7 +71,7 @@ def plan_scenario(
         plan_id=folder.name,
         usage=usage,
         held=held,
-        judged=quality(judged) if judged else None,
+        quality_rows=quality(judged) if judged else None,
     )
     plan = replace(plan, warnings=(*plan.warnings, *supply_findings(plan)))
     occasion = None

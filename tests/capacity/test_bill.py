@@ -95,12 +95,12 @@ def test_list_and_net_stand_side_by_side_and_differ_by_the_discount():
     made, usual = plan(prices={"discount_ratio": {"anthropic": 0.2, "inf2": 0.5}}), plan()
     assert made.event_cost_parts_list_usd == pytest.approx(usual.event_cost_parts_usd)
     for name, list_usd in made.event_cost_parts_list_usd.items():
-        share = 0.5 if name.startswith("own silicon") else 0.8
+        share = 0.5 if name.startswith("self-hosted") else 0.8
         assert made.event_cost_parts_usd[name] == pytest.approx(list_usd * share)
     for line, at_list in zip(made.cost, usual.cost, strict=True):
         assert line.per_interaction_list_usd == pytest.approx(at_list.per_interaction_usd.mid)
     for row in made.purchase:
-        assert row["usd"] == pytest.approx(row["usd_list"] / 2)
+        assert row.usd == pytest.approx(row.usd_list / 2)
 
 
 @pytest.mark.parametrize(
@@ -117,42 +117,42 @@ def test_failed_attempts_are_charged_as_the_calls_they_repeat():
     parts = made.cost[0].parts_usd
     tokens = sum(parts[name] for name in ("input", "cache read", "cache write", "output") if name in parts)
     assert parts["failed attempts"] == pytest.approx(0.1 * tokens)
-    in_event = made.rules["interactions_in_event"]
+    in_event = made.rules.interactions_in_event
     assert made.event_cost_parts_usd["Bedrock tokens"] == pytest.approx(1.1 * tokens * in_event)
 
 
 def test_each_nine_and_each_spare_has_its_price_and_the_last_is_the_plan():
     made = plan(scenario(**SHORT, capacity__resilience__region_loss=True))
-    rows = [row for row in made.headroom if row["region"] == "us-east-1"]
-    nines = [row for row in rows if row["rule"].endswith("of the draws")]
-    spare = [row for row in rows if row["rule"].startswith("p90,")]
-    assert [row["rule"][:3] for row in nines] == ["p50", "p90", "p95", "p99"]
+    rows = [row for row in made.headroom if row.region == "us-east-1"]
+    nines = [row for row in rows if row.rule.endswith("of the draws")]
+    spare = [row for row in rows if row.rule.startswith("p90,")]
+    assert [row.rule[:3] for row in nines] == ["p50", "p90", "p95", "p99"]
     assert len(spare) == 4
     for ladder in (nines, spare):
-        assert all(row["usd_more"] >= 0 for row in ladder)
-        assert ladder[0]["usd"] + sum(row["usd_more"] for row in ladder) == pytest.approx(ladder[-1]["usd"])
+        assert all(row.usd_more >= 0 for row in ladder)
+        assert ladder[0].usd + sum(row.usd_more for row in ladder) == pytest.approx(ladder[-1].usd)
     chosen = next(s.chosen for s in made.supplies if (s.model, s.region) == ("custom-8b", "us-east-1"))
-    assert spare[-1]["usd"] == pytest.approx(chosen.event_usd)
+    assert spare[-1].usd == pytest.approx(chosen.event_usd)
 
 
-def test_least_regret_holds_more_the_more_an_interaction_is_worth():
+def test_minimax_regret_options_more_the_more_an_interaction_is_worth():
     def held(value):
         made = plan(scenario(**SHORT, capacity__draws=200, capacity__value_per_interaction_usd=value))
-        return [row["replicas"] for row in made.headroom if row["rule"].startswith("least regret")]
+        return [row.replicas for row in made.headroom if row.rule.startswith("minimax regret")]
 
     assert sum(held(0.0001)) < sum(held(0.5)) <= sum(held(50.0))
 
 
 def test_without_a_value_the_plan_prices_the_nines_and_recommends_nothing():
-    assert not any("worth" in row["rule"] or "regret" in row["rule"] for row in plan().headroom)
+    assert not any("worth" in row.rule or "regret" in row.rule for row in plan().headroom)
 
 
 def test_every_tier_with_a_published_price_is_compared_and_told_apart():
     policy = {"simple": "custom-8b", "complex": "nova-pro"}
-    rows = {row["tier"]: row for row in plan(scenario(**SHORT, assistant__policy=policy)).tiers}
-    assert rows["flex"]["usd"] == pytest.approx(rows["default"]["usd"] / 2)
-    assert [tier for tier, row in rows.items() if row["planned"]] == ["default"]
-    assert "nobody waits for" in rows["flex"]["why"]
+    rows = {row.tier: row for row in plan(scenario(**SHORT, assistant__policy=policy)).tiers}
+    assert rows["flex"].usd == pytest.approx(rows["default"].usd / 2)
+    assert [tier for tier, row in rows.items() if row.planned] == ["default"]
+    assert "nobody waits for" in rows["flex"].why
 
 
 QUERIES = {"planner_queries": {"peak_per_s": {"low": 50, "mid": 100, "high": 200, "confidence": 0.9}}}
@@ -164,11 +164,11 @@ def test_the_planners_searches_have_their_own_line():
     slow = plan(scenario(**(SHORT | searches)), step_models=[llama_8b(), llama_8b(model_id="planner", a=0.2)])
     quick = llama_8b(model_id="planner", a=0.002, b=2e-5)
     sized = plan(scenario(**(SHORT | searches)), step_models=[llama_8b(), quick])
-    assert not slow.background[0]["sized"]
-    assert "e2e_s_p99" in slow.background[0]["why"] or "ttft_s_p99" in slow.background[0]["why"]
+    assert not slow.background[0].sized
+    assert "e2e_s_p99" in slow.background[0].why or "ttft_s_p99" in slow.background[0].why
     line = sized.background[0]
-    assert line["usd"] == pytest.approx(sum(r["usd"] for r in sized.purchase if r["model"] == "planner"))
-    assert line["usd_per_million"] == pytest.approx(line["usd"] / line["searches_in_event"] * 1e6)
+    assert line.usd == pytest.approx(sum(r.usd for r in sized.purchase if r.model == "planner"))
+    assert line.usd_per_million == pytest.approx(line.usd / line.searches_in_event * 1e6)
 
 
 def test_searches_on_a_bedrock_model_are_refused_with_the_way_out():

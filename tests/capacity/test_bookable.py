@@ -24,11 +24,11 @@ def with_options(plan, *options):
     return replace(plan, supplies=(replace(supply, region="us-east-2", options=options),))
 
 
-def option(plan, instance, price_kind, count, usd, turned_down=None):
+def option(plan, instance, price_kind, count, usd, rejected=None):
     chosen = next(s.chosen for s in plan.supplies if s.chosen)
     return replace(
         chosen, instance_type=instance, price_kind=price_kind, instances=Levels(count, count, count),
-        event_usd=usd, billed_hours=48.0, turned_down=turned_down,
+        event_usd=usd, billed_hours=48.0, rejected=rejected,
     )  # fmt: skip
 
 

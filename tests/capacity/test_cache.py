@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from capacity.caching.hit_ratio import (
-    advise,
     che,
-    cold_herd_misses,
+    cheapest_ttl,
     equilibria,
     renewal_hit_ratio,
     shards_from_hit_ratio,
+    stampede_misses,
     think_hit_ratio,
     ttl_hit_ratio,
 )
@@ -87,8 +87,8 @@ def test_waits_shorter_than_the_ttl_keep_a_conversation_cached():
     assert think_hit_ratio(300.0, 0.8, 300.0) == pytest.approx(0.5)
 
 
-def test_a_cold_herd_misses_once_for_each_request_that_starts_before_the_first_write():
-    assert cold_herd_misses(40.0, 0.5) == 21
+def test_a_stampede_misses_once_for_each_request_that_starts_before_the_first_write():
+    assert stampede_misses(40.0, 0.5) == 21
 
 
 @pytest.mark.parametrize(
@@ -97,10 +97,10 @@ def test_a_cold_herd_misses_once_for_each_request_that_starts_before_the_first_w
 def test_the_cheapest_of_no_cache_five_minutes_and_an_hour_is_advised(hit_5m, hit_1h, choice):
     """Claude writes at 1.25 or 2 x input and reads at 0.1 x: five minutes pay from 21.7% hits, an hour from 52.6%."""
     sonnet = models()["claude-sonnet"]
-    advice = advise(lambda ttl_s: hit_5m if ttl_s == 300 else hit_1h, sonnet.prices, ("5m", "1h"), 3000, 1024)
+    advice = cheapest_ttl(lambda ttl_s: hit_5m if ttl_s == 300 else hit_1h, sonnet.prices, ("5m", "1h"), 3000, 1024)
     assert advice.choice == choice
 
 
 def test_below_the_minimum_nothing_is_cached():
     sonnet = models()["claude-sonnet"]
-    assert advise(lambda ttl_s: 1.0, sonnet.prices, ("5m",), 900, 1024).choice == "none"
+    assert cheapest_ttl(lambda ttl_s: 1.0, sonnet.prices, ("5m",), 900, 1024).choice == "none"

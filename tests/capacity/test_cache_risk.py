@@ -62,27 +62,27 @@ def test_a_run_tells_the_shared_prefix_from_what_conversations_left():
 
 def test_every_own_model_that_counts_on_hits_is_searched():
     rows = plan().hit_stability
-    assert {(row["model"], row["region"]) for row in rows} == {("custom-8b", "us-east-1"), ("custom-8b", "us-west-2")}
-    assert all(0 <= share <= 1 for row in rows for share in row["solutions"])
+    assert {(row.model, row.region) for row in rows} == {("custom-8b", "us-east-1"), ("custom-8b", "us-west-2")}
+    assert all(0 <= share <= 1 for row in rows for share in row.solutions)
 
 
 def test_caches_are_cold_at_the_start_and_after_each_cold_cache_fault():
     faults = [{"kind": "cold_cache", "at_s": 7_200, "length_s": 60, "region": "us-west-2"}]
-    rows = plan(scenario(**SHORT, faults=faults)).cold_herd
-    assert {(row["at_s"], row["region"]) for row in rows} == {
+    rows = plan(scenario(**SHORT, faults=faults)).cache_stampede
+    assert {(row.at_s, row.region) for row in rows} == {
         (0.0, "us-east-1"), (0.0, "us-west-2"), (7_200.0, "us-west-2"),
     }  # fmt: skip
     for row in rows:
-        assert row["misses"] >= 1
-        assert row["usd"] > 0
+        assert row.misses >= 1
+        assert row.usd > 0
 
 
 def test_a_runs_shared_hits_tell_the_shards_and_thin_caches_hit_less():
     """2,000 shared tokens of which 1,800 are read on average: 1 - exp(-x) = 0.9."""
     made = plan(run=run(cache_read_tokens=1_800, cache_write_tokens_5m=900))
-    row = made.cold_herd[0]
+    row = made.cache_stampede[0]
     rate = 60 / 59 / 2
-    assert row["shards"] == pytest.approx(rate * 300 / -np.log1p(-0.9))
-    assert row["shards"] > 1
+    assert row.shards == pytest.approx(rate * 300 / -np.log1p(-0.9))
+    assert row.shards > 1
     full = plan(run=run())
-    assert full.cold_herd[0]["shards"] == 1.0
+    assert full.cache_stampede[0].shards == 1.0

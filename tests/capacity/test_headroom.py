@@ -6,7 +6,7 @@ from math import ceil
 import numpy as np
 import pytest
 
-from capacity.fleet.headroom import least_regret_hold, worthwhile_hold
+from capacity.fleet.headroom import minimax_regret_option, worthwhile_option
 from capacity.fleet.outcome import INTERACTIONS, Levers
 from capacity.planner import make_case, size_supplies
 from tests.capacity.models import llama_8b
@@ -18,7 +18,7 @@ FLAT = {"demand__interactions__shape": {"kind": "constant"}}
 
 
 def sized(demand, **rules):
-    """A case of one region, one flat rate, and draws of demand alone; and its one choice of own chips."""
+    """A case of one region, one flat rate, and draws of demand alone; and its one choice of self-hosted chips."""
     resilience = {"zones": 3, "zones_lost": 1, "drain_ratio": 0.1, "broken_ratio": 0.0} | rules
     what = scenario(**SHORT, **ONE_REGION, **FLAT, capacity__resilience=resilience)
     case = make_case(what, None, [llama_8b()], None, 1)
@@ -46,10 +46,10 @@ def test_what_is_worth_it_is_the_newsvendors_quantile(retries):
     short = replica_usd / (call_usd * m * case.scenario.event.length_s)
     assert 0.05 < short < 0.9, short
     working = choice.load_per_s / m * (1.5 - short)
-    assert worthwhile_hold(case, choice, value).replicas == 3 * ceil(working * spare / 3)
+    assert worthwhile_option(case, choice, value).replicas == 3 * ceil(working * spare / 3)
 
 
-@pytest.mark.parametrize("rule", [worthwhile_hold, least_regret_hold])
+@pytest.mark.parametrize("rule", [worthwhile_option, minimax_regret_option])
 def test_a_certain_demand_of_dear_interactions_is_held_as_fleets_are_sized(rule):
     """Retries, spare zones and drained hosts are carried by every rule as by the plan's own fleet."""
     case, choice = sized([1.0], retry_extra_attempts=0.6)

@@ -122,8 +122,8 @@ def test_chips_are_in_no_runs_totals_so_the_cost_is_scored_without_them():
     later = replace(later, info=replace(later.info, totals=Totals(cost_usd_per_interaction=0.01)))
     (score,) = [s for s in backtest(made, later).scores if s.name == "cost of tokens per interaction"]
     line = made.cost[0]
-    assert line.parts_usd["own silicon"] > 0
-    assert score.predicted.mid == pytest.approx(line.per_interaction_usd.mid - line.parts_usd["own silicon"])
+    assert line.parts_usd["self-hosted"] > 0
+    assert score.predicted.mid == pytest.approx(line.per_interaction_usd.mid - line.parts_usd["self-hosted"])
 
 
 def test_a_prediction_must_be_older_than_what_it_predicts():
@@ -158,14 +158,14 @@ def test_a_model_the_run_never_called_is_named_with_those_it_did():
 def test_reservations_are_held_for_the_seconds_a_run_measured_else_for_a_stated_judgement():
     timed, untimed = plan(run=run(e2e_s=3.0)), plan()
     notes = [next(n for n in made.inputs if n.name == "claude-sonnet latency") for made in (timed, untimed)]
-    assert [note.provenance for note in notes] == ["measured", "judged"]
+    assert [note.provenance for note in notes] == ["measured", "expert_estimate"]
     assert notes[0].value.startswith("3.00 s")
 
 
 def test_the_range_of_a_hit_ratio_is_a_judged_worst_case_and_no_interval():
     ratio = plan(run=run()).hit_rates[0].ratio
-    assert (ratio.provenance, ratio.confidence) == ("judged", 0.0)
-    assert "worst case: 50% of the hits lost, judged" in ratio.source
+    assert (ratio.provenance, ratio.confidence) == ("expert_estimate", 0.0)
+    assert "worst case: 50% of the hits lost, expert estimate" in ratio.source
 
 
 def test_turns_that_were_never_answered_are_loaded_and_charged_too():

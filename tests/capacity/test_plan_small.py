@@ -84,8 +84,8 @@ def test_without_a_run_tokens_are_assumed_and_the_plan_says_so(made):
     assert any("assumed: no run was given" in line for line in made.warnings)
 
 
-def test_what_breaks_first_is_the_quota_that_binds_most(made):
-    assert made.what_breaks_first.startswith("claude-sonnet in us-east-1: rpm")
+def test_first_limit_exceeded_is_the_quota_that_binds_most(made):
+    assert made.first_limit_exceeded.startswith("claude-sonnet in us-east-1: rpm")
 
 
 def test_unset_max_tokens_is_the_first_quota_finding():
@@ -97,7 +97,7 @@ def test_an_impossible_promise_turns_the_chip_down_with_the_reason():
     own = {"custom-8b": {"chips": ["inferentia2"], "ttft_s_p99": 0.05}}
     made = plan(scenario(**(SHORT | {"capacity__own": own})))
     option = next(s for s in made.supplies if s.model == "custom-8b").options[0]
-    assert option.turned_down.startswith("ttft_s_p99 <= 0.05 is missed by one call alone")
+    assert option.rejected.startswith("ttft_s_p99 <= 0.05 is missed by one call alone")
     assert any("no chip meets its SLOs" in line for line in made.warnings)
 
 
@@ -124,7 +124,7 @@ def test_a_simulated_step_model_taints_what_it_touches():
     assert made.event_cost_usd.simulated
     assert made.simulated
     touched = {line.intent for line in made.cost if line.per_interaction_usd.simulated}
-    assert touched == {line.intent for line in made.cost if "own silicon" in line.parts_usd}
+    assert touched == {line.intent for line in made.cost if "self-hosted" in line.parts_usd}
 
 
 def test_a_gpu_that_was_measured_is_compared_with_the_chips():
@@ -134,10 +134,10 @@ def test_a_gpu_that_was_measured_is_compared_with_the_chips():
     made = plan(scenario(**SHORT | {"capacity__own": own}), step_models=[llama_8b(), gpu])
     supply = next(supply for supply in made.supplies if supply.model == "custom-8b")
     options = {option.chip: option for option in supply.options}
-    assert options["l40s"].turned_down is None
+    assert options["l40s"].rejected is None
     assert options["l40s"].instance_type.startswith("g6e.")
     assert options["l40s"].chips_per_replica == 1.0
-    assert options["inferentia2"].turned_down.startswith("l40s costs ")
+    assert options["inferentia2"].rejected.startswith("l40s costs ")
 
 
 def test_an_allowed_chip_that_nobody_measured_is_named():
@@ -166,11 +166,11 @@ def test_quantiles_of_cost_are_told_by_turn_and_by_part(made):
 
 def test_the_input_that_is_known_least_is_worth_measuring_most():
     wide = plan(scenario(**SHORT, demand__interactions__peak_per_s={"low": 2, "mid": 10, "high": 80}))
-    first = wide.value_of_measuring[0]
-    assert first["input"] == "demand of the event"
-    assert first["event_usd_spared"] > 0
+    first = wide.expected_value_of_information[0]
+    assert first.input == "demand of the event"
+    assert first.event_usd_spared > 0
     sure = plan(scenario(**SHORT, demand__interactions__peak_per_s={"low": 10, "mid": 10, "high": 10}))
-    spared = {row["input"]: row["event_usd_spared"] for row in sure.value_of_measuring}
+    spared = {row.input: row.event_usd_spared for row in sure.expected_value_of_information}
     assert spared["demand of the event"] == pytest.approx(0.0, abs=1e-9)
 
 
@@ -231,7 +231,7 @@ def test_own_prices_replace_the_list(made):
 def test_what_is_not_sized_never_breaks_first_but_is_warned_about():
     own = {"custom-8b": {"chips": ["inferentia2"], "ttft_s_p99": 0.05}}
     made = plan(scenario(**(SHORT | {"capacity__own": own, "quotas": {"claude-sonnet": {"rpm": 1e9, "tpm": 1e12}}})))
-    assert "custom-8b" not in made.what_breaks_first
+    assert "custom-8b" not in made.first_limit_exceeded
     assert any("custom-8b: no chip meets its SLOs" in line for line in made.warnings)
 
 
@@ -243,9 +243,9 @@ def test_what_is_bought_is_one_level_throughout(made):
 
 def test_the_three_error_bars_are_apart_and_inside_the_whole(made):
     bars = made.errors
-    assert bars["demand"]["low"] >= bars["chips"]["low"] * 0.8
-    assert bars["model"]["high"] <= bars["chips"]["high"]
-    assert bars["monte_carlo"]["p95"]["low"] <= bars["chips"]["high"] <= bars["monte_carlo"]["p95"]["high"]
+    assert bars.demand.low >= bars.chips.low * 0.8
+    assert bars.model.high <= bars.chips.high
+    assert bars.monte_carlo["p95"].low <= bars.chips.high <= bars.monte_carlo["p95"].high
 
 
 def test_a_stated_horizon_is_what_chips_are_paid_for(made):

@@ -23,7 +23,7 @@ def chips(made):
 
 
 def own_usd(made):
-    return sum(row["usd"] for row in made.purchase)
+    return sum(row.usd for row in made.purchase)
 
 
 def own(**promise):
@@ -62,7 +62,7 @@ def test_costs_add_up_over_parts_and_intents(peak, seed):
     made = plan(scenario(**QUICK, demand__interactions__peak_per_s=peak), seed=seed)
     assert sum(made.event_cost_parts_usd.values()) == pytest.approx(made.event_cost_usd.mid)
     everything = made.cost[0]
-    in_event = made.rules["interactions_in_event"]
+    in_event = made.rules.interactions_in_event
     assert everything.per_interaction_usd.mid * in_event == pytest.approx(made.event_cost_usd.mid, rel=1e-6)
     for line in made.cost:
         assert sum(line.parts_usd.values()) == pytest.approx(line.per_interaction_usd.mid)
@@ -143,7 +143,7 @@ def test_no_plan_picks_an_instance_with_a_cheaper_twin(monkeypatch):
             scenario(**QUICK, demand__interactions__peak_per_s=peak), step_models=[llama_8b()],
             now_utc="2026-11-23T00:00:00Z", version="1", plan_id="p",
         )  # fmt: skip
-        bought = {row["instance_type"] for row in made.purchase}
+        bought = {row.instance_type for row in made.purchase}
         assert bought
         assert not bought & set(twins)
 

@@ -87,8 +87,8 @@ def valued():
 
 def test_a_schedule_follows_the_day_and_costs_less_than_a_flat_fleet(valued):
     for row in valued[1.0].schedules:
-        assert min(row["instances_by_hour"]) < max(row["instances_by_hour"])
-        assert row["usd"] < row["flat_usd"]
+        assert min(row.instances_by_hour) < max(row.instances_by_hour)
+        assert row.usd < row.flat_usd
 
 
 def test_own_commitments_are_bought_only_when_their_whole_term_pays():
@@ -96,28 +96,28 @@ def test_own_commitments_are_bought_only_when_their_whole_term_pays():
     week = {"instance": "inf2.48xlarge", "usd_per_hour": 0.01, "term_h": 168.0}
     event = {"event__length_s": "1d"}
     for row in plan(scenario(**SHORT, **event), prices={"commitments": [year]}).schedules:
-        assert not row["committed"]
+        assert not row.committed
     for row in plan(scenario(**SHORT, **event), prices={"commitments": [week]}).schedules:
-        assert row["committed"]
+        assert row.committed
 
 
 def test_what_the_user_owns_costs_nothing_more():
     bare, owned = (plan(prices=prices).schedules for prices in (None, {"owned": {"inf2.48xlarge": 3000}}))
-    assert sum(row["usd"] for row in owned) < sum(row["usd"] for row in bare)
+    assert sum(row.usd for row in owned) < sum(row.usd for row in bare)
 
 
 def test_each_nine_costs_more(valued):
-    rows = [row for row in valued[1.0].headroom if row["rule"].startswith("p") and row["region"] == "us-east-1"]
-    assert rows[0]["usd"] <= rows[1]["usd"] <= rows[2]["usd"]
-    assert rows[0]["usd"] < rows[2]["usd"]
+    rows = [row for row in valued[1.0].headroom if row.rule.startswith("p") and row.region == "us-east-1"]
+    assert rows[0].usd <= rows[1].usd <= rows[2].usd
+    assert rows[0].usd < rows[2].usd
 
 
 def test_a_dearer_interaction_is_worth_more_replicas(valued):
     def replicas(value):
-        return sum(row["replicas"] for row in valued[value].headroom if row["rule"].startswith("worth"))
+        return sum(row.replicas for row in valued[value].headroom if row.rule.startswith("worth"))
 
     assert replicas(0.001) < replicas(1.0) < replicas(100.0)
 
 
 def test_without_a_value_the_plan_prices_the_nines_and_stops():
-    assert {row["rule"][:3] for row in plan().headroom} == {"p50", "p90", "p95", "p99"}
+    assert {row.rule[:3] for row in plan().headroom} == {"p50", "p90", "p95", "p99"}

@@ -53,7 +53,7 @@ def test_rate_chips_and_dollars_are_as_told(worked):
     _, made = worked
     chosen = next(s.chosen for s in made.supplies if (s.model, s.region) == ("custom-8b", "us-east-1"))
     options = next(s.options for s in made.supplies if (s.model, s.region) == ("custom-8b", "us-east-1"))
-    dearer = [option.event_usd / chosen.event_usd for option in options if option.turned_down]
+    dearer = [option.event_usd / chosen.event_usd for option in options if option.rejected]
     rate = chosen.rate_per_replica_per_s
     chips = sum(supply.chosen.bought_chips for supply in made.supplies if supply.chosen)
     hits = {(rate.model, rate.level): rate.ratio.mid for rate in made.hit_rates}
@@ -69,10 +69,10 @@ def test_rate_chips_and_dollars_are_as_told(worked):
         f"**{made.event_cost_usd.mid / 1e6:.2f} million USD**",
         f"**{hits['custom-8b', 'all']:.1%}**",
         f"**{hits['claude-sonnet', 'all']:.1%}**",
-        f"**{made.errors['chips']['low']:,.0f} .. {made.errors['chips']['high']:,.0f}**",
-        f"{made.errors['demand']['low']:,.0f} .. {made.errors['demand']['high']:,.0f}",
-        f"{made.errors['model']['low']:,.0f} .. {made.errors['model']['high']:,.0f}",
+        f"**{made.errors.chips.low:,.0f} .. {made.errors.chips.high:,.0f}**",
+        f"{made.errors.demand.low:,.0f} .. {made.errors.demand.high:,.0f}",
+        f"{made.errors.model.low:,.0f} .. {made.errors.model.high:,.0f}",
     ):
         assert number in WORDS
-    assert made.what_breaks_first.startswith("claude-sonnet in us-east-1: rpm of 38,736 ")
+    assert made.first_limit_exceeded.startswith("claude-sonnet in us-east-1: rpm of 38,736 ")
     assert any(line.startswith("planner: no chip meets its SLOs") for line in made.warnings)

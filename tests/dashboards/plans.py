@@ -11,16 +11,22 @@ from capacity.fleet.sizing import fleet
 from capacity.plan import (
     ChipOption,
     CostLine,
+    ErrorBars,
     Figure,
     HitRate,
     InputNote,
+    Interval,
     Levels,
     Plan,
+    Purchase,
     QuotaNeed,
     RegionDemand,
+    Rejected,
+    ScenarioRef,
     Sensitivity,
+    SizingRules,
+    Spread,
     SupplyPlan,
-    TurnedDown,
 )
 from capacity.quotas.quota import CallTokens, Granted, needs
 from facts.reader import instances
@@ -78,14 +84,14 @@ def make_plan(*, simulated: bool = True) -> Plan:
         plan_id="20261123-094300-smoke",
         created_utc="2026-11-23T09:43:00Z",
         peakday_version="0.1.0",
-        scenario={"name": "smoke", "hash": "5b0c3a9d1e2f4455", "seed": 1},
+        scenario=ScenarioRef("smoke", "5b0c3a9d1e2f4455", 1),
         seed=1,
         assumptions_with_most_effect=(
             "Peak chat rate: 250 to 900 interactions/s moves chips between 44 and 148",
             "Tokens of history per turn: 180 to 400 moves cost per interaction by 19%",
             "Step time of Llama-3.1-8B on Trainium2 is derived from published means: ±25%",
         ),
-        what_breaks_first="nova-pro tpm in us-east-1, 0:00 into the event, at p90 of demand",
+        first_limit_exceeded="nova-pro tpm in us-east-1, 0:00 into the event, at p90 of demand",
         inputs=_inputs(simulated),
         demand=demand,
         supplies=supplies,
@@ -95,21 +101,27 @@ def make_plan(*, simulated: bool = True) -> Plan:
             for intent, k in {"all": 1.0, "comparison": 2.1, "product_search": 0.7, "order_status": 0.4}.items()
         ),
         event_cost_usd=figure(own_usd + sum(tokens.values()) * INTERACTIONS, "USD", 0.3, "derived", simulated),
-        event_cost_parts_usd={"Bedrock tokens": sum(tokens.values()) * INTERACTIONS, "own silicon": own_usd},
-        turned_down=(
-            TurnedDown("inferentia2 for custom-8b", "dearer per hour at the same p99 TTFT"),
-            TurnedDown("Priority tier for claude-sonnet", "1.4 times the cost; no value per interaction given"),
+        event_cost_parts_usd={"Bedrock tokens": sum(tokens.values()) * INTERACTIONS, "self-hosted": own_usd},
+        rejected=(
+            Rejected("inferentia2 for custom-8b", "dearer per hour at the same p99 TTFT"),
+            Rejected("Priority tier for claude-sonnet", "1.4 times the cost; no value per interaction given"),
         ),
         sensitivities=_sensitivities(),
         warnings=("Step models derive from published means at one length mix; capacity error is stated as 25%.",),
         purchase=tuple(_bought(s) for s in supplies if s.chosen),
-        errors={"monte_carlo_ratio": 0.02, "model_ratio": 0.25, "demand_ratio": 0.4},
-        rules={
+        errors=ErrorBars(
+            chips=Spread(48.0, 64.0, 148.0),
+            demand=Spread(52.0, 64.0, 120.0),
+            model=Spread(56.0, 64.0, 80.0),
+            monte_carlo={"p5": Interval(46.0, 50.0), "p95": Interval(140.0, 156.0)},
+            draws=1_000,
+        ),
+        rules=SizingRules(
             **{name: getattr(RULES, name) for name in ("zones", "zones_lost", "drain_ratio", "broken_ratio")},
-            "retry_extra_attempts": RULES.retry_extra_attempts,
-            "hours": HOURS,
-            "interactions_in_event": INTERACTIONS,
-        },
+            retry_extra_attempts=RULES.retry_extra_attempts,
+            hours=HOURS,
+            interactions_in_event=INTERACTIONS,
+        ),
     )
 
 
@@ -160,7 +172,7 @@ def _option(chip: str, calls: Levels, simulated: bool) -> ChipOption:
     kind, rate = ("trn2.48xlarge", 2.3) if chip == "trainium2" else ("inf2.48xlarge", 0.8)
     sizes = [fleet(load, rate, step, instances()[kind], RULES) for load in vars(calls).values()]
     replicas, boxes, chips = (
-        [int(getattr(size, what)) for size in sizes] for what in ("replicas", "instances", "chips")
+        [float(getattr(size, what)) for size in sizes] for what in ("replicas", "instances", "chips")
     )
     hourly = boxes[1] * USD_PER_HOUR[kind]
     return ChipOption(
@@ -175,7 +187,7 @@ def _option(chip: str, calls: Levels, simulated: bool) -> ChipOption:
         usd_per_hour=figure(hourly, "USD/h", 0.25, "derived", simulated),
         utilisation_ratio=figure(calls.p90 / (replicas[1] * rate), "ratio", 0.1),
         binding="TTFT p99 <= 1 s",
-        turned_down=None if chip == "trainium2" else "dearer per hour",
+        rejected=None if chip == "trainium2" else "dearer per hour",
         price_kind="on demand",
         billed_hours=HOURS,
         event_usd=hourly * HOURS,
@@ -184,7 +196,7 @@ def _option(chip: str, calls: Levels, simulated: bool) -> ChipOption:
 
 
 def _line(intent: str, k: float, whole: float, tokens: dict[str, float], own: float, simulated: bool) -> CostLine:
-    parts = {name.replace("_", " "): usd * k for name, usd in tokens.items()} | {"own silicon": own * k}
+    parts = {name.replace("_", " "): usd * k for name, usd in tokens.items()} | {"self-hosted": own * k}
     return CostLine(
         intent,
         figure(whole * k, "USD", 0.2, "derived", simulated),
@@ -194,14 +206,19 @@ def _line(intent: str, k: float, whole: float, tokens: dict[str, float], own: fl
     )
 
 
-def _bought(supply: SupplyPlan) -> dict[str, object]:
+def _bought(supply: SupplyPlan) -> Purchase:
     chosen = supply.chosen
     assert chosen is not None
-    return {
-        "region": supply.region, "model": supply.model, "instance_type": chosen.instance_type,
-        "instances": chosen.bought_instances, "usd_per_hour": chosen.usd_per_hour.mid, "price_kind": chosen.price_kind,
-        "billed_hours": HOURS, "usd": chosen.event_usd,
-    }  # fmt: skip
+    return Purchase(
+        region=supply.region,
+        model=supply.model,
+        instance_type=chosen.instance_type,
+        instances=chosen.bought_instances,
+        usd_per_hour=chosen.usd_per_hour.mid,
+        price_kind=chosen.price_kind,
+        billed_hours=HOURS,
+        usd=chosen.event_usd,
+    )
 
 
 def _hit_rates(simulated: bool) -> tuple[HitRate, ...]:
@@ -216,11 +233,11 @@ def _hit_rates(simulated: bool) -> tuple[HitRate, ...]:
 
 def _sensitivities() -> tuple[Sensitivity, ...]:
     return (
-        Sensitivity("demand: interactions at the peak", "chips", 260, 980, "chips"),
-        Sensitivity("demand: interactions at the peak", "event_cost_usd", 90_000, 410_000, "USD"),
-        Sensitivity("rate per replica (step model error)", "chips", 690, 480, "chips"),
-        Sensitivity("rate per replica (step model error)", "event_cost_usd", 215_000, 170_000, "USD"),
-        Sensitivity("cache hit ratio", "event_cost_usd", 240_000, 184_000, "USD"),
+        Sensitivity("demand: interactions at the peak", "chips", 260.0, 980.0, "chips"),
+        Sensitivity("demand: interactions at the peak", "event_cost_usd", 90_000.0, 410_000.0, "USD"),
+        Sensitivity("rate per replica (step model error)", "chips", 690.0, 480.0, "chips"),
+        Sensitivity("rate per replica (step model error)", "event_cost_usd", 215_000.0, 170_000.0, "USD"),
+        Sensitivity("cache hit ratio", "event_cost_usd", 240_000.0, 184_000.0, "USD"),
     )
 
 

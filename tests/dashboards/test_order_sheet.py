@@ -40,7 +40,7 @@ def test_sums_are_the_plans(plan):
 
 def test_each_zone_has_its_line(plan):
     """Zones share the instances as evenly as whole ones can be."""
-    zones = round(plan.rules["zones"])
+    zones = round(plan.rules.zones)
     first = [line for line in chips(plan) if line.region == plan.supplies[0].region]
     counts = [line.count for line in first if line.model == first[0].model]
     assert len(counts) == zones

@@ -117,7 +117,7 @@ def test_a_plan_shows_what_moves_it_and_what_is_bought(plan, out):
     text = write_report(out, plan=plan).read_text()
     assert "What moves chips" in text
     assert "What moves event cost" in text
-    assert f"{plan.purchase[0]['instances']}" in text
+    assert f"{plan.purchase[0].instances}" in text
 
 
 def test_the_waterfall_of_a_turn_never_begins_before_it_nor_ends_after_it(run):

@@ -231,7 +231,7 @@ def test_the_order_adds_up_to_the_fleets_of_the_event(files):
 
 def test_a_plan_without_the_rules_of_its_chips_is_refused_with_the_remedy(tmp_path):
     with pytest.raises(SpreadsheetError, match="plan again"):
-        write_xlsx(replace(make_plan(), rules={}), tmp_path / "plan.xlsx")
+        write_xlsx(replace(make_plan(), rules=None), tmp_path / "plan.xlsx")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -33,9 +33,9 @@ def test_every_touched_number_of_a_summary_is_marked_simulated(run):
     assert "*" not in next(line for line in run_summary(run).splitlines() if "start lag" in line)
 
 
-def test_a_plans_summary_has_chips_with_their_range_and_what_breaks_first(plan):
+def test_a_plans_summary_has_chips_with_their_range_and_first_limit_exceeded(plan):
     text = plan_summary(plan)
-    assert plan.what_breaks_first in text
+    assert plan.first_limit_exceeded in text
     for number in plan_numbers(plan):
         if number.name in ("chips", "event_cost_usd"):
             assert number.text in text

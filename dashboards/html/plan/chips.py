@@ -72,7 +72,7 @@ def _pool_row(plan: Plan, supply: SupplyPlan, numbers: list[Number]) -> list[Cel
         f"{option.chip} ({option.instance_type})",
         find(numbers, "chips", **where, chip=option.chip),
         instances,
-        show(option.bought_instances / plan.rules["zones"] if plan.rules.get("zones") else None, "instances"),
+        show(option.bought_instances / plan.rules.zones if plan.rules else None, "instances"),
         find(numbers, "rate_per_replica_per_s", **where),
         find(numbers, "utilisation_ratio", **where),
         find(numbers, "usd_per_hour", **where),
@@ -89,7 +89,7 @@ def _options_panel(plan: Plan) -> Panel:
             show(o.chips.p95 or None, "chips"),
             show(o.usd_per_hour.mid or None, "usd"),
             o.usd_per_hour.provenance,
-            o.turned_down or "chosen",
+            o.rejected or "chosen",
         ]
         for supply in plan.supplies
         for o in supply.options

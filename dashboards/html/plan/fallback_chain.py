@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from capacity.plan import Plan
 from dashboards.html.page import Cell, Panel, Table
 from dashboards.numbers.units import show
@@ -11,25 +9,25 @@ from dashboards.numbers.units import show
 
 def beyond_panels(plan: Plan) -> list[Panel]:
     """A table for each that the plan holds; nothing where it holds none."""
-    return [*_spill(plan), *_tiers(plan), *_searches(plan)]
+    return [*_chain(plan), *_tiers(plan), *_searches(plan)]
 
 
-def _spill(plan: Plan) -> list[Panel]:
-    if not plan.spill:
+def _chain(plan: Plan) -> list[Panel]:
+    if not plan.fallback_chain:
         return []
     rows: list[list[Cell]] = [
         [
-            f"{row['model']}, {row['region']}",
-            str(row["level"]),
-            str(row["rung"]),
-            str(row["to"] or ""),
-            show(_number(row, "calls_per_s"), "per_s"),
-            show(_number(row, "share"), "ratio"),
-            show(_number(row, "usd_per_call"), "usd"),
-            show(_number(row, "latency_s"), "s"),
-            str(row["limit"] or ""),
+            f"{row.model}, {row.region}",
+            row.level,
+            row.tier,
+            row.to,
+            show(row.calls_per_s, "per_s"),
+            show(row.share, "ratio"),
+            show(row.usd_per_call, "usd"),
+            show(row.latency_s, "s"),
+            row.limit,
         ]
-        for row in plan.spill
+        for row in plan.fallback_chain
     ]
     columns = ("Traffic of", "Demand", "Step", "To", "Calls", "Share", "Per call", "Latency", "Limit")
     table = Table("The fallback chain, step by step", columns, rows, text_columns=(0, 1, 2, 3, 8))
@@ -42,11 +40,11 @@ def _tiers(plan: Plan) -> list[Panel]:
         return []
     rows: list[list[Cell]] = [
         [
-            str(row["model"]),
-            str(row["tier"]),
-            show(_number(row, "usd"), "usd"),
-            "planned" if row["planned"] else str(row["why"]),
-            ", ".join(map(str, row.get("assumed") or ())),
+            row.model,
+            row.tier,
+            show(row.usd, "usd"),
+            "planned" if row.planned else row.why,
+            ", ".join(row.assumed),
         ]
         for row in plan.tiers
     ]
@@ -60,19 +58,14 @@ def _searches(plan: Plan) -> list[Panel]:
         return []
     rows: list[list[Cell]] = [
         [
-            str(row["stream"]),
-            show(_number(row, "searches_in_event"), "count"),
-            show(_number(row, "peak_per_s_p90"), "per_s"),
-            show(_number(row, "deadline_s"), "s"),
-            show(_number(row, "usd"), "usd") if row.get("sized") else f"not sized: {row['why']}",
+            row.stream,
+            show(row.searches_in_event, "count"),
+            show(row.peak_per_s_p90, "per_s"),
+            show(row.deadline_s, "s"),
+            show(row.usd, "usd") if row.sized else f"not sized: {row.why}",
         ]
         for row in plan.background
     ]
     columns = ("Stream", "In the event", "Peak at p90", "To be answered within", "Cost of the event")
     words = "These share chips with nothing above and no denominator with tokens: they are no interactions."
     return [Panel("Searches beside the chat", words, Table("Background streams", columns, rows, text_columns=(0, 4)))]
-
-
-def _number(row: dict[str, Any], key: str) -> float | None:
-    value = row.get(key)
-    return None if value is None else float(value)

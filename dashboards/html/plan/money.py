@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from capacity.plan import Plan, Sensitivity
+from capacity.plan import Plan, Purchase, Sensitivity
 from dashboards.html import charts
 from dashboards.html.charts import COLOURS, PATTERNS, Chart
 from dashboards.html.page import Cell, Panel, Table
@@ -75,7 +74,7 @@ def _event_panel(plan: Plan, numbers: list[Number]) -> Panel:
 
 def rejected_panel(plan: Plan) -> Panel:
     """What was looked at and not chosen."""
-    rows: list[list[Cell]] = [[item.what, item.why] for item in plan.turned_down]
+    rows: list[list[Cell]] = [[item.what, item.why] for item in plan.rejected]
     if not rows:
         return Panel("Alternatives", "Nothing was rejected.")
     return Panel(
@@ -109,16 +108,12 @@ def inputs_panel(plan: Plan) -> Panel:
 PURCHASE_COLUMNS = {
     "region": ("Region", ""),
     "model": ("Model", ""),
-    "option": ("Option", ""),
     "instance_type": ("Instance", ""),
     "price_kind": ("Price", ""),
-    "term": ("Term", ""),
     "instances": ("Instances", "count"),
-    "count": ("Count", "count"),
     "usd_per_hour_list": ("USD per hour, list", "usd"),
     "usd_per_hour": ("USD per hour, net", "usd"),
     "billed_hours": ("Hours billed", "h"),
-    "hours": ("Hours", "h"),
     "usd_list": ("USD, event, list", "usd"),
     "usd": ("USD, event, net", "usd"),
 }
@@ -128,17 +123,17 @@ def purchase_table(plan: Plan) -> Table | None:
     """The purchase mix with the columns it holds, the sum last; None where nothing is bought."""
     if not plan.purchase:
         return None
-    names = [name for name in PURCHASE_COLUMNS if any(name in line for line in plan.purchase)]
+    names = [name for name in PURCHASE_COLUMNS if any(getattr(line, name) is not None for line in plan.purchase)]
     rows: list[list[Cell]] = [[_bought(line, name) for name in names] for line in plan.purchase]
-    if "usd" in names and len(rows) > 1:
-        total = sum(float(line.get("usd") or 0.0) for line in plan.purchase)
+    if len(rows) > 1:
+        total = sum(line.usd for line in plan.purchase)
         rows.append(["in all", *[None] * (len(names) - 2), show(total, "usd")])
     texts = tuple(i for i, name in enumerate(names) if not PURCHASE_COLUMNS[name][1])
     return Table("Bought for p90 of demand", [PURCHASE_COLUMNS[name][0] for name in names], rows, text_columns=texts)
 
 
-def _bought(line: Mapping[str, Any], name: str) -> Cell:
-    value, unit = line.get(name), PURCHASE_COLUMNS[name][1]
+def _bought(line: Purchase, name: str) -> Cell:
+    value, unit = getattr(line, name), PURCHASE_COLUMNS[name][1]
     if value is None:
         return None
     return show(float(value), unit) if unit else str(value)
@@ -149,8 +144,8 @@ def purchase_panel(plan: Plan) -> Panel:
     table = purchase_table(plan)
     if table is None:
         return Panel("What is bought", "No chips: every model runs on Bedrock, by the token.")
-    first = max(plan.purchase, key=lambda line: float(line.get("usd") or 0.0))
-    sentence = f"{first.get('instance_type', 'One line')} for {first.get('model', 'one model')} is the largest line."
+    first = max(plan.purchase, key=lambda line: line.usd)
+    sentence = f"{first.instance_type} for {first.model} is the largest line."
     if plan.simulated:
         sentence += " SIMULATED inputs touched this plan: never order from it."
     return Panel("What is bought", sentence, table)
@@ -166,27 +161,27 @@ def sensitivity_panels(plan: Plan) -> list[Panel]:
     errors = _error_bars(plan)
     if not panels and errors is None:
         return [Panel("One input at a time", "The plan holds no sensitivities.")]
-    return [*panels, *([errors] if errors else []), *_value_of_measuring(plan)]
+    return [*panels, *([errors] if errors else []), *_information_value(plan)]
 
 
-def _value_of_measuring(plan: Plan) -> list[Panel]:
+def _information_value(plan: Plan) -> list[Panel]:
     """What knowing one input would spare; empty for a plan without draws."""
-    if not plan.value_of_measuring:
+    if not plan.expected_value_of_information:
         return []
-    first = plan.value_of_measuring[0]
+    first = plan.expected_value_of_information[0]
     sentence = (
-        f"Were {first['input']} known to be at its middle, a plan for nine futures in ten would spare "
-        f"{show(first['event_usd_spared'], 'usd')} and {show(first['chips_spared'], 'chips')} chips: measure it with "
-        f"{first['how'].replace('`', '')}."
+        f"Were {first.input} known to be at its middle, a plan for nine futures in ten would spare "
+        f"{show(first.event_usd_spared, 'usd')} and {show(first.chips_spared, 'chips')} chips: measure it with "
+        f"{first.how.replace('`', '')}."
     )
     rows: list[list[Cell]] = [
         [
-            row["input"],
-            show(row["chips_spared"], "chips"),
-            show(row["event_usd_spared"], "usd"),
-            row["how"].replace("`", ""),
+            row.input,
+            show(row.chips_spared, "chips"),
+            show(row.event_usd_spared, "usd"),
+            row.how.replace("`", ""),
         ]
-        for row in plan.value_of_measuring
+        for row in plan.expected_value_of_information
     ]
     head = ("Input", "Chips spared", "Dollars spared", "How to measure it")
     return [Panel("What is worth measuring", sentence, Table("One input known, all others as uncertain", head, rows))]
@@ -253,19 +248,11 @@ def tornado(items: Sequence[Sensitivity], middle: float, unit: str) -> Chart:
 
 def _error_bars(plan: Plan) -> Panel | None:
     """Demand, model and Monte Carlo error apart: they shrink by different work."""
-    rows: list[list[Cell]] = [
-        [_ERRORS.get(name, name), *[show(_known(value.get(key)), "chips") for key in ("low", "mid", "high")]]
-        for name, value in plan.errors.items()
-        if isinstance(value, dict) and {"low", "high"} <= set(value)
-    ]
-    if not rows:
+    if plan.errors is None:
         return None
+    bars = {"all together": plan.errors.chips, "demand alone": plan.errors.demand, "model alone": plan.errors.model}
+    rows: list[list[Cell]] = [
+        [name, *[show(value, "chips") for value in (bar.low, bar.mid, bar.high)]] for name, bar in bars.items()
+    ]
     words = "Demand error shrinks by forecasting, model error by measuring chips, Monte Carlo error by more draws."
     return Panel("Error bars apart", words, Table("Chips, 90%", ("Error", "Low", "Middle", "High"), rows))
-
-
-_ERRORS = {"chips": "all together", "demand": "demand alone", "model": "model alone", "monte_carlo": "Monte Carlo"}
-
-
-def _known(value: object) -> float | None:
-    return float(value) if isinstance(value, (int, float)) else None

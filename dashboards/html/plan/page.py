@@ -35,7 +35,7 @@ def plan_facts(plan: Plan) -> list[tuple[str, str]]:
     """Where the plan comes from."""
     kinds = sorted({note.provenance for note in plan.inputs})
     return [
-        ("Scenario", f"{plan.scenario.get('name', '?')} ({str(plan.scenario.get('hash', ''))[:12]})"),
+        ("Scenario", f"{plan.scenario.name} ({plan.scenario.hash[:12]})"),
         ("Seed", str(plan.seed)),
         ("Created", plan.created_utc),
         ("Inputs", ", ".join(kinds)),
@@ -93,7 +93,7 @@ def _from_rows(plan: Plan, numbers: list[Number]) -> list[Part]:
 def _drivers(plan: Plan) -> list[Prose]:
     items = plan.assumptions_with_most_effect[:3]
     return [
-        Paragraph(plan.what_breaks_first, lead="First limit exceeded:"),
+        Paragraph(plan.first_limit_exceeded, lead="First limit exceeded:"),
         Paragraph("", lead=f"The {_COUNT.get(len(items), len(items))} assumptions that matter most"),
         Bullets(items, numbered=True),
     ]

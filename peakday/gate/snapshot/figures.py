@@ -56,7 +56,7 @@ def plan_figures(plan: Any) -> Figures:
     """Chips and cost of a plan made from a fixed seed and no measurement."""
     known: Figures = {}
     for supply in plan.supplies:
-        for option in (option for option in supply.options if option.turned_down is None):
+        for option in (option for option in supply.options if option.rejected is None):
             known[f"plan.chips.{supply.region}.{supply.model}.{option.chip}"] = option.chips.p50
     for line in plan.cost:
         if line.intent == "all":
