@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+
+import pandas as pd
 
 from capacity.plan import Plan
 from dashboards.html.run.page import verdict_banner
@@ -19,6 +22,7 @@ from dashboards.workbook.sheets import Book, Cell
 from host.atomic import write_text, written_aside
 from loadgen.record import TABLES, Run
 from neuron_bench.record import Bench
+from wire.text import Untrusted
 
 COLUMNS = ("name", "labels", "label", "value", "lo", "hi", "unit", "n", "n_tail", "censored", "simulated", "provenance")
 
@@ -50,10 +54,11 @@ def export_csv(source: Run | Plan | Bench, folder: Path) -> list[Path]:
     record = record_of(source)
     folder.mkdir(parents=True, exist_ok=True)
     written = [folder / "numbers.csv"]
-    with written[0].open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(COLUMNS)
-        writer.writerows(map(_row, record.numbers))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows([_csv_cell(value) for value in _row(number)] for number in record.numbers)
+    write_text(written[0], text.getvalue())
     frames = {}
     if isinstance(source, Run):
         frames = {name: getattr(source, name) for name in TABLES}
@@ -62,8 +67,21 @@ def export_csv(source: Run | Plan | Bench, folder: Path) -> list[Path]:
     for name, frame in frames.items():
         if len(frame):
             written.append(folder / f"{name}.csv")
-            frame.to_csv(written[-1], index=False)
+            write_text(written[-1], _spelled(frame).to_csv(index=False))
     return written
+
+
+def _spelled(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with every text as a spreadsheet may open it: no formula, no control character."""
+    spelled = {}
+    for name in frame.columns:
+        column = frame[name]
+        if pd.api.types.is_numeric_dtype(column.dtype):
+            continue
+        codes, texts = pd.factorize(column)
+        safe = [Untrusted(text).cell if isinstance(text, str) else text for text in texts]
+        spelled[name] = pd.Series([safe[code] if code >= 0 else None for code in codes], index=frame.index)
+    return frame.assign(**spelled)
 
 
 def export_xlsx(source: Run | Plan | Bench, out: Path) -> Path:
@@ -81,6 +99,10 @@ def export_xlsx(source: Run | Plan | Bench, out: Path) -> Path:
             )
         sheet.page.freeze_panes(sheet.row - len(record.numbers), 1)
     return out
+
+
+def _csv_cell(value: str | float | int | bool | None) -> str | float | int | bool | None:
+    return Untrusted(value).cell if isinstance(value, str) else value
 
 
 def _row(number: Number) -> tuple[str | float | int | bool | None, ...]:

@@ -13,6 +13,7 @@ from dashboards.numbers.plan import plan_numbers
 from dashboards.numbers.run import METRICS, Number, find, run_numbers
 from dashboards.numbers.units import show
 from loadgen.record import Run
+from wire.text import Untrusted
 
 _TITLE_WIDTH = 13
 WARNINGS_SHOWN = 5
@@ -40,7 +41,7 @@ def run_summary(run: Run) -> str:
     if run.info.simulated:
         names = ", ".join(run.info.simulated)
         lines.append(_line("SIMULATED", [f"{names}: these rehearse the system, they measure no real model"]))
-    return "\n".join(line for line in lines if line)
+    return "\n".join(Untrusted(line).terminal for line in lines if line)
 
 
 _COUNTS = (
@@ -93,7 +94,7 @@ def plan_summary(plan: Plan) -> str:
     ]
     if plan.simulated:
         lines.append(_line("SIMULATED", ["an input touched these: never order from them"]))
-    return "\n".join(line for line in lines if line)
+    return "\n".join(Untrusted(line).terminal for line in lines if line)
 
 
 def _at_list(numbers: list[Number], net: str, listed: str, **labels: str) -> str:

@@ -18,6 +18,7 @@ from facts.model_names import base_id
 from facts.reader import instances, models
 from facts.supply import supply_limits
 from host.atomic import write_text
+from wire.text import Untrusted
 
 BOOK_DAYS_BEFORE = 21
 ASK_DAYS_BEFORE = 42
@@ -280,4 +281,6 @@ def _stamp(moment: datetime) -> str:
 def _cell(value: object) -> object:
     if value is None:
         return ""
+    if isinstance(value, str):
+        return Untrusted(value).cell
     return f"{value:.6f}".rstrip("0").rstrip(".") if isinstance(value, float) else value

@@ -12,6 +12,7 @@ from dashboards.workbook.formula import Expr, below, of, total, when
 from dashboards.workbook.inputs import TOKEN_CLASSES, Inputs
 from dashboards.workbook.sheets import Book, Cell, Sheet
 from dashboards.workbook.supply import Pool
+from wire.text import Untrusted
 
 _PER_MILLION = 1e-6
 
@@ -164,7 +165,7 @@ def _by_intent(book: Book, sheet: Sheet, plan: Plan, own: Expr, by_class: Mappin
         column = 5 + i
         chart.add_series(
             {
-                "name": part_label(part),
+                "name": Untrusted(part_label(part)).cell,
                 "categories": ["Cost", first, 0, sheet.row - 1, 0],
                 "values": ["Cost", first, column, sheet.row - 1, column],
             }

@@ -12,6 +12,7 @@ import xlsxwriter
 from xlsxwriter.utility import xl_rowcol_to_cell
 
 from dashboards.workbook.formula import Expr
+from wire.text import Untrusted
 
 Cell = Expr | str | float | int | bool | None
 
@@ -31,6 +32,8 @@ STYLES: dict[str, dict[str, Any]] = {
     "input": {"num_format": "#,##0.######", "bg_color": "#EAF1FB", "border": 1, "border_color": "#9DBBE3"},
 }
 """`input` cells are the only ones to type into."""
+_OPTIONS = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
+"""Text is text: no string becomes a formula or a link, whatever it begins with."""
 _LINE_POINTS = 13.5
 """Height of one line of our font."""
 _SIMULATED = {"font_color": "#7A4B00", "bg_color": "#FDF1DC"}
@@ -40,7 +43,7 @@ class Book:
     """An open workbook; close it by leaving its `with` block."""
 
     def __init__(self, out: Path, title: str) -> None:
-        self.file = xlsxwriter.Workbook(str(out), {"in_memory": True})
+        self.file = xlsxwriter.Workbook(str(out), _OPTIONS)
         self.file.set_properties(
             {"title": title, "author": "peakday", "comments": "Recalculates when an input changes"}
         )
@@ -91,12 +94,14 @@ class Sheet:
 
     def line(self, text: str, style: str = "text") -> None:
         """A line of text over the columns."""
-        self.page.write_string(self.row, 0, text, self.book.style(style))
+        self.page.write_string(self.row, 0, Untrusted(text).sheet, self.book.style(style))
         self.row += 1
 
     def paragraph(self, text: str) -> None:
         """A text that may be long, over all columns, in as many lines as it takes."""
-        self.page.merge_range(self.row, 0, self.row, len(self._widths) - 1, text, self.book.style("text"))
+        form, text = self.book.style("text"), Untrusted(text).sheet
+        self.page.merge_range(self.row, 0, self.row, len(self._widths) - 1, "", form)
+        self.page.write_string(self.row, 0, text, form)
         self._make_room(self.row, _lines(text, sum(self._widths)))
         self.row += 1
 
@@ -111,7 +116,7 @@ class Sheet:
             if text is None:
                 self.page.write_blank(self.row, column, None, self.book.style("head"))
             else:
-                self.page.write_string(self.row, column, text, self.book.style("head"))
+                self.page.write_string(self.row, column, Untrusted(text).sheet, self.book.style("head"))
         self.page.repeat_rows(self.row)
         self.row += 1
 
@@ -139,7 +144,7 @@ class Sheet:
         elif isinstance(cell, bool):
             self.page.write_boolean(self.row, column, cell, form)
         elif isinstance(cell, str):
-            self.page.write_string(self.row, column, cell, form)
+            self.page.write_string(self.row, column, Untrusted(cell).sheet, form)
         else:
             self.page.write_number(self.row, column, cell, form)
         return Expr(

@@ -8,6 +8,7 @@ from typing import Any
 
 from peakday.gate.snapshot.figures import CHANGED
 from peakday.gate.verdicts import Line, Outcome, Verdict
+from wire.text import Untrusted
 
 SCHEMA = "peakday.check/1"
 MARKS = {
@@ -53,7 +54,7 @@ def as_text(outcome: Outcome) -> str:
     lines += [row_text(row, line.why) for row, line in zip(rows, ranked(outcome), strict=True)]
     lines += [f"note: {note}" for note in outcome.notes]
     lines += _moment_lines(outcome)
-    return "\n".join([*lines, "", f"{outcome.scenario}: {sentence(outcome)}"])
+    return "\n".join(Untrusted(line).terminal for line in [*lines, "", f"{outcome.scenario}: {sentence(outcome)}"])
 
 
 def sentence(outcome: Outcome) -> str:
@@ -107,27 +108,41 @@ def _moment_lines(outcome: Outcome, most: int = 3) -> list[str]:
 def as_markdown(outcome: Outcome) -> str:
     """A GitHub step summary."""
     rows = [
-        f"| {MARKS[line.verdict]} | {line.gate} | `{line.metric}` | "
-        + " | ".join(_cell(cell) for cell in (*cells(line)[2:5], line.why))
+        f"| {MARKS[line.verdict]} | {line.gate} | "
+        + " | ".join(Untrusted(cell).markdown for cell in (line.metric, *cells(line)[2:5], line.why))
         + " |"
         for line in ranked(outcome)
     ]
-    notes = [f"> {note}" for note in outcome.notes]
+    notes = [f"> {Untrusted(note).markdown}" for note in outcome.notes]
     head = ["| verdict | gate | metric | baseline | candidate | change | why |", "|---|---|---|---|---|---|---|"]
     head_line, *moments = _moment_lines(outcome) or [""]
-    folded = ["", f"<details><summary>{head_line}</summary>", "", "```", *moments, "```", "</details>"]
-    title = f"### {MARKS[outcome.verdict]} · peakday check `{outcome.scenario}`"
-    body = [title, "", sentence(outcome), "", *head, *rows, "", *notes, *(folded if moments else [])]
+    folded = [
+        "",
+        f"<details><summary>{Untrusted(head_line).html}</summary>",
+        "",
+        "```",
+        *(Untrusted(text).terminal for text in moments),
+        "```",
+        "</details>",
+    ]
+    title = f"### {MARKS[outcome.verdict]} · peakday check {Untrusted(outcome.scenario).markdown}"
+    body = [
+        title,
+        "",
+        Untrusted(sentence(outcome)).markdown,
+        "",
+        *head,
+        *rows,
+        "",
+        *notes,
+        *(folded if moments else []),
+    ]
     return "\n".join(body).rstrip() + "\n"
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
 
 
 def as_junit(outcome: Outcome, took_s: float) -> str:
     """A JUnit report: one suite, one case per line. An inconclusive line is skipped, an invalid one an error."""
-    suite = ET.Element("testsuite", name=f"peakday check {outcome.scenario}", time=f"{took_s:.3f}")
+    suite = ET.Element("testsuite", name=Untrusted(f"peakday check {outcome.scenario}").xml, time=f"{took_s:.3f}")
     counts = {"failures": 0, "errors": 0, "skipped": 0}
     kinds = {
         Verdict.FAIL: ("failure", "failures"),
@@ -135,18 +150,24 @@ def as_junit(outcome: Outcome, took_s: float) -> str:
         Verdict.INCONCLUSIVE: ("skipped", "skipped"),
     }
     for line in outcome.lines:
-        case = ET.SubElement(suite, "testcase", classname=f"{outcome.scenario}.{line.gate}", name=line.metric, time="0")
+        case = ET.SubElement(
+            suite,
+            "testcase",
+            classname=Untrusted(f"{outcome.scenario}.{line.gate}").xml,
+            name=Untrusted(line.metric).xml,
+            time="0",
+        )
         gate, metric, old, new, moved, _ = cells(line)
         said = f"{gate} {metric}: {old} -> {new}, {moved}: {line.why}"
         if line.verdict in kinds:
             tag, counter = kinds[line.verdict]
             counts[counter] += 1
-            inner = ET.SubElement(case, tag, message=_xml(said))
+            inner = ET.SubElement(case, tag, message=Untrusted(said).xml)
             if tag != "skipped":
                 inner.set("type", str(line.verdict))
-                inner.text = _xml(said)
+                inner.text = Untrusted(said).xml
         else:
-            ET.SubElement(case, "system-out").text = _xml(said)
+            ET.SubElement(case, "system-out").text = Untrusted(said).xml
     suite.set("tests", str(len(outcome.lines)))
     for name, count in counts.items():
         suite.set(name, str(count))
@@ -154,8 +175,3 @@ def as_junit(outcome: Outcome, took_s: float) -> str:
     suites.attrib.pop("skipped", None)
     suites.append(suite)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(suites, encoding="unicode") + "\n"
-
-
-def _xml(text: str) -> str:
-    """Without what XML 1.0 cannot hold."""
-    return "".join(character for character in text if character in "\t\n\r" or ord(character) >= 0x20)
