@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from types import TracebackType
 from typing import cast
 
-import httptools
+from wire import http_response
 
 Decode = Callable[[bytes], Iterator[str]]
 """Turns the next bytes of a body into the texts they carried."""
@@ -122,13 +122,11 @@ class Connection(asyncio.Protocol):
         self._begin()
 
     def _begin(self) -> None:
-        self._parser = httptools.HttpResponseParser(self)
+        self._response = http_response.ResponseReader()
         self.status = 0
         self.headers: dict[str, str] = {}
-        self._has_head = False
         self._complete = False
         self._finished = False
-        self._may_keep = False
         self._error: Exception | None = None  # of the connection
         self._broken: Exception | None = None  # of what it carried
         self._whole = False
@@ -146,12 +144,13 @@ class Connection(asyncio.Protocol):
 
     async def send(self, request: bytes) -> None:
         """Write a request and wait for the head of its response."""
-        if self._has_head:
+        if self._response.begun:
+            self._response.close()
             self._begin()
         self._heard_s = self._loop.time()
         self._watch = self._loop.call_later(self._read_timeout_s, self._look)
         self._transport.write(request)
-        while not self._has_head:
+        while not self._response.has_head:
             await self._something()
 
     async def read(self) -> bytes:
@@ -195,7 +194,7 @@ class Connection(asyncio.Protocol):
     ) -> None:
         """Keep the connection if its response was read to the end, else close it: nothing more is heard."""
         self._take = None
-        if kind is None and self._complete and self._may_keep and not self._lost:
+        if kind is None and self._complete and self._response.keep_alive and not self._lost:
             if self._watch is not None:
                 self._watch.cancel()
             self._client.keep(self)
@@ -233,35 +232,39 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
             return
         self._heard_s = self._loop.time()
+        response, had_head = self._response, bool(self.status)
+        error: Exception | None = None
         try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserError as error:
-            self._fail(HttpError(f"no HTTP: {error}"))
+            response.feed(data)
+        except http_response.MALFORMED as malformed:
+            error = HttpError(f"no HTTP: {malformed}")
+        if response.has_head and not had_head:
+            self._on_head()
+        if response.body:
+            self._on_body(response.take_body())
+        if response.complete and not self._complete:
+            self._complete = True
+            self._wake()
+        if error is not None:
+            self._fail(error)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone; a body without a length ends so, any other is cut."""
         self._lost = True
-        if self._has_head and not self.headers.keys() & {"content-length", "transfer-encoding"}:
+        if self._response.ends_at_close():
             self._complete = True
             self._wake()
         else:
             self._fail(HttpError(f"the connection was closed{f': {exc}' if exc else ''}"))
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """One header."""
-        self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
-
-    def on_headers_complete(self) -> None:
-        """The head is there; that of 100 Continue and its like is passed over."""
-        self.status = self._parser.get_status_code()
-        if self.status < 200:
-            self.headers.clear()
-            return
-        self._has_head = True
+    def _on_head(self) -> None:
+        self.status = self._response.status
+        self.headers = {
+            name.decode("latin-1"): value.decode("latin-1") for name, value in self._response.headers.items()
+        }
         self._wake()
 
-    def on_body(self, body: bytes) -> None:
-        """A part of the body."""
+    def _on_body(self, body: bytes) -> None:
         if self._take is not None and self._waiting is None:
             self._parts.append(body)
             self._pump()
@@ -270,13 +273,6 @@ class Connection(asyncio.Protocol):
             self._unread_bytes += len(body)
             if self._unread_bytes > UNREAD_BYTES_MAX and not self._whole:
                 self._pause()
-
-    def on_message_complete(self) -> None:
-        """The body has ended."""
-        if self._has_head:
-            self._complete = True
-            self._may_keep = bool(self._parser.should_keep_alive())
-            self._wake()
 
     # --- between both
 

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-import httptools
 from orjson import JSONDecodeError
 
 from loadgen.transport.answer import Answer, BadAnswer
 from loadgen.transport.tls import TlsLayer, default_context
+from wire import http_response
 from wire.eventstream import EventStreamError
 
 _READ = 1
@@ -27,7 +27,7 @@ _WRITE = 2
 _READ_BYTES = 32_768
 STALE_WITHIN_NS = 100_000_000
 """A kept-alive connection that ends this soon after a request was closed while idle: the request is sent again."""
-MALFORMED = (BadAnswer, JSONDecodeError, EventStreamError, httptools.HttpParserError, httptools.HttpParserUpgrade)
+MALFORMED = (BadAnswer, JSONDecodeError, EventStreamError, *http_response.MALFORMED)
 _IN_PROGRESS = (errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EAGAIN)
 now_ns = time.monotonic_ns
 
@@ -67,9 +67,8 @@ class Connection:
     """
 
     __slots__ = (
-        "_body", "_closing", "_complete", "_headers", "_on_fault", "_on_stale", "_parser", "_read_ns", "_reader",
-        "_recv", "_request", "_reused", "_send", "_sock", "_take", "_tls", "_unsent", "_until_close", "_writer",
-        "answer", "on_body", "open", "where",
+        "_on_fault", "_on_stale", "_reader", "_recv", "_request", "_response", "_reused", "_send", "_sock", "_take",
+        "_tls", "_unsent", "_writer", "answer", "open", "where",
     )  # fmt: skip
 
     def __init__(
@@ -86,13 +85,10 @@ class Connection:
         self._on_fault = on_fault
         self._on_stale = on_stale
         self._reused = False
-        self._read_ns = 0
         self._request = b""
         self._unsent: bytes | memoryview = b""
-        self._reset()
-        self._body: list[bytes] = []
-        self.on_body = self._body.append  # httptools calls it for every piece: a C function, no Python frame
-        self._parser: Any = httptools.HttpResponseParser(self)
+        self._response = http_response.ResponseReader()
+        self._take: Callable[[int, bytes], None] | None = None
         self._sock = socket_type(where.family, socket.SOCK_STREAM)
         self._sock.setblocking(False)
         self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -102,13 +98,6 @@ class Connection:
         self._reader = loop.io(self._sock.fileno(), _READ)
         self._writer = loop.io(self._sock.fileno(), _WRITE)
         self._connect()
-
-    def _reset(self) -> None:
-        self._headers: dict[bytes, bytes] = {}
-        self._take: Callable[[int, bytes], None] | None = None
-        self._complete = False
-        self._closing = False
-        self._until_close = False
 
     # --- connecting and sending ----------------------------------------------------------------------------------
 
@@ -207,64 +196,44 @@ class Connection:
             except OSError as error:
                 self._lost("stream_error", "read_" + errno.errorcode.get(error.errno or 0, "failed").lower())
                 return
-            now = self._read_ns = now_ns()
+            now = now_ns()
             if not data:
                 self._at_eof(now)
                 return
-            self._parser.feed_data(data)
-            body = self._body
-            if body:
+            response = self._response
+            response.feed(data)
+            take = self._take
+            if take is None and response.has_head and self.answer is not None:
+                take = self._take = self.answer.on_headers(now, response.status, response.headers)
+            body = response.body
+            if body:  # as `take_body` does, without a call: this is the hot path
                 piece = body[0] if len(body) == 1 else b"".join(body)
                 body.clear()
-                if self._take is not None:
-                    self._take(now, piece)
-            if self._complete:
+                if take is not None:
+                    take(now, piece)
+            if response.complete:
                 self._end(now)
         except BaseException as error:  # the hub must go on: the turn ends, and the run is void
             self._fault(error)
-
-    def on_message_begin(self) -> None:
-        """An answer came: the server had not closed the idle connection (called by httptools)."""
-        self._reused = False
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Collect one header (called by httptools)."""
-        self._headers[name.lower()] = value
-
-    def on_headers_complete(self) -> None:
-        """Note how the response will end (called by httptools)."""
-        status = self._parser.get_status_code()
-        if status < 200:
-            return
-        headers = self._headers
-        self._closing = not self._parser.should_keep_alive()
-        self._until_close = b"content-length" not in headers and b"transfer-encoding" not in headers
-        if self.answer is not None:
-            self._take = self.answer.on_headers(self._read_ns, status, headers)
-
-    def on_message_complete(self) -> None:
-        """Note the end of the response (called by httptools); an interim 1xx response is none."""
-        if self._parser.get_status_code() >= 200:
-            self._complete = True
-        else:
-            self._headers = {}
 
     def _end(self, now: int) -> None:
         answer = self.answer
         if answer is not None:
             answer.complete(now)
-        if answer is None or self._closing:
+        if answer is None or not self._response.keep_alive:
             self.close()
+        else:
+            self._response.reset()
         self.answer = None
         self._request = b""
-        self._reset()
+        self._take = None
         self._reused = True
         if answer is not None:
             answer.on_end(answer)
 
     def _at_eof(self, now: int) -> None:
-        if self._take is not None and self._until_close:
-            self._closing = True
+        if self._take is not None and self._response.ends_at_close():
+            self._response.keep_alive = False
             self._end(now)
         else:
             code = "closed_early" if self._take is not None else "closed_before_answer"
@@ -279,11 +248,9 @@ class Connection:
             self._fault(error)
 
     def _fault(self, error: BaseException) -> None:
-        if isinstance(error, httptools.HttpParserCallbackError) and error.__context__ is not None:
-            error = error.__context__
         if isinstance(error, MALFORMED):  # the target's doing, not ours
             self._reused = False  # for bytes came: the request was read, and is not sent twice
-            self._lost("stream_error", "not_http" if isinstance(error, httptools.HttpParserError) else "malformed")
+            self._lost("stream_error", "not_http" if isinstance(error, http_response.MALFORMED) else "malformed")
             return
         self._on_fault(error)
         self._lost("stream_error", "callback_exception")
@@ -294,7 +261,7 @@ class Connection:
         if answer is None:
             return
         now = now_ns()
-        if self._reused and not answer.ttfb_ns and now - answer.start_ns < STALE_WITHIN_NS:
+        if self._reused and not self._response.begun and not answer.ttfb_ns and now - answer.start_ns < STALE_WITHIN_NS:
             try:
                 self._on_stale(self._request, answer)
                 return
@@ -324,4 +291,4 @@ class Connection:
             watcher.stop()
             watcher.close()
         self._sock.close()
-        self._parser = None
+        self._response.close()

@@ -1,0 +1,112 @@
+"""HTTP/1.1 responses taken apart as their bytes arrive, for whoever sends one request at a time on a connection.
+
+httptools parses. A piece of a body costs no Python frame: the parser appends it to `body` itself, and once the head is
+there `feed` is the parser's own function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import httptools
+
+HEAD_BYTES_MAX = 64 * 1024
+"""A head that is longer is an attack on our memory."""
+
+
+class ResponseError(ValueError):
+    """Bytes that are no HTTP/1.1 response, or not one alone."""
+
+
+class ResponseReader:
+    """One response after the other on a connection.
+
+    Attributes:
+        feed: takes the next bytes; raises `ResponseError` or `httptools.HttpParserError`, see `MALFORMED`.
+        body: pieces of the body that came, for the caller to take out.
+        begun: a byte of the response has come.
+        has_head: `status` and `headers` (lower-case names) are known; 100 Continue and its like are passed over.
+        complete: the response has ended; `reset` makes ready for the next.
+        keep_alive: the connection may carry another request.
+    """
+
+    __slots__ = (
+        "_head_bytes", "_parser", "begun", "body", "complete", "feed", "has_head", "headers", "keep_alive", "on_body",
+        "status",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.body: list[bytes] = []
+        self.on_body = self.body.append  # called by httptools for every piece
+        self._parser: Any = httptools.HttpResponseParser(self)
+        self.reset()
+
+    def reset(self) -> None:
+        """Make ready for the next response."""
+        self.begun = self.has_head = self.complete = self.keep_alive = False
+        self.status = 0
+        self.headers: dict[bytes, bytes] = {}
+        self._head_bytes = 0
+        self.feed: Callable[[bytes], None] = self._feed_head
+
+    def close(self) -> None:
+        """Forget the parser, which knows us as we know it: memory is freed without a collection."""
+        self.feed = _closed
+        self._parser = None
+
+    def take_body(self) -> bytes:
+        """What came of the body since the last call, in one piece."""
+        body = self.body
+        if not body:
+            return b""
+        piece = body[0] if len(body) == 1 else b"".join(body)
+        body.clear()
+        return piece
+
+    def ends_at_close(self) -> bool:
+        """Whether a closed connection is the end of this response: it has a head, and no length."""
+        return self.has_head and b"content-length" not in self.headers and b"transfer-encoding" not in self.headers
+
+    def _feed_head(self, data: bytes) -> None:
+        self._head_bytes += len(data)
+        self._parser.feed_data(data)
+        if not self.has_head and self._head_bytes > HEAD_BYTES_MAX:
+            raise ResponseError(f"the head of the response is longer than {HEAD_BYTES_MAX} bytes")
+
+    # --- called by httptools
+
+    def on_message_begin(self) -> None:
+        """Another response than the one that was asked for ends the connection."""
+        if self.complete:
+            self.keep_alive = False
+            raise ResponseError("bytes after the end of the response")
+        self.begun = True
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header."""
+        self.headers[name.lower()] = value
+
+    def on_headers_complete(self) -> None:
+        """The head is there, unless it is an interim one."""
+        status = self._parser.get_status_code()
+        if status < 200:
+            self.headers = {}
+            return
+        self.status = status
+        self.keep_alive = self._parser.should_keep_alive()
+        self.has_head = True
+        self.feed = self._parser.feed_data
+
+    def on_message_complete(self) -> None:
+        """The response has ended, unless it was an interim one."""
+        if self.has_head:
+            self.complete = True
+
+
+MALFORMED = (ResponseError, httptools.HttpParserError, httptools.HttpParserUpgrade)
+"""What `feed` raises when a server's bytes are no response."""
+
+
+def _closed(data: bytes) -> None:
+    raise ResponseError("the connection is closed")
