@@ -13,16 +13,16 @@ from capacity.cost.bill import background_lines, bill, tier_options
 from capacity.cost.hours import HOUR_S
 from capacity.cost.interaction import cache_hit_figures
 from capacity.cost.prices import load_prices
-from capacity.cost.purchase import Offer, buy, hourly_need
+from capacity.cost.purchase import PurchaseOption, buy, hourly_need
 from capacity.cost.rates import with_tiers
-from capacity.demand.calls import assumed_calls, describe, measured_calls
-from capacity.demand.usage import described, with_usage
+from capacity.demand.calls import assumed_calls, measured_calls, tokens_line
+from capacity.demand.usage import usage_line, with_usage
 from capacity.fleet.fallback_chain import fallback_chains
 from capacity.fleet.findings import assumptions_first, first_limit_exceeded, rejected, warnings
 from capacity.fleet.headroom import minimax_regret_option, quantile_options, spare_options, worthwhile_option
-from capacity.fleet.inputs import Case
-from capacity.fleet.outcome import INTERACTIONS, Base, Levers, OwnChoice
-from capacity.fleet.supply import Sized, bedrock_supply, latency_s, own_supply, own_usd_per_call
+from capacity.fleet.inputs import PlanInputs
+from capacity.fleet.outcome import INTERACTIONS, Base, Multipliers, SelfHostedChoice
+from capacity.fleet.supply import Sized, bedrock_supply, latency_s, self_hosted_supply, self_hosted_usd_per_call
 from capacity.fleet.uncertainty import (
     HITS_LOW,
     PREFIX_HITS_LOW,
@@ -83,14 +83,14 @@ def make_plan(
         PlanError: an input that cannot be planned from; the message has the remedy.
     """
     scenario, warm_up = with_measured_warm_up(scenario, benches)
-    case = make_case(scenario, run, step_models, prices, seed, usage=usage, held=held)
-    supplies, sized = size_supplies(case)
+    inputs = plan_inputs(scenario, run, step_models, prices, seed, usage=usage, held=held)
+    supplies, sized = size_supplies(inputs)
     qualities = quality() if quality_rows is None else quality_rows
-    base = case.base([choice for item in sized for choice in item.choices if choice.load_per_s > 0])
-    ranked = sensitivities(base, moves(case.streams, case.spread))
-    stability = hit_stability(case, base.own)
-    told = [note for item in sized for note in item.warnings] + [row.warning for row in stability if row.warning]
-    charged = bill(case, base, sized, supplies)
+    base = inputs.base([choice for item in sized for choice in item.choices if choice.load_per_s > 0])
+    ranked = sensitivities(base, moves(inputs.streams, inputs.spread))
+    stability = hit_stability(inputs, base.own)
+    notes = [note for item in sized for note in item.warnings] + [row.warning for row in stability if row.warning]
+    charged = bill(inputs, base, sized, supplies)
     return Plan(
         plan_id=plan_id,
         created_utc=now_utc,
@@ -99,34 +99,34 @@ def make_plan(
         seed=seed,
         assumptions_with_most_effect=assumptions_first(ranked),
         first_limit_exceeded=first_limit_exceeded(supplies),
-        inputs=(*_inputs(case, run, benches, sized), *warm_up, *_quality_notes(case, qualities)),
-        demand=tuple(demand.timeline for demand in case.demand["interactions"].values()),
+        inputs=(*_inputs(inputs, run, benches, sized), *warm_up, *_quality_notes(inputs, qualities)),
+        demand=tuple(demand.timeline for demand in inputs.demand["interactions"].values()),
         supplies=tuple(supplies),
-        hit_rates=_hit_rates(case),
+        hit_rates=_hit_rates(inputs),
         cost=charged.lines,
         event_cost_usd=charged.event,
         event_cost_parts_usd=charged.parts,
         event_cost_parts_list_usd=charged.list_parts,
-        tiers=tier_options(case),
-        background=background_lines(case, supplies),
+        tiers=tier_options(inputs),
+        background=background_lines(inputs, supplies),
         hit_stability=stability,
-        cache_stampede=cache_stampedes(case),
-        fallback_chain=fallback_chains(case, base.own, qualities),
+        cache_stampede=cache_stampedes(inputs),
+        fallback_chain=fallback_chains(inputs, base.own, qualities),
         rejected=rejected(supplies),
         sensitivities=ranked,
-        warnings=warnings(case, supplies, told, now_utc),
+        warnings=warnings(inputs, supplies, notes, now_utc),
         purchase=_purchase(supplies),
-        cache_advice=cache_advice(case),
-        routing=routing_trade_off(case, own_usd_per_call(case, supplies), qualities),
-        headroom=_headroom(case, base),
-        schedules=_schedules(case, base),
-        rules=_rules(case),
-        errors=error_bars(base, case.draws) if base.own else None,
-        expected_value_of_information=expected_value_of_information(base, case.draws),
+        cache_advice=cache_advice(inputs),
+        routing=routing_trade_off(inputs, self_hosted_usd_per_call(inputs, supplies), qualities),
+        headroom=_headroom(inputs, base),
+        schedules=_schedules(inputs, base),
+        rules=_rules(inputs),
+        errors=error_bars(base, inputs.draws) if base.own else None,
+        expected_value_of_information=expected_value_of_information(base, inputs.draws),
     )
 
 
-def make_case(
+def plan_inputs(
     scenario: Scenario,
     run: Run | None,
     step_models: Sequence[StepModel],
@@ -135,7 +135,7 @@ def make_case(
     *,
     usage: Usage | None = None,
     held: Held | None = None,
-) -> Case:
+) -> PlanInputs:
     """The checked inputs of a plan."""
     priced = load_prices(prices)
     unknown = sorted(set(scenario.models) - set(priced.models))
@@ -145,7 +145,7 @@ def make_case(
     if scenario.demand.background.planner_queries is not None and priced.models[planner].supply == "bedrock":
         raise PlanError(
             f"scenario {scenario.name}: assistant.router.planner_model: {planner!r} is on Bedrock; background searches "
-            "are planned on own silicon alone: name a self_hosted model"
+            "are planned on self-hosted models alone: name a self_hosted model"
         )
     calls = measured_calls(run) if run is not None else assumed_calls(scenario, priced.models, seed=seed)
     missing = sorted(set(calls.model.tolist()) - set(priced.models))
@@ -154,131 +154,135 @@ def make_case(
     if run is None and usage is not None:
         calls = with_usage(calls, usage)
     calls = with_tiers(calls, scenario.capacity.service_tiers)
-    return Case.of(scenario, calls, priced, step_models, seed, measured=run is not None, held=held, usage=usage)
+    return PlanInputs.of(scenario, calls, priced, step_models, seed, measured=run is not None, held=held, usage=usage)
 
 
-def size_supplies(case: Case) -> tuple[list[SupplyPlan], list[Sized]]:
+def size_supplies(inputs: PlanInputs) -> tuple[list[SupplyPlan], list[Sized]]:
     """Every model in every region; own models are simulated once and sized in each region."""
     supplies, sized = [], []
-    for name in case.model_names:
-        if case.prices.models[name].supply == "bedrock":
-            supplies += [bedrock_supply(case, name, region) for region in case.regions]
+    for name in inputs.model_names:
+        if inputs.prices.models[name].supply == "bedrock":
+            supplies += [bedrock_supply(inputs, name, region) for region in inputs.regions]
             continue
-        made = own_supply(case, name)
+        made = self_hosted_supply(inputs, name)
         sized.append(made)
         supplies += made.supplies
     return supplies, sized
 
 
-def _hit_rates(case: Case) -> tuple[HitRate, ...]:
-    found = []
-    for name in case.model_names:
-        if not case.calls.of(name).any():
+def _hit_rates(inputs: PlanInputs) -> tuple[HitRate, ...]:
+    rates = []
+    for name in inputs.model_names:
+        if not inputs.calls.of(name).any():
             continue
-        origin = case.calls.provenance.get(name, "assumed")
-        lost = HITS_LOW if case.prices.models[name].supply == "bedrock" else PREFIX_HITS_LOW
-        for level, ratio in cache_hit_figures(case.calls, name).items():
+        origin = inputs.calls.provenance.get(name, "assumed")
+        lost = HITS_LOW if inputs.prices.models[name].supply == "bedrock" else PREFIX_HITS_LOW
+        for level, ratio in cache_hit_figures(inputs.calls, name).items():
             low = ratio * lost
             source = (
-                f"middle {origin}, {case.calls.source}; worst case: {1 - lost:.0%} of the hits lost, expert estimate"
+                f"middle {origin}, {inputs.calls.source}; worst case: {1 - lost:.0%} of the hits lost, expert estimate"
             )
             shown = "expert_estimate" if origin == "measured" else origin
             figure = Figure(ratio, low, ratio, "ratio", shown, source, 0.0, simulated=origin == "simulated")
-            found.append(HitRate(name, level, figure))
-    return tuple(found)
+            rates.append(HitRate(name, level, figure))
+    return tuple(rates)
 
 
-def _inputs(case: Case, run: Run | None, benches: Sequence[Bench], sized: Sequence[Sized]) -> tuple[InputNote, ...]:
-    scenario = case.scenario
+def _inputs(
+    inputs: PlanInputs, run: Run | None, benches: Sequence[Bench], sized: Sequence[Sized]
+) -> tuple[InputNote, ...]:
+    scenario = inputs.scenario
     notes = [InputNote("scenario", scenario.name, scenario.description or scenario.name, "assumed", "scenario file")]
-    for name, stream in case.streams.items():
+    for name, stream in inputs.streams.items():
         peak = stream.peak_per_s
         value = f"{peak.low:g} .. {peak.mid:g} .. {peak.high:g}/s at {peak.confidence:.0%}"
         notes.append(InputNote("assumption", f"{name} at the peak", value, "assumed", stream.source or "scenario file"))
     if run is not None:
-        for model, origin in sorted(case.calls.provenance.items()):
-            notes.append(InputNote("run", model, case.calls.source, origin, run.run_id))
+        for model, origin in sorted(inputs.calls.provenance.items()):
+            notes.append(InputNote("run", model, inputs.calls.source, origin, run.run_id))
     else:
-        told = describe(scenario.capacity.assumed_tokens)
-        notes.append(InputNote("assumption", "tokens per call", told, "assumed", "capacity.assumed_tokens"))
+        value = tokens_line(scenario.capacity.assumed_tokens)
+        notes.append(InputNote("assumption", "tokens per call", value, "assumed", "capacity.assumed_tokens"))
     for service in (service for item in sized for service in item.services):
         step = service.step
         value = f"{step.engine} {step.version}, {step.date}, relative error {step.relative_error:.0%}"
         notes.append(InputNote("step_model", f"{step.model_id} on {step.chip}", value, step.provenance, step.source))
-    notes += _account_notes(case, run)
+    notes += _account_notes(inputs, run)
     notes += [
         InputNote("bench", b.bench_id, str(b.path), str(b.info.get("provenance", "measured")), "bench record")
         for b in benches
     ]
-    for name in case.model_names:
-        price = case.prices.models[name].prices
+    for name in inputs.model_names:
+        price = inputs.prices.models[name].prices
         if price is not None:
-            told = f"{price.input_usd_per_mtok:g} in, {price.output_usd_per_mtok:g} out USD per million tokens"
-            notes.append(InputNote("prices", name, told, "published", f"{price.source} {price.source_date}".strip()))
+            value = f"{price.input_usd_per_mtok:g} in, {price.output_usd_per_mtok:g} out USD per million tokens"
+            notes.append(InputNote("prices", name, value, "published", f"{price.source} {price.source_date}".strip()))
             notes += [
                 InputNote("prices", f"{name} {part}", "assumed", "assumed", "models.yaml") for part in price.assumed
             ]
-    for name in (name for name in case.model_names if case.prices.models[name].supply == "bedrock"):
-        timed = name in case.calls.latency_s
-        origin = case.calls.provenance.get(name, "assumed") if timed else "expert_estimate"
-        told = f"{latency_s(case, name):.2f} s a call options its reservation"
-        source = case.calls.source if timed else "no run timed it: capacity/quotas/quota.py assumed_latency_s"
-        notes.append(InputNote("quotas", f"{name} latency", told, origin, source))
-    return (*notes, *case.prices.notes)
+    for name in (name for name in inputs.model_names if inputs.prices.models[name].supply == "bedrock"):
+        timed = name in inputs.calls.latency_s
+        origin = inputs.calls.provenance.get(name, "assumed") if timed else "expert_estimate"
+        value = f"{latency_s(inputs, name):.2f} s a call options its reservation"
+        source = inputs.calls.source if timed else "no run timed it: capacity/quotas/quota.py assumed_latency_s"
+        notes.append(InputNote("quotas", f"{name} latency", value, origin, source))
+    return (*notes, *inputs.prices.notes)
 
 
-def _account_notes(case: Case, run: Run | None) -> list[InputNote]:
+def _account_notes(inputs: PlanInputs, run: Run | None) -> list[InputNote]:
     """What an account's counters and quotas brought into the plan."""
     notes = []
-    if case.usage is not None:
-        where = case.usage.source if run is None else f"{case.usage.source}; the run's own tokens were used"
-        for name, row in case.usage.per_call().items():
-            notes.append(InputNote("usage", name, described(row), "measured", where))
-    if case.held is not None:
-        notes.append(InputNote("quotas", "held by the account", case.held.source, "measured", case.held.source))
+    if inputs.usage is not None:
+        where = inputs.usage.source if run is None else f"{inputs.usage.source}; the run's own tokens were used"
+        for name, row in inputs.usage.per_call().items():
+            notes.append(InputNote("usage", name, usage_line(row), "measured", where))
+    if inputs.held is not None:
+        notes.append(InputNote("quotas", "held by the account", inputs.held.source, "measured", inputs.held.source))
     return notes
 
 
-def _quality_notes(case: Case, qualities: Sequence[Quality]) -> list[InputNote]:
+def _quality_notes(inputs: PlanInputs, qualities: Sequence[Quality]) -> list[InputNote]:
     """Where the quality of each model that may answer comes from; `assumed` as shipped."""
-    origins = {row.model: row.provenance for row in qualities if row.model in case.scenario.models}
+    origins = {row.model: row.provenance for row in qualities if row.model in inputs.scenario.models}
     what = "share of acceptable turns"
     return [InputNote("quality", name, what, origin, "quality.yaml") for name, origin in origins.items()]
 
 
-def _headroom(case: Case, base: Base) -> tuple[HeadroomOption, ...]:
+def _headroom(inputs: PlanInputs, base: Base) -> tuple[HeadroomOption, ...]:
     """What p90, p95 and p99 cost; and, once an interaction has a value, how much pays."""
-    value = case.scenario.capacity.value_per_interaction_usd
-    options = [option for choice in base.own for option in quantile_options(choice, case.draws, base.rules)]
+    value = inputs.scenario.capacity.value_per_interaction_usd
+    options = [option for choice in base.own for option in quantile_options(choice, inputs.draws, base.rules)]
     for choice in base.own:
-        options += spare_options(choice, base.rules, case.region_factor(choice.region))
+        options += spare_options(choice, base.rules, inputs.region_factor(choice.region))
     if value is not None:
         chat = [choice for choice in base.own if choice.stream == INTERACTIONS]
-        options += [rule(case, choice, value) for choice in chat for rule in (worthwhile_option, minimax_regret_option)]
+        options += [
+            rule(inputs, choice, value) for choice in chat for rule in (worthwhile_option, minimax_regret_option)
+        ]
     return tuple(options)
 
 
-def _schedules(case: Case, base: Base) -> tuple[Schedule, ...]:
+def _schedules(inputs: PlanInputs, base: Base) -> tuple[Schedule, ...]:
     """Instances by the hour for the p90 timeline, scaled ahead of the need by the warm-up, against a flat fleet."""
     rows = []
     for choice in base.own:
-        flat = choice.needed(Levers(), base.rules, at_p90=True)
-        timeline = case.demand[choice.stream][choice.region].timeline
+        flat = choice.needed(Multipliers(), base.rules, at_p90=True)
+        timeline = inputs.demand[choice.stream][choice.region].timeline
         rate = np.array(timeline.interactions_per_s_p90) / max(timeline.interactions_per_s_p90)
         need, lasts_h = hourly_need(
             np.array(timeline.offset_s),
             rate * choice.load_per_s * choice.p90_over_p50,
-            case.scenario.event.length_s,
+            inputs.scenario.event.length_s,
             base.rules.warm_up_lag_s,
         )
-        bought = buy(need, _offers(case, choice, base.rules), lasts_h)
+        bought = buy(need, _offers(inputs, choice, base.rules), lasts_h)
         groups = sum(bought.hourly.values(), np.zeros(len(need), dtype=np.int64)) + sum(bought.held.values())
         rows.append(
             Schedule(
                 region=choice.region,
                 model=choice.service.model,
-                instance_type=choice.box.instance.instance,
-                price_kind=choice.box.price_kind,
+                instance_type=choice.offer.instance.instance,
+                price_kind=choice.offer.price_kind,
                 committed={name: count * base.rules.zones for name, count in bought.held.items()},
                 instances_by_hour=tuple((groups * base.rules.zones).tolist()),
                 usd=bought.usd,
@@ -288,32 +292,36 @@ def _schedules(case: Case, base: Base) -> tuple[Schedule, ...]:
     return tuple(rows)
 
 
-def _offers(case: Case, choice: OwnChoice, rules: Resilience) -> list[Offer]:
+def _offers(inputs: PlanInputs, choice: SelfHostedChoice, rules: Resilience) -> list[PurchaseOption]:
     """One instance in each zone, as the plan bought it; and the user's commitments on the same chip."""
-    box, zones = choice.box, rules.zones
-    term_h = choice.billed_hours if box.price_kind == "capacity block" else None
-    owned = case.prices.owned.get(box.instance.instance, 0) // zones
-    offers = [Offer(box.instance.instance, box.usd_per_hour * zones, choice.calls_per_group(rules), term_h, owned)]
-    for number, other in enumerate(case.prices.commitments):
-        instance = case.prices.instances[other.instance]
-        if instance.chip == box.instance.chip:
+    offer, zones = choice.offer, rules.zones
+    term_h = choice.billed_hours if offer.price_kind == "capacity block" else None
+    owned = inputs.prices.owned.get(offer.instance.instance, 0) // zones
+    offers = [
+        PurchaseOption(
+            offer.instance.instance, offer.usd_per_hour * zones, choice.calls_per_group(rules), term_h, owned
+        )
+    ]
+    for number, other in enumerate(inputs.prices.commitments):
+        instance = inputs.prices.instances[other.instance]
+        if instance.chip == offer.instance.chip:
             carries = choice.calls_per_group(rules, instance.chips)
             name = f"{other.instance} for {other.term_h:g} h (commitment {number})"
-            offers.append(Offer(name, other.usd_per_hour * zones, carries, other.term_h))
+            offers.append(PurchaseOption(name, other.usd_per_hour * zones, carries, other.term_h))
     return offers
 
 
-def _rules(case: Case) -> SizingRules:
+def _rules(inputs: PlanInputs) -> SizingRules:
     """What chips were counted by."""
-    resilience = case.scenario.capacity.resilience
+    resilience = inputs.scenario.capacity.resilience
     return SizingRules(
         zones=float(resilience.zones),
         zones_lost=float(resilience.zones_lost),
         drain_ratio=resilience.drain_ratio,
         broken_ratio=resilience.broken_ratio,
         retry_extra_attempts=resilience.retry_extra_attempts,
-        hours=case.paid_s / HOUR_S,
-        interactions_in_event=case.interactions_total,
+        hours=inputs.paid_s / HOUR_S,
+        interactions_in_event=inputs.interactions_total,
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import gammainc, ndtr
+from scipy.special import ndtr
 
 from capacity.simulator.requests import Floats
 from facts.reader import TokenPrices
@@ -28,15 +28,6 @@ def ttl_hit_ratio(rate_per_s: float, ttl_s: float, shards: int = 1, *, refreshed
     """
     x = rate_per_s * ttl_s / shards
     return -math.expm1(-x) if refreshed else x / (1 + x)
-
-
-def renewal_hit_ratio(rate_per_s: float, cv: float, ttl_s: float) -> float:
-    """The same with refresh for Gamma gaps of a coefficient of variation, on one shard: h = F_gap(ttl).
-
-    A bursty stream split over shards is no longer Gamma: give the law of one shard.
-    """
-    shape = 1 / cv**2
-    return float(gammainc(shape, shape * rate_per_s * ttl_s))
 
 
 def think_hit_ratio(median_s: float, cv: float, ttl_s: float) -> float:
@@ -87,15 +78,15 @@ def equilibria(hit_after: Callable[[float], float], points: int = 400) -> list[f
     """
     grid = np.linspace(0.0, 1.0, points)
     gap = np.array([hit_after(float(h)) - float(h) for h in grid])
-    found = []
+    solutions = []
     for left in range(points - 1):
         if gap[left] == 0:
-            found.append(float(grid[left]))
+            solutions.append(float(grid[left]))
         elif gap[left] * gap[left + 1] < 0:
-            found.append(float(brentq(lambda h: hit_after(h) - h, grid[left], grid[left + 1])))
+            solutions.append(float(brentq(lambda h: hit_after(h) - h, grid[left], grid[left + 1])))
     if gap[-1] == 0:
-        found.append(1.0)
-    return found
+        solutions.append(1.0)
+    return solutions
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
-"""Exact cache policies on a trace of prompt blocks: what share of blocks, and of tokens, would have been found.
+"""Exact cache policies on a trace of prompt blocks: what share of blocks, and of tokens, would have been hits.
 
 A request's prompt is a list of block ids. Its hits are the leading blocks that are live; the first miss ends them,
-since a block's content depends on everything before it. Hits are judged before the request's own blocks are added; the
+since a block's content depends on everything before it. Hits are counted before the request's own blocks are added; the
 cache starts cold. These are engine-style block caches: a provider's cache points have explicit places and a minimum
 length. A policy runs over the whole trace with no warm-up left out.
 """
@@ -47,7 +47,7 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Replayed:
-    """What a policy found."""
+    """What a policy kept."""
 
     policy: str
     requests: int
@@ -58,12 +58,12 @@ class Replayed:
 
     @property
     def hit_ratio(self) -> float:
-        """Blocks found over all blocks."""
+        """Hit blocks over all blocks."""
         return self.hit_blocks / self.blocks if self.blocks else 0.0
 
     @property
     def token_hit_ratio(self) -> float:
-        """Tokens found over all tokens."""
+        """Hit tokens over all tokens."""
         return self.hit_tokens / self.tokens if self.tokens else 0.0
 
 
@@ -71,7 +71,7 @@ class Policy(Protocol):
     """A cache of one scope."""
 
     def serve(self, blocks: Sequence[int], now_s: float) -> int:
-        """Leading blocks found; afterwards all of them are in the cache."""
+        """Leading blocks that are hits; afterwards all of them are in the cache."""
 
 
 class Infinite:
@@ -81,7 +81,7 @@ class Infinite:
         self.kept: set[int] = set()
 
     def serve(self, blocks: Sequence[int], now_s: float) -> int:
-        """Leading blocks ever seen."""
+        """Leading blocks that were in an earlier prompt."""
         kept = self.kept
         for place, block in enumerate(blocks):
             if block not in kept:
@@ -99,13 +99,13 @@ class Lru:
 
     def serve(self, blocks: Sequence[int], now_s: float) -> int:
         """Leading blocks not evicted yet; the oldest make room for the rest."""
-        found = next((place for place, block in enumerate(blocks) if block not in self.kept), len(blocks))
+        hits = next((place for place, block in enumerate(blocks) if block not in self.kept), len(blocks))
         for block in blocks:
             self.kept[block] = None
             self.kept.move_to_end(block)
             if len(self.kept) > self.blocks_max:
                 self.kept.popitem(last=False)
-        return found
+        return hits
 
 
 class Ttl:
@@ -118,16 +118,16 @@ class Ttl:
     def serve(self, blocks: Sequence[int], now_s: float) -> int:
         """Leading blocks young enough."""
         since_s, oldest_s = self.since_s, now_s - self.ttl_s
-        found = len(blocks)
+        hits = len(blocks)
         for place, block in enumerate(blocks):
             if since_s.get(block, NEVER_S) < oldest_s:
-                found = place
+                hits = place
                 break
         if self.fixed:
-            since_s.update((block, now_s) for block in blocks[found:] if since_s.get(block, NEVER_S) < oldest_s)
+            since_s.update((block, now_s) for block in blocks[hits:] if since_s.get(block, NEVER_S) < oldest_s)
         else:
             since_s.update(dict.fromkeys(blocks, now_s))
-        return found
+        return hits
 
 
 def make_policy(text: str) -> Policy:
@@ -159,12 +159,12 @@ def replay(prompts: Iterable[Prompt], policy: str) -> Replayed:
     for prompt in prompts:
         if prompt.scope not in caches:
             caches[prompt.scope] = make_policy(policy)
-        found = caches[prompt.scope].serve(prompt.blocks, prompt.at_s)
+        hits = caches[prompt.scope].serve(prompt.blocks, prompt.at_s)
         requests += 1
         blocks += len(prompt.blocks)
         tokens += prompt.tokens
-        hit_blocks += found
-        hit_tokens += prompt.ends[found - 1] if found else 0
+        hit_blocks += hits
+        hit_tokens += prompt.ends[hits - 1] if hits else 0
     return Replayed(policy, requests, blocks, tokens, hit_blocks, hit_tokens)
 
 
@@ -208,10 +208,10 @@ def _json_lines(path: Path) -> Iterator[Prompt]:
 
 def _ends(blocks: int, block_tokens: int, prompt_tokens: int) -> Sequence[int]:
     """Whole blocks and a last one of what is left; all whole where the prompt's length does not fit its blocks."""
-    whole = range(block_tokens, block_tokens * blocks + 1, block_tokens)
+    full_blocks = range(block_tokens, block_tokens * blocks + 1, block_tokens)
     if blocks and block_tokens * (blocks - 1) < prompt_tokens < block_tokens * blocks:
-        return (*whole[:-1], prompt_tokens)
-    return whole
+        return (*full_blocks[:-1], prompt_tokens)
+    return full_blocks
 
 
 def _ragpulse(folder: Path) -> Iterator[Prompt]:

@@ -10,8 +10,8 @@ import numpy as np
 from capacity.caching.hit_ratio import TTL_S, equilibria, shards_from_hit_ratio, stampede_misses, think_hit_ratio
 from capacity.cost.interaction import cache_hit_figures
 from capacity.demand.calls import Calls
-from capacity.fleet.inputs import Case
-from capacity.fleet.outcome import INTERACTIONS, OwnChoice
+from capacity.fleet.inputs import PlanInputs
+from capacity.fleet.outcome import INTERACTIONS, SelfHostedChoice
 from capacity.fleet.supply import lengths_of, limits_of
 from capacity.plan import CacheStampede, HitStability
 from capacity.quotas.quota import ASSUMED_TTFT_S
@@ -26,19 +26,19 @@ LOST_MAX = 0.1
 """A stable state that loses more than a tenth of the planned hits is warned about."""
 
 
-def hit_stability(case: Case, choices: Sequence[OwnChoice]) -> tuple[HitStability, ...]:
+def hit_stability(inputs: PlanInputs, choices: Sequence[SelfHostedChoice]) -> tuple[HitStability, ...]:
     """The metastability search for every own model that counts on prefix hits."""
-    rules, rows = case.scenario.capacity.resilience, []
+    rules, rows = inputs.scenario.capacity.resilience, []
     known: dict[tuple[str, str], list[float]] = {}
     for choice in choices:
-        lengths = lengths_of(case, choice.service.model)
+        lengths = lengths_of(inputs, choice.service.model)
         if choice.stream != INTERACTIONS or not lengths.cached_tokens.any():
             continue
         rate = choice.service.rate_per_s  # what a replica carries when all that may fail has failed
         key = (choice.service.model, choice.service.step.chip)
         if key not in known:
-            reuse = reuse_of(case, choice.service.model)
-            known[key] = equilibria(hits_left(lengths, choice.service.step, rate, case.seed, reuse))
+            reuse = reuse_of(inputs, choice.service.model)
+            known[key] = equilibria(hits_left(lengths, choice.service.step, rate, inputs.seed, reuse))
         solutions = known[key]
         rows.append(
             HitStability(
@@ -56,23 +56,23 @@ class Reuse:
     back_within: Callable[[float], float] = lambda _: 1.0
 
 
-def reuse_of(case: Case, name: str) -> Reuse:
+def reuse_of(inputs: PlanInputs, name: str) -> Reuse:
     """Of a model's calls; where the record does not tell the levels apart, all of it counts as shared."""
-    mask = case.calls.of(name)
-    read, shared = case.calls.cache_read_tokens[mask], case.calls.shared_tokens[mask]
+    mask = inputs.calls.of(name)
+    read, shared = inputs.calls.cache_read_tokens[mask], inputs.calls.shared_tokens[mask]
     if not read.any() or (shared < 0).any():
         return Reuse()
-    followed = followed_within(case, name)
+    followed = followed_within(inputs, name)
     ever = followed(float("inf")) or 1.0
     return Reuse(float(np.minimum(read, shared).sum() / read.sum()), lambda wait_s: followed(wait_s) / ever)
 
 
-def followed_within(case: Case, name: str) -> Callable[[float], float]:
+def followed_within(inputs: PlanInputs, name: str) -> Callable[[float], float]:
     """Share of what a call leaves in a cache that its conversation asks for within so many seconds.
 
     Calls of one turn follow at once, turns after the customer's thinking and typing.
     """
-    mix, calls = case.scenario.mix, case.calls
+    mix, calls = inputs.scenario.mix, inputs.calls
     per_turn = max(1.0, float(calls.of(name).sum()) / max(1, len(set(calls.turn[calls.of(name)].tolist()))))
     turns = calls.turns / calls.interactions
     last_of_turn, last_of_all = 1 / per_turn, 1 / (per_turn * turns)
@@ -127,17 +127,17 @@ def _warning(model: str, solutions: Sequence[float], zones_lost: int) -> str:
     )
 
 
-def fitted_shards(case: Case, name: str) -> float | None:
+def fitted_shards(inputs: PlanInputs, name: str) -> float | None:
     """Independent caches that explain a run's shared-prefix hits of a Bedrock model; None where a run cannot tell."""
-    calls: Calls = case.calls
+    calls: Calls = inputs.calls
     ratio = cache_hit_figures(calls, name).get("shared")
-    if not case.measured or calls.lasts_s is None or ratio is None or not 0 < ratio < 1:
+    if not inputs.measured or calls.lasts_s is None or ratio is None or not 0 < ratio < 1:
         return None
-    rate = float(calls.of(name).sum()) / calls.lasts_s / len(case.regions)
-    return max(1.0, shards_from_hit_ratio(ratio, rate, TTL_S[case.scenario.assistant.cache_ttl.shared]))
+    rate = float(calls.of(name).sum()) / calls.lasts_s / len(inputs.regions)
+    return max(1.0, shards_from_hit_ratio(ratio, rate, TTL_S[inputs.scenario.assistant.cache_ttl.shared]))
 
 
-def cache_stampedes(case: Case) -> tuple[CacheStampede, ...]:
+def cache_stampedes(inputs: PlanInputs) -> tuple[CacheStampede, ...]:
     """Each moment at which provider caches are empty: the event's start, and every cold_cache fault of the scenario.
 
     misses: calls that start before the first of them has written the shared prefix, in every shard;
@@ -145,26 +145,28 @@ def cache_stampedes(case: Case) -> tuple[CacheStampede, ...]:
     """
     rows = []
     moments: list[tuple[float, str | None, str | None]] = [(0.0, None, None)]
-    moments += [(fault.at_s, fault.model, fault.region) for fault in case.scenario.faults if fault.kind == "cold_cache"]
+    moments += [
+        (fault.at_s, fault.model, fault.region) for fault in inputs.scenario.faults if fault.kind == "cold_cache"
+    ]
     for at_s, only_model, only_region in moments:
-        for name in case.model_names:
-            model, mask = case.prices.models[name], case.calls.of(name)
-            shared = float(np.maximum(case.calls.shared_tokens[mask], 0).mean()) if mask.any() else 0.0
+        for name in inputs.model_names:
+            model, mask = inputs.prices.models[name], inputs.calls.of(name)
+            shared = float(np.maximum(inputs.calls.shared_tokens[mask], 0).mean()) if mask.any() else 0.0
             if model.prices is None or shared <= 0 or only_model not in (None, name):
                 continue
-            for region in case.regions:
+            for region in inputs.regions:
                 if only_region in (None, region):
-                    rows.append(_stampede(case, name, region, at_s, shared))
+                    rows.append(_stampede(inputs, name, region, at_s, shared))
     return tuple(rows)
 
 
-def _stampede(case: Case, name: str, region: str, at_s: float, shared: float) -> CacheStampede:
-    timeline = case.demand[INTERACTIONS][region].timeline
+def _stampede(inputs: PlanInputs, name: str, region: str, at_s: float, shared: float) -> CacheStampede:
+    timeline = inputs.demand[INTERACTIONS][region].timeline
     point = max(0, int(np.searchsorted(np.array(timeline.offset_s), at_s, side="right")) - 1)
-    rate = timeline.interactions_per_s_p90[point] * case.calls.per_interaction(name)
-    shards = fitted_shards(case, name) or 1.0
+    rate = timeline.interactions_per_s_p90[point] * inputs.calls.per_interaction(name)
+    shards = fitted_shards(inputs, name) or 1.0
     misses = shards * stampede_misses(rate / shards, ASSUMED_TTFT_S)
-    prices, limit = case.prices.models[name].prices, limits_of(case, name, region).tpm
+    prices, limit = inputs.prices.models[name].prices, limits_of(inputs, name, region).tpm
     assert prices is not None  # cache_stampedes leaves models without prices out
     write, read = prices.cache_write_5m_usd_per_mtok, prices.cache_read_usd_per_mtok
     dearer = (prices.input_usd_per_mtok if write is None else write) - (read or 0.0)

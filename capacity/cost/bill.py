@@ -10,9 +10,9 @@ import numpy as np
 
 from capacity.cost.interaction import Origins, call_costs, cost_lines
 from capacity.cost.prices import Prices, load_prices
-from capacity.fleet.inputs import Case
-from capacity.fleet.outcome import INTERACTIONS, PLANNER_QUERIES, Base, Levers, outcome
-from capacity.fleet.supply import Sized, own_usd_per_call
+from capacity.fleet.inputs import PlanInputs
+from capacity.fleet.outcome import INTERACTIONS, PLANNER_QUERIES, Base, Multipliers, outcome
+from capacity.fleet.supply import Sized, self_hosted_usd_per_call
 from capacity.plan import BackgroundStream, CostLine, Figure, ServiceTier, SupplyPlan, range_around, weakest
 from facts.price_variants import TIERS, tier_variant
 
@@ -35,21 +35,23 @@ class Bill:
     event: Figure
 
 
-def bill(case: Case, base: Base, sized: Sequence[Sized], supplies: Sequence[SupplyPlan]) -> Bill:
+def bill(inputs: PlanInputs, base: Base, sized: Sequence[Sized], supplies: Sequence[SupplyPlan]) -> Bill:
     """Cost lines, the event's cost by part, and the event's cost as a range."""
-    origin, public = case.calls_provenance, load_prices(None)
+    origin, public = inputs.calls_provenance, load_prices(None)
     provenance = weakest([origin, *(item.provenance for item in sized)])
-    per_call, at_list_per_call = (own_usd_per_call(case, supplies, at_list=at_list) for at_list in (False, True))
+    per_call, at_list_per_call = (
+        self_hosted_usd_per_call(inputs, supplies, at_list=at_list) for at_list in (False, True)
+    )
     with_silicon = origin if origin == "assumed" and provenance != "simulated" else provenance
-    told = Origins(origin, with_silicon, case.calls.source)
-    lines = cost_lines(case.calls, _costs(case, case.prices, per_call), told)
-    at_list = cost_lines(case.calls, _costs(case, public, at_list_per_call), told)
+    origins = Origins(origin, with_silicon, inputs.calls.source)
+    lines = cost_lines(inputs.calls, _costs(inputs, inputs.prices, per_call), origins)
+    at_list = cost_lines(inputs.calls, _costs(inputs, public, at_list_per_call), origins)
     lines = tuple(
         replace(line, per_interaction_list_usd=other.per_interaction_usd.mid)
         for line, other in zip(lines, at_list, strict=True)
     )
-    middle = outcome(base, Levers(), at_p90=True)
-    low, high = np.quantile(outcome(base, case.draws, at_p90=False).event_cost_usd, [0.05, 0.95])
+    middle = outcome(base, Multipliers(), at_p90=True)
+    low, high = np.quantile(outcome(base, inputs.draws, at_p90=False).event_cost_usd, [0.05, 0.95])
     mid = float(middle.event_cost_usd[0])
     event = Figure(
         mid, *range_around(mid, float(low), float(high)), "USD",
@@ -59,18 +61,18 @@ def bill(case: Case, base: Base, sized: Sequence[Sized], supplies: Sequence[Supp
         simulated=provenance == "simulated",
     )  # fmt: skip
     parts = _parts(base, supplies, at_list=False)
-    list_parts = _parts(case.base(base.own, public), supplies, at_list=True)
-    return Bill(_with_joint_range(case, base, lines), parts, list_parts, event)
+    list_parts = _parts(inputs.base(base.own, public), supplies, at_list=True)
+    return Bill(_with_joint_range(inputs, base, lines), parts, list_parts, event)
 
 
-def _costs(case: Case, prices: Prices, own: dict[str, float]) -> Any:
-    extra = case.scenario.capacity.resilience.retry_extra_attempts
-    return call_costs(case.calls, prices.models, own, case.features(), extra)
+def _costs(inputs: PlanInputs, prices: Prices, own: dict[str, float]) -> Any:
+    extra = inputs.scenario.capacity.resilience.retry_extra_attempts
+    return call_costs(inputs.calls, prices.models, own, inputs.features(), extra)
 
 
 def _parts(base: Base, supplies: Sequence[SupplyPlan], *, at_list: bool) -> dict[str, float]:
     features = base.bedrock.features
-    tokens = float(base.bedrock.over(Levers())[0]) - features
+    tokens = float(base.bedrock.over(Multipliers())[0]) - features
     metered = {"guardrails and web search": features} if features else {}
     silicon = {
         f"self-hosted {supply.model} {supply.region}": chosen.event_list_usd if at_list else chosen.event_usd
@@ -80,40 +82,40 @@ def _parts(base: Base, supplies: Sequence[SupplyPlan], *, at_list: bool) -> dict
     return {"Bedrock tokens": tokens, **metered, **silicon}
 
 
-def _with_joint_range(case: Case, base: Base, lines: tuple[CostLine, ...]) -> tuple[CostLine, ...]:
+def _with_joint_range(inputs: PlanInputs, base: Base, lines: tuple[CostLine, ...]) -> tuple[CostLine, ...]:
     """Cost lines whose ranges hold the joint draws too: each draw's own fleets and tokens over its own interactions."""
     chat = replace(base, own=[choice for choice in base.own if choice.stream == INTERACTIONS])
-    middle = float(outcome(chat, Levers(), at_p90=True).event_cost_usd[0])
+    middle = float(outcome(chat, Multipliers(), at_p90=True).event_cost_usd[0])
     if middle == 0:
         return lines
-    interactions = np.maximum(case.draws.demand[INTERACTIONS], DEMAND_RATIO_MIN)
-    drawn = outcome(chat, case.draws, at_p90=False).event_cost_usd / interactions / middle
+    interactions = np.maximum(inputs.draws.demand[INTERACTIONS], DEMAND_RATIO_MIN)
+    drawn = outcome(chat, inputs.draws, at_p90=False).event_cost_usd / interactions / middle
     low, high = (float(value) for value in np.quantile(drawn, [0.05, 0.95]))
 
-    def widened(figure: Figure) -> Figure:
+    def widen(figure: Figure) -> Figure:
         return replace(figure, low=min(figure.low, figure.mid * low), high=max(figure.high, figure.mid * high))
 
     return tuple(
-        replace(line, per_interaction_usd=widened(line.per_interaction_usd), per_turn_usd=widened(line.per_turn_usd))
+        replace(line, per_interaction_usd=widen(line.per_interaction_usd), per_turn_usd=widen(line.per_turn_usd))
         for line in lines
     )
 
 
-def tier_options(case: Case) -> tuple[ServiceTier, ...]:
+def tier_options(inputs: PlanInputs) -> tuple[ServiceTier, ...]:
     """What each Bedrock model's tokens of the event cost on every tier with a published price, all calls on it."""
     rows = []
-    scale = case.interactions_total / case.calls.interactions
-    for name in case.model_names:
-        prices, mask = case.prices.models[name].prices, case.calls.of(name)
+    scale = inputs.interactions_total / inputs.calls.interactions
+    for name in inputs.model_names:
+        prices, mask = inputs.prices.models[name].prices, inputs.calls.of(name)
         if prices is None or not mask.any():
             continue
-        planned = ["default"] if case.calls.tier is None else sorted(set(case.calls.tier[mask].tolist()))
+        planned = ["default"] if inputs.calls.tier is None else sorted(set(inputs.calls.tier[mask].tolist()))
         for tier in TIERS:
             variant = tier_variant(prices.price_key, tier)
             if variant is None:
                 continue
-            only = replace(case.calls, tier=np.where(mask, tier, "default").astype(object))
-            costs = call_costs(only, case.prices.models, dict.fromkeys(_unpriced(case), 0.0))
+            only = replace(inputs.calls, tier=np.where(mask, tier, "default").astype(object))
+            costs = call_costs(only, inputs.prices.models, dict.fromkeys(_models_without_price(inputs), 0.0))
             rows.append(
                 ServiceTier(
                     model=name,
@@ -128,18 +130,18 @@ def tier_options(case: Case) -> tuple[ServiceTier, ...]:
     return tuple(rows)
 
 
-def _unpriced(case: Case) -> list[str]:
-    return [name for name in case.model_names if case.prices.models[name].prices is None]
+def _models_without_price(inputs: PlanInputs) -> list[str]:
+    return [name for name in inputs.model_names if inputs.prices.models[name].prices is None]
 
 
-def background_lines(case: Case, supplies: Sequence[SupplyPlan]) -> tuple[BackgroundStream, ...]:
+def background_lines(inputs: PlanInputs, supplies: Sequence[SupplyPlan]) -> tuple[BackgroundStream, ...]:
     """The searches that only the query planner sees: their own rate, promise and dollars, apart from interactions."""
-    queries = case.scenario.demand.background.planner_queries
+    queries = inputs.scenario.demand.background.planner_queries
     if queries is None:
         return ()
-    demand, usd, why = case.demand[PLANNER_QUERIES], 0.0, ""
+    demand, usd, why = inputs.demand[PLANNER_QUERIES], 0.0, ""
     for supply in supplies:
-        if not case.is_planner(supply.model):
+        if not inputs.is_planner(supply.model):
             continue
         if supply.chosen is None:
             reasons = [f"{option.chip}: {option.rejected}" for option in supply.options]
@@ -150,7 +152,7 @@ def background_lines(case: Case, supplies: Sequence[SupplyPlan]) -> tuple[Backgr
     return (
         BackgroundStream(
             stream=PLANNER_QUERIES,
-            model=case.scenario.assistant.router.planner_model,
+            model=inputs.scenario.assistant.router.planner_model,
             searches_in_event=searches,
             peak_per_s_p90=sum(region.timeline.peak_interactions_per_s.p90 for region in demand.values()),
             deadline_s=queries.deadline_s,

@@ -1,4 +1,4 @@
-"""What an interaction costs: every call of every turn by token class and price, and own silicon by the hour."""
+"""What an interaction costs: every call of every turn by token class and price; self-hosted by the hour."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ class CallCosts:
 def call_costs(
     calls: Calls,
     models: Mapping[str, Model],
-    own_usd_per_call: Mapping[str, float],
+    self_hosted_usd_per_call: Mapping[str, float],
     features: Mapping[str, Floats] | None = None,
     retry_extra_attempts: float = 0.0,
 ) -> CallCosts:
-    """Price every call: tokens by class on Bedrock, a share of the chips' hours on own silicon.
+    """Price every call: tokens by class on Bedrock, a share of the chips' hours on self-hosted models.
 
     features: dollars of guardrails and the like by call. retry_extra_attempts: failed attempts per call, each billed as
     the call it repeats (an attempt that Bedrock throttles is not billed: state those that failed later).
@@ -54,8 +54,8 @@ def call_costs(
     """
     parts: dict[str, Floats] = {part: np.zeros(len(calls.model)) for part in (*PARTS, OWN, RETRIED)}
     for name in dict.fromkeys(calls.model.tolist()):
-        if name in own_usd_per_call:
-            parts[OWN][calls.of(name)] = own_usd_per_call[name]
+        if name in self_hosted_usd_per_call:
+            parts[OWN][calls.of(name)] = self_hosted_usd_per_call[name]
             continue
         if name not in models or models[name].prices is None:
             raise PlanError(f"model {name!r}: no price; give it a price_key in models.yaml or chips in capacity.own")
@@ -144,7 +144,7 @@ def _rewrite_usd(calls: Calls, mask: npt.NDArray[np.bool_], model: Model, prices
 
 @dataclass(frozen=True)
 class Origins:
-    """Where calls come from, and what is left of that once the step times behind own silicon have touched a cost."""
+    """Where calls come from, and what is left of that once the step times behind self-hosted models touched a cost."""
 
     calls: str
     with_silicon: str
@@ -221,6 +221,6 @@ def cache_hit_figures(calls: Calls, model: str) -> dict[str, float]:
     return ratios
 
 
-def _ratio(part: object, whole: object) -> float:
-    total = float(np.sum(whole))  # type: ignore[call-overload]
+def _ratio(part: object, total_of: object) -> float:
+    total = float(np.sum(total_of))  # type: ignore[call-overload]
     return float(np.sum(part)) / total if total else 0.0  # type: ignore[call-overload]

@@ -22,7 +22,7 @@ AS_GIVEN = "as given"
 
 @dataclass(frozen=True)
 class Commitment:
-    """An offer that is charged for its whole term, however short the event."""
+    """An instance that is charged for its whole term, however short the event."""
 
     instance: str
     usd_per_hour: float
@@ -57,8 +57,8 @@ def load_prices(overlay: Mapping[str, Any] | None, catalogue: Mapping[str, Model
     if unknown := sorted(set(overlay) - set(OVERLAY_KEYS)):
         raise PlanError(f"prices.{unknown[0]}: unknown key; known: {', '.join(OVERLAY_KEYS)}")
     notes: list[InputNote] = []
-    known, boxes = discounted(
-        dict(catalogue or models()), dated(instances()), overlay.get("discount_ratio") or {}, notes
+    known, offered = with_discounts(
+        dict(catalogue or models()), with_price_dates(instances()), overlay.get("discount_ratio") or {}, notes
     )
     for name, entry in (overlay.get("tokens") or {}).items():
         model = known.get(name)
@@ -75,15 +75,15 @@ def load_prices(overlay: Mapping[str, Any] | None, catalogue: Mapping[str, Model
         notes.append(InputNote("prices", name, str(dict(entry)), "measured", "own price overlay"))
     hourly = {}
     for name, entry in (overlay.get("instances") or {}).items():
-        _known_box("instances", name, boxes)
+        _known_instance("instances", name, offered)
         hourly[name] = _positive(f"prices.instances.{name}.usd_per_hour", entry.get("usd_per_hour"))
-        boxes = {**boxes, name: replace(boxes[name], price_date=AS_GIVEN)}
+        offered = {**offered, name: replace(offered[name], price_date=AS_GIVEN)}
         notes.append(InputNote("prices", name, f"{hourly[name]} USD/h", "measured", "own price overlay"))
     for model in known.values():
         _check_order(model)
     owned = {}
     for name, count in (overlay.get("owned") or {}).items():
-        _known_box("owned", name, boxes)
+        _known_instance("owned", name, offered)
         owned[name] = int(_positive(f"prices.owned.{name}", count))
     features = {}
     for name, usd in (overlay.get("features") or {}).items():
@@ -91,13 +91,13 @@ def load_prices(overlay: Mapping[str, Any] | None, catalogue: Mapping[str, Model
             raise PlanError(f"prices.features.{name}: unknown; known: {', '.join(feature_prices())}")
         features[name] = _positive(f"prices.features.{name}", usd)
         notes.append(InputNote("prices", name, f"{usd} USD per 1,000", "measured", "own price overlay"))
-    commitments = _commitments(overlay.get("commitments") or (), boxes)
-    return Prices(known, boxes, hourly, owned, commitments, tuple(notes), features)
+    commitments = _commitments(overlay.get("commitments") or (), offered)
+    return Prices(known, offered, hourly, owned, commitments, tuple(notes), features)
 
 
-def discounted(
+def with_discounts(
     models_of: dict[str, Model],
-    boxes: Mapping[str, Instance],
+    offered: Mapping[str, Instance],
     ratios: Mapping[str, float],
     notes: list[InputNote],
 ) -> tuple[dict[str, Model], Mapping[str, Instance]]:
@@ -107,7 +107,7 @@ def discounted(
         PlanError: a family that no model and no instance has, or a ratio outside [0, 1).
     """
     families = {key: _provider(model) for key, model in models_of.items() if model.prices is not None}
-    known = {*families.values(), *(name.split(".")[0] for name in boxes)}
+    known = {*families.values(), *(name.split(".")[0] for name in offered)}
     for family, ratio in ratios.items():
         if family not in known:
             raise PlanError(f"prices.discount_ratio.{family}: no such family; known: {', '.join(sorted(known))}")
@@ -118,8 +118,10 @@ def discounted(
         if ratios.get(family):
             models_of[key] = _cheaper_model(models_of[key], 1 - ratios[family])
     cheaper = {
-        name: _cheaper_box(box, 1 - ratios[name.split(".")[0]]) if ratios.get(name.split(".")[0]) else box
-        for name, box in boxes.items()
+        name: _cheaper_instance(instance, 1 - ratios[name.split(".")[0]])
+        if ratios.get(name.split(".")[0])
+        else instance
+        for name, instance in offered.items()
     }
     return models_of, cheaper
 
@@ -138,43 +140,43 @@ def _cheaper_model(model: Model, factor: float) -> Model:
     return replace(model, prices=replace(prices, **less))
 
 
-def _cheaper_box(box: Instance, factor: float) -> Instance:
+def _cheaper_instance(instance: Instance, factor: float) -> Instance:
     names = ("on_demand_usd_per_hour", "capacity_block_usd_per_hour")
-    listed = {name: getattr(box, name) for name in names}
-    return replace(box, **{name: usd * factor for name, usd in listed.items() if usd is not None})
+    listed = {name: getattr(instance, name) for name in names}
+    return replace(instance, **{name: usd * factor for name, usd in listed.items() if usd is not None})
 
 
-def _commitments(rows: Sequence[Mapping[str, Any]], boxes: Mapping[str, Instance]) -> tuple[Commitment, ...]:
-    found = []
+def _commitments(rows: Sequence[Mapping[str, Any]], offered: Mapping[str, Instance]) -> tuple[Commitment, ...]:
+    commitments = []
     for number, row in enumerate(rows):
         where = f"prices.commitments[{number}]"
         if set(row) != {"instance", "usd_per_hour", "term_h"}:
             raise PlanError(
                 f"{where}: needs instance, usd_per_hour and term_h; a commitment without a term is no price"
             )
-        _known_box(where, row["instance"], boxes)
+        _known_instance(where, row["instance"], offered)
         usd, term_h = (_positive(f"{where}.{key}", row[key]) for key in ("usd_per_hour", "term_h"))
         if term_h == 0:
             raise PlanError(f"{where}.term_h: 0 hours is no term; give the hours that the commitment is charged for")
-        found.append(Commitment(row["instance"], usd, term_h))
-    return tuple(found)
+        commitments.append(Commitment(row["instance"], usd, term_h))
+    return tuple(commitments)
 
 
-def _known_box(where: str, name: str, boxes: Mapping[str, Instance]) -> None:
-    if name not in boxes:
+def _known_instance(where: str, name: str, offered: Mapping[str, Instance]) -> None:
+    if name not in offered:
         raise PlanError(f"{where}.{name}: unknown instance type; see facts/data/instances.csv")
 
 
-def dated(boxes: Mapping[str, Instance]) -> dict[str, Instance]:
+def with_price_dates(offered: Mapping[str, Instance]) -> dict[str, Instance]:
     """Instances sold in capacity blocks alone with the date of that price: the last one that its note names."""
 
-    def of_block(box: Instance) -> Instance:
-        named = re.findall(r"\d{4}-\d{2}-\d{2}", box.capacity_block_note)
-        if box.price_date or box.capacity_block_usd_per_hour is None or not named:
-            return box
-        return replace(box, price_date=max(named))
+    def of_block(instance: Instance) -> Instance:
+        named = re.findall(r"\d{4}-\d{2}-\d{2}", instance.capacity_block_note)
+        if instance.price_date or instance.capacity_block_usd_per_hour is None or not named:
+            return instance
+        return replace(instance, price_date=max(named))
 
-    return {name: of_block(box) for name, box in boxes.items()}
+    return {name: of_block(instance) for name, instance in offered.items()}
 
 
 def stale_warning(price_date: str, now_utc: str, what: str) -> str | None:

@@ -15,7 +15,7 @@ from capacity.simulator.requests import Floats, Ints
 
 
 @dataclass(frozen=True)
-class Offer:
+class PurchaseOption:
     """A way to have one instance of a type in each zone. term_h: None is paid by the hour, in the hours it is used.
 
     A commitment is charged for its whole term, however short the event, and again for each term the event takes.
@@ -49,7 +49,7 @@ class Bought:
     usd: float
 
 
-def buy(calls_per_s: Floats, offers: Sequence[Offer], lasts_h: Floats | None = None) -> Bought:
+def buy(calls_per_s: Floats, offers: Sequence[PurchaseOption], lasts_h: Floats | None = None) -> Bought:
     """The cheapest mix that carries the need of every hour.
 
     Args:
@@ -61,7 +61,7 @@ def buy(calls_per_s: Floats, offers: Sequence[Offer], lasts_h: Floats | None = N
     """
     useful = [offer for offer in offers if offer.calls_per_s > 0]
     if not useful:
-        raise PlanError("nothing to buy: no offer serves a call at its promise")
+        raise PlanError("nothing to buy: no offer serves a call at its SLO")
     hours, by_hour = len(calls_per_s), [offer for offer in useful if offer.term_h is None]
     billed_h = np.ones(hours) if lasts_h is None else lasts_h
     columns = len(useful) + len(by_hour) * hours
@@ -78,12 +78,12 @@ def buy(calls_per_s: Floats, offers: Sequence[Offer], lasts_h: Floats | None = N
             column = len(useful) + place * hours + hour
             price[column], carries[hour, column] = offer.usd_per_hour * billed_h[hour], offer.calls_per_s
     need = np.maximum(np.asarray(calls_per_s) - 1e-9, 0.0)
-    found = milp(
+    solution = milp(
         price, constraints=LinearConstraint(carries, need), integrality=np.ones(columns), bounds=Bounds(0, upper)
     )
-    if found.x is None:
-        raise PlanError(f"purchase mix: no solution ({found.message})")
-    counts = np.rint(found.x).astype(np.int64)
+    if solution.x is None:
+        raise PlanError(f"purchase mix: no solution ({solution.message})")
+    counts = np.rint(solution.x).astype(np.int64)
     rented = counts[len(useful) :].reshape(len(by_hour), hours)
     return Bought(
         held={offer.name: int(count) for offer, count in zip(useful, counts[: len(useful)], strict=True) if count},

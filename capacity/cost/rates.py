@@ -42,14 +42,14 @@ def price_groups(calls: Calls, model: Model) -> Iterator[tuple[Mask, TokenPrices
     mask, long = calls.of(model.key), long_context(model.prices.price_key)
     beyond = calls.prompt_tokens > (np.inf if long is None else long.threshold_tokens or np.inf)
     for tier in ["default"] if calls.tier is None else sorted(set(calls.tier[mask].tolist())):
-        found = tier_variant(model.prices.price_key, tier)
-        if found is None:
+        variant = tier_variant(model.prices.price_key, tier)
+        if variant is None:
             raise PlanError(
                 f"{model.key}: no published price for service tier {tier!r} of {model.prices.price_key}; "
                 "choose another tier in capacity.service_tiers"
             )
         of_tier = mask if calls.tier is None else mask & (calls.tier == tier)
-        standard = found.of(model.prices) if tier != "default" else model.prices
+        standard = variant.of(model.prices) if tier != "default" else model.prices
         if (of_tier & ~beyond).any():
             yield of_tier & ~beyond, standard
         if long is not None and (of_tier & beyond).any():

@@ -75,7 +75,7 @@ class Calls:
 
 
 def refuse_weak_evidence(run: Run) -> None:
-    """Raise `PlanError` for a run that was cut off or that its generator does not vouch for."""
+    """Raise `PlanError` for a run that was cut off or that its generator does not call valid."""
     if not run.info.finished:
         raise PlanError(f"{run.path}: the run was cut off; repeat it, or plan without --run")
     if not run.info.valid:
@@ -265,12 +265,12 @@ def _prefix_hits(scenario: Scenario, models: Mapping[str, Model], model_of: Name
     """
     peak_per_s = scenario.demand.interactions.peak_per_s.mid
     regions = _shares([region.share for region in scenario.event.regions.values()])
-    asked = scenario.assistant.cache_ttl.shared
-    found = {}
+    wanted = scenario.assistant.cache_ttl.shared
+    hits = {}
     for name in set(model_of.tolist()):
-        rate_per_s, ttl_s = peak_per_s * float((model_of == name).mean()), TTL_S[_given(asked, models[name])]
-        found[name] = sum(float(share) * ttl_hit_ratio(rate_per_s * float(share), ttl_s) for share in regions)
-    return found
+        rate_per_s, ttl_s = peak_per_s * float((model_of == name).mean()), TTL_S[_given(wanted, models[name])]
+        hits[name] = sum(float(share) * ttl_hit_ratio(rate_per_s * float(share), ttl_s) for share in regions)
+    return hits
 
 
 def _given(ttl: str, model: Model) -> str:
@@ -291,7 +291,7 @@ def _shares(weights: list[float]) -> Floats:
     return np.asarray(shares / shares.sum())
 
 
-def describe(assumed: AssumedTokens) -> str:
+def tokens_line(assumed: AssumedTokens) -> str:
     """One line for the plan's inputs."""
     return (
         f"prefix {assumed.shared_prefix_tokens} shared + {assumed.customer_prefix_tokens} customer, "

@@ -63,13 +63,13 @@ def stream_demand(scenario: Scenario, name: str, stream: Stream) -> dict[str, St
     ratios = rate_per_s(resolved, between[:-1], stream=name, peak_per_s=1.0)
     median = float(range_quantile(stream.peak_per_s, 0.5))
     day_s = min(DAY_S, scenario.event.length_s)
-    found = {}
+    by_region = {}
     for number, region in enumerate(counted.regions):
         cumulative = counted.cumulative[number]
         in_a_day = np.interp(knots_s + day_s, knots_s, cumulative) - cumulative
         timeline = _timeline(region, stream.peak_per_s, between[:-1], ratios[number])
-        found[region] = StreamDemand(timeline, float(cumulative[-1]) * median, float(in_a_day.max()) * median)
-    return found
+        by_region[region] = StreamDemand(timeline, float(cumulative[-1]) * median, float(in_a_day.max()) * median)
+    return by_region
 
 
 @dataclass(frozen=True)
@@ -95,8 +95,8 @@ def drawn_demand(scenario: Scenario, name: str, stream: Stream, draws: int, seed
         peaks = {region: highest[:, number] for number, region in enumerate(paths.regions)}
         return DrawnDemand(np.asarray(paths.peak_per_s) / median, peaks)
     drawn = range_quantile(stream.peak_per_s, np.random.default_rng([seed, *name.encode()]).random(draws))
-    found = stream_demand(scenario, name, stream)
-    top = {region: demand.timeline.peak_interactions_per_s.p50 for region, demand in found.items()}
+    demands = stream_demand(scenario, name, stream)
+    top = {region: demand.timeline.peak_interactions_per_s.p50 for region, demand in demands.items()}
     level = drawn / median if median else np.zeros(draws)
     return DrawnDemand(level, {region: level * peak for region, peak in top.items()})
 
@@ -105,11 +105,11 @@ def with_drawn_peaks(demand: dict[str, StreamDemand], drawn: DrawnDemand, stream
     """The same demand with peaks that hold the noise of whole paths; unchanged where the stream has none."""
     if stream.noise.timing_s_sd == 0 and stream.noise.shape_cv == 0:
         return demand
-    found = {}
+    by_region = {}
     for region, values in demand.items():
         peak = Levels(*map(float, np.quantile(drawn.peaks_per_s[region], [0.5, 0.9, 0.95])))
-        found[region] = replace(values, timeline=replace(values.timeline, peak_interactions_per_s=peak))
-    return found
+        by_region[region] = replace(values, timeline=replace(values.timeline, peak_interactions_per_s=peak))
+    return by_region
 
 
 def _timeline(region: str, peak: Range, offset_s: Floats, ratio: Floats) -> RegionDemand:

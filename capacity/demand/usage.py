@@ -61,10 +61,10 @@ def with_mean(values: Ints, mean: float) -> Ints:
     return np.asarray(np.diff(np.floor(np.cumsum(wanted) + 0.5), prepend=0.0), dtype=np.int64)
 
 
-def described(row: CallMeans) -> str:
+def usage_line(row: CallMeans) -> str:
     """One line for the plan's inputs."""
-    told = (
+    line = (
         f"{row.calls:,.0f} calls of {row.input_tokens:,.0f} in, {row.cache_read_tokens:,.0f} read, "
         f"{row.cache_write_tokens:,.0f} written, {row.output_tokens:,.0f} out; {row.throttled_ratio:.2%} throttled"
     )
-    return told if row.latency_s is None else f"{told}; {row.latency_s:.2f} s"
+    return line if row.latency_s is None else f"{line}; {row.latency_s:.2f} s"

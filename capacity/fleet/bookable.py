@@ -45,40 +45,40 @@ def next_best(supply: SupplyPlan) -> ChipOption | None:
 def _findings(limit: SupplyLimit | None, kind: str, bookings: Sequence[tuple[SupplyPlan, ChipOption]]) -> list[str]:
     if limit is None:
         return []
-    told = []
+    lines = []
     total = sum(option.bought_instances for _, option in bookings)
     source = f"{limit.source.split(' ')[0]}, {limit.source_date}"
     if limit.instances_max is not None and total > limit.instances_max:
-        told.append(
+        lines.append(
             f"supply: {total:,} x {kind} in Capacity Blocks at one time, at most {limit.instances_max:,} can be booked "
             f"({source}); {_instead(bookings)}"
         )
     for supply, option in bookings:
         days = option.billed_hours / HOURS_PER_DAY
         if limit.regions and supply.region not in limit.regions:
-            told.append(
+            lines.append(
                 f"supply: {kind} for {supply.model} in {supply.region}: Capacity Blocks of it were offered in "
                 f"{', '.join(limit.regions)} only ({source}); {_instead([(supply, option)])}"
             )
         if limit.days_max is not None and days > limit.days_max:
-            told.append(f"supply: {kind} for {days:,.0f} days, at most {limit.days_max:,} can be booked ({source})")
-    return told
+            lines.append(f"supply: {kind} for {days:,.0f} days, at most {limit.days_max:,} can be booked ({source})")
+    return lines
 
 
 def _instead(bookings: Sequence[tuple[SupplyPlan, ChipOption]]) -> str:
     """The next best of each booking, or that there is none."""
-    told = []
+    lines = []
     for supply, option in bookings:
         other = next_best(supply)
         where = f"{supply.model} in {supply.region}"
         if other is None:
-            told.append(f"nothing else that was looked at serves {where}: split the event, or ask AWS for more")
+            lines.append(f"nothing else that was looked at serves {where}: split the event, or ask AWS for more")
             continue
-        told.append(
+        lines.append(
             f"next best for {where}: {other.bought_instances:,} x {other.instance_type} ({other.price_kind}), "
             f"{other.event_usd:,.0f} USD in place of {option.event_usd:,.0f}"
         )
-    return "; ".join(told)
+    return "; ".join(lines)
 
 
 def _fits(option: ChipOption, region: str) -> bool:

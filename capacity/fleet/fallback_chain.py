@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from capacity.fleet.inputs import Case
-from capacity.fleet.outcome import INTERACTIONS, Levers, OwnChoice
+from capacity.fleet.inputs import PlanInputs
+from capacity.fleet.outcome import INTERACTIONS, Multipliers, SelfHostedChoice
 from capacity.fleet.supply import latency_s, limits_of, quota_tokens
 from capacity.plan import FallbackTier
 from capacity.quotas.quota import assumed_latency_s, call_tokens, steady_bound_per_s
@@ -32,33 +32,35 @@ class _Place:
 
 
 def fallback_chains(
-    case: Case, choices: Sequence[OwnChoice], quality_rows: Sequence[Quality]
+    inputs: PlanInputs, choices: Sequence[SelfHostedChoice], quality_rows: Sequence[Quality]
 ) -> tuple[FallbackTier, ...]:
     """Every answering model's chain in every region at both levels; its calls add up to the peak."""
-    answering = [name for name in case.model_names if not case.is_planner(name) and case.calls.of(name).any()]
-    order = _orders(case, [name for name in case.scenario.models if not case.is_planner(name)], answering, quality_rows)
+    answering = [name for name in inputs.model_names if not inputs.is_planner(name) and inputs.calls.of(name).any()]
+    order = _orders(
+        inputs, [name for name in inputs.scenario.models if not inputs.is_planner(name)], answering, quality_rows
+    )
     named = dict.fromkeys([*answering, *(other for chain in order.values() for other in chain)])
     rows: list[FallbackTier] = []
-    for region in case.regions:
+    for region in inputs.regions:
         for level in LEVELS:
-            places = {name: _place(case, name, region, level, choices) for name in named}
+            places = {name: _place(inputs, name, region, level, choices) for name in named}
             free = {name: _free_share(place) for name, place in places.items()}
             for name in answering:
-                rows += _chain(case, name, region, level, order[name], places, free, quality_rows)
+                rows += _chain(inputs, name, region, level, order[name], places, free, quality_rows)
     return tuple(rows)
 
 
 def _orders(
-    case: Case, known: Sequence[str], answering: Sequence[str], quality_rows: Sequence[Quality]
+    inputs: PlanInputs, known: Sequence[str], answering: Sequence[str], quality_rows: Sequence[Quality]
 ) -> dict[str, list[str]]:
     """The scenario's ladder of each model; where it states none, every other model, the best judged first."""
-    stated = case.scenario.assistant.fallback.chains
+    stated = inputs.scenario.assistant.fallback.chains
     ranked = sorted(known, key=lambda name: -_quality(name, quality_rows))
     return {name: list(stated.get(name) or [other for other in ranked if other != name]) for name in answering}
 
 
 def _chain(
-    case: Case, name: str, region: str, level: str, order: Sequence[str], places: Mapping[str, _Place],
+    inputs: PlanInputs, name: str, region: str, level: str, order: Sequence[str], places: Mapping[str, _Place],
     free: dict[str, float], quality_rows: Sequence[Quality],
 ) -> list[FallbackTier]:  # fmt: skip
     need = places[name].load_per_s
@@ -73,55 +75,55 @@ def _chain(
         if target == name:
             taken = min(left, place.limit_per_s)
         else:
-            bound = _bound_for(case, name, target, region, place)
+            bound = _bound_for(inputs, name, target, region, place)
             taken = min(left, free[target] * bound)
             free[target] -= taken / bound if bound else 0.0
         left -= taken
         if taken > 0 or target == name:
             add(
-                _kind(case, name, target, quality_rows),
+                _kind(inputs, name, target, quality_rows),
                 target,
                 taken,
-                _usd(case, name, target),
-                _seconds(case, name, target),
+                _usd(inputs, name, target),
+                _seconds(inputs, name, target),
                 place.why,
             )
         if left <= 1e-9 * need:
             return rows
-    queued, waits_s = _queue(case, region, need, need - left)
+    queued, waits_s = _queue(inputs, region, need, need - left)
     queued = min(queued, left)
     if queued > 0:
         add("queue", name, queued, 0.0, waits_s, f"customers wait {waits_s:.0f} s")
-    value = case.scenario.capacity.value_per_interaction_usd
-    lost = None if value is None else value / case.calls.per_calling_interaction(name)
+    value = inputs.scenario.capacity.value_per_interaction_usd
+    lost = None if value is None else value / inputs.calls.per_calling_interaction(name)
     add("shed", "", left - queued, lost, None, "nothing is left that would take it")
     return rows
 
 
-def _place(case: Case, name: str, region: str, level: str, choices: Sequence[OwnChoice]) -> _Place:
-    load = _peak_per_s(case, name, region, level)
-    if case.prices.models[name].supply == "bedrock":
-        limits = limits_of(case, name, region)
+def _place(inputs: PlanInputs, name: str, region: str, level: str, choices: Sequence[SelfHostedChoice]) -> _Place:
+    load = _peak_per_s(inputs, name, region, level)
+    if inputs.prices.models[name].supply == "bedrock":
+        limits = limits_of(inputs, name, region)
         if limits.rpm is None and limits.tpm is None:
-            called = case.calls.of(name).any()
+            called = inputs.calls.of(name).any()
             return _Place(load, load if called else 0.0, "no quota figure: its own traffic is counted on, no more")
-        if not case.calls.of(name).any():
+        if not inputs.calls.of(name).any():
             return _Place(0.0, np.inf, limits.source)
-        tokens, _ = quota_tokens(case, name)
-        return _Place(load, steady_bound_per_s(limits, tokens, latency_s(case, name)), limits.source)
+        tokens, _ = quota_tokens(inputs, name)
+        return _Place(load, steady_bound_per_s(limits, tokens, latency_s(inputs, name)), limits.source)
     for choice in choices:
         if (choice.service.model, choice.region) == (name, region):
-            rules = case.scenario.capacity.resilience
-            groups = float(choice.needed(Levers(), rules, at_p90=True).instances.max()) / rules.zones
+            rules = inputs.scenario.capacity.resilience
+            groups = float(choice.needed(Multipliers(), rules, at_p90=True).instances.max()) / rules.zones
             return _Place(load, choice.calls_per_group(rules) * groups, f"{choice.service.step.chip}, the p90 fleet")
     return _Place(load, 0.0, "not sized")
 
 
-def _peak_per_s(case: Case, name: str, region: str, level: str) -> float:
-    carried = case.carried_per_s(name, region)
+def _peak_per_s(inputs: PlanInputs, name: str, region: str, level: str) -> float:
+    carried = inputs.carried_per_s(name, region)
     if level == "p90":
         return carried.p90
-    drawn = case.draws.peak.get((INTERACTIONS, region), case.draws.demand[INTERACTIONS]) * case.draws.turns
+    drawn = inputs.draws.peak.get((INTERACTIONS, region), inputs.draws.demand[INTERACTIONS]) * inputs.draws.turns
     return max(carried.p90, carried.p50 * float(np.quantile(drawn, 0.99)))
 
 
@@ -132,50 +134,50 @@ def _free_share(place: _Place) -> float:
     return max(0.0, 1 - place.load_per_s / place.limit_per_s)
 
 
-def _bound_for(case: Case, name: str, target: str, region: str, place: _Place) -> float:
+def _bound_for(inputs: PlanInputs, name: str, target: str, region: str, place: _Place) -> float:
     """Calls a second of one model's lengths that a target's whole limit would serve; own chips as for its own calls."""
-    model = case.prices.models[target]
+    model = inputs.prices.models[target]
     if model.supply != "bedrock" or not place.limit_per_s:
         return place.limit_per_s
-    limits, tokens = limits_of(case, target, region), _tokens(case, name)
+    limits, tokens = limits_of(inputs, target, region), _tokens(inputs, name)
     if limits.rpm is None and limits.tpm is None:
         return 0.0
     moved = call_tokens(
         input_tokens=tokens["prompt"], cache_read_tokens=0.0, cache_write_tokens=0.0, output_tokens=tokens["output"],
-        max_tokens=case.scenario.assistant.max_tokens or model.max_output_tokens,
+        max_tokens=inputs.scenario.assistant.max_tokens or model.max_output_tokens,
         output_burndown_ratio=model.quota.output_burndown_ratio if model.quota else 1.0,
     )  # fmt: skip
-    return steady_bound_per_s(limits, moved, _seconds(case, name, target) or 0.0)
+    return steady_bound_per_s(limits, moved, _seconds(inputs, name, target) or 0.0)
 
 
-def _tokens(case: Case, name: str) -> dict[str, float]:
-    mask = case.calls.of(name)
+def _tokens(inputs: PlanInputs, name: str) -> dict[str, float]:
+    mask = inputs.calls.of(name)
     return {
-        "prompt": float(case.calls.prompt_tokens[mask].mean()),
-        "output": float(case.calls.output_tokens[mask].mean()),
+        "prompt": float(inputs.calls.prompt_tokens[mask].mean()),
+        "output": float(inputs.calls.output_tokens[mask].mean()),
     }
 
 
-def _usd(case: Case, name: str, target: str) -> float:
+def _usd(inputs: PlanInputs, name: str, target: str) -> float:
     """A call of one model's lengths on another: tokens uncached; 0 on chips, which are paid for already."""
-    prices = case.prices.models[target].prices
+    prices = inputs.prices.models[target].prices
     if prices is None or target == name:
         return 0.0
-    tokens = _tokens(case, name)
+    tokens = _tokens(inputs, name)
     return (tokens["prompt"] * prices.input_usd_per_mtok + tokens["output"] * prices.output_usd_per_mtok) / 1e6
 
 
-def _seconds(case: Case, name: str, target: str) -> float:
+def _seconds(inputs: PlanInputs, name: str, target: str) -> float:
     """Mean seconds of a call; on own chips what their promise allows at most."""
-    output = _tokens(case, name)["output"]
-    own = case.scenario.capacity.own.get(target)
-    if case.prices.models[target].supply != "bedrock":
+    output = _tokens(inputs, name)["output"]
+    own = inputs.scenario.capacity.own.get(target)
+    if inputs.prices.models[target].supply != "bedrock":
         return own.ttft_s_p99 + output * own.tpot_s_p99 if own is not None else assumed_latency_s(output)
-    return latency_s(case, target) if case.calls.of(target).any() else assumed_latency_s(output)
+    return latency_s(inputs, target) if inputs.calls.of(target).any() else assumed_latency_s(output)
 
 
-def _kind(case: Case, name: str, target: str, quality_rows: Sequence[Quality]) -> str:
-    if case.prices.models[target].supply != "bedrock":
+def _kind(inputs: PlanInputs, name: str, target: str, quality_rows: Sequence[Quality]) -> str:
+    if inputs.prices.models[target].supply != "bedrock":
         return "self-hosted chips"
     if target != name and _quality(target, quality_rows) < _quality(name, quality_rows):
         return "smaller model"
@@ -187,13 +189,13 @@ def _quality(name: str, quality_rows: Sequence[Quality]) -> float:
     return float(np.mean(rows)) if rows else 0.0
 
 
-def _queue(case: Case, region: str, need_per_s: float, served_per_s: float) -> tuple[float, float]:
+def _queue(inputs: PlanInputs, region: str, need_per_s: float, served_per_s: float) -> tuple[float, float]:
     """Calls a second that a queue takes over the peak point of the timeline, and how long customers wait at most."""
-    patience = case.scenario.mix.patience_s
+    patience = inputs.scenario.mix.patience_s
     waits_s = patience.median if patience is not None else 0.0
-    timeline = case.demand[INTERACTIONS][region].timeline
+    timeline = inputs.demand[INTERACTIONS][region].timeline
     offset_s, rate = np.array(timeline.offset_s), np.array(timeline.interactions_per_s_p90)
-    lasts_s: Floats = np.diff(np.append(offset_s, case.scenario.event.length_s))
+    lasts_s: Floats = np.diff(np.append(offset_s, inputs.scenario.event.length_s))
     load = rate / max(float(rate.max()), 1e-300) * need_per_s
     over = load > served_per_s
     seconds = float(lasts_s[over].sum())

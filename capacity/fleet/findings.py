@@ -1,15 +1,15 @@
-"""What a reader should be told first: the first limit exceeded, what was rejected and why, and what not to trust."""
+"""What a reader should be lines first: the first limit exceeded, what was rejected and why, and what not to trust."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from capacity.cost.prices import stale_warning
-from capacity.fleet.inputs import Case
+from capacity.fleet.inputs import PlanInputs
 from capacity.plan import Plan, PlanError, QuotaNeed, Rejected, Sensitivity, SupplyPlan
 
 CHARGED_SHARE_MIN = 0.99
-"""Below this share a fleet's cost is told apart from the interactions'."""
+"""Below this share a fleet's cost is lines apart from the interactions'."""
 
 
 RESERVED_SHARE_MAX = 0.9
@@ -18,17 +18,17 @@ RESERVED_SHARE_MAX = 0.9
 
 def assumptions_first(ranked: Sequence[Sensitivity]) -> tuple[str, ...]:
     """The three inputs that move the plan most, each with what they do."""
-    told: dict[str, str] = {}
+    effects: dict[str, str] = {}
     for item in ranked:
         effect = f"{item.output.replace('_usd', '')} {_short(item.at_low)} .. {_short(item.at_high)} {item.unit}"
-        told[item.input] = f"{told[item.input]}; {effect}" if item.input in told else f"{item.input}: {effect}"
-    return tuple(list(told.values())[:3])
+        effects[item.input] = f"{effects[item.input]}; {effect}" if item.input in effects else f"{item.input}: {effect}"
+    return tuple(list(effects.values())[:3])
 
 
 def first_limit_exceeded(supplies: Sequence[SupplyPlan]) -> str:
     """The limit with the least room at the p90 peak, over every model and region."""
-    found = [pressure for supply in supplies if (pressure := _pressure(supply)) is not None]
-    return max(found)[1] if found else "nothing that was sized has a known limit"
+    pressures = [pressure for supply in supplies if (pressure := _pressure(supply)) is not None]
+    return max(pressures)[1] if pressures else "nothing that was sized has a known limit"
 
 
 def _pressure(supply: SupplyPlan) -> tuple[float, str] | None:
@@ -42,7 +42,7 @@ def _pressure(supply: SupplyPlan) -> tuple[float, str] | None:
         return None
     chosen = supply.chosen
     peak = chosen.utilisation_ratio.mid * supply.calls_per_s.p90 / supply.calls_per_s.p50
-    return peak, f"{where}: {chosen.binding} breaks when demand passes {1 / peak:.2f} x its p90 peak"
+    return peak, f"{where}: {chosen.binding} is exceeded when demand passes {1 / peak:.2f} x its p90 peak"
 
 
 def _quota_sentence(need: QuotaNeed) -> str:
@@ -56,7 +56,7 @@ def _quota_sentence(need: QuotaNeed) -> str:
 
 
 def rejected(supplies: Sequence[SupplyPlan]) -> tuple[Rejected, ...]:
-    """Every alternative that was looked at and lost, each once."""
+    """Every alternative that was considered and lost, each once."""
     lost = {}
     for supply in supplies:
         for option in supply.options:
@@ -69,55 +69,55 @@ def rejected(supplies: Sequence[SupplyPlan]) -> tuple[Rejected, ...]:
     return tuple(rows)
 
 
-def warnings(case: Case, supplies: Sequence[SupplyPlan], sized: Sequence[str], now_utc: str) -> tuple[str, ...]:
+def warnings(inputs: PlanInputs, supplies: Sequence[SupplyPlan], sized: Sequence[str], now_utc: str) -> tuple[str, ...]:
     """Everything that makes a number here weaker than it looks."""
-    told = list(dict.fromkeys(sized))
-    if not case.measured:
-        what = "tokens, turns and routes" if case.usage is None else "turns and routes"
-        told.append(f"{what} are assumed: no run was given; rehearse with `peakday run`")
-    elif case.calls_simulated:
-        told.append("tokens and routes come from stand-ins (SIMULATED); measure on the real models before ordering")
-    if case.scenario.assistant.max_tokens is None:
-        told.append("max_tokens is unset: each call reserves the model's maximum from its quota; set it first")
-    told += _meters(case)
-    told += _increases(supplies)
-    told += _billing(case, supplies)
-    told += uncharged(supplies)
-    dates = dict.fromkeys(case.prices.models[s.model].prices for s in supplies)
-    told += [w for p in dates if p is not None and (w := stale_warning(p.source_date, now_utc, p.price_key))]
+    lines = list(dict.fromkeys(sized))
+    if not inputs.measured:
+        what = "tokens, turns and routes" if inputs.usage is None else "turns and routes"
+        lines.append(f"{what} are assumed: no run was given; rehearse with `peakday run`")
+    elif inputs.calls_simulated:
+        lines.append("tokens and routes come from the emulator (SIMULATED); measure on the real models before ordering")
+    if inputs.scenario.assistant.max_tokens is None:
+        lines.append("max_tokens is unset: each call reserves the model's maximum from its quota; set it first")
+    lines += _meters(inputs)
+    lines += _increases(supplies)
+    lines += _billing(inputs, supplies)
+    lines += uncharged(supplies)
+    dates = dict.fromkeys(inputs.prices.models[s.model].prices for s in supplies)
+    lines += [w for p in dates if p is not None and (w := stale_warning(p.source_date, now_utc, p.price_key))]
     for kind in dict.fromkeys(s.chosen.instance_type for s in supplies if s.chosen):
-        if stale := stale_warning(case.prices.instances[kind].price_date, now_utc, kind):
-            told.append(stale)
-    return tuple(told)
+        if stale := stale_warning(inputs.prices.instances[kind].price_date, now_utc, kind):
+            lines.append(stale)
+    return tuple(lines)
 
 
-def _meters(case: Case) -> list[str]:
+def _meters(inputs: PlanInputs) -> list[str]:
     """What is known of features with their own meter, and what is missing from the cost."""
-    meters, own = case.scenario.capacity.meters, case.prices.features_usd_per_thousand
-    told = []
+    meters, own = inputs.scenario.capacity.meters, inputs.prices.features_usd_per_thousand
+    lines = []
     if meters.web_searches_per_interaction and "web_search" not in own:
-        searches = meters.web_searches_per_interaction * case.interactions_total
-        told.append(
+        searches = meters.web_searches_per_interaction * inputs.interactions_total
+        lines.append(
             f"{searches:,.0f} web searches are in no cost: no price is published; give prices.features.web_search"
         )
     listed = [policy for policy in meters.guardrail_policies if policy not in own]
     if listed:
-        told.append(
+        lines.append(
             f"guardrail prices are secondary ({', '.join(listed)}): read the pricing page, then prices.features"
         )
-    return told
+    return lines
 
 
 def _increases(supplies: Sequence[SupplyPlan]) -> list[str]:
     """One line a model: what to ask for in each region where a quota binds, and the max_tokens that spares it."""
-    asked: dict[str, list[str]] = {}
+    wanted: dict[str, list[str]] = {}
     spared: dict[str, str] = {}
     for supply in supplies:
         if supply.throttling is None:
             continue
-        for kind, wanted in supply.throttling.ask_for.items():
+        for kind, increase in supply.throttling.ask_for.items():
             held = next(need.granted for need in supply.quotas if need.kind == kind)
-            asked.setdefault(supply.model, []).append(f"{supply.region} {wanted:,.0f} {kind} (granted {held:,.0f})")
+            wanted.setdefault(supply.model, []).append(f"{supply.region} {increase:,.0f} {kind} (granted {held:,.0f})")
         advice = supply.throttling.max_tokens_advice
         if advice and advice.reserved_per_call < RESERVED_SHARE_MAX * advice.reserved_per_call_now:
             spared[supply.model] = (
@@ -126,17 +126,17 @@ def _increases(supplies: Sequence[SupplyPlan]) -> list[str]:
             )
     return [
         f"{model}: quotas bind at p95 demand; ask for {', '.join(wants)}; increases take days, so ask weeks ahead"
-        for model, wants in asked.items()
+        for model, wants in wanted.items()
     ] + list(spared.values())
 
 
-def _billing(case: Case, supplies: Sequence[SupplyPlan]) -> list[str]:
+def _billing(inputs: PlanInputs, supplies: Sequence[SupplyPlan]) -> list[str]:
     kinds = {supply.chosen.price_kind: supply.chosen.billed_hours for supply in supplies if supply.chosen}
     rule = {"on demand": "by the second", "capacity block": "in whole days", "own price": "by the second"}
-    lag_s = 0.0 if case.scenario.capacity.horizon_s else case.scenario.capacity.resilience.warm_up_lag_s
+    lag_s = 0.0 if inputs.scenario.capacity.horizon_s else inputs.scenario.capacity.resilience.warm_up_lag_s
     warm_up = f", {lag_s / 3600:,.2f} of them warm-up before the event" if lag_s else ""
     return [
-        f"own silicon at {kind} prices is charged {rule[kind]}: {hours:,.2f} hours{warm_up}"
+        f"self-hosted models at {kind} prices are charged {rule[kind]}: {hours:,.2f} hours{warm_up}"
         for kind, hours in kinds.items()
     ]
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from capacity.fleet.inputs import Case
-from capacity.fleet.outcome import INTERACTIONS, Levers, OwnChoice
+from capacity.fleet.inputs import PlanInputs
+from capacity.fleet.outcome import INTERACTIONS, Multipliers, SelfHostedChoice
 from capacity.plan import HeadroomOption
 from capacity.simulator.requests import Floats
 from scenarios.schema import Resilience
@@ -17,7 +17,7 @@ CANDIDATES = np.linspace(0.02, 1.0, 50)
 """Fleets that minimax regret chooses among, as quantiles of the need."""
 
 
-def quantile_options(choice: OwnChoice, draws: Levers, rules: Resilience) -> list[HeadroomOption]:
+def quantile_options(choice: SelfHostedChoice, draws: Multipliers, rules: Resilience) -> list[HeadroomOption]:
     """The fleet that covers p50, p90, p95 and p99 of the joint draws: what each nine costs."""
     sized = choice.needed(draws, rules, at_p90=False)
     usd = choice.usd(sized)
@@ -30,7 +30,7 @@ def quantile_options(choice: OwnChoice, draws: Levers, rules: Resilience) -> lis
     return _with_steps(options)
 
 
-def spare_options(choice: OwnChoice, rules: Resilience, region_factor: float) -> list[HeadroomOption]:
+def spare_options(choice: SelfHostedChoice, rules: Resilience, region_factor: float) -> list[HeadroomOption]:
     """The p90 fleet with nothing spare, then with each thing that may fail: what headroom costs.
 
     region_factor: what the region carries over its own demand because another may be lost; 1 where none may.
@@ -46,7 +46,7 @@ def spare_options(choice: OwnChoice, rules: Resilience, region_factor: float) ->
     ]
     options = []
     for rule, which, held in series[: 4 if region_factor > 1 else 3]:
-        sized = which.needed(Levers(), held, at_p90=True)
+        sized = which.needed(Multipliers(), held, at_p90=True)
         usd = float(choice.usd(sized).max())
         options.append(_option(rule, choice, int(sized.replicas.max()), int(sized.chips.max()), usd))
     return _with_steps(options)
@@ -59,21 +59,23 @@ def _with_steps(options: list[HeadroomOption]) -> list[HeadroomOption]:
     ]
 
 
-def minimax_regret_option(case: Case, choice: OwnChoice, value_per_interaction_usd: float) -> HeadroomOption:
+def minimax_regret_option(
+    inputs: PlanInputs, choice: SelfHostedChoice, value_per_interaction_usd: float
+) -> HeadroomOption:
     """The fleet whose worst regret over the joint draws is smallest.
 
     Regret of a fleet in a draw: its cost and the value of what it cannot serve, less the same of the fleet that would
     have been best in that draw. Newsvendor minimises the mean; this guards against any one future.
     """
-    rules = case.scenario.capacity.resilience
-    need, seconds = _replica_need(case, choice)
-    value_per_call = value_per_interaction_usd / case.calls.per_calling_interaction(choice.service.model)
+    rules = inputs.scenario.capacity.resilience
+    need, seconds = _replica_need(inputs, choice)
+    value_per_call = value_per_interaction_usd / inputs.calls.per_calling_interaction(choice.service.model)
     spare = rules.zones / (rules.zones - rules.zones_lost) / (1 - rules.drain_ratio - rules.broken_ratio)
     per_zone = np.unique(np.ceil(np.quantile(need.max(axis=0), CANDIDATES) * spare / rules.zones)).astype(int)
     per_zone = np.maximum(1, per_zone)
     working = per_zone * rules.zones / spare
     sized = [choice.holding(int(count), rules) for count in per_zone]
-    rate = choice.service.rate_over(case.draws) / (1 + rules.retry_extra_attempts)
+    rate = choice.service.rate_over(inputs.draws) / (1 + rules.retry_extra_attempts)
     lost_usd = np.stack([(np.clip(need - n, 0, None) * seconds[:, None]).sum(axis=0) for n in working])
     total_usd = lost_usd * rate * value_per_call + np.array([float(choice.usd(each)) for each in sized])[:, None]
     best = int(np.argmin((total_usd - total_usd.min(axis=0)).max(axis=1)))
@@ -81,19 +83,19 @@ def minimax_regret_option(case: Case, choice: OwnChoice, value_per_interaction_u
     return _option(rule, choice, int(sized[best].replicas), int(sized[best].chips), float(choice.usd(sized[best])))
 
 
-def worthwhile_option(case: Case, choice: OwnChoice, value_per_interaction_usd: float) -> HeadroomOption:
+def worthwhile_option(inputs: PlanInputs, choice: SelfHostedChoice, value_per_interaction_usd: float) -> HeadroomOption:
     """Replicas while the interactions the last one saves are worth more than it costs, over the joint draws.
 
     A replica more saves m calls in every second in which demand exceeds what the others carry:
     value x m x E[seconds with lambda(t) > N m] against its price for the event; m = its rate / (1 + retry).
     """
-    rules = case.scenario.capacity.resilience
-    need, seconds = _replica_need(case, choice)
+    rules = inputs.scenario.capacity.resilience
+    need, seconds = _replica_need(inputs, choice)
     spare = rules.zones / (rules.zones - rules.zones_lost) / (1 - rules.drain_ratio - rules.broken_ratio)
     per_replica_usd = (
-        spare * choice.box.usd_per_hour * choice.billed_hours * choice.service.step.chips_per_replica
-    ) / choice.box.instance.chips
-    value_per_call = value_per_interaction_usd / case.calls.per_calling_interaction(choice.service.model)
+        spare * choice.offer.usd_per_hour * choice.billed_hours * choice.service.step.chips_per_replica
+    ) / choice.offer.instance.chips
+    value_per_call = value_per_interaction_usd / inputs.calls.per_calling_interaction(choice.service.model)
     saved_per_s = choice.service.rate_per_s / (1 + rules.retry_extra_attempts)
     worth_while_s = per_replica_usd / (value_per_call * saved_per_s)
     order = np.argsort(need, axis=None)
@@ -106,16 +108,16 @@ def worthwhile_option(case: Case, choice: OwnChoice, value_per_interaction_usd: 
     return _option(rule, choice, int(sized.replicas), int(sized.chips), float(choice.usd(sized)))
 
 
-def _replica_need(case: Case, choice: OwnChoice) -> tuple[Floats, Floats]:
+def _replica_need(inputs: PlanInputs, choice: SelfHostedChoice) -> tuple[Floats, Floats]:
     """Working replicas needed [points, draws] over the timeline, retries included; each point's seconds [points]."""
-    timeline = case.demand[INTERACTIONS][choice.region].timeline
+    timeline = inputs.demand[INTERACTIONS][choice.region].timeline
     offset_s = np.array(timeline.offset_s)
-    seconds = np.diff(np.append(offset_s, case.scenario.event.length_s))
+    seconds = np.diff(np.append(offset_s, inputs.scenario.event.length_s))
     shape = np.array(timeline.interactions_per_s_p50) / max(timeline.interactions_per_s_p50)
-    retried = 1 + case.scenario.capacity.resilience.retry_extra_attempts
-    load = choice.load_per_s * choice.peak_ratio(case.draws) * case.draws.turns * retried
-    return np.outer(shape, load / choice.service.rate_over(case.draws)), seconds
+    retried = 1 + inputs.scenario.capacity.resilience.retry_extra_attempts
+    load = choice.load_per_s * choice.peak_ratio(inputs.draws) * inputs.draws.turns * retried
+    return np.outer(shape, load / choice.service.rate_over(inputs.draws)), seconds
 
 
-def _option(rule: str, choice: OwnChoice, replicas: int, chips: int, usd: float) -> HeadroomOption:
+def _option(rule: str, choice: SelfHostedChoice, replicas: int, chips: int, usd: float) -> HeadroomOption:
     return HeadroomOption(rule, choice.region, choice.service.model, replicas, chips, usd)

@@ -11,7 +11,7 @@ from capacity.cost.prices import Prices
 from capacity.cost.rates import feature_usd
 from capacity.demand.calls import Calls
 from capacity.demand.forecast import StreamDemand, drawn_demand, stream_demand, with_drawn_peaks
-from capacity.fleet.outcome import INTERACTIONS, PLANNER_QUERIES, Base, Levers, OwnChoice
+from capacity.fleet.outcome import INTERACTIONS, PLANNER_QUERIES, Base, Multipliers, SelfHostedChoice
 from capacity.fleet.sizing import regional_factor
 from capacity.fleet.uncertainty import SPREAD_MEASURED, SPREAD_UNMEASURED, joint_draws
 from capacity.plan import Levels, weakest
@@ -21,7 +21,7 @@ from scenarios.schema import Scenario, Stream
 
 
 @dataclass(frozen=True)
-class Case:
+class PlanInputs:
     """Inputs, demand by stream and region, and the draws every part of the plan shares."""
 
     scenario: Scenario
@@ -33,7 +33,7 @@ class Case:
     streams: Mapping[str, Stream]
     demand: Mapping[str, Mapping[str, StreamDemand]]
     spread: float  # of tokens and turns
-    draws: Levers
+    draws: Multipliers
     held: Held | None = None  # the account's quotas
     usage: Usage | None = None  # the account's calls, already in `calls`
 
@@ -49,7 +49,7 @@ class Case:
         measured: bool,
         held: Held | None = None,
         usage: Usage | None = None,
-    ) -> Case:
+    ) -> PlanInputs:
         """Demand per region over the event, and joint draws of it."""
         streams: dict[str, Stream] = {INTERACTIONS: scenario.demand.interactions}
         if scenario.demand.background.planner_queries is not None:
@@ -83,7 +83,7 @@ class Case:
 
     @property
     def paid_s(self) -> float:
-        """What own silicon is paid for: the horizon if one is stated, else the event and the warm-up before it."""
+        """What self-hosted chips are paid for: the horizon if stated, else the event and the warm-up before it."""
         capacity = self.scenario.capacity
         return capacity.horizon_s or self.scenario.event.length_s + capacity.resilience.warm_up_lag_s
 
@@ -144,7 +144,7 @@ class Case:
         capacity, own = self.scenario.capacity, self.prices.features_usd_per_thousand
         return feature_usd(self.calls, capacity, capacity.assumed_tokens.message_tokens, own)
 
-    def base(self, own: Sequence[OwnChoice], prices: Prices | None = None) -> Base:
+    def base(self, own: Sequence[SelfHostedChoice], prices: Prices | None = None) -> Base:
         """The base case for draws and one-at-a-time moves; prices: others than the plan's."""
         spend = bedrock_spend(
             self.calls,

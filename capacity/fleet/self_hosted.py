@@ -1,4 +1,4 @@
-"""Own silicon: every chip that may serve a model, what it takes, and why all but one are rejected."""
+"""Self-hosted models: every chip that may serve a model, what it takes, and why all but one are rejected."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from capacity.cost.hours import billed_hours
 from capacity.cost.prices import Prices
-from capacity.fleet.outcome import Levers, OwnChoice, Service
-from capacity.fleet.sizing import cheapest_box, fleet, list_usd_per_hour, priced_boxes
+from capacity.fleet.outcome import Multipliers, SelfHostedChoice, Service
+from capacity.fleet.sizing import cheapest_offer, fleet, list_usd_per_hour, priced_offers
 from capacity.plan import PROVENANCES, ChipOption, Figure, Levels, PlanError, range_around, weakest
 from capacity.simulator.rate_at_slo import Lengths, rate_at_slo
 from capacity.simulator.surface import Surface, fit_surface
@@ -58,16 +58,16 @@ def within_validity(step: StepModel, lengths: Lengths) -> tuple[StepModel, float
     Raises:
         PlanError: a fitted model asked about longer calls than 1.1 x what it saw.
     """
-    seen = step.validity.get("decoding")
-    if seen is not None:
-        step = replace(step, max_num_seqs=max(1, min(step.max_num_seqs, int(seen[1] * EXTRAPOLATION_MAX))))
-    asked = {
+    decoding = step.validity.get("decoding")
+    if decoding is not None:
+        step = replace(step, max_num_seqs=max(1, min(step.max_num_seqs, int(decoding[1] * EXTRAPOLATION_MAX))))
+    means = {
         "input_tokens": float((lengths.input_tokens - lengths.cached_tokens).mean()),
         "output_tokens": float(lengths.output_tokens.mean()),
         "context_tokens": float((lengths.input_tokens + lengths.output_tokens / 2).mean()),
     }
     added, beyond = 0.0, []
-    for name, mean in asked.items():
+    for name, mean in means.items():
         limits = step.validity.get(name)
         if limits is None or mean <= limits[1] * EXTRAPOLATION_MAX:
             continue
@@ -112,7 +112,7 @@ def make_service(
 class Terms:
     """What every option of a plan is sized and priced by. draws: joint draws shared by the whole plan."""
 
-    draws: Levers
+    draws: Multipliers
     prices: Prices
     rules: Resilience
     paid_s: float
@@ -120,17 +120,19 @@ class Terms:
 
 def chip_options(
     made: Sequence[Service], load: Levels, region: str, stream: str, terms: Terms
-) -> tuple[tuple[ChipOption, ...], OwnChoice | None]:
+) -> tuple[tuple[ChipOption, ...], SelfHostedChoice | None]:
     """Every chip sized for the load: the one whose p90 fleet costs least for the event is chosen, others excused."""
     sized = [_option(service, load, region, stream, terms) for service in made]
     usable = [(option, choice) for option, choice in sized if choice is not None]
     if not usable:
         return tuple(option for option, _ in sized), None
     best, choice = min(usable, key=lambda pair: pair[0].event_usd)
-    told = f"{best.chip} costs {best.event_usd:,.0f} USD for the event at p90, this "
+    reason = f"{best.chip} costs {best.event_usd:,.0f} USD for the event at p90, this "
     return (
         tuple(
-            option if option is best or option.rejected else replace(option, rejected=f"{told}{option.event_usd:,.0f}")
+            option
+            if option is best or option.rejected
+            else replace(option, rejected=f"{reason}{option.event_usd:,.0f}")
             for option, _ in sized
         ),
         choice,
@@ -139,34 +141,34 @@ def chip_options(
 
 def _option(
     service: Service, load: Levels, region: str, stream: str, terms: Terms
-) -> tuple[ChipOption, OwnChoice | None]:
+) -> tuple[ChipOption, SelfHostedChoice | None]:
     step, prices = service.step, terms.prices
-    boxes = priced_boxes(step.chip, step.chips_per_replica, prices.instances, prices.own_usd_per_hour)
+    offers = priced_offers(step.chip, step.chips_per_replica, prices.instances, prices.own_usd_per_hour)
     if service.rate_per_s <= 0:
         return _excuse(service, service.binding), None
-    if not boxes:
+    if not offers:
         known = ", ".join(sorted({instance.chip for instance in prices.instances.values()}))
         why = f"no public price of any {step.chip} instance ({known} are known); add prices.instances to peakday.yaml"
         return _excuse(service, why), None
-    box = cheapest_box(load.p90, service.rate_per_s, step, boxes, terms.rules, terms.paid_s)
-    hours, over = billed_hours(box.price_kind, terms.paid_s), load.p90 / load.p50 if load.p50 else 1.0
-    choice = OwnChoice(region, stream, load.p50, service, box, hours, over)
+    offer = cheapest_offer(load.p90, service.rate_per_s, step, offers, terms.rules, terms.paid_s)
+    hours, over = billed_hours(offer.price_kind, terms.paid_s), load.p90 / load.p50 if load.p50 else 1.0
+    choice = SelfHostedChoice(region, stream, load.p50, service, offer, hours, over)
     return _sized(choice, load, terms), choice
 
 
-def _sized(choice: OwnChoice, load: Levels, terms: Terms) -> ChipOption:
+def _sized(choice: SelfHostedChoice, load: Levels, terms: Terms) -> ChipOption:
     """The option's fleets at p50, p90 and p95 of demand, with what the joint draws need as its ranges."""
-    service, box, rules = choice.service, choice.box, terms.rules
+    service, offer, rules = choice.service, choice.offer, terms.rules
     rate, spread = service.rate_per_s, math.exp(Z_90 * service.relative_error)
-    at = fleet(np.array([load.p50, load.p90, load.p95]), rate, service.step, box.instance, rules)
+    at = fleet(np.array([load.p50, load.p90, load.p95]), rate, service.step, offer.instance, rules)
     drawn = choice.needed(terms.draws, rules, at_p90=False)
     demand = load.p50 * choice.peak_ratio(terms.draws)
     busy = demand / (float(at.replicas[1]) * rate) if load.p90 else np.zeros(2)
-    bought_usd_per_hour = float(at.instances[1]) * box.usd_per_hour
-    drawn_usd_per_hour = drawn.instances * box.usd_per_hour
+    bought_usd_per_hour = float(at.instances[1]) * offer.usd_per_hour
+    drawn_usd_per_hour = drawn.instances * offer.usd_per_hour
     return ChipOption(
         chip=service.step.chip,
-        instance_type=box.instance.instance,
+        instance_type=offer.instance.instance,
         step_model=_named(service),
         rate_per_replica_per_s=_figure(service, rate, (rate / spread, rate * spread), "1/s"),
         replicas=Levels(*map(float, at.replicas)),
@@ -177,10 +179,10 @@ def _sized(choice: OwnChoice, load: Levels, terms: Terms) -> ChipOption:
         utilisation_ratio=_figure(service, float(np.median(busy)), _interval(busy), "ratio"),
         binding=service.binding if at.replicas[1] > rules.zones else f"one replica in each of {rules.zones} zones",
         chips_per_replica=service.step.chips_per_replica,
-        price_kind=box.price_kind,
+        price_kind=offer.price_kind,
         billed_hours=choice.billed_hours,
         event_usd=bought_usd_per_hour * choice.billed_hours,
-        list_usd_per_hour=list_usd_per_hour(box),
+        list_usd_per_hour=list_usd_per_hour(offer),
     )
 
 

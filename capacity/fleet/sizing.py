@@ -16,7 +16,7 @@ from scenarios.schema import Resilience
 
 
 @dataclass(frozen=True)
-class Box:
+class InstanceOffer:
     """An instance type with the price of an hour and its kind (on demand, capacity block, own price)."""
 
     instance: Instance
@@ -86,47 +86,47 @@ def regional_factor(shares: Mapping[str, float], region: str, *, region_loss: bo
     return 1 / (1 - max(others))
 
 
-def priced_boxes(
+def priced_offers(
     chip: str, chips_per_replica: float, offered: Mapping[str, Instance], own_usd_per_hour: Mapping[str, float]
-) -> list[Box]:
+) -> list[InstanceOffer]:
     """Instance types that hold a chip and have a price: the user's own, on demand, or capacity block.
 
     Reserved rows have no stated term and are never used. A replica spans instances only where no type holds it whole.
     """
-    boxes = []
+    offers = []
     for name, instance in offered.items():
         if instance.chip != chip.lower():
             continue
         if name in own_usd_per_hour:
-            boxes.append(Box(instance, own_usd_per_hour[name], "own price"))
+            offers.append(InstanceOffer(instance, own_usd_per_hour[name], "own price"))
         elif instance.on_demand_usd_per_hour is not None:
-            boxes.append(Box(instance, instance.on_demand_usd_per_hour, "on demand"))
+            offers.append(InstanceOffer(instance, instance.on_demand_usd_per_hour, "on demand"))
         elif instance.capacity_block_usd_per_hour is not None:
-            boxes.append(Box(instance, instance.capacity_block_usd_per_hour, "capacity block"))
-    whole = [box for box in boxes if box.instance.chips >= chips_per_replica]
-    return whole or boxes
+            offers.append(InstanceOffer(instance, instance.capacity_block_usd_per_hour, "capacity block"))
+    one_instance = [offer for offer in offers if offer.instance.chips >= chips_per_replica]
+    return one_instance or offers
 
 
-def list_usd_per_hour(box: Box) -> float | None:
+def list_usd_per_hour(offer: InstanceOffer) -> float | None:
     """The public price of an hour of its kind, before any discount; None where there is none."""
-    public = instances()[box.instance.instance]
-    if box.price_kind == "capacity block" or public.on_demand_usd_per_hour is None:
+    public = instances()[offer.instance.instance]
+    if offer.price_kind == "capacity block" or public.on_demand_usd_per_hour is None:
         return public.capacity_block_usd_per_hour
     return public.on_demand_usd_per_hour
 
 
-def cheapest_box(
+def cheapest_offer(
     load_per_s: float,
     rate_per_replica_per_s: float,
     model: StepModel,
-    boxes: Iterable[Box],
+    offers: Iterable[InstanceOffer],
     rules: Resilience,
     event_s: float,
-) -> Box:
+) -> InstanceOffer:
     """The instance type whose fleet costs least for the event as it is billed; fewer instances on a tie."""
 
-    def cost(box: Box) -> tuple[float, int]:
-        instances = int(fleet(load_per_s, rate_per_replica_per_s, model, box.instance, rules).instances)
-        return round(instances * box.usd_per_hour * billed_hours(box.price_kind, event_s), 9), instances
+    def cost(offer: InstanceOffer) -> tuple[float, int]:
+        instances = int(fleet(load_per_s, rate_per_replica_per_s, model, offer.instance, rules).instances)
+        return round(instances * offer.usd_per_hour * billed_hours(offer.price_kind, event_s), 9), instances
 
-    return min(boxes, key=cost)
+    return min(offers, key=cost)

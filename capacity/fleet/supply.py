@@ -1,4 +1,4 @@
-"""One model in one region: what Bedrock must grant, or what own silicon must hold."""
+"""One model in one region: what Bedrock must grant, or what self-hosted models must hold."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from capacity.demand.calls import assumed_answers
-from capacity.fleet.inputs import Case
-from capacity.fleet.outcome import INTERACTIONS, PLANNER_QUERIES, OwnChoice, Service
+from capacity.fleet.inputs import PlanInputs
+from capacity.fleet.outcome import INTERACTIONS, PLANNER_QUERIES, SelfHostedChoice, Service
 from capacity.fleet.self_hosted import Terms, chip_options, make_service, usable_models
 from capacity.fleet.uncertainty import Z_90
 from capacity.plan import Figure, Levels, PlanError, QuotaNeed, SupplyPlan, weakest
-from capacity.quotas.quota import CallTokens, Granted, assumed_latency_s, call_tokens, granted, needs
+from capacity.quotas.pressure import mean_call_tokens
+from capacity.quotas.quota import CallTokens, Granted, assumed_latency_s, granted_limits, needs
 from capacity.quotas.throttling import increases, max_tokens_advice, throttling
 from capacity.simulator.rate_at_slo import Lengths
 from capacity.simulator.requests import Ints
@@ -32,7 +33,7 @@ class Sized:
     model: str
     services: tuple[Service, ...]
     supplies: tuple[SupplyPlan, ...]
-    choices: tuple[OwnChoice, ...]
+    choices: tuple[SelfHostedChoice, ...]
     warnings: tuple[str, ...]
 
     @property
@@ -41,27 +42,27 @@ class Sized:
         return weakest([service.provenance for service in self.services])
 
 
-def bedrock_supply(case: Case, name: str, region: str) -> SupplyPlan:
+def bedrock_supply(inputs: PlanInputs, name: str, region: str) -> SupplyPlan:
     """Quota needs of one model in one region, and which kind binds.
 
     Needs are of the peak that the region must carry, another region's loss included; the buckets over the whole event
     run at the region's ordinary rate, because no region is lost from beginning to end.
     """
-    calls, mask = case.calls, case.calls.of(name)
-    tokens, max_tokens = quota_tokens(case, name)
-    demand, carried = case.demand[INTERACTIONS][region], case.carried_per_s(name, region)
+    calls, mask = inputs.calls, inputs.calls.of(name)
+    tokens, max_tokens = quota_tokens(inputs, name)
+    demand, carried = inputs.demand[INTERACTIONS][region], inputs.carried_per_s(name, region)
     per_day = demand.starts_busiest_day * calls.per_interaction(name) / max(carried.p50, 1e-12)
     daily = Levels(carried.p50 * per_day, carried.p90 * per_day, carried.p95 * per_day)
-    limits, seconds, factor = limits_of(case, name, region), latency_s(case, name), case.region_factor(region)
+    limits, seconds, factor = limits_of(inputs, name, region), latency_s(inputs, name), inputs.region_factor(region)
     quotas = needs(carried, daily, tokens, limits, demand.timeline, latency_s=seconds, region_factor=factor)
     ordinary = Levels(carried.p50 / factor, carried.p90 / factor, carried.p95 / factor)
     buckets = throttling(
-        demand.timeline, ordinary, tokens, seconds, limits, length_s=case.scenario.event.length_s, seed=case.seed
+        demand.timeline, ordinary, tokens, seconds, limits, length_s=inputs.scenario.event.length_s, seed=inputs.seed
     )
     if buckets is not None:
         buckets = replace(
             buckets,
-            max_tokens_advice=max_tokens_advice(_answers(case, name), tokens.reserved, max_tokens),
+            max_tokens_advice=max_tokens_advice(_answers(inputs, name), tokens.reserved, max_tokens),
             ask_for=increases(quotas),
         )
     return SupplyPlan(
@@ -69,52 +70,42 @@ def bedrock_supply(case: Case, name: str, region: str) -> SupplyPlan:
         model=name,
         supply="bedrock",
         calls_per_s=carried,
-        input_tokens_per_call=_tokens_figure(case, name, calls.prompt_tokens[mask]),
-        output_tokens_per_call=_tokens_figure(case, name, calls.output_tokens[mask]),
+        input_tokens_per_call=_tokens_figure(inputs, name, calls.prompt_tokens[mask]),
+        output_tokens_per_call=_tokens_figure(inputs, name, calls.output_tokens[mask]),
         binding=binding_quota(quotas),
         quotas=quotas,
         throttling=buckets,
-        **_arithmetic(case, name, region),
+        **_arithmetic(inputs, name, region),
     )
 
 
-def _answers(case: Case, name: str) -> Ints:
-    """Answer tokens of a model's calls; where assumed, enough draws of the same law to know its tail."""
-    seen = case.calls.output_tokens[case.calls.of(name)]
-    if case.measured:
-        return seen
-    drawn = assumed_answers(case.scenario, seed=case.seed)
-    return np.asarray(np.rint(drawn * (seen.mean() / drawn.mean())), dtype=np.int64)
+def _answers(inputs: PlanInputs, name: str) -> Ints:
+    """Answer tokens of a model's calls; where assumed, enough draws of the same distribution to know its tail."""
+    answers = inputs.calls.output_tokens[inputs.calls.of(name)]
+    if inputs.measured:
+        return answers
+    drawn = assumed_answers(inputs.scenario, seed=inputs.seed)
+    return np.asarray(np.rint(drawn * (answers.mean() / drawn.mean())), dtype=np.int64)
 
 
-def quota_tokens(case: Case, name: str) -> tuple[CallTokens, int]:
+def quota_tokens(inputs: PlanInputs, name: str) -> tuple[CallTokens, int]:
     """What a mean call of a Bedrock model takes from its quota, and the max_tokens it reserves."""
-    calls, model, mask = case.calls, case.prices.models[name], case.calls.of(name)
-    max_tokens = case.scenario.assistant.max_tokens or model.max_output_tokens
-    tokens = call_tokens(
-        input_tokens=float(calls.input_tokens[mask].mean()),
-        cache_read_tokens=float(calls.cache_read_tokens[mask].mean()),
-        cache_write_tokens=float((calls.cache_write_tokens_5m + calls.cache_write_tokens_1h)[mask].mean()),
-        output_tokens=float(calls.output_tokens[mask].mean()),
-        max_tokens=max_tokens,
-        output_burndown_ratio=model.quota.output_burndown_ratio if model.quota else 1.0,
-    )
-    return tokens, max_tokens
+    return mean_call_tokens(inputs.calls, inputs.prices.models[name], inputs.scenario.assistant.max_tokens)
 
 
-def limits_of(case: Case, name: str, region: str) -> Granted:
+def limits_of(inputs: PlanInputs, name: str, region: str) -> Granted:
     """What a Bedrock model may be asked in a region: stated, held, or published."""
-    model = case.prices.models[name]
-    held = case.held.limits(model, region) if case.held is not None else None
-    return granted(model, case.scenario.quotas.get(name), held)
+    model = inputs.prices.models[name]
+    held = inputs.held.limits(model, region) if inputs.held is not None else None
+    return granted_limits(model, inputs.scenario.quotas.get(name), held)
 
 
-def latency_s(case: Case, name: str) -> float:
+def latency_s(inputs: PlanInputs, name: str) -> float:
     """Mean seconds of a model's call: the run's, else the stated assumption."""
-    measured = case.calls.latency_s.get(name)
+    measured = inputs.calls.latency_s.get(name)
     if measured is not None:
         return measured
-    return assumed_latency_s(float(case.calls.output_tokens[case.calls.of(name)].mean()))
+    return assumed_latency_s(float(inputs.calls.output_tokens[inputs.calls.of(name)].mean()))
 
 
 def binding_quota(quotas: Sequence[QuotaNeed]) -> str:
@@ -127,32 +118,32 @@ def binding_quota(quotas: Sequence[QuotaNeed]) -> str:
     return f"{worst.kind} ({reading}): {worst.pressure:.0%} of {worst.granted:,.0f} at p90"
 
 
-def own_supply(case: Case, name: str) -> Sized:
+def self_hosted_supply(inputs: PlanInputs, name: str) -> Sized:
     """Rates of one own model on every allowed chip, and its fleets in every region.
 
     Raises:
         PlanError: the planner of the background searches answers turns too.
     """
-    _refuse_shared_planner(case, name)
-    own = case.scenario.capacity.own.get(name)
-    lengths = lengths_of(case, name)
+    _refuse_shared_planner(inputs, name)
+    own = inputs.scenario.capacity.own.get(name)
+    lengths = lengths_of(inputs, name)
     made: list[Service] = []
     notes: list[str] = []
     warnings: dict[str, list[str]] = {}
     if own is None:
         notes.append(f"{name}: no chips allowed in capacity.own, so it is not sized and costs nothing here")
     else:
-        steps = usable_models(own, name, case.prices.models[name], case.step_models)
+        steps = usable_models(own, name, inputs.prices.models[name], inputs.step_models)
         notes += _unmeasured(name, own.chips, {step.chip for step in steps})
-        slos = _slos(own, _deadline_s(case, name))
-        origin = case.calls.provenance.get(name, "assumed")
+        slos = _slos(own, _deadline_s(inputs, name))
+        origin = inputs.calls.provenance.get(name, "assumed")
         for step in steps:
-            service, warned = make_service(name, step, lengths, slos, origin, case.seed)
+            service, warned = make_service(name, step, lengths, slos, origin, inputs.seed)
             made.append(service)
             for text in warned:
                 warnings.setdefault(text, []).append(step.chip)
         notes += [f"{name} on {', '.join(chips)}: {text}" for text, chips in warnings.items()]
-    pairs = [_own_region(case, name, region, made, lengths) for region in case.regions]
+    pairs = [_own_region(inputs, name, region, made, lengths) for region in inputs.regions]
     supplies = tuple(supply for supply, _ in pairs)
     choices = tuple(choice for _, choice in pairs if choice is not None)
     if made and not choices:
@@ -166,27 +157,27 @@ def _unmeasured(name: str, chips: Sequence[str], known: set[str]) -> list[str]:
     missing = ", ".join(chip for chip in chips if chip not in known)
     if not known:
         return [f"{name}: no step model for {missing}, so it is not sized; measure it with `peakday bench run`"]
-    told = f"{name}: {missing} not compared, as there is no step model of it; --step-model takes one of `calibrate`"
-    return [told] if missing else []
+    line = f"{name}: {missing} not compared, as there is no step model of it; --step-model takes one of `calibrate`"
+    return [line] if missing else []
 
 
-def _refuse_shared_planner(case: Case, name: str) -> None:
-    mix, policy = case.scenario.mix, case.scenario.assistant.policy
+def _refuse_shared_planner(inputs: PlanInputs, name: str) -> None:
+    mix, policy = inputs.scenario.mix, inputs.scenario.assistant.policy
     answering = {policy.model_for(intent, kind) for intent in mix.intents for kind in ("simple", "complex")}
-    if case.is_planner(name) and name in answering:
+    if inputs.is_planner(name) and name in answering:
         raise PlanError(
-            f"scenario {case.scenario.name}: assistant.router.planner_model: {name!r} also answers turns "
+            f"scenario {inputs.scenario.name}: assistant.router.planner_model: {name!r} also answers turns "
             "(assistant.policy), and one fleet cannot be sized for short searches and long answers at once: "
             "give the searches a model of their own"
         )
 
 
 def _own_region(
-    case: Case, name: str, region: str, made: Sequence[Service], lengths: Lengths
-) -> tuple[SupplyPlan, OwnChoice | None]:
-    carried = case.carried_per_s(name, region)
-    stream = PLANNER_QUERIES if case.is_planner(name) else INTERACTIONS
-    terms = Terms(case.draws, case.prices, case.scenario.capacity.resilience, case.paid_s)
+    inputs: PlanInputs, name: str, region: str, made: Sequence[Service], lengths: Lengths
+) -> tuple[SupplyPlan, SelfHostedChoice | None]:
+    carried = inputs.carried_per_s(name, region)
+    stream = PLANNER_QUERIES if inputs.is_planner(name) else INTERACTIONS
+    terms = Terms(inputs.draws, inputs.prices, inputs.scenario.capacity.resilience, inputs.paid_s)
     options, choice = chip_options(made, carried, region, stream, terms)
     chosen = next((option for option in options if option.rejected is None), None)
     supply = SupplyPlan(
@@ -194,16 +185,18 @@ def _own_region(
         model=name,
         supply="self_hosted",
         calls_per_s=carried,
-        input_tokens_per_call=_tokens_figure(case, name, lengths.input_tokens),
-        output_tokens_per_call=_tokens_figure(case, name, lengths.output_tokens),
+        input_tokens_per_call=_tokens_figure(inputs, name, lengths.input_tokens),
+        output_tokens_per_call=_tokens_figure(inputs, name, lengths.output_tokens),
         binding=chosen.binding if chosen else "not sized: see warnings",
         options=options,
-        **_arithmetic(case, name, region),
+        **_arithmetic(inputs, name, region),
     )
     return supply, choice
 
 
-def own_usd_per_call(case: Case, supplies: Sequence[SupplyPlan], *, at_list: bool = False) -> dict[str, float]:
+def self_hosted_usd_per_call(
+    inputs: PlanInputs, supplies: Sequence[SupplyPlan], *, at_list: bool = False
+) -> dict[str, float]:
     """Dollars of chips per call: every region's fleet, spare and warm-up included, over the event's calls."""
     usd: dict[str, float] = {}
     for supply in supplies:
@@ -211,17 +204,17 @@ def own_usd_per_call(case: Case, supplies: Sequence[SupplyPlan], *, at_list: boo
             chosen = supply.chosen
             spent = 0.0 if chosen is None else (chosen.event_list_usd if at_list else chosen.event_usd)
             usd[supply.model] = usd.get(supply.model, 0.0) + spent
-    calls = {name: sum(case.calls_in_event(name, region) for region in case.regions) for name in usd}
+    calls = {name: sum(inputs.calls_in_event(name, region) for region in inputs.regions) for name in usd}
     return {name: total / calls[name] if calls[name] else 0.0 for name, total in usd.items()}
 
 
-def lengths_of(case: Case, name: str) -> Lengths:
+def lengths_of(inputs: PlanInputs, name: str) -> Lengths:
     """Token lengths of a model's calls: of the planner the searches (the router's few calls of it are as short), else a
     sample of its calls.
     """
-    calls, mask = case.calls, case.calls.of(name)
-    queries = case.scenario.demand.background.planner_queries
-    if queries is not None and (case.is_planner(name) or not mask.any()):
+    calls, mask = inputs.calls, inputs.calls.of(name)
+    queries = inputs.scenario.demand.background.planner_queries
+    if queries is not None and (inputs.is_planner(name) or not mask.any()):
         prompt, answer = max(1, queries.input_tokens), max(1, queries.output_tokens)
         return Lengths(np.array([prompt]), np.array([answer]), np.array([0]))
     prompts = calls.prompt_tokens[mask][:SAMPLE_CALLS_MAX]
@@ -230,9 +223,9 @@ def lengths_of(case: Case, name: str) -> Lengths:
     return Lengths(prompts, answers, cached)
 
 
-def _arithmetic(case: Case, name: str, region: str) -> dict[str, Any]:
+def _arithmetic(inputs: PlanInputs, name: str, region: str) -> dict[str, Any]:
     """The inputs of a supply's arithmetic as numbers, for spreadsheets."""
-    calls, mask, prices = case.calls, case.calls.of(name), case.prices.models[name].prices
+    calls, mask, prices = inputs.calls, inputs.calls.of(name), inputs.prices.models[name].prices
     columns = {
         "input": calls.input_tokens,
         "cache_read": calls.cache_read_tokens,
@@ -243,7 +236,7 @@ def _arithmetic(case: Case, name: str, region: str) -> dict[str, Any]:
     known = {} if prices is None else {key: getattr(prices, f"{key}_usd_per_mtok") for key in columns}
     return {
         "calls_per_interaction": calls.per_interaction(name),
-        "calls_in_event": case.calls_in_event(name, region),
+        "calls_in_event": inputs.calls_in_event(name, region),
         "tokens_per_call": {key: float(values[mask].mean()) for key, values in columns.items()} if mask.any() else {},
         "prices_usd_per_mtok": {key: usd for key, usd in known.items() if usd is not None},
     }
@@ -255,23 +248,23 @@ def _slos(own: OwnSupply, deadline_s: float | None) -> tuple[Slo, ...]:
     return (Slo("ttft_s", 0.99, own.ttft_s_p99), Slo("tpot_s", 0.99, own.tpot_s_p99), *e2e)
 
 
-def _deadline_s(case: Case, name: str) -> float | None:
-    queries = case.scenario.demand.background.planner_queries
-    return queries.deadline_s if queries is not None and case.is_planner(name) else None
+def _deadline_s(inputs: PlanInputs, name: str) -> float | None:
+    queries = inputs.scenario.demand.background.planner_queries
+    return queries.deadline_s if queries is not None and inputs.is_planner(name) else None
 
 
-def _tokens_figure(case: Case, name: str, values: Ints) -> Figure:
+def _tokens_figure(inputs: PlanInputs, name: str, values: Ints) -> Figure:
     """Mean tokens of a call; its range holds its sampling error, by interaction, and the spread that plans draw.
 
     A search of the planner is of the length the scenario states, with no range.
     """
-    origin, mean = case.calls.provenance.get(name, "assumed"), float(values.mean())
-    interaction = case.calls.turn_interaction[case.calls.turn[case.calls.of(name)]][: len(values)]
-    stated = case.is_planner(name) or not len(interaction)
-    half = 0.0 if stated else math.hypot(math.log1p(case.spread), Z_90 * _mean_error(values, interaction) / mean)
+    origin, mean = inputs.calls.provenance.get(name, "assumed"), float(values.mean())
+    interaction = inputs.calls.turn_interaction[inputs.calls.turn[inputs.calls.of(name)]][: len(values)]
+    stated = inputs.is_planner(name) or not len(interaction)
+    half = 0.0 if stated else math.hypot(math.log1p(inputs.spread), Z_90 * _mean_error(values, interaction) / mean)
     return Figure(
         mean, mean * math.exp(-half), mean * math.exp(half), "tokens", origin,
-        case.calls.source, simulated=origin == "simulated",
+        inputs.calls.source, simulated=origin == "simulated",
     )  # fmt: skip
 
 

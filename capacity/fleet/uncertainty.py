@@ -10,23 +10,23 @@ from typing import Any
 import numpy as np
 
 from capacity.demand.forecast import DrawnDemand, range_quantile
-from capacity.fleet.outcome import Base, Levers, outcome
+from capacity.fleet.outcome import Base, Multipliers, outcome
 from capacity.plan import ErrorBars, InformationValue, Interval, Sensitivity, Spread
 from capacity.simulator.requests import Floats
 from scenarios.schema import Stream
 
 Z_90 = 1.6449
 SPREAD_UNMEASURED = 0.3
-"""Half-width of tokens and turns that nobody measured, as a share, at 90%: a judgement, printed with the plan."""
+"""Half-width of tokens and turns that nobody measured, as a share, at 90%: an expert estimate, printed in plans."""
 SPREAD_MEASURED = 0.1
-"""The same for one measured run: customers of the event are not those of the rehearsal. A judgement too."""
+"""The same for one measured run: customers of the event are not those of the rehearsal. An expert estimate too."""
 HITS_LOW = 0.5
 """A cache hit is never guaranteed (Bedrock user guide, prompt caching): the low case loses half of the hits."""
 PREFIX_HITS_LOW = 0.8
 """Own block caches keep what every call shares; the low case loses a fifth, to evictions and moved conversations."""
 
 
-def joint_draws(drawn: Mapping[str, DrawnDemand], n: int, spread: float, seed: int) -> Levers:
+def joint_draws(drawn: Mapping[str, DrawnDemand], n: int, spread: float, seed: int) -> Multipliers:
     """n draws of everything: demand by its forecast, tokens and turns log-normal, hits uniform, model error normal."""
     rng = np.random.default_rng([seed, 0xD2A3])
     peaks = {
@@ -38,7 +38,7 @@ def joint_draws(drawn: Mapping[str, DrawnDemand], n: int, spread: float, seed: i
     def lognormal() -> Floats:
         return np.asarray(np.exp(rng.standard_normal(n) * np.log1p(spread) / Z_90))
 
-    return Levers(
+    return Multipliers(
         demand={name: stream.level for name, stream in drawn.items()},
         peak=peaks,
         turns=lognormal(),
@@ -50,14 +50,14 @@ def joint_draws(drawn: Mapping[str, DrawnDemand], n: int, spread: float, seed: i
     )
 
 
-def error_bars(base: Base, draws: Levers) -> ErrorBars:
+def error_bars(base: Base, draws: Multipliers) -> ErrorBars:
     """The 90% range of chips needed, all together and by cause, with the Monte Carlo error of its ends.
 
     demand: forecast, turns, tokens and hits; model: step model and surface; monte_carlo: what more draws would remove.
     """
     everything = outcome(base, draws, at_p90=False).chips
     demand_only = outcome(base, replace(draws, step_error=np.zeros(1)), at_p90=False).chips
-    model_only = outcome(base, Levers(step_error=draws.step_error), at_p90=False).chips
+    model_only = outcome(base, Multipliers(step_error=draws.step_error), at_p90=False).chips
     return ErrorBars(
         chips=_spread(everything),
         demand=_spread(demand_only),
@@ -67,7 +67,7 @@ def error_bars(base: Base, draws: Levers) -> ErrorBars:
     )
 
 
-def expected_value_of_information(base: Base, draws: Levers) -> tuple[InformationValue, ...]:
+def expected_value_of_information(base: Base, draws: Multipliers) -> tuple[InformationValue, ...]:
     """What a plan that covers nine futures in ten would spare, were one input known to be at its middle; most first.
 
     Rows: input, chips_spared and event_usd_spared at p90 of the joint draws (negative: the middle asks for more), and
@@ -95,7 +95,7 @@ def _middle(values: Floats) -> Floats:
     return np.array([np.median(values)])
 
 
-def _at_p90(base: Base, draws: Levers) -> tuple[float, float]:
+def _at_p90(base: Base, draws: Multipliers) -> tuple[float, float]:
     drawn = outcome(base, draws, at_p90=False)
     return float(np.quantile(drawn.chips, 0.9)), float(np.quantile(drawn.event_cost_usd, 0.9))
 
@@ -119,8 +119,8 @@ class Move:
     """One input moved from its low to its high value, all others at their middle."""
 
     name: str
-    low: Levers
-    high: Levers
+    low: Multipliers
+    high: Multipliers
 
 
 def moves(streams: Mapping[str, Stream], spread: float) -> list[Move]:
@@ -133,18 +133,18 @@ def moves(streams: Mapping[str, Stream], spread: float) -> list[Move]:
             listed.append(_move(f"demand: {name} at the peak", at, low / median, high / median))
     few, many = 1 / (1 + spread), 1 + spread
     listed += [
-        _move("turns and calls per interaction", lambda v: Levers(turns=v), few, many),
-        _move("prompt tokens per call", lambda v: Levers(input_tokens=v), few, many),
-        _move("answer tokens per call", lambda v: Levers(output_tokens=v), few, many),
-        _move("prompt cache hit ratio (Bedrock)", lambda v: Levers(cache_hits=v), HITS_LOW, 1.0),
-        _move("prefix hit ratio (own engines)", lambda v: Levers(prefix_hits=v), PREFIX_HITS_LOW, 1.0),
-        _move("rate per replica (step model error)", lambda v: Levers(step_error=v), -Z_90, Z_90),
+        _move("turns and calls per interaction", lambda v: Multipliers(turns=v), few, many),
+        _move("prompt tokens per call", lambda v: Multipliers(input_tokens=v), few, many),
+        _move("answer tokens per call", lambda v: Multipliers(output_tokens=v), few, many),
+        _move("prompt cache hit ratio (Bedrock)", lambda v: Multipliers(cache_hits=v), HITS_LOW, 1.0),
+        _move("prefix hit ratio (own engines)", lambda v: Multipliers(prefix_hits=v), PREFIX_HITS_LOW, 1.0),
+        _move("rate per replica (step model error)", lambda v: Multipliers(step_error=v), -Z_90, Z_90),
     ]
     return listed
 
 
-def _demand_of(stream: str, ratio: Floats) -> Levers:
-    return Levers(demand={stream: ratio})
+def _demand_of(stream: str, ratio: Floats) -> Multipliers:
+    return Multipliers(demand={stream: ratio})
 
 
 def _move(name: str, at: Any, low: float, high: float) -> Move:
@@ -153,7 +153,7 @@ def _move(name: str, at: Any, low: float, high: float) -> Move:
 
 def sensitivities(base: Base, listed: Sequence[Move]) -> tuple[Sensitivity, ...]:
     """What each move does to chips and to the event's cost, the largest relative swing first."""
-    middle = outcome(base, Levers(), at_p90=True)
+    middle = outcome(base, Multipliers(), at_p90=True)
     ranked: list[tuple[float, Sensitivity, Sensitivity]] = []
     for move in listed:
         low, high = outcome(base, move.low, at_p90=True), outcome(base, move.high, at_p90=True)

@@ -1,4 +1,4 @@
-"""How long before it serves a replica must be started: what the scenario says, or longer where a bench saw more."""
+"""How long before it serves a replica must be started: what the scenario says, or longer where a bench took longer."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ def with_measured_warm_up(scenario: Scenario, benches: Sequence[Bench]) -> tuple
     fetching the image come on top, so a shorter measurement never shortens what was stated.
     """
     stated_s = scenario.capacity.resilience.warm_up_lag_s
-    seen = [(_slowest_s(bench, "compile_s") + _slowest_s(bench, "load_s"), bench) for bench in benches]
-    seen = [(seconds, bench) for seconds, bench in seen if seconds > 0]
-    if not seen:
+    timed = [(_slowest_s(bench, "compile_s") + _slowest_s(bench, "load_s"), bench) for bench in benches]
+    timed = [(seconds, bench) for seconds, bench in timed if seconds > 0]
+    if not timed:
         return scenario, ()
-    seconds, bench = max(seen, key=lambda row: row[0])
-    told = f"{seconds:,.0f} s to compile and load, {stated_s:,.0f} s stated; the longer is planned"
+    seconds, bench = max(timed, key=lambda row: row[0])
+    value = f"{seconds:,.0f} s to compile and load, {stated_s:,.0f} s stated; the longer is planned"
     origin = str(bench.info.get("provenance", "measured"))
-    note = InputNote("bench", f"warm-up of {bench.bench_id}", told, origin, "bench record")
+    note = InputNote("bench", f"warm-up of {bench.bench_id}", value, origin, "bench record")
     if seconds <= stated_s:
         return scenario, (note,)
     resilience = scenario.capacity.resilience.model_copy(update={"warm_up_lag_s": seconds})

@@ -1,4 +1,4 @@
-"""The compiled loop behind `throttling.py`: quota buckets a second at a time. Numba loads on first use."""
+"""The compiled loop behind `throttling.py`: quota buckets a second at a time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NEVER = -1.0
 @njit(cache=True)
 def run(
     counts: Ints,
-    asked: Floats,
+    reserved: Floats,
     settled: Floats,
     grants: Floats,
     period_s: Floats,
@@ -23,8 +23,8 @@ def run(
 ) -> tuple[Ints, Floats]:
     """Refused calls by kind [kinds], and when each kind first refused one [kinds], NEVER if it did not.
 
-    counts [steps]: calls in each step. asked, settled [kinds]: what a call takes at its start, and what it is charged
-    at its end: less than it asked for, or more where its answer burns more than its max_tokens.
+    counts [steps]: calls in each step. reserved, settled [kinds]: what a call takes at its start, and is charged
+    at its end: less than it reserved, or more where its answer burns more than its max_tokens.
     """
     kinds, steps = grants.size, counts.size
     left, held = grants.copy(), np.zeros(kinds)
@@ -35,17 +35,17 @@ def run(
         room, tight = counts[step], -1
         for kind in range(kinds):
             left[kind] = min(grants[kind] - held[kind], left[kind] + grants[kind] / period_s[kind] * step_s)
-            if ended and asked[kind] != settled[kind]:
-                held[kind] -= ended * asked[kind]
-                left[kind] = min(grants[kind] - held[kind], left[kind] + ended * (asked[kind] - settled[kind]))
-            fits = int(max(0.0, left[kind]) / asked[kind] + 1e-9)
+            if ended and reserved[kind] != settled[kind]:
+                held[kind] -= ended * reserved[kind]
+                left[kind] = min(grants[kind] - held[kind], left[kind] + ended * (reserved[kind] - settled[kind]))
+            fits = int(max(0.0, left[kind]) / reserved[kind] + 1e-9)
             if fits < room:
                 room, tight = fits, kind
         admitted[step] = room
         for kind in range(kinds):
-            left[kind] -= room * asked[kind]
-            if gives_back and asked[kind] != settled[kind]:
-                held[kind] += room * asked[kind]
+            left[kind] -= room * reserved[kind]
+            if gives_back and reserved[kind] != settled[kind]:
+                held[kind] += room * reserved[kind]
         if tight >= 0:
             refused[tight] += counts[step] - room
             if first_s[tight] == NEVER:

@@ -19,8 +19,9 @@ from scenarios.schema import Quota
 
 MINUTE_S = 60.0
 DAY_S = 86_400.0
+PERIOD_S: Mapping[str, float] = {"rpm": MINUTE_S, "tpm": MINUTE_S, "tpd": DAY_S}
 ASSUMED_TTFT_S, ASSUMED_TPOT_S = 1.0, 0.02
-"""First token and gap of a Bedrock call that no run has timed: a judgement, printed with the plan."""
+"""First token and gap of a Bedrock call that no run has timed: an expert estimate, printed with the plan."""
 MINUTES_PER_DAY = 1_440
 """Default tokens per day = tokens per minute x 1,440 (Bedrock user guide, quotas for bedrock-runtime)."""
 
@@ -60,7 +61,7 @@ class Granted:
     sources: Mapping[str, str] = field(default_factory=dict)  # by kind, where it is not `source`
 
 
-def granted(model: Model, own: Quota | None, held: Limits | None = None) -> Granted:
+def granted_limits(model: Model, own: Quota | None, held: Limits | None = None) -> Granted:
     """Kind by kind: what the scenario states, else what the account holds, else the published default.
 
     A stated null is not limited. Tokens per day that nobody names follow from the tokens per minute.
@@ -119,7 +120,7 @@ def needs(
         ("tpm", _times(per_minute, tokens.settled), in_flight, limits.tpm),
         ("tpd", _times(calls_per_day, tokens.settled), in_flight, limits.tpd),
     )
-    found = []
+    rows = []
     for kind, settled, reserved, limit in kinds:
         use = (
             _use_of_the_day(settled.p90, demand)
@@ -129,8 +130,8 @@ def needs(
         source = limits.sources.get(kind, limits.source)
         binds_at_s = None if limit is None else _first_over_s(use, limit, demand)
         throttled = None if limit is None else _excess(use / region_factor, limit, demand)
-        found.append(QuotaNeed(kind, settled, reserved, limit, binds_at_s, source, throttled))
-    return tuple(found)
+        rows.append(QuotaNeed(kind, settled, reserved, limit, binds_at_s, source, throttled))
+    return tuple(rows)
 
 
 def steady_bound_per_s(limits: Granted, tokens: CallTokens, latency_s: float) -> float:

@@ -1,7 +1,11 @@
 """Quota buckets over the whole event: how many calls each reading throttles, by which kind, from when; and the cure.
 
-`bucket.py` defines the bucket call by call; here Poisson calls go through it a second at a time, every call
-with its model's mean tokens, so that days of millions of calls take milliseconds. A test holds the two together.
+A bucket holds one minute (or day) of its grant and refills evenly, but never what running calls have reserved. A call
+takes its reservation when it starts; when it ends it gives back what it reserved beyond its settlement. A kind whose
+bucket cannot cover a call throttles it. How AWS refills inside its 60 s is not published: this is a model of it.
+
+Poisson calls go through it a second at a time, every call with its model's mean tokens, so that days of millions of
+calls take milliseconds; a test holds it to a bucket that runs call by call.
 """
 
 from __future__ import annotations
@@ -12,17 +16,17 @@ from collections.abc import Mapping
 import numpy as np
 
 from capacity.plan import Levels, MaxTokensAdvice, QuotaNeed, RegionDemand, Throttled, Throttling
-from capacity.quotas.bucket import PERIOD_S
-from capacity.quotas.quota import CallTokens, Granted
+from capacity.quotas import kernel
+from capacity.quotas.quota import PERIOD_S, CallTokens, Granted
 from capacity.simulator.requests import Floats, Ints
 
 STEP_S = 1.0
 LEVELS = ("p50", "p90")
 MAX_TOKENS_STEP = 64
 ANSWERS_KEPT = 0.999
-"""Answers that an advised max_tokens leaves whole: a judgement; the longest one in a thousand is cut."""
+"""Answers that an advised max_tokens leaves whole: an expert estimate; the longest one in a thousand is cut."""
 BEYOND_MIN = 10
-"""Answers that must lie beyond a quantile before it is advised by: a judgement."""
+"""Answers that must lie beyond a quantile before it is advised by: an expert estimate."""
 ASK_STEP = 0.01
 """An increase is asked for in steps of a hundredth of itself."""
 
@@ -41,8 +45,6 @@ def throttled_calls(
     counts: Ints, tokens: CallTokens, latency_s: float, limits: Granted, *, gives_back: bool
 ) -> Throttled:
     """Send each second's calls through the buckets; gives_back False is the reading in which no reservation returns."""
-    from capacity.quotas import kernel as bucket_kernel
-
     kinds = [kind for kind in PERIOD_S if getattr(limits, kind) is not None]
     total = int(counts.sum())
     if not kinds or not total:
@@ -51,7 +53,7 @@ def throttled_calls(
     def each(values: Mapping[str, float]) -> Floats:
         return np.array([values[kind] for kind in kinds], dtype=np.float64)
 
-    refused, first_s = bucket_kernel.run(
+    refused, first_s = kernel.run(
         counts,
         each({"rpm": 1.0, "tpm": tokens.reserved, "tpd": tokens.reserved}),
         each({"rpm": 1.0, "tpm": tokens.settled, "tpd": tokens.settled}),

@@ -3,36 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from capacity.demand.calls import Calls, assumed_calls
-from capacity.quotas.quota import MINUTES_PER_DAY, CallTokens, Granted, assumed_latency_s, call_tokens, granted
+from capacity.demand.calls import assumed_calls
+from capacity.quotas.pressure import Pressure, mean_call_tokens, pressures_of
+from capacity.quotas.quota import MINUTE_S, assumed_latency_s, granted_limits
 from facts.account import Held, read_quotas
-from facts.reader import Model, models
+from facts.reader import models
 from loadgen.job import Load
 from loadgen.schedule.sessions import itinerary
 from peakday.account.pull import newest
 from scenarios.schema import Scenario
 
-MINUTE_S = 60.0
 UNKNOWN = "throttles     not known: no quotas held here; `peakday aws pull` reads them"
-
-
-@dataclass(frozen=True)
-class Pressure:
-    """One quota of one model in one region over the run: what its busiest minute asks, and the minutes above it."""
-
-    model: str
-    region: str
-    kind: str
-    needed: float
-    granted: float
-    source: str
-    minutes_over: tuple[int, ...]
 
 
 def throttle_lines(load: Load, scenario: Scenario, quotas: Path | None, direct: Sequence[str | None] = ()) -> list[str]:
@@ -65,12 +51,12 @@ def pressures(load: Load, scenario: Scenario, held: Held, direct: Sequence[str |
         if model.supply != "bedrock" or (direct and model.model_id not in direct):
             continue
         per_interaction = calls.turns / calls.interactions if direct else calls.per_interaction(name)
-        tokens = mean_tokens(calls, model, scenario.assistant.max_tokens)
+        tokens = mean_call_tokens(calls, model, scenario.assistant.max_tokens)[0]
         latency_s = assumed_latency_s(float(calls.output_tokens[calls.of(name)].mean()))
         for region, per_minute in starts.items():
-            limits = granted(model, scenario.quotas.get(name), held.limits(model, region))
+            limits = granted_limits(model, scenario.quotas.get(name), held.limits(model, region))
             if held.limits(model, region) is not None or name in scenario.quotas:
-                found += _against(name, region, per_minute * per_interaction, tokens, latency_s, limits)
+                found += pressures_of(name, region, per_minute * per_interaction, tokens, latency_s, limits)
     return found
 
 
@@ -88,52 +74,6 @@ def interactions_by_minute(load: Load) -> dict[str, np.ndarray]:
         name: np.bincount(minute[region == place], minlength=int(minute[-1]) + 1) * per_session
         for place, name in enumerate(plan.regions)
     }
-
-
-def mean_tokens(calls: Calls, model: Model, max_tokens: int | None) -> CallTokens:
-    """Both readings of the mean call of a model."""
-    mask = calls.of(model.key)
-    return call_tokens(
-        input_tokens=float(calls.input_tokens[mask].mean()),
-        cache_read_tokens=float(calls.cache_read_tokens[mask].mean()),
-        cache_write_tokens=float((calls.cache_write_tokens_5m + calls.cache_write_tokens_1h)[mask].mean()),
-        output_tokens=float(calls.output_tokens[mask].mean()),
-        max_tokens=max_tokens or model.max_output_tokens,
-        output_burndown_ratio=model.quota.output_burndown_ratio if model.quota else 1.0,
-    )
-
-
-def _against(
-    model: str, region: str, calls: np.ndarray, tokens: CallTokens, latency_s: float, limits: Granted
-) -> list[Pressure]:
-    """calls: float64[minutes]. Tokens are the larger of what a minute is charged and what its calls in flight hold."""
-    settled = calls * tokens.settled
-    in_flight = calls / MINUTE_S * tokens.reserved * min(latency_s, MINUTE_S)
-    asked: Mapping[str, tuple[np.ndarray, float | None]] = {
-        "rpm": (calls, limits.rpm),
-        "tpm": (np.maximum(settled, in_flight), limits.tpm),
-        "tpd": (used_today(settled), limits.tpd),
-    }
-    return [
-        Pressure(
-            model=model,
-            region=region,
-            kind=kind,
-            needed=float(need.max()),
-            granted=limit,
-            source=limits.sources.get(kind, limits.source),
-            minutes_over=tuple(np.flatnonzero(need > limit).tolist()),
-        )
-        for kind, (need, limit) in asked.items()
-        if limit and len(need)
-    ]
-
-
-def used_today(settled: np.ndarray) -> np.ndarray:
-    """Tokens used so far in each minute's day; days are counted from the start of the run, as AWS names no hour."""
-    whole = np.cumsum(settled)
-    before = np.arange(len(settled)) // MINUTES_PER_DAY * MINUTES_PER_DAY
-    return whole - np.where(before > 0, whole[before - 1], 0.0)
 
 
 def _what(item: Pressure) -> str:

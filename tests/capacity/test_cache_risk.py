@@ -5,7 +5,7 @@ import pytest
 
 from capacity.caching.hit_ratio import equilibria
 from capacity.caching.risk import Reuse, hits_left, reuse_of
-from capacity.planner import make_case
+from capacity.planner import plan_inputs
 from capacity.simulator.rate_at_slo import Lengths
 from tests.capacity.models import llama_8b, step_model
 from tests.capacity.runs import run
@@ -17,7 +17,7 @@ CALLS = Lengths(np.array([3_000]), np.array([150]), np.array([2_400]))
 
 def made_case(**call):
     """The case of a run of Bedrock calls; `call` sets or replaces columns of them."""
-    return make_case(scenario(**SHORT), run(**call), [llama_8b()], None, 1)
+    return plan_inputs(scenario(**SHORT), run(**call), [llama_8b()], None, 1)
 
 
 def solutions(kv_tokens, rate_per_s):

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from capacity.fleet.sizing import (
     ceil_without_noise,
-    cheapest_box,
+    cheapest_offer,
     fleet,
-    priced_boxes,
+    priced_offers,
     regional_factor,
     replicas_per_zone,
 )
@@ -51,7 +51,7 @@ def test_a_replica_larger_than_any_instance_spans_several():
 
 
 def test_a_replica_spans_instances_only_where_no_type_holds_it_whole():
-    assert {box.instance.chips for box in priced_boxes("trainium1", 4.0, instances(), {})} == {16}
+    assert {box.instance.chips for box in priced_offers("trainium1", 4.0, instances(), {})} == {16}
 
 
 def test_three_equal_regions_carry_three_halves_when_one_may_be_lost():
@@ -65,7 +65,7 @@ def test_one_region_has_nothing_to_fall_back_on():
 
 
 def test_reserved_prices_of_unstated_term_are_never_used():
-    boxes = priced_boxes("inferentia2", 4.0, instances(), {})
+    boxes = priced_offers("inferentia2", 4.0, instances(), {})
     assert all(box.usd_per_hour == box.instance.on_demand_usd_per_hour for box in boxes)
 
 
@@ -82,8 +82,8 @@ def test_a_change_of_time_unit_changes_nothing(load, unit):
 @given(load=st.floats(0.1, 1e4))
 def test_a_dominated_instance_is_never_chosen(load):
     """The chosen type costs no more than any other that could carry the same load."""
-    model, boxes = llama_8b(), priced_boxes("inferentia2", 4.0, instances(), {})
-    best = cheapest_box(load, 2.0, model, boxes, THREE_ZONES, 3600.0)
+    model, boxes = llama_8b(), priced_offers("inferentia2", 4.0, instances(), {})
+    best = cheapest_offer(load, 2.0, model, boxes, THREE_ZONES, 3600.0)
     costs = [fleet(load, 2.0, model, box.instance, THREE_ZONES).instances * box.usd_per_hour for box in boxes]
     best_cost = fleet(load, 2.0, model, best.instance, THREE_ZONES).instances * best.usd_per_hour
     assert best_cost == pytest.approx(min(costs))

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from capacity.fleet.headroom import minimax_regret_option, worthwhile_option
-from capacity.fleet.outcome import INTERACTIONS, Levers
-from capacity.planner import make_case, size_supplies
+from capacity.fleet.outcome import INTERACTIONS, Multipliers
+from capacity.planner import plan_inputs, size_supplies
 from tests.capacity.models import llama_8b
 from tests.capacity.scenario_of import scenario
 from tests.capacity.test_plan_small import SHORT
@@ -21,9 +21,9 @@ def sized(demand, **rules):
     """A case of one region, one flat rate, and draws of demand alone; and its one choice of self-hosted chips."""
     resilience = {"zones": 3, "zones_lost": 1, "drain_ratio": 0.1, "broken_ratio": 0.0} | rules
     what = scenario(**SHORT, **ONE_REGION, **FLAT, capacity__resilience=resilience)
-    case = make_case(what, None, [llama_8b()], None, 1)
+    case = plan_inputs(what, None, [llama_8b()], None, 1)
     (choice,) = [choice for made in size_supplies(case)[1] for choice in made.choices]
-    return replace(case, draws=Levers(demand={INTERACTIONS: np.asarray(demand)})), choice
+    return replace(case, draws=Multipliers(demand={INTERACTIONS: np.asarray(demand)})), choice
 
 
 def calls_of_a_calling_interaction(case, model):
@@ -41,7 +41,7 @@ def test_what_is_worth_it_is_the_newsvendors_quantile(retries):
     case, choice = sized(np.linspace(0.5, 1.5, 20_001), retry_extra_attempts=retries)
     value, spare = 0.006, 1.5 / 0.9  # 3 zones of which 1 may be lost; a tenth drains
     m = choice.service.rate_per_s / (1 + retries)
-    replica_usd = spare * choice.box.usd_per_hour * choice.billed_hours * 4 / 12  # 4 of an instance's 12 chips
+    replica_usd = spare * choice.offer.usd_per_hour * choice.billed_hours * 4 / 12  # 4 of an instance's 12 chips
     call_usd = value / calls_of_a_calling_interaction(case, "custom-8b")
     short = replica_usd / (call_usd * m * case.scenario.event.length_s)
     assert 0.05 < short < 0.9, short
@@ -53,7 +53,7 @@ def test_what_is_worth_it_is_the_newsvendors_quantile(retries):
 def test_a_certain_demand_of_dear_interactions_is_held_as_fleets_are_sized(rule):
     """Retries, spare zones and drained hosts are carried by every rule as by the plan's own fleet."""
     case, choice = sized([1.0], retry_extra_attempts=0.6)
-    fleet = choice.needed(Levers(), case.scenario.capacity.resilience, at_p90=False)
+    fleet = choice.needed(Multipliers(), case.scenario.capacity.resilience, at_p90=False)
     assert rule(case, choice, 1e6).replicas == int(fleet.replicas[0])
 
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from capacity.plan import Levels, RegionDemand
-from capacity.quotas.bucket import run_buckets
-from capacity.quotas.quota import CallTokens, Granted, granted, needs, steady_bound_per_s
+from capacity.quotas.quota import CallTokens, Granted, granted_limits, needs, steady_bound_per_s
 from facts.reader import models
 from scenarios.schema import Quota
+from tests.capacity.bucket_oracle import run_buckets
 
 FLAT = RegionDemand("r", Levels(1, 1, 1), (0.0, 60.0, 120.0), (1, 2, 1), (1, 2, 1), (1, 2, 1))
 
@@ -34,26 +34,26 @@ def test_what_is_not_granted_never_binds():
 
 def test_the_scenarios_quota_replaces_the_published_one():
     sonnet = models()["claude-sonnet"]
-    assert granted(sonnet, Quota(tpm=7.0)).tpm == 7.0
-    assert granted(sonnet, None).tpm == sonnet.quota.tpm
+    assert granted_limits(sonnet, Quota(tpm=7.0)).tpm == 7.0
+    assert granted_limits(sonnet, None).tpm == sonnet.quota.tpm
 
 
 def test_stating_one_kind_leaves_the_other_published_kinds_on():
     sonnet = models()["claude-sonnet"]
-    found = granted(sonnet, Quota(rpm=7.0))
+    found = granted_limits(sonnet, Quota(rpm=7.0))
     assert (found.rpm, found.tpm, found.tpd) == (7.0, sonnet.quota.tpm, sonnet.quota.tpm * 1_440)
     assert found.sources == {"rpm": "scenario: quotas"}
-    assert granted(sonnet, Quota(tpm=7.0)).rpm == sonnet.quota.rpm
+    assert granted_limits(sonnet, Quota(tpm=7.0)).rpm == sonnet.quota.rpm
 
 
 def test_a_stated_null_is_not_limited():
-    found = granted(models()["claude-sonnet"], Quota(rpm=None))
+    found = granted_limits(models()["claude-sonnet"], Quota(rpm=None))
     assert found.rpm is None
     assert found.tpm is not None
 
 
 def test_a_days_grant_follows_the_stated_minute():
-    assert granted(models()["claude-sonnet"], Quota(tpm=7.0)).tpd == 7.0 * 1_440
+    assert granted_limits(models()["claude-sonnet"], Quota(tpm=7.0)).tpd == 7.0 * 1_440
 
 
 @pytest.mark.parametrize(

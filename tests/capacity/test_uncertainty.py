@@ -5,7 +5,7 @@ import pytest
 
 from capacity.cost.hours import billed_hours
 from capacity.demand.forecast import drawn_demand, stream_demand, with_drawn_peaks
-from capacity.fleet.outcome import BedrockSpend, Levers
+from capacity.fleet.outcome import BedrockSpend, Multipliers
 from capacity.fleet.uncertainty import joint_draws
 from capacity.simulator.surface import fit_surface
 from tests.capacity.scenario_of import scenario
@@ -48,8 +48,8 @@ def test_noise_of_whole_paths_raises_the_peak_that_capacity_must_meet():
 
 def test_a_lost_cache_hit_is_paid_as_a_write():
     spend = BedrockSpend(input=1.0, cache_read=2.0, cache_write=3.0, output=4.0, rewrite=20.0)
-    assert spend.over(Levers())[0] == 10.0
-    assert spend.over(Levers(cache_hits=np.array([0.5])))[0] == 1 + 3 + 4 + 0.5 * 2 + 0.5 * 20
+    assert spend.over(Multipliers())[0] == 10.0
+    assert spend.over(Multipliers(cache_hits=np.array([0.5])))[0] == 1 + 3 + 4 + 0.5 * 2 + 0.5 * 20
 
 
 def test_capacity_blocks_are_charged_in_whole_days_and_on_demand_by_the_second():

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from capacity.planner import make_case, make_plan
+from capacity.planner import make_plan, plan_inputs
 from neuron_bench.fit.published import step_models
 from scenarios.loading import load_scenario
 
@@ -18,7 +18,7 @@ WORDS = re.sub(r"\s+", " ", PAGE)
 def worked():
     event, models = load_scenario("prime_day"), list(step_models().values())
     made = make_plan(event, step_models=models, now_utc="2026-11-23T00:00:00Z", version="1", plan_id="why")
-    return make_case(event, None, models, None, 1), made
+    return plan_inputs(event, None, models, None, 1), made
 
 
 @pytest.mark.checkout

@@ -6,24 +6,12 @@ import pytest
 
 from capacity.cost.hours import usd_per_million
 from capacity.fleet.sizing import regional_factor
-from capacity.public_figures import fleet_use, offered_load_erlang, share_moved_elsewhere
 from capacity.simulator.rate_at_slo import at_rate, drawn_work, throughput_bound_per_s
 from facts.reader import instances, number, rows
 from tests.capacity.models import llama_8b, step_model
 from tests.capacity.scenario_of import scenario
 from tests.capacity.test_plan_small import SHORT, plan
 from tests.capacity.test_service import lengths
-
-
-def test_an_average_token_rate_does_not_set_a_fleet():
-    """80,000 chips at a measured 100 tokens/s and 3 million tokens a minute: 0.625% used, so something else binds."""
-    use = fleet_use(80_000, 100.0, 3e6 / 60)
-    assert use.utilisation_ratio == pytest.approx(0.00625)
-    assert use.binding.startswith("capacity is set by something else")
-
-
-def test_a_fleet_asked_for_more_than_it_can_make_is_a_contradiction():
-    assert fleet_use(100, 10.0, 2_000.0).binding.startswith("contradiction")
 
 
 def test_three_regions_of_which_one_may_be_lost_need_three_halves():
@@ -46,10 +34,6 @@ def test_a_plan_of_three_regions_of_which_one_may_be_lost_buys_three_halves_of_t
     assert may / never == pytest.approx(1.5, rel=0.02)  # whole instances in each of three zones
 
 
-def test_a_million_planner_queries_a_minute_at_300_ms_are_5000_in_flight():
-    assert offered_load_erlang(1e6 / 60, 0.3) == pytest.approx(5_000)
-
-
 def test_a_decoder_twice_as_fast_halves_the_chip_seconds_of_a_decode_bound_stage_only():
     quick, slow = llama_8b(a=0.012, c=2e-4, d=0.0), llama_8b(a=0.024, c=4e-4, d=0.0)
     decode = at_rate(drawn_work(lengths(prompt=1, answer=400), 2_000, 1), 1.0)
@@ -57,13 +41,6 @@ def test_a_decoder_twice_as_fast_halves_the_chip_seconds_of_a_decode_bound_stage
     assert throughput_bound_per_s(decode, quick) / throughput_bound_per_s(decode, slow) == pytest.approx(2, rel=0.01)
     both = [step_model(a=0.0, b=2.5e-4, c=c, max_batched_tokens=4096) for c in (2e-4, 4e-4)]
     assert throughput_bound_per_s(prefill, both[0]) == pytest.approx(throughput_bound_per_s(prefill, both[1]))
-
-
-def test_a_years_growth_can_be_replayed():
-    """Interactions x 3.1, decoding 2 x faster, chips x 1.0875: 30% of the traffic moved elsewhere."""
-    share = share_moved_elsewhere(3.1, 2.0, 87_000 / 80_000)
-    assert 0 <= share <= 1
-    assert share == pytest.approx(0.298, abs=0.001)
 
 
 def test_neuron_cost_per_million_follows_from_throughput_and_their_reserved_rate():
@@ -87,7 +64,7 @@ def test_load_curves_obey_littles_law():
         stated, limit = number(row["littles_law_concurrency"]), number(row["max_concurrency"])
         if rate is None or latency is None or stated is None:
             continue
-        in_flight = offered_load_erlang(rate, latency)
+        in_flight = rate * latency
         assert math.isclose(in_flight, stated, rel_tol=0.02, abs_tol=0.02), row["source_file"]
         assert limit is None or in_flight <= limit * 1.01
         checked += 1

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import yaml
 
+from capacity.quotas.pressure import Pressure, pressures_of, used_today
 from capacity.quotas.quota import CallTokens, Granted
 from peakday.run import quota_check as throttling
 from peakday.run.load import LoadOptions
-from peakday.run.quota_check import UNKNOWN, Pressure
+from peakday.run.quota_check import UNKNOWN
 from peakday.run.rehearsal import dry_run, prepare
 
 TOKENS = CallTokens(reserved=6_000.0, settled=1_000.0)
@@ -18,7 +19,7 @@ TOKENS = CallTokens(reserved=6_000.0, settled=1_000.0)
 def against(calls, **limits):
     """Pressures of these calls a minute, by kind."""
     granted = Granted(limits.get("rpm"), limits.get("tpm"), limits.get("tpd"), "quotas.yaml")
-    found = throttling._against("nova-pro", "us-east-1", np.array(calls, float), TOKENS, 5.0, granted)
+    found = pressures_of("nova-pro", "us-east-1", np.array(calls, float), TOKENS, 5.0, granted)
     return {item.kind: item for item in found}
 
 
@@ -39,7 +40,7 @@ def test_tokens_take_the_reading_that_asks_for_more():
     """60 calls a minute of 5 s hold 5 at once: 30,000 reserved against 60,000 charged; with 30 s it turns."""
     assert against([60], tpm=1e6)["tpm"].needed == 60_000
     granted = Granted(None, 1e6, None, "quotas.yaml")
-    [held_long] = throttling._against("m", "r", np.array([60.0]), TOKENS, 30.0, granted)
+    [held_long] = pressures_of("m", "r", np.array([60.0]), TOKENS, 30.0, granted)
     assert held_long.needed == 180_000
 
 
@@ -50,7 +51,7 @@ def test_a_days_tokens_add_up():
 
 def test_each_day_begins_anew():
     """A run of several days is held to the day's tokens day by day."""
-    used = throttling.used_today(np.ones(2 * 1440 + 5))
+    used = used_today(np.ones(2 * 1440 + 5))
     assert used[1439] == 1440
     assert used[1440] == 1
     assert used.max() == 1440

@@ -13,10 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from capacity.quotas.quota import DAY_S, MINUTE_S, Granted
+from capacity.quotas.quota import PERIOD_S, Granted
 from capacity.simulator.requests import Floats, Ints
-
-PERIOD_S: Mapping[str, float] = {"rpm": MINUTE_S, "tpm": MINUTE_S, "tpd": DAY_S}
 
 
 @dataclass(frozen=True)
