@@ -1,4 +1,4 @@
-"""The whole story on this machine, without an account or a chip: a ladder of rates, a calibration, a plan, a report."""
+"""The whole story on this machine, without an account or a chip: a rate sweep, a calibration, a plan, a report."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     from peakday.stack.local import Stack
 
 SCENARIO = "smoke"
-RUNGS_PER_S = (2.5, 4.0, 5.5)
-RUNG_S = (7.0, 8.0, 12.0)
-"""The ladder of interactions per second, and how long each rung lasts; the last one feeds the plan."""
-RUNG_DRAIN_S = 8.0
-"""Turns still under way so long after a rung are left as censored: nobody waits for the last of them in a demo."""
-CHECK_PER_S = 2 * max(RUNGS_PER_S)
+STEPS_PER_S = (2.5, 4.0, 5.5)
+STEP_S = (7.0, 8.0, 12.0)
+"""Interactions per second of each load step, and how long it lasts; the last one feeds the plan."""
+STEP_DRAIN_S = 8.0
+"""Turns still under way so long after a step are left as censored: nobody waits for the last of them in a demo."""
+CHECK_PER_S = 2 * max(STEPS_PER_S)
 CHECK_S = 3.0
 CHECK_DRAIN_S = 2.0
-"""The generator is checked against the stand-ins at twice the highest rate for so long before the ladder."""
+"""The generator is checked against the emulator at twice the highest rate for so long before the sweep."""
 SLOWER = 0.5
-"""The ladder's rates are taken by this where the generator, or the stand-ins, cannot keep time at the check's rate."""
+"""The sweep's rates are taken by this where the generator, or the emulator, cannot keep time at the check's rate."""
 MODEL = "custom-8b"
 ONE_REPLICA = {
     "schema": "peakday.stand_ins/1",
@@ -42,7 +42,7 @@ def run_demo(*, seed: int | None, console: Console) -> tuple[str, dict[str, Any]
     """Run the demo; the text to print, and the same as data.
 
     An INVALID run (a busy machine, mostly) is said on top and does not stop the story: the plan is then made from an
-    earlier valid run of the scenario or from its assumptions, never from a run that nobody vouches for.
+    earlier valid run of the scenario or from its assumptions, never from an INVALID run.
     """
     from dashboards.terminal import plan_summary, run_summary
 
@@ -74,14 +74,14 @@ def run_demo(*, seed: int | None, console: Console) -> tuple[str, dict[str, Any]
 
 
 def choose_rates(check: SelfCheck) -> tuple[tuple[float, ...], str]:
-    """The ladder's rates, and why: the usual ones where everything kept time at twice the highest, else slower ones."""
+    """The sweep's rates, and why: the usual ones where everything kept time at twice the highest, else slower ones."""
     error_s, lag_s = check.ttft_error_s[1], check.start_lag_s[1]
     off = f"its TTFT is off by {error_s * 1e3:.1f} ms at p99, its starts by {lag_s * 1e3:.1f} ms"
     kept = f"at {check.rate_per_s:g}/s {off}"
     if check.valid:
-        return RUNGS_PER_S, f"{kept}; vouched for, so the ladder goes up to {max(RUNGS_PER_S):g}/s"
-    rates = tuple(rate * SLOWER for rate in RUNGS_PER_S)
-    return rates, f"{kept}; not vouched for ({check.reasons[0]}), so the ladder goes up to {max(rates):g}/s only"
+        return STEPS_PER_S, f"{kept}; valid, so the sweep goes up to {max(STEPS_PER_S):g}/s"
+    rates = tuple(rate * SLOWER for rate in STEPS_PER_S)
+    return rates, f"{kept}; not valid ({check.reasons[0]}), so the sweep goes up to {max(rates):g}/s only"
 
 
 def check_rates(resolved: Resolved, stack: Stack, console: Console) -> tuple[tuple[float, ...], str]:
@@ -93,12 +93,12 @@ def check_rates(resolved: Resolved, stack: Stack, console: Console) -> tuple[tup
     try:
         return choose_rates(check_generator(resolved, stack, CHECK_PER_S, CHECK_S, CHECK_DRAIN_S))
     except LoadError as error:
-        rates = tuple(rate * SLOWER for rate in RUNGS_PER_S)
-        return rates, f"{error}; the ladder goes up to {max(rates):g}/s only"
+        rates = tuple(rate * SLOWER for rate in STEPS_PER_S)
+        return rates, f"{error}; the sweep goes up to {max(rates):g}/s only"
 
 
 def climb(resolved: Resolved, console: Console) -> tuple[str, list[Run]]:
-    """What the check of the generator said, then one run for each rung, all on one local stack."""
+    """What the check of the generator said, then one run for each load step, all on one local stack."""
     from datetime import UTC, datetime
 
     from loadgen.record import load_run
@@ -106,11 +106,11 @@ def climb(resolved: Resolved, console: Console) -> tuple[str, list[Run]]:
     runs = []
     with open_stack(resolved, profiles=ONE_REPLICA, console=console) as stack:
         rates, said = check_rates(resolved, stack, console)
-        for rate, length in zip(rates, RUNG_S, strict=True):
+        for rate, length in zip(rates, STEP_S, strict=True):
             out = new_folder("runs", f"{resolved.scenario.name}-{rate:g}-per-s", datetime.now(UTC))
             options = LoadOptions(rate_per_s=rate, for_s=length, out=out)
             job = make_job(load_of(resolved, options), options, on_stack(stack, options))
-            outcome = run_job(job.drained_within(RUNG_DRAIN_S), console)
+            outcome = run_job(job.drained_within(STEP_DRAIN_S), console)
             if outcome.exit_code in (Exit.INTERRUPTED, Exit.ABORTED):
                 raise KeyboardInterrupt
             runs.append(load_run(Path(outcome.run_dir)))
@@ -118,16 +118,16 @@ def climb(resolved: Resolved, console: Console) -> tuple[str, list[Run]]:
 
 
 def try_calibration(runs: list[Run]) -> str:
-    """The step times that the ladder tells, or why it cannot: one or the other is said, never nothing."""
+    """The step times that the sweep shows, or why it cannot: one or the other, never nothing."""
     from capacity.calibration.fit import CalibrationError, EngineLimits, Identity, calibrate
     from capacity.calibration.observed import observed_calls
     from capacity.plan import PlanError
     from peakday.plan.step_models import step_model_text
 
     engine = EngineLimits(max_num_seqs=32, max_batched_tokens=2048, block_tokens=32, kv_blocks=8192)
-    identity = Identity(MODEL, "trainium2", 4, 1.0, "stand-in", "profiles.yaml", "-")
+    identity = Identity(MODEL, "trainium2", 4, 1.0, "emulator", "profiles.yaml", "-")
     try:
         model = calibrate([observed_calls(run, MODEL) for run in runs], engine, identity)
     except (CalibrationError, PlanError) as refusal:
         return f"Calibration refused: {refusal}"
-    return f"Calibration (of the stand-in, so SIMULATED; the plan uses published figures)\n{step_model_text(model)}"
+    return f"Calibration (of the emulator, so SIMULATED; the plan uses published figures)\n{step_model_text(model)}"

@@ -1,4 +1,4 @@
-"""What is here, what is missing, and how to mend it. Looks only; changes nothing and calls no network."""
+"""What is here, what is missing, and how to fix it. Looks only; changes nothing and calls no network."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Finding:
     what: str
     found: str
     ok: bool | None
-    mend: str = ""
+    fix: str = ""
 
 
 def examine() -> list[Finding]:
@@ -82,8 +82,8 @@ def _packages() -> Iterator[Finding]:
 def _limits() -> Iterator[Finding]:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     enough = soft >= OPEN_FILES_WANTED or soft == resource.RLIM_INFINITY
-    mend = "" if enough else f"ulimit -n {min(hard, OPEN_FILES_WANTED) if hard > 0 else OPEN_FILES_WANTED}"
-    yield Finding("open files", f"{soft} (hard limit {hard})", enough, mend)
+    fix = "" if enough else f"ulimit -n {min(hard, OPEN_FILES_WANTED) if hard > 0 else OPEN_FILES_WANTED}"
+    yield Finding("open files", f"{soft} (hard limit {hard})", enough, fix)
     listener = listen()
     port = listener.getsockname()[1]
     listener.close()
@@ -96,8 +96,8 @@ def _aws() -> Iterator[Finding]:
         name for name in ("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE") if os.environ.get(name)
     ]
     files = [str(path) for path in (Path.home() / ".aws/credentials", Path.home() / ".aws/config") if path.is_file()]
-    found = ", ".join(names + files)
-    yield Finding("AWS identity", found or "none", None, "" if found else "not needed without --live")
+    names_found = ", ".join(names + files)
+    yield Finding("AWS identity", names_found or "none", None, "" if names_found else "not needed without --live")
 
 
 def _devices() -> Iterator[Finding]:
@@ -109,32 +109,32 @@ def _devices() -> Iterator[Finding]:
 
 
 def measure_rate(rate_per_s: float, for_s: float, *, console: Console) -> tuple[str, dict[str, Any], bool]:
-    """The generator's own error at a rate, against what the stand-ins stamped just before sending.
+    """The generator's own error at a rate, against what the emulator stamped just before sending.
 
     Returns:
-        Text, data, and whether the generator vouches for itself at this rate.
+        Text, data, and whether the generator is valid at this rate.
     """
     from peakday.stack.resolved import open_stack, resolve
 
     resolved = resolve("smoke", [], None)
     with open_stack(resolved, console=console) as stack:
-        found = check_generator(resolved, stack, rate_per_s, for_s)
-    (p50, p99), (lag_p50, lag_p99) = found.ttft_error_s, found.start_lag_s
+        check = check_generator(resolved, stack, rate_per_s, for_s)
+    (p50, p99), (lag_p50, lag_p99) = check.ttft_error_s, check.start_lag_s
     lines = [
-        f"rate       {found.rate_per_s:g} interactions/s for {for_s:g} s: {found.asked} turns asked, "
-        f"{found.sent_ratio:.1%} sent, {found.matched} compared with the truth",
+        f"rate       {check.rate_per_s:g} interactions/s for {for_s:g} s: {check.asked} turns offered, "
+        f"{check.sent_ratio:.1%} sent, {check.matched} compared with the truth",
         f"TTFT error p50 {p50 * 1e3:.2f} ms, p99 {p99 * 1e3:.2f} ms",
         f"start lag  p50 {lag_p50 * 1e3:.2f} ms, p99 {lag_p99 * 1e3:.2f} ms",
-        f"CPU        at most {found.cpu_ratio_max:.0%} of one core",
-        "vouched for" if found.valid else f"INVALID: {'; '.join(found.reasons)}",
+        f"CPU        at most {check.cpu_ratio_max:.0%} of one core",
+        "generator: valid" if check.valid else f"INVALID: {'; '.join(check.reasons)}",
     ]
-    return "\n".join(lines), asdict(found), found.valid
+    return "\n".join(lines), asdict(check), check.valid
 
 
 def check_generator(
     resolved: Resolved, stack: Stack, rate_per_s: float, for_s: float, drain_s: float | None = None
 ) -> SelfCheck:
-    """The generator against the stand-ins of a running stack; its record is thrown away.
+    """The generator against the emulator of a running stack; its record is thrown away.
 
     Args:
         drain_s: how long turns under way may take at the end; None: as the scenario says.

@@ -61,10 +61,10 @@ def fit_history(
     path = Path(f"{name}.yaml")
     if path.exists():
         raise CommandError(f"{path}: is there already; choose another --name")
-    told: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     counted, per_count = history, 1.0
     if is_usage(history):
-        counted, per_count, told = write_counts(history, Path(f"{name}.counts.csv"), parent, calls_per_interaction)
+        counted, per_count, notes = write_counts(history, Path(f"{name}.counts.csv"), parent, calls_per_interaction)
     elif calls_per_interaction is not None:
         raise CommandError("--calls-per-interaction is for a usage.csv of `aws pull`; leave it out for plain counts")
     fitted = fit(
@@ -78,10 +78,10 @@ def fit_history(
     )
     with path.open("x") as file:
         file.write(fitted.text)
-    report = "\n".join((*told, *fitted.report))
+    report = "\n".join((*notes, *fitted.report))
     return f"{report}\nwrote {path}", {
         "scenario": str(path),
-        "report": (*told, *fitted.report),
+        "report": (*notes, *fitted.report),
         "growth": fitted.growth._asdict(),
     }
 

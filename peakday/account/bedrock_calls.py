@@ -58,8 +58,8 @@ class Answer:
         """The usage object, wherever it stands."""
         for event in self.events:
             if event.name == "metadata":
-                found: Mapping[str, Any] = event.payload.get("usage", {})
-                return found
+                usage: Mapping[str, Any] = event.payload.get("usage", {})
+                return usage
         return self.body.get("usage", {}) or {}
 
 
@@ -131,7 +131,7 @@ def _lowered(response: http.client.HTTPResponse) -> dict[str, str]:
 
 def _json(text: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(text or b"{}")
+        body = json.loads(text or b"{}")
     except json.JSONDecodeError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return body if isinstance(body, dict) else {}

@@ -157,10 +157,10 @@ def refusals(bedrock: Bedrock, texts: Texts, model: Model) -> Iterator[Finding]:
 
 def _validation(what: str, answer: Answer, *, wanted: bool) -> Finding:
     documented = "accepted" if wanted else "400 ValidationException with a message"
-    told = str(answer.body.get("message", ""))[:80]
-    found = "accepted" if answer.status == 200 else f"{answer.status} {answer.error or 'no name'}: {told}"
+    message = str(answer.body.get("message", ""))[:80]
+    found = "accepted" if answer.status == 200 else f"{answer.status} {answer.error or 'no name'}: {message}"
     agrees = answer.status == 200 if wanted else (answer.status, answer.error) == (400, "ValidationException")
-    return Finding(what, documented, found, agrees and (wanted or bool(told)))
+    return Finding(what, documented, found, agrees and (wanted or bool(message)))
 
 
 def expiry(bedrock: Bedrock, texts: Texts, model: Model, wait: Callable[[float], str | None]) -> Finding:
@@ -182,13 +182,13 @@ def event_order(events: Sequence[Event]) -> Finding:
     runs = [name for place, name in enumerate(names) if place == 0 or names[place - 1] != name]
     places = [_ORDER.index(name) if name in _ORDER else -1 for name in runs]
     last = events[-1].payload if events else {}
-    whole = "usage" in last and "latencyMs" in last.get("metrics", {})
-    agrees = places == sorted(places) and set(_ORDER) - {"contentBlockStart"} <= set(names) and whole
+    complete = "usage" in last and "latencyMs" in last.get("metrics", {})
+    agrees = places == sorted(places) and set(_ORDER) - {"contentBlockStart"} <= set(names) and complete
     return Finding(
         "event order",
         "messageStart, [contentBlockStart,] contentBlockDelta…, contentBlockStop, messageStop, metadata with usage "
         "and metrics.latencyMs",
-        f"{', '.join(runs)}{'' if whole else '; metadata lacks usage or latencyMs'}",
+        f"{', '.join(runs)}{'' if complete else '; metadata lacks usage or latencyMs'}",
         agrees,
     )
 

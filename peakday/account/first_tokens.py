@@ -1,4 +1,4 @@
-"""First tokens and gaps of an endpoint, as a profile that the stand-ins can load."""
+"""First tokens and gaps of an endpoint, as a profile that the emulator can load."""
 
 from __future__ import annotations
 
@@ -65,14 +65,14 @@ def measure(bedrock: Bedrock, texts: Texts, model: Model, calls: int) -> tuple[T
 
 def timed(answers: Sequence[Answer]) -> Timed:
     """Timings of the answers that came; refused ones are left out."""
-    whole = [answer for answer in answers if answer.events]
-    stamps = [[e.at_s for e in answer.events if e.name == "contentBlockDelta"] for answer in whole]
+    streamed = [answer for answer in answers if answer.events]
+    stamps = [[e.at_s for e in answer.events if e.name == "contentBlockDelta"] for answer in streamed]
     gaps = [np.diff(times) for times in stamps if len(times) > 1]
     return Timed(
         ttft_s=np.array([times[0] for times in stamps if times]),
         gap_s=np.concatenate(gaps) if gaps else np.empty(0),
-        uncached_tokens=_mean([answer.usage.get("inputTokens", 0) for answer in whole]),
-        cached_tokens=_mean([answer.usage.get("cacheReadInputTokens", 0) for answer in whole]),
+        uncached_tokens=_mean([answer.usage.get("inputTokens", 0) for answer in streamed]),
+        cached_tokens=_mean([answer.usage.get("cacheReadInputTokens", 0) for answer in streamed]),
     )
 
 
@@ -106,7 +106,7 @@ def shape(short: Timed, long: Timed, cached: Timed, seed: int) -> Shape | None:
 
 
 def write_profile(out: Path, model: Model, found: Shape, texts: Texts, source: str) -> Path:
-    """An overlay of the stand-ins' profiles, checked by their own reader."""
+    """An overlay of the emulator's profiles, checked by their own reader."""
     import yaml
 
     from emulator.profiles import SCHEMA, read_profiles
@@ -134,7 +134,7 @@ def write_profile(out: Path, model: Model, found: Shape, texts: Texts, source: s
 
 
 def expected_ttft_s(model: Model, tokens: float) -> float | None:
-    """Median first token that the stand-in's own profile says for an uncached prompt; None for another physics."""
+    """Median first token that the emulator's own profile says for an uncached prompt; None for another physics."""
     from emulator.profiles import raw_profile
 
     ttft = raw_profile(model.key).get("ttft")
@@ -142,7 +142,7 @@ def expected_ttft_s(model: Model, tokens: float) -> float | None:
 
 
 def _over_own(model: str, groups: Mapping[str, Any]) -> dict[str, Any]:
-    """The stand-in's own profile with the measured terms over it: load and cache stay as they were."""
+    """The emulator's own profile with the measured terms over it: load and cache stay as they were."""
     from emulator.profiles import raw_profile
 
     own = raw_profile(model)

@@ -34,8 +34,8 @@ def import_logs(files: Sequence[Path], out: Path) -> tuple[str, dict[str, Any]]:
     text = usage_text(rows, source)
     with out.open("x", encoding="utf-8") as file:
         file.write(text)
-    told = ", ".join(f"{count:,} {what}" for what, count in sorted(counted.items()))
-    return f"{len(rows):,} rows of usage from {told}\n{out}", {"usage": str(out), "rows": len(rows), **counted}
+    counts = ", ".join(f"{count:,} {what}" for what, count in sorted(counted.items()))
+    return f"{len(rows):,} rows of usage from {counts}\n{out}", {"usage": str(out), "rows": len(rows), **counted}
 
 
 def read_logs(files: Sequence[Path]) -> tuple[dict[MinuteKey, Minute], Counter[str]]:

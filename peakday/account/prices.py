@@ -65,10 +65,10 @@ def pull_prices(
     notes: list[str] = []
     for region in regions:
         products = [product for offer in BEDROCK_OFFERS for product in _products(client, offer, {"regionCode": region})]
-        found = [row for key, model in bedrock.items() for row in token_rows(products, key, model, region)]
-        found += [row for name in instances for row in _instance_rows(client, name, region)]
-        rows += found
-        priced = {row.model or row.name for row in found}
+        region_rows = [row for key, model in bedrock.items() for row in token_rows(products, key, model, region)]
+        region_rows += [row for name in instances for row in _instance_rows(client, name, region)]
+        rows += region_rows
+        priced = {row.model or row.name for row in region_rows}
         notes += [f"price list of {region}: no row of {name}" for name in (*bedrock, *instances) if name not in priced]
     if not rows:
         raise CommandError(
@@ -148,16 +148,16 @@ def overlay(rows: Sequence[PriceRow]) -> dict[str, dict[str, dict[str, float]]]:
 
 def differences(rows: Sequence[PriceRow], models: Mapping[str, Model]) -> list[str]:
     """Where the account's region is dearer or cheaper than the list that peakday carries."""
-    told = []
+    notes = []
     for row in rows:
         prices = models[row.model].prices if row.model in models else None
         carried = getattr(prices, CLASSES[row.price_class]) if prices and row.price_class in CLASSES else None
         if carried is not None and row.usd_per_mtok is not None and abs(row.usd_per_mtok - carried) > 1e-9:
-            told.append(
+            notes.append(
                 f"{row.model} {row.price_class} in {row.region}: {row.usd_per_mtok:g} USD per million tokens, "
                 f"{carried:g} in peakday's list"
             )
-    return told
+    return notes
 
 
 def _instance_rows(client: Any, name: str, region: str) -> list[PriceRow]:
@@ -175,29 +175,29 @@ def _instance_rows(client: Any, name: str, region: str) -> list[PriceRow]:
 
 def _products(client: Any, offer: str, wanted: Mapping[str, str]) -> list[dict[str, Any]]:
     filters = [{"Type": "TERM_MATCH", "Field": field, "Value": value} for field, value in wanted.items()]
-    found = []
+    documents = []
     for page in pages(client, "get_products", ServiceCode=offer, Filters=filters, FormatVersion="aws_v1"):
         for text in page.get("PriceList", ()):
             try:
                 product = json.loads(text)
-                found.append({"serviceCode": offer, **product, "product": {"attributes": {}, **product["product"]}})
+                documents.append({"serviceCode": offer, **product, "product": {"attributes": {}, **product["product"]}})
             except (json.JSONDecodeError, KeyError, TypeError):
                 raise CommandError(
                     f"pricing:GetProducts: a row of {offer} cannot be read; pull again. Nothing was written",
                     Exit.ENVIRONMENT,
                 ) from None
-    return found
+    return documents
 
 
 def _on_demand(product: Mapping[str, Any]) -> list[tuple[str, float, str]]:
     """(unit, USD, effective date) of every on-demand price; a tiered one gives its first tier."""
-    found = []
+    terms = []
     for term in product.get("terms", {}).get("OnDemand", {}).values():
         for dimension in term.get("priceDimensions", {}).values():
             usd = dimension.get("pricePerUnit", {}).get("USD")
             if usd is not None and dimension.get("beginRange", "0") in ("0", ""):
-                found.append((str(dimension.get("unit", "")), float(usd), str(term.get("effectiveDate", ""))[:10]))
-    return found
+                terms.append((str(dimension.get("unit", "")), float(usd), str(term.get("effectiveDate", ""))[:10]))
+    return terms
 
 
 def _class_of(text: str) -> str | None:

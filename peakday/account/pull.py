@@ -66,8 +66,8 @@ def pull(ask: Ask, consent: Consent, now: datetime, console: Console) -> tuple[s
     info = {"schema": "peakday.pull/1", "pulled_utc": stamp, "regions": ask.regions, "window": str(ask.window)}
     counts = {"quotas": len(rows), "prices": len(prices), "minutes": len(minutes)}
     write_whole(folder, texts | {"pull.json": json.dumps({**info, **counts, "notes": notes}, indent=1) + "\n"})
-    told = f"{counts['quotas']:,} quotas, {counts['prices']:,} prices, {counts['minutes']:,} rows of usage"
-    return "\n".join([told, *notes, f"{folder}/quotas.yaml, prices.csv, usage.csv"]), {
+    summary = f"{counts['quotas']:,} quotas, {counts['prices']:,} prices, {counts['minutes']:,} rows of usage"
+    return "\n".join([summary, *notes, f"{folder}/quotas.yaml, prices.csv, usage.csv"]), {
         "folder": str(folder), **counts, "notes": notes,
     }  # fmt: skip
 
@@ -96,8 +96,8 @@ def write_whole(folder: Path, texts: Mapping[str, str]) -> None:
 
 def newest(name: str, base: Path | None = None) -> Path | None:
     """The file of that name in the newest pull under `aws/`; None where nothing was pulled."""
-    found = sorted((base or Path()).glob(f"{FOLDER}/*/{name}"))
-    return found[-1] if found else None
+    pulls = sorted((base or Path()).glob(f"{FOLDER}/*/{name}"))
+    return pulls[-1] if pulls else None
 
 
 def _instances(asked: Sequence[str]) -> tuple[str, ...]:

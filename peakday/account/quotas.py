@@ -59,10 +59,10 @@ def quotas_text(rows: Sequence[QuotaRow], pulled_utc: str) -> str:
 
 
 def _listed(client: Any, operation: str, service: str) -> dict[str, dict[str, Any]]:
-    found = {}
+    limits = {}
     for page in pages(client, operation, ServiceCode=service, MaxResults=100):
-        found.update({quota["QuotaCode"]: quota for quota in page.get("Quotas", ())})
-    return found
+        limits.update({quota["QuotaCode"]: quota for quota in page.get("Quotas", ())})
+    return limits
 
 
 def _row(

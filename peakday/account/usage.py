@@ -64,24 +64,24 @@ def pull_usage(
     Raises:
         CommandError: refused, or CloudWatch gave only a part of what was asked.
     """
-    found: dict[MinuteKey, Minute] = {}
+    minutes: dict[MinuteKey, Minute] = {}
     for region in regions:
         client = connect("cloudwatch", region)
         pairs = series(_existing(client), models)
         for start in range(0, len(pairs), QUERIES_MAX):
-            _collect(client, region, pairs[start : start + QUERIES_MAX], window, found)
-    return found
+            _collect(client, region, pairs[start : start + QUERIES_MAX], window, minutes)
+    return minutes
 
 
 def _existing(client: Any) -> set[tuple[str, str]]:
     """(metric, model id) that the account had of late; series of another dimension too are left out."""
-    found = set()
+    models = set()
     for page in pages(client, "list_metrics", Namespace=NAMESPACE):
         for metric in page.get("Metrics", ()):
             dimensions = {item["Name"]: item["Value"] for item in metric.get("Dimensions", ())}
             if set(dimensions) == {"ModelId"} and metric["MetricName"] in METRICS:
-                found.add((metric["MetricName"], dimensions["ModelId"]))
-    return found
+                models.add((metric["MetricName"], dimensions["ModelId"]))
+    return models
 
 
 def series(existing: set[tuple[str, str]], models: Mapping[str, Model]) -> list[tuple[str, str]]:
@@ -92,7 +92,7 @@ def series(existing: set[tuple[str, str]], models: Mapping[str, Model]) -> list[
 
 
 def _collect(
-    client: Any, region: str, pairs: Sequence[tuple[str, str]], window: Window, found: dict[MinuteKey, Minute]
+    client: Any, region: str, pairs: Sequence[tuple[str, str]], window: Window, minutes: dict[MinuteKey, Minute]
 ) -> None:
     points: dict[tuple[str, str], dict[int, float]] = defaultdict(dict)
     status: dict[str, str] = {}
@@ -112,7 +112,7 @@ def _collect(
     for (metric, model_id), values in points.items():
         column, _ = METRICS[metric]
         for minute_s, value in values.items():
-            minute = found.setdefault((minute_s, region, model_id), Minute())
+            minute = minutes.setdefault((minute_s, region, model_id), Minute())
             setattr(minute, column, value * _MS if column == "latency_s_mean" else value)
 
 
@@ -132,6 +132,6 @@ def _results(client: Any, pairs: Sequence[tuple[str, str]], window: Window) -> I
         }
         for place, (metric, model_id) in enumerate(pairs)
     ]
-    asked = {"MetricDataQueries": queries, "StartTime": window.start, "EndTime": window.end}
-    for page in pages(client, "get_metric_data", ScanBy="TimestampAscending", **asked):
+    query = {"MetricDataQueries": queries, "StartTime": window.start, "EndTime": window.end}
+    for page in pages(client, "get_metric_data", ScanBy="TimestampAscending", **query):
         yield from page.get("MetricDataResults", ())

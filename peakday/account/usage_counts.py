@@ -34,8 +34,8 @@ def write_counts(
         calls_per_interaction = assumed_calls_per_interaction(parent, tuple(usage.per_call()))
         origin = f"as {parent} assumes for {', '.join(usage.per_call())}; state --calls-per-interaction if you know it"
     out.write_text("\n".join(["timestamp,count", *lines]) + "\n", encoding="utf-8")
-    told = (usage.source, f"{calls_per_interaction:.3g} model calls per conversation: {origin}")
-    return out, 1 / calls_per_interaction, told
+    notes = (usage.source, f"{calls_per_interaction:.3g} model calls per conversation: {origin}")
+    return out, 1 / calls_per_interaction, notes
 
 
 def assumed_calls_per_interaction(parent: str, models_used: tuple[str, ...]) -> float:
@@ -46,9 +46,9 @@ def assumed_calls_per_interaction(parent: str, models_used: tuple[str, ...]) -> 
 
     scenario = load_scenario(parent, ())
     calls = assumed_calls(scenario, models(), seed=scenario.seed)
-    found = sum(calls.per_interaction(name) for name in models_used)
-    if not found:
+    calls_per_session = sum(calls.per_interaction(name) for name in models_used)
+    if not calls_per_session:
         raise CommandError(
             f"--from {parent}: its conversations call none of {', '.join(models_used)}; state --calls-per-interaction"
         )
-    return found
+    return calls_per_session

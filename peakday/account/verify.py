@@ -1,4 +1,4 @@
-"""`verify-on-bedrock`: the documented rules against what answers, and a profile for the stand-ins."""
+"""`verify-on-bedrock`: the documented rules against what answers, and a profile for the emulator."""
 
 from __future__ import annotations
 
@@ -59,20 +59,20 @@ def verify(asked: Verification, consent: Consent, console: Console) -> tuple[str
     if isinstance(texts, str):
         raise CommandError(f"{model.model_id}: the first call was refused: {texts}", Exit.ENVIRONMENT)
     console.say(f"trying the rules of {model.stands_for}")
-    found = tried(bedrock, texts, model, asked, local_url)
+    findings = tried(bedrock, texts, model, asked, local_url)
     console.say(f"timing {asked.calls} short prompts, and half as many long and cached ones")
     short, long, cached, answer = measure(bedrock, texts, model, asked.calls)
-    found += [rules.event_order(answer.events), rules.filler(answer.events)]
+    findings += [rules.event_order(answer.events), rules.filler(answer.events)]
     figures = shape(short, long, cached, asked.seed)
     if asked.out is not None and figures is not None:
-        where = "stand-in" if bedrock.simulated else f"Bedrock {asked.region}"
+        where = "the emulator" if bedrock.simulated else f"Bedrock {asked.region}"
         source = f"verify-on-bedrock, {where}, {time.strftime('%Y-%m-%d', time.gmtime())}, {figures.calls} calls"
         write_profile(asked.out, model, figures, texts, source)
-    return report(found, figures, model, bedrock, asked, short.uncached_tokens)
+    return report(findings, figures, model, bedrock, asked, short.uncached_tokens)
 
 
 def endpoint(asked: Verification, model: Model, consent: Consent, console: Console) -> tuple[Bedrock, str | None]:
-    """The endpoint, allowed and paid for; with its URL where it is a stand-in on loopback, which costs nothing."""
+    """The endpoint, allowed and paid for; with its URL where it is the emulator on loopback, which costs nothing."""
     what = f"about {calls_of(asked):,} calls of {model.model_id} in {asked.region}"
     usd = cost_usd_max(asked, model)
     if asked.target is not None:
@@ -98,17 +98,17 @@ def account_keys() -> Keys:
     """The shell's own credentials; never printed."""
     import boto3
 
-    found = boto3.Session().get_credentials()
-    if found is None:
+    credentials = boto3.Session().get_credentials()
+    if credentials is None:
         raise CommandError(
             "no usable AWS credentials here; sign in, or name a profile with AWS_PROFILE", Exit.ENVIRONMENT
         )
-    frozen = found.get_frozen_credentials()
+    frozen = credentials.get_frozen_credentials()
     return Keys(frozen.access_key, frozen.secret_key, frozen.token)
 
 
 def calls_of(asked: Verification) -> int:
-    """Calls of a whole verification, rounded up."""
+    """Calls of a verification, rounded up."""
     return 25 + 2 * asked.calls + 2 + (rules.BURST if asked.throttle else 0)
 
 
@@ -141,7 +141,7 @@ def tried(
 
 
 def waiter(asked: Verification, local_url: str | None) -> Callable[[float], str | None]:
-    """Let time pass: a stand-in's clock is moved, a provider's is waited out where that was asked for."""
+    """Let time pass: the emulator's clock is moved, a provider's is waited out where that was asked for."""
 
     def wait(seconds: float) -> str | None:
         if local_url is not None and control(local_url, "clock", {"advance_s": seconds}):
@@ -157,7 +157,7 @@ def waiter(asked: Verification, local_url: str | None) -> Callable[[float], str 
 def throttled(
     bedrock: Bedrock, texts: rules.Texts, model: Model, asked: Verification, local_url: str | None
 ) -> rules.Finding:
-    """A refusal by quota. A stand-in is granted one request a minute for it; an account only when asked for."""
+    """A refusal by quota. The emulator is granted one request a minute for it; an account only when asked for."""
     if local_url is not None and control(local_url, "quotas", {model.key: {"rpm": 1}}):
         try:
             answers = [bedrock.converse(rules.request()) for _ in range(2)]
@@ -175,7 +175,7 @@ def throttled(
 
 
 def control(url: str, name: str, body: Any) -> bool:
-    """Tell a stand-in; False where it has no such control."""
+    """Set it in the emulator; False where it has no such control."""
     data = json.dumps(body).encode()
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)
     try:
@@ -199,7 +199,7 @@ def report(
     """The table, the figures, and the verdict: 1 where anything differs."""
     differing = [item for item in found if item.agrees is False]
     marks = {True: "as documented", False: "DIFFERS", None: "not tried"}
-    who = "SIMULATED: a stand-in for" if bedrock.simulated else "real"
+    who = "SIMULATED: the emulator for" if bedrock.simulated else "real"
     lines = [f"{who} {model.stands_for}, {asked.region}, {bedrock.calls} calls"]
     for item in found:
         lines.append(f"  {item.rule:<24} {marks[item.agrees]:<14} {item.found}")
@@ -225,7 +225,7 @@ def _figure_lines(figures: Shape | None, model: Model, short_tokens: float) -> l
         return ["  first tokens             too few answers came to time them"]
     expected = expected_ttft_s(model, short_tokens)
     low, high = figures.ttft_range_s
-    beside = "" if expected is None else f"; the stand-ins' profile says {expected:.3f} s"
+    beside = "" if expected is None else f"; the emulator's profile says {expected:.3f} s"
     return [
         f"  first token, {short_tokens:,.0f} tokens  p50 {figures.ttft_s_p50:.3f} s ({low:.3f} to {high:.3f}), "
         f"p90 {figures.ttft_s_p90:.3f} s{beside}",

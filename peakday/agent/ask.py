@@ -85,7 +85,7 @@ def lines(events: Sequence[dict[str, Any]]) -> Iterator[str]:
     for error in by_name.get("error", []):
         yield f"error     {error.get('code')}: {error.get('message')}"
     if any(meta.get("simulated") for meta in by_name.get("meta", [])):
-        yield "SIMULATED: the models behind this answer are stand-ins; no number here is a provider's"
+        yield "SIMULATED: the models behind this answer are emulated; no number here is a provider's"
 
 
 def _call_line(call: dict[str, Any]) -> str:

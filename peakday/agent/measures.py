@@ -18,20 +18,20 @@ def route_csv(path: Path) -> tuple[str, dict[str, Any]]:
     """The router's figures on a labelled CSV."""
     from assistant.router.evaluate import evaluate, read_csv
 
-    found = evaluate(read_csv(path))
-    low, high = found["accuracy_interval"]
+    figures = evaluate(read_csv(path))
+    low, high = figures["accuracy_interval"]
     lines = [
-        f"{found['rows']} rows: accuracy {found['accuracy']:.3f} ({low:.3f} to {high:.3f}), "
-        f"macro F1 {found['macro_f1']:.3f}, over classes with 20 rows or more {found['macro_f1_classes_of_20']:.3f}",
-        f"{found['unsure']} rows would go to the planner model; "
-        f"p99 of the local stages {found['route_s_p99'] * 1e3:.3f} ms",
+        f"{figures['rows']} rows: accuracy {figures['accuracy']:.3f} ({low:.3f} to {high:.3f}), "
+        f"macro F1 {figures['macro_f1']:.3f}, over classes of 20 rows {figures['macro_f1_classes_of_20']:.3f}",
+        f"{figures['unsure']} rows would go to the planner model; "
+        f"p99 of the local stages {figures['route_s_p99'] * 1e3:.3f} ms",
         *(
             f"  {name:<18} {row['rows']:>5} rows  precision {row['precision']:.3f}  recall {row['recall']:.3f}  "
             f"F1 {row['f1']:.3f}"
-            for name, row in found["classes"].items()
+            for name, row in figures["classes"].items()
         ),
     ]
-    return "\n".join(lines), found
+    return "\n".join(lines), figures
 
 
 def ablate_switches(scenario: str, turns: int, *, seed: int | None, console: Console) -> tuple[str, dict[str, Any]]:
@@ -42,7 +42,7 @@ def ablate_switches(scenario: str, turns: int, *, seed: int | None, console: Con
     messages = json.loads(resolved.world.messages.read_text())["messages"]
     opening = [m for m in messages if not (m["follow_up"] or m["image"] or m["confirm"] or m.get("answers"))]
     step = max(1, len(opening) // turns)
-    asked = [
+    questions = [
         AskedTurn(m["text"], f"ablate-{number}", 0, m["page_product_id"])
         for number, m in enumerate(opening[::step][:turns])
     ]
@@ -52,14 +52,16 @@ def ablate_switches(scenario: str, turns: int, *, seed: int | None, console: Con
         with open_stack(with_switches(resolved, switches), console=console) as stack:
             yield stack.endpoints["assistant"]
 
-    results = {name: summary(figures) for name, figures in ablate(start, asked, time.perf_counter).items()}
-    lines = [f"{'means of ' + str(len(asked)) + ' turns':<22} calls  TTFT ms   E2E ms   in tok  cached     USD/turn"]
+    results = {name: summary(figures) for name, figures in ablate(start, questions, time.perf_counter).items()}
+    lines = [
+        f"{'means of ' + str(len(questions)) + ' turns':<22} calls  TTFT ms   E2E ms   in tok  cached     USD/turn"
+    ]
     lines += [
         f"{name:<22} {row['model_calls']:5.2f} {row['ttft_s'] * 1e3:8.0f} {row['e2e_s'] * 1e3:8.0f}"
         f" {row['input_tokens']:8.0f} {row['cache_read_tokens']:7.0f}  {row['cost_usd']:11.6f}"
         for name, row in results.items()
     ]
-    return "\n".join([*lines, "SIMULATED: the models are stand-ins"]), {"turns": len(asked), "variants": results}
+    return "\n".join([*lines, "SIMULATED: the models are emulated"]), {"turns": len(questions), "variants": results}
 
 
 def with_switches(resolved: Resolved, switches: Mapping[str, Any]) -> Resolved:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 SPOOL, JUDGEMENTS, QUALITY = "judge-spool.jsonl", "judgements.parquet", "quality.yaml"
 SCENARIO = "smoke"
-"""Whose stand-ins judge when no real model does."""
+"""Whose emulator judges when no real model does."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def known_model(key: str) -> Model:
 def judge_turns(
     turns: Sequence[SampledTurn], model: Model, options: JudgeOptions, *, seed: int | None, console: Console
 ) -> list[dict[str, Any]]:
-    """Verdicts of a real model when that is agreed to, else of a stand-in started for it."""
+    """Verdicts of a real model when that is agreed to, else of an emulated one started for it."""
     from assistant.quality.judge_client import Judge, judge_all
 
     if options.consent.live:
@@ -111,14 +111,14 @@ def judge_turns(
         for target in own_models(real):
             check_answers(target)
         return judge_all(turns, Judge(model, options.region, True, real.bedrock_url, real.openai_url))
-    console.say(f"{model.key} is a stand-in here: its verdicts are SIMULATED and say nothing about quality; see --live")
+    console.say(f"{model.key} is emulated here: its verdicts are SIMULATED and say nothing about quality; see --live")
     return rehearse_verdicts(turns, model, options.region, seed=seed, console=console)
 
 
 def rehearse_verdicts(
     turns: Sequence[SampledTurn], model: Model, region: str, *, seed: int | None, console: Console
 ) -> list[dict[str, Any]]:
-    """Verdicts of a stand-in: as often acceptable as quality.yaml assumes, so that what reads them can be tried."""
+    """Verdicts of an emulated model: acceptable as often as quality.yaml assumes, to try what reads them."""
     from assistant.quality.judge_client import Judge, judge_all, rehearsed_verdicts
     from facts import reader
 
@@ -168,18 +168,18 @@ def note_in_record(folder: Path, summary: dict[str, Any]) -> None:
 
 def lines(summary: dict[str, Any], rows: Sequence[dict[str, Any]], files: dict[str, str]) -> list[str]:
     """The verdicts by model, the judge's own cost, and where they lie."""
-    told = [f"{'acceptable by model':<22} {'complexity':<10} {'share':>6}  95% interval     n"]
-    told += [
+    text = [f"{'acceptable by model':<22} {'complexity':<10} {'share':>6}  95% interval     n"]
+    text += [
         f"{row['model']:<22} {row['complexity']:<10} {row['acceptable_ratio']:6.2f}"
         f"  {row['low']:.2f} to {row['high']:.2f} {row['n']:8d}  {row['provenance']}"
         for row in rows
         if row["intent"] == "any"
     ]
-    told.append(f"judge      {summary['judge']}: {summary['verdicts']} verdicts of {summary['turns']} turns")
-    told.append(f"cost       {summary['cost_usd']:.6f} USD of the judge's own, in no figure of the run")
+    text.append(f"judge      {summary['judge']}: {summary['verdicts']} verdicts of {summary['turns']} turns")
+    text.append(f"cost       {summary['cost_usd']:.6f} USD of the judge's own, in no figure of the run")
     if summary["left_out_by_budget"]:
-        told.append(f"left out   {summary['left_out_by_budget']} sampled turns, to stay within --budget-usd")
-    told += [f"{name:<10} {path}" for name, path in files.items()]
+        text.append(f"left out   {summary['left_out_by_budget']} sampled turns, to stay within --budget-usd")
+    text += [f"{name:<10} {path}" for name, path in files.items()]
     if summary["simulated"]:
-        told.append("SIMULATED: a stand-in judged; no share here is a quality")
-    return told
+        text.append("SIMULATED: an emulated model judged; no share here is a quality")
+    return text

@@ -1,4 +1,4 @@
-"""`aws` and `verify-on-bedrock`: what an account holds, pays and did; how the stand-ins differ from the real thing."""
+"""`aws` and `verify-on-bedrock`: what an account holds, pays and did; how the emulator differs from the real thing."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def import_log(
 
 def verify_on_bedrock(
     target: Annotated[
-        str | None, typer.Option(metavar="bedrock=URL", help="A stand-in on loopback, in place of the account.")
+        str | None, typer.Option(metavar="bedrock=URL", help="The emulator on loopback, in place of the account.")
     ] = None,
     model: Annotated[str, typer.Option(help="Model of models.yaml to try.")] = "nova-pro",
     region: Annotated[str, typer.Option(help="Region of the account.")] = "us-east-1",
@@ -75,7 +75,7 @@ def verify_on_bedrock(
     calls: Annotated[int, typer.Option(min=5, help="Calls that measure the first token.")] = 30,
     live: Live = False,
     yes: Yes = False,
-    out: Annotated[Path | None, typer.Option(help="Profile for the stand-ins to write here.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Profile for the emulator to write here.")] = None,
     seed: Seed = None,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -85,7 +85,7 @@ def verify_on_bedrock(
     from peakday.consent import Consent
 
     console = Console(as_json, quiet)
-    asked = Verification(target, model, region, budget_usd, wait_ttl, throttle, calls, out, seed or 1)
-    text, data, code = verify(asked, Consent(live, yes), console)
+    verification = Verification(target, model, region, budget_usd, wait_ttl, throttle, calls, out, seed or 1)
+    text, data, code = verify(verification, Consent(live, yes), console)
     console.result(text, data)
     raise typer.Exit(code)

@@ -32,10 +32,10 @@ def replay(
     from capacity.caching.replay import read_prompts
     from capacity.caching.replay import replay as run
 
-    found = run(read_prompts(path), policy)
+    result = run(read_prompts(path), policy)
     text = (
-        f"{found.policy}: {found.hit_ratio:.6f} of blocks, {found.token_hit_ratio:.6f} of tokens hit "
-        f"({found.requests:,} requests, {found.blocks:,} blocks, {found.tokens:,} tokens)"
+        f"{result.policy}: {result.hit_ratio:.6f} of blocks, {result.token_hit_ratio:.6f} of tokens hit "
+        f"({result.requests:,} requests, {result.blocks:,} blocks, {result.tokens:,} tokens)"
     )
-    data = {**asdict(found), "hit_ratio": found.hit_ratio, "token_hit_ratio": found.token_hit_ratio}
+    data = {**asdict(result), "hit_ratio": result.hit_ratio, "token_hit_ratio": result.token_hit_ratio}
     Console(as_json).result(text, data)

@@ -18,7 +18,7 @@ def register(app: typer.Typer) -> None:
 
 
 def calibrate(
-    records: Annotated[list[str], typer.Argument(metavar="ID...", help="Runs of a ladder, one bench, or both.")],
+    records: Annotated[list[str], typer.Argument(metavar="ID...", help="Runs of a rate sweep, one bench, or both.")],
     model: Annotated[str, typer.Option(help="Model key, as the calls of the run name it.")] = "custom-8b",
     chip: Annotated[str, typer.Option(help="Chip that served it.")] = "unknown",
     tp: Annotated[int, typer.Option(min=1, help="Tensor-parallel degree, in logical cores.")] = 1,

@@ -77,7 +77,7 @@ def plan(
     Console(as_json).result(f"{plan_summary(made)}\n\n{folder}/plan.json, plan.xlsx, report.html", asdict(made))
 
 
-@verbs.command(epilog="Example: peakday plan predict my-8b.step-model.json --arrivals rung-4.csv")
+@verbs.command(epilog="Example: peakday plan predict my-8b.step-model.json --arrivals step-4.csv")
 def predict(
     step_model: Annotated[Path, typer.Argument(metavar="STEP_MODEL", help="A step model with a hold-out table.")],
     arrivals: Annotated[Path, typer.Option(help="The CSV that the run will replay: times, prompt and answer tokens.")],

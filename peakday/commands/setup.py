@@ -36,7 +36,7 @@ def doctor(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """What is here, what is missing, and how to mend it; with --rate, how exact the generator is on this machine."""
+    """What is here, what is missing, and how to fix it; with --rate, how exact the generator is on this machine."""
     from peakday.doctor import examine, measure_rate
     from peakday.quantities import duration_s, rate_per_s
 
@@ -46,8 +46,8 @@ def doctor(
         console.result(text, data)
         raise typer.Exit(Exit.OK if valid else Exit.INVALID_RUN)
     findings = examine()
-    marks = {True: "ok", False: "MEND", None: "-"}
-    text = "\n".join(f"{marks[f.ok]:<5} {f.what:<18} {f.found}{'; ' + f.mend if f.mend else ''}" for f in findings)
+    marks = {True: "ok", False: "FIX", None: "-"}
+    text = "\n".join(f"{marks[f.ok]:<5} {f.what:<18} {f.found}{'; ' + f.fix if f.fix else ''}" for f in findings)
     Console(as_json).result(text, [asdict(finding) for finding in findings])
     if any(finding.ok is False for finding in findings):
         raise typer.Exit(Exit.ENVIRONMENT)

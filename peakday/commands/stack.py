@@ -21,7 +21,7 @@ def register(app: typer.Typer) -> None:
 def up(
     scenario: ScenarioArgument = "smoke",
     sets: Sets = None,
-    port: Annotated[int, typer.Option(help="Port of the assistant; the stand-ins take the next. 0: any.")] = 0,
+    port: Annotated[int, typer.Option(help="Port of the assistant; the emulator takes the next. 0: any.")] = 0,
     live: Live = False,
     yes: Yes = False,
     openai_url: OpenAIUrl = None,

@@ -65,8 +65,8 @@ class Folder:
 
     def keys(self, prefix: str) -> list[str]:
         """Every key that begins so, sorted."""
-        found = (file.relative_to(self.path).as_posix() for file in self.path.rglob("*.json"))
-        return sorted(key for key in found if key.startswith(prefix))
+        keys = (file.relative_to(self.path).as_posix() for file in self.path.rglob("*.json"))
+        return sorted(key for key in keys if key.startswith(prefix))
 
 
 class Bucket:
@@ -197,9 +197,9 @@ def sketches(runs: Sequence[Run]) -> dict[str, Any]:
     """Quantiles of the pooled latencies of answered turns: the shape of a distribution in a few hundred bytes."""
     import pandas as pd
 
-    found = {}
+    metrics = {}
     for metric in SKETCHED:
         values = pd.concat([run.turns.loc[run.turns["status"].eq("ok"), metric].dropna() for run in runs])
         if len(values):
-            found[metric] = {"n": len(values), "values": [float(f"{values.quantile(q):.6g}") for q in SKETCH_SHARES]}
-    return {"shares": list(SKETCH_SHARES), "metrics": found} if found else {}
+            metrics[metric] = {"n": len(values), "values": [float(f"{values.quantile(q):.6g}") for q in SKETCH_SHARES]}
+    return {"shares": list(SKETCH_SHARES), "metrics": metrics} if metrics else {}

@@ -121,14 +121,14 @@ def noise_text(noise: dict[str, Any], gate: Regression) -> str:
     sessions = noise["sessions"]
     run_s = sum(session["run_s"] for session in sessions) / len(sessions)
     count = sum(len(session["runs"]) for session in sessions)
-    found = scatters(noise, [*gate.metrics, CPU_METRIC])
+    by_metric = scatters(noise, [*gate.metrics, CPU_METRIC])
     looks = "  ".join(f"{f'{look} pairs':>10}" for look in gate.looks)
     lines = [
         f"{count} equal runs in {len(sessions)} session(s), {run_s:.0f} s each with start and drain",
         f"smallest change that fails the gate {POWER:.0%} of the time (margin beside the metric)",
         f"{'metric':<22} {'run to run':>10} {'drift':>7}  {looks}",
     ]
-    for metric, scatter in found.items():
+    for metric, scatter in by_metric.items():
         changes = "  ".join(f"{one.change:>+10.1%}" for one in seen(scatter, metric, gate, run_s))
         name = f"{metric} {gate.metrics.get(metric, 0.10):.0%}"
         lines.append(f"{name:<22} {scatter.run:>10.1%} {scatter.drift:>7.1%}  {changes}")
@@ -139,7 +139,7 @@ def noise_text(noise: dict[str, Any], gate: Regression) -> str:
         lines.append(
             f"{invalid} of {count} runs were INVALID: the machine was busy, so this is more noise than need be"
         )
-    hopeless = [metric for metric, scatter in found.items() if metric != CPU_METRIC and scatter.run > HOPELESS]
+    hopeless = [metric for metric, scatter in by_metric.items() if metric != CPU_METRIC and scatter.run > HOPELESS]
     if hopeless:
         lines.append(
             f"wall time is hopeless here ({', '.join(hopeless)}): gate {CPU_METRIC} instead, CPU time of the system "

@@ -1,4 +1,4 @@
-"""The circumstances that must match for two measurements to be comparable, and what differs where they do not."""
+"""The environment that must match for two measurements to be comparable, and what differs where they do not."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def here() -> dict[str, Any]:
 def workload_hash(scenario: Scenario, seed: int) -> str:
     """Names what is asked of the system: two builds are comparable when it is equal, whatever their switches."""
     raw = scenario.model_dump(mode="json", by_alias=True)
-    asked = {key: raw[key] for key in CUSTOMERS_DO} | {"seed": seed}
-    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
+    workload = {key: raw[key] for key in CUSTOMERS_DO} | {"seed": seed}
+    return hashlib.sha256(json.dumps(workload, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def asked_otherwise(scenario: Scenario, other: Mapping[str, Any]) -> list[str]:

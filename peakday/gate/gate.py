@@ -1,4 +1,4 @@
-"""`peakday check`: runs the floor and the gates that were asked for, cheapest first, and gathers their lines."""
+"""`peakday check`: runs the gates that were asked for, cheapest first, and gathers their lines."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from host.environment import peakday_version
 from peakday.errors import CommandError
 from peakday.gate import baseline as baselines
-from peakday.gate.builds.builds import Side, build, worktree
+from peakday.gate.builds.builds import Build, run_build, worktree
 from peakday.gate.builds.journal import InvalidRuns, Journal
 from peakday.gate.builds.runs import BLOCK_METRICS, Measured, load_alone, load_once, stamp
 from peakday.gate.fingerprint import asked_otherwise, differences, here, host_fingerprint
@@ -39,14 +39,14 @@ def run_check(check: Check) -> Outcome:
     candidate, checks = check.candidate, check.checks
     if candidate.sut is not None and candidate.sut.build and candidate.folder is not None:
         check.console.say("building the candidate")
-        build(candidate.sut.build, candidate.folder, candidate.sut.build_within_s)
-    with _baseline_side(check) as named:
+        run_build(candidate.sut.build, candidate.folder, candidate.sut.build_within_s)
+    with _baseline_build(check) as named:
         other = _asked_alike(check, named)
         if "exact" in check.request.only:
             check_exact(check, other)
         key = {
             "scenario": check.workload, "sets": check.request.sets, "candidate": candidate.identity,
-            "baseline": other.identity if isinstance(other, Side) else check.request.against,
+            "baseline": other.identity if isinstance(other, Build) else check.request.against,
             "peakday": peakday_version(),
             "checks": checks.model_dump(mode="json", exclude={"slo", "baselines", "plan"}),
         }  # fmt: skip
@@ -67,7 +67,7 @@ def run_check(check: Check) -> Outcome:
 
 
 @contextlib.contextmanager
-def _baseline_side(check: Check) -> Iterator[Side | list[Measured] | None]:
+def _baseline_build(check: Check) -> Iterator[Build | list[Measured] | None]:
     """What --against names: an address, stored runs, or a commit in a worktree of its own; None without it."""
     against = check.request.against
     if against is None:
@@ -80,15 +80,15 @@ def _baseline_side(check: Check) -> Iterator[Side | list[Measured] | None]:
         with worktree(against, check.checks.sut) as (folder, commit):
             check.console.say(f"baseline: {against} is {commit[:12]}, in a worktree of its own")
             candidate = check.candidate
-            yield Side(
+            yield Build(
                 "baseline", commit, folder=folder, scenario=check.request.scenario, sets=check.request.sets,
                 sut=candidate.sut or check.checks.sut, seed=check.request.seed,
             )  # fmt: skip
 
 
-def _asked_alike(check: Check, other: Side | list[Measured] | None) -> Side | list[Measured] | None:
+def _asked_alike(check: Check, other: Build | list[Measured] | None) -> Build | list[Measured] | None:
     """The baseline, or None and a line where its own stack is set up for another scenario than the load is of."""
-    if not isinstance(other, Side) or other.folder is None or other.sut is not None:
+    if not isinstance(other, Build) or other.folder is None or other.sut is not None:
         return other
     shown = other.scenario_there()
     if isinstance(shown, str):
@@ -116,7 +116,7 @@ def _stored_runs(text: str) -> list[Measured] | None:
     return [measured(path) for path in paths]
 
 
-def check_regression(check: Check, other: Side | list[Measured] | None, journal: Journal) -> list[Measured]:
+def check_regression(check: Check, other: Build | list[Measured] | None, journal: Journal) -> list[Measured]:
     """Pairs in ABBA order until the gate is settled; the candidate's runs."""
     if other is None:
         return []
@@ -141,26 +141,26 @@ def check_regression(check: Check, other: Side | list[Measured] | None, journal:
     return [pair[1] for pair in pairs]
 
 
-def _pair(check: Check, other: Side, runs: Runs, number: int, journal: Journal) -> tuple[Measured, Measured]:
-    """Both sides next to each other; every second pair the other way round."""
+def _pair(check: Check, other: Build, runs: Runs, number: int, journal: Journal) -> tuple[Measured, Measured]:
+    """Both builds next to each other; every second pair the other way round."""
     measure = {
         "A": lambda: _measure(check, other, runs, number, f"A-{number:02}", journal),
         "B": lambda: _measure(check, check.candidate, runs, number, f"B-{number:02}", journal),
     }
-    found = {side: measure[side]() for side in ("AB" if number % 2 == 0 else "BA")}
-    return found["A"], found["B"]
+    pair = {build: measure[build]() for build in ("AB" if number % 2 == 0 else "BA")}
+    return pair["A"], pair["B"]
 
 
-def _measure(check: Check, side: Side, runs: Runs, number: int, name: str, journal: Journal) -> Measured:
+def _measure(check: Check, build: Build, runs: Runs, number: int, name: str, journal: Journal) -> Measured:
     def once(out: Path) -> Measured:
-        return load_once(side, check.resolved, runs, number=number, out=out, console=check.console)
+        return load_once(build, check.resolved, runs, number=number, out=out, console=check.console)
 
     return journal.run(name, once, runs.invalid_max, check.console)
 
 
 def _note_environments(check: Check, pairs: Sequence[tuple[Measured, Measured]]) -> None:
-    seen = [host_fingerprint(one.host) for pair in pairs for one in pair]
-    different = {text for one in seen[1:] for text in differences(seen[0], one)}
+    hosts = [host_fingerprint(one.host) for pair in pairs for one in pair]
+    different = {text for one in hosts[1:] for text in differences(hosts[0], one)}
     if different:
         check.notes.append(f"the machine changed while it was measured: {'; '.join(sorted(different))}")
 
@@ -217,14 +217,14 @@ def save_baseline(check: Check, runs: int, promote: bool) -> tuple[str, dict[str
 
     if check.candidate.folder is None or check.candidate.sut is not None:
         raise CommandError("a baseline holds exact figures, which only the local stack gives; leave sut out")
-    seen = steady_script(check)
+    drive = steady_script(check)
     journal = Journal.opened({"baseline": check.workload, "candidate": check.candidate.identity, "runs": runs})
     try:
         made = [_measure(check, check.candidate, check.checks.runs, i, f"S-{i}", journal) for i in range(runs)]
     except InvalidRuns as invalid:
         check.console.say(f"{invalid}: saved without runs; the snapshot checks needs none")
         made = []
-    known = document(check, seen)
+    known = document(check, drive)
     known["runs"] = [
         {"load": load_alone(one.workload), **{name: one.values[name] for name in BLOCK_METRICS}} for one in made
     ]
@@ -237,10 +237,10 @@ def save_baseline(check: Check, runs: int, promote: bool) -> tuple[str, dict[str
     return version, known
 
 
-def _target(side: Side) -> str:
+def _target(build: Build) -> str:
     """What kind of system is driven, whatever its build."""
-    own = side.sut.start if side.sut is not None else "the local stack"
-    return " ".join(side.targets) or own
+    own = build.sut.start if build.sut is not None else "the local stack"
+    return " ".join(build.targets) or own
 
 
 def noise_session(check: Check, runs: int, clock: Callable[[], float]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ MARKS = {
 _SENTENCES = {
     Verdict.PASS: "PASS: every gate that was asked for is sure of it",
     Verdict.FAIL: "FAIL: {failed}",
-    Verdict.INVALID: "INVALID: our own side was at fault, so nothing was shown; give the machine less to do and repeat",
+    Verdict.INVALID: "INVALID: the generator was at fault, so nothing was shown; give the machine less to do, repeat",
     Verdict.INCONCLUSIVE: "INCONCLUSIVE: nothing failed, but {failed} could not be judged; its line says why",
 }
 
@@ -158,16 +158,16 @@ def as_junit(outcome: Outcome, took_s: float) -> str:
             time="0",
         )
         gate, metric, old, new, moved, _ = cells(line)
-        said = f"{gate} {metric}: {old} -> {new}, {moved}: {line.why}"
+        text = f"{gate} {metric}: {old} -> {new}, {moved}: {line.why}"
         if line.verdict in kinds:
             tag, counter = kinds[line.verdict]
             counts[counter] += 1
-            inner = ET.SubElement(case, tag, message=Untrusted(said).xml)
+            inner = ET.SubElement(case, tag, message=Untrusted(text).xml)
             if tag != "skipped":
                 inner.set("type", str(line.verdict))
-                inner.text = Untrusted(said).xml
+                inner.text = Untrusted(text).xml
         else:
-            ET.SubElement(case, "system-out").text = Untrusted(said).xml
+            ET.SubElement(case, "system-out").text = Untrusted(text).xml
     suite.set("tests", str(len(outcome.lines)))
     for name, count in counts.items():
         suite.set(name, str(count))

@@ -19,7 +19,7 @@ def measured(path: Path) -> Measured:
     """A stored run as a measurement.
 
     Raises:
-        CommandError: the generator did not vouch for it, so it is no evidence.
+        CommandError: it is INVALID, so no evidence.
     """
     from loadgen.record import load_run
 
@@ -60,8 +60,10 @@ def _benches(old: Path, new: Path, margin: float) -> list[Line]:
     from neuron_bench.record import load_bench
     from neuron_bench.report.compare import compare
 
-    found = compare(load_bench(old), load_bench(new), threshold_ratio=margin)
-    lines = [Line(GATE, text.partition(":")[0], Verdict.FAIL, f"nothing may change it: {text}") for text in found.exact]
+    comparison = compare(load_bench(old), load_bench(new), threshold_ratio=margin)
+    lines = [
+        Line(GATE, text.partition(":")[0], Verdict.FAIL, f"nothing may change it: {text}") for text in comparison.exact
+    ]
     verdicts = {"slower": Verdict.FAIL, "unclear": Verdict.INCONCLUSIVE}
     whys = {
         "slower": f"median beyond {margin:.0%}, intervals apart",
@@ -69,11 +71,11 @@ def _benches(old: Path, new: Path, margin: float) -> list[Line]:
         "faster": "faster",
         "same": f"within {margin:.0%}",
     }
-    for change in found.changes:
+    for change in comparison.changes:
         verdict = verdicts.get(change.verdict, Verdict.PASS)
         ratio = change.ratio - 1
         lines.append(Line(GATE, change.case, verdict, whys[change.verdict], change.before_s, change.after_s, ratio))
-    lines += [Line(GATE, name, Verdict.INCONCLUSIVE, "vanished: only one bench has it") for name in found.only_in]
+    lines += [Line(GATE, name, Verdict.INCONCLUSIVE, "vanished: only one bench has it") for name in comparison.only_in]
     return lines
 
 
@@ -93,7 +95,7 @@ def _plans(old: Path, new: Path, margin: float) -> list[Line]:
 def _plan_lines(changes: Sequence[Any], margin: float) -> Iterator[Line]:
     """Of the figures that differ, those that are no pass; words that differ, of an input or a warning, are none."""
     for change in changes:
-        before, after = (float(side) if _is_number(side) else None for side in (change.before, change.after))
+        before, after = (float(value) if _is_number(value) else None for value in (change.before, change.after))
         if before is None and after is None:
             continue
         if before is None or after is None:

@@ -33,7 +33,7 @@ class Runs(Part):
     slo_runs: Annotated[int, Field(ge=1)] = 3
     processes: Annotated[int, Field(ge=1)] = 1
     invalid_max: Annotated[int, Field(ge=0)] = 3
-    """Runs repeated because the generator does not vouch for them, over the whole check; then exit 3."""
+    """Runs repeated because they were INVALID, over the whole check; then exit 3."""
 
 
 class Regression(Part):

@@ -9,7 +9,7 @@ from typing import Any
 from peakday.consent import Consent
 from peakday.console import Console
 from peakday.gate import baseline as baselines
-from peakday.gate.builds.builds import Side, here_identity
+from peakday.gate.builds.builds import Build, here_identity
 from peakday.gate.fingerprint import workload_hash
 from peakday.gate.settings import Checks
 from peakday.gate.verdicts import Line, Outcome
@@ -37,7 +37,7 @@ class Check:
     request: CheckRequest
     checks: Checks
     resolved: Resolved
-    candidate: Side
+    candidate: Build
     store: baselines.Store
     console: Console
     lines: list[Line] = field(default_factory=list)
@@ -69,16 +69,16 @@ def prepare(request: CheckRequest, checks: Checks, console: Console) -> Check:
     return Check(request, checks, resolved, _candidate(request, checks), store, console)
 
 
-def _candidate(request: CheckRequest, checks: Checks) -> Side:
+def _candidate(request: CheckRequest, checks: Checks) -> Build:
     if request.target is not None:
         return address(request.target, "candidate")
-    return Side(
+    return Build(
         "candidate", here_identity(), folder=Path.cwd(), scenario=request.scenario, sets=request.sets,
         sut=checks.sut, seed=request.seed,
     )  # fmt: skip
 
 
-def address(text: str, label: str) -> Side:
+def address(text: str, label: str) -> Build:
     """A system that is up already, by URL or KIND=URL.
 
     Raises:
@@ -93,4 +93,4 @@ def address(text: str, label: str) -> Side:
     for target in targets:
         check_allowed(target, load_config())
     refuse_paid(targets, "check")
-    return Side(label, named, targets=(named,))
+    return Build(label, named, targets=(named,))

@@ -11,7 +11,7 @@ from host.errors import Exit
 
 
 class Verdict(enum.StrEnum):
-    """pass and fail are evidence; inconclusive means more is needed; invalid that our own side was at fault."""
+    """pass and fail are evidence; inconclusive means more is needed; invalid that our own machinery was at fault."""
 
     PASS = "pass"  # noqa: S105 (a verdict, no password)
     FAIL = "fail"
@@ -74,5 +74,5 @@ _ORDER = (Verdict.FAIL, Verdict.INVALID, Verdict.INCONCLUSIVE, Verdict.PASS)
 
 def overall(verdicts: Iterable[Verdict]) -> Verdict:
     """The gravest; warnings do not count, and where nothing was judged nothing has passed."""
-    seen = set(verdicts)
-    return next((verdict for verdict in _ORDER if verdict in seen), Verdict.INCONCLUSIVE)
+    present = set(verdicts)
+    return next((verdict for verdict in _ORDER if verdict in present), Verdict.INCONCLUSIVE)

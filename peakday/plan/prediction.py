@@ -114,10 +114,10 @@ def commit_time(path: Path) -> str | None:
     """
 
     def git(*arguments: str) -> str:
-        found = subprocess.run(
+        output = subprocess.run(
             ["git", *arguments, "--", path.name], cwd=path.parent, capture_output=True, text=True, check=True
         )
-        return found.stdout.strip()
+        return output.stdout.strip()
 
     try:
         seconds = git("log", "-1", "--format=%ct")
@@ -132,18 +132,18 @@ def commit_time(path: Path) -> str | None:
 
 
 def _line(outcome: Outcome) -> str:
-    said, verdict = outcome.predicted, "" if outcome.inside else "  OUTSIDE its range"
+    predicted, verdict = outcome.predicted, "" if outcome.inside else "  OUTSIDE its range"
     return (
-        f"{said.metric:<20} predicted {said.value:>9.4g} ({said.low:.4g} to {said.high:.4g})  "
+        f"{predicted.metric:<20} predicted {predicted.value:>9.4g} ({predicted.low:.4g} to {predicted.high:.4g})  "
         f"measured {outcome.measured:>9.4g}  {outcome.error_ratio:+.1%}{verdict}"
     )
 
 
 def _only_model(run: Run) -> str:
-    seen = sorted(run.calls["model"].dropna().unique())
-    if len(seen) != 1:
-        raise CommandError(f"{run.run_id}: calls of {', '.join(seen) or 'no model'}; name one with --model")
-    return str(seen[0])
+    models = sorted(run.calls["model"].dropna().unique())
+    if len(models) != 1:
+        raise CommandError(f"{run.run_id}: calls of {', '.join(models) or 'no model'}; name one with --model")
+    return str(models[0])
 
 
 def _sha256(path: Path) -> str:

@@ -49,7 +49,7 @@ def calibrate_from(
     runs, benches = ([name for name in wanted if kinds[name] == kind] for kind in ("runs", "benches"))
     if len(benches) > 1 or len(runs) + len(benches) < len(wanted):
         got = ", ".join(f"{name} ({kind})" for name, kind in kinds.items())
-        raise CommandError(f"calibrate takes run records of a ladder, one bench record, or both; it got {got}")
+        raise CommandError(f"calibrate takes run records of a rate sweep, one bench record, or both; it got {got}")
     bench = _from_bench(benches[0], facts) if benches else None
     model = _from_runs(runs, facts, seed, bench) if runs or bench is None else bench
     write_step_model(model, path)

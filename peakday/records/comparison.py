@@ -77,13 +77,13 @@ def _benches(old: Path, new: Path) -> tuple[str, dict[str, Any]]:
     from neuron_bench.record import load_bench
     from neuron_bench.report.compare import compare
 
-    found = compare(load_bench(old), load_bench(new))
-    lines = [f"changed although nothing may: {line}" for line in found.exact]
+    comparison = compare(load_bench(old), load_bench(new))
+    lines = [f"changed although nothing may: {line}" for line in comparison.exact]
     lines += [
-        f"{c.case:<40} {c.before_s:.6g} s -> {c.after_s:.6g} s  x{c.ratio:.3f} {c.verdict}" for c in found.changes
+        f"{c.case:<40} {c.before_s:.6g} s -> {c.after_s:.6g} s  x{c.ratio:.3f} {c.verdict}" for c in comparison.changes
     ]
-    lines += [f"without a partner: {name}" for name in found.only_in]
-    return "\n".join(lines) or "no case in common", asdict(found)
+    lines += [f"without a partner: {name}" for name in comparison.only_in]
+    return "\n".join(lines) or "no case in common", asdict(comparison)
 
 
 _COMPARERS = {"runs": _runs, "plans": _plans, "benches": _benches}

@@ -34,8 +34,8 @@ def new_folder(kind: str, name: str, now_utc: datetime, base: Path | None = None
 def records(kind: str, base: Path | None = None) -> list[Path]:
     """Complete folders of a kind, newest first."""
     parent = (base or Path()) / kind
-    found = [path.parent for path in parent.glob(f"*/{KINDS[kind]}")] if parent.is_dir() else []
-    return sorted((path for path in found if not path.name.startswith(".")), key=lambda path: path.name, reverse=True)
+    paths = [path.parent for path in parent.glob(f"*/{KINDS[kind]}")] if parent.is_dir() else []
+    return sorted((path for path in paths if not path.name.startswith(".")), key=lambda path: path.name, reverse=True)
 
 
 def find_record(kind: str, wanted: str, base: Path | None = None) -> Path:
@@ -46,11 +46,13 @@ def find_record(kind: str, wanted: str, base: Path | None = None) -> Path:
     """
     match = re.fullmatch(r"latest(?:~(\d+))?", wanted)
     if match:
-        found = records(kind, base)
+        newest_first = records(kind, base)
         back = int(match[1] or 0)
-        if back >= len(found):
-            raise CommandError(f"{kind}/: {wanted} asks for {back + 1} records, there are {len(found)}; {_hint(kind)}")
-        return found[back]
+        if back >= len(newest_first):
+            raise CommandError(
+                f"{kind}/: {wanted} asks for {back + 1} records, there are {len(newest_first)}; {_hint(kind)}"
+            )
+        return newest_first[back]
     for path in (Path(wanted), (base or Path()) / kind / wanted):
         if (path / KINDS[kind]).is_file():
             return path

@@ -1,4 +1,4 @@
-"""`up`: a stack that stays until Ctrl-C, on the stand-ins or on real models."""
+"""`up`: a stack that stays until Ctrl-C, on the emulator or on real models."""
 
 from __future__ import annotations
 

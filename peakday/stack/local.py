@@ -1,6 +1,6 @@
-"""The local stack: the stand-ins and the assistant as child processes on loopback, started and stopped as one.
+"""The local stack: the emulator and the assistant as child processes on loopback, started and stopped as one.
 
-A live stack is the assistant alone: real models stand where the stand-ins stood. Credentials are no part of stack.json:
+A live stack is the assistant alone: real models stand where the emulator stood. Credentials are no part of stack.json:
 the assistant finds them by the usual chain of the AWS SDKs.
 
 The parent binds the listening sockets and hands them down, so a port is never lost between looking and taking.
@@ -50,7 +50,7 @@ class Service:
 
 @dataclass(frozen=True)
 class RealModels:
-    """Endpoints in place of the stand-ins. `bedrock_url` None: AWS's own. `openai_url` None: no models of one's own."""
+    """Endpoints in place of the emulator. `bedrock_url` None: AWS's own. `openai_url` None: no models of one's own."""
 
     bedrock_url: str | None = None
     openai_url: str | None = None
@@ -72,7 +72,7 @@ class Stack:
 
     @property
     def stand_ins_url(self) -> str | None:
-        """Where the stand-ins are; None on real models."""
+        """Where the emulator is; None on real models."""
         return None if self.live else self.endpoints["bedrock"]
 
     def wait(self) -> None:
@@ -109,10 +109,10 @@ def local_stack(
     """Start the stack, yield it when its children are ready, and stop it whatever happens.
 
     Args:
-        port: where the assistant listens; the stand-ins take the next one. 0 takes any two free ports.
-        profiles: groups of the stand-ins' profiles to lay over those of the package.
+        port: where the assistant listens; the emulator takes the next one. 0 takes any two free ports.
+        profiles: groups of the emulator's profiles to lay over those of the package.
         window_start_s: moment of the event at which the run begins; faults are told on that clock.
-        real: endpoints of real models, in place of the stand-ins.
+        real: endpoints of real models, in place of the emulator.
         quality_file: judged quality for the policy, in place of the shares that facts assumes.
 
     Raises:
@@ -160,8 +160,8 @@ def endpoints_of(services: Sequence[Service], real: RealModels | None) -> dict[s
     stand_ins = urls.get("emulator")
     bedrock = real.bedrock_url if real else stand_ins
     openai = real.openai_url if real else f"{stand_ins}/v1"
-    found = {"assistant": urls["assistant"], "bedrock": bedrock, "openai": openai}
-    return {name: url for name, url in found.items() if url is not None}
+    endpoints = {"assistant": urls["assistant"], "bedrock": bedrock, "openai": openai}
+    return {name: url for name, url in endpoints.items() if url is not None}
 
 
 def describe(
@@ -192,8 +192,8 @@ def describe(
 
 def faults_from(scenario: Scenario, window_start_s: float) -> list[dict[str, Any]]:
     """The scenario's faults on a clock that starts at a moment of the event; those that are over are left out."""
-    seen = (fault.seen_from(window_start_s) for fault in scenario.faults)
-    return [fault.model_dump(mode="json") for fault in seen if fault is not None]
+    from_start = (fault.seen_from(window_start_s) for fault in scenario.faults)
+    return [fault.model_dump(mode="json") for fault in from_start if fault is not None]
 
 
 def model_ids(scenario: Scenario) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The assistant on real models: where they are, and what a scenario does without when no stand-in serves it."""
+"""The assistant on real models: where they are, and what a scenario does without when no emulator serves it."""
 
 from __future__ import annotations
 
@@ -154,14 +154,14 @@ def refuse_paid(targets: Sequence[Target], verb: str) -> None:
         if costs_money(target):
             raise CommandError(
                 f"--target {target.kind}={target.url}: its answers are paid for by the token, and {verb} keeps no "
-                "budget; load it with `peakday run --live --budget-usd`, or name one on stand-ins"
+                "budget; load it with `peakday run --live --budget-usd`, or name one on the emulator"
             )
 
 
 def _says_real(url: str) -> bool:
     try:
         with urllib.request.urlopen(f"{url}/healthz", timeout=3.0) as answer:  # noqa: S310 (http or https by _checked)
-            said = json.loads(answer.read())
+            health = json.loads(answer.read())
     except (urllib.error.URLError, OSError, ValueError):
         return False
-    return isinstance(said, dict) and said.get("simulated") is False
+    return isinstance(health, dict) and health.get("simulated") is False

@@ -49,7 +49,7 @@ class Running:
 
 
 @dataclass(frozen=True)
-class Side:
+class Build:
     """One build. `label` is what reports call it, `identity` names its very content where there is one.
 
     folder: where it runs; None for an address that is up already, which `targets` then names.
@@ -135,13 +135,13 @@ def worktree(ref: str, sut: Sut | None) -> Iterator[tuple[Path, str]]:
             if _git("worktree", "add", "--detach", str(folder), commit) is None:
                 raise CommandError(f"--against {ref}: git could not check {commit[:12]} out beside this checkout")
             if sut is not None and sut.build is not None:
-                build(sut.build, folder / inside, sut.build_within_s)
+                run_build(sut.build, folder / inside, sut.build_within_s)
             yield folder / inside, commit
         finally:
             _git("worktree", "remove", "--force", str(folder))
 
 
-def build(command: str, folder: Path, within_s: float) -> None:
+def run_build(command: str, folder: Path, within_s: float) -> None:
     """Run a build command in a checkout, without package indices.
 
     Raises:
@@ -199,8 +199,8 @@ def _stats(folder: Path) -> Iterator[str]:
         folders[:] = sorted(name for name in folders if name not in _OURS and not name.startswith("."))
         for name in sorted(name for name in names if name not in _OURS):
             with contextlib.suppress(OSError):
-                seen = os.stat(os.path.join(at, name))
-                yield f"{at}/{name} {seen.st_size} {seen.st_mtime_ns}"
+                stat = os.stat(os.path.join(at, name))
+                yield f"{at}/{name} {stat.st_size} {stat.st_mtime_ns}"
 
 
 def _git(*arguments: str) -> str | None:

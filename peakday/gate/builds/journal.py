@@ -22,7 +22,7 @@ KEPT_S = 3 * 3600.0
 
 
 class InvalidRuns(Exception):
-    """The generator vouched for too few runs; the message holds its last reason and the remedy."""
+    """Too few runs were valid; the message holds the last reason and the remedy."""
 
 
 @dataclass
@@ -53,9 +53,9 @@ class Journal:
         try:
             state = json.loads(file.read_text())
             made_s = {name: made for name, made in state["made_s"].items() if 0 <= now_s() - made <= KEPT_S}
-            whole = {name: made for name, made in made_s.items() if _partner(name) in {None, *made_s}}
-            measured = {name: _measured(state["measured"][name]) for name in whole}
-            return cls(path, measured, state["again"], whole, now_s)
+            unbroken = {name: made for name, made in made_s.items() if _partner(name) in {None, *made_s}}
+            measured = {name: _measured(state["measured"][name]) for name in unbroken}
+            return cls(path, measured, state["again"], unbroken, now_s)
         except (OSError, ValueError, KeyError, TypeError):
             shutil.rmtree(path, ignore_errors=True)  # nothing there, or nothing that can be read
             return cls(path, {}, now_s=now_s)
@@ -74,17 +74,17 @@ class Journal:
         while True:
             out = self.path / "runs" / f"{name}-{self.again}"
             shutil.rmtree(out, ignore_errors=True)  # cut off earlier
-            found = measure(out)
-            if found.valid:
-                self.measured[name], self.made_s[name] = found, self.now_s()
+            measurement = measure(out)
+            if measurement.valid:
+                self.measured[name], self.made_s[name] = measurement, self.now_s()
                 self._write()
-                return found
+                return measurement
             self.again += 1
             self._write()
             if self.again > invalid_max:
                 again, self.again = self.again, 0  # the next start keeps the valid runs, and may repeat as often
                 self._write()
-                raise InvalidRuns(f"{again} runs were INVALID, the last because of {found.reasons[0]}")
+                raise InvalidRuns(f"{again} runs were INVALID, the last because of {measurement.reasons[0]}")
             console.say(f"  run {name} is INVALID and says nothing about the target: repeated")
 
     def finished(self) -> None:

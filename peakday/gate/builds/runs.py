@@ -1,4 +1,4 @@
-"""Drives a side: the scripted turns of the snapshot checks, and load runs, each with its record and its values."""
+"""Drives a build: the scripted turns of the snapshot checks, and load runs, each with its record and its values."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 from host.errors import Exit
 from loadgen.record import RunInfo, load_run
 from peakday.console import Console
-from peakday.gate.builds.builds import Running, Side
+from peakday.gate.builds.builds import Build, Running
 from peakday.gate.metrics import run_values, tail
 from peakday.gate.regression.noise import calibration_loop
 from peakday.gate.settings import Runs
@@ -37,7 +37,7 @@ BLOCK_METRICS = (
 
 @dataclass(frozen=True)
 class Measured:
-    """One load run: its record, whether the generator vouches for it, and its values by metric."""
+    """One load run: its record, whether it is valid, and its values by metric."""
 
     path: str
     valid: bool
@@ -57,17 +57,17 @@ class Scripted:
     figures: Figures
 
 
-def scripted(side: Side, resolved: Resolved, *, plan: bool, console: Console) -> Scripted:
-    """The snapshot checks's figures of a side, on a fresh local stack whose stand-ins do not wait."""
+def scripted(build: Build, resolved: Resolved, *, plan: bool, console: Console) -> Scripted:
+    """The snapshot figures of a build, on a fresh local stack whose emulator does not wait."""
     messages = json.loads(resolved.world.messages.read_text())["messages"]
-    asked = questions(messages, resolved.scenario.mix.intents)
-    with side.up() as running:
+    script = questions(messages, resolved.scenario.mix.intents)
+    with build.up() as running:
         assert running.stack is not None
         url = running.stack.endpoints
-        console.say(f"snapshot checks: {len(asked)} scripted turns, one after another ({side.label})")
+        console.say(f"snapshot checks: {len(script)} scripted turns, one after another ({build.label})")
         _without_waits(url["bedrock"], resolved.scenario.models)
         before = connections(url["bedrock"])
-        rows = drive(url["assistant"], asked)
+        rows = drive(url["assistant"], script)
         after = connections(url["bedrock"])
     known = figures(rows)
     if before is not None and after is not None:
@@ -88,7 +88,7 @@ def _without_waits(url: str, models: Sequence[str]) -> None:
 
 
 def connections(url: str) -> int | None:
-    """Connections that the stand-ins have taken since they started; None where they do not count them."""
+    """Connections that the emulator has taken since they started; None where it does not count them."""
     with urllib.request.urlopen(f"{url}/metrics", timeout=10) as answer:  # noqa: S310 (loopback, our own)
         text = answer.read().decode()
     match = re.search(rf"^{CONNECTIONS}(?:{{[^}}]*}})? (\d+)", text, flags=re.MULTILINE)
@@ -116,17 +116,17 @@ def fixed_plan(resolved: Resolved) -> Any:
     )
 
 
-def load_once(side: Side, resolved: Resolved, runs: Runs, *, number: int, out: Path, console: Console) -> Measured:
-    """One load run against a freshly started side.
+def load_once(build: Build, resolved: Resolved, runs: Runs, *, number: int, out: Path, console: Console) -> Measured:
+    """One load run against a freshly started build.
 
     Args:
-        number: of the pair; both sides of a pair get the same arrivals and sessions, and no two pairs do.
+        number: of the pair; both builds of a pair get the same arrivals and sessions, and no two pairs do.
 
     Raises:
         KeyboardInterrupt: interrupted; the record is then no evidence.
     """
     loop_cpu_s, loop_wall_s = calibration_loop()
-    with side.up() as running:
+    with build.up() as running:
         outcome = run_job(_job(running, resolved, runs, number, out), Console(quiet=True))
     if outcome.exit_code == Exit.INTERRUPTED:
         raise KeyboardInterrupt
@@ -137,7 +137,7 @@ def load_once(side: Side, resolved: Resolved, runs: Runs, *, number: int, out: P
     if running.cpu_s is not None and turns:
         values["cpu_loops_per_turn"] = running.cpu_s / turns / loop_cpu_s
     mark = "" if record.info.valid else f"  INVALID: {record.info.reasons[0]}"
-    console.say(f"  {side.label}: {_short(values)}{mark}")
+    console.say(f"  {build.label}: {_short(values)}{mark}")
     return Measured(
         path=str(out),
         valid=record.info.valid,
@@ -152,13 +152,13 @@ def load_once(side: Side, resolved: Resolved, runs: Runs, *, number: int, out: P
 
 def load_asked(info: RunInfo) -> str:
     """What a run was asked for, as one text: scenario, rate or window, scale. Runs that differ in it are not alike."""
-    asked = {"rate": info.rate, "window": info.window, "scale": info.scale}
-    return f"scenario {info.scenario.hash if info.scenario else None}, {json.dumps(asked, sort_keys=True)}"
+    options = {"rate": info.rate, "window": info.window, "scale": info.scale}
+    return f"scenario {info.scenario.hash if info.scenario else None}, {json.dumps(options, sort_keys=True)}"
 
 
-def load_alone(asked: str) -> str:
+def load_alone(options: str) -> str:
     """Of what a run was asked for the load, whatever the scenario's other keys: the assistant's switches, say."""
-    return asked.partition(", ")[2]
+    return options.partition(", ")[2]
 
 
 def _job(running: Running, resolved: Resolved, runs: Runs, number: int, out: Path) -> Any:

@@ -45,8 +45,8 @@ def spend(alpha: float, looks: Sequence[int]) -> list[float]:
 
 
 def order(pairs: int) -> list[str]:
-    """A B B A A B B A …: the sides in the order they run."""
-    return [side for pair in range(pairs) for side in ("AB" if pair % 2 == 0 else "BA")]
+    """A B B A A B B A …: the builds in the order they run."""
+    return [build for pair in range(pairs) for build in ("AB" if pair % 2 == 0 else "BA")]
 
 
 def log_margin(metric: str, margin: float) -> float:

@@ -81,13 +81,13 @@ def scatters(noise: Mapping[str, Any], metrics: Sequence[str]) -> dict[str, Scat
     Run by run: from differences of neighbours in time, halved in variance, which a slow drift hardly touches (von
     Neumann 1941). Drift: what the plain variance holds beyond it, within sessions, and between their means.
     """
-    found = {}
+    scatters_by_metric = {}
     for metric in metrics:
         logs = [_logs(session, metric) for session in noise["sessions"]]
         logs = [values for values in logs if len(values) >= 3]
         if logs:
-            found[metric] = _scatter(logs)
-    return found
+            scatters_by_metric[metric] = _scatter(logs)
+    return scatters_by_metric
 
 
 def _logs(session: Mapping[str, Any], metric: str) -> list[float]:
@@ -118,14 +118,14 @@ def seen(scatter: Scatter, metric: str, gate: Regression, run_s: float) -> list[
     from scipy.optimize import brentq
     from scipy.special import stdtrit
 
-    found = []
+    looks = []
     margin = log_margin(metric, gate.metrics.get(metric, 0.10))
     for pairs, alpha in zip(gate.looks, spend(gate.alpha, gate.looks), strict=True):
         error = max(math.sqrt(2) * scatter.run / math.sqrt(pairs), _ERROR_MIN)
         critical = float(stdtrit(pairs - 1, 1 - alpha / len(gate.metrics)))
         missed = partial(_missed, margin=margin, error=error, critical=critical, pairs=pairs)
-        found.append(Seen(pairs, math.expm1(brentq(missed, 0.0, margin + 20 * critical * error)), 2 * pairs * run_s))
-    return found
+        looks.append(Seen(pairs, math.expm1(brentq(missed, 0.0, margin + 20 * critical * error)), 2 * pairs * run_s))
+    return looks
 
 
 def _missed(change: float, margin: float, error: float, critical: float, pairs: int) -> float:

@@ -19,7 +19,7 @@ HISTORY_MIN = 8
 _FAR = 3.5
 """Robust standard deviations from the median of earlier runs beyond which history mode warns."""
 _SPREAD_MIN = 0.01
-"""Least standard deviation taken, as a share of the median: runs that were all equal promise no such precision."""
+"""Least standard deviation taken, as a share of the median: equal runs do not show such precision."""
 Pair = tuple[Measured, Measured]
 
 
@@ -49,7 +49,7 @@ def _worse_by(metric: str, baseline: Measured, candidate: Measured) -> float:
 def _positive(one: Measured, metric: str) -> float | None:
     """A value that has a ratio. A share of turns that is none of so many is half a turn of so many.
 
-    Source: half a turn added to both sides keeps a ratio of shares finite (Haldane 1956, Anscombe 1956).
+    Source: half a turn added to both sides of the ratio keeps a ratio of shares finite (Haldane 1956, Anscombe 1956).
     """
     value = one.values.get(metric)
     if value is not None and metric in RATIOS and one.turns:
@@ -60,11 +60,11 @@ def _positive(one: Measured, metric: str) -> float | None:
 def _absent(pairs: Sequence[Pair], gate: Regression) -> Iterator[Line]:
     """A line for each metric that has no ratios, and why; none of them is a pass."""
     for metric in gate.metrics:
-        sides = [[pair[side] for pair in pairs] for side in (0, 1)]
-        found = _without_ratio(metric, *sides) or _thin_tail(metric, *sides)
-        if found is not None:
-            verdict, why = found
-            old, new = (_mean([one.values.get(metric) for one in side]) for side in sides)
+        builds = [[pair[build] for pair in pairs] for build in (0, 1)]
+        absence = _without_ratio(metric, *builds) or _thin_tail(metric, *builds)
+        if absence is not None:
+            verdict, why = absence
+            old, new = (_mean([one.values.get(metric) for one in build]) for build in builds)
             change = new / old - 1 if old and new is not None else None
             yield Line(GATE, metric, verdict, why, old, new, change)
 
@@ -72,15 +72,15 @@ def _absent(pairs: Sequence[Pair], gate: Regression) -> Iterator[Line]:
 def pooled_tails(pairs: Sequence[Pair]) -> dict[str, list[int]]:
     """Turns at or beyond each percentile that was measured: over all runs of the baseline, and of the candidate."""
     metrics = sorted({metric for pair in pairs for one in pair for metric in one.tails})
-    return {metric: [sum(pair[side].tails.get(metric, 0) for pair in pairs) for side in (0, 1)] for metric in metrics}
+    return {metric: [sum(pair[build].tails.get(metric, 0) for pair in pairs) for build in (0, 1)] for metric in metrics}
 
 
 def _without_ratio(metric: str, before: Sequence[Measured], after: Sequence[Measured]) -> tuple[Verdict, str] | None:
-    old, new = ([_positive(one, metric) for one in side] for side in (before, after))
-    lacking = [sum(value is None for value in side) for side in (old, new)]
+    old, new = ([_positive(one, metric) for one in build] for build in (before, after))
+    lacking = [sum(value is None for value in build) for build in (old, new)]
     if lacking == [len(old), len(new)]:
-        asked = any(one.turns for one in (*before, *after))
-        return Verdict.INCONCLUSIVE, f"no run of either side has it{'' if asked else ': zero traffic'}"
+        offered = any(one.turns for one in (*before, *after))
+        return Verdict.INCONCLUSIVE, f"no run of either build has it{'' if offered else ': zero traffic'}"
     if any(lacking):
         why = (
             f"vanished, or known to be beyond a bound only: {lacking[1]} of {len(new)} candidate runs and {lacking[0]}"
@@ -92,14 +92,14 @@ def _without_ratio(metric: str, before: Sequence[Measured], after: Sequence[Meas
         return Verdict.FAIL, "the candidate has none of it"
     if metric not in LOWER_IS_WORSE and all(new) and not any(old):
         return Verdict.FAIL, "the baseline had none of it"
-    return Verdict.INCONCLUSIVE, "it is zero in runs of either side, and zero has no ratio"
+    return Verdict.INCONCLUSIVE, "it is zero in runs of either build, and zero has no ratio"
 
 
-def _thin_tail(metric: str, *sides: Sequence[Measured]) -> tuple[Verdict, str] | None:
-    """Too few turns at or beyond a percentile, over the pooled runs of a side."""
-    if not any(metric in one.tails for side in sides for one in side):
+def _thin_tail(metric: str, *builds: Sequence[Measured]) -> tuple[Verdict, str] | None:
+    """Too few turns at or beyond a percentile, over the pooled runs of a build."""
+    if not any(metric in one.tails for build in builds for one in build):
         return None
-    fewest = min(sum(one.tails.get(metric, 0) for one in side) for side in sides)
+    fewest = min(sum(one.tails.get(metric, 0) for one in build) for build in builds)
     if fewest >= TAIL_MIN:
         return None
     why = f"n_tail {fewest} of {TAIL_MIN}: too few turns lie that far out; gate p50, or run longer"
@@ -112,7 +112,7 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def _line(decision: Decision, pairs: Sequence[Pair]) -> Line:
-    old, new = ([pair[side].values.get(decision.metric) for pair in pairs] for side in (0, 1))
+    old, new = ([pair[build].values.get(decision.metric) for pair in pairs] for build in (0, 1))
     sign = -1.0 if decision.metric in LOWER_IS_WORSE else 1.0
     ends = sorted((sign * decision.lo, sign * decision.hi))
     return Line(
@@ -138,23 +138,23 @@ def judge_records(old: Sequence[Measured], new: Sequence[Measured], gate: Regres
     return [_stored_line(metric, margin, (old, new), gate.alpha) for metric, margin in gate.metrics.items()]
 
 
-def _stored_line(metric: str, margin: float, sides: tuple[Sequence[Measured], ...], alpha: float) -> Line:
-    values = [[_positive(run, metric) for run in side] for side in sides]
+def _stored_line(metric: str, margin: float, builds: tuple[Sequence[Measured], ...], alpha: float) -> Line:
+    values = [[_positive(run, metric) for run in build] for build in builds]
     why = ""
-    if any(not value for side in values for value in side) or min(map(len, values)) < 2:
-        why = "vanished, or fewer than two runs of a side have it"
-    elif thin := _thin_tail(metric, *sides):
+    if any(not value for build in values for value in build) or min(map(len, values)) < 2:
+        why = "vanished, or fewer than two runs of a build have it"
+    elif thin := _thin_tail(metric, *builds):
         why = thin[1]
     if why:
-        shown = (_mean([run.values.get(metric) for run in side]) for side in sides)
+        shown = (_mean([run.values.get(metric) for run in build]) for build in builds)
         return Line(GATE, metric, Verdict.INCONCLUSIVE, why, *shown)
     return _unpaired(metric, margin, values, alpha)
 
 
 def _unpaired(metric: str, margin: float, values: Sequence[Sequence[float | None]], alpha: float) -> Line:
     sign = -1.0 if metric in LOWER_IS_WORSE else 1.0
-    logs = [[sign * math.log(value) for value in side if value] for side in values]
-    (old, _, high_old), (new, _, high_new) = (mean_bounds(side, alpha) for side in logs)
+    logs = [[sign * math.log(value) for value in build if value] for build in values]
+    (old, _, high_old), (new, _, high_new) = (mean_bounds(build, alpha) for build in logs)
     half = math.hypot(high_old - old, high_new - new)
     mean, limit = new - old, log_margin(metric, margin)
     shown = (math.expm1(sign * x) for x in (mean, mean - half if sign > 0 else mean + half, mean + sign * half))

@@ -1,7 +1,7 @@
 """The regression gate put to the test before it is trusted: thousands of checks whose truth is known.
 
 A run's value is the truth times the machine's mood times its own luck. The mood (`drift`) wanders from run to run and
-touches both sides; luck is each run's own. Both come from `check --noise`. The gate simulated is the whole one.
+touches both builds; luck is each run's own. Both come from `check --noise`. It simulates the real gate.
 """
 
 from __future__ import annotations
@@ -66,9 +66,9 @@ def one_check(
     scatter: Mapping[str, Scatter], changes: Mapping[str, float], gate: Regression, rng: np.random.Generator
 ) -> tuple[Verdict, int]:
     """One check from its first pair to its verdict, and the pairs it took."""
-    sides = np.array(order(gate.looks[-1])).reshape(-1, 2)
+    builds = np.array(order(gate.looks[-1])).reshape(-1, 2)
     logs = {
-        metric: _log_ratios(one, _log_change(metric, changes.get(metric, 0.0)), sides, rng)
+        metric: _log_ratios(one, _log_change(metric, changes.get(metric, 0.0)), builds, rng)
         for metric, one in scatter.items()
     }
     margins = {metric: gate.metrics[metric] for metric in scatter}
@@ -83,14 +83,14 @@ def _log_change(metric: str, change: float) -> float:
     return -math.log1p(-change) if metric in LOWER_IS_WORSE else math.log1p(change)
 
 
-def _log_ratios(scatter: Scatter, change: float, sides: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """One log ratio per pair; sides has shape (pairs, 2), in the order of running.
+def _log_ratios(scatter: Scatter, change: float, builds: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """One log ratio per pair; builds has shape (pairs, 2), in the order of running.
 
     The drift is a walk whose standard deviation over the whole check is `drift`.
     """
-    runs = sides.size
+    runs = builds.size
     walk = np.cumsum(rng.normal(0.0, scatter.drift / math.sqrt(runs), runs))
-    values = (walk + rng.normal(0.0, scatter.run, runs)).reshape(sides.shape)
-    first_is_baseline = sides[:, 0] == "A"
+    values = (walk + rng.normal(0.0, scatter.run, runs)).reshape(builds.shape)
+    first_is_baseline = builds[:, 0] == "A"
     difference: np.ndarray = values[:, 1] - values[:, 0]
     return change + np.where(first_is_baseline, difference, -difference)

@@ -1,4 +1,4 @@
-"""The floor of a check: exact figures of scripted turns, against a saved baseline or the other build's own drive."""
+"""Snapshot checks: exact figures of scripted turns, against a saved baseline or the other build's own drive."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from host.errors import Exit
 from peakday.errors import CommandError
 from peakday.gate import baseline as baselines
-from peakday.gate.builds.builds import Side
+from peakday.gate.builds.builds import Build
 from peakday.gate.builds.runs import Measured, Scripted, scripted, stamp
 from peakday.gate.fingerprint import differences, here
 from peakday.gate.snapshot.figures import GATE as EXACT
@@ -30,29 +30,29 @@ class _Baseline:
     again: Callable[[], Scripted] | None = None
 
 
-def check_exact(check: Check, other: Side | list[Measured] | None) -> None:
-    """The floor, against the committed baseline, else against the other build's own drive."""
+def check_exact(check: Check, other: Build | list[Measured] | None) -> None:
+    """The snapshot, against the committed baseline, else against the other build's own drive."""
     if check.candidate.folder is None or check.candidate.sut is not None:
         check.notes.append("snapshot checks not run: only the local stack answers the same way twice")
         return
-    seen = _driven(check)
-    check.facts["exact"] = seen.figures
-    if "model_connections" not in seen.figures:
-        check.notes.append("connections to the models were not counted by these stand-ins: keep-alive is not judged")
-    if not answered(seen.rows):
+    drive = _driven(check)
+    check.facts["exact"] = drive.figures
+    if "model_connections" not in drive.figures:
+        check.notes.append("connections to the models were not counted by this emulator: keep-alive is not judged")
+    if not answered(drive.rows):
         check.lines.append(Line(EXACT, "turns", Verdict.INCONCLUSIVE, NO_TRAFFIC))
     elif check.request.accept:
-        check.lines += _accept(check, seen)
+        check.lines += _accept(check, drive)
     else:
-        _hold(check, seen, other)
+        _hold(check, drive, other)
 
 
 def _driven(check: Check) -> Scripted:
     return scripted(check.candidate, check.resolved, plan=check.checks.plan, console=check.console)
 
 
-def _hold(check: Check, seen: Scripted, other: Side | list[Measured] | None) -> None:
-    """What was seen against the baseline; a difference is driven again, on each side that can be."""
+def _hold(check: Check, drive: Scripted, other: Build | list[Measured] | None) -> None:
+    """What was seen against the baseline; a difference is driven again, on each build that can be."""
     try:
         before = _exact_baseline(check, other)
     except baselines.BaselineError as error:
@@ -62,23 +62,23 @@ def _hold(check: Check, seen: Scripted, other: Side | list[Measured] | None) -> 
     if not answered(before.rows):
         check.lines.append(Line(EXACT, "turns", Verdict.INCONCLUSIVE, f"of the baseline, {NO_TRAFFIC}"))
         return
-    lines = compare(before.figures, seen.figures)
-    moments = changed_moments(before.rows, seen.rows)
+    lines = compare(before.figures, drive.figures)
+    moments = changed_moments(before.rows, drive.rows)
     differs = any(line.verdict != Verdict.PASS for line in lines)
     if differs or moments:
         check.console.say("snapshot checks: figures differ; driving once more to see whether they stand")
         again = _driven(check)
         old = before.again() if before.again is not None else Scripted(before.rows, before.figures)
-        lines = compare(before.figures, seen.figures, repeated=again.figures, baseline_repeated=old.figures)
-        told = turns_line(moments, changed_moments(old.rows, again.rows)) if not differs else None
-        lines += [told] if told is not None else []
+        lines = compare(before.figures, drive.figures, repeated=again.figures, baseline_repeated=old.figures)
+        line = turns_line(moments, changed_moments(old.rows, again.rows)) if not differs else None
+        lines += [line] if line is not None else []
     check.lines += lines
     check.moments += moments
 
 
-def _exact_baseline(check: Check, other: Side | list[Measured] | None) -> _Baseline:
+def _exact_baseline(check: Check, other: Build | list[Measured] | None) -> _Baseline:
     name = check.resolved.scenario.name
-    if check.store.read(f"{name}/current.json") is None and isinstance(other, Side) and other.folder is not None:
+    if check.store.read(f"{name}/current.json") is None and isinstance(other, Build) and other.folder is not None:
         return _of_the_other(check, other)
     known = baselines.current(check.store, name)
     if known["workload"] != check.workload:
@@ -93,23 +93,23 @@ def _exact_baseline(check: Check, other: Side | list[Measured] | None) -> _Basel
     return _Baseline(known["version"], known["exact"], known["moments"])
 
 
-def _of_the_other(check: Check, other: Side) -> _Baseline:
+def _of_the_other(check: Check, other: Build) -> _Baseline:
     """The other build's own drive. It makes no plan: the facts of a plan are the code's that runs here."""
     plan = {key: value for key, value in check.facts["exact"].items() if key.startswith("plan.")}
     if plan:
         check.notes.append("chips and cost of the plan are held by a saved baseline only; there is none yet")
 
     def drive() -> Scripted:
-        seen = scripted(other, check.resolved, plan=False, console=check.console)
-        return Scripted(seen.rows, {**seen.figures, **plan})
+        drive = scripted(other, check.resolved, plan=False, console=check.console)
+        return Scripted(drive.rows, {**drive.figures, **plan})
 
     first = drive()
     return _Baseline(other.identity[:12], first.figures, first.rows, drive)
 
 
-def _accept(check: Check, seen: Scripted) -> list[Line]:
+def _accept(check: Check, drive: Scripted) -> list[Line]:
     """Save what two drives agree on as the current baseline; its runs are kept where the scenario is the same."""
-    different = unsteady(seen.figures, _driven(check).figures)
+    different = unsteady(drive.figures, _driven(check).figures)
     if different:
         return different
     name = check.resolved.scenario.name
@@ -118,7 +118,7 @@ def _accept(check: Check, seen: Scripted) -> list[Line]:
         kept = {key: known[key] for key in ("runs", "sketches") if known["workload"] == check.workload and key in known}
     except baselines.BaselineError:
         kept = {}
-    version = baselines.save(check.store, name, document(check, seen) | kept, stamp())
+    version = baselines.save(check.store, name, document(check, drive) | kept, stamp())
     baselines.promote(check.store, name, version)
     return [Line(EXACT, "all figures", Verdict.PASS, f"accepted as baseline {version}; review its diff")]
 
@@ -129,18 +129,18 @@ def steady_script(check: Check) -> Scripted:
     Raises:
         CommandError: nothing was answered, or the two drives disagree: neither is anything to compare with.
     """
-    seen = _driven(check)
-    if not answered(seen.rows):
+    drive = _driven(check)
+    if not answered(drive.rows):
         raise CommandError(f"nothing saved: {NO_TRAFFIC}", Exit.INCONCLUSIVE)
-    different = unsteady(seen.figures, _driven(check).figures)
+    different = unsteady(drive.figures, _driven(check).figures)
     if different:
         first = different[0]
         raise CommandError(f"nothing saved: {first.metric}: {first.why}", Exit.INCONCLUSIVE)
-    return seen
+    return drive
 
 
-def document(check: Check, seen: Scripted) -> dict[str, Any]:
-    """A baseline without runs: circumstances, exact figures and the turns they come from."""
+def document(check: Check, drive: Scripted) -> dict[str, Any]:
+    """A baseline without runs: environment, exact figures and the turns they come from."""
     from host.environment import commit, peakday_version
 
     return {
@@ -148,8 +148,8 @@ def document(check: Check, seen: Scripted) -> dict[str, Any]:
         "commit": commit(),
         "workload": check.workload,
         "host": here(),
-        "exact": seen.figures,
-        "moments": seen.rows,
+        "exact": drive.figures,
+        "moments": drive.rows,
         "runs": [],
         "sketches": {},
     }

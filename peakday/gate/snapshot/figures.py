@@ -1,4 +1,4 @@
-"""The floor: figures that no clock touches must equal the baseline's, or be accepted by a person."""
+"""Snapshot figures: those that no clock touches must equal the baseline's, or be accepted by a person."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def figures(rows: Sequence[Row]) -> Figures:
     answers = [call for call in calls if call["purpose"] != "route"]
     known: Figures = {"turns": len(rows)}
     known |= {name: sum(call[name] or 0 for call in calls) for name in TOKENS}
-    asked = sum(known[name] for name in TOKENS[:-1])  # type: ignore[misc]
-    known["cache_hit_token_ratio"] = round(known["cache_read_tokens"] / asked, 6) if asked else 0.0  # type: ignore[operator]
+    input_tokens = sum(known[name] for name in TOKENS[:-1])  # type: ignore[misc]
+    known["cache_hit_token_ratio"] = round(known["cache_read_tokens"] / input_tokens, 6) if input_tokens else 0.0  # type: ignore[operator]
     known["model_calls"] = len(calls)
     known["model_calls_per_turn"] = round(len(answers) / len(rows), 6) if rows else 0.0
     known["tool_rounds"] = sum(len({tool[0] for tool in row["tools"]}) for row in rows)
@@ -158,13 +158,13 @@ def changed_moments(baseline: Sequence[Row], candidate: Sequence[Row]) -> list[d
     """Turns that differ, each with what differs: `{turn, message, changes: [[what, before, after], ...]}`."""
     old = {row["turn"]: row for row in baseline}
     new = {row["turn"]: row for row in candidate}
-    found = []
+    moments = []
     for name in [*old, *(name for name in new if name not in old)]:
         changes = [*_changes(old.get(name), new.get(name))]
         if changes:
             row = new.get(name) or old[name]
-            found.append({"turn": name, "message": row["message"], "changes": changes})
-    return found
+            moments.append({"turn": name, "message": row["message"], "changes": changes})
+    return moments
 
 
 def _changes(old: Row | None, new: Row | None) -> Iterator[list[Any]]:

@@ -46,15 +46,15 @@ def questions(messages: Iterable[Mapping[str, Any]], intents: Iterable[str]) -> 
         intents: names with a weight in the scenario's mix.
     """
     plain = [row for row in messages if not (row["image"] or row["confirm"] or row.get("answers"))]
-    found: list[Question] = []
+    script: list[Question] = []
     for number, intent in enumerate(sorted(intents)):
         of_it = [row for row in plain if row["intent"] == intent]
         openings = [row for row in of_it if not row["follow_up"]]
         chosen = [openings[0], *[row for row in of_it if row["follow_up"]][:1]] if openings else []
         chosen += openings[-1:] if len(openings) > 1 else []
         customer = CUSTOMERS[number % len(CUSTOMERS)]
-        found += [Question(intent, row["text"], customer, i, row["page_product_id"]) for i, row in enumerate(chosen)]
-    return tuple(found)
+        script += [Question(intent, row["text"], customer, i, row["page_product_id"]) for i, row in enumerate(chosen)]
+    return tuple(script)
 
 
 def drive(url: str, asked: Sequence[Question]) -> list[dict[str, Any]]:
@@ -105,10 +105,10 @@ def side_by_side(tools: Sequence[Mapping[str, Any]]) -> int:
 
 
 def without_waits(profiles: Mapping[str, Any]) -> dict[str, Any]:
-    """What to tell the stand-ins so that answers come at once: groups by model key. Tokens and caches stay as they are.
+    """Emulator settings with which answers come at once: groups by model key. Tokens and caches stay.
 
     Args:
-        profiles: the content of the stand-ins' profiles file.
+        profiles: the content of the emulator's profiles file.
     """
     quick: dict[str, Any] = {}
     for model, name in profiles["models"].items():

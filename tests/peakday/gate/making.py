@@ -9,14 +9,14 @@ from loadgen.record import TABLES, Run, parse_info
 from peakday.console import Console
 from peakday.gate import baseline as baselines
 from peakday.gate import gate as gates
-from peakday.gate.builds.builds import Side
+from peakday.gate.builds.builds import Build
 from peakday.gate.builds.runs import Measured, Scripted
 from peakday.gate.snapshot import comparison as floor
 from peakday.gate.snapshot.figures import figures
 
 QUIET = Console(quiet=True)
-HERE = Side("candidate", "new", folder=Path(), scenario="smoke")
-THERE = Side("baseline", "old", folder=Path(), scenario="smoke")
+HERE = Build("candidate", "new", folder=Path(), scenario="smoke")
+THERE = Build("baseline", "old", folder=Path(), scenario="smoke")
 
 HOST = {"system": "Linux", "machine": "x86_64", "cpu": "one", "cores": 2, "memory_bytes": 1, "python": "3.11"}
 
@@ -58,11 +58,11 @@ def row(turn="a/0", *, cached=100, tools=(), prefix="p1", cost=0.001, route="nov
 
 
 def scripts(monkeypatch, rows):
-    """What the next drives of the script show, whichever side is driven; the last one repeats. Returns who was."""
+    """What the next drives of the script show, whichever build is driven; the last one repeats. Returns who was."""
     left, driven = list(rows), []
 
-    def scripted(side, *_, **__):
-        driven.append(side.label)
+    def scripted(build, *_, **__):
+        driven.append(build.label)
         now = left.pop(0) if len(left) > 1 else left[0]
         return Scripted(now, figures(now))
 
@@ -77,14 +77,14 @@ def keep(check, rows, **changes):
 
 
 def loads(monkeypatch, answers):
-    """What the next load runs measure, by the side that is driven; an exception is raised. Returns who was driven."""
+    """What the next load runs measure, by the build that is driven; an exception is raised. Returns who was driven."""
     driven = []
 
-    def load_once(side, *_, **__):
-        answer = answers(side)
+    def load_once(build, *_, **__):
+        answer = answers(build)
         if isinstance(answer, BaseException):
             raise answer
-        driven.append(side.label)
+        driven.append(build.label)
         return answer
 
     monkeypatch.setattr(gates, "load_once", load_once)

@@ -1,4 +1,4 @@
-"""The verbs as they are typed, over faked sides: exit codes, going on after Ctrl-C, the workflow file, `make perf`."""
+"""The verbs as they are typed, over faked builds: exit codes, going on after Ctrl-C, the workflow file, `make perf`."""
 
 import os
 import re
@@ -24,17 +24,17 @@ WORKFLOW = ROOT / "deploy" / "ci" / "peakday.yml"
 
 @pytest.fixture
 def typed(check, monkeypatch):
-    """Type `peakday WORDS` with the check of smoke behind it, whose baseline side is faked; the exit code."""
+    """Type `peakday WORDS` with the check of smoke behind it, whose baseline build is faked; the exit code."""
     import contextlib
 
     def prepare(request, checks, console):
         return replace(check, request=request, checks=checks, console=console, lines=[], notes=[], moments=[], facts={})
 
-    def side(now):
+    def build(now):
         return contextlib.nullcontext(THERE if now.request.against else None)
 
     monkeypatch.setattr("peakday.gate.check.prepare", prepare)
-    monkeypatch.setattr(gates, "_baseline_side", side)
+    monkeypatch.setattr(gates, "_baseline_build", build)
     monkeypatch.setattr(gates, "_asked_alike", lambda check, other: other)
     before = signal.getsignal(signal.SIGTERM)
 
@@ -52,14 +52,14 @@ FLOOR = ("check", "smoke", "--only", "exact", "--quiet")
 
 
 def test_equal_builds_end_with_0_and_a_slower_one_with_1(typed, monkeypatch):
-    loads(monkeypatch, lambda side: measured())
+    loads(monkeypatch, lambda build: measured())
     assert typed(*REGRESSION) == Exit.OK
-    loads(monkeypatch, lambda side: measured({"ttft_s_p50": 0.9 if side.label == "candidate" else 0.5}))
+    loads(monkeypatch, lambda build: measured({"ttft_s_p50": 0.9 if build.label == "candidate" else 0.5}))
     assert typed(*REGRESSION) == Exit.GATE_FAILED
 
 
 def test_a_generator_at_fault_ends_with_3(typed, monkeypatch, capsys):
-    loads(monkeypatch, lambda side: measured(valid=False))
+    loads(monkeypatch, lambda build: measured(valid=False))
     assert typed(*REGRESSION) == Exit.INVALID_RUN
     assert "INVALID" in capsys.readouterr().out
 
@@ -79,16 +79,16 @@ def test_the_floor_ends_with_0_or_1(typed, check, monkeypatch):
 
 def test_ctrl_c_ends_with_130_and_the_same_command_goes_on_with_whole_pairs(typed, monkeypatch, capsys):
     """Interrupted in the sixth run: two pairs are kept, and the half one is made again."""
-    made = loads(monkeypatch, lambda side: KeyboardInterrupt() if len(made) == 5 else measured())
+    made = loads(monkeypatch, lambda build: KeyboardInterrupt() if len(made) == 5 else measured())
     assert typed(*REGRESSION[:-1]) == Exit.INTERRUPTED
     assert "goes on with the runs made so far, halves of pairs anew" in capsys.readouterr().err
-    again = loads(monkeypatch, lambda side: measured())
+    again = loads(monkeypatch, lambda build: measured())
     assert typed(*REGRESSION) == Exit.OK
     assert (len(made), len(again)) == (5, 4)
 
 
 def test_noise_is_measured_and_printed_by_its_own_verb(typed, monkeypatch, capsys):
-    loads(monkeypatch, lambda side: measured())
+    loads(monkeypatch, lambda build: measured())
     assert typed("check", "smoke", "--noise", "3", "--quiet") == Exit.OK
     assert "3 equal runs in 1 session(s)" in capsys.readouterr().out
     assert Path("noise.json").is_file()

@@ -9,7 +9,7 @@ import pytest
 from host.errors import Exit, PeakdayError
 from peakday.errors import CommandError
 from peakday.gate import gate as gates
-from peakday.gate.builds.builds import Side
+from peakday.gate.builds.builds import Build
 from peakday.gate.builds.journal import Journal
 from peakday.gate.check import CheckOptions, check_noise, request_of, settings
 from peakday.gate.fingerprint import asked_otherwise, workload_hash
@@ -29,7 +29,7 @@ def test_switches_of_the_assistant_are_under_test_and_no_other_scenario():
 
 
 def test_too_many_invalid_runs_end_with_exit_code_3(check, monkeypatch):
-    loads(monkeypatch, lambda side: measured(valid=False))
+    loads(monkeypatch, lambda build: measured(valid=False))
     check.request = request_of(CheckOptions("smoke", against=None, only=("slo",)))
     outcome = run_check(check)
     assert outcome.exit_code == Exit.INVALID_RUN
@@ -37,17 +37,17 @@ def test_too_many_invalid_runs_end_with_exit_code_3(check, monkeypatch):
 
 
 def test_equal_builds_stop_after_four_pairs(check, monkeypatch):
-    sides = []
-    loads(monkeypatch, lambda side: sides.append(side.label[0]) or measured({"ttft_s_p50": 0.5 + len(sides) / 1e4}))
+    builds = []
+    loads(monkeypatch, lambda build: builds.append(build.label[0]) or measured({"ttft_s_p50": 0.5 + len(builds) / 1e4}))
     check_regression(check, THERE, Journal.opened({"b": 1}))
-    assert "".join(sides) == "bccbbccb"
+    assert "".join(builds) == "bccbbccb"
     assert check.outcome().exit_code == Exit.OK
 
 
 def test_a_slower_build_fails(check, monkeypatch):
     count = iter(range(100))
     slow = {"candidate": 0.65, "baseline": 0.5}
-    loads(monkeypatch, lambda side: measured({"ttft_s_p50": slow[side.label] + next(count) % 3 / 1e3}))
+    loads(monkeypatch, lambda build: measured({"ttft_s_p50": slow[build.label] + next(count) % 3 / 1e3}))
     check_regression(check, THERE, Journal.opened({"c": 1}))
     assert check.outcome().exit_code == Exit.GATE_FAILED
     assert [line.metric for line in check.lines if line.verdict == Verdict.FAIL] == ["ttft_s_p50"]
@@ -57,10 +57,10 @@ def test_after_ctrl_c_the_same_check_goes_on_with_the_runs_it_had(check, monkeyp
     """Interrupted in the fifth run: the next start makes only what is missing."""
     made = []
 
-    def answers(side):
+    def answers(build):
         if len(made) == 4:
             return KeyboardInterrupt()
-        made.append(side.label)
+        made.append(build.label)
         return measured({"ttft_s_p50": 0.5 + len(made) / 1e4})
 
     loads(monkeypatch, answers)
@@ -82,7 +82,7 @@ def records(monkeypatch):
 
 def test_the_slos_are_judged_over_separate_runs_where_no_gate_makes_any(check, monkeypatch, records):
     """A mean of one run says nothing of its scatter, so a promise about a mean could never be kept."""
-    driven = loads(monkeypatch, lambda side: measured())
+    driven = loads(monkeypatch, lambda build: measured())
     check.checks = Checks(slo=("goodput_per_s >= 3.9", "error_ratio < 0.02", "ttft_s_p95 <= 1"))
     check_slo(check, [], Journal.opened({"m": 1}))
     assert driven == ["candidate"] * 3
@@ -106,14 +106,14 @@ def test_history_compares_runs_of_the_same_load_alone(check):
 def test_a_saved_run_says_what_load_it_was_of(check, monkeypatch, records):
     scripts(monkeypatch, [[row()]])
     values = dict.fromkeys(gates.BLOCK_METRICS, 1.0)
-    loads(monkeypatch, lambda side: replace(measured(values), workload='scenario h, {"rate": 4}'))
+    loads(monkeypatch, lambda build: replace(measured(values), workload='scenario h, {"rate": 4}'))
     _, known = save_baseline(check, 2, False)
     assert [one["load"] for one in known["runs"]] == ['{"rate": 4}'] * 2
 
 
 def test_a_noise_session_says_what_was_measured(check, monkeypatch):
     """So that sessions of another machine, scenario or load are not taken for the same noise."""
-    loads(monkeypatch, lambda side: measured())
+    loads(monkeypatch, lambda build: measured())
     session = noise_session(check, 3, iter([0.0, 30.0]).__next__)
     assert (session["scenario"], session["target"], session["run_s"]) == (check.workload, "the local stack", 10.0)
     assert {"host", "rate_per_s", "for_s", "processes"} <= set(session)
@@ -122,7 +122,7 @@ def test_a_noise_session_says_what_was_measured(check, monkeypatch):
 def test_the_noise_of_this_load_is_printed_and_other_sessions_are_left_out(check, monkeypatch):
     """A session at another rate is kept in the file and is not of the table."""
     luck = iter(math.exp(0.01 * (-1) ** i) for i in range(99))
-    loads(monkeypatch, lambda side: measured({"ttft_s_p50": 0.5 * next(luck)}))
+    loads(monkeypatch, lambda build: measured({"ttft_s_p50": 0.5 * next(luck)}))
     monkeypatch.setattr("peakday.gate.check.prepare", lambda asked, checks, console: replace(check, checks=checks))
     check_noise(CheckOptions("smoke", rate="9/s"), 3, check.console)
     text, noise = check_noise(CheckOptions("smoke", rate="4/s"), 4, check.console)
@@ -134,7 +134,7 @@ def test_the_noise_of_this_load_is_printed_and_other_sessions_are_left_out(check
 
 def test_wall_time_that_is_hopeless_is_said_to_be(check, monkeypatch):
     luck = iter([1.0, 2.0] * 9)
-    loads(monkeypatch, lambda side: measured({"ttft_s_p50": next(luck), "cpu_loops_per_turn": 2.0}))
+    loads(monkeypatch, lambda build: measured({"ttft_s_p50": next(luck), "cpu_loops_per_turn": 2.0}))
     monkeypatch.setattr("peakday.gate.check.prepare", lambda *_: check)
     text, _ = check_noise(CheckOptions("smoke"), 4, check.console)
     assert "wall time is hopeless here (ttft_s_p50): gate cpu_loops_per_turn" in text
@@ -142,7 +142,7 @@ def test_wall_time_that_is_hopeless_is_said_to_be(check, monkeypatch):
 
 def test_a_machine_that_changed_while_it_was_measured_is_noted(check, monkeypatch):
     hosts = iter([HOST] * 3 + [{**HOST, "cores": 4}] * 99)
-    loads(monkeypatch, lambda side: measured({"ttft_s_p50": 0.5}, host=next(hosts)))
+    loads(monkeypatch, lambda build: measured({"ttft_s_p50": 0.5}, host=next(hosts)))
     check_regression(check, THERE, Journal.opened({"n": 1}))
     assert "the machine changed while it was measured: cores: 2 and 4" in check.notes
 
@@ -159,13 +159,13 @@ def commit(monkeypatch, check):
         return contextlib.nullcontext((folder, "c0ffee" * 7))
 
     monkeypatch.setattr(gates, "worktree", worktree)
-    monkeypatch.setattr(Side, "scenario_there", lambda side: shown)
+    monkeypatch.setattr(Build, "scenario_there", lambda build: shown)
     return shown
 
 
 def test_a_commit_is_measured_in_its_worktree_beside_the_files_here(check, monkeypatch, commit):
     folders = []
-    loads(monkeypatch, lambda side: folders.append((side.label, side.folder)) or measured())
+    loads(monkeypatch, lambda build: folders.append((build.label, build.folder)) or measured())
     outcome = run_check(check_with(check, against="HEAD~1", only=("regression",)))
     assert outcome.exit_code == Exit.OK
     assert folders[:2] == [("baseline", Path("there")), ("candidate", Path())]
@@ -174,7 +174,7 @@ def test_a_commit_is_measured_in_its_worktree_beside_the_files_here(check, monke
 def test_a_commit_whose_scenario_asks_for_something_else_is_not_compared(check, monkeypatch, commit):
     """Its stand-ins would serve other models, or fail otherwise, under a load that is not theirs."""
     commit["mix"]["image_ratio"] = 0.5
-    driven = loads(monkeypatch, lambda side: measured())
+    driven = loads(monkeypatch, lambda build: measured())
     outcome = run_check(check_with(check, against="HEAD~1", only=("regression",)))
     assert outcome.exit_code == Exit.INCONCLUSIVE
     assert "asks for something else (mix)" in outcome.lines[0].why
@@ -182,7 +182,7 @@ def test_a_commit_whose_scenario_asks_for_something_else_is_not_compared(check, 
 
 
 def test_a_commit_that_lacks_the_scenario_is_not_compared(check, monkeypatch, commit):
-    monkeypatch.setattr(Side, "scenario_there", lambda side: "study.yaml: no such file")
+    monkeypatch.setattr(Build, "scenario_there", lambda build: "study.yaml: no such file")
     outcome = run_check(check_with(check, against="HEAD~1", only=("regression",)))
     assert outcome.exit_code == Exit.INCONCLUSIVE
     assert "study.yaml: no such file" in outcome.lines[0].why
@@ -200,11 +200,11 @@ def test_the_switches_of_the_assistant_may_differ_between_builds(check):
 
 
 def test_an_address_is_driven_as_it_is(check, monkeypatch):
-    sides = []
-    loads(monkeypatch, lambda side: sides.append(side) or measured())
+    builds = []
+    loads(monkeypatch, lambda build: builds.append(build) or measured())
     outcome = run_check(check_with(check, against="http://127.0.0.1:9", only=("regression",)))
     assert outcome.exit_code == Exit.OK
-    assert sides[0].targets == ("assistant=http://127.0.0.1:9",)
+    assert builds[0].targets == ("assistant=http://127.0.0.1:9",)
 
 
 def test_stored_runs_are_read_and_the_candidate_is_run_as_often_as_the_slos_ask(check, monkeypatch):
@@ -212,7 +212,7 @@ def test_stored_runs_are_read_and_the_candidate_is_run_as_often_as_the_slos_ask(
         (Path("runs") / name).mkdir(parents=True)
         (Path("runs") / name / "run.json").write_text("{}")
     monkeypatch.setattr("peakday.gate.records.measured", lambda path: measured())
-    driven = loads(monkeypatch, lambda side: measured())
+    driven = loads(monkeypatch, lambda build: measured())
     outcome = run_check(check_with(check, against="one,two", only=("regression",)))
     assert outcome.exit_code == Exit.OK
     assert driven == ["candidate"] * 3
@@ -220,17 +220,17 @@ def test_stored_runs_are_read_and_the_candidate_is_run_as_often_as_the_slos_ask(
 
 def test_a_system_of_ones_own_is_built_here_and_in_the_worktree(check, monkeypatch, commit):
     """Its scenario need not be known there: the load comes from here for both."""
-    built, sides = [], []
+    built, builds = [], []
     sut = Sut(build="make", start="./serve", ready="http://x")
-    monkeypatch.setattr(gates, "build", lambda command, folder, within_s: built.append((command, folder)))
-    monkeypatch.setattr(Side, "scenario_there", lambda side: "nobody asks")
-    loads(monkeypatch, lambda side: sides.append(side) or measured())
+    monkeypatch.setattr(gates, "run_build", lambda command, folder, within_s: built.append((command, folder)))
+    monkeypatch.setattr(Build, "scenario_there", lambda build: "nobody asks")
+    loads(monkeypatch, lambda build: builds.append(build) or measured())
     asked_so = check_with(check, against="HEAD~1", only=("exact", "regression"))
     asked_so.checks, asked_so.candidate = Checks(sut=sut), replace(check.candidate, sut=sut)
     outcome = run_check(asked_so)
     assert outcome.exit_code == Exit.OK
     assert built == [("make", Path())]
-    assert [side.sut for side in sides[:2]] == [sut, sut]
+    assert [build.sut for build in builds[:2]] == [sut, sut]
     assert "snapshot checks not run" in outcome.notes[0]
 
 

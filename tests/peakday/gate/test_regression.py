@@ -95,7 +95,7 @@ def test_no_goodput_at_all_fails():
         ([0.0] * 4, [0.0, 0.0, 0.0, 0.005], Verdict.INCONCLUSIVE),
         ([0.0] * 4, [None] * 4, Verdict.INCONCLUSIVE),
     ],
-    ids=["errors appear", "none on either side", "one error in one run", "vanished"],
+    ids=["errors appear", "none on either build", "one error in one run", "vanished"],
 )
 def test_no_error_is_a_share_of_errors_like_any_other(before, after, verdict):
     gate = Regression(metrics={"error_ratio": 0.5})

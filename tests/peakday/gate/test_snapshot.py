@@ -5,7 +5,7 @@ import pytest
 from host.errors import Exit
 from peakday.errors import CommandError
 from peakday.gate import baseline as baselines
-from peakday.gate.builds.builds import Side
+from peakday.gate.builds.builds import Build
 from peakday.gate.gate import save_baseline
 from peakday.gate.snapshot.comparison import check_exact
 from peakday.gate.verdicts import Verdict
@@ -148,7 +148,7 @@ def test_a_baseline_of_another_machine_holds_and_the_report_says_so(check, monke
 
 
 def test_a_system_of_the_users_own_has_no_floor_and_the_report_says_so(check):
-    check.candidate = Side("candidate", "url", targets=("assistant=http://127.0.0.1:1",))
+    check.candidate = Build("candidate", "url", targets=("assistant=http://127.0.0.1:1",))
     check_exact(check, None)
     assert check.lines == []
     assert "snapshot checks not run" in check.notes[0]

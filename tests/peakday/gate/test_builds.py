@@ -11,7 +11,7 @@ import pytest
 from host.errors import Exit
 from host.processes import group_members
 from peakday.errors import CommandError
-from peakday.gate.builds.builds import Side, build, here_identity, worktree
+from peakday.gate.builds.builds import Build, here_identity, run_build, worktree
 from peakday.gate.fingerprint import asked_otherwise
 from peakday.gate.settings import Sut
 from peakday.gate.state import address
@@ -71,7 +71,7 @@ def test_a_build_that_fails_shows_its_last_log_line(repository):
 def test_a_build_that_takes_too_long_is_stopped(tmp_path):
     """And all that it started: a compiler under a make goes on for hours."""
     with pytest.raises(CommandError, match="longer than"):
-        build("(echo $$ > group; sleep 30; true) | cat", tmp_path, 0.3)
+        run_build("(echo $$ > group; sleep 30; true) | cat", tmp_path, 0.3)
     assert group_members(int((tmp_path / "group").read_text())) == {}
 
 
@@ -132,7 +132,7 @@ def test_outside_git_the_files_name_the_build(tmp_path, monkeypatch):
 def test_a_system_of_ones_own_is_started_waited_for_driven_and_stopped(tmp_path):
     (tmp_path / "page.txt").write_text("hello")
     sut = Sut(start=SERVE, ready="http://127.0.0.1:{port}/page.txt", target="openai=http://127.0.0.1:{port}/v1")
-    with Side("candidate", "x", folder=tmp_path, sut=sut).up() as running:
+    with Build("candidate", "x", folder=tmp_path, sut=sut).up() as running:
         (target,) = running.targets
         url = target.removeprefix("openai=").removesuffix("/v1")
         with urllib.request.urlopen(f"{url}/page.txt") as answer:
@@ -144,7 +144,7 @@ def test_a_system_of_ones_own_is_started_waited_for_driven_and_stopped(tmp_path)
 
 def test_a_system_that_ends_at_once_shows_its_last_log_line(tmp_path):
     sut = Sut(start="echo no licence >&2; exit 1", ready="http://127.0.0.1:{port}/")
-    with pytest.raises(CommandError, match="no licence"), Side("candidate", "x", folder=tmp_path, sut=sut).up():
+    with pytest.raises(CommandError, match="no licence"), Build("candidate", "x", folder=tmp_path, sut=sut).up():
         pass
 
 
@@ -152,7 +152,7 @@ def test_a_system_may_say_as_much_as_it_likes(tmp_path):
     """Nobody reads what it prints: 64 KiB in a pipe, and it would stand still."""
     console = 'i=0; while [ $i -lt 3000 ]; do echo "GET / 200 a line of forty characters or so"; i=$((i+1)); done'
     sut = Sut(start=f"{console}; {SERVE}", ready="http://127.0.0.1:{port}/", ready_within_s=15)
-    with Side("candidate", "x", folder=tmp_path, sut=sut).up() as running:
+    with Build("candidate", "x", folder=tmp_path, sut=sut).up() as running:
         assert running.targets
 
 
@@ -163,7 +163,7 @@ def test_a_system_under_a_shell_is_stopped_with_it(tmp_path, start):
     (tmp_path / "busy.py").write_text(BUSY_PY)
     serve = start.format(BUSY.removeprefix("exec "))
     sut = Sut(start=f"echo $$ > group; {serve}", ready="http://127.0.0.1:{port}/page.txt")
-    with Side("candidate", "x", folder=tmp_path, sut=sut).up() as running:
+    with Build("candidate", "x", folder=tmp_path, sut=sut).up() as running:
         group = int((tmp_path / "group").read_text())
         assert len(group_members(group)) > 1
     assert group_members(group) == {}
@@ -180,12 +180,12 @@ def test_an_address_must_be_owned(tmp_path, monkeypatch):
 
 def test_a_build_says_how_it_reads_the_scenario(tmp_path):
     """Through its own command, in its own folder; and what is shown is what we read ourselves."""
-    side = Side("baseline", "x", folder=tmp_path, scenario="smoke", sets=("mix.image_ratio=0.5",))
-    assert asked_otherwise(load_scenario("smoke", ["mix.image_ratio=0.5"]), side.scenario_there()) == []
-    assert asked_otherwise(load_scenario("smoke"), side.scenario_there()) == ["mix"]
+    build = Build("baseline", "x", folder=tmp_path, scenario="smoke", sets=("mix.image_ratio=0.5",))
+    assert asked_otherwise(load_scenario("smoke", ["mix.image_ratio=0.5"]), build.scenario_there()) == []
+    assert asked_otherwise(load_scenario("smoke"), build.scenario_there()) == ["mix"]
 
 
 def test_a_build_that_lacks_the_scenario_says_so(tmp_path):
     """A file that was never committed is in no worktree."""
-    said = Side("baseline", "x", folder=tmp_path, scenario="mine.yaml").scenario_there()
+    said = Build("baseline", "x", folder=tmp_path, scenario="mine.yaml").scenario_there()
     assert "mine.yaml" in said
