@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-unit test-system test-slow lint check bench perf check-study mutants requirements clean
+.PHONY: demo test test-unit test-system test-slow lint check bench perf check-study mutants campaign requirements clean
 
 demo: $(VENV)/core.done
 	$(BIN)/peakday demo
@@ -62,6 +62,10 @@ $(VENV)/core.done: requirements/core.txt pyproject.toml
 
 $(VENV)/dev.done: requirements/dev.txt pyproject.toml
 	@PYTHON="$(PYTHON)" sh requirements/install.sh dev
+
+# The bad day: kills, freezes, full disks and interrupts at seeded random moments of whole runs. Root, Linux, resumable.
+campaign: $(VENV)/dev.done
+	$(BIN)/python -m tests.campaign --runs 100 --minutes 60
 
 # The locked lists, with hashes, for every platform and Python that the project supports; needs uv.
 requirements:

@@ -1,0 +1,1 @@
+"""The bad day: seeded faults over whole runs, and what must hold whatever happens (`make campaign`)."""
