@@ -18,7 +18,7 @@ from assistant.models.calls import ModelCaller
 from assistant.models.protocol import ModelClient
 from assistant.policy import ModelPolicy
 from assistant.prompt import PromptBuilder
-from assistant.quality.sample_buffer import Spool
+from assistant.quality.sample_buffer import SampleBuffer
 from assistant.router.route import Classifier, MessageRouter
 from assistant.sessions import Sessions
 from assistant.settings import Stack
@@ -92,7 +92,7 @@ def assemble(
         conversations=Conversations(),
         confirmations=Confirmations(secrets.token_bytes(32)),
         metrics=metrics,
-        spool=Spool(stack.store.with_name("judge-spool.jsonl")),
+        samples=SampleBuffer(stack.store.with_name("judge-spool.jsonl")),
         tool_context=tool_context,
         clock=clocks.process_s,
         now_s=clocks.epoch_s,

@@ -12,7 +12,7 @@ class AssistantError(PeakdayError):
 
 
 class RequestError(AssistantError):
-    """A request we turn down before any model is asked. `field` names the key at fault, where there is one."""
+    """A request rejected before any model is asked. `field` names the key at fault, where there is one."""
 
     def __init__(self, status: int, code: str, message: str, field: str | None = None) -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""What is turned down before any model is asked, by plain patterns. `pass` lets a message through.
+"""What is rejected before any model is asked, by plain patterns. `pass` lets a message through.
 
 This is a first gate, not a moderation service: it catches attempts to change the assistant's orders or to reach other
 accounts, and customers who paste card numbers, which must not travel to a model or a log.

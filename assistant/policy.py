@@ -1,6 +1,6 @@
 """Which model answers a turn: the scenario's choice while it can, else the cheapest good, quick and free enough one.
 
-Bound by pictures and by the marketplace's models; judged by quality for (intent, complexity), by the time to first
+Bound by pictures and by the marketplace's models; compared by quality for (intent, complexity), by the time to first
 token seen lately, and by quota headroom. Every choice carries the reason that decided it.
 """
 
@@ -69,7 +69,7 @@ class ModelPolicy:
         return None
 
     def good_enough(self, key: str, intent: str, complexity: str) -> bool:
-        """Whether a model's quality reaches the floor; one that nobody judged is not held back."""
+        """Whether a model's quality reaches the floor; one without a figure is not held back."""
         row = self._quality.get((key, intent, complexity), self._quality.get((key, "any", complexity)))
         return row is None or row >= self._policy.quality_floor
 

@@ -20,7 +20,7 @@ from assistant.models.grounding import grounding, grounds_in_place
 from assistant.models.protocol import Block, ModelRequest, Reply, ToolUse
 from assistant.policy import Ask, ModelPolicy
 from assistant.prompt import PromptBuilder, customer_text
-from assistant.quality.sample_buffer import SampledTurn, Spool, is_sampled
+from assistant.quality.sample_buffer import SampleBuffer, SampledTurn, is_sampled
 from assistant.requests import TurnRequest
 from assistant.router.planner import planner_of
 from assistant.router.route import MessageRouter, Route
@@ -59,7 +59,7 @@ class Services:
     conversations: Conversations
     confirmations: Confirmations
     metrics: Metrics
-    spool: Spool
+    samples: SampleBuffer
     tool_context: Callable[[str, str], ToolContext]  # customer id, locale
     clock: Callable[[], float]  # seconds of the process, for durations
     now_s: Callable[[], float]  # seconds since the epoch, for tokens
@@ -323,7 +323,7 @@ class _Turn:
         return runs
 
     def _sample(self) -> None:
-        """Spool this turn for judging, if it belongs to the sample."""
+        """SampleBuffer this turn for judging, if it belongs to the sample."""
         request, route = self.request, self.route
         ratio = self.services.stack.switches.judge_ratio
         if route is None or not is_sampled(request.interaction_id, request.turn_index, ratio):
@@ -332,7 +332,7 @@ class _Turn:
             [block for block in message["content"] if "image" not in block]
             for message in self.conversation.messages[self.turn_start :]
         ]
-        self.services.spool.add(
+        self.services.samples.add(
             SampledTurn(
                 trace_id=self.trace_id,
                 model=self.model_key or "",

@@ -1,4 +1,4 @@
-"""Own CPU of the assistant process against the local models: per streamed token, per model call, per turn.
+"""Own CPU of the assistant process against the emulator: per streamed token, per model call, per turn.
 
 `python -m bench.assistant [--streams 200] [--turns 400] [--soak 100000]` on an idle Linux machine. Three kinds
 of turn (short, long, with tool rounds) give three equations; CPU comes from the kernel's nanosecond counter of the

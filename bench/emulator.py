@@ -63,7 +63,7 @@ class Emulator:
         files = {
             "models.yaml": {"schema": "peakday.models/1", "models": {"mock": model}, "marketplaces": {}},
             "profiles.yaml": {
-                "schema": "peakday.stand_ins/1", "models": {"mock": "mock"}, "profiles": {"mock": profile},
+                "schema": "peakday.emulator/1", "models": {"mock": "mock"}, "profiles": {"mock": profile},
             },
             "conversations.yaml": {"schema": "peakday.conversations/1", "default": {"answer_tokens": TOKENS}},
         }  # fmt: skip

@@ -1,4 +1,4 @@
-"""`python -m emulator --stack stack.json --fd N`: serve the stand-ins until told to stop.
+"""`python -m emulator --stack stack.json --fd N`: serve the emulator until told to stop.
 
 Prints one JSON line when ready. Stops on SIGTERM after draining, and by itself when its parent is gone.
 """

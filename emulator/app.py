@@ -1,4 +1,4 @@
-"""The stand-ins assembled from a stack file, and the one place that says which path goes where."""
+"""The emulator assembled from a stack file, and the one place that says which path goes where."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from emulator.http.pacer import Pacer
 from emulator.language.conversations import read_conversations
 from emulator.language.corpus import Corpus, sentences
 from emulator.metrics import CONTENT_TYPE, metrics_text
-from emulator.models import LoopWatch, StandIn, StandIns
+from emulator.models import EmulatedModel, Emulator, LoopWatch
 from emulator.openai import endpoint as openai_api
 from emulator.openai.endpoint import OpenAi
 from emulator.profiles import Profile, ProviderPhysics, merged, profile_from, raw_profile, read_profiles
@@ -36,23 +36,25 @@ class App:
         profiles = read_profiles(stack.profiles)
         self._profile_groups: dict[str, dict[str, Any]] = {}
         text = self._text = sentences(stack.data.catalogue)
-        served: dict[str, StandIn] = {}
+        served: dict[str, EmulatedModel] = {}
         for key, model in read_models(stack.models_file).items():
             if stack.models is not None and key not in stack.models:
                 continue
             if key not in profiles:
-                raise StackError(f"models.yaml: {key} has no stand-in profile; add one to a profiles overlay")
+                raise StackError(f"models.yaml: {key} has no emulator profile; add one to a profiles overlay")
             profile = profiles[key]
-            served[model.model_id] = StandIn(model, profile, pacer, stack.seed, _corpus(text, profile, model.protocol))
+            served[model.model_id] = EmulatedModel(
+                model, profile, pacer, stack.seed, _corpus(text, profile, model.protocol)
+            )
         faults = FaultPlan([fault_from(raw) for raw in stack.faults], stack.seed)
-        self.stand_ins = StandIns(
+        self.emulator = Emulator(
             served, pacer, read_conversations(stack.data.conversations), QuotaBook(stack.quotas), faults, stack.seed,
             stack.regions, _pages(stack.data.catalogue),
         )  # fmt: skip
         self.watch = LoopWatch(loop)
         self._profiles_file = stack.profiles
-        bedrock, openai = Bedrock(self.stand_ins), OpenAi(self.stand_ins)
-        control = Control(self.stand_ins, self._use_profile)
+        bedrock, openai = Bedrock(self.emulator), OpenAi(self.emulator)
+        control = Control(self.emulator, self._use_profile)
         self._routes = (
             ("/model/", bedrock.handle), ("/guardrail/", bedrock.handle), ("/v1/", openai.handle),
             ("/control/", control.handle), ("/truth", control.handle),
@@ -67,24 +69,24 @@ class App:
             if request.path == "/health":
                 return json_response(200, {"ok": True, "simulated": True})
             if request.path == "/metrics":
-                return Response(200, metrics_text(self.stand_ins, self.watch, connection.accepted), CONTENT_TYPE)
+                return Response(200, metrics_text(self.emulator, self.watch, connection.accepted), CONTENT_TYPE)
             return json_response(404, {"message": f"nothing is served at {request.path}"})
         except Exception:
-            self.stand_ins.internal_errors += 1
+            self.emulator.internal_errors += 1
             log.exception("%s %s failed", request.method, request.path)
-            return json_response(500, {"message": "the stand-in failed; its log has the cause"})
+            return json_response(500, {"message": "the emulator failed; its log has the cause"})
 
     def _use_profile(self, key: str, groups: dict[str, Any]) -> None:
         """Lay groups over a model's profile."""
-        stand_in = self.stand_ins.by_key[key]
+        emulated = self.emulator.by_key[key]
         raw = merged(raw_profile(key, self._profiles_file), self._profile_groups.get(key, {}))
         if "physics" in groups:
             raw = {"tokens": raw["tokens"]}
         raw = merged(raw, groups)
-        profile, corpus = profile_from(key, raw, "/control/profiles"), stand_in.corpus
+        profile, corpus = profile_from(key, raw, "/control/profiles"), emulated.corpus
         if (corpus.rule, corpus.tokens_per_chunk) != (profile.tokens, _tokens_per_chunk(profile)):
-            corpus = _corpus(self._text, profile, stand_in.model.protocol)
-        stand_in.use(profile, corpus)
+            corpus = _corpus(self._text, profile, emulated.model.protocol)
+        emulated.use(profile, corpus)
         self._profile_groups[key] = raw
 
 

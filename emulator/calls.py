@@ -16,7 +16,7 @@ from emulator.faults import REFUSALS, Fault
 from emulator.http.connection import Connection, Request
 from emulator.http.stream import Breakage, Stream, Wire
 from emulator.language.conversations import Plan, Turn
-from emulator.models import StandIn, StandIns
+from emulator.models import EmulatedModel, Emulator
 
 TRUTH_COLUMNS = (
     "id", "traceparent", "model", "region", "status", "received_s", "first_due_s", "first_sent_s", "last_sent_s",
@@ -63,8 +63,8 @@ class Refused(Exception):
 
 
 def reply_to(
-    stand_ins: StandIns,
-    stand_in: StandIn,
+    emulator: Emulator,
+    emulated: EmulatedModel,
     turn: Turn,
     offered: set[str],
     max_tokens: int | None,
@@ -76,27 +76,29 @@ def reply_to(
 
     `forced`: a tool that the request demands, called without input when the plan asks for none.
     """
-    plan = stand_ins.conversations.plan_for(turn)
-    asked = stand_ins.conversations.calls(plan, turn, offered)
+    plan = emulator.conversations.plan_for(turn)
+    asked = emulator.conversations.calls(plan, turn, offered)
     if forced is not None and not asked:
         asked = [(forced, {})]
     if asked:
         tools = tuple(
-            ToolCall(stand_ins.new_id("tooluse_"), name, orjson.dumps(values).decode()) for name, values in asked
+            ToolCall(emulator.new_id("tooluse_"), name, orjson.dumps(values).decode()) for name, values in asked
         )
-        count = stand_in.profile.tokens.text
+        count = emulated.profile.tokens.text
         return Reply(sum(count(tool.name + tool.arguments) for tool in tools), "tools", tools=tools)
-    return text_reply(stand_ins, stand_in, plan, max_tokens, can_cite)
+    return text_reply(emulator, emulated, plan, max_tokens, can_cite)
 
 
-def text_reply(stand_ins: StandIns, stand_in: StandIn, plan: Plan, max_tokens: int | None, can_cite: bool) -> Reply:
+def text_reply(
+    emulator: Emulator, emulated: EmulatedModel, plan: Plan, max_tokens: int | None, can_cite: bool
+) -> Reply:
     """An answer in text, cut at max_tokens."""
     wanted = max(1, plan.answer_tokens)
     tokens = wanted if max_tokens is None else min(wanted, max_tokens)
-    text, units = stand_in.corpus.answer(tokens, stand_ins.random.getrandbits(16))
+    text, units = emulated.corpus.answer(tokens, emulator.random.getrandbits(16))
     cited: tuple[tuple[str, str], ...] = ()
-    if can_cite and stand_ins.pages and stand_ins.conversations.grounds(plan):
-        cited = (stand_ins.random.choice(stand_ins.pages),)
+    if can_cite and emulator.pages and emulator.conversations.grounds(plan):
+        cited = (emulator.random.choice(emulator.pages),)
     return Reply(tokens, "length" if tokens < wanted else "end", text, units, cited=cited)
 
 
@@ -114,13 +116,15 @@ class Work:
 class Call:
     """A call under way: started by a protocol, paced by the model's physics, recorded at its end."""
 
-    def __init__(self, stand_ins: StandIns, stand_in: StandIn, request: Request, caller: Caller, call_id: str) -> None:
-        self.stand_ins = stand_ins
-        self.stand_in = stand_in
+    def __init__(
+        self, emulator: Emulator, emulated: EmulatedModel, request: Request, caller: Caller, call_id: str
+    ) -> None:
+        self.emulator = emulator
+        self.emulated = emulated
         self.request = request
         self.caller = caller
         self.id = call_id
-        self.faults: dict[str, Fault] = stand_ins.faults.strikes(stand_in.model.key, caller.region, request.received_s)
+        self.faults: dict[str, Fault] = emulator.faults.strikes(emulated.model.key, caller.region, request.received_s)
         self.on_first: Callable[[float], None] = lambda now_s: None
         self.on_end: Callable[[int], None] = lambda tokens_sent: None
         self._job: Job | None = None
@@ -142,18 +146,18 @@ class Call:
         Args:
             frames: by kind of fault, what it sends in the middle of a stream; kinds the protocol lacks are absent.
         """
-        stand_ins = self.stand_ins
-        stream = Stream(connection, wire, stand_ins.lateness, stand_ins.pacer.outbox, self.request.received_s)
+        emulator = self.emulator
+        stream = Stream(connection, wire, emulator.lateness, emulator.pacer.outbox, self.request.received_s)
         connection.stream = stream
         breakage = self._breakage(stream.total // 2, frames if wire.chunked else {})
         if breakage is not None:
             stream.break_by(breakage)
-        stats = self.stand_in.stats
+        stats = self.emulated.stats
         stats.running += 1
         stats.prompt_tokens += work.input_tokens
         stream.on_first = self.on_first
         stream.on_end = lambda status: self._ended(stream, work, status)
-        runner = self.stand_in.runner
+        runner = self.emulated.runner
         if isinstance(runner, Pool):
             self._run_on_engine(runner, stream, work, not wire.chunked)
         else:
@@ -185,7 +189,7 @@ class Call:
             if lag_s is None:
                 stream.push(due, due_s)
             else:
-                self.stand_ins.pacer.at(due_s + lag_s(produced / total, due_s), lambda at_s: stream.push(due, at_s))
+                self.emulator.pacer.at(due_s + lag_s(produced / total, due_s), lambda at_s: stream.push(due, at_s))
 
         job = self._job = Job(work.input_tokens, total, emit)
         slow = self.faults.get("slow_first_token")
@@ -219,7 +223,7 @@ class Call:
         share = stream.sent / stream.total
         tokens = work.output_tokens if status == "ok" else int(work.output_tokens * share)
         now_s = time.monotonic()
-        stats = self.stand_in.stats
+        stats = self.emulated.stats
         stats.running -= 1
         stats.output_tokens += tokens
         reason = work.reason if status == "ok" else "abort"
@@ -230,12 +234,12 @@ class Call:
             if stream.sent > 1:
                 stats.tpot.add((stream.last_sent_s - stream.first_sent_s) / (stream.sent - 1))
         self.on_end(tokens)
-        self.stand_ins.truth.append(self._record(stream, work, status, tokens))
+        self.emulator.truth.append(self._record(stream, work, status, tokens))
 
     def _record(self, stream: Stream, work: Work, status: str, tokens: int) -> tuple[Any, ...]:
         """One row of /truth, in the order of TRUTH_COLUMNS."""
         return (
-            self.id, self.request.headers.get("traceparent"), self.stand_in.model.key, self.caller.region, status,
+            self.id, self.request.headers.get("traceparent"), self.emulated.model.key, self.caller.region, status,
             stream.received_s, stream.first_due_s, stream.first_sent_s, stream.last_sent_s, stream.sent,
             stream.gap_s_max, work.input_tokens, work.cached_tokens, tokens,
         )  # fmt: skip

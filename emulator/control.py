@@ -13,7 +13,7 @@ import orjson
 from emulator.calls import TRUTH_COLUMNS
 from emulator.faults import Fault, fault_from
 from emulator.http.connection import Connection, Request, Response, json_response
-from emulator.models import StandIns
+from emulator.models import Emulator
 from emulator.profiles import ProfileError
 from facts.stack import Grant
 
@@ -24,8 +24,8 @@ UseProfile = Callable[[str, dict[str, Any]], None]
 class Control:
     """Answers requests under /control and /truth. It exists on loopback only, as the whole process does."""
 
-    def __init__(self, stand_ins: StandIns, use_profile: UseProfile) -> None:
-        self._stand_ins = stand_ins
+    def __init__(self, emulator: Emulator, use_profile: UseProfile) -> None:
+        self._emulator = emulator
         self._use_profile = use_profile
         self._posts: dict[str, Callable[[Any], dict[str, Any]]] = {
             "/control/t0": self._t0,
@@ -40,7 +40,7 @@ class Control:
     def handle(self, request: Request, connection: Connection) -> Response:
         """Answer one request."""
         if request.path == "/truth":
-            return _truth(self._stand_ins, request.query)
+            return _truth(self._emulator, request.query)
         if request.method == "GET":
             return self._read(request.path)
         action = self._posts.get(request.path)
@@ -53,11 +53,11 @@ class Control:
 
     def _read(self, path: str) -> Response:
         if path == "/control/lateness":
-            return json_response(200, self._stand_ins.lateness.as_json())
+            return json_response(200, self._emulator.lateness.as_json())
         if path == "/control/quotas":
-            return json_response(200, {"windows": self._stand_ins.quotas.in_use()})
+            return json_response(200, {"windows": self._emulator.quotas.in_use()})
         if path == "/control/faults":
-            faults = self._stand_ins.faults
+            faults = self._emulator.faults
             return json_response(200, {"t0_s": faults.t0_s, "faults": [asdict(fault) for fault in faults.faults]})
         return json_response(404, {"message": "readable: /control/lateness, /control/quotas, /control/faults"})
 
@@ -67,18 +67,18 @@ class Control:
         if not math.isfinite(in_s):
             raise ValueError(f"in_s is {in_s}, expected seconds")
         t0_s = time.monotonic() + in_s
-        self._stand_ins.faults.change(t0_s=t0_s)
-        self._stand_ins.lateness.reset()
+        self._emulator.faults.change(t0_s=t0_s)
+        self._emulator.lateness.reset()
         self._schedule_moments()
         return {"t0_s": t0_s}
 
     def _reset(self, body: dict[str, Any]) -> dict[str, Any]:
         """{"what": ["cache", "quotas", "lateness", "truth"]}; all of them when not said."""
         resets: dict[str, Callable[[], None]] = {
-            "cache": self._stand_ins.clear_caches,
-            "quotas": self._stand_ins.quotas.clear,
-            "lateness": self._stand_ins.lateness.reset,
-            "truth": self._stand_ins.truth.clear,
+            "cache": self._emulator.clear_caches,
+            "quotas": self._emulator.quotas.clear,
+            "lateness": self._emulator.lateness.reset,
+            "truth": self._emulator.truth.clear,
         }
         what = body.get("what", list(resets))
         for name in what:
@@ -93,18 +93,18 @@ class Control:
         advance_s = float(body["advance_s"])
         if not (math.isfinite(advance_s) and advance_s >= 0):
             raise ValueError(f"advance_s is {advance_s}, expected seconds >= 0")
-        self._stand_ins.age_caches(advance_s)
+        self._emulator.age_caches(advance_s)
         return {"advance_s": advance_s}
 
     def _quotas(self, body: dict[str, dict[str, Any]]) -> dict[str, Any]:
         """{model key or "account": {"tpm", "tpd", "rpm"}}: replaces every granted value."""
         limits = {model: Grant(**kinds) for model, kinds in body.items()}
-        self._stand_ins.quotas.set_limits(limits)
+        self._emulator.quotas.set_limits(limits)
         return {"models": sorted(limits)}
 
     def _faults(self, body: list[dict[str, Any]]) -> dict[str, Any]:
         """A list of faults as in a scenario, `at_s` counted from t0; t0 is now when it was never set."""
-        plan = self._stand_ins.faults
+        plan = self._emulator.faults
         plan.change(faults=[fault_from(raw) for raw in body], t0_s=time.monotonic() if plan.t0_s is None else None)
         self._schedule_moments()
         return {"faults": len(body)}
@@ -117,39 +117,39 @@ class Control:
 
     def _credentials(self, body: dict[str, str]) -> dict[str, Any]:
         """{access key: secret}: verify signatures from now on; {} stops it."""
-        self._stand_ins.secrets = {str(key): str(secret) for key, secret in body.items()}
+        self._emulator.secrets = {str(key): str(secret) for key, secret in body.items()}
         return {"verified": bool(body)}
 
     def _schedule_moments(self) -> None:
         """Faults that are a moment and no share of calls: freezes, and caches that go cold."""
-        plan = self._stand_ins.faults
+        plan = self._emulator.faults
         if plan.t0_s is None:
             return
         for fault in plan.faults:
             start_s = plan.t0_s + fault.at_s
             if fault.kind in ("freeze", "cold_cache") and time.monotonic() < start_s + fault.length_s:
-                self._stand_ins.pacer.at(start_s, _Moment(self._stand_ins, fault))
+                self._emulator.pacer.at(start_s, _Moment(self._emulator, fault))
 
 
 class _Moment:
     """The start of a fault that concerns the whole process; void once the timetable has changed."""
 
-    def __init__(self, stand_ins: StandIns, fault: Fault) -> None:
-        self._stand_ins, self._fault = stand_ins, fault
-        self._version = stand_ins.faults.version
+    def __init__(self, emulator: Emulator, fault: Fault) -> None:
+        self._emulator, self._fault = emulator, fault
+        self._version = emulator.faults.version
 
     def __call__(self, due_s: float) -> None:
-        if self._version != self._stand_ins.faults.version:
+        if self._version != self._emulator.faults.version:
             return
         if self._fault.kind == "cold_cache":
-            self._stand_ins.clear_caches(self._fault.model, self._fault.region)
+            self._emulator.clear_caches(self._fault.model, self._fault.region)
         else:
             time.sleep(self._fault.delay_s or self._fault.length_s)
 
 
-def _truth(stand_ins: StandIns, query: str) -> Response:
+def _truth(emulator: Emulator, query: str) -> Response:
     """What was truly sent and when, newest last; ?last=N for the last N requests."""
-    rows = list(stand_ins.truth)
+    rows = list(emulator.truth)
     if query.startswith("last=") and query[5:].isdigit():
         rows = rows[-int(query[5:]) :] if int(query[5:]) else []
     requests = [dict(zip(TRUTH_COLUMNS, row, strict=True)) for row in rows]

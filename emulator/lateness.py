@@ -1,7 +1,7 @@
-"""How late this process itself was: the stand-ins' own error, measured at every send and exported.
+"""How late this process itself was: the emulator's own error, measured at every send and exported.
 
 Late: first-token p99 > max(5 ms, 5% of TTFT p50), or token p99 > max(5 ms, 25% of the gap). A run against
-stand-ins that were late is void.
+an emulator that was late is void.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class Lateness:
         self._token = Waits()
 
     def reasons(self) -> list[str]:
-        """Why a run against these stand-ins is void; empty when they were on time."""
+        """Why a run against this emulator is void; empty when it was on time."""
         found = []
         for what, late, wait, share in (
             ("first token", self.first, self.ttft, TTFT_SHARE),
@@ -108,7 +108,7 @@ class Lateness:
             p99_s, limit_s = late.quantile_s(0.99), max(FLOOR_S, share * (wait.quantile_s(0.5) or 0.0))
             if p99_s is not None and p99_s > limit_s:
                 found.append(
-                    f"stand-ins were late: {what} p99 {p99_s * 1e3:.1f} ms, limit {limit_s * 1e3:.1f} ms; "
+                    f"emulator was late: {what} p99 {p99_s * 1e3:.1f} ms, limit {limit_s * 1e3:.1f} ms; "
                     "lower the rate or give this machine less to do"
                 )
         return found

@@ -1,4 +1,4 @@
-"""/metrics in the Prometheus text form: vLLM's names for the self-hosted models, and the stand-ins' own lateness."""
+"""/metrics in the Prometheus text form: vLLM's names for the self-hosted models, and the emulator's own lateness."""
 
 from __future__ import annotations
 
@@ -6,49 +6,49 @@ from collections.abc import Iterable
 
 from emulator.engine.pool import Pool
 from emulator.lateness import Waits
-from emulator.models import LoopWatch, StandIn, StandIns
+from emulator.models import LoopWatch
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def metrics_text(stand_ins: StandIns, watch: LoopWatch, connections: int) -> bytes:
+def metrics_text(emulator: Emulator, watch: LoopWatch, connections: int) -> bytes:
     """Everything, as one page; `connections` is how many were accepted since the start."""
     lines: list[str] = []
-    for stand_in in stand_ins.by_key.values():
-        lines += _model(stand_in)
-    lateness = stand_ins.lateness
-    lines += _histogram("peakday_stand_in_lateness_seconds", 'kind="first_token"', lateness.first)
-    lines += _histogram("peakday_stand_in_lateness_seconds", 'kind="token"', lateness.token)
-    lines += _histogram("peakday_stand_in_planned_seconds", 'kind="ttft"', lateness.ttft)
-    lines += _histogram("peakday_stand_in_planned_seconds", 'kind="gap"', lateness.gap)
+    for emulated in emulator.by_key.values():
+        lines += _model(emulated)
+    lateness = emulator.lateness
+    lines += _histogram("peakday_emulator_lateness_seconds", 'kind="first_token"', lateness.first)
+    lines += _histogram("peakday_emulator_lateness_seconds", 'kind="token"', lateness.token)
+    lines += _histogram("peakday_emulator_planned_seconds", 'kind="ttft"', lateness.ttft)
+    lines += _histogram("peakday_emulator_planned_seconds", 'kind="gap"', lateness.gap)
     lines += [
-        f"peakday_stand_in_late {int(bool(lateness.reasons()))}",
-        f"peakday_stand_in_stall_seconds_max {watch.stall_s_max}",
-        f"peakday_stand_in_connections_total {connections}",
-        f"peakday_stand_in_failures_total {stand_ins.internal_errors + stand_ins.pacer.failures}",
-        f"peakday_stand_in_unknown_messages_total {stand_ins.conversations.unknown}",
+        f"peakday_emulator_late {int(bool(lateness.reasons()))}",
+        f"peakday_emulator_stall_seconds_max {watch.stall_s_max}",
+        f"peakday_emulator_connections_total {connections}",
+        f"peakday_emulator_failures_total {emulator.internal_errors + emulator.pacer.failures}",
+        f"peakday_emulator_unknown_messages_total {emulator.conversations.unknown}",
     ]
     return ("\n".join(_with_types(lines)) + "\n").encode()
 
 
-def _model(stand_in: StandIn) -> list[str]:
+def _model(emulated: EmulatedModel) -> list[str]:
     """One model: vLLM's names where it serves OpenAI's protocol, the same under our prefix where it is Bedrock's."""
-    name, stats = f'model_name="{stand_in.model.model_id}"', stand_in.stats
-    prefix = "vllm:" if stand_in.model.protocol == "openai" else "peakday_bedrock_"
+    name, stats = f'model_name="{emulated.model.model_id}"', emulated.stats
+    prefix = "vllm:" if emulated.model.protocol == "openai" else "peakday_bedrock_"
     lines = [
         f"{prefix}prompt_tokens_total{{{name}}} {stats.prompt_tokens}",
         f"{prefix}generation_tokens_total{{{name}}} {stats.output_tokens}",
         *_histogram(f"{prefix}time_to_first_token_seconds", name, stats.ttft),
         *_histogram(f"{prefix}request_time_per_output_token_seconds", name, stats.tpot),
         *_histogram(f"{prefix}e2e_request_latency_seconds", name, stats.e2e),
-        f"peakday_stand_in_images_total{{{name}}} {stats.images}",
+        f"peakday_emulator_images_total{{{name}}} {stats.images}",
     ]
     for reason, count in stats.ended.items():
         lines.append(f'{prefix}request_success_total{{{name},finished_reason="{reason}"}} {count}')
     for error, count in stats.errors.items():
-        lines.append(f'peakday_stand_in_errors_total{{{name},error="{error}"}} {count}')
-    if isinstance(stand_in.runner, Pool):
-        lines += _pool(prefix, name, stand_in.runner)
+        lines.append(f'peakday_emulator_errors_total{{{name},error="{error}"}} {count}')
+    if isinstance(emulated.runner, Pool):
+        lines += _pool(prefix, name, emulated.runner)
     else:
         lines.append(f"{prefix}num_requests_running{{{name}}} {stats.running}")
     return lines
@@ -65,7 +65,7 @@ def _pool(prefix: str, name: str, pool: Pool) -> list[str]:
         f"{prefix}kv_cache_usage_perc{{{name}}} {used:.6f}",
         f"{prefix}prefix_cache_queries_total{{{name}}} {sum(cache.queried for cache in caches) * block}",
         f"{prefix}prefix_cache_hits_total{{{name}}} {sum(cache.hit for cache in caches) * block}",
-        f"peakday_stand_in_engine_steps_total{{{name}}} {sum(engine.steps for engine in engines)}",
+        f"peakday_emulator_engine_steps_total{{{name}}} {sum(engine.steps for engine in engines)}",
     ]
 
 

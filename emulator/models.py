@@ -45,7 +45,7 @@ class Stats:
         self.errors[name] = self.errors.get(name, 0) + 1
 
 
-class StandIn:
+class EmulatedModel:
     """One model."""
 
     def __init__(self, model: Model, profile: Profile, pacer: Pacer, seed: int, corpus: Corpus) -> None:
@@ -66,12 +66,12 @@ class StandIn:
             self.runner = Provider(profile.physics, self._pacer, seed)
 
 
-class StandIns:
+class Emulator:
     """Every model by id, and what their calls share: clock, quotas, caches, faults, conversations, truth."""
 
     def __init__(
         self,
-        models: dict[str, StandIn],
+        models: dict[str, EmulatedModel],
         pacer: Pacer,
         conversations: Conversations,
         quotas: QuotaBook,
@@ -81,7 +81,7 @@ class StandIns:
         pages: tuple[tuple[str, str], ...],
     ) -> None:
         self.by_id = models
-        self.by_key = {stand_in.model.key: stand_in for stand_in in models.values()}
+        self.by_key = {emulated.model.key: emulated for emulated in models.values()}
         self.pacer = pacer
         self.conversations = conversations
         self.quotas = quotas
@@ -96,22 +96,22 @@ class StandIns:
         self._caches: dict[tuple[str, str, str, int], PromptCache] = {}
         self._implicit: dict[tuple[str, str, str], PromptCache] = {}
 
-    def cache_for(self, account: str, region: str, stand_in: StandIn) -> PromptCache:
+    def cache_for(self, account: str, region: str, emulated: EmulatedModel) -> PromptCache:
         """The prompt cache a call meets: of its account, region and model, and of one of the shards at random."""
-        shards = stand_in.profile.shards
+        shards = emulated.profile.shards
         shard = self.random.randrange(shards) if shards > 1 else 0
-        key = (account, region, stand_in.model.key, shard)
+        key = (account, region, emulated.model.key, shard)
         found = self._caches.get(key)
         if found is None:
-            minimum = stand_in.model.cache.min_tokens or 0
-            found = self._caches[key] = PromptCache(minimum, stand_in.profile.lookback_blocks)
+            minimum = emulated.model.cache.min_tokens or 0
+            found = self._caches[key] = PromptCache(minimum, emulated.profile.lookback_blocks)
         return found
 
-    def implicit_cache_for(self, account: str, region: str, stand_in: StandIn) -> PromptCache:
+    def implicit_cache_for(self, account: str, region: str, emulated: EmulatedModel) -> PromptCache:
         """What a model caches without being asked: any earlier prefix of the prompt is found."""
-        key = (account, region, stand_in.model.key)
+        key = (account, region, emulated.model.key)
         if key not in self._implicit:
-            self._implicit[key] = PromptCache(stand_in.model.cache.min_tokens or 0, _ANY_BLOCK)
+            self._implicit[key] = PromptCache(emulated.model.cache.min_tokens or 0, _ANY_BLOCK)
         return self._implicit[key]
 
     def clear_caches(self, model: str | None = None, region: str | None = None) -> None:
@@ -119,9 +119,9 @@ class StandIns:
         concerned = Fault("cold_cache", 1.0, model=model, region=region).concerns
         self._caches = {key: kept for key, kept in self._caches.items() if not concerned(key[2], key[1])}
         self._implicit = {key: kept for key, kept in self._implicit.items() if not concerned(key[2], key[1])}
-        for stand_in in self.by_key.values():
-            if isinstance(stand_in.runner, Pool) and concerned(stand_in.model.key, self.regions[0]):
-                stand_in.runner.clear_caches()
+        for emulated in self.by_key.values():
+            if isinstance(emulated.runner, Pool) and concerned(emulated.model.key, self.regions[0]):
+                emulated.runner.clear_caches()
 
     def age_caches(self, by_s: float) -> None:
         """Let every entry of the prompt caches be older by so many seconds; blocks of an engine have no age."""

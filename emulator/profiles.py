@@ -1,4 +1,4 @@
-"""How each stand-in behaves in time: `profiles.yaml` and overlays of it, as frozen values."""
+"""How each emulated model behaves in time: `profiles.yaml` and overlays of it, as frozen values."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import yaml
 from emulator.language.tokens import TokenRule
 from host.errors import PeakdayError
 
-SCHEMA = "peakday.stand_ins/1"
+SCHEMA = "peakday.emulator/1"
+_OLD_SCHEMA = "peakday.stand_ins/1"
 ROUTERS = ("least_loaded", "random", "prefix_affinity")
 
 
@@ -60,7 +61,7 @@ class EnginePhysics:
 
 @dataclass(frozen=True)
 class Profile:
-    """One stand-in. What concerns a provider's prompt cache:
+    """One emulator. What concerns a provider's prompt cache:
 
     `lookback_blocks`: how far before a point an earlier entry is looked for. `shards`: independent caches that calls
     fall into at random, as cross-region inference spreads them. `implicit`: prefixes without a point make the first
@@ -155,6 +156,6 @@ def _load(text: str, where: str) -> dict[str, Any]:
         raw = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ProfileError(f"{where}: no YAML ({error})".replace("\n", " ")) from None
-    if not isinstance(raw, dict) or raw.get("schema") != SCHEMA:
+    if not isinstance(raw, dict) or raw.get("schema") not in (SCHEMA, _OLD_SCHEMA):
         raise ProfileError(f"{where}: schema is not {SCHEMA}")
     return raw

@@ -33,7 +33,7 @@ SLOWER = 0.5
 """The sweep's rates are taken by this where the generator, or the emulator, cannot keep time at the check's rate."""
 MODEL = "custom-8b"
 ONE_REPLICA = {
-    "schema": "peakday.stand_ins/1",
+    "schema": "peakday.emulator/1",
     "profiles": {"custom-8b/trn2": {"engine": {"replicas": 1, "source": "demo: a calibration is of one replica"}}},
 }
 

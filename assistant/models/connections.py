@@ -12,8 +12,8 @@ from assistant.models.openai import OpenAIClient
 from assistant.models.protocol import ModelClient
 from assistant.settings import Stack
 
-_STAND_IN_KEY = Credentials("peakday-stand-in", "peakday-stand-in")
-"""Stand-ins check the form of a signature, not who signed."""
+_STAND_IN_KEY = Credentials("peakday-emulator", "peakday-emulator")
+"""The emulator checks the form of a signature, not who signed."""
 
 
 def connect(stack: Stack) -> dict[str, ModelClient]:

@@ -82,7 +82,7 @@ class Listener(Protocol):
     """Hears a reply while it streams."""
 
     async def opened(self, simulated: bool) -> None:
-        """The provider accepted the request; `simulated`: it says that it is a stand-in."""
+        """The provider accepted the request; `simulated`: it says that it is an emulator."""
 
     async def text(self, text: str) -> None:
         """A piece of the answer, as it came."""

@@ -1,1 +1,1 @@
-"""Judged quality: finished turns are sampled, judged off the measured path, and summed up as data."""
+"""Measured quality: finished turns are sampled, scored by a judge off the measured path, and summed up as data."""

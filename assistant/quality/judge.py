@@ -27,7 +27,7 @@ COLUMNS = (
 
 
 class _Hears:
-    """Notes whether a stand-in answered."""
+    """Notes whether an emulator answered."""
 
     def __init__(self) -> None:
         self.simulated = False

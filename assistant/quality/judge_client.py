@@ -87,7 +87,7 @@ def judge_all(turns: Sequence[SampledTurn], by: Judge) -> list[dict[str, Any]]:
 def rehearsed_verdicts(
     turns: Sequence[SampledTurn], acceptable_ratio: Mapping[tuple[str, str], float]
 ) -> dict[str, Any]:
-    """Conversations from which a stand-in judges: a word that reads like a verdict, and says nothing about quality.
+    """Conversations from which an emulator scores: a word that reads like a verdict, and says nothing about quality.
 
     Args:
         acceptable_ratio: share of turns called acceptable, by model and complexity; the turn's own text decides which.
@@ -99,7 +99,7 @@ def rehearsed_verdicts(
         share = int.from_bytes(digest.digest()[:4]) / 2**32
         good = share < acceptable_ratio.get((turn.model, turn.complexity), 1.0)
         word = "acceptable" if good else "unacceptable"
-        answers[digest.hexdigest()] = {"rounds": [], "answer_tokens": 8, "says": f"{word}. A stand-in said so."}
+        answers[digest.hexdigest()] = {"rounds": [], "answer_tokens": 8, "says": f"{word}. An emulator said so."}
     return {"schema": "peakday.conversations/1", "answers": answers, "default": {"rounds": [], "answer_tokens": 8}}
 
 

@@ -1,4 +1,4 @@
-"""Sampled turns, one JSON line each: what was asked, what was answered, by which model. Nothing is judged here."""
+"""Sampled turns, one JSON line each: what was asked, what was answered, by which model. Nothing is scored here."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class SampledTurn:
 
 
 def is_sampled(interaction_id: str, turn_index: int, ratio: float) -> bool:
-    """Whether a turn belongs to the sample: by a hash of its key, so that the same turns are judged in every run."""
+    """Whether a turn belongs to the sample: by a hash of its key, so that the same turns are scored in every run."""
     return crc32(f"{interaction_id}:{turn_index}".encode()) < ratio * 2**32
 
 
-class Spool:
+class SampleBuffer:
     """Appends sampled turns to a file; a line is written whole or not at all."""
 
     def __init__(self, path: Path) -> None:

@@ -21,10 +21,10 @@ SCHEMA = "peakday.quality/1"
 def quality_rows(judgements: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Share of acceptable turns by model, intent and complexity, and by model and complexity alone (intent `any`).
 
-    A share that a stand-in judged any part of is `simulated`: its words say nothing about quality.
+    A share that an emulator scored any part of is `simulated`: its words say nothing about quality.
 
     Raises:
-        AssistantError: nothing was judged.
+        AssistantError: nothing was scored.
     """
     groups: dict[tuple[str, str, str], list[bool]] = defaultdict(list)
     simulated: set[tuple[str, str, str]] = set()
@@ -44,12 +44,12 @@ def quality_rows(judgements: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]
 
 
 def with_assumed(rows: list[dict[str, Any]], assumed: Iterable[Quality]) -> list[dict[str, Any]]:
-    """Judged rows, and the assumed ones of each model and complexity that nobody judged.
+    """Scored rows, and the assumed ones of each model and complexity without a score.
 
     The file takes a table's place, and must not forget the models that its sample never met.
     """
-    judged = {(row["model"], row["complexity"]) for row in rows}
-    return rows + [asdict(row) for row in assumed if (row.model, row.complexity) not in judged]
+    scored = {(row["model"], row["complexity"]) for row in rows}
+    return rows + [asdict(row) for row in assumed if (row.model, row.complexity) not in scored]
 
 
 def _row(model: str, intent: str, complexity: str, verdicts: list[bool], *, provenance: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from emulator.bedrock.rules import check_conversation, check_points, turn_of
 from emulator.calls import Call, Caller, Refused, Reply, ToolCall, Work, reply_to
 from emulator.http.connection import Connection, Request, http_head
 from emulator.http.stream import Wire
-from emulator.models import StandIn, StandIns
+from emulator.models import EmulatedModel, Emulator
 from emulator.quotas import Reservation
 
 EVENT_STREAM = "application/vnd.amazon.eventstream"
@@ -47,30 +47,30 @@ _FAULT_FRAMES = {
 """What each fault sends in the middle of a stream."""
 
 
-def converse(stand_ins: StandIns, stand_in: StandIn, body: dict[str, Any], request: Request, caller: Caller,
+def converse(emulator: Emulator, emulated: EmulatedModel, body: dict[str, Any], request: Request, caller: Caller,
              connection: Connection, streams: bool) -> None:  # fmt: skip
     """Answer one call, or refuse it.
 
     Raises:
         Refused: whatever the service would answer with an error.
     """
-    model = stand_in.model
+    model = emulated.model
     check_conversation(body, model, caller.region)
-    prompt = read_prompt(body, stand_in.profile.tokens)
+    prompt = read_prompt(body, emulated.profile.tokens)
     check_points(prompt, model)
     max_tokens = (body.get("inferenceConfig") or {}).get("maxTokens")
     if prompt.tokens + (max_tokens or 0) > model.context_tokens:
         raise Refused(400, "ValidationException", "Input is too long for requested model.")
-    call = Call(stand_ins, stand_in, request, caller, _request_id(stand_ins))
+    call = Call(emulator, emulated, request, caller, _request_id(emulator))
     if (fault := call.refusal(streams)) is not None:
         if fault.kind == "region_down":
             connection.cut()
             return
         raise Refused(*_REFUSALS[fault.kind])
-    held = _reserve(stand_ins, stand_in, caller, prompt.tokens + (max_tokens or model.max_output_tokens), request)
-    cache = stand_ins.cache_for(caller.account, caller.region, stand_in)
+    held = _reserve(emulator, emulated, caller, prompt.tokens + (max_tokens or model.max_output_tokens), request)
+    cache = emulator.cache_for(caller.account, caller.region, emulated)
     use = cache.look_up(prompt.boundaries, prompt.points, request.received_s, cold="cold_cache" in call.faults)
-    found = _Implicit(stand_ins, stand_in, caller, prompt, request.received_s)
+    found = _Implicit(emulator, emulated, caller, prompt, request.received_s)
 
     def keep(now_s: float) -> None:
         cache.store(use, now_s)
@@ -78,34 +78,36 @@ def converse(stand_ins: StandIns, stand_in: StandIn, body: dict[str, Any], reque
 
     call.on_first = keep
     burndown = model.quota.output_burndown_ratio if model.quota else 1.0
-    call.on_end = lambda sent: stand_ins.quotas.settle(held, prompt.tokens - use.read + sent * burndown)
-    stand_in.stats.images += prompt.images
-    reply = _reply(stand_ins, stand_in, body, max_tokens, call)
+    call.on_end = lambda sent: emulator.quotas.settle(held, prompt.tokens - use.read + sent * burndown)
+    emulated.stats.images += prompt.images
+    reply = _reply(emulator, emulated, body, max_tokens, call)
     answer = _Answer(reply, prompt, use, body, call, request.received_s)
     wire = answer.stream() if streams else answer.whole()
     work = Work(prompt.tokens, max(use.read, found.tokens), reply.tokens, _STOP[reply.stop])
     call.start(connection, wire, work, _FAULT_FRAMES)
 
 
-def _reserve(stand_ins: StandIns, stand_in: StandIn, caller: Caller, tokens: int, request: Request) -> Reservation:
-    held = stand_ins.quotas.reserve(caller.account, caller.region, stand_in.model.key, tokens, request.received_s)
+def _reserve(emulator: Emulator, emulated: EmulatedModel, caller: Caller, tokens: int, request: Request) -> Reservation:
+    held = emulator.quotas.reserve(caller.account, caller.region, emulated.model.key, tokens, request.received_s)
     if isinstance(held, str):
         raise Refused(429, "ThrottlingException", _QUOTA_MESSAGES[held.split()[-1]])
     return held
 
 
-def _reply(stand_ins: StandIns, stand_in: StandIn, body: dict[str, Any], max_tokens: int | None, call: Call) -> Reply:
+def _reply(
+    emulator: Emulator, emulated: EmulatedModel, body: dict[str, Any], max_tokens: int | None, call: Call
+) -> Reply:
     turn = turn_of(body)
-    words = stand_ins.conversations.words_for(turn)
+    words = emulator.conversations.words_for(turn)
     if words is not None:
-        return Reply(stand_in.profile.tokens.text(words), "end", words, stand_in.corpus.say(words))
+        return Reply(emulated.profile.tokens.text(words), "end", words, emulated.corpus.say(words))
     config = body.get("toolConfig") or {}
     tools = config.get("tools") or []
     offered = {tool["toolSpec"]["name"] for tool in tools if "toolSpec" in tool}
     grounds = any(tool.get("systemTool", {}).get("name") == "nova_grounding" for tool in tools)
     choice = config.get("toolChoice") or {}
     forced = choice["tool"]["name"] if "tool" in choice else min(offered, default=None) if "any" in choice else None
-    reply = reply_to(stand_ins, stand_in, turn, offered, max_tokens, can_cite=grounds, forced=forced)
+    reply = reply_to(emulator, emulated, turn, offered, max_tokens, can_cite=grounds, forced=forced)
     if reply.tools and "malformed_tool_input" in call.faults:
         spoilt = tuple(ToolCall(tool.id, tool.name, tool.arguments[:-1]) for tool in reply.tools)
         return Reply(reply.tokens, reply.stop, tools=spoilt)
@@ -115,11 +117,13 @@ def _reply(stand_ins: StandIns, stand_in: StandIn, body: dict[str, Any], max_tok
 class _Implicit:
     """A prefix that the model finds again without a cache point: it shortens the prefill and is never in usage."""
 
-    def __init__(self, stand_ins: StandIns, stand_in: StandIn, caller: Caller, prompt: Prompt, now_s: float) -> None:
+    def __init__(
+        self, emulator: Emulator, emulated: EmulatedModel, caller: Caller, prompt: Prompt, now_s: float
+    ) -> None:
         self._cache: PromptCache | None = None
         self.tokens = 0
-        if stand_in.profile.implicit and stand_in.model.cache.implicit and not prompt.points:
-            self._cache = stand_ins.implicit_cache_for(caller.account, caller.region, stand_in)
+        if emulated.profile.implicit and emulated.model.cache.implicit and not prompt.points:
+            self._cache = emulator.implicit_cache_for(caller.account, caller.region, emulated)
             self._use = self._cache.look_up(prompt.boundaries, [Point(len(prompt.boundaries) - 1)], now_s)
             self.tokens = self._use.read
 
@@ -248,6 +252,6 @@ def _citation_frames(reply: Reply) -> list[bytes]:
     ]
 
 
-def _request_id(stand_ins: StandIns) -> str:
-    digits = f"{stand_ins.random.getrandbits(128):032x}"
+def _request_id(emulator: Emulator) -> str:
+    digits = f"{emulator.random.getrandbits(128):032x}"
     return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))

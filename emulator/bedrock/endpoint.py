@@ -13,7 +13,7 @@ from emulator.bedrock.shapes import RequestShapes, WrongTypeError
 from emulator.bedrock.signatures import is_signed
 from emulator.calls import Caller, Refused
 from emulator.http.connection import Connection, Request, Response, json_response
-from emulator.models import StandIn, StandIns
+from emulator.models import EmulatedModel, Emulator
 
 _MODEL = re.compile(r"/model/(.+)/(converse|converse-stream|count-tokens)")
 _GUARDRAIL = re.compile(r"/guardrail/(.+)/version/([^/]+)/apply")
@@ -28,8 +28,8 @@ _OPERATIONS = {"converse": "Converse", "converse-stream": "ConverseStream", "cou
 class Bedrock:
     """Answers requests under /model and /guardrail."""
 
-    def __init__(self, stand_ins: StandIns) -> None:
-        self._stand_ins = stand_ins
+    def __init__(self, emulator: Emulator) -> None:
+        self._emulator = emulator
         self._shapes = RequestShapes((*_OPERATIONS.values(), "ApplyGuardrail"))
 
     def handle(self, request: Request, connection: Connection) -> Response | None:
@@ -40,7 +40,7 @@ class Bedrock:
             except TooDeepError:
                 raise Refused(400, "ValidationException", "The request is nested too deeply.") from None
         except Refused as refused:
-            headers = {"x-amzn-ErrorType": refused.name, "x-amzn-RequestId": self._stand_ins.new_id()}
+            headers = {"x-amzn-ErrorType": refused.name, "x-amzn-RequestId": self._emulator.new_id()}
             return json_response(refused.status, {"message": refused.message}, headers)
 
     def _dispatch(self, request: Request, connection: Connection) -> Response | None:
@@ -52,29 +52,29 @@ class Bedrock:
         matched = _MODEL.fullmatch(request.path)
         if matched is None:
             raise Refused(404, "UnknownOperationException", "The operation is not known here.")
-        stand_in = self._stand_ins.by_id.get(matched[1])
-        if stand_in is None or stand_in.model.protocol != "converse":
+        emulated = self._emulator.by_id.get(matched[1])
+        if emulated is None or emulated.model.protocol != "converse":
             raise Refused(400, "ValidationException", "The provided model identifier is invalid.")
         operation = _OPERATIONS[matched[2]]
         body = self._body(operation, request)
         if operation == "CountTokens":
-            return _count_tokens(stand_in, body)
+            return _count_tokens(emulated, body)
         try:
-            converse(self._stand_ins, stand_in, body, request, caller, connection, operation == "ConverseStream")
+            converse(self._emulator, emulated, body, request, caller, connection, operation == "ConverseStream")
         except Refused as refused:
-            stand_in.stats.count_error(refused.name)
+            emulated.stats.count_error(refused.name)
             raise
         return None
 
     def _caller(self, request: Request) -> Caller:
         authorization = request.headers.get("authorization", "")
         if (scope := _SCOPE.match(authorization)) is not None:
-            secrets = self._stand_ins.secrets
+            secrets = self._emulator.secrets
             if secrets and not is_signed(request, secrets):
                 raise Refused(403, "InvalidSignatureException", _BAD_SIGNATURE)
             return Caller(scope[1], scope[2])
         if authorization.startswith("Bearer "):
-            return Caller(authorization.removeprefix("Bearer "), self._stand_ins.regions[0])
+            return Caller(authorization.removeprefix("Bearer "), self._emulator.regions[0])
         raise Refused(403, "MissingAuthenticationTokenException", "Missing Authentication Token")
 
     def _body(self, operation: str, request: Request) -> dict[str, Any]:
@@ -100,8 +100,8 @@ class Bedrock:
         return json_response(200, {"usage": usage, "action": "NONE", "outputs": [], "assessments": []})
 
 
-def _count_tokens(stand_in: StandIn, body: dict[str, Any]) -> Response:
+def _count_tokens(emulated: EmulatedModel, body: dict[str, Any]) -> Response:
     converse_body = body["input"].get("converse")
     if converse_body is None:
         raise Refused(400, "ValidationException", "Only the converse form of CountTokens is offered here.")
-    return json_response(200, {"inputTokens": read_prompt(converse_body, stand_in.profile.tokens).tokens})
+    return json_response(200, {"inputTokens": read_prompt(converse_body, emulated.profile.tokens).tokens})

@@ -1,6 +1,6 @@
 """What Converse demands beyond its shapes: roles, tool results, cache points, images, grounding, limits.
 
-The service's own messages where they were read; docs/stand-ins.md lists what only real Bedrock can confirm.
+The service's own messages where they were read; docs/emulator.md lists what only real Bedrock can confirm.
 """
 
 from __future__ import annotations

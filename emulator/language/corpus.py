@@ -1,4 +1,4 @@
-"""What the stand-ins say: text about the catalogue's products, cut so that an answer has an exact number of tokens."""
+"""What the emulator says: text about the catalogue's products, cut so that an answer has an exact number of tokens."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Tokens of a text: its UTF-8 bytes over a ratio per model, rounded up for each content block.
 
 Deterministic, additive over content blocks, never smaller for a longer text (prefix-stable). It is no real tokenizer:
-what a real one counts is a measurement (docs/stand-ins.md).
+what a real one counts is a measurement (docs/emulator.md).
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from emulator.engine.pool import Pool
 from emulator.http.connection import Connection, Request, Response, http_head, json_response
 from emulator.http.stream import Wire
 from emulator.language.conversations import Turn
-from emulator.models import StandIn, StandIns
+from emulator.models import EmulatedModel, Emulator
 
 _STOP = {"end": "stop", "tools": "tool_calls", "length": "length"}
 _TOKEN_ID_BYTES = 4
@@ -45,8 +45,8 @@ def text_unit(text: str, index: int) -> bytes:
 class OpenAi:
     """Answers requests under /v1."""
 
-    def __init__(self, stand_ins: StandIns) -> None:
-        self._stand_ins = stand_ins
+    def __init__(self, emulator: Emulator) -> None:
+        self._emulator = emulator
 
     def handle(self, request: Request, connection: Connection) -> Response | None:
         """Answer one request; errors in vLLM's form."""
@@ -65,7 +65,7 @@ class OpenAi:
             return json_response(refused.status, {"error": error})
 
     def _models(self) -> Response:
-        served = [stand_in.model for stand_in in self._stand_ins.by_id.values() if stand_in.model.protocol == "openai"]
+        served = [emulated.model for emulated in self._emulator.by_id.values() if emulated.model.protocol == "openai"]
         rows = [
             {"id": model.model_id, "object": "model", "created": int(time.time()), "owned_by": "peakday",
              "root": model.model_id, "parent": None, "max_model_len": model.context_tokens}
@@ -82,46 +82,46 @@ class OpenAi:
             raise _bad(f"[{{'type': 'json_invalid', 'msg': 'JSON decode error: {error}'}}]") from None
         if not isinstance(body, dict):
             raise _bad("the body must be a JSON object")
-        stand_in = self._stand_ins.by_id.get(str(body.get("model")))
-        if stand_in is None or stand_in.model.protocol != "openai":
+        emulated = self._emulator.by_id.get(str(body.get("model")))
+        if emulated is None or emulated.model.protocol != "openai":
             raise Refused(404, "NotFoundError", f"The model `{body.get('model')}` does not exist.")
         try:
-            asked = _read_chat(body, stand_in) if chat else _read_completion(body, stand_in)
-            self._start(asked, stand_in, request, connection)
+            asked = _read_chat(body, emulated) if chat else _read_completion(body, emulated)
+            self._start(asked, emulated, request, connection)
         except TooDeepError:
             raise _bad("the request is nested too deeply.") from None
         except Refused as refused:
-            stand_in.stats.count_error(refused.name)
+            emulated.stats.count_error(refused.name)
             raise
 
-    def _start(self, asked: Asked, stand_in: StandIn, request: Request, connection: Connection) -> None:
-        stand_ins = self._stand_ins
+    def _start(self, asked: Asked, emulated: EmulatedModel, request: Request, connection: Connection) -> None:
+        emulator = self._emulator
         call = Call(
-            stand_ins,
-            stand_in,
+            emulator,
+            emulated,
             request,
-            Caller("local", stand_ins.regions[0]),
-            stand_ins.new_id("chatcmpl-" if asked.chat else "cmpl-"),
+            Caller("local", emulator.regions[0]),
+            emulator.new_id("chatcmpl-" if asked.chat else "cmpl-"),
         )
         if (fault := call.refusal(asked.streams)) is not None:
             if fault.kind == "region_down":
                 connection.cut()
                 return
             raise Refused(*_REFUSALS[fault.kind])
-        room = stand_in.model.context_tokens - asked.input_tokens
+        room = emulated.model.context_tokens - asked.input_tokens
         if room < max(1, asked.max_tokens or 1):
             raise _bad(
-                f"This model's maximum context length is {stand_in.model.context_tokens} tokens. "
+                f"This model's maximum context length is {emulated.model.context_tokens} tokens. "
                 f"However, you requested {asked.input_tokens + (asked.max_tokens or 1)} tokens "
                 f"({asked.input_tokens} in the prompt, {asked.max_tokens or 1} in the completion). "
                 "Please reduce the length of the prompt or completion."
             )
-        reply = _reply(stand_ins, stand_in, asked, min(room, asked.max_tokens or room))
-        runner = stand_in.runner
+        reply = _reply(emulator, emulated, asked, min(room, asked.max_tokens or room))
+        runner = emulated.runner
         if isinstance(runner, Pool) and not runner.fits(asked.input_tokens + reply.tokens):
             raise _bad("The request needs more KV cache than one replica of this profile has.")
-        work = Work(asked.input_tokens, 0, reply.tokens, _STOP[reply.stop], _blocks(asked.prompt, stand_in))
-        answer = _Answer(asked, reply, work, stand_in, call)
+        work = Work(asked.input_tokens, 0, reply.tokens, _STOP[reply.stop], _blocks(asked.prompt, emulated))
+        answer = _Answer(asked, reply, work, emulated, call)
         wire = answer.stream() if asked.streams else answer.whole()
         call.start(connection, wire, work, _FAULT_FRAMES)
 
@@ -166,15 +166,15 @@ def _read_common(body: dict[str, Any], chat: bool, turn: Turn, prompt: bytes, to
     )  # fmt: skip
 
 
-def _read_chat(body: dict[str, Any], stand_in: StandIn) -> Asked:
+def _read_chat(body: dict[str, Any], emulated: EmulatedModel) -> Asked:
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages or not all(isinstance(message, dict) for message in messages):
         raise _bad("messages must be a list of at least one message.")
-    rule = stand_in.profile.tokens
+    rule = emulated.profile.tokens
     parts = [written(tool) for tool in body.get("tools") or []]
     tokens = sum(rule.text(part) for part in parts)
     for message in messages:
-        for text in _texts(message, stand_in):
+        for text in _texts(message, emulated):
             tokens += rule.text(text)
             parts.append(f"<{message.get('role')}>{text}".encode())
         if message.get("tool_calls"):
@@ -184,7 +184,7 @@ def _read_chat(body: dict[str, Any], stand_in: StandIn) -> Asked:
     choice = body.get("tool_choice")
     if choice == "none":
         offered = set()
-    asked = _read_common(body, True, _turn(messages, body, stand_in), b"".join(parts), max(1, tokens), offered)
+    asked = _read_common(body, True, _turn(messages, body, emulated), b"".join(parts), max(1, tokens), offered)
     asked.forced = _forced(choice, offered)
     return asked
 
@@ -212,7 +212,7 @@ def _is_function(tool: Any) -> bool:
     raise _bad("each of tools must be {type: function, function: {name, ...}}.")
 
 
-def _texts(message: dict[str, Any], stand_in: StandIn) -> list[str]:
+def _texts(message: dict[str, Any], emulated: EmulatedModel) -> list[str]:
     content = message.get("content")
     if content is None:
         return []
@@ -220,22 +220,22 @@ def _texts(message: dict[str, Any], stand_in: StandIn) -> list[str]:
         return [content]
     if not isinstance(content, list) or not all(isinstance(part, dict) for part in content):
         raise _bad("content must be a string or a list of parts.")
-    if any(part.get("type") == "image_url" for part in content) and not stand_in.model.images:
-        raise _bad(f"{stand_in.model.model_id} is not a multimodal model.")
+    if any(part.get("type") == "image_url" for part in content) and not emulated.model.images:
+        raise _bad(f"{emulated.model.model_id} is not a multimodal model.")
     return [part["text"] for part in content if isinstance(part.get("text"), str)]
 
 
-def _turn(messages: list[dict[str, Any]], body: dict[str, Any], stand_in: StandIn) -> Turn:
+def _turn(messages: list[dict[str, Any]], body: dict[str, Any], emulated: EmulatedModel) -> Turn:
     """The newest user message and the tool results after it, a tuple for each round."""
     results: list[tuple[Any, ...]] = []
     rest: list[Any] = []
     for message in reversed(messages):
         role = message.get("role")
         if role == "user":
-            texts = tuple(reversed(_texts(message, stand_in)))
+            texts = tuple(reversed(_texts(message, emulated)))
             break
         if role == "tool":
-            rest.append(_json_or_text("".join(_texts(message, stand_in))))
+            rest.append(_json_or_text("".join(_texts(message, emulated))))
         elif rest:
             results.append(tuple(reversed(rest)))
             rest = []
@@ -251,36 +251,36 @@ def _json_or_text(text: str) -> Any:
         return text
 
 
-def _read_completion(body: dict[str, Any], stand_in: StandIn) -> Asked:
+def _read_completion(body: dict[str, Any], emulated: EmulatedModel) -> Asked:
     prompt = body.get("prompt")
     if isinstance(prompt, list) and len(prompt) == 1 and isinstance(prompt[0], (list, str)):
         prompt = prompt[0]
     if isinstance(prompt, str) and prompt:
         data = prompt.encode()
-        return _read_common(body, False, Turn((prompt,)), data, stand_in.profile.tokens.text(data), set())
+        return _read_common(body, False, Turn((prompt,)), data, emulated.profile.tokens.text(data), set())
     if isinstance(prompt, list) and prompt and all(type(token) is int and 0 <= token < 2**31 for token in prompt):
         data = b"".join(token.to_bytes(_TOKEN_ID_BYTES, "little") for token in prompt)
         return _read_common(body, False, Turn(()), data, len(prompt), set())
     raise _bad("prompt must be one text, or one list of token ids >= 0.")
 
 
-def _reply(stand_ins: StandIns, stand_in: StandIn, asked: Asked, room: int) -> Reply:
+def _reply(emulator: Emulator, emulated: EmulatedModel, asked: Asked, room: int) -> Reply:
     if asked.ignore_eos:
-        text, units = stand_in.corpus.answer(room, stand_ins.random.getrandbits(16))
+        text, units = emulated.corpus.answer(room, emulator.random.getrandbits(16))
         return Reply(room, "length", text, units)
-    label = stand_ins.conversations.plan_for(asked.turn).label if stand_in.model.key == "planner" else None
+    label = emulator.conversations.plan_for(asked.turn).label if emulated.model.key == "planner" else None
     if label is not None:
-        tokens = max(1, min(room, stand_in.profile.tokens.text(label)))
+        tokens = max(1, min(room, emulated.profile.tokens.text(label)))
         return Reply(tokens, "end", label, [text_unit(label, 0)])
-    reply = reply_to(stand_ins, stand_in, asked.turn, asked.offered, room, forced=asked.forced)
+    reply = reply_to(emulator, emulated, asked.turn, asked.offered, room, forced=asked.forced)
     if not reply.tools and reply.tokens < min(asked.min_tokens, room):
-        text, units = stand_in.corpus.answer(min(asked.min_tokens, room), stand_ins.random.getrandbits(16))
+        text, units = emulated.corpus.answer(min(asked.min_tokens, room), emulator.random.getrandbits(16))
         return Reply(min(asked.min_tokens, room), "end", text, units)
     return reply
 
 
-def _blocks(prompt: bytes, stand_in: StandIn) -> list[int]:
-    runner = stand_in.runner
+def _blocks(prompt: bytes, emulated: EmulatedModel) -> list[int]:
+    runner = emulated.runner
     if not isinstance(runner, Pool):
         return []
     return chain(prompt, runner.physics.block_tokens * _TOKEN_ID_BYTES)
@@ -289,9 +289,9 @@ def _blocks(prompt: bytes, stand_in: StandIn) -> list[int]:
 class _Answer:
     """One reply in the forms of the protocol."""
 
-    def __init__(self, asked: Asked, reply: Reply, work: Work, stand_in: StandIn, call: Call) -> None:
+    def __init__(self, asked: Asked, reply: Reply, work: Work, emulated: EmulatedModel, call: Call) -> None:
         self._asked, self._reply, self._work = asked, reply, work
-        self._id, self._model = call.id, stand_in.model.model_id
+        self._id, self._model = call.id, emulated.model.model_id
         self._created = int(time.time())
         self._headers = {"x-request-id": call.id}
 

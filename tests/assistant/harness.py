@@ -1,4 +1,4 @@
-"""The assistant in one process with a scripted model: what it owns can be asserted without any stand-in."""
+"""The assistant in one process with a scripted model: what it owns can be asserted without any emulator."""
 
 import asyncio
 import json

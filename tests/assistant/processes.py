@@ -1,4 +1,4 @@
-"""Both processes of the embedded stack on a folder of test data: local models, and the assistant in front of them."""
+"""Both processes of the embedded stack on a folder of test data: the emulator, and the assistant in front of them."""
 
 import hashlib
 import json
@@ -57,7 +57,7 @@ def start(
     Args:
         assistant: switches of the agent.
         plans: message -> {rounds, answer_tokens}, what the models do.
-        profiles: how the stand-ins behave in time; their own when None.
+        profiles: how the emulator behaves in time; its own when None.
         models_file: a models.yaml in place of the package's.
     """
     answers = {hashlib.sha256(text.encode()).hexdigest(): plan for text, plan in plans.items()}

@@ -92,8 +92,8 @@ def test_a_failure_in_mid_stream_is_an_error_event_and_the_end(shop):
     assert answer.one("error") == {"status": 502, "code": "ModelStreamErrorException", "message": "broke"}
 
 
-def test_answers_of_stand_ins_say_so(shop):
-    """The header and meta repeat that a stand-in answered."""
+def test_answers_of_the_emulator_say_so(shop):
+    """The header and meta repeat that an emulator answered."""
     answer = shop.turn()
     assert answer.headers["x-peakday-simulated"] == "1"
     assert answer.one("meta")["simulated"] is True

@@ -459,7 +459,7 @@ def test_a_slow_reader_holds_the_model_back(run, quick):
 @pytest.mark.parametrize("quick", ["bedrock", "openai"])
 @pytest.mark.parametrize("opened", [False, True])
 def test_a_silent_model_is_a_timeout(run, quick, opened):
-    """The connection stands and no answer, or no more of it, comes: 504, which another region would not mend."""
+    """The connection stands and no answer, or no more of it, comes: 504, which another region would not fix."""
 
     async def ask():
         async def answer(reader, writer):

@@ -114,7 +114,7 @@ def test_what_a_model_looked_up_in_place_taints_the_conversation(make):
     assert shop.store.facts("c000001") == []
 
 
-def test_the_stand_in_accepts_a_request_that_grounds_in_place(make):
+def test_the_emulator_accepts_a_request_that_grounds_in_place(make):
     """The provider's rules hold: the system tool where the model has it, and nowhere else."""
     shop = make(NOVA, live=True)
     shop.turn("weather in vermont?", "Rain.")

@@ -46,13 +46,13 @@ def test_a_model_below_the_quality_floor_gives_way_to_the_cheapest_above_it():
 
 
 def test_quality_is_looked_up_by_intent_first():
-    """A model that is judged bad at one intent still answers the others."""
+    """A model that is found bad at one intent still answers the others."""
     rows = [*reader.quality(), judged("claude-sonnet", 0.3, "comparison")]
     assert World(rows).choose().reason == "quality_floor"
     assert World(rows).choose(intent="recommendation") == Choice("claude-sonnet", "policy")
 
 
-def test_a_model_nobody_judged_is_not_held_back():
+def test_a_model_without_a_figure_is_not_held_back():
     """No row is no verdict."""
     assert World([judged("nova-pro", 0.9)]).choose() == Choice("claude-sonnet", "policy")
 
@@ -126,10 +126,10 @@ def test_meta_tells_of_a_spill_with_its_reason(make):
     assert meta["spills"] == [{"from": "claude-sonnet", "to": "nova-pro", "reason": "ThrottlingException"}]
 
 
-def test_spill_passes_over_a_rung_that_just_refused(make):
-    """The second turn goes past the rung that was refused a moment ago."""
-    ladder = {"claude-sonnet": ["nova-pro", "nova-2-lite"]}
-    shop = make({"policy": {"complex": "claude-sonnet"}, "fallback": {"max_hops": 2, "chains": ladder}})
+def test_spill_passes_over_a_model_that_just_refused(make):
+    """The second turn goes past the model that was refused a moment ago."""
+    chains = {"claude-sonnet": ["nova-pro", "nova-2-lite"]}
+    shop = make({"policy": {"complex": "claude-sonnet"}, "fallback": {"max_hops": 2, "chains": chains}})
     refused = ModelError(429, "ThrottlingException", "no")
     shop.turn("compare the two boots", refused, refused, "here")
     spills = shop.turn("compare the two boots", refused, "here", interaction_id="i2").one("meta")["spills"]

@@ -87,7 +87,7 @@ def test_quality_is_the_share_with_its_interval(tmp_path):
     assert deals.low < 0.75 < deals.high
 
 
-def test_what_a_stand_in_judged_any_part_of_is_simulated():
+def test_what_an_emulator_scored_any_part_of_is_simulated():
     """Its words say nothing about quality, and the share says so."""
     found = quality_rows([*rows(True), *rows(False, simulated=True)])
     assert {row["provenance"] for row in found} == {"simulated"}

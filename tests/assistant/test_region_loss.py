@@ -1,4 +1,4 @@
-"""A region goes down under the running processes: the stand-ins cut its connections, and the assistant moves on."""
+"""A region goes down under the running processes: the emulator cuts its connections, and the assistant moves on."""
 
 import json
 import urllib.request
@@ -28,7 +28,7 @@ def up(request, tmp_path_factory):
 
 
 def setter(folder: Path):
-    """Sets the faults of the stand-ins of a stack."""
+    """Sets the faults of the emulator of a stack."""
     url = json.loads((folder / "stack.json").read_text())["endpoints"]["bedrock"]
 
     def set_faults(faults):
@@ -51,7 +51,7 @@ def calls(url, interaction_id):
 
 
 def test_a_lost_region_is_failed_over_passed_by_and_then_throttling_spills(up):
-    """One lost call, then none: later turns go to the other region at once. Its throttling goes down the ladder there;
+    """One lost call, then none: later turns go to the other region at once. Its throttling goes along the chain there;
     with both regions lost the turn fails and says why."""
     url, set_faults = up
     assert calls(url, "before") == [("claude-sonnet", "us-east-1", "ok", None)]

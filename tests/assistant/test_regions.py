@@ -31,7 +31,7 @@ def test_a_region_that_failed_is_passed_over_for_a_while(make):
 
 
 def test_throttling_is_not_the_region_s_fault(make):
-    """A 429 goes down the model's ladder in the same region."""
+    """A 429 goes along the model's fallback chain in the same region."""
     shop = make({**CLAUDE, "fallback": {"chains": {"claude-sonnet": ["nova-pro"]}}})
     answer = shop.turn("hello", ModelError(429, "ThrottlingException", "slow down"), "hi", region="us-west-2")
     assert regions(answer) == [("us-west-2", "throttled"), ("us-west-2", "ok")]

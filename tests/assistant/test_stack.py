@@ -1,4 +1,4 @@
-"""The real processes: the assistant in front of the local models, over HTTP."""
+"""The real processes: the assistant in front of the emulator, over HTTP."""
 
 import http.client
 import json
@@ -33,7 +33,7 @@ PLANS = {
 
 
 def profiles():
-    """Stand-ins that hardly wait."""
+    """An emulator that hardly waits."""
     part = {"per_uncached_token_s": 0, "per_cached_token_s": 0, "sigma": 0, "source": "test"}
     quick = {
         "physics": "provider",
@@ -45,7 +45,7 @@ def profiles():
     }
     models = ("nova-2-lite", "nova-pro", "claude-sonnet", "custom-8b", "planner")
     return {
-        "schema": "peakday.stand_ins/1",
+        "schema": "peakday.emulator/1",
         "models": dict.fromkeys(models, "quick"),
         "profiles": {"quick": quick},
     }
@@ -76,7 +76,7 @@ def usages(url, message, **more):
 
 @pytest.mark.parametrize("model", [key for key in reader.models() if key != "planner"])
 def test_every_model_accepts_our_requests(up, model):
-    """The stand-in validates as the provider does: three rounds and a second turn pass."""
+    """The emulator validates as the provider does: three rounds and a second turn pass."""
     with up(model) as url:
         calls = usages(url, ROUNDS, interaction_id="a")
         assert [call["purpose"] for call in calls] == ["tool_round", "tool_round", "answer"]
@@ -95,7 +95,7 @@ PNG = bytes.fromhex("89504e470d0a1a0a0000000d4948445200000001000000010806000000"
 
 @pytest.mark.parametrize("model", ["claude-sonnet", "nova-pro", "nova-2-lite"])
 def test_a_picture_in_the_question_is_accepted_and_counted(up, tmp_path, model):
-    """The stand-in takes the image block and counts its tokens; the same words without it are that much shorter."""
+    """The emulator takes the image block and counts its tokens; the same words without it are that much shorter."""
     picture = tmp_path / "lamp.png"
     picture.write_bytes(PNG)
     with up(model, {"context": {"prefetch": False}, "cache": {"points": False}}) as url:

@@ -113,8 +113,8 @@ def test_a_picture_never_reaches_a_model_that_takes_none(shop):
     assert shop.model.requests[0].messages[0]["content"][0] == {"text": "[a picture]"}
 
 
-def test_a_throttled_call_spills_once_down_the_ladder(make):
-    """A 429 sends the call to the next model of the ladder, and both calls are rows."""
+def test_a_throttled_call_falls_back_once_along_its_chain(make):
+    """A 429 sends the call to the next model of the chain, and both calls are rows."""
     shop = make({"fallback": {"chains": {"custom-8b": ["nova-pro"]}}})
     answer = shop.turn("hello", ModelError(429, "ThrottlingException", "slow down"), "hi")
     assert [(row["model"], row["status"]) for row in answer.all("usage")] == [

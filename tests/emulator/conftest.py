@@ -1,4 +1,4 @@
-"""One fast stand-in process for all tests of this folder."""
+"""One fast emulator process for all tests of this folder."""
 
 import json
 import sys
@@ -22,7 +22,7 @@ FAST = {"ttft": {"base_s": 0.005, "sigma": 0.0}, "gap": {"gap_s": 0.001, "sigma"
 QUICK_STEP = {"step": {"a": 0.001, "b": 1e-6, "c": 1e-6}, "engine": {"ttft_overhead_s": 0.001}}
 
 
-class StandIns:
+class Emulator:
     """A running process and its address."""
 
     def __init__(self, url: str, pid: int) -> None:
@@ -63,7 +63,7 @@ def write_stack(folder: Path) -> Path:
         answers[sha256(words).hexdigest()] = {"rounds": [lookup] * 3, "answer_tokens": 100}
     plans = {"schema": "peakday.conversations/1", "answers": answers, "default": {"rounds": [], "answer_tokens": 20}}
     (folder / "conversations.yaml").write_text(yaml.safe_dump(plans))
-    profiles = {"schema": "peakday.stand_ins/1", "profiles": {}}
+    profiles = {"schema": "peakday.emulator/1", "profiles": {}}
     for name in ("nova-2-lite", "nova-pro", "claude-sonnet"):
         profiles["profiles"][name] = FAST
     for name in ("custom-8b/trn2", "planner"):
@@ -94,7 +94,7 @@ def process(tmp_path_factory):
 
 
 @pytest.fixture
-def stand_ins(process):
+def emulator(process):
     """The process with nothing cached, no quota and no fault."""
     process.control("reset", {})
     process.control("quotas", {})

@@ -1,4 +1,4 @@
-"""Unmodified boto3 against the stand-ins: only endpoint_url differs from real Bedrock."""
+"""Unmodified boto3 against the emulator: only endpoint_url differs from real Bedrock."""
 
 import json
 
@@ -16,25 +16,25 @@ POINT = {"cachePoint": {"type": "default"}}
 TOOL = {"toolSpec": {"name": "price_history", "inputSchema": {"json": {"type": "object"}}}}
 
 
-def client(stand_ins, mode="standard", region="us-east-1"):
+def client(emulator, mode="standard", region="us-east-1"):
     config = botocore.config.Config(retries={"total_max_attempts": 1, "mode": mode})
     return boto3.client(
-        "bedrock-runtime", endpoint_url=stand_ins.url, region_name=region, config=config,
+        "bedrock-runtime", endpoint_url=emulator.url, region_name=region, config=config,
         aws_access_key_id="test", aws_secret_access_key="test",
     )  # fmt: skip
 
 
 @pytest.fixture
-def bedrock(stand_ins):
-    made = client(stand_ins)
+def bedrock(emulator):
+    made = client(emulator)
     yield made
     made.close()
 
 
 @pytest.mark.parametrize("mode", ["standard", "legacy"])
-def test_converse_answers_with_text_and_usage(stand_ins, mode):
+def test_converse_answers_with_text_and_usage(emulator, mode):
     """An answer of the default plan: 20 tokens of text, usage that adds up, the simulated header."""
-    made = client(stand_ins, mode)
+    made = client(emulator, mode)
     answer = made.converse(modelId=NOVA, messages=HELLO)
     made.close()
     usage = answer["usage"]
@@ -111,31 +111,31 @@ def test_more_than_four_points_are_refused(bedrock):
         bedrock.converse(modelId=CLAUDE, messages=HELLO, system=[{"text": "x"}, *[POINT] * 5])
 
 
-def test_calls_spread_over_shards_write_more(stand_ins, bedrock):
+def test_calls_spread_over_shards_write_more(emulator, bedrock):
     """With 50 independent caches the second equal call hardly ever finds the first one's entry."""
-    stand_ins.control("profiles", {"nova-pro": {"cache": {"shards": 50}}})
+    emulator.control("profiles", {"nova-pro": {"cache": {"shards": 50}}})
     system = [{"text": "rules " * 1000}, POINT]
     usages = [bedrock.converse(modelId=NOVA, messages=HELLO, system=system)["usage"] for _ in range(10)]
-    stand_ins.control("profiles", {"nova-pro": {"cache": {"shards": 1}}})
+    emulator.control("profiles", {"nova-pro": {"cache": {"shards": 1}}})
     assert sum(usage["cacheWriteInputTokens"] > 0 for usage in usages) > 5
 
 
-def test_implicit_caching_shortens_the_prefill_and_never_shows_in_usage(stand_ins, bedrock):
+def test_implicit_caching_shortens_the_prefill_and_never_shows_in_usage(emulator, bedrock):
     """A repeated prefix without a point: found by the model, billed as input."""
-    stand_ins.control("profiles", {"nova-pro": {"cache": {"implicit": True}}})
+    emulator.control("profiles", {"nova-pro": {"cache": {"implicit": True}}})
     for _ in range(2):
         usage = bedrock.converse(modelId=NOVA, messages=HELLO, system=[{"text": "rules " * 1000}])["usage"]
-    stand_ins.control("profiles", {"nova-pro": {"cache": {"implicit": False}}})
-    cached = [row["cached_tokens"] for row in stand_ins.get("/truth?last=2")["requests"]]
+    emulator.control("profiles", {"nova-pro": {"cache": {"implicit": False}}})
+    cached = [row["cached_tokens"] for row in emulator.get("/truth?last=2")["requests"]]
     assert (cached[0], usage["cacheReadInputTokens"]) == (0, 0)
     assert cached[1] > 1000
 
 
-def test_regions_do_not_share_a_cache(stand_ins, bedrock):
+def test_regions_do_not_share_a_cache(emulator, bedrock):
     """The region comes from the credential scope of the signature."""
     system = [{"text": "rules " * 1000}, POINT]
     bedrock.converse(modelId=NOVA, messages=HELLO, system=system)
-    west = client(stand_ins, region="us-west-2")
+    west = client(emulator, region="us-west-2")
     usage = west.converse(modelId=NOVA, messages=HELLO, system=system)["usage"]
     west.close()
     assert usage["cacheReadInputTokens"] == 0
@@ -172,9 +172,9 @@ def test_count_tokens_equals_usage(bedrock):
     assert counted["inputTokens"] == used["inputTokens"]
 
 
-def test_a_quota_refuses_before_the_stream(stand_ins, bedrock):
+def test_a_quota_refuses_before_the_stream(emulator, bedrock):
     """maxTokens is reserved at the start: a call that cannot fit is a ThrottlingException."""
-    stand_ins.control("quotas", {"nova-pro": {"tpm": 1500}})
+    emulator.control("quotas", {"nova-pro": {"tpm": 1500}})
     bedrock.converse(modelId=NOVA, messages=HELLO, inferenceConfig={"maxTokens": 1000})
     with pytest.raises(bedrock.exceptions.ThrottlingException, match="Too many tokens"):
         bedrock.converse(modelId=NOVA, messages=HELLO)
@@ -190,10 +190,10 @@ def test_a_guardrail_lets_everything_pass_and_meters_it(bedrock):
 
 
 @pytest.mark.parametrize(("granted_to", "refused"), [("account", True), ("nova-pro", False)])
-def test_a_days_tokens_of_the_account_span_its_regions(stand_ins, granted_to, refused):
+def test_a_days_tokens_of_the_account_span_its_regions(emulator, granted_to, refused):
     """What one region charged counts in the other, where a grant of the model alone would not."""
-    stand_ins.control("quotas", {granted_to: {"tpd": 6_000}})
-    here, there = client(stand_ins), client(stand_ins, region="us-west-2")
+    emulator.control("quotas", {granted_to: {"tpd": 6_000}})
+    here, there = client(emulator), client(emulator, region="us-west-2")
     try:
         used = here.converse(modelId=NOVA, messages=HELLO, inferenceConfig={"maxTokens": 5_900})["usage"]["totalTokens"]
         rest = {"maxTokens": 6_000 - used}
@@ -207,7 +207,7 @@ def test_a_days_tokens_of_the_account_span_its_regions(stand_ins, granted_to, re
         there.close()
 
 
-def test_a_cached_prefix_expires_when_its_clock_is_advanced(stand_ins, bedrock):
+def test_a_cached_prefix_expires_when_its_clock_is_advanced(emulator, bedrock):
     """The control endpoint ages prompt caches: 301 s later a 5m entry is written again."""
     system = [{"text": "rule " * 2000}, POINT]
 
@@ -216,5 +216,5 @@ def test_a_cached_prefix_expires_when_its_clock_is_advanced(stand_ins, bedrock):
         return found["cacheReadInputTokens"] > 0, found["cacheWriteInputTokens"] > 0
 
     assert [usage(), usage()] == [(False, True), (True, False)]
-    stand_ins.control("clock", {"advance_s": 301})
+    emulator.control("clock", {"advance_s": 301})
     assert usage() == (False, True)

@@ -42,17 +42,17 @@ def checked(value, shape) -> None:
 
 
 @pytest.mark.parametrize("name", REQUESTS)
-def test_whole_answers_pass_botocores_validation(stand_ins, name):
+def test_whole_answers_pass_botocores_validation(emulator, name):
     """The raw JSON has no member that the service's model does not know."""
-    status, _, data = stand_ins.post(f"/model/{NOVA}/converse", REQUESTS[name], AUTH)
+    status, _, data = emulator.post(f"/model/{NOVA}/converse", REQUESTS[name], AUTH)
     assert status == 200, data
     checked(json.loads(data), service_model().operation_model("Converse").output_shape)
 
 
 @pytest.mark.parametrize("name", REQUESTS)
-def test_every_event_passes_botocores_validation(stand_ins, name):
+def test_every_event_passes_botocores_validation(emulator, name):
     """Each frame by its own shape; only the filler `p`, which the service adds too, is not in the model."""
-    status, _, data = stand_ins.post(f"/model/{NOVA}/converse-stream", REQUESTS[name], AUTH)
+    status, _, data = emulator.post(f"/model/{NOVA}/converse-stream", REQUESTS[name], AUTH)
     events = service_model().operation_model("ConverseStream").output_shape.members["stream"].members
     messages = EventStreamDecoder().feed(data)
     for message in messages:
@@ -62,39 +62,39 @@ def test_every_event_passes_botocores_validation(stand_ins, name):
     assert (status, messages[0].name, messages[-1].name) == (200, "messageStart", "metadata")
 
 
-def test_max_tokens_cuts_the_answer(stand_ins):
+def test_max_tokens_cuts_the_answer(emulator):
     """Five tokens, and the stop reason says why."""
-    answer = json.loads(stand_ins.post(f"/model/{NOVA}/converse", REQUESTS["options"], AUTH)[2])
+    answer = json.loads(emulator.post(f"/model/{NOVA}/converse", REQUESTS["options"], AUTH)[2])
     assert (answer["usage"]["outputTokens"], answer["stopReason"]) == (5, "max_tokens")
     assert answer["serviceTier"] == {"type": "flex"}
 
 
-def test_images_are_counted(stand_ins):
+def test_images_are_counted(emulator):
     """An image adds the model's tokens for one."""
-    with_image = json.loads(stand_ins.post(f"/model/{NOVA}/converse", REQUESTS["image"], AUTH)[2])
+    with_image = json.loads(emulator.post(f"/model/{NOVA}/converse", REQUESTS["image"], AUTH)[2])
     assert with_image["usage"]["inputTokens"] > 1300
 
 
-def test_errors_are_botocores_errors(stand_ins):
+def test_errors_are_botocores_errors(emulator):
     """The type comes in x-amzn-ErrorType, the words in `message`."""
-    status, headers, data = stand_ins.post(f"/model/{NOVA}/converse", {"messages": []}, AUTH)
+    status, headers, data = emulator.post(f"/model/{NOVA}/converse", {"messages": []}, AUTH)
     assert (status, headers["x-amzn-ErrorType"]) == (400, "ValidationException")
     assert "start with a user message" in json.loads(data)["message"]
 
 
-def test_a_call_without_credentials_is_refused(stand_ins):
+def test_a_call_without_credentials_is_refused(emulator):
     """HTTP 403, as on AWS; a bearer token is enough."""
-    assert stand_ins.post(f"/model/{NOVA}/converse", REQUESTS["text"])[0] == 403
-    assert stand_ins.post(f"/model/{NOVA}/converse", REQUESTS["text"], {"authorization": "Bearer key"})[0] == 200
+    assert emulator.post(f"/model/{NOVA}/converse", REQUESTS["text"])[0] == 403
+    assert emulator.post(f"/model/{NOVA}/converse", REQUESTS["text"], {"authorization": "Bearer key"})[0] == 200
 
 
 @pytest.mark.parametrize(("secret", "fine"), [("right", True), ("wrong", False)])
-def test_signatures_are_verified_when_asked_to(stand_ins, secret, fine):
+def test_signatures_are_verified_when_asked_to(emulator, secret, fine):
     """boto3 with the right secret passes; with another it is an InvalidSignatureException."""
-    stand_ins.control("credentials", {"test": "right"})
+    emulator.control("credentials", {"test": "right"})
     config = botocore.config.Config(retries={"total_max_attempts": 1})
     client = boto3.client(
-        "bedrock-runtime", endpoint_url=stand_ins.url, region_name="us-east-1", config=config,
+        "bedrock-runtime", endpoint_url=emulator.url, region_name="us-east-1", config=config,
         aws_access_key_id="test", aws_secret_access_key=secret,
     )  # fmt: skip
     try:
@@ -105,7 +105,7 @@ def test_signatures_are_verified_when_asked_to(stand_ins, secret, fine):
                 client.converse(modelId=NOVA, messages=HELLO)
     finally:
         client.close()
-        stand_ins.control("credentials", {})
+        emulator.control("credentials", {})
 
 
 json_values = st.recursive(
@@ -151,9 +151,9 @@ def test_fuzzed_requests_get_an_answer_or_a_client_error(process, path, body):
 
 @pytest.mark.parametrize("garbage", [b"", b"{", b"[1]", b"null", b"\xff\xfe", b'"x"', b"1" * 5000])
 @pytest.mark.parametrize("path", PATHS)
-def test_bodies_that_are_no_object_are_client_errors(stand_ins, path, garbage):
+def test_bodies_that_are_no_object_are_client_errors(emulator, path, garbage):
     """Whatever the bytes."""
-    status, _, _ = stand_ins.post(path, garbage, AUTH)
+    status, _, _ = emulator.post(path, garbage, AUTH)
     assert 400 <= status < 500
 
 
@@ -169,15 +169,15 @@ DEEP = json.loads("[" * 300 + "]" * 300)
             {"type": "function", "function": {"name": "a", "parameters": DEEP}}]}),
     ],
 )  # fmt: skip
-def test_json_nested_too_deeply_is_a_client_error(stand_ins, path, body):
+def test_json_nested_too_deeply_is_a_client_error(emulator, path, body):
     """Read without trouble, yet too deep to be written again: 400, and the reason."""
-    status, _, data = stand_ins.post(path, body, AUTH)
+    status, _, data = emulator.post(path, body, AUTH)
     assert (status, b"nested too deeply" in data) == (400, True)
 
 
-def test_what_was_found_fine_is_still_checked_when_it_changes(stand_ins):
+def test_what_was_found_fine_is_still_checked_when_it_changes(emulator):
     """Checks of tools are remembered by their bytes: the same again passes, one wrong letter does not."""
     good = {"messages": HELLO, "toolConfig": TOOLS}
     bad = json.loads(json.dumps(good).replace('"recall"', '"re call"'))
     path = f"/model/{NOVA}/converse"
-    assert [stand_ins.post(path, body, AUTH)[0] for body in (good, bad, good, bad)] == [200, 400, 200, 400]
+    assert [emulator.post(path, body, AUTH)[0] for body in (good, bad, good, bad)] == [200, 400, 200, 400]

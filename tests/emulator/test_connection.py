@@ -12,8 +12,8 @@ STREAM = json.dumps({"model": "custom-8b", "prompt": [1, 2, 3], "max_tokens": 3,
 
 
 @pytest.fixture
-def wire(stand_ins):
-    host, port = stand_ins.url.removeprefix("http://").split(":")
+def wire(emulator):
+    host, port = emulator.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=5) as made:
         yield made
 
@@ -77,20 +77,20 @@ def test_what_is_no_http_is_refused_and_closed(wire, garbage):
     assert read_until(wire, lambda data: False).startswith(b"HTTP/1.1 400")
 
 
-def test_a_client_that_leaves_frees_its_request(stand_ins, wire):
+def test_a_client_that_leaves_frees_its_request(emulator, wire):
     """Its stream ends as aborted, and the engine makes no more tokens of it."""
     long = json.dumps({"model": "custom-8b", "prompt": [1], "max_tokens": 4000, "ignore_eos": True, "stream": True})
     wire.sendall(request(long.encode()))
     read_until(wire, lambda data: b"data: " in data)
     wire.close()
     for _ in range(200):
-        rows = stand_ins.get("/truth?last=1")["requests"]
+        rows = emulator.get("/truth?last=1")["requests"]
         if rows:
             break
     assert (rows[0]["status"], rows[0]["chunks"] < 4000) == ("aborted", True)
 
 
-def test_accepted_connections_are_counted(stand_ins, wire):
+def test_accepted_connections_are_counted(emulator, wire):
     """So that whoever watches /metrics sees a client that does not keep its connections."""
 
     def counted() -> int:
@@ -98,11 +98,11 @@ def test_accepted_connections_are_counted(stand_ins, wire):
         head, _, page = read_until(wire, lambda data: b"planned_seconds_count" in data).partition(b"\r\n\r\n")
         size = int(head.lower().partition(b"content-length: ")[2].split()[0])
         page += read_until(wire, lambda data: len(page) + len(data) >= size)
-        [line] = [line for line in page.splitlines() if line.startswith(b"peakday_stand_in_connections_total ")]
+        [line] = [line for line in page.splitlines() if line.startswith(b"peakday_emulator_connections_total ")]
         return int(line.split()[1])
 
     before = counted()
-    stand_ins.get("/health")
+    emulator.get("/health")
     assert counted() == before + 1
 
 

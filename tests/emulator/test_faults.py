@@ -20,10 +20,10 @@ HELLO = [{"role": "user", "content": [{"text": "hello"}]}]
 
 
 @pytest.fixture
-def bedrock(stand_ins):
+def bedrock(emulator):
     config = botocore.config.Config(retries={"total_max_attempts": 1})
     made = boto3.client(
-        "bedrock-runtime", endpoint_url=stand_ins.url, region_name="us-east-1", config=config,
+        "bedrock-runtime", endpoint_url=emulator.url, region_name="us-east-1", config=config,
         aws_access_key_id="test", aws_secret_access_key="test",
     )  # fmt: skip
     yield made
@@ -36,9 +36,9 @@ def events(bedrock, **request):
         return list(stream)
 
 
-def strike(stand_ins, kind, **options):
-    stand_ins.control("faults", [{"kind": kind, "length_s": 60, **options}])
-    stand_ins.control("t0", {"in_s": -1})
+def strike(emulator, kind, **options):
+    emulator.control("faults", [{"kind": kind, "length_s": 60, **options}])
+    emulator.control("t0", {"in_s": -1})
 
 
 @pytest.mark.parametrize(
@@ -50,60 +50,60 @@ def strike(stand_ins, kind, **options):
         ("server_error", 500, "InternalServerException"),
     ],
 )
-def test_refusals_are_told_apart(stand_ins, bedrock, kind, status, code):
+def test_refusals_are_told_apart(emulator, bedrock, kind, status, code):
     """429 for quota, 429 for a model not ready, 503 for demand and 500 each have their own error."""
-    strike(stand_ins, kind)
+    strike(emulator, kind)
     with pytest.raises(bedrock.exceptions.ClientError) as caught:
         bedrock.converse(modelId=NOVA, messages=HELLO)
     assert caught.value.response["Error"]["Code"] == code
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == status
 
 
-def test_an_exception_comes_in_the_middle_of_the_stream(stand_ins, bedrock):
+def test_an_exception_comes_in_the_middle_of_the_stream(emulator, bedrock):
     """Half of the answer, then the exception frame that botocore raises."""
-    strike(stand_ins, "stream_exception")
+    strike(emulator, "stream_exception")
     with pytest.raises(botocore.exceptions.EventStreamError, match="modelStreamErrorException"):
         events(bedrock)
-    assert stand_ins.get("/truth?last=1")["requests"][0]["chunks"] == 10
+    assert emulator.get("/truth?last=1")["requests"][0]["chunks"] == 10
 
 
-def test_throttling_inside_a_stream_is_its_own_fault(stand_ins, bedrock):
+def test_throttling_inside_a_stream_is_its_own_fault(emulator, bedrock):
     """A throttle with a delay strikes after the stream began."""
-    strike(stand_ins, "throttle", delay_s=0.001)
+    strike(emulator, "throttle", delay_s=0.001)
     with pytest.raises(botocore.exceptions.EventStreamError, match="throttlingException"):
         events(bedrock)
 
 
-def test_a_bad_checksum_is_seen_by_the_reader(stand_ins, bedrock):
+def test_a_bad_checksum_is_seen_by_the_reader(emulator, bedrock):
     """One byte of a frame's CRC is wrong."""
-    strike(stand_ins, "bad_crc")
+    strike(emulator, "bad_crc")
     with pytest.raises(ChecksumMismatch):
         events(bedrock)
 
 
-def open_stream(stand_ins):
+def open_stream(emulator):
     body = {"model": "custom-8b", "messages": [{"role": "user", "content": "hi"}], "stream": True}
-    connection = http.client.HTTPConnection(stand_ins.url.removeprefix("http://"))
+    connection = http.client.HTTPConnection(emulator.url.removeprefix("http://"))
     connection.request("POST", "/v1/chat/completions", json.dumps(body))
     return connection
 
 
-def test_a_cut_stream_ends_without_its_end(stand_ins):
+def test_a_cut_stream_ends_without_its_end(emulator):
     """The connection closes in the middle of the chunked body."""
-    strike(stand_ins, "cut_stream")
-    connection = open_stream(stand_ins)
+    strike(emulator, "cut_stream")
+    connection = open_stream(emulator)
     with pytest.raises((http.client.IncompleteRead, ConnectionError)):
         connection.getresponse().read()
     connection.close()
 
 
-def test_a_region_that_is_down_answers_nothing(stand_ins):
+def test_a_region_that_is_down_answers_nothing(emulator):
     """Only its own calls: another region still answers."""
-    strike(stand_ins, "region_down", region="us-west-2")
+    strike(emulator, "region_down", region="us-west-2")
     scope = "AWS4-HMAC-SHA256 Credential=test/20261123/{}/bedrock/aws4_request"
     with pytest.raises((http.client.RemoteDisconnected, ConnectionError)):
-        stand_ins.post(f"/model/{NOVA}/converse", {"messages": HELLO}, {"authorization": scope.format("us-west-2")})
-    status, _, _ = stand_ins.post(
+        emulator.post(f"/model/{NOVA}/converse", {"messages": HELLO}, {"authorization": scope.format("us-west-2")})
+    status, _, _ = emulator.post(
         f"/model/{NOVA}/converse", {"messages": HELLO}, {"authorization": scope.format("us-east-1")}
     )
     assert status == 200
@@ -117,11 +117,11 @@ def test_a_region_that_is_down_answers_nothing(stand_ins):
         ("stall", {"delay_s": 0.2}, 0.2),
     ],
 )
-def test_slow_answers_are_as_slow_as_asked(stand_ins, bedrock, kind, options, least_s):
+def test_slow_answers_are_as_slow_as_asked(emulator, bedrock, kind, options, least_s):
     """Slower first tokens, slower gaps, or one gap in the middle: the record of what was sent shows it."""
-    strike(stand_ins, kind, **options)
+    strike(emulator, kind, **options)
     assert len(events(bedrock)) == 24
-    row = stand_ins.get("/truth?last=1")["requests"][0]
+    row = emulator.get("/truth?last=1")["requests"][0]
     spent = {
         "slow_first_token": row["first_sent_s"] - row["received_s"],
         "slow_tokens": row["last_sent_s"] - row["first_sent_s"],
@@ -133,18 +133,18 @@ def test_slow_answers_are_as_slow_as_asked(stand_ins, bedrock, kind, options, le
 @pytest.mark.parametrize(
     ("kind", "options", "gap_s"), [("stall", {"delay_s": 0.2}, 0.15), ("slow_tokens", {"factor": 30}, 0.02)]
 )
-def test_an_engines_answers_can_be_slowed_too(stand_ins, kind, options, gap_s):
+def test_an_engines_answers_can_be_slowed_too(emulator, kind, options, gap_s):
     """What the engine makes in time is sent later, and the largest gap shows it."""
-    strike(stand_ins, kind, **options)
-    connection = open_stream(stand_ins)
+    strike(emulator, kind, **options)
+    connection = open_stream(emulator)
     connection.getresponse().read()
     connection.close()
-    row = stand_ins.get("/truth?last=1")["requests"][0]
+    row = emulator.get("/truth?last=1")["requests"][0]
     assert row["chunks"] == 20
     assert row["gap_s_max"] > gap_s
 
 
-def test_a_cold_cache_forgets_everything_and_stays_cold(stand_ins, bedrock):
+def test_a_cold_cache_forgets_everything_and_stays_cold(emulator, bedrock):
     """What was cached before its start is gone, and calls that it hits read nothing although they write."""
     system = [{"text": "rule " * 2000}, {"cachePoint": {"type": "default"}}]
 
@@ -152,15 +152,15 @@ def test_a_cold_cache_forgets_everything_and_stays_cold(stand_ins, bedrock):
         return bedrock.converse(modelId=NOVA, messages=HELLO, system=system)["usage"]["cacheReadInputTokens"]
 
     assert [read_tokens(), read_tokens() > 0] == [0, True]
-    strike(stand_ins, "cold_cache")
+    strike(emulator, "cold_cache")
     assert [read_tokens(), read_tokens()] == [0, 0]
-    stand_ins.control("faults", [])
+    emulator.control("faults", [])
     assert read_tokens() > 0
 
 
-def test_malformed_tool_input_is_no_json(stand_ins, bedrock):
+def test_malformed_tool_input_is_no_json(emulator, bedrock):
     """The pieces of the input do not join to JSON."""
-    strike(stand_ins, "malformed_tool_input")
+    strike(emulator, "malformed_tool_input")
     tool = {"toolSpec": {"name": "price_history", "inputSchema": {"json": {}}}}
     page = {"text": '<page>{"product_id":"p000042"}</page>'}
     messages = [{"role": "user", "content": [page, {"text": WORDS}]}]
@@ -170,41 +170,41 @@ def test_malformed_tool_input_is_no_json(stand_ins, bedrock):
         json.loads("".join(delta["toolUse"]["input"] for delta in deltas))
 
 
-def test_a_frozen_process_reports_itself_late(stand_ins, bedrock):
+def test_a_frozen_process_reports_itself_late(emulator, bedrock):
     """It stands still for half a second while answering: the tokens due then were late, and it says so."""
-    stand_ins.control("profiles", {"nova-pro": {"gap": {"gap_s": 0.02}}})
-    stand_ins.control("faults", [{"kind": "freeze", "length_s": 0.5, "at_s": 0.1}])
-    stand_ins.control("t0", {})
+    emulator.control("profiles", {"nova-pro": {"gap": {"gap_s": 0.02}}})
+    emulator.control("faults", [{"kind": "freeze", "length_s": 0.5, "at_s": 0.1}])
+    emulator.control("t0", {})
     events(bedrock)
-    lateness = stand_ins.get("/control/lateness")
+    lateness = emulator.get("/control/lateness")
     assert lateness["late"]
     assert lateness["token"]["max_s"] > 0.3
-    assert "stand-ins were late" in lateness["reasons"][0]
+    assert "emulator was late" in lateness["reasons"][0]
 
 
-def converse_behind_a_freeze(stand_ins, bedrock, ttft_s: float) -> float:
+def converse_behind_a_freeze(emulator, bedrock, ttft_s: float) -> float:
     """When one call was sent, early in a freeze of 0.4 s, whose model answers `ttft_s` after a request."""
     pace = {"ttft": {"base_s": ttft_s, "per_uncached_token_s": 0, "sigma": 0}, "gap": {"gap_s": 0, "sigma": 0}}
-    stand_ins.control("profiles", {"nova-pro": pace})
-    stand_ins.control("faults", [{"kind": "freeze", "length_s": 0.4, "at_s": 0.05}])
-    stand_ins.control("t0", {})
+    emulator.control("profiles", {"nova-pro": pace})
+    emulator.control("faults", [{"kind": "freeze", "length_s": 0.4, "at_s": 0.05}])
+    emulator.control("t0", {})
     time.sleep(0.15)
     sent_s = time.monotonic()
     bedrock.converse(modelId=NOVA, messages=HELLO)
     return sent_s
 
 
-def test_a_request_that_waited_for_a_frozen_process_counts_as_late(stand_ins, bedrock):
+def test_a_request_that_waited_for_a_frozen_process_counts_as_late(emulator, bedrock):
     """Its answer was due at once; the overdue heartbeat and the socket tell how long it had been there unread."""
-    converse_behind_a_freeze(stand_ins, bedrock, 0.0)
-    assert stand_ins.get("/control/lateness")["first"]["max_s"] > 0.1
+    converse_behind_a_freeze(emulator, bedrock, 0.0)
+    assert emulator.get("/control/lateness")["first"]["max_s"] > 0.1
 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_INFO"), reason="only Linux tells when a request came in")
-def test_a_first_token_counts_from_when_the_request_came_in(stand_ins, bedrock):
+def test_a_first_token_counts_from_when_the_request_came_in(emulator, bedrock):
     """It was read 0.3 s after it was sent, and its answer is due as if it had been read at once."""
-    sent_s = converse_behind_a_freeze(stand_ins, bedrock, 1.0)
-    [row] = stand_ins.get("/truth?last=1")["requests"]
+    sent_s = converse_behind_a_freeze(emulator, bedrock, 1.0)
+    [row] = emulator.get("/truth?last=1")["requests"]
     assert row["received_s"] - sent_s < 0.15
     assert row["first_due_s"] - row["received_s"] == pytest.approx(1.0)
 
@@ -242,7 +242,7 @@ def test_faults_that_make_no_sense_are_refused(raw):
 
 
 def test_every_kind_of_a_scenario_is_known():
-    """scenarios/ and the stand-ins agree on the names."""
+    """scenarios/ and the emulator agree on the names."""
     from scenarios.promises import Fault as Scenario
 
     assert Scenario.model_fields["kind"].annotation.__args__ == KINDS

@@ -1,4 +1,4 @@
-"""How late the stand-ins were: the histograms, and the rule that voids a run."""
+"""How late the emulator was: the histograms, and the rule that voids a run."""
 
 import numpy as np
 import pytest

@@ -17,16 +17,16 @@ def events(data: bytes) -> list:
     return [json.loads(event.data) for event in found[:-1]]
 
 
-def chat(stand_ins, **kwargs):
+def chat(emulator, **kwargs):
     body = {"model": "custom-8b", "messages": [{"role": "user", "content": "hello"}], **kwargs}
-    status, headers, data = stand_ins.post("/v1/chat/completions", body)
+    status, headers, data = emulator.post("/v1/chat/completions", body)
     assert headers["x-peakday-simulated"] == "1"
     return status, data
 
 
-def test_a_chat_stream_ends_with_usage_when_asked(stand_ins):
+def test_a_chat_stream_ends_with_usage_when_asked(emulator):
     """Role first, one chunk a token, the finish reason, then the usage chunk with no choices."""
-    _, data = chat(stand_ins, stream=True, stream_options={"include_usage": True})
+    _, data = chat(emulator, stream=True, stream_options={"include_usage": True})
     found = events(data)
     assert found[0]["choices"][0]["delta"]["role"] == "assistant"
     assert sum(bool(event["choices"] and event["choices"][0]["delta"].get("content")) for event in found) == 20
@@ -35,44 +35,44 @@ def test_a_chat_stream_ends_with_usage_when_asked(stand_ins):
     assert found[-1]["usage"]["completion_tokens"] == 20
 
 
-def test_token_id_prompts_have_exact_lengths(stand_ins):
+def test_token_id_prompts_have_exact_lengths(emulator):
     """A prompt of 8,000 ids answered with exactly 150 tokens: max_tokens = min_tokens, ignore_eos."""
     body = {"model": "custom-8b", "prompt": list(range(8000)), "max_tokens": 150, "min_tokens": 150, "ignore_eos": True}
-    status, _, data = stand_ins.post("/v1/completions", body)
+    status, _, data = emulator.post("/v1/completions", body)
     usage = json.loads(data)["usage"]
     assert (status, usage["prompt_tokens"], usage["completion_tokens"]) == (200, 8000, 150)
 
 
-def test_a_repeated_prompt_hits_the_prefix_cache(stand_ins):
+def test_a_repeated_prompt_hits_the_prefix_cache(emulator):
     """Whole blocks of the prompt come from the cache the second time, whatever replica serves: replicas start idle."""
-    stand_ins.control("profiles", {"custom-8b": {"engine": {"replicas": 1}}})
+    emulator.control("profiles", {"custom-8b": {"engine": {"replicas": 1}}})
     body = {"model": "custom-8b", "prompt": list(range(1000)), "max_tokens": 2}
     for expected in (0, 992):
-        usage = json.loads(stand_ins.post("/v1/completions", body)[2])["usage"]
+        usage = json.loads(emulator.post("/v1/completions", body)[2])["usage"]
         assert usage["prompt_tokens_details"]["cached_tokens"] == expected
 
 
-def test_a_prompt_beyond_the_context_is_refused(stand_ins):
+def test_a_prompt_beyond_the_context_is_refused(emulator):
     """HTTP 400 in vLLM's form, naming the context length."""
-    status, _, data = stand_ins.post("/v1/completions", {"model": "custom-8b", "prompt": [1] * 8192, "max_tokens": 1})
+    status, _, data = emulator.post("/v1/completions", {"model": "custom-8b", "prompt": [1] * 8192, "max_tokens": 1})
     assert status == 400
     assert "maximum context length is 8192" in json.loads(data)["error"]["message"]
 
 
 @pytest.mark.parametrize(("parallel", "expected"), [(True, 3), (False, 1)])
-def test_tools_of_a_round_come_together_unless_told_otherwise(stand_ins, parallel, expected):
+def test_tools_of_a_round_come_together_unless_told_otherwise(emulator, parallel, expected):
     """parallel_tool_calls: false hands the plan out one call at a time."""
     messages = [{"role": "user", "content": ORDERS}]
-    _, data = chat(stand_ins, messages=messages, tools=TOOLS, parallel_tool_calls=parallel)
+    _, data = chat(emulator, messages=messages, tools=TOOLS, parallel_tool_calls=parallel)
     choice = json.loads(data)["choices"][0]
     assert choice["finish_reason"] == "tool_calls"
     assert len(choice["message"]["tool_calls"]) == expected
 
 
 @pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "recall"}}])
-def test_a_tool_can_be_demanded(stand_ins, choice):
+def test_a_tool_can_be_demanded(emulator, choice):
     """Though no plan asks for one."""
-    _, data = chat(stand_ins, tools=TOOLS[2:], tool_choice=choice)
+    _, data = chat(emulator, tools=TOOLS[2:], tool_choice=choice)
     (call,) = json.loads(data)["choices"][0]["message"]["tool_calls"]
     assert call["function"] == {"name": "recall", "arguments": "{}"}
 
@@ -87,26 +87,26 @@ def test_a_tool_can_be_demanded(stand_ins, choice):
         ({"n": 2}, "n must be 1"),
     ],
 )
-def test_what_vllm_would_refuse_is_refused(stand_ins, change, words):
+def test_what_vllm_would_refuse_is_refused(emulator, change, words):
     """HTTP 400, BadRequestError, and the reason."""
-    status, data = chat(stand_ins, **change)
+    status, data = chat(emulator, **change)
     error = json.loads(data)["error"]
     assert (status, error["type"]) == (400, "BadRequestError")
     assert words in error["message"]
 
 
-def test_a_prefetched_tool_is_not_asked_for(stand_ins):
+def test_a_prefetched_tool_is_not_asked_for(emulator):
     """Its result stands in the message already."""
     parts = [{"type": "text", "text": '<prefetch tool="order_history">{}</prefetch>'}, {"type": "text", "text": ORDERS}]
-    _, data = chat(stand_ins, messages=[{"role": "user", "content": parts}], tools=TOOLS)
+    _, data = chat(emulator, messages=[{"role": "user", "content": parts}], tools=TOOLS)
     names = [call["function"]["name"] for call in json.loads(data)["choices"][0]["message"]["tool_calls"]]
     assert names == ["catalogue_search", "recall"]
 
 
-def test_streamed_tool_calls_join_to_json(stand_ins):
+def test_streamed_tool_calls_join_to_json(emulator):
     """Id and name come with the first piece of the arguments."""
     messages = [{"role": "user", "content": ORDERS}]
-    _, data = chat(stand_ins, messages=messages, tools=TOOLS, stream=True)
+    _, data = chat(emulator, messages=messages, tools=TOOLS, stream=True)
     arguments: dict[int, str] = {}
     for event in events(data):
         for call in event["choices"][0]["delta"].get("tool_calls", []):
@@ -114,24 +114,24 @@ def test_streamed_tool_calls_join_to_json(stand_ins):
     assert [json.loads(text) for text in arguments.values()] == [{"query": "x"}] * 3
 
 
-def test_the_planner_says_intent_and_complexity(stand_ins):
+def test_the_planner_says_intent_and_complexity(emulator):
     """Where the conversation file labels a message, the query planner repeats the label."""
-    _, data = chat(stand_ins, model="planner", messages=[{"role": "user", "content": WORDS}], max_tokens=8)
+    _, data = chat(emulator, model="planner", messages=[{"role": "user", "content": WORDS}], max_tokens=8)
     assert json.loads(data)["choices"][0]["message"]["content"] == "price_history simple"
 
 
-def test_unknown_models_are_not_found(stand_ins):
+def test_unknown_models_are_not_found(emulator):
     """HTTP 404 in vLLM's words."""
-    status, data = chat(stand_ins, model="gpt-none")
+    status, data = chat(emulator, model="gpt-none")
     assert (status, json.loads(data)["error"]["message"]) == (404, "The model `gpt-none` does not exist.")
 
 
-def test_models_health_and_metrics_are_served(stand_ins):
+def test_models_health_and_metrics_are_served(emulator):
     """The names a vLLM dashboard looks for are there."""
-    assert {row["id"] for row in stand_ins.get("/v1/models")["data"]} == {"custom-8b", "planner"}
-    assert stand_ins.get("/health")["ok"]
-    chat(stand_ins)
-    status, _, page = stand_ins.post("/metrics", b"")
+    assert {row["id"] for row in emulator.get("/v1/models")["data"]} == {"custom-8b", "planner"}
+    assert emulator.get("/health")["ok"]
+    chat(emulator)
+    status, _, page = emulator.post("/metrics", b"")
     text = page.decode()
     for name in ("vllm:num_requests_running", "vllm:time_to_first_token_seconds_bucket", "vllm:kv_cache_usage_perc"):
         assert name in text

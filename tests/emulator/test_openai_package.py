@@ -15,8 +15,8 @@ TOOLS = [
 
 
 @pytest.fixture
-def client(stand_ins):
-    with openai.OpenAI(base_url=f"{stand_ins.url}/v1", api_key="none", max_retries=0) as made:
+def client(emulator):
+    with openai.OpenAI(base_url=f"{emulator.url}/v1", api_key="none", max_retries=0) as made:
         yield made
 
 
@@ -43,13 +43,13 @@ def test_a_chat_stream_ends_with_its_usage(client):
     assert (chunks[-1].choices, chunks[-1].usage.completion_tokens) == ([], 20)
 
 
-def test_the_asynchronous_client_streams_too(stand_ins):
+def test_the_asynchronous_client_streams_too(emulator):
     """Through the package's own streaming helper."""
     import asyncio
 
     async def stream() -> str:
         async with (
-            openai.AsyncOpenAI(base_url=f"{stand_ins.url}/v1", api_key="none", max_retries=0) as made,
+            openai.AsyncOpenAI(base_url=f"{emulator.url}/v1", api_key="none", max_retries=0) as made,
             made.chat.completions.stream(model="custom-8b", messages=HELLO) as events,
         ):
             return (await events.get_final_completion()).choices[0].finish_reason
@@ -120,10 +120,10 @@ def test_what_is_wrong_with_a_request_has_the_packages_classes(client):
         ("server_error", openai.InternalServerError, 500),
     ],
 )
-def test_refusals_have_the_packages_classes(stand_ins, client, kind, raised, status):
+def test_refusals_have_the_packages_classes(emulator, client, kind, raised, status):
     """429, 503 and 500 are told apart."""
-    stand_ins.control("faults", [{"kind": kind, "length_s": 60}])
-    stand_ins.control("t0", {})
+    emulator.control("faults", [{"kind": kind, "length_s": 60}])
+    emulator.control("t0", {})
     with pytest.raises(raised) as caught:
         client.chat.completions.create(model="custom-8b", messages=HELLO)
     assert caught.value.status_code == status
@@ -132,9 +132,9 @@ def test_refusals_have_the_packages_classes(stand_ins, client, kind, raised, sta
 @pytest.mark.parametrize(
     ("kind", "raised"), [("stream_exception", openai.APIError), ("region_down", openai.APIConnectionError)]
 )
-def test_a_broken_answer_is_an_error_and_no_short_answer(stand_ins, client, kind, raised):
+def test_a_broken_answer_is_an_error_and_no_short_answer(emulator, client, kind, raised):
     """An error event in the middle of the stream; a connection that breaks."""
-    stand_ins.control("faults", [{"kind": kind, "length_s": 60}])
-    stand_ins.control("t0", {})
+    emulator.control("faults", [{"kind": kind, "length_s": 60}])
+    emulator.control("t0", {})
     with pytest.raises(raised):
         list(client.chat.completions.create(model="custom-8b", messages=HELLO, stream=True))

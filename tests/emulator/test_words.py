@@ -1,4 +1,4 @@
-"""Tokens, the words of the stand-ins, and what they make of a conversation."""
+"""Tokens, the words of the emulator, and what they make of a conversation."""
 
 import pytest
 from hypothesis import given

@@ -27,14 +27,14 @@ INSTANT = {"ttft": {"base_s": 0, "per_uncached_token_s": 0, "per_cached_token_s"
 class Replay:
     """Asks the example's questions of one model and keeps the usage of every call."""
 
-    def __init__(self, stand_ins, model: str) -> None:
+    def __init__(self, emulator, model: str) -> None:
         self.model = models()[model]
         self.rule: TokenRule = read_profiles()[model].tokens
-        self._stand_ins = stand_ins
+        self._emulator = emulator
         self._serial = count()
-        stand_ins.control("profiles", {model: INSTANT})
-        stand_ins.control("quotas", {model: {"tpm": 1e12}})
-        self._http = http.client.HTTPConnection(stand_ins.url.removeprefix("http://"))
+        emulator.control("profiles", {model: INSTANT})
+        emulator.control("quotas", {model: {"tpm": 1e12}})
+        self._http = http.client.HTTPConnection(emulator.url.removeprefix("http://"))
 
     def close(self) -> None:
         self._http.close()
@@ -71,12 +71,12 @@ class Replay:
 
     def session(self, questions: int) -> list[list[dict]]:
         """Questions one after another; nothing is cached before."""
-        self._stand_ins.control("reset", {"what": ["cache"]})
+        self._emulator.control("reset", {"what": ["cache"]})
         return [self.question() for _ in range(questions)]
 
     def charged_tokens(self) -> float:
         """What the quota's settlement has charged so far."""
-        return next(row["charged"] for row in self._stand_ins.get("/control/quotas")["windows"] if row["kind"] == "tpm")
+        return next(row["charged"] for row in self._emulator.get("/control/quotas")["windows"] if row["kind"] == "tpm")
 
     def _converse(self, messages: list[dict]) -> dict:
         body = {
@@ -106,9 +106,9 @@ LATER = {"write": 4_300, "read": 31_100, "plain": 600, "out": 400}
 
 
 @pytest.mark.parametrize(("model", "sessions", "questions"), [("nova-pro", 100, 2), ("claude-sonnet", 40, 5)])
-def test_token_classes_per_question_equal_the_published_ones(stand_ins, model, sessions, questions):
+def test_token_classes_per_question_equal_the_published_ones(emulator, model, sessions, questions):
     """200 questions of each: the first of a session and every later one, to the token; settlement charges no reads."""
-    replay = Replay(stand_ins, model)
+    replay = Replay(emulator, model)
     try:
         for _ in range(sessions):
             first, *later = replay.session(questions)
@@ -146,7 +146,7 @@ FEW_FILES = resource.getrlimit(resource.RLIMIT_NOFILE)[0] < 2_000
 
 @pytest.mark.skipif(FEW_FILES, reason="a process may open fewer than 2,000 files here: raise it with ulimit -n")
 @pytest.mark.parametrize(("config", "reserved", "in_flight"), [({"maxTokens": 1_000}, 1_500, 1_333), ({}, 64_500, 31)])
-def test_the_published_example_of_two_million_tpm_in_flight(stand_ins, config, reserved, in_flight):
+def test_the_published_example_of_two_million_tpm_in_flight(emulator, config, reserved, in_flight):
     """500 input tokens: so many calls are admitted over the wire and unanswered yet; the next one is throttled."""
     model = models()["claude-sonnet"]
     text = ".".ljust(read_profiles()["claude-sonnet"].tokens.bytes_for(500), ".")
@@ -155,18 +155,18 @@ def test_the_published_example_of_two_million_tpm_in_flight(stand_ins, config, r
     head = (
         f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {len(data)}\r\nauthorization: {HEADERS['authorization']}"
     )
-    host, port = stand_ins.url.removeprefix("http://").split(":")
-    stand_ins.control("quotas", {"claude-sonnet": {"tpm": 2_000_000}})
-    stand_ins.control("profiles", {"claude-sonnet": {"ttft": {"base_s": 60.0, "sigma": 0.0}}})
+    host, port = emulator.url.removeprefix("http://").split(":")
+    emulator.control("quotas", {"claude-sonnet": {"tpm": 2_000_000}})
+    emulator.control("profiles", {"claude-sonnet": {"ttft": {"base_s": 60.0, "sigma": 0.0}}})
     with ExitStack() as open_calls:
         for _ in range(in_flight):
             wire = open_calls.enter_context(socket.create_connection((host, int(port)), timeout=5))
             wire.sendall(head.encode() + b"\r\n\r\n" + data)
         for _ in range(1_000):
-            [window] = stand_ins.get("/control/quotas")["windows"] or [{"reserved": 0}]
+            [window] = emulator.get("/control/quotas")["windows"] or [{"reserved": 0}]
             if window["reserved"] == in_flight * reserved:
                 break
         assert window["reserved"] == in_flight * reserved
-        status, headers, _ = stand_ins.post(path, data, HEADERS)
-    stand_ins.control("profiles", {"claude-sonnet": FAST})
+        status, headers, _ = emulator.post(path, data, HEADERS)
+    emulator.control("profiles", {"claude-sonnet": FAST})
     assert (status, headers["x-amzn-ErrorType"]) == (429, "ThrottlingException")

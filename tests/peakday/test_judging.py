@@ -5,7 +5,7 @@ import json
 import pandas as pd
 import pytest
 
-from assistant.quality.sample_buffer import SampledTurn, Spool
+from assistant.quality.sample_buffer import SampleBuffer, SampledTurn
 from facts import reader
 from host.errors import Exit
 from peakday.agent.quality import JudgeOptions, judge_run, keep_sample
@@ -25,7 +25,7 @@ def run(tmp_path):
     (folder / "run.json").write_text(
         json.dumps({"schema": "peakday.run/1", "run_id": "one", "totals": {"cost_usd": 1}})
     )
-    spool = Spool(folder / "judge-spool.jsonl")
+    spool = SampleBuffer(folder / "judge-spool.jsonl")
     for number in range(6):
         model = "custom-8b" if number % 2 else "nova-pro"
         spool.add(SampledTurn(f"t{number}", model, "deals", "simple", "any deals?", "[]", f"Yes, {number}."))

@@ -26,7 +26,8 @@ from peakday.run.rehearsal import run_job
 from peakday.stack.resolved import Resolved
 from peakday.targets import parse_targets
 
-CONNECTIONS = "peakday_stand_in_connections_total"
+CONNECTIONS = "peakday_(?:emulator|stand_in)_connections_total"
+"""A pattern: a build from before the emulator had its name counts under the old one."""
 BLOCK_METRICS = (
     "ttft_s_p50", "ttft_s_p95", "ttft_s_p99", "e2e_s_p50", "e2e_s_p95", "e2e_s_p99", "tpot_s_p50", "tpot_s_p95",
     "route_s_p50", "goodput_per_s", "achieved_rate_per_s", "error_ratio", "cost_usd_per_interaction",

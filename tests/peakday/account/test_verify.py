@@ -31,7 +31,7 @@ def stand_in(tmp_path_factory):
     """The address of a stand-in process with quick answers."""
     folder = tmp_path_factory.mktemp("stand_in")
     quick = {"ttft": {"base_s": 0.02, "sigma": 0.0}, "gap": {"gap_s": 0.001, "sigma": 0.0}}
-    profiles = {"schema": "peakday.stand_ins/1", "profiles": dict.fromkeys(("nova-pro", "claude-sonnet"), quick)}
+    profiles = {"schema": "peakday.emulator/1", "profiles": dict.fromkeys(("nova-pro", "claude-sonnet"), quick)}
     (folder / "profiles.yaml").write_text(yaml.safe_dump(profiles))
     stack = {
         "schema": "peakday.stack/1", "seed": 1, "regions": ["us-east-1"], "profiles": str(folder / "profiles.yaml"),
