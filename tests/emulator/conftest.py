@@ -85,9 +85,9 @@ def start(folder: Path) -> processes.Child:
 
 @pytest.fixture(scope="session")
 def process(tmp_path_factory):
-    running = start(tmp_path_factory.mktemp("stand_ins"))
+    running = start(tmp_path_factory.mktemp("emulator"))
     ready = running.ready()
-    yield StandIns(ready["url"], ready["pid"])
+    yield Emulator(ready["url"], ready["pid"])
     running.stop()
     assert running.end is not None
     assert running.end.exit_code == 0

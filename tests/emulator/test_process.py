@@ -12,7 +12,7 @@ import time
 import pytest
 
 from host import processes
-from tests.emulator.conftest import ROOT, StandIns, start, write_stack
+from tests.emulator.conftest import ROOT, Emulator, start, write_stack
 
 
 def gone_within(pid: int, limit_s: float) -> bool:
@@ -37,7 +37,7 @@ def test_it_serves_on_an_inherited_socket(tmp_path):
         child = processes.start("emulator", command, folder=ROOT, descriptors=[fd], stdout=True)
         with processes.running(child):
             assert child.ready()["ready"]
-            assert StandIns(f"http://127.0.0.1:{port}", child.pid).get("/health")["ok"]
+            assert Emulator(f"http://127.0.0.1:{port}", child.pid).get("/health")["ok"]
         assert child.end is not None
         assert child.end.exit_code == 0
 
