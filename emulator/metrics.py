@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from emulator.engine.pool import Pool
 from emulator.lateness import Waits
-from emulator.models import LoopWatch
+from emulator.models import EmulatedModel, Emulator, LoopWatch
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
