@@ -14,7 +14,15 @@ from assistant.autobuy.payments import LocalPayments, charged_rule
 from assistant.autobuy.rules import RuleBook
 from assistant.errors import ModelError, RequestError
 from assistant.metrics import CONTENT_TYPE
-from assistant.requests import BODY_BYTES_MAX, TurnRequest, parse_sessions, parse_ticks, parse_turn, trace_id
+from assistant.requests import (
+    BODY_BYTES_MAX,
+    TurnRequest,
+    parse_auto_buy,
+    parse_sessions,
+    parse_ticks,
+    parse_turn,
+    trace_id,
+)
 from assistant.sessions import Sessions
 from assistant.turn import Services, run_turn
 
@@ -64,6 +72,8 @@ class App:
             ("GET", "/metrics"): self._metrics,
             ("POST", "/test/price_ticks"): self._price_ticks,
             ("GET", "/test/purchases"): self._purchases,
+            ("GET", "/control/auto_buy"): self._auto_buy_state,
+            ("POST", "/control/auto_buy"): self._switch_auto_buy,
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -155,6 +165,18 @@ class App:
         ]
         told = {"purchases": purchases, "charges": charges, "rules": self._rules.states()}
         await _respond(send, 200, orjson.dumps(told))
+
+    async def _auto_buy_state(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The kill switch of purchases by price, and what waits behind it."""
+        _loopback_only(scope)
+        enabled = await asyncio.to_thread(self._rules.is_enabled)
+        await _respond(send, 200, orjson.dumps({"enabled": enabled, "rules": self._rules.states()}))
+
+    async def _switch_auto_buy(self, scope: Scope, receive: Receive, send: Send) -> None:
+        _loopback_only(scope)
+        enabled = parse_auto_buy(await _body(receive, dict(scope["headers"])))
+        await asyncio.to_thread(self._rules.set_enabled, enabled)
+        await self._auto_buy_state(scope, receive, send)
 
     async def _health(self, scope: Scope, receive: Receive, send: Send) -> None:
         await _respond(send, 200, orjson.dumps({"ok": True, "simulated": not self._services.stack.live}))

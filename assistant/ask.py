@@ -67,17 +67,30 @@ def new_session(url: str, customer_id: str, timeout_s: float = 10.0) -> str:
     return token
 
 
+def auto_buy(url: str, enabled: bool | None = None, timeout_s: float = 10.0) -> dict[str, Any]:
+    """The kill switch of purchases by price: state and rules, set first unless `enabled` is None.
+
+    Raises:
+        AssistantError: unreachable or refused; one line.
+    """
+    body = None if enabled is None else {"enabled": enabled}
+    with _posted(url, "/control/auto_buy", body, {}, timeout_s) as response:
+        state: dict[str, Any] = json.loads(response.read())
+    return state
+
+
 @contextmanager
 def _posted(
-    url: str, path: str, body: Mapping[str, Any], headers: Mapping[str, str], timeout_s: float
+    url: str, path: str, body: Mapping[str, Any] | None, headers: Mapping[str, str], timeout_s: float
 ) -> Iterator[http.client.HTTPResponse]:
-    """The 200 answer to a POST, closed afterwards."""
+    """The 200 answer to a POST, or to a GET without a body, closed afterwards."""
     parts = urlsplit(url)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     sent = {"Content-Type": "application/json", **headers}
     with closing(kind(parts.netloc, timeout=timeout_s)) as connection:
         try:
-            connection.request("POST", parts.path.rstrip("/") + path, json.dumps(body), sent)
+            method, content = ("GET", None) if body is None else ("POST", json.dumps(body))
+            connection.request(method, parts.path.rstrip("/") + path, content, sent)
             response = connection.getresponse()
         except OSError as error:
             raise AssistantError(f"{url}: the assistant does not answer ({error}); is `peakday up` running?") from None

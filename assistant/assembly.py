@@ -72,6 +72,8 @@ def assemble(
     metrics = Metrics()
     store = store or SqliteStore(stack.store)
     rules = RuleBook(stack.store)
+    if not stack.switches.auto_buy.enabled:
+        rules.set_enabled(False)  # never on: what an operator turned off stays off over a restart
     if standing := catalogue.standing_rules():
         rules.adopt(standing, catalogue.prices(), clocks.world())
     web = WebIndex(catalogue.documents())

@@ -104,6 +104,18 @@ def parse_ticks(body: bytes) -> list[tuple[str, float]]:
     return [_tick(tick) for tick in ticks]
 
 
+def parse_auto_buy(body: bytes) -> bool:
+    """What `POST /control/auto_buy` sets the kill switch to.
+
+    Raises:
+        RequestError: 400, naming the field.
+    """
+    raw = _object(body)
+    if set(raw) != {"enabled"} or not isinstance(raw["enabled"], bool):
+        raise _bad("enabled", "expected {enabled: true or false}")
+    return raw["enabled"]
+
+
 def _tick(tick: Any) -> tuple[str, float]:
     if not isinstance(tick, dict) or set(tick) != {"product_id", "price"}:
         raise _bad("ticks", "expected {product_id, price}")

@@ -183,9 +183,12 @@ class RuleBook:
         """Fix the price before anything is charged; returns `paying`, `capped`, or None when the claim is lost.
 
         The cap counts purchases of the last day and payments under way, inside one transaction, so that two workers
-        cannot both pass it.
+        cannot both pass it. A kill switch turned off meanwhile is seen here too: the rule is matched again and waits.
         """
         with self._transaction():
+            if not self.is_enabled():
+                self._leave(rule, "claimed", "matched")
+                return None
             spent_usd = self._committed_usd(rule.customer_id, now_s - _DAY_S)
             state = "paying" if spent_usd + price * rule.quantity <= cap_usd_per_day else "capped"
             moved = self._db.execute(
@@ -231,7 +234,7 @@ class RuleBook:
     # --- switches and views
 
     def set_enabled(self, enabled: bool) -> None:
-        """The kill switch: while off, no rule is claimed."""
+        """The kill switch: while off, no rule is claimed and no payment begins; rules keep matching and wait."""
         self._db.execute("INSERT OR REPLACE INTO switches VALUES ('auto_buy', ?)", ("on" if enabled else "off",))
 
     def is_enabled(self) -> bool:

@@ -68,3 +68,15 @@ def ablate(
     from peakday.agent.measures import ablate_switches
 
     Console(as_json).result(*ablate_switches(scenario, turns, seed=seed, console=Console(as_json, quiet)))
+
+
+@verbs.command(name="auto-buy", epilog="Example: peakday assistant auto-buy off --target http://127.0.0.1:8080")
+def auto_buy(
+    state: Annotated[str, typer.Argument(metavar="[on|off]", help="Left out: only say how it stands.")] = "",
+    target: Annotated[str, typer.Option(help="The assistant's address.")] = "http://127.0.0.1:8080",
+    as_json: Json = False,
+) -> None:
+    """The kill switch of purchases by price: off, rules keep matching and wait; nothing is bought."""
+    from peakday.agent.kill_switch import switch_auto_buy
+
+    Console(as_json).result(*switch_auto_buy(target, state))

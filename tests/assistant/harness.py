@@ -75,6 +75,10 @@ class Answer:
         return "".join(payload["text"] for payload in self.all("delta"))
 
     @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
     def error(self) -> dict[str, Any]:
         return json.loads(self.body)["error"]
 

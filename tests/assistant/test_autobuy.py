@@ -183,6 +183,16 @@ def test_the_kill_switch_stops_buying(shop):
     assert len(shop.buyer.step()) == 1
 
 
+def test_the_kill_switch_holds_a_rule_that_a_worker_has_already_claimed(shop):
+    """Turned off between claim and payment: nothing is charged, and the rule waits matched."""
+    shop.rule()
+    shop.book.tick([("p1", 65.0)], shop.now_s)
+    (rule,) = shop.book.claim("a", 10, shop.now_s)
+    shop.book.set_enabled(False)
+    assert shop.book.begin_payment(rule, 65.0, 1_000.0, shop.now_s) is None
+    assert shop.book.states() == {"matched": 1}
+
+
 def test_a_claim_belongs_to_one_worker(shop):
     """What one worker holds, another does not get."""
     shop.rule()
