@@ -158,8 +158,8 @@ def unpaced_per_s(bed: Bench) -> dict[str, tuple[float, float, float]]:
 LOCUST_ALONE = "import time, locust.main, locust.runners; print(time.process_time())"
 WITH_OURS = (
     "import sys, time, locust.main, locust.runners; from pathlib import Path; import loadgen.worker.locustfile\n"
-    "from loadgen.job import LoadJob; from loadgen.worker.worker_run import Play\n"
-    "Play(LoadJob.read(Path(sys.argv[1])), 0, 1).prepare(); print(time.process_time())"
+    "from loadgen.job import LoadJob; from loadgen.worker.worker_run import WorkerRun\n"
+    "WorkerRun(LoadJob.read(Path(sys.argv[1])), 0, 1).prepare(); print(time.process_time())"
 )
 
 

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from host.errors import PeakdayError
 from host.ports import is_loopback_url
 
-SCHEMA = "peakday.load-job/1"
+SCHEMA = "peakday.load-job/2"
 KINDS = ("assistant", "openai", "bedrock", "http", "module")
 
 
@@ -123,7 +123,7 @@ class LoadJob(Load):
         run_dir: folder to write; its last part is `run_id`. It must not exist, or be empty.
         planner_url, planner_model: an OpenAI base URL that serves the query planner, and its id there.
         abort_rules: apply the scenario's `abort_if`; None does so only when a target is not on loopback.
-        stand_ins_url: base URL of the local models, for fault timing and their own lateness; None when there are none.
+        emulator_url: base URL of the emulator, for fault timing and its own lateness; None when there is none.
         budget_usd: what the run may cost; `turn_usd_max` is the upper bound of one turn (`estimate.turn_usd_max`).
         processes, remote_workers: workers started here, and workers that connect from elsewhere to bind_host:bind_port.
         metrics_port: serve the run as Prometheus text on this loopback port. web_port: Locust's own page, likewise.
@@ -137,7 +137,7 @@ class LoadJob(Load):
     remote_workers: int = 0
     bind_host: str = "127.0.0.1"
     bind_port: int | None = None
-    stand_ins_url: str | None = None
+    emulator_url: str | None = None
     planner_url: str | None = None
     planner_model: str = "planner"
     abort_rules: bool | None = None
@@ -197,22 +197,22 @@ class LoadJob(Load):
         """The same job as the record keeps it, once nothing reads it any more."""
         return replace(self, targets=tuple(target.without_query() for target in self.targets))
 
-    def parcel(self) -> dict[str, Any]:
+    def bundle(self) -> dict[str, Any]:
         """The job and the files it names, by path, for a worker that shares no disk with the master."""
         files = {self.messages, self.arrivals_file, *(file for target in self.targets for file in target.files())}
         contents = {file: base64.b64encode(Path(file).read_bytes()).decode() for file in sorted(filter(None, files))}
         return {"job": json.dumps(asdict(self)), "files": contents}
 
     @classmethod
-    def unpack(cls, parcel: dict[str, Any], folder: Path) -> LoadJob:
-        """The job of a parcel, its files written into a folder of this machine."""
+    def unpack(cls, bundle: dict[str, Any], folder: Path) -> LoadJob:
+        """The job of a bundle, its files written into a folder of this machine."""
         here = {}
-        for number, (file, content) in enumerate(parcel["files"].items()):
+        for number, (file, content) in enumerate(bundle["files"].items()):
             path = folder / str(number) / Path(file).name
             path.parent.mkdir()
             path.write_bytes(base64.b64decode(content))
             here[file] = str(path)
-        raw = json.loads(parcel["job"]) | {"run_dir": str(folder), "catalogue": None}
+        raw = json.loads(bundle["job"]) | {"run_dir": str(folder), "catalogue": None}
         raw |= {key: here[raw[key]] for key in ("messages", "arrivals_file") if raw[key]}
         for target in raw["targets"]:
             if "customers" in (target["mapping"] or {}):

@@ -69,7 +69,7 @@ def run_load(job: LoadJob, progress: Progress | None = None) -> Outcome:
     """Make the run and write its record.
 
     Args:
-        progress: told of the state of the run about ten times a second; every `LINE_EVERY_S` it holds a `line`.
+        progress: called with the state of the run about ten times a second; every `LINE_EVERY_S` it holds a `line`.
 
     Raises:
         LoadError: the job cannot be planned, its record not written, or its workers do not start; no record is left.
@@ -283,7 +283,7 @@ def _watch(
 ) -> None:
     """Until the master ends: write chunks, pass interrupts on, tell how it goes."""
     start_s = pumped_s = line_s = time.monotonic()
-    told = 0
+    passed_on = 0
     running_s: float | None = None
     while children.master.poll() is None:
         time.sleep(POLL_S)
@@ -299,10 +299,10 @@ def _watch(
             children.master.send(signal.SIGKILL)
         if interrupts and (live is None or live["state"] == "waiting"):
             raise KeyboardInterrupt
-        if len(interrupts) > told:
-            told = len(interrupts)
+        if len(interrupts) > passed_on:
+            passed_on = len(interrupts)
             with contextlib.suppress(BrokenPipeError):
-                os.write(children.control_fd, b"drain\n" if told == 1 else b"stop\n")
+                os.write(children.control_fd, b"drain\n" if passed_on == 1 else b"stop\n")
         if live is not None and live["state"] == "running" and running_s is None:
             running_s = now_s
             scraper.set_t0()

@@ -152,4 +152,4 @@ def check_generator(
         job = make_job(load_of(resolved, options), options, driven)
         if drain_s is not None:
             job = job.drained_within(drain_s)
-        return self_check(replace(job, stand_ins_url=stack.endpoints["bedrock"], background=False))
+        return self_check(replace(job, emulator_url=stack.endpoints["bedrock"], background=False))

@@ -17,16 +17,16 @@ from loadgen.analysis.first_limit import limits_exceeded
 from loadgen.analysis.slo_results import slo_results
 from loadgen.analysis.steady_state import batch_means, littles_law, steady_state
 from loadgen.analysis.totals import first_turn, latency_quantiles, totals
-from loadgen.analysis.verdict import Circumstances, start_lag_limit_s, verdict
+from loadgen.analysis.verdict import Evidence, start_lag_limit_s, verdict
 from loadgen.coordinator.scrape import Scraper
 from loadgen.job import LoadJob
 from loadgen.record import FINISHED, FaultSpan, Run, RunInfo, WorkerClock, load_run, write_chunk, write_info
-from loadgen.schedule.sessions import itinerary
+from loadgen.schedule.sessions import make_schedule
 from loadgen.worker.background import skipped_streams
-from loadgen.worker.sample_buffer import ChunkWriter, remove_spool
+from loadgen.worker.sample_buffer import ChunkWriter, remove_buffer
 from slo.histogram import Histogram
 
-STAND_INS_WITHIN_S = 5.0
+EMULATOR_WITHIN_S = 5.0
 
 
 def finish_record(
@@ -40,10 +40,10 @@ def finish_record(
 ) -> RunInfo:
     """Write what is left of the rows, judge the run, and mark it finished."""
     chunks.pump(0.0, 0.0, everything=True)
-    remove_spool(job.folder)
+    remove_buffer(job.folder)
     deltas = scraper.finish() if scraper else {}
     live = _read(job.folder / "live.json")
-    stand_ins = stand_in_lateness(job.stand_ins_url)
+    stand_ins = emulator_lateness(job.emulator_url)
     run = _one_generator_file(load_run(job.folder))
     info = replace(
         _with_results(run.info, job, run, live, killed, stand_ins),
@@ -68,7 +68,7 @@ def _warnings(job: LoadJob, live: Mapping[str, Any], interrupted: bool) -> list[
     """What a reader of the numbers must know first."""
     found = list(live.get("notes", ()))
     if interrupted:
-        found.append("interrupted: fewer turns were asked than planned")
+        found.append("interrupted: fewer turns were offered than planned")
     if job.closed_loop_users is not None:
         found.append(
             f"closed loop of {job.closed_loop_users} users: it asks less when the target is slow, and so hides its "
@@ -92,7 +92,7 @@ def _with_results(
     quantiles = latency_quantiles(run.turns, _gap_histogram(job.folder))
     asked_s = asked_time_s(job, live)
     valid = verdict(
-        Circumstances(
+        Evidence(
             start_lag=quantiles["start_lag_s"],
             ttft=quantiles["ttft_s"],
             killed=killed,
@@ -123,13 +123,13 @@ def _with_results(
 
 
 def lost_ratio(job: LoadJob, run: Run, lost: Collection[int], asked_s: float) -> float | None:
-    """Planned arrivals of lost workers that have no row, over all planned while turns were asked for.
+    """Planned arrivals of lost workers that have no row, over all planned while turns were offered.
 
     None without a lost worker, and for a closed loop, whose arrivals its answers decide.
     """
     if not lost or job.closed_loop_users is not None:
         return None
-    plan = itinerary(job, json.loads(Path(job.messages).read_text())["messages"])
+    plan = make_schedule(job, json.loads(Path(job.messages).read_text())["messages"])
     planned = int((plan.offset_s < asked_s).sum())
     begun = {int(session_id.removeprefix("s")) for session_id in run.turns["session_id"].unique()}
     missing = sum(index % job.workers in lost and index not in begun for index in range(planned))
@@ -139,9 +139,9 @@ def lost_ratio(job: LoadJob, run: Run, lost: Collection[int], asked_s: float) ->
 def marked_faults(job: LoadJob, live: Mapping[str, Any]) -> tuple[FaultSpan, ...]:
     """The scenario's faults inside the run, on its own clock.
 
-    Empty without stand-ins to strike, or when they were not told t0 (a warning says so).
+    Empty without an emulator, or when it was not given t0 (a warning says so).
     """
-    if job.stand_ins_url is None or any("t0 not set" in note for note in live.get("notes", ())):
+    if job.emulator_url is None or any("t0 not set" in note for note in live.get("notes", ())):
         return ()
     begin_s = job.window[0] if job.rate_per_s is None and job.arrivals_file is None and job.for_s is None else 0.0
     spans = []
@@ -155,7 +155,7 @@ def marked_faults(job: LoadJob, live: Mapping[str, Any]) -> tuple[FaultSpan, ...
 
 
 def asked_time_s(job: LoadJob, live: Mapping[str, Any]) -> float:
-    """How long turns were asked for: shorter than planned where the run was interrupted, aborted or lost its master."""
+    """How long turns were offered: shorter than planned where the run was interrupted, aborted or lost its master."""
     asked_s = float(live.get("asked_s") or job.length_s)
     if live.get("state") != "finished":
         asked_s = min(asked_s, float(live.get("elapsed_s") or asked_s))
@@ -199,12 +199,12 @@ def _one_generator_file(run: Run) -> Run:
     return run
 
 
-def stand_in_lateness(url: str | None) -> dict[str, Any] | None:
-    """How late the stand-ins themselves were; None when there are none, or they no longer answer."""
+def emulator_lateness(url: str | None) -> dict[str, Any] | None:
+    """How late the the emulator themselves were; None when there are none, or they no longer answer."""
     if url is None:
         return None
     try:
-        with urllib.request.urlopen(f"{url}/control/lateness", timeout=STAND_INS_WITHIN_S) as response:  # noqa: S310 (http on loopback)
+        with urllib.request.urlopen(f"{url}/control/lateness", timeout=EMULATOR_WITHIN_S) as response:  # noqa: S310 (http on loopback)
             answer: dict[str, Any] = json.loads(response.read())
     except (urllib.error.URLError, OSError, json.JSONDecodeError) as error:
         return {"late": None, "reasons": [], "error": str(error)}

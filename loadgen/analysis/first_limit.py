@@ -79,7 +79,7 @@ def _seconds(value_s: float) -> str:
 
 
 def _rate_per_s(starts_s: np.ndarray, at_s: float) -> float:
-    """Turns asked for per second in the bin around a moment."""
+    """Turns offered per second in the bin around a moment."""
     low, high = np.searchsorted(starts_s, [at_s - BIN_S, at_s])
     return float(high - low) / min(BIN_S, max(at_s, 1.0))
 

@@ -1,4 +1,4 @@
-"""The generator's own error on this machine: its times against those the stand-ins stamped just before sending."""
+"""The generator's own error on this machine: its times against those the emulator stamped just before sending."""
 
 from __future__ import annotations
 
@@ -34,23 +34,23 @@ class SelfCheck:
 
 
 def self_check(job: LoadJob) -> SelfCheck:
-    """Run a job against the stand-ins and compare.
+    """Run a job against the emulator and compare.
 
     Args:
-        job: an `openai` target on the local models, with `stand_ins_url` and a short `rate_per_s` and `for_s`.
+        job: an `openai` target on the emulator, with `emulator_url` and a short `rate_per_s` and `for_s`.
 
     Raises:
-        LoadError: no stand-ins to compare with, or no turn that they know.
+        LoadError: no emulator to compare with, or no turn that it knows.
     """
-    if job.stand_ins_url is None:
-        raise LoadError("a self check needs the local models: they alone stamp what they truly sent")
+    if job.emulator_url is None:
+        raise LoadError("a self check needs the emulator: it alone stamps what it truly sent")
     outcome = run_load(job)
     run = load_run(outcome.run_dir)
     answered = run.turns[run.turns["status"].eq("ok") & run.turns["ttft_from_send_s"].notna()]
     ours = zip(answered["trace_id"], answered["ttft_from_send_s"], strict=True)
-    errors_s = ttft_errors_s(list(ours), truth(job.stand_ins_url))
+    errors_s = ttft_errors_s(list(ours), truth(job.emulator_url))
     if not len(errors_s):
-        raise LoadError("the local models know none of the turns that were sent; run again")
+        raise LoadError("the emulator knows none of the turns that were sent; run again")
     totals = outcome.info.totals or Totals()
     lag_s = [_value(outcome.info.quantile("start_lag_s", share)) for share in ("p50", "p99")]
     return SelfCheck(
@@ -70,11 +70,11 @@ def _value(quantile: Quantile | None) -> float:
     return math.nan if quantile is None or quantile.value is None else quantile.value
 
 
-def truth(stand_ins_url: str) -> list[dict[str, Any]]:
-    """What the local models truly sent, newest last."""
-    with urllib.request.urlopen(f"{stand_ins_url}/truth", timeout=TRUTH_WITHIN_S) as response:  # noqa: S310 (loopback)
-        told: dict[str, Any] = json.loads(response.read())
-    return list(told["requests"])
+def truth(emulator_url: str) -> list[dict[str, Any]]:
+    """What the emulator truly sent, newest last."""
+    with urllib.request.urlopen(f"{emulator_url}/truth", timeout=TRUTH_WITHIN_S) as response:  # noqa: S310 (loopback)
+        answer: dict[str, Any] = json.loads(response.read())
+    return list(answer["requests"])
 
 
 def ttft_errors_s(turns: Sequence[tuple[str, float]], requests: Sequence[Mapping[str, Any]]) -> np.ndarray:

@@ -24,7 +24,7 @@ BATCH_TAIL_MIN = 2
 """Samples that a batch's quantile needs at or above it: with fewer, it is the batch's maximum and no quantile."""
 TREND_P_MAX = 0.01
 TREND_CHANGE_MIN = 0.2
-"""A trend is told when chance makes it less often than this, and it moved the figure by this share over the window."""
+"""Chance makes a reported trend less often than this, and it moved the figure by this share over the window."""
 LITTLE_TOLERANCE_RATIO = 0.05
 _T_975 = {4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
 """Student's t at 97.5% by degrees of freedom."""

@@ -15,7 +15,7 @@ UNSENT_RATIO_MAX = 0.005
 
 
 @dataclass(frozen=True)
-class Circumstances:
+class Evidence:
     """What a verdict is given on.
 
     start_lag, ttft: quantiles by `p50`…`p99`. killed: by worker, how it ended too early.
@@ -36,7 +36,7 @@ class Circumstances:
     lost_ratio: float | None = None
 
 
-def verdict(what: Circumstances) -> Verdict:
+def verdict(what: Evidence) -> Verdict:
     """Valid, or every reason why not, each with its remedy."""
     reasons = [
         *_lost_workers(what),
@@ -46,11 +46,11 @@ def verdict(what: Circumstances) -> Verdict:
         *((what.stand_ins or {}).get("reasons") or ()),
     ]
     if what.stand_ins is not None and what.stand_ins.get("error"):
-        reasons.append(f"stand-ins did not tell their lateness ({what.stand_ins['error']}); run again")
+        reasons.append(f"the emulator did not report its lateness ({what.stand_ins['error']}); run again")
     return Verdict(valid=not reasons, reasons=tuple(reasons))
 
 
-def _lost_workers(what: Circumstances) -> list[str]:
+def _lost_workers(what: Evidence) -> list[str]:
     if not what.finished:
         return ["the load engine's master ended before the run did; see logs/master.log in the record"]
     share = "" if what.lost_ratio is None else f"; {what.lost_ratio:.1%} of the planned arrivals have no row"
@@ -60,7 +60,7 @@ def _lost_workers(what: Circumstances) -> list[str]:
     if what.lost:
         return [f"{'; '.join(what.lost)}{share}; run again"]
     missing = what.counters.get("asked", 0) - what.rows
-    return [f"{missing:.0f} turns asked for have no row; run again"] if missing > 0 else []
+    return [f"{missing:.0f} offered turns have no row; run again"] if missing > 0 else []
 
 
 def start_lag_limit_s(ttft_s_p50: float | None) -> float:
@@ -68,7 +68,7 @@ def start_lag_limit_s(ttft_s_p50: float | None) -> float:
     return max(START_LAG_FLOOR_S, START_LAG_TTFT_SHARE * (ttft_s_p50 or 0.0))
 
 
-def _lag(what: Circumstances) -> list[str]:
+def _lag(what: Evidence) -> list[str]:
     lag_s, ttft_s = what.start_lag["p99"].value, what.ttft["p50"].value
     limit_s = start_lag_limit_s(ttft_s)
     if lag_s is None or lag_s <= limit_s:
@@ -79,7 +79,7 @@ def _lag(what: Circumstances) -> list[str]:
     ]
 
 
-def _unsent(what: Circumstances) -> list[str]:
+def _unsent(what: Evidence) -> list[str]:
     """Turns not sent for reasons of ours; those over the in-flight cap or refused at sign-in are the target's doing."""
     ours = what.counters.get("unsent", 0)
     asked = what.counters.get("asked", 0) + ours
@@ -88,7 +88,7 @@ def _unsent(what: Circumstances) -> list[str]:
     return [f"{ours:.0f} of {asked:.0f} turns due were not sent ({ours / asked:.2%}); add workers or lower the rate"]
 
 
-def _faults(what: Circumstances) -> list[str]:
+def _faults(what: Evidence) -> list[str]:
     if not what.faults:
         return []
     count = max(what.counters.get("faults", 0), len(what.faults))

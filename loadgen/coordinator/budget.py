@@ -1,11 +1,11 @@
-"""Lending: the master's side of a budget. Workers lease dollars from it, and it calls back what others do not use.
+"""The master's side of a budget: it grants dollars to workers, and recalls what others do not use.
 
-At the start each worker holds an equal part of half the budget; the other half is lent in ever smaller portions to who
-asks first. A worker that cannot pay its next turn asks urgently. When nothing is left to lend, every other worker gives
-back all but one turn's bound, and only if that does not pay for a turn is the worker refused.
+At the start each worker holds an equal part of half the budget; the other half is granted in ever smaller portions to
+who asks first. A worker that cannot pay its next turn asks urgently. When nothing is left to grant, every other worker
+gives back all but one turn's bound, and only if that does not pay for a turn is the worker refused.
 
-Dollars are always in one place: the pool, a worker's hands, a turn under way, or a message. Nothing is lent twice and
-what is lost with a worker stays lost, so the sum of what turns cost never exceeds the budget.
+Dollars are always in one place: the pool, a worker's hands, a turn under way, or a message. Nothing is granted twice
+and what is lost with a worker stays lost, so the sum of what turns cost never exceeds the budget.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from collections import deque
 from dataclasses import dataclass
 
 
-def first_lease_usd(budget_usd: float, turn_usd_max: float, workers: int) -> float:
+def first_grant_usd(budget_usd: float, turn_usd_max: float, workers: int) -> float:
     """What each worker holds from the start, known to it and to the master without a message."""
     half_usd = budget_usd / (2 * workers)
     return half_usd if workers > 1 and half_usd >= turn_usd_max else budget_usd / workers
 
 
 @dataclass(frozen=True)
-class Word:
-    """Something to tell a worker: a grant (urgent and 0 USD refuses it), or a recall (`usd` None)."""
+class Instruction:
+    """What a worker is to do: take a grant (urgent and 0 USD: the budget is over), or give back (`usd` None)."""
 
     worker: str
     usd: float | None
     urgent: bool = False
 
 
-class Lender:
+class BudgetAllocator:
     """What of a budget is in nobody's hands, and who waits for it.
 
     Args:
@@ -38,34 +38,34 @@ class Lender:
     """
 
     def __init__(self, budget_usd: float, turn_usd_max: float, workers: int) -> None:
-        self.pool_usd = budget_usd - workers * first_lease_usd(budget_usd, turn_usd_max, workers)
+        self.pool_usd = budget_usd - workers * first_grant_usd(budget_usd, turn_usd_max, workers)
         self._turn_usd_max = turn_usd_max
         self._portions = 2 * workers
         self._known: set[str] = set()
         self._waiting: deque[str] = deque()
         self._owing: set[str] = set()
-        self._called_back = False
+        self._recalled = False
 
     def join(self, worker: str) -> None:
-        """A worker that holds its first lease."""
+        """A worker that holds its first grant."""
         self._known.add(worker)
 
-    def asked(self, worker: str, returned_usd: float, *, urgent: bool) -> list[Word]:
+    def request(self, worker: str, returned_usd: float, *, urgent: bool) -> list[Instruction]:
         """A worker wants more: soon, or urgently, for it then holds nothing any more."""
         self.pool_usd += returned_usd
         if urgent:
             self._waiting.append(worker)
             return self._serve()
-        return [Word(worker, self._portion_usd())]
+        return [Instruction(worker, self._portion_usd())]
 
-    def returned(self, worker: str, usd: float) -> list[Word]:
+    def take_back(self, worker: str, usd: float) -> list[Instruction]:
         """A worker answers a recall."""
         self.pool_usd += usd
         self._owing.discard(worker)
         return self._serve()
 
-    def lost(self, worker: str) -> list[Word]:
-        """A worker is gone, with all it held; nobody waits for it any more. May be told again."""
+    def remove(self, worker: str) -> list[Instruction]:
+        """A worker is gone, with all it held; nobody waits for it any more. May be called again."""
         if worker not in self._known:
             return []
         self._known.discard(worker)
@@ -82,21 +82,21 @@ class Lender:
         self.pool_usd -= portion_usd
         return portion_usd
 
-    def _serve(self) -> list[Word]:
-        """Grant while there is something; then call back from the others, once; then refuse."""
-        words = []
+    def _serve(self) -> list[Instruction]:
+        """Grant while there is something; then recall from the others, once; then refuse."""
+        instructions = []
         while self._waiting and self.pool_usd >= self._turn_usd_max:
-            words.append(Word(self._waiting.popleft(), self._portion_usd(), urgent=True))
+            instructions.append(Instruction(self._waiting.popleft(), self._portion_usd(), urgent=True))
         if not self._waiting:
-            self._called_back = False
-            return words
+            self._recalled = False
+            return instructions
         if self._owing:
-            return words
+            return instructions
         others = self._known - set(self._waiting)
-        if others and not self._called_back:
-            self._called_back = True
+        if others and not self._recalled:
+            self._recalled = True
             self._owing = set(others)
-            return [*words, *(Word(worker, None) for worker in sorted(others))]
-        self._called_back = False
+            return [*instructions, *(Instruction(worker, None) for worker in sorted(others))]
+        self._recalled = False
         refused, self._waiting = self._waiting, deque()
-        return [*words, *(Word(worker, 0.0, urgent=True) for worker in refused)]
+        return [*instructions, *(Instruction(worker, 0.0, urgent=True) for worker in refused)]

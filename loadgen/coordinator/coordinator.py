@@ -1,4 +1,4 @@
-"""Conductor: what the master of a run does. It brings the workers to a common t0, adds up what they report, and ends.
+"""Coordinator: what the master of a run does. It brings the workers to a common t0, adds up what they report, and ends.
 
 It talks to the supervising process through two things only: lines on an inherited pipe (`drain`, `stop`; its end means
 that the supervisor is gone), and `live.json`, `histograms.json` in the record's folder.
@@ -17,7 +17,7 @@ from gevent import os as gevent_os
 from gevent.pywsgi import WSGIServer
 
 from host.ports import is_loopback_url
-from loadgen.coordinator.budget import Lender, Word
+from loadgen.coordinator.budget import BudgetAllocator, Instruction
 from loadgen.coordinator.exporter import exposition
 from loadgen.coordinator.page import add_page
 from loadgen.coordinator.snapshots import Snapshots
@@ -31,7 +31,7 @@ GO_DELAY_S = 0.5
 FINAL_WITHIN_S = 10.0
 
 
-class Conductor:
+class Coordinator:
     """The master's side of a run. `runner` is Locust's MasterRunner."""
 
     def __init__(self, job: LoadJob, runner: Any, control_fd: int | None) -> None:
@@ -54,7 +54,7 @@ class Conductor:
         if apply is None:
             apply = not all(is_loopback_url(target.url) for target in job.targets)
         self._rules = AbortRules(job.scenario["abort_if"]) if apply else None
-        self._lender = Lender(job.budget_usd or 0.0, job.turn_usd_max, job.workers)
+        self._allocator = BudgetAllocator(job.budget_usd or 0.0, job.turn_usd_max, job.workers)
 
     def listen(self) -> None:
         """Take the workers' messages, and the supervisor's lines."""
@@ -63,7 +63,7 @@ class Conductor:
         self._runner.register_message("peakday_ready", self._on_ready)
         self._runner.register_message("peakday_final", self._on_final)
         self._runner.register_message("peakday_failed", self._on_failed)
-        self._runner.register_message("peakday_lease", self._on_lease)
+        self._runner.register_message("peakday_request", self._on_request)
         self._runner.register_message("peakday_returned", self._on_returned)
         self._runner.environment.events.worker_report.add_listener(self._on_report)
         if self._runner.environment.web_ui is not None:
@@ -80,8 +80,8 @@ class Conductor:
         theirs, ours = (msg.data or {}).get("version", "an older one"), self._job.peakday_version
         if theirs != ours:
             if self._state == "waiting":
-                said = ", ".join(sorted((theirs, ours)))
-                self._refused = f"workers run different versions of peakday: {said}; install one"
+                versions = ", ".join(sorted((theirs, ours)))
+                self._refused = f"workers run different versions of peakday: {versions}; install one"
                 self._write_live()
             return
         if msg.node_id not in (*self._numbers, *self._unnumbered):
@@ -98,13 +98,13 @@ class Conductor:
         for node_id in [one for one in (*self._ready, *self._numbers) if self._is_gone(one)]:
             self._ready.pop(node_id, None)
             self._numbers.pop(node_id, None)
-            self._lender.lost(node_id)
+            self._allocator.remove(node_id)
         self._unnumbered = [one for one in self._unnumbered if not self._is_gone(one)]
         free = sorted(set(range(self._job.processes, self._job.workers)) - set(self._numbers.values()))
         for number, node_id in zip(free, list(self._unnumbered), strict=False):
             self._unnumbered.remove(node_id)
             self._numbers[node_id] = number
-            self._runner.send_message("peakday_job", {"worker": number, **self._job.parcel()}, client_id=node_id)
+            self._runner.send_message("peakday_job", {"worker": number, **self._job.bundle()}, client_id=node_id)
 
     def _is_gone(self, node_id: str) -> bool:
         client = self._runner.clients.get(node_id)
@@ -118,13 +118,13 @@ class Conductor:
         if number >= self._job.processes and self._numbers.get(msg.node_id) != number:
             return  # away for so long that its number is another's
         self._ready[msg.node_id] = msg.data
-        self._lender.join(msg.node_id)
+        self._allocator.join(msg.node_id)
         if self._all_ready() and self._state == "waiting":
             self._state = "running"
             self._started_s = time.monotonic() + GO_DELAY_S
             for node_id in self._ready:
                 self._runner.send_message("peakday_go", {"delay_s": GO_DELAY_S}, client_id=node_id)
-            if self._job.stand_ins_url is not None:
+            if self._job.emulator_url is not None:
                 gevent.spawn_later(GO_DELAY_S, self._start_faults)
         self._write_live()
 
@@ -133,19 +133,19 @@ class Conductor:
         return sorted(data["worker"] for data in self._ready.values()) == list(range(self._job.workers))
 
     def _start_faults(self) -> None:
-        """Tell the stand-ins that t0 is now: their faults count from it."""
-        assert self._job.stand_ins_url is not None
-        parts = urlsplit(self._job.stand_ins_url)
+        """Tell the emulator that t0 is now: their faults count from it."""
+        assert self._job.emulator_url is not None
+        parts = urlsplit(self._job.emulator_url)
         try:
             connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=5)
             connection.request("POST", "/control/t0", body=b"{}", headers={"Content-Type": "application/json"})
             status = connection.getresponse().status
             connection.close()
         except OSError as error:
-            self._notes.append(f"stand-ins: t0 not set ({error}); faults do not strike")
+            self._notes.append(f"emulator: t0 not set ({error}); faults do not strike")
         else:
             if status != 200:
-                self._notes.append(f"stand-ins: t0 not set (status {status}); faults do not strike")
+                self._notes.append(f"emulator: t0 not set (status {status}); faults do not strike")
 
     # --- while it runs --------------------------------------------------------------------------------------------
 
@@ -165,27 +165,27 @@ class Conductor:
 
     def _on_failed(self, environment: Any, msg: Any, **_: Any) -> None:
         """A worker cannot go on: before t0 that refuses the run, after it that voids it."""
-        said = f"load worker {msg.data['worker']}: {msg.data['reason']}"
+        reason = f"load worker {msg.data['worker']}: {msg.data['reason']}"
         if self._state == "waiting":
-            self._refused = said
-        self._failed[msg.node_id] = said
+            self._refused = reason
+        self._failed[msg.node_id] = reason
         self._lost.setdefault(msg.node_id, f"worker {msg.data['worker']} failed")
         self._write_live()
 
-    def _on_lease(self, environment: Any, msg: Any, **_: Any) -> None:
-        self._tell(self._lender.asked(msg.node_id, msg.data["returned_usd"], urgent=msg.data["urgent"]))
+    def _on_request(self, environment: Any, msg: Any, **_: Any) -> None:
+        self._instruct(self._allocator.request(msg.node_id, msg.data["returned_usd"], urgent=msg.data["urgent"]))
 
     def _on_returned(self, environment: Any, msg: Any, **_: Any) -> None:
-        self._tell(self._lender.returned(msg.node_id, msg.data["usd"]))
+        self._instruct(self._allocator.take_back(msg.node_id, msg.data["usd"]))
 
-    def _tell(self, words: list[Word]) -> None:
-        """Pass the lender's words on to the workers."""
-        for word in words:
-            if word.usd is None:
-                self._runner.send_message("peakday_recall", {}, client_id=word.worker)
+    def _instruct(self, instructions: list[Instruction]) -> None:
+        """Pass the allocator's instructions on to the workers."""
+        for each in instructions:
+            if each.usd is None:
+                self._runner.send_message("peakday_recall", {}, client_id=each.worker)
             else:
-                lease = {"usd": word.usd, "urgent": word.urgent}
-                self._runner.send_message("peakday_grant", lease, client_id=word.worker)
+                grant = {"usd": each.usd, "urgent": each.urgent}
+                self._runner.send_message("peakday_grant", grant, client_id=each.worker)
 
     def _watch(self) -> None:
         """Every half second: who is lost, and is everybody done?"""
@@ -198,7 +198,7 @@ class Conductor:
                 if node_id not in self._finals and self._is_gone(node_id):
                     self._lost.setdefault(node_id, f"worker {self._ready[node_id]['worker']} was lost")
             for node_id in self._lost:
-                self._tell(self._lender.lost(node_id))
+                self._instruct(self._allocator.remove(node_id))
             if self._state != "running":
                 continue
             self._apply_rules()
@@ -305,9 +305,9 @@ def _sum_errors(snapshots: Snapshots) -> dict[str, int]:
 
 
 def _supplies(snapshots: Snapshots) -> dict[str, bool]:
-    """Supply -> whether a stand-in ever answered for it."""
-    found: dict[str, bool] = {}
-    for one in snapshots.latest.values():
-        for supply, simulated in one.get("supplies", {}).items():
-            found[supply] = found.get(supply, False) or simulated
-    return found
+    """Supply -> whether an emulator ever answered for it."""
+    supplies: dict[str, bool] = {}
+    for snapshot in snapshots.latest.values():
+        for supply, simulated in snapshot.get("supplies", {}).items():
+            supplies[supply] = supplies.get(supply, False) or simulated
+    return supplies

@@ -14,9 +14,9 @@ _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>peakday</
 <h1>peakday</h1><pre id="line">waiting for the first report</pre><pre id="live"></pre>
 <script>
 async function show(){
-  const told = await (await fetch("peak/live")).json();
-  document.getElementById("line").textContent = told.line;
-  document.getElementById("live").textContent = JSON.stringify(told.live, null, 1);
+  const state = await (await fetch("peak/live")).json();
+  document.getElementById("line").textContent = state.line;
+  document.getElementById("live").textContent = JSON.stringify(state.live, null, 1);
 }
 setInterval(show, 1000); show();
 </script></html>"""
@@ -29,8 +29,8 @@ def add_page(app: Any, live: Callable[[], dict[str, Any]], length_s: float) -> N
         return _PAGE
 
     def peak_live() -> dict[str, Any]:
-        told = live()
-        return {"line": line(told, length_s) if told["elapsed_s"] else "waiting for the workers", "live": told}
+        state = live()
+        return {"line": line(state, length_s) if state["elapsed_s"] else "waiting for the workers", "live": state}
 
     app.add_url_rule("/peak", "peak", peak)
     app.add_url_rule("/peak/live", "peak_live", peak_live)

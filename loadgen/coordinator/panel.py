@@ -26,7 +26,7 @@ BAR_WIDTH = 40
 
 @dataclass
 class Rates:
-    """Turns asked and sent per second over the last few seconds, from cumulative counts."""
+    """Turns offered and sent per second over the last few seconds, from cumulative counts."""
 
     _past: deque[tuple[float, float, float]] = field(default_factory=lambda: deque([(0.0, 0.0, 0.0)]))
 
@@ -48,7 +48,7 @@ def panel(
 
     Args:
         live: the content of live.json.
-        length_s: how long turns are asked for.
+        length_s: how long turns are offered.
         rates: kept from call to call.
     """
     if not live["elapsed_s"] or live["elapsed_s"] < 0:
@@ -56,8 +56,8 @@ def panel(
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold", no_wrap=True)
     table.add_column()
-    for name, said in _rows(live, length_s, rates, budget_usd):
-        table.add_row(name, said)
+    for name, content in _rows(live, length_s, rates, budget_usd):
+        table.add_row(name, content)
     simulated = any(live["supplies"].values())
     return Panel(Group(table), title=title, title_align="left", subtitle="SIMULATED" if simulated else None)
 
@@ -67,8 +67,8 @@ def _rows(
 ) -> Iterator[tuple[str, RenderableType]]:
     counters = live["counters"]
     yield "window", _progress(live["elapsed_s"], length_s)
-    asked, sent = rates.recent(live["elapsed_s"], counters.get("asked", 0), counters.get("sent", 0))
-    yield "rate", Text(f"asked {asked:.1f}/s, sent {sent:.1f}/s over the last {RECENT_S:.0f} s")
+    offered, sent = rates.recent(live["elapsed_s"], counters.get("asked", 0), counters.get("sent", 0))
+    yield "rate", Text(f"{offered:.1f}/s offered, {sent:.1f}/s sent over the last {RECENT_S:.0f} s")
     yield "turns", Text(_turns(counters, live["in_flight"]))
     yield "latency", _latencies(live["quantiles"])
     yield "errors", _errors(live["errors"])
@@ -77,31 +77,35 @@ def _rows(
     limit = f" of {budget_usd:g} USD" if budget_usd is not None else ""
     yield "cost", Text(f"{counters.get('cost_usd', 0):.4f} USD{limit} so far")
     yield "generator", _generator(live)
-    for said in filter(None, (live["aborted"], *live["notes"], *live["lost"], *live["faults"][:1])):
-        yield "!", Text(said, style="bold red")
+    for note in filter(None, (live["aborted"], *live["notes"], *live["lost"], *live["faults"][:1])):
+        yield "!", Text(note, style="bold red")
 
 
 def _progress(elapsed_s: float, length_s: float) -> RenderableType:
     done_s = min(elapsed_s, length_s)
     over = elapsed_s > length_s
-    said = f"{length_s:.0f} s over, draining" if over else f"{done_s:.0f} of {length_s:.0f} s"
+    progress = f"{length_s:.0f} s over, draining" if over else f"{done_s:.0f} of {length_s:.0f} s"
     grid = Table.grid(padding=(0, 2))
-    grid.add_row(ProgressBar(total=length_s, completed=done_s, width=BAR_WIDTH), said)
+    grid.add_row(ProgressBar(total=length_s, completed=done_s, width=BAR_WIDTH), progress)
     return grid
 
 
 def _turns(counters: Mapping[str, float], in_flight: int) -> str:
     names = ("asked", "completed", "failed", "abandoned", "dropped", "censored")
-    shown = [f"{name} {counters.get(name, 0):.0f}" for name in names if counters.get(name, 0) or name == "asked"]
-    return ", ".join([*shown, f"in flight {in_flight}"])
+    shown = [
+        f"{counters.get(name, 0):.0f} {'offered' if name == 'asked' else name}"
+        for name in names
+        if counters.get(name, 0) or name == "asked"
+    ]
+    return ", ".join([*shown, f"{in_flight} in flight"])
 
 
 def _latencies(quantiles: Mapping[str, Mapping[str, float]]) -> RenderableType:
     grid = Table.grid(padding=(0, 2))
     for metric, label in LATENCIES:
-        found = quantiles.get(metric)
-        if found:
-            grid.add_row(label, f"p50 {_ms(found['p50'])}", f"p99 {_ms(found['p99'])}", f"of {found['n']:.0f}")
+        quantile = quantiles.get(metric)
+        if quantile:
+            grid.add_row(label, f"p50 {_ms(quantile['p50'])}", f"p99 {_ms(quantile['p99'])}", f"of {quantile['n']:.0f}")
     return grid if grid.row_count else Text("nothing answered yet")
 
 
@@ -110,24 +114,24 @@ def _errors(errors: Mapping[str, int]) -> Text:
         return Text("none")
     most = sorted(errors.items(), key=lambda item: -item[1])
     rest = len(most) - ERRORS_SHOWN
-    said = ", ".join(f"{count} x {code}" for code, count in most[:ERRORS_SHOWN])
-    return Text(said + (f" and {rest} more kinds" if rest > 0 else ""), style="red")
+    codes = ", ".join(f"{count} x {code}" for code, count in most[:ERRORS_SHOWN])
+    return Text(codes + (f" and {rest} more kinds" if rest > 0 else ""), style="red")
 
 
 def _generator(live: Mapping[str, Any]) -> Text:
     """Start lag against the verdict's limit, the busiest worker's CPU, and the latest heartbeat."""
     lag, ttft = live["quantiles"].get("start_lag_s"), live["quantiles"].get("ttft_s")
     health = live["health"].values()
-    cpu = max((one["cpu_ratio"] for one in health), default=0.0)
-    late_s = max((one["heartbeat_late_s"] for one in health), default=0.0)
+    cpu = max((worker["cpu_ratio"] for worker in health), default=0.0)
+    late_s = max((worker["heartbeat_late_s"] for worker in health), default=0.0)
     limit_s = start_lag_limit_s(ttft["p50"] if ttft else None)
     lag_s = lag["p99"] if lag else 0.0
-    said = (
+    figures = (
         f"start lag p99 {_ms(lag_s)} (limit {_ms(limit_s)}), CPU {cpu:.0%} of a core, "
         f"heartbeat {_ms(late_s)} late, {len(live['workers'])} worker(s)"
     )
     tight = lag_s > limit_s or cpu >= CPU_BUSY_RATIO or bool(live["lost"])
-    return Text(f"{said}{': the run would be INVALID' if lag_s > limit_s else ''}", style="yellow" if tight else "")
+    return Text(f"{figures}{': the run would be INVALID' if lag_s > limit_s else ''}", style="yellow" if tight else "")
 
 
 def _ms(seconds: float) -> str:

@@ -22,11 +22,11 @@ _DETAIL = ("_bucket", "_created")
 
 
 def scrape_urls(job: LoadJob) -> tuple[str, ...]:
-    """Where a run's targets and stand-ins tell about themselves."""
+    """Where a run's targets and the emulator publish their own figures."""
     urls = [
         f"{target.url.removesuffix('/v1')}/metrics" for target in job.targets if target.kind in ("assistant", "openai")
     ]
-    urls += [f"{job.stand_ins_url}/metrics"] if job.stand_ins_url else []
+    urls += [f"{job.emulator_url}/metrics"] if job.emulator_url else []
     return tuple(dict.fromkeys([*urls, *job.scrape_urls]))
 
 

@@ -14,18 +14,18 @@ def line(live: Mapping[str, Any], length_s: float) -> str:
     elapsed_s = max(live["elapsed_s"] or 0.0, 1e-9)
     parts = [
         f"{min(elapsed_s, length_s):.0f}/{length_s:.0f} s",
-        f"asked {counters.get('asked', 0):.0f} ({counters.get('asked', 0) / min(elapsed_s, length_s):.1f}/s)",
-        f"sent {counters.get('sent', 0):.0f}",
-        f"{'draining' if elapsed_s > length_s else 'in flight'} {live['in_flight']}",
+        f"{counters.get('asked', 0):.0f} offered ({counters.get('asked', 0) / min(elapsed_s, length_s):.1f}/s)",
+        f"{counters.get('sent', 0):.0f} sent",
+        f"{live['in_flight']} {'draining' if elapsed_s > length_s else 'in flight'}",
     ]
     for metric, label in (("ttft_s", "TTFT"), ("gap_s", "gap"), ("start_lag_s", "start lag")):
-        found = live["quantiles"].get(metric)
-        if found:
-            parts.append(f"{label} p50 {found['p50'] * 1e3:.1f} p99 {found['p99'] * 1e3:.1f} ms")
+        quantile = live["quantiles"].get(metric)
+        if quantile:
+            parts.append(f"{label} p50 {quantile['p50'] * 1e3:.1f} p99 {quantile['p99'] * 1e3:.1f} ms")
     parts += [f"{count} x {code}" for code, count in sorted(live["errors"].items(), key=lambda item: -item[1])[:3]]
     lost = sum(counters.get(name, 0) for name in ("abandoned", "dropped"))
     if lost:
-        parts.append(f"abandoned or dropped {lost:.0f}")
+        parts.append(f"{lost:.0f} abandoned or dropped")
     ratio = cache_hit_token_ratio(counters)
     if ratio is not None:
         parts.append(f"cache {ratio:.0%}")

@@ -13,7 +13,7 @@ import numpy as np
 
 from facts import reader
 from loadgen.job import Load
-from loadgen.schedule.sessions import Itinerary, itinerary
+from loadgen.schedule.sessions import Schedule, make_schedule
 
 TURNS_PER_WORKER_S = 250.0
 """Turns a second that one worker is trusted with before `doctor --rate` has measured this machine."""
@@ -44,7 +44,7 @@ class Estimate:
 def estimate(load: Load) -> Estimate:
     """The estimate of a load. It plans the arrivals exactly, and a sample of the sessions."""
     messages = json.loads(Path(load.messages).read_text())["messages"]
-    plan = itinerary(load, messages)
+    plan = make_schedule(load, messages)
     interactions, turns, complex_ratio = _sample(plan, {message["id"]: message for message in messages})
     total = len(plan.offset_s)
     tokens = load.scenario["capacity"]["assumed_tokens"]
@@ -108,7 +108,7 @@ def _longest(replayed: Path | None) -> tuple[int, int]:
     return most[0], most[1]
 
 
-def _sample(plan: Itinerary, messages: Mapping[str, Mapping[str, Any]]) -> tuple[float, float, float]:
+def _sample(plan: Schedule, messages: Mapping[str, Mapping[str, Any]]) -> tuple[float, float, float]:
     """Mean interactions and turns of a session, and the share of complex turns, over evenly spread arrivals."""
     total = len(plan.offset_s)
     if not total:

@@ -1,4 +1,4 @@
-"""Visit: one planned session while it is played: where it stands, and what it must remember for its next turn."""
+"""SessionState: where one planned session stands while it runs, and what it must remember for its next turn."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 ENDS_SESSION = ("abandoned", "censored", "dropped")
 
 
-class Visit:
+class SessionState:
     """The walk of one session through its interactions and turns. `session` is a `scenarios.sessions.Session`."""
 
     __slots__ = (

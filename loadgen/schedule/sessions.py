@@ -18,7 +18,7 @@ _REGIONS_DRAWN = 1 << 16
 
 
 @dataclass(frozen=True)
-class Itinerary:
+class Schedule:
     """When each session starts, counted from the start of the window, and what it holds.
 
     offset_s: float64[n], sorted. region: an index into `regions`, int16[n], or of less and taken in turns.
@@ -57,8 +57,8 @@ class Itinerary:
         return range(worker, len(self.offset_s), workers)
 
 
-def itinerary(load: Load, messages: list[dict[str, Any]]) -> Itinerary:
-    """The itinerary of a job; the same for the same seed, wherever it is made."""
+def make_schedule(load: Load, messages: list[dict[str, Any]]) -> Schedule:
+    """The make_schedule of a job; the same for the same seed, wherever it is made."""
     from scenarios import arrivals, sessions
 
     scenario, regions = load.scenario, tuple(load.scenario["event"]["regions"])
@@ -68,7 +68,7 @@ def itinerary(load: Load, messages: list[dict[str, Any]]) -> Itinerary:
         draws = np.random.default_rng([load.seed, load.closed_loop_users])
         region = draws.choice(len(shares), size=_REGIONS_DRAWN, p=shares).astype(np.int16)
         planner = sessions.SessionPlanner(scenario, messages, load.seed)
-        return Itinerary(np.broadcast_to(0.0, count), region, regions, None, planner)
+        return Schedule(np.broadcast_to(0.0, count), region, regions, None, planner)
     if load.arrivals_file is not None:
         replay = arrivals.read_replay(Path(load.arrivals_file), load.window)
         region = np.zeros(len(replay.offset_s), dtype=np.int16)
@@ -76,10 +76,10 @@ def itinerary(load: Load, messages: list[dict[str, Any]]) -> Itinerary:
         lengths = None
         if replay.input_tokens is not None and replay.output_tokens is not None:
             lengths = np.column_stack([replay.input_tokens, replay.output_tokens])
-        return Itinerary(replay.offset_s, region, regions, lengths, planner)
+        return Schedule(replay.offset_s, region, regions, lengths, planner)
     if load.rate_per_s is not None:
         starts = arrivals.constant_rate(load.rate_per_s, load.length_s, resolved=scenario, seed=load.seed)
     else:
         starts = arrivals.session_starts(scenario, window=load.window, scale=load.scale, seed=load.seed)
     planner = sessions.SessionPlanner(scenario, messages, load.seed)
-    return Itinerary(starts.offset_s, starts.region, regions, None, planner)
+    return Schedule(starts.offset_s, starts.region, regions, None, planner)

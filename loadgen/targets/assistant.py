@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from loadgen.job import TargetSpec
-from loadgen.schedule.session import Visit
+from loadgen.schedule.session import SessionState
 from loadgen.targets.base import Fetch, Refused, RequestTemplate, Shared, post
 from loadgen.transport.answer import Answer, BadAnswer, SseAnswer
 from loadgen.transport.connection import Endpoint
@@ -27,44 +27,44 @@ class AssistantTarget:
         self._shared = shared
         self._request = RequestTemplate(where, "/v1/turns", shared.random)
 
-    def prepare(self, visits: list[Visit], fetch: Fetch) -> None:
-        """Sign the visits' customers in; raises `Refused` when the assistant will not."""
-        for low in range(0, len(visits), SESSIONS_PER_BATCH):
-            batch = visits[low : low + SESSIONS_PER_BATCH]
-            body = orjson.dumps({"customer_ids": [visit.session.customer_id for visit in batch]})
+    def prepare(self, states: list[SessionState], fetch: Fetch) -> None:
+        """Sign the states' customers in; raises `Refused` when the assistant will not."""
+        for low in range(0, len(states), SESSIONS_PER_BATCH):
+            batch = states[low : low + SESSIONS_PER_BATCH]
+            body = orjson.dumps({"customer_ids": [state.session.customer_id for state in batch]})
             status, answer = fetch(post(self.where, "/v1/sessions", body, {"Accept-Encoding": "identity"}))
             if status != 200:
                 raise Refused(f"sign_in_{status}")
-            for visit, session in zip(batch, orjson.loads(answer)["sessions"], strict=True):
-                visit.token = session["session_token"]
+            for state, session in zip(batch, orjson.loads(answer)["sessions"], strict=True):
+                state.token = session["session_token"]
 
-    def turn(self, visit: Visit) -> tuple[bytes, Answer]:
+    def turn(self, state: SessionState) -> tuple[bytes, Answer]:
         """The present turn as a request."""
-        turn = visit.turn
+        turn = state.turn
         message = self._shared.messages[turn.message_id]
         body: dict[str, Any] = {
-            "interaction_id": visit.interaction_id,
-            "turn_index": visit.turn_index,
+            "interaction_id": state.interaction_id,
+            "turn_index": state.turn_index,
             "message": message["text"],
-            "locale": visit.session.locale,
+            "locale": state.session.locale,
         }
-        if visit.region is not None:
-            body["region"] = visit.region
+        if state.region is not None:
+            body["region"] = state.region
         if message.get("page_product_id"):
             body["page"] = {"product_id": message["page_product_id"]}
         if message.get("image"):
             body["images"] = [{"format": "png", "data": _PIXEL}]
-        if turn.confirm is not None and visit.pending_confirmation is not None:
-            body["confirm"] = {"token": visit.pending_confirmation, "accept": turn.confirm}
+        if turn.confirm is not None and state.pending_confirmation is not None:
+            body["confirm"] = {"token": state.pending_confirmation, "accept": turn.confirm}
         answer = AssistantAnswer(self._shared.gaps_ns, self._shared.job.keep_text)
-        sign_in = b"Authorization: Bearer %b\r\n" % str(visit.token).encode()
+        sign_in = b"Authorization: Bearer %b\r\n" % str(state.token).encode()
         request, answer.meta["trace_id"] = self._request.fill(orjson.dumps(body), sign_in)
         return request, answer
 
-    def learn(self, visit: Visit, answer: Answer) -> None:
+    def learn(self, state: SessionState, answer: Answer) -> None:
         """Keep the confirmation the assistant asked for."""
         pending = answer.meta.get("pending_confirmation")
-        visit.pending_confirmation = pending["token"] if pending else None
+        state.pending_confirmation = pending["token"] if pending else None
 
 
 _DELTA = b"event: delta\n"
@@ -143,7 +143,7 @@ class AssistantAnswer(SseAnswer):
         self.status = "throttled" if http_status == 429 else "stream_error"
         self.error_code = f"{http_status}:{data.get('code')}" if http_status else str(data.get("code"))
 
-    def said(self) -> str:
+    def full_text(self) -> str:
         """The text of all deltas, read after the answer has ended."""
         events = SseParser().feed(b"".join(self.text or []))
         return "".join(orjson.loads(event.data).get("text", "") for event in events if event.event == "delta")

@@ -9,7 +9,7 @@ from random import Random
 from typing import Any, Protocol
 
 from loadgen.job import LoadJob, TargetSpec
-from loadgen.schedule.session import Visit
+from loadgen.schedule.session import SessionState
 from loadgen.transport.answer import Answer
 from loadgen.transport.connection import Endpoint
 
@@ -33,18 +33,18 @@ class Target(Protocol):
     spec: TargetSpec
     where: Endpoint
 
-    def prepare(self, visits: list[Visit], fetch: Fetch) -> None:
-        """Get ready what the first request of each visit needs, ahead of its start. May block its greenlet."""
+    def prepare(self, states: list[SessionState], fetch: Fetch) -> None:
+        """Get ready what the first request of each state needs, ahead of its start. May block its greenlet."""
 
-    def turn(self, visit: Visit) -> tuple[bytes, Answer]:
-        """The request for the visit's present turn, and the reader of its answer."""
+    def turn(self, state: SessionState) -> tuple[bytes, Answer]:
+        """The request for the state's present turn, and the reader of its answer."""
 
-    def learn(self, visit: Visit, answer: Answer) -> None:
+    def learn(self, state: SessionState, answer: Answer) -> None:
         """Remember of an answer what the next turn needs."""
 
 
 class Refused(Exception):
-    """A target that will not prepare visits; its text becomes their turns' error code."""
+    """A target that will not prepare states; its text becomes their turns' error code."""
 
 
 class RequestTemplate:

@@ -12,7 +12,7 @@ import orjson
 from facts import reader
 from host.ports import is_loopback
 from loadgen.job import LoadError, TargetSpec
-from loadgen.schedule.session import Visit
+from loadgen.schedule.session import SessionState
 from loadgen.targets.base import Fetch, Shared, new_trace, trace_headers
 from loadgen.targets.credentials import EVERY_S, Signer
 from loadgen.transport.answer import Answer
@@ -39,7 +39,7 @@ class BedrockTarget:
 
     refresh_every_s = EVERY_S
 
-    def prepare(self, visits: list[Visit], fetch: Fetch) -> None:
+    def prepare(self, states: list[SessionState], fetch: Fetch) -> None:
         """Have credentials that are still good for a while."""
         self.refresh()
 
@@ -47,11 +47,11 @@ class BedrockTarget:
         """Take the newest credentials."""
         self._signer.refresh()
 
-    def turn(self, visit: Visit) -> tuple[bytes, Answer]:
+    def turn(self, state: SessionState) -> tuple[bytes, Answer]:
         """The present turn as a signed request."""
-        visit.history.append(("user", self._shared.messages[visit.turn.message_id]["text"]))
+        state.history.append(("user", self._shared.messages[state.turn.message_id]["text"]))
         body: dict[str, Any] = {
-            "messages": [{"role": role, "content": [{"text": text}]} for role, text in visit.history]
+            "messages": [{"role": role, "content": [{"text": text}]} for role, text in state.history]
         }
         if self._max_tokens is not None:
             body["inferenceConfig"] = {"maxTokens": self._max_tokens}
@@ -59,16 +59,16 @@ class BedrockTarget:
         trace_id, span_id = new_trace(self._shared.random)
         headers = {"Content-Type": "application/json", **trace_headers(trace_id, span_id)}
         signed = self._signer.sign("POST", self._url, headers, data, datetime.now(UTC))
-        keep = visit.more_turns or self._shared.job.keep_text
+        keep = state.more_turns or self._shared.job.keep_text
         answer = ConverseAnswer(self._shared.gaps_ns, self.spec, self._max_tokens, keep)
         answer.meta["trace_id"] = trace_id
         head = [f"POST {self._path} HTTP/1.1", *(f"{name}: {value}" for name, value in signed.items())]
         return "\r\n".join([*head, f"Content-Length: {len(data)}", "", ""]).encode() + data, answer
 
-    def learn(self, visit: Visit, answer: Answer) -> None:
+    def learn(self, state: SessionState, answer: Answer) -> None:
         """Keep the reply as history of the next turn."""
         if answer.text is not None:
-            visit.history.append(("assistant", answer.said()))
+            state.history.append(("assistant", answer.full_text()))
 
 
 class ConverseAnswer(Answer):

@@ -30,7 +30,7 @@ class Signer:
     """Signs requests of one service and region.
 
     Args:
-        loopback: the target is a stand-in on this machine: sign with a stated dummy key, so that no real one is needed.
+        loopback: the target is an emulator on this machine: signed with a stated dummy key, no real one is needed.
     """
 
     def __init__(self, service: str, region: str, *, loopback: bool) -> None:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from loadgen.job import LoadError, TargetSpec
-from loadgen.schedule.session import Visit
+from loadgen.schedule.session import SessionState
 from loadgen.targets.base import Fetch, Refused, Shared, new_trace, trace_headers
 from loadgen.targets.credentials import EVERY_S as CREDENTIALS_EVERY_S
 from loadgen.targets.credentials import Signer
@@ -25,7 +25,7 @@ REFRESH_MIN_S = 0.05
 
 
 class HttpTarget:
-    """Fills the mapping's templates for every turn. Customers are drawn by the scenario's own Zipf law."""
+    """Fills the mapping's templates for every turn. Customers are drawn by the scenario's own Zipf distribution."""
 
     def __init__(self, spec: TargetSpec, where: Endpoint, shared: Shared | None = None) -> None:
         if spec.mapping is None:
@@ -45,14 +45,14 @@ class HttpTarget:
     def refresh_every_s(self) -> float | None:
         """How often `refresh` is called while the run goes on: a token is a quarter older than it may be at most.
 
-        A token of `refresh_s: 0` is fetched for every batch of visits, and not beside them.
+        A token of `refresh_s: 0` is fetched for every batch of states, and not beside them.
         """
         refresh_s = float((self._mapping.get("token") or {}).get("refresh_s") or 0)
         if refresh_s > 0:
             return max(REFRESH_MIN_S, refresh_s / 4)
         return None if self._signer is None else CREDENTIALS_EVERY_S
 
-    def prepare(self, visits: list[Visit], fetch: Fetch) -> None:
+    def prepare(self, states: list[SessionState], fetch: Fetch) -> None:
         """Have a token and credentials that are fresh."""
         self.refresh()
 
@@ -66,35 +66,35 @@ class HttpTarget:
         if self._signer is not None:
             self._signer.refresh()
 
-    def turn(self, visit: Visit) -> tuple[bytes, Answer]:
+    def turn(self, state: SessionState) -> tuple[bytes, Answer]:
         """The present turn as a request."""
         assert self._shared is not None
         trace_id, span_id = new_trace(self._shared.random)
-        request = self.request(self.fields(visit), trace_headers(trace_id, span_id))
+        request = self.request(self.fields(state), trace_headers(trace_id, span_id))
         answer = SignalAnswer(self._shared.gaps_ns, MappedReader(self._mapping), self.spec, self._shared.job.keep_text)
         answer.meta["trace_id"] = trace_id
         return request, answer
 
-    def fields(self, visit: Visit) -> dict[str, Any]:
+    def fields(self, state: SessionState) -> dict[str, Any]:
         """Everything a template may name."""
         assert self._shared is not None
-        message = self._shared.messages[visit.turn.message_id]
+        message = self._shared.messages[state.turn.message_id]
         fields = {
             "message": message["text"],
-            "locale": visit.session.locale,
-            "region": visit.region,
-            "session_id": visit.session_id,
-            "interaction_id": visit.interaction_id,
-            "turn_index": visit.turn_index,
+            "locale": state.session.locale,
+            "region": state.region,
+            "session_id": state.session_id,
+            "interaction_id": state.interaction_id,
+            "turn_index": state.turn_index,
             "product_id": message.get("page_product_id"),
-            "conversation_id": visit.conversation_id,
+            "conversation_id": state.conversation_id,
             "token": self.token,
         }
         if self._customers:
-            customer = self._customers[visit.session.customer_index % len(self._customers)]
+            customer = self._customers[state.session.customer_index % len(self._customers)]
             fields |= {f"customer.{name}": value for name, value in customer.items()}
         else:
-            fields["customer.id"] = visit.session.customer_id
+            fields["customer.id"] = state.session.customer_id
         return fields
 
     def request(self, fields: dict[str, Any], more: dict[str, str]) -> bytes:
@@ -112,9 +112,9 @@ class HttpTarget:
         lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
         return "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode() + body
 
-    def learn(self, visit: Visit, answer: Answer) -> None:
+    def learn(self, state: SessionState, answer: Answer) -> None:
         """Keep the conversation's id for the next turn."""
-        visit.conversation_id = answer.meta.get("conversation_id") or visit.conversation_id
+        state.conversation_id = answer.meta.get("conversation_id") or state.conversation_id
 
 
 def run_token_command(command: list[str]) -> str:

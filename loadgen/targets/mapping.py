@@ -118,7 +118,7 @@ def expand_headers(headers: Mapping[str, str], where: object = "headers") -> dic
 
 
 def read_customers(path: str) -> list[dict[str, str]]:
-    """The customers file: a CSV whose columns are fields `{customer.NAME}`; rank 1 of the Zipf law is its first row."""
+    """The customers file: a CSV whose columns are fields `{customer.NAME}`; its first row is the most frequent one."""
     try:
         with Path(path).open(newline="") as file:
             rows = list(csv.DictReader(file))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from loadgen.job import LoadError, TargetSpec
-from loadgen.schedule.session import Visit
+from loadgen.schedule.session import SessionState
 from loadgen.targets.base import Fetch, Shared, new_trace, trace_headers
 from loadgen.targets.signals import SignalAnswer
 from loadgen.transport.answer import Answer
@@ -29,13 +29,13 @@ class ModuleTarget:
         self._shared = shared
         self._own = load_class(spec.module or "")()
 
-    def prepare(self, visits: list[Visit], fetch: Fetch) -> None:
+    def prepare(self, states: list[SessionState], fetch: Fetch) -> None:
         """Nothing to do ahead."""
 
-    def turn(self, visit: Visit) -> tuple[bytes, Answer]:
+    def turn(self, state: SessionState) -> tuple[bytes, Answer]:
         """The present turn as the user's class builds it."""
         trace_id, span_id = new_trace(self._shared.random)
-        made = self._own.request(self._fields(visit))
+        made = self._own.request(self._fields(state))
         headers = {"Host": self.where.host_header, **trace_headers(trace_id, span_id), **made.get("headers", {})}
         lines = [f"{made.get('method', 'POST')} {self.where.path}{made['path']} HTTP/1.1"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
@@ -44,21 +44,21 @@ class ModuleTarget:
         answer.meta["trace_id"] = trace_id
         return "\r\n".join(lines).encode() + made["body"], answer
 
-    def _fields(self, visit: Visit) -> dict[str, Any]:
+    def _fields(self, state: SessionState) -> dict[str, Any]:
         return {
-            "message": self._shared.messages[visit.turn.message_id]["text"],
-            "locale": visit.session.locale,
-            "region": visit.region,
-            "customer_id": visit.session.customer_id,
-            "session_id": visit.session_id,
-            "interaction_id": visit.interaction_id,
-            "turn_index": visit.turn_index,
-            "conversation_id": visit.conversation_id,
+            "message": self._shared.messages[state.turn.message_id]["text"],
+            "locale": state.session.locale,
+            "region": state.region,
+            "customer_id": state.session.customer_id,
+            "session_id": state.session_id,
+            "interaction_id": state.interaction_id,
+            "turn_index": state.turn_index,
+            "conversation_id": state.conversation_id,
         }
 
-    def learn(self, visit: Visit, answer: Answer) -> None:
+    def learn(self, state: SessionState, answer: Answer) -> None:
         """Keep the conversation's id for the next turn."""
-        visit.conversation_id = answer.meta.get("conversation_id") or visit.conversation_id
+        state.conversation_id = answer.meta.get("conversation_id") or state.conversation_id
 
 
 def load_class(text: str) -> Any:

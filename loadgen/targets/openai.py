@@ -9,7 +9,7 @@ import numpy as np
 import orjson
 
 from loadgen.job import TargetSpec
-from loadgen.schedule.session import Visit
+from loadgen.schedule.session import SessionState
 from loadgen.targets.base import Fetch, RequestTemplate, Shared
 from loadgen.transport.answer import NEVER, Answer, BadAnswer, SseAnswer
 from loadgen.transport.connection import Endpoint
@@ -30,11 +30,11 @@ class OpenAiTarget:
         self._shape = Shape()
         self._first_bodies: dict[str, bytes] = {}
 
-    def prepare(self, visits: list[Visit], fetch: Fetch) -> None:
-        """Draw the prompts of visits whose lengths are replayed."""
-        for visit in visits:
-            if visit.lengths is not None:
-                visit.prompt = self._exact(visit.session.index, *visit.lengths)
+    def prepare(self, states: list[SessionState], fetch: Fetch) -> None:
+        """Draw the prompts of states whose lengths are replayed."""
+        for state in states:
+            if state.lengths is not None:
+                state.prompt = self._exact(state.session.index, *state.lengths)
 
     def _exact(self, index: int, input_tokens: int, output_tokens: int) -> bytes:
         """A completion request of exactly these lengths; its ids depend on the session and the seed alone."""
@@ -50,40 +50,40 @@ class OpenAiTarget:
         }
         return orjson.dumps(body)
 
-    def turn(self, visit: Visit) -> tuple[bytes, Answer]:
+    def turn(self, state: SessionState) -> tuple[bytes, Answer]:
         """The present turn as a request."""
-        keep = self._shared.job.keep_text or visit.more_turns
-        exact = visit.prompt is not None
+        keep = self._shared.job.keep_text or state.more_turns
+        exact = state.prompt is not None
         max_tokens = None if exact else self._max_tokens
         answer = OpenAiAnswer(self._shared.gaps_ns, self.spec, max_tokens, keep, self._shape, token_by_token=exact)
-        if visit.prompt is not None:
-            request, answer.meta["trace_id"] = self._completion.fill(visit.prompt)
+        if state.prompt is not None:
+            request, answer.meta["trace_id"] = self._completion.fill(state.prompt)
             return request, answer
-        request, answer.meta["trace_id"] = self._chat.fill(self._chat_body(visit))
+        request, answer.meta["trace_id"] = self._chat.fill(self._chat_body(state))
         return request, answer
 
-    def _chat_body(self, visit: Visit) -> bytes:
+    def _chat_body(self, state: SessionState) -> bytes:
         """The conversation so far and the present message; a conversation's first request is built once."""
-        message_id = visit.turn.message_id
-        body = None if visit.history else self._first_bodies.get(message_id)
-        visit.history.append(("user", self._shared.messages[message_id]["text"]))
+        message_id = state.turn.message_id
+        body = None if state.history else self._first_bodies.get(message_id)
+        state.history.append(("user", self._shared.messages[message_id]["text"]))
         if body is None:
             fields = {
                 "model": self.spec.model,
-                "messages": [{"role": role, "content": content} for role, content in visit.history],
+                "messages": [{"role": role, "content": content} for role, content in state.history],
                 "max_tokens": self._max_tokens,
                 "stream": True,
                 "stream_options": {"include_usage": True},
             }
             body = orjson.dumps(fields)
-            if len(visit.history) == 1:
+            if len(state.history) == 1:
                 self._first_bodies[message_id] = body
         return body
 
-    def learn(self, visit: Visit, answer: Answer) -> None:
+    def learn(self, state: SessionState, answer: Answer) -> None:
         """Keep the reply as history of the next turn."""
-        if answer.text is not None and visit.prompt is None:
-            visit.history.append(("assistant", answer.said()))
+        if answer.text is not None and state.prompt is None:
+            state.history.append(("assistant", answer.full_text()))
 
 
 class Shape:
@@ -211,7 +211,7 @@ class OpenAiAnswer(SseAnswer):
             self.tpot_s = (self.last_ns - self.first_ns) * 1e-9 / (self.output_tokens - 1)  # type: ignore[operator]
         self.calls.append(self._call(usage))
 
-    def said(self) -> str:
+    def full_text(self) -> str:
         """The text of all chunks, read after the answer has ended."""
         return answer_text(self.text or [])
 

@@ -43,18 +43,18 @@ class Answer:
         "on_end",
         "output_tokens",
         "start_ns",
+        "state",
         "status",
         "tail",
         "text",
         "tools",
         "tpot_s",
         "ttfb_ns",
-        "visit",
     )
 
     def __init__(self, gaps_ns: array[int], keep_text: bool = False) -> None:
         self.gaps_ns = gaps_ns
-        self.visit: Any = None
+        self.state: Any = None
         self.intended_ns = self.start_ns = self.ttfb_ns = self.first_ns = self.last_ns = self.end_ns = (
             self.gap_ns_max
         ) = 0
@@ -119,7 +119,7 @@ class Answer:
         self.status = status
         self.error_code = code
 
-    def said(self) -> str:
+    def full_text(self) -> str:
         """The answer's text, where it was kept."""
         return b"".join(self.text or []).decode("utf-8", "replace")
 

@@ -62,7 +62,7 @@ class Connection:
         loop: a gevent loop (anything with `io(fd, events)` watchers).
         where: the endpoint.
         socket_type: an unpatched `socket.socket`.
-        on_fault: told of every exception a callback raised.
+        on_fault: called with every exception a callback raised.
         on_stale: given the request and its answer when the server had closed the idle connection before it was sent.
     """
 

@@ -1,4 +1,4 @@
-"""Alarm: one wake-up at an absolute time. libev's own timers wait in whole milliseconds and wake up to two too late;
+"""Timer: one wake-up at an absolute time. libev's own timers wait in whole milliseconds and wake up to two too late;
 on Linux a timerfd, watched like a socket, is late by tens of microseconds."""
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _READ = 1
 _NS = 1_000_000_000
 
 
-class Alarm:
+class Timer:
     """Calls `wake` at the time set by `at`; setting an earlier time replaces a later one."""
 
     def __init__(self, loop: Any, wake: Callable[[], None]) -> None:

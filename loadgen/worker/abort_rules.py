@@ -56,23 +56,23 @@ class OverBoundError(RuntimeError):
 class Budget:
     """What one worker may still spend. A turn's upper bound is reserved before it starts and settled at its end.
 
-    More is leased before it is needed. A worker without enough for a turn hands back what it has and asks urgently; its
-    turns wait, which their start lag shows, until it is granted or refused (`loadgen.coordinator.budget`).
+    More is requested before it is needed. A worker without enough for a turn hands back what it has and asks urgently;
+    its turns wait, which their start lag shows, until it is granted or refused (`loadgen.coordinator.budget`).
 
     Args:
-        lease_usd: what it holds from the start; None is no limit.
+        grant_usd: what it holds from the start; None is no limit.
         turn_usd_max: upper bound of one turn.
-        ask: asks for more, `ask(returned_usd, urgent)`; it must not block. None: nobody lends.
+        ask: asks for more, `ask(returned_usd, urgent)`; it must not block. None: nobody grants more.
     """
 
     def __init__(
-        self, lease_usd: float | None, turn_usd_max: float, ask: Callable[[float, bool], None] | None = None
+        self, grant_usd: float | None, turn_usd_max: float, ask: Callable[[float, bool], None] | None = None
     ) -> None:
-        self._left_usd = lease_usd
+        self._left_usd = grant_usd
         self._turn_usd_max = turn_usd_max
-        self._low_usd = max(2 * turn_usd_max, (lease_usd or 0.0) / 4)
+        self._low_usd = max(2 * turn_usd_max, (grant_usd or 0.0) / 4)
         self._ask = ask
-        self._asked = False
+        self._requested = False
         self._waiting = False
         self.exhausted = False
 
@@ -86,8 +86,8 @@ class Budget:
             self._need()
             return False
         self._left_usd -= self._turn_usd_max
-        if self._left_usd < self._low_usd and self._ask is not None and not self._asked:
-            self._asked = True
+        if self._left_usd < self._low_usd and self._ask is not None and not self._requested:
+            self._requested = True
             self._ask(0.0, False)
         return True
 
@@ -116,7 +116,7 @@ class Budget:
             )
 
     def grant(self, usd: float, *, urgent: bool) -> None:
-        """What was asked for has come, or nothing has; nothing on an urgent request is the end of the budget.
+        """What was requested has come, or nothing has; nothing on an urgent request is the end of the budget.
 
         After a portion of nothing the next request is an urgent one: asking early again would only be noise.
         """
@@ -125,7 +125,7 @@ class Budget:
         if urgent:
             self._waiting = False
             self.exhausted = self._left_usd < self._turn_usd_max
-        self._asked = usd == 0
+        self._requested = usd == 0
 
     def give_back(self) -> float:
         """Part with what others need more: all but one turn's bound, or all where that is not there. Returns it."""

@@ -9,7 +9,7 @@ from typing import Any
 from loadgen.transport.answer import Answer, BodyAnswer
 from loadgen.transport.connection import now_ns
 from loadgen.transport.pool import Pool
-from loadgen.transport.timer import Alarm
+from loadgen.transport.timer import Timer
 from loadgen.worker.driver import give_up
 from loadgen.worker.recorder import Recorder
 
@@ -33,7 +33,7 @@ class Background:
         self._build = build
         self._pool = pool
         self._recorder = recorder
-        self._alarm = Alarm(loop, self._wake)
+        self._timer = Timer(loop, self._wake)
         self._open: dict[Answer, None] = {}
         self._t0_ns = 0
 
@@ -44,7 +44,7 @@ class Background:
 
     def _arm(self) -> None:
         if self._offsets_s:
-            self._alarm.at(self._t0_ns + int(self._offsets_s[0] * _NS))
+            self._timer.at(self._t0_ns + int(self._offsets_s[0] * _NS))
 
     def _wake(self) -> None:
         try:
@@ -93,7 +93,7 @@ class Background:
         self._offsets_s.clear()
         for answer in list(self._open):
             self._give_up(answer, "censored", "run_ended")
-        self._alarm.close()
+        self._timer.close()
 
 
 def keep_share(offsets_s: Any, worker: int, workers: int) -> list[float]:

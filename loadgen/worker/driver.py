@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from loadgen.schedule.session import Visit
+from loadgen.schedule.session import SessionState
 from loadgen.transport.answer import Answer
 from loadgen.transport.connection import Connection, now_ns
 from loadgen.transport.pool import Pool
@@ -36,12 +36,12 @@ class Driver:
     """The turns of one worker.
 
     Args:
-        alarm: `alarm.at(due_ns)` calls `wake` at that time; an earlier time replaces a later one.
+        timer: `timer.at(due_ns)` calls `wake` at that time; an earlier time replaces a later one.
         pools: connections by target.
         in_flight_max: turns this worker may have open at once.
         timeout_s: how long a turn may take from its sending.
-        on_done: called once, when everything asked for has ended.
-        budget: reserves a turn's dollars before it starts. A turn it cannot pay yet waits for a lease, in order; the
+        on_done: called once, when everything offered has ended.
+        budget: reserves a turn's dollars before it starts. A turn it cannot pay yet waits for a grant, in order; the
             end of the budget ends this worker's asking.
         users: None for the open loop. A number is the closed loop, which asks for the next session only when one has
             ended: it slows down with the target, and so hides the target's slowness (coordinated omission).
@@ -49,7 +49,7 @@ class Driver:
 
     def __init__(
         self,
-        alarm: Any,
+        timer: Any,
         pools: dict[int, Pool],
         recorder: Recorder,
         *,
@@ -59,20 +59,20 @@ class Driver:
         users: int | None = None,
         budget: Budget | None = None,
     ) -> None:
-        self.arrivals: deque[tuple[int, Visit]] = deque()
+        self.arrivals: deque[tuple[int, SessionState]] = deque()
         self.dispatch_lag_ns_max = 0
-        self._alarm = alarm
+        self._timer = timer
         self._pools = pools
         self._recorder = recorder
         self._in_flight_max = in_flight_max
         self._timeout_ns = int(timeout_s * _NS)
         self._on_done: Callable[[], None] | None = on_done
-        self._later: list[tuple[int, int, Visit]] = []
+        self._later: list[tuple[int, int, SessionState]] = []
         self._patience: list[tuple[int, int, Answer]] = []
         self._users_waiting = users
         self._filling = False
         self._budget = budget or Budget(None, 0.0)
-        self._unpaid: deque[tuple[int, Visit]] = deque()
+        self._unpaid: deque[tuple[int, SessionState]] = deque()
         self._paying = False
         self._sequence = 0
         self._open: dict[Answer, None] = {}
@@ -92,11 +92,11 @@ class Driver:
 
     @property
     def asking_ends_ns(self) -> int:
-        """No turn is asked for from then on; 0 before the beginning."""
+        """No turn is offered from then on; 0 before the beginning."""
         return self._end_ns
 
     def begin(self, start_ns: int, end_ns: int, drain_s: float) -> None:
-        """Start. Turns are asked for from `start_ns` to `end_ns`; those under way then have `drain_s` to end."""
+        """Start. Turns are offered from `start_ns` to `end_ns`; those under way then have `drain_s` to end."""
         if self.stopped:  # before it began
             end_ns, drain_s = now_ns(), 0.0
         self._start_ns, self._end_ns = start_ns, end_ns
@@ -105,18 +105,18 @@ class Driver:
         if self._users_waiting is None:
             self.arm()
 
-    def add(self, visits: list[tuple[int, Visit]]) -> None:
+    def add(self, states: list[tuple[int, SessionState]]) -> None:
         """More first turns, in the order of their due times."""
         if self.stopped:
             return
-        self.arrivals.extend(visits)
+        self.arrivals.extend(states)
         if self._users_waiting is not None:
             self._next_sessions()
         elif self._end_ns:
             self.arm()
 
     def _next_sessions(self) -> None:
-        """Closed loop: give every waiting user a session, due now; before the start the alarm is set for it."""
+        """Closed loop: give every waiting user a session, due now; before the start the timer is set for it."""
         if self._filling:  # a session that ended as it began: the loop below goes on with it
             return
         if now_ns() < self._start_ns:
@@ -140,38 +140,38 @@ class Driver:
         self.stopped = True
 
     def arm(self) -> None:
-        """Set the alarm for what is due next."""
+        """Set the timer for what is due next."""
         due = self._later[0][0] if self._later else 0
         if self.arrivals and self._users_waiting != 0:
             first = self.arrivals[0][0] if self._users_waiting is None else self._start_ns
             due = min(due or first, first)
         if due:
-            self._alarm.at(due)
+            self._timer.at(due)
 
     def wake(self) -> None:
-        """Start every turn that is due (called by the alarm)."""
+        """Start every turn that is due (called by the timer)."""
         try:
             now = now_ns()
             arrivals, later = self.arrivals, self._later
             while arrivals and self._users_waiting is None and arrivals[0][0] <= now:
-                due, visit = arrivals.popleft()
-                self._start(visit, due)
+                due, state = arrivals.popleft()
+                self._start(state, due)
             while later and later[0][0] <= now:
-                due, _, visit = heapq.heappop(later)
-                self._start(visit, due)
+                due, _, state = heapq.heappop(later)
+                self._start(state, due)
             if self._users_waiting:
                 self._next_sessions()
         except BaseException as error:  # the schedule must go on
             self._recorder.fault(error)
         self.arm()
 
-    def _start(self, visit: Visit, due_ns: int) -> None:
+    def _start(self, state: SessionState, due_ns: int) -> None:
         if due_ns >= self._end_ns:
             return
         if self._unpaid or not self._budget.reserve():
-            self._unpaid.append((due_ns, visit))
+            self._unpaid.append((due_ns, state))
             return self._check_budget()
-        return self._start_paid(visit, due_ns)
+        return self._start_paid(state, due_ns)
 
     def _check_budget(self) -> None:
         if self._budget.exhausted:
@@ -184,35 +184,35 @@ class Driver:
         self._paying = True
         try:
             while self._unpaid and self._budget.reserve():
-                due_ns, visit = self._unpaid.popleft()
-                self._start_paid(visit, due_ns)
+                due_ns, state = self._unpaid.popleft()
+                self._start_paid(state, due_ns)
             self._check_budget()
         finally:
             self._paying = False
 
-    def _start_paid(self, visit: Visit, due_ns: int) -> None:
+    def _start_paid(self, state: SessionState, due_ns: int) -> None:
         self._recorder.counters["asked"] += 1
         if len(self._open) >= self._in_flight_max:
-            return self._never_sent(visit, due_ns, "dropped", "in_flight_cap")
-        if visit.refused is not None:
-            return self._never_sent(visit, due_ns, "http_error", visit.refused)
+            return self._never_sent(state, due_ns, "dropped", "in_flight_cap")
+        if state.refused is not None:
+            return self._never_sent(state, due_ns, "http_error", state.refused)
         try:
-            request, answer = visit.target.turn(visit)
-            connection = visit.connection
+            request, answer = state.target.turn(state)
+            connection = state.connection
             if connection is None or not connection.open:
-                connection = visit.connection = self._pools[id(visit.target)].take()
+                connection = state.connection = self._pools[id(state.target)].take()
         except OSError as error:
             self._recorder.fault(error)
             self._recorder.counters["unsent"] += 1
-            return self._never_sent(visit, due_ns, "dropped", "open_files")
+            return self._never_sent(state, due_ns, "dropped", "open_files")
         except Exception as error:
             self._recorder.fault(error)
-            return self._never_sent(visit, due_ns, "stream_error", "request_exception")
-        return self._send(visit, due_ns, request, answer, connection)
+            return self._never_sent(state, due_ns, "stream_error", "request_exception")
+        return self._send(state, due_ns, request, answer, connection)
 
-    def _send(self, visit: Visit, due_ns: int, request: bytes, answer: Answer, connection: Connection) -> None:
+    def _send(self, state: SessionState, due_ns: int, request: bytes, answer: Answer, connection: Connection) -> None:
         answer.intended_ns = due_ns
-        answer.visit = visit
+        answer.state = state
         answer.connection = connection
         answer.on_end = self._ended
         self._open[answer] = None
@@ -226,24 +226,24 @@ class Driver:
         if lag > self.dispatch_lag_ns_max:
             self.dispatch_lag_ns_max = lag
         # A log of requests knows no impatient customers: where lengths are replayed, every answer is waited for.
-        patience_s = visit.turn.patience_s if visit.lengths is None else None
+        patience_s = state.turn.patience_s if state.lengths is None else None
         if patience_s is not None and not answer.end_ns:
             self._sequence += 1
             heapq.heappush(self._patience, (due_ns + int(patience_s * _NS), self._sequence, answer))
 
-    def _never_sent(self, visit: Visit, due_ns: int, status: str, code: str) -> None:
+    def _never_sent(self, state: SessionState, due_ns: int, status: str, code: str) -> None:
         answer = Answer(self._recorder.gaps_ns)
         answer.intended_ns = due_ns
-        answer.visit = visit
+        answer.state = state
         answer.fail(now_ns(), status, code)
         self._ended(answer)
 
     def _ended(self, answer: Answer) -> None:
         """A turn ended: record it once, and plan the next. What goes wrong in here voids the run, and loses no turn."""
         self._open.pop(answer, None)
-        visit = answer.visit
+        state = answer.state
         try:
-            self._recorder.turn(visit, answer)
+            self._recorder.turn(state, answer)
         except Exception as error:
             self._recorder.fault(error)
         try:
@@ -254,18 +254,18 @@ class Driver:
             self.pay()
         try:
             if answer.connection is not None:
-                visit.connection = answer.connection
+                state.connection = answer.connection
             if answer.status == "ok":
-                visit.target.learn(visit, answer)
-            delay_s = visit.advance(answer.status)
+                state.target.learn(state, answer)
+            delay_s = state.advance(answer.status)
             due = answer.end_ns + int(delay_s * _NS) if delay_s is not None else 0
             if 0 < due < self._end_ns:
                 self._sequence += 1
-                heapq.heappush(self._later, (due, self._sequence, visit))
-                self._alarm.at(due)
-            elif visit.connection is not None:
-                self._pools[id(visit.target)].give(visit.connection)
-                visit.connection = None
+                heapq.heappush(self._later, (due, self._sequence, state))
+                self._timer.at(due)
+            elif state.connection is not None:
+                self._pools[id(state.target)].give(state.connection)
+                state.connection = None
             if self._users_waiting is not None and not 0 < due < self._end_ns:
                 self._users_waiting += 1
                 self._next_sessions()
@@ -286,7 +286,7 @@ class Driver:
                 break
             self._give_up(oldest, "timeout", "timeout")
         if self._end_ns and now >= self._end_ns:
-            self.wake()  # a machine too busy for its alarm: what is due is asked, late, before the run may be over
+            self.wake()  # a machine too busy for its timer: what is due is asked, late, before the run may be over
             if not self._open or now >= self._drained_ns:
                 self._finish()
 

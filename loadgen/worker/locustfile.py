@@ -1,4 +1,4 @@
-"""What Locust runs: one driver user on each worker, the conductor on the master. Started by `loadgen/run.py`."""
+"""What Locust runs: one driver user on each worker, the coordinator on the master. Started by `loadgen/run.py`."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from gevent.event import Event
 from locust import User, events, task
 
 from host.processes import PARENT_VARIABLE, ParentWatch
-from loadgen.coordinator.coordinator import Conductor
+from loadgen.coordinator.coordinator import Coordinator
 from loadgen.job import LoadJob
 from loadgen.transport.answer import Answer
-from loadgen.worker.worker_run import Play
+from loadgen.worker.worker_run import WorkerRun
 
 REPORT_EVERY_S = 1.0
 PINGS = 5
 PARENT_CHECK_S = 0.5
-FAILURE_TOLD_WITHIN_S = 2.0
+FAILURE_SENT_WITHIN_S = 2.0
 """How long a worker that failed stays, so that the reason has left for the master before its connection closes."""
 locust.runners.WORKER_REPORT_INTERVAL = REPORT_EVERY_S
 
-_plays: list[Play] = []  # at most one: Locust may spawn a second user here when another worker is lost
+_runs: list[WorkerRun] = []  # at most one: Locust may spawn a second user here when another worker is lost
 _messages: dict[str, Any] = {}
 _job = Event()
 _go = Event()
@@ -45,7 +45,7 @@ def on_init(environment: Any, **_: Any) -> None:
     if isinstance(runner, locust.runners.MasterRunner):
         job = LoadJob.read(Path(os.environ["PEAKDAY_JOB"]))
         control_fd = os.environ.get("PEAKDAY_CONTROL_FD")
-        Conductor(job, runner, int(control_fd) if control_fd else None).listen()
+        Coordinator(job, runner, int(control_fd) if control_fd else None).listen()
         return
     runner.register_message("peakday_go", _on_go)
     runner.register_message("peakday_job", _on_job)
@@ -89,49 +89,51 @@ def _on_pong(environment: Any, msg: Any, **_: Any) -> None:
 
 
 def _on_stop(environment: Any, msg: Any, **_: Any) -> None:
-    for play in _plays:
-        play.driver.stop(0.0 if msg.data["now"] else play.job.drain_s)
+    for worker_run in _runs:
+        worker_run.driver.stop(0.0 if msg.data["now"] else worker_run.job.drain_s)
 
 
 def _on_grant(environment: Any, msg: Any, **_: Any) -> None:
-    for play in _plays:
-        play.budget.grant(msg.data["usd"], urgent=msg.data["urgent"])
-        play.driver.pay()
+    for worker_run in _runs:
+        worker_run.budget.grant(msg.data["usd"], urgent=msg.data["urgent"])
+        worker_run.driver.pay()
 
 
 def _on_recall(environment: Any, msg: Any, **_: Any) -> None:
-    for play in _plays:
-        environment.runner.send_message("peakday_returned", {"usd": play.budget.give_back()})
+    for worker_run in _runs:
+        environment.runner.send_message("peakday_returned", {"usd": worker_run.budget.give_back()})
 
 
 def _on_report(client_id: str, data: dict[str, Any]) -> None:
-    for play in _plays:
-        if not play.ended.is_set():
-            data["peakday"] = play.snapshot()
+    for worker_run in _runs:
+        if not worker_run.ended.is_set():
+            data["peakday"] = worker_run.snapshot()
 
 
 class Driver(User):
-    """Holds the play of its worker; the turns themselves run in the hub."""
+    """Holds the run of its worker; the turns themselves run in the hub."""
 
     @task
     def drive(self) -> None:
-        """Prepare, wait for the common start, play, and send the final message."""
-        if _plays or "failed" in _messages:
+        """Prepare, wait for the common start, run, and send the final message."""
+        if _runs or "failed" in _messages:
             gevent.sleep(3600)
             return
         runner = self.environment.runner
         try:
-            self._play(runner)
+            self._run(runner)
         except Exception as error:  # Locust would begin the task again, for ever
             end_failed(runner, error)
         gevent.sleep(3600)
 
-    def _play(self, runner: Any) -> None:
+    def _run(self, runner: Any) -> None:
         job, worker, remote = fetch_job(runner)
         on_turn = _locust_event(self.environment) if job.web_port is not None else None
-        play = Play(job, worker, job.workers, on_turn, remote=remote, borrow=_borrower(runner))
-        _plays.append(play)
-        play.prepare()
+        worker_run = WorkerRun(
+            job, worker, job.workers, on_turn, remote=remote, request_budget=_budget_requester(runner)
+        )
+        _runs.append(worker_run)
+        worker_run.prepare()
         offset_s, half_width_s = clock_offset(runner)
         runner.send_message(
             "peakday_ready",
@@ -144,17 +146,17 @@ class Driver(User):
             },
         )
         _go.wait()
-        play.start(_messages["go"]["delay_s"] - (time.monotonic_ns() - _messages["go_ns"]) * 1e-9)
-        runner.send_message("peakday_final", play.wait())
+        worker_run.start(_messages["go"]["delay_s"] - (time.monotonic_ns() - _messages["go_ns"]) * 1e-9)
+        runner.send_message("peakday_final", worker_run.wait())
 
 
-def _borrower(runner: Any) -> Callable[[float, bool], None]:
+def _budget_requester(runner: Any) -> Callable[[float, bool], None]:
     """Ask the master for dollars. The budget asks from the hub, which must not block: a greenlet sends."""
 
-    def borrow(returned_usd: float, urgent: bool) -> None:
-        gevent.spawn(runner.send_message, "peakday_lease", {"returned_usd": returned_usd, "urgent": urgent})
+    def request_budget(returned_usd: float, urgent: bool) -> None:
+        gevent.spawn(runner.send_message, "peakday_request", {"returned_usd": returned_usd, "urgent": urgent})
 
-    return borrow
+    return request_budget
 
 
 def end_failed(runner: Any, error: Exception) -> None:
@@ -163,10 +165,10 @@ def end_failed(runner: Any, error: Exception) -> None:
     reason = one_line(error)
     if "PEAKDAY_JOB" in os.environ:  # stderr is a log here; elsewhere it is somebody's terminal
         traceback.print_exc()
-    print(reason, file=sys.stderr, flush=True)  # the last words, where no master listens any more
+    print(reason, file=sys.stderr, flush=True)  # the last log line, where no master listens any more
     with contextlib.suppress(Exception):
         runner.send_message("peakday_failed", {"worker": _messages.get("worker", 0), "reason": reason})
-    gevent.sleep(FAILURE_TOLD_WITHIN_S)
+    gevent.sleep(FAILURE_SENT_WITHIN_S)
     os._exit(1)
 
 
@@ -188,9 +190,9 @@ def fetch_job(runner: Any) -> tuple[LoadJob, int, bool]:
         return LoadJob.read(Path(file)), worker, False
     runner.send_message("peakday_hello", {"version": version("peakday")})
     _job.wait()
-    parcel = dict(_messages["job"])
-    worker = _messages["worker"] = parcel.pop("worker")
-    return LoadJob.unpack(parcel, Path(tempfile.mkdtemp(prefix="peakday-worker-"))), worker, True
+    bundle = dict(_messages["job"])
+    worker = _messages["worker"] = bundle.pop("worker")
+    return LoadJob.unpack(bundle, Path(tempfile.mkdtemp(prefix="peakday-worker-"))), worker, True
 
 
 def clock_offset(runner: Any) -> tuple[float, float]:
@@ -216,7 +218,7 @@ def _locust_event(environment: Any) -> Any:
     def on_turn(answer: Answer) -> None:
         fire(
             request_type="turn",
-            name=answer.visit.target.spec.kind,
+            name=answer.state.target.spec.kind,
             response_time=(answer.end_ns - answer.intended_ns) * 1e-6,
             response_length=0,
             exception=None if answer.status == "ok" else RuntimeError(answer.error_code or answer.status),

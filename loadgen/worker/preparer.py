@@ -1,4 +1,4 @@
-"""Preparer: makes visits ready a while before they are due, so that starting one costs the hub almost nothing.
+"""Preparer: makes states ready a while before they are due, so that starting one costs the hub almost nothing.
 
 It runs in a greenlet of its own: planning goes in short strides, and signing in waits without holding anybody up.
 """
@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from loadgen.schedule.session import Visit
-from loadgen.schedule.sessions import Itinerary
+from loadgen.schedule.session import SessionState
+from loadgen.schedule.sessions import Schedule
 from loadgen.targets.base import Fetch, Refused, Target
 
 STRIDE = 32
@@ -29,7 +29,7 @@ class Preparer:
 
     def __init__(
         self,
-        plan: Itinerary,
+        plan: Schedule,
         indices: Sequence[int],
         targets: dict[str | None, Target],
         fetches: dict[int, Fetch],
@@ -60,37 +60,37 @@ class Preparer:
         """Offset of the first arrival that is not prepared yet."""
         return float("inf") if self.finished else float(self._plan.offset_s[self._indices[self._next]])
 
-    def batch(self) -> list[tuple[float, Visit]]:
-        """Prepare the next arrivals: (offset in seconds, visit), in order."""
+    def batch(self) -> list[tuple[float, SessionState]]:
+        """Prepare the next arrivals: (offset in seconds, state), in order."""
         indices = self._indices[self._next : self._next + BATCH]
         offset_s = self._plan.offset_s
         made = []
         for low in range(0, len(indices), STRIDE):
             stride = indices[low : low + STRIDE]
             for index, session in zip(stride, self._plan.sessions(stride), strict=True):
-                made.append((float(offset_s[index]), self._visit(index, session)))
+                made.append((float(offset_s[index]), self._state_of(index, session)))
             self._pause(0)
-        self._sign_in([visit for _, visit in made])
+        self._sign_in([state for _, state in made])
         self._next += len(indices)
         return made
 
-    def _visit(self, index: int, session: Any) -> Visit:
+    def _state_of(self, index: int, session: Any) -> SessionState:
         plan = self._plan
         region = plan.regions[plan.region_of(index)]
         target = self._targets.get(region) or self._targets[None]
-        visit = Visit(session, region, target, self._salt)
+        state = SessionState(session, region, target, self._salt)
         if plan.lengths is not None:
-            visit.lengths = (int(plan.lengths[index, 0]), int(plan.lengths[index, 1]))
-        return visit
+            state.lengths = (int(plan.lengths[index, 0]), int(plan.lengths[index, 1]))
+        return state
 
-    def _sign_in(self, visits: list[Visit]) -> None:
-        by_target: dict[int, list[Visit]] = {}
-        for visit in visits:
-            by_target.setdefault(id(visit.target), []).append(visit)
+    def _sign_in(self, states: list[SessionState]) -> None:
+        by_target: dict[int, list[SessionState]] = {}
+        for state in states:
+            by_target.setdefault(id(state.target), []).append(state)
         for key, own in by_target.items():
             target: Any = own[0].target
             try:
                 target.prepare(own, self._fetches[key])
             except Refused as refusal:
-                for visit in own:
-                    visit.refused = str(refusal)
+                for state in own:
+                    state.refused = str(refusal)

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from loadgen.schedule.session import Visit
+from loadgen.schedule.session import SessionState
 from loadgen.transport.answer import Answer
 from loadgen.worker.rows import TURN_COLUMNS, TURN_KEY, call_rows, tool_rows, turn_row
-from loadgen.worker.sample_buffer import RemoteSpool, Spool
+from loadgen.worker.sample_buffer import RemoteSampleBuffer, SampleBuffer
 from slo.histogram import Histogram
 from slo.slo import WAITED_COLUMN
 
@@ -38,14 +38,14 @@ class Recorder:
     """Counters, histograms and rows of one worker.
 
     Args:
-        on_turn: told of every turn, for the load engine's own page.
+        on_turn: called with every turn, for the load engine's own page.
         keep_text: the messages by id where questions and answers are to be kept; None keeps no text.
     """
 
     def __init__(
         self,
         worker: int,
-        spool: Spool | RemoteSpool,
+        buffer: SampleBuffer | RemoteSampleBuffer,
         gaps_ns: array[int],
         on_turn: Callable[[Answer], None] | None = None,
         keep_text: Mapping[str, Mapping[str, Any]] | None = None,
@@ -56,7 +56,7 @@ class Recorder:
         self.errors: dict[str, int] = {}
         self.faults: list[str] = []
         self.supplies: dict[str, bool] = {}
-        self._spool = spool
+        self._buffer = buffer
         self.gaps_ns = gaps_ns
         self._values = {metric: array("d") for metric in METRICS}
         self._answered = [(column, self._values[metric]) for metric, column in _COLUMNS.items()]
@@ -69,19 +69,19 @@ class Recorder:
         self._on_turn = on_turn
         self._messages = keep_text
 
-    def turn(self, visit: Visit, answer: Answer) -> None:
+    def turn(self, state: SessionState, answer: Answer) -> None:
         """Record a turn that has ended, however it did."""
-        row = turn_row(visit, answer, self.t0_ns)
-        self._spool.add("turns", row)
+        row = turn_row(state, answer, self.t0_ns)
+        self._buffer.add("turns", row)
         key = row[TURN_KEY]
         for call in call_rows(key, answer):
-            self._spool.add("calls", call)
+            self._buffer.add("calls", call)
         if answer.tools:
             for tool in tool_rows(key, answer):
-                self._spool.add("tools", tool)
+                self._buffer.add("tools", tool)
         if self._messages is not None:
-            question = self._messages[visit.turn.message_id]["text"]
-            self._spool.add("texts", [*key, question, answer.said()])
+            question = self._messages[state.turn.message_id]["text"]
+            self._buffer.add("texts", [*key, question, answer.full_text()])
         self._count(answer, row)
         if self._on_turn is not None:
             self._on_turn(answer)
@@ -129,11 +129,11 @@ class Recorder:
 
     def generator(self, row: list[Any]) -> None:
         """Record a second of the generator's own health."""
-        self._spool.add("generator", row)
+        self._buffer.add("generator", row)
 
     def event(self, row: list[Any]) -> None:
         """Record a request of a background stream."""
-        self._spool.add("events", row)
+        self._buffer.add("events", row)
 
     def flush(self) -> None:
         """Bin what has been collected, and hand the rows on."""
@@ -144,7 +144,7 @@ class Recorder:
             if values:
                 self._histograms[metric].add(np.array(values, dtype=np.float64))
                 del values[:]
-        self._spool.flush()
+        self._buffer.flush()
 
     def snapshot(self) -> dict[str, Any]:
         """Everything so far, cumulative and numbered."""
@@ -158,5 +158,5 @@ class Recorder:
             "faults": list(self.faults),
             "supplies": dict(self.supplies),
             "histograms": {metric: histogram.to_json() for metric, histogram in self._histograms.items()},
-            "rows": self._spool.take() if isinstance(self._spool, RemoteSpool) else {},
+            "rows": self._buffer.take() if isinstance(self._buffer, RemoteSampleBuffer) else {},
         }

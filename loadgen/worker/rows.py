@@ -1,11 +1,11 @@
-"""Rows of the record from visits and answers, in the column order of `loadgen.record`."""
+"""Rows of the record from states and answers, in the column order of `loadgen.record`."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from loadgen.record import CALLS, ERROR_WAIT_MIN_S, TOOLS, TURNS, WAITED_STATUSES
-from loadgen.schedule.session import Visit
+from loadgen.schedule.session import SessionState
 from loadgen.transport.answer import Answer
 
 _CALL_COLUMNS = tuple(CALLS)[3:]
@@ -23,7 +23,7 @@ def has_waited(answer: Answer) -> bool:
     return answer.status != "ok" and bool(answer.start_ns) and late
 
 
-def turn_row(visit: Visit, answer: Answer, t0_ns: int) -> list[Any]:
+def turn_row(state: SessionState, answer: Answer, t0_ns: int) -> list[Any]:
     """One row of `turns`. E2E ends at the last content, or at the end of the wait where none is known."""
     meta = answer.meta
     intended, start, first = answer.intended_ns, answer.start_ns, answer.first_ns
@@ -31,14 +31,14 @@ def turn_row(visit: Visit, answer: Answer, t0_ns: int) -> list[Any]:
     end = answer.end_ns if waited or not answer.last_ns else answer.last_ns
     timed = bool(start) and (waited or answer.status == "ok")
     return [
-        visit.customer_hash,
-        visit.session_id,
-        visit.interaction_id,
-        visit.turn_index,
+        state.customer_hash,
+        state.session_id,
+        state.interaction_id,
+        state.turn_index,
         meta.get("trace_id"),
         meta.get("intent"),
         meta.get("complexity"),
-        meta.get("region") or visit.region,
+        meta.get("region") or state.region,
         meta.get("route"),
         meta.get("route_s"),
         meta.get("prefetch_s"),
@@ -62,7 +62,7 @@ def turn_row(visit: Visit, answer: Answer, t0_ns: int) -> list[Any]:
 
 
 def call_rows(key: list[Any], answer: Answer) -> list[list[Any]]:
-    """Rows of `calls`: one per model call the target told of. `key` is the turn's."""
+    """Rows of `calls`: one per model call the target reported. `key` is the turn's."""
     return [[*key, *map(call.get, _CALL_COLUMNS)] for call in answer.calls]
 
 

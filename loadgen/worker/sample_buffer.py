@@ -22,7 +22,7 @@ CHUNK_ROWS = 10_000
 CHUNK_AGE_S = 5.0
 
 
-class Spool:
+class SampleBuffer:
     """The writing end: one file per table."""
 
     def __init__(self, run_dir: Path, worker: int, tables: Sequence[str]) -> None:
@@ -57,7 +57,7 @@ class Spool:
         self._files = {}
 
 
-class RemoteSpool:
+class RemoteSampleBuffer:
     """The writing end on another machine: rows travel with the worker's reports, and `receive` takes them in."""
 
     def __init__(self) -> None:
@@ -78,7 +78,7 @@ class RemoteSpool:
 
 
 def receive(run_dir: Path, worker: int, rows: dict[str, bytes]) -> None:
-    """Append a remote worker's rows to the spool, beside those of local workers, if there are any."""
+    """Append a remote worker's rows to the buffer, beside those of local workers, if there are any."""
     (run_dir / FOLDER).mkdir(exist_ok=True)
     for table, lines in rows.items():
         if table in TABLES:
@@ -87,7 +87,7 @@ def receive(run_dir: Path, worker: int, rows: dict[str, bytes]) -> None:
 
 
 class ChunkWriter:
-    """The reading end: turns what workers have spooled into Parquet chunks, `TABLE-W-NNNN.parquet`."""
+    """The reading end: turns what workers have buffered into Parquet chunks, `TABLE-W-NNNN.parquet`."""
 
     def __init__(self, run_dir: Path) -> None:
         self._run_dir = run_dir
@@ -105,10 +105,10 @@ class ChunkWriter:
 
     def _one_chunk(self, file: Path) -> int:
         """Write the next chunk of a file; returns its rows. A line that is not whole yet waits for the next time."""
-        with file.open("rb") as spooled:
-            spooled.seek(self._read.get(file, 0))
+        with file.open("rb") as buffered:
+            buffered.seek(self._read.get(file, 0))
             lines: list[bytes] = []
-            for line in spooled:
+            for line in buffered:
                 if not line.endswith(b"\n") or len(lines) == CHUNK_ROWS:
                     break
                 lines.append(line)
@@ -123,8 +123,8 @@ class ChunkWriter:
         return len(lines)
 
 
-def remove_spool(run_dir: Path) -> None:
-    """Remove the spooled lines once every one of them is in a chunk."""
+def remove_buffer(run_dir: Path) -> None:
+    """Remove the buffered lines once every one of them is in a chunk."""
     folder = run_dir / FOLDER
     if folder.is_dir():
         for file in folder.glob("*.jsonl"):

@@ -1,4 +1,4 @@
-"""What targets sign in with, kept fresh until the end of a run: also when every visit has long been made ready."""
+"""What targets sign in with, kept fresh until the end of a run: also when every state has long been made ready."""
 
 from __future__ import annotations
 

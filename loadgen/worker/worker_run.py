@@ -1,4 +1,4 @@
-"""Play: one worker's part of a run, from the job file to its final message."""
+"""WorkerRun: one worker's part of a run, from the job file to its final message."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ import gevent
 from gevent import get_hub, monkey
 from gevent.event import Event
 
-from loadgen.coordinator.budget import first_lease_usd
+from loadgen.coordinator.budget import first_grant_usd
 from loadgen.job import LoadJob
-from loadgen.schedule.sessions import itinerary
+from loadgen.schedule.sessions import make_schedule
 from loadgen.targets.base import Fetch, Shared
 from loadgen.targets.factory import make_target
 from loadgen.transport.answer import Answer
 from loadgen.transport.connection import Connection, Endpoint, now_ns
 from loadgen.transport.pool import Pool
 from loadgen.transport.request import fetch
-from loadgen.transport.timer import Alarm
+from loadgen.transport.timer import Timer
 from loadgen.worker.abort_rules import Budget
 from loadgen.worker.driver import Driver
 from loadgen.worker.health import HEARTBEAT_S, Health
 from loadgen.worker.preparer import AHEAD_S, Preparer
 from loadgen.worker.recorder import Recorder
-from loadgen.worker.sample_buffer import RemoteSpool, Spool
+from loadgen.worker.sample_buffer import RemoteSampleBuffer, SampleBuffer
 from loadgen.worker.sign_in import keep_fresh
 from loadgen.worker.streams import streams
 
@@ -40,14 +40,14 @@ CLOSED_LOOP_AHEAD = 2_048
 _NS = 1_000_000_000
 
 
-class Play:
+class WorkerRun:
     """Everything one worker has, and the order in which it is used: `prepare`, `start`, then `wait`.
 
     Args:
         worker, workers: this worker's number and how many there are.
-        on_turn: told of every turn, for the load engine's own page.
+        on_turn: called with every turn, for the load engine's own page.
         remote: this machine is not the master's: rows travel with the reports, and prices are left to others.
-        borrow: asks the master for more of the budget; without it the first lease is all there is.
+        request_budget: asks the master for more of the budget; without it the first grant is all there is.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Play:
         on_turn: Callable[[Answer], None] | None = None,
         *,
         remote: bool = False,
-        borrow: Callable[[float, bool], None] | None = None,
+        request_budget: Callable[[float, bool], None] | None = None,
     ) -> None:
         self.job = job
         self.ended = Event()
@@ -68,17 +68,17 @@ class Play:
         messages = json.loads(Path(job.messages).read_text())["messages"]
         shared = Shared(job, {message["id"]: message for message in messages}, Random(f"{job.run_id}/{worker}"))
         tables = ("turns", "calls", "tools", "events", "generator", *(("texts",) if job.keep_text else ()))
-        spool = RemoteSpool() if remote else Spool(job.folder, worker, tables)
-        self.recorder = Recorder(worker, spool, shared.gaps_ns, on_turn, shared.messages if job.keep_text else None)
+        buffer = RemoteSampleBuffer() if remote else SampleBuffer(job.folder, worker, tables)
+        self.recorder = Recorder(worker, buffer, shared.gaps_ns, on_turn, shared.messages if job.keep_text else None)
         targets = {spec.region: make_target(spec, shared) for spec in job.targets}
         self._targets = list(targets.values())
         targets.setdefault(None, self._targets[0])
         self._pools = {id(target): self._pool(target.where) for target in targets.values()}
-        self._alarm = Alarm(get_hub().loop, self._wake)
+        self._timer = Timer(get_hub().loop, self._wake)
         limits = job.scenario["load"]
-        self.budget = _budget(job, workers, borrow)
+        self.budget = _budget(job, workers, request_budget)
         self.driver = Driver(
-            self._alarm,
+            self._timer,
             self._pools,
             self.recorder,
             in_flight_max=max(1, limits["in_flight_max"] // workers),
@@ -87,7 +87,7 @@ class Play:
             budget=self.budget,
             users=None if job.closed_loop_users is None else len(range(worker, job.closed_loop_users, workers)),
         )
-        plan = itinerary(job, messages)
+        plan = make_schedule(job, messages)
         fetches: dict[int, Fetch] = {key: partial(fetch, pool) for key, pool in self._pools.items()}
         self._preparer = Preparer(
             plan, plan.mine(worker, workers), targets, fetches, salt=job.run_id, pause=gevent.sleep
@@ -106,7 +106,7 @@ class Play:
         self.driver.wake()
 
     def prepare(self) -> None:
-        """Make the first visits ready and connections warm; then keep the collector away from what is made."""
+        """Make the first sessions ready and connections warm; then keep the collector away from what is made."""
         enough = self._closed_loop_ahead
         while self._preparer.ready_until_s < AHEAD_S and not 0 < enough < len(self._early):
             self._early += self._preparer.batch()
@@ -114,7 +114,7 @@ class Play:
         for pool in self._pools.values():
             pool.warm(min(WARM_CONNECTIONS_MAX, 4 + 2 * rate_per_s))
         gevent.sleep(0.2)
-        # A full collection over every prepared visit would stop the clock for tens of milliseconds.
+        # A full collection over every prepared state would stop the clock for tens of milliseconds.
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 50, 100)
@@ -153,9 +153,9 @@ class Play:
             return 0.01 if len(self.driver.arrivals) > self._closed_loop_ahead else 0.0
         return self._preparer.ready_until_s - (now_ns() - t0_ns) / _NS - AHEAD_S
 
-    def _add(self, visits: list[Any]) -> None:
+    def _add(self, states: list[Any]) -> None:
         t0_ns = self.recorder.t0_ns
-        self.driver.add([(t0_ns + int(offset_s * _NS), visit) for offset_s, visit in visits])
+        self.driver.add([(t0_ns + int(offset_s * _NS), state) for offset_s, state in states])
 
     def _done(self) -> None:
         self.ended.set()
@@ -169,7 +169,7 @@ class Play:
             stream.end()
         if self._health is not None:
             self._health.second_over()
-        self._alarm.close()
+        self._timer.close()
         for pool in self._pools.values():
             pool.close()
         if not self.driver.stopped and self.job.closed_loop_users is None:
@@ -192,7 +192,7 @@ class Play:
         return snapshot
 
 
-def _budget(job: LoadJob, workers: int, borrow: Callable[[float, bool], None] | None) -> Budget:
+def _budget(job: LoadJob, workers: int, request_budget: Callable[[float, bool], None] | None) -> Budget:
     if job.budget_usd is None:
         return Budget(None, 0.0)
-    return Budget(first_lease_usd(job.budget_usd, job.turn_usd_max, workers), job.turn_usd_max, borrow)
+    return Budget(first_grant_usd(job.budget_usd, job.turn_usd_max, workers), job.turn_usd_max, request_budget)

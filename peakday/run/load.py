@@ -55,7 +55,7 @@ class Driven:
 
     targets: tuple[TargetSpec, ...]
     scrape_urls: tuple[str, ...] = ()
-    stand_ins_url: str | None = None
+    emulator_url: str | None = None
     planner_url: str | None = None
     planner_model: str = "planner"
 
@@ -121,7 +121,7 @@ def on_stack(stack: Stack, options: LoadOptions) -> Driven:
     return Driven(
         targets=(TargetSpec("assistant", assistant),),
         scrape_urls=(f"{assistant}/metrics", *options.scrape),
-        stand_ins_url=stack.stand_ins_url,
+        emulator_url=stack.emulator_url,
         planner_url=stack.endpoints.get("openai"),
         planner_model=stack.models.get("planner", "planner"),
     )
@@ -149,7 +149,7 @@ def make_job(load: Load, options: LoadOptions, driven: Driven) -> LoadJob:
         remote_workers=options.remote_workers,
         bind_host="0.0.0.0" if options.remote_workers else "127.0.0.1",  # noqa: S104 (asked for by --master)
         bind_port=options.master_port if options.remote_workers else None,
-        stand_ins_url=driven.stand_ins_url,
+        emulator_url=driven.emulator_url,
         planner_url=driven.planner_url,
         planner_model=driven.planner_model,
         scrape_urls=driven.scrape_urls,

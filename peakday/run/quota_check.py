@@ -14,7 +14,7 @@ from capacity.quotas.quota import MINUTE_S, assumed_latency_s, granted_limits
 from facts.account import Held, read_quotas
 from facts.reader import models
 from loadgen.job import Load
-from loadgen.schedule.sessions import itinerary
+from loadgen.schedule.sessions import make_schedule
 from peakday.account.pull import newest
 from scenarios.schema import Scenario
 
@@ -62,7 +62,7 @@ def pressures(load: Load, scenario: Scenario, held: Held, direct: Sequence[str |
 
 def interactions_by_minute(load: Load) -> dict[str, np.ndarray]:
     """Interactions that start in each minute of the run, by region; float64[minutes]."""
-    plan = itinerary(load, json.loads(Path(load.messages).read_text())["messages"])
+    plan = make_schedule(load, json.loads(Path(load.messages).read_text())["messages"])
     total = len(plan.offset_s)
     if not total:
         return {}

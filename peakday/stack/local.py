@@ -71,7 +71,7 @@ class Stack:
     live: bool = False
 
     @property
-    def stand_ins_url(self) -> str | None:
+    def emulator_url(self) -> str | None:
         """Where the emulator is; None on real models."""
         return None if self.live else self.endpoints["bedrock"]
 

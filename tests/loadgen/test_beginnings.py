@@ -12,12 +12,12 @@ from types import SimpleNamespace
 import pytest
 
 from host.ports import free_port
-from loadgen.coordinator.coordinator import Conductor
+from loadgen.coordinator.coordinator import Coordinator
 from loadgen.job import LoadError, TargetSpec
 from loadgen.run import _watch, begin_record, run_load
 from loadgen.worker.driver import Driver
-from tests.loadgen.playing import play
 from tests.loadgen.server import response, serving
+from tests.loadgen.worker_runs import play
 
 NOWHERE = TargetSpec("openai", "http://127.0.0.1:1/v1", model="m")
 
@@ -97,8 +97,8 @@ def test_a_closed_loop_that_is_refused_throughout_ends(make_job):
 def test_a_stop_that_comes_before_the_start_holds():
     """The master said stop while this worker was on its way to t0: it asks for nothing and is done."""
     done = []
-    alarm = SimpleNamespace(at=lambda due_ns: None)
-    one = Driver(alarm, {}, None, in_flight_max=9, timeout_s=9.0, on_done=lambda: done.append(True))
+    timer = SimpleNamespace(at=lambda due_ns: None)
+    one = Driver(timer, {}, None, in_flight_max=9, timeout_s=9.0, on_done=lambda: done.append(True))
     one.stop(5.0)
     one.begin(0, time.monotonic_ns() + 10**12, 5.0)
     one.add([(time.monotonic_ns(), None)])
@@ -113,10 +113,10 @@ def test_a_worker_that_fails_after_the_start_voids_the_run(make_job):
 
     job = make_job(NOWHERE)
     begin_record(job, datetime.now(UTC))
-    conductor = Conductor(job, SimpleNamespace(), None)
-    conductor._state = "running"
-    conductor._on_failed(None, SimpleNamespace(node_id="a", data={"worker": 0, "reason": "KeyError: 'x'"}))
-    live = conductor._live()
+    coordinator = Coordinator(job, SimpleNamespace(), None)
+    coordinator._state = "running"
+    coordinator._on_failed(None, SimpleNamespace(node_id="a", data={"worker": 0, "reason": "KeyError: 'x'"}))
+    live = coordinator._live()
     assert live["faults"] == ["load worker 0: KeyError: 'x'"]
     assert live["lost"] == ["worker 0 failed"]
     assert live["refused"] is None

@@ -17,8 +17,8 @@ from loadgen.targets.http import HttpTarget
 from loadgen.targets.mapping import target_specs
 from loadgen.transport.connection import endpoint
 from loadgen.worker.sign_in import keep_fresh
-from tests.loadgen.playing import play
 from tests.loadgen.server import response, serving
+from tests.loadgen.worker_runs import play
 
 ANSWER = response(b'{"answer": {"text": "on Friday"}, "tokens": 2, "conversation": "c1"}')
 JSON_TARGET = """
@@ -89,7 +89,7 @@ def http_target(spec) -> HttpTarget:
 
 
 def test_a_token_is_fetched_again_when_it_is_old(tmp_path):
-    """`refresh_s: 0` asks before every batch of visits."""
+    """`refresh_s: 0` asks before every batch of states."""
     target = http_target(mapped(tmp_path, f"token: {{{counting_command(tmp_path)}, refresh_s: 0}}\n"))
     target.refresh()
     first = target.token
@@ -118,7 +118,7 @@ def test_the_token_is_sent_and_never_recorded(make_job, tmp_path):
 
 
 def test_a_token_is_fetched_again_while_the_run_goes_on(make_job, tmp_path):
-    """Every visit is made ready in the first moment, and yet a later one carries a later token."""
+    """Every state is made ready in the first moment, and yet a later one carries a later token."""
     more = f"token: {{{counting_command(tmp_path)}, refresh_s: 0.2}}\nheaders: {{Authorization: 'Bearer {{token}}'}}\n"
     with serving(lambda *_: [(0.0, ANSWER)]) as server:
         run, final = play(make_job(mapped(tmp_path, more, f"{server.url}/chat"), for_s=1.5))

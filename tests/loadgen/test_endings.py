@@ -53,7 +53,7 @@ class Notes:
     def fault(self, error):
         self.faults.append(error)
 
-    def turn(self, visit, answer):
+    def turn(self, state, answer):
         self.ended.append(answer.status)
 
     def event(self, row):
@@ -114,7 +114,7 @@ def open_turn(one, connection):
     """A turn under way on a connection."""
     answer = BodyAnswer()
     answer.connection = connection
-    answer.visit = SimpleNamespace(connection=None, advance=lambda status: None, target=None)
+    answer.state = SimpleNamespace(connection=None, advance=lambda status: None, target=None)
     answer.on_end = one._ended
     one._open[answer] = None
     return answer
@@ -236,11 +236,11 @@ def test_an_abort_that_raises_ends_its_turn_and_the_run():
 def test_a_row_that_cannot_be_written_loses_no_turn_after_it():
     """The recorder raises: the turn is over, the fault is told, and the next turn is planned."""
     notes = Notes()
-    notes.turn = lambda visit, answer: (_ for _ in ()).throw(OSError("disk full"))
+    notes.turn = lambda state, answer: (_ for _ in ()).throw(OSError("disk full"))
     one = driver(notes)
     answer = open_turn(one, SimpleNamespace(abort=lambda status, code: None))
     asked = []
-    answer.visit.advance = lambda status: asked.append(status)
+    answer.state.advance = lambda status: asked.append(status)
     answer.start_ns = 1
     one.tick()
     assert asked == ["timeout"]

@@ -10,7 +10,7 @@ from loadgen.worker.recorder import ASKED
 
 
 def test_the_first_second_holds_its_own_cpu_time_alone(monkeypatch):
-    """What was spent between the start order and t0, making visits ready, belongs to no second of the run."""
+    """What was spent between the start order and t0, making states ready, belongs to no second of the run."""
     now = SimpleNamespace(wall_ns=0, cpu_ns=0)
     monkeypatch.setattr(loadgen.worker.health, "now_ns", lambda: now.wall_ns)
     monkeypatch.setattr(loadgen.worker.health.time, "process_time_ns", lambda: now.cpu_ns)

@@ -18,8 +18,8 @@ from loadgen.job import LoadError, TargetSpec
 from loadgen.record import TABLES, Run, RunInfo
 from loadgen.worker.abort_rules import AbortRules, Budget, OverBoundError
 from slo.histogram import Histogram
-from tests.loadgen.playing import play
 from tests.loadgen.server import assistant, assistant_events, response, serving, streamed
+from tests.loadgen.worker_runs import play
 
 
 def ttft(*values_s: float) -> Histogram:

@@ -250,7 +250,7 @@ def test_a_worker_from_elsewhere_gets_the_run_and_sends_its_rows(make_job):
     assert len(list(job.folder.glob("turns-[01]-*.parquet"))) >= 2
 
 
-def test_a_parcel_holds_every_file_a_target_names(make_job, tmp_path):
+def test_a_bundle_holds_every_file_a_target_names(make_job, tmp_path):
     """A mapping's customers and a module are read where the worker is, which has no disk in common with the master."""
     here, there = tmp_path / "here", tmp_path / "there"
     for folder in (here, there):
@@ -259,9 +259,9 @@ def test_a_parcel_holds_every_file_a_target_names(make_job, tmp_path):
     (here / "own.py").write_text("class Own:\n    pass\n")
     mapped = TargetSpec("http", "http://127.0.0.1:1", "a", mapping={"customers": str(here / "customers.csv")})
     own = TargetSpec("module", "http://127.0.0.1:1", "b", module=f"{here / 'own.py'}:Own")
-    parcel = json.loads(json.dumps(make_job(mapped, replace(mapped, region="c"), own).parcel()))
+    bundle = json.loads(json.dumps(make_job(mapped, replace(mapped, region="c"), own).bundle()))
     shutil.rmtree(here)
-    job = LoadJob.unpack(parcel, there)
+    job = LoadJob.unpack(bundle, there)
     assert [read_customers(job.targets[i].mapping["customers"])[0]["name"] for i in (0, 1)] == ["Ada", "Ada"]
     assert load_class(job.targets[2].module).__name__ == "Own"
     assert json.loads(Path(job.messages).read_text())["messages"]

@@ -10,8 +10,8 @@ import pytest
 
 from loadgen.job import TargetSpec
 from loadgen.run import run_load
-from tests.loadgen.playing import play
 from tests.loadgen.server import assistant, assistant_events, chat_events, response, serving, streamed
+from tests.loadgen.worker_runs import play
 
 SHORT_TURNS = {"mix": {"turns_per_interaction": {"mean": 1.0, "max": 1}}}
 

@@ -12,8 +12,8 @@ from loadgen.analysis.totals import latency_quantiles
 from loadgen.job import TargetSpec
 from slo.histogram import Histogram
 from tests.loadgen.conftest import make_job_in
-from tests.loadgen.playing import play
 from tests.loadgen.server import assistant, assistant_events, serving, streamed
+from tests.loadgen.worker_runs import play
 
 ONE_TURN = {"mean": 1.0, "max": 1}
 SERVICE_S = 0.05

@@ -16,10 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadgen.job import TargetSpec
-from loadgen.schedule.sessions import itinerary
+from loadgen.schedule.sessions import make_schedule
 from tests.loadgen.conftest import make_job_in
-from tests.loadgen.playing import play
 from tests.loadgen.server import assistant, assistant_events, response, serving, streamed
+from tests.loadgen.worker_runs import play
 
 ENDS = ("completed", "failed", "abandoned", "censored", "dropped")
 ONE_TURN = {"mean": 1.0, "max": 1}
@@ -40,7 +40,7 @@ BEHAVIOURS = {
 def planned(job) -> int:
     """How many single-turn sessions the plan holds, whatever the server does."""
     messages = json.loads(Path(job.messages).read_text())["messages"]
-    return int((itinerary(job, messages).offset_s < job.length_s).sum())
+    return int((make_schedule(job, messages).offset_s < job.length_s).sum())
 
 
 def asked_and_ended(counters) -> tuple[float, float]:

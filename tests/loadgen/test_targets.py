@@ -15,8 +15,8 @@ from loadgen.run import run_load
 from loadgen.targets.credentials import Credentials
 from loadgen.targets.inspection import ask_mapped
 from loadgen.targets.mapping import at, fill, load_mapping, target_specs
-from tests.loadgen.playing import play
 from tests.loadgen.server import STREAM_END, STREAM_HEAD, chunk, response, serving
+from tests.loadgen.worker_runs import play
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "targets"
 

@@ -9,14 +9,14 @@ import gevent
 import pytest
 
 from host.processes import End
-from loadgen.analysis.finish import _warnings, marked_faults, stand_in_lateness
+from loadgen.analysis.finish import _warnings, emulator_lateness, marked_faults
 from loadgen.analysis.totals import latency_quantiles
-from loadgen.analysis.verdict import Circumstances, verdict
+from loadgen.analysis.verdict import Evidence, verdict
 from loadgen.job import TargetSpec
 from loadgen.record import Quantile
 from slo.histogram import Histogram
-from tests.loadgen.playing import play
 from tests.loadgen.server import assistant, assistant_events, response, serving, streamed
+from tests.loadgen.worker_runs import play
 
 
 def at(value: float) -> dict[str, Quantile]:
@@ -24,7 +24,7 @@ def at(value: float) -> dict[str, Quantile]:
 
 
 KILLED = End("worker 1", -9, datetime(2026, 11, 27, 1, 2, 3, tzinfo=UTC))
-GOOD = Circumstances(
+GOOD = Evidence(
     start_lag=at(0.001),
     ttft=at(0.5),
     killed={},
@@ -49,10 +49,10 @@ def test_drops_and_slowness_are_the_targets():
         ({"ttft": at(0.05), "start_lag": at(0.006)}, "start lag p99 6.0 ms, limit 5.0 ms"),
         ({"killed": {1: KILLED}, "lost_ratio": 0.4}, "lost worker 1 (killed by SIGKILL at 01:02:03 UTC); 40.0% of the"),
         ({"lost": ("worker 0 was lost",)}, "worker 0 was lost"),
-        ({"rows": 990}, "10 turns asked for have no row"),
+        ({"rows": 990}, "10 offered turns have no row"),
         ({"faults": ("KeyError: x",), "counters": {"asked": 1000, "faults": 3}}, "3 errors inside the generator"),
         ({"stand_ins": {"late": True, "reasons": ["stand-ins were late: 9 ms"]}}, "stand-ins were late: 9 ms"),
-        ({"stand_ins": {"late": None, "reasons": [], "error": "refused"}}, "stand-ins did not tell"),
+        ({"stand_ins": {"late": None, "reasons": [], "error": "refused"}}, "the emulator did not report"),
         ({"finished": False}, "the load engine's master ended"),
         ({"counters": {"asked": 1000, "unsent": 6}}, "6 of 1006 turns due were not sent (0.60%)"),
     ],
@@ -90,9 +90,9 @@ def test_a_starved_generator_knows_it(make_job):
 def test_the_stand_ins_own_account_is_asked_for():
     """Their lateness comes from their control endpoint; silence is not taken for punctuality."""
     with serving(lambda *_: [(0.0, response(b'{"late": true, "reasons": ["stand-ins were late"]}'))]) as server:
-        assert stand_in_lateness(server.url)["reasons"] == ["stand-ins were late"]
-    assert stand_in_lateness("http://127.0.0.1:1")["error"]
-    assert stand_in_lateness(None) is None
+        assert emulator_lateness(server.url)["reasons"] == ["stand-ins were late"]
+    assert emulator_lateness("http://127.0.0.1:1")["error"]
+    assert emulator_lateness(None) is None
 
 
 def test_a_stall_shows_in_the_open_loop_and_hides_in_the_closed(make_job, tmp_path):
@@ -140,7 +140,7 @@ def test_faults_are_marked_on_the_runs_own_clock(make_job):
     """A window from 10 s on: what began before it is cut, what was over by then is left out."""
     faults = [fault(5.0, 10.0), fault(12.0, 2.0), fault(1.0, 5.0)]
     target = TargetSpec("assistant", "http://127.0.0.1:1")
-    job = make_job(target, scenario={"faults": faults}, window=(10.0, 20.0), stand_ins_url="http://127.0.0.1:1")
+    job = make_job(target, scenario={"faults": faults}, window=(10.0, 20.0), emulator_url="http://127.0.0.1:1")
     marks = [(mark.start_s, mark.end_s) for mark in marked_faults(job, {})]
     assert marks == [(0.0, 5.0), (2.0, 4.0)]
     assert marked_faults(job, {})[0].model == "nova-pro"
@@ -150,6 +150,6 @@ def test_faults_that_did_not_strike_are_not_marked(make_job):
     """Without stand-ins, or with stand-ins that were never told t0, nothing broke on purpose."""
     target, faults = TargetSpec("assistant", "http://127.0.0.1:1"), {"faults": [fault(0.0, 20.0)]}
     assert marked_faults(make_job(target, scenario=faults), {}) == ()
-    job = make_job(target, scenario=faults, stand_ins_url="http://127.0.0.1:1")
+    job = make_job(target, scenario=faults, emulator_url="http://127.0.0.1:1")
     assert marked_faults(job, {"notes": ["stand-ins: t0 not set (refused); faults do not strike"]}) == ()
     assert len(marked_faults(job, {})) == 1

@@ -13,7 +13,7 @@ from loadgen.job import TargetSpec
 from loadgen.record import load_run
 from loadgen.run import begin_record
 from loadgen.worker.sample_buffer import ChunkWriter
-from loadgen.worker.worker_run import Play
+from loadgen.worker.worker_run import WorkerRun
 from slo.histogram import RELATIVE_WIDTH
 from tests.loadgen.conftest import make_job_in
 from tests.loadgen.server import chat_events, serving, streamed
@@ -28,7 +28,7 @@ EARLY_S = 0.4
 def together(job, workers):
     """One run of several workers, side by side on one event loop: its record, and what its master would hold."""
     begin_record(job, datetime.now(UTC))
-    plays = [Play(job, worker, workers) for worker in range(workers)]
+    plays = [WorkerRun(job, worker, workers) for worker in range(workers)]
     for play in plays:
         play.prepare()
     for play in plays:

@@ -242,7 +242,7 @@ def test_stack_json_holds_no_credentials(monkeypatch):
     with open_stack(resolved, real=real, console=Console(quiet=True)) as stack:
         text = stack.file.read_text()
         assert [child.name for child in stack.children] == ["assistant"]
-        assert stack.stand_ins_url is None
+        assert stack.emulator_url is None
     assert json.loads(text)["live"] is True
     assert not [word for word in ACCOUNT.values() if word in text]
 

@@ -8,7 +8,6 @@ import pytest
 
 from loadgen.analysis.totals import totals
 from loadgen.job import TargetSpec
-from tests.loadgen.playing import play
 from tests.loadgen.server import (
     STREAM_END,
     STREAM_HEAD,
@@ -20,6 +19,7 @@ from tests.loadgen.server import (
     serving,
     streamed,
 )
+from tests.loadgen.worker_runs import play
 
 ENDS = ("completed", "failed", "abandoned", "censored", "dropped")
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from loadgen.coordinator.coordinator import Conductor
+from loadgen.coordinator.coordinator import Coordinator
 from loadgen.job import TargetSpec
 
 
@@ -26,7 +26,7 @@ class FakeRunner:
 
 @pytest.fixture
 def master(make_job):
-    """A conductor that waits for two workers from elsewhere, and the ways to speak to it."""
+    """A coordinator that waits for two workers from elsewhere, and the ways to speak to it."""
     return Master(make_job(TargetSpec("assistant", "http://127.0.0.1:1"), processes=0, remote_workers=2, bind_port=1))
 
 
@@ -34,12 +34,12 @@ class Master:
     def __init__(self, job):
         job.folder.mkdir()
         self.runner = FakeRunner()
-        self.conductor = Conductor(job, self.runner, None)
+        self.coordinator = Coordinator(job, self.runner, None)
         self.version = job.peakday_version
 
     def hello(self, node_id, version=None):
         self.runner.clients.setdefault(node_id, SimpleNamespace(state="ready"))
-        self.conductor._on_hello(None, SimpleNamespace(node_id=node_id, data={"version": version or self.version}))
+        self.coordinator._on_hello(None, SimpleNamespace(node_id=node_id, data={"version": version or self.version}))
         return self.number(node_id)
 
     def number(self, node_id):
@@ -54,7 +54,7 @@ class Master:
     def ready(self, node_id, number=None):
         number = self.number(node_id) if number is None else number
         data = {"worker": number, "pid": 1}
-        self.conductor._on_ready(None, SimpleNamespace(node_id=node_id, data=data))
+        self.coordinator._on_ready(None, SimpleNamespace(node_id=node_id, data=data))
 
 
 def test_a_worker_that_was_restarted_takes_the_number_of_the_one_that_left(master):
@@ -84,7 +84,7 @@ def test_a_worker_too_many_waits_for_a_number(master):
     """It gets one when somebody leaves, and none while everybody stays."""
     assert [master.hello("a"), master.hello("b"), master.hello("c")] == [0, 1, None]
     del master.runner.clients["b"]
-    master.conductor._hand_out()
+    master.coordinator._hand_out()
     assert master.number("c") == 1
 
 
@@ -104,8 +104,8 @@ def test_a_worker_that_comes_back_after_its_number_went_to_another_does_not_play
 
 @pytest.mark.parametrize("said", [{"version": "0.0.1"}, None], ids=["other", "from before versions were said"])
 def test_a_worker_of_another_version_gets_nothing_and_refuses_the_run(master, said):
-    """The run's files and words are of one version: a parcel that cannot be read is never sent."""
+    """The run's files and words are of one version: a bundle that cannot be read is never sent."""
     master.runner.clients["a"] = SimpleNamespace(state="ready")
-    master.conductor._on_hello(None, SimpleNamespace(node_id="a", data=said))
+    master.coordinator._on_hello(None, SimpleNamespace(node_id="a", data=said))
     assert master.runner.to("peakday_job") == []
-    assert "workers run different versions of peakday" in master.conductor._live()["refused"]
+    assert "workers run different versions of peakday" in master.coordinator._live()["refused"]

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.coordinator.budget import Lender, Word, first_lease_usd
+from loadgen.coordinator.budget import BudgetAllocator, Instruction, first_grant_usd
 from loadgen.job import TargetSpec
 from loadgen.worker.abort_rules import Budget
-from tests.loadgen.playing import play
 from tests.loadgen.server import assistant, assistant_events, serving, streamed
+from tests.loadgen.worker_runs import play
 
 BUDGET_USD = 1.0
 
@@ -22,11 +22,11 @@ class Desk:
 
     def __init__(self, workers: int, bound_usd: float) -> None:
         self.bound_usd = bound_usd
-        self.lender = Lender(BUDGET_USD, bound_usd, workers)
+        self.lender = BudgetAllocator(BUDGET_USD, bound_usd, workers)
         self.up: list[deque] = [deque() for _ in range(workers)]
         self.down: list[deque] = [deque() for _ in range(workers)]
-        lease_usd = first_lease_usd(BUDGET_USD, bound_usd, workers)
-        self.budgets = [Budget(lease_usd, bound_usd, self.asker(number)) for number in range(workers)]
+        grant_usd = first_grant_usd(BUDGET_USD, bound_usd, workers)
+        self.budgets = [Budget(grant_usd, bound_usd, self.asker(number)) for number in range(workers)]
         self.open: list[tuple[Budget, float]] = []
         self.spent_usd = 0.0
         for number in range(workers):
@@ -54,7 +54,7 @@ class Desk:
             kind, usd, urgent = self.up[number].popleft()
             name = str(number)
             self.send(
-                self.lender.asked(name, usd, urgent=urgent) if kind == "lease" else self.lender.returned(name, usd)
+                self.lender.request(name, usd, urgent=urgent) if kind == "lease" else self.lender.take_back(name, usd)
             )
             return True
         if not self.down[number]:
@@ -66,7 +66,7 @@ class Desk:
             self.budgets[number].grant(word.usd, urgent=word.urgent)
         return True
 
-    def send(self, words: list[Word]) -> None:
+    def send(self, words: list[Instruction]) -> None:
         for word in words:
             self.down[int(word.worker)].append(word)
 
@@ -127,31 +127,31 @@ def test_a_worker_that_does_all_the_work_gets_the_money(workers):
 
 def test_who_must_wait_is_served_when_others_give_back():
     """An urgent request empties the asker's hands, calls the others back, and is granted from what they return."""
-    lender = Lender(BUDGET_USD, 0.6, 2)
+    lender = BudgetAllocator(BUDGET_USD, 0.6, 2)
     lender.join("a")
     lender.join("b")
-    assert lender.asked("a", 0.5, urgent=True) == [Word("b", None)]
-    assert lender.returned("b", 0.5) == [Word("a", 0.6, urgent=True)]
+    assert lender.request("a", 0.5, urgent=True) == [Instruction("b", None)]
+    assert lender.take_back("b", 0.5) == [Instruction("a", 0.6, urgent=True)]
 
 
 def test_nothing_left_is_a_refusal():
     """When what the others return pays for no turn, the asker is told so instead of waiting for ever."""
-    lender = Lender(BUDGET_USD, 0.6, 2)
+    lender = BudgetAllocator(BUDGET_USD, 0.6, 2)
     lender.join("a")
     lender.join("b")
-    lender.asked("a", 0.1, urgent=True)
-    assert lender.returned("b", 0.2) == [Word("a", 0.0, urgent=True)]
+    lender.request("a", 0.1, urgent=True)
+    assert lender.take_back("b", 0.2) == [Instruction("a", 0.0, urgent=True)]
 
 
 def test_a_lost_worker_holds_nobody_up():
     """A recall that will not be answered is not waited for, and what the worker held is not lent again."""
-    lender = Lender(BUDGET_USD, 0.6, 2)
+    lender = BudgetAllocator(BUDGET_USD, 0.6, 2)
     lender.join("a")
     lender.join("b")
-    lender.asked("a", 0.1, urgent=True)
-    assert lender.lost("b") == [Word("a", 0.0, urgent=True)]
+    lender.request("a", 0.1, urgent=True)
+    assert lender.remove("b") == [Instruction("a", 0.0, urgent=True)]
     assert lender.pool_usd == pytest.approx(0.1)
-    assert lender.lost("b") == []
+    assert lender.remove("b") == []
 
 
 def test_turns_wait_for_a_lease_in_order_and_show_it_as_start_lag(make_job):

@@ -1,4 +1,4 @@
-"""Play a job in this process: the worker's own code on a real event loop, without Locust around it."""
+"""WorkerRun a job in this process: the worker's own code on a real event loop, without Locust around it."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from loadgen.job import LoadJob
 from loadgen.record import Run, load_run
 from loadgen.run import begin_record
 from loadgen.worker.sample_buffer import ChunkWriter
-from loadgen.worker.worker_run import Play
+from loadgen.worker.worker_run import WorkerRun
 
 
-def play(job: LoadJob, meddle: Callable[[Play], None] | None = None) -> tuple[Run, dict[str, Any]]:
+def play(job: LoadJob, meddle: Callable[[WorkerRun], None] | None = None) -> tuple[Run, dict[str, Any]]:
     """The record and the final snapshot of a one-worker run. `meddle` may change the play before it starts."""
     from datetime import UTC, datetime
 
     begin_record(job, datetime.now(UTC))
-    one = Play(job, 0, 1)
+    one = WorkerRun(job, 0, 1)
     one.prepare()
     if meddle is not None:
         meddle(one)
