@@ -9,6 +9,7 @@ from capacity.plan import Plan
 from dashboards.html.plan.page import quota_short
 from dashboards.html.run.load import check_sentences
 from dashboards.html.run.page import limit_sentence, verdict_banner
+from dashboards.numbers.decisions import decisions
 from dashboards.numbers.plan import plan_numbers
 from dashboards.numbers.run import METRICS, Number, find, run_numbers
 from dashboards.numbers.units import show
@@ -89,6 +90,7 @@ def plan_summary(plan: Plan) -> str:
                 _at_list(numbers, "event_cost_usd", "event_cost_list_usd"),
             ],
         ),
+        *_decision_lines(plan),
         *_warning_lines(plan.warnings),
         _line("inputs", [_provenance_words(plan)]),
     ]
@@ -188,6 +190,13 @@ def _quota_lines(plan: Plan) -> list[str]:
     if not short:
         return [_line("quota", ["no granted quota binds"] if any(s.quotas for s in plan.supplies) else [])]
     return [_line("" if i else "quota", [f"short: {text}"]) for i, text in enumerate(short)]
+
+
+def _decision_lines(plan: Plan) -> list[str]:
+    """The first finding of each kind that would change a decision."""
+    first = {item.kind: item.sentence for item in reversed(decisions(plan)) if item.changes}
+    kinds = [kind for kind in dict.fromkeys(item.kind for item in decisions(plan)) if kind in first]
+    return [_line("" if i else "decide", [first[kind]]) for i, kind in enumerate(kinds)]
 
 
 def _warning_lines(warnings: Sequence[str]) -> list[str]:

@@ -18,7 +18,7 @@ from dashboards.numbers.series import thin
 Chart = dict[str, Any]
 
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
-_SYMBOLS = ("circle", "diamond", "square", "triangle-up", "x", "cross")
+SYMBOLS = ("circle", "diamond", "square", "triangle-up", "x", "cross")
 PATTERNS = tuple(
     {"shape": shape, "size": 6, "solidity": 0.15, "fgcolor": "@paper", "fgopacity": 0.45}
     for shape in ("", "/", ".", "x", "-", "+")
@@ -160,7 +160,7 @@ def ranges(groups: Mapping[str, Sequence[tuple[str, float]]], unit: str, limit: 
                 "name": mark,
                 "x": [x for x, _ in points_of_mark],
                 "y": [y for _, y in points_of_mark],
-                "marker": {"color": COLOURS[index], "symbol": _SYMBOLS[index], "size": 10},
+                "marker": {"color": COLOURS[index], "symbol": SYMBOLS[index], "size": 10},
             }
         )
     if limit is not None:

@@ -13,10 +13,7 @@ LEVELS = ("p50", "p90", "p95")
 """Levels of demand."""
 SELF_HOSTED = "self-hosted"
 
-
-def part_label(part: str) -> str:
-    """A part of a plan's cost as people read it; older plans call the self-hosted one otherwise."""
-    return SELF_HOSTED if part in ("own silicon", "self_hosted") else part
+"""The part of a cost that is chips, shared by the calls they serve."""
 
 
 def calls_per_interaction(plan: Plan, supply: SupplyPlan) -> float | None:

@@ -7,6 +7,8 @@ import math
 UNKNOWN = "–"
 """Printed for a value that is not known. Never zero."""
 
+WHOLE_UNITS = ("chips", "instances", "replicas")
+"""Things that nobody buys a part of: the end of a range is printed whole too."""
 _CURRENCY_WHOLE_FROM = 1_000.0
 
 
@@ -39,7 +41,7 @@ def show(value: float | None, unit: str) -> str:
     if unit.lower().startswith("usd"):
         per = unit[3:] if unit[3:].startswith("/") else ""
         return (f"${value:,.0f}" if abs(value) >= _CURRENCY_WHOLE_FROM else f"${significant(value)}") + per
-    return f"{value:,.0f}" if float(value).is_integer() else significant(value)
+    return f"{value:,.0f}" if unit in WHOLE_UNITS or float(value).is_integer() else significant(value)
 
 
 def _seconds(value: float) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from capacity.plan import Plan
 from dashboards.workbook.checks import write_checks, write_provenance
+from dashboards.workbook.decisions import write_decisions
 from dashboards.workbook.demand import write_demand
 from dashboards.workbook.inputs import write_inputs
 from dashboards.workbook.money import write_cost, write_purchase
@@ -42,5 +43,6 @@ def write_xlsx(plan: Plan, out: Path) -> Path:
         money = write_cost(book, plan, inputs, pools)
         ordered = write_purchase(book, plan, inputs, pools)
         write_checks(book, plan, inputs, demand, pools, money, ordered)
+        write_decisions(book, plan)
         write_provenance(book, plan)
     return out

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from capacity.plan import Plan, SupplyPlan
-from dashboards.numbers.plan import SELF_HOSTED, part_label
+from dashboards.numbers.plan import SELF_HOSTED
 from dashboards.workbook.demand import Key
 from dashboards.workbook.formula import Expr, below, of, total, when
 from dashboards.workbook.inputs import TOKEN_CLASSES, Inputs
@@ -135,20 +135,20 @@ PARTS = {"cache write": ("cache_write_5m", "cache_write_1h")}
 def _moved(part: str, own: Expr, by_class: Mapping[str, Expr]) -> Expr:
     """How many times its planned self a part of the cost is, over all intents; 1 where nothing tells."""
     kinds = [kind for kind in PARTS.get(part, (part.replace(" ", "_"),)) if kind in by_class]
-    live = own if part_label(part) == SELF_HOSTED else total(by_class[kind] for kind in kinds)
+    live = own if part == SELF_HOSTED else total(by_class[kind] for kind in kinds)
     return live / of(live.number) if live.number else of(1.0)
 
 
 def _by_intent(book: Book, sheet: Sheet, plan: Plan, own: Expr, by_class: Mapping[str, Expr]) -> None:
     sheet.line("By intent: each part moves as it does over all intents; an intent's own mix of models stays", "section")
     parts = list(dict.fromkeys(name for line in plan.cost for name in line.parts_usd))
-    sheet.head(("Times the plan", None, None, None, None, *map(part_label, parts)))
+    sheet.head(("Times the plan", None, None, None, None, *parts))
     moved = sheet.write(
         ("all intents", None, None, None, None, *[_moved(part, own, by_class) for part in parts]),
         ("text", *["number"] * (4 + len(parts))),
         plan.simulated,
     )[5:]
-    sheet.head(("Intent", "Per interaction", "p95", "p99", "Per turn", *map(part_label, parts)))
+    sheet.head(("Intent", "Per interaction", "p95", "p99", "Per turn", *parts))
     first = sheet.row
     for line in plan.cost:
         mean = line.per_interaction_usd.mid
@@ -165,7 +165,7 @@ def _by_intent(book: Book, sheet: Sheet, plan: Plan, own: Expr, by_class: Mappin
         column = 5 + i
         chart.add_series(
             {
-                "name": Untrusted(part_label(part)).cell,
+                "name": Untrusted(part).cell,
                 "categories": ["Cost", first, 0, sheet.row - 1, 0],
                 "values": ["Cost", first, column, sheet.row - 1, column],
             }

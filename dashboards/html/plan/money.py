@@ -8,7 +8,6 @@ from capacity.plan import Plan, Purchase, Sensitivity
 from dashboards.html import charts
 from dashboards.html.charts import COLOURS, PATTERNS, Chart
 from dashboards.html.page import Cell, Panel, Table
-from dashboards.numbers.plan import part_label
 from dashboards.numbers.run import Number, find
 from dashboards.numbers.units import show
 
@@ -25,7 +24,7 @@ def cost_panels(plan: Plan, numbers: list[Number]) -> list[Panel]:
         parts = list(dict.fromkeys(name for line in plan.cost for name in line.parts_usd))
         intents = [line.intent for line in plan.cost]
         stacked: dict[str, list[float | None]] = {
-            part_label(part): [line.parts_usd.get(part, 0.0) for line in plan.cost] for part in parts
+            part: [line.parts_usd.get(part, 0.0) for line in plan.cost] for part in parts
         }
         dearest = max(plan.cost, key=lambda line: line.per_interaction_usd.mid)
         sentence = (
@@ -57,7 +56,7 @@ def _event_panel(plan: Plan, numbers: list[Number]) -> Panel:
     rows: list[list[Cell]] = [["the event", find(numbers, "event_cost_usd"), at_list, "100%"]]
     rows += [
         [
-            part_label(name),
+            name,
             show(value, "usd"),
             show(listed.get(name), "usd"),
             show(value / total if total else None, "ratio"),
@@ -67,8 +66,8 @@ def _event_panel(plan: Plan, numbers: list[Number]) -> Panel:
     table = Table("Cost of the event", ("Part", "USD, net", "USD, list", "Share"), rows)
     if not parts:
         return Panel("Cost of the event", "The plan holds no parts.", table)
-    sentence = f"{part_label(parts[0][0])} is the largest part of {show(plan.event_cost_usd.mid, 'usd')}."
-    chart = charts.bars([part_label(name) for name, _ in parts], {"USD": [value for _, value in parts]}, "usd")
+    sentence = f"{parts[0][0]} is the largest part of {show(plan.event_cost_usd.mid, 'usd')}."
+    chart = charts.bars([name for name, _ in parts], {"USD": [value for _, value in parts]}, "usd")
     return Panel("Cost of the event", sentence, table, chart)
 
 

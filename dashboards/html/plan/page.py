@@ -9,6 +9,7 @@ from dashboards.html import charts
 from dashboards.html.charts import Limit, Line
 from dashboards.html.page import Banner, Bullets, Cell, Panel, Paragraph, Part, Prose, Table, marked
 from dashboards.html.plan.chips import chip_panels
+from dashboards.html.plan.decisions import decision_panels
 from dashboards.html.plan.fallback_chain import beyond_panels
 from dashboards.html.plan.money import cost_panels, inputs_panel, purchase_panel, rejected_panel, sensitivity_panels
 from dashboards.numbers.plan import plan_numbers
@@ -62,6 +63,7 @@ def plan_parts(plan: Plan) -> list[Part]:
     numbers = plan_numbers(plan)
     return [
         Part("assumptions", "What drives this plan", lead=_drivers(plan)),
+        *_decisions(plan),
         Part("demand", "Demand", _demand_panels(plan)),
         Part("chips", "Chips", chip_panels(plan, numbers)),
         Part("quota", "Quota", [_quota_panel(plan, numbers)]),
@@ -71,6 +73,13 @@ def plan_parts(plan: Plan) -> list[Part]:
         Part("rejected", "Rejected", [rejected_panel(plan)]),
         Part("provenance", "Where the numbers come from", [inputs_panel(plan)]),
     ]
+
+
+def _decisions(plan: Plan) -> list[Part]:
+    """What a reader may decide otherwise, where the plan holds any; marked as a whole when an input was simulated."""
+    panels = decision_panels(plan)
+    part = Part("decisions", "Decisions", panels)
+    return [marked(part) if plan.simulated else part] if panels else []
 
 
 def _beyond(plan: Plan) -> list[Part]:
