@@ -7,10 +7,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from emulator.language.tokens import TokenRule
 from host.errors import PeakdayError
+from host.yaml_text import parse_yaml
 
 SCHEMA = "peakday.emulator/1"
 _OLD_SCHEMA = "peakday.stand_ins/1"
@@ -152,10 +151,7 @@ def _without_source(group: dict[str, Any]) -> dict[str, Any]:
 
 
 def _load(text: str, where: str) -> dict[str, Any]:
-    try:
-        raw = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ProfileError(f"{where}: no YAML ({error})".replace("\n", " ")) from None
-    if not isinstance(raw, dict) or raw.get("schema") not in (SCHEMA, _OLD_SCHEMA):
+    raw: dict[str, Any] = parse_yaml(text, where, error=ProfileError)
+    if raw.get("schema") not in (SCHEMA, _OLD_SCHEMA):
         raise ProfileError(f"{where}: schema is not {SCHEMA}")
     return raw

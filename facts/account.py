@@ -12,11 +12,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from facts.model_names import model_key
 from facts.quota_names import Limits, limits_of
 from facts.reader import FactsError, Model, models
+from host.yaml_text import read_yaml
 
 MINUTE_S = 60
 QUOTAS_SCHEMA = "peakday.quotas/1"
@@ -179,9 +178,9 @@ def read_quotas(path: Path) -> Held:
     Raises:
         FactsError: it is no quotas.yaml, or a row lacks a key.
     """
+    raw = read_yaml(path, error=FactsError)
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-        if not isinstance(raw, dict) or raw.get("schema") != QUOTAS_SCHEMA:
+        if raw.get("schema") != QUOTAS_SCHEMA:
             raise FactsError(f"{path}: schema is not {QUOTAS_SCHEMA}; `peakday aws pull` writes this file")
         rows = [
             _quota_row(service, region, row)
@@ -190,7 +189,7 @@ def read_quotas(path: Path) -> Held:
             for row in rows
         ]
         return Held(f"{path.name} of {str(raw['pulled_utc'])[:10]}", tuple(rows))
-    except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise FactsError(f"{path}: cannot be read ({' '.join(str(error).split())}); pull it again") from None
 
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import AwareDatetime, BeforeValidator, Field
 
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}([T ]|$)")
 _UNIT_S = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 LONGEST_S = 366 * 86400.0
 """No event, and no moment of one, lies further off than a year."""
@@ -36,6 +38,14 @@ def _number(value: object) -> object:
     return value
 
 
+def _moment(value: object) -> object:
+    """A time is written as one: `20261127` and `1795737600` are numbers, whoever meant a day or a second by them."""
+    if isinstance(value, datetime) or (isinstance(value, str) and _DAY.match(value.strip())):
+        return value
+    raise ValueError("expected a time with its zone, such as 2025-07-08T00:00:00-07:00")
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_moment)]
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(ge=0, le=LONGEST_S, allow_inf_nan=False)]
 SomeSeconds = Annotated[Seconds, Field(gt=0)]
 Positive = Annotated[float, BeforeValidator(_number), Field(gt=0, le=1e12, allow_inf_nan=False)]

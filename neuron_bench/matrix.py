@@ -18,8 +18,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from host.yaml_text import read_yaml
 from neuron_bench.endpoint import sweep
 from neuron_bench.endpoint.sweep import EndpointSpec
 from neuron_bench.errors import BenchError, BenchUsageError, DeviceError
@@ -62,11 +61,8 @@ def read_matrix(path: Path) -> Matrix:
     Raises:
         BenchUsageError: names file, key and fix.
     """
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise BenchUsageError(f"{path}: cannot be read ({' '.join(str(error).split())})") from None
-    if not isinstance(raw, dict) or raw.get("schema") != SCHEMA:
+    raw = read_yaml(path, error=BenchUsageError)
+    if raw.get("schema") != SCHEMA:
         raise BenchUsageError(f"{path}: schema: expected {SCHEMA}")
     _check_keys(path, "", raw, _KEYS)
     grid = raw.get("suite", "quick")

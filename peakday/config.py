@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
+from host.checked import check
+from host.yaml_text import read_yaml
 from peakday.errors import CommandError
 
 FILE = "peakday.yaml"
@@ -83,17 +85,7 @@ def load_config(folder: Path | None = None) -> Config:
     path = (folder or Path()) / FILE
     if not path.is_file():
         return Config()
-    import yaml
-
-    try:
-        raw = yaml.safe_load(path.read_text()) or {}
-        return Config.model_validate(raw)
-    except yaml.YAMLError as error:
-        raise CommandError(f"{path}: {' '.join(str(error).split())}") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise CommandError(f"{path}: {key}: {first['msg']} (got {first['input']!r})") from None
+    return check(Config, read_yaml(path, error=CommandError), str(path), error=CommandError)
 
 
 def write_config(folder: Path | None = None) -> Path:

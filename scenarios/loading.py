@@ -15,19 +15,17 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from facts import reader
+from host.checked import check
+from host.files import FileError, read_text
+from host.yaml_text import parse_yaml
 from scenarios.counts import step_counts
 from scenarios.errors import ScenarioError
-from scenarios.problems import one_line
 from scenarios.schema import Scenario
 from scenarios.traces import survey
-from scenarios.yaml_file import parse
 
 __all__ = ["ScenarioError", "library", "load_scenario", "read_values", "resolved", "scenario_hash"]
 
-BYTES_MAX = 1_000_000
 EXTENDS_MAX = 8
 _TABLES = ("regions", "locales", "intents", "transitions", "clients")
 
@@ -52,12 +50,7 @@ def load_scenario(name_or_path: str | Path, sets: Iterable[str] = (), models_fil
     for setting in settings:
         _apply(values, setting, where)
     _absolute_files(values, Path.cwd())
-    try:
-        scenario = Scenario.model_validate(values)
-    except ValidationError as error:
-        raise ScenarioError(one_line(where, error, values, settings)) from None
-    except RecursionError:
-        raise ScenarioError(f"{where}: nested too deeply; a shape needs a few levels at most") from None
+    scenario = check(Scenario, values, where, settings=settings, error=ScenarioError)
     _check_against_facts(scenario, where, models_file)
     for user in _file_users(resolved(scenario)["demand"]):
         if user.get("kind") == "trace":
@@ -116,7 +109,7 @@ def _library_names() -> list[str]:
 
 def _library_file(name: str) -> tuple[str, dict[str, Any]]:
     where = f"{name}.yaml"
-    return where, parse(files("scenarios").joinpath("library", where).read_text(encoding="utf-8"), where)
+    return where, _parsed(files("scenarios").joinpath("library", where).read_text(encoding="utf-8"), where)
 
 
 def _read(name: str, folder: Path, chain: tuple[str, ...]) -> tuple[str, dict[str, Any]]:
@@ -125,7 +118,7 @@ def _read(name: str, folder: Path, chain: tuple[str, ...]) -> tuple[str, dict[st
         raise ScenarioError(f"{chain[0]}: extends: goes in a circle or too deep: {' -> '.join((*chain, name))}")
     path = (folder / name).expanduser()
     if name.endswith((".yaml", ".yml")) or path.is_file():
-        where, values = name, parse(_text(path, name), name)
+        where, values = name, _parsed(_text(path, name), name)
         _absolute_files(values, path.parent)
         folder = path.parent
     elif name in _library_names():
@@ -144,17 +137,17 @@ def _read(name: str, folder: Path, chain: tuple[str, ...]) -> tuple[str, dict[st
 
 def _text(path: Path, name: str) -> str:
     try:
-        if path.exists() and not path.is_file():
-            raise ScenarioError(f"{name}: no regular file; give a YAML file")
-        if path.stat().st_size > BYTES_MAX:
-            raise ScenarioError(f"{name}: larger than {BYTES_MAX} bytes; keep counts in a trace file")
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ScenarioError(f"{name}: no such file; see `peakday scenario list` for the library") from None
-    except (OSError, UnicodeDecodeError, ValueError) as error:
-        if isinstance(error, ScenarioError):
-            raise
-        raise ScenarioError(f"{name}: cannot be read ({error}); give a UTF-8 YAML file") from None
+        return read_text(path)
+    except ScenarioError:
+        raise
+    except (FileError, ValueError) as error:
+        problem = str(error).removeprefix(f"{path}: ")
+        raise ScenarioError(f"{name}: {problem}; see `peakday scenario list` for the library") from None
+
+
+def _parsed(text: str, where: str) -> dict[str, Any]:
+    values: dict[str, Any] = parse_yaml(text, where, error=ScenarioError, start="start from `peakday scenario new`")
+    return values
 
 
 def _absolute_files(values: Any, folder: Path) -> None:
@@ -191,7 +184,7 @@ def _apply(values: dict[str, Any], setting: str, where: str) -> None:
             target[key] = {}
         target = target[_place(target, key, f"{where}: --set {setting}: {'.'.join(keys[:depth])}")]
     place = _place(target, keys[-1], f"{where}: --set {setting}: {'.'.join(keys[:-1])}")
-    target[place] = parse(text, f"--set {setting}", mapping=False)
+    target[place] = parse_yaml(text, f"--set {setting}", mapping=False, error=ScenarioError)
 
 
 def _place(target: Any, key: str, where: str) -> Any:

@@ -13,9 +13,9 @@ from datetime import datetime
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import AwareDatetime, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from facts.blocks import Share, SomeSeconds
+from facts.blocks import Moment, Share, SomeSeconds
 from facts.stack import Switches
 from scenarios.base import Part, Range, sums_to_one
 from scenarios.mix import COMPLEXITIES, INTENTS, Count, Customers, IntentMix, Lognormal, Mix, World
@@ -59,7 +59,7 @@ class Region(Part):
 class Event(Part):
     """When it happens, how long it lasts, and where."""
 
-    start: AwareDatetime
+    start: Moment
     length_s: SomeSeconds
     regions: Annotated[dict[str, Region], Field(min_length=1)]
 

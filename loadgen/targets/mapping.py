@@ -9,8 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from host.yaml_text import read_yaml
 from loadgen.job import LoadError, TargetSpec
 
 SCHEMA = "peakday.target/1"
@@ -47,13 +46,8 @@ def load_mapping(path: Path) -> dict[str, Any]:
     Raises:
         LoadError: unreadable, an unknown key, a missing one, or an environment variable that is not set.
     """
-    try:
-        raw = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError) as error:
-        raise LoadError(f"{path}: cannot be read ({error})") from None
-    except yaml.YAMLError as error:
-        raise LoadError(f"{path}: no YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(raw, dict) or raw.get("schema") != SCHEMA:
+    raw = read_yaml(path, error=LoadError)
+    if raw.get("schema") != SCHEMA:
         raise LoadError(f"{path}: schema is not {SCHEMA}")
     unknown = sorted(set(raw) - KEYS)
     if unknown:

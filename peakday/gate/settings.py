@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
+from host.checked import check
+from host.yaml_text import read_yaml
 from peakday.errors import CommandError
 from slo.slo import parse_slo
 
@@ -80,14 +81,7 @@ def load_checks(path: Path | None) -> Checks:
     file = path or Path(FILE)
     if path is None and not file.is_file():
         return Checks()
-    try:
-        checks = Checks.model_validate(yaml.safe_load(file.read_text()) or {})
-    except yaml.YAMLError as error:
-        raise CommandError(f"{file}: {' '.join(str(error).split())}") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise CommandError(f"{file}: {key}: {first['msg']} (got {first['input']!r})") from None
+    checks = check(Checks, read_yaml(file, error=CommandError), str(file), error=CommandError)
     if checks.schema_ != SCHEMA:
         raise CommandError(f"{file}: schema is {checks.schema_!r}, this peakday reads {SCHEMA!r}")
     for text in checks.slo:

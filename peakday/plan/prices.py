@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from host.checked import check
+from host.yaml_text import read_yaml
 from peakday.config import Prices
 from peakday.errors import CommandError
 
@@ -51,17 +53,8 @@ def _of_csv(path: Path, discounts: Mapping[str, float]) -> dict[str, dict[str, d
 
 
 def _of_yaml(path: Path) -> dict[str, Any]:
-    import yaml
-    from pydantic import ValidationError
-
-    try:
-        read = Prices.model_validate(yaml.safe_load(path.read_text()) or {})
-    except yaml.YAMLError as error:
-        raise CommandError(f"{path}: {' '.join(str(error).split())}") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise CommandError(f"{path}: {'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from None
-    return {part: getattr(read, part) for part in PARTS}
+    prices = check(Prices, read_yaml(path, error=CommandError), str(path), error=CommandError)
+    return {part: getattr(prices, part) for part in PARTS}
 
 
 def _merged(under: Mapping[str, Mapping[str, float]], over: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:

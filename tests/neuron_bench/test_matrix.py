@@ -48,7 +48,7 @@ def test_a_matrix_is_models_times_targets(tmp_path: Path) -> None:
         (("method: trace", "method: guess"), r"targets\[0\]\.method: 'guess'"),
         (('url: "http://127.0.0.1:9/v1", ', ""), r"targets\[1\]\.url: missing"),
         (("ttft_s", "ttft"), r"slo\.ttft: unknown key"),
-        (("models: [nano, tiny]", "models: [nano"), "cannot be read"),
+        (("models: [nano, tiny]", "models: [nano"), "line 6: .*fix the YAML"),
         (("peakday.bench_matrix/1", "x"), "schema: expected"),
     ],
 )

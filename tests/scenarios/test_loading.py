@@ -1,4 +1,4 @@
-"""A scenario is checked where it enters: one line says what is wrong, where, and how to mend it."""
+"""A scenario is checked where it enters: one line says what is wrong, where, and how to fix it."""
 
 import re
 from importlib.resources import files
@@ -124,7 +124,7 @@ def test_set_reaches_any_key():
     ],
 )
 def test_a_bad_value_is_one_line_with_place_value_and_fix(setting, words):
-    """What is wrong, where and how to mend it, whatever is wrong."""
+    """What is wrong, where and how to fix it, whatever is wrong."""
     message = error_of("smoke", setting)
     for word in words:
         assert word in message
@@ -138,7 +138,7 @@ def test_a_bad_value_is_one_line_with_place_value_and_fix(setting, words):
         ("- a\n- list\n", "expected keys and values"),
         ("", "empty"),
         ("a: [1, 2\n", "line 2"),
-        ("a: \x00", "mend the YAML"),
+        ("a: \x00", "fix the YAML"),
         ("[" * 3000, "nested too deeply"),
         (EVENT.replace("demand: {interactions: {peak_per_s: 2}}", ""), "demand: missing"),
         ("extends: [a]\n", "give a name or a path"),
@@ -152,13 +152,13 @@ def test_yaml_that_is_no_scenario_is_one_line(tmp_path, text, words):
 def test_a_file_that_is_no_text_is_one_line(tmp_path):
     """Bytes that are not UTF-8 are an error with the file's name."""
     path = tmp_path / "bytes.yaml"
-    path.write_bytes(b"\xff\xfe\x00\x01")
+    path.write_bytes(b"\xe9t\xe9: 1")
     assert "UTF-8" in error_of(path)
 
 
 def test_a_setting_with_a_line_break_is_still_one_line():
     """What is echoed into a message cannot break it in two."""
-    assert "mend the YAML" in error_of("smoke", "assistant=\x1f\n")
+    assert "fix the YAML" in error_of("smoke", "assistant=\x1f\n")
 
 
 def test_an_unknown_name_lists_the_library():
