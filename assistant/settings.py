@@ -9,6 +9,7 @@ from pathlib import Path
 from assistant.errors import AssistantError
 from facts import reader
 from facts import stack as stacks
+from facts.decoding import FactsError
 from facts.stack import Grant, StackFile, Switches
 
 
@@ -48,7 +49,7 @@ def read_stack(path: Path) -> Stack:
         return _stack(stacks.read_stack(path))
     except stacks.StackError as error:
         raise AssistantError(str(error)) from None
-    except (AssistantError, reader.FactsError) as error:
+    except (AssistantError, FactsError) as error:
         raise AssistantError(f"{path}: {error}") from None
 
 

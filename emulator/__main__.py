@@ -22,7 +22,7 @@ from emulator.app import App
 from emulator.http.connection import Connection, Server
 from emulator.language.conversations import ConversationsError
 from emulator.profiles import ProfileError
-from facts.reader import FactsError
+from facts.decoding import FactsError
 from facts.stack import StackError, StackFile, read_stack
 from host.ports import PortError, listen
 from host.processes import ParentWatch

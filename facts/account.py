@@ -12,9 +12,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from facts.decoding import FactsError
 from facts.model_names import model_key
 from facts.quota_names import Limits, limits_of
-from facts.reader import FactsError, Model, models
+from facts.reader import Model, models
 from host.yaml_text import read_yaml
 
 MINUTE_S = 60

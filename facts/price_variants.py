@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
-from facts.reader import FactsError, TokenPrices, number, rows
+from facts.decoding import FactsError
+from facts.reader import TokenPrices, keyed, number, rows
 
 TIERS = ("default", "priority", "flex", "latency_optimized")
 CLASSES = ("input", "cache_read", "cache_write_5m", "cache_write_1h", "output")
@@ -50,12 +51,7 @@ class FeaturePrice:
 @cache
 def feature_prices() -> Mapping[str, FeaturePrice]:
     """Features with their own meter, by name."""
-    return {
-        row["feature"]: FeaturePrice(
-            row["feature"], row["unit"], number(row["usd_per_thousand"]), row["status"], row["source"]
-        )
-        for row in rows("feature_prices.csv")
-    }
+    return keyed(FeaturePrice, "feature_prices.csv", "feature")
 
 
 def tier_variant(price_key: str, tier: str) -> Variant | None:

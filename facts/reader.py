@@ -7,25 +7,21 @@ tokens in the files and in these types; `TokenPrices.cost_usd` turns token count
 from __future__ import annotations
 
 import csv
-import math
+import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-import yaml
+from facts.decoding import FactsError, column, decode
+from host.files import read_text
+from host.yaml_text import parse_yaml
 
-from host.errors import PeakdayError
-
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+T = TypeVar("T")
 _PER_MILLION = 1e-6
-
-
-class FactsError(PeakdayError, ValueError):
-    """A fact that is asked for and not there, or contradicts itself; the message names file and key."""
 
 
 @dataclass(frozen=True)
@@ -61,12 +57,12 @@ class QuotaFact:
 class TokenPrices:
     """USD per million tokens of one model and routing. None = not published for this class."""
 
-    price_key: str
-    input_usd_per_mtok: float
-    output_usd_per_mtok: float
-    cache_read_usd_per_mtok: float | None
-    cache_write_5m_usd_per_mtok: float | None
-    cache_write_1h_usd_per_mtok: float | None
+    price_key: str = column("model_id")
+    input_usd_per_mtok: float = column("input")
+    output_usd_per_mtok: float = column("output")
+    cache_read_usd_per_mtok: float | None = column("cache_read")
+    cache_write_5m_usd_per_mtok: float | None = column("cache_write_5m")
+    cache_write_1h_usd_per_mtok: float | None = column("cache_write_1h")
     source: str
     source_date: str
     assumed: tuple[str, ...] = ()
@@ -154,7 +150,7 @@ class Instance:
     instance: str
     chip: str
     chips: int
-    on_demand_usd_per_hour: float | None
+    on_demand_usd_per_hour: float | None = column("on_demand_usd_per_hour_us_east_1")
     capacity_block_usd_per_hour: float | None
     capacity_block_note: str
     reserved_effective_usd_per_hour: float | None
@@ -165,7 +161,7 @@ class Instance:
 
 @dataclass(frozen=True)
 class Quality:
-    """Share of turns judged acceptable for a model, intent and complexity; `n` turns were judged."""
+    """Share of turns that are acceptable for a model, intent and complexity; `n` turns were scored."""
 
     model: str
     intent: str
@@ -192,103 +188,44 @@ def number(text: str | None) -> float | None:
     return float(text) if text not in (None, "") else None
 
 
-def _whole(text: str | None) -> int | None:
-    value = number(text)
-    return None if value is None else int(value)
+def keyed(kind: type[T], name: str, key: str) -> dict[str, T]:
+    """The rows of a CSV data file as values, by the column `key`."""
+    return {row[key]: decode(kind, row, f"{name}: {row[key]}") for row in rows(name)}
 
 
 @cache
 def cache_rules() -> Mapping[str, CacheRule]:
     """Prompt-cache rules by name."""
-    return {
-        row["rule"]: CacheRule(
-            rule=row["rule"],
-            min_tokens=_whole(row["min_tokens"]),
-            max_points=int(row["max_points"]),
-            ttls=tuple(row["ttls"].split()),
-            points=tuple(row["points"].split()),
-            implicit=row["implicit"] == "yes",
-            status=row["status"],
-            source=row["source"],
-            source_date=row["source_date"],
-        )
-        for row in rows("cache_rules.csv")
-    }
+    return keyed(CacheRule, "cache_rules.csv", "rule")
 
 
 @cache
 def quotas() -> Mapping[str, QuotaFact]:
     """Published or observed default quotas by name."""
-    return {
-        row["quota"]: QuotaFact(
-            quota=row["quota"],
-            routing=row["routing"],
-            rpm=number(row["rpm"]),
-            tpm=number(row["tpm"]),
-            output_burndown_ratio=float(row["output_burndown_ratio"]),
-            as_of=row["as_of"],
-            status=row["status"],
-            source=row["source"],
-        )
-        for row in rows("quotas.csv")
-    }
+    return keyed(QuotaFact, "quotas.csv", "quota")
 
 
 @cache
 def token_prices() -> Mapping[str, TokenPrices]:
     """List prices by model id, for every model and routing of the price file."""
     return {
-        row["model_id"]: TokenPrices(
-            price_key=row["model_id"],
-            input_usd_per_mtok=float(row["input"]),
-            output_usd_per_mtok=float(row["output"]),
-            cache_read_usd_per_mtok=number(row["cache_read"]),
-            cache_write_5m_usd_per_mtok=number(row["cache_write_5m"]),
-            cache_write_1h_usd_per_mtok=number(row["cache_write_1h"]),
-            source=row["source"],
-            source_date=row["source_date"].removeprefix("read "),
-        )
-        for row in rows("bedrock_prices.csv")
+        key: replace(prices, source_date=prices.source_date.removeprefix("read "))
+        for key, prices in keyed(TokenPrices, "bedrock_prices.csv", "model_id").items()
     }
 
 
 @cache
 def chips() -> Mapping[str, Chip]:
     """Chips by lower-cased name."""
-    return {
-        row["chip"].lower(): Chip(
-            chip=row["chip"].lower(),
-            vendor=row["vendor"],
-            bf16_dense_tflops=number(row["bf16_dense_tflops"]),
-            memory_gib=number(row["memory_gib"]),
-            memory_gb_per_s=number(row["memory_gb_per_s"]),
-            physical_neuroncores=_whole(row["physical_neuroncores"]),
-            logical_neuroncores_default=_whole(row["logical_neuroncores_default"]),
-            verification=row["verification"],
-            source=row["source"],
-            source_date=row["source_date"],
-        )
-        for row in rows("chips.csv")
-    }
+    return {key.lower(): replace(chip, chip=key.lower()) for key, chip in keyed(Chip, "chips.csv", "chip").items()}
 
 
 @cache
 def instances() -> Mapping[str, Instance]:
     """Instance types by name."""
     return {
-        row["instance"]: Instance(
-            instance=row["instance"],
-            chip=row["chip"].lower(),
-            chips=int(row["chips"]),
-            on_demand_usd_per_hour=number(row["on_demand_usd_per_hour_us_east_1"]),
-            capacity_block_usd_per_hour=number(row["capacity_block_usd_per_hour"]),
-            capacity_block_note=row["capacity_block_note"],
-            reserved_effective_usd_per_hour=number(row["reserved_effective_usd_per_hour"]),
-            listed_reserved_usd_per_hour=number(row["listed_reserved_usd_per_hour"]),
-            price_date=row["price_date"],
-            source=row["source"],
-        )
-        for row in rows("instances.csv")
+        key: replace(instance, chip=instance.chip.lower())
+        for key, instance in keyed(Instance, "instances.csv", "instance").items()
     }
 
 
@@ -304,89 +241,106 @@ def models(path: Path | None = None) -> dict[str, Model]:
 
 def marketplaces(path: Path | None = None) -> dict[str, Marketplace]:
     """Marketplaces by locale, from the same file as `models`."""
-    _, raw = _models_file(path)
+    where, raw = _models_file(path)
     return {
-        locale: Marketplace(
-            locale=locale,
-            name=entry["name"],
-            currency=entry["currency"],
-            regions=tuple(entry["regions"]),
-            language=entry["language"],
-            models=tuple(entry["models"]) if "models" in entry else None,
-        )
+        locale: decode(Marketplace, _entry(entry, f"{where}: marketplaces.{locale}"), where, locale=locale)
         for locale, entry in raw["marketplaces"].items()
     }
 
 
 def quality(path: Path | None = None) -> list[Quality]:
-    """Judged or assumed quality rows."""
-    source: Traversable | Path = path or data_path("quality.yaml")
-    raw = yaml.load(source.read_text(encoding="utf-8"), Loader=_LOADER)  # noqa: S506 (a safe loader)
-    return [Quality(**row) for row in raw["rows"]]
+    """Measured or assumed quality rows.
+
+    Raises:
+        FactsError: a file of another form.
+    """
+    where, raw = _file(path, "quality.yaml", "peakday.quality/1")
+    entries = raw.get("rows")
+    if not isinstance(entries, list):
+        raise FactsError(f"{where}: rows: expected a list of rows")
+    return [
+        decode(Quality, _entry(entry, f"{where}: rows.{k}"), f"{where}: rows.{k}") for k, entry in enumerate(entries)
+    ]
 
 
-def _models_file(path: Path | None) -> tuple[str, dict[str, Any]]:
-    source: Traversable | Path = path or data_path("models.yaml")
-    raw = yaml.load(source.read_text(encoding="utf-8"), Loader=_LOADER)  # noqa: S506 (a safe loader)
-    where = str(path or "models.yaml")
-    if not isinstance(raw, dict) or raw.get("schema") != "peakday.models/1":
-        raise FactsError(f"{where}: schema is not peakday.models/1")
+def _file(path: Path | None, name: str, schema: str) -> tuple[str, dict[str, Any]]:
+    """A YAML file of the user's, or the package's own of that name: what to call it, and its keys."""
+    where = str(path or name)
+    text = data_path(name).read_text(encoding="utf-8") if path is None else read_text(path, error=FactsError)
+    raw: dict[str, Any] = parse_yaml(text, where, error=FactsError)
+    if raw.get("schema") != schema:
+        raise FactsError(f"{where}: schema is not {schema}")
     return where, raw
 
 
-_MODEL_KEYS = {
-    "model_id", "stands_for", "supply", "protocol", "price_key", "cache_rule", "cache_write_usd_per_mtok", "quota",
-    "context_tokens", "max_output_tokens", "images", "grounding_regions", "bench_model_ids", "source",
-}  # fmt: skip
+def _models_file(path: Path | None) -> tuple[str, dict[str, Any]]:
+    where, raw = _file(path, "models.yaml", "peakday.models/1")
+    for key in ("models", "marketplaces"):
+        _entry(raw.get(key), f"{where}: {key}")
+    return where, raw
 
 
-def _model(key: str, entry: dict[str, Any], where: str) -> Model:
+def _entry(value: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise FactsError(f"{where}: expected a mapping of keys to values")
+    return value
+
+
+_MODEL_KEYS = frozenset(
+    {item.name for item in fields(Model)} - {"key", "cache", "prices"}
+    | {"price_key", "cache_rule", "cache_write_usd_per_mtok"}
+)
+
+
+def _model(key: str, entry: Any, where: str) -> Model:
+    place = f"{where}: models.{key}"
+    entry = _entry(entry, place)
     unknown = sorted(set(entry) - _MODEL_KEYS)
     if unknown:
-        raise FactsError(f"{where}: models.{key}.{unknown[0]}: unknown key; known: {', '.join(sorted(_MODEL_KEYS))}")
-    try:
-        rule = cache_rules()[entry["cache_rule"]]
-        quota = quotas()[entry["quota"]] if entry.get("quota") else None
-        prices = _with_write_price(token_prices()[entry["price_key"]], entry) if entry.get("price_key") else None
-        model = Model(
-            key=key,
-            model_id=entry["model_id"],
-            stands_for=entry["stands_for"],
-            supply=entry["supply"],
-            protocol=entry["protocol"],
-            cache=rule,
-            context_tokens=entry["context_tokens"],
-            max_output_tokens=entry["max_output_tokens"],
-            images=entry["images"],
-            grounding_regions=tuple(entry["grounding_regions"]),
-            source=entry["source"],
-            prices=prices,
-            quota=quota,
-            bench_model_ids=tuple(entry.get("bench_model_ids", ())),
-        )
-    except KeyError as error:
-        raise FactsError(f"{where}: models.{key}: {error} is missing or unknown") from None
+        raise FactsError(f"{place}.{unknown[0]}: unknown key; known: {', '.join(sorted(_MODEL_KEYS))}")
+    prices = _named(entry, "price_key", token_prices(), place)
+    model = decode(
+        Model,
+        entry,
+        place,
+        key=key,
+        cache=_named(entry, "cache_rule", cache_rules(), place, needed=True),
+        quota=_named(entry, "quota", quotas(), place),
+        prices=prices and _with_write_price(prices, entry, place),
+    )
     if model.supply not in ("bedrock", "self_hosted") or model.protocol not in ("converse", "openai"):
-        raise FactsError(f"{where}: models.{key}: supply is bedrock or self_hosted, protocol converse or openai")
+        raise FactsError(f"{place}: supply is bedrock or self_hosted, protocol converse or openai")
     return model
 
 
-def _with_write_price(prices: TokenPrices, entry: dict[str, Any]) -> TokenPrices:
+def _named(entry: Mapping[str, Any], key: str, known: Mapping[str, T], where: str, *, needed: bool = False) -> T | None:
+    """The row of a data file that an entry names; None where it names none and needs none."""
+    name = entry.get(key)
+    if name is None and not needed:
+        return None
+    if not isinstance(name, str) or name not in known:
+        near = difflib.get_close_matches(str(name), known, n=1)
+        raise FactsError(f"{where}.{key}: {name!r} is missing or unknown{f'; did you mean {near[0]}?' if near else ''}")
+    return known[name]
+
+
+def _with_write_price(prices: TokenPrices, entry: Mapping[str, Any], where: str) -> TokenPrices:
     """The price row, with a stated write price where the price file has none."""
     stated = entry.get("cache_write_usd_per_mtok")
     if stated is None or prices.cache_write_5m_usd_per_mtok is not None:
         return prices
-    value = float(stated["value"])
-    if not (math.isfinite(value) and value >= 0):
-        raise FactsError(f"models.yaml: {entry['model_id']}: cache_write_usd_per_mtok is {value}, expected >= 0")
-    return TokenPrices(
-        price_key=prices.price_key,
-        input_usd_per_mtok=prices.input_usd_per_mtok,
-        output_usd_per_mtok=prices.output_usd_per_mtok,
-        cache_read_usd_per_mtok=prices.cache_read_usd_per_mtok,
-        cache_write_5m_usd_per_mtok=value,
-        cache_write_1h_usd_per_mtok=None,
-        source=prices.source,
-        source_date=prices.source_date,
-        assumed=("cache_write_5m",) if stated.get("status") == "assumed" else (),
+    price = decode(
+        _StatedPrice, _entry(stated, f"{where}.cache_write_usd_per_mtok"), f"{where}.cache_write_usd_per_mtok"
     )
+    if price.value < 0:
+        raise FactsError(f"{where}.cache_write_usd_per_mtok: {price.value} is below zero")
+    assumed = ("cache_write_5m",) if price.status == "assumed" else ()
+    return replace(prices, cache_write_5m_usd_per_mtok=price.value, cache_write_1h_usd_per_mtok=None, assumed=assumed)
+
+
+@dataclass(frozen=True)
+class _StatedPrice:
+    """A price that models.yaml states itself, because the price file has none."""
+
+    value: float
+    status: str = ""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from facts.reader import number, rows
+from facts.reader import keyed
 
 
 @dataclass(frozen=True)
@@ -32,23 +32,4 @@ class SupplyLimit:
 @cache
 def supply_limits() -> Mapping[str, SupplyLimit]:
     """Limits of Capacity Blocks by instance type; a type that is not here is not sold in them, as far as we read."""
-    return {
-        row["instance"]: SupplyLimit(
-            instance=row["instance"],
-            purchase=row["purchase"],
-            instances_per_block_max=_whole(row["instances_per_block_max"]),
-            instances_max=_whole(row["instances_max"]),
-            days_max=_whole(row["days_max"]),
-            lead_days_min=number(row["lead_days_min"]),
-            lead_days_max=number(row["lead_days_max"]),
-            regions=tuple(row["regions"].split()),
-            source=row["source"],
-            source_date=row["source_date"],
-        )
-        for row in rows("supply_limits.csv")
-    }
-
-
-def _whole(text: str) -> int | None:
-    value = number(text)
-    return None if value is None else int(value)
+    return keyed(SupplyLimit, "supply_limits.csv", "instance")

@@ -14,7 +14,8 @@ from assistant.models.regions import RegionHealth
 from assistant.models.supply_state import QuotaHeadroom, TtftForecast, quota_place
 from assistant.prompt import Prompt
 from assistant.settings import Stack
-from facts.reader import FactsError, Model
+from facts.decoding import FactsError
+from facts.reader import Model
 
 _BACKOFF_S = 0.2
 """First pause between attempts, doubled each time. Only used when the scenario asks for retries."""

@@ -6,9 +6,10 @@ import pytest
 import yaml
 
 from facts.account import Minute, is_usage, read_quotas, read_usage, usage_text
+from facts.decoding import FactsError
 from facts.model_names import Routing, base_id, model_key, routing, words
 from facts.quota_names import parse_quota_name
-from facts.reader import FactsError, models
+from facts.reader import models
 
 NOON = 1_793_534_400 // 60 * 60
 PRO = "us.amazon.nova-pro-v1:0"
