@@ -6,24 +6,27 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from dashboards.report import write_report
+from neuron_bench.endpoint.sweep import EndpointSpec
+from neuron_bench.endpoint.sweep import run as measure_endpoint
+from neuron_bench.importers.files import import_file
+from neuron_bench.matrix import read_matrix, run_matrix
+from neuron_bench.record import Bench, load_bench
+from neuron_bench.report.headlines import Slo, case_table, headlines, law_table, table
+from neuron_bench.trace.prebuild import prebuild
+from neuron_bench.trace.suite import Spec
+from neuron_bench.trace.suite import run as measure_trace
 from peakday.config import load_config
 from peakday.console import Console
 from peakday.errors import CommandError
 from peakday.records.folders import find_record, new_folder, relative
 from peakday.targets import Target, check_allowed, check_answers
 
-if TYPE_CHECKING:
-    from neuron_bench.record import Bench
-    from neuron_bench.trace.suite import Spec
-
 
 def import_bench(file: Path, out: Path | None, **known: str | None) -> tuple[str, dict[str, Any]]:
     """Import a table into a new record; what was taken, what was flagged and why."""
-    from neuron_bench.importers.files import import_file
-    from neuron_bench.record import load_bench
-
     if not file.is_file():
         raise CommandError(f"{file}: no such file")
     folder = out or new_folder("benches", file.name.split(".")[0], datetime.now(UTC))
@@ -44,10 +47,6 @@ def _imported(bench: Bench) -> tuple[str, dict[str, Any]]:
 
 def report_bench(wanted: str, out: Path | None) -> tuple[str, dict[str, Any]]:
     """The summary of a bench, and its page beside the record or where asked."""
-    from dashboards.report import write_report
-    from neuron_bench.record import load_bench
-    from neuron_bench.report.headlines import Slo, case_table, headlines, law_table, table
-
     bench = load_bench(find_record("benches", wanted))
     page = write_report(out or bench.path / "report.html", run=None, plan=None, bench=bench)
     parts = (table(headlines(bench, Slo())), case_table(bench), law_table(bench), str(page))
@@ -80,9 +79,6 @@ def run_bench(options: BenchOptions, *, seed: int, console: Console) -> tuple[st
         CommandError: options that do not go together.
         BenchError: the device or server is not ready, or nothing could be measured; no record is left then.
     """
-    from neuron_bench.record import load_bench
-    from neuron_bench.report.headlines import case_table, law_table
-
     if options.method not in ("trace", "endpoint"):
         raise CommandError(f"--method {options.method!r}: expected trace or endpoint")
     if (options.method == "endpoint") != (options.url is not None):
@@ -99,14 +95,10 @@ def run_bench(options: BenchOptions, *, seed: int, console: Console) -> tuple[st
 
 
 def _run_trace(options: BenchOptions, folder: Path, seed: int, console: Console) -> None:
-    from neuron_bench.trace.suite import run
-
-    run(_trace_spec(options, seed), folder, progress=_say_progress(console), resume=options.resume)
+    measure_trace(_trace_spec(options, seed), folder, progress=_say_progress(console), resume=options.resume)
 
 
 def _trace_spec(options: BenchOptions, seed: int) -> Spec:
-    from neuron_bench.trace.suite import Spec
-
     return Spec(
         device=options.device,
         model=options.model,
@@ -121,16 +113,12 @@ def _trace_spec(options: BenchOptions, seed: int) -> Spec:
 
 def prebuild_graphs(options: BenchOptions, *, seed: int, console: Console) -> tuple[str, dict[str, Any]]:
     """Compile every graph that the same bench would need into its artifact store; nothing is timed."""
-    from neuron_bench.trace.prebuild import prebuild
-
     built = prebuild(_trace_spec(options, seed), progress=_say_progress(console))
     return "\n".join(str(one) for one in built), {"built": [asdict(one) for one in built]}
 
 
 def run_matrix_file(file: Path, out: Path | None, *, console: Console) -> tuple[str, dict[str, Any]]:
     """Every bench of a matrix file; those that are there already are kept, refusals stop no other."""
-    from neuron_bench.matrix import read_matrix, run_matrix
-
     folder = out or Path("benches")
     outcome = run_matrix(read_matrix(file), folder, progress=_say_progress(console))
     lines = [str(relative(path)) for path in outcome.benches]
@@ -139,8 +127,6 @@ def run_matrix_file(file: Path, out: Path | None, *, console: Console) -> tuple[
 
 
 def _run_endpoint(options: BenchOptions, folder: Path, seed: int, console: Console) -> None:
-    from neuron_bench.endpoint.sweep import EndpointSpec, run
-
     target = Target("openai", str(options.url))
     check_allowed(target, load_config())
     check_answers(target)
@@ -157,7 +143,7 @@ def _run_endpoint(options: BenchOptions, folder: Path, seed: int, console: Conso
         tp=options.tp,
         chips_used=options.chips_used,
     )
-    run(spec, folder, progress=_say_progress(console))
+    measure_endpoint(spec, folder, progress=_say_progress(console))
 
 
 def _say_progress(console: Console) -> Callable[[int, int, float | None, str], None]:

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from capacity.calibration.fit import CalibrationError, EngineLimits, Identity, calibrate
+from capacity.calibration.observed import observed_calls
+from capacity.plan import PlanError
+from dashboards.terminal import plan_summary, run_summary
 from host.errors import Exit
+from loadgen.analysis.self_check import SelfCheck
+from loadgen.job import LoadError
+from loadgen.record import Run, load_run
 from peakday.console import Console
+from peakday.doctor import check_generator
 from peakday.plan.plan import Sources, plan_scenario
+from peakday.plan.step_models import step_model_text
 from peakday.records.folders import new_folder, relative
 from peakday.run.load import LoadOptions, load_of, make_job, on_stack
 from peakday.run.rehearsal import run_job
+from peakday.stack.local import Stack
 from peakday.stack.resolved import Resolved, open_stack, resolve
-
-if TYPE_CHECKING:
-    from loadgen.analysis.self_check import SelfCheck
-    from loadgen.record import Run
-    from peakday.stack.local import Stack
 
 SCENARIO = "smoke"
 STEPS_PER_S = (2.5, 4.0, 5.5)
@@ -44,8 +50,6 @@ def run_demo(*, seed: int | None, console: Console) -> tuple[str, dict[str, Any]
     An INVALID run (a busy machine, mostly) is said on top and does not stop the story: the plan is then made from an
     earlier valid run of the scenario or from its assumptions, never from an INVALID run.
     """
-    from dashboards.terminal import plan_summary, run_summary
-
     resolved = resolve(SCENARIO, [], seed)
     check, runs = climb(resolved, console)
     top = runs[-1]
@@ -86,9 +90,6 @@ def choose_rates(check: SelfCheck) -> tuple[tuple[float, ...], str]:
 
 def check_rates(resolved: Resolved, stack: Stack, console: Console) -> tuple[tuple[float, ...], str]:
     """Check the generator for three seconds and choose the rates; slow ones where nothing could be compared."""
-    from loadgen.job import LoadError
-    from peakday.doctor import check_generator
-
     console.say(f"checking the generator at {CHECK_PER_S:g}/s for {CHECK_S:g} s")
     try:
         return choose_rates(check_generator(resolved, stack, CHECK_PER_S, CHECK_S, CHECK_DRAIN_S))
@@ -99,10 +100,6 @@ def check_rates(resolved: Resolved, stack: Stack, console: Console) -> tuple[tup
 
 def climb(resolved: Resolved, console: Console) -> tuple[str, list[Run]]:
     """What the check of the generator said, then one run for each load step, all on one local stack."""
-    from datetime import UTC, datetime
-
-    from loadgen.record import load_run
-
     runs = []
     with open_stack(resolved, profiles=ONE_REPLICA, console=console) as stack:
         rates, said = check_rates(resolved, stack, console)
@@ -119,11 +116,6 @@ def climb(resolved: Resolved, console: Console) -> tuple[str, list[Run]]:
 
 def try_calibration(runs: list[Run]) -> str:
     """The step times that the sweep shows, or why it cannot: one or the other, never nothing."""
-    from capacity.calibration.fit import CalibrationError, EngineLimits, Identity, calibrate
-    from capacity.calibration.observed import observed_calls
-    from capacity.plan import PlanError
-    from peakday.plan.step_models import step_model_text
-
     engine = EngineLimits(max_num_seqs=32, max_batched_tokens=2048, block_tokens=32, kv_blocks=8192)
     identity = Identity(MODEL, "trainium2", 4, 1.0, "emulator", "profiles.yaml", "-")
     try:

@@ -11,16 +11,17 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from host.environment import host_facts
 from host.ports import listen
+from loadgen.analysis.self_check import SelfCheck, self_check
+from neuron_bench.device.probe import probe
 from peakday.console import Console
-
-if TYPE_CHECKING:
-    from loadgen.analysis.self_check import SelfCheck
-    from peakday.stack.local import Stack
-    from peakday.stack.resolved import Resolved
+from peakday.run.load import LoadOptions, load_of, make_job, on_targets
+from peakday.stack.local import Stack
+from peakday.stack.resolved import Resolved, open_stack, resolve
+from peakday.targets import Target
 
 OPEN_FILES_WANTED = 4_096
 """One connection is one open file; the generator keeps a few thousand at once on one machine."""
@@ -101,8 +102,6 @@ def _aws() -> Iterator[Finding]:
 
 
 def _devices() -> Iterator[Finding]:
-    from neuron_bench.device.probe import probe
-
     for device in ("neuron", "cuda", "cpu"):
         report = probe(device)
         yield Finding(f"bench on {device}", report.level, None, report.remedy)
@@ -114,8 +113,6 @@ def measure_rate(rate_per_s: float, for_s: float, *, console: Console) -> tuple[
     Returns:
         Text, data, and whether the generator is valid at this rate.
     """
-    from peakday.stack.resolved import open_stack, resolve
-
     resolved = resolve("smoke", [], None)
     with open_stack(resolved, console=console) as stack:
         check = check_generator(resolved, stack, rate_per_s, for_s)
@@ -142,10 +139,6 @@ def check_generator(
     Raises:
         LoadError: not one turn could be compared.
     """
-    from loadgen.analysis.self_check import self_check
-    from peakday.run.load import LoadOptions, load_of, make_job, on_targets
-    from peakday.targets import Target
-
     with tempfile.TemporaryDirectory(prefix="peakday-doctor-") as folder:
         options = LoadOptions(rate_per_s=rate_per_s, for_s=for_s, model="custom-8b", out=Path(folder) / "check")
         driven = on_targets([Target("openai", stack.endpoints["openai"])], options)

@@ -6,8 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from facts.account import is_usage
+from peakday.account.usage_counts import write_counts
 from peakday.errors import CommandError
+from peakday.preview_page import write_preview
 from peakday.quantities import duration_s
+from scenarios.fitting import Growth, fit
+from scenarios.loading import load_scenario
+from scenarios.preview import preview
+from scenarios.preview_text import preview_text
 
 
 def picture(
@@ -19,11 +26,6 @@ def picture(
     html: Path | None,
 ) -> tuple[str, dict[str, Any]]:
     """The preview as text and as data; as a page too where asked."""
-    from peakday.preview_page import write_preview
-    from scenarios.loading import load_scenario
-    from scenarios.preview import preview
-    from scenarios.preview_text import preview_text
-
     view = preview(load_scenario(scenario, sets), window=window, scale=scale, seed=seed)
     text = preview_text(view)
     if html is not None:
@@ -54,10 +56,6 @@ def fit_history(
     Raises:
         CommandError: the growth is no LOW,MID,HIGH, or NAME.yaml is there already.
     """
-    from facts.account import is_usage
-    from peakday.account.usage_counts import write_counts
-    from scenarios.fitting import fit
-
     path = Path(f"{name}.yaml")
     if path.exists():
         raise CommandError(f"{path}: is there already; choose another --name")
@@ -87,8 +85,6 @@ def fit_history(
 
 
 def _growth(text: str | None) -> Any:
-    from scenarios.fitting import Growth
-
     if text is None:
         return None
     try:

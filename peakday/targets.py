@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from host.errors import Exit
 from host.ports import is_loopback_url
+from loadgen.targets.mapping import target_specs
 from peakday.config import FILE, Config
 from peakday.errors import CommandError
 
@@ -44,8 +45,6 @@ def _parse(text: str) -> list[Target]:
     if not equals or kind not in KINDS:
         raise CommandError(f"--target {text!r}: expected KIND=URL with KIND one of {', '.join(KINDS)}")
     if kind == "http":
-        from loadgen.targets.mapping import target_specs
-
         specs = target_specs(Path(rest))
         return [Target("http", _checked(spec.url), {"region": spec.region, "mapping": spec.mapping}) for spec in specs]
     if kind == "module":

@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import yaml
 
+from emulator.profiles import SCHEMA, raw_profile, read_profiles
 from facts.reader import Model
 from host.atomic import written_aside
 from peakday.account.bedrock_calls import Answer, Bedrock
@@ -107,10 +109,6 @@ def shape(short: Timed, long: Timed, cached: Timed, seed: int) -> Shape | None:
 
 def write_profile(out: Path, model: Model, found: Shape, texts: Texts, source: str) -> Path:
     """An overlay of the emulator's profiles, checked by their own reader."""
-    import yaml
-
-    from emulator.profiles import SCHEMA, read_profiles
-
     name = f"{model.key}/measured"
     groups = {
         "physics": "provider",
@@ -135,16 +133,12 @@ def write_profile(out: Path, model: Model, found: Shape, texts: Texts, source: s
 
 def expected_ttft_s(model: Model, tokens: float) -> float | None:
     """Median first token that the emulator's own profile says for an uncached prompt; None for another physics."""
-    from emulator.profiles import raw_profile
-
     ttft = raw_profile(model.key).get("ttft")
     return None if ttft is None else float(ttft["base_s"] + ttft["per_uncached_token_s"] * tokens)
 
 
 def _over_own(model: str, groups: Mapping[str, Any]) -> dict[str, Any]:
     """The emulator's own profile with the measured terms over it: load and cache stay as they were."""
-    from emulator.profiles import raw_profile
-
     own = raw_profile(model)
     return {
         name: {**own.get(name, {}), **groups[name]} if isinstance(groups.get(name), dict) else groups.get(name, value)

@@ -5,7 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
+from capacity.demand.calls import assumed_calls
+from facts.account import read_usage
+from facts.reader import models
 from peakday.errors import CommandError
+from scenarios.loading import load_scenario
 
 
 def write_counts(
@@ -20,8 +24,6 @@ def write_counts(
         CommandError: the file is there already.
         FactsError: the usage cannot be read.
     """
-    from facts.account import read_usage
-
     if out.exists():
         raise CommandError(f"{out}: is there already; choose another --name")
     usage = read_usage(usage_file)
@@ -40,10 +42,6 @@ def write_counts(
 
 def assumed_calls_per_interaction(parent: str, models_used: tuple[str, ...]) -> float:
     """Calls that the parent's conversation makes of the models that the account's usage shows."""
-    from capacity.demand.calls import assumed_calls
-    from facts.reader import models
-    from scenarios.loading import load_scenario
-
     scenario = load_scenario(parent, ())
     calls = assumed_calls(scenario, models(), seed=scenario.seed)
     calls_per_session = sum(calls.per_interaction(name) for name in models_used)

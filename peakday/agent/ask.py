@@ -7,6 +7,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from assistant.ask import ask
+from loadgen.targets.inspection import ask_mapped
+from loadgen.targets.mapping import target_specs
 from peakday.config import load_config
 from peakday.console import Console
 from peakday.stack.resolved import open_stack, resolve
@@ -25,8 +28,6 @@ def ask_once(
     console: Console,
 ) -> tuple[str, list[dict[str, Any]]]:
     """Ask a running assistant, or one that is started for this question; the text to show and the raw events."""
-    from assistant.ask import ask
-
     with contextlib.ExitStack() as cleanup:
         url = target
         if url is not None:
@@ -41,9 +42,6 @@ def ask_once(
 
 def ask_mapping(target: str, message: str) -> tuple[str, list[dict[str, Any]]]:
     """One question to a mapped target: every piece of its answer as it came, and what the mapping recognised."""
-    from loadgen.targets.inspection import ask_mapped
-    from loadgen.targets.mapping import target_specs
-
     spec = target_specs(Path(target.removeprefix("http=")))[0]
     check_allowed(Target("http", spec.url), load_config())
     pieces: list[dict[str, Any]] = [

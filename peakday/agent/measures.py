@@ -10,14 +10,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from assistant.quality.ablation import AskedTurn, ablate, summary
+from assistant.router.evaluate import evaluate, read_csv
 from peakday.console import Console
 from peakday.stack.resolved import Resolved, open_stack, resolve
+from scenarios.schema import Scenario
 
 
 def route_csv(path: Path) -> tuple[str, dict[str, Any]]:
     """The router's figures on a labelled CSV."""
-    from assistant.router.evaluate import evaluate, read_csv
-
     figures = evaluate(read_csv(path))
     low, high = figures["accuracy_interval"]
     lines = [
@@ -36,8 +37,6 @@ def route_csv(path: Path) -> tuple[str, dict[str, Any]]:
 
 def ablate_switches(scenario: str, turns: int, *, seed: int | None, console: Console) -> tuple[str, dict[str, Any]]:
     """Means by variant; every variant gets a fresh stack, so that no cache carries over."""
-    from assistant.quality.ablation import AskedTurn, ablate, summary
-
     resolved = resolve(scenario, [], seed)
     messages = json.loads(resolved.world.messages.read_text())["messages"]
     opening = [m for m in messages if not (m["follow_up"] or m["image"] or m["confirm"] or m.get("answers"))]
@@ -66,8 +65,6 @@ def ablate_switches(scenario: str, turns: int, *, seed: int | None, console: Con
 
 def with_switches(resolved: Resolved, switches: Mapping[str, Any]) -> Resolved:
     """The same scenario with switches laid over its assistant block."""
-    from scenarios.schema import Scenario
-
     raw = resolved.scenario.model_dump(mode="json", by_alias=True)
     for block, values in switches.items():
         raw["assistant"][block] |= values

@@ -9,21 +9,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from assistant.errors import AssistantError
+from assistant.quality.judge import write_judgements
+from assistant.quality.judge_client import Judge, expected_usd, judge_all, rehearsed_verdicts, within
+from assistant.quality.sample_buffer import SampledTurn, read_spool
+from assistant.quality.summary import quality_rows, with_assumed, write_quality
+from assistant.router.evaluate import wilson
+from facts import reader
+from facts.reader import Model
 from host.errors import Exit
+from loadgen.record import read_document, write_json
 from peakday.consent import NO_CONSENT, Consent, require_live
 from peakday.console import Console
 from peakday.errors import CommandError
 from peakday.records.folders import find_record, relative
+from peakday.stack.local import Stack
 from peakday.stack.real_models import own_models, real_models
 from peakday.stack.resolved import open_stack, resolve
 from peakday.targets import check_answers
-
-if TYPE_CHECKING:
-    from assistant.quality.sample_buffer import SampledTurn
-    from facts.reader import Model
-    from peakday.stack.local import Stack
 
 SPOOL, JUDGEMENTS, QUALITY = "judge-spool.jsonl", "judgements.parquet", "quality.yaml"
 SCENARIO = "smoke"
@@ -61,13 +66,6 @@ def judge_run(wanted: str, options: JudgeOptions, *, seed: int | None, console: 
     Raises:
         CommandError: nothing was sampled, the model is unknown, a real judge was not agreed to, or none gave a verdict.
     """
-    from assistant.errors import AssistantError
-    from assistant.quality.judge import write_judgements
-    from assistant.quality.judge_client import within
-    from assistant.quality.sample_buffer import read_spool
-    from assistant.quality.summary import quality_rows, with_assumed, write_quality
-    from facts import reader
-
     spool = Path(wanted) if wanted.endswith(".jsonl") else find_record("runs", wanted) / SPOOL
     sampled = read_spool(spool)
     if not sampled:
@@ -91,8 +89,6 @@ def judge_run(wanted: str, options: JudgeOptions, *, seed: int | None, console: 
 
 def known_model(key: str) -> Model:
     """A model of models.yaml."""
-    from facts import reader
-
     known = reader.models()
     if key not in known:
         raise CommandError(f"--judge {key}: not in models.yaml; known: {', '.join(known)}")
@@ -103,8 +99,6 @@ def judge_turns(
     turns: Sequence[SampledTurn], model: Model, options: JudgeOptions, *, seed: int | None, console: Console
 ) -> list[dict[str, Any]]:
     """Verdicts of a real model when that is agreed to, else of an emulated one started for it."""
-    from assistant.quality.judge_client import Judge, judge_all
-
     if options.consent.live:
         require_live(options.consent, f"{len(turns)} verdicts of {model.key}", price(turns, model), console)
         real = real_models(options.openai_url)
@@ -119,9 +113,6 @@ def rehearse_verdicts(
     turns: Sequence[SampledTurn], model: Model, region: str, *, seed: int | None, console: Console
 ) -> list[dict[str, Any]]:
     """Verdicts of an emulated model: acceptable as often as quality.yaml assumes, to try what reads them."""
-    from assistant.quality.judge_client import Judge, judge_all, rehearsed_verdicts
-    from facts import reader
-
     assumed = {(row.model, row.complexity): row.acceptable_ratio for row in reader.quality() if row.intent == "any"}
     resolved = resolve(SCENARIO, [], seed)
     with tempfile.TemporaryDirectory(prefix="peakday-judge-") as folder:
@@ -135,16 +126,12 @@ def rehearse_verdicts(
 
 def price(turns: Sequence[SampledTurn], model: Model) -> str:
     """What judging is expected to cost, as words."""
-    from assistant.quality.judge_client import expected_usd
-
     usd = expected_usd(turns, model)
     return "no token price" if usd is None else f"{usd[1]:.4f} USD ({usd[0]:.4f} to {usd[2]:.4f}), list prices"
 
 
 def summary_of(judged: Sequence[dict[str, Any]], model: Model, *, left_out: int) -> dict[str, Any]:
     """What was judged as a whole, with its own cost: it is no part of what the run cost."""
-    from assistant.router.evaluate import wilson
-
     verdicts = [row["acceptable"] for row in judged if row["acceptable"] is not None]
     low, high = wilson(sum(verdicts), len(verdicts)) if verdicts else (None, None)
     return {
@@ -160,8 +147,6 @@ def summary_of(judged: Sequence[dict[str, Any]], model: Model, *, left_out: int)
 
 def note_in_record(folder: Path, summary: dict[str, Any]) -> None:
     """The summary as block `judged` of a run's run.json; beside a spool of no run, nothing."""
-    from loadgen.record import read_document, write_json
-
     if (folder / "run.json").is_file():
         write_json(folder / "run.json", {**read_document(folder), "judged": summary})
 

@@ -11,16 +11,16 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
+
+import pandas as pd
 
 from host.atomic import write_bytes
 from host.errors import PeakdayError
+from loadgen.record import Run
+from peakday.consent import Consent, require_live
+from peakday.console import Console
 from peakday.errors import CommandError
-
-if TYPE_CHECKING:
-    from loadgen.record import Run
-    from peakday.consent import Consent
-    from peakday.console import Console
 
 SCHEMA = "peakday.baseline/1"
 SKETCH_SHARES = (
@@ -106,8 +106,6 @@ def open_store(where: str, consent: Consent, console: Console) -> Store:
     """
     if not where.startswith("s3://"):
         return Folder(Path(where))
-    from peakday.consent import require_live
-
     require_live(consent, f"baselines in {where}", "a few S3 requests, less than 0.01 USD", console)
     import boto3
 
@@ -195,8 +193,6 @@ def promote(store: Store, scenario: str, version: str) -> None:
 
 def sketches(runs: Sequence[Run]) -> dict[str, Any]:
     """Quantiles of the pooled latencies of answered turns: the shape of a distribution in a few hundred bytes."""
-    import pandas as pd
-
     metrics = {}
     for metric in SKETCHED:
         values = pd.concat([run.turns.loc[run.turns["status"].eq("ok"), metric].dropna() for run in runs])

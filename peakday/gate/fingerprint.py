@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from scenarios.schema import Scenario
+from pydantic import ValidationError
+
+from host.environment import host_facts
+from scenarios.schema import Scenario
 
 HOST = ("system", "machine", "cpu", "cores", "memory_bytes", "python")
 CUSTOMERS_DO = ("event", "demand", "mix", "world", "models", "faults", "quotas")
@@ -22,8 +24,6 @@ def host_fingerprint(host: Mapping[str, Any]) -> dict[str, Any]:
 
 def here() -> dict[str, Any]:
     """The fingerprint of this machine."""
-    from host.environment import host_facts
-
     return host_fingerprint(host_facts())
 
 
@@ -39,8 +39,6 @@ def asked_otherwise(scenario: Scenario, other: Mapping[str, Any]) -> list[str]:
 
     What the other does not know yet is filled in by its default, so that a new key of ours is no difference by itself.
     """
-    from pydantic import ValidationError
-
     mine = scenario.model_dump(mode="json", by_alias=True)
     try:
         theirs: Mapping[str, Any] = type(scenario).model_validate(other).model_dump(mode="json", by_alias=True)

@@ -5,15 +5,17 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from host.environment import peakday_version
+from loadgen.record import Run, load_run
 from peakday.errors import CommandError
 from peakday.gate import baseline as baselines
 from peakday.gate.builds.builds import Build, run_build, worktree
 from peakday.gate.builds.journal import InvalidRuns, Journal
 from peakday.gate.builds.runs import BLOCK_METRICS, Measured, load_alone, load_once, stamp
 from peakday.gate.fingerprint import asked_otherwise, differences, here, host_fingerprint
+from peakday.gate.records import measured
 from peakday.gate.regression.pairs import history, judge_pairs, judge_records, pooled_tails
 from peakday.gate.settings import Runs
 from peakday.gate.slo import judge
@@ -22,9 +24,6 @@ from peakday.gate.state import Check, address
 from peakday.gate.verdicts import Line, Outcome, Verdict
 from peakday.records.folders import find_record
 from slo.slo import parse_slo, slos_of
-
-if TYPE_CHECKING:
-    from loadgen.record import Run
 
 SLO_ALONE_S = 36.0
 """Load of the runs together that judge the SLOs where no regression gate makes any: some 400 turns of `smoke`."""
@@ -107,8 +106,6 @@ def _stored_runs(text: str) -> list[Measured] | None:
     Raises:
         CommandError: one of them is INVALID, so no evidence.
     """
-    from peakday.gate.records import measured
-
     try:
         paths = [find_record("runs", name.strip()) for name in text.split(",")]
     except CommandError:
@@ -167,8 +164,6 @@ def _note_environments(check: Check, pairs: Sequence[tuple[Measured, Measured]])
 
 def check_slo(check: Check, candidates: list[Measured], journal: Journal) -> list[Measured]:
     """Every SLO of checks.yaml, else of the scenario, over the candidate's runs; `slo_runs` where none are."""
-    from loadgen.record import load_run
-
     slos = [parse_slo(text) for text in check.checks.slo] or slos_of(check.resolved.scenario.slo.model_dump())
     if not slos:
         check.notes.append("no SLO in checks.yaml or the scenario: the SLO gate has nothing to judge")
@@ -213,8 +208,6 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 def save_baseline(check: Check, runs: int, promote: bool) -> tuple[str, dict[str, Any]]:
     """Drive the script and so many load runs, and keep what they show as a new version."""
-    from loadgen.record import load_run
-
     if check.candidate.folder is None or check.candidate.sut is not None:
         raise CommandError("a baseline holds exact figures, which only the local stack gives; leave sut out")
     drive = steady_script(check)

@@ -6,6 +6,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from capacity.calibration.backtest import compare_plans
+from capacity.plan import load_plan
+from loadgen.record import load_run
+from neuron_bench.record import load_bench
+from neuron_bench.report.compare import compare
 from peakday.errors import CommandError
 from peakday.gate.builds.runs import BLOCK_METRICS, Measured, load_asked
 from peakday.gate.metrics import run_values, tail
@@ -21,8 +26,6 @@ def measured(path: Path) -> Measured:
     Raises:
         CommandError: it is INVALID, so no evidence.
     """
-    from loadgen.record import load_run
-
     run = load_run(path)
     if not run.info.valid:
         raise CommandError(f"{path}: INVALID, so no evidence: {run.info.reasons[0]}")
@@ -57,9 +60,6 @@ def check_records(candidate: str, against: str, margin: float) -> Outcome:
 
 
 def _benches(old: Path, new: Path, margin: float) -> list[Line]:
-    from neuron_bench.record import load_bench
-    from neuron_bench.report.compare import compare
-
     comparison = compare(load_bench(old), load_bench(new), threshold_ratio=margin)
     lines = [
         Line(GATE, text.partition(":")[0], Verdict.FAIL, f"nothing may change it: {text}") for text in comparison.exact
@@ -80,9 +80,6 @@ def _benches(old: Path, new: Path, margin: float) -> list[Line]:
 
 
 def _plans(old: Path, new: Path, margin: float) -> list[Line]:
-    from capacity.calibration.backtest import compare_plans
-    from capacity.plan import load_plan
-
     plans = load_plan(old), load_plan(new)
     if plans[0].scenario.hash != plans[1].scenario.hash:
         why = "the plans are of two scenarios, so a difference says nothing about the code"

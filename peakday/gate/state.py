@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from peakday.config import load_config
 from peakday.consent import Consent
 from peakday.console import Console
 from peakday.gate import baseline as baselines
@@ -13,7 +14,9 @@ from peakday.gate.builds.builds import Build, here_identity
 from peakday.gate.fingerprint import workload_hash
 from peakday.gate.settings import Checks
 from peakday.gate.verdicts import Line, Outcome
+from peakday.stack.real_models import refuse_paid
 from peakday.stack.resolved import Resolved, resolve
+from peakday.targets import check_allowed, parse_targets
 
 
 @dataclass(frozen=True)
@@ -84,10 +87,6 @@ def address(text: str, label: str) -> Build:
     Raises:
         CommandError: a target that is not owned, or whose answers cost money.
     """
-    from peakday.config import load_config
-    from peakday.stack.real_models import refuse_paid
-    from peakday.targets import check_allowed, parse_targets
-
     named = text if "=" in text.partition("://")[0] else f"assistant={text}"
     targets = parse_targets([named])
     for target in targets:

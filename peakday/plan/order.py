@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from dashboards.order.sheet import Occasion
-
-if TYPE_CHECKING:
-    from facts.account import Held, Usage
-    from loadgen.record import Run
-    from scenarios.schema import Scenario
+from facts.account import Held, Usage
+from loadgen.record import Run
+from scenarios.schema import Scenario
 
 LONG_REQUEST_TOKENS = 25_000
 """A longer prompt is a long one on the order sheet: a judgement; who reviews a quota increase asks for the share."""

@@ -6,24 +6,33 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from capacity.calibration.backtest import backtest, coverage_interval
+from capacity.fleet.bookable import supply_findings
+from capacity.fleet.findings import refuse_order
+from capacity.plan import Plan, load_plan, write_plan
+from capacity.planner import make_plan
+from dashboards.order.page import write_order
+from dashboards.order.sheet import Occasion, write_order_sheet
+from dashboards.report import write_report
+from dashboards.workbook.book import write_xlsx
+from facts.account import Held, read_quotas, read_usage
+from facts.reader import quality
 from host.atomic import folder_aside
 from host.environment import peakday_version
+from loadgen.record import RecordError, Run, load_run, read_info
+from neuron_bench.fit.published import step_models
+from neuron_bench.record import Bench, load_bench
+from neuron_bench.step_model import StepModel, read_step_model
+from peakday.account.pull import newest
 from peakday.config import load_config, quality_file
 from peakday.console import Console
 from peakday.errors import CommandError
+from peakday.plan.order import order_occasion
 from peakday.plan.prices import own_prices
 from peakday.records.folders import find_record, new_folder, records
-
-if TYPE_CHECKING:
-    from capacity.plan import Plan
-    from dashboards.order.sheet import Occasion
-    from facts.account import Held
-    from loadgen.record import Run
-    from neuron_bench.record import Bench
-    from neuron_bench.step_model import StepModel
-    from scenarios.schema import Scenario
+from scenarios.schema import Scenario
 
 
 @dataclass(frozen=True)
@@ -42,12 +51,6 @@ def plan_scenario(
     scenario: Scenario, scenario_hash: str, sources: Sources, *, out: Path | None, seed: int, console: Console
 ) -> tuple[Plan, Path]:
     """Make a plan and write its folder: plan.json, plan.xlsx, report.html; complete or not at all."""
-    from capacity.fleet.bookable import supply_findings
-    from capacity.fleet.findings import refuse_order
-    from capacity.planner import make_plan
-    from facts.account import read_usage
-    from facts.reader import quality
-
     now = datetime.now(UTC)
     folder = out or new_folder("plans", scenario.name, now)
     if folder.exists():
@@ -76,8 +79,6 @@ def plan_scenario(
     plan = replace(plan, warnings=(*plan.warnings, *supply_findings(plan)))
     occasion = None
     if sources.for_order:
-        from peakday.plan.order import order_occasion
-
         refuse_order(plan)
         occasion = order_occasion(scenario, run, usage, held)
     write_plan_folder(folder, plan, run, occasion)
@@ -86,12 +87,6 @@ def plan_scenario(
 
 def write_plan_folder(folder: Path, plan: Plan, run: Run | None, occasion: Occasion | None) -> None:
     """Every file of a plan, put in place by one rename; the order's two where there is an occasion to order for."""
-    from capacity.plan import write_plan
-    from dashboards.order.page import write_order
-    from dashboards.order.sheet import write_order_sheet
-    from dashboards.report import write_report
-    from dashboards.workbook.book import write_xlsx
-
     with folder_aside(folder) as aside:
         write_plan(plan, aside)
         write_xlsx(plan, aside / "plan.xlsx")
@@ -103,9 +98,6 @@ def write_plan_folder(folder: Path, plan: Plan, run: Run | None, occasion: Occas
 
 def held_quotas(wanted: Path | None, console: Console) -> Held | None:
     """The account's quotas: the file asked for, else the newest that `aws pull` left here; None when there is none."""
-    from facts.account import read_quotas
-    from peakday.account.pull import newest
-
     path = wanted or newest("quotas.yaml")
     if path is None:
         return None
@@ -116,8 +108,6 @@ def held_quotas(wanted: Path | None, console: Console) -> Held | None:
 
 def choose_run(scenario_hash: str, wanted: str | None, console: Console) -> Run | None:
     """The run asked for, or the newest valid and finished one of this very scenario; None when there is none."""
-    from loadgen.record import RecordError, load_run, read_info
-
     if wanted is not None:
         return load_run(find_record("runs", wanted))
     for path in records("runs"):
@@ -134,8 +124,6 @@ def choose_run(scenario_hash: str, wanted: str | None, console: Console) -> Run 
 
 def choose_benches(wanted: Sequence[str], step_models: Sequence[StepModel]) -> list[Bench]:
     """The bench records asked for, or those here that a step model was fitted from, newest first."""
-    from neuron_bench.record import load_bench
-
     if wanted:
         return [load_bench(find_record("benches", name)) for name in wanted]
     used = {name for model in step_models for name in model.inputs}
@@ -144,9 +132,6 @@ def choose_benches(wanted: Sequence[str], step_models: Sequence[StepModel]) -> l
 
 def choose_step_models(wanted: Sequence[Path], console: Console) -> list[StepModel]:
     """The step models asked for, or those derived from published figures."""
-    from neuron_bench.fit.published import step_models
-    from neuron_bench.step_model import read_step_model
-
     if wanted:
         return [read_step_model(path) for path in wanted]
     console.say(
@@ -157,10 +142,6 @@ def choose_step_models(wanted: Sequence[Path], console: Console) -> list[StepMod
 
 def score(plan_name: str, run_name: str) -> tuple[str, dict[str, Any]]:
     """A plan's figures beside what a later run measured, the worst first."""
-    from capacity.calibration.backtest import backtest, coverage_interval
-    from capacity.plan import load_plan
-    from loadgen.record import load_run
-
     scored = backtest(load_plan(find_record("plans", plan_name)), load_run(find_record("runs", run_name)))
     inside, of = scored.coverage
     lines = [

@@ -7,14 +7,26 @@ import subprocess
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from capacity.calibration.backtest import coverage_interval
+from capacity.calibration.observed import observed_calls
+from capacity.calibration.prediction import (
+    Outcome,
+    Prediction,
+    extrapolations,
+    predict_figures,
+    read_prediction,
+    refuse_hindsight,
+    score_prediction,
+    write_prediction,
+)
+from capacity.simulator.requests import requests
+from loadgen.record import Run, load_run
+from neuron_bench.step_model import read_step_model
 from peakday.errors import CommandError
 from peakday.records.folders import find_record
-
-if TYPE_CHECKING:
-    from capacity.calibration.prediction import Outcome
-    from loadgen.record import Run
+from scenarios.arrivals import read_replay
 
 SUFFIX = ".prediction.json"
 
@@ -26,11 +38,6 @@ def predict_run(step_model: Path, arrivals: Path, out: Path | None, *, seed: int
         CommandError: the prediction is there already, or the file has no lengths.
         PlanError: the step model cannot say how far off it may be.
     """
-    from capacity.calibration.prediction import Prediction, extrapolations, predict_figures, write_prediction
-    from capacity.simulator.requests import requests
-    from neuron_bench.step_model import read_step_model
-    from scenarios.arrivals import read_replay
-
     path = out or Path(arrivals.name.partition(".")[0] + SUFFIX)
     if path.exists():
         raise CommandError(f"{path}: is there already; a prediction is made once, choose another --out")
@@ -62,9 +69,6 @@ def predict_run(step_model: Path, arrivals: Path, out: Path | None, *, seed: int
 
 def score_run(path: Path, run_name: str, model: str | None) -> tuple[str, dict[str, Any]]:
     """A run's figures beside what was predicted for it, as text and data; see `score`."""
-    from capacity.calibration.backtest import coverage_interval
-    from loadgen.record import load_run
-
     run = load_run(find_record("runs", run_name))
     committed_utc, outcomes = score(path, run, model)
     inside = sum(outcome.inside for outcome in outcomes)
@@ -93,9 +97,6 @@ def score(path: Path, run: Run, model: str | None) -> tuple[str | None, tuple[Ou
         CommandError: the run replayed another file, or the prediction was changed since its commit.
         PlanError: the prediction is not older than the run.
     """
-    from capacity.calibration.observed import observed_calls
-    from capacity.calibration.prediction import read_prediction, refuse_hindsight, score_prediction
-
     prediction, started = read_prediction(path), run.info.started_utc or ""
     if run.info.arrivals_sha256 != prediction.arrivals_sha256:
         raise CommandError(f"{run.run_id}: did not replay {prediction.arrivals}, which {path} is about")

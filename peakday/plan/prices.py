@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from facts.model_names import base_id
+from facts.reader import models
 from host.checked import check
 from host.yaml_text import read_yaml
+from peakday.account.prices import overlay, read_prices
 from peakday.config import Prices
 from peakday.errors import CommandError
 
@@ -34,10 +37,6 @@ def own_prices(prices: Prices, base: Path | None = None) -> dict[str, Any]:
 
 
 def _of_csv(path: Path, discounts: Mapping[str, float]) -> dict[str, dict[str, dict[str, float]]]:
-    from facts.model_names import base_id
-    from facts.reader import models
-    from peakday.account.prices import overlay, read_prices
-
     known = models()
 
     def family(part: str, name: str) -> str:

@@ -6,13 +6,16 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from capacity.calibration.fit import EngineLimits, Identity, calibrate
+from capacity.calibration.observed import observed_calls
+from loadgen.record import load_run
+from neuron_bench.fit.bench import Engine, step_model
+from neuron_bench.record import load_bench
+from neuron_bench.step_model import StepModel, write_step_model
 from peakday.errors import CommandError
 from peakday.records.folders import find_any
-
-if TYPE_CHECKING:
-    from neuron_bench.step_model import StepModel
 
 
 @dataclass(frozen=True)
@@ -40,8 +43,6 @@ def calibrate_from(
         CommandError: more than one bench, a record of another kind, or the file is there already.
         CalibrationError: the records cannot tell; the message says which measurement to take next.
     """
-    from neuron_bench.step_model import write_step_model
-
     path = out or Path(f"{facts.model.replace('/', '-')}-{facts.chip}.step-model.json")
     if path.exists():
         raise CommandError(f"{path}: is there already; choose another --out")
@@ -57,10 +58,6 @@ def calibrate_from(
 
 
 def _from_runs(wanted: Sequence[str], facts: EngineFacts, seed: int, bench: StepModel | None) -> StepModel:
-    from capacity.calibration.fit import EngineLimits, Identity, calibrate
-    from capacity.calibration.observed import observed_calls
-    from loadgen.record import load_run
-
     limits = EngineLimits(facts.max_num_seqs, facts.max_batched_tokens, facts.block_tokens, facts.kv_blocks)
     today = datetime.now(UTC).date().isoformat()
     identity = Identity(facts.model, facts.chip, facts.tp, facts.chips_per_replica, facts.engine, facts.version, today)
@@ -69,9 +66,6 @@ def _from_runs(wanted: Sequence[str], facts: EngineFacts, seed: int, bench: Step
 
 
 def _from_bench(wanted: str, facts: EngineFacts) -> StepModel:
-    from neuron_bench.fit.bench import Engine, step_model
-    from neuron_bench.record import load_bench
-
     engine = Engine(
         facts.max_num_seqs, facts.max_batched_tokens, facts.block_tokens, facts.kv_blocks, facts.engine,
         facts.chips_per_replica,

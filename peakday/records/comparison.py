@@ -6,8 +6,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from capacity.calibration.backtest import compare_plans
+from capacity.plan import load_plan
+from dashboards.html.compare import write_compare
+from dashboards.numbers.run import run_numbers
+from loadgen.record import load_run
+from neuron_bench.record import load_bench
+from neuron_bench.report.compare import compare
 from peakday.errors import CommandError
 from peakday.records.folders import find_any
+from peakday.records.reports import load_any
 
 
 def compare_records(before: str, after: str, page: Path | None) -> tuple[str, dict[str, Any]]:
@@ -21,18 +29,12 @@ def compare_records(before: str, after: str, page: Path | None) -> tuple[str, di
         raise CommandError(f"{before} is in {kind}/ and {after} in {other}/: only records of one kind can be compared")
     text, data = _COMPARERS[kind](old, new)
     if page is not None:
-        from dashboards.html.compare import write_compare
-        from peakday.records.reports import load_any
-
         text += f"\n\n{write_compare(page, load_any(str(old))[0], load_any(str(new))[0])}"
     return text, data
 
 
 def _runs(old: Path, new: Path) -> tuple[str, dict[str, Any]]:
     """Every number both runs have; apart: their intervals do not touch."""
-    from dashboards.numbers.run import run_numbers
-    from loadgen.record import load_run
-
     runs = load_run(old), load_run(new)
     earlier = {(n.name, n.labels): n for n in run_numbers(runs[0])}
     rows = []
@@ -58,9 +60,6 @@ def _mark(row: dict[str, Any]) -> str:
 
 
 def _plans(old: Path, new: Path) -> tuple[str, dict[str, Any]]:
-    from capacity.calibration.backtest import compare_plans
-    from capacity.plan import load_plan
-
     changes = compare_plans(load_plan(old), load_plan(new))
     lines = [
         f"{c.name}: {_shown(c.before)} -> {_shown(c.after)} {c.unit}{'  ranges apart' if c.apart else ''}"
@@ -74,9 +73,6 @@ def _shown(value: float | str) -> str:
 
 
 def _benches(old: Path, new: Path) -> tuple[str, dict[str, Any]]:
-    from neuron_bench.record import load_bench
-    from neuron_bench.report.compare import compare
-
     comparison = compare(load_bench(old), load_bench(new))
     lines = [f"changed although nothing may: {line}" for line in comparison.exact]
     lines += [

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from capacity.plan import Plan, load_plan
+from dashboards import exports
+from dashboards.report import load_for_report, write_report
+from loadgen.record import Run, load_run
+from neuron_bench.record import Bench, load_bench
 from peakday.errors import CommandError
 from peakday.records.folders import find_any
-
-if TYPE_CHECKING:
-    from capacity.plan import Plan
-    from loadgen.record import Run
-    from neuron_bench.record import Bench
 
 FORMS = ("csv", "xlsx", "prometheus", "grafana")
 
@@ -24,25 +23,14 @@ def load_any(wanted: str, *, for_report: bool = False) -> tuple[Run | Plan | Ben
     """
     kind, folder = find_any(wanted)
     if kind == "runs":
-        from dashboards.report import load_for_report
-        from loadgen.record import load_run
-
         return (load_for_report if for_report else load_run)(folder), folder
     if kind == "plans":
-        from capacity.plan import load_plan
-
         return load_plan(folder), folder
-    from neuron_bench.record import load_bench
-
     return load_bench(folder), folder
 
 
 def draw(wanted: str, out: Path | None) -> Path:
     """Write the report beside its record, or where asked; returns its path."""
-    from dashboards.report import write_report
-    from loadgen.record import Run
-    from neuron_bench.record import Bench
-
     record, folder = load_any(wanted, for_report=True)
     return write_report(
         out or folder / "report.html",
@@ -58,9 +46,6 @@ def export_record(form: str, wanted: str, out: Path | None) -> list[Path]:
     Raises:
         CommandError: an unknown form, or a record that has no such form.
     """
-    from dashboards import exports
-    from neuron_bench.record import Bench
-
     if form not in FORMS:
         raise CommandError(f"export {form!r}: expected one of {', '.join(FORMS)}")
     if form == "grafana":

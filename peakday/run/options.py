@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from peakday.consent import Consent
+from peakday.quantities import duration_s, rate_per_s, window_s
 
 Model = Annotated[str | None, typer.Option("--model", help="Model to ask for on an openai or bedrock target.")]
 Window = Annotated[str | None, typer.Option("--window", metavar="START:END", help="Piece of the event, in real time.")]
@@ -60,8 +61,6 @@ def how_much(
     Raises:
         CommandError: a quantity that cannot be read.
     """
-    from peakday.quantities import duration_s, rate_per_s, window_s
-
     return {
         "window": window_s(window, "--window") if window else None,
         "rate_per_s": rate_per_s(rate, "--rate") if rate else None,

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from rich.console import Console as Screen
+from rich.live import Live
+
+from loadgen.coordinator.panel import Rates, panel
+from loadgen.job import LoadJob
 from peakday.console import Console
-
-if TYPE_CHECKING:
-    from loadgen.job import LoadJob
 
 FRAMES_PER_S = 4
 
@@ -18,16 +20,10 @@ FRAMES_PER_S = 4
 @contextlib.contextmanager
 def watching(job: LoadJob, console: Console) -> Iterator[Callable[[dict[str, Any]], None]]:
     """A callback for `run_load`. --quiet and anything that is no terminal get the lines alone."""
-    from rich.console import Console as Screen
-
     screen = Screen(stderr=True)
     if console.quiet or not screen.is_terminal or screen.is_dumb_terminal:
         yield _say_line
         return
-    from rich.live import Live
-
-    from loadgen.coordinator.panel import Rates, panel
-
     rates = Rates()
     title = f"peakday run {job.run_id}"
     with Live(console=screen, refresh_per_second=FRAMES_PER_S) as live:

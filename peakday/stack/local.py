@@ -18,16 +18,15 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from facts import reader
 from facts.stack import DataFiles, Endpoints, ScenarioName, StackFile, stack_json
 from host import processes
 from host.ports import listen
 from peakday.errors import CommandError
-
-if TYPE_CHECKING:
-    from scenarios.schema import Scenario
-    from scenarios.world import World
+from scenarios.schema import Scenario
+from scenarios.world import World
 
 READY_WITHIN_S = 30.0
 POLL_S = 0.2
@@ -198,8 +197,6 @@ def faults_from(scenario: Scenario, window_start_s: float) -> list[dict[str, Any
 
 def model_ids(scenario: Scenario) -> dict[str, str]:
     """Model key to the id that a client sends, for the models of a scenario."""
-    from facts import reader
-
     known = reader.models()
     missing = [key for key in scenario.models if key not in known]
     if missing:

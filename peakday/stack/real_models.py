@@ -9,20 +9,19 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from facts import reader
+from facts.reader import Model
+from facts.stack import Switches
 from host.ports import is_loopback_url
 from peakday.config import load_config
 from peakday.errors import CommandError
 from peakday.stack.local import RealModels
 from peakday.stack.resolved import Resolved
 from peakday.targets import Target, check_allowed, parse_targets
-
-if TYPE_CHECKING:
-    from facts.reader import Model
-    from facts.stack import Switches
-    from scenarios.schema import Scenario
+from scenarios.loading import scenario_hash
+from scenarios.schema import Scenario
 
 ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", "AWS_ENDPOINT_URL")
 """What the AWS SDKs read for another endpoint, the specific one first. Source: AWS SDKs and Tools reference guide."""
@@ -63,9 +62,6 @@ def on_real_models(resolved: Resolved, real: RealModels) -> tuple[Resolved, list
     Raises:
         CommandError: it injects faults, a model's profile is of another geography than a region, or no model is left.
     """
-    from facts import reader
-    from scenarios.loading import scenario_hash
-
     scenario = resolved.scenario
     if scenario.faults:
         raise CommandError(

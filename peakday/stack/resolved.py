@@ -5,16 +5,15 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from peakday.config import load_config, quality_file
 from peakday.console import Console
 from peakday.records.folders import cache_folder
 from peakday.stack.local import RealModels, Stack, local_stack
-
-if TYPE_CHECKING:
-    from scenarios.schema import Scenario
-    from scenarios.world import World
+from scenarios.loading import load_scenario, scenario_hash
+from scenarios.schema import Scenario
+from scenarios.world import World, ensure_world
 
 
 @dataclass(frozen=True)
@@ -29,9 +28,6 @@ class Resolved:
 
 def resolve(scenario_name: str, sets: Sequence[str], seed: int | None) -> Resolved:
     """Parse a scenario and make its world, or find it made before."""
-    from scenarios.loading import load_scenario, scenario_hash
-    from scenarios.world import ensure_world
-
     scenario = load_scenario(scenario_name, sets)
     if seed is not None:
         scenario = scenario.model_copy(update={"seed": seed})

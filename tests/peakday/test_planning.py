@@ -2,7 +2,6 @@
 
 from types import SimpleNamespace
 
-import neuron_bench.record
 from peakday.plan import plan as planning
 
 
@@ -12,7 +11,7 @@ def test_only_benches_that_a_step_model_was_fitted_from_become_inputs(monkeypatc
     for name in ("used", "idle"):
         (tmp_path / "benches" / name).mkdir(parents=True)
         (tmp_path / "benches" / name / "bench.json").write_text("{}")
-    monkeypatch.setattr(neuron_bench.record, "load_bench", lambda path: path.name)
+    monkeypatch.setattr(planning, "load_bench", lambda path: path.name)
     monkeypatch.setattr(planning, "records", lambda kind: sorted((tmp_path / kind).iterdir()))
     monkeypatch.setattr(planning, "find_record", lambda kind, name: tmp_path / kind / name)
     fitted = [SimpleNamespace(inputs=("used",))]

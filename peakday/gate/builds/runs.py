@@ -12,8 +12,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import yaml
+
+from capacity.planner import make_plan
+from host.environment import peakday_version
 from host.errors import Exit
 from loadgen.record import RunInfo, load_run
+from neuron_bench.fit.published import step_models
 from peakday.console import Console
 from peakday.gate.builds.builds import Build, Running
 from peakday.gate.metrics import run_values, tail
@@ -79,8 +84,6 @@ def scripted(build: Build, resolved: Resolved, *, plan: bool, console: Console) 
 
 
 def _without_waits(url: str, models: Sequence[str]) -> None:
-    import yaml
-
     raw = files("emulator").joinpath("profiles.yaml").read_text(encoding="utf-8")
     groups = without_waits(yaml.safe_load(raw))
     body = json.dumps({model: groups[model] for model in models if model in groups}).encode()
@@ -98,10 +101,6 @@ def connections(url: str) -> int | None:
 
 def fixed_plan(resolved: Resolved) -> Any:
     """A plan from the scenario's assumptions and published step times: a function of the code and the facts alone."""
-    from capacity.planner import make_plan
-    from host.environment import peakday_version
-    from neuron_bench.fit.published import step_models
-
     small = resolved.scenario.capacity.model_copy(update={"draws": min(200, resolved.scenario.capacity.draws)})
     return make_plan(
         resolved.scenario.model_copy(update={"capacity": small}),

@@ -15,6 +15,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from scipy.special import stdtr, stdtrit
+
 from peakday.gate.metrics import LOWER_IS_WORSE
 from peakday.gate.verdicts import Verdict
 
@@ -100,13 +102,9 @@ class _Look:
 
     def p_value(self) -> float:
         """Of the hypothesis that the true change is at most half the margin."""
-        from scipy.special import stdtr
-
         return float(stdtr(self.n - 1, -(self.mean - self.margin / 2) / self.error))
 
     def decision(self, alpha: float, metrics: int, rejected: bool) -> Decision:
-        from scipy.special import stdtrit
-
         lo = self.mean - float(stdtrit(self.n - 1, 1 - alpha / metrics)) * self.error
         hi = self.mean + float(stdtrit(self.n - 1, 1 - alpha)) * self.error
         verdict, why = Verdict.INCONCLUSIVE, "the pairs scatter too much to tell; more of them, or longer runs, would"

@@ -16,6 +16,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from scipy.optimize import brentq
+from scipy.special import gammaincinv, ndtr, stdtrit
+
 from peakday.errors import CommandError
 from peakday.gate.regression.decision import log_margin, spend
 from peakday.gate.regression.simulation import Scatter
@@ -115,9 +119,6 @@ def seen(scatter: Scatter, metric: str, gate: Regression, run_s: float) -> list[
 
     The other metrics are counted in by Bonferroni, and every scatter that so few pairs may show by its chance.
     """
-    from scipy.optimize import brentq
-    from scipy.special import stdtrit
-
     looks = []
     margin = log_margin(metric, gate.metrics.get(metric, 0.10))
     for pairs, alpha in zip(gate.looks, spend(gate.alpha, gate.looks), strict=True):
@@ -134,9 +135,6 @@ def _missed(change: float, margin: float, error: float, critical: float, pairs: 
     Source: the scatter that pairs show is the true one x sqrt(chi squared / degrees of freedom), and is independent of
     their mean (Student 1908); so the chance is a mean over its quantiles.
     """
-    import numpy as np
-    from scipy.special import gammaincinv, ndtr
-
     share = (np.arange(400) + 0.5) / 400
     shown = np.sqrt(2 * gammaincinv((pairs - 1) / 2, share) / (pairs - 1))
     needed = np.maximum(margin / 2 + critical * error * shown, margin)

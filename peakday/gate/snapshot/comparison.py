@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from host.environment import commit, peakday_version
 from host.errors import Exit
 from peakday.errors import CommandError
 from peakday.gate import baseline as baselines
@@ -141,8 +142,6 @@ def steady_script(check: Check) -> Scripted:
 
 def document(check: Check, drive: Scripted) -> dict[str, Any]:
     """A baseline without runs: environment, exact figures and the turns they come from."""
-    from host.environment import commit, peakday_version
-
     return {
         "peakday_version": peakday_version(),
         "commit": commit(),

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from assistant.ask import ask, new_session
 from peakday.gate.snapshot.figures import ERROR
 
 CUSTOMERS = ("c000001", "c000002", "c000003")
@@ -59,8 +60,6 @@ def questions(messages: Iterable[Mapping[str, Any]], intents: Iterable[str]) -> 
 
 def drive(url: str, asked: Sequence[Question]) -> list[dict[str, Any]]:
     """Ask every question of the assistant at `url`, each after the answer before it; one row each."""
-    from assistant.ask import ask, new_session
-
     tokens = {customer: new_session(url, customer) for customer in sorted({one.customer_id for one in asked})}
     rows = []
     for one in asked:

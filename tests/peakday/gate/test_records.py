@@ -26,16 +26,16 @@ def folder(tmp_path, monkeypatch):
 def plans(monkeypatch, *changes, hashes=("h", "h")):
     """The verdict on two plans that differ so."""
     left = iter(hashes)
-    monkeypatch.setattr("capacity.plan.load_plan", lambda path: SimpleNamespace(scenario={"hash": next(left)}))
-    monkeypatch.setattr("capacity.calibration.backtest.compare_plans", lambda old, new: changes)
+    monkeypatch.setattr("peakday.gate.records.load_plan", lambda path: SimpleNamespace(scenario={"hash": next(left)}))
+    monkeypatch.setattr("peakday.gate.records.compare_plans", lambda old, new: changes)
     return check_records("plans/new", "plans/old", 0.05)
 
 
 def benches(monkeypatch, exact=(), changes=(), only_in=()):
     """The verdict on two benches that differ so."""
-    monkeypatch.setattr("neuron_bench.record.load_bench", lambda path: path)
+    monkeypatch.setattr("peakday.gate.records.load_bench", lambda path: path)
     found = Comparison(exact, changes, only_in)
-    monkeypatch.setattr("neuron_bench.report.compare.compare", lambda old, new, threshold_ratio: found)
+    monkeypatch.setattr("peakday.gate.records.compare", lambda old, new, threshold_ratio: found)
     return check_records("benches/new", "benches/old", 0.05)
 
 
