@@ -26,7 +26,9 @@ def folder(tmp_path, monkeypatch):
 def plans(monkeypatch, *changes, hashes=("h", "h")):
     """The verdict on two plans that differ so."""
     left = iter(hashes)
-    monkeypatch.setattr("peakday.gate.records.load_plan", lambda path: SimpleNamespace(scenario=SimpleNamespace(hash=next(left))))
+    monkeypatch.setattr(
+        "peakday.gate.records.load_plan", lambda path: SimpleNamespace(scenario=SimpleNamespace(hash=next(left)))
+    )
     monkeypatch.setattr("peakday.gate.records.compare_plans", lambda old, new: changes)
     return check_records("plans/new", "plans/old", 0.05)
 
