@@ -33,12 +33,12 @@ def work():
     "plan_sessions": """
 import json
 from peakday.stack.resolved import resolve
-from scenarios.loading import resolved
+from scenarios.loading import json_values
 from scenarios.sessions import SessionPlanner
 r = resolve("smoke", [], None)
 messages = json.loads(r.world.messages.read_text())["messages"]
 def work():
-    SessionPlanner(resolved(r.scenario), messages, 1).block(0, 20_000)
+    SessionPlanner(json_values(r.scenario), messages, 1).block(0, 20_000)
 """,
     "load_scenario": """
 from scenarios.loading import load_scenario

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from scenarios.arrivals import session_starts
-from scenarios.loading import load_scenario, resolved
+from scenarios.loading import json_values, load_scenario
 from scenarios.paths import draw_paths
 from scenarios.sessions import SessionPlanner
 from scenarios.shop import make_shop
@@ -39,7 +39,7 @@ def plans_per_s(count: int) -> Row:
     scenario = load_scenario(
         "prime_day", ["world.products=300", "world.customers=2000", "mix.customers.population=2000"]
     )
-    values = resolved(scenario)
+    values = json_values(scenario)
     shop = make_shop(values["world"], scenario.event.start_utc, scenario.seed)
     messages = [message for message, _ in make_messages(scenario, shop)]
 
@@ -61,7 +61,7 @@ def plans_per_s(count: int) -> Row:
 
 def path_draw_s(draws: int) -> Row:
     """1,000 paths of four days in three regions at one-minute grain, against drawing as many normal numbers."""
-    values = resolved(load_scenario("prime_day"))
+    values = json_values(load_scenario("prime_day"))
     rng = np.random.default_rng(1)
     wanted = draws * 3 * 4 * 1440
     reference = spent_s(lambda: rng.standard_normal(wanted, dtype=np.float32))

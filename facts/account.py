@@ -168,9 +168,9 @@ def read_usage(path: Path) -> Usage:
     if all(row.model is None for row in rows):
         raise FactsError(f"{path}: no row of a model that models.yaml knows: {', '.join(strangers)}")
     ends = [datetime.fromtimestamp(pick(row.minute_s for row in rows), tz=UTC) for pick in (min, max)]
-    told = f"; unknown to models.yaml: {', '.join(strangers)}" if strangers else ""
+    unknown = f"; unknown to models.yaml: {', '.join(strangers)}" if strangers else ""
     origin = comments.get(" source", "no source given").strip()
-    return Usage(f"{path.name}: {origin}, {ends[0]:%Y-%m-%d %H:%M} to {ends[1]:%Y-%m-%d %H:%M} UTC{told}", rows)
+    return Usage(f"{path.name}: {origin}, {ends[0]:%Y-%m-%d %H:%M} to {ends[1]:%Y-%m-%d %H:%M} UTC{unknown}", rows)
 
 
 def read_quotas(path: Path) -> Held:

@@ -1,4 +1,4 @@
-"""What a scenario's author should know before the run: promises that cannot hold, caches that cannot work."""
+"""What a scenario's author should know before the run: SLOs that cannot be met, caches that cannot work."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import NamedTuple
 from facts import reader
 from scenarios.counts import step_counts
 from scenarios.loading import traces_of
-from scenarios.schema import OwnSupply, Scenario
+from scenarios.schema import Scenario, SelfHostedSupply
 
 # Rows of neuron_load_curves.csv that name a chip family in place of an instance type.
 _CHIP_OF = {"trn2": "trainium2", "trn1": "trainium1", "inf2": "inferentia2"}
-_PROMISES = {"ttft_s_p99": "ttft_mean_ms", "tpot_s_p99": "inter_token_latency_mean_ms"}
+_PUBLISHED_MEANS = {"ttft_s_p99": "ttft_mean_ms", "tpot_s_p99": "inter_token_latency_mean_ms"}
 
 
 def advice(scenario: Scenario) -> list[str]:
@@ -51,26 +51,26 @@ class _Alone(NamedTuple):
     where: str
 
 
-def _single_user(own: OwnSupply, column: str) -> _Alone | None:
+def _single_user(own: SelfHostedSupply, column: str) -> _Alone | None:
     """The best published figure for one user over the allowed chips."""
-    instances, found = reader.instances(), []
+    instances, figures = reader.instances(), []
     for row in reader.rows("neuron_load_curves.csv"):
         value, name = reader.number(row[column]), row["instance"]
         chip = instances[name].chip if name in instances else _CHIP_OF.get(name)
         alone = row["max_concurrency"] == "1" and row["model"] == own.bench_model_id
         if alone and value is not None and chip in own.chips:
-            found.append(_Alone(value * 1e-3, f"{row['model']}, {name}, {row['prompt_tokens_mean']} prompt tokens"))
-    return min(found, default=None)
+            figures.append(_Alone(value * 1e-3, f"{row['model']}, {name}, {row['prompt_tokens_mean']} prompt tokens"))
+    return min(figures, default=None)
 
 
 def _own_supply(scenario: Scenario) -> Iterator[str]:
-    """A promise below what one user alone gets cannot be kept by buying chips."""
+    """An SLO below what one user alone gets cannot be met by buying chips."""
     for model, own in scenario.capacity.own.items():
-        for promise, column in _PROMISES.items():
-            alone, limit_s = _single_user(own, column), getattr(own, promise)
+        for slo, column in _PUBLISHED_MEANS.items():
+            alone, limit_s = _single_user(own, column), getattr(own, slo)
             if alone is not None and limit_s < alone.seconds:
                 yield (
-                    f"capacity.own.{model}.{promise}: {limit_s:g} s is below the published mean for a single user, "
+                    f"capacity.own.{model}.{slo}: {limit_s:g} s is below the published mean for a single user, "
                     f"{alone.seconds:.3g} s ({alone.where}); raise it, shorten prompts or choose another model"
                 )
 
@@ -97,9 +97,9 @@ def _trace_shapes(scenario: Scenario) -> Iterator[str]:
         series = step_counts(trace["file"], trace["time_column"], trace["count_column"], trace["step_s"])
         if series.missing:
             yield f"{trace['file']}: {series.missing} missing steps are interpolated"
-        held_s = len(series.counts) * series.step_s - trace["offset_s"]
-        if held_s < scenario.event.length_s:
+        length_s = len(series.counts) * series.step_s - trace["offset_s"]
+        if length_s < scenario.event.length_s:
             yield (
-                f"{trace['file']}: holds {held_s:g} s from offset_s on, the event lasts {scenario.event.length_s:g} s: "
-                "no demand after it; shorten event.length_s"
+                f"{trace['file']}: holds {length_s:g} s from offset_s on; the event lasts {scenario.event.length_s:g} s"
+                ": no demand after it; shorten event.length_s"
             )

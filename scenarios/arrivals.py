@@ -1,7 +1,7 @@
 """When sessions and background events start: point processes under a time-varying rate, and replay of real ones.
 
 Every process is drawn on the integral of the rate, where it has rate one, and mapped back (time change), so that its
-expected count over any stretch is the integral itself. numpy and the standard library only: load workers import this.
+expected count over any span is the integral itself. numpy and the standard library only: load workers import this.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def constant_rate(
     Args:
         rate_per_s: interactions per second over all regions; divided by interactions per session.
         for_s: length of the window.
-        resolved: gives region shares, the law of arrivals and the client mix.
+        resolved: gives region shares, the arrival process and the client mix.
     Raises:
         ScenarioError: a rate or length that is not positive.
     """
@@ -132,9 +132,9 @@ def _starts(
     parts = []
     alone = len(rate.regions) * len(sources) == 1
     for r, region in enumerate(rate.regions):
-        for c, (share, law) in enumerate(sources):
+        for c, (share, process) in enumerate(sources):
             rng = random_stream(seed, *names, region, c)
-            offset_s = _process(rate, r, share, law | {"alone": alone}, rng) - window[0]
+            offset_s = _points(rate, r, share, process | {"alone": alone}, rng) - window[0]
             parts.append((offset_s, r, c))
     return _merged(parts)
 
@@ -147,27 +147,27 @@ def _merged(parts: list[tuple[Floats, int, int]]) -> Starts:
     return Starts(offset_s=offset_s[order], region=region[order], client=client[order])
 
 
-def _process(rate: Curve, region: int, share: float, law: Mapping[str, Any], rng: np.random.Generator) -> Floats:
-    """Moments of one source: a unit-rate process on the integral, mapped back to time."""
-    if law["process"] == "mmpp":
-        return _modulated(rate, region, share, law, rng)
+def _points(rate: Curve, region: int, share: float, process: Mapping[str, Any], rng: np.random.Generator) -> Floats:
+    """Times of one source: a unit-rate process on the integral, mapped back to time."""
+    if process["process"] == "mmpp":
+        return _modulated(rate, region, share, process, rng)
     total = rate.cumulative[region, -1] * share
-    if law["process"] == "replay":
-        points = _log_pattern(law["file"], total, 0.0 if law["alone"] else rng.random())
+    if process["process"] == "replay":
+        points = _log_pattern(process["file"], total, 0.0 if process["alone"] else rng.random())
     else:
-        points = _renewal(law["process"], law.get("cv", 1.0), total, rng)
+        points = _renewal(process["process"], process.get("cv", 1.0), total, rng)
     return rate.times_of(region, points / share if share > 0 else points)
 
 
 def _renewal(process: str, cv: float, total: float, rng: np.random.Generator) -> Floats:
     """A stationary renewal process of rate one on [0, total): its count has mean `total` exactly.
 
-    The first gap is drawn from the equilibrium law (a uniform part of a length-biased gap), or a bursty process would
-    start every window in the same place. Source: Cox, Renewal Theory (1962), section 5.
+    The first gap is drawn from the equilibrium distribution (a uniform part of a length-biased gap), or a bursty
+    process would start every window in the same place. Source: Cox, Renewal Theory (1962), section 5.
     """
     if total <= 0:
         return np.zeros(0)
-    gap, biased_gap = _LAWS[process](cv, rng)
+    gap, biased_gap = _GAPS[process](cv, rng)
     points = np.array([float(biased_gap(1)[0] * rng.random())])
     while points[-1] < total:
         left = total - points[-1]
@@ -199,20 +199,20 @@ def _unit_log(path: str, _: int) -> Floats:
     return unit
 
 
-def _constant_law(_: float, __: np.random.Generator) -> tuple[Any, Any]:
+def _constant_gaps(_: float, __: np.random.Generator) -> tuple[Any, Any]:
     return np.ones, np.ones
 
 
-def _poisson_law(_: float, rng: np.random.Generator) -> tuple[Any, Any]:
+def _poisson_gaps(_: float, rng: np.random.Generator) -> tuple[Any, Any]:
     return rng.standard_exponential, lambda n: rng.standard_gamma(2.0, n)
 
 
-def _gamma_law(cv: float, rng: np.random.Generator) -> tuple[Any, Any]:
+def _gamma_gaps(cv: float, rng: np.random.Generator) -> tuple[Any, Any]:
     shape = 1.0 / cv**2
     return lambda n: rng.standard_gamma(shape, n) / shape, lambda n: rng.standard_gamma(shape + 1, n) / shape
 
 
-def _weibull_law(cv: float, rng: np.random.Generator) -> tuple[Any, Any]:
+def _weibull_gaps(cv: float, rng: np.random.Generator) -> tuple[Any, Any]:
     shape = weibull_shape(cv)
     width = 1.0 / math.gamma(1 + 1 / shape)
     return (
@@ -221,7 +221,7 @@ def _weibull_law(cv: float, rng: np.random.Generator) -> tuple[Any, Any]:
     )
 
 
-_LAWS = {"constant": _constant_law, "poisson": _poisson_law, "gamma": _gamma_law, "weibull": _weibull_law}
+_GAPS = {"constant": _constant_gaps, "poisson": _poisson_gaps, "gamma": _gamma_gaps, "weibull": _weibull_gaps}
 
 
 def weibull_shape(cv: float) -> float:
@@ -234,10 +234,10 @@ def weibull_shape(cv: float) -> float:
     return math.sqrt(low * high)
 
 
-def _modulated(rate: Curve, region: int, share: float, law: Mapping[str, Any], rng: np.random.Generator) -> Floats:
+def _modulated(rate: Curve, region: int, share: float, process: Mapping[str, Any], rng: np.random.Generator) -> Floats:
     """A Poisson process whose rate jumps between calm and burst, with mean one: bursts last in real time."""
-    burst_share, burst_s = law["burst_share"], law["burst_length_s"]
-    calm = 1.0 / (1 - burst_share + burst_share * law["burst_ratio"])
+    burst_share, burst_s = process["burst_share"], process["burst_length_s"]
+    calm = 1.0 / (1 - burst_share + burst_share * process["burst_ratio"])
     calm_s = burst_s * (1 - burst_share) / burst_share
     start_s, end_s = float(rate.knots_s[0]), float(rate.knots_s[-1])
     cycles = int(1.2 * (end_s - start_s) / (burst_s + calm_s)) + 16
@@ -246,11 +246,11 @@ def _modulated(rate: Curve, region: int, share: float, law: Mapping[str, Any], r
     while switch_s[-1][-1] < end_s:
         means = np.tile([burst_s, calm_s] if bursting else [calm_s, burst_s], cycles)
         switch_s.append(switch_s[-1][-1] + np.cumsum(rng.standard_exponential(2 * cycles) * means))
-    moments = np.concatenate(switch_s).clip(max=end_s)
-    factor = np.where((np.arange(len(moments) - 1) % 2 == 0) == bursting, calm * law["burst_ratio"], calm)
-    at = rate.counts_at(region, moments)
+    switches_s = np.concatenate(switch_s).clip(max=end_s)
+    factor = np.where((np.arange(len(switches_s) - 1) % 2 == 0) == bursting, calm * process["burst_ratio"], calm)
+    at = rate.counts_at(region, switches_s)
     modulated = np.concatenate(([0.0], np.cumsum(np.diff(at) * factor))) * share
     points = _renewal("poisson", 1.0, float(modulated[-1]), rng)
-    right = np.searchsorted(modulated, points, side="right").clip(1, len(moments) - 1)
+    right = np.searchsorted(modulated, points, side="right").clip(1, len(switches_s) - 1)
     width = modulated[right] - modulated[right - 1]
     return rate.times_of(region, at[right - 1] + (points - modulated[right - 1]) / width * (at[right] - at[right - 1]))

@@ -73,7 +73,7 @@ def fit(
         history: CSV or CSV.gz with a column of times and one of counts, at an even step.
         name: of the scenario.
         growth: low, mid, high ratio of the coming peak to this one; from the file itself when None.
-        length_s: the event is the busiest stretch of this length; the whole file when None.
+        length_s: the event is the busiest span of this length; the whole file when None.
         parent: gives regions, mix and everything that counts cannot tell.
         out_folder: where the scenario will lie; the trace's path is written relative to it.
         interactions_per_count: what one count stands for (0.05 when counts are page views, say).
@@ -82,15 +82,15 @@ def fit(
     """
     time_column, count_column, step_s = _columns(history)
     series = step_counts(str(history), time_column, count_column, step_s)
-    begin, end = _stretch(series, length_s, str(history))
+    begin, end = _event_span(series, length_s, str(history))
     event = series.counts[begin:end]
     peak_per_s = float(event.max()) / step_s * interactions_per_count
     if peak_per_s <= 0:
-        raise ScenarioError(f"{history}: no counts above 0 in the stretch; choose another length")
+        raise ScenarioError(f"{history}: no counts above 0 in that span; choose another length")
     peaks = period_peaks(series, length_s if length_s and length_s < len(series.counts) * step_s else DAY_S)
     back_test = walk_forward(peaks)
     if growth is None:
-        growth = _learned(peaks, str(history))
+        growth = _growth_of(peaks, str(history))
         origin = f"the file's {len(peaks) - 1} ratios of successive peaks (log-normal prediction interval)"
     else:
         _check(growth)
@@ -113,12 +113,14 @@ def period_peaks(series: StepCounts, period_s: float) -> Floats:
     """The largest count of each complete period; a first period that begins in the middle of a UTC one is left out."""
     steps = max(1, round(period_s / series.step_s))
     first = round((np.ceil(series.start_s / period_s - 1e-9) * period_s - series.start_s) / series.step_s)
-    whole = (len(series.counts) - first) // steps
-    return series.counts[first : first + whole * steps].reshape(whole, steps).max(axis=1) if whole > 0 else np.zeros(0)
+    periods = (len(series.counts) - first) // steps
+    if periods <= 0:
+        return np.zeros(0)
+    return series.counts[first : first + periods * steps].reshape(periods, steps).max(axis=1)
 
 
 def predict(peaks: Floats) -> Growth:
-    """The next ratio of successive peaks: median and prediction interval of a log-normal law.
+    """The next ratio of successive peaks: median and prediction interval of a log-normal distribution.
 
     Source: Student's prediction interval for the next of n normal values, mean -+ t * sd * sqrt(1 + 1/n).
     """
@@ -144,7 +146,7 @@ def walk_forward(peaks: Floats) -> BackTest | None:
     return BackTest(len(errors), inside, float(np.expm1(np.median(errors))))
 
 
-def _learned(peaks: Floats, history: str) -> Growth:
+def _growth_of(peaks: Floats, history: str) -> Growth:
     peaks = peaks[peaks > 0]
     if len(peaks) < RATIOS_MIN + 1:
         raise ScenarioError(
@@ -185,7 +187,7 @@ def _columns(history: str | Path) -> tuple[str, str, float]:
     return (*names, step_s)
 
 
-def _stretch(series: StepCounts, length_s: float | None, history: str) -> tuple[int, int]:
+def _event_span(series: StepCounts, length_s: float | None, history: str) -> tuple[int, int]:
     """First and last-plus-one step of the event."""
     total = len(series.counts)
     if length_s is None:

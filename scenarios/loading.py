@@ -24,7 +24,7 @@ from scenarios.errors import ScenarioError
 from scenarios.schema import Scenario
 from scenarios.traces import survey
 
-__all__ = ["ScenarioError", "library", "load_scenario", "read_values", "resolved", "scenario_hash"]
+__all__ = ["ScenarioError", "json_values", "library", "load_scenario", "read_values", "scenario_hash"]
 
 EXTENDS_MAX = 8
 _TABLES = ("regions", "locales", "intents", "transitions", "clients")
@@ -52,7 +52,7 @@ def load_scenario(name_or_path: str | Path, sets: Iterable[str] = (), models_fil
     _absolute_files(values, Path.cwd())
     scenario = check(Scenario, values, where, settings=settings, error=ScenarioError)
     _check_against_facts(scenario, where, models_file)
-    for user in _file_users(resolved(scenario)["demand"]):
+    for user in _file_users(json_values(scenario)["demand"]):
         if user.get("kind") == "trace":
             step_counts(user["file"], user["time_column"], user["count_column"], user["step_s"])
         else:
@@ -69,15 +69,15 @@ def read_values(name_or_path: str | Path) -> tuple[str, dict[str, Any]]:
     return _read(str(name_or_path), Path.cwd(), ())
 
 
-def resolved(scenario: Scenario) -> dict[str, Any]:
-    """The scenario as JSON values: what workers, stand-ins and `--show` read."""
+def json_values(scenario: Scenario) -> dict[str, Any]:
+    """The scenario as JSON values: what workers, the emulator and `scenario show` read."""
     values: dict[str, Any] = scenario.model_dump(mode="json", by_alias=True)
     return values
 
 
 def scenario_hash(scenario: Scenario) -> str:
-    """16 hex digits over every value that changes what is generated or promised; trace files count by content."""
-    values = resolved(scenario)
+    """16 hex digits over every value that changes what is generated or aimed at; trace files count by content."""
+    values = json_values(scenario)
     for key in ("name", "description"):
         values.pop(key)
     for user in _file_users(values):
@@ -88,7 +88,7 @@ def scenario_hash(scenario: Scenario) -> str:
 
 def traces_of(scenario: Scenario) -> list[dict[str, Any]]:
     """Every trace shape of a scenario's demand, as JSON values."""
-    return [user for user in _file_users(resolved(scenario)["demand"]) if user.get("kind") == "trace"]
+    return [user for user in _file_users(json_values(scenario)["demand"]) if user.get("kind") == "trace"]
 
 
 def _file_users(values: Any) -> Iterator[dict[str, Any]]:

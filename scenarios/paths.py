@@ -80,27 +80,13 @@ def draw_levels(estimate: Mapping[str, Any], draws: int, rng: np.random.Generato
     return np.maximum(0.0, mid + np.where(z < 0, z * (mid - low), z * (high - mid)))
 
 
-def running_max(rate: NDArray[np.float32], steps: int) -> NDArray[np.float32]:
-    """Largest rate over the coming `steps` steps, the present one included: what capacity that needs that long to
-    warm up must already have. Works on the last axis; doubling windows, so the cost grows with log(steps).
-    """
-    if steps < 1:
-        raise ValueError(f"steps is {steps}, expected at least 1")
-    width, reached = 1, rate.copy()
-    while width < steps:
-        shift = min(width, steps - width)
-        reached[..., :-shift] = np.maximum(reached[..., :-shift], reached[..., shift:])
-        width += shift
-    return reached
-
-
 def _shifted(base: NDArray[np.float32], shift_steps: Floats) -> NDArray[np.float32]:
     """(N, R, T) the curve moved in time by so many steps, later for a positive shift; its ends are held."""
     steps = np.arange(base.shape[1])
-    whole = np.floor(shift_steps).astype(int)
-    share = (shift_steps - whole).astype(np.float32)
+    full = np.floor(shift_steps).astype(int)
+    share = (shift_steps - full).astype(np.float32)
     shifted = np.empty((len(shift_steps), *base.shape), np.float32)
-    for i, (by, part) in enumerate(zip(whole.tolist(), share.tolist(), strict=True)):
+    for i, (by, part) in enumerate(zip(full.tolist(), share.tolist(), strict=True)):
         at, before = (steps - by).clip(0, len(steps) - 1), (steps - by - 1).clip(0, len(steps) - 1)
         shifted[i] = (1 - part) * base[:, at] + part * base[:, before]
     return shifted

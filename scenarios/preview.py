@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from scenarios.advice import advice
 from scenarios.arrivals import stream_starts
 from scenarios.demand import BACKGROUND, INTERACTIONS, Floats, Window, curve, rate_per_s, stream_of
-from scenarios.loading import resolved, scenario_hash
+from scenarios.loading import json_values, scenario_hash
 from scenarios.schema import Scenario
 from scenarios.sessions import count_shares
 
 POINTS = 240
 FINE = 40
 SAMPLE_STARTS = 20_000
-"""Burstiness is shown on a stretch around the peak that is expected to hold about so many starts."""
+"""Burstiness is shown on a span around the peak that is expected to hold about so many starts."""
 SAMPLE_STEPS = 120
 
 
@@ -47,7 +47,7 @@ class StreamView:
 
 @dataclass(frozen=True)
 class Burst:
-    """A drawn stretch around the busiest moment: starts per step, and the CV of the gaps between them."""
+    """A drawn span around the busiest moment: starts per step, and the CV of the gaps between them."""
 
     start_s: float
     step_s: float
@@ -94,11 +94,11 @@ def preview(
         scenario: a checked scenario.
         window: seconds from the event's start; the whole event when None.
         scale: factor on every rate.
-        seed: of the drawn stretch; the scenario's own when None.
+        seed: of the drawn span; the scenario's own when None.
     Raises:
         ScenarioError: a window outside the event.
     """
-    values = resolved(scenario)
+    values = json_values(scenario)
     span = window or (0.0, scenario.event.length_s)
     offset_s = np.linspace(*span, POINTS + 1)
     names = [INTERACTIONS, *(name for name in BACKGROUND if stream_of(values, name))]
@@ -124,7 +124,7 @@ def preview(
 def _stream(values: Mapping[str, Any], name: str, span: Window, scale: float, offset_s: Floats) -> StreamView:
     keys = stream_of(values, name) or {}
     peak = keys["peak_per_s"]
-    whole = curve(values, stream=name, window=span, scale=scale)
+    expected = curve(values, stream=name, window=span, scale=scale)
     low, high = (peak[level] / peak["mid"] if peak["mid"] else 1.0 for level in ("low", "high"))
     return StreamView(
         name=name,
@@ -132,8 +132,8 @@ def _stream(values: Mapping[str, Any], name: str, span: Window, scale: float, of
         low_ratio=low,
         high_ratio=high,
         confidence=peak["confidence"],
-        expected=(whole.total * low, whole.total, whole.total * high),
-        per_region=tuple(whole.cumulative[:, -1].tolist()),
+        expected=(expected.total * low, expected.total, expected.total * high),
+        per_region=tuple(expected.cumulative[:, -1].tolist()),
         source=keys["source"],
     )
 
@@ -148,7 +148,7 @@ def _busiest(values: Mapping[str, Any], name: str, offset_s: Floats) -> Floats:
 
 
 def _burst(values: Mapping[str, Any], span: Window, scale: float, seed: int, offset_s: Floats, rate: Floats) -> Burst:
-    """Draw a stretch around the busiest moment."""
+    """Draw a span around the busiest moment."""
     top = float(rate.max())
     length_s = min(span[1] - span[0], SAMPLE_STARTS / top if top > 0 else math.inf)
     middle = float(offset_s[rate.argmax()])
@@ -170,10 +170,10 @@ def _models(scenario: Scenario) -> list[ModelShare]:
             model = policy.model_for(intent, complexity)
             shares[model] = shares.get(model, 0.0) + entry.weight * part
     tokens = scenario.capacity.assumed_tokens
-    law = count_shares(scenario.mix.turns_per_interaction.model_dump())
-    turns = np.arange(1, len(law) + 1)
-    mean_turns = float((law * turns).sum())
-    turns_before = float((law * turns * (turns - 1) / 2).sum())  # summed over the turns of one interaction
+    shares_by_turns = count_shares(scenario.mix.turns_per_interaction.model_dump())
+    turns = np.arange(1, len(shares_by_turns) + 1)
+    mean_turns = float((shares_by_turns * turns).sum())
+    turns_before = float((shares_by_turns * turns * (turns - 1) / 2).sum())  # summed over the turns of one interaction
     calls = tokens.calls_per_turn
     fixed = tokens.shared_prefix_tokens + tokens.customer_prefix_tokens + tokens.message_tokens
     per_call = fixed + tokens.tool_result_tokens * (calls - 1) / 2

@@ -19,16 +19,64 @@ from facts.blocks import Moment, Share, SomeSeconds
 from facts.stack import Switches
 from scenarios.base import Part, Range, sums_to_one
 from scenarios.mix import COMPLEXITIES, INTENTS, Count, Customers, IntentMix, Lognormal, Mix, World
-from scenarios.promises import AbortIf, AssumedTokens, Capacity, Fault, LoadLimits, OwnSupply, Quota, Resilience, Slo
+from scenarios.objectives import (
+    AbortIf,
+    AssumedTokens,
+    Capacity,
+    Fault,
+    LoadLimits,
+    Objectives,
+    Quota,
+    Resilience,
+    SelfHostedSupply,
+)
 from scenarios.shapes import Constant, CoolDown, DealDrops, Diurnal, FlashSpike, Product, Ramp, Shape, Step, Sum, Trace
 from scenarios.streams import Arrivals, Background, Client, Demand, Noise, PlannerQueries, PriceTicks, RuleStorm, Stream
 
 __all__ = [
-    "COMPLEXITIES", "INTENTS", "SCHEMA", "AbortIf", "Arrivals", "AssumedTokens", "Background", "Capacity", "Client",
-    "Constant", "CoolDown", "Count", "Customers", "DealDrops", "Demand", "Diurnal", "Event", "Fault", "FlashSpike",
-    "IntentMix", "LoadLimits", "Lognormal", "Mix", "Noise", "OwnSupply", "Part", "PlannerQueries", "PriceTicks",
-    "Product", "Quota", "Ramp", "Range", "Region", "Resilience", "RuleStorm", "Scenario", "Shape", "Slo", "Step",
-    "Stream", "Sum", "Trace", "World",
+    "COMPLEXITIES",
+    "INTENTS",
+    "SCHEMA",
+    "AbortIf",
+    "Arrivals",
+    "AssumedTokens",
+    "Background",
+    "Capacity",
+    "Client",
+    "Constant",
+    "CoolDown",
+    "Count",
+    "Customers",
+    "DealDrops",
+    "Demand",
+    "Diurnal",
+    "Event",
+    "Fault",
+    "FlashSpike",
+    "IntentMix",
+    "LoadLimits",
+    "Lognormal",
+    "Mix",
+    "Noise",
+    "Objectives",
+    "Part",
+    "PlannerQueries",
+    "PriceTicks",
+    "Product",
+    "Quota",
+    "Ramp",
+    "Range",
+    "Region",
+    "Resilience",
+    "RuleStorm",
+    "Scenario",
+    "SelfHostedSupply",
+    "Shape",
+    "Step",
+    "Stream",
+    "Sum",
+    "Trace",
+    "World",
 ]  # fmt: skip
 
 SCHEMA = "peakday.scenario/1"
@@ -75,7 +123,7 @@ class Event(Part):
 
 
 class Scenario(Part):
-    """One peak event: demand, customers, the assistant's switches, promises, faults, and what may be bought."""
+    """One peak event: demand, customers, the assistant's switches, SLOs, faults, and what may be bought."""
 
     schema_: Literal["peakday.scenario/1"] = Field(alias="schema")
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -91,7 +139,7 @@ class Scenario(Part):
     assistant: Switches = Field(default_factory=Switches)
     quotas: dict[str, Quota] = {}
     faults: list[Fault] = []
-    slo: Slo = Slo()
+    slo: Objectives = Objectives()
     abort_if: AbortIf = AbortIf()
     load: LoadLimits = LoadLimits()
     capacity: Capacity = Capacity()

@@ -55,7 +55,7 @@ class Interaction(NamedTuple):
 
 
 class Session(NamedTuple):
-    """One visit of one customer. index: of its arrival."""
+    """A session of one customer. index: of its arrival."""
 
     index: int  # type: ignore[assignment]  # hides tuple.index, which nobody calls here
     customer_index: int
@@ -309,7 +309,7 @@ def _cdf(weights: Floats) -> Floats:
 
 
 def count_shares(count: Mapping[str, Any]) -> Floats:
-    """(max,) probabilities of 1..max: a geometric law, its ratio fitted by bisection so that the cut keeps the mean."""
+    """(max,) probabilities of 1..max: a geometric distribution whose ratio, found by bisection, keeps the mean."""
     values = np.arange(1, int(count["max"]) + 1)
     low, high = -50.0, 50.0
     weights: Floats = np.ones(len(values))
@@ -322,8 +322,8 @@ def count_shares(count: Mapping[str, Any]) -> Floats:
     return np.asarray(weights / weights.sum(), dtype=np.float64)
 
 
-def _lognormal(law: Mapping[str, Any], n: int, rng: np.random.Generator) -> Floats:
+def _lognormal(wait: Mapping[str, Any], n: int, rng: np.random.Generator) -> Floats:
     """Draws of a `Lognormal`: median and CV, cut at max. Source: cv^2 = exp(sigma^2) - 1."""
-    sigma = math.sqrt(math.log1p(law["cv"] ** 2))
-    values: Floats = law["median"] * np.exp(sigma * rng.standard_normal(n))
-    return values if law["max"] is None else np.minimum(values, law["max"])
+    sigma = math.sqrt(math.log1p(wait["cv"] ** 2))
+    values: Floats = wait["median"] * np.exp(sigma * rng.standard_normal(n))
+    return values if wait["max"] is None else np.minimum(values, wait["max"])

@@ -1,4 +1,4 @@
-"""How much is asked for, and when: streams with their peak, shape, scatter and clients."""
+"""How much is offered, and when: streams with their peak, shape, scatter and clients."""
 
 # ruff: noqa: RUF012 (pydantic copies a default for every instance)
 
@@ -17,7 +17,7 @@ WITH_CV = ("gamma", "weibull")
 
 
 class Arrivals(Part):
-    """How starts scatter around the rate: a renewal law, a two-state modulated Poisson, or a real log's own pattern.
+    """How starts scatter around the rate: a renewal process, a modulated Poisson, or a real log's own pattern.
 
     All lie under the time-varying rate. replay: the gaps of `file`, a log with times, scaled to the rate; at the log's
     own mean rate, in one region and without clients, its very times.

@@ -1,7 +1,7 @@
 """What the model asks for, message by message: tool calls by round, and how long its answer is.
 
-The stand-ins play these plans back (they have no judgement of their own), so that the assistant's calls, tokens and
-order of work follow the words of the customer. `$page_product` and `$first_result.FIELD` are filled by the stand-in.
+The emulator plays these plans back (it has no judgement of its own), so that the assistant's calls, tokens and
+order of work follow the words of the customer. `$page_product` and `$first_result.FIELD` are filled by it.
 """
 
 from __future__ import annotations

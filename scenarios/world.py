@@ -164,9 +164,9 @@ def _message(
 
 
 def _conversations(scenario: Scenario, messages: list[tuple[dict[str, Any], dict[str, Any]]]) -> str:
-    """The stand-ins' script, an entry a line, in JSON's subset of YAML; the same words always get the same answer.
+    """The emulator's script, an entry a line, in JSON's subset of YAML; the same words always get the same answer.
 
-    `label` is what the stand-in planner answers when it is asked to route: a model that is never wrong.
+    `label` is what the emulated planner answers to a request to route: a model that is never wrong.
     """
     rng = random_stream(scenario.seed, "answers")
     lines = ["schema: peakday.conversations/1", "default: {rounds: [], answer_tokens: 120}", "answers:"]

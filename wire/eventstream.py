@@ -2,7 +2,7 @@
 
 Frame: total length (4 bytes), headers length (4), CRC-32 of those 8 (4), headers, payload, CRC-32 of all before (4);
 big-endian. Source: Smithy event stream specification (amazon.eventstream); checked against botocore in the tests.
-The encoder lives with the stand-ins, so that judge and judged share no codec.
+The encoder lives in the emulator, so that what is tested and what tests it share no codec.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from capacity.simulator.rate_at_slo import Lengths, rate_at_slo
 from capacity.simulator.surface import Surface, fit_surface
 from facts.reader import Model
 from neuron_bench.step_model import StepModel
-from scenarios.schema import OwnSupply, Resilience
+from scenarios.schema import Resilience, SelfHostedSupply
 from slo.slo import Slo
 
 EXTRAPOLATION_MAX = 1.1
@@ -29,7 +29,7 @@ SURFACE_SAMPLE = 2_000
 Z_90 = 1.6449
 
 
-def usable_models(own: OwnSupply, name: str, model: Model, offered: Sequence[StepModel]) -> list[StepModel]:
+def usable_models(own: SelfHostedSupply, name: str, model: Model, offered: Sequence[StepModel]) -> list[StepModel]:
     """One step model per allowed chip: the strongest provenance, then the newest.
 
     Raises:

@@ -20,7 +20,7 @@ from capacity.quotas.quota import CallTokens, Granted, assumed_latency_s, grante
 from capacity.quotas.throttling import increases, max_tokens_advice, throttling
 from capacity.simulator.rate_at_slo import Lengths
 from capacity.simulator.requests import Ints
-from scenarios.schema import OwnSupply
+from scenarios.schema import SelfHostedSupply
 from slo.slo import Slo
 
 SAMPLE_CALLS_MAX = 4_000
@@ -242,7 +242,7 @@ def _arithmetic(inputs: PlanInputs, name: str, region: str) -> dict[str, Any]:
     }
 
 
-def _slos(own: OwnSupply, deadline_s: float | None) -> tuple[Slo, ...]:
+def _slos(own: SelfHostedSupply, deadline_s: float | None) -> tuple[Slo, ...]:
     """What a replica owes its callers at p99; a deadline is on the last token, where the whole answer is awaited."""
     e2e = () if deadline_s is None else (Slo("e2e_s", 0.99, deadline_s),)
     return (Slo("ttft_s", 0.99, own.ttft_s_p99), Slo("tpot_s", 0.99, own.tpot_s_p99), *e2e)

@@ -243,6 +243,6 @@ def test_faults_that_make_no_sense_are_refused(raw):
 
 def test_every_kind_of_a_scenario_is_known():
     """scenarios/ and the emulator agree on the names."""
-    from scenarios.promises import Fault as Scenario
+    from scenarios.objectives import Fault as Scenario
 
     assert Scenario.model_fields["kind"].annotation.__args__ == KINDS

@@ -12,7 +12,7 @@ from scipy import stats
 from scenarios import arrivals
 from scenarios.demand import curve
 from scenarios.errors import ScenarioError
-from scenarios.loading import load_scenario, resolved
+from scenarios.loading import json_values, load_scenario
 
 PROCESSES = [
     {"process": "constant"},
@@ -33,7 +33,7 @@ WAVY = {
 
 
 def event(peak_per_s, length_s, law, shape=None, regions=1):
-    scenario = resolved(load_scenario("smoke"))
+    scenario = json_values(load_scenario("smoke"))
     scenario["event"]["length_s"] = length_s
     names = ["us-east-1", "us-west-2"][:regions]
     for name, share in zip(names, ([1.0], [0.7, 0.3])[regions - 1], strict=True):
@@ -173,7 +173,7 @@ def test_no_start_falls_where_the_rate_is_zero():
 
 def test_a_constant_rate_stands_in_for_the_event():
     """`--rate 60/s --for 15s` gives interactions at 60/s: sessions at 60 over the interactions of one."""
-    scenario = resolved(load_scenario("smoke"))
+    scenario = json_values(load_scenario("smoke"))
     counts = [len(arrivals.constant_rate(60.0, 15.0, resolved=scenario, seed=seed)) for seed in range(40)]
     expected = 60.0 * 15.0 / scenario["mix"]["interactions_per_session"]["mean"]
     assert np.mean(counts) == pytest.approx(expected, abs=3.0 * np.sqrt(expected / 40))
@@ -183,14 +183,14 @@ def test_a_constant_rate_stands_in_for_the_event():
 def test_a_rate_that_is_none_is_refused(rate, length):
     """Negative, zero, infinite or no number: one line that names the flag."""
     with pytest.raises(ScenarioError, match=r"--(rate|for) is .*, expected a number above 0"):
-        arrivals.constant_rate(rate, length, resolved=resolved(load_scenario("smoke")), seed=1)
+        arrivals.constant_rate(rate, length, resolved=json_values(load_scenario("smoke")), seed=1)
 
 
 @pytest.mark.parametrize("window", [(-1.0, 5.0), (5.0, 5.0), (0.0, 1e6), (float("nan"), 5.0)])
 def test_a_window_outside_the_event_is_refused(window):
     """The error names the event's length."""
     with pytest.raises(ScenarioError, match="lasts 20 s"):
-        arrivals.session_starts(resolved(load_scenario("smoke")), window=window, scale=1.0, seed=1)
+        arrivals.session_starts(json_values(load_scenario("smoke")), window=window, scale=1.0, seed=1)
 
 
 def test_too_many_starts_for_memory_are_refused():

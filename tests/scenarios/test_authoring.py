@@ -11,7 +11,7 @@ from scenarios.counts import step_counts
 from scenarios.demand import curve
 from scenarios.errors import ScenarioError
 from scenarios.fitting import Growth, fit, period_peaks, predict, walk_forward
-from scenarios.loading import library, load_scenario, resolved
+from scenarios.loading import json_values, library, load_scenario
 
 
 def counts_csv(folder, counts, step_s=60):
@@ -96,7 +96,7 @@ def test_a_fit_reproduces_its_history(tmp_path):
     history = counts_csv(tmp_path, counts)
     fitted = fit(history, name="again", growth=Growth(1, 1, 1), parent="smoke", out_folder=tmp_path)
     (tmp_path / "again.yaml").write_text(fitted.text)
-    whole = curve(resolved(load_scenario(tmp_path / "again.yaml")))
+    whole = curve(json_values(load_scenario(tmp_path / "again.yaml")))
     minutes = sum(np.diff(whole.counts_at(region, np.arange(0, 36_001, 60.0))) for region in range(2))
     assert minutes == pytest.approx(counts, rel=1e-3)
 

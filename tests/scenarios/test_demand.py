@@ -11,8 +11,8 @@ from scipy import integrate
 from scenarios.counts import step_counts
 from scenarios.demand import curve, rate_per_s
 from scenarios.errors import ScenarioError
-from scenarios.loading import load_scenario, resolved
-from scenarios.paths import draw_levels, draw_paths, running_max
+from scenarios.loading import json_values, load_scenario
+from scenarios.paths import draw_levels, draw_paths
 
 from .test_arrivals import event
 
@@ -78,7 +78,7 @@ def test_scale_is_a_factor(shape, factor):
 
 def test_a_diurnal_curve_follows_each_regions_clock():
     """At the peak hour of New York its own rate is highest, three hours before Los Angeles has its own."""
-    scenario = resolved(load_scenario("smoke", ["event.length_s=1d", "demand.interactions.shape={kind: diurnal}"]))
+    scenario = json_values(load_scenario("smoke", ["event.length_s=1d", "demand.interactions.shape={kind: diurnal}"]))
     t_s = np.arange(0, 86400, 60.0)
     rates = rate_per_s(scenario, t_s)
     gap_h = (t_s[rates[1].argmax()] - t_s[rates[0].argmax()]) / 3600 % 24
@@ -89,14 +89,14 @@ def test_daylight_saving_moves_the_local_peak():
     """On the night clocks go back, the evening peak comes an hour later in UTC."""
     sets = ["event.start=2025-11-01T00:00:00-04:00", "event.length_s=2d", "demand.interactions.shape={kind: diurnal}"]
     t_s = np.arange(0, 2 * 86400, 60.0)
-    rate = rate_per_s(resolved(load_scenario("smoke", sets)), t_s)[0]
+    rate = rate_per_s(json_values(load_scenario("smoke", sets)), t_s)[0]
     days = rate.reshape(2, -1).argmax(axis=1) / 60
     assert days[1] - days[0] == pytest.approx(1.0, abs=0.05)
 
 
 def test_a_stream_the_scenario_lacks_is_nothing():
     """No price ticks in smoke: a rate and an integral of zero."""
-    scenario = resolved(load_scenario("smoke"))
+    scenario = json_values(load_scenario("smoke"))
     assert curve(scenario, stream="price_ticks").total == 0
 
 
@@ -212,14 +212,7 @@ def test_timing_noise_moves_the_curve():
 
 def test_draws_are_repeatable():
     """Same seed, same paths; another seed, others."""
-    scenario = resolved(load_scenario("smoke", ["demand.interactions.noise={shape_cv: 0.1}"]))
+    scenario = json_values(load_scenario("smoke", ["demand.interactions.noise={shape_cv: 0.1}"]))
     first, again, other = (draw_paths(scenario, draws=3, seed=seed, step_s=1.0).rate_per_s for seed in (1, 1, 2))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
-
-
-@given(values=st.lists(st.floats(0, 100, width=32), min_size=1, max_size=40), steps=st.integers(1, 50))
-def test_the_running_maximum_looks_ahead(values, steps):
-    """Each value is the largest of the next `steps`, itself included."""
-    reached = running_max(np.array(values, np.float32), steps)
-    assert reached.tolist() == [max(values[i : i + steps]) for i in range(len(values))]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from scenarios.demand import rate_per_s
 from scenarios.errors import ScenarioError
-from scenarios.loading import load_scenario, read_values, resolved
+from scenarios.loading import json_values, load_scenario, read_values
 
 FILES = {name: read_values(name)[1] for name in ("smoke", "prime_day", "agentic_autobuy", "region_loss")}
 ODD = st.one_of(
@@ -79,7 +79,7 @@ def answer(path, sets=()):
         assert "\n" not in message
         assert len(message) < 2_000
         return
-    rates = rate_per_s(resolved(scenario), np.linspace(0, scenario.event.length_s, 5))
+    rates = rate_per_s(json_values(scenario), np.linspace(0, scenario.event.length_s, 5))
     assert np.isfinite(rates).all()
     assert (rates >= 0).all()
 

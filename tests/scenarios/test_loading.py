@@ -6,7 +6,7 @@ from importlib.resources import files
 import pytest
 import yaml
 
-from scenarios.loading import ScenarioError, library, load_scenario, resolved, scenario_hash
+from scenarios.loading import ScenarioError, json_values, library, load_scenario, scenario_hash
 
 EVENT = """
 schema: peakday.scenario/1
@@ -184,7 +184,7 @@ def test_the_hash_is_of_the_meaning(tmp_path):
 def test_resolved_values_parse_back_to_the_same_scenario(tmp_path):
     """What workers read is the whole scenario, and a scenario file itself."""
     scenario = load_scenario("prime_day")
-    path = write(tmp_path, yaml.safe_dump(resolved(scenario)), "again.yaml")
+    path = write(tmp_path, yaml.safe_dump(json_values(scenario)), "again.yaml")
     assert load_scenario(path) == scenario
 
 

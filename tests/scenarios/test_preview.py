@@ -5,7 +5,7 @@ import pytest
 
 from scenarios.demand import curve
 from scenarios.errors import ScenarioError
-from scenarios.loading import load_scenario, resolved
+from scenarios.loading import json_values, load_scenario
 from scenarios.preview import preview
 from scenarios.preview_text import amount, preview_text, sparkline
 
@@ -14,7 +14,7 @@ def test_totals_are_those_of_the_window_and_scale():
     """A tenth of the scale over a quarter of the event: expected starts are the integral there."""
     scenario = load_scenario("prime_day")
     view = preview(scenario, window=(0.0, 86_400.0), scale=0.1)
-    whole = curve(resolved(scenario), window=(0.0, 86_400.0), scale=0.1)
+    whole = curve(json_values(scenario), window=(0.0, 86_400.0), scale=0.1)
     assert view.streams[0].expected[1] == pytest.approx(whole.total)
     assert view.streams[0].expected[2] == pytest.approx(whole.total * 2.5)
     assert sum(view.streams[0].per_region) == pytest.approx(whole.total)

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from scenarios import sessions
-from scenarios.loading import load_scenario, resolved
+from scenarios.loading import json_values, load_scenario
 from scenarios.shop import make_shop
 from scenarios.world import make_messages
 
 SCENARIO = load_scenario("prime_day", ["world.products=300"])
-RESOLVED = resolved(SCENARIO)
+RESOLVED = json_values(SCENARIO)
 MESSAGES = [
     message
     for message, _ in make_messages(SCENARIO, make_shop(RESOLVED["world"], SCENARIO.event.start_utc, SCENARIO.seed))

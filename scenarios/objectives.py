@@ -1,4 +1,4 @@
-"""What is promised, what may break, when to stop, and what capacity may buy."""
+"""The SLOs, what may break, when to stop, and what capacity may buy."""
 
 # ruff: noqa: RUF012 (pydantic copies a default for every instance)
 
@@ -66,8 +66,8 @@ class Fault(Part):
         return self.model_copy(update={"at_s": at_s, "length_s": end_s - at_s})
 
 
-class Slo(Part):
-    """Limits; a name is a metric with its percentile. Only `check` and `max-rate` act on them."""
+class Objectives(Part):
+    """SLOs; a name is a metric with its percentile. Only `check` and `max-rate` act on them."""
 
     ttft_s_p50: Positive | None = None
     ttft_s_p95: Positive | None = None
@@ -99,8 +99,8 @@ class LoadLimits(Part):
     budget_usd: Positive | None = None
 
 
-class OwnSupply(Part):
-    """A self-hosted model: which chips may serve it and at which promise to its callers."""
+class SelfHostedSupply(Part):
+    """A self-hosted model: which chips may serve it and at which SLO."""
 
     chips: Annotated[list[str], Field(min_length=1)] = ["inferentia2", "trainium1", "trainium2"]
     bench_model_id: str = "meta-llama/Llama-3.1-8B-Instruct"
@@ -151,7 +151,7 @@ Tier = Literal["default", "priority", "flex", "latency_optimized"]
 class Capacity(Part):
     """Everything a plan needs beyond demand and measurements. service_tiers: by MODEL, or MODEL/INTENT where named."""
 
-    own: dict[str, OwnSupply] = {"custom-8b": OwnSupply()}
+    own: dict[str, SelfHostedSupply] = {"custom-8b": SelfHostedSupply()}
     resilience: Resilience = Resilience()
     assumed_tokens: AssumedTokens = AssumedTokens()
     horizon_s: Seconds | None = None
