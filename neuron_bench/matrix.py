@@ -2,7 +2,10 @@
 
 schema: peakday.bench_matrix/1
 suite: full                       # quick, latency, throughput, full
-slo: {ttft_s: 0.5, tpot_s: 0.05}  # for the headline; no key, no limit
+slo: {ttft_s_p99: 0.5, tpot_s_p99: 0.05}  # for the headline; no key, no limit
+lengths: [512, 3239]              # axes in place of the suite's own, of every target or of one: prompt lengths,
+contexts: [4096]                  # contexts before decoding, and users (batches)
+users: [1, 4]
 models: [nano, llama-3.1-8b]      # presets, config.json paths; for an endpoint the names it serves
 targets:
   - {device: cpu, method: trace}
@@ -18,17 +21,21 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from host.yaml_text import read_yaml
 from neuron_bench.endpoint import sweep
 from neuron_bench.endpoint.sweep import EndpointSpec
 from neuron_bench.errors import BenchError, BenchUsageError, DeviceError
-from neuron_bench.report.headlines import Slo
+from neuron_bench.progress import Progress
 from neuron_bench.trace import suite
-from neuron_bench.trace.cases import SUITES, Progress
+from neuron_bench.trace.cases import SUITES
 from neuron_bench.trace.suite import Spec
+from slo.slo import Slo, SloError, slos_of
 
 SCHEMA = "peakday.bench_matrix/1"
-_KEYS = {"schema", "suite", "slo", "models", "targets", "seed"}
+_AXES = ("lengths", "contexts", "users")
+_KEYS = {"schema", "suite", "slo", "models", "targets", "seed", *_AXES}
 
 
 @dataclass(frozen=True)
@@ -43,7 +50,7 @@ class Entry:
 class Matrix:
     """A parsed matrix file."""
 
-    slo: Slo
+    slos: tuple[Slo, ...]
     entries: tuple[Entry, ...]
 
 
@@ -68,21 +75,33 @@ def read_matrix(path: Path) -> Matrix:
     grid = raw.get("suite", "quick")
     if grid not in SUITES:
         raise BenchUsageError(f"{path}: suite: {grid!r}: expected one of {', '.join(SUITES)}")
-    _check_keys(path, "slo.", raw.get("slo") or {}, {"ttft_s", "tpot_s"})
+    targets = raw.get("targets") or []
+    if not isinstance(targets, list) or not all(isinstance(target, dict) for target in targets):
+        raise BenchUsageError(f"{path}: targets: expected a list of mappings")
+    shared = {"suite": grid, "seed": int(raw.get("seed", 1))} | {axis: raw[axis] for axis in _AXES if axis in raw}
     entries = [
-        _entry(path, number, target, model, grid, int(raw.get("seed", 1)))
-        for number, target in enumerate(raw.get("targets") or [])
+        _entry(path, number, target, str(model), shared)
+        for number, target in enumerate(targets)
         for model in target.get("models") or raw.get("models") or []
     ]
     if not entries:
         raise BenchUsageError(f"{path}: targets and models: none is given, so there is nothing to run")
-    return Matrix(Slo(**(raw.get("slo") or {})), tuple(entries))
+    return Matrix(_slos(path, raw.get("slo") or {}), tuple(entries))
 
 
-def _entry(path: Path, number: int, target: dict[str, Any], model: str, grid: str, seed: int) -> Entry:
+def _slos(path: Path, limits: dict[str, float]) -> tuple[Slo, ...]:
+    """`ttft_s_p95: 0.5`; a latency without its percentile is held to p99."""
+    named = {name if name.rpartition("_p")[2].isdigit() else f"{name}_p99": limit for name, limit in limits.items()}
+    try:
+        return slos_of(named)
+    except SloError as error:
+        raise BenchUsageError(f"{path}: slo: {error}") from None
+
+
+def _entry(path: Path, number: int, target: dict[str, Any], model: str, shared: dict[str, Any]) -> Entry:
     settings = {key: value for key, value in target.items() if key not in ("method", "models")}
     method = target.get("method", "trace")
-    kinds: dict[str, Any] = {"trace": Spec, "endpoint": EndpointSpec}
+    kinds: dict[str, type[Spec] | type[EndpointSpec]] = {"trace": Spec, "endpoint": EndpointSpec}
     if method not in kinds:
         raise BenchUsageError(f"{path}: targets[{number}].method: {method!r}: expected trace or endpoint")
     known = {field.name for field in fields(kinds[method])} - {"cases", "effort", "loads", "model", "suite", "seed"}
@@ -90,7 +109,13 @@ def _entry(path: Path, number: int, target: dict[str, Any], model: str, grid: st
     if method == "endpoint" and "url" not in settings:
         raise BenchUsageError(f"{path}: targets[{number}].url: missing; an endpoint needs one")
     name = "-".join(str(part) for part in (Path(model).name, settings.get("chip") or settings.get("device"), method))
-    return Entry(f"{name}-{number}", kinds[method](**settings, model=model, suite=grid, seed=seed))
+    adapter: TypeAdapter[Spec | EndpointSpec] = TypeAdapter(kinds[method])
+    try:
+        return Entry(f"{name}-{number}", adapter.validate_python({**shared, **settings, "model": model}))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise BenchUsageError(f"{path}: targets[{number}].{key}: {first['input']!r}: {first['msg'].lower()}") from None
 
 
 def _check_keys(path: Path, where: str, given: dict[str, Any], known: set[str]) -> None:

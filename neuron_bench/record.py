@@ -7,82 +7,114 @@ The page is docs/bench-record.md.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from host.atomic import folder_aside
+from neuron_bench.device.telemetry import Reading
 from neuron_bench.errors import BenchError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 SCHEMA = "peakday.bench/1"
 
 PROVENANCES = ("measured", "published", "derived", "simulated", "schema_example")
 """Strongest first. `schema_example` has invented values for parser tests: capacity refuses it outright."""
 
-_WALL = {f"wall_s_{q}": "float" for q in ("min", "p50", "p90", "p95", "p99", "mean")}
-_TTFT = {f"ttft_s_{q}": "float" for q in ("p50", "p90", "p99", "mean")}
-_TPOT = {f"tpot_s_{q}": "float" for q in ("p50", "p90", "p99", "mean")}
+NOTES_ONLY = frozenset({"quick", "contended", "few_samples"})
+"""Flags that say how well a case was measured. A fit takes such a row and says so; any other flag bars it."""
 
-CASES: dict[str, str] = {
-    "record_id": "str",
-    "provenance": "str",
-    "source_url": "str",
-    "created_utc": "str",
-    "label": "str",  # what was run, in the source's own words
-    "device_kind": "str",  # neuron, cuda, cpu
-    "method": "str",  # trace, endpoint
-    "chip": "str",
-    "instance_type": "str",
-    "chips_used": "float",
-    "cores_used": "int",
-    "lnc": "int",
-    "versions": "str",  # JSON object
-    "compiler_args": "str",
-    "artifact_key": "str",
-    "model_id": "str",
-    "params": "int",
-    "dtypes": "str",
-    "weights_random": "bool",
-    "tp": "int",
-    "replicas": "int",  # data-parallel copies behind one measurement
-    "phase": "str",  # prefill, decode, encode, serve, compile, load
-    "batch": "int",
-    "input_tokens": "float",
-    "context_tokens": "float",
-    "output_tokens": "float",
-    "bucket_tokens": "int",
-    "bucket_seqs": "int",
-    "cached_tokens": "float",
-    "concurrency": "float",
-    "n_warmup": "int",
-    "n_samples": "int",
-    "duration_s": "float",
-    **_WALL,
-    "cpu_s_p50": "float",
-    "wall_s_p50_lo": "float",
-    "wall_s_p50_hi": "float",
-    **_TTFT,
-    **_TPOT,
-    "requests_per_s": "float",
-    "output_tokens_per_s": "float",
-    "compile_s": "float",
-    "load_s": "float",
-    "device_mem_bytes": "int",
-    "work": "str",  # JSON object of one step, from its shapes: flops, bytes, kv_bytes
-    "mfu_ratio": "float",
-    "mbu_ratio": "float",
-    "errors": "str",
-    "load1": "float",
-    "wall_over_cpu_ratio": "float",
-    "cv_ratio": "float",
-    "drift_ratio": "float",
-    "contended": "bool",
-    "flags": "str",  # ; separated: a flagged row is kept and not used
-}
+
+@dataclass(frozen=True, kw_only=True)
+class CaseRow:
+    """One row of cases.parquet: the columns, their types, and null for what is unknown."""
+
+    record_id: str
+    provenance: str | None = None
+    source_url: str | None = None
+    created_utc: str | None = None
+    label: str | None = None  # what was run, in the source's own words
+    device_kind: str | None = None  # neuron, cuda, cpu
+    method: str | None = None  # trace, endpoint
+    chip: str | None = None
+    instance_type: str | None = None
+    chips_used: float | None = None
+    cores_used: int | None = None
+    lnc: int | None = None
+    versions: str | None = None  # JSON object
+    compiler_args: str | None = None
+    artifact_key: str | None = None
+    model_id: str | None = None
+    params: int | None = None
+    dtypes: str | None = None
+    weights_random: bool | None = None
+    tp: int | None = None
+    replicas: int | None = None  # data-parallel copies behind one measurement
+    phase: str | None = None  # prefill, decode, encode, serve, compile, load
+    batch: int | None = None
+    input_tokens: float | None = None
+    context_tokens: float | None = None
+    output_tokens: float | None = None
+    bucket_tokens: int | None = None
+    bucket_seqs: int | None = None
+    cached_tokens: float | None = None
+    concurrency: float | None = None
+    n_warmup: int | None = None
+    n_samples: int | None = None
+    duration_s: float | None = None
+    wall_s_min: float | None = None
+    wall_s_p50: float | None = None
+    wall_s_p90: float | None = None
+    wall_s_p95: float | None = None
+    wall_s_p99: float | None = None
+    wall_s_mean: float | None = None
+    cpu_s_p50: float | None = None
+    wall_s_p50_lo: float | None = None
+    wall_s_p50_hi: float | None = None
+    ttft_s_p50: float | None = None
+    ttft_s_p90: float | None = None
+    ttft_s_p99: float | None = None
+    ttft_s_mean: float | None = None
+    tpot_s_p50: float | None = None
+    tpot_s_p90: float | None = None
+    tpot_s_p99: float | None = None
+    tpot_s_mean: float | None = None
+    requests_per_s: float | None = None
+    output_tokens_per_s: float | None = None
+    compile_s: float | None = None
+    load_s: float | None = None
+    device_mem_bytes: int | None = None
+    work: str | None = None  # JSON object of one step, from its shapes: flops, bytes, kv_bytes
+    mfu_ratio: float | None = None
+    mbu_ratio: float | None = None
+    errors: str | None = None
+    load1: float | None = None
+    wall_over_cpu_ratio: float | None = None
+    cv_ratio: float | None = None
+    drift_ratio: float | None = None
+    contended: bool | None = None
+    flags: str | None = None  # ; separated: a flagged row is kept and not used
+
+    @property
+    def flag_names(self) -> frozenset[str]:
+        """Its flags, apart."""
+        return frozenset(name for name in (self.flags or "").split(";") if name)
+
+    @property
+    def barred(self) -> bool:
+        """Whether a flag says that the row must not feed a fit or a rate."""
+        return bool(self.flag_names - NOTES_ONLY)
+
+
+CASES: dict[str, str] = {field.name: str(field.type).removesuffix(" | None") for field in fields(CaseRow)}
+"""Columns of cases.parquet in order, each with its kind: str, int, float, bool."""
+
+_CONVERT = {"str": str, "int": int, "float": float, "bool": bool}
 
 
 class BenchRecordError(BenchError):
@@ -102,14 +134,45 @@ class Bench:
         """The folder's name."""
         return self.path.name
 
+    @property
+    def state(self) -> str:
+        """finished, unfinished (a case ran out of time or failed), interrupted."""
+        return str(self.info.get("state", "finished"))
+
+    @property
+    def unfinished(self) -> dict[str, str]:
+        """Cases that were asked for and are not in the record, each with the reason."""
+        missing = {**(self.info.get("unfinished") or {}), **(self.info.get("skipped") or {})}
+        return {str(label): str(reason) for label, reason in missing.items()}
+
+    @property
+    def engine_version(self) -> str | None:
+        """What the server or library said of itself."""
+        version = self.info.get("engine_version")
+        return None if version is None else str(version)
+
+    @cached_property
+    def rows(self) -> tuple[CaseRow, ...]:
+        """Every case as a value; a column that the record lacks is unknown."""
+        return tuple(_case_row(record) for record in self.cases.to_dict("records"))
+
+
+def _case_row(record: Mapping[Any, Any]) -> CaseRow:
+    known = {
+        name: _CONVERT[kind](record[name])
+        for name, kind in CASES.items()
+        if name in record and not pd.isna(record[name])
+    }
+    return CaseRow(**{"record_id": "?", **known})
+
 
 def write_bench(
     folder: Path,
     info: Mapping[str, Any],
-    cases: Sequence[Mapping[str, Any]],
+    cases: Iterable[CaseRow],
     *,
     samples: Sequence[Mapping[str, Any]] = (),
-    telemetry: Sequence[Mapping[str, Any]] = (),
+    telemetry: Sequence[Reading] = (),
 ) -> Path:
     """Write a record; absent columns are null. The folder appears complete or not at all.
 
@@ -117,19 +180,12 @@ def write_bench(
     machine did meanwhile (t_s, source, name, value), kept in telemetry.parquet likewise.
 
     Raises:
-        BenchRecordError: a case has a column the schema does not know, or a value of another type.
+        BenchRecordError: a value of another type than its column, or a folder that is there already.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    for case in cases:
-        unknown = sorted(set(case) - set(CASES))
-        if unknown:
-            raise BenchRecordError(f"{folder}: unknown columns {unknown}")
     types = {"str": pa.string(), "int": pa.int64(), "float": pa.float64(), "bool": pa.bool_()}
     schema = pa.schema([(name, types[kind]) for name, kind in CASES.items()])
     try:
-        table = pa.table({name: [case.get(name) for case in cases] for name in CASES}, schema=schema)
+        table = pa.Table.from_pylist([asdict(case) for case in cases], schema=schema)
         head = json.dumps({"schema": SCHEMA, **info}, indent=1, allow_nan=False) + "\n"
     except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
         raise BenchRecordError(f"{folder}: a value does not fit its column ({error})") from None
@@ -137,17 +193,15 @@ def write_bench(
         raise BenchRecordError(f"{folder}: is there already; choose another --out or remove it")
     with folder_aside(folder) as aside:
         pq.write_table(table, aside / "cases.parquet", compression="zstd")
-        for name, long in (("samples", samples), ("telemetry", telemetry)):
+        for name, long in (("samples", [dict(row) for row in samples]), ("telemetry", [asdict(r) for r in telemetry])):
             if long:
-                pq.write_table(pa.Table.from_pylist([dict(row) for row in long]), aside / f"{name}.parquet")
+                pq.write_table(pa.Table.from_pylist(long), aside / f"{name}.parquet")
         (aside / "bench.json").write_text(head)
     return folder
 
 
 def load_bench(path: Path | str) -> Bench:
-    """Read a record; raises `BenchRecordError` with what is wrong and how to mend it."""
-    import pandas as pd
-
+    """Read a record; raises `BenchRecordError` with what is wrong and how to fix it."""
     path = Path(path)
     try:
         info = json.loads((path / "bench.json").read_text())

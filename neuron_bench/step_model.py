@@ -1,4 +1,4 @@
-"""StepModel: how long one step of a continuous-batching engine takes. JSON file, read by capacity and the stand-ins.
+"""StepModel: how long one step of a continuous-batching engine takes. JSON file, read by capacity and the emulator.
 
     step_s = a + b*P + e*sum(P_i*ctx_i) + c*B + d*K
 
@@ -10,14 +10,19 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from host.atomic import write_text
 from host.errors import PeakdayError
 
 SCHEMA = "peakday.step_model/1"
+
+_COUNTS = ("tp", "chips_per_replica", "max_num_seqs", "max_batched_tokens", "block_tokens", "kv_blocks")
 
 
 class StepModelError(PeakdayError, ValueError):
@@ -99,7 +104,7 @@ class StepModel:
                 value = getattr(bucket, name)
                 if not (math.isfinite(value) and value >= 0):
                     raise StepModelError(
-                        f"{self.model_id} on {self.chip}: coefficient {name} is {value}, expected >= 0"
+                        f"{self.model_id} on {self.chip}: coefficient {name} is {value:g}, expected >= 0"
                     )
         if wrong := self._wrong_number():
             raise StepModelError(f"{self.model_id} on {self.chip}: {wrong}")
@@ -109,14 +114,14 @@ class StepModel:
         for name in ("relative_error", "ttft_overhead_s", "gap_overhead_s"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0):
-                return f"{name} is {value}, expected >= 0"
-        for name in ("tp", "chips_per_replica", "max_num_seqs", "max_batched_tokens", "block_tokens", "kv_blocks"):
+                return f"{name} is {value:g}, expected >= 0"
+        for name in _COUNTS:
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
-                return f"{name} is {value}, expected > 0"
+                return f"{name} is {value:g}, expected > 0"
         for name, (low, high) in self.validity.items():
             if not (math.isfinite(high) and 0 <= low <= high):
-                return f"validity of {name} is {low} to {high}, expected 0 <= low <= high"
+                return f"validity of {name} is {low:g} to {high:g}, expected 0 <= low <= high"
         return None
 
     @property
@@ -139,27 +144,39 @@ def write_step_model(model: StepModel, path: Path) -> Path:
 def read_step_model(path: Path | str) -> StepModel:
     """Read and check a step model file; raises `StepModelError` in one line."""
     try:
-        raw: dict[str, Any] = json.loads(Path(path).read_text())
+        raw = json.loads(Path(path).read_text())
     except (OSError, json.JSONDecodeError) as error:
         raise StepModelError(f"{path}: cannot be read ({error})") from None
+    if not isinstance(raw, dict):
+        raise StepModelError(f"{path}: not a step model: expected an object, got {type(raw).__name__}")
     return step_model_from(raw, where=str(path))
 
 
-def step_model_from(raw: dict[str, Any], where: str = "step model") -> StepModel:
+def step_model_from(raw: Mapping[str, Any], where: str = "step model") -> StepModel:
     """A `StepModel` from its JSON form."""
-    raw = dict(raw)
-    if raw.pop("schema", None) != SCHEMA:
+    if raw.get("schema") != SCHEMA:
         raise StepModelError(
             f"{where}: not a {SCHEMA} file; make one with `peakday calibrate` or `peakday bench import`"
         )
     try:
-        raw["buckets"] = tuple(Coefficients(**bucket) for bucket in raw["buckets"])
-        raw["hold_out"] = tuple(HoldOut(**row) for row in raw.get("hold_out", ()))
-        raw["validity"] = {name: (low, high) for name, (low, high) in raw.get("validity", {}).items()}
-        raw["inputs"] = tuple(raw.get("inputs", ()))
-        raw["notes"] = tuple(raw.get("notes", ()))
-        if raw.get("covariance") is not None:
-            raw["covariance"] = tuple(tuple(row) for row in raw["covariance"])
-        return StepModel(**raw)
-    except (TypeError, KeyError, ValueError) as error:
-        raise StepModelError(f"{where}: {error}") from None
+        content = {name: value for name, value in raw.items() if name != "schema"}
+        return _DECODE.validate_python(content, extra="forbid")
+    except ValidationError as error:
+        raise StepModelError(f"{where}: {_first_problem(error, raw)}") from None
+
+
+_DECODE = TypeAdapter(StepModel)
+
+
+def _first_problem(error: ValidationError, raw: Mapping[str, Any]) -> str:
+    """What is wrong first, by the name of the key: our own words where a check of ours refused."""
+    first = error.errors()[0]
+    own = first.get("ctx", {}).get("error")
+    if isinstance(own, StepModelError):
+        return str(own)
+    name = ".".join(str(part) for part in first["loc"])
+    of = f"{raw.get('model_id')} on {raw.get('chip')}"
+    if first["type"] in ("missing", "unexpected_keyword_argument", "extra_forbidden"):
+        return f"{of}: {name}: {first['msg'].lower()}"
+    sign = "> 0" if name in _COUNTS else "a valid value"
+    return f"{of}: {name} is {first['input']}, expected {sign} ({first['msg'].lower()})"

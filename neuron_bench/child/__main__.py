@@ -9,8 +9,15 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
+from dataclasses import asdict
 from typing import IO, Any
+
+from pydantic import TypeAdapter
+
+from neuron_bench.child.runner import Runner
+from neuron_bench.trace.messages import Greedy, LoadRequest, Turn, Warmed
+
+_LOAD = TypeAdapter(LoadRequest)
 
 
 def main() -> int:
@@ -22,27 +29,35 @@ def main() -> int:
 
 def serve(requests: IO[str], answers: IO[str]) -> int:
     """Answer each request line; returns the exit code."""
-    from neuron_bench.child.runner import OPERATIONS, Runner
-
     runner: Runner | None = None
     for line in requests:
         request = json.loads(line)
+        op = request.pop("op")
+        if op == "exit":
+            return 0
         try:
-            if request["op"] == "exit":
-                return 0
-            if request["op"] == "load":
-                _pin(request["core"])
-                started = time.perf_counter()
-                runner = Runner(request)
-                answer: dict[str, Any] = runner.facts() | {"start_s": time.perf_counter() - started}
+            if op == "load":
+                wanted = _LOAD.validate_python(request)
+                _pin(wanted.core)
+                runner = Runner(wanted)
+                answer: Any = runner.loaded()
             else:
-                assert runner is not None, "load comes first"
-                answer = OPERATIONS[request["op"]](runner, request)
+                answer = _work(runner, op, request)
         except Exception as error:
             answers.write(json.dumps({"error": f"{type(error).__name__}: {error}".splitlines()[0]}) + "\n")
             return 1
-        answers.write(json.dumps(answer) + "\n")
+        answers.write(json.dumps(asdict(answer)) + "\n")
     return 0
+
+
+def _work(runner: Runner | None, op: str, request: dict[str, Any]) -> Warmed | Turn | Greedy:
+    """What is asked of a loaded graph."""
+    assert runner is not None, "load comes first"
+    if op == "warm":
+        return runner.warm(**request)
+    if op == "turn":
+        return runner.turn(**request)
+    return runner.greedy(**request)
 
 
 def _pin(core: int | None) -> None:

@@ -7,7 +7,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from neuron_bench.models.presets import EncoderShape
+from neuron_bench.child.decoder import Activation
+from neuron_bench.models.shapes import EncoderShape
 
 
 class EncoderLayer(nn.Module):
@@ -21,6 +22,7 @@ class EncoderLayer(nn.Module):
         self.norm_attention = nn.LayerNorm(h, eps=shape.norm_eps)
         self.up, self.down = nn.Linear(h, shape.mlp), nn.Linear(shape.mlp, h)
         self.norm_mlp = nn.LayerNorm(h, eps=shape.norm_eps)
+        self.activation = Activation(shape.activation)
 
     def forward(self, x: Tensor, padding: Tensor) -> Tensor:
         """padding: (batch, 1, 1, n), True where there is no token."""
@@ -29,7 +31,7 @@ class EncoderLayer(nn.Module):
         scores = (q @ k.transpose(2, 3)).float() * q.shape[-1] ** -0.5
         shares = scores.masked_fill(padding, float("-inf")).softmax(-1).to(v.dtype)
         x = self.norm_attention(x + self.o((shares @ v).transpose(1, 2).reshape(batch, n, hidden)))
-        return self.norm_mlp(x + self.down(nn.functional.gelu(self.up(x))))
+        return self.norm_mlp(x + self.down(self.activation(self.up(x))))
 
 
 class Encoder(nn.Module):
@@ -39,7 +41,9 @@ class Encoder(nn.Module):
         super().__init__()
         h = shape.hidden
         self.words = nn.Embedding(shape.vocab, h)
-        self.positions = nn.Embedding(shape.context_tokens, h)
+        rows = shape.positions or shape.context_tokens
+        self.positions = nn.Embedding(rows, h)
+        self.first = rows - shape.context_tokens  # RoBERTa's first positions stand for padding
         self.types = nn.Embedding(shape.types, h)
         self.norm = nn.LayerNorm(h, eps=shape.norm_eps)
         self.layers = nn.ModuleList(EncoderLayer(shape) for _ in range(shape.layers))
@@ -49,7 +53,7 @@ class Encoder(nn.Module):
     def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
         """tokens, mask: int64 (batch, n); mask is 1 where there is a token."""
         place = torch.arange(tokens.shape[1], device=tokens.device)
-        x = self.norm(self.words(tokens) + self.positions(place) + self.types.weight[0])
+        x = self.norm(self.words(tokens) + self.positions(place + self.first) + self.types.weight[0])
         for layer in self.layers:
             x = layer(x, (mask == 0)[:, None, None, :])
         if self.head is not None:

@@ -18,28 +18,53 @@ def main(device: str, effort: str) -> dict[str, Any]:
     module, distribution = ("torch_neuronx", "torch-neuronx") if device == "neuron" else ("torch", "torch")
     if importlib.util.find_spec(module) is None:
         return {"installed": False}
-    found: dict[str, Any] = {"installed": True, "version": _version(distribution), "compiled": _compiled(distribution)}
+    answer: dict[str, Any] = {
+        "installed": True,
+        "version": _version(distribution),
+        "native_code": _native(distribution),
+    }
     try:
         package = importlib.import_module(module)
     except Exception as error:
-        return found | {"error": f"{type(error).__name__}: {error}".splitlines()[0]}
+        return answer | {"error": _line(error)}
     if device == "neuron":
-        found["compiler"] = _version("neuronx-cc")
-        return found | (_neuron_add(package) if effort == "run" else {"works": False})
+        answer |= {"compiler": _version("neuronx-cc"), "interface": _interface(package)}
+        if effort != "run" or answer["interface"] is None:
+            return answer
+        return answer | (_traced_add(package) if answer["interface"] == "trace" else _device_add())
     if device == "cuda" and not package.cuda.is_available():
-        return found | {"works": False}
+        return answer
     total = (package.ones(2, device=device) + 1).sum().item()
-    return found | {"works": total == 4.0, "name": package.cuda.get_device_name() if device == "cuda" else None}
+    return answer | {"works": total == 4.0, "name": package.cuda.get_device_name() if device == "cuda" else None}
 
 
-def _neuron_add(package: Any) -> dict[str, Any]:
-    import torch
+def _interface(package: Any) -> str | None:
+    """How models get onto the chip: `trace` (XLA, to 2.9), `native` (a device of PyTorch, from 2.13), or unknown."""
+    if callable(getattr(package, "trace", None)):
+        return "trace"
+    return "native" if hasattr(importlib.import_module("torch"), "neuron") else None
 
+
+def _traced_add(package: Any) -> dict[str, Any]:
+    torch = importlib.import_module("torch")
     try:
         graph = package.trace(lambda x: x + 1, (torch.ones(2),))
         return {"works": graph(torch.ones(2)).sum().item() == 4.0}
     except Exception as error:
-        return {"works": False, "run_error": f"{type(error).__name__}: {error}".splitlines()[0]}
+        return {"works": False, "run_error": _line(error)}
+
+
+def _device_add() -> dict[str, Any]:
+    torch = importlib.import_module("torch")
+    try:
+        total = (torch.ones(2, device="neuron") + 1).sum()
+        return {"works": total.to("cpu").item() == 4.0}
+    except Exception as error:
+        return {"works": False, "run_error": _line(error)}
+
+
+def _line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0]
 
 
 def _version(distribution: str) -> str | None:
@@ -49,7 +74,7 @@ def _version(distribution: str) -> str | None:
         return None
 
 
-def _compiled(distribution: str) -> bool:
+def _native(distribution: str) -> bool:
     """Whether the installed package holds any native library: a placeholder has none."""
     try:
         files = metadata.files(distribution) or []

@@ -14,8 +14,8 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from neuron_bench.device.neuron_ls import TelemetryError
 from neuron_bench.device.neuron_monitor import CONFIG, parse_record
@@ -28,24 +28,36 @@ Figure = tuple[str, str, float]
 """source, name, value"""
 
 
+@dataclass(frozen=True)
+class Reading:
+    """One figure at one time: a row of telemetry.parquet."""
+
+    t_s: float
+    source: str
+    name: str
+    value: float
+
+
 class Sampler:
     """Collects figures in threads between `start` and `stop`."""
 
     def __init__(self, device: str, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.device, self.clock = device, clock
-        self.rows: list[dict[str, Any]] = []
+        self.rows: list[Reading] = []
         self.missing: list[str] = []
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
         self._tools: list[subprocess.Popen[str]] = []
         self._began = 0.0
+        self._scratch: tempfile.TemporaryDirectory[str] | None = None
 
     def __enter__(self) -> Sampler:
         self._began = self.clock()
         self._poll(proc_figures())
         if self.device == "neuron":
             self._poll(power_figures(SYSFS))
-            self._follow(_monitor_command(), monitor_figures)
+            self._scratch = tempfile.TemporaryDirectory(prefix="peakday-telemetry-")
+            self._follow(_monitor_command(Path(self._scratch.name)), monitor_figures)
         if self.device == "cuda":
             self._follow(_nvidia_command(), nvidia_figures)
         return self
@@ -58,10 +70,12 @@ class Sampler:
             thread.join(timeout=5)
         for tool in self._tools:
             tool.wait(timeout=5)
+        if self._scratch is not None:
+            self._scratch.cleanup()
 
     def _keep(self, figures: Iterator[Figure] | list[Figure]) -> None:
         now = self.clock() - self._began
-        self.rows += [{"t_s": now, "source": s, "name": n, "value": v} for s, n, v in figures]
+        self.rows += [Reading(now, source, name, value) for source, name, value in figures]
 
     def _poll(self, source: Callable[[], list[Figure]]) -> None:
         def work() -> None:
@@ -136,8 +150,8 @@ def _power(device: Path) -> Iterator[Figure]:
             continue
 
 
-def _monitor_command() -> list[str]:
-    config = Path(tempfile.gettempdir()) / f"peakday-neuron-monitor-{os.getpid()}.json"
+def _monitor_command(folder: Path) -> list[str]:
+    config = folder / "neuron-monitor.json"
     config.write_text(json.dumps(CONFIG))
     return [shutil.which("neuron-monitor") or "/opt/aws/neuron/bin/neuron-monitor", "-c", str(config)]
 

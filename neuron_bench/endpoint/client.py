@@ -5,6 +5,7 @@ Works with any OpenAI-compatible server: vLLM on Neuron, GPU or CPU. Prompts are
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from collections.abc import Sequence
@@ -16,6 +17,9 @@ import aiohttp
 from neuron_bench.errors import BenchError, DeviceError
 from wire.sse import SseParser
 
+SIMULATED = "x-peakday-simulated"
+"""The header of a server that only imitates one: what it is timed at is `simulated`, whatever chip is named."""
+
 
 class EndpointError(BenchError):
     """A request that the server refused or broke off; the message holds its own words."""
@@ -23,12 +27,18 @@ class EndpointError(BenchError):
 
 @dataclass(frozen=True)
 class Stream:
-    """A finished answer. `token_s[k]`: when token k+1 was here, in seconds of the monotonic clock."""
+    """A finished answer. `token_s[k]`: when token k+1 was here, in seconds of the monotonic clock.
+
+    Tokens that arrive together have one time; a rate counts those after the first arrival. `flag`: why the times of
+    single tokens are not known, empty where they are.
+    """
 
     sent_s: float
     token_s: tuple[float, ...]
     input_tokens: int
     cached_tokens: int
+    events: int = 0
+    flag: str = ""
 
     @property
     def ttft_s(self) -> float:
@@ -41,10 +51,17 @@ class Stream:
         return self.token_s[-1] - self.sent_s
 
     @property
+    def arrivals(self) -> tuple[tuple[float, int], ...]:
+        """(time, tokens here by then) of each arrival."""
+        counts = [(stamp, sum(1 for _ in group)) for stamp, group in itertools.groupby(self.token_s)]
+        totals = itertools.accumulate(count for _, count in counts)
+        return tuple((stamp, total) for (stamp, _), total in zip(counts, totals, strict=True))
+
+    @property
     def tpot_s(self) -> float | None:
-        """Mean gap between tokens; None for a single one."""
-        n = len(self.token_s)
-        return (self.token_s[-1] - self.token_s[0]) / (n - 1) if n > 1 else None
+        """Mean time of a token after the first arrival; None where everything came at once."""
+        (first_s, first), *_, (last_s, last) = (*self.arrivals, self.arrivals[-1])
+        return (last_s - first_s) / (last - first) if last > first else None
 
 
 @dataclass(frozen=True)
@@ -55,9 +72,10 @@ class Server:
     model: str
     context_tokens: int | None
     version: str | None
+    simulated: bool = False
 
 
-async def look(http: aiohttp.ClientSession, url: str, model: str | None) -> Server:
+async def describe(http: aiohttp.ClientSession, url: str, model: str | None) -> Server:
     """Ask `/v1/models` and `/version`.
 
     Raises:
@@ -65,36 +83,37 @@ async def look(http: aiohttp.ClientSession, url: str, model: str | None) -> Serv
     """
     base = url.rstrip("/").removesuffix("/v1")
     try:
-        async with http.get(f"{base}/v1/models") as answer:
-            served = (await answer.json())["data"]
-    except (aiohttp.ClientError, TimeoutError, KeyError, ValueError) as error:
+        async with http.get(f"{base}/v1/models", allow_redirects=False) as answer:
+            simulated = SIMULATED in answer.headers
+            served = [(str(entry["id"]), entry.get("max_model_len")) for entry in (await answer.json())["data"]]
+    except (aiohttp.ClientError, TimeoutError, KeyError, TypeError, AttributeError, ValueError) as error:
         raise DeviceError(f"endpoint {url}: no OpenAI-compatible server answers there ({error!r})") from None
-    found = next((entry for entry in served if model in (None, entry["id"])), None)
-    if found is None:
-        names = ", ".join(entry["id"] for entry in served)
+    chosen = next((entry for entry in served if model in (None, entry[0])), None)
+    if chosen is None:
+        names = ", ".join(name for name, _ in served) or "nothing"
         raise DeviceError(f"endpoint {url}: serves no model {model!r}; it serves {names}")
-    return Server(base, found["id"], found.get("max_model_len"), await _version(http, base))
+    return Server(base, chosen[0], chosen[1], await _version(http, base), simulated)
 
 
 async def _version(http: aiohttp.ClientSession, base: str) -> str | None:
     try:
-        async with http.get(f"{base}/version") as answer:
+        async with http.get(f"{base}/version", allow_redirects=False) as answer:
             return str((await answer.json())["version"]) if answer.status == 200 else None
-    except (aiohttp.ClientError, TimeoutError, KeyError, ValueError):
+    except (aiohttp.ClientError, TimeoutError, KeyError, TypeError, ValueError):
         return None
 
 
 async def scrape(http: aiohttp.ClientSession, server: Server) -> str:
     """The server's /metrics page; empty where it has none."""
     try:
-        async with http.get(f"{server.url}/metrics") as answer:
+        async with http.get(f"{server.url}/metrics", allow_redirects=False) as answer:
             return await answer.text() if answer.status == 200 else ""
-    except (aiohttp.ClientError, TimeoutError):
+    except (aiohttp.ClientError, TimeoutError, UnicodeDecodeError):
         return ""
 
 
 async def complete(http: aiohttp.ClientSession, server: Server, prompt: Sequence[int], output_tokens: int) -> Stream:
-    """Exactly `output_tokens` tokens for a prompt of token ids.
+    """Exactly `output_tokens` tokens for a prompt of token ids. A redirect is an error: prompts go where they are sent.
 
     Raises:
         EndpointError: an HTTP error, a broken stream, or another number of tokens than asked.
@@ -112,33 +131,93 @@ async def complete(http: aiohttp.ClientSession, server: Server, prompt: Sequence
     chunks: list[tuple[float, bytes]] = []
     sent = time.perf_counter()
     try:
-        async with http.post(f"{server.url}/v1/completions", json=body) as answer:
+        async with http.post(f"{server.url}/v1/completions", json=body, allow_redirects=False) as answer:
             if answer.status != 200:
-                said = (await answer.text())[:200]
-                raise EndpointError(f"{server.url}: HTTP {answer.status}: {said}")
+                text = (await answer.text(errors="replace"))[:200]
+                raise EndpointError(f"{server.url}: HTTP {answer.status}: {text}")
             async for data in answer.content.iter_any():
                 chunks.append((time.perf_counter(), data))
     except (aiohttp.ClientError, TimeoutError) as error:
         raise EndpointError(f"{server.url}: the stream broke ({error!r})") from None
-    return _understand(sent, chunks, output_tokens, server.url)
+    return read_stream(sent, chunks, output_tokens, server.url)
 
 
-def _understand(sent_s: float, chunks: Sequence[tuple[float, bytes]], expected: int, url: str) -> Stream:
-    """Token times from the running usage of each event; where it is absent, an event is a token."""
-    parser = SseParser()
+@dataclass(frozen=True)
+class _Event:
+    """One event that is about a choice. `tokens`: the running usage it carries. `finish`: it ends the answer."""
+
+    stamp: float
+    text: bool
+    finish: bool
+    tokens: int | None
+
+
+def read_stream(sent_s: float, chunks: Sequence[tuple[float, bytes]], expected: int, url: str) -> Stream:
+    """Token times of an answer: its usage says how many tokens there are, its events when they came.
+
+    With a running usage in the events, each token has the time of the event that counted it. Without, events are held
+    against the final usage: as many events as tokens, and each is one; otherwise tokens are spread evenly over the
+    events and the answer carries a flag. An empty finish event is no token.
+
+    Raises:
+        EndpointError: an error event, no JSON, no token, or another number of tokens than asked.
+    """
+    events, usage = _events(chunks, url)
+    carrying = [event for event in events if event.text or not event.finish]
+    total = usage.get("completion_tokens")
+    flag = "" if total is not None else "usage_missing"
+    produced = len(carrying) if total is None else int(total)
+    if produced != expected:
+        raise EndpointError(f"{url}: asked for {expected} tokens, got {produced}; does it honour min_tokens?")
+    if len(carrying) == produced - 1 and events and events[-1].finish and not events[-1].text:
+        carrying.append(events[-1])  # its text was held back: half a character, say
+    if not carrying:
+        raise EndpointError(f"{url}: {produced} tokens by its usage, and no event that carries one")
+    running = [event for event in events if event.tokens is not None]
+    if running:
+        times = _running_times(running, produced)
+    else:
+        times = [carrying[k * len(carrying) // produced].stamp for k in range(produced)]
+        if len(carrying) != produced:
+            flag = "tokens_spread_over_events"
+    details = usage.get("prompt_tokens_details") or {}
+    cached = int(details.get("cached_tokens") or 0)
+    return Stream(sent_s, tuple(times), int(usage.get("prompt_tokens") or 0), cached, len(carrying), flag)
+
+
+def _running_times(running: Sequence[_Event], produced: int) -> list[float]:
     times: list[float] = []
+    for event in running:
+        times += [event.stamp] * (min(event.tokens or 0, produced) - len(times))
+    return times + [running[-1].stamp] * (produced - len(times))
+
+
+def _events(chunks: Sequence[tuple[float, bytes]], url: str) -> tuple[list[_Event], dict[str, Any]]:
+    """The events about a choice, and the last usage."""
+    parser = SseParser()
+    events: list[_Event] = []
     usage: dict[str, Any] = {}
     for stamp, data in chunks:
         for event in parser.feed(data):
             if event.data == b"[DONE]":
                 continue
-            content = json.loads(event.data)
+            content = _object(event.data, url)
             if "error" in content:
                 raise EndpointError(f"{url}: {str(content['error'])[:200]}")
-            usage = content.get("usage") or usage
-            produced = (content.get("usage") or {}).get("completion_tokens", len(times) + bool(content.get("choices")))
-            times += [stamp] * (produced - len(times))
-    if len(times) != expected:
-        raise EndpointError(f"{url}: asked for {expected} tokens, got {len(times)}; does it honour min_tokens?")
-    details = usage.get("prompt_tokens_details") or {}
-    return Stream(sent_s, tuple(times), usage.get("prompt_tokens", 0), details.get("cached_tokens") or 0)
+            said = content.get("usage")
+            usage = said if isinstance(said, dict) else usage
+            if content.get("choices"):
+                choice = content["choices"][0]
+                running = said.get("completion_tokens") if isinstance(said, dict) else None
+                events.append(_Event(stamp, bool(choice.get("text")), choice.get("finish_reason") is not None, running))
+    return events, usage
+
+
+def _object(data: bytes, url: str) -> dict[str, Any]:
+    try:
+        content = json.loads(data)
+    except ValueError:
+        raise EndpointError(f"{url}: an event that is no JSON: {data[:80]!r}") from None
+    if not isinstance(content, dict):
+        raise EndpointError(f"{url}: an event that is no object: {data[:80]!r}")
+    return content

@@ -11,8 +11,8 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,13 +21,17 @@ import aiohttp
 import numpy as np
 
 from host.environment import host_facts
+from host.ports import is_loopback_url
 from neuron_bench import checks
 from neuron_bench.device import telemetry
+from neuron_bench.device.chips import chip_on, device_of, resolve_chip
+from neuron_bench.device.probe import has_device
 from neuron_bench.endpoint import server_metrics
-from neuron_bench.endpoint.client import EndpointError, Server, Stream, complete, look, scrape
+from neuron_bench.endpoint.client import EndpointError, Server, Stream, complete, describe, scrape
+from neuron_bench.endpoint.loads import ROUNDS, Load, LoadAxes, decode, held_by, suite_loads
 from neuron_bench.errors import BenchError, BenchUsageError
-from neuron_bench.record import write_bench
-from neuron_bench.trace.cases import Clock, Progress
+from neuron_bench.progress import Clock, Progress
+from neuron_bench.record import CaseRow, write_bench
 from neuron_bench.trace.measure import median_interval
 
 PREFILLS_PER_BURST = 3
@@ -36,71 +40,34 @@ TOKEN_IDS = (100, 1000)
 
 
 @dataclass(frozen=True)
-class Load:
-    """One case. For prefill `output_tokens` is 1 and `users` 1."""
-
-    phase: str
-    users: int
-    input_tokens: int
-    output_tokens: int
-
-    @property
-    def label(self) -> str:
-        """Short name, unique in a bench."""
-        return f"{self.phase}-u{self.users}-in{self.input_tokens}-out{self.output_tokens}"
-
-
-@dataclass(frozen=True)
 class EndpointSpec:
-    """What to sweep. The server cannot say which chip it runs on: chip, tp and the like are the caller's word."""
+    """What to sweep. The server cannot say which chip it runs on: chip, tp and the like are the caller's word.
+
+    device: None follows from the chip. server_host: where the server runs, if its URL is a tunnel to it.
+    """
 
     url: str
     model: str | None = None
     suite: str = "quick"
     seed: int = 1
-    device: str = "neuron"
+    device: str | None = None
     chip: str | None = None
     instance_type: str | None = None
     chips_used: float | None = None
     tp: int | None = None
     dtype: str | None = None
     weights_random: bool | None = None
-    loads: tuple[Load, ...] = ()
+    server_host: str | None = None
+    lengths: tuple[int, ...] = ()
+    contexts: tuple[int, ...] = ()
+    users: tuple[int, ...] = ()
     rounds: int | None = None
+    loads: tuple[Load, ...] = ()
 
-
-def prefill(tokens: int) -> Load:
-    """A prompt of so many tokens, one token out."""
-    return Load("prefill", 1, tokens, 1)
-
-
-def decode(users: int, context: int, output_tokens: int = 48) -> Load:
-    """So many requests decoding together after a prompt of `context` tokens."""
-    return Load("decode", users, context, output_tokens)
-
-
-def serve(users: int, input_tokens: int = 256, output_tokens: int = 64) -> Load:
-    """Users who send their next request when an answer ends."""
-    return Load("serve", users, input_tokens, output_tokens)
-
-
-def suite_loads(suite: str, context_tokens: int | None) -> list[Load]:
-    """The loads of a suite, none longer than the server's context."""
-    latency = [prefill(n) for n in (32, 64, 128, 256, 384, 512, 768, 1024, 1536, 2048, 3072)]
-    steps = [decode(users, context) for users in (1, 2, 4, 8, 16) for context in (128, 512, 1536)]
-    grids = {
-        "quick": [prefill(64), prefill(512), decode(1, 256), decode(4, 256)],
-        "latency": latency + [decode(1, context) for context in (128, 512, 1536)],
-        "throughput": steps + [serve(users) for users in (1, 2, 4, 8, 16)],
-        "full": latency + steps + [serve(users) for users in (1, 4, 16)],
-    }
-    if suite not in grids:
-        raise BenchUsageError(f"suite {suite!r}: expected one of {', '.join(grids)}")
-    limit = context_tokens or float("inf")
-    return [load for load in grids[suite] if load.input_tokens + load.output_tokens <= limit]
-
-
-ROUNDS = {"quick": 3, "latency": 8, "throughput": 5, "full": 5}
+    @property
+    def rounds_wanted(self) -> int:
+        """Rounds through every load."""
+        return self.rounds or ROUNDS[self.suite]
 
 
 @dataclass
@@ -112,51 +79,98 @@ class Sweep:
     seconds: list[float] = field(default_factory=list)
     errors: dict[str, int] = field(default_factory=dict)
 
+    @property
+    def streams(self) -> list[Stream]:
+        """Of all bursts."""
+        return [stream for burst in self.bursts for stream in burst]
 
-def run(spec: EndpointSpec, folder: Path, *, progress: Progress | None = None) -> Path:
-    """Sweep and write the record at `folder`. Ctrl-C keeps the loads that have been through every round so far.
+    @property
+    def why_missing(self) -> str:
+        """The reason it has no row."""
+        return "; ".join(sorted(self.errors)) or "stopped before its first burst"
+
+
+@dataclass
+class _Progress:
+    """How far a sweep has come: what Ctrl-C leaves."""
+
+    server: Server | None = None
+    sweeps: list[Sweep] = field(default_factory=list)
+    skipped: dict[str, str] = field(default_factory=dict)
+    metrics_before: str = ""
+    metrics_after: str = ""
+    through: bool = False
+
+
+def run(spec: EndpointSpec, folder: Path, *, progress: Progress | None = None, dev: Path = Path("/dev")) -> Path:
+    """Sweep and write the record at `folder`. Ctrl-C keeps the loads that have been measured so far.
 
     Raises:
-        DeviceError: no server there (5). BenchError: nothing could be measured.
+        DeviceError: no server there (5). BenchUsageError: a chip that this server cannot be running on (2).
+        BenchError: nothing could be measured.
     """
+    if spec.suite not in ROUNDS:
+        raise BenchUsageError(f"suite {spec.suite!r}: expected one of {', '.join(ROUNDS)}")
+    spec = _placed(spec, dev)
     started = datetime.now(UTC)
-    state: dict[str, Any] = {"sweeps": [], "metrics": ["", ""], "state": "interrupted"}
-    with telemetry.Sampler(spec.device) as machine:
+    state = _Progress()
+    here = spec.device if spec.device and is_loopback_url(spec.url) and has_device(spec.device, dev) else "cpu"
+    with telemetry.Sampler(here) as machine:
         try:
             asyncio.run(_sweep_all(spec, state, progress))
         except KeyboardInterrupt:
-            if "server" not in state:
+            if state.server is None:
                 raise
-    done = [sweep for sweep in state["sweeps"] if sweep.bursts]
-    if not done:
-        reasons = sorted({error for sweep in state["sweeps"] for error in sweep.errors})
+    done = [sweep for sweep in state.sweeps if sweep.bursts]
+    if state.server is None or not done:
+        reasons = sorted({error for sweep in state.sweeps for error in sweep.errors})
         raise BenchError(f"endpoint {spec.url}: nothing was measured: {'; '.join(reasons) or 'stopped at once'}")
-    rows = [_row(sweep, spec, state["server"], started) for sweep in done]
+    base = _base(spec, state.server, started)
+    rows = [_row(sweep, spec, base) for sweep in done]
     samples = [sample for sweep in done for sample in _samples(sweep)]
-    info = _info(spec, state, folder, started)
+    info = _info(spec, state, state.server, folder, started)
     return write_bench(folder, info, rows, samples=samples, telemetry=machine.rows)
 
 
-async def _sweep_all(spec: EndpointSpec, state: dict[str, Any], progress: Progress | None) -> None:
+def _placed(spec: EndpointSpec, dev: Path) -> EndpointSpec:
+    """The spec with one name for its chip, and the device that follows from it.
+
+    Raises:
+        BenchUsageError: an unknown chip, one that the named device is not, or a server on this machine, which has none.
+    """
+    if spec.chip is None:
+        return spec
+    chip = resolve_chip(spec.chip)
+    device = spec.device or device_of(chip)
+    chip_on(device, chip)
+    if is_loopback_url(spec.url) and spec.server_host is None and not has_device(device, dev):
+        raise BenchUsageError(
+            f"chip {chip}: {spec.url} is on this machine, which has no {device} device; leave --chip out, or name the "
+            "machine with --server-host where the URL is a tunnel to it"
+        )
+    return replace(spec, chip=chip, device=device)
+
+
+async def _sweep_all(spec: EndpointSpec, state: _Progress, progress: Progress | None) -> None:
     draw = np.random.default_rng(spec.seed)
     timeout = aiohttp.ClientTimeout(total=None, connect=10, sock_read=600)
     async with aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(limit=0)) as http:
-        server = await look(http, spec.url, spec.model)
-        loads = list(spec.loads) or suite_loads(spec.suite, server.context_tokens)
+        server = await describe(http, spec.url, spec.model)
+        wanted = list(spec.loads) or suite_loads(spec.suite, LoadAxes(spec.lengths, spec.contexts, spec.users))
+        loads, state.skipped = held_by(wanted, server.context_tokens)
+        if not loads:
+            raise BenchUsageError(f"endpoint {spec.url}: no load fits: {next(iter(state.skipped.values()))}")
         sweeps = [Sweep(load) for load in loads]
-        await _burst(http, server, Load("decode", 4, 64, 16), draw)  # the server's first steps allocate and compile
-        state |= {"server": server, "sweeps": sweeps}
-        state["metrics"][0] = await scrape(http, server)
-        rounds = spec.rounds or ROUNDS[spec.suite]
-        clock = Clock(progress, total=rounds * len(sweeps))
-        for place in range(rounds * len(sweeps)):
-            if place % len(sweeps) == 0:
-                order = draw.permutation(len(sweeps))
-            sweep = sweeps[order[place % len(sweeps)]]
-            clock.tick(sweep.load.label)
-            await _measure(http, server, sweep, draw)
-        state["metrics"][1] = await scrape(http, server)
-        state["state"] = "finished"
+        await _burst(http, server, decode(4, 64, 16), draw)  # the server's first steps allocate and compile
+        state.server, state.sweeps = server, sweeps
+        state.metrics_before = await scrape(http, server)
+        clock = Clock(progress, total=spec.rounds_wanted * len(sweeps))
+        for _round in range(spec.rounds_wanted):
+            for place in draw.permutation(len(sweeps)):
+                clock.tick(sweeps[place].load.label)
+                await _measure(http, server, sweeps[place], draw)
+        state.metrics_after = await scrape(http, server)
+        state.through = True
 
 
 async def _measure(http: aiohttp.ClientSession, server: Server, sweep: Sweep, draw: np.random.Generator) -> None:
@@ -174,7 +188,7 @@ async def _measure(http: aiohttp.ClientSession, server: Server, sweep: Sweep, dr
 async def _burst(http: aiohttp.ClientSession, server: Server, load: Load, draw: np.random.Generator) -> list[Stream]:
     """One go of a load: all its streams."""
 
-    def ask() -> Any:
+    def ask() -> Awaitable[Stream]:
         prompt = draw.integers(*TOKEN_IDS, size=load.input_tokens).tolist()
         return complete(http, server, prompt, load.output_tokens)
 
@@ -185,103 +199,137 @@ async def _burst(http: aiohttp.ClientSession, server: Server, load: Load, draw: 
     return [stream for user in await asyncio.gather(*(_user(ask) for _ in range(load.users))) for stream in user]
 
 
-async def _user(ask: Callable[[], Any], answers: int = 4) -> list[Stream]:
+async def _user(ask: Callable[[], Awaitable[Stream]], answers: int = 4) -> list[Stream]:
     """A closed-loop user: so many answers, one after another."""
     return [await ask() for _ in range(answers)]
 
 
-def step_times(burst: Sequence[Stream]) -> tuple[float, float, int]:
-    """(seconds a step, mean context of a request, steps) of a decode burst, while all of its requests decode.
+@dataclass(frozen=True)
+class StepTimes:
+    """What a decode burst says: seconds a token, the mean context of a request, tokens counted."""
 
-    The window opens when the last of them has its first token and closes when the first of them ends.
+    seconds: float
+    context_tokens: float
+    steps: int
+
+
+def step_times(burst: Sequence[Stream]) -> StepTimes:
+    """Of a decode burst, while all of its requests decode.
+
+    The window opens when the last of them has its first token and closes when the first of them ends. In it the time
+    between two arrivals of a request is shared by the tokens of the later one, however many came with it.
+
+    Raises:
+        EndpointError: no such window, or tokens that all came in one read.
     """
     opens = max(stream.token_s[0] for stream in burst)
     closes = min(stream.token_s[-1] for stream in burst)
     per_request, contexts, steps = [], [], 0
     for stream in burst:
-        inside = [k for k, stamp in enumerate(stream.token_s) if opens <= stamp <= closes]
+        inside = [(stamp, total) for stamp, total in stream.arrivals if opens <= stamp <= closes]
+        if len(stream.arrivals) < 2:
+            raise EndpointError(
+                "decode burst in one read: all tokens of an answer came at once; does a proxy buffer it?"
+            )
         if len(inside) < 2:
             raise EndpointError("decode burst too short: its requests never decoded all together")
-        first, last = inside[0], inside[-1]
-        per_request.append((stream.token_s[last] - stream.token_s[first]) / (last - first))
-        contexts.append(stream.input_tokens + (first + last) / 2 + 1)
+        (first_s, first), (last_s, last) = inside[0], inside[-1]
+        per_request.append((last_s - first_s) / (last - first))
+        contexts.append(stream.input_tokens + (first + last) / 2)
         steps = max(steps, last - first)
-    return float(np.mean(per_request)), float(np.mean(contexts)), steps
+    return StepTimes(float(np.mean(per_request)), float(np.mean(contexts)), steps)
 
 
-def _row(sweep: Sweep, spec: EndpointSpec, server: Server, started: datetime) -> dict[str, Any]:
-    load, streams = sweep.load, [stream for burst in sweep.bursts for stream in burst]
-    timing = {"prefill": _prefill, "decode": _decode, "serve": _serve}[load.phase](sweep, streams)
+def _base(spec: EndpointSpec, server: Server, started: datetime) -> CaseRow:
+    """Columns that every row of this bench shares."""
+    return CaseRow(
+        record_id="",
+        provenance="simulated" if server.simulated else "measured",
+        source_url=server.url,
+        created_utc=started.isoformat(timespec="seconds"),
+        device_kind=spec.device,
+        method="endpoint",
+        chip=spec.chip,
+        instance_type=spec.instance_type,
+        chips_used=spec.chips_used,
+        cores_used=spec.tp,
+        versions=json.dumps({"engine": server.version}),
+        model_id=server.model,
+        dtypes=spec.dtype,
+        weights_random=spec.weights_random,
+        tp=spec.tp,
+        load1=os.getloadavg()[0],
+    )
+
+
+def _row(sweep: Sweep, spec: EndpointSpec, base: CaseRow) -> CaseRow:
+    load, streams = sweep.load, sweep.streams
+    timing = {"prefill": _prefill, "decode": _decode, "serve": _serve}[load.phase](sweep)
     cached = float(np.mean([stream.cached_tokens for stream in streams]))
     failed = sum(sweep.errors.values())
+    per_event = load.output_tokens / float(np.mean([stream.events for stream in streams]))
     flags = {
         "quick": spec.suite == "quick",
+        "few_samples": len(sweep.bursts) + failed < spec.rounds_wanted,
         "some_failed": failed > 0,
         "prefix_cache_hit": cached > 0,
         "prompt_length_differs": any(stream.input_tokens != load.input_tokens for stream in streams),
+        "chip_not_stated": base.provenance == "measured" and base.chip is None and base.device_kind != "cpu",
     }
-    row = {
-        "record_id": load.label,
-        "label": load.label,
-        "provenance": "measured",
-        "source_url": server.url,
-        "created_utc": started.isoformat(timespec="seconds"),
-        "device_kind": spec.device,
-        "method": "endpoint",
-        "chip": spec.chip,
-        "instance_type": spec.instance_type,
-        "chips_used": spec.chips_used,
-        "versions": json.dumps({"engine": server.version}),
-        "model_id": server.model,
-        "dtypes": spec.dtype,
-        "weights_random": spec.weights_random,
-        "tp": spec.tp,
-        "phase": load.phase,
-        "input_tokens": load.input_tokens,
-        "output_tokens": load.output_tokens,
-        "cached_tokens": cached,
-        "concurrency": load.users,
-        "load1": os.getloadavg()[0],
-        "errors": json.dumps(sweep.errors) if failed else None,
-        "flags": checks.raised(flags),
-    }
-    return row | timing
+    raised = [checks.raised(flags), *sorted({stream.flag for stream in streams if stream.flag})]
+    return replace(
+        base,
+        record_id=load.label,
+        label=load.label if per_event < 1.05 else f"{load.label}, {per_event:.1f} tokens an event",
+        phase=load.phase,
+        input_tokens=load.input_tokens,
+        output_tokens=load.output_tokens,
+        cached_tokens=cached,
+        concurrency=load.users,
+        errors=json.dumps(sweep.errors) if failed else None,
+        flags=";".join(flag for flag in raised if flag),
+        **timing,
+    )
 
 
-def _quantiles(prefix: str, values: Sequence[float], names: Sequence[str]) -> dict[str, float]:
-    found = {f"p{q}": float(np.quantile(values, q / 100)) for q in (50, 90, 95, 99)}
-    found |= {"mean": float(np.mean(values)), "min": float(np.min(values))}
-    return {f"{prefix}_{name}": found[name] for name in names}
-
-
+_WALL = ("min", "p50", "p90", "p95", "p99", "mean")
 _LATENCY = ("p50", "p90", "p99", "mean")
 
 
-def _prefill(sweep: Sweep, streams: Sequence[Stream]) -> dict[str, Any]:
-    ttfts = [stream.ttft_s for stream in streams]
+def _quantiles(prefix: str, values: Sequence[float], names: Sequence[str]) -> dict[str, float]:
+    """Columns of a latency; none where nothing was seen."""
+    if not values:
+        return {}
+    figures = {f"p{q}": float(np.quantile(values, q / 100)) for q in (50, 90, 95, 99)}
+    figures |= {"mean": float(np.mean(values)), "min": float(np.min(values))}
+    return {f"{prefix}_{name}": figures[name] for name in names}
+
+
+def _prefill(sweep: Sweep) -> dict[str, Any]:
+    ttfts = [stream.ttft_s for stream in sweep.streams]
     low, high = median_interval([np.array([s.ttft_s for s in burst]) for burst in sweep.bursts], seed=0)
     return {
         "batch": 1,
         "context_tokens": 0,
         "n_samples": len(ttfts),
         "duration_s": sum(ttfts),
-        **_quantiles("wall_s", ttfts, ("min", "p50", "p90", "p95", "p99", "mean")),
+        **_quantiles("wall_s", ttfts, _WALL),
         **_quantiles("ttft_s", ttfts, _LATENCY),
         "wall_s_p50_lo": low,
         "wall_s_p50_hi": high,
     }
 
 
-def _decode(sweep: Sweep, streams: Sequence[Stream]) -> dict[str, Any]:
+def _decode(sweep: Sweep) -> dict[str, Any]:
     steps = [step_times(burst) for burst in sweep.bursts]
-    times = [seconds for seconds, _, _ in steps]
+    times = [step.seconds for step in steps]
     low, high = median_interval([np.array([seconds]) for seconds in times], seed=0)
     return {
         "batch": sweep.load.users,
-        "context_tokens": float(np.mean([context for _, context, _ in steps])),
-        "n_samples": sum(count for _, _, count in steps),
-        "duration_s": sum(seconds * count for seconds, _, count in steps),
-        **_quantiles("wall_s", times, ("min", "p50", "p90", "p95", "p99", "mean")),
+        "context_tokens": float(np.mean([step.context_tokens for step in steps])),
+        "n_samples": sum(step.steps for step in steps),
+        "duration_s": sum(step.seconds * step.steps for step in steps),
+        **_quantiles("wall_s", times, _WALL),
         **_quantiles("tpot_s", times, _LATENCY),
         "wall_s_p50_lo": low,
         "wall_s_p50_hi": high,
@@ -289,13 +337,13 @@ def _decode(sweep: Sweep, streams: Sequence[Stream]) -> dict[str, Any]:
     }
 
 
-def _serve(sweep: Sweep, streams: Sequence[Stream]) -> dict[str, Any]:
+def _serve(sweep: Sweep) -> dict[str, Any]:
+    streams, seconds = sweep.streams, sum(sweep.seconds)
     gaps = [stream.tpot_s for stream in streams if stream.tpot_s is not None]
-    seconds = sum(sweep.seconds)
     return {
         "n_samples": len(streams),
         "duration_s": seconds,
-        **_quantiles("wall_s", [stream.e2e_s for stream in streams], ("min", "p50", "p90", "p95", "p99", "mean")),
+        **_quantiles("wall_s", [stream.e2e_s for stream in streams], _WALL),
         **_quantiles("ttft_s", [stream.ttft_s for stream in streams], _LATENCY),
         **_quantiles("tpot_s", gaps, _LATENCY),
         "requests_per_s": len(streams) / seconds,
@@ -311,18 +359,24 @@ def _samples(sweep: Sweep) -> list[dict[str, Any]]:
     ]
 
 
-def _info(spec: EndpointSpec, state: dict[str, Any], folder: Path, started: datetime) -> dict[str, Any]:
-    server: Server = state["server"]
+def _info(spec: EndpointSpec, state: _Progress, server: Server, folder: Path, started: datetime) -> dict[str, Any]:
+    unfinished = {sweep.load.label: sweep.why_missing for sweep in state.sweeps if not sweep.bursts}
+    limits = server_metrics.engine_limits(state.metrics_before)
     return {
         "bench_id": folder.name,
-        "state": state["state"],
+        "state": "interrupted" if not state.through else "unfinished" if unfinished else "finished",
+        "unfinished": unfinished,
+        "skipped": state.skipped,
         "started_utc": started.isoformat(timespec="seconds"),
         "finished_utc": datetime.now(UTC).isoformat(timespec="seconds"),
-        "server": {"url": server.url, "model": server.model, "context_tokens": server.context_tokens},
+        "server": {"url": server.url, "model": server.model, "context_tokens": server.context_tokens}
+        | {"host": spec.server_host, "simulated": server.simulated},
+        "engine": limits.engine,
         "engine_version": server.version,
+        "engine_limits": asdict(limits),
         "host": host_facts(),
         "suite": spec.suite,
         "seed": spec.seed,
-        "server_metrics": server_metrics.joined(*state["metrics"]),
+        "server_metrics": server_metrics.grown(state.metrics_before, state.metrics_after),
         "flags": ["quick: not for plans"] if spec.suite == "quick" else [],
     }

@@ -1,24 +1,34 @@
-"""From a bench record to a step model: coefficients by least squares on relative errors, or one set per bucket.
+"""From a bench record to a step model: coefficients >= 0 by least squares on relative errors, over prefill and decode.
 
-Engines without padding (vLLM) follow the law of docs/step-model.md: non-negative least squares over prefill and decode
-cases. Engines that pad compute a whole graph whatever fills it: each bucket costs what its graph was measured to take.
+Engines without padding (vLLM) follow the step time of docs/step-model.md. A traced graph computes its whole bucket
+whatever fills it, so its observations count the bucket.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
+from scipy.optimize import nnls
 
+from neuron_bench.device.chips import replica_hint
 from neuron_bench.errors import BenchUsageError
-from neuron_bench.record import PROVENANCES, Bench
+from neuron_bench.record import PROVENANCES, Bench, CaseRow
 from neuron_bench.step_model import Coefficients, HoldOut, StepModel
 
 NAMES = ("a", "b", "e", "c", "d", "o")
 """Columns of the design: the five coefficients in the order of a covariance, and the server's time before a prefill."""
+
+UNTESTED_ERROR_RATIO = 0.20
+"""One sigma where a bench has no case to hold out: what published deployments show (fit/published.py). A judgement:
+as many coefficients as cases fit anything, and their residual of 0% is no error."""
+
+Floats = npt.NDArray[np.float64]
+_Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True)
@@ -34,6 +44,7 @@ class Observation:
     decoding: float
     kv_tokens: float
     n: int
+    interval_ratio: float = 0.0
 
     @property
     def design(self) -> tuple[float, ...]:
@@ -44,7 +55,7 @@ class Observation:
 
 
 @dataclass(frozen=True)
-class Law:
+class StepFit:
     """Fitted coefficients in the order of NAMES, with what the fit thinks of itself."""
 
     values: tuple[float, ...]
@@ -61,60 +72,72 @@ class Law:
             observation.case, observation.metric, observation.seconds, self.seconds(observation), observation.n
         )
 
+    @property
+    def free(self) -> int:
+        """Coefficients that are above 0."""
+        return sum(value > 0 for value in self.values)
+
 
 def observations(bench: Bench, *, max_batched_tokens: int) -> list[Observation]:
-    """Unflagged prefill and decode cases (the flag `quick` alone does not bar a fit; plans see it in the notes)."""
-    rows = bench.cases.to_dict("records")
-    usable = [row for row in rows if row["phase"] in ("prefill", "decode") and not _barred(row["flags"])]
-    return [_observation({str(k): v for k, v in row.items()}, max_batched_tokens) for row in usable]
+    """Prefill and decode cases that no flag bars (`quick` and the like alone do not; plans see them in the notes)."""
+    usable = [row for row in bench.rows if row.phase in ("prefill", "decode") and not row.barred]
+    return [_observation(row, max_batched_tokens) for row in usable if row.wall_s_p50]
 
 
-def _barred(flags: str | None) -> bool:
-    return bool({flag for flag in (flags or "").split(";") if flag} - {"quick", "contended"})
-
-
-def _observation(row: dict[str, Any], budget: int) -> Observation:
-    batch, padded = float(row["batch"]), not _missing(row["bucket_tokens"])
-    if row["phase"] == "decode":
-        context = float(row["bucket_tokens"] if padded else row["context_tokens"])
+def _observation(row: CaseRow, budget: int) -> Observation:
+    batch, padded = float(row.batch or 1), row.bucket_tokens is not None
+    if row.phase == "decode":
+        context = float(row.bucket_tokens or 0) if padded else row.context_tokens or 0.0
         work = {"steps": 1.0, "prefill_tokens": 0.0, "prefill_x_context": 0.0}
         work |= {"decoding": batch, "kv_tokens": batch * context}
     else:
-        tokens = float(row["input_tokens"])
+        tokens = row.input_tokens or 0.0
         # A server's prompt sees half of itself on average; a static graph computes all of it, masked or not.
-        seen = tokens if padded else tokens / 2
+        attended = tokens if padded else tokens / 2
         steps = 1.0 if padded else math.ceil(tokens / budget)
-        work = {"steps": steps, "prefill_tokens": batch * tokens, "prefill_x_context": batch * tokens * seen}
+        work = {"steps": steps, "prefill_tokens": batch * tokens, "prefill_x_context": batch * tokens * attended}
         work |= {"decoding": 0.0, "kv_tokens": 0.0}
-    over_http = row["method"] == "endpoint" and row["phase"] == "prefill"
-    metric = "ttft_s" if over_http else "wall_s" if row["phase"] == "prefill" else "tpot_s"
-    return Observation(row["record_id"], metric, float(row["wall_s_p50"]), n=int(row["n_samples"]), **work)
+    over_http = row.method == "endpoint" and row.phase == "prefill"
+    metric = "ttft_s" if over_http else "wall_s" if row.phase == "prefill" else "tpot_s"
+    return Observation(
+        row.record_id,
+        metric,
+        row.wall_s_p50 or 0.0,
+        n=row.n_samples or 0,
+        interval_ratio=_interval_ratio(row),
+        **work,
+    )
 
 
-def fit_law(seen: Sequence[Observation]) -> Law:
+def _interval_ratio(row: CaseRow) -> float:
+    """Half the 90% interval of a median as one sigma of it; 0 where the row has none."""
+    if row.wall_s_p50_lo is None or row.wall_s_p50_hi is None or not row.wall_s_p50:
+        return 0.0
+    return (row.wall_s_p50_hi - row.wall_s_p50_lo) / (2 * 1.645) / row.wall_s_p50
+
+
+def fit_steps(observed: Sequence[Observation]) -> StepFit:
     """Coefficients >= 0 that minimise the squared relative errors.
 
     Raises:
         BenchUsageError: fewer than two prefill lengths, or decode at fewer than two batch sizes.
     """
-    from scipy.optimize import nnls
-
-    _require_enough(seen)
-    measured = np.array([one.seconds for one in seen])
-    design = np.array([one.design for one in seen]) / measured[:, None]
+    _require_enough(observed)
+    measured = np.array([observation.seconds for observation in observed])
+    design = np.array([observation.design for observation in observed]) / measured[:, None]
     scale = np.where(design.any(axis=0), np.abs(design).max(axis=0), 1.0)
-    values, _ = nnls(design / scale, np.ones(len(seen)))
-    return Law(tuple(float(v) for v in values / scale), *_uncertainty(design / scale, values, scale))
+    values, _ = nnls(design / scale, np.ones(len(observed)))
+    return StepFit(tuple(float(v) for v in values / scale), *_uncertainty(design / scale, values, scale))
 
 
 def _require_real(bench: Bench) -> None:
-    if "schema_example" in set(bench.cases.provenance):
+    if any(row.provenance == "schema_example" for row in bench.rows):
         raise BenchUsageError(f"{bench.path}: a schema example: its values are invented and fit nothing")
 
 
-def _require_enough(seen: Sequence[Observation]) -> None:
-    lengths = {one.prefill_tokens for one in seen if one.prefill_tokens}
-    batches = {one.decoding for one in seen if one.decoding}
+def _require_enough(observed: Sequence[Observation]) -> None:
+    lengths = {observation.prefill_tokens for observation in observed if observation.prefill_tokens}
+    batches = {observation.decoding for observation in observed if observation.decoding}
     if len(lengths) < 2 or len(batches) < 2:
         raise BenchUsageError(
             f"a step model needs prefill at two lengths and decode at two batch sizes; this has {len(lengths)} and "
@@ -122,9 +145,7 @@ def _require_enough(seen: Sequence[Observation]) -> None:
         )
 
 
-def _uncertainty(
-    design: np.ndarray, values: np.ndarray, scale: np.ndarray
-) -> tuple[tuple[tuple[float, ...], ...] | None, float]:
+def _uncertainty(design: Floats, values: Floats, scale: Floats) -> tuple[tuple[tuple[float, ...], ...] | None, float]:
     """Covariance (5 x 5) of the coefficients that are above 0, and the condition number of the scaled design.
 
     A coefficient at its bound of 0 has no covariance here: its row and column are 0.
@@ -142,119 +163,181 @@ def _uncertainty(
     return tuple(tuple(float(v) for v in row[:5]) for row in full[:5]), condition
 
 
-def split(seen: Sequence[Observation]) -> tuple[list[Observation], list[Observation]]:
+def split(observed: Sequence[Observation]) -> tuple[list[Observation], list[Observation]]:
     """Every second case of prefill and of decode, in order of work, is held out; the largest never is."""
     kept: list[Observation] = []
     held: list[Observation] = []
     for decoding in (False, True):
-        kind = [one for one in seen if bool(one.decoding) == decoding]
-        kind.sort(key=lambda one: (one.decoding, one.prefill_tokens + one.kv_tokens))
-        for place, one in enumerate(kind):
-            (held if place % 2 and place < len(kind) - 1 else kept).append(one)
+        kind = [observation for observation in observed if bool(observation.decoding) == decoding]
+        kind.sort(key=lambda observation: (observation.decoding, observation.prefill_tokens + observation.kv_tokens))
+        for place, observation in enumerate(kind):
+            (held if place % 2 and place < len(kind) - 1 else kept).append(observation)
     return kept, held
 
 
 @dataclass(frozen=True)
 class Engine:
-    """What a bench cannot see of the engine it measured: its limits. From the server's configuration."""
+    """What a bench cannot see of the engine it measured: its limits. From the server's configuration.
+
+    name, tp, chips_per_replica and chip: the caller's word where the record has none; one that contradicts it is
+    refused.
+    """
 
     max_num_seqs: int
     max_batched_tokens: int
     block_tokens: int
     kv_blocks: int
-    name: str = "vllm"
-    chips_per_replica: float = 1.0
+    name: str | None = None
+    chips_per_replica: float | None = None
+    tp: int | None = None
+    chip: str | None = None
 
 
 def step_model(bench: Bench, engine: Engine) -> StepModel:
-    """The law fitted to a bench of an engine that does not pad; the hold-out table is of a fit on half the cases.
+    """The step times fitted to a bench; the hold-out table is of a fit on half the cases.
 
     Raises:
-        BenchUsageError: too few cases, or a record of invented values.
+        BenchUsageError: too few cases, a record of invented values or of several models, or one that does not say how
+            many chips a replica has.
     """
     _require_real(bench)
-    seen = observations(bench, max_batched_tokens=engine.max_batched_tokens)
-    law = fit_law(seen)
-    kept, held = split(seen)
+    observed = observations(bench, max_batched_tokens=engine.max_batched_tokens)
+    fitted = fit_steps(observed)
+    kept, held = split(observed)
     hold_out = _hold_out(kept, held)
-    errors = [row.error_ratio for row in hold_out or [law.check(one) for one in seen]]
-    a, b, e, c, d, _ = law.values
-    return _model(bench, engine, (Coefficients(a=a, b=b, e=e, c=c, d=d),), hold_out, errors, seen, law)
+    place = _placed(bench, engine)
+    a, b, e, c, d, overhead = fitted.values
+    first = next(row for row in bench.rows if row.phase in ("prefill", "decode"))
+    return StepModel(
+        model_id=_single(bench, "model", (row.model_id for row in bench.rows)) or "?",
+        chip=place.chip,
+        tp=place.tp,
+        chips_per_replica=place.chips_per_replica,
+        buckets=(Coefficients(a=a, b=b, e=e, c=c, d=d),),
+        max_num_seqs=engine.max_num_seqs,
+        max_batched_tokens=engine.max_batched_tokens,
+        block_tokens=engine.block_tokens,
+        kv_blocks=engine.kv_blocks,
+        ttft_overhead_s=overhead,
+        gap_overhead_s=0.0,
+        provenance=max((row.provenance or "derived" for row in bench.rows), key=PROVENANCES.index),
+        relative_error=_error(fitted, hold_out, observed),
+        engine=engine.name or str(bench.info.get("engine") or "openai-compatible"),
+        version=str(bench.engine_version or first.versions),
+        date=str(first.created_utc)[:10],
+        source=bench.bench_id,
+        instance_type=first.instance_type,
+        covariance=fitted.covariance,
+        condition_number=fitted.condition_number,
+        validity=_validity(observed),
+        hold_out=hold_out,
+        inputs=(bench.bench_id,),
+        notes=_notes(bench, fitted, hold_out, observed),
+    )
+
+
+@dataclass(frozen=True)
+class _Place:
+    """What one replica stands on."""
+
+    chip: str
+    tp: int
+    chips_per_replica: float
+
+
+def _placed(bench: Bench, engine: Engine) -> _Place:
+    """Chip, degree and chips of a replica: the record's where it has them, the caller's where it has not.
+
+    Raises:
+        BenchUsageError: they contradict each other, or nobody says how many chips.
+    """
+    chip = _single(bench, "chip", (row.chip for row in bench.rows))
+    device = _single(bench, "device", (row.device_kind for row in bench.rows))
+    if engine.chip is not None and engine.chip not in (chip, None) and (chip or device) is not None:
+        raise BenchUsageError(
+            f"{bench.bench_id}: was measured on {chip or device}; --chip {engine.chip} contradicts it"
+        )
+    tp = _single(bench, "tp", (row.tp for row in bench.rows))
+    if engine.tp is not None and tp not in (None, engine.tp):
+        raise BenchUsageError(f"{bench.bench_id}: was measured at tp {tp}; --tp {engine.tp} contradicts it")
+    replicas = _single(bench, "replicas", (row.replicas for row in bench.rows)) or 1
+    used = _single(bench, "chips", (row.chips_used for row in bench.rows))
+    recorded = None if used is None else used / replicas
+    if recorded is not None and engine.chips_per_replica not in (None, recorded):
+        raise BenchUsageError(
+            f"{bench.bench_id}: was measured on {recorded:g} chips a replica; --chips-per-replica "
+            f"{engine.chips_per_replica:g} contradicts it"
+        )
+    chips = recorded or engine.chips_per_replica or (1.0 if device == "cpu" else None)
+    if chips is None:
+        hint = replica_hint(chip, tp or engine.tp).replace("--chips-used", "--chips-per-replica")
+        raise BenchUsageError(f"{bench.bench_id}: does not say how many chips it ran on; {hint}")
+    return _Place(chip or engine.chip or device or "unknown", tp or engine.tp or 1, chips)
+
+
+def _single(bench: Bench, what: str, values: Iterable[_Value | None]) -> _Value | None:
+    """The one value of a column; None where it is null throughout."""
+    known = sorted({value for value in values if value is not None}, key=str)
+    if len(known) > 1:
+        listed = ", ".join(map(str, known[:4]))
+        raise BenchUsageError(f"{bench.bench_id}: holds several {what}s ({listed}); a step model is of one")
+    return known[0] if known else None
 
 
 def _hold_out(kept: Sequence[Observation], held: Sequence[Observation]) -> tuple[HoldOut, ...]:
     """Predictions for the held half; empty where the other half is too small to fit."""
     try:
-        law = fit_law(kept)
+        fitted = fit_steps(kept)
     except BenchUsageError:
         return ()
-    return tuple(law.check(one) for one in held)
+    return tuple(fitted.check(observation) for observation in held)
 
 
-def _model(
-    bench: Bench,
-    engine: Engine,
-    buckets: tuple[Coefficients, ...],
-    hold_out: tuple[HoldOut, ...],
-    errors: Sequence[float],
-    seen: Sequence[Observation],
-    law: Law | None,
-) -> StepModel:
-    first = bench.cases.iloc[0]
-    return StepModel(
-        model_id=str(first.model_id),
-        chip=str(first.chip if not _missing(first.chip) else first.device_kind),
-        tp=1 if _missing(first.tp) else int(first.tp),
-        chips_per_replica=engine.chips_per_replica,
-        buckets=buckets,
-        max_num_seqs=engine.max_num_seqs,
-        max_batched_tokens=engine.max_batched_tokens,
-        block_tokens=engine.block_tokens,
-        kv_blocks=engine.kv_blocks,
-        ttft_overhead_s=law.values[5] if law else 0.0,
-        gap_overhead_s=0.0,
-        provenance=max(bench.cases.provenance, key=PROVENANCES.index),
-        relative_error=math.sqrt(sum(error * error for error in errors) / len(errors)),
-        engine=engine.name,
-        version=str(bench.info.get("engine_version") or first.versions),
-        date=str(first.created_utc)[:10],
-        source=bench.bench_id,
-        instance_type=None if _missing(first.instance_type) else str(first.instance_type),
-        covariance=law.covariance if law else None,
-        condition_number=law.condition_number if law else None,
-        validity=_validity(seen),
-        hold_out=hold_out,
-        inputs=(bench.bench_id,),
-        notes=_notes(bench, law),
-    )
+def _error(fitted: StepFit, hold_out: Sequence[HoldOut], observed: Sequence[Observation]) -> float:
+    """One sigma of a prediction: of cases the fit never saw and of the medians themselves.
+
+    Without a hold-out it is the residual per spare case, and never less than UNTESTED_ERROR_RATIO.
+    """
+    noise = _rms([observation.interval_ratio for observation in observed])
+    if hold_out:
+        return math.hypot(_rms([row.error_ratio for row in hold_out]), noise)
+    residuals = [fitted.check(observation).error_ratio for observation in observed]
+    spare = max(1, len(observed) - fitted.free)
+    return max(UNTESTED_ERROR_RATIO, math.hypot(math.sqrt(sum(r * r for r in residuals) / spare), noise))
 
 
-def _validity(seen: Sequence[Observation]) -> dict[str, tuple[float, float]]:
-    prefills = [one.prefill_tokens for one in seen if one.prefill_tokens]
-    decodes = [one for one in seen if one.decoding]
-    contexts = [one.kv_tokens / one.decoding for one in decodes]
+def _rms(values: Sequence[float]) -> float:
+    return math.sqrt(sum(value * value for value in values) / len(values)) if values else 0.0
+
+
+def _validity(observed: Sequence[Observation]) -> dict[str, tuple[float, float]]:
+    prefills = [observation.prefill_tokens for observation in observed if observation.prefill_tokens]
+    decodes = [observation for observation in observed if observation.decoding]
+    contexts = [observation.kv_tokens / observation.decoding for observation in decodes]
     return {
         "input_tokens": (min(prefills), max(prefills)),
         "context_tokens": (min(contexts), max(contexts)),
-        "decoding": (min(one.decoding for one in decodes), max(one.decoding for one in decodes)),
-        "kv_tokens": (min(one.kv_tokens for one in decodes), max(one.kv_tokens for one in decodes)),
+        "decoding": (min(o.decoding for o in decodes), max(o.decoding for o in decodes)),
+        "kv_tokens": (min(o.kv_tokens for o in decodes), max(o.kv_tokens for o in decodes)),
     }
 
 
-def _notes(bench: Bench, law: Law | None) -> tuple[str, ...]:
-    flags = ";".join(str(flag) for flag in bench.cases["flags"].fillna(""))
-    notes = ["steps that mix prefill and decode were not measured: their time is the sum the law says"]
+def _notes(
+    bench: Bench, fitted: StepFit, hold_out: Sequence[HoldOut], observed: Sequence[Observation]
+) -> tuple[str, ...]:
+    flags = {flag for row in bench.rows for flag in row.flag_names}
+    notes = ["steps that mix prefill and decode were not measured: their time is the sum the step model says"]
+    if not hold_out:
+        notes.append(
+            f"no case could be held out of {len(observed)}: the error is at least {UNTESTED_ERROR_RATIO:.0%} by "
+            "judgement, not measured; run the suite `full`"
+        )
     if "quick" in flags:
         notes.append("from a quick suite: few samples, not for plans")
     if "contended" in flags:
         notes.append("some cases were measured while others used the machine")
-    if law is None:
-        notes.append("one constant per bucket: a step costs what its padded graphs cost; relative_error is their noise")
-    elif any(value == 0 for value in law.values):
-        zero = ", ".join(name for name, value in zip(NAMES, law.values, strict=True) if value == 0)
-        notes.append(f"held at 0 by the fit: {zero}")
+    if "few_samples" in flags:
+        notes.append("some cases have fewer samples than their suite asks for: their steps are slow")
+    if zero := [name for name, value in zip(NAMES, fitted.values, strict=True) if value == 0]:
+        notes.append(f"held at 0 by the fit: {', '.join(zero)}")
     return tuple(notes)
-
-
-def _missing(value: Any) -> bool:
-    return value is None or value != value

@@ -97,7 +97,7 @@ def _step_model(chip: str, table: Sequence[LoadPoint]) -> StepModel:
     misfit = _rms([_row(figure, fit).error_ratio for figure in figures])
     sample = used[0]
     replica = _chips_per_replica(sample)
-    kv = sample.input_tokens + sample.output_tokens_asked / 2
+    kv = sample.input_tokens + sample.output_tokens_wanted / 2
     d = min(fit.g / kv, _KV_BYTES_PER_TOKEN / _memory_bytes_per_s(chip, replica))
     return StepModel(
         model_id=LLAMA_8B,
@@ -188,7 +188,7 @@ def _validity(used: Sequence[LoadPoint]) -> dict[str, tuple[float, float]]:
     """What the tests covered, per replica. Context runs from the prompt's end to the answer's."""
     first = used[0]
     decoding = [1.0 if p.mode == "one_user" else p.decoding for p in used]
-    kv = first.input_tokens + first.output_tokens_asked
+    kv = first.input_tokens + first.output_tokens_wanted
     return {
         "input_tokens": (first.input_tokens, first.input_tokens),
         "output_tokens": (min(p.output_tokens for p in used), max(p.output_tokens for p in used)),

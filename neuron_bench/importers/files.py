@@ -7,17 +7,27 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from neuron_bench.device.chips import chip_name, device_of, resolve_chip
 from neuron_bench.errors import BenchUsageError
 from neuron_bench.importers import load_curves, reports, tables
-from neuron_bench.record import write_bench
+from neuron_bench.record import CaseRow, write_bench
 
-Row = dict[str, Any]
+
+@dataclass(frozen=True)
+class Known:
+    """What a file cannot say and its user can: filled where the file is silent, refused where it says otherwise."""
+
+    chip: str | None = None
+    instance_type: str | None = None
+    chips_used: float | None = None
+    tp: int | None = None
+    model_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -27,48 +37,74 @@ class Format:
     name: str
     marks: frozenset[str]
     provenance: str
-    rows: Callable[[Any], Sequence[Row]]
+    rows: Callable[[Any], Sequence[CaseRow]]
 
 
-def import_file(path: Path, folder: Path, **known: str | float | int) -> Path:
-    """Write the record of one file at `folder`; returns it.
-
-    known: columns that the file cannot say (chip, instance_type, chips_used, tp, model_id ...), filled where null. A
-    measured row that names no model or no chip is flagged.
+def import_file(path: Path, folder: Path, known: Known = Known()) -> Path:
+    """Write the record of one file at `folder`; returns it. A measured row that names no model or no chip is flagged.
 
     Raises:
-        BenchUsageError: not a format we know, or a file that cannot be read; names what is known.
+        BenchUsageError: not a format we know, a file that cannot be read, a chip that is none, or one that contradicts
+            the file.
     """
+    known = _resolved(known)
     content, marks = _read(path)
-    found = next((one for one in FORMATS if one.marks <= marks), None)
-    if found is None:
+    kind = next((known_format for known_format in FORMATS if known_format.marks <= marks), None)
+    if kind is None:
         raise BenchUsageError(f"{path}: not a format we import; known: {', '.join(one.name for one in FORMATS)}")
     try:
-        rows = [_complete(row, found.provenance, known, path) for row in found.rows(content)]
-        return write_bench(folder, _info(path, folder, found, rows), rows)
+        rows = [_complete(row, kind.provenance, known, path) for row in kind.rows(content)]
+        return write_bench(folder, _info(path, folder, kind, rows), rows)
+    except BenchUsageError:
+        raise
     except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
-        raise BenchUsageError(f"{path}: looks like {found.name}, but cannot be read ({error!r})") from None
+        raise BenchUsageError(f"{path}: looks like {kind.name}, but cannot be read ({error!r})") from None
 
 
-def _info(path: Path, folder: Path, found: Format, rows: Sequence[Row]) -> Row:
+def _resolved(known: Known) -> Known:
+    """With the chip under its one name; an instance type names it too."""
+    chip = resolve_chip(known.chip) if known.chip else None
+    of_instance = chip_name(known.instance_type) if known.instance_type else None
+    if chip and of_instance and chip != of_instance:
+        raise BenchUsageError(
+            f"chip {chip} and instance type {known.instance_type} ({of_instance}) contradict each other"
+        )
+    return replace(known, chip=chip or of_instance)
+
+
+def _info(path: Path, folder: Path, kind: Format, rows: Sequence[CaseRow]) -> dict[str, Any]:
     return {
         "bench_id": folder.name,
         "state": "finished",
         "imported_from": path.name,
-        "format": found.name,
+        "format": kind.name,
         "imported_utc": datetime.now(UTC).isoformat(timespec="seconds"),
-        "flagged": sum(bool(row.get("flags")) for row in rows),
+        "flagged": sum(bool(row.flags) for row in rows),
     }
 
 
-def _complete(row: Row, provenance: str, known: Mapping[str, Any], path: Path) -> Row:
-    """The row with what the user knows. Examples of a schema have invented values: marked, whatever the format."""
-    full = row | {name: value for name, value in known.items() if row.get(name) is None}
-    if ".example." in path.name or any("schema-example" in str(value) for value in full.values()):
+def _complete(row: CaseRow, provenance: str, known: Known, path: Path) -> CaseRow:
+    """The row with what the user knows. Examples of a schema have invented values: marked, whatever the format.
+
+    Raises:
+        BenchUsageError: the user's word contradicts the row's own.
+    """
+    full = replace(row, **{name: value for name, value in asdict(known).items() if getattr(row, name) is None})
+    if known.chip is not None and full.chip != known.chip:
+        raise BenchUsageError(
+            f"{path}: {row.record_id} was measured on {full.chip}; --chip {known.chip} contradicts it"
+        )
+    if full.device_kind in (None, "neuron", "cuda") and full.chip is not None:
+        full = replace(full, device_kind=device_of(full.chip))
+    elif full.chip is not None:
+        raise BenchUsageError(
+            f"{path}: {row.record_id} was measured on {full.device_kind}; it is not recorded as {full.chip}"
+        )
+    if ".example." in path.name or any("schema-example" in str(value) for value in asdict(full).values()):
         provenance = "schema_example"
-    nameless = provenance == "measured" and (full.get("model_id") is None or full.get("chip") is None)
-    flags = [flag for flag in (full.get("flags"), "model_or_chip_not_stated" if nameless else "") if flag]
-    return full | {"provenance": provenance, "flags": ";".join(flags)}
+    nameless = provenance == "measured" and (full.model_id is None or full.chip is None)
+    flags = [flag for flag in (full.flags, "model_or_chip_not_stated" if nameless else "") if flag]
+    return replace(full, provenance=provenance, flags=";".join(flags))
 
 
 def _read(path: Path) -> tuple[Any, set[str]]:
@@ -84,49 +120,12 @@ def _read(path: Path) -> tuple[Any, set[str]]:
     return content, set(content) if isinstance(content, dict) else set()
 
 
-def _load_curve_rows(table: Sequence[dict[str, str]]) -> list[Row]:
-    return [_load_curve(point) for point in load_curves.points(table)]
-
-
-def _load_curve(point: load_curves.LoadPoint) -> Row:
-    """One load test; means only, so its quantiles are null."""
-    return {
-        "record_id": f"line-{point.line}",
-        "source_url": f"{point.source_repo} {point.source_file}",
-        "created_utc": point.date,
-        "label": "; ".join(part for part in (point.mode, point.note) if part),
-        "device_kind": "neuron",
-        "method": "endpoint",
-        "chip": point.chip,
-        "instance_type": point.instance or None,
-        "chips_used": point.chips,
-        "cores_used": point.tp * point.replicas if point.tp and point.replicas else None,
-        "versions": json.dumps({"engine": "vllm (optimum-neuron)"}),
-        "model_id": point.model,
-        "weights_random": False,
-        "tp": point.tp,
-        "replicas": point.replicas,
-        "phase": "serve",
-        "batch": point.max_num_seqs,
-        "input_tokens": point.input_tokens,
-        "output_tokens": point.output_tokens,
-        "bucket_tokens": point.sequence_tokens,
-        "concurrency": point.in_flight,
-        "wall_s_mean": point.latency_s,
-        "ttft_s_mean": point.ttft_s,
-        "tpot_s_mean": point.itl_s,
-        "requests_per_s": point.requests_per_s,
-        "output_tokens_per_s": point.output_tokens_per_s,
-        "flags": ";".join(point.flags),
-    }
-
-
 FORMATS = (
     Format(
         "load curves (neuron_load_curves.csv)",
         frozenset({"load_mode", "inter_token_latency_mean_ms", "littles_law_concurrency"}),
         "published",
-        _load_curve_rows,
+        load_curves.load_curve_rows,
     ),
     Format(
         "AWS's performance tables (neuron_published_perf.csv)",

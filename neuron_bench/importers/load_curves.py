@@ -6,17 +6,19 @@ Rows are checked against themselves and each other. A row that contradicts is ke
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from facts import reader
+from neuron_bench.device.chips import chip_name
+from neuron_bench.record import CaseRow
 
 FILE = "neuron_load_curves.csv"
 
 COUNT_TOLERANCE_RATIO = 0.05
 """The source rounds its means and ends each test with requests in flight: its columns agree to a few percent."""
 
-_CHIP_OF_FAMILY = {"inf2": "inferentia2", "trn1": "trainium1", "trn2": "trainium2", "trn3": "trainium3"}
 _MODES = {"synchronous": "one_user", "asynchronous": "constant_rate", "throughput": "saturation"}
 
 
@@ -34,7 +36,7 @@ class LoadPoint:
     max_num_seqs: int | None
     sequence_tokens: int | None
     input_tokens: float
-    output_tokens_asked: float
+    output_tokens_wanted: float
     concurrency_max: float
     mode: str
     requests_per_s: float
@@ -74,11 +76,6 @@ class LoadPoint:
         return self.source_file, self.model
 
 
-def chip_of(instance: str) -> str | None:
-    """Lower-cased chip name of an instance type or family; None when the family is unknown."""
-    return _CHIP_OF_FAMILY.get(instance[:4].lower())
-
-
 def points(rows: Iterable[Mapping[str, str]] | None = None) -> list[LoadPoint]:
     """Every row of the table, checked; by default the one in facts."""
     table = reader.rows(FILE) if rows is None else list(rows)
@@ -95,14 +92,14 @@ def _parse(row: Mapping[str, str], line: int) -> LoadPoint:
         line=line,
         model=row["model"],
         instance=row["instance"].split(" ")[0],
-        chip=chip_of(row["instance"]),
+        chip=chip_name(row["instance"].split(" ")[0]),
         chips=whole("chips_used"),
         tp=whole("tp_degree"),
         replicas=whole("data_parallel_replicas"),
         max_num_seqs=whole("max_batch_size_per_replica"),
         sequence_tokens=whole("sequence_length"),
         input_tokens=float(row["prompt_tokens_mean"]),
-        output_tokens_asked=float(row["output_tokens_mean"]),
+        output_tokens_wanted=float(row["output_tokens_mean"]),
         concurrency_max=float(row["max_concurrency"]),
         mode=_MODES[row["load_mode"].split("@")[0]],
         requests_per_s=float(row["requests_per_s"]),
@@ -139,9 +136,46 @@ def _check_runs(table: list[LoadPoint]) -> list[LoadPoint]:
     A lone user cannot wait longer for a first token than users of a loaded deployment: such a TTFT has warm-up in it.
     """
     checked = list(table)
-    for one, loaded in itertools.pairwise(table):
-        same = one.deployment == loaded.deployment and one.mode == "one_user" and loaded.mode == "constant_rate"
-        if same and one.ttft_s > loaded.ttft_s * (1 + COUNT_TOLERANCE_RATIO):
-            at = table.index(one)
+    for alone, loaded in itertools.pairwise(table):
+        same = alone.deployment == loaded.deployment and alone.mode == "one_user" and loaded.mode == "constant_rate"
+        if same and alone.ttft_s > loaded.ttft_s * (1 + COUNT_TOLERANCE_RATIO):
+            at = table.index(alone)
             checked[at] = replace(checked[at], flags=(*checked[at].flags, "ttft_above_loaded"))
     return checked
+
+
+def load_curve_rows(table: Iterable[Mapping[str, str]]) -> list[CaseRow]:
+    """Each load test as a row; means only, so its quantiles are null."""
+    return [_row(point) for point in points(table)]
+
+
+def _row(point: LoadPoint) -> CaseRow:
+    return CaseRow(
+        record_id=f"line-{point.line}",
+        source_url=f"{point.source_repo} {point.source_file}",
+        created_utc=point.date,
+        label="; ".join(part for part in (point.mode, point.note) if part),
+        device_kind="neuron",
+        method="endpoint",
+        chip=point.chip,
+        instance_type=point.instance or None,
+        chips_used=point.chips,
+        cores_used=point.tp * point.replicas if point.tp and point.replicas else None,
+        versions=json.dumps({"engine": "vllm (optimum-neuron)"}),
+        model_id=point.model,
+        weights_random=False,
+        tp=point.tp,
+        replicas=point.replicas,
+        phase="serve",
+        batch=point.max_num_seqs,
+        input_tokens=point.input_tokens,
+        output_tokens=point.output_tokens,
+        bucket_tokens=point.sequence_tokens,
+        concurrency=point.in_flight,
+        wall_s_mean=point.latency_s,
+        ttft_s_mean=point.ttft_s,
+        tpot_s_mean=point.itl_s,
+        requests_per_s=point.requests_per_s,
+        output_tokens_per_s=point.output_tokens_per_s,
+        flags=";".join(point.flags),
+    )

@@ -7,96 +7,116 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from facts.reader import number
 from neuron_bench import checks
+from neuron_bench.device.chips import chip_name
 from neuron_bench.importers.tables import seconds, whole
+from neuron_bench.record import CaseRow
 
-Row = dict[str, Any]
 
-
-def vllm_rows(report: Mapping[str, Any]) -> list[Row]:
+def vllm_rows(report: Mapping[str, Any]) -> list[CaseRow]:
     """`vllm bench serve --save-result`. Only p50, p99 and means are in it; p90 stays null."""
     done, duration = report["completed"], report["duration"]
-    row: Row = {
-        "record_id": "serve",
-        "created_utc": report.get("date"),
-        "label": f"request rate {report.get('request_rate')}, burstiness {report.get('burstiness')}",
-        "method": "endpoint",
-        "model_id": report.get("model_id"),
-        "phase": "serve",
-        "input_tokens": report["total_input_tokens"] / done if done else None,
-        "output_tokens": report["total_output_tokens"] / done if done else None,
-        "concurrency": report.get("max_concurrency"),
-        "n_samples": done,
-        "duration_s": duration,
-        "requests_per_s": report["request_throughput"],
-        "output_tokens_per_s": report["output_throughput"],
-        "errors": json.dumps({"failed": report["failed"]}) if report.get("failed") else None,
-    }
-    for metric in ("ttft", "tpot"):
-        for name, key in (("p50", "median"), ("p99", "p99"), ("mean", "mean")):
-            value = report.get(f"{key}_{metric}_ms")
-            row[f"{metric}_s_{name}"] = None if value is None else value / 1e3
-    return [row | {"flags": _vllm_flags(report, row)}]
+
+    def seconds_of(statistic: str, metric: str) -> float | None:
+        value = report.get(f"{statistic}_{metric}_ms")
+        return None if value is None else value / 1e3
+
+    row = CaseRow(
+        record_id="serve",
+        created_utc=report.get("date"),
+        label=f"request rate {report.get('request_rate')}, burstiness {report.get('burstiness')}",
+        method="endpoint",
+        model_id=report.get("model_id"),
+        phase="serve",
+        input_tokens=report["total_input_tokens"] / done if done else None,
+        output_tokens=report["total_output_tokens"] / done if done else None,
+        concurrency=report.get("max_concurrency"),
+        n_samples=done,
+        duration_s=duration,
+        ttft_s_p50=seconds_of("median", "ttft"),
+        ttft_s_p99=seconds_of("p99", "ttft"),
+        ttft_s_mean=seconds_of("mean", "ttft"),
+        tpot_s_p50=seconds_of("median", "tpot"),
+        tpot_s_p99=seconds_of("p99", "tpot"),
+        tpot_s_mean=seconds_of("mean", "tpot"),
+        requests_per_s=report["request_throughput"],
+        output_tokens_per_s=report["output_throughput"],
+        errors=json.dumps({"failed": report["failed"]}) if report.get("failed") else None,
+    )
+    return [replace(row, flags=_vllm_flags(report, row))]
 
 
-def _vllm_flags(report: Mapping[str, Any], row: Row) -> str:
+def _vllm_flags(report: Mapping[str, Any], row: CaseRow) -> str:
     done, duration = report["completed"], report["duration"]
-    mean_s, users = None, report.get("max_concurrency")
-    if row["ttft_s_mean"] is not None and row["tpot_s_mean"] is not None and row["output_tokens"]:
-        mean_s = row["ttft_s_mean"] + (row["output_tokens"] - 1) * row["tpot_s_mean"]
-    in_flight = None if mean_s is None else row["requests_per_s"] * mean_s
+    mean_s, in_flight = None, None
+    if row.ttft_s_mean is not None and row.tpot_s_mean is not None and row.output_tokens:
+        mean_s = row.ttft_s_mean + (row.output_tokens - 1) * row.tpot_s_mean
+    if mean_s is not None and row.requests_per_s is not None:
+        in_flight = row.requests_per_s * mean_s
     return checks.raised(
         {
             "nothing_completed": not done,
             "requests_disagree_with_duration": checks.disagrees(
-                row["requests_per_s"], done / duration, checks.TOLERANCE_RATIO
+                row.requests_per_s, done / duration, checks.TOLERANCE_RATIO
             ),
             "tokens_disagree_with_duration": checks.disagrees(
-                row["output_tokens_per_s"], report["total_output_tokens"] / duration, checks.TOLERANCE_RATIO
+                row.output_tokens_per_s, report["total_output_tokens"] / duration, checks.TOLERANCE_RATIO
             ),
-            "ttft_p50_above_p99": checks.above(row["ttft_s_p50"], row["ttft_s_p99"]),
-            "tpot_p50_above_p99": checks.above(row["tpot_s_p50"], row["tpot_s_p99"]),
-            "in_flight_above_limit": checks.above(in_flight, users, checks.TOLERANCE_RATIO),
+            "ttft_p50_above_p99": checks.above(row.ttft_s_p50, row.ttft_s_p99),
+            "tpot_p50_above_p99": checks.above(row.tpot_s_p50, row.tpot_s_p99),
+            "in_flight_above_limit": checks.above(in_flight, report.get("max_concurrency"), checks.TOLERANCE_RATIO),
             "some_failed": bool(report.get("failed")),
         }
     )
 
 
-def nxdi_rows(report: Mapping[str, Any]) -> list[Row]:
+def nxdi_rows(report: Mapping[str, Any]) -> list[CaseRow]:
     """NxD Inference's benchmark_report.json: end to end, prompt and token graphs.
 
     Its throughputs are tokens handled per call over mean latency, so lengths and batch come back out of them. The end
     to end one counts prompt tokens: ours is recomputed from the tokens generated.
     """
-    whole_run, prompt, token = (report.get(f"{part}_model") for part in ("e2e", "context_encoding", "token_generation"))
+    end_to_end, prompt, token = (
+        report.get(f"{part}_model") for part in ("e2e", "context_encoding", "token_generation")
+    )
     batch = round(_tokens(token)) if token else None
     input_tokens = round(_tokens(prompt) / batch) if prompt and batch else None
     rows = []
-    if whole_run:
-        total = _tokens(whole_run) / batch if batch else None
-        out_tokens = round(total - input_tokens) if total and input_tokens else None
-        rate = batch * out_tokens / (whole_run["latency_ms_avg"] / 1e3) if batch and out_tokens else None
-        steps = None
-        if prompt and token:
-            steps = 1 + (whole_run["latency_ms_avg"] - prompt["latency_ms_avg"]) / token["latency_ms_avg"]
-        rows.append(
-            _nxdi_row("serve", whole_run, batch, input_tokens)
-            | {
-                "output_tokens": out_tokens,
-                "output_tokens_per_s": rate,
-                "label": "throughput recomputed: the report counts prompt tokens",
-            }
-        )
-        if checks.disagrees(steps, out_tokens, 0.1):
-            rows[-1]["flags"] = ";".join(filter(None, (rows[-1]["flags"], "steps_disagree_with_latency")))
+    if end_to_end:
+        rows.append(_nxdi_serve(end_to_end, prompt, token, batch, input_tokens))
     if prompt:
         rows.append(_nxdi_row("prefill", prompt, batch, input_tokens))
     if token:
-        rows.append(_nxdi_row("decode", token, batch, 1) | {"output_tokens_per_s": token["throughput"]})
+        rows.append(replace(_nxdi_row("decode", token, batch, 1), output_tokens_per_s=token["throughput"]))
     return rows
+
+
+def _nxdi_serve(
+    end_to_end: Mapping[str, float],
+    prompt: Mapping[str, float] | None,
+    token: Mapping[str, float] | None,
+    batch: int | None,
+    input_tokens: int | None,
+) -> CaseRow:
+    total = _tokens(end_to_end) / batch if batch else None
+    out_tokens = round(total - input_tokens) if total and input_tokens else None
+    rate = batch * out_tokens / (end_to_end["latency_ms_avg"] / 1e3) if batch and out_tokens else None
+    steps = None
+    if prompt and token:
+        steps = 1 + (end_to_end["latency_ms_avg"] - prompt["latency_ms_avg"]) / token["latency_ms_avg"]
+    row = _nxdi_row("serve", end_to_end, batch, input_tokens)
+    odd = "steps_disagree_with_latency" if checks.disagrees(steps, out_tokens, 0.1) else ""
+    return replace(
+        row,
+        output_tokens=out_tokens,
+        output_tokens_per_s=rate,
+        label="throughput recomputed: the report counts prompt tokens",
+        flags=";".join(flag for flag in (row.flags, odd) if flag),
+    )
 
 
 def _tokens(part: Mapping[str, float]) -> float:
@@ -104,54 +124,58 @@ def _tokens(part: Mapping[str, float]) -> float:
     return part["throughput"] * part["latency_ms_avg"] / 1e3
 
 
-def _nxdi_row(phase: str, part: Mapping[str, float], batch: int | None, input_tokens: int | None) -> Row:
-    names = {"p50": "p50", "p90": "p90", "p95": "p95", "p99": "p99", "mean": "avg"}
-    row: Row = {f"wall_s_{ours}": part[f"latency_ms_{theirs}"] / 1e3 for ours, theirs in names.items()}
-    bad = checks.above(row["wall_s_p50"], row["wall_s_p99"])
-    return row | {
-        "record_id": phase,
-        "device_kind": "neuron",
-        "method": "trace",
-        "phase": phase,
-        "batch": batch,
-        "input_tokens": input_tokens,
-        "flags": checks.raised({"p50_above_p99": bad}),
-    }
+def _nxdi_row(phase: str, part: Mapping[str, float], batch: int | None, input_tokens: int | None) -> CaseRow:
+    p50, p99 = part["latency_ms_p50"] / 1e3, part["latency_ms_p99"] / 1e3
+    return CaseRow(
+        record_id=phase,
+        device_kind="neuron",
+        method="trace",
+        phase=phase,
+        batch=batch,
+        input_tokens=input_tokens,
+        wall_s_p50=p50,
+        wall_s_p90=part["latency_ms_p90"] / 1e3,
+        wall_s_p95=part["latency_ms_p95"] / 1e3,
+        wall_s_p99=p99,
+        wall_s_mean=part["latency_ms_avg"] / 1e3,
+        flags=checks.raised({"p50_above_p99": checks.above(p50, p99)}),
+    )
 
 
-def neuronperf_rows(table: Sequence[Mapping[str, str]]) -> list[Row]:
+def neuronperf_rows(table: Sequence[Mapping[str, str]]) -> list[CaseRow]:
     """NeuronPerf's write_csv (archived tool): one row a configuration."""
     return [_neuronperf(row, place) for place, row in enumerate(table)]
 
 
-def _neuronperf(row: Mapping[str, str], place: int) -> Row:
+def _neuronperf(row: Mapping[str, str], place: int) -> CaseRow:
     p50, p99, batch = seconds(row["latency_ms_p50"]), seconds(row["latency_ms_p99"]), number(row["batch_size"])
     rate, workers = number(row["throughput_avg"]), number(row["workers_per_model"]) or 1
     models = number(row["n_models"]) or 1
     ceiling = batch * workers * models / p50 if batch and p50 else None
-    return {
-        "record_id": f"row-{place}",
-        "label": row["model_filename"],
-        "device_kind": row["device_type"],
-        "method": "trace",
-        "instance_type": row["instance_type"],
-        "model_id": row["model_filename"],
-        "phase": "encode",
-        "batch": whole(row["batch_size"]),
-        "n_samples": whole(row["total_infs"]),
-        "duration_s": number(row["total_s"]),
-        "wall_s_min": seconds(row["latency_ms_p0"]),
-        "wall_s_p50": p50,
-        "wall_s_p90": seconds(row["latency_ms_p90"]),
-        "wall_s_p95": seconds(row["latency_ms_p95"]),
-        "wall_s_p99": p99,
-        "load_s": seconds(row["load_avg_ms"]),
-        "requests_per_s": rate,
-        "flags": checks.raised(
+    return CaseRow(
+        record_id=f"row-{place}",
+        label=row["model_filename"],
+        device_kind=row["device_type"],
+        method="trace",
+        chip=chip_name(row["instance_type"]),
+        instance_type=row["instance_type"],
+        model_id=row["model_filename"],
+        phase="encode",
+        batch=whole(row["batch_size"]),
+        n_samples=whole(row["total_infs"]),
+        duration_s=number(row["total_s"]),
+        wall_s_min=seconds(row["latency_ms_p0"]),
+        wall_s_p50=p50,
+        wall_s_p90=seconds(row["latency_ms_p90"]),
+        wall_s_p95=seconds(row["latency_ms_p95"]),
+        wall_s_p99=p99,
+        load_s=seconds(row["load_avg_ms"]),
+        requests_per_s=rate,
+        flags=checks.raised(
             {
                 "p50_above_p99": checks.above(p50, p99),
                 "throughput_above_batch_over_latency": checks.above(rate, ceiling, checks.TOLERANCE_RATIO),
                 "not_finished": row["status"] != "finished",
             }
         ),
-    }
+    )

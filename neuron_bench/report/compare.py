@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from neuron_bench.errors import BenchUsageError
-from neuron_bench.record import Bench
+from neuron_bench.record import Bench, CaseRow
 
 THRESHOLD_RATIO = 0.05
 """Smallest change of a median we call a change, intervals apart or not."""
@@ -62,53 +62,67 @@ def compare(before: Bench, after: Bench, *, threshold_ratio: float = THRESHOLD_R
     )
 
 
+HOST_KEYS = ("name", "machine", "cpu", "cores", "memory_bytes")
+"""What tells two hosts apart, where both records say it."""
+
+
 def _require_alike(before: Bench, after: Bench) -> None:
     for name in ("device_kind", "method", "chip", "model_id", "provenance"):
-        sides = [set(bench.cases[name].dropna()) for bench in (before, after)]
-        if sides[0] != sides[1]:
-            raise BenchUsageError(f"{before.bench_id} and {after.bench_id} differ in {name}: {sides[0]} and {sides[1]}")
-    hosts = [bench.info.get("host", {}).get("name") for bench in (before, after)]
-    if hosts[0] != hosts[1]:
+        values = [{getattr(row, name) for row in bench.rows} - {None} for bench in (before, after)]
+        if values[0] != values[1]:
+            raise BenchUsageError(
+                f"{before.bench_id} and {after.bench_id} differ in {name}: {values[0]} and {values[1]}"
+            )
+    hosts = [bench.info.get("host") or {} for bench in (before, after)]
+    if any(hosts[0][key] != hosts[1][key] for key in HOST_KEYS if key in hosts[0] and key in hosts[1]):
         raise BenchUsageError(f"{before.bench_id} and {after.bench_id} ran on two hosts: a bench compares on one")
 
 
-def _timed(bench: Bench) -> dict[str, dict[str, Any]]:
-    rows = bench.cases[bench.cases.wall_s_p50.notna() & ~bench.cases.phase.isin(["compile", "load"])]
-    return {str(row["record_id"]): {str(k): v for k, v in row.items()} for row in rows.to_dict("records")}
+def _timed(bench: Bench) -> dict[str, CaseRow]:
+    timed = [row for row in bench.rows if row.wall_s_p50 is not None and row.phase not in ("compile", "load")]
+    return {row.record_id: row for row in timed}
 
 
-def _change(name: str, old: dict[str, Any], new: dict[str, Any], threshold: float) -> Change:
-    ratio = new["wall_s_p50"] / old["wall_s_p50"]
-    apart = new["wall_s_p50_lo"] > old["wall_s_p50_hi"] or new["wall_s_p50_hi"] < old["wall_s_p50_lo"]
+def _change(name: str, old: CaseRow, new: CaseRow, threshold: float) -> Change:
+    before_s, after_s = old.wall_s_p50 or 0.0, new.wall_s_p50 or 0.0
+    ratio = after_s / before_s
     if abs(ratio - 1) <= threshold:
         verdict = "same"
-    elif "contended" in f"{old['flags']};{new['flags']}" or not apart:
+    elif "contended" in old.flag_names | new.flag_names or not _apart(old, new):
         verdict = "unclear"
     else:
         verdict = "slower" if ratio > 1 else "faster"
-    return Change(name, float(old["wall_s_p50"]), float(new["wall_s_p50"]), verdict)
+    return Change(name, before_s, after_s, verdict)
+
+
+def _apart(old: CaseRow, new: CaseRow) -> bool:
+    """Whether the intervals of two medians do not meet; unknown ones do."""
+    edges = (old.wall_s_p50_lo, old.wall_s_p50_hi, new.wall_s_p50_lo, new.wall_s_p50_hi)
+    if any(edge is None for edge in edges):
+        return False
+    old_lo, old_hi, new_lo, new_hi = (float(edge or 0.0) for edge in edges)
+    return new_lo > old_hi or new_hi < old_lo
 
 
 def exact_figures(bench: Bench) -> dict[str, dict[str, Any]]:
     """Per case what must be equal, with what follows from shapes: padded-token share, KV bytes, operations."""
     figures = {}
     for name, row in _timed(bench).items():
-        known = {column: row[column] for column in EXACT if row[column] == row[column] and row[column] is not None}
+        known = {column: getattr(row, column) for column in EXACT if getattr(row, column) is not None}
         figures[name] = known | dict(_derived(row))
     return figures
 
 
-def _derived(row: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    bucket, tokens = row["bucket_tokens"], row["input_tokens"]
-    if bucket == bucket and bucket and row["phase"] != "decode":
-        yield "padded_token_ratio", 1 - tokens / bucket
-    work = json.loads(row["work"]) if isinstance(row.get("work"), str) else {}
+def _derived(row: CaseRow) -> Iterator[tuple[str, Any]]:
+    if row.bucket_tokens and row.input_tokens is not None and row.phase != "decode":
+        yield "padded_token_ratio", 1 - row.input_tokens / row.bucket_tokens
+    work = json.loads(row.work) if row.work else {}
     yield from work.items()
 
 
 def _exact(before: Bench, after: Bench) -> Iterator[str]:
     old, new = exact_figures(before), exact_figures(after)
-    graphs = [len({figures.get("artifact_key") for figures in side.values()}) for side in (old, new)]
+    graphs = [len({figures.get("artifact_key") for figures in build.values()}) for build in (old, new)]
     if graphs[0] != graphs[1]:
         yield f"graph count {graphs[0]} -> {graphs[1]}"
     for name in sorted(set(old) & set(new)):

@@ -2,37 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from facts import reader
+from neuron_bench.device.chips import replica_hint
 from neuron_bench.errors import BenchUsageError
-from neuron_bench.fit.bench import NAMES, fit_law, observations
+from neuron_bench.fit.bench import NAMES, fit_steps, observations
 from neuron_bench.importers.tables import usd_per_million
-from neuron_bench.record import Bench
+from neuron_bench.record import Bench, CaseRow
+from slo.slo import Slo
 
 STATISTICS = ("p99", "p90", "p50", "mean")
-"""What is held against an SLO: the first of these that a row has. A mean may meet what its p99 misses."""
-
-
-@dataclass(frozen=True)
-class Slo:
-    """Limits in seconds; None = no limit."""
-
-    ttft_s: float | None = None
-    tpot_s: float | None = None
+"""What is held against an SLO whose own percentile a row lacks: the first of these. A mean may meet what p99 misses."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """One case's throughput per chip, with the case it comes from."""
+    """One case's throughput, with the case it comes from. chips: None where nobody said how many there were."""
 
-    output_tokens_per_s_per_chip: float
-    requests_per_s_per_chip: float | None
+    output_tokens_per_s: float
+    requests_per_s: float | None
+    chips: float | None
     usd_per_mtok: float | None
     case: str
     statistic: str
+
+    @property
+    def output_tokens_per_s_per_chip(self) -> float | None:
+        """Unknown where the chips are: never the rate of all of them."""
+        return None if self.chips is None else self.output_tokens_per_s / self.chips
+
+    @property
+    def requests_per_s_per_chip(self) -> float | None:
+        """Likewise."""
+        return None if self.chips is None or self.requests_per_s is None else self.requests_per_s / self.chips
+
+    def __str__(self) -> str:
+        per_chip = self.output_tokens_per_s_per_chip
+        return f"{self.output_tokens_per_s:,.1f} in all" if per_chip is None else f"{per_chip:,.1f}"
 
 
 @dataclass(frozen=True)
@@ -50,20 +58,20 @@ class Headline:
     missing: tuple[str, ...]
 
 
-def headlines(bench: Bench, slo: Slo) -> list[Headline]:
+def headlines(bench: Bench, slos: Sequence[Slo] = ()) -> list[Headline]:
     """One row a model, chip and provenance, in the record's order. Flagged rows are counted and not used."""
-    groups: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
-    for row in bench.cases.astype(object).where(bench.cases.notna(), None).to_dict("records"):
-        key = (row["model_id"] or "?", row["chip"] or row["device_kind"] or "?", row["provenance"])
-        groups.setdefault(key, []).append({str(name): value for name, value in row.items()})
-    return [_headline(key, rows, slo) for key, rows in groups.items()]
+    groups: dict[tuple[str, str, str], list[CaseRow]] = {}
+    for row in bench.rows:
+        key = (row.model_id or "?", row.chip or row.device_kind or "?", row.provenance or "?")
+        groups.setdefault(key, []).append(row)
+    return [_headline(key, rows, slos) for key, rows in groups.items()]
 
 
-def _headline(key: tuple[str, str, str], rows: Sequence[dict[str, Any]], slo: Slo) -> Headline:
-    usable = [row for row in rows if not row["flags"]]
+def _headline(key: tuple[str, str, str], rows: Sequence[CaseRow], slos: Sequence[Slo]) -> Headline:
+    usable = [row for row in rows if not row.flag_names - {"few_samples"}]
     price, price_text = chip_price(key[1])
     rated = [(row, point) for row in usable if (point := _point(row, price)) is not None]
-    within = [point for row, point in rated if meets(row, slo)]
+    within = [point for row, point in rated if meets(row, slos)]
     return Headline(
         model_id=key[0],
         chip=key[1],
@@ -78,39 +86,50 @@ def _headline(key: tuple[str, str, str], rows: Sequence[dict[str, Any]], slo: Sl
 
 
 def _best(points: Sequence[Point]) -> Point | None:
-    return max(points, key=lambda point: point.output_tokens_per_s_per_chip, default=None)
+    """The highest rate per chip; where no point knows its chips, the highest rate."""
+    known = [point for point in points if point.chips is not None] or list(points)
+    return max(known, key=lambda point: point.output_tokens_per_s / (point.chips or 1.0), default=None)
 
 
-def _point(row: dict[str, Any], usd_per_chip_hour: float | None) -> Point | None:
-    if not row["output_tokens_per_s"] or row["phase"] not in ("serve", "decode"):
+def _point(row: CaseRow, usd_per_chip_hour: float | None) -> Point | None:
+    if not row.output_tokens_per_s or row.phase not in ("serve", "decode"):
         return None
-    chips = row["chips_used"] or 1.0
-    rate = row["output_tokens_per_s"] / chips
-    requests = row["requests_per_s"]
+    chips = row.chips_used or None
+    price = None
+    if chips is not None and usd_per_chip_hour is not None:
+        price = usd_per_million(row.output_tokens_per_s / chips, usd_per_chip_hour)
     return Point(
-        output_tokens_per_s_per_chip=rate,
-        requests_per_s_per_chip=None if requests is None else requests / chips,
-        usd_per_mtok=None if usd_per_chip_hour is None else usd_per_million(rate, usd_per_chip_hour),
-        case=row["record_id"],
+        output_tokens_per_s=row.output_tokens_per_s,
+        requests_per_s=row.requests_per_s,
+        chips=chips,
+        usd_per_mtok=price,
+        case=row.record_id,
         statistic=_statistic(row, "tpot_s") or "none",
     )
 
 
-def _statistic(row: dict[str, Any], metric: str) -> str | None:
-    return next((name for name in STATISTICS if row.get(f"{metric}_{name}") is not None), None)
+def _figure(row: CaseRow, metric: str, name: str) -> float | None:
+    value: float | None = getattr(row, f"{metric}_{name}", None)
+    return value
 
 
-def meets(row: dict[str, Any], slo: Slo) -> bool:
-    """Whether a row's latencies lie within the limits. A decode case has no TTFT: it cannot miss one.
+def _statistic(row: CaseRow, metric: str, quantile: float | None = None) -> str | None:
+    """The percentile asked for where the row has it, else the strictest it has."""
+    own = [] if quantile is None else [f"p{round(quantile * 100):d}"]
+    return next((name for name in (*own, *STATISTICS) if _figure(row, metric, name) is not None), None)
+
+
+def meets(row: CaseRow, slos: Iterable[Slo]) -> bool:
+    """Whether a row's latencies lie within the SLOs. A decode case has no TTFT: it cannot miss one.
 
     A latency that is limited and unknown is no pass.
     """
-    for metric, limit in (("ttft_s", slo.ttft_s), ("tpot_s", slo.tpot_s)):
-        if limit is None or (metric == "ttft_s" and row["phase"] == "decode"):
+    for slo in slos:
+        if slo.metric == "ttft_s" and row.phase == "decode":
             continue
-        name = _statistic(row, metric)
-        value = row["wall_s_p99"] if name is None and row["phase"] == "decode" else row.get(f"{metric}_{name}")
-        if value is None or value > limit:
+        name = _statistic(row, slo.metric, slo.quantile)
+        value = row.wall_s_p99 if name is None and row.phase == "decode" else _figure(row, slo.metric, name or "")
+        if value is None or not slo.met_by(value):
             return False
     return True
 
@@ -131,64 +150,76 @@ def chip_price(chip: str) -> tuple[float | None, str]:
     return per_chip, f"{per_chip:.4f} USD a chip-hour, on demand, {instance.instance}, {instance.price_date}"
 
 
-def missing_for_a_plan(usable: Sequence[dict[str, Any]]) -> list[str]:
+def missing_for_a_plan(usable: Sequence[CaseRow]) -> list[str]:
     """What a step model fit still needs."""
-    lengths = {row["input_tokens"] for row in usable if row["phase"] == "prefill"}
-    batches = {row["batch"] for row in usable if row["phase"] == "decode"}
+    lengths = {row.input_tokens for row in usable if row.phase == "prefill"}
+    batches = {row.batch for row in usable if row.phase == "decode"}
     needs = []
     if len(lengths) < 2:
         needs.append("prefill at two lengths or more")
     if len(batches) < 2:
         needs.append("decode at two batch sizes or more")
-    if any(row["weights_random"] for row in usable) and not all(row["weights_random"] for row in usable):
+    if any(row.weights_random for row in usable) and not all(row.weights_random for row in usable):
         needs.append("one kind of weights: random and real ones are mixed")
     return needs
 
 
-def table(rows: Sequence[Headline]) -> str:
+def headline_table(rows: Sequence[Headline]) -> str:
     """The headlines as text."""
-    lines = [f"{'model':<34} {'chip':<13} {'tok/s/chip at SLO':>18} {'peak':>9} {'USD/Mtok at SLO':>16}  provenance"]
+    lines = [f"{'model':<34} {'chip':<13} {'tok/s/chip at SLO':>20} {'peak':>14} {'USD/Mtok at SLO':>16}  provenance"]
     for row in rows:
         at, peak = row.at_slo, row.peak
-        rate = f"{at.output_tokens_per_s_per_chip:,.1f} ({at.statistic})" if at else "-"
-        top = f"{peak.output_tokens_per_s_per_chip:,.1f}" if peak else "-"
+        rate = f"{at} ({at.statistic})" if at else "-"
         cost = f"{at.usd_per_mtok:,.2f}" if at and at.usd_per_mtok is not None else "-"
-        lines.append(f"{row.model_id[-34:]:<34} {row.chip:<13} {rate:>18} {top:>9} {cost:>16}  {row.provenance}")
+        lines.append(
+            f"{row.model_id[-34:]:<34} {row.chip[:13]:<13} {rate:>20} {peak or '-'!s:>14} {cost:>16}  {row.provenance}"
+        )
+    if any(row.peak and row.peak.chips is None and row.chip != "cpu" for row in rows):
+        lines.append(
+            f"in all: the record does not say on how many chips; {replica_hint(None, None)} to have it per chip"
+        )
     return "\n".join(lines)
 
 
 def case_table(bench: Bench) -> str:
-    """Every timed case as text, flagged ones too: what was measured, its interval, and what speaks against it."""
+    """Every timed case as text, flagged ones too: what was measured, its interval, and what speaks against it.
+
+    Cases that were asked for and have no times stand below, each with the reason.
+    """
     lines = [f"{'case':<30} {'p50 ms':>9} {'90% interval':>20} {'n':>6} {'CV':>6} {'drift':>7}  flags"]
-    for row in bench.cases.to_dict("records"):
-        if row["wall_s_p50"] != row["wall_s_p50"] or row["wall_s_p50"] is None:
+    for row in bench.rows:
+        if row.wall_s_p50 is None:
             continue
-        interval = f"{_ms(row['wall_s_p50_lo'])} to {_ms(row['wall_s_p50_hi'])}"
-        noise = f"{_percent(row['cv_ratio']):>6} {_percent(row['drift_ratio']):>7}"
-        count = "-" if row["n_samples"] != row["n_samples"] else f"{row['n_samples']:.0f}"
-        name, flags = str(row["record_id"]), row["flags"] or ""
-        lines.append(f"{name:<30} {_ms(row['wall_s_p50']):>9} {interval:>20} {count:>6} {noise}  {flags}")
+        interval = f"{_ms(row.wall_s_p50_lo)} to {_ms(row.wall_s_p50_hi)}"
+        noise = f"{_percent(row.cv_ratio):>6} {_percent(row.drift_ratio):>7}"
+        count = "-" if row.n_samples is None else str(row.n_samples)
+        lines.append(
+            f"{row.record_id:<30} {_ms(row.wall_s_p50):>9} {interval:>20} {count:>6} {noise}  {row.flags or ''}"
+        )
+    skipped = bench.info.get("skipped") or {}
+    for label, reason in bench.unfinished.items():
+        lines.append(f"{label:<30} {'skipped' if label in skipped else 'unfinished'}: {reason}")
     return "\n".join(lines)
 
 
-def law_table(bench: Bench, *, max_batched_tokens: int = 1 << 20) -> str:
-    """The law fitted to a bench, with predicted over measured less 1 for every case; or why there is none."""
-    seen = observations(bench, max_batched_tokens=max_batched_tokens)
+def step_table(bench: Bench, *, max_batched_tokens: int = 1 << 20) -> str:
+    """The step times fitted to a bench, with predicted over measured less 1 for every case; or why there are none."""
+    observed = observations(bench, max_batched_tokens=max_batched_tokens)
     try:
-        law = fit_law(seen)
+        fitted = fit_steps(observed)
     except BenchUsageError as error:
-        return f"no law fitted: {error}"
-    named = zip(NAMES, law.values, strict=True)
+        return f"no step times fitted: {error}"
+    named = zip(NAMES, fitted.values, strict=True)
     lines = ["step_s = " + ", ".join(f"{name} {value:.3g}" for name, value in named)]
-    if len(seen) <= sum(value > 0 for value in law.values):
+    if len(observed) <= fitted.free:
         lines.append("as many coefficients as cases: what is left over proves nothing")
-    lines += [f"{one.case:<30} residual {law.check(one).error_ratio:+7.1%}" for one in seen]
+    lines += [f"{each.case:<30} residual {fitted.check(each).error_ratio:+7.1%}" for each in observed]
     return "\n".join(lines)
 
 
-def _ms(seconds: Any) -> str:
-    return "-" if seconds is None or seconds != seconds else f"{seconds * 1e3:.3f}"
+def _ms(seconds: float | None) -> str:
+    return "-" if seconds is None else f"{seconds * 1e3:.3f}"
 
 
-def _percent(ratio: Any) -> str:
-    return "-" if ratio is None or ratio != ratio else f"{ratio:.1%}"
+def _percent(ratio: float | None) -> str:
+    return "-" if ratio is None else f"{ratio:.1%}"

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+import math
 from dataclasses import dataclass
 
 from neuron_bench.errors import BenchUsageError
-from neuron_bench.models.presets import DecoderShape, Shape
-
-Progress = Callable[[int, int, float | None, str], None]
-"""Turns done, turns in all, seconds left (None until one is through), what is running."""
+from neuron_bench.models.shapes import DecoderShape, Shape
 
 SUITES = ("quick", "latency", "throughput", "full")
 
@@ -36,23 +32,38 @@ class Case:
         return f"{self.phase}-b{self.batch}-t{tokens}-{self.dtype}"
 
 
+SAMPLES_FEWEST = 9
+"""Of a case whose steps are slow: three turns of three, so that drift and an interval have a meaning."""
+
+
 @dataclass(frozen=True)
 class Effort:
-    """How long a case is measured. A turn is one child's go; turns of all cases are interleaved at random."""
+    """How long a case is measured. A turn is one child's go; turns of all cases are interleaved at random.
+
+    seconds_max: what `samples_min` may take; slower steps get fewer samples (`few_samples`), never below
+    SAMPLES_FEWEST. case_seconds_max: when a case is given up as unfinished.
+    """
 
     samples_min: int
     seconds_min: float
     turn_s: float
     warm_windows_max: int = 20
+    seconds_max: float = 60.0
+    case_seconds_max: float = 900.0
 
     @property
     def turns(self) -> int:
         """Turns that reach `seconds_min`, at least three so that drift has a meaning."""
         return max(3, round(self.seconds_min / self.turn_s))
 
+    def samples_needed(self, step_s: float) -> int:
+        """Samples of a case whose steps take so long."""
+        fit = math.floor(self.seconds_max / step_s) if step_s > 0 else self.samples_min
+        return min(self.samples_min, max(SAMPLES_FEWEST, fit))
+
 
 EFFORTS = {
-    "quick": Effort(samples_min=30, seconds_min=2.0, turn_s=0.5),
+    "quick": Effort(samples_min=30, seconds_min=2.0, turn_s=0.5, seconds_max=5.0, case_seconds_max=60.0),
     "latency": Effort(samples_min=100, seconds_min=10.0, turn_s=1.0),
     "throughput": Effort(samples_min=100, seconds_min=10.0, turn_s=1.0),
     "full": Effort(samples_min=100, seconds_min=10.0, turn_s=1.0),
@@ -90,16 +101,45 @@ def encode(batch: int, tokens: int, dtype: str) -> Case:
     return Case("encode", batch, tokens, 0, tokens, dtype)
 
 
-def suite_cases(shape: Shape, suite: str, dtype: str) -> list[Case]:
-    """The cases of a suite for a shape, none longer than its context.
+@dataclass(frozen=True)
+class Axes:
+    """In place of a suite's own: prompt lengths, cache lengths, requests at once. Empty: the suite's."""
+
+    prompts: tuple[int, ...] = ()
+    caches: tuple[int, ...] = ()
+    batches: tuple[int, ...] = ()
+
+
+def suite_cases(shape: Shape, suite: str, dtype: str, axes: Axes = Axes()) -> list[Case]:
+    """The cases of a suite for a shape, none longer than its context; with axes, every combination of those.
 
     Raises:
-        BenchUsageError: no such suite.
+        BenchUsageError: no such suite, or a length asked for that the model does not hold.
     """
     if suite not in SUITES:
         raise BenchUsageError(f"suite {suite!r}: expected one of {', '.join(SUITES)}")
-    cases = _decoder_cases(shape, suite, dtype) if isinstance(shape, DecoderShape) else _encoder_cases(suite, dtype)
+    longest = max((*axes.prompts, *axes.caches), default=0)
+    if longest > shape.context_tokens:
+        raise BenchUsageError(f"{shape.name} holds {shape.context_tokens} tokens; {longest} were asked for")
+    if not isinstance(shape, DecoderShape):
+        cases = _encoder_cases(suite, dtype, axes)
+    elif axes != Axes():
+        cases = _axes_cases(shape, dtype, axes)
+    else:
+        cases = _decoder_cases(shape, suite, dtype)
     return [case for case in cases if case.bucket_tokens <= shape.context_tokens]
+
+
+def _axes_cases(shape: DecoderShape, dtype: str, axes: Axes) -> list[Case]:
+    """Prefill at each prompt length, decode at each cache length and batch; what is not given follows from the rest."""
+    caches = axes.caches or tuple(sorted({min(4 * n, shape.context_tokens) for n in axes.prompts}))[-2:]
+    batches, prompts = (
+        axes.batches or (1, 4),
+        axes.prompts or tuple(sorted({max(1, n // 4) for n in caches} | set(caches))),
+    )
+    cases = [prefill(1, tokens, dtype) for tokens in prompts]
+    cases += [decode(batch, tokens, dtype) for tokens in caches for batch in batches]
+    return list(dict.fromkeys(cases))
 
 
 def _decoder_cases(shape: DecoderShape, suite: str, dtype: str) -> list[Case]:
@@ -114,7 +154,10 @@ def _decoder_cases(shape: DecoderShape, suite: str, dtype: str) -> list[Case]:
     return {"quick": quick, "latency": latency, "throughput": throughput, "full": full}[suite]
 
 
-def _encoder_cases(suite: str, dtype: str) -> list[Case]:
+def _encoder_cases(suite: str, dtype: str, axes: Axes) -> list[Case]:
+    if axes != Axes():
+        grid = [encode(b, n, dtype) for n in axes.prompts or (64,) for b in axes.batches or (1,)]
+        return list(dict.fromkeys(grid))
     latency = [encode(1, n, dtype) for n in (16, 32, 64, 128, 256)]
     throughput = [encode(b, 64, dtype) for b in (1, 4, 16, 64)]
     grids = {
@@ -124,18 +167,3 @@ def _encoder_cases(suite: str, dtype: str) -> list[Case]:
         "full": list(dict.fromkeys(latency + throughput)),
     }
     return grids[suite]
-
-
-class Clock:
-    """Turns done and time left, for whoever shows progress."""
-
-    def __init__(self, progress: Progress | None, total: int) -> None:
-        self.progress, self.total, self.done, self.started = progress, total, 0, time.monotonic()
-
-    def tick(self, label: str) -> None:
-        """One more turn begins."""
-        if self.progress is not None:
-            spent = time.monotonic() - self.started
-            left = spent / self.done * max(0, self.total - self.done) if self.done else None
-            self.progress(self.done, self.total, left, label)
-        self.done = min(self.done + 1, self.total)

@@ -5,14 +5,22 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import subprocess
 import sys
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from typing import Any, TypeVar
 
-from host import processes
+from pydantic import TypeAdapter, ValidationError
+
 from neuron_bench.errors import BenchError
+from neuron_bench.trace.messages import Greedy, Loaded, LoadRequest, Turn, Warmed
 
-END_WITHIN_S = 5.0
+_Answer = TypeVar("_Answer")
+_LOADED, _WARMED = TypeAdapter(Loaded), TypeAdapter(Warmed)
+_TURN, _GREEDY = TypeAdapter(Turn), TypeAdapter(Greedy)
+CLOSE_S = 5.0
+"""How long a child may take to end by itself: it may be inside a compiler."""
 
 
 class ChildError(BenchError):
@@ -22,39 +30,74 @@ class ChildError(BenchError):
 class Child:
     """One running child process."""
 
-    def __init__(self, child: processes.Child) -> None:
-        self._child = child
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self.process, self._requests, self._answers = process, process.stdin, process.stdout
 
-    def ask(self, op: str, **request: Any) -> dict[str, Any]:
+    def load(self, request: LoadRequest) -> Loaded:
+        """Build the graph, or take it from its file, and load it."""
+        return self._ask("load", asdict(request), _LOADED)
+
+    def warm(self, *, turn_s: float, windows_max: int) -> Warmed:
+        """Run until two windows agree."""
+        return self._ask("warm", {"turn_s": turn_s, "windows_max": windows_max}, _WARMED)
+
+    def turn(self, *, seconds: float, samples: int) -> Turn:
+        """Time steps for so long, and at least so many."""
+        return self._ask("turn", {"seconds": seconds, "samples": samples}, _TURN)
+
+    def greedy(self, steps: int) -> Greedy:
+        """Greedy decode steps from an empty cache."""
+        return self._ask("greedy", {"steps": steps}, _GREEDY)
+
+    def _ask(self, op: str, request: Mapping[str, Any], answer: TypeAdapter[_Answer]) -> _Answer:
         """One request, one answer.
 
         Raises:
-            ChildError: the child answered with an error, or ended.
+            ChildError: the child answered with an error, with something else, or ended.
         """
-        requests, answers = self._child.process.stdin, self._child.process.stdout
-        assert requests is not None
-        assert answers is not None
         try:
-            requests.write(json.dumps({"op": op, **request}).encode() + b"\n")
-            requests.flush()
-            line = answers.readline()
-        except OSError:
-            line = b""
+            self._requests.write(json.dumps({"op": op, **request}) + "\n")
+            self._requests.flush()
+            line = self._answers.readline()
+        except (BrokenPipeError, OSError) as error:
+            raise ChildError(f"bench child ended ({error})") from None
         if not line:
-            end = self._child.wait(END_WITHIN_S)
-            raise ChildError(self._child.explain(str(end) if end else "the bench child answers no more"))
-        answer = dict(json.loads(line))
-        if "error" in answer:
-            raise ChildError(answer["error"])
-        return answer
+            raise ChildError(f"bench child ended with exit code {self.process.wait()}")
+        said = json.loads(line)
+        if "error" in said:
+            raise ChildError(str(said["error"]))
+        try:
+            return answer.validate_python(said)
+        except ValidationError as error:
+            raise ChildError(
+                f"bench child answered {line.strip()[:200]!r} to {op} ({error.error_count()} problems)"
+            ) from None
 
-    def close(self) -> None:
-        """End the child: closing its stdin is enough, unless it hangs in a compiler."""
-        assert self._child.process.stdin is not None
+    def hang_up(self) -> None:
+        """Tell it that nothing more comes."""
         with contextlib.suppress(OSError):
-            self._child.process.stdin.close()
-        self._child.wait(END_WITHIN_S)
-        self._child.stop()
+            self._requests.close()
+
+    def close(self, wait_s: float = CLOSE_S) -> None:
+        """End the child: closing its stdin is enough, unless it hangs in a compiler."""
+        self.hang_up()
+        try:
+            self.process.wait(timeout=wait_s)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self._answers.close()
+
+
+def close_all(children: Iterable[Child], wait_s: float = CLOSE_S) -> None:
+    """End children together: none waits for another."""
+    alive = list(children)
+    for child in alive:
+        child.hang_up()
+    for child in alive:
+        child.close(wait_s)
 
 
 def environment(device: str, *, core: int, threads: int, base: Mapping[str, str]) -> dict[str, str]:
@@ -75,7 +118,13 @@ def environment(device: str, *, core: int, threads: int, base: Mapping[str, str]
 
 
 def start(device: str, *, core: int = 0, threads: int = 1) -> Child:
-    """A child waiting for `load`."""
-    command = [sys.executable, "-m", "neuron_bench.child"]
-    variables = environment(device, core=core, threads=threads, base=os.environ)
-    return Child(processes.start("bench child", command, environment=variables, stdin=True, stdout=True))
+    """A child waiting for `load`. Ctrl-C is the parent's to handle: children are in a session of their own."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "neuron_bench.child"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment(device, core=core, threads=threads, base=os.environ),
+        start_new_session=True,
+    )
+    return Child(process)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+
+from neuron_bench.trace.messages import Turn
 
 WAITED_RATIO = 1.1
 """A single-threaded step whose wall time is this much above its CPU time waited for somebody."""
@@ -18,42 +20,56 @@ CV_RATIO_MAX = 0.15
 """Spread of calibrated CPU times that no quiet machine showed us: somebody shares the caches."""
 
 
-@dataclass(frozen=True)
-class Turn:
-    """Samples of one turn of a child, with the calibration time taken just before."""
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """The statistics of a case's samples; names are columns of a record."""
 
-    calibration_s: float
-    wall_s: tuple[float, ...]
-    cpu_s: tuple[float, ...]
+    n_samples: int
+    duration_s: float
+    wall_s_min: float
+    wall_s_p50: float
+    wall_s_p90: float
+    wall_s_p95: float
+    wall_s_p99: float
+    wall_s_mean: float
+    wall_s_p50_lo: float
+    wall_s_p50_hi: float
+    cpu_s_p50: float
+    wall_over_cpu_ratio: float | None
+    cv_ratio: float
+    drift_ratio: float
+    contended: bool
 
 
-def summary(turns: Sequence[Turn], *, device_kind: str, seed: int) -> dict[str, Any]:
+def summary(turns: Sequence[Turn], *, device_kind: str, seed: int) -> Summary:
     """The statistics columns of a case. CPU-time checks apply to `cpu` only: elsewhere the host merely waits."""
     wall = np.concatenate([turn.wall_s for turn in turns])
     cpu = np.concatenate([turn.cpu_s for turn in turns])
     low, high = median_interval([np.asarray(turn.wall_s) for turn in turns], seed=seed)
-    p50, p90, p95, p99 = np.quantile(wall, (0.5, 0.9, 0.95, 0.99))
+    p50, p90, p95, p99 = (float(value) for value in np.quantile(wall, (0.5, 0.9, 0.95, 0.99)))
     on_cpu = device_kind == "cpu"
-    return {
-        "n_samples": len(wall),
-        "duration_s": float(wall.sum()),
-        "wall_s_min": float(wall.min()),
-        "wall_s_p50": float(p50),
-        "wall_s_p90": float(p90),
-        "wall_s_p95": float(p95),
-        "wall_s_p99": float(p99),
-        "wall_s_mean": float(wall.mean()),
-        "wall_s_p50_lo": low,
-        "wall_s_p50_hi": high,
-        "cpu_s_p50": float(np.median(cpu)),
-        "wall_over_cpu_ratio": float(np.median(wall / np.maximum(cpu, 1e-9))) if on_cpu else None,
-        "cv_ratio": calibrated_cv(turns),
-        "drift_ratio": drift_ratio(turns),
-        "contended": contended(turns, on_cpu=on_cpu),
-    }
+    return Summary(
+        n_samples=len(wall),
+        duration_s=float(wall.sum()),
+        wall_s_min=float(wall.min()),
+        wall_s_p50=p50,
+        wall_s_p90=p90,
+        wall_s_p95=p95,
+        wall_s_p99=p99,
+        wall_s_mean=float(wall.mean()),
+        wall_s_p50_lo=low,
+        wall_s_p50_hi=high,
+        cpu_s_p50=float(np.median(cpu)),
+        wall_over_cpu_ratio=float(np.median(wall / np.maximum(cpu, 1e-9))) if on_cpu else None,
+        cv_ratio=calibrated_cv(turns),
+        drift_ratio=drift_ratio(turns),
+        contended=contended(turns, on_cpu=on_cpu),
+    )
 
 
-def median_interval(turns: Sequence[np.ndarray], *, seed: int, resamples: int = 500) -> tuple[float, float]:
+def median_interval(
+    turns: Sequence[npt.NDArray[np.float64]], *, seed: int, resamples: int = 500
+) -> tuple[float, float]:
     """90% interval of the median, by bootstrap over turns: samples of one turn share what happened in it."""
     draw = np.random.default_rng(seed)
     medians = [

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from neuron_bench.device import probe
+from neuron_bench.device.chips import chip_on
 from neuron_bench.errors import BenchUsageError, DeviceError
-from neuron_bench.models.presets import Shape, shape_of
+from neuron_bench.models.presets import require_buildable, shape_of
+from neuron_bench.models.shapes import Shape
+from neuron_bench.progress import Clock, Progress
 from neuron_bench.trace import artifacts, children
-from neuron_bench.trace.cases import Case, Clock, Progress, suite_cases
-from neuron_bench.trace.suite import Spec, key_parts, load_request
+from neuron_bench.trace.messages import LoadRequest
+from neuron_bench.trace.suite import Spec, fetch_graph, keep_graph, key_parts, wanted_cases
 
 COMPILE_TARGETS = {"inferentia2": "inf2", "trainium1": "trn1", "trainium2": "trn2"}
 """neuronx-cc's --target by chip. Source: Neuron Compiler CLI guide."""
@@ -36,12 +39,18 @@ def prebuild(spec: Spec, *, progress: Progress | None = None, dev: Path = Path("
     if spec.artifact_store is None:
         raise BenchUsageError("prebuild needs an artifact store: a folder, or s3://BUCKET/PREFIX")
     shape = shape_of(spec.model)
+    require_buildable(shape)
+    spec = replace(spec, chip=chip_on(spec.device, spec.chip))
     return list(_build_all(spec, shape, _target(spec, dev), progress))
 
 
 def _target(spec: Spec, dev: Path) -> str | None:
     """The family to compile for; None where the device itself is here."""
     report = probe.probe(spec.device, dev=dev)
+    if report.native:
+        raise BenchUsageError(
+            f"{report.reason}: it compiles at the first step and keeps its own cache; there is nothing to build ahead"
+        )
     if report.ready:
         return None
     if report.level != "compile_only":
@@ -53,22 +62,19 @@ def _target(spec: Spec, dev: Path) -> str | None:
 
 def _build_all(spec: Spec, shape: Shape, target: str | None, progress: Progress | None) -> Iterator[Built]:
     store = artifacts.open_store(spec.artifact_store or "")
-    cases = list(spec.cases) or suite_cases(shape, spec.suite, spec.dtype)
+    cases = wanted_cases(spec, shape)
     clock = Clock(progress, total=len(cases))
     for case in cases:
         clock.tick(f"compile {case.label}")
-        key = artifacts.key(key_parts(spec, shape, case))
-        seconds = _build(spec, shape, case, store.fetch(key), target)
+        seconds = _build(fetch_graph(store, spec, shape, case), spec, target)
         if seconds is not None:
-            store.keep(key)
-        yield Built(case.label, key, seconds)
+            keep_graph(store, spec, shape, case)
+        yield Built(case.label, artifacts.key(key_parts(spec, shape, case)), seconds)
 
 
-def _build(spec: Spec, shape: Shape, case: Case, path: Path, target: str | None) -> float | None:
+def _build(request: LoadRequest, spec: Spec, target: str | None) -> float | None:
     child = children.start(spec.device, threads=spec.threads)
     try:
-        request = load_request(spec, shape, case, path, build_only=True, compile_target=target)
-        seconds: float | None = child.ask("load", **request)["compile_s"]
-        return seconds
+        return child.load(replace(request, build_only=True, compile_target=target)).compile_s
     finally:
         child.close()

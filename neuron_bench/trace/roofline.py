@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from facts import reader
-from neuron_bench.models.presets import DecoderShape, Shape
+from neuron_bench.device.chips import chip_facts, cores_per_chip
+from neuron_bench.models.shapes import DecoderShape, Shape
 from neuron_bench.trace.cases import Case
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "float8": 1, "int8": 1}
@@ -32,7 +32,8 @@ def work(shape: Shape, case: Case) -> Work:
     """Operations and bytes of one step.
 
     Two operations per weight and token; attention 4 x heads x head_dim per pair of token and position (causal halves
-    are not taken off: a static cache computes them). Every weight is read once, the cache once for decode.
+    are not taken off: a static cache computes them). Every weight is read once (of experts, those that some token
+    is sent to), the cache once for decode.
     """
     tokens = case.batch * case.input_tokens
     width = BYTES[case.dtype]
@@ -42,8 +43,8 @@ def work(shape: Shape, case: Case) -> Work:
     pairs = 4 * shape.layers * shape.heads * shape.head_dim * case.bucket_tokens
     head = shape.vocab * shape.hidden  # the last token of each request only
     flops = tokens * (2 * (shape.matmul_params - head) + pairs) + case.batch * 2 * head
-    cache = case.batch * case.bucket_tokens * shape.kv_values_per_token
-    return Work(flops, (shape.matmul_params + cache) * width, kv_bytes=cache * width)
+    cache = case.batch * shape.kv_values(case.bucket_tokens)
+    return Work(flops, (shape.weights_read(tokens) + cache) * width, kv_bytes=cache * width)
 
 
 def memory_bytes(shape: Shape, case: Case) -> int:
@@ -54,25 +55,28 @@ def memory_bytes(shape: Shape, case: Case) -> int:
 
 def core_memory_bytes(chip: str | None) -> float | None:
     """Memory of one logical core: its share of the chip's. None for a chip we have no row of."""
-    row = reader.chips().get(chip or "")
+    row = chip_facts(chip)
     if row is None or row.memory_gib is None:
         return None
     return row.memory_gib * 2**30 / (row.logical_neuroncores_default or 1)
 
 
-def peaks(chip: str | None, chips: float, dtype: str) -> Peaks:
-    """Peaks of `chips` chips for a dtype, from facts; unknown for a chip we have no row of, a CPU say."""
-    row = reader.chips().get(chip or "")
-    if row is None:
+def peaks(chip: str | None, cores: float, dtype: str) -> Peaks:
+    """Peaks of so many logical cores of a chip for a dtype, from facts; unknown for a chip we have no row of.
+
+    A core's peak is its share of the chip's: half of an Inferentia2, a quarter of a Trainium2 as it groups its cores.
+    """
+    row, per_chip = chip_facts(chip), cores_per_chip(chip)
+    if row is None or per_chip is None:
         return Peaks(None, None)
     half = row.bf16_dense_tflops if dtype in ("bfloat16", "float16") else None
-    flops = None if half is None else half * 1e12 * chips
-    return Peaks(flops, None if row.memory_gb_per_s is None else row.memory_gb_per_s * 1e9 * chips)
+    flops = None if half is None else half * 1e12 * cores / per_chip
+    return Peaks(flops, None if row.memory_gb_per_s is None else row.memory_gb_per_s * 1e9 * cores / per_chip)
 
 
-def shares(done: Work, wall_s: float, top: Peaks) -> dict[str, float | None]:
+def shares(done: Work, wall_s: float, top: Peaks) -> tuple[float | None, float | None]:
     """mfu_ratio and mbu_ratio; null where the peak is unknown."""
-    return {
-        "mfu_ratio": None if top.flops_per_s is None else done.flops / wall_s / top.flops_per_s,
-        "mbu_ratio": None if top.bytes_per_s is None else done.bytes / wall_s / top.bytes_per_s,
-    }
+    return (
+        None if top.flops_per_s is None else done.flops / wall_s / top.flops_per_s,
+        None if top.bytes_per_s is None else done.bytes / wall_s / top.bytes_per_s,
+    )

@@ -7,26 +7,38 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from host.environment import host_facts
 from neuron_bench.device import probe, telemetry
+from neuron_bench.device.chips import chip_name, chip_on
 from neuron_bench.errors import BenchError, BenchUsageError
-from neuron_bench.models.presets import Shape, shape_json, shape_of
-from neuron_bench.record import load_bench, write_bench
-from neuron_bench.trace import artifacts, children, measure, roofline
-from neuron_bench.trace.cases import EFFORTS, Case, Clock, Effort, Progress, suite_cases
-from neuron_bench.trace.rows import Timed, case_rows, samples_of
+from neuron_bench.models.presets import require_buildable, shape_of
+from neuron_bench.models.shapes import Shape, shape_json
+from neuron_bench.progress import Clock, Progress
+from neuron_bench.record import CaseRow, load_bench, write_bench
+from neuron_bench.trace import artifacts, children, roofline
+from neuron_bench.trace.cases import EFFORTS, Axes, Case, Effort, suite_cases
+from neuron_bench.trace.messages import LoadRequest
+from neuron_bench.trace.rows import Timed, case_rows, samples_of, unfinished_cases
 
 ALIVE_MAX = 8
 """Children alive at once: the quick suite in one group, larger suites in groups, so that memory stays bounded."""
+
+MEMORY_SHARE = 0.7
+"""Of the host's memory, what the children alive at once may take for weights and caches."""
+
+HANG_UP_S = 1.0
+"""How long children may take to end after Ctrl-C."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +56,16 @@ class Spec:
     instance_type: str | None = None
     compiler_args: str | None = None
     artifact_store: str | None = None
+    lengths: tuple[int, ...] = ()
+    contexts: tuple[int, ...] = ()
+    users: tuple[int, ...] = ()
     cases: tuple[Case, ...] = ()
     effort: Effort | None = None
+
+    @property
+    def axes(self) -> Axes:
+        """Lengths and batches in place of the suite's own."""
+        return Axes(self.lengths, self.contexts, self.users)
 
 
 @dataclass(frozen=True)
@@ -59,6 +79,7 @@ class _Bench:
     draw: np.random.Generator
     clock: Clock
     cores: int
+    native: bool
 
     def core_of(self, place: int) -> int:
         """The accelerator core of the child at this place of its group: children hold their cores while alive."""
@@ -75,124 +96,214 @@ def run(
 ) -> Path:
     """Measure every case of the spec and write the record at `folder`.
 
-    Ctrl-C keeps the finished cases (info.state = interrupted); `resume` carries over the cases of an earlier record;
-    `dev` is where device nodes are looked for.
+    Its state is `finished`, `unfinished` where a case failed or ran out of time, or `interrupted`: Ctrl-C keeps what
+    was measured until then. `resume` carries over the finished cases of an earlier record; `dev` is where device nodes
+    are looked for. A case that no core has room for is skipped, with its bytes.
 
     Raises:
         DeviceError: the device is not ready (exit 5). BenchUsageError: bad model or suite, nothing left to run (2).
         BenchError: no case could be measured.
     """
     shape = shape_of(spec.model)
-    wanted = list(spec.cases) or suite_cases(shape, spec.suite, spec.dtype)
+    require_buildable(shape)
+    spec = replace(spec, chip=chip_on(spec.device, spec.chip))
+    wanted = wanted_cases(spec, shape)
     report = probe.require(spec.device, dev=dev)
+    spec = _on_this_chip(spec, report)
     earlier_rows, earlier_samples = _earlier(resume, spec, shape)
-    cases = [case for case in wanted if case.label not in {row["label"] for row in earlier_rows}]
+    cases = [case for case in wanted if case.label not in {row.label for row in earlier_rows}]
     if not cases:
         raise BenchUsageError(f"{resume or spec.model}: nothing left to run: every case is there, or too long")
-    _require_room(spec, shape, cases)
+    cases, skipped = _with_room(spec, shape, cases)
     effort = spec.effort or EFFORTS[spec.suite]
     started = datetime.now(UTC)
     with telemetry.Sampler(spec.device) as machine:
-        timed, state = _measure_all(spec, shape, cases, effort, _accelerator_cores(report), progress)
-    done = [one for one in timed if one.finished(effort)]
-    if not done:
-        reason = next((one.error for one in timed if one.error), "stopped before the first case was finished")
+        timed, interrupted = _measure_all(spec, shape, cases, effort, report, progress)
+    kept = [case for case in timed if case.kept(effort, interrupted=interrupted)]
+    unfinished = unfinished_cases(timed, effort, interrupted=interrupted)
+    if not kept and not earlier_rows:
+        reason = next((case.error for case in timed if case.error), "stopped before the first case was finished")
         raise BenchError(f"bench {folder.name}: nothing was measured: {reason}")
-    base = _base(spec, shape, started) | {"provenance": _provenance(report)}
-    rows = [row for one in done for row in case_rows(one, shape, base, quick=spec.suite == "quick")]
-    info = _info(spec, folder, started, report, state) | {
-        "unfinished": {one.case.label: one.error or "stopped" for one in timed if not one.finished(effort)},
+    base = replace(_base(spec, shape, started), provenance=_provenance(report))
+    rows = [row for case in kept for row in case_rows(case, shape, base, effort, quick=spec.suite == "quick")]
+    info = _info(spec, folder, started, report) | {
+        "state": "interrupted" if interrupted else "unfinished" if unfinished else "finished",
+        "unfinished": unfinished,
+        "skipped": skipped,
         "carried_over": len(earlier_rows),
         "telemetry_missing": machine.missing,
     }
-    samples = [sample for one in done for sample in samples_of(one)]
-    return write_bench(folder, info, earlier_rows + rows, samples=earlier_samples + samples, telemetry=machine.rows)
+    samples = [sample for case in kept for sample in samples_of(case)]
+    return write_bench(folder, info, [*earlier_rows, *rows], samples=earlier_samples + samples, telemetry=machine.rows)
 
 
-def _require_room(spec: Spec, shape: Shape, cases: Sequence[Case]) -> None:
-    """Refuse what cannot be on one core: this route spans no cores."""
-    room = roofline.core_memory_bytes(spec.chip)
-    largest = max(cases, key=lambda case: roofline.memory_bytes(shape, case))
-    needed = roofline.memory_bytes(shape, largest)
-    if room is not None and needed > room:
+def wanted_cases(spec: Spec, shape: Shape) -> list[Case]:
+    """The cases of a spec: its own, or its suite's."""
+    return list(spec.cases) or suite_cases(shape, spec.suite, spec.dtype, spec.axes)
+
+
+def _on_this_chip(spec: Spec, report: probe.ProbeReport) -> Spec:
+    """The spec with the chip that the machine says it has, where it says so.
+
+    Raises:
+        BenchUsageError: another chip was named than the one that is here.
+    """
+    here = report.chip
+    if here is None or (found := chip_name(here)) is None:
+        return spec
+    if spec.chip not in (None, found):
+        raise BenchUsageError(f"chip {spec.chip}: this machine has {found} ({here}); leave --chip out, or run it there")
+    return replace(spec, chip=found)
+
+
+def room_bytes(spec: Spec) -> tuple[float | None, str]:
+    """Memory that one case may take, and whose it is."""
+    if spec.device == "cpu":
+        return float(host_facts()["memory_bytes"]) * MEMORY_SHARE, f"{MEMORY_SHARE:.0%} of this machine"
+    return roofline.core_memory_bytes(spec.chip), f"one core of {spec.chip}"
+
+
+def _with_room(spec: Spec, shape: Shape, cases: Sequence[Case]) -> tuple[list[Case], dict[str, str]]:
+    """The cases that fit where they run, and the others with their bytes: this route spans no cores.
+
+    Raises:
+        BenchUsageError: none fits.
+    """
+    room, whose = room_bytes(spec)
+    sizes = {case: roofline.memory_bytes(shape, case) for case in cases}
+    skipped = {
+        case.label: f"{size / 2**30:.1f} GiB of weights and caches, {whose} has {room / 2**30:.1f}"
+        for case, size in sizes.items()
+        if room is not None and size > room
+    }
+    fitting = [case for case in cases if case.label not in skipped]
+    if not fitting:
+        label, reason = next(iter(skipped.items()))
         raise BenchUsageError(
-            f"{shape.name}, {largest.label}: {needed / 2**30:.1f} GiB of weights and caches, one core of "
-            f"{spec.chip} has {room / 2**30:.1f}; take a smaller dtype or model, or serve it and use --method endpoint"
+            f"{shape.name}, {label}: {reason}; take a smaller dtype or model, or serve it and use --method endpoint"
         )
+    return fitting, skipped
+
+
+def _alive_max(spec: Spec, shape: Shape, cases: Sequence[Case], cores: int) -> int:
+    """Children alive at once: no more than accelerator cores, or than this machine's memory holds."""
+    if spec.device != "cpu":
+        return min(ALIVE_MAX, cores)
+    largest = max(roofline.memory_bytes(shape, case) for case in cases)
+    return max(1, min(ALIVE_MAX, int((room_bytes(spec)[0] or 0) // largest)))
 
 
 def _measure_all(
-    spec: Spec, shape: Shape, cases: Sequence[Case], effort: Effort, cores: int, progress: Progress | None
-) -> tuple[list[Timed], str]:
-    """Every case measured, in groups; and `finished` or `interrupted`."""
+    spec: Spec,
+    shape: Shape,
+    cases: Sequence[Case],
+    effort: Effort,
+    report: probe.ProbeReport,
+    progress: Progress | None,
+) -> tuple[list[Timed], bool]:
+    """Every case measured, in groups; and whether somebody stopped it."""
     draw = np.random.default_rng(spec.seed)
     clock = Clock(progress, total=len(cases) * (effort.turns + 1))
     timed = [Timed(cases[k]) for k in draw.permutation(len(cases))]
+    cores = _accelerator_cores(report)
+    alive = _alive_max(spec, shape, cases, cores)
     with tempfile.TemporaryDirectory(prefix="peakday-bench-") as scratch:
-        bench = _Bench(spec, shape, effort, artifacts.open_store(spec.artifact_store or scratch), draw, clock, cores)
-        alive = ALIVE_MAX if spec.device == "cpu" else min(ALIVE_MAX, cores)
+        store = artifacts.open_store(spec.artifact_store or scratch)
+        bench = _Bench(spec, shape, effort, store, draw, clock, cores, report.native)
         for start in range(0, len(timed), alive):
             try:
                 _measure_group(bench, timed[start : start + alive])
             except KeyboardInterrupt:
-                return timed, "interrupted"
-    return timed, "finished"
+                return timed, True
+    return timed, False
 
 
 def _measure_group(bench: _Bench, group: Sequence[Timed]) -> None:
     """Start a child for each case, then serve their turns in a random order, round by round."""
     alive: list[children.Child] = []
+    wait_s = HANG_UP_S
     try:
-        for place, one in enumerate(group):
-            bench.clock.tick(f"build {one.case.label}")
+        for place, case in enumerate(group):
+            bench.clock.tick(f"build {case.case.label}")
             alive.append(children.start(bench.spec.device, core=bench.core_of(place), threads=bench.spec.threads))
-            _guarded(_load, bench, one, alive[-1])
-        for _round in range(bench.effort.turns * 3):
-            waiting = [k for k, one in enumerate(group) if not one.error and not one.finished(bench.effort)]
+            _guarded(_load, bench, case, alive[-1])
+        spent = [0.0] * len(group)
+        while waiting := [k for k, case in enumerate(group) if _goes_on(bench.effort, case, spent[k])]:
             for place in bench.draw.permutation(np.array(waiting, dtype=int)):
                 bench.clock.tick(group[place].case.label)
+                begun = time.monotonic()
                 _guarded(_turn, bench, group[place], alive[place])
+                spent[place] += time.monotonic() - begun
+        wait_s = children.CLOSE_S
     finally:
-        for child in alive:
-            child.close()
+        children.close_all(alive, wait_s)
 
 
-def _guarded(work: Callable[[_Bench, Timed, children.Child], None], bench: _Bench, one: Timed, child: Any) -> None:
+def _goes_on(effort: Effort, case: Timed, spent_s: float) -> bool:
+    """Whether a case needs another turn: unfinished, able, and not out of time."""
+    return case.error is None and not case.finished(effort) and spent_s < effort.case_seconds_max
+
+
+def _guarded(work: Callable[[_Bench, Timed, children.Child], None], bench: _Bench, case: Timed, child: Any) -> None:
     """A case that fails keeps its reason and does not stop the others."""
     try:
-        work(bench, one, child)
+        work(bench, case, child)
     except children.ChildError as error:
-        one.error = str(error)
+        case.error = str(error)
 
 
-def _load(bench: _Bench, one: Timed, child: children.Child) -> None:
+def _load(bench: _Bench, case: Timed, child: children.Child) -> None:
     spec = bench.spec
-    one.artifact_key = artifacts.key(key_parts(spec, bench.shape, one.case))
-    path = bench.store.fetch(one.artifact_key)
-    one.loaded = child.ask("load", **load_request(spec, bench.shape, one.case, path))
-    if one.loaded["compile_s"] is not None:
-        bench.store.keep(one.artifact_key)
-    one.warmed = child.ask("warm", turn_s=bench.effort.turn_s, windows_max=bench.effort.warm_windows_max)
+    case.artifact_key = artifacts.key(key_parts(spec, bench.shape, case.case))
+    request = fetch_graph(bench.store, spec, bench.shape, case.case)
+    case.loaded = child.load(replace(request, native=bench.native))
+    if case.loaded.compile_s is not None and not bench.native:
+        keep_graph(bench.store, spec, bench.shape, case.case)
+    case.warmed = child.warm(turn_s=bench.effort.turn_s, windows_max=bench.effort.warm_windows_max)
 
 
-def load_request(spec: Spec, shape: Shape, case: Case, artifact: Path, **more: Any) -> dict[str, Any]:
+def fetch_graph(store: artifacts.Store, spec: Spec, shape: Shape, case: Case) -> LoadRequest:
+    """What a child is asked to build and load, with the files that the store has."""
+    return load_request(
+        spec, shape, case, store.fetch(artifacts.key(key_parts(spec, shape, case))), _weights(store, spec, shape, case)
+    )
+
+
+def keep_graph(store: artifacts.Store, spec: Spec, shape: Shape, case: Case) -> None:
+    """Put a new graph, and the weights that it shares with others, into the store."""
+    store.keep(artifacts.key(key_parts(spec, shape, case)))
+    if spec.device != "neuron":
+        store.keep(_weights_key(spec, shape, case))
+
+
+def _weights_key(spec: Spec, shape: Shape, case: Case) -> str:
+    """Of the file that all graphs of a model, dtype and seed share."""
+    parts = {"shape": shape_json(shape), "dtype": case.dtype, "seed": spec.seed, "versions": installed_versions()}
+    return f"weights-{artifacts.key(parts)}"
+
+
+def _weights(store: artifacts.Store, spec: Spec, shape: Shape, case: Case) -> Path | None:
+    """Where the shared weights are; a Neuron graph holds its own."""
+    return None if spec.device == "neuron" else store.fetch(_weights_key(spec, shape, case))
+
+
+def load_request(spec: Spec, shape: Shape, case: Case, artifact: Path, weights: Path | None = None) -> LoadRequest:
     """What a child is asked to build and load."""
-    return {
-        "case": asdict(case),
-        "shape": shape_json(shape),
-        "device": spec.device,
-        "threads": spec.threads,
-        "seed": spec.seed,
-        "artifact": str(artifact),
-        "compiler_args": spec.compiler_args,
-        "core": _cpu_core(spec),
-        **more,
-    }
+    return LoadRequest(
+        case=case,
+        shape=shape,
+        device=spec.device,
+        threads=spec.threads,
+        seed=spec.seed,
+        artifact=str(artifact),
+        weights=str(weights or artifact.with_suffix(".weights")),
+        compiler_args=spec.compiler_args,
+        core=_cpu_core(spec),
+    )
 
 
-def _turn(bench: _Bench, one: Timed, child: children.Child) -> None:
-    answer = child.ask("turn", seconds=bench.effort.turn_s, samples=3)
-    one.turns.append(measure.Turn(answer["calibration_s"], tuple(answer["wall_s"]), tuple(answer["cpu_s"])))
+def _turn(bench: _Bench, case: Timed, child: children.Child) -> None:
+    case.turns.append(child.turn(seconds=bench.effort.turn_s, samples=3))
 
 
 def key_parts(spec: Spec, shape: Shape, case: Case) -> dict[str, Any]:
@@ -209,13 +320,13 @@ def key_parts(spec: Spec, shape: Shape, case: Case) -> dict[str, Any]:
 
 def installed_versions() -> dict[str, str]:
     """Versions that a graph depends on, from the installed packages' metadata: nothing is imported."""
-    found = {}
+    versions = {}
     for name in ("torch", "torch-neuronx", "neuronx-cc", "torch-xla"):
         try:
-            found[name] = metadata.version(name)
+            versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def _cpu_core(spec: Spec) -> int | None:
@@ -224,61 +335,62 @@ def _cpu_core(spec: Spec) -> int | None:
     return max(os.sched_getaffinity(0)) if spec.core is None else spec.core
 
 
-def _earlier(resume: Path | None, spec: Spec, shape: Shape) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Rows and samples of a record to go on from."""
+def _earlier(resume: Path | None, spec: Spec, shape: Shape) -> tuple[list[CaseRow], list[dict[str, Any]]]:
+    """Rows and samples of a record to go on from: its finished cases."""
     if resume is None:
         return [], []
-    import pandas as pd
-
     bench = load_bench(resume)
-    made_by = set(zip(bench.cases.model_id, bench.cases.device_kind, strict=True))
-    if made_by != {(shape.name, spec.device)}:
-        raise BenchUsageError(f"{resume}: is of {sorted(made_by)}; {shape.name} on {spec.device} cannot go on with it")
-    rows = bench.cases.astype(object).where(bench.cases.notna(), None).to_dict("records")
+    made_by = {(row.model_id, row.device_kind, row.chip) for row in bench.rows}
+    if made_by != {(shape.name, spec.device, spec.chip)}:
+        was = ", ".join(f"{model} on {chip or device}" for model, device, chip in sorted(made_by, key=str))
+        raise BenchUsageError(f"{resume}: is of {was}; {shape.name} on {spec.chip or spec.device} cannot go on with it")
+    cut = {row.label for row in bench.rows if "interrupted" in row.flag_names}
+    rows = [row for row in bench.rows if row.label not in cut]
     path = bench.path / "samples.parquet"
     samples = pd.read_parquet(path).to_dict("records") if path.exists() else []
-    return [{str(k): v for k, v in row.items()} for row in rows], [{str(k): v for k, v in s.items()} for s in samples]
+    return rows, [{str(k): v for k, v in s.items()} for s in samples if s["record_id"] not in cut]
 
 
 def _accelerator_cores(report: probe.ProbeReport) -> int:
     """Neuron cores that neuron-ls lists: one child each. One where it says nothing, and one GPU at a time."""
-    return sum(device.cores for device in report.details.get("neuron_ls", ())) or 1
+    return sum(device.cores for device in report.neuron_ls) or 1
 
 
 def _provenance(report: probe.ProbeReport) -> str:
-    """`measured`, unless the library that ran is the contract tests' stand-in, which says so in its version."""
-    return "schema_example" if "schema.example" in str(report.details.get("version")) else "measured"
+    """`measured`, unless the library that ran is the contract tests' fake, which says so in its version."""
+    return "schema_example" if "schema.example" in str(report.version) else "measured"
 
 
-def _base(spec: Spec, shape: Shape, started: datetime) -> dict[str, Any]:
+def _base(spec: Spec, shape: Shape, started: datetime) -> CaseRow:
     """Columns that every row of this bench shares."""
-    load1 = os.getloadavg()[0]
-    return {
-        "created_utc": started.isoformat(timespec="seconds"),
-        "device_kind": spec.device,
-        "method": "trace",
-        "chip": spec.chip,
-        "instance_type": spec.instance_type,
-        "chips_used": None if spec.device == "cpu" else 1.0,
-        "cores_used": spec.threads if spec.device == "cpu" else 1,
-        "compiler_args": spec.compiler_args,
-        "model_id": shape.name,
-        "params": shape.params,
-        "dtypes": spec.dtype,
-        "weights_random": True,
-        "tp": 1,
-        "load1": load1,
-    }
+    return CaseRow(
+        record_id="",
+        created_utc=started.isoformat(timespec="seconds"),
+        device_kind=spec.device,
+        method="trace",
+        chip=spec.chip,
+        instance_type=spec.instance_type,
+        chips_used=None if spec.device == "cpu" else 1.0,
+        cores_used=spec.threads if spec.device == "cpu" else 1,
+        compiler_args=spec.compiler_args,
+        model_id=shape.name,
+        params=shape.params,
+        dtypes=spec.dtype,
+        weights_random=True,
+        tp=1,
+        load1=os.getloadavg()[0],
+    )
 
 
-def _info(spec: Spec, folder: Path, started: datetime, report: probe.ProbeReport, state: str) -> dict[str, Any]:
+def _info(spec: Spec, folder: Path, started: datetime, report: probe.ProbeReport) -> dict[str, Any]:
     return {
         "bench_id": folder.name,
-        "state": state,
         "started_utc": started.isoformat(timespec="seconds"),
         "finished_utc": datetime.now(UTC).isoformat(timespec="seconds"),
         "spec": asdict(spec),
-        "probe": asdict(report),
+        "probe": report.as_json(),
+        "engine": "torch-native" if report.native else "torch-trace",
+        "engine_version": report.version,
         "host": host_facts(),
         "flags": ["quick: not for plans"] if spec.suite == "quick" else [],
     }

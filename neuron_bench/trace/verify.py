@@ -11,14 +11,14 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from facts import reader
 from neuron_bench.device import probe, telemetry
-from neuron_bench.device.neuron_ls import NeuronDevice
-from neuron_bench.models.presets import DecoderShape, Shape, shape_of
+from neuron_bench.device.chips import chip_facts, chip_on
+from neuron_bench.models.presets import shape_of
+from neuron_bench.models.shapes import DecoderShape, Shape
 from neuron_bench.trace import children
 from neuron_bench.trace.cases import Case, decode
+from neuron_bench.trace.messages import Loaded
 from neuron_bench.trace.suite import Spec, load_request
 
 STEPS = 64
@@ -29,11 +29,11 @@ HOST_LINK_BYTES_PER_S = 16e9
 
 @dataclass(frozen=True)
 class Check:
-    """One claim. passed: None = could not be run, with the reason in `said`."""
+    """One claim. passed: None = could not be run; `detail` says why, or what was measured."""
 
     name: str
     passed: bool | None
-    said: str
+    detail: str
 
 
 @dataclass
@@ -45,13 +45,14 @@ class _Machine:
     report: probe.ProbeReport
     scratch: Path
 
-    def child(self, case: Case, device: str) -> tuple[children.Child, dict[str, Any]]:
-        """A child with the case loaded on a device, and what it said."""
+    def child(self, case: Case, device: str) -> tuple[children.Child, Loaded]:
+        """A child with the case loaded on a device, and what it built."""
         spec = replace(self.spec, device=device)
         child = children.start(device)
         try:
             artifact = self.scratch / f"{device}-{case.label}.pt"
-            return child, child.ask("load", **load_request(spec, self.shape, case, artifact))
+            request = load_request(spec, self.shape, case, artifact)
+            return child, child.load(replace(request, native=self.report.native and device == "neuron"))
         except children.ChildError:
             child.close()
             raise
@@ -60,8 +61,8 @@ class _Machine:
         """Median time of a step on the device."""
         child, _ = self.child(case, self.spec.device)
         try:
-            child.ask("warm", turn_s=0.4, windows_max=10)
-            return float(statistics.median(child.ask("turn", seconds=1.0, samples=30)["wall_s"]))
+            child.warm(turn_s=0.4, windows_max=10)
+            return statistics.median(child.turn(seconds=1.0, samples=30).wall_s)
         finally:
             child.close()
 
@@ -70,6 +71,7 @@ def verify(
     device: str = "neuron", *, chip: str | None = None, model: str = "tiny", dev: Path = Path("/dev")
 ) -> list[Check]:
     """Every check in order; a device that is not ready gets one failed check and the rest are not run."""
+    chip = chip_on(device, chip)
     report = probe.probe(device, dev=dev)
     ready = Check("device is ready", report.ready, f"{report.level}: {report.reason}")
     if not report.ready:
@@ -82,30 +84,30 @@ def verify(
 def _run_all(machine: _Machine) -> Iterator[Check]:
     for name, work in _CHECKS:
         try:
-            passed, said = work(machine)
+            passed, detail = work(machine)
         except children.ChildError as error:
-            passed, said = False, str(error)
-        yield Check(name, passed, said)
+            passed, detail = False, str(error)
+        yield Check(name, passed, detail)
 
 
 Answer = tuple[bool | None, str]
 
 
 def _decode_compiles(machine: _Machine) -> Answer:
-    child, facts = machine.child(decode(1, SHORT_CACHE, "float32"), machine.spec.device)
+    child, loaded = machine.child(decode(1, SHORT_CACHE, "float32"), machine.spec.device)
     child.close()
-    return True, f"compiled in {facts['compile_s']:.1f} s, loaded in {facts['load_s']:.1f} s"
+    return True, f"compiled in {loaded.compile_s or 0:.1f} s, loaded in {loaded.load_s or 0:.1f} s"
 
 
 def _tokens_agree(machine: _Machine) -> Answer:
     """A state that is not kept from step to step, or kept wrongly, gives other tokens."""
     case = decode(2, SHORT_CACHE, "float32")
-    found = []
+    tokens = []
     for device in (machine.spec.device, "cpu"):
         child, _ = machine.child(case, device)
-        found.append(child.ask("greedy", steps=STEPS)["tokens"])
+        tokens.append(child.greedy(STEPS).tokens)
         child.close()
-    first = next((k for k, pair in enumerate(zip(*found, strict=True)) if pair[0] != pair[1]), None)
+    first = next((k for k, pair in enumerate(zip(*tokens, strict=True)) if pair[0] != pair[1]), None)
     agree = f"{STEPS} greedy steps of 2 requests equal the CPU's"
     return first is None, agree if first is None else f"tokens differ from the CPU's at step {first}"
 
@@ -117,19 +119,14 @@ def _cache_stays(machine: _Machine) -> Answer:
     short, long = (machine.step_s(decode(1, tokens, "float32")) for tokens in (SHORT_CACHE, LONG_CACHE))
     more_bytes = (LONG_CACHE - SHORT_CACHE) * machine.shape.kv_values_per_token * 4
     crossing = more_bytes / HOST_LINK_BYTES_PER_S
-    said = f"step {short * 1e3:.2f} ms at {SHORT_CACHE}, {long * 1e3:.2f} ms at {LONG_CACHE} tokens of cache; "
-    return long - short < crossing, said + f"crossing the host link would add {crossing * 1e3:.2f} ms"
-
-
-def _listed(machine: _Machine) -> list[NeuronDevice]:
-    devices: list[NeuronDevice] = machine.report.details.get("neuron_ls", [])
-    return devices
+    detail = f"step {short * 1e3:.2f} ms at {SHORT_CACHE}, {long * 1e3:.2f} ms at {LONG_CACHE} tokens of cache; "
+    return long - short < crossing, detail + f"crossing the host link would add {crossing * 1e3:.2f} ms"
 
 
 def _cores_match(machine: _Machine) -> Answer:
-    devices, fact = _listed(machine), reader.chips().get(machine.spec.chip or "")
+    devices, fact = machine.report.neuron_ls, chip_facts(machine.spec.chip)
     if not devices:
-        return None, machine.report.details.get("neuron_ls_error") or "neuron-ls lists no device"
+        return None, machine.report.neuron_ls_error or "neuron-ls lists no device"
     if fact is None:
         return None, "name the chip to compare with facts (chip=...)"
     expected = fact.logical_neuroncores_default
@@ -137,24 +134,24 @@ def _cores_match(machine: _Machine) -> Answer:
     return counts == {expected}, f"neuron-ls: {sorted(counts)} cores a chip; facts: {expected}"
 
 
-def _watch(machine: _Machine) -> tuple[float, list[dict[str, Any]]]:
+def _watch(machine: _Machine) -> tuple[float, list[telemetry.Reading]]:
     """A few seconds of steps on core 0 with telemetry running: the median step, and the figures."""
     with telemetry.Sampler(machine.spec.device) as sampler:
         child, _ = machine.child(decode(1, SHORT_CACHE, "float32"), machine.spec.device)
         try:
-            child.ask("warm", turn_s=0.4, windows_max=10)
+            child.warm(turn_s=0.4, windows_max=10)
             ends = time.monotonic() + 4 * telemetry.PERIOD_S
             walls: list[float] = []
             while time.monotonic() < ends:
-                walls += child.ask("turn", seconds=0.5, samples=10)["wall_s"]
+                walls += child.turn(seconds=0.5, samples=10).wall_s
         finally:
             child.close()
-    return statistics.median(walls), [row for row in sampler.rows if row["source"] == "neuron-monitor"]
+    return statistics.median(walls), [reading for reading in sampler.rows if reading.source == "neuron-monitor"]
 
 
 def _latency_matches(machine: _Machine) -> Answer:
     wall, rows = _watch(machine)
-    device = [row["value"] for row in rows if row["name"] == "device_latency_s_p50"]
+    device = [reading.value for reading in rows if reading.name == "device_latency_s_p50"]
     if not device:
         return None, "neuron-monitor reported no device latency"
     share = statistics.median(device) / wall
@@ -163,8 +160,8 @@ def _latency_matches(machine: _Machine) -> Answer:
 
 def _ids_match(machine: _Machine) -> Answer:
     _, rows = _watch(machine)
-    busy = {int(row["name"].split(".")[1]) for row in rows if row["name"].startswith("core_busy") and row["value"] > 0}
-    known = {core for device in _listed(machine) for core in device.core_ids}
+    busy = {int(r.name.split(".")[1]) for r in rows if r.name.startswith("core_busy") and r.value > 0}
+    known = {core for device in machine.report.neuron_ls for core in device.core_ids}
     if not busy or not known:
         return None, f"busy cores {sorted(busy)}, listed cores {len(known)}: one of the tools says nothing"
     return busy == {0}, f"core 0 was asked for; busy in neuron-monitor: {sorted(busy)}; listed: {len(known)}"
