@@ -57,16 +57,16 @@ def repeatability(processes: int, effort: Effort, cases: Sequence[Case] = REPEAT
 
 
 def growth(effort: Effort, cases: Sequence[Case] = GROWTH) -> list[Row]:
-    """Times against the fitted law (its residuals are the proof), and decode's growth against its batch's."""
+    """Times against the fitted step times (their residuals are the proof), and decode's growth against its batch's."""
     with tempfile.TemporaryDirectory() as folder:
         bench = measured(cases, effort, Path(folder) / "growth")
-        seen = fit.observations(bench, max_batched_tokens=1 << 20)
-    law = fit.fit_law(seen)
+        observed = fit.observations(bench, max_batched_tokens=1 << 20)
+    fitted = fit.fit_steps(observed)
     rows = [
-        (f"step of {one.case}, s, against the law", one.seconds, law.seconds(one), one.seconds / law.seconds(one))
-        for one in seen
+        (f"step of {o.case}, s, against the fit", o.seconds, fitted.seconds(o), o.seconds / fitted.seconds(o))
+        for o in observed
     ]
-    decodes = sorted((one.kv_tokens / one.decoding, one.decoding, one.seconds) for one in seen if one.decoding)
+    decodes = sorted((o.kv_tokens / o.decoding, o.decoding, o.seconds) for o in observed if o.decoding)
     for cache in sorted({context for context, _, _ in decodes}):
         steps = [(batch, seconds) for context, batch, seconds in decodes if context == cache]
         longer, larger = steps[-1][1] / steps[0][1], steps[-1][0] / steps[0][0]

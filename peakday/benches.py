@@ -11,13 +11,14 @@ from typing import Any
 from dashboards.report import write_report
 from neuron_bench.endpoint.sweep import EndpointSpec
 from neuron_bench.endpoint.sweep import run as measure_endpoint
-from neuron_bench.importers.files import import_file
+from neuron_bench.importers.files import Known, import_file
 from neuron_bench.matrix import read_matrix, run_matrix
 from neuron_bench.record import Bench, load_bench
-from neuron_bench.report.headlines import Slo, case_table, headlines, law_table, table
+from neuron_bench.report.headlines import case_table, headline_table, headlines, step_table
 from neuron_bench.trace.prebuild import prebuild
 from neuron_bench.trace.suite import Spec
 from neuron_bench.trace.suite import run as measure_trace
+from host.errors import Exit
 from peakday.config import load_config
 from peakday.console import Console
 from peakday.errors import CommandError
@@ -25,12 +26,12 @@ from peakday.records.folders import find_record, new_folder, relative
 from peakday.targets import Target, check_allowed, check_answers
 
 
-def import_bench(file: Path, out: Path | None, **known: str | None) -> tuple[str, dict[str, Any]]:
+def import_bench(file: Path, out: Path | None, known: Known) -> tuple[str, dict[str, Any]]:
     """Import a table into a new record; what was taken, what was flagged and why."""
     if not file.is_file():
         raise CommandError(f"{file}: no such file")
     folder = out or new_folder("benches", file.name.split(".")[0], datetime.now(UTC))
-    import_file(file, folder, **{name: value for name, value in known.items() if value is not None})
+    import_file(file, folder, known)
     return _imported(load_bench(folder))
 
 
@@ -49,30 +50,39 @@ def report_bench(wanted: str, out: Path | None) -> tuple[str, dict[str, Any]]:
     """The summary of a bench, and its page beside the record or where asked."""
     bench = load_bench(find_record("benches", wanted))
     page = write_report(out or bench.path / "report.html", run=None, plan=None, bench=bench)
-    parts = (table(headlines(bench, Slo())), case_table(bench), law_table(bench), str(page))
+    parts = (headline_table(headlines(bench)), case_table(bench), step_table(bench), str(page))
     return "\n\n".join(parts), {"report": str(page), **bench.info}
 
 
 @dataclass(frozen=True)
 class BenchOptions:
-    """What to measure, and how."""
+    """What to measure, and how. device: None is this machine's CPU, or for a server what drives its chip."""
 
-    device: str
+    device: str | None
     method: str
-    model: str
+    model: str | None
     suite: str
     url: str | None = None
     chip: str | None = None
     instance_type: str | None = None
-    dtype: str = "float32"
+    dtype: str | None = None
     tp: int | None = None
     chips_used: float | None = None
+    server_host: str | None = None
+    lengths: tuple[int, ...] = ()
+    contexts: tuple[int, ...] = ()
+    users: tuple[int, ...] = ()
+    rounds: int | None = None
     artifacts: str | None = None
     resume: Path | None = None
     out: Path | None = None
 
 
-def run_bench(options: BenchOptions, *, seed: int, console: Console) -> tuple[str, dict[str, Any]]:
+EXIT_OF_STATE = {"finished": Exit.OK, "unfinished": Exit.INCONCLUSIVE, "interrupted": Exit.INTERRUPTED}
+"""What a bench exits with: a case that ran out of time, or Ctrl-C, is no success; the record is kept."""
+
+
+def run_bench(options: BenchOptions, *, seed: int, console: Console) -> tuple[str, dict[str, Any], Exit]:
     """Measure a model on a device, or behind a server; a line for every case while it goes on.
 
     Raises:
@@ -83,15 +93,16 @@ def run_bench(options: BenchOptions, *, seed: int, console: Console) -> tuple[st
         raise CommandError(f"--method {options.method!r}: expected trace or endpoint")
     if (options.method == "endpoint") != (options.url is not None):
         raise CommandError("--url names the server of --method endpoint; the two go together")
-    name = f"{options.model}-{options.device}-{options.suite}"
+    place = options.chip or options.device or options.method
+    name = f"{Path(options.model or 'model').name}-{place}-{options.suite}".replace(" ", "-")
     folder = options.out or new_folder("benches", name, datetime.now(UTC))
     if options.method == "endpoint":
         _run_endpoint(options, folder, seed, console)
     else:
         _run_trace(options, folder, seed, console)
     bench = load_bench(folder)
-    text = f"{case_table(bench)}\n\n{law_table(bench)}\n\n{relative(folder)}"
-    return text, {"bench": str(folder), **bench.info}
+    text = f"{case_table(bench)}\n\n{step_table(bench)}\n\n{relative(folder)}"
+    return text, {"bench": str(folder), **bench.info}, EXIT_OF_STATE[bench.state]
 
 
 def _run_trace(options: BenchOptions, folder: Path, seed: int, console: Console) -> None:
@@ -99,31 +110,44 @@ def _run_trace(options: BenchOptions, folder: Path, seed: int, console: Console)
 
 
 def _trace_spec(options: BenchOptions, seed: int) -> Spec:
+    for option, value in (("--tp", options.tp), ("--chips-used", options.chips_used), ("--rounds", options.rounds)):
+        if value is not None:
+            raise CommandError(f"{option}: of --method endpoint; a traced model runs on one core of one chip")
     return Spec(
-        device=options.device,
-        model=options.model,
+        device=options.device or "cpu",
+        model=options.model or "nano",
         suite=options.suite,
-        dtype=options.dtype,
+        dtype=options.dtype or "float32",
         seed=seed,
         chip=options.chip,
         instance_type=options.instance_type,
         artifact_store=options.artifacts,
+        lengths=options.lengths,
+        contexts=options.contexts,
+        users=options.users,
     )
 
 
-def prebuild_graphs(options: BenchOptions, *, seed: int, console: Console) -> tuple[str, dict[str, Any]]:
+def prebuild_graphs(options: BenchOptions, *, seed: int, console: Console) -> tuple[str, dict[str, Any], Exit]:
     """Compile every graph that the same bench would need into its artifact store; nothing is timed."""
     built = prebuild(_trace_spec(options, seed), progress=_say_progress(console))
-    return "\n".join(str(one) for one in built), {"built": [asdict(one) for one in built]}
+    return "\n".join(map(str, built)), {"built": [asdict(graph) for graph in built]}, Exit.OK
 
 
-def run_matrix_file(file: Path, out: Path | None, *, console: Console) -> tuple[str, dict[str, Any]]:
+def run_matrix_file(file: Path, out: Path | None, *, console: Console) -> tuple[str, dict[str, Any], Exit]:
     """Every bench of a matrix file; those that are there already are kept, refusals stop no other."""
-    folder = out or Path("benches")
-    outcome = run_matrix(read_matrix(file), folder, progress=_say_progress(console))
+    matrix = read_matrix(file)
+    for entry in matrix.entries:
+        if isinstance(entry.spec, EndpointSpec):
+            check_allowed(Target("openai", entry.spec.url), load_config(), f"{file}: url")
+    outcome = run_matrix(matrix, out or Path("benches"), progress=_say_progress(console))
     lines = [str(relative(path)) for path in outcome.benches]
     lines += [f"refused {name}: {reason}" for name, reason in outcome.refused.items()]
-    return "\n".join(lines), {"benches": [str(path) for path in outcome.benches], "refused": outcome.refused}
+    benches = [load_bench(path) for path in outcome.benches]
+    lines += ["", headline_table([row for bench in benches for row in headlines(bench, matrix.slos)])]
+    code = max((EXIT_OF_STATE[bench.state] for bench in benches), default=Exit.OK)
+    data = {"benches": [str(path) for path in outcome.benches], "refused": outcome.refused}
+    return "\n".join(lines), data, code if code or not outcome.refused else Exit.INCONCLUSIVE
 
 
 def _run_endpoint(options: BenchOptions, folder: Path, seed: int, console: Console) -> None:
@@ -134,14 +158,20 @@ def _run_endpoint(options: BenchOptions, folder: Path, seed: int, console: Conso
         raise CommandError("--resume: only --method trace can go on with an earlier record")
     spec = EndpointSpec(
         url=target.url,
-        model=None if options.model == "nano" else options.model,
+        model=options.model,
         suite=options.suite,
         seed=seed,
         device=options.device,
         chip=options.chip,
         instance_type=options.instance_type,
+        dtype=options.dtype,
         tp=options.tp,
         chips_used=options.chips_used,
+        server_host=options.server_host,
+        lengths=options.lengths,
+        contexts=options.contexts,
+        users=options.users,
+        rounds=options.rounds,
     )
     measure_endpoint(spec, folder, progress=_say_progress(console))
 

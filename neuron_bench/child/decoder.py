@@ -36,14 +36,9 @@ class RmsNorm(nn.Module):
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotary positions, halves apart as in Llama. x: (batch, heads, n, head_dim); cos, sin: (n, rotary_dim).
-
-    Where fewer numbers turn than a head has, the rest pass.
-    """
-    turning, passing = x[..., : cos.shape[-1]], x[..., cos.shape[-1] :]
-    low, high = turning.chunk(2, dim=-1)
-    turned = turning * cos + torch.cat((-high, low), dim=-1) * sin
-    return turned if passing.shape[-1] == 0 else torch.cat((turned, passing), dim=-1)
+    """Rotary positions, halves apart as in Llama. x: (batch, heads, n, rotary_dim); cos, sin: (n, rotary_dim)."""
+    low, high = x.chunk(2, dim=-1)
+    return x * cos + torch.cat((-high, low), dim=-1) * sin
 
 
 class Activation(nn.Module):
@@ -95,13 +90,20 @@ class Layer(nn.Module):
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor, index: Tensor, hidden: Tensor) -> tuple[Tensor, ...]:
         """x after the layer, and the caches with these tokens written at `index` (n,)."""
         normed = self.norm_attention(x)
-        new_keys = rotate(self.norm_k(self._split(self.k(normed), self.shape.kv_heads)), cos, sin)
+        new_keys = self._turn(self.norm_k(self._split(self.k(normed), self.shape.kv_heads)), cos, sin)
         keys = self._write(self.keys, index, new_keys)
         values = self._write(self.values, index, self._split(self.v(normed), self.shape.kv_heads))
-        queries = rotate(self.norm_q(self._split(self.q(normed), self.shape.heads)), cos, sin)
+        queries = self._turn(self.norm_q(self._split(self.q(normed), self.shape.heads)), cos, sin)
         x = x + self.after_attention(self.o(self._attend(queries, keys, values, hidden)))
         normed = self.norm_mlp(x)
         return x + self.after_mlp(self.down(self.activation(self.gate(normed)) * self.up(normed))), keys, values
+
+    def _turn(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        """Rotary positions on the part of each head that turns; the rest passes."""
+        dim = self.shape.rope.rotary_dim
+        if dim is None:
+            return rotate(x, cos, sin)
+        return torch.cat((rotate(x[..., :dim], cos, sin), x[..., dim:]), dim=-1)
 
     def _write(self, cache: Tensor, index: Tensor, new: Tensor) -> Tensor:
         return cache.index_copy_(2, index, new) if self.in_place else cache.index_copy(2, index, new)

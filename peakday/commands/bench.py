@@ -26,43 +26,70 @@ def probe(device: Annotated[str, typer.Option(help="neuron, cuda or cpu.")] = "n
     from neuron_bench.device.probe import probe as look
 
     report = look(device)
-    text = f"{device}: {report.level}" + (f"; {report.remedy}" if report.remedy else "")
-    Console(as_json).result(text, asdict(report))
+    text = f"{device}: {report.level}: {report.reason}" + (f"; {report.remedy}" if report.remedy else "")
+    Console(as_json).result(text, report.as_json())
 
 
 Chip = Annotated[str | None, typer.Option(help="Chip, where the source cannot say, such as trainium2.")]
+InstanceType = Annotated[str | None, typer.Option(help="Instance type, where it cannot be read.")]
+Tp = Annotated[int | None, typer.Option(min=1, help="Of a server: its tensor-parallel degree.")]
+ChipsUsed = Annotated[
+    float | None, typer.Option(min=0.001, help="Of a server: the chips behind it; unknown, no rate is per chip.")
+]
+
+
+def _whole_numbers(text: str | None, option: str) -> tuple[int, ...]:
+    """`512,3239` as numbers."""
+    try:
+        numbers = tuple(int(part) for part in (text or "").split(",") if part.strip())
+    except ValueError:
+        numbers = (0,)
+    if any(number < 1 for number in numbers):
+        raise typer.BadParameter(f"{option} {text!r}: expected whole numbers above 0, such as 512,3239")
+    return numbers
 
 
 @verbs.command("import", epilog="Example: peakday bench import load-curves.csv")
 def import_(
     file: Annotated[Path, typer.Argument(help="A table or report of published or exported figures.")],
     chip: Chip = None,
+    instance_type: InstanceType = None,
+    tp: Tp = None,
+    chips_used: ChipsUsed = None,
     model_id: Annotated[str | None, typer.Option(help="Model, where the file cannot say.")] = None,
     out: Out = None,
     as_json: Json = False,
 ) -> None:
     """Take figures that others measured into benches/ID/, checked and marked with their provenance."""
+    from neuron_bench.importers.files import Known
     from peakday.benches import import_bench
 
-    Console(as_json).result(*import_bench(file, out, chip=chip, model_id=model_id))
+    Console(as_json).result(*import_bench(file, out, Known(chip, instance_type, chips_used, tp, model_id)))
 
 
 @verbs.command("run", epilog="Example: peakday bench run --device cpu --model nano --suite quick")
 def run_(
-    device: Annotated[str, typer.Option(help="cpu, cuda or neuron; never another one silently.")] = "cpu",
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda or neuron; cpu unless a server's chip says otherwise.")
+    ] = None,
     method: Annotated[str, typer.Option(help="trace: a model of this process; endpoint: a server.")] = "trace",
     model: Annotated[
-        str, typer.Option(help="Preset, path of a Llama-shaped config.json, or the server's model.")
-    ] = "nano",
+        str | None, typer.Option(help="Preset (nano), path of a config.json, or the server's model.")
+    ] = None,
     suite: Annotated[str, typer.Option(help="quick, latency, throughput or full.")] = "quick",
     url: Annotated[
         str | None, typer.Option(help="Server of --method endpoint, such as http://127.0.0.1:8000/v1.")
     ] = None,
     chip: Chip = None,
-    instance_type: Annotated[str | None, typer.Option(help="Instance type, where it cannot be read.")] = None,
-    dtype: Annotated[str, typer.Option(help="Of a trace: float32, bfloat16 or float16.")] = "float32",
-    tp: Annotated[int | None, typer.Option(min=1, help="Of an endpoint: its tensor-parallel degree.")] = None,
-    chips_used: Annotated[float | None, typer.Option(min=0.0, help="Of an endpoint: the chips behind it.")] = None,
+    instance_type: InstanceType = None,
+    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16; of a server: a note.")] = None,
+    tp: Tp = None,
+    chips_used: ChipsUsed = None,
+    server_host: Annotated[str | None, typer.Option(help="Where the server runs, if --url is a tunnel to it.")] = None,
+    lengths: Annotated[str | None, typer.Option(help="Prompt lengths in place of the suite's: 512,3239.")] = None,
+    contexts: Annotated[str | None, typer.Option(help="Contexts before decoding, in place of the suite's.")] = None,
+    users: Annotated[str | None, typer.Option(help="Requests at once, in place of the suite's.")] = None,
+    rounds: Annotated[int | None, typer.Option(min=1, help="Of an endpoint: rounds through every load.")] = None,
     artifacts: Annotated[
         str | None, typer.Option(help="Store of compiled graphs: a folder or s3://BUCKET/PREFIX.")
     ] = None,
@@ -83,13 +110,32 @@ def run_(
 
     console = Console(as_json, quiet)
     if matrix is not None:
-        console.result(*run_matrix_file(matrix, out, console=console))
-        return
-    options = BenchOptions(
-        device, method, model, suite, url, chip, instance_type, dtype, tp, chips_used, artifacts, resume, out
-    )
-    work = prebuild_graphs if prebuild else run_bench
-    console.result(*work(options, seed=1 if seed is None else seed, console=console))
+        text, data, code = run_matrix_file(matrix, out, console=console)
+    else:
+        options = BenchOptions(
+            device=device,
+            method=method,
+            model=model,
+            suite=suite,
+            url=url,
+            chip=chip,
+            instance_type=instance_type,
+            dtype=dtype,
+            tp=tp,
+            chips_used=chips_used,
+            server_host=server_host,
+            lengths=_whole_numbers(lengths, "--lengths"),
+            contexts=_whole_numbers(contexts, "--contexts"),
+            users=_whole_numbers(users, "--users"),
+            rounds=rounds,
+            artifacts=artifacts,
+            resume=resume,
+            out=out,
+        )
+        work = prebuild_graphs if prebuild else run_bench
+        text, data, code = work(options, seed=1 if seed is None else seed, console=console)
+    console.result(text, data)
+    raise typer.Exit(code)
 
 
 @verbs.command(epilog="Example: peakday bench report latest")
@@ -115,7 +161,7 @@ def verify_on_chip(
 
     checks = verify(device, chip=chip)
     words = {True: "ok", False: "FAIL", None: "not run"}
-    text = "\n".join(f"{words[check.passed]:<8} {check.name}: {check.said}" for check in checks)
+    text = "\n".join(f"{words[check.passed]:<8} {check.name}: {check.detail}" for check in checks)
     Console(as_json).result(text, [asdict(check) for check in checks])
     if any(check.passed is False for check in checks):
         raise typer.Exit(Exit.GATE_FAILED if checks[0].passed else Exit.ENVIRONMENT)

@@ -20,10 +20,12 @@ def register(app: typer.Typer) -> None:
 def calibrate(
     records: Annotated[list[str], typer.Argument(metavar="ID...", help="Runs of a rate sweep, one bench, or both.")],
     model: Annotated[str, typer.Option(help="Model key, as the calls of the run name it.")] = "custom-8b",
-    chip: Annotated[str, typer.Option(help="Chip that served it.")] = "unknown",
-    tp: Annotated[int, typer.Option(min=1, help="Tensor-parallel degree, in logical cores.")] = 1,
-    chips_per_replica: Annotated[float, typer.Option(min=0.0, help="Chips of one replica.")] = 1.0,
-    engine: Annotated[str, typer.Option(help="Serving engine.")] = "vllm",
+    chip: Annotated[str | None, typer.Option(help="Chip that served it; a bench says its own.")] = None,
+    tp: Annotated[int | None, typer.Option(min=1, help="Tensor-parallel degree, in logical cores.")] = None,
+    chips_per_replica: Annotated[
+        float | None, typer.Option(min=0.001, help="Chips of one replica, where a bench does not say.")
+    ] = None,
+    engine: Annotated[str | None, typer.Option(help="Serving engine; a bench of vLLM says its own.")] = None,
     engine_version: Annotated[str, typer.Option(help="Its version.")] = "unknown",
     max_num_seqs: Annotated[int, typer.Option(min=1, help="Requests it runs at once.")] = 256,
     max_batched_tokens: Annotated[int, typer.Option(min=1, help="Tokens of one step.")] = 2048,
@@ -37,7 +39,7 @@ def calibrate(
     from peakday.plan.step_models import EngineFacts, calibrate_from
 
     facts = EngineFacts(
-        model, chip.lower(), tp, chips_per_replica, engine, engine_version,
+        model, chip, tp, chips_per_replica, engine, engine_version,
         max_num_seqs, max_batched_tokens, block_tokens, kv_blocks,
     )  # fmt: skip
     Console(as_json).result(*calibrate_from(records, facts, out, seed=1 if seed is None else seed))

@@ -11,6 +11,7 @@ from typing import Any
 from capacity.calibration.fit import EngineLimits, Identity, calibrate
 from capacity.calibration.observed import observed_calls
 from loadgen.record import load_run
+from neuron_bench.device.chips import resolve_chip
 from neuron_bench.fit.bench import Engine, step_model
 from neuron_bench.record import load_bench
 from neuron_bench.step_model import StepModel, write_step_model
@@ -23,10 +24,10 @@ class EngineFacts:
     """What timings cannot tell of the engine that made them: its limits and its place."""
 
     model: str
-    chip: str
-    tp: int
-    chips_per_replica: float
-    engine: str
+    chip: str | None
+    tp: int | None
+    chips_per_replica: float | None
+    engine: str | None
     version: str
     max_num_seqs: int
     max_batched_tokens: int
@@ -43,9 +44,6 @@ def calibrate_from(
         CommandError: more than one bench, a record of another kind, or the file is there already.
         CalibrationError: the records cannot tell; the message says which measurement to take next.
     """
-    path = out or Path(f"{facts.model.replace('/', '-')}-{facts.chip}.step-model.json")
-    if path.exists():
-        raise CommandError(f"{path}: is there already; choose another --out")
     kinds = {name: find_any(name)[0] for name in wanted}
     runs, benches = ([name for name in wanted if kinds[name] == kind] for kind in ("runs", "benches"))
     if len(benches) > 1 or len(runs) + len(benches) < len(wanted):
@@ -53,6 +51,9 @@ def calibrate_from(
         raise CommandError(f"calibrate takes run records of a rate sweep, one bench record, or both; it got {got}")
     bench = _from_bench(benches[0], facts) if benches else None
     model = _from_runs(runs, facts, seed, bench) if runs or bench is None else bench
+    path = out or Path(f"{model.model_id.replace('/', '-')}-{model.chip.replace(' ', '-')}.step-model.json")
+    if path.exists():
+        raise CommandError(f"{path}: is there already; choose another --out")
     write_step_model(model, path)
     return f"{step_model_text(model)}\n\n{path}", {"step_model": str(path), **asdict(model)}
 
@@ -60,25 +61,40 @@ def calibrate_from(
 def _from_runs(wanted: Sequence[str], facts: EngineFacts, seed: int, bench: StepModel | None) -> StepModel:
     limits = EngineLimits(facts.max_num_seqs, facts.max_batched_tokens, facts.block_tokens, facts.kv_blocks)
     today = datetime.now(UTC).date().isoformat()
-    identity = Identity(facts.model, facts.chip, facts.tp, facts.chips_per_replica, facts.engine, facts.version, today)
+    identity = Identity(
+        facts.model,
+        "unknown" if facts.chip is None else resolve_chip(facts.chip),
+        facts.tp or 1,
+        facts.chips_per_replica or 1.0,
+        facts.engine or "vllm",
+        facts.version,
+        today,
+    )
     runs = [load_run(find_any(name)[1]) for name in wanted]
     return calibrate([observed_calls(run, facts.model) for run in runs], limits, identity, seed=seed, bench=bench)
 
 
 def _from_bench(wanted: str, facts: EngineFacts) -> StepModel:
+    bench = load_bench(find_any(wanted)[1])
     engine = Engine(
-        facts.max_num_seqs, facts.max_batched_tokens, facts.block_tokens, facts.kv_blocks, facts.engine,
-        facts.chips_per_replica,
-    )  # fmt: skip
-    return step_model(load_bench(find_any(wanted)[1]), engine)
+        max_num_seqs=facts.max_num_seqs,
+        max_batched_tokens=facts.max_batched_tokens,
+        block_tokens=facts.block_tokens,
+        kv_blocks=facts.kv_blocks,
+        name=facts.engine,
+        chips_per_replica=facts.chips_per_replica,
+        tp=facts.tp,
+        chip=None if facts.chip is None else resolve_chip(facts.chip),
+    )
+    return step_model(bench, engine)
 
 
 def step_model_text(model: StepModel) -> str:
     """Coefficients, range, hold-out table and notes."""
-    law = model.coefficients
+    step = model.coefficients
     lines = [
         f"{model.model_id} on {model.chip}: provenance {model.provenance}, relative error {model.relative_error:.0%}",
-        f"  step = {law.a:.3g} + {law.b:.3g} P + {law.e:.3g} sum(P ctx) + {law.c:.3g} B + {law.d:.3g} K  seconds",
+        f"  step = {step.a:.3g} + {step.b:.3g} P + {step.e:.3g} sum(P ctx) + {step.c:.3g} B + {step.d:.3g} K  seconds",
     ]
     for name, (low, high) in model.validity.items():
         lines.append(f"  valid for {name} from {low:g} to {high:g}")

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from neuron_bench.record import load_bench, write_bench
+from neuron_bench.record import CaseRow, load_bench, write_bench
 from tests.dashboards.plans import make_plan
 from tests.dashboards.records import make_run
 
@@ -36,4 +36,4 @@ def bench(tmp_path_factory):
         }
         for i, c in enumerate((1.0, 8.0, 16.0, 32.0, 64.0))
     ]  # fmt: skip
-    return load_bench(write_bench(tmp_path_factory.mktemp("benches") / "b1", {"provenance": "published"}, cases))
+    return load_bench(write_bench(tmp_path_factory.mktemp("benches") / "b1", {"provenance": "published"}, [CaseRow(**case) for case in cases]))

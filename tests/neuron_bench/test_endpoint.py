@@ -15,7 +15,8 @@ from aiohttp import web
 
 from neuron_bench.endpoint import sweep
 from neuron_bench.endpoint.client import Stream
-from neuron_bench.endpoint.sweep import EndpointSpec, decode, prefill, serve, step_times, suite_loads
+from neuron_bench.endpoint.loads import Load, decode, held_by, prefill, serve, suite_loads
+from neuron_bench.endpoint.sweep import EndpointSpec, step_times
 from neuron_bench.errors import BenchError, BenchUsageError, DeviceError
 from neuron_bench.record import Bench, load_bench
 
@@ -89,7 +90,7 @@ def server() -> Iterator[FakeServer]:
     thread.join(10)
 
 
-def swept(server: FakeServer, tmp_path: Path, *loads: sweep.Load) -> Bench:
+def swept(server: FakeServer, tmp_path: Path, *loads: Load) -> Bench:
     spec = EndpointSpec(server.url, loads=loads, rounds=3, device="cpu", suite="full")
     return load_bench(sweep.run(spec, tmp_path / "bench"))
 
@@ -176,10 +177,10 @@ def test_decode_steps_count_only_while_all_decode() -> None:
     """The second request's prefill ends at 5 s, the first request ends at 9 s: four steps of 1 s, all together."""
     first = stream(1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0)
     second = stream(5.0, 6.0, 7.0, 8.0, 9.0, 9.5, 10.0)
-    seconds, context, steps = step_times([first, second])
-    assert seconds == pytest.approx(1.0)
-    assert steps == 4
-    assert context == pytest.approx(((100 + 6 + 1) + (100 + 2 + 1)) / 2)
+    found = step_times([first, second])
+    assert found.seconds == pytest.approx(1.0)
+    assert found.steps == 4
+    assert found.context_tokens == pytest.approx(((100 + 6 + 1) + (100 + 2 + 1)) / 2)
 
 
 def test_requests_that_never_overlap_have_no_step_time() -> None:
@@ -190,12 +191,14 @@ def test_requests_that_never_overlap_have_no_step_time() -> None:
 
 def test_a_burst_that_never_overlaps_is_counted_as_an_error(server: FakeServer, tmp_path: Path) -> None:
     """A server that answers at once gives no steps: said so when it happens."""
-    with pytest.raises(BenchError, match="nothing was measured: decode burst too short"):
+    with pytest.raises(BenchError, match="nothing was measured: decode burst"):
         swept(server, tmp_path, decode(2, 16, 2))
 
 
 def test_suites_fit_the_servers_context() -> None:
     """No load is longer than the server can hold, and an unknown suite is named."""
-    assert max(load.input_tokens + load.output_tokens for load in suite_loads("full", 1024)) <= 1024
+    held, skipped = held_by(suite_loads("full"), 1024)
+    assert max(load.context_tokens for load in held) <= 1024
+    assert skipped["prefill-u1-in4096-out1"] == "4097 tokens, the server holds 1024"
     with pytest.raises(BenchUsageError, match="expected one of quick"):
-        suite_loads("fast", None)
+        suite_loads("fast")

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from neuron_bench.endpoint.sweep import EndpointSpec, decode, prefill, run
+from neuron_bench.endpoint.loads import decode, prefill
+from neuron_bench.endpoint.sweep import EndpointSpec, run
 from neuron_bench.fit.bench import Engine, step_model
 from neuron_bench.record import Bench, load_bench
 from neuron_bench.step_model import StepModel
@@ -57,7 +58,7 @@ def median_error(model: StepModel, metric: str) -> float:
 
 def table(bench: Bench, model: StepModel) -> str:
     """As docs/validation.md holds it."""
-    load = bench.cases.load1.max()
+    load = max(row.load1 or 0.0 for row in bench.rows)
     lines = [
         f"\nvLLM {model.version} on this CPU, {model.date}, 1-minute load {load:.1f} after the sweep, {ROUNDS} rounds"
     ]
@@ -74,8 +75,8 @@ def table(bench: Bench, model: StepModel) -> str:
 
 def test_every_load_is_measured_without_the_prefix_cache(engine_bench: Bench) -> None:
     """Fresh prompts of exact length: no flag is raised on a real server."""
-    assert len(engine_bench.cases) == len(LOADS)
-    assert (engine_bench.cases["flags"] == "").all()
+    assert len(engine_bench.rows) == len(LOADS)
+    assert all(row.flags == "" for row in engine_bench.rows)
 
 
 def test_half_of_the_prefills_predict_the_other_half(model: StepModel) -> None:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neuron_bench.errors import BenchUsageError
-from neuron_bench.fit.bench import Engine, Observation, fit_law, observations, split, step_model
+from neuron_bench.fit.bench import Engine, Observation, fit_steps, observations, split, step_model
 from neuron_bench.record import CASES, Bench
 
 TRUE = {"a": 4e-3, "b": 2e-4, "e": 3e-8, "c": 1e-4, "d": 5e-7}
@@ -35,6 +35,7 @@ def decode_row(users: int, context: float, **change: Any) -> dict[str, Any]:
 def row(name: str, phase: str, seconds: float, **known: Any) -> dict[str, Any]:
     timing = {"wall_s_p50": seconds, "wall_s_p50_lo": seconds, "wall_s_p50_hi": seconds, "n_samples": 100}
     who = {"record_id": name, "phase": phase, "method": "endpoint", "provenance": "measured", "model_id": "m"}
+    who |= {"device_kind": "neuron", "chip": "trainium2", "chips_used": 1.0}
     return who | timing | known | {"flags": known.get("flags", ""), "created_utc": "2026-11-23T10:00:00"}
 
 
@@ -47,7 +48,7 @@ ROWS = [prefill_row(n) for n in (32, 128, 512, 1024, 2048, 4096)]
 ROWS += [decode_row(users, context) for users in (1, 2, 4, 8) for context in (100.0, 1000.0)]
 
 
-def test_the_law_that_made_the_times_comes_back() -> None:
+def test_the_coefficients_that_made_the_times_come_back() -> None:
     """Exact times give exact coefficients, chunked prompts included."""
     model = step_model(bench(ROWS), ENGINE)
     for name, value in TRUE.items():
@@ -60,17 +61,17 @@ def test_the_law_that_made_the_times_comes_back() -> None:
 def test_coefficients_are_never_negative(noise: list[float]) -> None:
     """Whatever the noise: a step that gets shorter with more work is no step."""
     noisy = [one | {"wall_s_p50": one["wall_s_p50"] * factor} for one, factor in zip(ROWS, noise, strict=True)]
-    law = fit_law(observations(bench(noisy), max_batched_tokens=2048))
-    assert min(law.values) >= 0
+    fitted = fit_steps(observations(bench(noisy), max_batched_tokens=2048))
+    assert min(fitted.values) >= 0
 
 
 @given(factor=st.floats(1e-3, 1e3))
 def test_a_change_of_time_unit_scales_every_coefficient(factor: float) -> None:
     """Seconds or milliseconds: predictions over measurements stay."""
-    seen = observations(bench(ROWS), max_batched_tokens=2048)
-    scaled = [replace(one, seconds=one.seconds * factor) for one in seen]
-    for one, other in zip(fit_law(seen).values, fit_law(scaled).values, strict=True):
-        assert other == pytest.approx(one * factor, rel=1e-6)
+    observed = observations(bench(ROWS), max_batched_tokens=2048)
+    scaled = [replace(observation, seconds=observation.seconds * factor) for observation in observed]
+    for value, other in zip(fit_steps(observed).values, fit_steps(scaled).values, strict=True):
+        assert other == pytest.approx(value * factor, rel=1e-6)
 
 
 def test_flagged_cases_are_not_used() -> None:
@@ -104,7 +105,7 @@ def test_the_hold_out_error_is_the_models_error() -> None:
 
 @pytest.mark.parametrize("rows", [ROWS[:1] + ROWS[6:], ROWS[:8]])
 def test_too_few_cases_are_refused_with_the_remedy(rows: list[dict[str, Any]]) -> None:
-    """One prompt length, or one batch size, fits no law."""
+    """One prompt length, or one batch size, fits no step times."""
     with pytest.raises(BenchUsageError, match="run the suite `full`"):
         step_model(bench(rows), ENGINE)
 

@@ -6,6 +6,7 @@ import json
 import tempfile
 from importlib.resources import as_file
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from facts.reader import data_path
 from neuron_bench.errors import BenchUsageError
-from neuron_bench.importers.files import import_file
+from neuron_bench.importers.files import Known, import_file
 from neuron_bench.importers.tables import usd_per_million
 from neuron_bench.record import Bench, load_bench
 
@@ -100,11 +101,11 @@ VLLM = {
 }  # fmt: skip
 
 
-def imported_json(content: object, tmp_path: Path, **known: str) -> Bench:
+def imported_json(content: object, tmp_path: Path, **known: Any) -> Bench:
     path = tmp_path / "report.json"
     path.write_text(json.dumps(content))
     folder = tmp_path / f"bench-{len(list(tmp_path.iterdir()))}"
-    return load_bench(import_file(path, folder, **known))
+    return load_bench(import_file(path, folder, Known(**known)))
 
 
 def test_a_vllm_report_becomes_one_serve_row(tmp_path: Path) -> None:
@@ -160,7 +161,7 @@ def test_nxdi_throughput_is_recomputed_without_the_prompt(tmp_path: Path) -> Non
 )
 def test_schema_examples_import_as_schema_examples(name: str, examples: Path, tmp_path: Path) -> None:
     """Every shared example of a report parses, and its invented values can never pass for measured ones."""
-    bench = load_bench(import_file(examples / name, tmp_path / "bench", chip="trainium1", model_id="m"))
+    bench = load_bench(import_file(examples / name, tmp_path / "bench", Known(model_id="m")))
     assert set(bench.cases.provenance) == {"schema_example"}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from neuron_bench.importers.load_curves import chip_of, points
+from neuron_bench.importers.load_curves import points
 
 ROW = {
     "model": "m", "instance": "trn2.48xlarge", "chips_used": "1", "tp_degree": "4", "data_parallel_replicas": "1",
@@ -56,10 +56,3 @@ def test_a_lone_user_does_not_wait_longer_than_a_loaded_one() -> None:
 def test_sampling_on_the_host_is_flagged() -> None:
     """The inf2 duplicates with CPU sampling run at half the rate of their twins."""
     assert {p.line for p in points() if "host_sampling" in p.flags} == {44, 45, 48, 49}
-
-
-def test_instances_name_their_chip() -> None:
-    """By family; an unknown one is None, never a guess."""
-    assert chip_of("inf2.48xlarge") == "inferentia2"
-    assert chip_of("trn2") == "trainium2"
-    assert chip_of("p5.48xlarge") is None

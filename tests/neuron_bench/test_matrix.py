@@ -18,7 +18,8 @@ slo: {ttft_s: 0.5}
 models: [nano, tiny]
 targets:
   - {device: cpu, method: trace}
-  - {device: neuron, method: endpoint, url: "http://127.0.0.1:9/v1", chip: trainium2, tp: 4, models: [custom]}
+  - {device: neuron, method: endpoint, url: "http://127.0.0.1:9/v1", chip: trn2, tp: 4, server_host: chips,
+     models: [custom]}
 """
 
 
@@ -35,8 +36,8 @@ def test_a_matrix_is_models_times_targets(tmp_path: Path) -> None:
     assert isinstance(first, Spec)
     assert (first.model, second.model, first.suite) == ("nano", "tiny", "latency")
     assert isinstance(third, EndpointSpec)
-    assert (third.model, third.chip, third.tp) == ("custom", "trainium2", 4)
-    assert (matrix.slo.ttft_s, matrix.slo.tpot_s) == (0.5, None)
+    assert (third.model, third.chip, third.tp) == ("custom", "trn2", 4)
+    assert [str(slo) for slo in matrix.slos] == ["ttft_s_p99 <= 0.5"]
     assert len({entry.name for entry in matrix.entries}) == 3
 
 
@@ -47,7 +48,7 @@ def test_a_matrix_is_models_times_targets(tmp_path: Path) -> None:
         (("method: trace", "methode: trace"), r"targets\[0\]\.methode: unknown key"),
         (("method: trace", "method: guess"), r"targets\[0\]\.method: 'guess'"),
         (('url: "http://127.0.0.1:9/v1", ', ""), r"targets\[1\]\.url: missing"),
-        (("ttft_s", "ttft"), r"slo\.ttft: unknown key"),
+        (("ttft_s", "ttft"), "slo: .*'ttft_p99' is no metric"),
         (("models: [nano, tiny]", "models: [nano"), "line 6: .*fix the YAML"),
         (("peakday.bench_matrix/1", "x"), "schema: expected"),
     ],
@@ -63,7 +64,7 @@ def test_a_mistake_is_named_with_file_and_key(change: tuple[str, str], said: str
 def test_when_every_bench_is_refused_the_matrix_is(tmp_path: Path) -> None:
     """Exit code 5, each reason named, no record left."""
     only = MATRIX.replace("  - {device: cpu, method: trace}\n", "")
-    with pytest.raises(DeviceError, match="custom-trainium2-endpoint-0: endpoint http://127"):
+    with pytest.raises(DeviceError, match="custom-trn2-endpoint-0: endpoint http://127"):
         run_matrix(read_matrix(written(tmp_path, only)), tmp_path / "benches")
     assert list((tmp_path / "benches").iterdir()) == []
 

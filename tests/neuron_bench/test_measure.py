@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neuron_bench.trace.measure import Turn, calibrated_cv, contended, drift_ratio, median_interval, summary
+from neuron_bench.trace.measure import calibrated_cv, contended, drift_ratio, median_interval, summary
+from neuron_bench.trace.messages import Turn
 
 times = st.lists(st.floats(1e-4, 1.0), min_size=3, max_size=20)
 
@@ -23,10 +24,10 @@ QUIET = [turn([0.010, 0.011, 0.010])] * 6
 def test_quantiles_are_ordered_and_the_interval_holds_the_median_of_its_turns(turns: list[list[float]]) -> None:
     """Minimum to p99 never falls, and counts are counts."""
     found = summary([turn(wall) for wall in turns], device_kind="cpu", seed=1)
-    order = [found[f"wall_s_{name}"] for name in ("min", "p50", "p90", "p95", "p99")]
+    order = [getattr(found, f"wall_s_{name}") for name in ("min", "p50", "p90", "p95", "p99")]
     assert order == sorted(order)
-    assert found["wall_s_p50_lo"] <= found["wall_s_p50_hi"]
-    assert found["n_samples"] == sum(map(len, turns))
+    assert found.wall_s_p50_lo <= found.wall_s_p50_hi
+    assert found.n_samples == sum(map(len, turns))
 
 
 def test_the_interval_covers_the_true_median_about_nine_times_in_ten() -> None:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from neuron_bench.models.presets import PRESETS, DecoderShape
+from neuron_bench.models.presets import PRESETS
+from neuron_bench.models.shapes import DecoderShape
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'peakday[bench]'")
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -67,9 +68,9 @@ def test_a_saved_and_loaded_trace_equals_eager(batch: int, tmp_path: Path) -> No
     """The decode graph goes through a file and gives the same 64 tokens; its cache lives in the graph."""
     model = build(batch, 96)
     with torch.inference_mode():
-        graph = plain_trace(model, (prompt(batch), at(0)), {}, {})
+        graph = plain_trace(model, (prompt(batch), at(0)))
         torch.jit.save(graph, str(tmp_path / "prefill.pt"))
-        step = plain_trace(model, (prompt(batch)[:, :1], at(0)), {}, {})
+        step = plain_trace(model, (prompt(batch)[:, :1], at(0)))
         torch.jit.save(step, str(tmp_path / "step.pt"))
         loaded, eager = torch.jit.load(str(tmp_path / "step.pt")), build(batch, 96)
         for position in range(STEPS):
@@ -97,8 +98,8 @@ def test_our_decoder_is_a_llama() -> None:
     config = transformers.LlamaConfig(
         vocab_size=SHAPE.vocab, hidden_size=SHAPE.hidden, intermediate_size=SHAPE.mlp, head_dim=SHAPE.head_dim,
         num_hidden_layers=SHAPE.layers, num_attention_heads=SHAPE.heads, num_key_value_heads=SHAPE.kv_heads,
-        rms_norm_eps=SHAPE.norm_eps, rope_theta=SHAPE.rope_theta, tie_word_embeddings=False,
-        rope_parameters={"rope_type": "default", "rope_theta": SHAPE.rope_theta},
+        rms_norm_eps=SHAPE.norm_eps, rope_theta=SHAPE.rope.theta, tie_word_embeddings=False,
+        rope_parameters={"rope_type": "default", "rope_theta": SHAPE.rope.theta},
     )  # fmt: skip
     theirs, ours = transformers.LlamaForCausalLM(config).eval(), build(2, 16)
     names = {

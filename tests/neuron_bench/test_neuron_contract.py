@@ -1,4 +1,4 @@
-"""The Neuron route against a stand-in that checks the documented API. Nothing here ran on a chip."""
+"""The Neuron route against a fake that checks the documented API. Nothing here ran on a chip."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ no_chip = pytest.mark.skipif(any(Path("/dev").glob("neuron[0-9]*")), reason="thi
 
 @pytest.fixture(scope="module")
 def neuron(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A machine with one chip's device node and the stand-in on the path; returns its /dev."""
+    """A machine with one chip's device node and the fake on the path; returns its /dev."""
     home = tmp_path_factory.mktemp("neuron")
     (home / "dev").mkdir()
     (home / "dev" / "neuron0").touch()
@@ -91,7 +91,7 @@ def test_each_child_has_one_core_in_its_environment(decoders: tuple[Bench, list[
 
 @needs_torch
 def test_its_records_are_schema_examples_and_fit_nothing(decoders: tuple[Bench, list[dict[str, Any]]]) -> None:
-    """A record made with the stand-in can never reach a plan."""
+    """A record made with the fake can never reach a plan."""
     bench, _ = decoders
     assert set(bench.cases.provenance) == {"schema_example"}
     with pytest.raises(BenchUsageError, match="invented"):
@@ -115,14 +115,14 @@ def test_a_stored_graph_is_not_compiled_again(neuron: Path, tmp_path: Path) -> N
 @needs_torch
 @pytest.mark.slow
 def test_the_checks_for_a_chip_run_to_their_end(neuron: Path) -> None:
-    """Compile and tokens pass on the stand-in; what needs real tools says that it could not be run, and why."""
+    """Compile and tokens pass on the fake; what needs real tools says that it could not be run, and why."""
     found = {check.name: check for check in verify("neuron", chip="inferentia2", model="nano", dev=neuron)}
     assert found["device is ready"].passed
     assert found["the decode step compiles and loads"].passed
     assert found["64 greedy tokens equal the CPU's"].passed
     for name in ("neuron-ls counts the cores that facts say", "telemetry's core ids are the runtime's"):
         assert found[name].passed is None
-        assert found[name].said
+        assert found[name].detail
 
 
 @no_chip

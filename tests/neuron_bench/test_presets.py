@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from neuron_bench.errors import BenchUsageError
-from neuron_bench.models.presets import PRESETS, DecoderShape, shape_from_json, shape_json, shape_of
+from neuron_bench.models.presets import PRESETS, shape_of
+from neuron_bench.models.shapes import DecoderShape, shape_from_json, shape_json
 
 LLAMA_8B_CONFIG = {
     "model_type": "llama", "num_hidden_layers": 32, "hidden_size": 4096, "num_attention_heads": 32,
@@ -45,9 +46,18 @@ def test_a_config_json_gives_its_shape(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"model_type": "mamba"}, "model_type 'mamba' is not supported; supported: llama"),
-        ({"attention_bias": True}, "attention_bias is True"),
-        ({"model_type": "mistral", "sliding_window": 4096}, "sliding_window is 4096"),
+        ({"model_type": "mamba"}, "model_type 'mamba' is not supported; supported: bert"),
+        ({"attention_bias": "yes"}, "attention_bias is 'yes', expected true or false"),
+        ({"sliding_window": 4096}, "sliding_window is 4096, which llama as we count it does not have"),
+        ({"num_hidden_layers": 0}, "num_hidden_layers is 0, expected a whole number >= 1"),
+        ({"hidden_size": -4096}, "hidden_size is -4096"),
+        ({"num_key_value_heads": 5}, "num_key_value_heads is 5, which does not divide 32"),
+        ({"model_type": "deepseek_v3"}, r"latent attention \(MLA\).*--method endpoint"),
+        (
+            {"rope_scaling": {"rope_type": "llama3", "factor": 8.0}},
+            "rope_scaling.low_freq_factor is None",
+        ),
+        ({"rope_scaling": [8]}, "rope_scaling and rope_parameters are objects"),
     ],
 )
 def test_an_unsupported_architecture_is_refused(change: dict[str, object], said: str, tmp_path: Path) -> None:

@@ -102,4 +102,4 @@ def test_a_report_is_plain_values() -> None:
     """`--json` prints it."""
     report = probe("cpu")
     assert isinstance(report, ProbeReport)
-    json.dumps(report.details)
+    json.dumps(report.as_json())

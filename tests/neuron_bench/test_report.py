@@ -12,9 +12,10 @@ import pytest
 from facts.reader import data_path
 from neuron_bench.errors import BenchUsageError
 from neuron_bench.importers.files import import_file
-from neuron_bench.record import CASES, Bench, load_bench
+from neuron_bench.record import CASES, Bench, CaseRow, load_bench
 from neuron_bench.report.compare import compare
-from neuron_bench.report.headlines import Headline, Slo, case_table, chip_price, headlines, law_table, meets, table
+from neuron_bench.report.headlines import Headline, case_table, chip_price, headline_table, headlines, meets, step_table
+from slo.slo import slos_of
 
 
 def bench(*rows: dict[str, Any], name: str = "b", host: str = "h") -> Bench:
@@ -32,7 +33,7 @@ FAST = {"record_id": "fast", "output_tokens_per_s": 400.0, "ttft_s_p99": 0.5, "t
 
 def test_the_headline_is_the_best_rate_that_meets_the_slo() -> None:
     """Per chip; the peak stands beside it with the case it comes from."""
-    (row,) = headlines(bench(SLOW, FAST), Slo(ttft_s=1.0, tpot_s=0.05))
+    (row,) = headlines(bench(SLOW, FAST), slos_of({"ttft_s_p99": 1.0, "tpot_s_p99": 0.05}))
     assert row.at_slo
     assert row.peak
     assert (row.at_slo.case, row.at_slo.output_tokens_per_s_per_chip) == ("fast", 200)
@@ -42,7 +43,7 @@ def test_the_headline_is_the_best_rate_that_meets_the_slo() -> None:
 
 def test_a_flagged_row_is_counted_and_not_used() -> None:
     """However fast it says it was."""
-    (row,) = headlines(bench(FAST, SLOW | {"flags": "above_roofline"}), Slo())
+    (row,) = headlines(bench(FAST, SLOW | {"flags": "above_roofline"}))
     assert (row.cases, row.flagged) == (2, 1)
     assert row.peak
     assert row.peak.case == "fast"
@@ -50,15 +51,16 @@ def test_a_flagged_row_is_counted_and_not_used() -> None:
 
 def test_an_unknown_latency_does_not_meet_a_limit() -> None:
     """Unknown is not zero."""
-    assert not meets(FAST | {"phase": "serve", "ttft_s_p99": None}, Slo(ttft_s=9.0))
-    assert meets(FAST | {"phase": "serve"}, Slo())
+    slos = slos_of({"ttft_s_p99": 9.0})
+    assert not meets(CaseRow(**FAST | {"phase": "serve", "ttft_s_p99": None}), slos)
+    assert meets(CaseRow(**FAST | {"phase": "serve"}), slos)
 
 
 def test_the_strictest_known_statistic_is_held_against_the_slo() -> None:
     """A p99 beats a mean; with means only, the row says so."""
-    row = FAST | {"phase": "serve", "tpot_s_mean": 0.01}
-    assert not meets(row, Slo(tpot_s=0.02))
-    (line,) = headlines(bench({**FAST, "ttft_s_p99": None, "tpot_s_p99": None, "tpot_s_mean": 0.01}), Slo(tpot_s=0.02))
+    row, slos = CaseRow(**FAST | {"phase": "serve", "tpot_s_mean": 0.01}), slos_of({"tpot_s_p95": 0.02})
+    assert not meets(row, slos)
+    (line,) = headlines(bench({**FAST, "ttft_s_p99": None, "tpot_s_p99": None, "tpot_s_mean": 0.01}), slos)
     assert line.at_slo
     assert line.at_slo.statistic == "mean"
 
@@ -75,14 +77,16 @@ def test_published_load_curves_have_headlines(tmp_path: Path) -> None:
     """Llama-3.1-8B on Trainium2: 579 tokens/s per chip at its peak; a plan still needs step times."""
     with as_file(data_path("neuron_load_curves.csv")) as path:
         record = load_bench(import_file(path, tmp_path / "bench"))
-    rows = {(row.model_id, row.chip): row for row in headlines(record, Slo(ttft_s=0.5, tpot_s=0.06))}
+    rows = {
+        (row.model_id, row.chip): row for row in headlines(record, slos_of({"ttft_s_p99": 0.5, "tpot_s_p99": 0.06}))
+    }
     row: Headline = rows["meta-llama/Llama-3.1-8B-Instruct", "trainium2"]
     assert row.peak
     assert row.at_slo
     assert row.peak.output_tokens_per_s_per_chip == pytest.approx(578.788)
     assert row.at_slo.output_tokens_per_s_per_chip == pytest.approx(537.134)
     assert row.missing == ("prefill at two lengths or more", "decode at two batch sizes or more")
-    assert "537.1 (mean)" in table([row])
+    assert "537.1 (mean)" in headline_table([row])
 
 
 def test_a_quick_bench_still_shows_its_times() -> None:
@@ -95,12 +99,12 @@ def test_a_quick_bench_still_shows_its_times() -> None:
     assert "one-load" not in text
 
 
-def test_the_law_is_shown_with_every_residual_or_with_the_reason() -> None:
+def test_step_times_are_shown_with_every_residual_or_with_the_reason() -> None:
     """Two lengths and two batches give one; one case does not."""
     rows = [timed(f"p{n}", n * 1e-4, 0, 0, phase="prefill", batch=1, input_tokens=n, n_samples=9) for n in (16, 64)]
     rows += [timed(f"d{b}", b * 1e-3, 0, 0, batch=b, n_samples=9) for b in (1, 4)]
-    assert law_table(bench(*rows)).count("residual") == 4
-    assert "no law fitted: a step model needs" in law_table(bench(rows[0]))
+    assert step_table(bench(*rows)).count("residual") == 4
+    assert "no step times fitted: a step model needs" in step_table(bench(rows[0]))
 
 
 def timed(name: str, p50: float, low: float, high: float, **more: Any) -> dict[str, Any]:
@@ -129,7 +133,7 @@ def test_a_change_needs_size_and_certainty(after: dict[str, Any], verdict: str) 
     ("change", "said"),
     [
         ({"artifact_key": "other"}, "c: artifact_key k -> other"),
-        ({"bucket_tokens": 128}, "c: bucket_tokens 64.0 -> 128"),
+        ({"bucket_tokens": 128}, "c: bucket_tokens 64 -> 128"),
         ({"work": '{"flops": 2.0}'}, "c: flops 1.0 -> 2.0"),
     ],
 )

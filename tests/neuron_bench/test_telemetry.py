@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from neuron_bench.device.neuron_ls import TelemetryError, parse_neuron_ls
 from neuron_bench.device.neuron_monitor import CONFIG, parse_record
 from neuron_bench.device.telemetry import Sampler, monitor_figures, nvidia_figures, power_figures, proc_figures
-from neuron_bench.endpoint.server_metrics import joined
+from neuron_bench.endpoint.server_metrics import grown
 
 RECORD: dict[str, Any] = {
     "neuron_runtime_data": [
@@ -153,9 +153,9 @@ def test_server_metrics_are_what_the_sweep_did() -> None:
         "# TYPE vllm:prompt_tokens counter\nvllm:prompt_tokens_total 35\n# TYPE vllm:num_requests_running gauge\n"
         'vllm:num_requests_running{engine="0"} 2\n# TYPE python_gc counter\npython_gc_total 9\n'
     )
-    assert joined(before, after) == {"vllm:prompt_tokens_total{}": 25, "vllm:num_requests_running{engine=0}": 2}
-    assert joined("", "") == {}
-    assert joined("", "}{") == {}
+    assert grown(before, after) == {"vllm:prompt_tokens_total{}": 25, "vllm:num_requests_running{engine=0}": 2}
+    assert grown("", "") == {}
+    assert grown("", "}{") == {}
 
 
 def test_our_monitor_configuration_asks_for_known_groups(examples: Path) -> None:
