@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dashboards.report import write_report
+from host.errors import Exit
 from neuron_bench.endpoint.sweep import EndpointSpec
 from neuron_bench.endpoint.sweep import run as measure_endpoint
 from neuron_bench.importers.files import Known, import_file
@@ -18,7 +19,6 @@ from neuron_bench.report.headlines import case_table, headline_table, headlines,
 from neuron_bench.trace.prebuild import prebuild
 from neuron_bench.trace.suite import Spec
 from neuron_bench.trace.suite import run as measure_trace
-from host.errors import Exit
 from peakday.config import load_config
 from peakday.console import Console
 from peakday.errors import CommandError

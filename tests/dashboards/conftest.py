@@ -36,4 +36,5 @@ def bench(tmp_path_factory):
         }
         for i, c in enumerate((1.0, 8.0, 16.0, 32.0, 64.0))
     ]  # fmt: skip
-    return load_bench(write_bench(tmp_path_factory.mktemp("benches") / "b1", {"provenance": "published"}, [CaseRow(**case) for case in cases]))
+    folder = tmp_path_factory.mktemp("benches") / "b1"
+    return load_bench(write_bench(folder, {"provenance": "published"}, [CaseRow(**case) for case in cases]))
