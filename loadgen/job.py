@@ -122,6 +122,7 @@ class LoadJob(Load):
     Args:
         run_dir: folder to write; its last part is `run_id`. It must not exist, or be empty.
         planner_url, planner_model: an OpenAI base URL that serves the query planner, and its id there.
+        admitted: host -> addresses, of the hosts that the guard admitted: nothing else off this machine is contacted.
         abort_rules: apply the scenario's `abort_if`; None does so only when a target is not on loopback.
         emulator_url: base URL of the emulator, for fault timing and its own lateness; None when there is none.
         budget_usd: what the run may cost; `turn_usd_max` is the upper bound of one turn (`estimate.turn_usd_max`).
@@ -145,6 +146,7 @@ class LoadJob(Load):
     budget_usd: float | None = None
     turn_usd_max: float = 0.0
     background: bool = True
+    admitted: dict[str, tuple[str, ...]] = field(default_factory=dict)
     scrape_urls: tuple[str, ...] = ()
     web_port: int | None = None
     metrics_port: int | None = None
@@ -225,6 +227,7 @@ class LoadJob(Load):
     @classmethod
     def _of(cls, raw: dict[str, Any]) -> LoadJob:
         raw["targets"] = tuple(TargetSpec(**_tuples(target, "token_ids")) for target in raw["targets"])
+        raw["admitted"] = {host: tuple(addresses) for host, addresses in raw["admitted"].items()}
         return cls(**_tuples(raw, "window", "scrape_urls", "command"))
 
     @classmethod

@@ -81,7 +81,7 @@ def run_load(job: LoadJob, progress: Progress | None = None) -> Outcome:
     with _signals() as interrupts:
         begin_record(job, started)
         chunks = ChunkWriter(job.folder)
-        scraper = Scraper(scrape_urls(job), job.folder)
+        scraper = Scraper(scrape_urls(job), job.folder, job.admitted)
         scraper.start()
         try:
             with _children(job) as children:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import urllib.error
-import urllib.request
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -12,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from host.fetch import FetchError, fetch
 from loadgen.analysis.quantiles import censored_quantile, censored_values
 from loadgen.record import AutobuyTotals, ChatAroundStorm, Run
 
@@ -26,9 +25,8 @@ def autobuy_totals(url: str | None, run: Run) -> AutobuyTotals | None:
     if url is None:
         return None
     try:
-        with urllib.request.urlopen(f"{url}/test/purchases", timeout=WITHIN_S) as response:  # noqa: S310 (loopback)
-            book = json.loads(response.read())
-    except (urllib.error.URLError, OSError, json.JSONDecodeError):
+        book = json.loads(fetch(f"{url}/test/purchases", within_s=WITHIN_S))
+    except (FetchError, ValueError):
         return None
     totals = summarise(book["purchases"], book.get("rules", {}), book.get("charges"))
     return replace(totals, chat_ttft_s=chat_around_storm(run))

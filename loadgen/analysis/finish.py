@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import urllib.error
-import urllib.request
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from host.fetch import FetchError, fetch
 from host.processes import End
 from loadgen.analysis.autobuy import autobuy_totals
 from loadgen.analysis.first_limit import limits_exceeded
@@ -200,12 +199,11 @@ def _one_generator_file(run: Run) -> Run:
 
 
 def emulator_lateness(url: str | None) -> dict[str, Any] | None:
-    """How late the the emulator themselves were; None when there are none, or they no longer answer."""
+    """How late the emulator itself was; None when there are none, or they no longer answer."""
     if url is None:
         return None
     try:
-        with urllib.request.urlopen(f"{url}/control/lateness", timeout=EMULATOR_WITHIN_S) as response:  # noqa: S310 (http on loopback)
-            answer: dict[str, Any] = json.loads(response.read())
-    except (urllib.error.URLError, OSError, json.JSONDecodeError) as error:
+        answer: dict[str, Any] = json.loads(fetch(f"{url}/control/lateness", within_s=EMULATOR_WITHIN_S))
+    except (FetchError, ValueError) as error:
         return {"late": None, "reasons": [], "error": str(error)}
     return answer

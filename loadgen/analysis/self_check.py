@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 import math
-import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from host.fetch import fetch
 from loadgen.job import LoadError, LoadJob
 from loadgen.record import Quantile, Totals, load_run
 from loadgen.run import run_load
 
 TRUTH_WITHIN_S = 10.0
+TRUTH_BYTES_MAX = 256 * 2**20
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,9 @@ def _value(quantile: Quantile | None) -> float:
 
 def truth(emulator_url: str) -> list[dict[str, Any]]:
     """What the emulator truly sent, newest last."""
-    with urllib.request.urlopen(f"{emulator_url}/truth", timeout=TRUTH_WITHIN_S) as response:  # noqa: S310 (loopback)
-        answer: dict[str, Any] = json.loads(response.read())
+    answer: dict[str, Any] = json.loads(
+        fetch(f"{emulator_url}/truth", within_s=TRUTH_WITHIN_S, bytes_max=TRUTH_BYTES_MAX)
+    )
     return list(answer["requests"])
 
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import http.client
 import re
 import threading
 import time
-import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+from host.fetch import FetchError, fetch
 from loadgen.job import LoadJob
 from loadgen.record import SERVER, write_chunk
 
 EVERY_S = 2.0
 WITHIN_S = 2.0
+PAGE_BYTES_MAX = 8 * 2**20
 CHUNK_ROWS = 20_000
 _SAMPLE = re.compile(r"^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? +([^ ]+)(?: +[0-9]+)?$")
 _DETAIL = ("_bucket", "_created")
@@ -50,7 +52,10 @@ class Scraper:
     target is slow just when its figures matter.
     """
 
-    def __init__(self, urls: tuple[str, ...], folder: Path) -> None:
+    def __init__(
+        self, urls: tuple[str, ...], folder: Path, admitted: Mapping[str, tuple[str, ...]] | None = None
+    ) -> None:
+        self._admitted = admitted or {}
         self._urls = list(urls)
         self._folder = folder
         self._rows: list[tuple[float, str, str, str, float]] = []
@@ -81,9 +86,9 @@ class Scraper:
         second = time.monotonic() - self._t0_s
         for url in list(self._urls):
             try:
-                with urllib.request.urlopen(url, timeout=WITHIN_S) as response:  # noqa: S310 (a target's own URL)
-                    text = response.read().decode("utf-8", "replace")
-            except (OSError, ValueError, http.client.HTTPException) as error:
+                addresses = self._admitted.get(urlsplit(url).hostname or "", ())
+                page = fetch(url, within_s=WITHIN_S, addresses=addresses, bytes_max=PAGE_BYTES_MAX)
+            except FetchError as error:
                 if url in self._answered:
                     self._missed[url] = self._missed.get(url, 0) + 1
                     continue
@@ -91,7 +96,7 @@ class Scraper:
                 self.skipped.append(f"{url}: not scraped any more ({error})")
                 continue
             self._answered.add(url)
-            self._keep(second, url, samples(text))
+            self._keep(second, url, samples(page.decode("utf-8", "replace")))
         if len(self._rows) >= CHUNK_ROWS:
             self._write()
 

@@ -35,7 +35,7 @@ class BedrockTarget:
         parts = urlsplit(spec.url)
         self._path = f"{parts.path.rstrip('/')}/model/{quote(spec.model, safe='')}/converse-stream"
         self._url = f"{parts.scheme}://{parts.netloc}{self._path}"
-        self._signer = Signer("bedrock", spec.region or region_of(spec.url), loopback=is_loopback(where.address[0]))
+        self._signer = Signer("bedrock", spec.region or region_of(spec.url), loopback=is_loopback(where.addresses[0]))
 
     refresh_every_s = EVERY_S
 

@@ -23,13 +23,13 @@ _KINDS: dict[str, Callable[[TargetSpec, Endpoint, Shared], Target]] = {
 
 
 def make_target(spec: TargetSpec, shared: Shared) -> Target:
-    """The target of a kind, its host resolved.
+    """The target of a kind, at the addresses that the guard resolved.
 
     Raises:
-        LoadError: a host without an address, or a description that lacks something.
+        LoadError: a host that was not admitted, or a description that lacks something.
     """
     try:
-        where = endpoint(spec.url)
+        where = endpoint(spec.url, shared.job.admitted)
     except OSError as error:
-        raise LoadError(f"target {spec.kind}={spec.url}: host has no address ({error.strerror})") from None
+        raise LoadError(f"target {spec.kind}={spec.url}: {error.strerror}") from None
     return _KINDS[spec.kind](spec, where, shared)

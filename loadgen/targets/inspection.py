@@ -5,10 +5,11 @@ from __future__ import annotations
 import http.client
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from random import Random
 
+from host.fetch import connect as connect_to
 from loadgen.job import LoadError, TargetSpec
 from loadgen.targets.base import new_trace, trace_headers
 from loadgen.targets.http import HttpTarget
@@ -28,14 +29,19 @@ class Piece:
     recognised: list[Signal]
 
 
-def ask_mapped(spec: TargetSpec, message: str, *, within_s: float = 60.0) -> Iterator[Piece]:
+def ask_mapped(
+    spec: TargetSpec, message: str, admitted: Mapping[str, tuple[str, ...]] | None = None, *, within_s: float = 60.0
+) -> Iterator[Piece]:
     """Ask an `http` target one question, with the request a load worker would send.
+
+    Args:
+        admitted: host -> addresses, as the guard resolved them.
 
     Raises:
         LoadError: no connection, an error status, or an answer the mapping cannot read.
     """
     try:
-        where = endpoint(spec.url)
+        where = endpoint(spec.url, admitted)
         connection = connect(where, within_s)
     except OSError as error:
         raise LoadError(f"target http={spec.url}: does not answer ({error})") from None
@@ -66,7 +72,7 @@ def _pieces(answer: http.client.HTTPResponse, reader: MappedReader, started_s: f
 
 def connect(where: Endpoint, within_s: float) -> socket.socket:
     """A blocking connection, with TLS where the endpoint has it."""
-    plain = socket.create_connection(where.address, timeout=within_s)
+    plain = connect_to(where.addresses, where.port, within_s)
     if where.tls is None:
         return plain
     return where.tls.wrap_socket(plain, server_hostname=where.host_header.partition(":")[0])

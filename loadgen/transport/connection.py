@@ -10,13 +10,14 @@ import errno
 import socket
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 from orjson import JSONDecodeError
 
+from host.fetch import own_addresses
 from loadgen.transport.answer import Answer, BadAnswer
 from loadgen.transport.tls import TlsLayer, default_context
 from wire import http_response
@@ -34,25 +35,38 @@ now_ns = time.monotonic_ns
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where to connect, resolved once; `tls` None is plain text. `host_header` also serves as the TLS server name."""
+    """Where to connect: addresses to try in order, as the guard resolved them, never a name.
 
-    address: tuple[str, int]
-    family: int
+    `tls` None is plain text. `host_header` also serves as the TLS server name.
+    """
+
+    addresses: tuple[str, ...]
+    port: int
     host_header: str
     path: str
     tls: ssl.SSLContext | None = None
 
 
-def endpoint(url: str, tls_context: Callable[[], ssl.SSLContext] = default_context) -> Endpoint:
-    """Resolve a URL; raises OSError when its host has no address."""
+def endpoint(
+    url: str,
+    admitted: Mapping[str, tuple[str, ...]] | None = None,
+    tls_context: Callable[[], ssl.SSLContext] = default_context,
+) -> Endpoint:
+    """The endpoint of a URL. No name is looked up here: a second look-up may mean another machine.
+
+    Args:
+        admitted: host -> addresses, of the hosts that the guard admitted; one that can only be this machine needs none.
+
+    Raises:
+        OSError: the host was not admitted.
+    """
     parts = urlsplit(url)
+    addresses = (admitted or {}).get(parts.hostname or "") or own_addresses(parts.hostname)
+    if not addresses:
+        raise OSError(errno.EACCES, "not loopback and not admitted")
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    found = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
-    family, _, _, _, address = min(found, key=lambda one: one[0] != socket.AF_INET)  # the first, IPv4 preferred
     context = tls_context() if parts.scheme == "https" else None
-    return Endpoint(
-        (str(address[0]), int(address[1])), family, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), context
-    )
+    return Endpoint(tuple(addresses), port, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), context)
 
 
 class Connection:
@@ -67,8 +81,8 @@ class Connection:
     """
 
     __slots__ = (
-        "_on_fault", "_on_stale", "_reader", "_recv", "_request", "_response", "_reused", "_send", "_sock", "_take",
-        "_tls", "_unsent", "_writer", "answer", "open", "where",
+        "_loop", "_on_fault", "_on_stale", "_reader", "_recv", "_request", "_response", "_reused", "_send", "_sock",
+        "_socket_type", "_take", "_tls", "_tried", "_unsent", "_writer", "answer", "open", "where",
     )  # fmt: skip
 
     def __init__(
@@ -89,20 +103,27 @@ class Connection:
         self._unsent: bytes | memoryview = b""
         self._response = http_response.ResponseReader()
         self._take: Callable[[int, bytes], None] | None = None
-        self._sock = socket_type(where.family, socket.SOCK_STREAM)
-        self._sock.setblocking(False)
-        self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._loop = loop
+        self._socket_type = socket_type
+        self._tried = 0
         self._tls = TlsLayer(where.tls, urlsplit(f"//{where.host_header}").hostname or "") if where.tls else None
-        self._recv = self._sock.recv if self._tls is None else self._recv_tls
-        self._send = self._sock.send
-        self._reader = loop.io(self._sock.fileno(), _READ)
-        self._writer = loop.io(self._sock.fileno(), _WRITE)
         self._connect()
 
     # --- connecting and sending ----------------------------------------------------------------------------------
 
     def _connect(self) -> None:
-        code = self._sock.connect_ex(self.where.address)
+        """Begin to connect to the next address of the endpoint."""
+        address = self.where.addresses[self._tried]
+        self._tried += 1
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        self._sock = self._socket_type(family, socket.SOCK_STREAM)
+        self._sock.setblocking(False)
+        self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._recv = self._sock.recv if self._tls is None else self._recv_tls
+        self._send = self._sock.send
+        self._reader = self._loop.io(self._sock.fileno(), _READ)
+        self._writer = self._loop.io(self._sock.fileno(), _WRITE)
+        code = self._sock.connect_ex((address, self.where.port))
         if code in _IN_PROGRESS:
             self._writer.start(self._on_connected)
         else:
@@ -113,6 +134,10 @@ class Connection:
 
     def _connected(self, code: int) -> None:
         self._writer.stop()
+        if code and self._tried < len(self.where.addresses):
+            self._release()
+            self._connect()
+            return
         if code:
             self._lost("http_error", "connect_" + errno.errorcode.get(code, str(code)).lower())
             return
@@ -287,8 +312,12 @@ class Connection:
         if not self.open:
             return
         self.open = False
+        self._release()
+        self._response.close()
+
+    def _release(self) -> None:
+        """Close the socket and free its watchers."""
         for watcher in (self._reader, self._writer):
             watcher.stop()
             watcher.close()
         self._sock.close()
-        self._response.close()

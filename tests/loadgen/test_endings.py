@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadgen.transport.answer import BodyAnswer
-from loadgen.transport.connection import Connection, Endpoint, now_ns
+from loadgen.transport.connection import Connection, Endpoint, endpoint, now_ns
 from loadgen.transport.pool import Pool
 from loadgen.worker.abort_rules import Budget
 from loadgen.worker.background import Background
@@ -78,7 +78,7 @@ def stale_connection(refuse, on_fault, words=b"", *, stays=False):
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         server.listen()
-        where = Endpoint(server.getsockname(), socket.AF_INET, "x", "")
+        where = Endpoint(("127.0.0.1",), server.getsockname()[1], "x", "")
         made = []
 
         def connect(stale):
@@ -182,7 +182,7 @@ def test_the_tls_server_name_is_the_host_without_its_port(host_header, name, mon
     """An IPv6 address has colons of its own."""
     names = []
     monkeypatch.setattr("loadgen.transport.connection.TlsLayer", lambda context, server_name: names.append(server_name))
-    where = Endpoint(("127.0.0.1", 1), socket.AF_INET, host_header, "", tls=object())
+    where = Endpoint(("127.0.0.1",), 1, host_header, "", tls=object())
     Connection(LOOP, where, socket.socket, None, None).close()
     assert names == [name]
 
@@ -258,3 +258,29 @@ def test_a_forgotten_background_request_ends_at_its_timeout():
     stream.tick()
     assert notes.ended == ["timeout"]
     stream.end()
+
+
+def test_a_connection_tries_every_admitted_address_in_order():
+    """IPv6 refuses, IPv4 answers: the request goes there, and no name is looked up."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        where = Endpoint(("::1", "127.0.0.1"), server.getsockname()[1], "assistant.example", "")
+        connection = Connection(LOOP, where, socket.socket, lambda error: None, lambda *_: None)
+        if connection._tried == 1:  # the refusal came later
+            connection._on_connected()
+        peer, _ = server.accept()
+        connection._on_connected()
+        connection.request(REQUEST, BodyAnswer())
+        assert peer.recv(99).startswith(REQUEST[:4])
+        PEERS.append(peer)
+        connection.close()
+
+
+@pytest.mark.parametrize("url", ["http://example.com", "http://10.0.0.7:80", "http://localhost.example.com"])
+def test_an_endpoint_of_a_host_that_was_not_admitted_cannot_be_made(url, monkeypatch):
+    """Whoever makes a job without the guard contacts nobody."""
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: pytest.fail("a name was looked up"))
+    with pytest.raises(OSError, match="not admitted"):
+        endpoint(url)
+    assert endpoint("http://example.com/v1", {"example.com": ("192.0.2.1",)}).addresses == ("192.0.2.1",)
