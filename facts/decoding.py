@@ -1,7 +1,7 @@
 """One row of a data file as a frozen dataclass, by the types of its fields.
 
 Without pydantic, on purpose: load workers read prices, and start in a fraction of a second. A field's column is its
-name, or the `column` of its metadata. A blank cell is None where a field may be that, and an error where it may not.
+name, or the one of its `Column`. A blank cell is None where a field may be that, and an error where it may not.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 import types
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, field, fields
+from dataclasses import MISSING, dataclass, fields
 from functools import cache
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from host.errors import PeakdayError
 
@@ -22,9 +22,11 @@ class FactsError(PeakdayError, ValueError):
     """A fact that is asked for and not there, or contradicts itself; the message names file and key."""
 
 
-def column(name: str) -> Any:
-    """A field that stands in a column of another name."""
-    return field(metadata={"column": name})
+@dataclass(frozen=True)
+class Column:
+    """Of a field that stands in a column of another name: `usd: Annotated[float, Column("price")]`."""
+
+    name: str
 
 
 def decode(kind: type[T], row: Mapping[str, Any], where: str, **derived: Any) -> T:
@@ -37,7 +39,7 @@ def decode(kind: type[T], row: Mapping[str, Any], where: str, **derived: Any) ->
         FactsError: a column that is missing, or a value of another type; names file, row and column.
     """
     values = dict(derived)
-    for name, title, convert, required in _columns(kind):
+    for name, title, convert, required in _columns(cast(Any, kind)):
         if name in derived:
             continue
         if title in row:
@@ -51,13 +53,13 @@ def decode(kind: type[T], row: Mapping[str, Any], where: str, **derived: Any) ->
 
 
 @cache
-def _columns(kind: type[Any]) -> tuple[tuple[str, str, Callable[[Any], Any], bool], ...]:
+def _columns(kind: Any) -> tuple[tuple[str, str, Callable[[Any], Any], bool], ...]:
     """(field, column, converter, required) of a dataclass."""
-    hints = get_type_hints(kind)
+    hints = get_type_hints(kind, include_extras=True)
     return tuple(
         (
             item.name,
-            item.metadata.get("column", item.name),
+            _title(item.name, hints[item.name]),
             _converter(hints[item.name]),
             item.default is MISSING and item.default_factory is MISSING,
         )
@@ -65,7 +67,14 @@ def _columns(kind: type[Any]) -> tuple[tuple[str, str, Callable[[Any], Any], boo
     )
 
 
+def _title(name: str, hint: Any) -> str:
+    marks = get_args(hint)[1:] if get_origin(hint) is Annotated else ()
+    return next((mark.name for mark in marks if isinstance(mark, Column)), name)
+
+
 def _converter(hint: Any) -> Callable[[Any], Any]:
+    if get_origin(hint) is Annotated:
+        return _converter(get_args(hint)[0])
     if get_origin(hint) in (Union, types.UnionType):
         (inner,) = (part for part in get_args(hint) if part is not types.NoneType)
         convert = _converter(inner)

@@ -14,9 +14,9 @@ from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from facts.decoding import FactsError, column, decode
+from facts.decoding import Column, FactsError, decode
 from host.files import read_text
 from host.yaml_text import parse_yaml
 
@@ -57,12 +57,12 @@ class QuotaFact:
 class TokenPrices:
     """USD per million tokens of one model and routing. None = not published for this class."""
 
-    price_key: str = column("model_id")
-    input_usd_per_mtok: float = column("input")
-    output_usd_per_mtok: float = column("output")
-    cache_read_usd_per_mtok: float | None = column("cache_read")
-    cache_write_5m_usd_per_mtok: float | None = column("cache_write_5m")
-    cache_write_1h_usd_per_mtok: float | None = column("cache_write_1h")
+    price_key: Annotated[str, Column("model_id")]
+    input_usd_per_mtok: Annotated[float, Column("input")]
+    output_usd_per_mtok: Annotated[float, Column("output")]
+    cache_read_usd_per_mtok: Annotated[float | None, Column("cache_read")]
+    cache_write_5m_usd_per_mtok: Annotated[float | None, Column("cache_write_5m")]
+    cache_write_1h_usd_per_mtok: Annotated[float | None, Column("cache_write_1h")]
     source: str
     source_date: str
     assumed: tuple[str, ...] = ()
@@ -150,7 +150,7 @@ class Instance:
     instance: str
     chip: str
     chips: int
-    on_demand_usd_per_hour: float | None = column("on_demand_usd_per_hour_us_east_1")
+    on_demand_usd_per_hour: Annotated[float | None, Column("on_demand_usd_per_hour_us_east_1")]
     capacity_block_usd_per_hour: float | None
     capacity_block_note: str
     reserved_effective_usd_per_hour: float | None

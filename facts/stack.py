@@ -18,7 +18,7 @@ from pydantic_core import from_json
 from facts.blocks import Positive, Share, SomeSeconds, refuse_unknown_keys
 from host.errors import PeakdayError
 
-SCHEMA = "peakday.stack/1"
+SCHEMA: Literal["peakday.stack/1"] = "peakday.stack/1"
 _CHECKED = ConfigDict(extra="forbid", allow_inf_nan=False)
 _OLD_KEYS = {"spill": "fallback", "ladder": "chains"}
 """Keys of scenarios and stack files written before their present name, still read."""

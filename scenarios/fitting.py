@@ -116,7 +116,8 @@ def period_peaks(series: StepCounts, period_s: float) -> Floats:
     periods = (len(series.counts) - first) // steps
     if periods <= 0:
         return np.zeros(0)
-    return series.counts[first : first + periods * steps].reshape(periods, steps).max(axis=1)
+    peaks: Floats = series.counts[first : first + periods * steps].reshape(periods, steps).max(axis=1)
+    return peaks
 
 
 def predict(peaks: Floats) -> Growth:

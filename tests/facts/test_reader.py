@@ -1,17 +1,18 @@
 """Data files are read by the types of their rows; a wrong cell or key is one line that names it."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import pytest
 
 from facts import reader
-from facts.decoding import FactsError, column, decode
+from facts.decoding import Column, FactsError, decode
 
 
 @dataclass(frozen=True)
 class Row:
     name: str
-    usd: float = column("price")
+    usd: Annotated[float, Column("price")]
     cores: int | None = None
     on: bool = False
     regions: tuple[str, ...] = ()
