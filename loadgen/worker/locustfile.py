@@ -21,7 +21,7 @@ from locust import User, events, task
 
 from host.processes import PARENT_VARIABLE, ParentWatch
 from loadgen.coordinator.coordinator import Coordinator
-from loadgen.job import LoadJob
+from loadgen.job import LoadError, LoadJob
 from loadgen.transport.answer import Answer
 from loadgen.worker.worker_run import WorkerRun
 
@@ -31,6 +31,8 @@ PARENT_CHECK_S = 0.5
 FAILURE_SENT_WITHIN_S = 2.0
 """How long a worker that failed stays, so that the reason has left for the master before its connection closes."""
 locust.runners.WORKER_REPORT_INTERVAL = REPORT_EVERY_S
+MASTER_LOST_AFTER_S = 5.0
+"""Without a heartbeat of the master's, which comes every second, a worker stops sending and ends. Locust waits 60 s."""
 
 _runs: list[WorkerRun] = []  # at most one: Locust may spawn a second user here when another worker is lost
 _messages: dict[str, Any] = {}
@@ -54,6 +56,8 @@ def on_init(environment: Any, **_: Any) -> None:
     runner.register_message("peakday_grant", _on_grant)
     runner.register_message("peakday_recall", _on_recall)
     environment.events.report_to_master.add_listener(_on_report)
+    environment.events.heartbeat_received.add_listener(_on_heartbeat)
+    gevent.spawn(end_without_master, runner)
 
 
 events.init.add_listener(on_init)  # type: ignore[no-untyped-call]
@@ -102,6 +106,28 @@ def _on_grant(environment: Any, msg: Any, **_: Any) -> None:
 def _on_recall(environment: Any, msg: Any, **_: Any) -> None:
     for worker_run in _runs:
         environment.runner.send_message("peakday_returned", {"usd": worker_run.budget.give_back()})
+
+
+def _on_heartbeat(client_id: str, timestamp: float) -> None:
+    _messages["heartbeat_s"] = time.monotonic()
+
+
+def end_without_master(runner: Any) -> None:
+    """Stop sending and end with an error once the master has been silent for too long: nobody counts what is sent."""
+    while True:
+        gevent.sleep(1.0)  # a worker that was itself frozen reads here what came meanwhile, before it looks again
+        heartbeat_s = _messages.get("heartbeat_s")
+        if heartbeat_s is not None and time.monotonic() - heartbeat_s > MASTER_LOST_AFTER_S:
+            gevent.sleep(0.1)
+            if time.monotonic() - _messages["heartbeat_s"] > MASTER_LOST_AFTER_S:
+                break
+    for run in _runs:
+        if run.ended.is_set():
+            return
+        run.driver.stop(0.0)
+    end_failed(
+        runner, LoadError(f"the master has been silent for {MASTER_LOST_AFTER_S:g} s: this worker stops sending")
+    )
 
 
 def _on_report(client_id: str, data: dict[str, Any]) -> None:

@@ -8,12 +8,14 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from loadgen.record import load_run
-from tests.campaign.network import network
+from tests.campaign.network import Network, network
 
 pytestmark = [
     pytest.mark.slow,
@@ -22,7 +24,7 @@ pytestmark = [
 ]
 
 TARGET = """
-import asyncio, sys
+import asyncio, sys, time
 EVENT = 'data: {"choices":[{"index":0,"delta":{"content":"a "}}]}\\n\\n'
 LAST = 'data: {"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":5}}\\n\\ndata: [DONE]\\n\\n'
 async def connection(reader, writer):
@@ -30,6 +32,7 @@ async def connection(reader, writer):
         while True:
             head = (await reader.readuntil(b"\\r\\n\\r\\n")).decode().lower()
             await reader.readexactly(int(head.split("content-length: ")[1].split("\\r\\n")[0]))
+            print(time.time(), flush=True)
             writer.write(b"HTTP/1.1 200 OK\\r\\nContent-Type: text/event-stream\\r\\n")
             writer.write(b"Transfer-Encoding: chunked\\r\\n\\r\\n")
             for part in (EVENT,) * 5 + (LAST,):
@@ -45,8 +48,8 @@ asyncio.run(main())
 """
 
 
-def rehearse(folder: Path, *, for_s: float = 5.0, cut_at_s: float | None = None, cut_for_s: float = 0.0, **line: float):
-    """A run of one worker over a line; exit codes of master and worker, and the record (None: none was written)."""
+def rehearse(folder: Path, *, for_s: float = 5.0, disturb: Callable[[Network], None] | None = None, **line: float):
+    """A run of one worker over a line, disturbed while turns are sent: exit codes of both, and the record."""
     with network("master", "worker") as net:
         master, worker = net.names
         target = f"http://{net.address(master)}:8000"
@@ -69,26 +72,33 @@ def rehearse(folder: Path, *, for_s: float = 5.0, cut_at_s: float | None = None,
         ]  # fmt: skip
         for name, value in line.items():
             setattr(net, name, value)
-        if cut_at_s is not None:
-            threading.Thread(target=cut, args=(net, folder, cut_at_s, cut_for_s), daemon=True).start()
+        if disturb is not None:
+            threading.Thread(target=when_running, args=(folder, lambda: disturb(net)), daemon=True).start()
         try:
             output = [process.communicate(timeout=120)[0] for process in commands]
         finally:
-            for process in (*commands, server):
+            for process in commands:
                 process.kill()
                 process.communicate()
+            server.kill()
+            (folder / "received").write_text(server.communicate()[0])
     runs = list((folder / "runs").glob("*/run.json")) if (folder / "runs").is_dir() else []
     assert runs, output
     return [process.returncode for process in commands], load_run(runs[0].parent), output
 
 
-def cut(net, folder: Path, at_s: float, for_s: float) -> None:
-    """Cut the line so long after t0, and join it again."""
-    while not any("running" in file.read_text() for file in (folder / "runs").glob("*/live.json")):
+def when_running(folder: Path, disturb: Callable[[], None]) -> None:
+    """Bring the disturbance two seconds after t0."""
+    while not any('"running"' in file.read_text() for file in (folder / "runs").glob("*/live.json")):
         time.sleep(0.05)
-    time.sleep(at_s)
+    time.sleep(2.0)
+    disturb()
+
+
+def cut(net: Network) -> None:
+    """No packet for ten seconds."""
     net.cut = True
-    time.sleep(for_s)
+    time.sleep(10.0)
     net.cut = False
 
 
@@ -103,8 +113,36 @@ def test_a_slow_and_lossy_line_changes_no_count_and_is_no_reason_to_void(tmp_pat
 
 
 def test_a_partition_of_ten_seconds_voids_the_run_and_names_the_worker(tmp_path):
-    codes, run, output = rehearse(tmp_path, for_s=14.0, delay_s=0.005, cut_at_s=2.0, cut_for_s=10.0)
+    codes, run, output = rehearse(tmp_path, for_s=14.0, delay_s=0.005, disturb=cut)
     assert codes[0] == 3, output
     assert not run.info.verdict.valid
     assert any("worker" in reason for reason in run.info.verdict.reasons), run.info.verdict
     assert json.loads((run.path / "run.json").read_text())["state"] == "finished"
+
+
+def test_a_worker_whose_master_is_lost_stops_sending_within_seven_seconds_and_fails(tmp_path):
+    """Five seconds without a heartbeat, and what was under way; Locust alone would go on for a minute."""
+    killed_at = []
+
+    def kill_master(net: Network) -> None:
+        ours = [process for process in psutil.process_iter() if in_folder(process, tmp_path)]
+        for process in ours:
+            if "peakday" in process.cmdline() and "--master" in process.cmdline():
+                for child in process.children(recursive=True):
+                    child.kill()
+                process.kill()
+        killed_at.append(time.time())
+
+    codes, _, output = rehearse(tmp_path, for_s=40.0, disturb=kill_master)
+    assert codes[1] == 5, output
+    assert "the master has been silent" in output[1]
+    received = [float(line) for line in (tmp_path / "received").read_text().split()]
+    assert max(received) < killed_at[0] + 7.0
+
+
+def in_folder(process: psutil.Process, folder: Path) -> bool:
+    """Whether a process works in a folder."""
+    try:
+        return process.cwd() == str(folder)
+    except (psutil.Error, OSError):
+        return False
