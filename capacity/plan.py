@@ -6,6 +6,7 @@ Every number is a `Figure`: a range with its confidence, unit, provenance and so
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cache
@@ -47,7 +48,7 @@ def weakest(provenances: list[str]) -> str:
 class Figure(Row):
     """One number: its middle, the range that holds it with `confidence`, its unit, and where it comes from.
 
-    A confidence of 0 means that low is an expert's worst inputs, no interval.
+    A confidence of 0 means that low and high are an expert's, no interval.
     `simulated` is true when any input of provenance `simulated` touched it: it is printed SIMULATED beside it.
     """
 
@@ -79,11 +80,33 @@ class InputNote(Row):
 
 @dataclass(frozen=True)
 class Levels(Row):
-    """One quantity at three demand levels."""
+    """One quantity at three quantiles of demand; `bought`: at the plan's service level over the joint draws."""
 
     p50: float
     p90: float
     p95: float
+    bought: float | None = None
+
+    @property
+    def at_level(self) -> float:
+        """What is bought; plans of before the service level bought the p90 of demand."""
+        return self.p90 if self.bought is None else self.bought
+
+    @property
+    def by_name(self) -> dict[str, float]:
+        """p50, p90 and p95; and bought, where it is known."""
+        demand = {"p50": self.p50, "p90": self.p90, "p95": self.p95}
+        return demand if self.bought is None else demand | {"bought": self.bought}
+
+
+@dataclass(frozen=True)
+class Probability(Row):
+    """A share of joint draws, with the 90% interval of its Monte Carlo error and the number of draws."""
+
+    value: float
+    low: float
+    high: float
+    n: int
 
 
 @dataclass(frozen=True)
@@ -109,11 +132,21 @@ class QuotaNeed(Row):
     binds_at_offset_s: float | None
     source: str
     throttled_ratio: float | None = None  # share of the event's calls in excess at p90 demand, with no region lost
+    short: Probability | None = None  # that the peak needs more than `ask`
+
+    @property
+    def ask(self) -> float:
+        """What to hold: at the service level, under the reading that needs more, rounded up to three digits."""
+        needed = max(self.needed_settlement.at_level, self.needed_reservation.at_level)
+        if needed <= 0:
+            return 0.0
+        unit = 10.0 ** (math.floor(math.log10(needed)) - 2)
+        return math.ceil(round(needed / unit, 6)) * unit
 
     @property
     def pressure(self) -> float:
-        """Need over limit at p90, under the reading that asks for more; 0 where nothing is granted or limited."""
-        needed = max(self.needed_settlement.p90, self.needed_reservation.p90)
+        """Need over limit at the service level, under the reading that needs more; 0 where nothing is limited."""
+        needed = max(self.needed_settlement.at_level, self.needed_reservation.at_level)
         return needed / self.granted if self.granted else 0.0
 
 
@@ -138,11 +171,20 @@ class ChipOption(Row):
     event_usd: float = 0.0  # bought instances x price x billed hours
     chips_per_replica: float | None = None
     list_usd_per_hour: float | None = None  # of one instance, before any discount; null: no public price
+    load_per_s: Levels | None = None  # calls a second of the peak at the middle rate of a replica: what sizes the fleet
+    short: Probability | None = None  # that the bought fleet does not carry the region's peak
+    one_fewer_short: Probability | None = None  # that one instance fewer in each zone does not
+    served_ratio: float = 1.0  # share of joint draws in which the SLOs can be met at all on this chip
 
     @property
     def bought_instances(self) -> int:
-        """What the plan buys: the p90 of demand; `chips_range.mid`, `usd_per_hour` and `event_usd` are of it."""
-        return int(self.instances.p90)
+        """What the plan buys at its service level; `chips_range.mid`, `usd_per_hour` and `event_usd` are of it."""
+        return int(self.instances.at_level)
+
+    @property
+    def bought_replicas(self) -> int:
+        """All replicas of the bought fleet."""
+        return int(self.replicas.at_level)
 
     @property
     def event_list_usd(self) -> float:
@@ -154,7 +196,7 @@ class ChipOption(Row):
     @property
     def bought_chips(self) -> int:
         """All chips of the bought instances."""
-        return int(self.chips.p90)
+        return int(self.chips.at_level)
 
 
 @dataclass(frozen=True)
@@ -472,6 +514,36 @@ class SizingRules(Row):
 
 
 @dataclass(frozen=True)
+class VarianceShare(Row):
+    """Share of the variance of ln(event cost, each draw with its own fleets) that knowing one cause would remove."""
+
+    cause: str
+    share: float
+
+
+@dataclass(frozen=True)
+class ServiceLevel(Row):
+    """The one probability of the plan: what is bought carries `level` of the joint draws.
+
+    basis: stated (capacity.service_level) or value (capacity.value_per_interaction_usd, newsvendor).
+    fleet_short, quota_short: that any fleet, any quota ask falls short in a draw; short: either.
+    region_short: by region, that any fleet or ask of it does. budget_usd carries the level of draws;
+    budget_short: that the event costs more.
+    """
+
+    level: float
+    basis: str
+    fleet_short: Probability
+    quota_short: Probability
+    short: Probability
+    region_short: dict[str, Probability]
+    budget_usd: float
+    budget_short: Probability
+    reached: bool = True
+    beyond_design_ratio: float = 0.0  # share of draws whose rate is that of the edge of what was simulated
+
+
+@dataclass(frozen=True)
 class Plan(Row):
     """The whole answer. Lists are in order of importance."""
 
@@ -506,6 +578,9 @@ class Plan(Row):
     hit_stability: tuple[HitStability, ...] = ()  # own engines' block caches
     cache_stampede: tuple[CacheStampede, ...] = ()  # what refilling forgotten provider caches costs
     rules: SizingRules | None = None
+    service: ServiceLevel | None = None
+    variance: tuple[VarianceShare, ...] = ()
+    not_served: tuple[str, ...] = ()  # demand that is in no fleet and no cost
 
     @property
     def simulated(self) -> bool:

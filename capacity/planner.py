@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,15 +22,24 @@ from capacity.fleet.fallback_chain import fallback_chains
 from capacity.fleet.findings import assumptions_first, first_limit_exceeded, rejected, warnings
 from capacity.fleet.headroom import minimax_regret_option, quantile_options, spare_options, worthwhile_option
 from capacity.fleet.inputs import PlanInputs
-from capacity.fleet.outcome import INTERACTIONS, Base, Multipliers, SelfHostedChoice
-from capacity.fleet.supply import Sized, bedrock_supply, latency_s, self_hosted_supply, self_hosted_usd_per_call
+from capacity.fleet.outcome import INTERACTIONS, Base, SelfHostedChoice, spent_usd
+from capacity.fleet.service_level import JointLevel, Mask, all_carried, joint_level, order_statistic, short_of
+from capacity.fleet.supply import (
+    Sized,
+    bedrock_supply,
+    latency_s,
+    quota_draws,
+    self_hosted_services,
+    self_hosted_usd_per_call,
+    size_self_hosted,
+)
 from capacity.fleet.uncertainty import (
-    HITS_LOW,
-    PREFIX_HITS_LOW,
     error_bars,
     expected_value_of_information,
+    hits_over,
     moves,
     sensitivities,
+    variance_shares,
 )
 from capacity.fleet.warm_up import with_measured_warm_up
 from capacity.plan import (
@@ -42,6 +52,7 @@ from capacity.plan import (
     Purchase,
     ScenarioRef,
     Schedule,
+    ServiceLevel,
     SizingRules,
     SupplyPlan,
 )
@@ -84,10 +95,11 @@ def make_plan(
     """
     scenario, warm_up = with_measured_warm_up(scenario, benches)
     inputs = plan_inputs(scenario, run, step_models, prices, seed, usage=usage, held=held)
-    supplies, sized = size_supplies(inputs)
+    sizes = size_supplies(inputs)
+    supplies, sized = sizes.supplies, sizes.sized
     qualities = quality() if quality_rows is None else quality_rows
     base = inputs.base([choice for item in sized for choice in item.choices if choice.load_per_s > 0])
-    ranked = sensitivities(base, moves(inputs.streams, inputs.spread))
+    ranked = sensitivities(base, moves(inputs.streams, inputs.unknown))
     stability = hit_stability(inputs, base.own)
     notes = [note for item in sized for note in item.warnings] + [row.warning for row in stability if row.warning]
     charged = bill(inputs, base, sized, supplies)
@@ -122,6 +134,8 @@ def make_plan(
         schedules=_schedules(inputs, base),
         rules=_rules(inputs),
         errors=error_bars(base, inputs.draws) if base.own else None,
+        service=_service(inputs, base, sizes),
+        variance=variance_shares(base, inputs.draws) if base.own or base.bedrock else (),
         expected_value_of_information=expected_value_of_information(base, inputs.draws),
     )
 
@@ -157,17 +171,98 @@ def plan_inputs(
     return PlanInputs.of(scenario, calls, priced, step_models, seed, measured=run is not None, held=held, usage=usage)
 
 
-def size_supplies(inputs: PlanInputs) -> tuple[list[SupplyPlan], list[Sized]]:
-    """Every model in every region; own models are simulated once and sized in each region."""
-    supplies, sized = [], []
+@dataclass(frozen=True)
+class SizedPlan:
+    """Every model in every region, and the joint levels of what is bought and asked for; bool [n] of each part."""
+
+    supplies: list[SupplyPlan]
+    sized: list[Sized]
+    fleet: JointLevel
+    quota: JointLevel
+    fleet_carried: dict[str, Mask]  # by region: no fleet of it falls short
+    quota_carried: dict[str, Mask]
+
+
+def size_supplies(inputs: PlanInputs) -> SizedPlan:
+    """Every model in every region at the service level: all fleets jointly, and all quota asks jointly.
+
+    Self-hosted models are simulated once; each fleet is sized alone to choose its chip, then all at the joint level.
+    """
+    level = inputs.scenario.capacity.service_level
+    hosted = [name for name in inputs.model_names if inputs.prices.models[name].supply != "bedrock"]
+    simulated = {name: self_hosted_services(inputs, name) for name in hosted}
+    alone = [size_self_hosted(inputs, each, None) for each in simulated.values()]
+    loads = {
+        (choice.service.model, choice.region): choice.load_at_middle_rate(inputs.draws)
+        for item in alone
+        for choice in item.choices
+        if choice.load_per_s > 0
+    }
+    fleet = joint_level([*loads.values()], level)
+    sized = {each.model: size_self_hosted(inputs, each, fleet) for each in simulated.values()}
+    drawn = {
+        (name, region): quota_draws(inputs, name, region)
+        for name in inputs.model_names
+        if name not in hosted
+        for region in inputs.regions
+    }
+    quota = joint_level([need for each in drawn.values() for need in each.needs.values()], level)
+    supplies: list[SupplyPlan] = []
     for name in inputs.model_names:
-        if inputs.prices.models[name].supply == "bedrock":
-            supplies += [bedrock_supply(inputs, name, region) for region in inputs.regions]
-            continue
-        made = self_hosted_supply(inputs, name)
-        sized.append(made)
-        supplies += made.supplies
-    return supplies, sized
+        if name in sized:
+            supplies += sized[name].supplies
+        else:
+            supplies += [bedrock_supply(inputs, name, r, drawn[name, r], quota) for r in inputs.regions]
+    asks = {(s.model, s.region, q.kind): q.ask for s in supplies for q in s.quotas}
+    every = np.ones(inputs.scenario.capacity.draws, dtype=bool)
+    fleet_carried, quota_carried = {}, {}
+    for region in inputs.regions:
+        bought = [
+            choice.load_at_middle_rate(inputs.draws) <= choice.load_per_s * choice.bought_over_p50 * (1 + 1e-12)
+            for item in sized.values()
+            for choice in item.choices
+            if choice.region == region
+        ]
+        asked = [
+            need <= asks[name, where, kind]
+            for (name, where), each in drawn.items()
+            if where == region
+            for kind, need in each.needs.items()
+        ]
+        fleet_carried[region] = np.all([every, *bought], axis=0)
+        quota_carried[region] = np.all([every, *asked], axis=0)
+    return SizedPlan(supplies, list(sized.values()), fleet, quota, fleet_carried, quota_carried)
+
+
+def _service(inputs: PlanInputs, base: Base, sized: SizedPlan) -> ServiceLevel:
+    """The one probability of the plan, and what it is made of."""
+    level = inputs.scenario.capacity.service_level
+    fleet, quota = all_carried(sized.fleet_carried), all_carried(sized.quota_carried)
+    spent = spent_usd(base, inputs.draws) * np.ones(len(fleet))
+    budget = order_statistic(spent, level)
+    beyond = [
+        choice.service.surface.beyond(inputs.draws.input_tokens, inputs.draws.output_tokens, inputs.draws.prefix_hits)
+        for choice in base.own
+        if choice.stream == INTERACTIONS
+    ]
+    return ServiceLevel(
+        level=level,
+        basis="stated",
+        fleet_short=short_of(fleet),
+        quota_short=short_of(quota),
+        short=short_of(fleet & quota),
+        region_short={
+            region: short_of(sized.fleet_carried[region] & sized.quota_carried[region]) for region in inputs.regions
+        },
+        budget_usd=budget,
+        budget_short=short_of(spent <= budget),
+        reached=sized.fleet.reached,
+        beyond_design_ratio=max(beyond, default=0.0),
+    )
+
+
+MISSES_MIN = 0.02
+"""A hit is never guaranteed: the range of a ratio of 1 is that of this share of misses."""
 
 
 def _hit_rates(inputs: PlanInputs) -> tuple[HitRate, ...]:
@@ -176,14 +271,19 @@ def _hit_rates(inputs: PlanInputs) -> tuple[HitRate, ...]:
         if not inputs.calls.of(name).any():
             continue
         origin = inputs.calls.provenance.get(name, "assumed")
-        lost = HITS_LOW if inputs.prices.models[name].supply == "bedrock" else PREFIX_HITS_LOW
+        unknown = inputs.unknown
+        on_bedrock = inputs.prices.models[name].supply == "bedrock"
+        factor = unknown.provider_misses if on_bedrock else unknown.prefix_misses
         for level, ratio in cache_hit_figures(inputs.calls, name).items():
-            low = ratio * lost
+            likely = min(ratio, 1 - MISSES_MIN)
+            high, low = likely * hits_over(likely, np.array([1 / factor, factor]))
             source = (
-                f"middle {origin}, {inputs.calls.source}; worst case: {1 - lost:.0%} of the hits lost, expert estimate"
+                f"middle {origin}, {inputs.calls.source}; range: misses to a hit x or / {factor:g}, expert estimate"
             )
             shown = "expert_estimate" if origin == "measured" else origin
-            figure = Figure(ratio, low, ratio, "ratio", shown, source, 0.0, simulated=origin == "simulated")
+            figure = Figure(
+                ratio, float(low), max(ratio, float(high)), "ratio", shown, source, 0.0, simulated=origin == "simulated"
+            )
             rates.append(HitRate(name, level, figure))
     return tuple(rates)
 
@@ -266,12 +366,12 @@ def _schedules(inputs: PlanInputs, base: Base) -> tuple[Schedule, ...]:
     """Instances by the hour for the p90 timeline, scaled ahead of the need by the warm-up, against a flat fleet."""
     rows = []
     for choice in base.own:
-        flat = choice.needed(Multipliers(), base.rules, at_p90=True)
+        flat = choice.bought(base.rules)
         timeline = inputs.demand[choice.stream][choice.region].timeline
         rate = np.array(timeline.interactions_per_s_p90) / max(timeline.interactions_per_s_p90)
         need, lasts_h = hourly_need(
             np.array(timeline.offset_s),
-            rate * choice.load_per_s * choice.p90_over_p50,
+            rate * choice.load_per_s * choice.bought_over_p50,
             inputs.scenario.event.length_s,
             base.rules.warm_up_lag_s,
         )

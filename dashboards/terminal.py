@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from capacity.plan import Plan
 from dashboards.html.plan.page import quota_short
@@ -69,6 +68,7 @@ def plan_summary(plan: Plan) -> str:
     numbers = plan_numbers(plan)
     lines = [
         f"Plan {plan.plan_id}  {plan.scenario.name}, seed {plan.seed}",
+        *_service_lines(plan),
         _line("first limit", [plan.first_limit_exceeded]),
         *[_line("assumes" if i == 0 else "", [text]) for i, text in enumerate(plan.assumptions_with_most_effect[:3])],
         *[_line("peak" if i == 0 else "", [_peak(demand.region, numbers)]) for i, demand in enumerate(plan.demand)],
@@ -178,7 +178,7 @@ def _chip_lines(plan: Plan, numbers: list[Number]) -> list[str]:
         if option is None:
             continue
         chips = find(numbers, "chips", region=supply.region, model=supply.model, chip=option.chip)
-        text = f"{supply.model}, {supply.region}: {_ranged(chips, f'{option.chip} at p90')}"
+        text = f"{supply.model}, {supply.region}: {_ranged(chips, f'{option.chip} bought')}"
         instances = f"{show(option.bought_instances, 'instances')} x {option.instance_type}"
         words = [f"{text}, {instances}; bound by {option.binding} [{option.chips_range.provenance}]"]
         lines.append(_line("" if lines else "chips", words))
@@ -205,14 +205,25 @@ def _warning_lines(warnings: Sequence[str]) -> list[str]:
     return [_line("" if i else "warning", [text]) for i, text in enumerate(texts)]
 
 
+def _service_lines(plan: Plan) -> list[str]:
+    """The one probability: what is bought carries a stated share of the joint draws."""
+    if plan.service is None:
+        return []
+    parts = {"fleets": plan.service.fleet_short, "quota asks": plan.service.quota_short, "either": plan.service.short}
+    odds = ", ".join(f"{name} {p.value:.1%} ({p.low:.1%} to {p.high:.1%})" for name, p in parts.items())
+    lines = [
+        _line("carries", [f"{plan.service.level:.0%} of joint draws; P(short): {odds}"]),
+        _line("", [f"budget {show(plan.service.budget_usd, 'usd')} holds in as many"]),
+    ]
+    return lines + [_line("NOT SERVED" if not i else "", [text]) for i, text in enumerate(plan.not_served)]
+
+
 def _hit_lines(numbers: list[Number]) -> list[str]:
-    """The low end of a hit ratio is an expert estimate of the worst case and no interval, and it is printed so."""
+    """Hit ratios with their range."""
     hits = [n for n in numbers if n.name == "cache_hit_token_ratio" and dict(n.labels).get("level") == "all"]
     lines = []
     for i, n in enumerate(hits):
-        shown = _ranged(replace(n, lo=None, hi=None), "of input tokens read")
-        worst = "" if n.lo is None else f", expert estimate {show(n.lo, n.unit)} at worst"
-        lines.append(_line("" if i else "cache", [f"{dict(n.labels)['model']}: {shown}{worst}"]))
+        lines.append(_line("" if i else "cache", [f"{dict(n.labels)['model']}: {_ranged(n, 'of input tokens read')}"]))
     return lines
 
 

@@ -149,7 +149,10 @@ Tier = Literal["default", "priority", "flex", "latency_optimized"]
 
 
 class Capacity(Part):
-    """Everything a plan needs beyond demand and measurements. service_tiers: by MODEL, or MODEL/INTENT where named."""
+    """Everything a plan needs beyond demand and measurements. service_tiers: by MODEL, or MODEL/INTENT where named.
+
+    service_level: share of joint draws (demand, turns, tokens, hits, routes, step times) that what is bought carries.
+    """
 
     own: dict[str, SelfHostedSupply] = {"custom-8b": SelfHostedSupply()}
     resilience: Resilience = Resilience()
@@ -157,5 +160,6 @@ class Capacity(Part):
     horizon_s: Seconds | None = None
     value_per_interaction_usd: Positive | None = None
     draws: Annotated[int, Field(ge=100)] = 1_000
+    service_level: Annotated[float, Field(gt=0, lt=1)] = 0.9
     service_tiers: dict[str, Tier] = {}
     meters: Meters = Meters()

@@ -8,16 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from capacity.cost.interaction import Origins, call_costs, cost_lines
+from capacity.cost.interaction import METERED, Origins, call_costs, cost_lines
 from capacity.cost.prices import Prices, load_prices
 from capacity.fleet.inputs import PlanInputs
-from capacity.fleet.outcome import INTERACTIONS, PLANNER_QUERIES, Base, Multipliers, outcome
+from capacity.fleet.outcome import INTERACTIONS, PLANNER_QUERIES, Base, Multipliers, spent_usd
 from capacity.fleet.supply import Sized, self_hosted_usd_per_call
 from capacity.plan import BackgroundStream, CostLine, Figure, ServiceTier, SupplyPlan, range_around, weakest
 from facts.price_variants import TIERS, tier_variant
 
 DEMAND_RATIO_MIN = 0.01
 """A draw without demand has no cost per interaction: below 1% of the median it is held there."""
+HEADLINE_QUANTILES = (0.1, 0.9)
+HEADLINE_CONFIDENCE = 0.8
 TIER_CAVEATS = {
     "priority": "dearer; for calls that must be answered first when Bedrock is short of capacity",
     "flex": "waits when Bedrock is busy, as at a peak: for work that nobody waits for",
@@ -50,16 +52,18 @@ def bill(inputs: PlanInputs, base: Base, sized: Sequence[Sized], supplies: Seque
         replace(line, per_interaction_list_usd=other.per_interaction_usd.mid)
         for line, other in zip(lines, at_list, strict=True)
     )
-    middle = outcome(base, Multipliers(), at_p90=True)
-    low, high = np.quantile(outcome(base, inputs.draws, at_p90=False).event_cost_usd, [0.05, 0.95])
-    mid = float(middle.event_cost_usd[0])
+    middle = float(spent_usd(base, Multipliers())[0])
+    low, high = np.quantile(spent_usd(base, inputs.draws), HEADLINE_QUANTILES)
     event = Figure(
-        mid, *range_around(mid, float(low), float(high)), "USD",
+        middle,
+        *range_around(middle, float(low), float(high)),
+        "USD",
         origin if origin == "assumed" and not sized else provenance,
-        "list prices of facts/ less stated discounts; fleets sized at p90 and paid for the whole event, tokens at the "
-        "median demand",
+        "list prices of facts/ less stated discounts; fleets bought at the service level and paid for the whole event, "
+        "tokens at the median demand",
+        HEADLINE_CONFIDENCE,
         simulated=provenance == "simulated",
-    )  # fmt: skip
+    )
     parts = _parts(base, supplies, at_list=False)
     list_parts = _parts(inputs.base(base.own, public), supplies, at_list=True)
     return Bill(_with_joint_range(inputs, base, lines), parts, list_parts, event)
@@ -71,8 +75,8 @@ def _costs(inputs: PlanInputs, prices: Prices, own: dict[str, float]) -> Any:
 
 
 def _parts(base: Base, supplies: Sequence[SupplyPlan], *, at_list: bool) -> dict[str, float]:
-    features = base.bedrock.features
-    tokens = float(base.bedrock.over(Multipliers())[0]) - features
+    features = base.bedrock[METERED].features if METERED in base.bedrock else 0.0
+    tokens = float(base.bedrock_usd(Multipliers())[0]) - features
     metered = {"guardrails and web search": features} if features else {}
     silicon = {
         f"self-hosted {supply.model} {supply.region}": chosen.event_list_usd if at_list else chosen.event_usd
@@ -83,14 +87,14 @@ def _parts(base: Base, supplies: Sequence[SupplyPlan], *, at_list: bool) -> dict
 
 
 def _with_joint_range(inputs: PlanInputs, base: Base, lines: tuple[CostLine, ...]) -> tuple[CostLine, ...]:
-    """Cost lines whose ranges hold the joint draws too: each draw's own fleets and tokens over its own interactions."""
+    """Cost lines whose ranges hold the joint draws too: bought fleets and drawn tokens over drawn interactions."""
     chat = replace(base, own=[choice for choice in base.own if choice.stream == INTERACTIONS])
-    middle = float(outcome(chat, Multipliers(), at_p90=True).event_cost_usd[0])
+    middle = float(spent_usd(chat, Multipliers())[0])
     if middle == 0:
         return lines
     interactions = np.maximum(inputs.draws.demand[INTERACTIONS], DEMAND_RATIO_MIN)
-    drawn = outcome(chat, inputs.draws, at_p90=False).event_cost_usd / interactions / middle
-    low, high = (float(value) for value in np.quantile(drawn, [0.05, 0.95]))
+    drawn = spent_usd(chat, inputs.draws) / interactions / middle
+    low, high = (float(value) for value in np.quantile(drawn, HEADLINE_QUANTILES))
 
     def widen(figure: Figure) -> Figure:
         return replace(figure, low=min(figure.low, figure.mid * low), high=max(figure.high, figure.mid * high))

@@ -22,6 +22,7 @@ Z_90 = 1.6449
 PARTS = ("input", "cache read", "cache write", "output")
 OWN = "self-hosted"
 RETRIED = "failed attempts"
+METERED = "metered features"
 
 
 @dataclass(frozen=True)
@@ -95,31 +96,32 @@ def bedrock_spend(
     ttl: CacheTtl | None = None,
     features: Mapping[str, Floats] | None = None,
     retry_extra_attempts: float = 0.0,
-) -> BedrockSpend:
-    """The event's token bill at a number of interactions, by class; and what its cache reads cost if written again.
+) -> dict[str, BedrockSpend]:
+    """Each model's token bill of the event at a number of interactions, by class; and what its cache reads cost if
+    written again. Metered features are under the name METERED.
 
     ttl: lifetime asked for by prompt level; a read is written again at its level's. None = five minutes.
     """
-    total = dict.fromkeys(PARTS, 0.0)
-    rewrite = 0.0
+    scale = interactions / calls.interactions
+    tokens = scale * (1 + retry_extra_attempts)
+    spends = {}
     for name in dict.fromkeys(calls.model.tolist()):
         if models[name].prices is None:
             continue
+        total, rewrite = dict.fromkeys(PARTS, 0.0), 0.0
         for mask, prices in price_groups(calls, models[name]):
             for part, usd in _token_costs(calls, mask, prices).items():
                 total[part] += float(usd.sum())
             rewrite += _rewrite_usd(calls, mask, models[name], prices, ttl or CacheTtl())
+        spends[name] = BedrockSpend(
+            input=total["input"] * tokens,
+            cache_read=total["cache read"] * tokens,
+            cache_write=total["cache write"] * tokens,
+            output=total["output"] * tokens,
+            rewrite=rewrite * tokens,
+        )
     metered = sum(float(usd.sum()) for usd in (features or {}).values())
-    scale = interactions / calls.interactions
-    tokens = scale * (1 + retry_extra_attempts)
-    return BedrockSpend(
-        input=total["input"] * tokens,
-        cache_read=total["cache read"] * tokens,
-        cache_write=total["cache write"] * tokens,
-        output=total["output"] * tokens,
-        rewrite=rewrite * tokens,
-        features=metered * scale,
-    )
+    return spends | ({METERED: BedrockSpend(features=metered * scale)} if metered else {})
 
 
 def _rewrite_usd(calls: Calls, mask: npt.NDArray[np.bool_], model: Model, prices: TokenPrices, ttl: CacheTtl) -> float:

@@ -1,6 +1,6 @@
 """Where a peak beyond what was bought or granted goes: self-hosted chips, API to its quota, smaller model, queue, shed.
 
-Sized at two levels of demand: the p90 that fleets are bought for, and the p99 of the joint draws. A tier takes what its
+Sized at two levels of demand: the p90 of demand, and the p99 of the joint draws. A tier takes what its
 limit leaves after its own traffic; what no tier takes waits in a queue while customers are patient; the rest is shed.
 """
 
@@ -12,14 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from capacity.fleet.inputs import PlanInputs
-from capacity.fleet.outcome import INTERACTIONS, Multipliers, SelfHostedChoice
+from capacity.fleet.outcome import INTERACTIONS, SelfHostedChoice
 from capacity.fleet.supply import latency_s, limits_of, quota_tokens
 from capacity.plan import FallbackTier
 from capacity.quotas.quota import assumed_latency_s, call_tokens, steady_bound_per_s
 from capacity.simulator.requests import Floats
 from facts.reader import Quality
 
-LEVELS = ("p90", "p99 of the draws")
+LEVELS = ("p90 of demand", "p99 of the draws")
 
 
 @dataclass(frozen=True)
@@ -114,14 +114,14 @@ def _place(inputs: PlanInputs, name: str, region: str, level: str, choices: Sequ
     for choice in choices:
         if (choice.service.model, choice.region) == (name, region):
             rules = inputs.scenario.capacity.resilience
-            groups = float(choice.needed(Multipliers(), rules, at_p90=True).instances.max()) / rules.zones
-            return _Place(load, choice.calls_per_group(rules) * groups, f"{choice.service.step.chip}, the p90 fleet")
+            groups = float(choice.bought(rules).instances.max()) / rules.zones
+            return _Place(load, choice.calls_per_group(rules) * groups, f"{choice.service.step.chip}, the bought fleet")
     return _Place(load, 0.0, "not sized")
 
 
 def _peak_per_s(inputs: PlanInputs, name: str, region: str, level: str) -> float:
     carried = inputs.carried_per_s(name, region)
-    if level == "p90":
+    if level == LEVELS[0]:
         return carried.p90
     drawn = inputs.draws.peak.get((INTERACTIONS, region), inputs.draws.demand[INTERACTIONS]) * inputs.draws.turns
     return max(carried.p90, carried.p50 * float(np.quantile(drawn, 0.99)))
@@ -168,7 +168,7 @@ def _usd(inputs: PlanInputs, name: str, target: str) -> float:
 
 
 def _seconds(inputs: PlanInputs, name: str, target: str) -> float:
-    """Mean seconds of a call; on own chips what their promise allows at most."""
+    """Mean seconds of a call; on self-hosted chips what their SLOs allow at most."""
     output = _tokens(inputs, name)["output"]
     own = inputs.scenario.capacity.own.get(target)
     if inputs.prices.models[target].supply != "bedrock":

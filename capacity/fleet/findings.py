@@ -26,13 +26,13 @@ def assumptions_first(ranked: Sequence[Sensitivity]) -> tuple[str, ...]:
 
 
 def first_limit_exceeded(supplies: Sequence[SupplyPlan]) -> str:
-    """The limit with the least room at the p90 peak, over every model and region."""
+    """The limit with the least room at the service level, over every model and region."""
     pressures = [pressure for supply in supplies if (pressure := _pressure(supply)) is not None]
     return max(pressures)[1] if pressures else "nothing that was sized has a known limit"
 
 
 def _pressure(supply: SupplyPlan) -> tuple[float, str] | None:
-    """Need over limit at p90, and the sentence that says so; None for what has no known limit or was not sized."""
+    """Need over limit at the service level, and the sentence that says so; None where none is known."""
     where = f"{supply.model} in {supply.region}"
     known = [need for need in supply.quotas if need.granted]
     if known:
@@ -41,18 +41,17 @@ def _pressure(supply: SupplyPlan) -> tuple[float, str] | None:
     if supply.chosen is None or not supply.calls_per_s.p50:
         return None
     chosen = supply.chosen
-    peak = chosen.utilisation_ratio.mid * supply.calls_per_s.p90 / supply.calls_per_s.p50
-    return peak, f"{where}: {chosen.binding} is exceeded when demand passes {1 / peak:.2f} x its p90 peak"
+    bought = chosen.load_per_s.at_level if chosen.load_per_s else supply.calls_per_s.p90
+    room = bought / supply.calls_per_s.p90
+    return 1 / room, f"{where}: {chosen.binding} is exceeded when demand passes {room:.2f} x its p90"
 
 
 def _quota_sentence(need: QuotaNeed) -> str:
     when = ""
     if need.binds_at_offset_s is not None:
-        when = f", first at {need.binds_at_offset_s / 3600:.1f} h into the event"
-    needed = max(need.needed_settlement.p90, need.needed_reservation.p90)
-    return (
-        f"{need.kind} of {needed:,.0f} needed at p90 against {need.granted:,.0f} granted ({need.pressure:.2f} x){when}"
-    )
+        hours = need.binds_at_offset_s / 3600
+        when = f", first {hours:.1f} h into the event" if hours >= 0.1 else ", from the start of the event"
+    return f"{need.kind} of {need.ask:,.0f} needed against {need.granted:,.0f} granted ({need.pressure:,.1f} x){when}"
 
 
 def rejected(supplies: Sequence[SupplyPlan]) -> tuple[Rejected, ...]:
@@ -125,7 +124,7 @@ def _increases(supplies: Sequence[SupplyPlan]) -> list[str]:
                 f"{advice.reserved_per_call:,.0f} tokens a call in place of {advice.reserved_per_call_now:,.0f}"
             )
     return [
-        f"{model}: quotas bind at p95 demand; ask for {', '.join(wants)}; increases take days, so ask weeks ahead"
+        f"{model}: quotas bind at the service level; ask for {', '.join(wants)}; increases take days: ask early"
         for model, wants in wanted.items()
     ] + list(spared.values())
 

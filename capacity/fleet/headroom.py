@@ -19,7 +19,7 @@ CANDIDATES = np.linspace(0.02, 1.0, 50)
 
 def quantile_options(choice: SelfHostedChoice, draws: Multipliers, rules: Resilience) -> list[HeadroomOption]:
     """The fleet that covers p50, p90, p95 and p99 of the joint draws: what each nine costs."""
-    sized = choice.needed(draws, rules, at_p90=False)
+    sized = choice.needed(draws, rules, at_level=False)
     usd = choice.usd(sized)
     order = np.argsort(sized.chips, kind="stable")
     options = []
@@ -31,7 +31,7 @@ def quantile_options(choice: SelfHostedChoice, draws: Multipliers, rules: Resili
 
 
 def spare_options(choice: SelfHostedChoice, rules: Resilience, region_factor: float) -> list[HeadroomOption]:
-    """The p90 fleet with nothing spare, then with each thing that may fail: what headroom costs.
+    """The bought fleet with nothing spare, then with each thing that may fail: what headroom costs.
 
     region_factor: what the region carries over its own demand because another may be lost; 1 where none may.
     """
@@ -39,14 +39,14 @@ def spare_options(choice: SelfHostedChoice, rules: Resilience, region_factor: fl
     zones = rules.model_copy(update={"drain_ratio": 0.0, "broken_ratio": 0.0})
     alone = replace(choice, load_per_s=choice.load_per_s / region_factor)
     series = [
-        ("p90, nothing may fail", alone, bare),
-        (f"p90, {rules.zones_lost} of {rules.zones} zones may be lost", alone, zones),
-        ("p90, and hosts drain or break", alone, rules),
-        ("p90, and a region may be lost", choice, rules),
+        ("bought, nothing may fail", alone, bare),
+        (f"bought, {rules.zones_lost} of {rules.zones} zones may be lost", alone, zones),
+        ("bought, and hosts drain or break", alone, rules),
+        ("bought, and a region may be lost", choice, rules),
     ]
     options = []
     for rule, which, held in series[: 4 if region_factor > 1 else 3]:
-        sized = which.needed(Multipliers(), held, at_p90=True)
+        sized = which.needed(Multipliers(), held, at_level=True)
         usd = float(choice.usd(sized).max())
         options.append(_option(rule, choice, int(sized.replicas.max()), int(sized.chips.max()), usd))
     return _with_steps(options)

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from capacity.cost.interaction import bedrock_spend
 from capacity.cost.prices import Prices
 from capacity.cost.rates import feature_usd
@@ -13,7 +15,16 @@ from capacity.demand.calls import Calls
 from capacity.demand.forecast import StreamDemand, drawn_demand, stream_demand, with_drawn_peaks
 from capacity.fleet.outcome import INTERACTIONS, PLANNER_QUERIES, Base, Multipliers, SelfHostedChoice
 from capacity.fleet.sizing import regional_factor
-from capacity.fleet.uncertainty import SPREAD_MEASURED, SPREAD_UNMEASURED, joint_draws
+from capacity.fleet.uncertainty import (
+    MISSES_MEASURED,
+    MISSES_UNMEASURED,
+    ROUTES_MEASURED,
+    ROUTES_UNMEASURED,
+    SPREAD_MEASURED,
+    SPREAD_UNMEASURED,
+    Unknowns,
+    joint_draws,
+)
 from capacity.plan import Levels, weakest
 from facts.account import Held, Usage
 from neuron_bench.step_model import StepModel
@@ -32,7 +43,7 @@ class PlanInputs:
     measured: bool
     streams: Mapping[str, Stream]
     demand: Mapping[str, Mapping[str, StreamDemand]]
-    spread: float  # of tokens and turns
+    unknown: Unknowns
     draws: Multipliers
     held: Held | None = None  # the account's quotas
     usage: Usage | None = None  # the account's calls, already in `calls`
@@ -57,7 +68,16 @@ class PlanInputs:
         draws = scenario.capacity.draws
         drawn = {name: drawn_demand(scenario, name, stream, draws, seed) for name, stream in streams.items()}
         simulated = "simulated" in calls.provenance.values()
-        spread = SPREAD_MEASURED if measured and not simulated else SPREAD_UNMEASURED
+        real = measured and not simulated
+        unknown = Unknowns(
+            spread=SPREAD_MEASURED if real else SPREAD_UNMEASURED,
+            provider_misses=MISSES_MEASURED if real else MISSES_UNMEASURED,
+            provider_hits=_read_ratio(calls, prices, "bedrock"),
+            prefix_misses=MISSES_MEASURED,
+            prefix_hits=_read_ratio(calls, prices, "self_hosted"),
+            routes=ROUTES_MEASURED if real else ROUTES_UNMEASURED,
+            models=tuple(dict.fromkeys(calls.model.tolist())),
+        )
         return cls(
             scenario=scenario,
             calls=calls,
@@ -70,11 +90,16 @@ class PlanInputs:
                 name: with_drawn_peaks(stream_demand(scenario, name, stream), drawn[name], stream)
                 for name, stream in streams.items()
             },
-            spread=spread,
-            draws=joint_draws(drawn, draws, spread, seed),
+            unknown=unknown,
+            draws=joint_draws(drawn, draws, unknown, seed),
             held=held,
             usage=usage,
         )
+
+    @property
+    def spread(self) -> float:
+        """Half-width of tokens and turns, as a share at 90%."""
+        return self.unknown.spread
 
     @property
     def regions(self) -> tuple[str, ...]:
@@ -155,3 +180,12 @@ class PlanInputs:
             self.scenario.capacity.resilience.retry_extra_attempts,
         )
         return Base(tuple(own), spend, self.scenario.capacity.resilience)
+
+
+def _read_ratio(calls: Calls, prices: Prices, supply: str) -> float:
+    """Tokens read from a cache, over those at cache points (Bedrock) or of whole prompts (self-hosted)."""
+    of_supply = np.array([prices.models[name].supply == supply for name in calls.model])
+    read = float(calls.cache_read_tokens[of_supply].sum())
+    written = float((calls.cache_write_tokens_5m + calls.cache_write_tokens_1h)[of_supply].sum())
+    total = read + written if supply == "bedrock" else float(calls.prompt_tokens[of_supply].sum())
+    return read / total if total else 0.0

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from capacity.fleet.sizing import Fleet, InstanceOffer, fleet, holding
 from capacity.simulator.requests import Floats
-from capacity.simulator.surface import Surface
+from capacity.simulator.surface import FEASIBLE_MIN, Surface
 from neuron_bench.step_model import StepModel
 from scenarios.schema import Resilience
 
@@ -24,7 +25,7 @@ def _one() -> Floats:
 
 @dataclass(frozen=True)
 class Multipliers:
-    """Ratios to the base inputs, each an array that broadcasts with the others. step_error: standard normal."""
+    """Ratios to the base case, each an array that broadcasts with the others. Errors: standard normal."""
 
     demand: Mapping[str, Floats] = field(default_factory=dict)  # by stream, over its median level
     peak: Mapping[tuple[str, str], Floats] = field(default_factory=dict)  # by stream and region, over its median peak
@@ -33,12 +34,14 @@ class Multipliers:
     output_tokens: Floats = field(default_factory=_one)
     cache_hits: Floats = field(default_factory=_one)  # of provider caches
     prefix_hits: Floats = field(default_factory=_one)  # of own engines' block caches
+    routes: Mapping[str, Floats] = field(default_factory=dict)  # by model, its calls over their share as planned
     step_error: Floats = field(default_factory=lambda: np.zeros(1))
+    surface_error: Floats = field(default_factory=lambda: np.zeros(1))
 
 
 @dataclass(frozen=True)
 class Service:
-    """One model on one chip: the rate a replica keeps its promise at, and how that moves with the workload."""
+    """One model on one chip: the rate at which a replica meets its SLOs, and how that moves with the workload."""
 
     model: str
     step: StepModel
@@ -46,12 +49,23 @@ class Service:
     surface: Surface
     binding: str
     provenance: str
-    relative_error: float  # of the rate, one sigma: step model, extrapolation and surface together
+    relative_error: float  # of the rate, one sigma: step model and extrapolation
+    surface_error: float = 0.0  # of the rate, one sigma: interpolation and seeds
 
     def rate_over(self, multipliers: Multipliers) -> Floats:
         """Rate per replica under the multipliers."""
         moved = self.surface.ratio(multipliers.input_tokens, multipliers.output_tokens, multipliers.prefix_hits)
-        return np.asarray(self.rate_per_s * moved * np.exp(multipliers.step_error * self.relative_error))
+        errors = multipliers.step_error * self.relative_error + multipliers.surface_error * self.surface_error
+        return np.asarray(self.rate_per_s * np.maximum(moved, FEASIBLE_MIN) * np.exp(errors))
+
+    def serves(self, multipliers: Multipliers) -> npt.NDArray[np.bool_]:
+        """Where its SLOs can be met at all; bool of the multipliers' shape."""
+        return self.surface.feasible(multipliers.input_tokens, multipliers.output_tokens, multipliers.prefix_hits)
+
+    @property
+    def error(self) -> float:
+        """One sigma of the rate, all causes together."""
+        return math.hypot(self.relative_error, self.surface_error)
 
 
 @dataclass(frozen=True)
@@ -64,16 +78,36 @@ class SelfHostedChoice:
     service: Service
     offer: InstanceOffer
     billed_hours: float
-    p90_over_p50: float
+    bought_over_p50: float = 1.0  # load that the bought fleet carries at the middle rate, over load_per_s
 
-    def needed(self, multipliers: Multipliers, rules: Resilience, *, at_p90: bool) -> Fleet:
-        """The fleet under the multipliers: for the p90 of demand, or for the median times the drawn demand."""
-        load = self.load_per_s * self.peak_ratio(multipliers) * (self.p90_over_p50 if at_p90 else 1.0)
-        if self.stream == PLANNER_QUERIES:  # a search is one short call of fixed size
-            multipliers = Multipliers(step_error=multipliers.step_error)
-        else:
-            load = load * multipliers.turns
-        return fleet(load, self.service.rate_over(multipliers), self.service.step, self.offer.instance, rules)
+    def needed(self, multipliers: Multipliers, rules: Resilience, *, at_level: bool) -> Fleet:
+        """The fleet under the multipliers: at the plan's service level, or of the drawn demand alone."""
+        load = self._load(multipliers) * (self.bought_over_p50 if at_level else 1.0)
+        rate = self.service.rate_over(self._of_stream(multipliers))
+        return fleet(load, rate, self.service.step, self.offer.instance, rules)
+
+    def load_at_middle_rate(self, multipliers: Multipliers) -> Floats:
+        """Calls a second that a fleet must be sized for, were each replica to serve its middle rate; inf: no fleet."""
+        of_stream = self._of_stream(multipliers)
+        load = self._load(multipliers) * self.service.rate_per_s / self.service.rate_over(of_stream)
+        return np.asarray(np.where(self.service.serves(of_stream), load, np.inf), dtype=np.float64)
+
+    def bought(self, rules: Resilience) -> Fleet:
+        """What the plan buys."""
+        load = self.load_per_s * self.bought_over_p50
+        return fleet(load, self.service.rate_per_s, self.service.step, self.offer.instance, rules)
+
+    def _load(self, multipliers: Multipliers) -> Floats:
+        load = self.load_per_s * self.peak_ratio(multipliers)
+        if self.stream == PLANNER_QUERIES:
+            return load
+        return load * multipliers.turns * multipliers.routes.get(self.service.model, _one())
+
+    def _of_stream(self, multipliers: Multipliers) -> Multipliers:
+        """A search is one short call of fixed size: of it only the step times are uncertain."""
+        if self.stream != PLANNER_QUERIES:
+            return multipliers
+        return Multipliers(step_error=multipliers.step_error, surface_error=multipliers.surface_error)
 
     def peak_ratio(self, multipliers: Multipliers) -> Floats:
         """The region's peak over its median: drawn with its noise, else the stream's level."""
@@ -113,14 +147,14 @@ class BedrockSpend:
     rewrite: float = 0.0
     features: float = 0.0
 
-    def over(self, multipliers: Multipliers) -> Floats:
-        """Under the multipliers; a hit that is lost is written again."""
-        read = self.cache_read * multipliers.cache_hits + self.rewrite * np.maximum(0.0, 1 - multipliers.cache_hits)
-        per_turn = (
-            self.input + self.cache_write + read
-        ) * multipliers.input_tokens + self.output * multipliers.output_tokens
-        per_turn = per_turn + self.features
-        return np.asarray(per_turn * multipliers.turns * multipliers.demand.get(INTERACTIONS, _one()))
+    def over(self, multipliers: Multipliers, routes: Floats | float = 1.0) -> Floats:
+        """Under the multipliers: a hit that is lost is written again, one more is not. routes: of the model."""
+        hits = multipliers.cache_hits
+        written = np.maximum(-self.cache_write, self.rewrite * (1 - hits))
+        prompt = self.input + self.cache_write + self.cache_read * hits + written
+        per_turn = prompt * multipliers.input_tokens + self.output * multipliers.output_tokens
+        per_turn = (per_turn * routes + self.features) * multipliers.turns
+        return np.asarray(per_turn * multipliers.demand.get(INTERACTIONS, _one()))
 
 
 @dataclass(frozen=True)
@@ -128,8 +162,15 @@ class Base:
     """The base case of a plan."""
 
     own: Sequence[SelfHostedChoice]
-    bedrock: BedrockSpend
+    bedrock: Mapping[str, BedrockSpend]  # by model; metered features under no model's name
     rules: Resilience
+
+    def bedrock_usd(self, multipliers: Multipliers) -> Floats:
+        """All models' tokens and metered features under the multipliers."""
+        spent: Floats = np.zeros(1)
+        for model, spend in self.bedrock.items():
+            spent = spent + spend.over(multipliers, multipliers.routes.get(model, 1.0))
+        return spent
 
 
 @dataclass(frozen=True)
@@ -146,14 +187,20 @@ class Outcome:
         return self.own_usd + self.bedrock_usd
 
 
-def outcome(base: Base, multipliers: Multipliers, *, at_p90: bool) -> Outcome:
-    """What the multipliers make of the base inputs.
+def outcome(base: Base, multipliers: Multipliers, *, at_level: bool) -> Outcome:
+    """What the multipliers make of the base case.
 
-    at_p90: fleets are bought for the p90 of demand, as the plan buys; else each draw buys what it needs.
+    at_level: fleets are those of the plan's service level, moved along; else each draw buys what it needs.
     """
     chips, own_usd = np.zeros(1), np.zeros(1)
     for choice in base.own:
-        sized = choice.needed(multipliers, base.rules, at_p90=at_p90)
+        sized = choice.needed(multipliers, base.rules, at_level=at_level)
         chips = chips + sized.chips
         own_usd = own_usd + choice.usd(sized)
-    return Outcome(chips, own_usd, base.bedrock.over(multipliers))
+    return Outcome(chips, own_usd, base.bedrock_usd(multipliers))
+
+
+def spent_usd(base: Base, multipliers: Multipliers) -> Floats:
+    """What the event costs once its fleets are bought: they are paid for in every draw, tokens as they come."""
+    fleets = sum(float(choice.usd(choice.bought(base.rules)).max()) for choice in base.own)
+    return np.asarray(fleets + base.bedrock_usd(multipliers))

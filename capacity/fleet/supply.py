@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,13 +13,14 @@ from capacity.demand.calls import assumed_answers
 from capacity.fleet.inputs import PlanInputs
 from capacity.fleet.outcome import INTERACTIONS, PLANNER_QUERIES, SelfHostedChoice, Service
 from capacity.fleet.self_hosted import Terms, chip_options, make_service, usable_models
+from capacity.fleet.service_level import JointLevel, short_of
 from capacity.fleet.uncertainty import Z_90
 from capacity.plan import Figure, Levels, PlanError, QuotaNeed, SupplyPlan, weakest
 from capacity.quotas.pressure import mean_call_tokens
-from capacity.quotas.quota import CallTokens, Granted, assumed_latency_s, granted_limits, needs
+from capacity.quotas.quota import MINUTE_S, CallTokens, Granted, assumed_latency_s, granted_limits, needs
 from capacity.quotas.throttling import increases, max_tokens_advice, throttling
 from capacity.simulator.rate_at_slo import Lengths
-from capacity.simulator.requests import Ints
+from capacity.simulator.requests import Floats, Ints
 from scenarios.schema import SelfHostedSupply
 from slo.slo import Slo
 
@@ -42,8 +43,59 @@ class Sized:
         return weakest([service.provenance for service in self.services])
 
 
-def bedrock_supply(inputs: PlanInputs, name: str, region: str) -> SupplyPlan:
-    """Quota needs of one model in one region, and which kind binds.
+@dataclass(frozen=True)
+class QuotaDraws:
+    """What a model's peak in a region needs of each kind of quota, [n] over the joint draws, under both readings."""
+
+    settlement: Mapping[str, Floats]
+    reservation: Mapping[str, Floats]
+
+    @property
+    def needs(self) -> dict[str, Floats]:
+        """By kind, the reading that needs more."""
+        return {kind: np.maximum(self.settlement[kind], self.reservation[kind]) for kind in self.settlement}
+
+
+def quota_draws(inputs: PlanInputs, name: str, region: str) -> QuotaDraws:
+    """Every kind's need over the joint draws: demand, turns, routes, tokens, hits and retried attempts."""
+    calls, mask, draws = inputs.calls, inputs.calls.of(name), inputs.draws
+    model = inputs.prices.models[name]
+    carried, demand = inputs.carried_per_s(name, region), inputs.demand[INTERACTIONS][region]
+    count = draws.turns * draws.routes.get(name, 1.0) * (1 + inputs.scenario.capacity.resilience.retry_extra_attempts)
+    per_s = carried.p50 * draws.peak.get((INTERACTIONS, region), draws.demand[INTERACTIONS]) * count
+    per_day = demand.starts_busiest_day * calls.per_interaction(name) * draws.demand[INTERACTIONS] * count
+    read = float(calls.cache_read_tokens[mask].mean())
+    written = float((calls.cache_write_tokens_5m + calls.cache_write_tokens_1h)[mask].mean())
+    lost = np.maximum(-written, read * (1 - draws.cache_hits))
+    charged_input = (float(calls.input_tokens[mask].mean()) + written + lost) * draws.input_tokens
+    burndown = model.quota.output_burndown_ratio if model.quota else 1.0
+    settled = charged_input + float(calls.output_tokens[mask].mean()) * draws.output_tokens * burndown
+    tokens, max_tokens = quota_tokens(inputs, name)
+    reserved = (tokens.reserved - max_tokens) * draws.input_tokens + max_tokens
+    in_flight = per_s * reserved * min(latency_s(inputs, name), MINUTE_S)
+    per_minute = per_s * MINUTE_S
+    return QuotaDraws(
+        {"rpm": per_minute, "tpm": per_minute * settled, "tpd": per_day * settled},
+        {"rpm": per_minute, "tpm": in_flight, "tpd": in_flight},
+    )
+
+
+def _at_level(need: QuotaNeed, drawn: QuotaDraws, joint: JointLevel) -> QuotaNeed:
+    """A row with what is asked for at the joint level, and the probability that the peak needs more."""
+    settled, reserved = (joint.of(part[need.kind]) for part in (drawn.settlement, drawn.reservation))
+    needs = drawn.needs[need.kind]
+    most = joint.of(needs)
+    settled, reserved = (most, reserved) if settled >= reserved else (settled, most)
+    row = replace(
+        need,
+        needed_settlement=replace(need.needed_settlement, bought=settled),
+        needed_reservation=replace(need.needed_reservation, bought=reserved),
+    )
+    return replace(row, short=short_of(needs <= row.ask))
+
+
+def bedrock_supply(inputs: PlanInputs, name: str, region: str, drawn: QuotaDraws, joint: JointLevel) -> SupplyPlan:
+    """Quota needs of one model in one region, and which kind binds. drawn, joint: what is asked for.
 
     Needs are of the peak that the region must carry, another region's loss included; the buckets over the whole event
     run at the region's ordinary rate, because no region is lost from beginning to end.
@@ -52,10 +104,18 @@ def bedrock_supply(inputs: PlanInputs, name: str, region: str) -> SupplyPlan:
     tokens, max_tokens = quota_tokens(inputs, name)
     demand, carried = inputs.demand[INTERACTIONS][region], inputs.carried_per_s(name, region)
     per_day = demand.starts_busiest_day * calls.per_interaction(name) / max(carried.p50, 1e-12)
-    daily = Levels(carried.p50 * per_day, carried.p90 * per_day, carried.p95 * per_day)
     limits, seconds, factor = limits_of(inputs, name, region), latency_s(inputs, name), inputs.region_factor(region)
-    quotas = needs(carried, daily, tokens, limits, demand.timeline, latency_s=seconds, region_factor=factor)
-    ordinary = Levels(carried.p50 / factor, carried.p90 / factor, carried.p95 / factor)
+    attempts = 1 + inputs.scenario.capacity.resilience.retry_extra_attempts
+
+    def scaled(ratio: float) -> Levels:
+        return Levels(carried.p50 * ratio, carried.p90 * ratio, carried.p95 * ratio)
+
+    rows = needs(
+        scaled(attempts), scaled(attempts * per_day), tokens, limits, demand.timeline, latency_s=seconds,
+        region_factor=factor,
+    )  # fmt: skip
+    quotas = tuple(_at_level(row, drawn, joint) for row in rows)
+    ordinary = scaled(attempts / factor)
     buckets = throttling(
         demand.timeline, ordinary, tokens, seconds, limits, length_s=inputs.scenario.event.length_s, seed=inputs.seed
     )
@@ -109,17 +169,28 @@ def latency_s(inputs: PlanInputs, name: str) -> float:
 
 
 def binding_quota(quotas: Sequence[QuotaNeed]) -> str:
-    """The kind nearest to its limit at p90, under the reading that is nearer."""
+    """The kind nearest to its limit at the service level, under the reading that is nearer."""
     known = [need for need in quotas if need.granted]
     if not known:
         return "no quota figure: read your account's Service Quotas"
     worst = max(known, key=lambda need: need.pressure)
-    reading = "reservation" if worst.needed_reservation.p90 > worst.needed_settlement.p90 else "settlement"
-    return f"{worst.kind} ({reading}): {worst.pressure:.0%} of {worst.granted:,.0f} at p90"
+    more = worst.needed_reservation.at_level > worst.needed_settlement.at_level
+    reading = "reservation" if more else "settlement"
+    return f"{worst.kind} ({reading}): {worst.pressure:.0%} of {worst.granted:,.0f} at the service level"
 
 
-def self_hosted_supply(inputs: PlanInputs, name: str) -> Sized:
-    """Rates of one own model on every allowed chip, and its fleets in every region.
+@dataclass(frozen=True)
+class Simulated:
+    """One self-hosted model simulated on every allowed chip, and what to warn about."""
+
+    model: str
+    services: tuple[Service, ...]
+    lengths: Lengths
+    notes: tuple[str, ...]
+
+
+def self_hosted_services(inputs: PlanInputs, name: str) -> Simulated:
+    """Rates of one self-hosted model on every allowed chip.
 
     Raises:
         PlanError: the planner of the background searches answers turns too.
@@ -127,29 +198,35 @@ def self_hosted_supply(inputs: PlanInputs, name: str) -> Sized:
     _refuse_shared_planner(inputs, name)
     own = inputs.scenario.capacity.own.get(name)
     lengths = lengths_of(inputs, name)
-    made: list[Service] = []
-    notes: list[str] = []
-    warnings: dict[str, list[str]] = {}
     if own is None:
-        notes.append(f"{name}: no chips allowed in capacity.own, so it is not sized and costs nothing here")
-    else:
-        steps = usable_models(own, name, inputs.prices.models[name], inputs.step_models)
-        notes += _unmeasured(name, own.chips, {step.chip for step in steps})
-        slos = _slos(own, _deadline_s(inputs, name))
-        origin = inputs.calls.provenance.get(name, "assumed")
-        for step in steps:
-            service, warned = make_service(name, step, lengths, slos, origin, inputs.seed)
-            made.append(service)
-            for text in warned:
-                warnings.setdefault(text, []).append(step.chip)
-        notes += [f"{name} on {', '.join(chips)}: {text}" for text, chips in warnings.items()]
-    pairs = [_own_region(inputs, name, region, made, lengths) for region in inputs.regions]
+        missing = f"{name}: no chips allowed in capacity.own, so it is not sized and costs nothing here"
+        return Simulated(name, (), lengths, (missing,))
+    services: list[Service] = []
+    warnings: dict[str, list[str]] = {}
+    steps = usable_models(own, name, inputs.prices.models[name], inputs.step_models)
+    slos = _slos(own, _deadline_s(inputs, name))
+    origin = inputs.calls.provenance.get(name, "assumed")
+    for step in steps:
+        service, warned = make_service(name, step, lengths, slos, origin, inputs.seed, inputs.draws)
+        services.append(service)
+        for text in warned:
+            warnings.setdefault(text, []).append(step.chip)
+    notes = _unmeasured(name, own.chips, {step.chip for step in steps})
+    notes += [f"{name} on {', '.join(chips)}: {text}" for text, chips in warnings.items()]
+    return Simulated(name, tuple(services), lengths, tuple(notes))
+
+
+def size_self_hosted(inputs: PlanInputs, simulated: Simulated, joint: JointLevel | None) -> Sized:
+    """The fleets of a simulated model in every region: each at the service level by itself, or at the joint one."""
+    name, services = simulated.model, simulated.services
+    pairs = [_region_supply(inputs, simulated, region, joint) for region in inputs.regions]
     supplies = tuple(supply for supply, _ in pairs)
     choices = tuple(choice for _, choice in pairs if choice is not None)
-    if made and not choices:
+    notes = list(simulated.notes)
+    if services and not choices:
         why = "; ".join(f"{option.chip}: {option.rejected}" for option in supplies[0].options)
         notes.append(f"{name}: no chip meets its SLOs, so it is not sized and its cost is missing ({why})")
-    return Sized(name, tuple(made), supplies, choices, tuple(notes))
+    return Sized(name, services, supplies, choices, tuple(notes))
 
 
 def _unmeasured(name: str, chips: Sequence[str], known: set[str]) -> list[str]:
@@ -172,21 +249,22 @@ def _refuse_shared_planner(inputs: PlanInputs, name: str) -> None:
         )
 
 
-def _own_region(
-    inputs: PlanInputs, name: str, region: str, made: Sequence[Service], lengths: Lengths
+def _region_supply(
+    inputs: PlanInputs, simulated: Simulated, region: str, joint: JointLevel | None
 ) -> tuple[SupplyPlan, SelfHostedChoice | None]:
+    name, capacity = simulated.model, inputs.scenario.capacity
     carried = inputs.carried_per_s(name, region)
     stream = PLANNER_QUERIES if inputs.is_planner(name) else INTERACTIONS
-    terms = Terms(inputs.draws, inputs.prices, inputs.scenario.capacity.resilience, inputs.paid_s)
-    options, choice = chip_options(made, carried, region, stream, terms)
+    terms = Terms(inputs.draws, inputs.prices, capacity.resilience, inputs.paid_s, capacity.service_level, joint)
+    options, choice = chip_options(simulated.services, carried, region, stream, terms)
     chosen = next((option for option in options if option.rejected is None), None)
     supply = SupplyPlan(
         region=region,
         model=name,
         supply="self_hosted",
         calls_per_s=carried,
-        input_tokens_per_call=_tokens_figure(inputs, name, lengths.input_tokens),
-        output_tokens_per_call=_tokens_figure(inputs, name, lengths.output_tokens),
+        input_tokens_per_call=_tokens_figure(inputs, name, simulated.lengths.input_tokens),
+        output_tokens_per_call=_tokens_figure(inputs, name, simulated.lengths.output_tokens),
         binding=chosen.binding if chosen else "not sized: see warnings",
         options=options,
         **_arithmetic(inputs, name, region),
@@ -243,9 +321,10 @@ def _arithmetic(inputs: PlanInputs, name: str, region: str) -> dict[str, Any]:
 
 
 def _slos(own: SelfHostedSupply, deadline_s: float | None) -> tuple[Slo, ...]:
-    """What a replica owes its callers at p99; a deadline is on the last token, where the whole answer is awaited."""
-    e2e = () if deadline_s is None else (Slo("e2e_s", 0.99, deadline_s),)
-    return (Slo("ttft_s", 0.99, own.ttft_s_p99), Slo("tpot_s", 0.99, own.tpot_s_p99), *e2e)
+    """What a replica owes its callers at p99: first token and gaps, or a deadline where the whole answer is awaited."""
+    if deadline_s is not None:
+        return (Slo("e2e_s", 0.99, deadline_s),)
+    return (Slo("ttft_s", 0.99, own.ttft_s_p99), Slo("tpot_s", 0.99, own.tpot_s_p99))
 
 
 def _deadline_s(inputs: PlanInputs, name: str) -> float | None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from capacity.demand.forecast import DrawnDemand, range_quantile
 from capacity.fleet.outcome import Base, Multipliers, outcome
-from capacity.plan import ErrorBars, InformationValue, Interval, Sensitivity, Spread
+from capacity.plan import ErrorBars, InformationValue, Interval, Sensitivity, Spread, VarianceShare
 from capacity.simulator.requests import Floats
 from scenarios.schema import Stream
 
@@ -20,14 +20,38 @@ SPREAD_UNMEASURED = 0.3
 """Half-width of tokens and turns that nobody measured, as a share, at 90%: an expert estimate, printed in plans."""
 SPREAD_MEASURED = 0.1
 """The same for one measured run: customers of the event are not those of the rehearsal. An expert estimate too."""
-HITS_LOW = 0.5
-"""A cache hit is never guaranteed (Bedrock user guide, prompt caching): the low case loses half of the hits."""
-PREFIX_HITS_LOW = 0.8
-"""Own block caches keep what every call shares; the low case loses a fifth, to evictions and moved conversations."""
+MISSES_UNMEASURED = 3.0
+"""A provider's cache hit is never guaranteed (Bedrock user guide, prompt caching), and a fuller cache is as possible:
+misses to a hit may be three times as many or a third, at 90%. An expert estimate."""
+MISSES_MEASURED = 2.0
+"""The same where a run measured the hits, and for own block caches, which are ours to watch. An expert estimate."""
+ROUTES_UNMEASURED = 0.2
+ROUTES_MEASURED = 0.05
+"""Half-width of a model's share of the calls, at 90%. Expert estimates."""
 
 
-def joint_draws(drawn: Mapping[str, DrawnDemand], n: int, spread: float, seed: int) -> Multipliers:
-    """n draws of everything: demand by its forecast, tokens and turns log-normal, hits uniform, model error normal."""
+@dataclass(frozen=True)
+class Unknowns:
+    """How wide inputs are drawn, at 90%: tokens and turns, misses of caches (factors), routes; and hits as planned."""
+
+    spread: float
+    provider_misses: float
+    provider_hits: float  # share of the tokens at cache points that is read
+    prefix_misses: float
+    prefix_hits: float
+    routes: float
+    models: tuple[str, ...] = ()
+
+
+def hits_over(planned: float, misses: Floats) -> Floats:
+    """Hit ratio over the planned one when there are so many times as many misses to a hit; 1 where nothing hits."""
+    if planned <= 0:
+        return np.ones_like(misses)
+    return np.asarray(1 / (planned + misses * (1 - planned)))
+
+
+def joint_draws(drawn: Mapping[str, DrawnDemand], n: int, unknown: Unknowns, seed: int) -> Multipliers:
+    """n draws of everything, every median 1: demand by its forecast, tokens, turns, misses and routes log-normal."""
     rng = np.random.default_rng([seed, 0xD2A3])
     peaks = {
         (name, region): values / max(float(np.median(values)), 1e-300)
@@ -35,18 +59,21 @@ def joint_draws(drawn: Mapping[str, DrawnDemand], n: int, spread: float, seed: i
         for region, values in stream.peaks_per_s.items()
     }
 
-    def lognormal() -> Floats:
-        return np.asarray(np.exp(rng.standard_normal(n) * np.log1p(spread) / Z_90))
+    def lognormal(factor: float) -> Floats:
+        return np.asarray(np.exp(rng.standard_normal(n) * np.log(factor) / Z_90))
 
+    tokens = 1 + unknown.spread
     return Multipliers(
         demand={name: stream.level for name, stream in drawn.items()},
         peak=peaks,
-        turns=lognormal(),
-        input_tokens=lognormal(),
-        output_tokens=lognormal(),
-        cache_hits=rng.uniform(HITS_LOW, 1.0, n),
-        prefix_hits=rng.uniform(PREFIX_HITS_LOW, 1.0, n),
+        turns=lognormal(tokens),
+        input_tokens=lognormal(tokens),
+        output_tokens=lognormal(tokens),
+        cache_hits=hits_over(unknown.provider_hits, lognormal(unknown.provider_misses)),
+        prefix_hits=hits_over(unknown.prefix_hits, lognormal(unknown.prefix_misses)),
+        routes={name: lognormal(1 + unknown.routes) for name in unknown.models},
         step_error=rng.standard_normal(n),
+        surface_error=rng.standard_normal(n),
     )
 
 
@@ -55,9 +82,11 @@ def error_bars(base: Base, draws: Multipliers) -> ErrorBars:
 
     demand: forecast, turns, tokens and hits; model: step model and surface; monte_carlo: what more draws would remove.
     """
-    everything = outcome(base, draws, at_p90=False).chips
-    demand_only = outcome(base, replace(draws, step_error=np.zeros(1)), at_p90=False).chips
-    model_only = outcome(base, Multipliers(step_error=draws.step_error), at_p90=False).chips
+    everything = outcome(base, draws, at_level=False).chips
+    known = replace(draws, step_error=np.zeros(1), surface_error=np.zeros(1))
+    demand_only = outcome(base, known, at_level=False).chips
+    model = Multipliers(step_error=draws.step_error, surface_error=draws.surface_error)
+    model_only = outcome(base, model, at_level=False).chips
     return ErrorBars(
         chips=_spread(everything),
         demand=_spread(demand_only),
@@ -74,29 +103,54 @@ def expected_value_of_information(base: Base, draws: Multipliers) -> tuple[Infor
     how to measure it. With silicon bought at p90 this is the price of not knowing.
     """
     one = np.ones(1)
-    known: tuple[tuple[str, dict[str, Any], str], ...] = (
+    inputs: tuple[tuple[str, dict[str, Any], str], ...] = (
         ("demand of the event", {"demand": {}, "peak": {}}, "more years of the event: `peakday scenario fit`"),
         ("turns and calls per interaction", {"turns": one}, "a run with the event's customers: `peakday run`"),
         ("prompt tokens per call", {"input_tokens": one}, "a run with the real prompts: `peakday run`"),
         ("answer tokens per call", {"output_tokens": one}, "a run on the real models: `peakday run --live`"),
         ("prompt cache hit ratio (Bedrock)", {"cache_hits": _middle(draws.cache_hits)}, "`peakday run --live`"),
         ("prefix hit ratio (own engines)", {"prefix_hits": _middle(draws.prefix_hits)}, "`peakday cache replay`"),
+        ("calls of each model", {"routes": {}}, "the router on real messages: `peakday assistant route`"),
         ("rate per replica", {"step_error": np.zeros(1)}, "a rate sweep on the chip: `peakday calibrate`"),
     )
-    before = _at_p90(base, draws)
+    before = _at_level(base, draws)
     rows = []
-    for name, settled, how in known:
-        after = _at_p90(base, replace(draws, **settled))
+    for name, settled, how in inputs:
+        after = _at_level(base, replace(draws, **settled))
         rows.append(InformationValue(name, before[0] - after[0], before[1] - after[1], how))
     return tuple(sorted(rows, key=lambda row: (-row.event_usd_spared, -row.chips_spared)))
+
+
+def variance_shares(base: Base, draws: Multipliers) -> tuple[VarianceShare, ...]:
+    """What knowing each cause would take off the variance of ln(event cost), as shares of their sum; the largest first.
+
+    Source: total-effect indices (Homma and Saltelli 1996) with the cause held at its middle, normalised to add up.
+    """
+    one, zero = np.ones(1), np.zeros(1)
+    causes: dict[str, dict[str, Any]] = {
+        "demand": {"demand": {}, "peak": {}},
+        "tokens, turns and routes": {"turns": one, "input_tokens": one, "output_tokens": one, "routes": {}},
+        "cache hits": {"cache_hits": one, "prefix_hits": one},
+        "step times": {"step_error": zero},
+        "surface and seed": {"surface_error": zero},
+    }
+
+    def variance(drawn: Multipliers) -> float:
+        return float(np.var(np.log(np.maximum(outcome(base, drawn, at_level=False).event_cost_usd, 1e-9))))
+
+    everything = variance(draws)
+    removed = {cause: max(0.0, everything - variance(replace(draws, **known))) for cause, known in causes.items()}
+    total = sum(removed.values())
+    shares = [VarianceShare(cause, part / total if total else 0.0) for cause, part in removed.items()]
+    return tuple(sorted(shares, key=lambda share: -share.share))
 
 
 def _middle(values: Floats) -> Floats:
     return np.array([np.median(values)])
 
 
-def _at_p90(base: Base, draws: Multipliers) -> tuple[float, float]:
-    drawn = outcome(base, draws, at_p90=False)
+def _at_level(base: Base, draws: Multipliers) -> tuple[float, float]:
+    drawn = outcome(base, draws, at_level=False)
     return float(np.quantile(drawn.chips, 0.9)), float(np.quantile(drawn.event_cost_usd, 0.9))
 
 
@@ -123,7 +177,7 @@ class Move:
     high: Multipliers
 
 
-def moves(streams: Mapping[str, Stream], spread: float) -> list[Move]:
+def moves(streams: Mapping[str, Stream], unknown: Unknowns) -> list[Move]:
     """The one-at-a-time moves of every plan, each over the 90% range its draws have."""
     listed = []
     for name, stream in streams.items():
@@ -131,13 +185,20 @@ def moves(streams: Mapping[str, Stream], spread: float) -> list[Move]:
         if median > 0:
             at = partial(_demand_of, name)
             listed.append(_move(f"demand: {name} at the peak", at, low / median, high / median))
-    few, many = 1 / (1 + spread), 1 + spread
+    few, many = 1 / (1 + unknown.spread), 1 + unknown.spread
+    provider, prefix = (
+        hits_over(planned, np.array([factor, 1 / factor]))
+        for planned, factor in (
+            (unknown.provider_hits, unknown.provider_misses),
+            (unknown.prefix_hits, unknown.prefix_misses),
+        )
+    )
     listed += [
         _move("turns and calls per interaction", lambda v: Multipliers(turns=v), few, many),
         _move("prompt tokens per call", lambda v: Multipliers(input_tokens=v), few, many),
         _move("answer tokens per call", lambda v: Multipliers(output_tokens=v), few, many),
-        _move("prompt cache hit ratio (Bedrock)", lambda v: Multipliers(cache_hits=v), HITS_LOW, 1.0),
-        _move("prefix hit ratio (own engines)", lambda v: Multipliers(prefix_hits=v), PREFIX_HITS_LOW, 1.0),
+        _move("prompt cache hit ratio (Bedrock)", lambda v: Multipliers(cache_hits=v), *provider),
+        _move("prefix hit ratio (own engines)", lambda v: Multipliers(prefix_hits=v), *prefix),
         _move("rate per replica (step model error)", lambda v: Multipliers(step_error=v), -Z_90, Z_90),
     ]
     return listed
@@ -153,10 +214,10 @@ def _move(name: str, at: Any, low: float, high: float) -> Move:
 
 def sensitivities(base: Base, listed: Sequence[Move]) -> tuple[Sensitivity, ...]:
     """What each move does to chips and to the event's cost, the largest relative swing first."""
-    middle = outcome(base, Multipliers(), at_p90=True)
+    middle = outcome(base, Multipliers(), at_level=True)
     ranked: list[tuple[float, Sensitivity, Sensitivity]] = []
     for move in listed:
-        low, high = outcome(base, move.low, at_p90=True), outcome(base, move.high, at_p90=True)
+        low, high = outcome(base, move.low, at_level=True), outcome(base, move.high, at_level=True)
         chips = Sensitivity(move.name, "chips", float(low.chips[0]), float(high.chips[0]), "chips")
         usd = Sensitivity(
             move.name, "event_cost_usd", float(low.event_cost_usd[0]), float(high.event_cost_usd[0]), "USD"

@@ -27,8 +27,6 @@ ANSWERS_KEPT = 0.999
 """Answers that an advised max_tokens leaves whole: an expert estimate; the longest one in a thousand is cut."""
 BEYOND_MIN = 10
 """Answers that must lie beyond a quantile before it is advised by: an expert estimate."""
-ASK_STEP = 0.01
-"""An increase is asked for in steps of a hundredth of itself."""
 
 
 def calls_each_second(demand: RegionDemand, level: str, peak_per_s: float, length_s: float, seed: int) -> Ints:
@@ -101,11 +99,9 @@ def max_tokens_advice(output_tokens: Ints, reserved_now: float, max_tokens_now: 
 
 
 def increases(quotas: tuple[QuotaNeed, ...]) -> dict[str, float]:
-    """What to ask for of each kind that p95 demand passes, under the reading that asks for more, rounded up."""
+    """What to ask for of each kind of which the service level needs more than is granted."""
     wanted_by_kind = {}
     for need in quotas:
-        wanted = max(need.needed_settlement.p95, need.needed_reservation.p95)
-        if need.granted is not None and wanted > need.granted:
-            unit = 10.0 ** math.floor(math.log10(wanted)) * ASK_STEP
-            wanted_by_kind[need.kind] = math.ceil(round(wanted / unit, 9)) * unit
+        if need.granted is not None and need.ask > need.granted:
+            wanted_by_kind[need.kind] = need.ask
     return wanted_by_kind

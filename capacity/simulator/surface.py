@@ -1,4 +1,4 @@
-"""Rate per replica as a smooth function of the workload: simulated at a few points, drawn from thousands of times."""
+"""Rate per replica as a function of the workload: simulated where the draws are, interpolated between, never beyond."""
 
 from __future__ import annotations
 
@@ -7,51 +7,109 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
+import numpy.typing as npt
+from scipy.interpolate import RegularGridInterpolator
 
 from capacity.simulator.requests import Floats
 
-LOG_RATIOS = (-0.3, 0.0, 0.3)
-HIT_RATIOS = (0.8, 0.9, 1.0)
-"""27 design points: prompt and answer tokens from 0.74 to 1.35 x, prefix hits from 0.8 to 1 x their base."""
+FLOOR_RATIO = 0.02
+"""What a point that meets the SLOs at no load counts for in an interpolation, as a share of the base rate."""
+FEASIBLE_MIN = 0.05
+"""Below this share of the base rate a workload counts as one whose SLOs cannot be met: no fleet of it is a plan."""
+SIGMAS = 2.5
+"""Design points reach this far to either side of the middle; 98.8% of normal draws lie within."""
 
 
 @dataclass(frozen=True)
 class Surface:
-    """ln(rate / base rate) as a quadratic of (ln prompt ratio, ln answer ratio, hit ratio - 1).
+    """ln(rate / base rate) on a grid of (ln prompt ratio, ln answer ratio, hit ratio over base), linear in between.
 
-    loo_error: root mean square of the leave-one-out residuals of ln(rate): part of the model error.
+    axes: ascending, one value where an input does not vary. logs: shape of the axes.
+    error: root mean square of what interpolating leaves, one sigma of ln(rate): part of the model error.
     impossible: share of design points where the SLOs are met at no load.
     """
 
-    coefficients: Floats
-    loo_error: float
+    axes: tuple[Floats, Floats, Floats]
+    logs: Floats
+    error: float
     impossible: float
 
     def ratio(self, prompt: Floats, answer: Floats, hits: Floats) -> Floats:
-        """Rate over the base rate. Arguments beyond the design are held to its edge."""
-        x = np.clip(np.log(prompt), LOG_RATIOS[0], LOG_RATIOS[-1])
-        y = np.clip(np.log(answer), LOG_RATIOS[0], LOG_RATIOS[-1])
-        z = np.clip(hits, HIT_RATIOS[0], HIT_RATIOS[-1]) - 1
-        terms = _terms(*np.broadcast_arrays(x, y, z))
-        base = self.coefficients[0]
-        return np.asarray(np.exp(terms @ self.coefficients - base))
+        """Rate over the base rate. Arguments beyond the design are held to its edge: see `beyond`."""
+        held = [
+            np.clip(values, axis[0], axis[-1])
+            for values, axis in zip(_point(prompt, answer, hits), self.axes, strict=True)
+        ]
+        varied = [place for place, axis in enumerate(self.axes) if len(axis) > 1]
+        if not varied:
+            return np.ones(np.broadcast(prompt, answer, hits).shape)
+        grid = RegularGridInterpolator([self.axes[place] for place in varied], self.logs.squeeze())
+        points = np.stack(np.broadcast_arrays(*(held[place] for place in varied)), axis=-1)
+        return np.asarray(np.exp(grid(points)))
+
+    def feasible(self, prompt: Floats, answer: Floats, hits: Floats) -> npt.NDArray[np.bool_]:
+        """Where the SLOs can be met at some load; bool of the arguments' shape."""
+        return np.asarray(self.ratio(prompt, answer, hits) >= FEASIBLE_MIN)
+
+    def beyond(self, prompt: Floats, answer: Floats, hits: Floats) -> float:
+        """Share of the arguments that lie beyond the design, where the rate of its edge stands in."""
+        values = np.broadcast_arrays(*_point(prompt, answer, hits))
+        outside = [
+            (v < axis[0] - 1e-9) | (v > axis[-1] + 1e-9)
+            for v, axis in zip(values, self.axes, strict=True)
+            if len(axis) > 1
+        ]
+        return float(np.mean(np.any(outside, axis=0))) if outside else 0.0
 
 
-def fit_surface(rate_at: Callable[[float, float, float], float]) -> Surface:
-    """Fit `rate_at(prompt ratio, answer ratio, hit ratio)` over the design; points without any rate are left out."""
-    points = list(product(LOG_RATIOS, LOG_RATIOS, HIT_RATIOS))
-    rates = np.array([rate_at(float(np.exp(x)), float(np.exp(y)), hits) for x, y, hits in points])
-    kept = rates > 0
-    array = np.array(points)[kept]
-    if len(array) < len(points) // 2:
-        return Surface(np.zeros(10), float("inf"), float(1 - kept.mean()))
-    terms = _terms(array[:, 0], array[:, 1], array[:, 2] - 1)
-    inverse = np.linalg.pinv(terms)
-    coefficients = inverse @ np.log(rates[kept])
-    residuals = np.log(rates[kept]) - terms @ coefficients
-    left_out = residuals / np.maximum(1 - np.einsum("ij,ji->i", terms, inverse), 1e-9)
-    return Surface(coefficients, float(np.sqrt(np.mean(left_out**2))), float(1 - kept.mean()))
+FLAT = Surface((np.zeros(1), np.zeros(1), np.ones(1)), np.zeros((1, 1, 1)), 0.0, 0.0)
+"""Of a workload that does not vary."""
 
 
-def _terms(x: Floats, y: Floats, z: Floats) -> Floats:
-    return np.stack([np.ones_like(x), x, y, z, x * x, y * y, z * z, x * y, x * z, y * z], axis=-1)
+def _point(prompt: Floats, answer: Floats, hits: Floats) -> tuple[Floats, Floats, Floats]:
+    return np.log(prompt), np.log(answer), np.asarray(hits, dtype=np.float64)
+
+
+def design(spread: float, hits: Floats) -> tuple[Floats, Floats, Floats]:
+    """Axes where draws are: tokens log-normal with this one-sigma spread, and drawn hit ratios over their base."""
+    reach = SIGMAS * spread
+    edges = np.quantile(hits, [0.01, 0.2, 0.99]) if len(hits) > 1 else np.ones(3)
+    return (
+        np.array([-1, -0.5, 0.0, 0.5, 1.0]) * reach if reach else np.zeros(1),
+        np.array([-1, 0.0, 1.0]) * reach if reach else np.zeros(1),
+        np.unique(np.append(edges, 1.0)),
+    )
+
+
+def simulate_surface(rate_at: Callable[[float, float, float], float], axes: tuple[Floats, Floats, Floats]) -> Surface:
+    """`rate_at(prompt ratio, answer ratio, hit ratio over base)` at every point of the design.
+
+    Raises:
+        ValueError: the base point, ratios of one, serves nothing or is not in the design.
+    """
+    shape = tuple(len(axis) for axis in axes)
+    points = product(*axes)
+    rates = np.array([rate_at(float(np.exp(x)), float(np.exp(y)), float(hits)) for x, y, hits in points]).reshape(shape)
+    base = rates[
+        tuple(int(np.argmin(np.abs(axis - middle))) for axis, middle in zip(axes, (0.0, 0.0, 1.0), strict=True))
+    ]
+    if base <= 0:
+        raise ValueError("the base workload meets its SLOs at no load: there is no surface around it")
+    logs = np.log(np.maximum(rates / base, FLOOR_RATIO))
+    return Surface(axes, logs, _error(logs, axes), float((rates <= 0).mean()))
+
+
+def _error(logs: Floats, axes: tuple[Floats, Floats, Floats]) -> float:
+    """What linear interpolation leaves: each inner point against its neighbours' line, over four.
+
+    Halving the distance of the points divides the error of a line by four (Taylor's second term).
+    """
+    left = []
+    for place, axis in enumerate(axes):
+        along = np.moveaxis(logs, place, 0)
+        for inner in range(1, len(axis) - 1):
+            low, high = axis[inner - 1], axis[inner + 1]
+            share = (axis[inner] - low) / (high - low)
+            line = along[inner - 1] * (1 - share) + along[inner + 1] * share
+            left.append(((along[inner] - line) / 4).ravel())
+    return float(np.sqrt(np.mean(np.concatenate(left) ** 2))) if left else 0.0

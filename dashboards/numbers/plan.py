@@ -115,7 +115,7 @@ def _cost_numbers(plan: Plan) -> Iterator[Number]:
 
 def _demand_numbers(plan: Plan) -> Iterator[Number]:
     for demand in plan.demand:
-        for level, value in vars(demand.peak_interactions_per_s).items():
+        for level, value in demand.peak_interactions_per_s.by_name.items():
             yield Number(
                 "peak_interactions_per_s",
                 f"Peak interactions, {demand.region}, {level}",
@@ -132,7 +132,7 @@ def _supply_numbers(plan: Plan) -> Iterator[Number]:
         where = {"region": supply.region, "model": supply.model}
         title = f"{supply.model}, {supply.region}"
         touched = supply.input_tokens_per_call.simulated
-        for level, value in vars(supply.calls_per_s).items():
+        for level, value in supply.calls_per_s.by_name.items():
             yield Number(
                 "peak_calls_per_s",
                 f"Peak calls, {title}, {level}",
@@ -154,7 +154,7 @@ def _supply_numbers(plan: Plan) -> Iterator[Number]:
         )
         yield _figure("usd_per_hour", f"Chips per hour, {title}", option.usd_per_hour, "chips", **where)
         for name, levels in (("replicas", option.replicas), ("instances", option.instances)):
-            for level, value in vars(levels).items():
+            for level, value in levels.by_name.items():
                 yield Number(
                     name,
                     f"{name.capitalize()}, {title}, {level}",
@@ -173,7 +173,7 @@ def _quota_numbers(plan: Plan) -> Iterator[Number]:
             labels = (("region", supply.region), ("model", supply.model), ("kind", quota.kind))
             title = f"{quota.kind} {supply.model}, {supply.region}"
             for reading, levels in (("settlement", quota.needed_settlement), ("reservation", quota.needed_reservation)):
-                for level, value in vars(levels).items():
+                for level, value in levels.by_name.items():
                     yield Number(
                         f"quota_needed_{reading}",
                         f"Quota needed by {reading}, {title}, {level}",

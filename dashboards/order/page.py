@@ -28,7 +28,7 @@ def order_page(plan: Plan, occasion: Occasion | None = None) -> Page:
     refusal = "Simulated inputs touched this plan. Measure what its banner names, plan again, then order."
     word = Banner("bad", "NOT AN ORDER", refusal) if plan.simulated else Banner("good", "ORDER", "For signature.")
     chips = purchase_table(plan)
-    panels = [Panel("Chips", "For p90 of demand, whole instances, spare zones included.", chips)] if chips else []
+    panels = [Panel("Chips", "At the service level, whole instances, spare zones included.", chips)] if chips else []
     return Page(
         title=f"Order sheet of plan {plan.plan_id}",
         subtitle=f"peakday · order · {plan.scenario.name}",
@@ -43,17 +43,18 @@ def order_page(plan: Plan, occasion: Occasion | None = None) -> Page:
 
 
 def _quota(plan: Plan) -> list[Panel]:
-    """Quota to ask for: what p90 needs under the reading that asks for more, where it is above what is granted."""
+    """Quota to ask for: what the service level needs, where it is above what is granted."""
     rows: list[list[Cell]] = []
     for supply in plan.supplies:
         for quota in supply.quotas:
-            need = max(quota.needed_settlement.p90, quota.needed_reservation.p90)
-            if quota.granted is None or need > quota.granted:
+            if quota.granted is None or quota.ask > quota.granted:
                 granted = "not known" if quota.granted is None else f"{quota.granted:,.0f}"
-                rows.append([supply.model, supply.region, quota.kind, f"{need:,.0f}", granted])
+                rows.append([supply.model, supply.region, quota.kind, f"{quota.ask:,.0f}", granted])
     if not rows:
         return []
-    table = Table("At p90 of demand", ("Model", "Region", "Kind", "Ask for", "Granted"), rows, text_columns=(0, 1, 2))
+    table = Table(
+        "At the service level", ("Model", "Region", "Kind", "Ask for", "Granted"), rows, text_columns=(0, 1, 2)
+    )
     return [Panel("Quota to ask for", "An increase takes days: ask weeks before the event.", table)]
 
 
@@ -105,7 +106,7 @@ def _requests(lines: Sequence[Line]) -> list[Panel]:
     if not rows:
         return []
     columns = ("Quota", "Code", "Model or profile", "Region", "Held", "Ask for", "Ask by")
-    table = Table("At p90 of demand", columns, rows, text_columns=(0, 1, 2, 3, 6))
+    table = Table("At the service level", columns, rows, text_columns=(0, 1, 2, 3, 6))
     return [Panel("Quota to ask for", "An increase takes days: ask weeks before the event.", table)]
 
 

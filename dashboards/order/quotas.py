@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -58,12 +57,11 @@ class QuotaAsk:
 
 
 def quota_asks(plan: Plan, held: Held | None) -> Iterator[QuotaAsk]:
-    """Bedrock quotas that p90 of demand passes or that nobody knows, and vCPUs of instances bought by the hour."""
+    """Bedrock quotas that the service level passes or that nobody knows, and vCPUs of instances bought by the hour."""
     for supply in plan.supplies:
         for need in supply.quotas:
-            asked = max(need.needed_settlement.p90, need.needed_reservation.p90)
-            if need.granted is None or asked > need.granted:
-                yield _bedrock(plan, supply, need, math.ceil(asked), held)
+            if need.granted is None or need.ask > need.granted:
+                yield _bedrock(plan, supply, need, need.ask, held)
     yield from _vcpus(plan, held)
 
 

@@ -83,7 +83,7 @@ def _region(book: Book, sheet: Sheet, demand: RegionDemand, models: list[SupplyP
         )
     )
     first = sheet.row
-    peaks = vars(demand.peak_interactions_per_s)
+    peaks = demand.peak_interactions_per_s.by_name
     for offset_s, *rates in steps(demand):
         shares = [rate / peaks[level] if peaks[level] else 0.0 for rate, level in zip(rates, LEVELS, strict=True)]
         row = sheet.row + 1

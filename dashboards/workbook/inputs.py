@@ -177,6 +177,9 @@ def _pool(supply: SupplyPlan, option: ChipOption) -> Iterator[Input]:
     for level, value in (("low", rate.low), ("mid", rate.mid), ("high", rate.high)):
         name = name_of(f"rate_{level}", *where)
         yield Input(name, f"Calls per replica, {title}, {level}", value, "1/s", 1e-9, 1e6, *marks)
+    ratio = option.load_per_s.at_level / option.load_per_s.p90 if option.load_per_s and option.load_per_s.p90 else 1.0
+    label = f"Load at the service level over p90 of demand, {title}"
+    yield Input(name_of("bought_over_p90", *where), label, ratio, "ratio", 0.0, 1e6, *marks)
     facts = ("published", f"facts: {option.instance_type}")
     if option.chips_per_replica is not None:
         name = name_of("chips_per_replica", *where)
@@ -187,14 +190,14 @@ def _pool(supply: SupplyPlan, option: ChipOption) -> Iterator[Input]:
     yield Input(
         name,
         f"Chips per {option.instance_type}, {title}",
-        option.chips.p90 / option.instances.p90,
+        option.chips.at_level / option.instances.at_level,
         "chips",
         1,
         1e3,
         *facts,
     )
     name = name_of("usd_per_instance_hour", *where)
-    hourly = option.usd_per_hour.mid / option.instances.p90
+    hourly = option.usd_per_hour.mid / option.bought_instances
     yield Input(name, f"{option.instance_type} per hour, {title}", hourly, "USD/h", 0.0, 1e5, *facts)
     sold = ("derived", f"as {option.price_kind or 'on demand'} is billed")
     label = f"Hours paid for, {title}"

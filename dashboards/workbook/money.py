@@ -11,7 +11,7 @@ from dashboards.workbook.demand import Key
 from dashboards.workbook.formula import Expr, below, of, total, when
 from dashboards.workbook.inputs import TOKEN_CLASSES, Inputs
 from dashboards.workbook.sheets import Book, Cell, Sheet
-from dashboards.workbook.supply import Pool
+from dashboards.workbook.supply import BOUGHT, Pool
 from wire.text import Untrusted
 
 _PER_MILLION = 1e-6
@@ -93,7 +93,7 @@ def _tokens_at_hit_ratio(inputs: Inputs, model: str, kind: str) -> Expr:
 
 
 def _event(sheet: Sheet, plan: Plan, inputs: Inputs, money: Money, pools: Mapping[Key, Pool]) -> Money:
-    """Tokens at the middle demand, fleets at p90; then what one interaction costs with its share of the chips."""
+    """Tokens at the middle demand, fleets as bought; then what one interaction costs with its share of the chips."""
     interactions = inputs["interactions_in_event"] * inputs["demand_scale"]
     tokens = sheet.write(
         ("Bedrock tokens, the event", money.parts_usd["all"] * interactions), ("text", "usd"), plan.simulated
@@ -184,7 +184,7 @@ def write_purchase(book: Book, plan: Plan, inputs: Inputs, pools: Mapping[Key, P
     """Purchase by pool, and the Order by instance type. Returns the sum of the order."""
     sheet = book.sheet(
         "Purchase",
-        "What is bought for each model and region at p90 of demand, for the hours paid for.",
+        "What is bought for each model and region at the service level, for the hours paid for.",
         (22, 14, 18, 12, 14, 10, 16),
     )
     sheet.head(("Model", "Region", "Instance", "Instances", "USD per hour", "Hours", "USD"))
@@ -198,7 +198,7 @@ def write_purchase(book: Book, plan: Plan, inputs: Inputs, pools: Mapping[Key, P
         row = (
             *key,
             option.instance_type,
-            pool.instances["p90"],
+            pool.instances[BOUGHT],
             pool.usd_per_hour,
             inputs.at("hours", *key),
             pool.usd_per_hour * inputs.at("hours", *key),

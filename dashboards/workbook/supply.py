@@ -12,10 +12,13 @@ from dashboards.workbook.formula import Expr, below, ceil, floor, highest, of, w
 from dashboards.workbook.inputs import Inputs
 from dashboards.workbook.sheets import Book, Cell, Sheet
 
+BOUGHT = "bought"
+"""Beside the quantiles of demand: what carries the plan's service level."""
+
 
 @dataclass(frozen=True)
 class Pool:
-    """References to one pool at every level, and to its price at p90, for which it is bought."""
+    """References to one pool at every level, and to its price as bought."""
 
     replicas: Mapping[str, Expr]
     instances: Mapping[str, Expr]
@@ -28,7 +31,7 @@ def write_chips(book: Book, plan: Plan, inputs: Inputs, demand: Demand) -> dict[
     """The Chips sheet."""
     note = (
         "replicas per zone = roundup(calls x (1 + retries) / (rate x (zones - lost) x (1 - draining - broken))); "
-        "replicas and instances are whole. Bought at p90 of demand."
+        "replicas and instances are whole. Bought: at the service level over the joint draws."
     )
     sheet = book.sheet("Chips", note, (22, 14, 14, 16, 8, *([13] * 6)))
     columns = (
@@ -60,8 +63,12 @@ def _pool(sheet: Sheet, supply: SupplyPlan, option: ChipOption, inputs: Inputs, 
     key = (supply.model, supply.region)
     replicas, instances, chips, hourly, busy = {}, {}, {}, {}, {}
     styles = ("text", "text", "text", "text", "text", "number", "whole", "whole", "whole", "usd", "ratio")
-    for level in LEVELS:
-        calls = demand.calls_per_s[key][level]
+    for level in (*LEVELS, BOUGHT):
+        calls = (
+            demand.calls_per_s[key][level]
+            if level != BOUGHT
+            else (demand.calls_per_s[key]["p90"] * inputs.at("bought_over_p90", *key))
+        )
         per_zone = replicas_per_zone(calls, demand.rate_per_s[key], inputs)
         all_replicas = per_zone * inputs["zones"]
         instances_zone = instances_per_zone(
@@ -86,7 +93,7 @@ def _pool(sheet: Sheet, supply: SupplyPlan, option: ChipOption, inputs: Inputs, 
             option.rate_per_replica_per_s.simulated,
         )
         replicas[level], instances[level], chips[level], hourly[level], busy[level] = cells[6:11]
-    return Pool(replicas, instances, chips, hourly["p90"], busy["p90"])
+    return Pool(replicas, instances, chips, hourly[BOUGHT], busy[BOUGHT])
 
 
 def replicas_per_zone(calls_per_s: Expr, rate_per_s: Expr, inputs: Inputs) -> Expr:

@@ -8,12 +8,13 @@ from capacity.fleet import supply
 MADE = {}
 
 
-def made_once(name, step, lengths, slos, origin, seed):
+def made_once(name, step, lengths, slos, origin, seed, draws):
     """`make_service`, remembered by the values of its arguments."""
     tokens = tuple(getattr(lengths, part).tobytes() for part in ("input_tokens", "output_tokens", "cached_tokens"))
-    key = (name, repr(step), tokens, slos, origin, seed)
+    drawn = draws.input_tokens.tobytes(), draws.prefix_hits.tobytes()
+    key = (name, repr(step), tokens, slos, origin, seed, drawn)
     if key not in MADE:
-        MADE[key] = silicon.make_service(name, step, lengths, slos, origin, seed)
+        MADE[key] = silicon.make_service(name, step, lengths, slos, origin, seed, draws)
     service, warnings = MADE[key]
     return service, list(warnings)
 

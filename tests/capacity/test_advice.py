@@ -53,8 +53,8 @@ def test_no_customer_part_has_no_row():
 
 def test_routing_shows_what_quality_costs(made):
     rows = {row.policy: row for row in made.routing}
-    assert rows["all claude-sonnet"]["acceptable_ratio"] > rows["as planned"].acceptable_ratio
-    assert rows["all nova-2-lite"]["usd_per_interaction"] < rows["all claude-sonnet"]["usd_per_interaction"]
+    assert rows["all claude-sonnet"].acceptable_ratio > rows["as planned"].acceptable_ratio
+    assert rows["all nova-2-lite"].usd_per_interaction < rows["all claude-sonnet"].usd_per_interaction
     assert all(row.provenance == "assumed" for row in made.routing)
 
 

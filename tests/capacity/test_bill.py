@@ -125,7 +125,7 @@ def test_each_nine_and_each_spare_has_its_price_and_the_last_is_the_plan():
     made = plan(scenario(**SHORT, capacity__resilience__region_loss=True))
     rows = [row for row in made.headroom if row.region == "us-east-1"]
     nines = [row for row in rows if row.rule.endswith("of the draws")]
-    spare = [row for row in rows if row.rule.startswith("p90,")]
+    spare = [row for row in rows if row.rule.startswith("bought,")]
     assert [row.rule[:3] for row in nines] == ["p50", "p90", "p95", "p99"]
     assert len(spare) == 4
     for ladder in (nines, spare):

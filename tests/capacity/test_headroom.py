@@ -22,7 +22,7 @@ def sized(demand, **rules):
     resilience = {"zones": 3, "zones_lost": 1, "drain_ratio": 0.1, "broken_ratio": 0.0} | rules
     what = scenario(**SHORT, **ONE_REGION, **FLAT, capacity__resilience=resilience)
     case = plan_inputs(what, None, [llama_8b()], None, 1)
-    (choice,) = [choice for made in size_supplies(case)[1] for choice in made.choices]
+    (choice,) = [choice for made in size_supplies(case).sized for choice in made.choices]
     return replace(case, draws=Multipliers(demand={INTERACTIONS: np.asarray(demand)})), choice
 
 
@@ -53,7 +53,7 @@ def test_what_is_worth_it_is_the_newsvendors_quantile(retries):
 def test_a_certain_demand_of_dear_interactions_is_held_as_fleets_are_sized(rule):
     """Retries, spare zones and drained hosts are carried by every rule as by the plan's own fleet."""
     case, choice = sized([1.0], retry_extra_attempts=0.6)
-    fleet = choice.needed(Multipliers(), case.scenario.capacity.resilience, at_p90=False)
+    fleet = choice.needed(Multipliers(), case.scenario.capacity.resilience, at_level=False)
     assert rule(case, choice, 1e6).replicas == int(fleet.replicas[0])
 
 

@@ -97,7 +97,7 @@ def test_the_range_of_few_calls_mean_is_wider_than_that_of_many():
     assert few.high / few.mid > many.high / many.mid > 1
 
 
-def test_a_judged_worst_case_is_shown_but_covers_nothing():
+def test_an_experts_range_is_shown_but_covers_nothing():
     found = backtest(plan(), run())
     judged = [score for score in found.scores if score.predicted.confidence == 0]
     assert judged
@@ -162,10 +162,10 @@ def test_reservations_are_held_for_the_seconds_a_run_measured_else_for_a_stated_
     assert notes[0].value.startswith("3.00 s")
 
 
-def test_the_range_of_a_hit_ratio_is_a_judged_worst_case_and_no_interval():
+def test_the_range_of_a_hit_ratio_is_an_experts_and_no_interval():
     ratio = plan(run=run()).hit_rates[0].ratio
     assert (ratio.provenance, ratio.confidence) == ("expert_estimate", 0.0)
-    assert "worst case: 50% of the hits lost, expert estimate" in ratio.source
+    assert "range: misses to a hit x or / 2, expert estimate" in ratio.source
 
 
 def test_turns_that_were_never_answered_are_loaded_and_charged_too():

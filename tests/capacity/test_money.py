@@ -45,7 +45,7 @@ def test_a_lost_hit_is_written_again_for_its_levels_lifetime():
     long = np.minimum(found.cache_read_tokens, found.shared_tokens).sum()
     short = found.cache_read_tokens.sum() - long
     usd = (long * sonnet.cache_write_1h_usd_per_mtok + short * sonnet.cache_write_5m_usd_per_mtok) / 1e6
-    spend = bedrock_spend(found, models(), found.interactions, what.assistant.cache_ttl)
+    spend = bedrock_spend(found, models(), found.interactions, what.assistant.cache_ttl)["claude-sonnet"]
     assert spend.rewrite == pytest.approx(usd)
 
 

@@ -122,4 +122,4 @@ def test_a_dearer_interaction_is_worth_more_replicas(valued):
 
 
 def test_without_a_value_the_plan_prices_the_nines_and_stops():
-    assert {row.rule[:3] for row in plan().headroom} == {"p50", "p90", "p95", "p99"}
+    assert {row.rule.split()[0] for row in plan().headroom} == {"p50", "p90", "p95", "p99", "bought,"}

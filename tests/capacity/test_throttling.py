@@ -61,8 +61,8 @@ def test_too_few_answers_advise_nothing_but_how_many_it_takes():
     assert not any("answers whole" in line for line in plan(run=run()).warnings)
 
 
-def test_what_to_ask_for_covers_p95_under_the_reading_that_asks_for_more():
-    need = QuotaNeed("tpm", Levels(1, 2, 12_345), Levels(1, 2, 3), 5_000, None, "")
+def test_what_to_ask_for_is_the_service_levels_under_the_reading_that_asks_for_more():
+    need = QuotaNeed("tpm", Levels(1, 2, 3, bought=12_345), Levels(1, 2, 3), 5_000, None, "")
     assert increases((need,)) == {"tpm": 12_400}
     assert increases((QuotaNeed("tpm", Levels(1, 2, 3), Levels(1, 2, 3), 5_000, None, ""),)) == {}
 

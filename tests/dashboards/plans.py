@@ -142,12 +142,16 @@ def _demand(region: str, peak: float) -> RegionDemand:
     return RegionDemand(region, Levels(*levels), offsets, *(tuple(level * s for s in shape) for level in levels))
 
 
+def _levels(levels: Levels) -> tuple[float, float, float]:
+    return levels.p50, levels.p90, levels.p95
+
+
 def _supply(name: str, use: Use, place: RegionDemand, simulated: bool) -> SupplyPlan:
-    calls = Levels(*(peak * use.calls for peak in vars(place.peak_interactions_per_s).values()))
+    calls = Levels(*(peak * use.calls for peak in _levels(place.peak_interactions_per_s)))
     tokens = figure(sum(use.tokens[:4]), "tokens", 0.2, "simulated" if simulated else "measured", simulated)
     quotas: tuple[QuotaNeed, ...] = ()
     if use.quota and use.granted:
-        quotas = needs(calls, Levels(*(c * 40_000 for c in vars(calls).values())), use.quota, use.granted, place)
+        quotas = needs(calls, Levels(*(c * 40_000 for c in _levels(calls))), use.quota, use.granted, place)
     share = REGIONS[place.region] / sum(REGIONS.values())
     options = () if use.prices else tuple(_option(chip, calls, simulated) for chip in ("trainium2", "inferentia2"))
     return SupplyPlan(
@@ -170,7 +174,7 @@ def _supply(name: str, use: Use, place: RegionDemand, simulated: bool) -> Supply
 def _option(chip: str, calls: Levels, simulated: bool) -> ChipOption:
     step = step_models()["meta-llama/Llama-3.1-8B-Instruct", chip]
     kind, rate = ("trn2.48xlarge", 2.3) if chip == "trainium2" else ("inf2.48xlarge", 0.8)
-    sizes = [fleet(load, rate, step, instances()[kind], RULES) for load in vars(calls).values()]
+    sizes = [fleet(load, rate, step, instances()[kind], RULES) for load in _levels(calls)]
     replicas, boxes, chips = (
         [float(getattr(size, what)) for size in sizes] for what in ("replicas", "instances", "chips")
     )

@@ -170,7 +170,7 @@ def test_changed_inputs_give_the_chips_that_capacity_gives(files):
 def test_changed_inputs_give_the_quota_that_capacity_gives(files):
     book, plan = read(files["changed"]), make_plan()
     place, use = plan.demand[0], USES["nova-pro"]
-    calls = Levels(*(peak * use.calls * 1.37 for peak in vars(place.peak_interactions_per_s).values()))
+    calls = Levels(*(peak * use.calls * 1.37 for peak in place.peak_interactions_per_s.by_name.values()))
     tokens = CallTokens(4_344, 1_200)
     need = next(n for n in needs(calls, calls, tokens, Granted(None, 8e5, None, ""), place) if n.kind == "tpm")
     for level in ("p50", "p90", "p95"):

@@ -22,7 +22,7 @@ def chip_panels(plan: Plan, numbers: list[Number]) -> list[Panel]:
         "Region",
         "Chip",
         "Chips",
-        "Instances p50 / p90 / p95",
+        "Instances p50 / p90 / p95 / bought",
         "Bought per zone",
         "Per replica",
         "Utilisation",
@@ -36,7 +36,7 @@ def chip_panels(plan: Plan, numbers: list[Number]) -> list[Panel]:
     chart = charts.bars(names, {"chips": [c.mid for c in chips]}, "chips", errors)
     most = max(range(len(pools)), key=lambda i: chips[i].mid)
     sentence = (
-        f"{names[most]} takes most: {show(chips[most].mid, 'chips')} chips for p90 of demand; with "
+        f"{names[most]} takes most: {show(chips[most].mid, 'chips')} chips as bought; with "
         f"{chips[most].confidence:.0%} confidence it needs {show(chips[most].low, 'chips')} to "
         f"{show(chips[most].high, 'chips')}."
     )
@@ -57,7 +57,7 @@ def _brief(pools: list[SupplyPlan], numbers: list[Number]) -> Table:
         for supply in pools
         if supply.chosen
     ]
-    return Table("Chips for p90 of demand", ("Pool", "Chips"), rows)
+    return Table("Chips as bought", ("Pool", "Chips"), rows)
 
 
 def _pool_row(plan: Plan, supply: SupplyPlan, numbers: list[Number]) -> list[Cell]:
@@ -65,7 +65,7 @@ def _pool_row(plan: Plan, supply: SupplyPlan, numbers: list[Number]) -> list[Cel
     if option is None:
         raise ValueError(f"{supply.model} in {supply.region} has no chosen option")
     where = {"region": supply.region, "model": supply.model}
-    instances = " / ".join(show(value, "instances") for value in vars(option.instances).values())
+    instances = " / ".join(show(value, "instances") for value in option.instances.by_name.values())
     return [
         supply.model,
         supply.region,
@@ -110,17 +110,17 @@ def _busy_panel(plan: Plan, pools: list[SupplyPlan]) -> list[Panel]:
     lines: list[Line] = []
     for supply in pools:
         option, per_interaction = supply.chosen, calls_per_interaction(plan, supply)
-        if option is None or per_interaction is None or not option.replicas.p90:
+        if option is None or per_interaction is None or not option.replicas.at_level:
             continue
         demand = next(d for d in plan.demand if d.region == supply.region)
-        carried = option.replicas.p90 * option.rate_per_replica_per_s.mid
+        carried = option.replicas.at_level * option.rate_per_replica_per_s.mid
         busy = [rate * per_interaction / carried for rate in demand.interactions_per_s_p50]
         lines.append(Line(f"{supply.model}, {supply.region}", demand.offset_s, busy, len(lines)))
     if not lines:
         return []
     first = max(lines, key=lambda line: max(line.y))
     sentence = (
-        f"Fleets are bought for p90 of demand with zones to spare; in the middle case {first.name} peaks at "
+        f"Fleets are bought at the service level with zones to spare; in the middle case {first.name} peaks at "
         f"{show(max(first.y), 'ratio')}."
     )
     rows: list[list[Cell]] = [

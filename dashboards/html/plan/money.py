@@ -128,7 +128,7 @@ def purchase_table(plan: Plan) -> Table | None:
         total = sum(line.usd for line in plan.purchase)
         rows.append(["in all", *[None] * (len(names) - 2), show(total, "usd")])
     texts = tuple(i for i, name in enumerate(names) if not PURCHASE_COLUMNS[name][1])
-    return Table("Bought for p90 of demand", [PURCHASE_COLUMNS[name][0] for name in names], rows, text_columns=texts)
+    return Table("Bought at the service level", [PURCHASE_COLUMNS[name][0] for name in names], rows, text_columns=texts)
 
 
 def _bought(line: Purchase, name: str) -> Cell:

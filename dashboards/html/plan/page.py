@@ -120,11 +120,11 @@ def _demand_panels(plan: Plan) -> list[Panel]:
     if not plan.demand:
         return [Panel("Peak by region", "The plan holds no demand.")]
     rows: list[list[Cell]] = [
-        [d.region, *[show(value, "per_s") for value in vars(d.peak_interactions_per_s).values()]] for d in plan.demand
+        [d.region, *[show(value, "per_s") for value in d.peak_interactions_per_s.by_name.values()]] for d in plan.demand
     ]
     table = Table("Peak interactions per second", ("Region", "p50", "p90", "p95"), rows)
     biggest = max(plan.demand, key=lambda d: d.peak_interactions_per_s.p95)
-    chart = charts.ranges({d.region: list(vars(d.peak_interactions_per_s).items()) for d in plan.demand}, "per_s")
+    chart = charts.ranges({d.region: list(d.peak_interactions_per_s.by_name.items()) for d in plan.demand}, "per_s")
     sentence = (
         f"{biggest.region} peaks highest: {show(biggest.peak_interactions_per_s.p50, 'per_s')} in the middle case, "
         f"{show(biggest.peak_interactions_per_s.p95, 'per_s')} at p95 of demand."
