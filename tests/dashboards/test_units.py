@@ -18,7 +18,7 @@ from dashboards.numbers.units import UNKNOWN, clock, show
         (0.004263, "usd", "$0.00426"),
         (184_000.0, "usd", "$184,000"),
         (2_400, "count", "2,400"),
-        (37.8, "chips", "37.8"),
+        (37.8, "chips", "38"),
     ],
 )
 def test_a_value_prints_with_three_digits_and_its_unit(value, unit, text):
