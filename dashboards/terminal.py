@@ -12,11 +12,12 @@ from dashboards.numbers.decisions import decisions
 from dashboards.numbers.plan import plan_numbers
 from dashboards.numbers.run import METRICS, Number, find, run_numbers
 from dashboards.numbers.units import show
+from dashboards.numbers.warnings import SHOWN, by_weight
+from dashboards.order.verdict import order_verdict
 from loadgen.record import Run
 from wire.text import Untrusted
 
 _TITLE_WIDTH = 13
-WARNINGS_SHOWN = 5
 
 
 def run_summary(run: Run) -> str:
@@ -90,6 +91,7 @@ def plan_summary(plan: Plan) -> str:
                 _at_list(numbers, "event_cost_usd", "event_cost_list_usd"),
             ],
         ),
+        _line("order", [order_verdict(plan).sentence]),
         *_decision_lines(plan),
         *_warning_lines(plan.warnings),
         _line("inputs", [_provenance_words(plan)]),
@@ -200,8 +202,8 @@ def _decision_lines(plan: Plan) -> list[str]:
 
 
 def _warning_lines(warnings: Sequence[str]) -> list[str]:
-    rest = len(warnings) - WARNINGS_SHOWN
-    texts = [*warnings[:WARNINGS_SHOWN], *([f"and {rest} more in the report"] if rest > 0 else [])]
+    rest = len(warnings) - SHOWN
+    texts = [*by_weight(warnings)[:SHOWN], *([f"and {rest} more in the report"] if rest > 0 else [])]
     return [_line("" if i else "warning", [text]) for i, text in enumerate(texts)]
 
 

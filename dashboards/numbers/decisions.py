@@ -99,7 +99,7 @@ def headroom_totals(plan: Plan) -> list[HeadroomTotal]:
 
 def bought_chips(plan: Plan) -> float:
     """Chips that the plan buys, over all models and regions."""
-    return sum(s.chosen.chips.p90 for s in plan.supplies if s.chosen is not None)
+    return sum(s.chosen.bought_chips for s in plan.supplies if s.chosen is not None)
 
 
 def _headroom(plan: Plan) -> Iterator[Decision]:

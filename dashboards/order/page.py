@@ -11,7 +11,8 @@ from dashboards.html.plan.money import purchase_table
 from dashboards.html.plan.page import plan_banners, plan_facts
 from dashboards.html.render import write_page
 from dashboards.numbers.plan import plan_numbers
-from dashboards.order.sheet import Line, Occasion, order_lines
+from dashboards.order.sheet import Line, Occasion, late_steps, order_lines
+from dashboards.order.verdict import order_verdict
 
 
 def write_order(plan: Plan, out: Path, occasion: Occasion | None = None) -> Path:
@@ -23,10 +24,11 @@ def write_order(plan: Plan, out: Path, occasion: Occasion | None = None) -> Path
 
 
 def order_page(plan: Plan, occasion: Occasion | None = None) -> Page:
-    """The page; a plan that a simulated input touched says NOT AN ORDER on top."""
+    """The page; its first line is the verdict, and it is green only where every line can be booked."""
     lines = order_lines(plan, occasion) if occasion is not None else []
-    refusal = "Simulated inputs touched this plan. Measure what its banner names, plan again, then order."
-    word = Banner("bad", "NOT AN ORDER", refusal) if plan.simulated else Banner("good", "ORDER", "For signature.")
+    verdict = order_verdict(plan, late_steps(lines))
+    words = "As written, for signature." if verdict.buyable else "What stands in the way:"
+    word = Banner("good" if verdict.buyable else "bad", verdict.word, words, verdict.obstacles)
     chips = purchase_table(plan)
     panels = [Panel("Chips", "At the service level, whole instances, spare zones included.", chips)] if chips else []
     return Page(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, time, timedelta
 from itertools import pairwise
@@ -13,6 +13,7 @@ from pathlib import Path
 
 from capacity.plan import ChipOption, Plan, SupplyPlan
 from dashboards.order.quotas import QuotaAsk, quota_asks
+from dashboards.order.verdict import BLOCK, order_verdict, unbookable
 from facts.account import Held
 from facts.model_names import base_id
 from facts.reader import instances, models
@@ -24,7 +25,7 @@ BOOK_DAYS_BEFORE = 21
 ASK_DAYS_BEFORE = 42
 """Expert estimates, not published: a Capacity Block is sold up to eight weeks ahead and sells out; a quota increase
 takes one to three business days once it is understood, and may need a second round (docs/rehearsal.md)."""
-BLOCK = "capacity block"
+LATE = "its date is past"
 BLOCK_ENDS = time(11, 30, tzinfo=UTC)
 """All Capacity Blocks end at 11:30 UTC (EC2 user guide, find and purchase Capacity Blocks)."""
 DAY = timedelta(days=1)
@@ -88,11 +89,13 @@ class Line:
 
 
 def write_order_sheet(plan: Plan, out: Path, occasion: Occasion) -> Path:
-    """Write `order.csv`; the lines' counts and dollars are those of the plan's `purchase`."""
+    """Write `order.csv`: the verdict, then lines whose counts and dollars are those of the plan's `purchase`."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(item.name for item in fields(Line))
-    for line in order_lines(plan, occasion):
+    lines = order_lines(plan, occasion)
+    verdict = order_verdict(plan, late_steps(lines))
+    for line in (Line(line="verdict", model="", region="", remark=verdict.sentence), *lines):
         writer.writerow(_cell(getattr(line, item.name)) for item in fields(Line))
     write_text(out, text.getvalue())
     return out
@@ -141,7 +144,7 @@ def _chip_lines(plan: Plan, supply: SupplyPlan, option: ChipOption, occasion: Oc
             run=_evidence(plan, supply.model),
             bench=f"{_benches(plan)}; step model {option.step_model}".removeprefix("; "),
             price_row=_instance_price(plan, option),
-            remark="; ".join(note for note in (_unbookable(plan, option), remark, _late(plan, book_by)) if note),
+            remark="; ".join(note for note in (_cannot(plan, supply), remark, _late(plan, book_by)) if note),
         )
 
 
@@ -268,12 +271,24 @@ def _net(plan: Plan, name: str, family: str) -> str:
 
 def _late(plan: Plan, by: datetime) -> str:
     made = datetime.fromisoformat(plan.created_utc.replace("Z", "+00:00"))
-    return "its date is past" if by < made else ""
+    return LATE if by < made else ""
 
 
-def _unbookable(plan: Plan, option: ChipOption) -> str:
-    broken = any(text.startswith("supply: ") and f" {option.instance_type} " in text for text in plan.warnings)
-    return "cannot be booked as planned: see the plan's supply warnings" if broken else ""
+def _cannot(plan: Plan, supply: SupplyPlan) -> str:
+    reasons = unbookable(plan).get((supply.model, supply.region), [])
+    return f"cannot be booked as planned: {'; '.join(reasons)}" if reasons else ""
+
+
+def late_steps(lines: Sequence[Line]) -> tuple[str, ...]:
+    """What can no longer be booked or asked for in time, in one phrase each."""
+    late = [line for line in lines if LATE in line.remark]
+    phrases = (
+        f"{line.instance} in {line.region} was to be booked by {line.act_by}"
+        if line.line == "chips"
+        else f"{line.quota_name} in {line.region} was to be asked for by {line.act_by}"
+        for line in late
+    )
+    return tuple(dict.fromkeys(phrases))
 
 
 def _stamp(moment: datetime) -> str:

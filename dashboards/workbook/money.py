@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from capacity.plan import Plan, SupplyPlan
 from dashboards.numbers.plan import SELF_HOSTED
+from dashboards.order.verdict import order_verdict
 from dashboards.workbook.demand import Key
 from dashboards.workbook.formula import Expr, below, of, total, when
 from dashboards.workbook.inputs import TOKEN_CLASSES, Inputs
@@ -212,8 +213,7 @@ def write_purchase(book: Book, plan: Plan, inputs: Inputs, pools: Mapping[Key, P
 def _order(
     book: Book, plan: Plan, types: Mapping[tuple[str, str], list[tuple[Expr, Expr]]], first: int, last: int
 ) -> Expr:
-    word = "SIMULATED inputs touched this plan: never order from it." if plan.simulated else "One page to sign."
-    sheet = book.sheet("Order", word, (20, 16, 14, 18))
+    sheet = book.sheet("Order", order_verdict(plan).sentence, (20, 16, 14, 18))
     sheet.head(("Instance", "Region", "Instances", "USD, the event"))
     start = sheet.row + 1
     for (instance, region), cells in types.items():

@@ -157,8 +157,9 @@ def test_the_file_reads_back(plan, tmp_path):
     path = write_order_sheet(plan, tmp_path / "order.csv", EVENT)
     with path.open() as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == len(order_lines(plan, EVENT))
-    assert {row["line"] for row in rows} == {"chips", "quota"}
+    assert len(rows) == 1 + len(order_lines(plan, EVENT))
+    assert rows[0]["line"] == "verdict"
+    assert {row["line"] for row in rows[1:]} == {"chips", "quota"}
     assert {row["long_request_ratio"] for row in rows} == {""}
 
 

@@ -15,6 +15,7 @@ from dashboards.html.plan.money import cost_panels, inputs_panel, purchase_panel
 from dashboards.numbers.plan import plan_numbers
 from dashboards.numbers.run import Number, find
 from dashboards.numbers.units import clock, show
+from dashboards.numbers.warnings import SHOWN, by_weight
 
 
 def plan_banners(plan: Plan) -> list[Banner]:
@@ -28,7 +29,10 @@ def plan_banners(plan: Plan) -> list[Banner]:
         )
         banners.append(Banner("warn", "SIMULATED", text))
     if plan.warnings:
-        banners.append(Banner("warn", "VALIDITY", "Read before quoting:", plan.warnings))
+        texts = by_weight(plan.warnings)
+        rest = len(texts) - SHOWN
+        shown = [*texts[:SHOWN], *([f"and {rest} more under Warnings"] if rest > 0 else [])]
+        banners.append(Banner("warn", "VALIDITY", "Read before quoting:", shown))
     return banners
 
 
@@ -70,6 +74,7 @@ def plan_parts(plan: Plan) -> list[Part]:
         Part("hits", "Prompt cache", [_hit_panel(plan, numbers)]),
         *_from_rows(plan, numbers),
         *_beyond(plan),
+        *_warnings(plan),
         Part("rejected", "Rejected", [rejected_panel(plan)]),
         Part("provenance", "Where the numbers come from", [inputs_panel(plan)]),
     ]
@@ -80,6 +85,11 @@ def _decisions(plan: Plan) -> list[Part]:
     panels = decision_panels(plan)
     part = Part("decisions", "Decisions", panels)
     return [marked(part) if plan.simulated else part] if panels else []
+
+
+def _warnings(plan: Plan) -> list[Part]:
+    texts = by_weight(plan.warnings)
+    return [Part("warnings", "Warnings", lead=[Bullets(texts, numbered=True)])] if texts else []
 
 
 def _beyond(plan: Plan) -> list[Part]:

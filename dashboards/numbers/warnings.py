@@ -1,0 +1,26 @@
+"""A plan's warnings by weight: what decides first, what only widens a range last."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+SHOWN = 3
+"""Warnings that stand before the numbers; the rest has its own part. DESIGN: at most three, by weight."""
+_WEIGHTS = (
+    ("cannot be", "not served", "not sized", "no chip meets", "infeasible", "retire"),
+    ("supply: ", "can be booked", "needs an exception"),
+    ("quotas bind", "throttl", "granted"),
+    ("extrapolates", "are assumed", "expert estimate"),
+)
+"""Words of warnings, heaviest first: what is missing from the plan, what cannot be had, what is too small, what is a
+guess. A warning with none of them comes last, in the plan's own order."""
+
+
+def by_weight(warnings: Sequence[str]) -> list[str]:
+    """The same warnings, the decisive ones first; equal ones keep the plan's order."""
+    return sorted(warnings, key=_weight)
+
+
+def _weight(text: str) -> int:
+    places = (place for place, words in enumerate(_WEIGHTS) if any(word in text for word in words))
+    return next(places, len(_WEIGHTS))
