@@ -12,11 +12,12 @@ from dashboards.html import charts
 from dashboards.html.axes import run_span_s, slo_limits
 from dashboards.html.bench import bench_banners
 from dashboards.html.charts import Chart, Line
-from dashboards.html.page import Banner, Page, Panel, Part, Table
+from dashboards.html.page import Banner, Cell, Page, Panel, Part, Table
 from dashboards.html.plan.page import plan_banners
 from dashboards.html.render import write_page
 from dashboards.html.run.page import verdict_banner
 from dashboards.numbers import series
+from dashboards.numbers.bridge import Bridge, bridge, signed_usd
 from dashboards.numbers.run import QUANTILES, Number, find
 from dashboards.numbers.units import UNKNOWN, show
 from host.errors import PeakdayError
@@ -71,6 +72,8 @@ def compare_page(a: Run | Plan | Bench, b: Run | Plan | Bench) -> Page:
         raise CompareError(f"{first.name} is a {first.kind}, {second.name} a {second.kind}: compare two of one kind")
     pairs = pairs_of(first.numbers, second.numbers)
     parts = [Part("moved", "What moved", [_moved_panel(pairs)]), Part("numbers", "Every number", _group_panels(pairs))]
+    if isinstance(a, Plan) and isinstance(b, Plan):
+        parts.insert(0, Part("bridge", "Cost of the event", [_bridge_panel(bridge(a, b))]))
     if isinstance(a, Run) and isinstance(b, Run):
         parts.insert(1, Part("latency", "Latency", [_quantile_panel(pairs), *_over_time(a, b)]))
     return Page(
@@ -130,6 +133,31 @@ def _of(number: Number, letter: str) -> Number:
 
 
 _COLUMNS = ("Number", "A", "B", "B against A", "Intervals")
+
+
+def _bridge_panel(found: Bridge) -> Panel:
+    """A waterfall from A's cost of the event to B's, and its table with the exact sum."""
+    names = ["A", *(step.name for step in found.steps), "B"]
+    rows: list[list[Cell]] = [["A", show(found.a_usd, "usd")]]
+    rows += [[step.name, signed_usd(step.usd)] for step in found.steps]
+    rows.append(["B", show(found.b_usd, "usd")])
+    chart = charts.base(height=90 + 30 * len(names), hovermode="closest", showlegend=False)
+    chart["layout"]["xaxis"] |= charts.unit_axis("usd", along_x=True)
+    chart["layout"]["yaxis"] |= charts.categories(names[::-1])
+    chart["data"].append(
+        {
+            "type": "waterfall",
+            "orientation": "h",
+            "y": names,
+            "x": [found.a_usd, *(step.usd for step in found.steps), found.b_usd],
+            "measure": ["absolute", *("relative" for _ in found.steps), "total"],
+            "increasing": {"marker": {"color": charts.COLOURS[1]}},
+            "decreasing": {"marker": {"color": charts.COLOURS[2]}},
+            "totals": {"marker": {"color": charts.COLOURS[0]}},
+            "connector": {"line": {"color": "@rule", "width": 1}},
+        }
+    )
+    return Panel("From A to B", found.sentence, Table("The steps and their sum", ("Step", "USD"), rows), chart)
 
 
 def _moved_panel(pairs: Sequence[Pair]) -> Panel:

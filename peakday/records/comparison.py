@@ -9,6 +9,7 @@ from typing import Any
 from capacity.calibration.backtest import compare_plans
 from capacity.plan import load_plan
 from dashboards.html.compare import write_compare
+from dashboards.numbers.bridge import bridge
 from dashboards.numbers.run import run_numbers
 from loadgen.record import load_run
 from neuron_bench.record import load_bench
@@ -60,12 +61,14 @@ def _mark(row: dict[str, Any]) -> str:
 
 
 def _plans(old: Path, new: Path) -> tuple[str, dict[str, Any]]:
-    changes = compare_plans(load_plan(old), load_plan(new))
-    lines = [
+    plans = load_plan(old), load_plan(new)
+    changes, steps = compare_plans(*plans), bridge(*plans)
+    lines = [steps.sentence]
+    lines += [
         f"{c.name}: {_shown(c.before)} -> {_shown(c.after)} {c.unit}{'  ranges apart' if c.apart else ''}"
         for c in changes
     ]
-    return "\n".join(lines) or "no difference", {"changes": [asdict(change) for change in changes]}
+    return "\n".join(lines), {"bridge": asdict(steps), "changes": [asdict(change) for change in changes]}
 
 
 def _shown(value: float | str) -> str:
