@@ -81,7 +81,7 @@ class App:
         emulated = self.emulator.by_key[key]
         raw = merged(raw_profile(key, self._profiles_file), self._profile_groups.get(key, {}))
         if "physics" in groups:
-            raw = {"tokens": raw["tokens"]}
+            raw = {name: raw[name] for name in ("tokens", "manner") if name in raw}
         raw = merged(raw, groups)
         profile, corpus = profile_from(key, raw, "/control/profiles"), emulated.corpus
         if (corpus.rule, corpus.tokens_per_chunk) != (profile.tokens, _tokens_per_chunk(profile)):

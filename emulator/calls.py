@@ -17,6 +17,8 @@ from emulator.http.connection import Connection, Request
 from emulator.http.stream import Breakage, Stream, Wire
 from emulator.language.conversations import Plan, Turn
 from emulator.models import EmulatedModel, Emulator
+from emulator.shop_model import model as shop_model
+from emulator.shop_model.dialogue import Dialogue
 
 TRUTH_COLUMNS = (
     "id", "traceparent", "model", "region", "status", "received_s", "first_due_s", "first_sent_s", "last_sent_s",
@@ -87,6 +89,35 @@ def reply_to(
         count = emulated.profile.tokens.text
         return Reply(sum(count(tool.name + tool.arguments) for tool in tools), "tools", tools=tools)
     return text_reply(emulator, emulated, plan, max_tokens, can_cite)
+
+
+def shop_reply(
+    emulator: Emulator,
+    emulated: EmulatedModel,
+    turn: Turn,
+    max_tokens: int | None,
+    make_dialogue: Callable[[], Dialogue],
+) -> Reply | None:
+    """The shop model's reply to what the conversation file leaves open; None where that is not the shop's business.
+
+    It is the shop's where its tools are offered, or a search of the web: a bare load target gets text of a set length.
+    """
+    if not emulator.conversations.leaves_open(turn):
+        return None
+    dialogue = make_dialogue()
+    if not dialogue.tools and not dialogue.grounds:
+        return None
+    emulator.conversations.unknown += 1
+    said = shop_model.answer(dialogue, short=emulated.profile.manner == "short", pages=emulator.pages)
+    count = emulated.profile.tokens.text
+    if said.calls:
+        tools = tuple(
+            ToolCall(emulator.new_id("tooluse_"), name, orjson.dumps(values).decode()) for name, values in said.calls
+        )
+        return Reply(sum(count(tool.name + tool.arguments) for tool in tools), "tools", tools=tools)
+    text = emulated.profile.tokens.cut(said.text, max_tokens)
+    stop = "end" if text == said.text else "length"
+    return Reply(max(1, count(text)), stop, text, emulated.corpus.speak(text), cited=said.cited)
 
 
 def text_reply(

@@ -12,6 +12,7 @@ from host.errors import PeakdayError
 from host.yaml_text import parse_yaml
 
 SCHEMA = "peakday.emulator/1"
+MANNERS = ("full", "short", "label")
 _OLD_SCHEMA = "peakday.stand_ins/1"
 ROUTERS = ("least_loaded", "random", "prefix_affinity")
 
@@ -65,6 +66,8 @@ class Profile:
     `lookback_blocks`: how far before a point an earlier entry is looked for. `shards`: independent caches that calls
     fall into at random, as cross-region inference spreads them. `implicit`: prefixes without a point make the first
     token earlier too, but are never in usage.
+
+    `manner`: how it answers what no conversation file knows: `full`, `short`, or `label` (a query planner).
     """
 
     name: str
@@ -73,6 +76,7 @@ class Profile:
     lookback_blocks: int = 0
     shards: int = 1
     implicit: bool = False
+    manner: str = "full"
 
 
 def read_profiles(overlay: Path | None = None) -> dict[str, Profile]:
@@ -120,12 +124,15 @@ def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 
 def profile_from(name: str, raw: dict[str, Any], where: str) -> Profile:
     """One profile from its YAML form; a missing or unknown key is an error that names it."""
-    groups = {key: _without_source(value) for key, value in raw.items() if key != "physics"}
+    groups = {key: _without_source(value) for key, value in raw.items() if key not in ("physics", "manner")}
     try:
         tokens = TokenRule(**groups.pop("tokens"))
         cache = groups.pop("cache", {})
         physics = _provider(groups) if raw["physics"] == "provider" else _engine(raw["physics"], groups)
-        return Profile(name=name, physics=physics, tokens=tokens, **cache)
+        manner = raw.get("manner", "full")
+        if manner not in MANNERS:
+            raise ValueError(f"manner is {manner!r}, expected one of {', '.join(MANNERS)}")
+        return Profile(name=name, physics=physics, tokens=tokens, manner=manner, **cache)
     except (KeyError, TypeError, ValueError) as error:
         raise ProfileError(f"{where}: profiles.{name}: {error}") from None
 

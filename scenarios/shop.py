@@ -145,6 +145,45 @@ def _product_rows(shop: Shop, categories: list[str], rng: np.random.Generator) -
         )  # fmt: skip
 
 
+def showroom_rows(shop: Shop) -> Iterator[Row]:
+    """Products with data sheets, the same in every world. They are looked for and never drawn, so they move nothing."""
+    for number, entry in enumerate(shop.words["showroom"], start=1):
+        attributes = {str(name): str(value) for name, value in entry["attributes"].items()}
+        sheet = "; ".join(f"{name}: {value}" for name, value in attributes.items())
+        yield (
+            _showroom_id(number), entry["title"], entry["brand"], entry["category"], f"{entry['title']}. {sheet}",
+            json.dumps(attributes), float(entry["price"]), "USD", float(entry["rating"]), len(entry["reviews"]), 1,
+            int(entry["delivery_days"]),
+        )  # fmt: skip
+
+
+def showroom_price_rows(shop: Shop) -> Iterator[Row]:
+    """Their price on every day: the list price, and for some days one week ago a sale."""
+    days = shop.path_usd.shape[1]
+    for number, entry in enumerate(shop.words["showroom"], start=1):
+        for day in range(days):
+            age = days - 1 - day
+            on_sale = 7 <= age < 12
+            price = (
+                round(float(entry["price"]) * (1 - float(entry["sale_ratio"])), 2) if on_sale else float(entry["price"])
+            )
+            yield _showroom_id(number), (shop.now - timedelta(days=age)).date().isoformat(), price
+
+
+def showroom_review_rows(shop: Shop) -> Iterator[Row]:
+    """What customers wrote of them."""
+    for number, entry in enumerate(shop.words["showroom"], start=1):
+        for place, (stars, body) in enumerate(entry["reviews"], start=1):
+            yield (
+                _showroom_id(number), f"r9{number:03d}{place:03d}", int(stars), f"{stars} stars", str(body),
+                _name(number * 7 + place),
+            )  # fmt: skip
+
+
+def _showroom_id(number: int) -> str:
+    return f"p9{number:05d}"
+
+
 def price_rows(shop: Shop) -> Iterator[Row]:
     """(product, ISO day, price) for every product and day, today last."""
     count, days = shop.path_usd.shape

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 import sqlite3
 from collections.abc import Iterable
@@ -20,7 +21,7 @@ from scenarios.schema import INTENTS, Scenario
 from scenarios.seeds import random_stream
 from scenarios.utterance_files import PARTS, utterances
 
-VERSION = 5
+VERSION = 6
 """Raise it when the same keys and seed would give another world."""
 
 CONFIRMABLE = ("price_alert", "auto_buy", "order_change", "returns_refunds")
@@ -97,9 +98,9 @@ def _write_catalogue(path: Path, scenario: Scenario, shop: shops.Shop) -> None:
     storms = [storm.model_dump() for storm in scenario.demand.background.rule_storms]
     orders, order_items = shops.order_rows(shop, customers, seed)
     contents: dict[str, Iterable[shops.Row]] = {
-        "products": shop.products,
-        "price_history": shops.price_rows(shop),
-        "reviews": shops.review_rows(shop, seed),
+        "products": itertools.chain(shop.products, shops.showroom_rows(shop)),
+        "price_history": itertools.chain(shops.price_rows(shop), shops.showroom_price_rows(shop)),
+        "reviews": itertools.chain(shops.review_rows(shop, seed), shops.showroom_review_rows(shop)),
         "customers": shops.customer_rows(customers, locales, seed),
         "orders": orders,
         "order_items": order_items,

@@ -68,11 +68,16 @@ class Catalogue:
         return row
 
     def substitutes(self, product: Row, limit: int) -> list[Row]:
-        """Products in stock of the same category, nearest in price first."""
+        """Products in stock of the same category: those of the same kind first, then nearest in price.
+
+        The kind is the last word of a title's first part: `Boots` of `Wexcombe Home Hiking Boots, blue, medium`.
+        """
+        kind = product["title"].split(",")[0].split(" ")[-1]
         return self._all(
             "SELECT product_id, title, price, rating, delivery_days FROM products"
-            " WHERE category = ? AND in_stock > 0 AND product_id != ? ORDER BY abs(price - ?), product_id LIMIT ?",
-            product["category"], product["product_id"], product["price"], limit,
+            " WHERE category = ? AND in_stock > 0 AND product_id != ?"
+            " ORDER BY title || ',' NOT LIKE ?, abs(price - ?), product_id LIMIT ?",
+            product["category"], product["product_id"], f"% {kind},%", product["price"], limit,
         )  # fmt: skip
 
     def reviews(self, product_id: str, limit: int) -> list[Row]:

@@ -10,11 +10,12 @@ from emulator.bedrock import eventstream_encoder as encode
 from emulator.bedrock.prompt import Prompt, read_prompt
 from emulator.bedrock.prompt_cache import CacheUse, Point, PromptCache
 from emulator.bedrock.rules import check_conversation, check_points, turn_of
-from emulator.calls import Call, Caller, Refused, Reply, ToolCall, Work, reply_to
+from emulator.calls import Call, Caller, Refused, Reply, ToolCall, Work, reply_to, shop_reply
 from emulator.http.connection import Connection, Request, http_head
 from emulator.http.stream import Wire
 from emulator.models import EmulatedModel, Emulator
 from emulator.quotas import Reservation
+from emulator.shop_model.dialogue import of_converse
 
 EVENT_STREAM = "application/vnd.amazon.eventstream"
 _STOP = {"end": "end_turn", "tools": "tool_use", "length": "max_tokens"}
@@ -107,7 +108,11 @@ def _reply(
     grounds = any(tool.get("systemTool", {}).get("name") == "nova_grounding" for tool in tools)
     choice = config.get("toolChoice") or {}
     forced = choice["tool"]["name"] if "tool" in choice else min(offered, default=None) if "any" in choice else None
-    reply = reply_to(emulator, emulated, turn, offered, max_tokens, can_cite=grounds, forced=forced)
+    reply = None
+    if forced is None:
+        reply = shop_reply(emulator, emulated, turn, max_tokens, lambda: of_converse(body))
+    if reply is None:
+        reply = reply_to(emulator, emulated, turn, offered, max_tokens, can_cite=grounds, forced=forced)
     if reply.tools and "malformed_tool_input" in call.faults:
         spoilt = tuple(ToolCall(tool.id, tool.name, tool.arguments[:-1]) for tool in reply.tools)
         return Reply(reply.tokens, reply.stop, tools=spoilt)

@@ -132,18 +132,24 @@ def turn_of(body: dict[str, Any]) -> Turn:
     """The turn under way: the newest user message without tool results, and the results since."""
     results: list[tuple[Any, ...]] = []
     texts: tuple[str, ...] = ()
+    earlier: tuple[str, ...] = ()
+    newest = True
     for message in reversed(body["messages"]):
         if message["role"] != "user":
             continue
         found = tuple(_result(block["toolResult"]) for block in message["content"] if "toolResult" in block)
         if not found:
-            texts = tuple(block["text"] for block in reversed(message["content"]) if "text" in block)
-            break
-        results.append(found)
+            own = tuple(block["text"] for block in reversed(message["content"]) if "text" in block)
+            if not newest:
+                earlier = own
+                break
+            texts, newest = own, False
+        elif newest:
+            results.append(found)
     fields = body.get("additionalModelRequestFields")
     choice = fields.get("tool_choice") if isinstance(fields, dict) else None
     one_at_a_time = isinstance(choice, dict) and bool(choice.get("disable_parallel_tool_use"))
-    return Turn(texts, tuple(reversed(results)), parallel=not one_at_a_time)
+    return Turn(texts, earlier, tuple(reversed(results)), parallel=not one_at_a_time)
 
 
 def _result(block: dict[str, Any]) -> Any:

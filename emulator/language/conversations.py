@@ -45,10 +45,12 @@ class Plan:
 class Turn:
     """What a request tells of its turn, whatever the protocol.
 
-    `texts`: text blocks of the user message, last first. `results`: the tool results so far, one tuple a message.
+    `texts`: text blocks of the user message, last first. `earlier`: those of the one before it.
+    `results`: the tool results so far, one tuple a message.
     """
 
     texts: tuple[str, ...]
+    earlier: tuple[str, ...] = ()
     results: tuple[tuple[Any, ...], ...] = ()
     parallel: bool = True
 
@@ -64,19 +66,25 @@ class Conversations:
 
     def plan_for(self, turn: Turn) -> Plan:
         """The plan of the first text that the file knows, else the default plan."""
-        plan = self._known(turn)
+        plan = self._known(turn.texts)
         if plan is not None:
             return plan
         self.unknown += 1
         return self._default
 
+    def leaves_open(self, turn: Turn) -> bool:
+        """Whether the file has no answer: it knows the message not, or not the one before, on which this one leans."""
+        if self._known(turn.texts) is None:
+            return True
+        return bool(turn.earlier) and self._known(turn.earlier) is None
+
     def words_for(self, turn: Turn) -> str | None:
         """The answer's very words, where the file has them."""
-        plan = self._known(turn) if self._has_words else None
+        plan = self._known(turn.texts) if self._has_words else None
         return None if plan is None else plan.says
 
-    def _known(self, turn: Turn) -> Plan | None:
-        plans = (self._answers.get(sha256(text.encode()).hexdigest()) for text in turn.texts)
+    def _known(self, texts: tuple[str, ...]) -> Plan | None:
+        plans = (self._answers.get(sha256(text.encode()).hexdigest()) for text in texts)
         return next((plan for plan in plans if plan is not None), None)
 
     def grounds(self, plan: Plan) -> bool:

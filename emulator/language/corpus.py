@@ -68,6 +68,18 @@ class Corpus:
         """These very words, as one rendered chunk."""
         return [self._render(text, 0)]
 
+    def speak(self, text: str) -> list[bytes]:
+        """These very words in chunks of the model's size, each rendered; never none."""
+        size = self.rule.bytes_for(self.tokens_per_chunk)
+        data, pieces, begin = text.encode(), [], 0
+        while begin < len(data):
+            end = min(begin + size, len(data))
+            while end < len(data) and data[end] & 0xC0 == 0x80:  # within a letter of several bytes
+                end += 1
+            pieces.append(data[begin:end].decode())
+            begin = end
+        return [self._render(piece, index) for index, piece in enumerate(pieces or [""])]
+
     def _chunk(self, index: int) -> str:
         cut = self.rule.bytes_for
         return self._text[cut(index * self.tokens_per_chunk) : cut((index + 1) * self.tokens_per_chunk)]

@@ -26,6 +26,13 @@ class TokenRule:
         tenths = round(self.bytes_per_token * 10)
         return -(-size * 10 // tenths)
 
+    def cut(self, text: str, tokens: int | None) -> str:
+        """The longest beginning of a text that counts as `tokens` at most; all of it for None."""
+        data = text.encode()
+        if tokens is None or self.text(data) <= tokens:
+            return text
+        return data[: self.bytes_for(tokens)].decode("utf-8", "ignore")
+
     def bytes_for(self, tokens: int) -> int:
         """The most bytes that count as `tokens`; for every n >= 1, text(bytes_for(n)) == n."""
         return tokens * round(self.bytes_per_token * 10) // 10

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
 from emulator.bedrock.prompt import TooDeepError, written
-from emulator.calls import Call, Caller, Refused, Reply, Work, reply_to
+from emulator.calls import Call, Caller, Refused, Reply, Work, reply_to, shop_reply
 from emulator.engine.block_cache import chain
 from emulator.engine.pool import Pool
 from emulator.http.connection import Connection, Request, Response, http_head, json_response
 from emulator.http.stream import Wire
 from emulator.language.conversations import Turn
 from emulator.models import EmulatedModel, Emulator
+from emulator.shop_model import model as shop_model
+from emulator.shop_model.dialogue import of_openai
 
 _STOP = {"end": "stop", "tools": "tool_calls", "length": "length"}
 _TOKEN_ID_BYTES = 4
@@ -141,6 +144,7 @@ class Asked:
     min_tokens: int
     ignore_eos: bool
     forced: str | None = None
+    body: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _bad(message: str) -> Refused:
@@ -185,6 +189,7 @@ def _read_chat(body: dict[str, Any], emulated: EmulatedModel) -> Asked:
     if choice == "none":
         offered = set()
     asked = _read_common(body, True, _turn(messages, body, emulated), b"".join(parts), max(1, tokens), offered)
+    asked.body = body
     asked.forced = _forced(choice, offered)
     return asked
 
@@ -226,22 +231,25 @@ def _texts(message: dict[str, Any], emulated: EmulatedModel) -> list[str]:
 
 
 def _turn(messages: list[dict[str, Any]], body: dict[str, Any], emulated: EmulatedModel) -> Turn:
-    """The newest user message and the tool results after it, a tuple for each round."""
+    """The newest user message and the tool results after it, a tuple for each round; and the user message before it."""
     results: list[tuple[Any, ...]] = []
     rest: list[Any] = []
+    own: list[tuple[str, ...]] = []
     for message in reversed(messages):
         role = message.get("role")
         if role == "user":
-            texts = tuple(reversed(_texts(message, emulated)))
-            break
-        if role == "tool":
+            own.append(tuple(reversed(_texts(message, emulated))))
+            if len(own) == 2:
+                break
+        elif own:
+            continue
+        elif role == "tool":
             rest.append(_json_or_text("".join(_texts(message, emulated))))
         elif rest:
             results.append(tuple(reversed(rest)))
             rest = []
-    else:
-        texts = ()
-    return Turn(texts, tuple(reversed(results)), parallel=body.get("parallel_tool_calls") is not False)
+    texts, earlier = (*own, (), ())[:2]
+    return Turn(texts, earlier, tuple(reversed(results)), parallel=body.get("parallel_tool_calls") is not False)
 
 
 def _json_or_text(text: str) -> Any:
@@ -269,14 +277,26 @@ def _reply(emulator: Emulator, emulated: EmulatedModel, asked: Asked, room: int)
         text, units = emulated.corpus.answer(room, emulator.random.getrandbits(16))
         return Reply(room, "length", text, units)
     label = emulator.conversations.plan_for(asked.turn).label if emulated.model.key == "planner" else None
+    if label is None and emulated.profile.manner == "label" and "Intents:" in _system(asked.body):
+        label = shop_model.label(asked.turn.texts[0] if asked.turn.texts else "")
     if label is not None:
         tokens = max(1, min(room, emulated.profile.tokens.text(label)))
         return Reply(tokens, "end", label, [text_unit(label, 0)])
+    if asked.chat and asked.forced is None:
+        spoken = shop_reply(emulator, emulated, asked.turn, room, lambda: of_openai(asked.body))
+        if spoken is not None:
+            return spoken
     reply = reply_to(emulator, emulated, asked.turn, asked.offered, room, forced=asked.forced)
     if not reply.tools and reply.tokens < min(asked.min_tokens, room):
         text, units = emulated.corpus.answer(min(asked.min_tokens, room), emulator.random.getrandbits(16))
         return Reply(min(asked.min_tokens, room), "end", text, units)
     return reply
+
+
+def _system(body: Mapping[str, Any]) -> str:
+    """The system message, where it is plain text."""
+    first = (body.get("messages") or [{}])[0]
+    return str(first.get("content") or "") if first.get("role") == "system" else ""
 
 
 def _blocks(prompt: bytes, emulated: EmulatedModel) -> list[int]:

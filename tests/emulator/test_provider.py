@@ -91,7 +91,7 @@ def test_every_model_of_the_fleet_has_a_profile_with_sources():
     raw = yaml.safe_load(files("emulator").joinpath("profiles.yaml").read_text())
     for name, groups in raw["profiles"].items():
         for group, values in groups.items():
-            assert group == "physics" or values["source"], f"{name}.{group}"
+            assert group in ("physics", "manner") or values["source"], f"{name}.{group}"
         profile_from(name, groups, "profiles.yaml")
 
 

@@ -1,0 +1,1 @@
+"""A deterministic model that knows the shop's trade: it answers what no conversation file knows."""

@@ -1,0 +1,238 @@
+"""The shop model: from a request to tool calls, or to an answer. Deterministic; it sees what any provider's model sees.
+
+Nothing is kept between calls: every round reads the message again, finds what its acts still lack, and asks for all of
+that at once. When nothing is missing it answers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from emulator.shop_model import account, products, slots
+from emulator.shop_model.dialogue import Dialogue
+from emulator.shop_model.understanding import Ask, asks_of
+from emulator.shop_model.view import View
+from emulator.shop_model.words import Reading, fold, read, stem
+
+Page = tuple[str, str]
+"""(URL, title) of the web that a grounding model searches."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """What the model does: `calls` of tools (name, arguments), or `text` with the pages it `cited`."""
+
+    calls: Sequence[tuple[str, dict[str, Any]]] = ()
+    text: str = ""
+    cited: tuple[Page, ...] = ()
+
+
+Act = Callable[[View, Ask], str | None]
+_ACTS: dict[str, Act] = {
+    "fact": products.fact, "price": products.price, "available": products.available, "history": products.history,
+    "reviews": products.reviews, "search": products.search, "deals": products.deals, "compare": products.compare,
+    "gift": products.gift, "plan": products.plan, "web": products.web, "style": products.style,
+    "auto_buy": account.auto_buy, "alert": account.alert, "cart": account.cart, "cart_view": account.cart_view,
+    "reorder": account.reorder, "orders": account.orders, "cancel": account.cancel, "change": account.change,
+    "return": account.give_back, "remember": account.remember, "forget": account.forget, "recall": account.recall,
+}  # fmt: skip
+_WRITES = ("auto_buy", "alert", "cart", "reorder", "cancel", "change", "return", "remember", "forget")
+_MAY_AMEND = ("none", "no", "search", "cart", "alert", "auto_buy", "deals", "history")
+_EMPTY = ("none", "yes", "no", "thanks", "hello")
+
+_LABELS = {
+    "fact": "product_question", "price": "product_question", "available": "delivery", "history": "price_history",
+    "reviews": "product_question", "search": "product_search", "deals": "deals", "compare": "comparison",
+    "gift": "recommendation", "plan": "recommendation", "style": "recommendation", "web": "web_lookup",
+    "auto_buy": "auto_buy", "alert": "price_alert", "cart": "reorder", "cart_view": "account", "reorder": "reorder",
+    "orders": "order_status", "cancel": "order_change", "change": "order_change", "return": "returns_refunds",
+    "remember": "account_memory", "forget": "account_memory", "recall": "account_memory", "human": "human_agent",
+}  # fmt: skip
+_COMPLEX = ("compare", "plan", "gift", "style", "web")
+
+
+def answer(dialogue: Dialogue, *, short: bool = False, pages: Sequence[Page] = ()) -> Said:
+    """What the model says to a request.
+
+    Args:
+        short: the manner of a small model: fewer options, fewer words.
+        pages: the web, for a model that searches it by itself (`dialogue.grounds`).
+    """
+    now = dialogue.now
+    reading = read(now.words)
+    view = View(dialogue, dialogue.language == "Spanish" or reading.spanish >= 0.4, short)
+    asks = _asks(dialogue, reading)
+    if dialogue.grounds and (not dialogue.tools or any(ask.act in ("web", "plan") for ask in asks)):
+        found = _search_pages(reading.text, pages)
+        if not dialogue.tools or asks[0].act == "web":
+            return Said(text=_grounded(view, found), cited=found)
+        texts = _answers(view, asks)
+        return _calls(view) if view.missing else Said(text="\n".join([*texts, _grounded(view, found)]), cited=found)
+    texts = _answers(view, asks)
+    return _calls(view) if view.missing else Said(text="\n".join(texts))
+
+
+def label(message: str) -> str:
+    """What a query planner says of a message: its intent and complexity."""
+    asks = asks_of(read(message), page=False, images=0)
+    act = asks[0].act
+    return f"{_LABELS.get(act, 'out_of_scope')} {'complex' if act in _COMPLEX or len(asks) > 1 else 'simple'}"
+
+
+_AMENDS = re.compile(
+    r"\b(?:make|change|set|do|try) (?:it|that|this|them)\b|\binstead\b|\brather\b|^(?:no|actually|what about|how about|better)\b"
+)
+"""Words that put another figure in place of one that was named before."""
+
+
+def _calls(view: View) -> Said:
+    calls = view.missing if view.dialogue.parallel else view.missing[:1]
+    return Said(calls=tuple(calls))
+
+
+def _asks(dialogue: Dialogue, reading: Reading) -> list[Ask]:
+    """The message's asks; a bare answer to a question of ours, or `and the second one?`, takes up the ask before it."""
+    now = dialogue.now
+    asks = asks_of(reading, page=now.page is not None, images=now.images)
+    if len(dialogue.exchanges) < 2 or len(asks) != 1:
+        return asks
+    (ask,) = asks
+    before = dialogue.exchanges[-2]
+    waited = _last_ask(dialogue)
+    amends = ask.act == "no" or _AMENDS.search(ask.text)
+    if waited.act in ("auto_buy", "alert") and ask.act in _MAY_AMEND and amends and slots.wanted_price(ask.text).known:
+        return [Ask(waited.act, f"{slots.without_price(waited.text)} , {ask.text}", ask.raw)]
+    bare = ask.act in ("none", "search") or (
+        ask.act == "fact" and ask.text.startswith(("and ", "what about", "how about"))
+    )
+    ours = before.answer.rstrip().endswith("?") or "?" in before.answer[:400]
+    leans = ask.text.startswith(("and ", "what about", "how about", "the ", "that ", "number ", "option ", "yes , "))
+    if (
+        bare
+        and (leans or (ours and len(ask.text.split()) <= 8))
+        and not ask.text.startswith(("show", "find", "i need", "looking"))
+    ):
+        earlier = asks_of(read(before.words), page=before.page is not None, images=before.images)
+        if earlier[0].act in _ACTS and earlier[0].act != "search":
+            kept = earlier[0]
+            return [Ask(kept.act, _carried(kept, ask), f"{kept.raw} {ask.raw}")]
+    return asks
+
+
+def _last_ask(dialogue: Dialogue) -> Ask:
+    """The first ask of the newest earlier message that asked for something: a no or a thank-you in between is passed by."""
+    earlier = dialogue.exchanges[-2]
+    for earlier in reversed(dialogue.exchanges[-4:-1]):
+        ask = asks_of(read(earlier.words), page=earlier.page is not None, images=earlier.images)[0]
+        if ask.act not in _EMPTY:
+            return ask
+    return asks_of(read(earlier.words), page=False, images=0)[0]
+
+
+def _carried(kept: Ask, ask: Ask) -> str:
+    """The earlier ask with the product named now in place of the one it named; its figures stay."""
+    text = f" {kept.text} "
+    for word in slots.things(kept.text):
+        text = text.replace(f" {word} ", " ")
+    text = re.sub(r" (?:first|second|third|fourth|fifth|last|cheapest|cheaper|other|one) ", " ", text)
+    for pointer in ("these", "this", "those", "that", "it", "them"):
+        text = text.replace(f" {pointer} ", " ")
+    return f"{' '.join(text.split())} {ask.text}"
+
+
+def _answers(view: View, asks: Sequence[Ask]) -> list[str]:
+    """A text for each ask that has all it needs; `view.missing` holds what the others wait for."""
+    now = view.dialogue.now
+    texts: list[str] = []
+    if now.outcome is not None:
+        texts.append(account.outcome(view, now.outcome))
+        # The words that came with a confirmation are its consent; only what asks for something else is an ask.
+        asks = [ask for ask in asks if ask.act not in _EMPTY and not _echoes(ask, view.dialogue)]
+    writes = 0
+    for ask in asks:
+        if ask.act in _WRITES:
+            writes += 1
+            if writes > 1 and ask.act not in ("remember", "forget"):
+                texts.append(view.say("One thing to confirm at a time: ask me for the rest after that.",
+                                      "Una confirmación a la vez: pídeme el resto después."))  # fmt: skip
+                continue
+        act = _ACTS.get(ask.act)
+        text = act(view, ask) if act is not None else _talk(view, ask)
+        if text:
+            texts.append(text)
+    return texts
+
+
+def _echoes(ask: Ask, dialogue: Dialogue) -> bool:
+    """Whether a message that confirms only repeats what it confirms."""
+    outcome = dialogue.now.outcome
+    tool = {"alert": "price_alert", "cart": "add_to_cart", "return": "start_return", "cancel": "order_change"}.get(
+        ask.act, ask.act
+    )
+    return outcome is not None and outcome.result is not None and tool == outcome.tool
+
+
+def _talk(view: View, ask: Ask) -> str:
+    """What needs no tool."""
+    if ask.act == "others_account":
+        return view.say("I can only see and use the account that is signed in, and no other customer's. I can help with your own orders.",
+                        "Solo puedo ver y usar la cuenta que ha iniciado sesión, la de ningún otro cliente. Puedo ayudarte con tus pedidos.")  # fmt: skip
+    if ask.act == "override":
+        return view.say("I keep to the store's rules, whatever a message says, and I do nothing without your confirmation. What can I find for you?",
+                        "Sigo las reglas de la tienda, diga lo que diga un mensaje, y no hago nada sin tu confirmación. ¿Qué busco para ti?")  # fmt: skip
+    if ask.act == "checkout":
+        return view.say("I place no orders and charge no card: the cart is yours to review, and you check out yourself.",
+                        "No hago pedidos ni cobro: el carrito es tuyo para revisar, y pagas tú mismo.")  # fmt: skip
+    if ask.act == "human":
+        return view.say(
+            "I am handing you over to a person; they will see this conversation.",
+            "Te paso con una persona; verá esta conversación.",
+        )
+    if ask.act == "thanks":
+        return view.say("You are welcome. Anything else?", "De nada. ¿Algo más?")
+    if ask.act in ("yes", "no"):
+        return _bare(view, ask)
+    if ask.act == "off_topic":
+        return view.say("That is outside of what I do. ", "Eso queda fuera de lo que hago. ") + _help(view)
+    return (view.say("Hello. ", "Hola. ") if ask.act == "hello" else "") + _help(view)
+
+
+def _bare(view: View, ask: Ask) -> str:
+    """A yes or no without the store's confirmation."""
+    waits = len(view.dialogue.exchanges) > 1 and any(
+        use.data.get("status") == "needs_confirmation" for use in view.dialogue.exchanges[-2].uses
+    )
+    if ask.act == "no":
+        return view.say("All right, nothing was done.", "De acuerdo, no se hizo nada.")
+    if waits:
+        return view.say("It is not done yet: the store needs your confirmation of exactly what it showed. Press confirm, and it is carried out.",
+                        "Todavía no está hecho: la tienda necesita que confirmes exactamente lo que mostró. Pulsa confirmar y se hará.")  # fmt: skip
+    return view.say("There is nothing to confirm. ", "No hay nada que confirmar. ") + _help(view)
+
+
+def _help(view: View) -> str:
+    return view.say(
+        "I can help with products, prices and price alerts, buying at a price, your orders and reorders, gifts, and plans.",
+        "Puedo ayudarte con productos, precios y alertas, compras a un precio, tus pedidos, regalos y planes.",
+    )
+
+
+def _search_pages(text: str, pages: Sequence[Page]) -> tuple[Page, ...]:
+    """The pages whose titles share most words with the question, best first."""
+    wanted = {stem(word) for word in slots.things(text)}
+    scored = [
+        (len(wanted & {stem(word) for word in fold(page[1]).split()}), -number) for number, page in enumerate(pages)
+    ]
+    best = sorted((row for row in scored if row[0]), reverse=True)[:3]
+    return tuple(pages[-number] for _, number in best)
+
+
+def _grounded(view: View, found: Sequence[Page]) -> str:
+    if not found:
+        return view.say("I found nothing about that on the web, and I do not know it myself.",
+                        "No encontré nada sobre eso en la web, y yo no lo sé.")  # fmt: skip
+    lines = [f"- {title} ({url})" for url, title in found]
+    return "\n".join([view.say("From the web:", "De la web:"), *lines])

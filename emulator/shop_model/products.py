@@ -1,0 +1,566 @@
+"""Acts about products: facts, prices, stock, reviews, options, comparisons, gifts, plans, style, the web."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from emulator.shop_model import slots
+from emulator.shop_model.dialogue import Use
+from emulator.shop_model.understanding import Ask
+from emulator.shop_model.view import Meant, Product, View, matching, money, title_of
+from emulator.shop_model.words import fold, lexicon, read, stem
+
+_NEUTRAL = ("black", "white", "grey", "navy", "cream", "graphite")
+_CLOTHES = ("sneakers", "jeans", "rain jacket", "flannel shirt", "tote bag")
+_EVENTS = {
+    "wedding": ("midi dress",), "interview": ("winter coat", "tote bag"), "beach": ("sneakers", "tote bag"),
+    "winter": ("winter coat", "wool socks"), "rain": ("rain jacket",), "date": ("midi dress", "flannel shirt"),
+    "hike": ("hiking boots", "rain jacket"), "hiking": ("hiking boots", "rain jacket"), "office": ("flannel shirt", "tote bag"),
+}  # fmt: skip
+
+
+def fact(view: View, ask: Ask) -> str | None:
+    """One property of one product: from its page, or an honest `it does not say`."""
+    meant = view.meant(ask.text, ask_words=True)
+    if meant is None:
+        return None
+    if meant.product is None:
+        return meant.question
+    product, words = meant.product, set(re.findall(r"[a-z][a-z-]*", ask.text))
+    if "title" not in product:
+        return _no_such(view, product)
+    for name, (asks, values) in lexicon().traits.items():
+        if found := words & asks or words & values:
+            return _assumed(view, meant) + _trait(view, product, name, asks | {name}, words & values, sorted(found)[0])
+    named = [
+        word for word in slots.things(ask.text) if not re.search(rf"\b{re.escape(stem(word))}", fold(title_of(product)))
+    ]
+    about = fold(str(product.get("description") or ""))
+    if named and any(re.search(rf"\b{re.escape(stem(word))}", about) for word in named):
+        return _assumed(view, meant) + f"{title_of(product)}: {_clean(product.get('description'))}"
+    if not named and slots.things(ask.text) and re.match(r"(?:is|are|does|do|has|have|was|can)\b", ask.text):
+        return _assumed(view, meant) + view.say(
+            f"Yes: it is listed as {title_of(product)}.", f"Sí: figura como {title_of(product)}."
+        )
+    if named:
+        return _assumed(view, meant) + _silent(view, product, " ".join(named))
+    return _assumed(view, meant) + _summary(view, product)
+
+
+def _trait(
+    view: View, product: Product, name: str, asks: set[str] | frozenset[str], values: set[str], asked: str
+) -> str:
+    """What the page says of one dimension of a product."""
+    attributes = _attributes(product)
+    title, value = title_of(product), None
+    for key, held in attributes.items():
+        if any(word in fold(key) or stem(word) in fold(key) for word in asks):
+            value = held
+            break
+    if value is None and values:
+        value = next((held for held in attributes.values() if any(word in fold(held) for word in values)), None)
+    if value is not None and values:
+        if any(word in fold(value) for word in values) or fold(value).startswith(("yes", "ip")):
+            return view.say(f"Yes: {title} is listed with {name}: {value}.", f"Sí: {title} figura con {name}: {value}.")
+        return view.say(
+            f"No, not by its page: {title} is listed with {name}: {value}.",
+            f"No según su página: {title} figura con {name}: {value}.",
+        )
+    if value is not None:
+        return view.say(f"The {name} of {title} is {value}.", f"{title}: {name}, {value}.")
+    description = fold(str(product.get("description") or ""))
+    for word in (asked, *values):
+        if re.search(rf"\b{re.escape(word)}", f"{fold(title)} {description}"):
+            return view.say(
+                f"Its page says: {_clean(product.get('description'))}",
+                f"Su página dice: {_clean(product.get('description'))}",
+            )
+    return _silent(view, product, asked)
+
+
+def _silent(view: View, product: Product, asked: str) -> str:
+    listed = "; ".join(f"{key}: {value}" for key, value in _attributes(product).items())
+    title = title_of(product)
+    return view.say(
+        f"I do not know: the page of {title} says nothing about {asked}. It lists {listed or 'no further specifications'}.",
+        f"No lo sé: la página de {title} no dice nada sobre {asked}. Indica {listed or 'ninguna otra especificación'}.",
+    )
+
+
+def _summary(view: View, product: Product) -> str:
+    stock = view.say("in stock", "disponible") if product.get("in_stock") else view.say("sold out", "agotado")
+    return view.say(
+        f"{title_of(product)} costs {view.price(product)}, is rated {product.get('rating')} of 5 and is {stock}. ",
+        f"{title_of(product)} cuesta {view.price(product)}, tiene {product.get('rating')} de 5 y está {stock}. ",
+    ) + _clean(product.get("description"))
+
+
+def _no_such(view: View, product: Product) -> str:
+    return view.say(
+        f"I cannot find a product {product['product_id']}.", f"No encuentro ningún producto {product['product_id']}."
+    )
+
+
+def price(view: View, ask: Ask) -> str | None:
+    """What one product costs now."""
+    meant = view.meant(ask.text, ask_words=True)
+    if meant is None or meant.product is None:
+        return None if meant is None else meant.question
+    use = view.want("live_price", product_id=meant.product["product_id"])
+    if use is None:
+        return None
+    row = {**meant.product, **use.data}
+    if row.get("price") is None:
+        return _no_such(view, row)
+    return _assumed(view, meant) + view.say(
+        f"{title_of(row)} costs {view.price(row)} right now.",
+        f"{title_of(row)} cuesta {view.price(row)} en este momento.",
+    )
+
+
+def available(view: View, ask: Ask) -> str | None:
+    """Whether a product is in stock and when it arrives, or what could take its place."""
+    meant = view.meant(ask.text, ask_words=True)
+    if meant is None or meant.product is None:
+        return None if meant is None else meant.question
+    use = view.want("availability", product_id=meant.product["product_id"])
+    if use is None:
+        return None
+    row = {**meant.product, **use.data}
+    title = title_of(row)
+    if row.get("in_stock") is None:
+        return _no_such(view, row)
+    if row["in_stock"]:
+        days = int(row.get("delivery_days") or 0)
+        return _assumed(view, meant) + view.say(
+            f"{title} is in stock; delivery takes {days} day{'s' * (days != 1)}.",
+            f"{title} está disponible; la entrega tarda {days} día{'s' * (days != 1)}.",
+        )
+    others = "; ".join(f"{title_of(other)} ({view.price(other)})" for other in row.get("substitutes") or ())
+    return (
+        _assumed(view, meant)
+        + view.say(f"{title} is sold out.", f"{title} está agotado.")
+        + (view.say(f" Closest in stock: {others}.", f" Lo más parecido disponible: {others}.") if others else "")
+    )
+
+
+def history(view: View, ask: Ask) -> str | None:
+    """The price over some days: whether it was lower, when, and by how much."""
+    meant = view.meant(ask.text, ask_words=True)
+    if meant is None or meant.product is None:
+        return None if meant is None else meant.question
+    use = view.want("price_history", product_id=meant.product["product_id"], days=slots.days(ask.text))
+    if use is None:
+        return None
+    past = use.data
+    if "lowest" not in past:
+        return view.say(
+            f"I have no recorded prices of {title_of(meant.product)} for that time.",
+            f"No tengo precios registrados de {title_of(meant.product)} para ese periodo.",
+        )
+    return _assumed(view, meant) + _past_prices(view, ask.text, title_of(meant.product), past)
+
+
+def _past_prices(view: View, asked: str, title: str, past: Mapping[str, Any]) -> str:
+    def sum_(amount: float) -> str:
+        return money(amount, str(past.get("currency") or view.currency))
+
+    lowest, highest, now, count = past["lowest"], past["highest"], past["price_now"], past["days"]
+    on_sale = past.get("discounted_days") or 0
+    off = 1 - lowest["price"] / highest["price"] if highest["price"] else 0.0
+    yes_or_no = re.match(r"(?:is|are|was|were|has|have|did|does|do|ever|been)\b", asked) is not None
+    if not on_sale:
+        lead = view.say("No: ", "No: ") if yes_or_no else ""
+        return lead + view.say(
+            f"{title} has cost {sum_(now)} on every one of the last {count} days ({past['from']} to {past['to']}).",
+            f"{title} ha costado {sum_(now)} todos los días de los últimos {count} ({past['from']} a {past['to']}).",
+        )
+    if re.search(r"\b(?:good|fair|great|decent|best|real|genuine|worth|high|low)\b", asked):
+        near = now <= lowest["price"] * 1.05
+        lead = view.say(
+            f"Yes: {title} is within 5% of its lowest of the last {count} days."
+            if near
+            else f"Not its best: {title} has been cheaper in the last {count} days.",
+            f"Sí: {title} está a menos de un 5% de su mínimo de los últimos {count} días."
+            if near
+            else f"No es su mejor precio: {title} ha sido más barato en los últimos {count} días.",
+        )
+    elif off >= 0.05:
+        lead = view.say(
+            f"{title} was up to {off:.0%} cheaper within the last {count} days.",
+            f"{title} estuvo hasta un {off:.0%} más barato en los últimos {count} días.",
+        )
+        lead = view.say("Yes: ", "Sí: ") + lead if yes_or_no else lead
+    else:
+        lead = view.say(
+            f"Not really: {title} has moved by less than 5% in the last {count} days.",
+            f"En realidad no: {title} ha variado menos de un 5% en los últimos {count} días.",
+        )
+    against = now / lowest["price"] - 1 if lowest["price"] else 0.0
+    today = (
+        view.say("that is its lowest", "es su mínimo") if against < 0.005
+        else view.say(f"{against:.0%} above its lowest", f"un {against:.0%} sobre su mínimo")
+    )  # fmt: skip
+    return lead + view.say(
+        f" It costs {sum_(now)} now ({today}). Lowest: {sum_(lowest['price'])} on {lowest['day']}; highest:"
+        f" {sum_(highest['price'])} on {highest['day']}.",
+        f" Ahora cuesta {sum_(now)} ({today}). Mínimo: {sum_(lowest['price'])} el {lowest['day']}; máximo:"
+        f" {sum_(highest['price'])} el {highest['day']}.",
+    )
+
+
+def reviews(view: View, ask: Ask) -> str | None:
+    """What customers wrote, reported and never followed."""
+    meant = view.meant(ask.text, ask_words=True)
+    if meant is None or meant.product is None:
+        return None if meant is None else meant.question
+    use = view.want("product_reviews", product_id=meant.product["product_id"])
+    if use is None:
+        return None
+    rows = [row for row in use.data.get("reviews") or () if isinstance(row, Mapping)]
+    title = title_of(meant.product)
+    if not rows:
+        return view.say(f"There are no reviews of {title} yet.", f"Todavía no hay reseñas de {title}.")
+    quotes = "; ".join(
+        f'{row.get("stars")}★ "{_clean(row.get("body"))[:160]}"' for row in rows[: 3 if view.short else 5]
+    )
+    return _assumed(view, meant) + view.say(
+        f"{title} is rated {use.data.get('rating')} of 5 by {use.data.get('review_count')} customers. They wrote: {quotes}",
+        f"{title} tiene {use.data.get('rating')} de 5 según {use.data.get('review_count')} clientes. Escribieron: {quotes}",
+    )
+
+
+def search(view: View, ask: Ask) -> str | None:
+    """Options for a purpose, within a budget."""
+    named = slots.things(ask.text)
+    if not named:
+        return view.say(
+            "What are you looking for? Name a kind of product or what it is for.",
+            "¿Qué buscas? Nombra un tipo de producto o para qué es.",
+        )
+    limit = 3 if view.short else 5
+    use = view.want("catalogue_search", query=" ".join(named), max_price=slots.max_price(ask.text), limit=limit)
+    if use is None:
+        return None
+    rows = _hits(use)
+    if not rows:
+        return _nothing(view, named, slots.max_price(ask.text))
+    lead = view.say(f"Options for {' '.join(named)}:", f"Opciones de {' '.join(named)}:")
+    return f"{lead}\n{_options(view, rows[:limit])}"
+
+
+def deals(view: View, ask: Ask) -> str | None:
+    """What is cheaper today than it was within thirty days, of what is asked for."""
+    named = [word for word in slots.things(ask.text) if word != "deals"]
+    if not named:
+        return view.say("Deals on what? Name a kind of product, and I compare today's prices with those of the last 30 days.",
+                        "¿Ofertas de qué? Nombra un tipo de producto y comparo los precios de hoy con los de los últimos 30 días.")  # fmt: skip
+    use = view.want("catalogue_search", query=" ".join(named), max_price=slots.max_price(ask.text), limit=5)
+    if use is None:
+        return None
+    rows = _hits(use)[:3]
+    if not rows:
+        return _nothing(view, named, slots.max_price(ask.text))
+    past = [view.want("price_history", product_id=row["product_id"], days=30) for row in rows]
+    if view.missing:
+        return None
+    lines = []
+    for row, found in zip(rows, past, strict=True):
+        high = (found.data.get("highest") or {}).get("price") if found else None
+        off = 1 - row["price"] / high if high else 0.0
+        note = (
+            view.say(f"{off:.0%} below its high of 30 days", f"{off:.0%} bajo su máximo de 30 días")
+            if off >= 0.01
+            else view.say("not reduced", "sin rebaja")
+        )
+        lines.append(f"- {title_of(row)}: {view.price(row)}, {note}")
+    return "\n".join(
+        [view.say(f"Today's prices of {' '.join(named)}:", f"Precios de hoy de {' '.join(named)}:"), *lines]
+    )
+
+
+def compare(view: View, ask: Ask) -> str | None:
+    """Two products side by side: what differs, and which is better for whom."""
+    pair = _pair(view, ask)
+    if pair is None or isinstance(pair, str):
+        return pair
+    rows = [view.details(str(row["product_id"])) for row in pair]
+    if view.missing:
+        return None
+    one, two = (row for row in rows if row is not None)
+    lines = []
+    for label, key in ((view.say("price", "precio"), "price"), (view.say("rating", "valoración"), "rating"),
+                       (view.say("delivery days", "días de entrega"), "delivery_days")):  # fmt: skip
+        if one.get(key) != two.get(key):
+            left, right = (view.price(row) if key == "price" else str(row.get(key)) for row in (one, two))
+            lines.append(f"- {label}: {left} / {right}")
+    theirs = _attributes(two)
+    for key, value in _attributes(one).items():
+        if key in theirs and theirs[key] != value:
+            lines.append(f"- {key}: {value} / {theirs[key]}")
+    cheaper, better = (
+        min((one, two), key=lambda row: row.get("price") or 0),
+        max((one, two), key=lambda row: row.get("rating") or 0),
+    )
+    verdict = view.say(
+        f"{title_of(better)} is the better rated of the two; {title_of(cheaper)} costs less."
+        if better is not cheaper
+        else f"{title_of(better)} is both better rated and cheaper.",
+        f"{title_of(better)} es el mejor valorado; {title_of(cheaper)} cuesta menos."
+        if better is not cheaper
+        else f"{title_of(better)} es el mejor valorado y el más barato.",
+    )
+    return "\n".join([verdict, f"{title_of(one)} / {title_of(two)}:", *lines])
+
+
+def _pair(view: View, ask: Ask) -> list[Product] | str | None:
+    """The two products to compare, a question, or None while a call is out."""
+    parts = [part for part in re.split(r"\b(?:versus|and|or|with|to|than|from)\b|,", ask.text) if slots.things(part)]
+    listed = view.listed()
+    if view.page is None and len(parts) < 2 and len(listed) >= 2 and not slots.things(" ".join(parts)):
+        return listed[:2]
+    rows: list[Product] = []
+    if view.page is not None and len(parts) < 2:
+        here = view.details(view.page)
+        if here is not None:
+            rows.append(here)
+    if len(parts) < 2:
+        named = slots.things(ask.text) or ([str(rows[0].get("category"))] if rows else [])
+        if not named and not view.missing:
+            return view.say("Which two products should I compare?", "¿Qué dos productos comparo?")
+        use = view.want("catalogue_search", query=" ".join(named), limit=5) if named else None
+        if use is None or view.missing:
+            return None
+        seen = {row["product_id"] for row in rows}
+        rows += [row for row in (matching(use, named) or _hits(use)) if row["product_id"] not in seen]
+    else:
+        for part in parts[:2]:
+            meant = view.meant(part)
+            if meant is not None and meant.product is not None:
+                rows.append(meant.product)
+            elif meant is not None and not view.missing:
+                return meant.question
+    if view.missing:
+        return None
+    pair = list({row["product_id"]: row for row in rows}.values())[:2]
+    return pair if len(pair) == 2 else view.say("I found only one of them. Which other product should I compare it with?",
+                                                "Solo encontré uno. ¿Con qué otro producto lo comparo?")  # fmt: skip
+
+
+def gift(view: View, ask: Ask) -> str | None:
+    """Gifts for a person: by what is remembered of that person, else by what people like."""
+    who = slots.person(ask.text) or "someone"
+    facts = [fact for fact in view.dialogue.facts if who in read(fact).text.split()]
+    if not facts and "recall" in view.dialogue.tools and who != "someone":
+        use = view.want("recall", query=who)
+        if use is None:
+            return None
+        facts = [str(fact) for fact in use.data.get("facts") or ()]
+    told = " ".join([*facts, ask.text])
+    goods = list(dict.fromkeys(slots.liked(read(told).text.replace(who, " "))))[:3]
+    known = bool(goods) and bool(facts)
+    goods = goods or lexicon().people.get(who) or lexicon().people["someone"]
+    found = _each(view, goods, slots.max_price(ask.text))
+    if found is None:
+        return None
+    person = view.say(
+        "them" if who == "someone" else f"your {who}",
+        "esa persona" if who == "someone" else {"mom": "tu mamá", "dad": "tu papá"}.get(who, f"tu {who}"),
+    )
+    if known:
+        lead = view.say(f"You told me: {'; '.join(_clean(fact) for fact in facts)}. Ideas for {person}:",
+                        f"Me contaste: {'; '.join(_clean(fact) for fact in facts)}. Ideas para {person}:")  # fmt: skip
+    else:
+        lead = view.say(f"Ideas for {person}; tell me what they like, and I can do better:",
+                        f"Ideas para {person}; dime qué le gusta y puedo afinar:")  # fmt: skip
+    if not found:
+        return _nothing(view, goods, slots.max_price(ask.text))
+    return f"{lead}\n{_options(view, found)}"
+
+
+def plan(view: View, ask: Ask) -> str | None:
+    """What an occasion takes: facts from the web with their addresses, and products by need."""
+    occasion = slots.occasion(ask.text)
+    if occasion is None:
+        return search(view, ask)
+    name, needs = occasion
+    web = (
+        view.want("web_search", query=needs[0] if name in needs[0] else f"{name} {needs[0]}")
+        if "web_search" in view.dialogue.tools
+        else None
+    )
+    uses = [view.want("catalogue_search", query=need, max_price=slots.max_price(ask.text), limit=2) for need in needs]
+    if view.missing:
+        return None
+    lines = [view.say(f"For {name}, think of {', '.join(needs)}.", f"Para {name}, piensa en {', '.join(needs)}.")]
+    for need, use in zip(needs, uses, strict=True):
+        rows = matching(use, need.split()) if use is not None else []
+        if rows:
+            lines.append(
+                f"- {need}: "
+                + "; ".join(f"{title_of(row)} ({view.price(row)})" for row in rows[: 1 if view.short else 2])
+            )
+        else:
+            lines.append(view.say(f"- {need}: nothing in our catalogue fits", f"- {need}: nada en nuestro catálogo"))
+    return "\n".join([*lines, *_sources(view, web)])
+
+
+def web(view: View, ask: Ask) -> str | None:
+    """What the web says, by the addresses that were returned."""
+    if view.dialogue.grounds:
+        return None  # its own search answers; see `model.py`
+    use = view.want("web_search", query=ask.text[:150])
+    if use is None:
+        return None
+    lines = _sources(view, use)
+    return (
+        "\n".join(lines)
+        if lines
+        else view.say(
+            "I found nothing about that on the web, and I do not know it myself.",
+            "No encontré nada sobre eso en la web, y yo no lo sé.",
+        )
+    )
+
+
+def style(view: View, ask: Ask) -> str | None:
+    """What goes with what: pieces in neutral colours, for the product in view or the photo."""
+    here = view.details(view.page) if view.page is not None else None
+    if view.page is not None and here is None:
+        return None
+    named = [word for word in slots.things(ask.text) if word not in ("colour", "colours")]
+    goods = _wearable(ask.text) or (
+        [" ".join(named)] if named and not (here and len(named) < 2) else list(_CLOTHES[:3])
+    )
+    goods = [good for good in goods if here is None or stem(good) not in fold(title_of(here))] or list(_CLOTHES[:3])
+    uses = [
+        view.want("catalogue_search", query=good, max_price=slots.max_price(ask.text), limit=5) for good in goods[:3]
+    ]
+    if view.missing:
+        return None
+    rows: list[Product] = []
+    for good, use in zip(goods, uses, strict=False):
+        hits = matching(use, good.split()) if use is not None else []
+        rows += sorted(hits, key=lambda row: not any(colour in fold(title_of(row)) for colour in _NEUTRAL))[:2]
+    if not rows:
+        return _nothing(view, goods, None)
+    colour = _attributes(here).get("colour") if here else None
+    seen = (
+        view.say("Going by your photo and your words, a", "Por tu foto y tus palabras, a")
+        if view.dialogue.now.images
+        else view.say("A", "A")
+    )
+    with_ = title_of(here) if here else view.say("it", "eso")
+    shade = view.say(f" ({colour})", f" ({colour})") if colour else ""
+    lead = view.say(f"{seen} quiet colour is the safe match with {with_}{shade}. These would go with it:",
+                    f"{seen}poyarse en un color neutro combina bien con {with_}{shade}. Irían bien:")  # fmt: skip
+    rows = list({row["product_id"]: row for row in rows}.values())
+    return f"{lead}\n{_options(view, rows[: 3 if view.short else 5])}"
+
+
+def _wearable(text: str) -> list[str]:
+    """Clothes that the words ask for, and what an event calls for; what stands behind `with` is there already."""
+    before = re.split(r"\b(?:with|match(?:es|ing)?)\b", text)[0]
+    text = (
+        before
+        if any(word in before for word in ("shoes", "boots", "sneakers", "jacket", "coat", "dress", "shirt", "jeans"))
+        else text
+    )
+    worn = (
+        "sneakers",
+        "shoes",
+        "boots",
+        "jeans",
+        "jacket",
+        "coat",
+        "dress",
+        "shirt",
+        "socks",
+        "tote",
+        "bag",
+        "base layer",
+    )
+    named = [{"shoes": "sneakers", "bag": "tote bag", "tote": "tote bag", "boots": "hiking boots"}.get(word, word)
+             for word in worn if re.search(rf"\b{word}\b", text)]  # fmt: skip
+    events = [thing for event, things in _EVENTS.items() if re.search(rf"\b{event}", text) for thing in things]
+    return list(dict.fromkeys([*named, *events]))
+
+
+# --- what several acts share
+
+
+def _each(view: View, goods: Sequence[str], limit_price: float | None) -> list[Product] | None:
+    """The best hit of each of several searches made at once; None while they are out."""
+    uses = [view.want("catalogue_search", query=good, max_price=limit_price, limit=2) for good in goods]
+    if view.missing:
+        return None
+    rows: list[Product] = []
+    for good, use in zip(goods, uses, strict=True):
+        rows += (matching(use, good.split()) if use is not None else [])[: 1 if view.short else 2]
+    return list({row["product_id"]: row for row in rows}.values())[: 3 if view.short else 5]
+
+
+def _hits(use: Use) -> list[Product]:
+    return [row for row in use.data.get("results") or () if isinstance(row, Mapping) and row.get("product_id")]
+
+
+def _options(view: View, rows: Sequence[Product]) -> str:
+    """One line a product: title, price, and a reason."""
+    cheapest = min((row.get("price") or 0 for row in rows), default=0)
+    best = max((row.get("rating") or 0 for row in rows), default=0)
+    lines = []
+    for number, row in enumerate(rows, start=1):
+        reason = f"{row.get('rating')}/5"
+        if row.get("rating") == best:
+            reason += view.say(", best rated here", ", el mejor valorado aquí")
+        elif row.get("price") == cheapest:
+            reason += view.say(", lowest price here", ", el precio más bajo aquí")
+        if row.get("in_stock") in (0, False):
+            reason += view.say(", sold out", ", agotado")
+        elif row.get("delivery_days"):
+            reason += view.say(f", {row['delivery_days']} day delivery", f", entrega en {row['delivery_days']} d")
+        lines.append(f"{number}. {title_of(row)}: {view.price(row)} ({reason})")
+    return "\n".join(lines)
+
+
+def _nothing(view: View, named: Sequence[str], limit_price: float | None) -> str:
+    what = ", ".join(named) if len(named) > 1 and " " in "".join(named) else " ".join(named)
+    under = "" if limit_price is None else view.say(f" for at most {money(limit_price, view.currency)}",
+                                                    f" por {money(limit_price, view.currency)} como máximo")  # fmt: skip
+    return view.say(
+        f"I found nothing in our catalogue for {what}{under}.",
+        f"No encontré nada en nuestro catálogo para {what}{under}.",
+    )
+
+
+def _sources(view: View, use: Use | None) -> list[str]:
+    """What a web search returned, each with its address; nothing else is ever cited."""
+    if use is None:
+        return []
+    pages = [page for page in use.data.get("results") or () if isinstance(page, Mapping) and page.get("url")]
+    lines = [view.say("From the web:", "De la web:")] if pages else []
+    if answer := _clean(use.data.get("answer")):
+        lines.append(answer)
+    for page in pages[: 2 if view.short else 3]:
+        text = _clean(page.get("text")).split(". ")[-1].rstrip(".")[:200]
+        lines.append(f"- {_clean(page.get('title')) or page['url']}: {text + ' ' if text else ''}({page['url']})")
+    return lines
+
+
+def _attributes(product: Product | None) -> dict[str, str]:
+    raw = (product or {}).get("attributes")
+    return {str(key): _clean(value) for key, value in raw.items()} if isinstance(raw, Mapping) else {}
+
+
+def _assumed(view: View, meant: Meant) -> str:
+    if not meant.assumed:
+        return ""
+    return view.say(f"(I took the best match of {meant.others + 1}; open a page to ask about another.) ",
+                    f"(Tomé el mejor de {meant.others + 1} resultados; abre una página para preguntar por otro.) ")  # fmt: skip
+
+
+def _clean(value: object) -> str:
+    """Text of a result on one line."""
+    return " ".join(str(value or "").split())

@@ -1,0 +1,216 @@
+"""What a message names: prices and shares, quantities, days, moments, and the words to search by."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from emulator.shop_model.words import lexicon, number, stem
+
+_MONEY = r"(?:[$€£¥] ?(?P<n1>\d+(?:[.,]\d+)*)|(?P<n2>\d+(?:[.,]\d+)*) ?(?:dollars?|usd|euros?|eur|pounds?|gbp|yen|jpy|[$€£¥]))"
+_PERCENT = re.compile(r"(\d+(?:[.,]\d+)?) ?(?:%|percent\b)")
+_HALF = re.compile(r"\bhalf (?:the |its |their )?(?:price|off|cost)|\bat half\b|\bhalf price\b")
+_THIRD = re.compile(r"\b(?:a|one) (third|quarter|fifth) (?:off|cheaper|less)")
+_TARGET = re.compile(
+    r"\b(?:drops?|falls?|goes|go|get|gets|dips?|comes?|sinks?|is|are|costs?|hits?|reach(?:es)?|priced|price|down|for|at|if|when)"
+    r"(?: (?:it|they|the|price|is|are|down|drops?|falls?|goes|gets?|ever|be|at|to|below|under|beneath|than|less|around|or|lower))*"
+    rf" (?:{_MONEY}|(?P<n3>\d+(?:[.,]\d+)*)(?! ?(?:%|percent|days?|weeks?|months?|hours?|of|x|pieces?|units?)))"
+)
+_UNDER = re.compile(
+    r"\b(?:under|below|beneath|less than|cheaper than|up to|at most|no more than|not over|not more than|max(?:imum)?(?: of)?|"
+    r"within|budget(?: is| of)?|limit(?: is| of)?|spend(?: about| around)?|around|about|by|lower than)"
+    rf" (?:{_MONEY}|(?P<n3>\d+(?:[.,]\d+)*)(?! ?(?:%|percent|days?|weeks?|months?|minutes?|hours?|inch|am|pm)))"
+)
+_OR_LESS = re.compile(rf"{_MONEY}(?: or (?:less|under|cheaper|below)| (?:max|maximum|tops|budget|limit))")
+_DAYS = re.compile(r"\b(\d{1,3}|a|one|two|three|four|five|six|past|last|this|the) ?(day|week|month|quarter|year)s?\b")
+_COUNT = {"a": 1, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6}
+_LENGTH = {"day": 1, "week": 7, "month": 30, "quarter": 90, "year": 365}
+_QUANTITY = re.compile(
+    r"\b(?:x ?)?(\d{1,4}|two|three|four|five|six|seven|eight|nine)(?: ?x\b| (?:of|more|pairs?|packs?|units?|pieces?|copies)\b)"
+)
+_QUANTITY_FIRST = re.compile(
+    r"\b(?:buy|add|put|order|get|want|need)(?: me)? (\d{1,4}|two|three|four|five|six|seven|eight|nine)"
+    r"(?! ?(?:%|percent|dollars|days?|weeks?|months?|[.,]\d))\b"
+)
+_QUANTITY_WORDS = {**_COUNT, "seven": 7, "eight": 8, "nine": 9}
+_WHEN = re.compile(
+    r"\b(yesterday|today|this morning|(?:last|this) (?:week|month)|(?:last|past) \d{1,3} (?:day|week|month)s?|"
+    r"(?:\d{1,3}|a|an|one|two|three|four) (?:day|week|month)s? ago|"
+    r"january|february|april|june|july|august|september|october|november|december|(?:in|last) (?:march|may))\b"
+)
+_CURRENCIES = {
+    "$": "USD",
+    "dollar": "USD",
+    "€": "EUR",
+    "euro": "EUR",
+    "£": "GBP",
+    "pound": "GBP",
+    "¥": "JPY",
+    "yen": "JPY",
+}
+_CURRENCY = re.compile(r"[$€£¥]|\b(?:dollar|euro|pound|yen)")
+
+# Words that name no thing: they steer, they are not searched by.
+_IDLE = frozenset(
+    """
+    a about add previous far history recent again ago all already also altogether am an and any anyone anything are around arrive arrives as ask
+    asking at available be been before below best better between both bought bring browse browsed bucks budget buy
+    buyers buying by can cart cheap cheaper cheapest check checkout color compare compares comparison confirm
+    confirmation confirmed cost costs could couple currently customer customers day days deal deals decent deliver
+    delivery did didn't difference discount discounted do does dollars don't drop drops during each else euros ever
+    every everything fall falls fast few find fit fits five for four from get gets getting gift gifts give go goes
+    going good got great had half has have having hello help helping her here hers hey hi him his history hit hits
+    how i i'd i'll i'm i've idea ideal ideas if in instead interested into is it it's item items its just kind know
+    last lately less let like liked list little look looking looks lot love lowest made make makes making many match
+    max maybe me might mind mine month months more most much must my myself need needs new nice no not notify now of
+    off offer offers ok okay on once one ones only option options or order order's ordered orders other our out
+    outfit over own pack packs page pair pairs past people percent perfect photo pick place plan planned planning
+    please possible present presents price prices product products purpose put quick quickly rate rated reach
+    reaches really recently recommend recommendation recommendations reorder restock return review reviews right
+    sale same say search see sell set shade ship shipped shipping show similar since so solid some somebody someone
+    someone's something sort spend stock store stuff such suggest suggestion suggestions suitable sure take tell
+    tempted than thank thanks that the their them then there these they they're thing things think this those three
+    time to today too top total trend trip try two under until up upcoming us use used usual versus very viewed want
+    wanted was way we wear week weekend weeks well were what whats when when's where whether which while who whole
+    why will wish with within without worth would wouldn't year year's yes yesterday yet you your
+    """.split()  # noqa: SIM905 (a list of words reads as words)
+)
+_AN_ID = re.compile(r"[cop]\d{3,}$")
+_WORD = re.compile(r"[a-z][a-z0-9]*(?:[-'][a-z0-9]+)*|\d+[a-z]+")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The price a customer waits for: an amount, or a share off today's. Both None: no figure was named."""
+
+    price: float | None = None
+    ratio: float | None = None
+
+    @property
+    def known(self) -> bool:
+        """Whether a figure was named."""
+        return self.price is not None or self.ratio is not None
+
+
+def wanted_price(text: str) -> Wanted:
+    """The target of an alert or a purchase."""
+    if match := _PERCENT.search(text):
+        ratio = number(match[1]) / 100
+        return Wanted(ratio=round(ratio, 4)) if 0 < ratio < 1 else Wanted()
+    if _HALF.search(text):
+        return Wanted(ratio=0.5)
+    if match := _THIRD.search(text):
+        return Wanted(ratio={"third": 0.3333, "quarter": 0.25, "fifth": 0.2}[match[1]])
+    for pattern in (_TARGET, _UNDER, _OR_LESS):
+        if match := pattern.search(text):
+            return Wanted(price=_amount(match))
+    return Wanted()
+
+
+def without_price(text: str) -> str:
+    """The words without the price that they wait for."""
+    for pattern in (_PERCENT, _HALF, _THIRD, _TARGET, _UNDER, _OR_LESS):
+        text = pattern.sub(" ", text)
+    return " ".join(text.split())
+
+
+def negative(text: str) -> bool:
+    """Whether a figure below zero, or zero, is named."""
+    return (
+        re.search(r"(?<![\w.])-\s?\d|\bminus \d|\b(?:at|for|to|below|under|hits) [$€£¥]? ?0(?:\.0+)?\b(?![.\d])", text)
+        is not None
+    )
+
+
+def max_price(text: str) -> float | None:
+    """The most a customer wants to spend."""
+    match = _UNDER.search(text) or _OR_LESS.search(text)
+    return _amount(match) if match else None
+
+
+def _amount(match: re.Match[str]) -> float:
+    groups = match.groupdict()
+    return number(groups["n1"] or groups["n2"] or groups.get("n3") or "0")
+
+
+def currency(text: str) -> str | None:
+    """The currency that a message names, by its ISO code."""
+    match = _CURRENCY.search(text)
+    return _CURRENCIES[match[0]] if match else None
+
+
+def days(text: str, default: int = 30) -> int:
+    """How far back prices are asked for."""
+    spans = [
+        _COUNT.get(count, 1 if not count.isdigit() else int(count)) * _LENGTH[unit]
+        for count, unit in _DAYS.findall(text)
+    ]
+    return max(spans, default=default)
+
+
+def quantity(text: str) -> int:
+    """How many; 1 where no number is named."""
+    match = _QUANTITY.search(text) or _QUANTITY_FIRST.search(text)
+    if match is None:
+        return 1
+    return _QUANTITY_WORDS.get(match[1]) or max(1, int(match[1]))
+
+
+def moment(text: str) -> str | None:
+    """When something was bought or looked at, in the customer's words."""
+    match = _WHEN.search(text)
+    return match[1] if match else None
+
+
+def span(text: str, today: date) -> tuple[date, date] | None:
+    """The days that a moment names: first and last, both included; None where it names none that is counted here."""
+    named = moment(text)
+    if named is None:
+        return None
+    if named in ("yesterday", "today", "this morning"):
+        day = today - timedelta(days=int(named == "yesterday"))
+        return day, day
+    monday = today - timedelta(days=today.weekday())
+    if named == "last week":
+        return monday - timedelta(days=7), monday - timedelta(days=1)
+    if named == "last month":
+        end = today.replace(day=1) - timedelta(days=1)
+        return end.replace(day=1), end
+    if named.startswith("this "):
+        return (monday if named.endswith("week") else today.replace(day=1)), today
+    if match := re.match(r"(?:last|past) (\d+) (day|week|month)", named):
+        return today - timedelta(days=int(match[1]) * _LENGTH[match[2]]), today
+    return None
+
+
+def things(text: str) -> list[str]:
+    """The words that name what is meant, in order, each once; prices, days and steering words are left out."""
+    for pattern in (_OR_LESS, _UNDER, _PERCENT, _WHEN, _DAYS, re.compile(_MONEY)):
+        text = pattern.sub(" ", text)
+    words = (word.removesuffix("'s") for word in _WORD.findall(text))
+    return list(dict.fromkeys(word for word in words if word not in _IDLE and len(word) > 1 and not _AN_ID.match(word)))
+
+
+def occasion(text: str) -> tuple[str, list[str]] | None:
+    """What is planned, and the things that it takes."""
+    needs = lexicon().needs
+    for word in _WORD.findall(text):
+        if word in needs:
+            return word, needs[word]
+    return next(((stem(word), needs[stem(word)]) for word in _WORD.findall(text) if stem(word) in needs), None)
+
+
+def person(text: str) -> str | None:
+    """Whom something is for."""
+    people = lexicon().people
+    return next((word.removesuffix("'s") for word in _WORD.findall(text) if word.removesuffix("'s") in people), None)
+
+
+def liked(facts: str) -> list[str]:
+    """What to look for, by what is remembered of someone."""
+    words = _WORD.findall(facts)
+    interests = lexicon().interests
+    return [
+        thing for stem_, goods in interests.items() if any(word.startswith(stem_) for word in words) for thing in goods
+    ]

@@ -1,0 +1,336 @@
+"""What a customer wants: a message is parted into its asks, each an act with the words that carry it.
+
+An act is found by the structure of the words (a purchase verb with a condition on the price is an auto-buy, whatever the
+rest), first rule first. Words that part a message only do so where an act begins behind them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from emulator.shop_model import slots
+from emulator.shop_model.words import Reading, lexicon, stem
+
+_WIDE = ("search", "gift", "plan", "style", "deals", "compare")
+"""Acts that a further sentence only narrows: a budget, a wish."""
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One thing that a message asks for. `text` is its part of the message in normal form, `raw` the whole message."""
+
+    act: str
+    text: str
+    raw: str
+
+
+_OPENERS = (
+    r"is|are|does|do|did|has|have|was|were|can|could|will|would|what|which|when|where|who|how|why|tell|show|find|add|put|"
+    r"buy|order|reorder|restock|remember|forget|notify|compare|cancel|return|track|recommend|suggest|check|give|look|let|"
+    r"search|i want|i need|i'd|please"
+)
+_SPLIT = re.compile(
+    rf" ?(?:(?:[?!;\n]|\.(?!\d))+|,? (?:and then|and also|and|also|then|but|plus|,)(?= (?:please )?(?:{_OPENERS})\b)) ?"
+)
+
+_OTHERS = re.compile(
+    r"\bcustomer c?\d{3,}|\bc0\d{4,}\b|\b(?:someone|somebody) else|\b(?:an)?other (?:customer|person|user|account|shopper)|"
+    r"\bother (?:customers|people|users)'?|\b(?:friend|wife|husband|ex|boss|sister|brother|mom|dad|roommate|colleague|"
+    r"coworker|neighbou?r|girlfriend|boyfriend|son|daughter)(?:'s)? (?:last |latest |recent )?(?:orders?|account|cart|card|package|"
+    r"purchases?)\b|\b(?:his|her) (?:last |latest |recent )?(?:orders?|account|cart|card|package|purchases)\b|"
+    r"\b(?:all|every) (?:customers?|users?|accounts?)\b|\beveryone'?s? orders"
+)
+_OTHERS_RAW = re.compile(
+    r"\b[A-Z]\w+(?: [A-Z]\w+)?['’]s (?:last |latest |recent )?(?:orders?|cart|account|package|purchases)\b|"
+    r"\b(?:orders?|purchases|cart|account|package) (?:of|by|from|belonging to) [A-Z]\w+ [A-Z]\w+"
+)
+_OWN_THINGS = re.compile(
+    r"\border|\baccount|\bcart|\bpurchase|\bpackage|\bcard|\baddress|\bbought|\bbuy|\breorder|\bremember"
+)
+_OVERRIDE = re.compile(
+    r"\b(?:ignore|disregard|override|bypass) (?:all |any |your |the |previous |prior |my )*(?:instructions?|rules?|system|"
+    r"prompts?|policy|policies|restrictions?)|\b(?:system|developer|admin) (?:prompt|mode|override|message)|"
+    r"\bconfirmations? (?:is|are) (?:disabled|off|not needed)|^ ?(?:system|admin|developer) ?:|\bdo (?:what|whatever|as) (?:they|it|the reviews?|that|he|she) (?:asks?|says?|tells?|want)|"
+    r"\byou are now\b|<\W*(?:confirmed|system|prefetch)|\bjailbreak|\bpretend (?:to be|you)|\bconfirmed tool\b|"
+    r"\b(?:reveal|print|show|repeat) (?:me )?(?:your |the )(?:system |hidden )?(?:prompt|instructions)"
+)
+_HUMAN = re.compile(r"\b(?:human|representative|real person|live (?:chat|person|agent)|someone real)\b|\b(?:talk|speak|connect|"
+                    r"chat)\b.*\b(?:person|agent|someone|human|people)\b")  # fmt: skip
+_RECALL = re.compile(
+    r"\bwhat (?:do|did|have|all) .*\b(?:know|remember|told|tell|saved|stored|noted|keep|kept)\b.*\b(?:me|my|you|i)\b|"
+    r"\bdo you (?:still )?remember\b|\bwhat .*\bremember(?:ed)?\b|\b(?:remember|remembered|know) about me\b|\bmy (?:memory|facts)\b"
+)
+_FORGET = re.compile(
+    r"\bforget\b|\b(?:erase|delete|wipe|clear|drop)\b.*\b(?:memory|remember\w*|facts?|about me|note|that i)\b"
+)
+_REMEMBER = re.compile(
+    r"\b(?:remember|don't forget|keep in mind|bear in mind|make a note|take a note|note that|save that|note down)\b"
+)
+_CANCEL = re.compile(r"\bcancel\b")
+_CHANGE = re.compile(r"\b(?:change|update|edit|modify|switch)\b.*\b(?:order|address|delivery|quantity|it)\b")
+_RETURN = re.compile(r"\b(?:returns?|returning|refund|send (?:it |them |this |these )?back|money back)\b")
+_CHECKOUT = re.compile(
+    r"\b(?:place|complete|finish|submit|finali[sz]e) (?:the|my|this|that|an|our)? ?order\b|\bcheck ?out\b|\bpay now\b|\bcharge my card\b"
+)
+_CART_VIEW = re.compile(r"\b(?:what|show|see|view|list|check)\b.*\b(?:in )?my cart\b")
+_CART = re.compile(r"\b(?:add|put|throw|place|stick|toss|drop|move)\b.*\bcart\b|\bin(?:to)? (?:my|the) cart\b|^add\b")
+_PAST = (
+    r"again|last time|browsed|viewed|used to (?:make|bake|cook)|(?:i|we) used|(?:i|we) (?:have )?(?:bought|ordered|got|had|purchased)"
+    r"|from (?:last|my last|yesterday)|as (?:last|before)|bought (?:last|before|yesterday)|(?:i|we) (?:was|were) (?:looking|browsing)"
+)
+_REORDER = re.compile(
+    rf"\breorder\b|\brestock\b|\bthe usual\b|\bsame (?:as|thing|stuff|order|items?|ones?)\b.*\b(?:last|before|again|time)\b|"
+    rf"\b(?:buy|order|get|need|want|bring|send|add|put)\b.*\b(?:{_PAST})\b|"
+    rf"\beverything\b.*\b(?:{_PAST})\b|\brepeat (?:my|the|that) (?:last )?order\b"
+)
+_QUESTION = re.compile(r"^(?:what|which|when|did|where|show|list|have i|how|who|tell me what|can you tell)\b")
+_HISTORY = re.compile(
+    r"\bprice history\b|\b(?:been|ever|was|were|is|are)\b.*\b(?:on sale|cheaper|discounted|lower|reduced)\b.*\b(?:last|past|before|"
+    r"lately|recently|days?|weeks?|months?|year|ever|than)\b|\b(?:been|ever) (?:been )?(?:on sale|cheaper|discounted|lower|less)\b|"
+    r"\b(?:lowest|highest|best|usual|normal|average|cheapest)\b.*\b(?:price|been|cost|it|was|last|past)\b|"
+    r"\bprices? (?:trend|graph|chart|over|in the|during|been|move|moved|change|changed|develop\w*|evol\w*|drops?|dropped|went|gone)\b|"
+    r"\bhow (?:has|have|did|does) .*\bprices?\b|\b(?:good|fair|great|decent|normal|high|low) price\b|\bfluctuat\w*|"
+    r"\b(?:gone|go|went|come|came) (?:up|down)\b|\bon sale\b.*\b(?:last|past|recently|lately|this|ever|before|days|month|week)\b|"
+    r"\b(?:dropped|drop|cheaper|lower|discounts?|sales?|deals?)\b.*\b(?:in the |over the |during the |these )?(?:last|past)\b|"
+    r"\bcheaper (?:before|recently|lately|last|earlier)\b|\b(?:worth|better) (?:waiting|to wait)\b|\b(?:real|genuine|good) (?:deal|discount|sale)\b|"
+    r"\bever (?:go|goes|went) on sale\b|\bprices?\b.*\b(?:last|past) (?:\d+ )?(?:days?|weeks?|months?|year)\b|"
+    r"\bcost\b.*\b(?:last|past|ago)\b|\b(?:days?|weeks?|months?) ago\b.*\b(?:price|cost|cheaper)\b"
+)
+_ORDERS = re.compile(
+    r"\b(?:my|previous|past|recent|earlier|old|last|latest) (?:orders?|purchases?|package|delivery|deliveries|shipment)\b|\border (?:status|history|number)\b|"
+    r"\btrack(?:ing)?\b|\b(?:did|have) (?:i|we) (?:already |last |ever |just )?(?:buy|bought|order|ordered|purchase|get|got)\b|\bwhere (?:is|are) my\b|"
+    r"\bwhat (?:i|we) (?:have )?(?:bought|ordered)\b|\bo\d{6,}\b|\bmy (?:stuff|things|items|shipment)\b.*\b(?:arrive|come|ship\w*)\b|\bpackage\b|"
+    r"\b(?:has|have) (?:my|the) .*\b(?:shipped|arrived|delivered)\b|\bi (?:have )?(?:ordered|bought)\b"
+)
+_REVIEWS = re.compile(r"\breviews?\b|\b(?:people|customers|buyers|others|owners|everyone|users)\b.*\b(?:say|saying|think|complain|like)\b|"
+                      r"\bcomplain(?:ts?|ing)?\b|\b(?:problems|issues|downsides|drawbacks)\b.*\bwith\b|\bopinions?\b")  # fmt: skip
+_COMPARE = re.compile(r"\bcompar\w+|\bversus\b|\bdifferences?\b|\b(?:better|best|rather|prefer|choose|pick)\b.*\bor\b|\bor\b.*\b(?:better|best)\b|"
+                      r"\bwhich (?:one )?(?:of|is|should)\b.*\b(?:better|best|these|them|two)\b")  # fmt: skip
+_PLAN = re.compile(
+    r"\bplan(?:s|ning)?\b|\b(?:getting ready|prepar\w+|pack(?:ing)?|shopping list|checklist|essentials|gear|equip\w*|set up|setting up) (?:for|a|my|list)?\b|"
+    r"\b(?:need|bring|take|get|buy) (?:to (?:bring|pack|take|get|buy) )?(?:for|when going|to go|if i go|on) (?:a|an|our|my|the|camping|hiking)?\b|"
+    r"\borgani[sz]\w+|\bhost(?:ing)?\b|\bgoing (?:on|to go)? ?(?:a |an )?(?:camping|hiking|skiing)\b|\btrip\b|\bthrow(?:ing)? a\b"
+)
+_GIFT = re.compile(
+    r"\bgifts?\b|\bpresents?\b|\bsurprise (?:for )?my\b|\bsomething (?:nice )?for my\b|\bstocking stuffers?\b|\bwould (?:my )?\w+ like\b"
+)
+_STYLE = re.compile(
+    r"\boutfits?\b|\bstyl(?:e|ing)\b|\bgo(?:es)? (?:well |good |nicely )?with\b|\bmatch(?:es|ing)?\b|\bwear (?:with|to|it|this|these|for)\b|"
+    r"\blooks? (?:good|nice|great) (?:with|on)\b|\bpair (?:it|this|these|them) with\b|\bdress code\b|\bwhat (?:should|can|could) i wear\b|\bphoto\b"
+)
+_WEB = re.compile(
+    r"\b(?:news|weather|forecast|articles?|magazines?|guides?|recalls?|trend(?:s|ing)|google|web|online|internet|blogs?)\b|\bexperts?\b|"
+    r"\bhow (?:to|do i|do you|should i) (?:choose|clean|care|pick|store|use|maintain|wash|train|prepare)\b|\bcommon mistakes\b|\bsafety\b|\blook up\b|"
+    r"\btested by\b|\btests? (?:by|of)\b"
+)
+_DEALS = re.compile(r"\bdeals?\b|\bon sale\b|\bdiscount(?:s|ed)?\b|\bclearance\b|\boffers\b|\bcoupons?\b")
+_AVAILABLE = re.compile(
+    r"\b(?:in stock|available|availability|sold out|out of stock)\b|\bhow (?:soon|long|fast|quick\w*)\b.*\b(?:arriv\w*|deliver\w*|ship\w*|get|take|here|come)\b|"
+    r"\b(?:deliver\w*|ship|ships|shipping|arrive|arrives)\b|\bhave (?:it|this|these|them|any) (?:left|in)\b|\bget (?:it|this|them) by\b"
+)
+_PRICE = re.compile(r"\bhow much\b|\bprice\b|\bcosts?\b")
+_SEARCH = re.compile(
+    r"\b(?:recommend\w*|suggest\w*|options?|alternatives?|ideas?|looking for|find|search|show me|need|want|best|good|top|choices|selection|"
+    r"what .*\b(?:should|would|can)\b|do you (?:have|sell|carry)|any\b|got any|browse)\b"
+)
+_FACT = re.compile(r"\b(?:is|are|does|do|can|will|has|have|how|what|which|who|whether|would|could)\b")
+_BUY = re.compile(r"\b(?:buy|order|check ?out|get me|i'll take|i want)\b")
+_NOTIFY = re.compile(r"\bnotify\b|\btell me\b|\bremind\b|\blet me\b|\bwatch\b|\bwake me\b|\bholler\b")
+_WAIT = re.compile(
+    r"\b(?:when|once|if|until|as soon|after|unless|in case|soon as|only at|while|should it|should they)\b|\bdrops?\b|\bfalls?\b|\bgoes down\b|\bhits\b|\bwait\b"
+)
+_CHEAPER = re.compile(
+    r"\b(?:cheaper|on sale|discount\w*|drops?|falls?|goes down|come down|comes down|lower price|price is lower|less expensive|bargain|off|special)\b"
+)
+_THANKS = re.compile(
+    r"^(?:please )?(?:thanks?|thank you|great|perfect|cool|awesome|nice|ok|okay|got it|cheers|bye|goodbye)\b"
+)
+_HELLO = re.compile(
+    r"^(?:hello|hi|hey|good (?:morning|evening|afternoon)|help|what can you do|who are you|how are you)\b"
+)
+_YES = re.compile(r"^(?:yes|yep|yeah|sure|ok|okay|confirm\w*|do it|go ahead|please do|sounds good|agreed|absolutely)\b")
+_NO = re.compile(r"^(?:no|nope|don't|never ?mind|cancel that|stop|leave it|forget it)\b")
+_OFF_TOPIC = re.compile(
+    r"\b(?:poem|joke|song|story|essay|code|python|javascript|homework|capital of|president|translate|lyrics|math|solve|equation|politic\w*|religion|"
+    r"medical|diagnos\w*|lawyer|legal advice|stocks?(?= market| price)|bitcoin|crypto|horoscope|recipe for disaster)\b"
+)
+_THIS = re.compile(
+    r"\b(?:this(?! (?:week|weekend|month|year|morning|evening|time|summer|winter|spring|autumn|fall|one time)\b)|these|it|its|it's|they|them|that one|those|the (?:item|product|article|one|thing))\b"
+)
+
+
+def asks_of(reading: Reading, *, page: bool, images: int) -> list[Ask]:
+    """The asks of a message, in its order; never none."""
+    text = reading.text
+    if (_OTHERS.search(text) and _OWN_THINGS.search(text)) or _OTHERS_RAW.search(reading.raw):
+        return [Ask("others_account", text, reading.raw)]
+    if _OVERRIDE.search(text) or _OVERRIDE.search(reading.raw.lower()):
+        return [Ask("override", text, reading.raw)]
+    asks: list[Ask] = []
+    kept: list[Ask] = []
+    if not _RECALL.search(text) and (match := _REMEMBER.search(text)):
+        # What is to be remembered may read like anything: it is one ask to its end.
+        kept = [Ask("remember", text[match.start() :], reading.raw)]
+        text = re.sub(r"(?:\b(?:and|also|please|then|oh)\b|[ ,.;])+$", "", text[: match.start()])
+        if len(text.split()) < 3:
+            return kept
+    for part in (part.strip(" ,") for part in _SPLIT.split(text)):
+        if not part:
+            continue
+        act = _act(part, page, images)
+        weak = act in ("none", "thanks", "hello", "search") and not _SEARCH.search(part)
+        if asks and act == "search" and asks[-1].act in _WIDE and not slots.things(part):
+            asks[-1] = Ask(asks[-1].act, f"{asks[-1].text} , {part}", reading.raw)
+        elif asks and (weak or asks[-1].act in ("thanks", "hello", "none", "yes")):
+            last = asks.pop()
+            joined = f"{last.text} , {part}"
+            keep = last.act if weak and last.act not in ("thanks", "hello", "none", "yes") else act
+            asks.append(Ask(keep, joined if last.act not in ("thanks", "hello", "yes") else part, reading.raw))
+        else:
+            asks.append(Ask(act, part, reading.raw))
+    return [*_joined(asks), *kept] or [Ask("none", text, reading.raw)]
+
+
+def _joined(asks: list[Ask]) -> list[Ask]:
+    """A plan, a gift or a look for options is one ask, however many sentences tell of it."""
+    wide = next((ask.act for ask in asks if ask.act in ("plan", "gift", "style")), None)
+    if wide and all(ask.act in (wide, "search", "none", "web", "fact", "deals") for ask in asks):
+        return [Ask(wide, " , ".join(ask.text for ask in asks), asks[0].raw)]
+    return asks
+
+
+def _act(text: str, page: bool, images: int) -> str:
+    if _priced(text, page) is not None:
+        return str(_priced(text, page))
+    for act, rule in _RULES:
+        if rule(text):
+            return act
+    here = page or bool(_THIS.search(text))
+    if images or (_STYLE.search(text) and not slots.wanted_price(text).known):
+        return "style"
+    if _HISTORY.search(text):
+        return "history"
+    if _WEB.search(text) and not _THIS.search(text):
+        return "web"
+    if _PLAN.search(text) and slots.occasion(text) is not None and not _THIS.search(text):
+        return "plan"
+    if _DEALS.search(text):
+        return "history" if here and not re.search(r"\bdeals\b|\boffers\b", text) else "deals"
+    if _AVAILABLE.search(text):
+        return "available"
+    if _PRICE.search(text) and not _asks_trait(text):
+        return "price"
+    about_one = here or re.search(r"\b(?:that|those|the)\b", text)
+    if (
+        _asks_trait(text)
+        and _FACT.search(text)
+        and about_one
+        and not re.search(r"\b(?:recommend\w*|suggest\w*|options)\b", text)
+    ):
+        return "fact"
+    if _SEARCH.search(text) and not (here and re.match(r"(?:is|are|does|do|can|will|has|have|how)\b", text)):
+        return "search"
+    if _FACT.search(text) and here:
+        return "fact"
+    if _BUY.search(text):
+        return "cart"
+    if _PLAN.search(text) and slots.occasion(text) is not None:
+        return "plan"
+    if _FACT.match(text) and slots.things(text):
+        return (
+            "fact"
+            if about_one
+            else "web"
+            if re.match(r"(?:what|who|how|why|when)\b", text) and _open_world(text)
+            else "search"
+        )
+    return "search" if slots.things(text) else "none"
+
+
+def _open_world(text: str) -> bool:
+    """A question about the world, and not about goods: it names nothing that is known to be sold."""
+    known = lexicon()
+    goods = {
+        stem(word)
+        for group in (known.needs, known.people)
+        for row in group.values()
+        for thing in row
+        for word in thing.split()
+    }
+    return not any(stem(word) in goods for word in slots.things(text))
+
+
+def _priced(text: str, page: bool) -> str | None:
+    """`auto_buy` or `alert`, where the words wait for a price; None where they do not."""
+    wanted = slots.wanted_price(text)
+    waits, cheaper = bool(_WAIT.search(text)), bool(_CHEAPER.search(text))
+    buys = re.search(r"\b(?:buy|order|get|take|checkout|pick)\b", text)
+    here = page or bool(_THIS.search(text))
+    if _QUESTION.match(text) or re.match(r"(?:is|are|was|were|has|have|does|did)\b", text):
+        return None
+    if (
+        _NOTIFY.search(text)
+        and (wanted.known or cheaper)
+        and (waits or wanted.known or re.search(r"\balert\b|\bnotify\b", text))
+    ):
+        return "alert"
+    if buys and ((waits and (wanted.known or cheaper)) or (wanted.ratio is not None)):
+        return "auto_buy"
+    if buys and wanted.known and here and re.search(r"\b(?:at|under|below|for) ", text):
+        return "auto_buy"
+    if re.search(r"\bauto[- ]?buy\b|\bautomatic\w*\b.*\bbuy\b|\bbuy\b.*\bautomatic\w*\b", text):
+        return "auto_buy"
+    if (
+        re.search(r"\b(?:price )?notify\b|\bprice alert\b", text)
+        and (here or slots.things(text))
+        and re.search(r"\bprice\b|\bnotify\b", text)
+    ):
+        return "alert" if re.search(r"\bprice\b|\bdrops?\b|\bsale\b|\bcheaper\b", text) else None
+    return "alert" if waits and wanted.known and re.search(r"\bwait\b|\bdrops?\b|\bfalls?\b", text) and here else None
+
+
+def _asks_trait(text: str) -> bool:
+    words = set(re.findall(r"[a-z][a-z-]*", text))
+    return any(words & asks or words & values for asks, values in lexicon().traits.values())
+
+
+def _reorders(text: str) -> bool:
+    return bool(_REORDER.search(text)) and not _QUESTION.match(text)
+
+
+def _orders(text: str) -> bool:
+    return bool(_ORDERS.search(text)) and not _HISTORY.search(text)
+
+
+def _returns(text: str) -> bool:
+    return bool(_RETURN.search(text)) and not re.search(r"\bpolicy\b|\bcan (?:i|you)\b.*\bif\b", text)
+
+
+_RULES: tuple[tuple[str, Callable[[str], object]], ...] = (
+    ("human", _HUMAN.search),
+    ("checkout", _CHECKOUT.search),
+    ("forget", lambda text: _FORGET.search(text) and not text.startswith("forget it")),
+    ("recall", _RECALL.search),
+    ("cancel", _CANCEL.search),
+    ("return", _returns),
+    ("reorder", _reorders),
+    ("change", lambda text: _CHANGE.search(text) and "order" in text),
+    ("cart_view", _CART_VIEW.search),
+    ("cart", _CART.search),
+    ("off_topic", _OFF_TOPIC.search),
+    ("gift", _GIFT.search),
+    ("reviews", _REVIEWS.search),
+    ("compare", _COMPARE.search),
+    ("orders", _orders),
+    ("thanks", lambda text: _THANKS.match(text) and not slots.things(text)),
+    ("yes", lambda text: _YES.match(text) and not slots.things(text)),
+    ("no", lambda text: _NO.match(text) and not slots.things(text)),
+    ("hello", lambda text: _HELLO.match(text) and not slots.things(text)),
+)
+
+
+def points_at_this(text: str) -> bool:
+    """Whether the words point at something that is in view: this, these, it."""
+    return bool(_THIS.search(text))

@@ -1,0 +1,486 @@
+"""What the model has in view while it answers: results known so far, calls still to make, and which product is meant."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from emulator.shop_model import slots
+from emulator.shop_model.dialogue import Dialogue, Exchange, Use
+from emulator.shop_model.understanding import points_at_this
+from emulator.shop_model.words import fold, lexicon, stem
+
+Product = Mapping[str, Any]
+_ID = re.compile(r"\bp\d{4,}\b")
+_ORDINALS = {
+    "first": 0,
+    "1st": 0,
+    "second": 1,
+    "2nd": 1,
+    "third": 2,
+    "3rd": 2,
+    "fourth": 3,
+    "4th": 3,
+    "fifth": 4,
+    "5th": 4,
+}
+_ORDINAL = re.compile(
+    r"\b(first|second|third|fourth|fifth|1st|2nd|3rd|4th|5th|last)(?: one| option| product)?\b(?! (?:week|month|year|time|order|\d))"
+)
+_NUMBERED = re.compile(r"\b(?:number|no|option) (\d)\b")
+_RANKED = re.compile(
+    r"\b(?:the )?(cheapest|cheaper|least expensive|most expensive|priciest|best rated|top rated|highest rated|better rated)\b"
+)
+
+
+@dataclass
+class Meant:
+    """The product that is meant. `product` None and nothing missing: `question` asks back. `assumed`: chosen of several."""
+
+    product: Product | None = None
+    question: str | None = None
+    assumed: bool = False
+    others: int = 0
+
+
+@dataclass
+class View:
+    """One answer in the making. `missing`: the calls that it waits for, in the order they are wanted."""
+
+    dialogue: Dialogue
+    spanish: bool
+    short: bool
+    missing: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
+    # --- words
+
+    def say(self, english: str, spanish: str) -> str:
+        """A sentence in the customer's language."""
+        return spanish if self.spanish else english
+
+    @property
+    def currency(self) -> str:
+        """The store's."""
+        match = re.search(r"Prices are in ([A-Z]{3})\b", self.dialogue.system)
+        return match[1] if match else "USD"
+
+    # --- tools
+
+    def want(self, tool: str, **arguments: Any) -> Use | None:
+        """The result of a call: known from this turn, or None while it is asked for. What is not offered has failed."""
+        if tool not in self.dialogue.tools:
+            return Use(tool, arguments, None, failed=True)
+        arguments = {name: value for name, value in arguments.items() if value is not None}
+        fitted = self._fitted(tool, arguments)
+        for use in self.dialogue.now.uses:
+            if use.tool == tool and _answers(use, fitted):
+                return use
+        if (tool, fitted) not in self.missing:
+            self.missing.append((tool, fitted))
+        return None
+
+    def _fitted(self, tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        """The arguments that the schema offered knows, within its bounds."""
+        properties = self.dialogue.tools[tool].get("properties") or {}
+        fitted: dict[str, Any] = {}
+        for name, value in arguments.items():
+            rule = properties.get(name)
+            if properties and not isinstance(rule, Mapping):
+                continue
+            fitted[name] = _bounded(value, rule or {})
+        return fitted
+
+    def results(self, tool: str) -> list[Use]:
+        """Every result of a tool in this turn."""
+        return [use for use in self.dialogue.now.uses if use.tool == tool and use.result is not None]
+
+    # --- products
+
+    @property
+    def page(self) -> str | None:
+        """The product page that is open."""
+        return self.dialogue.now.page
+
+    def known(self, product_id: str) -> Product | None:
+        """What the conversation knows of a product, the fullest first."""
+        rows = [
+            row
+            for exchange in reversed(self.dialogue.exchanges)
+            for row in products_of(exchange)
+            if row["product_id"] == product_id
+        ]
+        return max(rows, key=len, default=None)
+
+    def details(self, product_id: str) -> Product | None:
+        """A product's details; None while they are asked for. A product that is none has no title."""
+        for exchange in reversed(self.dialogue.exchanges):
+            for use in exchange.uses:
+                if use.tool == "product_details" and use.data.get("product_id") == product_id:
+                    return use.data
+        use = self.want("product_details", product_id=product_id)
+        if use is None:
+            return None
+        return use.data if use.data.get("product_id") else (self.known(product_id) or {"product_id": product_id})
+
+    def listed(self, least: int = 1) -> list[Product]:
+        """The products that the customer was last shown, `least` of them or more, in the order of that answer."""
+        for exchange in reversed(self.dialogue.exchanges[:-1]):
+            rows = {row["product_id"]: row for row in products_of(exchange) if row.get("title")}
+            shown = [(exchange.answer.find(title_of(row)), row) for row in rows.values()]
+            named = sorted(((at, key) for key, (at, _) in enumerate(shown) if at >= 0))
+            if len(named) >= least:
+                return [shown[key][1] for _, key in named]
+            if rows and least == 1:
+                return list(rows.values())[:1]
+        return []
+
+    def meant(self, text: str, *, write: bool = False, ask_words: bool = False) -> Meant | None:
+        """The product that words mean; None while a call is out.
+
+        Args:
+            write: something is to be written for it, so of several it is asked for, never assumed.
+            ask_words: words of traits are part of a question and not of the product's name.
+        """
+        if match := _ID.search(text):
+            return self._detailed(match[0])
+        named = _names(text, ask_words)
+        if (chosen := self._of_listed(text, named)) is not None:
+            return self._detailed(str(chosen["product_id"]))
+        pointed = points_at_this(text) or not named
+        if self.page is not None:
+            here = self.details(self.page)
+            if here is None:
+                return None
+            if not named or _fits(here, named) or (pointed and not _goods(named)):
+                return Meant(here)
+        elif pointed and not _goods(named) and (focus := self.listed()):
+            return self._detailed(str(focus[0]["product_id"])) if len(focus) == 1 else self._which(focus, named)
+        if not named:
+            return Meant(question=self.say(
+                "Which product do you mean? Tell me its name, or open its page.",
+                "¿A qué producto te refieres? Dime su nombre o abre su página.",
+            ))  # fmt: skip
+        return self._searched(named, write=write)
+
+    def _detailed(self, product_id: str) -> Meant | None:
+        row = self.details(product_id)
+        return None if row is None else Meant(row)
+
+    def _of_listed(self, text: str, named: list[str]) -> Product | None:
+        """One of the products last shown, by its place, its rank, or its name."""
+        listed = self.listed()
+        if not listed or (self.page is not None and points_at_this(text) and not _ORDINAL.search(text)):
+            return None
+        if _NUMBERED.search(text) or _ORDINAL.search(text) or _RANKED.search(text):
+            listed = self.listed(2) or listed
+        if match := _NUMBERED.search(text):
+            return listed[int(match[1]) - 1] if 0 < int(match[1]) <= len(listed) else None
+        if match := _ORDINAL.search(text):
+            place = len(listed) - 1 if match[1] == "last" else _ORDINALS[match[1]]
+            return listed[place] if place < len(listed) else None
+        if (match := _RANKED.search(text)) and len(listed) > 1:
+            if "rated" in match[1]:
+                return max(listed, key=lambda row: row.get("rating") or 0)
+            priced = [row for row in listed if row.get("price") is not None]
+            ends = max if match[1] in ("most expensive", "priciest") else min
+            return ends(priced, key=lambda row: row["price"]) if priced else None
+        scores = [sum(_in_title(word, row) for word in named) for row in listed]
+        best = max(scores)
+        return listed[scores.index(best)] if best and best == len(named) and scores.count(best) == 1 else None
+
+    def _searched(self, named: list[str], *, write: bool) -> Meant | None:
+        use = self.want("catalogue_search", query=" ".join(named), limit=5)
+        if use is None:
+            return None
+        rows = matching(use, named)
+        words = " ".join(named)
+        if not rows:
+            return Meant(question=self.say(
+                f"I could not find {words} in our catalogue. Could you name the product differently?",
+                f"No encontré {words} en nuestro catálogo. ¿Puedes nombrar el producto de otra manera?",
+            ))  # fmt: skip
+        if len(rows) > 1 and write:
+            return self._which(rows, named)
+        row = self.details(str(rows[0]["product_id"]))
+        return None if row is None else Meant(row, assumed=len(rows) > 1, others=len(rows) - 1)
+
+    def _which(self, rows: list[Product], named: list[str]) -> Meant:
+        what = " ".join(named) or self.say("one", "uno")
+        options = "; ".join(f"{title_of(row)} ({self.price(row)})" for row in rows[:4])
+        return Meant(question=self.say(
+            f"Which {what} do you mean? I found: {options}.", f"¿Cuál quieres decir ({what})? Encontré: {options}."
+        ))  # fmt: skip
+
+    def price(self, row: Product) -> str:
+        """A price with its currency."""
+        return money(row["price"], str(row.get("currency") or self.currency)) if row.get("price") is not None else "?"
+
+
+def products_of(exchange: Exchange) -> Iterator[Product]:
+    """Every product in the results of one exchange, in their order."""
+    for use in exchange.uses:
+        yield from _products(use.result, 0)
+    if exchange.outcome and exchange.outcome.result:
+        yield from _products(exchange.outcome.result, 0)
+
+
+def _products(tree: Any, depth: int) -> Iterator[Product]:
+    if isinstance(tree, Mapping):
+        if isinstance(tree.get("product_id"), str) and tree.get("title"):
+            yield tree
+        if depth < 4:
+            for value in tree.values():
+                if isinstance(value, (list, Mapping)):
+                    yield from _products(value, depth + 1)
+    elif isinstance(tree, list):
+        for value in tree[:20]:
+            yield from _products(value, depth + 1)
+
+
+def title_of(row: Product) -> str:
+    """A product's title, on one line."""
+    return " ".join(str(row.get("title") or row.get("product_id") or "").split())[:160]
+
+
+def money(amount: float, currency: str) -> str:
+    """An amount with its currency, as the store's own confirmations write it."""
+    return f"{float(amount):.2f} {currency}"
+
+
+def matching(use: Use, named: list[str]) -> list[Product]:
+    """The hits of a search that fit the name best; none where not even its last word, the thing itself, is met."""
+    rows = [row for row in use.data.get("results") or () if isinstance(row, Mapping) and row.get("product_id")]
+    scores = [sum(_in_title(word, row) for word in named) for row in rows]
+    best = max(scores, default=0)
+    return [row for row, score in zip(rows, scores, strict=True) if best and score == best]
+
+
+def _in_title(word: str, row: Product) -> bool:
+    """Whether a word stands in a title, in one number or the other."""
+    title = fold(str(row.get("title") or ""))
+    return re.search(rf"\b{re.escape(stem(word))}", title) is not None
+
+
+def _fits(row: Product, named: list[str]) -> bool:
+    """Whether a product may be what is named: the words of its kind stand on its page, as far as they are of any kind."""
+    page = fold(f"{row.get('title') or ''} {row.get('category') or ''} {row.get('description') or ''}")
+    goods = [word for word in named if word in _goods_words()] or named
+    return any(re.search(rf"\b{re.escape(stem(word))}", page) for word in goods)
+
+
+def _goods(named: list[str]) -> bool:
+    return any(word in _goods_words() for word in named)
+
+
+@cache
+def _goods_words() -> frozenset[str]:
+    """Words for things that shops sell."""
+    known = lexicon()
+    rows = [*known.needs.values(), *known.people.values(), *known.interests.values()]
+    words = {word for row in rows for thing in row for word in thing.split()} | set(_MORE_GOODS)
+    return frozenset(words | {stem(word) for word in words} | {f"{word}s" for word in words})
+
+
+_MORE_GOODS = [
+    "headphones",
+    "earbuds",
+    "drill",
+    "shoes",
+    "sneakers",
+    "boots",
+    "jacket",
+    "coat",
+    "dress",
+    "jeans",
+    "shirt",
+    "socks",
+    "laptop",
+    "phone",
+    "cable",
+    "charger",
+    "speaker",
+    "tv",
+    "television",
+    "camera",
+    "vacuum",
+    "fryer",
+    "machine",
+    "grinder",
+    "kettle",
+    "toaster",
+    "pan",
+    "pot",
+    "knife",
+    "bowl",
+    "towel",
+    "sheet",
+    "pillow",
+    "blanket",
+    "rug",
+    "lamp",
+    "desk",
+    "chair",
+    "table",
+    "shelf",
+    "printer",
+    "ink",
+    "pens",
+    "notebook",
+    "tent",
+    "bag",
+    "backpack",
+    "poles",
+    "grill",
+    "hose",
+    "mat",
+    "ball",
+    "bike",
+    "helmet",
+    "bottle",
+    "suitcase",
+    "tote",
+    "stroller",
+    "crib",
+    "seat",
+    "monitor",
+    "toy",
+    "game",
+    "puzzle",
+    "toothbrush",
+    "dryer",
+    "cream",
+    "shampoo",
+    "soap",
+    "vitamins",
+    "coffee",
+    "tea",
+    "pods",
+    "granola",
+    "sauce",
+    "seltzer",
+    "pie",
+    "pumpkin",
+    "creamer",
+    "detergent",
+    "sponges",
+    "bulbs",
+    "batteries",
+    "wipes",
+    "diapers",
+    "razor",
+    "food",
+    "litter",
+    "bed",
+    "treats",
+    "tree",
+    "crate",
+    "cooler",
+    "stove",
+    "fan",
+    "purifier",
+    "projector",
+    "smartwatch",
+    "tablet",
+    "keyboard",
+    "webcam",
+    "hub",
+    "soundbar",
+    "microphone",
+]
+
+
+def _names(text: str, ask_words: bool) -> list[str]:
+    named = slots.things(text)
+    if ask_words:
+        traits = lexicon().traits
+        asks = {word for words, values in traits.values() for word in (*words, *values)}
+        left = [word for word in named if word not in asks and word not in _VERBS]
+        return left
+    return [word for word in named if word not in _VERBS]
+
+
+_VERBS = frozenset(
+    [
+        "come",
+        "comes",
+        "made",
+        "say",
+        "says",
+        "contain",
+        "contains",
+        "require",
+        "requires",
+        "need",
+        "last",
+        "lasts",
+        "hold",
+        "holds",
+        "support",
+        "supports",
+        "include",
+        "includes",
+        "washable",
+        "safe",
+        "working",
+        "work",
+        "works",
+        "used",
+        "able",
+        "big",
+        "long",
+        "wide",
+        "tall",
+        "deep",
+        "first",
+        "second",
+        "third",
+        "fourth",
+        "fifth",
+        "one",
+        "ones",
+        "auto",
+        "ask",
+        "asks",
+        "bother",
+        "later",
+        "whenever",
+        "automatically",
+        "asked",
+        "rated",
+        "expensive",
+        "least",
+        "number",
+        "notify",
+        "alert",
+        "gets",
+        "let",
+        "know",
+        "price-wise",
+    ]
+)
+
+
+def _answers(use: Use, arguments: Mapping[str, Any]) -> bool:
+    """Whether a finished call is this one; what was fetched beforehand has no arguments and is known by its result."""
+    if use.result is None and not use.failed:
+        return False
+    if not use.arguments and arguments:
+        product_id = arguments.get("product_id")
+        if product_id is not None:
+            return bool(use.data.get("product_id") == product_id)
+        return use.tool == "order_history" and "query" not in arguments
+    return dict(use.arguments) == dict(arguments)
+
+
+def _bounded(value: Any, rule: Mapping[str, Any]) -> Any:
+    if rule.get("type") == "string":
+        return str(value)[: int(rule.get("maxLength") or 200)]
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        low, high = rule.get("minimum"), rule.get("maximum")
+        bounded = value if low is None else max(low, value)
+        bounded = bounded if high is None else min(high, bounded)
+        return int(bounded) if rule.get("type") == "integer" else bounded
+    return value

@@ -1,0 +1,157 @@
+"""Text as the shop model reads it: small letters, no accents, Spanish as English, words one letter off put right.
+
+All in one pass over the words, by tables that are made once: a message costs tens of microseconds.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from importlib.resources import files
+from typing import Any
+
+import yaml
+
+_TOKEN = re.compile(r"\d+(?:[.,]\d+)+|[a-z0-9]+(?:[-'.][a-z0-9]+)*|[%$€£¥]|[.?!;,:\n]")
+_FOLD = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "–": "-", "—": ",", "¿": " ", "¡": " "})
+_NAME = re.compile(r"(?<=[\w,] )[A-Z][\w']{3,}")
+"""A word that is written as a name, within a sentence: no typing error of another."""
+_BY = re.compile(r"^by(?= (?:these|this|it|them|the|me|two|a)\b)")
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+_SHORTEST_TYPO = 4
+
+
+@dataclass(frozen=True)
+class Lexicon:
+    """What is known of words. Tables by form; every form is folded."""
+
+    plain: frozenset[str]
+    into: Mapping[str, str]
+    spanish: frozenset[str]
+    phrases: re.Pattern[str]
+    phrase_into: Mapping[str, str]
+    near: Mapping[str, str]
+    needs: Mapping[str, list[str]]
+    people: Mapping[str, list[str]]
+    interests: Mapping[str, list[str]]
+    traits: Mapping[str, tuple[frozenset[str], frozenset[str]]]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A message as read. `text` is its normal form, words parted by one space; `spanish`: the share of such words."""
+
+    raw: str
+    text: str
+    spanish: float
+
+
+def fold(text: str) -> str:
+    """Small letters without accents; curly quotes are plain."""
+    plain = unicodedata.normalize("NFKD", text.translate(_FOLD).lower())
+    return plain if plain.isascii() else "".join(letter for letter in plain if not unicodedata.combining(letter))
+
+
+def stem(word: str) -> str:
+    """A noun without its plural s; what is found by one form is found by the other."""
+    if len(word) > 4 and word.endswith(("sses", "shes", "ches", "xes")):
+        return word[:-2]
+    return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
+
+
+@lru_cache(1024)
+def read(raw: str) -> Reading:
+    """The message in its normal form."""
+    known = lexicon()
+    folded = fold(raw[:4_000])
+    tokens = _TOKEN.findall(folded)
+    names = {fold(name) for name in _NAME.findall(raw)}
+    spanish = sum(token in known.spanish for token in tokens)
+    only = sum(token in known.spanish and token not in known.plain for token in tokens)
+    words = sum(token[0].isalnum() for token in tokens)
+    is_spanish = only >= 1 and spanish >= 2 and spanish >= 0.3 * words
+    text = known.phrases.sub(lambda match: known.phrase_into[match[0]], " ".join(tokens))
+    text = " ".join(token if token in names else _normal(token, known, is_spanish) for token in text.split(" "))
+    text = _BY.sub("buy", text)
+    # Once more: `tell me when` may have been written `tel me when`, and `let me know` `let me knw`.
+    text = known.phrases.sub(lambda match: known.phrase_into[match[0]], text)
+    return Reading(raw, text, spanish / words if is_spanish else 0.0)
+
+
+def _normal(token: str, known: Lexicon, is_spanish: bool) -> str:
+    if not token or not token[0].isalpha():
+        return token.rstrip(".,") if token and token[0].isdigit() else token
+    if token in known.spanish and (is_spanish or token not in known.plain):
+        return known.into[token]
+    if token in known.into and token not in known.spanish:
+        return known.into[token]
+    if token in known.plain:
+        return token
+    if token.endswith("'s"):
+        return f"{_normal(token[:-2], known, is_spanish)}'s"
+    if len(token) < _SHORTEST_TYPO - 1 or any(letter.isdigit() for letter in token):
+        return token
+    cuts = _cuts(token) if len(token) >= _SHORTEST_TYPO else (token,)  # of three letters: one that is missing
+    meant = next((known.near[cut] for cut in cuts if cut in known.near), None)
+    if meant is None:
+        return token
+    return known.into.get(meant, meant) if meant not in known.spanish or is_spanish else token
+
+
+def _cuts(word: str) -> Iterator[str]:
+    """The word, and the word without each of its letters: what one changed, lost, doubled or swapped letter leaves."""
+    yield word
+    for place in range(len(word)):
+        yield word[:place] + word[place + 1 :]
+
+
+@cache
+def lexicon() -> Lexicon:
+    """The package's file."""
+    raw: dict[str, Any] = yaml.load(
+        files("emulator.shop_model").joinpath("words.yaml").read_text("utf-8"),
+        Loader=yaml.BaseLoader,  # noqa: S506 (text alone is made)
+    )  # every value is text: `off` and `no` are words here
+    phrases = {fold(form): str(into) for form, into in raw["phrases"].items()}
+    spanish = {str(form): str(into) for form, into in raw["spanish"].items()}
+    into = {**{str(form): str(into) for form, into in raw["english"].items()}, **spanish}
+    meant = raw["meant"].split()
+    nouns = [word for group in ("needs", "people") for things in raw[group].values() for thing in things
+             for word in thing.split()]  # fmt: skip
+    correct = dict.fromkeys([*meant, *raw["needs"], *raw["people"], *nouns, *into])
+    near: dict[str, str] = {}
+    for word in correct:
+        if len(word) >= _SHORTEST_TYPO:
+            for cut in _cuts(word):
+                if len(cut) >= _SHORTEST_TYPO - 1:
+                    near.setdefault(cut, word)
+    listed = "|".join(re.escape(form) for form in sorted(phrases, key=len, reverse=True))
+    return Lexicon(
+        plain=frozenset(raw["plain"].split())
+        | frozenset(meant) - set(into)
+        | frozenset(nouns)
+        | frozenset(raw["needs"]),
+        into=into,
+        spanish=frozenset(spanish),
+        phrases=re.compile(rf"(?<![\w'])(?:{listed})(?![\w'])"),
+        phrase_into=phrases,
+        near=near,
+        needs=raw["needs"],
+        people=raw["people"],
+        interests=raw["interests"],
+        traits={name: (frozenset(trait["asks"]), frozenset(trait["values"])) for name, trait in raw["traits"].items()},
+    )
+
+
+def number(text: str) -> float:
+    """`1,299.50`, `1.299,50`, `80` -> a number; a comma or point before one or two last digits parts the cents."""
+    match = _NUMBER.search(text)
+    if match is None:
+        return 0.0
+    digits = match[0]
+    cents = re.search(r"[.,](\d{1,2})$", digits)
+    whole = re.sub(r"[.,]", "", digits[: cents.start()] if cents else digits)
+    return float(f"{whole}.{cents[1]}" if cents else whole)
