@@ -10,7 +10,7 @@ from emulator.shop_model import slots
 from emulator.shop_model.dialogue import Outcome, Use
 from emulator.shop_model.understanding import Ask, points_at_this
 from emulator.shop_model.view import View, money, title_of
-from emulator.shop_model.words import fold, stem
+from emulator.shop_model.words import holds
 
 _OPEN = ("preparing", "shipped", "processing", "pending")
 _DEFAULT_RATIO = 0.1
@@ -414,8 +414,8 @@ def _holds(order: Mapping[str, Any], named: list[str]) -> bool:
 
 
 def _item_holds(item: Mapping[str, Any], named: list[str]) -> bool:
-    text = fold(f"{item.get('title') or ''} {item.get('category') or ''}")
-    return any(re.search(rf"\b{re.escape(stem(word))}", text) for word in named)
+    text = f"{item.get('title') or ''} {item.get('category') or ''}"
+    return any(holds(text, word) for word in named)
 
 
 def _line(value: object) -> str:

@@ -6,7 +6,7 @@ Of a customer's message the last text is the customer's own; what stands before 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
@@ -20,7 +20,8 @@ _PREFETCH = re.compile(r'<prefetch tool="([a-z_]+)">(.*)</prefetch>', re.DOTALL)
 _OUTCOME = re.compile(r'<(confirmed|declined) tool="([a-z_]+)">(.*)</\1>', re.DOTALL)
 _FACTS = re.compile(r"^- (.+)$", re.MULTILINE)
 _FACTS_HEAD = "Remembered about this customer"
-_LANGUAGE = re.compile(r"\bAnswer in (\w+)\.")
+_LANGUAGE = re.compile(r"Answer in (\w+)\.")
+_CURRENCY = re.compile(r"Prices are in ([A-Z]{3})\b")
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,26 @@ class Exchange:
         ]
         return (*fetched, *(use for uses in self.rounds for use in uses))
 
+    @cached_property
+    def products(self) -> tuple[Mapping[str, Any], ...]:
+        """Every product in the results known here, in their order."""
+        confirmed = self.outcome.result if self.outcome else None
+        return tuple(row for tree in (*(use.result for use in self.uses), confirmed) for row in _products(tree, 0))
+
+
+def _products(tree: Any, depth: int) -> Iterator[Mapping[str, Any]]:
+    """Every product in a result, in its order."""
+    if isinstance(tree, Mapping):
+        if isinstance(tree.get("product_id"), str) and tree.get("title"):
+            yield tree
+        if depth < 4:
+            for value in tree.values():
+                if isinstance(value, (list, Mapping)):
+                    yield from _products(value, depth + 1)
+    elif isinstance(tree, list):
+        for value in tree[:20]:
+            yield from _products(value, depth + 1)
+
 
 @dataclass(frozen=True)
 class Dialogue:
@@ -112,8 +133,14 @@ class Dialogue:
     @property
     def language(self) -> str:
         """The language that the store asks for."""
-        match = _LANGUAGE.search(self.system)
+        match = _LANGUAGE.match(self.system, max(0, self.system.rfind("Answer in ")))
         return match[1] if match else "English"
+
+    @property
+    def currency(self) -> str:
+        """The store's currency."""
+        match = _CURRENCY.match(self.system, max(0, self.system.rfind("Prices are in ")))
+        return match[1] if match else "USD"
 
 
 def of_converse(body: Mapping[str, Any]) -> Dialogue:

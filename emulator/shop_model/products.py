@@ -10,7 +10,7 @@ from emulator.shop_model import slots
 from emulator.shop_model.dialogue import Use
 from emulator.shop_model.understanding import Ask
 from emulator.shop_model.view import Meant, Product, View, matching, money, title_of
-from emulator.shop_model.words import fold, lexicon, read, stem
+from emulator.shop_model.words import fold, holds, lexicon, read, stem
 
 _NEUTRAL = ("black", "white", "grey", "navy", "cream", "graphite")
 _CLOTHES = ("sneakers", "jeans", "rain jacket", "flannel shirt", "tote bag")
@@ -34,11 +34,9 @@ def fact(view: View, ask: Ask) -> str | None:
     for name, (asks, values) in lexicon().traits.items():
         if found := words & asks or words & values:
             return _assumed(view, meant) + _trait(view, product, name, asks | {name}, words & values, sorted(found)[0])
-    named = [
-        word for word in slots.things(ask.text) if not re.search(rf"\b{re.escape(stem(word))}", fold(title_of(product)))
-    ]
-    about = fold(str(product.get("description") or ""))
-    if named and any(re.search(rf"\b{re.escape(stem(word))}", about) for word in named):
+    named = [word for word in slots.things(ask.text) if not holds(title_of(product), word)]
+    about = str(product.get("description") or "")
+    if named and any(holds(about, word) for word in named):
         return _assumed(view, meant) + f"{title_of(product)}: {_clean(product.get('description'))}"
     if not named and slots.things(ask.text) and re.match(r"(?:is|are|does|do|has|have|was|can)\b", ask.text):
         return _assumed(view, meant) + view.say(
@@ -70,9 +68,9 @@ def _trait(
         )
     if value is not None:
         return view.say(f"The {name} of {title} is {value}.", f"{title}: {name}, {value}.")
-    description = fold(str(product.get("description") or ""))
+    description = str(product.get("description") or "")
     for word in (asked, *values):
-        if re.search(rf"\b{re.escape(word)}", f"{fold(title)} {description}"):
+        if holds(f"{title} {description}", word):
             return view.say(
                 f"Its page says: {_clean(product.get('description'))}",
                 f"Su página dice: {_clean(product.get('description'))}",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from emulator.shop_model import slots
 from emulator.shop_model.words import Reading, lexicon, stem
@@ -163,6 +164,16 @@ _THIS = re.compile(
 
 def asks_of(reading: Reading, *, page: bool, images: int) -> list[Ask]:
     """The asks of a message, in its order; never none."""
+    return list(_asks_of(reading, page, images > 0))
+
+
+@lru_cache(1024)
+def _asks_of(reading: Reading, page: bool, images: bool) -> tuple[Ask, ...]:
+    """The same, kept: every round of a turn reads its message again, and the one before it."""
+    return tuple(_parted(reading, page, images))
+
+
+def _parted(reading: Reading, page: bool, images: bool) -> list[Ask]:
     text = reading.text
     if (_OTHERS.search(text) and _OWN_THINGS.search(text)) or _OTHERS_RAW.search(reading.raw):
         return [Ask("others_account", text, reading.raw)]
@@ -201,7 +212,7 @@ def _joined(asks: list[Ask]) -> list[Ask]:
     return asks
 
 
-def _act(text: str, page: bool, images: int) -> str:
+def _act(text: str, page: bool, images: bool) -> str:
     if _priced(text, page) is not None:
         return str(_priced(text, page))
     for act, rule in _RULES:

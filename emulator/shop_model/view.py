@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 from emulator.shop_model import slots
-from emulator.shop_model.dialogue import Dialogue, Exchange, Use
+from emulator.shop_model.dialogue import Dialogue, Use
 from emulator.shop_model.understanding import points_at_this
-from emulator.shop_model.words import fold, lexicon, stem
+from emulator.shop_model.words import holds, lexicon, stem
 
 Product = Mapping[str, Any]
 _ID = re.compile(r"\bp\d{4,}\b")
@@ -64,8 +64,7 @@ class View:
     @property
     def currency(self) -> str:
         """The store's."""
-        match = re.search(r"Prices are in ([A-Z]{3})\b", self.dialogue.system)
-        return match[1] if match else "USD"
+        return self.dialogue.currency
 
     # --- tools
 
@@ -109,7 +108,7 @@ class View:
         rows = [
             row
             for exchange in reversed(self.dialogue.exchanges)
-            for row in products_of(exchange)
+            for row in exchange.products
             if row["product_id"] == product_id
         ]
         return max(rows, key=len, default=None)
@@ -128,7 +127,7 @@ class View:
     def listed(self, least: int = 1) -> list[Product]:
         """The products that the customer was last shown, `least` of them or more, in the order of that answer."""
         for exchange in reversed(self.dialogue.exchanges[:-1]):
-            rows = {row["product_id"]: row for row in products_of(exchange) if row.get("title")}
+            rows = {row["product_id"]: row for row in exchange.products if row.get("title")}
             shown = [(exchange.answer.find(title_of(row)), row) for row in rows.values()]
             named = sorted(((at, key) for key, (at, _) in enumerate(shown) if at >= 0))
             if len(named) >= least:
@@ -219,27 +218,6 @@ class View:
         return money(row["price"], str(row.get("currency") or self.currency)) if row.get("price") is not None else "?"
 
 
-def products_of(exchange: Exchange) -> Iterator[Product]:
-    """Every product in the results of one exchange, in their order."""
-    for use in exchange.uses:
-        yield from _products(use.result, 0)
-    if exchange.outcome and exchange.outcome.result:
-        yield from _products(exchange.outcome.result, 0)
-
-
-def _products(tree: Any, depth: int) -> Iterator[Product]:
-    if isinstance(tree, Mapping):
-        if isinstance(tree.get("product_id"), str) and tree.get("title"):
-            yield tree
-        if depth < 4:
-            for value in tree.values():
-                if isinstance(value, (list, Mapping)):
-                    yield from _products(value, depth + 1)
-    elif isinstance(tree, list):
-        for value in tree[:20]:
-            yield from _products(value, depth + 1)
-
-
 def title_of(row: Product) -> str:
     """A product's title, on one line."""
     return " ".join(str(row.get("title") or row.get("product_id") or "").split())[:160]
@@ -260,15 +238,15 @@ def matching(use: Use, named: list[str]) -> list[Product]:
 
 def _in_title(word: str, row: Product) -> bool:
     """Whether a word stands in a title, in one number or the other."""
-    title = fold(str(row.get("title") or ""))
-    return re.search(rf"\b{re.escape(stem(word))}", title) is not None
+    title = str(row.get("title") or "")
+    return holds(title, word)
 
 
 def _fits(row: Product, named: list[str]) -> bool:
     """Whether a product may be what is named: the words of its kind stand on its page, as far as they are of any kind."""
-    page = fold(f"{row.get('title') or ''} {row.get('category') or ''} {row.get('description') or ''}")
+    page = f"{row.get('title') or ''} {row.get('category') or ''} {row.get('description') or ''}"
     goods = [word for word in named if word in _goods_words()] or named
-    return any(re.search(rf"\b{re.escape(stem(word))}", page) for word in goods)
+    return any(holds(page, word) for word in goods)
 
 
 def _goods(named: list[str]) -> bool:

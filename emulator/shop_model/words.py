@@ -19,6 +19,7 @@ _TOKEN = re.compile(r"\d+(?:[.,]\d+)+|[a-z0-9]+(?:[-'.][a-z0-9]+)*|[%$€£¥]|[
 _FOLD = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "–": "-", "—": ",", "¿": " ", "¡": " "})
 _NAME = re.compile(r"(?<=[\w,] )[A-Z][\w']{3,}")
 """A word that is written as a name, within a sentence: no typing error of another."""
+_PLAIN_WORD = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _BY = re.compile(r"^by(?= (?:these|this|it|them|the|me|two|a)\b)")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _SHORTEST_TYPO = 4
@@ -60,6 +61,17 @@ def stem(word: str) -> str:
     if len(word) > 4 and word.endswith(("sses", "shes", "ches", "xes")):
         return word[:-2]
     return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
+
+
+@lru_cache(4096)
+def _spaced(text: str) -> str:
+    """Folded words between single spaces, one before each."""
+    return " " + " ".join(_PLAIN_WORD.findall(fold(text)))
+
+
+def holds(text: str, word: str) -> bool:
+    """Whether a word of the text begins with this one, in one number or the other."""
+    return f" {stem(word)}" in _spaced(text)
 
 
 @lru_cache(1024)
