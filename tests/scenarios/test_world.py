@@ -11,6 +11,7 @@ import yaml
 from scenarios import tool_plans, world
 from scenarios.loading import load_scenario
 from scenarios.schema import INTENTS
+from scenarios.shop import shop_words
 from scenarios.utterance_files import utterances
 
 TOOLS = {
@@ -19,6 +20,10 @@ TOOLS = {
     "start_return", "remember", "recall", "forget", "web_search",
 }  # fmt: skip
 SMALL = ["world.products=300", "world.customers=200", "world.history_days=40"]
+
+
+SHOWROOM = len(shop_words()["showroom"])
+"""Products with data sheets that every world has beside the ones it draws."""
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +41,10 @@ def rows(made, query):
 
 def test_the_world_has_what_the_scenario_asks_for(made):
     """So many products and customers, a price for every day, orders and views for them."""
-    assert rows(made, "SELECT count(*) FROM products") == [(300,)]
+    assert rows(made, "SELECT count(*) FROM products") == [(300 + SHOWROOM,)]
     assert rows(made, "SELECT count(*) FROM customers") == [(200,)]
-    assert rows(made, "SELECT count(*), count(DISTINCT product_id) FROM price_history") == [(300 * 40, 300)]
+    products = 300 + SHOWROOM
+    assert rows(made, "SELECT count(*), count(DISTINCT product_id) FROM price_history") == [(products * 40, products)]
     for table in ("reviews", "orders", "order_items", "browsing", "documents"):
         assert rows(made, f"SELECT count(*) > 0 FROM {table}") == [(1,)], table
 
@@ -60,7 +66,7 @@ def test_todays_price_is_the_last_of_the_history(made):
         "SELECT count(*) FROM products p JOIN price_history h ON h.product_id = p.product_id "
         "WHERE h.day = (SELECT substr(value, 1, 10) FROM meta WHERE key = 'now') AND h.price = p.price"
     )
-    assert rows(made, query) == [(300,)]
+    assert rows(made, query) == [(300 + SHOWROOM,)]
 
 
 def test_prices_move(made):
