@@ -5,13 +5,15 @@ from __future__ import annotations
 import base64
 import http.client
 import json
-from collections.abc import Iterator, Mapping
+import ssl
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from assistant.errors import AssistantError
+from host.fetch import connect, own_addresses
 from wire.sse import SseParser
 
 _READ_BYTES = 65_536
@@ -31,6 +33,7 @@ def ask(
     images: tuple[Path, ...] = (),
     confirm: Mapping[str, Any] | None = None,
     timeout_s: float = 90.0,
+    addresses: Sequence[str] = (),
 ) -> Iterator[dict[str, Any]]:
     """The turn's events as they come: each its JSON with its name under `event`.
 
@@ -38,11 +41,12 @@ def ask(
         url: the assistant's address, such as http://127.0.0.1:8080.
         customer_id: a test customer to get a session for, unless `session_token` is given.
         confirm: {token, accept} to answer a pending confirmation.
+        addresses: where the URL's host was resolved to; none where it can only be this machine.
 
     Raises:
         AssistantError: unreachable, or refused before the stream; one line.
     """
-    token = session_token or new_session(url, customer_id or "c000001", timeout_s)
+    token = session_token or new_session(url, customer_id or "c000001", timeout_s, addresses)
     body: dict[str, Any] = {
         "interaction_id": interaction_id,
         "turn_index": turn_index,
@@ -52,17 +56,17 @@ def ask(
     }
     optional = {"region": region, "page": {"product_id": product_id} if product_id else None, "confirm": confirm}
     body.update({key: value for key, value in optional.items() if value is not None})
-    with _posted(url, "/v1/turns", body, {"Authorization": f"Bearer {token}"}, timeout_s) as response:
+    with _posted(url, "/v1/turns", body, {"Authorization": f"Bearer {token}"}, timeout_s, addresses) as response:
         yield from _events(response)
 
 
-def new_session(url: str, customer_id: str, timeout_s: float = 10.0) -> str:
+def new_session(url: str, customer_id: str, timeout_s: float = 10.0, addresses: Sequence[str] = ()) -> str:
     """A session token of a test customer.
 
     Raises:
         AssistantError: unreachable or refused; one line.
     """
-    with _posted(url, "/v1/sessions", {"customer_id": customer_id}, {}, timeout_s) as response:
+    with _posted(url, "/v1/sessions", {"customer_id": customer_id}, {}, timeout_s, addresses) as response:
         token: str = json.loads(response.read())["sessions"][0]["session_token"]
     return token
 
@@ -81,7 +85,12 @@ def auto_buy(url: str, enabled: bool | None = None, timeout_s: float = 10.0) -> 
 
 @contextmanager
 def _posted(
-    url: str, path: str, body: Mapping[str, Any] | None, headers: Mapping[str, str], timeout_s: float
+    url: str,
+    path: str,
+    body: Mapping[str, Any] | None,
+    headers: Mapping[str, str],
+    timeout_s: float,
+    addresses: Sequence[str] = (),
 ) -> Iterator[http.client.HTTPResponse]:
     """The 200 answer to a POST, or to a GET without a body, closed afterwards."""
     parts = urlsplit(url)
@@ -89,6 +98,10 @@ def _posted(
     sent = {"Content-Type": "application/json", **headers}
     with closing(kind(parts.netloc, timeout=timeout_s)) as connection:
         try:
+            link = connect(addresses or own_addresses(parts.hostname), connection.port, timeout_s)
+            if parts.scheme == "https":
+                link = ssl.create_default_context().wrap_socket(link, server_hostname=parts.hostname)
+            connection.sock = link
             method, content = ("GET", None) if body is None else ("POST", json.dumps(body))
             connection.request(method, parts.path.rstrip("/") + path, content, sent)
             response = connection.getresponse()

@@ -9,7 +9,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-_GIT = ("git", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null")
+_GIT = (
+    "git", "--no-pager", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "core.pager=cat",
+    "-c", "diff.external=", "-c", "core.sshCommand=false", "-c", "core.editor=false", "-c", "gpg.program=false",
+)  # fmt: skip
 """A checkout's own configuration may name programs to run; looking at it must not."""
 
 
@@ -45,11 +48,36 @@ def cpu_model() -> str:
     return platform.processor() or platform.machine()
 
 
-def commit() -> str | None:
-    """Commit of the checkout we stand in, with `+` when it has changes; None outside of one."""
+def git(*arguments: str, folder: Path | None = None) -> str | None:
+    """What git prints, without its last line end; None where it refuses. No program that a checkout names is run."""
     try:
-        head = subprocess.run([*_GIT, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True)
-        changed = subprocess.run([*_GIT, "status", "--porcelain"], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [*_GIT, *_without_filters(folder), *arguments], cwd=folder, capture_output=True, check=True
+        )
     except (OSError, subprocess.CalledProcessError):
         return None
-    return head.stdout.strip() + ("+" if changed.stdout.strip() else "")
+    return done.stdout.decode("utf-8", "surrogateescape").rstrip("\n")
+
+
+def _without_filters(folder: Path | None) -> list[str]:
+    """Options that switch off the filters of the checkout's own configuration: git runs them to compare a file."""
+    command = [
+        *_GIT,
+        "config",
+        "--local",
+        "--includes",
+        "--name-only",
+        "--get-regexp",
+        r"^filter\..*\.(clean|process)$",
+    ]
+    try:
+        named = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    except OSError:
+        return []
+    return [word for name in named.stdout.splitlines() for word in ("-c", f"{name}=")]
+
+
+def commit() -> str | None:
+    """Commit of the checkout we stand in, with `+` when it has changes; None outside of one."""
+    head, changed = git("rev-parse", "--short=12", "HEAD"), git("status", "--porcelain")
+    return None if head is None or changed is None else head + ("+" if changed else "")

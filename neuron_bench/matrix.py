@@ -98,13 +98,16 @@ def _slos(path: Path, limits: dict[str, float]) -> tuple[Slo, ...]:
         raise BenchUsageError(f"{path}: slo: {error}") from None
 
 
+_NOT_IN_A_FILE = {"cases", "effort", "loads", "model", "suite", "seed", "admitted"}
+
+
 def _entry(path: Path, number: int, target: dict[str, Any], model: str, shared: dict[str, Any]) -> Entry:
     settings = {key: value for key, value in target.items() if key not in ("method", "models")}
     method = target.get("method", "trace")
     kinds: dict[str, type[Spec] | type[EndpointSpec]] = {"trace": Spec, "endpoint": EndpointSpec}
     if method not in kinds:
         raise BenchUsageError(f"{path}: targets[{number}].method: {method!r}: expected trace or endpoint")
-    known = {field.name for field in fields(kinds[method])} - {"cases", "effort", "loads", "model", "suite", "seed"}
+    known = {field.name for field in fields(kinds[method])} - _NOT_IN_A_FILE
     _check_keys(path, f"targets[{number}].", settings, known)
     if method == "endpoint" and "url" not in settings:
         raise BenchUsageError(f"{path}: targets[{number}].url: missing; an endpoint needs one")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,12 @@ from neuron_bench.report.headlines import case_table, headline_table, headlines,
 from neuron_bench.trace.prebuild import prebuild
 from neuron_bench.trace.suite import Spec
 from neuron_bench.trace.suite import run as measure_trace
-from peakday.config import load_config
+from peakday.config import Config, load_config
+from peakday.consent import NO_CONSENT, Consent, require_live
 from peakday.console import Console
 from peakday.errors import CommandError
+from peakday.guard import Named, admit, admitted, check_allowed, check_answers, checked_url
 from peakday.records.folders import find_record, new_folder, relative
-from peakday.targets import Target, check_allowed, check_answers
 
 
 def import_bench(file: Path, out: Path | None, known: Known) -> tuple[str, dict[str, Any]]:
@@ -74,6 +75,7 @@ class BenchOptions:
     users: tuple[int, ...] = ()
     rounds: int | None = None
     artifacts: str | None = None
+    consent: Consent = NO_CONSENT
     resume: Path | None = None
     out: Path | None = None
 
@@ -106,6 +108,7 @@ def run_bench(options: BenchOptions, *, seed: int, console: Console) -> tuple[st
 
 
 def _run_trace(options: BenchOptions, folder: Path, seed: int, console: Console) -> None:
+    agree_to_stores([options.artifacts], options.consent, console)
     measure_trace(_trace_spec(options, seed), folder, progress=_say_progress(console), resume=options.resume)
 
 
@@ -128,18 +131,41 @@ def _trace_spec(options: BenchOptions, seed: int) -> Spec:
     )
 
 
+def agree_to_stores(stores: Sequence[str | None], consent: Consent, console: Console) -> None:
+    """Return when the stores of compiled graphs may be used: one in S3 is read and written with the account's keys.
+
+    Raises:
+        CommandError: one is in S3, and `--live` is missing.
+    """
+    for store in sorted({store for store in stores if store and store.startswith("s3://")}):
+        require_live(consent, f"compiled graphs in {store}", "S3 requests and storage, a few cents", console)
+
+
+def _guarded(spec: Spec | EndpointSpec, file: Path, config: Config) -> Spec | EndpointSpec:
+    if not isinstance(spec, EndpointSpec):
+        return spec
+    return replace(spec, admitted=admitted([admit(Named("openai", spec.url), config, f"{file}: url")]))
+
+
 def prebuild_graphs(options: BenchOptions, *, seed: int, console: Console) -> tuple[str, dict[str, Any], Exit]:
     """Compile every graph that the same bench would need into its artifact store; nothing is timed."""
+    agree_to_stores([options.artifacts], options.consent, console)
     built = prebuild(_trace_spec(options, seed), progress=_say_progress(console))
     return "\n".join(map(str, built)), {"built": [asdict(graph) for graph in built]}, Exit.OK
 
 
-def run_matrix_file(file: Path, out: Path | None, *, console: Console) -> tuple[str, dict[str, Any], Exit]:
+def run_matrix_file(
+    file: Path, out: Path | None, *, consent: Consent = NO_CONSENT, console: Console
+) -> tuple[str, dict[str, Any], Exit]:
     """Every bench of a matrix file; those that are there already are kept, refusals stop no other."""
-    matrix = read_matrix(file)
+    matrix, config = read_matrix(file), load_config()
     for entry in matrix.entries:
         if isinstance(entry.spec, EndpointSpec):
-            check_allowed(Target("openai", entry.spec.url), load_config(), f"{file}: url")
+            check_allowed(Named("openai", checked_url(entry.spec.url, f"{file}: url")), config, f"{file}: url")
+    stores = [entry.spec.artifact_store for entry in matrix.entries if isinstance(entry.spec, Spec)]
+    agree_to_stores(stores, consent, console)
+    entries = tuple(replace(entry, spec=_guarded(entry.spec, file, config)) for entry in matrix.entries)
+    matrix = replace(matrix, entries=entries)
     outcome = run_matrix(matrix, out or Path("benches"), progress=_say_progress(console))
     lines = [str(relative(path)) for path in outcome.benches]
     lines += [f"refused {name}: {reason}" for name, reason in outcome.refused.items()]
@@ -151,13 +177,13 @@ def run_matrix_file(file: Path, out: Path | None, *, console: Console) -> tuple[
 
 
 def _run_endpoint(options: BenchOptions, folder: Path, seed: int, console: Console) -> None:
-    target = Target("openai", str(options.url))
-    check_allowed(target, load_config())
+    target = admit(Named("openai", checked_url(str(options.url), "--url")), load_config(), "--url")
     check_answers(target)
     if options.resume is not None:
         raise CommandError("--resume: only --method trace can go on with an earlier record")
     spec = EndpointSpec(
         url=target.url,
+        admitted=admitted([target]),
         model=options.model,
         suite=options.suite,
         seed=seed,

@@ -23,6 +23,10 @@ schema: {SCHEMA}
 #   - https://assistant.staging.example.com
 owned_targets: []
 
+# Of these, assistants whose answers nobody is charged for by the token. What does not say so itself counts as paid.
+# unpaid_targets:
+#   - https://assistant.staging.example.com
+
 # Your prices where they differ from list, by model key and instance type.
 # prices:
 #   tokens: {{claude-sonnet: {{input_usd_per_mtok: 2.7, output_usd_per_mtok: 13.5}}}}
@@ -58,6 +62,7 @@ class Config(BaseModel):
 
     schema_: str = Field(default=SCHEMA, alias="schema")
     owned_targets: tuple[str, ...] = ()
+    unpaid_targets: tuple[str, ...] = ()
     prices: Prices = Prices()
     quality: str | None = None
 

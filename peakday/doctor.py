@@ -17,11 +17,12 @@ from host.environment import host_facts
 from host.ports import listen
 from loadgen.analysis.self_check import SelfCheck, self_check
 from neuron_bench.device.probe import probe
+from peakday.config import Config
 from peakday.console import Console
+from peakday.guard import Named, admit
 from peakday.run.load import LoadOptions, load_of, make_job, on_targets
 from peakday.stack.local import Stack
 from peakday.stack.resolved import Resolved, open_stack, resolve
-from peakday.targets import Target
 
 OPEN_FILES_WANTED = 4_096
 """One connection is one open file; the generator keeps a few thousand at once on one machine."""
@@ -141,7 +142,7 @@ def check_generator(
     """
     with tempfile.TemporaryDirectory(prefix="peakday-doctor-") as folder:
         options = LoadOptions(rate_per_s=rate_per_s, for_s=for_s, model="custom-8b", out=Path(folder) / "check")
-        driven = on_targets([Target("openai", stack.endpoints["openai"])], options)
+        driven = on_targets([admit(Named("openai", stack.endpoints["openai"]), Config())], options)
         job = make_job(load_of(resolved, options), options, driven)
         if drain_s is not None:
             job = job.drained_within(drain_s)

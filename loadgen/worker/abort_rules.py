@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -47,6 +48,19 @@ class AbortRules:
         if limit_s is None or median_s is None or median_s <= limit_s:
             return None
         return f"abort_if.ttft_s_p50: {median_s:.2f} s in the last {over_s:.0f} s, limit {limit_s:g} s"
+
+
+def believable_usd(reported: Any, output_tokens: Any) -> float | None:
+    """What a turn cost by its target's word; None where that cannot be, so that its whole reserve stays spent.
+
+    A target that says less than nothing, no number, or nothing for an answer of so many tokens, does not lower what a
+    run has spent.
+    """
+    if isinstance(reported, bool) or not isinstance(reported, int | float) or not math.isfinite(reported):
+        return None
+    if reported < 0 or (reported == 0 and output_tokens):
+        return None
+    return float(reported)
 
 
 class OverBoundError(RuntimeError):

@@ -15,7 +15,7 @@ from loadgen.schedule.session import SessionState
 from loadgen.transport.answer import Answer
 from loadgen.transport.connection import Connection, now_ns
 from loadgen.transport.pool import Pool
-from loadgen.worker.abort_rules import Budget, OverBoundError
+from loadgen.worker.abort_rules import Budget, OverBoundError, believable_usd
 from loadgen.worker.recorder import Recorder
 
 _NS = 1_000_000_000
@@ -247,7 +247,8 @@ class Driver:
         except Exception as error:
             self._recorder.fault(error)
         try:
-            self._budget.settle(0.0 if answer.connection is None else answer.cost_usd)
+            unsent = answer.connection is None
+            self._budget.settle(0.0 if unsent else believable_usd(answer.cost_usd, answer.output_tokens))
         except OverBoundError as error:
             self._recorder.fault(error)
         if self._unpaid:

@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import itertools
 import json
+import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
 
+from host.fetch import own_addresses
 from neuron_bench.errors import BenchError, DeviceError
 from wire.sse import SseParser
 
@@ -73,6 +77,45 @@ class Server:
     context_tokens: int | None
     version: str | None
     simulated: bool = False
+
+
+class _Admitted(AbstractResolver):
+    """Gives the addresses that the guard resolved; nothing is looked up."""
+
+    def __init__(self, addresses: Sequence[str]) -> None:
+        self._addresses = tuple(addresses)
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        """The addresses, in order."""
+        return [
+            ResolveResult(
+                hostname=host,
+                host=address,
+                port=port,
+                family=socket.AF_INET6 if ":" in address else socket.AF_INET,
+                proto=socket.IPPROTO_TCP,
+                flags=socket.AI_NUMERICHOST,
+            )
+            for address in self._addresses
+        ]
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+def connector_to(url: str, admitted: Mapping[str, tuple[str, ...]]) -> aiohttp.TCPConnector:
+    """Connections to one server, at the addresses that were admitted.
+
+    Raises:
+        DeviceError: its host is neither this machine nor admitted.
+    """
+    host = urlsplit(url).hostname
+    addresses = admitted.get(host or "") or own_addresses(host)
+    if not addresses:
+        raise DeviceError(f"endpoint {url}: not loopback and not admitted, so it is not contacted")
+    return aiohttp.TCPConnector(limit=0, resolver=_Admitted(addresses))
 
 
 async def describe(http: aiohttp.ClientSession, url: str, model: str | None) -> Server:

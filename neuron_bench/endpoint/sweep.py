@@ -11,7 +11,7 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,7 +27,7 @@ from neuron_bench.device import telemetry
 from neuron_bench.device.chips import chip_on, device_of, resolve_chip
 from neuron_bench.device.probe import has_device
 from neuron_bench.endpoint import server_metrics
-from neuron_bench.endpoint.client import EndpointError, Server, Stream, complete, describe, scrape
+from neuron_bench.endpoint.client import EndpointError, Server, Stream, complete, connector_to, describe, scrape
 from neuron_bench.endpoint.loads import ROUNDS, Load, LoadAxes, decode, held_by, suite_loads
 from neuron_bench.errors import BenchError, BenchUsageError
 from neuron_bench.progress import Clock, Progress
@@ -63,6 +63,8 @@ class EndpointSpec:
     users: tuple[int, ...] = ()
     rounds: int | None = None
     loads: tuple[Load, ...] = ()
+    admitted: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Host -> addresses, as the guard resolved them; a host that can only be this machine needs none."""
 
     @property
     def rounds_wanted(self) -> int:
@@ -154,7 +156,7 @@ def _placed(spec: EndpointSpec, dev: Path) -> EndpointSpec:
 async def _sweep_all(spec: EndpointSpec, state: _Progress, progress: Progress | None) -> None:
     draw = np.random.default_rng(spec.seed)
     timeout = aiohttp.ClientTimeout(total=None, connect=10, sock_read=600)
-    async with aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(limit=0)) as http:
+    async with aiohttp.ClientSession(timeout=timeout, connector=connector_to(spec.url, spec.admitted)) as http:
         server = await describe(http, spec.url, spec.model)
         wanted = list(spec.loads) or suite_loads(spec.suite, LoadAxes(spec.lengths, spec.contexts, spec.users))
         loads, state.skipped = held_by(wanted, server.context_tokens)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -81,6 +81,7 @@ def open_store(where: str) -> Store:
         raise BenchUsageError(f"artifact store {where!r}: expected s3://BUCKET/PREFIX")
     import boto3
 
-    local = Path(tempfile.gettempdir()) / "peakday-artifacts" / key({"store": where})
-    local.mkdir(parents=True, exist_ok=True)
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")  # ours alone: what lies there is loaded
+    local = cache / "peakday" / "artifacts" / key({"store": where})
+    local.mkdir(parents=True, exist_ok=True, mode=0o700)
     return S3Store(bucket, prefix, boto3.client("s3"), local)

@@ -22,7 +22,7 @@ from peakday.config import load_config
 from peakday.consent import Consent, require_live
 from peakday.console import Console
 from peakday.errors import CommandError
-from peakday.targets import check_allowed, check_answers, parse_targets
+from peakday.guard import admit, check_allowed, check_answers, parse_targets
 
 PER_MILLION = 1e-6
 
@@ -76,14 +76,14 @@ def endpoint(asked: Verification, model: Model, consent: Consent, console: Conso
     what = f"about {calls_of(asked):,} calls of {model.model_id} in {asked.region}"
     usd = cost_usd_max(asked, model)
     if asked.target is not None:
-        (target,) = parse_targets([asked.target])
-        if target.kind != "bedrock":
+        (named,) = parse_targets([asked.target])
+        if named.kind != "bedrock":
             raise CommandError(f"--target {asked.target}: expected bedrock=URL")
-        check_allowed(target, load_config())
-        if is_loopback_url(target.url):
-            check_answers(target)
-            return Bedrock(target.url, asked.region, model.model_id, Keys("test", "test")), target.url
-        url = target.url
+        check_allowed(named, load_config())
+        if is_loopback_url(named.url):
+            check_answers(admit(named, load_config()))
+            return Bedrock(named.url, asked.region, model.model_id, Keys("test", "test")), named.url
+        url = named.url
     else:
         url = f"https://bedrock-runtime.{asked.region}.amazonaws.com"
     if usd > asked.budget_usd:

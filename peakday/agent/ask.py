@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from assistant.ask import ask
+from loadgen.job import without_query
 from loadgen.targets.inspection import ask_mapped
 from loadgen.targets.mapping import target_specs
 from peakday.config import load_config
+from peakday.consent import Consent, require_live
 from peakday.console import Console
+from peakday.guard import Target, admit, admitted, check_allowed, costs_money, is_paid_api, parse_targets
 from peakday.stack.resolved import open_stack, resolve
-from peakday.targets import Target, check_allowed
 
 
 def ask_once(
@@ -25,32 +27,53 @@ def ask_once(
     product_id: str | None,
     *,
     seed: int | None,
+    consent: Consent,
     console: Console,
 ) -> tuple[str, list[dict[str, Any]]]:
     """Ask a running assistant, or one that is started for this question; the text to show and the raw events."""
     with contextlib.ExitStack() as cleanup:
-        url = target
-        if url is not None:
-            check_allowed(Target("assistant", url), load_config())
+        addresses: tuple[str, ...] = ()
+        if target is not None:
+            admitted_target = admit_one(target, consent, console)
+            url, addresses = admitted_target.url, admitted_target.addresses
         else:
-            url = cleanup.enter_context(open_stack(resolve(scenario, sets, seed), console=console)).endpoints[
-                "assistant"
-            ]
-        events = list(ask(url, message, customer_id=customer_id, product_id=product_id))
+            stack = cleanup.enter_context(open_stack(resolve(scenario, sets, seed), console=console))
+            url = stack.endpoints["assistant"]
+        events = list(ask(url, message, customer_id=customer_id, product_id=product_id, addresses=addresses))
     return "\n".join(lines(events)), events
 
 
-def ask_mapping(target: str, message: str) -> tuple[str, list[dict[str, Any]]]:
+def admit_one(target: str, consent: Consent, console: Console) -> Target:
+    """One target through the guard; what may cost money is asked about first.
+
+    Raises:
+        CommandError: not owned, or it may cost money and `--live` is missing.
+    """
+    config = load_config()
+    text = target if "=" in target.partition("://")[0] else f"assistant={target}"
+    named = parse_targets([text])[0]
+    check_allowed(named, config)
+    what, cost = f"one question to {without_query(named.url)}", "a turn's price; it is not known"
+    if is_paid_api(named):  # before so much as a name is looked up
+        require_live(consent, what, cost, console)
+        return admit(named, config)
+    place = admit(named, config)
+    if costs_money(place, config):
+        require_live(consent, what, cost, console)
+    return place
+
+
+def ask_mapping(target: str, message: str, consent: Consent, console: Console) -> tuple[str, list[dict[str, Any]]]:
     """One question to a mapped target: every piece of its answer as it came, and what the mapping recognised."""
+    place = admit_one(target, consent, console)
     spec = target_specs(Path(target.removeprefix("http=")))[0]
-    check_allowed(Target("http", spec.url), load_config())
     pieces: list[dict[str, Any]] = [
         {
             "at_s": piece.at_s,
             "data": piece.data.decode("utf-8", "replace"),
             "recognised": [{"kind": str(signal.kind), "value": signal.value} for signal in piece.recognised],
         }
-        for piece in ask_mapped(spec, message)
+        for piece in ask_mapped(spec, message, admitted([place]))
     ]
     text = "\n".join(
         f"{piece['at_s'] * 1e3:8.1f} ms  {piece['data'].strip()}\n"

@@ -21,14 +21,15 @@ from facts import reader
 from facts.reader import Model
 from host.errors import Exit
 from loadgen.record import read_document, write_json
+from peakday.config import load_config
 from peakday.consent import NO_CONSENT, Consent, require_live
 from peakday.console import Console
 from peakday.errors import CommandError
+from peakday.guard import admit, check_answers
 from peakday.records.folders import find_record, relative
 from peakday.stack.local import Stack
 from peakday.stack.real_models import own_models, real_models
 from peakday.stack.resolved import open_stack, resolve
-from peakday.targets import check_answers
 
 SPOOL, JUDGEMENTS, QUALITY = "judge-spool.jsonl", "judgements.parquet", "quality.yaml"
 SCENARIO = "smoke"
@@ -102,8 +103,8 @@ def judge_turns(
     if options.consent.live:
         require_live(options.consent, f"{len(turns)} verdicts of {model.key}", price(turns, model), console)
         real = real_models(options.openai_url)
-        for target in own_models(real):
-            check_answers(target)
+        for named in own_models(real):
+            check_answers(admit(named, load_config(), "--openai-url"))
         return judge_all(turns, Judge(model, options.region, True, real.bedrock_url, real.openai_url))
     console.say(f"{model.key} is emulated here: its verdicts are SIMULATED and say nothing about quality; see --live")
     return rehearse_verdicts(turns, model, options.region, seed=seed, console=console)

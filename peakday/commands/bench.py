@@ -10,7 +10,7 @@ import typer
 
 from host.errors import Exit
 from peakday.console import Console
-from peakday.options import Json, Out, Quiet, Seed
+from peakday.options import Json, Out, Quiet, Seed, Yes
 
 verbs = typer.Typer(help="Measure silicon, or take in what others published.", no_args_is_help=True)
 
@@ -99,6 +99,8 @@ def run_(
     matrix: Annotated[
         Path | None, typer.Option(help="File of models x targets; other options are then ignored.")
     ] = None,
+    live: Annotated[bool, typer.Option("--live", help="Allow a store of compiled graphs in S3.")] = False,
+    yes: Yes = False,
     resume: Annotated[Path | None, typer.Option(help="Earlier record whose finished cases are kept.")] = None,
     out: Out = None,
     seed: Seed = None,
@@ -107,10 +109,11 @@ def run_(
 ) -> None:
     """Measure one model on a device of this machine (extra `bench`), or behind an OpenAI-compatible server."""
     from peakday.benches import BenchOptions, prebuild_graphs, run_bench, run_matrix_file
+    from peakday.consent import Consent
 
     console = Console(as_json, quiet)
     if matrix is not None:
-        text, data, code = run_matrix_file(matrix, out, console=console)
+        text, data, code = run_matrix_file(matrix, out, consent=Consent(live, yes), console=console)
     else:
         options = BenchOptions(
             device=device,
@@ -129,6 +132,7 @@ def run_(
             users=_whole_numbers(users, "--users"),
             rounds=rounds,
             artifacts=artifacts,
+            consent=Consent(live, yes),
             resume=resume,
             out=out,
         )

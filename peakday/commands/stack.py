@@ -45,6 +45,8 @@ def ask(
     ] = None,
     customer: Annotated[str, typer.Option(help="Test customer who asks.")] = "c000001",
     product: Annotated[str | None, typer.Option(help="Product whose page the customer is on.")] = None,
+    live: Live = False,
+    yes: Yes = False,
     seed: Seed = None,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -54,7 +56,9 @@ def ask(
 
     console = Console(as_json, quiet)
     if target is not None and target.startswith("http="):
-        console.result(*ask_mapping(target, message))
+        console.result(*ask_mapping(target, message, Consent(live, yes), console))
         return
-    text, events = ask_once(scenario, sets or [], message, target, customer, product, seed=seed, console=console)
+    text, events = ask_once(
+        scenario, sets or [], message, target, customer, product, seed=seed, consent=Consent(live, yes), console=console
+    )
     console.result(text, json.loads(json.dumps(events)))

@@ -14,9 +14,8 @@ from peakday.gate.builds.builds import Build, here_identity
 from peakday.gate.fingerprint import workload_hash
 from peakday.gate.settings import Checks
 from peakday.gate.verdicts import Line, Outcome
-from peakday.stack.real_models import refuse_paid
+from peakday.guard import admit_unpaid
 from peakday.stack.resolved import Resolved, resolve
-from peakday.targets import check_allowed, parse_targets
 
 
 @dataclass(frozen=True)
@@ -88,8 +87,6 @@ def address(text: str, label: str) -> Build:
         CommandError: a target that is not owned, or whose answers cost money.
     """
     named = text if "=" in text.partition("://")[0] else f"assistant={text}"
-    targets = parse_targets([named])
-    for target in targets:
-        check_allowed(target, load_config())
-    refuse_paid(targets, "check")
+    config = load_config()
+    admit_unpaid([named], config, "check")
     return Build(label, named, targets=(named,))

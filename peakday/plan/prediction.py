@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import subprocess
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +21,7 @@ from capacity.calibration.prediction import (
     write_prediction,
 )
 from capacity.simulator.requests import requests
+from host.environment import git
 from loadgen.record import Run, load_run
 from neuron_bench.step_model import read_step_model
 from peakday.errors import CommandError
@@ -114,17 +114,8 @@ def commit_time(path: Path) -> str | None:
         CommandError: it was changed since.
     """
 
-    def git(*arguments: str) -> str:
-        output = subprocess.run(
-            ["git", *arguments, "--", path.name], cwd=path.parent, capture_output=True, text=True, check=True
-        )
-        return output.stdout.strip()
-
-    try:
-        seconds = git("log", "-1", "--format=%ct")
-        changed = git("status", "--porcelain")
-    except (OSError, subprocess.CalledProcessError):
-        return None
+    seconds = git("log", "-1", "--format=%ct", "--", path.name, folder=path.parent)
+    changed = git("status", "--porcelain", "--", path.name, folder=path.parent)
     if not seconds:
         return None
     if changed:

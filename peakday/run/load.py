@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,10 @@ from loadgen.job import Load, LoadJob, TargetSpec
 from loadgen.schedule.estimate import turn_usd_max
 from peakday.consent import NO_CONSENT, Consent
 from peakday.errors import CommandError
+from peakday.guard import Named, Target, admitted
 from peakday.records.folders import new_folder
 from peakday.stack.local import Stack
 from peakday.stack.resolved import Resolved
-from peakday.targets import Target
 from scenarios.arrivals import read_replay
 
 
@@ -55,14 +55,20 @@ class Driven:
 
     targets: tuple[TargetSpec, ...]
     scrape_urls: tuple[str, ...] = ()
+    admitted: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     emulator_url: str | None = None
     planner_url: str | None = None
     planner_model: str = "planner"
 
     @property
     def per_turn_calls(self) -> bool:
-        """Whether a turn may take several model calls: any target but a model itself."""
-        return all(target.kind in ("assistant", "http", "module") for target in self.targets)
+        """Whether a turn may take several model calls."""
+        return several_calls(self.targets)
+
+
+def several_calls(targets: Iterable[Named | TargetSpec]) -> bool:
+    """Whether a turn may take several model calls: on any target but a model itself."""
+    return all(target.kind in ("assistant", "http", "module") for target in targets)
 
 
 def load_of(resolved: Resolved, options: LoadOptions) -> Load:
@@ -110,24 +116,26 @@ def check_options(options: LoadOptions, resolved: Resolved) -> None:
         )
 
 
-def on_targets(targets: Sequence[Target], options: LoadOptions) -> Driven:
-    """Targets that are up already."""
-    return Driven(tuple(target_spec(target, options.model) for target in targets), options.scrape)
+def on_targets(targets: Sequence[Target], options: LoadOptions, pages: Sequence[Target] = ()) -> Driven:
+    """Targets that are up already, and the pages to scrape beside them."""
+    specs = tuple(target_spec(target, options.model) for target in targets)
+    return Driven(specs, tuple(page.url for page in pages), admitted([*targets, *pages]))
 
 
-def on_stack(stack: Stack, options: LoadOptions) -> Driven:
+def on_stack(stack: Stack, pages: Sequence[Target] = ()) -> Driven:
     """The assistant of our own stack."""
     assistant = stack.endpoints["assistant"]
     return Driven(
         targets=(TargetSpec("assistant", assistant),),
-        scrape_urls=(f"{assistant}/metrics", *options.scrape),
+        scrape_urls=(f"{assistant}/metrics", *(page.url for page in pages)),
+        admitted=admitted(pages),
         emulator_url=stack.emulator_url,
         planner_url=stack.endpoints.get("openai"),
         planner_model=stack.models.get("planner", "planner"),
     )
 
 
-def target_spec(target: Target, model: str | None) -> TargetSpec:
+def target_spec(target: Named, model: str | None) -> TargetSpec:
     """A named target as the load engine knows it."""
     known = reader.models()
     protocol = {"openai": "openai", "bedrock": "converse"}.get(target.kind)
@@ -153,6 +161,7 @@ def make_job(load: Load, options: LoadOptions, driven: Driven) -> LoadJob:
         planner_url=driven.planner_url,
         planner_model=driven.planner_model,
         scrape_urls=driven.scrape_urls,
+        admitted=dict(driven.admitted),
         keep_text=options.keep_text,
         abort_rules=True if options.consent.live else None,
         budget_usd=options.budget_usd,

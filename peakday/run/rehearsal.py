@@ -18,15 +18,33 @@ from peakday.config import load_config
 from peakday.consent import require_live
 from peakday.console import Console
 from peakday.errors import CommandError
+from peakday.guard import (
+    Named,
+    admit,
+    check_allowed,
+    check_answers,
+    checked_url,
+    costs_money,
+    is_paid_api,
+    parse_targets,
+)
 from peakday.records.folders import relative
 from peakday.run.estimate import budget_line, dollars, estimate_lines
-from peakday.run.load import LoadOptions, load_of, make_job, on_stack, on_targets, turn_bound_usd
+from peakday.run.load import (
+    LoadOptions,
+    load_of,
+    make_job,
+    on_stack,
+    on_targets,
+    several_calls,
+    target_spec,
+    turn_bound_usd,
+)
 from peakday.run.progress import watching
 from peakday.run.quota_check import throttle_lines
 from peakday.stack.local import RealModels
-from peakday.stack.real_models import costs_money, is_bedrock, on_real_models, own_models, real_models
+from peakday.stack.real_models import on_real_models, own_models, real_models
 from peakday.stack.resolved import Resolved, open_stack, resolve
-from peakday.targets import Target, check_allowed, check_answers, parse_targets
 
 NEEDS_OUR_STACK = ("assistant", "quotas", "faults", "models")
 """Scenario keys that only our own stack can be given: with --target they are refused rather than ignored."""
@@ -37,14 +55,15 @@ class Rehearsal:
     """A load run before it begins: nothing has been started and nothing sent.
 
     Attributes:
-        targets: what is driven; empty: our own stack, on `real` models where that is set.
+        targets: what is driven; empty: our own stack, on `real` models where that is set. pages: what is scraped.
         left_out: a line for each thing that real models do without.
     """
 
     resolved: Resolved
     options: LoadOptions
     load: Load
-    targets: tuple[Target, ...]
+    targets: tuple[Named, ...]
+    pages: tuple[Named, ...]
     real: RealModels | None
     left_out: tuple[str, ...]
 
@@ -73,10 +92,11 @@ def prepare(scenario: str, sets: Sequence[str], options: LoadOptions, seed: int 
         raise CommandError("SCENARIO is missing: name one of `peakday scenario list`, or the path of a YAML file")
     config = load_config()
     targets = parse_targets(options.targets)
+    pages = [Named("http", checked_url(url, "--scrape")) for url in options.scrape]
     for target in targets:
         check_allowed(target, config)
-    for url in options.scrape:
-        check_allowed(Target("http", url), config, option="--scrape")
+    for page in pages:
+        check_allowed(page, config, "--scrape")
     resolved, real = resolve(scenario, sets, seed), None
     left_out: list[str] = []
     if targets:
@@ -84,7 +104,7 @@ def prepare(scenario: str, sets: Sequence[str], options: LoadOptions, seed: int 
     elif options.consent.live:
         real = real_models(options.openai_url)
         resolved, left_out = on_real_models(resolved, real)
-    return Rehearsal(resolved, options, load_of(resolved, options), tuple(targets), real, tuple(left_out))
+    return Rehearsal(resolved, options, load_of(resolved, options), tuple(targets), tuple(pages), real, tuple(left_out))
 
 
 def dry_run(rehearsal: Rehearsal) -> tuple[str, dict[str, Any]]:
@@ -96,8 +116,8 @@ def dry_run(rehearsal: Rehearsal) -> tuple[str, dict[str, Any]]:
 
 def throttle_lines_of(rehearsal: Rehearsal) -> list[str]:
     """Which of the account's quotas the run would pass, and when."""
-    driven = on_targets(rehearsal.targets, rehearsal.options)
-    direct = [target.model for target in driven.targets if target.kind == "bedrock"]
+    named, model = rehearsal.targets, rehearsal.options.model
+    direct = [target_spec(target, model).model for target in named if target.kind == "bedrock"]
     return throttle_lines(rehearsal.load, rehearsal.resolved.scenario, rehearsal.options.quotas, direct)
 
 
@@ -109,20 +129,22 @@ def rehearse(rehearsal: Rehearsal, console: Console) -> Outcome:
     """
     for line in rehearsal.left_out:
         console.say(line)
-    paid = rehearsal.real is not None or any(is_bedrock(target) for target in rehearsal.targets)
-    if paid:  # before so much as a connection is tried
+    paid = rehearsal.real is not None or any(is_paid_api(target) for target in rehearsal.targets)
+    if paid:  # before so much as a name is looked up
         ask_first(rehearsal, console)
-    for target in (*rehearsal.targets, *own_models(rehearsal.real)):
+    config, load, options = load_config(), rehearsal.load, rehearsal.options
+    targets = [admit(named, config) for named in rehearsal.targets]
+    pages = [admit(named, config, "--scrape") for named in rehearsal.pages]
+    for target in (*targets, *(admit(named, config, "--openai-url") for named in own_models(rehearsal.real))):
         check_answers(target)
-    if not paid and any(costs_money(target) for target in rehearsal.targets):
+    if not paid and any(costs_money(target, config) for target in targets):
         ask_first(rehearsal, console)
-    load, options = rehearsal.load, rehearsal.options
-    if rehearsal.targets:
-        return run_job(make_job(load, options, on_targets(rehearsal.targets, options)), console)
+    if targets:
+        return run_job(make_job(load, options, on_targets(targets, options, pages)), console)
     by_event = options.arrivals is None and options.rate_per_s is None
     start_s = load.window[0] if by_event else 0.0
     with open_stack(rehearsal.resolved, window_start_s=start_s, real=rehearsal.real, console=console) as stack:
-        outcome = run_job(make_job(load, options, on_stack(stack, options)), console)
+        outcome = run_job(make_job(load, options, on_stack(stack, pages)), console)
         ratio = rehearsal.resolved.scenario.assistant.judge_ratio
         keep_sample(stack, Path(outcome.run_dir), judge_ratio=ratio, keep_text=options.keep_text, console=console)
         return outcome
@@ -143,8 +165,8 @@ def ask_first(rehearsal: Rehearsal, console: Console) -> None:
             console.say(line)
         if options.budget_usd is None:
             raise CommandError(f"{what}: needs --budget-usd, where it stops. Expected cost: {dollars(expected)}")
-        calls = on_targets(targets, options).per_turn_calls
-        console.say(budget_line(options.budget_usd, turn_bound_usd(rehearsal.load, options, calls=calls)))
+        bound_usd = turn_bound_usd(rehearsal.load, options, calls=several_calls(targets))
+        console.say(budget_line(options.budget_usd, bound_usd))
     require_live(options.consent, what, f"{dollars(expected)}, list prices", console)
 
 

@@ -16,13 +16,12 @@ from loadgen.record import TABLES, Run, load_run
 from peakday.config import load_config
 from peakday.console import Console
 from peakday.errors import CommandError
+from peakday.guard import admit_unpaid
 from peakday.quantities import duration_s, rate_per_s
 from peakday.records.folders import new_folder
 from peakday.run.load import Driven, LoadOptions, load_of, make_job, on_stack, on_targets
 from peakday.run.rehearsal import refuse_unusable, run_job
-from peakday.stack.real_models import refuse_paid
 from peakday.stack.resolved import Resolved, open_stack, resolve
-from peakday.targets import check_allowed, check_answers, parse_targets
 
 TURN_COLUMNS = ("intended_start_s", "status", "ttft_s", "e2e_s", "tpot_s")
 UNREAD: dict[str, tuple[str, ...]] = dict.fromkeys(TABLES, ())
@@ -123,18 +122,13 @@ def run_sweep(runs: Series, steps: int, console: Console) -> tuple[str, dict[str
 @contextlib.contextmanager
 def _system(runs: Series, console: Console, verb: str) -> Iterator[Driven]:
     """The targets that were named, allowed and answering; else a local stack that stays up for all runs."""
-    targets = parse_targets(runs.options.targets)
     config = load_config()
-    for target in targets:
-        check_allowed(target, config)
-    refuse_paid(targets, verb)
+    targets = admit_unpaid(runs.options.targets, config, verb)
     if not targets:
         with open_stack(runs.resolved, console=console) as stack:
-            yield on_stack(stack, runs.options)
+            yield on_stack(stack)
         return
     refuse_unusable(runs.resolved, runs.sets)
-    for target in targets:
-        check_answers(target)
     yield on_targets(targets, runs.options)
 
 

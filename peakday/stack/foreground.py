@@ -6,13 +6,14 @@ import contextlib
 from collections.abc import Sequence
 
 from loadgen.schedule.estimate import estimate
+from peakday.config import load_config
 from peakday.consent import Consent, require_live
 from peakday.console import Console
+from peakday.guard import admit, check_answers
 from peakday.run.load import LoadOptions, load_of
 from peakday.stack.local import RealModels, Stack
 from peakday.stack.real_models import on_real_models, own_models, real_models
 from peakday.stack.resolved import Resolved, open_stack, resolve
-from peakday.targets import check_answers
 
 _NOMINAL_S = 600.0
 """A turn's price is the mean over the turns that one interaction a second asks for in this time."""
@@ -36,8 +37,8 @@ def stay_up(
     resolved = resolve(scenario, sets, seed)
     real = real_models(openai_url) if consent.live else None
     if real is not None:
-        for target in own_models(real):
-            check_answers(target)
+        for named in own_models(real):
+            check_answers(admit(named, load_config(), "--openai-url"))
         resolved = agreed(resolved, real, consent, console)
     with open_stack(resolved, port=port, real=real, console=console) as stack:
         console.result(address_lines(stack, resolved), {**stack.endpoints, "models": dict(stack.models)})

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import urllib.error
-import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from urllib.parse import urlsplit
@@ -14,12 +11,11 @@ from urllib.parse import urlsplit
 from facts import reader
 from facts.reader import Model
 from facts.stack import Switches
-from host.ports import is_loopback_url
 from peakday.config import load_config
 from peakday.errors import CommandError
+from peakday.guard import Named, check_allowed, parse_targets
 from peakday.stack.local import RealModels
 from peakday.stack.resolved import Resolved
-from peakday.targets import Target, check_allowed, parse_targets
 from scenarios.loading import scenario_hash
 from scenarios.schema import Scenario
 
@@ -27,8 +23,6 @@ ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", "AWS_ENDPOINT_URL")
 """What the AWS SDKs read for another endpoint, the specific one first. Source: AWS SDKs and Tools reference guide."""
 _REGIONS_OF = {"us": "us-", "eu": "eu-", "apac": "ap-", "jp": "ap-northeast-", "au": "ap-southeast-"}
 """Regions that may call a geography's inference profile, by prefix; `global.` has no limit here."""
-_BEDROCK_HOST = re.compile(r"(.+\.)?bedrock-[a-z-]+\.([a-z0-9-]+\.)*(amazonaws\.com(\.cn)?|api\.aws)")
-"""Hosts of Bedrock's models, by Converse or OpenAI's API. Source: AWS General Reference, Amazon Bedrock endpoints."""
 
 
 def real_models(openai_url: str | None, environment: Mapping[str, str] = os.environ) -> RealModels:
@@ -42,18 +36,24 @@ def real_models(openai_url: str | None, environment: Mapping[str, str] = os.envi
     """
     override = next((environment[name] for name in ENDPOINT_VARIABLES if environment.get(name)), None)
     if openai_url is not None:
-        (target,) = parse_targets([f"openai={openai_url}"])
-        check_allowed(target, load_config())
-        openai_url = target.url
+        (named,) = parse_targets([f"openai={openai_url}"])
+        check_allowed(named, load_config(), "--openai-url")
+        openai_url = named.url
     if override is not None:
-        (target,) = parse_targets([f"bedrock={override}"])
-        override = target.url
+        (named,) = parse_targets([f"bedrock={override}"])
+        if not _is_aws(named.url):
+            check_allowed(named, load_config(), "the AWS endpoint of the environment")
+        override = named.url
     return RealModels(override, openai_url)
 
 
-def own_models(real: RealModels | None) -> list[Target]:
+def _is_aws(url: str) -> bool:
+    return re.fullmatch(r"(.+\.)?(amazonaws\.com(\.cn)?|api\.aws)", urlsplit(url).hostname or "") is not None
+
+
+def own_models(real: RealModels | None) -> list[Named]:
     """The server of the scenario's own models, where one was named: it must answer before a stack starts."""
-    return [Target("openai", real.openai_url)] if real is not None and real.openai_url is not None else []
+    return [Named("openai", real.openai_url)] if real is not None and real.openai_url is not None else []
 
 
 def on_real_models(resolved: Resolved, real: RealModels) -> tuple[Resolved, list[str]]:
@@ -123,41 +123,3 @@ def without_own_models(scenario: Scenario, known: Mapping[str, Model]) -> tuple[
 
 def _instead(key: str, staying: Sequence[str], switches: Switches) -> str:
     return next((model for model in switches.fallback.chains.get(key, ()) if model in staying), staying[0])
-
-
-def costs_money(target: Target) -> bool:
-    """Whether turns sent there are paid for by the token: Bedrock, or an assistant that says it is on real models.
-
-    An assistant is asked over its /healthz, so call it when the target is allowed and answers.
-    """
-    return is_bedrock(target) or (target.kind == "assistant" and _says_real(target.url))
-
-
-def is_bedrock(target: Target) -> bool:
-    """Whether the target is Bedrock itself, by its kind or its host's name; nothing is sent to learn it."""
-    if target.kind == "bedrock":
-        return not is_loopback_url(target.url)
-    return _BEDROCK_HOST.fullmatch(urlsplit(target.url).hostname or "") is not None
-
-
-def refuse_paid(targets: Sequence[Target], verb: str) -> None:
-    """Refuse targets whose answers cost money where a verb has neither an estimate nor a budget.
-
-    Raises:
-        CommandError: the first such target.
-    """
-    for target in targets:
-        if costs_money(target):
-            raise CommandError(
-                f"--target {target.kind}={target.url}: its answers are paid for by the token, and {verb} keeps no "
-                "budget; load it with `peakday run --live --budget-usd`, or name one on the emulator"
-            )
-
-
-def _says_real(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"{url}/healthz", timeout=3.0) as answer:  # noqa: S310 (http or https by _checked)
-            health = json.loads(answer.read())
-    except (urllib.error.URLError, OSError, ValueError):
-        return False
-    return isinstance(health, dict) and health.get("simulated") is False

@@ -170,7 +170,7 @@ def test_every_expression_returns_data_on_a_real_run(tmp_path, monkeypatch):
         }
         with prometheus(config, targets) as server:
             run_load(
-                replace(make_job(load_of(resolved, options), options, on_stack(stack, options)), metrics_port=port),
+                replace(make_job(load_of(resolved, options), options, on_stack(stack)), metrics_port=port),
                 None,
             )
             ended_s = time.time()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from loadgen.coordinator.budget import BudgetAllocator, Instruction, first_grant_usd
 from loadgen.job import TargetSpec
-from loadgen.worker.abort_rules import Budget
+from loadgen.worker.abort_rules import Budget, believable_usd
 from tests.loadgen.server import assistant, assistant_events, serving, streamed
 from tests.loadgen.worker_runs import play
 
@@ -182,3 +182,26 @@ def test_turns_wait_for_a_lease_in_order_and_show_it_as_start_lag(make_job):
     assert final["counters"]["unsent"] == 0
     assert 0.1 < run.turns["start_lag_s"].max() < 0.6
     assert run.turns["status"].eq("ok").all()
+
+
+@pytest.mark.parametrize(
+    ("reported", "output_tokens", "spent_usd"),
+    [
+        (0.03, 10, 0.03),
+        (0.0, 0, 0.0),
+        (0.0, None, 0.0),
+        (0.0, 10, None),
+        (-100, 10, None),
+        (-0.01, 0, None),
+        (float("nan"), 10, None),
+        (float("inf"), 10, None),
+        (float("-inf"), 10, None),
+        ("0.01", 10, None),
+        (True, 10, None),
+        ([0.01], 10, None),
+        (None, 10, None),
+    ],
+)
+def test_a_cost_that_cannot_be_keeps_the_whole_reserve(reported, output_tokens, spent_usd):
+    """A target that says -100 USD does not pay for a thousand turns more."""
+    assert believable_usd(reported, output_tokens) == spent_usd

@@ -22,10 +22,10 @@ from loadgen.record import load_run
 from peakday.cli import main
 from peakday.console import Console
 from peakday.errors import CommandError
+from peakday.guard import Named, is_paid_api
 from peakday.stack.local import RealModels
-from peakday.stack.real_models import costs_money, on_real_models, real_models
+from peakday.stack.real_models import on_real_models, real_models
 from peakday.stack.resolved import open_stack, resolve
-from peakday.targets import Target
 from tests.assistant.wires import ConverseWire, provider
 
 KEY_ID, SECRET, TOKEN = "AKIAFAKEFAKEFAKEFAKE", "fake-secret-of-the-test", "fake-session-token-of-the-test"
@@ -134,7 +134,7 @@ def test_bedrocks_openai_api_costs_money_too(url, tmp_path, monkeypatch, capsys,
 
 @pytest.mark.parametrize("url", ["https://bedrock-cafe.example.com/v1", "https://mybedrock-runtime.com/v1"])
 def test_a_name_that_merely_sounds_like_bedrock_is_not(url):
-    assert not costs_money(Target("openai", url))
+    assert not is_paid_api(Named("openai", url))
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from host import processes
+from host.environment import git
 from host.errors import Exit
 from host.ports import free_port
 from peakday.errors import CommandError
@@ -128,17 +129,17 @@ def worktree(ref: str, sut: Sut | None) -> Iterator[tuple[Path, str]]:
     commit = resolve_ref(ref)
     if commit is None:
         raise CommandError(f"--against {ref}: no commit of this checkout, no address and no run record")
-    inside = Path(_git("rev-parse", "--show-prefix") or ".")
+    inside = Path(git("rev-parse", "--show-prefix") or ".")
     with tempfile.TemporaryDirectory(prefix="peakday-ref-") as parent:
         folder = Path(parent) / "checkout"
         try:
-            if _git("worktree", "add", "--detach", str(folder), commit) is None:
+            if git("worktree", "add", "--detach", str(folder), commit) is None:
                 raise CommandError(f"--against {ref}: git could not check {commit[:12]} out beside this checkout")
             if sut is not None and sut.build is not None:
                 run_build(sut.build, folder / inside, sut.build_within_s)
             yield folder / inside, commit
         finally:
-            _git("worktree", "remove", "--force", str(folder))
+            git("worktree", "remove", "--force", str(folder))
 
 
 def run_build(command: str, folder: Path, within_s: float) -> None:
@@ -160,7 +161,7 @@ def run_build(command: str, folder: Path, within_s: float) -> None:
 
 def resolve_ref(ref: str) -> str | None:
     """The commit a name stands for; None where it stands for none."""
-    return _git("rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}") or None
+    return git("rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}") or None
 
 
 def here_identity() -> str:
@@ -168,12 +169,12 @@ def here_identity() -> str:
 
     Outside git every file below the folder counts, by its name, size and time of change.
     """
-    if _git("rev-parse", "--show-toplevel") is None:
+    if git("rev-parse", "--show-toplevel") is None:
         return f"files+{_digest(_stats(Path()))}"
-    head = _git("rev-parse", "--verify", "--quiet", "HEAD") or ""
+    head = git("rev-parse", "--verify", "--quiet", "HEAD") or ""
     kept = (":(top)", *(f":(exclude){name}" for name in _OURS))
-    changes = _git("diff", "--binary", "HEAD", "--", *kept) or ""
-    names = _git("ls-files", "--others", "--exclude-standard", "-z", "--", *kept) or ""
+    changes = git("diff", "--binary", "--no-ext-diff", "--no-textconv", "HEAD", "--", *kept) or ""
+    names = git("ls-files", "--others", "--exclude-standard", "-z", "--", *kept) or ""
     added = [f"{name} {_content(Path(name))}" for name in names.split("\0") if name]
     return f"{head[:12]}+{_digest([changes, *added])}" if changes or added else head[:12]
 
@@ -201,14 +202,6 @@ def _stats(folder: Path) -> Iterator[str]:
             with contextlib.suppress(OSError):
                 stat = os.stat(os.path.join(at, name))
                 yield f"{at}/{name} {stat.st_size} {stat.st_mtime_ns}"
-
-
-def _git(*arguments: str) -> str | None:
-    try:
-        done = subprocess.run(["git", *arguments], capture_output=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return done.stdout.decode("utf-8", "surrogateescape").rstrip("\n")
 
 
 def _filled(text: str, values: Mapping[str, str]) -> str:

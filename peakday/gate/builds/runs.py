@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -17,8 +16,10 @@ import yaml
 from capacity.planner import make_plan
 from host.environment import peakday_version
 from host.errors import Exit
+from host.fetch import fetch
 from loadgen.record import RunInfo, load_run
 from neuron_bench.fit.published import step_models
+from peakday.config import load_config
 from peakday.console import Console
 from peakday.gate.builds.builds import Build, Running
 from peakday.gate.metrics import run_values, tail
@@ -26,13 +27,14 @@ from peakday.gate.regression.noise import calibration_loop
 from peakday.gate.settings import Runs
 from peakday.gate.snapshot.figures import Figures, figures, plan_figures
 from peakday.gate.snapshot.script import drive, questions, without_waits
+from peakday.guard import Target, admit_unpaid
 from peakday.run.load import LoadOptions, load_of, make_job, on_stack, on_targets
 from peakday.run.rehearsal import run_job
 from peakday.stack.resolved import Resolved
-from peakday.targets import parse_targets
 
 CONNECTIONS = "peakday_(?:emulator|stand_in)_connections_total"
 """A pattern: a build from before the emulator had its name counts under the old one."""
+CONTROL_WITHIN_S = 10.0
 BLOCK_METRICS = (
     "ttft_s_p50", "ttft_s_p95", "ttft_s_p99", "e2e_s_p50", "e2e_s_p95", "e2e_s_p99", "tpot_s_p50", "tpot_s_p95",
     "route_s_p50", "goodput_per_s", "achieved_rate_per_s", "error_ratio", "cost_usd_per_interaction",
@@ -87,14 +89,12 @@ def _without_waits(url: str, models: Sequence[str]) -> None:
     raw = files("emulator").joinpath("profiles.yaml").read_text(encoding="utf-8")
     groups = without_waits(yaml.safe_load(raw))
     body = json.dumps({model: groups[model] for model in models if model in groups}).encode()
-    with urllib.request.urlopen(urllib.request.Request(f"{url}/control/profiles", body), timeout=10):  # noqa: S310
-        pass  # urlopen raises for any answer but a good one
+    fetch(f"{url}/control/profiles", body, within_s=CONTROL_WITHIN_S)
 
 
 def connections(url: str) -> int | None:
     """Connections that the emulator has taken since they started; None where it does not count them."""
-    with urllib.request.urlopen(f"{url}/metrics", timeout=10) as answer:  # noqa: S310 (loopback, our own)
-        text = answer.read().decode()
+    text = fetch(f"{url}/metrics", within_s=CONTROL_WITHIN_S).decode()
     match = re.search(rf"^{CONNECTIONS}(?:{{[^}}]*}})? (\d+)", text, flags=re.MULTILINE)
     return int(match[1]) if match else None
 
@@ -161,6 +161,15 @@ def load_alone(options: str) -> str:
     return options.partition(", ")[2]
 
 
+def admitted_targets(texts: Sequence[str]) -> list[Target]:
+    """The targets of a build through the guard: `sut.target` is no way round it.
+
+    Raises:
+        CommandError: not owned, or its answers may cost money: check keeps no budget.
+    """
+    return admit_unpaid(texts, load_config(), "check", "sut.target")
+
+
 def _job(running: Running, resolved: Resolved, runs: Runs, number: int, out: Path) -> Any:
     event = runs.rate_per_s is None
     options = LoadOptions(
@@ -172,7 +181,7 @@ def _job(running: Running, resolved: Resolved, runs: Runs, number: int, out: Pat
         out=out,
     )
     stack = running.stack
-    driven = on_stack(stack, options) if stack is not None else on_targets(parse_targets(running.targets), options)
+    driven = on_stack(stack) if stack is not None else on_targets(admitted_targets(running.targets), options)
     job = make_job(load_of(resolved, options), options, driven)
     return replace(job, seed=resolved.seed * 1_000 + number)
 

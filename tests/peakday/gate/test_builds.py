@@ -173,6 +173,8 @@ def test_a_system_under_a_shell_is_stopped_with_it(tmp_path, start):
 def test_an_address_must_be_owned(tmp_path, monkeypatch):
     """The same rule as for any load: loopback, or listed in peakday.yaml."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("peakday.guard.check_answers", lambda *_: None)
+    monkeypatch.setattr("peakday.guard.costs_money", lambda *_: False)
     assert address("http://127.0.0.1:8080", "baseline").targets == ("assistant=http://127.0.0.1:8080",)
     with pytest.raises(CommandError, match="owned"):
         address("https://assistant.example.com", "baseline")

@@ -77,7 +77,7 @@ def records(monkeypatch):
     """Runs of a hundred turns wherever a record is read, each with a little more goodput than the one before."""
     count = iter(range(1000))
     totals = lambda: {"goodput_per_s": 4.0 + 0.01 * (next(count) % 5)}  # noqa: E731
-    monkeypatch.setattr("loadgen.record.load_run", lambda path: run([0.5] * 100, totals=totals()))
+    monkeypatch.setattr("peakday.gate.gate.load_run", lambda path: run([0.5] * 100, totals=totals()))
 
 
 def test_the_slos_are_judged_over_separate_runs_where_no_gate_makes_any(check, monkeypatch, records):
@@ -201,6 +201,8 @@ def test_the_switches_of_the_assistant_may_differ_between_builds(check):
 
 def test_an_address_is_driven_as_it_is(check, monkeypatch):
     builds = []
+    monkeypatch.setattr("peakday.guard.check_answers", lambda *_: None)
+    monkeypatch.setattr("peakday.guard.costs_money", lambda *_: False)
     loads(monkeypatch, lambda build: builds.append(build) or measured())
     outcome = run_check(check_with(check, against="http://127.0.0.1:9", only=("regression",)))
     assert outcome.exit_code == Exit.OK
@@ -211,7 +213,7 @@ def test_stored_runs_are_read_and_the_candidate_is_run_as_often_as_the_slos_ask(
     for name in ("one", "two"):
         (Path("runs") / name).mkdir(parents=True)
         (Path("runs") / name / "run.json").write_text("{}")
-    monkeypatch.setattr("peakday.gate.records.measured", lambda path: measured())
+    monkeypatch.setattr("peakday.gate.gate.measured", lambda path: measured())
     driven = loads(monkeypatch, lambda build: measured())
     outcome = run_check(check_with(check, against="one,two", only=("regression",)))
     assert outcome.exit_code == Exit.OK
@@ -247,7 +249,7 @@ def test_looks_beyond_the_pairs_asked_for_are_dropped():
         ("regression: {looks: [8, 4]}", "must rise"),
         ("runs: {for_s: -1}", "runs.for_s"),
         ("gates: 3", "gates"),
-        ("[", "while parsing"),
+        ("[", "fix the YAML"),
     ],
 )
 def test_a_mistake_in_checks_yaml_names_file_and_key(tmp_path, text, complaint):
