@@ -12,6 +12,8 @@ import orjson
 
 from assistant.autobuy.payments import LocalPayments, charged_rule
 from assistant.autobuy.rules import RuleBook
+from assistant.chat import routes
+from assistant.chat.shelf import Shelf
 from assistant.errors import ModelError, RequestError
 from assistant.metrics import CONTENT_TYPE
 from assistant.requests import (
@@ -25,6 +27,7 @@ from assistant.requests import (
 )
 from assistant.sessions import Sessions
 from assistant.turn import Services, run_turn
+from host.ports import is_loopback_url
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -57,6 +60,7 @@ class App:
         payments: LocalPayments,
         world_s: Callable[[], float],
         customer_of: Callable[[str], object | None],
+        shelf: Shelf,
     ) -> None:
         self._services = services
         self._sessions = sessions
@@ -64,6 +68,7 @@ class App:
         self._payments = payments
         self._world_s = world_s
         self._customer_of = customer_of
+        self._shelf = shelf
         self._running: dict[asyncio.Task[None], EventSink] = {}
         self._routes: dict[tuple[str, str], Callable[[Scope, Receive, Send], Awaitable[None]]] = {
             ("POST", "/v1/turns"): self._turns,
@@ -81,6 +86,9 @@ class App:
         if scope["type"] != "http":
             return
         handler = self._routes.get((scope["method"], scope["path"]))
+        if handler is None and scope["method"] == "GET":
+            handler = self._chat_page if routes.page_file(scope["path"]) else handler
+            handler = self._shop if scope["path"].startswith("/shop/") else handler
         try:
             if handler is None:
                 raise RequestError(404, "not_found", f"there is no {scope['method']} {scope['path'][:100]}")
@@ -178,6 +186,35 @@ class App:
         await asyncio.to_thread(self._rules.set_enabled, enabled)
         await self._auto_buy_state(scope, receive, send)
 
+    async def _chat_page(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The page that talks to this assistant; its session comes from a test endpoint, so it is for this machine."""
+        _loopback_only(scope)
+        content, kind = routes.page_file(scope["path"]) or (b"", b"text/plain")
+        await _respond(send, 200, content, [(b"content-type", kind), *routes.HEADERS])
+
+    async def _shop(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """What the chat page shows: products to anyone signed in, an account to its own session."""
+        _loopback_only(scope)
+        customer_id = self._customer(dict(scope["headers"]))
+        if scope["path"] == "/shop/events":
+            await self._shop_events(customer_id, receive, send)
+            return
+        shown = await routes.read(self._shelf, scope["path"], scope.get("query_string", b""), customer_id)
+        await _respond(send, 200, orjson.dumps(shown), [*_JSON, (b"cache-control", b"no-store")])
+
+    async def _shop_events(self, customer_id: str, receive: Receive, send: Send) -> None:
+        """Changes of one account as server-sent events, until the client goes away."""
+        await send({"type": "http.response.start", "status": 200, "headers": _STREAM})
+
+        async def write(data: bytes) -> None:
+            await send({"type": "http.response.body", "body": data, "more_body": True})
+
+        watching = asyncio.ensure_future(routes.changes(self._shelf, customer_id, write))
+        try:
+            await _until_gone(watching, receive)
+        finally:
+            watching.cancel()
+
     async def _health(self, scope: Scope, receive: Receive, send: Send) -> None:
         await _respond(send, 200, orjson.dumps({"ok": True, "simulated": not self._services.stack.live}))
 
@@ -266,13 +303,20 @@ def _rest(call: Coroutine[Any, Any, None], waits_for: Any) -> Generator[Any, Any
 
 
 def _loopback_only(scope: Scope) -> None:
-    """Test endpoints exist for this machine only.
+    """Test endpoints exist for this machine only, and for pages of its own: another site's page has another origin.
 
     Raises:
         RequestError: 403 for any other client.
     """
     if scope.get("client") is None or scope["client"][0] not in _LOOPBACK:
         raise RequestError(403, "loopback_only", "test endpoints are served on loopback only")
+    headers = dict(scope["headers"])
+    host = headers.get(b"host", b"127.0.0.1").decode("latin-1")
+    origin = headers.get(b"origin")
+    if not is_loopback_url(f"http://{host}"):
+        raise RequestError(403, "loopback_only", "this address is served under a loopback name only")
+    if origin is not None and origin.decode("latin-1") not in (f"http://{host}", f"https://{host}"):
+        raise RequestError(403, "other_origin", "this address is for pages of its own")
 
 
 async def _until_gone(turn: asyncio.Task[None], receive: Receive) -> str:

@@ -11,6 +11,7 @@ from assistant.app import App
 from assistant.autobuy.payments import LocalPayments
 from assistant.autobuy.rules import RuleBook
 from assistant.autobuy.worker import local_payments
+from assistant.chat.shelf import Shelf
 from assistant.confirmations import Confirmations
 from assistant.history import Conversations
 from assistant.metrics import Metrics
@@ -100,6 +101,7 @@ def assemble(
         now_s=clocks.epoch_s,
     )
     sessions = Sessions(secrets.token_bytes(32))
+    shelf = Shelf(catalogue, store, rules, tool_context)
     payments = local_payments(stack.store, catalogue)
-    app = App(services, sessions, rules, payments, lambda: clocks.world().timestamp(), catalogue.customer)
+    app = App(services, sessions, rules, payments, lambda: clocks.world().timestamp(), catalogue.customer, shelf)
     return Assistant(app, services, catalogue, store, rules, payments)

@@ -312,6 +312,7 @@ class _Turn:
                 "tool",
                 {
                     "tool": run.use.name,
+                    "arguments": run.use.input,
                     "tool_use_id": run.use.tool_use_id,
                     "round": number,
                     "start_s": run.start_s,
