@@ -68,6 +68,7 @@ class StepModel:
 
     `buckets` holds one entry where the engine does not pad. `covariance` is 5 x 5 in the order a, b, e, c, d of the
     first bucket; null when unknown. `relative_error` is the stated one-sigma model error of a predicted rate.
+    `pace_sigma` is the spread of the machine's pace between load steps (one sigma of its logarithm); null when unknown.
     `validity` gives [low, high] per input as seen by the fit; extrapolation beyond 1.1 x high is refused by capacity.
     """
 
@@ -95,6 +96,7 @@ class StepModel:
     hold_out: tuple[HoldOut, ...] = ()
     inputs: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    pace_sigma: float | None = None
 
     def __post_init__(self) -> None:
         if not self.buckets:

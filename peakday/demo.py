@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from capacity.calibration.fit import CalibrationError, EngineLimits, Identity, calibrate
+from capacity.calibration.fit import Identity, calibrate
+from capacity.calibration.limits import CalibrationError, EngineLimits
 from capacity.calibration.observed import observed_calls
 from capacity.plan import PlanError
 from dashboards.terminal import plan_summary, run_summary

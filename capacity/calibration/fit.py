@@ -1,9 +1,10 @@
-"""From timings of a real engine to a `StepModel`: non-negative least squares, refined by simulating the same requests.
+"""From timings of a real engine to a `StepModel`: limits read, coefficients searched, terms chosen, error stated.
 
-A request's waiting and decoding last as long as the steps it sits in, and a step's length is linear in the unknown
-coefficients once we know what it held. The measured times themselves say most of that, for a first fit of the decodes.
-Then the observed arrivals are simulated, each request's step terms summed and fitted, and again while it gets better;
-and at last the coefficients are moved to where the simulated quantiles lie nearest the measured ones.
+1. Limits: what is not stated is read from plateaus of the data (`limits.py`), the likeliest of what they allow is kept.
+2. Coefficients: bounded least squares over simulations of the same requests, from several starts (`search.py`).
+3. Terms: models of 3 to 6 terms are fitted without some load steps and predict them; the likeliest is kept, the smaller
+   one where they are as good. Its predictions are the hold-out table. The coefficients are then those of all steps.
+4. Refusals: a sweep that cannot tell what a full batch costs, or predictions that are too far off, give no model.
 """
 
 from __future__ import annotations
@@ -13,44 +14,61 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.optimize import minimize, nnls
 
+from capacity.calibration.evidence import QUANTILES, TAIL_MIN, Evidence
+from capacity.calibration.limits import (
+    CalibrationError,
+    EngineLimits,
+    ceilings,
+    options,
+    refuse_contradicted,
+    token_candidates,
+)
 from capacity.calibration.observed import Observed
-from capacity.plan import PlanError, weakest
-from capacity.simulator.engine import simulate
-from capacity.simulator.rate_at_slo import latencies
-from capacity.simulator.reference import simulate_logged
+from capacity.calibration.search import (
+    PACE_SIGMA,
+    TERM_SETS,
+    Guess,
+    Problem,
+    Solution,
+    empty_buckets,
+    search,
+    served,
+    starts,
+    values_of,
+    with_values,
+)
+from capacity.plan import weakest
+from capacity.simulator.rate_at_slo import throughput_bound_per_s
 from capacity.simulator.requests import Floats
 from neuron_bench.step_model import Coefficients, HoldOut, StepModel
 
-ROUNDS = 8
-POLISH_MAX = 600
 CLEARLY_NEARER = 1.5
-"""A ladder's own law replaces that of a bench when its loss is this many times less."""
-QUANTILES = (0.5, 0.75, 0.9, 0.95, 0.99)
-BOOTSTRAPS = 200
+"""A sweep's own coefficients replace those of a bench when their cost is this many times less."""
+CLEARLY_LIKELIER = 6.0
+"""Another limit is believed when it raises the log-likelihood by this much."""
+AS_GOOD = 1.0
+"""A model of fewer terms is kept when its held-out log-likelihood is within this of the best."""
+FIGURES_PER_FACT = 3.0
+"""Figures of one load step share their calls; so many of them count as one."""
 CALLS_MIN = 200
 TOGETHER_MIN = 4.0
 """Requests decoding together, on average, in the busiest run: below this no run shows what a batch costs."""
+UTILISED_MIN = 0.5
+"""Or a busiest run at this share of what the fit takes for the engine's bound: then it is not light at all."""
+QUEUED = 3.0
+"""A load step whose TTFT p50 is this many times that of the lightest has a queue: its first tokens are the queue's."""
+LIMIT_MATTERS = 1.15
+"""A limit that nobody knows is asked for when it may move the rate of a full replica by more than this."""
+LEVEL_WEIGHT = 0.02
+"""Quantile loss that moving the level of pace by its standard error must win."""
 ERROR_MAX = 0.5
 """A fit that is further off on runs it never saw is refused."""
+CAPACITY_ERROR_MAX = 0.15
+"""A fit that knows the rate of a full replica no better than this (one sigma of its logarithm) is refused."""
 CONDITION_MAX = 1e3
 P99_CALLS_MIN = 1_000
 """Ten calls beyond the p99; below this the p95 stands in."""
-
-
-class CalibrationError(PlanError):
-    """Timings that cannot be calibrated from; the message names the measurement to take next."""
-
-
-@dataclass(frozen=True)
-class EngineLimits:
-    """What the one replica behind the runs was started with; it cannot be told from timings."""
-
-    max_num_seqs: int
-    max_batched_tokens: int
-    block_tokens: int
-    kv_blocks: int
 
 
 @dataclass(frozen=True)
@@ -72,65 +90,192 @@ def calibrate(
     limits: EngineLimits,
     identity: Identity,
     *,
-    seed: int = 1,
     bench: StepModel | None = None,
+    replicas: int = 1,
 ) -> StepModel:
-    """Fit on alternate runs of a ladder, predict the others, and say how far off that was.
+    """The engine behind a rate sweep, with what was predicted of load steps that were left out of the fit.
 
-    With fewer than three runs the last third of each is held out. Runs are ordered by their rate. A bench of the same
-    model tells apart what a ladder cannot (prompts of one length, say): its law is another place to start from, and is
-    kept unless the ladder's own comes clearly nearer to the fitted runs.
+    With fewer than three runs the last third of each is left out. A bench of the same model tells apart what a sweep
+    cannot (prompts of one length, say): its coefficients are another place to start from, and are kept unless the
+    sweep's own come clearly nearer to the runs. replicas: how many share the address, least loaded first.
 
     Raises:
-        CalibrationError: too few calls, nothing but light load, or invented provenance.
+        CalibrationError: too few calls, nothing but light load, a stated limit that the data contradict, or invented
+            provenance.
     """
     _refuse(runs)
-    ladder = sorted(runs, key=lambda run: run.rate_per_s)
-    if len(ladder) >= 3:
-        fitted, held = ladder[::2], ladder[1::2]
-    else:
-        parts = [run.split(2 / 3) for run in ladder]
-        fitted, held = [first for first, _ in parts], [last for _, last in parts]
-    model = _fit(fitted, _start(fitted, limits, identity), bench)
-    if max(_together(run, model) for run in ladder) < TOGETHER_MIN:
-        raise CalibrationError(_light(ladder, model))
-    table = tuple(row for run in held for row in hold_out_rows(run, model))
-    if (error := _relative_error(table)) > ERROR_MAX:
-        worst = max(table, key=lambda row: abs(row.error_ratio))
-        raise CalibrationError(
-            f"held out {worst.case}: {worst.metric} is {worst.error_ratio:+.0%} off, {error:.0%} over all; such a law "
-            "predicts nothing: check the engine's limits, one replica behind the address, and that runs were alike"
-        )
-    covariance, condition = _covariance(_design(fitted, model), seed)
+    sweep = sorted(runs, key=lambda run: run.rate_per_s)
+    refuse_contradicted(limits, sweep, replicas)
+    evidence = [Evidence(run) for run in sweep]
+    problem, guess, limit_notes = _with_limits(evidence, limits, identity, replicas, bench)
+    terms, folds = _terms(problem, guess)
+    final = _levelled(problem, problem.solve(guess, terms, 12) if terms != TERM_SETS[-1] else guess)
+    solution = problem.solution(final, terms)
+    model = with_values(problem.model, final.values)
+    table = tuple(folds)
+    error = _relative_error([row for row in table if _telling(row, table)])
+    _refuse_misfit(table, error)
+    _refuse_light(sweep, model, solution, replicas)
+    _refuse_unknown_limit(sweep, model, limits, replicas)
+    pace = pace_sigma(final.pace)
     return replace(
         model,
-        covariance=covariance,
-        condition_number=condition,
-        validity=_validity(ladder, model),
+        covariance=_covariance(solution),
+        condition_number=solution.condition,
+        validity=_validity(sweep),
         hold_out=table,
         relative_error=error,
         provenance=weakest([*(run.provenance for run in runs), *([bench.provenance] if bench else [])]),
-        inputs=(*(run.name for run in ladder), *(bench.inputs if bench else ())),
-        notes=_notes(model, condition),
+        inputs=(*(run.name for run in sweep), *(bench.inputs if bench else ())),
+        pace_sigma=pace,
+        notes=(*limit_notes, *_notes(model, solution, terms, pace)),
     )
 
 
-def _fit(runs: Sequence[Observed], begun: StepModel, bench: StepModel | None) -> StepModel:
-    alone = _polish(runs, _refine(runs, begun))
-    if bench is None:
-        return alone
-    both = _polish(runs, _with(begun, _values(bench)))
-    return both if _quantile_loss(runs, both) <= CLEARLY_NEARER * _quantile_loss(runs, alone) else alone
+def pace_sigma(paces: Floats) -> float:
+    """Spread of the machine's pace between load steps: the default, moved by what was seen as far as that can tell."""
+    prior, seen = 3.0, max(len(paces) - 1, 0)
+    return math.sqrt((prior * PACE_SIGMA**2 + float(np.sum(paces**2))) / (prior + seen))
 
 
-def hold_out_rows(run: Observed, model: StepModel) -> list[HoldOut]:
+def _with_limits(
+    evidence: Sequence[Evidence], limits: EngineLimits, identity: Identity, replicas: int, bench: StepModel | None
+) -> tuple[Problem, Guess, tuple[str, ...]]:
+    """The likeliest limits and the best coefficients under them."""
+    runs = [each.run for each in evidence]
+    choice = options(limits, runs, replicas)
+    free = Problem(evidence, _base(choice.generous, identity), replicas)
+    best = _Trial(free, search(free, starts(evidence)), choice.generous)
+    for more in (choice.seqs, choice.kv):
+        trials = [_trial(best, _joined(best.limits, option, choice.generous), identity) for option in more]
+        likeliest = min(trials, key=lambda trial: trial.cost, default=best)
+        if likeliest.cost < best.cost - CLEARLY_LIKELIER:
+            best = likeliest
+    problem, guess, option = best.problem, best.guess, best.limits
+    if option != choice.generous:
+        problem.weigh(guess)
+        guess = min((guess, problem.solve(guess, TERM_SETS[-1], 10)), key=problem.cost)
+        problem.weigh(guess)
+    if limits.max_batched_tokens is None:
+        problem, guess, option = _budget(problem, guess, option, identity)
+    if bench is not None:
+        guess = _with_bench(problem, guess, bench)
+    return problem, guess, _limit_notes(limits, option, runs, replicas)
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """Limits, and the best coefficients under them."""
+
+    problem: Problem
+    guess: Guess
+    limits: EngineLimits
+
+    @property
+    def cost(self) -> float:
+        """Negative log-likelihood."""
+        return self.problem.cost(self.guess) / FIGURES_PER_FACT
+
+
+def _trial(before: _Trial, limits: EngineLimits, identity: Identity) -> _Trial:
+    problem = before.problem.limited(_base(limits, identity))
+    return _Trial(problem, problem.solve(before.guess, TERM_SETS[-1], 7), limits)
+
+
+def _joined(limits: EngineLimits, option: EngineLimits, generous: EngineLimits) -> EngineLimits:
+    """The limits with the one in which an option differs from none."""
+    if option.max_num_seqs != generous.max_num_seqs:
+        return replace(limits, max_num_seqs=option.max_num_seqs)
+    return replace(limits, kv_blocks=option.kv_blocks)
+
+
+def _budget(
+    problem: Problem, guess: Guess, option: EngineLimits, identity: Identity
+) -> tuple[Problem, Guess, EngineLimits]:
+    """The likeliest budget of a step; the usual one where the data do not tell."""
+    best, best_cost = (problem, guess, option), problem.cost(guess) / FIGURES_PER_FACT - CLEARLY_LIKELIER
+    for other in token_candidates(option, [each.run for each in problem.evidence]):
+        trial = problem.limited(_base(other, identity))
+        moved = trial.solve(guess, TERM_SETS[-1], 3)
+        if (cost := trial.cost(moved) / FIGURES_PER_FACT) < best_cost:
+            best, best_cost = (trial, moved, other), cost
+    if best[2] is not option:
+        trial, moved, other = best
+        best = (trial, trial.solve(moved, TERM_SETS[-1], 10), other)
+    return best
+
+
+def _with_bench(problem: Problem, guess: Guess, bench: StepModel) -> Guess:
+    level = np.zeros(len(problem.evidence))
+    both = problem.solve(Guess(values_of(bench), level), TERM_SETS[-1], 10)
+    return both if problem.cost(both) <= CLEARLY_NEARER * problem.cost(guess) else guess
+
+
+def _terms(problem: Problem, guess: Guess) -> tuple[str, list[HoldOut]]:
+    """The terms that predict left-out load steps best, and those predictions."""
+    number = len(problem.evidence)
+    if number < 3:
+        return TERM_SETS[-1], _split_rows(problem, guess)
+    folds = [[i for i in range(number) if i % 3 == fold] for fold in range(3)]
+    losses: dict[str, float] = {}
+    rows: dict[str, list[HoldOut]] = {}
+    for terms in TERM_SETS:
+        losses[terms], rows[terms] = 0.0, []
+        for fold in folds:
+            kept = [i for i in range(number) if i not in fold]
+            part = problem.of(kept)
+            fitted = part.solve(Guess(guess.values, guess.pace[kept]), terms, 6)
+            model = with_values(problem.model, fitted.values)
+            for i in fold:
+                losses[terms] += _held_out_loss(problem, i, fitted.values)
+                rows[terms] += hold_out_rows(problem.evidence[i].run, model, problem.replicas)
+    least = min(losses.values())
+    chosen = next(terms for terms in TERM_SETS if losses[terms] <= least + AS_GOOD)
+    order = {run.run.name: place for place, run in enumerate(problem.evidence)}
+    return chosen, sorted(rows[chosen], key=lambda row: order[row.case.rpartition(" at ")[0]])
+
+
+def _levelled(problem: Problem, guess: Guess) -> Guess:
+    """The level of pace at which the quantiles of all load steps lie nearest, within what their mean leaves open.
+
+    Single paces say how the steps differ; which of them is the engine's own is known to their spread over the root of
+    their number only.
+    """
+    runs = [each.run for each in problem.evidence]
+    sigma = problem.pace_sigma / math.sqrt(len(runs))
+
+    def loss(level: float) -> float:
+        model = with_values(problem.model, guess.values * math.exp(level))
+        return quantile_loss(runs, model, problem.replicas) + LEVEL_WEIGHT * (level / sigma) ** 2
+
+    level = min((share * sigma for share in np.linspace(-1.5, 1.5, 13)), key=loss)
+    return Guess(guess.values * math.exp(level), guess.pace - level)
+
+
+def _held_out_loss(problem: Problem, number: int, values: Floats) -> float:
+    """Negative log-likelihood of a load step that was left out, at its likeliest pace."""
+    return min(
+        0.5 * (float(np.sum(problem.residual(number, values, pace) ** 2)) / FIGURES_PER_FACT + (pace / PACE_SIGMA) ** 2)
+        for pace in (-0.12, -0.08, -0.04, 0.0, 0.04, 0.08, 0.12)
+    )
+
+
+def _split_rows(problem: Problem, guess: Guess) -> list[HoldOut]:
+    """The last third of every run, predicted from the rest."""
+    parts = [each.run.split(2 / 3) for each in problem.evidence]
+    part = Problem([Evidence(first) for first, _ in parts], problem.model, problem.replicas)
+    part.weigh(guess)
+    model = with_values(problem.model, part.solve(guess, TERM_SETS[-1], 8).values)
+    return [row for _, last in parts for row in hold_out_rows(last, model, problem.replicas)]
+
+
+def hold_out_rows(run: Observed, model: StepModel, replicas: int = 1) -> list[HoldOut]:
     """What the model predicts for a run it may never have seen, beside what was measured.
 
     Quantiles whose tail holds fewer than ten calls are left out: p99 below 1,000 calls, p95 below 200.
     """
     work = run.requests()
-    served = simulate(work, model)
-    predicted = latencies(work, served, model)
+    predicted = served(work, model, replicas)
     ttft_s, tpot_s = predicted.ttft_s[run.included], predicted.tpot_s[run.included[run.output_tokens > 1]]
     measured_end = run.arrival_s + run.ttft_s + run.decode_s
     predicted_end = work.arrival_s + predicted.e2e_s
@@ -154,193 +299,158 @@ def hold_out_rows(run: Observed, model: StepModel) -> list[HoldOut]:
     return [HoldOut(case, name, measured, predicted, included) for name, measured, predicted in rows]
 
 
-def _refine(runs: Sequence[Observed], model: StepModel) -> StepModel:
-    """Simulate and fit in turn; a whole, half or quarter step is taken, whichever predicts the times best, or none."""
-    loss = _loss(runs, model)
-    for _ in range(ROUNDS):
-        here = _values(model)
-        there = _solve(_design(runs, model))
-        tried = [_with(model, here + share * (there - here)) for share in (1.0, 0.5, 0.25)]
-        losses = [_loss(runs, candidate) for candidate in tried]
-        best = int(np.argmin(losses))
-        if losses[best] > loss * (1 - 1e-4):
-            break
-        model, loss = tried[best], losses[best]
-    return model
-
-
-def _polish(runs: Sequence[Observed], model: StepModel) -> StepModel:
-    """Move the coefficients to where the simulated quantiles lie nearest the measured ones; what is zero stays zero.
-
-    Squares of relative errors make a law too fast by the square of the scatter, and promises are kept by quantiles.
-    """
-    start = _values(model)
-    used = np.flatnonzero(start)
-
-    def moved(logs: Floats) -> StepModel:
-        values = start.copy()
-        values[used] = np.exp(logs)
-        return _with(model, values)
-
-    first = np.log(start[used])
-    corners = np.vstack([first, first + 0.2 * np.eye(len(used))])
-    found = minimize(
-        lambda logs: _quantile_loss(runs, moved(logs)), first, method="Nelder-Mead",
-        options={"initial_simplex": corners, "maxfev": POLISH_MAX},
-    )  # fmt: skip
-    return moved(found.x)
-
-
-def _quantile_loss(runs: Sequence[Observed], model: StepModel) -> float:
+def quantile_loss(runs: Sequence[Observed], model: StepModel, replicas: int = 1) -> float:
     """Mean squared logarithm of predicted over measured quantiles, of first tokens and gaps, run by run."""
     errors = []
     for run in runs:
-        work = run.requests()
-        seen = latencies(work, simulate(work, model), model)
+        times = served(run.requests(), model, replicas)
         included = run.included
         pairs = (
-            (seen.ttft_s[included], run.ttft_s[included]),
-            (seen.tpot_s[included[run.output_tokens > 1]], run.tpot_s),
+            (times.ttft_s[included], run.ttft_s[included]),
+            (times.tpot_s[included[run.output_tokens > 1]], run.tpot_s),
         )
         for predicted, measured in pairs:
-            shares = [share for share in QUANTILES if len(measured) * (1 - share) >= 10]
-            errors.append(_logs(np.quantile(predicted, shares), np.quantile(measured, shares)))
+            shares = [share for share in QUANTILES if len(measured) * (1 - share) >= TAIL_MIN]
+            ratio = np.quantile(predicted, shares) / np.maximum(np.quantile(measured, shares), 1e-9)
+            errors.append(np.log(np.maximum(ratio, 1e-9)))
     return float(np.mean(np.concatenate(errors) ** 2))
 
 
-def _logs(predicted: Floats, measured: Floats) -> Floats:
-    """Logarithm of predicted over measured seconds, a nanosecond at least."""
-    return np.asarray(np.log(np.maximum(predicted, 1e-9) / np.maximum(measured, 1e-9)))
+def _base(limits: EngineLimits, identity: Identity) -> StepModel:
+    """An engine with these limits, its coefficients still to be found."""
+    assert limits.max_num_seqs is not None
+    assert limits.max_batched_tokens is not None
+    assert limits.kv_blocks is not None
+    return StepModel(
+        model_id=identity.model_id,
+        chip=identity.chip,
+        tp=identity.tp,
+        chips_per_replica=identity.chips_per_replica,
+        buckets=_buckets(limits),
+        max_num_seqs=limits.max_num_seqs,
+        max_batched_tokens=limits.max_batched_tokens,
+        block_tokens=limits.block_tokens,
+        kv_blocks=limits.kv_blocks,
+        ttft_overhead_s=0.0,
+        gap_overhead_s=0.0,
+        provenance="measured",
+        relative_error=0.0,
+        engine=identity.engine,
+        version=identity.version,
+        date=identity.date,
+        source="peakday calibrate",
+        instance_type=identity.instance_type,
+    )
 
 
-def _loss(runs: Sequence[Observed], model: StepModel) -> float:
-    """Mean squared logarithm of predicted over measured times, first tokens and decodes alike."""
-    errors = []
-    for run in runs:
-        work = run.requests()
-        served = simulate(work, model)
-        seen = latencies(work, served, model)
-        included = run.included
-        errors.append(_logs(seen.ttft_s[included], run.ttft_s[included]))
-        errors.append(_logs(seen.tpot_s[included[run.output_tokens > 1]], run.tpot_s))
-    return float(np.mean(np.concatenate(errors) ** 2))
+def _buckets(limits: EngineLimits) -> tuple[Coefficients, ...]:
+    if not (limits.token_buckets or limits.seq_buckets):
+        return (Coefficients(1e-3, 0.0, 0.0, 0.0, 0.0),)
+    assert limits.max_batched_tokens is not None
+    assert limits.max_num_seqs is not None
+    tokens = limits.token_buckets or (limits.max_batched_tokens,)
+    return empty_buckets(tokens, limits.seq_buckets or (limits.max_num_seqs,))
 
 
-@dataclass(frozen=True)
-class _Design:
-    """Rows of the linear system: terms [m, 6] of (1, P, PX, B, K, overhead), seconds [m], block of each row [m]."""
-
-    terms: Floats
-    seconds: Floats
-    block: np.typing.NDArray[np.int64]
-
-
-def _design(runs: Sequence[Observed], model: StepModel) -> _Design:
-    """A row for each request's way to its first token, and one for its decoding."""
-    terms, seconds, blocks = [], [], []
-    for number, run in enumerate(runs):
-        work = run.requests()
-        served, log = simulate_logged(work, model)
-        n = len(work)
-        first = np.column_stack([log.between(work.arrival_s, served.first_s), np.ones(n)])
-        rest = np.column_stack([log.between(served.first_s, served.end_s), np.zeros(n)])
-        included, decoded = run.included, run.decoded
-        terms += [first[included], rest[decoded]]
-        seconds += [run.ttft_s[included], run.decode_s[decoded]]
-        block = number * 1_000 + (np.arange(n) * 20) // n
-        blocks += [block[included], block[decoded]]
-    return _Design(np.concatenate(terms), np.concatenate(seconds), np.concatenate(blocks))
+def _telling(row: HoldOut, table: Sequence[HoldOut]) -> bool:
+    """Whether a row says how far off a rate may be: gaps and throughput do, first tokens where no queue stands."""
+    if not row.metric.startswith("ttft"):
+        return True
+    middles = {each.case: each.measured for each in table if each.metric == "ttft_s_p50"}
+    return middles[row.case] <= QUEUED * min(middles.values())
 
 
-def _solve(design: _Design, chosen: Floats | None = None) -> Floats:
-    """Relative errors are what noise makes, so each row is divided by its time; columns are scaled to one."""
-    rows = slice(None) if chosen is None else chosen
-    weight = 1 / np.maximum(design.seconds[rows], 1e-4)
-    weighted = design.terms[rows] * weight[:, None]
-    scale = np.maximum(np.sqrt((weighted**2).mean(axis=0)), 1e-30)
-    found, _ = nnls(weighted / scale, design.seconds[rows] * weight)
-    return np.asarray(found / scale)
+def _refuse_misfit(table: Sequence[HoldOut], error: float) -> None:
+    """Refuse predictions that are too far off, over all or in the gaps and throughput of one load step.
+
+    Raises:
+        CalibrationError: with the worst of them.
+    """
+    steady = [row for row in table if not row.metric.startswith("ttft")]
+    by_step = {case: _relative_error([row for row in steady if row.case == case]) for case in {r.case for r in table}}
+    wrong = max(by_step.items(), key=lambda pair: pair[1], default=("", 0.0))
+    if error <= ERROR_MAX and wrong[1] <= ERROR_MAX:
+        return
+    rows = table if error > ERROR_MAX else [row for row in steady if row.case == wrong[0]]
+    worst = max(rows, key=lambda row: abs(row.error_ratio))
+    raise CalibrationError(
+        f"held out {worst.case}: {worst.metric} is {worst.error_ratio:+.0%} off, {error:.0%} over all; such a model "
+        "predicts nothing: check how many replicas answer at the address, and that runs were alike"
+    )
 
 
-def _covariance(design: _Design, seed: int) -> tuple[tuple[tuple[float, ...], ...], float]:
-    """Bootstrap over twentieths of runs, whose requests share their luck; condition number of the columns in use."""
-    rng = np.random.default_rng([seed, 0xB007])
-    blocks = np.unique(design.block)
-    members = [np.flatnonzero(design.block == block) for block in blocks]
-    draws = []
-    for _ in range(BOOTSTRAPS):
-        picked = np.concatenate([members[i] for i in rng.integers(0, len(members), len(members))])
-        draws.append(_solve(design, picked)[:5])
-    weighted = design.terms / np.maximum(design.seconds, 1e-4)[:, None]
-    norms = np.sqrt((weighted**2).mean(axis=0))
-    used = (_solve(design) > 0) & (norms > 0)
-    condition = float(np.linalg.cond(weighted[:, used] / norms[used]))
-    matrix = np.cov(np.array(draws).T)[np.ix_([0, 1, 2, 3, 4], [0, 1, 2, 3, 4])]
-    return tuple(tuple(float(value) for value in row) for row in matrix), condition
+def _refuse_light(sweep: Sequence[Observed], model: StepModel, solution: Solution, replicas: int) -> None:
+    """Refuse a sweep that cannot tell how much a full replica serves.
+
+    Raises:
+        CalibrationError: with the load to measure at.
+    """
+    busiest = sweep[-1]
+    together = max(_together(run) for run in sweep) / replicas
+    bound = throughput_bound_per_s(busiest.requests(), model) * replicas
+    utilised = max(run.rate_per_s for run in sweep) / bound
+    if together < TOGETHER_MIN and utilised < UTILISED_MIN:
+        more = math.ceil(2 * TOGETHER_MIN / max(together, 1e-3))
+        raise CalibrationError(
+            f"{busiest.name}: at most {together:.2g} requests decoded together, so what a batch costs cannot be told; "
+            f"a light load cannot size a fleet: measure at about {more} x {busiest.rate_per_s:.3g}/s"
+        )
+    error = _capacity_error(busiest, model, solution)
+    if error > CAPACITY_ERROR_MAX:
+        raise CalibrationError(
+            f"{busiest.name}: the rate of a full replica is known to {error:.0%} only (one sigma), about "
+            f"{bound:.3g}/s; measure at about {0.9 * bound:.2g}/s, or with another length mix"
+        )
 
 
-def _start(runs: Sequence[Observed], limits: EngineLimits, identity: Identity) -> StepModel:
-    """A first fit of the decodes alone, from what the measured times themselves say was in the batch."""
-    terms = np.concatenate([_measured_terms(run) for run in runs])
-    seconds = np.concatenate([run.decode_s[run.decoded] for run in runs])
-    found = _solve(_Design(terms, seconds, np.zeros(len(seconds), dtype=np.int64)))
-    base = StepModel(
-        model_id=identity.model_id, chip=identity.chip, tp=identity.tp, chips_per_replica=identity.chips_per_replica,
-        buckets=(Coefficients(1e-3, 0.0, 0.0, 0.0, 0.0),), max_num_seqs=limits.max_num_seqs,
-        max_batched_tokens=limits.max_batched_tokens, block_tokens=limits.block_tokens, kv_blocks=limits.kv_blocks,
-        ttft_overhead_s=0.0, gap_overhead_s=0.0, provenance="measured", relative_error=0.0, engine=identity.engine,
-        version=identity.version, date=identity.date, source="peakday calibrate", instance_type=identity.instance_type,
-    )  # fmt: skip
-    return _with(base, found)
+def _refuse_unknown_limit(sweep: Sequence[Observed], model: StepModel, stated: EngineLimits, replicas: int) -> None:
+    """Refuse a sweep that reached no limit where a limit decides what a full replica serves.
+
+    Raises:
+        CalibrationError: with the load to measure at, or the option that states it.
+    """
+    seqs, held = ceilings(sweep, replicas)
+    if seqs.plateau or held.plateau or (stated.max_num_seqs is not None and stated.kv_blocks is not None):
+        return
+    work = max(sweep, key=lambda run: run.rate_per_s).requests()
+    least = replace(
+        model,
+        max_num_seqs=stated.max_num_seqs or max(1, round(seqs.most)),
+        kv_blocks=stated.kv_blocks or max(1, int(held.most) // model.block_tokens),
+    )
+    low, high = throughput_bound_per_s(work, least), throughput_bound_per_s(work, model)
+    if high > LIMIT_MATTERS * low:
+        option = "--max-num-seqs" if stated.max_num_seqs is None else "--kv-blocks"
+        raise CalibrationError(
+            f"no load step reached a limit of the engine (at most {seqs.most:.0f} requests and {held.most:,.0f} KV "
+            f"tokens at once), and a full replica may serve {low * replicas:.3g}/s or {high * replicas:.3g}/s: measure "
+            f"one load step past saturation, at about {1.2 * low * replicas:.2g}/s or more, or state {option}"
+        )
 
 
-def _measured_terms(run: Observed) -> Floats:
-    """(1, P, PX, B, K, 0) summed over each decode: its own steps, prompts that ended in it, its companions' batch."""
-    first_s, end_s = run.arrival_s + run.ttft_s, run.arrival_s + run.ttft_s + run.decode_s
-    uncached = run.input_tokens - run.cached_tokens
-    by_first = np.argsort(first_s)
-    inside = [np.searchsorted(first_s[by_first], edge, side="right") for edge in (first_s, end_s)]
-
-    def ended_inside(values: Floats) -> Floats:
-        total = np.concatenate([[0.0], np.cumsum(values[by_first])])
-        return np.asarray(total[inside[1]] - total[inside[0]])
-
-    prompts = ended_inside(uncached.astype(np.float64))
-    x_context = ended_inside(uncached * (run.cached_tokens + uncached / 2))
-    steps = (run.output_tokens - 1).astype(np.float64)
-    together = _time_average(first_s, end_s, np.ones(len(first_s)))
-    held = _time_average(first_s, end_s, run.input_tokens + run.output_tokens / 2)
-    terms = np.column_stack([steps, prompts, x_context, steps * together, steps * held, np.zeros(len(steps))])
-    return np.asarray(terms[run.decoded])
+def _capacity_error(busiest: Observed, model: StepModel, solution: Solution) -> float:
+    """One sigma of the logarithm of the bound on the rate, by the covariance of the coefficients."""
+    work, values = busiest.requests(), solution.guess.values
+    here = math.log(throughput_bound_per_s(work, model))
+    slope = np.zeros(6)
+    for term in range(6):
+        step = max(1e-3 * values[term], 1e-12)
+        moved = values.copy()
+        moved[term] += step
+        slope[term] = (math.log(throughput_bound_per_s(work, with_values(model, moved))) - here) / step
+    return math.sqrt(max(float(slope @ solution.covariance @ slope), 0.0))
 
 
-def _time_average(start_s: Floats, end_s: Floats, weight: Floats) -> Floats:
-    """Mean over each interval of the summed weights of the intervals that hold each moment."""
-    moments = np.concatenate([start_s, end_s])
-    order = np.argsort(moments, kind="stable")
-    level = np.cumsum(np.concatenate([weight, -weight])[order])
-    at_s = moments[order]
-    area = np.concatenate([[0.0], np.cumsum(level[:-1] * np.diff(at_s))])
-    length_s = np.maximum(end_s - start_s, 1e-12)
-    return np.asarray((np.interp(end_s, at_s, area) - np.interp(start_s, at_s, area)) / length_s)
+def _covariance(solution: Solution) -> tuple[tuple[float, ...], ...]:
+    return tuple(tuple(float(value) for value in row[:5]) for row in solution.covariance[:5])
 
 
-def _values(model: StepModel) -> Floats:
-    k = model.coefficients
-    return np.array([k.a, k.b, k.e, k.c, k.d, model.ttft_overhead_s])
-
-
-def _with(model: StepModel, values: Floats) -> StepModel:
-    a, b, e, c, d, overhead = (float(value) for value in values)
-    return replace(model, buckets=(Coefficients(a, b, e, c, d),), ttft_overhead_s=overhead)
-
-
-def _together(run: Observed, model: StepModel) -> float:
+def _together(run: Observed) -> float:
     """Requests decoding together in this run, on average over its time."""
     return float(run.decode_s.sum()) / _span(run.arrival_s, run.arrival_s + run.ttft_s + run.decode_s)
 
 
-def _validity(runs: Sequence[Observed], model: StepModel) -> dict[str, tuple[float, float]]:
+def _validity(runs: Sequence[Observed]) -> dict[str, tuple[float, float]]:
     def over(values: list[float]) -> tuple[float, float]:
         return min(values), max(values)
 
@@ -359,11 +469,39 @@ def _relative_error(table: Sequence[HoldOut]) -> float:
     return math.sqrt(sum(row.error_ratio**2 for row in table) / len(table)) if table else 1.0
 
 
-def _notes(model: StepModel, condition: float) -> tuple[str, ...]:
-    k = model.coefficients
+def _limit_notes(stated: EngineLimits, used: EngineLimits, runs: Sequence[Observed], replicas: int) -> tuple[str, ...]:
+    seqs, held = ceilings(runs, replicas)
     notes = []
-    if condition > CONDITION_MAX:
-        notes.append(f"condition number {condition:.3g}: some coefficients trade against each other; see measure next")
+    if stated.max_num_seqs is None:
+        reached = used.max_num_seqs is not None and used.max_num_seqs <= 1.1 * seqs.most + 1
+        notes.append(
+            f"max_num_seqs {used.max_num_seqs} read from a plateau in {seqs.name}"
+            if reached
+            else f"max_num_seqs not reached: at most {seqs.most:.0f} requests decoded at once"
+        )
+    if stated.kv_blocks is None and used.kv_blocks is not None:
+        kv_tokens = used.kv_blocks * used.block_tokens
+        notes.append(
+            f"KV memory of {kv_tokens:,} tokens read from a plateau in {held.name}"
+            if kv_tokens <= 1.2 * held.most
+            else f"KV memory not reached: at most {held.most:,.0f} tokens were kept at once"
+        )
+    if stated.max_batched_tokens is None:
+        notes.append(f"max_batched_tokens taken as {used.max_batched_tokens}, the likeliest")
+    return tuple(notes)
+
+
+def _notes(model: StepModel, solution: Solution, terms: str, pace: float) -> tuple[str, ...]:
+    k = model.coefficients
+    names = ", ".join("overhead" if term == "o" else term for term in terms)
+    notes = [
+        f"terms {names}, by held-out likelihood; pace of the machine between load steps {pace:.1%} (one sigma)",
+        "hold-out rows: predicted without their load step; the coefficients are those of all of them",
+    ]
+    if solution.condition > CONDITION_MAX:
+        notes.append(
+            f"condition number {solution.condition:.3g}: some coefficients trade against each other; see measure next"
+        )
     if k.b == 0 or k.e == 0:
         notes.append("measure next: a run with prompts several times longer, to tell b from e")
     if k.c == 0 or k.d == 0:
@@ -378,16 +516,6 @@ def _refuse(runs: Sequence[Observed]) -> None:
     for run in runs:
         if run.provenance == "schema_example":
             raise CalibrationError(f"{run.name}: schema_example values are invented; run against a real engine")
-
-
-def _light(ladder: Sequence[Observed], model: StepModel) -> str:
-    busiest = ladder[-1]
-    seen = max(_together(run, model) for run in ladder)
-    more = math.ceil(2 * TOGETHER_MIN / max(seen, 1e-3))
-    return (
-        f"{busiest.name}: at most {seen:.2g} requests decoded together, so what a batch costs was never seen; "
-        f"a light load cannot size a fleet: measure at about {more} x {busiest.rate_per_s:.3g}/s"
-    )
 
 
 def _span(start_s: Floats, end_s: Floats) -> float:

@@ -80,8 +80,9 @@ class Outcome:
 def predict_figures(work: Requests, model: StepModel, *, seed: int) -> tuple[Predicted, ...]:
     """Throughput, TPOT and TTFT of these very requests on one replica, each with its range.
 
-    The range joins two errors: the coefficients' (their covariance, simulated) and the model's own (the errors of the
-    same metric in the step model's hold-out table, widened by Student's t for how few they are).
+    The range joins two errors: that of the coefficients and of the machine's pace on another day (covariance and
+    `pace_sigma`, simulated), and the model's own (the errors of the same metric in the step model's hold-out table,
+    widened by Student's t for how few they are).
 
     Raises:
         PlanError: the step model has no hold-out table or no covariance, so no range could be given.
@@ -203,12 +204,20 @@ def _simulated(work: Requests, model: StepModel) -> dict[str, float]:
 
 
 def _drawn(model: StepModel, rng: np.random.Generator) -> StepModel:
-    """The model with coefficients drawn from their covariance; none is below zero."""
-    k = model.coefficients
-    assert model.covariance is not None
-    values = rng.multivariate_normal([k.a, k.b, k.e, k.c, k.d], np.array(model.covariance), method="eigh")
-    a, b, e, c, d = (max(float(value), 0.0) for value in values)
-    return replace(model, buckets=(Coefficients(a, b, e, c, d, k.bucket_tokens, k.bucket_seqs),))
+    """The model with coefficients drawn from their covariance, none below zero, on a machine whose pace is drawn too.
+
+    Graphs of an engine that pads were fitted as one constant each: they are drawn by their pace alone.
+    """
+    pace = math.exp(rng.normal(0.0, model.pace_sigma or 0.0))
+    buckets = model.buckets
+    if len(buckets) == 1:
+        k = model.coefficients
+        assert model.covariance is not None
+        values = rng.multivariate_normal([k.a, k.b, k.e, k.c, k.d], np.array(model.covariance), method="eigh")
+        a, b, e, c, d = (max(float(value), 0.0) for value in values)
+        buckets = (Coefficients(a, b, e, c, d, k.bucket_tokens, k.bucket_seqs),)
+    drawn = tuple(replace(k, a=pace * k.a, b=pace * k.b, e=pace * k.e, c=pace * k.c, d=pace * k.d) for k in buckets)
+    return replace(model, buckets=drawn, ttft_overhead_s=pace * model.ttft_overhead_s)
 
 
 def _model_error(model: StepModel, metric: str) -> tuple[float, float]:

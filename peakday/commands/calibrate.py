@@ -27,10 +27,11 @@ def calibrate(
     ] = None,
     engine: Annotated[str | None, typer.Option(help="Serving engine; a bench of vLLM says its own.")] = None,
     engine_version: Annotated[str, typer.Option(help="Its version.")] = "unknown",
-    max_num_seqs: Annotated[int, typer.Option(min=1, help="Requests it runs at once.")] = 256,
-    max_batched_tokens: Annotated[int, typer.Option(min=1, help="Tokens of one step.")] = 2048,
+    max_num_seqs: Annotated[int | None, typer.Option(min=1, help="Requests it runs at once; read from runs.")] = None,
+    max_batched_tokens: Annotated[int | None, typer.Option(min=1, help="Tokens of one step; read from runs.")] = None,
     block_tokens: Annotated[int, typer.Option(min=1, help="Tokens of a KV block.")] = 16,
-    kv_blocks: Annotated[int, typer.Option(min=1, help="KV blocks of one replica.")] = 8192,
+    kv_blocks: Annotated[int | None, typer.Option(min=1, help="KV blocks of one replica; read from runs.")] = None,
+    replicas: Annotated[int, typer.Option(min=1, help="Replicas behind the one address of the runs.")] = 1,
     out: Out = None,
     seed: Seed = None,
     as_json: Json = False,
@@ -40,6 +41,6 @@ def calibrate(
 
     facts = EngineFacts(
         model, chip, tp, chips_per_replica, engine, engine_version,
-        max_num_seqs, max_batched_tokens, block_tokens, kv_blocks,
+        max_num_seqs, max_batched_tokens, block_tokens, kv_blocks, replicas,
     )  # fmt: skip
     Console(as_json).result(*calibrate_from(records, facts, out, seed=1 if seed is None else seed))

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from capacity.calibration.fit import EngineLimits, Identity, calibrate
+from capacity.calibration.fit import Identity, calibrate
+from capacity.calibration.limits import EngineLimits
 from capacity.calibration.observed import observed_calls
 from loadgen.record import load_run
 from neuron_bench.device.chips import resolve_chip
@@ -18,10 +19,13 @@ from neuron_bench.step_model import StepModel, write_step_model
 from peakday.errors import CommandError
 from peakday.records.folders import find_any
 
+BENCH_LIMITS = (256, 2048, 8192)
+"""Requests at once, tokens of a step and KV blocks that a bench, which reaches none of them, is taken to have."""
+
 
 @dataclass(frozen=True)
 class EngineFacts:
-    """What timings cannot tell of the engine that made them: its limits and its place."""
+    """The engine that made the timings: its place, and its limits where they are known; None is read from the data."""
 
     model: str
     chip: str | None
@@ -29,10 +33,11 @@ class EngineFacts:
     chips_per_replica: float | None
     engine: str | None
     version: str
-    max_num_seqs: int
-    max_batched_tokens: int
+    max_num_seqs: int | None
+    max_batched_tokens: int | None
     block_tokens: int
-    kv_blocks: int
+    kv_blocks: int | None
+    replicas: int = 1
 
 
 def calibrate_from(
@@ -71,16 +76,17 @@ def _from_runs(wanted: Sequence[str], facts: EngineFacts, seed: int, bench: Step
         today,
     )
     runs = [load_run(find_any(name)[1]) for name in wanted]
-    return calibrate([observed_calls(run, facts.model) for run in runs], limits, identity, seed=seed, bench=bench)
+    observed = [observed_calls(run, facts.model) for run in runs]
+    return calibrate(observed, limits, identity, bench=bench, replicas=facts.replicas)
 
 
 def _from_bench(wanted: str, facts: EngineFacts) -> StepModel:
     bench = load_bench(find_any(wanted)[1])
     engine = Engine(
-        max_num_seqs=facts.max_num_seqs,
-        max_batched_tokens=facts.max_batched_tokens,
+        max_num_seqs=facts.max_num_seqs or BENCH_LIMITS[0],
+        max_batched_tokens=facts.max_batched_tokens or BENCH_LIMITS[1],
         block_tokens=facts.block_tokens,
-        kv_blocks=facts.kv_blocks,
+        kv_blocks=facts.kv_blocks or BENCH_LIMITS[2],
         name=facts.engine,
         chips_per_replica=facts.chips_per_replica,
         tp=facts.tp,

@@ -1,0 +1,270 @@
+"""Calibration on random engines: does it predict what it was not fitted to, or refuse? `python -m study engines`.
+
+Every engine has coefficients drawn log-uniform over decades around those of CPUs, GPUs and Neuron chips, and limits of
+requests, KV memory and step tokens that bind or do not. Its rate sweep is light only, to the knee, or past saturation,
+with one or two length mixes; every time scatters by 2% to 20%, and the machine's pace drifts by up to 10% between load
+steps. The calibration must read the limits; sizes of padded graphs are stated. Predictions are held against the engine
+itself at its own pace, without scatter.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+
+from capacity.calibration.backtest import coverage_interval
+from capacity.calibration.fit import Identity, calibrate, hold_out_rows
+from capacity.calibration.limits import CalibrationError, EngineLimits
+from capacity.calibration.observed import Observed
+from capacity.calibration.search import empty_buckets, served, with_values
+from capacity.simulator.engine import simulate
+from capacity.simulator.rate_at_slo import Lengths, rate_at_slo
+from capacity.simulator.requests import Floats, Requests, requests
+from neuron_bench.step_model import Coefficients, StepModel
+from slo.slo import Slo
+
+SEED = 20261129
+RANGES = {
+    "cpu": ((5e-3, 5e-2), (1e-4, 1e-3), (1e-9, 2e-7), (1e-4, 3e-3), (1e-8, 2e-6), (5e-3, 5e-2)),
+    "gpu": ((4e-3, 4e-2), (5e-6, 1e-4), (1e-10, 1e-8), (2e-5, 5e-4), (1e-9, 1e-7), (2e-3, 3e-2)),
+    "neuron": ((8e-3, 5e-2), (3e-5, 4e-4), (1e-10, 1e-8), (1e-5, 5e-4), (1e-9, 1e-7), (5e-3, 5e-2)),
+}
+"""Seconds, in the order a, b, e, c, d, overhead."""
+SWEEPS = {"light": (0.15, 0.3, 0.45), "knee": (0.3, 0.6, 0.9), "saturated": (0.3, 0.7, 1.2)}
+HELD_OUT = (0.5, 0.8)
+"""Shares of the knee; both below 0.85."""
+CALLS, HELD_OUT_CALLS = 400, 1_500
+TOKEN_BUCKETS, SEQ_BUCKETS = (128, 512, 2048), (1, 4, 16, 64, 256)
+BAR, CAPACITY_BAR, SHARE_BAR = 0.05, 0.05, 0.97
+
+
+@dataclass(frozen=True)
+class Engine:
+    """One random engine, how it is measured, and how noisily."""
+
+    number: int
+    kind: str
+    model: StepModel
+    lengths: tuple[float, float]
+    knee_per_s: float
+    sweep: str
+    mixes: int
+    noise: float
+    padded: bool
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of one engine. errors: the worst of TPOT p50 and TTFT p50 over the held-out load steps."""
+
+    engine: Engine
+    refused: str | None
+    tpot_error: float = 0.0
+    ttft_error: float = 0.0
+    capacity_error: float = 0.0
+
+    @property
+    def bar(self) -> float:
+        """Error allowed: 5%, or twice the scatter of single times."""
+        return max(BAR, 2 * self.engine.noise)
+
+    @property
+    def within(self) -> bool:
+        """Both held-out errors are within the bar."""
+        return max(abs(self.tpot_error), abs(self.ttft_error)) <= self.bar
+
+
+def draw_engine(number: int) -> Engine:
+    """The engine of a number, always the same."""
+    rng = np.random.default_rng([SEED, number])
+    kind = str(rng.choice(list(RANGES)))
+    values = np.array([np.exp(rng.uniform(np.log(low), np.log(high))) for low, high in RANGES[kind]])
+    lengths = (
+        float(np.exp(rng.uniform(np.log(100), np.log(1500)))),
+        float(np.exp(rng.uniform(np.log(30), np.log(300)))),
+    )
+    padded = bool(rng.random() < 0.25)
+    seqs = int(2 ** rng.uniform(2, 8))
+    held = sum(lengths) * seqs
+    kv = max(int(held * rng.uniform(0.3, 0.8)), 8_000) if rng.random() < 1 / 3 else int(4 * held + 20_000)
+    base = StepModel(
+        model_id=f"engine-{number}",
+        chip=kind,
+        tp=1,
+        chips_per_replica=1.0,
+        buckets=empty_buckets(TOKEN_BUCKETS, SEQ_BUCKETS) if padded else (Coefficients(1e-3, 0.0, 0.0, 0.0, 0.0),),
+        max_num_seqs=min(seqs, 256),
+        max_batched_tokens=2048 if padded else int(rng.choice([512, 2048, 8192])),
+        block_tokens=16,
+        kv_blocks=max(kv // 16, 1),
+        ttft_overhead_s=0.0,
+        gap_overhead_s=0.0,
+        provenance="simulated",
+        relative_error=0.0,
+        engine="random",
+        version="1",
+        date="2026-11-29",
+        source="python -m study engines",
+    )
+    model = with_values(base, values)
+    engine = Engine(
+        number, kind, model, lengths, 0.0, str(rng.choice(list(SWEEPS))), int(rng.integers(1, 3)),
+        float(rng.uniform(0.02, 0.2)), padded,
+    )  # fmt: skip
+    return replace(engine, knee_per_s=_knee(engine))
+
+
+def _knee(engine: Engine) -> float:
+    """Calls a second that a full queue is worked off with."""
+    work = _work(engine, 1e6, 600, np.random.default_rng(1))
+    ends_s = np.sort(simulate(work, engine.model).end_s)
+    return float(300 / (ends_s[450] - ends_s[150]))
+
+
+def _work(engine: Engine, rate_per_s: float, n: int, rng: np.random.Generator, factor: float = 1.0) -> Requests:
+    prompt, answer = engine.lengths
+    return requests(
+        np.cumsum(rng.exponential(1 / rate_per_s, n)),
+        np.clip(rng.lognormal(np.log(prompt * factor), 0.6, n), 8, 6_000).astype(int),
+        np.clip(rng.lognormal(np.log(answer / factor), 0.5, n), 2, 1_000).astype(int),
+    )
+
+
+def measure(engine: Engine) -> list[Observed]:
+    """Its rate sweep as a client would have measured it."""
+    rng = np.random.default_rng([SEED, engine.number, 1])
+    shares = [(share, 1.0) for share in SWEEPS[engine.sweep]]
+    shares += [(0.5, 0.4)] if engine.mixes == 2 else []
+    return [_observe(engine, share, factor, rng) for share, factor in shares]
+
+
+def _observe(engine: Engine, share: float, factor: float, rng: np.random.Generator) -> Observed:
+    work = _work(engine, share * engine.knee_per_s, CALLS, rng, factor)
+    pace = float(np.exp(rng.uniform(-0.05, 0.05)))
+    # A machine that is so much slower, at these arrivals, is this one at arrivals so much closer.
+    times = served(replace(work, arrival_s=work.arrival_s / pace), engine.model)
+    blur: Floats = rng.lognormal(0, engine.noise, (2, CALLS))
+    return Observed(
+        f"{share:g} of the knee, lengths x {factor:g}", work.arrival_s, work.input_tokens, work.output_tokens,
+        work.cached_tokens, pace * times.ttft_s * blur[0], pace * (times.e2e_s - times.ttft_s) * blur[1], "simulated",
+    )  # fmt: skip
+
+
+def judge(number: int) -> Verdict:
+    """Calibrate from the sweep of one engine, and hold the prediction against the engine."""
+    engine = draw_engine(number)
+    limits = EngineLimits(token_buckets=TOKEN_BUCKETS, seq_buckets=SEQ_BUCKETS) if engine.padded else EngineLimits()
+    who = Identity(engine.model.model_id, engine.kind, 1, 1.0, "random", "1", "2026-11-29")
+    try:
+        model = calibrate(measure(engine), limits, who)
+    except CalibrationError as refusal:
+        return Verdict(engine, str(refusal))
+    errors: dict[str, list[float]] = {"tpot_s_p50": [], "ttft_s_p50": []}
+    for share in HELD_OUT:
+        for row in hold_out_rows(_held_out(engine, share), model):
+            if row.metric in errors:
+                errors[row.metric].append(row.error_ratio)
+    tpot, ttft = (max(errors[name], key=abs) for name in ("tpot_s_p50", "ttft_s_p50"))
+    return Verdict(engine, None, tpot, ttft, _capacity_error(engine, model))
+
+
+def _held_out(engine: Engine, share: float) -> Observed:
+    rng = np.random.default_rng([SEED, engine.number, 2])
+    work = _work(engine, share * engine.knee_per_s, HELD_OUT_CALLS, rng)
+    times = served(work, engine.model)
+    return Observed(
+        "held out", work.arrival_s, work.input_tokens, work.output_tokens, work.cached_tokens, times.ttft_s,
+        times.e2e_s - times.ttft_s, "simulated",
+    )  # fmt: skip
+
+
+def _capacity_error(engine: Engine, model: StepModel) -> float:
+    """Capacity at TTFT p99 and TPOT p99 of twice those at half of the knee, predicted over true, less 1."""
+    run = _held_out(engine, 0.5)
+    slos = (
+        Slo("ttft_s", 0.99, 2 * float(np.quantile(run.ttft_s, 0.99))),
+        Slo("tpot_s", 0.99, 2 * float(np.quantile(run.tpot_s, 0.99))),
+    )
+    sample = Lengths(run.input_tokens, run.output_tokens, run.cached_tokens)
+    rate = partial(rate_at_slo, sample, slos=slos, n=1_500, seed=1)
+    return rate(model=model).rate_per_s / rate(model=engine.model).rate_per_s - 1
+
+
+def table(verdicts: Sequence[Verdict]) -> str:
+    """Markdown: by sweep, by padding, and over all."""
+    lines = [
+        "| engines | n | refused | within max(5%, 2 x scatter) | TPOT p50, median and p90 | TTFT p50 "
+        "| capacity at the SLOs | within 5% |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    groups: list[tuple[str, list[Verdict]]] = [
+        (f"{sweep} sweep", [v for v in verdicts if v.engine.sweep == sweep]) for sweep in SWEEPS
+    ]
+    groups += [
+        (f"{mixes} length mix{'es' * (mixes == 2)}", [v for v in verdicts if v.engine.mixes == mixes])
+        for mixes in (1, 2)
+    ]
+    groups += [
+        (name, [v for v in verdicts if v.engine.padded is padded])
+        for name, padded in (("padded graphs", True), ("no padding", False))
+    ]
+    return "\n".join([*lines, *(_row(name, part) for name, part in [*groups, ("all", list(verdicts))] if part)])
+
+
+def _row(name: str, part: Sequence[Verdict]) -> str:
+    kept = [each for each in part if each.refused is None]
+    if not kept:
+        return f"| {name} | {len(part)} | {len(part)} | - | - | - | - | - |"
+    within = coverage_interval(sum(each.within for each in kept), len(kept), SHARE_BAR)
+    capacity = sum(abs(each.capacity_error) <= CAPACITY_BAR for each in kept)
+
+    def spread(values: Sequence[float]) -> str:
+        sizes = np.abs(np.array(values))
+        return f"{np.median(sizes):.1%}, {np.quantile(sizes, 0.9):.1%}"
+
+    return (
+        f"| {name} | {len(part)} | {len(part) - len(kept)} "
+        f"| {within.inside} of {within.n} ({within.inside / within.n:.1%}) "
+        f"| {spread([v.tpot_error for v in kept])} | {spread([v.ttft_error for v in kept])} "
+        f"| {spread([v.capacity_error for v in kept])} | {capacity} of {len(kept)} ({capacity / len(kept):.1%}) |"
+    )
+
+
+def misses(verdicts: Sequence[Verdict]) -> Iterator[str]:
+    """Every engine outside the bar, and every refusal, in a line."""
+    for each in verdicts:
+        engine = each.engine
+        name = (
+            f"{engine.number} {engine.kind} {engine.sweep} x{engine.mixes} noise {engine.noise:.0%}"
+            f"{' padded' if engine.padded else ''}"
+        )
+        if each.refused is not None:
+            yield f"{name}: refused, {each.refused}"
+        elif not each.within or abs(each.capacity_error) > CAPACITY_BAR:
+            errors = f"TPOT {each.tpot_error:+.1%}, TTFT {each.ttft_error:+.1%}"
+            yield f"{name}: {errors}, capacity {each.capacity_error:+.1%}"
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(prog="python -m study engines", description=__doc__)
+    parser.add_argument("--number", type=int, default=300)
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--detail", action="store_true", help="every miss and refusal")
+    chosen = parser.parse_args(arguments)
+    with ProcessPoolExecutor(chosen.processes) as pool:
+        verdicts = list(pool.map(judge, range(chosen.number)))
+    if chosen.detail:
+        print("\n".join(misses(verdicts)), end="\n\n")
+    print(table(verdicts))
+
+
+if __name__ == "__main__":
+    import sys
+
+    main(sys.argv[1:])
