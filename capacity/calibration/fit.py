@@ -60,7 +60,7 @@ QUEUED = 3.0
 """A load step whose TTFT p50 is this many times that of the lightest has a queue: its first tokens are the queue's."""
 LIMIT_MATTERS = 1.15
 """A limit that nobody knows is asked for when it may move the rate of a full replica by more than this."""
-LEVEL_WEIGHT = 0.02
+LEVEL_WEIGHT = 0.008
 """Quantile loss that moving the level of pace by its standard error must win."""
 ERROR_MAX = 0.5
 """A fit that is further off on runs it never saw is refused."""
@@ -248,7 +248,7 @@ def _levelled(problem: Problem, guess: Guess) -> Guess:
         model = with_values(problem.model, guess.values * math.exp(level))
         return quantile_loss(runs, model, problem.replicas) + LEVEL_WEIGHT * (level / sigma) ** 2
 
-    level = min((share * sigma for share in np.linspace(-1.5, 1.5, 13)), key=loss)
+    level = min((share * sigma for share in np.linspace(-2.0, 2.0, 17)), key=loss)
     return Guess(guess.values * math.exp(level), guess.pace - level)
 
 
