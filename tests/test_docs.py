@@ -47,17 +47,17 @@ def test_every_module_that_the_coverage_page_names_exists(row):
 
 
 def commands() -> dict[str, typer.core.TyperCommand]:
-    """Every verb by its full name."""
-    found = {}
+    """Every verb by its full name; deprecated names are hidden, and no verbs."""
+    verbs = {}
 
     def walk(command, name):
         for child_name, child in getattr(command, "commands", {}).items():
             walk(child, f"{name} {child_name}")
-        if not getattr(command, "commands", {}):
-            found[name] = command
+        if not getattr(command, "commands", {}) and not command.hidden:
+            verbs[name] = command
 
     walk(typer.main.get_command(app), "peakday")
-    return found
+    return verbs
 
 
 @pytest.mark.parametrize("name", sorted(commands()))
