@@ -13,17 +13,34 @@ class SseEvent:
     data: bytes
 
 
-class SseParser:
-    """Incremental parser. Lines may end in LF, CR or CRLF, and a chunk may end anywhere, also inside CRLF."""
+LINE_BYTES_MAX = 4 * 1024 * 1024
+"""A line that is longer is no event but an attack on our memory, and on our time: it is joined anew by every read."""
 
-    def __init__(self) -> None:
+
+class SseError(ValueError):
+    """A stream that cannot be one of events."""
+
+
+class SseParser:
+    """Incremental parser. Lines may end in LF, CR or CRLF, and a chunk may end anywhere, also inside CRLF.
+
+    A field `error`, which the standard does not know, is an event of that name: llama.cpp's server fails so.
+    """
+
+    def __init__(self, *, bare: bool = False) -> None:
+        """`bare`: an event that has a name and no data is one too, against the standard; some servers end so."""
+        self._bare = bare
         self._tail = b""
         self._event = ""
         self._data: list[bytes] = []
         self._started = False
 
     def feed(self, data: bytes) -> list[SseEvent]:
-        """Events completed by these bytes, in order."""
+        """Events completed by these bytes, in order.
+
+        Raises:
+            SseError: a line longer than `LINE_BYTES_MAX`.
+        """
         data = self._tail + data
         if not self._started and data:
             if b"\xef\xbb\xbf".startswith(data) and len(data) < 3:
@@ -38,6 +55,8 @@ class SseParser:
             body = body.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         *lines, rest = body.split(b"\n")
         self._tail = rest + held
+        if len(rest) > LINE_BYTES_MAX:
+            raise SseError(f"a line of more than {LINE_BYTES_MAX >> 20} MiB")
         return [event for line in lines if (event := self._line(line)) is not None]
 
     def _line(self, line: bytes) -> SseEvent | None:
@@ -49,10 +68,14 @@ class SseParser:
             self._data.append(value)
         elif name == b"event":
             self._event = value.decode("utf-8", "replace")
+        elif name == b"error" and value:
+            self._event = "error"
+            self._data.append(value)
         return None
 
     def _dispatch(self) -> SseEvent | None:
-        event = SseEvent(self._event or "message", b"\n".join(self._data)) if self._data else None
+        known = self._data or (self._bare and self._event)
+        event = SseEvent(self._event or "message", b"\n".join(self._data)) if known else None
         self._event = ""
         self._data = []
         return event

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from array import array
 from typing import Any
 
@@ -10,8 +11,10 @@ import orjson
 from loadgen.job import TargetSpec
 from loadgen.schedule.session import SessionState
 from loadgen.targets.base import Fetch, Refused, RequestTemplate, Shared, post
+from loadgen.targets.usage import count
 from loadgen.transport.answer import Answer, BadAnswer, SseAnswer
 from loadgen.transport.connection import Endpoint
+from wire.openai_stream import StreamEventError, event_object
 from wire.sse import SseParser
 
 SESSIONS_PER_BATCH = 500
@@ -33,10 +36,10 @@ class AssistantTarget:
             batch = states[low : low + SESSIONS_PER_BATCH]
             body = orjson.dumps({"customer_ids": [state.session.customer_id for state in batch]})
             status, answer = fetch(post(self.where, "/v1/sessions", body, {"Accept-Encoding": "identity"}))
-            if status != 200:
+            if not 200 <= status < 300:
                 raise Refused(f"sign_in_{status}")
-            for state, session in zip(batch, orjson.loads(answer)["sessions"], strict=True):
-                state.token = session["session_token"]
+            for state, token in zip(batch, _session_tokens(answer, len(batch)), strict=True):
+                state.token = token
 
     def turn(self, state: SessionState) -> tuple[bytes, Answer]:
         """The present turn as a request."""
@@ -67,7 +70,25 @@ class AssistantTarget:
         state.pending_confirmation = pending["token"] if pending else None
 
 
+def _session_tokens(answer: bytes, count: int) -> list[str]:
+    """The session tokens of a sign-in, one a customer; raises `Refused` when they are anything else."""
+    try:
+        sessions = orjson.loads(answer)["sessions"]
+        tokens = [session["session_token"] for session in sessions]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        raise Refused("sign_in_malformed") from None
+    if len(tokens) != count:
+        raise Refused("sign_in_too_few" if len(tokens) < count else "sign_in_too_many")
+    if not all(isinstance(token, str) and token.isascii() and token.isprintable() for token in tokens):
+        raise Refused("sign_in_malformed")
+    return tokens
+
+
 _DELTA = b"event: delta\n"
+_EMPTY_DELTAS = (b'{"text":""', b'{"text": ""')
+META = ("intent", "complexity", "region", "route", "route_s", "prefetch_s", "guard_action", "escalated")
+"""What of a `meta` event is kept: the columns of a turn, and no key of ours."""
+EVENTS = ("meta", "usage", "tool", "done", "error")
 _OTHER_EVENTS = tuple(b"event: " + name + b"\n" for name in (b"usage", b"tool", b"done", b"error", b"meta"))
 
 
@@ -88,7 +109,10 @@ class AssistantAnswer(SseAnswer):
         while position < length:
             end = self._deltas_end(block, position) if self.counting else position
             if end > position:
-                self.content(now_ns, block.count(_DELTA, position, end))
+                chunks = block.count(_DELTA, position, end)
+                chunks -= sum(block.count(empty, position, end) for empty in _EMPTY_DELTAS)
+                if chunks:
+                    self.content(now_ns, chunks)
                 position = end
                 continue
             event_end = block.index(b"\n\n", position) + 2
@@ -105,17 +129,21 @@ class AssistantAnswer(SseAnswer):
     def read(self, now_ns: int, name: str, data: bytes) -> None:
         """Read one event."""
         if name == "delta":
+            if data.startswith(_EMPTY_DELTAS):
+                return
             self.content(now_ns, 1)
             self.stream_first_ns = self.stream_first_ns or now_ns
             self.counting = True
             return
-        value = orjson.loads(data)
-        if not isinstance(value, dict):
-            raise BadAnswer("an event that is no object")
+        if name not in EVENTS:
+            return  # a heartbeat, or an event of a later version
+        value = event_object(data.strip())
+        if value is None:
+            raise BadAnswer(f"{name}: no object")
         if name == "usage":
             self._call(value)
         elif name == "meta":
-            self.meta.update(value)
+            self.meta.update({key: value[key] for key in (*META, "simulated") if key in value})
         elif name == "tool":
             self.tools.append(value)
         elif name == "done":
@@ -126,7 +154,7 @@ class AssistantAnswer(SseAnswer):
     def _call(self, data: dict[str, Any]) -> None:
         """A model call ended: what streamed since the last one was its answer."""
         self.calls.append(data)
-        tokens = data.get("output_tokens") or 0
+        tokens = count(data.get("output_tokens") or 0, "output_tokens")
         if self.stream_first_ns and tokens >= 2 and self.last_ns > self.stream_first_ns:
             self.tpot_s = (self.last_ns - self.stream_first_ns) * 1e-9 / (tokens - 1)
         self.stream_first_ns = 0
@@ -136,19 +164,25 @@ class AssistantAnswer(SseAnswer):
         self.done = True
         self.output_tokens = data.get("output_tokens")
         self.cost_usd = data.get("cost_usd")
-        self.meta["pending_confirmation"] = data.get("pending_confirmation")
+        pending = data.get("pending_confirmation")
+        if pending is not None and not (isinstance(pending, dict) and isinstance(pending.get("token"), str)):
+            raise BadAnswer("pending_confirmation: no object with a token")
+        self.meta["pending_confirmation"] = pending
 
     def _error(self, data: dict[str, Any]) -> None:
         http_status = data.get("status")
-        self.status = "throttled" if http_status == 429 else "stream_error"
-        self.error_code = f"{http_status}:{data.get('code')}" if http_status else str(data.get("code"))
+        code = f"{http_status}:{data.get('code')}" if http_status else data.get("code")
+        self.refuse("throttled" if http_status == 429 else "stream_error", code, data.get("message") or "")
 
     def full_text(self) -> str:
         """The text of all deltas, read after the answer has ended."""
-        events = SseParser().feed(b"".join(self.text or []))
-        return "".join(orjson.loads(event.data).get("text", "") for event in events if event.event == "delta")
+        pieces = []
+        for event in SseParser().feed(b"".join(self.text or []) + b"\n\n"):
+            with contextlib.suppress(StreamEventError):
+                text = (event_object(event.data) or {}).get("text") if event.event == "delta" else None
+                pieces.append(text if isinstance(text, str) else "")
+        return "".join(pieces)
 
     def finish(self) -> None:
         """A whole answer ends with `done`."""
-        self.status = "ok" if self.done else "stream_error"
-        self.error_code = None if self.done else "no_done"
+        self.decide(self.done, "no_done")

@@ -15,10 +15,12 @@ from loadgen.job import LoadError, TargetSpec
 from loadgen.schedule.session import SessionState
 from loadgen.targets.base import Fetch, Shared, new_trace, trace_headers
 from loadgen.targets.credentials import EVERY_S, Signer
-from loadgen.transport.answer import Answer
+from loadgen.targets.usage import count
+from loadgen.transport.answer import SAMPLE_LENGTH_MAX, Answer, BadAnswer
 from loadgen.transport.connection import Endpoint
 from wire.eventstream import EventStreamDecoder, Message
 
+USAGE = ("inputTokens", "outputTokens", "cacheReadInputTokens", "cacheWriteInputTokens")
 _THROTTLED = ("throttlingException", "ThrottlingException")
 
 
@@ -93,29 +95,34 @@ class ConverseAnswer(Answer):
             if message.kind != "event":
                 self._exception(message)
             elif message.name == "contentBlockDelta":
-                chunks += self._delta(orjson.loads(message.payload)["delta"])
+                chunks += self._delta(_object(_payload(message), "delta"))
             elif message.name == "messageStop":
-                self.stop_reason = orjson.loads(message.payload).get("stopReason")
+                self.stop_reason = _payload(message).get("stopReason")
             elif message.name == "metadata":
-                self.usage = orjson.loads(message.payload).get("usage") or {}
+                self.usage = _object(_payload(message), "usage")
         if chunks:
             self.content(now_ns, chunks)
 
     def _delta(self, delta: dict[str, Any]) -> int:
         """1 when the delta holds content: text, reasoning or the input of a tool."""
-        if self.text is not None and "text" in delta:
-            self.text.append(delta["text"].encode())
+        text = delta.get("text")
+        if text is not None and not isinstance(text, str):
+            raise BadAnswer("a delta whose text is no text")
+        if self.text is not None and text:
+            self.text.append(text.encode("utf-8", "replace"))
         return int(any(delta.values()))
 
     def _exception(self, message: Message) -> None:
-        self.status = "throttled" if message.name in _THROTTLED else "stream_error"
-        self.error_code = message.name
+        text = message.payload[:SAMPLE_LENGTH_MAX].decode("utf-8", "replace")
+        self.refuse("throttled" if message.name in _THROTTLED else "stream_error", message.name, text)
 
     def finish(self) -> None:
         """A whole answer has a stop reason; usage follows it."""
         whole = self.stop_reason is not None and not self.decoder.pending_bytes
-        self.status = "ok" if whole else "stream_error"
-        self.error_code = None if whole else "no_stop"
+        self.decide(whole, "no_stop")
+        self.usage = {
+            name: count(value, name) for name, value in self.usage.items() if name in USAGE and value is not None
+        }
         self.output_tokens = self.usage.get("outputTokens")
         if self.first_ns and self.output_tokens is not None and self.output_tokens >= 2:
             self.tpot_s = (self.last_ns - self.first_ns) * 1e-9 / (self.output_tokens - 1)
@@ -146,6 +153,20 @@ class ConverseAnswer(Answer):
             "stop_reason": self.stop_reason,
             "cost_usd": converse_cost_usd(self.spec.model, usage),
         }
+
+
+def _payload(message: Message) -> dict[str, Any]:
+    value = orjson.loads(message.payload)
+    if not isinstance(value, dict):
+        raise BadAnswer(f"{message.name}: no object")
+    return value
+
+
+def _object(payload: dict[str, Any], name: str) -> dict[str, Any]:
+    value = payload.get(name) or {}
+    if not isinstance(value, dict):
+        raise BadAnswer(f"{name} is no object")
+    return value
 
 
 def converse_cost_usd(model_id: str | None, usage: dict[str, Any]) -> float | None:

@@ -102,7 +102,7 @@ class HttpTarget:
         method = self._mapping.get("method", "POST")
         body = orjson.dumps(fill(self._mapping["body"], fields))
         headers = {"Content-Type": "application/json", **more}
-        headers |= {name: str(fill(value, fields)) for name, value in self._headers.items()}
+        headers |= {name: _header(fill(value, fields)) for name, value in self._headers.items()}
         parts = urlsplit(self.spec.url)
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         if self._signer is not None:
@@ -115,6 +115,12 @@ class HttpTarget:
     def learn(self, state: SessionState, answer: Answer) -> None:
         """Keep the conversation's id for the next turn."""
         state.conversation_id = answer.meta.get("conversation_id") or state.conversation_id
+
+
+def _header(value: Any) -> str:
+    """A header's value on one line: a field of it may come from the target's own last answer."""
+    text = str(value)
+    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
 
 
 def run_token_command(command: list[str]) -> str:

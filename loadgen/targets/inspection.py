@@ -51,7 +51,7 @@ def ask_mapped(
         answer = http.client.HTTPResponse(connection)
         try:
             answer.begin()
-            if answer.status != 200:
+            if not 200 <= answer.status < 300:
                 text = answer.read(300).decode("utf-8", "replace")
                 raise LoadError(f"target http={spec.url}: status {answer.status}: {text}")
             yield from _pieces(answer, MappedReader(spec.mapping or {}), started_s)
@@ -62,12 +62,17 @@ def ask_mapped(
 
 
 def _pieces(answer: http.client.HTTPResponse, reader: MappedReader, started_s: float) -> Iterator[Piece]:
+    known = False
     while data := answer.read1(65_536):
         at_s = time.monotonic() - started_s
-        yield Piece(at_s, data, reader.feed(data))
+        signals = reader.feed(data)
+        known = known or bool(signals)
+        yield Piece(at_s, data, signals)
     rest = reader.close()
     if rest:
         yield Piece(time.monotonic() - started_s, b"", rest)
+    if not known and {signal.kind for signal in rest} <= {"end"}:
+        raise BadAnswer("nothing in it was recognised")
 
 
 def connect(where: Endpoint, within_s: float) -> socket.socket:

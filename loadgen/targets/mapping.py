@@ -13,13 +13,23 @@ from host.yaml_text import read_yaml
 from loadgen.job import LoadError, TargetSpec
 
 SCHEMA = "peakday.target/1"
-FORMATS = ("sse", "ndjson", "responses", "json")
+FORMATS = ("sse", "ndjson", "responses", "json", "text")
 KEYS = {
     "schema", "url", "method", "headers", "customers", "token", "body", "format", "event_name", "text", "end", "error",
-    "usage", "conversation_id", "sigv4",
+    "usage", "conversation_id", "sigv4", "statuses",
 }  # fmt: skip
 PARTS = ("text", "end", "error", "usage", "conversation_id")
-USAGE_KEYS = {"event", "input_tokens", "cache_read_tokens", "output_tokens", "cost_usd"}
+USAGE_KEYS = {
+    "event", "input_tokens", "input_includes_cached", "cache_read_tokens", "cache_write_tokens_5m",
+    "cache_write_tokens_1h", "output_tokens", "cost_usd",
+}  # fmt: skip
+RULE_KEYS = {"event", "path"}
+END_KEYS = {"event", "path", "data", "equals", "absent", "close"}
+FIELDS = (
+    "message", "locale", "region", "session_id", "interaction_id", "turn_index", "product_id", "conversation_id",
+    "token",
+)  # fmt: skip
+"""Placeholders of every turn; `{customer.NAME}` are the columns of the customers file, and `{customer.id}`."""
 _ENV = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _SECRET_NAME = re.compile(r"authorization|cookie|key|token|secret|password", re.IGNORECASE)
 _FIELD = re.compile(r"\{([a-z_]+(?:\.[A-Za-z0-9_]+)?)\}")
@@ -28,10 +38,11 @@ _FIELD = re.compile(r"\{([a-z_]+(?:\.[A-Za-z0-9_]+)?)\}")
 RESPONSES: dict[str, Any] = {
     "event_name": "type",
     "text": {"event": "response.output_text.delta", "path": "delta"},
-    "end": {"event": "response.completed"},
-    "error": {"event": "error", "path": "code"},
+    "end": {"event": ["response.completed", "response.incomplete"]},
+    "error": [{"event": "error", "path": "code"}, {"event": "response.failed", "path": "response.error.code"}],
     "usage": {
-        "event": "response.completed",
+        "event": ["response.completed", "response.incomplete"],
+        "input_includes_cached": True,
         "input_tokens": "response.usage.input_tokens",
         "cache_read_tokens": "response.usage.input_tokens_details.cached_tokens",
         "output_tokens": "response.usage.output_tokens",
@@ -55,16 +66,27 @@ def load_mapping(path: Path) -> dict[str, Any]:
     if raw.get("format") not in FORMATS:
         raise LoadError(f"{path}: format is {raw.get('format')!r}, expected one of {', '.join(FORMATS)}")
     mapping = {**(RESPONSES if raw["format"] == "responses" else {}), **raw}
-    for key in ("url", "body", "text"):
+    for key in ("url", "body", *(() if raw["format"] == "text" else ("text",))):
         if key not in mapping:
             raise LoadError(f"{path}: {key}: missing")
     _check_parts(mapping, path)
     if "customers" in mapping:
         mapping["customers"] = str((path.parent / mapping["customers"]).resolve())
         read_customers(mapping["customers"])
+    _refuse_unknown_fields(mapping, path)
     _refuse_secrets(mapping.get("headers", {}), path)
     expand_headers(mapping.get("headers", {}), path)
     return mapping
+
+
+def _refuse_unknown_fields(mapping: Mapping[str, Any], path: Path) -> None:
+    """A placeholder that nothing fills would be sent as it stands, to a target that does not know it."""
+    columns = read_customers(mapping["customers"])[0] if "customers" in mapping else {"id": ""}
+    known = {*FIELDS, *(f"customer.{name}" for name in columns)}
+    for key in ("headers", "body"):
+        for name in sorted(set(_FIELD.findall(str(mapping.get(key, {}))))):
+            if name not in known:
+                raise LoadError(f"{path}: {key}: {{{name}}} is no field of a turn; known: {', '.join(sorted(known))}")
 
 
 def _refuse_secrets(headers: Mapping[str, str], path: Path) -> None:
@@ -79,13 +101,15 @@ def _refuse_secrets(headers: Mapping[str, str], path: Path) -> None:
 
 def _check_parts(mapping: Mapping[str, Any], path: Path) -> None:
     for name in PARTS:
+        known = USAGE_KEYS if name == "usage" else END_KEYS if name == "end" else RULE_KEYS
         part = mapping.get(name)
-        known = USAGE_KEYS if name == "usage" else {"event", "path", "data"}
-        if part is None:
-            continue
-        if not isinstance(part, dict) or set(part) - known:
-            raise LoadError(f"{path}: {name}: expected a mapping with keys among {', '.join(sorted(known))}")
-    if mapping["format"] != "json" and "end" not in mapping:
+        for rule in [] if part is None else part if isinstance(part, list) else [part]:
+            if not isinstance(rule, dict) or set(rule) - known:
+                raise LoadError(f"{path}: {name}: expected a mapping with keys among {', '.join(sorted(known))}")
+    statuses = mapping.get("statuses", [])
+    if not isinstance(statuses, list) or not all(type(status) is int and 200 <= status < 600 for status in statuses):
+        raise LoadError(f"{path}: statuses: expected a list of HTTP statuses that carry an answer, such as [200, 201]")
+    if mapping["format"] not in ("json", "text") and "end" not in mapping:
         raise LoadError(f"{path}: end: missing; without it a cut stream looks like a whole answer")
 
 
@@ -135,7 +159,11 @@ def fill(template: Any, fields: Mapping[str, Any]) -> Any:
     alone = _FIELD.fullmatch(template)
     if alone:
         return fields.get(alone[1], template)
-    return _FIELD.sub(lambda match: str(fields.get(match[1], match[0]) or ""), template)
+    return _FIELD.sub(lambda match: _shown(fields.get(match[1], match[0])), template)
+
+
+def _shown(value: Any) -> str:
+    return "" if value is None else str(value)
 
 
 def at(value: Any, path: str | None) -> Any:

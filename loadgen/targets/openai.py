@@ -11,10 +11,12 @@ import orjson
 from loadgen.job import TargetSpec
 from loadgen.schedule.session import SessionState
 from loadgen.targets.base import Fetch, RequestTemplate, Shared
-from loadgen.transport.answer import NEVER, Answer, BadAnswer, SseAnswer
+from loadgen.targets.usage import tokens
+from loadgen.transport.answer import NEVER, THROTTLED_STATUS, Answer, BadAnswer, SseAnswer
 from loadgen.transport.connection import Endpoint
+from wire.openai_stream import ChatEvent, answer_text, read_event
 
-_CONTENT_KEYS = ("content", "reasoning_content", "reasoning", "refusal", "text")
+_ERROR = b'"error"'
 
 
 class OpenAiTarget:
@@ -92,12 +94,12 @@ class Shape:
     A server that writes no `finish_reason` before the last chunk is not learned: it is read chunk by chunk.
     """
 
-    __slots__ = ("empty", "key", "mark", "marker", "plain")
+    __slots__ = ("empty", "key", "mark", "marker", "plain", "usage")
 
     def __init__(self) -> None:
         self.key: str | None = None
         self.marker = self.empty = self.mark = b""
-        self.plain = NEVER
+        self.plain = self.usage = NEVER
 
     def learn(self, key: str, data: bytes) -> None:
         """Take a chunk whose content stands under `key`: with or without a space after a colon, and what follows."""
@@ -106,6 +108,7 @@ class Shape:
         spaced = b'"' + key.encode() + b'": "'
         self.marker = compact if compact in data else spaced
         self.empty = self.marker + b'"'
+        self.usage = b'"usage":{' if compact in data else b'"usage": {'
         mark = b'"finish_reason":null' if compact in data else b'"finish_reason": null'
         found = data.rfind(mark)
         known = found >= 0 and self.marker in data
@@ -145,13 +148,15 @@ class OpenAiAnswer(SseAnswer):
         """Count up to the last chunk without a finish reason: finish, usage, errors and [DONE] come after content."""
         shape, position = self._shape, 0
         last = block.rfind(shape.mark) if shape.mark else -1
-        if last >= 0:
+        if last >= 0 and shape.usage not in block and _ERROR not in block:
             end = block.index(b"\n\n", last) + 2
             if not self.first_ns:
                 position = self._until_content(now_ns, block, end)
-            chunks = block.count(shape.marker, position, end)
-            if chunks:
-                self.content(now_ns, chunks)
+            events = block.count(b"\n\n", position, end)
+            if events and block.count(shape.mark, position, end) == events == block.count(shape.marker, position, end):
+                chunks = events if self._token_by_token else events - block.count(shape.empty, position, end)
+                if chunks:
+                    self.content(now_ns, chunks)
                 position = end
         for event in block[position:-2].split(b"\n\n") if position < len(block) else ():
             if event.startswith(b"data: ") and b"\n" not in event:
@@ -159,7 +164,9 @@ class OpenAiAnswer(SseAnswer):
             else:
                 self.read_block(now_ns, event + b"\n\n")
         if self.first_ns:  # from now on a block of plain content is counted where it comes in
-            self.marker, self.plain = shape.marker, shape.plain
+            self.marker, self.plain, self.rare = shape.marker, shape.plain, shape.usage
+            if not self._token_by_token:
+                self.empty = shape.empty
 
     def _until_content(self, now_ns: int, block: bytes, end: int) -> int:
         """Read what comes before the first content, a role mostly; where that content begins."""
@@ -174,50 +181,48 @@ class OpenAiAnswer(SseAnswer):
         return position
 
     def read(self, now_ns: int, name: str, data: bytes) -> None:
-        """Read one chunk."""
-        if data == b"[DONE]":
+        """Read one event."""
+        event = read_event(name, data)
+        if event.done:
             self.done = True
-            return
-        chunk = orjson.loads(data)
-        if not isinstance(chunk, dict):
-            raise BadAnswer("a chunk that is no object")
-        if chunk.get("error"):
-            self._error(chunk["error"])
-        self.usage = chunk.get("usage") or self.usage
-        for choice in chunk.get("choices") or ():
-            last = choice.get("finish_reason")
-            self.finish_reason = last or self.finish_reason
-            key = content_key(choice)
-            if key is None and self._token_by_token and "text" in choice and not last:
-                key = "text"
-            if key is not None:
-                self.content(now_ns, 1)
-                if not last and (key != self._shape.key or not data.endswith(self._shape.plain[:-2])):
-                    self._shape.learn(key, data)
+        if event.failure is not None:
+            code, message, status = event.failure
+            self.refuse("throttled" if status == THROTTLED_STATUS else "stream_error", code, message)
+        self.usage = event.usage or self.usage
+        self.finish_reason = event.finish_reason or self.finish_reason
+        key = event.content_key
+        if key is None and self._token_by_token and self._a_step(event):
+            key = "text"
+        if key is not None:
+            self.content(now_ns, 1)
+            if not event.finish_reason and (key != self._shape.key or not data.endswith(self._shape.plain[:-2])):
+                self._shape.learn(key, data)
 
-    def _error(self, error: Any) -> None:
-        code = error.get("code") or error.get("type") if isinstance(error, dict) else error
-        self.status = "throttled" if str(code) == "429" else "stream_error"
-        self.error_code = str(code)
+    def _a_step(self, event: ChatEvent) -> bool:
+        """Whether a chunk of a plain completion is a step of the engine, though its token has no text yet."""
+        return event.finish_reason is None and any("text" in choice for choice in event.choices)
 
     def finish(self) -> None:
         """A whole answer ends with a finish reason, usage or [DONE]."""
-        whole = self.done or self.finish_reason is not None or self.usage is not None
-        self.status = "ok" if whole else "stream_error"
-        self.error_code = None if whole else "no_end"
+        self.decide(self.done or self.finish_reason is not None or self.usage is not None, "no_end")
         usage = self.usage or {}
-        self.output_tokens = usage.get("completion_tokens")
-        if self.first_ns and (self.output_tokens or 0) >= 2:
-            self.tpot_s = (self.last_ns - self.first_ns) * 1e-9 / (self.output_tokens - 1)  # type: ignore[operator]
+        self.output_tokens = tokens(usage, "completion_tokens", "output_tokens")
+        if self.first_ns and self.output_tokens is not None and self.output_tokens >= 2:
+            self.tpot_s = (self.last_ns - self.first_ns) * 1e-9 / (self.output_tokens - 1)
         self.calls.append(self._call(usage))
 
     def full_text(self) -> str:
         """The text of all chunks, read after the answer has ended."""
-        return answer_text(self.text or [])
+        return answer_text(b"".join(self.text or []))
 
     def _call(self, usage: dict[str, Any]) -> dict[str, Any]:
-        prompt = usage.get("prompt_tokens")
-        cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens")
+        prompt = tokens(usage, "prompt_tokens", "input_tokens")
+        details = usage.get("prompt_tokens_details") or {}
+        if not isinstance(details, dict):
+            raise BadAnswer("prompt_tokens_details is no object")
+        cached = tokens(details, "cached_tokens")
+        if cached is not None and cached > (prompt or 0):
+            raise BadAnswer(f"{cached} cached tokens of a prompt of {prompt}")
         return {
             "call_index": 0,
             "start_s": 0.0,
@@ -238,25 +243,3 @@ class OpenAiAnswer(SseAnswer):
             "attempts": 1,
             "stop_reason": self.finish_reason,
         }
-
-
-def content_key(choice: dict[str, Any]) -> str | None:
-    """The key that holds content in a streamed choice; None for a role-only or final chunk."""
-    holder = choice.get("delta") or choice
-    for key in _CONTENT_KEYS:
-        if holder.get(key):
-            return key
-    calls = holder.get("tool_calls")
-    return "arguments" if calls else None
-
-
-def answer_text(blocks: list[bytes]) -> str:
-    """The text of a streamed answer, read after it has ended."""
-    pieces = []
-    for block in blocks:
-        for line in block.split(b"\n"):
-            if line.startswith(b"data: {"):
-                for choice in orjson.loads(line[6:]).get("choices") or ():
-                    holder = choice.get("delta") or choice
-                    pieces.append(holder.get("content") or holder.get("text") or "")
-    return "".join(pieces)

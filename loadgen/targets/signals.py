@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import contextlib
 from array import array
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, Protocol
@@ -9,9 +11,14 @@ from typing import Any, NamedTuple, Protocol
 import orjson
 
 from loadgen.job import TargetSpec, without_query
-from loadgen.targets.mapping import at
+from loadgen.targets.mapping import PARTS, at
+from loadgen.targets.usage import count, figure
 from loadgen.transport.answer import Answer, BadAnswer
-from wire.sse import SseParser
+from wire.sse import LINE_BYTES_MAX, SseParser
+
+ID_LENGTH_MAX = 2_000
+JSON_STARTS = (b"{", b"[", b'"')
+NO_JSON = object()
 
 
 class Signal(NamedTuple):
@@ -32,70 +39,155 @@ class Reader(Protocol):
 
 
 class MappedReader:
-    """Reads SSE, NDJSON, or one JSON body as a mapping says."""
+    """Reads SSE, NDJSON, plain text, or one JSON body as a mapping says."""
 
     def __init__(self, mapping: Mapping[str, Any]) -> None:
-        self._mapping = mapping
         self._format = mapping["format"]
-        self._sse = SseParser()
-        self._tail = b""
+        self._event_name: str | None = mapping.get("event_name")
+        self._rules = {kind: rules_of(mapping, kind) for kind in PARTS}
+        self._ends_by_close = self._format in ("json", "text") or any("close" in rule for rule in self._rules["end"])
+        self._named = {name for rules in self._rules.values() for rule in rules for name in _events(rule) or ("",)}
+        self._sse = SseParser(bare=True)
+        self._text = codecs.getincrementaldecoder("utf-8")("replace")
+        self._tail = bytearray()
 
     def feed(self, data: bytes) -> list[Signal]:
         """Signals of every event these bytes complete."""
+        if self._format == "text":
+            text = self._text.decode(data)
+            return [Signal("text", text)] if text else []
         if self._format in ("sse", "responses"):
-            return [found for event in self._sse.feed(data) for found in self.recognise(event.event, event.data)]
+            return [signal for event in self._sse.feed(data) for signal in self.recognise(event.event, event.data)]
         self._tail += data
         if self._format == "json":
             return []
         *lines, self._tail = self._tail.split(b"\n")
-        return [found for line in lines if line.strip() for found in self.recognise("", line)]
+        if len(self._tail) > LINE_BYTES_MAX:
+            raise BadAnswer(f"a line of more than {LINE_BYTES_MAX >> 20} MiB")
+        return [signal for line in lines if line.strip() for signal in self.recognise("", bytes(line))]
 
     def close(self) -> list[Signal]:
-        """The last line of NDJSON may lack its newline; one JSON body is read here."""
-        rest, self._tail = self._tail, b""
-        if not rest.strip():
-            return []
-        found = self.recognise("", rest)
-        return [*found, Signal("end")] if self._format == "json" else found
+        """The last event may lack its line end; one JSON body is read here."""
+        signals: list[Signal] = []
+        if self._format in ("sse", "responses"):
+            with contextlib.suppress(orjson.JSONDecodeError):  # an event that was cut has not come
+                signals += self.feed(b"\n\n")
+        rest = bytes(self._tail).strip()
+        self._tail = bytearray()
+        if rest:
+            signals += self.recognise("", rest)
+        return [*signals, Signal("end")] if self._ends_by_close else signals
 
     def recognise(self, name: str, data: bytes) -> list[Signal]:
-        """What one event means."""
-        mapping = self._mapping
-        end = mapping.get("end", {})
-        if "data" in end and data == str(end["data"]).encode():
+        """What one event means. One that no rule is about, or that holds no JSON, only keeps the connection alive."""
+        stripped = data.strip()
+        ends = self._rules["end"]
+        if any("data" in rule and _written(rule["data"]) == stripped and _about(rule, name) for rule in ends):
             return [Signal("end")]
-        value = orjson.loads(data)
-        name = str(at(value, mapping["event_name"])) if "event_name" in mapping else name
+        if self._event_name is None and "" not in self._named and name not in self._named:
+            return []
+        value = self._value(stripped)
+        if value is NO_JSON:
+            return [Signal("end")] if any(_ends(rule, name, None) for rule in ends) else []
+        if self._event_name is not None:
+            name = str(at(value, self._event_name))
         signals = []
         for kind in ("conversation_id", "text", "error"):
-            part = mapping.get(kind)
-            if part and part.get("event") in (None, name) and (found := at(value, part.get("path"))):
-                signals.append(Signal(kind, found))
-        if usage := self._usage(name, value):
+            contents = (at(value, rule.get("path")) for rule in self._rules[kind] if _about(rule, name))
+            content = next((content for content in contents if content), None)
+            if content is not None:
+                signals.append(Signal(kind, content))
+        usage: dict[str, Any] = {}
+        for rule in self._rules["usage"]:
+            if _about(rule, name):
+                usage |= _usage(rule, value)
+        if usage:
             signals.append(Signal("usage", usage))
-        if end and "data" not in end and end.get("event") in (None, name) and at(value, end.get("path")):
+        if any(_ends(rule, name, value) for rule in ends):
             signals.append(Signal("end"))
         return signals
 
-    def _usage(self, name: str, value: Any) -> dict[str, Any]:
-        part = self._mapping.get("usage")
-        if not part or part.get("event") not in (None, name):
-            return {}
-        found = {key: at(value, path) for key, path in part.items() if key != "event"}
-        return {key: number for key, number in found.items() if number is not None}
+    def _value(self, data: bytes) -> Any:
+        """The JSON of an event, or `NO_JSON` for what cannot be meant as such: a comment, a word, nothing."""
+        if self._format != "json" and data[:1] not in JSON_STARTS:
+            return NO_JSON
+        try:
+            return orjson.loads(data)
+        except orjson.JSONDecodeError:
+            if self._format != "json" and data[:1] != b"{":
+                return NO_JSON
+            return orjson.loads(data.decode("utf-8", "replace"))
+
+
+def rules_of(mapping: Mapping[str, Any], kind: str) -> list[Mapping[str, Any]]:
+    """The rules of one kind: one, a list of them, or none."""
+    part = mapping.get(kind)
+    return [] if part is None else part if isinstance(part, list) else [part]
+
+
+def _events(rule: Mapping[str, Any]) -> tuple[str, ...]:
+    """The names of events that a rule is about; none: about all."""
+    event = rule.get("event")
+    return () if event is None else tuple(event) if isinstance(event, list) else (event,)
+
+
+def _about(rule: Mapping[str, Any], name: str) -> bool:
+    names = _events(rule)
+    return not names or name in names
+
+
+def _written(data: Any) -> bytes:
+    """The data of an end as a mapping writes it: a text as it is, anything else as compact JSON."""
+    return data.strip().encode() if isinstance(data, str) else orjson.dumps(data)
+
+
+def _ends(rule: Mapping[str, Any], name: str, value: Any) -> bool:
+    """Whether an event is the end: by its name alone, or by what is, is equal or is absent at a path."""
+    if "data" in rule or "close" in rule or not _about(rule, name):
+        return False
+    if "absent" in rule:
+        return isinstance(value, dict) and at(value, rule["absent"]) is None
+    if "equals" in rule:
+        return value is not None and _alike(at(value, rule.get("path")), rule["equals"])
+    if "path" not in rule:
+        return bool(_events(rule)) or value is not None
+    return bool(at(value, rule["path"]))
+
+
+def _usage(rule: Mapping[str, Any], value: Any) -> dict[str, Any]:
+    figures = {key: at(value, path) for key, path in rule.items() if key not in ("event", "input_includes_cached")}
+    usage = {key: _checked(key, number) for key, number in figures.items() if number is not None}
+    if usage and rule.get("input_includes_cached"):
+        usage["input_includes_cached"] = True
+    return usage
+
+
+def _alike(value: Any, expected: Any) -> bool:
+    """Equality as YAML and JSON share it: `true` is no 1."""
+    return type(value) is type(expected) and value == expected
+
+
+def _checked(key: str, value: Any) -> float:
+    return figure(value, key) if key == "cost_usd" else count(value, key)
 
 
 class SignalAnswer(Answer):
     """An answer read through signals."""
 
-    __slots__ = ("ended", "reader", "spec", "usage")
+    __slots__ = ("ended", "reader", "spec", "statuses", "usage")
 
     def __init__(self, gaps_ns: array[int], reader: Reader, spec: TargetSpec, keep_text: bool = False) -> None:
         super().__init__(gaps_ns, keep_text)
         self.reader = reader
         self.spec = spec
         self.ended = False
+        self.statuses: tuple[int, ...] = tuple((spec.mapping or {}).get("statuses", ()))
         self.usage: dict[str, Any] = {}
+
+    @property
+    def good(self) -> bool:
+        """One of the mapping's `statuses`, or any 2xx where it names none."""
+        return self.http_status in self.statuses if self.statuses else super().good
 
     def feed(self, now_ns: int, data: bytes) -> None:
         """Read what these bytes complete; `now_ns` is when they came."""
@@ -111,12 +203,11 @@ class SignalAnswer(Answer):
             elif kind == "end":
                 self.ended = True
             elif kind == "error":
-                self.status = "throttled" if str(value) == "429" else "stream_error"
-                self.error_code = str(value)[:100]
+                self.refuse("throttled" if str(value) == "429" else "stream_error", value, value)
             elif kind == "usage":
                 self.usage.update(value)
             elif kind == "conversation_id":
-                self.meta["conversation_id"] = value
+                self.meta["conversation_id"] = _identifier(value)
             else:
                 raise BadAnswer(f"unknown signal {kind!r}")
         if chunks:
@@ -124,14 +215,14 @@ class SignalAnswer(Answer):
 
     def complete(self, now_ns: int) -> None:
         """The body ended: one JSON answer is read now, and its first token is its last."""
-        if self.http_status == 200 and not self.status:
+        if self.good and not self.status:
             self._take(now_ns, self.reader.close())
         super().complete(now_ns)
 
     def finish(self) -> None:
         """A whole answer has its end."""
-        self.status = "ok" if self.ended else "stream_error"
-        self.error_code = None if self.ended else "no_end"
+        self.decide(self.ended, "no_end")
+        self._take_cached_out()
         self.output_tokens = self.usage.get("output_tokens")
         self.cost_usd = self.usage.get("cost_usd")
         if self.output_tokens is not None and self.output_tokens >= 2 and self.last_ns > self.first_ns:
@@ -142,3 +233,21 @@ class SignalAnswer(Answer):
                  "endpoint": without_query(self.spec.url), "region": self.spec.region, "tpot_s": self.tpot_s,
                  **self.usage}
             )  # fmt: skip
+
+    def _take_cached_out(self) -> None:
+        """`input_tokens` are the uncached ones alone: a mapping says where the provider counts the cached ones in."""
+        includes = self.usage.pop("input_includes_cached", False)
+        prompt = self.usage.get("input_tokens")
+        cached = (self.usage.get("cache_read_tokens") or 0) + (self.usage.get("cache_write_tokens_5m") or 0)
+        if includes and prompt is not None:
+            if cached > prompt:
+                raise BadAnswer(f"{cached} cached tokens of a prompt of {prompt}")
+            self.usage["input_tokens"] = prompt - cached
+
+
+def _identifier(value: Any) -> str:
+    """A conversation's id, which goes into the next request: one line of text, or a number as text."""
+    text = str(value) if type(value) is int else value
+    if not isinstance(text, str) or not text.isprintable() or len(text) > ID_LENGTH_MAX:
+        raise BadAnswer("conversation_id is no identifier")
+    return text

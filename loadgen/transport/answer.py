@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 from array import array
 from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
-from wire.sse import SseParser
+from wire.openai_stream import StreamEventError
+from wire.sse import LINE_BYTES_MAX, SseError, SseParser
 
 _ERROR_BODY_BYTES = 4096
+CODE_LENGTH_MAX = 100
+"""Characters of an error code: it is a label, counted by its text."""
+SAMPLE_LENGTH_MAX = 300
+"""Characters that are kept of what a target said of an error."""
 THROTTLED_STATUS = 429
 
 
 class BadAnswer(ValueError):
     """An answer that cannot be what the target's kind promises: the target's fault, which ends one turn."""
+
+
+UNREADABLE = (BadAnswer, orjson.JSONDecodeError, StreamEventError, SseError)
+"""What a reader raises of bytes that are no answer of its kind: the turn is `malformed`, and the run goes on."""
 
 
 class Answer:
@@ -33,6 +43,7 @@ class Answer:
         "end_ns",
         "error_body",
         "error_code",
+        "error_text",
         "first_ns",
         "gap_ns_max",
         "gaps_ns",
@@ -65,6 +76,7 @@ class Answer:
         self.http_status = 0
         self.status = ""  # one of record.TURN_STATUSES once it has ended
         self.error_code: str | None = None
+        self.error_text = ""  # what the target said of its error, cut
         self.error_body = b""
         self.tail = b""
         self.meta: dict[str, Any] = {}
@@ -80,13 +92,18 @@ class Answer:
         self.http_status = http_status
         if headers.get(b"x-peakday-simulated") == b"1":
             self.meta["simulated"] = True
-        if http_status != 200:
+        if not self.good:
             return self.refused
         if headers.get(b"content-encoding", b"identity") != b"identity":
             self.status = "http_error"
             self.error_code = "content_encoding_" + headers[b"content-encoding"].decode("ascii", "replace")
             return self.skip
         return self.feed
+
+    @property
+    def good(self) -> bool:
+        """Whether the status says that an answer follows."""
+        return 200 <= self.http_status < 300
 
     def feed(self, now_ns: int, data: bytes) -> None:
         """Read body bytes of an accepted request."""
@@ -102,9 +119,10 @@ class Answer:
 
     def complete(self, now_ns: int) -> None:
         """The response ended as HTTP says it should."""
-        if self.http_status != 200:
+        if not self.good:
             self.status = "throttled" if self.http_status == THROTTLED_STATUS else "http_error"
             self.error_code = refusal_code(self.http_status, self.error_body)
+            self.error_text = self.error_body[:SAMPLE_LENGTH_MAX].decode("utf-8", "replace")
         elif not self.status:
             self.finish()
         self.end_ns = now_ns
@@ -113,11 +131,25 @@ class Answer:
         """Decide the status of a response that ended well on the wire: did it hold a whole answer?"""
         raise NotImplementedError
 
-    def fail(self, now_ns: int, status: str, code: str) -> None:
+    def decide(self, whole: bool, code: str) -> None:
+        """`ok` for a whole answer with content; one that was cut has `code`, and one without any content is `empty`."""
+        if whole and self.first_ns:
+            self.status, self.error_code = "ok", None
+        else:
+            self.status, self.error_code = "stream_error", "empty" if whole else code
+
+    def refuse(self, status: str, code: object, text: object = "") -> None:
+        """The target said, inside an accepted response, that it failed."""
+        self.status = status
+        self.error_code = str(code)[:CODE_LENGTH_MAX]
+        self.error_text = str(text)[:SAMPLE_LENGTH_MAX]
+
+    def fail(self, now_ns: int, status: str, code: str, text: str = "") -> None:
         """The response will not come, or no further."""
         self.end_ns = now_ns
         self.status = status
         self.error_code = code
+        self.error_text = text[:SAMPLE_LENGTH_MAX]
 
     def full_text(self) -> str:
         """The answer's text, where it was kept."""
@@ -164,7 +196,7 @@ def refusal_code(http_status: int, body: bytes) -> str:
         return str(http_status)
     error = parsed.get("error", parsed) if isinstance(parsed, dict) else None
     code = (error.get("code") or error.get("type") or error.get("__type")) if isinstance(error, dict) else None
-    return f"{http_status}:{code}" if code and str(code) != str(http_status) else str(http_status)
+    return f"{http_status}:{code}"[:CODE_LENGTH_MAX] if code and str(code) != str(http_status) else str(http_status)
 
 
 NEVER = b"\xff"
@@ -178,17 +210,18 @@ class SseAnswer(Answer):
     lines in CR or CRLF is read by the general parser throughout.
 
     A reader that knows that nothing but content comes before a block's end, where that end is an event of plain
-    content, sets `marker` (it stands once in each such event) and `plain` (how such an event ends): then a read costs
-    one comparison and one count.
+    content, sets `marker` (it stands once in each such event), `plain` (how such an event ends), `empty` (how an event
+    of that kind without content looks) and `rare` (what stands in events that must be read): then a read
+    costs a few counts.
     """
 
-    __slots__ = ("marker", "parser", "plain")
+    __slots__ = ("empty", "marker", "parser", "plain", "rare")
 
     def __init__(self, gaps_ns: array[int], keep_text: bool = False) -> None:
         super().__init__(gaps_ns, keep_text)
         self.parser: SseParser | None = None
         self.marker = b""
-        self.plain = NEVER
+        self.plain = self.empty = self.rare = NEVER
 
     def feed(self, now_ns: int, data: bytes) -> None:
         """Read body bytes; the common case, whole events of plain content, takes no parsing at all."""
@@ -203,13 +236,19 @@ class SseAnswer(Answer):
                 return self._parse(now_ns, data)
             end = data.rfind(b"\n\n") + 2
             if end < 2:
+                if len(data) > LINE_BYTES_MAX:
+                    raise SseError(f"an event of more than {LINE_BYTES_MAX >> 20} MiB")
                 self.tail = data
                 return None
             self.tail = data[end:]
             data = data[:end]
         if self.text is not None:
             self.text.append(data)
-        chunks = data.count(self.marker) if data.endswith(self.plain) else 0
+        chunks = 0
+        if data.endswith(self.plain) and self.rare not in data:
+            events = data.count(b"\n\n")
+            if data.count(self.plain) == events == data.count(self.marker):
+                chunks = events - data.count(self.empty)
         if not chunks:
             return self.mixed(now_ns, data)
         self.chunks += chunks  # from here on `content`, inlined: this is the hot path
@@ -222,8 +261,22 @@ class SseAnswer(Answer):
 
     def _parse(self, now_ns: int, data: bytes) -> None:
         assert self.parser is not None
+        if self.text is not None:
+            self.text.append(data)
         for event in self.parser.feed(data):
             self.read(now_ns, event.event, event.data)
+
+    def complete(self, now_ns: int) -> None:
+        """The body ended: an event that lacks its blank line is read all the same, where it can be."""
+        if self.good and not self.status:
+            rest, self.tail = self.tail, b""
+            last = self.parser or SseParser()
+            with contextlib.suppress(*UNREADABLE):
+                for event in last.feed(rest + b"\n\n"):
+                    self.read(now_ns, event.event, event.data)
+            if self.text is not None:
+                self.text.append(rest)
+        super().complete(now_ns)
 
     def mixed(self, now_ns: int, block: bytes) -> None:
         """Read a block that may hold more than content: count where that is enough, read events where it is not."""

@@ -15,10 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from orjson import JSONDecodeError
-
 from host.fetch import own_addresses
-from loadgen.transport.answer import Answer, BadAnswer
+from loadgen.transport.answer import UNREADABLE, Answer, BadAnswer
 from loadgen.transport.tls import TlsLayer, default_context
 from wire import http_response
 from wire.eventstream import EventStreamError
@@ -28,8 +26,10 @@ _WRITE = 2
 _READ_BYTES = 32_768
 STALE_WITHIN_NS = 100_000_000
 """A kept-alive connection that ends this soon after a request was closed while idle: the request is sent again."""
-MALFORMED = (BadAnswer, JSONDecodeError, EventStreamError, *http_response.MALFORMED)
+MALFORMED = (*UNREADABLE, EventStreamError, *http_response.MALFORMED)
 _IN_PROGRESS = (errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EAGAIN)
+ANSWER_BYTES_MAX = 64 * 1024 * 1024
+"""A body that is longer is no answer: what it would take of memory and time belongs to the other turns."""
 now_ns = time.monotonic_ns
 
 
@@ -81,8 +81,8 @@ class Connection:
     """
 
     __slots__ = (
-        "_loop", "_on_fault", "_on_stale", "_reader", "_recv", "_request", "_response", "_reused", "_send", "_sock",
-        "_socket_type", "_take", "_tls", "_tried", "_unsent", "_writer", "answer", "open", "where",
+        "_loop", "_on_fault", "_on_stale", "_reader", "_received", "_recv", "_request", "_response", "_reused", "_send",
+        "_sock", "_socket_type", "_take", "_tls", "_tried", "_unsent", "_writer", "answer", "open", "where",
     )  # fmt: skip
 
     def __init__(
@@ -103,6 +103,7 @@ class Connection:
         self._unsent: bytes | memoryview = b""
         self._response = http_response.ResponseReader()
         self._take: Callable[[int, bytes], None] | None = None
+        self._received = 0
         self._loop = loop
         self._socket_type = socket_type
         self._tried = 0
@@ -234,6 +235,9 @@ class Connection:
             if body:  # as `take_body` does, without a call: this is the hot path
                 piece = body[0] if len(body) == 1 else b"".join(body)
                 body.clear()
+                self._received += len(piece)
+                if self._received > ANSWER_BYTES_MAX:
+                    raise BadAnswer(f"an answer of more than {ANSWER_BYTES_MAX >> 20} MiB")
                 if take is not None:
                     take(now, piece)
             if response.complete:
@@ -252,6 +256,7 @@ class Connection:
         self.answer = None
         self._request = b""
         self._take = None
+        self._received = 0
         self._reused = True
         if answer is not None:
             answer.on_end(answer)
@@ -275,12 +280,17 @@ class Connection:
     def _fault(self, error: BaseException) -> None:
         if isinstance(error, MALFORMED):  # the target's doing, not ours
             self._reused = False  # for bytes came: the request was read, and is not sent twice
-            self._lost("stream_error", "not_http" if isinstance(error, http_response.MALFORMED) else "malformed")
+            if isinstance(error, http_response.MALFORMED):
+                self._lost("stream_error", "not_http", str(error))
+            else:
+                damaged = isinstance(error, EventStreamError)  # on its way: its checksum does not fit
+                text = f"{type(error).__name__}: {error}"
+                self._lost("stream_error" if damaged else "malformed", "malformed", text)
             return
         self._on_fault(error)
         self._lost("stream_error", "callback_exception")
 
-    def _lost(self, status: str, code: str) -> None:
+    def _lost(self, status: str, code: str, text: str = "") -> None:
         self.close()
         answer, self.answer = self.answer, None
         if answer is None:
@@ -294,7 +304,7 @@ class Connection:
                 self._on_fault(error)
                 status, code = "stream_error", "resend_failed"
         if not answer.end_ns:
-            answer.fail(now, status, code)
+            answer.fail(now, status, code, text)
             answer.on_end(answer)
 
     def forget(self) -> None:

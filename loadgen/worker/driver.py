@@ -17,6 +17,7 @@ from loadgen.transport.connection import Connection, now_ns
 from loadgen.transport.pool import Pool
 from loadgen.worker.abort_rules import Budget, OverBoundError, believable_usd
 from loadgen.worker.recorder import Recorder
+from loadgen.worker.row_gate import screen
 
 _NS = 1_000_000_000
 
@@ -242,6 +243,7 @@ class Driver:
         """A turn ended: record it once, and plan the next. What goes wrong in here voids the run, and loses no turn."""
         self._open.pop(answer, None)
         state = answer.state
+        screen(answer)
         try:
             self._recorder.turn(state, answer)
         except Exception as error:

@@ -10,6 +10,7 @@ import numpy as np
 
 from loadgen.schedule.session import SessionState
 from loadgen.transport.answer import Answer
+from loadgen.worker.row_gate import KEPT_TEXT_LENGTH_MAX
 from loadgen.worker.rows import TURN_COLUMNS, TURN_KEY, call_rows, tool_rows, turn_row
 from loadgen.worker.sample_buffer import RemoteSampleBuffer, SampleBuffer
 from slo.histogram import Histogram
@@ -20,6 +21,9 @@ _COLUMNS = {metric: TURN_COLUMNS.index(metric) for metric in METRICS if metric !
 _WITHOUT_ANSWER = (_COLUMNS["start_lag_s"], _COLUMNS["route_s"])
 """Columns that count for turns of every status."""
 _FAULTS_KEPT = 20
+CODES_MAX = 50
+"""Error codes that are counted apart: a target may send a new one with every answer."""
+OTHER_CODES = "other"
 _ADDED_UP = (
     "input_tokens",
     "cache_read_tokens",
@@ -54,6 +58,7 @@ class Recorder:
         self.t0_ns = 0
         self.counters: dict[str, float] = dict.fromkeys((*ASKED, "sent", "unsent", "resent", "faults"), 0)
         self.errors: dict[str, int] = {}
+        self.error_samples: dict[str, str] = {}
         self.faults: list[str] = []
         self.supplies: dict[str, bool] = {}
         self._buffer = buffer
@@ -81,7 +86,7 @@ class Recorder:
                 self._buffer.add("tools", tool)
         if self._messages is not None:
             question = self._messages[state.turn.message_id]["text"]
-            self._buffer.add("texts", [*key, question, answer.full_text()])
+            self._buffer.add("texts", [*key, question, answer.full_text()[:KEPT_TEXT_LENGTH_MAX]])
         self._count(answer, row)
         if self._on_turn is not None:
             self._on_turn(answer)
@@ -91,8 +96,7 @@ class Recorder:
         outcome = OUTCOME.get(answer.status, "failed")
         counters[outcome] += 1
         if outcome == "failed":
-            code = answer.error_code or answer.status
-            self.errors[code] = self.errors.get(code, 0) + 1
+            self._count_error(answer.error_code or answer.status, answer.error_text)
         elif outcome == "completed":
             self._account(answer)
         for column, values in self._answered if answer.status == "ok" else self._always:
@@ -101,6 +105,14 @@ class Recorder:
                 values.append(value)
         if answer.status != "ok":
             self._count_wait(row)
+
+    def _count_error(self, code: str, sample: str) -> None:
+        """Count a code, and keep what was first said with it; beyond `CODES_MAX` kinds all others are one."""
+        if code not in self.errors and len(self.errors) >= CODES_MAX:
+            code = OTHER_CODES
+        self.errors[code] = self.errors.get(code, 0) + 1
+        if sample:
+            self.error_samples.setdefault(code, sample)
 
     def _count_wait(self, row: list[Any]) -> None:
         """A turn that waited in vain enters the live histograms at the time it waited, a lower bound."""
@@ -114,7 +126,7 @@ class Recorder:
         simulated = bool(answer.meta.get("simulated"))
         for call in answer.calls:
             supply = call.get("supply")
-            if supply:
+            if supply and (supply in self.supplies or len(self.supplies) < CODES_MAX):
                 self.supplies[supply] = self.supplies.get(supply, False) or simulated
             for name in _ADDED_UP:
                 value = call.get(name)
@@ -155,6 +167,7 @@ class Recorder:
             "seq": self._sequence,
             "counters": dict(self.counters),
             "errors": dict(self.errors),
+            "error_samples": dict(self.error_samples),
             "faults": list(self.faults),
             "supplies": dict(self.supplies),
             "histograms": {metric: histogram.to_json() for metric, histogram in self._histograms.items()},

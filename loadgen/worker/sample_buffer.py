@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 
 from loadgen.record import TABLES, write_chunk
+from loadgen.worker.row_gate import fitting
 
 FOLDER = ".spool"
 LINES_KEPT = 64
@@ -116,11 +117,22 @@ class ChunkWriter:
             return 0
         table, _, worker = file.stem.rpartition("-")
         number = self._chunks.get(file, 0)
-        columns = dict(zip(TABLES[table], zip(*map(orjson.loads, lines), strict=True), strict=True))
-        write_chunk(self._run_dir, f"{table}-{worker}-{number:04d}.parquet", table, columns)
+        rows = [fitting(table, row) for row in map(_row, lines) if row is not None]
+        if rows:
+            columns = dict(zip(TABLES[table], zip(*rows, strict=True), strict=True))
+            write_chunk(self._run_dir, f"{table}-{worker}-{number:04d}.parquet", table, columns)
         self._read[file] = self._read.get(file, 0) + sum(map(len, lines))
         self._chunks[file] = number + 1
         return len(lines)
+
+
+def _row(line: bytes) -> list[Any] | None:
+    """A row of a line; None for what is none."""
+    try:
+        row = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return None
+    return row if isinstance(row, list) else None
 
 
 def remove_buffer(run_dir: Path) -> None:

@@ -78,7 +78,7 @@ def test_text_that_looks_like_an_event_is_text():
     text = 'say "usage":{ and event: done and data: [DONE]\n\n"content":"x"'
     answer = openai([chat_chunk("a"), chat_chunk(text), chat_chunk("b"), *chat_events(0)[1:]], keep_text=True)
     assert (answer.status, answer.chunks) == ("ok", 3)
-    assert answer_text(answer.text) == f"a{text}b"
+    assert answer_text(b"".join(answer.text)) == f"a{text}b"
 
 
 def test_spaces_after_colons_are_read_too():

@@ -35,14 +35,14 @@ def test_an_exception_in_a_worker_ends_the_run_with_its_reason(make_job):
     assert log.count("Traceback") == 1
 
 
-def test_a_failed_sign_in_answer_is_a_reason_too(make_job):
-    """What `prepare` raises ends the worker as what building it raises: here an answer that is no JSON."""
-    reason = r"^load worker 0: JSONDecodeError: .*$"
-    with (
-        serving(lambda *_: [(0.0, response(b"nope"))]) as server,
-        pytest.raises(LoadError, match=reason),
-    ):
-        run_load(make_job(TargetSpec("assistant", server.url)))
+@pytest.mark.parametrize("body", [b"nope", b"[]", b'{"sessions": []}', b'{"sessions": [{"session_token": 7}]}'])
+def test_a_sign_in_that_answers_nonsense_fails_its_turns_and_not_the_run(make_job, body):
+    """No JSON, another shape, too few sessions, a token that is none: the turns say so, and the run is valid."""
+    with serving(lambda *_: [(0.0, response(body))]) as server:
+        run, final = play(make_job(TargetSpec("assistant", server.url)))
+    assert final["faults"] == []
+    assert set(run.turns["status"]) == {"http_error"}
+    assert run.turns["error_code"].str.startswith("sign_in_").all()
 
 
 @pytest.mark.parametrize("window", [(9000.0, 9010.0), (-1.0, 5.0), (50.0, 70.0)])

@@ -1,0 +1,55 @@
+"""Figures that a target reports, checked where they come in: what cannot be one makes the answer `malformed`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from loadgen.transport.answer import BadAnswer
+
+TOKENS_MAX = 1 << 40
+"""More tokens than any call can have: a figure beyond it is an error, and sums of millions stay within int64."""
+FIGURE_MAX = 1e9
+"""Seconds or dollars of one turn: thirty years, and more than any bill. A choice of ours."""
+
+
+def tokens(usage: Mapping[str, Any], *names: str) -> int | None:
+    """The first of these counts that is there; None without any.
+
+    Raises:
+        BadAnswer: it is no whole number, negative, or beyond `TOKENS_MAX`.
+    """
+    for name in names:
+        value = usage.get(name)
+        if value is not None:
+            return count(value, name)
+    return None
+
+
+def count(value: Any, name: str) -> int:
+    """A count; a float that is a whole number is one too.
+
+    Raises:
+        BadAnswer: anything else.
+    """
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if type(value) is not int or not 0 <= value <= TOKENS_MAX:
+        raise BadAnswer(f"{name} is no count: {_shown(value)}")
+    return value
+
+
+def figure(value: Any, name: str) -> float:
+    """Seconds, dollars or a share.
+
+    Raises:
+        BadAnswer: no number, negative, infinite, or beyond `FIGURE_MAX`.
+    """
+    if type(value) not in (int, float) or not math.isfinite(value) or not 0 <= value <= FIGURE_MAX:
+        raise BadAnswer(f"{name} is no figure: {_shown(value)}")
+    return float(value)
+
+
+def _shown(value: Any) -> str:
+    return repr(value)[:60]

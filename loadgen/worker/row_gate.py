@@ -1,0 +1,119 @@
+"""The one gate before the record: nothing that a target sent reaches a row, a counter or a budget unless it fits there.
+
+A value of another type or size becomes null, and a turn that was answered with it is `malformed`; a text that is too
+long is cut. So a target can spoil its own turns and nothing else.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from loadgen.record import TABLES
+from loadgen.targets.assistant import META
+from loadgen.targets.usage import FIGURE_MAX, TOKENS_MAX
+from loadgen.transport.answer import Answer
+
+TEXT_LENGTH_MAX = 200
+"""Characters of a name or a code in a row: such texts are labels and keys of totals. A choice of ours."""
+KEPT_TEXT_LENGTH_MAX = 100_000
+"""Characters of a question or an answer in `texts`."""
+CALLS_MAX = 256
+"""Model calls and tool calls that one turn may report; our own assistant is limited to far fewer."""
+_MALFORMED = "malformed"
+
+Cell = Callable[[Any], Any]
+
+
+def _str(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError
+    value.encode()  # half of a surrogate pair cannot be written
+    return value[:TEXT_LENGTH_MAX]
+
+
+def _int(value: Any) -> int:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if type(value) is not int or not 0 <= value <= TOKENS_MAX:
+        raise ValueError
+    return value
+
+
+def _float(value: Any) -> float:
+    if type(value) not in (int, float) or not math.isfinite(value) or not 0 <= value <= FIGURE_MAX:
+        raise ValueError
+    return float(value)
+
+
+def _bool(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError
+    return value
+
+
+_CELLS: dict[str, Cell] = {"str": _str, "int": _int, "float": _float, "bool": _bool}
+_OF = {table: {name: _CELLS[kind] for name, kind in TABLES[table].items()} for table in ("turns", "calls", "tools")}
+
+
+def screen(answer: Answer) -> None:
+    """Make an answer fit for the record, before anything of it is counted, paid or remembered."""
+    bad = _screen_mapping(answer.meta, META, _OF["turns"])
+    for name in ("output_tokens", "tpot_s", "cost_usd"):
+        value = getattr(answer, name)
+        if value is not None:
+            try:
+                setattr(answer, name, _OF["turns"][name](value))
+            except (ValueError, OverflowError):
+                setattr(answer, name, None)
+                bad = bad or name
+    for rows, table in ((answer.calls, "calls"), (answer.tools, "tools")):
+        if len(rows) > CALLS_MAX:
+            del rows[CALLS_MAX:]
+            bad = bad or table
+        cells = _OF[table]
+        for row in rows:
+            bad = _screen_mapping(row, cells, cells) or bad
+    if answer.error_code is not None:
+        answer.error_code = str(answer.error_code)[:TEXT_LENGTH_MAX].encode("utf-8", "replace").decode()
+    if bad is not None and answer.status == "ok":
+        answer.status = _MALFORMED
+        answer.error_code = f"{_MALFORMED}:{bad}"
+        answer.error_text = f"{bad} was not of its type or size"
+
+
+def _screen_mapping(row: dict[str, Any], names: Sequence[str] | dict[str, Cell], cells: dict[str, Cell]) -> str | None:
+    """Null what does not fit; the first such column."""
+    bad = None
+    for name in names:
+        value = row.get(name)
+        if value is None:
+            continue
+        try:
+            row[name] = cells[name](value)
+        except (ValueError, OverflowError):
+            row[name] = None
+            bad = bad or name
+    return bad
+
+
+def fitting(table: str, row: Sequence[Any]) -> list[Any]:
+    """A row of any table with what does not fit its columns as null: the reading end trusts no worker's file."""
+    kinds = list(TABLES[table].values())
+    return [_fitting(kind, value, table) for kind, value in zip(kinds, [*row, *[None] * len(kinds)], strict=False)]
+
+
+def _fitting(kind: str, value: Any, table: str) -> Any:
+    try:
+        if value is None:
+            return None
+        if kind == "str":
+            return str(value)[: KEPT_TEXT_LENGTH_MAX if table == "texts" else TEXT_LENGTH_MAX]
+        if kind == "int":
+            return value if type(value) is int and abs(value) < 1 << 62 else None
+        if kind == "float":
+            return float(value) if type(value) in (int, float) and math.isfinite(value) else None
+        return value if isinstance(value, bool) else None
+    except (ValueError, OverflowError):
+        return None

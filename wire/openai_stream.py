@@ -1,0 +1,205 @@
+"""One event of an OpenAI-compatible stream: content, tokens, end or error, whatever the habits of the server.
+
+Servers differ in where they put usage, how they fail after HTTP 200 and what they send to keep a connection alive; the
+load generator, the bench and the assistant read all of it here. What is no such event raises `StreamEventError`: it
+spoils the answer it came in, and nothing else.
+Sources: OpenAI's API reference, chat completions, streaming (read 2026-11-28); the habits named are those of vLLM,
+llama.cpp, OpenRouter, Groq and Moonshot as their own documentation or source shows them (2026-11-28).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import orjson
+
+from wire.sse import SseParser
+
+CONTENT_KEYS = ("content", "reasoning_content", "reasoning", "refusal", "text")
+"""Where content may stand in a delta or a choice; what a customer reads is under the first or the last."""
+ERROR_CODE_LENGTH_MAX = 100
+ERROR_TEXT_LENGTH_MAX = 300
+
+
+class StreamEventError(ValueError):
+    """An event that is not what its stream promises; the text says what it is."""
+
+
+class StreamFailure(NamedTuple):
+    """An error that came after HTTP 200. `status` is an HTTP status where the server named one."""
+
+    code: str
+    message: str
+    status: int | None
+
+
+class ChatEvent(NamedTuple):
+    """What one event holds. `content_key` names where content stands, None without any; `text` is what one reads."""
+
+    choices: tuple[dict[str, Any], ...] = ()
+    content_key: str | None = None
+    text: str = ""
+    finish_reason: str | None = None
+    usage: dict[str, Any] | None = None
+    failure: StreamFailure | None = None
+    done: bool = False
+
+
+NOTHING = ChatEvent()
+DONE = ChatEvent(done=True)
+
+
+def read_event(name: str, data: bytes) -> ChatEvent:
+    """Read one server-sent event.
+
+    Raises:
+        StreamEventError: an object that is cut or damaged, or whose parts are of another type.
+    """
+    stripped = data.strip()
+    if stripped == b"[DONE]":
+        return DONE
+    chunk = event_object(stripped)
+    if name == "error" or (chunk is not None and _failed(chunk)):
+        return ChatEvent(failure=_failure(chunk, stripped), choices=_choices(chunk or {}, lenient=True))
+    return NOTHING if chunk is None else _chat_event(chunk)
+
+
+def event_object(data: bytes) -> dict[str, Any] | None:
+    """The JSON object that an event holds; None for what keeps a connection alive: nothing, a word, a number.
+
+    Bytes that are no UTF-8 are read as U+FFFD: they spoil a character, not an answer.
+
+    Raises:
+        StreamEventError: it begins like an object and is none, or it is a list of something.
+    """
+    if data[:1] not in (b"{", b"["):
+        return None
+    try:
+        value = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        try:
+            value = orjson.loads(data.decode("utf-8", "replace"))
+        except orjson.JSONDecodeError as error:
+            if data[:1] == b"[":
+                return None
+            raise StreamEventError(f"no JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise StreamEventError("an event that is no object")
+    return value
+
+
+def _chat_event(chunk: dict[str, Any]) -> ChatEvent:
+    choices = _choices(chunk)
+    usage = _usage(chunk, choices)
+    key, pieces, reason = None, [], None
+    for choice in choices:
+        found = content_key(choice)
+        if found is not None:
+            key = key or found
+            pieces.append(text_of(choice))
+        last = choice.get("finish_reason")
+        if last is not None and not isinstance(last, str):
+            raise StreamEventError("finish_reason is no text")
+        reason = last or reason
+    return ChatEvent(choices, key, "".join(pieces), reason, usage)
+
+
+def _choices(chunk: dict[str, Any], *, lenient: bool = False) -> tuple[dict[str, Any], ...]:
+    """The choices of a chunk; one that stands alone in place of a list is a list of one."""
+    choices = chunk.get("choices")
+    if not choices:
+        return ()
+    if isinstance(choices, dict):
+        choices = [choices]
+    if not isinstance(choices, list) or not all(isinstance(choice, dict) for choice in choices):
+        if lenient:
+            return ()
+        raise StreamEventError("choices are no list of objects")
+    return tuple(choices)
+
+
+def _holder(choice: dict[str, Any]) -> dict[str, Any]:
+    """Where a choice keeps its content: in its delta, in a whole message, or in itself (plain completions)."""
+    holder = choice.get("delta") or choice.get("message") or choice
+    if not isinstance(holder, dict):
+        raise StreamEventError("a delta that is no object")
+    return holder
+
+
+def content_key(choice: dict[str, Any]) -> str | None:
+    """The key that holds content in a streamed choice; None for one without: a role, a finish reason, empty text."""
+    holder = _holder(choice)
+    for key in CONTENT_KEYS:
+        if holder.get(key) and (key == "text" or _text(holder[key]) or not isinstance(holder[key], list)):
+            return key
+    return "arguments" if holder.get("tool_calls") else None
+
+
+def text_of(choice: dict[str, Any]) -> str:
+    """What one reads of a choice: its content or its text, as a string or as a list of parts."""
+    holder = _holder(choice)
+    return _text(holder.get("content") or holder.get("text"))
+
+
+def _text(content: Any) -> str:
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list):
+        return "".join(_text(part.get("text") if isinstance(part, dict) else part) for part in content)
+    if isinstance(content, dict):
+        return _text(content.get("text") or content.get("value"))
+    if content is None:
+        return ""
+    raise StreamEventError("content that is no text")
+
+
+def _usage(chunk: dict[str, Any], choices: Iterable[dict[str, Any]]) -> dict[str, Any] | None:
+    """Tokens: at the top, under `x_groq`, or inside a choice or its message or delta."""
+    groq = chunk.get("x_groq")
+    places = [chunk, groq if isinstance(groq, dict) else {}]
+    for choice in choices:
+        places += [choice, *(choice[part] for part in ("message", "delta") if isinstance(choice.get(part), dict))]
+    for place in places:
+        usage = place.get("usage")
+        if usage:
+            if not isinstance(usage, dict):
+                raise StreamEventError("usage that is no object")
+            return usage
+    return None
+
+
+def _failed(chunk: dict[str, Any]) -> bool:
+    """`error:` at the top or in a choice, `object: error` (vLLM), `type: error`, `finish_reason: error`."""
+    if chunk.get("error") or chunk.get("object") == "error" or chunk.get("type") == "error":
+        return True
+    choices = _choices(chunk, lenient=True)
+    return any(choice.get("error") or choice.get("finish_reason") == "error" for choice in choices)
+
+
+def _failure(chunk: dict[str, Any] | None, data: bytes) -> StreamFailure:
+    """Code and message, wherever they stand; the code is the provider's word where it has one, else its number."""
+    if chunk is None:
+        text = data.decode("utf-8", "replace")
+        return StreamFailure(text[:ERROR_CODE_LENGTH_MAX] or "error", text[:ERROR_TEXT_LENGTH_MAX], None)
+    errors = [chunk.get("error"), *(choice.get("error") for choice in _choices(chunk, lenient=True))]
+    error = next((each for each in errors if each), chunk)
+    if not isinstance(error, dict):
+        return StreamFailure(str(error)[:ERROR_CODE_LENGTH_MAX], str(error)[:ERROR_TEXT_LENGTH_MAX], None)
+    words = [error.get(key) for key in ("code", "type", "status", "reason")]
+    code = next((str(word) for word in words if word and isinstance(word, str | int) and word != "error"), "error")
+    number = next((word for word in words if isinstance(word, int) and 400 <= word < 600), None)
+    number = number or (int(code) if code.isascii() and code.isdigit() and len(code) == 3 else None)
+    message = error.get("message") or error.get("detail") or ""
+    return StreamFailure(code[:ERROR_CODE_LENGTH_MAX], str(message)[:ERROR_TEXT_LENGTH_MAX], number)
+
+
+def answer_text(stream: bytes) -> str:
+    """The text of a whole streamed answer, with any line ends; events that cannot be read have none."""
+    pieces = []
+    for event in SseParser().feed(stream + b"\n\n"):
+        try:
+            pieces.append(read_event(event.event, event.data).text)
+        except StreamEventError:
+            continue
+    return "".join(pieces)
