@@ -14,11 +14,14 @@ import pytest
 from aiohttp import web
 
 from neuron_bench.endpoint import sweep
-from neuron_bench.endpoint.client import Stream
-from neuron_bench.endpoint.loads import Load, decode, held_by, prefill, serve, suite_loads
+from neuron_bench.endpoint.client import SIMULATED, Stream, read_stream
+from neuron_bench.endpoint.loads import Load, LoadAxes, decode, held_by, prefill, serve, suite_loads
 from neuron_bench.endpoint.sweep import EndpointSpec, step_times
 from neuron_bench.errors import BenchError, BenchUsageError, DeviceError
 from neuron_bench.record import Bench, load_bench
+from neuron_bench.report.headlines import case_table
+
+no_chip = pytest.mark.skipif(any(Path("/dev").glob("neuron[0-9]*")), reason="this machine has a Neuron chip")
 
 
 @dataclass
@@ -33,8 +36,11 @@ class FakeServer:
     cached: int = 0
     step_s: float = 0.0
 
+    simulated: bool = False
+
     async def models(self, request: web.Request) -> web.Response:
-        return web.json_response({"data": [{"id": "custom", "max_model_len": 4096}]})
+        headers = {SIMULATED: "1"} if self.simulated else {}
+        return web.json_response({"data": [{"id": "custom", "max_model_len": 4096}]}, headers=headers)
 
     async def version(self, request: web.Request) -> web.Response:
         return web.json_response({"version": "9.9"})
@@ -202,3 +208,108 @@ def test_suites_fit_the_servers_context() -> None:
     assert skipped["prefill-u1-in4096-out1"] == "4097 tokens, the server holds 1024"
     with pytest.raises(BenchUsageError, match="expected one of quick"):
         suite_loads("fast")
+
+
+def event(text: str | None, *, finish: str | None = None, tokens: int | None = None) -> bytes:
+    """One server-sent event; `text` None: no choice in it."""
+    content: dict[str, Any] = {"choices": [] if text is None else [{"text": text, "finish_reason": finish}]}
+    if tokens is not None:
+        content["usage"] = {"prompt_tokens": 100, "completion_tokens": tokens}
+    return b"data: " + json.dumps(content).encode() + b"\n\n"
+
+
+def answered(*events: bytes, gap_s: float = 1.0, expected: int = 4) -> Stream:
+    """A stream whose events arrive one after another."""
+    return read_stream(0.0, [(gap_s * place, data) for place, data in enumerate(events, start=1)], expected, "url")
+
+
+def test_an_empty_finish_event_is_no_token() -> None:
+    """Four tokens, an event that only ends, and a final usage: as the product's own emulator streams."""
+    stream = answered(*(event("a") for _ in range(4)), event("", finish="length"), event(None, tokens=4))
+    assert stream.token_s == (1.0, 2.0, 3.0, 4.0)
+    assert (stream.tpot_s, stream.flag) == (1.0, "")
+
+
+def test_a_finish_event_that_holds_back_its_text_is_the_last_token() -> None:
+    """Half a character has no text: usage says that it was a token."""
+    stream = answered(*(event("a") for _ in range(3)), event("", finish="length"), event(None, tokens=4))
+    assert stream.token_s == (1.0, 2.0, 3.0, 4.0)
+
+
+def test_several_tokens_an_event_are_counted_by_the_final_usage_and_flagged() -> None:
+    """Twelve tokens in four events, 1 s apart: a token takes a third of a second, however few events there are."""
+    stream = answered(*(event("abc") for _ in range(4)), event(None, tokens=12), expected=12)
+    assert stream.tpot_s == pytest.approx(1 / 3)
+    assert stream.flag == "tokens_spread_over_events"
+
+
+def test_a_running_usage_says_which_tokens_came_when() -> None:
+    """Three tokens an event, counted by each: exact, so no flag; the first arrival's tokens are in no gap."""
+    stream = answered(*(event("abc", tokens=3 * k) for k in (1, 2, 3, 4)), expected=12)
+    assert (stream.tpot_s, stream.flag) == (pytest.approx(1 / 3), "")
+    assert step_times([stream]).seconds == pytest.approx(1 / 3)
+
+
+def test_a_server_without_usage_is_flagged() -> None:
+    """Its events are all there is to count by."""
+    assert answered(*(event("a") for _ in range(4))).flag == "usage_missing"
+
+
+def test_tokens_that_come_in_one_read_have_no_gap() -> None:
+    """Unknown, not zero and no division by it; a decode burst of them is an error with its likely cause."""
+    stream = answered(b"".join(event("a") for _ in range(4)) + event(None, tokens=4))
+    assert stream.tpot_s is None
+    with pytest.raises(BenchError, match="does a proxy buffer it"):
+        step_times([stream])
+
+
+@pytest.mark.parametrize("data", [b"data: {\n\n", b"data: [1]\n\n", b'data: {"error": "no"}\n\n'])
+def test_an_event_that_is_no_answer_is_an_endpoint_error(data: bytes) -> None:
+    """In one line."""
+    with pytest.raises(BenchError, match="url: "):
+        answered(data)
+
+
+def test_a_redirect_is_not_followed(server: FakeServer, tmp_path: Path) -> None:
+    """Prompts go to the server that was named and to no other."""
+    server.status = 307
+    with pytest.raises(BenchError, match="HTTP 307"):
+        swept(server, tmp_path, prefill(16))
+
+
+def test_a_server_that_imitates_one_is_recorded_as_simulated(server: FakeServer, tmp_path: Path) -> None:
+    """Whatever chip is named: the header decides."""
+    server.simulated = True
+    spec = EndpointSpec(server.url, loads=(prefill(16),), rounds=1, chip="trn2", server_host="elsewhere")
+    (row,) = load_bench(sweep.run(spec, tmp_path / "bench")).rows
+    assert (row.provenance, row.chip, row.device_kind) == ("simulated", "trainium2", "neuron")
+
+
+@no_chip
+def test_a_server_on_this_machine_is_on_no_chip_that_is_not_here(server: FakeServer, tmp_path: Path) -> None:
+    """A tunnel is said with the host behind it, and recorded."""
+    with pytest.raises(BenchUsageError, match="on this machine, which has no neuron device"):
+        sweep.run(EndpointSpec(server.url, chip="trainium2"), tmp_path / "bench")
+
+
+def test_a_measurement_without_a_chip_is_flagged(server: FakeServer, tmp_path: Path) -> None:
+    """The server cannot say what it runs on; a CPU is said with --device cpu."""
+    bench = load_bench(sweep.run(EndpointSpec(server.url, loads=(prefill(16),), rounds=1), tmp_path / "bench"))
+    assert "chip_not_stated" in (bench.rows[0].flags or "")
+
+
+def test_a_load_that_never_succeeds_is_unfinished_with_its_reason(server: FakeServer, tmp_path: Path) -> None:
+    """The others are kept; state and table say what is missing."""
+    server.step_s = 1e-3
+    bench = swept(server, tmp_path, prefill(16), decode(2, 16, 2))
+    assert bench.state == "unfinished"
+    assert list(bench.unfinished) == ["decode-u2-in16-out2"]
+    assert "unfinished: decode burst" in case_table(bench)
+
+
+def test_axes_take_the_place_of_a_suites_own() -> None:
+    """A bench covers the context that a plan asks for."""
+    loads = suite_loads("full", LoadAxes(lengths=(3239,), contexts=(3239,), users=(1, 12)))
+    assert {load.input_tokens for load in loads if load.phase == "prefill"} == {3239}
+    assert {(load.users, load.input_tokens) for load in loads if load.phase == "decode"} == {(1, 3239), (12, 3239)}
+    assert max(load.input_tokens for load in suite_loads("full") if load.phase == "decode") >= 4096
