@@ -12,7 +12,7 @@ import gzip
 import json
 import math
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -70,7 +70,7 @@ class Replayed:
 class Policy(Protocol):
     """A cache of one scope."""
 
-    def serve(self, blocks: Sequence[int], now_s: float) -> int:
+    def serve(self, blocks: Sequence[Hashable], now_s: float) -> int:
         """Leading blocks that are hits; afterwards all of them are in the cache."""
 
 
@@ -78,9 +78,9 @@ class Infinite:
     """Keeps everything."""
 
     def __init__(self) -> None:
-        self.kept: set[int] = set()
+        self.kept: set[Hashable] = set()
 
-    def serve(self, blocks: Sequence[int], now_s: float) -> int:
+    def serve(self, blocks: Sequence[Hashable], now_s: float) -> int:
         """Leading blocks that were in an earlier prompt."""
         kept = self.kept
         for place, block in enumerate(blocks):
@@ -95,9 +95,9 @@ class Lru:
 
     def __init__(self, blocks_max: int) -> None:
         self.blocks_max = blocks_max
-        self.kept: OrderedDict[int, None] = OrderedDict()
+        self.kept: OrderedDict[Hashable, None] = OrderedDict()
 
-    def serve(self, blocks: Sequence[int], now_s: float) -> int:
+    def serve(self, blocks: Sequence[Hashable], now_s: float) -> int:
         """Leading blocks not evicted yet; the oldest make room for the rest."""
         hits = next((place for place, block in enumerate(blocks) if block not in self.kept), len(blocks))
         for block in blocks:
@@ -113,9 +113,9 @@ class Ttl:
 
     def __init__(self, ttl_s: float, *, fixed: bool) -> None:
         self.ttl_s, self.fixed = ttl_s, fixed
-        self.since_s: dict[int, float] = {}
+        self.since_s: dict[Hashable, float] = {}
 
-    def serve(self, blocks: Sequence[int], now_s: float) -> int:
+    def serve(self, blocks: Sequence[Hashable], now_s: float) -> int:
         """Leading blocks young enough."""
         since_s, oldest_s = self.since_s, now_s - self.ttl_s
         hits = len(blocks)

@@ -9,12 +9,11 @@ import numpy as np
 
 from capacity.caching.hit_ratio import TTL_S, equilibria, shards_from_hit_ratio, stampede_misses, think_hit_ratio
 from capacity.cost.interaction import cache_hit_figures
-from capacity.demand.calls import Calls
+from capacity.demand.calls import ASSUMED_TTFT_S, Calls
 from capacity.fleet.inputs import PlanInputs
 from capacity.fleet.outcome import INTERACTIONS, SelfHostedChoice
 from capacity.fleet.supply import lengths_of, limits_of
 from capacity.plan import CacheStampede, HitStability
-from capacity.quotas.quota import ASSUMED_TTFT_S
 from capacity.simulator.engine import simulate
 from capacity.simulator.rate_at_slo import Lengths, at_rate, drawn_work
 from capacity.simulator.requests import Floats

@@ -5,28 +5,31 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from capacity.caching.hit_ratio import TtlChoice, cheapest_ttl, ttl_hit_ratio
+from capacity.caching.hit_ratio import TTL_S, TtlChoice, cheapest_ttl, ttl_hit_ratio
 from capacity.caching.risk import fitted_shards, followed_within
-from capacity.cost.interaction import call_costs
+from capacity.cost.interaction import cache_hit_figures, call_costs
 from capacity.demand.calls import Calls, assumed_calls
 from capacity.fleet.inputs import PlanInputs
 from capacity.plan import CacheAdvice, RoutingOption
 from facts.reader import Model, Quality
-from facts.stack import Policy
+from facts.stack import CacheTtl, Policy, Ttl
 from scenarios.schema import Scenario
 
 ROUTING_INTERACTIONS = 1_000
+ADVICE_INTERACTIONS = 4_000
+LIFETIMES: tuple[Ttl, ...] = ("5m", "1h")
 
 
 def cache_advice(inputs: PlanInputs) -> tuple[CacheAdvice, ...]:
     """Per Bedrock model and prompt level, none, 5m or 1h: what a million tokens of the level cost under each.
 
     shared: Poisson calls of the region with least traffic, over the shards a run tells, else one. customer and
-    conversation: what one call of an interaction leaves for the next; calls of one turn follow at once, turns after the
-    customer's thinking and typing; a customer who comes back later finds nothing. They differ in what a model's minimum
-    is held against: all up to the customer's own part, or the whole prompt.
+    conversation: without a run the scenario's own sessions replayed under each lifetime, as hits are; with one, what
+    a call of an interaction leaves for the next, turns following after thinking and typing. They differ in what a
+    model's minimum is held against: all up to the customer's own part, or the whole prompt.
     """
     rows = []
+    replayed = {} if inputs.measured or inputs.usage else {ttl: _replayed(inputs, ttl) for ttl in LIFETIMES}
     for name in inputs.model_names:
         model = inputs.prices.models[name]
         mask = inputs.calls.of(name)
@@ -42,17 +45,24 @@ def cache_advice(inputs: PlanInputs) -> tuple[CacheAdvice, ...]:
             )  # fmt: skip
             rows.append(_row(name, "shared", cheapest))
         customer = float(inputs.calls.customer_tokens[mask].mean())
-        if customer > shared >= 0:
-            cheapest = cheapest_ttl(
-                followed_within(inputs, name), model.prices, model.cache.ttls, customer, model.cache.min_tokens
-            )
-            rows.append(_row(name, "customer", cheapest))
         prompt = float(inputs.calls.prompt_tokens[mask].mean())
-        cheapest = cheapest_ttl(
-            followed_within(inputs, name), model.prices, model.cache.ttls, prompt, model.cache.min_tokens
-        )
-        rows.append(_row(name, "conversation", cheapest))
+        levels = {"customer": customer} if customer > shared >= 0 else {}
+        for level, tokens in (levels | {"conversation": prompt}).items():
+            hits = followed_within(inputs, name)
+            if replayed:
+                by_seconds = {TTL_S[ttl]: cache_hit_figures(calls, name)[level] for ttl, calls in replayed.items()}
+                hits = by_seconds.__getitem__
+            cheapest = cheapest_ttl(hits, model.prices, model.cache.ttls, tokens, model.cache.min_tokens)
+            rows.append(_row(name, level, cheapest))
     return tuple(rows)
+
+
+def _replayed(inputs: PlanInputs, ttl: Ttl) -> Calls:
+    """The scenario's calls, were every level kept for this long."""
+    lifetimes = CacheTtl(shared=ttl, customer=ttl, conversation=ttl)
+    assistant = replace(inputs.scenario.assistant, cache_ttl=lifetimes)
+    scenario = inputs.scenario.model_copy(update={"assistant": assistant})
+    return assumed_calls(scenario, inputs.prices.models, seed=inputs.seed, interactions=ADVICE_INTERACTIONS)
 
 
 def _row(model: str, level: str, cheapest: TtlChoice) -> CacheAdvice:

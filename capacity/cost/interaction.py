@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from capacity.cost.rates import price_groups
-from capacity.demand.calls import Calls, Names, kept_one_hour
+from capacity.demand.calls import Calls, kept_one_hour
+from capacity.demand.conversations import Names
 from capacity.fleet.outcome import BedrockSpend
 from capacity.plan import CostLine, Figure, PlanError
 from capacity.simulator.requests import Floats

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from capacity.demand.calls import Calls, Names
+from capacity.demand.calls import Calls
+from capacity.demand.conversations import Names
 from capacity.plan import PlanError
 from facts.price_variants import feature_prices, long_context, tier_variant
 from facts.reader import Model, TokenPrices

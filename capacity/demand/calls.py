@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from capacity.caching.hit_ratio import TTL_S, ttl_hit_ratio
+from capacity.caching.provider import LEVELS, CachedCall, read_tokens
+from capacity.demand.conversations import Conversations, Names, converse, even, even_lognormal
 from capacity.plan import PlanError
 from capacity.simulator.requests import Floats, Ints
 from facts.reader import Model
@@ -17,7 +18,8 @@ from facts.stack import CacheTtl
 from loadgen.record import Run
 from scenarios.schema import AssumedTokens, Scenario
 
-Names = npt.NDArray[np.object_]
+ASSUMED_TTFT_S, ASSUMED_TPOT_S = 1.0, 0.02
+"""First token and gap of a call that no run has timed: an expert estimate, printed with the plan."""
 
 
 @dataclass(frozen=True)
@@ -144,32 +146,32 @@ def _span_s(starts_s: Any) -> float | None:
     return span if span > 0 else None
 
 
-def assumed_calls(scenario: Scenario, models: Mapping[str, Model], *, seed: int, interactions: int = 4_000) -> Calls:
-    """Calls drawn from the scenario's mix, routing policy and `capacity.assumed_tokens`; provenance `assumed`.
+def assumed_calls(scenario: Scenario, models: Mapping[str, Model], *, seed: int, interactions: int = 8_000) -> Calls:
+    """Calls of the scenario's own sessions, routed by its policy, with `capacity.assumed_tokens`; provenance `assumed`.
 
-    An interaction's first call finds the shared prefix cached as `_prefix_hits` says: a cache belongs to one model in
-    one region, so a rare route is cold more often.
+    What they find cached is replayed at the median peak through the exact cache of their model and region: by content,
+    think time, return and lifetime (`caching.provider`). A customer who comes in another session finds nothing of it.
     """
     rng = np.random.default_rng([seed, 0xCA11])
-    assumed = scenario.capacity.assumed_tokens
-    interaction, index_in_it, intent, model = _turns(scenario, interactions, rng)
+    assumed, talk = scenario.capacity.assumed_tokens, converse(scenario, interactions, rng)
+    turns = len(talk.interaction)
     extra = assumed.calls_per_turn - 1
-    calls_of_turn = 1 + int(extra) + (rng.random(len(intent)) < extra - int(extra))
-    turn = np.repeat(np.arange(len(intent)), calls_of_turn)
+    calls_of_turn = 1 + int(extra) + (even(rng, turns) < extra - int(extra))
+    turn = np.repeat(np.arange(turns), calls_of_turn)
     rounds = np.arange(len(turn)) - np.repeat(np.cumsum(calls_of_turn) - calls_of_turn, calls_of_turn)
     shared = np.full(len(turn), assumed.shared_prefix_tokens)
     customer = shared + assumed.customer_prefix_tokens
-    message = _lognormal(rng, assumed.message_tokens, assumed.cv, len(intent))
-    tool_result = _lognormal(rng, assumed.tool_result_tokens, assumed.cv, len(intent))
-    grown = index_in_it[turn] * assumed.history_tokens_per_turn + message[turn] + rounds * tool_result[turn]
     clients = scenario.demand.interactions  # a few clients may write and be answered at other lengths
-    prompt = customer + np.rint(grown * clients.input_tokens_ratio).astype(np.int64)
-    first = (rounds == 0) & (index_in_it[turn] == 0)
-    before = np.where(first, shared, np.concatenate([[0], prompt[:-1]]))  # what the call before it left in the cache
-    model_of = model[turn]
-    read, write = _cached(scenario, models, model_of, prompt, np.minimum(before, prompt), shared, first, rng)
-    answer = assumed.output_tokens * clients.output_tokens_ratio
-    output = np.maximum(1, _lognormal(rng, answer, assumed.cv, len(turn)))
+    message = even_lognormal(rng, assumed.message_tokens, assumed.cv, turns)
+    tool_result = even_lognormal(rng, assumed.tool_result_tokens, assumed.cv, turns)
+    grown = (talk.place * assumed.history_tokens_per_turn + message) * clients.input_tokens_ratio
+    own_message = customer[0] + np.rint(grown).astype(np.int64)  # to the end of each turn's message
+    prompt = own_message[turn] + np.rint(rounds * tool_result[turn] * clients.input_tokens_ratio).astype(np.int64)
+    output = np.maximum(
+        1, even_lognormal(rng, assumed.output_tokens * clients.output_tokens_ratio, assumed.cv, len(turn))
+    )
+    model_of = talk.model[turn]
+    read, write = _cached(scenario, models, talk, turn, rounds, own_message, prompt, output, rng)
     ttl = scenario.assistant.cache_ttl
     long = np.array(["1h" in models[m].cache.ttls for m in model_of])
     one_hour: Ints = np.where(long & (write > 0), kept_one_hour(read, prompt, shared, customer, ttl), 0)
@@ -183,34 +185,102 @@ def assumed_calls(scenario: Scenario, models: Mapping[str, Model], *, seed: int,
         output_tokens=output,
         shared_tokens=shared,
         customer_tokens=customer,
-        turn_intent=intent,
-        turn_interaction=interaction,
-        interactions=interactions,
+        turn_intent=talk.intent,
+        turn_interaction=talk.interaction,
+        interactions=talk.interactions,
         provenance=dict.fromkeys(models, "assumed"),
         source=f"scenario {scenario.name}: capacity.assumed_tokens",
     )
+
+
+def _cached(
+    scenario: Scenario,
+    models: Mapping[str, Model],
+    talk: Conversations,
+    turn: Ints,
+    rounds: Ints,
+    own_message: Ints,
+    prompt: Ints,
+    output: Ints,
+    rng: np.random.Generator,
+) -> tuple[Ints, Ints]:
+    """Tokens read and written at cache points. Below the model's minimum, or without points, nothing is cached.
+
+    A self-hosted engine's block cache holds what every call shares; customers and conversations move between replicas.
+    """
+    shared, model_of = scenario.capacity.assumed_tokens.shared_prefix_tokens, talk.model[turn]
+    own = np.array([models[m].supply == "self_hosted" for m in model_of])
+    read = np.where(own, shared, 0)
+    allowed = {name for name, model in models.items() if model.cache.points and scenario.assistant.cache.points}
+    least = np.array([models[m].cache.min_tokens or 0 for m in model_of])
+    may = np.array([m in allowed for m in model_of])
+    at_s, span_s = _call_times(scenario, talk, turn, output, rng)
+    region = _regions(scenario, talk.sessions, rng)[talk.session][turn]
+    order = [number for number in np.argsort(at_s, kind="stable").tolist() if may[number] and not own[number]]
+    customer = shared + scenario.capacity.assumed_tokens.customer_prefix_tokens
+    rows = [
+        CachedCall(
+            at_s=float(at_s[number]),
+            model=str(model_of[number]),
+            region=int(region[number]),
+            session=int(talk.session[turn[number]]),
+            shared=shared,
+            customer=customer,
+            conversation=_parts(talk, int(turn[number]), int(rounds[number]), number, own_message, prompt),
+        )
+        for number in order
+    ]
+    lifetimes = {level: getattr(scenario.assistant.cache_ttl, level) for level in LEVELS}
+    read[order] = read_tokens(rows, models, lifetimes, span_s)
+    write = np.where(may & ~own & (prompt >= least), prompt - read, 0)
+    return read, write
+
+
+def _parts(
+    talk: Conversations, turn: int, rounds: int, number: int, own_message: Ints, prompt: Ints
+) -> list[tuple[Any, int]]:
+    """Where the messages of an interaction's turns end in a prompt, and the tool results of its own turn."""
+    first, interaction = turn - int(talk.place[turn]), int(talk.interaction[turn])
+    ends = np.minimum(own_message[first : turn + 1], prompt[number]).tolist()
+    parts: list[tuple[Any, int]] = [((interaction, place), int(end)) for place, end in enumerate(ends)]
+    place = len(ends) - 1
+    for back in range(rounds - 1, -1, -1):
+        parts.append(((interaction, place, rounds - back), int(prompt[number - back])))
+    return parts
+
+
+def _call_times(
+    scenario: Scenario, talk: Conversations, turn: Ints, output: Ints, rng: np.random.Generator
+) -> tuple[Floats, float]:
+    """When each call starts, sessions arriving as Poisson at the median peak of all regions; and the last arrival.
+
+    A call lasts what a first token and its answer are assumed to; a turn begins when its wait after the answer is over.
+    """
+    per_session = talk.interactions / talk.sessions
+    rate_per_s = max(scenario.demand.interactions.peak_per_s.mid, 1e-9) / per_session
+    starts = np.cumsum(-np.log(even(rng, talk.sessions))) / rate_per_s
+    lasts_s = ASSUMED_TTFT_S + output * ASSUMED_TPOT_S
+    waits = np.zeros(len(turn))
+    first_call = np.flatnonzero(np.concatenate([[True], turn[1:] != turn[:-1]]))
+    waits[first_call] = talk.wait_s
+    before = np.concatenate([[0.0], lasts_s[:-1]])
+    since = np.cumsum(waits + before)  # on a clock that never stops; each session's own begins with its first call
+    session = talk.session[turn]
+    first_of_session = np.concatenate([[True], session[1:] != session[:-1]])
+    begun = since[first_of_session]
+    return np.asarray(starts[session] + since - begun[session]), float(starts[-1])
+
+
+def _regions(scenario: Scenario, sessions: int, rng: np.random.Generator) -> Ints:
+    shares = np.cumsum(_shares([region.share for region in scenario.event.regions.values()]))
+    return np.asarray(np.minimum(np.searchsorted(shares, even(rng, sessions)), len(shares) - 1), dtype=np.int64)
 
 
 def assumed_answers(scenario: Scenario, *, seed: int, n: int = 20_000) -> Ints:
     """Answer tokens drawn as `assumed_calls` draws them, for quantiles beyond what interactions sample."""
     mean = scenario.capacity.assumed_tokens.output_tokens * scenario.demand.interactions.output_tokens_ratio
     rng = np.random.default_rng([seed, 0xA25E])
-    return np.maximum(1, _lognormal(rng, mean, scenario.capacity.assumed_tokens.cv, n))
-
-
-def _turns(scenario: Scenario, interactions: int, rng: np.random.Generator) -> tuple[Ints, Ints, Names, Names]:
-    """Interaction number, place in it, intent and answering model of every turn."""
-    mix, policy = scenario.mix, scenario.assistant.policy
-    count = mix.turns_per_interaction
-    turns = np.minimum(rng.geometric(1 / count.mean, interactions), count.max)
-    interaction = np.repeat(np.arange(interactions), turns)
-    index_in_it = np.arange(len(interaction)) - np.repeat(np.cumsum(turns) - turns, turns)
-    names = list(mix.intents)
-    intent = rng.choice(len(names), len(interaction), p=_shares([mix.intents[name].weight for name in names]))
-    complex_ratio = np.array([mix.intents[name].complex_ratio for name in names])
-    is_complex = rng.random(len(interaction)) < complex_ratio[intent]
-    table = np.array([[policy.model_for(name, kind) for kind in ("simple", "complex")] for name in names], dtype=object)
-    return interaction, index_in_it, np.array(names, dtype=object)[intent], table[intent, is_complex.astype(int)]
+    return np.maximum(1, even_lognormal(rng, mean, scenario.capacity.assumed_tokens.cv, n))
 
 
 def split_cached(prompt: Ints, before: Ints, minimum: Ints | int) -> tuple[Ints, Ints]:
@@ -230,60 +300,6 @@ def kept_one_hour(start: Ints, end: Ints, shared: Ints, customer: Ints, ttl: Cac
         if lifetime == "1h":
             kept += np.maximum(0, np.minimum(end, ends) - np.maximum(start, begins))
     return kept
-
-
-def _cached(
-    scenario: Scenario,
-    models: Mapping[str, Model],
-    model_of: Names,
-    prompt: Ints,
-    before: Ints,
-    shared: Ints,
-    first: npt.NDArray[np.bool_],
-    rng: np.random.Generator,
-) -> tuple[Ints, Ints]:
-    """Tokens read and written at cache points. Below the model's minimum, or without points, nothing is cached."""
-    allowed = {name: bool(model.cache.points) and scenario.assistant.cache.points for name, model in models.items()}
-    minimum = {name: model.cache.min_tokens or 0 for name, model in models.items()}
-    may = np.array([allowed[m] for m in model_of])
-    least = np.array([minimum[m] for m in model_of])
-    cached_before, _ = split_cached(prompt, np.where(may, before, 0), least)
-    hit_of = _prefix_hits(scenario, models, model_of)
-    hit = np.array([hit_of[m] for m in model_of])
-    cold = first & (rng.random(len(prompt)) >= hit)
-    read: Ints = np.where(cold, 0, cached_before)
-    write = np.where(may & (prompt >= least), prompt - read, 0)
-    own = np.array([models[m].supply == "self_hosted" for m in model_of])
-    # an own engine's block cache holds what every call shares; customers and conversations move between replicas
-    return np.where(own, shared, read), write
-
-
-def _prefix_hits(scenario: Scenario, models: Mapping[str, Model], model_of: Names) -> dict[str, float]:
-    """Share of interactions that find a model's shared prefix cached at the peak, the mean over regions by their rate.
-
-    Each region's cache of a model sees the peak x the model's share of the calls x the region's share, as Poisson.
-    """
-    peak_per_s = scenario.demand.interactions.peak_per_s.mid
-    regions = _shares([region.share for region in scenario.event.regions.values()])
-    wanted = scenario.assistant.cache_ttl.shared
-    hits = {}
-    for name in set(model_of.tolist()):
-        rate_per_s, ttl_s = peak_per_s * float((model_of == name).mean()), TTL_S[_given(wanted, models[name])]
-        hits[name] = sum(float(share) * ttl_hit_ratio(rate_per_s * float(share), ttl_s) for share in regions)
-    return hits
-
-
-def _given(ttl: str, model: Model) -> str:
-    """The lifetime a model gives when asked for one: a model without 1h gives 5m."""
-    return ttl if ttl in model.cache.ttls else "5m"
-
-
-def _lognormal(rng: np.random.Generator, mean: float, cv: float, n: int) -> Ints:
-    """Whole tokens with this mean and coefficient of variation."""
-    if mean == 0:
-        return np.zeros(n, dtype=np.int64)
-    sigma2 = np.log1p(cv * cv)
-    return np.rint(np.exp(rng.normal(np.log(mean) - sigma2 / 2, np.sqrt(sigma2), n))).astype(np.int64)
 
 
 def _shares(weights: list[float]) -> Floats:

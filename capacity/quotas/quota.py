@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from capacity.demand.calls import ASSUMED_TPOT_S, ASSUMED_TTFT_S
 from capacity.plan import Levels, QuotaNeed, RegionDemand
 from capacity.simulator.requests import Floats
 from facts.quota_names import Limits
@@ -20,8 +21,6 @@ from scenarios.schema import Quota
 MINUTE_S = 60.0
 DAY_S = 86_400.0
 PERIOD_S: Mapping[str, float] = {"rpm": MINUTE_S, "tpm": MINUTE_S, "tpd": DAY_S}
-ASSUMED_TTFT_S, ASSUMED_TPOT_S = 1.0, 0.02
-"""First token and gap of a Bedrock call that no run has timed: an expert estimate, printed with the plan."""
 MINUTES_PER_DAY = 1_440
 """Default tokens per day = tokens per minute x 1,440 (Bedrock user guide, quotas for bedrock-runtime)."""
 

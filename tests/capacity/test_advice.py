@@ -33,16 +33,22 @@ def test_slow_thinkers_need_an_hour():
     """Waits of a median quarter of an hour outlive five minutes."""
     slow = {"mix__think_s": {"median": "15m", "cv": 0.3}, "mix__turns_per_interaction": {"mean": 6.0, "max": 12}}
     row = advised(plan(scenario(**SHORT, **slow)), "conversation")
-    assert row.hit_ratio["1h"] > row.hit_ratio["5m"] + 0.3
+    assert row.hit_ratio["1h"] > row.hit_ratio["5m"] + 0.2
 
 
 def test_the_customers_part_has_a_row_of_its_own(made):
-    """The minimum counts the shared prefix before it; every call of an interaction but its first finds it."""
+    """The minimum counts the shared prefix before it."""
     levels = [row.level for row in made.cache_advice if row.model == "claude-sonnet"]
     assert levels == ["shared", "customer", "conversation"]
-    row = advised(made, "customer")
-    assert row.hit_ratio["5m"] == pytest.approx(advised(made, "conversation").hit_ratio["5m"])
-    assert 0 < row.hit_ratio["5m"] < 1
+
+
+def test_a_plans_hits_are_those_its_advice_counts_with(made):
+    """One replay behind both: at the lifetime that is planned they say the same."""
+    ratios = {(row.model, row.level): row.ratio for row in made.hit_rates}
+    for row in made.cache_advice:
+        planned = ratios[row.model, row.level]
+        assert row.hit_ratio["5m"] == pytest.approx(planned.mid, abs=0.03)
+        assert planned.low <= row.hit_ratio["5m"] <= planned.high
 
 
 def test_no_customer_part_has_no_row():
