@@ -21,6 +21,7 @@ _GENERIC = frozenset({
     "again", "all", "before", "bought", "browsed", "buy", "everything", "item", "last", "looked", "one", "order",
     "ordered", "purchase", "reorder", "same", "stuff", "thing", "time", "usual", "used", "viewed", "week", "yesterday",
 })  # fmt: skip
+_LOOKED = frozenset({"browsed", "looked", "viewed"})
 _ITEMS_MAX = 20
 _ALTERNATIVES = 2
 
@@ -45,8 +46,11 @@ def resolve(context: ToolContext, query: str, when: str | None) -> list[dict[str
                 )
             if span is None and not wanted and meant:
                 break  # `the same as last time` is the newest order alone
-    for view in context.catalogue.browsing(context.customer_id) if wanted - explained else ():
-        if (span is None or _within(view["viewed_at"], span)) and _item_words(view) & (wanted - explained):
+    left = wanted - explained
+    # `everything I looked at yesterday` names a time and no thing: all that was looked at then is meant.
+    all_viewed = not wanted and span is not None and bool(set(words(query)) & _LOOKED)
+    for view in context.catalogue.browsing(context.customer_id) if left or all_viewed else ():
+        if (span is None or _within(view["viewed_at"], span)) and (all_viewed or _item_words(view) & left):
             product_id = view["product_id"]
             meant.setdefault(product_id, {"product_id": product_id, "quantity": 1, "source": "browsing"})
     if not meant:

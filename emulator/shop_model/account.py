@@ -104,7 +104,7 @@ def _cart_lines(rows: list[Any]) -> str:
 def reorder(view: View, ask: Ask) -> str | None:
     """What was bought or looked at before, into the cart."""
     named = slots.things(ask.text)
-    query = " ".join(named) or ("the same as last time" if not view.spanish else "lo mismo")
+    query = " ".join(named) or ask.text[:150]
     use = view.want("reorder", query=query, when=slots.moment(ask.text))
     return None if use is None else written(view, use)
 
@@ -164,7 +164,8 @@ def orders(view: View, ask: Ask) -> str | None:
     asks_where = re.search(r"\bwhere\b|\btrack|\barriv|\bpackage\b|\bstatus\b|\bshipped\b|\bcome\b", ask.text)
     if asks_where and moving:
         rows = moving
-    shown = rows[: 1 if asks_where and not named else 2 if view.short else 5]
+    one = re.search(r"\b(?:last|latest|newest|most recent) (?:order|purchase)\b", ask.text)
+    shown = rows[: 1 if one or (asks_where and not named) else 2 if view.short else 5]
     if asks_where and not moving and not named:
         arrived = view.say(
             "Nothing is on its way. Your newest order is", "Nada está en camino. Tu pedido más reciente es"

@@ -17,7 +17,7 @@ _CLOTHES = ("sneakers", "jeans", "rain jacket", "flannel shirt", "tote bag")
 _EVENTS = {
     "wedding": ("midi dress",), "interview": ("winter coat", "tote bag"), "beach": ("sneakers", "tote bag"),
     "winter": ("winter coat", "wool socks"), "rain": ("rain jacket",), "date": ("midi dress", "flannel shirt"),
-    "hike": ("hiking boots", "rain jacket"), "hiking": ("hiking boots", "rain jacket"), "office": ("flannel shirt", "tote bag"),
+    "casual": ("jeans", "sneakers", "flannel shirt"), "hike": ("hiking boots", "rain jacket"), "hiking": ("hiking boots", "rain jacket"), "office": ("flannel shirt", "tote bag"),
 }  # fmt: skip
 
 
@@ -31,9 +31,17 @@ def fact(view: View, ask: Ask) -> str | None:
     product, words = meant.product, set(re.findall(r"[a-z][a-z-]*", ask.text))
     if "title" not in product:
         return _no_such(view, product)
-    for name, (asks, values) in lexicon().traits.items():
-        if found := words & asks or words & values:
-            return _assumed(view, meant) + _trait(view, product, name, asks | {name}, words & values, sorted(found)[0])
+    asked = {
+        name: (words & values, words & asks)
+        for name, (asks, values) in lexicon().traits.items()
+        if words & asks or words & values
+    }
+    if asked:
+        stated = [name for name in asked if any(name in key or stem(name) in key for key in _attributes(product))]
+        name = (stated or list(asked))[0]
+        held, hits = asked[name]
+        label = sorted(held)[0] if held else name
+        return _assumed(view, meant) + _trait(view, product, name, {*hits, name}, held, label)
     named = [word for word in slots.things(ask.text) if not holds(title_of(product), word)]
     about = str(product.get("description") or "")
     if named and any(holds(about, word) for word in named):
@@ -175,7 +183,7 @@ def _past_prices(view: View, asked: str, title: str, past: Mapping[str, Any]) ->
             f"{title} has cost {sum_(now)} on every one of the last {count} days ({past['from']} to {past['to']}).",
             f"{title} ha costado {sum_(now)} todos los días de los últimos {count} ({past['from']} a {past['to']}).",
         )
-    if re.search(r"\b(?:good|fair|great|decent|best|real|genuine|worth|high|low)\b", asked):
+    if re.search(r"\b(?:good|fair|great|decent|best|real|genuine|worth|high|low|lowest|wait)\b", asked):
         near = now <= lowest["price"] * 1.05
         lead = view.say(
             f"Yes: {title} is within 5% of its lowest of the last {count} days."
@@ -242,7 +250,8 @@ def search(view: View, ask: Ask) -> str | None:
     use = view.want("catalogue_search", query=" ".join(named), max_price=slots.max_price(ask.text), limit=limit)
     if use is None:
         return None
-    rows = _hits(use)
+    least = slots.min_price(ask.text)
+    rows = [row for row in _hits(use) if least is None or (row.get("price") or 0) >= least]
     if not rows:
         return _nothing(view, named, slots.max_price(ask.text))
     lead = view.say(f"Options for {' '.join(named)}:", f"Opciones de {' '.join(named)}:")
@@ -428,10 +437,7 @@ def style(view: View, ask: Ask) -> str | None:
     here = view.details(view.page) if view.page is not None else None
     if view.page is not None and here is None:
         return None
-    named = [word for word in slots.things(ask.text) if word not in ("colour", "colours")]
-    goods = _wearable(ask.text) or (
-        [" ".join(named)] if named and not (here and len(named) < 2) else list(_CLOTHES[:3])
-    )
+    goods = _wearable(ask.text) or list(_CLOTHES[:3])
     goods = [good for good in goods if here is None or stem(good) not in fold(title_of(here))] or list(_CLOTHES[:3])
     uses = [
         view.want("catalogue_search", query=good, max_price=slots.max_price(ask.text), limit=5) for good in goods[:3]
@@ -549,7 +555,9 @@ def _sources(view: View, use: Use | None) -> list[str]:
 
 def _attributes(product: Product | None) -> dict[str, str]:
     raw = (product or {}).get("attributes")
-    return {str(key): _clean(value) for key, value in raw.items()} if isinstance(raw, Mapping) else {}
+    listed = {str(key): _clean(value) for key, value in raw.items()} if isinstance(raw, Mapping) else {}
+    brand = (product or {}).get("brand")
+    return {**listed, "brand": _clean(brand)} if brand else listed
 
 
 def _assumed(view: View, meant: Meant) -> str:

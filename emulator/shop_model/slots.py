@@ -23,7 +23,27 @@ _UNDER = re.compile(
     rf" (?:{_MONEY}|(?P<n3>\d+(?:[.,]\d+)*)(?! ?(?:%|percent|days?|weeks?|months?|minutes?|hours?|inch|am|pm)))"
 )
 _OR_LESS = re.compile(rf"{_MONEY}(?: or (?:less|under|cheaper|below)| (?:max|maximum|tops|budget|limit))")
+_BETWEEN = re.compile(
+    r"\b(?:between|from) [$€£]? ?(\d+(?:[.,]\d+)*) ?(?:dollars|euros?|[$€£])? ?(?:and|to|-) [$€£]? ?(\d+(?:[.,]\d+)*)(?! ?(?:days?|weeks?|months?))"
+)
+_OVER = re.compile(
+    r"\b(?:over|above|more than|at least) [$€£]? ?(\d+(?:[.,]\d+)*)(?! ?(?:%|percent|days?|weeks?|months?|hours?))"
+)
 _DAYS = re.compile(r"\b(\d{1,3}|a|one|two|three|four|five|six|past|last|this|the) ?(day|week|month|quarter|year)s?\b")
+_MONTHS = (
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
+)
 _COUNT = {"a": 1, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6}
 _LENGTH = {"day": 1, "week": 7, "month": 30, "quarter": 90, "year": 365}
 _QUANTITY = re.compile(
@@ -54,7 +74,7 @@ _CURRENCY = re.compile(r"[$€£¥]|\b(?:dollar|euro|pound|yen)")
 # Words that name no thing: they steer, they are not searched by.
 _IDLE = frozenset(
     """
-    a about add previous far history recent again ago all already also altogether am an and any anyone anything are around arrive arrives as ask
+    a about add changed should wait previous far history recent again ago all already also altogether am an and any anyone anything are around arrive arrives as ask
     asking at available be been before below best better between both bought bring browse browsed bucks budget buy
     buyers buying by can cart cheap cheaper cheapest check checkout color compare compares comparison confirm
     confirmation confirmed cost costs could couple currently customer customers day days deal deals decent deliver
@@ -125,6 +145,8 @@ def negative(text: str) -> bool:
 
 def max_price(text: str) -> float | None:
     """The most a customer wants to spend."""
+    if between := _BETWEEN.search(text):
+        return number(between[2])
     match = _UNDER.search(text) or _OR_LESS.search(text)
     return _amount(match) if match else None
 
@@ -181,12 +203,24 @@ def span(text: str, today: date) -> tuple[date, date] | None:
         return (monday if named.endswith("week") else today.replace(day=1)), today
     if match := re.match(r"(?:last|past) (\d+) (day|week|month)", named):
         return today - timedelta(days=int(match[1]) * _LENGTH[match[2]]), today
+    for word in named.split():
+        if word in _MONTHS:
+            month = _MONTHS.index(word) + 1
+            year = today.year if month <= today.month else today.year - 1
+            following = date(year + month // 12, month % 12 + 1, 1)
+            return date(year, month, 1), following - timedelta(days=1)
     return None
+
+
+def min_price(text: str) -> float | None:
+    """The least that a customer wants to spend: `between 100 and 200`, `over 50`."""
+    match = _BETWEEN.search(text) or _OVER.search(text)
+    return number(match[1]) if match else None
 
 
 def things(text: str) -> list[str]:
     """The words that name what is meant, in order, each once; prices, days and steering words are left out."""
-    for pattern in (_OR_LESS, _UNDER, _PERCENT, _WHEN, _DAYS, re.compile(_MONEY)):
+    for pattern in (_BETWEEN, _OVER, _OR_LESS, _UNDER, _PERCENT, _WHEN, _DAYS, re.compile(_MONEY)):
         text = pattern.sub(" ", text)
     words = (word.removesuffix("'s") for word in _WORD.findall(text))
     return list(dict.fromkeys(word for word in words if word not in _IDLE and len(word) > 1 and not _AN_ID.match(word)))

@@ -88,7 +88,7 @@ _REORDER = re.compile(
 )
 _QUESTION = re.compile(r"^(?:what|which|when|did|where|show|list|have i|how|who|tell me what|can you tell)\b")
 _HISTORY = re.compile(
-    r"\bprice history\b|\b(?:been|ever|was|were|is|are)\b.*\b(?:on sale|cheaper|discounted|lower|reduced)\b.*\b(?:last|past|before|"
+    r"\bprice history\b|\b(?:when|what (?:is|was)|how)\b.*\b(?:cheapest|lowest)\b|\b(?:wait or buy|buy now or|buy (?:it |this |them )?now or wait)\b|\b(?:been|ever|was|were|is|are)\b.*\b(?:on sale|cheaper|discounted|lower|reduced)\b.*\b(?:last|past|before|"
     r"lately|recently|days?|weeks?|months?|year|ever|than)\b|\b(?:been|ever) (?:been )?(?:on sale|cheaper|discounted|lower|less)\b|"
     r"\b(?:lowest|highest|best|usual|normal|average|cheapest)\b.*\b(?:price|been|cost|it|was|last|past)\b|"
     r"\bprices? (?:trend|graph|chart|over|in the|during|been|move|moved|change|changed|develop\w*|evol\w*|drops?|dropped|went|gone)\b|"
@@ -114,6 +114,9 @@ _PLAN = re.compile(
     r"\b(?:need|bring|take|get|buy) (?:to (?:bring|pack|take|get|buy) )?(?:for|when going|to go|if i go|on) (?:a|an|our|my|the|camping|hiking)?\b|"
     r"\borgani[sz]\w+|\bhost(?:ing)?\b|\bgoing (?:on|to go)? ?(?:a |an )?(?:camping|hiking|skiing)\b|\btrip\b|\bthrow(?:ing)? a\b"
 )
+_FOR_THEM = re.compile(
+    r"\b(?:get|give|buy|bring|find) (?:something (?:nice )?(?:for )?)?(?:her|him|them|my \w+)\b|\bwhat (?:should|could|can|would) (?:i|we) (?:get|give|buy)\b"
+)
 _GIFT = re.compile(
     r"\bgifts?\b|\bpresents?\b|\bsurprise (?:for )?my\b|\bsomething (?:nice )?for my\b|\bstocking stuffers?\b|\bwould (?:my )?\w+ like\b"
 )
@@ -125,6 +128,9 @@ _WEB = re.compile(
     r"\b(?:news|weather|forecast|articles?|magazines?|guides?|recalls?|trend(?:s|ing)|google|web|online|internet|blogs?)\b|\bexperts?\b|"
     r"\bhow (?:to|do i|do you|should i) (?:choose|clean|care|pick|store|use|maintain|wash|train|prepare)\b|\bcommon mistakes\b|\bsafety\b|\blook up\b|"
     r"\btested by\b|\btests? (?:by|of)\b"
+)
+_HOW = re.compile(
+    r"\bhow (?:to|do|should)\b|\bexperts?\b|\bguides?\b|\bnews\b|\brecalls?\b|\bsafety\b|\bmistakes\b|\btests?\b|\bweb\b|\bonline\b|\blook up\b"
 )
 _DEALS = re.compile(r"\bdeals?\b|\bon sale\b|\bdiscount(?:s|ed)?\b|\bclearance\b|\boffers\b|\bcoupons?\b")
 _AVAILABLE = re.compile(
@@ -179,6 +185,12 @@ def _parted(reading: Reading, page: bool, images: bool) -> list[Ask]:
         return [Ask("others_account", text, reading.raw)]
     if _OVERRIDE.search(text) or _OVERRIDE.search(reading.raw.lower()):
         return [Ask("override", text, reading.raw)]
+    if (
+        slots.person(text)
+        and _FOR_THEM.search(text)
+        and not (_waits_for_price(text) or _REORDER.search(text) or _ORDERS.search(text))
+    ):
+        return [Ask("gift", text, reading.raw)]
     asks: list[Ask] = []
     kept: list[Ask] = []
     if not _RECALL.search(text) and (match := _REMEMBER.search(text)):
@@ -204,11 +216,18 @@ def _parted(reading: Reading, page: bool, images: bool) -> list[Ask]:
     return [*_joined(asks), *kept] or [Ask("none", text, reading.raw)]
 
 
+def _waits_for_price(text: str) -> bool:
+    """Whether words wait for a price."""
+    return slots.wanted_price(text).known and bool(_WAIT.search(text))
+
+
 def _joined(asks: list[Ask]) -> list[Ask]:
     """A plan, a gift or a look for options is one ask, however many sentences tell of it."""
     wide = next((ask.act for ask in asks if ask.act in ("plan", "gift", "style")), None)
     if wide and all(ask.act in (wide, "search", "none", "web", "fact", "deals") for ask in asks):
         return [Ask(wide, " , ".join(ask.text for ask in asks), asks[0].raw)]
+    if [ask.act for ask in asks] == ["alert", "cart"]:  # `wait until it is 10% cheaper, then buy it`
+        return [Ask("auto_buy", f"{asks[0].text} , {asks[1].text}", asks[0].raw)]
     return asks
 
 
@@ -223,7 +242,7 @@ def _act(text: str, page: bool, images: bool) -> str:
         return "style"
     if _HISTORY.search(text):
         return "history"
-    if _WEB.search(text) and not _THIS.search(text):
+    if _WEB.search(text) and not _THIS.search(text) and (_open_world(text) or _HOW.search(text)):
         return "web"
     if _PLAN.search(text) and slots.occasion(text) is not None and not _THIS.search(text):
         return "plan"

@@ -30,6 +30,7 @@ _ORDINALS = {
 _ORDINAL = re.compile(
     r"\b(first|second|third|fourth|fifth|1st|2nd|3rd|4th|5th|last)(?: one| option| product)?\b(?! (?:week|month|year|time|order|\d))"
 )
+_POINTER = re.compile(r"\b(?:this|these|it|they|them)\b(?! (?:week|weekend|month|year|morning|evening|time))")
 _NUMBERED = re.compile(r"\b(?:number|no|option) (\d)\b")
 _RANKED = re.compile(
     r"\b(?:the )?(cheapest|cheaper|least expensive|most expensive|priciest|best rated|top rated|highest rated|better rated)\b"
@@ -153,7 +154,7 @@ class View:
             here = self.details(self.page)
             if here is None:
                 return None
-            if not named or _fits(here, named) or (pointed and not _goods(named)):
+            if not named or _bare_pointer(text) or _fits(here, named) or not _names_another(named):
                 return Meant(here)
         elif pointed and not _goods(named) and (focus := self.listed()):
             return self._detailed(str(focus[0]["product_id"])) if len(focus) == 1 else self._which(focus, named)
@@ -247,6 +248,21 @@ def _fits(row: Product, named: list[str]) -> bool:
     page = f"{row.get('title') or ''} {row.get('category') or ''} {row.get('description') or ''}"
     goods = [word for word in named if word in _goods_words()] or named
     return any(holds(page, word) for word in goods)
+
+
+def _bare_pointer(text: str) -> bool:
+    """Whether a `this` or `it` stands alone: it means what is in view, whatever else the words name."""
+    for match in _POINTER.finditer(text):
+        following = text[match.end() :].split()[:3]
+        if not any(word in _goods_words() for word in following[:2]):
+            return True
+    return False
+
+
+def _names_another(named: list[str]) -> bool:
+    """Whether words may name a product: a thing that shops sell, or a word that is none of everyday's."""
+    plain = lexicon().plain
+    return any(word in _goods_words() or word not in plain for word in named)
 
 
 def _goods(named: list[str]) -> bool:

@@ -58,6 +58,8 @@ def fold(text: str) -> str:
 
 def stem(word: str) -> str:
     """A noun without its plural s; what is found by one form is found by the other."""
+    if len(word) > 4 and word.endswith("ies"):
+        return word[:-3]  # battery and batteries both begin with it
     if len(word) > 4 and word.endswith(("sses", "shes", "ches", "xes")):
         return word[:-2]
     return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
