@@ -94,9 +94,9 @@ def _complete(row: CaseRow, provenance: str, known: Known, path: Path) -> CaseRo
         raise BenchUsageError(
             f"{path}: {row.record_id} was measured on {full.chip}; --chip {known.chip} contradicts it"
         )
-    if full.device_kind in (None, "neuron", "cuda") and full.chip is not None:
+    if full.chip is not None and full.device_kind is None:
         full = replace(full, device_kind=device_of(full.chip))
-    elif full.chip is not None:
+    elif full.chip is not None and full.device_kind != device_of(full.chip):
         raise BenchUsageError(
             f"{path}: {row.record_id} was measured on {full.device_kind}; it is not recorded as {full.chip}"
         )

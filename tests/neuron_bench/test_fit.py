@@ -130,3 +130,52 @@ def test_an_observation_of_a_static_graph_counts_the_padding() -> None:
     (seen,) = observations(bench(rows), max_batched_tokens=2048)
     assert isinstance(seen, Observation)
     assert seen.kv_tokens == 4 * 512
+
+
+QUICK = [prefill_row(64), prefill_row(512), decode_row(1, 256.0), decode_row(4, 256.0)]
+
+
+def test_a_fit_without_a_hold_out_has_an_error_of_judgement_and_says_so() -> None:
+    """As many coefficients as cases fit anything: 0% of nothing is no error."""
+    model = step_model(bench(QUICK), ENGINE)
+    assert model.hold_out == ()
+    assert model.relative_error >= 0.20
+    assert any("by judgement, not measured" in note for note in model.notes)
+
+
+def test_the_noise_of_the_medians_is_part_of_the_error() -> None:
+    """Predictions may meet them, and they are not known better than that."""
+    noisy = [one | {"wall_s_p50_lo": one["wall_s_p50"] * 0.9, "wall_s_p50_hi": one["wall_s_p50"] * 1.1} for one in ROWS]
+    assert step_model(bench(noisy), ENGINE).relative_error == pytest.approx(0.2 / 2 / 1.645, rel=1e-6)
+
+
+def test_chips_of_a_replica_come_from_the_bench() -> None:
+    """Eight chips behind two copies are four each; another number is a contradiction."""
+    rows = [one | {"chips_used": 8.0, "replicas": 2, "tp": 16} for one in ROWS]
+    model = step_model(bench(rows), ENGINE)
+    assert (model.chips_per_replica, model.tp) == (4.0, 16)
+    with pytest.raises(BenchUsageError, match="4 chips a replica; --chips-per-replica 1 contradicts it"):
+        step_model(bench(rows), replace(ENGINE, chips_per_replica=1.0))
+
+
+def test_unknown_chips_are_asked_for_and_never_one() -> None:
+    """With the number that the degree suggests."""
+    rows = [one | {"chips_used": None, "tp": 8} for one in ROWS]
+    with pytest.raises(BenchUsageError, match=r"give --chips-per-replica \(tp 8 is 2 of a trainium2"):
+        step_model(bench(rows), ENGINE)
+    assert step_model(bench(rows), replace(ENGINE, chips_per_replica=2.0)).chips_per_replica == 2.0
+
+
+@pytest.mark.parametrize("change", [{"model_id": "other"}, {"chip": "inferentia2"}])
+def test_a_bench_of_several_models_or_chips_fits_no_step_model(change: dict[str, Any]) -> None:
+    """It would be of none of them."""
+    with pytest.raises(BenchUsageError, match="a step model is of one"):
+        step_model(bench([*ROWS, ROWS[0] | change]), ENGINE)
+
+
+def test_a_cpu_bench_is_never_calibrated_as_a_chip() -> None:
+    """`calibrate --chip` cannot turn a laptop into an accelerator."""
+    rows = [one | {"device_kind": "cpu", "chip": None, "chips_used": None} for one in ROWS]
+    assert step_model(bench(rows), ENGINE).chip == "cpu"
+    with pytest.raises(BenchUsageError, match="measured on cpu; --chip inferentia2 contradicts it"):
+        step_model(bench(rows), replace(ENGINE, chip="inferentia2"))

@@ -185,3 +185,32 @@ def test_a_damaged_report_is_refused_in_one_line_or_read(changes: dict[str, obje
         assert "\n" not in said
         assert record.exists() == (said == "")
         assert not list(Path(folder).glob(".*.part"))
+
+
+def test_what_the_user_knows_fills_what_the_file_cannot_say(tmp_path: Path) -> None:
+    """Chip by any of its names, degree and chips: a rate per chip follows, and the device that drives it."""
+    row = imported_json(VLLM, tmp_path, chip="Trn2", tp=8, chips_used=2.0).rows[0]
+    assert (row.chip, row.device_kind, row.tp, row.chips_used) == ("trainium2", "neuron", 8, 2.0)
+
+
+def test_an_instance_type_names_its_chip(tmp_path: Path) -> None:
+    """And contradicts another one."""
+    assert imported_json(VLLM, tmp_path, instance_type="p5.48xlarge").rows[0].chip == "h100-80gb sxm"
+    with pytest.raises(BenchUsageError, match="contradict each other"):
+        imported_json(VLLM, tmp_path, chip="trn2", instance_type="inf2.xlarge")
+
+
+@pytest.mark.parametrize(("chip", "message"), [("trn9", "not known; known: "), ("l4", "--chip l4 contradicts it")])
+def test_a_chip_that_cannot_be_is_refused(chip: str, message: str, tmp_path: Path) -> None:
+    """Unknown, or another than the file's own."""
+    with as_file(data_path("neuron_load_curves.csv")) as path, pytest.raises(BenchUsageError, match=message):
+        import_file(path, tmp_path / "bench", Known(chip=chip))
+    assert not (tmp_path / "bench").exists()
+
+
+def test_a_neuron_report_is_never_of_a_gpu(tmp_path: Path) -> None:
+    """NxD Inference runs on Neuron devices only."""
+    part = {f"latency_ms_{name}": 5.0 for name in ("p50", "p90", "p95", "p99", "p100", "avg")} | {"throughput": 200.0}
+    report = {"e2e_model": part, "context_encoding_model": part, "token_generation_model": part}
+    with pytest.raises(BenchUsageError, match="measured on neuron; it is not recorded as l4"):
+        imported_json(report, tmp_path, chip="l4", model_id="m")

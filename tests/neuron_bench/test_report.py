@@ -156,3 +156,22 @@ def test_cases_without_a_partner_are_listed() -> None:
     """They are compared with nothing."""
     case = timed("c", 1.0, 0.9, 1.1)
     assert compare(bench(case), bench(case, case | {"record_id": "d"})).only_in == ("d",)
+
+
+def test_unknown_chips_give_no_rate_per_chip() -> None:
+    """400 tokens/s of who knows how many chips: in all, without a price."""
+    (row,) = headlines(bench(FAST | {"chips_used": None}))
+    assert row.peak
+    assert (row.peak.output_tokens_per_s_per_chip, row.peak.usd_per_mtok) == (None, None)
+    assert "400.0 in all" in headline_table([row])
+    assert "does not say on how many chips" in headline_table([row])
+
+
+@pytest.mark.parametrize("name", ["third_party_sweeps.csv", "neuron_published_perf.csv"])
+def test_an_import_without_intervals_is_reported(name: str, tmp_path: Path) -> None:
+    """Published tables have no intervals and no samples: unknown, shown as such."""
+    with as_file(data_path(name)) as path:
+        record = load_bench(import_file(path, tmp_path / "bench"))
+    assert headline_table(headlines(record))
+    assert case_table(record)
+    assert "no step times fitted" in step_table(record)
