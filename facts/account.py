@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import math
 from collections import defaultdict
 from collections.abc import Mapping
@@ -16,6 +17,9 @@ from facts.decoding import FactsError
 from facts.model_names import model_key
 from facts.quota_names import Limits, limits_of
 from facts.reader import Model, models
+from host.files import FileError, open_text
+from host.tables import columns_of, table_rows
+from host.times import seconds_of
 from host.yaml_text import read_yaml
 
 MINUTE_S = 60
@@ -142,9 +146,10 @@ def is_usage(path: Path) -> bool:
     """True for a file whose header is usage.csv's."""
     if not path.is_file() or path.suffix != ".csv":
         return False
-    with path.open(encoding="utf-8", errors="replace") as file:
-        header = next((line for line in file if not line.startswith("#")), "")
-    return header.strip().split(",")[:4] == list(USAGE_COLUMNS[:4])
+    try:
+        return columns_of(path)[:4] == list(USAGE_COLUMNS[:4])
+    except FileError:
+        return False
 
 
 def read_usage(path: Path) -> Usage:
@@ -153,15 +158,16 @@ def read_usage(path: Path) -> Usage:
     Raises:
         FactsError: a missing column, a cell that is no number, no row, or no row of a known model.
     """
-    lines = path.read_text(encoding="utf-8").splitlines()
-    comments = dict(line[1:].split(":", 1) for line in lines if line.startswith("#") and ":" in line)
-    body = [(number, line) for number, line in enumerate(lines, 1) if line and not line.startswith("#")]
-    reader = csv.DictReader(line for _, line in body)
-    missing = [name for name in USAGE_COLUMNS[:8] if name not in (reader.fieldnames or ())]
+    with open_text(path, error=FactsError) as stream:
+        head = list(itertools.takewhile(lambda line: line.startswith("#"), stream))
+    comments = dict(line[1:].strip().split(":", 1) for line in head if ":" in line)
+    names = columns_of(path, error=FactsError)
+    missing = [name for name in USAGE_COLUMNS[:8] if name not in names]
     if missing:
         raise FactsError(f"{path}: no column {missing[0]}; `peakday aws pull` and `peakday aws import-log` write it")
     known = models()
-    rows = tuple(_usage_row(f"{path}:{at}", row, known) for (at, _), row in zip(body[1:], reader, strict=False))
+    table = table_rows(path, error=FactsError)
+    rows = tuple(_usage_row(f"{path}:{line}", row, known) for line, row in table)
     if not rows:
         raise FactsError(f"{path}: no row: no call was made in its window; pull a window with traffic")
     strangers = sorted({row.model_id for row in rows if row.model is None})
@@ -169,7 +175,7 @@ def read_usage(path: Path) -> Usage:
         raise FactsError(f"{path}: no row of a model that models.yaml knows: {', '.join(strangers)}")
     ends = [datetime.fromtimestamp(pick(row.minute_s for row in rows), tz=UTC) for pick in (min, max)]
     unknown = f"; unknown to models.yaml: {', '.join(strangers)}" if strangers else ""
-    origin = comments.get(" source", "no source given").strip()
+    origin = comments.get("source", "no source given").strip()
     return Usage(f"{path.name}: {origin}, {ends[0]:%Y-%m-%d %H:%M} to {ends[1]:%Y-%m-%d %H:%M} UTC{unknown}", rows)
 
 
@@ -202,7 +208,7 @@ def _quota_row(service: str, region: str, row: Mapping[str, Any]) -> QuotaRow:
 
 def _usage_row(where: str, row: Mapping[str, str], known: Mapping[str, Model]) -> UsageRow:
     try:
-        stamp = datetime.fromisoformat(row["minute_utc"].replace("Z", "+00:00"))
+        at_s = seconds_of(row["minute_utc"])
     except ValueError:
         raise FactsError(f"{where}: minute_utc {row['minute_utc']!r} is no time, such as 2026-11-01T12:00Z") from None
     minute = Minute()
@@ -211,7 +217,7 @@ def _usage_row(where: str, row: Mapping[str, str], known: Mapping[str, Model]) -
         if cell:
             setattr(minute, item.name, _number(f"{where}: {item.name}", cell))
     key = row["model"] if row["model"] in known else model_key(row["model_id"], known)
-    return UsageRow(int(stamp.timestamp()) // MINUTE_S * MINUTE_S, row["region"], row["model_id"], key, minute)
+    return UsageRow(int(at_s) // MINUTE_S * MINUTE_S, row["region"], row["model_id"], key, minute)
 
 
 def _number(where: str, text: str) -> float:

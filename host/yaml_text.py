@@ -131,6 +131,18 @@ def parse_yaml(
     return values
 
 
+class _Dumper(yaml.SafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:
+        """What stands twice is written twice: files with aliases are refused."""
+        return True
+
+
+def dump_yaml(values: Any, width: int = 110) -> str:
+    """Values as YAML text that `parse_yaml` reads back."""
+    text: str = yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=width)
+    return text
+
+
 def read_yaml(path: Path, *, error: type[PeakdayError] = YamlError) -> dict[str, Any]:
     """The keys and values of a file; of an empty one, none.
 

@@ -74,6 +74,7 @@ class Load:
         rate_per_s, for_s: interactions per second for so long, in place of the event; `window` is then ignored.
             A closed loop may have for_s alone.
         arrivals_file: replay this CSV: each row one session of one interaction of one turn.
+        arrivals_notes: what its reader took that file for, repaired or doubts.
         closed_loop_users: a fixed number of users that wait for answers, in place of open-loop arrivals.
     """
 
@@ -87,6 +88,7 @@ class Load:
     rate_per_s: float | None = None
     for_s: float | None = None
     arrivals_file: str | None = None
+    arrivals_notes: tuple[str, ...] = ()
     closed_loop_users: int | None = None
 
     def __post_init__(self) -> None:
@@ -228,7 +230,7 @@ class LoadJob(Load):
     def _of(cls, raw: dict[str, Any]) -> LoadJob:
         raw["targets"] = tuple(TargetSpec(**_tuples(target, "token_ids")) for target in raw["targets"])
         raw["admitted"] = {host: tuple(addresses) for host, addresses in raw["admitted"].items()}
-        return cls(**_tuples(raw, "window", "scrape_urls", "command"))
+        return cls(**_tuples(raw, "window", "scrape_urls", "command", "arrivals_notes"))
 
     @classmethod
     def read(cls, path: Path) -> LoadJob:

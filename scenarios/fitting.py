@@ -7,6 +7,7 @@ little about growth from year to year, and the report says so.
 
 from __future__ import annotations
 
+import itertools
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,12 +15,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
-from scenarios.counts import StepCounts, csv_rows, seconds_of, step_counts
+from host.tables import columns_of, table_rows
+from host.times import seconds_of
+from host.yaml_text import dump_yaml
+from scenarios.columns import find_counts
+from scenarios.counts import StepCounts, step_counts
 from scenarios.errors import ScenarioError
-from scenarios.trace_formats import COUNT_COLUMNS, TIME_COLUMNS
 
 Floats = NDArray[np.float64]
 
@@ -163,29 +166,23 @@ def _check(growth: Growth) -> None:
 
 def _columns(history: str | Path) -> tuple[str, str, float]:
     """Names of the time and count column, and the step between the first rows."""
+    names = columns_of(Path(history), error=ScenarioError)
+    columns = find_counts(names)
+    if columns is None:
+        listed = ", ".join(names)[:120]
+        raise ScenarioError(f"{history}: expected a column of times and one of counts (period,count); it has {listed}")
     times: list[float] = []
-    names = ("", "")
-    for line, row in csv_rows(history):
-        time = next((n for n in ("period", *TIME_COLUMNS) if n in row), None)
-        count = next((n for n in COUNT_COLUMNS if n in row), None)
-        if time is None or count is None:
-            found = ", ".join(str(column) for column in row)[:120]
-            raise ScenarioError(
-                f"{history}: expected a column of times and one of counts (period,count); found {found}"
-            )
-        names = (time, count)
+    for line, row in itertools.islice(table_rows(Path(history), error=ScenarioError), 50):
         try:
-            times.append(seconds_of(row[time] or ""))
+            times.append(seconds_of(row[columns[0]]))
         except ValueError as error:
             raise ScenarioError(f"{history}: line {line}: {error}; expected ISO time or seconds") from None
-        if len(times) == 50:
-            break
     if len(times) < 2:
         raise ScenarioError(f"{history}: fewer than two rows; give counts per minute")
     step_s = float(np.median(np.diff(times)))
     if step_s <= 0:
         raise ScenarioError(f"{history}: times do not increase; sort the file")
-    return (*names, step_s)
+    return (*columns, step_s)
 
 
 def _event_span(series: StepCounts, length_s: float | None, history: str) -> tuple[int, int]:
@@ -258,4 +255,4 @@ def _text(
         },
     }
     notes = "".join(f"# {line}\n" for line in report)
-    return f"{notes}{yaml.safe_dump(values, sort_keys=False, width=110)}"
+    return f"{notes}{dump_yaml(values)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from array import array
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,12 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenarios.errors import ScenarioError
-from scenarios.trace_formats import rows
+from scenarios.trace_formats import TraceRow, length_doubts, rows
 
 # A log is batched when fewer than half of a hundred rows or more have a time of their own, half a second apart.
 BATCH_ROWS = 100
 BATCH_SHARE = 0.5
 BATCH_S = 0.5
+HOUR_S = 3600.0
+DOUBTED_ROWS = 5
+SINCE_1970_S = 1e8
+RATE_DOUBTED_PER_S = 20_000.0
+GAP_DOUBTED_S = 60.0
+"""A mean rate above the one, or a mean gap of whole seconds above the other, asks whether the unit was meant."""
 
 
 @dataclass(frozen=True)
@@ -25,15 +32,23 @@ class Replay:
 
     Attributes:
         offset_s: (n,) seconds from the window's start, in order.
-        input_tokens: (n,) or None when the file has no such column.
-        output_tokens: (n,) or None.
-        warnings: what the reader had to mend or doubts, one line each.
+        input_tokens: (n,) or None when the file has no such column; at least 1.
+        output_tokens: (n,) or None; at least 1.
+        warnings: what the reader took the file for where it leaves a choice, repaired or doubts, one line each.
+        file_s, file_rows: from the file's first request to its last, and how many, whatever the window.
     """
 
     offset_s: NDArray[np.float64]
     input_tokens: NDArray[np.int64] | None
     output_tokens: NDArray[np.int64] | None
     warnings: tuple[str, ...] = ()
+    file_s: float = 0.0
+    file_rows: int = 0
+
+    @property
+    def length_s(self) -> float:
+        """How long the whole file lasts: a mean gap after its last request closes it."""
+        return self.file_s + (self.file_s / (self.file_rows - 1) if self.file_rows > 1 and self.file_s > 0 else 1.0)
 
     def __len__(self) -> int:
         """How many."""
@@ -42,14 +57,20 @@ class Replay:
 
 @dataclass(frozen=True)
 class Survey:
-    """What one pass over a log finds. first_s is the earliest time, wherever it stands in the file."""
+    """What one pass over a log shows. first_s is the earliest time, wherever it stands in the file."""
 
     first_s: float
     last_s: float
     rows: int
     backwards: int
-    moments: int
+    times: int
     """Distinct times, counting equal neighbours once."""
+    without_input: int = 0
+    without_output: int = 0
+    unit: str = ""
+    zoneless: bool = False
+    fall_back_line: int | None = None
+    """Where a local clock steps back by an hour at the end of summer time; the rows from there on are an hour later."""
 
 
 def survey(path: str | Path) -> Survey:
@@ -58,17 +79,45 @@ def survey(path: str | Path) -> Survey:
     Raises:
         ScenarioError: no rows, no clock in common, or a bad cell.
     """
-    first_s, last_s, count, backwards, moments, before_s = math.inf, -math.inf, 0, 0, 0, math.nan
+    first_s, last_s, count, backwards, times, before_s = math.inf, -math.inf, 0, 0, 0, math.nan
+    without_input = without_output = step_line = 0
+    first_before_s, first_after_s, last_after_s, step_s = math.inf, math.inf, -math.inf, 0.0
+    row = TraceRow(0, None)
     for row in rows(path):
-        if row.at_s is None:
-            raise ScenarioError(f"{path}: sessions without a common clock give no arrivals; use it for prefix blocks")
-        first_s, last_s, count = min(first_s, row.at_s), max(last_s, row.at_s), count + 1
-        backwards += row.at_s < before_s
-        moments += row.at_s != before_s
-        before_s = row.at_s
+        at_s = _on_a_clock(row, path)
+        count += 1
+        if at_s < before_s:
+            backwards, step_line, step_s = backwards + 1, row.line, before_s - at_s
+            first_before_s, first_after_s, last_after_s = first_s, math.inf, -math.inf
+        first_s, last_s = min(first_s, at_s), max(last_s, at_s)
+        first_after_s, last_after_s = min(first_after_s, at_s), max(last_after_s, at_s)
+        times += at_s != before_s
+        without_input += row.input_tokens == 0
+        without_output += row.output_tokens == 0
+        before_s = at_s
     if count == 0:
         raise ScenarioError(f"{path}: no rows; give a log with one request a line")
-    return Survey(first_s, last_s, count, backwards, moments)
+    falls_back = backwards == 1 and not row.zone and HOUR_S / 2 < step_s <= HOUR_S
+    if falls_back:
+        first_s, last_s = min(first_before_s, first_after_s + HOUR_S), max(last_s, last_after_s + HOUR_S)
+    return Survey(
+        first_s,
+        last_s,
+        count,
+        0 if falls_back else backwards,
+        times,
+        without_input,
+        without_output,
+        row.unit,
+        not row.zone,
+        step_line if falls_back else None,
+    )
+
+
+def _on_a_clock(row: TraceRow, path: str | Path) -> float:
+    if row.at_s is None:
+        raise ScenarioError(f"{path}: sessions without a common clock give no arrivals; use it for prefix blocks")
+    return row.at_s
 
 
 def read_replay(path: str | Path, window: tuple[float, float] | None = None) -> Replay:
@@ -79,37 +128,64 @@ def read_replay(path: str | Path, window: tuple[float, float] | None = None) -> 
     Raises:
         ScenarioError: unreadable, a bad cell with its line, or nothing in the window.
     """
-    found = survey(path)
+    log = survey(path)
     start_s, end_s = window or (0.0, math.inf)
     offsets, inputs, outputs = array("d"), array("q"), array("q")
     for row in rows(path):
-        since_s = (row.at_s or 0.0) - found.first_s
+        late_s = HOUR_S if log.fall_back_line is not None and row.line >= log.fall_back_line else 0.0
+        since_s = (row.at_s or 0.0) + late_s - log.first_s
         if start_s <= since_s < end_s:
             offsets.append(since_s - start_s)
             if row.input_tokens is not None:
-                inputs.append(row.input_tokens)
+                inputs.append(max(1, row.input_tokens))
             if row.output_tokens is not None:
-                outputs.append(row.output_tokens)
+                outputs.append(max(1, row.output_tokens))
+    file_s = log.last_s - log.first_s
     if not offsets:
-        length_s = found.last_s - found.first_s
-        raise ScenarioError(f"{path}: no rows in {start_s:g}s:{end_s:g}s; it lasts {length_s:.0f} s; change --window")
+        raise ScenarioError(f"{path}: no rows in {start_s:g}s:{end_s:g}s; it lasts {file_s:.0f} s; change --window")
     offset_s = np.frombuffer(offsets, dtype=np.float64)
     order = np.argsort(offset_s, kind="stable")
+    warnings = [*_taken_for(path, log), *_doubts(path, log), *length_doubts(path)]
     return Replay(
         offset_s=offset_s[order],
-        input_tokens=np.frombuffer(inputs, dtype=np.int64)[order] if inputs else None,
-        output_tokens=np.frombuffer(outputs, dtype=np.int64)[order] if outputs else None,
-        warnings=tuple(_doubts(path, found)),
+        input_tokens=np.frombuffer(inputs, dtype=np.int64)[order] if len(inputs) == len(offsets) else None,
+        output_tokens=np.frombuffer(outputs, dtype=np.int64)[order] if len(outputs) == len(offsets) else None,
+        warnings=tuple(warnings),
+        file_s=file_s,
+        file_rows=log.rows,
     )
 
 
-def _doubts(path: str | Path, found: Survey) -> list[str]:
-    doubts = []
-    if found.backwards:
-        doubts.append(f"{path}: {found.backwards} rows are earlier than the row before; sorted by time")
-    spacing_s = (found.last_s - found.first_s) / max(1, found.moments - 1)
-    if found.rows >= BATCH_ROWS and found.moments < BATCH_SHARE * found.rows and spacing_s > BATCH_S:
-        doubts.append(
-            f"{path}: requests come in batches some {spacing_s:.1f} s apart; burstiness below that is an artefact"
+def _taken_for(path: str | Path, log: Survey) -> Iterator[str]:
+    """How the reader understood what a file leaves open."""
+    if log.unit in ("milliseconds", "microseconds", "nanoseconds"):
+        yield f"{path}: times are read as {log.unit}"
+    if log.fall_back_line is not None:
+        yield (
+            f"{path}: times step back by an hour at line {log.fall_back_line}, as a local clock does at the end of "
+            "summer time; the rows from there on are taken as an hour later"
         )
-    return doubts
+    elif log.zoneless:
+        yield f"{path}: times without a zone are read as UTC"
+
+
+def _is_offset(log: Survey) -> bool:
+    """Whether times count from the log's start, so that nothing but their size tells the unit."""
+    return log.unit == "seconds" and log.first_s < SINCE_1970_S
+
+
+def _doubts(path: str | Path, log: Survey) -> Iterator[str]:
+    if log.backwards:
+        yield f"{path}: {log.backwards} rows are earlier than the row before; sorted by time"
+    for number, what in ((log.without_input, "prompt"), (log.without_output, "answer")):
+        if number:
+            yield f"{path}: {number} of {log.rows} rows have no {what} tokens (failed, or not counted); taken as 1"
+    length_s = log.last_s - log.first_s
+    if log.rows >= DOUBTED_ROWS and log.rows > RATE_DOUBTED_PER_S * length_s:
+        yield f"{path}: {log.rows} rows in {length_s:.3g} s; if its times are seconds, name the column timestamp_s"
+    elif log.rows >= DOUBTED_ROWS and _is_offset(log) and length_s > GAP_DOUBTED_S * log.rows:
+        gap_s = length_s / log.rows
+        yield f"{path}: a request every {gap_s:.4g} s; if its times are milliseconds, name the column timestamp_ms"
+    spacing_s = length_s / max(1, log.times - 1)
+    if log.rows >= BATCH_ROWS and log.times < BATCH_SHARE * log.rows and spacing_s > BATCH_S:
+        yield f"{path}: requests come in batches some {spacing_s:.1f} s apart; burstiness below that is an artefact"

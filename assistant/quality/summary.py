@@ -9,11 +9,10 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from assistant.errors import AssistantError
 from assistant.router.evaluate import wilson
 from facts.reader import Quality
+from host.yaml_text import dump_yaml
 
 SCHEMA = "peakday.quality/1"
 
@@ -70,5 +69,5 @@ def _row(model: str, intent: str, complexity: str, verdicts: list[bool], *, prov
 def write_quality(path: Path, rows: list[dict[str, Any]], source: str, day: date) -> Path:
     """A file that `facts.reader.quality` reads."""
     document = {"schema": SCHEMA, "source": source, "date": day, "rows": rows}
-    path.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+    path.write_text(dump_yaml(document), encoding="utf-8")
     return path

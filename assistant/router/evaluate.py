@@ -7,7 +7,6 @@ it is counted as `unsure`.
 from __future__ import annotations
 
 import asyncio
-import csv
 import math
 import time
 from collections import Counter, defaultdict
@@ -18,6 +17,7 @@ from assistant.errors import AssistantError
 from assistant.router import classifier
 from assistant.router.route import INTENTS, MessageRouter, Route
 from facts.stack import Router
+from host.tables import table_rows
 
 Rows = list[dict[str, str]]
 
@@ -28,11 +28,7 @@ def read_csv(path: Path) -> Rows:
     Raises:
         AssistantError: unreadable, or a column or label that is missing or unknown.
     """
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError) as error:
-        raise AssistantError(f"{path}: cannot be read: {error}") from None
+    rows = [row for _, row in table_rows(path, error=AssistantError)]
     if not rows or not {"text", "label"} <= rows[0].keys():
         raise AssistantError(f"{path}: expected a CSV with the columns text and label")
     unknown = sorted({row["label"] for row in rows} - set(INTENTS))

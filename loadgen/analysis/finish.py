@@ -65,7 +65,7 @@ def finish_record(
 
 def _warnings(job: LoadJob, live: Mapping[str, Any], interrupted: bool) -> list[str]:
     """What a reader of the numbers must know first."""
-    found = list(live.get("notes", ()))
+    found = [*job.arrivals_notes, *live.get("notes", ())]
     if interrupted:
         found.append("interrupted: fewer turns were offered than planned")
     if job.closed_loop_users is not None:

@@ -25,7 +25,8 @@ class Estimate:
     """Expected asks of a run. Dollars are (low, mid, high); None where no priced model may answer.
 
     The range of dollars spans the cheapest to the dearest model of the scenario with nothing cached, and mid is the
-    scenario's routes by complexity; token sizes are the scenario's own assumptions.
+    scenario's routes by complexity; token sizes are those of a replayed log that has them, else the scenario's own
+    assumptions, and `sizes` says which.
     """
 
     sessions: int
@@ -39,6 +40,7 @@ class Estimate:
     peak_requests_per_min: float
     workers: int
     sockets: int
+    sizes: str = "assumed sizes"
 
 
 def estimate(load: Load) -> Estimate:
@@ -48,9 +50,13 @@ def estimate(load: Load) -> Estimate:
     interactions, turns, complex_ratio = _sample(plan, {message["id"]: message for message in messages})
     total = len(plan.offset_s)
     tokens = load.scenario["capacity"]["assumed_tokens"]
-    calls = total * turns * tokens["calls_per_turn"]
-    input_tokens = calls * prompt_tokens(tokens, turns / max(interactions, 1.0))
-    output_tokens = calls * tokens["output_tokens"]
+    calls_per_turn = tokens["calls_per_turn"] if plan.lengths is None else 1.0
+    calls = total * turns * calls_per_turn
+    if plan.lengths is None:
+        input_tokens = calls * prompt_tokens(tokens, turns / max(interactions, 1.0))
+        output_tokens = calls * tokens["output_tokens"]
+    else:
+        input_tokens, output_tokens = (float(part) for part in plan.lengths.sum(axis=0))
     peak = _peak_per_s(plan.offset_s) * turns
     seconds = tokens["output_tokens"] * 0.05 * tokens["calls_per_turn"] + 1.0
     return Estimate(
@@ -62,9 +68,10 @@ def estimate(load: Load) -> Estimate:
         output_tokens=output_tokens,
         usd=_dollars(load.scenario, calls, input_tokens, output_tokens, complex_ratio),
         peak_input_tokens_per_min=peak * 60 * input_tokens / max(total * turns, 1.0),
-        peak_requests_per_min=peak * 60 * tokens["calls_per_turn"],
+        peak_requests_per_min=peak * 60 * calls_per_turn,
         workers=max(1, math.ceil(peak / TURNS_PER_WORKER_S)),
         sockets=math.ceil(peak * seconds * 1.5) + 16,
+        sizes="assumed sizes" if plan.lengths is None else "sizes of the file",
     )
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from host.tables import table_rows
 from host.yaml_text import read_yaml
 from loadgen.job import LoadError, TargetSpec
 
@@ -137,11 +137,7 @@ def expand_headers(headers: Mapping[str, str], where: object = "headers") -> dic
 
 def read_customers(path: str) -> list[dict[str, str]]:
     """The customers file: a CSV whose columns are fields `{customer.NAME}`; its first row is the most frequent one."""
-    try:
-        with Path(path).open(newline="") as file:
-            rows = list(csv.DictReader(file))
-    except OSError as error:
-        raise LoadError(f"{path}: customers file cannot be read ({error.strerror})") from None
+    rows = [row for _, row in table_rows(Path(path), error=LoadError)]
     if not rows:
         raise LoadError(f"{path}: customers file holds no row")
     return rows

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import yaml
 
 from emulator.profiles import SCHEMA, raw_profile, read_profiles
 from facts.reader import Model
 from host.atomic import written_aside
+from host.yaml_text import dump_yaml
 from peakday.account.bedrock_calls import Answer, Bedrock
 from peakday.account.bedrock_rules import Texts, point, request
 
@@ -126,7 +126,7 @@ def write_profile(out: Path, model: Model, found: Shape, texts: Texts, source: s
     }  # fmt: skip
     document = {"schema": SCHEMA, "models": {model.key: name}, "profiles": {name: _over_own(model.key, groups)}}
     with written_aside(out) as aside:
-        aside.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+        aside.write_text(dump_yaml(document), encoding="utf-8")
         read_profiles(aside)
     return out
 

@@ -6,12 +6,12 @@ import gzip
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from facts.account import MINUTE_S, Minute, MinuteKey, usage_text
 from facts.model_names import plain_id
+from host.times import seconds_of
 from peakday.errors import CommandError
 
 SCHEMA_TYPE = "ModelInvocationLog"
@@ -63,8 +63,8 @@ def _add(
     waited: dict[MinuteKey, tuple[float, int]],
     counted: Counter[str],
 ) -> None:
-    stamp = datetime.fromisoformat(record["timestamp"].replace("Z", "+00:00"))
-    key = (int(stamp.timestamp()) // MINUTE_S * MINUTE_S, record["region"], plain_id(record["modelId"]))
+    at_s = seconds_of(str(record["timestamp"]))
+    key = (int(at_s) // MINUTE_S * MINUTE_S, record["region"], plain_id(record["modelId"]))
     code = record.get("errorCode")
     if code and code != _THROTTLED:
         counted["errors"] += 1

@@ -14,6 +14,7 @@ from typing import Any
 from facts.model_names import Routing, routing, words
 from facts.reader import Model
 from host.errors import Exit
+from host.tables import columns_of, table_rows
 from peakday.account.clients import Connect, pages
 from peakday.errors import CommandError
 
@@ -120,15 +121,17 @@ def read_prices(path: Path) -> list[PriceRow]:
     Raises:
         CommandError: a column is missing, or a price is no number.
     """
-    with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
-        missing = [item.name for item in fields(PriceRow) if item.name not in (reader.fieldnames or ())]
-        if missing:
-            raise CommandError(f"{path}: no column {missing[0]}; `peakday aws pull` writes this file")
+    names = columns_of(path, error=CommandError)
+    missing = [item.name for item in fields(PriceRow) if item.name not in names]
+    if missing:
+        raise CommandError(f"{path}: no column {missing[0]}; `peakday aws pull` writes this file")
+    rows = []
+    for line, row in table_rows(path, error=CommandError):
         try:
-            return [_read_row(row) for row in reader]
+            rows.append(_read_row(row))
         except ValueError as error:
-            raise CommandError(f"{path}:{reader.line_num}: {error}; pull it again") from None
+            raise CommandError(f"{path}:{line}: {error}; pull it again") from None
+    return rows
 
 
 def overlay(rows: Sequence[PriceRow]) -> dict[str, dict[str, dict[str, float]]]:

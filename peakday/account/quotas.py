@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import yaml
-
 from facts.account import QUOTAS_SCHEMA, QuotaRow
 from host.errors import Exit
+from host.yaml_text import dump_yaml
 from peakday.account.clients import Connect, pages
 from peakday.errors import CommandError
 
@@ -54,7 +53,7 @@ def quotas_text(rows: Sequence[QuotaRow], pulled_utc: str) -> str:
         }
         regions.setdefault(row.region, {}).setdefault(row.service, []).append(entry)
     document = {"schema": QUOTAS_SCHEMA, "pulled_utc": pulled_utc, "regions": regions}
-    text: str = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=200)
+    text = dump_yaml(document, width=200)
     return text
 
 

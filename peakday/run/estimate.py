@@ -12,7 +12,7 @@ def estimate_lines(expected: Estimate) -> list[str]:
         f"sessions      {expected.sessions:,}",
         f"interactions  {expected.interactions:,.0f}",
         f"turns         {expected.turns:,.0f}, at most {expected.peak_turns_per_s:,.1f}/s",
-        f"tokens        {expected.input_tokens:,.0f} in, {expected.output_tokens:,.0f} out (assumed sizes)",
+        f"tokens        {expected.input_tokens:,.0f} in, {expected.output_tokens:,.0f} out ({expected.sizes})",
         f"dollars       {dollars(expected)}, list prices, were the models real",
         f"quota         {expected.peak_requests_per_min:,.0f} requests/min and "
         f"{expected.peak_input_tokens_per_min:,.0f} input tokens/min at the peak",

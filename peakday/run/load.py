@@ -79,17 +79,20 @@ def load_of(resolved: Resolved, options: LoadOptions) -> Load:
         ScenarioError: an arrival file that cannot be read.
     """
     check_options(options, resolved)
+    log = read_replay(options.arrivals, options.window) if options.arrivals is not None else None
+    event_s = resolved.scenario.event.length_s
     return Load(
         scenario=resolved.scenario.model_dump(mode="json", by_alias=True),
         scenario_hash=resolved.scenario_hash,
         seed=resolved.seed,
         messages=str(resolved.world.messages),
         catalogue=str(resolved.world.catalogue),
-        window=options.window or (0.0, resolved.scenario.event.length_s),
+        window=options.window or (0.0, event_s if log is None else log.length_s),
         scale=options.scale,
         rate_per_s=options.rate_per_s,
         for_s=options.for_s,
         arrivals_file=str(options.arrivals.resolve()) if options.arrivals else None,
+        arrivals_notes=log.warnings if log is not None else (),
         closed_loop_users=options.users,
     )
 
@@ -105,7 +108,6 @@ def check_options(options: LoadOptions, resolved: Resolved) -> None:
     if options.out is not None and (options.out / "run.json").exists():
         raise CommandError(f"{options.out}: already holds a run; choose another --out")
     if options.arrivals is not None:
-        read_replay(options.arrivals, options.window)
         return
     length_s = resolved.scenario.event.length_s
     if options.window is not None and options.window[1] > length_s:

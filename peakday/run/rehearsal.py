@@ -110,8 +110,9 @@ def prepare(scenario: str, sets: Sequence[str], options: LoadOptions, seed: int 
 def dry_run(rehearsal: Rehearsal) -> tuple[str, dict[str, Any]]:
     """What a run would ask for; nothing is started and nothing is sent."""
     expected, throttles = estimate(rehearsal.load), throttle_lines_of(rehearsal)
-    text = "\n".join([*estimate_lines(expected), *throttles, *rehearsal.left_out])
-    return text, {**asdict(expected), "throttles": throttles}
+    notes = rehearsal.load.arrivals_notes
+    text = "\n".join([*estimate_lines(expected), *throttles, *rehearsal.left_out, *notes])
+    return text, {**asdict(expected), "throttles": throttles, "arrivals_notes": list(notes)}
 
 
 def throttle_lines_of(rehearsal: Rehearsal) -> list[str]:
@@ -127,7 +128,7 @@ def rehearse(rehearsal: Rehearsal, console: Console) -> Outcome:
     Raises:
         CommandError: not agreed to, or the target or the stack does not answer; nothing looks finished then.
     """
-    for line in rehearsal.left_out:
+    for line in (*rehearsal.left_out, *rehearsal.load.arrivals_notes):
         console.say(line)
     paid = rehearsal.real is not None or any(is_paid_api(target) for target in rehearsal.targets)
     if paid:  # before so much as a name is looked up

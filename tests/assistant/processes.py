@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from host import processes
+from host.yaml_text import dump_yaml
 from tests.assistant.shop import write_catalogue
 
 
@@ -68,7 +69,7 @@ def start(
     }
     (folder / "conversations.yaml").write_text(yaml.safe_dump(conversations))
     if profiles is not None:
-        (folder / "profiles.yaml").write_text(yaml.safe_dump(profiles))
+        (folder / "profiles.yaml").write_text(dump_yaml(profiles))
     stack = {
         "schema": "peakday.stack/1",
         "seed": 1,

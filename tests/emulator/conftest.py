@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from host import processes
+from host.yaml_text import dump_yaml
 
 ROOT = Path(__file__).parents[2]
 WORDS = "what did this cost in May?"
@@ -68,7 +69,7 @@ def write_stack(folder: Path) -> Path:
         profiles["profiles"][name] = FAST
     for name in ("custom-8b/trn2", "planner"):
         profiles["profiles"][name] = QUICK_STEP
-    (folder / "profiles.yaml").write_text(yaml.safe_dump(profiles))
+    (folder / "profiles.yaml").write_text(dump_yaml(profiles))
     stack = {
         "schema": "peakday.stack/1", "seed": 1, "regions": ["us-east-1"], "profiles": str(folder / "profiles.yaml"),
         "data": {"conversations": str(folder / "conversations.yaml")},

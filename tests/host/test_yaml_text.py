@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from host.errors import PeakdayError
-from host.yaml_text import YamlError, parse_yaml, read_yaml
+from host.yaml_text import YamlError, dump_yaml, parse_yaml, read_yaml
 
 
 @pytest.mark.parametrize(
@@ -68,6 +68,13 @@ def test_an_alias_bomb_is_refused_before_it_is_composed():
     levels = "".join(f"l{k}: &l{k} [{', '.join([f'*l{k - 1}'] * 9)}]\n" for k in range(1, 12))
     with pytest.raises(YamlError, match="aliases are not allowed"):
         parse_yaml(f"l0: &l0 [lol]\n{levels}", "f")
+
+
+def test_what_is_written_is_read_back():
+    """Words that look like numbers are quoted, and what stands twice is written twice."""
+    part = {"a": "010", "b": "yes", "c": "1:30", "d": 1e-5, "e": None, "f": ["2026-11-27", True]}
+    values = {"first": part, "second": part}
+    assert parse_yaml(dump_yaml(values), "f") == values
 
 
 def test_an_empty_file_holds_no_keys(tmp_path):

@@ -102,7 +102,7 @@ def test_secrets_are_read_in_the_worker_and_reach_no_file(make_job, assistant_ur
         ("format: smoke-signals", "format is 'smoke-signals'"),
         ("txet: {path: a}", "unknown key 'txet'"),
         ("text: [a]", "text: expected a mapping"),
-        ("customers: nobody.csv", "customers file cannot be read"),
+        ("customers: nobody.csv", "no such file"),
         ('headers: {A: "${PEAKDAY_NO_SUCH_VARIABLE}"}', "PEAKDAY_NO_SUCH_VARIABLE is not set"),
         ("headers: {Authorization: Bearer abc}", r"headers.Authorization: a value written here would be recorded"),
         ("headers: {X-Api-Key: abc}", r"headers.X-Api-Key: .*write \$\{NAME\}"),

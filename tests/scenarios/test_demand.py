@@ -143,7 +143,7 @@ def test_missing_minutes_are_interpolated_and_counted(traces):
         ("period,count\n0,1\n60,nan\n", "line 3: count is nan"),
         ("period,count\n0,1\n60,-4\n", "expected a count >= 0"),
         ("period,count\n60,1\n0,1\n", "line 3: period is not after the row before"),
-        ("period,count\n0,1\n60\n", "line 3: no column 'count'"),
+        ("period,count\n0,1\n60\n", "line 3: 1 of 2 cells"),
         ("time,count\n0,1\n", "no column 'period'"),
         ("period,count\nnoon,1\n", "expected a time and a count"),
         ("period,count\n0,1\n99999999999,1\n", "check step_s"),

@@ -112,7 +112,7 @@ def test_set_reaches_any_key():
         ("event.regions.us-west-2={time_zone: UTC}", ["event.regions.us-west-2.share", "missing"]),
         ("demand.interactions.shape={kind: sum, of: []}", ["demand.interactions.shape", "of", "expected at least 1"]),
         ("demand.interactions.arrivals={process: replay}", ["demand.interactions.arrivals", "file", "give both"]),
-        ("demand.interactions.arrivals={process: replay, file: no.csv}", ["no.csv", "cannot be read"]),
+        ("demand.interactions.arrivals={process: replay, file: no.csv}", ["no.csv", "no such file"]),
         ("demand.interactions.arrivals={process: gamma, cv: 0}", ["arrivals.cv", "0"]),
         ("demand.interactions.arrivals={process: mmpp, cv: 3}", ["demand.interactions.arrivals", "cv: mmpp", "gamma"]),
         (

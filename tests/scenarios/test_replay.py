@@ -54,7 +54,7 @@ def test_rows_out_of_order_are_sorted_with_a_warning(tmp_path):
         ("timestamp\nnan\n", "line 2: timestamp is 'nan'"),
         ("timestamp,input_tokens\n1,-5\n", "line 2: input_tokens is '-5'"),
         ("timestamp,input_tokens\n1,2.5\n", "expected a whole number"),
-        ("timestamp,input_tokens\n1\n", "line 2: input_tokens is None"),
+        ("timestamp,input_tokens\n1\n", "line 2: 1 of 2 cells"),
         ("timestamp\n", "no rows"),
         ("", "no rows"),
     ],
@@ -69,9 +69,9 @@ def test_a_log_that_cannot_be_read_names_line_and_cell(tmp_path, text, words):
 def test_a_missing_or_damaged_file_is_one_line(tmp_path):
     """No such file, a folder, a device without end; a gzip that is cut off."""
     for path in (tmp_path / "nowhere.csv", tmp_path, "/dev/zero"):
-        with pytest.raises(ScenarioError, match="cannot be read"):
+        with pytest.raises(ScenarioError, match=r"no such file|no regular file"):
             read_replay(path)
     damaged = tmp_path / "log.csv.gz"
     damaged.write_bytes(b"\x1f\x8b\x08\x00garbage")
-    with pytest.raises(ScenarioError, match="damaged"):
+    with pytest.raises(ScenarioError, match="cannot be unpacked"):
         read_replay(damaged)

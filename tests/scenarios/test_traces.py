@@ -101,7 +101,6 @@ def test_counts_give_no_single_arrivals(traces):
         ('{"timestamp": 1, "input_length": -5, "output_length": 1}\n', "input_length is -5"),
         ('{"timestamp": "soon", "input_length": 5, "output_length": 1}\n', "expected ISO time or seconds"),
         ('{"timestamp": 1, "input_length": 5, "output_length": 1}\n[1]\n', "line 2: expected a JSON object"),
-        ("timestamp,input_tokens\n1700000000000,5\n", "milliseconds"),
     ],
 )
 def test_a_bad_line_is_named(tmp_path, text, words):

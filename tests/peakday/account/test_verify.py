@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
 from emulator.profiles import read_profiles
 from facts.reader import models
 from host import processes
 from host.errors import Exit
+from host.yaml_text import dump_yaml
 from peakday.account import bedrock_rules as rules
 from peakday.account.bedrock_calls import Answer, Event, Keys
 from peakday.account.verify import Verification, calls_of, cost_usd_max, verify
@@ -32,7 +32,7 @@ def stand_in(tmp_path_factory):
     folder = tmp_path_factory.mktemp("stand_in")
     quick = {"ttft": {"base_s": 0.02, "sigma": 0.0}, "gap": {"gap_s": 0.001, "sigma": 0.0}}
     profiles = {"schema": "peakday.emulator/1", "profiles": dict.fromkeys(("nova-pro", "claude-sonnet"), quick)}
-    (folder / "profiles.yaml").write_text(yaml.safe_dump(profiles))
+    (folder / "profiles.yaml").write_text(dump_yaml(profiles))
     stack = {
         "schema": "peakday.stack/1", "seed": 1, "regions": ["us-east-1"], "profiles": str(folder / "profiles.yaml"),
     }  # fmt: skip

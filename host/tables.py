@@ -1,0 +1,81 @@
+"""CSV tables as people have them: commas, semicolons, tabs or bars, with a mark, spaces and comments around them."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from host.errors import PeakdayError
+from host.files import FileError, open_text
+
+DELIMITERS = ",;\t|"
+_DECIMAL_COMMA = re.compile(r"\s*[-+]?\d+,\d+\s*")
+_SEPARATOR_LINE = re.compile(r"sep=(.)\s*", re.IGNORECASE)
+_COMMENTS_MAX = 100
+
+Row = dict[str, str]
+
+
+def table_rows(path: Path, *, error: type[PeakdayError] = FileError) -> Iterator[tuple[int, Row]]:
+    """Line number and cells by column of each row, streamed; an empty line is none.
+
+    Names and cells are stripped of spaces. Lines that begin with `#` before the header are comments. In a table of
+    semicolons `0,5` is a half, as spreadsheets of many countries write it.
+
+    Raises:
+        PeakdayError: `error`; unreadable, no text, a doubled column, or a row of another width than the header.
+    """
+    try:
+        with open_text(path, error=error) as stream:
+            header, delimiter, skipped = _header(stream)
+            reader = csv.reader(itertools.chain([header], stream), delimiter=delimiter, skipinitialspace=True)
+            names = [name.strip() for name in next(reader, [])]
+            doubled = next((name for name in names if name and names.count(name) > 1), None)
+            if doubled is not None:
+                raise error(f"{path}: column {doubled!r} stands twice; rename one")
+            for cells in reader:
+                line = reader.line_num + skipped
+                if not any(cell.strip() for cell in cells):
+                    continue
+                if len(cells) != len(names) and not _only_blanks(cells[len(names) :], len(cells) > len(names)):
+                    raise error(
+                        f"{path}: line {line}: {len(cells)} of {len(names)} cells; quote a cell that holds "
+                        f"{'a comma' if delimiter == ',' else repr(delimiter)}, or complete the row"
+                    )
+                yield line, {name: _cell(cell, delimiter) for name, cell in zip(names, cells, strict=False) if name}
+    except csv.Error as problem:
+        raise error(f"{path}: no CSV ({problem}); save it as CSV in UTF-8") from None
+
+
+def columns_of(path: Path, *, error: type[PeakdayError] = FileError) -> list[str]:
+    """The names of the columns; raises as `table_rows` does."""
+    with open_text(path, error=error) as stream:
+        header, delimiter, _ = _header(stream)
+    return [name.strip() for name in next(csv.reader([header], delimiter=delimiter, skipinitialspace=True), [])]
+
+
+def _header(stream: Iterator[str]) -> tuple[str, str, int]:
+    """The line of names, what stands between them, and how many lines come before it."""
+    for skipped, line in enumerate(itertools.islice(stream, _COMMENTS_MAX)):
+        if match := _SEPARATOR_LINE.fullmatch(line):
+            return next(stream, ""), match[1], skipped + 1
+        if line.strip() and not line.startswith("#"):
+            return line, max(DELIMITERS, key=_outside_quotes(line).count), skipped
+    return "", ",", 0
+
+
+def _outside_quotes(line: str) -> str:
+    return re.sub(r'"[^"]*"', "", line)
+
+
+def _only_blanks(beyond: list[str], longer: bool) -> bool:
+    return longer and not any(cell.strip() for cell in beyond)
+
+
+def _cell(cell: str, delimiter: str) -> str:
+    if delimiter == ";" and _DECIMAL_COMMA.fullmatch(cell):
+        cell = cell.replace(",", ".")
+    return cell.strip()
