@@ -147,6 +147,7 @@ async def nine_families(url, photographs):
         assert "sleeping bag" in await say(tab, "planning a camping trip")
         assert await tab.evaluate("document.querySelectorAll('.sources a').length") > 0
         await say(tab, "remember that my mom gardens")
+        await press(tab, "confirm")  # pages of the web were read: a write of any kind wants a confirmation now
         assert "Garden Hose" in await say(tab, "gift recommendations for my mom")
         assert "o0000802" in await say(tab, "show me my previous orders")
         assert "71.99 USD" in await say(tab, "Has this item been on sale in the past thirty days?", drill)
@@ -157,8 +158,10 @@ async def nine_families(url, photographs):
             await tab.photograph(photographs / "chat-desktop.png")
         await tab.evaluate("(at('tick').value = '60', at('tick-form').requestSubmit(), 1)")
         await until(tab, "at('bought').innerText.includes('Corvane Pro Drill')", 30)
-        assert "Pie Crust" in await say(tab, "Reorder everything we used to make pumpkin pie last week")
+        await say(tab, "Reorder everything we used to make pumpkin pie last week")
+        assert "Pie Crust" in await press(tab, "confirm")
         await say(tab, "Order the hiking boots and poles I browsed yesterday")
+        await press(tab, "confirm")
         await until(tab, "at('cart').innerText.includes('Hiking Boots')")
         assert "1. " in await say(tab, "what would go with this for a date?", "p000079")
         assert await tab.evaluate("at('tools').rows.length") >= 1
