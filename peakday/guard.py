@@ -19,7 +19,7 @@ from host.errors import Exit
 from host.fetch import FetchError, connect, fetch, own_addresses
 from host.ports import is_loopback_url
 from loadgen.job import without_query
-from loadgen.targets.mapping import target_specs
+from loadgen.targets.mapping import target_specs, with_values
 from peakday.config import FILE, Config
 from peakday.errors import CommandError
 
@@ -58,24 +58,24 @@ class Target(Named):
             raise TypeError("a target is made by guard.admit alone")
 
 
-def parse_targets(texts: Sequence[str]) -> list[Named]:
+def parse_targets(texts: Sequence[str], values: Mapping[str, str] | None = None) -> list[Named]:
     """Every target of a command line.
 
     `KIND=URL` for assistant, openai and bedrock; `http=MAPPING.yaml`, one target for each region of its url;
-    `module=FILE.py:Class@URL`.
+    `module=FILE.py:Class@URL`. `values` replace their `{NAME}` in the texts and in mapping files.
 
     Raises:
         CommandError: a target that cannot be read, with the form that is expected.
     """
-    return [target for text in texts for target in _parse(text)]
+    return [target for text in texts for target in _parse(with_values(text, values or {}), values)]
 
 
-def _parse(text: str) -> list[Named]:
+def _parse(text: str, values: Mapping[str, str] | None) -> list[Named]:
     kind, equals, rest = text.partition("=")
     if not equals or kind not in KINDS:
         raise CommandError(f"--target {text!r}: expected KIND=URL with KIND one of {', '.join(KINDS)}")
     if kind == "http":
-        specs = target_specs(Path(rest))
+        specs = target_specs(Path(rest), values)
         return [
             Named("http", checked_url(spec.url), {"region": spec.region, "mapping": spec.mapping}) for spec in specs
         ]
@@ -184,14 +184,20 @@ def is_paid_api(named: Named) -> bool:
     return _PAID_HOST.fullmatch((urlsplit(named.url).hostname or "").rstrip(".").lower()) is not None
 
 
-def admit_unpaid(texts: Sequence[str], config: Config, verb: str, option: str = "--target") -> list[Target]:
+def admit_unpaid(
+    texts: Sequence[str],
+    config: Config,
+    verb: str,
+    option: str = "--target",
+    values: Mapping[str, str] | None = None,
+) -> list[Target]:
     """Targets of a verb that has neither an estimate nor a budget: what may cost money is refused.
 
     Raises:
         CommandError: the first that is not owned or may cost money; a paid API before so much as its name is looked up.
             One that does not answer (exit 5).
     """
-    named = parse_targets(texts)
+    named = parse_targets(texts, values)
     for place in named:
         check_allowed(place, config, option)
         if is_paid_api(place):

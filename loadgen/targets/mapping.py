@@ -51,13 +51,15 @@ RESPONSES: dict[str, Any] = {
 }
 
 
-def load_mapping(path: Path) -> dict[str, Any]:
+def load_mapping(path: Path, values: Mapping[str, str] | None = None) -> dict[str, Any]:
     """A checked mapping: paths of files made absolute, presets filled in, `${ENV}` still unread.
+
+    `values` are known before a run and replace their `{NAME}` everywhere: the port a system was given, say.
 
     Raises:
         LoadError: unreadable, an unknown key, a missing one, or an environment variable that is not set.
     """
-    raw = read_yaml(path, error=LoadError)
+    raw = with_values(read_yaml(path, error=LoadError), values or {})
     if raw.get("schema") != SCHEMA:
         raise LoadError(f"{path}: schema is not {SCHEMA}")
     unknown = sorted(set(raw) - KEYS)
@@ -113,9 +115,21 @@ def _check_parts(mapping: Mapping[str, Any], path: Path) -> None:
         raise LoadError(f"{path}: end: missing; without it a cut stream looks like a whole answer")
 
 
-def target_specs(path: Path) -> tuple[TargetSpec, ...]:
+def with_values(part: Any, values: Mapping[str, str]) -> Any:
+    """The same tree of a mapping with `{NAME}` of each value replaced in its texts."""
+    if isinstance(part, dict):
+        return {key: with_values(value, values) for key, value in part.items()}
+    if isinstance(part, list):
+        return [with_values(value, values) for value in part]
+    if isinstance(part, str):
+        for name, value in values.items():
+            part = part.replace(f"{{{name}}}", value)
+    return part
+
+
+def target_specs(path: Path, values: Mapping[str, str] | None = None) -> tuple[TargetSpec, ...]:
     """The targets of a mapping file: one per region of `url`, or one for all."""
-    mapping = load_mapping(path)
+    mapping = load_mapping(path, values)
     urls = mapping["url"] if isinstance(mapping["url"], dict) else {None: mapping["url"]}
     return tuple(TargetSpec("http", str(url), region=region, mapping=mapping) for region, url in urls.items())
 

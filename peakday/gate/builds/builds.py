@@ -14,8 +14,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,9 +22,12 @@ from typing import Any
 from host import processes
 from host.environment import git
 from host.errors import Exit
+from host.fetch import FetchError, fetch
 from host.ports import free_port
+from peakday.config import load_config
 from peakday.errors import CommandError
 from peakday.gate.settings import Sut
+from peakday.guard import Target, admit_page, check_allowed, parse_targets
 from peakday.stack.local import Stack
 
 OFFLINE = {
@@ -34,6 +35,7 @@ OFFLINE = {
     "GOPROXY": "off", "GIT_ALLOW_PROTOCOL": "file",
 }  # fmt: skip
 """A build of a commit reaches no package index: what it needs is installed already, as it is for the candidate."""
+READY_PAGE_WITHIN_S = 2.0
 READY_WITHIN_S = 60.0
 STOP_WITHIN_S = 20.0
 _OURS = (".peakday", "runs", "baselines", "noise.json")
@@ -45,6 +47,7 @@ class Running:
     """A system that is up. `targets`: KIND=URL to drive, empty where `stack` is driven. `cpu_s`: known once stopped."""
 
     targets: tuple[str, ...] = ()
+    values: Mapping[str, str] = field(default_factory=dict)
     stack: Stack | None = None
     cpu_s: float | None = None
 
@@ -113,9 +116,13 @@ class Build:
         values = {"port": str(port), "dir": str(folder)}
         environment = {**self.environment, "PORT": str(port)}
         command = ["sh", "-c", _filled(sut.start, values)]
+        config = load_config()
+        ready = admit_page(_filled(sut.ready, values), config, "sut.ready")
+        for named in parse_targets([sut.target], values):  # before anything is started
+            check_allowed(named, config, "sut.target")
         with _running("system under test", command, folder, environment) as (child, running):
-            _wait_for(_filled(sut.ready, values), child, sut.ready_within_s)
-            running.targets = (_filled(sut.target, values),)
+            _wait_for(ready, child, sut.ready_within_s)
+            running.targets, running.values = (_filled(sut.target, values),), values
             yield running
 
 
@@ -226,15 +233,16 @@ def _running(
     system.cpu_s = child.cpu_s
 
 
-def _wait_for(url: str, child: processes.Child, within_s: float) -> None:
-    deadline = time.monotonic() + within_s
+def _wait_for(page: Target, child: processes.Child, within_s: float) -> None:
+    deadline, last = time.monotonic() + within_s, "none"
     while time.monotonic() < deadline:
         if end := child.poll():
             raise CommandError(f"sut.start ended with exit code {end.exit_code}", Exit.ENVIRONMENT)
         try:
-            with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 (named by the user)
-                if answer.status < 400:
-                    return
-        except (urllib.error.URLError, OSError):
+            fetch(page.url, within_s=READY_PAGE_WITHIN_S, addresses=page.addresses)
+        except FetchError as error:
+            last = str(error)
             time.sleep(0.1)
-    raise CommandError(f"sut.ready: {url} did not answer within {within_s:g} s", Exit.ENVIRONMENT)
+        else:
+            return
+    raise CommandError(f"sut.ready: no answer within {within_s:g} s; the last try: {last}", Exit.ENVIRONMENT)

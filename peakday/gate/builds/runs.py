@@ -161,13 +161,13 @@ def load_alone(options: str) -> str:
     return options.partition(", ")[2]
 
 
-def admitted_targets(texts: Sequence[str]) -> list[Target]:
+def admitted_targets(running: Running) -> list[Target]:
     """The targets of a build through the guard: `sut.target` is no way round it.
 
     Raises:
         CommandError: not owned, or its answers may cost money: check keeps no budget.
     """
-    return admit_unpaid(texts, load_config(), "check", "sut.target")
+    return admit_unpaid(running.targets, load_config(), "check", "sut.target", running.values)
 
 
 def _job(running: Running, resolved: Resolved, runs: Runs, number: int, out: Path) -> Any:
@@ -181,7 +181,7 @@ def _job(running: Running, resolved: Resolved, runs: Runs, number: int, out: Pat
         out=out,
     )
     stack = running.stack
-    driven = on_stack(stack) if stack is not None else on_targets(admitted_targets(running.targets), options)
+    driven = on_stack(stack) if stack is not None else on_targets(admitted_targets(running), options)
     job = make_job(load_of(resolved, options), options, driven)
     return replace(job, seed=resolved.seed * 1_000 + number)
 
