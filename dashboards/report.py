@@ -8,6 +8,7 @@ from capacity.plan import Plan
 from dashboards.html.bench import bench_banners, bench_facts, bench_parts
 from dashboards.html.page import Page
 from dashboards.html.plan.page import plan_banners, plan_facts, plan_headline, plan_parts
+from dashboards.html.plan.why import why_links
 from dashboards.html.render import write_page
 from dashboards.html.run.page import run_banners, run_facts, run_headline, run_parts
 from host.errors import PeakdayError
@@ -107,6 +108,7 @@ def plan_report(plan: Plan) -> Page:
         headline=plan_headline(plan),
         parts=plan_parts(plan),
         facts=plan_facts(plan),
+        links=why_links(plan),
     )
 
 
@@ -135,4 +137,5 @@ def _together(pages: list[Page]) -> Page:
         headline=[number for page in pages for number in page.headline],
         parts=[part for page in pages for part in page.parts],
         facts=list(dict.fromkeys(fact for page in pages for fact in page.facts)),
+        links={key: anchor for page in pages for key, anchor in page.links.items()},
     )

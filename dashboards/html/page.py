@@ -6,7 +6,7 @@ says what to see, one chart and the table of the same numbers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
@@ -51,6 +51,7 @@ class Panel:
     sentence: str
     table: Table | None = None
     chart: Chart | None = None
+    anchor: str = ""
 
     @property
     def arrangement(self) -> str:
@@ -122,6 +123,8 @@ class Page:
     headline: Sequence[Number]
     parts: Sequence[Part]
     facts: Sequence[tuple[str, str]] = field(default=())
+    links: Mapping[str, str] = field(default_factory=dict)
+    """Key of a number -> anchor of the panel that says where it comes from."""
 
 
 def marked(part: Part, mark: str = "SIMULATED") -> Part:

@@ -16,6 +16,8 @@ AS_PLANNED = "as planned"
 """The policy of `routing` that the plan itself follows."""
 TPM_SHARE_MIN = 0.5
 """Share of a minute's token quota from which refilling a cache is a decision. A choice of ours: half a minute."""
+LEVEL_BEFORE = 0.9
+"""Service level of plans that state none."""
 DEFAULT_LIFETIME = "5m"
 """What a provider's cache point is kept for unless asked otherwise."""
 
@@ -113,13 +115,20 @@ def _headroom(plan: Plan) -> Iterator[Decision]:
         )
         yield Decision("headroom", "Headroom", sentence, changes=regret.chips != bought)
     draws = [row for row in totals if row.rule.endswith("of the draws")]
-    enough = next((row for row in draws if row.chips > bought), None)
+    level = plan.service.level if plan.service is not None else LEVEL_BEFORE
+    within = [row for row in draws if _quantile(row.rule) <= level]
+    enough = next((row for row in within if row.chips > bought), None)
     if enough is not None:
         sentence = (
             f"the {show(bought, 'chips')} chips bought are fewer than {enough.rule} need: "
             f"{show(enough.chips, 'chips')} for {show(enough.usd, 'usd')}"
         )
         yield Decision("headroom", "Headroom", sentence, changes=True)
+
+
+def _quantile(rule: str) -> float:
+    """0.9 of `p90 of the draws`."""
+    return float(rule.split()[0].removeprefix("p")) / 100
 
 
 def _information(plan: Plan) -> Iterator[Decision]:

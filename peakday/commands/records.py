@@ -18,6 +18,7 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example: peakday report latest")(report)
     app.command(epilog="Example: peakday compare latest~1 latest")(compare)
     app.command(epilog="Example: peakday export csv latest")(export)
+    app.command(epilog="Example: peakday why latest event_cost_usd")(why)
 
 
 def report(record: RecordId, out: Out = None, as_json: Json = False) -> None:
@@ -38,6 +39,17 @@ def compare(
     from peakday.records.comparison import compare_records
 
     Console(as_json).result(*compare_records(before, after, html))
+
+
+def why(
+    plan: Annotated[str, typer.Argument(metavar="PLAN", help="A plan: ID, path, latest or latest~1.")],
+    number: Annotated[str, typer.Argument(metavar="NUMBER", help="Its name, or words of it: 'chips nova us-east-1'.")],
+    as_json: Json = False,
+) -> None:
+    """Where one number of a plan comes from: the chain from the scenario, each link with formula, file, provenance."""
+    from peakday.records.reports import explain_number
+
+    Console(as_json).result(*explain_number(plan, number))
 
 
 def export(

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from capacity.plan import Plan, load_plan
 from dashboards import exports
+from dashboards.numbers.why import why
 from dashboards.report import load_for_report, write_report
 from loadgen.record import Run, load_run
 from neuron_bench.record import Bench, load_bench
 from peakday.errors import CommandError
-from peakday.records.folders import find_any
+from peakday.records.folders import find_any, find_record
+from wire.text import Untrusted
 
 FORMS = ("csv", "xlsx", "prometheus", "grafana")
 
@@ -38,6 +42,21 @@ def draw(wanted: str, out: Path | None) -> Path:
         plan=None if isinstance(record, Run | Bench) else record,
         bench=record if isinstance(record, Bench) else None,
     )
+
+
+def explain_number(wanted: str, number: str) -> tuple[str, dict[str, Any]]:
+    """The chain of one number of a plan, as lines and as data.
+
+    Raises:
+        CommandError: there is no such plan.
+        WhyError: the plan holds no such number with a chain.
+    """
+    chain = why(load_plan(find_record("plans", wanted)), number)
+    lines = [f"{place}. {link.text}" for place, link in enumerate(chain.links, 1)]
+    head = f"{chain.number.key} = {chain.number.text}"
+    text = "\n".join(Untrusted(line).terminal for line in (head, *lines))
+    data = {"number": chain.number.key, "value": chain.number.value, "unit": chain.number.unit}
+    return text, {**data, "links": [asdict(link) for link in chain.links]}
 
 
 def export_record(form: str, wanted: str, out: Path | None) -> list[Path]:

@@ -12,6 +12,7 @@ from dashboards.html.plan.chips import chip_panels
 from dashboards.html.plan.decisions import decision_panels
 from dashboards.html.plan.fallback_chain import beyond_panels
 from dashboards.html.plan.money import cost_panels, inputs_panel, purchase_panel, rejected_panel, sensitivity_panels
+from dashboards.html.plan.why import why_part
 from dashboards.numbers.plan import plan_numbers
 from dashboards.numbers.run import Number, find
 from dashboards.numbers.units import clock, show
@@ -76,6 +77,7 @@ def plan_parts(plan: Plan) -> list[Part]:
         *_beyond(plan),
         *_warnings(plan),
         Part("rejected", "Rejected", [rejected_panel(plan)]),
+        *why_part(plan),
         Part("provenance", "Where the numbers come from", [inputs_panel(plan)]),
     ]
 

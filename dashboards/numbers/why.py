@@ -1,0 +1,345 @@
+"""`why`: the chain from the scenario to one number of a plan, each link with its value, formula, file and provenance.
+
+A stranger recomputes the number from the links before it: the last link's value is the plan's own, by arithmetic on
+the values above it (a test holds them equal).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from capacity.plan import ChipOption, InputNote, Plan, QuotaNeed, SupplyPlan
+from dashboards.numbers.plan import SELF_HOSTED, calls_per_interaction, plan_numbers
+from dashboards.numbers.run import Number
+from dashboards.numbers.units import show
+from host.errors import PeakdayError
+
+LINKS_MAX = 10
+OUTPUT, CACHE_READ = "output", "cache_read"
+_PER_MILLION = 1e-6
+EXPLAINED = (
+    "chips",
+    "cost_usd_per_interaction",
+    "event_cost_usd",
+    "quota_needed_settlement",
+    "quota_needed_reservation",
+    "cache_hit_token_ratio",
+)
+"""Numbers that have a chain."""
+
+
+class WhyError(PeakdayError, ValueError):
+    """A number that the plan does not hold, or that no chain explains; the message names those that have one."""
+
+
+@dataclass(frozen=True)
+class Link:
+    """One step. `formula` is empty for an input; `source` says in which file or key it stands."""
+
+    name: str
+    value: float
+    unit: str
+    formula: str
+    source: str
+    provenance: str
+
+    @property
+    def text(self) -> str:
+        """`calls at the peak = 1,250/s: interactions x calls [derived] plan.json`."""
+        formula = f": {self.formula}" if self.formula else ""
+        return f"{self.name} = {show(self.value, self.unit)}{formula} [{self.provenance}] {self.source}"
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A number and the links that lead to it, the scenario's first."""
+
+    number: Number
+    links: tuple[Link, ...]
+
+
+def explained_numbers(plan: Plan) -> list[Number]:
+    """Every number that has a chain: fleets, cost per interaction and of the event, quota as bought, hit rates."""
+    return [number for number in plan_numbers(plan) if _has_chain(number)]
+
+
+def _has_chain(number: Number) -> bool:
+    labels = dict(number.labels)
+    if number.name == "cost_usd_per_interaction":
+        return labels["intent"] == "all"
+    if number.name == "cache_hit_token_ratio":
+        return labels["level"] == "all"
+    return number.name in EXPLAINED and labels.get("level", "p90") == "p90"
+
+
+def why(plan: Plan, wanted: str) -> Chain:
+    """The chain of one number.
+
+    Args:
+        wanted: its key as `export csv` prints it, or words that all stand in one key: `chips custom-8b us-east-1`.
+    Raises:
+        WhyError: no such number, or several.
+    """
+    numbers = explained_numbers(plan)
+    exact = [number for number in numbers if number.key == wanted]
+    fitting = exact or [n for n in numbers if all(word.lower() in n.key.lower() for word in wanted.split())]
+    if len(fitting) != 1:
+        shown = "; ".join(number.key for number in (fitting or numbers)[:LINKS_MAX])
+        problem = "several numbers have these words" if fitting else "the plan holds no such number with a chain"
+        raise WhyError(f"{wanted!r}: {problem}; name one of: {shown}")
+    return chain(plan, fitting[0])
+
+
+def chain(plan: Plan, number: Number) -> Chain:
+    """The links of a number of `explained_numbers`."""
+    labels = dict(number.labels)
+    supply = next(
+        (s for s in plan.supplies if (s.model, s.region) == (labels.get("model"), labels.get("region"))), None
+    )
+    if number.name == "chips" and supply is not None and supply.chosen is not None:
+        links = _chips(plan, supply, supply.chosen)
+    elif number.name.startswith("quota_needed") and supply is not None:
+        need = next(q for q in supply.quotas if q.kind == labels["kind"])
+        links = _quota(plan, supply, need, number)
+    elif number.name == "cache_hit_token_ratio":
+        links = _hits(plan, number, labels["model"])
+    elif number.name == "cost_usd_per_interaction":
+        links = _per_interaction(plan, number)
+    else:
+        links = _event(plan, number)
+    return Chain(number, tuple(links))
+
+
+# --- chips -------------------------------------------------------------------------------------------------------
+
+
+def _peak(plan: Plan, supply: SupplyPlan) -> Iterator[Link]:
+    """Interactions at the peak, calls of each, calls a second: what fleets and quotas both begin with."""
+    note = _note(plan, "interactions at the peak")
+    peak = next(d.peak_interactions_per_s.p90 for d in plan.demand if d.region == supply.region)
+    ratio = calls_per_interaction(plan, supply)
+    tokens = supply.input_tokens_per_call
+    if ratio is not None:
+        yield Link(
+            f"interactions at the peak, {supply.region}, p90 of demand",
+            peak,
+            "per_s",
+            "",
+            f"scenario: demand.interactions.peak_per_s ({note.value})",
+            note.provenance,
+        )
+        yield Link(
+            "calls of an interaction that this region carries", ratio, "calls", "", tokens.source, tokens.provenance
+        )
+    formula = "interactions x calls" if ratio is not None else ""
+    yield Link(
+        "calls at the peak, p90 of demand",
+        supply.calls_per_s.p90,
+        "per_s",
+        formula,
+        "plan.json: calls_per_s",
+        "derived",
+    )
+
+
+def _chips(plan: Plan, supply: SupplyPlan, option: ChipOption) -> Iterator[Link]:
+    rules, rate = plan.rules, option.rate_per_replica_per_s
+    if rules is None or option.chips_per_replica is None:
+        raise WhyError(f"chips of {supply.model}: an older peakday made this plan and kept no rules; plan again")
+    yield from _peak(plan, supply)
+    load = option.load_per_s
+    ratio = load.at_level / load.p90 if load is not None and load.p90 else 1.0
+    level = plan.service.level if plan.service is not None else 0.9
+    yield Link(
+        f"load that {level:.0%} of joint draws stay under, over that",
+        ratio,
+        "times",
+        "",
+        "plan.json: load_per_s",
+        "derived",
+    )
+    yield Link(
+        "calls a second of one replica within its SLO", rate.mid, "per_s", option.binding, rate.source, rate.provenance
+    )
+    calls = supply.calls_per_s.p90 * ratio
+    working = (rules.zones - rules.zones_lost) * (1 - rules.drain_ratio - rules.broken_ratio)
+    per_zone = _ceil(calls * (1 + rules.retry_extra_attempts) / (rate.mid * working))
+    yield Link(
+        "replicas of a zone",
+        per_zone,
+        "replicas",
+        f"roundup(calls x load x {1 + rules.retry_extra_attempts:g} / (rate x {working:g} zones that work))",
+        "scenario: capacity.resilience",
+        "assumed",
+    )
+    held = option.chips.at_level / option.instances.at_level
+    fitting = max(math.floor(round(held / option.chips_per_replica, 9)), 1)
+    boxes = (
+        per_zone * _ceil(option.chips_per_replica / held)
+        if held < option.chips_per_replica
+        else _ceil(per_zone / fitting)
+    )
+    yield Link(
+        "instances of a zone",
+        boxes,
+        "instances",
+        f"whole replicas of {option.chips_per_replica:g} chips on {option.instance_type} of {held:g}",
+        "facts/data/instances.csv",
+        "published",
+    )
+    yield Link(
+        f"chips of {supply.model} in {supply.region}",
+        boxes * rules.zones * held,
+        "chips",
+        f"instances x {rules.zones:g} zones x {held:g} chips",
+        "plan.json: options.chips",
+        rate.provenance,
+    )
+
+
+def _ceil(value: float) -> int:
+    return math.ceil(round(value, 9))
+
+
+# --- quota and hits ----------------------------------------------------------------------------------------------
+
+
+def _quota(plan: Plan, supply: SupplyPlan, need: QuotaNeed, number: Number) -> Iterator[Link]:
+    yield from _peak(plan, supply)
+    levels = need.needed_settlement if number.name.endswith("settlement") else need.needed_reservation
+    seconds = 60.0 * supply.calls_per_s.p90
+    taken, tokens = (levels.p90 / seconds if seconds else 0.0), supply.input_tokens_per_call
+    yield Link(
+        f"{need.kind} that one call a minute takes",
+        taken,
+        "count",
+        "retries included",
+        tokens.source,
+        tokens.provenance,
+    )
+    yield Link(
+        f"{need.kind} needed at p90 of demand",
+        taken * seconds,
+        "count",
+        "calls x 60 x that",
+        "plan.json: quotas",
+        "derived",
+    )
+    if need.granted is not None:
+        yield Link(f"{need.kind} granted", need.granted, "count", "", need.source, "published")
+    yield Link(
+        f"{need.kind} to ask for",
+        need.ask,
+        "count",
+        "at the service level, the reading that needs more, rounded up to three digits",
+        "plan.json: quotas",
+        "derived",
+    )
+
+
+def _hits(plan: Plan, number: Number, model: str) -> Iterator[Link]:
+    supply = next(s for s in plan.supplies if s.model == model)
+    prompt = {name: tokens for name, tokens in supply.tokens_per_call.items() if name != OUTPUT}
+    tokens = supply.input_tokens_per_call
+    for name, count in prompt.items():
+        yield Link(f"prompt tokens of a call, {name}", count, "tokens", "", tokens.source, tokens.provenance)
+    hit = next(h.ratio for h in plan.hit_rates if (h.model, h.level) == (model, "all"))
+    yield Link(
+        f"prompt cache hit rate, {model}",
+        number.value or 0.0,
+        "ratio",
+        f"{CACHE_READ} / all prompt tokens",
+        hit.source,
+        hit.provenance,
+    )
+
+
+# --- money -------------------------------------------------------------------------------------------------------
+
+
+def _by_model(plan: Plan) -> dict[str, tuple[SupplyPlan, float]]:
+    """Model -> a supply of it, and USD of its tokens in one interaction."""
+    return {
+        s.model: (s, (s.calls_per_interaction or 0.0) * _usd_of_a_call(s))
+        for s in plan.supplies
+        if s.prices_usd_per_mtok and s.calls_per_interaction
+    }
+
+
+def _usd_of_a_call(supply: SupplyPlan) -> float:
+    prices = supply.prices_usd_per_mtok
+    return sum(tokens * prices.get(name, 0.0) for name, tokens in supply.tokens_per_call.items()) * _PER_MILLION
+
+
+def _per_interaction(plan: Plan, number: Number) -> Iterator[Link]:
+    parts = []
+    for model, (supply, usd) in _by_model(plan).items():
+        note = _note(plan, model)
+        formula = f"{supply.calls_per_interaction:.4g} calls x tokens by class x price by class"
+        parts.append(Link(f"tokens of {model}", usd, "usd", formula, note.source, note.provenance))
+    line = next(line for line in plan.cost if line.intent == "all")
+    chips = line.parts_usd.get(SELF_HOSTED, 0.0)
+    if chips:
+        formula = "dollars of its fleets / calls of the event x calls of an interaction"
+        parts.append(
+            Link(
+                "self-hosted, its share of the fleets",
+                chips,
+                "usd",
+                formula,
+                "plan.json: purchase",
+                line.per_interaction_usd.provenance,
+            )
+        )
+    yield from _summed(parts, number, "cost of an interaction, all intents", line.per_interaction_usd.provenance)
+
+
+def _event(plan: Plan, number: Number) -> Iterator[Link]:
+    rules = plan.rules
+    if rules is not None:
+        note = _note(plan, "interactions at the peak")
+        yield Link(
+            "interactions of the event, middle case",
+            rules.interactions_in_event,
+            "count",
+            "",
+            f"scenario: demand ({note.value})",
+            note.provenance,
+        )
+    parts = []
+    for name, usd in sorted(plan.event_cost_parts_usd.items(), key=lambda item: -item[1]):
+        bought = [line for line in plan.purchase if line.model in name.split() and line.region in name.split()]
+        formula = " + ".join(
+            f"{line.instances:,} x {line.instance_type} x {line.usd_per_hour / line.instances:.4g} USD/h x "
+            f"{line.billed_hours:g} h"
+            for line in bought
+            if line.instances
+        )
+        formula = formula or "interactions x tokens of an interaction x prices"
+        source = "facts/data/instances.csv" if bought else "facts/data/bedrock_prices.csv"
+        parts.append(Link(name, usd, "usd", formula, source, "published" if bought else plan.event_cost_usd.provenance))
+    yield from _summed(parts, number, "cost of the event", plan.event_cost_usd.provenance)
+
+
+def _summed(parts: list[Link], number: Number, name: str, provenance: str) -> Iterator[Link]:
+    """The parts, the smallest joined where they are too many, what they leave out, and the sum."""
+    room = LINKS_MAX - 3
+    if len(parts) > room:
+        rest = parts[room - 1 :]
+        joined = Link(
+            f"{len(rest)} smaller parts", math.fsum(p.value for p in rest), "usd", "", "plan.json", provenance
+        )
+        parts = [*parts[: room - 1], joined]
+    yield from parts
+    value = number.value or 0.0
+    missing = value - math.fsum(part.value for part in parts)
+    if abs(missing) > 1e-9 * max(abs(value), 1e-9):
+        yield Link("beside these parts", missing, "usd", "", "plan.json: cost", provenance)
+    yield Link(name, value, "usd", "the sum", "plan.json", provenance)
+
+
+def _note(plan: Plan, name: str) -> InputNote:
+    unknown = InputNote("scenario", name, "", "assumed", "scenario")
+    return next((note for note in plan.inputs if note.name == name), unknown)
