@@ -71,6 +71,17 @@ def new_session(url: str, customer_id: str, timeout_s: float = 10.0, addresses: 
     return token
 
 
+def price_tick(url: str, product_id: str, price: float, timeout_s: float = 10.0, addresses: Sequence[str] = ()) -> int:
+    """Move the price of one product of a test stack; how many rules it met.
+
+    Raises:
+        AssistantError: unreachable or refused; one line.
+    """
+    body = {"ticks": [{"product_id": product_id, "price": price}]}
+    with _posted(url, "/test/price_ticks", body, {}, timeout_s, addresses) as response:
+        return int(json.loads(response.read())["matched"])
+
+
 def auto_buy(url: str, enabled: bool | None = None, timeout_s: float = 10.0) -> dict[str, Any]:
     """The kill switch of purchases by price: state and rules, set first unless `enabled` is None.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -98,9 +99,12 @@ def lines(events: Sequence[dict[str, Any]]) -> Iterator[str]:
     for call in by_name.get("usage", []):
         yield _call_line(call)
     for tool in by_name.get("tool", []):
-        yield f"tool      {tool['tool']}: {tool['status']} {_ms(tool['duration_s'])}"
+        arguments = json.dumps(tool.get("arguments") or {}, ensure_ascii=True)
+        yield f"tool      {tool['tool']} {arguments}: {tool['status']} {_ms(tool['duration_s'])}"
     for done in by_name.get("done", []):
         yield f"done      {done['output_tokens']} tokens, {_usd(done['cost_usd'])}, {_ms(done['e2e_s'])}"
+        if pending := done.get("pending_confirmation"):
+            yield f"confirm   {pending['action']} (not done until it is confirmed: `peakday chat`, or the chat page)"
         for citation in done.get("citations") or []:
             yield f"cites     {citation}"
     for error in by_name.get("error", []):

@@ -1,8 +1,9 @@
-"""`up` and `ask`: the local stack in the foreground, and one turn on it."""
+"""`up`, `ask` and `chat`: the local stack in the foreground, one turn on it, and a conversation with it."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -16,6 +17,7 @@ def register(app: typer.Typer) -> None:
     """Add the verbs of this family."""
     app.command(epilog="Example: peakday up smoke")(up)
     app.command(epilog='Example: peakday ask "is this tent waterproof?"')(ask)
+    app.command(epilog="Example: peakday chat --product p900001")(chat)
 
 
 def up(
@@ -62,3 +64,25 @@ def ask(
         scenario, sets or [], message, target, customer, product, seed=seed, consent=Consent(live, yes), console=console
     )
     console.result(text, json.loads(json.dumps(events)))
+
+
+def chat(
+    scenario: Annotated[str, typer.Option(help="Scenario whose stack and shop are used.")] = "smoke",
+    sets: Sets = None,
+    target: Annotated[str | None, typer.Option(help="A running assistant, such as http://127.0.0.1:8080.")] = None,
+    customer: Annotated[str, typer.Option(help="Test customer who talks.")] = "c000001",
+    product: Annotated[str | None, typer.Option(help="Product whose page is open at first.")] = None,
+    locale: Annotated[str, typer.Option(help="Locale of the marketplace, such as es_US.")] = "en_US",
+    live: Live = False,
+    yes: Yes = False,
+    seed: Seed = None,
+    quiet: Quiet = False,
+) -> None:
+    """Talk to the assistant: streamed answers, tools as they run, confirmations by y or n; /help lists the rest."""
+    from peakday.agent.chat import Chat, talk
+    from peakday.agent.terminal import read_line, write
+
+    def make(url: str, addresses: Sequence[str]) -> Chat:
+        return Chat(url, read_line, write, customer, locale, addresses, product)
+
+    talk(scenario, sets or [], target, make, seed=seed, consent=Consent(live, yes), console=Console(quiet=quiet))
