@@ -216,3 +216,27 @@ def test_every_number_of_the_library_says_where_it_comes_from(name):
         if holds_number and not re.match(r"(schema|seed|name|description|extends):", line):
             comments = [text.partition("#")[2] for text in enclosing(lines, number)]
             assert any(ORIGIN.search(comment) for comment in comments), line
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("demand.interactions.peak_per_s=010", 10.0), ("event.length_s=0600", 600.0), ("seed=0o17", 15)],
+)
+def test_a_number_is_decimal_whatever_it_begins_with(setting, value):
+    """By YAML 1.2: no octal 010."""
+    scenario = load_scenario("smoke", [setting])
+    assert value in (scenario.demand.interactions.peak_per_s.mid, scenario.event.length_s, scenario.seed)
+
+
+@pytest.mark.parametrize(
+    "start", ["20261127", "1795737600", "'20261127'", "'1795737600'", "2026-11-27", "1:30", "true"]
+)
+def test_a_start_is_a_time_with_its_zone_and_no_number(start):
+    """Whoever writes 20261127 means a day, and gets no second of 1970."""
+    assert "expected a time with its zone" in error_of("smoke", f"event.start={start}")
+
+
+@pytest.mark.parametrize("length", ["1:30", "1_000", "0x", "1e"])
+def test_a_number_of_no_known_form_is_no_number(length):
+    """1:30 is text, not ninety."""
+    assert "event.length_s" in error_of("smoke", f"event.length_s={length}")
