@@ -7,6 +7,9 @@
     python -m study measure   --shape small --url http://127.0.0.1:PORT/v1
     python -m study table     --shape small          prints the table of docs/validation.md
 
+Two studies need no engine: `python -m study engines` (calibration on random engines) and `python -m study accelerators`
+(public measurements of real chips); each has its own --help.
+
 The engine's scheduler spins on the core that the client shares with it; `--realtime` keeps the client's schedule there.
 A phase leaves out what is there already, so it can be stopped and taken up again, on another day too. Run records
 stay in --work; arrivals go to docs/study/arrivals.parquet, step model and predictions to docs/study/SHAPE: all of it is
@@ -25,6 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loadgen.record import load_run
+from study import accelerators, engines
 from study.arrivals import KEPT, Arrivals, keep_arrivals, read_arrivals
 from study.load_steps import MIXES, LoadStep, draw_burst, draw_load_step, plan
 from study.table import study_table
@@ -173,8 +177,14 @@ def held_out() -> list[LoadStep]:
     return [step for step in plan() if step.role == "held_out"]
 
 
+OTHER_STUDIES = {"accelerators": accelerators.main, "engines": engines.main}
+
+
 def main() -> None:
-    """One phase of one shape."""
+    """One phase of one shape, or a study that needs no engine."""
+    if len(sys.argv) > 1 and sys.argv[1] in OTHER_STUDIES:
+        OTHER_STUDIES[sys.argv[1]](sys.argv[2:])
+        return
     phases = {"calibrate": calibrate, "predict": predict, "measure": measure, "table": table}
     parser = argparse.ArgumentParser(prog="python -m study")
     parser.add_argument("phase", choices=phases)

@@ -257,14 +257,10 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--detail", action="store_true", help="every miss and refusal")
     chosen = parser.parse_args(arguments)
+    verdicts: list[Verdict] = []
     with ProcessPoolExecutor(chosen.processes) as pool:
-        verdicts = list(pool.map(judge, range(chosen.number)))
-    if chosen.detail:
-        print("\n".join(misses(verdicts)), end="\n\n")
+        for verdict in pool.map(judge, range(chosen.number)):
+            verdicts.append(verdict)
+            if chosen.detail:
+                print("\n".join(misses([verdict])) or f"{verdict.engine.number} within", flush=True)
     print(table(verdicts))
-
-
-if __name__ == "__main__":
-    import sys
-
-    main(sys.argv[1:])

@@ -1,0 +1,89 @@
+"""What a load tool reports of an engine: its client is simulated, with its opening burst, and the same means are taken.
+
+A closed loop at concurrency C sends all C requests at once and another whenever one ends. To the engine that is a queue
+that never empties and at most C requests at a time; a request's own clock starts when the one C places before it in the
+order of endings is answered.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from capacity.simulator.engine import simulate
+from capacity.simulator.requests import Ints, requests
+from neuron_bench.step_model import StepModel
+
+ROUNDS = 4
+"""Simulated requests per client; those of the middle stand for all between the opening burst and the end."""
+REQUESTS_MIN = 24
+
+
+@dataclass(frozen=True)
+class LoadPoint:
+    """One row of a published table: what was sent, and the means that came back; None where none is given.
+
+    rounds: requests sent per client, the opening burst being the first. spread: lengths are uniform between this share
+    of the largest and the largest. wave: all requests at once and none after them.
+    """
+
+    case: str
+    concurrency: int
+    input_tokens: float
+    output_tokens: float
+    ttft_s: float | None
+    tpot_s: float | None
+    output_tokens_per_s: float | None = None
+    rounds: float = 10.0
+    spread: float = 1.0
+    wave: bool = False
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the tool would have reported."""
+
+    ttft_s: float
+    tpot_s: float
+    output_tokens_per_s: float
+
+
+def report(point: LoadPoint, model: StepModel) -> Report:
+    """Simulate the client of a load point."""
+    clients = point.concurrency
+    n = clients if point.wave else max(REQUESTS_MIN, ROUNDS * clients)
+    prompt, answer = _lengths(point.input_tokens, point.spread, n, 1), _lengths(point.output_tokens, point.spread, n, 2)
+    served = simulate(
+        requests(np.zeros(n), prompt, answer), replace(model, max_num_seqs=min(clients, model.max_num_seqs))
+    )
+    sent_s = np.zeros(n)
+    sent_s[clients:] = np.sort(served.end_s)[: n - clients]
+    ttft_s = served.first_s - sent_s + model.ttft_overhead_s
+    gaps = np.maximum(answer - 1, 1)
+    tpot_s = (served.end_s - served.first_s) / gaps + model.gap_overhead_s
+    weight = np.ones(n) if point.wave else _weights(n, clients, point.rounds)
+    ttft, tpot = float(np.average(ttft_s, weights=weight)), float(np.average(tpot_s, weights=weight))
+    if point.wave:
+        rate = float(answer.sum()) / (float(served.end_s.max()) + model.ttft_overhead_s)
+    else:
+        rate = clients * float(answer.mean()) / (ttft + (float(answer.mean()) - 1) * tpot)
+    return Report(ttft, tpot, rate)
+
+
+def _weights(n: int, clients: int, rounds: float) -> np.typing.NDArray[np.float64]:
+    """Opening burst and last round count once, the rounds between as often as they were sent."""
+    weight = np.full(n, 1.0)
+    between = n - 2 * clients
+    if between > 0:
+        weight[clients : n - clients] = max(rounds - 2, 0.0) * clients / between
+    return weight
+
+
+def _lengths(largest_mean: float, spread: float, n: int, seed: int) -> Ints:
+    """Lengths with this mean, uniform between `spread` of the largest and the largest; the same for every point."""
+    if spread >= 1:
+        return np.full(n, max(1, round(largest_mean)), dtype=np.int64)
+    top = 2 * largest_mean / (1 + spread)
+    draws = np.random.default_rng(seed).permutation((np.arange(n) + 0.5) / n)
+    return np.maximum(1, np.rint(top * (spread + (1 - spread) * draws))).astype(np.int64)
