@@ -10,11 +10,6 @@ ON_DEMAND_MIN_S = 60.0
 """On demand is billed by the second, a minute at least (EC2 pricing pages, Linux; recalled, not re-read)."""
 
 
-def usd_per_million(units_per_s: float, usd_per_hour: float) -> float:
-    """Dollars for a million tokens or inferences at full use. Source: AWS Neuron docs, cost per 1M of their tables."""
-    return 1e6 / units_per_s * usd_per_hour / HOUR_S
-
-
 def billed_hours(price_kind: str, seconds: float) -> float:
     """Hours charged for a use: capacity blocks are sold in whole days (recalled), everything else by the second."""
     if price_kind == "capacity block":

@@ -4,10 +4,10 @@ import math
 
 import pytest
 
-from capacity.cost.hours import usd_per_million
 from capacity.fleet.sizing import regional_factor
 from capacity.simulator.rate_at_slo import at_rate, drawn_work, throughput_bound_per_s
 from facts.reader import instances, number, rows
+from neuron_bench.importers.tables import usd_per_million
 from tests.capacity.models import llama_8b, step_model
 from tests.capacity.scenario_of import scenario
 from tests.capacity.test_plan_small import SHORT, plan
