@@ -28,7 +28,7 @@ CORE = {
     "capacity/quotas/pressure.py": "tests/capacity/test_quota.py tests/capacity/test_throttling.py",
     "capacity/cost/hours.py": "tests/capacity/test_uncertainty.py",
     "capacity/cost/interaction.py": "tests/capacity/test_money.py tests/capacity/test_bill.py",
-    "capacity/cost/rates.py": "tests/capacity/test_money.py tests/capacity/test_bill.py tests/facts/test_bedrock_examples.py",
+    "capacity/cost/rates.py": "tests/capacity/test_money.py tests/capacity/test_bill.py",
     "capacity/fleet/sizing.py": "tests/capacity/test_fleet.py tests/capacity/test_properties.py",
     "emulator/quotas.py": "tests/emulator/test_quotas.py",
 }
