@@ -193,6 +193,29 @@ class Engine:
     chip: str | None = None
 
 
+def measured_engine(bench: Bench) -> Engine:
+    """An engine whose limits are what a bench measured or its server printed: never more than was seen.
+
+    Raises:
+        BenchUsageError: a quick suite, which is not for plans, or no decode case.
+    """
+    observed = observations(bench, max_batched_tokens=1 << 20)
+    decodes = [observation for observation in observed if observation.decoding]
+    if any("quick" in row.flag_names for row in bench.rows):
+        raise BenchUsageError(f"{bench.bench_id}: a quick suite is not for plans: run the suite `full`")
+    if not decodes:
+        raise BenchUsageError(f"{bench.bench_id}: no usable decode case: run the suite `full`")
+    limits = bench.info.get("engine_limits") or {}
+    block = int(limits.get("block_tokens") or 16)
+    most_kv = max(observation.kv_tokens for observation in decodes)
+    return Engine(
+        max_num_seqs=int(max(observation.decoding for observation in decodes)),
+        max_batched_tokens=int(max((o.prefill_tokens for o in observed if o.prefill_tokens), default=1)),
+        block_tokens=block,
+        kv_blocks=int(limits.get("kv_blocks") or math.ceil(most_kv / block)),
+    )
+
+
 def step_model(bench: Bench, engine: Engine) -> StepModel:
     """The step times fitted to a bench; the hold-out table is of a fit on half the cases.
 

@@ -18,10 +18,12 @@ from dashboards.order.sheet import Occasion, write_order_sheet
 from dashboards.report import write_report
 from dashboards.workbook.book import write_xlsx
 from facts.account import Held, read_quotas, read_usage
-from facts.reader import quality
+from facts.reader import models, quality
 from host.atomic import folder_aside
 from host.environment import peakday_version
 from loadgen.record import RecordError, Run, load_run, read_info
+from neuron_bench.errors import BenchUsageError
+from neuron_bench.fit.bench import measured_engine, step_model
 from neuron_bench.fit.published import step_models
 from neuron_bench.record import Bench, load_bench
 from neuron_bench.step_model import StepModel, read_step_model
@@ -60,7 +62,7 @@ def plan_scenario(
     usage = read_usage(sources.usage) if sources.usage else None
     run = choose_run(scenario_hash, sources.run, console) if usage is None or sources.run else None
     held = held_quotas(sources.quotas, console)
-    step_models = choose_step_models(sources.step_models, console)
+    step_models = choose_step_models(sources.step_models, sources.benches, console)
     plan = make_plan(
         scenario,
         scenario_hash=scenario_hash,
@@ -130,14 +132,38 @@ def choose_benches(wanted: Sequence[str], step_models: Sequence[StepModel]) -> l
     return [load_bench(path) for path in records("benches") if path.name in used]
 
 
-def choose_step_models(wanted: Sequence[Path], console: Console) -> list[StepModel]:
-    """The step models asked for, or those derived from published figures."""
-    if wanted:
-        return [read_step_model(path) for path in wanted]
-    console.say(
-        "step times derived from published load tests; `peakday calibrate` makes them from your own measurements"
-    )
-    return list(step_models().values())
+def choose_step_models(files: Sequence[Path], benches: Sequence[str], console: Console) -> list[StepModel]:
+    """The step models of these files and benches, and for every other model those derived from published figures.
+
+    A bench that gives none says why in one line.
+    """
+    own = [read_step_model(path) for path in files]
+    for name in benches:
+        bench = load_bench(find_record("benches", name))
+        try:
+            own.append(step_model(bench, measured_engine(bench)))
+            known = "" if len(same_model(own[-1].model_id)) > 1 else ", which no plan knows by that name"
+            console.say(f"step times of {own[-1].model_id}{known} on {own[-1].chip} from bench {bench.bench_id}")
+        except BenchUsageError as error:
+            console.say(f"bench gives no step times, only start-up times: {error}")
+    taken = {name for model in own for name in same_model(model.model_id)}
+    published = [model for model in step_models().values() if model.model_id not in taken]
+    if published and not own:
+        console.say(
+            "step times derived from published load tests; `peakday calibrate` makes them from your own measurements"
+        )
+    return [*own, *published]
+
+
+def names_of(key: str) -> frozenset[str]:
+    """Every name of a model of facts: its key, its id, and what benches call it."""
+    model = models()[key]
+    return frozenset({key, model.model_id, *model.bench_model_ids})
+
+
+def same_model(model_id: str) -> frozenset[str]:
+    """Every name of the model that has one of them."""
+    return next((names for names in map(names_of, models()) if model_id in names), frozenset({model_id}))
 
 
 def score(plan_name: str, run_name: str) -> tuple[str, dict[str, Any]]:
