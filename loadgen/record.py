@@ -364,6 +364,7 @@ class Totals:
     dropped: int = 0
     failed: int = 0
     errors: Mapping[str, int] = field(default_factory=dict)
+    error_samples: Mapping[str, str] = field(default_factory=dict)  # by code, what was first said with it
     achieved_rate_per_s: float | None = None
     goodput_per_s: float | None = None
     error_ratio: float | None = None

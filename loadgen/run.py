@@ -24,7 +24,7 @@ from typing import Any
 
 from host import processes
 from host.ports import free_port
-from loadgen.analysis.finish import finish_record
+from loadgen.analysis.finish import SystemEnd, finish_record
 from loadgen.coordinator.scrape import Scraper, scrape_urls
 from loadgen.coordinator.status_line import line
 from loadgen.job import LoadError, LoadJob, without_query
@@ -63,12 +63,19 @@ class _Children:
     workers: list[processes.Child]
     control_fd: int
     killed: dict[int, processes.End] = field(default_factory=dict)  # by worker, of those that ended too early
+    system_end: SystemEnd | None = None
 
 
-def run_load(job: LoadJob, progress: Progress | None = None) -> Outcome:
+SystemEnded = Callable[[], processes.End | None]
+"""How and when a process of the system under test ended that is ours too; None while all of them run."""
+
+
+def run_load(job: LoadJob, progress: Progress | None = None, system_ended: SystemEnded | None = None) -> Outcome:
     """Make the run and write its record.
 
     Args:
+        system_ended: asked now and then where the target is ours: when one of its processes has ended, so does the
+            run, which is then invalid and says why.
         progress: called with the state of the run about ten times a second; every `LINE_EVERY_S` it holds a `line`.
 
     Raises:
@@ -85,12 +92,28 @@ def run_load(job: LoadJob, progress: Progress | None = None) -> Outcome:
         scraper.start()
         try:
             with _children(job) as children:
-                _watch(job, children, chunks, interrupts, scraper, progress or (lambda _: None))
+                _watch(
+                    job,
+                    children,
+                    chunks,
+                    interrupts,
+                    scraper,
+                    progress or (lambda _: None),
+                    system_ended or (lambda: None),
+                )
         except (LoadError, KeyboardInterrupt) as error:
             scraper.abandon()
             forget_record(job, keep_logs=isinstance(error, LoadError))
             raise
-    info = finish_record(job, started, chunks, children.killed, interrupted=bool(interrupts), scraper=scraper)
+    info = finish_record(
+        job,
+        started,
+        chunks,
+        children.killed,
+        interrupted=bool(interrupts),
+        scraper=scraper,
+        system_end=children.system_end,
+    )
     if interrupts:
         return Outcome(EXIT_INTERRUPTED, job.folder, info)
     if info.aborted:
@@ -280,8 +303,9 @@ def _watch(
     interrupts: list[float],
     scraper: Scraper,
     progress: Progress,
+    system_ended: SystemEnded,
 ) -> None:
-    """Until the master ends: write chunks, pass interrupts on, tell how it goes."""
+    """Until the master ends: write chunks, pass interrupts on, report how it goes."""
     start_s = pumped_s = line_s = time.monotonic()
     passed_on = 0
     running_s: float | None = None
@@ -293,6 +317,12 @@ def _watch(
         for number, worker in enumerate(children.workers):
             if (end := worker.poll()) and (live is None or live["state"] != "finished"):
                 children.killed.setdefault(number, end)
+        if children.system_end is None and (end := system_ended()) is not None:
+            children.system_end = SystemEnd(end, (live or {}).get("elapsed_s") or 0.0)
+            if live is None or live["state"] == "waiting":
+                raise LoadError(f"{end}, before the start; see its log")
+            with contextlib.suppress(BrokenPipeError):
+                os.write(children.control_fd, b"stop\n")
         if running_s is None:
             _check_started(job, children, live, now_s - start_s)
         elif now_s - running_s > job.length_s + job.drain_s + OVERDUE_AFTER_S:

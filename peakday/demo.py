@@ -108,7 +108,7 @@ def climb(resolved: Resolved, console: Console) -> tuple[str, list[Run]]:
             out = new_folder("runs", f"{resolved.scenario.name}-{rate:g}-per-s", datetime.now(UTC))
             options = LoadOptions(rate_per_s=rate, for_s=length, out=out)
             job = make_job(load_of(resolved, options), options, on_stack(stack))
-            outcome = run_job(job.drained_within(STEP_DRAIN_S), console)
+            outcome = run_job(job.drained_within(STEP_DRAIN_S), console, stack.ended)
             if outcome.exit_code in (Exit.INTERRUPTED, Exit.ABORTED):
                 raise KeyboardInterrupt
             runs.append(load_run(Path(outcome.run_dir)))

@@ -28,7 +28,10 @@ def autobuy_totals(url: str | None, run: Run) -> AutobuyTotals | None:
         book = json.loads(fetch(f"{url}/test/purchases", within_s=WITHIN_S))
     except (FetchError, ValueError):
         return None
-    totals = summarise(book["purchases"], book.get("rules", {}), book.get("charges"))
+    try:
+        totals = summarise(book["purchases"], book.get("rules", {}), book.get("charges"))
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+        return None  # of another shape: somebody else's endpoint, or a broken one
     return replace(totals, chat_ttft_s=chat_around_storm(run))
 
 

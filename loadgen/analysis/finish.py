@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,21 @@ from loadgen.analysis.totals import first_turn, latency_quantiles, totals
 from loadgen.analysis.verdict import Evidence, start_lag_limit_s, verdict
 from loadgen.coordinator.scrape import Scraper
 from loadgen.job import LoadJob
-from loadgen.record import FINISHED, FaultSpan, Run, RunInfo, WorkerClock, load_run, write_chunk, write_info
+from loadgen.record import FINISHED, Crossing, FaultSpan, Run, RunInfo, WorkerClock, load_run, write_chunk, write_info
 from loadgen.schedule.sessions import make_schedule
 from loadgen.worker.background import skipped_streams
 from loadgen.worker.sample_buffer import ChunkWriter, remove_buffer
 from slo.histogram import Histogram
 
 EMULATOR_WITHIN_S = 5.0
+
+
+@dataclass(frozen=True)
+class SystemEnd:
+    """A process of the system under test that was ours, and ended by itself so long after t0."""
+
+    end: End
+    at_s: float
 
 
 def finish_record(
@@ -36,6 +44,7 @@ def finish_record(
     *,
     interrupted: bool,
     scraper: Scraper | None = None,
+    system_end: SystemEnd | None = None,
 ) -> RunInfo:
     """Write what is left of the rows, judge the run, and mark it finished."""
     chunks.pump(0.0, 0.0, everything=True)
@@ -45,7 +54,7 @@ def finish_record(
     stand_ins = emulator_lateness(job.emulator_url)
     run = _one_generator_file(load_run(job.folder))
     info = replace(
-        _with_results(run.info, job, run, live, killed, stand_ins),
+        _with_results(run.info, job, run, live, killed, stand_ins, system_end),
         state=FINISHED,
         finished_utc=datetime.now(UTC).isoformat(),
         interrupted=interrupted,
@@ -86,6 +95,7 @@ def _with_results(
     live: dict[str, Any],
     killed: dict[int, End],
     stand_ins: dict[str, Any] | None,
+    system_end: SystemEnd | None,
 ) -> RunInfo:
     """With what came of the run: verdict, totals, quantiles, and the first limit exceeded."""
     quantiles = latency_quantiles(run.turns, _gap_histogram(job.folder))
@@ -95,6 +105,7 @@ def _with_results(
             start_lag=quantiles["start_lag_s"],
             ttft=quantiles["ttft_s"],
             killed=killed,
+            system_end=None if system_end is None else system_end.end,
             lost=tuple(live.get("lost", ())),
             faults=tuple(live.get("faults", ())),
             counters=live.get("counters", {}),
@@ -109,7 +120,11 @@ def _with_results(
         info,
         asked_s=asked_s,
         verdict=valid,
-        totals=replace(totals(run, asked_s, job.scenario["slo"]), autobuy=autobuy_totals(job.prices_url, run)),
+        totals=replace(
+            totals(run, asked_s, job.scenario["slo"]),
+            error_samples=live.get("error_samples", {}),
+            autobuy=autobuy_totals(job.prices_url, run),
+        ),
         quantiles=quantiles,
         batch_means=batch_means(run.turns, asked_s),
         steady_state=steady_state(run, asked_s),
@@ -117,8 +132,16 @@ def _with_results(
         faults=marked_faults(job, live),
         first_turn=first_turn(run.turns),
         slo=slo_results(run.turns, job.scenario["slo"], asked_s, quantiles),
-        what_broke_first=limits_exceeded(run, job.scenario, lag_limit_s, asked_s),
+        what_broke_first=_with_end(limits_exceeded(run, job.scenario, lag_limit_s, asked_s), system_end),
     )
+
+
+def _with_end(crossings: tuple[Crossing, ...], system_end: SystemEnd | None) -> tuple[Crossing, ...]:
+    """A process of ours that ended is among what broke, at the time at which it did."""
+    if system_end is None:
+        return crossings
+    end = Crossing(f"the {system_end.end.name}", system_end.at_s, 1.0, 0.0, str(system_end.end))
+    return tuple(sorted((end, *crossings), key=lambda crossing: crossing.at_s))
 
 
 def lost_ratio(job: LoadJob, run: Run, lost: Collection[int], asked_s: float) -> float | None:
@@ -203,7 +226,9 @@ def emulator_lateness(url: str | None) -> dict[str, Any] | None:
     if url is None:
         return None
     try:
-        answer: dict[str, Any] = json.loads(fetch(f"{url}/control/lateness", within_s=EMULATOR_WITHIN_S))
+        answer = json.loads(fetch(f"{url}/control/lateness", within_s=EMULATOR_WITHIN_S))
     except (FetchError, ValueError) as error:
         return {"late": None, "reasons": [], "error": str(error)}
-    return answer
+    if not isinstance(answer, dict) or not isinstance(answer.get("reasons", []), list):
+        return {"late": None, "reasons": [], "error": "its answer is of another shape"}
+    return {**answer, "reasons": [str(reason) for reason in answer.get("reasons", [])]}

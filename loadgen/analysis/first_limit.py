@@ -30,6 +30,8 @@ QUEUE_SAMPLES = 3
 """Samples in a row (two seconds apart) that must see requests waiting: one that meets a burst is no queue."""
 SAMPLES_APART_MIN_S = 0.5
 """Closer samples of a CPU counter, which moves in steps of 10 ms, tell no rate."""
+MODELS_MAX = 20
+"""Models that are named one by one: a target may invent a new name for every call."""
 QUOTA_CODE = "hrottling|TooMany|rate_limit|quota"
 TOOL_FINE = ("ok", "success", "needs_confirmation")
 
@@ -153,7 +155,7 @@ def _calls(run: Run) -> Iterator[Crossing]:
     starts["at_s"] = starts["intended_start_s"] + starts["start_s"].fillna(0.0)
     by_quota = starts["error_code"].astype(str).str.contains(QUOTA_CODE) & starts["status"].eq("throttled")
     for what, rows in (("quota of", starts[by_quota]), ("calls to", starts[~by_quota])):
-        for model, of_model in rows.groupby("model"):
+        for model, of_model in list(rows.groupby("model"))[:MODELS_MAX]:
             first = of_model.sort_values("at_s").iloc[0]
             said = f"{what} {model}: {first['error_code']}, {len(of_model)} calls refused or failed from here on"
             yield _crossing(f"{what} {model}", first["at_s"], len(of_model), 0, said)

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SHARES = {"p50": 0.50, "p90": 0.90, "p95": 0.95, "p99": 0.99}
+NAMES_MAX = 50
+"""Codes and routes that are counted apart: a target may name a new one with every answer. A choice of ours."""
+OTHER = "other"
 _ENDS = ("completed", "failed", "abandoned", "censored", "dropped")
 
 
@@ -80,17 +83,25 @@ def totals(run: Run, length_s: float, slo: Mapping[str, float | None]) -> Totals
         censored=counts["censored"],
         dropped=counts["dropped"],
         failed=counts["failed"],
-        errors={str(code): int(n) for code, n in turns["error_code"].value_counts().items()},
+        errors=_counted(turns["error_code"]),
         achieved_rate_per_s=counts["sent"] / length_s,
         goodput_per_s=int(good(turns, slos_of(slo)).sum()) / length_s,
         error_ratio=int(status.isin(ERROR_STATUSES).sum()) / asked,
         abandoned_ratio=counts["abandoned"] / asked,
         **_people(turns),
-        routes={str(name): n / asked for name, n in turns["route"].value_counts().items()},
+        routes={name: n / asked for name, n in _counted(turns["route"]).items()},
         **_tokens(run.calls),
         **_money(turns, run.calls),
         background=_background(run.events),
     )
+
+
+def _counted(names: pd.Series[str]) -> dict[str, int]:
+    """How often each stands there, the most frequent first; beyond `NAMES_MAX` all others are one."""
+    counts = {str(name): int(n) for name, n in names.value_counts().items()}
+    shown = dict(list(counts.items())[:NAMES_MAX])
+    rest = sum(counts.values()) - sum(shown.values())
+    return {**shown, OTHER: shown.get(OTHER, 0) + rest} if rest else shown
 
 
 def _people(turns: pd.DataFrame) -> dict[str, Any]:

@@ -21,6 +21,7 @@ class Evidence:
     start_lag, ttft: quantiles by `p50`…`p99`. killed: by worker, how it ended too early.
     counters: sums of the last snapshots.
     rows: turns in the record. stand_ins: their own account of their lateness, None when there were none.
+    system_end: how a process of the local stack ended during the run; None where none did.
     lost_ratio: planned arrivals of lost workers that have no row, over all planned; None where no plan says how many.
     """
 
@@ -34,11 +35,13 @@ class Evidence:
     stand_ins: Mapping[str, Any] | None
     finished: bool
     lost_ratio: float | None = None
+    system_end: End | None = None
 
 
 def verdict(what: Evidence) -> Verdict:
     """Valid, or every reason why not, each with its remedy."""
     reasons = [
+        *([f"{what.system_end} during the run: its log says why; run again"] if what.system_end else []),
         *_lost_workers(what),
         *_lag(what),
         *_unsent(what),

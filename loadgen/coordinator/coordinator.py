@@ -284,6 +284,9 @@ class Coordinator:
                 *(text for one in snapshots.latest.values() for text in one.get("faults", [])),
             ],
             "errors": _sum_errors(snapshots),
+            "error_samples": {
+                code: text for each in snapshots.latest.values() for code, text in each.get("error_samples", {}).items()
+            },
             "supplies": _supplies(snapshots),
             "health": {str(worker): one["health"] for worker, one in snapshots.latest.items() if "health" in one},
             "notes": self._notes,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 import time
@@ -18,6 +19,10 @@ EVERY_S = 2.0
 WITHIN_S = 2.0
 PAGE_BYTES_MAX = 8 * 2**20
 CHUNK_ROWS = 20_000
+LINE_LENGTH_MAX = 4_000
+"""Characters of one sample: a name and its labels are kept with every sample of the run."""
+SAMPLES_MAX = 5_000
+"""Samples of one page; a page of more is cut. A real engine's has a few hundred without its buckets."""
 _SAMPLE = re.compile(r"^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? +([^ ]+)(?: +[0-9]+)?$")
 _DETAIL = ("_bucket", "_created")
 """Series left out: a histogram's sum and count are kept, its buckets are not."""
@@ -34,15 +39,19 @@ def scrape_urls(job: LoadJob) -> tuple[str, ...]:
 
 def samples(text: str) -> list[tuple[str, str, float]]:
     """(metric, labels, value) of a Prometheus text page, buckets left out."""
-    found = []
+    rows: list[tuple[str, str, float]] = []
     for line in text.splitlines():
-        match = _SAMPLE.match(line)
+        match = _SAMPLE.match(line) if len(line) <= LINE_LENGTH_MAX else None
         if match and not match[1].endswith(_DETAIL):
             try:
-                found.append((match[1], match[2] or "", float(match[3])))
+                value = float(match[3])
             except ValueError:
                 continue
-    return found
+            if math.isfinite(value):  # a figure that is none has no sum and no growth
+                rows.append((match[1], match[2] or "", value))
+        if len(rows) == SAMPLES_MAX:
+            break
+    return rows
 
 
 class Scraper:

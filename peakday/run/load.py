@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 
 from facts import reader
 from host.environment import commit, host_facts, peakday_version
+from host.processes import End
 from loadgen.job import Load, LoadJob, TargetSpec
 from loadgen.schedule.estimate import turn_usd_max
 from peakday.consent import NO_CONSENT, Consent
@@ -59,6 +60,7 @@ class Driven:
     emulator_url: str | None = None
     planner_url: str | None = None
     planner_model: str = "planner"
+    ended: Callable[[], End | None] | None = None  # on our own stack: whether a process of it has ended
 
     @property
     def per_turn_calls(self) -> bool:
@@ -132,6 +134,7 @@ def on_stack(stack: Stack, pages: Sequence[Target] = ()) -> Driven:
         scrape_urls=(f"{assistant}/metrics", *(page.url for page in pages)),
         admitted=admitted(pages),
         emulator_url=stack.emulator_url,
+        ended=stack.ended,
         planner_url=stack.endpoints.get("openai"),
         planner_model=stack.models.get("planner", "planner"),
     )

@@ -11,7 +11,7 @@ from dashboards.terminal import run_summary
 from host.errors import Exit
 from loadgen.job import Load, LoadJob
 from loadgen.record import load_run
-from loadgen.run import Outcome, run_load
+from loadgen.run import Outcome, SystemEnded, run_load
 from loadgen.schedule.estimate import estimate
 from peakday.agent.quality import keep_sample
 from peakday.config import load_config
@@ -145,7 +145,7 @@ def rehearse(rehearsal: Rehearsal, console: Console) -> Outcome:
     by_event = options.arrivals is None and options.rate_per_s is None
     start_s = load.window[0] if by_event else 0.0
     with open_stack(rehearsal.resolved, window_start_s=start_s, real=rehearsal.real, console=console) as stack:
-        outcome = run_job(make_job(load, options, on_stack(stack, pages)), console)
+        outcome = run_job(make_job(load, options, on_stack(stack, pages)), console, stack.ended)
         ratio = rehearsal.resolved.scenario.assistant.judge_ratio
         keep_sample(stack, Path(outcome.run_dir), judge_ratio=ratio, keep_text=options.keep_text, console=console)
         return outcome
@@ -171,11 +171,11 @@ def ask_first(rehearsal: Rehearsal, console: Console) -> None:
     require_live(options.consent, what, f"{dollars(expected)}, list prices", console)
 
 
-def run_job(job: LoadJob, console: Console) -> Outcome:
-    """Run one job, saying how it goes."""
+def run_job(job: LoadJob, console: Console, system_ended: SystemEnded | None = None) -> Outcome:
+    """Run one job, saying how it goes; on our own stack `system_ended` says whether a process of it has ended."""
     console.say(f"load run {job.run_id}: {job.length_s:g} s, {job.workers} worker(s)")
     with watching(job, console) as progress:
-        return run_load(job, progress)
+        return run_load(job, progress, system_ended)
 
 
 def refuse_unusable(resolved: Resolved, sets: Sequence[str]) -> None:

@@ -79,7 +79,7 @@ def search_max_rate(runs: Series, console: Console) -> tuple[Exit, str, dict[str
 
         def run(rate: float, number: int) -> Run:
             console.say(f"trying {rate:.3g} interactions/s")
-            return _record_of(runs.job(rate, number, driven), console)
+            return _record_of(runs.job(rate, number, driven), driven, console)
 
         answer = max_rate(run, runs.resolved.scenario.slo.model_dump(), runs.low_per_s, runs.high_per_s)
     code = Exit.OK if settled(answer) else Exit.INCONCLUSIVE
@@ -105,7 +105,7 @@ def run_sweep(runs: Series, steps: int, console: Console) -> tuple[str, dict[str
         for number, step in enumerate(rate_sweep(runs.low_per_s, runs.high_per_s, steps)):
             console.say(f"load step {number + 1} of {steps}: {step.rate_per_s:.3g} interactions/s")
             for again in (0, steps):
-                run = _record_of(runs.job(step.rate_per_s, number + again, driven), console)
+                run = _record_of(runs.job(step.rate_per_s, number + again, driven), driven, console)
                 if run.info.valid:
                     break
             else:
@@ -132,9 +132,9 @@ def _system(runs: Series, console: Console, verb: str) -> Iterator[Driven]:
     yield on_targets(targets, runs.options)
 
 
-def _record_of(job: LoadJob, console: Console) -> Run:
+def _record_of(job: LoadJob, driven: Driven, console: Console) -> Run:
     """Run one job and read back what the test needs of it."""
-    outcome = run_job(job, console)
+    outcome = run_job(job, console, driven.ended)
     if outcome.exit_code in (Exit.INTERRUPTED, Exit.ABORTED):
         raise KeyboardInterrupt
     return load_run(outcome.run_dir, columns=UNREAD | {"turns": TURN_COLUMNS})

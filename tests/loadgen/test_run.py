@@ -11,12 +11,14 @@ import subprocess
 import sys
 import urllib.request
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import orjson
 import pytest
 
+from host import processes
 from host.ports import free_port
 from loadgen.job import LoadError, LoadJob, TargetSpec
 from loadgen.record import load_run, read_info
@@ -171,6 +173,27 @@ def test_a_killed_worker_voids_the_run(make_job):
     share = re.search(r"lost worker 1 \(killed by SIGKILL at .*\); ([0-9.]+)% of the planned", outcome.info.reasons[0])
     assert float(share[1]) / 100 == pytest.approx(0.5 * left_s[0] / 3.0, abs=0.15)
     assert len(load_run(job.folder).turns) > 30
+
+
+def test_a_process_of_ours_that_dies_ends_the_run_and_is_named(make_job):
+    """The assistant of the local stack is killed: the run ends there, invalid, with its name, signal and time."""
+    end = processes.End("assistant", -9, datetime(2026, 11, 29, 1, 2, 3, tzinfo=UTC))
+    elapsed = []
+
+    def system_ended():
+        return end if elapsed and elapsed[-1] > 1.0 else None
+
+    def note(report):
+        elapsed.append(report["live"]["elapsed_s"] or 0.0)
+
+    with serving(assistant(lambda: streamed(assistant_events()))) as server:
+        job = make_job(TargetSpec("assistant", server.url), for_s=30.0)
+        outcome = run_load(job, note, system_ended)
+    assert outcome.exit_code == 3
+    assert "the assistant ended: killed by SIGKILL at 01:02:03 UTC" in outcome.info.reasons[0]
+    assert outcome.info.asked_s < 10
+    (crossing,) = [c for c in outcome.info.what_broke_first if c.what == "the assistant"]
+    assert 1.0 <= crossing.at_s < 10
 
 
 def test_a_killed_master_leaves_a_marked_record(make_job):

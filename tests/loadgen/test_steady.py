@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -112,3 +114,26 @@ def test_littles_law_finds_missing_turns():
 def test_littles_law_needs_some_seconds():
     """A run of a few seconds has too few counts to compare."""
     assert littles_law(a_run(np.full(50, 0.5)), 5.0) is None
+
+
+def test_regular_arrivals_that_beat_with_the_second_accuse_nobody():
+    """A tenth of a second in flight across each whole one: every count is 1, the mean a tenth, and nothing is lost."""
+    starts = np.arange(0, LENGTH_S - 1) + 0.95
+    law = littles_law(a_run(np.full(len(starts), 0.1), starts), LENGTH_S)
+    assert law.holds
+    assert law.in_flight_mean == pytest.approx(0.1, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("change", "cause"),
+    [
+        ({"status": np.where(np.arange(2_000) > 1_000, "http_error", "ok")}, "as failures rose from 0% to 100%"),
+        ({}, "as the target got slower at the same load"),
+    ],
+)
+def test_a_run_that_is_not_steady_says_why(change, cause):
+    """Where the record tells: failures that came, or a target that slowed down."""
+    starts = np.linspace(0, LENGTH_S, 2_000, endpoint=False)
+    run = a_run(0.2 + starts / 500, starts)
+    run = replace(run, turns=run.turns.assign(**change), generator=run.generator.iloc[:0])
+    assert cause in steady_state(run, LENGTH_S).sentence
