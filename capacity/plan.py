@@ -171,6 +171,7 @@ class ChipOption(Row):
     event_usd: float = 0.0  # bought instances x price x billed hours
     chips_per_replica: float | None = None
     list_usd_per_hour: float | None = None  # of one instance, before any discount; null: no public price
+    owned_instances: int = 0  # of the bought ones, paid for already
     load_per_s: Levels | None = None  # calls a second of the peak at the middle rate of a replica: what sizes the fleet
     short: Probability | None = None  # that the bought fleet does not carry the region's peak
     one_fewer_short: Probability | None = None  # that one instance fewer in each zone does not
@@ -191,7 +192,7 @@ class ChipOption(Row):
         """What the bought instances would cost at the public price; the own price where there is none."""
         if self.list_usd_per_hour is None:
             return self.event_usd
-        return self.list_usd_per_hour * self.bought_instances * self.billed_hours
+        return self.list_usd_per_hour * (self.bought_instances - self.owned_instances) * self.billed_hours
 
     @property
     def bought_chips(self) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 
 from capacity.caching.risk import cache_stampedes, hit_stability
 from capacity.cost.advice import cache_advice, routing_trade_off
-from capacity.cost.bill import background_lines, bill, tier_options
+from capacity.cost.bill import ELSEWHERE, background_lines, bill, tier_options
 from capacity.cost.hours import HOUR_S
 from capacity.cost.interaction import cache_hit_figures
 from capacity.cost.prices import load_prices
@@ -18,13 +18,16 @@ from capacity.cost.purchase import PurchaseOption, buy, hourly_need
 from capacity.cost.rates import with_tiers
 from capacity.demand.calls import assumed_calls, measured_calls, tokens_line
 from capacity.demand.usage import usage_line, with_usage
-from capacity.fleet.fallback_chain import fallback_chains
+from capacity.fleet.bookable import unbookable
+from capacity.fleet.fallback_chain import diverted, fallback_chains
 from capacity.fleet.findings import assumptions_first, first_limit_exceeded, rejected, warnings
 from capacity.fleet.headroom import minimax_regret_option, quantile_options, spare_options, worthwhile_option
 from capacity.fleet.inputs import PlanInputs
-from capacity.fleet.outcome import INTERACTIONS, Base, SelfHostedChoice, spent_usd
+from capacity.fleet.outcome import INTERACTIONS, Base, BedrockSpend, SelfHostedChoice, spent_usd
 from capacity.fleet.service_level import JointLevel, Mask, all_carried, joint_level, order_statistic, short_of
 from capacity.fleet.supply import (
+    Market,
+    Simulated,
     Sized,
     bedrock_supply,
     latency_s,
@@ -98,11 +101,19 @@ def make_plan(
     sizes = size_supplies(inputs)
     supplies, sized = sizes.supplies, sizes.sized
     qualities = quality() if quality_rows is None else quality_rows
-    base = inputs.base([choice for item in sized for choice in item.choices if choice.load_per_s > 0])
+    unserved = {item.model: _why_not(item) for item in sized if not item.choices}
+    moved = diverted(inputs, unserved, qualities)
+    elsewhere = {
+        f"{each.model}{ELSEWHERE}{each.target}": BedrockSpend(input=each.prompt_usd, output=each.output_usd)
+        for each in moved
+        if each.target
+    }
+    own = [choice for item in sized for choice in item.choices if choice.load_per_s > 0]
+    base = inputs.base(own, elsewhere=elsewhere)
     ranked = sensitivities(base, moves(inputs.streams, inputs.unknown))
     stability = hit_stability(inputs, base.own)
     notes = [note for item in sized for note in item.warnings] + [row.warning for row in stability if row.warning]
-    charged = bill(inputs, base, sized, supplies)
+    charged = bill(inputs, base, sized, supplies, {each.model: each.usd_per_call for each in moved})
     return Plan(
         plan_id=plan_id,
         created_utc=now_utc,
@@ -134,10 +145,17 @@ def make_plan(
         schedules=_schedules(inputs, base),
         rules=_rules(inputs),
         errors=error_bars(base, inputs.draws) if base.own else None,
+        not_served=tuple(each.note for each in moved),
         service=_service(inputs, base, sizes),
         variance=variance_shares(base, inputs.draws) if base.own or base.bedrock else (),
         expected_value_of_information=expected_value_of_information(base, inputs.draws),
     )
+
+
+def _why_not(item: Sized) -> str:
+    """Why no chip serves a model."""
+    reasons = [f"{option.chip}: {option.rejected}" for option in item.supplies[0].options]
+    return "; ".join(reasons) or "no chips allowed, or no step model of them"
 
 
 def plan_inputs(
@@ -160,6 +178,16 @@ def plan_inputs(
         raise PlanError(
             f"scenario {scenario.name}: assistant.router.planner_model: {planner!r} is on Bedrock; background searches "
             "are planned on self-hosted models alone: name a self_hosted model"
+        )
+    horizon_s = scenario.capacity.horizon_s
+    if horizon_s is not None and horizon_s < scenario.event.length_s:
+        raise PlanError(
+            f"scenario {scenario.name}: capacity.horizon_s: {horizon_s:,.0f} s is shorter than the event "
+            f"({scenario.event.length_s:,.0f} s), which must be paid for throughout; give at least its length"
+        )
+    if scenario.demand.interactions.peak_per_s.mid <= 0:
+        raise PlanError(
+            f"scenario {scenario.name}: demand.interactions.peak_per_s: 0 leaves nothing to plan; give a rate"
         )
     calls = measured_calls(run) if run is not None else assumed_calls(scenario, priced.models, seed=seed)
     missing = sorted(set(calls.model.tolist()) - set(priced.models))
@@ -191,7 +219,7 @@ def size_supplies(inputs: PlanInputs) -> SizedPlan:
     level = inputs.scenario.capacity.service_level
     hosted = [name for name in inputs.model_names if inputs.prices.models[name].supply != "bedrock"]
     simulated = {name: self_hosted_services(inputs, name) for name in hosted}
-    alone = [size_self_hosted(inputs, each, None) for each in simulated.values()]
+    alone, barred = _bookable(inputs, simulated)
     loads = {
         (choice.service.model, choice.region): choice.load_at_middle_rate(inputs.draws)
         for item in alone
@@ -199,7 +227,8 @@ def size_supplies(inputs: PlanInputs) -> SizedPlan:
         if choice.load_per_s > 0
     }
     fleet = joint_level([*loads.values()], level)
-    sized = {each.model: size_self_hosted(inputs, each, fleet) for each in simulated.values()}
+    market = Market(_owned(inputs), barred)
+    sized = {each.model: size_self_hosted(inputs, each, fleet, market) for each in simulated.values()}
     drawn = {
         (name, region): quota_draws(inputs, name, region)
         for name in inputs.model_names
@@ -232,6 +261,31 @@ def size_supplies(inputs: PlanInputs) -> SizedPlan:
         fleet_carried[region] = np.all([every, *bought], axis=0)
         quota_carried[region] = np.all([every, *asked], axis=0)
     return SizedPlan(supplies, list(sized.values()), fleet, quota, fleet_carried, quota_carried)
+
+
+def _bookable(inputs: PlanInputs, simulated: Mapping[str, Simulated]) -> tuple[list[Sized], dict[tuple[str, str], str]]:
+    """Every model sized alone with what can be booked; and what cannot, where something else serves in its place.
+
+    What nothing else serves stays chosen, and is an exception to ask for (`bookable.supply_findings`).
+    """
+    barred: dict[tuple[str, str], str] = {}
+    rules = inputs.scenario.capacity.resilience
+    while True:
+        market = Market(_owned(inputs), barred)
+        alone = [size_self_hosted(inputs, each, None, market) for each in simulated.values()]
+        reasons = unbookable([choice for item in alone for choice in item.choices], rules)
+        more = barred | reasons
+        if more == barred:
+            return alone, barred
+        market = Market(_owned(inputs), more)
+        instead = [size_self_hosted(inputs, each, None, market) for each in simulated.values()]
+        if sum(len(item.choices) for item in instead) < sum(len(item.choices) for item in alone):
+            return alone, barred
+        barred = more
+
+
+def _owned(inputs: PlanInputs) -> dict[tuple[str, str], int]:
+    return {(region, kind): count for region in inputs.regions for kind, count in inputs.prices.owned.items()}
 
 
 def _service(inputs: PlanInputs, base: Base, sized: SizedPlan) -> ServiceLevel:
@@ -437,7 +491,8 @@ def _purchase(supplies: Sequence[SupplyPlan]) -> tuple[Purchase, ...]:
             price_kind=supply.chosen.price_kind,
             billed_hours=supply.chosen.billed_hours,
             usd=supply.chosen.event_usd,
-            usd_per_hour_list=(supply.chosen.list_usd_per_hour or 0.0) * supply.chosen.bought_instances
+            usd_per_hour_list=(supply.chosen.list_usd_per_hour or 0.0)
+            * (supply.chosen.bought_instances - supply.chosen.owned_instances)
             or supply.chosen.usd_per_hour.mid,
             usd_list=supply.chosen.event_list_usd,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,6 +18,7 @@ from facts.price_variants import TIERS, tier_variant
 
 DEMAND_RATIO_MIN = 0.01
 """A draw without demand has no cost per interaction: below 1% of the median it is held there."""
+ELSEWHERE = " served on "
 HEADLINE_QUANTILES = (0.1, 0.9)
 HEADLINE_CONFIDENCE = 0.8
 TIER_CAVEATS = {
@@ -37,12 +38,19 @@ class Bill:
     event: Figure
 
 
-def bill(inputs: PlanInputs, base: Base, sized: Sequence[Sized], supplies: Sequence[SupplyPlan]) -> Bill:
+def bill(
+    inputs: PlanInputs,
+    base: Base,
+    sized: Sequence[Sized],
+    supplies: Sequence[SupplyPlan],
+    elsewhere_usd_per_call: Mapping[str, float],
+) -> Bill:
     """Cost lines, the event's cost by part, and the event's cost as a range."""
     origin, public = inputs.calls_provenance, load_prices(None)
     provenance = weakest([origin, *(item.provenance for item in sized)])
     per_call, at_list_per_call = (
-        self_hosted_usd_per_call(inputs, supplies, at_list=at_list) for at_list in (False, True)
+        self_hosted_usd_per_call(inputs, supplies, at_list=at_list) | dict(elsewhere_usd_per_call)
+        for at_list in (False, True)
     )
     with_silicon = origin if origin == "assumed" and provenance != "simulated" else provenance
     origins = Origins(origin, with_silicon, inputs.calls.source)
@@ -65,7 +73,9 @@ def bill(inputs: PlanInputs, base: Base, sized: Sequence[Sized], supplies: Seque
         simulated=provenance == "simulated",
     )
     parts = _parts(base, supplies, at_list=False)
-    list_parts = _parts(inputs.base(base.own, public), supplies, at_list=True)
+    list_parts = _parts(
+        inputs.base(base.own, public, {k: v for k, v in base.bedrock.items() if ELSEWHERE in k}), supplies, at_list=True
+    )
     return Bill(_with_joint_range(inputs, base, lines), parts, list_parts, event)
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
+from capacity.fleet.outcome import SelfHostedChoice
 from capacity.plan import ChipOption, Plan, SupplyPlan
+from facts.reader import instances
 from facts.supply import SupplyLimit, supply_limits
+from scenarios.schema import Resilience
 
 BLOCK = "capacity block"
 HOURS_PER_DAY = 24.0
@@ -21,6 +24,34 @@ def supply_findings(plan: Plan) -> tuple[str, ...]:
     return tuple(
         line for kind, bookings in booked.items() for line in _findings(supply_limits().get(kind), kind, bookings)
     )
+
+
+def unbookable(choices: Sequence[SelfHostedChoice], rules: Resilience) -> dict[tuple[str, str], str]:
+    """Why an instance type cannot be booked as chosen, by region and type. Owned ones need no booking."""
+    by_type: dict[str, list[SelfHostedChoice]] = defaultdict(list)
+    for choice in choices:
+        if choice.offer.price_kind == BLOCK and int(choice.bought(rules).instances) > choice.offer.owned:
+            by_type[choice.offer.instance.instance].append(choice)
+    reasons: dict[tuple[str, str], str] = {}
+    for kind, chosen in by_type.items():
+        limit = supply_limits().get(kind)
+        if limit is None:
+            continue
+        total = sum(int(choice.bought(rules).instances) - choice.offer.owned for choice in chosen)
+        for choice in chosen:
+            days = choice.billed_hours / HOURS_PER_DAY
+            if limit.instances_max is not None and total > limit.instances_max:
+                why = (
+                    f"{total:,} x {kind} in Capacity Blocks at one time, at most {limit.instances_max:,} can be booked"
+                )
+            elif limit.regions and choice.region not in limit.regions:
+                why = f"Capacity Blocks of {kind} were offered in {', '.join(limit.regions)} only"
+            elif limit.days_max is not None and days > limit.days_max:
+                why = f"{kind} for {days:,.0f} days, at most {limit.days_max:,} can be booked"
+            else:
+                continue
+            reasons[choice.region, kind] = f"{why} ({limit.source.split(' ')[0]}, {limit.source_date})"
+    return reasons
 
 
 def in_block(option: ChipOption) -> bool:
@@ -72,7 +103,7 @@ def _instead(bookings: Sequence[tuple[SupplyPlan, ChipOption]]) -> str:
         other = next_best(supply)
         where = f"{supply.model} in {supply.region}"
         if other is None:
-            lines.append(f"nothing else that was looked at serves {where}: split the event, or ask AWS for more")
+            lines.append(f"nothing else compared serves {where}: needs an exception for {option.bought_instances:,}")
             continue
         lines.append(
             f"next best for {where}: {other.bought_instances:,} x {other.instance_type} ({other.price_kind}), "
@@ -90,6 +121,4 @@ def _fits(option: ChipOption, region: str) -> bool:
 
 
 def _only_blocks(limit: SupplyLimit) -> bool:
-    from facts.reader import instances
-
     return instances()[limit.instance].on_demand_usd_per_hour is None

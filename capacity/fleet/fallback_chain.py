@@ -50,6 +50,45 @@ def fallback_chains(
     return tuple(rows)
 
 
+@dataclass(frozen=True)
+class Diverted:
+    """Calls of a self-hosted model that no fleet serves: priced at the next model that can, with nothing cached."""
+
+    model: str
+    target: str | None
+    usd_per_call: float
+    prompt_usd: float  # of the event at the median demand
+    output_usd: float
+    note: str
+
+
+def diverted(inputs: PlanInputs, unserved: Mapping[str, str], quality_rows: Sequence[Quality]) -> list[Diverted]:
+    """Every unserved model, why by name: its calls go to the first model of its chain that has a price.
+
+    So that a tighter SLO, or fewer chips allowed, never makes an event cheaper by serving less of it.
+    """
+    known = [name for name in inputs.scenario.models if not inputs.is_planner(name)]
+    orders = _orders(inputs, known, [name for name in unserved if inputs.calls.of(name).any()], quality_rows)
+    rows = []
+    for name, why in unserved.items():
+        calls = sum(inputs.calls_in_event(name, region) for region in inputs.regions)
+        if not calls:
+            continue
+        target = next((other for other in orders.get(name, []) if inputs.prices.models[other].prices), None)
+        turns = len(set(inputs.calls.turn[inputs.calls.of(name)].tolist())) / inputs.calls.turns
+        what = f"{name}: no fleet serves it ({why}); {calls:,.0f} calls of the event, {turns:.0%} of turns"
+        if target is None or inputs.is_planner(name):
+            rows.append(Diverted(name, None, 0.0, 0.0, 0.0, f"{what}, are not served and in no cost"))
+            continue
+        prices, tokens = inputs.prices.models[target].prices, _tokens(inputs, name)
+        assert prices is not None
+        prompt = tokens["prompt"] * prices.input_usd_per_mtok / 1e6
+        output = tokens["output"] * prices.output_usd_per_mtok / 1e6
+        note = f"{what}, are priced on {target} with nothing cached, and are in none of its quota asks"
+        rows.append(Diverted(name, target, prompt + output, prompt * calls, output * calls, note))
+    return rows
+
+
 def _orders(
     inputs: PlanInputs, known: Sequence[str], answering: Sequence[str], quality_rows: Sequence[Quality]
 ) -> dict[str, list[str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from capacity.cost.prices import Prices
 from capacity.cost.rates import feature_usd
 from capacity.demand.calls import Calls
 from capacity.demand.forecast import StreamDemand, drawn_demand, stream_demand, with_drawn_peaks
-from capacity.fleet.outcome import INTERACTIONS, PLANNER_QUERIES, Base, Multipliers, SelfHostedChoice
+from capacity.fleet.outcome import INTERACTIONS, PLANNER_QUERIES, Base, BedrockSpend, Multipliers, SelfHostedChoice
 from capacity.fleet.sizing import regional_factor
 from capacity.fleet.uncertainty import (
     MISSES_MEASURED,
@@ -113,6 +114,14 @@ class PlanInputs:
         return capacity.horizon_s or self.scenario.event.length_s + capacity.resilience.warm_up_lag_s
 
     @property
+    def begins_s(self) -> float:
+        """When what is paid for begins, in seconds after midnight UTC: warmed up before the event."""
+        start = self.scenario.event.start.astimezone(UTC)
+        midnight = start.replace(hour=0, minute=0, second=0, microsecond=0)
+        warm_up_s = 0.0 if self.scenario.capacity.horizon_s else self.scenario.capacity.resilience.warm_up_lag_s
+        return (start - midnight).total_seconds() - warm_up_s
+
+    @property
     def model_names(self) -> list[str]:
         """Models that are called, in the scenario's order, then any other the run saw."""
         called = set(self.calls.model.tolist())
@@ -169,8 +178,13 @@ class PlanInputs:
         capacity, own = self.scenario.capacity, self.prices.features_usd_per_thousand
         return feature_usd(self.calls, capacity, capacity.assumed_tokens.message_tokens, own)
 
-    def base(self, own: Sequence[SelfHostedChoice], prices: Prices | None = None) -> Base:
-        """The base case for draws and one-at-a-time moves; prices: others than the plan's."""
+    def base(
+        self,
+        own: Sequence[SelfHostedChoice],
+        prices: Prices | None = None,
+        elsewhere: Mapping[str, BedrockSpend] | None = None,
+    ) -> Base:
+        """The base case for draws and one-at-a-time moves. prices: not the plan's own. elsewhere: diverted calls."""
         spend = bedrock_spend(
             self.calls,
             (prices or self.prices).models,
@@ -179,7 +193,7 @@ class PlanInputs:
             self.features(),
             self.scenario.capacity.resilience.retry_extra_attempts,
         )
-        return Base(tuple(own), spend, self.scenario.capacity.resilience)
+        return Base(tuple(own), spend | dict(elsewhere or {}), self.scenario.capacity.resilience)
 
 
 def _read_ratio(calls: Calls, prices: Prices, supply: str) -> float:

@@ -130,7 +130,7 @@ class SelfHostedChoice:
 
     def usd(self, sized: Fleet) -> Floats:
         """What a fleet costs for the event."""
-        return np.asarray(sized.instances * self.offer.usd_per_hour * self.billed_hours)
+        return self.offer.event_usd(sized.instances, self.billed_hours)
 
 
 @dataclass(frozen=True)

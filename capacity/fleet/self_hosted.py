@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -135,6 +135,7 @@ class Terms:
     """What every option of a plan is sized and priced by. draws: joint draws shared by the whole plan.
 
     joint: the order statistic of the draws that is bought; None where every option is sized for itself.
+    begins_s: of what is paid for, after midnight UTC. owned: instances of the region by type. unbookable: why, by type.
     """
 
     draws: Multipliers
@@ -142,6 +143,9 @@ class Terms:
     rules: Resilience
     paid_s: float
     service_level: float
+    begins_s: float
+    owned: Mapping[str, int] = field(default_factory=dict)
+    unbookable: Mapping[str, str] = field(default_factory=dict)
     joint: JointLevel | None = None
 
 
@@ -180,12 +184,13 @@ def _option(
     service: Service, load: Levels, region: str, stream: str, terms: Terms
 ) -> tuple[ChipOption, SelfHostedChoice | None]:
     step, prices = service.step, terms.prices
-    offers = priced_offers(step.chip, step.chips_per_replica, prices.instances, prices.own_usd_per_hour)
+    known = priced_offers(step.chip, step.chips_per_replica, prices.instances, prices.own_usd_per_hour)
+    offers = [replace(offer, owned=terms.owned.get(offer.instance.instance, 0)) for offer in known]
     if service.rate_per_s <= 0:
         return _excuse(service, service.binding), None
     if not offers:
-        known = ", ".join(sorted({instance.chip for instance in prices.instances.values()}))
-        why = f"no public price of any {step.chip} instance ({known} are known); add prices.instances to peakday.yaml"
+        chips = ", ".join(sorted({instance.chip for instance in prices.instances.values()}))
+        why = f"no public price of any {step.chip} instance ({chips} are known); add prices.instances to peakday.yaml"
         return _excuse(service, why), None
     anything = SelfHostedChoice(region, stream, load.p50, service, offers[0], 0.0)
     needs = anything.load_at_middle_rate(terms.draws) * np.ones(1)
@@ -193,10 +198,17 @@ def _option(
     bought = joint.of(needs)
     if not math.isfinite(bought):
         return _excuse(service, "its SLOs can be met in no draw of the workload"), None
-    offer = cheapest_offer(bought, service.rate_per_s, step, offers, terms.rules, terms.paid_s)
-    hours, over = billed_hours(offer.price_kind, terms.paid_s), bought / load.p50 if load.p50 else 1.0
-    choice = SelfHostedChoice(region, stream, load.p50, service, offer, hours, over)
-    return _sized(choice, load, needs, bought, terms), choice
+    bookable = [offer for offer in offers if offer.instance.instance not in terms.unbookable]
+    offer = cheapest_offer(
+        bought, service.rate_per_s, step, bookable or offers, terms.rules, terms.paid_s, terms.begins_s
+    )
+    hours = billed_hours(offer.price_kind, terms.paid_s, terms.begins_s)
+    choice = SelfHostedChoice(region, stream, load.p50, service, offer, hours, bought / load.p50 if load.p50 else 1.0)
+    option = _sized(choice, load, needs, bought, terms)
+    if not bookable:
+        why = f"{terms.unbookable[option.instance_type]}; it would cost {option.event_usd:,.0f} USD for the event"
+        return replace(option, rejected=why), None
+    return option, choice
 
 
 def _sized(choice: SelfHostedChoice, load: Levels, needs: Floats, bought: float, terms: Terms) -> ChipOption:
@@ -206,7 +218,8 @@ def _sized(choice: SelfHostedChoice, load: Levels, needs: Floats, bought: float,
     at = fleet(np.array([load.p50, load.p90, load.p95, bought]), rate, service.step, offer.instance, rules)
     drawn = choice.needed(terms.draws, rules, at_level=False)
     busy = load.p50 * choice.peak_ratio(terms.draws) / (float(at.replicas[3]) * rate) if load.p90 else np.zeros(2)
-    bought_usd_per_hour = float(at.instances[3]) * offer.usd_per_hour
+    owned = min(offer.owned, int(at.instances[3]))
+    bought_usd_per_hour = (float(at.instances[3]) - owned) * offer.usd_per_hour
     return ChipOption(
         chip=service.step.chip,
         instance_type=offer.instance.instance,
@@ -224,6 +237,7 @@ def _sized(choice: SelfHostedChoice, load: Levels, needs: Floats, bought: float,
         billed_hours=choice.billed_hours,
         event_usd=bought_usd_per_hour * choice.billed_hours,
         list_usd_per_hour=list_usd_per_hour(offer),
+        owned_instances=owned,
         load_per_s=Levels(load.p50, load.p90, load.p95, bought),
         short=short_of(needs <= bought * (1 + 1e-12)),
         one_fewer_short=short_of(needs <= _carried_by(choice, int(at.instances[3]) // rules.zones - 1, rules)),

@@ -22,6 +22,11 @@ class InstanceOffer:
     instance: Instance
     usd_per_hour: float
     price_kind: str
+    owned: int = 0  # instances in the region that are paid for already
+
+    def event_usd(self, instances: Floats | Ints | float, hours: float) -> Floats:
+        """What so many instances cost for these hours."""
+        return np.asarray(np.maximum(0, np.asarray(instances) - self.owned) * self.usd_per_hour * hours)
 
 
 @dataclass(frozen=True)
@@ -122,11 +127,13 @@ def cheapest_offer(
     offers: Iterable[InstanceOffer],
     rules: Resilience,
     event_s: float,
+    begins_s: float | None = None,
 ) -> InstanceOffer:
     """The instance type whose fleet costs least for the event as it is billed; fewer instances on a tie."""
 
     def cost(offer: InstanceOffer) -> tuple[float, int]:
         instances = int(fleet(load_per_s, rate_per_replica_per_s, model, offer.instance, rules).instances)
-        return round(instances * offer.usd_per_hour * billed_hours(offer.price_kind, event_s), 9), instances
+        usd = float(offer.event_usd(instances, billed_hours(offer.price_kind, event_s, begins_s)))
+        return round(usd, 9), instances
 
     return min(offers, key=cost)

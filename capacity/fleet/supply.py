@@ -21,7 +21,7 @@ from capacity.quotas.quota import MINUTE_S, CallTokens, Granted, assumed_latency
 from capacity.quotas.throttling import increases, max_tokens_advice, throttling
 from capacity.simulator.rate_at_slo import Lengths
 from capacity.simulator.requests import Floats, Ints
-from scenarios.schema import SelfHostedSupply
+from scenarios.schema import Resilience, SelfHostedSupply
 from slo.slo import Slo
 
 SAMPLE_CALLS_MAX = 4_000
@@ -216,10 +216,44 @@ def self_hosted_services(inputs: PlanInputs, name: str) -> Simulated:
     return Simulated(name, tuple(services), lengths, tuple(notes))
 
 
-def size_self_hosted(inputs: PlanInputs, simulated: Simulated, joint: JointLevel | None) -> Sized:
+@dataclass
+class Market:
+    """What is left to be had: instances owned by region and type, and why a type cannot be booked in a region."""
+
+    owned: dict[tuple[str, str], int]
+    unbookable: dict[tuple[str, str], str]
+
+    def terms(self, inputs: PlanInputs, region: str, joint: JointLevel | None) -> Terms:
+        """What options of a region are sized and priced by."""
+        capacity = inputs.scenario.capacity
+        return Terms(
+            draws=inputs.draws,
+            prices=inputs.prices,
+            rules=capacity.resilience,
+            paid_s=inputs.paid_s,
+            service_level=capacity.service_level,
+            begins_s=inputs.begins_s,
+            owned={kind: count for (where, kind), count in self.owned.items() if where == region},
+            unbookable={kind: why for (where, kind), why in self.unbookable.items() if where == region},
+            joint=joint,
+        )
+
+    def take(self, region: str, choice: SelfHostedChoice, rules: Resilience) -> None:
+        """What a fleet uses of the owned is not there for the next."""
+        key = (region, choice.offer.instance.instance)
+        if self.owned.get(key):
+            self.owned[key] = max(0, self.owned[key] - int(choice.bought(rules).instances))
+
+
+def size_self_hosted(inputs: PlanInputs, simulated: Simulated, joint: JointLevel | None, market: Market) -> Sized:
     """The fleets of a simulated model in every region: each at the service level by itself, or at the joint one."""
     name, services = simulated.model, simulated.services
-    pairs = [_region_supply(inputs, simulated, region, joint) for region in inputs.regions]
+    pairs = []
+    for region in inputs.regions:
+        supply, choice = _region_supply(inputs, simulated, region, market.terms(inputs, region, joint))
+        if choice is not None:
+            market.take(region, choice, inputs.scenario.capacity.resilience)
+        pairs.append((supply, choice))
     supplies = tuple(supply for supply, _ in pairs)
     choices = tuple(choice for _, choice in pairs if choice is not None)
     notes = list(simulated.notes)
@@ -250,12 +284,11 @@ def _refuse_shared_planner(inputs: PlanInputs, name: str) -> None:
 
 
 def _region_supply(
-    inputs: PlanInputs, simulated: Simulated, region: str, joint: JointLevel | None
+    inputs: PlanInputs, simulated: Simulated, region: str, terms: Terms
 ) -> tuple[SupplyPlan, SelfHostedChoice | None]:
-    name, capacity = simulated.model, inputs.scenario.capacity
+    name = simulated.model
     carried = inputs.carried_per_s(name, region)
     stream = PLANNER_QUERIES if inputs.is_planner(name) else INTERACTIONS
-    terms = Terms(inputs.draws, inputs.prices, capacity.resilience, inputs.paid_s, capacity.service_level, joint)
     options, choice = chip_options(simulated.services, carried, region, stream, terms)
     chosen = next((option for option in options if option.rejected is None), None)
     supply = SupplyPlan(

@@ -55,7 +55,7 @@ def test_a_region_without_blocks_is_said(plan):
     moved = replace(moved, supplies=(replace(moved.supplies[0], region="us-west-2"),))
     [line] = supply_findings(moved)
     assert "in us-west-2: Capacity Blocks of it were offered in us-east-2 only" in line
-    assert "nothing else that was looked at serves" in line
+    assert "nothing else compared serves" in line
 
 
 def test_what_keeps_no_promise_is_no_next_best(plan):

@@ -1,0 +1,141 @@
+"""What a planner signs: one probability, things that can be booked, nothing large left out. Whole plans, shared."""
+
+import numpy as np
+import pytest
+
+from capacity.cost.hours import billed_hours
+from capacity.plan import PlanError
+from tests.capacity.models import llama_8b
+from tests.capacity.scenario_of import scenario
+from tests.capacity.test_plan_small import SHORT, plan
+
+BOTH = [llama_8b(), llama_8b("trainium2", a=0.001, b=1e-5, c=2e-5)]
+
+
+def own(**slos):
+    return {"capacity__own": {"custom-8b": {"chips": ["inferentia2"]} | slos}}
+
+
+def of(changes=None, **options):
+    return plan(scenario(**(SHORT | (changes or {}))), **options)
+
+
+def bought(made):
+    return {(s.model, s.region): s.chosen.bought_chips for s in made.supplies if s.chosen}
+
+
+def asks(made):
+    return {(s.model, s.region, q.kind): q.ask for s in made.supplies for q in s.quotas}
+
+
+@pytest.fixture(scope="module")
+def made():
+    return of()
+
+
+def test_a_plan_states_one_level_and_how_often_it_falls_short(made):
+    assert made.service.level == 0.9
+    for short in (made.service.fleet_short, made.service.quota_short, made.service.budget_short):
+        assert short.low <= short.value <= 0.1
+        assert short.value <= short.high
+    assert max(made.service.fleet_short.value, made.service.quota_short.value) <= made.service.short.value
+
+
+def test_every_bought_number_has_its_probability_of_falling_short(made):
+    for supply in made.supplies:
+        assert all(0 <= need.short.value <= 0.1 for need in supply.quotas)
+        if supply.chosen:
+            assert supply.chosen.short.value <= 0.1
+            assert supply.chosen.short.value <= supply.chosen.one_fewer_short.value
+
+
+def test_a_higher_level_buys_and_asks_for_more():
+    plans = [of({"capacity__service_level": level}) for level in (0.5, 0.8, 0.95)]
+    chips, rpm, budget = (
+        [sum(bought(each).values()) for each in plans],
+        [sum(asks(each).values()) for each in plans],
+        [each.service.budget_usd for each in plans],
+    )
+    assert chips == sorted(chips)
+    assert chips[0] < chips[2]
+    assert rpm == sorted(rpm)
+    assert budget == sorted(budget)
+
+
+def test_causes_of_the_range_add_up_and_demand_leads(made):
+    assert sum(share.share for share in made.variance) == pytest.approx(1.0)
+    assert made.variance[0].cause == "demand"
+
+
+def test_a_tighter_slo_is_never_cheaper_even_where_no_chip_meets_it():
+    usd = [of(own(ttft_s_p99=limit)).event_cost_usd.mid for limit in (4.0, 1.0, 0.05)]
+    assert usd == sorted(usd)
+
+
+def test_what_no_fleet_serves_is_named_first_and_priced_where_it_can_go():
+    made = of(own(ttft_s_p99=0.05))
+    (line,) = made.not_served
+    assert line.startswith("custom-8b: no fleet serves it")
+    assert "priced on" in line
+    assert sum(made.event_cost_parts_usd.values()) == pytest.approx(made.event_cost_usd.mid)
+
+
+def test_retries_reach_quotas_as_they_reach_chips(made):
+    retried = of({"capacity__resilience": {"retry_extra_attempts": 1.0}})
+    for key, ask in asks(made).items():
+        assert asks(retried)[key] == pytest.approx(2 * ask, rel=0.02), key
+    assert sum(bought(retried).values()) > 1.6 * sum(bought(made).values())
+
+
+def test_what_is_owned_is_not_billed_and_makes_its_chip_win(made):
+    kind = next(s.chosen for s in made.supplies if s.chosen).instance_type
+    some, all_of_it = (of(prices={"owned": {kind: count}}) for count in (2, 100_000))
+    assert all_of_it.event_cost_usd.mid < some.event_cost_usd.mid < made.event_cost_usd.mid
+    assert bought(all_of_it) == bought(made)
+    either = {"capacity__own": {"custom-8b": {"chips": ["inferentia2", "trainium1"]}}}
+    models = [llama_8b(), llama_8b("trainium1")]
+    usual, winner = (of(either, step_models=models, prices=p) for p in (None, {"owned": {"trn1.32xlarge": 100_000}}))
+    assert {s.chosen.chip for s in usual.supplies if s.chosen} == {"inferentia2"}
+    assert {s.chosen.chip for s in winner.supplies if s.chosen} == {"trainium1"}
+
+
+def test_what_cannot_be_booked_loses_to_what_can():
+    """Far more trn2.3xlarge than Capacity Blocks allow at one time: another chip is bought, and the plan says why."""
+    big = {
+        "capacity__own": {"custom-8b": {"chips": ["inferentia2", "trainium2"]}},
+        "demand__interactions__peak_per_s": 40_000,
+    }
+    made = of(big, step_models=BOTH)
+    for supply in made.supplies:
+        if supply.chosen:
+            assert supply.chosen.price_kind != "capacity block"
+    lost = [o.rejected for s in made.supplies for o in s.options if o.chip == "trainium2"]
+    assert all("can be booked" in why or "were offered in" in why for why in lost), lost
+
+
+def test_a_horizon_shorter_than_the_event_is_refused():
+    with pytest.raises(PlanError, match="shorter than the event"):
+        of({"capacity__horizon_s": "1h"})
+
+
+def test_an_event_without_customers_is_refused():
+    with pytest.raises(PlanError, match="leaves nothing to plan"):
+        of({"demand__interactions__peak_per_s": 0})
+
+
+@pytest.mark.parametrize(
+    ("hours", "begins_h", "billed"),
+    [(4, 11.0, 48), (4, 12.0, 24), (24, 11.5, 24), (24, 12.0, 48), (15 * 24, 11.5, 21 * 24), (22 * 24, 11.5, 28 * 24)],
+)
+def test_blocks_are_sold_from_1130_to_1130_and_by_the_week_beyond_14_days(hours, begins_h, billed):
+    assert billed_hours("capacity block", hours * 3600, begins_h * 3600) == billed
+
+
+def test_no_two_seeds_differ_by_more_than_the_stated_range():
+    """Chips needed at the median and the budget, over four seeds, within what each says of itself."""
+    plans = [of(seed=seed) for seed in (1, 2, 3, 4)]
+    budgets = np.array([each.service.budget_usd for each in plans])
+    assert budgets.max() / budgets.min() < 1.25
+    for each in plans:
+        for other in plans:
+            assert each.errors.chips.low <= other.errors.chips.mid <= each.errors.chips.high
