@@ -41,7 +41,12 @@ class CacheRule:
 
 @dataclass(frozen=True)
 class QuotaFact:
-    """A published or observed default quota; null = no figure. Always read your own account's before an event."""
+    """A published or observed default quota; null = no figure. Always read your own account's before an event.
+
+    rpm_status: pages of 2026 disagree on whether requests a minute are still enforced on bedrock-runtime, so an `rpm`
+    counts where the account's own quotas name it. input_tpm, output_tpm: of the bedrock-mantle endpoint; at its output
+    quota an answer stops.
+    """
 
     quota: str
     routing: str
@@ -51,6 +56,9 @@ class QuotaFact:
     as_of: str
     status: str
     source: str
+    rpm_status: str = ""
+    input_tpm: float | None = None
+    output_tpm: float | None = None
 
 
 @dataclass(frozen=True)
@@ -97,7 +105,8 @@ class TokenPrices:
 
 @dataclass(frozen=True)
 class Model:
-    """One entry of models.yaml with its rules resolved."""
+    """One entry of models.yaml with its rules resolved. tokenizer_ratio: tokens of a text beside those of the models
+    whose tokens a scenario assumes."""
 
     key: str
     model_id: str
@@ -113,6 +122,7 @@ class Model:
     prices: TokenPrices | None = None
     quota: QuotaFact | None = None
     bench_model_ids: tuple[str, ...] = ()
+    tokenizer_ratio: float = 1.0
 
 
 @dataclass(frozen=True)

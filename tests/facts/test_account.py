@@ -99,10 +99,15 @@ def test_one_model_under_all_its_names():
         ("On-demand model inference requests per minute for Amazon Nova Pro", "rpm", Routing.REGION),
         ("Global cross-region model inference tokens per minute for Amazon Nova Pro", "tpm", Routing.GLOBAL),
         ("Model invocation max tokens per day for Amazon Nova Pro (doubled for cross-region calls)", "tpd", None),
+        ("Cross-Region InvokeModel tokens per minute for Amazon Nova Pro", "tpm", Routing.GEOGRAPHY),
+        ("On-demand InvokeModel tokens per minute for Amazon Nova Pro", "tpm", Routing.REGION),
+        ("Global cross-Region InvokeModel requests per minute for Amazon Nova Pro", "rpm", Routing.GLOBAL),
+        ("Bedrock Mantle input tokens per minute for Amazon Nova Pro", "input_tpm", None),
+        ("Bedrock Mantle output tokens per minute for Amazon Nova Pro", "output_tpm", None),
     ],
 )
 def test_quota_names_are_understood(name, kind, how):
-    """The four forms that Service Quotas prints; a latency-optimized or batch quota is none of them."""
+    """The forms of 2025 and 2026 that Service Quotas prints; a latency-optimized or batch quota is none of them."""
     parsed = parse_quota_name(name)
     assert parsed is not None
     assert (parsed.kind, parsed.routing, parsed.words) == (kind, how, {"nova", "pro"})
