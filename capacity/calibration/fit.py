@@ -47,6 +47,8 @@ CLEARLY_NEARER = 1.5
 """A sweep's own coefficients replace those of a bench when their cost is this many times less."""
 CLEARLY_LIKELIER = 6.0
 """Another limit is believed when it raises the log-likelihood by this much."""
+LIKELIER = 1.5
+"""Another budget of a step is taken when it raises it by this much: each is one of a few usual numbers."""
 AS_GOOD = 1.0
 """A model of fewer terms is kept when its held-out log-likelihood is within this of the best."""
 FIGURES_PER_FACT = 3.0
@@ -146,11 +148,14 @@ def _with_limits(
     choice = options(limits, runs, replicas)
     free = Problem(evidence, _base(choice.generous, identity), replicas)
     best = _Trial(free, search(free, starts(evidence)), choice.generous)
-    for more in (choice.seqs, choice.kv):
-        trials = [_trial(best, _joined(best.limits, option, choice.generous), identity) for option in more]
+    singles = [*choice.seqs, *choice.kv]
+    for others in (singles, singles):  # one limit, and then perhaps another beside it
+        joined = [_joined(best.limits, option, choice.generous) for option in others]
+        trials = [_trial(best, limits, identity) for limits in joined if limits != best.limits]
         likeliest = min(trials, key=lambda trial: trial.cost, default=best)
-        if likeliest.cost < best.cost - CLEARLY_LIKELIER:
-            best = likeliest
+        if likeliest.cost >= best.cost - CLEARLY_LIKELIER:
+            break
+        best = likeliest
     problem, guess, option = best.problem, best.guess, best.limits
     if option != choice.generous:
         problem.weigh(guess)
@@ -193,7 +198,7 @@ def _budget(
     problem: Problem, guess: Guess, option: EngineLimits, identity: Identity
 ) -> tuple[Problem, Guess, EngineLimits]:
     """The likeliest budget of a step; the usual one where the data do not tell."""
-    best, best_cost = (problem, guess, option), problem.cost(guess) / FIGURES_PER_FACT - CLEARLY_LIKELIER
+    best, best_cost = (problem, guess, option), problem.cost(guess) / FIGURES_PER_FACT - LIKELIER
     for other in token_candidates(option, [each.run for each in problem.evidence]):
         trial = problem.limited(_base(other, identity))
         moved = trial.solve(guess, TERM_SETS[-1], 3)

@@ -22,6 +22,7 @@ WAITING_MIN = 2.0
 """Requests without a first token that make a queue."""
 NEAR = 0.85
 """Within this share of the ceiling counts as at it."""
+STILLER = 0.8
 TOKEN_LIMITS = (256, 512, 1024, 2048, 4096, 8192, 16384)
 USUAL_BUDGET = 2048
 GENEROUS = 4.0
@@ -68,11 +69,11 @@ def ceilings(runs: Sequence[Observed], replicas: int = 1) -> tuple[Ceiling, Ceil
     """Of requests that decode, and of the KV tokens they keep, over all load steps; of one replica."""
     pairs = [_ceilings(run, replicas) for run in runs]
     seqs, held = _highest([pair[0] for pair in pairs]), _highest([pair[1] for pair in pairs])
-    if seqs.plateau and held.plateau:  # what binds stands still; the other follows the lengths of those inside
-        if seqs.wobble <= held.wobble:
-            held = replace(held, plateau=False)
-        else:
-            seqs = replace(seqs, plateau=False)
+    # What binds stands still, and the other follows the lengths of those inside; where both do, the fit decides.
+    if seqs.plateau and held.plateau and seqs.wobble < STILLER * held.wobble:
+        held = replace(held, plateau=False)
+    elif seqs.plateau and held.plateau and held.wobble < STILLER * seqs.wobble:
+        seqs = replace(seqs, plateau=False)
     return seqs, held
 
 
