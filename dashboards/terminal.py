@@ -6,11 +6,13 @@ from collections.abc import Sequence
 
 from capacity.plan import Plan
 from dashboards.html.plan.page import quota_short
+from dashboards.html.run.latency import error_counts
 from dashboards.html.run.load import check_sentences
 from dashboards.html.run.page import limit_sentence, verdict_banner
 from dashboards.numbers.decisions import decisions
 from dashboards.numbers.plan import plan_numbers
 from dashboards.numbers.run import METRICS, Number, find, run_numbers
+from dashboards.numbers.slo import slo_results
 from dashboards.numbers.units import show
 from dashboards.numbers.warnings import SHOWN, by_weight
 from dashboards.order.verdict import order_verdict
@@ -31,10 +33,12 @@ def run_summary(run: Run) -> str:
     lines += [
         _line("turns", [_pair(numbers, name, word) for name, word in _COUNTS]),
         _line("rate", [_pair(numbers, name, word) for name, word in _RATES]),
+        *_slo_lines(run, numbers),
         *[_latency(numbers, metric) for metric in ("ttft_s", "e2e_s", "tpot_s", "start_lag_s")],
         _line("cache", [_pair(numbers, "cache_hit_token_ratio", word, level=level) for level, word in _LEVELS]),
         _line("cost", [_pair(numbers, name, word) for name, word in _COSTS]),
     ]
+    lines.append(_line("errors", [_error_words(run)]))
     lines += [_line("auto-buy" if i == 0 else "", parts) for i, parts in enumerate(_autobuy(numbers)) if any(parts)]
     lines += [_line("" if i else "checks", [text]) for i, (_, text) in enumerate(check_sentences(run.info))]
     first = next(iter(run.info.what_broke_first or ()), None)
@@ -43,6 +47,28 @@ def run_summary(run: Run) -> str:
         names = ", ".join(run.info.simulated)
         lines.append(_line("SIMULATED", [f"{names}: these rehearse the system, they measure no real model"]))
     return "\n".join(Untrusted(line).terminal for line in lines if line)
+
+
+ERRORS_SHOWN = 5
+
+
+def _error_words(run: Run) -> str:
+    """Codes with their counts, most often first: `http_error 500 x 60`."""
+    if not len(run.turns):
+        return ""
+    kinds = error_counts(run.turns)
+    shown = [f"{Untrusted(kind).label} x {count:,}" for kind, count in kinds[:ERRORS_SHOWN]]
+    return ", ".join([*shown, *([f"{len(kinds) - ERRORS_SHOWN} more kinds"] if len(kinds) > ERRORS_SHOWN else [])])
+
+
+def _slo_lines(run: Run, numbers: list[Number]) -> list[str]:
+    """Each SLO: limit, measured with its interval, result, and what it rests on."""
+    lines = []
+    for place, item in enumerate(slo_results(run, numbers)):
+        around = f" ({item.interval})" if item.interval else ""
+        text = f"{item.slo.name} {item.limit}: {item.result}, {item.value}{around}; {item.evidence}"
+        lines.append(_line("" if place else "SLO", [text]))
+    return lines
 
 
 _COUNTS = (
@@ -54,7 +80,13 @@ _COUNTS = (
     ("dropped", "dropped"),
     ("censored", "still running"),
 )
-_RATES = (("achieved_rate_per_s", "achieved"), ("goodput_per_s", "goodput"), ("error_ratio", "errors"))
+_RATES = (
+    ("achieved_rate_per_s", "turns"),
+    ("interactions_per_s", "interactions"),
+    ("output_tokens_per_s", "output tokens"),
+    ("goodput_per_s", "turns within every SLO"),
+    ("error_ratio", "errors"),
+)
 _LEVELS = (
     ("all", "of input tokens read"),
     ("shared", "shared"),

@@ -110,7 +110,7 @@ _TOTALS: dict[str, tuple[str, str, str]] = {
     "dropped": ("Turns dropped at the in-flight cap", "count", "service"),
     "sessions": ("Sessions", "count", "load"),
     "interactions": ("Interactions", "count", "load"),
-    "achieved_rate_per_s": ("Achieved rate", "per_s", "load"),
+    "achieved_rate_per_s": ("Achieved rate, turns", "per_s", "load"),
     "goodput_per_s": ("Goodput", "per_s", "service"),
     "error_ratio": ("Error ratio", "ratio", "service"),
     "abandoned_ratio": ("Abandoned", "ratio", "service"),
@@ -138,12 +138,25 @@ def run_numbers(run: Run) -> list[Number]:
     totals = run.info.totals or Totals()
     numbers = [
         *_totals(totals),
+        *_rates(run.info.window, totals),
         *_quantiles(run.info.quantiles or {}),
         *(_first_turn(run.info.first_turn) if run.info.first_turn else ()),
         *_background(totals.background),
         *(_autobuy(totals.autobuy) if totals.autobuy else ()),
     ]
     return [replace(number, simulated=touched and _touchable(number)) for number in numbers]
+
+
+def _rates(window: tuple[float, float] | None, totals: Totals) -> Iterator[Number]:
+    """What the window's totals are a second, each with its unit: a rate of interactions is not one of turns."""
+    length_s = window[1] - window[0] if window else 0.0
+    if length_s <= 0:
+        return
+    if totals.interactions is not None:
+        rate = totals.interactions / length_s
+        yield Number("interactions_per_s", "Achieved rate, interactions", rate, "per_s", "load")
+    if totals.output_tokens is not None:
+        yield Number("output_tokens_per_s", "Output tokens", totals.output_tokens / length_s, "per_s", "tokens")
 
 
 def _touchable(number: Number) -> bool:

@@ -151,6 +151,17 @@ def _group_panel(rows: pd.DataFrame, column: str, title: str, metric: str) -> Pa
     return Panel(title, sentence, table, charts.ranges(points, "s"))
 
 
+def error_counts(turns: pd.DataFrame) -> list[tuple[str, int]]:
+    """Status and code of turns that were not answered, with their counts, most often first."""
+    bad = turns[turns["status"] != "ok"]
+    counts = _kinds(bad).value_counts()
+    return list(zip(counts.index.astype(str), (int(n) for n in counts.tolist()), strict=True))
+
+
+def _kinds(bad: pd.DataFrame) -> pd.Series:
+    return bad["status"].astype(str).str.cat(bad["error_code"].astype("string").fillna("no code"), sep=", ")
+
+
 def errors_panel(run: Run) -> Panel:
     """Turns that were not answered, by status and code."""
     if not len(run.turns):
@@ -158,7 +169,7 @@ def errors_panel(run: Run) -> Panel:
     bad = run.turns[run.turns["status"] != "ok"]
     if not len(bad):
         return Panel("By kind", f"All {show(len(run.turns), 'count')} turns were answered.")
-    kinds = bad["status"].astype(str).str.cat(bad["error_code"].astype("string").fillna("no code"), sep=", ")
+    kinds = _kinds(bad)
     counts = kinds.value_counts()
     first_s = bad.groupby(kinds)["intended_start_s"].min()
     rows: list[list[Cell]] = [

@@ -9,6 +9,7 @@ from dashboards.html.run.latency import errors_panel, latency_panels
 from dashboards.html.run.load import generator_panels, load_panels
 from dashboards.html.run.quality import quality_panels
 from dashboards.html.run.server import server_panels
+from dashboards.html.run.slo import slo_panels
 from dashboards.html.run.tokens import cache_panels, cost_panels
 from dashboards.html.run.turn import turn_panels
 from dashboards.numbers.run import Number, find, run_numbers, tail
@@ -90,6 +91,7 @@ def run_parts(run: Run) -> list[Part]:
         Part("load", "Load", load_panels(run, numbers, span_s), lead=_first_limits(run.info)),
     ]
     targets = [
+        *([Part("slo", "SLOs", slos)] if (slos := slo_panels(run, numbers)) else []),
         Part("latency", "Latency", latency_panels(run, numbers, span_s)),
         Part("turns", "One turn", turn_panels(run)),
         Part("errors", "Errors", [errors_panel(run)]),
