@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import NamedTuple
 
 from facts import reader
+from facts.lifecycle import lifecycle_warning
 from scenarios.counts import step_counts
 from scenarios.loading import traces_of
 from scenarios.schema import Scenario, SelfHostedSupply
@@ -17,8 +19,19 @@ _PUBLISHED_MEANS = {"ttft_s_p99": "ttft_mean_ms", "tpot_s_p99": "inter_token_lat
 
 def advice(scenario: Scenario) -> list[str]:
     """Warnings, one line each: key, what is doubtful, what to do. Empty when nothing is."""
-    checks = (_cache, _unset_limit, _own_supply, _first_response, _trace_shapes)
+    checks = (_lifecycle, _cache, _unset_limit, _own_supply, _first_response, _trace_shapes)
     return [line for check in checks for line in check(scenario)]
+
+
+def _lifecycle(scenario: Scenario) -> Iterator[str]:
+    """A model that is gone by then answers nothing."""
+    start = scenario.event.start_utc
+    last = start + timedelta(seconds=scenario.event.length_s)
+    models = reader.models()
+    for key in scenario.models:
+        warning = lifecycle_warning(models[key], start.date(), last.date()) if key in models else None
+        if warning is not None:
+            yield f"models: {warning}"
 
 
 def _cache(scenario: Scenario) -> Iterator[str]:

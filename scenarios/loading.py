@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from host.files import FileError, read_text
 from host.yaml_text import parse_yaml
 from scenarios.counts import step_counts
 from scenarios.errors import ScenarioError
+from scenarios.mix import COMPLEXITIES
 from scenarios.schema import Scenario
 from scenarios.traces import survey
 
@@ -197,11 +198,26 @@ def _place(target: Any, key: str, where: str) -> Any:
     raise ScenarioError(f"{where}: is {what}, so {key!r} is no place in it; set it as a whole")
 
 
+def _check_windows(scenario: Scenario, where: str, known: Mapping[str, reader.Model]) -> None:
+    """A prompt that is longer than the window of the model that answers is refused by every provider."""
+    tokens, policy = scenario.capacity.assumed_tokens, scenario.assistant.policy
+    prompt = tokens.shared_prefix_tokens + tokens.customer_prefix_tokens + tokens.message_tokens
+    for intent in scenario.mix.intents:
+        for complexity in COMPLEXITIES:
+            model = known.get(policy.model_for(intent, complexity))
+            if model is not None and model.key in scenario.models and prompt > model.context_tokens:
+                raise ScenarioError(
+                    f"{where}: capacity.assumed_tokens: a first call of {prompt:,} tokens exceeds the window of "
+                    f"{model.key}, {model.context_tokens:,}; shorten it, or route {intent}/{complexity} elsewhere"
+                )
+
+
 def _check_against_facts(scenario: Scenario, where: str, models_file: Path | None) -> None:
     known = reader.models(models_file)
     for model in scenario.models:
         if model not in known:
             raise ScenarioError(f"{where}: models: {model!r} is unknown; known: {', '.join(known)} (see models.yaml)")
+    _check_windows(scenario, where, known)
     marketplaces = reader.marketplaces(models_file)
     for name, region in scenario.event.regions.items():
         for locale in region.locales:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 from capacity.cost.prices import stale_warning
 from capacity.fleet.inputs import PlanInputs
 from capacity.plan import Plan, PlanError, QuotaNeed, Rejected, Sensitivity, SupplyPlan
+from facts.lifecycle import lifecycle_warning
 
 CHARGED_SHARE_MIN = 0.99
 """Below this share a fleet's cost is lines apart from the interactions'."""
@@ -70,7 +72,7 @@ def rejected(supplies: Sequence[SupplyPlan]) -> tuple[Rejected, ...]:
 
 def warnings(inputs: PlanInputs, supplies: Sequence[SupplyPlan], sized: Sequence[str], now_utc: str) -> tuple[str, ...]:
     """Everything that makes a number here weaker than it looks."""
-    lines = list(dict.fromkeys(sized))
+    lines = [*_retirements(inputs, supplies), *dict.fromkeys(sized)]
     if not inputs.measured:
         what = "tokens, turns and routes" if inputs.usage is None else "turns and routes"
         lines.append(f"{what} are assumed: no run was given; rehearse with `peakday run`")
@@ -88,6 +90,14 @@ def warnings(inputs: PlanInputs, supplies: Sequence[SupplyPlan], sized: Sequence
         if stale := stale_warning(inputs.prices.instances[kind].price_date, now_utc, kind):
             lines.append(stale)
     return tuple(lines)
+
+
+def _retirements(inputs: PlanInputs, supplies: Sequence[SupplyPlan]) -> list[str]:
+    """Models that end before or during the event, or may cost more by then."""
+    start = inputs.scenario.event.start_utc
+    last = start + timedelta(seconds=inputs.scenario.event.length_s)
+    models = [inputs.prices.models[name] for name in dict.fromkeys(supply.model for supply in supplies)]
+    return [line for model in models if (line := lifecycle_warning(model, start.date(), last.date()))]
 
 
 def _meters(inputs: PlanInputs) -> list[str]:

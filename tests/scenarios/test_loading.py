@@ -240,3 +240,11 @@ def test_a_start_is_a_time_with_its_zone_and_no_number(start):
 def test_a_number_of_no_known_form_is_no_number(length):
     """1:30 is text, not ninety."""
     assert "event.length_s" in error_of("smoke", f"event.length_s={length}")
+
+
+def test_a_prompt_beyond_a_models_window_is_refused():
+    """300,000 tokens do not fit 200,000; a model of a million takes them."""
+    routes = "assistant.policy={simple: claude-sonnet, complex: claude-sonnet, by_intent: {}}"
+    long = "capacity.assumed_tokens.shared_prefix_tokens=300000"
+    assert "exceeds the window of claude-sonnet, 200,000" in error_of("smoke", routes, long)
+    assert load_scenario("smoke", [routes.replace("claude-sonnet", "nova-2-lite"), long])

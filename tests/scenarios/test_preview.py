@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from scenarios.advice import advice
 from scenarios.demand import curve
 from scenarios.errors import ScenarioError
 from scenarios.loading import json_values, load_scenario
@@ -65,3 +66,9 @@ def test_sparklines_show_the_largest_of_each_part():
 def test_numbers_are_written_for_people(value, text):
     """Millions and billions in words."""
     assert amount(value) == text
+
+
+def test_a_model_that_retires_by_then_is_named():
+    late = load_scenario("smoke", ["event.start=2027-11-26T00:00:00-05:00"])
+    assert any("Claude Sonnet 4.5 ends on 2027-04-08, before the event" in line for line in advice(late))
+    assert not any("ends on" in line for line in advice(load_scenario("smoke")))
