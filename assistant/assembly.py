@@ -80,9 +80,8 @@ def assemble(
     web = WebIndex(catalogue.documents())
 
     def tool_context(customer_id: str, locale: str) -> ToolContext:
-        market = stack.marketplaces.get(locale)
-        currency = market.currency if market else "USD"
-        return ToolContext(customer_id, clocks.world(), catalogue, store, web, rules, currency)
+        # What is charged is in the catalogue's currency, and so is what is shown.
+        return ToolContext(customer_id, clocks.world(), catalogue, store, web, rules, catalogue.currency)
 
     caller = ModelCaller(stack, clients, metrics, clocks.process_s)
     services = Services(

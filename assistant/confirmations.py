@@ -1,7 +1,7 @@
 """Confirmation tokens: what the customer agreed to, sealed, so that neither the model nor a client can alter it.
 
 A token carries the account, the conversation, the tool with its resolved arguments (item, cap, quantity) and its
-expiry, and an HMAC over all of it. Nothing is stored: executing is idempotent by the token's own id.
+expiry, and an HMAC over all of it. Executing is idempotent by the token's own id; only what was declined is kept.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ class Confirmations:
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
+        self._declined: dict[str, float] = {}
 
     def issue(
         self,
@@ -66,7 +67,18 @@ class Confirmations:
             raise _refused("was issued in another conversation")
         if now_s >= expires_s:
             raise _refused("has expired; ask for the action again")
-        return Confirmed(tool, arguments, f"confirm:{owner}:{conversation}:{turn_index}:{seal.hex()}")
+        key = f"confirm:{owner}:{conversation}:{turn_index}:{seal.hex()}"
+        if key in self._declined:
+            raise _refused("was declined; ask for the action again")
+        return Confirmed(tool, arguments, key)
+
+    def decline(self, confirmed: Confirmed, now_s: float) -> None:
+        """What was declined stays declined: its token is refused until it would have expired anyway.
+
+        Kept by this process; behind an address with several, requests of one conversation belong to one of them.
+        """
+        self._declined = {key: until_s for key, until_s in self._declined.items() if until_s > now_s}
+        self._declined[confirmed.key] = now_s + LIFETIME_S
 
     def _seal(self, body: bytes) -> bytes:
         return hmac.digest(self._secret, body, "sha256")

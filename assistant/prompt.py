@@ -44,11 +44,11 @@ def system_text() -> str:
     return files("assistant").joinpath("data", "system_prompt.txt").read_text(encoding="utf-8").strip()
 
 
-def customer_text(marketplace: Marketplace | None, facts: Sequence[str]) -> str:
+def customer_text(marketplace: Marketplace | None, facts: Sequence[str], currency: str) -> str:
     """What stands between the shared part and the history; empty when nothing is known."""
     lines = []
     if marketplace is not None:
-        lines.append(f"Answer in {marketplace.language}. Prices are in {marketplace.currency}.")
+        lines.append(f"Answer in {marketplace.language}. Prices are in {currency}.")
     if facts:
         lines.append("Remembered about this customer, at their wish:")
         lines.extend(f"- {fact}" for fact in facts)

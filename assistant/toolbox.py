@@ -123,7 +123,8 @@ class Toolbox:
             return False
         said = set(words(self.request.message))
         asked = set(words(str(arguments[tool.required[0]])))
-        return len(asked & said) >= len(asked) * _OWN_WORDS_RATIO
+        # No words at all, as in a script that is not read here, are no consent.
+        return bool(asked) and len(asked & said) >= len(asked) * _OWN_WORDS_RATIO
 
     def _ask(self, tool: Tool, arguments: Mapping[str, Any]) -> tuple[str, Result]:
         """Leave the write for the customer to confirm; the token goes to the customer, never to the model."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -28,6 +29,7 @@ from assistant.settings import Stack
 from assistant.toolbox import Toolbox, ToolRun
 from assistant.tools.spec import Tool, ToolContext
 
+_TAGS = re.compile(r"<(?=\s*/?\s*(?:today|page|prefetch|confirmed|declined)\b)", re.IGNORECASE)
 _UNFINISHED = "I could not finish looking into this. Please ask me again, perhaps for one thing at a time."
 
 
@@ -134,7 +136,9 @@ class _Turn:
         toolbox = self._toolbox()
         # Once a turn: a fact remembered half-way must not move the prefix under the turn's own history.
         facts = toolbox.context.store.facts(self.customer_id)
-        self.customer_text = customer_text(services.stack.marketplaces.get(self.request.locale), facts)
+        self.customer_text = customer_text(
+            services.stack.marketplaces.get(self.request.locale), facts, toolbox.context.currency
+        )
         content = await self._first_message(toolbox, checked.message)
         self.turn_start = len(self.conversation.messages)
         self.conversation.append({"role": "user", "content": content})
@@ -230,13 +234,14 @@ class _Turn:
         if self.request.confirm_token is not None:
             content.append({"text": await self._confirmation(toolbox, self.request.confirm_token)})
         self.prefetch_s = self.services.clock() - began_s
-        return [*content, {"text": message}]
+        return [*content, {"text": _own_words(message)}]
 
     async def _confirmation(self, toolbox: Toolbox, token: str) -> str:
         confirmed = self.services.confirmations.check(
             token, self.customer_id, self.request.interaction_id, self.services.now_s()
         )
         if not self.request.confirm_accept:
+            self.services.confirmations.decline(confirmed, self.services.now_s())
             return f'<declined tool="{confirmed.tool}">The customer declined; nothing was done.</declined>'
         result = await toolbox.confirmed(confirmed)
         return f'<confirmed tool="{confirmed.tool}">{_json(result)}</confirmed>'
@@ -392,7 +397,13 @@ class _Turn:
 
 
 def _json(value: Mapping[str, Any]) -> str:
-    return orjson.dumps(value).decode()
+    """JSON in which no tag can begin: text of a product cannot close the block that it stands in."""
+    return orjson.dumps(value).decode().replace("<", "\\u003c")
+
+
+def _own_words(message: str) -> str:
+    """The customer's message without the store's own tags: only the store says what was fetched or confirmed."""
+    return _TAGS.sub("&lt;", message)
 
 
 def _metric_name(tools: Mapping[str, Tool], run: ToolRun) -> str:

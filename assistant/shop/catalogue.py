@@ -42,6 +42,12 @@ class Catalogue:
             return []
         return self._all("SELECT rule_id, customer_id, product_id, target_price, quantity FROM auto_buy_rules")
 
+    @cached_property
+    def currency(self) -> str:
+        """What its prices are in; USD for an empty shop."""
+        row = self._one("SELECT currency FROM products LIMIT 1")
+        return "USD" if row is None else str(row["currency"])
+
     def prices(self) -> dict[str, float]:
         """The catalogue's price of every product."""
         return {row["product_id"]: row["price"] for row in self._all("SELECT product_id, price FROM products")}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from assistant.tools.spec import UNLESS_ASKED, Result, Tool, ToolContext, ToolError, text
+from assistant.tools.spec import UNLESS_ASKED, NothingFound, Result, Tool, ToolContext, ToolError, one_line, text
 
 FACTS_MAX = 50
 """Facts kept for one customer: all of them stand in every prompt, so they are bounded."""
@@ -32,11 +32,17 @@ def _forget(context: ToolContext, args: Mapping[str, Any]) -> Result:
     return {"forgotten": context.store.forget(context.customer_id, args["fact"])}
 
 
-def _preview(verb: str) -> Any:
-    def preview(context: ToolContext, args: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
-        return args, f"{verb}: {args['fact']}"
+def _preview_remember(context: ToolContext, args: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
+    return args, f"Remember: {one_line(args['fact'])}"
 
-    return preview
+
+def _preview_forget(context: ToolContext, args: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
+    """Exactly the facts that would go, not the words they are looked for by."""
+    wanted = args["fact"].lower().split()
+    facts = [fact for fact in context.store.facts(context.customer_id) if all(word in fact.lower() for word in wanted)]
+    if not facts:
+        raise NothingFound("no remembered fact holds all of these words")
+    return args, "Forget for good: " + "; ".join(one_line(fact) for fact in facts)
 
 
 TOOLS = (
@@ -48,7 +54,7 @@ TOOLS = (
         required=("fact",),
         confirm=UNLESS_ASKED,
         asked_by=_ASKED_BY,
-        preview=_preview("Remember"),
+        preview=_preview_remember,
     ),
     Tool(
         "recall",
@@ -64,6 +70,6 @@ TOOLS = (
         required=("fact",),
         confirm=UNLESS_ASKED,
         asked_by=_ASKED_BY,
-        preview=_preview("Forget"),
+        preview=_preview_forget,
     ),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,11 +16,18 @@ from assistant.tools.spec import (
     Tool,
     ToolContext,
     ToolError,
+    one_line,
     text,
     whole,
 )
 
-_FINAL = frozenset({"delivered", "cancelled", "returned"})
+_FINAL = frozenset({"delivered", "cancelled", "returned", "return started"})
+_GONE = frozenset({"cancelled", "returned"})
+_WHOLE = re.compile(
+    r"cancel(?: (?:please|pls|the|my|this|that|whole|entire|full|last|latest|recent|current|new))*"
+    r"(?: (?:order|it|everything|all|purchase|package)\b(?!.*\b(?:only|just|except|but)\b).*)?"
+)
+"""A cancellation of the order itself: `cancel`, `cancel my order from Tuesday`, and not `cancel the gift wrap only`."""
 
 
 def orders_of(context: ToolContext) -> list[dict[str, Any]]:
@@ -70,7 +78,7 @@ def _status(context: ToolContext, args: Mapping[str, Any]) -> Result:
 
 def _change(context: ToolContext, args: Mapping[str, Any]) -> Result:
     order = _changeable(context, args["order_id"])
-    change = "cancel" if args["change"].strip().lower().startswith("cancel") else "edit"
+    change = "cancel" if _WHOLE.fullmatch(one_line(args["change"]).lower().rstrip(".!")) else "edit"
     new = context.store.change_order(
         context.customer_id, order["order_id"], change, args["change"], context.key, context.now
     )
@@ -79,7 +87,10 @@ def _change(context: ToolContext, args: Mapping[str, Any]) -> Result:
 
 def _preview_change(context: ToolContext, args: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
     order = _changeable(context, args["order_id"])
-    return args, f"Change order {order['order_id']} ({order['total']:.2f} {context.currency}): {args['change']}"
+    return (
+        args,
+        f"Change order {order['order_id']} ({order['total']:.2f} {context.currency}): {one_line(args['change'])}",
+    )
 
 
 def _changeable(context: ToolContext, order_id: str) -> dict[str, Any]:
@@ -91,6 +102,8 @@ def _changeable(context: ToolContext, order_id: str) -> dict[str, Any]:
 
 def _return(context: ToolContext, args: Mapping[str, Any]) -> Result:
     order, item = _returnable(context, args)
+    if _return_started(context, order["order_id"], item["product_id"]):
+        return {"order_id": order["order_id"], "product_id": item["product_id"], "started": True, "repeated": True}
     new = context.store.change_order(
         context.customer_id,
         order["order_id"],
@@ -102,13 +115,25 @@ def _return(context: ToolContext, args: Mapping[str, Any]) -> Result:
     return {"order_id": order["order_id"], "product_id": item["product_id"], "started": True, "repeated": not new}
 
 
+def _return_started(context: ToolContext, order_id: str, product_id: str) -> bool:
+    return any(
+        row["order_id"] == order_id and row["change"] == "return" and row["detail"].startswith(f"{product_id}:")
+        for row in context.store.order_changes(context.customer_id)
+    )
+
+
 def _preview_return(context: ToolContext, args: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
     order, item = _returnable(context, args)
-    return args, f"Return {item['title'] or item['product_id']} from order {order['order_id']}: {args['reason']}"
+    if _return_started(context, order["order_id"], item["product_id"]):
+        raise ToolError(f"the return of {item['product_id']} from order {order['order_id']} has started already")
+    title = one_line(item["title"] or item["product_id"])
+    return args, f"Return {title} from order {order['order_id']}: {one_line(args['reason'])}"
 
 
 def _returnable(context: ToolContext, args: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     order = order_of(context, args["order_id"])
+    if order["status"] in _GONE:
+        raise ToolError(f"order {order['order_id']} is {order['status']}; there is nothing to return")
     for item in order["items"]:
         if item["product_id"] == args["product_id"]:
             return order, item
@@ -126,7 +151,8 @@ def _add_to_cart(context: ToolContext, args: Mapping[str, Any]) -> Result:
 
 def _preview_cart(context: ToolContext, args: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
     product = known_product(context, args["product_id"])
-    return args, f"Add {args['quantity']} x {product['title']} at {product['price']:.2f} {context.currency} to the cart"
+    price = f"{product['price']:.2f} {product['currency']}"
+    return args, f"Add {args['quantity']} x {one_line(product['title'])} at {price} to the cart"
 
 
 _ORDER_ID = text("Order id as order_history returned it", 40)

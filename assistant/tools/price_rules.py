@@ -8,7 +8,7 @@ from typing import Any
 
 from assistant.autobuy.months import RULE_MONTHS, add_months
 from assistant.tools.products import known_product
-from assistant.tools.spec import ALWAYS, PRODUCT_ID, Result, Tool, ToolContext, ToolError, amount, whole
+from assistant.tools.spec import ALWAYS, PRODUCT_ID, Result, Tool, ToolContext, ToolError, amount, one_line, whole
 
 _TARGET = {
     "target_price": amount("The price to wait for; give this or discount_ratio", 0.01, 1_000_000),
@@ -28,8 +28,10 @@ def _resolved(context: ToolContext, args: Mapping[str, Any]) -> tuple[dict[str, 
     return product, round(product["price"] * (1 - args["discount_ratio"]), 2)
 
 
-def _say_target(context: ToolContext, args: Mapping[str, Any], price: float, target: float) -> str:
-    said = f"{target:.2f} {context.currency}"
+def _say_target(product: Mapping[str, Any], args: Mapping[str, Any], target: float) -> str:
+    """The target in the currency that the product is charged in, whatever the marketplace shows elsewhere."""
+    price = product["price"]
+    said = f"{target:.2f} {product['currency']}"
     if "discount_ratio" in args:
         said += f" ({args['discount_ratio']:.0%} below today's {price:.2f})"
     return said
@@ -71,9 +73,9 @@ async def _auto_buy(context: ToolContext, args: Mapping[str, Any]) -> Result:
 def _preview_alert(context: ToolContext, args: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
     product, target = _resolved(context, args)
     until = add_months(context.now, RULE_MONTHS).date()
-    said = _say_target(context, args, product["price"], target)
+    said = _say_target(product, args, target)
     resolved = {"product_id": product["product_id"], "target_price": target}
-    return resolved, f"Tell you when {product['title']} costs {said} or less, until {until}"
+    return resolved, f"Tell you when {one_line(product['title'])} costs {said} or less, until {until}"
 
 
 def _preview_auto_buy(context: ToolContext, args: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
@@ -83,11 +85,12 @@ def _preview_auto_buy(context: ToolContext, args: Mapping[str, Any]) -> tuple[Ma
         raise ToolError("the account needs a default payment method and address; the account page sets them")
     quantity = args["quantity"]
     until = add_months(context.now, RULE_MONTHS).date()
-    said = _say_target(context, args, product["price"], target)
+    said = _say_target(product, args, target)
     resolved = {"product_id": product["product_id"], "target_price": target, "quantity": quantity}
+    total = f"{target * quantity:.2f} {product['currency']}"
     return resolved, (
-        f"Buy {quantity} x {product['title']} once, within 30 minutes of its price being {said} or less, until {until};"
-        f" at most {target * quantity:.2f} {context.currency} in all, paid with {customer['default_payment']},"
+        f"Buy {quantity} x {one_line(product['title'])} once, within 30 minutes of its price being {said} or less,"
+        f" until {until}; at most {total} in all, paid with {customer['default_payment']},"
         f" sent to {customer['default_address']}"
     )
 

@@ -28,7 +28,10 @@ def known_product(context: ToolContext, product_id: str) -> dict[str, Any]:
 
 def _search(context: ToolContext, args: Mapping[str, Any]) -> Result:
     found = context.catalogue.search(args["query"], args.get("limit", 5), args.get("max_price"))
-    return {"results": [{key: product[key] for key in _SHOWN} for product in found], "currency": context.currency}
+    return {
+        "results": [{key: product[key] for key in _SHOWN} for product in found],
+        "currency": found[0]["currency"] if found else context.currency,
+    }
 
 
 def _details(context: ToolContext, args: Mapping[str, Any]) -> Result:

@@ -14,7 +14,7 @@ from assistant.shop.ranking import words
 from assistant.shop.when import Span, days_of
 from assistant.tools.orders import orders_of
 from assistant.tools.products import known_product
-from assistant.tools.spec import UNLESS_ASKED, NothingFound, Result, Tool, ToolContext, text
+from assistant.tools.spec import UNLESS_ASKED, NothingFound, Result, Tool, ToolContext, one_line, text
 
 # What a customer says instead of naming an item.
 _GENERIC = frozenset({
@@ -92,7 +92,9 @@ def _reorder(context: ToolContext, args: Mapping[str, Any]) -> Result:
 
 def _preview(context: ToolContext, args: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
     items = resolve(context, args["query"], args.get("when"))
-    named = ", ".join(f"{item['quantity']} x {known_product(context, item['product_id'])['title']}" for item in items)
+    named = ", ".join(
+        f"{item['quantity']} x {one_line(known_product(context, item['product_id'])['title'])}" for item in items
+    )
     return args, f"Put into the cart for review: {named}"
 
 

@@ -48,6 +48,12 @@ class ToolContext:
     ground: Callable[[str], Awaitable[Result]] | None = None
 
 
+def one_line(text: object) -> str:
+    """Text of a product or an order within a sentence that a customer agrees to: no line of its own, nothing unseen."""
+    plain = "".join(letter if letter.isprintable() else " " for letter in str(text))
+    return " ".join(plain.split())
+
+
 ALWAYS = "always"
 UNLESS_ASKED = "unless_asked"
 

@@ -1,5 +1,6 @@
 """Another model, another marketplace: an entry in models.yaml and no Python."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,7 @@ def extended(tmp_path):
         "models": ["new-claude", "nova-pro"],
     }
     path: Path = tmp_path / "models.yaml"
-    path.write_text(yaml.safe_dump(raw))
+    path.write_text(json.dumps(raw))
     return {"models": reader.models(path), "marketplaces": reader.marketplaces(path)}
 
 
@@ -44,11 +45,11 @@ def test_a_model_added_in_yaml_answers(make, extended):
 
 
 def test_a_marketplace_added_in_yaml_is_served(make, extended):
-    """Its language and currency reach the prompt, and only its models answer."""
+    """Its language reaches the prompt with the currency that is charged, and only its models answer."""
     shop = make(**extended)
     answer = shop.turn("bonjour", locale="fr_FR")
     assert answer.one("meta")["route"] in ("new-claude", "nova-pro")
-    assert {"text": "Answer in French. Prices are in EUR."} in shop.model.requests[0].system
+    assert {"text": "Answer in French. Prices are in USD."} in shop.model.requests[0].system
 
 
 def test_a_picture_goes_to_a_model_that_takes_it_within_the_marketplace(make, extended):

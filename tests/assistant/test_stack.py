@@ -117,7 +117,7 @@ def test_a_model_and_a_marketplace_from_yaml_alone_answer_on_the_stack(tmp_path)
         "models": ["new-claude", "nova-pro"],
     }  # fmt: skip
     models_file, picture = tmp_path / "models.yaml", tmp_path / "lampe.png"
-    models_file.write_text(yaml.safe_dump(raw))
+    models_file.write_text(json.dumps(raw))
     picture.write_bytes(PNG)
     paced = profiles()
     paced["models"]["new-claude"] = "quick"
