@@ -22,12 +22,11 @@ def worked():
 
 
 @pytest.mark.checkout
-def test_every_reference_names_the_line_where_the_code_stands():
-    references = re.findall(r"`([\w/]+\.py):(\d+)` `(\w+)`", PAGE)
+def test_every_reference_names_a_symbol_of_its_file():
+    references = re.findall(r"`([\w/]+\.py)` `(\w+)`", PAGE)
     assert len(references) >= 15
-    for file, line, name in references:
-        found = (ROOT / file).read_text().splitlines()[int(line) - 1]
-        assert re.match(rf"\s*(def|class) {name}\b", found), f"{file}:{line} is not {name}"
+    for file, name in references:
+        assert re.search(rf"^\s*(def|class) {name}\b", (ROOT / file).read_text(), re.M), f"{file} has no {name}"
 
 
 def test_demand_calls_and_tokens_are_as_told(worked):
@@ -52,27 +51,35 @@ def test_demand_calls_and_tokens_are_as_told(worked):
 def test_rate_chips_and_dollars_are_as_told(worked):
     _, made = worked
     chosen = next(s.chosen for s in made.supplies if (s.model, s.region) == ("custom-8b", "us-east-1"))
-    options = next(s.options for s in made.supplies if (s.model, s.region) == ("custom-8b", "us-east-1"))
-    dearer = [option.event_usd / chosen.event_usd for option in options if option.rejected]
-    rate = chosen.rate_per_replica_per_s
+    rate, service = chosen.rate_per_replica_per_s, made.service
     chips = sum(supply.chosen.bought_chips for supply in made.supplies if supply.chosen)
     hits = {(rate.model, rate.level): rate.ratio.mid for rate in made.hit_rates}
     for number in (
         f"**{rate.mid:.2f} calls/s**",
         f"{rate.low:.2f} .. {rate.high:.2f}",
-        f"**{chosen.replicas.p90:,.0f} replicas**",
+        f"**{chosen.load_per_s.bought:,.1f} calls/s**",
+        f"**{chosen.bought_replicas:,} replicas**",
         f"**{chosen.bought_chips:,} chips**",
         f"**{chips:,} chips**",
         f"**{chosen.event_usd:,.0f} USD**",
-        f"at {dearer[0]:.1f} and {dearer[1]:.1f} times the price",
         f"**{made.cost[0].per_interaction_usd.mid:.4f} USD**",
         f"**{made.event_cost_usd.mid / 1e6:.2f} million USD**",
+        f"**{service.budget_usd / 1e6:.2f} million USD**",
+        f"**{service.fleet_short.value:.1%}**",
+        f"**{service.short.value:.1%}**",
         f"**{hits['custom-8b', 'all']:.1%}**",
         f"**{hits['claude-sonnet', 'all']:.1%}**",
         f"**{made.errors.chips.low:,.0f} .. {made.errors.chips.high:,.0f}**",
         f"{made.errors.demand.low:,.0f} .. {made.errors.demand.high:,.0f}",
         f"{made.errors.model.low:,.0f} .. {made.errors.model.high:,.0f}",
     ):
-        assert number in WORDS
-    assert made.first_limit_exceeded.startswith("claude-sonnet in us-east-1: rpm of 38,736 ")
-    assert any(line.startswith("planner: no chip meets its SLOs") for line in made.warnings)
+        assert number in WORDS, number
+    ask = next(
+        need.ask
+        for s in made.supplies
+        if (s.model, s.region) == ("claude-sonnet", "us-east-1")
+        for need in s.quotas
+        if need.kind == "rpm"
+    )
+    assert f"**{ask:,.0f}**" in WORDS
+    assert not any(line.startswith("planner: no chip meets its SLOs") for line in made.warnings)

@@ -1,0 +1,58 @@
+"""Does what a plan buys carry its service level in draws of another seed? A table for docs/validation.md.
+
+python -m study.service_level prime_day smoke
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+
+import numpy as np
+
+from capacity.fleet.inputs import PlanInputs
+from capacity.fleet.service_level import Mask, short_of
+from capacity.fleet.supply import quota_draws
+from capacity.planner import SizedPlan, plan_inputs, size_supplies
+from neuron_bench.fit.published import step_models
+from scenarios.loading import load_scenario
+from scenarios.schema import Scenario
+
+LEVELS = (0.5, 0.8, 0.9, 0.95)
+FRESH_DRAWS, FRESH_SEED = 4_000, 777
+
+
+def inputs_of(scenario: Scenario, seed: int, **capacity: float) -> PlanInputs:
+    """A scenario without a run, on published step times, with some keys of `capacity` changed."""
+    changed = scenario.model_copy(update={"capacity": scenario.capacity.model_copy(update=capacity)})
+    return plan_inputs(changed, None, [*step_models().values()], None, seed)
+
+
+def carried(sizes: SizedPlan, fresh: PlanInputs) -> tuple[Mask, Mask]:
+    """Fresh draws in which no fleet, and in which no quota ask, falls short."""
+    fleets = quotas = np.ones(FRESH_DRAWS, dtype=bool)
+    for choice in (choice for item in sizes.sized for choice in item.choices if choice.load_per_s):
+        bought = choice.load_per_s * choice.bought_over_p50
+        there = replace(choice, load_per_s=fresh.carried_per_s(choice.service.model, choice.region).p50)
+        fleets = fleets & (there.load_at_middle_rate(fresh.draws) <= bought * (1 + 1e-9))
+    for supply in sizes.supplies:
+        if supply.quotas:
+            needs = quota_draws(fresh, supply.model, supply.region).needs
+            quotas = quotas & np.all([needs[need.kind] <= need.ask for need in supply.quotas], axis=0)
+    return fleets, quotas
+
+
+def main(names: list[str]) -> None:
+    """Print a row a scenario and level."""
+    for name in names:
+        scenario = load_scenario(name)
+        fresh = inputs_of(scenario, FRESH_SEED, draws=FRESH_DRAWS)
+        for level in LEVELS:
+            parts = carried(size_supplies(inputs_of(scenario, 1, service_level=level)), fresh)
+            shares = [short_of(~part) for part in parts]
+            cells = [f"{share.value:.1%} ({share.low:.1%} to {share.high:.1%})" for share in shares]
+            print(f"| {name} | {level:.0%} | {' | '.join(cells)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
