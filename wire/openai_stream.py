@@ -27,11 +27,12 @@ class StreamEventError(ValueError):
 
 
 class StreamFailure(NamedTuple):
-    """An error that came after HTTP 200. `status` is an HTTP status where the server named one."""
+    """An error that came after HTTP 200. `status` is an HTTP status where the server named one, `kind` its `type`."""
 
     code: str
     message: str
     status: int | None
+    kind: str = ""
 
 
 class ChatEvent(NamedTuple):
@@ -191,7 +192,13 @@ def _failure(chunk: dict[str, Any] | None, data: bytes) -> StreamFailure:
     number = next((word for word in words if isinstance(word, int) and 400 <= word < 600), None)
     number = number or (int(code) if code.isascii() and code.isdigit() and len(code) == 3 else None)
     message = error.get("message") or error.get("detail") or ""
-    return StreamFailure(code[:ERROR_CODE_LENGTH_MAX], str(message)[:ERROR_TEXT_LENGTH_MAX], number)
+    kind = error.get("type")
+    return StreamFailure(
+        code[:ERROR_CODE_LENGTH_MAX],
+        str(message)[:ERROR_TEXT_LENGTH_MAX],
+        number,
+        kind[:ERROR_CODE_LENGTH_MAX] if isinstance(kind, str) else "",
+    )
 
 
 def answer_text(stream: bytes) -> str:

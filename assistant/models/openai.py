@@ -13,7 +13,8 @@ from assistant.models.bedrock import SIMULATED_HEADER, transport_error
 from assistant.models.http import Connection, HttpClient, HttpError
 from assistant.models.protocol import Block, Listener, Message, ModelRequest, Reply, Usage
 from assistant.models.reply import ReplyBuilder
-from wire.sse import SseParser
+from wire.openai_stream import ChatEvent, StreamEventError, read_event
+from wire.sse import SseError, SseParser
 
 _STOP_REASONS = {
     "stop": "end_turn",
@@ -132,49 +133,74 @@ async def _read(response: Connection, builder: ReplyBuilder, listener: Listener)
     parser = SseParser()
 
     def texts(data: bytes) -> Iterator[str]:
-        for event in parser.feed(data):
-            if event.data == b"[DONE]":
-                response.finish()
-                return
-            try:
-                chunk = orjson.loads(event.data)
-            except orjson.JSONDecodeError as error:
-                raise ModelError(502, "bad_stream", f"the model's stream is damaged: {error}", True) from None
-            text = apply_chunk(builder, chunk)
-            if text:
-                yield text
+        try:
+            for item in parser.feed(data):
+                event = read_event(item.event, item.data)
+                if event.done:
+                    response.finish()
+                    return
+                text = apply_event(builder, event)
+                if text:
+                    yield text
+        except (StreamEventError, SseError) as error:
+            raise ModelError(502, "bad_stream", f"the model's stream is damaged: {error}", True) from None
 
     await response.stream(texts, listener.text_now)
 
 
-def apply_chunk(builder: ReplyBuilder, chunk: Mapping[str, Any]) -> str | None:
-    """Take one chunk into the reply; returns the text it carried, if any.
+def apply_event(builder: ReplyBuilder, event: ChatEvent) -> str:
+    """Take one event into the reply; returns the text it carried.
 
     Raises:
-        ModelError: the chunk is an error that came after HTTP 200.
+        ModelError: the event is an error that came after HTTP 200.
+        StreamEventError: its usage or its tool calls are of another shape.
     """
-    if "error" in chunk:
-        error = chunk["error"]
-        raise _error(int(error.get("code") or 500), str(error.get("type", "")), str(error.get("message", "")), True)
-    if raw := chunk.get("usage"):
-        cached = (raw.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
-        builder.usage = Usage(raw["prompt_tokens"] - cached, raw["completion_tokens"], cached)
-    text = None
-    for choice in chunk.get("choices") or ():
-        delta = choice.get("delta") or {}
-        if content := delta.get("content"):
-            builder.text(_TEXT_BLOCK, content)
-            text = content
-        for call in delta.get("tool_calls") or ():
+    if event.failure is not None:
+        failure = event.failure
+        raise _error(failure.status or 500, failure.kind or failure.code, failure.message, True)
+    if event.usage is not None:
+        builder.usage = _usage(event.usage)
+    if event.text:
+        builder.text(_TEXT_BLOCK, event.text)
+    for choice in event.choices:
+        for call in _objects((choice.get("delta") or {}).get("tool_calls")):
             _apply_call(builder, call)
-        if reason := choice.get("finish_reason"):
-            builder.stop_reason = _STOP_REASONS.get(reason, reason)
-    return text
+    if event.finish_reason:
+        builder.stop_reason = _STOP_REASONS.get(event.finish_reason, event.finish_reason)
+    return event.text
+
+
+def _usage(raw: Mapping[str, Any]) -> Usage:
+    details = raw.get("prompt_tokens_details")
+    prompt, output = _count(raw.get("prompt_tokens")), _count(raw.get("completion_tokens"))
+    cached = _count(details.get("cached_tokens")) if isinstance(details, dict) else 0
+    if cached > prompt:
+        raise StreamEventError(f"{cached} cached tokens of a prompt of {prompt}")
+    return Usage(prompt - cached, output, cached)
+
+
+def _count(value: Any) -> int:
+    """Tokens, none where nothing is said."""
+    if value is None:
+        return 0
+    if type(value) not in (int, float) or value != int(value) or not 0 <= value < 1 << 40:
+        raise StreamEventError(f"no count of tokens: {value!r:.60}")
+    return int(value)
+
+
+def _objects(values: Any) -> list[dict[str, Any]]:
+    if not values:
+        return []
+    if not isinstance(values, list) or not all(isinstance(value, dict) for value in values):
+        raise StreamEventError("tool_calls are no list of objects")
+    return values
 
 
 def _apply_call(builder: ReplyBuilder, call: Mapping[str, Any]) -> None:
-    index = _TEXT_BLOCK + 1 + int(call.get("index", 0))
-    function = call.get("function") or {}
+    number, function = call.get("index") or 0, call.get("function") or {}
+    if type(number) is not int or not isinstance(function, dict):
+        raise StreamEventError("a tool call of another shape")
+    index = _TEXT_BLOCK + 1 + number
     if call.get("id"):
         builder.tool_start(index, call["id"], function.get("name", ""))
     if arguments := function.get("arguments"):

@@ -186,8 +186,9 @@ class OpenAiAnswer(SseAnswer):
         if event.done:
             self.done = True
         if event.failure is not None:
-            code, message, status = event.failure
-            self.refuse("throttled" if status == THROTTLED_STATUS else "stream_error", code, message)
+            failure = event.failure
+            throttled = failure.status == THROTTLED_STATUS
+            self.refuse("throttled" if throttled else "stream_error", failure.code, failure.message)
         self.usage = event.usage or self.usage
         self.finish_reason = event.finish_reason or self.finish_reason
         key = event.content_key

@@ -6,7 +6,6 @@ Works with any OpenAI-compatible server: vLLM on Neuron, GPU or CPU. Prompts are
 from __future__ import annotations
 
 import itertools
-import json
 import socket
 import time
 from collections.abc import Mapping, Sequence
@@ -19,7 +18,8 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from host.fetch import own_addresses
 from neuron_bench.errors import BenchError, DeviceError
-from wire.sse import SseParser
+from wire.openai_stream import StreamEventError, read_event
+from wire.sse import SseError, SseParser
 
 SIMULATED = "x-peakday-simulated"
 """The header of a server that only imitates one: what it is timed at is `simulated`, whatever chip is named."""
@@ -207,7 +207,7 @@ def read_stream(sent_s: float, chunks: Sequence[tuple[float, bytes]], expected: 
     """
     events, usage = _events(chunks, url)
     carrying = [event for event in events if event.text or not event.finish]
-    total = usage.get("completion_tokens")
+    total = _count(usage, "completion_tokens", url)
     flag = "" if total is not None else "usage_missing"
     produced = len(carrying) if total is None else int(total)
     if produced != expected:
@@ -224,8 +224,8 @@ def read_stream(sent_s: float, chunks: Sequence[tuple[float, bytes]], expected: 
         if len(carrying) != produced:
             flag = "tokens_spread_over_events"
     details = usage.get("prompt_tokens_details") or {}
-    cached = int(details.get("cached_tokens") or 0)
-    return Stream(sent_s, tuple(times), int(usage.get("prompt_tokens") or 0), cached, len(carrying), flag)
+    cached = _count(details if isinstance(details, dict) else {}, "cached_tokens", url) or 0
+    return Stream(sent_s, tuple(times), _count(usage, "prompt_tokens", url) or 0, cached, len(carrying), flag)
 
 
 def _running_times(running: Sequence[_Event], produced: int) -> list[float]:
@@ -240,27 +240,25 @@ def _events(chunks: Sequence[tuple[float, bytes]], url: str) -> tuple[list[_Even
     parser = SseParser()
     events: list[_Event] = []
     usage: dict[str, Any] = {}
-    for stamp, data in chunks:
-        for event in parser.feed(data):
-            if event.data == b"[DONE]":
-                continue
-            content = _object(event.data, url)
-            if "error" in content:
-                raise EndpointError(f"{url}: {str(content['error'])[:200]}")
-            said = content.get("usage")
-            usage = said if isinstance(said, dict) else usage
-            if content.get("choices"):
-                choice = content["choices"][0]
-                running = said.get("completion_tokens") if isinstance(said, dict) else None
-                events.append(_Event(stamp, bool(choice.get("text")), choice.get("finish_reason") is not None, running))
+    try:
+        for stamp, data in chunks:
+            for item in parser.feed(data):
+                event = read_event(item.event, item.data)
+                if event.failure is not None:
+                    raise EndpointError(f"{url}: {event.failure.code}: {event.failure.message[:200]}")
+                usage = event.usage or usage
+                if event.choices:
+                    running = _count(event.usage, "completion_tokens", url)
+                    events.append(
+                        _Event(stamp, event.content_key is not None, event.finish_reason is not None, running)
+                    )
+    except (StreamEventError, SseError) as error:
+        raise EndpointError(f"{url}: the stream is damaged: {error}") from None
     return events, usage
 
 
-def _object(data: bytes, url: str) -> dict[str, Any]:
-    try:
-        content = json.loads(data)
-    except ValueError:
-        raise EndpointError(f"{url}: an event that is no JSON: {data[:80]!r}") from None
-    if not isinstance(content, dict):
-        raise EndpointError(f"{url}: an event that is no object: {data[:80]!r}")
-    return content
+def _count(usage: Mapping[str, Any] | None, name: str, url: str) -> int | None:
+    value = (usage or {}).get(name)
+    if value is not None and (type(value) is not int or value < 0):
+        raise EndpointError(f"{url}: {name} is no count: {value!r:.60}")
+    return value
