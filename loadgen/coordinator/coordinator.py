@@ -67,7 +67,7 @@ class Coordinator:
         self._runner.register_message("peakday_returned", self._on_returned)
         self._runner.environment.events.worker_report.add_listener(self._on_report)
         if self._runner.environment.web_ui is not None:
-            add_page(self._runner.environment.web_ui.app, self._live, self._job.length_s)
+            add_page(self._runner.environment.web_ui.app, self._live, self._job.length_s, self._job.page)
         gevent.spawn(self._read_control)
         if self._job.metrics_port is not None:
             WSGIServer(("127.0.0.1", self._job.metrics_port), self._metrics, log=None).start()

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from dashboards.html.live import live_page
 from facts import reader
 from host.environment import commit, host_facts, peakday_version
 from host.processes import End
@@ -173,6 +174,7 @@ def make_job(load: Load, options: LoadOptions, driven: Driven) -> LoadJob:
         turn_usd_max=turn_bound_usd(load, options, calls=driven.per_turn_calls),
         metrics_port=options.metrics_port,
         web_port=options.web_port,
+        page=live_page(folder.name) if options.web_port is not None else "",
         **environment(),
     )
 
