@@ -120,10 +120,10 @@ class View:
             for use in exchange.uses:
                 if use.tool == "product_details" and use.data.get("product_id") == product_id:
                     return use.data
-        use = self.want("product_details", product_id=product_id)
-        if use is None:
+        asked = self.want("product_details", product_id=product_id)
+        if asked is None:
             return None
-        return use.data if use.data.get("product_id") else (self.known(product_id) or {"product_id": product_id})
+        return asked.data if asked.data.get("product_id") else (self.known(product_id) or {"product_id": product_id})
 
     def listed(self, least: int = 1) -> list[Product]:
         """The products that the customer was last shown, `least` of them or more, in the order of that answer."""

@@ -68,7 +68,8 @@ def turn_cost(resolved: Resolved) -> str:
 
 def address_lines(stack: Stack, resolved: Resolved) -> str:
     """Where to reach what."""
-    lines = [f"{name:<10} {url}" for name, url in stack.endpoints.items()]
+    lines = [f"chat page  {stack.endpoints['assistant']}/"]
+    lines += [f"{name:<10} {url}" for name, url in stack.endpoints.items()]
     if stack.live and "bedrock" not in stack.endpoints:
         lines.append(f"bedrock    Amazon Bedrock in {', '.join(resolved.scenario.event.regions)}")
     return "\n".join(lines)
