@@ -20,7 +20,7 @@ from capacity.demand.calls import assumed_calls, measured_calls, tokens_line
 from capacity.demand.usage import usage_line, with_usage
 from capacity.fleet.bookable import unbookable
 from capacity.fleet.fallback_chain import diverted, fallback_chains
-from capacity.fleet.findings import assumptions_first, first_limit_exceeded, rejected, warnings
+from capacity.fleet.findings import assumptions_first, first_limit_exceeded, range_note, rejected, warnings
 from capacity.fleet.headroom import minimax_regret_option, quantile_options, spare_options, worthwhile_option
 from capacity.fleet.inputs import PlanInputs
 from capacity.fleet.outcome import INTERACTIONS, Base, BedrockSpend, SelfHostedChoice, spent_usd
@@ -114,6 +114,8 @@ def make_plan(
     stability = hit_stability(inputs, base.own)
     notes = [note for item in sized for note in item.warnings] + [row.warning for row in stability if row.warning]
     charged = bill(inputs, base, sized, supplies, {each.model: each.usd_per_call for each in moved})
+    bars = error_bars(base, inputs.draws) if base.own else None
+    known = expected_value_of_information(base, inputs.draws)
     return Plan(
         plan_id=plan_id,
         created_utc=now_utc,
@@ -137,18 +139,18 @@ def make_plan(
         fallback_chain=fallback_chains(inputs, base.own, qualities),
         rejected=rejected(supplies),
         sensitivities=ranked,
-        warnings=warnings(inputs, supplies, notes, now_utc),
+        warnings=range_note(bars, known) + warnings(inputs, supplies, notes, now_utc),
         purchase=_purchase(supplies),
         cache_advice=cache_advice(inputs),
         routing=routing_trade_off(inputs, self_hosted_usd_per_call(inputs, supplies), qualities),
         headroom=_headroom(inputs, base),
         schedules=_schedules(inputs, base),
         rules=_rules(inputs),
-        errors=error_bars(base, inputs.draws) if base.own else None,
+        errors=bars,
         not_served=tuple(each.note for each in moved),
         service=_service(inputs, base, sizes),
         variance=variance_shares(base, inputs.draws) if base.own or base.bedrock else (),
-        expected_value_of_information=expected_value_of_information(base, inputs.draws),
+        expected_value_of_information=known,
     )
 
 
@@ -380,7 +382,7 @@ def _inputs(
         value = f"{latency_s(inputs, name):.2f} s a call options its reservation"
         source = inputs.calls.source if timed else "no run timed it: capacity/quotas/quota.py assumed_latency_s"
         notes.append(InputNote("quotas", f"{name} latency", value, origin, source))
-    return (*notes, *inputs.prices.notes)
+    return tuple(dict.fromkeys((*notes, *inputs.prices.notes)))
 
 
 def _account_notes(inputs: PlanInputs, run: Run | None) -> list[InputNote]:

@@ -12,7 +12,7 @@ import gzip
 import json
 import math
 from collections import OrderedDict
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -193,17 +193,38 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _json_lines(path: Path) -> Iterator[Prompt]:
-    """Mooncake: `timestamp` in ms and 512-token blocks. Agentic sessions: `requests`, ids local to each session."""
+    """One request a line. Mooncake: `timestamp` in ms and 512-token blocks. RAGPulse: `hash_ids` by section, block
+    lengths from the files beside it. Agentic sessions: `requests`, ids local to each session, sub-agents within.
+    """
+    sections = RagPulse(path.parent)
     for number, row in enumerate(_rows(path)):
         if "requests" in row:
-            size = int(row["block_size"])
-            for request in row["requests"]:
-                ids = request["hash_ids"]
-                yield Prompt(float(request["t"]), number, ids, _ends(len(ids), size, int(request["in"])))
+            yield from _agentic(row["requests"], number, int(row["block_size"]))
+        elif isinstance(row["hash_ids"], Mapping):
+            yield sections.prompt(row)
         else:
-            ids = row["hash_ids"]
+            ids = _ids(row)
             ends = _ends(len(ids), MOONCAKE_BLOCK_TOKENS, int(row["input_length"]))
             yield Prompt(float(row["timestamp"]) / 1000, 0, ids, ends)
+
+
+def _agentic(requests: Sequence[Mapping[str, Any]], scope: int, block_tokens: int) -> Iterator[Prompt]:
+    """Requests of one session; a row without blocks of its own holds those of its sub-agents, under any key."""
+    for request in requests:
+        if "hash_ids" in request:
+            ids = _ids(request)
+            yield Prompt(float(request["t"]), scope, ids, _ends(len(ids), block_tokens, int(request["in"])))
+        nested = [value for value in request.values() if isinstance(value, (list, dict))]
+        for value in nested:
+            rows = value.get("requests", []) if isinstance(value, dict) else value
+            yield from _agentic([row for row in rows if isinstance(row, dict)], scope, block_tokens)
+
+
+def _ids(row: Mapping[str, Any]) -> list[int]:
+    ids = row["hash_ids"]
+    if not isinstance(ids, list) or not all(isinstance(block, int) for block in ids):
+        raise ValueError("hash_ids is no list of block numbers")
+    return ids
 
 
 def _ends(blocks: int, block_tokens: int, prompt_tokens: int) -> Sequence[int]:
@@ -214,19 +235,44 @@ def _ends(blocks: int, block_tokens: int, prompt_tokens: int) -> Sequence[int]:
     return full_blocks
 
 
+class RagPulse:
+    """Prompts of RAGPulse: sections in prompt order; a block counts as the same only after the same blocks, so ids are
+    chained. Block lengths are those of the files in a folder; without them a prompt's length is shared out evenly.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._tokens: dict[int, int] | None = None
+        self._chain: dict[tuple[int, int], int] = {}
+
+    def prompt(self, row: Mapping[str, Any]) -> Prompt:
+        """One request."""
+        ids = [int(block) for section in PROMPT_ORDER for block in row["hash_ids"][section]]
+        node, nodes = 0, []
+        for block in ids:
+            node = self._chain.setdefault((node, block), len(self._chain) + 1)
+            nodes.append(node)
+        known = self._lengths()
+        if known:
+            ends = list(accumulate(known[block] for block in ids))
+        else:
+            length = int(row["input_length"])
+            ends = [length * (place + 1) // len(ids) for place in range(len(ids))]
+        return Prompt(float(row["timestamp"]), 0, nodes, ends)
+
+    def _lengths(self) -> dict[int, int]:
+        if self._tokens is None:
+            self._tokens = {}
+            for file in sorted(self._folder.glob("[1-5]_*.jsonl*")):
+                for row in _rows(file):
+                    ids = [value for key, value in row.items() if key.endswith("_id")]
+                    self._tokens[int(ids[0])] = int(row["token_length"])
+        return self._tokens
+
+
 def _ragpulse(folder: Path) -> Iterator[Prompt]:
-    """Sections in prompt order; a block counts as the same only after the same blocks, so ids are chained."""
-    tokens: dict[int, int] = {}
-    for file in sorted(folder.glob("[1-5]_*.jsonl*")):
-        for row in _rows(file):
-            ids = [value for key, value in row.items() if key.endswith("_id")]
-            tokens[int(ids[0])] = int(row["token_length"])
-    chain: dict[tuple[int, int], int] = {}
+    """Every trace of a folder."""
+    sections = RagPulse(folder)
     for file in sorted(folder.glob("trace*.jsonl*")):
         for row in _rows(file):
-            ids = [int(block) for section in PROMPT_ORDER for block in row["hash_ids"][section]]
-            node, nodes = 0, []
-            for block in ids:
-                node = chain.setdefault((node, block), len(chain) + 1)
-                nodes.append(node)
-            yield Prompt(float(row["timestamp"]), 0, nodes, list(accumulate(tokens[block] for block in ids)))
+            yield sections.prompt(row)

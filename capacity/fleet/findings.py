@@ -1,4 +1,4 @@
-"""What a reader should be lines first: the first limit exceeded, what was rejected and why, and what not to trust."""
+"""What a reader should read first: the first limit exceeded, what was rejected and why, and what not to trust."""
 
 from __future__ import annotations
 
@@ -7,13 +7,25 @@ from datetime import timedelta
 
 from capacity.cost.prices import stale_warning
 from capacity.fleet.inputs import PlanInputs
-from capacity.plan import Plan, PlanError, QuotaNeed, Rejected, Sensitivity, SupplyPlan
+from capacity.plan import (
+    ErrorBars,
+    InformationValue,
+    Plan,
+    PlanError,
+    QuotaNeed,
+    Rejected,
+    Sensitivity,
+    SupplyPlan,
+)
 from facts.lifecycle import lifecycle_warning
+from scenarios.schema import Scenario
 
 CHARGED_SHARE_MIN = 0.99
 """Below this share a fleet's cost is lines apart from the interactions'."""
 
 
+RANGE_WIDE = 10.0
+"""A range beyond this says which measurement would shrink it."""
 RESERVED_SHARE_MAX = 0.9
 """A lower max_tokens is advised where it spares a tenth of what calls reserve, or more."""
 
@@ -22,7 +34,9 @@ def assumptions_first(ranked: Sequence[Sensitivity]) -> tuple[str, ...]:
     """The three inputs that move the plan most, each with what they do."""
     effects: dict[str, str] = {}
     for item in ranked:
-        effect = f"{item.output.replace('_usd', '')} {_short(item.at_low)} .. {_short(item.at_high)} {item.unit}"
+        low, high = sorted((item.at_low, item.at_high))
+        unit = "" if item.unit == item.output else f" {item.unit}"
+        effect = f"{item.output.removesuffix('_usd').replace('_', ' ')} {_short(low)} .. {_short(high)}{unit}"
         effects[item.input] = f"{effects[item.input]}; {effect}" if item.input in effects else f"{item.input}: {effect}"
     return tuple(list(effects.values())[:3])
 
@@ -80,6 +94,7 @@ def warnings(inputs: PlanInputs, supplies: Sequence[SupplyPlan], sized: Sequence
         lines.append("tokens and routes come from the emulator (SIMULATED); measure on the real models before ordering")
     if inputs.scenario.assistant.max_tokens is None:
         lines.append("max_tokens is unset: each call reserves the model's maximum from its quota; set it first")
+    lines += _ignored(inputs.scenario)
     lines += _meters(inputs)
     lines += _increases(supplies)
     lines += _billing(inputs, supplies)
@@ -98,6 +113,28 @@ def _retirements(inputs: PlanInputs, supplies: Sequence[SupplyPlan]) -> list[str
     last = start + timedelta(seconds=inputs.scenario.event.length_s)
     models = [inputs.prices.models[name] for name in dict.fromkeys(supply.model for supply in supplies)]
     return [line for model in models if (line := lifecycle_warning(model, start.date(), last.date()))]
+
+
+def range_note(errors: ErrorBars | None, known: Sequence[InformationValue]) -> tuple[str, ...]:
+    """Which single measurement would shrink a range of more than ten times most; nothing where it is narrower."""
+    if errors is None or not known or errors.chips.high <= RANGE_WIDE * max(errors.chips.low, 1.0):
+        return ()
+    ratio = errors.chips.high / max(errors.chips.low, 1.0)
+    return (
+        f"chips needed range over {ratio:,.0f} times ({errors.chips.low:,.0f} to {errors.chips.high:,.0f}, 90%): what "
+        f"would shrink it most is {known[0].input}: {known[0].how}",
+    )
+
+
+def _ignored(scenario: Scenario) -> list[str]:
+    """One line of the keys that this scenario states and no plan looks at."""
+    default = type(scenario.mix).model_fields
+    names = ("image_ratio", "page_context_ratio", "follow_up_ratio", "confirm_ratio", "customers")
+    keys = [f"mix.{name}" for name in names if getattr(scenario.mix, name) != default[name].default]
+    if scenario.demand.interactions.arrivals.process != "poisson":
+        keys.append("demand.interactions.arrivals (a replica sees Poisson calls)")
+    keys += [f"faults ({kind})" for kind in sorted({fault.kind for fault in scenario.faults} - {"cold_cache"})]
+    return [f"not in this plan, though the scenario states them: {', '.join(keys)}"] if keys else []
 
 
 def _meters(inputs: PlanInputs) -> list[str]:

@@ -328,7 +328,7 @@ def lengths_of(inputs: PlanInputs, name: str) -> Lengths:
     if queries is not None and (inputs.is_planner(name) or not mask.any()):
         prompt, answer = max(1, queries.input_tokens), max(1, queries.output_tokens)
         return Lengths(np.array([prompt]), np.array([answer]), np.array([0]))
-    prompts = calls.prompt_tokens[mask][:SAMPLE_CALLS_MAX]
+    prompts = np.maximum(1, calls.prompt_tokens[mask][:SAMPLE_CALLS_MAX])
     answers = np.maximum(1, calls.output_tokens[mask][:SAMPLE_CALLS_MAX])
     cached = np.minimum(calls.cache_read_tokens[mask][:SAMPLE_CALLS_MAX], prompts - 1)
     return Lengths(prompts, answers, cached)
@@ -373,7 +373,11 @@ def _tokens_figure(inputs: PlanInputs, name: str, values: Ints) -> Figure:
     origin, mean = inputs.calls.provenance.get(name, "assumed"), float(values.mean())
     interaction = inputs.calls.turn_interaction[inputs.calls.turn[inputs.calls.of(name)]][: len(values)]
     stated = inputs.is_planner(name) or not len(interaction)
-    half = 0.0 if stated else math.hypot(math.log1p(inputs.spread), Z_90 * _mean_error(values, interaction) / mean)
+    half = (
+        0.0
+        if stated or mean <= 0
+        else math.hypot(math.log1p(inputs.spread), Z_90 * _mean_error(values, interaction) / mean)
+    )
     return Figure(
         mean, mean * math.exp(-half), mean * math.exp(half), "tokens", origin,
         inputs.calls.source, simulated=origin == "simulated",

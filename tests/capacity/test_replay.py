@@ -88,3 +88,51 @@ def test_a_file_that_is_no_trace_is_refused_with_its_name(tmp_path, text):
     file.write_text(text)
     with pytest.raises(ReplayError, match="odd"):
         read_prompts(file)
+
+
+def rag_row(at_s, *passages):
+    sections = {
+        "sys_prompt": [1, 2],
+        "passages_ids": list(passages),
+        "history": [],
+        "web_search": [],
+        "user_input": [9],
+    }
+    return {"timestamp": str(at_s), "input_length": 400, "hash_ids": sections}
+
+
+@pytest.mark.parametrize("policy", ["infinite", "ttl:300", "lru:100"])
+def test_a_flat_file_of_ragpulse_is_read_by_its_sections(tmp_path, policy):
+    """Two of four blocks are the same at the same place; what follows another passage is another block."""
+    path = tmp_path / "flat.jsonl"
+    path.write_text("\n".join(json.dumps(row) for row in (rag_row(0, 5), rag_row(1, 6))))
+    result = replay(read_prompts(path), policy)
+    assert (result.blocks, result.hit_blocks, result.tokens, result.hit_tokens) == (8, 2, 800, 200)
+
+
+def test_a_flat_file_takes_its_block_lengths_from_the_files_beside_it(traces):
+    flat, folder = (read_prompts(traces / "ragpulse" / name) for name in ("trace_days0-3.jsonl.gz", ""))
+    assert [prompt.ends for prompt in flat] == [prompt.ends for prompt in folder]
+
+
+def test_requests_of_sub_agents_are_part_of_their_session(tmp_path):
+    def request(at_s, ids):
+        return {"t": at_s, "in": 128, "hash_ids": ids}
+
+    nested = {
+        "t": 1.0,
+        "agent": "search",
+        "requests": [request(1.0, [1, 3]), {"sub": {"requests": [request(2, [1, 3])]}}],
+    }
+    path = tmp_path / "agents.jsonl"
+    path.write_text(json.dumps({"block_size": 64, "requests": [request(0, [1, 2]), nested]}))
+    result = replay(read_prompts(path), "infinite")
+    assert (result.requests, result.hit_blocks) == (3, 3)
+
+
+@pytest.mark.parametrize("ids", ['"abc"', "[[1]]", "null", "7"])
+def test_what_is_no_list_of_blocks_is_refused_in_one_line(tmp_path, ids):
+    path = tmp_path / "odd.jsonl"
+    path.write_text(f'{{"timestamp": 1, "input_length": 5, "hash_ids": {ids}}}')
+    with pytest.raises(ReplayError, match="not a block-hash trace"):
+        read_prompts(path)

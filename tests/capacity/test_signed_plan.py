@@ -139,3 +139,27 @@ def test_no_two_seeds_differ_by_more_than_the_stated_range():
     for each in plans:
         for other in plans:
             assert each.errors.chips.low <= other.errors.chips.mid <= each.errors.chips.high
+
+
+def test_a_plan_of_no_tokens_is_a_plan():
+    nothing = dict.fromkeys(
+        ("shared_prefix_tokens", "customer_prefix_tokens", "history_tokens_per_turn", "message_tokens"), 0
+    )
+    empty = of({"capacity__assumed_tokens": nothing | {"tool_result_tokens": 0, "output_tokens": 0}})
+    assert empty.event_cost_usd.mid >= 0
+
+
+def test_keys_that_no_plan_looks_at_are_named_in_one_line():
+    stated = of(
+        {"mix__image_ratio": 0.2, "faults": [{"kind": "throttle", "at_s": "1h", "length_s": "5m", "ratio": 0.1}]}
+    )
+    (line,) = [line for line in stated.warnings if line.startswith("not in this plan")]
+    assert "mix.image_ratio" in line
+    assert "faults" in line
+    assert not any(line.startswith("not in this plan") for line in of().warnings)
+
+
+def test_a_wide_range_says_first_what_would_shrink_it():
+    wide = of({"demand__interactions__peak_per_s": {"low": 1, "mid": 20, "high": 900, "confidence": 0.9}})
+    assert wide.warnings[0].startswith("chips needed range over")
+    assert wide.expected_value_of_information[0].how in wide.warnings[0]
