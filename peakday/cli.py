@@ -6,9 +6,11 @@ import signal
 import sys
 from collections.abc import Sequence
 from types import FrameType
+from typing import Annotated
 
 import typer
 
+from host.environment import peakday_version
 from host.errors import Exit
 from peakday.commands import assistant, aws, bench, cache, calibrate, check, plan, records, run, scenario, setup, stack
 from peakday.errors import explain
@@ -21,6 +23,27 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+VERSION_HELP = "Print the version and exit."
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"peakday {peakday_version()}")
+        raise typer.Exit
+
+
+Version = Annotated[bool, typer.Option("--version", is_eager=True, callback=_show_version, help=VERSION_HELP)]
+
+
+@app.callback()
+def everything(
+    version: Version = False,
+) -> None:
+    """Rehearse a peak event against an LLM assistant, measure its silicon, and plan chips, cache and cost."""
+
+
 for family in (setup, scenario, stack, run, bench, calibrate, cache, plan, records, assistant, aws, check):
     family.register(app)
 

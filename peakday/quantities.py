@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 
 from peakday.errors import CommandError
 
+_PART = r"(\d+(?:\.\d*)?|\.\d+)\s*([a-z]*)\s*"
 _UNIT_S = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 def duration_s(text: str, option: str) -> float:
-    """`300`, `300s`, `5m`, `4h`, `4d` -> seconds; >= 0."""
-    match = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([a-z]*)\s*", text)
-    if not match or match[2] not in _UNIT_S:
-        raise CommandError(f"{option} {text!r}: expected a duration such as 300s, 5m or 4h")
-    return float(match[1]) * _UNIT_S[match[2]]
+    """`300`, `300s`, `5m`, `4h`, `4d`, and from large to small `18h10m`, `1d2h30m` -> seconds; >= 0."""
+    parts = re.findall(_PART, text)
+    units_s = [_UNIT_S.get(unit, 0.0) for _, unit in parts]
+    falling = all(earlier > later for earlier, later in itertools.pairwise(units_s))
+    named = len(parts) == 1 or all(unit for _, unit in parts)
+    if not re.fullmatch(rf"\s*(?:{_PART})+", text) or not all(units_s) or not (falling and named):
+        raise CommandError(f"{option} {text!r}: expected a duration such as 300s, 5m, 4h or 18h10m")
+    return sum(float(number) * unit_s for (number, _), unit_s in zip(parts, units_s, strict=True))
 
 
 def rate_per_s(text: str, option: str) -> float:

@@ -164,6 +164,8 @@ def versions(store: Store, scenario: str) -> list[str]:
 def save(store: Store, scenario: str, baseline: Mapping[str, Any], created_utc: str) -> str:
     """Write a new version and return its name; it becomes current only where there was none.
 
+    Keys are sorted and each figure has a line of its own, so that a diff of two versions is read by a person.
+
     Args:
         created_utc: ISO time, which names the version.
     """
@@ -172,7 +174,9 @@ def save(store: Store, scenario: str, baseline: Mapping[str, Any], created_utc: 
     taken = [name for name in versions(store, scenario) if name.startswith(version)]
     version += f"-{len(taken) + 1}" if taken else ""
     document = {"schema": SCHEMA, "version": version, "created_utc": created_utc, "scenario": scenario, **baseline}
-    store.write(f"{scenario}/{version}.json", (json.dumps(document, allow_nan=False) + "\n").encode())
+    store.write(
+        f"{scenario}/{version}.json", (json.dumps(document, allow_nan=False, indent=1, sort_keys=True) + "\n").encode()
+    )
     if store.read(f"{scenario}/current.json") is None:
         promote(store, scenario, version)
     return version

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from host.errors import Exit
+from host.errors import Exit, PeakdayError
 from peakday.consent import Consent
 from peakday.console import Console
 from peakday.errors import CommandError
@@ -22,6 +22,7 @@ from peakday.gate.regression.noise import FILE as NOISE_FILE
 from peakday.gate.regression.noise import HOPELESS, POWER, add_session, like_the_last, scatters, seen
 from peakday.gate.settings import Checks, Regression, load_checks
 from peakday.gate.state import Check, CheckRequest, prepare
+from peakday.gate.verdicts import Line, Outcome, Verdict
 from peakday.quantities import duration_s, rate_per_s
 
 GATES = ("exact", "slo", "regression")
@@ -61,9 +62,21 @@ def check_scenario(
     if options.against is not None and is_record(options.scenario):
         outcome = check_records(options.scenario, options.against, options.margin)
     else:
-        outcome = run_check(prepare(request_of(options), settings(options), console))
+        outcome = _checked(options, console)
     write_outputs(outcome, clock() - began_s, junit=junit, markdown=markdown, html=html)
     return outcome.exit_code, as_text(outcome), as_data(outcome)
+
+
+def _checked(options: CheckOptions, console: Console) -> Outcome:
+    """The outcome; where a build or its start failed, one line that says so, for every file that a CI server reads."""
+    check = prepare(request_of(options), settings(options), console)
+    try:
+        return run_check(check)
+    except PeakdayError as error:
+        if error.exit_code != Exit.ENVIRONMENT:
+            raise
+        check.lines.append(Line("build", "start", Verdict.BROKEN, " ".join(str(error).split())))
+        return check.outcome()
 
 
 def request_of(options: CheckOptions) -> CheckRequest:

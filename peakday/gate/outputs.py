@@ -16,13 +16,15 @@ MARKS = {
     Verdict.FAIL: "❌ FAIL",
     Verdict.INCONCLUSIVE: "❔ inconclusive",
     Verdict.INVALID: "🚫 INVALID",
+    Verdict.BROKEN: "💥 BROKEN",
     Verdict.WARN: "⚠️ warn",
 }
 _SENTENCES = {
     Verdict.PASS: "PASS: every gate that was asked for is sure of it",
     Verdict.FAIL: "FAIL: {failed}",
+    Verdict.BROKEN: "BROKEN: a build or its start failed, so nothing was judged; its line says why",
     Verdict.INVALID: "INVALID: the generator was at fault, so nothing was shown; give the machine less to do, repeat",
-    Verdict.INCONCLUSIVE: "INCONCLUSIVE: nothing failed, but {failed} could not be judged; its line says why",
+    Verdict.INCONCLUSIVE: "INCONCLUSIVE: nothing failed; not judged: {failed}; each line says why",
 }
 
 
@@ -66,7 +68,7 @@ def sentence(outcome: Outcome) -> str:
 
 def ranked(outcome: Outcome) -> list[Line]:
     """Lines with what needs a reader on top."""
-    gravity = [Verdict.FAIL, Verdict.INVALID, Verdict.INCONCLUSIVE, Verdict.WARN, Verdict.PASS]
+    gravity = [Verdict.BROKEN, Verdict.FAIL, Verdict.INVALID, Verdict.INCONCLUSIVE, Verdict.WARN, Verdict.PASS]
     return sorted(outcome.lines, key=lambda line: (gravity.index(line.verdict), line.why.startswith(CHANGED)))
 
 
@@ -147,6 +149,7 @@ def as_junit(outcome: Outcome, took_s: float) -> str:
     kinds = {
         Verdict.FAIL: ("failure", "failures"),
         Verdict.INVALID: ("error", "errors"),
+        Verdict.BROKEN: ("error", "errors"),
         Verdict.INCONCLUSIVE: ("skipped", "skipped"),
     }
     for line in outcome.lines:

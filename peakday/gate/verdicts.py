@@ -17,6 +17,7 @@ class Verdict(enum.StrEnum):
     FAIL = "fail"
     INCONCLUSIVE = "inconclusive"
     INVALID = "invalid"
+    BROKEN = "broken"
     WARN = "warn"
 
 
@@ -67,9 +68,10 @@ EXITS = {
     Verdict.PASS: Exit.OK,
     Verdict.FAIL: Exit.GATE_FAILED,
     Verdict.INVALID: Exit.INVALID_RUN,
+    Verdict.BROKEN: Exit.ENVIRONMENT,
     Verdict.INCONCLUSIVE: Exit.INCONCLUSIVE,
 }
-_ORDER = (Verdict.FAIL, Verdict.INVALID, Verdict.INCONCLUSIVE, Verdict.PASS)
+_ORDER = (Verdict.BROKEN, Verdict.FAIL, Verdict.INVALID, Verdict.INCONCLUSIVE, Verdict.PASS)
 
 
 def overall(verdicts: Iterable[Verdict]) -> Verdict:

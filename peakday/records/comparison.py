@@ -28,6 +28,8 @@ def compare_records(before: str, after: str, page: Path | None) -> tuple[str, di
     (kind, old), (other, new) = find_any(before), find_any(after)
     if kind != other:
         raise CommandError(f"{before} is in {kind}/ and {after} in {other}/: only records of one kind can be compared")
+    if old.resolve() == new.resolve():
+        raise CommandError(f"{before} and {after} are one record, {old.name}: name two, such as latest~1 latest")
     text, data = _COMPARERS[kind](old, new)
     if page is not None:
         text += f"\n\n{write_compare(page, load_any(str(old))[0], load_any(str(new))[0])}"

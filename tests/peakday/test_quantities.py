@@ -32,3 +32,17 @@ def test_a_window_needs_a_start_before_its_end(text):
 
 def test_a_window_is_two_durations():
     assert window_s("0s:5m", "--window") == (0, 300)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("18h10m", 65_400), ("1d2h30m", 95_400), ("1h30s", 3_630), ("90", 90), ("1.5h", 5_400), ("2h 15m", 8_100)],
+)
+def test_a_duration_may_have_parts(text, seconds):
+    assert duration_s(text, "--for") == seconds
+
+
+@pytest.mark.parametrize("text", ["10m18h", "1h1h", "18h10", "10 20", "h", "", "1h-5m", "1x", "1h10x"])
+def test_parts_fall_and_each_has_a_unit(text):
+    with pytest.raises(CommandError, match="expected a duration"):
+        duration_s(text, "--for")

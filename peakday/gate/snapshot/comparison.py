@@ -19,6 +19,10 @@ from peakday.gate.state import Check
 from peakday.gate.verdicts import Line, Verdict
 
 NO_TRAFFIC = "zero traffic: no scripted turn was answered, so nothing was shown"
+NOT_COVERED = (
+    "not run, so tokens, calls and tools of this system are not gated: snapshot checks drive the local stack alone; "
+    "add --only slo --only regression to gate without them"
+)
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ class _Baseline:
 def check_exact(check: Check, other: Build | list[Measured] | None) -> None:
     """The snapshot, against the committed baseline, else against the other build's own drive."""
     if check.candidate.folder is None or check.candidate.sut is not None:
-        check.notes.append("snapshot checks not run: only the local stack answers the same way twice")
+        check.lines.append(Line(EXACT, "snapshot", Verdict.INCONCLUSIVE, NOT_COVERED))
         return
     drive = _driven(check)
     check.facts["exact"] = drive.figures

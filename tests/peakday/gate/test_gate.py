@@ -11,13 +11,13 @@ from peakday.errors import CommandError
 from peakday.gate import gate as gates
 from peakday.gate.builds.builds import Build
 from peakday.gate.builds.journal import Journal
-from peakday.gate.check import CheckOptions, check_noise, request_of, settings
+from peakday.gate.check import CheckOptions, check_noise, check_scenario, request_of, settings
 from peakday.gate.fingerprint import asked_otherwise, workload_hash
 from peakday.gate.gate import check_history, check_regression, check_slo, noise_session, run_check, save_baseline
 from peakday.gate.settings import Checks, Sut, load_checks
 from peakday.gate.verdicts import Verdict
 from scenarios.loading import load_scenario
-from tests.peakday.gate.making import HOST, THERE, check_with, keep, loads, measured, row, run, scripts
+from tests.peakday.gate.making import HOST, QUIET, THERE, check_with, keep, loads, measured, row, run, scripts
 
 
 def test_switches_of_the_assistant_are_under_test_and_no_other_scenario():
@@ -230,10 +230,10 @@ def test_a_system_of_ones_own_is_built_here_and_in_the_worktree(check, monkeypat
     asked_so = check_with(check, against="HEAD~1", only=("exact", "regression"))
     asked_so.checks, asked_so.candidate = Checks(sut=sut), replace(check.candidate, sut=sut)
     outcome = run_check(asked_so)
-    assert outcome.exit_code == Exit.OK
+    assert outcome.exit_code == Exit.INCONCLUSIVE
     assert built == [("make", Path())]
     assert [build.sut for build in builds[:2]] == [sut, sut]
-    assert "snapshot checks not run" in outcome.notes[0]
+    assert any("not run, so tokens" in line.why for line in outcome.lines)
 
 
 def test_looks_beyond_the_pairs_asked_for_are_dropped():
@@ -275,3 +275,19 @@ def test_the_page_s_example_of_checks_yaml_can_be_read(tmp_path):
 def test_an_unknown_gate_is_a_usage_error():
     with pytest.raises(CommandError, match="known: exact, slo, regression"):
         request_of(CheckOptions("smoke", only=("latency",)))
+
+
+def test_a_build_that_fails_to_start_writes_every_file_and_exits_5(check, monkeypatch, tmp_path):
+    """A CI server shows what it can read: the report is there, and says why."""
+    monkeypatch.setattr("peakday.gate.check.prepare", lambda *_: check)
+
+    def broken(_check):
+        raise CommandError("sut.start ended with exit code 3: no licence", Exit.ENVIRONMENT)
+
+    monkeypatch.setattr("peakday.gate.check.run_check", broken)
+    paths = {name: tmp_path / f"out.{name}" for name in ("junit", "markdown", "html")}
+    code, text, data = check_scenario(CheckOptions("smoke"), QUIET, **paths, clock=lambda: 0.0)
+    assert (code, data["exit_code"], data["verdict"]) == (Exit.ENVIRONMENT, 5, "broken")
+    assert "no licence" in text
+    assert all("no licence" in path.read_text() for path in paths.values())
+    assert "<error " in paths["junit"].read_text()

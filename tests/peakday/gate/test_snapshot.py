@@ -150,5 +150,5 @@ def test_a_baseline_of_another_machine_holds_and_the_report_says_so(check, monke
 def test_a_system_of_the_users_own_has_no_floor_and_the_report_says_so(check):
     check.candidate = Build("candidate", "url", targets=("assistant=http://127.0.0.1:1",))
     check_exact(check, None)
-    assert check.lines == []
-    assert "snapshot checks not run" in check.notes[0]
+    assert check.lines[0].verdict == Verdict.INCONCLUSIVE
+    assert "add --only slo --only regression" in check.lines[0].why
