@@ -246,9 +246,13 @@ class SseAnswer(Answer):
             self.text.append(data)
         chunks = 0
         if data.endswith(self.plain) and self.rare not in data:
-            events = data.count(b"\n\n")
-            if data.count(self.plain) == events == data.count(self.marker):
-                chunks = events - data.count(self.empty)
+            if data.find(b"\n\n") == len(data) - 2:  # one event, as most reads bring
+                at = data.find(self.marker)
+                chunks = int(at >= 0 and not data.startswith(self.empty, at))
+            else:
+                events = data.count(b"\n\n")
+                if data.count(self.plain) == events == data.count(self.marker):
+                    chunks = events - data.count(self.empty)
         if not chunks:
             return self.mixed(now_ns, data)
         self.chunks += chunks  # from here on `content`, inlined: this is the hot path
