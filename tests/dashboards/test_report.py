@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from bench.dashboards import measure
+from capacity.plan import Probability, ServiceLevel, VarianceShare
 from dashboards.html.run.page import run_parts
 from dashboards.html.run.turn import nearest_turn, turn_steps
 from dashboards.numbers.plan import plan_numbers
@@ -184,3 +185,15 @@ def test_a_record_read_to_save_memory_gives_the_same_page(run, out):
     compact = load_for_report(run.path)
     assert str(compact.calls["model"].dtype) == "category"
     assert write_report(out, run=compact).read_text() == plain
+
+
+def test_the_one_probability_and_its_causes_stand_on_the_page(plan, out):
+    """The level that is bought, how often it falls short with its interval, and which cause makes the range."""
+    odds = {
+        name: Probability(0.084, 0.07, 0.1, 1000) for name in ("fleet_short", "quota_short", "short", "budget_short")
+    }
+    service = ServiceLevel(level=0.9, basis="stated", region_short={}, budget_usd=8e6, **odds)
+    full = replace(plan, service=service, variance=(VarianceShare("demand", 0.67), VarianceShare("step times", 0.13)))
+    text = html.unescape(write_report(out, plan=full).read_text())
+    assert "90% of 1,000 joint draws. P(short): fleets 8.4% (7.0% to 10.0%)" in text
+    assert "demand makes 67.0% of the variance of cost" in text

@@ -160,7 +160,7 @@ def sensitivity_panels(plan: Plan) -> list[Panel]:
     errors = _error_bars(plan)
     if not panels and errors is None:
         return [Panel("One input at a time", "The plan holds no sensitivities.")]
-    return [*panels, *([errors] if errors else []), *_information_value(plan)]
+    return [*panels, *_variance(plan), *([errors] if errors else []), *_information_value(plan)]
 
 
 def _information_value(plan: Plan) -> list[Panel]:
@@ -184,6 +184,21 @@ def _information_value(plan: Plan) -> list[Panel]:
     ]
     head = ("Input", "Chips spared", "Dollars spared", "How to measure it")
     return [Panel("What is worth measuring", sentence, Table("One input known, all others as uncertain", head, rows))]
+
+
+def _variance(plan: Plan) -> list[Panel]:
+    """How much of the range is which cause: a waterfall of the variance of cost."""
+    if not plan.variance:
+        return []
+    rows: list[list[Cell]] = [[row.cause, show(row.share, "ratio")] for row in plan.variance]
+    first = max(plan.variance, key=lambda row: row.share)
+    sentence = (
+        f"{first.cause} makes {show(first.share, 'ratio')} of the variance of cost over the joint draws; shares of "
+        "causes that act together overlap, so that they need not add up."
+    )
+    table = Table("Share of the variance of cost that knowing it would remove", ("Cause", "Share"), rows)
+    chart = charts.bars([row.cause for row in plan.variance], {"share": [row.share for row in plan.variance]}, "ratio")
+    return [Panel("Where the range comes from", sentence, table, chart)]
 
 
 def _middle(plan: Plan, output: str) -> float | None:

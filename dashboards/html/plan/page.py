@@ -111,9 +111,27 @@ def _from_rows(plan: Plan, numbers: list[Number]) -> list[Part]:
     return [marked(part) for part in parts] if plan.simulated else parts
 
 
+def service_words(plan: Plan) -> list[Prose]:
+    """The one probability of the plan, and what no fleet serves."""
+    if plan.service is None:
+        return []
+    service = plan.service
+    odds = ", ".join(
+        f"{name} {p.value:.1%} ({p.low:.1%} to {p.high:.1%})"
+        for name, p in (("fleets", service.fleet_short), ("quota asks", service.quota_short), ("either", service.short))
+    )
+    text = f"{service.level:.0%} of {service.short.n:,} joint draws. P(short): {odds}."
+    budget = f" A budget of {show(service.budget_usd, 'usd')} holds in as many."
+    return [
+        Paragraph(text + budget, lead="What is bought carries"),
+        *[Paragraph(words, lead="Not served:") for words in plan.not_served],
+    ]
+
+
 def _drivers(plan: Plan) -> list[Prose]:
     items = plan.assumptions_with_most_effect[:3]
     return [
+        *service_words(plan),
         Paragraph(plan.first_limit_exceeded, lead="First limit exceeded:"),
         Paragraph("", lead=f"The {_COUNT.get(len(items), len(items))} assumptions that matter most"),
         Bullets(items, numbered=True),
