@@ -8,14 +8,16 @@ from typing import Any
 import pytest
 
 from neuron_bench.models.presets import PRESETS
-from neuron_bench.models.shapes import DecoderShape
+from neuron_bench.models.shapes import DecoderShape, Rope
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'peakday[bench]'")
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
-from neuron_bench.child.decoder import build_decoder  # noqa: E402
+from neuron_bench.child.decoder import build_decoder, rotary  # noqa: E402
 from neuron_bench.child.encoder import build_encoder  # noqa: E402
-from neuron_bench.child.runner import plain_trace  # noqa: E402
+from neuron_bench.child.runner import Runner, plain_trace  # noqa: E402
+from neuron_bench.trace.cases import prefill  # noqa: E402
+from neuron_bench.trace.messages import LoadRequest  # noqa: E402
 
 STEPS = 64
 PROMPT = 8
@@ -146,3 +148,67 @@ def test_deep_random_weights_stay_finite() -> None:
     model = build_decoder(deep, batch=1, cache_tokens=16, dtype="bfloat16", device="cpu", seed=1)
     with torch.inference_mode():
         assert torch.isfinite(model(prompt(1), at(0))[0]).all()
+
+
+QWEN3 = {"qk_norm": "head", "qkv_bias": True}
+GEMMA = {
+    "norms": 4, "post_norm": True, "norm_plus_one": True, "activation": "gelu_tanh", "tied_embeddings": True,
+    "attention_softcap": 50.0, "logit_softcap": 30.0, "embedding_scale": 8.0, "sliding_window": 16,
+    "sliding_layers": (0,), "qk_norm": "head",
+}  # fmt: skip
+PARTIAL = {"rope": Rope(1e4, rotary_dim=8), "out_bias": True, "mlp_bias": True, "head_bias": True}
+
+
+@pytest.mark.parametrize("parts", [QWEN3, GEMMA, PARTIAL])
+def test_what_a_shape_says_is_built_and_a_static_cache_changes_nothing(parts: dict[str, Any]) -> None:
+    """Weights as counted; and one token at a time gives the logits of the whole prompt at once, window and all."""
+    shape = DecoderShape("parts", 2, 64, 4, 2, 16, 176, 128, 256, **parts)
+    first, second = (
+        build_decoder(shape, batch=1, cache_tokens=32, dtype="float32", device="cpu", seed=3) for _ in range(2)
+    )
+    tokens = torch.randint(0, shape.vocab, (1, 24), generator=torch.Generator().manual_seed(5))
+    assert sum(weight.numel() for weight in first.weights()) == shape.params
+    with torch.inference_mode():
+        whole = first(tokens, at(0))[0]
+        for place in range(24):
+            step = second(tokens[:, place : place + 1], at(place))[0]
+    torch.testing.assert_close(step, whole, rtol=1e-4, atol=1e-4)
+
+
+def test_a_window_hides_what_lies_behind_it() -> None:
+    """The logits of a two-layer model with windows of 4 do not depend on a token eight places back."""
+    shape = DecoderShape("window", 2, 64, 4, 2, 16, 176, 128, 256, sliding_window=4, sliding_layers=(0, 1))
+    tokens = torch.randint(0, shape.vocab, (1, 16), generator=torch.Generator().manual_seed(5))
+    other = tokens.clone()
+    other[0, 3] = (other[0, 3] + 1) % shape.vocab
+    logits = []
+    with torch.inference_mode():
+        for prompt_tokens in (tokens, other):
+            model = build_decoder(shape, batch=1, cache_tokens=16, dtype="float32", device="cpu", seed=3)
+            logits.append(model(prompt_tokens, at(0))[0])
+    assert torch.equal(*logits)
+
+
+@pytest.mark.parametrize("kind", ["linear", "llama3", "yarn"])
+def test_a_rope_scaling_slows_long_waves_and_no_short_one(kind: str) -> None:
+    """The slowest dimension turns `factor` times slower; the fastest as before, but for linear, which slows all."""
+    plain, scaled = Rope(1e4), Rope(1e4, kind, 8.0, original_context_tokens=512, attention_factor=1.0)
+    angles = [torch.atan2(*reversed([t[1, :8] for t in rotary(rope, 16, 2)])).double() for rope in (plain, scaled)]
+    assert angles[0][7] / angles[1][7] == pytest.approx(8.0, rel=1e-3)
+    assert angles[0][0] / angles[1][0] == pytest.approx(8.0 if kind == "linear" else 1.0, rel=1e-3)
+
+
+def test_buckets_share_one_file_of_weights(tmp_path: Path) -> None:
+    """A graph is its operations: the second one adds no weights, and gives what the module gives."""
+    for number, tokens in enumerate((16, 32)):
+        request = LoadRequest(
+            case=prefill(1, tokens, "float32"), shape=PRESETS["nano"], device="cpu", threads=1, seed=1,
+            artifact=str(tmp_path / f"{number}.pt"), weights=str(tmp_path / "weights.pt"),
+        )  # fmt: skip
+        runner = Runner(request)
+        eager = build_decoder(PRESETS["nano"], batch=1, cache_tokens=tokens, dtype="float32", device="cpu", seed=1)
+        with torch.inference_mode():
+            assert torch.equal(runner.step()[0], eager(runner.tokens, at(0))[0])
+    sizes = {path.name: path.stat().st_size for path in tmp_path.iterdir()}
+    assert sizes["weights.pt"] > PRESETS["nano"].params * 4
+    assert sizes["0.pt"] + sizes["1.pt"] < sizes["weights.pt"] / 10
