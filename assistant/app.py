@@ -131,9 +131,11 @@ class App:
         try:
             await run_turn(self._services, customer_id, request, trace, sink)
         except ModelError as error:
+            # The provider's own words are the log's: they may name accounts, prompts or hosts.
+            log.warning("a model failed: %s %s: %s", error.status, error.code, error)
             if not sink.is_open:
-                raise RequestError(error.status, error.code, str(error)) from None
-            await sink.event("error", {"status": error.status, "code": error.code, "message": str(error)})
+                raise RequestError(error.status, error.code, error.for_customer) from None
+            await sink.event("error", {"status": error.status, "code": error.code, "message": error.for_customer})
             sink.failed = True
         except RequestError:
             raise

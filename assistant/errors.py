@@ -55,6 +55,15 @@ class ModelError(AssistantError):
         return "stream_error" if self.streaming else "http_error"
 
     @property
+    def for_customer(self) -> str:
+        """What a customer is told of it: nothing of the provider's own text."""
+        if self.status == 429:
+            return "the assistant is busy; please ask again in a moment"
+        if self.code == "timeout":
+            return "the answer took too long; please ask again"
+        return "the assistant could not answer; please ask again"
+
+    @property
     def may_spill(self) -> bool:
         """Whether another model or region may serve what this one could not: throttled, unavailable, unreachable."""
         return not self.streaming and (self.status in (429, 503) or self.code == "connect_error")

@@ -2,6 +2,7 @@
 
 import pytest
 
+from assistant.errors import ModelError
 from assistant.tools.spec import one_line
 from tests.assistant.shopping import Shopper, smoke_world
 
@@ -93,3 +94,13 @@ def test_what_was_declined_cannot_be_confirmed_afterwards(shopper):
     )
     assert (late.status, late.error["code"]) == (400, "bad_confirmation")
     assert shopper.rules.of_customer("c000001") == []
+
+
+@pytest.mark.parametrize(("status", "streaming"), [(429, False), (503, False), (502, True)])
+def test_a_providers_own_words_do_not_reach_customers(make, status, streaming):
+    shop = make({"fallback": {"max_hops": 0}})
+    failed = ModelError(status, "SomeException", "arn:aws:iam::123456789012:role/secret is not authorized", streaming)
+    answer = shop.turn("hello", failed)
+    told = answer.one("error")["message"] if streaming else answer.error["message"]
+    assert "please ask again" in told
+    assert "123456789012" not in answer.body.decode()
