@@ -74,18 +74,18 @@ def finish_record(
 
 def _warnings(job: LoadJob, live: Mapping[str, Any], interrupted: bool) -> list[str]:
     """What a reader of the numbers must know first."""
-    found = [*job.arrivals_notes, *live.get("notes", ())]
+    warnings = [*job.arrivals_notes, *live.get("notes", ())]
     if interrupted:
-        found.append("interrupted: fewer turns were offered than planned")
+        warnings.append("interrupted: fewer turns were offered than planned")
     if job.closed_loop_users is not None:
-        found.append(
+        warnings.append(
             f"closed loop of {job.closed_loop_users} users: it asks less when the target is slow, and so hides its "
             "slowness (coordinated omission); compare its latencies with closed loops alone"
         )
     failed = live.get("counters", {}).get("refreshes_failed", 0)
     if failed:
-        found.append(f"{failed:.0f} refreshes of a token or of credentials failed: the old ones were sent on")
-    return found
+        warnings.append(f"{failed:.0f} refreshes of a token or of credentials failed: the old ones were sent on")
+    return warnings
 
 
 def _with_results(

@@ -157,8 +157,8 @@ def _calls(run: Run) -> Iterator[Crossing]:
     for what, rows in (("quota of", starts[by_quota]), ("calls to", starts[~by_quota])):
         for model, of_model in list(rows.groupby("model"))[:MODELS_MAX]:
             first = of_model.sort_values("at_s").iloc[0]
-            said = f"{what} {model}: {first['error_code']}, {len(of_model)} calls refused or failed from here on"
-            yield _crossing(f"{what} {model}", first["at_s"], len(of_model), 0, said)
+            sentence = f"{what} {model}: {first['error_code']}, {len(of_model)} calls refused or failed from here on"
+            yield _crossing(f"{what} {model}", first["at_s"], len(of_model), 0, sentence)
 
 
 def _tools(run: Run) -> Iterator[Crossing]:
@@ -178,8 +178,8 @@ def _router(turns: pd.DataFrame, budget_s: float) -> Iterator[Crossing]:
     over = turns[turns["route_s"] > budget_s]
     if len(over):
         first = over.sort_values("intended_start_s").iloc[0]
-        said = f"router over its budget: {_against(first['route_s'], budget_s)}"
-        yield _crossing("router budget", first["intended_start_s"], first["route_s"], budget_s, said)
+        sentence = f"router over its budget: {_against(first['route_s'], budget_s)}"
+        yield _crossing("router budget", first["intended_start_s"], first["route_s"], budget_s, sentence)
 
 
 def _generator(turns: pd.DataFrame, limit_s: float) -> Iterator[Crossing]:
@@ -187,8 +187,8 @@ def _generator(turns: pd.DataFrame, limit_s: float) -> Iterator[Crossing]:
         known = rows["start_lag_s"].dropna().to_numpy(np.float64)
         lag_s = float(np.quantile(known, 0.99, method="inverted_cdf")) if len(known) else 0.0
         if lag_s > limit_s:
-            said = f"generator: start lag p99 {_against(lag_s, limit_s)} over {BIN_S:.0f} s"
-            yield _crossing("generator", end_s, lag_s, limit_s, said)
+            sentence = f"generator: start lag p99 {_against(lag_s, limit_s)} over {BIN_S:.0f} s"
+            yield _crossing("generator", end_s, lag_s, limit_s, sentence)
             return
 
 
@@ -198,8 +198,8 @@ def _generator_cpu(generator: pd.DataFrame) -> Iterator[Crossing]:
     if len(over):
         first = over.sort_values("second").iloc[0]
         what, at_s, ratio = "generator CPU", first["second"] + 1, first["cpu_ratio"]
-        said = f"generator: worker {first['worker']:.0f} used {ratio:.0%} of a core, limit {CPU_LIMIT_RATIO:.0%}"
-        yield _crossing(what, at_s, ratio, CPU_LIMIT_RATIO, said)
+        sentence = f"generator: worker {first['worker']:.0f} used {ratio:.0%} of a core, limit {CPU_LIMIT_RATIO:.0%}"
+        yield _crossing(what, at_s, ratio, CPU_LIMIT_RATIO, sentence)
 
 
 def _queue(scraped: pd.DataFrame) -> Iterator[Crossing]:
@@ -213,8 +213,8 @@ def _queue(scraped: pd.DataFrame) -> Iterator[Crossing]:
             part = rows.iloc[lasting[0] : lasting[0] + QUEUE_SAMPLES]
             over_s = part["second"].iloc[-1] - part["second"].iloc[0]
             most = part["value"].max()
-            said = f"queue: up to {most:.0f} requests waited in an engine, and did not clear for {over_s:.0f} s"
-            yield _crossing("queue", part["second"].iloc[0], most, 0, said)
+            sentence = f"queue: up to {most:.0f} requests waited in an engine, and did not clear for {over_s:.0f} s"
+            yield _crossing("queue", part["second"].iloc[0], most, 0, sentence)
 
 
 def _since_t0(rows: pd.DataFrame) -> pd.DataFrame:
@@ -232,5 +232,5 @@ def _target_cpu(scraped: pd.DataFrame) -> Iterator[Crossing]:
         over = np.flatnonzero((ratios > CPU_LIMIT_RATIO) & (passed_s >= SAMPLES_APART_MIN_S))
         if len(over):
             ratio, what = ratios[over[0]], f"CPU of {target}"
-            said = f"{what}: {ratio:.0%} of a core, limit {CPU_LIMIT_RATIO:.0%}"
-            yield _crossing(what, rows["second"].iloc[over[0] + 1], ratio, CPU_LIMIT_RATIO, said)
+            sentence = f"{what}: {ratio:.0%} of a core, limit {CPU_LIMIT_RATIO:.0%}"
+            yield _crossing(what, rows["second"].iloc[over[0] + 1], ratio, CPU_LIMIT_RATIO, sentence)

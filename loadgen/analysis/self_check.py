@@ -86,5 +86,5 @@ def ttft_errors_s(turns: Sequence[tuple[str, float]], requests: Sequence[Mapping
         for row in requests
         if row.get("traceparent") and row.get("first_sent_s") and row.get("received_s")
     }
-    found = [ttft_s - sent[trace_id] for trace_id, ttft_s in turns if trace_id in sent]
-    return np.array(found, dtype=np.float64)
+    errors_s = [ttft_s - sent[trace_id] for trace_id, ttft_s in turns if trace_id in sent]
+    return np.array(errors_s, dtype=np.float64)

@@ -37,14 +37,14 @@ def latency_quantiles(turns: pd.DataFrame, gaps: Histogram) -> dict[str, dict[st
     Gaps between chunks come from the merged histogram, so they are a bin's upper edge, and have no interval.
     """
     rest = turns.drop(index=turns.index[_first(turns)]) if len(turns) else turns
-    found = {metric: _quantiles(*censored_values(rest, metric)) for metric in WAITED_COLUMN}
+    quantiles = {metric: _quantiles(*censored_values(rest, metric)) for metric in WAITED_COLUMN}
     for metric in ("tpot_s", "start_lag_s", "route_s"):
-        found[metric] = _quantiles(rest[metric].dropna().to_numpy(np.float64))
-    found["gap_s"] = {
+        quantiles[metric] = _quantiles(rest[metric].dropna().to_numpy(np.float64))
+    quantiles["gap_s"] = {
         name: Quantile(gaps.quantile(share), None, None, gaps.n, round(gaps.n * (1 - share)))
         for name, share in SHARES.items()
     }
-    return found
+    return quantiles
 
 
 def _quantiles(values: np.ndarray, censored: np.ndarray | None = None) -> dict[str, Quantile]:

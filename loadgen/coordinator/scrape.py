@@ -109,9 +109,9 @@ class Scraper:
         if len(self._rows) >= CHUNK_ROWS:
             self._write()
 
-    def _keep(self, second: float, url: str, found: list[tuple[str, str, float]]) -> None:
+    def _keep(self, second: float, url: str, rows: list[tuple[str, str, float]]) -> None:
         sums: dict[tuple[str, str], float] = {}
-        for metric, labels, value in found:
+        for metric, labels, value in rows:
             self._rows.append((second, url, metric, labels, value))
             sums[url, metric] = sums.get((url, metric), 0.0) + value
         for key, value in sums.items():

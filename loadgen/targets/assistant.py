@@ -123,8 +123,8 @@ class AssistantAnswer(SseAnswer):
         """Where the first event that is no delta begins. A raw line break cannot stand inside JSON: names are exact."""
         if block.count(b"event: ", start) == block.count(_DELTA, start):
             return len(block)
-        found = [block.find(name, start) for name in _OTHER_EVENTS]
-        return min((place for place in found if place >= 0), default=len(block))
+        places = [block.find(name, start) for name in _OTHER_EVENTS]
+        return min((place for place in places if place >= 0), default=len(block))
 
     def read(self, now_ns: int, name: str, data: bytes) -> None:
         """Read one event."""

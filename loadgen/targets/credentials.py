@@ -80,8 +80,8 @@ def credentials(*, loopback: bool) -> Credentials:
         import botocore.session  # half a second of imports, wanted only here
 
         _botocore_session = botocore.session.get_session()
-    found = _botocore_session.get_credentials()
-    if found is None:
+    credentials = _botocore_session.get_credentials()
+    if credentials is None:
         raise LoadError("no AWS credentials; set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
-    frozen = found.get_frozen_credentials()
+    frozen = credentials.get_frozen_credentials()
     return Credentials(frozen.access_key, frozen.secret_key, frozen.token)

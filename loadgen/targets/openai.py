@@ -110,10 +110,10 @@ class Shape:
         self.empty = self.marker + b'"'
         self.usage = b'"usage":{' if compact in data else b'"usage": {'
         mark = b'"finish_reason":null' if compact in data else b'"finish_reason": null'
-        found = data.rfind(mark)
-        known = found >= 0 and self.marker in data
+        mark_at = data.rfind(mark)
+        known = mark_at >= 0 and self.marker in data
         self.mark = mark if known else b""
-        self.plain = data[found:] + b"\n\n" if known else NEVER
+        self.plain = data[mark_at:] + b"\n\n" if known else NEVER
 
 
 class OpenAiAnswer(SseAnswer):
@@ -173,8 +173,8 @@ class OpenAiAnswer(SseAnswer):
         position, shape = 0, self._shape
         while position < end:
             event_end = block.index(b"\n\n", position) + 2
-            found = block.find(shape.marker, position, event_end)
-            if found >= 0 and (self._token_by_token or not block.startswith(shape.empty, found)):
+            marker_at = block.find(shape.marker, position, event_end)
+            if marker_at >= 0 and (self._token_by_token or not block.startswith(shape.empty, marker_at)):
                 return position
             self.read_block(now_ns, block[position:event_end])
             position = event_end

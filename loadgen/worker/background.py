@@ -104,14 +104,14 @@ def keep_share(offsets_s: Any, worker: int, workers: int) -> list[float]:
 def skipped_streams(scenario: Mapping[str, Any], *, planner: bool, assistant: bool, follows_event: bool) -> list[str]:
     """Streams the scenario asks for and this run cannot drive, each with the reason."""
     streams = scenario["demand"]["background"]
-    found = []
+    skipped = []
     for name, possible, lacking in (
         ("planner_queries", planner, "no OpenAI-compatible URL serves the planner"),
         ("price_ticks", assistant, "the target has no test endpoint for prices"),
         ("rule_storms", assistant, "the target has no test endpoint for prices"),
     ):
         if streams.get(name) and not possible:
-            found.append(f"{name}: {lacking}")
+            skipped.append(f"{name}: {lacking}")
         elif streams.get(name) and not follows_event:
-            found.append(f"{name}: a replayed log or a closed loop has no event to follow")
-    return found
+            skipped.append(f"{name}: a replayed log or a closed loop has no event to follow")
+    return skipped
