@@ -58,6 +58,7 @@ def run(
     scrape: typed.Scrape = None,
     web: typed.Web = None,
     keep_text: typed.KeepText = False,
+    fail_on: typed.FailOn = None,
     out: Out = None,
     seed: Seed = None,
     as_json: Json = False,
@@ -75,6 +76,7 @@ def run(
         **typed.whom(target, model, openai_url, live, yes),
         **typed.how_much(window, rate, for_, scale, arrivals, users),
         **typed.by_whom(processes, master, workers, master_port),
+        fail_on_slo=typed.fails_on(fail_on),
         **typed.beside(quotas, budget_usd, metrics_port, scrape, web, keep_text, out),
     )
     console = Console(as_json, quiet)

@@ -41,6 +41,7 @@ class LoadOptions:
     master_port: int = 5557
     users: int | None = None
     keep_text: bool = False
+    fail_on_slo: bool = False
     budget_usd: float | None = None
     metrics_port: int | None = None
     scrape: tuple[str, ...] = ()

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from peakday.consent import Consent
+from peakday.errors import CommandError
 from peakday.quantities import duration_s, rate_per_s, window_s
 
 Model = Annotated[str | None, typer.Option("--model", help="Model to ask for on an openai or bedrock target.")]
@@ -44,6 +45,9 @@ Scrape = Annotated[
     list[str] | None, typer.Option("--scrape", metavar="URL", help="Prometheus page to keep in the record; repeatable.")
 ]
 Web = Annotated[int | None, typer.Option("--web", metavar="PORT", help="Locust's own page on this loopback port.")]
+FailOn = Annotated[
+    str | None, typer.Option("--fail-on", metavar="slo", help="slo: exit 1 where an SLO is surely missed.")
+]
 KeepText = Annotated[bool, typer.Option("--keep-text", help="Keep questions and answers in the record.")]
 
 
@@ -69,6 +73,17 @@ def how_much(
         "arrivals": arrivals,
         "users": users,
     }
+
+
+def fails_on(what: str | None) -> bool:
+    """Whether a missed SLO fails the run.
+
+    Raises:
+        CommandError: anything but `slo`.
+    """
+    if what not in (None, "slo"):
+        raise CommandError(f"--fail-on {what!r}: expected slo")
+    return what == "slo"
 
 
 def by_whom(processes: int, master: bool, workers: int, master_port: int) -> dict[str, Any]:

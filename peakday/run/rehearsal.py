@@ -42,9 +42,11 @@ from peakday.run.load import (
 )
 from peakday.run.progress import watching
 from peakday.run.quota_check import throttle_lines
+from peakday.run.slo_table import any_missed, slo_data, slo_lines, slo_text
 from peakday.stack.local import RealModels
 from peakday.stack.real_models import on_real_models, own_models, real_models
 from peakday.stack.resolved import Resolved, open_stack, resolve
+from slo.slo import slos_of
 
 NEEDS_OUR_STACK = ("assistant", "quotas", "faults", "models")
 """Scenario keys that only our own stack can be given: with --target they are refused rather than ignored."""
@@ -78,7 +80,12 @@ def run_command(
         return Exit.OK
     outcome = rehearse(rehearsal, console)
     record = load_run(outcome.run_dir)
-    console.result(f"{run_summary(record)}\n\n{relative(outcome.run_dir)}", record.info.to_json())
+    slos = slos_of(rehearsal.resolved.scenario.slo.model_dump())
+    lines = slo_lines(record, slos, rehearsal.load.length_s)
+    parts = [run_summary(record), slo_text(lines), str(relative(outcome.run_dir))]
+    console.result("\n\n".join(filter(None, parts)), record.info.to_json() | {"slo": slo_data(lines)})
+    if options.fail_on_slo and outcome.exit_code == Exit.OK and any_missed(lines):
+        return Exit.GATE_FAILED
     return outcome.exit_code
 
 

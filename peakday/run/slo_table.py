@@ -1,0 +1,35 @@
+"""The SLOs of a run: each limit, what was measured with its bounds, and met, missed, or not enough turns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from loadgen.record import Run
+from peakday.gate.slo import judge
+from peakday.gate.verdicts import Line, Verdict
+from slo.slo import Slo
+
+WORDS = {Verdict.PASS: "met", Verdict.FAIL: "missed", Verdict.INCONCLUSIVE: "not enough turns"}
+
+
+def slo_lines(run: Run, slos: Sequence[Slo], length_s: float) -> list[Line]:
+    """Every SLO of a scenario over one run, as the gate judges it."""
+    return [judge(slo, [run], length_s) for slo in slos]
+
+
+def slo_text(lines: Sequence[Line]) -> str:
+    """The table for a terminal; empty where the scenario has no SLO."""
+    rows = [f"  {line.baseline!s:<28} {WORDS[line.verdict]:<16} {line.why}" for line in lines]
+    return "\n".join(["  SLOs", *rows]) if rows else ""
+
+
+def slo_data(lines: Sequence[Line]) -> list[dict[str, Any]]:
+    """The same for `--json`."""
+    return [{**asdict(line), "verdict": WORDS[line.verdict]} for line in lines]
+
+
+def any_missed(lines: Sequence[Line]) -> bool:
+    """Whether an SLO is missed, and surely so."""
+    return any(line.verdict is Verdict.FAIL for line in lines)
