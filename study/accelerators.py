@@ -1,9 +1,9 @@
 """Step models from public measurements of real accelerators, held against points they were not fitted to.
 
-    python -m study accelerators [--task shape|knee|open|neuron] [--processes 2]
+    python -m study accelerators [--task shape|knee|open|neuron] [--every 1] [--processes 2]
 
-shape: of every deployment with three length pairs or more, the most prefill-heavy and the most decode-heavy pair are
-fitted, the others predicted. knee: points up to half of each configuration's largest concurrency are fitted, the rest
+shape: of every deployment with three length pairs or more, those of the shortest and the longest context are fitted,
+the others predicted. knee: points up to half of each configuration's largest concurrency are fitted, the rest
 predicted. open: alternate rates of llm-d's runs are calibrated from, request by request, the others replayed. neuron:
 the two lowest points of each curve predict the rest. Errors are absolute shares of the measured value, bias is the
 median signed one, coverage that of 90% ranges (the fit's own residual and 5%, joined). Sources are never pooled.
@@ -15,7 +15,7 @@ import argparse
 import math
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from typing import Any
 
@@ -133,7 +133,7 @@ def _points(table: Frame) -> list[LoadPoint]:
 
 def _predict(task: str, fit: PointFit, row: Any, metrics: Sequence[str], label: str = "") -> list[Outcome]:
     stated = point(row)
-    made = report(stated, fit.model)
+    made = report(replace(stated, rounds=fit.rounds), fit.model)
     pairs = {
         "tpot": (made.tpot_s, stated.tpot_s, fit.tpot_residual),
         "ttft": (made.ttft_s, stated.ttft_s, fit.ttft_residual),
@@ -157,7 +157,7 @@ def _tried(task: str, table: Frame, fitted: Frame, predict: Callable[[PointFit],
 
 def shape(table: Frame) -> Result | None:
     """Two length pairs fitted, the others predicted."""
-    pairs = sorted({(row.isl, row.osl) for row in _each(table)}, key=lambda pair: (pair[0] / pair[1], pair[0]))
+    pairs = sorted({(row.isl, row.osl) for row in _each(table)}, key=lambda pair: (pair[0] + pair[1] / 2, pair[0]))
     if len(pairs) < 3:
         return None
     ends = {pairs[0], pairs[-1]}
@@ -292,12 +292,13 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m study accelerators")
     parser.add_argument("--task", choices=TASKS, action="append")
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--every", type=int, default=1, help="a sample: every so many of the deployments")
     chosen = parser.parse_args(arguments)
     results: list[Result] = []
     with ProcessPoolExecutor(chosen.processes) as pool:
         for name in chosen.task or TASKS:
             run, parts = TASKS[name]
-            results += [each for each in pool.map(run, parts()) if each is not None]
+            results += [each for each in pool.map(run, parts()[:: chosen.every]) if each is not None]
     print(table(results))
     print(
         f"\nBest public comparison without calibration: TPOT {PUBLIC['tpot']:.1%}, TTFT {PUBLIC['ttft']:.1%} (medians)"

@@ -21,13 +21,19 @@ PRIOR = 0.15
 BUDGETS = (2048, 8192, 16384)
 DIFFERENCE = 0.04
 POINTS_MIN = 2
+ROUNDS, ROUNDS_SIGMA = 10.0, 0.7
+"""Requests per client where nothing else is known (the InferenceX recipe), and the spread of its logarithm."""
 
 
 @dataclass(frozen=True)
 class PointFit:
-    """A fitted engine. residual: root mean square of the logarithms of predicted over stated, TTFT and TPOT."""
+    """A fitted engine. residual: root mean square of the logarithms of predicted over stated, TTFT and TPOT.
+
+    rounds: requests per client of the tool, which sources seldom state: it decides how much of a mean is opening burst.
+    """
 
     model: StepModel
+    rounds: float
     ttft_residual: float
     tpot_residual: float
 
@@ -49,29 +55,29 @@ def fit_points(points: Sequence[LoadPoint], base: StepModel) -> PointFit:
         trials.append((*_solve(points, model, begin, scale, 7), model))
     _, shares, model = min(trials, key=lambda trial: trial[0])
     _, shares = _solve(points, model, shares, scale, 14)
-    fitted = with_values(model, shares * scale)
-    ttft, tpot = _errors(points, fitted)
-    return PointFit(fitted, _rms(ttft), _rms(tpot))
+    fitted, rounds = with_values(model, shares[:6] * scale), _rounds(shares)
+    ttft, tpot = _errors(points, fitted, rounds)
+    return PointFit(fitted, rounds, _rms(ttft), _rms(tpot))
 
 
 def _solve(
     points: Sequence[LoadPoint], model: StepModel, begin: Floats, scale: Floats, evaluations: int
 ) -> tuple[float, Floats]:
     def residuals(x: Floats) -> Floats:
-        ttft, tpot = _errors(points, with_values(model, x * scale))
-        return np.concatenate([ttft / TTFT_SIGMA, tpot / TPOT_SIGMA, PRIOR * x[1:]])
+        ttft, tpot = _errors(points, with_values(model, x[:6] * scale), _rounds(x))
+        return np.concatenate([ttft / TTFT_SIGMA, tpot / TPOT_SIGMA, PRIOR * x[1:6], [x[6] / ROUNDS_SIGMA]])
 
     def jacobian(x: Floats) -> Floats:
         here = residuals(x)
         columns = []
-        for term in range(6):
-            step = max(DIFFERENCE * x[term], DIFFERENCE / 4)
+        for term in range(7):
+            step = max(DIFFERENCE * x[term], DIFFERENCE / 4) if term < 6 else 0.1
             moved = x.copy()
             moved[term] += step
             columns.append((residuals(moved) - here) / step)
         return np.column_stack(columns)
 
-    low, high = np.array([0.02, 0, 0, 0, 0, 0]), np.full(6, 4.0)
+    low, high = np.array([0.02, 0, 0, 0, 0, 0, -1.6]), np.array([4.0, 4, 4, 4, 4, 4, 2.3])
     end = least_squares(
         residuals, np.clip(begin, low + 1e-6, high - 1e-6), jac=jacobian, bounds=(low, high), loss="soft_l1",
         max_nfev=evaluations, x_scale="jac",
@@ -79,15 +85,19 @@ def _solve(
     return float(end.cost), np.asarray(end.x)
 
 
-def _errors(points: Sequence[LoadPoint], model: StepModel) -> tuple[Floats, Floats]:
+def _rounds(x: Floats) -> float:
+    return ROUNDS * float(np.exp(x[6]))
+
+
+def _errors(points: Sequence[LoadPoint], model: StepModel, rounds: float) -> tuple[Floats, Floats]:
     """Logarithms of predicted over stated."""
     ttft, tpot = [], []
     for point in points:
-        said = report(point, model)
+        made = report(replace(point, rounds=rounds), model)
         if point.ttft_s:
-            ttft.append(np.log(max(said.ttft_s, 1e-9) / point.ttft_s))
+            ttft.append(np.log(max(made.ttft_s, 1e-9) / point.ttft_s))
         if point.tpot_s:
-            tpot.append(np.log(max(said.tpot_s, 1e-9) / point.tpot_s))
+            tpot.append(np.log(max(made.tpot_s, 1e-9) / point.tpot_s))
     return np.clip(np.array(ttft), -5, 5), np.clip(np.array(tpot), -5, 5)
 
 
@@ -123,7 +133,7 @@ def _start(points: Sequence[LoadPoint]) -> tuple[Floats, Floats]:
     )
     begin = np.array([max(values[0] / scale[0], 0.3), *(values[1:] / scale[1:5]), 0.2])
     begin[1] = begin[1] if 0.05 < begin[1] < 1 else 0.5
-    return np.minimum(begin, 2.0), scale
+    return np.array([*np.minimum(begin, 2.0), 0.0]), scale
 
 
 def _rms(errors: Floats) -> float:
