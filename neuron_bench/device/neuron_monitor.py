@@ -92,8 +92,8 @@ def _group(parent: Any, *path: str) -> dict[str, Any]:
 
 
 def _items(parent: Any, *path: str) -> list[dict[str, Any]]:
-    found = _group(parent, *path[:-1]).get(path[-1])
-    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
+    items = _group(parent, *path[:-1]).get(path[-1])
+    return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
 
 
 def _number(value: Any) -> float | None:
@@ -155,11 +155,11 @@ def _ecc(raw: dict[str, Any]) -> int | None:
 def _errors(raw: dict[str, Any]) -> Iterator[str]:
     """The text of every non-empty `error` in the record, with the group that holds it."""
     for runtime in _items(raw, "neuron_runtime_data"):
-        if said := _text(runtime.get("error")):
-            yield f"runtime: {said}"
+        if message := _text(runtime.get("error")):
+            yield f"runtime: {message}"
         for name, group in _group(runtime, "report").items():
-            if said := _text(_group(group).get("error")):
-                yield f"{name}: {said}"
+            if message := _text(_group(group).get("error")):
+                yield f"{name}: {message}"
     for name, group in {**_group(raw, "system_data"), "hardware": raw.get("neuron_hardware_info")}.items():
-        if said := _text(_group(group).get("error")):
-            yield f"{name}: {said}"
+        if message := _text(_group(group).get("error")):
+            yield f"{name}: {message}"

@@ -127,16 +127,16 @@ def _step_model(chip: str, table: Sequence[LoadPoint]) -> StepModel:
 
 def _figures(table: Sequence[LoadPoint]) -> list[_Figure]:
     """The figures of these rows that the formulae speak of; a flagged TTFT is left out."""
-    found = []
+    figures = []
     for point in table:
         case = f"line {point.line}: {point.mode}"
         if point.mode == "one_user" and "ttft_above_loaded" not in point.flags:
-            found.append(_Figure(case, "ttft_s_mean", point.ttft_s, point))
+            figures.append(_Figure(case, "ttft_s_mean", point.ttft_s, point))
         if point.mode == "saturation":
-            found.append(_Figure(case, "requests_per_s", point.rate_per_replica_per_s, point))
+            figures.append(_Figure(case, "requests_per_s", point.rate_per_replica_per_s, point))
         else:
-            found.append(_Figure(case, "tpot_s_mean", point.itl_s, point))
-    return found
+            figures.append(_Figure(case, "tpot_s_mean", point.itl_s, point))
+    return figures
 
 
 def _fit(figures: Sequence[_Figure]) -> StepTimes:

@@ -51,7 +51,7 @@ def import_file(path: Path, folder: Path, known: Known = Known()) -> Path:
     content, marks = _read(path)
     kind = next((known_format for known_format in FORMATS if known_format.marks <= marks), None)
     if kind is None:
-        raise BenchUsageError(f"{path}: not a format we import; known: {', '.join(one.name for one in FORMATS)}")
+        raise BenchUsageError(f"{path}: not a format we import; known: {', '.join(each.name for each in FORMATS)}")
     try:
         rows = [_complete(row, kind.provenance, known, path) for row in kind.rows(content)]
         return write_bench(folder, _info(path, folder, kind, rows), rows)

@@ -104,11 +104,13 @@ def shape_from_config(raw: Mapping[str, Any], *, where: str, name: str = "config
 
 def _quantised(config: Config, shape: Shape) -> Shape:
     """The shape with its quantisation named: weights of another width are not what a trace would build."""
-    said = config.get("quantization_config")
-    if not isinstance(said, dict):
+    config_of_weights = config.get("quantization_config")
+    if not isinstance(config_of_weights, dict):
         return shape
-    method = str(said.get("quant_method", "quantised"))
-    bits = said.get("bits") or (4 if said.get("load_in_4bit") else 8 if said.get("load_in_8bit") else None)
+    method = str(config_of_weights.get("quant_method", "quantised"))
+    bits = config_of_weights.get("bits") or (
+        4 if config_of_weights.get("load_in_4bit") else 8 if config_of_weights.get("load_in_8bit") else None
+    )
     quantisation = f"{method} {bits}-bit" if bits else method
     return replace(
         shape, quantisation=quantisation, not_built=(*shape.not_built, f"quantised weights ({quantisation})")
@@ -159,10 +161,10 @@ def _rope(config: Config, head_dim: int) -> tuple[Rope, tuple[str, ...]]:
     if not isinstance(parameters, dict) or not isinstance(scaling, dict):
         raise config.refuse("rope_scaling and rope_parameters are objects, such as {rope_type: llama3, factor: 8}")
     local = parameters.get("sliding_attention")
-    said = parameters.get("full_attention", parameters) or scaling
-    theta = said.get("rope_theta") or config.number("rope_theta", 10_000.0) or 10_000.0
-    share = said.get("partial_rotary_factor") or config.number("partial_rotary_factor", 1.0) or 1.0
-    kind = str(said.get("rope_type") or said.get("type") or "default")
+    spelling = parameters.get("full_attention", parameters) or scaling
+    theta = spelling.get("rope_theta") or config.number("rope_theta", 10_000.0) or 10_000.0
+    share = spelling.get("partial_rotary_factor") or config.number("partial_rotary_factor", 1.0) or 1.0
+    kind = str(spelling.get("rope_type") or spelling.get("type") or "default")
     rotary_dim = int(head_dim * float(share)) if float(share) != 1.0 else None
     local_theta = (local or {}).get("rope_theta") or config.number("rope_local_base_freq", None)
     rope = Rope(float(theta), kind, rotary_dim=rotary_dim, local_theta=local_theta)
@@ -170,26 +172,26 @@ def _rope(config: Config, head_dim: int) -> tuple[Rope, tuple[str, ...]]:
         return rope, ()
     if kind not in ROPE_KINDS:
         return rope, (f"rope scaling {kind}",)
-    return _scaled(config, rope, said), ()
+    return _scaled(config, rope, spelling), ()
 
 
-def _scaled(config: Config, rope: Rope, said: Mapping[str, Any]) -> Rope:
+def _scaled(config: Config, rope: Rope, spelling: Mapping[str, Any]) -> Rope:
     """The rope with its scaling's numbers; one that the scaling needs and that is absent is named."""
     needed = {"linear": (), "llama3": ("low_freq_factor", "high_freq_factor", "original_max_position_embeddings")}
     for key in ("factor", *needed.get(rope.kind, ())):
-        value = said.get(key)
+        value = spelling.get(key)
         if not isinstance(value, int | float) or value <= 0:
             raise config.refuse(f"rope_scaling.{key} is {value!r}; {rope.kind} needs a number > 0")
-    original = said.get("original_max_position_embeddings") or config.whole("max_position_embeddings")
+    original = spelling.get("original_max_position_embeddings") or config.whole("max_position_embeddings")
     return replace(
         rope,
-        factor=float(said["factor"]),
-        low_freq_factor=float(said.get("low_freq_factor") or 1.0),
-        high_freq_factor=float(said.get("high_freq_factor") or 4.0),
+        factor=float(spelling["factor"]),
+        low_freq_factor=float(spelling.get("low_freq_factor") or 1.0),
+        high_freq_factor=float(spelling.get("high_freq_factor") or 4.0),
         original_context_tokens=int(original),
-        beta_fast=float(said.get("beta_fast") or 32.0),
-        beta_slow=float(said.get("beta_slow") or 1.0),
-        attention_factor=said.get("attention_factor"),
+        beta_fast=float(spelling.get("beta_fast") or 32.0),
+        beta_slow=float(spelling.get("beta_slow") or 1.0),
+        attention_factor=spelling.get("attention_factor"),
     )
 
 

@@ -65,11 +65,11 @@ class Child:
             raise ChildError(f"bench child ended ({error})") from None
         if not line:
             raise ChildError(f"bench child ended with exit code {self.process.wait()}")
-        said = json.loads(line)
-        if "error" in said:
-            raise ChildError(str(said["error"]))
+        received = json.loads(line)
+        if "error" in received:
+            raise ChildError(str(received["error"]))
         try:
-            return answer.validate_python(said)
+            return answer.validate_python(received)
         except ValidationError as error:
             raise ChildError(
                 f"bench child answered {line.strip()[:200]!r} to {op} ({error.error_count()} problems)"
