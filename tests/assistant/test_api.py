@@ -90,7 +90,11 @@ def test_a_failure_in_mid_stream_is_an_error_event_and_the_end(shop):
     answer = shop.turn("hi", ModelError(502, "ModelStreamErrorException", "broke", streaming=True))
     assert [name for name, _ in answer.events] == ["meta", "delta", "usage", "error"]
     assert answer.one("usage")["status"] == "stream_error"
-    assert answer.one("error") == {"status": 502, "code": "ModelStreamErrorException", "message": "the assistant could not answer; please ask again"}
+    assert answer.one("error") == {
+        "status": 502,
+        "code": "ModelStreamErrorException",
+        "message": "the assistant could not answer; please ask again",
+    }
 
 
 def test_answers_of_the_emulator_say_so(shop):
