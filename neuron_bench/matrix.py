@@ -23,6 +23,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from host.checked import check
 from host.yaml_text import read_yaml
 from neuron_bench.endpoint import sweep
 from neuron_bench.endpoint.sweep import EndpointSpec
@@ -62,6 +63,20 @@ class Outcome:
     refused: dict[str, str]
 
 
+@dataclass(frozen=True)
+class _Shape:
+    """The kinds of values that the keys of a matrix file hold."""
+
+    suite: str = "quick"
+    seed: int = 1
+    slo: dict[str, float] | None = None
+    models: list[str] | None = None
+    targets: list[dict[str, Any]] | None = None
+
+
+_SHAPE_KEYS = {item.name for item in fields(_Shape)}
+
+
 def read_matrix(path: Path) -> Matrix:
     """Parse and check a matrix file.
 
@@ -72,12 +87,15 @@ def read_matrix(path: Path) -> Matrix:
     if raw.get("schema") != SCHEMA:
         raise BenchUsageError(f"{path}: schema: expected {SCHEMA}")
     _check_keys(path, "", raw, _KEYS)
+    check(_Shape, {key: value for key, value in raw.items() if key in _SHAPE_KEYS}, str(path), error=BenchUsageError)
     grid = raw.get("suite", "quick")
     if grid not in SUITES:
         raise BenchUsageError(f"{path}: suite: {grid!r}: expected one of {', '.join(SUITES)}")
     targets = raw.get("targets") or []
     if not isinstance(targets, list) or not all(isinstance(target, dict) for target in targets):
         raise BenchUsageError(f"{path}: targets: expected a list of mappings")
+    for number, target in enumerate(targets):
+        check(list[str] | None, target.get("models"), f"{path}: targets[{number}].models", error=BenchUsageError)  # type: ignore[arg-type]
     shared = {"suite": grid, "seed": int(raw.get("seed", 1))} | {axis: raw[axis] for axis in _AXES if axis in raw}
     entries = [
         _entry(path, number, target, str(model), shared)
@@ -105,7 +123,7 @@ def _entry(path: Path, number: int, target: dict[str, Any], model: str, shared: 
     settings = {key: value for key, value in target.items() if key not in ("method", "models")}
     method = target.get("method", "trace")
     kinds: dict[str, type[Spec] | type[EndpointSpec]] = {"trace": Spec, "endpoint": EndpointSpec}
-    if method not in kinds:
+    if not isinstance(method, str) or method not in kinds:
         raise BenchUsageError(f"{path}: targets[{number}].method: {method!r}: expected trace or endpoint")
     known = {field.name for field in fields(kinds[method])} - _NOT_IN_A_FILE
     _check_keys(path, f"targets[{number}].", settings, known)

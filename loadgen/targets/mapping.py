@@ -67,6 +67,10 @@ def load_mapping(path: Path, values: Mapping[str, str] | None = None) -> dict[st
         raise LoadError(f"{path}: unknown key {unknown[0]!r}; known: {', '.join(sorted(KEYS))}")
     if raw.get("format") not in FORMATS:
         raise LoadError(f"{path}: format is {raw.get('format')!r}, expected one of {', '.join(FORMATS)}")
+    if not isinstance(raw.get("headers", {}), dict):
+        raise LoadError(f"{path}: headers: expected a mapping of names to values")
+    if not isinstance(raw.get("customers", ""), str):
+        raise LoadError(f"{path}: customers: expected the path of a CSV file")
     mapping = {**(RESPONSES if raw["format"] == "responses" else {}), **raw}
     for key in ("url", "body", *(() if raw["format"] == "text" else ("text",))):
         if key not in mapping:
