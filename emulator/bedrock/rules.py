@@ -149,7 +149,7 @@ def turn_of(body: dict[str, Any]) -> Turn:
     fields = body.get("additionalModelRequestFields")
     choice = fields.get("tool_choice") if isinstance(fields, dict) else None
     one_at_a_time = isinstance(choice, dict) and bool(choice.get("disable_parallel_tool_use"))
-    return Turn(texts, earlier, tuple(reversed(results)), parallel=not one_at_a_time)
+    return Turn(texts, tuple(reversed(results)), parallel=not one_at_a_time, earlier=earlier)
 
 
 def _result(block: dict[str, Any]) -> Any:

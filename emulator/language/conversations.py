@@ -50,9 +50,9 @@ class Turn:
     """
 
     texts: tuple[str, ...]
-    earlier: tuple[str, ...] = ()
     results: tuple[tuple[Any, ...], ...] = ()
     parallel: bool = True
+    earlier: tuple[str, ...] = ()
 
 
 class Conversations:
