@@ -249,9 +249,7 @@ def _turn(messages: list[dict[str, Any]], body: dict[str, Any], emulated: Emulat
             results.append(tuple(reversed(rest)))
             rest = []
     texts, earlier = (*own, (), ())[:2]
-    return Turn(
-        texts, tuple(reversed(results)), parallel=body.get("parallel_tool_calls") is not False, earlier=earlier
-    )
+    return Turn(texts, tuple(reversed(results)), parallel=body.get("parallel_tool_calls") is not False, earlier=earlier)
 
 
 def _json_or_text(text: str) -> Any:
