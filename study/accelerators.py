@@ -210,7 +210,7 @@ def neuron(table: Frame) -> Result | None:
 def open_loop(table: Frame) -> Result | None:
     """Alternate rates calibrated from, the others replayed; below the knee, which the calibration must find itself."""
     name = str(table["config_id"].iloc[0])
-    source = f"llm-d {name.partition('|')[2]}"
+    source = f"llm-d {name.partition('|')[2].replace('|', ' ')}"
     replicas = 2 if "2replicas" in name else 1
     steps = [_observed(part) for _, part in table.groupby("rate_rps")]
     who = Identity("llama-70b", "a100_sxm_80gb", 2, 2.0, "vllm", "0.8", "2025-05")
