@@ -630,7 +630,7 @@ _NAMES_BEFORE = {
     "value_of_measuring": "expected_value_of_information",
     "rung": "tier",
 }
-_VALUES_BEFORE = {"judged": "expert_estimate", "self-hosted models": "self-hosted", "own chips": "self-hosted chips"}
+_VALUES_BEFORE = {"judged": "expert_estimate", "own silicon": "self-hosted", "own chips": "self-hosted chips"}
 _NOTHING_BEFORE = ("errors", "rules", "throttling")
 
 
@@ -641,7 +641,7 @@ def _renamed(raw: Any) -> Any:
     if not isinstance(raw, Mapping):
         return _VALUES_BEFORE.get(raw, raw) if isinstance(raw, str) else raw
     return {
-        str(_NAMES_BEFORE.get(key, key)).replace("self-hosted models", "self-hosted"): (
+        str(_NAMES_BEFORE.get(key, key)).replace("own silicon", "self-hosted"): (
             None if key in _NOTHING_BEFORE and not value else _renamed(value)
         )
         for key, value in raw.items()

@@ -16,7 +16,6 @@ from collections.abc import Mapping
 import numpy as np
 
 from capacity.plan import Levels, MaxTokensAdvice, QuotaNeed, RegionDemand, Throttled, Throttling
-from capacity.quotas import kernel
 from capacity.quotas.quota import PERIOD_S, CallTokens, Granted
 from capacity.simulator.requests import Floats, Ints
 
@@ -47,6 +46,8 @@ def throttled_calls(
     total = int(counts.sum())
     if not kinds or not total:
         return Throttled(0.0, {}, {})
+
+    from capacity.quotas import kernel  # numba takes a second to load: only a plan with a quota that binds waits for it
 
     def each(values: Mapping[str, float]) -> Floats:
         return np.array([values[kind] for kind in kinds], dtype=np.float64)

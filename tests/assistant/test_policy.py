@@ -10,7 +10,8 @@ from assistant.policy import Ask, Choice, ModelPolicy
 from facts import reader
 from facts.stack import Grant, Policy, Switches
 
-MODELS = reader.models()
+DEFAULT_FLEET = ("nova-2-lite", "nova-pro", "claude-sonnet", "custom-8b", "planner")
+MODELS = {key: model for key, model in reader.models().items() if key in DEFAULT_FLEET}
 PICTURE = {"format": "png", "data": "aGk="}
 
 

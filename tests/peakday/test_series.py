@@ -38,7 +38,7 @@ def sweep(monkeypatch, tmp_path):
         def system(*_):
             yield Driven((TargetSpec("assistant", "http://127.0.0.1:9"),))
 
-        def record_of(job, _console):
+        def record_of(job, _driven, _console):
             jobs.append(job)
             return Record(job.folder, Info(len(jobs) not in invalid))
 

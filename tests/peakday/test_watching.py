@@ -39,4 +39,4 @@ def test_a_terminal_gets_the_panel(monkeypatch):
     with watching(JOB, Console()) as progress:
         progress({"state": "running", "live": LIVE})
     assert "12 of 30 s" in stream.getvalue()
-    assert "in flight 7" in stream.getvalue()
+    assert "7 in flight" in stream.getvalue()

@@ -4,6 +4,8 @@ import pytest
 
 from study.engines import BAR, SHARE_BAR, Verdict, draw_engine, judge, measure, misses, table
 
+pytestmark = pytest.mark.slow  # a minute of fitting
+
 SAMPLE = range(20)
 
 

@@ -71,7 +71,8 @@ def test_pull_dry_run_plan_and_order_sheet(order):
         total = sum(row[key] for row in plan["purchase"])
         assert sum(float(line[column]) for line in chips) == pytest.approx(total, abs=1e-3)
     assert chips
-    for line in lines:
+    assert lines[0]["line"] == "verdict"
+    for line in lines[1:]:
         assert line["run"]
         assert line["price_row"] or line["quota_name"].startswith("Running")
     assert all("step model" in line["bench"] and "facts/data/instances.csv" in line["price_row"] for line in chips)
