@@ -123,7 +123,6 @@ def test_prices_scale_what_they_price_and_nothing_else(factor):
 @FEW
 @given(peak=PEAKS, more=st.floats(0, 300))
 def test_more_load_never_costs_less_where_chips_compete(peak, more):
-@pytest.mark.slow
     """Which chip is cheapest may change with the load; what the cheapest costs may not fall."""
     steps = [llama_8b(), llama_8b("trainium1", a=0.03, chips_per_replica=4.0)]
     both = {"capacity__own": {"custom-8b": {"chips": ["inferentia2", "trainium1"]}}}
@@ -133,6 +132,9 @@ def test_more_load_never_costs_less_where_chips_compete(peak, more):
     )
     assert all(len(supply.options) == 2 for supply in less.supplies if supply.supply == "self_hosted")
     assert own_usd(greater) >= own_usd(less)
+
+
+@pytest.mark.slow
 def test_no_plan_picks_an_instance_with_a_cheaper_twin(monkeypatch):
     """The same chips, a cent an hour dearer, listed first."""
     listed = instances()
