@@ -1,7 +1,7 @@
 """The shape of a scenario: every key a scenario file may hold, with its unit and its limits.
 
 `Scenario` is parsed once, where the file enters (`loading.py`); everything behind reads values. The blocks live in
-modules by theme (`base`, `shapes`, `streams`, `mix`, `promises`) and are all importable from here.
+modules by theme (`base`, `shapes`, `streams`, `mix`, `objectives`) and are all importable from here.
 """
 
 # ruff: noqa: RUF012 (pydantic copies a default for every instance)

@@ -23,7 +23,7 @@ ERROR_TEXT_LENGTH_MAX = 300
 
 
 class StreamEventError(ValueError):
-    """An event that is not what its stream promises; the text says what it is."""
+    """An event that is not what its stream allows; the text says what it is."""
 
 
 class StreamFailure(NamedTuple):

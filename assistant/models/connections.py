@@ -12,7 +12,7 @@ from assistant.models.openai import OpenAIClient
 from assistant.models.protocol import ModelClient
 from assistant.settings import Stack
 
-_STAND_IN_KEY = Credentials("peakday-emulator", "peakday-emulator")
+_EMULATOR_KEY = Credentials("peakday-emulator", "peakday-emulator")
 """The emulator checks the form of a signature, not who signed."""
 
 
@@ -22,7 +22,7 @@ def connect(stack: Stack) -> dict[str, ModelClient]:
     Raises:
         AssistantError: live, and no AWS credentials are found.
     """
-    credentials = _aws_credentials() if stack.live else lambda: _STAND_IN_KEY
+    credentials = _aws_credentials() if stack.live else lambda: _EMULATOR_KEY
     clients: dict[str, ModelClient] = {}
     if stack.switches.client == "boto3":
         clients["converse"] = _boto3_client(stack)
@@ -42,7 +42,7 @@ def _boto3_client(stack: Stack) -> ModelClient:
 
     return Boto3Client(
         stack.bedrock_endpoint,
-        None if stack.live else lambda: _STAND_IN_KEY,
+        None if stack.live else lambda: _EMULATOR_KEY,
         retry_mode=stack.switches.retry.mode,
         total_attempts=stack.switches.retry.total_attempts,
         read_timeout_s=stack.switches.limits.wall_s,

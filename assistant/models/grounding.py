@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 from assistant.errors import ModelError
 from assistant.models.calls import CallLog, ModelCaller, Prepared
-from assistant.models.protocol import ModelRequest, Unheard
+from assistant.models.protocol import ModelRequest, NullListener
 from assistant.settings import Stack
 from assistant.tools.spec import Result, ToolError, tool_config
 from assistant.tools.web import SYSTEM_TOOL
@@ -48,7 +48,7 @@ def grounding(
             )
 
         try:
-            reply, _ = await caller.call(log, "grounding", model, where, prepare, Unheard())
+            reply, _ = await caller.call(log, "grounding", model, where, prepare, NullListener())
         except ModelError as error:
             raise ToolError(f"the web search failed: {error}") from None
         answer = "".join(block.get("text", "") for block in reply.content)

@@ -91,7 +91,7 @@ class Listener(Protocol):
         """The same without a task switch: what is returned, if anything, is awaited before the next piece."""
 
 
-class Unheard:
+class NullListener:
     """A listener for calls whose text the customer does not see."""
 
     async def opened(self, simulated: bool) -> None:

@@ -59,7 +59,7 @@ async def judge(
 
     async def one(turn: SampledTurn) -> dict[str, Any]:
         async with free:
-            return await _judged(turn, caller, model, region, clock)
+            return await _scored(turn, caller, model, region, clock)
 
     return await asyncio.gather(*(one(turn) for turn in turns))
 
@@ -69,7 +69,7 @@ def material(turn: SampledTurn) -> str:
     return f"Customer: {turn.message}\n\nMaterial:\n{turn.context}\n\nAnswer:\n{turn.answer}"
 
 
-async def _judged(
+async def _scored(
     turn: SampledTurn, caller: ModelCaller, model: Model, region: str, clock: Callable[[], float]
 ) -> dict[str, Any]:
     def prepare(chosen: Model, at: str) -> Prepared:

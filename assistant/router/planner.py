@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from assistant.models.calls import CallLog, ModelCaller, Prepared
-from assistant.models.protocol import ModelRequest, Unheard
+from assistant.models.protocol import ModelRequest, NullListener
 from assistant.router.route import COMPLEXITIES, INTENTS, Planner
 from assistant.settings import Stack
 from facts.reader import Model
@@ -26,7 +26,7 @@ def planner_of(stack: Stack, caller: ModelCaller, log: CallLog, region: str) -> 
             messages = [{"role": "user", "content": [{"text": message}]}]
             return Prepared(ModelRequest(chosen, at, [{"text": _PROMPT}], messages, max_tokens=_TOKENS_MAX))
 
-        reply, _ = await caller.call(log, "route", model, region, prepare, Unheard())
+        reply, _ = await caller.call(log, "route", model, region, prepare, NullListener())
         return "".join(block.get("text", "") for block in reply.content)
 
     return ask

@@ -149,7 +149,7 @@ def _models_without_price(inputs: PlanInputs) -> list[str]:
 
 
 def background_lines(inputs: PlanInputs, supplies: Sequence[SupplyPlan]) -> tuple[BackgroundStream, ...]:
-    """The searches that only the query planner sees: their own rate, promise and dollars, apart from interactions."""
+    """The searches that only the query planner sees: their own rate, SLO and dollars, apart from interactions."""
     queries = inputs.scenario.demand.background.planner_queries
     if queries is None:
         return ()

@@ -153,8 +153,8 @@ def assumed_calls(scenario: Scenario, models: Mapping[str, Model], *, seed: int,
     think time, return and lifetime (`caching.provider`). A customer who comes in another session finds nothing of it.
     """
     rng = np.random.default_rng([seed, 0xCA11])
-    assumed, talk = scenario.capacity.assumed_tokens, converse(scenario, interactions, rng)
-    turns = len(talk.interaction)
+    assumed, conversations = scenario.capacity.assumed_tokens, converse(scenario, interactions, rng)
+    turns = len(conversations.interaction)
     extra = assumed.calls_per_turn - 1
     calls_of_turn = 1 + int(extra) + (even(rng, turns) < extra - int(extra))
     turn = np.repeat(np.arange(turns), calls_of_turn)
@@ -164,14 +164,14 @@ def assumed_calls(scenario: Scenario, models: Mapping[str, Model], *, seed: int,
     clients = scenario.demand.interactions  # a few clients may write and be answered at other lengths
     message = even_lognormal(rng, assumed.message_tokens, assumed.cv, turns)
     tool_result = even_lognormal(rng, assumed.tool_result_tokens, assumed.cv, turns)
-    grown = (talk.place * assumed.history_tokens_per_turn + message) * clients.input_tokens_ratio
+    grown = (conversations.place * assumed.history_tokens_per_turn + message) * clients.input_tokens_ratio
     own_message = customer[0] + np.rint(grown).astype(np.int64)  # to the end of each turn's message
     prompt = own_message[turn] + np.rint(rounds * tool_result[turn] * clients.input_tokens_ratio).astype(np.int64)
     output = np.maximum(
         1, even_lognormal(rng, assumed.output_tokens * clients.output_tokens_ratio, assumed.cv, len(turn))
     )
-    model_of = talk.model[turn]
-    read, write = _cached(scenario, models, talk, turn, rounds, own_message, prompt, output, rng)
+    model_of = conversations.model[turn]
+    read, write = _cached(scenario, models, conversations, turn, rounds, own_message, prompt, output, rng)
     ttl = scenario.assistant.cache_ttl
     long = np.array(["1h" in models[m].cache.ttls for m in model_of])
     one_hour: Ints = np.where(long & (write > 0), kept_one_hour(read, prompt, shared, customer, ttl), 0)
@@ -185,9 +185,9 @@ def assumed_calls(scenario: Scenario, models: Mapping[str, Model], *, seed: int,
         output_tokens=output,
         shared_tokens=shared,
         customer_tokens=customer,
-        turn_intent=talk.intent,
-        turn_interaction=talk.interaction,
-        interactions=talk.interactions,
+        turn_intent=conversations.intent,
+        turn_interaction=conversations.interaction,
+        interactions=conversations.interactions,
         provenance=dict.fromkeys(models, "assumed"),
         source=f"scenario {scenario.name}: capacity.assumed_tokens",
     )
@@ -196,7 +196,7 @@ def assumed_calls(scenario: Scenario, models: Mapping[str, Model], *, seed: int,
 def _cached(
     scenario: Scenario,
     models: Mapping[str, Model],
-    talk: Conversations,
+    conversations: Conversations,
     turn: Ints,
     rounds: Ints,
     own_message: Ints,
@@ -208,14 +208,14 @@ def _cached(
 
     A self-hosted engine's block cache holds what every call shares; customers and conversations move between replicas.
     """
-    shared, model_of = scenario.capacity.assumed_tokens.shared_prefix_tokens, talk.model[turn]
+    shared, model_of = scenario.capacity.assumed_tokens.shared_prefix_tokens, conversations.model[turn]
     own = np.array([models[m].supply == "self_hosted" for m in model_of])
     read = np.where(own, shared, 0)
     allowed = {name for name, model in models.items() if model.cache.points and scenario.assistant.cache.points}
     least = np.array([models[m].cache.min_tokens or 0 for m in model_of])
     may = np.array([m in allowed for m in model_of])
-    at_s, span_s = _call_times(scenario, talk, turn, output, rng)
-    region = _regions(scenario, talk.sessions, rng)[talk.session][turn]
+    at_s, span_s = _call_times(scenario, conversations, turn, output, rng)
+    region = _regions(scenario, conversations.sessions, rng)[conversations.session][turn]
     order = [number for number in np.argsort(at_s, kind="stable").tolist() if may[number] and not own[number]]
     customer = shared + scenario.capacity.assumed_tokens.customer_prefix_tokens
     rows = [
@@ -223,10 +223,10 @@ def _cached(
             at_s=float(at_s[number]),
             model=str(model_of[number]),
             region=int(region[number]),
-            session=int(talk.session[turn[number]]),
+            session=int(conversations.session[turn[number]]),
             shared=shared,
             customer=customer,
-            conversation=_parts(talk, int(turn[number]), int(rounds[number]), number, own_message, prompt),
+            conversation=_parts(conversations, int(turn[number]), int(rounds[number]), number, own_message, prompt),
         )
         for number in order
     ]
@@ -237,10 +237,10 @@ def _cached(
 
 
 def _parts(
-    talk: Conversations, turn: int, rounds: int, number: int, own_message: Ints, prompt: Ints
+    conversations: Conversations, turn: int, rounds: int, number: int, own_message: Ints, prompt: Ints
 ) -> list[tuple[Any, int]]:
     """Where the messages of an interaction's turns end in a prompt, and the tool results of its own turn."""
-    first, interaction = turn - int(talk.place[turn]), int(talk.interaction[turn])
+    first, interaction = turn - int(conversations.place[turn]), int(conversations.interaction[turn])
     ends = np.minimum(own_message[first : turn + 1], prompt[number]).tolist()
     parts: list[tuple[Any, int]] = [((interaction, place), int(end)) for place, end in enumerate(ends)]
     place = len(ends) - 1
@@ -250,22 +250,22 @@ def _parts(
 
 
 def _call_times(
-    scenario: Scenario, talk: Conversations, turn: Ints, output: Ints, rng: np.random.Generator
+    scenario: Scenario, conversations: Conversations, turn: Ints, output: Ints, rng: np.random.Generator
 ) -> tuple[Floats, float]:
     """When each call starts, sessions arriving as Poisson at the median peak of all regions; and the last arrival.
 
     A call lasts what a first token and its answer are assumed to; a turn begins when its wait after the answer is over.
     """
-    per_session = talk.interactions / talk.sessions
+    per_session = conversations.interactions / conversations.sessions
     rate_per_s = max(scenario.demand.interactions.peak_per_s.mid, 1e-9) / per_session
-    starts = np.cumsum(-np.log(even(rng, talk.sessions))) / rate_per_s
+    starts = np.cumsum(-np.log(even(rng, conversations.sessions))) / rate_per_s
     lasts_s = ASSUMED_TTFT_S + output * ASSUMED_TPOT_S
     waits = np.zeros(len(turn))
     first_call = np.flatnonzero(np.concatenate([[True], turn[1:] != turn[:-1]]))
-    waits[first_call] = talk.wait_s
+    waits[first_call] = conversations.wait_s
     before = np.concatenate([[0.0], lasts_s[:-1]])
     since = np.cumsum(waits + before)  # on a clock that never stops; each session's own begins with its first call
-    session = talk.session[turn]
+    session = conversations.session[turn]
     first_of_session = np.concatenate([[True], session[1:] != session[:-1]])
     begun = since[first_of_session]
     return np.asarray(starts[session] + since - begun[session]), float(starts[-1])

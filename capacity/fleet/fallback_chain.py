@@ -92,7 +92,7 @@ def diverted(inputs: PlanInputs, unserved: Mapping[str, str], quality_rows: Sequ
 def _orders(
     inputs: PlanInputs, known: Sequence[str], answering: Sequence[str], quality_rows: Sequence[Quality]
 ) -> dict[str, list[str]]:
-    """The scenario's ladder of each model; where it states none, every other model, the best judged first."""
+    """The scenario's chain of each model; where it states none, every other model, the best scored first."""
     stated = inputs.scenario.assistant.fallback.chains
     ranked = sorted(known, key=lambda name: -_quality(name, quality_rows))
     return {name: list(stated.get(name) or [other for other in ranked if other != name]) for name in answering}

@@ -137,7 +137,7 @@ class PlanInputs:
 
     @property
     def calls_simulated(self) -> bool:
-        """True when a stand-in made the token counts."""
+        """True when the emulator made the token counts."""
         return self.measured and self.calls_provenance == "simulated"
 
     @property

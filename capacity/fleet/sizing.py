@@ -51,7 +51,7 @@ def replicas_per_zone(load_per_s: Floats | float, rate_per_replica_per_s: Floats
     Source: docs/plan.md, n = ceil(L (1 + retry) / (m (z - f) (1 - drain - broken))).
     """
     if np.any(np.asarray(rate_per_replica_per_s) <= 0):
-        raise ValueError("a replica that serves no call at its promise cannot be multiplied into a fleet")
+        raise ValueError("a replica that serves no call at its SLO cannot be multiplied into a fleet")
     zones_left = rules.zones - rules.zones_lost
     working = 1 - rules.drain_ratio - rules.broken_ratio
     load = np.asarray(load_per_s) * (1 + rules.retry_extra_attempts)

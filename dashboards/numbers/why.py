@@ -176,14 +176,14 @@ def _chips(plan: Plan, supply: SupplyPlan, option: ChipOption) -> Iterator[Link]
     )
     held = option.chips.at_level / option.instances.at_level
     fitting = max(math.floor(round(held / option.chips_per_replica, 9)), 1)
-    boxes = (
+    instances = (
         per_zone * _ceil(option.chips_per_replica / held)
         if held < option.chips_per_replica
         else _ceil(per_zone / fitting)
     )
     yield Link(
         "instances of a zone",
-        boxes,
+        instances,
         "instances",
         f"whole replicas of {option.chips_per_replica:g} chips on {option.instance_type} of {held:g}",
         "facts/data/instances.csv",
@@ -191,7 +191,7 @@ def _chips(plan: Plan, supply: SupplyPlan, option: ChipOption) -> Iterator[Link]
     )
     yield Link(
         f"chips of {supply.model} in {supply.region}",
-        boxes * rules.zones * held,
+        instances * rules.zones * held,
         "chips",
         f"instances x {rules.zones:g} zones x {held:g} chips",
         "plan.json: options.chips",

@@ -73,9 +73,9 @@ class Pacer:
             self._arm()
 
     def catch_up(self) -> None:
-        """Call what is due now: between requests of a burst, so that arrivals hardly hold up what was promised.
+        """Call what is due now: between requests of a burst, so that arrivals hardly hold up what is due.
 
-        Nor may promises keep arrivals unread for good: reading has had its share when this does anything.
+        Nor may due answers keep arrivals unread for good: reading has had its share when this does anything.
         """
         now_s = self._clock()
         if now_s - self._fired_s >= _READING_S and self._armed_s > -math.inf and self._next_s() <= now_s:

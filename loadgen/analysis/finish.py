@@ -51,10 +51,10 @@ def finish_record(
     remove_buffer(job.folder)
     deltas = scraper.finish() if scraper else {}
     live = _read(job.folder / "live.json")
-    stand_ins = emulator_lateness(job.emulator_url)
+    emulator = emulator_lateness(job.emulator_url)
     run = _one_generator_file(load_run(job.folder))
     info = replace(
-        _with_results(run.info, job, run, live, killed, stand_ins, system_end),
+        _with_results(run.info, job, run, live, killed, emulator, system_end),
         state=FINISHED,
         finished_utc=datetime.now(UTC).isoformat(),
         interrupted=interrupted,
@@ -62,7 +62,7 @@ def finish_record(
         clock={number: WorkerClock(**clock) for number, clock in live.get("workers", {}).items()},
         provenance={name: "simulated" if s else "measured" for name, s in live.get("supplies", {}).items()},
         server_deltas=deltas,
-        stand_ins=stand_ins,
+        stand_ins=emulator,
         warnings=tuple(_warnings(job, live, interrupted)),
         skipped=(*_skipped_streams(job), *(scraper.skipped if scraper else ())),
     )
@@ -94,7 +94,7 @@ def _with_results(
     run: Run,
     live: dict[str, Any],
     killed: dict[int, End],
-    stand_ins: dict[str, Any] | None,
+    emulator: dict[str, Any] | None,
     system_end: SystemEnd | None,
 ) -> RunInfo:
     """With what came of the run: verdict, totals, quantiles, and the first limit exceeded."""
@@ -110,7 +110,7 @@ def _with_results(
             faults=tuple(live.get("faults", ())),
             counters=live.get("counters", {}),
             rows=len(run.turns),
-            stand_ins=stand_ins,
+            emulator=emulator,
             finished=live.get("state") == "finished",
             lost_ratio=lost_ratio(job, run, {*killed, *live.get("lost_workers", ())}, asked_s),
         )

@@ -20,7 +20,7 @@ class Evidence:
 
     start_lag, ttft: quantiles by `p50`…`p99`. killed: by worker, how it ended too early.
     counters: sums of the last snapshots.
-    rows: turns in the record. stand_ins: their own account of their lateness, None when there were none.
+    rows: turns in the record. emulator: their own account of their lateness, None when there were none.
     system_end: how a process of the local stack ended during the run; None where none did.
     lost_ratio: planned arrivals of lost workers that have no row, over all planned; None where no plan says how many.
     """
@@ -32,7 +32,7 @@ class Evidence:
     faults: tuple[str, ...]
     counters: Mapping[str, float]
     rows: int
-    stand_ins: Mapping[str, Any] | None
+    emulator: Mapping[str, Any] | None
     finished: bool
     lost_ratio: float | None = None
     system_end: End | None = None
@@ -46,10 +46,10 @@ def verdict(what: Evidence) -> Verdict:
         *_lag(what),
         *_unsent(what),
         *_faults(what),
-        *((what.stand_ins or {}).get("reasons") or ()),
+        *((what.emulator or {}).get("reasons") or ()),
     ]
-    if what.stand_ins is not None and what.stand_ins.get("error"):
-        reasons.append(f"the emulator did not report its lateness ({what.stand_ins['error']}); run again")
+    if what.emulator is not None and what.emulator.get("error"):
+        reasons.append(f"the emulator did not report its lateness ({what.emulator['error']}); run again")
     return Verdict(valid=not reasons, reasons=tuple(reasons))
 
 

@@ -21,7 +21,7 @@ THROTTLED_STATUS = 429
 
 
 class BadAnswer(ValueError):
-    """An answer that cannot be what the target's kind promises: the target's fault, which ends one turn."""
+    """An answer that cannot be what the target's kind allows: the target's fault, which ends one turn."""
 
 
 UNREADABLE = (BadAnswer, orjson.JSONDecodeError, StreamEventError, SseError)

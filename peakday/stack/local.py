@@ -156,9 +156,9 @@ def services_of(port: int, cleanup: contextlib.ExitStack, *, live: bool) -> tupl
 def endpoints_of(services: Sequence[Service], real: RealModels | None) -> dict[str, str]:
     """Address of the assistant, and of its models where they have one of their own."""
     urls = {service.name: service.url for service in services}
-    stand_ins = urls.get("emulator")
-    bedrock = real.bedrock_url if real else stand_ins
-    openai = real.openai_url if real else f"{stand_ins}/v1"
+    emulator_url = urls.get("emulator")
+    bedrock = real.bedrock_url if real else emulator_url
+    openai = real.openai_url if real else f"{emulator_url}/v1"
     endpoints = {"assistant": urls["assistant"], "bedrock": bedrock, "openai": openai}
     return {name: url for name, url in endpoints.items() if url is not None}
 

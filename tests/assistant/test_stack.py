@@ -99,8 +99,8 @@ def test_a_picture_in_the_question_is_accepted_and_counted(up, tmp_path, model):
     picture = tmp_path / "lamp.png"
     picture.write_bytes(PNG)
     with up(model, {"context": {"prefetch": False}, "cache": {"points": False}}) as url:
-        (plain,) = usages(url, "would this lamp suit a desk", interaction_id="a")
-        (seen,) = usages(url, "would this lamp suit a desk", interaction_id="b", images=(picture,))
+        plain, *_ = usages(url, "would this lamp suit a desk", interaction_id="a")
+        seen, *_ = usages(url, "would this lamp suit a desk", interaction_id="b", images=(picture,))
     assert (seen["model"], seen["status"]) == (model, "ok")
     assert seen["input_tokens"] - plain["input_tokens"] == profiles()["profiles"]["quick"]["tokens"]["image_tokens"]
 
@@ -124,8 +124,8 @@ def test_a_model_and_a_marketplace_from_yaml_alone_answer_on_the_stack(tmp_path)
     switches = {"policy": {"simple": "new-claude", "complex": "new-claude"}}
     stack = start(tmp_path, ["new-claude", "nova-pro", "claude-sonnet"], switches, PLANS, paced, models_file)
     try:
-        (words,) = usages(stack.url, "bonjour", locale="fr_FR", interaction_id="a")
-        (seen,) = usages(stack.url, "joli ?", locale="fr_FR", interaction_id="b", images=(picture,))
+        words, *_ = usages(stack.url, "bonjour", locale="fr_FR", interaction_id="a")
+        seen, *_ = usages(stack.url, "joli ?", locale="fr_FR", interaction_id="b", images=(picture,))
     finally:
         stack.stop()
     assert (words["model"], words["status"]) == ("new-claude", "ok")

@@ -137,5 +137,5 @@ def test_a_run_that_waited_long_for_its_workers_is_not_overdue(make_job, monkeyp
     master = SimpleNamespace(poll=lambda: 0 if killed else None, send=lambda _: killed.append(now[0]))
     children = SimpleNamespace(master=master, workers=[], killed={}, control_fd=0)
     chunks, scraper = SimpleNamespace(pump=lambda *_: 0.0), SimpleNamespace(set_t0=lambda: None)
-    _watch(job, children, chunks, [], scraper, lambda _: None)
+    _watch(job, children, chunks, [], scraper, lambda _: None, lambda: None)
     assert killed == [640.0]

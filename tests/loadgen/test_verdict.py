@@ -32,7 +32,7 @@ GOOD = Evidence(
     faults=(),
     counters={"asked": 1000, "dropped": 300},
     rows=1000,
-    stand_ins=None,
+    emulator=None,
     finished=True,
 )
 
@@ -51,8 +51,8 @@ def test_drops_and_slowness_are_the_targets():
         ({"lost": ("worker 0 was lost",)}, "worker 0 was lost"),
         ({"rows": 990}, "10 offered turns have no row"),
         ({"faults": ("KeyError: x",), "counters": {"asked": 1000, "faults": 3}}, "3 errors inside the generator"),
-        ({"stand_ins": {"late": True, "reasons": ["stand-ins were late: 9 ms"]}}, "stand-ins were late: 9 ms"),
-        ({"stand_ins": {"late": None, "reasons": [], "error": "refused"}}, "the emulator did not report"),
+        ({"emulator": {"late": True, "reasons": ["stand-ins were late: 9 ms"]}}, "stand-ins were late: 9 ms"),
+        ({"emulator": {"late": None, "reasons": [], "error": "refused"}}, "the emulator did not report"),
         ({"finished": False}, "the load engine's master ended"),
         ({"counters": {"asked": 1000, "unsent": 6}}, "6 of 1006 turns due were not sent (0.60%)"),
     ],
