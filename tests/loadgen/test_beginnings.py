@@ -135,7 +135,7 @@ def test_a_run_that_waited_long_for_its_workers_is_not_overdue(make_job, monkeyp
     monkeypatch.setattr("loadgen.run.read_live", lambda folder: live | {"state": now[1]})
     job = make_job(TargetSpec("assistant", "http://127.0.0.1:1"), processes=0, remote_workers=1, bind_port=1)
     master = SimpleNamespace(poll=lambda: 0 if killed else None, send=lambda _: killed.append(now[0]))
-    children = SimpleNamespace(master=master, workers=[], killed={}, control_fd=0)
+    children = SimpleNamespace(master=master, workers=[], killed={}, control_fd=0, system_end=None)
     chunks, scraper = SimpleNamespace(pump=lambda *_: 0.0), SimpleNamespace(set_t0=lambda: None)
     _watch(job, children, chunks, [], scraper, lambda _: None, lambda: None)
     assert killed == [640.0]
