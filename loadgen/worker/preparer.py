@@ -19,7 +19,7 @@ BATCH = 512
 
 
 class Preparer:
-    """Visits of one worker, in batches of arrivals.
+    """Sessions of one worker, in batches of arrivals.
 
     Args:
         targets: by region name; None serves regions that have none of their own.

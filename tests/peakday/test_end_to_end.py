@@ -14,7 +14,7 @@ from capacity.plan import load_plan
 from loadgen.record import load_run
 from tests.peakday.conftest import marked
 
-ATTEMPTS = 5
+ATTEMPTS = 2
 
 
 @pytest.fixture(scope="module")
@@ -40,12 +40,12 @@ def command(folder, *arguments):
     )
 
 
-def vouched(run):
-    """Skip what needs a valid run where the machine was too busy to give one in five tries; the reason is said."""
+def valid_or_skipped(run):
+    """Skip what needs a valid run where the machine was too busy to give one in two tries; the reason is said."""
     info = json.loads(run.stdout)
     if not info["verdict"]["valid"]:
         assert run.returncode == 3
-        pytest.skip(f"the generator does not vouch for its runs on this machine: {info['verdict']['reasons']}")
+        pytest.skip(f"no valid run on this machine: {info['verdict']['reasons']}")
     return info
 
 
@@ -61,18 +61,18 @@ def test_a_run_accounts_for_every_turn_it_asked_for(story):
     assert (turns["status"] == "ok").sum() == info["totals"]["completed"]
 
 
-def test_the_generator_vouches_for_a_small_run_on_an_idle_machine(story):
+def test_a_small_run_on_an_idle_machine_is_valid(story):
     """Exit code 0 and a valid verdict; its own error is in the record."""
     _, run, _ = story
-    info = vouched(run)
+    info = valid_or_skipped(run)
     assert run.returncode == 0
     assert info["quantiles"]["start_lag_s"]["p99"]["value"] is not None
 
 
-def test_a_run_against_the_stand_ins_says_simulated(story):
+def test_a_run_against_the_emulator_says_simulated(story):
     """Every supply of the run is simulated, and the report and the plan carry the word."""
     _, run, plan = story
-    assert set(vouched(run)["provenance"].values()) == {"simulated"}
+    assert set(valid_or_skipped(run)["provenance"].values()) == {"simulated"}
     assert plan.returncode == 0, plan.stderr
     assert any(note["provenance"] == "simulated" for note in json.loads(plan.stdout)["inputs"])
 
@@ -88,7 +88,7 @@ def test_every_turn_has_its_model_calls_with_tokens(story):
     assert (record.calls.loc[record.calls["status"] == "ok", "output_tokens"] > 0).all()
 
 
-def test_the_routes_lead_to_bedrock_and_to_own_silicon(story):
+def test_the_routes_lead_to_bedrock_and_to_self_hosted_models(story):
     """The smoke scenario exercises both supplies."""
     folder, _, _ = story
     assert set(load_run(folder).calls["supply"]) == {"bedrock", "self_hosted"}
@@ -96,7 +96,7 @@ def test_the_routes_lead_to_bedrock_and_to_own_silicon(story):
 
 def test_the_plan_names_chips_with_a_range_and_a_cost(story):
     folder, run, _ = story
-    vouched(run)
+    valid_or_skipped(run)
     plan = load_plan(folder.parents[1] / "plans/one")
     chosen = [supply.chosen for supply in plan.supplies if supply.supply == "self_hosted"]
     assert chosen
@@ -108,7 +108,7 @@ def test_the_plan_names_chips_with_a_range_and_a_cost(story):
 def test_the_report_stands_alone(story):
     """One file, no outside request, and the word SIMULATED where it belongs."""
     folder, run, _ = story
-    vouched(run)
+    valid_or_skipped(run)
     html = (folder.parents[1] / "plans/one/report.html").read_text()
     assert "SIMULATED" in html
     assert not [line for line in html.splitlines() if 'src="http' in line or ('href="http' in line and "<link" in line)]
