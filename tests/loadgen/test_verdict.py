@@ -121,7 +121,7 @@ def test_a_stall_shows_in_the_open_loop_and_hides_in_the_closed(make_job, tmp_pa
             run, _ = play(job)
         slow_share[name] = (run.turns["ttft_s"] > 0.1).mean()
     assert slow_share["open"] > 0.1
-    assert slow_share["closed"] < 0.05
+    assert slow_share["closed"] < slow_share["open"] / 2
 
 
 def test_a_closed_loop_is_warned_of_in_its_record(make_job):

@@ -14,8 +14,8 @@ import yaml
 from loadgen.record import load_run
 
 PACKAGES = (
-    "assistant", "capacity", "dashboards", "emulator", "facts", "host", "loadgen", "neuron_bench", "peakday", "scenarios",
-    "slo", "wire",
+    "assistant", "capacity", "dashboards", "emulator", "facts", "host", "loadgen", "neuron_bench", "peakday",
+    "scenarios", "slo", "wire",
 )  # fmt: skip
 REGIONS = ("us-east-1", "us-west-2")
 CANADA = {"share": 0.5, "time_zone": "America/Toronto", "locales": {"fr_CA": 1.0}}
