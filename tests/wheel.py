@@ -36,6 +36,7 @@ def main() -> None:
         link_dependencies(python)
         # The tests leave the checkout, so that nothing but the wheel can answer to our names.
         for extra in (
+            ".dockerignore",
             "tests",
             "bench",
             "study",
