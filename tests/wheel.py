@@ -35,6 +35,7 @@ def main() -> None:
         run(python, "-m", "pip", "install", "--quiet", "--no-deps", wheel)
         link_dependencies(python)
         # The tests leave the checkout, so that nothing but the wheel can answer to our names.
+        (folder / "work").mkdir()
         for extra in (
             ".dockerignore",
             "tests",
