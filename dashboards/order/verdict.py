@@ -15,10 +15,11 @@ HOURS_PER_DAY = 24.0
 
 @dataclass(frozen=True)
 class OrderVerdict:
-    """One word, and what stands in the way. `buyable` is true only without any obstacle."""
+    """One word, what stands in the way, and what must hold besides. `buyable` is true only without any obstacle."""
 
     word: str
     obstacles: tuple[str, ...]
+    condition: str = ""
 
     @property
     def buyable(self) -> bool:
@@ -28,7 +29,7 @@ class OrderVerdict:
     @property
     def sentence(self) -> str:
         """The first line of an order."""
-        return f"{self.word}: {'; '.join(self.obstacles)}" if self.obstacles else f"{self.word}: as written"
+        return f"{self.word}: {'; '.join(self.obstacles)}" if self.obstacles else f"{self.word}: as written{self.condition}"
 
 
 BUYABLE, NOT_BUYABLE, NOT_AN_ORDER = "BUYABLE", "NOT BUYABLE AS WRITTEN", "NOT AN ORDER"
@@ -44,7 +45,19 @@ def order_verdict(plan: Plan, late: tuple[str, ...] = ()) -> OrderVerdict:
     if plan.simulated:
         simulated = "a simulated input touched this plan; measure what it names and plan again"
         return OrderVerdict(NOT_AN_ORDER, (simulated, *obstacles))
-    return OrderVerdict(NOT_BUYABLE if obstacles else BUYABLE, obstacles)
+    return OrderVerdict(NOT_BUYABLE if obstacles else BUYABLE, obstacles, _condition(plan))
+
+
+def _condition(plan: Plan) -> str:
+    """What an order on demand hangs on: limits of the account, which no public list tells."""
+    kinds = {
+        supply.chosen.instance_type
+        for supply in plan.supplies
+        if supply.chosen is not None and supply.chosen.price_kind == "on demand" and supply.chosen.bought_instances
+    }
+    if not kinds:
+        return ""
+    return f", where the account's on-demand limits allow {', '.join(sorted(kinds))} (see its quota lines)"
 
 
 def unbookable(plan: Plan) -> dict[tuple[str, str], list[str]]:

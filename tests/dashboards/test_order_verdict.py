@@ -73,6 +73,12 @@ def test_every_view_begins_with_the_same_verdict(case, tmp_path):
     assert sentence in plan_summary(plan)
 
 
+def test_an_order_on_demand_says_that_it_hangs_on_the_accounts_limits():
+    sentence = order_verdict(with_options(PLAN, price_kind="on demand", instance_type="trn1.32xlarge")).sentence
+    assert "where the account's on-demand limits allow trn1.32xlarge" in sentence
+    assert "on-demand limits" not in order_verdict(with_options(PLAN, **BLOCKS)).sentence
+
+
 def test_an_order_whose_dates_are_past_is_not_buyable():
     (banner, *_) = order_page(PLAN, LATE).banners
     assert (banner.kind, banner.word) == ("bad", NOT_BUYABLE)
