@@ -29,7 +29,11 @@ class OrderVerdict:
     @property
     def sentence(self) -> str:
         """The first line of an order."""
-        return f"{self.word}: {'; '.join(self.obstacles)}" if self.obstacles else f"{self.word}: as written{self.condition}"
+        return (
+            f"{self.word}: {'; '.join(self.obstacles)}"
+            if self.obstacles
+            else f"{self.word}: as written{self.condition}"
+        )
 
 
 BUYABLE, NOT_BUYABLE, NOT_AN_ORDER = "BUYABLE", "NOT BUYABLE AS WRITTEN", "NOT AN ORDER"
