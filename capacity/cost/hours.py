@@ -16,8 +16,9 @@ ON_DEMAND_MIN_S = 60.0
 def billed_hours(price_kind: str, seconds: float, begins_s: float | None = None) -> float:
     """Hours charged for a use: capacity blocks as they are sold, everything else by the second.
 
-    A block begins and ends at 11:30 UTC, in days, beyond 14 days in weeks (EC2 user guide, Capacity Blocks, read
-    2026-11). begins_s: of the use, in seconds after midnight UTC; None where only its length is known.
+    A block begins and ends at 11:30 UTC, in days, beyond 14 days in weeks (EC2 user guide,
+    Capacity Blocks; recalled, not re-read).
+    begins_s: of the use, in seconds after midnight UTC; None where only its length is known.
     """
     if price_kind != "capacity block":
         return max(seconds, ON_DEMAND_MIN_S) / HOUR_S

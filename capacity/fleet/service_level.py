@@ -6,7 +6,6 @@ the stated share of draws has no need above what is bought. So the share is of d
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -84,8 +83,3 @@ def order_statistic(values: Floats, level: float) -> float:
 def all_carried(parts: Mapping[str, Mask]) -> Mask:
     """Draws in which every part is carried."""
     return np.asarray(np.all(list(parts.values()), axis=0))
-
-
-def level_of_value(cost_usd: float, value_usd: float) -> float:
-    """The level at which one more unit costs what it saves. Source: newsvendor (Arrow, Harris, Marschak 1951)."""
-    return min(0.999, max(0.5, 1 - cost_usd / value_usd)) if value_usd > 0 and math.isfinite(value_usd) else 0.5
