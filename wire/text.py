@@ -20,7 +20,9 @@ LABEL_LENGTH_MAX = 200
 """Characters of one metric label: a label is a series of its own. A choice of ours."""
 _FORMULA_STARTS = "=+-@|%\t\r\n＝＋－＠"
 """A spreadsheet reads a cell that begins so as a formula or a command (OWASP, CSV Injection, read 2026-11-28)."""
-_MARKDOWN = re.compile(r"[\\`*\[\]<>|~&:@#!]|(?<!\w)_|_(?!\w)|(?<=[wW]{3})\.|^[-+=]|(?<=^\d)[.)]|(?<=^\d\d)[.)]")
+_MARKDOWN = re.compile(
+    r"[\\`*\[\]<>|~&:@#!]|(?<![^\W_])_|_(?![^\W_])|(?<=[wW]{3})\.|^[-+=]|(?<=^\d)[.)]|(?<=^\d\d)[.)]"
+)
 """ASCII punctuation that GitHub's markdown acts on, within a line, in a link it finds by itself, or at a line's start
 (CommonMark 0.31.2, section 2.4: a backslash before it makes it text)."""
 _JOINERS = "\u200c\u200d"

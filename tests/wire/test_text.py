@@ -4,7 +4,7 @@ import string
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -47,6 +47,8 @@ def test_a_number_written_as_text_stays_a_number(raw):
 
 
 @given(st.text(string.punctuation + string.ascii_letters + string.digits + " ", min_size=1, max_size=40))
+@example("__0__")
+@example("a_b__c_")
 def test_markdown_shows_the_text_itself(raw):
     """Neither emphasis, nor code, nor link, nor HTML: the reader sees the very characters."""
     tokens = MarkdownIt("gfm-like", {"linkify": False}).parse(f"> x {Untrusted(raw).markdown}")
