@@ -26,7 +26,7 @@ CORE = {
     "loadgen/analysis/sequential.py": "tests/loadgen/test_search.py tests/slo",
     "capacity/quotas/quota.py": "tests/capacity/test_quota.py tests/capacity/test_throttling.py",
     "capacity/quotas/pressure.py": "tests/capacity/test_quota.py tests/capacity/test_throttling.py",
-    "capacity/cost/hours.py": "tests/capacity/test_uncertainty.py",
+    "capacity/cost/hours.py": "tests/capacity/test_hours.py",
     "capacity/cost/interaction.py": "tests/capacity/test_money.py tests/capacity/test_bill.py",
     "capacity/cost/rates.py": "tests/capacity/test_money.py tests/capacity/test_bill.py",
     "capacity/fleet/sizing.py": "tests/capacity/test_fleet.py tests/capacity/test_properties.py",

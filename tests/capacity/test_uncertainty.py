@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capacity.cost.hours import billed_hours
 from capacity.demand.forecast import drawn_demand, stream_demand, with_drawn_peaks
 from capacity.fleet.outcome import BedrockSpend, Multipliers
 from capacity.fleet.uncertainty import Unknowns, hits_over, joint_draws
@@ -97,10 +96,3 @@ def test_a_hit_more_is_a_write_less_and_never_less_than_none():
     spend = BedrockSpend(cache_read=10.0, cache_write=3.0, rewrite=20.0)
     assert spend.over(Multipliers(cache_hits=np.array([1.1])))[0] == pytest.approx(11 + 3 - 2)
     assert spend.over(Multipliers(cache_hits=np.array([1.5])))[0] == pytest.approx(15)
-
-
-def test_capacity_blocks_are_charged_in_whole_days_and_on_demand_by_the_second():
-    assert billed_hours("capacity block", 26 * 3600) == 48
-    assert billed_hours("capacity block", 24 * 3600) == 24
-    assert billed_hours("on demand", 90 * 60) == 1.5
-    assert billed_hours("on demand", 5) == 60 / 3600
