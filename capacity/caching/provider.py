@@ -3,83 +3,102 @@
 A call's prompt is shared prefix, customer's part, the conversation's turns, then the tool results of its own turn; a
 cache point stands after each level and at the tail. It reads the longest part that a call of the *same* model in the
 same region left there within the level's lifetime, a use renewing it, and writes the rest. A part that ends below the
-model's minimum is no cache point. Source: Bedrock user guide, prompt caching; the policy is `replay.Ttl`.
+model's minimum is no cache point. Source: Bedrock user guide, prompt caching; the policy is that of `replay.Ttl`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from capacity.caching.hit_ratio import TTL_S
-from capacity.caching.replay import Ttl
-from capacity.simulator.requests import Ints
+from capacity.simulator.requests import Floats, Ints
 from facts.reader import Model
 
 LEVELS = ("shared", "customer", "conversation")
+_SHARED, _CUSTOMER, _CONVERSATION = range(3)
 
 
 @dataclass(frozen=True)
-class CachedCall:
-    """One call: when, of which model and region, in whose session, and where the parts of its prompt end, in tokens.
+class CachedCalls:
+    """Calls [n] in order of time: when, of which model, region and session, and where the parts of each prompt end.
 
-    conversation: what identifies each part after the customer's, and its end; the last one ends the prompt.
+    parts [n]: how many parts follow the customer's. part, end [sum of parts]: what identifies each within its session,
+    and where it ends, in tokens, call after call; the last part of a call ends its prompt.
     """
 
-    at_s: float
-    model: str
-    region: int
-    session: int
-    shared: int
-    customer: int
-    conversation: Sequence[tuple[Hashable, int]]
-
-    def levels(self, lap: int) -> dict[str, list[tuple[Hashable, int]]]:
-        """The parts by level, each with all that its content depends on."""
-        place = (self.model, self.region)
-        whose = (*place, lap, self.session)
-        return {
-            "shared": [(place, self.shared)],
-            "customer": [(whose, self.customer)] if self.customer > self.shared else [],
-            "conversation": [((whose, part), end) for part, end in self.conversation],
-        }
+    at_s: Floats
+    model: npt.NDArray[np.object_]
+    region: Ints
+    session: Ints
+    shared: Ints
+    customer: Ints
+    parts: Ints
+    part: Ints
+    end: Ints
 
 
-def read_tokens(
-    calls: Sequence[CachedCall], models: Mapping[str, Model], lifetimes: Mapping[str, str], span_s: float
-) -> Ints:
-    """Tokens that each call reads [n]; nothing of a model without cache points. calls: in order of time.
+def read_tokens(calls: CachedCalls, models: Mapping[str, Model], lifetimes: Mapping[str, str], span_s: float) -> Ints:
+    """Tokens that each call reads [n]; nothing of a model without cache points.
 
-    lifetimes: 5m or 1h by level; a model without 1h gives 5m. The calls go round once before they are counted, span_s
-    earlier, so that what all of them share is as warm as in the middle of the event.
+    lifetimes: 5m or 1h by level; a model without 1h gives 5m. The calls went round once before, span_s earlier, so that
+    what all of them share is as warm as in the middle of the event; customers and conversations are new in each round.
     """
-    caches = {(level, ttl): Ttl(seconds, fixed=False) for level in LEVELS for ttl, seconds in TTL_S.items()}
-    read: Ints = np.zeros(len(calls), dtype=np.int64)
-    for lap, shift_s in enumerate((-span_s, 0.0)):
-        for number, call in enumerate(calls):
-            model = models[call.model]
-            if model.cache.points:
-                read[number] = _read(call, model, lifetimes, caches, call.at_s + shift_s, lap)
-    return read
+    n = len(calls.at_s)
+    if n == 0:
+        return np.zeros(0, dtype=np.int64)
+    names, code = np.unique(calls.model.astype(str), return_inverse=True)
+    rules = [models[str(name)].cache for name in names]
+    least = np.array(
+        [rule.min_tokens or 0 if rule.points else np.iinfo(np.int64).max for rule in rules], dtype=np.int64
+    )
+    ttl_s = np.array(
+        [[TTL_S[lifetimes[level] if lifetimes[level] in rule.ttls else "5m"] for level in LEVELS] for rule in rules]
+    )
+    call, level, end, part = _points(calls)
+    is_point = end >= least[code[call]]
+    call, level, end, part = call[is_point], level[is_point], end[is_point], part[is_point]
+    whose = np.where(level == _SHARED, -1, calls.session[call])
+    since_s = _since_last_s(calls.at_s[call], (part, level, whose, calls.region[call], code[call]), level, span_s)
+    return _read(n, call, end, since_s <= ttl_s[code[call], level], calls)
 
 
-def _read(
-    call: CachedCall,
-    model: Model,
-    lifetimes: Mapping[str, str],
-    caches: Mapping[tuple[str, str], Ttl],
-    now_s: float,
-    lap: int,
-) -> int:
-    """Tokens one call reads; every level is served, which renews all it has, and hits end at the first miss."""
-    least, read, unbroken = model.cache.min_tokens or 0, 0, True
-    for level, parts in call.levels(lap).items():
-        points = [(part, end) for part, end in parts if end >= least]
-        ttl = lifetimes[level] if lifetimes[level] in model.cache.ttls else "5m"
-        hits = caches[level, ttl].serve([part for part, _ in points], now_s)
-        if unbroken and hits:
-            read = points[hits - 1][1]
-        unbroken = unbroken and hits == len(points)
-    return min(read, call.conversation[-1][1])
+def _points(calls: CachedCalls) -> tuple[Ints, Ints, Ints, Ints]:
+    """Every place of a cache point, in the order of the calls and of their prompts: call, level, end and part."""
+    numbers, of_part = np.arange(len(calls.at_s)), np.repeat(np.arange(len(calls.at_s)), calls.parts)
+    personal = numbers[calls.customer > calls.shared]
+    call = np.concatenate([numbers, personal, of_part])
+    level = np.repeat([_SHARED, _CUSTOMER, _CONVERSATION], [len(numbers), len(personal), len(of_part)])
+    end = np.concatenate([calls.shared, calls.customer[personal], calls.end])
+    part = np.concatenate([np.full(len(numbers) + len(personal), -1), calls.part])
+    order = np.lexsort((np.arange(len(call)), level, call))
+    return call[order], level[order], end[order], part[order]
+
+
+def _since_last_s(at_s: Floats, keys: tuple[Ints, ...], level: Ints, span_s: float) -> Floats:
+    """Seconds since the same content was last used [points]; what all share was last used in the round before."""
+    order = np.lexsort((np.arange(len(at_s)), *keys))
+    sorted_at, sorted_keys = at_s[order], np.stack([key[order] for key in keys])
+    first = np.ones(len(order), dtype=bool)
+    first[1:] = np.any(sorted_keys[:, 1:] != sorted_keys[:, :-1], axis=0)
+    before = np.concatenate([[0.0], sorted_at[:-1]])
+    starts = np.flatnonzero(first)
+    last = np.concatenate([starts[1:], [len(order)]])[: len(starts)] - 1
+    before[starts] = np.where(level[order][starts] == _SHARED, sorted_at[last] - span_s, -np.inf)
+    since_s = np.empty(len(order))
+    since_s[order] = sorted_at - before
+    return since_s
+
+
+def _read(n: int, call: Ints, end: Ints, hit: npt.NDArray[np.bool_], calls: CachedCalls) -> Ints:
+    """The end of the last point before a call's first miss, within its prompt."""
+    misses = np.cumsum(~hit)
+    first = np.searchsorted(call, np.arange(n))
+    before = np.concatenate([[0], misses])[first]
+    unbroken = misses == before[call]
+    read: Ints = np.zeros(n, dtype=np.int64)
+    read[call[unbroken]] = end[unbroken]  # of several, the last one stays
+    return np.minimum(read, calls.end[np.cumsum(calls.parts) - 1])

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from capacity.caching.provider import LEVELS, CachedCall, read_tokens
+from capacity.caching.provider import LEVELS, CachedCalls, read_tokens
 from capacity.demand.conversations import Conversations, Names, converse, even, even_lognormal
 from capacity.plan import PlanError
 from capacity.simulator.requests import Floats, Ints
@@ -216,20 +216,21 @@ def _cached(
     may = np.array([m in allowed for m in model_of])
     at_s, span_s = _call_times(scenario, conversations, turn, output, rng)
     region = _regions(scenario, conversations.sessions, rng)[conversations.session][turn]
-    order = [number for number in np.argsort(at_s, kind="stable").tolist() if may[number] and not own[number]]
+    in_time = np.argsort(at_s, kind="stable")
+    order = in_time[(may & ~own)[in_time]]
     customer = shared + scenario.capacity.assumed_tokens.customer_prefix_tokens
-    rows = [
-        CachedCall(
-            at_s=float(at_s[number]),
-            model=str(model_of[number]),
-            region=int(region[number]),
-            session=int(conversations.session[turn[number]]),
-            shared=shared,
-            customer=customer,
-            conversation=_parts(conversations, int(turn[number]), int(rounds[number]), number, own_message, prompt),
-        )
-        for number in order
-    ]
+    parts, part, end = _parts(conversations, turn, rounds, own_message, prompt, order)
+    rows = CachedCalls(
+        at_s=at_s[order],
+        model=model_of[order],
+        region=region[order],
+        session=conversations.session[turn[order]],
+        shared=np.full(len(order), shared),
+        customer=np.full(len(order), customer),
+        parts=parts,
+        part=part,
+        end=end,
+    )
     lifetimes = {level: getattr(scenario.assistant.cache_ttl, level) for level in LEVELS}
     read[order] = read_tokens(rows, models, lifetimes, span_s)
     write = np.where(may & ~own & (prompt >= least), prompt - read, 0)
@@ -237,16 +238,22 @@ def _cached(
 
 
 def _parts(
-    conversations: Conversations, turn: int, rounds: int, number: int, own_message: Ints, prompt: Ints
-) -> list[tuple[Any, int]]:
-    """Where the messages of an interaction's turns end in a prompt, and the tool results of its own turn."""
-    first, interaction = turn - int(conversations.place[turn]), int(conversations.interaction[turn])
-    ends = np.minimum(own_message[first : turn + 1], prompt[number]).tolist()
-    parts: list[tuple[Any, int]] = [((interaction, place), int(end)) for place, end in enumerate(ends)]
-    place = len(ends) - 1
-    for back in range(rounds - 1, -1, -1):
-        parts.append(((interaction, place, rounds - back), int(prompt[number - back])))
-    return parts
+    conversations: Conversations, turn: Ints, rounds: Ints, own_message: Ints, prompt: Ints, order: Ints
+) -> tuple[Ints, Ints, Ints]:
+    """Where the messages of an interaction's turns end in a prompt, then the tool results of its own turn.
+
+    How many parts each call of `order` has; and of all, call after call, what identifies it and where it ends.
+    """
+    messages = conversations.place[turn[order]] + 1
+    parts = messages + rounds[order]
+    call = np.repeat(order, parts)
+    place = np.arange(len(call)) - np.repeat(np.cumsum(parts) - parts, parts)
+    is_message = place < np.repeat(messages, parts)
+    of_turn = turn[call] - conversations.place[turn[call]] + np.where(is_message, place, 0)
+    of_call = call - rounds[call] + place - np.repeat(messages, parts) + 1  # the call that follows the tool's answer
+    part = np.where(is_message, of_turn, len(own_message) + of_call)
+    end = np.where(is_message, np.minimum(own_message[of_turn], prompt[call]), prompt[np.where(is_message, 0, of_call)])
+    return parts, part, end
 
 
 def _call_times(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from capacity.caching.provider import CachedCall, read_tokens
+from capacity.caching.provider import CachedCalls, read_tokens
 from capacity.cost.interaction import cache_hit_figures
 from capacity.demand.calls import assumed_calls
 from capacity.demand.conversations import transitions
@@ -99,22 +99,31 @@ def test_hits_are_those_of_the_emulators_own_cache():
         at_s, parts = now_s, []
         for turn in range(int(rng.integers(1, 5))):
             end += int(rng.integers(50, 400))
-            parts.append(((session, turn), end))
+            parts.append((10 * session + turn, end))
             at_s += float(rng.choice([5.0, 100.0, 400.0]))
-            name = str(rng.choice(["claude-sonnet", "nova-pro"]))
-            calls.append(CachedCall(at_s, name, 0, session, 1_900, 2_500, tuple(parts)))
-    calls.sort(key=lambda call: call.at_s)
+            calls.append((at_s, str(rng.choice(["claude-sonnet", "nova-pro"])), session, tuple(parts)))
+    calls.sort()
     caches = {name: PromptCache(models()[name].cache.min_tokens or 0, 20) for name in ("claude-sonnet", "nova-pro")}
-    expected = []
     for lap_s in (-1e6, 0.0):
         expected = []
-        for call in calls:
-            ends = [("s", call.shared), ((call.session, lap_s), call.customer)]
-            ends += [((part, lap_s), end) for part, end in call.conversation]
+        for at_s, model, session, parts in calls:
+            ends = [("s", 1_900), ((session, lap_s), 2_500), *(((part, lap_s), end) for part, end in parts)]
             boundaries = [Boundary(repr(ends[: place + 1]).encode(), end) for place, (_, end) in enumerate(ends)]
             points = [Point(0), Point(1), Point(len(ends) - 1)]
-            use = caches[call.model].look_up(boundaries, points, call.at_s + lap_s)
-            caches[call.model].store(use, call.at_s + lap_s)
+            use = caches[model].look_up(boundaries, points, at_s + lap_s)
+            caches[model].store(use, at_s + lap_s)
             expected.append(use.read)
+    at, model, session, parts = zip(*calls, strict=True)
+    columns = CachedCalls(
+        at_s=np.array(at),
+        model=np.array(model, dtype=object),
+        region=np.zeros(len(calls), dtype=np.int64),
+        session=np.array(session),
+        shared=np.full(len(calls), 1_900),
+        customer=np.full(len(calls), 2_500),
+        parts=np.array([len(of_call) for of_call in parts]),
+        part=np.array([part for of_call in parts for part, _ in of_call]),
+        end=np.array([end for of_call in parts for _, end in of_call]),
+    )
     lifetimes = dict.fromkeys(("shared", "customer", "conversation"), "5m")
-    assert read_tokens(calls, models(), lifetimes, 1e6).tolist() == expected
+    assert read_tokens(columns, models(), lifetimes, 1e6).tolist() == expected
