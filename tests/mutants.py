@@ -27,7 +27,7 @@ CORE = {
     "capacity/quotas/quota.py": "tests/capacity/test_quota.py tests/capacity/test_throttling.py",
     "capacity/quotas/pressure.py": "tests/capacity/test_pressure.py",
     "capacity/cost/hours.py": "tests/capacity/test_hours.py",
-    "capacity/cost/interaction.py": "tests/capacity/test_cost_lines.py tests/capacity/test_money.py tests/capacity/test_bill.py",
+    "capacity/cost/interaction.py": "tests/capacity/test_cost_lines.py tests/capacity/test_money.py",
     "capacity/cost/rates.py": "tests/capacity/test_money.py tests/capacity/test_bill.py",
     "capacity/fleet/sizing.py": "tests/capacity/test_fleet.py tests/capacity/test_properties.py",
     "emulator/quotas.py": "tests/emulator/test_quotas.py",

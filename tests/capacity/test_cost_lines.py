@@ -47,7 +47,7 @@ def test_an_interaction_costs_its_own_calls_under_the_intent_of_its_first_turn(l
     assert {intent: line.per_turn_usd.mid for intent, line in lines.items()} == {
         "all": pytest.approx(22 / 4), "b": 5.0, "a": 5.0, "c": 7.0,
     }  # fmt: skip
-    assert list(lines)[0] == "all"
+    assert next(iter(lines)) == "all"
 
 
 def test_parts_are_of_the_lines_own_interactions_and_an_empty_one_is_left_out(lines):
