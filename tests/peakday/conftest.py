@@ -1,12 +1,15 @@
 """The command as a user runs it: a process of its own, in an empty folder."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
 
 import psutil
 import pytest
+
+from peakday.cli import main
 
 Command = Callable[..., subprocess.CompletedProcess]
 
@@ -24,6 +27,23 @@ def peakday(tmp_path) -> Command:
         )  # fmt: skip
         assert not marked(marker), f"left running: {marked(marker)}"
         return result
+
+    return run
+
+
+@pytest.fixture
+def refused(tmp_path, monkeypatch, capsys) -> Command:
+    """`peakday ARGS` in an empty folder, within this process: for what is refused before anything starts."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+
+    def run(*arguments: str) -> subprocess.CompletedProcess:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main([*arguments])
+        printed = capsys.readouterr()
+        return subprocess.CompletedProcess(arguments, ended.value.code, printed.out, printed.err)
 
     return run
 

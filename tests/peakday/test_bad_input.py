@@ -17,8 +17,8 @@ def one_line(result, code: int, *words: str) -> None:
         assert word in lines[0], lines[0]
 
 
-def test_an_unknown_scenario_names_the_library(peakday, tmp_path):
-    one_line(peakday("run", "smokey", "--quiet"), 2, "smokey", "smoke")
+def test_an_unknown_scenario_names_the_library(refused, tmp_path):
+    one_line(refused("run", "smokey", "--quiet"), 2, "smokey", "smoke")
     assert not list(tmp_path.iterdir())
 
 
@@ -27,23 +27,23 @@ def test_a_typo_in_a_scenario_names_file_key_and_fix(peakday, tmp_path):
     one_line(peakday("scenario", "validate", "mine.yaml"), 2, "mine.yaml", "mixx", "mix")
 
 
-def test_weights_that_do_not_sum_say_by_how_much(peakday, tmp_path):
+def test_weights_that_do_not_sum_say_by_how_much(refused, tmp_path):
     (tmp_path / "mine.yaml").write_text("extends: smoke\nname: mine\nevent: {regions: {us-east-1: {share: 0.9}}}\n")
-    one_line(peakday("scenario", "validate", "mine.yaml"), 2, "mine.yaml", "shares sum to")
+    one_line(refused("scenario", "validate", "mine.yaml"), 2, "mine.yaml", "shares sum to")
 
 
-def test_a_negative_rate_is_refused(peakday, tmp_path):
-    one_line(peakday("run", "smoke", "--rate=-5/s", "--for", "5s", "--quiet"), 2, "--rate", "above zero")
+def test_a_negative_rate_is_refused(refused, tmp_path):
+    one_line(refused("run", "smoke", "--rate=-5/s", "--for", "5s", "--quiet"), 2, "--rate", "above zero")
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
     "content", [None, "", "TIMESTAMP,ContextTokens,GeneratedTokens\nyesterday,1,2\n", "a,b\n1,2\n"]
 )
-def test_an_unreadable_trace_names_the_file(peakday, tmp_path, content):
+def test_an_unreadable_trace_names_the_file(refused, tmp_path, content):
     if content is not None:
         (tmp_path / "trace.csv").write_text(content)
-    one_line(peakday("run", "smoke", "--arrivals", "trace.csv", "--window", "0s:5s", "--quiet"), 2, "trace.csv")
+    one_line(refused("run", "smoke", "--arrivals", "trace.csv", "--window", "0s:5s", "--quiet"), 2, "trace.csv")
     assert not (tmp_path / "runs").exists()
 
 
@@ -56,8 +56,8 @@ def test_an_unreadable_trace_names_the_file(peakday, tmp_path, content):
         (["--rate", "3/s", "--for", "2s", "--window", "0s:3s"], "excludes"),
     ],
 )
-def test_options_that_cannot_be_run_are_refused_before_anything_starts(peakday, tmp_path, options, word):
-    one_line(peakday("run", "smoke", *options), 2, word)
+def test_options_that_cannot_be_run_are_refused_before_anything_starts(refused, tmp_path, options, word):
+    one_line(refused("run", "smoke", *options), 2, word)
     assert not (tmp_path / "runs").exists()
 
 
@@ -76,32 +76,32 @@ def test_a_silent_assistant_is_an_environment_error(peakday, tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_target_that_is_not_declared_is_refused(peakday, tmp_path):
-    result = peakday("run", "smoke", "--target", "assistant=http://192.0.2.1:8080", "--quiet")
+def test_a_target_that_is_not_declared_is_refused(refused, tmp_path):
+    result = refused("run", "smoke", "--target", "assistant=http://192.0.2.1:8080", "--quiet")
     one_line(result, 2, "192.0.2.1", "owned_targets")
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_page_to_scrape_that_is_not_declared_is_refused(peakday, tmp_path):
-    result = peakday("run", "smoke", "--scrape", "http://192.0.2.1:9100/metrics", "--quiet")
+def test_a_page_to_scrape_that_is_not_declared_is_refused(refused, tmp_path):
+    result = refused("run", "smoke", "--scrape", "http://192.0.2.1:9100/metrics", "--quiet")
     one_line(result, 2, "--scrape", "192.0.2.1", "owned_targets")
     assert not (tmp_path / "runs").exists()
 
 
-def test_switches_of_our_stack_are_refused_with_a_target(peakday):
+def test_switches_of_our_stack_are_refused_with_a_target(refused):
     target = ("--target", "assistant=http://127.0.0.1:9")
-    result = peakday("run", "smoke", *target, "--set", "assistant.tools.parallel=false", "--quiet")
+    result = refused("run", "smoke", *target, "--set", "assistant.tools.parallel=false", "--quiet")
     one_line(result, 2, "assistant", "cannot be applied")
 
 
-def test_a_plan_from_a_missing_run_names_the_command_that_makes_one(peakday, tmp_path):
-    one_line(peakday("plan", "smoke", "--run", "latest", "--quiet"), 2, "peakday run")
+def test_a_plan_from_a_missing_run_names_the_command_that_makes_one(refused, tmp_path):
+    one_line(refused("plan", "smoke", "--run", "latest", "--quiet"), 2, "peakday run")
     assert not (tmp_path / "plans").exists()
 
 
-def test_a_damaged_config_names_file_and_key(peakday, tmp_path):
+def test_a_damaged_config_names_file_and_key(refused, tmp_path):
     (tmp_path / "peakday.yaml").write_text("schema: peakday.config/1\nowned_target: [x]\n")
-    result = peakday("run", "smoke", "--target", "assistant=http://127.0.0.1:9", "--quiet")
+    result = refused("run", "smoke", "--target", "assistant=http://127.0.0.1:9", "--quiet")
     one_line(result, 2, "peakday.yaml", "owned_target")
 
 

@@ -27,7 +27,7 @@ def test_the_exact_floor_passes_on_the_same_build_and_fails_when_the_cache_is_lo
     assert "❌" in (tmp_path / "summary.md").read_text()
 
 
-def test_mistakes_are_usage_errors_before_anything_starts(peakday):
+def test_mistakes_are_usage_errors_before_anything_starts(refused):
     for words in (
         ("check", "no_such_scenario"),
         ("check", "smoke", "--only", "latency"),
@@ -35,6 +35,6 @@ def test_mistakes_are_usage_errors_before_anything_starts(peakday):
         ("check", "smoke", "--against", "no-such-commit", "--only", "exact"),
         ("baseline", "promote", "smoke", "20260101-000000"),
     ):
-        result = peakday(*words)
+        result = refused(*words)
         assert result.returncode == 2, (words, result.stderr)
         assert len(result.stderr.strip().splitlines()) <= 2
