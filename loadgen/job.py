@@ -17,6 +17,8 @@ from host.errors import PeakdayError
 from host.ports import is_loopback_url
 
 SCHEMA = "peakday.load-job/2"
+FOLDER_VARIABLE = "PEAKDAY_WORKER_FOLDER"
+"""Where a worker of another machine unpacks its job; who starts the worker removes it."""
 KINDS = ("assistant", "openai", "bedrock", "http", "module")
 
 

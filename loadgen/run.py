@@ -11,9 +11,11 @@ import hashlib
 import json
 import os
 import resource
+import secrets
 import shutil
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -27,8 +29,9 @@ from host.ports import free_port
 from loadgen.analysis.finish import SystemEnd, finish_record
 from loadgen.coordinator.scrape import Scraper, scrape_urls
 from loadgen.coordinator.status_line import line
-from loadgen.job import LoadError, LoadJob, without_query
+from loadgen.job import FOLDER_VARIABLE, LoadError, LoadJob, without_query
 from loadgen.record import RUNNING, RunInfo, ScenarioRef, TargetRef, write_info
+from loadgen.seal import VARIABLE, shared_secret
 from loadgen.worker.sample_buffer import ChunkWriter
 
 LOCUSTFILE = Path(__file__).with_name("worker") / "locustfile.py"
@@ -84,6 +87,7 @@ def run_load(job: LoadJob, progress: Progress | None = None, system_ended: Syste
     """
     raise_open_file_limit()
     check_plan(job)
+    secret = shared_secret() if job.remote_workers else secrets.token_hex(32)
     started = datetime.now(UTC)
     with _signals() as interrupts:
         begin_record(job, started)
@@ -91,7 +95,7 @@ def run_load(job: LoadJob, progress: Progress | None = None, system_ended: Syste
         scraper = Scraper(scrape_urls(job), job.folder, job.admitted)
         scraper.start()
         try:
-            with _children(job) as children:
+            with _children(job, secret) as children:
                 _watch(
                     job,
                     children,
@@ -195,7 +199,7 @@ def raise_open_file_limit() -> None:
 
 
 @contextlib.contextmanager
-def _children(job: LoadJob) -> Iterator[_Children]:
+def _children(job: LoadJob, secret: str) -> Iterator[_Children]:
     """Master and workers, ended whatever happens."""
     port = job.bind_port or free_port()
     control_read, control_write = os.pipe()
@@ -210,13 +214,14 @@ def _children(job: LoadJob) -> Iterator[_Children]:
         master = _start(
             job,
             "master",
+            secret,
             ("--master", "--master-bind-host", job.bind_host, "--master-bind-port", str(port), *users, *page, *quiet),
             control_read,
         )
         children.append(master)
         for number in range(job.processes):
             arguments = ("--worker", "--master-host", "127.0.0.1", "--master-port", str(port), *quiet)
-            children.append(_start(job, f"worker-{number}", arguments, worker=number))
+            children.append(_start(job, f"worker-{number}", secret, arguments, worker=number))
         yield _Children(master, children[1:], control_write)
     finally:
         for descriptor in (control_read, control_write):
@@ -225,13 +230,19 @@ def _children(job: LoadJob) -> Iterator[_Children]:
 
 
 def _start(
-    job: LoadJob, name: str, arguments: tuple[str, ...], control_fd: int | None = None, worker: int | None = None
+    job: LoadJob,
+    name: str,
+    secret: str,
+    arguments: tuple[str, ...],
+    control_fd: int | None = None,
+    worker: int | None = None,
 ) -> processes.Child:
-    """One Locust process; what it prints is in `logs/`."""
+    """One Locust process; what it prints is in `logs/`. The secret is in its environment, where `ps` shows none."""
     logs = job.folder / "logs"
     logs.mkdir(exist_ok=True)
     environment = {key: value for key, value in os.environ.items() if not key.startswith("LOCUST_")}
     environment["PEAKDAY_JOB"] = str(job.folder / "job.json")
+    environment[VARIABLE] = secret
     if control_fd is not None:
         environment["PEAKDAY_CONTROL_FD"] = str(control_fd)
     if worker is not None:
@@ -251,22 +262,27 @@ def run_worker(master_host: str, master_port: int, number: int = 1) -> int:
     """Be workers of a run whose master is elsewhere: the run travels here, and its rows travel back.
 
     Returns the exit code: 0 when every worker ended as its master asked, 130 after Ctrl-C, else 5.
+
+    Raises:
+        LoadError: the run's secret is not in the environment.
     """
+    shared_secret()
     raise_open_file_limit()
     arguments = ("--worker", "--master-host", master_host, "--master-port", str(master_port))
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("LOCUST_", "PEAKDAY_JOB"))}
     command = [sys.executable, "-P", "-m", "locust", "-f", str(LOCUSTFILE), *arguments, "--headless", "--only-summary"]
     command += ["--loglevel", "WARNING"]
-    workers = [
-        processes.start(f"worker {k}", command, environment=environment, inherited=True, watched=True)
-        for k in range(number)
-    ]
-    try:
-        with _signals() as interrupts:
+    with tempfile.TemporaryDirectory(prefix="peakday-worker-") as folder, _signals() as interrupts:
+        environment[FOLDER_VARIABLE] = folder
+        workers = [
+            processes.start(f"worker {k}", command, environment=environment, inherited=True, watched=True)
+            for k in range(number)
+        ]
+        try:
             while any(worker.poll() is None for worker in workers) and not interrupts:
                 time.sleep(POLL_S)
-    finally:
-        processes.stop(workers, STOP_WITHIN_S)
+        finally:
+            processes.stop(workers, STOP_WITHIN_S)
     if interrupts:
         return EXIT_INTERRUPTED
     ends = [worker.poll() for worker in workers]

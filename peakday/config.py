@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork
 
 from host.checked import check
 from host.yaml_text import read_yaml
@@ -26,6 +26,9 @@ owned_targets: []
 # Of these, assistants whose answers nobody is charged for by the token. What does not say so itself counts as paid.
 # unpaid_targets:
 #   - https://assistant.staging.example.com
+
+# Networks that encrypt what passes between master and workers (WireGuard, a mesh): --master-bind may be there.
+# encrypted_networks: [10.8.0.0/24]
 
 # Your prices where they differ from list, by model key and instance type.
 # prices:
@@ -63,6 +66,7 @@ class Config(BaseModel):
     schema_: str = Field(default=SCHEMA, alias="schema")
     owned_targets: tuple[str, ...] = ()
     unpaid_targets: tuple[str, ...] = ()
+    encrypted_networks: tuple[IPvAnyNetwork, ...] = ()
     prices: Prices = Prices()
     quality: str | None = None
 

@@ -11,6 +11,7 @@ import re
 import socket
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -208,6 +209,26 @@ def admit_unpaid(
         if costs_money(target, config):
             raise _keeps_no_budget(target, verb, option)
     return targets
+
+
+def check_bind(address: str, config: Config, *, insecure: bool) -> None:
+    """Refuse a master's address that is on a network which nobody said is encrypted.
+
+    Raises:
+        CommandError: no address, or a network that reads along.
+    """
+    try:
+        where = ip_address(address)
+    except ValueError:
+        raise CommandError(
+            f"--master-bind {address!r}: expected an address of this machine, such as 10.8.0.1"
+        ) from None
+    if insecure or where.is_loopback or any(where in network for network in config.encrypted_networks):
+        return
+    raise CommandError(
+        f"--master-bind {address}: messages and customers would cross the network unencrypted; bind 127.0.0.1 "
+        f"behind a tunnel, an address of encrypted_networks in {FILE}, or type --insecure-network"
+    )
 
 
 def _keeps_no_budget(named: Named, verb: str, option: str) -> CommandError:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import http.client
 import os
 import time
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -32,10 +33,18 @@ FINAL_WITHIN_S = 10.0
 
 
 class Coordinator:
-    """The master's side of a run. `runner` is Locust's MasterRunner."""
+    """The master's side of a run.
 
-    def __init__(self, job: LoadJob, runner: Any, control_fd: int | None) -> None:
+    Args:
+        runner: Locust's MasterRunner.
+        strangers: how many messages so far came from nobody of this run.
+    """
+
+    def __init__(
+        self, job: LoadJob, runner: Any, control_fd: int | None, strangers: Callable[[], int] = lambda: 0
+    ) -> None:
         self._job = job
+        self._strangers = strangers
         self._runner = runner
         self._control_fd = control_fd
         self._snapshots = Snapshots()
@@ -114,8 +123,8 @@ class Coordinator:
         self._runner.send_message("peakday_pong", {"master_ns": time.monotonic_ns()}, client_id=msg.node_id)
 
     def _on_ready(self, environment: Any, msg: Any, **_: Any) -> None:
-        number = msg.data["worker"]
-        if number >= self._job.processes and self._numbers.get(msg.node_id) != number:
+        number = msg.data.get("worker")
+        if type(number) is not int or not self._may_be(number, msg.node_id):
             return  # away for so long that its number is another's
         self._ready[msg.node_id] = msg.data
         self._allocator.join(msg.node_id)
@@ -127,6 +136,13 @@ class Coordinator:
             if self._job.emulator_url is not None:
                 gevent.spawn_later(GO_DELAY_S, self._start_faults)
         self._write_live()
+
+    def _may_be(self, number: int, node_id: str) -> bool:
+        """Whether a worker has this number: by the table where it came from elsewhere, else if nobody else has it."""
+        if number >= self._job.processes or node_id in self._numbers:
+            return self._numbers.get(node_id) == number
+        others = (one for one, data in self._ready.items() if data["worker"] == number and one != node_id)
+        return number >= 0 and all(self._is_gone(one) for one in others)
 
     def _all_ready(self) -> bool:
         """Whether every arrival has its worker: the numbers are 0 to W - 1, each once."""
@@ -151,17 +167,22 @@ class Coordinator:
 
     def _on_report(self, client_id: str, data: dict[str, Any]) -> None:
         snapshot = data.get("peakday")
-        if snapshot and self._state != "waiting" and client_id in self._ready:
-            self._accept(snapshot)
+        if snapshot and self._state != "waiting":
+            self._accept(client_id, snapshot)
 
-    def _accept(self, snapshot: dict[str, Any]) -> None:
+    def _accept(self, node_id: str, snapshot: dict[str, Any]) -> None:
+        """Take what a worker of the table reports, as that worker and no other."""
+        ready = self._ready.get(node_id)
+        if ready is None or snapshot.get("worker") != ready["worker"] or type(snapshot.get("seq")) is not int:
+            return
         if self._snapshots.accept(snapshot):
             receive(self._job.folder, snapshot["worker"], snapshot.pop("rows", {}))
             self._write_live()
 
     def _on_final(self, environment: Any, msg: Any, **_: Any) -> None:
-        self._finals.add(msg.node_id)
-        self._accept(msg.data)
+        if msg.node_id in self._ready:
+            self._finals.add(msg.node_id)
+            self._accept(msg.node_id, msg.data)
 
     def _on_failed(self, environment: Any, msg: Any, **_: Any) -> None:
         """A worker cannot go on: before t0 that refuses the run, after it that voids it."""
@@ -260,6 +281,10 @@ class Coordinator:
         sequences = {str(worker): one["seq"] for worker, one in self._snapshots.latest.items()}
         write_json(self._job.folder / "histograms.json", {"sequences": sequences, "metrics": merged})
 
+    def _about_strangers(self) -> list[str]:
+        count = self._strangers()
+        return [f"{count} message(s) without this run's secret on the master's port, dropped unread"] if count else []
+
     def _live(self) -> dict[str, Any]:
         """How the run stands."""
         snapshots = self._snapshots
@@ -289,7 +314,7 @@ class Coordinator:
             },
             "supplies": _supplies(snapshots),
             "health": {str(worker): one["health"] for worker, one in snapshots.latest.items() if "health" in one},
-            "notes": self._notes,
+            "notes": self._notes + self._about_strangers(),
             "aborted": self._aborted,
             "refused": self._refused,
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import socket
 import sys
 import tempfile
@@ -21,8 +22,10 @@ from locust import User, events, task
 
 from host.processes import PARENT_VARIABLE, ParentWatch
 from loadgen.coordinator.coordinator import Coordinator
-from loadgen.job import LoadError, LoadJob
+from loadgen.job import FOLDER_VARIABLE, LoadError, LoadJob
+from loadgen.seal import VARIABLE, Seal
 from loadgen.transport.answer import Answer
+from loadgen.worker import signed_sockets
 from loadgen.worker.worker_run import WorkerRun
 
 REPORT_EVERY_S = 1.0
@@ -39,6 +42,8 @@ _messages: dict[str, Any] = {}
 _job = Event()
 _go = Event()
 _pong = Event()
+_seal = Seal(os.environ[VARIABLE])
+signed_sockets.install(_seal)
 
 
 def on_init(environment: Any, **_: Any) -> None:
@@ -47,7 +52,7 @@ def on_init(environment: Any, **_: Any) -> None:
     if isinstance(runner, locust.runners.MasterRunner):
         job = LoadJob.read(Path(os.environ["PEAKDAY_JOB"]))
         control_fd = os.environ.get("PEAKDAY_CONTROL_FD")
-        Coordinator(job, runner, int(control_fd) if control_fd else None).listen()
+        Coordinator(job, runner, int(control_fd) if control_fd else None, lambda: _seal.strangers).listen()
         return
     runner.register_message("peakday_go", _on_go)
     runner.register_message("peakday_job", _on_job)
@@ -160,6 +165,8 @@ class Driver(User):
         )
         _runs.append(worker_run)
         worker_run.prepare()
+        if remote:  # all of it is in memory; nobody's customers stay on this machine, however it ends
+            shutil.rmtree(job.folder, ignore_errors=True)
         offset_s, half_width_s = clock_offset(runner)
         runner.send_message(
             "peakday_ready",
@@ -218,7 +225,8 @@ def fetch_job(runner: Any) -> tuple[LoadJob, int, bool]:
     _job.wait()
     bundle = dict(_messages["job"])
     worker = _messages["worker"] = bundle.pop("worker")
-    return LoadJob.unpack(bundle, Path(tempfile.mkdtemp(prefix="peakday-worker-"))), worker, True
+    folder = tempfile.mkdtemp(prefix="job-", dir=os.environ.get(FOLDER_VARIABLE))
+    return LoadJob.unpack(bundle, Path(folder)), worker, True
 
 
 def clock_offset(runner: Any) -> tuple[float, float]:

@@ -46,7 +46,9 @@ def run(
     workers: typed.Workers = 1,
     worker: typed.Worker = False,
     master_host: typed.MasterHost = "127.0.0.1",
+    master_bind: typed.MasterBind = "0.0.0.0",  # noqa: S104 (refused unless it is said what protects it)
     master_port: typed.MasterPort = 5557,
+    insecure_network: typed.InsecureNetwork = False,
     users: typed.Users = None,
     dry_run: typed.DryRun = False,
     live: Live = False,
@@ -75,7 +77,7 @@ def run(
     options = LoadOptions(
         **typed.whom(target, model, openai_url, live, yes),
         **typed.how_much(window, rate, for_, scale, arrivals, users),
-        **typed.by_whom(processes, master, workers, master_port),
+        **typed.by_whom(processes, master, workers, master_bind, master_port, insecure_network),
         fail_on_slo=typed.fails_on(fail_on),
         **typed.beside(quotas, budget_usd, metrics_port, scrape, web, keep_text, out),
     )

@@ -38,7 +38,9 @@ class LoadOptions:
     arrivals: Path | None = None
     processes: int = 1
     remote_workers: int = 0
+    master_bind: str | None = None
     master_port: int = 5557
+    insecure_network: bool = False
     users: int | None = None
     keep_text: bool = False
     fail_on_slo: bool = False
@@ -162,7 +164,7 @@ def make_job(load: Load, options: LoadOptions, driven: Driven) -> LoadJob:
         targets=driven.targets,
         processes=options.processes,
         remote_workers=options.remote_workers,
-        bind_host="0.0.0.0" if options.remote_workers else "127.0.0.1",  # noqa: S104 (asked for by --master)
+        bind_host=options.master_bind or "127.0.0.1",
         bind_port=options.master_port if options.remote_workers else None,
         emulator_url=driven.emulator_url,
         planner_url=driven.planner_url,

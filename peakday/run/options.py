@@ -30,6 +30,13 @@ Master = Annotated[bool, typer.Option("--master", help="Wait for --workers of ot
 Workers = Annotated[int, typer.Option("--workers", min=1, help="With --master: how many workers connect.")]
 Worker = Annotated[bool, typer.Option("--worker", help="Be workers of a run whose master is elsewhere.")]
 MasterHost = Annotated[str, typer.Option("--master-host", help="With --worker: where the master is.")]
+MasterBind = Annotated[
+    str, typer.Option("--master-bind", metavar="ADDRESS", help="With --master: the address workers connect to.")
+]
+InsecureNetwork = Annotated[
+    bool,
+    typer.Option("--insecure-network", help="With --master: prompts and customers cross the network in the clear."),
+]
 MasterPort = Annotated[int, typer.Option("--master-port", help="Port the workers connect to.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what it would ask for; send nothing.")]
 Quotas = Annotated[
@@ -86,12 +93,16 @@ def fails_on(what: str | None) -> bool:
     return what == "slo"
 
 
-def by_whom(processes: int, master: bool, workers: int, master_port: int) -> dict[str, Any]:
+def by_whom(
+    processes: int, master: bool, workers: int, master_bind: str, master_port: int, insecure_network: bool
+) -> dict[str, Any]:
     """Workers here, or workers of other machines."""
     return {
         "processes": 0 if master else processes,
         "remote_workers": workers if master else 0,
+        "master_bind": master_bind if master else None,
         "master_port": master_port,
+        "insecure_network": insecure_network,
     }
 
 

@@ -13,6 +13,7 @@ from loadgen.job import Load, LoadJob
 from loadgen.record import load_run
 from loadgen.run import Outcome, SystemEnded, run_load
 from loadgen.schedule.estimate import estimate
+from loadgen.seal import shared_secret
 from peakday.agent.quality import keep_sample
 from peakday.config import load_config
 from peakday.consent import require_live
@@ -23,6 +24,7 @@ from peakday.guard import (
     admit,
     check_allowed,
     check_answers,
+    check_bind,
     checked_url,
     costs_money,
     is_paid_api,
@@ -98,6 +100,9 @@ def prepare(scenario: str, sets: Sequence[str], options: LoadOptions, seed: int 
     if not scenario:
         raise CommandError("SCENARIO is missing: name one of `peakday scenario list`, or the path of a YAML file")
     config = load_config()
+    if options.master_bind is not None:
+        check_bind(options.master_bind, config, insecure=options.insecure_network)
+        shared_secret()
     targets = parse_targets(options.targets)
     pages = [Named("http", checked_url(url, "--scrape")) for url in options.scrape]
     for target in targets:

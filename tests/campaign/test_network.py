@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ import psutil
 import pytest
 
 from loadgen.record import load_run
+from loadgen.seal import VARIABLE
 from tests.campaign.network import Network, network
 
 pytestmark = [
@@ -54,7 +56,7 @@ def rehearse(folder: Path, *, for_s: float = 5.0, disturb: Callable[[Network], N
         master, worker = net.names
         target = f"http://{net.address(master)}:8000"
         (folder / "peakday.yaml").write_text(f"owned_targets: ['{target}']\n")
-        environment = {**os.environ, "COLUMNS": "120"}
+        environment = {**os.environ, "COLUMNS": "120", VARIABLE: secrets.token_hex(32)}
 
         def start(where: str, *command: str) -> subprocess.Popen[str]:
             return subprocess.Popen(
@@ -67,6 +69,7 @@ def rehearse(folder: Path, *, for_s: float = 5.0, disturb: Callable[[Network], N
             start(
                 master, "-m", "peakday", "run", "smoke", "--target", f"openai={target}/v1", "--model", "m",
                 "--rate", "5/s", "--for", f"{for_s:g}s", "--master", "--workers", "1", "--seed", "1",
+                "--insecure-network",
             ),
             start(worker, "-m", "peakday", "run", "--worker", "--master-host", net.address(master)),
         ]  # fmt: skip

@@ -11,6 +11,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from loadgen.seal import VARIABLE
 from loadgen.targets.mapping import target_specs
 from peakday.cli import app
 from peakday.config import load_config
@@ -135,6 +136,7 @@ def test_the_operators_resource_has_only_fields_of_its_schema():
 def test_the_masters_args_are_a_command_of_ours(documents, args, tmp_path, monkeypatch):
     """As the container runs them, but for the path of the mapping and for `--dry-run` at a thousandth of the rate."""
     monkeypatch.chdir(files(documents, tmp_path))
+    monkeypatch.setenv(VARIABLE, "a secret of this test")
     args = [f"http={tmp_path}/target.yaml" if arg.startswith("http=") else arg for arg in args]
     monkeypatch.setattr(
         "loadgen.transport.connection.socket.getaddrinfo", lambda *_, **__: [(2, 1, 6, "", ("127.0.0.1", 1))]

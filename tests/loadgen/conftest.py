@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from loadgen.job import LoadJob, TargetSpec
+from loadgen.seal import VARIABLE
 from scenarios.schema import Scenario
 
 SCENARIO: dict[str, Any] = {
@@ -37,6 +38,13 @@ def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     for key, value in changes.items():
         result[key] = merged(result[key], value) if isinstance(value, dict) and result.get(key) else value
     return result
+
+
+@pytest.fixture
+def secret(monkeypatch: pytest.MonkeyPatch) -> str:
+    """What the master and the workers of a test share."""
+    monkeypatch.setenv(VARIABLE, "a secret of the tests")
+    return "a secret of the tests"
 
 
 @pytest.fixture

@@ -62,6 +62,7 @@ def test_a_file_that_is_not_there_is_refused_before_anything_is_written(make_job
     assert not job.folder.exists()
 
 
+@pytest.mark.usefixtures("secret")
 def test_an_interrupt_before_the_start_leaves_nothing(make_job):
     """Ctrl-C while a worker is still missing: interrupted, and no folder."""
     job = make_job(NOWHERE, remote_workers=1, bind_port=free_port())

@@ -252,6 +252,7 @@ def test_a_job_survives_its_file(make_job, tmp_path):
     assert LoadJob.read(tmp_path / "job.json") == job
 
 
+@pytest.mark.usefixtures("secret")
 def test_a_worker_from_elsewhere_gets_the_run_and_sends_its_rows(make_job):
     """One worker here, one that shares no file with the master: every turn is in the one record."""
     port = free_port()
@@ -290,8 +291,12 @@ def test_a_bundle_holds_every_file_a_target_names(make_job, tmp_path):
     assert json.loads(Path(job.messages).read_text())["messages"]
 
 
-def test_a_worker_from_elsewhere_reads_the_customers_of_a_mapping(make_job, tmp_path):
-    """The one worker has no file of the master's: its customers come with the run."""
+@pytest.mark.usefixtures("secret")
+def test_a_worker_from_elsewhere_reads_the_customers_of_a_mapping(make_job, tmp_path, monkeypatch):
+    """The one worker has no file of the master's: its customers come with the run, and none stays behind."""
+    left = tmp_path / "temporary"
+    left.mkdir()
+    monkeypatch.setenv("TMPDIR", str(left))
     (tmp_path / "customers.csv").write_text("name\nAda\n")
     (tmp_path / "target.yaml").write_text(
         "schema: peakday.target/1\nurl: http://127.0.0.1:1/chat\nformat: json\ncustomers: customers.csv\n"
@@ -309,6 +314,7 @@ def test_a_worker_from_elsewhere_reads_the_customers_of_a_mapping(make_job, tmp_
     finally:
         elsewhere.kill()
         elsewhere.wait()
+    assert list(left.rglob("*")) == []
     assert outcome.info.totals.completed == len(server.requests) > 5
     assert {orjson.loads(body)["who"] for *_, body in server.requests} == {"Ada"}
 
