@@ -24,7 +24,7 @@ CORE = {
     "wire/eventstream.py": "tests/wire",
     "loadgen/analysis/quantiles.py": "tests/loadgen/test_statistics.py",
     "loadgen/analysis/sequential.py": "tests/loadgen/test_search.py tests/slo",
-    "capacity/quotas/quota.py": "tests/capacity/test_quota.py tests/capacity/test_throttling.py",
+    "capacity/quotas/quota.py": "tests/capacity/test_quota.py tests/capacity/test_pressure.py",
     "capacity/quotas/pressure.py": "tests/capacity/test_pressure.py",
     "capacity/cost/hours.py": "tests/capacity/test_hours.py",
     "capacity/cost/interaction.py": "tests/capacity/test_cost_lines.py tests/capacity/test_money.py",

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from capacity.plan import Levels, RegionDemand
-from capacity.quotas.quota import CallTokens, Granted, granted_limits, needs, steady_bound_per_s
+from capacity.quotas.quota import (
+    CallTokens,
+    Granted,
+    assumed_latency_s,
+    call_tokens,
+    granted_limits,
+    needs,
+    steady_bound_per_s,
+)
 from facts.reader import models
 from scenarios.schema import Quota
 from tests.capacity.bucket_oracle import run_buckets
@@ -117,3 +125,15 @@ def test_reservations_come_back_so_only_calls_in_flight_hold_them():
     assert run_buckets(*calls(7.0), limits).ratio == 0
     assert tpm.binds_at_offset_s is None
     assert needs(per_s, per_s, tokens, limits, FLAT, latency_s=500.0)[1].needed_reservation.p90 == 1_260_000
+
+
+def test_a_call_reserves_its_prompt_and_max_tokens_and_is_charged_without_cache_reads():
+    tokens = call_tokens(
+        input_tokens=10, cache_read_tokens=20, cache_write_tokens=30, output_tokens=5, max_tokens=100,
+        output_burndown_ratio=5,
+    )  # fmt: skip
+    assert tokens == CallTokens(reserved=160, settled=65)
+
+
+def test_a_call_that_nobody_timed_lasts_a_second_and_50_tokens_a_second():
+    assert assumed_latency_s(100) == 3.0

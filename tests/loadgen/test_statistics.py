@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadgen.analysis.quantiles import censored_quantile
+from loadgen.analysis.quantiles import censored_quantile, censored_values
 from loadgen.coordinator.snapshots import Snapshots
 
 
@@ -51,6 +52,31 @@ def test_impatience_does_not_improve_a_quantile():
     assert found.lo <= true <= found.hi
 
 
+@pytest.mark.parametrize(
+    ("share", "expected"), [(0.5, (4.0, 2.0, 6.0)), (0.78, (6.0, 4.0, 6.0)), (1 / 3, (2.0, 1.0, 5.0))]
+)
+def test_a_censored_quantile_and_its_interval_are_those_of_kaplan_meier_and_greenwood(share, expected):
+    """By hand: 1 2 3+ 4 5 6 are reached at 1/6 1/3 1/3 5/9 7/9 1; the terms of the variance 1/30 1/20 - 1/6 1/2."""
+    found = censored_quantile(np.arange(1.0, 7.0), np.arange(6) == 2, share)
+    assert (found.value, found.lo, found.hi) == expected
+
+
+def test_an_answer_counts_as_it_is_and_who_waited_in_vain_as_longer_than_that():
+    turns = pd.DataFrame(
+        {
+            "status": ["ok", "abandoned", "abandoned", "http_error", "dropped"],
+            "ttft_s": [0.5, None, 0.7, None, None],
+            "e2e_s": [3.0, 2.0, 2.5, None, None],
+        }
+    )
+    values, gone = censored_values(turns, "ttft_s")
+    assert values.tolist() == [0.5, 2.0, 0.7]
+    assert gone.tolist() == [False, True, False]
+    values, gone = censored_values(turns, "e2e_s")
+    assert values.tolist() == [3.0, 2.0, 2.5]
+    assert gone.tolist() == [False, True, True]
+
+
 def test_a_quantile_beyond_every_answer_is_a_lower_bound():
     """When most turns were given up, p99 prints as `>=` the longest wait."""
     values = np.array([1.0, 2.0, 5.0, 5.0, 5.0])
@@ -61,7 +87,7 @@ def test_a_quantile_beyond_every_answer_is_a_lower_bound():
 def test_nothing_measured_is_unknown():
     """No sample, no value."""
     found = censored_quantile(np.zeros(0), np.zeros(0, bool), 0.5)
-    assert (found.value, found.n) == (None, 0)
+    assert (found.value, found.lo, found.hi, found.n, found.n_tail) == (None, None, None, 0, 0)
 
 
 @pytest.mark.parametrize("share", [0.5, 0.99])

@@ -60,6 +60,7 @@ def test_goodput_counts_answers_that_miss_no_slo_at_all():
         ("ttft_s_p95 < fast", "expected METRIC"),
         ("ttft_s_p95 >= 1", "limited from above"),
         ("error_ratio <= 5", "a share lies between 0 and 1"),
+        ("error_ratio <= 1.01", "a share lies between 0 and 1"),
         ("latency_p95 <= 1", "no metric with an SLO"),
     ],
 )
