@@ -95,3 +95,11 @@ def test_batches_are_of_equal_time_and_leave_out_what_came_before():
     batches = batches_of(turns, Slo("ttft_s", 0.95, 7.9), 2.0, 10.0, 4)
     assert batches == [Batch(0, 4), Batch(0, 4), Batch(0, 4), Batch(4, 4)]
     assert one_batch(turns, TTFT) == Batch(17, 20)
+
+
+@pytest.mark.parametrize(
+    ("operator", "met"), [("<=", [1, 1, 0]), ("<", [1, 0, 0]), (">=", [0, 1, 1]), (">", [0, 0, 1])]
+)
+def test_one_value_is_held_to_the_operator_as_written(operator, met):
+    values = [0.2, 0.1 + 0.2, 0.4]  # the second is equal to the limit, and not the same object
+    assert [Slo("error_ratio", None, sum([0.1, 0.2]), operator).met_by(value) for value in values] == met

@@ -2,10 +2,11 @@
 
 import itertools
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wire.sse import SseEvent, SseParser, encode
+from wire.sse import SseError, SseEvent, SseParser, encode
 
 STREAM = (
     b'event: meta\ndata: {"a":1}\n\n: comment\ndata: one\ndata: two\n\nid: 7\n\ndata:bare\r\n\r\nevent: x\rdata: y\r\r'
@@ -43,3 +44,16 @@ def test_an_event_without_data_is_not_dispatched():
 def test_what_we_encode_we_read_back():
     """encode and the parser agree."""
     assert SseParser().feed(encode("delta", b'{"text":"a"}')) == [SseEvent("delta", b'{"text":"a"}')]
+
+
+def test_a_line_of_four_mebibytes_is_waited_for_and_one_byte_more_is_refused():
+    parser = SseParser()
+    assert parser.feed(b"x" * (4 * 1024 * 1024)) == []
+    with pytest.raises(SseError, match=r"a line of more than 4 MiB"):
+        parser.feed(b"x")
+
+
+def test_a_byte_order_mark_within_the_stream_is_text():
+    parser = SseParser()
+    assert parser.feed(b"data: a\n") == []
+    assert parser.feed(b"\xef\xbb\xbfdata: b\n\n") == [SseEvent("message", b"a")]
