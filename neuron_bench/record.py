@@ -64,6 +64,7 @@ class CaseRow:
     bucket_seqs: int | None = None
     cached_tokens: float | None = None
     concurrency: float | None = None
+    arrival_rate_per_s: float | None = None  # of an open load: requests sent in a second, whatever came back
     n_warmup: int | None = None
     n_samples: int | None = None
     duration_s: float | None = None

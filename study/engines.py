@@ -10,10 +10,12 @@ itself at its own pace, without scatter.
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
@@ -250,17 +252,33 @@ def misses(verdicts: Sequence[Verdict]) -> Iterator[str]:
             yield f"{name}: {errors}, capacity {each.capacity_error:+.1%}"
 
 
+def keep(verdict: Verdict, file: Path) -> None:
+    """Add one verdict to the file of a study that can be stopped."""
+    figures = (verdict.refused, verdict.tpot_error, verdict.ttft_error, verdict.capacity_error)
+    with file.open("a") as out:
+        out.write(json.dumps(figures) + "\n")
+
+
+def kept(file: Path) -> list[Verdict]:
+    """Verdicts of a study that was stopped, in the order of their engines."""
+    lines = file.read_text().splitlines() if file.is_file() else []
+    return [Verdict(draw_engine(number), *json.loads(line)) for number, line in enumerate(lines)]
+
+
 def main(arguments: Sequence[str]) -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(prog="python -m study engines", description=__doc__)
     parser.add_argument("--number", type=int, default=300)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--detail", action="store_true", help="every miss and refusal")
+    parser.add_argument("--keep", type=Path, help="verdicts are kept here, so that a stopped study goes on")
     chosen = parser.parse_args(arguments)
-    verdicts: list[Verdict] = []
+    verdicts = kept(chosen.keep) if chosen.keep else []
     with ProcessPoolExecutor(chosen.processes) as pool:
-        for verdict in pool.map(judge, range(chosen.number)):
+        for verdict in pool.map(judge, range(len(verdicts), chosen.number)):
             verdicts.append(verdict)
+            if chosen.keep:
+                keep(verdict, chosen.keep)
             if chosen.detail:
                 print("\n".join(misses([verdict])) or f"{verdict.engine.number} within", flush=True)
     print(table(verdicts))

@@ -18,9 +18,9 @@ ALIASES = {
     "l4": (),
     "l40s": (),
     "a100-40gb sxm": ("a100-40gb", "a100-sxm4-40gb", "a100 40gb"),
-    "a100-80gb sxm": ("a100-80gb", "a100-sxm4-80gb", "a100 80gb"),
-    "h100-80gb sxm": ("h100", "h100-80gb", "h100 80gb hbm3", "h100-sxm5-80gb"),
-    "h200-141gb sxm": ("h200", "h200-141gb"),
+    "a100-80gb sxm": ("a100-80gb", "a100-sxm4-80gb", "a100 80gb", "a100_sxm_80gb", "a100_sxm"),
+    "h100-80gb sxm": ("h100", "h100-80gb", "h100 80gb hbm3", "h100-sxm5-80gb", "h100_sxm"),
+    "h200-141gb sxm": ("h200", "h200-141gb", "h200_sxm"),
     "b200 sxm": ("b200",),
 }
 """Other names of a chip of facts/data/chips.csv: instance families, drivers' names, short names."""

@@ -13,9 +13,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from neuron_bench.device.chips import chip_name, device_of, resolve_chip
 from neuron_bench.errors import BenchUsageError
-from neuron_bench.importers import load_curves, reports, tables
+from neuron_bench.importers import load_curves, load_tables, load_tools, reports, tables
 from neuron_bench.record import CaseRow, write_bench
 
 
@@ -35,9 +37,13 @@ class Format:
     """One kind of file: the names that identify it, and how its content becomes rows."""
 
     name: str
-    marks: frozenset[str]
+    marks: frozenset[str] | Callable[[set[str]], bool]
     provenance: str
     rows: Callable[[Any], Sequence[CaseRow]]
+
+    def fits(self, names: set[str]) -> bool:
+        """Whether a file that carries these names is of this kind."""
+        return self.marks(names) if callable(self.marks) else self.marks <= names
 
 
 def import_file(path: Path, folder: Path, known: Known = Known()) -> Path:
@@ -49,7 +55,7 @@ def import_file(path: Path, folder: Path, known: Known = Known()) -> Path:
     """
     known = _resolved(known)
     content, marks = _read(path)
-    kind = next((known_format for known_format in FORMATS if known_format.marks <= marks), None)
+    kind = next((known_format for known_format in FORMATS if known_format.fits(marks)), None)
     if kind is None:
         raise BenchUsageError(f"{path}: not a format we import; known: {', '.join(each.name for each in FORMATS)}")
     try:
@@ -108,16 +114,38 @@ def _complete(row: CaseRow, provenance: str, known: Known, path: Path) -> CaseRo
 
 
 def _read(path: Path) -> tuple[Any, set[str]]:
-    """Content of a CSV (list of rows) or JSON file, and the names it carries."""
+    """Content of a table (list of rows), JSON, lines of JSON or YAML, and the names it carries.
+
+    What a file is goes by its content: an ending only says where to begin.
+    """
     try:
-        text = path.read_text(encoding="utf-8")
-        if path.suffix == ".csv":
-            table = list(csv.DictReader(text.splitlines()))
-            return table, set(table[0]) if table else set()
-        content = json.loads(text)
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, csv.Error) as error:
+        text = path.read_text(encoding="utf-8-sig")
+        content = _parsed(text, path.suffix.lower())
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, csv.Error, yaml.YAMLError) as error:
         raise BenchUsageError(f"{path}: cannot be read ({error})") from None
-    return content, set(content) if isinstance(content, dict) else set()
+    return content, _names(content)
+
+
+def _parsed(text: str, ending: str) -> Any:
+    start = text.lstrip()[:1]
+    if start in ("{", "["):
+        try:
+            return json.loads(text)
+        except json.JSONDecodeError:
+            lines = [line for line in text.splitlines() if line.strip()]
+            if len(lines) < 2 or start != "{":
+                raise
+            return [json.loads(line) for line in lines]
+    if ending in (".yaml", ".yml"):
+        return yaml.safe_load(text)
+    return list(csv.DictReader(text.splitlines()))
+
+
+def _names(content: Any) -> set[str]:
+    """Keys of an object, columns of a table, keys of the first of a list of objects."""
+    if isinstance(content, list):
+        content = content[0] if content else None
+    return {str(name) for name in content} if isinstance(content, dict) else set()
 
 
 FORMATS = (
@@ -140,10 +168,47 @@ FORMATS = (
         tables.sweep_rows,
     ),
     Format(
+        "AIPerf or genai-perf (profile_export*.json)",
+        frozenset({"request_throughput", "request_latency", "input_config"}),
+        "measured",
+        load_tools.aiperf_rows,
+    ),
+    Format(
+        "AIPerf request by request (profile_export.jsonl)",
+        frozenset({"metadata", "metrics"}),
+        "measured",
+        lambda content: load_tools.aiperf_record_rows(content if isinstance(content, list) else [content]),
+    ),
+    Format("GuideLLM (benchmarks.json)", frozenset({"benchmarks"}), "measured", load_tools.guidellm_rows),
+    Format(
+        "inference-perf (summary or stage _lifecycle_metrics.json)",
+        frozenset({"load_summary", "successes", "failures"}),
+        "measured",
+        load_tools.inference_perf_rows,
+    ),
+    Format(
+        "llm-d benchmark report 0.2 (JSON or YAML)",
+        frozenset({"version", "scenario", "results"}),
+        "measured",
+        load_tools.llmd_rows,
+    ),
+    Format(
+        "InferenceX result (agg_*.json)",
+        lambda names: {"isl", "osl", "conc"} <= names and bool({"metrics", "tput_per_gpu"} & names),
+        "measured",
+        load_tables.inferencex_rows,
+    ),
+    Format(
+        "load points (CSV: lengths, load, TTFT and TPOT, such as aiconfigurator's silicon_sample.csv)",
+        load_tables.is_table_of_points,
+        "published",
+        load_tables.point_rows,
+    ),
+    Format(
         "vllm bench serve --save-result (JSON)",
         frozenset({"completed", "request_throughput", "output_throughput"}),
         "measured",
-        reports.vllm_rows,
+        reports.vllm_reports,
     ),
     Format(
         "NxD Inference benchmark_report.json",

@@ -6,6 +6,7 @@ Field names as documented; the outer keys of vLLM's file are from its releases' 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,8 +14,18 @@ from typing import Any
 from facts.reader import number
 from neuron_bench import checks
 from neuron_bench.device.chips import chip_name
+from neuron_bench.importers.consistency import flagged
 from neuron_bench.importers.tables import seconds, whole
 from neuron_bench.record import CaseRow
+
+
+def vllm_reports(content: Any) -> list[CaseRow]:
+    """One report, or one a line as `--append-result` writes them: a row each, checked against each other too."""
+    reports = content if isinstance(content, list) else [content]
+    rows = [row for report in reports for row in vllm_rows(report)]
+    if len(rows) > 1:
+        rows = [replace(row, record_id=f"serve-{place}") for place, row in enumerate(rows)]
+    return flagged(rows)
 
 
 def vllm_rows(report: Mapping[str, Any]) -> list[CaseRow]:
@@ -35,6 +46,7 @@ def vllm_rows(report: Mapping[str, Any]) -> list[CaseRow]:
         input_tokens=report["total_input_tokens"] / done if done else None,
         output_tokens=report["total_output_tokens"] / done if done else None,
         concurrency=report.get("max_concurrency"),
+        arrival_rate_per_s=_rate(report.get("request_rate")),
         n_samples=done,
         duration_s=duration,
         ttft_s_p50=seconds_of("median", "ttft"),
@@ -48,6 +60,15 @@ def vllm_rows(report: Mapping[str, Any]) -> list[CaseRow]:
         errors=json.dumps({"failed": report["failed"]}) if report.get("failed") else None,
     )
     return [replace(row, flags=_vllm_flags(report, row))]
+
+
+def _rate(stated: Any) -> float | None:
+    """Requests sent in a second; None for `inf`, which is a closed loop or one wave."""
+    try:
+        rate = float(stated)
+    except (TypeError, ValueError):
+        return None
+    return rate if math.isfinite(rate) else None
 
 
 def _vllm_flags(report: Mapping[str, Any], row: CaseRow) -> str:

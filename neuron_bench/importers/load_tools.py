@@ -1,0 +1,341 @@
+"""Reports of load tools as rows: AIPerf and genai-perf, GuideLLM, inference-perf, llm-d's benchmark report.
+
+Field names read in the tools' own sources: aiperf 0.13.0 (common/models/export_models.py, record_models.py), guidellm
+0.8.1 (benchmark/schemas), inference-perf (summary and stage files, README, 2026), llm-d-benchmark's report 0.2 and
+0.2.1 (analysis/benchmark_report). Units are taken where a file states them, and refused where it states one unknown.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from neuron_bench.device.chips import chip_name
+from neuron_bench.importers.consistency import flagged
+from neuron_bench.record import CaseRow
+
+Json = Mapping[str, Any]
+
+SECONDS = {
+    "s": 1.0, "sec": 1.0, "seconds": 1.0, "s/token": 1.0, "ms": 1e-3, "ms/token": 1e-3, "us": 1e-6, "us/token": 1e-6,
+    "ns": 1e-9, "milliseconds": 1e-3,
+}  # fmt: skip
+
+
+def times(name: str, found: Json | None, unit: str | None = None) -> dict[str, float]:
+    """Columns `NAME_mean`, `NAME_p50`, `NAME_p90` and `NAME_p99` of a table of statistics, in seconds.
+
+    Raises:
+        ValueError: a unit of time that is none we know.
+    """
+    if not found:
+        return {}
+    unit = str(found.get("unit") or found.get("units") or unit)
+    if unit not in SECONDS:
+        raise ValueError(f"{name} is in {unit!r}, no unit of time that is known")
+    inner = found.get("percentiles") or {}
+    names = {"mean": ("mean", "avg"), "p50": ("p50", "median"), "p90": ("p90",), "p99": ("p99",)}
+    columns = {}
+    for ours, theirs in names.items():
+        value = next((v for key in theirs for v in (found.get(key), inner.get(key)) if v is not None), None)
+        if value is not None:
+            columns[f"{name}_{ours}"] = float(value) * SECONDS[unit]
+    return columns
+
+
+def mean_of(found: Json | None) -> float | None:
+    """The mean of a table of statistics."""
+    if not found:
+        return None
+    value = next((found[key] for key in ("mean", "avg") if found.get(key) is not None), None)
+    return None if value is None else float(value)
+
+
+def failures(count: float | None) -> str | None:
+    """The errors column."""
+    return json.dumps({"failed": int(count)}) if count else None
+
+
+def at(report: Any, *path: str) -> Any:
+    """What lies at a path of keys; None where a step is missing."""
+    for key in path:
+        report = report.get(key) if isinstance(report, Mapping) else None
+    return report
+
+
+def first(report: Any, *paths: tuple[str, ...]) -> Any:
+    """What lies at the first of some paths that leads anywhere."""
+    return next((value for path in paths if (value := at(report, *path)) is not None), None)
+
+
+def aiperf_rows(report: Json) -> list[CaseRow]:
+    """AIPerf's profile_export_aiperf.json, and genai-perf's, from which its shape comes. One row."""
+    config = report.get("input_config") or {}
+    concurrency, rate = _aiperf_load(config)
+    total = mean_of(report.get("request_count"))
+    return flagged(
+        [
+            CaseRow(
+                record_id="profile",
+                created_utc=_text(report.get("start_time")),
+                label=_label("AIPerf" if report.get("schema_version") else "genai-perf", report.get("aiperf_version")),
+                method="endpoint",
+                phase="serve",
+                model_id=_aiperf_model(config),
+                input_tokens=mean_of(report.get("input_sequence_length")),
+                output_tokens=mean_of(report.get("output_sequence_length")),
+                concurrency=concurrency,
+                arrival_rate_per_s=rate,
+                n_samples=None if total is None else int(total),
+                duration_s=_duration_s(report.get("benchmark_duration")),
+                requests_per_s=mean_of(report.get("request_throughput")),
+                output_tokens_per_s=mean_of(report.get("output_token_throughput")),
+                errors=failures(_aiperf_failed(report)),
+                flags="truncated" if report.get("was_cancelled") else "",
+                **times("ttft_s", report.get("time_to_first_token"), "ms"),
+                **times("tpot_s", report.get("inter_token_latency"), "ms"),
+                **times("wall_s", report.get("request_latency"), "ms"),
+            )
+        ]
+    )
+
+
+def _aiperf_load(config: Json) -> tuple[float | None, float | None]:
+    """Clients of a closed loop and the rate of an open one, in either generation of its settings."""
+    phases = config.get("phases")
+    profiling = next(iter(phases[-1:] if isinstance(phases, list) else []), {})
+    tree = {"config": config, "phase": profiling}
+    of_genai_perf = ("config", "perf_analyzer", "stimulus")
+    concurrency = first(
+        tree, ("phase", "concurrency"), ("config", "loadgen", "concurrency"), (*of_genai_perf, "concurrency")
+    )
+    rate = first(
+        tree,
+        ("phase", "rate"),
+        ("phase", "request_rate"),
+        ("config", "loadgen", "request_rate"),
+        (*of_genai_perf, "request_rate"),
+    )
+    return _number(concurrency), _number(rate)
+
+
+def _aiperf_model(config: Json) -> str | None:
+    names = first(config, ("endpoint", "model_names"), ("model_names",), ("models",), ("model",))
+    if isinstance(names, Mapping):
+        names = names.get("items")
+    if isinstance(names, list):
+        names = next(iter(names), None)
+    return _text(names.get("name") if isinstance(names, Mapping) else names)
+
+
+def _aiperf_failed(report: Json) -> float | None:
+    counted = mean_of(report.get("error_request_count"))
+    return counted if counted is not None else sum(each.get("count", 0) for each in report.get("error_summary") or [])
+
+
+def _duration_s(found: Json | None) -> float | None:
+    value = mean_of(found)
+    return None if value is None or found is None else value * SECONDS.get(str(found.get("unit", "sec")), 1.0)
+
+
+def aiperf_record_rows(records: Sequence[Json]) -> list[CaseRow]:
+    """AIPerf's profile_export.jsonl: one line a request; warm-up and failed ones are left out, the latter counted."""
+    timed = [each for each in records if at(each, "metadata", "benchmark_phase") in (None, "profiling")]
+    good = [each for each in timed if not each.get("error")]
+    columns: dict[str, float] = {}
+    for ours, theirs in (
+        ("ttft_s", "time_to_first_token"), ("tpot_s", "inter_token_latency"), ("wall_s", "request_latency"),
+    ):  # fmt: skip
+        columns |= _of_samples(ours, [found for each in good if (found := at(each, "metrics", theirs))])
+    starts = [v for each in good if (v := _number(at(each, "metadata", "request_start_ns"))) is not None]
+    ends = [v for each in good if (v := _number(at(each, "metadata", "request_end_ns"))) is not None]
+    span_s = (max(ends) - min(starts)) / 1e9 if starts and ends else None
+    answers = _metric(good, "output_sequence_length")
+    row = CaseRow(
+        record_id="profile",
+        label="AIPerf, request by request",
+        method="endpoint",
+        phase="serve",
+        input_tokens=_mean(_metric(good, "input_sequence_length")),
+        output_tokens=_mean(answers),
+        concurrency=_most_at_once(starts, ends),
+        n_samples=len(good),
+        duration_s=span_s,
+        requests_per_s=len(good) / span_s if span_s else None,
+        output_tokens_per_s=sum(answers) / span_s if span_s and answers else None,
+        errors=failures(len(timed) - len(good)),
+        **columns,
+    )
+    return flagged([row])
+
+
+def _of_samples(name: str, found: Sequence[Json]) -> dict[str, float]:
+    """Statistics of single values, each with its unit."""
+    seconds = [float(each["value"]) * SECONDS[str(each.get("unit", "ms"))] for each in found]
+    if not seconds:
+        return {}
+    p50, p90, p99 = (float(q) for q in np.quantile(seconds, [0.5, 0.9, 0.99]))
+    return {f"{name}_mean": float(np.mean(seconds)), f"{name}_p50": p50, f"{name}_p90": p90, f"{name}_p99": p99}
+
+
+def _metric(records: Sequence[Json], name: str) -> list[float]:
+    return [v for each in records if (v := _number(at(each, "metrics", name, "value"))) is not None]
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return float(np.mean(values)) if len(values) else None
+
+
+def _most_at_once(starts: Sequence[float], ends: Sequence[float]) -> float | None:
+    """Most requests in flight at any time."""
+    moments = sorted([(at_ns, 1) for at_ns in starts] + [(at_ns, -1) for at_ns in ends])
+    counts = np.cumsum([step for _, step in moments]) if moments else []
+    return float(np.max(counts)) if len(counts) else None
+
+
+def guidellm_rows(report: Json) -> list[CaseRow]:
+    """GuideLLM's benchmarks.json: one row a benchmark (a load); figures of the requests that were answered."""
+    return flagged([_guidellm(report, each, place) for place, each in enumerate(report["benchmarks"])])
+
+
+def _guidellm(report: Json, bench: Json, place: int) -> CaseRow:
+    metrics = bench["metrics"]
+
+    def good(name: str) -> Json | None:
+        found = metrics.get(name)
+        return found.get("successful") if isinstance(found, Mapping) else None
+
+    strategy = first(bench, ("config", "strategy"), ("args", "strategy"), ("scheduler", "strategy")) or {}
+    streams = first(strategy, ("streams",), ("max_concurrency",), ("concurrency",))
+    kind = strategy.get("type_") or strategy.get("type")
+    totals = first(bench, ("metrics", "request_totals"), ("run_stats", "requests_made"), ("request_totals",)) or {}
+    answered = totals.get("successful")
+    return CaseRow(
+        record_id=f"benchmark-{place}",
+        label=_label("GuideLLM", at(report, "metadata", "guidellm_version"), kind),
+        method="endpoint",
+        phase="serve",
+        model_id=_text(first(bench, ("config", "backend", "model"), ("worker", "backend_model"))),
+        input_tokens=mean_of(good("prompt_token_count")),
+        output_tokens=mean_of(good("output_token_count")),
+        concurrency=1.0 if kind == "synchronous" else _number(streams),
+        arrival_rate_per_s=_number(strategy.get("rate")),
+        n_samples=None if answered is None else int(answered),
+        duration_s=_number(first(bench, ("duration",), ("run_stats", "duration"))),
+        requests_per_s=mean_of(good("requests_per_second")),
+        output_tokens_per_s=mean_of(good("output_tokens_per_second")),
+        errors=failures(totals.get("errored")),
+        **times("ttft_s", good("time_to_first_token_ms"), "ms"),
+        **times("tpot_s", good("inter_token_latency_ms") or good("time_per_output_token_ms"), "ms"),
+        **times("wall_s", good("request_latency"), "s"),
+    )
+
+
+def inference_perf_rows(report: Json) -> list[CaseRow]:
+    """inference-perf's summary_lifecycle_metrics.json or stage_N_lifecycle_metrics.json: one row, in seconds."""
+    good, load = report["successes"], report["load_summary"]
+    latency, rates = good.get("latency") or {}, good.get("throughput") or {}
+    failed = at(report, "failures", "count")
+    row = CaseRow(
+        record_id="summary",
+        label=_label("inference-perf", None, "open loop" if load.get("requested_rate") else None),
+        method="endpoint",
+        phase="serve",
+        input_tokens=mean_of(first(good, ("prompt_len",), ("prompt_tokens",))),
+        output_tokens=mean_of(first(good, ("output_len",), ("output_tokens",))),
+        concurrency=_number(load.get("concurrency")),
+        arrival_rate_per_s=_number(load.get("requested_rate")) or _number(load.get("achieved_rate")),
+        n_samples=int(good["count"]),
+        duration_s=_number(first(report, ("benchmark_time_seconds",), ("load_summary", "send_duration"))),
+        requests_per_s=_number(rates.get("requests_per_sec")),
+        output_tokens_per_s=_number(rates.get("output_tokens_per_sec")),
+        errors=failures(failed),
+        **times("ttft_s", latency.get("time_to_first_token"), "s"),
+        **times("tpot_s", latency.get("time_per_output_token") or latency.get("inter_token_latency"), "s"),
+        **times("wall_s", latency.get("request_latency"), "s"),
+    )
+    return flagged([row])
+
+
+def llmd_rows(report: Json) -> list[CaseRow]:
+    """llm-d's benchmark report 0.2 and 0.2.1, JSON or YAML: one row, in the units that it states."""
+    if str(report.get("version")) not in ("0.2", "0.2.1"):
+        raise ValueError(f"version {report.get('version')!r} of the benchmark report; 0.2 and 0.2.1 are read")
+    totals = report["results"]["request_performance"]["aggregate"]
+    latency, rates, sent = (totals.get(name) or {} for name in ("latency", "throughput", "requests"))
+    load = at(report, "scenario", "load", "standardized") or {}
+    engine = _llmd_engine(report)
+    failed, total = sent.get("failures") or 0, sent.get("total")
+    row = CaseRow(
+        record_id=str(at(report, "run", "uid") or "report"),
+        created_utc=_text(at(report, "run", "time", "start")),
+        label=_label(f"llm-d report, {load.get('tool') or 'tool unknown'}", load.get("tool_version")),
+        method="endpoint",
+        phase="serve",
+        chip=chip_name(str(at(engine, "accelerator", "model") or "")),
+        chips_used=_llmd_chips(engine),
+        tp=_whole(first(engine, ("accelerator", "parallelism", "tp"))),
+        replicas=_whole(at(engine, "replicas")),
+        versions=json.dumps({"engine": _label(engine.get("tool"), engine.get("tool_version"))}) if engine else None,
+        model_id=_text(at(engine, "model", "name")),
+        input_tokens=mean_of(sent.get("input_length")) or _number(at(load, "input_seq_len", "value")),
+        output_tokens=mean_of(sent.get("output_length")) or _number(at(load, "output_seq_len", "value")),
+        concurrency=_number(load.get("concurrency")),
+        arrival_rate_per_s=_number(load.get("rate_qps")),
+        n_samples=None if total is None else int(total - failed),
+        requests_per_s=mean_of(rates.get("request_rate")),
+        output_tokens_per_s=mean_of(rates.get("output_token_rate")),
+        errors=failures(failed),
+        flags="truncated" if sent.get("incomplete") else "",
+        **times("ttft_s", latency.get("time_to_first_token")),
+        **times("tpot_s", latency.get("time_per_output_token") or latency.get("inter_token_latency")),
+        **times("wall_s", latency.get("request_latency")),
+    )
+    return flagged([row])
+
+
+def _llmd_engine(report: Json) -> Json:
+    """The one inference engine of the stack; of several (prefill and decode apart) nothing is read."""
+    stack = at(report, "scenario", "stack") or []
+    parts = [each.get("standardized") or {} for each in stack]
+    engines = [each for each in parts if each.get("kind") == "inference_engine"]
+    return engines[0] if len(engines) == 1 else {}
+
+
+def _llmd_chips(engine: Json) -> float | None:
+    each = _number(at(engine, "accelerator", "count"))
+    return None if each is None else each * float(engine.get("replicas") or 1)
+
+
+def _number(value: Any) -> float | None:
+    """A finite number, whatever wrote it; None for none, `inf` included (a rate without limit is no rate)."""
+    if isinstance(value, list):
+        value = value[0] if len(value) == 1 else None
+    if value is None or isinstance(value, bool):
+        return None
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _whole(value: Any) -> int | None:
+    number = _number(value)
+    return None if number is None else int(number)
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
+
+
+def _label(*parts: Any) -> str:
+    return " ".join(_said(parts))
+
+
+def _said(parts: Sequence[Any]) -> Iterator[str]:
+    return (str(part) for part in parts if part)
