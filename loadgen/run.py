@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 import os
+import re
 import resource
 import secrets
 import shutil
@@ -18,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -46,6 +48,7 @@ EXIT_INVALID = 3
 EXIT_ENVIRONMENT = 5
 EXIT_ABORTED = 6
 EXIT_INTERRUPTED = 130
+_TIMED_ID = re.compile(r"\d{8}-\d{6}-")
 Progress = Callable[[dict[str, Any]], None]
 
 
@@ -90,7 +93,7 @@ def run_load(job: LoadJob, progress: Progress | None = None, system_ended: Syste
     secret = shared_secret() if job.remote_workers else secrets.token_hex(32)
     started = datetime.now(UTC)
     with _signals() as interrupts:
-        begin_record(job, started)
+        job = begin_record(job, started)
         chunks = ChunkWriter(job.folder)
         scraper = Scraper(scrape_urls(job), job.folder, job.admitted)
         scraper.start()
@@ -125,16 +128,35 @@ def run_load(job: LoadJob, progress: Progress | None = None, system_ended: Syste
     return Outcome(0 if info.valid else EXIT_INVALID, job.folder, info)
 
 
-def begin_record(job: LoadJob, started: datetime) -> None:
-    """Make the folder, with a run.json that says the run is not finished."""
+def begin_record(job: LoadJob, started: datetime) -> LoadJob:
+    """Make the folder, with a run.json that says the run is not finished; the job, with the folder that is its own.
+
+    Raises:
+        LoadError: the folder holds a run already, or cannot be written.
+    """
     try:
-        job.folder.mkdir(parents=True, exist_ok=True)
-        if (job.folder / "run.json").exists():
-            raise LoadError(f"{job.run_dir}: already holds a run; choose another folder with --out")
+        job = _with_own_folder(job)
         job.write(job.folder / "job.json")
         write_info(job.folder, head(job, started))
     except OSError as error:
         raise LoadError(f"{job.run_dir}: cannot write the record ({error.strerror}); choose another --out") from None
+    return job
+
+
+def _with_own_folder(job: LoadJob) -> LoadJob:
+    """Two runs may begin in one second: an ID that was made of the time then gets -2; a name that was asked for not."""
+    asked = job
+    for number in itertools.count(2):
+        job.folder.mkdir(parents=True, exist_ok=True)
+        if not (job.folder / "run.json").exists():
+            with contextlib.suppress(FileExistsError):
+                (job.folder / "job.json").open("x").close()
+                return job
+        if not _TIMED_ID.match(asked.run_id):
+            raise LoadError(f"{asked.run_dir}: already holds a run; choose another folder with --out")
+        folder = asked.folder.with_name(f"{asked.run_id}-{number}")
+        job = replace(asked, run_dir=str(folder), run_id=folder.name)
+    raise AssertionError("never")
 
 
 def check_plan(job: LoadJob) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import time
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Thread
 from types import SimpleNamespace
@@ -14,6 +16,7 @@ import pytest
 from host.ports import free_port
 from loadgen.coordinator.coordinator import Coordinator
 from loadgen.job import LoadError, TargetSpec
+from loadgen.record import load_run
 from loadgen.run import _watch, begin_record, run_load
 from loadgen.worker.driver import Driver
 from tests.loadgen.server import response, serving
@@ -110,8 +113,6 @@ def test_a_stop_that_comes_before_the_start_holds():
 
 def test_a_worker_that_fails_after_the_start_voids_the_run(make_job):
     """Its reason is the first of the errors inside the generator, and nobody waits for its final message."""
-    from datetime import UTC, datetime
-
     job = make_job(NOWHERE)
     begin_record(job, datetime.now(UTC))
     coordinator = Coordinator(job, SimpleNamespace(), None)
@@ -121,6 +122,21 @@ def test_a_worker_that_fails_after_the_start_voids_the_run(make_job):
     assert live["faults"] == ["load worker 0: KeyError: 'x'"]
     assert live["lost"] == ["worker 0 failed"]
     assert live["refused"] is None
+
+
+def test_runs_that_begin_in_one_second_each_have_a_folder_of_their_own(make_job):
+    job = make_job(NOWHERE)
+    timed = replace(job, run_dir=str(job.folder.with_name("20261129-120000-smoke")), run_id="20261129-120000-smoke")
+    names = [begin_record(timed, datetime.now(UTC)).folder.name for _ in range(3)]
+    assert names == ["20261129-120000-smoke", "20261129-120000-smoke-2", "20261129-120000-smoke-3"]
+    assert load_run(timed.folder.with_name(names[1])).run_id == names[1]
+
+
+def test_a_folder_that_was_named_and_holds_a_run_is_refused(make_job):
+    job = make_job(NOWHERE)
+    begin_record(job, datetime.now(UTC))
+    with pytest.raises(LoadError, match="already holds a run"):
+        begin_record(job, datetime.now(UTC))
 
 
 def test_a_run_that_waited_long_for_its_workers_is_not_overdue(make_job, monkeypatch):
