@@ -20,7 +20,9 @@ from pydantic import TypeAdapter, ValidationError
 from host.atomic import write_text
 from host.errors import PeakdayError
 
-SCHEMA = "peakday.step_model/1"
+SCHEMA = "peakday.step_model/2"
+READABLE = ("peakday.step_model/1", SCHEMA)
+"""Version 2 added `pace_sigma`. A file of version 1 is read, and what it does not know is unknown."""
 
 _COUNTS = ("tp", "chips_per_replica", "max_num_seqs", "max_batched_tokens", "block_tokens", "kv_blocks")
 
@@ -156,12 +158,14 @@ def read_step_model(path: Path | str) -> StepModel:
 
 def step_model_from(raw: Mapping[str, Any], where: str = "step model") -> StepModel:
     """A `StepModel` from its JSON form."""
-    if raw.get("schema") != SCHEMA:
+    if raw.get("schema") not in READABLE:
         raise StepModelError(
             f"{where}: not a {SCHEMA} file; make one with `peakday calibrate` or `peakday bench import`"
         )
     try:
         content = {name: value for name, value in raw.items() if name != "schema"}
+        if raw["schema"] != SCHEMA and content.get("pace_sigma") is not None:
+            raise StepModelError(f"{where}: pace_sigma is of {SCHEMA}; this file says {raw['schema']}")
         return _DECODE.validate_python(content, extra="forbid")
     except ValidationError as error:
         raise StepModelError(f"{where}: {_first_problem(error, raw)}") from None

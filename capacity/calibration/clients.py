@@ -18,6 +18,8 @@ from neuron_bench.step_model import StepModel
 ROUNDS = 4
 """Simulated requests per client; those of the middle stand for all between the opening burst and the end."""
 REQUESTS_MIN = 24
+OPEN_REQUESTS = 400
+"""Simulated requests of an open loop."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,8 @@ class LoadPoint:
     """One row of a published table: what was sent, and the means that came back; None where none is given.
 
     rounds: requests sent per client, the opening burst being the first. spread: lengths are uniform between this share
-    of the largest and the largest. wave: all requests at once and none after them.
+    of the largest and the largest. wave: all requests at once and none after them. rate_per_s: an open loop, to which
+    concurrency is what was seen in flight, and no limit.
     """
 
     case: str
@@ -38,6 +41,7 @@ class LoadPoint:
     rounds: float = 10.0
     spread: float = 1.0
     wave: bool = False
+    rate_per_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,8 @@ class Report:
 
 def report(point: LoadPoint, model: StepModel) -> Report:
     """Simulate the client of a load point."""
+    if point.rate_per_s is not None:
+        return _open_loop(point, model, point.rate_per_s)
     clients = point.concurrency
     n = clients if point.wave else max(REQUESTS_MIN, ROUNDS * clients)
     prompt, answer = _lengths(point.input_tokens, point.spread, n, 1), _lengths(point.output_tokens, point.spread, n, 2)
@@ -69,6 +75,19 @@ def report(point: LoadPoint, model: StepModel) -> Report:
     else:
         rate = clients * float(answer.mean()) / (ttft + (float(answer.mean()) - 1) * tpot)
     return Report(ttft, tpot, rate)
+
+
+def _open_loop(point: LoadPoint, model: StepModel, rate_per_s: float) -> Report:
+    """Poisson arrivals, the same draws at every rate; the first eighth warms up and is not counted."""
+    n = OPEN_REQUESTS
+    prompt, answer = _lengths(point.input_tokens, point.spread, n, 1), _lengths(point.output_tokens, point.spread, n, 2)
+    sent_s = np.cumsum(np.random.default_rng(3).exponential(1.0, n)) / rate_per_s
+    served = simulate(requests(sent_s, prompt, answer), model)
+    counted = slice(n // 8, None)
+    ttft_s = (served.first_s - sent_s + model.ttft_overhead_s)[counted]
+    tpot_s = ((served.end_s - served.first_s) / np.maximum(answer - 1, 1) + model.gap_overhead_s)[counted]
+    span_s = max(float(served.end_s.max()), float(sent_s[-1]))
+    return Report(float(ttft_s.mean()), float(tpot_s.mean()), float(answer.sum()) / span_s)
 
 
 def _weights(n: int, clients: int, rounds: float) -> np.typing.NDArray[np.float64]:

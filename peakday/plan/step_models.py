@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from capacity.calibration.aggregates import Wanted, load_rows, step_model_of_points
 from capacity.calibration.fit import Identity, calibrate
 from capacity.calibration.limits import EngineLimits
 from capacity.calibration.observed import observed_calls
 from loadgen.record import load_run
-from neuron_bench.device.chips import resolve_chip
+from neuron_bench.device.chips import replica_hint, resolve_chip
 from neuron_bench.fit.bench import Engine, step_model
-from neuron_bench.record import load_bench
+from neuron_bench.record import Bench, load_bench
 from neuron_bench.step_model import StepModel, write_step_model
 from peakday.errors import CommandError
 from peakday.records.folders import find_any
 
+UNKNOWN = "unknown"
 BENCH_LIMITS = (256, 2048, 8192)
 """Requests at once, tokens of a step and KV blocks that a bench, which reaches none of them, is taken to have."""
 
@@ -64,24 +67,68 @@ def calibrate_from(
 
 
 def _from_runs(wanted: Sequence[str], facts: EngineFacts, seed: int, bench: StepModel | None) -> StepModel:
-    limits = EngineLimits(facts.max_num_seqs, facts.max_batched_tokens, facts.block_tokens, facts.kv_blocks)
-    today = datetime.now(UTC).date().isoformat()
-    identity = Identity(
-        facts.model,
-        "unknown" if facts.chip is None else resolve_chip(facts.chip),
-        facts.tp or 1,
-        facts.chips_per_replica or 1.0,
-        facts.engine or "vllm",
-        facts.version,
-        today,
-    )
+    identity = _identity(facts, _place(facts.chip), None)
     runs = [load_run(find_any(name)[1]) for name in wanted]
     observed = [observed_calls(run, facts.model) for run in runs]
-    return calibrate(observed, limits, identity, bench=bench, replicas=facts.replicas)
+    model = calibrate(observed, _limits(facts), identity, bench=bench, replicas=facts.replicas)
+    if model.chip == UNKNOWN:
+        model = replace(model, notes=(*model.notes, "chip not stated (--chip): no plan sizes a fleet with this model"))
+    return model
+
+
+def _limits(facts: EngineFacts) -> EngineLimits:
+    return EngineLimits(facts.max_num_seqs, facts.max_batched_tokens, facts.block_tokens, facts.kv_blocks)
+
+
+def _place(chip: str | None) -> str:
+    """The chip under its one name; a CPU is none of the table, and may say what it is."""
+    return UNKNOWN if chip is None else "cpu" if chip.lower() == "cpu" else resolve_chip(chip)
+
+
+def _identity(facts: EngineFacts, chip: str, chips: float | None, engine: str | None = None) -> Identity:
+    """Who served. Runs do not say on how many chips, and one is never taken silently.
+
+    Raises:
+        CommandError: a chip that a plan can size, and nobody said how many of them a replica takes.
+    """
+    chips = facts.chips_per_replica or chips
+    if chips is None and chip not in (UNKNOWN, "cpu"):
+        hint = replica_hint(chip, facts.tp).replace("--chips-used", "--chips-per-replica")
+        raise CommandError(f"--chip {chip}: how many of it serve one replica is not known; {hint}")
+    today = datetime.now(UTC).date().isoformat()
+    return Identity(
+        facts.model, chip, facts.tp or 1, chips or 1.0, facts.engine or engine or "vllm", facts.version, today
+    )
+
+
+def _from_load_points(bench: Bench, facts: EngineFacts) -> StepModel:
+    """From aggregates: a bench without single prefill and decode cases, imported from a load tool's file."""
+    chip = None if facts.chip is None else _place(facts.chip)
+    known = {row.model_id for row in bench.rows}
+    wanted = Wanted(facts.model if facts.model in known else None, None, facts.tp, facts.engine)
+    if chip is not None and any(row.chip is not None for row in bench.rows):
+        wanted = replace(wanted, chip=chip)
+    rows = load_rows(bench.rows, wanted)
+    row = rows[0]
+    tp = facts.tp or row.tp
+    chips = None if row.chips_used is None else row.chips_used / (row.replicas or 1)
+    full = replace(facts, model=row.model_id or facts.model, tp=tp)
+    stated = json.loads(row.versions or "{}").get("engine")
+    identity = _identity(full, row.chip or chip or UNKNOWN, chips, stated)
+    model = step_model_of_points(rows, _limits(facts), identity)
+    left = sum(each.barred for each in bench.rows)
+    if left:
+        model = replace(
+            model, notes=(*model.notes, f"{left} of {len(bench.rows)} rows of the bench are flagged: not fitted")
+        )
+    return replace(model, inputs=(bench.bench_id,))
 
 
 def _from_bench(wanted: str, facts: EngineFacts) -> StepModel:
     bench = load_bench(find_any(wanted)[1])
+    phases = {row.phase for row in bench.rows}
+    if not phases & {"prefill", "decode"} and "serve" in phases:
+        return _from_load_points(bench, facts)
     engine = Engine(
         max_num_seqs=facts.max_num_seqs or BENCH_LIMITS[0],
         max_batched_tokens=facts.max_batched_tokens or BENCH_LIMITS[1],
@@ -90,7 +137,7 @@ def _from_bench(wanted: str, facts: EngineFacts) -> StepModel:
         name=facts.engine,
         chips_per_replica=facts.chips_per_replica,
         tp=facts.tp,
-        chip=None if facts.chip is None else resolve_chip(facts.chip),
+        chip=None if facts.chip is None else _place(facts.chip),
     )
     return step_model(bench, engine)
 

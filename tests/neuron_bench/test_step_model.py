@@ -39,3 +39,12 @@ def test_a_range_that_is_none_is_refused(limits):
 
 def test_the_model_it_was_made_from_is_not():
     assert step_model_from(as_file()) == llama_8b()
+
+
+def test_a_file_of_the_first_version_is_read_and_its_pace_is_unknown():
+    """Version 2 added `pace_sigma`; a file that claims 1 and has one is damaged."""
+    raw = as_file(pace_sigma=0.1)
+    assert raw["schema"] == "peakday.step_model/2"
+    with pytest.raises(StepModelError, match=r"pace_sigma is of peakday.step_model/2"):
+        step_model_from(raw | {"schema": "peakday.step_model/1"})
+    assert step_model_from(raw | {"schema": "peakday.step_model/1", "pace_sigma": None}).pace_sigma is None
