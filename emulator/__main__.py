@@ -25,7 +25,7 @@ from emulator.profiles import ProfileError
 from facts.decoding import FactsError
 from facts.stack import StackError, StackFile, read_stack
 from host.ports import PortError, listen
-from host.processes import ParentWatch
+from host.processes import ParentWatch, run_first
 
 DRAIN_S = 2.0
 PARENT_CHECK_S = 0.5
@@ -74,6 +74,7 @@ async def _serve(stack: StackFile, listening: socket.socket) -> int:
     gc.collect()
     gc.freeze()  # what was loaded at start is never garbage: no collection looks at it again
     gc.set_threshold(50_000, 20, 50)
+    run_first()
     app.watch.start()
     host, port = listening.getsockname()[:2]
     print(json.dumps({"ready": True, "url": f"http://{host}:{port}", "pid": os.getpid()}), flush=True)

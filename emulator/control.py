@@ -16,6 +16,7 @@ from emulator.http.connection import Connection, Request, Response, json_respons
 from emulator.models import Emulator
 from emulator.profiles import ProfileError
 from facts.stack import Grant
+from host.processes import scheduling
 
 UseProfile = Callable[[str, dict[str, Any]], None]
 """(model key, groups to lay over its profile): serve by the result from the next request on."""
@@ -53,7 +54,7 @@ class Control:
 
     def _read(self, path: str) -> Response:
         if path == "/control/lateness":
-            return json_response(200, self._emulator.lateness.as_json())
+            return json_response(200, self._emulator.lateness.as_json() | {"scheduling": scheduling()})
         if path == "/control/quotas":
             return json_response(200, {"windows": self._emulator.quotas.in_use()})
         if path == "/control/faults":

@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import subprocess
 import sys
 import time
 from datetime import UTC, datetime
@@ -139,3 +140,20 @@ def test_cpu_time_counts_what_the_child_started():
 def test_a_command_that_is_absent_is_an_error_of_the_system():
     with pytest.raises(FileNotFoundError):
         start("server", ["/no/such/program"])
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="scheduling classes are Linux's")
+@pytest.mark.parametrize("nice", [0, 5])
+def test_a_process_runs_first_where_that_is_permitted_and_not_where_less_was_asked_for(nice):
+    code = f"import os; os.nice({nice}); from host.processes import *; run_first(); print(scheduling())"
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    allowed = nice == 0 and may_run_first()
+    assert printed == ("real time" if allowed else "ordinary")
+
+
+def may_run_first():
+    """Whether the system lets a child of ours be scheduled in real time."""
+    if len(os.sched_getaffinity(0)) < 2:
+        return False
+    code = "import os; os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))"
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
