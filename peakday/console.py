@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,15 @@ class Console:
     def result(self, text: str, data: Mapping[str, Any] | Sequence[Any]) -> None:
         """The answer: text, or data as one JSON document with --json."""
         if self.as_json:
-            print(json.dumps(data, allow_nan=False, default=str), flush=True)
+            print(json.dumps(_finite(data), allow_nan=False, default=str), flush=True)
         elif text:
             print(text, flush=True)
+
+
+def _finite(data: Any) -> Any:
+    """The same with null for a number that is none (0 of 0 rows) or is infinite: JSON knows neither."""
+    if isinstance(data, Mapping):
+        return {key: _finite(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [_finite(value) for value in data]
+    return None if isinstance(data, float) and not math.isfinite(data) else data

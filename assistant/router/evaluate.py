@@ -54,6 +54,8 @@ def evaluate(rows: Rows, settings: Router | None = None) -> dict[str, Any]:
         "macro_f1_classes_of_20": _mean([one["f1"] for one in classes.values() if one["rows"] >= 20]),
         "complexity_accuracy": _complexity_accuracy(rows, routes),
         "classes": classes,
+        "classes_seen": len(classes),
+        "classes_of_20": sum(one["rows"] >= 20 for one in classes.values()),
         "confusion": _confusion(labels, found),
         "stages": _stages(labels, routes),
         "unsure": sum(route.confidence < settings.unsure_below for route in routes),
@@ -113,8 +115,8 @@ def _complexity_accuracy(rows: Rows, routes: list[Route]) -> float | None:
     pairs = [
         (row["complexity"], route.complexity) for row, route in zip(rows, routes, strict=True) if row.get("complexity")
     ]
-    return _mean([float(want == got) for want, got in pairs]) if pairs else None
+    return _mean([float(want == got) for want, got in pairs])
 
 
-def _mean(values: list[float]) -> float:
-    return sum(values) / len(values) if values else math.nan
+def _mean(values: list[float]) -> float | None:
+    return sum(values) / len(values) if values else None

@@ -12,6 +12,7 @@ from typing import Any
 
 from assistant.quality.ablation import AskedTurn, ablate, summary
 from assistant.router.evaluate import evaluate, read_csv
+from assistant.router.route import INTENTS
 from peakday.console import Console
 from peakday.stack.resolved import Resolved, open_stack, resolve
 from scenarios.schema import Scenario
@@ -23,7 +24,8 @@ def route_csv(path: Path) -> tuple[str, dict[str, Any]]:
     low, high = figures["accuracy_interval"]
     lines = [
         f"{figures['rows']} rows: accuracy {figures['accuracy']:.3f} ({low:.3f} to {high:.3f}), "
-        f"macro F1 {figures['macro_f1']:.3f}, over classes of 20 rows {figures['macro_f1_classes_of_20']:.3f}",
+        f"macro F1 {figures['macro_f1']:.3f} over {figures['classes_seen']} of {len(INTENTS)} classes, "
+        + _over_classes_of_20(figures),
         f"{figures['unsure']} rows would go to the planner model; "
         f"p99 of the local stages {figures['route_s_p99'] * 1e3:.3f} ms",
         *(
@@ -33,6 +35,13 @@ def route_csv(path: Path) -> tuple[str, dict[str, Any]]:
         ),
     ]
     return "\n".join(lines), figures
+
+
+def _over_classes_of_20(figures: Mapping[str, Any]) -> str:
+    value = figures["macro_f1_classes_of_20"]
+    if value is None:
+        return "no class has 20 rows"
+    return f"{value:.3f} over the {figures['classes_of_20']} of 20 rows and more"
 
 
 def ablate_switches(scenario: str, turns: int, *, seed: int | None, console: Console) -> tuple[str, dict[str, Any]]:

@@ -15,7 +15,7 @@ from peakday.errors import CommandError
 from peakday.gate.builds.runs import BLOCK_METRICS, Measured, load_asked
 from peakday.gate.metrics import run_values, tail
 from peakday.gate.verdicts import Line, Outcome, Verdict
-from peakday.records.folders import find_any
+from peakday.records.folders import find_any, find_pair
 
 GATE = "record"
 
@@ -50,7 +50,7 @@ def check_records(candidate: str, against: str, margin: float) -> Outcome:
     Raises:
         CommandError: the two are of different kinds, or runs, which need a scenario.
     """
-    (kind, old), (other, new) = find_any(against), find_any(candidate)
+    (kind, old), (other, new) = find_pair(against, candidate)
     if kind != other:
         raise CommandError(f"{against} is in {kind}/ and {candidate} in {other}/: compare records of one kind")
     if kind == "runs":

@@ -15,7 +15,7 @@ from loadgen.record import load_run
 from neuron_bench.record import load_bench
 from neuron_bench.report.compare import compare
 from peakday.errors import CommandError
-from peakday.records.folders import find_any
+from peakday.records.folders import find_pair
 from peakday.records.reports import load_any
 
 
@@ -25,7 +25,7 @@ def compare_records(before: str, after: str, page: Path | None) -> tuple[str, di
     Raises:
         CommandError: the two are of different kinds.
     """
-    (kind, old), (other, new) = find_any(before), find_any(after)
+    (kind, old), (other, new) = find_pair(before, after)
     if kind != other:
         raise CommandError(f"{before} is in {kind}/ and {after} in {other}/: only records of one kind can be compared")
     if old.resolve() == new.resolve():

@@ -1,11 +1,12 @@
 """Where records live and what they are called: `runs/ID`, `plans/ID`, `benches/ID` under the working directory.
 
-An ID begins with its UTC time, so that names sort by age. `latest` and `latest~1` stand for the newest and the one
-before it.
+An ID begins with its UTC time, so that names sort by age. `latest` stands for the newest record, `latest~1` for the one
+before it of the same kind.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from datetime import datetime
@@ -14,6 +15,7 @@ from pathlib import Path
 from peakday.errors import CommandError
 
 KINDS = {"runs": "run.json", "plans": "plan.json", "benches": "bench.json"}
+_LATEST = r"latest(?:~(\d+))?"
 _MADE_BY = {"runs": "peakday run", "plans": "peakday plan", "benches": "peakday bench run"}
 
 
@@ -44,7 +46,7 @@ def find_record(kind: str, wanted: str, base: Path | None = None) -> Path:
     Raises:
         CommandError: none is there; the message names the command that makes one.
     """
-    match = re.fullmatch(r"latest(?:~(\d+))?", wanted)
+    match = re.fullmatch(_LATEST, wanted)
     if match:
         newest_first = records(kind, base)
         back = int(match[1] or 0)
@@ -60,20 +62,40 @@ def find_record(kind: str, wanted: str, base: Path | None = None) -> Path:
 
 
 def find_any(wanted: str, base: Path | None = None) -> tuple[str, Path]:
-    """Kind and folder of a record of any kind; `latest` is the newest of all."""
-    if wanted.startswith("latest"):
-        everything = sorted(((path.name, kind, path) for kind in KINDS for path in records(kind, base)), reverse=True)
-        match = re.fullmatch(r"latest(?:~(\d+))?", wanted)
-        back = int(match[1] or 0) if match else len(everything)
-        if back >= len(everything):
-            raise CommandError(f"{wanted}: there are {len(everything)} records here; {_hint('runs')}")
-        return everything[back][1], everything[back][2]
+    """Kind and folder of a record of any kind; `latest` is the newest of all, `latest~1` the one before of its kind."""
+    if re.fullmatch(_LATEST, wanted):
+        kind = _kinds_by_age(base)[0]
+        return kind, find_record(kind, wanted, base)
     for kind in KINDS:
         try:
             return kind, find_record(kind, wanted, base)
         except CommandError:
             continue
     raise CommandError(f"{wanted}: no run, plan or bench of that name here; {_hint('runs')}")
+
+
+def find_pair(before: str, after: str, base: Path | None = None) -> tuple[tuple[str, Path], tuple[str, Path]]:
+    """Kind and folder of two records to compare.
+
+    A `latest` takes the kind of the other; of two, the newest kind that has both.
+    """
+    relative_names = [bool(re.fullmatch(_LATEST, name)) for name in (before, after)]
+    if all(relative_names):
+        for kind in _kinds_by_age(base):
+            with contextlib.suppress(CommandError):
+                return (kind, find_record(kind, before, base)), (kind, find_record(kind, after, base))
+    elif any(relative_names):
+        kind = find_any(after if relative_names[0] else before, base)[0]
+        return (kind, find_record(kind, before, base)), (kind, find_record(kind, after, base))
+    return find_any(before, base), find_any(after, base)
+
+
+def _kinds_by_age(base: Path | None) -> list[str]:
+    """Kinds that have a record here, that of the newest first."""
+    newest = sorted(((found[0].name, kind) for kind in KINDS if (found := records(kind, base))), reverse=True)
+    if not newest:
+        raise CommandError(f"latest: there is no record here; {_hint('runs')}")
+    return [kind for _, kind in newest]
 
 
 def _hint(kind: str) -> str:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from peakday.errors import CommandError
-from peakday.records.folders import find_any, find_record, new_folder
+from peakday.records.folders import find_any, find_pair, find_record, new_folder
 
 NOW = datetime(2026, 7, 8, 9, 30, 15, tzinfo=UTC)
 
@@ -42,6 +42,29 @@ def test_latest_of_any_kind_is_the_newest_of_all(tmp_path):
     make(tmp_path, "runs", "20260708-093015-smoke", "run.json")
     plan = make(tmp_path, "plans", "20260708-093020-smoke", "plan.json")
     assert find_any("latest", tmp_path) == ("plans", plan)
+
+
+def test_the_one_before_is_of_the_same_kind(tmp_path):
+    old = make(tmp_path, "plans", "20260708-093000-smoke", "plan.json")
+    make(tmp_path, "runs", "20260708-093015-smoke", "run.json")
+    make(tmp_path, "plans", "20260708-093020-smoke", "plan.json")
+    assert find_any("latest~1", tmp_path) == ("plans", old)
+
+
+def test_two_to_compare_are_of_the_newest_kind_that_has_both(tmp_path):
+    runs = [make(tmp_path, "runs", f"20260708-09301{k}-smoke", "run.json") for k in range(3)]
+    plan = make(tmp_path, "plans", "20260708-093020-smoke", "plan.json")
+    assert find_pair("latest~1", "latest", tmp_path) == (("runs", runs[1]), ("runs", runs[2]))
+    assert find_pair("latest~2", runs[2].name, tmp_path) == (("runs", runs[0]), ("runs", runs[2]))
+    assert find_pair(plan.name, "latest", tmp_path) == (("plans", plan), ("plans", plan))
+
+
+def test_latest_where_nothing_is_names_the_command_that_makes_one(tmp_path):
+    for name in ("latest", "latest~1"):
+        with pytest.raises(CommandError, match="there is no record here; `peakday run` makes one"):
+            find_any(name, tmp_path)
+    with pytest.raises(CommandError, match="no record here"):
+        find_pair("latest~1", "latest", tmp_path)
 
 
 def test_two_records_of_one_second_have_two_names(tmp_path):
