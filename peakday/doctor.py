@@ -45,8 +45,8 @@ def examine() -> list[Finding]:
 
 def _machine() -> Iterator[Finding]:
     facts = host_facts()
-    supported = (3, 11) <= sys.version_info[:2] <= (3, 13)
-    yield Finding("python", str(facts["python"]), supported, "" if supported else "use Python 3.11 to 3.13")
+    supported = (3, 11) <= sys.version_info[:2] <= (3, 14)
+    yield Finding("python", str(facts["python"]), supported, "" if supported else "use Python 3.11 to 3.14")
     cores = int(facts["cores"])
     yield Finding(
         "cores",

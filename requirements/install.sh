@@ -6,8 +6,8 @@ here=$(cd "$(dirname "$0")/.." && pwd)
 venv="$here/.venv"
 python=${PYTHON:-python3}
 
-"$python" -c 'import sys; sys.exit(sys.version_info[:2] < (3, 11) or sys.version_info[:2] > (3, 13))' || {
-    echo "peakday needs Python 3.11 to 3.13; $("$python" --version 2>&1) is $(command -v "$python"). Name another: make PYTHON=python3.12" >&2
+"$python" -c 'import sys; sys.exit(sys.version_info[:2] < (3, 11) or sys.version_info[:2] > (3, 14))' || {
+    echo "peakday needs Python 3.11 to 3.14; $("$python" --version 2>&1) is $(command -v "$python"). Name another: make PYTHON=python3.12" >&2
     exit 5
 }
 echo "installing requirements/$name.txt into .venv (once)" >&2

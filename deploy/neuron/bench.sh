@@ -37,16 +37,16 @@ trap 'exit 143' TERM
 fits() { "$1" -c "$2" >/dev/null 2>&1; }
 find_python() {
   local candidate
-  for candidate in ${VIRTUAL_ENV:+"$VIRTUAL_ENV/bin/python"} "${ENVIRONMENTS:-/opt}"/*/bin/python python3.13 python3.12 \
-      python3.11 python3; do
+  for candidate in ${VIRTUAL_ENV:+"$VIRTUAL_ENV/bin/python"} "${ENVIRONMENTS:-/opt}"/*/bin/python python3.14 python3.13 \
+      python3.12 python3.11 python3; do
     if command -v "$candidate" >/dev/null && fits "$candidate" "$1"; then command -v "$candidate"; return; fi
   done
   return 1
 }
 if [ -z "${PYTHON:-}" ]; then
-  needs='import sys; assert (3, 11) <= sys.version_info[:2]'
+  needs='import sys; assert (3, 11) <= sys.version_info[:2] <= (3, 14)'
   if [ "$METHOD" = trace ]; then needs="$needs; import torch_neuronx"; fi
-  PYTHON=$(find_python "$needs") || { say "no Python 3.11 or later here can: $needs"; exit 5; }
+  PYTHON=$(find_python "$needs") || { say "no Python 3.11 to 3.14 here can: $needs"; exit 5; }
 fi
 say "python: $PYTHON"
 if ! fits "$PYTHON" 'import peakday.cli'; then

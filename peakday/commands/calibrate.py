@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from peakday.console import Console
-from peakday.options import Json, Out, Seed
+from peakday.options import Json, Live, Out, Quiet, Seed, Yes
 
 
 def register(app: typer.Typer) -> None:
@@ -18,7 +18,9 @@ def register(app: typer.Typer) -> None:
 
 
 def calibrate(
-    records: Annotated[list[str], typer.Argument(metavar="ID...", help="Runs of a rate sweep, one bench, or both.")],
+    records: Annotated[
+        list[str] | None, typer.Argument(metavar="[ID...]", help="Runs of a rate sweep, one bench, or both.")
+    ] = None,
     model: Annotated[str, typer.Option(help="Model key, as the calls of the run name it.")] = "custom-8b",
     chip: Annotated[str | None, typer.Option(help="Chip that served it; a bench says its own.")] = None,
     tp: Annotated[int | None, typer.Option(min=1, help="Tensor-parallel degree, in logical cores.")] = None,
@@ -32,15 +34,42 @@ def calibrate(
     block_tokens: Annotated[int, typer.Option(min=1, help="Tokens of a KV block.")] = 16,
     kv_blocks: Annotated[int | None, typer.Option(min=1, help="KV blocks of one replica; read from runs.")] = None,
     replicas: Annotated[int, typer.Option(min=1, help="Replicas behind the one address of the runs.")] = 1,
+    target: Annotated[
+        str | None, typer.Option(metavar="openai=URL", help="Drive this server with the load steps that a fit needs.")
+    ] = None,
+    slo: Annotated[str, typer.Option(help="With --target: what one replica must keep.")] = "ttft_s_p99 <= 1",
+    for_: Annotated[str, typer.Option("--for", help="With --target: time of all load steps.")] = "8m",
+    calls_max: Annotated[int, typer.Option(min=100, help="With --target: most calls of all load steps.")] = 5_000,
+    prompt_tokens: Annotated[
+        int, typer.Option(min=8, help="With --target: median prompt; twice in a second mix.")
+    ] = 400,
+    answer_tokens: Annotated[int, typer.Option(min=4, help="With --target: median answer.")] = 100,
+    live: Live = False,
+    yes: Yes = False,
     out: Out = None,
     seed: Seed = None,
     as_json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Fit step times from measured timings; prints its range, its hold-out table, or its refusal."""
+    from peakday.errors import CommandError
     from peakday.plan.step_models import EngineFacts, calibrate_from
 
     facts = EngineFacts(
         model, chip, tp, chips_per_replica, engine, engine_version,
         max_num_seqs, max_batched_tokens, block_tokens, kv_blocks, replicas,
     )  # fmt: skip
-    Console(as_json).result(*calibrate_from(records, facts, out, seed=1 if seed is None else seed))
+    console = Console(as_json, quiet)
+    if (target is None) == (not records):
+        raise CommandError("calibrate takes records (runs of a sweep, or a bench) or --target openai=URL: one of them")
+    if target is None:
+        console.result(*calibrate_from(records or [], facts, out))
+        return
+    from peakday.consent import Consent
+    from peakday.plan.driven_calibration import calibrate_target, sweep_of
+
+    sweep = sweep_of(
+        target, model, for_, calls_max, (prompt_tokens, answer_tokens), slo, 1 if seed is None else seed,
+        Consent(live, yes),
+    )  # fmt: skip
+    console.result(*calibrate_target(sweep, facts, out, console))

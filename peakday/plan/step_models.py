@@ -43,9 +43,7 @@ class EngineFacts:
     replicas: int = 1
 
 
-def calibrate_from(
-    wanted: Sequence[str], facts: EngineFacts, out: Path | None, *, seed: int
-) -> tuple[str, dict[str, Any]]:
+def calibrate_from(wanted: Sequence[str], facts: EngineFacts, out: Path | None) -> tuple[str, dict[str, Any]]:
     """Fit a step model and write it; text with coefficients, hold-out table and notes.
 
     Raises:
@@ -58,17 +56,29 @@ def calibrate_from(
         got = ", ".join(f"{name} ({kind})" for name, kind in kinds.items())
         raise CommandError(f"calibrate takes run records of a rate sweep, one bench record, or both; it got {got}")
     bench = _from_bench(benches[0], facts) if benches else None
-    model = _from_runs(runs, facts, seed, bench) if runs or bench is None else bench
-    path = out or Path(f"{model.model_id.replace('/', '-')}-{model.chip.replace(' ', '-')}.step-model.json")
-    if path.exists():
-        raise CommandError(f"{path}: is there already; choose another --out")
-    write_step_model(model, path)
+    paths = [find_any(name)[1] for name in runs]
+    model = calibrate_runs(paths, facts, bench) if runs or bench is None else bench
+    path = write_new(model, out)
     return f"{step_model_text(model)}\n\n{path}", {"step_model": str(path), **asdict(model)}
 
 
-def _from_runs(wanted: Sequence[str], facts: EngineFacts, seed: int, bench: StepModel | None) -> StepModel:
+def write_new(model: StepModel, out: Path | None) -> Path:
+    """The step model as a file, under a name of its own where none is wanted; never over another."""
+    path = out or Path(f"{model.model_id.replace('/', '-')}-{model.chip.replace(' ', '-')}.step-model.json")
+    if path.exists():
+        raise CommandError(f"{path}: is there already; choose another --out")
+    return write_step_model(model, path)
+
+
+def calibrate_runs(folders: Sequence[Path], facts: EngineFacts, bench: StepModel | None = None) -> StepModel:
+    """From the requests of load runs.
+
+    Raises:
+        CalibrationError: they cannot tell.
+        CommandError: a chip of which nobody said how many serve a replica.
+    """
     identity = _identity(facts, _place(facts.chip), None)
-    runs = [load_run(find_any(name)[1]) for name in wanted]
+    runs = [load_run(folder) for folder in folders]
     observed = [observed_calls(run, facts.model) for run in runs]
     model = calibrate(observed, _limits(facts), identity, bench=bench, replicas=facts.replicas)
     if model.chip == UNKNOWN:
