@@ -31,7 +31,8 @@ class TargetSpec:
     """Where turns go. `region` None serves every region that has no target of its own.
 
     `mapping` is the parsed mapping file of an `http` target; `module` is `path/to/file.py:Class` of a `module` target.
-    `token_ids` bounds the ids drawn for prompts of exact length on an `openai` target.
+    `token_ids` bounds the ids drawn for prompts of exact length on an `openai` target; `request` is what its requests
+    hold besides the conversation (`loadgen.targets.openai_options`).
     """
 
     kind: str
@@ -41,6 +42,7 @@ class TargetSpec:
     mapping: dict[str, Any] | None = None
     module: str | None = None
     token_ids: tuple[int, int] = (10, 1000)
+    request: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:

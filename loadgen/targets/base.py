@@ -53,9 +53,13 @@ class RequestTemplate:
     Each request carries W3C trace context, and asks for no compression: a compressed stream hides its times.
     """
 
-    def __init__(self, where: Endpoint, path: str, random: Random) -> None:
+    def __init__(
+        self, where: Endpoint, path: str, random: Random, headers: Mapping[str, str] | None = None, query: str = ""
+    ) -> None:
         self._random = random
-        lines = [f"POST {where.path}{path} HTTP/1.1", f"Host: {where.host_header}", "Content-Type: application/json"]
+        path = f"{where.path}{path}" + (f"?{query}" if query else "")
+        lines = [f"POST {path} HTTP/1.1", f"Host: {where.host_header}", "Content-Type: application/json"]
+        lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
         self._head = "\r\n".join([*lines, "Accept-Encoding: identity", ""]).encode()
 
     def fill(self, body: bytes, more: bytes = b"") -> tuple[bytes, str]:

@@ -80,7 +80,7 @@ def load_mapping(path: Path, values: Mapping[str, str] | None = None) -> dict[st
         mapping["customers"] = str((path.parent / mapping["customers"]).resolve())
         read_customers(mapping["customers"])
     _refuse_unknown_fields(mapping, path)
-    _refuse_secrets(mapping.get("headers", {}), path)
+    refuse_secrets(mapping.get("headers", {}), f"{path}: headers")
     expand_headers(mapping.get("headers", {}), path)
     return mapping
 
@@ -95,12 +95,16 @@ def _refuse_unknown_fields(mapping: Mapping[str, Any], path: Path) -> None:
                 raise LoadError(f"{path}: {key}: {{{name}}} is no field of a turn; known: {', '.join(sorted(known))}")
 
 
-def _refuse_secrets(headers: Mapping[str, str], path: Path) -> None:
-    """A mapping is recorded as it is written, so no secret may stand in it."""
+def refuse_secrets(headers: Mapping[str, str], where: str) -> None:
+    """Headers are recorded as they are written, so no secret may stand in them.
+
+    Raises:
+        LoadError: a header whose name tells of a secret, with its value in the open.
+    """
     for name, text in headers.items():
         if _SECRET_NAME.search(name) and not _ENV.search(str(text)) and not _FIELD.search(str(text)):
             raise LoadError(
-                f"{path}: headers.{name}: a value written here would be recorded; write ${{NAME}}, which load workers "
+                f"{where}.{name}: a value written here would be recorded; write ${{NAME}}, which load workers "
                 "read from their environment"
             )
 

@@ -1,9 +1,10 @@
-"""Target `openai`: any OpenAI-compatible server, by chat completions, or by completions of exact lengths."""
+"""Target `openai`: any OpenAI-compatible server, by chat completions, plain ones, or completions of exact lengths."""
 
 from __future__ import annotations
 
 from array import array
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import orjson
@@ -11,6 +12,8 @@ import orjson
 from loadgen.job import TargetSpec
 from loadgen.schedule.session import SessionState
 from loadgen.targets.base import Fetch, RequestTemplate, Shared
+from loadgen.targets.mapping import expand_headers
+from loadgen.targets.openai_options import OpenAiOptions
 from loadgen.targets.usage import tokens
 from loadgen.transport.answer import NEVER, THROTTLED_STATUS, Answer, BadAnswer, SseAnswer
 from loadgen.transport.connection import Endpoint
@@ -26,9 +29,12 @@ class OpenAiTarget:
         self.spec = spec
         self.where = where
         self._shared = shared
-        self._chat = RequestTemplate(where, "/chat/completions", shared.random)
-        self._completion = RequestTemplate(where, "/completions", shared.random)
-        self._max_tokens = shared.job.scenario["assistant"]["max_tokens"]
+        self._options = options = OpenAiOptions(**(spec.request or {}))
+        query, headers = urlsplit(spec.url).query, expand_headers(options.headers)
+        self._chat = RequestTemplate(where, "/chat/completions", shared.random, headers, query)
+        self._completion = RequestTemplate(where, "/completions", shared.random, headers, query)
+        self._max_tokens = options.max_tokens or shared.job.scenario["assistant"]["max_tokens"]
+        self._opening = [("system", options.system)] if options.system is not None else []
         self._shape = Shape()
         self._first_bodies: dict[str, bytes] = {}
 
@@ -49,6 +55,7 @@ class OpenAiTarget:
             "ignore_eos": True,
             "stream": True,
             "stream_options": {"include_usage": True},
+            **self._options.extra_body,
         }
         return orjson.dumps(body)
 
@@ -61,21 +68,24 @@ class OpenAiTarget:
         if state.prompt is not None:
             request, answer.meta["trace_id"] = self._completion.fill(state.prompt)
             return request, answer
-        request, answer.meta["trace_id"] = self._chat.fill(self._chat_body(state))
+        template = self._chat if self._options.chat else self._completion
+        request, answer.meta["trace_id"] = template.fill(self._body(state))
         return request, answer
 
-    def _chat_body(self, state: SessionState) -> bytes:
+    def _body(self, state: SessionState) -> bytes:
         """The conversation so far and the present message; a conversation's first request is built once."""
         message_id = state.turn.message_id
         body = None if state.history else self._first_bodies.get(message_id)
         state.history.append(("user", self._shared.messages[message_id]["text"]))
         if body is None:
+            turns = [*self._opening, *state.history]
             fields = {
                 "model": self.spec.model,
-                "messages": [{"role": role, "content": content} for role, content in state.history],
+                **_conversation(turns, chat=self._options.chat),
                 "max_tokens": self._max_tokens,
                 "stream": True,
                 "stream_options": {"include_usage": True},
+                **self._options.extra_body,
             }
             body = orjson.dumps(fields)
             if len(state.history) == 1:
@@ -86,6 +96,13 @@ class OpenAiTarget:
         """Keep the reply as history of the next turn."""
         if answer.text is not None and state.prompt is None:
             state.history.append(("assistant", answer.full_text()))
+
+
+def _conversation(turns: list[tuple[str, str]], *, chat: bool) -> dict[str, Any]:
+    """The messages of a chat; of plain completions their texts, a line between two."""
+    if chat:
+        return {"messages": [{"role": role, "content": content} for role, content in turns]}
+    return {"prompt": "\n\n".join(content for _, content in turns)}
 
 
 class Shape:

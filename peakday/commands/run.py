@@ -36,6 +36,12 @@ def run(
     sets: Sets = None,
     target: Targets = None,
     model: typed.Model = None,
+    api_key_env: typed.ApiKeyEnv = None,
+    header: typed.Headers = None,
+    system: typed.System = None,
+    extra_body: typed.ExtraBody = None,
+    max_tokens: typed.MaxTokens = None,
+    completions: typed.Completions = False,
     window: typed.Window = None,
     rate: typed.Rate = None,
     for_: typed.For = None,
@@ -76,6 +82,7 @@ def run(
 
     options = LoadOptions(
         **typed.whom(target, model, openai_url, live, yes),
+        request=typed.request(api_key_env, header, system, extra_body, max_tokens, completions),
         **typed.how_much(window, rate, for_, scale, arrivals, users),
         **typed.by_whom(processes, master, workers, master_bind, master_port, insecure_network),
         fail_on_slo=typed.fails_on(fail_on),
@@ -92,6 +99,13 @@ def max_rate(
     to: Annotated[str, typer.Option(help="Rate that surely does not; doubled while it holds.")] = "16/s",
     for_: typed.RunLength = "30s",
     target: Targets = None,
+    model: typed.Model = None,
+    api_key_env: typed.ApiKeyEnv = None,
+    header: typed.Headers = None,
+    system: typed.System = None,
+    extra_body: typed.ExtraBody = None,
+    max_tokens: typed.MaxTokens = None,
+    completions: typed.Completions = False,
     processes: Processes = 1,
     seed: Seed = None,
     as_json: Json = False,
@@ -100,7 +114,10 @@ def max_rate(
     """The highest rate at which every SLO of the scenario holds, by bisection and a sequential test at each."""
     from peakday.run.series import search_max_rate, series
 
-    runs = series(scenario, sets, (from_, to), for_, targets=target, processes=processes, seed=seed)
+    request = typed.request(api_key_env, header, system, extra_body, max_tokens, completions)
+    runs = series(
+        scenario, sets, (from_, to), for_, targets=target, model=model, request=request, processes=processes, seed=seed
+    )
     code, text, data = search_max_rate(runs, Console(as_json, quiet))
     Console(as_json).result(text, data)
     raise typer.Exit(code)
@@ -116,6 +133,13 @@ def sweep(
     ] = 6,
     for_: typed.RunLength = "60s",
     target: Targets = None,
+    model: typed.Model = None,
+    api_key_env: typed.ApiKeyEnv = None,
+    header: typed.Headers = None,
+    system: typed.System = None,
+    extra_body: typed.ExtraBody = None,
+    max_tokens: typed.MaxTokens = None,
+    completions: typed.Completions = False,
     processes: Processes = 1,
     seed: Seed = None,
     as_json: Json = False,
@@ -124,5 +148,8 @@ def sweep(
     """A rate sweep: runs at rising rates for `peakday calibrate`, each with its record."""
     from peakday.run.series import run_sweep, series
 
-    runs = series(scenario, sets, (from_, to), for_, targets=target, processes=processes, seed=seed)
+    request = typed.request(api_key_env, header, system, extra_body, max_tokens, completions)
+    runs = series(
+        scenario, sets, (from_, to), for_, targets=target, model=model, request=request, processes=processes, seed=seed
+    )
     Console(as_json).result(*run_sweep(runs, steps, Console(as_json, quiet)))

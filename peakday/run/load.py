@@ -14,8 +14,9 @@ from dashboards.html.live import live_page
 from facts import reader
 from host.environment import commit, host_facts, peakday_version
 from host.processes import End
-from loadgen.job import Load, LoadJob, TargetSpec
+from loadgen.job import Load, LoadJob, TargetSpec, without_query
 from loadgen.schedule.estimate import turn_usd_max
+from loadgen.targets.openai_options import OpenAiOptions, openai_options
 from peakday.consent import NO_CONSENT, Consent
 from peakday.errors import CommandError
 from peakday.guard import Named, Target, admitted
@@ -24,6 +25,8 @@ from peakday.stack.local import Stack
 from peakday.stack.resolved import Resolved
 from scenarios.arrivals import read_replay
 
+OPENAI_ONLY = "--api-key-env, --header, --system, --extra-body, --max-tokens and --completions are of openai targets"
+
 
 @dataclass(frozen=True)
 class LoadOptions:
@@ -31,6 +34,7 @@ class LoadOptions:
 
     targets: tuple[str, ...] = ()
     model: str | None = None
+    request: OpenAiOptions | None = None
     window: tuple[float, float] | None = None
     rate_per_s: float | None = None
     for_s: float | None = None
@@ -105,6 +109,8 @@ def load_of(resolved: Resolved, options: LoadOptions) -> Load:
 
 def check_options(options: LoadOptions, resolved: Resolved) -> None:
     """Refuse what cannot be run before anything starts: a bad one then costs nothing and leaves nothing."""
+    if options.request is not None and not options.targets:
+        raise CommandError(f"{OPENAI_ONLY}; name one with --target openai=URL")
     if options.rate_per_s is not None and options.for_s is None:
         raise CommandError("--rate needs --for: how long the rate lasts, such as --for 15s")
     if options.for_s is not None and options.rate_per_s is None and options.users is None:
@@ -126,7 +132,7 @@ def check_options(options: LoadOptions, resolved: Resolved) -> None:
 
 def on_targets(targets: Sequence[Target], options: LoadOptions, pages: Sequence[Target] = ()) -> Driven:
     """Targets that are up already, and the pages to scrape beside them."""
-    specs = tuple(target_spec(target, options.model) for target in targets)
+    specs = tuple(target_spec(target, options.model, options.request) for target in targets)
     return Driven(specs, tuple(page.url for page in pages), admitted([*targets, *pages]))
 
 
@@ -144,14 +150,23 @@ def on_stack(stack: Stack, pages: Sequence[Target] = ()) -> Driven:
     )
 
 
-def target_spec(target: Named, model: str | None) -> TargetSpec:
-    """A named target as the load engine knows it."""
+def target_spec(target: Named, model: str | None, request: OpenAiOptions | None = None) -> TargetSpec:
+    """A named target as the load engine knows it.
+
+    Raises:
+        CommandError: options of an `openai` target for one that is none.
+    """
+    if request is not None and target.kind != "openai":
+        raise CommandError(
+            f"--target {target.kind}={without_query(target.url)}: {OPENAI_ONLY}; a mapping file holds its own"
+        )
     known = reader.models()
     protocol = {"openai": "openai", "bedrock": "converse"}.get(target.kind)
     default = next((key for key, entry in known.items() if entry.protocol == protocol), None)
     wanted = model or default
     model_id = known[wanted].model_id if wanted in known else wanted
-    return TargetSpec(target.kind, target.url, model=model_id, **target.spec)
+    more = {"request": (request or openai_options()).as_json()} if target.kind == "openai" else {}
+    return TargetSpec(target.kind, target.url, model=model_id, **target.spec, **more)
 
 
 def make_job(load: Load, options: LoadOptions, driven: Driven) -> LoadJob:

@@ -7,11 +7,32 @@ from typing import Annotated, Any
 
 import typer
 
+from loadgen.targets.openai_options import OpenAiOptions, openai_options
 from peakday.consent import Consent
 from peakday.errors import CommandError
 from peakday.quantities import duration_s, rate_per_s, window_s
 
 Model = Annotated[str | None, typer.Option("--model", help="Model to ask for on an openai or bedrock target.")]
+ApiKeyEnv = Annotated[
+    str | None,
+    typer.Option("--api-key-env", metavar="NAME", help="Variable with the key of an openai target [OPENAI_API_KEY]."),
+]
+Headers = Annotated[
+    list[str] | None,
+    typer.Option("--header", metavar="'NAME: VALUE'", help="Header of an openai target; ${NAME} is read where sent."),
+]
+System = Annotated[
+    str | None, typer.Option("--system", metavar="TEXT", help="System prompt of an openai target; @FILE reads one.")
+]
+ExtraBody = Annotated[
+    str | None, typer.Option("--extra-body", metavar="JSON", help="Further fields of an openai request; or @FILE.")
+]
+MaxTokens = Annotated[
+    int | None, typer.Option("--max-tokens", min=1, help="Of an openai request, in place of the scenario's.")
+]
+Completions = Annotated[
+    bool, typer.Option("--completions", help="Plain completions on an openai target, not chat completions.")
+]
 Window = Annotated[str | None, typer.Option("--window", metavar="START:END", help="Piece of the event, in real time.")]
 Rate = Annotated[
     str | None, typer.Option("--rate", help="Interactions per second in place of the event, such as 60/s.")
@@ -62,6 +83,27 @@ def whom(target: list[str] | None, model: str | None, openai_url: str | None, li
     """What is driven, and whether it may cost money."""
     consent = Consent(live, yes)
     return {"targets": tuple(target or ()), "model": model, "openai_url": openai_url, "consent": consent}
+
+
+def request(
+    api_key_env: str | None,
+    headers: list[str] | None,
+    system: str | None,
+    extra_body: str | None,
+    max_tokens: int | None,
+    completions: bool,
+) -> OpenAiOptions | None:
+    """What was typed for `openai` targets; None where nothing was.
+
+    Raises:
+        LoadError: what cannot be read, or a variable that is not set.
+    """
+    if not (api_key_env or headers or completions) and system is extra_body is max_tokens is None:
+        return None
+    return openai_options(
+        api_key_env=api_key_env, headers=headers or (), system=system, extra_body=extra_body, max_tokens=max_tokens,
+        chat=not completions,
+    )  # fmt: skip
 
 
 def how_much(

@@ -13,6 +13,7 @@ from host.errors import Exit
 from loadgen.analysis.series import MaxRate, max_rate, rate_sweep
 from loadgen.job import LoadJob
 from loadgen.record import TABLES, Run, load_run
+from loadgen.targets.openai_options import OpenAiOptions
 from peakday.config import load_config
 from peakday.console import Console
 from peakday.errors import CommandError
@@ -54,13 +55,21 @@ def series(
     targets: Sequence[str] | None,
     processes: int,
     seed: int | None,
+    model: str | None = None,
+    request: OpenAiOptions | None = None,
 ) -> Series:
     """What was typed: the rates as `--from` and `--to`, the length of each run as `--for`.
 
     Raises:
         CommandError: a rate, a length or the scenario cannot be read.
     """
-    options = LoadOptions(targets=tuple(targets or ()), for_s=duration_s(length, "--for"), processes=processes)
+    options = LoadOptions(
+        targets=tuple(targets or ()),
+        model=model,
+        request=request,
+        for_s=duration_s(length, "--for"),
+        processes=processes,
+    )
     low_per_s, high_per_s = rate_per_s(rates[0], "--from"), rate_per_s(rates[1], "--to")
     if not 0 < low_per_s < high_per_s:
         raise CommandError(f"--from {rates[0]} --to {rates[1]}: expected 0 < from < to")

@@ -1,0 +1,99 @@
+"""What the requests of an `openai` target hold besides the conversation: key, headers, system prompt, further fields.
+
+A job and its record keep `${NAME}` where a header takes a secret; each load worker reads its own environment.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from loadgen.job import LoadError
+from loadgen.targets.mapping import expand_headers, refuse_secrets
+
+KEY_VARIABLE = "OPENAI_API_KEY"
+_OURS = ("model", "messages", "prompt", "stream", "stream_options", "max_tokens")
+"""Fields of a body that a run fills itself."""
+
+
+@dataclass(frozen=True)
+class OpenAiOptions:
+    """`chat`: chat completions, else plain ones of the whole conversation. `max_tokens` None: the scenario's."""
+
+    headers: Mapping[str, str] = field(default_factory=dict)
+    system: str | None = None
+    extra_body: Mapping[str, Any] = field(default_factory=dict)
+    max_tokens: int | None = None
+    chat: bool = True
+
+    def as_json(self) -> dict[str, Any]:
+        """As a job file holds it."""
+        return asdict(self)
+
+
+def openai_options(
+    *,
+    api_key_env: str | None = None,
+    headers: Sequence[str] = (),
+    system: str | None = None,
+    extra_body: str | None = None,
+    max_tokens: int | None = None,
+    chat: bool = True,
+) -> OpenAiOptions:
+    """Options as they are typed.
+
+    Args:
+        api_key_env: variable that holds the key; without one OPENAI_API_KEY is sent where it is set.
+        headers: `Name: value` each; `${NAME}` is read from the environment of whoever sends it.
+        system, extra_body: the text itself, or @FILE; extra_body is a JSON object.
+
+    Raises:
+        LoadError: what cannot be read, a variable that is not set, or a secret in the open; one line.
+    """
+    typed = dict(_header(text) for text in headers)
+    if api_key_env is not None or (KEY_VARIABLE in os.environ and not {"authorization", "api-key"} & _lower(typed)):
+        typed = {"Authorization": f"Bearer ${{{api_key_env or KEY_VARIABLE}}}", **typed}
+    refuse_secrets(typed, "--header")
+    for name, value in expand_headers(typed, "--api-key-env" if api_key_env else "--header").items():
+        if not value.isprintable():
+            raise LoadError(f"--header {name}: its value is not one line of text")
+    return OpenAiOptions(typed, _text(system, "--system"), _object(extra_body), max_tokens, chat)
+
+
+def _lower(headers: Mapping[str, str]) -> set[str]:
+    return {name.lower() for name in headers}
+
+
+def _header(text: str) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    if not colon or not name.strip() or not all(c.isalnum() or c in "-_" for c in name.strip()):
+        raise LoadError(f"--header {text.partition(':')[0]!r}: expected 'Name: value', such as 'X-Team: search'")
+    return name.strip(), value.strip()
+
+
+def _text(value: str | None, option: str) -> str | None:
+    if value is None or not value.startswith("@"):
+        return value
+    try:
+        return Path(value[1:]).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise LoadError(f"{option} {value}: cannot be read ({error})") from None
+
+
+def _object(value: str | None) -> dict[str, Any]:
+    text = _text(value, "--extra-body")
+    if text is None:
+        return {}
+    try:
+        body = json.loads(text)
+    except ValueError as error:
+        raise LoadError(f"--extra-body: not JSON ({error})") from None
+    if not isinstance(body, dict):
+        raise LoadError("--extra-body: expected a JSON object, such as '{\"temperature\": 0}'")
+    if taken := [name for name in _OURS if name in body]:
+        raise LoadError(f"--extra-body: {taken[0]!r} is filled by the run; use --model, --max-tokens or the scenario")
+    return body
