@@ -53,7 +53,7 @@ def why(
 
 
 def export(
-    form: Annotated[str, typer.Argument(metavar="FORM", help="csv, xlsx, prometheus or grafana.")],
+    form: Annotated[str, typer.Argument(metavar="FORM", help="csv, xlsx, prometheus, grafana or llmd-report.")],
     record: Annotated[str, typer.Argument(metavar="ID", help="A run, plan or bench; grafana needs none.")] = "latest",
     out: Out = None,
     as_json: Json = False,

@@ -8,15 +8,17 @@ from typing import Any
 
 from capacity.plan import Plan, load_plan
 from dashboards import exports
+from dashboards.llmd_report import llmd_report
 from dashboards.numbers.why import why
 from dashboards.report import load_for_report, write_report
+from host.atomic import write_text
 from loadgen.record import Run, load_run
 from neuron_bench.record import Bench, load_bench
 from peakday.errors import CommandError
 from peakday.records.folders import find_any, find_record
 from wire.text import Untrusted
 
-FORMS = ("csv", "xlsx", "prometheus", "grafana")
+FORMS = ("csv", "xlsx", "prometheus", "grafana", "llmd-report")
 
 
 def load_any(wanted: str, *, for_report: bool = False) -> tuple[Run | Plan | Bench, Path]:
@@ -74,6 +76,12 @@ def export_record(form: str, wanted: str, out: Path | None) -> list[Path]:
         return exports.export_csv(record, out or folder / "csv")
     if form == "xlsx":
         return [exports.export_xlsx(record, out or folder / f"{folder.name}.xlsx")]
+    if form == "llmd-report":
+        if not isinstance(record, Run):
+            raise CommandError(f"{wanted}: llm-d's benchmark report is of a run; export a run")
+        path = out or folder / "llmd-report.json"
+        write_text(path, llmd_report(record))
+        return [path]
     if isinstance(record, Bench):
         raise CommandError(f"{wanted}: a bench has no Prometheus form; export a run or a plan")
     return exports.export_prometheus(out or Path("prometheus"), [record])

@@ -148,18 +148,22 @@ def test_cloud_init_is_valid_and_complete(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_a_checkout_that_fails_powers_the_instance_off(name: str, tmp_path: Path) -> None:
+def test_a_checkout_that_fails_pushes_its_log_and_powers_the_instance_off(name: str, tmp_path: Path) -> None:
     """Before bench.sh is there at all: a wrong address or commit must not leave a machine running."""
     env, start = yaml.safe_load((DEPLOY / name).read_text())["write_files"]
     (tmp_path / "env").write_text(env["content"].replace("https://github.com/YOUR-ORG/peakday.git", "/nowhere"))
     (tmp_path / "start").write_text(start["content"])
     tool(tmp_path, "shutdown")
-    settings = {"PATH": f"{tmp_path}:/usr/bin:/bin", "SETTINGS": str(tmp_path / "env"), "HOME": str(tmp_path)}
+    tool(tmp_path, "aws")
+    (tmp_path / "log").write_text("what cloud-init said")
+    settings = {"LOG": str(tmp_path / "log"), "PATH": f"{tmp_path}:/usr/bin:/bin", "SETTINGS": str(tmp_path / "env"), "HOME": str(tmp_path)}
     settings |= {"CHECKOUT": str(tmp_path / "checkout")}
     command = ["bash", str(tmp_path / "start")]
     done = subprocess.run(command, env=settings, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode != 0
-    assert (tmp_path / "calls.log").read_text().splitlines() == ["shutdown -h now"]
+    pushed, off = (tmp_path / "calls.log").read_text().splitlines()
+    assert pushed.startswith(f"aws s3 cp --only-show-errors {tmp_path}/log s3://YOUR-BUCKET/peakday/benches/start-")
+    assert off == "shutdown -h now"
 
 
 @pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck is not installed")
