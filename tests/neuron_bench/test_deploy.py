@@ -156,7 +156,12 @@ def test_a_checkout_that_fails_pushes_its_log_and_powers_the_instance_off(name: 
     tool(tmp_path, "shutdown")
     tool(tmp_path, "aws")
     (tmp_path / "log").write_text("what cloud-init said")
-    settings = {"LOG": str(tmp_path / "log"), "PATH": f"{tmp_path}:/usr/bin:/bin", "SETTINGS": str(tmp_path / "env"), "HOME": str(tmp_path)}
+    settings = {
+        "LOG": str(tmp_path / "log"),
+        "PATH": f"{tmp_path}:/usr/bin:/bin",
+        "SETTINGS": str(tmp_path / "env"),
+        "HOME": str(tmp_path),
+    }
     settings |= {"CHECKOUT": str(tmp_path / "checkout")}
     command = ["bash", str(tmp_path / "start")]
     done = subprocess.run(command, env=settings, capture_output=True, text=True, check=False, timeout=60)
