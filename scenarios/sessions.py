@@ -81,7 +81,8 @@ class SessionPlanner:
         self._mix = mix
         self._seed = seed
         self._single = single
-        self._words = _Words(mix, messages)
+        own = bool(messages) and "conversation" in messages[0]
+        self._words = _OwnWords(messages) if own else _Words(mix, messages)
         self._interactions_cdf = _cdf(count_shares(mix["interactions_per_session"]))
         self._turns_cdf = _cdf(count_shares(mix["turns_per_interaction"]))
         ranks = np.arange(1, mix["customers"]["population"] + 1, dtype=np.float64)
@@ -122,7 +123,7 @@ class SessionPlanner:
             many = np.ones(BLOCK, np.int64)
         first_interaction = np.concatenate(([0], np.cumsum(many)))
         total = int(first_interaction[-1])
-        length = 1 + np.searchsorted(self._turns_cdf, rng.random(total), side="right")
+        length = self._words.lengths(rng.random(total), self._turns_cdf)
         if self._single:
             length = np.ones(total, np.int64)
         first_turn = np.concatenate(([0], np.cumsum(length)))
@@ -216,6 +217,10 @@ class _Words:
             rows.append(stay * np.eye(len(self._intents))[i] + (1 - stay) * row)
         return rows
 
+    def lengths(self, u: Floats, turns_cdf: Floats) -> Ints:
+        """How many turns each interaction has."""
+        return np.asarray(1 + np.searchsorted(turns_cdf, u, side="right"), dtype=np.int64)
+
     def draw(self, length: Ints, first_turn: Ints, rng: np.random.Generator) -> tuple[Ints, Ints]:
         """Message index and confirmation (0 none, 1 accept, 2 decline) of every turn.
 
@@ -261,6 +266,28 @@ class _Words:
         if position == 0:
             return np.where(image, _KINDS.index("image"), asked_on_page)
         return np.where(u < self._mix["follow_up_ratio"], _KINDS.index("follow_up"), asked_on_page)
+
+
+class _OwnWords:
+    """The words of a user's own questions: an interaction takes one entry by weight, and asks its messages in order."""
+
+    def __init__(self, messages: Sequence[Mapping[str, Any]]) -> None:
+        self.ids = [str(message["id"]) for message in messages]
+        entry = np.array([message["conversation"] for message in messages])
+        self._first = np.flatnonzero(np.concatenate(([True], entry[1:] != entry[:-1])))
+        self._many = np.diff(np.append(self._first, len(messages)))
+        self._cdf = _cdf(np.array([float(messages[index]["weight"]) for index in self._first]))
+        self._chosen: Ints = np.zeros(0, np.int64)
+
+    def lengths(self, u: Floats, turns_cdf: Floats) -> Ints:
+        """How many turns each interaction has: those of the entry it takes."""
+        self._chosen = np.searchsorted(self._cdf, u, side="right")
+        return np.asarray(self._many[self._chosen], dtype=np.int64)
+
+    def draw(self, length: Ints, first_turn: Ints, rng: np.random.Generator) -> tuple[Ints, Ints]:
+        """Message index of every turn, and that none answers a pending write."""
+        place = np.arange(int(first_turn[-1])) - np.repeat(first_turn[:-1], length)
+        return np.repeat(self._first[self._chosen], length) + place, np.zeros(len(place), np.int64)
 
 
 def _kind_of(message: Mapping[str, Any]) -> str:

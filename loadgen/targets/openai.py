@@ -63,7 +63,7 @@ class OpenAiTarget:
         """The present turn as a request."""
         keep = self._shared.job.keep_text or state.more_turns
         exact = state.prompt is not None
-        max_tokens = None if exact else self._max_tokens
+        max_tokens = None if exact else self._tokens_max(state.turn.message_id)
         answer = OpenAiAnswer(self._shared.gaps_ns, self.spec, max_tokens, keep, self._shape, token_by_token=exact)
         if state.prompt is not None:
             request, answer.meta["trace_id"] = self._completion.fill(state.prompt)
@@ -71,6 +71,10 @@ class OpenAiTarget:
         template = self._chat if self._options.chat else self._completion
         request, answer.meta["trace_id"] = template.fill(self._body(state))
         return request, answer
+
+    def _tokens_max(self, message_id: str) -> int:
+        """Of a question that has a limit of its own, that."""
+        return int(self._shared.messages[message_id].get("max_tokens") or self._max_tokens)
 
     def _body(self, state: SessionState) -> bytes:
         """The conversation so far and the present message; a conversation's first request is built once."""
@@ -82,7 +86,7 @@ class OpenAiTarget:
             fields = {
                 "model": self.spec.model,
                 **_conversation(turns, chat=self._options.chat),
-                "max_tokens": self._max_tokens,
+                "max_tokens": self._tokens_max(message_id),
                 "stream": True,
                 "stream_options": {"include_usage": True},
                 **self._options.extra_body,

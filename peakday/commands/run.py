@@ -47,6 +47,7 @@ def run(
     for_: typed.For = None,
     scale: typed.Scale = 1.0,
     arrivals: typed.Arrivals = None,
+    questions: typed.Questions = None,
     processes: Processes = 1,
     master: typed.Master = False,
     workers: typed.Workers = 1,
@@ -83,6 +84,7 @@ def run(
     options = LoadOptions(
         **typed.whom(target, model, openai_url, live, yes),
         request=typed.request(api_key_env, header, system, extra_body, max_tokens, completions),
+        questions=questions,
         **typed.how_much(window, rate, for_, scale, arrivals, users),
         **typed.by_whom(processes, master, workers, master_bind, master_port, insecure_network),
         fail_on_slo=typed.fails_on(fail_on),
@@ -106,6 +108,7 @@ def max_rate(
     extra_body: typed.ExtraBody = None,
     max_tokens: typed.MaxTokens = None,
     completions: typed.Completions = False,
+    questions: typed.Questions = None,
     processes: Processes = 1,
     seed: Seed = None,
     as_json: Json = False,
@@ -116,8 +119,9 @@ def max_rate(
 
     request = typed.request(api_key_env, header, system, extra_body, max_tokens, completions)
     runs = series(
-        scenario, sets, (from_, to), for_, targets=target, model=model, request=request, processes=processes, seed=seed
-    )
+        scenario, sets, (from_, to), for_, targets=target, model=model, request=request, questions=questions,
+        processes=processes, seed=seed,
+    )  # fmt: skip
     code, text, data = search_max_rate(runs, Console(as_json, quiet))
     Console(as_json).result(text, data)
     raise typer.Exit(code)
@@ -140,6 +144,7 @@ def sweep(
     extra_body: typed.ExtraBody = None,
     max_tokens: typed.MaxTokens = None,
     completions: typed.Completions = False,
+    questions: typed.Questions = None,
     processes: Processes = 1,
     seed: Seed = None,
     as_json: Json = False,
@@ -150,6 +155,7 @@ def sweep(
 
     request = typed.request(api_key_env, header, system, extra_body, max_tokens, completions)
     runs = series(
-        scenario, sets, (from_, to), for_, targets=target, model=model, request=request, processes=processes, seed=seed
-    )
+        scenario, sets, (from_, to), for_, targets=target, model=model, request=request, questions=questions,
+        processes=processes, seed=seed,
+    )  # fmt: skip
     Console(as_json).result(*run_sweep(runs, steps, Console(as_json, quiet)))

@@ -20,10 +20,11 @@ from loadgen.targets.openai_options import OpenAiOptions, openai_options
 from peakday.consent import NO_CONSENT, Consent
 from peakday.errors import CommandError
 from peakday.guard import Named, Target, admitted
-from peakday.records.folders import new_folder
+from peakday.records.folders import cache_folder, new_folder
 from peakday.stack.local import Stack
 from peakday.stack.resolved import Resolved
 from scenarios.arrivals import read_replay
+from scenarios.questions import read_questions, write_messages
 
 OPENAI_ONLY = "--api-key-env, --header, --system, --extra-body, --max-tokens and --completions are of openai targets"
 
@@ -35,6 +36,7 @@ class LoadOptions:
     targets: tuple[str, ...] = ()
     model: str | None = None
     request: OpenAiOptions | None = None
+    questions: Path | None = None
     window: tuple[float, float] | None = None
     rate_per_s: float | None = None
     for_s: float | None = None
@@ -91,20 +93,35 @@ def load_of(resolved: Resolved, options: LoadOptions) -> Load:
     check_options(options, resolved)
     log = read_replay(options.arrivals, options.window) if options.arrivals is not None else None
     event_s = resolved.scenario.event.length_s
+    messages, notes = asked_messages(resolved, options.questions)
     return Load(
         scenario=resolved.scenario.model_dump(mode="json", by_alias=True),
         scenario_hash=resolved.scenario_hash,
         seed=resolved.seed,
-        messages=str(resolved.world.messages),
+        messages=str(messages),
         catalogue=str(resolved.world.catalogue),
         window=options.window or (0.0, event_s if log is None else log.length_s),
         scale=options.scale,
         rate_per_s=options.rate_per_s,
         for_s=options.for_s,
         arrivals_file=str(options.arrivals.resolve()) if options.arrivals else None,
-        arrivals_notes=log.warnings if log is not None else (),
+        arrivals_notes=(*(log.warnings if log is not None else ()), *notes),
         closed_loop_users=options.users,
     )
+
+
+def asked_messages(resolved: Resolved, questions: Path | None) -> tuple[Path, tuple[str, ...]]:
+    """The file of messages that are asked: the world's, or those of `--questions`; and what the record says of it.
+
+    Raises:
+        ScenarioError: a questions file that cannot be used.
+    """
+    if questions is None:
+        return resolved.world.messages, ()
+    entries = read_questions(questions)
+    path = write_messages(entries, cache_folder() / "questions")
+    asked = sum(len(entry.texts) for entry in entries)
+    return path, (f"questions of {questions.name}: {len(entries)} entries, {asked} messages, sha256 {path.stem}",)
 
 
 def check_options(options: LoadOptions, resolved: Resolved) -> None:

@@ -43,6 +43,12 @@ Scale = Annotated[float, typer.Option("--scale", min=0.0, max=1.0, help="Thins t
 Arrivals = Annotated[
     Path | None, typer.Option("--arrivals", help="Replay the arrivals of a CSV: each row one session of one turn.")
 ]
+Questions = Annotated[
+    Path | None,
+    typer.Option(
+        "--questions", metavar="FILE", help="Your own questions: text, CSV, JSON lines or JSON conversations."
+    ),
+]
 Users = Annotated[
     int | None,
     typer.Option("--users", min=1, help="Closed loop: so many users that wait for answers. Hides waiting; labelled."),

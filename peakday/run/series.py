@@ -57,6 +57,7 @@ def series(
     seed: int | None,
     model: str | None = None,
     request: OpenAiOptions | None = None,
+    questions: Path | None = None,
 ) -> Series:
     """What was typed: the rates as `--from` and `--to`, the length of each run as `--for`.
 
@@ -67,6 +68,7 @@ def series(
         targets=tuple(targets or ()),
         model=model,
         request=request,
+        questions=questions,
         for_s=duration_s(length, "--for"),
         processes=processes,
     )

@@ -1,0 +1,186 @@
+"""A user's own questions in place of the world's: single messages or conversations, from text, CSV, JSON lines or JSON.
+
+The file says what is asked, and the scenario when, by whom and after how long a wait. An interaction takes one entry,
+drawn by weight, and asks its messages in their order.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from host.atomic import write_text
+from host.files import read_text
+from host.tables import columns_of, table_rows
+from scenarios.errors import ScenarioError
+
+SCHEMA = "peakday.messages/1"
+FILE_BYTES_MAX = 256 * 2**20
+TEXT_NAMES = ("question", "text", "message", "prompt", "content", "query", "input")
+CONVERSATION_NAMES = ("messages", "conversations", "conversation", "turns")
+_USERS = ("user", "human")
+_KNOWN = ("weight", "max_tokens", "intent", "id")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What one interaction asks. `max_tokens` None: the run's; `intent`: the expected one, for the record's reader."""
+
+    texts: tuple[str, ...]
+    weight: float = 1.0
+    max_tokens: int | None = None
+    intent: str = "question"
+
+
+def read_questions(path: Path) -> list[Entry]:
+    """The entries of a file; its form is told by its content.
+
+    - text: a question a line
+    - CSV: a column question, text, message, prompt, content, query or input; and perhaps weight, max_tokens, intent
+    - JSON lines, or a JSON list: texts, or objects with such a key, or with `messages` or `conversations`: a list of
+      texts, of `{role, content}` or of `{from, value}`, of which the customer's are asked
+
+    Raises:
+        ScenarioError: unreadable, empty, or an entry that asks nothing; file, place and fix.
+    """
+    text = read_text(path, FILE_BYTES_MAX, error=ScenarioError)
+    start = text.lstrip()[:1]
+    if start in ("[", "{", '"'):
+        entries = [_entry(value, where) for where, value in _values(path, text)]
+    elif _is_table(path):
+        entries = [_entry(row, f"{path}:{line}") for line, row in table_rows(path, error=ScenarioError)]
+    else:
+        entries = [Entry((line.strip(),)) for line in text.splitlines() if line.strip()]
+    if not entries:
+        raise ScenarioError(f"{path}: no question in it; write one a line, or a CSV with a column question")
+    if not sum(entry.weight for entry in entries) > 0:
+        raise ScenarioError(f"{path}: weight: all are 0; give at least one question a weight above 0")
+    return entries
+
+
+def write_messages(entries: Iterable[Entry], folder: Path) -> Path:
+    """The entries as a world's messages.json, named after its content, readable by its owner alone."""
+    messages = [
+        {
+            "id": f"q{number}-{place}",
+            "intent": entry.intent,
+            "complexity": "simple",
+            "text": text,
+            "page_product_id": None,
+            "image": False,
+            "follow_up": place > 0,
+            "confirm": False,
+            "conversation": number,
+            "weight": entry.weight,
+            "max_tokens": entry.max_tokens,
+        }
+        for number, entry in enumerate(entries)
+        for place, text in enumerate(entry.texts)
+    ]
+    content = json.dumps({"schema": SCHEMA, "messages": messages}, allow_nan=False)
+    path = folder / f"{hashlib.sha256(content.encode()).hexdigest()[:24]}.json"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    write_text(path, content)
+    path.chmod(0o600)
+    return path
+
+
+def _is_table(path: Path) -> bool:
+    return bool({name.lower() for name in columns_of(path, error=ScenarioError)} & {*TEXT_NAMES})
+
+
+def _values(path: Path, text: str) -> Iterable[tuple[str, Any]]:
+    try:
+        whole = json.loads(text)
+    except ValueError:
+        whole = None
+    if isinstance(whole, list):
+        yield from ((f"{path}: entry {number}", value) for number, value in enumerate(whole, 1))
+        return
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip():
+            try:
+                yield f"{path}:{number}", json.loads(line)
+            except ValueError as error:
+                raise ScenarioError(f"{path}:{number}: not JSON ({error}); expected a JSON value a line") from None
+
+
+def _entry(value: Any, where: str) -> Entry:
+    if isinstance(value, str):
+        return Entry(_asked([value], where))
+    if isinstance(value, list):
+        return Entry(_asked(_texts(value, where), where))
+    if not isinstance(value, Mapping):
+        raise ScenarioError(f"{where}: expected a text, or an object with one of {', '.join(TEXT_NAMES)}")
+    fields = {str(name).strip().lower(): content for name, content in value.items()}
+    if any(name in fields for name in ("image", "images", "image_url")) and _filled(fields):
+        raise ScenarioError(f"{where}: pictures are not sent from a questions file; leave the column out")
+    talk = next((fields[name] for name in CONVERSATION_NAMES if isinstance(fields.get(name), list)), None)
+    if talk is not None:
+        texts = _texts(talk, where)
+    else:
+        texts = [str(fields[name]) for name in TEXT_NAMES if fields.get(name) is not None][:1]
+    return Entry(
+        _asked(texts, where),
+        weight=_number(fields, "weight", where, default=1.0),
+        max_tokens=_tokens(fields, where),
+        intent=str(fields.get("intent") or "question")[:100],
+    )
+
+
+def _filled(fields: Mapping[str, Any]) -> bool:
+    return any(fields.get(name) for name in ("image", "images", "image_url"))
+
+
+def _texts(talk: list[Any], where: str) -> list[str]:
+    texts = []
+    for part in talk:
+        if isinstance(part, str):
+            texts.append(part)
+        elif isinstance(part, Mapping):
+            if str(part.get("role", part.get("from", "user"))).lower() in _USERS:
+                texts.append(_content(part.get("content", part.get("value", part.get("text"))), where))
+        else:
+            raise ScenarioError(f"{where}: a message is neither a text nor an object with role and content")
+    return texts
+
+
+def _content(content: Any, where: str) -> str:
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list) and all(isinstance(part, Mapping) for part in content):
+        if all(isinstance(part.get("text"), str) for part in content):
+            return "\n".join(part["text"] for part in content)
+        raise ScenarioError(f"{where}: a message holds more than text; pictures are not sent from a questions file")
+    raise ScenarioError(f"{where}: a message without text; expected content, value or text")
+
+
+def _asked(texts: Iterable[str], where: str) -> tuple[str, ...]:
+    asked = tuple(text for text in texts if text.strip())
+    if not asked:
+        raise ScenarioError(f"{where}: no question; expected one of {', '.join((*TEXT_NAMES, *CONVERSATION_NAMES))}")
+    return asked
+
+
+def _number(fields: Mapping[str, Any], name: str, where: str, default: float) -> float:
+    value = fields.get(name)
+    if value is None or value == "":
+        return default
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = -1.0
+    if isinstance(value, bool) or not 0 <= number < 1e12:
+        raise ScenarioError(f"{where}: {name}: {value!r}; expected a number of 0 or more")
+    return number
+
+
+def _tokens(fields: Mapping[str, Any], where: str) -> int | None:
+    number = _number(fields, "max_tokens", where, default=0.0)
+    if number != int(number):
+        raise ScenarioError(f"{where}: max_tokens: {number!r}; expected a whole number")
+    return int(number) or None
