@@ -22,6 +22,7 @@ from emulator.openai import endpoint as openai_api
 from emulator.openai.endpoint import OpenAi
 from emulator.profiles import Profile, ProviderPhysics, merged, profile_from, raw_profile, read_profiles
 from emulator.quotas import QuotaBook
+from emulator.shop_model.words import lexicon
 from facts.reader import models as read_models
 from facts.stack import StackError, StackFile
 
@@ -51,6 +52,7 @@ class App:
             served, pacer, read_conversations(stack.data.conversations), QuotaBook(stack.quotas), faults, stack.seed,
             stack.regions, _pages(stack.data.catalogue),
         )  # fmt: skip
+        lexicon()  # made here: the first unknown message of a run would wait for it, and be late
         self.watch = LoopWatch(loop)
         self._profiles_file = stack.profiles
         bedrock, openai = Bedrock(self.emulator), OpenAi(self.emulator)
