@@ -63,7 +63,7 @@ class Effort:
 
 
 EFFORTS = {
-    "quick": Effort(samples_min=30, seconds_min=2.0, turn_s=0.5, seconds_max=5.0, case_seconds_max=60.0),
+    "quick": Effort(samples_min=30, seconds_min=1.5, turn_s=0.5, seconds_max=5.0, case_seconds_max=60.0),
     "latency": Effort(samples_min=100, seconds_min=10.0, turn_s=1.0),
     "throughput": Effort(samples_min=100, seconds_min=10.0, turn_s=1.0),
     "full": Effort(samples_min=100, seconds_min=10.0, turn_s=1.0),

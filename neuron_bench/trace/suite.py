@@ -223,10 +223,12 @@ def _measure_group(bench: _Bench, group: Sequence[Timed]) -> None:
     alive: list[children.Child] = []
     wait_s = HANG_UP_S
     try:
+        # All at once: each imports its libraries for seconds before it can be asked for anything.
+        for place in range(len(group)):
+            alive.append(children.start(bench.spec.device, core=bench.core_of(place), threads=bench.spec.threads))
         for place, case in enumerate(group):
             bench.clock.tick(f"build {case.case.label}")
-            alive.append(children.start(bench.spec.device, core=bench.core_of(place), threads=bench.spec.threads))
-            _guarded(_load, bench, case, alive[-1])
+            _guarded(_load, bench, case, alive[place])
         spent = [0.0] * len(group)
         while waiting := [k for k, case in enumerate(group) if _goes_on(bench.effort, case, spent[k])]:
             for place in bench.draw.permutation(np.array(waiting, dtype=int)):

@@ -127,10 +127,10 @@ def test_suites_grow_with_the_model() -> None:
 
 
 def test_the_quick_suite_is_small() -> None:
-    """At most four cases; at least 30 samples and 2 s each."""
+    """At most four cases; at least 30 samples and 1.5 s each: a suite of 20 s on two cores."""
     assert len(suite_cases(PRESETS["nano"], "quick", "float32")) <= 4
     assert EFFORTS["quick"].samples_min >= 30
-    assert EFFORTS["quick"].seconds_min >= 2
+    assert EFFORTS["quick"].seconds_min >= 1.5
 
 
 def test_plans_need_long_measurements() -> None:
