@@ -160,7 +160,7 @@ def _spread(rows: Sequence[HoldOut]) -> float:
 
 def _provenance(rows: Sequence[CaseRow]) -> str:
     """Of one's own aggregates `measured`; of published ones `derived`."""
-    kinds = {row.provenance for row in rows}
+    kinds = {row.provenance or "published" for row in rows}
     weak = kinds & {"simulated", "schema_example"}
     return weak.pop() if weak else "measured" if kinds == {"measured"} else "derived"
 

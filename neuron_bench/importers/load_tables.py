@@ -140,10 +140,10 @@ def _chips(row: Cells, tp: float | None) -> float | None:
     return tp * (_figure(row, "pp") or 1.0)
 
 
-def _times(row: Cells) -> dict[str, float]:
+def _times(row: Cells) -> dict[str, Any]:
     """Latency columns in seconds; a mean between tokens stands for a mean per token where only it is given."""
     fallback = 1.0 if "tput_per_gpu" in row else 1e-3
-    found: dict[str, float] = {}
+    found: dict[str, Any] = {}
     for name, cell in row.items():
         match = _TIME.match(name)
         if match is None or cell in (None, ""):

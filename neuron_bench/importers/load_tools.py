@@ -26,7 +26,7 @@ SECONDS = {
 }  # fmt: skip
 
 
-def times(name: str, found: Json | None, unit: str | None = None) -> dict[str, float]:
+def times(name: str, found: Json | None, unit: str | None = None) -> dict[str, Any]:
     """Columns `NAME_mean`, `NAME_p50`, `NAME_p90` and `NAME_p99` of a table of statistics, in seconds.
 
     Raises:
@@ -39,7 +39,7 @@ def times(name: str, found: Json | None, unit: str | None = None) -> dict[str, f
         raise ValueError(f"{name} is in {unit!r}, no unit of time that is known")
     inner = found.get("percentiles") or {}
     names = {"mean": ("mean", "avg"), "p50": ("p50", "median"), "p90": ("p90",), "p99": ("p99",)}
-    columns = {}
+    columns: dict[str, Any] = {}
     for ours, theirs in names.items():
         value = next((v for key in theirs for v in (found.get(key), inner.get(key)) if v is not None), None)
         if value is not None:
@@ -107,7 +107,7 @@ def aiperf_rows(report: Json) -> list[CaseRow]:
 def _aiperf_load(config: Json) -> tuple[float | None, float | None]:
     """Clients of a closed loop and the rate of an open one, in either generation of its settings."""
     phases = config.get("phases")
-    profiling = next(iter(phases[-1:] if isinstance(phases, list) else []), {})
+    profiling: Json = next(iter(phases[-1:] if isinstance(phases, list) else []), {})
     tree = {"config": config, "phase": profiling}
     of_genai_perf = ("config", "perf_analyzer", "stimulus")
     concurrency = first(
@@ -146,7 +146,7 @@ def aiperf_record_rows(records: Sequence[Json]) -> list[CaseRow]:
     """AIPerf's profile_export.jsonl: one line a request; warm-up and failed ones are left out, the latter counted."""
     timed = [each for each in records if at(each, "metadata", "benchmark_phase") in (None, "profiling")]
     good = [each for each in timed if not each.get("error")]
-    columns: dict[str, float] = {}
+    columns: dict[str, Any] = {}
     for ours, theirs in (
         ("ttft_s", "time_to_first_token"), ("tpot_s", "inter_token_latency"), ("wall_s", "request_latency"),
     ):  # fmt: skip
@@ -173,7 +173,7 @@ def aiperf_record_rows(records: Sequence[Json]) -> list[CaseRow]:
     return flagged([row])
 
 
-def _of_samples(name: str, found: Sequence[Json]) -> dict[str, float]:
+def _of_samples(name: str, found: Sequence[Json]) -> dict[str, Any]:
     """Statistics of single values, each with its unit."""
     seconds = [float(each["value"]) * SECONDS[str(each.get("unit", "ms"))] for each in found]
     if not seconds:
@@ -193,8 +193,7 @@ def _mean(values: Sequence[float]) -> float | None:
 def _most_at_once(starts: Sequence[float], ends: Sequence[float]) -> float | None:
     """Most requests in flight at any time."""
     moments = sorted([(at_ns, 1) for at_ns in starts] + [(at_ns, -1) for at_ns in ends])
-    counts = np.cumsum([step for _, step in moments]) if moments else []
-    return float(np.max(counts)) if len(counts) else None
+    return float(np.max(np.cumsum([step for _, step in moments]))) if moments else None
 
 
 def guidellm_rows(report: Json) -> list[CaseRow]:

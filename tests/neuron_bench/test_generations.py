@@ -61,12 +61,12 @@ def interrupted_and_resumed(spec: suite.Spec, home: Path) -> Bench:
 
     def stop(done: int, total: int, left: float | None, label: str) -> None:
         turns.extend([] if label.startswith("build") else [label])
-        if len(turns) > 3 * len(CASES):
+        if len(turns) > 2 * len(CASES) + 2:
             raise KeyboardInterrupt
 
     first = load_bench(suite.run(spec, home / "benches" / "first", dev=home / "dev", progress=stop))
     assert first.state == "interrupted"
-    assert {row.phase for row in first.rows} >= {"prefill", "decode"}
+    assert any(row.phase in ("prefill", "decode") for row in first.rows)
     whole = load_bench(suite.run(spec, home / "benches" / "whole", dev=home / "dev", resume=first.path))
     assert whole.state == "finished"
     return whole
