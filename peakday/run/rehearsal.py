@@ -44,7 +44,7 @@ from peakday.run.load import (
 )
 from peakday.run.progress import watching
 from peakday.run.quota_check import throttle_lines
-from peakday.run.slo_table import any_missed, slo_data, slo_lines, slo_text
+from peakday.run.slo_table import any_missed, slo_data, slo_lines
 from peakday.stack.local import RealModels
 from peakday.stack.real_models import on_real_models, own_models, real_models
 from peakday.stack.resolved import Resolved, open_stack, resolve
@@ -84,8 +84,8 @@ def run_command(
     record = load_run(outcome.run_dir)
     slos = slos_of(rehearsal.resolved.scenario.slo.model_dump())
     lines = slo_lines(record, slos, rehearsal.load.length_s)
-    parts = [run_summary(record), slo_text(lines), str(relative(outcome.run_dir))]
-    console.result("\n\n".join(filter(None, parts)), record.info.to_json() | {"slo": slo_data(lines)})
+    text = f"{run_summary(record)}\n\n{relative(outcome.run_dir)}"
+    console.result(text, record.info.to_json() | {"slo": slo_data(lines)})
     if options.fail_on_slo and outcome.exit_code == Exit.OK and any_missed(lines):
         return Exit.GATE_FAILED
     return outcome.exit_code

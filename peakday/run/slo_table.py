@@ -19,14 +19,8 @@ def slo_lines(run: Run, slos: Sequence[Slo], length_s: float) -> list[Line]:
     return [judge(slo, [run], length_s) for slo in slos]
 
 
-def slo_text(lines: Sequence[Line]) -> str:
-    """The table for a terminal; empty where the scenario has no SLO."""
-    rows = [f"  {line.baseline!s:<28} {WORDS[line.verdict]:<16} {line.why}" for line in lines]
-    return "\n".join(["  SLOs", *rows]) if rows else ""
-
-
 def slo_data(lines: Sequence[Line]) -> list[dict[str, Any]]:
-    """The same for `--json`."""
+    """As `--json` has them; the summary of a run shows them on a terminal."""
     return [{**asdict(line), "verdict": WORDS[line.verdict]} for line in lines]
 
 
