@@ -30,7 +30,7 @@ from tests.neuron_bench.test_endpoint import FakeServer, server  # noqa: F401 (a
 from tests.neuron_bench.test_importers import VLLM
 
 HERE = Path(__file__).parent
-EFFORT = Effort(samples_min=3, seconds_min=0.05, turn_s=0.01, warm_windows_max=2)
+EFFORT = Effort(samples_min=40, seconds_min=0.05, turn_s=0.01, warm_windows_max=2)
 CASES = tuple(prefill(1, n, "float32") for n in (16, 32)) + tuple(decode(b, 32, "float32") for b in (1, 2))
 needs_torch = pytest.mark.skipif(
     importlib.util.find_spec("torch") is None, reason="torch is not installed: pip install 'peakday[bench]'"
