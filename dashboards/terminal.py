@@ -36,7 +36,7 @@ def run_summary(run: Run) -> str:
         *_slo_lines(run, numbers),
         *[_latency(numbers, metric) for metric in ("ttft_s", "e2e_s", "tpot_s", "start_lag_s")],
         _line("cache", [_pair(numbers, "cache_hit_token_ratio", word, level=level) for level, word in _LEVELS]),
-        _line("cost", [_pair(numbers, name, word) for name, word in _COSTS]),
+        _line("token cost", [_pair(numbers, name, word) for name, word in _COSTS]),
     ]
     lines.append(_line("errors", [_error_words(run)]))
     lines += [_line("auto-buy" if i == 0 else "", parts) for i, parts in enumerate(_autobuy(numbers)) if any(parts)]
@@ -47,6 +47,18 @@ def run_summary(run: Run) -> str:
         names = ", ".join(run.info.simulated)
         lines.append(_line("SIMULATED", [f"{names}: these rehearse the system, they measure no real model"]))
     return "\n".join(Untrusted(line).terminal for line in lines if line)
+
+
+def lines_of(summary: str, labels: Sequence[str]) -> list[str]:
+    """The lines of a summary under these labels, in its order; a line without a label is under the one before."""
+    chosen, keep = [], False
+    for line in summary.splitlines():
+        label = line[: _TITLE_WIDTH + 2].strip() if line.startswith("  ") and not line.startswith("    ") else None
+        if label:
+            keep = label in labels
+        if keep and line.startswith("  "):
+            chosen.append(line)
+    return chosen
 
 
 ERRORS_SHOWN = 5
@@ -111,7 +123,7 @@ def plan_summary(plan: Plan) -> str:
         _line(
             "cost",
             [
-                _ranged(find(numbers, "cost_usd_per_interaction", intent="all"), "per interaction"),
+                _ranged(find(numbers, "cost_usd_per_interaction", intent="all"), "per interaction, chips included"),
                 _at_list(numbers, "cost_usd_per_interaction", "cost_usd_per_interaction_list", intent="all"),
             ],
         ),

@@ -10,12 +10,13 @@ from typing import Any
 from capacity.calibration.fit import Identity, calibrate
 from capacity.calibration.limits import CalibrationError, EngineLimits
 from capacity.calibration.observed import observed_calls
-from capacity.plan import PlanError
-from dashboards.terminal import plan_summary, run_summary
+from capacity.plan import Plan, PlanError
+from dashboards.terminal import lines_of, plan_summary, run_summary
 from host.errors import Exit
 from loadgen.analysis.self_check import SelfCheck
 from loadgen.job import LoadError
 from loadgen.record import Run, load_run
+from neuron_bench.step_model import StepModel
 from peakday.console import Console
 from peakday.doctor import check_generator
 from peakday.plan.plan import Sources, plan_scenario
@@ -36,6 +37,9 @@ CHECK_PER_S = 2 * max(STEPS_PER_S)
 CHECK_S = 3.0
 CHECK_DRAIN_S = 2.0
 """The generator is checked against the emulator at twice the highest rate for so long before the sweep."""
+SIMULATED = (
+    "* SIMULATED: the models are emulated, so this rehearses the system and measures no model; never order from it."
+)
 SLOWER = 0.5
 """The sweep's rates are taken by this where the generator, or the emulator, cannot keep time at the check's rate."""
 MODEL = "custom-8b"
@@ -64,14 +68,12 @@ def run_demo(*, seed: int | None, console: Console) -> tuple[str, dict[str, Any]
         seed=resolved.seed,
         console=console,
     )
-    head = "" if valid else f"INVALID run, not used for the plan: {'; '.join(top.info.reasons)}\n\n"
-    paths = f"run     {relative(top.path)}\nplan    {folder}/plan.json, plan.xlsx\nreport  {folder}/report.html"
-    text = f"{head}Generator check: {check}\n\n{run_summary(top)}\n\n{calibration}\n\n{plan_summary(plan)}\n\n{paths}"
+    text = story(top, plan, check, calibration, folder)
     data = {
         "valid": valid,
         "check": check,
         "runs": [run.info.to_json() for run in runs],
-        "calibration": calibration,
+        "calibration": calibration if isinstance(calibration, str) else step_model_text(calibration),
         "plan": asdict(plan),
         "report": f"{folder}/report.html",
     }
@@ -115,12 +117,39 @@ def climb(resolved: Resolved, console: Console) -> tuple[str, list[Run]]:
     return said, runs
 
 
-def try_calibration(runs: list[Run]) -> str:
+def try_calibration(runs: list[Run]) -> StepModel | str:
     """The step times that the sweep shows, or why it cannot: one or the other, never nothing."""
     engine = EngineLimits(max_num_seqs=32, max_batched_tokens=2048, block_tokens=32, kv_blocks=8192)
     identity = Identity(MODEL, "trainium2", 4, 1.0, "emulator", "profiles.yaml", "-")
     try:
-        model = calibrate([observed_calls(run, MODEL) for run in runs], engine, identity)
+        return calibrate([observed_calls(run, MODEL) for run in runs], engine, identity)
     except (CalibrationError, PlanError) as refusal:
-        return f"Calibration refused: {refusal}"
-    return f"Calibration (of the emulator, so SIMULATED; the plan uses published figures)\n{step_model_text(model)}"
+        return f"refused: {refusal}"
+
+
+def story(top: Run, plan: Plan, check: str, calibration: StepModel | str, folder: Path) -> str:
+    """The demo in a screen: verdict, load, the plan's numbers, what is exceeded first, and where to read on."""
+    if not isinstance(calibration, str):
+        worst = max(abs(row.error_ratio) for row in calibration.hold_out)
+        calibration = (
+            f"step times of {MODEL} within {worst:.0%} on each of {len(calibration.hold_out)} held-out figures "
+            "(of the emulator, so SIMULATED; the plan uses published ones)"
+        )
+    verdict = "VALID" if top.info.valid else f"INVALID, not used for the plan: {'; '.join(top.info.reasons)}"
+    return "\n".join(
+        [
+            f"Run {top.run_id}: {verdict}",
+            *lines_of(run_summary(top), ("turns", "TTFT", "cache", "token cost", "first limit")),
+            f"  generator    {check}",
+            f"  calibration  {calibration}",
+            "",
+            f"Plan {plan.plan_id}: {plan.scenario.name}",
+            *lines_of(plan_summary(plan), ("carries", "first limit", "chips", "cost", "event", "order")),
+            "",
+            SIMULATED,
+            f"run     {relative(top.path)}",
+            f"plan    {folder}/plan.json, plan.xlsx",
+            f"report  {folder}/report.html",
+            "talk    `peakday up`, and open the page that it prints; or `peakday chat`",
+        ]
+    )

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 from dashboards.numbers.plan import plan_numbers
 from dashboards.numbers.run import run_numbers
-from dashboards.terminal import plan_summary, run_summary
+from dashboards.terminal import lines_of, plan_summary, run_summary
 from loadgen.record import AutobuyTotals, ChatAroundStorm, Quantile
 from tests.dashboards.plans import make_plan
 from tests.dashboards.records import make_run
@@ -63,3 +63,8 @@ def test_a_rule_storm_is_told(run):
 def test_self_checks_are_told(run):
     assert "no steady state: TTFT p50 moved by +31%" in run_summary(run)
     assert "Little's law: 4.02 turns in flight counted" in run_summary(run)
+
+
+def test_lines_are_chosen_by_their_label_with_those_that_belong_to_it():
+    summary = "Run r\n  VALID: ok\n    - why\n  turns        1\n               2\n  rate         3\n  cost         4"
+    assert lines_of(summary, ("turns", "cost")) == ["  turns        1", "               2", "  cost         4"]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from loadgen.analysis.self_check import SelfCheck
-from peakday.demo import CHECK_PER_S, STEP_S, STEPS_PER_S, choose_rates
+from peakday.demo import CHECK_PER_S, STEP_S, STEPS_PER_S, choose_rates, story
+from tests.dashboards.plans import make_plan
+from tests.dashboards.records import make_run
 
 
 def checked(valid: bool) -> SelfCheck:
@@ -32,3 +34,11 @@ def test_the_check_offers_more_than_the_sweep_will():
     """What is valid at the rate of the check is so at every load step; the sweep fits into half a minute."""
     assert max(STEPS_PER_S) < CHECK_PER_S
     assert sum(STEP_S) <= 31
+
+
+def test_the_story_is_a_screen_that_names_verdict_costs_and_where_to_read_on(tmp_path):
+    text = story(make_run(tmp_path / "run", 60), make_plan(), "at 11/s", "refused: too few calls", tmp_path)
+    assert len(text.splitlines()) <= 25
+    for words in ("token cost", "chips included", "first limit", "SIMULATED", "refused: too few calls", "peakday up"):
+        assert words in text
+    assert text.startswith("Run ")
