@@ -276,7 +276,7 @@ class _OwnWords:
         entry = np.array([message["conversation"] for message in messages])
         self._first = np.flatnonzero(np.concatenate(([True], entry[1:] != entry[:-1])))
         self._many = np.diff(np.append(self._first, len(messages)))
-        self._cdf = _cdf(np.array([float(messages[index]["weight"]) for index in self._first]))
+        self._cdf = _cdf(np.array([float(messages[index]["weight"]) for index in self._first.tolist()]))
         self._chosen: Ints = np.zeros(0, np.int64)
 
     def lengths(self, u: Floats, turns_cdf: Floats) -> Ints:

@@ -182,8 +182,8 @@ def target_spec(target: Named, model: str | None, request: OpenAiOptions | None 
     default = next((key for key, entry in known.items() if entry.protocol == protocol), None)
     wanted = model or default
     model_id = known[wanted].model_id if wanted in known else wanted
-    more = {"request": (request or openai_options()).as_json()} if target.kind == "openai" else {}
-    return TargetSpec(target.kind, target.url, model=model_id, **target.spec, **more)
+    asked = (request or openai_options()).as_json() if target.kind == "openai" else None
+    return TargetSpec(target.kind, target.url, model=model_id, request=asked, **target.spec)
 
 
 def make_job(load: Load, options: LoadOptions, driven: Driven) -> LoadJob:

@@ -104,7 +104,7 @@ def request(
     Raises:
         LoadError: what cannot be read, or a variable that is not set.
     """
-    if not (api_key_env or headers or completions) and system is extra_body is max_tokens is None:
+    if not any((api_key_env, headers, completions, max_tokens)) and system is None and extra_body is None:
         return None
     return openai_options(
         api_key_env=api_key_env, headers=headers or (), system=system, extra_body=extra_body, max_tokens=max_tokens,
