@@ -32,7 +32,7 @@ class Piece:
 def ask_mapped(
     spec: TargetSpec, message: str, admitted: Mapping[str, tuple[str, ...]] | None = None, *, within_s: float = 60.0
 ) -> Iterator[Piece]:
-    """Ask an `http` target one question, with the request a load worker would send.
+    """Ask an `http` target one question, with the request a load worker would send: it is the first piece.
 
     Args:
         admitted: host -> addresses, as the guard resolved them.
@@ -45,9 +45,11 @@ def ask_mapped(
         connection = connect(where, within_s)
     except OSError as error:
         raise LoadError(f"target http={spec.url}: does not answer ({error})") from None
+    asked = request(spec, where, message)
     with connection:
         started_s = time.monotonic()
-        connection.sendall(request(spec, where, message))
+        connection.sendall(asked)
+        yield Piece(0.0, asked, [])
         answer = http.client.HTTPResponse(connection)
         try:
             answer.begin()

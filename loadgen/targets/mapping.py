@@ -31,7 +31,7 @@ FIELDS = (
 )  # fmt: skip
 """Placeholders of every turn; `{customer.NAME}` are the columns of the customers file, and `{customer.id}`."""
 _ENV = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_SECRET_NAME = re.compile(r"authorization|cookie|key|token|secret|password", re.IGNORECASE)
+SECRET_NAME = re.compile(r"authorization|cookie|key|token|secret|password", re.IGNORECASE)
 _FIELD = re.compile(r"\{([a-z_]+(?:\.[A-Za-z0-9_]+)?)\}")
 
 # OpenAI Responses: https://platform.openai.com/docs/api-reference/responses-streaming
@@ -102,7 +102,7 @@ def refuse_secrets(headers: Mapping[str, str], where: str) -> None:
         LoadError: a header whose name tells of a secret, with its value in the open.
     """
     for name, text in headers.items():
-        if _SECRET_NAME.search(name) and not _ENV.search(str(text)) and not _FIELD.search(str(text)):
+        if SECRET_NAME.search(name) and not _ENV.search(str(text)) and not _FIELD.search(str(text)):
             raise LoadError(
                 f"{where}.{name}: a value written here would be recorded; write ${{NAME}}, which load workers "
                 "read from their environment"

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from loadgen.job import LoadError
 from loadgen.targets.mapping import expand_headers, refuse_secrets
@@ -97,3 +98,33 @@ def _object(value: str | None) -> dict[str, Any]:
     if taken := [name for name in _OURS if name in body]:
         raise LoadError(f"--extra-body: {taken[0]!r} is filled by the run; use --model, --max-tokens or the scenario")
     return body
+
+
+def as_mapping(url: str, model: str | None, options: OpenAiOptions) -> dict[str, Any]:
+    """What an `openai` target asks and reads, as a mapping: for showing one question piece by piece."""
+    parts = urlsplit(url)
+    path = "/chat/completions" if options.chat else "/completions"
+    opening = [] if options.system is None else [{"role": "system", "content": options.system}]
+    asked: dict[str, Any] = {"messages": [*opening, {"role": "user", "content": "{message}"}]}
+    return {
+        "url": parts._replace(path=parts.path.rstrip("/") + path).geturl(),
+        "format": "sse",
+        "headers": dict(options.headers),
+        "body": {
+            "model": model,
+            **(asked if options.chat else {"prompt": "{message}"}),
+            "max_tokens": options.max_tokens or 256,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            **options.extra_body,
+        },
+        "text": [{"path": "choices.0.delta.content"}, {"path": "choices.0.text"}],
+        "end": {"data": "[DONE]"},
+        "error": {"path": "error.message"},
+        "usage": {
+            "input_includes_cached": True,
+            "input_tokens": "usage.prompt_tokens",
+            "cache_read_tokens": "usage.prompt_tokens_details.cached_tokens",
+            "output_tokens": "usage.completion_tokens",
+        },
+    }

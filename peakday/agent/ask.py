@@ -9,14 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from assistant.ask import ask
-from loadgen.job import without_query
-from loadgen.targets.inspection import ask_mapped
-from loadgen.targets.mapping import target_specs
+from host.errors import Exit
+from loadgen.job import LoadError, TargetSpec, without_query
+from loadgen.targets.inspection import Piece, ask_mapped
+from loadgen.targets.mapping import SECRET_NAME, target_specs
+from loadgen.targets.openai_options import OpenAiOptions, as_mapping
+from loadgen.targets.signals import Signal
 from peakday.config import load_config
 from peakday.consent import Consent, require_live
 from peakday.console import Console
 from peakday.guard import Target, admit, admitted, check_allowed, costs_money, is_paid_api, parse_targets
+from peakday.run.load import target_spec
 from peakday.stack.resolved import open_stack, resolve
+from wire.text import Untrusted
 
 
 def ask_once(
@@ -64,24 +69,82 @@ def admit_one(target: str, consent: Consent, console: Console) -> Target:
     return place
 
 
-def ask_mapping(target: str, message: str, consent: Consent, console: Console) -> tuple[str, list[dict[str, Any]]]:
-    """One question to a mapped target: every piece of its answer as it came, and what the mapping recognised."""
+def ask_mapping(
+    target: str, message: str, consent: Consent, console: Console, model: str | None = None
+) -> tuple[str, dict[str, Any], Exit]:
+    """One question to an `http` or `openai` target: the request, every piece of the answer, what was recognised.
+
+    Returns the text, the same as data, and exit code 1 where no text of an answer was recognised.
+    """
     place = admit_one(target, consent, console)
-    spec = target_specs(Path(target.removeprefix("http=")))[0]
-    pieces: list[dict[str, Any]] = [
+    spec = (
+        mapped_openai(place, model) if place.kind == "openai" else target_specs(Path(target.removeprefix("http=")))[0]
+    )
+    pieces: list[Piece] = []
+    problem = None
+    try:
+        for piece in ask_mapped(spec, message, admitted([place])):
+            pieces.append(piece)
+    except LoadError as error:
+        if not pieces:
+            raise
+        problem = str(error)
+    request = masked(pieces[0].data) if pieces else ""
+    signals = [(piece.at_s, signal) for piece in pieces[1:] for signal in piece.recognised]
+    sentence = verdict(signals, problem)
+    answer = [
         {
             "at_s": piece.at_s,
             "data": piece.data.decode("utf-8", "replace"),
             "recognised": [{"kind": str(signal.kind), "value": signal.value} for signal in piece.recognised],
         }
-        for piece in ask_mapped(spec, message, admitted([place]))
+        for piece in pieces[1:]
     ]
-    text = "\n".join(
-        f"{piece['at_s'] * 1e3:8.1f} ms  {piece['data'].strip()}\n"
-        + "\n".join(f"{'':13}= {found['kind']}: {found['value']!r}" for found in piece["recognised"])
-        for piece in pieces
-    )
-    return text, pieces
+    shown = [f"{'sent':>11}  {line}" for line in request.splitlines()]
+    for piece in answer:
+        shown += [
+            f"{piece['at_s'] * 1e3:8.1f} ms  {Untrusted(part).terminal}" for part in piece["data"].splitlines() if part
+        ]
+        shown += [f"{'':13}= {part['kind']}: {part['value']!r}" for part in piece["recognised"]]
+    found = any(signal.kind == "text" for _, signal in signals)
+    data = {"request": request, "pieces": answer, "verdict": sentence}
+    return "\n".join([*shown, sentence]), data, Exit.OK if found and problem is None else Exit.GATE_FAILED
+
+
+def mapped_openai(place: Target, model: str | None) -> TargetSpec:
+    """An `openai` target as a mapping, with the key that a run would send."""
+    spec = target_spec(place, model)
+    mapping = as_mapping(place.url, spec.model, OpenAiOptions(**(spec.request or {})))
+    return TargetSpec("http", mapping["url"], mapping=mapping)
+
+
+def verdict(signals: Sequence[tuple[float, Signal]], problem: str | None) -> str:
+    """What was recognised of an answer, and what to add where something was not."""
+    first = {kind: next((at_s for at_s, signal in signals if signal.kind == kind), None) for kind in _PARTS}
+    words = [
+        f"{name} at {at_s * 1e3:,.1f} ms" if (at_s := first[kind]) is not None else f"{name} not: {fix}"
+        for kind, (name, fix) in _PARTS.items()
+    ]
+    failed = [f"the target failed: {signal.value}" for _, signal in signals if signal.kind == "error"]
+    return Untrusted("; ".join([*failed, *([problem] if problem else []), f"recognised {', '.join(words)}"])).terminal
+
+
+_PARTS = {
+    "text": ("first token", "add a rule `text` with the path of a piece of the answer"),
+    "end": ("end", "add `end`, such as {event: done} or {data: '[DONE]'}; without it each turn is broken off"),
+    "usage": ("usage", "add `usage` with the paths of the token counts, or they stay unknown"),
+}
+
+
+def masked(request: bytes) -> str:
+    """A request as it was sent, without the values of headers that hold secrets."""
+    head, _, body = request.decode("utf-8", "replace").partition("\r\n\r\n")
+    first, *headers = head.split("\r\n")
+    hidden = [
+        f"{line.partition(':')[0]}: ***" if SECRET_NAME.search(line.partition(":")[0]) else line for line in headers
+    ]
+    path, query, _ = first.partition("?")
+    return "\n".join([f"{path}?*** HTTP/1.1" if query else first, *hidden, "", body])
 
 
 def lines(events: Sequence[dict[str, Any]]) -> Iterator[str]:

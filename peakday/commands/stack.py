@@ -43,8 +43,10 @@ def ask(
     scenario: Annotated[str, typer.Option(help="Scenario whose stack and shop are used.")] = "smoke",
     sets: Sets = None,
     target: Annotated[
-        str | None, typer.Option(help="A running assistant, such as http://127.0.0.1:8080, or http=MAPPING.yaml.")
+        str | None,
+        typer.Option(help="A running assistant, such as http://127.0.0.1:8080, openai=URL, or http=MAPPING.yaml."),
     ] = None,
+    model: Annotated[str | None, typer.Option("--model", help="Model to ask for on an openai target.")] = None,
     customer: Annotated[str, typer.Option(help="Test customer who asks.")] = "c000001",
     product: Annotated[str | None, typer.Option(help="Product whose page the customer is on.")] = None,
     live: Live = False,
@@ -57,9 +59,10 @@ def ask(
     from peakday.agent.ask import ask_mapping, ask_once
 
     console = Console(as_json, quiet)
-    if target is not None and target.startswith("http="):
-        console.result(*ask_mapping(target, message, Consent(live, yes), console))
-        return
+    if target is not None and target.startswith(("http=", "openai=")):
+        shown, data, code = ask_mapping(target, message, Consent(live, yes), console, model)
+        console.result(shown, data)
+        raise typer.Exit(code)
     text, events = ask_once(
         scenario, sets or [], message, target, customer, product, seed=seed, consent=Consent(live, yes), console=console
     )

@@ -66,7 +66,8 @@ def test_a_module_target_reads_what_no_mapping_can(make_job, assistant_url):
 def test_asking_shows_what_a_mapping_recognised(assistant_url, name):
     """Every piece with its time; text and end are found, in order."""
     (spec,) = target_specs(EXAMPLES / f"{name}.yaml")
-    pieces = list(ask_mapped(replace(spec, url=f"{assistant_url}/{name}"), "when does it ship?"))
+    asked, *pieces = ask_mapped(replace(spec, url=f"{assistant_url}/{name}"), "when does it ship?")
+    assert b"when does it ship?" in asked.data
     signals = [signal for piece in pieces for signal in piece.recognised]
     assert "".join(signal.value for signal in signals if signal.kind == "text") == "It ships on Friday."
     assert [signal.kind for signal in signals][-1] == "end"
