@@ -27,7 +27,8 @@ from assistant.requests import (
 )
 from assistant.sessions import Sessions
 from assistant.turn import Services, run_turn
-from host.ports import is_loopback_url
+from host.browsers import is_json, refusal
+from host.control_token import HEADER, matches
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -85,13 +86,19 @@ class App:
         """Answer one HTTP request."""
         if scope["type"] != "http":
             return
-        handler = self._routes.get((scope["method"], scope["path"]))
-        if handler is None and scope["method"] == "GET":
-            handler = self._chat_page if routes.page_file(scope["path"]) else handler
-            handler = self._shop if scope["path"].startswith("/shop/") else handler
+        method, path, headers = scope["method"], scope["path"], dict(scope["headers"])
+        handler = self._routes.get((method, path))
+        if handler is None and method == "GET":
+            handler = self._chat_page if routes.page_file(path) else handler
+            handler = self._shop if path.startswith("/shop/") else handler
         try:
+            _own_pages_only(headers)
             if handler is None:
-                raise RequestError(404, "not_found", f"there is no {scope['method']} {scope['path'][:100]}")
+                raise RequestError(404, "not_found", f"there is no {method} {path[:100]}")
+            if path.startswith(("/test/", "/control/")):
+                self._steered_only(scope, headers)
+            if method == "POST" and not is_json(_header(headers, b"content-type")):
+                raise RequestError(415, "not_json", "send JSON, with Content-Type: application/json")
             await handler(scope, receive, send)
         except RequestError as error:
             await _respond(send, error.status, orjson.dumps(error.body()))
@@ -223,6 +230,16 @@ class App:
     async def _metrics(self, scope: Scope, receive: Receive, send: Send) -> None:
         await _respond(send, 200, self._services.metrics.text(), [(b"content-type", CONTENT_TYPE.encode())])
 
+    def _steered_only(self, scope: Scope, headers: Mapping[bytes, bytes]) -> None:
+        """Test and control endpoints are for whom this stack's token was given to.
+
+        Raises:
+            RequestError: 403.
+        """
+        _loopback_only(scope)
+        if not matches(self._services.stack.control_token, _header(headers, HEADER.lower().encode())):
+            raise RequestError(403, "control_token", f"send this stack's token as {HEADER}; `peakday up` names it")
+
     def _customer(self, headers: Mapping[bytes, bytes]) -> str:
         authorization = headers.get(b"authorization", b"").decode("latin-1")
         return self._sessions.customer_id(authorization, self._services.now_s())
@@ -305,20 +322,29 @@ def _rest(call: Coroutine[Any, Any, None], waits_for: Any) -> Generator[Any, Any
 
 
 def _loopback_only(scope: Scope) -> None:
-    """Test endpoints exist for this machine only, and for pages of its own: another site's page has another origin.
+    """Test endpoints exist for this machine only.
 
     Raises:
         RequestError: 403 for any other client.
     """
     if scope.get("client") is None or scope["client"][0] not in _LOOPBACK:
         raise RequestError(403, "loopback_only", "test endpoints are served on loopback only")
-    headers = dict(scope["headers"])
-    host = headers.get(b"host", b"127.0.0.1").decode("latin-1")
-    origin = headers.get(b"origin")
-    if not is_loopback_url(f"http://{host}"):
-        raise RequestError(403, "loopback_only", "this address is served under a loopback name only")
-    if origin is not None and origin.decode("latin-1") not in (f"http://{host}", f"https://{host}"):
-        raise RequestError(403, "other_origin", "this address is for pages of its own")
+
+
+def _own_pages_only(headers: Mapping[bytes, bytes]) -> None:
+    """Whatever a page of another site makes a browser send is refused.
+
+    Raises:
+        RequestError: 403.
+    """
+    why = refusal(_header(headers, b"host"), _header(headers, b"origin"))
+    if why is not None:
+        raise RequestError(403, "other_origin", why)
+
+
+def _header(headers: Mapping[bytes, bytes], name: bytes) -> str | None:
+    value = headers.get(name)
+    return None if value is None else value.decode("latin-1")
 
 
 async def _until_gone(turn: asyncio.Task[None], receive: Receive) -> str:

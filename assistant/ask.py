@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from assistant.errors import AssistantError
+from host.control_token import control_headers
 from host.fetch import connect, own_addresses
 from wire.sse import SseParser
 
@@ -78,7 +79,7 @@ def price_tick(url: str, product_id: str, price: float, timeout_s: float = 10.0,
         AssistantError: unreachable or refused; one line.
     """
     body = {"ticks": [{"product_id": product_id, "price": price}]}
-    with _posted(url, "/test/price_ticks", body, {}, timeout_s, addresses) as response:
+    with _posted(url, "/test/price_ticks", body, control_headers(url), timeout_s, addresses) as response:
         return int(json.loads(response.read())["matched"])
 
 
@@ -89,7 +90,7 @@ def auto_buy(url: str, enabled: bool | None = None, timeout_s: float = 10.0) -> 
         AssistantError: unreachable or refused; one line.
     """
     body = None if enabled is None else {"enabled": enabled}
-    with _posted(url, "/control/auto_buy", body, {}, timeout_s) as response:
+    with _posted(url, "/control/auto_buy", body, control_headers(url), timeout_s) as response:
         state: dict[str, Any] = json.loads(response.read())
     return state
 

@@ -29,6 +29,7 @@ class Stack:
     store: Path
     quality_file: Path | None = None
     quotas: Mapping[str, Grant] = field(default_factory=dict)
+    control_token: str | None = None
 
     def bedrock_endpoint(self, region: str) -> str:
         """The Converse endpoint of a region: the stack's own, or AWS's."""
@@ -78,4 +79,5 @@ def _stack(file: StackFile) -> Stack:
         store=data.store,
         quality_file=file.quality_file,
         quotas=file.quotas,
+        control_token=file.control_token,
     )

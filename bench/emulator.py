@@ -197,7 +197,7 @@ def flow(port: int, rate_per_s: float, for_s: float, seed: int = 1) -> None:
     body = json.dumps(
         {"model": "mock", "messages": [{"role": "user", "content": "hello"}], "stream": True, "max_tokens": TOKENS}
     ).encode()
-    request = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(body) + body
+    request = b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n" % len(body) + body
     draw, watched = random.Random(seed), selectors.DefaultSelector()
     free: list[socket.socket] = []
     start_s = next_s = time.monotonic()

@@ -25,6 +25,7 @@ from emulator.quotas import QuotaBook
 from emulator.shop_model.words import lexicon
 from facts.reader import models as read_models
 from facts.stack import StackError, StackFile
+from host.browsers import refusal
 
 log = logging.getLogger("emulator")
 
@@ -56,7 +57,7 @@ class App:
         self.watch = LoopWatch(loop)
         self._profiles_file = stack.profiles
         bedrock, openai = Bedrock(self.emulator), OpenAi(self.emulator)
-        control = Control(self.emulator, self._use_profile)
+        control = Control(self.emulator, self._use_profile, stack.control_token)
         self._routes = (
             ("/model/", bedrock.handle), ("/guardrail/", bedrock.handle), ("/v1/", openai.handle),
             ("/control/", control.handle), ("/truth", control.handle),
@@ -65,6 +66,10 @@ class App:
     def handle(self, request: Request, connection: Connection) -> Response | None:
         """Answer one request. A fault of ours is a 500 that is counted, logged and never silent."""
         try:
+            headers = request.headers
+            why = refusal(headers.get("host"), headers.get("origin"))
+            if why is not None:
+                return json_response(403, {"message": why})
             for prefix, handler in self._routes:
                 if request.path.startswith(prefix):
                     return handler(request, connection)

@@ -16,6 +16,8 @@ from emulator.http.connection import Connection, Request, Response, json_respons
 from emulator.models import Emulator
 from emulator.profiles import ProfileError
 from facts.stack import Grant
+from host.browsers import is_json
+from host.control_token import HEADER, matches
 from host.processes import scheduling
 
 UseProfile = Callable[[str, dict[str, Any]], None]
@@ -25,8 +27,9 @@ UseProfile = Callable[[str, dict[str, Any]], None]
 class Control:
     """Answers requests under /control and /truth. It exists on loopback only, as the whole process does."""
 
-    def __init__(self, emulator: Emulator, use_profile: UseProfile) -> None:
+    def __init__(self, emulator: Emulator, use_profile: UseProfile, token: str | None = None) -> None:
         self._emulator = emulator
+        self._token = token
         self._use_profile = use_profile
         self._posts: dict[str, Callable[[Any], dict[str, Any]]] = {
             "/control/t0": self._t0,
@@ -39,12 +42,16 @@ class Control:
         }
 
     def handle(self, request: Request, connection: Connection) -> Response:
-        """Answer one request."""
+        """Answer one request of who has the stack's token."""
+        if not matches(self._token, request.headers.get(HEADER.lower())):
+            return json_response(403, {"message": f"send this stack's token as {HEADER}; `peakday up` names it"})
         if request.path == "/truth":
             return _truth(self._emulator, request.query)
         if request.method == "GET":
             return self._read(request.path)
         action = self._posts.get(request.path)
+        if action is not None and not is_json(request.headers.get("content-type")):
+            return json_response(415, {"message": "send JSON, with Content-Type: application/json"})
         if action is None:
             return json_response(404, {"message": f"no such control; known: {', '.join(self._posts)}"})
         try:

@@ -219,7 +219,7 @@ class ScenarioName(_Block):
 
 @dataclass(frozen=True, config=_CHECKED)
 class StackFile(_Block):
-    """Everything both children read at start. It holds no credentials.
+    """Everything both children read at start. It holds no credentials but its own control token.
 
     `models` None: every model of models.yaml. `faults` are as in a scenario, on a clock that starts with the run.
     """
@@ -238,6 +238,7 @@ class StackFile(_Block):
     data: DataFiles = field(default_factory=DataFiles)
     profiles: Path | None = None
     quality_file: Path | None = None
+    control_token: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{16,200}$")] | None = None
 
 
 _STACK = TypeAdapter(StackFile)

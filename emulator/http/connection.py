@@ -30,8 +30,8 @@ _LAST_DATA_RECEIVED = 52  # tcpi_last_data_recv, ms; linux/tcp.h, struct tcp_inf
 SIMULATED = "x-peakday-simulated"
 _REASONS = {
     200: "OK", 400: "Bad Request", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed",
-    413: "Payload Too Large", 424: "Failed Dependency", 429: "Too Many Requests", 500: "Internal Server Error",
-    503: "Service Unavailable",
+    413: "Payload Too Large", 415: "Unsupported Media Type", 424: "Failed Dependency", 429: "Too Many Requests",
+    500: "Internal Server Error", 503: "Service Unavailable",
 }  # fmt: skip
 
 

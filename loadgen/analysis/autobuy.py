@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from host.control_token import control_headers
 from host.fetch import FetchError, fetch
 from loadgen.analysis.quantiles import censored_quantile, censored_values
 from loadgen.record import AutobuyTotals, ChatAroundStorm, Run
@@ -25,7 +26,7 @@ def autobuy_totals(url: str | None, run: Run) -> AutobuyTotals | None:
     if url is None:
         return None
     try:
-        book = json.loads(fetch(f"{url}/test/purchases", within_s=WITHIN_S))
+        book = json.loads(fetch(f"{url}/test/purchases", within_s=WITHIN_S, headers=control_headers(url)))
     except (FetchError, ValueError):
         return None
     try:

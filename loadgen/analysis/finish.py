@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from host.control_token import control_headers
 from host.fetch import FetchError, fetch
 from host.processes import End
 from loadgen.analysis.autobuy import autobuy_totals
@@ -226,7 +227,8 @@ def emulator_lateness(url: str | None) -> dict[str, Any] | None:
     if url is None:
         return None
     try:
-        answer = json.loads(fetch(f"{url}/control/lateness", within_s=EMULATOR_WITHIN_S))
+        headers = control_headers(url)
+        answer = json.loads(fetch(f"{url}/control/lateness", within_s=EMULATOR_WITHIN_S, headers=headers))
     except (FetchError, ValueError) as error:
         return {"late": None, "reasons": [], "error": str(error)}
     if not isinstance(answer, dict) or not isinstance(answer.get("reasons", []), list):

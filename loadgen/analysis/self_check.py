@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from host.control_token import control_headers
 from host.fetch import fetch
 from loadgen.job import LoadError, LoadJob
 from loadgen.record import Quantile, Totals, load_run
@@ -74,7 +75,12 @@ def _value(quantile: Quantile | None) -> float:
 def truth(emulator_url: str) -> list[dict[str, Any]]:
     """What the emulator truly sent, newest last."""
     answer: dict[str, Any] = json.loads(
-        fetch(f"{emulator_url}/truth", within_s=TRUTH_WITHIN_S, bytes_max=TRUTH_BYTES_MAX)
+        fetch(
+            f"{emulator_url}/truth",
+            within_s=TRUTH_WITHIN_S,
+            bytes_max=TRUTH_BYTES_MAX,
+            headers=control_headers(emulator_url),
+        )
     )
     return list(answer["requests"])
 

@@ -17,6 +17,7 @@ import gevent
 from gevent import os as gevent_os
 from gevent.pywsgi import WSGIServer
 
+from host.control_token import control_headers
 from host.ports import is_loopback_url
 from loadgen.coordinator.budget import BudgetAllocator, Instruction
 from loadgen.coordinator.exporter import exposition
@@ -152,9 +153,10 @@ class Coordinator:
         """Tell the emulator that t0 is now: their faults count from it."""
         assert self._job.emulator_url is not None
         parts = urlsplit(self._job.emulator_url)
+        headers = {"Content-Type": "application/json", **control_headers(self._job.emulator_url)}
         try:
             connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=5)
-            connection.request("POST", "/control/t0", body=b"{}", headers={"Content-Type": "application/json"})
+            connection.request("POST", "/control/t0", body=b"{}", headers=headers)
             status = connection.getresponse().status
             connection.close()
         except OSError as error:

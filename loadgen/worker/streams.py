@@ -5,10 +5,12 @@ from __future__ import annotations
 import random
 import sqlite3
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import orjson
 
+from host.control_token import control_headers
 from loadgen.job import LoadJob
 from loadgen.targets.base import post
 from loadgen.transport.connection import Endpoint, endpoint
@@ -53,7 +55,14 @@ def storm_ticks(job: LoadJob) -> list[tuple[float, str, float]]:
 
 def _ticks(where: Endpoint, ticks: list[tuple[str, float]]) -> bytes:
     body = {"ticks": [{"product_id": product_id, "price": price} for product_id, price in ticks]}
-    return post(where, "/test/price_ticks", orjson.dumps(body), {"Accept-Encoding": "identity"})
+    headers = {"Accept-Encoding": "identity", **_control_headers(where.host_header)}
+    return post(where, "/test/price_ticks", orjson.dumps(body), headers)
+
+
+@cache
+def _control_headers(host: str) -> dict[str, str]:
+    """Looked up once: a stack keeps its token."""
+    return control_headers(f"http://{host}")
 
 
 def _offsets(job: LoadJob, name: str) -> Any:

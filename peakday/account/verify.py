@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from facts.reader import Model, models
+from host.control_token import control_headers
 from host.errors import Exit
 from host.ports import is_loopback_url
 from peakday.account import bedrock_rules as rules
@@ -179,7 +180,8 @@ def control(url: str, name: str, body: Any) -> bool:
     data = json.dumps(body).encode()
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)
     try:
-        connection.request("POST", f"/control/{name}", data)
+        headers = {"Content-Type": "application/json", **control_headers(url)}
+        connection.request("POST", f"/control/{name}", data, headers)
         with connection.getresponse() as answer:
             return answer.status == 200
     except OSError:

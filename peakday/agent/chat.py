@@ -10,6 +10,7 @@ from typing import Any
 
 from assistant.ask import ask, new_session, price_tick
 from assistant.errors import AssistantError
+from host.control_token import page_address
 from peakday.agent.ask import admit_one, lines
 from peakday.consent import Consent
 from peakday.console import Console
@@ -148,5 +149,5 @@ def talk(
         else:
             stack = cleanup.enter_context(open_stack(resolve(scenario, sets, seed), console=console))
             url, addresses = stack.endpoints["assistant"], ()
-            console.say(f"the chat page is at {url}/")
+            console.say(f"the chat page is at {page_address(url)}")
         chat(url, addresses).run()

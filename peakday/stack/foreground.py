@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 
+from host.control_token import page_address, token_file
 from loadgen.schedule.estimate import estimate
 from peakday.config import load_config
 from peakday.consent import Consent, require_live
@@ -68,8 +70,9 @@ def turn_cost(resolved: Resolved) -> str:
 
 def address_lines(stack: Stack, resolved: Resolved) -> str:
     """Where to reach what."""
-    lines = [f"chat page  {stack.endpoints['assistant']}/"]
+    lines = [f"chat page  {page_address(stack.endpoints['assistant'])}"]
     lines += [f"{name:<10} {url}" for name, url in stack.endpoints.items()]
     if stack.live and "bedrock" not in stack.endpoints:
         lines.append(f"bedrock    Amazon Bedrock in {', '.join(resolved.scenario.event.regions)}")
+    lines.append(f"token      {token_file(urlsplit(stack.endpoints['assistant']).port or 80)} (for /control and /test)")
     return "\n".join(lines)

@@ -23,6 +23,7 @@ from typing import Any
 from facts import reader
 from facts.stack import DataFiles, Endpoints, ScenarioName, StackFile, stack_json
 from host import processes
+from host.control_token import new_token, published
 from host.ports import listen
 from peakday.errors import CommandError
 from scenarios.schema import Scenario
@@ -39,6 +40,11 @@ class Service:
     name: str
     module: str
     listener: socket.socket
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self.listener.getsockname()[1])
 
     @property
     def url(self) -> str:
@@ -122,12 +128,14 @@ def local_stack(
         folder = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="peakday-stack-")))
         services = services_of(port, cleanup, live=real is not None)
         endpoints = endpoints_of(services, real)
-        file = folder / "stack.json"
+        file, token = folder / "stack.json", new_token()
+        cleanup.enter_context(published(token, [service.port for service in services]))
         description = replace(
             describe(
                 scenario, world, scenario_hash, endpoints, folder, seed=seed, window_start_s=window_start_s, real=real
             ),
             quality_file=quality_file.resolve() if quality_file else None,
+            control_token=token,
             profiles=folder / "profiles.yaml" if profiles is not None else None,
         )
         if profiles is not None:

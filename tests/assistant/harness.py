@@ -155,6 +155,7 @@ async def _exchange(app, method, path, data, headers, client):
     async def send(message):
         sent.append(message)
 
+    headers = {"content-type": "application/json"} | headers
     raw = [(name.encode(), value.encode()) for name, value in headers.items()]
     scope = {"type": "http", "method": method, "path": path, "headers": raw, "client": (client, 1)}
     await app(scope, receive, send)

@@ -8,6 +8,7 @@ import pytest
 from assistant.app import SLOW_READER_S, EventSink
 from assistant.errors import ModelError
 
+JSON = {"content-type": "application/json"}
 TURN = {"interaction_id": "i1", "turn_index": 0, "message": "hi"}
 
 
@@ -143,7 +144,7 @@ def test_a_client_that_takes_no_bytes_is_dropped(shop):
         async def receive():
             return came.pop(0) if came else await never()
 
-        headers = [(name.encode(), value.encode()) for name, value in shop.signed_in().items()]
+        headers = [(name.encode(), value.encode()) for name, value in (shop.signed_in() | JSON).items()]
         scope = {"type": "http", "method": "POST", "path": "/v1/turns", "headers": headers, "client": ("127.0.0.1", 1)}
         served = asyncio.ensure_future(shop.app(scope, receive, stuck))
         await blocked.wait()

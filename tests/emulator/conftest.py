@@ -36,7 +36,8 @@ class Emulator:
     def post(self, path: str, body, headers=None):
         """(status, headers, body bytes) of a JSON request."""
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        request = urllib.request.Request(self.url + path, data=data, headers=headers or {})
+        headers = {"Content-Type": "application/json"} | (headers or {})
+        request = urllib.request.Request(self.url + path, data=data, headers=headers)
         try:
             with urllib.request.urlopen(request) as answer:
                 return answer.status, answer.headers, answer.read()

@@ -19,7 +19,7 @@ def wire(emulator):
 
 
 def request(body: bytes, extra: str = "", path: str = "/v1/completions") -> bytes:
-    return f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n{extra}\r\n".encode() + body
+    return f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {len(body)}\r\n{extra}\r\n".encode() + body
 
 
 def read_until(wire, done) -> bytes:
@@ -34,7 +34,7 @@ def read_until(wire, done) -> bytes:
 
 def test_requests_sent_at_once_are_answered_in_order(wire):
     """Pipelining: the second waits for the end of the first one's stream."""
-    wire.sendall(request(STREAM) + request(BODY) + b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n")
+    wire.sendall(request(STREAM) + request(BODY) + b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n")
     data = read_until(wire, lambda data: b'{"ok":true' in data)
     assert data.count(b"HTTP/1.1 200 OK") == 3
     assert data.index(b"[DONE]") < data.index(b'"completion_tokens":3') < data.index(b'{"ok":true')
@@ -49,7 +49,7 @@ def test_a_request_split_anywhere_is_one_request(wire):
 
 def test_a_chunked_body_is_read(wire):
     """Its length need not be known before."""
-    head = b"POST /v1/completions HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
+    head = b"POST /v1/completions HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n"
     chunks = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (BODY[:10], BODY[10:]))
     wire.sendall(head + chunks + b"0\r\n\r\n")
     assert b'"completion_tokens":3' in read_until(wire, lambda data: b"completion_tokens" in data)
@@ -94,7 +94,7 @@ def test_accepted_connections_are_counted(emulator, wire):
     """So that whoever watches /metrics sees a client that does not keep its connections."""
 
     def counted() -> int:
-        wire.sendall(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n")
+        wire.sendall(b"GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n")
         head, _, page = read_until(wire, lambda data: b"planned_seconds_count" in data).partition(b"\r\n\r\n")
         size = int(head.lower().partition(b"content-length: ")[2].split()[0])
         page += read_until(wire, lambda data: len(page) + len(data) >= size)

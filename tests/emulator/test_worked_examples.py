@@ -153,7 +153,7 @@ def test_the_published_example_of_two_million_tpm_in_flight(emulator, config, re
     body = {"messages": [{"role": "user", "content": [{"text": text}]}], "inferenceConfig": config}
     data, path = json.dumps(body).encode(), f"/model/{model.model_id}/converse"
     head = (
-        f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {len(data)}\r\nauthorization: {HEADERS['authorization']}"
+        f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {len(data)}\r\nauthorization: {HEADERS['authorization']}"
     )
     host, port = emulator.url.removeprefix("http://").split(":")
     emulator.control("quotas", {"claude-sonnet": {"tpm": 2_000_000}})

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from capacity.planner import make_plan
+from host.control_token import control_headers
 from host.environment import peakday_version
 from host.errors import Exit
 from host.fetch import fetch
@@ -89,7 +90,7 @@ def _without_waits(url: str, models: Sequence[str]) -> None:
     raw = files("emulator").joinpath("profiles.yaml").read_text(encoding="utf-8")
     groups = without_waits(yaml.safe_load(raw))
     body = json.dumps({model: groups[model] for model in models if model in groups}).encode()
-    fetch(f"{url}/control/profiles", body, within_s=CONTROL_WITHIN_S)
+    fetch(f"{url}/control/profiles", body, within_s=CONTROL_WITHIN_S, headers=control_headers(url))
 
 
 def connections(url: str) -> int | None:
