@@ -44,13 +44,16 @@ async def drive(port: int, message: str, turns: int, streams: int, mark: str) ->
     await asyncio.gather(*(_stream(port, message, queue, mark) for _ in range(min(streams, turns))))
 
 
+SENT = "Host: localhost\r\nContent-Type: application/json\r\n"
+
+
 async def _stream(port: int, message: str, queue: list[int], mark: str) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     token = (await _post(reader, writer, "/v1/sessions", {"customer_id": "c000001"}))["sessions"][0]["session_token"]
     while queue:
         turn = {"interaction_id": f"{mark}-{queue.pop()}", "turn_index": 0, "message": message}
         body = json.dumps(turn).encode()
-        head = f"POST /v1/turns HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nAuthorization: Bearer {token}\r\n"
+        head = f"POST /v1/turns HTTP/1.1\r\n{SENT}Authorization: Bearer {token}\r\n"
         writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
         tail = b""
         while not tail.endswith(b"0\r\n\r\n"):
@@ -63,7 +66,7 @@ async def _stream(port: int, message: str, queue: list[int], mark: str) -> None:
 
 async def _post(reader, writer, path, body):
     raw = json.dumps(body).encode()
-    writer.write(f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(raw)}\r\n\r\n".encode() + raw)
+    writer.write(f"POST {path} HTTP/1.1\r\n{SENT}Content-Length: {len(raw)}\r\n\r\n".encode() + raw)
     head = await reader.readuntil(b"\r\n\r\n")
     length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
     return json.loads(await reader.readexactly(length))

@@ -41,9 +41,11 @@ class Seal:
         tag, numbered = message[:_TAG], message[_TAG:]
         number = int.from_bytes(numbered[:_NUMBER], "big")
         if len(numbered) < _NUMBER or not hmac.compare_digest(tag, self._tag(way, worker, numbered)):
-            return self.refuse()
+            self.refuse()
+            return None
         if number <= self._last.get((way, worker), -1):  # heard before
-            return self.refuse()
+            self.refuse()
+            return None
         self._last[way, worker] = number
         return numbered[_NUMBER:]
 

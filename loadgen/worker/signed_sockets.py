@@ -75,22 +75,26 @@ def install(seal: Seal) -> None:
                     raise RPCError("ZMQ network broken") from error
                 payload = seal.opened(TO_WORKER, self._identity, data)
                 if payload is not None:
-                    return Message.unserialize(payload)
+                    message: Message = Message.unserialize(payload)
+                    return message
                 gevent.sleep(0)
 
     zmqrpc.Server, zmqrpc.Client = Server, Client  # type: ignore[misc]
 
 
 def _from_worker(parts: list[bytes], seal: Seal) -> tuple[str, Message] | None:
-    """Who sent it, and what; None for a stranger's."""
-    if len(parts) != 2:
-        return seal.refuse()
+    """Who sent it, and what; None for a stranger's, which is counted."""
     try:
-        worker = parts[0].decode()
-    except UnicodeDecodeError:
-        return seal.refuse()
-    payload = seal.opened(TO_MASTER, worker, parts[1])
+        name, sealed = parts
+        worker = name.decode()
+    except ValueError:  # more or fewer parts, or a name that is no text
+        seal.refuse()
+        return None
+    payload = seal.opened(TO_MASTER, worker, sealed)
     if payload is None:
         return None
     message = Message.unserialize(payload)
-    return (worker, message) if message.node_id == worker else seal.refuse()
+    if message.node_id != worker:
+        seal.refuse()
+        return None
+    return worker, message

@@ -92,7 +92,7 @@ def ask_mapping(
     request = masked(pieces[0].data) if pieces else ""
     signals = [(piece.at_s, signal) for piece in pieces[1:] for signal in piece.recognised]
     sentence = verdict(signals, problem)
-    answer = [
+    answer: list[dict[str, Any]] = [
         {
             "at_s": piece.at_s,
             "data": piece.data.decode("utf-8", "replace"),
@@ -101,11 +101,11 @@ def ask_mapping(
         for piece in pieces[1:]
     ]
     shown = [f"{'sent':>11}  {line}" for line in request.splitlines()]
-    for piece in answer:
+    for came in answer:
         shown += [
-            f"{piece['at_s'] * 1e3:8.1f} ms  {Untrusted(part).terminal}" for part in piece["data"].splitlines() if part
+            f"{came['at_s'] * 1e3:8.1f} ms  {Untrusted(part).terminal}" for part in came["data"].splitlines() if part
         ]
-        shown += [f"{'':13}= {part['kind']}: {part['value']!r}" for part in piece["recognised"]]
+        shown += [f"{'':13}= {part['kind']}: {part['value']!r}" for part in came["recognised"]]
     found = any(signal.kind == "text" for _, signal in signals)
     data = {"request": request, "pieces": answer, "verdict": sentence}
     return "\n".join([*shown, sentence]), data, Exit.OK if found and problem is None else Exit.GATE_FAILED

@@ -152,9 +152,8 @@ def test_the_published_example_of_two_million_tpm_in_flight(emulator, config, re
     text = ".".ljust(read_profiles()["claude-sonnet"].tokens.bytes_for(500), ".")
     body = {"messages": [{"role": "user", "content": [{"text": text}]}], "inferenceConfig": config}
     data, path = json.dumps(body).encode(), f"/model/{model.model_id}/converse"
-    head = (
-        f"POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {len(data)}\r\nauthorization: {HEADERS['authorization']}"
-    )
+    first = f"POST {path} HTTP/1.1\r\nhost: localhost"
+    head = f"{first}\r\ncontent-length: {len(data)}\r\nauthorization: {HEADERS['authorization']}"
     host, port = emulator.url.removeprefix("http://").split(":")
     emulator.control("quotas", {"claude-sonnet": {"tpm": 2_000_000}})
     emulator.control("profiles", {"claude-sonnet": {"ttft": {"base_s": 60.0, "sigma": 0.0}}})
