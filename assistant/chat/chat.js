@@ -283,7 +283,13 @@ at("find-form").addEventListener("submit", async (event) => {
 at("tick-form").addEventListener("submit", async (event) => {
   event.preventDefault();
   const price = Number(at("tick").value);
-  const { matched } = await (await call("/test/price_ticks", { ticks: [{ product_id: state.product, price }] })).json();
+  let matched;
+  try {
+    ({ matched } = await (await call("/test/price_ticks", { ticks: [{ product_id: state.product, price }] })).json());
+  } catch (error) {
+    say(`${error.message} Open the address that it prints, with what stands behind the #.`);
+    return;
+  }
   say(`The price moved to ${money(price)}; ${matched} rule(s) met.`);
   await open(state.product);
   await account();

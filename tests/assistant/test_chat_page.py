@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from assistant.chat import routes
+from host.control_token import page_address
 from tests.assistant.shopping import Shopper, smoke_world
 from tests.dashboards.browser import CHROMIUM, DESKTOP, PHONE, browser
 
@@ -139,7 +140,7 @@ async def nine_families(url, photographs):
         for domain in ("Page", "Network", "Runtime", "Log"):
             await tab.call(f"{domain}.enable")
         await look(tab, DESKTOP, "light")
-        await tab.call("Page.navigate", url=f"{url}/")
+        await tab.call("Page.navigate", url=page_address(url))
         await until(tab, "document.readyState === 'complete' && at('status').textContent.includes('You are')")
         drill = "p900001"
         assert "650 W" in await say(tab, "what is the wattage on this drill?", drill)
