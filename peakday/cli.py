@@ -12,7 +12,21 @@ import typer
 
 from host.environment import peakday_version
 from host.errors import Exit
-from peakday.commands import assistant, aws, bench, cache, calibrate, check, plan, records, run, scenario, setup, stack
+from peakday.commands import (
+    assistant,
+    aws,
+    bench,
+    cache,
+    calibrate,
+    check,
+    plan,
+    records,
+    run,
+    scenario,
+    setup,
+    stack,
+    target,
+)
 from peakday.errors import explain
 
 app = typer.Typer(
@@ -44,7 +58,7 @@ def everything(
     """Rehearse a peak event against an LLM assistant, measure its silicon, and plan chips, cache and cost."""
 
 
-for family in (setup, scenario, stack, run, bench, calibrate, cache, plan, records, assistant, aws, check):
+for family in (setup, scenario, stack, run, target, bench, calibrate, cache, plan, records, assistant, aws, check):
     family.register(app)
 
 

@@ -20,7 +20,7 @@ from host.errors import Exit
 from host.fetch import FetchError, connect, fetch, own_addresses
 from host.ports import is_loopback_url
 from loadgen.job import without_query
-from loadgen.targets.mapping import target_specs, with_values
+from loadgen.targets.mapping import named_target, target_specs, with_values
 from peakday.config import FILE, Config
 from peakday.errors import CommandError
 
@@ -76,7 +76,8 @@ def _parse(text: str, values: Mapping[str, str] | None) -> list[Named]:
     if not equals or kind not in KINDS:
         raise CommandError(f"--target {text!r}: expected KIND=URL with KIND one of {', '.join(KINDS)}")
     if kind == "http":
-        specs = target_specs(Path(rest), values)
+        named = named_target(rest)
+        specs = target_specs(Path(rest), values) if named is None else target_specs(named[0], named[1])
         return [
             Named("http", checked_url(spec.url), {"region": spec.region, "mapping": spec.mapping}) for spec in specs
         ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -36,6 +37,7 @@ class HttpTarget:
         self._mapping = spec.mapping
         self._headers = expand_headers(spec.mapping.get("headers", {}))
         self._customers = read_customers(spec.mapping["customers"]) if "customers" in spec.mapping else []
+        self._sends_history = "{messages" in str(spec.mapping.get("body"))
         self.token: str | None = None
         self._token_at_s = 0.0
         sigv4 = spec.mapping.get("sigv4")
@@ -70,8 +72,12 @@ class HttpTarget:
         """The present turn as a request."""
         assert self._shared is not None
         trace_id, span_id = new_trace(self._shared.random)
+        keep = self._shared.job.keep_text
+        if self._sends_history:
+            state.history.append(("user", self._shared.messages[state.turn.message_id]["text"]))
+            keep = keep or state.more_turns
         request = self.request(self.fields(state), trace_headers(trace_id, span_id))
-        answer = SignalAnswer(self._shared.gaps_ns, MappedReader(self._mapping), self.spec, self._shared.job.keep_text)
+        answer = SignalAnswer(self._shared.gaps_ns, MappedReader(self._mapping), self.spec, keep)
         answer.meta["trace_id"] = trace_id
         return request, answer
 
@@ -89,7 +95,10 @@ class HttpTarget:
             "product_id": message.get("page_product_id"),
             "conversation_id": state.conversation_id,
             "token": self.token,
+            "model": self.spec.model,
         }
+        if self._sends_history:
+            fields |= history_fields(state.history, state.interaction_id)
         if self._customers:
             customer = self._customers[state.session.customer_index % len(self._customers)]
             fields |= {f"customer.{name}": value for name, value in customer.items()}
@@ -113,8 +122,24 @@ class HttpTarget:
         return "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode() + body
 
     def learn(self, state: SessionState, answer: Answer) -> None:
-        """Keep the conversation's id for the next turn."""
+        """Keep the conversation's id for the next turn, and the reply where a request holds the history."""
+        if self._sends_history and answer.text is not None:
+            state.history.append(("assistant", answer.full_text()))
         state.conversation_id = answer.meta.get("conversation_id") or state.conversation_id
+
+
+def history_fields(history: Sequence[tuple[str, str]], interaction_id: str) -> dict[str, Any]:
+    """The conversation as `{messages}`, with ids as `{messages.ids}`, and in text parts as `{messages.parts}`."""
+    plain = [{"role": role, "content": content} for role, content in history]
+    ids = [f"{interaction_id}-{number}" for number in range(len(history))]
+    return {
+        "messages": plain,
+        "messages.ids": [{"id": key, **message} for key, message in zip(ids, plain, strict=True)],
+        "messages.parts": [
+            {"id": key, "role": role, "parts": [{"type": "text", "text": content}]}
+            for key, (role, content) in zip(ids, history, strict=True)
+        ],
+    }
 
 
 def _header(value: Any) -> str:

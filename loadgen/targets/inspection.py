@@ -12,7 +12,7 @@ from random import Random
 from host.fetch import connect as connect_to
 from loadgen.job import LoadError, TargetSpec
 from loadgen.targets.base import new_trace, trace_headers
-from loadgen.targets.http import HttpTarget
+from loadgen.targets.http import HttpTarget, history_fields
 from loadgen.targets.mapping import read_customers
 from loadgen.targets.signals import MappedReader, Signal
 from loadgen.transport.answer import BadAnswer
@@ -92,6 +92,7 @@ def request(spec: TargetSpec, where: Endpoint, message: str) -> bytes:
     fields = {
         "message": message, "locale": "en_US", "region": spec.region, "session_id": "ask", "interaction_id": "ask-0",
         "turn_index": 0, "product_id": None, "conversation_id": None, "token": target.token, "customer.id": "c000001",
+        "model": spec.model, **history_fields([("user", message)], "ask-0"),
     }  # fmt: skip
     mapping = spec.mapping or {}
     if "customers" in mapping:

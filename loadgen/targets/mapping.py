@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ RULE_KEYS = {"event", "path"}
 END_KEYS = {"event", "path", "data", "equals", "absent", "close"}
 FIELDS = (
     "message", "locale", "region", "session_id", "interaction_id", "turn_index", "product_id", "conversation_id",
-    "token",
+    "token", "model", "messages", "messages.ids", "messages.parts",
 )  # fmt: skip
 """Placeholders of every turn; `{customer.NAME}` are the columns of the customers file, and `{customer.id}`."""
 _ENV = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -133,6 +134,29 @@ def with_values(part: Any, values: Mapping[str, str]) -> Any:
         for name, value in values.items():
             part = part.replace(f"{{{name}}}", value)
     return part
+
+
+NAMED = files("loadgen.targets") / "mappings"
+"""Mappings of protocols that many assistants speak, one YAML file each."""
+
+
+def named_mappings() -> list[str]:
+    """Names of the mappings that come with peakday."""
+    return sorted(entry.name.removesuffix(".yaml") for entry in NAMED.iterdir() if entry.name.endswith(".yaml"))
+
+
+def named_target(text: str) -> tuple[Path, dict[str, str]] | None:
+    """`NAME:URL` -> the named mapping's file and its `{url}`; None for anything else, such as a file's path.
+
+    Raises:
+        LoadError: a URL behind a name that is none of ours.
+    """
+    name, colon, url = text.partition(":")
+    if not colon or not url.startswith(("http://", "https://")):
+        return None
+    if name not in named_mappings():
+        raise LoadError(f"http={text}: no mapping is called {name!r}; named ones: {', '.join(named_mappings())}")
+    return Path(str(NAMED / f"{name}.yaml")), {"url": url}
 
 
 def target_specs(path: Path, values: Mapping[str, str] | None = None) -> tuple[TargetSpec, ...]:

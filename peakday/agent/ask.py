@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from assistant.ask import ask
 from host.errors import Exit
 from loadgen.job import LoadError, TargetSpec, without_query
 from loadgen.targets.inspection import Piece, ask_mapped
-from loadgen.targets.mapping import SECRET_NAME, target_specs
+from loadgen.targets.mapping import SECRET_NAME
 from loadgen.targets.openai_options import OpenAiOptions, as_mapping
 from loadgen.targets.signals import Signal
 from peakday.config import load_config
@@ -77,9 +76,7 @@ def ask_mapping(
     Returns the text, the same as data, and exit code 1 where no text of an answer was recognised.
     """
     place = admit_one(target, consent, console)
-    spec = (
-        mapped_openai(place, model) if place.kind == "openai" else target_specs(Path(target.removeprefix("http=")))[0]
-    )
+    spec = mapped_openai(place, model) if place.kind == "openai" else target_spec(place, model)
     pieces: list[Piece] = []
     problem = None
     try:

@@ -1,0 +1,120 @@
+"""`target detect`: which of the known protocols a server speaks, by asking it one short question in each."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from host.atomic import write_text
+from host.errors import Exit
+from host.fetch import FetchError, fetch
+from host.yaml_text import dump_yaml, read_yaml
+from loadgen.job import LoadError
+from loadgen.targets.inspection import ask_mapped
+from loadgen.targets.mapping import named_mappings, named_target, with_values
+from loadgen.targets.signals import Signal
+from peakday.agent.ask import admit_one, mapped_openai, verdict
+from peakday.consent import Consent
+from peakday.console import Console
+from peakday.errors import CommandError
+from peakday.guard import Target, admitted, parse_targets
+from peakday.run.load import target_spec
+from wire.text import Untrusted
+
+QUESTION = "In one short sentence: what can you help with?"
+WITHIN_S = 20.0
+"""Of one protocol; a server that speaks another mostly answers 404 at once."""
+_BEFORE_URL = re.compile(r"[:=]https?://")
+_ENV = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One protocol, asked one question: what the server recognised it as, in words; `score` 0 where as nothing."""
+
+    target: str
+    score: int
+    found: str
+
+
+def detect(
+    url: str, model: str | None, out: Path | None, consent: Consent, console: Console
+) -> tuple[str, dict[str, object], Exit]:
+    """Ask in every protocol, the text to print, the same as data, and exit code 1 where none was recognised.
+
+    Raises:
+        CommandError: the address is refused, or costs money and `--live` is missing.
+    """
+    place = admit_one(f"http=text:{url}", consent, console)
+    tried = [*_assistant(url, place), *_openai(url, place, model), *_mapped(url, place, model)]
+    best = max(tried, key=lambda one: one.score)
+    lines = [f"{_BEFORE_URL.split(one.target.removeprefix('http='))[0]:<12} {one.found}" for one in tried]
+    if not best.score:
+        lines.append(
+            "none was recognised; write a mapping (docs/load.md) and look at it with `peakday ask --target http=FILE`"
+        )
+        return "\n".join(lines), {"tried": [vars(one) for one in tried], "best": None}, Exit.GATE_FAILED
+    lines.append(
+        f"\npeakday run smoke --rate 1/s --for 10s --target {best.target}" + (f" --model {model}" if model else "")
+    )
+    if out is not None:
+        lines.append(str(_written(best.target, out)))
+    return "\n".join(lines), {"tried": [vars(one) for one in tried], "best": best.target}, Exit.OK
+
+
+def _assistant(url: str, place: Target) -> Iterator[Tried]:
+    """Our own assistant says so at /healthz."""
+    try:
+        health = json.loads(fetch(f"{url.rstrip('/')}/healthz", within_s=3.0, addresses=place.addresses))
+    except (FetchError, ValueError):
+        health = None
+    known = isinstance(health, dict) and "simulated" in health and health.get("ok") is True
+    yield Tried(f"assistant={url}", 4 if known else 0, "peakday's own assistant" if known else "not at /healthz")
+
+
+def _openai(url: str, place: Target, model: str | None) -> Iterator[Tried]:
+    target = f"openai={url}"
+    yield _asked(target, Target("openai", place.url, {}, place.addresses, place.seal), model)
+
+
+def _mapped(url: str, place: Target, model: str | None) -> Iterator[Tried]:
+    for name in named_mappings():
+        target = f"http={name}:{url}"
+        file = named_target(f"{name}:{url}")
+        assert file is not None
+        missing = [key for key in _ENV.findall(file[0].read_text(encoding="utf-8")) if key not in os.environ]
+        if missing:
+            yield Tried(target, 0, f"not tried: {missing[0]} is not set")
+            continue
+        (named,) = parse_targets([target])
+        yield _asked(target, Target("http", named.url, named.spec, place.addresses, place.seal), model)
+
+
+def _asked(target: str, place: Target, model: str | None) -> Tried:
+    spec = mapped_openai(place, model) if place.kind == "openai" else target_spec(place, model)
+    signals: list[tuple[float, Signal]] = []
+    try:
+        for piece in ask_mapped(spec, QUESTION, admitted([place]), within_s=WITHIN_S):
+            signals += [(piece.at_s, signal) for signal in piece.recognised]
+    except LoadError as error:
+        return Tried(target, 0, Untrusted(str(error).partition(": ")[2]).terminal[:100])
+    kinds = {signal.kind for _, signal in signals}
+    if "text" not in kinds or "error" in kinds:
+        return Tried(target, 0, verdict(signals, None))
+    plain = target.startswith("http=text:")  # any body is a text: the last resort
+    return Tried(target, 1 if plain else 1 + ("end" in kinds) + ("usage" in kinds), verdict(signals, None))
+
+
+def _written(target: str, out: Path) -> Path:
+    """The best mapping as a file of one's own, to change where the server differs."""
+    named = named_target(target.removeprefix("http=")) if target.startswith("http=") else None
+    if named is None:
+        raise CommandError(f"--out: {target} needs no mapping file; use it as it is")
+    if out.exists():
+        raise CommandError(f"--out {out}: is already here; choose another name")
+    write_text(out, dump_yaml(with_values(read_yaml(named[0], error=LoadError), named[1])))
+    return out

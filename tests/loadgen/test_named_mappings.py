@@ -1,0 +1,175 @@
+"""Each mapping that comes with peakday, against its documented wire shape: text, end, tokens, failure and history."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from loadgen.job import LoadError, TargetSpec
+from loadgen.targets.mapping import named_mappings, named_target, target_specs
+from tests.loadgen.server import response, serving
+from tests.loadgen.worker_runs import play
+
+
+def sse(*events, names=False):
+    """Server-sent events of these JSON values; with names their type stands before the data too."""
+    named = [f"event: {event['type']}\n" if names else "" for event in events]
+    return "".join(f"{name}data: {json.dumps(event)}\n\n" for name, event in zip(named, events, strict=True)).encode()
+
+
+def rpc(**result):
+    return {"jsonrpc": "2.0", "id": "1", "result": result}
+
+
+def piece(text):
+    """One artifact update of A2A."""
+    return rpc(kind="artifact-update", taskId="k", contextId="c", artifact={"parts": [{"kind": "text", "text": text}]})
+
+
+USED = {"input_tokens": 7, "cache_read_input_tokens": 90, "cache_creation_input_tokens": 3, "output_tokens": 1}
+DONE = {"usage": {"input_tokens": 97, "input_tokens_details": {"cached_tokens": 90}, "output_tokens": 4}}
+WIRES = {
+    "ag-ui": (
+        sse(
+            {"type": "RUN_STARTED", "threadId": "t", "runId": "r"},
+            {"type": "TEXT_MESSAGE_START", "messageId": "m", "role": "assistant"},
+            {"type": "TEXT_MESSAGE_CONTENT", "messageId": "m", "delta": "It ships "},
+            {"type": "TEXT_MESSAGE_CONTENT", "messageId": "m", "delta": "Friday."},
+            {"type": "TEXT_MESSAGE_END", "messageId": "m"},
+        ),
+        sse({"type": "RUN_FINISHED", "threadId": "t", "runId": "r"}),
+        None,
+    ),
+    "ai-sdk": (
+        sse(
+            {"type": "start", "messageId": "m"},
+            {"type": "start-step"},
+            {"type": "text-start", "id": "0"},
+            {"type": "text-delta", "id": "0", "delta": "It ships "},
+            {"type": "text-delta", "id": "0", "delta": "Friday."},
+            {"type": "text-end", "id": "0"},
+        ),
+        sse({"type": "finish-step"}, {"type": "finish"}) + b"data: [DONE]\n\n",
+        None,
+    ),
+    "a2a": (
+        sse(
+            rpc(kind="task", id="k", contextId="c", status={"state": "submitted"}),
+            piece("It ships "),
+            piece("Friday."),
+        ),
+        sse(rpc(kind="status-update", taskId="k", contextId="c", status={"state": "completed"}, final=True)),
+        None,
+    ),
+    "anthropic": (
+        sse(
+            {"type": "message_start", "message": {"usage": USED}},
+            {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+            {"type": "ping"},
+            {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "It ships "}},
+            {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Friday."}},
+            {"type": "content_block_stop", "index": 0},
+            {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 4}},
+            names=True,
+        ),
+        sse({"type": "message_stop"}, names=True),
+        (7, 90, 4),
+    ),
+    "responses": (
+        sse(
+            {"type": "response.created", "response": {"id": "resp_1"}},
+            {"type": "response.output_text.delta", "delta": "It ships "},
+            {"type": "response.output_text.delta", "delta": "Friday."},
+            names=True,
+        ),
+        sse(
+            {"type": "response.completed", "response": DONE},
+            names=True,
+        ),
+        (7, 90, 4),
+    ),
+    "text": (b"It ships Friday.", b"", None),
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def keys(monkeypatch):
+    for name in ("ANTHROPIC_API_KEY", "OPENAI_API_KEY"):
+        monkeypatch.setenv(name, "sk-s3cret")
+
+
+def spec_of(name, url) -> TargetSpec:
+    path, values = named_target(f"{name}:{url}")
+    (spec,) = target_specs(path, values)
+    return replace(spec, model="m-1")
+
+
+def asked(make_job, name, body):
+    """The record of a short run, and what the server was sent."""
+    with serving(lambda *_: [(0.0, response(body, content_type="text/event-stream"))]) as server:
+        run, _ = play(make_job(spec_of(name, f"{server.url}/x"), keep_text=True))
+    return run, server.requests
+
+
+def test_every_mapping_has_a_wire_of_its_own():
+    assert sorted(WIRES) == named_mappings()
+
+
+@pytest.mark.parametrize("name", WIRES)
+def test_text_end_and_tokens_are_those_of_the_wire(make_job, name):
+    begun, ended, tokens = WIRES[name]
+    run, requests = asked(make_job, name, begun + ended)
+    assert set(run.turns["status"]) == {"ok"}
+    kept = b"".join(path.read_bytes() for path in Path(run.path).rglob("*") if path.is_file())
+    assert b"It ships Friday." in kept
+    assert b"s3cret" not in kept
+    if tokens is None:
+        assert "input_tokens" not in run.calls or run.calls["input_tokens"].isna().all()
+    else:
+        columns = ["input_tokens", "cache_read_tokens", "output_tokens"]
+        assert set(run.calls[columns].itertuples(index=False, name=None)) == {tokens}
+    assert json.loads(requests[0][2])
+
+
+@pytest.mark.parametrize("name", [name for name in WIRES if name != "text"])
+def test_a_stream_that_is_cut_is_no_answer(make_job, name):
+    run, _ = asked(make_job, name, WIRES[name][0])
+    assert not set(run.turns["status"]) & {"ok"}
+
+
+@pytest.mark.parametrize(
+    ("name", "failure"),
+    [
+        ("ag-ui", {"type": "RUN_ERROR", "message": "no model"}),
+        ("ai-sdk", {"type": "error", "errorText": "no model"}),
+        ("a2a", {"jsonrpc": "2.0", "id": "1", "error": {"code": -32603, "message": "no model"}}),
+    ],
+)
+def test_a_failure_in_the_stream_is_the_turns(make_job, name, failure):
+    run, _ = asked(make_job, name, sse(failure))
+    assert set(run.turns["status"]) == {"stream_error"}
+    assert set(run.turns["error_code"]) == {"no model"}
+
+
+@pytest.mark.parametrize("name", ["ag-ui", "ai-sdk", "anthropic", "responses"])
+def test_the_next_turn_brings_the_conversation_so_far(make_job, name):
+    begun, ended, _ = WIRES[name]
+    with serving(lambda *_: [(0.0, response(begun + ended, content_type="text/event-stream"))]) as server:
+        mix = {
+            "turns_per_interaction": {"mean": 3.0, "max": 3},
+            "think_s": {"median": 0.01},
+            "typing_s": {"median": 0.01},
+        }
+        play(make_job(spec_of(name, f"{server.url}/x"), scenario={"mix": mix}))
+    bodies = [json.loads(body) for _, _, body in server.requests]
+    lengths = {len(body.get("messages") or body["input"]) for body in bodies}
+    assert {1, 3} <= lengths
+    longest = max(bodies, key=lambda body: len(body.get("messages") or body["input"]))
+    assert "It ships Friday." in json.dumps(longest)
+
+
+def test_a_name_that_is_none_of_ours_is_refused_with_those_that_are():
+    with pytest.raises(LoadError, match="no mapping is called 'ag_ui'; named ones: a2a, ag-ui"):
+        named_target("ag_ui:http://127.0.0.1:1/x")
+    assert named_target("mine.yaml") is None

@@ -1,0 +1,55 @@
+"""A server's protocol is found by asking, and the mapping that fits is written."""
+
+import pytest
+
+from loadgen.targets.mapping import target_specs
+from peakday.agent.detect import detect
+from peakday.consent import NO_CONSENT
+from peakday.console import Console
+from peakday.errors import CommandError
+from tests.loadgen.server import chat_chunk, response, serving, usage_chunk
+from tests.loadgen.test_named_mappings import WIRES
+
+QUIET = Console(quiet=True)
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("ANTHROPIC_API_KEY", "OPENAI_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def answering(body):
+    """A server that gives this stream to every POST."""
+    stream, absent = response(body, content_type="text/event-stream"), response(b"no", "404 Not Found")
+    return serving(lambda path, *_: [(0.0, absent if "healthz" in path else stream)])
+
+
+@pytest.mark.parametrize("name", ["ag-ui", "ai-sdk", "a2a"])
+def test_a_protocol_is_recognised_and_its_mapping_written(tmp_path, name):
+    begun, ended, _ = WIRES[name]
+    with answering(begun + ended) as server:
+        text, data, code = detect(f"{server.url}/x", None, tmp_path / "mine.yaml", NO_CONSENT, QUIET)
+        (spec,) = target_specs(tmp_path / "mine.yaml")
+    assert (code, data["best"]) == (0, f"http={name}:{server.url}/x")
+    assert spec.url == f"{server.url}/x"
+    assert "anthropic    not tried: ANTHROPIC_API_KEY is not set" in text
+
+
+def test_an_openai_server_is_recognised(tmp_path):
+    with answering(chat_chunk("yes") + usage_chunk(5, 1) + b"data: [DONE]\n\n") as server:
+        _, data, code = detect(f"{server.url}/v1", "m", None, NO_CONSENT, QUIET)
+    assert (code, data["best"]) == (0, f"openai={server.url}/v1")
+
+
+def test_a_server_that_speaks_none_is_exit_code_1(tmp_path):
+    with serving(lambda *_: [(0.0, response(b"no", "404 Not Found"))]) as server:
+        text, data, code = detect(f"{server.url}/x", None, None, NO_CONSENT, QUIET)
+    assert (code, data["best"]) == (1, None)
+    assert "none was recognised" in text
+
+
+def test_an_address_that_is_not_ours_is_refused(tmp_path):
+    with pytest.raises(CommandError, match="not loopback and not declared"):
+        detect("http://192.0.2.1/x", None, None, NO_CONSENT, QUIET)
