@@ -15,10 +15,24 @@ RecordId = Annotated[str, typer.Argument(metavar="ID", help="A run, plan or benc
 
 def register(app: typer.Typer) -> None:
     """Add the verbs of this family."""
+    app.command("list", epilog="Example: peakday list runs")(list_)
     app.command(epilog="Example: peakday report latest")(report)
     app.command(epilog="Example: peakday compare latest~1 latest")(compare)
     app.command(epilog="Example: peakday export csv latest")(export)
     app.command(epilog="Example: peakday why latest event_cost_usd")(why)
+
+
+def list_(
+    kind: Annotated[
+        str | None, typer.Argument(metavar="[KIND]", help="runs, plans or benches; all when left out.")
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="How many, newest first.")] = 20,
+    as_json: Json = False,
+) -> None:
+    """The records of this folder, newest first, with a line of what each says."""
+    from peakday.records.listing import list_records
+
+    Console(as_json).result(*list_records(kind, limit))
 
 
 def report(record: RecordId, out: Out = None, as_json: Json = False) -> None:
