@@ -82,7 +82,8 @@ def run_load(job: LoadJob, progress: Progress | None = None, system_ended: Syste
     Args:
         system_ended: asked now and then where the target is ours: when one of its processes has ended, so does the
             run, which is then invalid and says why.
-        progress: called with the state of the run about ten times a second; every `LINE_EVERY_S` it holds a `line`.
+        progress: called with the state of the run about ten times a second; every `LINE_EVERY_S` it holds a `line`, and
+            after an interrupt a `notice`.
 
     Raises:
         LoadError: the job cannot be planned, its record not written, or its workers do not start; no record is left.
@@ -371,6 +372,7 @@ def _watch(
             passed_on = len(interrupts)
             with contextlib.suppress(BrokenPipeError):
                 os.write(children.control_fd, b"drain\n" if passed_on == 1 else b"stop\n")
+            progress({"state": live["state"] if live else "waiting", "live": live, "notice": _stopping(job, passed_on)})
         if live is not None and live["state"] == "running" and running_s is None:
             running_s = now_s
             scraper.set_t0()
@@ -380,6 +382,16 @@ def _watch(
                 line_s = now_s
                 report["line"] = line(live, job.length_s)
             progress(report)
+
+
+def _stopping(job: LoadJob, interrupts: int) -> str:
+    """What an interrupt does, for whoever made it."""
+    if interrupts > 1:
+        return "stopping now: turns in flight are cut off; the record is kept"
+    return (
+        f"stopping: no more turns begin, those in flight have up to {job.drain_s:g} s; Ctrl-C again stops at once; "
+        "the record is kept either way"
+    )
 
 
 def _check_started(job: LoadJob, children: _Children, live: dict[str, Any] | None, waited_s: float) -> None:

@@ -29,11 +29,14 @@ def watching(job: LoadJob, console: Console) -> Iterator[Callable[[dict[str, Any
     with Live(console=screen, refresh_per_second=FRAMES_PER_S) as live:
 
         def show(state: dict[str, Any]) -> None:
+            if state.get("notice"):
+                live.console.print(state["notice"])
+                return
             live.update(panel(state["live"], job.length_s, rates, title=title, budget_usd=job.budget_usd))
 
         yield show
 
 
 def _say_line(state: dict[str, Any]) -> None:
-    if state.get("line"):
-        print(state["line"], file=sys.stderr, flush=True)
+    for text in filter(None, (state.get("line"), state.get("notice"))):
+        print(text, file=sys.stderr, flush=True)

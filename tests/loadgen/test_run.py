@@ -90,10 +90,11 @@ def test_a_replay_sends_the_files_own_lengths(make_job, tmp_path):
 
 
 def test_an_interrupted_runs_rates_are_those_of_the_time_it_asked(make_job):
-    """Ctrl-C after a second of thirty: sent over that second, not over thirty; 130."""
-    told = []
+    """Ctrl-C after a second of thirty: sent over that second, not over thirty; 130. It says what it waits for."""
+    told, notices = [], []
 
     def interrupt(state):
+        notices.extend(filter(None, [state.get("notice")]))
         if state["state"] == "running" and not told and state["live"]["counters"].get("completed", 0) > 30:
             told.append(True)
             os.kill(os.getpid(), signal.SIGINT)
@@ -103,6 +104,8 @@ def test_an_interrupted_runs_rates_are_those_of_the_time_it_asked(make_job):
     totals, asked_s = outcome.info.totals, outcome.info.asked_s
     assert outcome.exit_code == 130
     assert 0.5 < asked_s < 10
+    (notice,) = notices
+    assert "those in flight have up to" in notice
     assert totals.achieved_rate_per_s == pytest.approx(totals.sent / asked_s)
     assert totals.achieved_rate_per_s > 20
 

@@ -27,7 +27,8 @@ def test_quiet_and_pipes_get_lines(monkeypatch, stream, quiet):
     with watching(JOB, Console(quiet=quiet)) as progress:
         progress({"state": "running", "live": LIVE})
         progress({"state": "running", "live": LIVE, "line": "12/30 s | asked 60"})
-    assert stream.getvalue() == "12/30 s | asked 60\n"
+        progress({"state": "running", "live": LIVE, "notice": "stopping"})
+    assert stream.getvalue() == "12/30 s | asked 60\nstopping\n"
 
 
 def test_a_terminal_gets_the_panel(monkeypatch):
