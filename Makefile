@@ -8,9 +8,9 @@ BIN := $(VENV)/bin
 demo: $(VENV)/core.done
 	$(BIN)/peakday demo
 
-# Two processes: half of the suite waits for servers that keep real time. WHEEL=1 builds the wheel and tests
+# Three processes: half of the suite waits for servers that keep real time. WHEEL=1 builds the wheel and tests
 # that, from outside the checkout, and then what reads the source tree: the whole suite once, as CI runs it.
-SPREAD := -n 2 --dist loadgroup --no-loadscope-reorder
+SPREAD := -n 3 --dist loadgroup --no-loadscope-reorder
 test: $(VENV)/dev.done
 ifdef WHEEL
 	$(BIN)/python -m tests.wheel $(SPREAD) -m "not slow and not engine and not checkout"

@@ -40,7 +40,8 @@ def build(folder: Path) -> None:
 
 def call(url: str, body: object | None = None) -> dict:
     data = None if body is None else json.dumps(body).encode()
-    with urllib.request.urlopen(urllib.request.Request(url, data=data)) as answer:
+    request = urllib.request.Request(url, data=data, headers={"Content-Type": "application/json"})
+    with urllib.request.urlopen(request) as answer:
         return json.loads(answer.read() or b"{}")
 
 

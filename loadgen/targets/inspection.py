@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import socket
 import time
@@ -46,12 +47,12 @@ def ask_mapped(
     except OSError as error:
         raise LoadError(f"target http={spec.url}: does not answer ({error})") from None
     asked = request(spec, where, message)
-    with connection:
+    with connection, contextlib.ExitStack() as stack:
         started_s = time.monotonic()
         connection.sendall(asked)
         yield Piece(0.0, asked, [])
-        answer = http.client.HTTPResponse(connection)
         try:
+            answer = stack.enter_context(contextlib.closing(http.client.HTTPResponse(connection)))
             answer.begin()
             if not 200 <= answer.status < 300:
                 text = answer.read(300).decode("utf-8", "replace")

@@ -33,7 +33,9 @@ def setter(folder: Path):
 
     def set_faults(faults):
         body = json.dumps(faults).encode()
-        with urllib.request.urlopen(urllib.request.Request(f"{url}/control/faults", data=body)) as answer:
+        json_body = {"Content-Type": "application/json"}
+        request = urllib.request.Request(f"{url}/control/faults", data=body, headers=json_body)
+        with urllib.request.urlopen(request) as answer:
             assert answer.status == 200
 
     return set_faults
