@@ -43,13 +43,20 @@ class Estimate:
     sizes: str = "assumed sizes"
 
 
+ASSUMED_TTFT_S, ASSUMED_TPOT_S = 1.0, 0.02
+"""First token and gap of a call that no run has timed: an expert estimate, as plans have it."""
+
+
 def estimate(load: Load) -> Estimate:
     """The estimate of a load. It plans the arrivals exactly, and a sample of the sessions."""
     messages = json.loads(Path(load.messages).read_text())["messages"]
     plan = make_schedule(load, messages)
     interactions, turns, complex_ratio = _sample(plan, {message["id"]: message for message in messages})
-    total = len(plan.offset_s)
     tokens = load.scenario["capacity"]["assumed_tokens"]
+    seconds = tokens["output_tokens"] * 0.05 * tokens["calls_per_turn"] + 1.0
+    users = load.closed_loop_users
+    answer_s = tokens["calls_per_turn"] * (ASSUMED_TTFT_S + tokens["output_tokens"] * ASSUMED_TPOT_S)
+    total = float(len(plan.offset_s)) if users is None else _closed_loop_sessions(plan, users, load.length_s, answer_s)
     calls_per_turn = tokens["calls_per_turn"] if plan.lengths is None else 1.0
     calls = total * turns * calls_per_turn
     if plan.lengths is None:
@@ -57,10 +64,9 @@ def estimate(load: Load) -> Estimate:
         output_tokens = calls * tokens["output_tokens"]
     else:
         input_tokens, output_tokens = (float(part) for part in plan.lengths.sum(axis=0))
-    peak = _peak_per_s(plan.offset_s) * turns
-    seconds = tokens["output_tokens"] * 0.05 * tokens["calls_per_turn"] + 1.0
+    peak = _peak_per_s(plan.offset_s) * turns if users is None else users / answer_s
     return Estimate(
-        sessions=total,
+        sessions=math.ceil(total),
         interactions=total * interactions,
         turns=total * turns,
         peak_turns_per_s=peak,
@@ -70,7 +76,7 @@ def estimate(load: Load) -> Estimate:
         peak_input_tokens_per_min=peak * 60 * input_tokens / max(total * turns, 1.0),
         peak_requests_per_min=peak * 60 * calls_per_turn,
         workers=max(1, math.ceil(peak / TURNS_PER_WORKER_S)),
-        sockets=math.ceil(peak * seconds * 1.5) + 16,
+        sockets=math.ceil((peak * seconds if users is None else users) * 1.5) + 16,
         sizes="assumed sizes" if plan.lengths is None else "sizes of the file",
     )
 
@@ -126,6 +132,21 @@ def _sample(plan: Schedule, messages: Mapping[str, Mapping[str, Any]]) -> tuple[
     interactions = sum(len(session.interactions) for session in sessions)
     complex_turns = sum(messages[turn.message_id]["complexity"] == "complex" for turn in turns)
     return interactions / len(sessions), len(turns) / len(sessions), complex_turns / max(1, len(turns))
+
+
+def _closed_loop_sessions(plan: Schedule, users: int, length_s: float, turn_s: float) -> float:
+    """Sessions that so many users get through: each waits for its answer, thinks, and asks again.
+
+    A session that the end cuts counts by its share of turns.
+    """
+    picked = np.unique(np.linspace(0, len(plan.offset_s) - 1, min(len(plan.offset_s), SESSIONS_SAMPLED)).astype(int))
+    sessions = [plan.session(int(index)) for index in picked]
+    turns = sum(len(part.turns) for session in sessions for part in session.interactions)
+    waits_s = sum(
+        part.delay_s + sum(turn.think_s for turn in part.turns) for session in sessions for part in session.interactions
+    )
+    every_s = turn_s + waits_s / max(1, turns)
+    return users * (1.0 + max(0.0, length_s - turn_s) / every_s) / (turns / len(sessions))
 
 
 def _peak_per_s(offset_s: np.ndarray) -> float:

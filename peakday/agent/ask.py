@@ -108,9 +108,9 @@ def ask_mapping(
     return "\n".join([*shown, sentence]), data, Exit.OK if found and problem is None else Exit.GATE_FAILED
 
 
-def mapped_openai(place: Target, model: str | None) -> TargetSpec:
-    """An `openai` target as a mapping, with the key that a run would send."""
-    spec = target_spec(place, model)
+def mapped_openai(place: Target, model: str | None, options: OpenAiOptions | None = None) -> TargetSpec:
+    """An `openai` target as a mapping, with the key that a run would send where nothing else is said."""
+    spec = target_spec(place, model, options)
     mapping = as_mapping(place.url, spec.model, OpenAiOptions(**(spec.request or {})))
     return TargetSpec("http", mapping["url"], mapping=mapping)
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from host.atomic import write_text
 from host.errors import Exit
 from host.fetch import FetchError, fetch
 from host.yaml_text import dump_yaml, read_yaml
-from loadgen.job import LoadError
+from loadgen.job import LoadError, TargetSpec
 from loadgen.targets.inspection import ask_mapped
 from loadgen.targets.mapping import named_mappings, named_target, with_values
+from loadgen.targets.openai_options import OpenAiOptions
 from loadgen.targets.signals import Signal
 from peakday.agent.ask import admit_one, mapped_openai, verdict
 from peakday.consent import Consent
@@ -42,15 +42,21 @@ class Tried:
 
 
 def detect(
-    url: str, model: str | None, out: Path | None, consent: Consent, console: Console
+    url: str, model: str | None, out: Path | None, consent: Consent, console: Console, api_key_env: str | None = None
 ) -> tuple[str, dict[str, object], Exit]:
     """Ask in every protocol, the text to print, the same as data, and exit code 1 where none was recognised.
+
+    api_key_env: the one variable whose value may be sent; nothing of the environment is, without it.
 
     Raises:
         CommandError: the address is refused, or costs money and `--live` is missing.
     """
     place = admit_one(f"http=text:{url}", consent, console)
-    tried = [*_assistant(url, place), *_openai(url, place, model), *_mapped(url, place, model)]
+    tried = [
+        *_assistant(url, place),
+        *_openai(url, place, model, api_key_env),
+        *_mapped(url, place, model, api_key_env),
+    ]
     best = max(tried, key=lambda one: one.score)
     lines = [f"{_BEFORE_URL.split(one.target.removeprefix('http='))[0]:<12} {one.found}" for one in tried]
     if not best.score:
@@ -76,26 +82,31 @@ def _assistant(url: str, place: Target) -> Iterator[Tried]:
     yield Tried(f"assistant={url}", 4 if known else 0, "peakday's own assistant" if known else "not at /healthz")
 
 
-def _openai(url: str, place: Target, model: str | None) -> Iterator[Tried]:
-    target = f"openai={url}"
-    yield _asked(target, Target("openai", place.url, {}, place.addresses, place.seal), model)
+def _openai(url: str, place: Target, model: str | None, api_key_env: str | None) -> Iterator[Tried]:
+    headers = {} if api_key_env is None else {"Authorization": f"Bearer ${{{api_key_env}}}"}
+    named = Target("openai", place.url, {}, place.addresses, place.seal)
+    spec = mapped_openai(named, model, OpenAiOptions(headers))
+    tried = _asked(f"openai={url}", spec, named)
+    yield replace(
+        tried, found=f"asked for {spec.mapping['body']['model']}: {tried.found}" if spec.mapping else tried.found
+    )
 
 
-def _mapped(url: str, place: Target, model: str | None) -> Iterator[Tried]:
+def _mapped(url: str, place: Target, model: str | None, api_key_env: str | None) -> Iterator[Tried]:
     for name in named_mappings():
         target = f"http={name}:{url}"
         file = named_target(f"{name}:{url}")
         assert file is not None
-        missing = [key for key in _ENV.findall(file[0].read_text(encoding="utf-8")) if key not in os.environ]
-        if missing:
-            yield Tried(target, 0, f"not tried: {missing[0]} is not set")
+        needs = _ENV.findall(file[0].read_text(encoding="utf-8"))
+        if unsent := [key for key in needs if key != api_key_env]:
+            yield Tried(target, 0, f"not tried: it sends a key; say --api-key-env {unsent[0]} if it may")
             continue
         (named,) = parse_targets([target])
-        yield _asked(target, Target("http", named.url, named.spec, place.addresses, place.seal), model)
+        known = Target("http", named.url, named.spec, place.addresses, place.seal)
+        yield _asked(target, target_spec(known, model), known)
 
 
-def _asked(target: str, place: Target, model: str | None) -> Tried:
-    spec = mapped_openai(place, model) if place.kind == "openai" else target_spec(place, model)
+def _asked(target: str, spec: TargetSpec, place: Target) -> Tried:
     signals: list[tuple[float, Signal]] = []
     try:
         for piece in ask_mapped(spec, QUESTION, admitted([place]), within_s=WITHIN_S):

@@ -23,6 +23,9 @@ def register(app: typer.Typer) -> None:
 def detect(
     url: Annotated[str, typer.Argument(metavar="URL", help="Where questions are posted; of an OpenAI server its /v1.")],
     model: Annotated[str | None, typer.Option("--model", help="Model to ask for where a protocol names one.")] = None,
+    api_key_env: Annotated[
+        str | None, typer.Option("--api-key-env", metavar="NAME", help="The one variable whose value may be sent.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Write the mapping that fits as a file of your own.")
     ] = None,
@@ -35,6 +38,6 @@ def detect(
     from peakday.agent.detect import detect as run
 
     console = Console(as_json, quiet)
-    text, data, code = run(url, model, out, Consent(live, yes), console)
+    text, data, code = run(url, model, out, Consent(live, yes), console, api_key_env)
     console.result(text, data)
     raise typer.Exit(code)

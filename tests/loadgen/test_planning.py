@@ -51,3 +51,13 @@ def test_a_rate_sweep_holds_steps_out_for_judging():
     steps = rate_sweep(1.0, 32.0, 6)
     assert [round(step.rate_per_s) for step in steps] == [1, 2, 4, 8, 16, 32]
     assert [step.held_out for step in steps] == [False, True, False, True, False, False]
+
+
+@pytest.mark.parametrize("users", [1, 5, 50])
+def test_a_closed_loop_asks_as_often_as_its_users_can_answer_and_think(make_job, users):
+    """A turn a user at once, and one more for each answer and thought that fits; never more than one in flight each."""
+    short, long = (estimate(make_job(TARGET, closed_loop_users=users, rate_per_s=None, for_s=s)) for s in (1.0, 600.0))
+    assert short.turns == pytest.approx(users)
+    assert users < long.turns < users * 600
+    assert long.workers == 1
+    assert long.sockets <= 1.5 * users + 17

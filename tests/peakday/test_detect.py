@@ -34,13 +34,24 @@ def test_a_protocol_is_recognised_and_its_mapping_written(tmp_path, name):
         (spec,) = target_specs(tmp_path / "mine.yaml")
     assert (code, data["best"]) == (0, f"http={name}:{server.url}/x")
     assert spec.url == f"{server.url}/x"
-    assert "anthropic    not tried: ANTHROPIC_API_KEY is not set" in text
+    assert "anthropic    not tried: it sends a key; say --api-key-env ANTHROPIC_API_KEY if it may" in text
 
 
 def test_an_openai_server_is_recognised(tmp_path):
     with answering(chat_chunk("yes") + usage_chunk(5, 1) + b"data: [DONE]\n\n") as server:
         _, data, code = detect(f"{server.url}/v1", "m", None, NO_CONSENT, QUIET)
     assert (code, data["best"]) == (0, f"openai={server.url}/v1")
+
+
+def test_no_key_is_sent_that_was_not_named(monkeypatch):
+    for name in ("ANTHROPIC_API_KEY", "OPENAI_API_KEY"):
+        monkeypatch.setenv(name, "sk-s3cret")
+    begun, ended, _ = WIRES["anthropic"]
+    with answering(begun + ended) as server:
+        detect(f"{server.url}/x", "m", None, NO_CONSENT, QUIET)
+        assert "s3cret" not in str(server.requests)
+        _, data, _ = detect(f"{server.url}/x", "m", None, NO_CONSENT, QUIET, "ANTHROPIC_API_KEY")
+    assert data["best"] == f"http=anthropic:{server.url}/x"
 
 
 def test_a_server_that_speaks_none_is_exit_code_1(tmp_path):
