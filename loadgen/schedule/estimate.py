@@ -146,7 +146,7 @@ def _closed_loop_sessions(plan: Schedule, users: int, length_s: float, turn_s: f
         part.delay_s + sum(turn.think_s for turn in part.turns) for session in sessions for part in session.interactions
     )
     every_s = turn_s + waits_s / max(1, turns)
-    return users * (1.0 + max(0.0, length_s - turn_s) / every_s) / (turns / len(sessions))
+    return float(users * (1.0 + max(0.0, length_s - turn_s) / every_s) / (turns / len(sessions)))
 
 
 def _peak_per_s(offset_s: np.ndarray) -> float:
