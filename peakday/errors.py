@@ -20,7 +20,7 @@ _OF_THE_MACHINE = {
     errno.ENFILE: "close other programs: the whole machine is out of open files",
     errno.ENOMEM: "close other programs, or ask for less",
 }
-"""What no command can mend, and what its user can do."""
+"""What no command can fix, and what its user can do."""
 
 
 def explain(error: BaseException) -> tuple[str, Exit] | None:
