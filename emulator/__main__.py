@@ -19,7 +19,8 @@ from pathlib import Path
 import uvloop
 
 from emulator.app import App
-from emulator.http.connection import Connection, Server
+from emulator.http.connection import Server
+from emulator.http.front import Front
 from emulator.language.conversations import ConversationsError
 from emulator.profiles import ProfileError
 from facts.decoding import FactsError
@@ -69,7 +70,7 @@ async def _serve(stack: StackFile, listening: socket.socket) -> int:
         loop.add_signal_handler(number, stopping.set)
     app = App(stack, loop)
     server = Server(app.handle, app.watch.lag_s, app.pacer.catch_up)
-    listener = await loop.create_server(lambda: Connection(server), sock=listening, backlog=8192)
+    listener = await loop.create_server(lambda: Front(server), sock=listening, backlog=8192)
     parent = ParentWatch()
     gc.collect()
     gc.freeze()  # what was loaded at start is never garbage: no collection looks at it again

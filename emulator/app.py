@@ -12,7 +12,7 @@ from emulator.bedrock import converse
 from emulator.bedrock.endpoint import Bedrock
 from emulator.control import Control
 from emulator.faults import FaultPlan, fault_from
-from emulator.http.connection import Connection, Request, Response, json_response
+from emulator.http.connection import Exchange, Request, Response, json_response
 from emulator.http.pacer import Pacer
 from emulator.language.conversations import read_conversations
 from emulator.language.corpus import Corpus, sentences
@@ -63,7 +63,7 @@ class App:
             ("/control/", control.handle), ("/truth", control.handle),
         )  # fmt: skip
 
-    def handle(self, request: Request, connection: Connection) -> Response | None:
+    def handle(self, request: Request, connection: Exchange) -> Response | None:
         """Answer one request. A fault of ours is a 500 that is counted, logged and never silent."""
         try:
             headers = request.headers

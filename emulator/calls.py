@@ -13,7 +13,7 @@ from emulator.engine.engine import Job
 from emulator.engine.pool import Pool
 from emulator.engine.provider import Provider, Schedule
 from emulator.faults import REFUSALS, Fault
-from emulator.http.connection import Connection, Request
+from emulator.http.connection import Exchange, Request
 from emulator.http.stream import Breakage, Stream, Wire
 from emulator.language.conversations import Plan, Turn
 from emulator.models import EmulatedModel, Emulator
@@ -171,7 +171,7 @@ class Call:
                 return fault
         return None
 
-    def start(self, connection: Connection, wire: Wire, work: Work, frames: dict[str, bytes]) -> None:
+    def start(self, connection: Exchange, wire: Wire, work: Work, frames: dict[str, bytes]) -> None:
         """Pace the answer.
 
         Args:

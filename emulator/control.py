@@ -12,7 +12,7 @@ import orjson
 
 from emulator.calls import TRUTH_COLUMNS
 from emulator.faults import Fault, fault_from
-from emulator.http.connection import Connection, Request, Response, json_response
+from emulator.http.connection import Exchange, Request, Response, json_response
 from emulator.models import Emulator
 from emulator.profiles import ProfileError
 from facts.stack import Grant
@@ -41,7 +41,7 @@ class Control:
             "/control/credentials": self._credentials,
         }
 
-    def handle(self, request: Request, connection: Connection) -> Response:
+    def handle(self, request: Request, connection: Exchange) -> Response:
         """Answer one request of who has the stack's token."""
         if not matches(self._token, request.headers.get(HEADER.lower())):
             return json_response(403, {"message": f"send this stack's token as {HEADER}; `peakday up` names it"})

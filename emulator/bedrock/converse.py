@@ -11,7 +11,7 @@ from emulator.bedrock.prompt import Prompt, read_prompt
 from emulator.bedrock.prompt_cache import CacheUse, Point, PromptCache
 from emulator.bedrock.rules import check_conversation, check_points, turn_of
 from emulator.calls import Call, Caller, Refused, Reply, ToolCall, Work, reply_to, shop_reply
-from emulator.http.connection import Connection, Request, http_head
+from emulator.http.connection import Exchange, Request, http_head
 from emulator.http.stream import Wire
 from emulator.models import EmulatedModel, Emulator
 from emulator.quotas import Reservation
@@ -49,7 +49,7 @@ _FAULT_FRAMES = {
 
 
 def converse(emulator: Emulator, emulated: EmulatedModel, body: dict[str, Any], request: Request, caller: Caller,
-             connection: Connection, streams: bool) -> None:  # fmt: skip
+             connection: Exchange, streams: bool) -> None:  # fmt: skip
     """Answer one call, or refuse it.
 
     Raises:

@@ -12,7 +12,7 @@ from emulator.bedrock.prompt import TooDeepError, read_prompt
 from emulator.bedrock.shapes import RequestShapes, WrongTypeError
 from emulator.bedrock.signatures import is_signed
 from emulator.calls import Caller, Refused
-from emulator.http.connection import Connection, Request, Response, json_response
+from emulator.http.connection import Exchange, Request, Response, json_response
 from emulator.models import EmulatedModel, Emulator
 
 _MODEL = re.compile(r"/model/(.+)/(converse|converse-stream|count-tokens)")
@@ -32,7 +32,7 @@ class Bedrock:
         self._emulator = emulator
         self._shapes = RequestShapes((*_OPERATIONS.values(), "ApplyGuardrail"))
 
-    def handle(self, request: Request, connection: Connection) -> Response | None:
+    def handle(self, request: Request, connection: Exchange) -> Response | None:
         """Answer one request; every refusal is an error the SDKs know."""
         try:
             try:
@@ -43,7 +43,7 @@ class Bedrock:
             headers = {"x-amzn-ErrorType": refused.name, "x-amzn-RequestId": self._emulator.new_id()}
             return json_response(refused.status, {"message": refused.message}, headers)
 
-    def _dispatch(self, request: Request, connection: Connection) -> Response | None:
+    def _dispatch(self, request: Request, connection: Exchange) -> Response | None:
         if request.method != "POST":
             raise Refused(405, "UnsupportedOperationException", "The operation is not supported.")
         caller = self._caller(request)

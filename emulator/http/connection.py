@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from functools import lru_cache
-from typing import cast
+from typing import Protocol, cast
 from urllib.parse import unquote
 
 import httptools
@@ -57,8 +57,44 @@ class Response:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-Handler = Callable[[Request, "Connection"], Response | None]
-"""Answers a request, or starts a stream on the connection and returns None."""
+class Exchange(Protocol):
+    """Where the answer to one request goes: an HTTP/1.1 connection, or one stream of HTTP/2."""
+
+    stream: Stream | None
+
+    @property
+    def accepted(self) -> int:
+        """Connections that the server has accepted since it started, this one included."""
+
+    def send(self, data: bytes) -> None:
+        """Send part of an HTTP/1.1 answer now, or as soon as the socket takes it."""
+
+    def finish(self, reusable: bool) -> None:
+        """The response is complete."""
+
+    def cut(self) -> None:
+        """Break off without a proper end."""
+
+
+Handler = Callable[[Request, Exchange], Response | None]
+"""Answers a request, or starts a stream on the exchange and returns None."""
+
+
+class Served(Protocol):
+    """One client connection."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether an answer is under way."""
+
+    def close(self) -> None:
+        """Close when what was written is out."""
+
+
+def request_from(method: str, target: str, headers: dict[str, str], body: bytes, waited_s: float) -> Request:
+    """A request from its target as sent; `waited_s`: how long it may have waited for us."""
+    path, _, query = target.partition("?")
+    return Request(method, unquote(path), query, headers, body, time.monotonic() - waited_s)
 
 
 def json_response(status: int, value: object, headers: dict[str, str] | None = None) -> Response:
@@ -88,12 +124,25 @@ class Server:
         self.handle = handle
         self.loop_lag_s = loop_lag_s
         self.between = between
-        self.connections: set[Connection] = set()
+        self.connections: set[Served] = set()
         self.accepted = 0
 
     def busy(self) -> bool:
         """Whether any answer is under way."""
-        return any(connection.stream is not None for connection in self.connections)
+        return any(connection.busy for connection in self.connections)
+
+    def waited_s(self, of: socket.socket) -> float:
+        """How long the request just read may have waited for us: 0 while the loop keeps up with its heartbeat.
+
+        When it does not, Linux tells how long ago the socket's last data came in, to a few ms; elsewhere the overdue
+        heartbeat is the bound.
+        """
+        lag_s = self.loop_lag_s()
+        if lag_s > 0 and hasattr(socket, "TCP_INFO"):
+            info = of.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _LAST_DATA_RECEIVED + 4)
+            waited_ms: int = struct.unpack_from("I", info, _LAST_DATA_RECEIVED)[0]
+            return min(lag_s, waited_ms / 1000)
+        return lag_s
 
 
 class Connection(asyncio.Protocol):
@@ -115,6 +164,11 @@ class Connection(asyncio.Protocol):
         """Connections that the server has accepted since it started, this one included."""
         return self._server.accepted
 
+    @property
+    def busy(self) -> bool:
+        """Whether an answer is under way."""
+        return self.stream is not None
+
     # --- asyncio -------------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -123,7 +177,6 @@ class Connection(asyncio.Protocol):
         self._socket = transport.get_extra_info("socket")
         self._fd = self._socket.fileno()
         self._server.connections.add(self)
-        self._server.accepted += 1
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone; what it was being sent ends."""
@@ -183,31 +236,17 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """A request is whole."""
-        path, _, query = self._url.decode("latin-1").partition("?")
         if self._size > BODY_BYTES_MAX:
             self._refuse(413, f"the body exceeds {BODY_BYTES_MAX} bytes")
             return
-        request = Request(
-            self._parser.get_method().decode(), unquote(path), query, self._headers, b"".join(self._body),
-            time.monotonic() - self._waited_s(),
+        request = request_from(
+            self._parser.get_method().decode(), self._url.decode("latin-1"), self._headers, b"".join(self._body),
+            self._server.waited_s(self._socket),
         )  # fmt: skip
         self._keep_alive = self._parser.should_keep_alive()
         self._waiting.append(request)
         if not self._answering:
             self._answer_next()
-
-    def _waited_s(self) -> float:
-        """How long the request just read may have waited for us: 0 while the loop keeps up with its heartbeat.
-
-        When it does not, Linux tells how long ago the socket's last data came in, to a few ms; elsewhere the overdue
-        heartbeat is the bound.
-        """
-        lag_s = self._server.loop_lag_s()
-        if lag_s > 0 and hasattr(socket, "TCP_INFO"):
-            info = self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _LAST_DATA_RECEIVED + 4)
-            waited_ms: int = struct.unpack_from("I", info, _LAST_DATA_RECEIVED)[0]
-            return min(lag_s, waited_ms / 1000)
-        return lag_s
 
     # --- answers -------------------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from emulator.bedrock.prompt import TooDeepError, written
 from emulator.calls import Call, Caller, Refused, Reply, Work, reply_to, shop_reply
 from emulator.engine.block_cache import chain
 from emulator.engine.pool import Pool
-from emulator.http.connection import Connection, Request, Response, http_head, json_response
+from emulator.http.connection import Exchange, Request, Response, http_head, json_response
 from emulator.http.stream import Wire
 from emulator.language.conversations import Turn
 from emulator.models import EmulatedModel, Emulator
@@ -51,7 +51,7 @@ class OpenAi:
     def __init__(self, emulator: Emulator) -> None:
         self._emulator = emulator
 
-    def handle(self, request: Request, connection: Connection) -> Response | None:
+    def handle(self, request: Request, connection: Exchange) -> Response | None:
         """Answer one request; errors in vLLM's form."""
         try:
             if request.path == "/v1/models":
@@ -76,7 +76,7 @@ class OpenAi:
         ]  # fmt: skip
         return json_response(200, {"object": "list", "data": rows})
 
-    def _complete(self, request: Request, connection: Connection, chat: bool) -> None:
+    def _complete(self, request: Request, connection: Exchange, chat: bool) -> None:
         if request.method != "POST":
             raise Refused(405, "MethodNotAllowedError", "Method Not Allowed")
         try:
@@ -97,7 +97,7 @@ class OpenAi:
             emulated.stats.count_error(refused.name)
             raise
 
-    def _start(self, asked: Asked, emulated: EmulatedModel, request: Request, connection: Connection) -> None:
+    def _start(self, asked: Asked, emulated: EmulatedModel, request: Request, connection: Exchange) -> None:
         emulator = self._emulator
         call = Call(
             emulator,
