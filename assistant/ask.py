@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from assistant.errors import AssistantError
 from host.control_token import control_headers
 from host.fetch import connect, own_addresses
+from host.redaction import shown_url
 from wire.sse import SseParser
 
 _READ_BYTES = 65_536
@@ -118,10 +119,12 @@ def _posted(
             connection.request(method, parts.path.rstrip("/") + path, content, sent)
             response = connection.getresponse()
         except OSError as error:
-            raise AssistantError(f"{url}: the assistant does not answer ({error}); is `peakday up` running?") from None
+            raise AssistantError(
+                f"{shown_url(url)}: the assistant does not answer ({error}); is `peakday up` running?"
+            ) from None
         with response:
             if response.status != 200:
-                raise AssistantError(f"{url}{path}: {response.status} {_reason(response.read())}")
+                raise AssistantError(f"{shown_url(url)}{path}: {response.status} {_reason(response.read())}")
             yield response
 
 

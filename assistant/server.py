@@ -31,6 +31,7 @@ from assistant.settings import Stack, read_stack
 from assistant.shop.catalogue import Catalogue
 from host.ports import PortError, listen
 from host.processes import ParentWatch
+from host.redaction import keep_private
 
 DRAIN_S = 2
 _WATCH_S = 0.5
@@ -39,6 +40,7 @@ _WATCH_S = 0.5
 def main() -> int:
     """Serve; returns the exit code."""
     args = _arguments()
+    keep_private()  # the store holds what customers wrote
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     try:
         stack = read_stack(args.stack)

@@ -1,4 +1,4 @@
-"""Files and folders that are there whole or not at all: written aside, then renamed."""
+"""Files and folders that are there whole or not at all, for their owner alone: written aside, then renamed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def written_aside(path: Path) -> Iterator[Path]:
     aside = _aside(path)
     with _named(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        os.close(os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     try:
         yield aside
         with _named(path):
@@ -42,7 +42,7 @@ def folder_aside(path: Path) -> Iterator[Path]:
     aside = _aside(path)
     with _named(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside.mkdir()
+        aside.mkdir(mode=0o700)
     try:
         yield aside
         try:

@@ -11,10 +11,10 @@ import json
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from host.errors import PeakdayError
 from host.ports import is_loopback_url
+from host.redaction import HIDDEN, shown_body, shown_headers, shown_url, shown_urls
 
 SCHEMA = "peakday.load-job/2"
 FOLDER_VARIABLE = "PEAKDAY_WORKER_FOLDER"
@@ -46,18 +46,18 @@ class TargetSpec:
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise LoadError(f"target {self.kind}={self.url}: unknown kind {self.kind!r}; one of {', '.join(KINDS)}")
+            raise LoadError(
+                f"target {self.kind}={shown_url(self.url)}: unknown kind {self.kind!r}; one of {', '.join(KINDS)}"
+            )
 
-    def without_query(self) -> TargetSpec:
-        """The target as it is kept: a query may hold a secret."""
-        if self.mapping is None or "url" not in self.mapping:
-            return replace(self, url=without_query(self.url))
-        urls = self.mapping["url"]
-        if isinstance(urls, dict):
-            urls = {region: without_query(url) for region, url in urls.items()}
-        else:
-            urls = without_query(urls)
-        return replace(self, url=without_query(self.url), mapping=self.mapping | {"url": urls})
+    def without_secrets(self) -> TargetSpec:
+        """The target as it is kept: addresses without queries; of requests the shape, and no literal text."""
+        return replace(
+            self,
+            url=shown_url(self.url),
+            mapping=None if self.mapping is None else _shown_mapping(self.mapping),
+            request=None if self.request is None else _shown_request(self.request),
+        )
 
     def files(self) -> list[str]:
         """Files of this machine that the target needs: its customers, and its module."""
@@ -203,9 +203,13 @@ class LoadJob(Load):
         """Write the job as JSON."""
         path.write_text(json.dumps({"schema": SCHEMA, **asdict(self)}, indent=1, allow_nan=False) + "\n")
 
-    def without_queries(self) -> LoadJob:
+    def without_secrets(self) -> LoadJob:
         """The same job as the record keeps it, once nothing reads it any more."""
-        return replace(self, targets=tuple(target.without_query() for target in self.targets))
+        return replace(
+            self,
+            targets=tuple(target.without_secrets() for target in self.targets),
+            scrape_urls=tuple(shown_urls(self.scrape_urls).values()),
+        )
 
     def bundle(self) -> dict[str, Any]:
         """The job and the files it names, by path, for a worker that shares no disk with the master."""
@@ -254,9 +258,26 @@ class LoadJob(Load):
         return cls._of(raw)
 
 
-def without_query(url: str) -> str:
-    """A URL as records show it, without query and fragment."""
-    return urlsplit(str(url))._replace(query="", fragment="").geturl()
+def _shown_mapping(mapping: dict[str, Any]) -> dict[str, Any]:
+    """A mapping whose url, headers, body and token command hold no literal text any more."""
+    shown = dict(mapping)
+    if "url" in mapping:
+        urls = mapping["url"]
+        regional = isinstance(urls, dict)
+        shown["url"] = {region: shown_url(url) for region, url in urls.items()} if regional else shown_url(urls)
+    if "headers" in mapping:
+        shown["headers"] = shown_headers(mapping["headers"])
+    if "body" in mapping:
+        shown["body"] = shown_body(mapping["body"])
+    if isinstance(mapping.get("token"), dict):
+        shown["token"] = mapping["token"] | {"command": [HIDDEN]}
+    return shown
+
+
+def _shown_request(request: dict[str, Any]) -> dict[str, Any]:
+    """What the requests of an `openai` target hold: the system prompt is kept as a message is."""
+    headers, extra = request.get("headers") or {}, request.get("extra_body") or {}
+    return request | {"headers": shown_headers(headers), "extra_body": shown_body(extra)}
 
 
 def _tuples(raw: dict[str, Any], *keys: str) -> dict[str, Any]:

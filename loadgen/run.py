@@ -28,10 +28,11 @@ from typing import Any
 
 from host import processes
 from host.ports import free_port
+from host.redaction import shown_url
 from loadgen.analysis.finish import SystemEnd, finish_record
 from loadgen.coordinator.scrape import Scraper, scrape_urls
 from loadgen.coordinator.status_line import line
-from loadgen.job import FOLDER_VARIABLE, LoadError, LoadJob, without_query
+from loadgen.job import FOLDER_VARIABLE, LoadError, LoadJob
 from loadgen.record import RUNNING, RunInfo, ScenarioRef, TargetRef, write_info
 from loadgen.seal import VARIABLE, shared_secret
 from loadgen.worker.sample_buffer import ChunkWriter
@@ -195,7 +196,7 @@ def head(job: LoadJob, started: datetime) -> RunInfo:
         scenario=ScenarioRef(job.scenario["name"], job.scenario_hash, job.scenario),
         seed=job.seed,
         targets=tuple(
-            TargetRef(target.kind, without_query(target.url), target.region, target.model) for target in job.targets
+            TargetRef(target.kind, shown_url(target.url), target.region, target.model) for target in job.targets
         ),
         window=job.window if job.for_s is None else (0.0, job.length_s),
         scale=job.scale,

@@ -10,6 +10,7 @@ from typing import Any
 
 from dashboards.report import write_report
 from host.errors import Exit
+from host.redaction import shown_url
 from neuron_bench.endpoint.sweep import EndpointSpec
 from neuron_bench.endpoint.sweep import run as measure_endpoint
 from neuron_bench.importers.files import Known, import_file
@@ -141,6 +142,17 @@ def agree_to_stores(stores: Sequence[str | None], consent: Consent, console: Con
         require_live(consent, f"compiled graphs in {store}", "S3 requests and storage, a few cents", console)
 
 
+def server_url(url: str, option: str) -> str:
+    """The base URL of an OpenAI-compatible server; paths are added to it, so it has no query.
+
+    Raises:
+        CommandError: no such URL.
+    """
+    if "?" in url or "#" in url:
+        raise CommandError(f"{option} {shown_url(url)}: a server to bench takes no query; leave it out")
+    return checked_url(url, option)
+
+
 def _guarded(spec: Spec | EndpointSpec, file: Path, config: Config) -> Spec | EndpointSpec:
     if not isinstance(spec, EndpointSpec):
         return spec
@@ -161,7 +173,7 @@ def run_matrix_file(
     matrix, config = read_matrix(file), load_config()
     for entry in matrix.entries:
         if isinstance(entry.spec, EndpointSpec):
-            check_allowed(Named("openai", checked_url(entry.spec.url, f"{file}: url")), config, f"{file}: url")
+            check_allowed(Named("openai", server_url(entry.spec.url, f"{file}: url")), config, f"{file}: url")
     stores = [entry.spec.artifact_store for entry in matrix.entries if isinstance(entry.spec, Spec)]
     agree_to_stores(stores, consent, console)
     entries = tuple(replace(entry, spec=_guarded(entry.spec, file, config)) for entry in matrix.entries)
@@ -177,7 +189,7 @@ def run_matrix_file(
 
 
 def _run_endpoint(options: BenchOptions, folder: Path, seed: int, console: Console) -> None:
-    target = admit(Named("openai", checked_url(str(options.url), "--url")), load_config(), "--url")
+    target = admit(Named("openai", server_url(str(options.url), "--url")), load_config(), "--url")
     check_answers(target)
     if options.resume is not None:
         raise CommandError("--resume: only --method trace can go on with an earlier record")

@@ -12,6 +12,7 @@ import typer
 
 from host.environment import peakday_version
 from host.errors import Exit
+from host.redaction import keep_private
 from peakday.commands import (
     assistant,
     aws,
@@ -28,6 +29,7 @@ from peakday.commands import (
     target,
 )
 from peakday.errors import explain
+from wire.text import Untrusted
 
 app = typer.Typer(
     name="peakday",
@@ -64,6 +66,7 @@ for family in (setup, scenario, stack, run, target, bench, calibrate, cache, pla
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit with its code (docs/commands.md has the table)."""
+    keep_private()
     signal.signal(signal.SIGTERM, _terminated)
     try:
         code = typer.main.get_command(app)(args=list(arguments or sys.argv[1:]), standalone_mode=False)
@@ -86,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _fail(message: str, code: Exit) -> Exit:
-    print(f"peakday: {message}", file=sys.stderr)
+    print(f"peakday: {Untrusted(message).terminal}", file=sys.stderr)
     return code
 
 

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from host.errors import Exit
 from host.fetch import FetchError, connect, fetch, own_addresses
 from host.ports import is_loopback_url
-from loadgen.job import without_query
+from host.redaction import shown_url
 from loadgen.targets.mapping import named_target, target_specs, with_values
 from peakday.config import FILE, Config
 from peakday.errors import CommandError
@@ -74,7 +74,7 @@ def parse_targets(texts: Sequence[str], values: Mapping[str, str] | None = None)
 def _parse(text: str, values: Mapping[str, str] | None) -> list[Named]:
     kind, equals, rest = text.partition("=")
     if not equals or kind not in KINDS:
-        raise CommandError(f"--target {text!r}: expected KIND=URL with KIND one of {', '.join(KINDS)}")
+        raise CommandError(f"--target {shown_url(text)!r}: expected KIND=URL with KIND one of {', '.join(KINDS)}")
     if kind == "http":
         named = named_target(rest)
         specs = target_specs(Path(rest), values) if named is None else target_specs(named[0], named[1])
@@ -84,10 +84,10 @@ def _parse(text: str, values: Mapping[str, str] | None) -> list[Named]:
     if kind == "module":
         module, at, url = rest.rpartition("@")
         if not at or ":" not in module:
-            raise CommandError(f"--target {text!r}: expected module=FILE.py:Class@URL")
+            raise CommandError(f"--target {shown_url(text)!r}: expected module=FILE.py:Class@URL")
         file, _, name = module.rpartition(":")
         if not Path(file).is_file():
-            raise CommandError(f"--target {text!r}: {file}: no such file")
+            raise CommandError(f"--target {shown_url(text)!r}: {file}: no such file")
         return [Named("module", checked_url(url), {"module": f"{Path(file).resolve()}:{name}"})]
     return [Named(kind, checked_url(rest))]
 
@@ -102,7 +102,7 @@ def checked_url(url: str, option: str = "--target") -> str:
     if parts.username or parts.password:
         raise CommandError(f"{option}: credentials do not belong into a URL; use a header with ${{ENV}} in a mapping")
     if parts.scheme not in ("http", "https") or not parts.hostname or port == -1:
-        raise CommandError(f"{option} {url!r}: expected a URL such as http://127.0.0.1:8080")
+        raise CommandError(f"{option} {shown_url(url)!r}: expected a URL such as http://127.0.0.1:8080")
     return url.rstrip("/")
 
 
@@ -115,7 +115,7 @@ def check_allowed(named: Named, config: Config, option: str = "--target") -> Non
     if is_loopback_url(named.url) or origin(named.url) in {origin(owned) for owned in config.owned_targets}:
         return
     raise CommandError(
-        f"{option} {without_query(named.url)}: not loopback and not declared as yours; "
+        f"{option} {shown_url(named.url)}: not loopback and not declared as yours; "
         f"add {origin(named.url)} to owned_targets in {FILE} if you may load it"
     )
 
@@ -132,7 +132,7 @@ def admit(named: Named, config: Config, option: str = "--target") -> Target:
         addresses = own_addresses(host) or _resolved(str(host))
     except OSError as error:
         raise CommandError(
-            f"{option} {without_query(named.url)}: its host has no address ({error.strerror})", Exit.ENVIRONMENT
+            f"{option} {shown_url(named.url)}: its host has no address ({error.strerror})", Exit.ENVIRONMENT
         ) from None
     return Target(named.kind, named.url, named.spec, addresses, _SEAL)
 
@@ -155,7 +155,7 @@ def check_answers(target: Target, option: str = "--target") -> None:
         connect(target.addresses, port, ANSWER_WITHIN_S).close()
     except OSError as error:
         why = f"no answer in {ANSWER_WITHIN_S:g} s" if isinstance(error, TimeoutError) else str(error.strerror or error)
-        where = f"{target.kind}={without_query(target.url)}"
+        where = f"{target.kind}={shown_url(target.url)}"
         message = f"{option} {where}: does not answer ({why.lower()}); start it, or leave {option} out"
         raise CommandError(message, Exit.ENVIRONMENT) from None
 
@@ -235,7 +235,7 @@ def check_bind(address: str, config: Config, *, insecure: bool) -> None:
 def _keeps_no_budget(named: Named, verb: str, option: str) -> CommandError:
     free = "" if is_paid_api(named) else f", or, if it is free, list {origin(named.url)} under unpaid_targets in {FILE}"
     return CommandError(
-        f"{option} {named.kind}={without_query(named.url)}: its answers may be paid for by the token, and {verb} "
+        f"{option} {named.kind}={shown_url(named.url)}: its answers may be paid for by the token, and {verb} "
         f"keeps no budget; load it with `peakday run --live --budget-usd`{free}"
     )
 

@@ -68,7 +68,7 @@ def finish_record(
         skipped=(*_skipped_streams(job), *(scraper.skipped if scraper else ())),
     )
     write_info(job.folder, info)
-    job.without_queries().write(job.folder / "job.json")
+    job.without_secrets().write(job.folder / "job.json")
     (job.folder / "live.json").unlink(missing_ok=True)
     return info
 

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from host.fetch import FetchError, fetch
+from host.redaction import shown_urls
 from loadgen.job import LoadJob
 from loadgen.record import SERVER, write_chunk
 
@@ -30,9 +31,7 @@ _DETAIL = ("_bucket", "_created")
 
 def scrape_urls(job: LoadJob) -> tuple[str, ...]:
     """Where a run's targets and the emulator publish their own figures."""
-    urls = [
-        f"{target.url.removesuffix('/v1')}/metrics" for target in job.targets if target.kind in ("assistant", "openai")
-    ]
+    urls = [_metrics_url(target.url) for target in job.targets if target.kind in ("assistant", "openai")]
     urls += [f"{job.emulator_url}/metrics"] if job.emulator_url else []
     return tuple(dict.fromkeys([*urls, *job.scrape_urls]))
 
@@ -54,6 +53,11 @@ def samples(text: str) -> list[tuple[str, str, float]]:
     return rows
 
 
+def _metrics_url(base: str) -> str:
+    parts = urlsplit(base)
+    return parts._replace(path=f"{parts.path.removesuffix('/v1')}/metrics").geturl()
+
+
 class Scraper:
     """A thread that reads every URL every two seconds.
 
@@ -66,6 +70,7 @@ class Scraper:
     ) -> None:
         self._admitted = admitted or {}
         self._urls = list(urls)
+        self._shown = shown_urls(urls)  # as the record names them: a query may hold a secret
         self._folder = folder
         self._rows: list[tuple[float, str, str, str, float]] = []
         self._first: dict[tuple[str, str], float] = {}
@@ -98,14 +103,15 @@ class Scraper:
                 addresses = self._admitted.get(urlsplit(url).hostname or "", ())
                 page = fetch(url, within_s=WITHIN_S, addresses=addresses, bytes_max=PAGE_BYTES_MAX)
             except FetchError as error:
+                name = self._shown[url]
                 if url in self._answered:
-                    self._missed[url] = self._missed.get(url, 0) + 1
+                    self._missed[name] = self._missed.get(name, 0) + 1
                     continue
                 self._urls.remove(url)
-                self.skipped.append(f"{url}: not scraped any more ({error})")
+                self.skipped.append(f"{name}: not scraped any more ({error})")
                 continue
             self._answered.add(url)
-            self._keep(second, url, samples(page.decode("utf-8", "replace")))
+            self._keep(second, self._shown[url], samples(page.decode("utf-8", "replace")))
         if len(self._rows) >= CHUNK_ROWS:
             self._write()
 

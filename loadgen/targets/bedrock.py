@@ -11,6 +11,7 @@ import orjson
 
 from facts import reader
 from host.ports import is_loopback
+from host.redaction import shown_url
 from loadgen.job import LoadError, TargetSpec
 from loadgen.schedule.session import SessionState
 from loadgen.targets.base import Fetch, Shared, new_trace, trace_headers
@@ -29,7 +30,7 @@ class BedrockTarget:
 
     def __init__(self, spec: TargetSpec, where: Endpoint, shared: Shared) -> None:
         if spec.model is None:
-            raise LoadError(f"target bedrock={spec.url}: which model? Name one with --model")
+            raise LoadError(f"target bedrock={shown_url(spec.url)}: which model? Name one with --model")
         self.spec = spec
         self.where = where
         self._shared = shared
@@ -139,7 +140,7 @@ class ConverseAnswer(Answer):
             "purpose": "answer",
             "model": self.spec.model,
             "supply": "bedrock",
-            "endpoint": self.spec.url,
+            "endpoint": shown_url(self.spec.url),
             "region": self.spec.region,
             "max_tokens": self.max_tokens,
             "input_tokens": usage.get("inputTokens"),

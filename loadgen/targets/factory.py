@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from host.redaction import shown_url
 from loadgen.job import LoadError, TargetSpec
 from loadgen.targets.assistant import AssistantTarget
 from loadgen.targets.base import Shared, Target
@@ -31,5 +32,5 @@ def make_target(spec: TargetSpec, shared: Shared) -> Target:
     try:
         where = endpoint(spec.url, shared.job.admitted)
     except OSError as error:
-        raise LoadError(f"target {spec.kind}={spec.url}: {error.strerror}") from None
+        raise LoadError(f"target {spec.kind}={shown_url(spec.url)}: {error.strerror}") from None
     return _KINDS[spec.kind](spec, where, shared)

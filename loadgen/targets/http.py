@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
+from host.redaction import shown_url
 from loadgen.job import LoadError, TargetSpec
 from loadgen.schedule.session import SessionState
 from loadgen.targets.base import Fetch, Refused, Shared, new_trace, trace_headers
@@ -30,7 +31,8 @@ class HttpTarget:
 
     def __init__(self, spec: TargetSpec, where: Endpoint, shared: Shared | None = None) -> None:
         if spec.mapping is None:
-            raise LoadError(f"target http={spec.url}: no mapping file; name one with --target http=FILE.yaml")
+            where_to = shown_url(spec.url)
+            raise LoadError(f"target http={where_to}: no mapping file; name one with --target http=FILE.yaml")
         self.spec = spec
         self.where = where
         self._shared = shared

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from random import Random
 
 from host.fetch import connect as connect_to
+from host.redaction import shown_url
 from loadgen.job import LoadError, TargetSpec
 from loadgen.targets.base import new_trace, trace_headers
 from loadgen.targets.http import HttpTarget, history_fields
@@ -45,7 +46,7 @@ def ask_mapped(
         where = endpoint(spec.url, admitted)
         connection = connect(where, within_s)
     except OSError as error:
-        raise LoadError(f"target http={spec.url}: does not answer ({error})") from None
+        raise LoadError(f"target http={shown_url(spec.url)}: does not answer ({error})") from None
     asked = request(spec, where, message)
     with connection, contextlib.ExitStack() as stack:
         started_s = time.monotonic()
@@ -56,12 +57,13 @@ def ask_mapped(
             answer.begin()
             if not 200 <= answer.status < 300:
                 text = answer.read(300).decode("utf-8", "replace")
-                raise LoadError(f"target http={spec.url}: status {answer.status}: {text}")
+                raise LoadError(f"target http={shown_url(spec.url)}: status {answer.status}: {text}")
             yield from _pieces(answer, MappedReader(spec.mapping or {}), started_s)
         except (OSError, http.client.HTTPException) as error:
-            raise LoadError(f"target http={spec.url}: the answer broke off ({error!r})") from None
+            raise LoadError(f"target http={shown_url(spec.url)}: the answer broke off ({error!r})") from None
         except (BadAnswer, EventStreamError, ValueError) as error:
-            raise LoadError(f"target http={spec.url}: the mapping's format does not fit the answer ({error})") from None
+            where_to = shown_url(spec.url)
+            raise LoadError(f"target http={where_to}: the mapping's format does not fit the answer ({error})") from None
 
 
 def _pieces(answer: http.client.HTTPResponse, reader: MappedReader, started_s: float) -> Iterator[Piece]:

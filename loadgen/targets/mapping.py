@@ -9,6 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from host.redaction import SECRET_NAME, shown_url
 from host.tables import table_rows
 from host.yaml_text import read_yaml
 from loadgen.job import LoadError, TargetSpec
@@ -32,7 +33,6 @@ FIELDS = (
 )  # fmt: skip
 """Placeholders of every turn; `{customer.NAME}` are the columns of the customers file, and `{customer.id}`."""
 _ENV = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-SECRET_NAME = re.compile(r"authorization|cookie|key|token|secret|password", re.IGNORECASE)
 _FIELD = re.compile(r"\{([a-z_]+(?:\.[A-Za-z0-9_]+)?)\}")
 
 # OpenAI Responses: https://platform.openai.com/docs/api-reference/responses-streaming
@@ -155,7 +155,8 @@ def named_target(text: str) -> tuple[Path, dict[str, str]] | None:
     if not colon or not url.startswith(("http://", "https://")):
         return None
     if name not in named_mappings():
-        raise LoadError(f"http={text}: no mapping is called {name!r}; named ones: {', '.join(named_mappings())}")
+        known = ", ".join(named_mappings())
+        raise LoadError(f"http={shown_url(text)}: no mapping is called {name!r}; named ones: {known}")
     return Path(str(NAMED / f"{name}.yaml")), {"url": url}
 
 

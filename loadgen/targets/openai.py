@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import orjson
 
+from host.redaction import shown_url
 from loadgen.job import TargetSpec
 from loadgen.schedule.session import SessionState
 from loadgen.targets.base import Fetch, RequestTemplate, Shared
@@ -253,7 +254,7 @@ class OpenAiAnswer(SseAnswer):
             "purpose": "answer",
             "model": self.spec.model,
             "supply": "self_hosted",
-            "endpoint": self.spec.url,
+            "endpoint": shown_url(self.spec.url),
             "region": self.spec.region,
             "max_tokens": self.max_tokens,
             "input_tokens": None if prompt is None else prompt - (cached or 0),

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple, Protocol
 
 import orjson
 
-from loadgen.job import TargetSpec, without_query
+from host.redaction import shown_url
+from loadgen.job import TargetSpec
 from loadgen.targets.mapping import PARTS, at
 from loadgen.targets.usage import count, figure
 from loadgen.transport.answer import Answer, BadAnswer
@@ -230,7 +231,7 @@ class SignalAnswer(Answer):
         if self.usage:
             self.calls.append(
                 {"call_index": 0, "start_s": 0.0, "timed_by": "loadgen", "status": self.status, "purpose": "answer",
-                 "endpoint": without_query(self.spec.url), "region": self.spec.region, "tpot_s": self.tpot_s,
+                 "endpoint": shown_url(self.spec.url), "region": self.spec.region, "tpot_s": self.tpot_s,
                  **self.usage}
             )  # fmt: skip
 

@@ -30,7 +30,7 @@ class SampleBuffer:
         folder = run_dir / FOLDER
         folder.mkdir(parents=True, exist_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-        self._files = {table: os.open(folder / f"{table}-{worker}.jsonl", flags, 0o644) for table in tables}
+        self._files = {table: os.open(folder / f"{table}-{worker}.jsonl", flags, 0o600) for table in tables}
         self._lines: dict[str, list[bytes]] = {table: [] for table in tables}
 
     def add(self, table: str, row: list[Any]) -> None:

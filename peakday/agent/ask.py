@@ -9,9 +9,9 @@ from typing import Any
 
 from assistant.ask import ask
 from host.errors import Exit
-from loadgen.job import LoadError, TargetSpec, without_query
+from host.redaction import HIDDEN, SECRET_NAME, shown_url
+from loadgen.job import LoadError, TargetSpec
 from loadgen.targets.inspection import Piece, ask_mapped
-from loadgen.targets.mapping import SECRET_NAME
 from loadgen.targets.openai_options import OpenAiOptions, as_mapping
 from loadgen.targets.signals import Signal
 from peakday.config import load_config
@@ -58,7 +58,7 @@ def admit_one(target: str, consent: Consent, console: Console) -> Target:
     text = target if "=" in target.partition("://")[0] else f"assistant={target}"
     named = parse_targets([text])[0]
     check_allowed(named, config)
-    what, cost = f"one question to {without_query(named.url)}", "a turn's price; it is not known"
+    what, cost = f"one question to {shown_url(named.url)}", "a turn's price; it is not known"
     if is_paid_api(named):  # before so much as a name is looked up
         require_live(consent, what, cost, console)
         return admit(named, config)
@@ -133,15 +133,40 @@ _PARTS = {
 }
 
 
+_OPEN_HEADERS = ("host", "content-type", "content-length", "accept", "traceparent", "tracestate", "user-agent")
+"""Headers whose values we write ourselves; every other may hold a secret."""
+
+
 def masked(request: bytes) -> str:
-    """A request as it was sent, without the values of headers that hold secrets."""
+    """A request as sent, without query, a mapping's headers' values, and body values whose key tells of a secret."""
     head, _, body = request.decode("utf-8", "replace").partition("\r\n\r\n")
     first, *headers = head.split("\r\n")
+    names = [line.partition(":")[0] for line in headers]
     hidden = [
-        f"{line.partition(':')[0]}: ***" if SECRET_NAME.search(line.partition(":")[0]) else line for line in headers
+        line if name.lower() in _OPEN_HEADERS else f"{name}: {HIDDEN}"
+        for name, line in zip(names, headers, strict=True)
     ]
     path, query, _ = first.partition("?")
-    return "\n".join([f"{path}?*** HTTP/1.1" if query else first, *hidden, "", body])
+    return "\n".join([f"{path}?{HIDDEN} HTTP/1.1" if query else first, *hidden, "", _masked_body(body)])
+
+
+def _masked_body(body: str) -> str:
+    """The body; one with a key that tells of a secret is written anew, that key's value hidden."""
+    try:
+        value = json.loads(body)
+    except ValueError:
+        return body
+    shown = _without_secret_keys(value)
+    return body if shown == value else json.dumps(shown, separators=(",", ":"), ensure_ascii=False)
+
+
+def _without_secret_keys(part: Any) -> Any:
+    if isinstance(part, dict):
+        return {
+            key: HIDDEN if isinstance(value, str) and SECRET_NAME.search(key) else _without_secret_keys(value)
+            for key, value in part.items()
+        }
+    return [_without_secret_keys(value) for value in part] if isinstance(part, list) else part
 
 
 def lines(events: Sequence[dict[str, Any]]) -> Iterator[str]:

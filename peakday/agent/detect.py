@@ -11,6 +11,7 @@ from pathlib import Path
 from host.atomic import write_text
 from host.errors import Exit
 from host.fetch import FetchError, fetch
+from host.redaction import shown_url
 from host.yaml_text import dump_yaml, read_yaml
 from loadgen.job import LoadError, TargetSpec
 from loadgen.targets.inspection import ask_mapped
@@ -40,6 +41,10 @@ class Tried:
     score: int
     found: str
 
+    def shown(self) -> dict[str, object]:
+        """The same as data, without the query of its URL."""
+        return vars(self) | {"target": shown_url(self.target)}
+
 
 def detect(
     url: str, model: str | None, out: Path | None, consent: Consent, console: Console, api_key_env: str | None = None
@@ -63,13 +68,14 @@ def detect(
         lines.append(
             "none was recognised; write a mapping (docs/load.md) and look at it with `peakday ask --target http=FILE`"
         )
-        return "\n".join(lines), {"tried": [vars(one) for one in tried], "best": None}, Exit.GATE_FAILED
-    lines.append(
-        f"\npeakday run smoke --rate 1/s --for 10s --target {best.target}" + (f" --model {model}" if model else "")
-    )
+        return "\n".join(lines), {"tried": [one.shown() for one in tried], "best": None}, Exit.GATE_FAILED
+    shown = best.shown()["target"]
+    lines.append(f"\npeakday run smoke --rate 1/s --for 10s --target {shown}" + (f" --model {model}" if model else ""))
+    if shown != best.target:
+        lines.append("(add the query that you typed: it is not printed, as it may hold a secret)")
     if out is not None:
         lines.append(str(_written(best.target, out)))
-    return "\n".join(lines), {"tried": [vars(one) for one in tried], "best": best.target}, Exit.OK
+    return "\n".join(lines), {"tried": [one.shown() for one in tried], "best": shown}, Exit.OK
 
 
 def _assistant(url: str, place: Target) -> Iterator[Tried]:
@@ -124,7 +130,7 @@ def _written(target: str, out: Path) -> Path:
     """The best mapping as a file of one's own, to change where the server differs."""
     named = named_target(target.removeprefix("http=")) if target.startswith("http=") else None
     if named is None:
-        raise CommandError(f"--out: {target} needs no mapping file; use it as it is")
+        raise CommandError(f"--out: {shown_url(target)} needs no mapping file; use it as it is")
     if out.exists():
         raise CommandError(f"--out {out}: is already here; choose another name")
     write_text(out, dump_yaml(with_values(read_yaml(named[0], error=LoadError), named[1])))

@@ -6,6 +6,7 @@ from typing import Any
 
 from assistant.ask import auto_buy
 from host.ports import is_loopback_url
+from host.redaction import shown_url
 from peakday.errors import CommandError
 
 _STATES = {"": None, "on": True, "off": False}
@@ -18,7 +19,9 @@ def switch_auto_buy(target: str, state: str) -> tuple[str, dict[str, Any]]:
         CommandError: a word that is neither on nor off, or an assistant on another machine.
     """
     if not is_loopback_url(target):
-        raise CommandError(f"{target}: the switch is served on loopback only; run this on the assistant's machine")
+        raise CommandError(
+            f"{shown_url(target)}: the switch is served on loopback only; run this on the assistant's machine"
+        )
     if state not in _STATES:
         raise CommandError(f"auto-buy: {state!r} is neither on nor off")
     switched = auto_buy(target, _STATES[state])

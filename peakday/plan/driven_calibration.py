@@ -17,6 +17,7 @@ from capacity.simulator.rate_at_slo import Lengths, rate_at_slo
 from capacity.simulator.requests import Floats, Ints
 from host.atomic import write_text
 from host.errors import Exit
+from host.redaction import shown_url
 from loadgen.record import Run, load_run
 from neuron_bench.step_model import StepModel
 from peakday.consent import Consent
@@ -75,7 +76,9 @@ def sweep_of(
         CommandError: a target of another kind, an SLO that a replica cannot be held to, or no time.
     """
     if not target.startswith("openai="):
-        raise CommandError(f"--target {target}: expected openai=URL, such as openai=http://127.0.0.1:8000/v1")
+        raise CommandError(
+            f"--target {shown_url(target)}: expected openai=URL, such as openai=http://127.0.0.1:8000/v1"
+        )
     wanted = parse_slo(slo, "--slo")
     if wanted.quantile is None or wanted.metric not in ("ttft_s", "tpot_s", "e2e_s"):
         raise CommandError(f"--slo {slo!r}: expected a percentile of ttft_s, tpot_s or e2e_s, such as ttft_s_p99 <= 1")

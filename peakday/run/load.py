@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +13,8 @@ from dashboards.html.live import live_page
 from facts import reader
 from host.environment import commit, host_facts, peakday_version
 from host.processes import End
-from loadgen.job import Load, LoadJob, TargetSpec, without_query
+from host.redaction import shown_command, shown_url
+from loadgen.job import Load, LoadJob, TargetSpec
 from loadgen.schedule.estimate import turn_usd_max
 from loadgen.targets.openai_options import OpenAiOptions, openai_options
 from peakday.consent import NO_CONSENT, Consent
@@ -175,7 +175,7 @@ def target_spec(target: Named, model: str | None, request: OpenAiOptions | None 
     """
     if request is not None and target.kind != "openai":
         raise CommandError(
-            f"--target {target.kind}={without_query(target.url)}: {OPENAI_ONLY}; a mapping file holds its own"
+            f"--target {target.kind}={shown_url(target.url)}: {OPENAI_ONLY}; a mapping file holds its own"
         )
     known = reader.models()
     protocol = {"openai": "openai", "bedrock": "converse"}.get(target.kind)
@@ -223,5 +223,5 @@ def turn_bound_usd(load: Load, options: LoadOptions, *, calls: bool) -> float:
 
 def environment() -> dict[str, Any]:
     """What was typed, and on which machine and version."""
-    command = ("peakday", *(shlex.quote(word) for word in sys.argv[1:]))
+    command = ("peakday", *shown_command(sys.argv[1:]))
     return {"command": command, "commit": commit(), "peakday_version": peakday_version(), "host": host_facts()}
