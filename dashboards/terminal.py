@@ -8,13 +8,13 @@ from capacity.plan import Plan
 from dashboards.html.plan.page import quota_short
 from dashboards.html.run.latency import error_counts
 from dashboards.html.run.load import check_sentences
-from dashboards.html.run.page import limit_sentence, verdict_banner
+from dashboards.html.run.page import limit_sentence, run_warnings, verdict_banner
 from dashboards.numbers.decisions import decisions
 from dashboards.numbers.plan import plan_numbers
 from dashboards.numbers.run import METRICS, Number, find, run_numbers
 from dashboards.numbers.slo import slo_results
 from dashboards.numbers.units import show
-from dashboards.numbers.warnings import SHOWN, by_weight
+from dashboards.numbers.warnings import at_most, by_weight
 from dashboards.order.verdict import order_verdict
 from loadgen.record import Run
 from wire.text import Untrusted
@@ -23,29 +23,47 @@ _TITLE_WIDTH = 13
 
 
 def run_summary(run: Run) -> str:
-    """A run in about ten lines: verdict, load, latency, cache, cost, first limit exceeded."""
+    """Everything a terminal says of a run: the answer, then the details."""
+    return f"{run_answer(run)}\n{run_details(run)}"
+
+
+def run_answer(run: Run) -> str:
+    """What the run comes to: verdict, turns, SLOs, TTFT, cost, first limit; then at most three warnings by weight."""
     numbers = run_numbers(run)
     banner = verdict_banner(run.info)
     head = f"Run {run.run_id}  {run.info.scenario_name}, seed {'?' if run.info.seed is None else run.info.seed}"
-    lines = [head, f"  {banner.word}: {banner.text}"]
-    lines += [f"    - {reason}" for reason in banner.reasons]
-    lines += [f"    ! {warning}" for warning in run.info.warnings or ()]
-    lines += [
-        _line("turns", [_pair(numbers, name, word) for name, word in _COUNTS]),
-        _line("rate", [_pair(numbers, name, word) for name, word in _RATES]),
-        *_slo_lines(run, numbers),
-        *[_latency(numbers, metric) for metric in ("ttft_s", "e2e_s", "tpot_s", "start_lag_s")],
-        _line("cache", [_pair(numbers, "cache_hit_token_ratio", word, level=level) for level, word in _LEVELS]),
-        _line("token cost", [_pair(numbers, name, word) for name, word in _COSTS]),
-    ]
-    lines.append(_line("errors", [_error_words(run)]))
-    lines += [_line("auto-buy" if i == 0 else "", parts) for i, parts in enumerate(_autobuy(numbers)) if any(parts)]
-    lines += [_line("" if i else "checks", [text]) for i, (_, text) in enumerate(check_sentences(run.info))]
     first = next(iter(run.info.what_broke_first or ()), None)
-    lines.append(_line("first limit", [f"exceeded: {limit_sentence(first)}" if first else "none exceeded on record"]))
+    lines = [
+        head,
+        f"  {banner.word}: {banner.text}",
+        *[f"    - {reason}" for reason in banner.reasons],
+        _line("turns", [_pair(numbers, name, word) for name, word in _COUNTS]),
+        *_slo_lines(run, numbers),
+        _latency(numbers, "ttft_s"),
+        _line("token cost", [_pair(numbers, name, word) for name, word in _COSTS]),
+        _line("first limit", [f"exceeded: {limit_sentence(first)}" if first else "none exceeded on record"]),
+        _line("errors", [_error_words(run)]),
+    ]
     if run.info.simulated:
         names = ", ".join(run.info.simulated)
         lines.append(_line("SIMULATED", [f"{names}: these rehearse the system, they measure no real model"]))
+    return _printed([*lines, *_warning_lines(run_warnings(run.info))])
+
+
+def run_details(run: Run) -> str:
+    """The rest of a run's numbers: rates, latencies, cache, purchases by price, and the checks on the run itself."""
+    numbers = run_numbers(run)
+    lines = [
+        _line("rate", [_pair(numbers, name, word) for name, word in _RATES]),
+        *[_latency(numbers, metric) for metric in ("e2e_s", "tpot_s", "start_lag_s")],
+        _line("cache", [_pair(numbers, "cache_hit_token_ratio", word, level=level) for level, word in _LEVELS]),
+        *[_line("auto-buy" if i == 0 else "", parts) for i, parts in enumerate(_autobuy(numbers)) if any(parts)],
+        *[_line("" if i else "checks", [text]) for i, (_, text) in enumerate(check_sentences(run.info))],
+    ]
+    return _printed(lines)
+
+
+def _printed(lines: Sequence[str]) -> str:
     return "\n".join(Untrusted(line).terminal for line in lines if line)
 
 
@@ -109,17 +127,19 @@ _COSTS = (("cost_usd_per_interaction", "per interaction"), ("cost_usd_per_turn",
 
 
 def plan_summary(plan: Plan) -> str:
-    """A plan in a screen: the first limit exceeded, chips by pool with their range, quota, hits, cost, provenance."""
+    """Everything a terminal says of a plan: the answer, then the details."""
+    return f"{plan_answer(plan)}\n{plan_details(plan)}"
+
+
+def plan_answer(plan: Plan) -> str:
+    """What the plan comes to: first limit, what it carries, chips, quotas short, cost; then at most three warnings."""
     numbers = plan_numbers(plan)
     lines = [
         f"Plan {plan.plan_id}  {plan.scenario.name}, seed {plan.seed}",
-        *_service_lines(plan),
         _line("first limit", [plan.first_limit_exceeded]),
-        *[_line("assumes" if i == 0 else "", [text]) for i, text in enumerate(plan.assumptions_with_most_effect[:3])],
-        *[_line("peak" if i == 0 else "", [_peak(demand.region, numbers)]) for i, demand in enumerate(plan.demand)],
+        *_service_lines(plan),
         *_chip_lines(plan, numbers),
         *_quota_lines(plan),
-        *_hit_lines(numbers),
         _line(
             "cost",
             [
@@ -127,7 +147,6 @@ def plan_summary(plan: Plan) -> str:
                 _at_list(numbers, "cost_usd_per_interaction", "cost_usd_per_interaction_list", intent="all"),
             ],
         ),
-        _line("", [_pair(numbers, f"cost_usd_per_interaction_{q}", q, intent="all") for q in ("p95", "p99")]),
         _line(
             "event",
             [
@@ -136,13 +155,26 @@ def plan_summary(plan: Plan) -> str:
             ],
         ),
         _line("order", [order_verdict(plan).sentence]),
-        *_decision_lines(plan),
-        *_warning_lines(plan.warnings),
-        _line("inputs", [_provenance_words(plan)]),
     ]
     if plan.simulated:
         lines.append(_line("SIMULATED", ["an input touched these: never order from them"]))
-    return "\n".join(Untrusted(line).terminal for line in lines if line)
+    return _printed([*lines, *_warning_lines(plan.warnings)])
+
+
+def plan_details(plan: Plan) -> str:
+    """The rest of a plan: budget, assumptions, peaks, hits, tails of cost, decisions, and what its inputs are."""
+    numbers = plan_numbers(plan)
+    budget = [f"{show(plan.service.budget_usd, 'usd')} holds in as many draws"] if plan.service is not None else []
+    lines = [
+        _line("budget", budget),
+        *[_line("assumes" if i == 0 else "", [text]) for i, text in enumerate(plan.assumptions_with_most_effect[:3])],
+        *[_line("peak" if i == 0 else "", [_peak(demand.region, numbers)]) for i, demand in enumerate(plan.demand)],
+        *_hit_lines(numbers),
+        _line("cost tail", [_pair(numbers, f"cost_usd_per_interaction_{q}", q, intent="all") for q in ("p95", "p99")]),
+        *_decision_lines(plan),
+        _line("inputs", [_provenance_words(plan)]),
+    ]
+    return _printed(lines)
 
 
 def _at_list(numbers: list[Number], net: str, listed: str, **labels: str) -> str:
@@ -246,9 +278,9 @@ def _decision_lines(plan: Plan) -> list[str]:
 
 
 def _warning_lines(warnings: Sequence[str]) -> list[str]:
-    rest = len(warnings) - SHOWN
-    texts = [*by_weight(warnings)[:SHOWN], *([f"and {rest} more in the report"] if rest > 0 else [])]
-    return [_line("" if i else "warning", [text]) for i, text in enumerate(texts)]
+    return [
+        _line("" if i else "warning", [text]) for i, text in enumerate(at_most(by_weight(warnings), "in the report"))
+    ]
 
 
 def _service_lines(plan: Plan) -> list[str]:
@@ -257,10 +289,7 @@ def _service_lines(plan: Plan) -> list[str]:
         return []
     parts = {"fleets": plan.service.fleet_short, "quota asks": plan.service.quota_short, "either": plan.service.short}
     odds = ", ".join(f"{name} {p.value:.1%} ({p.low:.1%} to {p.high:.1%})" for name, p in parts.items())
-    lines = [
-        _line("carries", [f"{plan.service.level:.0%} of joint draws; P(short): {odds}"]),
-        _line("", [f"budget {show(plan.service.budget_usd, 'usd')} holds in as many"]),
-    ]
+    lines = [_line("carries", [f"{plan.service.level:.0%} of joint draws; P(short): {odds}"])]
     return lines + [_line("NOT SERVED" if not i else "", [text]) for i, text in enumerate(plan.not_served)]
 
 

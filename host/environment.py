@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,8 @@ _GIT = (
 
 def peakday_version() -> str:
     """Version of the installed distribution."""
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version("peakday")
     except PackageNotFoundError:

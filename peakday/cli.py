@@ -28,6 +28,7 @@ from peakday.commands import (
     stack,
     target,
 )
+from peakday.commands.completion import PROGRAM, answer_a_shell
 from peakday.errors import explain
 from wire.text import Untrusted
 
@@ -68,8 +69,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit with its code (docs/commands.md has the table)."""
     keep_private()
     signal.signal(signal.SIGTERM, _terminated)
+    answer_a_shell()
     try:
-        code = typer.main.get_command(app)(args=list(arguments or sys.argv[1:]), standalone_mode=False)
+        command = typer.main.get_command(app)
+        code = command(args=list(arguments or sys.argv[1:]), prog_name=PROGRAM, standalone_mode=False)
     except KeyboardInterrupt:
         code = _fail("interrupted", Exit.INTERRUPTED)
     except typer.Abort:

@@ -7,8 +7,11 @@ from typing import Annotated
 
 import typer
 
+from peakday.commands.completion import scenario_names
+
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No remarks on stderr; a run tells its state every 10 s.")]
+Details = Annotated[bool, typer.Option("--details", help="Print the rest of the numbers too, below the answer.")]
 Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Seed of everything random; default: the scenario's.")]
 Sets = Annotated[
     list[str] | None,
@@ -20,7 +23,9 @@ Out = Annotated[Path | None, typer.Option("--out", help="Folder or file to write
 ScenarioArgument = Annotated[
     str,
     typer.Argument(
-        metavar="SCENARIO", help="Name in the library (see `peakday scenario list`) or path of a YAML file."
+        metavar="SCENARIO",
+        help="Name in the library (see `peakday scenario list`) or path of a YAML file.",
+        autocompletion=scenario_names,
     ),
 ]
 Live = Annotated[bool, typer.Option("--live", help="Use real models, which costs money; says how much, and asks.")]

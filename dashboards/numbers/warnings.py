@@ -1,4 +1,4 @@
-"""A plan's warnings by weight: what decides first, what only widens a range last."""
+"""Warnings of a plan or a run by weight: what decides first, what only widens a range last."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 SHOWN = 3
 """Warnings that stand before the numbers; the rest has its own part. DESIGN: at most three, by weight."""
 _WEIGHTS = (
-    ("cannot be", "not served", "not sized", "no chip meets", "infeasible", "retire"),
+    ("cannot be", "not served", "not sized", "no chip meets", "infeasible", "retire", "interrupted", "closed loop of"),
     ("supply: ", "can be booked", "needs an exception"),
     ("quotas bind", "throttl", "granted"),
     ("extrapolates", "are assumed", "expert estimate"),
@@ -19,6 +19,12 @@ guess. A warning with none of them comes last, in the plan's own order."""
 def by_weight(warnings: Sequence[str]) -> list[str]:
     """The same warnings, the decisive ones first; equal ones keep the plan's order."""
     return sorted(warnings, key=_weight)
+
+
+def at_most(texts: Sequence[str], where: str) -> list[str]:
+    """The first of them, and how many more stand where; the same everywhere a warning is printed."""
+    rest = len(texts) - SHOWN
+    return [*texts[:SHOWN], *([f"and {rest} more {where}"] if rest > 0 else [])]
 
 
 def _weight(text: str) -> int:

@@ -9,7 +9,11 @@ from typing import Annotated, Any
 import typer
 
 from peakday.console import Console
-from peakday.options import Json, Out, Quiet, ScenarioArgument, Seed, Sets
+from peakday.options import Details, Json, Out, Quiet, ScenarioArgument, Seed, Sets
+
+READ_ON = (
+    "read on: report.html has all of it, `peakday why latest NAME` the chain of a number; --details prints more here"
+)
 
 
 class _PlanVerbs(typer.core.TyperGroup):
@@ -54,13 +58,14 @@ def plan(
     quotas: Annotated[
         Path | None, typer.Option(help="quotas.yaml of the account; the newest pull here if left out.")
     ] = None,
+    details: Details = False,
     out: Out = None,
     seed: Seed = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Turn a scenario, its records and prices into chips, quotas, hit rates and cost."""
-    from dashboards.terminal import plan_summary
+    from dashboards.terminal import plan_answer, plan_summary
     from peakday.plan.plan import Sources, plan_scenario
     from scenarios.loading import load_scenario, scenario_hash
 
@@ -74,7 +79,8 @@ def plan(
         seed=parsed.seed if seed is None else seed,
         console=Console(as_json, quiet),
     )
-    Console(as_json).result(f"{plan_summary(made)}\n\n{folder}/plan.json, plan.xlsx, report.html", asdict(made))
+    text = (plan_summary if details else plan_answer)(made)
+    Console(as_json).result(f"{text}\n\n{READ_ON}\n{folder}/plan.json, plan.xlsx, report.html", asdict(made))
 
 
 @verbs.command(epilog="Example: peakday plan predict my-8b.step-model.json --arrivals step-4.csv")

@@ -7,10 +7,16 @@ from typing import Annotated
 
 import typer
 
+from peakday.commands.completion import record_names
 from peakday.console import Console
 from peakday.options import Json, Out
 
-RecordId = Annotated[str, typer.Argument(metavar="ID", help="A run, plan or bench: ID, path, latest or latest~1.")]
+RecordId = Annotated[
+    str,
+    typer.Argument(
+        metavar="ID", help="A run, plan or bench: ID, path, latest or latest~1.", autocompletion=record_names
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -44,8 +50,10 @@ def report(record: RecordId, out: Out = None, as_json: Json = False) -> None:
 
 
 def compare(
-    before: Annotated[str, typer.Argument(metavar="A", help="The earlier record.")],
-    after: Annotated[str, typer.Argument(metavar="B", help="The later record, of the same kind.")],
+    before: Annotated[str, typer.Argument(metavar="A", help="The earlier record.", autocompletion=record_names)],
+    after: Annotated[
+        str, typer.Argument(metavar="B", help="The later record, of the same kind.", autocompletion=record_names)
+    ],
     html: Annotated[Path | None, typer.Option(help="Write the comparison as a page here.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -56,7 +64,9 @@ def compare(
 
 
 def why(
-    plan: Annotated[str, typer.Argument(metavar="PLAN", help="A plan: ID, path, latest or latest~1.")],
+    plan: Annotated[
+        str, typer.Argument(metavar="PLAN", help="A plan: ID, path, latest or latest~1.", autocompletion=record_names)
+    ],
     number: Annotated[str, typer.Argument(metavar="NUMBER", help="Its name, or words of it: 'chips nova us-east-1'.")],
     as_json: Json = False,
 ) -> None:

@@ -8,6 +8,7 @@ import typer
 
 from peakday.console import Console
 from peakday.options import (
+    Details,
     Json,
     Live,
     OpenAIUrl,
@@ -68,6 +69,7 @@ def run(
     web: typed.Web = None,
     keep_text: typed.KeepText = False,
     fail_on: typed.FailOn = None,
+    details: Details = False,
     out: Out = None,
     seed: Seed = None,
     as_json: Json = False,
@@ -79,7 +81,7 @@ def run(
 
         raise typer.Exit(run_worker(master_host, master_port, processes))
     from peakday.run.load import LoadOptions
-    from peakday.run.rehearsal import run_command
+    from peakday.run.rehearsal import Printing, run_command
 
     options = LoadOptions(
         **typed.whom(target, model, openai_url, live, yes),
@@ -90,8 +92,8 @@ def run(
         fail_on_slo=typed.fails_on(fail_on),
         **typed.beside(quotas, budget_usd, metrics_port, scrape, web, keep_text, out),
     )
-    console = Console(as_json, quiet)
-    raise typer.Exit(run_command(scenario, sets or [], options, dry=dry_run, seed=seed, console=console))
+    printing = Printing(Console(as_json, quiet), dry_run, details)
+    raise typer.Exit(run_command(scenario, sets or [], options, printing, seed))
 
 
 def max_rate(

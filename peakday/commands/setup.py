@@ -1,4 +1,4 @@
-"""`demo`, `doctor`, `init`: the first minutes with peakday."""
+"""`demo`, `doctor`, `init`, `completion`: the first minutes with peakday."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from host.errors import Exit
+from peakday.commands.completion import Shell, script
 from peakday.console import Console
 from peakday.options import Json, Quiet, Seed
 
@@ -17,6 +18,7 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example: peakday demo")(demo)
     app.command(epilog="Example: peakday doctor")(doctor)
     app.command(epilog="Example: peakday init")(init)
+    app.command(epilog="Example: peakday completion bash")(completion)
 
 
 def demo(seed: Seed = None, as_json: Json = False, quiet: Quiet = False) -> None:
@@ -59,3 +61,11 @@ def init(as_json: Json = False) -> None:
 
     path = write_config()
     Console(as_json).result(f"wrote {path}", {"config": str(path)})
+
+
+def completion(
+    shell: Annotated[Shell, typer.Argument(help="The shell that is to complete.", show_default=False)],
+    as_json: Json = False,
+) -> None:
+    """Print what makes a shell complete verbs, options, scenarios and records: eval "$(peakday completion bash)"."""
+    Console(as_json).result(script(shell), {"shell": shell.value, "script": script(shell)})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,15 +19,19 @@ from peakday.gate.fingerprint import asked_otherwise, differences, here, host_fi
 from peakday.gate.records import measured
 from peakday.gate.regression.pairs import history, judge_pairs, judge_records, pooled_tails
 from peakday.gate.settings import Runs
-from peakday.gate.slo import judge
+from peakday.gate.slo import ALPHA, judge
 from peakday.gate.snapshot.comparison import check_exact, document, steady_script
 from peakday.gate.state import Check, address
 from peakday.gate.verdicts import Line, Outcome, Verdict
 from peakday.records.folders import find_record
-from slo.slo import parse_slo, slos_of
+from slo.bounds import turns_to_show
+from slo.slo import Slo, parse_slo, slos_of
 
-SLO_ALONE_S = 36.0
-"""Load of the runs together that judge the SLOs where no regression gate makes any: some 400 turns of `smoke`."""
+SLO_ALONE_S = 48.0
+"""Load of the runs together that judge the SLOs where no regression gate makes any: some 320 turns of `smoke`."""
+SLO_TURNS_SPARE = 1.1
+SLO_RUNS_MORE = 2.0
+"""Where checks.yaml names no `slo_runs`: turns over the fewest that show an SLO met, and runs at most."""
 
 
 def run_check(check: Check) -> Outcome:
@@ -171,11 +176,23 @@ def check_slo(check: Check, candidates: list[Measured], journal: Journal) -> lis
     runs = check.checks.runs
     if not candidates:
         runs = _alone(check)
-        check.console.say(f"slo: {runs.slo_runs} runs of {runs.for_s:g} s at {runs.rate_per_s:g}/s")
-        candidates = [_measure(check, check.candidate, runs, i, f"slo-{i}", journal) for i in range(runs.slo_runs)]
+        candidates = _runs_alone(check, runs, slos, journal)
     records: list[Run] = [load_run(one.path) for one in candidates]
     check.lines += [judge(slo, records, runs.for_s) for slo in slos]
     return candidates
+
+
+def _runs_alone(check: Check, runs: Runs, slos: Sequence[Slo], journal: Journal) -> list[Measured]:
+    """Runs of their own. How many is settled by the turns of the first, never by its misses."""
+    check.console.say(f"slo: {runs.slo_runs} runs or more of {runs.for_s:g} s at {runs.rate_per_s:g}/s")
+    made = [_measure(check, check.candidate, runs, 0, "slo-0", journal)]
+    count = runs.slo_runs
+    if "slo_runs" not in check.checks.runs.model_fields_set:
+        needed = SLO_TURNS_SPARE * max(
+            (turns_to_show(slo.allowed_ratio, ALPHA) for slo in slos if slo.allowed_ratio), default=0
+        )
+        count = max(count, min(math.ceil(needed / max(made[0].turns, 1)), math.ceil(SLO_RUNS_MORE * count)))
+    return made + [_measure(check, check.candidate, runs, i, f"slo-{i}", journal) for i in range(1, count)]
 
 
 def _alone(check: Check) -> Runs:

@@ -24,7 +24,7 @@ _SENTENCES = {
     Verdict.FAIL: "FAIL: {failed}",
     Verdict.BROKEN: "BROKEN: a build or its start failed, so nothing was judged; its line says why",
     Verdict.INVALID: "INVALID: the generator was at fault, so nothing was shown; give the machine less to do, repeat",
-    Verdict.INCONCLUSIVE: "INCONCLUSIVE: nothing failed; not judged: {failed}; each line says why",
+    Verdict.INCONCLUSIVE: "INCONCLUSIVE: nothing failed; not judged: {failed}; {fix}",
 }
 
 
@@ -63,7 +63,8 @@ def sentence(outcome: Outcome) -> str:
     """What it comes to, in one line."""
     failed = [f"{line.metric} ({line.gate})" for line in ranked(outcome) if line.verdict == outcome.verdict]
     more = f" and {len(failed) - 3} more" if len(failed) > 3 else ""
-    return _SENTENCES[outcome.verdict].format(failed=(", ".join(failed[:3]) or "nothing") + more)
+    fix = next((f"to do: {line.fix}" for line in ranked(outcome) if line.fix), "each line says why")
+    return _SENTENCES[outcome.verdict].format(failed=(", ".join(failed[:3]) or "nothing") + more, fix=fix)
 
 
 def ranked(outcome: Outcome) -> list[Line]:

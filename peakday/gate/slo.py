@@ -13,6 +13,7 @@ import numpy as np
 
 from loadgen.record import Run
 from peakday.gate.metrics import interaction_costs, run_value
+from peakday.gate.settings import FILE
 from peakday.gate.verdicts import Line, Verdict
 from slo.bounds import BATCHES, Batch, batches_of, mean_bounds, one_batch, share_bounds, turns_to_show
 from slo.slo import COST, RATIOS, Slo
@@ -75,7 +76,9 @@ def judge_share(slo: Slo, counted: Sequence[Batch]) -> Line:
         return Line(GATE, slo.name, Verdict.PASS, why, str(slo), shown)
     if bounds.lower > allowed:
         return Line(GATE, slo.name, Verdict.FAIL, why, str(slo), shown)
-    return Line(GATE, slo.name, Verdict.INCONCLUSIVE, f"{why}; {_remedy(slo, bounds.missed, allowed)}", str(slo), shown)
+    why = f"{why}; {_remedy(slo, bounds.missed, allowed)}"
+    fix = f"under runs in {FILE}, slo_runs: {2 * len(counted)}" if allowed else ""
+    return Line(GATE, slo.name, Verdict.INCONCLUSIVE, why, str(slo), shown, fix=fix)
 
 
 def _remedy(slo: Slo, missed: int, allowed: float) -> str:

@@ -30,6 +30,7 @@ class Line:
         baseline: what it is held against: the earlier value, or the limit; None where there is none.
         change: candidate over baseline, minus 1; `lo` and `hi` its one-sided bounds. None where it has none.
         why: one sentence that a reader who did not run it understands.
+        fix: what settles an inconclusive line, where one thing does.
     """
 
     gate: str
@@ -41,6 +42,7 @@ class Line:
     change: float | None = None
     lo: float | None = None
     hi: float | None = None
+    fix: str = field(default="", kw_only=True)
 
 
 @dataclass(frozen=True)

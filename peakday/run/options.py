@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from loadgen.targets.openai_options import OpenAiOptions, openai_options
 from peakday.consent import Consent
 from peakday.errors import CommandError
 from peakday.quantities import duration_s, rate_per_s, window_s
+
+if TYPE_CHECKING:
+    from loadgen.targets.openai_options import OpenAiOptions
 
 Model = Annotated[str | None, typer.Option("--model", help="Model to ask for on an openai or bedrock target.")]
 ApiKeyEnv = Annotated[
@@ -106,6 +108,8 @@ def request(
     """
     if not any((api_key_env, headers, completions, max_tokens)) and system is None and extra_body is None:
         return None
+    from loadgen.targets.openai_options import openai_options
+
     return openai_options(
         api_key_env=api_key_env, headers=headers or (), system=system, extra_body=extra_body, max_tokens=max_tokens,
         chat=not completions,

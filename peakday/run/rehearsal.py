@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from dashboards.terminal import run_summary
+from dashboards.terminal import run_answer, run_summary
 from host.errors import Exit
 from loadgen.job import Load, LoadJob
-from loadgen.record import load_run
+from loadgen.record import Run, load_run
 from loadgen.run import Outcome, SystemEnded, run_load
 from loadgen.schedule.estimate import estimate
 from loadgen.seal import shared_secret
@@ -72,23 +72,36 @@ class Rehearsal:
     left_out: tuple[str, ...]
 
 
-def run_command(
-    scenario: str, sets: Sequence[str], options: LoadOptions, *, dry: bool, seed: int | None, console: Console
-) -> int:
-    """The verb `run`: its summary, or with `dry` what it would ask for; returns the exit code."""
-    rehearsal = prepare(scenario, sets, options, seed)
-    if dry:
+@dataclass(frozen=True)
+class Printing:
+    """What the verb `run` prints. dry: only what a run would ask for. details: the rest of the numbers too."""
+
+    console: Console
+    dry: bool = False
+    details: bool = False
+
+
+def run_command(scenario: str, sets: Sequence[str], options: LoadOptions, printing: Printing, seed: int | None) -> int:
+    """The verb `run`: its answer, or what it would ask for; returns the exit code."""
+    rehearsal, console = prepare(scenario, sets, options, seed), printing.console
+    if printing.dry:
         console.result(*dry_run(rehearsal))
         return Exit.OK
     outcome = rehearse(rehearsal, console)
     record = load_run(outcome.run_dir)
     slos = slos_of(rehearsal.resolved.scenario.slo.model_dump())
     lines = slo_lines(record, slos, rehearsal.load.length_s)
-    text = f"{run_summary(record)}\n\n{relative(outcome.run_dir)}"
+    text = f"{(run_summary if printing.details else run_answer)(record)}\n\n{read_on(record)}"
     console.result(text, record.info.to_json() | {"slo": slo_data(lines)})
     if options.fail_on_slo and outcome.exit_code == Exit.OK and any_missed(lines):
         return Exit.GATE_FAILED
     return outcome.exit_code
+
+
+def read_on(record: Run) -> str:
+    """Where more of a run stands, and what is made of it; its folder stands last."""
+    plan = f", `peakday plan {record.info.scenario_name}` what it takes" if record.info.valid else ""
+    return f"read on: `peakday report latest` draws its page{plan}; --details prints more here\n{relative(record.path)}"
 
 
 def prepare(scenario: str, sets: Sequence[str], options: LoadOptions, seed: int | None) -> Rehearsal:

@@ -16,7 +16,7 @@ from dashboards.html.plan.why import why_part
 from dashboards.numbers.plan import plan_numbers
 from dashboards.numbers.run import Number, find
 from dashboards.numbers.units import clock, show
-from dashboards.numbers.warnings import SHOWN, by_weight
+from dashboards.numbers.warnings import at_most, by_weight
 
 
 def plan_banners(plan: Plan) -> list[Banner]:
@@ -30,9 +30,7 @@ def plan_banners(plan: Plan) -> list[Banner]:
         )
         banners.append(Banner("warn", "SIMULATED", text))
     if plan.warnings:
-        texts = by_weight(plan.warnings)
-        rest = len(texts) - SHOWN
-        shown = [*texts[:SHOWN], *([f"and {rest} more under Warnings"] if rest > 0 else [])]
+        shown = at_most(by_weight(plan.warnings), "under Warnings")
         banners.append(Banner("warn", "VALIDITY", "Read before quoting:", shown))
     return banners
 

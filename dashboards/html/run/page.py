@@ -14,6 +14,7 @@ from dashboards.html.run.tokens import cache_panels, cost_panels
 from dashboards.html.run.turn import turn_panels
 from dashboards.numbers.run import Number, find, run_numbers, tail
 from dashboards.numbers.units import clock
+from dashboards.numbers.warnings import SHOWN, at_most, by_weight
 from loadgen.record import Crossing, Run, RunInfo
 
 
@@ -44,8 +45,13 @@ def _simulated_banner(info: RunInfo) -> list[Banner]:
     return [Banner("warn", "SIMULATED", text)]
 
 
+def run_warnings(info: RunInfo) -> list[str]:
+    """The record's warnings and what it skipped, the decisive ones first."""
+    return by_weight([*(info.warnings or ()), *(f"skipped: {item}" for item in info.skipped or ())])
+
+
 def _warning_banner(info: RunInfo) -> list[Banner]:
-    notes = [*(info.warnings or ()), *(f"Skipped: {item}" for item in info.skipped or ())]
+    notes = at_most(run_warnings(info), "under Warnings")
     return [Banner("warn", "NOTE", "The record says:", tuple(notes))] if notes else []
 
 
@@ -102,7 +108,13 @@ def run_parts(run: Run) -> list[Part]:
     ]
     if run.info.simulated:
         targets = [marked(part) for part in targets]
-    return [*ours, *targets, Part("reproduce", "How to reproduce", lead=_reproduce(run.info))]
+    return [*ours, *targets, *_warnings(run.info), Part("reproduce", "How to reproduce", lead=_reproduce(run.info))]
+
+
+def _warnings(info: RunInfo) -> list[Part]:
+    """All of them, where the box on top does not hold all."""
+    texts = run_warnings(info)
+    return [Part("warnings", "Warnings", lead=[Bullets(texts, numbered=True)])] if len(texts) > SHOWN else []
 
 
 def _first_limits(info: RunInfo) -> list[Prose]:

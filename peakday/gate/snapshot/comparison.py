@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,7 +62,7 @@ def _hold(check: Check, drive: Scripted, other: Build | list[Measured] | None) -
     try:
         before = _exact_baseline(check, other)
     except baselines.BaselineError as error:
-        check.lines.append(Line(EXACT, "baseline", Verdict.INCONCLUSIVE, str(error)))
+        check.lines += _without_baseline(check, drive, error)
         return
     check.facts["exact_baseline"] = before.name
     if not answered(before.rows):
@@ -112,20 +113,47 @@ def _of_the_other(check: Check, other: Build) -> _Baseline:
     return _Baseline(other.identity[:12], first.figures, first.rows, drive)
 
 
+def _without_baseline(check: Check, drive: Scripted, error: baselines.BaselineError) -> list[Line]:
+    """A first check saves what later ones compare with, and so passes; in CI a baseline that is absent shows nothing.
+
+    Every CI server sets $CI. There a baseline is committed: one that vanished must not pass by being made anew.
+    """
+    name = check.resolved.scenario.name
+    if baselines.versions(check.store, name):
+        fix = f"peakday baseline save {name} --runs 0 --promote"
+        return [Line(EXACT, "baseline", Verdict.INCONCLUSIVE, str(error), fix=fix)]
+    where = f"{check.checks.baselines}/{name}"
+    if os.environ.get("CI"):
+        why = f"no baseline of {name} in {where}/; a baseline that is absent in CI never passes by being made anew"
+        fix = f"run `peakday check {name} --only exact` on your machine and commit {where}/"
+        return [Line(EXACT, "baseline", Verdict.INCONCLUSIVE, why, fix=fix)]
+    check.console.say("snapshot checks: no baseline yet; driving once more, to save what two drives agree on")
+    figures = len(drive.figures)
+    return _save(check, drive, f"the first check: {figures} figures saved as {where}/{{version}}.json; commit it")
+
+
 def _accept(check: Check, drive: Scripted) -> list[Line]:
     """Save what two drives agree on as the current baseline; its runs are kept where the scenario is the same."""
-    different = unsteady(drive.figures, _driven(check).figures)
-    if different:
-        return different
     name = check.resolved.scenario.name
+    kept: dict[str, Any] = {}
     try:
         known = baselines.current(check.store, name)
         kept = {key: known[key] for key in ("runs", "sketches") if known["workload"] == check.workload and key in known}
     except baselines.BaselineError:
-        kept = {}
-    version = baselines.save(check.store, name, document(check, drive) | kept, stamp())
+        check.console.say(f"{name}: no earlier baseline whose runs could be kept")
+    return _save(check, drive, "accepted as baseline {version}; review its diff", kept)
+
+
+def _save(check: Check, drive: Scripted, words: str, kept: Mapping[str, Any] | None = None) -> list[Line]:
+    """The drive as the current baseline, where a second one agrees with it; `words` say so, with its {version}."""
+    different = unsteady(drive.figures, _driven(check).figures)
+    if different:
+        return different
+    name = check.resolved.scenario.name
+    version = baselines.save(check.store, name, document(check, drive) | dict(kept or {}), stamp())
     baselines.promote(check.store, name, version)
-    return [Line(EXACT, "all figures", Verdict.PASS, f"accepted as baseline {version}; review its diff")]
+    check.facts["saved_baseline"] = version
+    return [Line(EXACT, "all figures", Verdict.PASS, words.format(version=version))]
 
 
 def steady_script(check: Check) -> Scripted:

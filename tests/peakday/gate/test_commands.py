@@ -10,13 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import typer
 import yaml
 
 from host.errors import Exit
-from peakday.cli import app, main
+from peakday.cli import main
 from peakday.gate import gate as gates
 from tests.peakday.gate.making import THERE, keep, loads, measured, row, scripts
+from tests.typed import parsed
 
 ROOT = Path(__file__).resolve().parents[3]
 WORKFLOW = ROOT / "deploy" / "ci" / "peakday.yml"
@@ -64,9 +64,12 @@ def test_a_generator_at_fault_ends_with_3(typed, monkeypatch, capsys):
     assert "INVALID" in capsys.readouterr().out
 
 
-def test_what_cannot_be_judged_ends_with_4(typed, monkeypatch):
+def test_a_vanished_baseline_never_passes_in_ci_and_the_fix_is_named(typed, monkeypatch, capsys):
+    monkeypatch.setenv("CI", "true")
     scripts(monkeypatch, [[row()]])
     assert typed(*FLOOR) == Exit.INCONCLUSIVE
+    assert "on your machine and commit baselines/smoke/" in capsys.readouterr().out
+    assert not Path("baselines").exists()
 
 
 def test_the_floor_ends_with_0_or_1(typed, check, monkeypatch):
@@ -102,18 +105,6 @@ def lines_of(workflow):
             for line in re.findall(r"^\s*(peakday .*)$", text, flags=re.MULTILINE):
                 filled = re.sub(r"\$(\w+)", lambda found: workflow["env"].get(found[1], "x"), line)
                 yield shlex.split(filled.split("||")[0])
-
-
-def parsed(words):
-    """The context that the command's own parser makes of the words; an unknown option or verb is an error."""
-    command, context = typer.main.get_command(app), None
-    name, rest = words[0], words[1:]
-    while True:
-        context = command.make_context(name, list(rest), parent=context)
-        if not hasattr(command, "resolve_command"):
-            return context
-        left = [*getattr(context, "_protected_args", ()), *context.args]
-        name, command, rest = command.resolve_command(context, left)
 
 
 @pytest.mark.checkout
@@ -167,3 +158,20 @@ def test_make_perf_holds_a_clean_checkout_against_the_commit_before_and_runs_bot
     assert ended.returncode != 0
     assert [line.split()[0] for line in called] == ["peakday", "python"] * 2
     assert [line.split()[-1] for line in called] == ["HEAD~1", "HEAD~1", "HEAD", "HEAD"]
+
+
+def test_a_first_check_passes_and_says_what_it_saved(typed, monkeypatch, capsys):
+    monkeypatch.delenv("CI", raising=False)
+    scripts(monkeypatch, [[row()]])
+    assert typed(*FLOOR) == Exit.OK
+    (saved,) = Path("baselines/smoke").glob("2*.json")
+    assert f"figures saved as baselines/smoke/{saved.name}; commit it" in capsys.readouterr().out
+    scripts(monkeypatch, [[row(cached=1)]])
+    assert typed(*FLOOR) == Exit.GATE_FAILED
+
+
+def test_a_first_check_saves_nothing_that_two_drives_disagree_about(typed, monkeypatch):
+    monkeypatch.delenv("CI", raising=False)
+    scripts(monkeypatch, [[row(cached=100)], [row(cached=99)]])
+    assert typed(*FLOOR) == Exit.INCONCLUSIVE
+    assert not Path("baselines").exists()

@@ -14,7 +14,7 @@ from peakday.gate.builds.journal import Journal
 from peakday.gate.check import CheckOptions, check_noise, check_scenario, request_of, settings
 from peakday.gate.fingerprint import asked_otherwise, workload_hash
 from peakday.gate.gate import check_history, check_regression, check_slo, noise_session, run_check, save_baseline
-from peakday.gate.settings import Checks, Sut, load_checks
+from peakday.gate.settings import Checks, Runs, Sut, load_checks
 from peakday.gate.verdicts import Verdict
 from scenarios.loading import load_scenario
 from tests.peakday.gate.making import HOST, QUIET, THERE, check_with, keep, loads, measured, row, run, scripts
@@ -81,12 +81,23 @@ def records(monkeypatch):
 
 
 def test_the_slos_are_judged_over_separate_runs_where_no_gate_makes_any(check, monkeypatch, records):
-    """A mean of one run says nothing of its scatter, so a promise about a mean could never be kept."""
+    """A mean of one run says nothing of its scatter, so an SLO on a mean could never be met."""
     driven = loads(monkeypatch, lambda build: measured())
-    check.checks = Checks(slo=("goodput_per_s >= 3.9", "error_ratio < 0.02", "ttft_s_p95 <= 1"))
+    check.checks = Checks(slo=("goodput_per_s >= 3.9", "error_ratio < 0.02", "ttft_s_p95 <= 1"), runs=Runs(slo_runs=3))
     check_slo(check, [], Journal.opened({"m": 1}))
     assert driven == ["candidate"] * 3
     assert [line.verdict for line in check.lines] == [Verdict.PASS] * 3
+
+
+@pytest.mark.parametrize(("turns", "runs"), [(200, 3), (41, 4), (20, 6)])
+def test_as_many_runs_are_made_as_show_the_strictest_slo_met_and_at_most_twice_as_many(
+    check, monkeypatch, records, turns, runs
+):
+    """1 - 0.02 to the power of 149 is under 0.05, so 1.1 x 149 turns are wanted: 164 are four runs of 41."""
+    driven = loads(monkeypatch, lambda build: measured(turns=turns))
+    check.checks = Checks(slo=("error_ratio < 0.02",))
+    check_slo(check, [], Journal.opened({"m": turns}))
+    assert len(driven) == runs
 
 
 def test_history_compares_runs_of_the_same_load_alone(check):

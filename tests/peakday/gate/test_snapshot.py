@@ -12,11 +12,14 @@ from peakday.gate.verdicts import Verdict
 from tests.peakday.gate.making import THERE, check_with, keep, row, scripts
 
 
-def test_without_a_baseline_the_floor_is_inconclusive_and_says_what_to_do(check, monkeypatch):
+def test_where_versions_are_left_but_none_is_current_nothing_is_saved_and_the_fix_is_named(check, monkeypatch):
     scripts(monkeypatch, [[row()]])
+    version = keep(check, [row()])
+    (check.store.path / "smoke" / "current.json").unlink()
     check_exact(check, None)
     assert check.outcome().exit_code == Exit.INCONCLUSIVE
-    assert "peakday baseline save smoke" in check.lines[0].why
+    assert "peakday baseline save smoke" in check.lines[0].fix
+    assert baselines.versions(check.store, "smoke") == [version]
 
 
 def test_a_damaged_baseline_is_inconclusive(check, monkeypatch):
