@@ -18,7 +18,7 @@ from scenarios.loading import json_values, load_scenario
 from scenarios.paths import draw_paths
 from scenarios.sessions import SessionPlanner
 from scenarios.shop import make_shop
-from scenarios.traces import survey
+from scenarios.traces.arrivals import survey
 from scenarios.world import ensure_world, make_messages
 
 Row = tuple[str, float, float]

@@ -20,6 +20,8 @@ from host.errors import PeakdayError
 
 CONFIG_BYTES_MAX = 1_000_000
 """No file that a person writes by hand is larger."""
+LINE_CHARS_MAX = 64_000_000
+"""No line of a log is longer; a packed file of one endless line ends in one message."""
 _GZIP = b"\x1f\x8b"
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -69,6 +71,20 @@ def open_text(path: Path, *, error: type[PeakdayError] = FileError) -> Iterator[
         raise error(f"{path}: cannot be unpacked ({damage}); copy it again") from None
     except OSError as problem:
         raise error(f"{path}: {os.strerror(problem.errno or 0).lower()}") from None
+
+
+def lines_of(
+    stream: TextIO, path: Path, chars_max: int = LINE_CHARS_MAX, *, error: type[PeakdayError] = FileError
+) -> Iterator[str]:
+    """The lines of an open text, none longer than so many characters.
+
+    Raises:
+        PeakdayError: `error`; a line that is longer.
+    """
+    for number, line in enumerate(iter(lambda: stream.readline(chars_max + 1), ""), start=1):
+        if len(line) > chars_max:
+            raise error(f"{path}: line {number}: longer than {chars_max:,} characters; write one record a line")
+        yield line
 
 
 def _unpacked(raw: IO[bytes]) -> io.BufferedReader:

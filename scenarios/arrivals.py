@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scenarios import traces
 from scenarios.demand import INTERACTIONS, Curve, Floats, Window, curve, stream_of
 from scenarios.errors import ScenarioError
 from scenarios.seeds import random_stream
-from scenarios.traces import Replay
+from scenarios.traces import arrivals as traces
+from scenarios.traces.arrivals import Replay
 
 STARTS_MAX = 100_000_000
 

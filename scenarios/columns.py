@@ -29,6 +29,25 @@ OUTPUTS = (
     "candidates_token_count", "tokens_out", "out_tokens", "osl", "answer_tokens", "total_output_tokens",
     "output_token_length", "generation_tokens",
 )  # fmt: skip
+CACHE_READS = (
+    "cache_read_input_tokens", "cache_read_tokens", "cached_tokens", "input_cached_tokens", "prompt_cached_tokens",
+    "cache_hit_tokens", "cached_input_tokens", "cached_prompt_tokens", "cache_read_input_token_count",
+    "cached_content_token_count", "prompt_cache_hit_tokens",
+)  # fmt: skip
+CACHE_WRITES = (
+    "cache_creation_input_tokens", "cache_write_input_tokens", "cache_write_tokens", "cache_creation_tokens",
+    "cache_write_input_token_count",
+)  # fmt: skip
+SESSIONS = ("session_id", "sessionid", "conversation_id", "thread_id", "chat_id", "dialog_id", "session")
+CLIENTS = (
+    "end_user", "user_id", "user", "customer_id", "client_id", "client", "tenant", "team_id", "api_key", "identity_arn",
+)  # fmt: skip
+MODELS = ("model", "model_id", "model_name", "model_group", "request_model")
+DURATIONS = (
+    "elapsed_time", "duration", "latency", "response_time", "api_time", "request_duration", "elapsed", "e2e_latency",
+)  # fmt: skip
+ENDS = ("end_time", "ended_at", "finish_time", "completed_at", "end_timestamp", "finished_at")
+KEYS = ("request_id", "span_id", "generation_id", "call_id")
 COUNTS = ("count", "value", "requests", "request_count", "hits", "views", "sessions", "calls", "invocations")
 PERIODS = ("period", "minute", "hour", "day", "interval", "bucket", "window_start", *TIMES)
 UNITS_S = {
@@ -53,6 +72,14 @@ class Columns:
     unit_s: float | None
     inputs: str | None
     outputs: str | None
+    cache_read: str | None = None
+    cache_write: str | None = None
+    session: str | None = None
+    client: str | None = None
+    model: str | None = None
+    duration: tuple[str, float] | None = None
+    end: str | None = None
+    key: str | None = None
 
 
 def find_columns(names: Iterable[str]) -> Columns | None:
@@ -61,7 +88,32 @@ def find_columns(names: Iterable[str]) -> Columns | None:
     time = _time_column(known)
     if time is None:
         return None
-    return Columns(time[0], time[1], _first(known, INPUTS), _first(known, OUTPUTS))
+    end = next((known[name] for name in ENDS if name in known and known[name] != time[0]), None)
+    return Columns(
+        time[0],
+        time[1],
+        _first(known, INPUTS),
+        _first(known, OUTPUTS),
+        cache_read=_first(known, CACHE_READS),
+        cache_write=_first(known, CACHE_WRITES),
+        session=_first(known, SESSIONS),
+        client=_first(known, CLIENTS),
+        model=_first(known, MODELS),
+        duration=_duration_column(known),
+        end=end,
+        key=next((known[name] for name in KEYS if name in known), None),
+    )
+
+
+def _duration_column(known: Mapping[str, str]) -> tuple[str, float] | None:
+    """A column of durations and its unit; seconds where its name states none."""
+    for name, column in known.items():
+        stem, _, unit = name.rpartition("_")
+        if name in DURATIONS:
+            return column, 1.0
+        if stem in DURATIONS and unit in UNITS_S:
+            return column, UNITS_S[unit]
+    return None
 
 
 def find_counts(names: Iterable[str]) -> tuple[str, str] | None:

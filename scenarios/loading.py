@@ -23,7 +23,7 @@ from scenarios.counts import step_counts
 from scenarios.errors import ScenarioError
 from scenarios.mix import COMPLEXITIES
 from scenarios.schema import Scenario
-from scenarios.traces import survey
+from scenarios.traces.arrivals import survey
 
 __all__ = ["ScenarioError", "json_values", "library", "load_scenario", "read_values", "scenario_hash"]
 

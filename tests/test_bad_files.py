@@ -20,7 +20,7 @@ from peakday.gate.settings import load_checks
 from peakday.plan.prices import own_prices
 from scenarios.fitting import fit
 from scenarios.loading import load_scenario
-from scenarios.traces import read_replay
+from scenarios.traces.arrivals import read_replay
 
 EXAMPLES = int(os.environ.get("PEAKDAY_BAD_FILES", "25"))
 WORDS = st.sampled_from([

@@ -8,22 +8,19 @@ length. A policy runs over the whole trace with no warm-up left out.
 
 from __future__ import annotations
 
-import gzip
-import json
 import math
 from collections import OrderedDict
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from host.errors import PeakdayError
+from scenarios.errors import ScenarioError
+from scenarios.traces.detection import detect, rows
 
 NEVER_S = -math.inf
-MOONCAKE_BLOCK_TOKENS = 512
-PROMPT_ORDER = ("sys_prompt", "passages_ids", "history", "web_search", "user_input")
-"""RAGPulse: the order in which the sections of its prompts stand (traces' own note)."""
 
 
 class ReplayError(PeakdayError, ValueError):
@@ -169,110 +166,47 @@ def replay(prompts: Iterable[Prompt], policy: str) -> Replayed:
 
 
 def read_prompts(path: Path) -> list[Prompt]:
-    """Prompts of a block-hash trace in time order: a JSON-lines file (also .gz), or a RAGPulse folder.
+    """Prompts of a block-hash trace in time order, or of every trace in a RAGPulse folder.
 
     Raises:
-        ReplayError: not there, damaged, or of a form this does not know.
+        ReplayError: not there, damaged, or of a form without blocks.
     """
+    files = sorted(path.glob("trace*.jsonl*")) if path.is_dir() else [path]
+    chain = _Chain()
     try:
-        prompts = list(_ragpulse(path) if path.is_dir() else _json_lines(path))
-    except (OSError, EOFError, json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ReplayError(f"{path}: cannot be read ({error})") from None
-    except (KeyError, TypeError, ValueError) as error:
-        raise ReplayError(f"{path}: not a block-hash trace ({type(error).__name__}: {error})") from None
+        prompts = [prompt for file in files for prompt in _prompts(file, chain)]
+    except ScenarioError as error:
+        raise ReplayError(f"{path}: not a block-hash trace ({error})") from None
     if not prompts:
         raise ReplayError(f"{path}: no request in it")
+    if not any(prompt.blocks for prompt in prompts):
+        raise ReplayError(f"{path}: not a block-hash trace (no request has hash_ids)")
     return sorted(prompts, key=lambda prompt: prompt.at_s)
 
 
-def _rows(path: Path) -> Iterator[dict[str, Any]]:
-    with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as lines:
-        for line in lines:
-            if line.strip():
-                yield json.loads(line)
-
-
-def _json_lines(path: Path) -> Iterator[Prompt]:
-    """One request a line. Mooncake: `timestamp` in ms and 512-token blocks. RAGPulse: `hash_ids` by section, block
-    lengths from the files beside it. Agentic sessions: `requests`, ids local to each session, sub-agents within.
+def _prompts(path: Path, chain: _Chain) -> Iterator[Prompt]:
+    """One prompt a request. RAGPulse names a block by its content alone, so its ids are chained: a block counts as the
+    same only after the same blocks. Other traces' ids are chained hashes already.
     """
-    sections = RagPulse(path.parent)
-    for number, row in enumerate(_rows(path)):
-        if "requests" in row:
-            yield from _agentic(row["requests"], number, int(row["block_size"]))
-        elif isinstance(row["hash_ids"], Mapping):
-            yield sections.prompt(row)
-        else:
-            ids = _ids(row)
-            ends = _ends(len(ids), MOONCAKE_BLOCK_TOKENS, int(row["input_length"]))
-            yield Prompt(float(row["timestamp"]) / 1000, 0, ids, ends)
+    chained = detect(path) == "ragpulse"
+    scopes: dict[str, int] = {}
+    for row in rows(path):
+        blocks = chain.nodes(row.block_ids) if chained else row.block_ids
+        scope = scopes.setdefault(row.scope, len(scopes))
+        at_s = row.at_s if row.at_s is not None else row.since_s or 0.0
+        yield Prompt(at_s, scope, blocks, tuple(accumulate(row.block_tokens)))
 
 
-def _agentic(requests: Sequence[Mapping[str, Any]], scope: int, block_tokens: int) -> Iterator[Prompt]:
-    """Requests of one session; a row without blocks of its own holds those of its sub-agents, under any key."""
-    for request in requests:
-        if "hash_ids" in request:
-            ids = _ids(request)
-            yield Prompt(float(request["t"]), scope, ids, _ends(len(ids), block_tokens, int(request["in"])))
-        nested = [value for value in request.values() if isinstance(value, (list, dict))]
-        for value in nested:
-            rows = value.get("requests", []) if isinstance(value, dict) else value
-            yield from _agentic([row for row in rows if isinstance(row, dict)], scope, block_tokens)
+class _Chain:
+    """Numbers for blocks after the blocks before them."""
 
+    def __init__(self) -> None:
+        self._nodes: dict[tuple[int, int], int] = {}
 
-def _ids(row: Mapping[str, Any]) -> list[int]:
-    ids = row["hash_ids"]
-    if not isinstance(ids, list) or not all(isinstance(block, int) for block in ids):
-        raise ValueError("hash_ids is no list of block numbers")
-    return ids
-
-
-def _ends(blocks: int, block_tokens: int, prompt_tokens: int) -> Sequence[int]:
-    """Whole blocks and a last one of what is left; all whole where the prompt's length does not fit its blocks."""
-    full_blocks = range(block_tokens, block_tokens * blocks + 1, block_tokens)
-    if blocks and block_tokens * (blocks - 1) < prompt_tokens < block_tokens * blocks:
-        return (*full_blocks[:-1], prompt_tokens)
-    return full_blocks
-
-
-class RagPulse:
-    """Prompts of RAGPulse: sections in prompt order; a block counts as the same only after the same blocks, so ids are
-    chained. Block lengths are those of the files in a folder; without them a prompt's length is shared out evenly.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._tokens: dict[int, int] | None = None
-        self._chain: dict[tuple[int, int], int] = {}
-
-    def prompt(self, row: Mapping[str, Any]) -> Prompt:
-        """One request."""
-        ids = [int(block) for section in PROMPT_ORDER for block in row["hash_ids"][section]]
+    def nodes(self, blocks: Sequence[int]) -> list[int]:
+        """A number for each block, the same only after the same blocks."""
         node, nodes = 0, []
-        for block in ids:
-            node = self._chain.setdefault((node, block), len(self._chain) + 1)
+        for block in blocks:
+            node = self._nodes.setdefault((node, block), len(self._nodes) + 1)
             nodes.append(node)
-        known = self._lengths()
-        if known:
-            ends = list(accumulate(known[block] for block in ids))
-        else:
-            length = int(row["input_length"])
-            ends = [length * (place + 1) // len(ids) for place in range(len(ids))]
-        return Prompt(float(row["timestamp"]), 0, nodes, ends)
-
-    def _lengths(self) -> dict[int, int]:
-        if self._tokens is None:
-            self._tokens = {}
-            for file in sorted(self._folder.glob("[1-5]_*.jsonl*")):
-                for row in _rows(file):
-                    ids = [value for key, value in row.items() if key.endswith("_id")]
-                    self._tokens[int(ids[0])] = int(row["token_length"])
-        return self._tokens
-
-
-def _ragpulse(folder: Path) -> Iterator[Prompt]:
-    """Every trace of a folder."""
-    sections = RagPulse(folder)
-    for file in sorted(folder.glob("trace*.jsonl*")):
-        for row in _rows(file):
-            yield sections.prompt(row)
+        return nodes

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from host.errors import PeakdayError
 from scenarios.columns import find_columns, plain
-from scenarios.trace_formats import detect, rows
-from scenarios.traces import read_replay
+from scenarios.traces.arrivals import read_replay
+from scenarios.traces.detection import detect, rows
 
 
 def log(tmp_path, text, name="log.csv"):
@@ -184,11 +184,11 @@ def test_records_are_read_flat_or_nested_by_line_or_as_a_list(tmp_path, record, 
     assert read(tmp_path, text, "log.json") == ([0.0, 2.0], [20, 20], [5, 5], [])
 
 
-def test_sub_agents_of_an_agentic_session_are_requests_of_their_own_session(tmp_path):
+def test_sub_agents_of_an_agentic_session_are_its_requests_under_their_own_path(tmp_path):
     inner = {"id": "sub", "requests": [{"t": 1, "in": 64, "out": 2, "hash_ids": [7]}]}
     session = {"id": "s", "block_size": 64, "requests": [{"t": 0, "in": 64, "out": 1, "hash_ids": [1]}, inner]}
     path = log(tmp_path, json.dumps(session) + "\n", "sessions.jsonl")
-    assert [(row.session, row.block_ids) for row in rows(path)] == [("s", (1,)), ("sub", (7,))]
+    assert [(row.session, row.agent, row.block_ids) for row in rows(path)] == [("s", "", (1,)), ("s", "/sub", (7,))]
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from scenarios.errors import ScenarioError
-from scenarios.trace_formats import detect, rows
-from scenarios.traces import read_replay, survey
+from scenarios.traces.arrivals import read_replay, survey
+from scenarios.traces.detection import detect, rows
 
 FILES = {
     "azure_llm_2023_code.csv.gz": "csv",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from array import array
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenarios.errors import ScenarioError
-from scenarios.trace_formats import TraceRow, length_doubts, rows
+from scenarios.traces.detection import length_doubts, rows
+from scenarios.traces.row import TraceRow
 
 # A log is batched when fewer than half of a hundred rows or more have a time of their own, half a second apart.
 BATCH_ROWS = 100
@@ -24,6 +26,13 @@ SINCE_1970_S = 1e8
 RATE_DOUBTED_PER_S = 20_000.0
 GAP_DOUBTED_S = 60.0
 """A mean rate above the one, or a mean gap of whole seconds above the other, asks whether the unit was meant."""
+NEAR_ROWS = 256
+"""How far back a row is looked for again."""
+UNITS_KEPT = 8
+PAUSE_RATIO = 200.0
+PAUSE_S_MIN = 60.0
+"""A gap so many times the mean one, and so long at least, is named: a log may have been off, or a night."""
+DUPLICATES_RATIO = 0.001
 
 
 @dataclass(frozen=True)
@@ -71,6 +80,87 @@ class Survey:
     zoneless: bool = False
     fall_back_line: int | None = None
     """Where a local clock steps back by an hour at the end of summer time; the rows from there on are an hour later."""
+    step_back_s_max: float = 0.0
+    duplicates: int = 0
+    """Rows that equal one of the last NEAR_ROWS in time, lengths, session and blocks."""
+    mixed_zones: int = 0
+    """Rows with a zone among rows without, or the other way round: the fewer of the two."""
+    units: tuple[str, ...] = ()
+    """How bare numbers were taken, where one file holds several."""
+    gap_s_max: float = 0.0
+    gap_line: int = 0
+    without_both: int = 0
+
+
+class _Pass:
+    """One pass over a log, row by row, in constant memory."""
+
+    def __init__(self) -> None:
+        self.first_s, self.last_s, self.before_s = math.inf, -math.inf, math.nan
+        self.rows = self.backwards = self.times = self.duplicates = self.zoned = 0
+        self.without_input = self.without_output = self.without_both = 0
+        self.step_line, self.step_s, self.step_s_max = 0, 0.0, 0.0
+        self.first_before_s, self.first_after_s, self.last_after_s = math.inf, math.inf, -math.inf
+        self.gap_s_max, self.gap_line = 0.0, 0
+        self.units: set[str] = set()
+        self.row = TraceRow(0, None)
+        self._near: deque[int] = deque(maxlen=NEAR_ROWS)
+
+    def add(self, row: TraceRow, at_s: float) -> None:
+        """The next row of the file."""
+        self.row = row
+        self.rows += 1
+        self._clock(row, at_s)
+        self.without_input += row.input_tokens == 0
+        self.without_output += row.output_tokens == 0
+        self.without_both += row.input_tokens == 0 and row.output_tokens == 0
+        self.zoned += row.zone
+        if len(self.units) < UNITS_KEPT:
+            self.units.add(row.unit)
+        print_ = hash((at_s, *row[2:7], row.duration_s, row.key))
+        self.duplicates += print_ in self._near and row.input_tokens is not None
+        self._near.append(print_)
+
+    def _clock(self, row: TraceRow, at_s: float) -> None:
+        step_s = self.before_s - at_s
+        if step_s > 0:
+            self.backwards, self.step_line, self.step_s = self.backwards + 1, row.line, step_s
+            self.step_s_max = max(self.step_s_max, step_s)
+            self.first_before_s, self.first_after_s, self.last_after_s = self.first_s, math.inf, -math.inf
+        elif -step_s > self.gap_s_max:
+            self.gap_s_max, self.gap_line = -step_s, row.line
+        self.first_s, self.last_s = min(self.first_s, at_s), max(self.last_s, at_s)
+        self.first_after_s, self.last_after_s = min(self.first_after_s, at_s), max(self.last_after_s, at_s)
+        self.times += at_s != self.before_s
+        self.before_s = at_s
+
+    def survey(self) -> Survey:
+        """What the pass has shown."""
+        first_s, last_s, row = self.first_s, self.last_s, self.row
+        zones_differ = 0 < self.zoned < self.rows
+        falls_back = self.backwards == 1 and not row.zone and HOUR_S / 2 < self.step_s <= HOUR_S and not zones_differ
+        if falls_back:
+            first_s = min(self.first_before_s, self.first_after_s + HOUR_S)
+            last_s = max(last_s, self.last_after_s + HOUR_S)
+        return Survey(
+            first_s,
+            last_s,
+            self.rows,
+            0 if falls_back else self.backwards,
+            self.times,
+            self.without_input,
+            self.without_output,
+            row.unit,
+            not row.zone,
+            self.step_line if falls_back else None,
+            step_back_s_max=self.step_s_max,
+            duplicates=self.duplicates,
+            mixed_zones=min(self.zoned, self.rows - self.zoned),
+            units=tuple(sorted(self.units)) if len(self.units) > 1 else (),
+            gap_s_max=self.gap_s_max,
+            gap_line=self.gap_line,
+            without_both=self.without_both,
+        )
 
 
 def survey(path: str | Path) -> Survey:
@@ -79,39 +169,12 @@ def survey(path: str | Path) -> Survey:
     Raises:
         ScenarioError: no rows, no clock in common, or a bad cell.
     """
-    first_s, last_s, count, backwards, times, before_s = math.inf, -math.inf, 0, 0, 0, math.nan
-    without_input = without_output = step_line = 0
-    first_before_s, first_after_s, last_after_s, step_s = math.inf, math.inf, -math.inf, 0.0
-    row = TraceRow(0, None)
+    log = _Pass()
     for row in rows(path):
-        at_s = _on_a_clock(row, path)
-        count += 1
-        if at_s < before_s:
-            backwards, step_line, step_s = backwards + 1, row.line, before_s - at_s
-            first_before_s, first_after_s, last_after_s = first_s, math.inf, -math.inf
-        first_s, last_s = min(first_s, at_s), max(last_s, at_s)
-        first_after_s, last_after_s = min(first_after_s, at_s), max(last_after_s, at_s)
-        times += at_s != before_s
-        without_input += row.input_tokens == 0
-        without_output += row.output_tokens == 0
-        before_s = at_s
-    if count == 0:
+        log.add(row, _on_a_clock(row, path))
+    if log.rows == 0:
         raise ScenarioError(f"{path}: no rows; give a log with one request a line")
-    falls_back = backwards == 1 and not row.zone and HOUR_S / 2 < step_s <= HOUR_S
-    if falls_back:
-        first_s, last_s = min(first_before_s, first_after_s + HOUR_S), max(last_s, last_after_s + HOUR_S)
-    return Survey(
-        first_s,
-        last_s,
-        count,
-        0 if falls_back else backwards,
-        times,
-        without_input,
-        without_output,
-        row.unit,
-        not row.zone,
-        step_line if falls_back else None,
-    )
+    return log.survey()
 
 
 def _on_a_clock(row: TraceRow, path: str | Path) -> float:
@@ -145,7 +208,7 @@ def read_replay(path: str | Path, window: tuple[float, float] | None = None) -> 
         raise ScenarioError(f"{path}: no rows in {start_s:g}s:{end_s:g}s; it lasts {file_s:.0f} s; change --window")
     offset_s = np.frombuffer(offsets, dtype=np.float64)
     order = np.argsort(offset_s, kind="stable")
-    warnings = [*_taken_for(path, log), *_doubts(path, log), *length_doubts(path)]
+    warnings = [*doubts(path, log), *length_doubts(path)]
     return Replay(
         offset_s=offset_s[order],
         input_tokens=np.frombuffer(inputs, dtype=np.int64)[order] if len(inputs) == len(offsets) else None,
@@ -154,6 +217,11 @@ def read_replay(path: str | Path, window: tuple[float, float] | None = None) -> 
         file_s=file_s,
         file_rows=log.rows,
     )
+
+
+def doubts(path: str | Path, log: Survey) -> list[str]:
+    """What the reader took a file for where it leaves a choice, repaired, or doubts; one line each."""
+    return [*_taken_for(path, log), *_doubts(path, log), *_clock_doubts(path, log)]
 
 
 def _taken_for(path: str | Path, log: Survey) -> Iterator[str]:
@@ -169,6 +237,19 @@ def _taken_for(path: str | Path, log: Survey) -> Iterator[str]:
         yield f"{path}: times without a zone are read as UTC"
 
 
+def _clock_doubts(path: str | Path, log: Survey) -> Iterator[str]:
+    """Mixed zones and units, doubled rows, and a silence in the middle."""
+    if log.mixed_zones:
+        yield f"{path}: {log.mixed_zones} of {log.rows} times differ in having a zone; those without are read as UTC"
+    if log.units:
+        yield f"{path}: times in several forms ({', '.join(unit or 'stated' for unit in log.units)}); write one"
+    if log.duplicates > DUPLICATES_RATIO * log.rows:
+        yield f"{path}: {log.duplicates} rows equal one just before (time, lengths, session); a log written twice?"
+    mean_s = (log.last_s - log.first_s - log.gap_s_max) / max(1, log.rows - 2)  # of all other gaps
+    if log.rows >= BATCH_ROWS and log.gap_s_max > max(PAUSE_S_MIN, PAUSE_RATIO * mean_s):
+        yield f"{path}: no request for {log.gap_s_max:.0f} s before line {log.gap_line}; a night, or a log that was off"
+
+
 def _is_offset(log: Survey) -> bool:
     """Whether times count from the log's start, so that nothing but their size tells the unit."""
     return log.unit == "seconds" and log.first_s < SINCE_1970_S
@@ -176,7 +257,8 @@ def _is_offset(log: Survey) -> bool:
 
 def _doubts(path: str | Path, log: Survey) -> Iterator[str]:
     if log.backwards:
-        yield f"{path}: {log.backwards} rows are earlier than the row before; sorted by time"
+        by = f", by up to {log.step_back_s_max:.0f} s" if log.step_back_s_max >= 1 else ""
+        yield f"{path}: {log.backwards} rows are earlier than the row before{by}; sorted by time"
     for number, what in ((log.without_input, "prompt"), (log.without_output, "answer")):
         if number:
             yield f"{path}: {number} of {log.rows} rows have no {what} tokens (failed, or not counted); taken as 1"

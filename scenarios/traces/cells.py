@@ -1,0 +1,213 @@
+"""Cells of a trace as values, and its JSON records one at a time: bounded, and one line where something is wrong."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from host.files import lines_of, open_text
+from host.times import Moment, moment_of
+from scenarios.errors import ScenarioError
+
+JSON_DOCUMENT_CHARS_MAX = 256_000_000
+"""A JSON document that is no JSON lines is read whole."""
+NAME_CHARS_MAX = 200
+WRAPPERS = ("data", "observations", "spans", "records", "logs", "items")
+"""Keys under which an export holds its list of records."""
+
+
+def moment(path: str | Path, line: int, column: str, cell: object, unit_s: float | None) -> Moment:
+    """A cell as a time.
+
+    Raises:
+        ScenarioError: it is none; with line and column.
+    """
+    try:
+        if isinstance(cell, bool) or cell is None:
+            raise ValueError
+        return moment_of(str(cell), unit_s)
+    except (ValueError, OverflowError):
+        raise ScenarioError(f"{path}: line {line}: {column} is {cell!r}, expected ISO time or seconds") from None
+
+
+def seconds(path: str | Path, line: int, column: str, cell: object, unit_s: float = 1.0) -> float | None:
+    """A cell as a duration in seconds; None where it is blank.
+
+    Raises:
+        ScenarioError: it is no number of 0 or more.
+    """
+    if cell is None or cell == "":
+        return None
+    try:
+        value = float(cell) * unit_s  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise ScenarioError(f"{path}: line {line}: {column} is {cell!r}, expected seconds >= 0")
+    return value
+
+
+def tokens(path: str | Path, line: int, column: str, cell: object) -> int:
+    """A count of tokens; a blank cell, as logs have it for a request that failed, is zero."""
+    return 0 if cell is None or cell == "" else count(path, line, column, cell)
+
+
+def count(path: str | Path, line: int, column: str, cell: object) -> int:
+    """A cell as a whole number.
+
+    Raises:
+        ScenarioError: it is none, or below 0; with line and column.
+    """
+    try:
+        if isinstance(cell, bool) or not isinstance(cell, (int, float, str)):
+            raise ValueError
+        value = float(cell)
+        if not (math.isfinite(value) and 0 <= value < 2**62 and value == int(value)):
+            raise ValueError
+    except ValueError:
+        raise ScenarioError(f"{path}: line {line}: {column} is {cell!r}, expected a whole number >= 0") from None
+    return int(value)
+
+
+def block_ids(path: str | Path, line: int, ids: object) -> tuple[int, ...]:
+    """A list of block ids.
+
+    Raises:
+        ScenarioError: it is none.
+    """
+    if not isinstance(ids, list) or not all(type(item) is int and abs(item) < 2**62 for item in ids):
+        raise ScenarioError(f"{path}: line {line}: hash_ids are no list of whole numbers")
+    return tuple(ids)
+
+
+def name_of(cell: object) -> str | None:
+    """A cell as a name of a session, a client or a model; None where it is blank."""
+    if cell is None or isinstance(cell, (bool, dict, list)) or cell == "":
+        return None
+    return str(cell)[:NAME_CHARS_MAX]
+
+
+# --- JSON -------------------------------------------------------------------------------------------------------------
+
+
+def first_line(path: str | Path) -> str:
+    """The first line that is not blank, of at most a million characters."""
+    with open_text(Path(path), error=ScenarioError) as file:
+        return next((line for line in iter(lambda: file.readline(1_000_000), "") if line.strip()), "")
+
+
+def first_record(path: str | Path) -> Any:
+    """The first record of a JSON file: of its lines, of its list, or of the list it wraps; {} where there is none."""
+    line = first_line(path)
+    try:
+        first = json.loads(line)
+    except (ValueError, RecursionError):
+        first = document(path)
+    items = listed(first)
+    return next((item for item in items if isinstance(item, dict)), {})
+
+
+def document(path: str | Path) -> Any:
+    """A whole file as one JSON value: a list of records, or one object over many lines.
+
+    Raises:
+        ScenarioError: too large, no JSON, or neither object nor list.
+    """
+    with open_text(Path(path), error=ScenarioError) as file:
+        text = file.read(JSON_DOCUMENT_CHARS_MAX + 1)
+    if len(text) > JSON_DOCUMENT_CHARS_MAX:
+        raise ScenarioError(f"{path}: larger than {JSON_DOCUMENT_CHARS_MAX:,} characters; write one record a line")
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        raise ScenarioError(f"{path}: line 1: no JSON; the file may be cut off") from None
+    if not isinstance(value, (dict, list)):
+        raise ScenarioError(f"{path}: expected JSON objects")
+    return value
+
+
+def listed(value: Any) -> list[Any]:
+    """The records of a JSON value: its items, those of the list it wraps, or itself."""
+    if isinstance(value, list):
+        return value
+    if not isinstance(value, dict):
+        return []
+    wrapped = next((value[key] for key in WRAPPERS if _is_list_of_records(value.get(key))), None)
+    if wrapped is None:
+        return [value]
+    common = {key: content for key, content in value.items() if key in ("sessionId", "session_id", "userId", "user_id")}
+    return [common | item if isinstance(item, dict) else item for item in wrapped] if common else wrapped
+
+
+def _is_list_of_records(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
+
+
+def records(path: str | Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """Number and value of each record: a line each, or the items of one list, or one object that is all.
+
+    Raises:
+        ScenarioError: what is no JSON object, with its place.
+    """
+    with open_text(Path(path), error=ScenarioError) as file:
+        numbered = enumerate(lines_of(file, Path(path), error=ScenarioError), start=1)
+        line, text = next(((line, text) for line, text in numbered if text.strip()), (1, ""))
+        if text.lstrip().startswith("{") and _is_json(text):
+            yield from _inside(path, line, _parsed(path, line, text))
+            for line, text in numbered:
+                if text.strip():
+                    yield from _inside(path, line, _parsed(path, line, text))
+            return
+    for number, record in enumerate(listed(document(path)), start=1):
+        if not isinstance(record, dict):
+            raise ScenarioError(f"{path}: record {number}: expected a JSON object")
+        yield number, record
+
+
+def _inside(path: str | Path, line: int, record: Mapping[str, Any]) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """A line's record, or those that it wraps: a page of an API on one line, or a log service's envelope of one."""
+    message = record.get("message", record.get("@message"))
+    if isinstance(message, str) and message.lstrip().startswith("{") and _is_json(message):
+        yield line, _parsed(path, line, message)
+        return
+    for item in listed(record):
+        if isinstance(item, dict):
+            yield line, item
+
+
+def _parsed(path: str | Path, line: int, text: str) -> Mapping[str, Any]:
+    try:
+        record = json.loads(text)
+    except (ValueError, RecursionError):
+        raise ScenarioError(f"{path}: line {line}: no JSON; the file may be cut off") from None
+    if not isinstance(record, dict):
+        raise ScenarioError(f"{path}: line {line}: expected a JSON object")
+    return record
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def flat(record: Mapping[str, Any], prefix: str = "", depth: int = 0) -> dict[str, Any]:
+    """Nested keys joined by dots; lists, and what lies deeper than records of logs do, are left out."""
+    values: dict[str, Any] = {}
+    for key, value in record.items():
+        if isinstance(value, dict) and depth < 5:
+            values |= flat(value, f"{prefix}{key}.", depth + 1)
+        elif not isinstance(value, (dict, list)):
+            values[f"{prefix}{key}"] = value
+    return values
+
+
+def objects(record: Mapping[str, Any], *keys: str) -> list[Mapping[str, Any]]:
+    """The objects of the first of these lists that is there."""
+    value: list[Any] = next((record[key] for key in keys if isinstance(record.get(key), list)), [])
+    return [item for item in value if isinstance(item, dict)]

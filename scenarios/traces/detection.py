@@ -1,0 +1,186 @@
+"""What a log or trace is, by what it holds and never by its name; and its rows as one stream. numpy and stdlib only.
+
+| form | file | gives |
+|---|---|---|
+| csv | a table with a column of times (Azure 2023 and 2024, BurstGPT, LiteLLM, OpenAI) | arrivals; lengths, sessions, models where it has them |
+| k6, locust | k6's table of metrics; Locust's history of counts | arrivals |
+| counts | a table of counts per step (World Cup 98, NAB) | a shape; see `counts.py` |
+| access_log | lines of a web server in the common or combined log format | arrivals |
+| otlp, spans, xray, langfuse | spans of a traced assistant; see `spans.py` | sessions, turns, calls, tools, tokens by class |
+| bedrock, litellm | model-invocation log; spend log | arrivals, tokens by class, clients; sessions where named |
+| json_lines | any records with a time, one a line or one list | arrivals, lengths |
+| mooncake | JSON lines, `timestamp` in ms, `hash_ids` of 512-token blocks | arrivals, lengths, prefix blocks |
+| ragpulse | JSON lines, `hash_ids` by part of the prompt, lengths per block in files beside it | the same, sessions |
+| agentic | JSON, one session a record, `hash_ids`, sub-agents nested (kv-cache-tester) | sessions, turns, calls, prefix blocks; a clock per session |
+| sharegpt | JSON, one conversation a record | turns, lengths by characters; no clock |
+"""  # noqa: E501 (a table)
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from host.tables import columns_of
+from scenarios.columns import find_columns, find_counts, plain, unread_lengths
+from scenarios.errors import ScenarioError
+from scenarios.traces.blocks import agentic_rows, mooncake_rows, ragpulse_rows
+from scenarios.traces.calls import bedrock_rows, json_rows, litellm_rows
+from scenarios.traces.cells import first_line, first_record, flat
+from scenarios.traces.conversations import conversation_rows, is_conversation
+from scenarios.traces.row import CALL, TraceRow
+from scenarios.traces.spans import (
+    INPUTS,
+    OPERATIONS,
+    OUTPUTS,
+    SPAN_KEYS,
+    langfuse_rows,
+    otlp_rows,
+    span_rows,
+    xray_rows,
+)
+from scenarios.traces.tables import ACCESS_LOG, LOCUST, access_log_rows, csv_rows, k6_rows, locust_rows
+
+READERS: Mapping[str, Callable[[str | Path], Iterator[TraceRow]]] = {
+    "csv": csv_rows,
+    "k6": k6_rows,
+    "locust": locust_rows,
+    "access_log": access_log_rows,
+    "otlp": otlp_rows,
+    "spans": span_rows,
+    "xray": xray_rows,
+    "langfuse": langfuse_rows,
+    "bedrock": bedrock_rows,
+    "litellm": litellm_rows,
+    "json_lines": json_rows,
+    "mooncake": mooncake_rows,
+    "ragpulse": ragpulse_rows,
+    "agentic": agentic_rows,
+    "sharegpt": conversation_rows,
+}
+
+
+def detect(path: str | Path) -> str:
+    """The form of a file, by what it holds.
+
+    Raises:
+        ScenarioError: unreadable, empty, or of none of the known forms.
+    """
+    first = first_line(path)
+    if first.lstrip()[:1] in ("{", "["):
+        return _detect_json(path)
+    if ACCESS_LOG.match(first):
+        return "access_log"
+    names = columns_of(Path(path), error=ScenarioError)
+    plain_names = {plain(name) for name in names}
+    if {"metric_name", "timestamp"} <= plain_names:
+        return "k6"
+    if plain_names >= LOCUST:
+        return "locust"
+    columns = find_columns(names)
+    lengths = columns is not None and (columns.inputs or columns.outputs)
+    return "counts" if len(names) == 2 and find_counts(names) and not lengths else "csv"
+
+
+def _detect_json(path: str | Path) -> str:
+    first = first_record(path)
+    if isinstance(first.get("message", first.get("@message")), str):
+        first = {**first, **_envelope(first)}
+    form = next((name for name, holds in _FORMS if holds(first)), None)
+    if form is not None:
+        return form
+    if find_columns(flat(first)) is not None:
+        return "json_lines"
+    keys = ", ".join(map(str, first))[:120] or "no key"
+    raise ScenarioError(
+        f"{path}: JSON of no known form ({keys}); convert it to CSV with timestamp,input_tokens,output_tokens"
+    )
+
+
+def _envelope(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What a log service's envelope holds, where that is JSON."""
+    try:
+        inner = json.loads(record.get("message", record.get("@message")) or "")
+    except (ValueError, RecursionError, TypeError):
+        return {}
+    return inner if isinstance(inner, dict) else {}
+
+
+def _plain_keys(record: Mapping[str, Any]) -> set[str]:
+    return {plain(key) for key in flat(record)}
+
+
+def _is_xray(record: Mapping[str, Any]) -> bool:
+    return isinstance(record.get("Traces"), list) or isinstance(record.get("Segments"), list)
+
+
+def _is_span_record(record: Mapping[str, Any]) -> bool:
+    """A span names itself and its trace, and its attributes say what it was."""
+    keys = _plain_keys(record)
+    bare = {key.removeprefix("attributes_") for key in keys}
+    known = bool(bare & {*INPUTS, *OUTPUTS, *OPERATIONS}) or isinstance(record.get("attributes"), dict)
+    return bool(keys & SPAN_KEYS) and known
+
+
+def _is_langfuse(record: Mapping[str, Any]) -> bool:
+    keys = _plain_keys(record)
+    return "type" in keys and "start_time" in keys and bool(keys & {"parent_observation_id", "trace_id"})
+
+
+def _is_litellm(record: Mapping[str, Any]) -> bool:
+    return {"start_time", "prompt_tokens", "spend"} <= _plain_keys(record)
+
+
+def _is_mooncake(record: Mapping[str, Any]) -> bool:
+    return isinstance(record.get("timestamp"), (int, float)) and "input_length" in record
+
+
+_FORMS: tuple[tuple[str, Callable[[Mapping[str, Any]], bool]], ...] = (
+    ("agentic", lambda record: isinstance(record.get("requests"), list)),
+    ("otlp", lambda record: isinstance(record.get("resourceSpans", record.get("resource_spans")), list)),
+    ("xray", _is_xray),
+    ("bedrock", lambda record: record.get("schemaType") == "ModelInvocationLog"),
+    ("ragpulse", lambda record: isinstance(record.get("hash_ids"), dict)),
+    ("mooncake", _is_mooncake),
+    ("litellm", _is_litellm),
+    ("langfuse", _is_langfuse),
+    ("spans", _is_span_record),
+    ("sharegpt", is_conversation),
+)
+"""Asked in this order: what names itself first."""
+
+
+def rows(path: str | Path) -> Iterator[TraceRow]:
+    """Every request of a log, in the file's order, one at a time: memory does not grow with the file.
+
+    Raises:
+        ScenarioError: with the line, when a cell is no time or no count; or the file holds counts per step.
+    """
+    return (row for row in steps(path) if row.kind == CALL)
+
+
+def steps(path: str | Path) -> Iterator[TraceRow]:
+    """As `rows`, and the tools and agents beside the requests.
+
+    Raises:
+        ScenarioError: as `rows`.
+    """
+    kind = detect(path)
+    if kind == "counts":
+        raise ScenarioError(f"{path}: counts per step, no single arrivals; use it as a shape of kind trace")
+    return READERS[kind](path)
+
+
+def length_doubts(path: str | Path) -> list[str]:
+    """What of a log's lengths is not read although its columns seem to hold it, one line each."""
+    if detect(path) != "csv":
+        return []
+    names = columns_of(Path(path), error=ScenarioError)
+    columns = find_columns(names)
+    if columns is None or (columns.inputs and columns.outputs):
+        return []
+    missing = [what for what, name in (("prompt", columns.inputs), ("answer", columns.outputs)) if name is None]
+    unread = unread_lengths(names, columns)
+    hint = f" ({', '.join(unread)}: name it input_tokens or output_tokens)" if unread else ""
+    return [f"{path}: no column of {' and '.join(missing)} lengths{hint}; the scenario's assumed lengths are used"]
