@@ -29,6 +29,7 @@ from typing import Any
 from host import processes
 from host.ports import free_port
 from host.redaction import shown_url
+from loadgen import control
 from loadgen.analysis.finish import SystemEnd, finish_record
 from loadgen.coordinator.scrape import Scraper, scrape_urls
 from loadgen.coordinator.status_line import line
@@ -114,6 +115,7 @@ def run_load(job: LoadJob, progress: Progress | None = None, system_ended: Syste
             scraper.abandon()
             forget_record(job, keep_logs=isinstance(error, LoadError))
             raise
+    (job.folder / control.FILE).unlink(missing_ok=True)
     info = finish_record(
         job,
         started,
@@ -177,7 +179,7 @@ def check_plan(job: LoadJob) -> None:
 
 def forget_record(job: LoadJob, *, keep_logs: bool) -> None:
     """Remove the record of a run that never began: a folder with a run.json looks like one that did."""
-    for name in ("run.json", "job.json", "live.json", "histograms.json"):
+    for name in ("run.json", "job.json", "live.json", "histograms.json", control.FILE):
         (job.folder / name).unlink(missing_ok=True)
     for part in (".spool", *(() if keep_logs else ("logs",))):
         shutil.rmtree(job.folder / part, ignore_errors=True)
@@ -367,6 +369,7 @@ def _watch(
             _check_started(job, children, live, now_s - start_s)
         elif now_s - running_s > job.length_s + job.drain_s + OVERDUE_AFTER_S:
             children.master.send(signal.SIGKILL)
+        interrupts += [now_s] * (control.interrupts_wanted(job.folder) - len(interrupts))
         if interrupts and (live is None or live["state"] == "waiting"):
             raise KeyboardInterrupt
         if len(interrupts) > passed_on:
