@@ -24,6 +24,7 @@ from peakday.commands import (
     records,
     run,
     scenario,
+    serve,
     setup,
     stack,
     target,
@@ -61,7 +62,9 @@ def everything(
     """Rehearse a peak event against an LLM assistant, measure its silicon, and plan chips, cache and cost."""
 
 
-for family in (setup, scenario, stack, run, target, bench, calibrate, cache, plan, records, assistant, aws, check):
+for family in (
+    setup, scenario, stack, run, target, bench, calibrate, cache, plan, records, serve, assistant, aws, check,
+):  # fmt: skip
     family.register(app)
 
 

@@ -1,0 +1,51 @@
+"""The application: which address shows what."""
+
+from __future__ import annotations
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from host.errors import PeakdayError
+from peakday.serve import explain, home, running
+from peakday.serve.desk import Desk
+from peakday.serve.pages import asset, message
+from peakday.serve.protection import Protection
+
+ROUTES = (
+    Route("/", home.home),
+    Route("/records/{kind}/{id}", home.record),
+    Route("/records/{kind}/{id}/report", home.report),
+    Route("/records/plans/{id}/why", explain.of_record),
+    Route("/records/{kind}/{id}/files/{name}", home.download),
+    Route("/compare", home.compare),
+    Route("/compare/drawn", home.compare_drawn),
+    Route("/events", running.events),
+    Route("/runs/{id}/end", running.have_end, methods=["POST"]),
+    Route("/assets/{version}/{name}", asset),
+)
+
+
+def application(desk: Desk) -> ASGIApp:
+    """All pages of a desk, behind its rules."""
+    app = Starlette(
+        routes=list(ROUTES),
+        exception_handlers={404: _absent, PeakdayError: _refused, ValueError: _refused},
+    )
+    app.state.desk = desk
+    app.state.watch = running.Watch()
+    return Protection(app, desk.rules)
+
+
+async def _absent(request: Request, _error: Exception) -> Response:
+    return message(request, "No such page", "Nothing is at this address.", 404)
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    """What a reader can fix: one line; a page where a page was wanted."""
+    text = " ".join(str(error).split())
+    if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
+        return message(request, "That cannot be shown", text, 400)
+    return JSONResponse({"error": text}, 400)

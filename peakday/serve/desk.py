@@ -1,0 +1,29 @@
+"""What every page of one start of serve works with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from starlette.requests import Request
+
+from peakday.serve.catalogue import Catalogue
+from peakday.serve.protection import Rules
+
+
+@dataclass
+class Desk:
+    """The folder that is shown, its catalogue, and who may do what."""
+
+    base: Path
+    rules: Rules
+    catalogue: Catalogue
+
+    @classmethod
+    def of(cls, base: Path, rules: Rules) -> Desk:
+        """The desk of a folder."""
+        return cls(base, rules, Catalogue(base))
+
+    def read_only(self, request: Request) -> bool:
+        """Whether this reader can change nothing: by --read-only, or because a proxy stands between."""
+        return self.rules.read_only or request.headers.get("host") in self.rules.names
