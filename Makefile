@@ -10,7 +10,7 @@ demo: $(VENV)/core.done
 
 # Three processes: half of the suite waits for servers that keep real time. WHEEL=1 builds the wheel and tests
 # that, from outside the checkout, and then what reads the source tree: the whole suite once, as CI runs it.
-SPREAD := -n 3 --dist loadgroup --no-loadscope-reorder
+SPREAD := -n 3 --dist loadfile --no-loadscope-reorder
 test: $(VENV)/dev.done
 ifdef WHEEL
 	$(BIN)/python -m tests.wheel $(SPREAD) -m "not slow and not engine and not checkout"

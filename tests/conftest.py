@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadScopeScheduling
 
 # Machines differ: a deadline would fail tests for being slow, and a database would make runs depend on each other.
 settings.register_profile(
@@ -64,16 +65,23 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContex
     return context, folder / "cert.pem"
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test as `unit` or `system`; under xdist, start with the long files and keep each file in one process.
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
+    """Keep each file in one process, so that what its tests share is made once; spread the files of `APART`."""
+    return ByFile(config, log)
 
-    What a file's tests share is then made once. Tests of the files in `APART` share nothing and are spread.
-    """
+
+class ByFile(LoadScopeScheduling):
+    """One unit of work is a file, or a test where a file's tests share nothing."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return nodeid if file.removeprefix("tests/").removesuffix(".py") in APART else file
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test as `unit` or `system`, and start with the long files."""
     here = Path(__file__).parent
     stems = {item: item.path.relative_to(here).with_suffix("").as_posix() for item in items}
     for item, stem in stems.items():
         item.add_marker(pytest.mark.system if stem in SYSTEM else pytest.mark.unit)
-        if stem not in APART:
-            item.add_marker(pytest.mark.xdist_group(stem))
     items.sort(key=lambda item: SYSTEM.index(stems[item]) if stems[item] in SYSTEM else len(SYSTEM))
