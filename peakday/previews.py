@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from facts.account import is_usage
+from host.atomic import write_text
 from peakday.account.usage_counts import write_counts
 from peakday.errors import CommandError
 from peakday.preview_page import write_preview
 from peakday.quantities import duration_s
+from scenarios.errors import ScenarioError
 from scenarios.fitting import Growth, fit
 from scenarios.loading import load_scenario
 from scenarios.preview import preview
 from scenarios.preview_text import preview_text
+from scenarios.profile.scenario import fit_trace
+from scenarios.traces.detection import detect
+from scenarios.traces.sessions import read_trace
 
 
 def picture(
@@ -41,6 +47,52 @@ def picture(
         "warnings": view.warnings,
     }
     return text, data
+
+
+def fit_files(
+    files: Sequence[Path],
+    name: str,
+    growth: str | None,
+    length: str | None,
+    parent: str,
+    calls_per_interaction: float | None = None,
+) -> tuple[str, dict[str, Any]]:
+    """Write NAME.yaml from a trace of one or several files, or as `fit_history` from one of counts or of usage.
+
+    Raises:
+        CommandError: an option that such a file does not take, or NAME.yaml is there already.
+        ScenarioError: what the files hold cannot be read.
+    """
+    if len(files) == 1 and (is_usage(files[0]) or detect(files[0]) == "counts"):
+        return fit_history(files[0], name, growth, length, parent, calls_per_interaction)
+    if length is not None or calls_per_interaction is not None:
+        raise CommandError(f"{files[0]}: --length and --calls-per-interaction are for counts; a trace shows both")
+    path, counts = Path(f"{name}.yaml"), Path(f"{name}.counts.csv")
+    for file in (path, counts):
+        if file.exists():
+            raise CommandError(f"{file}: is there already; choose another --name")
+    load_scenario(parent, ())
+    fitted = fit_trace(read_trace(files), name=name, parent=parent, growth=_growth(growth))
+    if fitted.counts is not None:
+        write_text(counts, fitted.counts)
+    write_text(path, fitted.text)
+    report = (*fitted.report, *_not_yet_valid(path))
+    data = {
+        "scenario": str(path),
+        "report": report,
+        "profile": asdict(fitted.profile),
+        "back_test": [asdict(figure) | {"inside": figure.inside} for figure in fitted.back_test],
+    }
+    return "\n".join((*report, f"wrote {path}")), data
+
+
+def _not_yet_valid(path: Path) -> tuple[str, ...]:
+    """What stands between a fitted scenario and its use: its parent may route the trace's prompts to small models."""
+    try:
+        load_scenario(str(path), ())
+    except ScenarioError as error:
+        return (f"not usable yet: {error}",)
+    return ()
 
 
 def fit_history(

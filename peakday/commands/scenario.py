@@ -93,21 +93,24 @@ def preview(
 
 @verbs.command(epilog="Example: peakday scenario fit counts.csv --name next_year --growth 1.1,1.3,1.8")
 def fit(
-    history: Annotated[Path, typer.Argument(help="Counts per step of an earlier event, as CSV; or usage.csv.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE...", help="A trace or log; or counts per step of an earlier event; or usage.csv."),
+    ],
     name: Annotated[str, typer.Option(help="Name of the new scenario; its file is NAME.yaml.")] = "fitted",
     growth: Annotated[
         str | None,
-        typer.Option(metavar="LOW,MID,HIGH", help="Coming peak over this one; from the file itself if left out."),
+        typer.Option(metavar="LOW,MID,HIGH", help="Coming peak over this one; counts show it if left out."),
     ] = None,
-    length: Annotated[str | None, typer.Option(help="Take the busiest stretch of this length, such as 4d.")] = None,
-    parent: Annotated[str, typer.Option("--from", help="Gives what counts cannot tell.")] = "steady_day",
+    length: Annotated[str | None, typer.Option(help="Of counts: the busiest span of this length, such as 4d.")] = None,
+    parent: Annotated[str, typer.Option("--from", help="Gives what the file cannot tell.")] = "steady_day",
     calls_per_interaction: Annotated[
         float | None,
         typer.Option(min=0.01, help="Of a usage.csv: its model calls per conversation; else as --from assumes."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Turn last event's counts into a scenario with ranges; says how each range was obtained and how it back-tests."""
-    from peakday.previews import fit_history
+    """Turn a trace, or last event's counts, into a scenario; says how all was obtained and how it back-tests."""
+    from peakday.previews import fit_files
 
-    Console(as_json).result(*fit_history(history, name, growth, length, parent, calls_per_interaction))
+    Console(as_json).result(*fit_files(files, name, growth, length, parent, calls_per_interaction))
