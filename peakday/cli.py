@@ -21,6 +21,7 @@ from peakday.commands import (
     calibrate,
     check,
     plan,
+    ready,
     records,
     run,
     scenario,
@@ -63,7 +64,7 @@ def everything(
 
 
 for family in (
-    setup, scenario, stack, run, target, bench, calibrate, cache, plan, records, serve, assistant, aws, check,
+    setup, scenario, stack, run, target, bench, calibrate, cache, plan, ready, records, serve, assistant, aws, check,
 ):  # fmt: skip
     family.register(app)
 
