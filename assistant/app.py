@@ -15,7 +15,6 @@ from assistant.autobuy.rules import RuleBook
 from assistant.chat import routes
 from assistant.chat.shelf import Shelf
 from assistant.errors import ModelError, RequestError
-from assistant.metrics import CONTENT_TYPE
 from assistant.requests import (
     BODY_BYTES_MAX,
     TurnRequest,
@@ -27,8 +26,9 @@ from assistant.requests import (
 )
 from assistant.sessions import Sessions
 from assistant.turn import Services, run_turn
-from host.browsers import is_json, refusal
+from host.browsers import is_json, network_refusal, refusal
 from host.control_token import HEADER, matches
+from wire.exposition import CONTENT_TYPE
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -70,6 +70,7 @@ class App:
         self._world_s = world_s
         self._customer_of = customer_of
         self._shelf = shelf
+        self.served_at: tuple[str, int] | None = None  # where all is served; elsewhere health and metrics alone
         self._running: dict[asyncio.Task[None], EventSink] = {}
         self._routes: dict[tuple[str, str], Callable[[Scope, Receive, Send], Awaitable[None]]] = {
             ("POST", "/v1/turns"): self._turns,
@@ -87,6 +88,9 @@ class App:
         if scope["type"] != "http":
             return
         method, path, headers = scope["method"], scope["path"], dict(scope["headers"])
+        if self.served_at is not None and tuple(scope["server"]) != self.served_at:
+            await self._look(scope, receive, send, headers)
+            return
         handler = self._routes.get((method, path))
         if handler is None and method == "GET":
             handler = self._chat_page if routes.page_file(path) else handler
@@ -223,6 +227,18 @@ class App:
             await _until_gone(watching, receive)
         finally:
             watching.cancel()
+
+    async def _look(self, scope: Scope, receive: Receive, send: Send, headers: Mapping[bytes, bytes]) -> None:
+        """A request at the address that `up --metrics-host` names."""
+        why = network_refusal(_header(headers, b"host"), _header(headers, b"origin"))
+        if why is not None:
+            await _respond(send, 403, orjson.dumps(RequestError(403, "other_origin", why).body()))
+        elif (scope["method"], scope["path"]) == ("GET", "/metrics"):
+            await self._metrics(scope, receive, send)
+        elif (scope["method"], scope["path"]) == ("GET", "/healthz"):
+            await self._health(scope, receive, send)
+        else:
+            await _respond(send, 404, orjson.dumps(RequestError(404, "not_found", "GET /metrics or /healthz").body()))
 
     async def _health(self, scope: Scope, receive: Receive, send: Send) -> None:
         await _respond(send, 200, orjson.dumps({"ok": True, "simulated": not self._services.stack.live}))

@@ -46,7 +46,7 @@ def main() -> int:
         stack = read_stack(args.stack)
         listener = _listener(args.fd, args.port)
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_serve(stack, listener))
+            runner.run(_serve(stack, listener, args.metrics_fd))
     except (AssistantError, PortError, OSError) as error:
         print(f"assistant: {error}", file=sys.stderr)
         return 5
@@ -59,6 +59,7 @@ def _arguments() -> argparse.Namespace:
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--fd", type=int, help="an inherited listening TCP socket")
     where.add_argument("--port", type=int, help="a loopback port, for use by hand")
+    parser.add_argument("--metrics-fd", type=int, help="an inherited socket where health and metrics alone are served")
     return parser.parse_args()
 
 
@@ -83,7 +84,7 @@ def world_clock(started_at: datetime) -> Callable[[], datetime]:
     return lambda: started_at + timedelta(seconds=time.monotonic() - origin_s)
 
 
-async def _serve(stack: Stack, listener: socket.socket) -> None:
+async def _serve(stack: Stack, listener: socket.socket, metrics_fd: int | None = None) -> None:
     catalogue = Catalogue(stack.catalogue)
     clocks = Clocks(time.perf_counter, time.time, world_clock(catalogue.started_at))
     catalogue.search("warm", 1)
@@ -106,9 +107,14 @@ async def _serve(stack: Stack, listener: socket.socket) -> None:
         timeout_graceful_shutdown=DRAIN_S,
     )
     server = _Server(config)
+    listeners = [listener]
+    if metrics_fd is not None:
+        listeners.append(socket.socket(fileno=metrics_fd))
+        host, port = listener.getsockname()[:2]
+        assistant.app.served_at = (host, port)
     buyer.start()
     try:
-        await asyncio.gather(server.serve(sockets=[listener]), _watch(server, assistant.app, listener))
+        await asyncio.gather(server.serve(sockets=listeners), _watch(server, assistant.app, listener))
     finally:
         for client in clients.values():
             await client.close()

@@ -39,7 +39,7 @@ def main() -> int:
     try:
         stack = read_stack(arguments.stack) if arguments.stack else StackFile()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_serve(stack, _listening(arguments)))
+            return runner.run(_serve(stack, _listening(arguments), arguments.metrics_fd))
     except (StackError, ConversationsError, ProfileError, FactsError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
@@ -54,6 +54,7 @@ def _arguments() -> argparse.Namespace:
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--fd", type=int, help="a listening TCP socket inherited from the parent")
     where.add_argument("--port", type=int, default=0, help="a port of 127.0.0.1 to listen on; 0 = any free one")
+    parser.add_argument("--metrics-fd", type=int, help="an inherited socket where health and metrics alone are served")
     return parser.parse_args()
 
 
@@ -63,7 +64,7 @@ def _listening(arguments: argparse.Namespace) -> socket.socket:
     return listen(arguments.port)
 
 
-async def _serve(stack: StackFile, listening: socket.socket) -> int:
+async def _serve(stack: StackFile, listening: socket.socket, metrics_fd: int | None) -> int:
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -71,6 +72,9 @@ async def _serve(stack: StackFile, listening: socket.socket) -> int:
     app = App(stack, loop)
     server = Server(app.handle, app.watch.lag_s, app.pacer.catch_up)
     listener = await loop.create_server(lambda: Front(server), sock=listening, backlog=8192)
+    if metrics_fd is not None:
+        pages = Server(lambda request, _: app.look(request, server.accepted), app.watch.lag_s, app.pacer.catch_up)
+        await loop.create_server(lambda: Front(pages), sock=socket.socket(fileno=metrics_fd))
     parent = ParentWatch()
     gc.collect()
     gc.freeze()  # what was loaded at start is never garbage: no collection looks at it again

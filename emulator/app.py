@@ -16,7 +16,7 @@ from emulator.http.connection import Exchange, Request, Response, json_response
 from emulator.http.pacer import Pacer
 from emulator.language.conversations import read_conversations
 from emulator.language.corpus import Corpus, sentences
-from emulator.metrics import CONTENT_TYPE, metrics_text
+from emulator.metrics import metrics_text
 from emulator.models import EmulatedModel, Emulator, LoopWatch
 from emulator.openai import endpoint as openai_api
 from emulator.openai.endpoint import OpenAi
@@ -25,7 +25,8 @@ from emulator.quotas import QuotaBook
 from emulator.shop_model.words import lexicon
 from facts.reader import models as read_models
 from facts.stack import StackError, StackFile
-from host.browsers import refusal
+from host.browsers import network_refusal, refusal
+from wire.exposition import CONTENT_TYPE
 
 log = logging.getLogger("emulator")
 
@@ -73,15 +74,27 @@ class App:
             for prefix, handler in self._routes:
                 if request.path.startswith(prefix):
                     return handler(request, connection)
-            if request.path == "/health":
-                return json_response(200, {"ok": True, "simulated": True})
-            if request.path == "/metrics":
-                return Response(200, metrics_text(self.emulator, self.watch, connection.accepted), CONTENT_TYPE)
-            return json_response(404, {"message": f"nothing is served at {request.path}"})
+            return self._look(request, connection.accepted)
         except Exception:
             self.emulator.internal_errors += 1
             log.exception("%s %s failed", request.method, request.path)
             return json_response(500, {"message": "the emulator failed; its log has the cause"})
+
+    def look(self, request: Request, accepted: int) -> Response:
+        """Answer where nothing but health and metrics is served: at the address that `up --metrics-host` names.
+
+        Args:
+            accepted: connections that the server of everything else has accepted since the start.
+        """
+        why = network_refusal(request.headers.get("host"), request.headers.get("origin"))
+        return json_response(403, {"message": why}) if why else self._look(request, accepted)
+
+    def _look(self, request: Request, accepted: int) -> Response:
+        if request.path == "/health":
+            return json_response(200, {"ok": True, "simulated": True})
+        if request.path == "/metrics":
+            return Response(200, metrics_text(self.emulator, self.watch, accepted), CONTENT_TYPE)
+        return json_response(404, {"message": f"nothing is served at {request.path}"})
 
     def _use_profile(self, key: str, groups: dict[str, Any]) -> None:
         """Lay groups over a model's profile."""

@@ -2,91 +2,123 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 from emulator.engine.pool import Pool
 from emulator.lateness import Waits
 from emulator.models import EmulatedModel, Emulator, LoopWatch
+from wire.exposition import add_histogram, exposed
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+VLLM, BEDROCK = "vllm:", "peakday_bedrock_"
 
 
 def metrics_text(emulator: Emulator, watch: LoopWatch, connections: int) -> bytes:
     """Everything, as one page; `connections` is how many were accepted since the start."""
-    lines: list[str] = []
-    for emulated in emulator.by_key.values():
-        lines += _model(emulated)
+    return exposed([*_own(emulator, watch, connections), *_models(emulator)])
+
+
+def _own(emulator: Emulator, watch: LoopWatch, connections: int) -> Iterator[Metric]:
     lateness = emulator.lateness
-    lines += _histogram("peakday_emulator_lateness_seconds", 'kind="first_token"', lateness.first)
-    lines += _histogram("peakday_emulator_lateness_seconds", 'kind="token"', lateness.token)
-    lines += _histogram("peakday_emulator_planned_seconds", 'kind="ttft"', lateness.ttft)
-    lines += _histogram("peakday_emulator_planned_seconds", 'kind="gap"', lateness.gap)
-    lines += [
-        f"peakday_emulator_late {int(bool(lateness.reasons()))}",
-        f"peakday_emulator_stall_seconds_max {watch.stall_s_max}",
-        f"peakday_emulator_connections_total {connections}",
-        f"peakday_emulator_failures_total {emulator.internal_errors + emulator.pacer.failures}",
-        f"peakday_emulator_unknown_messages_total {emulator.conversations.unknown}",
-    ]
-    return ("\n".join(_with_types(lines)) + "\n").encode()
+    late = HistogramMetricFamily("peakday_emulator_lateness_seconds", "How late it sent.", labels=["kind"])
+    _add(late, ["first_token"], lateness.first)
+    _add(late, ["token"], lateness.token)
+    planned = HistogramMetricFamily("peakday_emulator_planned_seconds", "Waits it meant to make.", labels=["kind"])
+    _add(planned, ["ttft"], lateness.ttft)
+    _add(planned, ["gap"], lateness.gap)
+    yield late
+    yield planned
+    is_late, stall_s = float(bool(lateness.reasons())), watch.stall_s_max
+    failures = emulator.internal_errors + emulator.pacer.failures
+    yield GaugeMetricFamily("peakday_emulator_late", "1 when it is so late that a run is void.", is_late)
+    yield GaugeMetricFamily("peakday_emulator_stall_seconds_max", "Longest stall of its loop.", stall_s)
+    yield CounterMetricFamily("peakday_emulator_connections", "Connections accepted.", connections)
+    yield CounterMetricFamily("peakday_emulator_failures", "Errors of the emulator itself.", failures)
+    unknown = emulator.conversations.unknown
+    yield CounterMetricFamily("peakday_emulator_unknown_messages", "Messages nothing was understood of.", unknown)
 
 
-def _model(emulated: EmulatedModel) -> list[str]:
-    """One model: vLLM's names where it serves OpenAI's protocol, the same under our prefix where it is Bedrock's."""
-    name, stats = f'model_name="{emulated.model.model_id}"', emulated.stats
-    prefix = "vllm:" if emulated.model.protocol == "openai" else "peakday_bedrock_"
-    lines = [
-        f"{prefix}prompt_tokens_total{{{name}}} {stats.prompt_tokens}",
-        f"{prefix}generation_tokens_total{{{name}}} {stats.output_tokens}",
-        *_histogram(f"{prefix}time_to_first_token_seconds", name, stats.ttft),
-        *_histogram(f"{prefix}request_time_per_output_token_seconds", name, stats.tpot),
-        *_histogram(f"{prefix}e2e_request_latency_seconds", name, stats.e2e),
-        f"peakday_emulator_images_total{{{name}}} {stats.images}",
-    ]
-    for reason, count in stats.ended.items():
-        lines.append(f'{prefix}request_success_total{{{name},finished_reason="{reason}"}} {count}')
-    for error, count in stats.errors.items():
-        lines.append(f'peakday_emulator_errors_total{{{name},error="{error}"}} {count}')
-    if isinstance(emulated.runner, Pool):
-        lines += _pool(prefix, name, emulated.runner)
-    else:
-        lines.append(f"{prefix}num_requests_running{{{name}}} {stats.running}")
-    return lines
+def _models(emulator: Emulator) -> Iterator[Metric]:
+    models = list(emulator.by_key.values())
+    images = CounterMetricFamily("peakday_emulator_images", "Pictures received.", labels=["model_name"])
+    errors = CounterMetricFamily("peakday_emulator_errors", "Errors sent, by code.", labels=["model_name", "error"])
+    steps = CounterMetricFamily("peakday_emulator_engine_steps", "Steps of its engine.", labels=["model_name"])
+    for each in models:
+        name = each.model.model_id
+        images.add_metric([name], each.stats.images)
+        for error, count in each.stats.errors.items():
+            errors.add_metric([name, error], count)
+        if isinstance(each.runner, Pool):
+            steps.add_metric([name], sum(replica.engine.steps for replica in each.runner.replicas))
+    yield from (images, errors, steps)
+    for prefix in (VLLM, BEDROCK):
+        yield from _served([each for each in models if _prefix(each) == prefix], prefix)
 
 
-def _pool(prefix: str, name: str, pool: Pool) -> list[str]:
-    engines = [replica.engine for replica in pool.replicas]
-    caches = [replica.cache for replica in pool.replicas]
-    block = pool.physics.block_tokens
-    used = sum(engine.kv_blocks_used for engine in engines) / (pool.physics.kv_blocks * len(engines))
-    return [
-        f"{prefix}num_requests_running{{{name}}} {sum(len(engine.running) for engine in engines)}",
-        f"{prefix}num_requests_waiting{{{name}}} {sum(len(engine.waiting) for engine in engines)}",
-        f"{prefix}kv_cache_usage_perc{{{name}}} {used:.6f}",
-        f"{prefix}prefix_cache_queries_total{{{name}}} {sum(cache.queried for cache in caches) * block}",
-        f"{prefix}prefix_cache_hits_total{{{name}}} {sum(cache.hit for cache in caches) * block}",
-        f"peakday_emulator_engine_steps_total{{{name}}} {sum(engine.steps for engine in engines)}",
-    ]
+def _prefix(emulated: EmulatedModel) -> str:
+    """vLLM's names where a model serves OpenAI's protocol, the same under a prefix of ours where it is Bedrock's."""
+    return VLLM if emulated.model.protocol == "openai" else BEDROCK
 
 
-def _histogram(name: str, label: str, histogram: Waits) -> list[str]:
-    lines = [f'{name}_bucket{{{label},le="{edge_s}"}} {count}' for edge_s, count in histogram.cumulative()]
-    lines.append(f'{name}_bucket{{{label},le="+Inf"}} {histogram.n}')
-    lines.append(f"{name}_sum{{{label}}} {histogram.total_s}")
-    lines.append(f"{name}_count{{{label}}} {histogram.n}")
-    return lines
+def _served(models: list[EmulatedModel], prefix: str) -> Iterator[Metric]:
+    counters = {
+        "prompt_tokens": "Prompt tokens processed.",
+        "generation_tokens": "Tokens generated.",
+    }
+    for name, what in counters.items():
+        family = CounterMetricFamily(f"{prefix}{name}", what, labels=["model_name"])
+        for each in models:
+            tokens = each.stats.prompt_tokens if name == "prompt_tokens" else each.stats.output_tokens
+            family.add_metric([each.model.model_id], tokens)
+        yield family
+    histograms = {
+        "time_to_first_token_seconds": ("Time to the first token.", "ttft"),
+        "request_time_per_output_token_seconds": ("Mean time per output token of a request.", "tpot"),
+        "e2e_request_latency_seconds": ("Whole requests.", "e2e"),
+    }
+    for name, (what, attribute) in histograms.items():
+        waits = HistogramMetricFamily(f"{prefix}{name}", what, labels=["model_name"])
+        for each in models:
+            _add(waits, [each.model.model_id], getattr(each.stats, attribute))
+        yield waits
+    ended = CounterMetricFamily(f"{prefix}request_success", "Ended.", labels=["model_name", "finished_reason"])
+    for each in models:
+        for reason, count in each.stats.ended.items():
+            ended.add_metric([each.model.model_id, reason], count)
+    yield ended
+    yield from _load(models, prefix)
 
 
-def _with_types(lines: Iterable[str]) -> list[str]:
-    """The lines grouped by metric, each group under its TYPE line."""
-    groups: dict[str, list[str]] = {}
-    for line in lines:
-        name = line.split("{")[0].split(" ")[0]
-        for suffix in ("_bucket", "_sum", "_count"):
-            name = name.removesuffix(suffix)
-        groups.setdefault(name, []).append(line)
-    typed = []
-    for name, members in groups.items():
-        kind = "histogram" if "_bucket{" in members[0] else "counter" if name.endswith("_total") else "gauge"
-        typed += [f"# TYPE {name} {kind}", *members]
-    return typed
+def _load(models: list[EmulatedModel], prefix: str) -> Iterator[Metric]:
+    """Requests under way, and what an engine of blocks holds."""
+
+    def gauge(name: str, what: str) -> GaugeMetricFamily:
+        return GaugeMetricFamily(f"{prefix}{name}", what, labels=["model_name"])
+
+    def counter(name: str, what: str) -> CounterMetricFamily:
+        return CounterMetricFamily(f"{prefix}{name}", what, labels=["model_name"])
+
+    running, waiting = gauge("num_requests_running", "Running."), gauge("num_requests_waiting", "Waiting for room.")
+    used = gauge("kv_cache_usage_perc", "Used share of KV blocks; 1 is all.")
+    queries = counter("prefix_cache_queries", "Tokens looked up in the prefix cache.")
+    hits = counter("prefix_cache_hits", "Tokens the prefix cache held.")
+    for each in models:
+        name = [each.model.model_id]
+        if not isinstance(each.runner, Pool):
+            running.add_metric(name, each.stats.running)
+            continue
+        pool = each.runner
+        engines, caches = [one.engine for one in pool.replicas], [one.cache for one in pool.replicas]
+        block = pool.physics.block_tokens
+        running.add_metric(name, sum(len(engine.running) for engine in engines))
+        waiting.add_metric(name, sum(len(engine.waiting) for engine in engines))
+        blocks = pool.physics.kv_blocks * len(engines)
+        used.add_metric(name, sum(engine.kv_blocks_used for engine in engines) / blocks)
+        queries.add_metric(name, sum(cache.queried for cache in caches) * block)
+        hits.add_metric(name, sum(cache.hit for cache in caches) * block)
+    yield from (running, waiting, used, queries, hits)
+
+
+def _add(family: HistogramMetricFamily, labels: list[str], waits: Waits) -> None:
+    add_histogram(family, labels, waits.cumulative(), waits.n, waits.total_s)

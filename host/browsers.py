@@ -7,8 +7,14 @@ browser then says so, in Origin and Host; and it sends no body of JSON to anothe
 from __future__ import annotations
 
 from functools import lru_cache
+from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 from host.ports import is_loopback_url
+
+PRIVATE_SUFFIXES = (".internal", ".local", ".svc", ".localhost", ".home.arpa")
+"""Ends of names that nobody can register: ICANN's reserved .internal (2024), RFC 6762, Kubernetes' service names,
+RFC 6761, RFC 8375."""
 
 
 @lru_cache(maxsize=256)
@@ -19,6 +25,32 @@ def refusal(host: str | None, origin: str | None) -> str | None:
     if origin is not None and origin not in (f"http://{host}", f"https://{host}"):
         return "this address is for pages of its own"
     return None
+
+
+@lru_cache(maxsize=256)
+def network_refusal(host: str | None, origin: str | None) -> str | None:
+    """The same for a page that is read over a network: its address, or a name that no site of the web can have.
+
+    A site can make its own name lead here, and its page then reads the answer; it cannot do so with an address, with a
+    name of one word, or under a suffix that nobody can register.
+    """
+    if origin is not None and origin not in (f"http://{host}", f"https://{host}"):
+        return "this address is for pages of its own"
+    if host is None or _is_private_name(host):
+        return None
+    return "this address is served under an address, a name of one word or a private name such as host.docker.internal"
+
+
+def _is_private_name(host: str) -> bool:
+    try:
+        name = (urlsplit(f"http://{host}").hostname or "").removesuffix(".")
+    except ValueError:
+        return False
+    try:
+        ip_address(name)
+    except ValueError:
+        return bool(name) and ("." not in name or name.endswith(PRIVATE_SUFFIXES))
+    return True
 
 
 def is_json(content_type: str | None) -> bool:

@@ -39,8 +39,11 @@ def is_loopback_url(url: str) -> bool:
         return False
 
 
-def listen(port: int = 0, host: str = "127.0.0.1") -> socket.socket:
+def listen(port: int = 0, host: str = "127.0.0.1", option: str = "--port") -> socket.socket:
     """A listening socket, so that a port is never lost between looking and taking; 0 takes any free one.
+
+    Args:
+        option: what names the port, for the message.
 
     Raises:
         PortError: the port is taken, or not ours to take.
@@ -53,7 +56,8 @@ def listen(port: int = 0, host: str = "127.0.0.1") -> socket.socket:
     except (OSError, OverflowError) as error:
         listener.close()
         reason = os.strerror(error.errno or 0).lower() if isinstance(error, OSError) else "no port number"
-        raise PortError(f"port {port}: {reason}; choose another with --port") from None
+        where = "" if is_loopback(host) else f" of {host}"
+        raise PortError(f"port {port}{where}: {reason}; choose another with {option}") from None
     return listener
 
 

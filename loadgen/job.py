@@ -133,8 +133,8 @@ class LoadJob(Load):
         emulator_url: base URL of the emulator, for fault timing and its own lateness; None when there is none.
         budget_usd: what the run may cost; `turn_usd_max` is the upper bound of one turn (`estimate.turn_usd_max`).
         processes, remote_workers: workers started here, and workers that connect from elsewhere to bind_host:bind_port.
-        metrics_port: serve the run as Prometheus text on this loopback port. web_port: Locust's own page, likewise;
-            `page` is the HTML of our own beside it.
+        metrics_port: serve the run as Prometheus text on this port of metrics_host. web_port: Locust's own page, on
+            loopback; `page` is the HTML of our own beside it.
         host, commit, command, peakday_version: the run's environment, written into the record as it is.
     """
 
@@ -158,6 +158,7 @@ class LoadJob(Load):
     web_port: int | None = None
     page: str = ""
     metrics_port: int | None = None
+    metrics_host: str = "127.0.0.1"
     command: tuple[str, ...] = ()
     commit: str | None = None
     peakday_version: str = ""

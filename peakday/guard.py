@@ -218,16 +218,27 @@ def check_bind(address: str, config: Config, *, insecure: bool) -> None:
     Raises:
         CommandError: no address, or a network that reads along.
     """
+    _check_bind(address, config, "--master-bind", "messages and customers", insecure=insecure)
+
+
+def check_metrics_bind(address: str, config: Config, *, insecure: bool) -> None:
+    """The same for an address that serves /metrics: names of models, tools, errors and the scenario, and every rate.
+
+    Raises:
+        CommandError: no address, or a network that reads along.
+    """
+    _check_bind(address, config, "--metrics-host", "names and rates of the run", insecure=insecure)
+
+
+def _check_bind(address: str, config: Config, option: str, what: str, *, insecure: bool) -> None:
     try:
         where = ip_address(address)
     except ValueError:
-        raise CommandError(
-            f"--master-bind {address!r}: expected an address of this machine, such as 10.8.0.1"
-        ) from None
+        raise CommandError(f"{option} {address!r}: expected an address of this machine, such as 10.8.0.1") from None
     if insecure or where.is_loopback or any(where in network for network in config.encrypted_networks):
         return
     raise CommandError(
-        f"--master-bind {address}: messages and customers would cross the network unencrypted; bind 127.0.0.1 "
+        f"{option} {address}: {what} would cross the network unencrypted; bind 127.0.0.1 "
         f"behind a tunnel, an address of encrypted_networks in {FILE}, or type --insecure-network"
     )
 

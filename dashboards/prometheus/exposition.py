@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 import yaml
-from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import Metric
-from prometheus_client.registry import Collector
 
 from capacity.plan import Plan
 from dashboards.numbers.plan import plan_numbers
 from dashboards.numbers.run import Number, run_numbers
 from loadgen.record import Run
+from wire.exposition import exposed
 from wire.text import Untrusted
 
 
@@ -25,32 +24,22 @@ def run_exposition(run: Run) -> str:
 
     A p99 that too few samples carry is left out, as everywhere.
     """
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(RunCollector(run))
-    text: str = generate_latest(registry).decode("utf-8")
-    return text
+    return exposed(run_families(run)).decode("utf-8")
 
 
-class RunCollector(Collector):
-    """A finished run's numbers as gauges, one family per name."""
-
-    def __init__(self, run: Run) -> None:
-        self._run = run
-
-    def collect(self) -> Iterator[Metric]:
-        """`peakday_run_valid`, then every number in the order of the report."""
-        run = self._run
-        about = {"run_id": run.run_id, "scenario": run.info.scenario_name}
-        validity = Metric("peakday_run_valid", "1 when the generator kept its own schedule.", "gauge")
-        validity.add_sample(validity.name, _labels(about), float(run.info.valid))
-        yield validity
-        families: dict[str, Metric] = {}
-        for number in _printed(run_numbers(run)):
-            name = f"peakday_run_{number.name}"
-            if name not in families:
-                families[name] = Metric(name, f"{number.label.split(',')[0]}, unit {number.unit}.", "gauge")
-            families[name].add_sample(name, _labels(about | _marks(number)), number.value or 0.0)
-        yield from families.values()
+def run_families(run: Run) -> Iterator[Metric]:
+    """A finished run's numbers as gauges, one family per name: `peakday_run_valid`, then in the order of the report."""
+    about = {"run_id": run.run_id, "scenario": run.info.scenario_name}
+    validity = Metric("peakday_run_valid", "1 when the generator kept its own schedule.", "gauge")
+    validity.add_sample(validity.name, _labels(about), float(run.info.valid))
+    yield validity
+    families: dict[str, Metric] = {}
+    for number in _printed(run_numbers(run)):
+        name = f"peakday_run_{number.name}"
+        if name not in families:
+            families[name] = Metric(name, f"{number.label.split(',')[0]}, unit {number.unit}.", "gauge")
+        families[name].add_sample(name, _labels(about | _marks(number)), number.value or 0.0)
+    yield from families.values()
 
 
 def plan_rules(plan: Plan) -> str:

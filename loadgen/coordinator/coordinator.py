@@ -18,9 +18,9 @@ from gevent import os as gevent_os
 from gevent.pywsgi import WSGIServer
 
 from host.control_token import control_headers
-from host.ports import is_loopback_url
+from host.ports import is_loopback, is_loopback_url
 from loadgen.coordinator.budget import BudgetAllocator, Instruction
-from loadgen.coordinator.exporter import exposition
+from loadgen.coordinator.exporter import RunLabels, exposition, page_app
 from loadgen.coordinator.page import add_page
 from loadgen.coordinator.snapshots import Snapshots
 from loadgen.job import LoadJob
@@ -80,7 +80,8 @@ class Coordinator:
             add_page(self._runner.environment.web_ui.app, self._live, self._job.length_s, self._job.page)
         gevent.spawn(self._read_control)
         if self._job.metrics_port is not None:
-            WSGIServer(("127.0.0.1", self._job.metrics_port), self._metrics, log=None).start()
+            app = page_app(self._metrics, loopback=is_loopback(self._job.metrics_host))
+            WSGIServer((self._job.metrics_host, self._job.metrics_port), app, log=None).start()
         gevent.spawn(self._watch)
 
     # --- to a common start ----------------------------------------------------------------------------------------
@@ -248,16 +249,18 @@ class Coordinator:
         if self._aborted is not None:
             self._runner.send_message("peakday_stop", {"now": False})
 
-    def _metrics(self, environ: Any, start_response: Any) -> list[bytes]:
+    def _metrics(self) -> bytes:
         """The exporter's page."""
-        supplies = _supplies(self._snapshots)
-        run = {
-            "run_id": self._job.run_id,
-            "scenario": self._job.scenario["name"],
-            "simulated": "true" if any(supplies.values()) else "false",
-        }
-        start_response("200 OK", [("Content-Type", "text/plain; version=0.0.4")])
-        return [exposition(self._live(), self._snapshots.histograms(), run).encode()]
+        job = self._job
+        run = RunLabels(
+            run_id=job.run_id,
+            scenario=job.scenario["name"],
+            simulated=any(_supplies(self._snapshots).values()),
+            workers=job.workers,
+            ends_after_s=job.length_s,
+            budget_usd=job.budget_usd,
+        )
+        return exposition(self._live(), self._snapshots.histograms(), run)
 
     def _finish(self) -> None:
         self._state = "finished"

@@ -1,68 +1,160 @@
-"""The run as Prometheus text: what the master serves while a run goes on. Names are those of the Grafana dashboards."""
+"""The run as Prometheus text: what the master serves while a run goes on. Names are those of the Grafana dashboards.
+
+Every series names its run, so that one Prometheus may hold many; rules and dashboards pick by `run_id`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+
+from host.browsers import network_refusal, refusal
+from loadgen.analysis.verdict import start_lag_limit_s
 from slo.histogram import Histogram
+from wire.exposition import CONTENT_TYPE, add_histogram, exposed
+from wire.text import Untrusted
 
 EDGES_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 20, 30, 60, 120)
-COUNTERS = ("asked", "sent", "completed", "abandoned", "dropped", "censored")
-HISTOGRAMS = {"ttft_s": "ttft", "e2e_s": "e2e", "gap_s": "gap", "start_lag_s": "start_lag"}
+COUNTERS = {
+    "asked": "Turns offered by the scenario",
+    "sent": "Turns sent to the target",
+    "completed": "Turns that were answered",
+    "abandoned": "Turns whose customer left before the first token",
+    "dropped": "Turns not sent: over the in-flight cap, or refused at sign-in",
+    "unsent": "Turns due and not sent for reasons of the generator's own",
+    "censored": "Turns cut off by the end of the run",
+}
+HISTOGRAMS = {
+    "ttft_s": ("ttft", "Intended start to first token"),
+    "e2e_s": ("e2e", "Intended start to last token"),
+    "gap_s": ("gap", "Between two chunks of one answer"),
+    "start_lag_s": ("start_lag", "Actual start less intended start: the generator's own lateness"),
+}
 
 
-def exposition(live: Mapping[str, Any], histograms: Mapping[str, Histogram], run: Mapping[str, str]) -> str:
+@dataclass(frozen=True)
+class RunLabels:
+    """Which run a page is about, and the limits it has."""
+
+    run_id: str
+    scenario: str
+    simulated: bool
+    workers: int
+    ends_after_s: float
+    budget_usd: float | None = None
+
+
+def exposition(live: Mapping[str, Any], histograms: Mapping[str, Histogram], run: RunLabels) -> bytes:
     """A page of metrics.
 
     Args:
         live: the content of live.json.
         histograms: merged over workers, by metric.
-        run: labels of the run: run_id, scenario, simulated.
     """
-    return "\n".join([*_info(run), *_counts(live), *_workers(live), *_distributions(histograms), ""])
+    return exposed(_Page(run).families(live, histograms))
 
 
-def _info(run: Mapping[str, str]) -> Iterator[str]:
-    yield "# TYPE peakday_run_info gauge"
-    yield f"peakday_run_info{_labels(run)} 1"
+def page_app(page: Callable[[], bytes], *, loopback: bool) -> Callable[[dict[str, Any], Any], list[bytes]]:
+    """The WSGI application of the exporter: GET /metrics and /healthz, under names that a page of the web has not.
+
+    Args:
+        loopback: whether it listens on loopback; else on a network, where its address is no loopback name.
+    """
+    refused = refusal if loopback else network_refusal
+
+    def answer(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        why = refused(environ.get("HTTP_HOST"), environ.get("HTTP_ORIGIN"))
+        path, is_read = environ.get("PATH_INFO"), environ.get("REQUEST_METHOD") in ("GET", "HEAD")
+        if why is not None:
+            status, kind, body = "403 Forbidden", "text/plain; charset=utf-8", f"{why}\n".encode()
+        elif is_read and path == "/metrics":
+            status, kind, body = "200 OK", CONTENT_TYPE, page()
+        elif is_read and path == "/healthz":
+            status, kind, body = "200 OK", "application/json", b'{"ok": true}'
+        else:
+            status, kind, body = "404 Not Found", "text/plain; charset=utf-8", b"GET /metrics or /healthz\n"
+        start_response(status, [("Content-Type", kind), ("Content-Length", str(len(body)))])
+        return [body]
+
+    return answer
 
 
-def _counts(live: Mapping[str, Any]) -> Iterator[str]:
-    counters = live["counters"]
-    for name in COUNTERS:
-        yield f"# TYPE peakday_turns_{name}_total counter"
-        yield f"peakday_turns_{name}_total {counters.get(name, 0):g}"
-    yield "# TYPE peakday_turns_failed_total counter"
-    for code, count in sorted(live["errors"].items()):
-        yield f"peakday_turns_failed_total{_labels({'error_code': code})} {count}"
-    yield "# TYPE peakday_cost_usd_total counter"
-    yield f"peakday_cost_usd_total {counters.get('cost_usd', 0):.9g}"
-    yield "# TYPE peakday_turns_in_flight gauge"
-    yield f"peakday_turns_in_flight {live['in_flight']}"
+@dataclass(frozen=True)
+class _Page:
+    run: RunLabels
 
+    def families(self, live: Mapping[str, Any], histograms: Mapping[str, Histogram]) -> Iterator[Metric]:
+        yield from self._about(live)
+        yield from self._counts(live)
+        yield from self._workers(live)
+        yield from self._verdict(histograms)
+        yield from self._distributions(histograms)
 
-def _workers(live: Mapping[str, Any]) -> Iterator[str]:
-    for key, name in (("cpu_ratio", "worker_cpu_ratio"), ("heartbeat_late_s", "worker_heartbeat_late_seconds")):
-        yield f"# TYPE peakday_{name} gauge"
-        for worker, health in sorted(live.get("health", {}).items()):
-            yield f"peakday_{name}{_labels({'worker': worker})} {health[key]:.6g}"
+    def _gauge(self, name: str, what: str, value: float) -> Metric:
+        family = GaugeMetricFamily(f"peakday_{name}", what, labels=["run_id"])
+        family.add_metric([self.run.run_id], value)
+        return family
 
+    def _counter(self, name: str, what: str, label: str = "", rows: Iterable[tuple[str, float]] = ()) -> Metric:
+        family = CounterMetricFamily(f"peakday_{name}", what, labels=["run_id", *([label] if label else [])])
+        totals: dict[str, float] = {}
+        for value, count in rows:  # two long codes may be one label
+            spelled = Untrusted(value).label
+            totals[spelled] = totals.get(spelled, 0) + count
+        for value, count in totals.items():
+            family.add_metric([self.run.run_id, *([value] if label else [])], count)
+        return family
 
-def _distributions(histograms: Mapping[str, Histogram]) -> Iterator[str]:
-    for metric, name in HISTOGRAMS.items():
-        histogram = histograms.get(metric, Histogram())
-        yield f"# TYPE peakday_{name}_seconds histogram"
-        for edge_s, count in zip(EDGES_S, histogram.cumulative(EDGES_S), strict=True):
-            yield f'peakday_{name}_seconds_bucket{{le="{edge_s:g}"}} {count}'
-        yield f'peakday_{name}_seconds_bucket{{le="+Inf"}} {histogram.n}'
-        yield f"peakday_{name}_seconds_sum {histogram.upper_sum_s:.9g}"
-        yield f"peakday_{name}_seconds_count {histogram.n}"
+    def _about(self, live: Mapping[str, Any]) -> Iterator[Metric]:
+        run = self.run
+        info = GaugeMetricFamily(
+            "peakday_run_info", "Which run this is; always 1.", labels=["run_id", "scenario", "simulated"]
+        )
+        info.add_metric([run.run_id, run.scenario, str(run.simulated).lower()], 1)
+        yield info
+        left_s = max(0.0, run.ends_after_s - (live.get("elapsed_s") or 0.0))
+        yield self._gauge("run_remaining_seconds", "Until the last turn is offered.", left_s)
+        if run.budget_usd is not None:
+            yield self._gauge("budget_usd", "What this run may cost, US dollars.", run.budget_usd)
 
+    def _counts(self, live: Mapping[str, Any]) -> Iterator[Metric]:
+        counters = live["counters"]
+        for name, what in COUNTERS.items():
+            yield self._counter(f"turns_{name}", f"{what}.", rows=[("", counters.get(name, 0))])
+        failed = sorted(live["errors"].items())
+        yield self._counter("turns_failed", "Turns that failed, by code.", "error_code", failed)
+        spent = [("", counters.get("cost_usd", 0))]
+        yield self._counter("cost_usd", "Cost of priced calls of this run, US dollars.", rows=spent)
+        yield self._gauge("turns_in_flight", "Turns not yet ended.", live["in_flight"])
 
-def _labels(labels: Mapping[str, str]) -> str:
-    return "{" + ",".join(f'{name}="{_escaped(str(value))}"' for name, value in labels.items()) + "}"
+    def _workers(self, live: Mapping[str, Any]) -> Iterator[Metric]:
+        yield self._gauge("workers_expected", "Load workers that this run needs.", self.run.workers)
+        yield self._gauge("workers_lost", "Load workers that were lost; one voids the run.", len(live.get("lost", ())))
+        shown = (
+            ("cpu_ratio", "worker_cpu_ratio", "Busy share of one core, by load worker."),
+            ("heartbeat_late_s", "worker_heartbeat_late_seconds", "How late a 10 ms timer came, by load worker."),
+        )
+        for key, name, what in shown:
+            family = GaugeMetricFamily(f"peakday_{name}", what, labels=["run_id", "worker"])
+            for worker, health in sorted(live.get("health", {}).items()):
+                family.add_metric([self.run.run_id, worker], health[key])
+            yield family
 
+    def _verdict(self, histograms: Mapping[str, Histogram]) -> Iterator[Metric]:
+        """What the verdict would be given on, were the run to end now: its own rule over the whole run."""
+        lag, ttft = histograms.get("start_lag_s"), histograms.get("ttft_s")
+        lag_s, ttft_s = (lag.quantile(0.99) if lag else None), (ttft.quantile(0.5) if ttft else None)
+        yield self._gauge("start_lag_p99_seconds", "Start lag p99 of the whole run so far.", lag_s or 0.0)
+        limit = "Start lag p99 above which the run is INVALID: max(5 ms, 5% of TTFT p50)."
+        yield self._gauge("start_lag_limit_seconds", limit, start_lag_limit_s(ttft_s))
 
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    def _distributions(self, histograms: Mapping[str, Histogram]) -> Iterator[Metric]:
+        for metric, (name, what) in HISTOGRAMS.items():
+            histogram = histograms.get(metric, Histogram())
+            family = HistogramMetricFamily(f"peakday_{name}_seconds", f"{what}.", labels=["run_id"])
+            counts: Sequence[tuple[float, int]] = list(zip(EDGES_S, histogram.cumulative(EDGES_S), strict=True))
+            add_histogram(family, [self.run.run_id], counts, histogram.n, histogram.upper_sum_s)
+            yield family

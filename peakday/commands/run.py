@@ -65,6 +65,7 @@ def run(
     quotas: typed.Quotas = None,
     budget_usd: typed.Budget = None,
     metrics_port: typed.MetricsPort = None,
+    metrics_host: typed.MetricsHost = "127.0.0.1",
     scrape: typed.Scrape = None,
     web: typed.Web = None,
     keep_text: typed.KeepText = False,
@@ -90,7 +91,7 @@ def run(
         **typed.how_much(window, rate, for_, scale, arrivals, users),
         **typed.by_whom(processes, master, workers, master_bind, master_port, insecure_network),
         fail_on_slo=typed.fails_on(fail_on),
-        **typed.beside(quotas, budget_usd, metrics_port, scrape, web, keep_text, out),
+        **typed.beside(quotas, budget_usd, metrics_port, metrics_host, scrape, web, keep_text, out),
     )
     printing = Printing(Console(as_json, quiet), dry_run, details)
     raise typer.Exit(run_command(scenario, sets or [], options, printing, seed))

@@ -11,6 +11,7 @@ import typer
 from peakday.consent import Consent
 from peakday.console import Console
 from peakday.options import Json, Live, OpenAIUrl, Quiet, ScenarioArgument, Seed, Sets, Yes
+from peakday.run import options as typed
 
 
 def register(app: typer.Typer) -> None:
@@ -24,6 +25,12 @@ def up(
     scenario: ScenarioArgument = "smoke",
     sets: Sets = None,
     port: Annotated[int, typer.Option(help="Port of the assistant; the emulator takes the next. 0: any.")] = 0,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(help="Serve health and metrics alone here too; the emulator takes the next port. 0: any."),
+    ] = None,
+    metrics_host: typed.MetricsHost = "127.0.0.1",
+    insecure_network: typed.InsecureNetwork = False,
     live: Live = False,
     yes: Yes = False,
     openai_url: OpenAIUrl = None,
@@ -33,9 +40,14 @@ def up(
 ) -> None:
     """Run the local stack in the foreground until Ctrl-C; with --live the assistant on real Bedrock."""
     from peakday.stack.foreground import stay_up
+    from peakday.stack.local import MetricsAt
 
-    consent = Consent(live, yes)
-    stay_up(scenario, sets or [], consent, openai_url, port=port, seed=seed, console=Console(as_json, quiet))
+    typed.check_metrics(metrics_host, metrics_port)
+    metrics = None if metrics_port is None else MetricsAt(metrics_host, metrics_port)
+    stay_up(
+        scenario, sets or [], Consent(live, yes), openai_url, port=port, metrics=metrics, insecure=insecure_network,
+        seed=seed, console=Console(as_json, quiet),
+    )  # fmt: skip
 
 
 def ask(

@@ -21,6 +21,7 @@ from peakday.consent import NO_CONSENT, Consent
 from peakday.errors import CommandError
 from peakday.guard import Named, Target, admitted
 from peakday.records.folders import cache_folder, new_folder
+from peakday.run.options import check_metrics
 from peakday.stack.local import Stack
 from peakday.stack.resolved import Resolved
 from scenarios.arrivals import read_replay
@@ -52,6 +53,7 @@ class LoadOptions:
     fail_on_slo: bool = False
     budget_usd: float | None = None
     metrics_port: int | None = None
+    metrics_host: str = "127.0.0.1"
     scrape: tuple[str, ...] = ()
     web_port: int | None = None
     out: Path | None = None
@@ -128,6 +130,7 @@ def check_options(options: LoadOptions, resolved: Resolved) -> None:
     """Refuse what cannot be run before anything starts: a bad one then costs nothing and leaves nothing."""
     if options.request is not None and not options.targets:
         raise CommandError(f"{OPENAI_ONLY}; name one with --target openai=URL")
+    check_metrics(options.metrics_host, options.metrics_port)
     if options.rate_per_s is not None and options.for_s is None:
         raise CommandError("--rate needs --for: how long the rate lasts, such as --for 15s")
     if options.for_s is not None and options.rate_per_s is None and options.users is None:
@@ -208,6 +211,7 @@ def make_job(load: Load, options: LoadOptions, driven: Driven) -> LoadJob:
         budget_usd=options.budget_usd,
         turn_usd_max=turn_bound_usd(load, options, calls=driven.per_turn_calls),
         metrics_port=options.metrics_port,
+        metrics_host=options.metrics_host,
         web_port=options.web_port,
         page=live_page(folder.name) if options.web_port is not None else "",
         **environment(),

@@ -64,7 +64,7 @@ MasterBind = Annotated[
 ]
 InsecureNetwork = Annotated[
     bool,
-    typer.Option("--insecure-network", help="With --master: prompts and customers cross the network in the clear."),
+    typer.Option("--insecure-network", help="What --master or --metrics-host sends crosses the network in the clear."),
 ]
 MasterPort = Annotated[int, typer.Option("--master-port", help="Port the workers connect to.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what it would ask for; send nothing.")]
@@ -74,8 +74,9 @@ Quotas = Annotated[
 Budget = Annotated[
     float | None, typer.Option("--budget-usd", min=0.0, help="Stop before the calls cost more than this.")
 ]
-MetricsPort = Annotated[
-    int | None, typer.Option("--metrics-port", help="Serve the run to Prometheus on this loopback port.")
+MetricsPort = Annotated[int | None, typer.Option("--metrics-port", help="Serve the run to Prometheus on this port.")]
+MetricsHost = Annotated[
+    str, typer.Option("--metrics-host", metavar="ADDRESS", help="Address of --metrics-port; loopback if left out.")
 ]
 Scrape = Annotated[
     list[str] | None, typer.Option("--scrape", metavar="URL", help="Prometheus page to keep in the record; repeatable.")
@@ -145,6 +146,16 @@ def fails_on(what: str | None) -> bool:
     return what == "slo"
 
 
+def check_metrics(host: str, port: int | None) -> None:
+    """Refuse an address of metrics without a port.
+
+    Raises:
+        CommandError: an address alone.
+    """
+    if port is None and host != "127.0.0.1":
+        raise CommandError(f"--metrics-host {host}: needs --metrics-port, such as --metrics-port 9646")
+
+
 def by_whom(
     processes: int, master: bool, workers: int, master_bind: str, master_port: int, insecure_network: bool
 ) -> dict[str, Any]:
@@ -162,6 +173,7 @@ def beside(
     quotas: Path | None,
     budget_usd: float | None,
     metrics_port: int | None,
+    metrics_host: str,
     scrape: list[str] | None,
     web: int | None,
     keep_text: bool,
@@ -172,6 +184,7 @@ def beside(
         "quotas": quotas,
         "budget_usd": budget_usd,
         "metrics_port": metrics_port,
+        "metrics_host": metrics_host,
         "scrape": tuple(scrape or ()),
         "web_port": web,
         "keep_text": keep_text,

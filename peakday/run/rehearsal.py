@@ -9,6 +9,7 @@ from typing import Any
 
 from dashboards.terminal import run_answer, run_summary
 from host.errors import Exit
+from host.ports import listen
 from loadgen.job import Load, LoadJob
 from loadgen.record import Run, load_run
 from loadgen.run import Outcome, SystemEnded, run_load
@@ -25,6 +26,7 @@ from peakday.guard import (
     check_allowed,
     check_answers,
     check_bind,
+    check_metrics_bind,
     checked_url,
     costs_money,
     is_paid_api,
@@ -116,6 +118,9 @@ def prepare(scenario: str, sets: Sequence[str], options: LoadOptions, seed: int 
     if options.master_bind is not None:
         check_bind(options.master_bind, config, insecure=options.insecure_network)
         shared_secret()
+    if options.metrics_port is not None:
+        check_metrics_bind(options.metrics_host, config, insecure=options.insecure_network)
+        listen(options.metrics_port, options.metrics_host, "--metrics-port").close()  # taken: an error before the start
     targets = parse_targets(options.targets)
     pages = [Named("http", checked_url(url, "--scrape")) for url in options.scrape]
     for target in targets:

@@ -11,9 +11,9 @@ from loadgen.schedule.estimate import estimate
 from peakday.config import load_config
 from peakday.consent import Consent, require_live
 from peakday.console import Console
-from peakday.guard import admit, check_answers
+from peakday.guard import admit, check_answers, check_metrics_bind
 from peakday.run.load import LoadOptions, load_of
-from peakday.stack.local import RealModels, Stack
+from peakday.stack.local import MetricsAt, RealModels, Stack
 from peakday.stack.real_models import on_real_models, own_models, real_models
 from peakday.stack.resolved import Resolved, open_stack, resolve
 
@@ -28,22 +28,28 @@ def stay_up(
     openai_url: str | None,
     *,
     port: int,
+    metrics: MetricsAt | None = None,
+    insecure: bool = False,
     seed: int | None,
     console: Console,
 ) -> None:
     """Start the stack, say where it is, and wait.
 
     Raises:
-        CommandError: live and not agreed to, or the stack cannot start or ends by itself.
+        CommandError: live and not agreed to, metrics on a network that reads along, or the stack cannot start or ends
+            by itself.
     """
+    if metrics is not None:
+        check_metrics_bind(metrics.host, load_config(), insecure=insecure)
     resolved = resolve(scenario, sets, seed)
     real = real_models(openai_url) if consent.live else None
     if real is not None:
         for named in own_models(real):
             check_answers(admit(named, load_config(), "--openai-url"))
         resolved = agreed(resolved, real, consent, console)
-    with open_stack(resolved, port=port, real=real, console=console) as stack:
-        console.result(address_lines(stack, resolved), {**stack.endpoints, "models": dict(stack.models)})
+    with open_stack(resolved, port=port, real=real, metrics=metrics, console=console) as stack:
+        pages = {"metrics": dict(stack.metrics)} if stack.metrics else {}
+        console.result(address_lines(stack, resolved), {**stack.endpoints, "models": dict(stack.models), **pages})
         console.say("ready; Ctrl-C stops it")
         with contextlib.suppress(KeyboardInterrupt):
             stack.wait()
@@ -74,5 +80,6 @@ def address_lines(stack: Stack, resolved: Resolved) -> str:
     lines += [f"{name:<10} {url}" for name, url in stack.endpoints.items()]
     if stack.live and "bedrock" not in stack.endpoints:
         lines.append(f"bedrock    Amazon Bedrock in {', '.join(resolved.scenario.event.regions)}")
+    lines += [f"metrics    {url} ({name}; health beside it, nothing else)" for name, url in stack.metrics.items()]
     lines.append(f"token      {token_file(urlsplit(stack.endpoints['assistant']).port or 80)} (for /control and /test)")
     return "\n".join(lines)

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +35,12 @@ POLL_S = 0.2
 
 @dataclass(frozen=True)
 class Service:
-    """One process of the stack to start: its name, its module and the socket it serves."""
+    """One process of the stack to start: its name, its module, the socket it serves, and that of its metrics alone."""
 
     name: str
     module: str
     listener: socket.socket
+    metrics: socket.socket | None = None
 
     @property
     def port(self) -> int:
@@ -49,8 +50,20 @@ class Service:
     @property
     def url(self) -> str:
         """Base URL of what it serves."""
-        host, port = self.listener.getsockname()[:2]
-        return f"http://{host}:{port}"
+        return _url(self.listener)
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+@dataclass(frozen=True)
+class MetricsAt:
+    """Where health and metrics are served besides: the assistant's at this port, the emulator's at the next."""
+
+    host: str
+    port: int
 
 
 @dataclass(frozen=True)
@@ -74,6 +87,7 @@ class Stack:
     logs: Path
     children: tuple[processes.Child, ...]
     live: bool = False
+    metrics: Mapping[str, str] = field(default_factory=dict)  # by process, where a MetricsAt was named
 
     @property
     def emulator_url(self) -> str | None:
@@ -110,6 +124,7 @@ def local_stack(
     window_start_s: float = 0.0,
     real: RealModels | None = None,
     quality_file: Path | None = None,
+    metrics: MetricsAt | None = None,
 ) -> Iterator[Stack]:
     """Start the stack, yield it when its children are ready, and stop it whatever happens.
 
@@ -119,6 +134,7 @@ def local_stack(
         window_start_s: moment of the event at which the run begins; faults are told on that clock.
         real: endpoints of real models, in place of the emulator.
         quality_file: judged quality for the policy, in place of the shares that facts assumes.
+        metrics: an address of this machine at which health and metrics alone are served too.
 
     Raises:
         PortError: a port is taken.
@@ -126,7 +142,7 @@ def local_stack(
     """
     with contextlib.ExitStack() as cleanup:
         folder = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="peakday-stack-")))
-        services = services_of(port, cleanup, live=real is not None)
+        services = services_of(port, cleanup, live=real is not None, metrics=metrics)
         endpoints = endpoints_of(services, real)
         file, token = folder / "stack.json", new_token()
         cleanup.enter_context(published(token, [service.port for service in services]))
@@ -146,19 +162,26 @@ def local_stack(
             children.append(cleanup.enter_context(processes.running(start(service, file, folder))))
             children[-1].ready(READY_WITHIN_S)
             service.listener.close()
-        yield Stack(endpoints, model_ids(scenario), file, folder, tuple(children), live=real is not None)
+        pages = {one.name: f"{_url(one.metrics)}/metrics" for one in services if one.metrics is not None}
+        yield Stack(endpoints, model_ids(scenario), file, folder, tuple(children), live=real is not None, metrics=pages)
 
 
-def services_of(port: int, cleanup: contextlib.ExitStack, *, live: bool) -> tuple[Service, ...]:
-    """The processes of a stack in the order in which they start, each with a listening socket that `cleanup` closes."""
+def services_of(
+    port: int, cleanup: contextlib.ExitStack, *, live: bool, metrics: MetricsAt | None = None
+) -> tuple[Service, ...]:
+    """The processes of a stack in the order in which they start, each with listening sockets that `cleanup` closes."""
 
-    def service(name: str, module: str, at: int) -> Service:
-        return Service(name, module, cleanup.enter_context(contextlib.closing(listen(at))))
+    def service(name: str, module: str, number: int) -> Service:
+        listener = cleanup.enter_context(contextlib.closing(listen(port + number if port else 0)))
+        if metrics is None:
+            return Service(name, module, listener)
+        page = listen(metrics.port + number if metrics.port else 0, metrics.host, "--metrics-port")
+        return Service(name, module, listener, cleanup.enter_context(contextlib.closing(page)))
 
-    assistant = service("assistant", "assistant.server", port)  # bound first: the port that was asked for
+    assistant = service("assistant", "assistant.server", 0)  # bound first: the port that was asked for
     if live:
         return (assistant,)
-    return (service("emulator", "emulator", port + 1 if port else 0), assistant)
+    return (service("emulator", "emulator", 1), assistant)
 
 
 def endpoints_of(services: Sequence[Service], real: RealModels | None) -> dict[str, str]:
@@ -214,7 +237,10 @@ def model_ids(scenario: Scenario) -> dict[str, str]:
 
 def start(service: Service, stack_file: Path, logs: Path) -> processes.Child:
     """Start one process of the stack with its socket; it ends when we are gone."""
-    descriptor = service.listener.fileno()
-    command = [sys.executable, "-m", service.module, "--stack", str(stack_file), "--fd", str(descriptor)]
+    descriptors = [service.listener.fileno()]
+    command = [sys.executable, "-m", service.module, "--stack", str(stack_file), "--fd", str(descriptors[0])]
+    if service.metrics is not None:
+        descriptors.append(service.metrics.fileno())
+        command += ["--metrics-fd", str(descriptors[1])]
     log = logs / f"{service.name}.log"
-    return processes.start(service.name, command, log=log, descriptors=[descriptor], watched=True, stdout=True)
+    return processes.start(service.name, command, log=log, descriptors=descriptors, watched=True, stdout=True)

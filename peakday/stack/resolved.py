@@ -10,7 +10,7 @@ from typing import Any
 from peakday.config import load_config, quality_file
 from peakday.console import Console
 from peakday.records.folders import cache_folder
-from peakday.stack.local import RealModels, Stack, local_stack
+from peakday.stack.local import MetricsAt, RealModels, Stack, local_stack
 from scenarios.loading import load_scenario, scenario_hash
 from scenarios.schema import Scenario
 from scenarios.world import World, ensure_world
@@ -43,6 +43,7 @@ def open_stack(
     profiles: Mapping[str, Any] | None = None,
     window_start_s: float = 0.0,
     real: RealModels | None = None,
+    metrics: MetricsAt | None = None,
     console: Console,
 ) -> Iterator[Stack]:
     """Keep the local stack of a scenario up inside the block; with `real`, the assistant alone on those models."""
@@ -58,5 +59,6 @@ def open_stack(
         window_start_s=window_start_s,
         real=real,
         quality_file=quality_file(load_config()),
+        metrics=metrics,
     ) as stack:
         yield stack

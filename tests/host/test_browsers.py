@@ -2,7 +2,7 @@
 
 import pytest
 
-from host.browsers import is_json, refusal
+from host.browsers import is_json, network_refusal, refusal
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,22 @@ from host.browsers import is_json, refusal
 def test_only_own_names_and_own_pages_are_answered(host, origin, answered):
     """A name that leads to 127.0.0.1, a page in a sandbox, and another port of this machine are others."""
     assert (refusal(host, origin) is None) is answered
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "answered"),
+    [
+        ("10.8.0.1:9646", None, True), ("[fd00::1]:9646", None, True), ("peakday-master:9646", None, True),
+        ("host.docker.internal:8080", None, True), ("peakday-master.load.svc.cluster.local", None, True),
+        ("10.8.0.1:9646", "http://10.8.0.1:9646", True), (None, None, True), ("rebind.evil.example:9646", None, False),
+        ("10.8.0.1.evil.example", None, False), ("10.8.0.1:9646", "https://evil.example", False),
+        ("10.8.0.1@evil.example", None, False), ("[bad", None, False), ("", None, False),
+        ("internal.evil.example", None, False),
+    ],
+)  # fmt: skip
+def test_on_a_network_no_name_that_can_be_registered_is_answered(host, origin, answered):
+    """A site can make its own name lead here; an address, one word and a private suffix are nobody's to make."""
+    assert (network_refusal(host, origin) is None) is answered
 
 
 @pytest.mark.parametrize(

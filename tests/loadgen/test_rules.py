@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from loadgen.analysis.autobuy import chat_around_storm, summarise
 from loadgen.analysis.first_limit import limits_exceeded
 from loadgen.analysis.self_check import ttft_errors_s
-from loadgen.coordinator.exporter import exposition
+from loadgen.coordinator.exporter import RunLabels, exposition, page_app
 from loadgen.coordinator.scrape import Scraper, samples
 from loadgen.job import LoadError, TargetSpec
 from loadgen.record import TABLES, Run, RunInfo
@@ -244,11 +244,62 @@ def test_the_exporters_page_is_prometheus_text():
     """A Prometheus parser reads it, counts and buckets agree, and labels survive quotes."""
     live = {"counters": {"asked": 5, "cost_usd": 0.5}, "errors": {'4"9': 2}, "in_flight": 1,
             "health": {"0": {"cpu_ratio": 0.5, "heartbeat_late_s": 0.001}}}  # fmt: skip
-    page = exposition(live, {"ttft_s": ttft(0.04, 0.3, 200.0)}, {"run_id": "r", "scenario": "s", "simulated": "true"})
+    run = RunLabels("r", "s", True, workers=2, ends_after_s=60.0)
+    page = exposition(live, {"ttft_s": ttft(0.04, 0.3, 200.0)}, run).decode()
     families = {family.name: family for family in text_string_to_metric_families(page)}
-    assert families["peakday_turns_failed"].samples[0].labels == {"error_code": '4"9'}
+    assert families["peakday_turns_failed"].samples[0].labels == {"run_id": "r", "error_code": '4"9'}
     buckets = {sample.labels.get("le"): sample.value for sample in families["peakday_ttft_seconds"].samples}
     assert (buckets["0.05"], buckets["0.5"], buckets["120"], buckets["+Inf"]) == (1, 2, 2, 3)
+
+
+def test_what_a_run_may_lose_stands_on_the_page():
+    """Its budget, its workers, the time it has left, and the limit that its start lag may not pass."""
+    live = {
+        "counters": {"cost_usd": 0.5},
+        "errors": {},
+        "in_flight": 1,
+        "elapsed_s": 20.0,
+        "lost": ["worker 1 was lost"],
+    }
+    run = RunLabels("r", "s", True, workers=2, ends_after_s=60.0, budget_usd=2.0)
+    page = exposition(live, {"ttft_s": ttft(*[0.3] * 99), "start_lag_s": ttft(*[0.002] * 99)}, run).decode()
+    values = {s.name: s.value for family in text_string_to_metric_families(page) for s in family.samples}
+    assert values["peakday_run_remaining_seconds"] == 40.0
+    assert (values["peakday_budget_usd"], values["peakday_cost_usd_total"]) == (2.0, 0.5)
+    assert (values["peakday_workers_expected"], values["peakday_workers_lost"]) == (2, 1)
+    assert values["peakday_start_lag_limit_seconds"] == pytest.approx(0.05 * 0.3, rel=0.01)
+    assert values["peakday_start_lag_p99_seconds"] == pytest.approx(0.002, rel=0.01)
+
+
+def test_two_codes_that_are_cut_to_one_label_are_one_series():
+    """A page with one series twice is no page: Prometheus drops the samples."""
+    long = "x" * 300
+    live = {"counters": {}, "errors": {long + "a": 2, long + "b": 3}, "in_flight": 0}
+    page = exposition(live, {}, RunLabels("r", "s", True, 1, 60.0)).decode()
+    (family,) = [one for one in text_string_to_metric_families(page) if one.name == "peakday_turns_failed"]
+    assert [sample.value for sample in family.samples] == [5]
+
+
+@pytest.mark.parametrize(
+    ("loopback", "path", "host", "origin", "status"),
+    [
+        (True, "/metrics", "127.0.0.1:9646", None, "200"), (True, "/healthz", "localhost:9646", None, "200"),
+        (True, "/metrics", "rebind.evil.example", None, "403"), (True, "/metrics", "10.0.0.5:9646", None, "403"),
+        (True, "/metrics", "127.0.0.1:9646", "https://evil.example", "403"), (True, "/", "127.0.0.1:9646", None, "404"),
+        (False, "/metrics", "10.0.0.5:9646", None, "200"), (False, "/metrics", "rebind.evil.example", None, "403"),
+        (False, "/metrics", "10.0.0.5:9646", "https://evil.example", "403"),
+    ],
+)  # fmt: skip
+def test_the_exporter_answers_under_its_own_names_alone(loopback, path, host, origin, status):
+    """As every server of ours: no page of another site reads how a run stands."""
+    told = []
+    environ = {"REQUEST_METHOD": "GET", "PATH_INFO": path, "HTTP_HOST": host}
+    app = page_app(lambda: b"# page\n", loopback=loopback)
+    body = app(
+        environ | ({"HTTP_ORIGIN": origin} if origin else {}), lambda code, headers: told.append((code, headers))
+    )
+    assert told[0][0].startswith(status)
+    assert (body == [b"# page\n"]) is (status == "200" and path == "/metrics")
 
 
 def test_a_rule_that_bought_twice_is_a_double_purchase():

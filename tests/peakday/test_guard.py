@@ -16,6 +16,7 @@ from peakday.guard import (
     check_allowed,
     check_answers,
     check_bind,
+    check_metrics_bind,
     costs_money,
     is_paid_api,
     parse_targets,
@@ -147,12 +148,13 @@ def test_silence_a_redirect_and_an_error_count_as_paid_and_the_owner_s_word_as_f
     ("address", "allowed"),
     [("127.0.0.1", True), ("::1", True), ("10.8.0.7", True), ("0.0.0.0", False), ("::", False), ("10.9.0.1", False)],
 )
-def test_a_master_listens_where_nobody_reads_along(address, allowed):
+@pytest.mark.parametrize("check", [check_bind, check_metrics_bind])
+def test_a_master_and_its_metrics_listen_where_nobody_reads_along(check, address, allowed):
     """Loopback is the end of a tunnel, a declared network encrypts; all else wants --insecure-network to be typed."""
     config = Config(encrypted_networks=["10.8.0.0/24"])
-    check_bind(address, config, insecure=True)
+    check(address, config, insecure=True)
     if allowed:
-        check_bind(address, config, insecure=False)
+        check(address, config, insecure=False)
     else:
         with pytest.raises(CommandError, match="--insecure-network"):
-            check_bind(address, config, insecure=False)
+            check(address, config, insecure=False)
