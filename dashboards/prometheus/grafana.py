@@ -1,5 +1,8 @@
 """Grafana dashboards as JSON, from a small builder: a dashboard is rows of panels, a panel is a title and queries.
 
+No identity is fixed: the reader's own Prometheus is picked by the variable `datasource`, the load run by `run`, and
+Grafana gives a dashboard its uid when it is imported.
+
 Every expression is over names that our exporters publish or our rules record; a test runs each on a real Prometheus.
 """
 
@@ -17,7 +20,8 @@ import yaml
 
 from host.atomic import write_text
 
-SOURCE = {"type": "prometheus", "uid": "peakday"}
+SOURCE = {"type": "prometheus", "uid": "${datasource}"}
+RUNS = "label_values(peakday_run_info, run_id)"
 WIDTH = 24
 SCHEMA_VERSION = 39
 
@@ -47,11 +51,12 @@ class Panel:
 
 @dataclass(frozen=True)
 class Dashboard:
-    """One dashboard; each row's panels share its width."""
+    """One dashboard; each row's panels share its width. `file`: its name on disk. `by_run`: shows one load run."""
 
-    uid: str
+    file: str
     title: str
     rows: Sequence[Sequence[Panel]]
+    by_run: bool
 
 
 @cache
@@ -59,7 +64,12 @@ def dashboards() -> tuple[Dashboard, ...]:
     """The dashboards of assets/grafana.yaml."""
     text = files("dashboards").joinpath("assets", "grafana.yaml").read_text(encoding="utf-8")
     return tuple(
-        Dashboard(entry["uid"], entry["title"], [[_read(panel) for panel in row] for row in entry["rows"]])
+        Dashboard(
+            file=entry["file"],
+            title=entry["title"],
+            rows=[[_read(panel) for panel in row] for row in entry["rows"]],
+            by_run=entry.get("by_run", False),
+        )
         for entry in yaml.safe_load(text)
     )
 
@@ -82,7 +92,7 @@ def write_dashboards(folder: Path) -> list[Path]:
     """Write one JSON file per dashboard, to be provisioned or imported."""
     written = []
     for dashboard in dashboards():
-        path = folder / f"{dashboard.uid}.json"
+        path = folder / f"{dashboard.file}.json"
         write_text(path, json.dumps(dashboard_json(dashboard), indent=1) + "\n")
         written.append(path)
     return written
@@ -91,7 +101,6 @@ def write_dashboards(folder: Path) -> list[Path]:
 def dashboard_json(dashboard: Dashboard) -> dict[str, Any]:
     """Grafana's own form of a dashboard."""
     return {
-        "uid": dashboard.uid,
         "title": dashboard.title,
         "tags": ["peakday"],
         "timezone": "utc",
@@ -100,8 +109,41 @@ def dashboard_json(dashboard: Dashboard) -> dict[str, Any]:
         "time": {"from": "now-15m", "to": "now"},
         "graphTooltip": 1,
         "panels": list(_panels(dashboard)),
-        "templating": {"list": []},
+        "templating": {"list": [_source_variable(), *([_run_variable()] if dashboard.by_run else [])]},
         "annotations": {"list": []},
+    }
+
+
+def _source_variable() -> dict[str, Any]:
+    """Which Prometheus: every one that this Grafana has."""
+    return {
+        "name": "datasource",
+        "label": "Prometheus",
+        "type": "datasource",
+        "query": "prometheus",
+        "refresh": 1,
+        "hide": 0,
+        "includeAll": False,
+        "multi": False,
+        "options": [],
+    }
+
+
+def _run_variable() -> dict[str, Any]:
+    """Which load run: IDs begin with the time, so the newest stands first."""
+    return {
+        "name": "run",
+        "label": "Load run",
+        "type": "query",
+        "datasource": SOURCE,
+        "definition": RUNS,
+        "query": {"query": RUNS, "refId": "runs"},
+        "refresh": 2,
+        "sort": 2,
+        "hide": 0,
+        "includeAll": False,
+        "multi": False,
+        "options": [],
     }
 
 
