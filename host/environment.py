@@ -15,6 +15,25 @@ _GIT = (
 """A checkout's own configuration may name programs to run; looking at it must not."""
 
 
+SECRETS_VARIABLE = "PEAKDAY_SECRETS"
+"""Names a folder whose files hold what the environment does not: where a secret is mounted, `ps` and logs show none."""
+
+
+def secret(name: str) -> str | None:
+    """A variable of the environment, else the text of the file of that name in $PEAKDAY_SECRETS; None without either.
+
+    Args:
+        name: letters, digits and underscores; anything else names no file.
+    """
+    folder = os.environ.get(SECRETS_VARIABLE)
+    if name in os.environ or not folder or not name.isidentifier():
+        return os.environ.get(name)
+    try:
+        return (Path(folder) / name).read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
 def peakday_version() -> str:
     """Version of the installed distribution."""
     from importlib.metadata import PackageNotFoundError, version

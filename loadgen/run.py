@@ -292,14 +292,14 @@ def run_worker(master_host: str, master_port: int, number: int = 1) -> int:
     Raises:
         LoadError: the run's secret is not in the environment.
     """
-    shared_secret()
+    secret = shared_secret()
     raise_open_file_limit()
     arguments = ("--worker", "--master-host", master_host, "--master-port", str(master_port))
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("LOCUST_", "PEAKDAY_JOB"))}
     command = [sys.executable, "-P", "-m", "locust", "-f", str(LOCUSTFILE), *arguments, "--headless", "--only-summary"]
     command += ["--loglevel", "WARNING"]
     with tempfile.TemporaryDirectory(prefix="peakday-worker-") as folder, _signals() as interrupts:
-        environment[FOLDER_VARIABLE] = folder
+        environment |= {FOLDER_VARIABLE: folder, VARIABLE: secret}
         workers = [
             processes.start(f"worker {k}", command, environment=environment, inherited=True, watched=True)
             for k in range(number)

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
 import time
 from itertools import count
 
+from host.environment import secret
 from loadgen.job import LoadError
 
 VARIABLE = "PEAKDAY_RUN_SECRET"
@@ -59,15 +59,15 @@ class Seal:
 
 
 def shared_secret() -> str:
-    """The secret that master and workers of several machines were given.
+    """The secret that master and workers of several machines were given, in a variable or a file of $PEAKDAY_SECRETS.
 
     Raises:
         LoadError: there is none, or it can be guessed.
     """
-    secret = os.environ.get(VARIABLE, "")
-    if len(secret) < LENGTH_MIN:
+    text = secret(VARIABLE) or ""
+    if len(text) < LENGTH_MIN:
         raise LoadError(
-            f"{VARIABLE}: {'too short' if secret else 'not set'}; give master and workers the same one, made for this "
+            f"{VARIABLE}: {'too short' if text else 'not set'}; give master and workers the same one, made for this "
             f"run: export {VARIABLE}=$(openssl rand -hex 32)"
         )
-    return secret
+    return text

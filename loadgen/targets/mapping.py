@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from host.environment import secret
 from host.redaction import SECRET_NAME, shown_url
 from host.tables import table_rows
 from host.yaml_text import read_yaml
@@ -175,9 +175,10 @@ def expand_headers(headers: Mapping[str, str], where: object = "headers") -> dic
     """
 
     def value(match: re.Match[str]) -> str:
-        if match[1] not in os.environ:
-            raise LoadError(f"{where}: environment variable {match[1]} is not set")
-        return os.environ[match[1]]
+        known = secret(match[1])
+        if known is None:
+            raise LoadError(f"{where}: environment variable {match[1]} is not set, and no file of $PEAKDAY_SECRETS")
+        return known
 
     return {name: _ENV.sub(value, str(text)) for name, text in headers.items()}
 

@@ -6,11 +6,13 @@ import shlex
 import subprocess
 from pathlib import Path
 
+import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
 from typer.testing import CliRunner
 
+from host.environment import SECRETS_VARIABLE
 from loadgen.seal import VARIABLE
 from loadgen.targets.mapping import target_specs
 from peakday.cli import app
@@ -20,12 +22,7 @@ DEPLOY = Path(__file__).parents[2] / "deploy"
 JOB = list(yaml.safe_load_all((DEPLOY / "kubernetes" / "job.yaml").read_text()))
 OPERATOR = list(yaml.safe_load_all((DEPLOY / "kubernetes" / "operator.yaml").read_text()))
 OPERATOR_2025 = list(yaml.safe_load_all((DEPLOY / "kubernetes" / "operator-2025.yaml").read_text()))
-# Properties of the CRD's spec: locustio/k8s-operator, charts/locust-operator/crds/locusttest.yaml, read 2026-11-23.
-CRD_SPEC = {
-    "annotations", "labels", "image", "imagePullPolicy", "imagePullSecrets", "workers", "args", "env", "master",
-    "worker", "locustfile", "metrics",
-}  # fmt: skip
-CRD_ROLE = {"labels", "annotations", "resources"}
+CRDS = Path(__file__).with_name("crds")
 OPERATOR_ARGS = shlex.split(OPERATOR[1]["spec"]["args"])
 API = {
     "ConfigMap": "v1",
@@ -88,8 +85,8 @@ def test_the_service_leads_to_the_master():
     """Its selector is the master's labels, its port the master's, its name what workers are told."""
     service = one(JOB, "Service")
     assert service["spec"]["selector"].items() <= pod("peakday-master")["metadata"]["labels"].items()
-    ports = {port["containerPort"] for port in container("peakday-master")["ports"]}
-    assert {port["port"] for port in service["spec"]["ports"]} == ports == {5557}
+    ports = {port["name"]: port["containerPort"] for port in container("peakday-master")["ports"]}
+    assert [port["port"] for port in service["spec"]["ports"]] == [ports["locust"]] == [5557]
     worker = container("peakday-worker")["args"]
     assert worker[worker.index("--master-host") + 1] == service["metadata"]["name"]
 
@@ -115,14 +112,33 @@ def test_a_worker_has_a_whole_core():
         assert resources["requests"]["cpu"] == resources["limits"]["cpu"] == "1"
 
 
-def test_the_operators_resource_has_only_fields_of_its_schema():
-    """An unknown field is pruned in silence by the API server."""
-    test = one(OPERATOR, "LocustTest")
-    assert test["apiVersion"] in ("locust.cloud/v1", "locust.io/v1")
-    assert set(test["spec"]) <= CRD_SPEC
-    assert set(test["spec"]["master"]) | set(test["spec"]["worker"]) <= CRD_ROLE
-    assert list(test["spec"]["locustfile"]) == ["configMap"]
-    assert test["spec"]["locustfile"]["configMap"]["name"] == one(OPERATOR, "ConfigMap")["metadata"]["name"]
+def crd(name):
+    return yaml.safe_load((CRDS / name).read_text())
+
+
+@pytest.mark.parametrize("documents", [OPERATOR, OPERATOR_2025], ids=["2026", "2025"])
+def test_the_operators_documents_hold_against_its_definition(documents):
+    """Strictly: an unknown field is pruned in silence by the API server. The ConfigMap is Kubernetes' own kind."""
+    test, config, definition = one(documents, "LocustTest"), one(documents, "ConfigMap"), crd("locust.io-v1.yaml")
+    group, _, version = test["apiVersion"].partition("/")
+    assert (group in definition["groups"], version) == (True, definition["version"])
+    jsonschema.Draft202012Validator(definition["spec"]).validate(test["spec"])
+    kubernetes_validate.validate(config, kubernetes_validate.latest_version(), strict=True)
+    assert test["spec"]["locustfile"]["configMap"]["name"] == config["metadata"]["name"]
+
+
+def test_the_other_operator_of_the_same_kind_would_refuse_ours():
+    """Its definition knows no spec.workers: that is the field by which which-operator.sh tells the two apart."""
+    spec, other = one(OPERATOR, "LocustTest")["spec"], crd("other-operator-v2.yaml")["spec"]
+    assert not jsonschema.Draft202012Validator(other).is_valid(spec)
+    assert "workers" in crd("locust.io-v1.yaml")["spec"]["properties"]
+    assert "workers" not in other["properties"]
+
+
+@pytest.mark.parametrize("wrong", [{"replicas": 8}, {"workers": "8"}, {"env": [{"name": "A", "valueFrom": {}}]}])
+def test_a_field_that_the_operator_does_not_know_is_an_error(wrong):
+    spec = one(OPERATOR, "LocustTest")["spec"]
+    assert not jsonschema.Draft202012Validator(crd("locust.io-v1.yaml")["spec"]).is_valid({**spec, **wrong})
 
 
 @pytest.mark.parametrize(
@@ -214,10 +230,35 @@ def test_only_workers_reach_the_masters_port():
     """The policy selects the master's pod, and lets in the workers' labels on the port that the Service names."""
     policy = one(JOB, "NetworkPolicy")["spec"]
     assert policy["podSelector"]["matchLabels"].items() <= pod("peakday-master")["metadata"]["labels"].items()
-    (rule,) = policy["ingress"]
-    (source,) = rule["from"]
+    workers, prometheus = policy["ingress"]
+    (source,) = workers["from"]
     assert source["podSelector"]["matchLabels"].items() <= pod("peakday-worker")["metadata"]["labels"].items()
-    assert [port["port"] for port in rule["ports"]] == [port["port"] for port in one(JOB, "Service")["spec"]["ports"]]
+    locust = [port["port"] for port in one(JOB, "Service")["spec"]["ports"]]
+    assert [port["port"] for port in workers["ports"]] == locust
+    assert [list(source) for source in prometheus["from"]] == [["namespaceSelector"]]
+    assert not {port["port"] for port in prometheus["ports"]} & set(locust)
+
+
+def test_prometheus_reads_the_master_at_the_port_that_is_open_for_it():
+    """Argument, container port, policy and the annotation of the usual discovery name one port."""
+    args, template = container("peakday-master")["args"], pod("peakday-master")
+    port = args[args.index("--metrics-port") + 1]
+    assert template["metadata"]["annotations"] == {"prometheus.io/scrape": "true", "prometheus.io/port": port}
+    assert int(port) in [one["containerPort"] for one in container("peakday-master")["ports"]]
+    assert [one["port"] for one in one(JOB, "NetworkPolicy")["spec"]["ingress"][1]["ports"]] == [int(port)]
+
+
+@pytest.mark.parametrize("name", ["peakday-master", "peakday-worker"])
+def test_secrets_are_files_and_no_variable_holds_one(name):
+    """`kubectl describe`, `ps` and a crash dump show variables; the folder's name is all they see."""
+    (mount,) = [one for one in container(name)["volumeMounts"] if one["name"] == "secrets"]
+    assert container(name)["env"] == [{"name": SECRETS_VARIABLE, "value": mount["mountPath"]}]
+    assert mount["readOnly"]
+    assert "envFrom" not in container(name)
+    (volume,) = [one for one in pod(name)["spec"]["volumes"] if one["name"] == "secrets"]
+    assert volume["projected"]["defaultMode"] == 0o440
+    run = volume["projected"]["sources"][0]["secret"]
+    assert [item["path"] for item in run["items"]] == [VARIABLE]
 
 
 def test_a_worker_ignores_the_masters_arguments(monkeypatch):

@@ -18,6 +18,7 @@ from loadgen.job import LoadError, TargetSpec
 from loadgen.record import load_run
 from loadgen.run import run_load, run_worker
 from loadgen.seal import TO_MASTER, TO_WORKER, VARIABLE, Seal, shared_secret
+from loadgen.targets.mapping import expand_headers
 from tests.loadgen.server import assistant, assistant_events, serving, streamed
 
 SECRET = "a secret of the tests"
@@ -49,6 +50,20 @@ def test_no_changed_or_invented_message_opens(invented, data):
     flipped = message[:at] + bytes([message[at] ^ 1]) + message[at + 1 :]
     for bad in (invented, flipped, message[:at]):
         assert Seal(SECRET).opened(TO_MASTER, "a", bad) is None
+
+
+def test_a_secret_may_be_a_mounted_file(monkeypatch, tmp_path):
+    """$PEAKDAY_SECRETS names the folder; a variable that is set wins; a header's ${NAME} is read the same way."""
+    (tmp_path / VARIABLE).write_text("a secret from a file of sixteen\n")
+    (tmp_path / "SHOP_KEY").write_text("k-1")
+    monkeypatch.setenv("PEAKDAY_SECRETS", str(tmp_path))
+    monkeypatch.delenv(VARIABLE, raising=False)
+    assert shared_secret() == "a secret from a file of sixteen"
+    assert expand_headers({"X-Key": "${SHOP_KEY}"}) == {"X-Key": "k-1"}
+    monkeypatch.setenv(VARIABLE, "a secret of the environment")
+    assert shared_secret() == "a secret of the environment"
+    with pytest.raises(LoadError, match="OTHER_KEY is not set"):
+        expand_headers({"X-Key": "${OTHER_KEY}"})
 
 
 @pytest.mark.parametrize("value", ["", "short"])
