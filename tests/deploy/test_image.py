@@ -1,17 +1,20 @@
-"""deploy/Dockerfile and .dockerignore, line by line: no daemon builds them here."""
+"""deploy/Dockerfile and .dockerignore, line by line, and carried out in a folder: no daemon builds them here."""
 
 import re
+import shutil
 import tomllib
 from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 
+from tests.deploy.dry_build import DryBuild, context_of, instructions
+
 pytestmark = pytest.mark.checkout
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "deploy" / "Dockerfile").read_text()
-INSTRUCTIONS = re.findall(r"^([A-Z]+) (.*)$", TEXT.replace("\\\n", " "), flags=re.MULTILINE)
+INSTRUCTIONS = instructions(TEXT)
 KEPT = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
 
 
@@ -38,9 +41,32 @@ def test_the_image_holds_a_wheel_and_runs_as_a_number():
     assert all("--from=build" in line or "operator-entrypoint" in line for line in of("COPY")[-2:])
 
 
-def test_the_simulators_cache_travels_with_the_image():
-    assert sum("NUMBA_CACHE_DIR=/opt/peakday/numba" in line for line in of("ENV")) == 2
+def test_the_simulators_cache_travels_with_the_image_and_is_the_users():
+    """numba leaves a cache unused where it may not write."""
+    assert sum("NUMBA_CACHE_DIR=/var/cache/peakday" in line for line in of("ENV")) == 2
     assert any("warm_up()" in line for line in of("RUN"))
+    assert any(f"--chown={of('USER')[0]}" in line and "/var/cache/peakday" in line for line in of("COPY"))
+
+
+@pytest.mark.slow
+def test_the_dockerfile_builds_in_a_folder_in_place_of_a_root(tmp_path):
+    """Its steps succeed; the command answers from there alone, and the simulator is not compiled a second time."""
+    build = DryBuild(context_of(ROOT, tmp_path / "context"), tmp_path / "root")
+    build.carry_out(TEXT)
+    shutil.rmtree(build.at("/src"))
+    shutil.rmtree(tmp_path / "context")
+    answer = build.execute(*build.entry_points["peakday"], "--version")
+    assert (answer.returncode, answer.stderr) == (0, "")
+    where = build.execute("python", "-P", "-c", "import peakday, capacity; print(peakday.__file__, capacity.__file__)")
+    assert all(path.startswith(str(build.at("/opt/peakday"))) for path in where.stdout.split())
+    cache = build.at("/var/cache/peakday")
+    before = {path: path.stat().st_mtime_ns for path in cache.rglob("*.nb?")}
+    build.execute("python", "-P", "-c", "from capacity.simulator.engine import warm_up; warm_up()")
+    assert before
+    assert {path: path.stat().st_mtime_ns for path in cache.rglob("*.nb?")} == before
+    assert build.owners == {"/var/cache/peakday": "10001:10001"}
+    script = build.entry_points["operator"][1]
+    assert build.at(script).is_file()
 
 
 def test_every_package_of_the_wheel_reaches_the_builder_and_nothing_else_does():
