@@ -8,7 +8,7 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-from emulator.bedrock import converse
+from emulator.bedrock import answers
 from emulator.bedrock.endpoint import Bedrock
 from emulator.control import Control
 from emulator.faults import FaultPlan, fault_from
@@ -111,7 +111,7 @@ class App:
 
 
 def _corpus(text: tuple[str, ...], profile: Profile, protocol: str) -> Corpus:
-    unit = converse.text_unit if protocol == "converse" else openai_api.text_unit
+    unit = answers.text_unit if protocol == "converse" else openai_api.text_unit
     return Corpus(text, profile.tokens, _tokens_per_chunk(profile), unit)
 
 

@@ -1,4 +1,4 @@
-"""One model call, whatever its protocol: what is answered, how it is paced, and what is kept of it afterwards."""
+"""One model call, whatever its protocol: how it is paced, and what is kept of it afterwards."""
 
 from __future__ import annotations
 
@@ -7,45 +7,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
-
 from emulator.engine.engine import Job
 from emulator.engine.pool import Pool
 from emulator.engine.provider import Provider, Schedule
 from emulator.faults import REFUSALS, Fault
 from emulator.http.connection import Exchange, Request
 from emulator.http.stream import Breakage, Stream, Wire
-from emulator.language.conversations import Plan, Turn
 from emulator.models import EmulatedModel, Emulator
-from emulator.shop_model import model as shop_model
-from emulator.shop_model.dialogue import Dialogue
 
 TRUTH_COLUMNS = (
     "id", "traceparent", "model", "region", "status", "received_s", "first_due_s", "first_sent_s", "last_sent_s",
     "chunks", "gap_s_max", "input_tokens", "cached_tokens", "output_tokens",
 )  # fmt: skip
 """Of one row of /truth. Times are CLOCK_MONOTONIC seconds, taken just before the bytes went to the socket."""
-
-
-@dataclass(frozen=True)
-class ToolCall:
-    """A tool the model asks for; `arguments` is the JSON text of its input."""
-
-    id: str
-    name: str
-    arguments: str
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What the model says: text or tool calls, its token count, and why it stops (end, tools, length)."""
-
-    tokens: int
-    stop: str
-    text: str = ""
-    text_units: list[bytes] = field(default_factory=list)
-    tools: tuple[ToolCall, ...] = ()
-    cited: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -62,75 +36,6 @@ class Refused(Exception):
     def __init__(self, status: int, name: str, message: str) -> None:
         super().__init__(message)
         self.status, self.name, self.message = status, name, message
-
-
-def reply_to(
-    emulator: Emulator,
-    emulated: EmulatedModel,
-    turn: Turn,
-    offered: set[str],
-    max_tokens: int | None,
-    *,
-    can_cite: bool = False,
-    forced: str | None = None,
-) -> Reply:
-    """The model's reply by the conversation file: tool calls of this round, or an answer in text.
-
-    `forced`: a tool that the request demands, called without input when the plan asks for none.
-    """
-    plan = emulator.conversations.plan_for(turn)
-    asked = emulator.conversations.calls(plan, turn, offered)
-    if forced is not None and not asked:
-        asked = [(forced, {})]
-    if asked:
-        tools = tuple(
-            ToolCall(emulator.new_id("tooluse_"), name, orjson.dumps(values).decode()) for name, values in asked
-        )
-        count = emulated.profile.tokens.text
-        return Reply(sum(count(tool.name + tool.arguments) for tool in tools), "tools", tools=tools)
-    return text_reply(emulator, emulated, plan, max_tokens, can_cite)
-
-
-def shop_reply(
-    emulator: Emulator,
-    emulated: EmulatedModel,
-    turn: Turn,
-    max_tokens: int | None,
-    make_dialogue: Callable[[], Dialogue],
-) -> Reply | None:
-    """The shop model's reply to what the conversation file leaves open; None where that is not the shop's business.
-
-    It is the shop's where its tools are offered, or a search of the web: a bare load target gets text of a set length.
-    """
-    if not emulator.conversations.leaves_open(turn):
-        return None
-    dialogue = make_dialogue()
-    if not dialogue.tools and not dialogue.grounds:
-        return None
-    emulator.conversations.unknown += 1
-    said = shop_model.answer(dialogue, short=emulated.profile.manner == "short", pages=emulator.pages)
-    count = emulated.profile.tokens.text
-    if said.calls:
-        tools = tuple(
-            ToolCall(emulator.new_id("tooluse_"), name, orjson.dumps(values).decode()) for name, values in said.calls
-        )
-        return Reply(sum(count(tool.name + tool.arguments) for tool in tools), "tools", tools=tools)
-    text = emulated.profile.tokens.cut(said.text, max_tokens)
-    stop = "end" if text == said.text else "length"
-    return Reply(max(1, count(text)), stop, text, emulated.corpus.speak(text), cited=said.cited)
-
-
-def text_reply(
-    emulator: Emulator, emulated: EmulatedModel, plan: Plan, max_tokens: int | None, can_cite: bool
-) -> Reply:
-    """An answer in text, cut at max_tokens."""
-    wanted = max(1, plan.answer_tokens)
-    tokens = wanted if max_tokens is None else min(wanted, max_tokens)
-    text, units = emulated.corpus.answer(tokens, emulator.random.getrandbits(16))
-    cited: tuple[tuple[str, str], ...] = ()
-    if can_cite and emulator.pages and emulator.conversations.grounds(plan):
-        cited = (emulator.random.choice(emulator.pages),)
-    return Reply(tokens, "length" if tokens < wanted else "end", text, units, cited=cited)
 
 
 @dataclass
@@ -156,6 +61,7 @@ class Call:
         self.caller = caller
         self.id = call_id
         self.faults: dict[str, Fault] = emulator.faults.strikes(emulated.model.key, caller.region, request.received_s)
+        self.first_s = 0.0  # when its first unit was sent
         self.on_first: Callable[[float], None] = lambda now_s: None
         self.on_end: Callable[[int], None] = lambda tokens_sent: None
         self._job: Job | None = None
@@ -186,13 +92,17 @@ class Call:
         stats = self.emulated.stats
         stats.running += 1
         stats.prompt_tokens += work.input_tokens
-        stream.on_first = self.on_first
+        stream.on_first = self._began
         stream.on_end = lambda status: self._ended(stream, work, status)
         runner = self.emulated.runner
         if isinstance(runner, Pool):
             self._run_on_engine(runner, stream, work, not wire.chunked)
         else:
             self._run_at_provider(runner, stream, work, not wire.chunked)
+
+    def _began(self, now_s: float) -> None:
+        self.first_s = now_s
+        self.on_first(now_s)
 
     def _run_at_provider(self, runner: Provider, stream: Stream, work: Work, whole: bool) -> None:
         ttft_s = runner.ttft_s(work.input_tokens - work.cached_tokens, work.cached_tokens)

@@ -90,6 +90,7 @@ class Emulator:
         self.pages = pages
         self.lateness = Lateness()
         self.truth: deque[tuple[Any, ...]] = deque(maxlen=TRUTH_REQUESTS)
+        self.seed = seed
         self.random = random.Random(f"{seed}/calls")
         self.internal_errors = 0
         self.secrets: dict[str, str] = {}  # access key -> secret; signatures are verified when any is known

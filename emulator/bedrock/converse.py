@@ -1,4 +1,4 @@
-"""Bedrock's Converse and ConverseStream: a validated body in, JSON or event-stream frames out."""
+"""One call of a model on Bedrock: a validated Converse body in, and an answer in the form that the operation has."""
 
 from __future__ import annotations
 
@@ -7,19 +7,18 @@ from typing import Any
 import orjson
 
 from emulator.bedrock import eventstream_encoder as encode
+from emulator.bedrock.answers import STOP, Form, Outcome, text_unit
 from emulator.bedrock.prompt import Prompt, read_prompt
-from emulator.bedrock.prompt_cache import CacheUse, Point, PromptCache
-from emulator.bedrock.rules import check_conversation, check_points, turn_of
-from emulator.calls import Call, Caller, Refused, Reply, ToolCall, Work, reply_to, shop_reply
-from emulator.http.connection import Exchange, Request, http_head
-from emulator.http.stream import Wire
+from emulator.bedrock.prompt_cache import Point, PromptCache
+from emulator.bedrock.rules import check_conversation, check_points, tool_choice, turn_of
+from emulator.calls import Call, Caller, Refused, Work
+from emulator.http.connection import Exchange, Request
+from emulator.language.conversations import Turn
 from emulator.models import EmulatedModel, Emulator
 from emulator.quotas import Reservation
+from emulator.replies import Question, Reply, ToolCall, reply_to
 from emulator.shop_model.dialogue import of_converse
 
-EVENT_STREAM = "application/vnd.amazon.eventstream"
-_STOP = {"end": "end_turn", "tools": "tool_use", "length": "max_tokens"}
-_TOOL_JSON_CHUNK = 24
 _REFUSALS = {
     "throttle": (429, "ThrottlingException", "Too many tokens, please wait before trying again."),
     "not_ready": (429, "ModelNotReadyException", "The model is not ready for inference. Try again later."),
@@ -34,12 +33,6 @@ _QUOTA_MESSAGES = {
 }
 
 
-def text_unit(text: str, index: int) -> bytes:
-    """One contentBlockDelta frame of text in block 0, padded as the service pads it."""
-    payload = {"contentBlockIndex": 0, "delta": {"text": text}, "p": encode.filler(index)}
-    return encode.event("contentBlockDelta", orjson.dumps(payload))
-
-
 _FAULT_FRAMES = {
     "stream_exception": encode.exception("modelStreamErrorException", "The model stopped producing its answer."),
     "throttle": encode.exception("throttlingException", _QUOTA_MESSAGES["tpm"]),
@@ -49,8 +42,8 @@ _FAULT_FRAMES = {
 
 
 def converse(emulator: Emulator, emulated: EmulatedModel, body: dict[str, Any], request: Request, caller: Caller,
-             connection: Exchange, streams: bool) -> None:  # fmt: skip
-    """Answer one call, or refuse it.
+             connection: Exchange, form: Form, streams: bool) -> None:  # fmt: skip
+    """Answer one call in the operation's form, or refuse it.
 
     Raises:
         Refused: whatever the service would answer with an error.
@@ -82,9 +75,9 @@ def converse(emulator: Emulator, emulated: EmulatedModel, body: dict[str, Any], 
     call.on_end = lambda sent: emulator.quotas.settle(held, prompt.tokens - use.read + sent * burndown)
     emulated.stats.images += prompt.images
     reply = _reply(emulator, emulated, body, max_tokens, call)
-    answer = _Answer(reply, prompt, use, body, call, request.received_s)
+    answer = form(Outcome(reply, prompt, use, body, call, request.received_s))
     wire = answer.stream() if streams else answer.whole()
-    work = Work(prompt.tokens, max(use.read, found.tokens), reply.tokens, _STOP[reply.stop])
+    work = Work(prompt.tokens, max(use.read, found.tokens), reply.tokens, STOP[reply.stop])
     call.start(connection, wire, work, _FAULT_FRAMES)
 
 
@@ -102,21 +95,36 @@ def _reply(
     words = emulator.conversations.words_for(turn)
     if words is not None:
         return Reply(emulated.profile.tokens.text(words), "end", words, emulated.corpus.say(words))
-    config = body.get("toolConfig") or {}
-    tools = config.get("tools") or []
-    offered = {tool["toolSpec"]["name"] for tool in tools if "toolSpec" in tool}
-    grounds = any(tool.get("systemTool", {}).get("name") == "nova_grounding" for tool in tools)
-    choice = config.get("toolChoice") or {}
-    forced = choice["tool"]["name"] if "tool" in choice else min(offered, default=None) if "any" in choice else None
-    reply = None
-    if forced is None:
-        reply = shop_reply(emulator, emulated, turn, max_tokens, lambda: of_converse(body))
-    if reply is None:
-        reply = reply_to(emulator, emulated, turn, offered, max_tokens, can_cite=grounds, forced=forced)
+    reply = reply_to(emulator, emulated, _question(body, turn, max_tokens))
     if reply.tools and "malformed_tool_input" in call.faults:
         spoilt = tuple(ToolCall(tool.id, tool.name, tool.arguments[:-1]) for tool in reply.tools)
         return Reply(reply.tokens, reply.stop, tools=spoilt)
     return reply
+
+
+def _question(body: dict[str, Any], turn: Turn, max_tokens: int | None) -> Question:
+    config = body.get("toolConfig") or {}
+    tools = config.get("tools") or []
+    offered = {tool["toolSpec"]["name"] for tool in tools if "toolSpec" in tool}
+    if tool_choice(body).get("type") == "none":
+        offered = set()
+    choice = config.get("toolChoice") or {}
+    forced = {choice["tool"]["name"]} if "tool" in choice else offered if "any" in choice else ()
+    grounds = any(tool.get("systemTool", {}).get("name") == "nova_grounding" for tool in tools)
+    return Question(
+        turn, offered, max_tokens, lambda: of_converse(body), frozenset(forced), _schema(body), can_cite=grounds
+    )
+
+
+def _schema(body: dict[str, Any]) -> Any:
+    """What an answer in JSON has to satisfy; None where it may be text."""
+    form = (body.get("outputConfig") or {}).get("textFormat")
+    if not form:
+        return None
+    try:
+        return orjson.loads(form["structure"]["jsonSchema"]["schema"])
+    except (KeyError, orjson.JSONDecodeError):
+        raise Refused(400, "ValidationException", "The schema of outputConfig.textFormat is not valid JSON.") from None
 
 
 class _Implicit:
@@ -136,125 +144,6 @@ class _Implicit:
         """The prefill ended."""
         if self._cache is not None:
             self._cache.store(self._use, now_s)
-
-
-class _Answer:
-    """One reply in the two forms of the protocol."""
-
-    def __init__(
-        self, reply: Reply, prompt: Prompt, use: CacheUse, body: dict[str, Any], call: Call, received_s: float
-    ) -> None:
-        self._reply, self._prompt, self._use, self._body = reply, prompt, use, body
-        self._received_s = received_s
-        self._headers = {"x-amzn-RequestId": call.id}
-
-    def stream(self) -> Wire:
-        """As event-stream frames."""
-        reply = self._reply
-        units = _tool_units(reply.tools) if reply.tools else reply.text_units
-        return Wire(
-            http_head(200, EVENT_STREAM, self._headers, None),
-            encode.event("messageStart", b'{"role":"assistant","p":"abcdef"}'),
-            units,
-            self._stream_tail,
-        )
-
-    def whole(self) -> Wire:
-        """As one JSON body."""
-        return Wire(b"", b"", [b""], self._whole_body, chunked=False)
-
-    def _stream_tail(self, now_s: float) -> bytes:
-        reply = self._reply
-        frames = (
-            []
-            if reply.tools
-            else [*_citation_frames(reply), encode.event("contentBlockStop", b'{"contentBlockIndex":0}')]
-        )
-        frames.append(encode.event("messageStop", orjson.dumps({"stopReason": _STOP[reply.stop]})))
-        frames.append(encode.event("metadata", orjson.dumps(self._metadata(now_s))))
-        return b"".join(frames)
-
-    def _whole_body(self, now_s: float) -> bytes:
-        reply = self._reply
-        content: list[dict[str, Any]] = [{"text": reply.text}] if reply.text else []
-        for tool in reply.tools:
-            content.append({"toolUse": {"toolUseId": tool.id, "name": tool.name, "input": _parsed(tool.arguments)}})
-        if reply.cited:
-            content[0] = {
-                "citationsContent": {
-                    "content": [{"text": reply.text}],
-                    "citations": [_citation(page) for page in reply.cited],
-                }
-            }
-        value = {
-            "output": {"message": {"role": "assistant", "content": content}},
-            "stopReason": _STOP[reply.stop],
-            **self._metadata(now_s),
-        }
-        body = orjson.dumps(value)
-        return http_head(200, "application/json", self._headers, len(body)) + body
-
-    def _metadata(self, now_s: float) -> dict[str, Any]:
-        use, reply = self._use, self._reply
-        uncached = self._prompt.tokens - use.read - use.write
-        usage: dict[str, Any] = {
-            "inputTokens": uncached,
-            "outputTokens": reply.tokens,
-            "totalTokens": self._prompt.tokens + reply.tokens,
-            "cacheReadInputTokens": use.read,
-            "cacheWriteInputTokens": use.write,
-        }
-        details = [
-            {"ttl": ttl, "inputTokens": tokens}
-            for ttl, tokens in (("1h", use.write_1h), ("5m", use.write_5m))
-            if tokens
-        ]
-        if details:
-            usage["cacheDetails"] = details
-        found = {"usage": usage, "metrics": {"latencyMs": round((now_s - self._received_s) * 1000)}}
-        for name in ("performanceConfig", "serviceTier"):
-            if self._body.get(name):
-                found[name] = self._body[name]
-        return found
-
-
-def _parsed(arguments: str) -> Any:
-    try:
-        return orjson.loads(arguments)
-    except orjson.JSONDecodeError:
-        return arguments
-
-
-def _tool_units(tools: tuple[ToolCall, ...]) -> list[bytes]:
-    """Frames of toolUse blocks: start with the first piece of input, stop with the last."""
-    units = []
-    for index, tool in enumerate(tools):
-        start = {"contentBlockIndex": index, "start": {"toolUse": {"toolUseId": tool.id, "name": tool.name}}}
-        pieces = [tool.arguments[at : at + _TOOL_JSON_CHUNK] for at in range(0, len(tool.arguments), _TOOL_JSON_CHUNK)]
-        frames = [
-            encode.event(
-                "contentBlockDelta", orjson.dumps({"contentBlockIndex": index, "delta": {"toolUse": {"input": piece}}})
-            )
-            for piece in pieces
-        ]
-        frames[0] = encode.event("contentBlockStart", orjson.dumps(start)) + frames[0]
-        frames[-1] += encode.event("contentBlockStop", orjson.dumps({"contentBlockIndex": index}))
-        units += frames
-    return units
-
-
-def _citation(page: tuple[str, str]) -> dict[str, Any]:
-    url, title = page
-    return {"title": title, "location": {"web": {"url": url, "domain": url.split("/")[2] if "//" in url else url}}}
-
-
-def _citation_frames(reply: Reply) -> list[bytes]:
-    return [
-        encode.event(
-            "contentBlockDelta", orjson.dumps({"contentBlockIndex": 0, "delta": {"citation": _citation(page)}})
-        )
-        for page in reply.cited
-    ]
 
 
 def _request_id(emulator: Emulator) -> str:

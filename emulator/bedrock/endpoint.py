@@ -7,15 +7,19 @@ from typing import Any
 
 import orjson
 
+from emulator.bedrock.answers import ConverseAnswer, Form
 from emulator.bedrock.converse import converse
+from emulator.bedrock.model_ids import ModelIds
+from emulator.bedrock.native.families import counted_body, family_of, native_body
 from emulator.bedrock.prompt import TooDeepError, read_prompt
 from emulator.bedrock.shapes import RequestShapes, WrongTypeError
 from emulator.bedrock.signatures import is_signed
 from emulator.calls import Caller, Refused
 from emulator.http.connection import Exchange, Request, Response, json_response
+from emulator.language.schema_values import UnusableSchemaError
 from emulator.models import EmulatedModel, Emulator
 
-_MODEL = re.compile(r"/model/(.+)/(converse|converse-stream|count-tokens)")
+_MODEL = re.compile(r"/model/(.+)/(converse|converse-stream|count-tokens|invoke|invoke-with-response-stream)")
 _GUARDRAIL = re.compile(r"/guardrail/(.+)/version/([^/]+)/apply")
 _SCOPE = re.compile(r"AWS4-HMAC-SHA256 Credential=([^/]+)/\d{8}/([a-z0-9-]+)/bedrock/aws4_request")
 _BAD_SIGNATURE = (
@@ -23,6 +27,7 @@ _BAD_SIGNATURE = (
     "Check your AWS Secret Access Key and signing method. Consult the service documentation for details."
 )
 _OPERATIONS = {"converse": "Converse", "converse-stream": "ConverseStream", "count-tokens": "CountTokens"}
+_STREAMING = ("converse-stream", "invoke-with-response-stream")
 
 
 class Bedrock:
@@ -30,6 +35,7 @@ class Bedrock:
 
     def __init__(self, emulator: Emulator) -> None:
         self._emulator = emulator
+        self._ids = ModelIds(emulator.by_id)
         self._shapes = RequestShapes((*_OPERATIONS.values(), "ApplyGuardrail"))
 
     def handle(self, request: Request, connection: Exchange) -> Response | None:
@@ -39,6 +45,8 @@ class Bedrock:
                 return self._dispatch(request, connection)
             except TooDeepError:
                 raise Refused(400, "ValidationException", "The request is nested too deeply.") from None
+            except UnusableSchemaError as error:
+                raise Refused(400, "ValidationException", str(error)) from None
         except Refused as refused:
             headers = {"x-amzn-ErrorType": refused.name, "x-amzn-RequestId": self._emulator.new_id()}
             return json_response(refused.status, {"message": refused.message}, headers)
@@ -52,15 +60,18 @@ class Bedrock:
         matched = _MODEL.fullmatch(request.path)
         if matched is None:
             raise Refused(404, "UnknownOperationException", "The operation is not known here.")
-        emulated = self._emulator.by_id.get(matched[1])
-        if emulated is None or emulated.model.protocol != "converse":
-            raise Refused(400, "ValidationException", "The provided model identifier is invalid.")
-        operation = _OPERATIONS[matched[2]]
-        body = self._body(operation, request)
-        if operation == "CountTokens":
-            return _count_tokens(emulated, body)
+        emulated = self._ids.model(matched[1])
+        if matched[2] == "count-tokens":
+            return self._count_tokens(emulated, self._body("CountTokens", request))
+        form: Form
+        if matched[2] in _OPERATIONS:
+            body, form = self._body(_OPERATIONS[matched[2]], request), ConverseAnswer
+        else:
+            family = family_of(emulated.model.model_id)
+            body, form = self._checked("Converse", native_body(family, request.body)), family.form
+        streams = matched[2] in _STREAMING
         try:
-            converse(self._emulator, emulated, body, request, caller, connection, operation == "ConverseStream")
+            converse(self._emulator, emulated, body, request, caller, connection, form, streams)
         except Refused as refused:
             emulated.stats.count_error(refused.name)
             raise
@@ -79,16 +90,26 @@ class Bedrock:
 
     def _body(self, operation: str, request: Request) -> dict[str, Any]:
         try:
-            body: dict[str, Any] = orjson.loads(request.body or b"{}")
+            return self._checked(operation, orjson.loads(request.body or b"{}"))
+        except orjson.JSONDecodeError:
+            raise _unreadable() from None
+
+    def _checked(self, operation: str, body: dict[str, Any]) -> dict[str, Any]:
+        try:
             violations = self._shapes.violations(operation, body)
-        except (orjson.JSONDecodeError, WrongTypeError):
-            raise Refused(
-                400, "SerializationException", "The request body could not be read as this operation's input."
-            ) from None
+        except WrongTypeError:
+            raise _unreadable() from None
         if violations:
             number = f"{len(violations)} validation error{'s' if len(violations) > 1 else ''} detected: "
             raise Refused(400, "ValidationException", number + "; ".join(violations))
         return body
+
+    def _count_tokens(self, emulated: EmulatedModel, body: dict[str, Any]) -> Response:
+        given = body["input"].get("converse")
+        if given is None:
+            family = family_of(emulated.model.model_id)
+            given = self._checked("Converse", counted_body(family, body["input"]["invokeModel"]["body"]))
+        return json_response(200, {"inputTokens": read_prompt(given, emulated.profile.tokens).tokens})
 
     def _apply_guardrail(self, body: dict[str, Any], guardrail: str) -> Response:
         """A guardrail that lets everything pass and meters its text units of 1,000 characters."""
@@ -100,8 +121,5 @@ class Bedrock:
         return json_response(200, {"usage": usage, "action": "NONE", "outputs": [], "assessments": []})
 
 
-def _count_tokens(emulated: EmulatedModel, body: dict[str, Any]) -> Response:
-    converse_body = body["input"].get("converse")
-    if converse_body is None:
-        raise Refused(400, "ValidationException", "Only the converse form of CountTokens is offered here.")
-    return json_response(200, {"inputTokens": read_prompt(converse_body, emulated.profile.tokens).tokens})
+def _unreadable() -> Refused:
+    return Refused(400, "SerializationException", "The request body could not be read as this operation's input.")

@@ -146,10 +146,15 @@ def turn_of(body: dict[str, Any]) -> Turn:
             texts, newest = own, False
         elif newest:
             results.append(found)
+    one_at_a_time = bool(tool_choice(body).get("disable_parallel_tool_use"))
+    return Turn(texts, tuple(reversed(results)), parallel=not one_at_a_time, earlier=earlier)
+
+
+def tool_choice(body: dict[str, Any]) -> dict[str, Any]:
+    """Claude's own tool_choice, which a Converse request hands through; empty where it has none."""
     fields = body.get("additionalModelRequestFields")
     choice = fields.get("tool_choice") if isinstance(fields, dict) else None
-    one_at_a_time = isinstance(choice, dict) and bool(choice.get("disable_parallel_tool_use"))
-    return Turn(texts, tuple(reversed(results)), parallel=not one_at_a_time, earlier=earlier)
+    return choice if isinstance(choice, dict) else {}
 
 
 def _result(block: dict[str, Any]) -> Any:

@@ -28,7 +28,7 @@ def is_signed(request: Request, secrets: dict[str, str]) -> bool:
     canonical = "\n".join(
         (
             request.method,
-            quote(quote(request.path, safe="/-_.~"), safe="/-_.~"),
+            quote(_encoded(request.path), safe="/-_.~"),
             "&".join(sorted(request.query.split("&"))),
             *(f"{name}:{' '.join(request.headers.get(name, '').split())}" for name in matched["headers"].split(";")),
             "",
@@ -48,3 +48,12 @@ def is_signed(request: Request, secrets: dict[str, str]) -> bool:
     for part in (matched["date"], matched["region"], matched["service"], "aws4_request"):
         key = hmac.digest(key, part.encode(), "sha256")
     return hmac.compare_digest(hmac.new(key, to_sign.encode(), "sha256").hexdigest(), matched["signature"])
+
+
+def _encoded(path: str) -> str:
+    """A path as it was sent: an ARN in place of a model id has slashes of its own, which are encoded."""
+    start, _, rest = path.partition("/model/")
+    name, slash, operation = rest.rpartition("/")
+    if start or not slash:
+        return quote(path, safe="/-_.~")
+    return f"/model/{quote(name, safe='-_.~')}/{quote(operation, safe='-_.~')}"

@@ -19,6 +19,7 @@ from host.errors import PeakdayError
 SCHEMA = "peakday.conversations/1"
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _PAGE_PRODUCT = re.compile(r'<page>[^<]*"product_id"\s*:\s*"([^"]+)"')
+_HASH = re.compile(r"[0-9a-f]{64}")
 _PREFETCHED = re.compile(r'<prefetch tool="([^"]+)"')
 
 
@@ -156,10 +157,15 @@ def read_conversations(path: Path | None) -> Conversations:
     if not isinstance(raw, dict) or raw.get("schema") != SCHEMA:
         raise ConversationsError(f"{path}: schema is not {SCHEMA}")
     try:
-        answers = {key: _plan(entry) for key, entry in raw.get("answers", {}).items()}
+        answers = {_hash_of(str(key)): _plan(entry) for key, entry in raw.get("answers", {}).items()}
         return Conversations(answers, _plan(raw.get("default", {})))
     except (KeyError, TypeError, AttributeError) as error:
         raise ConversationsError(f"{path}: an answer is malformed ({error!r})") from None
+
+
+def _hash_of(key: str) -> str:
+    """The key of an answer: a hash as it is, else the words themselves."""
+    return key if _HASH.fullmatch(key) else sha256(key.encode()).hexdigest()
 
 
 def _plan(entry: dict[str, Any]) -> Plan:

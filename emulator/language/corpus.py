@@ -70,15 +70,19 @@ class Corpus:
 
     def speak(self, text: str) -> list[bytes]:
         """These very words in chunks of the model's size, each rendered; never none."""
-        size = self.rule.bytes_for(self.tokens_per_chunk)
-        data, pieces, begin = text.encode(), [], 0
+        return [self._render(piece, index) for index, piece in enumerate(self.pieces(text))]
+
+    def pieces(self, text: str) -> list[str]:
+        """A text in chunks of the model's size; never none."""
+        data, pieces, begin, number = text.encode(), [], 0, 0
         while begin < len(data):
-            end = min(begin + size, len(data))
+            number += 1
+            end = min(max(self.rule.bytes_for(number * self.tokens_per_chunk), begin + 1), len(data))
             while end < len(data) and data[end] & 0xC0 == 0x80:  # within a letter of several bytes
                 end += 1
             pieces.append(data[begin:end].decode())
             begin = end
-        return [self._render(piece, index) for index, piece in enumerate(pieces or [""])]
+        return pieces or [""]
 
     def _chunk(self, index: int) -> str:
         cut = self.rule.bytes_for

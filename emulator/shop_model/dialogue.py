@@ -111,13 +111,14 @@ def _products(tree: Any, depth: int) -> Iterator[Mapping[str, Any]]:
 
 @dataclass(frozen=True)
 class Dialogue:
-    """The whole request. `tools`: schema of the arguments by name, of the tools that are offered."""
+    """The whole request. `tools`: schema of the arguments by name, of the tools that are offered; `descriptions` too."""
 
     system: str
     tools: Mapping[str, Mapping[str, Any]]
     exchanges: Sequence[Exchange]
     parallel: bool = True
     grounds: bool = False
+    descriptions: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def now(self) -> Exchange:
@@ -152,6 +153,9 @@ def of_converse(body: Mapping[str, Any]) -> Dialogue:
         for tool in offered
         if "toolSpec" in tool
     }
+    descriptions = {
+        tool["toolSpec"]["name"]: tool["toolSpec"].get("description") or "" for tool in offered if "toolSpec" in tool
+    }
     grounds = any(tool.get("systemTool", {}).get("name") == "nova_grounding" for tool in offered)
     exchanges: list[Exchange] = []
     for message in body["messages"]:
@@ -166,8 +170,12 @@ def of_converse(body: Mapping[str, Any]) -> Dialogue:
     system = "\n".join(block["text"] for block in body.get("system") or [] if isinstance(block.get("text"), str))
     fields = body.get("additionalModelRequestFields")
     choice = fields.get("tool_choice") if isinstance(fields, dict) else None
-    one = isinstance(choice, dict) and bool(choice.get("disable_parallel_tool_use"))
-    return Dialogue(system, tools, exchanges or [Exchange(())], parallel=not one, grounds=grounds)
+    choice = choice if isinstance(choice, dict) else {}
+    if choice.get("type") == "none":
+        tools = {}
+    one = bool(choice.get("disable_parallel_tool_use"))
+    return Dialogue(system, tools, exchanges or [Exchange(())], parallel=not one, grounds=grounds,
+                    descriptions=descriptions)  # fmt: skip
 
 
 def of_openai(body: Mapping[str, Any]) -> Dialogue:
@@ -199,9 +207,11 @@ def of_openai(body: Mapping[str, Any]) -> Dialogue:
         else:
             system += texts
     _resulted(exchanges, waiting)
+    descriptions = {function["name"]: str(function.get("description") or "") for function in functions}
     return Dialogue(
-        "\n".join(system), tools, exchanges or [Exchange(())], parallel=body.get("parallel_tool_calls") is not False
-    )
+        "\n".join(system), tools, exchanges or [Exchange(())], parallel=body.get("parallel_tool_calls") is not False,
+        descriptions=descriptions,
+    )  # fmt: skip
 
 
 def _use(block: Mapping[str, Any]) -> Use:

@@ -30,6 +30,15 @@ class Said:
     cited: tuple[Page, ...] = ()
 
 
+TOOLS = frozenset(
+    (
+        "add_to_cart", "auto_buy", "availability", "catalogue_search", "forget", "live_price", "order_change",
+        "order_history", "order_status", "price_alert", "price_history", "product_details", "product_reviews",
+        "recall", "remember", "reorder", "start_return", "web_search",
+    )
+)  # fmt: skip
+"""The shop's tools, which this model knows; any other is a client's own."""
+
 Act = Callable[[View, Ask], str | None]
 _ACTS: dict[str, Act] = {
     "fact": products.fact, "price": products.price, "available": products.available, "history": products.history,

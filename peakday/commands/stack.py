@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -25,6 +26,9 @@ def up(
     scenario: ScenarioArgument = "smoke",
     sets: Sets = None,
     port: Annotated[int, typer.Option(help="Port of the assistant; the emulator takes the next. 0: any.")] = 0,
+    conversations: Annotated[
+        Path | None, typer.Option(help="What the emulator answers, in place of the scenario's conversation file.")
+    ] = None,
     metrics_port: Annotated[
         int | None,
         typer.Option(help="Serve health and metrics alone here too; the emulator takes the next port. 0: any."),
@@ -46,7 +50,7 @@ def up(
     metrics = None if metrics_port is None else MetricsAt(metrics_host, metrics_port)
     stay_up(
         scenario, sets or [], Consent(live, yes), openai_url, port=port, metrics=metrics, insecure=insecure_network,
-        seed=seed, console=Console(as_json, quiet),
+        seed=seed, conversations=conversations, console=Console(as_json, quiet),
     )  # fmt: skip
 
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from urllib.parse import urlsplit
 
+from emulator.language.conversations import read_conversations
 from host.control_token import page_address, token_file
 from loadgen.schedule.estimate import estimate
 from peakday.config import load_config
 from peakday.consent import Consent, require_live
 from peakday.console import Console
+from peakday.errors import CommandError
 from peakday.guard import admit, check_answers, check_metrics_bind
 from peakday.run.load import LoadOptions, load_of
 from peakday.stack.local import MetricsAt, RealModels, Stack
@@ -31,17 +35,25 @@ def stay_up(
     metrics: MetricsAt | None = None,
     insecure: bool = False,
     seed: int | None,
+    conversations: Path | None = None,
     console: Console,
 ) -> None:
-    """Start the stack, say where it is, and wait.
+    """Start the stack, say where it is, and wait. `conversations`: what the emulator answers, not the scenario's own.
 
     Raises:
         CommandError: live and not agreed to, metrics on a network that reads along, or the stack cannot start or ends
             by itself.
+        ConversationsError: a conversation file that cannot be used.
     """
     if metrics is not None:
         check_metrics_bind(metrics.host, load_config(), insecure=insecure)
+    if conversations is not None:
+        read_conversations(conversations)
+        if consent.live:
+            raise CommandError("--conversations: real models answer by themselves; leave it out, or --live")
     resolved = resolve(scenario, sets, seed)
+    if conversations is not None:
+        resolved = replace(resolved, world=replace(resolved.world, conversations=conversations.resolve()))
     real = real_models(openai_url) if consent.live else None
     if real is not None:
         for named in own_models(real):

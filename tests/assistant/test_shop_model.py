@@ -5,6 +5,8 @@ import sqlite3
 
 import pytest
 
+from assistant.tools.registry import TOOLS
+from emulator.shop_model import model as shop_model
 from tests.assistant.shopping import Shopper, smoke_world
 
 DRILL = "p900001"
@@ -338,3 +340,8 @@ def test_what_is_unknown_is_said_and_not_invented(shopper):
     assert "found nothing" in shopper.say("do you sell violins?").text
     assert "do not know" in shopper.say("what's the weather in Denver this weekend?").text
     assert "outside of what I do" in shopper.say("write me a poem about shoes").text
+
+
+def test_the_shop_model_knows_the_assistants_tools():
+    """Its list is the assistant's registry: any other tool is a client's own."""
+    assert set(TOOLS) == shop_model.TOOLS

@@ -144,7 +144,6 @@ def test_regions_do_not_share_a_cache(emulator, bedrock):
 @pytest.mark.parametrize(
     ("kwargs", "words"),
     [
-        ({"modelId": "no-such-model"}, "model identifier is invalid"),
         ({"messages": [{"role": "bob", "content": [{"text": "x"}]}]}, "Member must satisfy enum value set"),
         ({"messages": [{"role": "assistant", "content": [{"text": "x"}]}]}, "must start with a user message"),
         ({"messages": [{"role": "user", "content": [{"text": " "}]}]}, "messages.0.content.0 is blank"),
@@ -162,6 +161,31 @@ def test_what_the_model_does_not_take_is_a_validation_exception(bedrock, kwargs,
     """As on Bedrock: HTTP 400, ValidationException, and the reason in words."""
     with pytest.raises(bedrock.exceptions.ValidationException, match=words):
         bedrock.converse(**{"modelId": NOVA, "messages": HELLO, **kwargs})
+
+
+@pytest.mark.parametrize(
+    "identifier",
+    [
+        "amazon.nova-pro-v1:0",
+        "eu.amazon.nova-pro-v1:0",
+        "amazon.nova-pro-v1:0:300k",
+        "arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-pro-v1:0",
+        "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.amazon.nova-pro-v1:0",
+    ],
+)
+def test_every_identifier_of_a_model_means_it(bedrock, identifier):
+    """Base id, any geography's profile, a context length, ARNs: the counts are the model's own."""
+    own = bedrock.count_tokens(modelId=NOVA, input={"converse": {"messages": HELLO}})["inputTokens"]
+    assert bedrock.converse(modelId=identifier, messages=HELLO)["usage"]["inputTokens"] == own
+    assert bedrock.count_tokens(modelId=identifier, input={"converse": {"messages": HELLO}})["inputTokens"] == own
+
+
+def test_a_model_that_is_not_served_is_a_404_that_says_what_is(bedrock):
+    """In Bedrock's words, and with the ids that work here; an application profile's ARN tells no model."""
+    for identifier in ("no-such-model", "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc"):
+        with pytest.raises(bedrock.exceptions.ResourceNotFoundException, match=f"Could not resolve.*{NOVA}") as caught:
+            bedrock.converse(modelId=identifier, messages=HELLO)
+        assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 404
 
 
 def test_count_tokens_equals_usage(bedrock):

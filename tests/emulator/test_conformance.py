@@ -15,6 +15,7 @@ from wire.eventstream import EventStreamDecoder
 
 AUTH = {"authorization": "AWS4-HMAC-SHA256 Credential=test/20261123/us-east-1/bedrock/aws4_request"}
 NOVA = "us.amazon.nova-2-lite-v1:0"
+CLAUDE = "anthropic.claude-sonnet-4-5-20250929-v1:0"
 HELLO = [{"role": "user", "content": [{"text": "hello"}]}]
 GROUNDING = {"tools": [{"systemTool": {"name": "nova_grounding"}}]}
 TOOLS = {"tools": [{"toolSpec": {"name": name, "inputSchema": {"json": {}}}} for name in ("order_history", "recall")]}
@@ -108,6 +109,11 @@ def test_signatures_are_verified_when_asked_to(emulator, secret, fine):
         emulator.control("credentials", {})
 
 
+SCHEMA = {
+    "type": "object", "required": ["x"],
+    "properties": {"x": {"type": "array", "items": {"type": "string", "pattern": "^a$"}, "minItems": 1}},
+}  # fmt: skip
+FUNCTION = {"type": "function", "name": "a", "parameters": SCHEMA}
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 2**40) | st.floats() | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
@@ -116,10 +122,19 @@ json_values = st.recursive(
     max_leaves=12,
 )  # fmt: skip
 GOOD = [*REQUESTS.values(), {"model": "custom-8b", "messages": [{"role": "user", "content": "hi"}]},
-        {"model": "custom-8b", "prompt": [1, 2, 3], "max_tokens": 3}]  # fmt: skip
+        {"model": "custom-8b", "prompt": [1, 2, 3], "max_tokens": 3},
+        {"model": "custom-8b", "input": [{"role": "user", "content": [{"type": "input_text", "text": "hi"}]}],
+         "tools": [FUNCTION], "text": {"format": {"type": "json_schema", "name": "a", "schema": SCHEMA}}},
+        {"model": "custom-8b", "messages": [{"role": "user", "content": "hi"}], "tool_choice": "required",
+         "tools": [{"type": "function", "function": FUNCTION}]},
+        {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 9, "tool_choice": {"type": "any"},
+         "messages": [{"role": "user", "content": [{"type": "text", "text": "hi", "cache_control": {"ttl": "5m"}}]}],
+         "tools": [{"name": "a", "input_schema": SCHEMA}]},
+        ]  # fmt: skip
 PATHS = (
     f"/model/{NOVA}/converse", f"/model/{NOVA}/converse-stream", f"/model/{NOVA}/count-tokens",
-    "/v1/chat/completions", "/v1/completions", "/guardrail/g/version/1/apply",
+    "/v1/chat/completions", "/v1/completions", "/guardrail/g/version/1/apply", "/v1/responses",
+    f"/model/{NOVA}/invoke", f"/model/{CLAUDE}/invoke-with-response-stream",
 )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator.bedrock.prompt import read_prompt
-from emulator.language.conversations import Conversations, Plan, Turn
+from emulator.language.conversations import Conversations, Plan, Turn, read_conversations
 from emulator.language.corpus import Corpus
 from emulator.language.tokens import TokenRule
 
@@ -101,3 +101,11 @@ def test_the_last_known_text_of_a_message_is_the_customers(place):
     assert known.plan_for(Turn(tuple(texts))).answer_tokens == 7
     assert known.plan_for(Turn(("other",))).answer_tokens == 1
     assert known.unknown == 1
+
+
+def test_an_answer_may_be_keyed_by_the_words_themselves(tmp_path):
+    """A file of one's own needs no hashes."""
+    (tmp_path / "own.yaml").write_text(
+        "schema: peakday.conversations/1\nanswers: {where is it?: {says: On its way.}}\ndefault: {}\n"
+    )
+    assert read_conversations(tmp_path / "own.yaml").words_for(Turn(("where is it?",))) == "On its way."

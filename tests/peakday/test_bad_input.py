@@ -115,3 +115,11 @@ def test_init_leaves_an_existing_file_alone(peakday, tmp_path):
     (tmp_path / "peakday.yaml").write_text("schema: peakday.config/1\n# mine\n")
     one_line(peakday("init"), 2, "peakday.yaml", "already here")
     assert "mine" in (tmp_path / "peakday.yaml").read_text()
+
+
+@pytest.mark.parametrize(("text", "word"), [("x: 1\n", "schema is not"), (None, "cannot be read")])
+def test_conversations_of_no_use_are_refused_before_anything_starts(refused, tmp_path, text, word):
+    """The file is named, with what is wrong."""
+    if text is not None:
+        (tmp_path / "own.yaml").write_text(text)
+    one_line(refused("up", "--conversations", "own.yaml", "--quiet"), 2, "own.yaml", word)

@@ -1,0 +1,1 @@
+"""InvokeModel: each family of models in its own body and answer."""
