@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from random import Random
+from typing import Any
 
 from host.fetch import connect as connect_to
 from host.redaction import shown_url
@@ -32,12 +33,18 @@ class Piece:
 
 
 def ask_mapped(
-    spec: TargetSpec, message: str, admitted: Mapping[str, tuple[str, ...]] | None = None, *, within_s: float = 60.0
+    spec: TargetSpec,
+    message: str,
+    admitted: Mapping[str, tuple[str, ...]] | None = None,
+    *,
+    within_s: float = 60.0,
+    fields: Mapping[str, Any] | None = None,
 ) -> Iterator[Piece]:
     """Ask an `http` target one question, with the request a load worker would send: it is the first piece.
 
     Args:
         admitted: host -> addresses, as the guard resolved them.
+        fields: of the turn, in place of those of a first turn: its number, its conversation's id, its history.
 
     Raises:
         LoadError: no connection, an error status, or an answer the mapping cannot read.
@@ -47,7 +54,7 @@ def ask_mapped(
         connection = connect(where, within_s)
     except OSError as error:
         raise LoadError(f"target http={shown_url(spec.url)}: does not answer ({error})") from None
-    asked = request(spec, where, message)
+    asked = request(spec, where, message, fields)
     with connection, contextlib.ExitStack() as stack:
         started_s = time.monotonic()
         connection.sendall(asked)
@@ -88,8 +95,8 @@ def connect(where: Endpoint, within_s: float) -> socket.socket:
     return where.tls.wrap_socket(plain, server_hostname=where.host_header.partition(":")[0])
 
 
-def request(spec: TargetSpec, where: Endpoint, message: str) -> bytes:
-    """The request of one question by the first customer of the mapping's file."""
+def request(spec: TargetSpec, where: Endpoint, message: str, more: Mapping[str, Any] | None = None) -> bytes:
+    """The request of one question by the first customer of the mapping's file; `more` fields replace a first turn's."""
     target = HttpTarget(spec, where)
     target.refresh()
     fields = {
@@ -100,4 +107,5 @@ def request(spec: TargetSpec, where: Endpoint, message: str) -> bytes:
     mapping = spec.mapping or {}
     if "customers" in mapping:
         fields |= {f"customer.{name}": value for name, value in read_customers(mapping["customers"])[0].items()}
+    fields |= more or {}
     return target.request(fields, trace_headers(*new_trace(Random())))

@@ -18,12 +18,12 @@ SCHEMA = "peakday.target/1"
 FORMATS = ("sse", "ndjson", "responses", "json", "text")
 KEYS = {
     "schema", "url", "method", "headers", "customers", "token", "body", "format", "event_name", "text", "end", "error",
-    "usage", "conversation_id", "sigv4", "statuses",
+    "usage", "conversation_id", "sigv4", "statuses", "tools",
 }  # fmt: skip
-PARTS = ("text", "end", "error", "usage", "conversation_id")
+PARTS = ("text", "end", "error", "usage", "conversation_id", "tools")
 USAGE_KEYS = {
     "event", "input_tokens", "input_includes_cached", "cache_read_tokens", "cache_write_tokens_5m",
-    "cache_write_tokens_1h", "output_tokens", "cost_usd",
+    "cache_write_tokens_1h", "output_tokens", "cost_usd", "model", "calls",
 }  # fmt: skip
 RULE_KEYS = {"event", "path"}
 END_KEYS = {"event", "path", "data", "equals", "absent", "close"}
@@ -47,6 +47,7 @@ RESPONSES: dict[str, Any] = {
         "input_tokens": "response.usage.input_tokens",
         "cache_read_tokens": "response.usage.input_tokens_details.cached_tokens",
         "output_tokens": "response.usage.output_tokens",
+        "model": "response.model",
     },
     "conversation_id": {"event": "response.created", "path": "response.id"},
 }

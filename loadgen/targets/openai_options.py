@@ -126,5 +126,7 @@ def as_mapping(url: str, model: str | None, options: OpenAiOptions) -> dict[str,
             "input_tokens": "usage.prompt_tokens",
             "cache_read_tokens": "usage.prompt_tokens_details.cached_tokens",
             "output_tokens": "usage.completion_tokens",
+            "model": "model",
         },
+        "tools": {"path": "choices.0.delta.tool_calls.0.function.name"},
     }

@@ -18,12 +18,15 @@ from loadgen.transport.answer import Answer, BadAnswer
 from wire.sse import LINE_BYTES_MAX, SseParser
 
 ID_LENGTH_MAX = 2_000
+LABEL_LENGTH_MAX = 200
+"""Characters of a tool's or a model's name."""
 JSON_STARTS = (b"{", b"[", b'"')
 NO_JSON = object()
 
 
 class Signal(NamedTuple):
-    """`text` (its value is the text), `end`, `error` (a code), `usage` (tokens by column), `conversation_id`."""
+    """`text` (its value is the text), `end`, `error` (a code), `usage` (tokens by column), `tool` (a name),
+    `conversation_id`."""
 
     kind: str
     value: Any = None
@@ -98,6 +101,7 @@ class MappedReader:
             content = next((content for content in contents if content), None)
             if content is not None:
                 signals.append(Signal(kind, content))
+        signals += [Signal("tool", tool) for tool in self._tools(name, value)]
         usage: dict[str, Any] = {}
         for rule in self._rules["usage"]:
             if _about(rule, name):
@@ -107,6 +111,13 @@ class MappedReader:
         if any(_ends(rule, name, value) for rule in ends):
             signals.append(Signal("end"))
         return signals
+
+    def _tools(self, name: str, value: Any) -> list[str]:
+        """Tools that an event names: a name, or a list of names or of objects with `name`."""
+        contents = (at(value, rule.get("path")) for rule in self._rules["tools"] if _about(rule, name))
+        entries = [entry for one in contents if one for entry in (one if isinstance(one, list) else [one])]
+        names = (entry.get("name") if isinstance(entry, dict) else entry for entry in entries)
+        return [str(name)[:LABEL_LENGTH_MAX] for name in names if name]
 
     def _value(self, data: bytes) -> Any:
         """The JSON of an event, or `NO_JSON` for what cannot be meant as such: a comment, a word, nothing."""
@@ -158,7 +169,9 @@ def _ends(rule: Mapping[str, Any], name: str, value: Any) -> bool:
 def _usage(rule: Mapping[str, Any], value: Any) -> dict[str, Any]:
     figures = {key: at(value, path) for key, path in rule.items() if key not in ("event", "input_includes_cached")}
     usage = {key: _checked(key, number) for key, number in figures.items() if number is not None}
-    if usage and rule.get("input_includes_cached"):
+    if usage.keys() <= {"model"}:  # which many protocols name in every event
+        return {}
+    if rule.get("input_includes_cached"):
         usage["input_includes_cached"] = True
     return usage
 
@@ -168,7 +181,9 @@ def _alike(value: Any, expected: Any) -> bool:
     return type(value) is type(expected) and value == expected
 
 
-def _checked(key: str, value: Any) -> float:
+def _checked(key: str, value: Any) -> Any:
+    if key == "model":
+        return str(value)[:LABEL_LENGTH_MAX]
     return figure(value, key) if key == "cost_usd" else count(value, key)
 
 
@@ -207,6 +222,8 @@ class SignalAnswer(Answer):
                 self.refuse("throttled" if str(value) == "429" else "stream_error", value, value)
             elif kind == "usage":
                 self.usage.update(value)
+            elif kind == "tool":
+                self.tools.append({"tool": value, "status": "ok"})
             elif kind == "conversation_id":
                 self.meta["conversation_id"] = _identifier(value)
             else:

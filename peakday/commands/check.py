@@ -34,6 +34,7 @@ def check(
     target: Annotated[
         str | None, typer.Option(metavar="KIND=URL", help="The candidate is up already; else it is started here.")
     ] = None,
+    model: Annotated[str | None, typer.Option("--model", help="Model to ask of a system of your own.")] = None,
     sets: Sets = None,
     only: Annotated[
         list[str] | None, typer.Option(help="Run this gate alone: exact, slo or regression; repeatable.")
@@ -54,6 +55,9 @@ def check(
     junit: Annotated[Path | None, typer.Option(help="Write a JUnit report here.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Append a summary here, such as $GITHUB_STEP_SUMMARY.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write the page with every turn and call that changed.")] = None,
+    annotations: Annotated[
+        Path | None, typer.Option(help="Write GitHub workflow commands; `cat` shows them on the check.")
+    ] = None,
     live: Live = False,
     yes: Yes = False,
     seed: Seed = None,
@@ -66,13 +70,15 @@ def check(
 
     console = Console(as_json, quiet)
     options = CheckOptions(
-        scenario, tuple(sets or ()), against, target, tuple(only or ()), pairs, rate, for_, accept, margin, checks,
-        seed, Consent(live, yes),
+        scenario, tuple(sets or ()), against, target, model, tuple(only or ()), pairs, rate, for_, accept, margin,
+        checks, seed, Consent(live, yes),
     )  # fmt: skip
     if noise is not None:
         console.result(*check_noise(options, noise, console))
         return
-    code, text, data = check_scenario(options, console, junit=junit, markdown=markdown, html=html, clock=time.monotonic)
+    code, text, data = check_scenario(
+        options, console, junit=junit, markdown=markdown, html=html, annotations=annotations, clock=time.monotonic
+    )
     console.result(text, data)
     raise typer.Exit(code)
 
@@ -81,7 +87,7 @@ def check(
 def save(
     scenario: ScenarioArgument,
     runs: Annotated[int, typer.Option(min=0, help="Load runs to keep beside the exact figures, for history.")] = 3,
-    promote_it: Annotated[bool, typer.Option("--promote", help="Let checks compare with it from now on.")] = False,
+    promote_it: Annotated[bool, typer.Option("--promote", help="Replace figures that differ.")] = False,
     sets: Sets = None,
     checks: ChecksFile = None,
     live: Live = False,
@@ -90,7 +96,7 @@ def save(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Save what this build is like as a new baseline; the first one becomes current by itself."""
+    """Save what this build is like: figures where there are none yet, or with --promote, and runs as history."""
     from peakday.consent import Consent
     from peakday.gate.check import CheckOptions, save_one
 
@@ -107,7 +113,7 @@ def list_(
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Every baseline of a scenario, oldest first, and which one is current."""
+    """The baseline of a scenario, its history, and versions that an earlier peakday saved."""
     from peakday.consent import Consent
     from peakday.gate.check import list_all
 
@@ -124,7 +130,7 @@ def promote(
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Let checks compare with this baseline from now on."""
+    """Let checks compare with a version that an earlier peakday saved, a file for each."""
     from peakday.consent import Consent
     from peakday.gate.check import promote_one
 

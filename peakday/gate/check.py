@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from host.errors import Exit, PeakdayError
 from peakday.consent import Consent
 from peakday.console import Console
 from peakday.errors import CommandError
-from peakday.gate import baseline as baselines
+from peakday.gate.baselines import baseline as baselines
+from peakday.gate.baselines.store import Store, open_store
 from peakday.gate.builds.runs import BLOCK_METRICS
 from peakday.gate.gate import noise_session, run_check, save_baseline
 from peakday.gate.outputs import as_data, as_text
@@ -37,6 +39,7 @@ class CheckOptions:
     sets: tuple[str, ...] = ()
     against: str | None = None
     target: str | None = None
+    model: str | None = None
     only: tuple[str, ...] = ()
     pairs: int | None = None
     rate: str | None = None
@@ -56,6 +59,7 @@ def check_scenario(
     markdown: Path | None,
     html: Path | None,
     clock: Callable[[], float],
+    annotations: Path | None = None,
 ) -> tuple[Exit, str, dict[str, Any]]:
     """Run the gates and write the files asked for; the exit code, the text and the same as data."""
     began_s = clock()
@@ -63,7 +67,7 @@ def check_scenario(
         outcome = check_records(options.scenario, options.against, options.margin)
     else:
         outcome = _checked(options, console)
-    write_outputs(outcome, clock() - began_s, junit=junit, markdown=markdown, html=html)
+    write_outputs(outcome, clock() - began_s, junit=junit, markdown=markdown, html=html, annotations=annotations)
     return outcome.exit_code, as_text(outcome), as_data(outcome)
 
 
@@ -92,6 +96,7 @@ def request_of(options: CheckOptions) -> CheckRequest:
         sets=options.sets,
         against=options.against,
         target=options.target,
+        model=options.model,
         accept=options.accept,
         only=only,
         seed=options.seed,
@@ -162,53 +167,56 @@ def noise_text(noise: dict[str, Any], gate: Regression) -> str:
 
 
 def save_one(options: CheckOptions, runs: int, promote: bool, console: Console) -> tuple[str, dict[str, Any]]:
-    """A new baseline: its version and where it lies."""
+    """A new baseline: where it lies, or that the one before stays."""
     check: Check = prepare(request_of(options), settings(options), console)
-    version, known = save_baseline(check, runs, promote)
-    name = check.resolved.scenario.name
-    is_current = baselines.current(check.store, name)["version"] == version
-    where = f"{check.checks.baselines}/{name}/{version}.json"
-    more = "current" if is_current else f"not current; `peakday baseline promote {name} {version}` makes it so"
-    text = f"{where}: {len(known['exact'])} exact figures, {len(known['runs'])} runs; {more}"
-    return text, {"version": version, "path": where, "current": is_current, "exact": known["exact"]}
+    saved = save_baseline(check, runs, promote)
+    name, where = check.resolved.scenario.name, check.checks.baselines
+    text = f"{where}/{baselines.exact_key(name)}: {len(saved.snapshot.figures)} exact figures"
+    if saved.kept_other:
+        text += f" stay as they were: {', '.join(saved.kept_other[:3])} differ here; --promote replaces them"
+    if saved.runs:
+        kept = f"{saved.runs} runs added, {saved.history_runs} kept"
+        text += f"\n{where}/{baselines.history_key(name)}: {kept}"
+    data = {
+        "path": f"{where}/{baselines.exact_key(name)}", "current": not saved.kept_other, "runs": saved.runs,
+        "exact": dict(saved.snapshot.figures), "differ": list(saved.kept_other),
+    }  # fmt: skip
+    return text, data
 
 
 def list_all(
     scenario: str, checks: Path | None, consent: Consent, console: Console
 ) -> tuple[str, list[dict[str, Any]]]:
-    """Version, commit and size of every baseline; the damaged ones are said to be."""
-    store = baselines.open_store(load_checks(checks).baselines, consent, console)
-    try:
-        now = baselines.current(store, scenario)["version"]
-    except baselines.BaselineError:
-        now = None
+    """The baseline that checks compare with, its history, and versions of an earlier peakday; damaged ones say so."""
+    store = open_store(load_checks(checks).baselines, consent, console)
     rows: list[dict[str, Any]] = []
-    for version in baselines.versions(store, scenario):
-        row: dict[str, Any] = {"version": version, "current": version == now}
-        try:
-            known = baselines.load(store, scenario, version)
-            row |= {"commit": known.get("commit"), "runs": len(known["runs"]), "workload": known["workload"]}
-        except baselines.BaselineError as error:
-            row["damaged"] = str(error)
-        rows.append(row)
-    lines = [
-        f"{'*' if row['current'] else ' '} {row['version']:<18} "
-        + (row.get("damaged") or f"commit {row['commit'] or '-'}, {row['runs']} runs, scenario {row['workload']}")
-        for row in rows
+    if baselines.is_kept(store, scenario):
+        rows.append({"file": baselines.exact_key(scenario), "current": True, **_listed(store, scenario)})
+    with contextlib.suppress(baselines.BaselineError):
+        if runs := baselines.history(store, scenario):
+            newest = runs[-1].get("utc") or "unknown"
+            rows.append({"file": baselines.history_key(scenario), "what": f"{len(runs)} runs, the newest of {newest}"})
+    rows += [
+        {"file": f"{scenario}/{version}.json", "what": "of an earlier peakday", "version": version}
+        for version in baselines.old_versions(store, scenario)
     ]
+    lines = [f"{'*' if row.get('current') else ' '} {row['file']:<30} {row['what']}" for row in rows]
     return "\n".join(lines) or f"no baseline of {scenario} yet; `peakday baseline save {scenario}` makes one", rows
+
+
+def _listed(store: Store, scenario: str) -> dict[str, Any]:
+    try:
+        known = baselines.current(store, scenario)
+    except baselines.BaselineError as error:
+        return {"what": str(error), "damaged": str(error)}
+    what = f"{len(known.figures)} figures of {known.name}, workload {known.workload}"
+    return {"what": what, "workload": known.workload, "saved": dict(known.saved)}
 
 
 def promote_one(
     scenario: str, version: str, checks: Path | None, consent: Consent, console: Console
 ) -> tuple[str, dict[str, Any]]:
-    """Make a version current."""
-    store = baselines.open_store(load_checks(checks).baselines, consent, console)
+    """Compare with a version that an earlier peakday saved."""
+    store = open_store(load_checks(checks).baselines, consent, console)
     baselines.promote(store, scenario, version)
-    return f"{scenario}: checks compare with {version} now", asdict(_Promoted(scenario, version))
-
-
-@dataclass(frozen=True)
-class _Promoted:
-    scenario: str
-    current: str
+    return f"{scenario}: checks compare with {version} now", {"scenario": scenario, "current": version}

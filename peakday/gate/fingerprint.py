@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from pydantic import ValidationError
 
 from host.environment import host_facts
+from scenarios.questions import Entry
 from scenarios.schema import Scenario
 
 HOST = ("system", "machine", "cpu", "cores", "memory_bytes", "python")
@@ -27,10 +29,16 @@ def here() -> dict[str, Any]:
     return host_fingerprint(host_facts())
 
 
-def workload_hash(scenario: Scenario, seed: int) -> str:
-    """Names what is asked of the system: two builds are comparable when it is equal, whatever their switches."""
+def workload_hash(scenario: Scenario, seed: int, script: Sequence[Entry] = ()) -> str:
+    """Names what is asked of the system: two builds are comparable when it is equal, whatever their switches.
+
+    Args:
+        script: the user's own questions, where they are asked in place of the world's.
+    """
     raw = scenario.model_dump(mode="json", by_alias=True)
     workload = {key: raw[key] for key in CUSTOMERS_DO} | {"seed": seed}
+    if script:
+        workload["script"] = [asdict(entry) for entry in script]
     return hashlib.sha256(json.dumps(workload, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from host.environment import peakday_version
 from loadgen.record import Run, load_run
 from peakday.errors import CommandError
-from peakday.gate import baseline as baselines
+from peakday.gate.baselines import baseline as baselines
 from peakday.gate.builds.builds import Build, run_build, worktree
 from peakday.gate.builds.journal import InvalidRuns, Journal
 from peakday.gate.builds.runs import BLOCK_METRICS, Measured, load_alone, load_once, stamp
@@ -20,7 +21,8 @@ from peakday.gate.records import measured
 from peakday.gate.regression.pairs import history, judge_pairs, judge_records, pooled_tails
 from peakday.gate.settings import Runs
 from peakday.gate.slo import ALPHA, judge
-from peakday.gate.snapshot.comparison import check_exact, document, steady_script
+from peakday.gate.snapshot.comparison import check_exact, snapshot_of, steady_script
+from peakday.gate.snapshot.figures import compare
 from peakday.gate.state import Check, address
 from peakday.gate.verdicts import Line, Outcome, Verdict
 from peakday.records.folders import find_record
@@ -60,7 +62,7 @@ def run_check(check: Check) -> Outcome:
             if "slo" in check.request.only:
                 candidates = check_slo(check, candidates, journal)
         except InvalidRuns as invalid:
-            check.lines.append(Line("runs", "verdict", Verdict.INVALID, f"{invalid}; nothing was judged by them"))
+            check.lines.append(Line("runs", "verdict", Verdict.INVALID, f"{invalid}; they decide nothing"))
             return check.outcome()
         except KeyboardInterrupt:
             check.console.say("interrupted; the same command goes on with the runs made so far, halves of pairs anew")
@@ -77,7 +79,7 @@ def _baseline_build(check: Check) -> Iterator[Build | list[Measured] | None]:
     if against is None:
         yield None
     elif "://" in against:
-        yield address(against, "baseline")
+        yield address(against, "baseline", check.request.model, check.checks.questions)
     elif (stored := _stored_runs(against)) is not None:
         yield stored
     else:
@@ -86,7 +88,8 @@ def _baseline_build(check: Check) -> Iterator[Build | list[Measured] | None]:
             candidate = check.candidate
             yield Build(
                 "baseline", commit, folder=folder, scenario=check.request.scenario, sets=check.request.sets,
-                sut=candidate.sut or check.checks.sut, seed=check.request.seed,
+                sut=candidate.sut or check.checks.sut, seed=check.request.seed, model=check.request.model,
+                questions=candidate.questions,
             )  # fmt: skip
 
 
@@ -171,7 +174,7 @@ def check_slo(check: Check, candidates: list[Measured], journal: Journal) -> lis
     """Every SLO of checks.yaml, else of the scenario, over the candidate's runs; `slo_runs` where none are."""
     slos = [parse_slo(text) for text in check.checks.slo] or slos_of(check.resolved.scenario.slo.model_dump())
     if not slos:
-        check.notes.append("no SLO in checks.yaml or the scenario: the SLO gate has nothing to judge")
+        check.notes.append("no SLO in checks.yaml or the scenario: the SLO gate has nothing to decide")
         return candidates
     runs = check.checks.runs
     if not candidates:
@@ -205,13 +208,14 @@ def check_history(check: Check, candidates: Sequence[Measured]) -> None:
     """Warn where today lies far from eight or more earlier runs of the same machine under the same load."""
     if not candidates:
         return
-    name, host = check.resolved.scenario.name, here()
-    earlier: list[dict[str, Any]] = []
-    for version in baselines.versions(check.store, name):
-        with contextlib.suppress(baselines.BaselineError):
-            known = baselines.load(check.store, name, version)
-            if known["workload"] == check.workload and known.get("host") == host:
-                earlier += [run for run in known["runs"] if run.get("load") == load_alone(candidates[0].workload)]
+    host, load = here(), load_alone(candidates[0].workload)
+    try:
+        known = baselines.history(check.store, check.resolved.scenario.name)
+    except baselines.BaselineError as error:
+        check.notes.append(f"history is not compared: {error}")
+        return
+    alike = {"workload": check.workload, "host": host, "load": load}
+    earlier = [run for run in known if all(run.get(name) == value for name, value in alike.items())]
     gated = check.checks.regression.metrics
     values = {metric: [run[metric] for run in earlier if run.get(metric) is not None] for metric in gated}
     now = {metric: _mean([one.values.get(metric) for one in candidates]) for metric in values}
@@ -223,28 +227,49 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def save_baseline(check: Check, runs: int, promote: bool) -> tuple[str, dict[str, Any]]:
-    """Drive the script and so many load runs, and keep what they show as a new version."""
-    if check.candidate.folder is None or check.candidate.sut is not None:
-        raise CommandError("a baseline holds exact figures, which only the local stack gives; leave sut out")
+@dataclass(frozen=True)
+class Saved:
+    """What `peakday baseline save` did. `kept_other`: figures of the baseline that stays and differs."""
+
+    snapshot: baselines.Snapshot
+    runs: int
+    history_runs: int
+    kept_other: tuple[str, ...] = ()
+
+
+def save_baseline(check: Check, runs: int, promote: bool) -> Saved:
+    """Drive the script and so many load runs; keep the figures where there are none yet, and the runs as history."""
     drive = steady_script(check)
     journal = Journal.opened({"baseline": check.workload, "candidate": check.candidate.identity, "runs": runs})
     try:
         made = [_measure(check, check.candidate, check.checks.runs, i, f"S-{i}", journal) for i in range(runs)]
     except InvalidRuns as invalid:
-        check.console.say(f"{invalid}: saved without runs; the snapshot checks needs none")
+        check.console.say(f"{invalid}: saved without runs; the snapshot checks need none")
         made = []
-    known = document(check, drive)
-    known["runs"] = [
-        {"load": load_alone(one.workload), **{name: one.values[name] for name in BLOCK_METRICS}} for one in made
+    name, snapshot = check.resolved.scenario.name, snapshot_of(check, drive)
+    other = () if promote else _differing(check, name, snapshot)
+    if not other:
+        baselines.save(check.store, name, snapshot)
+    alike = {"utc": stamp(), "workload": check.workload, "host": here()}
+    rows = [
+        {**alike, "load": load_alone(one.workload), **{metric: one.values[metric] for metric in BLOCK_METRICS}}
+        for one in made
     ]
-    known["sketches"] = baselines.sketches([load_run(one.path) for one in made]) if made else {}
-    name = check.resolved.scenario.name
-    version = baselines.save(check.store, name, known, stamp())
-    if promote:
-        baselines.promote(check.store, name, version)
+    kept = baselines.add_runs(check.store, name, rows) if rows else 0
     journal.finished()
-    return version, known
+    return Saved(snapshot, len(rows), kept, other)
+
+
+def _differing(check: Check, name: str, snapshot: baselines.Snapshot) -> tuple[str, ...]:
+    """Figures of a saved baseline that are not these; none where nothing readable is saved."""
+    try:
+        known = baselines.current(check.store, name)
+    except baselines.BaselineError:
+        return ()
+    if known.workload != snapshot.workload:
+        return ("what is asked",)
+    lines = compare(dict(known.figures), dict(snapshot.figures), margins=check.checks.snapshot.margins)
+    return tuple(line.metric for line in lines if line.verdict != Verdict.PASS)
 
 
 def _target(build: Build) -> str:

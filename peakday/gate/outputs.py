@@ -20,12 +20,14 @@ MARKS = {
     Verdict.WARN: "⚠️ warn",
 }
 _SENTENCES = {
-    Verdict.PASS: "PASS: every gate that was asked for is sure of it",
-    Verdict.FAIL: "FAIL: {failed}",
-    Verdict.BROKEN: "BROKEN: a build or its start failed, so nothing was judged; its line says why",
-    Verdict.INVALID: "INVALID: the generator was at fault, so nothing was shown; give the machine less to do, repeat",
-    Verdict.INCONCLUSIVE: "INCONCLUSIVE: nothing failed; not judged: {failed}; {fix}",
+    Verdict.PASS: "PASS: every gate that ran is sure that nothing is worse{beyond}",
+    Verdict.FAIL: "FAIL: {which}",
+    Verdict.BROKEN: "BROKEN: a build or its start failed; its line says why",
+    Verdict.INVALID: "INVALID: the load generator could not keep up, so its runs show nothing about this build; repeat "
+    "it with less to do for this machine",
+    Verdict.INCONCLUSIVE: "INCONCLUSIVE: no gate failed, but not every gate could decide: {which}; {fix}",
 }
+_NO_GATE = "INCONCLUSIVE: no gate ran; save a baseline, name an SLO, or add --against REF"
 
 
 def as_data(outcome: Outcome) -> dict[str, Any]:
@@ -61,10 +63,14 @@ def as_text(outcome: Outcome) -> str:
 
 def sentence(outcome: Outcome) -> str:
     """What it comes to, in one line."""
-    failed = [f"{line.metric} ({line.gate})" for line in ranked(outcome) if line.verdict == outcome.verdict]
-    more = f" and {len(failed) - 3} more" if len(failed) > 3 else ""
+    if not any(line.verdict != Verdict.WARN for line in outcome.lines):
+        return _NO_GATE
+    which = [f"{line.metric} ({line.gate})" for line in ranked(outcome) if line.verdict == outcome.verdict]
+    more = f" and {len(which) - 3} more" if len(which) > 3 else ""
+    absent = ", ".join(outcome.facts.get("not_covered", ()))
+    beyond = f"; not covered: {absent}" if absent else ""
     fix = next((f"to do: {line.fix}" for line in ranked(outcome) if line.fix), "each line says why")
-    return _SENTENCES[outcome.verdict].format(failed=(", ".join(failed[:3]) or "nothing") + more, fix=fix)
+    return _SENTENCES[outcome.verdict].format(which=", ".join(which[:3]) + more, beyond=beyond, fix=fix)
 
 
 def ranked(outcome: Outcome) -> list[Line]:
@@ -106,6 +112,30 @@ def _moment_lines(outcome: Outcome, most: int = 3) -> list[str]:
         lines.insert(0, f"{len(outcome.moments)} scripted turns went another way:")
         lines += [f"  … and {rest} more; --html shows each"] if rest else []
     return lines
+
+
+_LEVELS = {Verdict.FAIL: "error", Verdict.BROKEN: "error", Verdict.INVALID: "warning", Verdict.INCONCLUSIVE: "warning",
+           Verdict.WARN: "warning"}  # fmt: skip
+
+
+def as_annotations(outcome: Outcome) -> str:
+    """A GitHub workflow command for each line that is no pass: `cat` them in a step, and they stand on the check.
+
+    Source: GitHub Docs, workflow commands: `::error title=TITLE::MESSAGE`, with %, CR, LF and in properties : and ,
+    escaped (2026-11).
+    """
+    commands = []
+    for line in ranked(outcome):
+        if line.verdict in _LEVELS:
+            _, metric, old, new, moved, verdict = cells(line)
+            title = _property(Untrusted(f"peakday {outcome.scenario}: {metric} {verdict}").line)
+            text = Untrusted(f"{line.gate}: {old} -> {new}, {moved}: {line.why}").line.replace("%", "%25")
+            commands.append(f"::{_LEVELS[line.verdict]} title={title}::{text}")
+    return "".join(f"{command}\n" for command in commands)
+
+
+def _property(text: str) -> str:
+    return text.replace("%", "%25").replace(":", "%3A").replace(",", "%2C")
 
 
 def as_markdown(outcome: Outcome) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from dashboards.html.page import Banner, Cell, Page, Panel, Paragraph, Part, Table
 from dashboards.html.render import render
 from host.atomic import write_text
-from peakday.gate.outputs import MARKS, as_junit, as_markdown, cells, ranked, sentence
+from peakday.gate.outputs import MARKS, as_annotations, as_junit, as_markdown, cells, ranked, sentence
 from peakday.gate.verdicts import Outcome, Verdict
 
 _KINDS = {Verdict.PASS: "good", Verdict.WARN: "warn", Verdict.INCONCLUSIVE: "warn"}
@@ -61,9 +61,17 @@ def _diff_panel(diff: Mapping[str, Any]) -> Panel:
 
 
 def write_outputs(
-    outcome: Outcome, took_s: float, *, junit: Path | None, markdown: Path | None, html: Path | None
+    outcome: Outcome,
+    took_s: float,
+    *,
+    junit: Path | None,
+    markdown: Path | None,
+    html: Path | None,
+    annotations: Path | None = None,
 ) -> None:
     """The files that were asked for. Markdown is appended, as GitHub's step summary wants it."""
+    if annotations is not None:
+        write_text(annotations, as_annotations(outcome))
     if junit is not None:
         write_text(junit, as_junit(outcome, took_s))
     if markdown is not None:

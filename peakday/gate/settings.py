@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from host.checked import check
 from host.yaml_text import read_yaml
 from peakday.errors import CommandError
+from peakday.gate.snapshot.figures import TOKENS
 from slo.slo import parse_slo
 
 FILE = "checks.yaml"
@@ -45,6 +46,16 @@ class Regression(Part):
     looks: tuple[Annotated[int, Field(ge=2)], ...] = (4, 8, 12)
 
 
+VARYING = (*TOKENS, "cache_hit_token_ratio", "cost_usd")
+"""Figures that may be given a margin: those that a model's own choice of words moves."""
+
+
+class SnapshotGate(Part):
+    """The snapshot checks. `margins`: figures that differ from drive to drive by nature -> by what share they may."""
+
+    margins: dict[str, Share] = {}
+
+
 class Sut(Part):
     """A system of your own: commands run in its checkout, with {port} a free port and {dir} the checkout.
 
@@ -57,6 +68,8 @@ class Sut(Part):
     build: str | None = None
     build_within_s: Annotated[float, Field(gt=0)] = 300.0
     ready_within_s: Annotated[float, Field(gt=0)] = 60.0
+    unpaid: bool = False
+    """Nobody is charged for its answers, by your word; an assistant that does not say so itself counts as paid."""
 
 
 class Checks(Part):
@@ -68,7 +81,10 @@ class Checks(Part):
     regression: Regression = Regression()
     baselines: str = "baselines"
     plan: bool = True
-    """Whether the snapshot checks holds chips and cost of a plan too."""
+    """Whether the snapshot checks hold chips and cost of a plan too."""
+    snapshot: SnapshotGate = SnapshotGate()
+    questions: str | None = None
+    """A file of your own questions, asked of a system of your own: the snapshot's script, and what load runs ask."""
     sut: Sut | None = None
 
 
@@ -84,6 +100,9 @@ def load_checks(path: Path | None) -> Checks:
     checks = check(Checks, read_yaml(file, error=CommandError), str(file), error=CommandError)
     if checks.schema_ != SCHEMA:
         raise CommandError(f"{file}: schema is {checks.schema_!r}, this peakday reads {SCHEMA!r}")
+    unknown = sorted(set(checks.snapshot.margins) - set(VARYING))
+    if unknown:
+        raise CommandError(f"{file}: snapshot.margins: {unknown[0]!r}: only these may have one: {', '.join(VARYING)}")
     for text in checks.slo:
         parse_slo(text, str(file))
     if list(checks.regression.looks) != sorted(set(checks.regression.looks)):

@@ -77,6 +77,6 @@ _ORDER = (Verdict.BROKEN, Verdict.FAIL, Verdict.INVALID, Verdict.INCONCLUSIVE, V
 
 
 def overall(verdicts: Iterable[Verdict]) -> Verdict:
-    """The gravest; warnings do not count, and where nothing was judged nothing has passed."""
+    """The gravest; warnings do not count, and where no gate decided nothing has passed."""
     present = set(verdicts)
     return next((verdict for verdict in _ORDER if verdict in present), Verdict.INCONCLUSIVE)

@@ -286,7 +286,9 @@ def _build_frozen(evidence: Evidence) -> _Measured:
     command = f"peakday check {evidence.event.file.scenario} --only exact"
     if not evidence.baseline:
         return _Measured(None, f"no baseline of {name} is here", command=command)
-    return _Measured(True, "exact figures of the build are kept", f"baselines/{name}/{evidence.baseline}.json", command)
+    return _Measured(
+        True, "exact figures of the build are kept", f"baselines/{name}/exact.json of {evidence.baseline}", command
+    )
 
 
 def _ramp_scheduled(evidence: Evidence) -> _Measured:

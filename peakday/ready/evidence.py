@@ -12,7 +12,8 @@ from facts.account import read_quotas
 from loadgen.record import RecordError, Run, load_run, read_info
 from peakday.account.pull import newest
 from peakday.errors import CommandError
-from peakday.gate import baseline as baselines
+from peakday.gate.baselines.baseline import BaselineError, current
+from peakday.gate.baselines.store import Folder
 from peakday.gate.settings import load_checks
 from peakday.ready.checklist import Checklist
 from peakday.ready.event import Event
@@ -63,7 +64,7 @@ class Evidence:
     Attributes:
         runs: valid runs of this very scenario without a fault, the highest rate first. faulty: valid runs with a fault.
         quotas: the newest quotas.yaml of the account, with the day of the pull; None where nothing was pulled.
-        baseline: version of the baseline that checks compare with; blank where there is none.
+        baseline: day and commit of the baseline that checks compare with; blank where there is none.
     """
 
     event: Event
@@ -142,6 +143,6 @@ def _baseline(event: Event) -> str:
     if where.startswith("s3://"):
         return ""
     try:
-        return str(baselines.current(baselines.Folder(Path(where)), event.scenario.name)["version"])
-    except baselines.BaselineError:
+        return current(Folder(Path(where)), event.scenario.name).name
+    except BaselineError:
         return ""

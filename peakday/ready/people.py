@@ -24,7 +24,7 @@ def switch_rows(evidence: Evidence) -> list[list[str]]:
     for model, others in scenario.assistant.fallback.chains.items():
         rows.append([f"throttled calls of {model} go to {', '.join(others)}", "assistant.fallback.chains", "", ""])
     if evidence.baseline:
-        rows.append(["the build before", f"the commit of baseline {evidence.baseline}", "", ""])
+        rows.append(["the build before", f"the commit of the baseline of {evidence.baseline}", "", ""])
     rows.append(["a load run", "Ctrl-C once drains, twice stops", "", ""])
     return [*rows, *[[row.what, row.how, row.who, row.tried_on] for row in evidence.event.file.switches]]
 

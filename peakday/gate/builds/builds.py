@@ -44,12 +44,16 @@ _OURS = (".peakday", "runs", "baselines", "noise.json")
 
 @dataclass
 class Running:
-    """A system that is up. `targets`: KIND=URL to drive, empty where `stack` is driven. `cpu_s`: known once stopped."""
+    """A system that is up. `targets`: KIND=URL to drive, empty where `stack` is driven. `cpu_s`: known once stopped.
+
+    unpaid: free by its owner's word.
+    """
 
     targets: tuple[str, ...] = ()
     values: Mapping[str, str] = field(default_factory=dict)
     stack: Stack | None = None
     cpu_s: float | None = None
+    unpaid: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,7 @@ class Build:
     """One build. `label` is what reports call it, `identity` names its very content where there is one.
 
     folder: where it runs; None for an address that is up already, which `targets` then names.
+    model, questions: of a system of the user's own: the model to ask for, and a file of what it is asked.
     """
 
     label: str
@@ -68,6 +73,13 @@ class Build:
     sut: Sut | None = None
     seed: int | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
+    model: str | None = None
+    questions: Path | None = None
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is a system of the user's own, and not our local stack."""
+        return self.folder is None or self.sut is not None
 
     @contextlib.contextmanager
     def up(self) -> Iterator[Running]:
@@ -122,7 +134,7 @@ class Build:
             check_allowed(named, config, "sut.target")
         with _running("system under test", command, folder, environment) as (child, running):
             _wait_for(ready, child, sut.ready_within_s)
-            running.targets, running.values = (_filled(sut.target, values),), values
+            running.targets, running.values, running.unpaid = (_filled(sut.target, values),), values, sut.unpaid
             yield running
 
 
@@ -150,12 +162,13 @@ def worktree(ref: str, sut: Sut | None) -> Iterator[tuple[Path, str]]:
 
 
 def run_build(command: str, folder: Path, within_s: float) -> None:
-    """Run a build command in a checkout, without package indices.
+    """Run a build command in a checkout, `{dir}` filled in, without package indices.
 
     Raises:
         CommandError: it failed or took longer than `within_s`; the message holds its last line.
     """
-    child = processes.start("build", ["sh", "-c", command], folder=folder, environment={**os.environ, **OFFLINE})
+    filled = _filled(command, {"dir": str(folder.resolve())})
+    child = processes.start("build", ["sh", "-c", filled], folder=folder, environment={**os.environ, **OFFLINE})
     with processes.running(child, STOP_WITHIN_S):
         end = child.wait(within_s)
         if end is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
@@ -22,20 +22,23 @@ from loadgen.record import RunInfo, load_run
 from neuron_bench.fit.published import step_models
 from peakday.config import load_config
 from peakday.console import Console
+from peakday.errors import CommandError
 from peakday.gate.builds.builds import Build, Running
 from peakday.gate.metrics import run_values, tail
 from peakday.gate.regression.noise import calibration_loop
 from peakday.gate.settings import Runs
 from peakday.gate.snapshot.figures import Figures, figures, plan_figures
-from peakday.gate.snapshot.script import drive, questions, without_waits
-from peakday.guard import Target, admit_unpaid
-from peakday.run.load import LoadOptions, load_of, make_job, on_stack, on_targets
+from peakday.gate.snapshot.own import KINDS, drive_own, not_covered, own_figures
+from peakday.gate.snapshot.script import Question, drive, questions, without_waits
+from peakday.guard import Target, admit_unpaid, admitted, origin, parse_targets
+from peakday.run.load import LoadOptions, load_of, make_job, on_stack, on_targets, target_spec
 from peakday.run.rehearsal import run_job
 from peakday.stack.resolved import Resolved
 
 CONNECTIONS = "peakday_(?:emulator|stand_in)_connections_total"
 """A pattern: a build from before the emulator had its name counts under the old one."""
 CONTROL_WITHIN_S = 10.0
+WITHOUT = "add --only slo --only regression to gate without them"
 BLOCK_METRICS = (
     "ttft_s_p50", "ttft_s_p95", "ttft_s_p99", "e2e_s_p50", "e2e_s_p95", "e2e_s_p99", "tpot_s_p50", "tpot_s_p95",
     "route_s_p50", "goodput_per_s", "achieved_rate_per_s", "error_ratio", "cost_usd_per_interaction",
@@ -60,10 +63,32 @@ class Measured:
 
 @dataclass(frozen=True)
 class Scripted:
-    """One drive of the script: the rows of its turns, and their figures."""
+    """One drive of the script: the rows of its turns, and their figures.
+
+    not_covered: what a system of the user's own does not tell -> how it would.
+    """
 
     rows: list[dict[str, Any]]
     figures: Figures
+    not_covered: Mapping[str, str] = field(default_factory=dict)
+
+
+def scripted_own(build: Build, script: Sequence[Question], *, console: Console) -> Scripted:
+    """The snapshot figures of a system of the user's own: its script asked to warm caches, and asked again.
+
+    Raises:
+        CommandError: it cannot be started, is not owned, may cost money, or is of a kind that is not read here.
+    """
+    with build.up() as running:
+        targets = admitted_targets(running)
+        spec, place = target_spec(targets[0], build.model), targets[0]
+        if spec.kind not in KINDS:
+            raise CommandError(f"snapshot checks of a {spec.kind} target: only {', '.join(KINDS)} are read; {WITHOUT}")
+        console.say(f"snapshot checks: {len(script)} turns of your questions, after as many to warm up ({build.label})")
+        for _warming in (True, False):
+            rows = drive_own(spec, script, admitted([place]), place.addresses)
+    known = own_figures(rows)
+    return Scripted(rows, known, not_covered(rows, known, spec.kind))
 
 
 def scripted(build: Build, resolved: Resolved, *, plan: bool, console: Console) -> Scripted:
@@ -128,7 +153,7 @@ def load_once(build: Build, resolved: Resolved, runs: Runs, *, number: int, out:
     """
     loop_cpu_s, loop_wall_s = calibration_loop()
     with build.up() as running:
-        outcome = run_job(_job(running, resolved, runs, number, out), Console(quiet=True))
+        outcome = run_job(_job(build, running, resolved, runs, number, out), Console(quiet=True))
     if outcome.exit_code == Exit.INTERRUPTED:
         raise KeyboardInterrupt
     record = load_run(outcome.run_dir)
@@ -168,13 +193,19 @@ def admitted_targets(running: Running) -> list[Target]:
     Raises:
         CommandError: not owned, or its answers may cost money: check keeps no budget.
     """
-    return admit_unpaid(running.targets, load_config(), "check", "sut.target", running.values)
+    config = load_config()
+    if running.unpaid:  # its port is another at each start, so no list can name it
+        free = (origin(named.url) for named in parse_targets(running.targets, running.values))
+        config = config.model_copy(update={"unpaid_targets": (*config.unpaid_targets, *free)})
+    return admit_unpaid(running.targets, config, "check", "sut.target", running.values)
 
 
-def _job(running: Running, resolved: Resolved, runs: Runs, number: int, out: Path) -> Any:
+def _job(build: Build, running: Running, resolved: Resolved, runs: Runs, number: int, out: Path) -> Any:
     event = runs.rate_per_s is None
     options = LoadOptions(
         targets=running.targets,
+        model=build.model,
+        questions=build.questions if build.is_own else None,
         window=(0.0, min(runs.for_s, resolved.scenario.event.length_s)) if event else None,
         rate_per_s=runs.rate_per_s,
         for_s=None if event else runs.for_s,

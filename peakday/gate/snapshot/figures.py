@@ -14,12 +14,13 @@ Row = Mapping[str, Any]
 Figures = dict[str, float | str]
 
 TOKENS = ("input_tokens", "cache_read_tokens", "cache_write_tokens_5m", "cache_write_tokens_1h", "output_tokens")
-_USD_DIGITS = 9
+USD_DIGITS = 9
 ERROR = "error "
 """How the end of a turn begins that was not answered."""
 CHANGED = "changed"
 """How the reason of a difference begins whose cause its own name does not tell."""
 GATE = "exact"
+NO_MARGINS: Mapping[str, float] = {}
 
 
 def figures(rows: Sequence[Row]) -> Figures:
@@ -35,7 +36,7 @@ def figures(rows: Sequence[Row]) -> Figures:
     known["tool_rounds"] = sum(len({tool[0] for tool in row["tools"]}) for row in rows)
     known["tools_side_by_side"] = sum(row.get("tools_side_by_side", 0) for row in rows)
     known["prompt_prefix_hash"] = " ".join(sorted({call["prefix_hash"] for call in calls if call["prefix_hash"]}))
-    known["cost_usd"] = round(math.fsum(call["cost_usd"] or 0.0 for call in calls), _USD_DIGITS)
+    known["cost_usd"] = round(math.fsum(call["cost_usd"] or 0.0 for call in calls), USD_DIGITS)
     known["citations"] = sum(row["citations"] for row in rows)
     for name, counts in _counts(rows).items():
         known |= {f"{name}.{key}": count for key, count in sorted(counts.items())}
@@ -76,6 +77,7 @@ def compare(
     *,
     repeated: Figures | None = None,
     baseline_repeated: Figures | None = None,
+    margins: Mapping[str, float] = NO_MARGINS,
 ) -> list[Line]:
     """One line per figure that differs, or one that says that all are equal.
 
@@ -83,31 +85,45 @@ def compare(
         repeated: the candidate's figures of a second drive. Where the two disagree the figure is not reproducible,
             so it says nothing about the change.
         baseline_repeated: the same of the baseline, where it was driven too.
+        margins: figure -> share by which it may differ either way.
     """
-    lines = [*_lines(baseline, candidate, (baseline_repeated or baseline, repeated or candidate))]
+    lines = [*_lines(baseline, candidate, (baseline_repeated or baseline, repeated or candidate), margins)]
     if lines:
         return lines
     return [Line(GATE, "all figures", Verdict.PASS, f"{len(candidate)} figures equal the baseline's")]
 
 
-def unsteady(first: Figures, second: Figures) -> list[Line]:
+def unsteady(first: Figures, second: Figures, margins: Mapping[str, float] = NO_MARGINS) -> list[Line]:
     """A line for each figure that two drives of the same code disagree about."""
     names = sorted(first.keys() | second.keys())
-    return [_not_reproducible(name, first, second) for name in names if first.get(name) != second.get(name)]
+    return [
+        _not_reproducible(name, first, second)
+        for name in names
+        if not _alike(first.get(name), second.get(name), margins.get(name, 0.0))
+    ]
+
+
+def _alike(old: float | str | None, new: float | str | None, margin: float) -> bool:
+    change = _change(old, new)
+    return old == new or (change is not None and abs(change) <= margin)
 
 
 def _not_reproducible(name: str, first: Figures, second: Figures) -> Line:
     why = f"two drives of the same code gave {first.get(name)} and {second.get(name)}: not reproducible here"
+    if name in (*TOKENS, "cost_usd", "cache_hit_token_ratio"):
+        why += f"; where that is its nature, `snapshot: {{margins: {{{name}: 0.1}}}}` in checks.yaml allows it"
     return Line(GATE, name, Verdict.INCONCLUSIVE, why, first.get(name), second.get(name))
 
 
-def _lines(baseline: Figures, candidate: Figures, again: tuple[Figures, Figures]) -> Iterator[Line]:
+def _lines(
+    baseline: Figures, candidate: Figures, again: tuple[Figures, Figures], margins: Mapping[str, float]
+) -> Iterator[Line]:
     for name in sorted(baseline.keys() | candidate.keys()):
-        old, new = baseline.get(name), candidate.get(name)
-        if old == new:
+        old, new, margin = baseline.get(name), candidate.get(name), margins.get(name, 0.0)
+        if _alike(old, new, margin):
             continue
         for first, second in ((baseline, again[0]), (candidate, again[1])):
-            if first.get(name) != second.get(name):
+            if not _alike(first.get(name), second.get(name), margin):
                 yield replace(_not_reproducible(name, first, second), baseline=old, candidate=new)
                 break
         else:
@@ -128,6 +144,8 @@ def _why(name: str, old: float | str | None, new: float | str | None) -> str:
         return "the shared part of the prompt changed: every provider cache starts cold at the roll-out"
     if name in ("cache_read_tokens", "cache_hit_token_ratio") and new < old:  # type: ignore[operator]
         return "fewer tokens are read from the prompt cache: a point moved, or text that varies stands before it"
+    if name == "input_tokens" and new > old:  # type: ignore[operator]
+        return "prompts are longer; --accept if that is meant"
     if name == "model_connections":
         lost = ": keep-alive was lost" if new > old else ""  # type: ignore[operator]
         return f"connections opened to the models{lost}"
@@ -154,20 +172,25 @@ def turns_line(moments: Sequence[Mapping[str, Any]], again: Sequence[Mapping[str
     return Line(GATE, "turns", Verdict.FAIL, f"{what}, went another way though no total moved; --accept if meant")
 
 
-def changed_moments(baseline: Sequence[Row], candidate: Sequence[Row]) -> list[dict[str, Any]]:
-    """Turns that differ, each with what differs: `{turn, message, changes: [[what, before, after], ...]}`."""
+def changed_moments(
+    baseline: Sequence[Row], candidate: Sequence[Row], margins: Mapping[str, float] = NO_MARGINS
+) -> list[dict[str, Any]]:
+    """Turns that differ, each with what differs: `{turn, message, changes: [[what, before, after], ...]}`.
+
+    Figures with a margin are held by their totals alone: of a turn they are no change.
+    """
     old = {row["turn"]: row for row in baseline}
     new = {row["turn"]: row for row in candidate}
     moments = []
     for name in [*old, *(name for name in new if name not in old)]:
-        changes = [*_changes(old.get(name), new.get(name))]
+        changes = [*_changes(old.get(name), new.get(name), margins)]
         if changes:
             row = new.get(name) or old[name]
             moments.append({"turn": name, "message": row["message"], "changes": changes})
     return moments
 
 
-def _changes(old: Row | None, new: Row | None) -> Iterator[list[Any]]:
+def _changes(old: Row | None, new: Row | None, margins: Mapping[str, float]) -> Iterator[list[Any]]:
     if old is None or new is None:
         yield ["turn", "-" if old is None else "asked", "-" if new is None else "asked"]
         return
@@ -177,6 +200,6 @@ def _changes(old: Row | None, new: Row | None) -> Iterator[list[Any]]:
     if len(old["calls"]) != len(new["calls"]):
         yield ["model calls", len(old["calls"]), len(new["calls"])]
     for number, (before, after) in enumerate(zip(old["calls"], new["calls"], strict=False)):
-        for key in sorted(before.keys() | after.keys()):
+        for key in sorted((before.keys() | after.keys()) - margins.keys()):
             if before.get(key) != after.get(key):
                 yield [f"call {number} {key}", before.get(key), after.get(key)]

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from peakday.gate.baseline import Folder
+from peakday.gate.baselines.store import Folder
 from peakday.gate.settings import Checks
 from peakday.gate.state import Check, CheckRequest
 from scenarios.loading import load_scenario

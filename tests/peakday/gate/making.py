@@ -7,8 +7,9 @@ import pandas as pd
 
 from loadgen.record import TABLES, Run, parse_info
 from peakday.console import Console
-from peakday.gate import baseline as baselines
 from peakday.gate import gate as gates
+from peakday.gate.baselines import baseline as baselines
+from peakday.gate.baselines.baseline import Snapshot
 from peakday.gate.builds.builds import Build
 from peakday.gate.builds.runs import Measured, Scripted
 from peakday.gate.snapshot import comparison as floor
@@ -70,10 +71,10 @@ def scripts(monkeypatch, rows):
     return driven
 
 
-def keep(check, rows, **changes):
+def keep(check, rows, *, workload=None, host=None):
     """Save a baseline of these rows."""
-    known = {"exact": figures(rows), "moments": rows, "workload": check.workload, "runs": [], "host": {}, **changes}
-    return baselines.save(check.store, "smoke", known, "2026-11-23T10:00:00+00:00")
+    saved = {"utc": "2026-11-23T10:00:00+00:00", "commit": None, "host": host or {}}
+    baselines.save(check.store, "smoke", Snapshot(workload or check.workload, figures(rows), tuple(rows), saved))
 
 
 def loads(monkeypatch, answers):

@@ -9,11 +9,16 @@ import pytest
 from peakday.consent import Consent
 from peakday.console import Console
 from peakday.errors import CommandError
-from peakday.gate import baseline as baselines
-from peakday.gate.baseline import BaselineError, Bucket, Folder, open_store, sketches
-from tests.peakday.gate.making import row, run
+from peakday.gate.baselines import baseline as baselines
+from peakday.gate.baselines.baseline import BaselineError, Snapshot
+from peakday.gate.baselines.store import Bucket, Folder, open_store
+from tests.peakday.gate.making import row
 
-DOCUMENT = {"exact": {"turns": 1}, "moments": [row()], "workload": "w", "runs": [], "host": {}}
+SNAPSHOT = Snapshot("w", {"turns": 1, "input_tokens": 20}, (row(),), {"utc": "2026-11-23", "commit": "c0ffee"})
+OLD = {
+    "schema": "peakday.baseline/1", "created_utc": "2026-11-22", "commit": "c0ffee", "exact": {"turns": 1},
+    "moments": [row()], "workload": "w", "runs": [{"load": "l", "ttft_s_p50": 0.5}], "host": {"cpu": "x"},
+}  # fmt: skip
 
 
 class FakeS3:
@@ -47,18 +52,23 @@ def store(request, tmp_path):
     return Folder(tmp_path) if request.param == "files" else Bucket(FakeS3(), "bucket", "team/baselines/")
 
 
-def test_the_first_baseline_is_current_and_later_ones_wait_for_promotion(store):
-    first = baselines.save(store, "smoke", DOCUMENT, "2026-11-23T10:00:00+00:00")
-    second = baselines.save(store, "smoke", DOCUMENT, "2026-11-23T11:00:00+00:00")
-    assert baselines.versions(store, "smoke") == [first, second]
-    assert baselines.current(store, "smoke")["version"] == first
-    baselines.promote(store, "smoke", second)
-    assert baselines.current(store, "smoke")["version"] == second
+def test_what_is_saved_is_what_is_compared_with_and_replaced_in_place(store):
+    baselines.save(store, "smoke", SNAPSHOT)
+    baselines.save(store, "smoke", Snapshot("w", {"turns": 2}, ()))
+    assert baselines.current(store, "smoke").figures == {"turns": 2}
+    assert store.keys("smoke/") == ["smoke/exact.json"]
 
 
-def test_a_version_is_never_written_over(store):
-    names = {baselines.save(store, "smoke", DOCUMENT, "2026-11-23T10:00:00+00:00") for _ in range(3)}
-    assert len(names) == 3
+def test_a_changed_figure_is_a_diff_of_one_line(tmp_path):
+    """A person reviews what was accepted: keys stand in a fixed order, each figure on a line of its own."""
+    folder, texts = Folder(tmp_path), []
+    for tokens in (20, 21):
+        figures = {"turns": 1, "input_tokens": tokens} if tokens == 20 else {"input_tokens": tokens, "turns": 1}
+        baselines.save(folder, "smoke", Snapshot("w", figures, SNAPSHOT.turns, SNAPSHOT.saved))
+        texts.append((tmp_path / "smoke/exact.json").read_text().splitlines())
+    changed = [pair for pair in zip(*texts, strict=True) if pair[0] != pair[1]]
+    assert changed == [('  "input_tokens": 20,', '  "input_tokens": 21,')]
+    assert json.loads("\n".join(texts[1]))["turns"] == [row()]
 
 
 def test_no_baseline_names_the_command_that_makes_one(store):
@@ -72,14 +82,31 @@ def test_no_baseline_names_the_command_that_makes_one(store):
         (b"{half", "damaged"),
         (b"[]", "damaged"),
         (b'{"schema": "peakday.baseline/9"}', "peakday.baseline/9"),
-        (b'{"schema": "peakday.baseline/1", "exact": {}}', "moments, workload, runs is missing"),
+        (b'{"schema": "peakday.baseline/2", "figures": {}}', "workload, turns is missing"),
     ],
 )
 def test_a_damaged_baseline_says_what_is_wrong(store, content, complaint):
-    version = baselines.save(store, "smoke", DOCUMENT, "2026-11-23T10:00:00+00:00")
-    store.write(f"smoke/{version}.json", content)
+    store.write("smoke/exact.json", content)
     with pytest.raises(BaselineError, match=complaint):
         baselines.current(store, "smoke")
+
+
+def test_the_history_keeps_the_newest_runs_alone(store):
+    assert baselines.add_runs(store, "smoke", [{"n": n} for n in range(50)]) == 50
+    assert baselines.add_runs(store, "smoke", [{"n": n} for n in range(50, 70)]) == baselines.HISTORY_RUNS_MAX
+    assert [run["n"] for run in baselines.history(store, "smoke")] == list(range(10, 70))
+
+
+def test_a_baseline_of_an_earlier_peakday_is_read_and_can_be_promoted(store):
+    """A file a version, and one that names the current one: its figures, its turns and its runs."""
+    store.write("smoke/20261122-100000.json", json.dumps(OLD).encode())
+    store.write("smoke/current.json", b'{"version": "20261122-100000"}')
+    assert baselines.current(store, "smoke").figures == {"turns": 1}
+    (run,) = baselines.history(store, "smoke")
+    assert (run["ttft_s_p50"], run["workload"], run["host"]) == (0.5, "w", {"cpu": "x"})
+    baselines.promote(store, "smoke", "20261122-100000")
+    assert baselines.current(store, "smoke").saved["commit"] == "c0ffee"
+    assert store.read("smoke/exact.json") is not None
 
 
 def test_what_cannot_be_read_cannot_be_promoted(store):
@@ -91,11 +118,3 @@ def test_s3_is_not_touched_without_consent():
     """No client is made before the answer is yes."""
     with pytest.raises(CommandError, match="needs --live"):
         open_store("s3://bucket/prefix", Consent(), Console(quiet=True))
-
-
-def test_a_sketch_keeps_the_shape_of_a_distribution_in_a_few_hundred_bytes():
-    one = run([i / 1000 for i in range(1001)])
-    kept = sketches([one])
-    middle = kept["shares"].index(0.5)
-    assert kept["metrics"]["ttft_s"]["values"][middle] == pytest.approx(0.5)
-    assert len(json.dumps(kept)) < 1_000

@@ -19,7 +19,8 @@ from tests.peakday.gate.making import THERE, keep, loads, measured, row, scripts
 from tests.typed import parsed
 
 ROOT = Path(__file__).resolve().parents[3]
-WORKFLOW = ROOT / "deploy" / "ci" / "peakday.yml"
+CI = ROOT / "deploy" / "ci"
+WORKFLOW = CI / "peakday.yml"
 
 
 @pytest.fixture
@@ -97,32 +98,81 @@ def test_noise_is_measured_and_printed_by_its_own_verb(typed, monkeypatch, capsy
     assert Path("noise.json").is_file()
 
 
-def lines_of(workflow):
-    """Every `peakday …` command of a workflow, as words, with its variables filled in."""
-    for job in workflow["jobs"].values():
-        for step in job["steps"]:
-            text = step.get("run", "").replace("\\\n", " ")
-            for line in re.findall(r"^\s*(peakday .*)$", text, flags=re.MULTILINE):
-                filled = re.sub(r"\$(\w+)", lambda found: workflow["env"].get(found[1], "x"), line)
-                yield shlex.split(filled.split("||")[0])
+def scripts_of(name):
+    """The shell texts of a CI file, whatever its form."""
+    if name == "check.sh":
+        return [(CI / name).read_text()]
+    known = yaml.safe_load((CI / name).read_text())
+    if name == "gitlab.yml":
+        return [line for job in known.values() for line in job.get("script", ())]
+    return [step.get("run", "") for job in known["jobs"].values() for step in job["steps"]]
+
+
+def lines_of(texts):
+    """Every `peakday …` command of shell texts, as words, with their variables filled in."""
+    for text in texts:
+        for line in re.findall(r"^\s*(peakday .*)$", text.replace("\\\n", " "), flags=re.MULTILINE):
+            filled = re.sub(r"\$\{[^}]*\}", "", line)
+            filled = re.sub(r"\$(\w+)", lambda found: "smoke" if found[1].lower() == "scenario" else "x", filled)
+            yield shlex.split(filled.split("||")[0])
 
 
 @pytest.mark.checkout
-def test_every_command_of_the_workflow_can_be_typed():
-    found = [parsed(words).params for words in lines_of(yaml.safe_load(WORKFLOW.read_text()))]
+@pytest.mark.parametrize("name", ["peakday.yml", "gitlab.yml", "check.sh"])
+def test_every_command_of_a_ci_file_can_be_typed(name):
+    """Both gates, of one scenario, each with every report that its server reads."""
+    found = [parsed(words).params for words in lines_of(scripts_of(name))]
     assert [sorted(params["only"]) for params in found] == [["exact"], ["regression", "slo"]]
     assert {params["scenario"] for params in found} == {"smoke"}
     assert all(params["junit"] and params["markdown"] and params["html"] for params in found)
 
 
 @pytest.mark.checkout
-def test_the_workflow_installs_what_there_is_and_caches_nothing_it_lacks():
-    """No index has peakday, and setup-python's cache fails where no requirements file is."""
+@pytest.mark.parametrize("name", ["peakday.yml", "gitlab.yml", "check.sh"])
+def test_every_ci_file_says_what_each_exit_code_means(name):
+    said = " ".join(line.lstrip("# ") for line in (CI / name).read_text().splitlines() if line.startswith("#"))
+    codes = {
+        int(code) for code in re.findall(r"\b([0-5]) (?:pass|a gate|a mistake|INVALID|inconclusive|a build)", said)
+    }
+    assert codes == {0, 1, 2, 3, 4, 5}
+
+
+@pytest.mark.checkout
+def test_the_workflow_installs_what_there_is_and_caches_pip_and_numba():
+    """No index has peakday, and setup-python's own cache fails where no requirements file is."""
     workflow = yaml.safe_load(WORKFLOW.read_text())
     assert workflow["env"]["PEAKDAY"] == "${{ vars.PEAKDAY || '.' }}"
     steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
     assert [step["run"] for step in steps if "pip install" in step.get("run", "")] == ['pip install "$PEAKDAY"'] * 2
     assert not any("cache" in step.get("with", {}) for step in steps)
+    cached = [step["with"]["path"].split() for step in steps if step.get("uses", "").startswith("actions/cache@")]
+    assert cached == [["~/.cache/pip", "~/.cache/numba"]] * 2
+
+
+@pytest.mark.checkout
+def test_the_workflow_is_pinned_ends_older_runs_and_lets_only_the_comment_write():
+    """Every action by a whole commit; the job that may write to the pull request runs no code of it."""
+    workflow = yaml.safe_load(WORKFLOW.read_text())
+    steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
+    used = [step["uses"] for step in steps if "uses" in step]
+    assert all(re.fullmatch(r"actions/[a-z-]+@[0-9a-f]{40}", name) for name in used)
+    assert workflow["concurrency"]["cancel-in-progress"] is True
+    assert workflow["permissions"] == {"contents": "read"}
+    writes = {name: job for name, job in workflow["jobs"].items() if "permissions" in job}
+    assert list(writes) == ["comment"]
+    assert not any("checkout" in step.get("uses", "") for step in writes["comment"]["steps"])
+
+
+@pytest.mark.checkout
+@pytest.mark.parametrize(("codes", "ended"), [((0, 0), 0), ((4, 0), 4), ((4, 1), 1), ((5, 3), 5), ((3, 4), 3)])
+def test_the_shell_version_ends_with_the_gravest_of_both_gates(tmp_path, codes, ended):
+    """A failure of either counts, and an undecided gate hides none."""
+    fake = tmp_path / "peakday"
+    fake.write_text(f'#!/bin/sh\ncase "$*" in *"only exact"*) exit {codes[0]};; *) exit {codes[1]};; esac\n')
+    fake.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(["sh", str(CI / "check.sh"), "main"], cwd=tmp_path, env=environment, capture_output=True)
+    assert done.returncode == ended
 
 
 @pytest.fixture
@@ -164,8 +214,7 @@ def test_a_first_check_passes_and_says_what_it_saved(typed, monkeypatch, capsys)
     monkeypatch.delenv("CI", raising=False)
     scripts(monkeypatch, [[row()]])
     assert typed(*FLOOR) == Exit.OK
-    (saved,) = Path("baselines/smoke").glob("2*.json")
-    assert f"figures saved as baselines/smoke/{saved.name}; commit it" in capsys.readouterr().out
+    assert "figures saved as baselines/smoke/exact.json; commit it" in capsys.readouterr().out
     scripts(monkeypatch, [[row(cached=1)]])
     assert typed(*FLOOR) == Exit.GATE_FAILED
 

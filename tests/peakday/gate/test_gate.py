@@ -9,6 +9,7 @@ import pytest
 from host.errors import Exit, PeakdayError
 from peakday.errors import CommandError
 from peakday.gate import gate as gates
+from peakday.gate.baselines.baseline import add_runs, history
 from peakday.gate.builds.builds import Build
 from peakday.gate.builds.journal import Journal
 from peakday.gate.check import CheckOptions, check_noise, check_scenario, request_of, settings
@@ -17,7 +18,7 @@ from peakday.gate.gate import check_history, check_regression, check_slo, noise_
 from peakday.gate.settings import Checks, Runs, Sut, load_checks
 from peakday.gate.verdicts import Verdict
 from scenarios.loading import load_scenario
-from tests.peakday.gate.making import HOST, QUIET, THERE, check_with, keep, loads, measured, row, run, scripts
+from tests.peakday.gate.making import HOST, QUIET, THERE, check_with, loads, measured, row, run, scripts
 
 
 def test_switches_of_the_assistant_are_under_test_and_no_other_scenario():
@@ -106,10 +107,11 @@ def test_history_compares_runs_of_the_same_load_alone(check):
 
     now = replace(measured({"ttft_s_p50": 0.9}), workload='scenario h, {"rate": 4}')
     rows = [{"ttft_s_p50": 0.5 + 0.01 * (i % 3), "load": '{"rate": 4}'} for i in range(8)]
-    keep(check, [row()], runs=[{**one, "load": '{"rate": 9}'} for one in rows], host=here())
+    rows = [{**one, "workload": check.workload, "host": here()} for one in rows]
+    add_runs(check.store, "smoke", [{**one, "load": '{"rate": 9}'} for one in rows])
     check_history(check, [now])
     assert check.lines == []
-    keep(check, [row()], runs=rows, host=here())
+    add_runs(check.store, "smoke", rows)
     check_history(check, [now])
     assert [(line.metric, line.verdict) for line in check.lines] == [("ttft_s_p50", Verdict.WARN)]
 
@@ -118,8 +120,8 @@ def test_a_saved_run_says_what_load_it_was_of(check, monkeypatch, records):
     scripts(monkeypatch, [[row()]])
     values = dict.fromkeys(gates.BLOCK_METRICS, 1.0)
     loads(monkeypatch, lambda build: replace(measured(values), workload='scenario h, {"rate": 4}'))
-    _, known = save_baseline(check, 2, False)
-    assert [one["load"] for one in known["runs"]] == ['{"rate": 4}'] * 2
+    save_baseline(check, 2, False)
+    assert [one["load"] for one in history(check.store, "smoke")] == ['{"rate": 4}'] * 2
 
 
 def test_a_noise_session_says_what_was_measured(check, monkeypatch):
@@ -244,7 +246,7 @@ def test_a_system_of_ones_own_is_built_here_and_in_the_worktree(check, monkeypat
     assert outcome.exit_code == Exit.INCONCLUSIVE
     assert built == [("make", Path())]
     assert [build.sut for build in builds[:2]] == [sut, sut]
-    assert any("not run, so tokens" in line.why for line in outcome.lines)
+    assert any("not run, because there is nothing to ask" in line.why for line in outcome.lines)
 
 
 def test_looks_beyond_the_pairs_asked_for_are_dropped():

@@ -4,7 +4,7 @@ import pytest
 
 from host.errors import Exit
 from peakday.errors import CommandError
-from peakday.gate import baseline as baselines
+from peakday.gate.baselines import baseline as baselines
 from peakday.gate.builds.builds import Build
 from peakday.gate.gate import save_baseline
 from peakday.gate.snapshot.comparison import check_exact
@@ -14,18 +14,17 @@ from tests.peakday.gate.making import THERE, check_with, keep, row, scripts
 
 def test_where_versions_are_left_but_none_is_current_nothing_is_saved_and_the_fix_is_named(check, monkeypatch):
     scripts(monkeypatch, [[row()]])
-    version = keep(check, [row()])
-    (check.store.path / "smoke" / "current.json").unlink()
+    check.store.write("smoke/20261122-100000.json", b"{}")
     check_exact(check, None)
     assert check.outcome().exit_code == Exit.INCONCLUSIVE
-    assert "peakday baseline save smoke" in check.lines[0].fix
-    assert baselines.versions(check.store, "smoke") == [version]
+    assert check.lines[0].fix == "peakday check smoke --only exact --accept"
+    assert check.store.keys("smoke/") == ["smoke/20261122-100000.json"]
 
 
 def test_a_damaged_baseline_is_inconclusive(check, monkeypatch):
     scripts(monkeypatch, [[row()]])
-    version = keep(check, [row()])
-    check.store.write(f"smoke/{version}.json", b"{")
+    keep(check, [row()])
+    check.store.write("smoke/exact.json", b"{")
     check_exact(check, None)
     assert check.outcome().exit_code == Exit.INCONCLUSIVE
     assert "damaged" in check.lines[0].why
@@ -37,7 +36,7 @@ def test_a_baseline_of_another_scenario_is_not_compared(check, monkeypatch):
     keep(check, [row()], workload="another")
     check_exact(check, None)
     assert check.outcome().exit_code == Exit.INCONCLUSIVE
-    assert "another scenario" in check.lines[0].why
+    assert "another script or scenario" in check.lines[0].why
 
 
 def test_a_difference_that_a_second_drive_repeats_fails(check, monkeypatch):
@@ -61,7 +60,7 @@ def test_accepting_saves_what_was_seen_and_the_next_check_passes(check, monkeypa
     check_exact(check_with(check, accept=True), None)
     check_exact(check, None)
     assert [line.verdict for line in check.lines] == [Verdict.PASS]
-    assert len(baselines.versions(check.store, "smoke")) == 2
+    assert baselines.current(check.store, "smoke").figures["cache_read_tokens"] == 5
 
 
 def test_the_floor_goes_by_the_other_build_where_no_baseline_is_kept(check, monkeypatch):
@@ -83,7 +82,7 @@ def test_only_what_two_drives_agree_on_is_accepted(check, monkeypatch):
     accepting = check_with(check, accept=True)
     check_exact(accepting, None)
     assert accepting.outcome().exit_code == Exit.INCONCLUSIVE
-    assert baselines.versions(check.store, "smoke") == []
+    assert not baselines.is_kept(check.store, "smoke")
 
 
 def test_only_what_two_drives_agree_on_is_saved(check, monkeypatch):
@@ -112,7 +111,7 @@ def test_a_script_that_nobody_answered_becomes_no_baseline(check, monkeypatch, r
     check_exact(check_with(check, accept=True), None)
     with pytest.raises(CommandError, match="zero traffic"):
         save_baseline(check, 0, False)
-    assert baselines.versions(check.store, "smoke") == []
+    assert not baselines.is_kept(check.store, "smoke")
 
 
 def test_a_baseline_that_nobody_answered_is_compared_with_nothing(check, monkeypatch):
@@ -150,8 +149,9 @@ def test_a_baseline_of_another_machine_holds_and_the_report_says_so(check, monke
     assert "another machine (cpu: another and" in check.notes[-1]
 
 
-def test_a_system_of_the_users_own_has_no_floor_and_the_report_says_so(check):
+def test_a_system_of_the_users_own_without_questions_is_not_gated_and_the_line_to_add_is_said(check):
     check.candidate = Build("candidate", "url", targets=("assistant=http://127.0.0.1:1",))
     check_exact(check, None)
-    assert check.lines[0].verdict == Verdict.INCONCLUSIVE
+    assert check.outcome().exit_code == Exit.INCONCLUSIVE
+    assert "add `questions: questions.txt` to checks.yaml" in check.lines[0].why
     assert "add --only slo --only regression" in check.lines[0].why

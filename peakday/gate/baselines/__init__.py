@@ -1,0 +1,1 @@
+"""What a build was like, as small files that a person reviews."""

@@ -1,0 +1,177 @@
+"""The snapshot of a system of the user's own: what its answers tell is gated, and what they do not is said."""
+
+import json
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from host.errors import Exit
+from host.ports import free_port
+from loadgen.targets.signals import Signal
+from peakday.errors import CommandError
+from peakday.gate.baselines.baseline import current
+from peakday.gate.baselines.store import Folder
+from peakday.gate.check import CheckOptions, request_of, settings
+from peakday.gate.gate import run_check
+from peakday.gate.outputs import as_annotations, as_junit, sentence
+from peakday.gate.settings import load_checks
+from peakday.gate.snapshot.own import mapped_row, own_figures, script_of
+from peakday.gate.state import prepare
+from peakday.gate.verdicts import Line, Outcome, Verdict
+from scenarios.questions import Entry
+from tests.peakday.gate.making import QUIET
+from tests.peakday.gate.own_assistant import MAPPING, QUESTIONS, Server
+
+EXACT = CheckOptions("smoke", only=("exact",))
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """An assistant of the user's own that is up, with its mapping and questions in this folder; change its settings."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CI", raising=False)
+    port = free_port()
+    server = Server(port, {"first_s": 0, "gap_s": 0})
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    (tmp_path / "mapping.yaml").write_text(MAPPING.replace("{port}", str(port)))
+    (tmp_path / "questions.txt").write_text(QUESTIONS)
+    (tmp_path / "checks.yaml").write_text("schema: peakday.checks/1\nquestions: questions.txt\n")
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def checked(**options):
+    asked = replace(EXACT, target="http=mapping.yaml", **options)
+    return run_check(prepare(request_of(asked), settings(asked), QUIET))
+
+
+def failed(outcome):
+    return {line.metric for line in outcome.lines if line.verdict == Verdict.FAIL}
+
+
+def test_an_accepted_snapshot_passes_again_and_a_longer_prompt_fails(own):
+    """Three questions, 400 + their words of prompt, of which 300 are read from the cache once it is warm."""
+    assert checked(accept=True).exit_code == Exit.OK
+    figures = current(Folder(Path("baselines")), "smoke").figures
+    assert (figures["turns"], figures["cache_read_tokens"], figures["output_tokens"]) == (3, 900, 36)
+    assert figures["input_tokens"] == 3 * 100 + len(QUESTIONS.split())
+    assert (
+        figures["tools.search"] == figures["tools.price"] == figures["models.small-1"] == figures["ends.answered"] == 3
+    )
+    assert checked().exit_code == Exit.OK
+    own.settings["prompt_tokens"] = 4000
+    longer = checked()
+    assert longer.exit_code == Exit.GATE_FAILED
+    assert {"input_tokens", "cost_usd"} <= failed(longer)
+
+
+@pytest.mark.parametrize(
+    ("change", "metric"),
+    [
+        ({"cached_tokens": 200}, "cache_read_tokens"),
+        ({"tools": ["search"]}, "tools.price"),
+        ({"model": "small-2"}, "models.small-1"),
+        ({"usage": False}, "input_tokens"),
+    ],
+    ids=["cache point moved", "tool lost", "another model", "usage no longer told"],
+)
+def test_a_change_of_what_the_answers_tell_fails_by_its_name(own, change, metric):
+    checked(accept=True)
+    own.settings |= change
+    assert metric in failed(checked())
+
+
+def test_what_no_answer_tells_is_listed_as_not_covered(own):
+    """A pass says what it says nothing about, with the rule of the mapping that would."""
+    text = MAPPING.replace("  cost_usd: usd\n", "").replace("tools: {path: tool}\n", "")
+    Path("mapping.yaml").write_text(text.replace("{port}", str(own.server_port)))
+    checked(accept=True)
+    passed = checked()
+    assert passed.exit_code == Exit.OK
+    assert set(passed.facts["not_covered"]) == {"cost", "tools", "model calls"}
+    assert "not covered: cost; usage: {cost_usd: PATH} in the mapping" in passed.notes
+    assert sentence(passed).endswith("not covered: model calls, cost, tools")
+
+
+def test_answers_that_tell_no_tokens_are_no_pass(own):
+    own.settings["usage"] = False
+    checked(accept=True)
+    blind = checked()
+    assert blind.exit_code == Exit.INCONCLUSIVE
+    assert "add usage: {input_tokens: PATH} in the mapping" in blind.lines[-1].why
+
+
+def test_a_figure_with_a_margin_may_differ_by_it(own):
+    """A model words its answers anew: where that is allowed, twelve words or thirteen are alike, and twenty are not."""
+    Path("checks.yaml").write_text(
+        "schema: peakday.checks/1\nquestions: questions.txt\nsnapshot: {margins: {output_tokens: 0.1}}\n"
+    )
+    checked(accept=True)
+    own.settings["words"] = 13
+    assert checked().exit_code == Exit.OK
+    own.settings["words"] = 20
+    assert failed(checked()) == {"output_tokens"}
+
+
+def test_another_script_is_compared_with_nothing(own):
+    checked(accept=True)
+    Path("questions.txt").write_text("anything else?\n")
+    other = checked()
+    assert other.exit_code == Exit.INCONCLUSIVE
+    assert "another script" in other.lines[0].why
+
+
+def test_questions_without_a_system_to_ask_are_refused(own):
+    with pytest.raises(CommandError, match=r"add sut to checks\.yaml"):
+        prepare(request_of(EXACT), settings(EXACT), QUIET)
+
+
+def test_a_margin_of_a_figure_that_has_none_is_refused(own):
+    Path("checks.yaml").write_text("schema: peakday.checks/1\nsnapshot: {margins: {tools.search: 0.1}}\n")
+    with pytest.raises(CommandError, match="only these may have one"):
+        load_checks(None)
+
+
+def test_the_model_that_is_asked_for_reaches_the_requests(own):
+    """`check --model` fills {model} of a mapping."""
+    text = MAPPING.replace("{port}", str(own.server_port)).replace(
+        '"{interaction_id}"', '"{interaction_id}", model: "{model}"'
+    )
+    Path("mapping.yaml").write_text(text.replace("{port}", str(own.server_port)))
+    seen = []
+    usage = own.RequestHandlerClass.usage
+
+    def noted(handler, now, question, warm):
+        seen.append(question.get("model"))
+        return usage(handler, now, question, warm)
+
+    own.RequestHandlerClass.usage = noted
+    try:
+        checked(model="large-9")
+    finally:
+        own.RequestHandlerClass.usage = usage
+    assert set(seen) == {"large-9"}
+
+
+def test_a_conversation_is_asked_in_its_order_and_ends_with_its_first_error():
+    script = script_of([Entry(("one", "two")), Entry(("three",))])
+    assert [(one.name, one.message) for one in script] == [("q1/0", "one"), ("q1/1", "two"), ("q2/0", "three")]
+
+
+def test_a_turn_whose_provider_counts_cached_tokens_in_is_told_without_them():
+    usage = {"input_tokens": 100, "cache_read_tokens": 60, "input_includes_cached": True}
+    (asked,) = script_of([Entry(("one",))])
+    row = mapped_row(asked, [Signal("text", "a"), Signal("usage", usage), Signal("end")], None, tells_tools=False)
+    assert own_figures([row])["input_tokens"] == 40
+    assert "tools" not in str(own_figures([row]))
+
+
+def test_annotations_are_one_command_a_line_with_its_marks_escaped():
+    line = Line("exact", "cost, usd", Verdict.FAIL, "50% more\n::error::no", 1.0, 1.5, 0.5)
+    text = as_annotations(Outcome("smoke", (line, Line("exact", "turns", Verdict.PASS, "equal"))))
+    assert text.startswith("::error title=peakday smoke%3A cost%2C usd FAIL::exact: 1 -> 1.5, +50.0%25: 50%25 more")
+    assert len(text.splitlines()) == 1
+    assert json.dumps(as_junit(Outcome("smoke", (line,)), 1.0))
