@@ -108,6 +108,11 @@ class Probability(Row):
     high: float
     n: int
 
+    @property
+    def words(self) -> str:
+        """8.4% (7.0% to 10.0%)."""
+        return f"{self.value:.1%} ({self.low:.1%} to {self.high:.1%})"
+
 
 @dataclass(frozen=True)
 class RegionDemand(Row):
@@ -524,12 +529,11 @@ class VarianceShare(Row):
 
 @dataclass(frozen=True)
 class ServiceLevel(Row):
-    """The one probability of the plan: what is bought carries `level` of the joint draws.
+    """The one probability of the plan: fleets, quota asks and budget together carry `level` of the joint draws.
 
     basis: stated (capacity.service_level) or value (capacity.value_per_interaction_usd, newsvendor).
-    fleet_short, quota_short: that any fleet, any quota ask falls short in a draw; short: either.
-    region_short: by region, that any fleet or ask of it does. budget_usd carries the level of draws;
-    budget_short: that the event costs more.
+    fleet_short, quota_short: that any fleet, any quota ask falls short in a draw; budget_short: that the event costs
+    more than budget_usd; short: any of the three. region_short: by region, that any fleet or ask of it does.
     """
 
     level: float
@@ -542,6 +546,17 @@ class ServiceLevel(Row):
     budget_short: Probability
     reached: bool = True
     beyond_design_ratio: float = 0.0  # share of draws whose rate is that of the edge of what was simulated
+
+    @property
+    def why(self) -> str:
+        """Where the level comes from."""
+        return "it follows from the value of an interaction" if self.basis == "value" else "stated"
+
+    @property
+    def odds(self) -> str:
+        """P(short) of each part, with its Monte Carlo interval."""
+        parts = {"fleets": self.fleet_short, "quota asks": self.quota_short, "budget": self.budget_short}
+        return ", ".join(f"{name} {part.words}" for name, part in parts.items())
 
 
 @dataclass(frozen=True)

@@ -3,38 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from capacity.caching.risk import cache_stampedes, hit_stability
 from capacity.cost.advice import cache_advice, routing_trade_off
-from capacity.cost.bill import ELSEWHERE, background_lines, bill, tier_options
+from capacity.cost.bill import background_lines, bill, tier_options
 from capacity.cost.hours import HOUR_S
 from capacity.cost.interaction import cache_hit_figures
 from capacity.cost.prices import load_prices
-from capacity.cost.purchase import PurchaseOption, buy, hourly_need
 from capacity.cost.rates import with_tiers
 from capacity.demand.calls import assumed_calls, measured_calls, tokens_line
 from capacity.demand.usage import usage_line, with_usage
-from capacity.fleet.bookable import unbookable
-from capacity.fleet.fallback_chain import diverted, fallback_chains
+from capacity.fleet.fallback_chain import fallback_chains
 from capacity.fleet.findings import assumptions_first, first_limit_exceeded, range_note, rejected, warnings
 from capacity.fleet.headroom import minimax_regret_option, quantile_options, spare_options, worthwhile_option
 from capacity.fleet.inputs import PlanInputs
-from capacity.fleet.outcome import INTERACTIONS, Base, BedrockSpend, SelfHostedChoice, spent_usd
-from capacity.fleet.service_level import JointLevel, Mask, all_carried, joint_level, order_statistic, short_of
+from capacity.fleet.outcome import INTERACTIONS, Base
 from capacity.fleet.supply import (
-    Market,
-    Simulated,
     Sized,
-    bedrock_supply,
     latency_s,
-    quota_draws,
-    self_hosted_services,
     self_hosted_usd_per_call,
-    size_self_hosted,
 )
 from capacity.fleet.uncertainty import (
     error_bars,
@@ -54,17 +44,17 @@ from capacity.plan import (
     PlanError,
     Purchase,
     ScenarioRef,
-    Schedule,
-    ServiceLevel,
     SizingRules,
     SupplyPlan,
 )
+from capacity.purchase.joint import size_supplies, stated_level
+from capacity.purchase.schedules import schedules
 from facts.account import Held, Usage
 from facts.reader import Quality, quality
 from loadgen.record import Run
 from neuron_bench.record import Bench
 from neuron_bench.step_model import StepModel
-from scenarios.schema import Resilience, Scenario
+from scenarios.schema import Scenario
 
 
 def make_plan(
@@ -98,18 +88,9 @@ def make_plan(
     """
     scenario, warm_up = with_measured_warm_up(scenario, benches)
     inputs = plan_inputs(scenario, run, step_models, prices, seed, usage=usage, held=held)
-    sizes = size_supplies(inputs)
-    supplies, sized = sizes.supplies, sizes.sized
     qualities = quality() if quality_rows is None else quality_rows
-    unserved = {item.model: _why_not(item) for item in sized if not item.choices}
-    moved = diverted(inputs, unserved, qualities)
-    elsewhere = {
-        f"{each.model}{ELSEWHERE}{each.target}": BedrockSpend(input=each.prompt_usd, output=each.output_usd)
-        for each in moved
-        if each.target
-    }
-    own = [choice for item in sized for choice in item.choices if choice.load_per_s > 0]
-    base = inputs.base(own, elsewhere=elsewhere)
+    sizes = size_supplies(inputs, qualities)
+    inputs, supplies, sized, base, moved = sizes.inputs, sizes.supplies, sizes.sized, sizes.base, sizes.moved
     ranked = sensitivities(base, moves(inputs.streams, inputs.unknown))
     stability = hit_stability(inputs, base.own)
     notes = [note for item in sized for note in item.warnings] + [row.warning for row in stability if row.warning]
@@ -144,20 +125,14 @@ def make_plan(
         cache_advice=cache_advice(inputs),
         routing=routing_trade_off(inputs, self_hosted_usd_per_call(inputs, supplies), qualities),
         headroom=_headroom(inputs, base),
-        schedules=_schedules(inputs, base),
+        schedules=schedules(inputs, base),
         rules=_rules(inputs),
         errors=bars,
         not_served=tuple(each.note for each in moved),
-        service=_service(inputs, base, sizes),
+        service=stated_level(sizes),
         variance=variance_shares(base, inputs.draws) if base.own or base.bedrock else (),
         expected_value_of_information=known,
     )
-
-
-def _why_not(item: Sized) -> str:
-    """Why no chip serves a model."""
-    reasons = [f"{option.chip}: {option.rejected}" for option in item.supplies[0].options]
-    return "; ".join(reasons) or "no chips allowed, or no step model of them"
 
 
 def plan_inputs(
@@ -199,122 +174,6 @@ def plan_inputs(
         calls = with_usage(calls, usage)
     calls = with_tiers(calls, scenario.capacity.service_tiers)
     return PlanInputs.of(scenario, calls, priced, step_models, seed, measured=run is not None, held=held, usage=usage)
-
-
-@dataclass(frozen=True)
-class SizedPlan:
-    """Every model in every region, and the joint levels of what is bought and asked for; bool [n] of each part."""
-
-    supplies: list[SupplyPlan]
-    sized: list[Sized]
-    fleet: JointLevel
-    quota: JointLevel
-    fleet_carried: dict[str, Mask]  # by region: no fleet of it falls short
-    quota_carried: dict[str, Mask]
-
-
-def size_supplies(inputs: PlanInputs) -> SizedPlan:
-    """Every model in every region at the service level: all fleets jointly, and all quota asks jointly.
-
-    Self-hosted models are simulated once; each fleet is sized alone to choose its chip, then all at the joint level.
-    """
-    level = inputs.scenario.capacity.service_level
-    hosted = [name for name in inputs.model_names if inputs.prices.models[name].supply != "bedrock"]
-    simulated = {name: self_hosted_services(inputs, name) for name in hosted}
-    alone, barred = _bookable(inputs, simulated)
-    loads = {
-        (choice.service.model, choice.region): choice.load_at_middle_rate(inputs.draws)
-        for item in alone
-        for choice in item.choices
-        if choice.load_per_s > 0
-    }
-    fleet = joint_level([*loads.values()], level)
-    market = Market(_owned(inputs), barred)
-    sized = {each.model: size_self_hosted(inputs, each, fleet, market) for each in simulated.values()}
-    drawn = {
-        (name, region): quota_draws(inputs, name, region)
-        for name in inputs.model_names
-        if name not in hosted
-        for region in inputs.regions
-    }
-    quota = joint_level([need for each in drawn.values() for need in each.needs.values()], level)
-    supplies: list[SupplyPlan] = []
-    for name in inputs.model_names:
-        if name in sized:
-            supplies += sized[name].supplies
-        else:
-            supplies += [bedrock_supply(inputs, name, r, drawn[name, r], quota) for r in inputs.regions]
-    asks = {(s.model, s.region, q.kind): q.ask for s in supplies for q in s.quotas}
-    every = np.ones(inputs.scenario.capacity.draws, dtype=bool)
-    fleet_carried, quota_carried = {}, {}
-    for region in inputs.regions:
-        bought = [
-            choice.load_at_middle_rate(inputs.draws) <= choice.load_per_s * choice.bought_over_p50 * (1 + 1e-12)
-            for item in sized.values()
-            for choice in item.choices
-            if choice.region == region
-        ]
-        asked = [
-            need <= asks[name, where, kind]
-            for (name, where), each in drawn.items()
-            if where == region
-            for kind, need in each.needs.items()
-        ]
-        fleet_carried[region] = np.all([every, *bought], axis=0)
-        quota_carried[region] = np.all([every, *asked], axis=0)
-    return SizedPlan(supplies, list(sized.values()), fleet, quota, fleet_carried, quota_carried)
-
-
-def _bookable(inputs: PlanInputs, simulated: Mapping[str, Simulated]) -> tuple[list[Sized], dict[tuple[str, str], str]]:
-    """Every model sized alone with what can be booked; and what cannot, where something else serves in its place.
-
-    What nothing else serves stays chosen, and is an exception to ask for (`bookable.supply_findings`).
-    """
-    barred: dict[tuple[str, str], str] = {}
-    rules = inputs.scenario.capacity.resilience
-    while True:
-        market = Market(_owned(inputs), barred)
-        alone = [size_self_hosted(inputs, each, None, market) for each in simulated.values()]
-        reasons = unbookable([choice for item in alone for choice in item.choices], rules)
-        more = barred | reasons
-        if more == barred:
-            return alone, barred
-        market = Market(_owned(inputs), more)
-        instead = [size_self_hosted(inputs, each, None, market) for each in simulated.values()]
-        if sum(len(item.choices) for item in instead) < sum(len(item.choices) for item in alone):
-            return alone, barred
-        barred = more
-
-
-def _owned(inputs: PlanInputs) -> dict[tuple[str, str], int]:
-    return {(region, kind): count for region in inputs.regions for kind, count in inputs.prices.owned.items()}
-
-
-def _service(inputs: PlanInputs, base: Base, sized: SizedPlan) -> ServiceLevel:
-    """The one probability of the plan, and what it is made of."""
-    level = inputs.scenario.capacity.service_level
-    fleet, quota = all_carried(sized.fleet_carried), all_carried(sized.quota_carried)
-    spent = spent_usd(base, inputs.draws) * np.ones(len(fleet))
-    budget = order_statistic(spent, level)
-    beyond = [
-        choice.service.surface.beyond(inputs.draws.input_tokens, inputs.draws.output_tokens, inputs.draws.prefix_hits)
-        for choice in base.own
-        if choice.stream == INTERACTIONS
-    ]
-    return ServiceLevel(
-        level=level,
-        basis="stated",
-        fleet_short=short_of(fleet),
-        quota_short=short_of(quota),
-        short=short_of(fleet & quota),
-        region_short={
-            region: short_of(sized.fleet_carried[region] & sized.quota_carried[region]) for region in inputs.regions
-        },
-        budget_usd=budget,
-        budget_short=short_of(spent <= budget),
-        reached=sized.fleet.reached,
-        beyond_design_ratio=max(beyond, default=0.0),
-    )
 
 
 MISSES_MIN = 0.02
@@ -416,55 +275,6 @@ def _headroom(inputs: PlanInputs, base: Base) -> tuple[HeadroomOption, ...]:
             rule(inputs, choice, value) for choice in chat for rule in (worthwhile_option, minimax_regret_option)
         ]
     return tuple(options)
-
-
-def _schedules(inputs: PlanInputs, base: Base) -> tuple[Schedule, ...]:
-    """Instances by the hour for the p90 timeline, scaled ahead of the need by the warm-up, against a flat fleet."""
-    rows = []
-    for choice in base.own:
-        flat = choice.bought(base.rules)
-        timeline = inputs.demand[choice.stream][choice.region].timeline
-        rate = np.array(timeline.interactions_per_s_p90) / max(timeline.interactions_per_s_p90)
-        need, lasts_h = hourly_need(
-            np.array(timeline.offset_s),
-            rate * choice.load_per_s * choice.bought_over_p50,
-            inputs.scenario.event.length_s,
-            base.rules.warm_up_lag_s,
-        )
-        bought = buy(need, _offers(inputs, choice, base.rules), lasts_h)
-        groups = sum(bought.hourly.values(), np.zeros(len(need), dtype=np.int64)) + sum(bought.held.values())
-        rows.append(
-            Schedule(
-                region=choice.region,
-                model=choice.service.model,
-                instance_type=choice.offer.instance.instance,
-                price_kind=choice.offer.price_kind,
-                committed={name: count * base.rules.zones for name, count in bought.held.items()},
-                instances_by_hour=tuple((groups * base.rules.zones).tolist()),
-                usd=bought.usd,
-                flat_usd=float(choice.usd(flat).max()),
-            )
-        )
-    return tuple(rows)
-
-
-def _offers(inputs: PlanInputs, choice: SelfHostedChoice, rules: Resilience) -> list[PurchaseOption]:
-    """One instance in each zone, as the plan bought it; and the user's commitments on the same chip."""
-    offer, zones = choice.offer, rules.zones
-    term_h = choice.billed_hours if offer.price_kind == "capacity block" else None
-    owned = inputs.prices.owned.get(offer.instance.instance, 0) // zones
-    offers = [
-        PurchaseOption(
-            offer.instance.instance, offer.usd_per_hour * zones, choice.calls_per_group(rules), term_h, owned
-        )
-    ]
-    for number, other in enumerate(inputs.prices.commitments):
-        instance = inputs.prices.instances[other.instance]
-        if instance.chip == offer.instance.chip:
-            carries = choice.calls_per_group(rules, instance.chips)
-            name = f"{other.instance} for {other.term_h:g} h (commitment {number})"
-            offers.append(PurchaseOption(name, other.usd_per_hour * zones, carries, other.term_h))
-    return offers
 
 
 def _rules(inputs: PlanInputs) -> SizingRules:

@@ -162,11 +162,11 @@ def plan_answer(plan: Plan) -> str:
 
 
 def plan_details(plan: Plan) -> str:
-    """The rest of a plan: budget, assumptions, peaks, hits, tails of cost, decisions, and what its inputs are."""
+    """The rest: what falls short alone, assumptions, peaks, hits, tails of cost, decisions, and what inputs are."""
     numbers = plan_numbers(plan)
-    budget = [f"{show(plan.service.budget_usd, 'usd')} holds in as many draws"] if plan.service is not None else []
+    alone = [plan.service.odds] if plan.service is not None else []
     lines = [
-        _line("budget", budget),
+        _line("P(short)", alone),
         *[_line("assumes" if i == 0 else "", [text]) for i, text in enumerate(plan.assumptions_with_most_effect[:3])],
         *[_line("peak" if i == 0 else "", [_peak(demand.region, numbers)]) for i, demand in enumerate(plan.demand)],
         *_hit_lines(numbers),
@@ -287,9 +287,10 @@ def _service_lines(plan: Plan) -> list[str]:
     """The one probability: what is bought carries a stated share of the joint draws."""
     if plan.service is None:
         return []
-    parts = {"fleets": plan.service.fleet_short, "quota asks": plan.service.quota_short, "either": plan.service.short}
-    odds = ", ".join(f"{name} {p.value:.1%} ({p.low:.1%} to {p.high:.1%})" for name, p in parts.items())
-    lines = [_line("carries", [f"{plan.service.level:.0%} of joint draws; P(short): {odds}"])]
+    service = plan.service
+    what = f"fleets, quota asks and a budget of {show(service.budget_usd, 'usd')} at once"
+    carries = f"{service.level:.0%} of joint draws ({service.why}) in {what}; P(short) {service.short.words}"
+    lines = [_line("carries", [carries])]
     return lines + [_line("NOT SERVED" if not i else "", [text]) for i, text in enumerate(plan.not_served)]
 
 

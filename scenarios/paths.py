@@ -37,7 +37,13 @@ class Paths:
 
 
 def draw_paths(
-    resolved: Mapping[str, Any], *, draws: int, seed: int, stream: str = INTERACTIONS, step_s: float = 60.0
+    resolved: Mapping[str, Any],
+    *,
+    draws: int,
+    seed: int,
+    stream: str = INTERACTIONS,
+    step_s: float = 60.0,
+    levels: Floats | None = None,
 ) -> Paths:
     """Draw whole paths of one stream.
 
@@ -47,6 +53,7 @@ def draw_paths(
         seed: of the draws.
         stream: a kind of demand that the scenario has.
         step_s: grain; the rate is that at the middle of each step.
+        levels: (draws,) of the peak, in place of drawn ones.
     Raises:
         KeyError: the scenario has no such stream.
     """
@@ -54,7 +61,8 @@ def draw_paths(
     if keys is None:
         raise KeyError(stream)
     rng = random_stream(seed, "paths", stream)
-    levels = draw_levels(keys["peak_per_s"], draws, rng)
+    drawn = draw_levels(keys["peak_per_s"], draws, rng)
+    levels = drawn if levels is None else levels
     offset_s = np.arange(0.0, resolved["event"]["length_s"], step_s)
     base = rate_per_s(resolved, offset_s + step_s / 2, stream=stream, peak_per_s=1.0).astype(np.float32)
     noise = keys["noise"]

@@ -13,7 +13,8 @@ import numpy as np
 from capacity.fleet.inputs import PlanInputs
 from capacity.fleet.service_level import Mask, short_of
 from capacity.fleet.supply import quota_draws
-from capacity.planner import SizedPlan, plan_inputs, size_supplies
+from capacity.planner import plan_inputs
+from capacity.purchase.joint import SizedPlan, size_supplies
 from neuron_bench.fit.published import step_models
 from scenarios.loading import load_scenario
 from scenarios.schema import Scenario
@@ -28,10 +29,10 @@ def inputs_of(scenario: Scenario, seed: int, **capacity: float) -> PlanInputs:
     return plan_inputs(changed, None, [*step_models().values()], None, seed)
 
 
-def carried(sizes: SizedPlan, fresh: PlanInputs) -> tuple[Mask, Mask]:
-    """Fresh draws in which no fleet, and in which no quota ask, falls short."""
+def carried(sizes: SizedPlan, fresh: PlanInputs) -> tuple[Mask, Mask, Mask]:
+    """Fresh draws in which no fleet, no quota ask, and not the budget, falls short."""
     fleets = quotas = np.ones(FRESH_DRAWS, dtype=bool)
-    for choice in (choice for item in sizes.sized for choice in item.choices if choice.load_per_s):
+    for choice in sizes.base.own:
         bought = choice.load_per_s * choice.bought_over_p50
         there = replace(choice, load_per_s=fresh.carried_per_s(choice.service.model, choice.region).p50)
         fleets = fleets & (there.load_at_middle_rate(fresh.draws) <= bought * (1 + 1e-9))
@@ -39,7 +40,8 @@ def carried(sizes: SizedPlan, fresh: PlanInputs) -> tuple[Mask, Mask]:
         if supply.quotas:
             needs = quota_draws(fresh, supply.model, supply.region).needs
             quotas = quotas & np.all([needs[need.kind] <= need.ask for need in supply.quotas], axis=0)
-    return fleets, quotas
+    spent = sizes.base.fleets_usd + fresh.base(()).bedrock_usd(fresh.draws)
+    return fleets, quotas, np.asarray(spent <= sizes.budget_usd)
 
 
 def main(names: list[str]) -> None:
@@ -48,8 +50,9 @@ def main(names: list[str]) -> None:
         scenario = load_scenario(name)
         fresh = inputs_of(scenario, FRESH_SEED, draws=FRESH_DRAWS)
         for level in LEVELS:
-            parts = carried(size_supplies(inputs_of(scenario, 1, service_level=level)), fresh)
-            shares = [short_of(~part) for part in parts]
+            sizes = size_supplies(inputs_of(scenario, 1, service_level=level))
+            parts = carried(sizes, fresh)
+            shares = [short_of(~part) for part in (np.all(parts, axis=0), *parts)]
             cells = [f"{share.value:.1%} ({share.low:.1%} to {share.high:.1%})" for share in shares]
             print(f"| {name} | {level:.0%} | {' | '.join(cells)} |", flush=True)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC
 from typing import Any
 
@@ -106,6 +106,16 @@ class PlanInputs:
     def regions(self) -> tuple[str, ...]:
         """In the scenario's order."""
         return tuple(self.scenario.event.regions)
+
+    @property
+    def service_level(self) -> float:
+        """Share of the joint draws that what is bought carries."""
+        return self.scenario.capacity.service_level
+
+    def at_level(self, level: float) -> PlanInputs:
+        """The same inputs with another service level."""
+        capacity = self.scenario.capacity.model_copy(update={"service_level": level})
+        return replace(self, scenario=self.scenario.model_copy(update={"capacity": capacity}))
 
     @property
     def paid_s(self) -> float:

@@ -82,14 +82,14 @@ class SelfHostedChoice:
 
     def needed(self, multipliers: Multipliers, rules: Resilience, *, at_level: bool) -> Fleet:
         """The fleet under the multipliers: at the plan's service level, or of the drawn demand alone."""
-        load = self._load(multipliers) * (self.bought_over_p50 if at_level else 1.0)
+        load = self.load(multipliers) * (self.bought_over_p50 if at_level else 1.0)
         rate = self.service.rate_over(self._of_stream(multipliers))
         return fleet(load, rate, self.service.step, self.offer.instance, rules)
 
     def load_at_middle_rate(self, multipliers: Multipliers) -> Floats:
         """Calls a second that a fleet must be sized for, were each replica to serve its middle rate; inf: no fleet."""
         of_stream = self._of_stream(multipliers)
-        load = self._load(multipliers) * self.service.rate_per_s / self.service.rate_over(of_stream)
+        load = self.load(multipliers) * self.service.rate_per_s / self.service.rate_over(of_stream)
         return np.asarray(np.where(self.service.serves(of_stream), load, np.inf), dtype=np.float64)
 
     def bought(self, rules: Resilience) -> Fleet:
@@ -97,7 +97,8 @@ class SelfHostedChoice:
         load = self.load_per_s * self.bought_over_p50
         return fleet(load, self.service.rate_per_s, self.service.step, self.offer.instance, rules)
 
-    def _load(self, multipliers: Multipliers) -> Floats:
+    def load(self, multipliers: Multipliers) -> Floats:
+        """Calls a second at the peak."""
         load = self.load_per_s * self.peak_ratio(multipliers)
         if self.stream == PLANNER_QUERIES:
             return load
@@ -123,6 +124,11 @@ class SelfHostedChoice:
         per_instance = math.floor(round(replicas, 9)) or replicas
         working = (rules.zones - rules.zones_lost) * (1 - rules.drain_ratio - rules.broken_ratio)
         return self.service.rate_per_s * per_instance * working / (1 + rules.retry_extra_attempts)
+
+    def carries_per_s(self, sized: Fleet, rules: Resilience) -> float:
+        """Calls a second that a fleet carries at the middle rate, with what may be lost, drained or broken left out."""
+        working = (1 - rules.zones_lost / rules.zones) * (1 - rules.drain_ratio - rules.broken_ratio)
+        return float(sized.replicas.max()) * self.service.rate_per_s * working / (1 + rules.retry_extra_attempts)
 
     def holding(self, replicas_per_zone: int, rules: Resilience) -> Fleet:
         """The fleet of so many replicas in each zone."""
@@ -165,6 +171,11 @@ class Base:
     bedrock: Mapping[str, BedrockSpend]  # by model; metered features under no model's name
     rules: Resilience
 
+    @property
+    def fleets_usd(self) -> float:
+        """What the bought fleets cost for the event, whatever comes."""
+        return sum(float(choice.usd(choice.bought(self.rules)).max()) for choice in self.own)
+
     def bedrock_usd(self, multipliers: Multipliers) -> Floats:
         """All models' tokens and metered features under the multipliers."""
         spent: Floats = np.zeros(1)
@@ -202,5 +213,4 @@ def outcome(base: Base, multipliers: Multipliers, *, at_level: bool) -> Outcome:
 
 def spent_usd(base: Base, multipliers: Multipliers) -> Floats:
     """What the event costs once its fleets are bought: they are paid for in every draw, tokens as they come."""
-    fleets = sum(float(choice.usd(choice.bought(base.rules)).max()) for choice in base.own)
-    return np.asarray(fleets + base.bedrock_usd(multipliers))
+    return np.asarray(base.fleets_usd + base.bedrock_usd(multipliers))

@@ -117,10 +117,11 @@ def make_service(
             ),
             axes,
         )
-    if surface.impossible:
+    served_ratio = float(surface.feasible(draws.input_tokens, draws.output_tokens, draws.prefix_hits).mean())
+    if served_ratio < 1:
         warnings.append(
-            f"meets its SLOs at no load in {surface.impossible:.0%} of the workloads around this one: "
-            "with somewhat longer prompts none of its fleets does"
+            f"meets its SLOs at no load in {1 - served_ratio:.1%} of draws: with longer prompts or fewer hits none of "
+            "its fleets does"
         )
     provenance = weakest([step.provenance, origin])
     error = math.hypot(held.relative_error, added)

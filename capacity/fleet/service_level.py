@@ -49,13 +49,16 @@ def draws_needed(draws: int, level: float) -> int:
     return min(draws, int(binom.ppf(CONFIDENCE, draws, level)) + 1)
 
 
-def joint_level(needs: Sequence[Floats], level: float) -> JointLevel:
-    """The smallest common order statistic that carries the level in all needs at once. needs: each [n]; inf: never."""
+def joint_level(needs: Sequence[Floats], level: float, among: Mask | None = None) -> JointLevel:
+    """The smallest common order statistic that carries the level in all needs at once. needs: each [n]; inf: never.
+
+    among: only these draws count as carried, because something else falls short in the others.
+    """
     draws = max((len(need) for need in needs), default=1)
     if not needs:
         return JointLevel(draws, np.ones(draws, dtype=bool), reached=True)
     worst: Ints = np.max([rankdata(need, method="min") for need in needs], axis=0).astype(np.int64)
-    served = np.all([np.isfinite(need) for need in needs], axis=0)
+    served = np.all([np.isfinite(need) for need in needs], axis=0) & (True if among is None else among)
     wanted = draws_needed(draws, level)
     places = np.sort(worst[served])
     reached = len(places) >= wanted

@@ -8,8 +8,9 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from scipy.special import ndtri
 
-from capacity.demand.forecast import DrawnDemand, range_quantile
+from capacity.demand.forecast import DrawnDemand, range_quantile, stratified
 from capacity.fleet.outcome import Base, Multipliers, outcome
 from capacity.plan import ErrorBars, InformationValue, Interval, Sensitivity, Spread, VarianceShare
 from capacity.simulator.requests import Floats
@@ -51,7 +52,10 @@ def hits_over(planned: float, misses: Floats) -> Floats:
 
 
 def joint_draws(drawn: Mapping[str, DrawnDemand], n: int, unknown: Unknowns, seed: int) -> Multipliers:
-    """n draws of everything, every median 1: demand by its forecast, tokens, turns, misses and routes log-normal."""
+    """n draws of everything, every median 1: demand by its forecast, tokens, turns, misses and routes log-normal.
+
+    Each is stratified by itself and independent of the others.
+    """
     rng = np.random.default_rng([seed, 0xD2A3])
     peaks = {
         (name, region): values / max(float(np.median(values)), 1e-300)
@@ -59,8 +63,11 @@ def joint_draws(drawn: Mapping[str, DrawnDemand], n: int, unknown: Unknowns, see
         for region, values in stream.peaks_per_s.items()
     }
 
+    def normal() -> Floats:
+        return np.asarray(ndtri(stratified(n, rng)))
+
     def lognormal(factor: float) -> Floats:
-        return np.asarray(np.exp(rng.standard_normal(n) * np.log(factor) / Z_90))
+        return np.asarray(np.exp(normal() * np.log(factor) / Z_90))
 
     tokens = 1 + unknown.spread
     return Multipliers(
@@ -72,8 +79,8 @@ def joint_draws(drawn: Mapping[str, DrawnDemand], n: int, unknown: Unknowns, see
         cache_hits=hits_over(unknown.provider_hits, lognormal(unknown.provider_misses)),
         prefix_hits=hits_over(unknown.prefix_hits, lognormal(unknown.prefix_misses)),
         routes={name: lognormal(1 + unknown.routes) for name in unknown.models},
-        step_error=rng.standard_normal(n),
-        surface_error=rng.standard_normal(n),
+        step_error=normal(),
+        surface_error=normal(),
     )
 
 

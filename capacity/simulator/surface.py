@@ -75,7 +75,7 @@ def design(spread: float, hits: Floats) -> tuple[Floats, Floats, Floats]:
     reach = SIGMAS * spread
     edges = np.quantile(hits, [0.01, 0.2, 0.99]) if len(hits) > 1 else np.ones(3)
     return (
-        np.array([-1, -0.5, 0.0, 0.5, 1.0]) * reach if reach else np.zeros(1),
+        np.array([-1, -0.5, 0.0, 0.25, 0.5, 0.75, 1.0]) * reach if reach else np.zeros(1),
         np.array([-1, 0.0, 1.0]) * reach if reach else np.zeros(1),
         np.unique(np.append(edges, 1.0)),
     )

@@ -35,10 +35,10 @@ def made():
 
 def test_a_plan_states_one_level_and_how_often_it_falls_short(made):
     assert made.service.level == 0.9
-    for short in (made.service.fleet_short, made.service.quota_short, made.service.budget_short):
-        assert short.low <= short.value <= 0.1
-        assert short.value <= short.high
-    assert max(made.service.fleet_short.value, made.service.quota_short.value) <= made.service.short.value
+    parts = made.service.fleet_short, made.service.quota_short, made.service.budget_short
+    for short in (made.service.short, *parts):
+        assert short.low <= short.value <= short.high
+    assert max(part.value for part in parts) <= made.service.short.value <= 1 - made.service.level
 
 
 def test_every_bought_number_has_its_probability_of_falling_short(made):
@@ -60,6 +60,17 @@ def test_a_higher_level_buys_and_asks_for_more():
     assert chips[0] < chips[2]
     assert rpm == sorted(rpm)
     assert budget == sorted(budget)
+
+
+def test_with_a_value_the_level_follows_from_it_and_the_plan_says_so():
+    """Newsvendor: an interaction worth more is carried in more draws; one worth nothing in the fewest weighed."""
+    plans = [of({"capacity__value_per_interaction_usd": value}) for value in (1e-6, 0.05, 5.0)]
+    levels = [each.service.level for each in plans]
+    assert levels == sorted(levels)
+    assert levels[0] < 0.6 < levels[1] < levels[2] == 0.99
+    assert {each.service.basis for each in plans} == {"value"}
+    assert "follows from the value" in plans[0].service.why
+    assert sum(bought(plans[0]).values()) < sum(bought(plans[2]).values())
 
 
 def test_causes_of_the_range_add_up_and_demand_leads(made):

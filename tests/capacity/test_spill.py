@@ -73,13 +73,13 @@ def test_a_model_without_a_quota_figure_is_not_counted_on():
 
 
 def test_shed_calls_cost_their_share_of_an_interaction_that_makes_them():
-    what = limited(10, capacity__value_per_interaction_usd=2.0)
+    what = limited(10, capacity__value_per_interaction_usd=2e-6)
     made = plan(what)
     row = next(row for row in made.fallback_chain if row.tier == "shed")
     calls = assumed_calls(what, models(), seed=1)
     calling = set(calls.turn_interaction[calls.turn[calls.of(row.model)]].tolist())
     assert len(calling) < calls.interactions  # the rest never call it, and lose nothing with it
-    assert row.usd_per_call == pytest.approx(2.0 * len(calling) / calls.of(row.model).sum())
+    assert row.usd_per_call == pytest.approx(2e-6 * len(calling) / calls.of(row.model).sum())
     assert next(row for row in plan(limited(10)).fallback_chain if row.tier == "shed").usd_per_call is None
 
 

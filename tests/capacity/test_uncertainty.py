@@ -25,7 +25,7 @@ def test_a_surface_reproduces_a_law_that_is_linear_in_its_logarithms():
 def test_a_surface_is_one_at_its_base_and_states_what_interpolating_leaves():
     surface = simulate_surface(lambda p, a, h: 3.0 * np.exp(-((np.log(p) * 3) ** 2)), AXES)
     assert surface.ratio(np.ones(1), np.ones(1), np.ones(1))[0] == pytest.approx(1.0)
-    assert surface.error > 0.05
+    assert surface.error > 0.01
 
 
 @given(prompt=st.floats(0.2, 5), answer=st.floats(0.2, 5), hits=st.floats(0.1, 2))
@@ -42,7 +42,7 @@ def test_the_share_of_draws_beyond_the_design_is_counted():
 
 def test_a_surface_names_the_share_of_workloads_that_cannot_be_served():
     surface = simulate_surface(lambda p, a, h: 0.0 if p > 1.3 else 1.0, AXES)
-    assert surface.impossible == pytest.approx(1 / 5)
+    assert surface.impossible == pytest.approx(2 / 7)
     assert surface.feasible(np.array([1.0, 1.5]), np.ones(2), np.ones(2)).tolist() == [True, False]
 
 

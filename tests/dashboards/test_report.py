@@ -195,5 +195,6 @@ def test_the_one_probability_and_its_causes_stand_on_the_page(plan, out):
     service = ServiceLevel(level=0.9, basis="stated", region_short={}, budget_usd=8e6, **odds)
     full = replace(plan, service=service, variance=(VarianceShare("demand", 0.67), VarianceShare("step times", 0.13)))
     text = html.unescape(write_report(out, plan=full).read_text())
-    assert "90% of 1,000 joint draws. P(short): fleets 8.4% (7.0% to 10.0%)" in text
+    assert "90% of 1,000 joint draws (stated) in fleets, quota asks and a budget of" in text
+    assert "P(short) 8.4% (7.0% to 10.0%)" in text
     assert "demand makes 67.0% of the variance of cost" in text

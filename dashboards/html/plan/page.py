@@ -114,14 +114,12 @@ def service_words(plan: Plan) -> list[Prose]:
     if plan.service is None:
         return []
     service = plan.service
-    odds = ", ".join(
-        f"{name} {p.value:.1%} ({p.low:.1%} to {p.high:.1%})"
-        for name, p in (("fleets", service.fleet_short), ("quota asks", service.quota_short), ("either", service.short))
+    text = (
+        f"{service.level:.0%} of {service.short.n:,} joint draws ({service.why}) in fleets, quota asks and a budget of "
+        f"{show(service.budget_usd, 'usd')} at once. P(short) {service.short.words}; alone: {service.odds}."
     )
-    text = f"{service.level:.0%} of {service.short.n:,} joint draws. P(short): {odds}."
-    budget = f" A budget of {show(service.budget_usd, 'usd')} holds in as many."
     return [
-        Paragraph(text + budget, lead="What is bought carries"),
+        Paragraph(text, lead="What is bought carries"),
         *[Paragraph(words, lead="Not served:") for words in plan.not_served],
     ]
 
