@@ -15,6 +15,7 @@ from capacity.cost.interaction import cache_hit_figures
 from capacity.cost.prices import load_prices
 from capacity.cost.rates import with_tiers
 from capacity.demand.calls import assumed_calls, measured_calls, tokens_line
+from capacity.demand.hits import with_hit_ratios
 from capacity.demand.usage import usage_line, with_usage
 from capacity.fleet.fallback_chain import fallback_chains
 from capacity.fleet.findings import assumptions_first, first_limit_exceeded, range_note, rejected, warnings
@@ -172,6 +173,7 @@ def plan_inputs(
         raise PlanError(f"{calls.source}: model {missing[0]!r} is not in models.yaml; add it there with its price")
     if run is None and usage is not None:
         calls = with_usage(calls, usage)
+    calls = with_hit_ratios(calls, scenario.capacity.hit_ratios)
     calls = with_tiers(calls, scenario.capacity.service_tiers)
     return PlanInputs.of(scenario, calls, priced, step_models, seed, measured=run is not None, held=held, usage=usage)
 

@@ -81,6 +81,8 @@ def scenario_hash(scenario: Scenario) -> str:
     values = json_values(scenario)
     for key in ("name", "description"):
         values.pop(key)
+    if not values["capacity"]["hit_ratios"]:  # nothing stated: the hash of before there was such a key
+        values["capacity"].pop("hit_ratios")
     for user in _file_users(values):
         user["file"] = hashlib.sha256(Path(user["file"]).read_bytes()).hexdigest()
     text = json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)

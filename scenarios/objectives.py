@@ -151,6 +151,8 @@ Tier = Literal["default", "priority", "flex", "latency_optimized"]
 class Capacity(Part):
     """Everything a plan needs beyond demand and measurements. service_tiers: by MODEL, or MODEL/INTENT where named.
 
+    hit_ratios: by model, the share of input tokens read from cache, stated in place of what a run measured or the
+    replay of the scenario's sessions found.
     service_level: share of joint draws (demand, turns, tokens, hits, routes, step times) that what is bought carries.
     """
 
@@ -162,4 +164,5 @@ class Capacity(Part):
     draws: Annotated[int, Field(ge=100)] = 1_000
     service_level: Annotated[float, Field(gt=0, lt=1)] = 0.9
     service_tiers: dict[str, Tier] = {}
+    hit_ratios: dict[str, Share] = {}
     meters: Meters = Meters()

@@ -169,6 +169,7 @@ class Scenario(Part):
             yield from ((f"assistant.fallback.chains.{first}", model) for model in (first, *others))
         yield from ((f"quotas.{model}", model) for model in self.quotas)
         yield from ((f"capacity.own.{model}", model) for model in self.capacity.own)
+        yield from ((f"capacity.hit_ratios.{model}", model) for model in self.capacity.hit_ratios)
         yield from ((f"capacity.service_tiers.{key}", key.split("/")[0]) for key in self.capacity.service_tiers)
         yield from ((f"faults.{i}.model", fault.model) for i, fault in enumerate(self.faults) if fault.model)
 

@@ -15,6 +15,7 @@ from capacity.fleet.outcome import Multipliers, SelfHostedChoice, Service
 from capacity.fleet.service_level import JointLevel, joint_level, short_of
 from capacity.fleet.sizing import cheapest_offer, fleet, list_usd_per_hour, priced_offers
 from capacity.plan import PROVENANCES, ChipOption, Figure, Levels, PlanError, range_around, weakest
+from capacity.simulator.memory import Memory, content_key
 from capacity.simulator.rate_at_slo import Lengths, rate_at_slo
 from capacity.simulator.requests import Floats
 from capacity.simulator.surface import FLAT, design, simulate_surface
@@ -31,6 +32,8 @@ SURFACE_SAMPLE = 3_000
 SEEDS = 4
 """Simulations of the base rate with different arrivals: one moved it by 16%."""
 Z_90 = 1.6449
+SIMULATIONS: Memory[tuple[Service, list[str]]] = Memory(256)
+"""What this process simulated: re-planning with another peak, price, quota or service level simulates nothing."""
 
 
 def usable_models(own: SelfHostedSupply, name: str, model: Model, offered: Sequence[StepModel]) -> list[StepModel]:
@@ -87,6 +90,16 @@ def within_validity(step: StepModel, lengths: Lengths) -> tuple[StepModel, float
 
 
 def make_service(
+    name: str, step: StepModel, lengths: Lengths, slos: Sequence[Slo], origin: str, seed: int, draws: Multipliers
+) -> tuple[Service, list[str]]:
+    """A model on a chip as `_simulated_service` makes it; one made before in this process is not simulated again."""
+    key = content_key(name, step, lengths, tuple(slos), origin, seed, draws.input_tokens, draws.prefix_hits)
+    return SIMULATIONS.get(
+        key, lambda: _simulated_service(name, step, lengths, slos, origin, seed, draws), (name, step.chip)
+    )
+
+
+def _simulated_service(
     name: str, step: StepModel, lengths: Lengths, slos: Sequence[Slo], origin: str, seed: int, draws: Multipliers
 ) -> tuple[Service, list[str]]:
     """Simulate one model on one chip: its rate at the SLOs and the surface around it; and what to warn about.

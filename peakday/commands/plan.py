@@ -59,6 +59,13 @@ def plan(
         Path | None, typer.Option(help="quotas.yaml of the account; the newest pull here if left out.")
     ] = None,
     details: Details = False,
+    price: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=USD",
+            help="A price laid over yours, such as instances.trn1.32xlarge.usd_per_hour=18; repeatable.",
+        ),
+    ] = None,
     out: Out = None,
     seed: Seed = None,
     as_json: Json = False,
@@ -70,7 +77,7 @@ def plan(
     from scenarios.loading import load_scenario, scenario_hash
 
     parsed = load_scenario(scenario, sets or [])
-    sources = Sources(run, tuple(bench or ()), tuple(step_model or ()), for_order, usage, quotas)
+    sources = Sources(run, tuple(bench or ()), tuple(step_model or ()), for_order, usage, quotas, tuple(price or ()))
     made, folder = plan_scenario(
         parsed,
         scenario_hash(parsed),

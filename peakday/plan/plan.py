@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,8 +17,8 @@ from dashboards.order.page import write_order
 from dashboards.order.sheet import Occasion, write_order_sheet
 from dashboards.report import write_report
 from dashboards.workbook.book import write_xlsx
-from facts.account import Held, read_quotas, read_usage
-from facts.reader import models, quality
+from facts.account import Held, Usage, read_quotas, read_usage
+from facts.reader import Quality, models, quality
 from host.atomic import folder_aside
 from host.environment import peakday_version
 from loadgen.record import RecordError, Run, load_run, read_info
@@ -32,7 +32,7 @@ from peakday.config import load_config, quality_file
 from peakday.console import Console
 from peakday.errors import CommandError
 from peakday.plan.order import order_occasion
-from peakday.plan.prices import own_prices
+from peakday.plan.prices import own_prices, with_prices
 from peakday.records.folders import find_record, new_folder, records
 from scenarios.schema import Scenario
 
@@ -47,6 +47,63 @@ class Sources:
     for_order: bool = False
     usage: Path | None = None
     quotas: Path | None = None
+    prices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Basis:
+    """Everything a plan is made of beside its scenario: records, step models, prices, and what an account holds."""
+
+    run: Run | None
+    benches: Sequence[Bench]
+    step_models: Sequence[StepModel]
+    prices: Mapping[str, Any]
+    usage: Usage | None
+    held: Held | None
+    qualities: Sequence[Quality] | None
+
+
+def basis_of(scenario_hash: str, sources: Sources, console: Console) -> Basis:
+    """Read what the sources name, else what is newest in this folder and fits.
+
+    Raises:
+        CommandError: a source that is not there.
+    """
+    config = load_config()
+    scored = quality_file(config)
+    usage = read_usage(sources.usage) if sources.usage else None
+    run = choose_run(scenario_hash, sources.run, console) if usage is None or sources.run else None
+    held = held_quotas(sources.quotas, console)
+    step_models = choose_step_models(sources.step_models, sources.benches, console)
+    return Basis(
+        run=run,
+        benches=choose_benches(sources.benches, step_models),
+        step_models=step_models,
+        prices=with_prices(own_prices(config.prices), sources.prices),
+        usage=usage,
+        held=held,
+        qualities=quality(scored) if scored else None,
+    )
+
+
+def plan_of(scenario: Scenario, scenario_hash: str, basis: Basis, *, seed: int, now_utc: str, plan_id: str) -> Plan:
+    """The plan, and nothing written: the same scenario, basis and seed give the same figures."""
+    plan = make_plan(
+        scenario,
+        scenario_hash=scenario_hash,
+        run=basis.run,
+        benches=basis.benches,
+        step_models=basis.step_models,
+        prices=basis.prices,
+        seed=seed,
+        now_utc=now_utc,
+        version=peakday_version(),
+        plan_id=plan_id,
+        usage=basis.usage,
+        held=basis.held,
+        quality_rows=basis.qualities,
+    )
+    return replace(plan, warnings=(*plan.warnings, *supply_findings(plan)))
 
 
 def plan_scenario(
@@ -57,33 +114,14 @@ def plan_scenario(
     folder = out or new_folder("plans", scenario.name, now)
     if folder.exists():
         raise CommandError(f"{folder}: already here; choose another --out")
-    config = load_config()
-    judged = quality_file(config)
-    usage = read_usage(sources.usage) if sources.usage else None
-    run = choose_run(scenario_hash, sources.run, console) if usage is None or sources.run else None
-    held = held_quotas(sources.quotas, console)
-    step_models = choose_step_models(sources.step_models, sources.benches, console)
-    plan = make_plan(
-        scenario,
-        scenario_hash=scenario_hash,
-        run=run,
-        benches=choose_benches(sources.benches, step_models),
-        step_models=step_models,
-        prices=own_prices(config.prices),
-        seed=seed,
-        now_utc=now.isoformat(timespec="seconds"),
-        version=peakday_version(),
-        plan_id=folder.name,
-        usage=usage,
-        held=held,
-        quality_rows=quality(judged) if judged else None,
-    )
-    plan = replace(plan, warnings=(*plan.warnings, *supply_findings(plan)))
+    basis = basis_of(scenario_hash, sources, console)
+    now_utc = now.isoformat(timespec="seconds")
+    plan = plan_of(scenario, scenario_hash, basis, seed=seed, now_utc=now_utc, plan_id=folder.name)
     occasion = None
     if sources.for_order:
         refuse_order(plan)
-        occasion = order_occasion(scenario, run, usage, held)
-    write_plan_folder(folder, plan, run, occasion)
+        occasion = order_occasion(scenario, basis.run, basis.usage, basis.held)
+    write_plan_folder(folder, plan, basis.run, occasion)
     return plan, folder
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from peakday.config import Prices
 from peakday.errors import CommandError
 
 PARTS = ("tokens", "instances")
+SINGLE = ("owned", "discount_ratio", "features")
+"""Parts of `prices` whose entries are numbers."""
 
 
 def own_prices(prices: Prices, base: Path | None = None) -> dict[str, Any]:
@@ -34,6 +37,41 @@ def own_prices(prices: Prices, base: Path | None = None) -> dict[str, Any]:
         raise CommandError(f"peakday.yaml: prices.file: {path} is not there; `peakday aws pull` writes one")
     laid = _of_csv(path, prices.discount_ratio) if path.suffix == ".csv" else _of_yaml(path)
     return {**stated, **{part: _merged(laid[part], stated[part]) for part in PARTS}}
+
+
+def with_prices(prices: Mapping[str, Any], texts: Sequence[str]) -> dict[str, Any]:
+    """Single prices laid over: `tokens.nova-pro.input_usd_per_mtok=0.7`, `instances.trn1.32xlarge.usd_per_hour=18`,
+    `owned.trn1.32xlarge=4`, `discount_ratio.anthropic=0.1` or `features.KEY=1.5`.
+
+    Raises:
+        CommandError: a text of another shape.
+    """
+    laid = {part: dict(values) if isinstance(values, Mapping) else values for part, values in prices.items()}
+    for text in texts:
+        path, _, value = text.partition("=")
+        part, _, name = path.strip().partition(".")
+        key = ""
+        if part in PARTS:
+            name, _, key = name.rpartition(".")
+        if part not in (*PARTS, *SINGLE) or not name or (part in PARTS and not key):
+            raise CommandError(
+                f"--price {text}: expected tokens.MODEL.KEY, instances.TYPE.usd_per_hour, owned.TYPE, "
+                "discount_ratio.FAMILY or features.KEY, then =NUMBER"
+            )
+        number = _number(text, value)
+        entry = laid.setdefault(part, {})
+        entry[name] = {**entry.get(name, {}), key: number} if key else number
+    return laid
+
+
+def _number(text: str, value: str) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
+    if not (math.isfinite(number) and number >= 0):
+        raise CommandError(f"--price {text}: {value!r} is no price; give a number from 0 on")
+    return number
 
 
 def _of_csv(path: Path, discounts: Mapping[str, float]) -> dict[str, dict[str, dict[str, float]]]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import AsyncIterator
+
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -9,9 +12,10 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from host.errors import PeakdayError
-from peakday.serve import explain, home, running
+from peakday.serve import explain, home, running, what_if
 from peakday.serve.desk import Desk
 from peakday.serve.pages import asset, message
+from peakday.serve.planning.planner import Planner
 from peakday.serve.protection import Protection
 
 ROUTES = (
@@ -22,6 +26,11 @@ ROUTES = (
     Route("/records/{kind}/{id}/files/{name}", home.download),
     Route("/compare", home.compare),
     Route("/compare/drawn", home.compare_drawn),
+    Route("/what-if", what_if.what_if),
+    Route("/what-if/answer", what_if.answer),
+    Route("/what-if/why", what_if.chain),
+    Route("/what-if/plan", what_if.keep_plan, methods=["POST"]),
+    Route("/what-if/scenario", what_if.keep_scenario, methods=["POST"]),
     Route("/events", running.events),
     Route("/runs/{id}/end", running.have_end, methods=["POST"]),
     Route("/assets/{version}/{name}", asset),
@@ -32,11 +41,22 @@ def application(desk: Desk) -> ASGIApp:
     """All pages of a desk, behind its rules."""
     app = Starlette(
         routes=list(ROUTES),
+        lifespan=_lifespan,
         exception_handlers={404: _absent, PeakdayError: _refused, ValueError: _refused},
     )
     app.state.desk = desk
     app.state.watch = running.Watch()
+    app.state.planner = Planner(desk.base)
     return Protection(app, desk.rules)
+
+
+@contextlib.asynccontextmanager
+async def _lifespan(app: Starlette) -> AsyncIterator[None]:
+    """What was started for the pages ends with them."""
+    try:
+        yield
+    finally:
+        app.state.planner.close()
 
 
 async def _absent(request: Request, _error: Exception) -> Response:

@@ -1,0 +1,61 @@
+"""Results of a pure function, kept by the content of its arguments: the same simulation is never made twice."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from dataclasses import is_dataclass
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+
+_Result = TypeVar("_Result")
+
+
+class Memory(Generic[_Result]):
+    """The newest results, at most so many. `heard`: who is told before one is made, for as long as a block runs."""
+
+    def __init__(self, entries_max: int) -> None:
+        self._entries_max = entries_max
+        self._results: OrderedDict[str, _Result] = OrderedDict()
+        self._tell: Callable[..., None] | None = None
+
+    @contextlib.contextmanager
+    def heard(self, tell: Callable[..., None]) -> Iterator[None]:
+        """Have `tell(*label)` called before each result that is not known yet."""
+        self._tell, before = tell, self._tell
+        try:
+            yield
+        finally:
+            self._tell = before
+
+    def get(self, key: str, make: Callable[[], _Result], label: tuple[str, ...] = ()) -> _Result:
+        """The result of this key; made now where it is not known."""
+        if key not in self._results:
+            if self._tell is not None:
+                self._tell(*label)
+            self._results[key] = make()
+            while len(self._results) > self._entries_max:
+                self._results.popitem(last=False)
+        self._results.move_to_end(key)
+        return self._results[key]
+
+
+def content_key(*values: Any) -> str:
+    """64 hex digits over the content: arrays by their bytes, floats by their shortest exact form."""
+    digest = hashlib.sha256()
+    for value in values:
+        digest.update(_content(value))
+        digest.update(b"\0")
+    return digest.hexdigest()
+
+
+def _content(value: Any) -> bytes:
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype} {value.shape} ".encode() + np.ascontiguousarray(value).tobytes()
+    if is_dataclass(value) and not isinstance(value, type):
+        fields = [getattr(value, name) for name in value.__dataclass_fields__]
+        return type(value).__name__.encode() + b"".join(_content(part) + b"\1" for part in fields)
+    return repr(value).encode()

@@ -1,0 +1,155 @@
+"""What-ifs: the same figures as the command's, an address that holds the question, and what is kept of it."""
+
+import asyncio
+import json
+import shlex
+
+import pytest
+from starlette.datastructures import QueryParams
+
+from capacity.plan import load_plan
+from dashboards.numbers.bridge import bridge
+from peakday.cli import main
+from peakday.serve.planning.form import groups, unlisted
+from peakday.serve.planning.question import Question, QuestionError
+from peakday.serve.planning.saving import save_scenario
+from peakday.serve.planning.worker import answer
+from peakday.serve.what_if import _answer
+from scenarios.loading import load_scenario, scenario_hash
+
+CHIPS = ("capacity.own.custom-8b.chips=[trainium1]", "capacity.own.planner.chips=[trainium1]")
+"""One chip a model: what the tests simulate."""
+PEAK = "demand.interactions.peak_per_s={low: 5, mid: 9, high: 14, confidence: 0.9}"
+ASKED = Question("smoke", (*CHIPS, PEAK, "quotas.nova-pro.rpm=500"), ("tokens.claude-sonnet.output_usd_per_mtok=10",))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("folder")
+
+
+@pytest.fixture(scope="module")
+def printed(folder):
+    """What the what-if's own command made, in its folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr("signal.signal", lambda *_: None)
+        with pytest.raises(SystemExit) as ended:
+            main([*shlex.split(ASKED.command)[1:], "--out", "plans/printed", "--quiet"])
+        assert ended.value.code == 0
+    return load_plan(folder / "plans/printed")
+
+
+@pytest.fixture(scope="module")
+def made(folder):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        return answer(ASKED, lambda _: None), answer(Question("smoke", CHIPS), lambda _: None)
+
+
+def test_a_what_if_is_the_commands_plan_to_the_last_digit(printed, made):
+    """Every figure, warning and input; only ID and time are a record's own."""
+    from peakday.serve.planning.worker import renamed
+
+    assert renamed(made[0], printed.plan_id, printed.created_utc) == printed
+
+
+def test_an_address_and_a_command_hold_the_whole_question():
+    assert Question.of_query(QueryParams(ASKED.query)) == ASKED
+    assert Question.of_query(QueryParams(Question("smoke", run="20260101-000000-x", seed=7).query)).seed == 7
+    words = shlex.split(ASKED.command)
+    assert words[:3] == ["peakday", "plan", "smoke"]
+    assert [words[i + 1] for i, word in enumerate(words) if word == "--set"] == list(ASKED.sets)
+    with pytest.raises(QuestionError, match="seed=one"):
+        Question.of_query(QueryParams("scenario=smoke&seed=one"))
+
+
+def test_the_form_shows_what_is_set_beside_what_was():
+    """A field's value and base come from the two scenarios; what has no field stays a line."""
+    now = load_scenario("smoke", (*ASKED.sets, "capacity.draws=500"))
+    listed = groups(now, load_scenario("smoke"), ASKED.prices)
+    fields = {field.name: field for group in listed for field in group.fields}
+    assert (fields["demand.interactions.peak_per_s.mid"].value, fields["demand.interactions.peak_per_s.mid"].base) == (
+        "9",
+        "6",
+    )
+    assert fields["capacity.own.custom-8b.chips"].chosen == ("trainium1",)
+    assert "h200-141gb sxm" in fields["capacity.own.custom-8b.chips"].choices
+    assert fields["quotas.nova-pro.rpm"].value == "500"
+    assert fields["price:tokens.claude-sonnet.output_usd_per_mtok"].value == "10"
+    assert unlisted((*ASKED.sets, "capacity.draws=500"), ASKED.prices, listed) == ("capacity.draws=500",)
+
+
+class _Here:
+    """A planner without a process."""
+
+    def __init__(self, plans):
+        self.plans = plans
+
+    async def plan(self, question, tell):
+        tell("planning")
+        if question not in self.plans:
+            raise QuestionError("capacity.service_level: 2 is no share")
+        return self.plans[question]
+
+
+def events(question, plans):
+    async def collect():
+        return [text async for text in _answer(_Here(plans), question)]
+
+    parts = [text.strip().split("\n") for text in asyncio.run(collect())]
+    return [(name.removeprefix("event: "), json.loads(data.removeprefix("data: "))) for name, data in parts]
+
+
+def test_the_answer_bridges_from_the_base_to_the_cent(made):
+    """Progress, then one answer: cost, bridge, first limit, fleets, hours and causes of the range."""
+    plan, base = made
+    heard = events(ASKED, {ASKED: plan, ASKED.base: base})
+    assert [name for name, _ in heard] == ["progress", "progress", "answer"]
+    data = heard[-1][1]
+    cents = [round(100 * step.usd) for step in bridge(base, plan).steps if step.usd]
+    assert [round(100 * step["usd"]) for step in data["bridge"]["steps"]] == cents
+    assert round(100 * data["bridge"]["from"]) + sum(cents) == round(100 * data["bridge"]["to"])
+    assert data["first_limit"]["now"] == plan.first_limit_exceeded
+    bought = sum(supply.chosen.bought_chips for supply in plan.supplies if supply.chosen)
+    assert sum(fleet["chips"] for fleet in data["chips"]) == bought
+    assert sum(region["flat"] for region in data["hours"]) == bought
+    assert max(cause["share"] for cause in data["range"]["causes"]) == max(v.share for v in plan.variance)
+    assert data["command"] == ASKED.command
+
+
+def test_a_question_that_cannot_be_planned_says_why(made):
+    assert events(Question("smoke", ("capacity.service_level=2",)), {Question("smoke"): made[1]})[-1] == (
+        "refused", {"error": "capacity.service_level: 2 is no share"},
+    )  # fmt: skip
+
+
+def test_a_what_if_is_kept_as_a_scenario_that_loads_as_the_same(tmp_path, monkeypatch):
+    """Regions and other tables are kept whole, since a file that extends another replaces them."""
+    monkeypatch.chdir(tmp_path)
+    sets = ("event.regions.us-east-1.share=0.5", "event.regions.us-west-2.share=0.5", PEAK, *CHIPS, "mix.think_s.max=4")
+    path = save_scenario(Question("smoke", sets), "more_west", tmp_path)
+    assert path.read_text().startswith("# Saved from a what-if: peakday plan smoke")
+    assert scenario_hash(load_scenario(path)) == scenario_hash(load_scenario("smoke", sets))
+    for name, wrong in (("more_west", "is there already"), ("../x", "is no name")):
+        with pytest.raises(QuestionError, match=wrong):
+            save_scenario(Question("smoke", sets), name, tmp_path)
+    with pytest.raises(QuestionError, match="prices are no part of a scenario"):
+        save_scenario(ASKED, "priced", tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["more_west.yaml"]
+
+
+def test_a_what_if_is_kept_as_a_record(client, records, made, monkeypatch):
+    client.app._app.state.planner = _Here({ASKED: made[0]})
+    body = {"scenario": ASKED.scenario, "sets": ASKED.sets, "prices": ASKED.prices, "run": "", "seed": None}
+    kept = client.post("/what-if/plan", body).json
+    plan = load_plan(records / "plans" / kept["id"])
+    assert plan.event_cost_usd == made[0].event_cost_usd
+    assert plan.plan_id == kept["id"]
+    assert (records / "plans" / kept["id"] / "report.html").is_file()
+
+
+def test_the_page_of_a_question_that_is_wrong_says_what_is(client):
+    text = client.get("/what-if?scenario=smoke&set=capacity.service_level%3D2").text
+    assert "capacity.service_level" in text
+    assert client.get("/what-if?scenario=nowhere").status == 400
