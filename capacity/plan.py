@@ -17,6 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from host.atomic import write_text
 from host.errors import Exit, PeakdayError
+from host.json_text import read_json_object
 
 SCHEMA = "peakday.plan/2"
 SCHEMA_BEFORE = "peakday.plan/1"
@@ -615,13 +616,10 @@ def load_plan(path: Path | str) -> Plan:
     """Read a plan from its folder or file; raises `PlanError` in one line."""
     file = Path(path)
     file = file / "plan.json" if file.is_dir() else file
-    try:
-        raw = json.loads(file.read_text())
-    except FileNotFoundError:
-        raise PlanError(f"{file}: no plan there; make one with `peakday plan SCENARIO`") from None
-    except (OSError, json.JSONDecodeError) as error:
-        raise PlanError(f"{file}: damaged ({error}); plan again") from None
-    schema = raw.pop("schema", None) if isinstance(raw, dict) else None
+    if not file.is_file():
+        raise PlanError(f"{file}: no plan there; make one with `peakday plan SCENARIO`")
+    raw = read_json_object(file, error=PlanError)
+    schema = raw.pop("schema", None)
     if schema not in (SCHEMA, SCHEMA_BEFORE):
         raise PlanError(f"{file}: not a {SCHEMA} file")
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import shutil
@@ -19,6 +20,8 @@ def written_aside(path: Path) -> Iterator[Path]:
     Raises:
         OSError: the folder cannot be made or written to; the error names `path`.
     """
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     aside = _aside(path)
     with _named(path):
         path.parent.mkdir(parents=True, exist_ok=True)

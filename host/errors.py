@@ -19,7 +19,7 @@ class Exit(enum.IntEnum):
 
 
 class PeakdayError(Exception):
-    """What a user can cause and fix: its text says what is wrong, where, and how to fix it.
+    """What a user can cause and fix: its text, one line, says what is wrong, where, and how to fix it.
 
     Every expected error of every package derives from it. `exit_code` is the class's own, or the one given.
     """
@@ -27,6 +27,6 @@ class PeakdayError(Exception):
     exit_code: Exit = Exit.USAGE
 
     def __init__(self, message: str = "", exit_code: Exit | None = None) -> None:
-        super().__init__(message)
+        super().__init__(" ".join(message.split()) if "\n" in message else message)
         if exit_code is not None:
             self.exit_code = exit_code

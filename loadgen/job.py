@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from host.errors import PeakdayError
+from host.json_text import read_json_object
 from host.ports import is_loopback_url
 from host.redaction import HIDDEN, shown_body, shown_headers, shown_url, shown_urls
 
@@ -250,13 +251,13 @@ class LoadJob(Load):
         Raises:
             LoadError: no job there, or of another version.
         """
-        try:
-            raw = json.loads(path.read_text())
-        except (OSError, json.JSONDecodeError) as error:
-            raise LoadError(f"{path}: no load job ({error})") from None
+        raw = read_json_object(path, error=LoadError)
         if raw.pop("schema", None) != SCHEMA:
             raise LoadError(f"{path}: not a {SCHEMA} file; the parts of a run must be of one version")
-        return cls._of(raw)
+        try:
+            return cls._of(raw)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise LoadError(f"{path}: damaged ({type(error).__name__}: {error})") from None
 
 
 def _shown_mapping(mapping: dict[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from host.atomic import write_text, written_aside
 from host.errors import PeakdayError
+from host.json_text import read_json_object
 from slo.slo import CENSORED, ERROR_STATUSES
 
 if TYPE_CHECKING:
@@ -560,15 +561,11 @@ def read_document(path: Path) -> dict[str, Any]:
         RecordError: no record there, damaged, or of another schema version.
     """
     file = path / "run.json"
-    try:
-        document = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise RecordError(f"{path}: no run.json, so no run record; name a folder that `peakday run` wrote") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise RecordError(f"{file}: damaged ({error}); the run must be repeated") from None
-    schema = document.get("schema") if isinstance(document, dict) else type(document).__name__
-    if not isinstance(document, dict) or schema != SCHEMA:
-        raise RecordError(f"{file}: schema is {schema!r}, this peakday reads {SCHEMA!r}")
+    if not file.is_file():
+        raise RecordError(f"{path}: no run.json, so no run record; name a folder that `peakday run` wrote")
+    document = read_json_object(file, error=RecordError)
+    if document.get("schema") != SCHEMA:
+        raise RecordError(f"{file}: schema is {document.get('schema')!r}, this peakday reads {SCHEMA!r}")
     return document
 
 

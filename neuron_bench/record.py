@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from host.atomic import folder_aside
+from host.json_text import read_json_object
 from neuron_bench.device.telemetry import Reading
 from neuron_bench.errors import BenchError
 
@@ -204,12 +205,13 @@ def write_bench(
 def load_bench(path: Path | str) -> Bench:
     """Read a record; raises `BenchRecordError` with what is wrong and how to fix it."""
     path = Path(path)
+    for name in ("bench.json", "cases.parquet"):
+        if not (path / name).is_file():
+            raise BenchRecordError(f"{path}: no bench record ({name} is missing)")
+    info = read_json_object(path / "bench.json", error=BenchRecordError)
     try:
-        info = json.loads((path / "bench.json").read_text())
         cases = pd.read_parquet(path / "cases.parquet")
-    except FileNotFoundError as error:
-        raise BenchRecordError(f"{path}: no bench record ({error.filename} is missing)") from None
-    except (json.JSONDecodeError, OSError) as error:
+    except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors
         raise BenchRecordError(f"{path}: damaged ({error}); run the bench again") from None
     if info.get("schema") != SCHEMA:
         raise BenchRecordError(f"{path}: schema is {info.get('schema')!r}, this peakday reads {SCHEMA!r}")

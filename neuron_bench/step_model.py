@@ -19,6 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from host.atomic import write_text
 from host.errors import PeakdayError
+from host.json_text import read_json_object
 
 SCHEMA = "peakday.step_model/2"
 READABLE = ("peakday.step_model/1", SCHEMA)
@@ -147,13 +148,7 @@ def write_step_model(model: StepModel, path: Path) -> Path:
 
 def read_step_model(path: Path | str) -> StepModel:
     """Read and check a step model file; raises `StepModelError` in one line."""
-    try:
-        raw = json.loads(Path(path).read_text())
-    except (OSError, json.JSONDecodeError) as error:
-        raise StepModelError(f"{path}: cannot be read ({error})") from None
-    if not isinstance(raw, dict):
-        raise StepModelError(f"{path}: not a step model: expected an object, got {type(raw).__name__}")
-    return step_model_from(raw, where=str(path))
+    return step_model_from(read_json_object(Path(path), error=StepModelError), where=str(path))
 
 
 def step_model_from(raw: Mapping[str, Any], where: str = "step model") -> StepModel:

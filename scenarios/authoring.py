@@ -55,7 +55,7 @@ def write_new(path: Path, parent: str = "prime_day") -> Path:
     Raises:
         ScenarioError: the file is there, its folder is not, or the parent is unknown.
     """
-    path = path if path.suffix in (".yaml", ".yml") else path.with_name(f"{path.name}.yaml")
+    path = path if path.suffix in (".yaml", ".yml") else path.parent / f"{path.name}.yaml"
     if Path(parent).suffix in (".yaml", ".yml"):
         load_scenario(parent)
         parent = os.path.relpath(parent, path.parent)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from zlib import crc32
 
 import orjson
+
+from assistant.errors import AssistantError
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,20 @@ class SampleBuffer:
 
 
 def read_spool(path: Path) -> list[SampledTurn]:
-    """Every whole line; a last line that was cut off is left out."""
+    """Every whole line; a last line that was cut off is left out.
+
+    Raises:
+        AssistantError: a line that is no sampled turn.
+    """
     lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
-    return [SampledTurn(**orjson.loads(line)) for line in lines]
+    return [_turn(line, f"{path}:{number}") for number, line in enumerate(lines, 1)]
+
+
+def _turn(line: bytes, where: str) -> SampledTurn:
+    try:
+        turn = SampledTurn(**orjson.loads(line))
+    except (TypeError, ValueError) as error:
+        raise AssistantError(f"{where}: no sampled turn ({error})") from None
+    if not all(isinstance(value, str) for value in astuple(turn)):
+        raise AssistantError(f"{where}: no sampled turn: a field that is no text")
+    return turn

@@ -11,7 +11,6 @@ import math
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -22,6 +21,7 @@ from capacity.simulator.engine import simulate
 from capacity.simulator.rate_at_slo import latencies
 from capacity.simulator.requests import Floats, Ints, Requests
 from host.atomic import write_text
+from host.json_text import read_json_object
 from neuron_bench.step_model import Coefficients, StepModel
 
 SCHEMA = "peakday.prediction/1"
@@ -184,10 +184,7 @@ def read_prediction(path: Path) -> Prediction:
     Raises:
         PlanError: it cannot be read, or is no prediction; one line that names the file.
     """
-    try:
-        raw: dict[str, Any] = json.loads(path.read_text())
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise PlanError(f"{path}: cannot be read ({error})") from None
+    raw = read_json_object(path, error=PlanError)
     if raw.pop("schema", None) != SCHEMA:
         raise PlanError(f"{path}: no prediction of schema {SCHEMA}; make one with `peakday plan predict`")
     try:

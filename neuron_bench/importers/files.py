@@ -15,6 +15,8 @@ from typing import Any
 
 import yaml
 
+from host.files import read_text
+from host.json_text import BYTES_MAX
 from neuron_bench.device.chips import chip_name, device_of, resolve_chip
 from neuron_bench.errors import BenchUsageError
 from neuron_bench.importers import load_curves, load_tables, load_tools, reports, tables
@@ -118,10 +120,12 @@ def _read(path: Path) -> tuple[Any, set[str]]:
 
     What a file is goes by its content: an ending only says where to begin.
     """
+    text = read_text(path, BYTES_MAX, error=BenchUsageError)
     try:
-        text = path.read_text(encoding="utf-8-sig")
         content = _parsed(text, path.suffix.lower())
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, csv.Error, yaml.YAMLError) as error:
+    except RecursionError:
+        raise BenchUsageError(f"{path}: nested too deeply to be read") from None
+    except (ValueError, csv.Error, yaml.YAMLError) as error:
         raise BenchUsageError(f"{path}: cannot be read ({error})") from None
     return content, _names(content)
 

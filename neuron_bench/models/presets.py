@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
+from host.json_text import read_json_object
 from neuron_bench.errors import BenchUsageError
 from neuron_bench.models.configs import shape_from_config
 from neuron_bench.models.shapes import DecoderShape, EncoderShape, Rope, Shape
@@ -41,12 +41,7 @@ def shape_of(model: str) -> Shape:
     path = path / "config.json" if path.is_dir() else path
     if not path.is_file():
         raise BenchUsageError(f"model {model!r}: no such preset or config.json; presets: {', '.join(PRESETS)}")
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, OSError, UnicodeDecodeError) as error:
-        raise BenchUsageError(f"{path}: not a model config we can read ({error})") from None
-    if not isinstance(raw, dict):
-        raise BenchUsageError(f"{path}: not a model config: expected an object, got {type(raw).__name__}")
+    raw = read_json_object(path, finite=False, error=BenchUsageError)
     return shape_from_config(raw, where=str(path), name=path.resolve().parent.name)
 
 

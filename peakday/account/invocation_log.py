@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import Any
 
 from facts.account import MINUTE_S, Minute, MinuteKey, usage_text
 from facts.model_names import plain_id
+from host.json_text import json_lines
 from host.times import seconds_of
 from peakday.errors import CommandError
 
@@ -50,7 +49,7 @@ def read_logs(files: Sequence[Path]) -> tuple[dict[MinuteKey, Minute], Counter[s
                 continue
             try:
                 _add(record, rows, waited, counted)
-            except (KeyError, ValueError, TypeError, AttributeError) as error:
+            except (KeyError, ValueError, TypeError, AttributeError, OverflowError) as error:
                 raise CommandError(f"{where}: not a whole {SCHEMA_TYPE} record ({type(error).__name__})") from None
     for key, (seconds, calls) in waited.items():
         rows[key].latency_s_mean = seconds / calls
@@ -100,14 +99,7 @@ def _latency_ms(body: Any) -> float | None:
 
 
 def _records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            try:
-                record = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise CommandError(f"{path}:{number}: no JSON ({error.msg}); one record a line is expected") from None
-            if not isinstance(record, dict):
-                raise CommandError(f"{path}:{number}: no record; one JSON object a line is expected")
-            yield f"{path}:{number}", record
+    for where, record in json_lines(path, error=CommandError):
+        if not isinstance(record, dict):
+            raise CommandError(f"{where}: no record; one JSON object a line is expected")
+        yield where, record

@@ -16,16 +16,19 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
 
-from tests.campaign.faults import Fault, draw, family, inject, surroundings
+from tests.campaign.faults import Fault, draw, family, inject, named, surroundings
 from tests.campaign.invariants import problems
 
 LENGTH_S = 5.0
-OVER_AFTER_S = 120.0
-"""A run that has not ended by then hangs."""
+OVER_AFTER_S = 240.0
+"""A run that has not ended by then hangs: a master that is stopped is given up 80 s after its drain."""
+APPEARS_WITHIN_S = 90.0
+"""How long a process that is to be struck is waited for: a busy machine takes its time to start one."""
 
 
 def one_run(seed: int, folder: Path) -> dict[str, object]:
@@ -44,13 +47,13 @@ def one_run(seed: int, folder: Path) -> dict[str, object]:
         began_s = time.monotonic()
         options = {"cwd": where, "env": environment, "stdin": subprocess.DEVNULL, "start_new_session": True}
         runs = [subprocess.Popen(command, stdout=log, stderr=log, preexec_fn=before, **options) for log in logs]
-        struck = strike(fault, marker, began_s)
+        struck = strike(fault, marker, runs)
         codes = [ended(run, fault, began_s) for run in runs]
         for log in logs:
             log.seek(0)
         output = "".join(log.read() for log in logs)
         wait_for_children(marker)
-        wrong = [text for code in codes for text in problems(fault, struck, marker, where, code, output)]
+        wrong = problems(fault, struck, marker, where, codes, output)
         if None in codes:
             wrong.append(f"hangs: not over after {OVER_AFTER_S:g} s")
         for process in family(marker):
@@ -61,23 +64,29 @@ def one_run(seed: int, folder: Path) -> dict[str, object]:
         "kind": fault.kind,
         "process": fault.process,
         "fault": str(fault),
-        "struck": struck,
+        "struck": struck is not None,
         "codes": codes,
         "wrong": wrong,
         "last": last[:200],
     }
 
 
-def strike(fault: Fault, marker: str, began_s: float) -> bool:
-    """Wait for the fault's moment, and bring it about."""
+def strike(fault: Fault, marker: str, runs: list[subprocess.Popen[str]]) -> datetime | None:
+    """Wait for the process, then for the fault's moment, and bring it about; when that was, None where it was gone."""
     if not fault.process:
-        return True
-    time.sleep(max(0.0, began_s + fault.at_s - time.monotonic()))
+        return datetime.now(UTC)
+    until_s = time.monotonic() + APPEARS_WITHIN_S
+    while named(marker, fault.process) is None:
+        if time.monotonic() > until_s or all(run.poll() is not None for run in runs):
+            return None
+        time.sleep(0.05)
+    time.sleep(fault.at_s)
     struck = inject(fault, marker)
+    at = datetime.now(UTC)
     if fault.twice:
         time.sleep(0.5)
         inject(fault, marker)
-    return struck
+    return at if struck else None
 
 
 def ended(run: subprocess.Popen[str], fault: Fault, began_s: float) -> int | None:

@@ -27,7 +27,7 @@ SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP, "interrupt": signal.S
 
 @dataclass(frozen=True)
 class Fault:
-    """`kind` at `at_s` seconds after the command began, to `process` where it concerns one."""
+    """`kind` to `process`, where it concerns one, `at_s` seconds after that began."""
 
     kind: str
     process: str = ""
@@ -39,8 +39,8 @@ class Fault:
 
 
 def draw(rng: random.Random, length_s: float) -> Fault:
-    """A fault at a random moment from the start of the command to a while after the window's end."""
-    at_s = rng.uniform(0.3, length_s + 12.0)
+    """A fault at a random moment from the start of its process to a while after the window's end."""
+    at_s = rng.uniform(0.0, length_s + 12.0)
     kind = rng.choice(KINDS)
     if kind in ("kill", "stop"):
         return Fault(kind, rng.choice(list(PROCESSES)), at_s)

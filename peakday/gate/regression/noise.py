@@ -20,6 +20,7 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import gammaincinv, ndtr, stdtrit
 
+from host.json_text import read_json_object
 from peakday.errors import CommandError
 from peakday.gate.regression.decision import log_margin, spend
 from peakday.gate.regression.simulation import Scatter
@@ -63,10 +64,7 @@ def add_session(path: Path, session: Mapping[str, Any]) -> dict[str, Any]:
 
 def read_noise(path: Path) -> dict[str, Any]:
     """The checked content of a noise file."""
-    try:
-        known: dict[str, Any] = json.loads(path.read_text())
-    except ValueError as error:
-        raise CommandError(f"{path}: damaged ({error}); remove it and run `peakday check --noise` again") from None
+    known = read_json_object(path, error=CommandError)
     if known.get("schema") != SCHEMA:
         raise CommandError(f"{path}: schema is {known.get('schema')!r}, this peakday reads {SCHEMA!r}")
     return known
