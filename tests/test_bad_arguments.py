@@ -17,7 +17,7 @@ from tests.dashboards.conftest import bench, run  # noqa: F401  fixtures
 from tests.dashboards.plans import make_plan
 from tests.peakday.test_no_packet_leaves import traps, verbs  # noqa: F401  fixture
 
-EXAMPLES = int(os.environ.get("PEAKDAY_BAD_ARGUMENTS", "3"))
+EXAMPLES = int(os.environ.get("PEAKDAY_BAD_ARGUMENTS", "1"))
 WITHIN_S = 5.0
 SLOW = {("plan", "for"), ("demo",), ("doctor",)}
 """Verbs that work for seconds where their words are right: a plan, a browser, a look at the machine."""

@@ -15,7 +15,7 @@ from capacity.caching.replay import read_prompts
 from capacity.calibration.prediction import Predicted, Prediction, read_prediction
 from capacity.plan import load_plan, write_plan
 from facts.stack import StackFile, read_stack, stack_json
-from host.errors import PeakdayError
+from host.errors import Exit, PeakdayError
 from loadgen.job import LoadJob, TargetSpec
 from loadgen.record import load_run
 from neuron_bench.importers.files import import_file
@@ -23,6 +23,7 @@ from neuron_bench.models.presets import shape_of
 from neuron_bench.record import load_bench
 from neuron_bench.step_model import read_step_model, write_step_model
 from peakday.account.invocation_log import read_logs
+from peakday.cli import main
 from peakday.gate.regression.noise import read_noise
 from scenarios.questions import read_questions
 from tests.capacity.models import step_model
@@ -30,12 +31,13 @@ from tests.dashboards.conftest import bench, run  # noqa: F401  fixtures
 from tests.dashboards.plans import make_plan
 from tests.test_bad_files import CONTENTS, VALUES
 
-EXAMPLES = int(os.environ.get("PEAKDAY_BAD_FILES", "10"))
+EXAMPLES = int(os.environ.get("PEAKDAY_BAD_FILES", "3"))
 FUZZ = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 
 CONFIG = {
     "model_type": "llama", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 100,
-    "num_key_value_heads": 2, "intermediate_size": 128, "head_dim": 16, "max_position_embeddings": 64, "torch_dtype": "bfloat16",
+    "num_key_value_heads": 2, "intermediate_size": 128, "head_dim": 16, "max_position_embeddings": 64,
+    "torch_dtype": "bfloat16",
 }  # fmt: skip
 CONVERSE = {
     "schemaType": "ModelInvocationLog", "timestamp": "2026-11-23T12:00:00Z", "modelId": "us.amazon.nova-pro-v1:0",
@@ -44,13 +46,16 @@ CONVERSE = {
     "output": {"outputTokenCount": 5, "outputBodyJson": {"metrics": {"latencyMs": 5}}},
 }  # fmt: skip
 AIPERF = {
-    "request_count": {"avg": 10.0}, "time_to_first_token": {"avg": 5.0, "p50": 5.0, "unit": "ms"},
+    "request_count": {"avg": 10.0},
+    "request_throughput": {"avg": 2.0}, "request_latency": {"avg": 9.0, "unit": "ms"},
+    "time_to_first_token": {"avg": 5.0, "p50": 5.0, "unit": "ms"},
     "input_config": {"endpoint": {"model_names": ["m"]}, "loadgen": {"concurrency": 4}},
 }  # fmt: skip
 VLLM = {
     "date": "20261123-120000", "model_id": "m",
     "num_prompts": 10, "completed": 10, "duration": 5.0, "mean_ttft_ms": 5.0,
-    "total_input_tokens": 50, "total_output_tokens": 100, "request_throughput": 2.0, "output_throughput": 20.0, "mean_tpot_ms": 5.0, "max_concurrency": 4, "p99_ttft_ms": 6.0,
+    "total_input_tokens": 50, "total_output_tokens": 100, "request_throughput": 2.0, "output_throughput": 20.0,
+    "mean_tpot_ms": 5.0, "max_concurrency": 4, "p99_ttft_ms": 6.0,
 }  # fmt: skip
 
 
@@ -100,7 +105,8 @@ def with_one_changed(draw, value):
 
 @st.composite
 def damaged(draw, document):
-    """A document with one to three parts changed, as bytes; at times cut off, or with bytes in it that are no text."""
+    """A document with one to three parts changed, as bytes; at times cut off,
+    or with bytes in it that are no text."""
     for _ in range(draw(st.integers(1, 3))):
         document = with_one_changed(draw, document)
     content = json.dumps(document).encode() + b"\n"
@@ -192,3 +198,43 @@ def test_a_damaged_table_is_values_or_one_line(tmp_path_factory, records, kind, 
     (copy / table).unlink()
     (copy / table).write_bytes(content)
     assert "\n" not in line_of(read, copy)
+
+
+VERBS = {
+    "run": [
+        ["report", "record"], ["export", "csv", "record"], ["export", "xlsx", "record"],
+        ["export", "prometheus", "record"],
+        ["compare", "record", "record"], ["list"], ["assistant", "quality", "record"],
+    ],
+    "bench": [
+        ["report", "record"], ["export", "csv", "record"], ["bench", "report", "record"],
+        ["compare", "record", "record"],
+        ["export", "llmd-report", "record"], ["list"],
+    ],
+    "plan": [
+        ["report", "record"], ["export", "csv", "record"], ["export", "xlsx", "record"],
+        ["export", "prometheus", "record"],
+        ["compare", "record", "record"], ["why", "record", "event_cost_usd"], ["list"],
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", VERBS)
+@given(data=st.data())
+@settings(max_examples=max(EXAMPLES // 5, 2), deadline=None, suppress_health_check=list(HealthCheck))
+def test_every_verb_on_a_damaged_record_ends_with_a_code_of_ours(
+    tmp_path_factory, monkeypatch, capsys, records, kind, data
+):
+    """What loads may still hold nonsense: a number far out, an empty list, a name that is none."""
+    _, folder, name = records[kind]
+    work = tmp_path_factory.mktemp("bad")
+    monkeypatch.chdir(work)
+    shutil.copytree(folder, work / "record", copy_function=os.link)
+    (work / "record" / name).unlink()
+    (work / "record" / name).write_bytes(data.draw(damaged(json.loads((folder / name).read_text()))))
+    words = data.draw(st.sampled_from(VERBS[kind]))
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code in set(Exit), words
+    assert "Traceback" not in capsys.readouterr().err, words
+    assert not list(work.rglob("*.part")), words
