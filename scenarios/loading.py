@@ -51,6 +51,30 @@ def load_scenario(name_or_path: str | Path, sets: Iterable[str] = (), models_fil
     for setting in settings:
         _apply(values, setting, where)
     _absolute_files(values, Path.cwd())
+    return _checked(values, where, settings, models_file)
+
+
+def scenario_of_text(text: str, name: str, folder: Path) -> Scenario:
+    """A scenario that is in no file yet: its YAML, what messages call it, and the folder it would be in.
+
+    Raises:
+        ScenarioError: one line with key, value and fix.
+    """
+    return _checked(values_of_text(text, name, folder), name, [], None)
+
+
+def values_of_text(text: str, name: str, folder: Path) -> dict[str, Any]:
+    """Its values with `extends` merged in; not yet checked against the schema.
+
+    Raises:
+        ScenarioError: no YAML mapping, or what it extends is not there.
+    """
+    values = _parsed(text, name)
+    _absolute_files(values, folder)
+    return _extended(values, name, folder, (name,))
+
+
+def _checked(values: dict[str, Any], where: str, settings: list[str], models_file: Path | None) -> Scenario:
     scenario = check(Scenario, values, where, settings=settings, error=ScenarioError)
     _check_against_facts(scenario, where, models_file)
     for user in _file_users(json_values(scenario)["demand"]):
@@ -129,13 +153,17 @@ def _read(name: str, folder: Path, chain: tuple[str, ...]) -> tuple[str, dict[st
     else:
         known = ", ".join(_library_names())
         raise ScenarioError(f"{name}: no such scenario; use a path to a .yaml file, or one of {known}")
+    return where, _extended(values, where, folder, (*chain, name))
+
+
+def _extended(values: dict[str, Any], where: str, folder: Path, chain: tuple[str, ...]) -> dict[str, Any]:
+    """Values laid over those of what they extend, read from `folder`."""
     parent = values.pop("extends", None)
     if parent is None:
-        return where, values
+        return values
     if not isinstance(parent, str):
         raise ScenarioError(f"{where}: extends: {parent!r} is no scenario; give a name or a path")
-    _, base = _read(parent, folder, (*chain, name))
-    return where, _merge(base, values)
+    return _merge(_read(parent, folder, chain)[1], values)
 
 
 def _text(path: Path, name: str) -> str:

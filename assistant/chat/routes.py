@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -14,6 +15,7 @@ import orjson
 
 from assistant.chat.shelf import Shelf
 from assistant.errors import RequestError
+from host.ports import is_loopback_url
 
 _TYPES = {
     "html": b"text/html; charset=utf-8",
@@ -22,14 +24,25 @@ _TYPES = {
 }
 _FILES = {"/": "page.html", "/chat.js": "chat.js", "/chat.css": "chat.css"}
 _PRODUCT = re.compile(r"/shop/products/([A-Za-z0-9_-]{1,40})")
+FRAMED_BY = "PEAKDAY_FRAMED_BY"
+"""Variable that names the one origin of this machine whose pages may frame the chat: `peakday serve` sets it."""
+
+
+def framed_by(environment: Mapping[str, str]) -> str:
+    """That origin as a policy names it; `'none'` where there is none, or what is named is no origin of this machine."""
+    origin = environment.get(FRAMED_BY, "")
+    return origin if re.fullmatch(r"http://[\w.:\[\]-]+", origin) and is_loopback_url(origin) else "'none'"
+
+
 HEADERS = [
     (b"content-security-policy", b"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-     b"img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),
+     b"img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors "
+     + framed_by(os.environ).encode()),
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"cache-control", b"no-store"),
 ]  # fmt: skip
-"""No script, style or connection but our own; no frame around it."""
+"""No script, style or connection but our own; no frame around it but that of `peakday serve`."""
 LOOK_S = 1.0
 """How often the stream looks whether something of the customer's changed."""
 

@@ -12,7 +12,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from host.errors import PeakdayError
-from peakday.serve import explain, home, running, what_if
+from peakday.serve import chat, event, explain, home, running, what_if
 from peakday.serve.desk import Desk
 from peakday.serve.pages import asset, message
 from peakday.serve.planning.planner import Planner
@@ -31,6 +31,12 @@ ROUTES = (
     Route("/what-if/why", what_if.chain),
     Route("/what-if/plan", what_if.keep_plan, methods=["POST"]),
     Route("/what-if/scenario", what_if.keep_scenario, methods=["POST"]),
+    Route("/event", event.event),
+    Route("/event/picture", event.picture),
+    Route("/event/save", event.save, methods=["POST"]),
+    Route("/chat", chat.chat),
+    Route("/chat/start", chat.start, methods=["POST"]),
+    Route("/chat/stop", chat.stop, methods=["POST"]),
     Route("/events", running.events),
     Route("/runs/{id}/end", running.have_end, methods=["POST"]),
     Route("/assets/{version}/{name}", asset),
@@ -47,6 +53,7 @@ def application(desk: Desk) -> ASGIApp:
     app.state.desk = desk
     app.state.watch = running.Watch()
     app.state.planner = Planner(desk.base)
+    app.state.chat = chat.Chat()
     return Protection(app, desk.rules)
 
 
@@ -57,6 +64,7 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
         yield
     finally:
         app.state.planner.close()
+        app.state.chat.stop()
 
 
 async def _absent(request: Request, _error: Exception) -> Response:

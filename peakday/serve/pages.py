@@ -19,6 +19,7 @@ ASSETS = {
     "serve.css": ("peakday", "serve/assets/serve.css", "text/css"),
     "serve.js": ("peakday", "serve/assets/serve.js", "text/javascript"),
     "what_if.js": ("peakday", "serve/assets/what_if.js", "text/javascript"),
+    "chat.js": ("peakday", "serve/assets/chat.js", "text/javascript"),
     "event.js": ("peakday", "serve/assets/event.js", "text/javascript"),
     "figures.js": ("peakday", "serve/assets/figures.js", "text/javascript"),
 }

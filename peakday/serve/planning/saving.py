@@ -7,10 +7,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from capacity.plan import Plan
 from host.atomic import write_text
+from host.yaml_text import dump_yaml
 from loadgen.record import load_run
 from peakday.plan.plan import write_plan_folder
 from peakday.records.folders import find_record, new_folder
@@ -74,5 +73,5 @@ _WHOLE = ("regions", "locales", "intents", "transitions", "clients", "peak_per_s
 
 
 def _yaml(question: Question, name: str, stated: dict[str, Any]) -> str:
-    body = yaml.safe_dump(stated, sort_keys=False, allow_unicode=True) if stated else ""
+    body = dump_yaml(stated) if stated else ""
     return f"# Saved from a what-if: {question.command}\nextends: {question.scenario}\nname: {name}\n{body}"
