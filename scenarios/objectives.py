@@ -43,6 +43,8 @@ class Fault(Part):
     """Something that breaks: from a moment on for a while, in a share of the calls it concerns.
 
     cold_cache: prompt caches forget everything at its start, and calls that it hits read nothing from them.
+    above_per_s: it strikes only calls beyond this rate, which grows with use that was sustained for `sustain_s`: an
+    unavailable model whose capacity has to be ramped (`peakday ramp`).
     """
 
     kind: Literal[
@@ -56,6 +58,8 @@ class Fault(Part):
     region: str | None = None
     delay_s: Seconds = 0.0
     factor: Positive = 1.0
+    above_per_s: Positive | None = None
+    sustain_s: SomeSeconds = 900.0
 
     def seen_from(self, start_s: float) -> Fault | None:
         """The fault on a clock that starts at this moment of the event: begun ones are cut, past ones None."""

@@ -1,4 +1,4 @@
-"""`run`: a load run, and its record."""
+"""`run`: a load run, and its record; `max-rate`, `sweep` and `ramp`: series of them."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example: peakday run smoke --rate 5/s --for 15s")(run)
     app.command("max-rate", epilog="Example: peakday max-rate smoke --from 2/s --to 16/s --for 20s")(max_rate)
     app.command(epilog="Example: peakday sweep smoke --from 1/s --to 6/s --steps 6 --for 60s")(sweep)
+    app.command(epilog="Example: peakday ramp smoke --to 4/s --hold 10s --look 5s --within 2m")(ramp)
     app.command("ladder", hidden=True, deprecated=True)(sweep)
 
 
@@ -162,3 +163,41 @@ def sweep(
         processes=processes, seed=seed,
     )  # fmt: skip
     Console(as_json).result(*run_sweep(runs, steps, Console(as_json, quiet)))
+
+
+def ramp(
+    scenario: ScenarioArgument,
+    sets: Sets = None,
+    to: Annotated[
+        str | None, typer.Option("--to", help="Target, interactions/s; the p90 of the scenario's peak if left out.")
+    ] = None,
+    hold: Annotated[str, typer.Option(help="How long a rate is held before half is added: 15m is AWS's rule.")] = "15m",
+    look: Annotated[str, typer.Option(help="How long a lower rate is looked at before it is held.")] = "1m",
+    within: Annotated[str, typer.Option(help="Load of the whole ramp; it ends with 4 where this is over.")] = "4h",
+    tolerance: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of calls that may meet a 503.")] = 0.0,
+    target: Targets = None,
+    model: typed.Model = None,
+    live: Live = False,
+    yes: Yes = False,
+    openai_url: OpenAIUrl = None,
+    budget_usd: typed.Budget = None,
+    processes: Processes = 1,
+    seed: Seed = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Raise a load by AWS's rule for Bedrock: start at the target, halve on 503, hold, add half, repeat."""
+    from peakday.quantities import duration_s, rate_per_s
+    from peakday.run.load import LoadOptions
+    from peakday.run.ramp import RampOptions, run_ramp
+
+    options = LoadOptions(
+        **typed.whom(target, model, openai_url, live, yes), budget_usd=budget_usd, processes=processes
+    )
+    target_per_s = rate_per_s(to, "--to") if to else None
+    lengths = duration_s(hold, "--hold"), duration_s(look, "--look"), duration_s(within, "--within")
+    console = Console(as_json, quiet)
+    asked = RampOptions(target_per_s, *lengths, tolerance)
+    code, text, data = run_ramp(scenario, sets or [], options, asked, seed, console)
+    console.result(text, data)
+    raise typer.Exit(code)

@@ -12,7 +12,7 @@ import botocore.exceptions
 import pytest
 from botocore.eventstream import ChecksumMismatch
 
-from emulator.faults import KINDS, Fault, FaultPlan, fault_from
+from emulator.faults import KINDS, CapacityRoom, Fault, FaultPlan, fault_from
 from tests.emulator.conftest import WORDS
 
 NOVA = "us.amazon.nova-pro-v1:0"
@@ -246,3 +246,19 @@ def test_every_kind_of_a_scenario_is_known():
     from scenarios.objectives import Fault as Scenario
 
     assert Scenario.model_fields["kind"].annotation.__args__ == KINDS
+
+
+def test_capacity_that_has_to_be_ramped_widens_with_sustained_use():
+    """Room for 2/s: calls at 4/s are refused every second time; 2/s for ten seconds opens 1.6 times as much."""
+    room = CapacityRoom(2.0, sustain_s=10.0)
+    first = [room.has_room(number / 4) for number in range(40)]
+    assert 19 <= sum(first) <= 21
+    assert room.has_room(10.0) in (True, False)
+    assert room.room_per_s == pytest.approx(3.2, abs=0.2)
+
+
+def test_a_fault_above_a_rate_leaves_calls_below_it_alone():
+    plan = FaultPlan([Fault("unavailable", length_s=1e9, above_per_s=3.0, sustain_s=1e6)], seed=1)
+    plan.change(t0_s=0.0)
+    assert not any(plan.strikes("m", "r", float(second)) for second in range(60))
+    assert sum("unavailable" in plan.strikes("m", "r", 100 + number / 10) for number in range(600)) > 300

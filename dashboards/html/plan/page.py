@@ -12,6 +12,7 @@ from dashboards.html.plan.chips import chip_panels
 from dashboards.html.plan.decisions import decision_panels
 from dashboards.html.plan.fallback_chain import beyond_panels
 from dashboards.html.plan.money import cost_panels, inputs_panel, purchase_panel, rejected_panel, sensitivity_panels
+from dashboards.html.plan.ramp import ramp_panels
 from dashboards.html.plan.why import why_part
 from dashboards.numbers.plan import plan_numbers
 from dashboards.numbers.run import Number, find
@@ -69,7 +70,7 @@ def plan_parts(plan: Plan) -> list[Part]:
         *_decisions(plan),
         Part("demand", "Demand", _demand_panels(plan)),
         Part("chips", "Chips", chip_panels(plan, numbers)),
-        Part("quota", "Quota", [_quota_panel(plan, numbers)]),
+        Part("quota", "Quota", [_quota_panel(plan, numbers), *ramp_panels(plan)]),
         Part("hits", "Prompt cache", [_hit_panel(plan, numbers)]),
         *_from_rows(plan, numbers),
         *_beyond(plan),
