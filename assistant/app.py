@@ -22,7 +22,7 @@ from assistant.requests import (
     parse_sessions,
     parse_ticks,
     parse_turn,
-    trace_id,
+    trace_context,
 )
 from assistant.sessions import Sessions
 from assistant.turn import Services, run_turn
@@ -138,9 +138,9 @@ class App:
         self, customer_id: str, request: TurnRequest, headers: Mapping[bytes, bytes], sink: EventSink
     ) -> None:
         """One turn; a model's failure becomes an error body, or an error event once the stream has begun."""
-        trace = trace_id(headers.get(b"traceparent", b"").decode("latin-1"))
+        trace_id, parent_id = trace_context(headers.get(b"traceparent", b"").decode("latin-1"))
         try:
-            await run_turn(self._services, customer_id, request, trace, sink)
+            await run_turn(self._services, customer_id, request, trace_id, sink, parent_id)
         except ModelError as error:
             # The provider's own words are the log's: they may name accounts, prompts or hosts.
             log.warning("a model failed: %s %s: %s", error.status, error.code, error)

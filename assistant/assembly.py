@@ -31,6 +31,8 @@ from assistant.tools.registry import TOOLS
 from assistant.tools.spec import ToolContext
 from assistant.turn import Services
 from facts.reader import quality
+from host.outbox import Outbox
+from wire.spans import TurnTrace
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ def assemble(
     classifier: Classifier | None,
     clocks: Clocks,
     store: Store | None = None,
+    spans: Outbox[TurnTrace] | None = None,
 ) -> Assistant:
     """The assistant of a stack over these model clients (by protocol); `store` None: the stack's sqlite file."""
     metrics = Metrics()
@@ -98,7 +101,10 @@ def assemble(
         tool_context=tool_context,
         clock=clocks.process_s,
         now_s=clocks.epoch_s,
+        spans=spans,
     )
+    if spans is not None:
+        metrics.watch_spans(spans)
     sessions = Sessions(secrets.token_bytes(32))
     shelf = Shelf(catalogue, store, rules, tool_context)
     payments = local_payments(stack.store, catalogue)

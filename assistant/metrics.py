@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from host.outbox import Outbox
 
 if TYPE_CHECKING:
     from assistant.autobuy.buyer import Bought
@@ -21,6 +25,18 @@ _TOKEN_TYPES = (
     ("cache_write_1h", "cache_write_tokens_1h"),
     ("output", "output_tokens"),
 )
+
+
+class _Spans(Collector):
+    """Counts that the outbox keeps."""
+
+    def __init__(self, outbox: Outbox[Any]) -> None:
+        self._outbox = outbox
+
+    def collect(self) -> Iterator[Metric]:
+        """Spans that a receiver took, and those lost: refused, or put into a full outbox."""
+        yield CounterMetricFamily("assistant_spans_sent", "Spans that the receiver took", self._outbox.sent)
+        yield CounterMetricFamily("assistant_spans_dropped", "Spans lost before a receiver", self._outbox.dropped)
 
 
 class Metrics:
@@ -118,6 +134,10 @@ class Metrics:
             buckets=(0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0),
             registry=registry,
         )
+
+    def watch_spans(self, outbox: Outbox[Any]) -> None:
+        """Show what became of the spans of turns."""
+        self._registry.register(_Spans(outbox))
 
     def observe_call(self, call: Mapping[str, Any]) -> None:
         """Count one model call from its `usage` row."""

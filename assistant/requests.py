@@ -20,7 +20,7 @@ TICKS_MAX = 10_000
 _ID = re.compile(r"[A-Za-z0-9_.:-]{1,80}")
 _LOCALE = re.compile(r"[a-z]{2}_[A-Z]{2}")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
-_TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+_TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 _IMAGE_FORMATS = ("png", "jpeg", "gif", "webp")
 _TURN_KEYS = frozenset(
     {"interaction_id", "turn_index", "message", "locale", "region", "page", "images", "confirm"}
@@ -125,10 +125,10 @@ def _tick(tick: Any) -> tuple[str, float]:
     return _matching({"ticks.product_id": tick["product_id"]}, "ticks.product_id", _ID, "a product id"), float(price)
 
 
-def trace_id(traceparent: str | None) -> str:
-    """The trace id of a W3C `traceparent` header, or a new one."""
+def trace_context(traceparent: str | None) -> tuple[str, str]:
+    """Trace id and parent span id of a W3C `traceparent` header; a new trace without a parent where there is none."""
     match = _TRACEPARENT.fullmatch(traceparent or "")
-    return match[1] if match else os.urandom(16).hex()
+    return (match[1], match[2]) if match else (os.urandom(16).hex(), "")
 
 
 def _object(body: bytes) -> Mapping[str, Any]:

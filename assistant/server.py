@@ -29,11 +29,15 @@ from assistant.models.connections import connect
 from assistant.router import classifier
 from assistant.settings import Stack, read_stack
 from assistant.shop.catalogue import Catalogue
+from host.outbox import Outbox
 from host.ports import PortError, listen
 from host.processes import ParentWatch
 from host.redaction import keep_private
+from wire.spans import TurnTrace
 
 DRAIN_S = 2
+SPANS_WITHIN_S = 1.0
+log = logging.getLogger("assistant")
 _WATCH_S = 0.5
 
 
@@ -89,7 +93,8 @@ async def _serve(stack: Stack, listener: socket.socket, metrics_fd: int | None =
     clocks = Clocks(time.perf_counter, time.time, world_clock(catalogue.started_at))
     catalogue.search("warm", 1)
     clients = connect(stack)
-    assistant = assemble(stack, catalogue, clients, classifier.load(), clocks)
+    spans = _spans(stack)
+    assistant = assemble(stack, catalogue, clients, classifier.load(), clocks, spans=spans)
     buyer = BuyerThread(
         stack.store, stack.catalogue, lambda: clocks.world().timestamp(), assistant.services.metrics.observe_purchase
     )
@@ -119,7 +124,22 @@ async def _serve(stack: Stack, listener: socket.socket, metrics_fd: int | None =
         for client in clients.values():
             await client.close()
         buyer.stop()
+        if spans is not None:
+            await asyncio.to_thread(spans.close, SPANS_WITHIN_S)
+            if spans.dropped:
+                log.warning("%d spans were not taken by the receiver, %d were", spans.dropped, spans.sent)
         assistant.close()
+
+
+def _spans(stack: Stack) -> Outbox[TurnTrace] | None:
+    """Where turns go as spans, started; opentelemetry is loaded only where a receiver was named."""
+    if stack.otlp is None:
+        return None
+    from assistant.telemetry import span_outbox
+
+    spans = span_outbox(stack, stack.otlp)
+    spans.start()
+    return spans
 
 
 class _Server(uvicorn.Server):

@@ -10,7 +10,7 @@ from assistant.errors import AssistantError
 from facts import reader
 from facts import stack as stacks
 from facts.decoding import FactsError
-from facts.stack import Grant, StackFile, Switches
+from facts.stack import Grant, Otlp, ScenarioName, StackFile, Switches
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,8 @@ class Stack:
     quality_file: Path | None = None
     quotas: Mapping[str, Grant] = field(default_factory=dict)
     control_token: str | None = None
+    otlp: Otlp | None = None
+    scenario: ScenarioName | None = None
 
     def bedrock_endpoint(self, region: str) -> str:
         """The Converse endpoint of a region: the stack's own, or AWS's."""
@@ -78,6 +80,8 @@ def _stack(file: StackFile) -> Stack:
         catalogue=data.catalogue,
         store=data.store,
         quality_file=file.quality_file,
+        otlp=file.otlp,
+        scenario=file.scenario,
         quotas=file.quotas,
         control_token=file.control_token,
     )

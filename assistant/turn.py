@@ -28,6 +28,8 @@ from assistant.router.route import MessageRouter, Route
 from assistant.settings import Stack
 from assistant.toolbox import Toolbox, ToolRun
 from assistant.tools.spec import Tool, ToolContext
+from host.outbox import Outbox
+from wire.spans import ToolUsed, TurnTrace
 
 _TAGS = re.compile(r"<(?=\s*/?\s*(?:today|page|prefetch|confirmed|declined)\b)", re.IGNORECASE)
 _UNFINISHED = "I could not finish looking into this. Please ask me again, perhaps for one thing at a time."
@@ -65,10 +67,16 @@ class Services:
     tool_context: Callable[[str, str], ToolContext]  # customer id, locale
     clock: Callable[[], float]  # seconds of the process, for durations
     now_s: Callable[[], float]  # seconds since the epoch, for tokens
+    spans: Outbox[TurnTrace] | None = None  # where turns go as spans; None: nowhere
 
 
-async def run_turn(services: Services, customer_id: str, request: TurnRequest, trace_id: str, sink: Sink) -> None:
+async def run_turn(
+    services: Services, customer_id: str, request: TurnRequest, trace_id: str, sink: Sink, parent_id: str = ""
+) -> None:
     """Answer one turn into the sink.
+
+    Args:
+        parent_id: span id of whoever asked; empty where it named none.
 
     Raises:
         RequestError: refused before anything was sent.
@@ -78,8 +86,9 @@ async def run_turn(services: Services, customer_id: str, request: TurnRequest, t
     if conversation.busy:
         raise RequestError(409, "turn_in_progress", "this interaction's previous turn is still being answered")
     conversation.busy = True
+    turn = _Turn(services, customer_id, request, trace_id, sink, conversation.fork(), parent_id)
+    error: BaseException | None = None
     try:
-        turn = _Turn(services, customer_id, request, trace_id, sink, conversation.fork())
         try:
             async with asyncio.timeout(services.stack.switches.limits.wall_s):
                 await turn.run()
@@ -88,8 +97,14 @@ async def run_turn(services: Services, customer_id: str, request: TurnRequest, t
         finally:
             await turn.send_usage()
         services.conversations.put(customer_id, request.interaction_id, turn.conversation)
+    except BaseException as failure:
+        error = failure
+        raise
     finally:
         conversation.busy = False
+        if services.spans is not None:
+            trace = turn.trace(error)
+            services.spans.put(trace, trace.parts)
 
 
 @dataclass(slots=True)
@@ -100,7 +115,9 @@ class _Turn:
     trace_id: str
     sink: Sink
     conversation: Conversation
+    parent_id: str = ""
     started_s: float = 0.0
+    started_unix_s: float = 0.0
     route: Route | None = None
     route_s: float = 0.0
     prefetch_s: float = 0.0
@@ -114,9 +131,10 @@ class _Turn:
     log: CallLog = field(default_factory=lambda: CallLog(0.0))
     answer: list[str] = field(default_factory=list)
     cited: dict[str, None] = field(default_factory=dict)
+    tools_used: list[ToolUsed] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.started_s = self.services.clock()
+        self.started_s, self.started_unix_s = self.services.clock(), self.services.now_s()
         self.log.started_s = self.started_s
         regions = self.services.stack.regions
         self.region = self.request.region if self.request.region in regions else regions[0]
@@ -309,6 +327,10 @@ class _Turn:
             runs = [await toolbox.use(use) for use in uses]
         for run in runs:
             last = run is runs[-1]
+            if self.services.spans is not None:
+                use = run.use
+                used = ToolUsed(use.name, use.tool_use_id, number, run.start_s, run.duration_s, run.status)
+                self.tools_used.append(used)
             self.services.metrics.tool_s.labels(_metric_name(self.services.tools, run), run.status).observe(
                 run.duration_s
             )
@@ -372,6 +394,29 @@ class _Turn:
                 "pending_confirmation": pending,
                 "e2e_s": self.services.clock() - self.started_s,
             },
+        )
+
+    def trace(self, error: BaseException | None) -> TurnTrace:
+        """The turn as it ended, for spans: no word of the customer's, the store's or a model's is in it."""
+        route, request = self.route, self.request
+        known = {"peakday.intent": route.intent, "peakday.complexity": route.complexity} if route else {}
+        return TurnTrace(
+            trace_id=self.trace_id,
+            parent_id=self.parent_id,
+            started_unix_s=self.started_unix_s,
+            duration_s=self.services.clock() - self.started_s,
+            error=None if error is None else str(getattr(error, "code", type(error).__name__)),
+            attributes={
+                "gen_ai.conversation.id": request.interaction_id,
+                "peakday.turn_index": request.turn_index,
+                "peakday.route": self.model_key,
+                "peakday.region": self.region,
+                "peakday.guard_action": self.guard_action,
+                "peakday.simulated": self.log.simulated,
+                **known,
+            },
+            calls=tuple(self.log.rows),
+            tools=tuple(self.tools_used),
         )
 
     def _meta(self, simulated: bool) -> dict[str, Any]:

@@ -218,6 +218,15 @@ class ScenarioName(_Block):
 
 
 @dataclass(frozen=True, config=_CHECKED)
+class Otlp(_Block):
+    """Where spans go: an OTLP/HTTP receiver, at the addresses that its host was resolved to. `run_id`: of one run."""
+
+    url: str
+    addresses: tuple[str, ...] = ()
+    run_id: str | None = None
+
+
+@dataclass(frozen=True, config=_CHECKED)
 class StackFile(_Block):
     """Everything both children read at start. It holds no credentials but its own control token.
 
@@ -238,6 +247,7 @@ class StackFile(_Block):
     data: DataFiles = field(default_factory=DataFiles)
     profiles: Path | None = None
     quality_file: Path | None = None
+    otlp: Otlp | None = None
     control_token: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{16,200}$")] | None = None
 
 

@@ -437,6 +437,7 @@ class RunInfo:
     commit: str | None = None
     host: Mapping[str, Any] | None = None  # as the system names them: shown, and compared as a whole
     finished_utc: str | None = None
+    t0_utc: str | None = None
     interrupted: bool | None = None
     aborted: str | None = None
     clock: Mapping[str, WorkerClock] | None = None

@@ -58,6 +58,7 @@ def finish_record(
         _with_results(run.info, job, run, live, killed, emulator, system_end),
         state=FINISHED,
         finished_utc=datetime.now(UTC).isoformat(),
+        t0_utc=_utc(live.get("t0_unix_s")),
         interrupted=interrupted,
         aborted=live.get("aborted"),
         clock={number: WorkerClock(**clock) for number, clock in live.get("workers", {}).items()},
@@ -71,6 +72,10 @@ def finish_record(
     job.without_secrets().write(job.folder / "job.json")
     (job.folder / "live.json").unlink(missing_ok=True)
     return info
+
+
+def _utc(unix_s: float | None) -> str | None:
+    return None if unix_s is None else datetime.fromtimestamp(unix_s, UTC).isoformat()
 
 
 def _warnings(job: LoadJob, live: Mapping[str, Any], interrupted: bool) -> list[str]:

@@ -57,6 +57,7 @@ class Coordinator:
         self._failed: dict[str, str] = {}
         self._state = "waiting"
         self._started_s = 0.0
+        self._t0_unix_s: float | None = None
         self._notes: list[str] = []
         self._aborted: str | None = None
         self._refused: str | None = None
@@ -133,6 +134,7 @@ class Coordinator:
         if self._all_ready() and self._state == "waiting":
             self._state = "running"
             self._started_s = time.monotonic() + GO_DELAY_S
+            self._t0_unix_s = time.time() + GO_DELAY_S
             for node_id in self._ready:
                 self._runner.send_message("peakday_go", {"delay_s": GO_DELAY_S}, client_id=node_id)
             if self._job.emulator_url is not None:
@@ -296,6 +298,7 @@ class Coordinator:
         return {
             "state": self._state,
             "master_pid": os.getpid(),
+            "t0_unix_s": self._t0_unix_s,
             "elapsed_s": time.monotonic() - self._started_s if self._started_s else None,
             "asked_s": max((one.get("asked_s", 0.0) for one in snapshots.latest.values()), default=0.0),
             "counters": snapshots.counters(),

@@ -12,6 +12,7 @@ from loadgen.job import LoadJob, TargetSpec
 from loadgen.schedule.session import SessionState
 from loadgen.transport.answer import Answer
 from loadgen.transport.connection import Endpoint
+from wire.spans import root_span_id
 
 Fetch = Callable[[bytes], tuple[int, bytes]]
 """Send one request on the target's own connections and wait for status and body; in a greenlet, never a callback."""
@@ -64,9 +65,10 @@ class RequestTemplate:
 
     def fill(self, body: bytes, more: bytes = b"") -> tuple[bytes, str]:
         """The request and its trace id; `more` is whole header lines."""
-        ids = f"{self._random.getrandbits(192):048x}"
-        lines = f"traceparent: 00-{ids[:32]}-{ids[32:]}-01\r\nContent-Length: {len(body)}\r\n\r\n"
-        return b"".join((self._head, more, lines.encode(), body)), ids[:32]
+        trace_id = f"{self._random.getrandbits(128):032x}"
+        span_id = root_span_id(trace_id)
+        lines = f"traceparent: 00-{trace_id}-{span_id}-01\r\nContent-Length: {len(body)}\r\n\r\n"
+        return b"".join((self._head, more, lines.encode(), body)), trace_id
 
 
 def post(where: Endpoint, path: str, body: bytes, headers: Mapping[str, str]) -> bytes:
@@ -83,5 +85,6 @@ def trace_headers(trace_id: str, span_id: str) -> dict[str, str]:
 
 
 def new_trace(random: Random) -> tuple[str, str]:
-    """A trace id and a span id."""
-    return random.randbytes(16).hex(), random.randbytes(8).hex()
+    """A trace id and a span id, which follows from it: so the record of a turn needs the one alone."""
+    trace_id = random.randbytes(16).hex()
+    return trace_id, root_span_id(trace_id)

@@ -70,6 +70,7 @@ def run(
     scrape: typed.Scrape = None,
     web: typed.Web = None,
     keep_text: typed.KeepText = False,
+    otlp: typed.OtlpUrl = None,
     fail_on: typed.FailOn = None,
     details: Details = False,
     out: Out = None,
@@ -92,7 +93,7 @@ def run(
         **typed.how_much(window, rate, for_, scale, arrivals, users),
         **typed.by_whom(processes, master, workers, master_bind, master_port, insecure_network),
         fail_on_slo=typed.fails_on(fail_on),
-        **typed.beside(quotas, budget_usd, metrics_port, metrics_host, scrape, web, keep_text, out),
+        **typed.beside(quotas, budget_usd, metrics_port, metrics_host, scrape, web, keep_text, otlp, out),
     )
     printing = Printing(Console(as_json, quiet), dry_run, details)
     raise typer.Exit(run_command(scenario, sets or [], options, printing, seed))

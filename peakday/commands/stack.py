@@ -35,6 +35,7 @@ def up(
     ] = None,
     metrics_host: typed.MetricsHost = "127.0.0.1",
     insecure_network: typed.InsecureNetwork = False,
+    otlp: typed.OtlpUrl = None,
     live: Live = False,
     yes: Yes = False,
     openai_url: OpenAIUrl = None,
@@ -50,7 +51,7 @@ def up(
     metrics = None if metrics_port is None else MetricsAt(metrics_host, metrics_port)
     stay_up(
         scenario, sets or [], Consent(live, yes), openai_url, port=port, metrics=metrics, insecure=insecure_network,
-        seed=seed, conversations=conversations, console=Console(as_json, quiet),
+        otlp=otlp, seed=seed, conversations=conversations, console=Console(as_json, quiet),
     )  # fmt: skip
 
 

@@ -56,6 +56,7 @@ class LoadOptions:
     metrics_host: str = "127.0.0.1"
     scrape: tuple[str, ...] = ()
     web_port: int | None = None
+    otlp: str | None = None
     out: Path | None = None
     consent: Consent = NO_CONSENT
     openai_url: str | None = None

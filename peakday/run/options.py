@@ -82,6 +82,10 @@ Scrape = Annotated[
     list[str] | None, typer.Option("--scrape", metavar="URL", help="Prometheus page to keep in the record; repeatable.")
 ]
 Web = Annotated[int | None, typer.Option("--web", metavar="PORT", help="Locust's own page on this loopback port.")]
+OtlpUrl = Annotated[
+    str | None,
+    typer.Option("--otlp", metavar="URL", help="Send spans to this OTLP/HTTP receiver; needs the extra otel."),
+]
 FailOn = Annotated[
     str | None, typer.Option("--fail-on", metavar="slo", help="slo: exit 1 where an SLO is surely missed.")
 ]
@@ -177,6 +181,7 @@ def beside(
     scrape: list[str] | None,
     web: int | None,
     keep_text: bool,
+    otlp: str | None,
     out: Path | None,
 ) -> dict[str, Any]:
     """What bounds the run, shows it and keeps it."""
@@ -188,5 +193,6 @@ def beside(
         "scrape": tuple(scrape or ()),
         "web_port": web,
         "keep_text": keep_text,
+        "otlp": otlp,
         "out": out,
     }

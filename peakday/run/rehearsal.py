@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from dashboards.terminal import run_answer, run_summary
+from facts.stack import Otlp
 from host.errors import Exit
 from host.ports import listen
 from loadgen.job import Load, LoadJob
@@ -22,6 +24,7 @@ from peakday.console import Console
 from peakday.errors import CommandError
 from peakday.guard import (
     Named,
+    Target,
     admit,
     check_allowed,
     check_answers,
@@ -32,7 +35,7 @@ from peakday.guard import (
     is_paid_api,
     parse_targets,
 )
-from peakday.records.folders import relative
+from peakday.records.folders import new_folder, relative
 from peakday.run.estimate import budget_line, dollars, estimate_lines
 from peakday.run.load import (
     LoadOptions,
@@ -47,6 +50,7 @@ from peakday.run.load import (
 from peakday.run.progress import watching
 from peakday.run.quota_check import throttle_lines
 from peakday.run.slo_table import any_missed, slo_data, slo_lines
+from peakday.run.spans import export_run, named_receiver, receiver
 from peakday.stack.local import RealModels
 from peakday.stack.real_models import on_real_models, own_models, real_models
 from peakday.stack.resolved import Resolved, open_stack, resolve
@@ -62,7 +66,7 @@ class Rehearsal:
 
     Attributes:
         targets: what is driven; empty: our own stack, on `real` models where that is set. pages: what is scraped.
-        left_out: a line for each thing that real models do without.
+        left_out: a line for each thing that real models do without. spans_to: where spans go.
     """
 
     resolved: Resolved
@@ -72,6 +76,7 @@ class Rehearsal:
     pages: tuple[Named, ...]
     real: RealModels | None
     left_out: tuple[str, ...]
+    spans_to: Named | None = None
 
 
 @dataclass(frozen=True)
@@ -127,6 +132,7 @@ def prepare(scenario: str, sets: Sequence[str], options: LoadOptions, seed: int 
         check_allowed(target, config)
     for page in pages:
         check_allowed(page, config, "--scrape")
+    spans_to = named_receiver(options.otlp) if options.otlp is not None else None
     resolved, real = resolve(scenario, sets, seed), None
     left_out: list[str] = []
     if targets:
@@ -134,7 +140,8 @@ def prepare(scenario: str, sets: Sequence[str], options: LoadOptions, seed: int 
     elif options.consent.live:
         real = real_models(options.openai_url)
         resolved, left_out = on_real_models(resolved, real)
-    return Rehearsal(resolved, options, load_of(resolved, options), tuple(targets), tuple(pages), real, tuple(left_out))
+    load = load_of(resolved, options)
+    return Rehearsal(resolved, options, load, tuple(targets), tuple(pages), real, tuple(left_out), spans_to)
 
 
 def dry_run(rehearsal: Rehearsal) -> tuple[str, dict[str, Any]]:
@@ -163,18 +170,45 @@ def rehearse(rehearsal: Rehearsal, console: Console) -> Outcome:
     paid = rehearsal.real is not None or any(is_paid_api(target) for target in rehearsal.targets)
     if paid:  # before so much as a name is looked up
         ask_first(rehearsal, console)
-    config, load, options = load_config(), rehearsal.load, rehearsal.options
+    config = load_config()
     targets = [admit(named, config) for named in rehearsal.targets]
     pages = [admit(named, config, "--scrape") for named in rehearsal.pages]
     for target in (*targets, *(admit(named, config, "--openai-url") for named in own_models(rehearsal.real))):
         check_answers(target)
     if not paid and any(costs_money(target, config) for target in targets):
         ask_first(rehearsal, console)
+    options, spans = spans_of(rehearsal)
+    outcome = offered(replace(rehearsal, options=options), targets, pages, spans, console)
+    if spans is not None:
+        console.say(export_run(Path(outcome.run_dir), spans))
+    return outcome
+
+
+def spans_of(rehearsal: Rehearsal) -> tuple[LoadOptions, Otlp | None]:
+    """Where spans go, if anywhere; the run's folder is then named before its stack starts, which is told of it.
+
+    Raises:
+        CommandError: the receiver does not answer (exit 5).
+    """
+    options = rehearsal.options
+    if rehearsal.spans_to is None:
+        return options, None
+    out = options.out or new_folder("runs", rehearsal.resolved.scenario.name, datetime.now(UTC))
+    return replace(options, out=out), receiver(rehearsal.spans_to, out.name)
+
+
+def offered(
+    rehearsal: Rehearsal, targets: list[Target], pages: list[Target], spans: Otlp | None, console: Console
+) -> Outcome:
+    """Make the run, on what was named or on a local stack that is started and stopped around it."""
+    load, options = rehearsal.load, rehearsal.options
     if targets:
         return run_job(make_job(load, options, on_targets(targets, options, pages)), console)
     by_event = options.arrivals is None and options.rate_per_s is None
     start_s = load.window[0] if by_event else 0.0
-    with open_stack(rehearsal.resolved, window_start_s=start_s, real=rehearsal.real, console=console) as stack:
+    with open_stack(
+        rehearsal.resolved, window_start_s=start_s, real=rehearsal.real, otlp=spans, console=console
+    ) as stack:
         outcome = run_job(make_job(load, options, on_stack(stack, pages)), console, stack.ended)
         ratio = rehearsal.resolved.scenario.assistant.judge_ratio
         keep_sample(stack, Path(outcome.run_dir), judge_ratio=ratio, keep_text=options.keep_text, console=console)

@@ -17,6 +17,7 @@ from peakday.console import Console
 from peakday.errors import CommandError
 from peakday.guard import admit, check_answers, check_metrics_bind
 from peakday.run.load import LoadOptions, load_of
+from peakday.run.spans import named_receiver, receiver
 from peakday.stack.local import MetricsAt, RealModels, Stack
 from peakday.stack.real_models import on_real_models, own_models, real_models
 from peakday.stack.resolved import Resolved, open_stack, resolve
@@ -34,6 +35,7 @@ def stay_up(
     port: int,
     metrics: MetricsAt | None = None,
     insecure: bool = False,
+    otlp: str | None = None,
     seed: int | None,
     conversations: Path | None = None,
     console: Console,
@@ -51,6 +53,7 @@ def stay_up(
         read_conversations(conversations)
         if consent.live:
             raise CommandError("--conversations: real models answer by themselves; leave it out, or --live")
+    spans_to = named_receiver(otlp) if otlp is not None else None
     resolved = resolve(scenario, sets, seed)
     if conversations is not None:
         resolved = replace(resolved, world=replace(resolved.world, conversations=conversations.resolve()))
@@ -59,7 +62,8 @@ def stay_up(
         for named in own_models(real):
             check_answers(admit(named, load_config(), "--openai-url"))
         resolved = agreed(resolved, real, consent, console)
-    with open_stack(resolved, port=port, real=real, metrics=metrics, console=console) as stack:
+    spans = receiver(spans_to) if spans_to is not None else None
+    with open_stack(resolved, port=port, real=real, metrics=metrics, otlp=spans, console=console) as stack:
         pages = {"metrics": dict(stack.metrics)} if stack.metrics else {}
         console.result(address_lines(stack, resolved), {**stack.endpoints, "models": dict(stack.models), **pages})
         console.say("ready; Ctrl-C stops it")

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from facts import reader
-from facts.stack import DataFiles, Endpoints, ScenarioName, StackFile, stack_json
+from facts.stack import DataFiles, Endpoints, Otlp, ScenarioName, StackFile, stack_json
 from host import processes
 from host.control_token import new_token, published
 from host.ports import listen
@@ -125,6 +125,7 @@ def local_stack(
     real: RealModels | None = None,
     quality_file: Path | None = None,
     metrics: MetricsAt | None = None,
+    otlp: Otlp | None = None,
 ) -> Iterator[Stack]:
     """Start the stack, yield it when its children are ready, and stop it whatever happens.
 
@@ -135,6 +136,7 @@ def local_stack(
         real: endpoints of real models, in place of the emulator.
         quality_file: judged quality for the policy, in place of the shares that facts assumes.
         metrics: an address of this machine at which health and metrics alone are served too.
+        otlp: where the assistant sends the spans of its turns.
 
     Raises:
         PortError: a port is taken.
@@ -152,6 +154,7 @@ def local_stack(
             ),
             quality_file=quality_file.resolve() if quality_file else None,
             control_token=token,
+            otlp=otlp,
             profiles=folder / "profiles.yaml" if profiles is not None else None,
         )
         if profiles is not None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from facts.stack import Otlp
 from peakday.config import load_config, quality_file
 from peakday.console import Console
 from peakday.records.folders import cache_folder
@@ -44,6 +45,7 @@ def open_stack(
     window_start_s: float = 0.0,
     real: RealModels | None = None,
     metrics: MetricsAt | None = None,
+    otlp: Otlp | None = None,
     console: Console,
 ) -> Iterator[Stack]:
     """Keep the local stack of a scenario up inside the block; with `real`, the assistant alone on those models."""
@@ -60,5 +62,6 @@ def open_stack(
         real=real,
         quality_file=quality_file(load_config()),
         metrics=metrics,
+        otlp=otlp,
     ) as stack:
         yield stack

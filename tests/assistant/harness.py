@@ -93,6 +93,7 @@ class Harness:
         assistant: dict[str, Any] | None = None,
         classifier: Any = None,
         backend: Any = None,
+        spans: Any = None,
         **stack: Any,
     ) -> None:
         self.model = ScriptedModel()
@@ -116,7 +117,7 @@ class Harness:
         self.world = datetime.fromisoformat(NOW)
         clocks = Clocks(lambda: self.clock_s, lambda: self.now_s, lambda: self.world)
         clients = {"converse": self.model, "openai": self.model}
-        self.parts = assemble(self.stack, Catalogue(catalogue), clients, classifier, clocks, backend)
+        self.parts = assemble(self.stack, Catalogue(catalogue), clients, classifier, clocks, backend, spans)
         self.app, self.services, self.store = self.parts.app, self.parts.services, self.parts.store
         self.metrics, self.rules = self.services.metrics, self.parts.rules
 
