@@ -27,6 +27,7 @@ from types import FrameType
 from typing import Any
 
 from host import processes
+from host.errors import Exit
 from host.ports import free_port
 from host.redaction import shown_url
 from loadgen import control
@@ -362,7 +363,7 @@ def _watch(
         if children.system_end is None and (end := system_ended()) is not None:
             children.system_end = SystemEnd(end, (live or {}).get("elapsed_s") or 0.0)
             if live is None or live["state"] == "waiting":
-                raise LoadError(f"{end}, before the start; see its log")
+                raise LoadError(f"{end}, before the start; see its log", Exit.ENVIRONMENT)
             with contextlib.suppress(BrokenPipeError):
                 os.write(children.control_fd, b"stop\n")
         if running_s is None:
@@ -407,10 +408,10 @@ def _check_started(job: LoadJob, children: _Children, live: dict[str, Any] | Non
     if children.killed:
         number, end = next(iter(children.killed.items()))
         line = children.workers[number].last_log_line() or f"its log is empty; see {job.folder / 'logs'}"
-        raise LoadError(f"load {str(end).removeprefix('the ')} before the start: {line}")
+        raise LoadError(f"load {str(end).removeprefix('the ')} before the start: {line}", Exit.ENVIRONMENT)
     limit_s = REMOTE_START_WITHIN_S if job.remote_workers else START_WITHIN_S
     if waited_s > limit_s:
-        raise LoadError(f"load workers were not ready after {limit_s:g} s; see {job.folder / 'logs'}")
+        raise LoadError(f"load workers were not ready after {limit_s:g} s; see {job.folder / 'logs'}", Exit.ENVIRONMENT)
 
 
 def read_live(folder: Path) -> dict[str, Any] | None:

@@ -92,6 +92,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if known is None:
             raise
         code = _fail(*known)
+    if arguments is None:  # a process of its own, and all is cleaned up: a second Ctrl-C changes no exit code
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
     sys.exit(int(code or 0))
 
 

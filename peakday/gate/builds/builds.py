@@ -14,14 +14,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from host import processes
 from host.environment import git
-from host.errors import Exit
+from host.errors import Exit, PeakdayError
 from host.fetch import FetchError, fetch
 from host.ports import free_port
 from peakday.config import load_config
@@ -47,6 +47,7 @@ class Running:
     """A system that is up. `targets`: KIND=URL to drive, empty where `stack` is driven. `cpu_s`: known once stopped.
 
     unpaid: free by its owner's word.
+    ended: how and when the process that we started ended; None while it runs, and where it is none of ours.
     """
 
     targets: tuple[str, ...] = ()
@@ -54,6 +55,7 @@ class Running:
     stack: Stack | None = None
     cpu_s: float | None = None
     unpaid: bool = False
+    ended: Callable[[], processes.End | None] = lambda: None
 
 
 @dataclass(frozen=True)
@@ -235,14 +237,18 @@ def _filled(text: str, values: Mapping[str, str]) -> str:
 def _running(
     name: str, command: list[str], folder: Path, environment: Mapping[str, str], *, stdout: bool = False
 ) -> Iterator[tuple[processes.Child, Running]]:
-    """A system that is starting; an error of its start ends with its last log line."""
-    system = Running()
+    """A system that is starting; an error of its start ends with its last log line, one after its end names the end."""
     child = processes.start(name, command, folder=folder, environment={**os.environ, **environment}, stdout=stdout)
+    system = Running(ended=child.poll)
     with processes.running(child, STOP_WITHIN_S):
         try:
             yield child, system
         except CommandError as error:
             raise CommandError(child.explain(str(error)), error.exit_code) from None
+        except PeakdayError as error:
+            if (end := child.poll()) is None:
+                raise
+            raise CommandError(child.explain(f"{end} ({error})"), Exit.ENVIRONMENT) from None
     system.cpu_s = child.cpu_s
 
 

@@ -153,7 +153,7 @@ def load_once(build: Build, resolved: Resolved, runs: Runs, *, number: int, out:
     """
     loop_cpu_s, loop_wall_s = calibration_loop()
     with build.up() as running:
-        outcome = run_job(_job(build, running, resolved, runs, number, out), Console(quiet=True))
+        outcome = run_job(_job(build, running, resolved, runs, number, out), Console(quiet=True), running.ended)
     if outcome.exit_code == Exit.INTERRUPTED:
         raise KeyboardInterrupt
     record = load_run(outcome.run_dir)

@@ -3,12 +3,14 @@
 import os
 import subprocess
 import sys
+import time
 import urllib.request
 from pathlib import Path
 
+import psutil
 import pytest
 
-from host.errors import Exit
+from host.errors import Exit, PeakdayError
 from host.processes import group_members
 from peakday.errors import CommandError
 from peakday.gate.builds.builds import Build, here_identity, run_build, worktree
@@ -191,3 +193,22 @@ def test_a_build_that_lacks_the_scenario_says_so(tmp_path):
     """A file that was never committed is in no worktree."""
     said = Build("baseline", "x", folder=tmp_path, scenario="mine.yaml").scenario_there()
     assert "mine.yaml" in said
+
+
+def test_a_system_that_dies_while_it_is_driven_is_named_with_time_and_signal(tmp_path):
+    """`ended` tells the run, which is then invalid; an error of what asks it becomes an error of the environment."""
+    dies = f"exec {sys.executable} -m http.server {{port}} --bind 127.0.0.1"
+    build = Build("here", "x", tmp_path, sut=Sut(start=dies, ready="http://127.0.0.1:{port}/"))
+    with (
+        pytest.raises(
+            CommandError, match=r"system under test ended: killed by SIGKILL at \d\d:.*UTC.*no answer"
+        ) as error,
+        build.up() as running,
+    ):
+        assert running.ended() is None
+        (server,) = (process for process in psutil.Process().children() if "http.server" in process.cmdline())
+        server.kill()
+        while running.ended() is None:
+            time.sleep(0.01)
+        raise PeakdayError("no answer")
+    assert error.value.exit_code == Exit.ENVIRONMENT
