@@ -1,7 +1,7 @@
 """Hours compressed: so many streams at once, and what memory and descriptors of each process do meanwhile.
 
-`python -m tests.campaign.soak [--users 200] [--minutes 30] [--work FOLDER]`. Prints a table: for each process of the run the
-slope of its resident memory over the second half, by least squares, its memory at the end, and its fewest and most
+`python -m tests.campaign.soak [--users 200] [--minutes 30] [--work FOLDER]` prints a table: for each process of the run
+the slope of its resident memory over the second half, by least squares, its memory at the end, and its fewest and most
 descriptors there. Linux.
 """
 

@@ -195,20 +195,21 @@ def test_a_build_that_lacks_the_scenario_says_so(tmp_path):
     assert "mine.yaml" in said
 
 
+def kill_it(running):
+    """Kill the server that was started, wait until it is known, and fail as whoever asks it would."""
+    assert running.ended() is None
+    (server,) = (process for process in psutil.Process().children() if "http.server" in process.cmdline())
+    server.kill()
+    while running.ended() is None:
+        time.sleep(0.01)
+    raise PeakdayError("no answer")
+
+
 def test_a_system_that_dies_while_it_is_driven_is_named_with_time_and_signal(tmp_path):
     """`ended` tells the run, which is then invalid; an error of what asks it becomes an error of the environment."""
     dies = f"exec {sys.executable} -m http.server {{port}} --bind 127.0.0.1"
     build = Build("here", "x", tmp_path, sut=Sut(start=dies, ready="http://127.0.0.1:{port}/"))
-    with (
-        pytest.raises(
-            CommandError, match=r"system under test ended: killed by SIGKILL at \d\d:.*UTC.*no answer"
-        ) as error,
-        build.up() as running,
-    ):
-        assert running.ended() is None
-        (server,) = (process for process in psutil.Process().children() if "http.server" in process.cmdline())
-        server.kill()
-        while running.ended() is None:
-            time.sleep(0.01)
-        raise PeakdayError("no answer")
+    named = r"system under test ended: killed by SIGKILL at \d\d:.*UTC.*no answer"
+    with pytest.raises(CommandError, match=named) as error, build.up() as running:
+        kill_it(running)
     assert error.value.exit_code == Exit.ENVIRONMENT
