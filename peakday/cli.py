@@ -29,6 +29,7 @@ from peakday.commands import (
     setup,
     stack,
     target,
+    watch,
 )
 from peakday.commands.completion import PROGRAM, answer_a_shell
 from peakday.errors import explain
@@ -65,6 +66,7 @@ def everything(
 
 for family in (
     setup, scenario, stack, run, target, bench, calibrate, cache, plan, ready, records, serve, assistant, aws, check,
+    watch,
 ):  # fmt: skip
     family.register(app)
 

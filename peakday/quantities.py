@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
+from datetime import datetime
 
 from peakday.errors import CommandError
 
@@ -44,3 +45,14 @@ def window_s(text: str, option: str) -> tuple[float, float]:
     if window[0] >= window[1]:
         raise CommandError(f"{option} {text!r}: the end must come after the start")
     return window
+
+
+def moment(text: str, option: str) -> datetime:
+    """`2026-11-27T00:00:00-08:00` -> a time with its zone."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None:
+        raise CommandError(f"{option} {text!r}: expected a time with its zone, such as 2026-11-27T00:00:00-08:00")
+    return at

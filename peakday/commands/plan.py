@@ -111,11 +111,16 @@ def backtest(
     ],
     run: Annotated[str, typer.Argument(metavar="RUN", help="A later run: ID, path or latest.")],
     model: Annotated[str | None, typer.Option(help="For a prediction: whose calls are judged.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write it as a page here.")] = None,
     as_json: Json = False,
 ) -> None:
     """Score an old plan or prediction against a later run; one younger than the run is refused."""
+    from peakday.plan.backtest import write_backtest
     from peakday.plan.plan import score
     from peakday.plan.prediction import SUFFIX, score_run
 
     prediction = Path(plan)
-    Console(as_json).result(*(score_run(prediction, run, model) if plan.endswith(SUFFIX) else score(plan, run)))
+    text, data = score_run(prediction, run, model) if plan.endswith(SUFFIX) else score(plan, run)
+    if html is not None:
+        write_backtest(f"Backtest of {plan} by {run}", text, data, html)
+    Console(as_json).result(text, data)
