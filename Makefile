@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-unit test-system test-slow lint check bench perf check-study mutants campaign requirements clean
+.PHONY: demo clients test test-unit test-system test-slow lint check bench perf check-study mutants campaign requirements clean
 
 demo: $(VENV)/core.done
 	$(BIN)/peakday demo
@@ -66,6 +66,10 @@ $(VENV)/dev.done: requirements/dev.txt pyproject.toml
 # The bad day: kills, freezes, full disks and interrupts at seeded random moments of whole runs. Root, Linux, resumable.
 campaign: $(VENV)/dev.done
 	$(BIN)/python -m tests.campaign --runs 100 --minutes 60
+
+# Unmodified clients (Python, Node, load generators) against the emulator; writes the table of docs/clients.md. A network.
+clients: $(VENV)/dev.done
+	$(BIN)/python -m tests.clients
 
 # The locked lists, with hashes, for every platform and Python that the project supports; needs uv.
 requirements:

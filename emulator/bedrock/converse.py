@@ -118,6 +118,10 @@ def _question(body: dict[str, Any], turn: Turn, max_tokens: int | None) -> Quest
 
 def _schema(body: dict[str, Any]) -> Any:
     """What an answer in JSON has to satisfy; None where it may be text."""
+    fields = body.get("additionalModelRequestFields")
+    own = fields.get("output_config") if isinstance(fields, dict) else None  # Claude's own, handed through
+    if isinstance(own, dict) and isinstance(own.get("format"), dict) and own["format"].get("type") == "json_schema":
+        return own["format"].get("schema")
     form = (body.get("outputConfig") or {}).get("textFormat")
     if not form:
         return None

@@ -111,13 +111,17 @@ def test_tool_choice_none_gets_text(bedrock):
 
 
 def test_an_answer_in_json_validates(bedrock):
-    """Claude's output_config and Converse's outputConfig."""
+    """Claude's output_config, handed through Converse too, and Converse's own outputConfig."""
     form = {"format": {"type": "json_schema", "schema": SCHEMA}}
     own = invoke(bedrock, CLAUDE, claude("plan a trip", output_config=form))["content"][0]["text"]
     schema = {"textFormat": {"type": "json_schema", "structure": {"jsonSchema": {"schema": json.dumps(SCHEMA)}}}}
     messages = [{"role": "user", "content": [{"text": "plan a trip"}]}]
     said = bedrock.converse(modelId=CLAUDE, messages=messages, outputConfig=schema)["output"]["message"]
-    for text in (own, said["content"][0]["text"]):
+    fields = {"output_config": form}
+    through = bedrock.converse(modelId=CLAUDE, messages=messages, additionalModelRequestFields=fields)["output"][
+        "message"
+    ]
+    for text in (own, said["content"][0]["text"], through["content"][0]["text"]):
         jsonschema.validate(json.loads(text), SCHEMA)
 
 

@@ -1,0 +1,1 @@
+"""Unmodified clients against the emulator: `make clients`, in environments of their own."""
