@@ -288,7 +288,8 @@ def _start(
 def run_worker(master_host: str, master_port: int, number: int = 1) -> int:
     """Be workers of a run whose master is elsewhere: the run travels here, and its rows travel back.
 
-    Returns the exit code: 0 when every worker ended as its master asked, 130 after Ctrl-C, else 5.
+    Returns the exit code: 0 when every worker ended as its master asked, 3 when the run was INVALID, 130 after Ctrl-C,
+    else 5.
 
     Raises:
         LoadError: the run's secret is not in the environment.
@@ -312,8 +313,10 @@ def run_worker(master_host: str, master_port: int, number: int = 1) -> int:
             processes.stop(workers, STOP_WITHIN_S)
     if interrupts:
         return EXIT_INTERRUPTED
-    ends = [worker.poll() for worker in workers]
-    return 0 if all(end is not None and end.exit_code == 0 for end in ends) else EXIT_ENVIRONMENT
+    codes = {end.exit_code if (end := worker.poll()) is not None else None for worker in workers}
+    if codes <= {0, EXIT_INVALID}:
+        return EXIT_INVALID if EXIT_INVALID in codes else 0
+    return EXIT_ENVIRONMENT
 
 
 # --- watching ---------------------------------------------------------------------------------------------------------
@@ -350,7 +353,7 @@ def _watch(
 ) -> None:
     """Until the master ends: write chunks, pass interrupts on, report how it goes."""
     start_s = pumped_s = line_s = time.monotonic()
-    passed_on = 0
+    passed_on = lost = 0
     running_s: float | None = None
     while children.master.poll() is None:
         time.sleep(POLL_S)
@@ -381,6 +384,10 @@ def _watch(
         if live is not None and live["state"] == "running" and running_s is None:
             running_s = now_s
             scraper.set_t0()
+        if live is not None and len(live["lost"]) > lost:
+            lost = len(live["lost"])
+            notice = f"{'; '.join(live['lost'])}: the run can only be INVALID, so no more turns begin"
+            progress({"state": live["state"], "live": live, "notice": notice})
         if live is not None:
             report: dict[str, Any] = {"state": live["state"], "live": live}
             if now_s - line_s >= LINE_EVERY_S and live["elapsed_s"]:

@@ -19,12 +19,13 @@ from gevent.pywsgi import WSGIServer
 
 from host.control_token import control_headers
 from host.ports import is_loopback, is_loopback_url
+from loadgen.analysis.verdict import Evidence, verdict
 from loadgen.coordinator.budget import BudgetAllocator, Instruction
 from loadgen.coordinator.exporter import RunLabels, exposition, page_app
 from loadgen.coordinator.page import add_page
 from loadgen.coordinator.snapshots import Snapshots
 from loadgen.job import LoadJob
-from loadgen.record import write_json
+from loadgen.record import Quantile, write_json
 from loadgen.worker.abort_rules import AbortRules
 from loadgen.worker.sample_buffer import receive
 from slo.histogram import Histogram
@@ -60,6 +61,7 @@ class Coordinator:
         self._t0_unix_s: float | None = None
         self._notes: list[str] = []
         self._aborted: str | None = None
+        self._ended_early = False
         self._refused: str | None = None
         apply = job.abort_rules
         if apply is None:
@@ -228,6 +230,7 @@ class Coordinator:
             if self._state != "running":
                 continue
             self._apply_rules()
+            self._end_early()
             overdue = time.monotonic() - self._started_s > latest_s
             if overdue:
                 for node_id in set(self._ready) - self._finals:
@@ -251,6 +254,33 @@ class Coordinator:
         if self._aborted is not None:
             self._runner.send_message("peakday_stop", {"now": False})
 
+    def _end_early(self) -> None:
+        """A run that lost a worker can only be INVALID: no more turns begin, and those in flight may end."""
+        if not self._lost or self._ended_early or time.monotonic() - self._started_s > self._job.length_s:
+            return
+        self._ended_early = True
+        at_s = max(0.0, time.monotonic() - self._started_s)
+        self._notes.append(f"ended early, {at_s:.0f} s after its start: {'; '.join(sorted(self._lost.values()))}")
+        self._runner.send_message("peakday_stop", {"now": False})
+        self._write_live()
+
+    def _verdict(self) -> tuple[bool, str]:
+        """What the master knows of the run's verdict, with the first reason; the record's own is given on every row."""
+        live, merged = self._live(), self._snapshots.histograms()
+        quantiles = {
+            metric: {
+                name: histogram_quantile(merged.get(metric), share) for name, share in (("p50", 0.5), ("p99", 0.99))
+            }
+            for metric in ("start_lag_s", "ttft_s")
+        }
+        known = Evidence(
+            start_lag=quantiles["start_lag_s"], ttft=quantiles["ttft_s"], killed={}, lost=tuple(live["lost"]),
+            faults=tuple(live["faults"]), counters=live["counters"], rows=int(live["counters"].get("asked", 0)),
+            emulator=None, finished=True,
+        )  # fmt: skip
+        given = verdict(known)
+        return given.valid, next(iter(given.reasons), "")
+
     def _metrics(self) -> bytes:
         """The exporter's page."""
         job = self._job
@@ -267,6 +297,9 @@ class Coordinator:
     def _finish(self) -> None:
         self._state = "finished"
         self._write_live()
+        valid, reason = self._verdict()
+        for node_id in list(self._runner.clients):
+            self._runner.send_message("peakday_verdict", {"valid": valid, "reason": reason}, client_id=node_id)
         self._runner.quit()
         if self._runner.environment.web_ui is not None:
             self._runner.environment.web_ui.stop()
@@ -326,6 +359,13 @@ class Coordinator:
             "aborted": self._aborted,
             "refused": self._refused,
         }
+
+
+def histogram_quantile(histogram: Histogram | None, share: float) -> Quantile:
+    """A quantile of a merged histogram, a bin's upper edge, as a verdict takes it."""
+    n = histogram.n if histogram else 0
+    value = histogram.quantile(share) if histogram and n else None
+    return Quantile(value, None, None, n, round(n * (1 - share)))
 
 
 def _facts(ready: dict[str, Any]) -> dict[str, Any]:

@@ -31,6 +31,7 @@ def line(live: Mapping[str, Any], length_s: float) -> str:
         parts.append(f"cache {ratio:.0%}")
     if counters.get("cost_usd"):
         parts.append(f"${counters['cost_usd']:.2f}")
+    parts += [f"{text}: INVALID" for text in live.get("lost", ())]
     return " | ".join(parts)
 
 

@@ -20,12 +20,14 @@ import locust.runners
 from gevent.event import Event
 from locust import User, events, task
 
+from host.errors import Exit
 from host.processes import PARENT_VARIABLE, ParentWatch
 from loadgen.coordinator.coordinator import Coordinator
 from loadgen.job import FOLDER_VARIABLE, LoadError, LoadJob
 from loadgen.seal import VARIABLE, Seal
 from loadgen.transport.answer import Answer
 from loadgen.worker import signed_sockets
+from loadgen.worker.waiting import Waiting, master_address
 from loadgen.worker.worker_run import WorkerRun
 
 REPORT_EVERY_S = 1.0
@@ -34,8 +36,9 @@ PARENT_CHECK_S = 0.5
 FAILURE_SENT_WITHIN_S = 2.0
 """How long a worker that failed stays, so that the reason has left for the master before its connection closes."""
 locust.runners.WORKER_REPORT_INTERVAL = REPORT_EVERY_S
-MASTER_LOST_AFTER_S = 5.0
+MASTER_LOST_AFTER_S = 4.5
 """Without a heartbeat of the master's, which comes every second, a worker stops sending and ends. Locust waits 60 s."""
+HEARTBEAT_CHECK_S = 0.25
 
 _runs: list[WorkerRun] = []  # at most one: Locust may spawn a second user here when another worker is lost
 _messages: dict[str, Any] = {}
@@ -60,6 +63,8 @@ def on_init(environment: Any, **_: Any) -> None:
     runner.register_message("peakday_stop", _on_stop)
     runner.register_message("peakday_grant", _on_grant)
     runner.register_message("peakday_recall", _on_recall)
+    runner.register_message("peakday_verdict", _on_verdict)
+    _waiting.for_what = "a part of the run: its master has not begun yet, or has all the workers it needs"
     environment.events.report_to_master.add_listener(_on_report)
     environment.events.heartbeat_received.add_listener(_on_heartbeat)
     gevent.spawn(end_without_master, runner)
@@ -79,6 +84,9 @@ def exit_with_parent() -> None:
 
 
 exit_with_parent()
+_waiting = Waiting(f"its master at {master_address(sys.argv)}")
+if "--worker" in sys.argv and "PEAKDAY_JOB" not in os.environ:  # a worker of another machine, on somebody's terminal
+    _waiting.begin()
 
 
 def _on_go(environment: Any, msg: Any, **_: Any) -> None:
@@ -113,6 +121,13 @@ def _on_recall(environment: Any, msg: Any, **_: Any) -> None:
         environment.runner.send_message("peakday_returned", {"usd": worker_run.budget.give_back()})
 
 
+def _on_verdict(environment: Any, msg: Any, **_: Any) -> None:
+    """The run was INVALID: say why, and end with that code when the master lets this worker go."""
+    if not msg.data["valid"]:
+        print(f"the run is INVALID: {msg.data['reason']}", file=sys.stderr, flush=True)
+        environment.process_exit_code = int(Exit.INVALID_RUN)
+
+
 def _on_heartbeat(client_id: str, timestamp: float) -> None:
     _messages["heartbeat_s"] = time.monotonic()
 
@@ -120,11 +135,10 @@ def _on_heartbeat(client_id: str, timestamp: float) -> None:
 def end_without_master(runner: Any) -> None:
     """Stop sending and end with an error once the master has been silent for too long: nobody counts what is sent."""
     while True:
-        gevent.sleep(1.0)  # a worker that was itself frozen reads here what came meanwhile, before it looks again
-        heartbeat_s = _messages.get("heartbeat_s")
-        if heartbeat_s is not None and time.monotonic() - heartbeat_s > MASTER_LOST_AFTER_S:
-            gevent.sleep(0.1)
-            if time.monotonic() - _messages["heartbeat_s"] > MASTER_LOST_AFTER_S:
+        gevent.sleep(HEARTBEAT_CHECK_S)
+        if _is_silent():
+            gevent.sleep(HEARTBEAT_CHECK_S)  # a worker that was itself frozen reads here what came meanwhile
+            if _is_silent():
                 break
     for run in _runs:
         if run.ended.is_set():
@@ -133,6 +147,11 @@ def end_without_master(runner: Any) -> None:
     end_failed(
         runner, LoadError(f"the master has been silent for {MASTER_LOST_AFTER_S:g} s: this worker stops sending")
     )
+
+
+def _is_silent() -> bool:
+    heartbeat_s = _messages.get("heartbeat_s")
+    return heartbeat_s is not None and time.monotonic() - heartbeat_s > MASTER_LOST_AFTER_S
 
 
 def _on_report(client_id: str, data: dict[str, Any]) -> None:
@@ -164,6 +183,7 @@ class Driver(User):
             job, worker, job.workers, on_turn, remote=remote, request_budget=_budget_requester(runner)
         )
         _runs.append(worker_run)
+        _waiting.for_what = "its own customers and connections to be ready"
         worker_run.prepare()
         if remote:  # all of it is in memory; nobody's customers stay on this machine, however it ends
             shutil.rmtree(job.folder, ignore_errors=True)
@@ -178,7 +198,9 @@ class Driver(User):
                 "clock_half_width_s": half_width_s,
             },
         )
+        _waiting.for_what = "the other workers: the run starts when all are ready"
         _go.wait()
+        _waiting.for_what = None
         worker_run.start(_messages["go"]["delay_s"] - (time.monotonic_ns() - _messages["go_ns"]) * 1e-9)
         runner.send_message("peakday_final", worker_run.wait())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from flask import Flask
+from flask_cors import CORS
 
 from dashboards.html.live import live_page
 from loadgen.coordinator.page import add_page
@@ -37,3 +38,35 @@ def test_the_page_runs_one_script_of_ours_and_asks_only_the_server_it_came_from(
     assert "default-src &#39;none&#39;" in policy
     assert policy.endswith("connect-src &#39;self&#39;")
     assert not re.findall(r'(?:src|href)="', page)
+
+
+def guarded_page():
+    """Locust's own kind of page: open to every origin, with ways to change the run."""
+    app = Flask(__name__)
+    CORS(app)
+    changed = []
+    for path in ("/swarm", "/stop", "/stats/reset"):
+        app.add_url_rule(path, path, lambda: changed.append(1) or "done", methods=["GET", "POST"])
+    app.add_url_rule("/stats/requests", "stats", lambda: {"turns": 5})
+    add_page(app, lambda: {"elapsed_s": 0.0}, 30.0, "")
+    return app.test_client(), changed
+
+
+def test_the_engine_s_own_page_cannot_change_a_run():
+    """A run belongs to the command that began it: no start, no stop, no reset, by any method."""
+    served, changed = guarded_page()
+    for path in ("/swarm", "/stop", "/stats/reset", "//stop/"):
+        for answer in (served.get(path), served.post(path)):
+            assert answer.status_code == 403
+    assert "Ctrl-C" in served.get("/stop").text
+    assert changed == []
+
+
+def test_the_engine_s_own_page_is_read_by_its_own_pages_alone():
+    """Neither another site's script nor a name that was made to lead here gets a word; nor does CORS invite them."""
+    served, _ = guarded_page()
+    own = served.get("/stats/requests")
+    assert own.json == {"turns": 5}
+    assert not any(name.lower().startswith("access-control-") for name, _ in own.headers)
+    for headers in ({"Origin": "https://example.com"}, {"Host": "rebound.example.com"}):
+        assert served.get("/stats/requests", headers=headers).status_code == 403

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from loadgen.coordinator.coordinator import Coordinator
+from loadgen.coordinator.status_line import line
 from loadgen.job import TargetSpec
 
 
@@ -109,3 +110,55 @@ def test_a_worker_of_another_version_gets_nothing_and_refuses_the_run(master, sa
     master.coordinator._on_hello(None, SimpleNamespace(node_id="a", data=said))
     assert master.runner.to("peakday_job") == []
     assert "workers run different versions of peakday" in master.coordinator._live()["refused"]
+
+
+@pytest.fixture
+def running(master, monkeypatch):
+    """A run under way whose workers a and b are both there; a look at it is one turn of the master's watch."""
+    for node_id in ("a", "b"):
+        master.hello(node_id)
+    for node_id in ("a", "b"):
+        master.ready(node_id)
+    looks = []
+
+    def sleep(_):
+        if looks:
+            raise StopIteration
+        looks.append(1)
+
+    monkeypatch.setattr("loadgen.coordinator.coordinator.gevent.sleep", sleep)
+
+    def look():
+        looks.clear()
+        with pytest.raises(StopIteration):
+            master.coordinator._watch()
+
+    master.look = look
+    return master
+
+
+def test_a_run_that_lost_a_worker_ends_early_and_says_so(running):
+    """It can only be INVALID: the others stop, once, and what a reader of the run sees names the worker."""
+    running.look()
+    assert running.runner.to("peakday_stop") == []
+    running.runner.clients["b"].state = "missing"
+    running.look()
+    running.look()
+    assert running.runner.to("peakday_stop") == [None]
+    live = running.coordinator._live()
+    assert live["lost"] == ["worker 1 was lost"]
+    assert "ended early, 0 s after its start: worker 1 was lost" in live["notes"]
+    assert line(live | {"elapsed_s": 3.0}, 10.0).endswith("worker 1 was lost: INVALID")
+
+
+def test_workers_are_told_the_verdict_before_they_are_let_go(running):
+    """So that their command exits as the master's does."""
+    running.runner.clients["b"].state = "missing"
+    running.look()
+    running.runner.quit = lambda: running.runner.sent.append(("quit", None, None))
+    running.runner.environment = SimpleNamespace(web_ui=None)
+    running.coordinator._finish()
+    kinds = [kind for kind, *_ in running.runner.sent]
+    (verdict,) = {(data["valid"], data["reason"]) for kind, _, data in running.runner.sent if kind == "peakday_verdict"}
+    assert verdict == (False, "worker 1 was lost; run again")
+    assert kinds.index("peakday_verdict") < kinds.index("quit")

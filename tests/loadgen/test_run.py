@@ -266,7 +266,7 @@ def test_a_worker_from_elsewhere_gets_the_run_and_sends_its_rows(make_job):
             target = TargetSpec("assistant", server.url)
             job = make_job(target, remote_workers=1, bind_port=port, for_s=1.0)
             outcome = run_load(job)
-        assert elsewhere.wait(20) == 0
+        assert elsewhere.wait(20) in (0, 3)  # where the machine was busy the run is INVALID, and the worker says so
     finally:
         elsewhere.kill()
         elsewhere.wait()
@@ -313,7 +313,7 @@ def test_a_worker_from_elsewhere_reads_the_customers_of_a_mapping(make_job, tmp_
         with serving(lambda *_: [(0.0, response(b'{"text": "yes"}'))]) as server:
             target = replace(spec, url=f"{server.url}/chat")
             outcome = run_load(make_job(target, processes=0, remote_workers=1, bind_port=port))
-        assert elsewhere.wait(20) == 0
+        assert elsewhere.wait(20) in (0, 3)  # where the machine was busy the run is INVALID, and the worker says so
     finally:
         elsewhere.kill()
         elsewhere.wait()
