@@ -7,11 +7,14 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from assistant.models.protocol import Message
+from assistant.models.protocol import Block, Message
 
 CONVERSATIONS_MAX = 20_000
 """Oldest conversations make room beyond this, so that memory stays flat."""
 IDLE_S_MAX = 3_600.0
+PICTURE_CHARS_MAX = 256 * 2**20
+"""Characters of base64 of all pictures that are kept; the oldest conversations' make room. A choice of ours: a quarter
+of a gigabyte, some 40 of the largest."""
 CHARS_PER_TOKEN = 4.0
 """Assumed, for placing cache points and trimming only: what is reported and charged is the model's own usage."""
 
@@ -19,6 +22,10 @@ CHARS_PER_TOKEN = 4.0
 def estimated_tokens(text_length: int) -> int:
     """Tokens of so many characters, roughly."""
     return round(text_length / CHARS_PER_TOKEN)
+
+
+PICTURE: Block = {"text": "[a picture]"}
+"""What stands for a picture where it cannot be sent, or is not kept any more."""
 
 
 @dataclass(slots=True)
@@ -46,6 +53,20 @@ class Conversation:
         self.messages.append(message)
         text = [block for block in message["content"] if "image" not in block]
         self.tokens.append(estimated_tokens(len(orjson.dumps(text))))
+
+    @property
+    def picture_chars(self) -> int:
+        """Characters of base64 of its pictures."""
+        blocks = (block for message in self.messages for block in message["content"]) if self.has_image else ()
+        return sum(len(block["image"]["source"]["bytes"]) for block in blocks if "image" in block)
+
+    def drop_pictures(self) -> None:
+        """Keep a word in the place of each picture; what was said of it stays."""
+        for place, message in enumerate(self.messages):
+            if any("image" in block for block in message["content"]):
+                content = [PICTURE if "image" in block else block for block in message["content"]]
+                self.messages[place] = {**message, "content": content}
+        self.has_image = False
 
     def fork(self) -> Conversation:
         """A copy to work on: a turn that fails leaves the conversation as it was."""
@@ -91,6 +112,8 @@ class Conversations:
 
     def __init__(self) -> None:
         self._kept: OrderedDict[tuple[str, str], Conversation] = OrderedDict()
+        self._pictures: OrderedDict[tuple[str, str], int] = OrderedDict()
+        self._picture_chars = 0
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -108,7 +131,22 @@ class Conversations:
 
     def put(self, customer_id: str, interaction_id: str, conversation: Conversation) -> None:
         """Replace a conversation by what a finished turn made of it."""
-        self._kept[customer_id, interaction_id] = conversation
+        key = (customer_id, interaction_id)
+        self._kept[key] = conversation
+        self._forget_pictures(key)
+        if chars := conversation.picture_chars:
+            self._pictures[key] = chars
+            self._picture_chars += chars
+            self._make_room_for_pictures()
+
+    def _forget_pictures(self, key: tuple[str, str]) -> None:
+        self._picture_chars -= self._pictures.pop(key, 0)
+
+    def _make_room_for_pictures(self) -> None:
+        while self._picture_chars > PICTURE_CHARS_MAX and len(self._pictures) > 1:
+            oldest = next(iter(self._pictures))
+            self._kept[oldest].drop_pictures()
+            self._forget_pictures(oldest)
 
     def _make_room(self, now_s: float) -> None:
         while self._kept:
@@ -117,3 +155,4 @@ class Conversations:
             if oldest.busy or (len(self._kept) <= CONVERSATIONS_MAX and now_s - oldest.used_s <= IDLE_S_MAX):
                 return
             del self._kept[key]
+            self._forget_pictures(key)

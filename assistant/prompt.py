@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from assistant.history import Conversation, estimated_tokens
+from assistant.history import PICTURE, Conversation, estimated_tokens
 from assistant.models.protocol import Block, Message, ToolConfig
 from assistant.tools.spec import Tool, tool_config
 from assistant.tools.web import SEARCH_TOOL, SYSTEM_TOOL
@@ -176,7 +176,7 @@ def _for_model(message: Message, model: Model) -> Message:
     """Images in the history become a note for models that take none; the turn that brings one is routed elsewhere."""
     if model.images or not any("image" in block for block in message["content"]):
         return message
-    blocks = [{"text": "[a picture]"} if "image" in block else block for block in message["content"]]
+    blocks = [PICTURE if "image" in block else block for block in message["content"]]
     return {"role": message["role"], "content": blocks}
 
 

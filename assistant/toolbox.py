@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import inspect
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -29,8 +30,10 @@ _PAGE_INTENTS = frozenset({
     "product_question", "comparison", "recommendation", "product_search", "deals", "price_history", "price_alert",
     "auto_buy", "delivery",
 })  # fmt: skip
-_OWN_WORDS_RATIO = 0.5
-"""Share of a write's words that must stand in the customer's message for it to be theirs, and not some text's idea."""
+_OF_THE_SPEAKER = frozenset(
+    {"customer", "user", "shopper", "he", "she", "they", "their", "his", "her", "has", "am", "was"}
+)
+"""Words by which a model speaks of the customer; nothing is asked for by them."""
 
 
 def implied_calls(intent: str, product_id: str | None) -> dict[str, Mapping[str, Any]]:
@@ -121,10 +124,11 @@ class Toolbox:
         """Whether the customer's own message is consent enough: routed to this, and in words of the customer's own."""
         if tool.confirm == ALWAYS or self.intent not in tool.asked_by or self.conversation.tainted:
             return False
-        said = set(words(self.request.message))
-        asked = set(words(str(arguments[tool.required[0]])))
-        # No words at all, as in a script that is not read here, are no consent.
-        return bool(asked) and len(asked & said) >= len(asked) * _OWN_WORDS_RATIO
+        said = set(words(_without_accents(self.request.message)))
+        text = _without_accents(str(arguments[tool.required[0]]))
+        asked = set(words(text)) - _OF_THE_SPEAKER
+        # No words at all are no consent, and neither are words of a script that is not read here.
+        return bool(asked) and text.isascii() and len(asked & said) >= len(asked) * tool.own_words_ratio
 
     def _ask(self, tool: Tool, arguments: Mapping[str, Any]) -> tuple[str, Result]:
         """Leave the write for the customer to confirm; the token goes to the customer, never to the model."""
@@ -176,3 +180,8 @@ class Toolbox:
             dict(arguments),
         ]
         return hashlib.sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def _without_accents(text: str) -> str:
+    """Latin letters without their marks, so that words of Spanish or French are read as words."""
+    return "".join(letter for letter in unicodedata.normalize("NFD", text) if not unicodedata.combining(letter))

@@ -51,10 +51,9 @@ class SqliteStore:
         sql = "SELECT fact FROM memory WHERE customer_id = ? ORDER BY rowid"
         return [row["fact"] for row in self._db.execute(sql, (customer_id,))]
 
-    def forget(self, customer_id: str, words: str) -> list[str]:
-        """Erase the facts that hold all of these words; the log is emptied, so nothing of them stays on disk."""
-        wanted = words.lower().split()
-        gone = [fact for fact in self.facts(customer_id) if wanted and all(word in fact.lower() for word in wanted)]
+    def forget(self, customer_id: str, facts: Sequence[str]) -> list[str]:
+        """Erase these facts; the log is emptied, so nothing of them stays on disk."""
+        gone = [fact for fact in self.facts(customer_id) if fact in set(facts)]
         if gone:
             self._db.executemany(
                 "DELETE FROM memory WHERE customer_id = ? AND fact = ?", [(customer_id, fact) for fact in gone]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -21,8 +22,8 @@ class Store(Protocol):
     def facts(self, customer_id: str) -> list[str]:
         """Everything remembered, oldest first."""
 
-    def forget(self, customer_id: str, words: str) -> list[str]:
-        """Erase the facts that hold all of these words, from disk too; returns them. No words, nothing is erased."""
+    def forget(self, customer_id: str, facts: Sequence[str]) -> list[str]:
+        """Erase these facts of the customer, from disk too; returns those that were there, oldest first."""
 
     def add_to_cart(self, customer_id: str, product_id: str, quantity: int, key: str) -> bool:
         """Add to what the customer will review."""

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from assistant.tools.spec import UNLESS_ASKED, NothingFound, Result, Tool, ToolContext, ToolError, one_line, text
+from assistant.tools.spec import (
+    ALWAYS,
+    UNLESS_ASKED,
+    NothingFound,
+    Result,
+    Tool,
+    ToolContext,
+    ToolError,
+    one_line,
+    text,
+)
 
 FACTS_MAX = 50
 """Facts kept for one customer: all of them stand in every prompt, so they are bounded."""
@@ -29,7 +39,7 @@ def _recall(context: ToolContext, args: Mapping[str, Any]) -> Result:
 
 
 def _forget(context: ToolContext, args: Mapping[str, Any]) -> Result:
-    return {"forgotten": context.store.forget(context.customer_id, args["fact"])}
+    return {"forgotten": context.store.forget(context.customer_id, args["facts"])}
 
 
 def _preview_remember(context: ToolContext, args: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
@@ -37,12 +47,12 @@ def _preview_remember(context: ToolContext, args: Mapping[str, Any]) -> tuple[Ma
 
 
 def _preview_forget(context: ToolContext, args: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
-    """Exactly the facts that would go, not the words they are looked for by."""
+    """Exactly the facts that go, and no other, whatever is remembered until the customer confirms."""
     wanted = args["fact"].lower().split()
     facts = [fact for fact in context.store.facts(context.customer_id) if all(word in fact.lower() for word in wanted)]
-    if not facts:
+    if not wanted or not facts:
         raise NothingFound("no remembered fact holds all of these words")
-    return args, "Forget for good: " + "; ".join(one_line(fact) for fact in facts)
+    return {"facts": facts}, "Forget for good: " + "; ".join(one_line(fact) for fact in facts)
 
 
 TOOLS = (
@@ -54,6 +64,7 @@ TOOLS = (
         required=("fact",),
         confirm=UNLESS_ASKED,
         asked_by=_ASKED_BY,
+        own_words_ratio=1.0,
         preview=_preview_remember,
     ),
     Tool(
@@ -64,12 +75,11 @@ TOOLS = (
     ),
     Tool(
         "forget",
-        "Erase remembered facts that hold these words, for good.",
+        "Erase remembered facts that hold these words, for good, once the customer has confirmed which.",
         {"fact": text("Words of the fact to erase", 300)},
         _forget,
         required=("fact",),
-        confirm=UNLESS_ASKED,
-        asked_by=_ASKED_BY,
+        confirm=ALWAYS,
         preview=_preview_forget,
     ),
 )

@@ -65,6 +65,7 @@ class Tool:
     `confirm`: None for reading; `ALWAYS`: the customer confirms every use; `UNLESS_ASKED`: the customer's own message,
     routed to one of `asked_by`, is the consent, if the first required argument is in their words and no stranger's text
     is in the conversation.
+    `own_words_ratio`: share of that argument's words that must stand in the customer's message.
     `taints`: its result holds text that strangers wrote.
     `preview` resolves arguments into exactly what a confirmation will do, and says it to the customer.
     """
@@ -77,6 +78,7 @@ class Tool:
     one_of: tuple[str, ...] = ()
     confirm: str | None = None
     asked_by: frozenset[str] = field(default_factory=frozenset)
+    own_words_ratio: float = 0.5
     taints: bool = False
     preview: Callable[[ToolContext, Mapping[str, Any]], tuple[Mapping[str, Any], str]] | None = None
 

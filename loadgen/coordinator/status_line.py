@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from wire.text import Untrusted
+
 _INPUT_CLASSES = ("input_tokens", "cache_read_tokens", "cache_write_tokens_5m", "cache_write_tokens_1h")
 
 
@@ -22,7 +24,10 @@ def line(live: Mapping[str, Any], length_s: float) -> str:
         quantile = live["quantiles"].get(metric)
         if quantile:
             parts.append(f"{label} p50 {quantile['p50'] * 1e3:.1f} p99 {quantile['p99'] * 1e3:.1f} ms")
-    parts += [f"{count} x {code}" for code, count in sorted(live["errors"].items(), key=lambda item: -item[1])[:3]]
+    parts += [
+        f"{count} x {Untrusted(code).terminal}"
+        for code, count in sorted(live["errors"].items(), key=lambda item: -item[1])[:3]
+    ]
     lost = sum(counters.get(name, 0) for name in ("abandoned", "dropped"))
     if lost:
         parts.append(f"{lost:.0f} abandoned or dropped")

@@ -29,9 +29,8 @@ class MemoryStore:
     def facts(self, customer_id):
         return list(self._space.facts.get(customer_id, ()))
 
-    def forget(self, customer_id, words):
-        wanted = words.lower().split()
-        gone = [fact for fact in self.facts(customer_id) if wanted and all(word in fact.lower() for word in wanted)]
+    def forget(self, customer_id, facts):
+        gone = [fact for fact in self.facts(customer_id) if fact in facts]
         self._space.facts[customer_id] = [fact for fact in self.facts(customer_id) if fact not in gone]
         return gone
 

@@ -114,7 +114,10 @@ def test_after_strangers_text_every_write_needs_confirmation(shop):
 def test_a_forgotten_fact_is_gone_from_the_next_prompt_and_from_disk(shop):
     """Neither the store's file nor its log holds it any more."""
     shop.turn("remember that I am Xylophonist", [("remember", {"fact": "is a Xylophonist"})], "Noted.")
-    shop.turn("forget that I am a xylophonist", [("forget", {"fact": "xylophonist"})], "Done.", interaction_id="i2")
+    asked = [("forget", {"fact": "xylophonist"})]
+    answer = shop.turn("forget that I am a xylophonist", asked, "Please confirm.", interaction_id="i2")
+    assert shop.store.facts("c000001") == ["is a Xylophonist"]
+    confirm(shop, pending(answer)["token"], interaction_id="i2", turn_index=1)
     shop.turn("a gift please", interaction_id="i3")
     assert "Xylophonist" not in str(shop.model.requests[0].system)
     files = list(shop.stack.store.parent.glob("store.sqlite*"))
