@@ -173,7 +173,7 @@ class ChipOption(Row):
     binding: str
     rejected: str | None = None
     price_kind: str = ""  # on demand, capacity block, own price
-    billed_hours: float = 0.0  # as the price kind is billed: by the second, or in whole days
+    billed_hours: float = 0.0  # of an instance: as its price kind is billed; by the hour the mean of those paid for
     event_usd: float = 0.0  # bought instances x price x billed hours
     chips_per_replica: float | None = None
     list_usd_per_hour: float | None = None  # of one instance, before any discount; null: no public price
@@ -181,6 +181,7 @@ class ChipOption(Row):
     load_per_s: Levels | None = None  # calls a second of the peak at the middle rate of a replica: what sizes the fleet
     short: Probability | None = None  # that the bought fleet does not carry the region's peak
     one_fewer_short: Probability | None = None  # that one instance fewer in each zone does not
+    held: str = "throughout"  # or by the hour, ahead of the need: what is cheaper
     served_ratio: float = 1.0  # share of joint draws in which the SLOs can be met at all on this chip
 
     @property
@@ -339,6 +340,7 @@ class Purchase(Row):
     usd: float
     usd_per_hour_list: float | None = None
     usd_list: float | None = None
+    held: str = "throughout"
 
 
 @dataclass(frozen=True)

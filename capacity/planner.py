@@ -309,6 +309,7 @@ def _purchase(supplies: Sequence[SupplyPlan]) -> tuple[Purchase, ...]:
             * (supply.chosen.bought_instances - supply.chosen.owned_instances)
             or supply.chosen.usd_per_hour.mid,
             usd_list=supply.chosen.event_list_usd,
+            held=supply.chosen.held,
         )
         for supply in supplies
         if supply.chosen

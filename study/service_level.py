@@ -14,7 +14,7 @@ from capacity.fleet.inputs import PlanInputs
 from capacity.fleet.service_level import Mask, short_of
 from capacity.fleet.supply import quota_draws
 from capacity.planner import plan_inputs
-from capacity.purchase.joint import SizedPlan, size_supplies
+from capacity.purchase.joint import SizedPlan, simulated_services, size_supplies
 from neuron_bench.fit.published import step_models
 from scenarios.loading import load_scenario
 from scenarios.schema import Scenario
@@ -49,8 +49,10 @@ def main(names: list[str]) -> None:
     for name in names:
         scenario = load_scenario(name)
         fresh = inputs_of(scenario, FRESH_SEED, draws=FRESH_DRAWS)
+        planned = inputs_of(scenario, 1)
+        simulated = simulated_services(planned)
         for level in LEVELS:
-            sizes = size_supplies(inputs_of(scenario, 1, service_level=level))
+            sizes = size_supplies(planned.at_level(level), simulated=simulated)
             parts = carried(sizes, fresh)
             shares = [short_of(~part) for part in (np.all(parts, axis=0), *parts)]
             cells = [f"{share.value:.1%} ({share.low:.1%} to {share.high:.1%})" for share in shares]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+
+from capacity.simulator.requests import Floats
 
 HOUR_S = 3_600.0
 DAY_H = 24.0
@@ -11,6 +14,17 @@ BLOCK_DAYS_MAX = 14
 WEEK_DAYS = 7
 ON_DEMAND_MIN_S = 60.0
 """On demand is billed by the second, a minute at least (EC2 pricing pages, Linux; recalled, not re-read)."""
+
+
+BY_THE_HOUR, THROUGHOUT = "by the hour", "throughout"
+
+
+@dataclass(frozen=True)
+class HourlyNeed:
+    """What each hour of an event needs, as a share of its peak [hours], and for how long it is billed [hours]."""
+
+    share: Floats
+    lasts_h: Floats
 
 
 def billed_hours(price_kind: str, seconds: float, begins_s: float | None = None) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
+from capacity.cost.hours import BY_THE_HOUR
 from capacity.cost.prices import stale_warning
 from capacity.fleet.inputs import PlanInputs
 from capacity.plan import (
@@ -177,14 +178,23 @@ def _increases(supplies: Sequence[SupplyPlan]) -> list[str]:
 
 
 def _billing(inputs: PlanInputs, supplies: Sequence[SupplyPlan]) -> list[str]:
-    kinds = {supply.chosen.price_kind: supply.chosen.billed_hours for supply in supplies if supply.chosen}
     rule = {"on demand": "by the second", "capacity block": "in whole days", "own price": "by the second"}
     lag_s = 0.0 if inputs.scenario.capacity.horizon_s else inputs.scenario.capacity.resilience.warm_up_lag_s
     warm_up = f", {lag_s / 3600:,.2f} of them warm-up before the event" if lag_s else ""
-    return [
-        f"self-hosted models at {kind} prices are charged {rule[kind]}: {hours:,.2f} hours{warm_up}"
-        for kind, hours in kinds.items()
-    ]
+    lines = {}
+    for chosen in (supply.chosen for supply in supplies if supply.chosen):
+        kind = chosen.price_kind
+        if chosen.held == BY_THE_HOUR:
+            lines[kind, chosen.held] = (
+                f"self-hosted models at {kind} prices are held and charged by the hour, as many as the timeline needs, "
+                f"running {lag_s / 3600:,.2f} h before they are needed: no other hour has the headroom of the peak"
+            )
+        else:
+            lines[kind, chosen.held] = (
+                f"self-hosted models at {kind} prices are charged {rule[kind]}: "
+                f"{chosen.billed_hours:,.2f} hours{warm_up}"
+            )
+    return list(lines.values())
 
 
 def uncharged(supplies: Sequence[SupplyPlan]) -> list[str]:

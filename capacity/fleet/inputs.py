@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from capacity.cost.hours import HourlyNeed
 from capacity.cost.interaction import bedrock_spend
 from capacity.cost.prices import Prices
+from capacity.cost.purchase import hourly_need
 from capacity.cost.rates import feature_usd
 from capacity.demand.calls import Calls
 from capacity.demand.forecast import StreamDemand, drawn_demand, stream_demand, with_drawn_peaks
@@ -130,6 +132,16 @@ class PlanInputs:
         midnight = start.replace(hour=0, minute=0, second=0, microsecond=0)
         warm_up_s = 0.0 if self.scenario.capacity.horizon_s else self.scenario.capacity.resilience.warm_up_lag_s
         return (start - midnight).total_seconds() - warm_up_s
+
+    def hourly(self, stream: str, region: str) -> HourlyNeed | None:
+        """What each hour needs of the region's peak, ahead by the warm-up; None where a horizon is paid throughout."""
+        if self.scenario.capacity.horizon_s is not None:
+            return None
+        timeline = self.demand[stream][region].timeline
+        rate = np.array(timeline.interactions_per_s_p90)
+        highest = max(float(rate.max()), 1e-300)
+        event_s, warm_up_s = self.scenario.event.length_s, self.scenario.capacity.resilience.warm_up_lag_s
+        return HourlyNeed(*hourly_need(np.array(timeline.offset_s), rate / highest, event_s, warm_up_s))
 
     @property
     def model_names(self) -> list[str]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from capacity.cost.hours import THROUGHOUT
 from capacity.fleet.sizing import Fleet, InstanceOffer, fleet, holding
 from capacity.simulator.requests import Floats
 from capacity.simulator.surface import FEASIBLE_MIN, Surface
@@ -79,6 +80,7 @@ class SelfHostedChoice:
     offer: InstanceOffer
     billed_hours: float
     bought_over_p50: float = 1.0  # load that the bought fleet carries at the middle rate, over load_per_s
+    held: str = THROUGHOUT  # or by the hour: billed_hours is then the mean of an instance
 
     def needed(self, multipliers: Multipliers, rules: Resilience, *, at_level: bool) -> Fleet:
         """The fleet under the multipliers: at the plan's service level, or of the drawn demand alone."""

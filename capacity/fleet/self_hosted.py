@@ -9,11 +9,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from capacity.cost.hours import billed_hours
+from capacity.cost.hours import HourlyNeed
 from capacity.cost.prices import Prices
 from capacity.fleet.outcome import Multipliers, SelfHostedChoice, Service
 from capacity.fleet.service_level import JointLevel, joint_level, short_of
-from capacity.fleet.sizing import cheapest_offer, fleet, list_usd_per_hour, priced_offers
+from capacity.fleet.sizing import Period, fleet, held_for, list_usd_per_hour, priced_offers
 from capacity.plan import PROVENANCES, ChipOption, Figure, Levels, PlanError, range_around, weakest
 from capacity.simulator.memory import Memory, content_key
 from capacity.simulator.rate_at_slo import Lengths, rate_at_slo
@@ -149,6 +149,7 @@ class Terms:
     """What every option of a plan is sized and priced by. draws: joint draws shared by the whole plan.
 
     joint: the order statistic of the draws that is bought; None where every option is sized for itself.
+    hourly: by stream, what each hour of the region needs of its peak; none where everything is held throughout.
     begins_s: of what is paid for, after midnight UTC. owned: instances of the region by type. unbookable: why, by type.
     """
 
@@ -161,6 +162,7 @@ class Terms:
     owned: Mapping[str, int] = field(default_factory=dict)
     unbookable: Mapping[str, str] = field(default_factory=dict)
     joint: JointLevel | None = None
+    hourly: Mapping[str, HourlyNeed] = field(default_factory=dict)
 
 
 def chip_options(
@@ -213,11 +215,11 @@ def _option(
     if not math.isfinite(bought):
         return _excuse(service, "its SLOs can be met in no draw of the workload"), None
     bookable = [offer for offer in offers if offer.instance.instance not in terms.unbookable]
-    offer = cheapest_offer(
-        bought, service.rate_per_s, step, bookable or offers, terms.rules, terms.paid_s, terms.begins_s
-    )
-    hours = billed_hours(offer.price_kind, terms.paid_s, terms.begins_s)
-    choice = SelfHostedChoice(region, stream, load.p50, service, offer, hours, bought / load.p50 if load.p50 else 1.0)
+    period = Period(terms.paid_s, terms.begins_s, terms.hourly.get(stream))
+    holds = [held_for(bought, service.rate_per_s, step, each, terms.rules, period) for each in bookable or offers]
+    best = min(holds, key=lambda hold: (round(hold.usd, 9), hold.instances))
+    offer, ratio = best.offer, bought / load.p50 if load.p50 else 1.0
+    choice = SelfHostedChoice(region, stream, load.p50, service, offer, best.billed_hours, ratio, best.held)
     option = _sized(choice, load, needs, bought, terms)
     if not bookable:
         why = f"{terms.unbookable[option.instance_type]}; it would cost {option.event_usd:,.0f} USD for the event"
@@ -249,6 +251,7 @@ def _sized(choice: SelfHostedChoice, load: Levels, needs: Floats, bought: float,
         chips_per_replica=service.step.chips_per_replica,
         price_kind=offer.price_kind,
         billed_hours=choice.billed_hours,
+        held=choice.held,
         event_usd=bought_usd_per_hour * choice.billed_hours,
         list_usd_per_hour=list_usd_per_hour(offer),
         owned_instances=owned,

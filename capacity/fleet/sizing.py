@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from capacity.cost.hours import billed_hours
+from capacity.cost.hours import BY_THE_HOUR, THROUGHOUT, HourlyNeed, billed_hours
 from capacity.simulator.requests import Floats, Ints
 from facts.reader import Instance, instances
 from neuron_bench.step_model import StepModel
@@ -120,20 +120,42 @@ def list_usd_per_hour(offer: InstanceOffer) -> float | None:
     return public.on_demand_usd_per_hour
 
 
-def cheapest_offer(
+@dataclass(frozen=True)
+class Period:
+    """What is paid for: seconds, when they begin after midnight UTC, and what each hour needs of the peak if known."""
+
+    paid_s: float
+    begins_s: float | None = None
+    hourly: HourlyNeed | None = None
+
+
+@dataclass(frozen=True)
+class Hold:
+    """A fleet of one offer held over the event in the cheaper way. billed_hours: mean of an instance that is paid."""
+
+    offer: InstanceOffer
+    instances: int
+    billed_hours: float
+    held: str
+    usd: float
+
+
+def held_for(
     load_per_s: float,
     rate_per_replica_per_s: float,
     model: StepModel,
-    offers: Iterable[InstanceOffer],
+    offer: InstanceOffer,
     rules: Resilience,
-    event_s: float,
-    begins_s: float | None = None,
-) -> InstanceOffer:
-    """The instance type whose fleet costs least for the event as it is billed; fewer instances on a tie."""
-
-    def cost(offer: InstanceOffer) -> tuple[float, int]:
-        instances = int(fleet(load_per_s, rate_per_replica_per_s, model, offer.instance, rules).instances)
-        usd = float(offer.event_usd(instances, billed_hours(offer.price_kind, event_s, begins_s)))
-        return round(usd, 9), instances
-
-    return min(offers, key=cost)
+    period: Period,
+) -> Hold:
+    """Held throughout as the price is sold or, where it is sold by the hour, in each hour what that hour needs."""
+    hours = billed_hours(offer.price_kind, period.paid_s, period.begins_s)
+    instances = int(fleet(load_per_s, rate_per_replica_per_s, model, offer.instance, rules).instances)
+    flat_usd = float(offer.event_usd(instances, hours))
+    if period.hourly is None or offer.price_kind == "capacity block" or flat_usd == 0:
+        return Hold(offer, instances, hours, THROUGHOUT, flat_usd)
+    each = fleet(load_per_s * period.hourly.share, rate_per_replica_per_s, model, offer.instance, rules)
+    usd = float(offer.event_usd(each.instances, 1.0) @ period.hourly.lasts_h)
+    if usd >= flat_usd * (1 - 1e-9):
+        return Hold(offer, instances, hours, THROUGHOUT, flat_usd)
+    return Hold(offer, instances, hours * usd / flat_usd, BY_THE_HOUR, usd)

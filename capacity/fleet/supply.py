@@ -236,6 +236,7 @@ class Market:
             owned={kind: count for (where, kind), count in self.owned.items() if where == region},
             unbookable={kind: why for (where, kind), why in self.unbookable.items() if where == region},
             joint=joint,
+            hourly={stream: need for stream in inputs.streams if (need := inputs.hourly(stream, region)) is not None},
         )
 
     def take(self, region: str, choice: SelfHostedChoice, rules: Resilience) -> None:

@@ -81,18 +81,25 @@ class _Needs:
         return joint_level([*self.fleets.values()], level, among=asks.carried), asks
 
 
-def size_supplies(inputs: PlanInputs, qualities: Sequence[Quality] = ()) -> SizedPlan:
+def simulated_services(inputs: PlanInputs) -> dict[str, Simulated]:
+    """Every self-hosted model on every allowed chip; the same at every service level."""
+    hosted = [name for name in inputs.model_names if inputs.prices.models[name].supply != "bedrock"]
+    return {name: self_hosted_services(inputs, name) for name in hosted}
+
+
+def size_supplies(
+    inputs: PlanInputs, qualities: Sequence[Quality] = (), simulated: Mapping[str, Simulated] | None = None
+) -> SizedPlan:
     """Every model in every region, with what is bought at the joint level.
 
     Self-hosted models are simulated once; each fleet is sized alone to choose its chip, then all at the joint level,
     which follows from the value of an interaction where that is given.
     """
-    hosted = [name for name in inputs.model_names if inputs.prices.models[name].supply != "bedrock"]
-    simulated = {name: self_hosted_services(inputs, name) for name in hosted}
+    simulated = simulated_services(inputs) if simulated is None else simulated
     drawn = {
         (name, region): quota_draws(inputs, name, region)
         for name in inputs.model_names
-        if name not in hosted
+        if name not in simulated
         for region in inputs.regions
     }
     alone, _ = _bookable(inputs, simulated, None)

@@ -143,12 +143,21 @@ def _information(plan: Plan) -> Iterator[Decision]:
 
 
 def _schedules(plan: Plan) -> Iterator[Decision]:
-    flat, hourly = (sum(getattr(row, name) for row in plan.schedules) for name in ("flat_usd", "usd"))
-    if plan.schedules:
-        cheaper = hourly < flat * (1 - 1e-9)
-        words = f"{show(hourly, 'usd')} by the hour against {show(flat, 'usd')} held throughout"
-        sentence = f"a schedule would cost {words}" if cheaper else f"no schedule is cheaper: {words}"
-        yield Decision("schedule", "Schedule", sentence, changes=cheaper)
+    """How fleets are held, as the plan pays for it, and what would be cheaper."""
+    flat, mixed = (sum(getattr(row, name) for row in plan.schedules) for name in ("flat_usd", "usd"))
+    if not plan.schedules:
+        return
+    by_hour = any(line.held == "by the hour" for line in plan.purchase)
+    paid = sum(line.usd for line in plan.purchase) if by_hour else flat
+    throughout = f"held throughout they would cost {show(flat, 'usd')}"
+    sentence = f"fleets are paid by the hour, {show(paid, 'usd')}; {throughout}"
+    if not by_hour:
+        sentence = f"fleets are held throughout for {show(paid, 'usd')}; by the hour they would not be cheaper"
+    cheaper = mixed < paid * (1 - 1e-9)
+    if cheaper:
+        what = "with the commitments" if any(row.committed for row in plan.schedules) else "by the hour"
+        sentence = f"fleets would cost {show(mixed, 'usd')} {what} instead of {show(paid, 'usd')}"
+    yield Decision("schedule", "Schedule", sentence, changes=cheaper or by_hour)
 
 
 # --- quota and cache ---------------------------------------------------------------------------------------------

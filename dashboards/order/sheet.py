@@ -26,6 +26,7 @@ ASK_DAYS_BEFORE = 42
 """Expert estimates, not published: a Capacity Block is sold up to eight weeks ahead and sells out; a quota increase
 takes one to three business days once it is understood, and may need a second round (docs/rehearsal.md)."""
 LATE = "its date is past"
+BY_THE_HOUR = "by the hour"
 BLOCK_ENDS = time(11, 30, tzinfo=UTC)
 """All Capacity Blocks end at 11:30 UTC (EC2 user guide, find and purchase Capacity Blocks)."""
 DAY = timedelta(days=1)
@@ -117,7 +118,7 @@ def _chip_lines(plan: Plan, supply: SupplyPlan, option: ChipOption, occasion: Oc
     zones = max(1, round(plan.rules.zones)) if plan.rules else 1
     hourly = option.usd_per_hour.mid / option.bought_instances
     listed = option.list_usd_per_hour if option.list_usd_per_hour is not None else hourly
-    begin, end, remark = _held_for(option, occasion)
+    begin, end, remark = _held_for(option, occasion, plan.rules.hours if plan.rules else 0.0)
     book_by = begin - BOOK_DAYS_BEFORE * DAY
     for zone, count in enumerate(_shares(option.bought_instances, zones), 1):
         share = count / option.bought_instances
@@ -177,12 +178,15 @@ def _quota_line(plan: Plan, ask: QuotaAsk, occasion: Occasion) -> Line:
     )
 
 
-def _held_for(option: ChipOption, occasion: Occasion) -> tuple[datetime, datetime, str]:
+def _held_for(option: ChipOption, occasion: Occasion, paid_h: float) -> tuple[datetime, datetime, str]:
     """From and to, and what to check. Blocks are whole days that end at 11:30 UTC; the rest runs as it is paid."""
     start = occasion.start.astimezone(UTC)
     end = start + timedelta(seconds=occasion.length_s)
     if option.price_kind != BLOCK:
-        return end - timedelta(hours=max(option.billed_hours, occasion.length_s / 3600)), end, ""
+        by_hour = option.held == BY_THE_HOUR
+        hours = max(paid_h if by_hour else option.billed_hours, occasion.length_s / 3600)
+        remark = "by the hour: at most so many, billed_hours are the mean of one" if by_hour else ""
+        return end - timedelta(hours=hours), end, remark
     days = max(1, math.ceil(option.billed_hours / 24 - 1e-9))
     last = datetime.combine(end.date(), BLOCK_ENDS)
     last = last if last >= end else last + DAY

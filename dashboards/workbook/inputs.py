@@ -199,7 +199,7 @@ def _pool(supply: SupplyPlan, option: ChipOption) -> Iterator[Input]:
     name = name_of("usd_per_instance_hour", *where)
     hourly = option.usd_per_hour.mid / option.bought_instances
     yield Input(name, f"{option.instance_type} per hour, {title}", hourly, "USD/h", 0.0, 1e5, *facts)
-    sold = ("derived", f"as {option.price_kind or 'on demand'} is billed")
+    sold = ("derived", f"held {option.held}, as {option.price_kind or 'on demand'} is billed")
     label = f"Hours paid for, {title}"
     yield Input(name_of("hours", *where), label, option.billed_hours, "h", 0.0, 8_784.0, *sold)
 

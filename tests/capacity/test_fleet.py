@@ -5,9 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from capacity.fleet.sizing import (
+    Period,
     ceil_without_noise,
-    cheapest_offer,
     fleet,
+    held_for,
     priced_offers,
     regional_factor,
     replicas_per_zone,
@@ -83,7 +84,8 @@ def test_a_change_of_time_unit_changes_nothing(load, unit):
 def test_a_dominated_instance_is_never_chosen(load):
     """The chosen type costs no more than any other that could carry the same load."""
     model, boxes = llama_8b(), priced_offers("inferentia2", 4.0, instances(), {})
-    best = cheapest_offer(load, 2.0, model, boxes, THREE_ZONES, 3600.0)
+    holds = [held_for(load, 2.0, model, box, THREE_ZONES, Period(3600.0)) for box in boxes]
+    best = min(holds, key=lambda hold: hold.usd).offer
     costs = [fleet(load, 2.0, model, box.instance, THREE_ZONES).instances * box.usd_per_hour for box in boxes]
     best_cost = fleet(load, 2.0, model, best.instance, THREE_ZONES).instances * best.usd_per_hour
     assert best_cost == pytest.approx(min(costs))

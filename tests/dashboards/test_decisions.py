@@ -67,7 +67,7 @@ SENTENCES = {
     "acceptable [assumed]",
     "headroom": "minimax regret at 0.1 USD an interaction buys 16 chips for $500,000; the plan buys ",
     "information": "knowing demand would spare $1,250,000 and 2,444 chips in nine futures of ten: peakday scenario fit",
-    "schedule": "a schedule would cost $740 by the hour against $1,480 held throughout",
+    "schedule": "fleets would cost $740 by the hour instead of $1,480",
     "throttling": "calls in us-east-1 would be throttled at p90 of demand as granted",
     "max_tokens": "reserves 4,053 tokens a call instead of 4,245, and cuts 1 answer in 1,000",
     "cache": "cache for 1h: nova-pro, customer part; per million prompt tokens none $0.800, 1h $0.300",

@@ -112,6 +112,7 @@ PURCHASE_COLUMNS = {
     "instances": ("Instances", "count"),
     "usd_per_hour_list": ("USD per hour, list", "usd"),
     "usd_per_hour": ("USD per hour, net", "usd"),
+    "held": ("Held", ""),
     "billed_hours": ("Hours billed", "h"),
     "usd_list": ("USD, event, list", "usd"),
     "usd": ("USD, event, net", "usd"),
@@ -144,7 +145,7 @@ def purchase_panel(plan: Plan) -> Panel:
     if table is None:
         return Panel("What is bought", "No chips: every model runs on Bedrock, by the token.")
     first = max(plan.purchase, key=lambda line: line.usd)
-    sentence = f"{first.instance_type} for {first.model} is the largest line."
+    sentence = f"{first.instance_type} for {first.model} is the largest line, held {first.held}."
     if plan.simulated:
         sentence += " SIMULATED inputs touched this plan: never order from it."
     return Panel("What is bought", sentence, table)
