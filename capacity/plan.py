@@ -523,6 +523,38 @@ class SizingRules(Row):
 
 
 @dataclass(frozen=True)
+class InstanceLimit(Row):
+    """An EC2 quota that instances bought by the hour need in a region, in vCPUs. granted: None where nobody knows."""
+
+    region: str
+    quota: str
+    code: str
+    needed_vcpu: float
+    granted_vcpu: float | None
+    default_vcpu: float
+    instances: dict[str, int]  # bought by the hour, by type
+    source: str
+
+    @property
+    def exceeds(self) -> bool:
+        """True where more is needed than is granted or, where nobody knows, than a new account has."""
+        return self.needed_vcpu > (self.default_vcpu if self.granted_vcpu is None else self.granted_vcpu)
+
+    @property
+    def sentence(self) -> str:
+        """What EC2 must grant, for how many instances."""
+        what = ", ".join(f"{count:,} x {kind}" for kind, count in self.instances.items())
+        granted = (
+            f"{self.default_vcpu:,.0f} by default; capacity.on_demand_vcpus or --quotas states yours"
+            if self.granted_vcpu is None
+            else f"{self.granted_vcpu:,.0f} granted"
+        )
+        return (
+            f"needs an exception for {what} in {self.region}: {self.needed_vcpu:,.0f} vCPUs of {self.quota} ({granted})"
+        )
+
+
+@dataclass(frozen=True)
 class VarianceShare(Row):
     """Share of the variance of ln(event cost, each draw with its own fleets) that knowing one cause would remove."""
 
@@ -599,6 +631,7 @@ class Plan(Row):
     rules: SizingRules | None = None
     service: ServiceLevel | None = None
     variance: tuple[VarianceShare, ...] = ()
+    limits: tuple[InstanceLimit, ...] = ()  # EC2 quotas of what is bought by the hour
     not_served: tuple[str, ...] = ()  # demand that is in no fleet and no cost
 
     @property

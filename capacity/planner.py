@@ -17,6 +17,7 @@ from capacity.cost.rates import with_tiers
 from capacity.demand.calls import assumed_calls, measured_calls, tokens_line
 from capacity.demand.hits import with_hit_ratios
 from capacity.demand.usage import usage_line, with_usage
+from capacity.fleet.bookable import instance_limits
 from capacity.fleet.fallback_chain import fallback_chains
 from capacity.fleet.findings import assumptions_first, first_limit_exceeded, range_note, rejected, warnings
 from capacity.fleet.headroom import minimax_regret_option, quantile_options, spare_options, worthwhile_option
@@ -129,6 +130,7 @@ def make_plan(
         schedules=schedules(inputs, base),
         rules=_rules(inputs),
         errors=bars,
+        limits=instance_limits(inputs, base.own),
         not_served=tuple(each.note for each in moved),
         service=stated_level(sizes),
         variance=variance_shares(base, inputs.draws) if base.own or base.bedrock else (),

@@ -117,6 +117,10 @@ class Held:
     source: str
     rows: tuple[QuotaRow, ...]
 
+    def quota(self, name: str, region: str) -> QuotaRow | None:
+        """The row of a quota by its name in a region; None where the file has none."""
+        return next((row for row in self.rows if (row.name, row.region) == (name, region)), None)
+
     def limits(self, model: Model, region: str) -> Limits | None:
         """What the account may ask of a model in a region, by the model's own routing; None where no row names it."""
         rows = [

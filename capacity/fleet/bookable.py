@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
+from capacity.fleet.inputs import PlanInputs
 from capacity.fleet.outcome import SelfHostedChoice
-from capacity.plan import ChipOption, Plan, SupplyPlan
+from capacity.plan import ChipOption, InstanceLimit, Plan, SupplyPlan
 from facts.reader import instances
-from facts.supply import SupplyLimit, supply_limits
+from facts.supply import OnDemandLimit, SupplyLimit, on_demand_limit, supply_limits, vcpus
 from scenarios.schema import Resilience
 
 BLOCK = "capacity block"
@@ -21,9 +22,48 @@ def supply_findings(plan: Plan) -> tuple[str, ...]:
     for supply in plan.supplies:
         if supply.chosen is not None and in_block(supply.chosen) and supply.chosen.bought_instances:
             booked[supply.chosen.instance_type].append((supply, supply.chosen))
-    return tuple(
+    blocks = tuple(
         line for kind, bookings in booked.items() for line in _findings(supply_limits().get(kind), kind, bookings)
     )
+    return (*blocks, *(f"supply: {limit.sentence}" for limit in plan.limits if limit.exceeds))
+
+
+def instance_limits(inputs: PlanInputs, choices: Sequence[SelfHostedChoice]) -> tuple[InstanceLimit, ...]:
+    """The EC2 quotas that all instances bought by the hour need together, by region and family; none for owned ones."""
+    bought: dict[tuple[str, OnDemandLimit], dict[str, int]] = defaultdict(dict)
+    for choice in choices:
+        kind, limit = choice.offer.instance.instance, on_demand_limit(choice.offer.instance.instance)
+        count = int(choice.bought(inputs.scenario.capacity.resilience).instances) - choice.offer.owned
+        if limit is None or kind not in vcpus() or count <= 0 or choice.offer.price_kind == BLOCK:
+            continue
+        if choice.offer.price_kind == "own price" and instances()[kind].on_demand_usd_per_hour is None:
+            continue
+        there = bought[choice.region, limit]
+        there[kind] = there.get(kind, 0) + count
+    return tuple(
+        InstanceLimit(
+            region=region,
+            quota=limit.quota,
+            code=limit.code,
+            needed_vcpu=sum(vcpus()[kind] * count for kind, count in counts.items()),
+            granted_vcpu=inputs.on_demand_vcpus(limit, region),
+            default_vcpu=limit.default_vcpu,
+            instances=counts,
+            source=f"facts/data/on_demand_limits.csv, {limit.source_date}",
+        )
+        for (region, limit), counts in bought.items()
+    )
+
+
+def beyond_grants(inputs: PlanInputs, choices: Sequence[SelfHostedChoice]) -> dict[tuple[str, str], str]:
+    """Why a type is not to be had by the hour, by region and type: more vCPUs than the account is known to have."""
+    reasons = {}
+    for limit in instance_limits(inputs, choices):
+        if limit.granted_vcpu is not None and limit.exceeds:
+            most = f"at most {limit.granted_vcpu:,.0f} can be booked"
+            for kind in limit.instances:
+                reasons[limit.region, kind] = f"{limit.needed_vcpu:,.0f} vCPUs of {limit.quota} are needed, {most}"
+    return reasons
 
 
 def unbookable(choices: Sequence[SelfHostedChoice], rules: Resilience) -> dict[tuple[str, str], str]:

@@ -30,6 +30,7 @@ from capacity.fleet.uncertainty import (
 )
 from capacity.plan import Levels, weakest
 from facts.account import Held, Usage
+from facts.supply import OnDemandLimit
 from neuron_bench.step_model import StepModel
 from scenarios.schema import Scenario, Stream
 
@@ -132,6 +133,14 @@ class PlanInputs:
         midnight = start.replace(hour=0, minute=0, second=0, microsecond=0)
         warm_up_s = 0.0 if self.scenario.capacity.horizon_s else self.scenario.capacity.resilience.warm_up_lag_s
         return (start - midnight).total_seconds() - warm_up_s
+
+    def on_demand_vcpus(self, limit: OnDemandLimit, region: str) -> float | None:
+        """What EC2 grants of a family in a region: stated, else held by the account; None where nobody knows."""
+        stated = {str(family): value for family, value in self.scenario.capacity.on_demand_vcpus.items()}
+        if limit.family in stated:
+            return stated[limit.family]
+        row = self.held.quota(limit.quota, region) if self.held is not None else None
+        return row.value if row is not None else None
 
     def hourly(self, stream: str, region: str) -> HourlyNeed | None:
         """What each hour needs of the region's peak, ahead by the warm-up; None where a horizon is paid throughout."""

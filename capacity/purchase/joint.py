@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from capacity.cost.bill import ELSEWHERE
-from capacity.fleet.bookable import unbookable
+from capacity.fleet.bookable import beyond_grants, unbookable
 from capacity.fleet.fallback_chain import Diverted, diverted
 from capacity.fleet.inputs import PlanInputs
 from capacity.fleet.outcome import INTERACTIONS, Base, BedrockSpend
@@ -209,7 +209,8 @@ def _bookable(
     while True:
         market = Market(owned_instances(inputs), barred)
         alone = [size_self_hosted(inputs, each, joint, market) for each in simulated.values()]
-        reasons = unbookable([choice for item in alone for choice in item.choices], rules)
+        choices = [choice for item in alone for choice in item.choices]
+        reasons = unbookable(choices, rules) | beyond_grants(inputs, choices)
         more = barred | reasons
         if more == barred:
             return alone, barred

@@ -10,7 +10,8 @@ import numpy as np
 from capacity.plan import Plan, QuotaNeed, SupplyPlan
 from facts.account import Held
 from facts.model_names import Routing, routing
-from facts.reader import models, rows
+from facts.reader import models
+from facts.supply import OnDemandLimit, on_demand_limit, vcpus
 
 MINUTE_S = 60.0
 _FORMS = {
@@ -23,13 +24,6 @@ _ROUTINGS = {
     Routing.GEOGRAPHY: "Cross-region",
     Routing.GLOBAL: "Global cross-region",
 }
-_EC2 = {
-    "inf": "Running On-Demand Inf instances",
-    "trn": "Running On-Demand Trn instances",
-    "p": "Running On-Demand P instances",
-    "g": "Running On-Demand G and VT instances",
-}
-"""EC2 quotas by instance family, in vCPUs (EC2 user guide, on-demand instance quotas)."""
 
 
 @dataclass(frozen=True)
@@ -102,27 +96,20 @@ def _steady_share(plan: Plan, region: str) -> float:
 
 
 def _vcpus(plan: Plan, held: Held | None) -> Iterator[QuotaAsk]:
-    vcpu = {row["instance"]: float(row["vcpu"]) for row in rows("instances.csv") if row["vcpu"]}
-    wanted: dict[tuple[str, str], tuple[float, SupplyPlan]] = {}
+    """vCPUs of instances bought by the hour, where they are more than is granted or nobody knows what is."""
+    wanted: dict[tuple[str, OnDemandLimit], tuple[float, SupplyPlan]] = {}
     for supply in plan.supplies:
         chosen = supply.chosen
-        if chosen is None or chosen.price_kind == "capacity block" or chosen.instance_type not in vcpu:
+        if chosen is None or chosen.price_kind == "capacity block" or chosen.instance_type not in vcpus():
             continue
-        name = _EC2.get(_family(chosen.instance_type))
-        if name is not None and chosen.bought_instances:
-            before = wanted.get((supply.region, name), (0.0, supply))[0]
-            wanted[supply.region, name] = before + chosen.bought_instances * vcpu[chosen.instance_type], supply
-    for (region, name), (asked, supply) in wanted.items():
-        row = next((r for r in held.rows if r.region == region and r.name == name), None) if held else None
+        limit = on_demand_limit(chosen.instance_type)
+        if limit is not None and chosen.bought_instances:
+            before = wanted.get((supply.region, limit), (0.0, supply))[0]
+            bought = chosen.bought_instances - chosen.owned_instances
+            wanted[supply.region, limit] = before + bought * vcpus()[chosen.instance_type], supply
+    for (region, limit), (asked, supply) in wanted.items():
+        row = held.quota(limit.quota, region) if held else None
         granted = row.value if row else None
         if granted is None or asked > granted:
-            remark = "vCPUs" if row else "vCPUs; no code: `peakday aws pull` names it"
-            yield QuotaAsk(supply, "vcpu", name, row.code if row else "", "", granted, asked, None, None, remark)
-
-
-def _family(instance: str) -> str:
-    """`inf2.48xlarge` is inf, `p5en.48xlarge` p."""
-    letters = instance.split(".")[0]
-    return (
-        "".join(letter for letter in letters[:3] if letter.isalpha()) if letters[:3] in ("inf", "trn") else letters[0]
-    )
+            code = row.code if row else limit.code
+            yield QuotaAsk(supply, "vcpu", limit.quota, code, "", granted, asked, None, None, "vCPUs")

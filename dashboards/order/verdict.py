@@ -37,6 +37,7 @@ class OrderVerdict:
 
 
 BUYABLE, NOT_BUYABLE, NOT_AN_ORDER = "BUYABLE", "NOT BUYABLE AS WRITTEN", "NOT AN ORDER"
+EXCEPTIONS = "BUYABLE WITH EXCEPTIONS"
 
 
 def order_verdict(plan: Plan, late: tuple[str, ...] = ()) -> OrderVerdict:
@@ -45,11 +46,14 @@ def order_verdict(plan: Plan, late: tuple[str, ...] = ()) -> OrderVerdict:
     Args:
         late: what can no longer be done in time, where the event's date is known.
     """
-    obstacles = (*_unbookable(plan), *_left_out(plan), *late)
+    beyond = tuple(limit.sentence for limit in plan.limits if limit.exceeds)
+    never = (*_unbookable(plan), *_left_out(plan), *late)
+    obstacles = (*never, *beyond)
     if plan.simulated:
         simulated = "a simulated input touched this plan; measure what it names and plan again"
         return OrderVerdict(NOT_AN_ORDER, (simulated, *obstacles))
-    return OrderVerdict(NOT_BUYABLE if obstacles else BUYABLE, obstacles, _condition(plan))
+    word = NOT_BUYABLE if never else EXCEPTIONS if beyond else BUYABLE
+    return OrderVerdict(word, obstacles, "" if plan.limits else _condition(plan))
 
 
 def _condition(plan: Plan) -> str:

@@ -5,6 +5,7 @@ import pytest
 
 from capacity.cost.hours import billed_hours
 from capacity.plan import PlanError
+from dashboards.order.verdict import order_verdict
 from tests.capacity.models import llama_8b
 from tests.capacity.scenario_of import scenario
 from tests.capacity.test_plan_small import SHORT, plan
@@ -122,6 +123,40 @@ def test_what_cannot_be_booked_loses_to_what_can():
             assert supply.chosen.price_kind != "capacity block"
     lost = [o.rejected for s in made.supplies for o in s.options if o.chip == "trainium2"]
     assert all("can be booked" in why or "were offered in" in why for why in lost), lost
+
+
+BY_DAY = {"demand__interactions__shape": {"kind": "diurnal", "trough_ratio": 0.2}, "event__length_s": "1d"}
+
+
+def test_the_headline_pays_the_cheaper_of_flat_and_hourly_fleets_and_says_which():
+    """By the hour where the day has a trough; throughout in a stated horizon; the bill is of what is said."""
+    hourly, flat = of(BY_DAY), of(BY_DAY | {"capacity__horizon_s": "25h"})
+    for row, line in zip(hourly.schedules, hourly.purchase, strict=True):
+        assert (line.held, line.usd) == ("by the hour", pytest.approx(row.usd))
+        assert row.usd < row.flat_usd
+        assert line.usd == pytest.approx(line.usd_per_hour * line.billed_hours)
+    assert {line.held for line in flat.purchase} == {"throughout"}
+    assert any("are held and charged by the hour" in line for line in hourly.warnings)
+
+
+def test_instances_on_demand_need_what_ec2_grants():
+    """48 vCPUs an inf2.24xlarge and so on: unknown grants are exceptions, enough is buyable, and both are said."""
+    unknown, granted = of(), of({"capacity__on_demand_vcpus": {"inf": 1_000_000, "trn": 1_000_000}})
+    assert all(limit.exceeds and limit.granted_vcpu is None for limit in unknown.limits)
+    assert sum(sum(limit.instances.values()) for limit in unknown.limits) == sum(p.instances for p in unknown.purchase)
+    assert order_verdict(unknown).sentence.startswith("BUYABLE WITH EXCEPTIONS: needs an exception for ")
+    assert order_verdict(granted).buyable
+
+
+def test_a_chip_beyond_the_accounts_grant_loses_to_one_within_it():
+    either = {"capacity__own": {"custom-8b": {"chips": ["inferentia2", "trainium1"]}}}
+    models = [llama_8b(), llama_8b("trainium1")]
+    usual, bound = (
+        of(either | more, step_models=models)
+        for more in ({}, {"capacity__on_demand_vcpus": {"inf": 0, "trn": 1_000_000}})
+    )
+    assert {s.chosen.chip for s in usual.supplies if s.chosen} == {"inferentia2"}
+    assert {s.chosen.chip for s in bound.supplies if s.chosen} == {"trainium1"}
 
 
 def test_a_horizon_shorter_than_the_event_is_refused():
