@@ -10,6 +10,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from http.client import HTTPException
 from typing import Any
 
 from assistant.ask import ask, new_session
@@ -78,8 +79,10 @@ def _own_stream(spec: TargetSpec, turns: Sequence[Question], addresses: Sequence
                 turn_index=one.turn_index, addresses=addresses,
             )  # fmt: skip
             events = [*asked]
-        except AssistantError:
+        except (AssistantError, OSError, HTTPException):
             events = [{"event": "error", "code": "no_answer"}]
+        except (ValueError, KeyError, TypeError):
+            events = [{"event": "error", "code": "malformed"}]
         yield turn_row(one, events)
 
 

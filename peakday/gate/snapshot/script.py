@@ -20,6 +20,8 @@ CALL_FIELDS = (
     "cost_usd",
 )  # fmt: skip
 """What is kept of a model call: never a time."""
+TIMED = {"round", "start_s", "duration_s"}
+"""What a tool's event must hold to be placed beside others; an assistant of the user's own may leave it out."""
 META_FIELDS = ("intent", "complexity", "route", "router_stage", "prefetch", "guard_action", "escalated")
 
 
@@ -79,14 +81,17 @@ def turn_row(asked: Question, events: Sequence[Mapping[str, Any]]) -> dict[str, 
     """What a turn did, without its times: how it was routed, each model call, each tool by round, how it ended."""
     meta = next((event for event in events if event["event"] == "meta"), {})
     end = events[-1] if events else {}
-    tools = sorted([event["round"], event["tool"], event["status"]] for event in events if event["event"] == "tool")
+    used = [event for event in events if event["event"] == "tool"]
+    tools = sorted([event.get("round", 0), str(event.get("tool")), str(event.get("status"))] for event in used)
     return {
         "turn": asked.name,
         "message": asked.message,
         **{name: meta.get(name) for name in META_FIELDS},
         "calls": [{name: event.get(name) for name in CALL_FIELDS} for event in events if event["event"] == "usage"],
         "tools": [list(tool) for tool in tools],
-        "tools_side_by_side": side_by_side([event for event in events if event["event"] == "tool"]),
+        "tools_side_by_side": side_by_side(
+            [event for event in used if {"round", "start_s", "duration_s"} <= event.keys()]
+        ),
         "end": end.get("stop_reason") or f"{ERROR}{end.get('code')}",
         "citations": len(end.get("citations") or ()),
     }

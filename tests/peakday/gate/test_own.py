@@ -9,6 +9,8 @@ import pytest
 
 from host.errors import Exit
 from host.ports import free_port
+from loadgen.job import TargetSpec
+from loadgen.targets.openai_options import openai_options
 from loadgen.targets.signals import Signal
 from peakday.errors import CommandError
 from peakday.gate.baselines.baseline import current
@@ -17,10 +19,11 @@ from peakday.gate.check import CheckOptions, request_of, settings
 from peakday.gate.gate import run_check
 from peakday.gate.outputs import as_annotations, as_junit, sentence
 from peakday.gate.settings import load_checks
-from peakday.gate.snapshot.own import mapped_row, own_figures, script_of
+from peakday.gate.snapshot.own import drive_own, mapped_row, not_covered, own_figures, script_of
 from peakday.gate.state import prepare
 from peakday.gate.verdicts import Line, Outcome, Verdict
 from scenarios.questions import Entry
+from tests.loadgen.server import assistant_events, chat_events, response, serving, streamed
 from tests.peakday.gate.making import QUIET
 from tests.peakday.gate.own_assistant import MAPPING, QUESTIONS, Server
 
@@ -175,3 +178,45 @@ def test_annotations_are_one_command_a_line_with_its_marks_escaped():
     assert text.startswith("::error title=peakday smoke%3A cost%2C usd FAIL::exact: 1 -> 1.5, +50.0%25: 50%25 more")
     assert len(text.splitlines()) == 1
     assert json.dumps(as_junit(Outcome("smoke", (line,)), 1.0))
+
+
+def driven(kind, url):
+    """The rows and figures of two questions of one conversation, asked of a server of this kind."""
+    spec = TargetSpec(kind, url, model="m", request=openai_options().as_json() if kind == "openai" else None)
+    rows = drive_own(spec, script_of([Entry(("when does it ship?", "and to me?"))]), {})
+    return rows, own_figures(rows)
+
+
+def test_an_openai_target_is_held_by_its_usage_and_asked_with_its_history(monkeypatch):
+    """Two turns of 7 prompt and 4 completion tokens, one call each; the second request holds the first answer."""
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with serving(lambda *_: streamed(chat_events(4))) as server:
+        rows, figures = driven("openai", f"http://127.0.0.1:{server.port}/v1")
+    assert [row["end"] for row in rows] == ["answered", "answered"]
+    assert (figures["input_tokens"], figures["output_tokens"], figures["model_calls"]) == (14, 8, 2)
+    asked = [json.loads(body)["messages"] for _, _, body in server.requests]
+    assert [each["role"] for each in asked[1]] == ["user", "assistant", "user"]
+    assert asked[1][1]["content"] == " w0 w1 w2 w3"
+    assert set(not_covered(rows, figures, "openai")) == {"cached tokens", "cost", "model"}
+
+
+def own_stream(pieces):
+    """Our protocol with a sign-in of one customer."""
+    session = response(b'{"sessions": [{"session_token": "t"}]}')
+    return lambda path, *_: [(0.0, session)] if path == "/v1/sessions" else pieces
+
+
+def test_an_assistant_on_our_own_protocol_is_held_by_everything_it_tells():
+    """Two turns of two calls, each 100 new and 900 cached tokens, and one tool."""
+    with serving(own_stream(streamed(assistant_events()))) as server:
+        rows, figures = driven("assistant", server.url)
+    assert (figures["input_tokens"], figures["cache_read_tokens"], figures["output_tokens"]) == (400, 3600, 26)
+    assert (figures["model_calls"], figures["tools.catalogue_search"], figures["routes.nova-pro"]) == (4, 2, 2)
+    assert figures["cost_usd"] == 0.004
+    assert not_covered(rows, figures, "assistant") == {}
+
+
+def test_a_turn_that_is_no_answer_is_an_error_and_ends_its_conversation():
+    with serving(own_stream([(0.0, response(b"{}", "500 Internal Server Error"))])) as server:
+        rows, _ = driven("assistant", server.url)
+    assert [row["end"] for row in rows] == ["error no_answer"]

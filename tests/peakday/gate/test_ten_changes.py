@@ -21,7 +21,7 @@ from tests.peakday.gate.own_assistant import MAPPING, QUESTIONS
 ROOT = Path(__file__).resolve().parents[3]
 pytestmark = [pytest.mark.slow, pytest.mark.checkout, pytest.mark.timeout(3600)]
 
-STEADY = {"first_s": 0.2, "gap_s": 0.01}
+STEADY = {"first_s": 0.6, "gap_s": 0.01}
 CHECKS = """
 schema: peakday.checks/1
 questions: questions.txt
