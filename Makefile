@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo clients test test-unit test-system test-slow lint check bench perf check-study mutants campaign requirements clean
+.PHONY: demo clients test test-unit test-system test-slow lint check bench perf docs check-study mutants campaign requirements clean
 
 demo: $(VENV)/core.done
 	$(BIN)/peakday demo
@@ -49,6 +49,10 @@ perf: $(VENV)/dev.done
 	$(BIN)/python -m bench.gate --against $$against || perf=$$?; \
 	case " $$floor $$perf " in *" 1 "*) exit 1;; esac; exit $$((floor > perf ? floor : perf))
 
+# The documentation as a site, in site/; a warning is an error. Look at it with `python3 -m http.server -d site`.
+docs: $(VENV)/dev.done
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
 # Equal builds and injected regressions under the real gate; an idle machine, about an hour, resumable.
 check-study: $(VENV)/dev.done
 	$(BIN)/python -m study.gate
@@ -77,4 +81,4 @@ requirements:
 	uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --extra dev pyproject.toml -o requirements/dev.txt
 
 clean:
-	rm -rf $(VENV) dist build
+	rm -rf $(VENV) dist build site

@@ -17,7 +17,10 @@ CLOSE = 1e-12
 
 @dataclass(frozen=True)
 class Scored:
-    """One figure: predicted with its range, measured, and whether the range holds it."""
+    """One figure: predicted with its range, measured, whether the range holds it, and whether it is an interval.
+
+    counts: False for an expert's worst case, which covers nothing by being wide and misses nothing.
+    """
 
     name: str
     unit: str
@@ -26,6 +29,7 @@ class Scored:
     high: float
     measured: float
     inside: bool
+    counts: bool = True
 
 
 def scored_of(data: Mapping[str, Any]) -> list[Scored]:
@@ -34,6 +38,7 @@ def scored_of(data: Mapping[str, Any]) -> list[Scored]:
         Scored(
             row["name"], row["unit"], row["predicted"]["low"], row["predicted"]["mid"], row["predicted"]["high"],
             row["measured"], row["predicted"]["low"] <= row["measured"] <= row["predicted"]["high"],
+            row["predicted"].get("confidence", 0.9) > 0,
         )
         for row in data.get("scores", ())
     ]  # fmt: skip
@@ -52,7 +57,7 @@ def write_backtest(title: str, text: str, data: Mapping[str, Any], out: Path) ->
 def backtest_page(title: str, sentence: str, rows: Iterable[Scored]) -> Page:
     """The worst first; every range over what was measured, so that figures of all units share one axis."""
     ordered = list(rows)
-    outside = [row.name for row in ordered if not row.inside]
+    outside = [row.name for row in ordered if row.counts and not row.inside]
     word = "ALL INSIDE" if not outside else f"{len(outside)} OUTSIDE"
     kind = "good" if not outside and ordered else "warn"
     more = [*outside[:3], *([f"and {len(outside) - 3} more"] if len(outside) > 3 else [])]
@@ -74,7 +79,7 @@ def _panel(rows: list[Scored]) -> Panel:
             f"{row.measured:.4g}",
             row.unit,
             f"{row.mid / row.measured - 1:+.1%}" if abs(row.measured) > CLOSE else "–",
-            "inside" if row.inside else "OUTSIDE",
+            ("inside" if row.inside else "OUTSIDE") + ("" if row.counts else ", an expert's range"),
         ]
         for row in rows
     ]
