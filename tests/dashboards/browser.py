@@ -65,8 +65,8 @@ class Browser:
         elif message.get("method") == "Log.entryAdded" and params["entry"]["level"] in ("error", "warning"):
             self.seen.errors.append(params["entry"]["text"])
 
-    async def open(self, page: Path, size: tuple[int, int] = DESKTOP, scheme: str = "light") -> Seen:
-        """Load a file at a width and colour scheme, and wait until its charts are drawn."""
+    async def open(self, page: Path | str, size: tuple[int, int] = DESKTOP, scheme: str = "light") -> Seen:
+        """Load a file or an address at a width and colour scheme, and wait until its charts are drawn."""
         self.seen = Seen()
         for domain in ("Page", "Network", "Runtime", "Log"):
             await self.call(f"{domain}.enable")
@@ -78,7 +78,7 @@ class Browser:
             mobile=size[0] < 600,
         )
         await self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
-        await self.call("Page.navigate", url=page.as_uri())
+        await self.call("Page.navigate", url=page if isinstance(page, str) else page.as_uri())
         for _ in range(300):
             if await self.evaluate(
                 "document.readyState === 'complete' && document.documentElement.dataset.drawn === 'yes'"
