@@ -10,6 +10,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from capacity.plan import Levels, RegionDemand
+from capacity.simulator.memory import Memory, content_key
 from capacity.simulator.requests import Floats
 from scenarios.demand import curve, rate_per_s
 from scenarios.paths import draw_paths
@@ -88,7 +89,20 @@ class DrawnDemand:
     peaks_per_s: Mapping[str, Floats]
 
 
+DRAWN: Memory[DrawnDemand] = Memory(64)
+"""What this process drew: re-planning with another price, quota, SLO or service level draws no path again."""
+
+
 def drawn_demand(scenario: Scenario, name: str, stream: Stream, draws: int, seed: int) -> DrawnDemand:
+    """Joint draws of a stream as `_paths_drawn` makes them; those made before in this process are not drawn again."""
+    event, demand = (part.model_dump_json(by_alias=True) for part in (scenario.event, scenario.demand))
+    key = content_key(event, demand, name, stream, draws, seed)
+    if '"file"' in demand:  # a trace may change under its name
+        return _paths_drawn(scenario, name, stream, draws, seed)
+    return DRAWN.get(key, lambda: _paths_drawn(scenario, name, stream, draws, seed))
+
+
+def _paths_drawn(scenario: Scenario, name: str, stream: Stream, draws: int, seed: int) -> DrawnDemand:
     """Whole paths drawn with the forecast's level, timing and shape noise; a region's peak is its path's maximum.
 
     The maximum is over the event, so over any warm-up lag too. Without noise it is the level times the curve's maximum.

@@ -17,6 +17,7 @@ import numpy as np
 
 from capacity.plan import Levels, MaxTokensAdvice, QuotaNeed, RegionDemand, Throttled, Throttling
 from capacity.quotas.quota import PERIOD_S, CallTokens, Granted
+from capacity.simulator.memory import Memory, content_key
 from capacity.simulator.requests import Floats, Ints
 
 STEP_S = 1.0
@@ -70,6 +71,10 @@ def throttled_calls(
     )
 
 
+THROTTLED: Memory[Throttling] = Memory(512)
+"""What this process sent through buckets, by content: another price or SLO sends nothing again."""
+
+
 def throttling(
     demand: RegionDemand, peak: Levels, tokens: CallTokens, latency_s: float, limits: Granted, *,
     length_s: float, seed: int,
@@ -77,6 +82,20 @@ def throttling(
     """Both readings at p50 and p90 demand; None where nothing is limited."""
     if limits.rpm is None and limits.tpm is None and limits.tpd is None:
         return None
+    key = content_key(demand, peak, tokens, latency_s, limits, length_s, seed)
+    return THROTTLED.get(key, lambda: _sent(demand, peak, tokens, latency_s, limits, length_s, seed))
+
+
+def _sent(
+    demand: RegionDemand,
+    peak: Levels,
+    tokens: CallTokens,
+    latency_s: float,
+    limits: Granted,
+    length_s: float,
+    seed: int,
+) -> Throttling:
+    """Both readings at both levels, call by call."""
     by_reading: dict[str, dict[str, Throttled]] = {"settlement": {}, "reservation": {}}
     for level in LEVELS:
         counts = calls_each_second(demand, level, getattr(peak, level), length_s, seed)

@@ -42,7 +42,7 @@ def plan(
     scenario: ScenarioArgument,
     sets: Sets = None,
     run: Annotated[
-        str | None, typer.Option(help="Run record that measured tokens and routes: ID, path or latest.")
+        str | None, typer.Option(help="Run record that measured tokens and routes: ID, path, latest, or none.")
     ] = None,
     bench: Annotated[list[str] | None, typer.Option(help="Bench record: ID, path or latest; repeatable.")] = None,
     step_model: Annotated[list[Path] | None, typer.Option(help="Step model file; repeatable.")] = None,

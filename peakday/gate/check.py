@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from peakday.gate.baselines import baseline as baselines
 from peakday.gate.baselines.store import Store, open_store
 from peakday.gate.builds.runs import BLOCK_METRICS
 from peakday.gate.gate import noise_session, run_check, save_baseline
+from peakday.gate.kept import keep
 from peakday.gate.outputs import as_data, as_text
 from peakday.gate.page import write_outputs
 from peakday.gate.records import check_records, is_record
@@ -61,13 +63,14 @@ def check_scenario(
     clock: Callable[[], float],
     annotations: Path | None = None,
 ) -> tuple[Exit, str, dict[str, Any]]:
-    """Run the gates and write the files asked for; the exit code, the text and the same as data."""
+    """Run the gates, write the files asked for and the record; the exit code, the text and the same as data."""
     began_s = clock()
     if options.against is not None and is_record(options.scenario):
         outcome = check_records(options.scenario, options.against, options.margin)
     else:
         outcome = _checked(options, console)
     write_outputs(outcome, clock() - began_s, junit=junit, markdown=markdown, html=html, annotations=annotations)
+    keep(outcome, datetime.now(UTC), console)
     return outcome.exit_code, as_text(outcome), as_data(outcome)
 
 

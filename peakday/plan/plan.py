@@ -36,6 +36,9 @@ from peakday.plan.prices import own_prices, with_prices
 from peakday.records.folders import find_record, new_folder, records
 from scenarios.schema import Scenario
 
+NO_RUN = "none"
+"""What --run takes in place of a record."""
+
 
 @dataclass(frozen=True)
 class Sources:
@@ -147,18 +150,31 @@ def held_quotas(wanted: Path | None, console: Console) -> Held | None:
 
 
 def choose_run(scenario_hash: str, wanted: str | None, console: Console) -> Run | None:
-    """The run asked for, or the newest valid and finished one of this very scenario; None when there is none."""
+    """The run asked for, or the newest valid and finished one of this very scenario; None when there is none.
+
+    `none` asks for no run: tokens and routes are then the scenario's assumptions.
+    """
+    if wanted == NO_RUN:
+        return None
     if wanted is not None:
         return load_run(find_record("runs", wanted))
-    for path in records("runs"):
+    path = newest_run(scenario_hash)
+    if path is not None:
+        console.say(f"tokens and routes from run {path.name}, the newest valid one of this scenario")
+        return load_run(path)
+    console.say("no valid run of this scenario here: tokens and routes are the scenario's assumptions")
+    return None
+
+
+def newest_run(scenario_hash: str, base: Path | None = None) -> Path | None:
+    """The newest valid and finished run of a scenario in the folder; None when there is none."""
+    for path in records("runs", base):
         try:
             info = read_info(path)
         except RecordError:
             continue
         if info.scenario is not None and info.scenario.hash == scenario_hash and info.valid:
-            console.say(f"tokens and routes from run {path.name}, the newest valid one of this scenario")
-            return load_run(path)
-    console.say("no valid run of this scenario here: tokens and routes are the scenario's assumptions")
+            return path
     return None
 
 

@@ -13,6 +13,7 @@ from dashboards.order.verdict import order_verdict
 from host.errors import PeakdayError
 from loadgen.record import read_info
 from neuron_bench.record import load_bench
+from peakday.gate.kept import FILE
 from scenarios.loading import load_scenario
 
 _TONES = {"pass": "good", "warn": "warn", "inconclusive": "warn"}
@@ -93,12 +94,12 @@ def _bench(id_: str, folder: Path, _going: bool) -> Entry:
 
 def _check(id_: str, folder: Path, _going: bool) -> Entry:
     try:
-        data = json.loads((folder / "check.json").read_text())
+        data = json.loads((folder / FILE).read_text())
         verdict, lines = str(data["verdict"]), list(data["lines"])
         failed = [str(line["metric"]) for line in lines if line["verdict"] == verdict]
         name = str(data["scenario"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise PeakdayError(f"{folder / 'check.json'}: damaged ({error}); check again") from None
+        raise PeakdayError(f"{folder / FILE}: damaged ({error}); check again") from None
     more = f": {', '.join(failed[:3])}" if verdict != "pass" else ""
     tone = _TONES.get(verdict, "bad")
     return Entry("checks", id_, name, verdict.upper(), tone, "", f"{len(lines)} gates{more}")

@@ -16,6 +16,7 @@ from dashboards.report import write_report
 from host.errors import PeakdayError
 from loadgen.record import Run
 from neuron_bench.record import Bench
+from peakday.gate.kept import PAGE
 from peakday.records.folders import KINDS, cache_folder
 from peakday.records.reports import load_any
 from peakday.serve.catalogue import Place
@@ -124,12 +125,12 @@ def _place(request: Request) -> Place | None:
 
 def _drawn(place: Place) -> Path:
     """The report's file. One older than its record is drawn anew; beside the record nothing is written."""
-    beside = place.folder / ("check.html" if place.kind == "checks" else "report.html")
+    beside = place.folder / (PAGE if place.kind == "checks" else "report.html")
     changed_ns = place.file.stat().st_mtime_ns
     if beside.is_file() and (place.kind == "checks" or beside.stat().st_mtime_ns >= changed_ns):
         return beside
     if place.kind == "checks":
-        raise PeakdayError(f"{place.id}: this check has no page; `peakday check --html FILE` writes one")
+        raise PeakdayError(f"{place.id}: its page is gone; check again")
     key = hashlib.sha256(f"{place.folder.resolve()} {changed_ns}".encode()).hexdigest()[:16]
     kept = cache_folder() / "serve" / "reports" / f"{key}.html"
     if not kept.is_file():

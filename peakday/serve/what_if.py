@@ -26,7 +26,7 @@ from scenarios.loading import load_scenario
 async def what_if(request: Request) -> Response:
     """The form of a question; its answer is asked for by the page."""
     desk: Desk = request.app.state.desk
-    question = Question.of_query(request.query_params)
+    question = await _asked(request)
     base = await asyncio.to_thread(load_scenario, question.scenario)
     problem, now = "", base
     try:
@@ -48,6 +48,12 @@ async def what_if(request: Request) -> Response:
     )
 
 
+async def _asked(request: Request) -> Question:
+    """The question in an address, with its run named."""
+    desk: Desk = request.app.state.desk
+    return await asyncio.to_thread(Question.of_query(request.query_params).pinned, desk.base)
+
+
 def _valid_runs(desk: Desk) -> list[str]:
     """IDs of the newest runs that a plan may take its tokens from."""
     found = []
@@ -62,7 +68,7 @@ def _valid_runs(desk: Desk) -> list[str]:
 
 async def answer(request: Request) -> Response:
     """Progress and then the answer, as server-sent events."""
-    question = Question.of_query(request.query_params)
+    question = await _asked(request)
     return StreamingResponse(_answer(request.app.state.planner, question), media_type="text/event-stream")
 
 
@@ -94,7 +100,7 @@ def _event(name: str, data: dict[str, object]) -> str:
 
 async def chain(request: Request) -> Response:
     """Why one number of a what-if is what it is."""
-    question = Question.of_query(request.query_params)
+    question = await _asked(request)
     number = request.query_params.get("number", "")
     plan = await request.app.state.planner.plan(question, lambda _: None)
     return JSONResponse(chain_data(plan, number, ""))
@@ -103,7 +109,7 @@ async def chain(request: Request) -> Response:
 async def keep_plan(request: Request) -> Response:
     """Write the plan as a record of this folder."""
     desk: Desk = request.app.state.desk
-    question = Question.of_data(await request.json())
+    question = await asyncio.to_thread(Question.of_data(await request.json()).pinned, desk.base)
     plan = await request.app.state.planner.plan(question, lambda _: None)
     folder = await asyncio.to_thread(save_plan, question, plan, desk.base)
     return JSONResponse({"id": folder.name, "href": f"/records/plans/{folder.name}"})

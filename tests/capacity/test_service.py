@@ -2,6 +2,9 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from capacity.simulator import engine
 from capacity.simulator import reference as oracle
@@ -10,6 +13,7 @@ from capacity.simulator.rate_at_slo import (
     at_rate,
     drawn_work,
     latencies,
+    quantile,
     rate_at_slo,
     throughput_bound_per_s,
 )
@@ -93,3 +97,11 @@ def test_a_change_of_time_unit_changes_no_ratio():
     """All times a thousand times longer: the rate is a thousand times lower."""
     slow = llama_8b(a=24.0, b=0.25, c=0.4)
     assert rate(slos(1_000.0, 50.0), model=slow) * 1_000 == pytest.approx(rate(slos(1.0, 0.05)), rel=1e-6)
+
+
+@given(
+    arrays(np.float64, st.integers(1, 60), elements=st.floats(0, 1e6)),
+    st.one_of(st.sampled_from([0.5, 0.9, 0.95, 0.99]), st.floats(0, 1)),
+)
+def test_a_quantile_is_numpys_to_the_last_bit(values, share):
+    assert quantile(values, share) == float(np.quantile(values, share))

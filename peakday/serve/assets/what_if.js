@@ -76,8 +76,12 @@
     document.documentElement.dataset.answered = data.query;
   };
 
+  const mark = () => {
+    for (const control of form.querySelectorAll("[data-key]")) control.classList.toggle("changed", !same(control, valueOf(control)));
+  };
   const ask = () => {
     const asked = question(), query = queryOf(asked);
+    mark();
     history.replaceState(null, "", `/what-if?${query}`);
     source?.close();
     at("answer").classList.add("old");

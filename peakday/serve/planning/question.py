@@ -5,11 +5,14 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from urllib.parse import urlencode
 
 from starlette.datastructures import QueryParams
 
 from host.errors import PeakdayError
+from peakday.plan.plan import NO_RUN, newest_run
+from scenarios.loading import load_scenario, scenario_hash
 
 
 class QuestionError(PeakdayError, ValueError):
@@ -59,6 +62,17 @@ class Question:
         assert isinstance(sets, list)
         assert isinstance(prices, list)
         return cls(str(texts[0]), tuple(sets), tuple(prices), str(texts[1]), seed)
+
+    def pinned(self, base: Path) -> Question:
+        """The same with its run named: what-if and base are then of one run, whose scenario's hash only the base has.
+
+        Raises:
+            ScenarioError: no such scenario.
+        """
+        if self.run:
+            return self
+        newest = newest_run(scenario_hash(load_scenario(self.scenario)), base)
+        return replace(self, run=newest.name if newest is not None else NO_RUN)
 
     @property
     def base(self) -> Question:

@@ -11,7 +11,7 @@ from capacity.plan import Plan
 from host.atomic import write_text
 from host.yaml_text import dump_yaml
 from loadgen.record import load_run
-from peakday.plan.plan import write_plan_folder
+from peakday.plan.plan import NO_RUN, write_plan_folder
 from peakday.records.folders import find_record, new_folder
 from peakday.serve.planning.question import Question, QuestionError
 from peakday.serve.planning.worker import renamed
@@ -24,7 +24,7 @@ def save_plan(question: Question, plan: Plan, base: Path) -> Path:
     """Write the plan's folder as `peakday plan` does: plan.json, plan.xlsx, report.html."""
     now = datetime.now(UTC)
     folder = new_folder("plans", plan.scenario.name, now, base)
-    run = load_run(find_record("runs", question.run, base)) if question.run else None
+    run = load_run(find_record("runs", question.run, base)) if question.run not in ("", NO_RUN) else None
     write_plan_folder(folder, renamed(plan, folder.name, now.isoformat(timespec="seconds")), run, None)
     return folder
 

@@ -1,10 +1,13 @@
 """A folder with a record of each kind, and a reader of its pages."""
 
-import json
+from datetime import UTC, datetime
 
 import pytest
 
 from capacity.plan import write_plan
+from peakday.console import Console
+from peakday.gate.kept import keep
+from peakday.gate.verdicts import Line, Outcome, Verdict
 from tests.dashboards.plans import make_plan
 from tests.dashboards.records import make_run
 from tests.peakday.serve.client import Client
@@ -25,10 +28,9 @@ def records(tmp_path_factory):
         make_run(base / "runs" / name, 60)
     for name in (PLAN, OLDER):
         write_plan(make_plan(), base / "plans" / name)
-    line = {"gate": "slo", "metric": "ttft_s_p99", "verdict": "fail", "why": "slow"}
-    data = {"schema": "peakday.check/1", "scenario": "smoke", "verdict": "fail", "lines": [line]}
-    (base / "checks" / CHECK).mkdir(parents=True)
-    (base / "checks" / CHECK / "check.json").write_text(json.dumps(data))
+    line = Line("slo", "ttft_s_p99", Verdict.FAIL, "slow")
+    at = datetime(2026, 7, 8, 9, 30, 25, tzinfo=UTC)
+    keep(Outcome("smoke", (line,), (), (), {"took_s": float("nan")}), at, Console(quiet=True), base)
     return base
 
 

@@ -31,6 +31,8 @@ def test_a_record_is_shown_with_its_files_and_its_report(client):
     assert "Capacity plan".lower() in report.text.lower()
     assert client.get(f"/records/plans/{PLAN}/files/plan.json").json["plan_id"]
     assert client.get("/records/plans/nothing").status == 404
+    assert "Check of smoke" in client.get(f"/records/checks/{CHECK}/report").text
+    assert client.get(f"/records/checks/{CHECK}/files/check.json").json["took_s"] is None
 
 
 def test_a_report_is_never_written_beside_its_record(client, records):

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import shlex
+import shutil
 
 import pytest
 from starlette.datastructures import QueryParams
@@ -20,7 +21,9 @@ from scenarios.loading import load_scenario, scenario_hash
 CHIPS = ("capacity.own.custom-8b.chips=[trainium1]", "capacity.own.planner.chips=[trainium1]")
 """One chip a model: what the tests simulate."""
 PEAK = "demand.interactions.peak_per_s={low: 5, mid: 9, high: 14, confidence: 0.9}"
-ASKED = Question("smoke", (*CHIPS, PEAK, "quotas.nova-pro.rpm=500"), ("tokens.claude-sonnet.output_usd_per_mtok=10",))
+ASKED = Question(
+    "smoke", (*CHIPS, PEAK, "quotas.nova-pro.rpm=500"), ("tokens.claude-sonnet.output_usd_per_mtok=10",), "none"
+)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +47,7 @@ def printed(folder):
 def made(folder):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        return answer(ASKED, lambda _: None), answer(Question("smoke", CHIPS), lambda _: None)
+        return answer(ASKED, lambda _: None), answer(Question("smoke", CHIPS, run="none"), lambda _: None)
 
 
 def test_a_what_if_is_the_commands_plan_to_the_last_digit(printed, made):
@@ -62,6 +65,20 @@ def test_an_address_and_a_command_hold_the_whole_question():
     assert [words[i + 1] for i, word in enumerate(words) if word == "--set"] == list(ASKED.sets)
     with pytest.raises(QuestionError, match="seed=one"):
         Question.of_query(QueryParams("scenario=smoke&seed=one"))
+
+
+def test_a_what_if_and_its_base_are_of_one_run(records, tmp_path):
+    """The base's newest valid run is named, else none: a changed scenario has another hash, and no run of its own."""
+    assert Question("smoke", (PEAK,)).pinned(tmp_path).run == "none"
+    assert "--run none" in Question("smoke", (PEAK,)).pinned(tmp_path).command
+    assert Question("smoke", run="20260101-000000-x").pinned(tmp_path).run == "20260101-000000-x"
+    folder = tmp_path / "runs" / "20260708-093015-smoke"
+    shutil.copytree(records / "runs" / "20260708-093015-smoke", folder)
+    info = json.loads((folder / "run.json").read_text())
+    info["scenario"]["hash"] = scenario_hash(load_scenario("smoke"))
+    (folder / "run.json").write_text(json.dumps(info))
+    pinned = Question("smoke", (PEAK,)).pinned(tmp_path)
+    assert (pinned.run, pinned.base.run) == (folder.name, folder.name)
 
 
 def test_the_form_shows_what_is_set_beside_what_was():
@@ -141,7 +158,7 @@ def test_a_what_if_is_kept_as_a_scenario_that_loads_as_the_same(tmp_path, monkey
 
 def test_a_what_if_is_kept_as_a_record(client, records, made, monkeypatch):
     client.app._app.state.planner = _Here({ASKED: made[0]})
-    body = {"scenario": ASKED.scenario, "sets": ASKED.sets, "prices": ASKED.prices, "run": "", "seed": None}
+    body = {"scenario": ASKED.scenario, "sets": ASKED.sets, "prices": ASKED.prices, "run": "none", "seed": None}
     kept = client.post("/what-if/plan", body).json
     plan = load_plan(records / "plans" / kept["id"])
     assert plan.event_cost_usd == made[0].event_cost_usd
