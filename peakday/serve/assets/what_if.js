@@ -50,6 +50,8 @@
       if (tile.was) box.append(make("small", `base: ${tile.was}`, { class: "was" }));
       return box;
     }));
+    at("glance").textContent = `${data.tiles[0].text} ${data.tiles[0].was ? `(base ${data.tiles[0].was})` : data.tiles[0].label.toLowerCase()}`;
+    at("glance").hidden = false;
     at("limit").textContent = data.first_limit.now;
     at("limit-was").textContent = data.first_limit.base === data.first_limit.now ? "" : `base: ${data.first_limit.base}`;
     at("short").replaceChildren(...data.short.map((text) => item(`short: ${text}`)));
