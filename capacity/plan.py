@@ -324,6 +324,7 @@ class ScenarioRef(Row):
     name: str
     hash: str
     seed: int
+    start: str | None = None  # when the event begins, ISO 8601; null in older plans
 
 
 @dataclass(frozen=True)

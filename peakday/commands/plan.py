@@ -66,16 +66,22 @@ def plan(
             help="A price laid over yours, such as instances.trn1.32xlarge.usd_per_hour=18; repeatable.",
         ),
     ] = None,
+    actuals: Annotated[
+        Path | None, typer.Option(help="The bill as a FOCUS CSV: what was billed stands beside what is planned.")
+    ] = None,
     out: Out = None,
     seed: Seed = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Turn a scenario, its records and prices into chips, quotas, hit rates and cost."""
+    from dashboards.focus.actuals import check_bill
     from dashboards.terminal import plan_answer, plan_summary
-    from peakday.plan.plan import Sources, plan_scenario
+    from peakday.plan.plan import Sources, plan_scenario, with_actuals
     from scenarios.loading import load_scenario, scenario_hash
 
+    if actuals is not None:
+        check_bill(actuals)
     parsed = load_scenario(scenario, sets or [])
     sources = Sources(run, tuple(bench or ()), tuple(step_model or ()), for_order, usage, quotas, tuple(price or ()))
     made, folder = plan_scenario(
@@ -86,8 +92,10 @@ def plan(
         seed=parsed.seed if seed is None else seed,
         console=Console(as_json, quiet),
     )
-    text = (plan_summary if details else plan_answer)(made)
-    Console(as_json).result(f"{text}\n\n{READ_ON}\n{folder}/plan.json, plan.xlsx, report.html", asdict(made))
+    text, data = (plan_summary if details else plan_answer)(made), asdict(made)
+    if actuals is not None:
+        text, data = with_actuals(made, actuals, text, data)
+    Console(as_json).result(f"{text}\n\n{READ_ON}\n{folder}/plan.json, plan.xlsx, report.html", data)
 
 
 @verbs.command(epilog="Example: peakday plan predict my-8b.step-model.json --arrivals step-4.csv")

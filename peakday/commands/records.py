@@ -77,12 +77,14 @@ def why(
 
 
 def export(
-    form: Annotated[str, typer.Argument(metavar="FORM", help="csv, xlsx, prometheus, grafana or llmd-report.")],
+    form: Annotated[
+        str, typer.Argument(metavar="FORM", help="csv, xlsx, prometheus, grafana, llmd-report, focus or tickets.")
+    ],
     record: Annotated[str, typer.Argument(metavar="ID", help="A run, plan or bench; grafana needs none.")] = "latest",
     out: Out = None,
     as_json: Json = False,
 ) -> None:
-    """Write a record's numbers as CSV, workbook or Prometheus files, or the Grafana dashboards."""
+    """Write a record as CSV, workbook, Prometheus or FOCUS file, its work as tickets, or the Grafana dashboards."""
     from peakday.records.reports import export_record
 
     paths = [str(path) for path in export_record(form, record, out)]

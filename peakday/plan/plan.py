@@ -13,6 +13,7 @@ from capacity.fleet.bookable import supply_findings
 from capacity.fleet.findings import refuse_order
 from capacity.plan import Plan, load_plan, write_plan
 from capacity.planner import make_plan
+from dashboards.focus.actuals import beside
 from dashboards.order.page import write_order
 from dashboards.order.sheet import Occasion, write_order_sheet
 from dashboards.report import write_report
@@ -126,6 +127,16 @@ def plan_scenario(
         occasion = order_occasion(scenario, basis.run, basis.usage, basis.held)
     write_plan_folder(folder, plan, basis.run, occasion)
     return plan, folder
+
+
+def with_actuals(plan: Plan, bill: Path, text: str, data: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """A plan's text and data with a bill beside it.
+
+    Raises:
+        ActualsError: no FOCUS file, or one that cannot be read.
+    """
+    actuals = beside(plan, bill)
+    return "\n".join([text, "", *actuals.lines()]), {**data, "actuals": actuals.as_json()}
 
 
 def write_plan_folder(folder: Path, plan: Plan, run: Run | None, occasion: Occasion | None) -> None:

@@ -8,8 +8,10 @@ from typing import Any
 
 from capacity.plan import Plan, load_plan
 from dashboards import exports
+from dashboards.focus.sheet import export_focus
 from dashboards.llmd_report import llmd_report
 from dashboards.numbers.why import why
+from dashboards.order.tickets import export_tickets
 from dashboards.report import load_for_report, write_report
 from host.atomic import write_text
 from loadgen.record import Run, load_run
@@ -18,7 +20,7 @@ from peakday.errors import CommandError
 from peakday.records.folders import find_any, find_record
 from wire.text import Untrusted
 
-FORMS = ("csv", "xlsx", "prometheus", "grafana", "llmd-report")
+FORMS = ("csv", "xlsx", "prometheus", "grafana", "llmd-report", "focus", "tickets")
 
 
 def load_any(wanted: str, *, for_report: bool = False) -> tuple[Run | Plan | Bench, Path]:
@@ -83,5 +85,9 @@ def export_record(form: str, wanted: str, out: Path | None) -> list[Path]:
         write_text(path, llmd_report(record))
         return [path]
     if isinstance(record, Bench):
-        raise CommandError(f"{wanted}: a bench has no Prometheus form; export a run or a plan")
+        raise CommandError(f"{wanted}: a bench has no {form} form; export a run or a plan")
+    if form == "focus":
+        return [export_focus(record, out or folder / "focus.csv")]
+    if form == "tickets":
+        return [export_tickets(record, out or folder / "tickets.csv")]
     return exports.export_prometheus(out or Path("prometheus"), [record])

@@ -84,7 +84,7 @@ def make_plan(*, simulated: bool = True) -> Plan:
         plan_id="20261123-094300-smoke",
         created_utc="2026-11-23T09:43:00Z",
         peakday_version="0.1.0",
-        scenario=ScenarioRef("smoke", "5b0c3a9d1e2f4455", 1),
+        scenario=ScenarioRef("smoke", "5b0c3a9d1e2f4455", 1, "2026-11-27T20:00:00-05:00"),
         seed=1,
         assumptions_with_most_effect=(
             "Peak chat rate: 250 to 900 interactions/s moves chips between 44 and 148",

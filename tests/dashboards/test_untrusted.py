@@ -6,6 +6,7 @@ import csv
 import json
 import re
 import unicodedata
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -16,14 +17,18 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from capacity.plan import load_plan, write_plan
+from capacity.plan import PlanError, load_plan, write_plan
 from dashboards.exports import export_csv, export_xlsx
+from dashboards.focus.actuals import beside
+from dashboards.focus.sheet import export_focus
 from dashboards.html.compare import write_compare
 from dashboards.order.page import write_order
+from dashboards.order.tickets import export_tickets
 from dashboards.prometheus.exposition import plan_rules, run_exposition
 from dashboards.report import write_report
 from dashboards.terminal import plan_summary, run_summary
 from dashboards.workbook.book import write_xlsx
+from loadgen.coordinator.exporter import RunLabels, exposition
 from loadgen.record import load_run, write_chunk
 from tests.dashboards.plans import make_plan
 from tests.dashboards.records import make_run
@@ -152,12 +157,49 @@ def assert_book_calculates_only_ours(path, benign):
     assert len(formulas) <= benign
 
 
+def assert_cells_say_nothing_that_acts(paths):
+    for path in paths:
+        with path.open(newline="", encoding="utf-8") as file:
+            cells = [cell for row in csv.reader(file) for cell in row]
+        assert not [cell[:80] for cell in cells if acting(cell)]
+        assert max(map(len, cells)) < 12_000
+
+
+def assert_live_page_is_one_series_a_name(attack):
+    """While a run goes on: its error codes and its workers' names are what a target and a machine say."""
+    live = {"counters": {"asked": 1}, "errors": {attack: 1, f"{attack}x": 2}, "in_flight": 0,
+            "health": {"0": {"cpu_ratio": 0.1, "heartbeat_late_s": 0.0}}}  # fmt: skip
+    page = exposition(live, {}, RunLabels("r", "s", True, 1, 60.0)).decode()
+    samples = [sample for family in text_string_to_metric_families(page) for sample in family.samples]
+    failed = [sample for sample in samples if sample.name == "peakday_turns_failed_total"]
+    assert sum(sample.value for sample in failed) == 3
+    assert len({(s.name, tuple(sorted(s.labels.items()))) for s in samples}) == len(samples)
+    assert all(len(value) < 300 and not acting(value) for s in samples for value in s.labels.values())
+
+
+def hostile_bill(path, attack):
+    """A bill that names its services, models and regions with the attack."""
+    names = ["ServiceName", "ChargePeriodStart", "ChargePeriodEnd", "BillingCurrency", "EffectiveCost", "RegionId",
+             "ChargeDescription", "x_Model"]  # fmt: skip
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(names)
+        times = ("2026-11-28T02:00:00Z", "2026-11-28T03:00:00Z", "USD", "5")
+        writer.writerow([f"a{attack}", *times, attack, attack, attack])
+        writer.writerow(["Amazon Bedrock", *times, attack, attack, attack])
+    return path
+
+
 def check_run(folder: Path, attack: str):
     run = hostile_run(folder / "run", attack)
     assert_prints_nothing_that_acts(run_summary(run))
     assert_page_is_harmless(write_report(folder / "run.html", run=run))
     assert_page_is_harmless(write_compare(folder / "compare.html", run, run))
     assert_cells_are_no_formulas(export_csv(run, folder / "csv"))
+    new = [export_focus(run, folder / "focus.csv"), export_tickets(run, folder / "tickets.csv")]
+    assert_cells_are_no_formulas(new)
+    assert_cells_say_nothing_that_acts(new)
+    assert_live_page_is_one_series_a_name(attack)
     assert_book_calculates_only_ours(export_xlsx(run, folder / "run.xlsx"), 0)
     samples = [s for family in text_string_to_metric_families(run_exposition(run)) for s in family.samples]
     assert [s.value for s in samples if s.name == "peakday_run_valid"] == [1.0]
@@ -170,6 +212,13 @@ def check_plan(folder: Path, attack: str):
     assert_page_is_harmless(write_report(folder / "plan.html", plan=plan))
     assert_page_is_harmless(write_order(plan, folder / "order.html"))
     assert_cells_are_no_formulas(export_csv(plan, folder / "csv"))
+    told = replace(make_plan(), plan_id=attack, first_limit_exceeded=attack, not_served=(attack,), warnings=(attack,))
+    new = [export_focus(plan, folder / "focus.csv"), export_tickets(told, folder / "tickets.csv")]
+    assert_cells_are_no_formulas(new)
+    assert_cells_say_nothing_that_acts(new)
+    with pytest.raises(PlanError, match="so what to book or ask for is not known"):
+        export_tickets(plan, folder / "none.csv")
+    assert_prints_nothing_that_acts("\n".join(beside(plan, hostile_bill(folder / "bill.csv", attack)).lines()))
     rules = yaml.safe_load(plan_rules(plan))["groups"][0]["rules"]
     assert all(re.fullmatch(r"vector\([-+.e\d]+\)", rule["expr"]) for rule in rules)
     assert all(len(value) < 300 and not acting(value) for rule in rules for value in rule["labels"].values())
