@@ -37,7 +37,7 @@ def run_answer(run: Run) -> str:
         head,
         f"  {banner.word}: {banner.text}",
         *[f"    - {reason}" for reason in banner.reasons],
-        _line("turns", [_pair(numbers, name, word) for name, word in _COUNTS]),
+        _line("turns", [*(_pair(numbers, name, word) for name, word in _COUNTS), _resent(numbers)]),
         *_slo_lines(run, numbers),
         _latency(numbers, "ttft_s"),
         _line("token cost", [_pair(numbers, name, word) for name, word in _COSTS]),
@@ -204,6 +204,12 @@ def _marked(number: Number) -> str:
 def _pair(numbers: list[Number], name: str, word: str, **labels: str) -> str:
     number = find(numbers, name, **labels)
     return f"{_marked(number)} {word}" if number else ""
+
+
+def _resent(numbers: list[Number]) -> str:
+    """Requests that were sent twice, where any was."""
+    number = find(numbers, "resent")
+    return f"{_marked(number)} sent twice" if number and number.value else ""
 
 
 def _ranged(number: Number | None, words: str) -> str:

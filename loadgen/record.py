@@ -387,6 +387,7 @@ class Totals:
     cost_usd_per_turn: float | None = None
     background: Mapping[str, StreamTotals] = field(default_factory=dict)
     autobuy: AutobuyTotals | None = None
+    resent: int | None = None  # requests sent once more, whose kept-alive connection was lost before any byte came
 
 
 @dataclass(frozen=True)

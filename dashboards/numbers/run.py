@@ -108,6 +108,7 @@ _TOTALS: dict[str, tuple[str, str, str]] = {
     "abandoned": ("Turns abandoned", "count", "service"),
     "censored": ("Turns still running at the end", "count", "service"),
     "dropped": ("Turns dropped at the in-flight cap", "count", "service"),
+    "resent": ("Requests sent once more (a lost kept-alive connection)", "count", "service"),
     "sessions": ("Sessions", "count", "load"),
     "interactions": ("Interactions", "count", "load"),
     "achieved_rate_per_s": ("Achieved rate, turns", "per_s", "load"),

@@ -130,6 +130,7 @@ def _with_results(
             totals(run, asked_s, job.scenario["slo"]),
             error_samples=live.get("error_samples", {}),
             autobuy=autobuy_totals(job.prices_url, run),
+            resent=_resent(live),
         ),
         quantiles=quantiles,
         batch_means=batch_means(run.turns, asked_s),
@@ -140,6 +141,11 @@ def _with_results(
         slo=slo_results(run.turns, job.scenario["slo"], asked_s, quantiles),
         what_broke_first=_with_end(limits_exceeded(run, job.scenario, lag_limit_s, asked_s), system_end),
     )
+
+
+def _resent(live: dict[str, Any]) -> int | None:
+    count = live.get("counters", {}).get("resent")
+    return None if count is None else int(count)
 
 
 def _with_end(crossings: tuple[Crossing, ...], system_end: SystemEnd | None) -> tuple[Crossing, ...]:

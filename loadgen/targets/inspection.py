@@ -7,7 +7,7 @@ import http.client
 import socket
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
@@ -15,9 +15,10 @@ from host.fetch import connect as connect_to
 from host.redaction import shown_url
 from loadgen.job import LoadError, TargetSpec
 from loadgen.targets.base import new_trace, trace_headers
+from loadgen.targets.explaining import ExplainingReader
 from loadgen.targets.http import HttpTarget, history_fields
 from loadgen.targets.mapping import read_customers
-from loadgen.targets.signals import MappedReader, Signal
+from loadgen.targets.signals import Signal
 from loadgen.transport.answer import BadAnswer
 from loadgen.transport.connection import Endpoint, endpoint
 from wire.eventstream import EventStreamError
@@ -25,11 +26,12 @@ from wire.eventstream import EventStreamError
 
 @dataclass(frozen=True)
 class Piece:
-    """Bytes as one read brought them, seconds after the sending, and the signals they completed."""
+    """Bytes of one read, seconds after the sending, the signals they completed, and why other events gave none."""
 
     at_s: float
     data: bytes
     recognised: list[Signal]
+    ignored: list[str] = field(default_factory=list)
 
 
 def ask_mapped(
@@ -65,7 +67,7 @@ def ask_mapped(
             if not 200 <= answer.status < 300:
                 text = answer.read(300).decode("utf-8", "replace")
                 raise LoadError(f"target http={shown_url(spec.url)}: status {answer.status}: {text}")
-            yield from _pieces(answer, MappedReader(spec.mapping or {}), started_s)
+            yield from _pieces(answer, ExplainingReader(spec.mapping or {}), started_s)
         except (OSError, http.client.HTTPException) as error:
             raise LoadError(f"target http={shown_url(spec.url)}: the answer broke off ({error!r})") from None
         except (BadAnswer, EventStreamError, ValueError) as error:
@@ -73,16 +75,16 @@ def ask_mapped(
             raise LoadError(f"target http={where_to}: the mapping's format does not fit the answer ({error})") from None
 
 
-def _pieces(answer: http.client.HTTPResponse, reader: MappedReader, started_s: float) -> Iterator[Piece]:
+def _pieces(answer: http.client.HTTPResponse, reader: ExplainingReader, started_s: float) -> Iterator[Piece]:
     known = False
     while data := answer.read1(65_536):
         at_s = time.monotonic() - started_s
         signals = reader.feed(data)
         known = known or bool(signals)
-        yield Piece(at_s, data, signals)
+        yield Piece(at_s, data, signals, reader.reasons(signals))
     rest = reader.close()
-    if rest:
-        yield Piece(time.monotonic() - started_s, b"", rest)
+    if rest or reader.ignored:
+        yield Piece(time.monotonic() - started_s, b"", rest, reader.reasons(rest))
     if not known and {signal.kind for signal in rest} <= {"end"}:
         raise BadAnswer("nothing in it was recognised")
 

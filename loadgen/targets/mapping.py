@@ -18,7 +18,7 @@ SCHEMA = "peakday.target/1"
 FORMATS = ("sse", "ndjson", "responses", "json", "text")
 KEYS = {
     "schema", "url", "method", "headers", "customers", "token", "body", "format", "event_name", "text", "end", "error",
-    "usage", "conversation_id", "sigv4", "statuses", "tools",
+    "usage", "conversation_id", "sigv4", "statuses", "tools", "resend",
 }  # fmt: skip
 PARTS = ("text", "end", "error", "usage", "conversation_id", "tools")
 USAGE_KEYS = {
@@ -77,6 +77,8 @@ def load_mapping(path: Path, values: Mapping[str, str] | None = None) -> dict[st
     for key in ("url", "body", *(() if raw["format"] == "text" else ("text",))):
         if key not in mapping:
             raise LoadError(f"{path}: {key}: missing")
+    if not isinstance(mapping.get("resend", True), bool):
+        raise LoadError(f"{path}: resend: expected true or false")
     _check_parts(mapping, path)
     if "customers" in mapping:
         mapping["customers"] = str((path.parent / mapping["customers"]).resolve())
@@ -193,12 +195,20 @@ def read_customers(path: str) -> list[dict[str, str]]:
 
 
 def fill(template: Any, fields: Mapping[str, Any]) -> Any:
-    """A template with its fields. A value that is one field alone takes the field's type; None drops its key."""
+    """A template with its fields. A value that is one field alone takes the field's type; None drops its key.
+
+    Within a list, a field that is a list itself stands there item by item: a system message before `{messages}`, say.
+    """
     if isinstance(template, dict):
         filled = {key: fill(value, fields) for key, value in template.items()}
         return {key: value for key, value in filled.items() if value is not None}
     if isinstance(template, list):
-        return [fill(item, fields) for item in template]
+        filled_items = [(item, fill(item, fields)) for item in template]
+        return [
+            entry
+            for item, value in filled_items
+            for entry in (value if isinstance(item, str) and isinstance(value, list) else [value])
+        ]
     if not isinstance(template, str):
         return template
     alone = _FIELD.fullmatch(template)

@@ -105,7 +105,7 @@ def as_mapping(url: str, model: str | None, options: OpenAiOptions) -> dict[str,
     parts = urlsplit(url)
     path = "/chat/completions" if options.chat else "/completions"
     opening = [] if options.system is None else [{"role": "system", "content": options.system}]
-    asked: dict[str, Any] = {"messages": [*opening, {"role": "user", "content": "{message}"}]}
+    asked: dict[str, Any] = {"messages": [*opening, "{messages}"]}
     return {
         "url": parts._replace(path=parts.path.rstrip("/") + path).geturl(),
         "format": "sse",

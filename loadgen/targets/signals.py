@@ -86,7 +86,7 @@ class MappedReader:
         """What one event means. One that no rule is about, or that holds no JSON, only keeps the connection alive."""
         stripped = data.strip()
         ends = self._rules["end"]
-        if any("data" in rule and _written(rule["data"]) == stripped and _about(rule, name) for rule in ends):
+        if any("data" in rule and _written(rule["data"]) == stripped and about(rule, name) for rule in ends):
             return [Signal("end")]
         if self._event_name is None and "" not in self._named and name not in self._named:
             return []
@@ -97,14 +97,14 @@ class MappedReader:
             name = str(at(value, self._event_name))
         signals = []
         for kind in ("conversation_id", "text", "error"):
-            contents = (at(value, rule.get("path")) for rule in self._rules[kind] if _about(rule, name))
+            contents = (at(value, rule.get("path")) for rule in self._rules[kind] if about(rule, name))
             content = next((content for content in contents if content), None)
             if content is not None:
                 signals.append(Signal(kind, content))
         signals += [Signal("tool", tool) for tool in self._tools(name, value)]
         usage: dict[str, Any] = {}
         for rule in self._rules["usage"]:
-            if _about(rule, name):
+            if about(rule, name):
                 usage |= _usage(rule, value)
         if usage:
             signals.append(Signal("usage", usage))
@@ -114,7 +114,7 @@ class MappedReader:
 
     def _tools(self, name: str, value: Any) -> list[str]:
         """Tools that an event names: a name, or a list of names or of objects with `name`."""
-        contents = (at(value, rule.get("path")) for rule in self._rules["tools"] if _about(rule, name))
+        contents = (at(value, rule.get("path")) for rule in self._rules["tools"] if about(rule, name))
         entries = [entry for one in contents if one for entry in (one if isinstance(one, list) else [one])]
         names = (entry.get("name") if isinstance(entry, dict) else entry for entry in entries)
         return [str(name)[:LABEL_LENGTH_MAX] for name in names if name]
@@ -143,7 +143,8 @@ def _events(rule: Mapping[str, Any]) -> tuple[str, ...]:
     return () if event is None else tuple(event) if isinstance(event, list) else (event,)
 
 
-def _about(rule: Mapping[str, Any], name: str) -> bool:
+def about(rule: Mapping[str, Any], name: str) -> bool:
+    """Whether a rule is about an event of this name."""
     names = _events(rule)
     return not names or name in names
 
@@ -155,7 +156,7 @@ def _written(data: Any) -> bytes:
 
 def _ends(rule: Mapping[str, Any], name: str, value: Any) -> bool:
     """Whether an event is the end: by its name alone, or by what is, is equal or is absent at a path."""
-    if "data" in rule or "close" in rule or not _about(rule, name):
+    if "data" in rule or "close" in rule or not about(rule, name):
         return False
     if "absent" in rule:
         return isinstance(value, dict) and at(value, rule["absent"]) is None

@@ -69,6 +69,10 @@ def endpoint(
     return Endpoint(tuple(addresses), port, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), context)
 
 
+Stale = Callable[[bytes, Answer], None]
+"""What becomes of a request that its server never read, and of its answer."""
+
+
 class Connection:
     """A connection that carries one request at a time.
 
@@ -77,7 +81,8 @@ class Connection:
         where: the endpoint.
         socket_type: an unpatched `socket.socket`.
         on_fault: called with every exception a callback raised.
-        on_stale: given the request and its answer when the server had closed the idle connection before it was sent.
+        on_stale: given the request and its answer when the server had closed the idle connection before it was sent;
+            None where nothing may be sent twice.
     """
 
     __slots__ = (
@@ -91,7 +96,7 @@ class Connection:
         where: Endpoint,
         socket_type: Any,
         on_fault: Callable[[BaseException], None],
-        on_stale: Callable[[bytes, Answer], None],
+        on_stale: Stale | None,
     ) -> None:
         self.where = where
         self.answer: Answer | None = None
@@ -296,9 +301,16 @@ class Connection:
         if answer is None:
             return
         now = now_ns()
-        if self._reused and not self._response.begun and not answer.ttfb_ns and now - answer.start_ns < STALE_WITHIN_NS:
+        on_stale = self._on_stale
+        if (
+            on_stale is not None
+            and self._reused
+            and not self._response.begun
+            and not answer.ttfb_ns
+            and now - answer.start_ns < STALE_WITHIN_NS
+        ):
             try:
-                self._on_stale(self._request, answer)
+                on_stale(self._request, answer)
                 return
             except Exception as error:  # no more sockets, say: the turn must end all the same
                 self._on_fault(error)

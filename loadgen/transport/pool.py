@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from loadgen.transport.answer import Answer
-from loadgen.transport.connection import Connection
+from loadgen.transport.connection import Connection, Stale
 
 
 class Pool:
     """Idle connections of one endpoint, newest last.
 
     Args:
-        connect: makes a connection, given what to do with a request that its server never read.
+        connect: makes a connection, given what to do with a request that its server never read; None: its turn fails.
+        resends: whether a request may be sent twice.
     """
 
-    def __init__(self, connect: Callable[[Callable[[bytes, Answer], None]], Connection]) -> None:
+    def __init__(self, connect: Callable[[Stale | None], Connection], *, resends: bool = True) -> None:
         self._connect = connect
+        self._stale = self._resend if resends else None
         self._idle: list[Connection] = []
         self.resent = 0
 
@@ -24,7 +26,7 @@ class Pool:
         """Make connections ahead until `count` are idle."""
         self._idle = [connection for connection in self._idle if connection.open]
         while len(self._idle) < count:
-            self._idle.append(self._connect(self._resend))
+            self._idle.append(self._connect(self._stale))
 
     def take(self) -> Connection:
         """An idle connection, or a new one; raises OSError when the machine gives no more sockets."""
@@ -32,7 +34,7 @@ class Pool:
             connection = self._idle.pop()
             if connection.open:
                 return connection
-        return self._connect(self._resend)
+        return self._connect(self._stale)
 
     def give(self, connection: Connection) -> None:
         """Take a connection back once its answer has ended; a closed one is forgotten."""

@@ -18,7 +18,7 @@ from gevent.event import Event
 from loadgen.coordinator.budget import first_grant_usd
 from loadgen.job import LoadJob
 from loadgen.schedule.sessions import make_schedule
-from loadgen.targets.base import Fetch, Shared
+from loadgen.targets.base import Fetch, Shared, Target
 from loadgen.targets.factory import make_target
 from loadgen.transport.answer import Answer
 from loadgen.transport.connection import Connection, Endpoint, now_ns
@@ -73,7 +73,7 @@ class WorkerRun:
         targets = {spec.region: make_target(spec, shared) for spec in job.targets}
         self._targets = list(targets.values())
         targets.setdefault(None, self._targets[0])
-        self._pools = {id(target): self._pool(target.where) for target in targets.values()}
+        self._pools = {id(target): self._pool(target.where, _resends(target)) for target in targets.values()}
         self._timer = Timer(get_hub().loop, self._wake)
         limits = job.scenario["load"]
         self.budget = _budget(job, workers, request_budget)
@@ -98,9 +98,9 @@ class WorkerRun:
         self._heart: Any = None
         self._refreshers: list[Any] = []
 
-    def _pool(self, where: Endpoint) -> Pool:
+    def _pool(self, where: Endpoint, resends: bool = True) -> Pool:
         loop, socket_type = get_hub().loop, monkey.get_original("socket", "socket")
-        return Pool(lambda stale: Connection(loop, where, socket_type, self.recorder.fault, stale))
+        return Pool(lambda stale: Connection(loop, where, socket_type, self.recorder.fault, stale), resends=resends)
 
     def _wake(self) -> None:
         self.driver.wake()
@@ -196,3 +196,9 @@ def _budget(job: LoadJob, workers: int, request_budget: Callable[[float, bool], 
     if job.budget_usd is None:
         return Budget(None, 0.0)
     return Budget(first_grant_usd(job.budget_usd, job.turn_usd_max, workers), job.turn_usd_max, request_budget)
+
+
+def _resends(target: Target) -> bool:
+    """Whether a request of this target may be sent twice: a mapping can say that it must not."""
+    mapping = target.spec.mapping
+    return mapping is None or bool(mapping.get("resend", True))

@@ -11,6 +11,7 @@ from assistant.ask import ask
 from host.errors import Exit
 from host.redaction import HIDDEN, SECRET_NAME, shown_url
 from loadgen.job import LoadError, TargetSpec
+from loadgen.targets.http import history_fields
 from loadgen.targets.inspection import Piece, ask_mapped
 from loadgen.targets.openai_options import OpenAiOptions, as_mapping
 from loadgen.targets.signals import Signal
@@ -68,19 +69,47 @@ def admit_one(target: str, consent: Consent, console: Console) -> Target:
     return place
 
 
+FOLLOW_UP = "And what else should I know?"
+
+
 def ask_mapping(
-    target: str, message: str, consent: Consent, console: Console, model: str | None = None
+    target: str, message: str, consent: Consent, console: Console, model: str | None = None, turns: int = 1
 ) -> tuple[str, dict[str, Any], Exit]:
-    """One question to an `http` or `openai` target: the request, every piece of the answer, what was recognised.
+    """Questions to an `http` or `openai` target: each request, every piece of its answer, what was made of it.
+
+    The second of two turns is `FOLLOW_UP`, with the conversation so far as the mapping wants it.
 
     Returns the text, the same as data, and exit code 1 where no text of an answer was recognised.
     """
     place = admit_one(target, consent, console)
     spec = mapped_openai(place, model) if place.kind == "openai" else target_spec(place, model)
+    history: list[tuple[str, str]] = []
+    shown, answers, code, conversation = [], [], Exit.OK, None
+    for turn in range(turns):
+        history.append(("user", message if turn == 0 else FOLLOW_UP))
+        fields = {
+            "message": history[-1][1], "turn_index": turn, "conversation_id": conversation,
+            **history_fields(history, "ask-0"),
+        }  # fmt: skip
+        text, data, signals, code = _one_turn(spec, place, fields)
+        shown += [f"turn {turn + 1}", text] if turns > 1 else [text]
+        answers.append(data)
+        if code != Exit.OK:
+            break
+        history.append(("assistant", "".join(str(signal.value) for signal in signals if signal.kind == "text")))
+        named = [signal.value for signal in signals if signal.kind == "conversation_id"]
+        conversation = named[-1] if named else conversation
+    return "\n".join(shown), answers[0] if turns == 1 else {"turns": answers}, code
+
+
+def _one_turn(
+    spec: TargetSpec, place: Target, fields: dict[str, Any]
+) -> tuple[str, dict[str, Any], list[Signal], Exit]:
+    """One question: the text to show, the same as data, what was recognised, and the exit code."""
     pieces: list[Piece] = []
     problem = None
     try:
-        for piece in ask_mapped(spec, message, admitted([place])):
+        for piece in ask_mapped(spec, fields["message"], admitted([place]), fields=fields):
             pieces.append(piece)
     except LoadError as error:
         if not pieces:
@@ -94,6 +123,7 @@ def ask_mapping(
             "at_s": piece.at_s,
             "data": piece.data.decode("utf-8", "replace"),
             "recognised": [{"kind": str(signal.kind), "value": signal.value} for signal in piece.recognised],
+            "ignored": piece.ignored,
         }
         for piece in pieces[1:]
     ]
@@ -103,9 +133,11 @@ def ask_mapping(
             f"{came['at_s'] * 1e3:8.1f} ms  {Untrusted(part).terminal}" for part in came["data"].splitlines() if part
         ]
         shown += [f"{'':13}= {part['kind']}: {part['value']!r}" for part in came["recognised"]]
+        shown += [f"{'':13}- ignored: {Untrusted(reason).terminal}" for reason in came["ignored"]]
     found = any(signal.kind == "text" for _, signal in signals)
     data = {"request": request, "pieces": answer, "verdict": sentence}
-    return "\n".join([*shown, sentence]), data, Exit.OK if found and problem is None else Exit.GATE_FAILED
+    code = Exit.OK if found and problem is None else Exit.GATE_FAILED
+    return "\n".join([*shown, sentence]), data, [signal for _, signal in signals], code
 
 
 def mapped_openai(place: Target, model: str | None, options: OpenAiOptions | None = None) -> TargetSpec:

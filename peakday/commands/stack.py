@@ -11,6 +11,7 @@ import typer
 
 from peakday.consent import Consent
 from peakday.console import Console
+from peakday.errors import CommandError
 from peakday.options import Json, Live, OpenAIUrl, Quiet, ScenarioArgument, Seed, Sets, Yes
 from peakday.run import options as typed
 
@@ -64,6 +65,10 @@ def ask(
         typer.Option(help="A running assistant, such as http://127.0.0.1:8080, openai=URL, or http=MAPPING.yaml."),
     ] = None,
     model: Annotated[str | None, typer.Option("--model", help="Model to ask for on an openai target.")] = None,
+    turns: Annotated[
+        int,
+        typer.Option(min=1, max=2, help="2 sends a follow-up in the same conversation; of http and openai targets."),
+    ] = 1,
     customer: Annotated[str, typer.Option(help="Test customer who asks.")] = "c000001",
     product: Annotated[str | None, typer.Option(help="Product whose page the customer is on.")] = None,
     live: Live = False,
@@ -77,9 +82,11 @@ def ask(
 
     console = Console(as_json, quiet)
     if target is not None and target.startswith(("http=", "openai=")):
-        shown, data, code = ask_mapping(target, message, Consent(live, yes), console, model)
+        shown, data, code = ask_mapping(target, message, Consent(live, yes), console, model, turns)
         console.result(shown, data)
         raise typer.Exit(code)
+    if turns > 1:
+        raise CommandError("--turns: of http= and openai= targets; `peakday chat` talks to an assistant")
     text, events = ask_once(
         scenario, sets or [], message, target, customer, product, seed=seed, consent=Consent(live, yes), console=console
     )
