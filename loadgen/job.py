@@ -80,6 +80,7 @@ class Load:
             A closed loop may have for_s alone.
         arrivals_file: replay this CSV: each row one session of one interaction of one turn.
         arrivals_notes: what its reader took that file for, repaired or doubts.
+        replay_file: replay the sessions of this plan (`scenarios.replay.file`), each call after those it waited for.
         closed_loop_users: a fixed number of users that wait for answers, in place of open-loop arrivals.
     """
 
@@ -94,6 +95,7 @@ class Load:
     for_s: float | None = None
     arrivals_file: str | None = None
     arrivals_notes: tuple[str, ...] = ()
+    replay_file: str | None = None
     closed_loop_users: int | None = None
 
     def __post_init__(self) -> None:
@@ -113,13 +115,14 @@ class Load:
     @property
     def follows_event(self) -> bool:
         """Whether background streams make sense: a replayed log or a closed loop has no event behind it."""
-        return self.arrivals_file is None and self.closed_loop_users is None
+        return self.arrivals_file is None and self.replay_file is None and self.closed_loop_users is None
 
     @property
     def drain_s(self) -> float:
         """How long turns in flight at the end may take. A replayed log is waited for: its totals are the file's."""
         limits = self.scenario["load"]
-        return float(limits["turn_timeout_s"] if self.arrivals_file is not None else limits["drain_s"])
+        replays = self.arrivals_file is not None or self.replay_file is not None
+        return float(limits["turn_timeout_s"] if replays else limits["drain_s"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,7 +218,12 @@ class LoadJob(Load):
 
     def bundle(self) -> dict[str, Any]:
         """The job and the files it names, by path, for a worker that shares no disk with the master."""
-        files = {self.messages, self.arrivals_file, *(file for target in self.targets for file in target.files())}
+        files = {
+            self.messages,
+            self.arrivals_file,
+            self.replay_file,
+            *(file for target in self.targets for file in target.files()),
+        }
         contents = {file: base64.b64encode(Path(file).read_bytes()).decode() for file in sorted(filter(None, files))}
         return {"job": json.dumps(asdict(self)), "files": contents}
 
@@ -229,7 +237,7 @@ class LoadJob(Load):
             path.write_bytes(base64.b64decode(content))
             here[file] = str(path)
         raw = json.loads(bundle["job"]) | {"run_dir": str(folder), "catalogue": None}
-        raw |= {key: here[raw[key]] for key in ("messages", "arrivals_file") if raw[key]}
+        raw |= {key: here[raw[key]] for key in ("messages", "arrivals_file", "replay_file") if raw[key]}
         for target in raw["targets"]:
             if "customers" in (target["mapping"] or {}):
                 target["mapping"]["customers"] = here[target["mapping"]["customers"]]

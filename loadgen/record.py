@@ -65,6 +65,7 @@ TURNS: dict[str, str] = {
     "status": "str",
     "error_code": "str",
     "cost_usd": "float",
+    "began_before": "bool",
 }
 CALLS: dict[str, str] = {
     "session_id": "str",
@@ -413,6 +414,25 @@ class Judged:
 
 
 @dataclass(frozen=True)
+class ReplayHits:
+    """A replayed trace beside what came of it: the exact policies on the prompts sent, and the target's own count.
+
+    `policies` by name, shares of prompt tokens: `infinite` forgets nothing; `lru:TOKENS` holds so many. `measured` is
+    the target's cached tokens over its prompt tokens; None where it counts none. Sessions of the window that began
+    before it are `began_before`; `sent` of `calls` were sent, since a session ends with a call that fails.
+    """
+
+    form: str
+    sessions: int
+    began_before: int
+    calls: int
+    sent: int
+    policies: Mapping[str, float] = field(default_factory=dict)
+    measured: float | None = None
+    live_output: bool = False
+
+
+@dataclass(frozen=True)
 class RunInfo:
     """`run.json`: what was run, where, and what came of it. docs/run-record.md says what each field means.
 
@@ -458,6 +478,7 @@ class RunInfo:
     stand_ins: Mapping[str, Any] | None = None  # the emulator's own account of its lateness, in its own words
     warnings: tuple[str, ...] | None = None
     skipped: tuple[str, ...] | None = None
+    replay: ReplayHits | None = None
     judged: Judged | None = None
 
     @property

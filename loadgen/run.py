@@ -168,8 +168,7 @@ def check_plan(job: LoadJob) -> None:
     """Refuse here, in one line, a plan that every worker would choke on; nothing has been started or written yet."""
     length_s = float(job.scenario["event"]["length_s"])
     start_s, end_s = job.window
-    follows_event = job.rate_per_s is None and job.closed_loop_users is None and job.arrivals_file is None
-    if follows_event and not 0 <= start_s < end_s <= length_s + 1e-6:
+    if job.follows_event and job.rate_per_s is None and not 0 <= start_s < end_s <= length_s + 1e-6:
         raise LoadError(f"window {start_s:g}s:{end_s:g}s is outside the event; choose one inside 0s:{length_s:g}s")
     if job.scale <= 0:
         raise LoadError(f"scale is {job.scale:g}, expected a number above 0, such as 0.01")

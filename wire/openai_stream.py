@@ -210,3 +210,18 @@ def answer_text(stream: bytes) -> str:
         except StreamEventError:
             continue
     return "".join(pieces)
+
+
+def answer_token_ids(stream: bytes) -> list[int]:
+    """Token ids of a whole streamed answer, where the server sends them (`return_token_ids` of vLLM); else none."""
+    ids: list[int] = []
+    for event in SseParser().feed(stream + b"\n\n"):
+        try:
+            choices = read_event(event.event, event.data).choices
+        except StreamEventError:
+            continue
+        for choice in choices:
+            held = choice.get("token_ids")
+            if isinstance(held, list) and all(type(item) is int and 0 <= item < 2**31 for item in held):
+                ids += held
+    return ids

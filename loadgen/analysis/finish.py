@@ -177,7 +177,7 @@ def marked_faults(job: LoadJob, live: Mapping[str, Any]) -> tuple[FaultSpan, ...
     """
     if job.emulator_url is None or any("t0 not set" in note for note in live.get("notes", ())):
         return ()
-    begin_s = job.window[0] if job.rate_per_s is None and job.arrivals_file is None and job.for_s is None else 0.0
+    begin_s = job.window[0] if job.follows_event and job.rate_per_s is None and job.for_s is None else 0.0
     spans = []
     for fault in job.scenario["faults"]:
         start_s = max(0.0, fault["at_s"] - begin_s)

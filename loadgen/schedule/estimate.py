@@ -50,6 +50,8 @@ ASSUMED_TTFT_S, ASSUMED_TPOT_S = 1.0, 0.02
 def estimate(load: Load) -> Estimate:
     """The estimate of a load. It plans the arrivals exactly, and a sample of the sessions."""
     messages = json.loads(Path(load.messages).read_text())["messages"]
+    if load.replay_file is not None:
+        return _of_replay(load, load.replay_file)
     plan = make_schedule(load, messages)
     interactions, turns, complex_ratio = _sample(plan, {message["id"]: message for message in messages})
     tokens = load.scenario["capacity"]["assumed_tokens"]
@@ -81,6 +83,35 @@ def estimate(load: Load) -> Estimate:
     )
 
 
+def _of_replay(load: Load, file: str) -> Estimate:
+    """A replay's calls are those of its plan; what is sent of them depends on how quickly the target answers."""
+    from scenarios.replay.file import read_plan
+
+    plan = read_plan(Path(file))
+    calls = [call for session in plan.sessions for call in session.calls]
+    tokens = load.scenario["capacity"]["assumed_tokens"]
+    per_turn = 1.0 if plan.by_call else float(tokens["calls_per_turn"])
+    inputs, outputs = (
+        float(sum(part)) for part in zip(*((c.input_tokens, c.output_tokens) for c in calls), strict=True)
+    )
+    peak = max(_peak_per_s(np.array([session.at_s for session in plan.sessions])), len(calls) / load.length_s)
+    seconds = ASSUMED_TTFT_S + outputs / len(calls) * ASSUMED_TPOT_S
+    return Estimate(
+        sessions=len(plan.sessions),
+        interactions=float(sum(len({call.turn for call in session.calls}) for session in plan.sessions)),
+        turns=float(len(calls)),
+        peak_turns_per_s=peak,
+        input_tokens=inputs,
+        output_tokens=outputs,
+        usd=_dollars(load.scenario, len(calls) * per_turn, inputs, outputs, 0.5),
+        peak_input_tokens_per_min=peak * 60 * inputs / len(calls),
+        peak_requests_per_min=peak * 60 * per_turn,
+        workers=max(1, math.ceil(peak / TURNS_PER_WORKER_S)),
+        sockets=math.ceil(peak * seconds * 1.5) + 16,
+        sizes="sizes of the trace",
+    )
+
+
 def prompt_tokens(tokens: Mapping[str, Any], turns_per_interaction: float) -> float:
     """Assumed input of one call: prefixes, half of the conversation, message and a tool's result."""
     return float(
@@ -92,13 +123,19 @@ def prompt_tokens(tokens: Mapping[str, Any], turns_per_interaction: float) -> fl
     )
 
 
-def turn_usd_max(scenario: Mapping[str, Any], *, assistant: bool, replayed: Path | None = None) -> float:
+def turn_usd_max(
+    scenario: Mapping[str, Any],
+    *,
+    assistant: bool,
+    replayed: Path | None = None,
+    longest: tuple[int, int] = (0, 0),
+) -> float:
     """Upper bound of one turn on the dearest model: every call the limits allow, each with twice the assumed prompt and
     the longest answer; a single call where the target is a model itself. It bounds a budget; it is no estimate.
 
-    `replayed` is an arrivals file, whose longest prompt and answer it covers too.
+    `replayed` is an arrivals file, whose longest prompt and answer it covers too; `longest` are a trace's.
     """
-    longest_prompt, longest_answer = _longest(replayed)
+    longest_prompt, longest_answer = map(max, _longest(replayed), longest)
     tokens = scenario["capacity"]["assumed_tokens"]
     limits = scenario["assistant"]["limits"]
     prompt = max(longest_prompt, 2 * (prompt_tokens(tokens, 20) + limits["message_chars"]))

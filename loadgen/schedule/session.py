@@ -12,8 +12,8 @@ class SessionState:
     """The walk of one session through its interactions and turns. `session` is a `scenarios.sessions.Session`."""
 
     __slots__ = (
-        "connection", "conversation_id", "customer_hash", "history", "interaction_index", "lengths",
-        "pending_confirmation", "prompt", "refused", "region", "session", "target", "token", "turn_index",
+        "began_before", "connection", "conversation_id", "customer_hash", "history", "interaction_index", "lengths",
+        "others", "pending_confirmation", "prompt", "refused", "region", "session", "target", "token", "turn_index",
     )  # fmt: skip
 
     def __init__(self, session: Any, region: str | None, target: Any, salt: str) -> None:
@@ -31,6 +31,8 @@ class SessionState:
         self.pending_confirmation: str | None = None
         self.conversation_id: str | None = None
         self.prompt: bytes | None = None  # drawn token ids, where lengths are replayed
+        self.others: tuple[Any, ...] = ()  # states of a replayed session that begin beside this one
+        self.began_before = False  # whether the session began before the window, in a replay
 
     @property
     def session_id(self) -> str:
@@ -51,6 +53,15 @@ class SessionState:
     def more_turns(self) -> bool:
         """Whether this interaction goes on after the present turn."""
         return self.turn_index + 1 < len(self.session.interactions[self.interaction_index].turns)
+
+    def beside(self, due_ns: int) -> list[tuple[int, SessionState]]:
+        """Others of the session that start with this one, and when."""
+        return []
+
+    def follow(self, status: str, end_ns: int) -> list[tuple[int, SessionState]]:
+        """What is due once a turn has ended so, and when."""
+        delay_s = self.advance(status)
+        return [] if delay_s is None else [(end_ns + int(delay_s * 1e9), self)]
 
     def advance(self, status: str) -> float | None:
         """Move on after a turn that ended so; seconds to wait before the next one, None when the session is over.

@@ -23,6 +23,7 @@ class Schedule:
 
     offset_s: float64[n], sorted. region: an index into `regions`, int16[n], or of less and taken in turns.
     lengths: int64[n, 2] or None.
+    began_before: arrivals of sessions that began before the window of a replay.
     `planner` gives the session of an arrival, the same for any number of workers.
     """
 
@@ -31,6 +32,7 @@ class Schedule:
     regions: tuple[str, ...]
     lengths: np.ndarray | None
     planner: Any
+    began_before: frozenset[int] = frozenset()
 
     def region_of(self, index: int) -> int:
         """The region of one arrival."""
@@ -69,6 +71,8 @@ def make_schedule(load: Load, messages: list[dict[str, Any]]) -> Schedule:
         region = draws.choice(len(shares), size=_REGIONS_DRAWN, p=shares).astype(np.int16)
         planner = sessions.SessionPlanner(scenario, messages, load.seed)
         return Schedule(np.broadcast_to(0.0, count), region, regions, None, planner)
+    if load.replay_file is not None:
+        return _replayed(load.replay_file, messages, regions)
     if load.arrivals_file is not None:
         replay = arrivals.read_replay(Path(load.arrivals_file), load.window)
         region = np.zeros(len(replay.offset_s), dtype=np.int16)
@@ -83,3 +87,15 @@ def make_schedule(load: Load, messages: list[dict[str, Any]]) -> Schedule:
         starts = arrivals.session_starts(scenario, window=load.window, scale=load.scale, seed=load.seed)
     planner = sessions.SessionPlanner(scenario, messages, load.seed)
     return Schedule(starts.offset_s, starts.region, regions, None, planner)
+
+
+def _replayed(file: str, messages: list[dict[str, Any]], regions: tuple[str, ...]) -> Schedule:
+    """The sessions of a replay; all in the scenario's first region, since a trace names none."""
+    from loadgen.schedule.replayed import ReplayPlanner
+    from scenarios.replay.file import read_plan
+
+    plan = read_plan(Path(file))
+    offset_s = np.array([session.at_s for session in plan.sessions])
+    before = frozenset(place for place, session in enumerate(plan.sessions) if session.began_before)
+    region = np.zeros(len(offset_s), dtype=np.int16)
+    return Schedule(offset_s, region, regions, None, ReplayPlanner(plan, messages), before)

@@ -13,12 +13,14 @@ from facts import reader
 from host.ports import is_loopback
 from host.redaction import shown_url
 from loadgen.job import LoadError, TargetSpec
+from loadgen.schedule.replayed import CallState
 from loadgen.schedule.session import SessionState
 from loadgen.targets.base import Fetch, Shared, new_trace, trace_headers
 from loadgen.targets.credentials import EVERY_S, Signer
 from loadgen.targets.usage import count
 from loadgen.transport.answer import SAMPLE_LENGTH_MAX, Answer, BadAnswer
 from loadgen.transport.connection import Endpoint
+from scenarios.replay.prompts import prompt_ids, prompt_text
 from wire.eventstream import EventStreamDecoder, Message
 
 USAGE = ("inputTokens", "outputTokens", "cacheReadInputTokens", "cacheWriteInputTokens")
@@ -52,18 +54,25 @@ class BedrockTarget:
 
     def turn(self, state: SessionState) -> tuple[bytes, Answer]:
         """The present turn as a signed request."""
-        state.history.append(("user", self._shared.messages[state.turn.message_id]["text"]))
+        max_tokens = self._max_tokens
+        if isinstance(state, CallState):  # a call of a trace: its blocks as words, and as long an answer at most
+            call = state.call
+            ids = prompt_ids(state.session.trace, call, *self.spec.token_ids)
+            state.history = [("user", prompt_text(ids))]
+            max_tokens = call.output_tokens
+        else:
+            state.history.append(("user", self._shared.messages[state.turn.message_id]["text"]))
         body: dict[str, Any] = {
             "messages": [{"role": role, "content": [{"text": text}]} for role, text in state.history]
         }
-        if self._max_tokens is not None:
-            body["inferenceConfig"] = {"maxTokens": self._max_tokens}
+        if max_tokens is not None:
+            body["inferenceConfig"] = {"maxTokens": max_tokens}
         data = orjson.dumps(body)
         trace_id, span_id = new_trace(self._shared.random)
         headers = {"Content-Type": "application/json", **trace_headers(trace_id, span_id)}
         signed = self._signer.sign("POST", self._url, headers, data, datetime.now(UTC))
         keep = state.more_turns or self._shared.job.keep_text
-        answer = ConverseAnswer(self._shared.gaps_ns, self.spec, self._max_tokens, keep)
+        answer = ConverseAnswer(self._shared.gaps_ns, self.spec, max_tokens, keep)
         answer.meta["trace_id"] = trace_id
         head = [f"POST {self._path} HTTP/1.1", *(f"{name}: {value}" for name, value in signed.items())]
         return "\r\n".join([*head, f"Content-Length: {len(data)}", "", ""]).encode() + data, answer

@@ -11,6 +11,7 @@ import orjson
 
 from host.redaction import shown_url
 from loadgen.job import TargetSpec
+from loadgen.schedule.replayed import CallState
 from loadgen.schedule.session import SessionState
 from loadgen.targets.base import Fetch, RequestTemplate, Shared
 from loadgen.targets.mapping import expand_headers
@@ -18,7 +19,8 @@ from loadgen.targets.openai_options import OpenAiOptions
 from loadgen.targets.usage import tokens
 from loadgen.transport.answer import NEVER, THROTTLED_STATUS, Answer, BadAnswer, SseAnswer
 from loadgen.transport.connection import Endpoint
-from wire.openai_stream import ChatEvent, answer_text, read_event
+from scenarios.replay.prompts import prompt_ids
+from wire.openai_stream import ChatEvent, answer_text, answer_token_ids, read_event
 
 _ERROR = b'"error"'
 
@@ -42,7 +44,7 @@ class OpenAiTarget:
     def prepare(self, states: list[SessionState], fetch: Fetch) -> None:
         """Draw the prompts of states whose lengths are replayed."""
         for state in states:
-            if state.lengths is not None:
+            if state.lengths is not None and not isinstance(state, CallState):
                 state.prompt = self._exact(state.session.index, *state.lengths)
 
     def _exact(self, index: int, input_tokens: int, output_tokens: int) -> bytes:
@@ -60,8 +62,32 @@ class OpenAiTarget:
         }
         return orjson.dumps(body)
 
+    def _replayed(self, state: CallState) -> tuple[bytes, Answer]:
+        """A call of a trace: its blocks as token ids, the target's own answers before it in their places."""
+        live = state.session.live_output
+        ids = prompt_ids(state.session.trace, state.call, *self.spec.token_ids)
+        if live:
+            ids = state.graph.outputs.apply(state.call, ids)
+        body = {
+            "model": self.spec.model,
+            "prompt": ids,
+            "max_tokens": state.call.output_tokens,
+            "min_tokens": state.call.output_tokens,
+            "ignore_eos": True,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            **({"return_token_ids": True} if live else {}),
+            **self._options.extra_body,
+        }
+        shape = Shape() if live else self._shape
+        answer = OpenAiAnswer(self._shared.gaps_ns, self.spec, None, live, shape, token_by_token=True)
+        request, answer.meta["trace_id"] = self._completion.fill(orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY))
+        return request, answer
+
     def turn(self, state: SessionState) -> tuple[bytes, Answer]:
         """The present turn as a request."""
+        if isinstance(state, CallState):
+            return self._replayed(state)
         keep = self._shared.job.keep_text or state.more_turns
         exact = state.prompt is not None
         max_tokens = None if exact else self._tokens_max(state.turn.message_id)
@@ -99,7 +125,9 @@ class OpenAiTarget:
 
     def learn(self, state: SessionState, answer: Answer) -> None:
         """Keep the reply as history of the next turn."""
-        if answer.text is not None and state.prompt is None:
+        if isinstance(state, CallState):
+            state.graph.outputs.add(state.call, answer_token_ids(b"".join(answer.text or [])))
+        elif answer.text is not None and state.prompt is None:
             state.history.append(("assistant", answer.full_text()))
 
 

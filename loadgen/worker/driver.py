@@ -169,6 +169,8 @@ class Driver:
     def _start(self, state: SessionState, due_ns: int) -> None:
         if due_ns >= self._end_ns:
             return
+        if state.others:
+            self._push(state.beside(due_ns))
         if self._unpaid or not self._budget.reserve():
             self._unpaid.append((due_ns, state))
             return self._check_budget()
@@ -260,20 +262,24 @@ class Driver:
                 state.connection = answer.connection
             if answer.status == "ok":
                 state.target.learn(state, answer)
-            delay_s = state.advance(answer.status)
-            due = answer.end_ns + int(delay_s * _NS) if delay_s is not None else 0
-            if 0 < due < self._end_ns:
-                self._sequence += 1
-                heapq.heappush(self._later, (due, self._sequence, state))
-                self._timer.at(due)
-            elif state.connection is not None:
+            later = self._push(state.follow(answer.status, answer.end_ns))
+            if state not in later and state.connection is not None:
                 self._pools[id(state.target)].give(state.connection)
                 state.connection = None
-            if self._users_waiting is not None and not 0 < due < self._end_ns:
+            if self._users_waiting is not None and not later:
                 self._users_waiting += 1
                 self._next_sessions()
         except Exception as error:
             self._recorder.fault(error)
+
+    def _push(self, states: list[tuple[int, SessionState]]) -> list[SessionState]:
+        """Start these when they are due; those due before the end, which alone are."""
+        kept = [(due, state) for due, state in states if due < self._end_ns]
+        for due, state in kept:
+            self._sequence += 1
+            heapq.heappush(self._later, (due, self._sequence, state))
+            self._timer.at(due)
+        return [state for _, state in kept]
 
     def tick(self) -> None:
         """Every 10 ms: give up what waited too long, and see whether all has ended."""

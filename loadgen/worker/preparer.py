@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from loadgen.schedule.replayed import Replayed, first_state
 from loadgen.schedule.session import SessionState
 from loadgen.schedule.sessions import Schedule
 from loadgen.targets.base import Fetch, Refused, Target
@@ -78,9 +79,12 @@ class Preparer:
         plan = self._plan
         region = plan.regions[plan.region_of(index)]
         target = self._targets.get(region) or self._targets[None]
+        if isinstance(session, Replayed):
+            return first_state(session, region, target, self._salt)
         state = SessionState(session, region, target, self._salt)
         if plan.lengths is not None:
             state.lengths = (int(plan.lengths[index, 0]), int(plan.lengths[index, 1]))
+        state.began_before = index in plan.began_before
         return state
 
     def _sign_in(self, states: list[SessionState]) -> None:

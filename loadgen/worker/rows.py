@@ -58,6 +58,7 @@ def turn_row(state: SessionState, answer: Answer, t0_ns: int) -> list[Any]:
         answer.status,
         answer.error_code,
         answer.cost_usd,
+        state.began_before,
     ]
 
 

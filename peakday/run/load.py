@@ -22,6 +22,7 @@ from peakday.errors import CommandError
 from peakday.guard import Named, Target, admitted
 from peakday.records.folders import cache_folder, new_folder
 from peakday.run.options import check_metrics
+from peakday.run.replay import drives_models, longest_call, plan_notes, planned
 from peakday.stack.local import Stack
 from peakday.stack.resolved import Resolved
 from scenarios.arrivals import read_replay
@@ -61,6 +62,10 @@ class LoadOptions:
     consent: Consent = NO_CONSENT
     openai_url: str | None = None
     quotas: Path | None = None
+    replay: tuple[Path, ...] = ()
+    live_output: bool = False
+    cache_tokens: int | None = None
+    cache_block: int = 16
 
 
 @dataclass(frozen=True)
@@ -97,6 +102,8 @@ def load_of(resolved: Resolved, options: LoadOptions) -> Load:
     log = read_replay(options.arrivals, options.window) if options.arrivals is not None else None
     event_s = resolved.scenario.event.length_s
     messages, notes = asked_messages(resolved, options.questions)
+    if options.replay:
+        return _replay_load(resolved, options, messages)
     return Load(
         scenario=resolved.scenario.model_dump(mode="json", by_alias=True),
         scenario_hash=resolved.scenario_hash,
@@ -110,6 +117,25 @@ def load_of(resolved: Resolved, options: LoadOptions) -> Load:
         arrivals_file=str(options.arrivals.resolve()) if options.arrivals else None,
         arrivals_notes=(*(log.warnings if log is not None else ()), *notes),
         closed_loop_users=options.users,
+    )
+
+
+def _replay_load(resolved: Resolved, options: LoadOptions, messages: Path) -> Load:
+    """The load of a replayed trace: its window and rate are in its plan."""
+    path, plan = planned(
+        options.replay, options.targets, window=options.window, rate_per_s=options.rate_per_s, for_s=options.for_s,
+        scale=options.scale, seed=resolved.seed, live_output=options.live_output,
+    )  # fmt: skip
+    start_s = options.window[0] if options.window is not None else 0.0
+    return Load(
+        scenario=resolved.scenario.model_dump(mode="json", by_alias=True),
+        scenario_hash=resolved.scenario_hash,
+        seed=resolved.seed,
+        messages=str(messages),
+        window=(start_s, start_s + plan.length_s),
+        scale=options.scale,
+        arrivals_notes=plan_notes(plan),
+        replay_file=str(path.resolve()),
     )
 
 
@@ -136,11 +162,13 @@ def check_options(options: LoadOptions, resolved: Resolved) -> None:
         raise CommandError("--rate needs --for: how long the rate lasts, such as --for 15s")
     if options.for_s is not None and options.rate_per_s is None and options.users is None:
         raise CommandError("--for needs --rate: so many interactions per second, such as --rate 5/s")
-    if options.rate_per_s is not None and (options.window or options.arrivals):
+    if options.rate_per_s is not None and (options.window or options.arrivals):  # a replay's window too
         raise CommandError("--rate replaces the event, so it excludes --window and --arrivals; leave one out")
     if options.out is not None and (options.out / "run.json").exists():
         raise CommandError(f"{options.out}: already holds a run; choose another --out")
-    if options.arrivals is not None:
+    if options.replay:
+        _check_replay(options)
+    if options.arrivals is not None or options.replay:
         return
     length_s = resolved.scenario.event.length_s
     if options.window is not None and options.window[1] > length_s:
@@ -149,6 +177,21 @@ def check_options(options: LoadOptions, resolved: Resolved) -> None:
             f"--window {start:g}s:{end:g}s: {resolved.scenario.name} lasts {length_s:g} s; "
             f"choose a window inside 0s:{length_s:g}s"
         )
+
+
+def _check_replay(options: LoadOptions) -> None:
+    """What excludes a replay, and what only one to a model's server takes."""
+    for name, given in (
+        ("--arrivals", options.arrivals),
+        ("--users", options.users),
+        ("--questions", options.questions),
+    ):
+        if given is not None:
+            raise CommandError(f"--replay brings its own arrivals and turns, so it excludes {name}; leave one out")
+    if options.keep_text and drives_models(options.targets):
+        raise CommandError("--keep-text: a replay sends token ids, and there is no text to keep; leave it out")
+    if options.live_output and not all(target.startswith("openai=") for target in options.targets or ("",)):
+        raise CommandError("--live-output needs a server that returns token ids: --target openai=URL (vLLM)")
 
 
 def on_targets(targets: Sequence[Target], options: LoadOptions, pages: Sequence[Target] = ()) -> Driven:
@@ -223,7 +266,8 @@ def turn_bound_usd(load: Load, options: LoadOptions, *, calls: bool) -> float:
     """What one turn may cost at most, where a budget holds it; `calls`: it may take several model calls."""
     if options.budget_usd is None:
         return 0.0
-    return turn_usd_max(load.scenario, assistant=calls, replayed=options.arrivals)
+    longest = longest_call(load.replay_file) if load.replay_file is not None else (0, 0)
+    return turn_usd_max(load.scenario, assistant=calls, replayed=options.arrivals, longest=longest)
 
 
 def environment() -> dict[str, Any]:

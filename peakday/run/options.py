@@ -45,6 +45,17 @@ Scale = Annotated[float, typer.Option("--scale", min=0.0, max=1.0, help="Thins t
 Arrivals = Annotated[
     Path | None, typer.Option("--arrivals", help="Replay the arrivals of a CSV: each row one session of one turn.")
 ]
+Replay = Annotated[
+    list[Path] | None,
+    typer.Option("--replay", metavar="FILE", help="Replay a trace's sessions, turns and calls as they hang together."),
+]
+LiveOutput = Annotated[
+    bool, typer.Option("--live-output", help="Of a replay: the target's own answers go into later prompts.")
+]
+CacheTokens = Annotated[
+    int | None, typer.Option("--cache-tokens", min=1, help="Of a replay: what the target's prefix cache holds.")
+]
+CacheBlock = Annotated[int, typer.Option("--cache-block", min=1, help="Of a replay: tokens of the target's blocks.")]
 Questions = Annotated[
     Path | None,
     typer.Option(
@@ -122,7 +133,13 @@ def request(
 
 
 def how_much(
-    window: str | None, rate: str | None, for_: str | None, scale: float, arrivals: Path | None, users: int | None
+    window: str | None,
+    rate: str | None,
+    for_: str | None,
+    scale: float,
+    arrivals: Path | None,
+    users: int | None,
+    replay: list[Path] | None = None,
 ) -> dict[str, Any]:
     """Which arrivals, in seconds and per second.
 
@@ -135,6 +152,7 @@ def how_much(
         "for_s": duration_s(for_, "--for") if for_ else None,
         "scale": scale,
         "arrivals": arrivals,
+        "replay": tuple(replay or ()),
         "users": users,
     }
 

@@ -49,6 +49,7 @@ from peakday.run.load import (
 )
 from peakday.run.progress import watching
 from peakday.run.quota_check import throttle_lines
+from peakday.run.replay import add_hits, hits_line
 from peakday.run.slo_table import any_missed, slo_data, slo_lines
 from peakday.run.spans import export_run, named_receiver, receiver
 from peakday.stack.local import RealModels
@@ -95,10 +96,12 @@ def run_command(scenario: str, sets: Sequence[str], options: LoadOptions, printi
         console.result(*dry_run(rehearsal))
         return Exit.OK
     outcome = rehearse(rehearsal, console)
+    add_hits(rehearsal.load, outcome.run_dir, options.cache_tokens, options.cache_block)
     record = load_run(outcome.run_dir)
     slos = slos_of(rehearsal.resolved.scenario.slo.model_dump())
     lines = slo_lines(record, slos, rehearsal.load.length_s)
-    text = f"{(run_summary if printing.details else run_answer)(record)}\n\n{read_on(record)}"
+    replay = [hits_line(record.info.replay)] if record.info.replay is not None else []
+    text = "\n\n".join([(run_summary if printing.details else run_answer)(record), *replay, read_on(record)])
     console.result(text, record.info.to_json() | {"slo": slo_data(lines)})
     if options.fail_on_slo and outcome.exit_code == Exit.OK and any_missed(lines):
         return Exit.GATE_FAILED
@@ -204,7 +207,7 @@ def offered(
     load, options = rehearsal.load, rehearsal.options
     if targets:
         return run_job(make_job(load, options, on_targets(targets, options, pages)), console)
-    by_event = options.arrivals is None and options.rate_per_s is None
+    by_event = options.arrivals is None and options.rate_per_s is None and not options.replay
     start_s = load.window[0] if by_event else 0.0
     with open_stack(
         rehearsal.resolved, window_start_s=start_s, real=rehearsal.real, otlp=spans, console=console

@@ -94,6 +94,7 @@ def _turns(n: int, rng: np.random.Generator) -> dict[str, Any]:
         "status": status,
         "error_code": code,
         "cost_usd": np.where(bad, 0.0, np.select([route == "custom-8b", route == "nova-pro"], [0, 0.0012], 0.0061)),
+        "began_before": [False] * n,
     }
     return {name: _nullable(column) for name, column in table.items()}
 

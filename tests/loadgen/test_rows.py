@@ -14,7 +14,9 @@ from loadgen.worker.rows import TURN_COLUMNS, turn_row
 from slo.histogram import Histogram
 
 S = 1_000_000_000
-VISIT = SimpleNamespace(customer_hash="c", session_id="s", interaction_id="i", turn_index=0, region=None)
+VISIT = SimpleNamespace(
+    customer_hash="c", session_id="s", interaction_id="i", turn_index=0, region=None, began_before=False
+)  # fmt: skip
 
 
 def row(status: str, end_s: float, first_s: float = 0.0, at_s: float = 1.0) -> dict[str, object]:
