@@ -110,11 +110,16 @@ def driver(notes):
     return Driver(ALARM, POOLS, notes, in_flight_max=9, timeout_s=0.0, on_done=lambda: None)
 
 
+def a_state():
+    """A session that its target refused, and that goes no further."""
+    return SimpleNamespace(refused="begun", connection=None, follow=lambda status, end_ns: [], others=(), target=None)
+
+
 def open_turn(one, connection):
     """A turn under way on a connection."""
     answer = BodyAnswer()
     answer.connection = connection
-    answer.state = SimpleNamespace(connection=None, advance=lambda status: None, target=None)
+    answer.state = a_state()
     answer.on_end = one._ended
     one._open[answer] = None
     return answer
@@ -196,7 +201,7 @@ def test_a_turn_that_waits_for_the_budget_is_not_begun_at_the_end():
     under_way = open_turn(one, SimpleNamespace(abort=lambda status, code: None))
     under_way.start_ns, under_way.cost_usd = now_ns(), 0.0
     one.begin(0, now_ns() + 60_000_000_000, 0.0)
-    one._start(SimpleNamespace(refused="begun", connection=None, advance=lambda status: None, target=None), now_ns())
+    one._start(a_state(), now_ns())
     one._end_ns = one._drained_ns = 1
     one.tick()
     budget.grant(5.0, urgent=True)
@@ -240,7 +245,7 @@ def test_a_row_that_cannot_be_written_loses_no_turn_after_it():
     one = driver(notes)
     answer = open_turn(one, SimpleNamespace(abort=lambda status, code: None))
     asked = []
-    answer.state.advance = lambda status: asked.append(status)
+    answer.state.follow = lambda status, end_ns: asked.append(status) or []
     answer.start_ns = 1
     one.tick()
     assert asked == ["timeout"]
