@@ -150,6 +150,7 @@ def story(top: Run, plan: Plan, check: str, calibration: StepModel | str, folder
             f"run     {relative(top.path)}",
             f"plan    {folder}/plan.json, plan.xlsx",
             f"report  {folder}/report.html",
+            "open    `peakday serve` prints the address of all of it as pages",
             "talk    `peakday up`, and open the page that it prints; or `peakday chat`",
         ]
     )

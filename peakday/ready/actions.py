@@ -48,5 +48,5 @@ def _quotas(ready: Ready) -> Iterator[tuple[str, ...]]:
 def _faults(ready: Ready) -> Iterator[tuple[str, ...]]:
     for row in ready.faults:
         if not row.tried:
-            command = command_for(row.kind, ready.evidence.event.file.scenario)
+            command = command_for(row.kind, ready.evidence.event)
             yield f"fault_{row.kind}", "fault", "medium", f"try {row.kind}", "not tried", command, "", row.owner, ""

@@ -149,7 +149,7 @@ def _faults_recover(evidence: Evidence) -> _Measured:
         words = "; ".join(f"{_named(row)}: still failing {row.recovery_s:.0f} s after its end" for row in slow)
         return _Measured(False, words, ids, simulated=simulated)
     if missing:
-        command = command_for(missing[0], evidence.event.file.scenario)
+        command = command_for(missing[0], evidence.event)
         return _Measured(None, f"not tried: {', '.join(missing)}", ids, command, simulated)
     if open_rows:
         return _Measured(None, f"too few turns after {', '.join(map(_named, open_rows))}", ids, simulated=simulated)

@@ -12,6 +12,7 @@ from dashboards.numbers.units import show
 from dashboards.numbers.warnings import by_weight
 from peakday.ready.calendar import calendar_table
 from peakday.ready.criteria import Finding, Result
+from peakday.ready.event import Event
 from peakday.ready.evidence import Evidence
 from peakday.ready.faults import FaultTried, command_for
 from peakday.ready.headroom import headroom_rows
@@ -140,8 +141,7 @@ def _counted(group: Sequence[Finding]) -> str:
 
 
 def _faults(ready: Ready) -> Panel:
-    scenario = ready.evidence.event.file.scenario
-    rows = [_fault_row(row, scenario) for row in ready.faults]
+    rows = [_fault_row(row, ready.evidence.event) for row in ready.faults]
     columns = (
         "Fault",
         "Where",
@@ -158,9 +158,9 @@ def _faults(ready: Ready) -> Panel:
     return Panel("What was tried", words, _table("Faults", columns, rows))
 
 
-def _fault_row(row: FaultTried, scenario: str) -> list[str]:
+def _fault_row(row: FaultTried, event: Event) -> list[str]:
     if not row.tried:
-        return [row.kind, BLANK, BLANK, "not tried", BLANK, BLANK, row.owner, command_for(row.kind, scenario)]
+        return [row.kind, BLANK, BLANK, "not tried", BLANK, BLANK, row.owner, command_for(row.kind, event)]
     recovered = "too few turns after it" if row.recovery_s is None else f"{row.recovery_s:.1f} s"
     mark = " SIMULATED" if row.simulated else ""
     failed = f"{show(row.failed_ratio, 'ratio')} of {row.turns}{mark}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from loadgen.record import FaultSpan
+from peakday.ready.event import Event
 from peakday.ready.evidence import Evidence, Rehearsed
 from slo.slo import ERROR_STATUSES
 
@@ -81,9 +82,9 @@ def _owner(evidence: Evidence, kind: str) -> str:
     return evidence.event.file.fault_owners.get(kind, "")
 
 
-def command_for(kind: str, scenario: str) -> str:
+def command_for(kind: str, event: Event) -> str:
     """What tries a fault on the local stack for ten seconds, with time before and after it."""
-    if kind == "region_down":
-        return "peakday run region_loss --window 2h59m:3h32m --scale 0.01"
-    fault = f"{{kind: {kind}, at_s: 10, length_s: 10, ratio: 0.5{', delay_s: 3' if kind.startswith('slow') else ''}}}"
-    return f"peakday run {scenario} --rate 4/s --for 40s --set 'faults=[{fault}]'"
+    region = next(iter(event.scenario.event.regions))
+    more = {"region_down": f"region: {region}", "slow_first_token": "ratio: 0.5, delay_s: 3", "cold_cache": "ratio: 1"}
+    fault = f"{{kind: {kind}, at_s: 10, length_s: 10, {more.get(kind, 'ratio: 0.5')}}}"
+    return f"peakday run {event.file.scenario} --rate 4/s --for 40s --set 'faults=[{fault}]'"

@@ -10,7 +10,7 @@ from loadgen.record import FaultSpan
 from peakday.ready.checklist import read_checklist
 from peakday.ready.event import read_event
 from peakday.ready.evidence import Evidence, Rehearsed
-from peakday.ready.faults import failure_matrix
+from peakday.ready.faults import command_for, failure_matrix
 from peakday.ready.headroom import headroom_rows
 from tests.dashboards.plans import make_plan
 from tests.peakday.gate.making import run
@@ -49,3 +49,16 @@ def test_headroom_is_what_is_left_of_a_quota_and_shrinks_as_demand_grows():
     # p90 = 6 x (8/6)^(1.2816/1.6449), p99 with 2.3263: the upper half of a log-normal through 6 and 8.
     grown = [50 * (8 / 6) ** (z / 1.6449) for z in (1.2816, 2.3263)]
     assert row[3:] == ["50.0%", f"{100 - grown[0]:.1f}%", f"{100 - grown[1]:.1f}%"]
+
+
+@pytest.mark.parametrize("kind", read_checklist(None).faults)
+def test_the_command_that_tries_a_fault_is_one_that_can_be_typed(kind):
+    """The scenario takes the fault as it stands there, and it ends twenty seconds before the run does."""
+    import shlex
+
+    from scenarios.loading import load_scenario
+    from tests.typed import parsed
+
+    words = shlex.split(command_for(kind, read_event("smoke")))
+    (fault,) = load_scenario("smoke", parsed(words).params["sets"]).faults
+    assert (fault.kind, fault.at_s + fault.length_s) == (kind, 20)
