@@ -171,6 +171,8 @@ class App:
     async def _price_ticks(self, scope: Scope, receive: Receive, send: Send) -> None:
         _loopback_only(scope)
         ticks = parse_ticks(await _body(receive, dict(scope["headers"])))
+        if (product_id := self._shelf.unknown(one for one, _ in ticks)) is not None:
+            raise RequestError(400, "unknown_product", f"there is no product {product_id!r}", "ticks.product_id")
         matched = await asyncio.to_thread(self._rules.tick, ticks, self._world_s())
         await _respond(send, 200, orjson.dumps({"matched": matched}))
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from assistant.errors import AssistantError
 from host.control_token import control_headers
@@ -82,6 +82,20 @@ def price_tick(url: str, product_id: str, price: float, timeout_s: float = 10.0,
     body = {"ticks": [{"product_id": product_id, "price": price}]}
     with _posted(url, "/test/price_ticks", body, control_headers(url), timeout_s, addresses) as response:
         return int(json.loads(response.read())["matched"])
+
+
+def product_page(
+    url: str, session_token: str, product_id: str, timeout_s: float = 10.0, addresses: Sequence[str] = ()
+) -> dict[str, Any]:
+    """What the shop shows of a product.
+
+    Raises:
+        AssistantError: unreachable, or there is no such product; one line.
+    """
+    path, headers = f"/shop/products/{quote(product_id, safe='')}", {"Authorization": f"Bearer {session_token}"}
+    with _posted(url, path, None, headers, timeout_s, addresses) as response:
+        shown: dict[str, Any] = json.loads(response.read())
+    return shown
 
 
 def auto_buy(url: str, enabled: bool | None = None, timeout_s: float = 10.0) -> dict[str, Any]:

@@ -91,7 +91,7 @@ def world_clock(started_at: datetime) -> Callable[[], datetime]:
 async def _serve(stack: Stack, listener: socket.socket, metrics_fd: int | None = None) -> None:
     catalogue = Catalogue(stack.catalogue)
     clocks = Clocks(time.perf_counter, time.time, world_clock(catalogue.started_at))
-    catalogue.search("warm", 1)
+    catalogue.search("warm", 1, None, {})
     clients = connect(stack)
     spans = _spans(stack)
     assistant = assemble(stack, catalogue, clients, classifier.load(), clocks, spans=spans)

@@ -231,6 +231,11 @@ class RuleBook:
         row = self._db.execute("SELECT price FROM prices WHERE product_id = ?", (product_id,)).fetchone()
         return None if row is None else float(row["price"])
 
+    def prices(self) -> dict[str, float]:
+        """The last tick's price of every product that had one."""
+        rows = self._db.execute("SELECT product_id, price FROM prices").fetchall()
+        return {row["product_id"]: float(row["price"]) for row in rows}
+
     # --- switches and views
 
     def set_enabled(self, enabled: bool) -> None:

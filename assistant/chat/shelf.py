@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -37,11 +37,15 @@ class Shelf:
         ticked = self._rules.price(product_id)
         return {**product, "history": days, "price_now": product["price"] if ticked is None else ticked}
 
+    def unknown(self, product_ids: Iterable[str]) -> str | None:
+        """The first of these ids that is no product's; None where all are."""
+        return next((one for one in product_ids if self._catalogue.product(one) is None), None)
+
     def search(self, query: str) -> list[dict[str, Any]]:
         """Products by words, for the page's own finder."""
         return [
             {"product_id": row["product_id"], "title": row["title"], "price": row["price"]}
-            for row in self._catalogue.search(query, SEARCH_SHOWN)
+            for row in self._catalogue.search(query, SEARCH_SHOWN, None, self._rules.prices())
         ]
 
     def account(self, customer_id: str) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -52,12 +52,25 @@ class Catalogue:
         """The catalogue's price of every product."""
         return {row["product_id"]: row["price"] for row in self._all("SELECT product_id, price FROM products")}
 
-    def search(self, query: str, limit: int, max_price: float | None = None) -> list[Row]:
-        """Best matching products, best first."""
+    def search(self, query: str, limit: int, max_price: float | None, ticked: Mapping[str, float]) -> list[Row]:
+        """Best matching products, best first, at their live prices.
+
+        Args:
+            ticked: product id -> price, of those that a tick has moved since the catalogue was written.
+        """
         ids, prices, index = self._words
-        allowed = None if max_price is None else prices <= max_price
-        found = [ids[row] for row in index.search(query, limit, allowed)]
-        return [product for product_id in found if (product := self.product(product_id))]
+        allowed = None
+        if max_price is not None:
+            allowed = prices <= max_price
+            for product_id, price in ticked.items():
+                if (row := self._places.get(product_id)) is not None:
+                    allowed[row] = price <= max_price
+        found = [self.product(ids[row]) for row in index.search(query, limit, allowed)]
+        return [{**row, "price": ticked.get(row["product_id"], row["price"])} for row in found if row]
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {product_id: place for place, product_id in enumerate(self._words[0])}
 
     @cached_property
     def _words(self) -> tuple[list[str], np.ndarray, WordIndex]:
@@ -73,18 +86,20 @@ class Catalogue:
             row["attributes"] = orjson.loads(row["attributes"] or "{}")
         return row
 
-    def substitutes(self, product: Row, limit: int) -> list[Row]:
-        """Products in stock of the same category: those of the same kind first, then nearest in price.
+    def substitutes(self, product: Row, limit: int, ticked: Mapping[str, float]) -> list[Row]:
+        """Products in stock of the same category: those of the same kind first, then nearest in live price.
 
         The kind is the last word of a title's first part: `Boots` of `Wexcombe Home Hiking Boots, blue, medium`.
         """
         kind = product["title"].split(",")[0].split(" ")[-1]
-        return self._all(
-            "SELECT product_id, title, price, rating, delivery_days FROM products"
-            " WHERE category = ? AND in_stock > 0 AND product_id != ?"
-            " ORDER BY title || ',' NOT LIKE ?, abs(price - ?), product_id LIMIT ?",
-            product["category"], product["product_id"], f"% {kind},%", product["price"], limit,
+        others = self._all(
+            "SELECT product_id, title, price, rating, delivery_days, title || ',' NOT LIKE ? AS other FROM products"
+            " WHERE category = ? AND in_stock > 0 AND product_id != ?",
+            f"% {kind},%", product["category"], product["product_id"],
         )  # fmt: skip
+        live = [{**row, "price": ticked.get(row["product_id"], row["price"])} for row in others]
+        live.sort(key=lambda row: (row.pop("other"), abs(row["price"] - product["price"]), row["product_id"]))
+        return live[:limit]
 
     def reviews(self, product_id: str, limit: int) -> list[Row]:
         """A product's reviews."""

@@ -143,7 +143,7 @@ def _returnable(context: ToolContext, args: Mapping[str, Any]) -> tuple[dict[str
 def _add_to_cart(context: ToolContext, args: Mapping[str, Any]) -> Result:
     product = known_product(context, args["product_id"])
     if not product["in_stock"]:
-        substitutes = context.catalogue.substitutes(product, 3)
+        substitutes = context.catalogue.substitutes(product, 3, context.rules.prices())
         return {"added": False, "reason": "sold out", "substitutes": substitutes}
     context.store.add_to_cart(context.customer_id, product["product_id"], args["quantity"], context.key)
     return {"added": True, "product_id": product["product_id"], "cart": context.store.cart(context.customer_id)}

@@ -27,7 +27,8 @@ def known_product(context: ToolContext, product_id: str) -> dict[str, Any]:
 
 
 def _search(context: ToolContext, args: Mapping[str, Any]) -> Result:
-    found = context.catalogue.search(args["query"], args.get("limit", 5), args.get("max_price"))
+    ticked = context.rules.prices()
+    found = context.catalogue.search(args["query"], args.get("limit", 5), args.get("max_price"), ticked)
     return {
         "results": [{key: product[key] for key in _SHOWN} for product in found],
         "currency": found[0]["currency"] if found else context.currency,
@@ -49,7 +50,7 @@ def _availability(context: ToolContext, args: Mapping[str, Any]) -> Result:
     product = known_product(context, args["product_id"])
     result = {key: product[key] for key in ("product_id", "in_stock", "delivery_days")}
     if not product["in_stock"]:
-        result["substitutes"] = context.catalogue.substitutes(product, 3)
+        result["substitutes"] = context.catalogue.substitutes(product, 3, context.rules.prices())
     return result
 
 
@@ -63,20 +64,24 @@ def _price_history(context: ToolContext, args: Mapping[str, Any]) -> Result:
     days = context.catalogue.price_history(product["product_id"], context.now, args["days"])
     if not days:
         raise ToolError(f"no prices are recorded for {product['product_id']} in the last {args['days']} days")
-    lowest = min(days, key=lambda day: day["price"])
-    highest = max(days, key=lambda day: day["price"])
+    points = [*days]
+    if product["price"] != days[-1]["price"]:  # a tick has moved it: today has two prices
+        points.append({"day": context.now.date().isoformat(), "price": product["price"]})
+    lowest = min(points, key=lambda day: day["price"])
+    highest = max(points, key=lambda day: day["price"])
+    last = {point["day"]: point["price"] for point in points}
     return {
         "product_id": product["product_id"],
         "currency": product["currency"],
         "price_now": product["price"],
         "days": len(days),
         "from": days[0]["day"],
-        "to": days[-1]["day"],
+        "to": points[-1]["day"],
         "lowest": lowest,
         "highest": highest,
-        "discounted_days": sum(day["price"] < highest["price"] for day in days),
+        "discounted_days": sum(price < highest["price"] for price in last.values()),
         # Only the days on which the price changed: a flat month is one row, not thirty.
-        "changes": [days[0], *(day for before, day in pairwise(days) if before["price"] != day["price"])],
+        "changes": [points[0], *(day for before, day in pairwise(points) if before["price"] != day["price"])],
     }
 
 

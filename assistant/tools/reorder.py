@@ -86,7 +86,9 @@ def _reorder(context: ToolContext, args: Mapping[str, Any]) -> Result:
             context.store.add_to_cart(context.customer_id, product["product_id"], item["quantity"], key)
             added.append(line)
         else:
-            unavailable.append({**line, "alternatives": context.catalogue.substitutes(product, _ALTERNATIVES)})
+            ticked = context.rules.prices()
+            alternatives = context.catalogue.substitutes(product, _ALTERNATIVES, ticked)
+            unavailable.append({**line, "alternatives": alternatives})
     return {"added_to_cart": added, "unavailable": unavailable, "checked_out": False}
 
 

@@ -251,12 +251,15 @@ def _fits(row: Product, named: list[str]) -> bool:
 
 
 def _bare_pointer(text: str) -> bool:
-    """Whether a `this` or `it` stands alone: it means what is in view, whatever else the words name."""
-    for match in _POINTER.finditer(text):
-        following = text[match.end() :].split()[:3]
-        if not any(word in _goods_words() for word in following[:2]):
-            return True
-    return False
+    """Whether the first `this` or `it` stands alone: it means what is in view, whatever else the words name.
+
+    One behind a thing means that thing: `these headphones when they're 30% off`.
+    """
+    match = _POINTER.search(text)
+    if match is None:
+        return False
+    near = [*text[: match.start()].split(), *text[match.end() :].split()[:2]]
+    return not any(word.strip(".,;:!?") in _goods_words() for word in near)
 
 
 def _names_another(named: list[str]) -> bool:

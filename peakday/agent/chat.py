@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from assistant.ask import ask, new_session, price_tick
+from assistant.ask import ask, new_session, price_tick, product_page
 from assistant.errors import AssistantError
 from host.control_token import page_address
 from peakday.agent.ask import admit_one, lines
@@ -16,6 +16,7 @@ from peakday.consent import Consent
 from peakday.console import Console
 from peakday.errors import CommandError
 from peakday.stack.resolved import open_stack, resolve
+from wire.text import Untrusted
 
 HELP = """/page PRODUCT  open a product's page; /page alone closes it
 /as CUSTOMER   be another test customer, in a new conversation
@@ -67,8 +68,7 @@ class Chat:
     def _command(self, name: str, argument: str) -> None:
         argument = argument.strip()
         if name == "page":
-            self.product = argument or None
-            self.write(f"page: {self.product or 'none'}\n")
+            self._open(argument)
         elif name == "as" and argument:
             self._begin(argument)
             self.write(f"You are {self.customer}.\n")
@@ -78,6 +78,15 @@ class Chat:
             self.write("\n".join(list(lines(self.last))[1:]) + "\n" if self.last else "nothing was asked yet\n")
         else:
             self.write(f"{HELP}\n")
+
+    def _open(self, product_id: str) -> None:
+        """A product's page; one that the shop does not have is refused, and the page stays what it was."""
+        title = ""
+        if product_id:
+            shown = product_page(self.url, self.token, product_id, addresses=self.addresses)
+            title = f" {Untrusted(str(shown.get('title', ''))).terminal}"
+        self.product = product_id or None
+        self.write(f"page: {self.product or 'none'}{title}\n")
 
     def _tick(self, argument: str) -> None:
         try:

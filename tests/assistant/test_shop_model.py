@@ -345,3 +345,26 @@ def test_what_is_unknown_is_said_and_not_invented(shopper):
 def test_the_shop_model_knows_the_assistants_tools():
     """Its list is the assistant's registry: any other tool is a client's own."""
     assert set(TOOLS) == shop_model.TOOLS
+
+
+@pytest.mark.parametrize("message", [
+    "Buy these headphones when they're 30% off", "tell me when these headphones drop below 20 dollars",
+    "are these headphones wireless?", "buy the headphones if they fall under 20 dollars",
+    "compra estos auriculares cuando bajen un 30%",
+])  # fmt: skip
+def test_a_thing_that_the_page_is_not_is_looked_for_or_asked_back(shopper, pages, message):
+    """`These headphones` on a drill's page are no drill: nothing is written for it, and nothing is said of it."""
+    answer = shopper.say(message, page=DRILL)
+    written = [arguments for name, arguments in shopper.tools if name in ("auto_buy", "price_alert")]
+    assert DRILL not in str(written)
+    assert "catalogue_search" in names(shopper) or "?" in answer.text
+    assert re.search("headphone|auricular", answer.text, re.IGNORECASE)
+    assert "drill" not in answer.text.lower()
+
+
+@pytest.mark.parametrize(
+    "message", ["does it come with headphones?", "is this good for a laptop bag?", "buy it at 30% off"]
+)
+def test_a_pronoun_before_a_thing_means_the_page(shopper, pages, message):
+    shopper.say(message, page=DRILL)
+    assert {arguments.get("product_id", DRILL) for _, arguments in shopper.tools} <= {DRILL}

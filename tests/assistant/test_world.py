@@ -33,5 +33,5 @@ def test_the_catalogue_opens_with_the_world_s_clock(world):
     catalogue = Catalogue(world.catalogue)
     assert catalogue.started_at.tzinfo is not None
     assert catalogue.documents()
-    assert catalogue.search(catalogue.documents()[0]["title"], 3)
+    assert catalogue.search(catalogue.documents()[0]["title"], 3, None, {})
     catalogue.close()

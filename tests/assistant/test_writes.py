@@ -2,6 +2,8 @@
 
 import pytest
 
+from assistant.tools.products import TOOLS
+
 BUY = ("auto_buy", {"product_id": "p000007", "discount_ratio": 0.3, "quantity": 1})
 REVIEWS = ("product_reviews", {"product_id": "p000007"})
 
@@ -183,3 +185,26 @@ def test_price_ticks_and_purchases_are_served_on_loopback(shop):
     bad = shop.request("POST", "/test/price_ticks", {"ticks": [{"product_id": "p000007", "price": -1}]})
     assert bad.error["field"] == "ticks.price"
     assert shop.request("GET", "/test/purchases", client="10.0.0.9").status == 403
+
+
+def test_a_tick_for_a_product_that_is_none_is_refused_and_nothing_moves(shop):
+    ticks = [{"product_id": "p000007", "price": 1.0}, {"product_id": "p999999", "price": 1.0}]
+    answer = shop.request("POST", "/test/price_ticks", {"ticks": ticks})
+    assert (answer.status, answer.error["field"]) == (400, "ticks.product_id")
+    assert shop.rules.prices() == {}
+
+
+def test_search_substitutes_and_history_know_the_last_tick(shop):
+    """A price cap counts the live price, substitutes are nearest to it, and today's lowest is today's."""
+    context = shop.services.tool_context("c000001", "en_US")
+    run = {tool.name: tool.run for tool in TOOLS}
+    shop.rules.tick([("p000007", 20.0)], 0.0)
+    found = run["catalogue_search"](context, {"query": "espresso machine", "max_price": 25})
+    assert ("p000007", 20.0) in [(row["product_id"], row["price"]) for row in found["results"]]
+    shop.rules.tick([("p000007", 30.0)], 1.0)
+    found = run["catalogue_search"](context, {"query": "espresso machine", "max_price": 25})
+    assert "p000007" not in [row["product_id"] for row in found["results"]]
+    shop.rules.tick([("p000007", 0.5)], 2.0)
+    history = run["price_history"](context, {"product_id": "p000007", "days": 30})
+    assert history["lowest"] == {"day": context.now.date().isoformat(), "price": 0.5}
+    assert history["changes"][-1]["price"] == history["price_now"] == 0.5

@@ -2,6 +2,7 @@
 
 import pytest
 
+from assistant.errors import AssistantError
 from peakday.agent import chat
 from peakday.errors import CommandError
 
@@ -13,7 +14,13 @@ class Wire:
         self.sent, self.ticks, self.pending = [], [], pending
         monkeypatch.setattr(chat, "new_session", lambda url, customer, addresses=(): f"token-{customer}")
         monkeypatch.setattr(chat, "price_tick", lambda *args, **more: self.ticks.append(args[1:]) or 2)
+        monkeypatch.setattr(chat, "product_page", self.page)
         monkeypatch.setattr(chat, "ask", self.ask)
+
+    def page(self, url, token, product_id, addresses=()):
+        if product_id == "p404":
+            raise AssistantError("not_found: there is no such product")
+        return {"title": "A drill"}
 
     def ask(self, url, message, **more):
         self.sent.append((message, more))
@@ -90,3 +97,11 @@ def test_errors_are_one_line_and_end_nothing(monkeypatch):
     monkeypatch.setattr(chat, "ask", fail)
     assert "the assistant does not answer\n" in conversation("hello", "/help")
     assert wire.sent == []
+
+
+def test_a_page_that_the_shop_does_not_have_is_refused_and_the_open_one_stays(monkeypatch):
+    wire = Wire(monkeypatch)
+    printed = conversation("/page p1", "/page p404", "/tick 9")
+    assert "page: p1 A drill" in printed
+    assert "there is no such product" in printed
+    assert wire.ticks == [("p1", 9.0)]
