@@ -22,11 +22,11 @@ def metrics_text(emulator: Emulator, watch: LoopWatch, connections: int) -> byte
 def _own(emulator: Emulator, watch: LoopWatch, connections: int) -> Iterator[Metric]:
     lateness = emulator.lateness
     late = HistogramMetricFamily("peakday_emulator_lateness_seconds", "How late it sent.", labels=["kind"])
-    _add(late, ["first_token"], lateness.first)
-    _add(late, ["token"], lateness.token)
+    _add(late, {"kind": "first_token"}, lateness.first)
+    _add(late, {"kind": "token"}, lateness.token)
     planned = HistogramMetricFamily("peakday_emulator_planned_seconds", "Waits it meant to make.", labels=["kind"])
-    _add(planned, ["ttft"], lateness.ttft)
-    _add(planned, ["gap"], lateness.gap)
+    _add(planned, {"kind": "ttft"}, lateness.ttft)
+    _add(planned, {"kind": "gap"}, lateness.gap)
     yield late
     yield planned
     is_late, stall_s = float(bool(lateness.reasons())), watch.stall_s_max
@@ -80,7 +80,7 @@ def _served(models: list[EmulatedModel], prefix: str) -> Iterator[Metric]:
     for name, (what, attribute) in histograms.items():
         waits = HistogramMetricFamily(f"{prefix}{name}", what, labels=["model_name"])
         for each in models:
-            _add(waits, [each.model.model_id], getattr(each.stats, attribute))
+            _add(waits, {"model_name": each.model.model_id}, getattr(each.stats, attribute))
         yield waits
     ended = CounterMetricFamily(f"{prefix}request_success", "Ended.", labels=["model_name", "finished_reason"])
     for each in models:
@@ -120,5 +120,5 @@ def _load(models: list[EmulatedModel], prefix: str) -> Iterator[Metric]:
     yield from (running, waiting, used, queries, hits)
 
 
-def _add(family: HistogramMetricFamily, labels: list[str], waits: Waits) -> None:
+def _add(family: HistogramMetricFamily, labels: dict[str, str], waits: Waits) -> None:
     add_histogram(family, labels, waits.cumulative(), waits.n, waits.total_s)

@@ -156,5 +156,5 @@ class _Page:
             histogram = histograms.get(metric, Histogram())
             family = HistogramMetricFamily(f"peakday_{name}_seconds", f"{what}.", labels=["run_id"])
             counts: Sequence[tuple[float, int]] = list(zip(EDGES_S, histogram.cumulative(EDGES_S), strict=True))
-            add_histogram(family, [self.run.run_id], counts, histogram.n, histogram.upper_sum_s)
+            add_histogram(family, {"run_id": self.run.run_id}, counts, histogram.n, histogram.upper_sum_s)
             yield family
