@@ -23,7 +23,7 @@ SCHEMA = "peakday.plan/2"
 SCHEMA_BEFORE = "peakday.plan/1"
 """Read as well: the same record under other names, see `_renamed`."""
 
-PROVENANCES = ("measured", "published", "derived", "simulated", "schema_example")
+PROVENANCES = ("measured", "published", "derived", "stated", "simulated", "schema_example")
 INPUT_PROVENANCES = (*PROVENANCES, "assumed", "expert_estimate")
 
 
@@ -556,6 +556,28 @@ class InstanceLimit(Row):
 
 
 @dataclass(frozen=True)
+class SpillOption(Row):
+    """A smaller fleet whose overflow goes to a Bedrock model: the cheapest in the mean of the joint draws.
+
+    usd: fleet_usd and, uncached, the mean of what is sent on; planned_usd: of the fleet that the plan buys. The three
+    peaks are what the target's asks grow by at the service level.
+    """
+
+    region: str
+    model: str
+    target: str
+    instance_type: str
+    instances: int
+    fleet_usd: float
+    calls: float  # sent on over the event, in the mean
+    usd: float
+    planned_usd: float
+    peak_calls_per_s: float
+    rpm: float
+    tpm: float
+
+
+@dataclass(frozen=True)
 class VarianceShare(Row):
     """Share of the variance of ln(event cost, each draw with its own fleets) that knowing one cause would remove."""
 
@@ -586,7 +608,8 @@ class ServiceLevel(Row):
     @property
     def why(self) -> str:
         """Where the level comes from."""
-        return "it follows from the value of an interaction" if self.basis == "value" else "stated"
+        basis = "it follows from the value of an interaction" if self.basis == "value" else "stated"
+        return basis if self.reached else f"{basis}, OUT OF REACH: no allowed chip meets its SLO in enough draws"
 
     @property
     def odds(self) -> str:
@@ -633,6 +656,7 @@ class Plan(Row):
     service: ServiceLevel | None = None
     variance: tuple[VarianceShare, ...] = ()
     limits: tuple[InstanceLimit, ...] = ()  # EC2 quotas of what is bought by the hour
+    spill: tuple[SpillOption, ...] = ()  # smaller fleets whose overflow goes to Bedrock
     not_served: tuple[str, ...] = ()  # demand that is in no fleet and no cost
 
     @property

@@ -51,6 +51,7 @@ from capacity.plan import (
 )
 from capacity.purchase.joint import size_supplies, stated_level
 from capacity.purchase.schedules import schedules
+from capacity.purchase.spill import spill_options
 from facts.account import Held, Usage
 from facts.reader import Quality, quality
 from loadgen.record import Run
@@ -130,6 +131,7 @@ def make_plan(
         schedules=schedules(inputs, base),
         rules=_rules(inputs),
         errors=bars,
+        spill=spill_options(sizes, qualities),
         limits=instance_limits(inputs, base.own),
         not_served=tuple(each.note for each in moved),
         service=stated_level(sizes),

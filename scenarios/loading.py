@@ -188,14 +188,19 @@ def _absolute_files(values: Any, folder: Path) -> None:
 
 
 def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Mappings key by key; an empty one clears what the parent states."""
     merged = dict(base)
     for key, value in over.items():
         old = merged.get(key)
-        if isinstance(value, dict) and isinstance(old, dict) and key not in _TABLES and _same_kind(old, value):
+        if value and isinstance(value, dict) and isinstance(old, dict) and _one_kind(key, old, value):
             merged[key] = _merge(old, value)
         else:
             merged[key] = value
     return merged
+
+
+def _one_kind(key: str, old: dict[str, Any], new: dict[str, Any]) -> bool:
+    return key not in _TABLES and _same_kind(old, new)
 
 
 def _same_kind(old: dict[str, Any], new: dict[str, Any]) -> bool:

@@ -104,12 +104,26 @@ class LoadLimits(Part):
 
 
 class SelfHostedSupply(Part):
-    """A self-hosted model: which chips may serve it and at which SLO."""
+    """A self-hosted model: which chips may serve it and at which SLO.
+
+    rate_per_replica_per_s: known to the user at that SLO, on the one chip named, in place of a simulated one.
+    chips_per_replica: of that replica, where no step model of the chip says so.
+    """
 
     chips: Annotated[list[str], Field(min_length=1)] = ["inferentia2", "trainium1", "trainium2"]
     bench_model_id: str = "meta-llama/Llama-3.1-8B-Instruct"
     ttft_s_p99: Positive = 1.0
     tpot_s_p99: Positive = 0.1
+    rate_per_replica_per_s: Positive | None = None
+    chips_per_replica: Positive | None = None
+
+    @model_validator(mode="after")
+    def _of_one_chip(self) -> SelfHostedSupply:
+        if self.rate_per_replica_per_s is not None and len(self.chips) != 1:
+            raise ValueError(
+                f"rate_per_replica_per_s is of one chip, and chips names {len(self.chips)}: set chips to that one"
+            )
+        return self
 
 
 class Resilience(Part):

@@ -31,7 +31,8 @@ def hit_stability(inputs: PlanInputs, choices: Sequence[SelfHostedChoice]) -> tu
     known: dict[tuple[str, str], list[float]] = {}
     for choice in choices:
         lengths = lengths_of(inputs, choice.service.model)
-        if choice.stream != INTERACTIONS or not lengths.cached_tokens.any():
+        stated = choice.service.step.provenance == "stated"  # of which nobody knows the step times
+        if choice.stream != INTERACTIONS or not lengths.cached_tokens.any() or stated:
             continue
         rate = choice.service.rate_per_s  # what a replica carries when all that may fail has failed
         key = (choice.service.model, choice.service.step.chip)

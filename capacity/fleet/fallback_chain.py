@@ -51,6 +51,43 @@ def fallback_chains(
 
 
 @dataclass(frozen=True)
+class NextModel:
+    """Where a self-hosted model's calls go first that its fleet does not take, and what one costs there, uncached."""
+
+    name: str
+    prompt_usd: float  # of a call
+    output_usd: float
+    prompt_tokens: float
+    output_tokens: float
+
+    @property
+    def usd_per_call(self) -> float:
+        """Prompt and answer."""
+        return self.prompt_usd + self.output_usd
+
+
+def next_models(inputs: PlanInputs, names: Sequence[str], quality_rows: Sequence[Quality]) -> dict[str, NextModel]:
+    """The first model of each chain that has a token price; a model without one is left out."""
+    known = [name for name in inputs.scenario.models if not inputs.is_planner(name)]
+    orders = _orders(inputs, known, [name for name in names if inputs.calls.of(name).any()], quality_rows)
+    following = {}
+    for name, order in orders.items():
+        target = next((other for other in order if inputs.prices.models[other].prices), None)
+        prices = inputs.prices.models[target].prices if target is not None else None
+        if target is None or prices is None:
+            continue
+        tokens = _tokens(inputs, name)
+        following[name] = NextModel(
+            target,
+            tokens["prompt"] * prices.input_usd_per_mtok / 1e6,
+            tokens["output"] * prices.output_usd_per_mtok / 1e6,
+            tokens["prompt"],
+            tokens["output"],
+        )
+    return following
+
+
+@dataclass(frozen=True)
 class Diverted:
     """Calls of a self-hosted model that no fleet serves: priced at the next model that can, with nothing cached."""
 
@@ -67,25 +104,21 @@ def diverted(inputs: PlanInputs, unserved: Mapping[str, str], quality_rows: Sequ
 
     So that a tighter SLO, or fewer chips allowed, never makes an event cheaper by serving less of it.
     """
-    known = [name for name in inputs.scenario.models if not inputs.is_planner(name)]
-    orders = _orders(inputs, known, [name for name in unserved if inputs.calls.of(name).any()], quality_rows)
+    following = next_models(inputs, list(unserved), quality_rows)
     rows = []
     for name, why in unserved.items():
         calls = sum(inputs.calls_in_event(name, region) for region in inputs.regions)
         if not calls:
             continue
-        target = next((other for other in orders.get(name, []) if inputs.prices.models[other].prices), None)
         turns = len(set(inputs.calls.turn[inputs.calls.of(name)].tolist())) / inputs.calls.turns
         what = f"{name}: no fleet serves it ({why}); {calls:,.0f} calls of the event, {turns:.0%} of turns"
+        target = following.get(name)
         if target is None or inputs.is_planner(name):
             rows.append(Diverted(name, None, 0.0, 0.0, 0.0, f"{what}, are not served and in no cost"))
             continue
-        prices, tokens = inputs.prices.models[target].prices, _tokens(inputs, name)
-        assert prices is not None
-        prompt = tokens["prompt"] * prices.input_usd_per_mtok / 1e6
-        output = tokens["output"] * prices.output_usd_per_mtok / 1e6
-        note = f"{what}, are priced on {target} with nothing cached, and are in none of its quota asks"
-        rows.append(Diverted(name, target, prompt + output, prompt * calls, output * calls, note))
+        note = f"{what}, are priced on {target.name} with nothing cached, and are in none of its quota asks"
+        prompt, output = target.prompt_usd * calls, target.output_usd * calls
+        rows.append(Diverted(name, target.name, target.usd_per_call, prompt, output, note))
     return rows
 
 

@@ -20,7 +20,7 @@ from capacity.simulator.rate_at_slo import Lengths, rate_at_slo
 from capacity.simulator.requests import Floats
 from capacity.simulator.surface import FLAT, design, simulate_surface
 from facts.reader import Model
-from neuron_bench.step_model import StepModel
+from neuron_bench.step_model import Coefficients, StepModel
 from scenarios.schema import Resilience, SelfHostedSupply
 from slo.slo import Slo
 
@@ -142,6 +142,45 @@ def _simulated_service(
         name, held, middle, surface, rate.binding, provenance, error, math.hypot(min(surface.error, 1.0), noise)
     )
     return service, warnings
+
+
+STATED = "stated"
+
+
+def stated_service(name: str, own: SelfHostedSupply, known: StepModel | None, slos: Sequence[Slo]) -> Service:
+    """The rate that the user states for one chip, at the SLOs of the scenario; it moves with nothing.
+
+    Raises:
+        PlanError: how many chips a replica takes is neither stated nor in a step model of the chip.
+    """
+    rate, key = own.rate_per_replica_per_s, f"capacity.own.{name}"
+    assert rate is not None  # callers ask only where it is stated
+    chips = own.chips_per_replica or (known.chips_per_replica if known is not None else None)
+    if chips is None:
+        raise PlanError(
+            f"{key}.rate_per_replica_per_s: no step model of {own.chips[0]} says how many chips a replica takes; "
+            f"give {key}.chips_per_replica"
+        )
+    tp = known.tp if known is not None else 1
+    step = StepModel(
+        model_id=own.bench_model_id, chip=own.chips[0], tp=tp, chips_per_replica=chips,
+        buckets=(Coefficients(1 / rate, 0.0, 0.0, 0.0, 0.0),), max_num_seqs=1, max_batched_tokens=1, block_tokens=1,
+        kv_blocks=1, ttft_overhead_s=0.0, gap_overhead_s=0.0, provenance=STATED, relative_error=0.0, engine=STATED,
+        version="", date="", source=f"scenario: {key}.rate_per_replica_per_s",
+    )  # fmt: skip
+    return Service(name, step, rate, FLAT, f"a stated rate at {_limits(slos)}", STATED, 0.0)
+
+
+def _limits(slos: Sequence[Slo]) -> str:
+    return " and ".join(f"{slo.name} <= {slo.limit:g}" for slo in slos)
+
+
+def stated_note(name: str, service: Service, slos: Sequence[Slo]) -> str:
+    """What a stated rate leaves out."""
+    return (
+        f"{name}: {service.rate_per_s:g}/s a replica on {service.step.chip} is stated, at {_limits(slos)}: no range "
+        "of chips holds its error, and it does not move with tokens or hits"
+    )
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import numpy as np
 from capacity.demand.calls import assumed_answers
 from capacity.fleet.inputs import PlanInputs
 from capacity.fleet.outcome import INTERACTIONS, PLANNER_QUERIES, SelfHostedChoice, Service
-from capacity.fleet.self_hosted import Terms, chip_options, make_service, usable_models
+from capacity.fleet.self_hosted import Terms, chip_options, make_service, stated_note, stated_service, usable_models
 from capacity.fleet.service_level import JointLevel, short_of
 from capacity.fleet.uncertainty import Z_90
 from capacity.plan import Figure, Levels, PlanError, QuotaNeed, SupplyPlan, weakest
@@ -205,6 +205,9 @@ def self_hosted_services(inputs: PlanInputs, name: str) -> Simulated:
     warnings: dict[str, list[str]] = {}
     steps = usable_models(own, name, inputs.prices.models[name], inputs.step_models)
     slos = _slos(own, _deadline_s(inputs, name))
+    if own.rate_per_replica_per_s is not None:
+        stated = stated_service(name, own, next(iter(steps), None), slos)
+        return Simulated(name, (stated,), lengths, (stated_note(name, stated, slos),))
     origin = inputs.calls.provenance.get(name, "assumed")
     for step in steps:
         service, warned = make_service(name, step, lengths, slos, origin, inputs.seed, inputs.draws)

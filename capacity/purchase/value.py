@@ -34,7 +34,7 @@ def level_by_value(
     rules = inputs.scenario.capacity.resilience
     for choice in weighed:
         need = choice.load_at_middle_rate(inputs.draws) * np.ones(inputs.scenario.capacity.draws)
-        lost = _LostCalls(inputs, choice, need)
+        lost = LostCalls(inputs, choice, need)
         per_call_usd = value / inputs.calls.per_calling_interaction(choice.service.model)
         for place, joint in enumerate(joints):
             bought = replace(choice, bought_over_p50=joint.of(need) / choice.load_per_s)
@@ -44,7 +44,7 @@ def level_by_value(
     return float(CANDIDATES[int(np.argmin(total))])
 
 
-class _LostCalls:
+class LostCalls:
     """Mean calls of the event that a fleet does not carry, over the draws in which it could."""
 
     def __init__(self, inputs: PlanInputs, choice: SelfHostedChoice, need: Floats) -> None:

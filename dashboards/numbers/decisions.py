@@ -36,7 +36,7 @@ def decisions(plan: Plan) -> tuple[Decision, ...]:
     """Every finding of a plan, those of greatest effect on cost first."""
     return tuple(
         decision
-        for group in (_routing, _headroom, _information, _schedules, _throttling, _cache, _stampede, _stability)
+        for group in (_routing, _headroom, _information, _schedules, _spill, _throttling, _cache, _stampede, _stability)
         for decision in group(plan)
     )
 
@@ -158,6 +158,20 @@ def _schedules(plan: Plan) -> Iterator[Decision]:
         what = "with the commitments" if any(row.committed for row in plan.schedules) else "by the hour"
         sentence = f"fleets would cost {show(mixed, 'usd')} {what} instead of {show(paid, 'usd')}"
     yield Decision("schedule", "Schedule", sentence, changes=cheaper or by_hour)
+
+
+def _spill(plan: Plan) -> Iterator[Decision]:
+    """A smaller fleet with its overflow on Bedrock, by model; what it would cost, and what it asks of the target."""
+    for model in dict.fromkeys(row.model for row in plan.spill):
+        rows = [row for row in plan.spill if row.model == model]
+        usd, planned = sum(row.usd for row in rows), sum(row.planned_usd for row in rows)
+        kept = sum(row.instances for row in rows)
+        sentence = (
+            f"{model}: {kept:,} x {rows[0].instance_type} with what is beyond them on {rows[0].target} would cost "
+            f"{show(usd, 'usd')} instead of {show(planned, 'usd')}, and ask for {sum(row.rpm for row in rows):,.0f} "
+            f"requests and {sum(row.tpm for row in rows):,.0f} tokens a minute more of it"
+        )
+        yield Decision("spill", "Spill", sentence, changes=usd < planned * 0.99)
 
 
 # --- quota and cache ---------------------------------------------------------------------------------------------

@@ -125,6 +125,39 @@ def test_what_cannot_be_booked_loses_to_what_can():
     assert all("can be booked" in why or "were offered in" in why for why in lost), lost
 
 
+def test_a_rate_that_is_known_is_an_input_with_its_slo():
+    """Twice the rate, half the replicas; it is `stated`, and without a step model its chips are asked for."""
+    plans = [of({"capacity__own": {"custom-8b": {"chips": ["inferentia2"], "rate_per_replica_per_s": rate}}})
+             for rate in (0.4, 0.8)]  # fmt: skip
+    slow, fast = ([s.chosen for s in made.supplies if s.chosen] for made in plans)
+    for one, other in zip(slow, fast, strict=True):
+        assert (one.rate_per_replica_per_s.mid, one.rate_per_replica_per_s.provenance) == (0.4, "stated")
+        assert one.bought_replicas == pytest.approx(2 * other.bought_replicas, abs=3)
+    assert any("is stated, at ttft_s_p99 <= 1 and tpot_s_p99 <= 0.1" in line for line in plans[0].warnings)
+    alone = {"custom-8b": {"chips": ["inferentia2"], "rate_per_replica_per_s": 3.1}}
+    with pytest.raises(PlanError, match=r"custom-8b\.chips_per_replica"):
+        of({"capacity__own": alone}, step_models=[])
+    alone["custom-8b"]["chips_per_replica"] = 4
+    assert all(s.chosen for s in of({"capacity__own": alone}, step_models=[]).supplies if s.supply == "self_hosted")
+    with pytest.raises(ValueError, match="set chips to that one"):
+        scenario(capacity__own={"custom-8b": {"rate_per_replica_per_s": 3.1}})
+
+
+def test_overflow_on_bedrock_is_a_purchase_option_by_its_price():
+    """Dear tokens keep more of the fleet than cheap ones, and ask for less of the model that takes the overflow."""
+    target = of().spill[0].target
+    cheap, dear = (
+        of(prices={"tokens": {target: {"input_usd_per_mtok": usd, "output_usd_per_mtok": usd, **CACHED}}}).spill
+        for usd in (0.01, 1000.0)
+    )
+    assert sum(row.instances for row in cheap) < sum(row.instances for row in dear)
+    assert all(row.usd < row.planned_usd for row in cheap)
+    assert all(row.usd >= row.fleet_usd >= 0 and row.calls >= 0 for row in (*cheap, *dear))
+    assert sum(row.rpm for row in dear) < sum(row.rpm for row in cheap)
+    assert all(row.rpm == pytest.approx(row.peak_calls_per_s * 60) for row in cheap)
+
+
+CACHED = {"cache_read_usd_per_mtok": 0.001, "cache_write_5m_usd_per_mtok": 0.01, "cache_write_1h_usd_per_mtok": 0.01}
 BY_DAY = {"demand__interactions__shape": {"kind": "diurnal", "trough_ratio": 0.2}, "event__length_s": "1d"}
 
 

@@ -17,6 +17,7 @@ from capacity.plan import (
     MaxTokensAdvice,
     RoutingOption,
     Schedule,
+    SpillOption,
     Throttled,
     Throttling,
 )
@@ -56,6 +57,9 @@ def full_plan():
         ),
         cache_advice=(CacheAdvice("nova-pro", "customer", "1h", {"none": 0.8, "1h": 0.3}, {"none": 0.0, "1h": 0.7}),),
         schedules=(Schedule("us-east-1", "custom-8b", "trn2.48xlarge", "on demand", {}, (3, 5), 740.0, 1480.0),),
+        spill=(
+            SpillOption("us-east-1", "custom-8b", "nova-pro", "inf2.48xlarge", 3, 9.0, 5e3, 24.0, 99.0, 2.0, 120, 4e5),
+        ),
         cache_stampede=(CacheStampede("nova-pro", "us-east-1", 0.0, 208.0, 1.0, 1.72, 0.998),),
         hit_stability=(HitStability("us-east-1", "custom-8b", "trainium2", 2.0, (0.2, 1.0), "stays cold"),),
         expected_value_of_information=(InformationValue("demand", 2444.0, 1.25e6, "`peakday scenario fit`"),),
@@ -68,6 +72,8 @@ SENTENCES = {
     "headroom": "minimax regret at 0.1 USD an interaction buys 16 chips for $500,000; the plan buys ",
     "information": "knowing demand would spare $1,250,000 and 2,444 chips in nine futures of ten: peakday scenario fit",
     "schedule": "fleets would cost $740 by the hour instead of $1,480",
+    "spill": "custom-8b: 3 x inf2.48xlarge with what is beyond them on nova-pro would cost $24.0 instead of $99.0, and "
+    "ask for 120 requests and 400,000 tokens a minute more of it",
     "throttling": "calls in us-east-1 would be throttled at p90 of demand as granted",
     "max_tokens": "reserves 4,053 tokens a call instead of 4,245, and cuts 1 answer in 1,000",
     "cache": "cache for 1h: nova-pro, customer part; per million prompt tokens none $0.800, 1h $0.300",

@@ -69,6 +69,14 @@ def test_a_parents_path_counts_from_the_childs_folder(tmp_path):
     assert load_scenario(child).name == "other"
 
 
+def test_an_empty_mapping_clears_what_the_parent_states(tmp_path):
+    write(tmp_path, "extends: smoke\nname: parent\nassistant: {policy: {by_intent: {reorder: nova-pro}}}\n", "p.yaml")
+    child = "extends: p.yaml\nname: child\nassistant: {policy: {by_intent: {}}}\n"
+    assert load_scenario(tmp_path / "p.yaml").assistant.policy.by_intent
+    assert not load_scenario(write(tmp_path, child, "c.yaml")).assistant.policy.by_intent
+    assert not load_scenario(tmp_path / "p.yaml", ["assistant.policy.by_intent={}"]).assistant.policy.by_intent
+
+
 def test_a_circle_of_extends_is_named(tmp_path):
     """Two files that extend each other are an error, not a hang."""
     write(tmp_path, "extends: b.yaml\n", "a.yaml")
