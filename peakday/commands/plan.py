@@ -132,3 +132,29 @@ def backtest(
     if html is not None:
         write_backtest(f"Backtest of {plan} by {run}", text, data, html)
     Console(as_json).result(text, data)
+
+
+@verbs.command(epilog="Example: peakday plan estimate examples/estimates/nova-pro-flex.yaml")
+def estimate(
+    workload: Annotated[Path, typer.Argument(metavar="FILE", help="A workload: prompt, tools, sessions, prices.")],
+    as_json: Json = False,
+) -> None:
+    """Count a workload by hand: every token once, its cost with and without a cache, its peak minute."""
+    from peakday.plan.by_hand import estimate_file
+
+    Console(as_json).result(*estimate_file(workload))
+
+
+@verbs.command(epilog="Example: peakday plan slots log.csv --service 0.2,0.0001,0.02 --wait 0.5s")
+def slots(
+    log: Annotated[Path, typer.Argument(metavar="LOG", help="A log with the time of each call, and its tokens.")],
+    service: Annotated[str, typer.Option(help="Seconds of a call as a,b,c: a + b x input + c x output tokens.")],
+    wait: Annotated[str, typer.Option(help="The longest wait for a slot, such as 0.5s.")],
+    percentile: Annotated[float, typer.Option(help="Share of calls that wait no longer.")] = 0.99,
+    as_json: Json = False,
+) -> None:
+    """Fewest slots that keep a wait SLO over a replayed log, first come first served, exactly."""
+    from peakday.plan.by_hand import coefficients_of, slots_of_log
+    from peakday.quantities import duration_s
+
+    Console(as_json).result(*slots_of_log(log, coefficients_of(service), duration_s(wait, "--wait"), percentile))
