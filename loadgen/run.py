@@ -383,9 +383,9 @@ def _watch(
         if live is not None and live["state"] == "running" and running_s is None:
             running_s = now_s
             scraper.set_t0()
-        if live is not None and len(live["lost"]) > lost:
-            lost = len(live["lost"])
-            notice = f"{'; '.join(live['lost'])}: the run can only be INVALID, so no more turns begin"
+        if live is not None and len(gone := live.get("lost", ())) > lost:
+            lost = len(gone)
+            notice = f"{'; '.join(gone)}: the run can only be INVALID, so no more turns begin"
             progress({"state": live["state"], "live": live, "notice": notice})
         if live is not None:
             report: dict[str, Any] = {"state": live["state"], "live": live}
