@@ -21,9 +21,10 @@ from host.atomic import write_text
 from host.errors import PeakdayError
 from host.json_text import read_json_object
 
-SCHEMA = "peakday.step_model/2"
-READABLE = ("peakday.step_model/1", SCHEMA)
-"""Version 2 added `pace_sigma`. A file of version 1 is read, and what it does not know is unknown."""
+SCHEMA = "peakday.step_model/3"
+READABLE = ("peakday.step_model/1", "peakday.step_model/2", SCHEMA)
+"""Files of older versions are read, and what they do not know is unknown."""
+_SINCE = {"pace_sigma": "peakday.step_model/2", "ttft_overhead_s_per_token": SCHEMA}
 
 _COUNTS = ("tp", "chips_per_replica", "max_num_seqs", "max_batched_tokens", "block_tokens", "kv_blocks")
 
@@ -71,7 +72,9 @@ class StepModel:
 
     `buckets` holds one entry where the engine does not pad. `covariance` is 5 x 5 in the order a, b, e, c, d of the
     first bucket; null when unknown. `relative_error` is the stated one-sigma model error of a predicted rate.
-    `pace_sigma` is the spread of the machine's pace between load steps (one sigma of its logarithm); null when unknown.
+    `ttft_overhead_s_per_token`: of the server in front, for each prompt token (it reads and splits text beside the
+    engine's steps). `pace_sigma` is the spread of the machine's pace between load steps (one sigma of its logarithm);
+    null when unknown.
     `validity` gives [low, high] per input as seen by the fit; extrapolation beyond 1.1 x high is refused by capacity.
     """
 
@@ -100,6 +103,7 @@ class StepModel:
     inputs: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     pace_sigma: float | None = None
+    ttft_overhead_s_per_token: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.buckets:
@@ -116,7 +120,7 @@ class StepModel:
 
     def _wrong_number(self) -> str | None:
         """The first number that no engine has, and what was expected; None where all are possible."""
-        for name in ("relative_error", "ttft_overhead_s", "gap_overhead_s"):
+        for name in ("relative_error", "ttft_overhead_s", "ttft_overhead_s_per_token", "gap_overhead_s"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0):
                 return f"{name} is {value:g}, expected >= 0"
@@ -159,8 +163,9 @@ def step_model_from(raw: Mapping[str, Any], where: str = "step model") -> StepMo
         )
     try:
         content = {name: value for name, value in raw.items() if name != "schema"}
-        if raw["schema"] != SCHEMA and content.get("pace_sigma") is not None:
-            raise StepModelError(f"{where}: pace_sigma is of {SCHEMA}; this file says {raw['schema']}")
+        for name, since in _SINCE.items():
+            if content.get(name) is not None and raw["schema"] < since:
+                raise StepModelError(f"{where}: {name} is of {since}; this file says {raw['schema']}")
         return _DECODE.validate_python(content, extra="forbid")
     except ValidationError as error:
         raise StepModelError(f"{where}: {_first_problem(error, raw)}") from None

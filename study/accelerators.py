@@ -15,7 +15,7 @@ import argparse
 import math
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
@@ -23,13 +23,15 @@ import numpy as np
 import pandas as pd
 
 from capacity.calibration.backtest import coverage_interval
-from capacity.calibration.clients import LoadPoint, report
+from capacity.calibration.clients import LoadPoint
 from capacity.calibration.fit import Identity, calibrate
+from capacity.calibration.known import Known, known_engine
 from capacity.calibration.limits import CalibrationError, EngineLimits
 from capacity.calibration.observed import Observed
 from capacity.calibration.points import PointFit, fit_points
 from capacity.calibration.search import served
 from capacity.simulator.requests import ServiceError
+from neuron_bench.device.chips import chip_name
 from neuron_bench.step_model import Coefficients, StepModel
 
 DEPLOYMENT = ["source", "model", "chip", "precision", "engine", "engine_version", "image", "tp", "dp", "ep"]
@@ -122,6 +124,12 @@ def base(row: Any) -> StepModel:
     )  # fmt: skip
 
 
+def known(row: Any) -> Known:
+    """What arithmetic and its public configuration say of a row's engine, as `peakday calibrate BENCH` has it."""
+    chip = chip_name(str(row.chip).replace("_sxm", "")) or ""
+    return known_engine(str(row.model), chip, float(row.n_chips), int(row.tp), str(row.precision), str(row.engine))
+
+
 def _each(table: Frame) -> list[Any]:
     """Rows with their columns as attributes."""
     return list(table.itertuples())
@@ -133,7 +141,7 @@ def _points(table: Frame) -> list[LoadPoint]:
 
 def _predict(task: str, fit: PointFit, row: Any, metrics: Sequence[str], label: str = "") -> list[Outcome]:
     stated = point(row)
-    made = report(replace(stated, rounds=fit.rounds), fit.model)
+    made = fit.report(stated)
     pairs = {
         "tpot": (made.tpot_s, stated.tpot_s, fit.tpot_residual),
         "ttft": (made.ttft_s, stated.ttft_s, fit.ttft_residual),
@@ -147,9 +155,11 @@ def _predict(task: str, fit: PointFit, row: Any, metrics: Sequence[str], label: 
 
 
 def _tried(task: str, table: Frame, fitted: Frame, predict: Callable[[PointFit], Iterable[Outcome]]) -> Result:
-    source = str(table["source"].iloc[0])
+    source, row = str(table["source"].iloc[0]), _each(table)[0]
+    if np.isfinite(row.dp) and row.dp > 1:
+        return Result(task, source, refused="data-parallel attention is not modelled")
     try:
-        fit = fit_points(_points(fitted), base(_each(table)[0]))
+        fit = fit_points(_points(fitted), base(row), known(row))
         return Result(task, source, tuple(predict(fit)))
     except (CalibrationError, ServiceError) as refusal:
         return Result(task, source, refused=str(refusal))

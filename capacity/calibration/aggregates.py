@@ -6,8 +6,9 @@ import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 
-from capacity.calibration.clients import LoadPoint, report
+from capacity.calibration.clients import LoadPoint
 from capacity.calibration.fit import Identity
+from capacity.calibration.known import Known, known_engine
 from capacity.calibration.limits import CalibrationError, EngineLimits
 from capacity.calibration.points import PointFit, fit_points
 from neuron_bench.record import CaseRow
@@ -74,12 +75,12 @@ def step_model_of_points(rows: Sequence[CaseRow], limits: EngineLimits, identity
     """
     replicas = rows[0].replicas or 1
     points = [_point(row, replicas) for row in rows]
-    base = _base(limits, identity)
+    base, known = _base(limits, identity), _known(rows[0], limits)
     held_out: list[HoldOut] = []
     for left in _left_out(points):
         kept = [point for point in points if point is not left]
-        held_out += _predicted(left, fit_points(kept, base))
-    fit = fit_points(points, base)
+        held_out += _predicted(left, fit_points(kept, base, known))
+    fit = fit_points(points, base, known)
     error = math.hypot(_spread(held_out), UNMODELLED) if held_out else UNTESTED
     if error > ERROR_MAX:
         worst = max(held_out, key=lambda row: abs(row.error_ratio))
@@ -87,7 +88,16 @@ def step_model_of_points(rows: Sequence[CaseRow], limits: EngineLimits, identity
             f"held out {worst.case}: {worst.metric} is {worst.error_ratio:+.0%} off; such a model predicts nothing: "
             "check that the rows are of one configuration"
         )
-    return _finished(fit, points, held_out, error, _provenance(rows), limits)
+    return _finished(fit, known, points, held_out, error, _provenance(rows), limits)
+
+
+def _known(row: CaseRow, limits: EngineLimits) -> Known:
+    """What facts and arithmetic say of a deployment; a KV memory that is stated is not searched."""
+    used = (row.chips_used or 1) / (row.replicas or 1)
+    known = known_engine(
+        row.model_id or "", row.chip or "", used, row.tp or 1, row.dtypes or "", (row.versions or "").lower()
+    )
+    return known if limits.kv_blocks is None else replace(known, kv_tokens=())
 
 
 def _left_out(points: Sequence[LoadPoint]) -> list[LoadPoint]:
@@ -143,7 +153,7 @@ def _base(limits: EngineLimits, identity: Identity) -> StepModel:
 
 
 def _predicted(left: LoadPoint, fit: PointFit) -> list[HoldOut]:
-    made = report(replace(left, rounds=fit.rounds), fit.model)
+    made = fit.report(left)
     pairs = (
         ("tpot_s", left.tpot_s, made.tpot_s),
         ("ttft_s", left.ttft_s, made.ttft_s),
@@ -165,8 +175,17 @@ def _provenance(rows: Sequence[CaseRow]) -> str:
     return weak.pop() if weak else "measured" if kinds == {"measured"} else "derived"
 
 
+def _memory_notes(fit: PointFit, known: Known, limits: EngineLimits) -> list[str]:
+    """Where the KV memory comes from, when it was not stated."""
+    if limits.kv_blocks or not (fit.kv_read or known.kv_tokens):
+        return []
+    how = "read from where first tokens jump" if fit.kv_read else "by arithmetic: the chips' memory less the weights"
+    return [f"KV memory of {fit.model.kv_tokens_max:,} tokens {how}"]
+
+
 def _finished(
     fit: PointFit,
+    known: Known,
     points: Sequence[LoadPoint],
     held_out: Sequence[HoldOut],
     error: float,
@@ -181,9 +200,9 @@ def _finished(
     ]
     if not any(point.rate_per_s for point in points):
         notes.append(f"{fit.rounds:.3g} requests a client, fitted: tables seldom state it, and it decides a mean TTFT")
-    ample = [
-        name for name, value in (("max_num_seqs", limits.max_num_seqs), ("kv_blocks", limits.kv_blocks)) if not value
-    ]
+    notes += _memory_notes(fit, known, limits)
+    ample = ["max_num_seqs"] * (not limits.max_num_seqs)
+    ample += ["kv_blocks"] * (not limits.kv_blocks and not known.kv_tokens and not fit.kv_read)
     if ample:
         notes.append(f"{' and '.join(ample)} not stated and taken as ample: plans stop at 1.1 x the clients seen")
     if not held_out:

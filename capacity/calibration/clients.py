@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from capacity.simulator.engine import simulate
-from capacity.simulator.requests import Ints, requests
+from capacity.simulator.requests import Floats, Ints, requests
 from neuron_bench.step_model import StepModel
 
 ROUNDS = 4
@@ -53,49 +53,59 @@ class Report:
     output_tokens_per_s: float
 
 
-def report(point: LoadPoint, model: StepModel) -> Report:
-    """Simulate the client of a load point."""
+def report(point: LoadPoint, model: StepModel, *, preempts: bool = False) -> Report:
+    """Simulate the client of a load point; preempts: the engine admits by what a request holds now, as vLLM does.
+
+    Raises:
+        ServiceError: one request alone does not fit into the KV memory.
+    """
     if point.rate_per_s is not None:
-        return _open_loop(point, model, point.rate_per_s)
+        return _open_loop(point, model, point.rate_per_s, preempts)
     clients = point.concurrency
     n = clients if point.wave else max(REQUESTS_MIN, ROUNDS * clients)
     prompt, answer = _lengths(point.input_tokens, point.spread, n, 1), _lengths(point.output_tokens, point.spread, n, 2)
-    served = simulate(
-        requests(np.zeros(n), prompt, answer), replace(model, max_num_seqs=min(clients, model.max_num_seqs))
-    )
+    limited = replace(model, max_num_seqs=min(clients, model.max_num_seqs))
+    served = simulate(requests(np.zeros(n), prompt, answer), limited, preempts=preempts)
     sent_s = np.zeros(n)
     sent_s[clients:] = np.sort(served.end_s)[: n - clients]
-    ttft_s = served.first_s - sent_s + model.ttft_overhead_s
+    ttft_s = served.first_s - sent_s + _front_s(model, prompt)
     gaps = np.maximum(answer - 1, 1)
     tpot_s = (served.end_s - served.first_s) / gaps + model.gap_overhead_s
     weight = np.ones(n) if point.wave else _weights(n, clients, point.rounds)
     ttft, tpot = float(np.average(ttft_s, weights=weight)), float(np.average(tpot_s, weights=weight))
     if point.wave:
-        rate = float(answer.sum()) / (float(served.end_s.max()) + model.ttft_overhead_s)
+        rate = float(answer.sum()) / (float(served.end_s.max()) + float(_front_s(model, prompt).max()))
     else:
         rate = clients * float(answer.mean()) / (ttft + (float(answer.mean()) - 1) * tpot)
     return Report(ttft, tpot, rate)
 
 
-def _open_loop(point: LoadPoint, model: StepModel, rate_per_s: float) -> Report:
+def _open_loop(point: LoadPoint, model: StepModel, rate_per_s: float, preempts: bool) -> Report:
     """Poisson arrivals, the same draws at every rate; the first eighth warms up and is not counted."""
     n = OPEN_REQUESTS
     prompt, answer = _lengths(point.input_tokens, point.spread, n, 1), _lengths(point.output_tokens, point.spread, n, 2)
     sent_s = np.cumsum(np.random.default_rng(3).exponential(1.0, n)) / rate_per_s
-    served = simulate(requests(sent_s, prompt, answer), model)
+    served = simulate(requests(sent_s, prompt, answer), model, preempts=preempts)
     counted = slice(n // 8, None)
-    ttft_s = (served.first_s - sent_s + model.ttft_overhead_s)[counted]
+    ttft_s = (served.first_s - sent_s + _front_s(model, prompt))[counted]
     tpot_s = ((served.end_s - served.first_s) / np.maximum(answer - 1, 1) + model.gap_overhead_s)[counted]
     span_s = max(float(served.end_s.max()), float(sent_s[-1]))
     return Report(float(ttft_s.mean()), float(tpot_s.mean()), float(answer.sum()) / span_s)
 
 
-def _weights(n: int, clients: int, rounds: float) -> np.typing.NDArray[np.float64]:
-    """Opening burst and last round count once, the rounds between as often as they were sent."""
+def _front_s(model: StepModel, prompt: Ints) -> Floats:
+    """What the server in front adds to a first token."""
+    return model.ttft_overhead_s + model.ttft_overhead_s_per_token * prompt.astype(np.float64)
+
+
+def _weights(n: int, clients: int, rounds: float) -> Floats:
+    """The opening burst counts once, the last round as far as there was one, the others as often as they were sent."""
     weight = np.full(n, 1.0)
+    weight[n - clients :] = min(max(rounds - 1, 0.0), 1.0)
     between = n - 2 * clients
     if between > 0:
         weight[clients : n - clients] = max(rounds - 2, 0.0) * clients / between
+    weight[:clients] = 1.0
     return weight
 
 

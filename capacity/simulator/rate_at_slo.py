@@ -100,7 +100,8 @@ def latencies(work: Requests, served: Served, model: StepModel) -> Latencies:
     """What the callers of a simulated engine get."""
     fresh = work.begun_steps == 0
     first_s, gaps = served.first_s[fresh], work.output_tokens[fresh] - 1
-    ttft_s = first_s - work.arrival_s[fresh] + model.ttft_overhead_s
+    front_s = model.ttft_overhead_s + model.ttft_overhead_s_per_token * work.input_tokens[fresh]
+    ttft_s = first_s - work.arrival_s[fresh] + front_s
     decode_s = served.end_s[fresh] - first_s + gaps * model.gap_overhead_s
     return Latencies(ttft_s, (decode_s / np.maximum(gaps, 1))[gaps > 0], ttft_s + decode_s)
 

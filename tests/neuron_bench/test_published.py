@@ -71,4 +71,4 @@ def test_a_published_model_survives_its_file(tmp_path: Path) -> None:
     model = step_models()[LLAMA_8B, "inferentia2"]
     path = write_step_model(model, tmp_path / "m.json")
     assert read_step_model(path) == model
-    assert json.loads(path.read_text())["schema"] == "peakday.step_model/2"
+    assert json.loads(path.read_text())["schema"] == "peakday.step_model/3"

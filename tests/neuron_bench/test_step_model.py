@@ -41,10 +41,15 @@ def test_the_model_it_was_made_from_is_not():
     assert step_model_from(as_file()) == llama_8b()
 
 
-def test_a_file_of_the_first_version_is_read_and_its_pace_is_unknown():
-    """Version 2 added `pace_sigma`; a file that claims 1 and has one is damaged."""
-    raw = as_file(pace_sigma=0.1)
-    assert raw["schema"] == "peakday.step_model/2"
-    with pytest.raises(StepModelError, match=r"pace_sigma is of peakday.step_model/2"):
-        step_model_from(raw | {"schema": "peakday.step_model/1"})
-    assert step_model_from(raw | {"schema": "peakday.step_model/1", "pace_sigma": None}).pace_sigma is None
+@pytest.mark.parametrize(
+    ("name", "since", "older"),
+    [("pace_sigma", 2, 1), ("ttft_overhead_s_per_token", 3, 1), ("ttft_overhead_s_per_token", 3, 2)],
+)
+def test_a_file_of_an_older_version_is_read_and_what_it_does_not_know_is_unknown(name, since, older):
+    """Version 2 added `pace_sigma`, 3 the overhead of a prompt token; an older file that has one is damaged."""
+    raw = as_file(**{name: 0.1}) | {"schema": f"peakday.step_model/{older}"}
+    with pytest.raises(StepModelError, match=rf"{name} is of peakday.step_model/{since}"):
+        step_model_from(raw)
+    raw.pop(name)
+    raw.pop("ttft_overhead_s_per_token", None)
+    assert step_model_from(raw).ttft_overhead_s_per_token == 0.0
