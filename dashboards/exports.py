@@ -15,6 +15,8 @@ from capacity.plan import Plan
 from dashboards.html.run.page import verdict_banner
 from dashboards.numbers.plan import bench_numbers, plan_numbers
 from dashboards.numbers.run import Number, run_numbers
+from dashboards.numbers.slices import COLUMNS as SLICE_COLUMNS
+from dashboards.numbers.slices import slices
 from dashboards.prometheus.exposition import plan_rules, run_exposition
 from dashboards.prometheus.grafana import write_dashboards
 from dashboards.workbook.book import write_xlsx
@@ -69,6 +71,20 @@ def export_csv(source: Run | Plan | Bench, folder: Path) -> list[Path]:
             written.append(folder / f"{name}.csv")
             write_text(written[-1], _spelled(frame).to_csv(index=False))
     return written
+
+
+def export_slices(folder: Path, slice_s: float, out: Path) -> Path:
+    """Every metric of a run by time slice as one CSV; the run is read a batch at a time and never whole.
+
+    Raises:
+        SliceError: a length that makes too many slices.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(SLICE_COLUMNS)
+    writer.writerows([getattr(one, name) for name in SLICE_COLUMNS] for one in slices(folder, slice_s))
+    write_text(out, text.getvalue())
+    return out
 
 
 def _spelled(frame: pd.DataFrame) -> pd.DataFrame:

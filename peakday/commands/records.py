@@ -26,6 +26,7 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example: peakday compare latest~1 latest")(compare)
     app.command(epilog="Example: peakday export csv latest")(export)
     app.command(epilog="Example: peakday why latest event_cost_usd")(why)
+    app.command(epilog="Example: peakday history --html history.html")(history)
 
 
 def list_(
@@ -39,6 +40,20 @@ def list_(
     from peakday.records.listing import list_records
 
     Console(as_json).result(*list_records(kind, limit))
+
+
+def history(
+    folder: Annotated[
+        Path | None, typer.Argument(help="Folder that holds runs/, plans/, benches/ and checks/; this one if left out.")
+    ] = None,
+    html: Annotated[Path | None, typer.Option(help="Write the page here.")] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="How many, the newest.")] = 500,
+    as_json: Json = False,
+) -> None:
+    """The records of a folder over time: rate at SLO, cache hits, cost, verdict; changes of level are marked."""
+    from peakday.records.history import history as past
+
+    Console(as_json).result(*past(folder, html, limit))
 
 
 def report(record: RecordId, out: Out = None, as_json: Json = False) -> None:
@@ -81,11 +96,16 @@ def export(
         str, typer.Argument(metavar="FORM", help="csv, xlsx, prometheus, grafana, llmd-report, focus or tickets.")
     ],
     record: Annotated[str, typer.Argument(metavar="ID", help="A run, plan or bench; grafana needs none.")] = "latest",
+    slice_: Annotated[
+        str | None, typer.Option("--slice", metavar="LENGTH", help="Of a run's csv: every metric by such slices.")
+    ] = None,
     out: Out = None,
     as_json: Json = False,
 ) -> None:
     """Write a record as CSV, workbook, Prometheus or FOCUS file, its work as tickets, or the Grafana dashboards."""
+    from peakday.quantities import duration_s
     from peakday.records.reports import export_record
 
-    paths = [str(path) for path in export_record(form, record, out)]
+    slice_s = duration_s(slice_, "--slice") if slice_ else None
+    paths = [str(path) for path in export_record(form, record, out, slice_s)]
     Console(as_json).result("\n".join(paths), {"files": paths})

@@ -63,7 +63,15 @@ def explain_number(wanted: str, number: str) -> tuple[str, dict[str, Any]]:
     return text, {**data, "links": [asdict(link) for link in chain.links]}
 
 
-def export_record(form: str, wanted: str, out: Path | None) -> list[Path]:
+def _sliced(form: str, wanted: str) -> Path:
+    """The folder of a run whose slices are asked for."""
+    kind, folder = find_any(wanted)
+    if form != "csv" or kind != "runs":
+        raise CommandError(f"export {form} {wanted} --slice: time slices are a csv of a run; leave --slice out")
+    return folder
+
+
+def export_record(form: str, wanted: str, out: Path | None, slice_s: float | None = None) -> list[Path]:
     """Write the files of one form; returns their paths.
 
     Raises:
@@ -73,6 +81,9 @@ def export_record(form: str, wanted: str, out: Path | None) -> list[Path]:
         raise CommandError(f"export {form!r}: expected one of {', '.join(FORMS)}")
     if form == "grafana":
         return exports.export_grafana(out or Path("grafana"))
+    if slice_s is not None:
+        folder = _sliced(form, wanted)
+        return [exports.export_slices(folder, slice_s, (out or folder / "csv") / "slices.csv")]
     record, folder = load_any(wanted)
     if form == "csv":
         return exports.export_csv(record, out or folder / "csv")

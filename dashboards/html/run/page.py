@@ -9,6 +9,7 @@ from dashboards.html.run.latency import errors_panel, latency_panels
 from dashboards.html.run.load import generator_panels, load_panels
 from dashboards.html.run.quality import quality_panels
 from dashboards.html.run.server import server_panels
+from dashboards.html.run.slices import slice_panels
 from dashboards.html.run.slo import slo_panels
 from dashboards.html.run.tokens import cache_panels, cost_panels
 from dashboards.html.run.turn import turn_panels
@@ -105,6 +106,7 @@ def run_parts(run: Run) -> list[Part]:
         Part("cost", "Tokens and cost", cost_panels(run, numbers)),
         Part("people", "Conversations", [*conversation_panels(run, numbers), *quality_panels(run)]),
         Part("server", "Server metrics", server_panels(run, span_s)),
+        *([Part("slices", "Time slices", panels)] if (panels := slice_panels(run, span_s)) else []),
     ]
     if run.info.simulated:
         targets = [marked(part) for part in targets]

@@ -1,0 +1,218 @@
+"""Every metric of a run by time slice, from its Parquet files a batch at a time: memory grows with slices, not turns.
+
+A turn belongs to the slice of its intended start, and its calls with it. Latencies are those of answered turns, upper
+edges of histogram bins 0.8% wide; turns that were given up are counted beside them and are in no quantile.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset as ds
+
+from host.errors import PeakdayError
+from loadgen.record import arrow_schema
+from slo.histogram import Histogram
+from slo.slo import ERROR_STATUSES
+
+SLICES_MAX = 2_000
+BATCH_ROWS = 1 << 16
+METRICS = ("ttft_s", "e2e_s", "tpot_s", "start_lag_s")
+SHARES = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
+_KEY = ("interaction_id", "turn_index")
+_TURNS = (*_KEY, "intended_start_s", "status", "began_before", *METRICS)
+_CALLS = (*_KEY, "input_tokens", "cache_read_tokens", "cache_write_tokens_5m", "cache_write_tokens_1h", "output_tokens",
+          "cost_usd")  # fmt: skip
+_COUNTS = ("offered", "sent", "completed", "failed", "abandoned", "censored", "dropped", "began_before")
+_SUMS = ("calls", *_CALLS[2:])
+
+
+class SliceError(PeakdayError, ValueError):
+    """Slices that cannot be made: the message says which length does."""
+
+
+@dataclass(frozen=True)
+class Slice:
+    """One slice of a run; counts of turns and of their calls' tokens. None: no such turn, or nothing counts it."""
+
+    start_s: float
+    offered: int
+    sent: int
+    completed: int
+    failed: int
+    abandoned: int
+    censored: int
+    dropped: int
+    began_before: int
+    offered_per_s: float
+    completed_per_s: float
+    ttft_s_p50: float | None
+    ttft_s_p95: float | None
+    ttft_s_p99: float | None
+    e2e_s_p50: float | None
+    e2e_s_p95: float | None
+    e2e_s_p99: float | None
+    tpot_s_p50: float | None
+    tpot_s_p95: float | None
+    tpot_s_p99: float | None
+    start_lag_s_p50: float | None
+    start_lag_s_p95: float | None
+    start_lag_s_p99: float | None
+    calls: int
+    input_tokens: int
+    cache_read_tokens: int
+    cache_write_tokens_5m: int
+    cache_write_tokens_1h: int
+    output_tokens: int
+    cost_usd: float
+    cache_hit_token_ratio: float | None
+
+
+COLUMNS = tuple(field.name for field in fields(Slice))
+
+
+def slices(folder: Path, slice_s: float) -> list[Slice]:
+    """The slices of a run's folder, from its first second; empty where it holds no turn.
+
+    Raises:
+        SliceError: more slices than a table should have, or a length that is none.
+    """
+    if not slice_s > 0:
+        raise SliceError(f"--slice {slice_s:g} s: expected a length above 0, such as 10s")
+    table = _Table(slice_s)
+    for batch in _batches(folder, "turns", _TURNS):
+        table.turns(batch)
+    table.index()
+    for batch in _batches(folder, "calls", _CALLS):
+        table.calls(batch)
+    return table.slices()
+
+
+def slice_length_s(span_s: float, rows: int = 60) -> float:
+    """A round length that cuts a span into at most so many slices."""
+    lengths = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0, 21_600.0)
+    return next((length for length in lengths if span_s <= rows * length), math.ceil(span_s / rows))
+
+
+def _batches(folder: Path, table: str, columns: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
+    files = sorted(str(file) for file in [*folder.glob(f"{table}-*.parquet"), *folder.glob(f"{table}.parquet")])
+    if files:
+        source = ds.dataset(files, schema=arrow_schema(table), format="parquet")
+        yield from source.to_batches(columns=list(columns), batch_size=BATCH_ROWS, batch_readahead=1)
+
+
+class _Table:
+    """Counts and histograms by slice, and where each turn's calls go: 12 bytes a turn."""
+
+    def __init__(self, slice_s: float) -> None:
+        self._slice_s = slice_s
+        self._counts: dict[str, np.ndarray] = {name: np.zeros(0, np.int64) for name in _COUNTS}
+        self._sums: dict[str, np.ndarray] = {name: np.zeros(0, np.float64) for name in _SUMS}
+        self._times: dict[tuple[str, int], Histogram] = {}
+        self._keys: list[np.ndarray] = []
+        self._places: list[np.ndarray] = []
+        self._key = np.zeros(0, np.uint64)
+        self._place = np.zeros(0, np.int32)
+
+    def turns(self, batch: pa.RecordBatch) -> None:
+        """Count a batch of turns."""
+        frame = batch.to_pandas()
+        place = (frame["intended_start_s"].clip(lower=0).to_numpy(np.float64) // self._slice_s).astype(np.int32)
+        most = int(place.max(initial=-1)) + 1
+        if most > SLICES_MAX:
+            raise SliceError(
+                f"--slice {self._slice_s:g}s: over {SLICES_MAX:,} slices; use {most * self._slice_s / SLICES_MAX:.0f}s"
+            )
+        status = frame["status"]
+        marks = {
+            "offered": np.ones(len(frame), bool),
+            "sent": frame["start_lag_s"].notna().to_numpy(),
+            "completed": status.eq("ok").to_numpy(),
+            "failed": status.isin([one for one in ERROR_STATUSES if one != "dropped"]).to_numpy(),
+            "began_before": frame["began_before"].fillna(False).to_numpy(bool),
+            **{name: status.eq(name).to_numpy() for name in ("abandoned", "censored", "dropped")},
+        }
+        for name, mark in marks.items():
+            self._counts[name] = _added(self._counts[name], np.bincount(place[mark]))
+        self._time(frame, place, marks["completed"])
+        self._keys.append(_keys(frame))
+        self._places.append(place)
+
+    def _time(self, frame: pd.DataFrame, place: np.ndarray, completed: np.ndarray) -> None:
+        for metric in METRICS:
+            values = frame[metric].to_numpy(np.float64)
+            known = np.isfinite(values) & (completed | (metric == "start_lag_s"))
+            for one in np.unique(place[known]).tolist():
+                held = self._times.setdefault((metric, one), Histogram())
+                held.add(values[known & (place == one)])
+
+    def index(self) -> None:
+        """Order the turns by key, so that calls find theirs."""
+        key = np.concatenate([self._key, *self._keys])
+        place = np.concatenate([self._place, *self._places])
+        self._keys, self._places = [], []
+        order = np.argsort(key, kind="stable")
+        self._key, self._place = key[order], place[order]
+
+    def calls(self, batch: pa.RecordBatch) -> None:
+        """Add up a batch of calls; those of a turn without a row are left out."""
+        frame = batch.to_pandas()
+        key = _keys(frame)
+        at = np.searchsorted(self._key, key).clip(max=max(0, len(self._key) - 1))
+        known = self._key[at] == key if len(self._key) else np.zeros(len(key), bool)
+        place = self._place[at[known]] if len(self._key) else np.zeros(0, np.int32)
+        for name in _SUMS:
+            weights = None if name == "calls" else frame[name].fillna(0).to_numpy(np.float64)[known]
+            self._sums[name] = _added(self._sums[name], np.bincount(place, weights))
+
+    def slices(self) -> list[Slice]:
+        """One for each length of time, whether or not a turn fell in it."""
+        return [self._slice(place) for place in range(len(self._counts["offered"]))]
+
+    def _slice(self, place: int) -> Slice:
+        counts = {name: int(_at(held, place)) for name, held in self._counts.items()}
+        sums = {name: float(_at(held, place)) for name, held in self._sums.items()}
+        whole = {name: int(value) for name, value in sums.items() if name != "cost_usd"}
+        prompt = sums["input_tokens"] + sums["cache_read_tokens"]
+        prompt += sums["cache_write_tokens_5m"] + sums["cache_write_tokens_1h"]
+        values: dict[str, Any] = {
+            f"{metric}_{name}": held.quantile(share) if (held := self._times.get((metric, place))) else None
+            for metric in METRICS
+            for name, share in SHARES.items()
+        }
+        return Slice(
+            start_s=place * self._slice_s,
+            offered_per_s=counts["offered"] / self._slice_s,
+            completed_per_s=counts["completed"] / self._slice_s,
+            cost_usd=sums["cost_usd"],
+            cache_hit_token_ratio=sums["cache_read_tokens"] / prompt if prompt else None,
+            **counts,
+            **whole,
+            **values,
+        )
+
+
+def _keys(frame: pd.DataFrame) -> np.ndarray:
+    """A number for each turn's key: 64 bits, so that ten million turns share one with odds of 1 in 400,000."""
+    interactions = pd.util.hash_array(frame["interaction_id"].fillna("").to_numpy(object), categorize=False)
+    turns = frame["turn_index"].fillna(0).to_numpy(np.float64).astype(np.uint64)
+    keys: np.ndarray = interactions ^ (turns * np.uint64(0x9E3779B97F4A7C15))
+    return keys
+
+
+def _added(held: np.ndarray, more: np.ndarray) -> np.ndarray:
+    if len(more) > len(held):
+        held = np.concatenate((held, np.zeros(len(more) - len(held), held.dtype)))
+    held[: len(more)] += more.astype(held.dtype)
+    return held
+
+
+def _at(held: np.ndarray, place: int) -> float:
+    return float(held[place]) if place < len(held) else 0.0
