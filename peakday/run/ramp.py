@@ -22,9 +22,9 @@ from peakday.stack.resolved import open_stack
 
 UNREAD: dict[str, tuple[str, ...]] = dict.fromkeys(TABLES, ())
 COLUMNS = UNREAD | {"turns": ("status", "error_code"), "calls": ("status", "error_code")}
-CAPACITY = "503|ServiceUnavailable"
+CAPACITY = "503(?!:connect_error)|ServiceUnavailable"
 QUOTA = "429|Throttling"
-"""How records name the two answers: one speaks of the service's capacity, the other of the account's quota."""
+"""How records name the two answers, capacity and the account's quota; a connection that failed speaks of neither."""
 
 
 @dataclass(frozen=True)

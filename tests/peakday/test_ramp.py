@@ -73,8 +73,8 @@ def test_the_p90_of_the_peak_is_the_target_where_none_is_named(climb):
 
 
 def test_503_of_capacity_and_429_of_quota_are_counted_apart():
-    made = run([0.5] * 6, ["http_error"] * 3 + ["throttled"] + ["ok"] * 2)
-    codes = ["ServiceUnavailableException", "503:ServiceUnavailableError", "500", "ThrottlingException", None, None]
+    made = run([0.5] * 6, ["http_error"] * 4 + ["throttled"] + ["ok"])
+    codes = ["ServiceUnavailableException", "503:Unavailable", "503:connect_error", "500", "ThrottlingException", None]
     made.turns["error_code"] = codes
     step = step_of(made, Ramp.towards(4.0), 60.0)
     assert (step.calls, step.refused_503, step.refused_429) == (6, 2, 1)
