@@ -152,7 +152,9 @@ def _faults_recover(evidence: Evidence) -> _Measured:
         command = command_for(missing[0], evidence.event)
         return _Measured(None, f"not tried: {', '.join(missing)}", ids, command, simulated)
     if open_rows:
-        return _Measured(None, f"too few turns after {', '.join(map(_named, open_rows))}", ids, simulated=simulated)
+        command = command_for(open_rows[0].kind, evidence.event)
+        words = f"too few turns after {', '.join(map(_named, open_rows))}"
+        return _Measured(None, words, ids, command, simulated)
     return _Measured(True, f"{len(rows)} tried, each recovered within {limit_s:.0f} s", ids, simulated=simulated)
 
 

@@ -164,7 +164,8 @@ def _fault_row(row: FaultTried, event: Event) -> list[str]:
     recovered = "too few turns after it" if row.recovery_s is None else f"{row.recovery_s:.1f} s"
     mark = " SIMULATED" if row.simulated else ""
     failed = f"{show(row.failed_ratio, 'ratio')} of {row.turns}{mark}"
-    return [row.kind, row.where, row.date, row.run_id, failed, f"{recovered}{mark}", row.owner, BLANK]
+    again = command_for(row.kind, event) if row.recovery_s is None else BLANK
+    return [row.kind, row.where, row.date, row.run_id, failed, f"{recovered}{mark}", row.owner, again]
 
 
 def _quotas(evidence: Evidence) -> Panel:
