@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from assistant.errors import AssistantError
+from assistant.quality.exact import exact_lines, exact_table
 from assistant.quality.judge import write_judgements
 from assistant.quality.judge_client import Judge, expected_usd, judge_all, rehearsed_verdicts, within
 from assistant.quality.sample_buffer import SampledTurn, read_spool
@@ -85,7 +86,9 @@ def judge_run(wanted: str, options: JudgeOptions, *, seed: int | None, console: 
     table = with_assumed(rows, reader.quality())
     quality = write_quality(options.out or spool.with_name(QUALITY), table, source, datetime.now(UTC).date())
     files = {"judgements": str(relative(path)), "quality": str(relative(quality))}
-    return "\n".join(lines(summary, rows, files)), {**summary, "rows": rows, **files}
+    exact = exact_table(sampled)
+    text = "\n".join([*exact_lines(exact), *lines(summary, rows, files)])
+    return text, {**summary, "exact": exact, "rows": rows, **files}
 
 
 def known_model(key: str) -> Model:

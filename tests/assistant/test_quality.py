@@ -1,6 +1,7 @@
 """The quality loop: a fixed sample, judged apart, summed up with its interval."""
 
 import asyncio
+import json
 from dataclasses import replace
 from datetime import date
 
@@ -10,11 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assistant.errors import AssistantError, ModelError
+from assistant.quality.exact import check_exactly, exact_lines, exact_table
 from assistant.quality.judge import COLUMNS, judge, write_judgements
 from assistant.quality.judge_client import expected_usd, rehearsed_verdicts, within
 from assistant.quality.sample_buffer import SampledTurn, is_sampled, read_spool
 from assistant.quality.summary import quality_rows, write_quality
 from facts import reader
+from tests.assistant.shopping import Shopper, smoke_world
 
 TURN = SampledTurn("t1", "nova-pro", "deals", "simple", "any deals?", "[]", "Yes.")
 
@@ -139,3 +142,69 @@ def test_judgements_are_a_parquet_file(shop, tmp_path):
     """With the documented columns."""
     path = write_judgements(tmp_path / "judgements.parquet", judged(shop, "acceptable"))
     assert tuple(pd.read_parquet(path).columns) == COLUMNS
+
+
+def results(*uses, text="", status="success", data=None):
+    """The context of a turn: its message, calls of these tools, and their results."""
+    calls = [{"toolUse": {"toolUseId": str(n), "name": name}} for n, name in enumerate(uses)]
+    answers = [
+        {"toolResult": {"toolUseId": str(n), "content": [{"json": data or {}}], "status": status}}
+        for n, _ in enumerate(uses)
+    ]
+    return json.dumps([[{"text": text}, {"text": "question"}], calls, answers])
+
+
+@pytest.mark.parametrize(("intent", "context", "ran"), [
+    ("price_history", results("price_history"), True),
+    ("price_history", results("price_history", status="error"), False),
+    ("price_history", results("product_details"), False),
+    ("order_status", results(text='<prefetch tool="order_history">{}</prefetch>'), True),
+    ("out_of_scope", "[]", None),
+    ("price_history", "no JSON", False),
+])  # fmt: skip
+def test_the_tool_that_an_intent_implies_ran_or_did_not(intent, context, ran):
+    assert check_exactly(replace(TURN, intent=intent, context=context)).tool_ran is ran
+
+
+@pytest.mark.parametrize(("answer", "held", "missing"), [
+    ("It costs 1,299.00 USD, 30% off.", True, ()),
+    ("It costs 1299 USD.", True, ()),
+    ("It costs 1.299,00 EUR.", True, ()),
+    ("It costs 1,298.00 USD.", False, ("1,298.00",)),
+    ("1. The first\n2. The second", None, ()),
+    ("None are left.", None, ()),
+])  # fmt: skip
+def test_a_figure_of_the_answer_is_one_of_the_results_or_of_the_question(answer, held, missing):
+    turn = replace(TURN, message="and 30% off?", context=results("live_price", data={"price": 1299.0}), answer=answer)
+    found = check_exactly(turn)
+    assert (found.figures_held, found.missing) == (held, missing)
+
+
+def test_a_citation_that_nothing_returned_is_named():
+    context = results("web_search", data={"results": [{"url": "https://a.example/tents"}]})
+    good = replace(TURN, context=context, answer="Bring a tent (https://a.example/tents).")
+    bad = replace(TURN, context=context, answer="See https://b.example/x and https://a.example/tents.")
+    assert check_exactly(good).citations_returned is True
+    assert (check_exactly(bad).citations_returned, check_exactly(bad).missing) == (False, ("https://b.example/x",))
+
+
+def test_the_table_counts_by_intent_and_over_all():
+    turns = [replace(TURN, intent="price_history", context=results("price_history")), TURN]
+    table = {row["intent"]: row for row in exact_table(turns)}
+    assert table["any"]["turns"] == 2
+    assert table["any"]["tool_ran"] == {"passed": 1, "of": 2}
+    assert table["deals"]["tool_ran"] == {"passed": 0, "of": 1}
+    assert exact_lines(list(table.values()))[1].split() == ["any", "2", "1", "of", "2", "-", "-"]
+
+
+def test_answers_of_the_shop_model_hold_its_results(tmp_path_factory, tmp_path, monkeypatch):
+    """Real turns through the real spool: the tool ran and every figure stands in what it returned."""
+    monkeypatch.setattr("assistant.turn.is_sampled", lambda *_: True)
+    shopper = Shopper(smoke_world(tmp_path_factory.mktemp("worlds")), tmp_path)
+    for message in ("what's the wattage on this drill?", "has this been on sale in the past thirty days?"):
+        shopper.interaction = message[:3]  # a conversation each: what an earlier turn fetched is not in a later sample
+        shopper.say(message, page="p900001")
+    shopper.close()
+    checked = [check_exactly(turn) for turn in spool_of(shopper)]
+    assert [one.tool_ran for one in checked] == [True, True]
+    assert [one.missing for one in checked] == [(), ()]
