@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -58,9 +59,16 @@ class Calls:
         return self.input_tokens + self.cache_read_tokens + self.cache_write_tokens_5m + self.cache_write_tokens_1h
 
     def of(self, model: str) -> npt.NDArray[np.bool_]:
-        """Mask of one model's calls."""
-        mask: npt.NDArray[np.bool_] = self.model == model
-        return mask
+        """Mask of one model's calls, to be read only: compared once, as names are objects and compare slowly."""
+        known: dict[str, npt.NDArray[np.bool_]] = self._masks
+        if model not in known:
+            known[model] = self.model == model
+            known[model].flags.writeable = False
+        return known[model]
+
+    @cached_property
+    def _masks(self) -> dict[str, npt.NDArray[np.bool_]]:
+        return {}
 
     def per_interaction(self, model: str) -> float:
         """Mean calls of a model in one interaction."""

@@ -97,7 +97,7 @@ def drawn_demand(scenario: Scenario, name: str, stream: Stream, draws: int, seed
     """Joint draws of a stream as `_paths_drawn` makes them; those made before in this process are not drawn again."""
     event, demand = (part.model_dump_json(by_alias=True) for part in (scenario.event, scenario.demand))
     key = content_key(event, demand, name, stream, draws, seed)
-    if '"file"' in demand:  # a trace may change under its name
+    if '"file":"' in demand:  # a trace may change under its name
         return _paths_drawn(scenario, name, stream, draws, seed)
     return DRAWN.get(key, lambda: _paths_drawn(scenario, name, stream, draws, seed))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -32,6 +33,8 @@ SURFACE_SAMPLE = 3_000
 SEEDS = 4
 """Simulations of the base rate with different arrivals: one moved it by 16%."""
 Z_90 = 1.6449
+THREADS = min(4, os.cpu_count() or 1)
+"""Points of a surface that are simulated at once: the compiled simulator leaves the interpreter to the others."""
 SIMULATIONS: Memory[tuple[Service, list[str]]] = Memory(256)
 """What this process simulated: re-planning with another peak, price, quota or service level simulates nothing."""
 

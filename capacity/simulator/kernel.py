@@ -53,7 +53,7 @@ class Pool(NamedTuple):
     preempts: bool
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def serve(
     pool: Pool,
     arrival_s: Floats,
@@ -100,7 +100,7 @@ def serve(
     return signal_s
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def drain(pool: Pool) -> None:
     """Run every replica until it is empty."""
     for replica in range(pool.state.shape[0]):

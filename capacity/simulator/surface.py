@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import product
 
@@ -81,15 +82,21 @@ def design(spread: float, hits: Floats) -> tuple[Floats, Floats, Floats]:
     )
 
 
-def simulate_surface(rate_at: Callable[[float, float, float], float], axes: tuple[Floats, Floats, Floats]) -> Surface:
-    """`rate_at(prompt ratio, answer ratio, hit ratio over base)` at every point of the design.
+def simulate_surface(
+    rate_at: Callable[[float, float, float], float], axes: tuple[Floats, Floats, Floats], threads: int = 1
+) -> Surface:
+    """`rate_at(prompt ratio, answer ratio, hit ratio over base)` at every point of the design, so many at once.
 
     Raises:
         ValueError: the base point, ratios of one, serves nothing or is not in the design.
     """
     shape = tuple(len(axis) for axis in axes)
-    points = product(*axes)
-    rates = np.array([rate_at(float(np.exp(x)), float(np.exp(y)), float(hits)) for x, y, hits in points]).reshape(shape)
+
+    def at_point(point: tuple[float, float, float]) -> float:
+        return rate_at(float(np.exp(point[0])), float(np.exp(point[1])), float(point[2]))
+
+    with ThreadPoolExecutor(threads) as pool:
+        rates = np.array(list(pool.map(at_point, product(*axes)))).reshape(shape)
     base = rates[
         tuple(int(np.argmin(np.abs(axis - middle))) for axis, middle in zip(axes, (0.0, 0.0, 1.0), strict=True))
     ]

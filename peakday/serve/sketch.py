@@ -45,6 +45,7 @@ def sketched(text: str, folder: Path) -> Scenario:
     """
     if len(text) > TEXT_MAX:
         raise SketchError(f"the text is longer than {TEXT_MAX:,} characters")
+    _refuse_elsewhere(parse_yaml(text, NAME, error=SketchError), "")
     return scenario_of_text(text, NAME, folder)
 
 
@@ -60,10 +61,20 @@ def edited(text: str, edit: Mapping[str, Any], folder: Path) -> str:
     if change is None:
         raise SketchError(f"{edit.get('kind')!r} is no change; known: {', '.join(_CHANGES)}")
     own = parse_yaml(text, NAME, error=SketchError)
+    _refuse_elsewhere(own, "")
     change(own, values_of_text(text, NAME, folder), edit)
     lines = text.split("\n")
     head = lines[: next((i for i, line in enumerate(lines) if line[:1] not in "# "), 0)]
     return "\n".join([*head, dump_yaml(own)])
+
+
+def _refuse_elsewhere(values: Any, where: str) -> None:
+    """A text may come with an address from anywhere: it reads no file but the folder's."""
+    for key, value in values.items() if isinstance(values, dict) else enumerate(values):
+        if key in ("extends", "file") and isinstance(value, str) and Path(value).name != value:
+            raise SketchError(f"{NAME}: {where}{key}: {value!r} is outside the folder; copy the file into it")
+        if isinstance(value, dict | list):
+            _refuse_elsewhere(value, f"{where}{key}.")
 
 
 def _number(edit: Mapping[str, Any], key: str, default: float | None = None) -> float:

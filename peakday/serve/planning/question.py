@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,6 +14,10 @@ from starlette.datastructures import QueryParams
 from host.errors import PeakdayError
 from peakday.plan.plan import NO_RUN, newest_run
 from scenarios.loading import load_scenario, scenario_hash
+
+DRAWS_MAX = 10_000
+"""Joint draws a page may ask for: ten times the default, some 10 s of planning."""
+_FILE = re.compile(r"\bfile\b")
 
 
 class QuestionError(PeakdayError, ValueError):
@@ -67,12 +72,26 @@ class Question:
         """The same with its run named: what-if and base are then of one run, whose scenario's hash only the base has.
 
         Raises:
+            QuestionError: it names a file outside the folder, or asks for more than a page should take.
             ScenarioError: no such scenario.
         """
+        self._refuse_strange()
         if self.run:
             return self
         newest = newest_run(scenario_hash(load_scenario(self.scenario)), base)
         return replace(self, run=newest.name if newest is not None else NO_RUN)
+
+    def _refuse_strange(self) -> None:
+        """An address comes from anywhere: it reads no file but the folder's, and keeps the planner busy for seconds."""
+        for name in (self.scenario, self.run):
+            if Path(name).name != name and name:
+                raise QuestionError(f"{name}: a page names what is in its folder; use a name without /")
+        for text in self.sets:
+            key, _, value = text.partition("=")
+            if _FILE.search(text):
+                raise QuestionError(f"{key.strip()}: files are named by a scenario of the folder, never by an address")
+            if key.strip() == "capacity.draws" and not (value.strip().isdecimal() and int(value) <= DRAWS_MAX):
+                raise QuestionError(f"{text}: at most {DRAWS_MAX:,} draws here; {self.command} takes more")
 
     @property
     def base(self) -> Question:

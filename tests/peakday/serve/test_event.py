@@ -72,6 +72,19 @@ def test_a_text_that_is_no_scenario_says_where(tmp_path):
         sketched(f"{begun('smoke')}demand: {{interactions: {{peak_per_s: {{low: 9, mid: 5, high: 1}}}}}}\n", tmp_path)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "extends: /etc/passwd\n",
+        "extends: ../other.yaml\n",
+        "extends: smoke\ndemand: {interactions: {shape: {kind: sum, of: [{kind: trace, file: /etc/passwd}]}}}\n",
+    ],
+)
+def test_a_text_reads_no_file_outside_the_folder(text, tmp_path):
+    with pytest.raises(SketchError, match="is outside the folder"):
+        sketched(text, tmp_path)
+
+
 def test_comments_on_top_stay(tmp_path):
     text = f"# Our own event.\n# Numbers of last year.\n{begun('smoke')}"
     assert edited(text, {"kind": "length", "length_s": 40}, tmp_path).startswith(

@@ -81,6 +81,21 @@ def test_a_what_if_and_its_base_are_of_one_run(records, tmp_path):
     assert (pinned.run, pinned.base.run) == (folder.name, folder.name)
 
 
+@pytest.mark.parametrize(
+    ("question", "wrong"),
+    [
+        (Question("../secret.yaml"), "use a name without /"),
+        (Question("/etc/passwd"), "use a name without /"),
+        (Question("smoke", run="/tmp/run"), "use a name without /"),
+        (Question("smoke", ("demand.interactions.shape={kind: trace, file: /etc/passwd}",)), "never by an address"),
+        (Question("smoke", ("capacity.draws=1000000000",)), "at most 10,000 draws"),
+    ],
+)
+def test_an_address_reads_no_file_outside_the_folder_and_asks_for_no_more_than_a_page_takes(question, wrong, tmp_path):
+    with pytest.raises(QuestionError, match=wrong):
+        question.pinned(tmp_path)
+
+
 def test_the_form_shows_what_is_set_beside_what_was():
     """A field's value and base come from the two scenarios; what has no field stays a line."""
     now = load_scenario("smoke", (*ASKED.sets, "capacity.draws=500"))
