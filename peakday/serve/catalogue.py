@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import time
@@ -53,7 +54,9 @@ class Catalogue:
         found = [self._entry(place) for place in self.places(kind)]
         if self._changed:
             self._changed = False
-            write_text(self._memory, json.dumps({key: [at, asdict(entry)] for key, (at, entry) in self._known.items()}))
+            text = json.dumps({key: [at, asdict(entry)] for key, (at, entry) in self._known.items()})
+            with contextlib.suppress(OSError):  # a home that cannot be written to: all is read again at the next start
+                write_text(self._memory, text)
         return sorted(found, key=lambda entry: (entry.kind != "scenarios", entry.id), reverse=True)
 
     def places(self, kind: str | None = None) -> Iterator[Place]:

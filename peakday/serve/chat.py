@@ -15,7 +15,7 @@ from assistant.chat.routes import FRAMED_BY
 from host.control_token import page_address
 from host.ports import is_loopback_url
 from peakday.console import Console
-from peakday.serve.desk import Desk
+from peakday.serve.desk import Desk, body
 from peakday.serve.pages import page
 from peakday.serve.protection import POLICY
 from peakday.stack.resolved import open_stack, resolve
@@ -75,7 +75,7 @@ async def chat(request: Request) -> Response:
 async def start(request: Request) -> Response:
     """Start a stack of the scenario that the body names; the emulator answers, and nothing costs money."""
     running: Chat = request.app.state.chat
-    scenario = str((await request.json()).get("scenario") or "smoke")
+    scenario = str((await body(request)).get("scenario") or "smoke")
     await running.start(scenario, f"http://{request.headers['host']}")
     return JSONResponse({"scenario": running.scenario})
 

@@ -4,11 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from starlette.requests import Request
 
+from host.errors import PeakdayError
 from peakday.serve.catalogue import Catalogue
 from peakday.serve.protection import Rules
+
+
+async def body(request: Request) -> dict[str, Any]:
+    """The JSON mapping that a write brings.
+
+    Raises:
+        PeakdayError: it is none.
+    """
+    try:
+        values = await request.json()
+    except ValueError:
+        values = None
+    if not isinstance(values, dict):
+        raise PeakdayError("the body is no JSON mapping")
+    return values
 
 
 @dataclass

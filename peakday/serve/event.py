@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 
 from host.atomic import write_text
 from host.errors import PeakdayError
-from peakday.serve.desk import Desk
+from peakday.serve.desk import Desk, body
 from peakday.serve.pages import page
 from peakday.serve.sketch import SketchError, begun, edited, picture_data, sketched
 
@@ -48,7 +48,7 @@ def _drawn(text: str, edit: str | None, base: Path) -> dict[str, Any]:
 async def save(request: Request) -> Response:
     """Write the text as NAME.yaml, NAME being what it is called in it; nothing that is there is replaced."""
     desk: Desk = request.app.state.desk
-    text = str((await request.json()).get("yaml", ""))
+    text = str((await body(request)).get("yaml", ""))
     path = await asyncio.to_thread(_kept, text, desk.base)
     return JSONResponse({"id": path.name, "href": f"/what-if?scenario={path.name}"})
 

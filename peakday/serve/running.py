@@ -21,7 +21,7 @@ from loadgen.coordinator.status_line import cache_hit_token_ratio
 from loadgen.job import LoadJob
 from loadgen.run import read_live
 from peakday.serve.catalogue import is_going
-from peakday.serve.desk import Desk
+from peakday.serve.desk import Desk, body
 
 EVERY_S = 1.0
 WISHES = {"stop": control.DRAIN, "abort": control.STOP}
@@ -140,7 +140,7 @@ def _signature(desk: Desk) -> str:
 async def have_end(request: Request) -> Response:
     """Have a run drain or stop; the body says which."""
     desk: Desk = request.app.state.desk
-    wish = (await request.json()).get("wish")
+    wish = (await body(request)).get("wish")
     place = desk.catalogue.place("runs", request.path_params["id"])
     if place is None or wish not in WISHES:
         return JSONResponse({"error": "no such run, or a wish that is neither stop nor abort"}, 404)

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from host.errors import PeakdayError
 from loadgen.record import RecordError, read_info
 from peakday.records.folders import records
-from peakday.serve.desk import Desk
+from peakday.serve.desk import Desk, body
 from peakday.serve.explain import chain_data
 from peakday.serve.pages import page
 from peakday.serve.planning.answer import answer_data
@@ -109,7 +109,7 @@ async def chain(request: Request) -> Response:
 async def keep_plan(request: Request) -> Response:
     """Write the plan as a record of this folder."""
     desk: Desk = request.app.state.desk
-    question = await asyncio.to_thread(Question.of_data(await request.json()).pinned, desk.base)
+    question = await asyncio.to_thread(Question.of_data(await body(request)).pinned, desk.base)
     plan = await request.app.state.planner.plan(question, lambda _: None)
     folder = await asyncio.to_thread(save_plan, question, plan, desk.base)
     return JSONResponse({"id": folder.name, "href": f"/records/plans/{folder.name}"})
@@ -118,6 +118,6 @@ async def keep_plan(request: Request) -> Response:
 async def keep_scenario(request: Request) -> Response:
     """Write the what-if as a scenario file of this folder."""
     desk: Desk = request.app.state.desk
-    body = await request.json()
-    path = await asyncio.to_thread(save_scenario, Question.of_data(body), str(body.get("name", "")), desk.base)
+    asked = await body(request)
+    path = await asyncio.to_thread(save_scenario, Question.of_data(asked), str(asked.get("name", "")), desk.base)
     return JSONResponse({"id": path.name, "href": f"/what-if?scenario={path.name}"})

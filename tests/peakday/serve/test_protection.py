@@ -37,6 +37,13 @@ def test_a_write_of_our_own_page_is_heard(client):
     assert client.post(END, {"wish": "stop"}).status == 409
 
 
+@pytest.mark.parametrize("path", [END, "/what-if/plan", "/what-if/scenario", "/event/save", "/chat/start"])
+@pytest.mark.parametrize("content", [[1], "stop", None, 7])
+def test_a_write_that_is_no_mapping_is_refused_in_a_line(client, path, content):
+    answer = client.post(path, content)
+    assert (answer.status, answer.json) == (400, {"error": "the body is no JSON mapping"})
+
+
 def test_read_only_shows_everything_and_changes_nothing(records, monkeypatch):
     monkeypatch.chdir(records)
     shared = Client(records, read_only=True, names=("plans.example",))
