@@ -27,6 +27,7 @@ class Stack:
     switches: Switches
     catalogue: Path
     store: Path
+    store_table: str | None = None
     quality_file: Path | None = None
     quotas: Mapping[str, Grant] = field(default_factory=dict)
     control_token: str | None = None
@@ -79,6 +80,7 @@ def _stack(file: StackFile) -> Stack:
         switches=switches,
         catalogue=data.catalogue,
         store=data.store,
+        store_table=data.store_table,
         quality_file=file.quality_file,
         otlp=file.otlp,
         scenario=file.scenario,

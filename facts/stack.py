@@ -202,11 +202,16 @@ class Endpoints(_Block):
 
 @dataclass(frozen=True, config=_CHECKED)
 class DataFiles(_Block):
-    """The world's files, and the store that the assistant writes."""
+    """The world's files, and the store that the assistant writes.
+
+    store_table: a DynamoDB table for memory, carts and changes to orders, in place of the file; price rules and
+        payments stay in it.
+    """
 
     catalogue: Path | None = None
     conversations: Path | None = None
     store: Path | None = None
+    store_table: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{3,255}$")] | None = None
 
 
 @dataclass(frozen=True, config=_CHECKED)

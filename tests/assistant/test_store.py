@@ -3,13 +3,22 @@
 Another backend is an entry in BACKENDS: a function from a folder to a function that opens a handle.
 """
 
+import json
+import threading
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import cache
 
+import boto3
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from moto.server import ThreadedMotoServer
 
+from assistant.errors import AssistantError
+from assistant.settings import read_stack
+from assistant.shop.dynamodb import KEYS, DynamoStore
 from assistant.shop.sqlite import SqliteStore
 from tests.assistant.memory_store import MemoryStore, Space
 
@@ -26,7 +35,45 @@ def memory_in(folder):
     return lambda: MemoryStore(space)
 
 
-BACKENDS = {"sqlite": sqlite_in, "memory": memory_in}
+class OneAtATime:
+    """A client whose calls are atomic, as the service's are; moto's transactions are not safe between threads."""
+
+    def __init__(self, client, lock):
+        self._client, self._lock = client, lock
+
+    def __getattr__(self, name):
+        call = getattr(self._client, name)
+
+        def locked(*arguments, **named):
+            with self._lock:
+                return call(*arguments, **named)
+
+        return call if name in ("close", "get_paginator") else locked
+
+
+def dynamodb_in(folder):
+    """A table of its own on a server in this process."""
+    table, lock = f"store-{uuid.uuid4().hex}", threading.Lock()
+
+    def client():
+        url = dynamodb_server()
+        secret = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+        return boto3.client("dynamodb", endpoint_url=url, region_name="us-east-1", **secret)
+
+    client().create_table(TableName=table, **KEYS)
+    return lambda: DynamoStore(OneAtATime(client(), lock), table)
+
+
+@cache
+def dynamodb_server():
+    """The address of a server that lives as long as the test process."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    return "http://{}:{}".format(*server.get_host_and_port())
+
+
+BACKENDS = {"sqlite": sqlite_in, "memory": memory_in, "dynamodb": dynamodb_in}
+"""DynamoDB is moto's: the real service has not been asked."""
 
 
 @pytest.fixture(params=list(BACKENDS))
@@ -159,11 +206,24 @@ def everything(store):
 
 @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(WRITES, max_size=20))
-def test_every_backend_answers_any_course_of_writes_alike(tmp_path_factory, writes):
+def test_both_backends_of_one_machine_answer_any_course_of_writes_alike(tmp_path_factory, writes):
     """Each write's answer and all that can be read after it."""
+    assert_alike(("sqlite", "memory"), tmp_path_factory, writes)
+
+
+@pytest.mark.slow
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(WRITES, max_size=12))
+def test_dynamodb_answers_any_course_of_writes_as_memory_does(tmp_path_factory, writes):
+    """As above, over HTTP."""
+    assert_alike(("memory", "dynamodb"), tmp_path_factory, writes)
+
+
+def assert_alike(names, tmp_path_factory, writes):
+    """The same writes on each backend: the same answers and the same state after each."""
     answers = {}
-    for name, backend in BACKENDS.items():
-        store = backend(tmp_path_factory.mktemp(name))()
+    for name in names:
+        store = BACKENDS[name](tmp_path_factory.mktemp(name))()
         answers[name] = [
             (
                 getattr(store, write)(*values),
@@ -182,3 +242,12 @@ def test_the_agent_works_over_any_backend(make, opened):
     assert shop.store.facts(ME) == ["has a dog"]
     shop.turn("hello again", "Hello.", interaction_id="b")
     assert "has a dog" in str(shop.model.requests[0])
+
+
+def test_a_stack_names_its_table_and_a_name_that_is_none_is_refused(tmp_path):
+    stack = {"schema": "peakday.stack/1", "data": {"catalogue": "c", "store": "s", "store_table": "shop-store"}}
+    (tmp_path / "stack.json").write_text(json.dumps(stack))
+    assert read_stack(tmp_path / "stack.json").store_table == "shop-store"
+    (tmp_path / "stack.json").write_text(json.dumps(stack | {"data": {"store_table": "a b"}}))
+    with pytest.raises(AssistantError, match="store_table"):
+        read_stack(tmp_path / "stack.json")
