@@ -16,9 +16,12 @@ from loadgen.job import LoadError, TargetSpec
 
 SCHEMA = "peakday.target/1"
 FORMATS = ("sse", "ndjson", "responses", "json", "text")
+FRAMING = "aws-eventstream"
+"""Each piece of the answer stands in a frame of its own, as SageMaker sends it."""
 KEYS = {
     "schema", "url", "method", "headers", "customers", "token", "body", "format", "event_name", "text", "end", "error",
     "usage", "conversation_id", "sigv4", "statuses", "tools", "resend",
+    "framing",
 }  # fmt: skip
 PARTS = ("text", "end", "error", "usage", "conversation_id", "tools")
 USAGE_KEYS = {
@@ -33,6 +36,7 @@ FIELDS = (
 )  # fmt: skip
 """Placeholders of every turn; `{customer.NAME}` are the columns of the customers file, and `{customer.id}`."""
 _ENV = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_AWS_REGION = re.compile(r"\.([a-z]{2}(?:-[a-z]+)+-\d)\.amazonaws\.com")
 _FIELD = re.compile(r"\{([a-z_]+(?:\.[A-Za-z0-9_]+)?)\}")
 
 # OpenAI Responses: https://platform.openai.com/docs/api-reference/responses-streaming
@@ -77,6 +81,8 @@ def load_mapping(path: Path, values: Mapping[str, str] | None = None) -> dict[st
     for key in ("url", "body", *(() if raw["format"] == "text" else ("text",))):
         if key not in mapping:
             raise LoadError(f"{path}: {key}: missing")
+    if mapping.get("framing") not in (None, FRAMING):
+        raise LoadError(f"{path}: framing is {mapping['framing']!r}, expected {FRAMING}, or none")
     if not isinstance(mapping.get("resend", True), bool):
         raise LoadError(f"{path}: resend: expected true or false")
     _check_parts(mapping, path)
@@ -160,7 +166,8 @@ def named_target(text: str) -> tuple[Path, dict[str, str]] | None:
     if name not in named_mappings():
         known = ", ".join(named_mappings())
         raise LoadError(f"http={shown_url(text)}: no mapping is called {name!r}; named ones: {known}")
-    return Path(str(NAMED / f"{name}.yaml")), {"url": url}
+    region = _AWS_REGION.search(url)
+    return Path(str(NAMED / f"{name}.yaml")), {"url": url, "aws_region": region[1] if region else "us-east-1"}
 
 
 def target_specs(path: Path, values: Mapping[str, str] | None = None) -> tuple[TargetSpec, ...]:

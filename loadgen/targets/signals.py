@@ -12,9 +12,10 @@ import orjson
 
 from host.redaction import shown_url
 from loadgen.job import TargetSpec
-from loadgen.targets.mapping import PARTS, at
+from loadgen.targets.mapping import FRAMING, PARTS, at
 from loadgen.targets.usage import count, figure
 from loadgen.transport.answer import Answer, BadAnswer
+from wire.eventstream import EventStreamDecoder
 from wire.sse import LINE_BYTES_MAX, SseParser
 
 ID_LENGTH_MAX = 2_000
@@ -54,9 +55,18 @@ class MappedReader:
         self._sse = SseParser(bare=True)
         self._text = codecs.getincrementaldecoder("utf-8")("replace")
         self._tail = bytearray()
+        self._frames = EventStreamDecoder() if mapping.get("framing") == FRAMING else None
 
     def feed(self, data: bytes) -> list[Signal]:
         """Signals of every event these bytes complete."""
+        if self._frames is None:
+            return self._feed(data)
+        signals: list[Signal] = []
+        for message in self._frames.feed(data):
+            signals += [Signal("error", message.name)] if message.kind != "event" else self._feed(message.payload)
+        return signals
+
+    def _feed(self, data: bytes) -> list[Signal]:
         if self._format == "text":
             text = self._text.decode(data)
             return [Signal("text", text)] if text else []
@@ -75,7 +85,7 @@ class MappedReader:
         signals: list[Signal] = []
         if self._format in ("sse", "responses"):
             with contextlib.suppress(orjson.JSONDecodeError):  # an event that was cut has not come
-                signals += self.feed(b"\n\n")
+                signals += self._feed(b"\n\n")
         rest = bytes(self._tail).strip()
         self._tail = bytearray()
         if rest:
@@ -98,7 +108,7 @@ class MappedReader:
         signals = []
         for kind in ("conversation_id", "text", "error"):
             contents = (at(value, rule.get("path")) for rule in self._rules[kind] if about(rule, name))
-            content = next((content for content in contents if content), None)
+            content = next((one for one in contents if one and (kind != "text" or isinstance(one, str))), None)
             if content is not None:
                 signals.append(Signal(kind, content))
         signals += [Signal("tool", tool) for tool in self._tools(name, value)]

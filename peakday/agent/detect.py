@@ -104,6 +104,12 @@ def _mapped(url: str, place: Target, model: str | None, api_key_env: str | None)
         file = named_target(f"{name}:{url}")
         assert file is not None
         needs = _ENV.findall(file[0].read_text(encoding="utf-8"))
+        if "sigv4" in (file_mapping := read_yaml(file[0], error=LoadError)):
+            service = file_mapping["sigv4"]["service"]
+            yield Tried(
+                target, 0, f"not tried: it signs for {service}; name it, if it is one: --target http={name}:URL"
+            )
+            continue
         if unsent := [key for key in needs if key != api_key_env]:
             yield Tried(target, 0, f"not tried: it sends a key; say --api-key-env {unsent[0]} if it may")
             continue

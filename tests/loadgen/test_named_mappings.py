@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from emulator.bedrock import eventstream_encoder
 from loadgen.job import LoadError, TargetSpec
 from loadgen.targets.mapping import named_mappings, named_target, target_specs
-from tests.loadgen.server import response, serving
+from tests.loadgen.server import chat_chunk, response, serving, usage_chunk
 from tests.loadgen.worker_runs import play
 
 
@@ -25,6 +26,11 @@ def rpc(**result):
 def piece(text):
     """One artifact update of A2A."""
     return rpc(kind="artifact-update", taskId="k", contextId="c", artifact={"parts": [{"kind": "text", "text": text}]})
+
+
+def framed(*payloads):
+    """Each in a frame of SageMaker's."""
+    return b"".join(eventstream_encoder.event("PayloadPart", payload) for payload in payloads)
 
 
 USED = {"input_tokens": 7, "cache_read_input_tokens": 90, "cache_creation_input_tokens": 3, "output_tokens": 1}
@@ -89,13 +95,39 @@ WIRES = {
         ),
         (7, 90, 4),
     ),
+    "langserve": (
+        b'event: metadata\ndata: {"run_id": "r"}\n\nevent: data\ndata: "It ships "\n\n'
+        b'event: data\ndata: {"content": "", "type": "AIMessageChunk"}\n\n'
+        b'event: data\ndata: {"content": "Friday.", "usage_metadata": {"input_tokens": 97, "output_tokens": 4,'
+        b' "input_token_details": {"cache_read": 90}}}\n\n',
+        b"event: end\n\n",
+        (7, 90, 4),
+    ),
+    "langgraph": (
+        b'event: metadata\ndata: {"run_id": "r"}\n\n'
+        b'event: messages\ndata: [{"content": "It ships ", "type": "AIMessageChunk"}, {"langgraph_node": "a"}]\n\n'
+        b'event: messages\ndata: [{"content": "Friday.", "usage_metadata": {"input_tokens": 97, "output_tokens": 4,'
+        b' "input_token_details": {"cache_read": 90}}}, {}]\n\n',
+        b"event: end\ndata: null\n\n",
+        (7, 90, 4),
+    ),
+    "agentcore": (b'data: "It ships "\n\ndata: {"init_event_loop": true}\n\ndata: {"data": "Friday."}\n\n', b"", None),
+    "sagemaker": (
+        framed(chat_chunk("It ships "), chat_chunk("Fri")[:30], chat_chunk("Fri")[30:], chat_chunk("day.")),
+        framed(chat_chunk(None, finish_reason="stop") + usage_chunk(97, 4), b"data: [DONE]\n\n"),
+        (97, None, 4),
+    ),
     "text": (b"It ships Friday.", b"", None),
 }  # fmt: skip
 
 
+ENDED_BY_CLOSE = ("text", "langgraph", "agentcore")
+"""Their last byte is the end; only HTTP tells a cut."""
+
+
 @pytest.fixture(autouse=True)
 def keys(monkeypatch):
-    for name in ("ANTHROPIC_API_KEY", "OPENAI_API_KEY"):
+    for name in ("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "sk-s3cret")
 
 
@@ -128,11 +160,12 @@ def test_text_end_and_tokens_are_those_of_the_wire(make_job, name):
         assert "input_tokens" not in run.calls or run.calls["input_tokens"].isna().all()
     else:
         columns = ["input_tokens", "cache_read_tokens", "output_tokens"]
-        assert set(run.calls[columns].itertuples(index=False, name=None)) == {tokens}
+        rows = run.calls[columns].astype(object).where(run.calls[columns].notna(), None)
+        assert set(rows.itertuples(index=False, name=None)) == {tokens}
     assert json.loads(requests[0][2])
 
 
-@pytest.mark.parametrize("name", [name for name in WIRES if name != "text"])
+@pytest.mark.parametrize("name", [name for name in WIRES if name not in ENDED_BY_CLOSE])
 def test_a_stream_that_is_cut_is_no_answer(make_job, name):
     run, _ = asked(make_job, name, WIRES[name][0])
     assert not set(run.turns["status"]) & {"ok"}
@@ -173,3 +206,22 @@ def test_a_name_that_is_none_of_ours_is_refused_with_those_that_are():
     with pytest.raises(LoadError, match="no mapping is called 'ag_ui'; named ones: a2a, ag-ui"):
         named_target("ag_ui:http://127.0.0.1:1/x")
     assert named_target("mine.yaml") is None
+
+
+@pytest.mark.parametrize(("name", "service"), [("agentcore", "bedrock-agentcore"), ("sagemaker", "sagemaker")])
+def test_signed_mappings_sign_for_service_and_region_of_their_url(make_job, name, service):
+    """The scope names both; the session of AgentCore is an interaction's and has 33 characters or more."""
+    _, values = named_target(f"{name}:https://x.eu-west-1.amazonaws.com/y")
+    assert values["aws_region"] == "eu-west-1"
+    _, requests = asked(make_job, name, WIRES[name][0] + WIRES[name][1])
+    headers = requests[0][1]
+    assert f"/us-east-1/{service}/aws4_request" in headers["authorization"]
+    if name == "agentcore":
+        assert len(headers["x-amzn-bedrock-agentcore-runtime-session-id"]) >= 33
+
+
+def test_an_exception_frame_is_the_turns_failure(make_job):
+    """SageMaker's ModelStreamError."""
+    run, _ = asked(make_job, "sagemaker", eventstream_encoder.exception("ModelStreamError", "it stopped"))
+    assert set(run.turns["status"]) == {"stream_error"}
+    assert set(run.turns["error_code"]) == {"ModelStreamError"}
