@@ -60,30 +60,37 @@ def check(
         settings: the `--set` texts applied to them, to name the one at fault.
         error: the class of what is raised.
     Raises:
-        PeakdayError: `error`, one line for the first problem, with how many others there are.
+        PeakdayError: `error`, one line for the first problem, with how many others there are; these are its notes.
     """
     try:
         return TypeAdapter(kind).validate_python(values)
     except ValidationError as refused:
-        raise error(one_line(where, refused, values, settings)) from None
+        first, *others = _lines(where, refused, values, settings)
+        raised = error(first + (f" (and {len(others)} more)" if others else ""))
+        for line in others:
+            raised.add_note(line)
+        raise raised from None
     except RecursionError:
         raise error(f"{where}: nested too deeply; a few levels are enough") from None
 
 
-def one_line(where: str, error: ValidationError, values: Any, settings: Sequence[str] = ()) -> str:
-    """The first problem, with its fix, and how many other places have one."""
-    problems = error.errors(include_url=False, include_context=True)
-    first = problems[0]
-    path, value = _place(first["loc"], values)
-    key = ".".join(path)
-    others = len({".".join(_place(problem["loc"], values)[0]) for problem in problems}) - 1
-    more = f" (and {others} more)" if others else ""
+def _lines(where: str, error: ValidationError, values: Any, settings: Sequence[str] = ()) -> list[str]:
+    """One line for each place that has a problem, with its fix."""
+    lines: dict[str, str] = {}
+    for problem in error.errors(include_url=False, include_context=True):
+        path, value = _place(problem["loc"], values)
+        key = ".".join(path)
+        if key not in lines:
+            lines[key] = _line(where, key, value, _sentence(problem), settings)
+    return list(lines.values())
+
+
+def _line(where: str, key: str, value: Any, sentence: str, settings: Sequence[str]) -> str:
     by = next((setting for setting in settings if key and setting.partition("=")[0].strip() == key), None)
-    sentence = _sentence(first)
     if by is not None:
-        return f"{where}: --set {by}: {sentence}{more}"
+        return f"{where}: --set {by}: {sentence}"
     plain = value is not None and not isinstance(value, (dict, list)) and _shown(value) not in sentence
-    return ": ".join([where, *([key] if key else []), *([_shown(value)] if plain else []), sentence]) + more
+    return ": ".join([where, *([key] if key else []), *([_shown(value)] if plain else []), sentence])
 
 
 def _sentence(problem: Mapping[str, Any]) -> str:

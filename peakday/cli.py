@@ -94,6 +94,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if known is None:
             raise
         code = _fail(*known)
+        for note in getattr(error, "__notes__", ()):  # the other problems of a file, each on a line of its own
+            print(f"peakday: {Untrusted(note).terminal}", file=sys.stderr)
     if arguments is None:  # a process of its own, and all is cleaned up: a second Ctrl-C changes no exit code
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)

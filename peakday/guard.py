@@ -59,7 +59,9 @@ class Target(Named):
             raise TypeError("a target is made by guard.admit alone")
 
 
-def parse_targets(texts: Sequence[str], values: Mapping[str, str] | None = None) -> list[Named]:
+def parse_targets(
+    texts: Sequence[str], values: Mapping[str, str] | None = None, option: str = "--target"
+) -> list[Named]:
     """Every target of a command line.
 
     `KIND=URL` for assistant, openai and bedrock; `http=MAPPING.yaml`, one target for each region of its url;
@@ -68,28 +70,29 @@ def parse_targets(texts: Sequence[str], values: Mapping[str, str] | None = None)
     Raises:
         CommandError: a target that cannot be read, with the form that is expected.
     """
-    return [target for text in texts for target in _parse(with_values(text, values or {}), values)]
+    return [target for text in texts for target in _parse(with_values(text, values or {}), values, option)]
 
 
-def _parse(text: str, values: Mapping[str, str] | None) -> list[Named]:
+def _parse(text: str, values: Mapping[str, str] | None, option: str) -> list[Named]:
     kind, equals, rest = text.partition("=")
     if not equals or kind not in KINDS:
-        raise CommandError(f"--target {shown_url(text)!r}: expected KIND=URL with KIND one of {', '.join(KINDS)}")
+        raise CommandError(f"{option} {shown_url(text)!r}: expected KIND=URL with KIND one of {', '.join(KINDS)}")
     if kind == "http":
         named = named_target(rest)
         specs = target_specs(Path(rest), values) if named is None else target_specs(named[0], named[1])
         return [
-            Named("http", checked_url(spec.url), {"region": spec.region, "mapping": spec.mapping}) for spec in specs
+            Named("http", checked_url(spec.url, option), {"region": spec.region, "mapping": spec.mapping})
+            for spec in specs
         ]
     if kind == "module":
         module, at, url = rest.rpartition("@")
         if not at or ":" not in module:
-            raise CommandError(f"--target {shown_url(text)!r}: expected module=FILE.py:Class@URL")
+            raise CommandError(f"{option} {shown_url(text)!r}: expected module=FILE.py:Class@URL")
         file, _, name = module.rpartition(":")
         if not Path(file).is_file():
-            raise CommandError(f"--target {shown_url(text)!r}: {file}: no such file")
-        return [Named("module", checked_url(url), {"module": f"{Path(file).resolve()}:{name}"})]
-    return [Named(kind, checked_url(rest))]
+            raise CommandError(f"{option} {shown_url(text)!r}: {file}: no such file")
+        return [Named("module", checked_url(url, option), {"module": f"{Path(file).resolve()}:{name}"})]
+    return [Named(kind, checked_url(rest, option))]
 
 
 def checked_url(url: str, option: str = "--target") -> str:
@@ -199,7 +202,7 @@ def admit_unpaid(
         CommandError: the first that is not owned or may cost money; a paid API before so much as its name is looked up.
             One that does not answer (exit 5).
     """
-    named = parse_targets(texts, values)
+    named = parse_targets(texts, values, option)
     for place in named:
         check_allowed(place, config, option)
         if is_paid_api(place):

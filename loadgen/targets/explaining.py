@@ -72,5 +72,7 @@ class ExplainingReader(MappedReader):
             for key, path in rule.items()
             if key not in ("event", "equals", "data", "close", "input_includes_cached") and isinstance(path, str)
         ]
+        if name and not looked:
+            return self._of_no_rule(name)
         keys = ", ".join(map(str, list(value)[:_KEYS_SHOWN])) if isinstance(value, dict) else type(value).__name__
         return f"nothing at {', '.join(looked)}; it has {keys}" if looked else f"no rule looks into it; it has {keys}"

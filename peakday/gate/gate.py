@@ -79,7 +79,7 @@ def _baseline_build(check: Check) -> Iterator[Build | list[Measured] | None]:
     if against is None:
         yield None
     elif "://" in against:
-        yield address(against, "baseline", check.request.model, check.checks.questions)
+        yield address(against, "baseline", check.request.model, check.checks.questions, "--against")
     elif (stored := _stored_runs(against)) is not None:
         yield stored
     else:

@@ -89,15 +89,17 @@ def _candidate(request: CheckRequest, checks: Checks) -> Build:
     )  # fmt: skip
 
 
-def address(text: str, label: str, model: str | None = None, questions: str | None = None) -> Build:
-    """A system that is up already, by URL or KIND=URL.
+def address(
+    text: str, label: str, model: str | None = None, questions: str | None = None, option: str = "--target"
+) -> Build:
+    """A system that is up already, by URL or KIND=URL, as `option` names it.
 
     Raises:
         CommandError: a target that is not owned, or whose answers cost money.
     """
     named = text if "=" in text.partition("://")[0] else f"assistant={text}"
     config = load_config()
-    admit_unpaid([named], config, "check")
+    admit_unpaid([named], config, "check", option)
     return Build(label, named, targets=(named,), model=model, questions=_path(questions))
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from host import processes
 from peakday.records.folders import cache_folder
 from tests.clients.environments import ALONE, PYTHON, Environments, node_versions, python_versions
+from tests.clients.frameworks import PACKAGES, tried
 from tests.clients.load_generators import GENERATORS, SCRIPTS
 
 ROOT = Path(__file__).parents[2]
@@ -32,7 +33,12 @@ def main() -> int:
     environments = Environments(Path(os.environ.get("PEAKDAY_CLIENTS") or cache_folder() / "clients"))
     python, node = environments.python("python", PYTHON), environments.node()
     alone = {name: environments.python(name, (name,)) for name in ALONE}
-    versions = python_versions(python, PYTHON) | {f"{name} (npm)": held for name, held in node_versions(node).items()}
+    servers = environments.python("servers", PACKAGES)
+    versions = (
+        python_versions(servers, PACKAGES)
+        | python_versions(python, PYTHON)
+        | {f"{name} (npm)": held for name, held in node_versions(node).items()}
+    )
     for name, interpreter in alone.items():
         versions |= python_versions(interpreter, (name,))
     with tempfile.TemporaryDirectory() as folder:
@@ -40,12 +46,17 @@ def main() -> int:
             "emulator", [sys.executable, "-m", "emulator"], folder=ROOT, watched=True, stdout=True
         )
         try:
-            results = _results(emulator.ready()["url"], python, node, alone, Path(folder))
+            url = emulator.ready()["url"]
+            frameworks = tried(servers, node, url)
+            results = _results(url, python, node, alone, Path(folder))
         finally:
             emulator.stop()
-    _write(results, versions)
-    print(_table(results))
-    return 0 if all(cell == "pass" for row in results.values() for cell in row.values()) else 1
+    _write("clients", f"{_counted(results)}\n\n{_table(results)}\n\n{_held(versions)}")
+    rows = [f"| {name} | `{mapping}` | {cell} |" for name, (mapping, cell) in frameworks.items()]
+    _write("frameworks", "\n".join(["| framework | mapping | two turns |", "|---|---|---|", *rows]))
+    print(_table(results), *rows, sep="\n")
+    cells = [cell for row in results.values() for cell in row.values()] + [cell for _, cell in frameworks.values()]
+    return 0 if all(cell == "pass" for cell in cells) else 1
 
 
 def _results(url: str, python: Path, node: Path, alone: dict[str, Path], folder: Path) -> Results:
@@ -88,15 +99,21 @@ def _table(results: Results) -> str:
     return "\n".join(lines)
 
 
-def _write(results: Results, versions: dict[str, str]) -> None:
-    """Put the table, its date and the versions between the marks of the page."""
+def _counted(results: Results) -> str:
     day = datetime.now(UTC).date().isoformat()
     cells = [cell for row in results.values() for cell in row.values()]
+    return f"{day}: {sum(cell == 'pass' for cell in cells)} of {len(cells)} checks passed."
+
+
+def _held(versions: dict[str, str]) -> str:
     held = ", ".join(f"{name} {version}" for name, version in sorted(versions.items(), key=lambda row: row[0].lower()))
-    passed = sum(cell == "pass" for cell in cells)
-    text = f"{day}: {passed} of {len(cells)} checks passed.\n\n{_table(results)}\n\nVersions: {held}."
+    return f"Versions: {held}."
+
+
+def _write(mark: str, text: str) -> None:
+    """Put a text between its marks on the page."""
     page = PAGE.read_text(encoding="utf-8")
-    marked = re.compile(r"(<!-- clients:begin -->\n).*(\n<!-- clients:end -->)", re.DOTALL)
+    marked = re.compile(rf"(<!-- {mark}:begin -->\n).*(\n<!-- {mark}:end -->)", re.DOTALL)
     PAGE.write_text(marked.sub(lambda found: f"{found[1]}{text}{found[2]}", page), encoding="utf-8")
 
 

@@ -123,3 +123,24 @@ def test_conversations_of_no_use_are_refused_before_anything_starts(refused, tmp
     if text is not None:
         (tmp_path / "own.yaml").write_text(text)
     one_line(refused("up", "--conversations", "own.yaml", "--quiet"), 2, "own.yaml", word)
+
+
+def test_every_wrong_thing_of_a_file_has_a_line(refused, tmp_path):
+    """Three mistakes, three lines; the first says how many more there are."""
+    (tmp_path / "mine.yaml").write_text(
+        "extends: smoke\nname: mine\nseed: x\ndemand: {interactions: {peak_per_s: -5}}\nload: {drain_s: soon}\n"
+    )
+    result = refused("scenario", "validate", "mine.yaml")
+    lines = result.stderr.strip().splitlines()
+    assert result.returncode == 2
+    assert len(lines) == 3
+    assert lines[0].endswith("(and 2 more)")
+    for word in ("seed", "peak_per_s", "drain_s"):
+        assert sum(word in line for line in lines) == 1
+    assert all(line.startswith("peakday: mine.yaml: ") for line in lines)
+
+
+@pytest.mark.parametrize("url", ["http://", "http:///x", "http://127.0.0.1:99999", "http://10.0.0.9:80"])
+def test_a_bad_address_to_compare_with_names_its_own_option(refused, url):
+    """`--against`, and not the `--target` that was never typed."""
+    one_line(refused("check", "smoke", "--only", "regression", "--against", url, "--quiet"), 2, "--against", url)
