@@ -15,6 +15,7 @@ from scenarios.errors import ScenarioError
 JSON_DOCUMENT_CHARS_MAX = 256_000_000
 """A JSON document that is no JSON lines is read whole."""
 NAME_CHARS_MAX = 200
+SHOWN_CHARS_MAX = 60
 WRAPPERS = ("data", "observations", "spans", "records", "logs", "items")
 """Keys under which an export holds its list of records."""
 
@@ -30,7 +31,7 @@ def moment(path: str | Path, line: int, column: str, cell: object, unit_s: float
             raise ValueError
         return moment_of(str(cell), unit_s)
     except (ValueError, OverflowError):
-        raise ScenarioError(f"{path}: line {line}: {column} is {cell!r}, expected ISO time or seconds") from None
+        raise ScenarioError(f"{path}: line {line}: {column} is {_shown(cell)}, expected ISO time or seconds") from None
 
 
 def seconds(path: str | Path, line: int, column: str, cell: object, unit_s: float = 1.0) -> float | None:
@@ -46,8 +47,14 @@ def seconds(path: str | Path, line: int, column: str, cell: object, unit_s: floa
     except (TypeError, ValueError):
         value = math.nan
     if not 0 <= value < math.inf:
-        raise ScenarioError(f"{path}: line {line}: {column} is {cell!r}, expected seconds >= 0")
+        raise ScenarioError(f"{path}: line {line}: {column} is {_shown(cell)}, expected seconds >= 0")
     return value
+
+
+def _shown(cell: object) -> str:
+    """A cell in a message, cut where it is long."""
+    text = repr(cell)
+    return text if len(text) <= SHOWN_CHARS_MAX else f"{text[:SHOWN_CHARS_MAX]}…"
 
 
 def tokens(path: str | Path, line: int, column: str, cell: object) -> int:
@@ -68,7 +75,7 @@ def count(path: str | Path, line: int, column: str, cell: object) -> int:
         if not (math.isfinite(value) and 0 <= value < 2**62 and value == int(value)):
             raise ValueError
     except ValueError:
-        raise ScenarioError(f"{path}: line {line}: {column} is {cell!r}, expected a whole number >= 0") from None
+        raise ScenarioError(f"{path}: line {line}: {column} is {_shown(cell)}, expected a whole number >= 0") from None
     return int(value)
 
 

@@ -295,6 +295,13 @@ def test_an_endless_line_ends_in_one_message(tmp_path, monkeypatch):
         read_trace(path)
 
 
+def test_a_message_shows_the_beginning_of_a_long_cell(tmp_path):
+    path = written(tmp_path, LANGFUSE | {"startTime": "x" * 100_000})
+    with pytest.raises(PeakdayError) as caught:
+        read_trace(path)
+    assert len(str(caught.value)) < len(str(path)) + 200
+
+
 def test_files_of_several_forms_are_refused(tmp_path):
     one, other = written(tmp_path, LITELLM, name="a"), written(tmp_path, BEDROCK, name="b")
     with pytest.raises(PeakdayError, match="several forms"):
