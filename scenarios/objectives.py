@@ -172,6 +172,7 @@ class Capacity(Part):
     hit_ratios: by model, the share of input tokens read from cache, stated in place of what a run measured or the
     replay of the scenario's sessions found.
     service_level: share of joint draws (demand, turns, tokens, hits, routes, step times) that what is bought carries.
+    quality_floor: share of acceptable turns at which a plan looks for the cheapest routes and models.
     on_demand_vcpus: what EC2 grants in each region by family (inf, trn, p, g); where absent, the quotas of a pull.
     """
 
@@ -184,5 +185,6 @@ class Capacity(Part):
     service_level: Annotated[float, Field(gt=0, lt=1)] = 0.9
     service_tiers: dict[str, Tier] = {}
     hit_ratios: dict[str, Share] = {}
+    quality_floor: Share | None = None
     on_demand_vcpus: dict[Literal["inf", "trn", "p", "g"], NotNegative] = {}
     meters: Meters = Meters()

@@ -73,8 +73,9 @@ def _policy_sentence(row: RoutingOption, planned: RoutingOption) -> str:
     if row.acceptable_ratio is not None and planned.acceptable_ratio is not None:
         quality = f" at {row.acceptable_ratio:.3f} against {planned.acceptable_ratio:.3f} acceptable"
     name = row.policy.removeprefix("all ")
+    what = f"all turns on {name}" if row.policy.startswith("all ") else name
     return (
-        f"all turns on {name} would cost {show(row.usd_per_interaction, 'usd')} an interaction instead of "
+        f"{what} would cost {show(row.usd_per_interaction, 'usd')} an interaction instead of "
         f"{show(planned.usd_per_interaction, 'usd')}{quality} [{row.provenance}]"
     )
 

@@ -69,6 +69,10 @@ def plan(
     actuals: Annotated[
         Path | None, typer.Option(help="The bill as a FOCUS CSV: what was billed stands beside what is planned.")
     ] = None,
+    quality_floor: Annotated[
+        float | None,
+        typer.Option(help="Find the cheapest routes and models with this share of acceptable turns, such as 0.88."),
+    ] = None,
     out: Out = None,
     seed: Seed = None,
     as_json: Json = False,
@@ -82,7 +86,8 @@ def plan(
 
     if actuals is not None:
         check_bill(actuals)
-    parsed = load_scenario(scenario, sets or [])
+    floor = [] if quality_floor is None else [f"capacity.quality_floor={quality_floor}"]
+    parsed = load_scenario(scenario, [*(sets or []), *floor])
     sources = Sources(run, tuple(bench or ()), tuple(step_model or ()), for_order, usage, quotas, tuple(price or ()))
     made, folder = plan_scenario(
         parsed,

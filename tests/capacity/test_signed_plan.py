@@ -143,6 +143,18 @@ def test_a_rate_that_is_known_is_an_input_with_its_slo():
         scenario(capacity__own={"custom-8b": {"rate_per_replica_per_s": 3.1}})
 
 
+def test_the_cheapest_policy_under_a_quality_floor_is_found_over_routes_and_models():
+    """It keeps its floor, costs no more than any single model that does, and a floor out of reach is an error."""
+    for floor in (0.84, 0.9):
+        rows = of({"capacity__quality_floor": floor}).routing
+        best = next(row for row in rows if row.policy.startswith("the cheapest of"))
+        assert best.acceptable_ratio >= floor - 1e-9
+        enough = [row for row in rows if row is not best and (row.acceptable_ratio or 0) >= floor]
+        assert all(best.usd_per_interaction <= row.usd_per_interaction * 1.02 for row in enough)
+    with pytest.raises(PlanError, match="is reached by no mixture of"):
+        of({"capacity__quality_floor": 0.999})
+
+
 def test_overflow_on_bedrock_is_a_purchase_option_by_its_price():
     """Dear tokens keep more of the fleet than cheap ones, and ask for less of the model that takes the overflow."""
     target = of().spill[0].target
