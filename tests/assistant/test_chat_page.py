@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 from contextlib import contextmanager
+from importlib.resources import files
 
 import pytest
 
@@ -188,3 +189,58 @@ def test_nine_families_in_a_real_browser_from_words_to_purchase(tmp_path):
         seen = asyncio.run(nine_families(url, tmp_path))
     assert {request.split("/")[2] for request in seen.requests if request.startswith("http")} == {url.split("/")[2]}
     assert seen.errors == []
+
+
+AXE = """(async () => (await axe.run(document, {
+  runOnly: ["wcag2a", "wcag2aa", "wcag21aa", "best-practice"] })).violations
+  .map((one) => `${one.id}: ${one.nodes.map((node) => node.target.join(" ")).slice(0, 3).join("; ")}`))()"""
+
+
+async def key(tab, name, code, text=""):
+    """One key, as a keyboard sends it."""
+    for kind in ("keyDown", "keyUp"):
+        more = {"text": text} if text and kind == "keyDown" else {}
+        await tab.call("Input.dispatchKeyEvent", type=kind, key=name, code=name, windowsVirtualKeyCode=code, **more)
+
+
+async def by_keyboard_alone(url):
+    """A conversation without a mouse: what axe finds, what has the focus on the way, how many places announce."""
+    async with browser() as tab:
+        for domain in ("Page", "Network", "Runtime", "Log"):
+            await tab.call(f"{domain}.enable")
+        await look(tab, DESKTOP, "light")
+        await tab.call("Page.navigate", url=page_address(url))
+        await until(tab, "document.readyState === 'complete' && at('status').textContent.includes('You are')")
+        await tab.evaluate("open('p900001')")
+        await tab.evaluate("(at('message').focus(), 1)")
+        await tab.call("Input.insertText", text="Buy this when it's 30% off")
+        await key(tab, "Enter", 13, "\r")
+        await until(tab, "!state.busy && !!at('confirm').offsetParent")
+        await tab.evaluate(files("axe_core_python").joinpath("axe.min.js").read_text())
+        found = []
+        for size, scheme in ((DESKTOP, "light"), (DESKTOP, "dark"), (PHONE, "light")):
+            await look(tab, size, scheme)
+            found += await tab.evaluate(AXE)
+        await look(tab, DESKTOP, "light")
+        await tab.evaluate("(at('message').focus(), 1)")
+        passed = []
+        for _ in range(40):
+            await key(tab, "Tab", 9)
+            passed.append(await tab.evaluate("document.activeElement.id || document.activeElement.tagName"))
+            if passed[-1] == "confirm":
+                break
+        await key(tab, "Enter", 13, "\r")
+        await until(tab, "!state.busy && at('rules').innerText.includes('Drill')")
+        live = await tab.evaluate("document.querySelectorAll('[role=log], [aria-live]').length")
+        return found, passed, live
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium")
+def test_the_page_is_used_by_keyboard_alone_and_axe_finds_nothing():
+    """A purchase at a price is asked for, reached by Tab and confirmed by Enter; answers are announced."""
+    with running_stack() as url:
+        found, passed, live = asyncio.run(by_keyboard_alone(url))
+    assert found == []
+    assert passed[-1] == "confirm", passed
+    assert live >= 1
