@@ -83,6 +83,12 @@ class Build:
         """Whether it is a system of the user's own, and not our local stack."""
         return self.folder is None or self.sut is not None
 
+    @property
+    def kind(self) -> str:
+        """What kind of target it is: http, openai, …; `stack` for our local stack."""
+        named = self.targets[0] if self.folder is None else self.sut.target if self.sut is not None else "stack"
+        return named.partition("=")[0]
+
     @contextlib.contextmanager
     def up(self) -> Iterator[Running]:
         """Keep the system up inside the block, and stop it whatever happens."""

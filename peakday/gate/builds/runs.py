@@ -22,13 +22,12 @@ from loadgen.record import RunInfo, load_run
 from neuron_bench.fit.published import step_models
 from peakday.config import load_config
 from peakday.console import Console
-from peakday.errors import CommandError
 from peakday.gate.builds.builds import Build, Running
 from peakday.gate.metrics import run_values, tail
 from peakday.gate.regression.noise import calibration_loop
 from peakday.gate.settings import Runs
 from peakday.gate.snapshot.figures import Figures, figures, plan_figures
-from peakday.gate.snapshot.own import KINDS, drive_own, not_covered, own_figures
+from peakday.gate.snapshot.own import drive_own, not_covered, own_figures
 from peakday.gate.snapshot.script import Question, drive, questions, without_waits
 from peakday.guard import Target, admit_unpaid, admitted, origin, parse_targets
 from peakday.run.load import LoadOptions, load_of, make_job, on_stack, on_targets, target_spec
@@ -38,7 +37,6 @@ from peakday.stack.resolved import Resolved
 CONNECTIONS = "peakday_(?:emulator|stand_in)_connections_total"
 """A pattern: a build from before the emulator had its name counts under the old one."""
 CONTROL_WITHIN_S = 10.0
-WITHOUT = "add --only slo --only regression to gate without them"
 BLOCK_METRICS = (
     "ttft_s_p50", "ttft_s_p95", "ttft_s_p99", "e2e_s_p50", "e2e_s_p95", "e2e_s_p99", "tpot_s_p50", "tpot_s_p95",
     "route_s_p50", "goodput_per_s", "achieved_rate_per_s", "error_ratio", "cost_usd_per_interaction",
@@ -77,13 +75,11 @@ def scripted_own(build: Build, script: Sequence[Question], *, console: Console) 
     """The snapshot figures of a system of the user's own: its script asked to warm caches, and asked again.
 
     Raises:
-        CommandError: it cannot be started, is not owned, may cost money, or is of a kind that is not read here.
+        CommandError: it cannot be started, is not owned, or may cost money.
     """
     with build.up() as running:
         targets = admitted_targets(running)
         spec, place = target_spec(targets[0], build.model), targets[0]
-        if spec.kind not in KINDS:
-            raise CommandError(f"snapshot checks of a {spec.kind} target: only {', '.join(KINDS)} are read; {WITHOUT}")
         console.say(f"snapshot checks: {len(script)} turns of your questions, after as many to warm up ({build.label})")
         for _warming in (True, False):
             rows = drive_own(spec, script, admitted([place]), place.addresses)

@@ -12,15 +12,17 @@ from host.errors import Exit
 from peakday.errors import CommandError
 from peakday.gate.baselines.baseline import BaselineError, Snapshot, current, exact_key, is_kept, save
 from peakday.gate.builds.builds import Build
-from peakday.gate.builds.runs import WITHOUT, Measured, Scripted, scripted, scripted_own, stamp
+from peakday.gate.builds.runs import Measured, Scripted, scripted, scripted_own, stamp
 from peakday.gate.fingerprint import differences, here
 from peakday.gate.snapshot.figures import GATE as EXACT
 from peakday.gate.snapshot.figures import TOKENS, Figures, answered, changed_moments, compare, turns_line, unsteady
-from peakday.gate.snapshot.own import TURNS_MAX, script_of
+from peakday.gate.snapshot.own import KINDS, TURNS_MAX, script_of
 from peakday.gate.state import Check
 from peakday.gate.verdicts import Line, Verdict
 
 NO_TRAFFIC = "zero traffic: no scripted turn was answered, so nothing was shown"
+WITHOUT = "add --only slo --only regression to gate without them"
+UNREAD = "not run: of a {kind} target no answer is read here, only of " + f"{', '.join(KINDS)}; {WITHOUT}"
 ADD_SCRIPT = "add `questions: questions.txt` to checks.yaml, one question a line"
 NO_SCRIPT = f"not run, because there is nothing to ask: {ADD_SCRIPT}; or {WITHOUT}"
 UNTOLD = "not gated, because no answer tells its tokens: {fix}; or " + WITHOUT
@@ -38,6 +40,10 @@ class _Baseline:
 
 def check_exact(check: Check, other: Build | list[Measured] | None) -> None:
     """The snapshot, against the committed baseline, else against the other build's own drive."""
+    if check.candidate.is_own and check.candidate.kind not in KINDS:
+        why = UNREAD.format(kind=check.candidate.kind)
+        check.lines.append(Line(EXACT, "snapshot", Verdict.INCONCLUSIVE, why))
+        return
     if check.candidate.is_own and not check.script:
         check.lines.append(Line(EXACT, "snapshot", Verdict.INCONCLUSIVE, NO_SCRIPT, fix=ADD_SCRIPT))
         return

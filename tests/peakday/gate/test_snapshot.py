@@ -155,3 +155,10 @@ def test_a_system_of_the_users_own_without_questions_is_not_gated_and_the_line_t
     assert check.outcome().exit_code == Exit.INCONCLUSIVE
     assert "add `questions: questions.txt` to checks.yaml" in check.lines[0].why
     assert "add --only slo --only regression" in check.lines[0].why
+
+
+def test_a_target_whose_answers_are_not_read_here_is_not_gated_and_says_so(check):
+    check.candidate = Build("candidate", "url", targets=("module=own.py:Target@http://127.0.0.1:1",))
+    check_exact(check, None)
+    assert check.outcome().exit_code == Exit.INCONCLUSIVE
+    assert "of a module target no answer is read here, only of assistant, http, openai" in check.lines[0].why
