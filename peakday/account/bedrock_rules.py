@@ -152,7 +152,15 @@ def refusals(bedrock: Bedrock, texts: Texts, model: Model) -> Iterator[Finding]:
         mixed = request(system=[{"text": long}, point("5m")], before=[{"text": texts.of(1_500)}, point("1h")])
         yield _validation("1h after 5m", bedrock.converse(mixed), wanted=False)
     unknown = bedrock.converse(request(), model_id="nobody.knows-this-model-v1:0")
-    yield _validation("unknown model", unknown, wanted=False)
+    yield _unknown_model(unknown)
+
+
+def _unknown_model(answer: Answer) -> Finding:
+    """Converse documents both errors, and clients meet either by how an identifier is wrong."""
+    message = str(answer.body.get("message", ""))[:80]
+    agrees = (answer.status, answer.error) in ((404, "ResourceNotFoundException"), (400, "ValidationException"))
+    documented = "404 ResourceNotFoundException, or 400 ValidationException, with a message"
+    return Finding("unknown model", documented, f"{answer.status} {answer.error}: {message}", agrees and bool(message))
 
 
 def _validation(what: str, answer: Answer, *, wanted: bool) -> Finding:
