@@ -265,7 +265,7 @@ def test_what_is_odd_about_a_log_is_counted_and_named(tmp_path):
     ("content", "words"),
     [
         (b"\x00\xff\xfe\x80PNG\r\n", "neither UTF-8"),
-        (gzip.compress(b'{"requests": [')[:-9], "cannot be unpacked"),
+        (gzip.compress(b'{"requests": [', mtime=0)[:-9], "cannot be unpacked"),
         (
             b'{"id": 1, "block_size": 64, "requests": ' + b'[{"requests": ' * 60 + b"[]" + b"}]" * 60 + b"}",
             "nested too",
