@@ -100,13 +100,33 @@ def json_values(scenario: Scenario) -> dict[str, Any]:
     return values
 
 
+NEW_KEYS: dict[str, Any] = {
+    "hit_ratios": {},
+    "quality_floor": None,
+    "on_demand_vcpus": {},
+    "rate_per_replica_per_s": None,
+    "chips_per_replica": None,
+    "above_per_s": None,
+    "sustain_s": 900.0,
+}
+"""Keys that scenarios did not have when the first hashes were written, with their defaults: unset, they change no hash,
+so that a scenario keeps its runs."""
+
+
+def _without_new(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_new(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {key: _without_new(item) for key, item in value.items() if key not in NEW_KEYS or item != NEW_KEYS[key]}
+
+
 def scenario_hash(scenario: Scenario) -> str:
     """16 hex digits over every value that changes what is generated or aimed at; trace files count by content."""
     values = json_values(scenario)
     for key in ("name", "description"):
         values.pop(key)
-    if not values["capacity"]["hit_ratios"]:  # nothing stated: the hash of before there was such a key
-        values["capacity"].pop("hit_ratios")
+    values = _without_new(values)
     for user in _file_users(values):
         user["file"] = hashlib.sha256(Path(user["file"]).read_bytes()).hexdigest()
     text = json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)

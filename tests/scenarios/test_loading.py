@@ -256,3 +256,12 @@ def test_a_prompt_beyond_a_models_window_is_refused():
     long = "capacity.assumed_tokens.shared_prefix_tokens=300000"
     assert "exceeds the window of claude-sonnet, 200,000" in error_of("smoke", routes, long)
     assert load_scenario("smoke", [routes.replace("claude-sonnet", "nova-2-lite"), long])
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("smoke", "6efd7e956f03fbd3"), ("region_loss", "41430f2eb25f4f73"), ("prime_day", "1186c4a35eef0c85")],
+)
+def test_a_key_that_is_new_and_unset_changes_no_hash(name, expected):
+    """Hashes of before `hit_ratios` and its kin: runs that were made then are still this scenario's."""
+    assert scenario_hash(load_scenario(name)) == expected
