@@ -60,9 +60,9 @@ class Repository:
         self.environment = {**kept, "PATH": f"{binaries}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
         folder.mkdir()
         self.git("init", "--quiet", "--initial-branch=main")
-        shutil.copy(own_assistant.__file__, folder / "assistant.py")
+        shutil.copy(own_assistant.__file__, folder / "own_server.py")
         self.write({
-            "serve": f"#!/bin/sh\nexec {sys.executable} assistant.py \"$2\" settings.json\n",
+            "serve": f"#!/bin/sh\nexec {sys.executable} own_server.py \"$2\" settings.json\n",
             "settings.json": json.dumps(STEADY), "mapping.yaml": MAPPING, "questions.txt": QUESTIONS,
             "build.sh": "exit 0\n", "Makefile": "build:\n\t@sh build.sh\n",
             ".gitignore": "runs/\n.peakday/\npeakday-*\n__pycache__/\n",
