@@ -102,6 +102,8 @@ class Load:
         alone = self.closed_loop_users is not None and self.rate_per_s is None  # its users make the rate
         if (self.rate_per_s is None) != (self.for_s is None) and not alone:
             raise LoadError("--rate and --for go together, such as --rate 60/s --for 15s")
+        if len(self.window) != 2:
+            raise LoadError(f"window {self.window!r}: expected its start and its end in seconds")
         if self.length_s <= 0:
             raise LoadError(
                 f"window {self.window[0]:g}s:{self.window[1]:g}s is empty; its end must come after its start"

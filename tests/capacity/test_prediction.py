@@ -120,7 +120,7 @@ def test_a_file_comes_back_as_it_was(tmp_path):
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("{", "cannot be read"),
+        ("{", "no JSON"),
         ('{"schema": "other"}', "no prediction of schema"),
         ('{"schema": "peakday.prediction/1"}', "damaged"),
     ],
