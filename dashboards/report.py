@@ -99,6 +99,7 @@ def run_report(run: Run) -> Page:
         headline=run_headline(run),
         parts=run_parts(run),
         facts=run_facts(run),
+        command=" ".join(run.info.command or ("peakday", "report", run.run_id)),
     )
 
 
@@ -112,6 +113,7 @@ def plan_report(plan: Plan) -> Page:
         parts=plan_parts(plan),
         facts=plan_facts(plan),
         links=why_links(plan),
+        command=f"peakday report {plan.plan_id}",
     )
 
 
@@ -124,6 +126,7 @@ def bench_report(bench: Bench) -> Page:
         headline=[],
         parts=bench_parts(bench),
         facts=bench_facts(bench),
+        command=f"peakday report {bench.bench_id}",
     )
 
 
@@ -141,4 +144,5 @@ def _together(pages: list[Page]) -> Page:
         parts=[part for page in pages for part in page.parts],
         facts=list(dict.fromkeys(fact for page in pages for fact in page.facts)),
         links={key: anchor for page in pages for key, anchor in page.links.items()},
+        command=" and ".join(dict.fromkeys(page.command for page in pages)),
     )

@@ -35,6 +35,7 @@ def preview_page(view: Preview) -> Page:
     return Page(
         title=scenario.name,
         subtitle="peakday · scenario preview",
+        command=f"peakday scenario preview {scenario.name} --html FILE",
         banners=[Banner("warn", "CHECK", warning) for warning in view.warnings],
         headline=[],
         parts=[

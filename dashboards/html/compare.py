@@ -82,6 +82,7 @@ def compare_page(a: Run | Plan | Bench, b: Run | Plan | Bench) -> Page:
         banners=_banners(a, b, first, second),
         headline=[],
         parts=parts,
+        command=f"peakday compare {first.name} {second.name} --html FILE",
     )
 
 

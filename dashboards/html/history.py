@@ -55,6 +55,7 @@ def history_page(past: Sequence[Past], changes: Sequence[str]) -> Page:
             Part("changes", "What changed", lead=lead),
             *(Part(kind, kind.capitalize(), [_panel([one for one in past if one.kind == kind])]) for kind in kinds),
         ],
+        command="peakday history --html FILE",
     )
 
 

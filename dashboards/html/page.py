@@ -125,6 +125,8 @@ class Page:
     facts: Sequence[tuple[str, str]] = field(default=())
     links: Mapping[str, str] = field(default_factory=dict)
     """Key of a number -> anchor of the panel that says where it comes from."""
+    command: str = ""
+    """What made the page, or makes it again."""
 
 
 def marked(part: Part, mark: str = "SIMULATED") -> Part:

@@ -41,6 +41,7 @@ def order_page(plan: Plan, occasion: Occasion | None = None) -> Page:
             Part("rests-on", "What it rests on", lead=_rests_on(plan)),
         ],
         facts=plan_facts(plan),
+        command=f"peakday plan {plan.scenario.name} --for-order",
     )
 
 

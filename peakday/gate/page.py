@@ -42,6 +42,7 @@ def gate_page(outcome: Outcome) -> Page:
         banners=[banner],
         headline=[],
         parts=parts,
+        command=f"peakday check {outcome.scenario}",
     )
 
 

@@ -67,6 +67,7 @@ def backtest_page(title: str, sentence: str, rows: Iterable[Scored]) -> Page:
         banners=[Banner(kind, word, sentence, more)],
         headline=[],
         parts=[Part("figures", "Predicted and measured", [_panel(ordered)])],
+        command="peakday plan backtest PLAN RUN --html FILE",
     )
 
 

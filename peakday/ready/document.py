@@ -64,6 +64,7 @@ def page_of(ready: Ready) -> Page:
             Part("signatures", "Signatures", lead=[Paragraph(SIGNATURE), Paragraph(SIGNATURE), Paragraph(SIGNATURE)]),
         ],
         facts=_facts(ready.evidence),
+        command="peakday ready EVENT.yaml",
     )
 
 

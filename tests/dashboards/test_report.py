@@ -37,6 +37,13 @@ def test_a_report_is_one_file_without_any_outside_address_to_load(run, plan, out
     assert "default-src 'none'" in html.unescape(own)
 
 
+def test_a_page_names_the_command_that_made_it(run, plan, out):
+    """A run's own, and what makes the page of a plan again; text of a record is text here too."""
+    own = replace(run, info=replace(run.info, command=("peakday", "run", "smoke", "--model", "<b>x")))
+    assert "Made by <code>peakday run smoke --model &lt;b&gt;x</code>" in write_report(out, run=own).read_text()
+    assert f"Made by <code>peakday report {plan.plan_id}</code>" in write_report(out, plan=plan).read_text()
+
+
 def test_plotly_stands_in_the_file_once(run, plan, out):
     assert write_report(out, run=run, plan=plan).read_text().count("plotly.js v") == 1
 
