@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -219,16 +219,25 @@ def self_hosted_services(inputs: PlanInputs, name: str) -> Simulated:
     return Simulated(name, tuple(services), lengths, tuple(notes))
 
 
+TAKES_TURNS = "as cheap as what is bought: which of them is cheaper depends on the draws that the other carries"
+
+
 @dataclass
 class Market:
-    """What is left to be had: instances owned by region and type, and why a type cannot be booked in a region."""
+    """What is left to be had: instances owned by region and type, and why a type cannot be booked in a region.
+
+    fixed: by region and model, the one type that is looked at.
+    """
 
     owned: dict[tuple[str, str], int]
     unbookable: dict[tuple[str, str], str]
+    fixed: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
-    def terms(self, inputs: PlanInputs, region: str, joint: JointLevel | None) -> Terms:
-        """What options of a region are sized and priced by."""
+    def terms(self, inputs: PlanInputs, region: str, model: str, joint: JointLevel | None) -> Terms:
+        """What options of a model in a region are sized and priced by."""
         capacity = inputs.scenario.capacity
+        kept = self.fixed.get((region, model))
+        others = {kind for kind in inputs.prices.instances if kept is not None and kind != kept}
         return Terms(
             draws=inputs.draws,
             prices=inputs.prices,
@@ -237,7 +246,8 @@ class Market:
             service_level=capacity.service_level,
             begins_s=inputs.begins_s,
             owned={kind: count for (where, kind), count in self.owned.items() if where == region},
-            unbookable={kind: why for (where, kind), why in self.unbookable.items() if where == region},
+            unbookable=dict.fromkeys(others, TAKES_TURNS)
+            | {kind: why for (where, kind), why in self.unbookable.items() if where == region},
             joint=joint,
             hourly={stream: need for stream in inputs.streams if (need := inputs.hourly(stream, region)) is not None},
         )
@@ -254,7 +264,7 @@ def size_self_hosted(inputs: PlanInputs, simulated: Simulated, joint: JointLevel
     name, services = simulated.model, simulated.services
     pairs = []
     for region in inputs.regions:
-        supply, choice = _region_supply(inputs, simulated, region, market.terms(inputs, region, joint))
+        supply, choice = _region_supply(inputs, simulated, region, market.terms(inputs, region, name, joint))
         if choice is not None:
             market.take(region, choice, inputs.scenario.capacity.resilience)
         pairs.append((supply, choice))

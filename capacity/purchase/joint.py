@@ -159,13 +159,26 @@ def _at_joint_level(
     """Every fleet at the joint level, on the chip that is cheapest there; and the levels of fleets and asks."""
     fleets, asks = needs.joint(inputs.service_level)
     sized, _ = _bookable(inputs, simulated, fleets)
-    chips = _chips(sized)
+    before = sized
     for _ in range(ROUNDS_MAX):
-        fleets, asks = replace(needs, fleets=_loads(inputs, sized)).joint(inputs.service_level)
+        before = sized
+        fleets, asks = replace(needs, fleets=_loads(inputs, before)).joint(inputs.service_level)
         sized, _ = _bookable(inputs, simulated, fleets)
-        if _chips(sized) == chips:
-            break
-        chips = _chips(sized)
+        if _chips(sized) == _chips(before):
+            return sized, fleets, asks
+    # Chips take turns, each the cheaper at the level of the other: each is sized at its own, and the cheaper stays.
+    ends = [_settled(inputs, simulated, needs, each) for each in (before, sized)]
+    return min(ends, key=lambda end: _base(inputs, end[0], ()).fleets_usd)
+
+
+def _settled(
+    inputs: PlanInputs, simulated: Mapping[str, Simulated], needs: _Needs, chosen: Sequence[Sized]
+) -> tuple[list[Sized], JointLevel, JointLevel]:
+    """The chips that were chosen, whatever else may be cheaper, at their own joint level."""
+    fleets, asks = replace(needs, fleets=_loads(inputs, chosen)).joint(inputs.service_level)
+    choices = [choice for item in chosen for choice in item.choices]
+    fixed = {(each.region, each.service.model): each.offer.instance.instance for each in choices}
+    sized, _ = _bookable(inputs, simulated, fleets, fixed)
     return sized, fleets, asks
 
 
@@ -198,23 +211,28 @@ def _carried(
 
 
 def _bookable(
-    inputs: PlanInputs, simulated: Mapping[str, Simulated], joint: JointLevel | None
+    inputs: PlanInputs,
+    simulated: Mapping[str, Simulated],
+    joint: JointLevel | None,
+    fixed: Mapping[tuple[str, str], str] | None = None,
 ) -> tuple[list[Sized], dict[tuple[str, str], str]]:
     """Every model sized with what can be booked; and what cannot, where something else serves in its place.
+
+    fixed: by region and model, the one instance type that is looked at.
 
     What nothing else serves stays chosen, and is an exception to ask for (`bookable.supply_findings`).
     """
     barred: dict[tuple[str, str], str] = {}
     rules = inputs.scenario.capacity.resilience
     while True:
-        market = Market(owned_instances(inputs), barred)
+        market = Market(owned_instances(inputs), barred, fixed or {})
         alone = [size_self_hosted(inputs, each, joint, market) for each in simulated.values()]
         choices = [choice for item in alone for choice in item.choices]
         reasons = unbookable(choices, rules) | beyond_grants(inputs, choices)
         more = barred | reasons
         if more == barred:
             return alone, barred
-        market = Market(owned_instances(inputs), more)
+        market = Market(owned_instances(inputs), more, fixed or {})
         instead = [size_self_hosted(inputs, each, joint, market) for each in simulated.values()]
         if sum(len(item.choices) for item in instead) < sum(len(item.choices) for item in alone):
             return alone, barred

@@ -4,8 +4,13 @@ import numpy as np
 import pytest
 
 from capacity.cost.hours import billed_hours
+from capacity.fleet.supply import Market, size_self_hosted
 from capacity.plan import PlanError
+from capacity.planner import plan_inputs
+from capacity.purchase import joint
 from dashboards.order.verdict import order_verdict
+from neuron_bench.fit.published import step_models
+from scenarios.loading import load_scenario
 from tests.capacity.models import llama_8b
 from tests.capacity.scenario_of import scenario
 from tests.capacity.test_plan_small import SHORT, plan
@@ -254,3 +259,22 @@ def test_a_wide_range_says_first_what_would_shrink_it():
     wide = of({"demand__interactions__peak_per_s": {"low": 1, "mid": 20, "high": 900, "confidence": 0.9}})
     assert wide.warnings[0].startswith("chips needed range over")
     assert wide.expected_value_of_information[0].how in wide.warnings[0]
+
+
+def test_chips_that_take_turns_do_not_end_below_the_level(monkeypatch):
+    """No round to agree in: each of the last two choices is sized at its own joint level, and the cheaper stays."""
+    monkeypatch.setattr(joint, "ROUNDS_MAX", 0)
+    sizes = joint.size_supplies(plan_inputs(load_scenario("smoke"), None, [*step_models().values()], None, 1))
+    assert sizes.reached
+    assert 1 - sizes.carried.mean() <= 0.10 + 1e-9
+
+
+def test_a_type_that_is_fixed_is_the_one_that_is_looked_at():
+    """trn1.32xlarge for every fleet, whatever is cheaper; the others say why they are left at that."""
+    inputs = plan_inputs(load_scenario("smoke"), None, [*step_models().values()], None, 1)
+    simulated = joint.simulated_services(inputs)["custom-8b"]
+    fixed = {(region, "custom-8b"): "trn1.32xlarge" for region in inputs.regions}
+    free, held = (size_self_hosted(inputs, simulated, None, Market({}, {}, kinds)) for kinds in ({}, fixed))
+    assert {choice.offer.instance.instance for choice in held.choices} == {"trn1.32xlarge"}
+    assert {choice.offer.instance.instance for choice in free.choices} != {"trn1.32xlarge"}
+    assert any("depends on the draws" in (option.rejected or "") for option in held.supplies[0].options)
