@@ -50,17 +50,22 @@ def template_text(name: str, **values: object) -> str:
     return templates().get_template(name).render(**values)
 
 
-@cache
-def templates() -> Environment:
-    """The one set of templates; a name that a page forgets is an error, never an empty string."""
-    environment = Environment(
-        loader=PackageLoader("dashboards", "html/templates"),
+def template_set(package: str, folder: str) -> Environment:
+    """Templates that escape every text; a name that a page forgets is an error, never an empty string."""
+    return Environment(
+        loader=PackageLoader(package, folder),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         finalize=_shown,
     )
+
+
+@cache
+def templates() -> Environment:
+    """Those of the records' pages."""
+    environment = template_set("dashboards", "html/templates")
     environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
     environment.policies["json.dumps_function"] = json.dumps
     environment.filters["exact"] = lambda value: repr(float(value))
@@ -71,7 +76,9 @@ def templates() -> Environment:
 
 def _shown(value: object) -> object:
     """Text of any origin without characters that act; the template escapes it afterwards."""
-    return value if isinstance(value, Markup) or not isinstance(value, str) else Untrusted(value).html_text
+    if isinstance(value, Markup) or not isinstance(value, str) or (value.isascii() and value.isprintable()):
+        return value
+    return Untrusted(value).html_text
 
 
 def policy(scripts: list[Markup]) -> str:

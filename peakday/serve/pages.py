@@ -6,13 +6,12 @@ import hashlib
 from functools import cache
 from importlib.resources import files
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from jinja2 import Environment
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from dashboards.html.render import template_set
 from peakday.serve.desk import Desk
-from wire.text import Untrusted
 
 ASSETS = {
     "page.css": ("dashboards", "html/assets/page.css", "text/css"),
@@ -46,24 +45,10 @@ def message(request: Request, title: str, text: str, status: int) -> HTMLRespons
 
 @cache
 def templates() -> Environment:
-    """The one set of templates; a name that a page forgets is an error, never an empty string."""
-    environment = Environment(
-        loader=PackageLoader("peakday", "serve/templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_shown,
-    )
+    """Those of these pages, as the records' pages have theirs."""
+    environment = template_set("peakday", "serve/templates")
     environment.globals["asset"] = asset_url
     return environment
-
-
-def _shown(value: object) -> object:
-    """Text of any origin without characters that act; the template escapes it afterwards."""
-    if isinstance(value, Markup) or not isinstance(value, str) or (value.isascii() and value.isprintable()):
-        return value
-    return Untrusted(value).html_text
 
 
 def asset_url(name: str) -> str:
