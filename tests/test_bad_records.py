@@ -65,7 +65,7 @@ _TEXTS = ("message", "context", "answer")
 def documents():
     """Name -> (reader of a path, a whole document of its kind)."""
     figure = Predicted("ttft_s_p50", 0.1, 0.05, 0.2)
-    prediction = Prediction("rung", "2026-11-23T10:00:00+00:00", "m", "0", "a.csv", "1", 400, 9.0, (figure,))
+    prediction = Prediction("step", "2026-11-23T10:00:00+00:00", "m", "0", "a.csv", "1", 400, 9.0, (figure,))
     job = LoadJob(
         scenario={"name": "x", "load": {"drain_s": 1.0}}, targets=(TargetSpec("assistant", "http://127.0.0.1:1"),),
         messages="m.json", rate_per_s=1.0, for_s=1.0, run_dir="r", run_id="r", scenario_hash="h", seed=1,
@@ -76,7 +76,7 @@ def documents():
         "stack": (read_stack, json.loads(stack_json(StackFile()))),
         "noise": (read_noise, {"schema": "peakday.noise/1", "sessions": [{"metrics": {"ttft_s_p50": 0.1}}]}),
         "config": (lambda path: shape_of(str(path)), CONFIG),
-        "spool": (read_spool, dict.fromkeys(("trace_id", "model", "intent", "complexity", *_TEXTS), "a")),
+        "sample buffer": (read_spool, dict.fromkeys(("trace_id", "model", "intent", "complexity", *_TEXTS), "a")),
         "questions": (read_questions, {"messages": [{"role": "user", "content": "a"}], "weight": 1, "max_tokens": 5}),
         "prompts": (read_prompts, {"timestamp": 5, "input_length": 512, "output_length": 5, "hash_ids": [1, 2]}),
         "log": (lambda path: read_logs([path]), CONVERSE),

@@ -22,7 +22,7 @@ from tests.assistant.shopping import Shopper, smoke_world
 TURN = SampledTurn("t1", "nova-pro", "deals", "simple", "any deals?", "[]", "Yes.")
 
 
-def spool_of(shop):
+def buffered(shop):
     return read_spool(shop.stack.store.with_name("judge-spool.jsonl"))
 
 
@@ -36,7 +36,7 @@ def test_turns_are_sampled_with_what_the_model_had(make):
     """Message, answer, route and the tools' results stand in the spool; the key alone decides who is sampled."""
     shop = make({"judge_ratio": 1.0})
     shop.turn("any boots?", [("catalogue_search", {"query": "boots"})], "Trail Hiking Boots.")
-    (turn,) = spool_of(shop)
+    (turn,) = buffered(shop)
     assert (turn.message, turn.answer, turn.model) == ("any boots?", "Trail Hiking Boots.", "custom-8b")
     assert "Trail Hiking Boots" in turn.context
 
@@ -44,7 +44,7 @@ def test_turns_are_sampled_with_what_the_model_had(make):
 def test_nothing_is_sampled_by_default(shop):
     """judge_ratio is 0."""
     shop.turn()
-    assert spool_of(shop) == []
+    assert buffered(shop) == []
 
 
 @given(st.text(max_size=20), st.integers(0, 50), st.floats(0, 1), st.floats(0, 1))
@@ -106,7 +106,7 @@ def test_card_numbers_and_pictures_stay_out_of_the_sample(make):
     shop = make({"judge_ratio": 1.0, "policy": {"simple": "nova-pro", "complex": "nova-pro"}})
     picture = {"format": "png", "data": "aGk="}
     shop.turn("is 4111 1111 1111 1111 a card you take?", "We do.", images=[picture])
-    (turn,) = spool_of(shop)
+    (turn,) = buffered(shop)
     text = turn.message + turn.context
     assert "4111" not in text
     assert "aGk=" not in text
@@ -198,13 +198,13 @@ def test_the_table_counts_by_intent_and_over_all():
 
 
 def test_answers_of_the_shop_model_hold_its_results(tmp_path_factory, tmp_path, monkeypatch):
-    """Real turns through the real spool: the tool ran and every figure stands in what it returned."""
+    """Real turns through the real sample buffer: the tool ran and every figure stands in what it returned."""
     monkeypatch.setattr("assistant.turn.is_sampled", lambda *_: True)
     shopper = Shopper(smoke_world(tmp_path_factory.mktemp("worlds")), tmp_path)
     for message in ("what's the wattage on this drill?", "has this been on sale in the past thirty days?"):
         shopper.interaction = message[:3]  # a conversation each: what an earlier turn fetched is not in a later sample
         shopper.say(message, page="p900001")
     shopper.close()
-    checked = [check_exactly(turn) for turn in spool_of(shopper)]
+    checked = [check_exactly(turn) for turn in buffered(shopper)]
     assert [one.tool_ran for one in checked] == [True, True]
     assert [one.missing for one in checked] == [(), ()]

@@ -28,7 +28,7 @@ def fitted():
 
 
 def prediction(figures):
-    return Prediction("rung", "2026-11-23T10:00:00+00:00", "m", "0", "a.csv", "1", 400, 9.0, tuple(figures))
+    return Prediction("step", "2026-11-23T10:00:00+00:00", "m", "0", "a.csv", "1", 400, 9.0, tuple(figures))
 
 
 def test_a_rung_the_fit_never_saw_lies_in_its_ranges(fitted):
