@@ -82,12 +82,12 @@ async def run_turn(
         RequestError: refused before anything was sent.
         ModelError: a model failed; whatever was sent so far stands.
     """
-    conversation = services.conversations.get(customer_id, request.interaction_id, services.clock())
-    if conversation.busy:
+    conversation = services.conversations.take(customer_id, request.interaction_id, services.clock())
+    if conversation is None:
         raise RequestError(409, "turn_in_progress", "this interaction's previous turn is still being answered")
-    conversation.busy = True
-    turn = _Turn(services, customer_id, request, trace_id, sink, conversation.fork(), parent_id)
+    turn = _Turn(services, customer_id, request, trace_id, sink, conversation, parent_id)
     error: BaseException | None = None
+    finished: Conversation | None = None
     try:
         try:
             async with asyncio.timeout(services.stack.switches.limits.wall_s):
@@ -96,12 +96,12 @@ async def run_turn(
             raise ModelError(504, "timeout", "the turn took longer than its limit", sink.is_open) from None
         finally:
             await turn.send_usage()
-        services.conversations.put(customer_id, request.interaction_id, turn.conversation)
+        finished = turn.conversation
     except BaseException as failure:
         error = failure
         raise
     finally:
-        conversation.busy = False
+        services.conversations.give_back(customer_id, request.interaction_id, finished)
         if services.spans is not None:
             trace = turn.trace(error)
             services.spans.put(trace, trace.parts)

@@ -193,13 +193,10 @@ def test_pictures_are_bounded_by_bytes_and_the_oldest_conversations_lose_theirs_
     monkeypatch.setattr(history, "PICTURE_CHARS_MAX", 250)
     kept = history.Conversations()
     for number in range(4):
-        conversation = kept.get("c", f"i{number}", 0.0)
+        conversation = kept.take("c", f"i{number}", 0.0)
         picture = {"image": {"format": "png", "source": {"bytes": "x" * 100}}}
         conversation.append({"role": "user", "content": [picture, {"text": "what is this?"}]})
-        conversation.has_image = True
-        kept.put("c", f"i{number}", conversation)
-    left = [kept.get("c", f"i{number}", 0.0).picture_chars for number in range(4)]
-    assert left == [0, 0, 100, 100]
-    oldest = kept.get("c", "i0", 0.0)
-    assert oldest.messages[0]["content"] == [{"text": "[a picture]"}, {"text": "what is this?"}]
-    assert not oldest.has_image
+        kept.give_back("c", f"i{number}", conversation)
+    left = [kept.take("c", f"i{number}", 0.0) for number in range(4)]
+    assert [conversation.picture_chars for conversation in left] == [0, 0, 100, 100]
+    assert left[0].messages[0]["content"] == [{"text": "[a picture]"}, {"text": "what is this?"}]

@@ -1,5 +1,6 @@
 """A turn from message to answer."""
 
+from assistant import history
 from assistant.errors import ModelError
 from assistant.history import CONVERSATIONS_MAX, IDLE_S_MAX, Conversations
 from loadgen.record import CALLS
@@ -171,11 +172,44 @@ def test_only_addresses_a_search_returned_count_as_citations(shop):
     assert answer.one("done")["citations"] == [known]
 
 
-def test_memory_does_not_grow_with_turns():
-    """A hundred thousand conversations leave the newest 20,000; an hour without a word ends one sooner."""
+def keep(conversations, interaction_id, now_s, text="hello", picture=None):
+    """A turn of so many words."""
+    conversation = conversations.take("c1", interaction_id, now_s)
+    blocks = [{"image": {"format": "png", "source": {"bytes": picture}}}] if picture else []
+    conversation.append({"role": "user", "content": [*blocks, {"text": text}]})
+    conversations.give_back("c1", interaction_id, conversation)
+
+
+def test_conversations_are_bounded_in_number_and_idle_time():
+    """The newest 20,000 stay; an hour without a word ends one sooner."""
     conversations = Conversations()
-    for number in range(100_000):
-        conversations.get("c1", f"i{number}", number * 0.001)
+    for number in range(CONVERSATIONS_MAX + 100):
+        keep(conversations, f"i{number}", number * 0.001)
     assert len(conversations) == CONVERSATIONS_MAX
-    conversations.get("c1", "late", 100.0 + IDLE_S_MAX)
+    keep(conversations, "late", 100.0 + IDLE_S_MAX)
     assert len(conversations) == 1
+
+
+def test_conversations_are_bounded_in_bytes(monkeypatch):
+    """Long ones make room too: the oldest go, the newest stays whatever its length."""
+    monkeypatch.setattr(history, "BYTES_MAX", 20_000)
+    conversations = Conversations()
+    for number in range(30):
+        keep(conversations, f"i{number}", 0.0, text="".join(map(chr, range(0x4E00, 0x4E00 + 1_000))))
+    assert 5 <= len(conversations) <= 20
+
+
+def test_a_conversation_is_what_it_was_once_it_is_taken_again():
+    """Messages, tokens, citations and pictures survive between turns."""
+    conversations = Conversations()
+    first = conversations.take("c1", "i1", 0.0)
+    first.append(
+        {"role": "user", "content": [{"image": {"format": "png", "source": {"bytes": "eHh4"}}}, {"text": "é"}]}
+    )
+    first.urls.add("https://a.example/")
+    first.turns, first.intent, first.tainted = 1, "deals", True
+    conversations.give_back("c1", "i1", first)
+    assert conversations.take("c1", "i1", 1.0) == first
+    assert conversations.take("c1", "i1", 2.0) is None
+    conversations.give_back("c1", "i1", None)
+    assert conversations.take("c1", "i1", 3.0) == first
