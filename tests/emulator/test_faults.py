@@ -5,6 +5,7 @@ import json
 import socket
 import time
 from contextlib import closing
+from types import SimpleNamespace
 
 import boto3
 import botocore.config
@@ -12,7 +13,9 @@ import botocore.exceptions
 import pytest
 from botocore.eventstream import ChecksumMismatch
 
+from emulator.calls import Call, Caller
 from emulator.faults import KINDS, CapacityRoom, Fault, FaultPlan, fault_from
+from emulator.http.connection import Request
 from tests.emulator.conftest import WORDS
 
 NOVA = "us.amazon.nova-pro-v1:0"
@@ -262,3 +265,12 @@ def test_a_fault_above_a_rate_leaves_calls_below_it_alone():
     plan.change(t0_s=0.0)
     assert not any(plan.strikes("m", "r", float(second)) for second in range(60))
     assert sum("unavailable" in plan.strikes("m", "r", 100 + number / 10) for number in range(600)) > 300
+
+
+def test_a_request_whose_arrival_is_dated_before_the_faults_is_hit_by_them():
+    """Arrival is known to 4 ms: a call read after faults were set is theirs, whatever its estimated arrival."""
+    plan = FaultPlan([Fault("throttle", length_s=60)], seed=1)
+    plan.change(t0_s=time.monotonic())
+    request = Request("POST", "/", "", {}, b"", plan.t0_s - 0.004)
+    emulator, emulated = SimpleNamespace(faults=plan), SimpleNamespace(model=SimpleNamespace(key="m"))
+    assert set(Call(emulator, emulated, request, Caller("a", "r"), "id").faults) == {"throttle"}
