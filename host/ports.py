@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 
 from host.errors import Exit, PeakdayError
 
+PORT_MAX = 65_535
+
 
 class PortError(PeakdayError):
     """A port that cannot be had."""
@@ -46,16 +48,18 @@ def listen(port: int = 0, host: str = "127.0.0.1", option: str = "--port") -> so
         option: what names the port, for the message.
 
     Raises:
-        PortError: the port is taken, or not ours to take.
+        PortError: the port is taken, or not ours to take; with exit code 2 where it is no port number.
     """
+    if not 0 <= port <= PORT_MAX:
+        raise PortError(f"port {port}: no port number; choose one up to {PORT_MAX} with {option}", Exit.USAGE)
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
         listener.listen(4096)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         listener.close()
-        reason = os.strerror(error.errno or 0).lower() if isinstance(error, OSError) else "no port number"
+        reason = os.strerror(error.errno or 0).lower()
         where = "" if is_loopback(host) else f" of {host}"
         raise PortError(f"port {port}{where}: {reason}; choose another with {option}") from None
     return listener

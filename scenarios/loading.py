@@ -193,7 +193,7 @@ def _text(path: Path, name: str) -> str:
         raise
     except (FileError, ValueError) as error:
         problem = str(error).removeprefix(f"{path}: ")
-        raise ScenarioError(f"{name}: {problem}; see `peakday scenario list` for the library") from None
+        raise ScenarioError(f"{name}: {problem}; give a path, or a name that `peakday scenario list` shows") from None
 
 
 def _parsed(text: str, where: str) -> dict[str, Any]:

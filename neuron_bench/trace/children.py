@@ -120,7 +120,7 @@ def environment(device: str, *, core: int, threads: int, base: Mapping[str, str]
 def start(device: str, *, core: int = 0, threads: int = 1) -> Child:
     """A child waiting for `load`. Ctrl-C is the parent's to handle: children are in a session of their own."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "neuron_bench.child"],
+        [sys.executable, "-P", "-m", "neuron_bench.child"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -241,7 +241,7 @@ def model_ids(scenario: Scenario) -> dict[str, str]:
 def start(service: Service, stack_file: Path, logs: Path) -> processes.Child:
     """Start one process of the stack with its socket; it ends when we are gone."""
     descriptors = [service.listener.fileno()]
-    command = [sys.executable, "-m", service.module, "--stack", str(stack_file), "--fd", str(descriptors[0])]
+    command = [sys.executable, "-P", "-m", service.module, "--stack", str(stack_file), "--fd", str(descriptors[0])]
     if service.metrics is not None:
         descriptors.append(service.metrics.fileno())
         command += ["--metrics-fd", str(descriptors[1])]

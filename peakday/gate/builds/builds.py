@@ -105,7 +105,7 @@ class Build:
         """The scenario as this build reads it; where it cannot, why not."""
         assert self.folder is not None
         command = [sys.executable, "-m", "peakday", "scenario", "show", self.scenario, "--json", *self._sets()]
-        environment = {**os.environ, **self._python_path(self.folder)}
+        environment = {**os.environ, **self._own_code(self.folder)}
         done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)
         if done.returncode:
             return (done.stderr.strip() or "it cannot be read").splitlines()[-1]
@@ -115,16 +115,18 @@ class Build:
     def _sets(self) -> list[str]:
         return [word for text in self.sets for word in ("--set", text)]
 
-    def _python_path(self, folder: Path) -> dict[str, str]:
-        paths = [str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]
-        return {**self.environment, "PYTHONPATH": os.pathsep.join(paths)}
+    def _own_code(self, folder: Path) -> dict[str, str]:
+        """A checkout of peakday runs its own code; in any other, modules named as our packages hide none of ours."""
+        own = [str(folder)] if (folder / "peakday" / "cli.py").is_file() else []
+        paths = [*own, *filter(None, [os.environ.get("PYTHONPATH")])]
+        return {**self.environment, "PYTHONPATH": os.pathsep.join(paths), "PYTHONSAFEPATH": "1"}
 
     @contextlib.contextmanager
     def _local_stack(self, folder: Path) -> Iterator[Running]:
         command = [sys.executable, "-m", "peakday", "up", self.scenario, "--json", "--quiet"]
         command += self._sets()
         command += ["--seed", str(self.seed)] if self.seed is not None else []
-        with _running("local stack", command, folder, self._python_path(folder), stdout=True) as (child, running):
+        with _running("local stack", command, folder, self._own_code(folder), stdout=True) as (child, running):
             ready = child.ready(READY_WITHIN_S)
             endpoints = {name: ready[name] for name in ("assistant", "bedrock", "openai")}
             running.stack = Stack(endpoints, ready["models"], folder / "stack.json", folder, ())

@@ -189,6 +189,14 @@ def test_a_build_says_how_it_reads_the_scenario(tmp_path):
     assert asked_otherwise(load_scenario("smoke"), build.scenario_there()) == ["mix"]
 
 
+def test_modules_of_a_repository_named_as_our_packages_hide_none_of_ours(tmp_path):
+    """Its assistant.py, host.py and the like are not read, whether the folder is where we start or not."""
+    for name in ("assistant", "emulator", "host", "scenarios", "facts", "wire"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('not ours')")
+    build = Build("candidate", "x", folder=tmp_path, scenario="smoke")
+    assert asked_otherwise(load_scenario("smoke"), build.scenario_there()) == []
+
+
 def test_a_build_that_lacks_the_scenario_says_so(tmp_path):
     """A file that was never committed is in no worktree."""
     said = Build("baseline", "x", folder=tmp_path, scenario="mine.yaml").scenario_there()
