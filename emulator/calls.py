@@ -60,7 +60,7 @@ class Call:
         self.request = request
         self.caller = caller
         self.id = call_id
-        # By now, not by `received_s`: that is known to 4 ms, and may lie before faults that were set before it was sent.
+        # By the clock, not `received_s`: that is known to 4 ms, and may lie before faults that were set ahead of it.
         self.faults: dict[str, Fault] = emulator.faults.strikes(emulated.model.key, caller.region, time.monotonic())
         self.first_s = 0.0  # when its first unit was sent
         self.on_first: Callable[[float], None] = lambda now_s: None

@@ -41,3 +41,10 @@ def test_a_taken_port_is_one_line():
         listen(taken.getsockname()[1])
     assert caught.value.exit_code == Exit.ENVIRONMENT
     assert free_port() > 0
+
+
+@pytest.mark.parametrize("port", [99_999, 65_536, -1])
+def test_a_number_that_is_no_port_is_a_usage_error(port):
+    with pytest.raises(PortError, match="no port number; choose one up to 65535 with --port") as caught:
+        listen(port)
+    assert caught.value.exit_code == Exit.USAGE
