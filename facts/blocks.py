@@ -1,6 +1,6 @@
 """What the checked blocks of a file are made of: numbers with limits, durations, shares, and keys that must be known.
 
-Durations are seconds inside; a file may also say `90s`, `5m`, `4h` or `4d`. Shares and ratios are of one.
+Durations are seconds inside; a file may also say `90s`, `5m`, `4h`, `4d` or `18h10m`. Shares and ratios are of one.
 """
 
 from __future__ import annotations
@@ -12,20 +12,25 @@ from datetime import datetime
 from typing import Annotated
 
 from pydantic import AwareDatetime, BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
+UNKNOWN_KEYS = "unknown_keys"
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}([T ]|$)")
-_UNIT_S = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_UNIT_S = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
+_DURATION = re.compile("".join(rf"(?:\s*([0-9]{{1,9}}(?:\.[0-9]{{1,9}})?)\s*{unit})?" for unit in _UNIT_S) + r"\s*")
 LONGEST_S = 366 * 86400.0
 """No event, and no moment of one, lies further off than a year."""
 
 
 def _seconds(value: object) -> object:
-    """`300`, `"300s"`, `"5m"`, `"4h"`, `"4d"` -> seconds."""
+    """`300`, `"300s"`, `"5m"`, `"4h"`, `"4d"`, and from large to small `"18h10m"` -> seconds."""
     if isinstance(value, str):
-        match = re.fullmatch(r"\s*([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*([smhd])\s*", value)
-        if not match:
-            raise ValueError("expected seconds, or a number with s, m, h or d such as 90s or 4h")
-        return float(match[1]) * _UNIT_S[match[2]]
+        match = _DURATION.fullmatch(value)
+        if not match or not any(match.groups()):
+            raise ValueError("expected seconds, or numbers with d, h, m or s such as 90s, 4h or 18h10m")
+        return sum(
+            float(number or 0.0) * unit_s for number, unit_s in zip(match.groups(), _UNIT_S.values(), strict=True)
+        )
     return _number(value)
 
 
@@ -58,11 +63,12 @@ def refuse_unknown_keys(values: Mapping[object, object], known: Iterable[str]) -
     """Refuse a key that a block does not have, naming the nearest one that it has.
 
     Raises:
-        ValueError: the first unknown key.
+        ValueError: the first unknown key; the keys of its context are all of them, for whoever reads on without them.
     """
     names = list(known)
-    for key in values:
-        if key not in names:
-            near = difflib.get_close_matches(str(key), names, n=1)
-            fix = f"did you mean {near[0]}?" if near else f"known: {', '.join(names)}"
-            raise ValueError(f"unknown key {str(key)!r}; {fix}")
+    unknown = [str(key) for key in values if key not in names]
+    if unknown:
+        near = difflib.get_close_matches(unknown[0], names, n=1)
+        fix = f"did you mean {near[0]}?" if near else f"known: {', '.join(names)}"
+        context = {"sentence": f"unknown key {unknown[0]!r}; {fix}", "keys": unknown}
+        raise PydanticCustomError(UNKNOWN_KEYS, "{sentence}", context)

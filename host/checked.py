@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any, TypeVar
 
@@ -65,13 +65,50 @@ def check(
     try:
         return TypeAdapter(kind).validate_python(values)
     except ValidationError as refused:
-        first, *others = _lines(where, refused, values, settings)
+        first, *others = _all_lines(TypeAdapter(kind), where, refused, values, settings)
         raised = error(first + (f" (and {len(others)} more)" if others else ""))
         for line in others:
             raised.add_note(line)
         raise raised from None
     except RecursionError:
         raise error(f"{where}: nested too deeply; a few levels are enough") from None
+
+
+def _all_lines(
+    adapter: TypeAdapter[Any], where: str, refused: ValidationError, values: object, settings: Sequence[str]
+) -> list[str]:
+    """Every line: also of what shows only once unknown keys are gone, since they end the check of their mapping."""
+    lines = _lines(where, refused, values, settings)
+    known = _without(values, frozenset(_unknown(refused, values)))
+    if known != values:
+        try:
+            adapter.validate_python(known)
+        except ValidationError as others:
+            lines += [line for line in _all_lines(adapter, where, others, known, settings) if line not in lines]
+    return lines
+
+
+def _unknown(refused: ValidationError, values: object) -> Iterator[tuple[str, ...]]:
+    """Where the keys stand that were refused as unknown, by pydantic or by a check that lists them as `keys`."""
+    for problem in refused.errors(include_url=False, include_context=True):
+        place = tuple(_place(problem["loc"], values)[0])
+        if problem["type"] == "extra_forbidden":
+            yield place
+        else:
+            yield from ((*place, key) for key in problem.get("ctx", {}).get("keys", ()))
+
+
+def _without(values: object, paths: frozenset[tuple[str, ...]], here: tuple[str, ...] = ()) -> object:
+    """The same nested values without what stands at these paths."""
+    if isinstance(values, dict):
+        return {
+            key: _without(value, paths, (*here, str(key)))
+            for key, value in values.items()
+            if (*here, str(key)) not in paths
+        }
+    if isinstance(values, list):
+        return [_without(value, paths, (*here, str(place))) for place, value in enumerate(values)]
+    return values
 
 
 def _lines(where: str, error: ValidationError, values: Any, settings: Sequence[str] = ()) -> list[str]:

@@ -279,8 +279,7 @@ def _shown_mapping(mapping: dict[str, Any]) -> dict[str, Any]:
         shown["url"] = {region: shown_url(url) for region, url in urls.items()} if regional else shown_url(urls)
     if "headers" in mapping:
         shown["headers"] = shown_headers(mapping["headers"])
-    if "body" in mapping:
-        shown["body"] = shown_body(mapping["body"])
+    shown |= {key: shown_body(mapping[key]) for key in ("body", "open") if key in mapping}
     if isinstance(mapping.get("token"), dict):
         shown["token"] = mapping["token"] | {"command": [HIDDEN]}
     return shown

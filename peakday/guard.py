@@ -59,6 +59,10 @@ class Target(Named):
             raise TypeError("a target is made by guard.admit alone")
 
 
+PAGES = ("http", "https")
+SOCKETS = (*PAGES, "ws", "wss")
+
+
 def parse_targets(
     texts: Sequence[str], values: Mapping[str, str] | None = None, option: str = "--target"
 ) -> list[Named]:
@@ -81,7 +85,7 @@ def _parse(text: str, values: Mapping[str, str] | None, option: str) -> list[Nam
         named = named_target(rest)
         specs = target_specs(Path(rest), values) if named is None else target_specs(named[0], named[1])
         return [
-            Named("http", checked_url(spec.url, option), {"region": spec.region, "mapping": spec.mapping})
+            Named("http", checked_url(spec.url, option, SOCKETS), {"region": spec.region, "mapping": spec.mapping})
             for spec in specs
         ]
     if kind == "module":
@@ -95,8 +99,8 @@ def _parse(text: str, values: Mapping[str, str] | None, option: str) -> list[Nam
     return [Named(kind, checked_url(rest, option))]
 
 
-def checked_url(url: str, option: str = "--target") -> str:
-    """A URL that names a scheme and a host and holds no credentials."""
+def checked_url(url: str, option: str = "--target", schemes: Sequence[str] = PAGES) -> str:
+    """A URL that names one of these schemes and a host, and holds no credentials."""
     parts = urlsplit(url)
     try:
         port = parts.port
@@ -104,7 +108,7 @@ def checked_url(url: str, option: str = "--target") -> str:
         port = -1
     if parts.username or parts.password:
         raise CommandError(f"{option}: credentials do not belong into a URL; use a header with ${{ENV}} in a mapping")
-    if parts.scheme not in ("http", "https") or not parts.hostname or port == -1:
+    if parts.scheme not in schemes or not parts.hostname or port == -1:
         raise CommandError(f"{option} {shown_url(url)!r}: expected a URL such as http://127.0.0.1:8080")
     return url.rstrip("/")
 
@@ -153,7 +157,7 @@ def admitted(targets: Iterable[Target]) -> dict[str, tuple[str, ...]]:
 def check_answers(target: Target, option: str = "--target") -> None:
     """A target that takes no connection is an environment error, said before a run begins."""
     parts = urlsplit(target.url)
-    port = parts.port or (443 if parts.scheme == "https" else 80)
+    port = parts.port or (443 if parts.scheme in ("https", "wss") else 80)
     try:
         connect(target.addresses, port, ANSWER_WITHIN_S).close()
     except OSError as error:
@@ -264,5 +268,5 @@ def _resolved(host: str) -> tuple[str, ...]:
 def origin(url: str) -> str:
     """Scheme, host and port."""
     parts = urlsplit(url)
-    port = parts.port or (443 if parts.scheme == "https" else 80)
+    port = parts.port or (443 if parts.scheme in ("https", "wss") else 80)
     return f"{parts.scheme}://{(parts.hostname or '').rstrip('.')}:{port}"

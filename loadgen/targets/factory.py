@@ -10,8 +10,10 @@ from loadgen.targets.assistant import AssistantTarget
 from loadgen.targets.base import Shared, Target
 from loadgen.targets.bedrock import BedrockTarget
 from loadgen.targets.http import HttpTarget
+from loadgen.targets.mapping import is_socket
 from loadgen.targets.module import ModuleTarget
 from loadgen.targets.openai import OpenAiTarget
+from loadgen.targets.web_socket import SocketTarget
 from loadgen.transport.connection import Endpoint, endpoint
 
 _KINDS: dict[str, Callable[[TargetSpec, Endpoint, Shared], Target]] = {
@@ -33,4 +35,5 @@ def make_target(spec: TargetSpec, shared: Shared) -> Target:
         where = endpoint(spec.url, shared.job.admitted)
     except OSError as error:
         raise LoadError(f"target {spec.kind}={shown_url(spec.url)}: {error.strerror}") from None
-    return _KINDS[spec.kind](spec, where, shared)
+    kind = SocketTarget if is_socket(spec.url) else _KINDS[spec.kind]
+    return kind(spec, where, shared)

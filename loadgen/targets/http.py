@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import orjson
 
@@ -40,6 +40,8 @@ class HttpTarget:
         self._headers = expand_headers(spec.mapping.get("headers", {}))
         self._customers = read_customers(spec.mapping["customers"]) if "customers" in spec.mapping else []
         self._sends_history = "{messages" in str(spec.mapping.get("body"))
+        parts = urlsplit(spec.url)
+        self._path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         self.token: str | None = None
         self._token_at_s = 0.0
         sigv4 = spec.mapping.get("sigv4")
@@ -74,14 +76,20 @@ class HttpTarget:
         """The present turn as a request."""
         assert self._shared is not None
         trace_id, span_id = new_trace(self._shared.random)
+        fields, keep = self.turn_fields(state)
+        request = self.request(fields, trace_headers(trace_id, span_id))
+        answer = SignalAnswer(self._shared.gaps_ns, MappedReader(self._mapping), self.spec, keep)
+        answer.meta["trace_id"] = trace_id
+        return request, answer
+
+    def turn_fields(self, state: SessionState) -> tuple[dict[str, Any], bool]:
+        """The fields of the present turn, its question now in the history; and whether its answer's text is kept."""
+        assert self._shared is not None
         keep = self._shared.job.keep_text
         if self._sends_history:
             state.history.append(("user", self._shared.messages[state.turn.message_id]["text"]))
             keep = keep or state.more_turns
-        request = self.request(self.fields(state), trace_headers(trace_id, span_id))
-        answer = SignalAnswer(self._shared.gaps_ns, MappedReader(self._mapping), self.spec, keep)
-        answer.meta["trace_id"] = trace_id
-        return request, answer
+        return self.fields(state), keep
 
     def fields(self, state: SessionState) -> dict[str, Any]:
         """Everything a template may name."""
@@ -112,16 +120,24 @@ class HttpTarget:
         """One request, its templates filled, signed where the mapping asks for it."""
         method = self._mapping.get("method", "POST")
         body = orjson.dumps(fill(self._mapping["body"], fields))
-        headers = {"Content-Type": "application/json", **more}
-        headers |= {name: _header(fill(value, fields)) for name, value in self._headers.items()}
-        parts = urlsplit(self.spec.url)
-        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        headers = {"Content-Type": "application/json", **more, **self.headers(fields)}
+        path = self._path if self._signer is not None else self.path(fields)
         if self._signer is not None:
             headers = self._signer.sign(method, self.spec.url, headers, body, datetime.now(UTC))
         else:
             headers = {"Host": self.where.host_header, **headers}
         lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
         return "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode() + body
+
+    def headers(self, fields: Mapping[str, object]) -> dict[str, str]:
+        """The mapping's own headers, filled."""
+        return {name: _header(fill(value, fields)) for name, value in self._headers.items()}
+
+    def path(self, fields: Mapping[str, object]) -> str:
+        """Path and query, with fields of the turn where the URL names some."""
+        if "{" not in self._path:
+            return self._path
+        return str(fill(self._path, {name: quote(str(value or ""), safe="") for name, value in fields.items()}))
 
     def learn(self, state: SessionState, answer: Answer) -> None:
         """Keep the conversation's id for the next turn, and the reply where a request holds the history."""

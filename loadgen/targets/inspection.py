@@ -17,11 +17,13 @@ from loadgen.job import LoadError, TargetSpec
 from loadgen.targets.base import new_trace, trace_headers
 from loadgen.targets.explaining import ExplainingReader
 from loadgen.targets.http import HttpTarget, history_fields
-from loadgen.targets.mapping import read_customers
+from loadgen.targets.mapping import is_socket, read_customers
 from loadgen.targets.signals import Signal
+from loadgen.targets.web_socket import SocketTarget
 from loadgen.transport.answer import BadAnswer
 from loadgen.transport.connection import Endpoint, endpoint
 from wire.eventstream import EventStreamError
+from wire.web_socket import SWITCHED, SocketReader
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,9 @@ def ask_mapped(
         connection = connect(where, within_s)
     except OSError as error:
         raise LoadError(f"target http={shown_url(spec.url)}: does not answer ({error})") from None
+    if is_socket(spec.url):
+        yield from ask_socket(spec, where, connection, message, fields)
+        return
     asked = request(spec, where, message, fields)
     with connection, contextlib.ExitStack() as stack:
         started_s = time.monotonic()
@@ -73,6 +78,55 @@ def ask_mapped(
         except (BadAnswer, EventStreamError, ValueError) as error:
             where_to = shown_url(spec.url)
             raise LoadError(f"target http={where_to}: the mapping's format does not fit the answer ({error})") from None
+
+
+def ask_socket(
+    spec: TargetSpec, where: Endpoint, connection: socket.socket, message: str, fields: Mapping[str, Any] | None
+) -> Iterator[Piece]:
+    """The same over a WebSocket: the first piece is its handshake and every message that is sent.
+
+    Raises:
+        LoadError: a handshake that was refused, or an answer the mapping cannot read.
+    """
+    target = SocketTarget(spec, where)
+    turn = target.messages(
+        first_fields(spec, target, message) | dict(fields or {}), trace_headers(*new_trace(Random()))
+    )
+    reader, explaining = SocketReader(), ExplainingReader(spec.mapping or {})
+    with connection:
+        started_s = time.monotonic()
+        asked = reader.open(turn.opening, (*turn.first, *turn.messages))
+        connection.sendall(asked)
+        yield Piece(0.0, asked + "\n".join((*turn.first, *turn.messages)).encode(), [])
+        try:
+            kinds: set[str] = set()
+            while not reader.complete and "end" not in kinds and (data := connection.recv(65_536)):
+                reader.feed(data)
+                connection.sendall(bytes(reader.outgoing))
+                reader.outgoing.clear()
+                if reader.status != SWITCHED:
+                    continue
+                messages, reader.body[:] = [*reader.body], []
+                for each in messages:
+                    signals = explaining.feed(each)
+                    kinds |= {signal.kind for signal in signals}
+                    yield Piece(time.monotonic() - started_s, each, signals, explaining.reasons(signals))
+            if reader.status != SWITCHED:
+                text = b"".join(reader.body)[:300].decode("utf-8", "replace")
+                raise LoadError(f"target http={shown_url(spec.url)}: status {reader.status}, no WebSocket: {text}")
+            rest = explaining.close()
+            yield Piece(time.monotonic() - started_s, b"", rest, [_closed(reader)] if reader.complete else [])
+            if not kinds and not {signal.kind for signal in rest} - {"end"}:
+                raise BadAnswer("nothing in it was recognised")
+        except OSError as error:
+            raise LoadError(f"target http={shown_url(spec.url)}: the answer broke off ({error!r})") from None
+        except ValueError as error:
+            where_to = shown_url(spec.url)
+            raise LoadError(f"target http={where_to}: the mapping's format does not fit the answer ({error})") from None
+
+
+def _closed(reader: SocketReader) -> str:
+    return f"the socket was closed: {reader.closed} {reader.reason}".strip()
 
 
 def _pieces(answer: http.client.HTTPResponse, reader: ExplainingReader, started_s: float) -> Iterator[Piece]:
@@ -100,6 +154,12 @@ def connect(where: Endpoint, within_s: float) -> socket.socket:
 def request(spec: TargetSpec, where: Endpoint, message: str, more: Mapping[str, Any] | None = None) -> bytes:
     """The request of one question by the first customer of the mapping's file; `more` fields replace a first turn's."""
     target = HttpTarget(spec, where)
+    fields = first_fields(spec, target, message) | dict(more or {})
+    return target.request(fields, trace_headers(*new_trace(Random())))
+
+
+def first_fields(spec: TargetSpec, target: HttpTarget, message: str) -> dict[str, Any]:
+    """The fields of a first turn, by the first customer of the mapping's file, with a fresh token."""
     target.refresh()
     fields = {
         "message": message, "locale": "en_US", "region": spec.region, "session_id": "ask", "interaction_id": "ask-0",
@@ -109,5 +169,4 @@ def request(spec: TargetSpec, where: Endpoint, message: str, more: Mapping[str, 
     mapping = spec.mapping or {}
     if "customers" in mapping:
         fields |= {f"customer.{name}": value for name, value in read_customers(mapping["customers"])[0].items()}
-    fields |= more or {}
-    return target.request(fields, trace_headers(*new_trace(Random())))
+    return fields

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,13 @@ FRAMING = "aws-eventstream"
 KEYS = {
     "schema", "url", "method", "headers", "customers", "token", "body", "format", "event_name", "text", "end", "error",
     "usage", "conversation_id", "sigv4", "statuses", "tools", "resend",
-    "framing",
+    "framing", "open",
 }  # fmt: skip
 PARTS = ("text", "end", "error", "usage", "conversation_id", "tools")
+SOCKET_FORMATS = ("json", "text", "responses")
+"""What the messages of a WebSocket may be."""
+SOCKET_MAPPINGS = ("websocket", "realtime")
+"""Named mappings that speak over a WebSocket."""
 USAGE_KEYS = {
     "event", "input_tokens", "input_includes_cached", "cache_read_tokens", "cache_write_tokens_5m",
     "cache_write_tokens_1h", "output_tokens", "cost_usd", "model", "calls",
@@ -68,41 +72,70 @@ def load_mapping(path: Path, values: Mapping[str, str] | None = None) -> dict[st
     raw = with_values(read_yaml(path, error=LoadError), values or {})
     if raw.get("schema") != SCHEMA:
         raise LoadError(f"{path}: schema is not {SCHEMA}")
-    unknown = sorted(set(raw) - KEYS)
-    if unknown:
-        raise LoadError(f"{path}: unknown key {unknown[0]!r}; known: {', '.join(sorted(KEYS))}")
-    if raw.get("format") not in FORMATS:
-        raise LoadError(f"{path}: format is {raw.get('format')!r}, expected one of {', '.join(FORMATS)}")
-    if not isinstance(raw.get("headers", {}), dict):
-        raise LoadError(f"{path}: headers: expected a mapping of names to values")
-    if not isinstance(raw.get("customers", ""), str):
-        raise LoadError(f"{path}: customers: expected the path of a CSV file")
-    mapping = {**(RESPONSES if raw["format"] == "responses" else {}), **raw}
-    for key in ("url", "body", *(() if raw["format"] == "text" else ("text",))):
-        if key not in mapping:
-            raise LoadError(f"{path}: {key}: missing")
-    if mapping.get("framing") not in (None, FRAMING):
-        raise LoadError(f"{path}: framing is {mapping['framing']!r}, expected {FRAMING}, or none")
-    if not isinstance(mapping.get("resend", True), bool):
-        raise LoadError(f"{path}: resend: expected true or false")
-    _check_parts(mapping, path)
-    if "customers" in mapping:
-        mapping["customers"] = str((path.parent / mapping["customers"]).resolve())
-        read_customers(mapping["customers"])
-    _refuse_unknown_fields(mapping, path)
+    mapping = {**(RESPONSES if raw.get("format") == "responses" else {}), **raw}
+    problems = [f"{path}: {problem}" for problem in (*_problems(raw), *_missing(mapping), *_wrong_parts(mapping))]
+    if not problems:
+        problems += [f"{path}: {problem}" for problem in _with_customers(mapping, path)]
+    if problems:
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        refused = LoadError(problems[0] + more)
+        for problem in problems[1:]:
+            refused.add_note(problem)
+        raise refused
     refuse_secrets(mapping.get("headers", {}), f"{path}: headers")
     expand_headers(mapping.get("headers", {}), path)
     return mapping
 
 
-def _refuse_unknown_fields(mapping: Mapping[str, Any], path: Path) -> None:
-    """A placeholder that nothing fills would be sent as it stands, to a target that does not know it."""
-    columns = read_customers(mapping["customers"])[0] if "customers" in mapping else {"id": ""}
+def is_socket(url: object) -> bool:
+    """Whether a mapping's URL, or those of its regions, are a WebSocket's."""
+    urls = list(url.values()) if isinstance(url, dict) else [url]
+    return any(str(one).startswith(("ws://", "wss://")) for one in urls)
+
+
+def _problems(raw: Mapping[str, object]) -> Iterator[str]:
+    """What is wrong with the values of a mapping file."""
+    known = ", ".join(sorted(KEYS))
+    yield from (f"unknown key {key!r}; known: {known}" for key in sorted(set(raw) - KEYS))
+    socket = is_socket(raw.get("url"))
+    formats = SOCKET_FORMATS if socket else FORMATS
+    if raw.get("format") not in formats:
+        yield f"format is {raw.get('format')!r}, expected one of {', '.join(formats)}"
+    if not isinstance(raw.get("headers", {}), dict):
+        yield "headers: expected a mapping of names to values"
+    if not isinstance(raw.get("customers", ""), str):
+        yield "customers: expected the path of a CSV file"
+    if raw.get("framing") not in (None, FRAMING):
+        yield f"framing is {raw['framing']!r}, expected {FRAMING}, or none"
+    if not isinstance(raw.get("resend", True), bool):
+        yield "resend: expected true or false"
+    if not isinstance(raw.get("open", []), list):
+        yield "open: expected a list of the messages that a new WebSocket begins with"
+    for key in ("method", "framing", "statuses", "sigv4", "resend") if socket else ("open",):
+        if key in raw:
+            yield f"{key}: has no meaning for a {'WebSocket' if socket else 'URL that is no WebSocket'}; remove it"
+
+
+def _missing(mapping: Mapping[str, object]) -> Iterator[str]:
+    for key in ("url", "body", *(() if mapping.get("format") == "text" else ("text",))):
+        if key not in mapping:
+            yield f"{key}: missing"
+    whole = mapping.get("format") == "text" or (mapping.get("format") == "json" and not is_socket(mapping.get("url")))
+    if not whole and "end" not in mapping:
+        yield "end: missing; without it a cut stream looks like a whole answer"
+
+
+def _with_customers(mapping: dict[str, Any], path: Path) -> Iterator[str]:
+    """The customers file by its whole path; and placeholders that nothing fills, which would be sent as they stand."""
+    columns: Iterable[str] = ("id",)
+    if "customers" in mapping:
+        mapping["customers"] = str((path.parent / mapping["customers"]).resolve())
+        columns = read_customers(mapping["customers"])[0]
     known = {*FIELDS, *(f"customer.{name}" for name in columns)}
-    for key in ("headers", "body"):
+    for key in ("url", "headers", "open", "body"):
         for name in sorted(set(_FIELD.findall(str(mapping.get(key, {}))))):
             if name not in known:
-                raise LoadError(f"{path}: {key}: {{{name}}} is no field of a turn; known: {', '.join(sorted(known))}")
+                yield f"{key}: {{{name}}} is no field of a turn; known: {', '.join(sorted(known))}"
 
 
 def refuse_secrets(headers: Mapping[str, str], where: str) -> None:
@@ -119,18 +152,16 @@ def refuse_secrets(headers: Mapping[str, str], where: str) -> None:
             )
 
 
-def _check_parts(mapping: Mapping[str, Any], path: Path) -> None:
+def _wrong_parts(mapping: Mapping[str, object]) -> Iterator[str]:
     for name in PARTS:
         known = USAGE_KEYS if name == "usage" else END_KEYS if name == "end" else RULE_KEYS
         part = mapping.get(name)
         for rule in [] if part is None else part if isinstance(part, list) else [part]:
             if not isinstance(rule, dict) or set(rule) - known:
-                raise LoadError(f"{path}: {name}: expected a mapping with keys among {', '.join(sorted(known))}")
+                yield f"{name}: expected a mapping with keys among {', '.join(sorted(known))}"
     statuses = mapping.get("statuses", [])
     if not isinstance(statuses, list) or not all(type(status) is int and 200 <= status < 600 for status in statuses):
-        raise LoadError(f"{path}: statuses: expected a list of HTTP statuses that carry an answer, such as [200, 201]")
-    if mapping["format"] not in ("json", "text") and "end" not in mapping:
-        raise LoadError(f"{path}: end: missing; without it a cut stream looks like a whole answer")
+        yield "statuses: expected a list of HTTP statuses that carry an answer, such as [200, 201]"
 
 
 def with_values(part: Any, values: Mapping[str, str]) -> Any:
@@ -161,7 +192,7 @@ def named_target(text: str) -> tuple[Path, dict[str, str]] | None:
         LoadError: a URL behind a name that is none of ours.
     """
     name, colon, url = text.partition(":")
-    if not colon or not url.startswith(("http://", "https://")):
+    if not colon or not url.startswith(("http://", "https://", "ws://", "wss://")):
         return None
     if name not in named_mappings():
         known = ", ".join(named_mappings())

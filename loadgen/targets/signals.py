@@ -12,7 +12,7 @@ import orjson
 
 from host.redaction import shown_url
 from loadgen.job import TargetSpec
-from loadgen.targets.mapping import FRAMING, PARTS, at
+from loadgen.targets.mapping import FRAMING, PARTS, at, is_socket
 from loadgen.targets.usage import count, figure
 from loadgen.transport.answer import Answer, BadAnswer
 from wire.eventstream import EventStreamDecoder
@@ -50,7 +50,11 @@ class MappedReader:
         self._format = mapping["format"]
         self._event_name: str | None = mapping.get("event_name")
         self._rules = {kind: rules_of(mapping, kind) for kind in PARTS}
-        self._ends_by_close = self._format in ("json", "text") or any("close" in rule for rule in self._rules["end"])
+        self._messages = is_socket(mapping.get("url"))
+        self._one_body = self._format == "json" and not self._messages
+        whole = self._one_body or (self._format == "text" and not (self._messages and self._rules["end"]))
+        self._ends_by_close = whole or any("close" in rule for rule in self._rules["end"])
+        self._data_ends = [rule for rule in self._rules["end"] if "data" in rule]
         self._named = {name for rules in self._rules.values() for rule in rules for name in _events(rule) or ("",)}
         self._sse = SseParser(bare=True)
         self._text = codecs.getincrementaldecoder("utf-8")("replace")
@@ -67,6 +71,8 @@ class MappedReader:
         return signals
 
     def _feed(self, data: bytes) -> list[Signal]:
+        if self._messages:
+            return [signal for event in self._sse.feed(data) for signal in self._of_message(event.data)]
         if self._format == "text":
             text = self._text.decode(data)
             return [Signal("text", text)] if text else []
@@ -83,7 +89,7 @@ class MappedReader:
     def close(self) -> list[Signal]:
         """The last event may lack its line end; one JSON body is read here."""
         signals: list[Signal] = []
-        if self._format in ("sse", "responses"):
+        if self._messages or self._format in ("sse", "responses"):
             with contextlib.suppress(orjson.JSONDecodeError):  # an event that was cut has not come
                 signals += self._feed(b"\n\n")
         rest = bytes(self._tail).strip()
@@ -92,11 +98,17 @@ class MappedReader:
             signals += self.recognise("", rest)
         return [*signals, Signal("end")] if self._ends_by_close else signals
 
+    def _of_message(self, data: bytes) -> list[Signal]:
+        """What a message of a WebSocket means: JSON as any event, or a piece of the text unless it ends it."""
+        if self._format != "text" or any(_written(rule["data"]) == data.strip() for rule in self._data_ends):
+            return self.recognise("", data)
+        return [Signal("text", data.decode("utf-8", "replace"))] if data else []
+
     def recognise(self, name: str, data: bytes) -> list[Signal]:
         """What one event means. One that no rule is about, or that holds no JSON, only keeps the connection alive."""
         stripped = data.strip()
         ends = self._rules["end"]
-        if any("data" in rule and _written(rule["data"]) == stripped and about(rule, name) for rule in ends):
+        if any(_written(rule["data"]) == stripped and about(rule, name) for rule in self._data_ends):
             return [Signal("end")]
         if self._event_name is None and "" not in self._named and name not in self._named:
             return []
@@ -131,12 +143,12 @@ class MappedReader:
 
     def _value(self, data: bytes) -> Any:
         """The JSON of an event, or `NO_JSON` for what cannot be meant as such: a comment, a word, nothing."""
-        if self._format != "json" and data[:1] not in JSON_STARTS:
+        if not self._one_body and data[:1] not in JSON_STARTS:
             return NO_JSON
         try:
             return orjson.loads(data)
         except orjson.JSONDecodeError:
-            if self._format != "json" and data[:1] != b"{":
+            if not self._one_body and data[:1] != b"{":
                 return NO_JSON
             return orjson.loads(data.decode("utf-8", "replace"))
 

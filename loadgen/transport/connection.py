@@ -20,13 +20,14 @@ from loadgen.transport.answer import UNREADABLE, Answer, BadAnswer
 from loadgen.transport.tls import TlsLayer, default_context
 from wire import http_response
 from wire.eventstream import EventStreamError
+from wire.web_socket import SocketError, SocketReader
 
 _READ = 1
 _WRITE = 2
 _READ_BYTES = 32_768
 STALE_WITHIN_NS = 100_000_000
 """A kept-alive connection that ends this soon after a request was closed while idle: the request is sent again."""
-MALFORMED = (*UNREADABLE, EventStreamError, *http_response.MALFORMED)
+MALFORMED = (*UNREADABLE, EventStreamError, SocketError, *http_response.MALFORMED)
 _IN_PROGRESS = (errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EAGAIN)
 ANSWER_BYTES_MAX = 64 * 1024 * 1024
 """A body that is longer is no answer: what it would take of memory and time belongs to the other turns."""
@@ -64,8 +65,9 @@ def endpoint(
     addresses = (admitted or {}).get(parts.hostname or "") or own_addresses(parts.hostname)
     if not addresses:
         raise OSError(errno.EACCES, "not loopback and not admitted")
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    context = tls_context() if parts.scheme == "https" else None
+    secure = parts.scheme in ("https", "wss")
+    port = parts.port or (443 if secure else 80)
+    context = tls_context() if secure else None
     return Endpoint(tuple(addresses), port, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), context)
 
 
@@ -89,6 +91,8 @@ class Connection:
         "_loop", "_on_fault", "_on_stale", "_reader", "_received", "_recv", "_request", "_response", "_reused", "_send",
         "_sock", "_socket_type", "_take", "_tls", "_tried", "_unsent", "_writer", "answer", "open", "where",
     )  # fmt: skip
+    reusable = True
+    """Whether another conversation may go over it."""
 
     def __init__(
         self,
@@ -106,7 +110,7 @@ class Connection:
         self._reused = False
         self._request = b""
         self._unsent: bytes | memoryview = b""
-        self._response = http_response.ResponseReader()
+        self._response: http_response.ResponseReader | SocketReader = http_response.ResponseReader()
         self._take: Callable[[int, bytes], None] | None = None
         self._received = 0
         self._loop = loop
@@ -192,6 +196,12 @@ class Connection:
         self._unsent = b""
         if self._writer.active:
             self._writer.stop()
+
+    def push(self, data: bytes) -> None:
+        """Send something beside a request, after what still waits to be sent."""
+        self._unsent = bytes(self._unsent) + (data if self._tls is None else self._tls.encrypt(data))
+        if not self._writer.active:
+            self._flush()
 
     def _on_writable(self) -> None:
         self._guard(self._flush)
@@ -318,6 +328,10 @@ class Connection:
         if not answer.end_ns:
             answer.fail(now, status, code, text)
             answer.on_end(answer)
+
+    def leave(self) -> None:
+        """Close in good manners, where the protocol has some."""
+        self.close()
 
     def forget(self) -> None:
         """Close, and leave the present answer to the caller."""

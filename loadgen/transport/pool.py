@@ -14,16 +14,22 @@ class Pool:
     Args:
         connect: makes a connection, given what to do with a request that its server never read; None: its turn fails.
         resends: whether a request may be sent twice.
+        ahead: whether connections are made before they are needed.
     """
 
-    def __init__(self, connect: Callable[[Stale | None], Connection], *, resends: bool = True) -> None:
+    def __init__(
+        self, connect: Callable[[Stale | None], Connection], *, resends: bool = True, ahead: bool = True
+    ) -> None:
         self._connect = connect
+        self._ahead = ahead
         self._stale = self._resend if resends else None
         self._idle: list[Connection] = []
         self.resent = 0
 
     def warm(self, count: int) -> None:
         """Make connections ahead until `count` are idle."""
+        if not self._ahead:
+            return
         self._idle = [connection for connection in self._idle if connection.open]
         while len(self._idle) < count:
             self._idle.append(self._connect(self._stale))
@@ -37,8 +43,10 @@ class Pool:
         return self._connect(self._stale)
 
     def give(self, connection: Connection) -> None:
-        """Take a connection back once its answer has ended; a closed one is forgotten."""
-        if connection.open and connection.answer is None:
+        """Take a connection back once its answer has ended; one that is closed or of no more use is forgotten."""
+        if not connection.reusable:
+            connection.leave()
+        elif connection.open and connection.answer is None:
             self._idle.append(connection)
 
     def _resend(self, request: bytes, answer: Answer) -> None:

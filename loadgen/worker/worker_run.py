@@ -20,11 +20,13 @@ from loadgen.job import LoadJob
 from loadgen.schedule.sessions import make_schedule
 from loadgen.targets.base import Fetch, Shared, Target
 from loadgen.targets.factory import make_target
+from loadgen.targets.web_socket import SocketTarget
 from loadgen.transport.answer import Answer
 from loadgen.transport.connection import Connection, Endpoint, now_ns
 from loadgen.transport.pool import Pool
 from loadgen.transport.request import fetch
 from loadgen.transport.timer import Timer
+from loadgen.transport.web_socket import SocketConnection
 from loadgen.worker.abort_rules import Budget
 from loadgen.worker.driver import Driver
 from loadgen.worker.health import HEARTBEAT_S, Health
@@ -73,7 +75,7 @@ class WorkerRun:
         targets = {spec.region: make_target(spec, shared) for spec in job.targets}
         self._targets = list(targets.values())
         targets.setdefault(None, self._targets[0])
-        self._pools = {id(target): self._pool(target.where, _resends(target)) for target in targets.values()}
+        self._pools = {id(target): self._pool(target.where, target) for target in targets.values()}
         self._timer = Timer(get_hub().loop, self._wake)
         limits = job.scenario["load"]
         self.budget = _budget(job, workers, request_budget)
@@ -98,9 +100,14 @@ class WorkerRun:
         self._heart: Any = None
         self._refreshers: list[Any] = []
 
-    def _pool(self, where: Endpoint, resends: bool = True) -> Pool:
+    def _pool(self, where: Endpoint, target: Target | None = None) -> Pool:
         loop, socket_type = get_hub().loop, monkey.get_original("socket", "socket")
-        return Pool(lambda stale: Connection(loop, where, socket_type, self.recorder.fault, stale), resends=resends)
+        kind = SocketConnection if isinstance(target, SocketTarget) else Connection
+        return Pool(
+            lambda stale: kind(loop, where, socket_type, self.recorder.fault, stale),
+            resends=target is None or _resends(target),
+            ahead=kind.reusable,
+        )
 
     def _wake(self) -> None:
         self.driver.wake()

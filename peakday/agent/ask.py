@@ -165,7 +165,10 @@ _PARTS = {
 }
 
 
-_OPEN_HEADERS = ("host", "content-type", "content-length", "accept", "traceparent", "tracestate", "user-agent")
+_OPEN_HEADERS = (
+    "host", "content-type", "content-length", "accept", "accept-encoding", "traceparent", "tracestate", "user-agent",
+    "upgrade", "connection", "sec-websocket-key", "sec-websocket-version",
+)  # fmt: skip
 """Headers whose values we write ourselves; every other may hold a secret."""
 
 

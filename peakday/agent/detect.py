@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from host.redaction import shown_url
 from host.yaml_text import dump_yaml, read_yaml
 from loadgen.job import LoadError, TargetSpec
 from loadgen.targets.inspection import ask_mapped
-from loadgen.targets.mapping import named_mappings, named_target, with_values
+from loadgen.targets.mapping import SOCKET_MAPPINGS, is_socket, named_mappings, named_target, with_values
 from loadgen.targets.openai_options import OpenAiOptions
 from loadgen.targets.signals import Signal
 from peakday.agent.ask import admit_one, mapped_openai, verdict
@@ -29,7 +29,7 @@ from wire.text import Untrusted
 QUESTION = "In one short sentence: what can you help with?"
 WITHIN_S = 20.0
 """Of one protocol; a server that speaks another mostly answers 404 at once."""
-_BEFORE_URL = re.compile(r"[:=]https?://")
+_BEFORE_URL = re.compile(r"[:=](?:http|ws)s?://")
 _ENV = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -56,12 +56,10 @@ def detect(
     Raises:
         CommandError: the address is refused, or costs money and `--live` is missing.
     """
-    place = admit_one(f"http=text:{url}", consent, console)
-    tried = [
-        *_assistant(url, place),
-        *_openai(url, place, model, api_key_env),
-        *_mapped(url, place, model, api_key_env),
-    ]
+    socket = is_socket(url)
+    place = admit_one(f"http={'websocket' if socket else 'text'}:{url}", consent, console)
+    tried = [] if socket else [*_assistant(url, place), *_openai(url, place, model, api_key_env)]
+    tried += _mapped(url, place, model, api_key_env, SOCKET_MAPPINGS if socket else ())
     best = max(tried, key=lambda one: one.score)
     lines = [f"{_BEFORE_URL.split(one.target.removeprefix('http='))[0]:<12} {one.found}" for one in tried]
     if not best.score:
@@ -98,8 +96,10 @@ def _openai(url: str, place: Target, model: str | None, api_key_env: str | None)
     )
 
 
-def _mapped(url: str, place: Target, model: str | None, api_key_env: str | None) -> Iterator[Tried]:
-    for name in named_mappings():
+def _mapped(
+    url: str, place: Target, model: str | None, api_key_env: str | None, sockets: Sequence[str]
+) -> Iterator[Tried]:
+    for name in sockets or [name for name in named_mappings() if name not in SOCKET_MAPPINGS]:
         target = f"http={name}:{url}"
         file = named_target(f"{name}:{url}")
         assert file is not None

@@ -38,6 +38,12 @@ class Series:
     low_per_s: float
     high_per_s: float
 
+    @property
+    def length_s(self) -> float:
+        """How long each run offers turns."""
+        assert self.options.for_s is not None
+        return self.options.for_s
+
     def job(self, rate_per_s: float, number: int, driven: Driven) -> LoadJob:
         """The run at this rate, with a folder and a seed of its own."""
         folder = new_folder("runs", f"{self.resolved.scenario.name}-{rate_per_s:.3g}-per-s", datetime.now(UTC))
@@ -94,7 +100,7 @@ def search_max_rate(runs: Series, console: Console) -> tuple[Exit, str, dict[str
 
         answer = max_rate(run, runs.resolved.scenario.slo.model_dump(), runs.low_per_s, runs.high_per_s)
     code = Exit.OK if settled(answer) else Exit.INCONCLUSIVE
-    return code, max_rate_text(answer), asdict(answer)
+    return code, max_rate_text(answer), {**asdict(answer), "for_s": runs.length_s}
 
 
 def settled(answer: MaxRate) -> bool:
@@ -122,9 +128,13 @@ def run_sweep(runs: Series, steps: int, console: Console) -> tuple[str, dict[str
             else:
                 why = run.info.reasons[0]
                 raise CommandError(f"{run.path}: INVALID twice ({why}); sweep lower: --to", Exit.INVALID_RUN)
-            rows.append({"run": str(run.path), "rate_per_s": step.rate_per_s, "held_out": step.held_out})
+            rows.append(
+                {"run": str(run.path), "rate_per_s": step.rate_per_s, "for_s": runs.length_s, "held_out": step.held_out}
+            )
     lines = [
-        f"{row['rate_per_s']:8.3g}/s  {row['run']}{'  (tests the fit)' if row['held_out'] else ''}" for row in rows
+        f"{row['rate_per_s']:8.3g}/s for {row['for_s']:g} s  {row['run']}"
+        f"{'  (tests the fit)' if row['held_out'] else ''}"
+        for row in rows
     ]
     names = " ".join(Path(str(row["run"])).name for row in rows)
     return "\n".join([*lines, f"\npeakday calibrate {names} --model custom-8b"]), {"steps": rows}

@@ -8,7 +8,7 @@ import pytest
 
 from emulator.bedrock import eventstream_encoder
 from loadgen.job import LoadError, TargetSpec
-from loadgen.targets.mapping import named_mappings, named_target, target_specs
+from loadgen.targets.mapping import SOCKET_MAPPINGS, named_mappings, named_target, target_specs
 from tests.loadgen.server import chat_chunk, response, serving, usage_chunk
 from tests.loadgen.worker_runs import play
 
@@ -145,7 +145,7 @@ def asked(make_job, name, body):
 
 
 def test_every_mapping_has_a_wire_of_its_own():
-    assert sorted(WIRES) == named_mappings()
+    assert sorted([*WIRES, *SOCKET_MAPPINGS]) == named_mappings()
 
 
 @pytest.mark.parametrize("name", WIRES)

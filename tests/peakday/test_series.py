@@ -55,6 +55,7 @@ def test_rates_rise_in_equal_ratios_and_the_middle_one_tests_the_fit(sweep):
     assert [job.rate_per_s for job in jobs] == pytest.approx([1.0, 2.0, 4.0])
     assert [row["held_out"] for row in data["steps"]] == [False, True, False]
     assert len({job.seed for job in jobs}) == 3
+    assert {row["for_s"] for row in data["steps"]} == {1.0}
     assert text.splitlines()[-1].startswith("peakday calibrate ")
 
 

@@ -102,7 +102,7 @@ def test_set_reaches_any_key():
         ("event.start=tomorrow", ["event.start", "tomorrow", "with its zone"]),
         ("event=3", ["event=3", "mapping"]),
         ("demand.interactions.peak_per_s=.nan", ["peak_per_s", "nan"]),
-        ("event.length_s=4 parsecs", ["event.length_s", "4 parsecs", "90s or 4h"]),
+        ("event.length_s=4 parsecs", ["event.length_s", "4 parsecs", "90s, 4h or 18h10m"]),
         ("mix.stay_ratio=30%", ["mix.stay_ratio", "write 0.3 for 30%"]),
         ("mix.stay_ratio=true", ["mix.stay_ratio", "not true or false"]),
         ("mix.stay_ration=0.3", ["mix", "'stay_ration'", "did you mean stay_ratio?"]),
