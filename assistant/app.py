@@ -6,11 +6,12 @@ import asyncio
 import logging
 import types
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, MutableMapping
+from dataclasses import asdict
 from typing import Any
 
 import orjson
 
-from assistant.autobuy.payments import LocalPayments, charged_rule
+from assistant.autobuy.payments import Payments, charged_rule
 from assistant.autobuy.rules import RuleBook
 from assistant.chat import routes
 from assistant.chat.shelf import Shelf
@@ -58,7 +59,7 @@ class App:
         services: Services,
         sessions: Sessions,
         rules: RuleBook,
-        payments: LocalPayments,
+        payments: Payments,
         world_s: Callable[[], float],
         customer_of: Callable[[str], object | None],
         shelf: Shelf,
@@ -178,22 +179,24 @@ class App:
 
     async def _purchases(self, scope: Scope, receive: Receive, send: Send) -> None:
         _loopback_only(scope)
-        purchases = await asyncio.to_thread(self._rules.purchases)
-        for row in purchases:
-            row["autobuy_delay_s"] = row["bought_s"] - row["matched_s"]
-            row["saving_ratio"] = 1 - row["price"] / row["price_at_creation"]
+        purchases = [
+            asdict(one) | {"autobuy_delay_s": one.autobuy_delay_s, "saving_ratio": one.saving_ratio}
+            for one in await asyncio.to_thread(self._rules.purchases)
+        ]
         charges = [
             {"rule_id": charged_rule(key), "customer_id": customer_id, "amount_usd": amount_usd}
             for key, customer_id, amount_usd in await asyncio.to_thread(self._payments.charges)
         ]
-        told = {"purchases": purchases, "charges": charges, "rules": self._rules.states()}
+        told = {"purchases": purchases, "charges": charges, "rules": await asyncio.to_thread(self._rules.states)}
         await _respond(send, 200, orjson.dumps(told))
 
     async def _auto_buy_state(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The kill switch of purchases by price, and what waits behind it."""
         _loopback_only(scope)
         enabled = await asyncio.to_thread(self._rules.is_enabled)
-        await _respond(send, 200, orjson.dumps({"enabled": enabled, "rules": self._rules.states()}))
+        await _respond(
+            send, 200, orjson.dumps({"enabled": enabled, "rules": await asyncio.to_thread(self._rules.states)})
+        )
 
     async def _switch_auto_buy(self, scope: Scope, receive: Receive, send: Send) -> None:
         _loopback_only(scope)

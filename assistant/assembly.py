@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from assistant.app import App
-from assistant.autobuy.payments import LocalPayments
+from assistant.autobuy.payments import Payments
 from assistant.autobuy.rules import RuleBook
-from assistant.autobuy.worker import local_payments
 from assistant.chat.shelf import Shelf
 from assistant.confirmations import Confirmations
 from assistant.history import Conversations
@@ -24,9 +23,9 @@ from assistant.router.route import Classifier, MessageRouter
 from assistant.sessions import Sessions
 from assistant.settings import Stack
 from assistant.shop.catalogue import Catalogue
-from assistant.shop.sqlite import SqliteStore
 from assistant.shop.store import Store
 from assistant.shop.web_index import WebIndex
+from assistant.storage import Storage, storage_of
 from assistant.tools.registry import TOOLS
 from assistant.tools.spec import ToolContext
 from assistant.turn import Services
@@ -53,7 +52,7 @@ class Assistant:
     catalogue: Catalogue
     store: Store
     rules: RuleBook
-    payments: LocalPayments
+    payments: Payments
 
     def close(self) -> None:
         """Release the data files."""
@@ -69,13 +68,13 @@ def assemble(
     clients: Mapping[str, ModelClient],
     classifier: Classifier | None,
     clocks: Clocks,
-    store: Store | None = None,
+    storage: Storage | None = None,
     spans: Outbox[TurnTrace] | None = None,
 ) -> Assistant:
-    """The assistant of a stack over these model clients (by protocol); `store` None: the stack's sqlite file."""
+    """The assistant of a stack over these model clients (by protocol); `storage` None: what the stack names."""
     metrics = Metrics()
-    store = store or SqliteStore(stack.store)
-    rules = RuleBook(stack.store)
+    storage = storage or storage_of(stack)
+    store, rules, payments = storage.store(), storage.rules(), storage.payments(catalogue.payment_method)
     if not stack.switches.auto_buy.enabled:
         rules.set_enabled(False)  # never on: what an operator turned off stays off over a restart
     if standing := catalogue.standing_rules():
@@ -107,6 +106,5 @@ def assemble(
         metrics.watch_spans(spans)
     sessions = Sessions(secrets.token_bytes(32))
     shelf = Shelf(catalogue, store, rules, tool_context)
-    payments = local_payments(stack.store, catalogue)
     app = App(services, sessions, rules, payments, lambda: clocks.world().timestamp(), catalogue.customer, shelf)
     return Assistant(app, services, catalogue, store, rules, payments)

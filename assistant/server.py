@@ -29,7 +29,7 @@ from assistant.models.connections import connect
 from assistant.router import classifier
 from assistant.settings import Stack, read_stack
 from assistant.shop.catalogue import Catalogue
-from assistant.shop.store import Store
+from assistant.storage import storage_of
 from host.outbox import Outbox
 from host.ports import PortError, listen
 from host.processes import ParentWatch
@@ -95,10 +95,10 @@ async def _serve(stack: Stack, listener: socket.socket, metrics_fd: int | None =
     catalogue.search("warm", 1, None, {})
     clients = connect(stack)
     spans = _spans(stack)
-    store = _table(stack.store_table) if stack.store_table else None
-    assistant = assemble(stack, catalogue, clients, classifier.load(), clocks, store, spans=spans)
+    storage = storage_of(stack)
+    assistant = assemble(stack, catalogue, clients, classifier.load(), clocks, storage, spans)
     buyer = BuyerThread(
-        stack.store, stack.catalogue, lambda: clocks.world().timestamp(), assistant.services.metrics.observe_purchase
+        storage, stack.catalogue, lambda: clocks.world().timestamp(), assistant.services.metrics.observe_purchase
     )
     config = uvicorn.Config(
         assistant.app,
@@ -142,15 +142,6 @@ def _spans(stack: Stack) -> Outbox[TurnTrace] | None:
     spans = span_outbox(stack, stack.otlp)
     spans.start()
     return spans
-
-
-def _table(name: str) -> Store:
-    """The store in a DynamoDB table of the account and region that the environment names."""
-    import boto3  # half a second of imports, wanted only where a stack names a table
-
-    from assistant.shop.dynamodb import DynamoStore
-
-    return DynamoStore(boto3.client("dynamodb"), name)
 
 
 class _Server(uvicorn.Server):

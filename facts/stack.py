@@ -204,8 +204,7 @@ class Endpoints(_Block):
 class DataFiles(_Block):
     """The world's files, and the store that the assistant writes.
 
-    store_table: a DynamoDB table for memory, carts and changes to orders, in place of the file; price rules and
-        payments stay in it.
+    store_table: a DynamoDB table for all that the assistant writes, in place of the file.
     """
 
     catalogue: Path | None = None

@@ -35,8 +35,14 @@ class Payments(Protocol):
     def void(self, key: str) -> None:
         """Undo the charge with this key, or see to it that it never happens."""
 
+    def charges(self) -> list[tuple[str, str, float]]:
+        """Charges that stand: key, customer, amount."""
 
-class LocalPayments:
+    def close(self) -> None:
+        """Release files or connections."""
+
+
+class SqlitePayments:
     """A payment provider in a file of its own, for the embedded default.
 
     Args:
@@ -70,7 +76,7 @@ class LocalPayments:
         )
 
     def charges(self) -> list[tuple[str, str, float]]:
-        """Charges that stand: key, customer, amount."""
+        """See `Payments`."""
         sql = "SELECT key, customer_id, amount_usd FROM charges WHERE state = 'charged' ORDER BY key"
         return self._db.execute(sql).fetchall()
 

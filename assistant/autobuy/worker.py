@@ -1,4 +1,4 @@
-"""Runs a buyer: as a thread beside the assistant, or as a process of its own on the same store file."""
+"""Runs a buyer as a thread beside the assistant; several machines on one table may each have theirs."""
 
 from __future__ import annotations
 
@@ -7,40 +7,23 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from assistant.autobuy.buyer import Bought, Buyer
-from assistant.autobuy.payments import LocalPayments
-from assistant.autobuy.rules import RuleBook
 from assistant.shop.catalogue import Catalogue
+from assistant.storage import Storage
 
 STEP_S = 1.0
 log = logging.getLogger("assistant.autobuy")
-
-
-def local_payments(store: Path, catalogue: Catalogue) -> LocalPayments:
-    """The embedded payment provider: its ledger is a file beside the store's."""
-
-    def method_of(customer_id: str) -> str | None:
-        customer: dict[str, Any] | None = catalogue.customer(customer_id)
-        return customer["default_payment"] if customer else None
-
-    return LocalPayments(store.with_name("payments.sqlite"), method_of)
-
-
-def local_buyer(store: Path, catalogue: Catalogue, clock: Callable[[], float], worker: str) -> Buyer:
-    """A buyer over the store's file and the payment provider beside it."""
-    return Buyer(RuleBook(store), local_payments(store, catalogue), catalogue.product, clock, worker)
 
 
 class BuyerThread(threading.Thread):
     """Steps a buyer until stopped; `on_bought` hears of every purchase."""
 
     def __init__(
-        self, store: Path, catalogue: Path, clock: Callable[[], float], on_bought: Callable[[Bought], None]
+        self, storage: Storage, catalogue: Path, clock: Callable[[], float], on_bought: Callable[[Bought], None]
     ) -> None:
         super().__init__(name="autobuy", daemon=True)
-        self._store = store
+        self._storage = storage
         self._catalogue = catalogue
         self._clock = clock
         self._on_bought = on_bought
@@ -48,7 +31,10 @@ class BuyerThread(threading.Thread):
 
     def run(self) -> None:
         """Step until stopped; a step that fails is logged and tried again."""
-        buyer = local_buyer(self._store, Catalogue(self._catalogue), self._clock, f"{os.getpid()}:{self.ident}")
+        catalogue = Catalogue(self._catalogue)
+        payments = self._storage.payments(catalogue.payment_method)
+        worker = f"{os.getpid()}:{self.ident}"
+        buyer = Buyer(self._storage.rules(), payments, catalogue.product, self._clock, worker)
         while not self._stopped.wait(STEP_S):
             try:
                 while bought := buyer.step():

@@ -51,7 +51,6 @@ class Shelf:
     def account(self, customer_id: str) -> dict[str, Any]:
         """The customer's cart, rules, purchases, orders and remembered facts."""
         context = self._context_of(customer_id, "en_US")
-        purchases = [row for row in self._rules.purchases() if row["customer_id"] == customer_id]
         return {
             "cart": [{**row, **self._named(row["product_id"])} for row in self._store.cart(customer_id)],
             "rules": [
@@ -63,8 +62,8 @@ class Shelf:
                 for rule in self._rules.of_customer(customer_id)
             ],
             "purchases": [
-                {**row, **self._named(row["product_id"]), "saving_ratio": 1 - row["price"] / row["price_at_creation"]}
-                for row in purchases
+                {**asdict(one), **self._named(one.product_id), "saving_ratio": one.saving_ratio}
+                for one in self._rules.purchases(customer_id)
             ],
             "orders": orders_of(context)[:ORDERS_SHOWN],
             "facts": self._store.facts(customer_id),

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import orjson
 
+from assistant.autobuy.rules import StandingRule
 from assistant.errors import AssistantError
 from assistant.shop.ranking import WordIndex
 
@@ -36,11 +37,13 @@ class Catalogue:
         """The pages of the local web index."""
         return self._all("SELECT doc_id, url, title, body FROM documents ORDER BY doc_id")
 
-    def standing_rules(self) -> list[Row]:
+    def standing_rules(self) -> list[StandingRule]:
         """Auto-buy rules that the scenario's world begins with; none in a catalogue without them."""
         if self._one("SELECT 1 AS there FROM sqlite_master WHERE name = 'auto_buy_rules'") is None:
             return []
-        return self._all("SELECT rule_id, customer_id, product_id, target_price, quantity FROM auto_buy_rules")
+        sql = "SELECT rule_id, customer_id, product_id, target_price, quantity FROM auto_buy_rules"
+        rows: list[StandingRule] = self._db.execute(sql).fetchall()
+        return rows
 
     @cached_property
     def currency(self) -> str:
@@ -119,6 +122,11 @@ class Catalogue:
     def customer(self, customer_id: str) -> Row | None:
         """One customer, or None."""
         return self._one("SELECT * FROM customers WHERE customer_id = ?", customer_id)
+
+    def payment_method(self, customer_id: str) -> str | None:
+        """A customer's default payment method, or None."""
+        customer = self.customer(customer_id)
+        return customer["default_payment"] if customer else None
 
     def orders(self, customer_id: str) -> list[Row]:
         """A customer's past orders with their items, newest first."""

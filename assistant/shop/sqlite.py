@@ -6,9 +6,8 @@ import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-Row = dict[str, Any]
+from assistant.shop.store import CartLine, OrderChange
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS memory (
@@ -69,26 +68,28 @@ class SqliteStore:
             (customer_id, product_id, quantity),
         )
 
-    def cart(self, customer_id: str) -> list[Row]:
+    def cart(self, customer_id: str) -> list[CartLine]:
         """product_id and quantity of every line, in the order in which they came."""
         sql = "SELECT product_id, quantity FROM cart WHERE customer_id = ? ORDER BY rowid"
-        return self._db.execute(sql, (customer_id,)).fetchall()
+        rows: list[CartLine] = self._db.execute(sql, (customer_id,)).fetchall()
+        return rows
 
     def change_order(self, customer_id: str, order_id: str, change: str, detail: str, key: str, now: datetime) -> bool:
         """Record a cancellation, an edit or a return."""
         values = (customer_id, order_id, change, detail, now.isoformat())
         return self._once(key, "INSERT INTO order_changes VALUES (?, ?, ?, ?, ?)", values)
 
-    def order_changes(self, customer_id: str) -> list[Row]:
+    def order_changes(self, customer_id: str) -> list[OrderChange]:
         """order_id, change, detail, at; oldest first."""
         sql = "SELECT order_id, change, detail, at FROM order_changes WHERE customer_id = ? ORDER BY rowid"
-        return self._db.execute(sql, (customer_id,)).fetchall()
+        rows: list[OrderChange] = self._db.execute(sql, (customer_id,)).fetchall()
+        return rows
 
     def close(self) -> None:
         """Release the file."""
         self._db.close()
 
-    def _once(self, key: str, sql: str, values: Sequence[Any]) -> bool:
+    def _once(self, key: str, sql: str, values: Sequence[object]) -> bool:
         """Run a write unless its key was used before, both in one transaction."""
         self._db.execute("BEGIN IMMEDIATE")
         try:
@@ -102,5 +103,5 @@ class SqliteStore:
         return new
 
 
-def _as_dict(cursor: sqlite3.Cursor, values: Sequence[Any]) -> Row:
+def _as_dict(cursor: sqlite3.Cursor, values: Sequence[object]) -> dict[str, object]:
     return {column[0]: value for column, value in zip(cursor.description, values, strict=True)}

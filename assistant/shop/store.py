@@ -4,9 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol, TypedDict
 
-Row = dict[str, Any]
+
+class CartLine(TypedDict):
+    """One line of a cart."""
+
+    product_id: str
+    quantity: int
+
+
+class OrderChange(TypedDict):
+    """One change of an order; `at` is ISO 8601."""
+
+    order_id: str
+    change: str
+    detail: str
+    at: str
 
 
 class Store(Protocol):
@@ -28,13 +42,13 @@ class Store(Protocol):
     def add_to_cart(self, customer_id: str, product_id: str, quantity: int, key: str) -> bool:
         """Add to what the customer will review."""
 
-    def cart(self, customer_id: str) -> list[Row]:
+    def cart(self, customer_id: str) -> list[CartLine]:
         """product_id and quantity of every line, in the order in which they came."""
 
     def change_order(self, customer_id: str, order_id: str, change: str, detail: str, key: str, now: datetime) -> bool:
         """Record a cancellation, an edit or a return."""
 
-    def order_changes(self, customer_id: str) -> list[Row]:
+    def order_changes(self, customer_id: str) -> list[OrderChange]:
         """order_id, change, detail, at; oldest first."""
 
     def close(self) -> None:

@@ -5,8 +5,8 @@ import time
 from pathlib import Path
 
 from assistant.autobuy.buyer import Buyer
-from assistant.autobuy.payments import LocalPayments
-from assistant.autobuy.rules import RuleBook
+from assistant.autobuy.payments import SqlitePayments
+from assistant.autobuy.sqlite import SqliteRules
 
 
 def main() -> None:
@@ -18,8 +18,8 @@ def main() -> None:
     def product_of(product_id: str) -> dict[str, float]:
         return {"price": 100.0, "in_stock": 1}
 
-    payments = LocalPayments(folder / "payments.sqlite", lambda customer: "card")
-    buyer = Buyer(RuleBook(folder / "store.sqlite"), payments, product_of, clock, worker, 1e9)
+    payments = SqlitePayments(folder / "payments.sqlite", lambda customer: "card")
+    buyer = Buyer(SqliteRules(folder / "store.sqlite"), payments, product_of, clock, worker, 1e9)
     while True:
         if not buyer.step():
             time.sleep(0.01)

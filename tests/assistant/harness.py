@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from assistant.errors import ModelError
 from assistant.models.protocol import Reply, ToolUse, Usage
 from assistant.settings import Stack
 from assistant.shop.catalogue import Catalogue
+from assistant.storage import storage_of
 from facts import reader
 from facts.stack import switches_of
 from tests.assistant.shop import NOW
@@ -117,7 +118,9 @@ class Harness:
         self.world = datetime.fromisoformat(NOW)
         clocks = Clocks(lambda: self.clock_s, lambda: self.now_s, lambda: self.world)
         clients = {"converse": self.model, "openai": self.model}
-        self.parts = assemble(self.stack, Catalogue(catalogue), clients, classifier, clocks, backend, spans)
+        storage = storage_of(self.stack)
+        storage = storage if backend is None else replace(storage, store=lambda: backend)
+        self.parts = assemble(self.stack, Catalogue(catalogue), clients, classifier, clocks, storage, spans)
         self.app, self.services, self.store = self.parts.app, self.parts.services, self.parts.store
         self.metrics, self.rules = self.services.metrics, self.parts.rules
 

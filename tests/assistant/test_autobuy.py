@@ -1,4 +1,4 @@
-"""Price rules: what matches, what is bought, and what ends a rule. The clock is ours."""
+"""Price rules: what matches, what is bought, and what ends a rule, on every backend. The clock is ours."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from assistant.autobuy.buyer import Buyer
 from assistant.autobuy.months import add_months
-from assistant.autobuy.payments import LocalPayments
-from assistant.autobuy.rules import LEASE_S, WINDOW_S, RuleBook
+from assistant.autobuy.payments import PaymentDeclined
+from assistant.autobuy.rules import LEASE_S, WINDOW_S
+from tests.assistant.backends import BOTH
 
 NOW = datetime(2026, 7, 8, 12, tzinfo=UTC)
 
@@ -17,11 +18,11 @@ NOW = datetime(2026, 7, 8, 12, tzinfo=UTC)
 class Shop:
     """One product at 100, one customer with a good card, one worker."""
 
-    def __init__(self, folder):
+    def __init__(self, storage):
         self.now_s = NOW.timestamp()
         self.stock = 1
-        self.book = RuleBook(folder / "store.sqlite")
-        self.payments = LocalPayments(folder / "payments.sqlite", lambda customer: f"{customer}-card")
+        self.book = storage.rules()
+        self.payments = storage.payments(lambda customer: f"{customer}-card")
         self.buyer = self.worker("w1")
 
     def worker(self, name, **more):
@@ -37,12 +38,12 @@ class Shop:
         return state
 
     def told(self, customer="good"):
-        return [note["kind"] for note in self.book.outbox(customer)]
+        return [note.kind for note in self.book.outbox(customer)]
 
 
-@pytest.fixture
-def shop(tmp_path):
-    shop = Shop(tmp_path)
+@pytest.fixture(params=list(BOTH))
+def shop(request, tmp_path):
+    shop = Shop(BOTH[request.param](tmp_path))
     yield shop
     shop.payments.close()
     shop.book.close()
@@ -227,7 +228,7 @@ def test_a_worker_that_dies_after_charging_leads_to_one_charge_and_one_purchase(
     shop.book.tick([("p1", 90.0)], shop.now_s)
     shop.now_s += LEASE_S
     assert len(shop.buyer.step()) == 1
-    assert [row["price"] for row in shop.book.purchases()] == [65.0]
+    assert [row.price for row in shop.book.purchases()] == [65.0]
     assert len(shop.payments.charges()) == 1
 
 
@@ -280,3 +281,40 @@ def test_standing_rules_of_the_world_are_adopted_once(shop):
     assert len(shop.buyer.step()) == 3
     shop.book.adopt(rows, {"p1": 100.0}, now)
     assert shop.book.states() == {"bought": 3}
+
+
+def test_what_is_kept_of_a_purchase_and_of_its_message(shop):
+    """Every figure, as it was: the price paid, the price before, both moments and the charge's reference."""
+    rule = shop.rule(target=70.5, quantity=2)
+    shop.book.tick([("p1", 65.25)], shop.now_s)
+    shop.now_s += 0.125
+    shop.buyer.step()
+    (bought,) = shop.book.purchases("good")
+    assert shop.book.purchases() == [bought]
+    assert shop.book.purchases("other") == []
+    assert (bought.rule_id, bought.product_id, bought.quantity) == ("r1", "p1", 2)
+    assert (bought.price, bought.price_at_creation, bought.autobuy_delay_s) == (65.25, 100.0, 0.125)
+    (notice,) = shop.book.outbox("good")
+    body = {"rule_id": "r1", "product_id": "p1", "target_price": 70.5, "price": 65.25}
+    assert notice.body == body | {"payment_reference": bought.payment_reference}
+    assert shop.book.of_customer("good")[0].created_s == rule.created_s == NOW.timestamp()
+    assert (shop.book.price("p1"), shop.book.prices(), shop.book.price("p2")) == (65.25, {"p1": 65.25}, None)
+
+
+def test_a_key_that_was_used_gives_its_rule_to_nobody_else(shop):
+    """The same key for another customer writes nothing."""
+    mine = shop.rule("r1", customer="good")
+    assert shop.rule("r1", customer="other").customer_id == mine.customer_id
+    assert shop.book.of_customer("other") == []
+
+
+def test_a_void_charge_is_never_made_and_an_undone_one_stays_undone(shop):
+    """Whichever of the two comes first."""
+    shop.payments.charge("k1", "good", 65.0)
+    shop.payments.void("k1")
+    shop.payments.void("k2")
+    for key in ("k1", "k2"):
+        with pytest.raises(PaymentDeclined):
+            shop.payments.charge(key, "good", 65.0)
+    assert shop.payments.charge("k3", "good", 5.0) == shop.payments.charge("k3", "good", 9.0)
+    assert shop.payments.charges() == [("k3", "good", 5.0)]

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from assistant.autobuy.payments import LocalPayments
-from assistant.autobuy.rules import WINDOW_S, RuleBook
+from assistant.autobuy.payments import SqlitePayments
+from assistant.autobuy.rules import WINDOW_S
+from assistant.autobuy.sqlite import SqliteRules
 
 NOW = datetime(2026, 7, 8, 12, tzinfo=UTC)
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,8 +59,8 @@ class Shift:
 )
 def test_every_matched_rule_is_bought_once(tmp_path, workers, rules, kills):
     """Purchases, charges and notifications equal the matched rules; a replay of everything changes nothing."""
-    book = RuleBook(tmp_path / "store.sqlite")
-    payments = LocalPayments(tmp_path / "payments.sqlite", lambda customer: "card")
+    book = SqliteRules(tmp_path / "store.sqlite")
+    payments = SqlitePayments(tmp_path / "payments.sqlite", lambda customer: "card")
 
     def ask_for_all():
         for i in range(rules):
@@ -85,9 +86,9 @@ def test_every_matched_rule_is_bought_once(tmp_path, workers, rules, kills):
     bought = book.purchases()
     assert shift.kills > 0
     assert book.states() == {"active": rules - met, "bought": met}
-    assert len({row["rule_id"] for row in bought}) == len(bought) == met
+    assert len({row.rule_id for row in bought}) == len(bought) == met
     assert len(payments.charges()) == met
-    assert max(row["bought_s"] - row["matched_s"] for row in bought) <= WINDOW_S
-    assert sum(note["kind"] == "bought" for i in range(50) for note in book.outbox(f"c{i}")) == met
+    assert max(row.autobuy_delay_s for row in bought) <= WINDOW_S
+    assert sum(note.kind == "bought" for i in range(50) for note in book.outbox(f"c{i}")) == met
     payments.close()
     book.close()

@@ -4,30 +4,20 @@ Another backend is an entry in BACKENDS: a function from a folder to a function 
 """
 
 import json
-import threading
-import uuid
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from functools import cache
 
-import boto3
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from moto.server import ThreadedMotoServer
 
 from assistant.errors import AssistantError
 from assistant.settings import read_stack
-from assistant.shop.dynamodb import KEYS, DynamoStore
-from assistant.shop.sqlite import SqliteStore
+from tests.assistant.backends import BOTH
 from tests.assistant.memory_store import MemoryStore, Space
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 ME, OTHER = "c000001", "c000002"
-
-
-def sqlite_in(folder):
-    return lambda: SqliteStore(folder / "store.sqlite")
 
 
 def memory_in(folder):
@@ -35,45 +25,7 @@ def memory_in(folder):
     return lambda: MemoryStore(space)
 
 
-class OneAtATime:
-    """A client whose calls are atomic, as the service's are; moto's transactions are not safe between threads."""
-
-    def __init__(self, client, lock):
-        self._client, self._lock = client, lock
-
-    def __getattr__(self, name):
-        call = getattr(self._client, name)
-
-        def locked(*arguments, **named):
-            with self._lock:
-                return call(*arguments, **named)
-
-        return call if name in ("close", "get_paginator") else locked
-
-
-def dynamodb_in(folder):
-    """A table of its own on a server in this process."""
-    table, lock = f"store-{uuid.uuid4().hex}", threading.Lock()
-
-    def client():
-        url = dynamodb_server()
-        secret = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
-        return boto3.client("dynamodb", endpoint_url=url, region_name="us-east-1", **secret)
-
-    client().create_table(TableName=table, **KEYS)
-    return lambda: DynamoStore(OneAtATime(client(), lock), table)
-
-
-@cache
-def dynamodb_server():
-    """The address of a server that lives as long as the test process."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    return "http://{}:{}".format(*server.get_host_and_port())
-
-
-BACKENDS = {"sqlite": sqlite_in, "memory": memory_in, "dynamodb": dynamodb_in}
-"""DynamoDB is moto's: the real service has not been asked."""
+BACKENDS = {"memory": memory_in, **{name: lambda folder, of=of: of(folder).store for name, of in BOTH.items()}}
 
 
 @pytest.fixture(params=list(BACKENDS))
