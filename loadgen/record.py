@@ -386,6 +386,9 @@ class Totals:
     cost_usd: float | None = None
     cost_usd_per_interaction: float | None = None
     cost_usd_per_turn: float | None = None
+    energy_j: Mapping[str, float] | None = None  # by counter, of this machine, from t0 to the last answer
+    joules_per_output_token: float | None = None
+    output_tokens_per_s_per_watt: float | None = None
     background: Mapping[str, StreamTotals] = field(default_factory=dict)
     autobuy: AutobuyTotals | None = None
     resent: int | None = None  # requests sent once more, whose kept-alive connection was lost before any byte came

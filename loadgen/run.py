@@ -32,7 +32,7 @@ from host.ports import free_port
 from host.redaction import shown_url
 from loadgen import control
 from loadgen.analysis.finish import SystemEnd, finish_record
-from loadgen.coordinator.scrape import Scraper, scrape_urls
+from loadgen.coordinator.scrape import Scraper, meter_of, scrape_urls
 from loadgen.coordinator.status_line import line
 from loadgen.job import FOLDER_VARIABLE, LoadError, LoadJob
 from loadgen.record import RUNNING, RunInfo, ScenarioRef, TargetRef, write_info
@@ -99,7 +99,7 @@ def run_load(job: LoadJob, progress: Progress | None = None, system_ended: Syste
     with _signals() as interrupts:
         job = begin_record(job, started)
         chunks = ChunkWriter(job.folder)
-        scraper = Scraper(scrape_urls(job), job.folder, job.admitted)
+        scraper = Scraper(scrape_urls(job), job.folder, job.admitted, meter_of(job))
         scraper.start()
         try:
             with _children(job, secret) as children:

@@ -94,6 +94,8 @@ class CaseRow:
     work: str | None = None  # JSON object of one step, from its shapes: flops, bytes, kv_bytes
     mfu_ratio: float | None = None
     mbu_ratio: float | None = None
+    joules_per_output_token: float | None = None  # of the machine's counters (RAPL, NVML), whole bursts
+    output_tokens_per_s_per_watt: float | None = None
     errors: str | None = None
     load1: float | None = None
     wall_over_cpu_ratio: float | None = None

@@ -128,6 +128,8 @@ _TOTALS: dict[str, tuple[str, str, str]] = {
     "cost_usd_per_interaction": ("Cost per interaction", "usd", "cost"),
     "cost_usd_per_turn": ("Cost per turn", "usd", "cost"),
     "cost_usd": ("Cost of the run", "usd", "cost"),
+    "joules_per_output_token": ("Joules per output token", "joules", "cost"),
+    "output_tokens_per_s_per_watt": ("Output tokens a second per watt", "tokens", "cost"),
 }
 _LABEL_OF = {"cache_hit_token_ratio": "level", "routes": "route"}
 _TOUCHED_GROUPS = ("service", "latency", "conversation", "tokens", "cache", "cost")

@@ -16,7 +16,7 @@ from loadgen.analysis.autobuy import autobuy_totals
 from loadgen.analysis.first_limit import limits_exceeded
 from loadgen.analysis.slo_results import slo_results
 from loadgen.analysis.steady_state import batch_means, littles_law, steady_state
-from loadgen.analysis.totals import first_turn, latency_quantiles, totals
+from loadgen.analysis.totals import first_turn, latency_quantiles, totals, with_energy
 from loadgen.analysis.verdict import Evidence, start_lag_limit_s, verdict
 from loadgen.coordinator.scrape import Scraper
 from loadgen.job import LoadJob
@@ -55,7 +55,7 @@ def finish_record(
     emulator = emulator_lateness(job.emulator_url)
     run = _one_generator_file(load_run(job.folder))
     info = replace(
-        _with_results(run.info, job, run, live, killed, emulator, system_end),
+        _with_results(run.info, job, run, live, killed, emulator, system_end, scraper.energy_j if scraper else {}),
         state=FINISHED,
         finished_utc=datetime.now(UTC).isoformat(),
         t0_utc=_utc(live.get("t0_unix_s")),
@@ -102,6 +102,7 @@ def _with_results(
     killed: dict[int, End],
     emulator: dict[str, Any] | None,
     system_end: SystemEnd | None,
+    energy_j: Mapping[str, float],
 ) -> RunInfo:
     """With what came of the run: verdict, totals, quantiles, and the first limit exceeded."""
     quantiles = latency_quantiles(run.turns, _gap_histogram(job.folder))
@@ -127,7 +128,7 @@ def _with_results(
         asked_s=asked_s,
         verdict=valid,
         totals=replace(
-            totals(run, asked_s, job.scenario["slo"]),
+            with_energy(totals(run, asked_s, job.scenario["slo"]), energy_j),
             error_samples=live.get("error_samples", {}),
             autobuy=autobuy_totals(job.prices_url, run),
             resent=_resent(live),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -93,6 +94,22 @@ def totals(run: Run, length_s: float, slo: Mapping[str, float | None]) -> Totals
         **_tokens(run.calls),
         **_money(turns, run.calls),
         background=_background(run.events),
+    )
+
+
+def with_energy(counted: Totals, energy_j: Mapping[str, float]) -> Totals:
+    """With what the machine used: null where it has no counter, and no rates where no token came.
+
+    A watt for a second is a joule, so tokens a second and watt are the inverse of joules a token.
+    """
+    joules, tokens = sum(energy_j.values()), counted.output_tokens
+    if not joules or not tokens:
+        return replace(counted, energy_j=dict(energy_j) or None)
+    return replace(
+        counted,
+        energy_j=dict(energy_j),
+        joules_per_output_token=joules / tokens,
+        output_tokens_per_s_per_watt=tokens / joules,
     )
 
 

@@ -1,4 +1,4 @@
-"""The target's own view: its /metrics, scraped while the run goes on into `server-NNNN.parquet`."""
+"""The target's own view: its /metrics, scraped while the run goes on into `server-NNNN.parquet`, and its energy."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import math
 import re
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from host.energy import EnergyMeter, energy_meter
 from host.fetch import FetchError, fetch
+from host.ports import is_loopback_url
 from host.redaction import shown_urls
 from loadgen.job import LoadJob
 from loadgen.record import SERVER, write_chunk
@@ -34,6 +36,11 @@ def scrape_urls(job: LoadJob) -> tuple[str, ...]:
     urls = [_metrics_url(target.url) for target in job.targets if target.kind in ("assistant", "openai")]
     urls += [f"{job.emulator_url}/metrics"] if job.emulator_url else []
     return tuple(dict.fromkeys([*urls, *job.scrape_urls]))
+
+
+def meter_of(job: LoadJob) -> Callable[[], EnergyMeter] | None:
+    """What starts a meter of this machine at t0; None where a target is elsewhere."""
+    return energy_meter if all(is_loopback_url(target.url) for target in job.targets) else None
 
 
 def samples(text: str) -> list[tuple[str, str, float]]:
@@ -66,7 +73,11 @@ class Scraper:
     """
 
     def __init__(
-        self, urls: tuple[str, ...], folder: Path, admitted: Mapping[str, tuple[str, ...]] | None = None
+        self,
+        urls: tuple[str, ...],
+        folder: Path,
+        admitted: Mapping[str, tuple[str, ...]] | None = None,
+        meter: Callable[[], EnergyMeter] | None = None,
     ) -> None:
         self._admitted = admitted or {}
         self._urls = list(urls)
@@ -82,6 +93,9 @@ class Scraper:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, daemon=True)
         self.skipped: list[str] = []
+        self.energy_j: Mapping[str, float] = {}
+        self._new_meter = meter
+        self._meter: EnergyMeter | None = None
 
     def start(self) -> None:
         """Take the first sample now, then go on beside the run."""
@@ -89,8 +103,9 @@ class Scraper:
         self._thread.start()
 
     def set_t0(self) -> None:
-        """Seconds count from now on."""
+        """Seconds and joules count from now on."""
         self._t0_s = time.monotonic()
+        self._meter = self._new_meter() if self._new_meter else None
 
     def _loop(self) -> None:
         while not self._stop.wait(EVERY_S):
@@ -98,6 +113,8 @@ class Scraper:
 
     def _once(self) -> None:
         second = time.monotonic() - self._t0_s
+        if self._meter is not None:
+            self.energy_j = self._meter.spent_j()
         for url in list(self._urls):
             try:
                 addresses = self._admitted.get(urlsplit(url).hostname or "", ())

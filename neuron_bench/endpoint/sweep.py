@@ -20,6 +20,7 @@ from typing import Any
 import aiohttp
 import numpy as np
 
+from host.energy import EnergyMeter, energy_meter
 from host.environment import host_facts
 from host.ports import is_loopback_url
 from neuron_bench import checks
@@ -80,6 +81,7 @@ class Sweep:
     bursts: list[list[Stream]] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     errors: dict[str, int] = field(default_factory=dict)
+    joules: list[float] = field(default_factory=list)  # of each burst; none where no counter can be read
 
     @property
     def streams(self) -> list[Stream]:
@@ -96,6 +98,7 @@ class Sweep:
 class _Progress:
     """How far a sweep has come: what Ctrl-C leaves."""
 
+    meter: EnergyMeter
     server: Server | None = None
     sweeps: list[Sweep] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
@@ -115,8 +118,8 @@ def run(spec: EndpointSpec, folder: Path, *, progress: Progress | None = None, d
         raise BenchUsageError(f"suite {spec.suite!r}: expected one of {', '.join(ROUNDS)}")
     spec = _placed(spec, dev)
     started = datetime.now(UTC)
-    state = _Progress()
     here = spec.device if spec.device and is_loopback_url(spec.url) and has_device(spec.device, dev) else "cpu"
+    state = _Progress(energy_meter() if is_loopback_url(spec.url) and spec.server_host is None else EnergyMeter(()))
     with telemetry.Sampler(here) as machine:
         try:
             asyncio.run(_sweep_all(spec, state, progress))
@@ -170,19 +173,23 @@ async def _sweep_all(spec: EndpointSpec, state: _Progress, progress: Progress | 
         for _round in range(spec.rounds_wanted):
             for place in draw.permutation(len(sweeps)):
                 clock.tick(sweeps[place].load.label)
-                await _measure(http, server, sweeps[place], draw)
+                await _measure(http, server, sweeps[place], draw, state.meter)
         state.metrics_after = await scrape(http, server)
         state.through = True
 
 
-async def _measure(http: aiohttp.ClientSession, server: Server, sweep: Sweep, draw: np.random.Generator) -> None:
+async def _measure(
+    http: aiohttp.ClientSession, server: Server, sweep: Sweep, draw: np.random.Generator, meter: EnergyMeter
+) -> None:
     try:
-        begun = time.perf_counter()
+        begun, before_j = time.perf_counter(), meter.spent_j()
         burst = await _burst(http, server, sweep.load, draw)
         if sweep.load.phase == "decode":
             step_times(burst)  # a burst without a step of all requests is an error now, not when rows are written
         sweep.bursts.append(burst)
         sweep.seconds.append(time.perf_counter() - begun)
+        if after_j := meter.spent_j():
+            sweep.joules.append(sum(after_j.values()) - sum(before_j.values()))
     except EndpointError as error:
         sweep.errors[str(error)] = sweep.errors.get(str(error), 0) + 1
 
@@ -279,6 +286,7 @@ def _row(sweep: Sweep, spec: EndpointSpec, base: CaseRow) -> CaseRow:
         "chip_not_stated": base.provenance == "measured" and base.chip is None and base.device_kind != "cpu",
     }
     raised = [checks.raised(flags), *sorted({stream.flag for stream in streams if stream.flag})]
+    joules_per_token = _joules_per_token(sweep)
     return replace(
         base,
         record_id=load.label,
@@ -290,8 +298,16 @@ def _row(sweep: Sweep, spec: EndpointSpec, base: CaseRow) -> CaseRow:
         concurrency=load.users,
         errors=json.dumps(sweep.errors) if failed else None,
         flags=";".join(flag for flag in raised if flag),
+        joules_per_output_token=joules_per_token,
+        output_tokens_per_s_per_watt=1 / joules_per_token if joules_per_token else None,
         **timing,
     )
+
+
+def _joules_per_token(sweep: Sweep) -> float | None:
+    """Of whole bursts, prompts included, over the tokens that came in them."""
+    tokens, joules = sum(len(stream.token_s) for stream in sweep.streams), sum(sweep.joules)
+    return joules / tokens if joules and len(sweep.joules) == len(sweep.bursts) else None
 
 
 _WALL = ("min", "p50", "p90", "p95", "p99", "mean")
