@@ -14,11 +14,16 @@ from typing import Any
 
 import numpy as np
 
+from neuron_bench import checks
 from neuron_bench.device.chips import chip_name
-from neuron_bench.importers.consistency import flagged
+from neuron_bench.importers.consistency import TOKENS_TOLERANCE_RATIO, flagged
 from neuron_bench.record import CaseRow
 
 Json = Mapping[str, Any]
+BUSY_RATIO = 0.7
+"""Of the most that were in flight at once: a closed loop whose requests keep fewer in flight is none."""
+COUNTS_DIFFER = "token_counts_differ"
+"""The tool's tokenizer and the server's usage count other tokens in the same texts."""
 
 SECONDS = {
     "s": 1.0, "sec": 1.0, "seconds": 1.0, "s/token": 1.0, "ms": 1e-3, "ms/token": 1e-3, "us": 1e-6, "us/token": 1e-6,
@@ -95,13 +100,25 @@ def aiperf_rows(report: Json) -> list[CaseRow]:
                 requests_per_s=mean_of(report.get("request_throughput")),
                 output_tokens_per_s=mean_of(report.get("output_token_throughput")),
                 errors=failures(_aiperf_failed(report)),
-                flags="truncated" if report.get("was_cancelled") else "",
+                flags=_aiperf_flags(report),
                 **times("ttft_s", report.get("time_to_first_token"), "ms"),
                 **times("tpot_s", report.get("inter_token_latency"), "ms"),
                 **times("wall_s", report.get("request_latency"), "ms"),
             )
         ]
     )
+
+
+def _aiperf_flags(report: Json) -> str:
+    """Cut off, or counted by a tokenizer that is not the server's: gaps and tokens/s are then of other tokens."""
+    pairs = (("input_sequence_length", "usage_prompt_tokens"), ("output_sequence_length", "usage_completion_tokens"))
+    counts = [(mean_of(report.get(ours)), mean_of(report.get(theirs))) for ours, theirs in pairs]
+    differ = any(_differ(*pair) for pair in counts)
+    return checks.raised({"truncated": bool(report.get("was_cancelled")), COUNTS_DIFFER: differ})
+
+
+def _differ(counted: float | None, served: float | None) -> bool:
+    return checks.disagrees(counted, served, TOKENS_TOLERANCE_RATIO)
 
 
 def _aiperf_load(config: Json) -> tuple[float | None, float | None]:
@@ -155,6 +172,7 @@ def aiperf_record_rows(records: Sequence[Json]) -> list[CaseRow]:
     ends = [v for each in good if (v := _number(at(each, "metadata", "request_end_ns"))) is not None]
     span_s = (max(ends) - min(starts)) / 1e9 if starts and ends else None
     answers = _metric(good, "output_sequence_length")
+    clients, rate = _load_of(starts, ends)
     row = CaseRow(
         record_id="profile",
         label="AIPerf, request by request",
@@ -162,12 +180,14 @@ def aiperf_record_rows(records: Sequence[Json]) -> list[CaseRow]:
         phase="serve",
         input_tokens=_mean(_metric(good, "input_sequence_length")),
         output_tokens=_mean(answers),
-        concurrency=_most_at_once(starts, ends),
+        concurrency=clients,
+        arrival_rate_per_s=rate,
         n_samples=len(good),
         duration_s=span_s,
         requests_per_s=len(good) / span_s if span_s else None,
         output_tokens_per_s=sum(answers) / span_s if span_s and answers else None,
         errors=failures(len(timed) - len(good)),
+        flags=COUNTS_DIFFER if _differ(_mean(answers), _mean(_metric(good, "usage_completion_tokens"))) else "",
         **columns,
     )
     return flagged([row])
@@ -190,10 +210,18 @@ def _mean(values: Sequence[float]) -> float | None:
     return float(np.mean(values)) if len(values) else None
 
 
-def _most_at_once(starts: Sequence[float], ends: Sequence[float]) -> float | None:
-    """Most requests in flight at any time."""
+def _load_of(starts: Sequence[float], ends: Sequence[float]) -> tuple[float | None, float | None]:
+    """Clients of a closed loop, or the rate of an open one, in requests a second; a line says neither. Times in ns.
+
+    A closed loop keeps nearly all of its clients busy; an open one has its most in flight for a moment.
+    """
+    if not starts or not ends:
+        return None, None
     moments = sorted([(at_ns, 1) for at_ns in starts] + [(at_ns, -1) for at_ns in ends])
-    return float(np.max(np.cumsum([step for _, step in moments]))) if moments else None
+    most = float(np.max(np.cumsum([step for _, step in moments])))
+    usual = (sum(ends) - sum(starts)) / max(max(ends) - min(starts), 1.0)
+    sent_s = (max(starts) - min(starts)) / 1e9
+    return (most, None) if usual >= BUSY_RATIO * most or sent_s <= 0 else (None, (len(starts) - 1) / sent_s)
 
 
 def guidellm_rows(report: Json) -> list[CaseRow]:
