@@ -3,26 +3,29 @@
 Every engine has coefficients drawn log-uniform over decades around those of CPUs, GPUs and Neuron chips, and limits of
 requests, KV memory and step tokens that bind or do not. Its rate sweep is light only, to the knee, or past saturation,
 with one or two length mixes; every time scatters by 2% to 20%, and the machine's pace drifts by up to 10% between load
-steps. The calibration must read the limits; sizes of padded graphs are stated. Predictions are held against the engine
-itself at its own pace, without scatter.
+steps. The calibration must read the limits; sizes of padded graphs and the drift are stated. Predictions are held
+against the engine itself at its own pace, without scatter; a load step beyond what the step model says it knows
+(`known_per_s`) is not predicted, and counts as refused where both are.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from capacity.calibration.backtest import coverage_interval
-from capacity.calibration.fit import Identity, calibrate, hold_out_rows
+from capacity.calibration.backtest import Coverage, coverage_interval
+from capacity.calibration.fit import Identity, calibrate
 from capacity.calibration.limits import CalibrationError, EngineLimits
 from capacity.calibration.observed import Observed
+from capacity.calibration.prediction import BEYOND, extrapolations, measured_figures, predict_figures
 from capacity.calibration.search import empty_buckets, served, with_values
 from capacity.simulator.engine import simulate
 from capacity.simulator.rate_at_slo import Lengths, rate_at_slo
@@ -40,6 +43,9 @@ RANGES = {
 SWEEPS = {"light": (0.15, 0.3, 0.45), "knee": (0.3, 0.6, 0.9), "saturated": (0.3, 0.7, 1.2)}
 HELD_OUT = (0.5, 0.8)
 """Shares of the knee; both below 0.85."""
+DRIFT = 0.1
+"""Of the machine's pace between load steps, end to end: stated to the calibration."""
+Z_90 = 1.6449
 CALLS, HELD_OUT_CALLS = 400, 1_500
 TOKEN_BUCKETS, SEQ_BUCKETS = (128, 512, 2048), (1, 4, 16, 64, 256)
 BAR, CAPACITY_BAR, SHARE_BAR = 0.05, 0.05, 0.97
@@ -62,13 +68,20 @@ class Engine:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of one engine. errors: the worst of TPOT p50 and TTFT p50 over the held-out load steps."""
+    """What became of one engine. errors: the worst of TPOT p50 and TTFT p50 over the held-out load steps it predicts.
+
+    steps: how many those are. inside: of their figures, those in the stated 90% range. capacity_half: of the 90% range
+    of the capacity, as a logarithm. capacity_error: None where no capacity is given.
+    """
 
     engine: Engine
     refused: str | None
     tpot_error: float = 0.0
     ttft_error: float = 0.0
-    capacity_error: float = 0.0
+    capacity_error: float | None = 0.0
+    steps: int = 0
+    inside: int = 0
+    capacity_half: float = 0.0
 
     @property
     def bar(self) -> float:
@@ -79,6 +92,13 @@ class Verdict:
     def within(self) -> bool:
         """Both held-out errors are within the bar."""
         return max(abs(self.tpot_error), abs(self.ttft_error)) <= self.bar
+
+    @property
+    def capacity_inside(self) -> bool:
+        """The true capacity lies in the stated range."""
+        if self.capacity_error is None:
+            return False
+        return abs(math.log1p(self.capacity_error)) <= self.capacity_half
 
 
 def draw_engine(number: int) -> Engine:
@@ -147,7 +167,7 @@ def measure(engine: Engine) -> list[Observed]:
 
 def _observe(engine: Engine, share: float, factor: float, rng: np.random.Generator) -> Observed:
     work = _work(engine, share * engine.knee_per_s, CALLS, rng, factor)
-    pace = float(np.exp(rng.uniform(-0.05, 0.05)))
+    pace = float(np.exp(rng.uniform(-DRIFT / 2, DRIFT / 2)))
     # A machine that is so much slower, at these arrivals, is this one at arrivals so much closer.
     times = served(replace(work, arrival_s=work.arrival_s / pace), engine.model)
     blur: Floats = rng.lognormal(0, engine.noise, (2, CALLS))
@@ -163,16 +183,26 @@ def judge(number: int) -> Verdict:
     limits = EngineLimits(token_buckets=TOKEN_BUCKETS, seq_buckets=SEQ_BUCKETS) if engine.padded else EngineLimits()
     who = Identity(engine.model.model_id, engine.kind, 1, 1.0, "random", "1", "2026-11-29")
     try:
-        model = calibrate(measure(engine), limits, who)
+        model = calibrate(measure(engine), limits, who, drift=DRIFT)
     except CalibrationError as refusal:
         return Verdict(engine, str(refusal))
     errors: dict[str, list[float]] = {"tpot_s_p50": [], "ttft_s_p50": []}
-    for share in HELD_OUT:
-        for row in hold_out_rows(_held_out(engine, share), model):
-            if row.metric in errors:
-                errors[row.metric].append(row.error_ratio)
+    inside = 0
+    for run in (_held_out(engine, share) for share in HELD_OUT):
+        work = run.requests()
+        if any(warning.startswith("requests_per_s") for warning in extrapolations(work, model)):
+            continue
+        measured = measured_figures(run)
+        for figure in predict_figures(work, model, seed=1):
+            if figure.metric in errors:
+                errors[figure.metric].append(figure.value / measured[figure.metric] - 1)
+                inside += figure.low <= measured[figure.metric] <= figure.high
+    if not errors["tpot_s_p50"]:
+        return Verdict(engine, next(note for note in model.notes if note.startswith("medians are")))
     tpot, ttft = (max(errors[name], key=abs) for name in ("tpot_s_p50", "ttft_s_p50"))
-    return Verdict(engine, None, tpot, ttft, _capacity_error(engine, model))
+    capacity = _capacity_error(engine, model)
+    half = Z_90 * float(np.hypot(model.relative_error, model.pace_sigma or 0.0))
+    return Verdict(engine, None, tpot, ttft, capacity, len(errors["tpot_s_p50"]), inside, half)
 
 
 def _held_out(engine: Engine, share: float) -> Observed:
@@ -185,8 +215,11 @@ def _held_out(engine: Engine, share: float) -> Observed:
     )  # fmt: skip
 
 
-def _capacity_error(engine: Engine, model: StepModel) -> float:
-    """Capacity at TTFT p99 and TPOT p99 of twice those at half of the knee, predicted over true, less 1."""
+def _capacity_error(engine: Engine, model: StepModel) -> float | None:
+    """Capacity at TTFT p99 and TPOT p99 of twice those at half of the knee, predicted over true, less 1.
+
+    None where it lies beyond what was measured, as the sentence of `calibrate --target` then says.
+    """
     run = _held_out(engine, 0.5)
     slos = (
         Slo("ttft_s", 0.99, 2 * float(np.quantile(run.ttft_s, 0.99))),
@@ -194,15 +227,18 @@ def _capacity_error(engine: Engine, model: StepModel) -> float:
     )
     sample = Lengths(run.input_tokens, run.output_tokens, run.cached_tokens)
     rate = partial(rate_at_slo, sample, slos=slos, n=1_500, seed=1)
-    return rate(model=model).rate_per_s / rate(model=engine.model).rate_per_s - 1
+    predicted = rate(model=model).rate_per_s
+    if predicted > BEYOND * model.validity["requests_per_s"][1]:
+        return None
+    return predicted / rate(model=engine.model).rate_per_s - 1
 
 
 def table(verdicts: Sequence[Verdict]) -> str:
     """Markdown: by sweep, by padding, and over all."""
     lines = [
-        "| engines | n | refused | within max(5%, 2 x scatter) | TPOT p50, median and p90 | TTFT p50 "
-        "| capacity at the SLOs | within 5% |",
-        "|---|---|---|---|---|---|---|---|",
+        "| engines | n | refused | both steps predicted | within max(5%, 2 x scatter) | TPOT p50, median and p90 "
+        "| TTFT p50 | inside 90% range | capacity at the SLOs | within 5% | inside 90% range |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     groups: list[tuple[str, list[Verdict]]] = [
         (f"{sweep} sweep", [v for v in verdicts if v.engine.sweep == sweep]) for sweep in SWEEPS
@@ -221,20 +257,36 @@ def table(verdicts: Sequence[Verdict]) -> str:
 def _row(name: str, part: Sequence[Verdict]) -> str:
     kept = [each for each in part if each.refused is None]
     if not kept:
-        return f"| {name} | {len(part)} | {len(part)} | - | - | - | - | - |"
+        return f"| {name} | {len(part)} | {len(part)} |{' - |' * 8}"
     within = coverage_interval(sum(each.within for each in kept), len(kept), SHARE_BAR)
-    capacity = sum(abs(each.capacity_error) <= CAPACITY_BAR for each in kept)
+    figures = coverage_interval(sum(each.inside for each in kept), sum(2 * each.steps for each in kept))
 
     def spread(values: Sequence[float]) -> str:
         sizes = np.abs(np.array(values))
         return f"{np.median(sizes):.1%}, {np.quantile(sizes, 0.9):.1%}"
 
     return (
-        f"| {name} | {len(part)} | {len(part) - len(kept)} "
+        f"| {name} | {len(part)} | {len(part) - len(kept)} | {sum(each.steps == len(HELD_OUT) for each in kept)} "
         f"| {within.inside} of {within.n} ({within.inside / within.n:.1%}) "
-        f"| {spread([v.tpot_error for v in kept])} | {spread([v.ttft_error for v in kept])} "
-        f"| {spread([v.capacity_error for v in kept])} | {capacity} of {len(kept)} ({capacity / len(kept):.1%}) |"
+        f"| {spread([v.tpot_error for v in kept])} | {spread([v.ttft_error for v in kept])} | {_share(figures)} "
+        f"| {_capacities(kept)} |"
     )
+
+
+def _capacities(kept: Sequence[Verdict]) -> str:
+    """Three cells: spread of the errors of capacity, how many are within the bar, how many inside their range."""
+    given = [each for each in kept if each.capacity_error is not None]
+    if not given:
+        return "- | - | -"
+    sizes = np.abs([each.capacity_error or 0.0 for each in given])
+    within = int((sizes <= CAPACITY_BAR).sum())
+    inside = coverage_interval(sum(each.capacity_inside for each in given), len(given))
+    spread = f"{np.median(sizes):.1%}, {np.quantile(sizes, 0.9):.1%}"
+    return f"{spread} | {within} of {len(given)} ({within / len(given):.1%}) | {_share(inside)}"
+
+
+def _share(counted: Coverage) -> str:
+    return f"{counted.inside} of {counted.n}{', rejected' * counted.rejected}"
 
 
 def misses(verdicts: Sequence[Verdict]) -> Iterator[str]:
@@ -247,14 +299,14 @@ def misses(verdicts: Sequence[Verdict]) -> Iterator[str]:
         )
         if each.refused is not None:
             yield f"{name}: refused, {each.refused}"
-        elif not each.within or abs(each.capacity_error) > CAPACITY_BAR:
+        elif not each.within or abs(each.capacity_error or 0.0) > CAPACITY_BAR:
             errors = f"TPOT {each.tpot_error:+.1%}, TTFT {each.ttft_error:+.1%}"
-            yield f"{name}: {errors}, capacity {each.capacity_error:+.1%}"
+            yield f"{name}: {errors}, capacity {each.capacity_error or 0.0:+.1%}"
 
 
 def keep(verdict: Verdict, file: Path) -> None:
     """Add one verdict to the file of a study that can be stopped."""
-    figures = (verdict.refused, verdict.tpot_error, verdict.ttft_error, verdict.capacity_error)
+    figures = [getattr(verdict, field.name) for field in fields(verdict)[1:]]
     with file.open("a") as out:
         out.write(json.dumps(figures) + "\n")
 

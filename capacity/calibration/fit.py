@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from capacity.calibration.certainty import KNOWN, certainty
 from capacity.calibration.evidence import QUANTILES, TAIL_MIN, Evidence
 from capacity.calibration.limits import (
     CalibrationError,
@@ -31,6 +32,7 @@ from capacity.calibration.search import (
     Guess,
     Problem,
     Solution,
+    drift_sigma,
     empty_buckets,
     search,
     served,
@@ -68,6 +70,8 @@ ERROR_MAX = 0.5
 """A fit that is further off on runs it never saw is refused."""
 CAPACITY_ERROR_MAX = 0.15
 """A fit that knows the rate of a full replica no better than this (one sigma of its logarithm) is refused."""
+APART_MAX = 1.2
+"""Paces further apart than so many times the stated drift: their own errors are a fifth of it."""
 CONDITION_MAX = 1e3
 P99_CALLS_MIN = 1_000
 """Ten calls beyond the p99; below this the p95 stands in."""
@@ -94,12 +98,14 @@ def calibrate(
     *,
     bench: StepModel | None = None,
     replicas: int = 1,
+    drift: float | None = None,
 ) -> StepModel:
     """The engine behind a rate sweep, with what was predicted of load steps that were left out of the fit.
 
     With fewer than three runs the last third of each is left out. A bench of the same model tells apart what a sweep
     cannot (prompts of one length, say): its coefficients are another place to start from, and are kept unless the
-    sweep's own come clearly nearer to the runs. replicas: how many share the address, least loaded first.
+    sweep's own come clearly nearer to the runs. replicas: how many share the address, least loaded first. drift: how
+    far the machine's pace may lie apart between load steps, end to end, where that is known; else it is estimated.
 
     Raises:
         CalibrationError: too few calls, nothing but light load, a stated limit that the data contradict, or invented
@@ -109,7 +115,7 @@ def calibrate(
     sweep = sorted(runs, key=lambda run: run.rate_per_s)
     refuse_contradicted(limits, sweep, replicas)
     evidence = [Evidence(run) for run in sweep]
-    problem, guess, limit_notes = _with_limits(evidence, limits, identity, replicas, bench)
+    problem, guess, limit_notes = _with_limits(evidence, limits, identity, replicas, bench, drift)
     terms, folds = _terms(problem, guess)
     final = _levelled(problem, problem.solve(guess, terms, 12) if terms != TERM_SETS[-1] else guess)
     solution = problem.solution(final, terms)
@@ -117,20 +123,22 @@ def calibrate(
     table = tuple(folds)
     error = _relative_error([row for row in table if _telling(row, table)])
     _refuse_misfit(table, error)
+    _refuse_apart(final.pace, drift)
     _refuse_light(sweep, model, solution, replicas)
     _refuse_unknown_limit(sweep, model, limits, replicas)
-    pace = pace_sigma(final.pace)
+    pace = pace_sigma(final.pace) if drift is None else drift_sigma(drift)
+    known = certainty(sweep, model, solution, pace, replicas)
     return replace(
         model,
         covariance=_covariance(solution),
         condition_number=solution.condition,
-        validity=_validity(sweep),
+        validity=_validity(sweep) | {KNOWN: (0.0, known.known_per_s)},
         hold_out=table,
         relative_error=error,
         provenance=weakest([*(run.provenance for run in runs), *([bench.provenance] if bench else [])]),
         inputs=(*(run.name for run in sweep), *(bench.inputs if bench else ())),
         pace_sigma=pace,
-        notes=(*limit_notes, *_notes(model, solution, terms, pace)),
+        notes=(*limit_notes, *_notes(model, solution, terms, pace), *known.notes(len(sweep))),
     )
 
 
@@ -141,12 +149,17 @@ def pace_sigma(paces: Floats) -> float:
 
 
 def _with_limits(
-    evidence: Sequence[Evidence], limits: EngineLimits, identity: Identity, replicas: int, bench: StepModel | None
+    evidence: Sequence[Evidence],
+    limits: EngineLimits,
+    identity: Identity,
+    replicas: int,
+    bench: StepModel | None,
+    drift: float | None,
 ) -> tuple[Problem, Guess, tuple[str, ...]]:
     """The likeliest limits and the best coefficients under them."""
     runs = [each.run for each in evidence]
     choice = options(limits, runs, replicas)
-    free = Problem(evidence, _base(choice.generous, identity), replicas)
+    free = Problem(evidence, _base(choice.generous, identity), replicas, drift)
     best = _Trial(free, search(free, starts(evidence)), choice.generous)
     singles = [*choice.seqs, *choice.kv]
     for others in (singles, singles):  # one limit, and then perhaps another beside it
@@ -268,7 +281,7 @@ def _held_out_loss(problem: Problem, number: int, values: Floats) -> float:
 def _split_rows(problem: Problem, guess: Guess) -> list[HoldOut]:
     """The last third of every run, predicted from the rest."""
     parts = [each.run.split(2 / 3) for each in problem.evidence]
-    part = Problem([Evidence(first) for first, _ in parts], problem.model, problem.replicas)
+    part = Problem([Evidence(first) for first, _ in parts], problem.model, problem.replicas, problem.drift)
     part.weigh(guess)
     model = with_values(problem.model, part.solve(guess, TERM_SETS[-1], 8).values)
     return [row for _, last in parts for row in hold_out_rows(last, model, problem.replicas)]
@@ -382,6 +395,21 @@ def _refuse_misfit(table: Sequence[HoldOut], error: float) -> None:
         f"held out {worst.case}: {worst.metric} is {worst.error_ratio:+.0%} off, {error:.0%} over all; such a model "
         "predicts nothing: check how many replicas answer at the address, and that runs were alike"
     )
+
+
+def _refuse_apart(paces: Floats, drift: float | None) -> None:
+    """Refuse load steps that no machine of the stated drift can have made: then a limit is taken wrongly.
+
+    Raises:
+        CalibrationError: with both figures.
+    """
+    apart = float(np.ptp(paces))
+    if drift is not None and apart > APART_MAX * drift:
+        raise CalibrationError(
+            f"the load steps are of one engine only if the machine's pace lay {apart:.0%} apart between them, and "
+            f"{drift:.0%} is stated (--drift): a limit may be read wrongly, so state --max-num-seqs, --kv-blocks and "
+            "--max-batched-tokens, or measure the busiest step once more"
+        )
 
 
 def _refuse_light(sweep: Sequence[Observed], model: StepModel, solution: Solution, replicas: int) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
+from capacity.calibration.certainty import KNOWN
 from capacity.calibration.observed import Observed
 from capacity.plan import PlanError
 from capacity.simulator.engine import simulate
@@ -113,11 +114,18 @@ def extrapolations(work: Requests, model: StepModel) -> tuple[str, ...]:
         "context_tokens": float((work.input_tokens + work.output_tokens / 2).mean()),
         "requests_per_s": (len(work) - 1) / span_s if span_s > 0 else math.inf,
     }
-    return tuple(
+    beyond = [
         f"{name}: {value:.3g} is beyond the {model.validity[name][1]:.3g} that was measured"
         for name, value in means.items()
         if name in model.validity and value > BEYOND * model.validity[name][1]
-    )
+    ]
+    known_per_s = model.validity.get(KNOWN, (0.0, math.inf))[1]
+    if means["requests_per_s"] > BEYOND * known_per_s:
+        beyond.append(
+            f"requests_per_s: {means['requests_per_s']:.3g}, and medians are known up to {known_per_s:.3g} only, by "
+            "the drift between load steps; the step model's notes name the load step to measure next"
+        )
+    return tuple(beyond)
 
 
 def measured_figures(run: Observed) -> dict[str, float]:

@@ -9,6 +9,7 @@ while its gaps and its throughput keep their say.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -60,6 +61,11 @@ class Solution:
     scatter: Scatter
 
 
+def drift_sigma(drift: float) -> float:
+    """Standard deviation of a pace that lies anywhere within a drift of so much, end to end: that of a uniform one."""
+    return max(drift, PACE_FLOOR) / math.sqrt(12)
+
+
 def candidates_of(replicas: int) -> np.typing.NDArray[np.int64] | None:
     """Several replicas behind one address: each call joins the least loaded."""
     return None if replicas == 1 else np.arange(replicas, dtype=np.int64)[None, :]
@@ -100,24 +106,27 @@ def empty_buckets(token_buckets: Sequence[int], seq_buckets: Sequence[int]) -> t
 class Problem:
     """Load steps to be explained by one engine."""
 
-    def __init__(self, evidence: Sequence[Evidence], model: StepModel, replicas: int = 1) -> None:
+    def __init__(
+        self, evidence: Sequence[Evidence], model: StepModel, replicas: int = 1, drift: float | None = None
+    ) -> None:
         self.evidence = list(evidence)
+        self.drift = drift
         self.model = model
         self.replicas = replicas
         self.scale = _scale(self.evidence)
         self.scatter = Scatter()
-        self.pace_sigma = PACE_SIGMA
+        self.pace_sigma = PACE_SIGMA if drift is None else drift_sigma(drift)
         self.sigma: list[Floats] = [each.errors(self.scatter) for each in self.evidence]
 
     def limited(self, model: StepModel) -> Problem:
         """The same load steps on an engine with other limits."""
-        other = Problem(self.evidence, model, self.replicas)
+        other = Problem(self.evidence, model, self.replicas, self.drift)
         other.scatter, other.sigma, other.pace_sigma = self.scatter, self.sigma, self.pace_sigma
         return other
 
     def of(self, numbers: Sequence[int]) -> Problem:
         """Some of the load steps."""
-        part = Problem([self.evidence[i] for i in numbers], self.model, self.replicas)
+        part = Problem([self.evidence[i] for i in numbers], self.model, self.replicas, self.drift)
         part.scale, part.pace_sigma = self.scale, self.pace_sigma
         part.scatter, part.sigma = self.scatter, [self.sigma[i] for i in numbers]
         return part
@@ -156,6 +165,8 @@ class Problem:
 
     def learn_pace(self, guess: Guess) -> None:
         """As much drift as the data insist on: paces that only trade against coefficients shrink from fit to fit."""
+        if self.drift is not None:
+            return
         seen = float(np.sum(guess.pace**2) + 2 * (PACE_SIGMA / 2) ** 2) / (len(guess.pace) + 2)
         self.pace_sigma = float(np.clip(np.sqrt(seen), PACE_FLOOR, PACE_CEILING))
 

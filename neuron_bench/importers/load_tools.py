@@ -238,7 +238,7 @@ def _guidellm(report: Json, bench: Json, place: int) -> CaseRow:
 
     strategy = first(bench, ("config", "strategy"), ("args", "strategy"), ("scheduler", "strategy")) or {}
     streams = first(strategy, ("streams",), ("max_concurrency",), ("concurrency",))
-    kind = strategy.get("type_") or strategy.get("type")
+    kind, rate = strategy.get("type_") or strategy.get("type"), _number(strategy.get("rate"))
     totals = first(bench, ("metrics", "request_totals"), ("run_stats", "requests_made"), ("request_totals",)) or {}
     answered = totals.get("successful")
     return CaseRow(
@@ -249,8 +249,8 @@ def _guidellm(report: Json, bench: Json, place: int) -> CaseRow:
         model_id=_text(first(bench, ("config", "backend", "model"), ("worker", "backend_model"))),
         input_tokens=mean_of(good("prompt_token_count")),
         output_tokens=mean_of(good("output_token_count")),
-        concurrency=1.0 if kind == "synchronous" else _number(streams),
-        arrival_rate_per_s=_number(strategy.get("rate")),
+        concurrency=1.0 if kind == "synchronous" else None if rate else _number(streams),
+        arrival_rate_per_s=rate,
         n_samples=None if answered is None else int(answered),
         duration_s=_number(first(bench, ("duration",), ("run_stats", "duration"))),
         requests_per_s=mean_of(good("requests_per_second")),

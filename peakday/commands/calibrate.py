@@ -34,6 +34,10 @@ def calibrate(
     block_tokens: Annotated[int, typer.Option(min=1, help="Tokens of a KV block.")] = 16,
     kv_blocks: Annotated[int | None, typer.Option(min=1, help="KV blocks of one replica; read from runs.")] = None,
     replicas: Annotated[int, typer.Option(min=1, help="Replicas behind the one address of the runs.")] = 1,
+    drift: Annotated[
+        float | None,
+        typer.Option(min=0.0, max=0.5, help="How far the machine's pace lies apart between load steps [estimated]."),
+    ] = None,
     target: Annotated[
         str | None, typer.Option(metavar="openai=URL", help="Drive this server with the load steps that a fit needs.")
     ] = None,
@@ -57,7 +61,7 @@ def calibrate(
 
     facts = EngineFacts(
         model, chip, tp, chips_per_replica, engine, engine_version,
-        max_num_seqs, max_batched_tokens, block_tokens, kv_blocks, replicas,
+        max_num_seqs, max_batched_tokens, block_tokens, kv_blocks, replicas, drift,
     )  # fmt: skip
     console = Console(as_json, quiet)
     if (target is None) == (not records):

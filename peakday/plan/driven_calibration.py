@@ -13,6 +13,7 @@ import numpy as np
 
 from capacity.calibration.limits import CalibrationError
 from capacity.calibration.observed import Observed, observed_calls
+from capacity.calibration.prediction import BEYOND
 from capacity.simulator.rate_at_slo import Lengths, rate_at_slo
 from capacity.simulator.requests import Floats, Ints
 from host.atomic import write_text
@@ -233,4 +234,8 @@ def keeps(model: StepModel, steps: Sequence[Observed], sweep: Sweep) -> str:
         return f"one replica keeps {sweep.slo} at no load: {found.binding}"
     spread = math.exp(Z_90 * math.hypot(model.relative_error, model.pace_sigma or 0.0))
     low, high = found.rate_per_s / spread, found.rate_per_s * spread
-    return f"one replica keeps {sweep.slo} up to {found.rate_per_s:.3g}/s ({low:.3g} to {high:.3g}/s, 90%)"
+    sentence = f"one replica keeps {sweep.slo} up to {found.rate_per_s:.3g}/s ({low:.3g} to {high:.3g}/s, 90%)"
+    busiest_per_s = model.validity.get("requests_per_s", (0.0, math.inf))[1]
+    if found.rate_per_s > BEYOND * busiest_per_s:
+        sentence += f"; beyond the {busiest_per_s:.3g}/s that was measured: measure a load step there"
+    return sentence

@@ -41,6 +41,7 @@ class EngineFacts:
     block_tokens: int
     kv_blocks: int | None
     replicas: int = 1
+    drift: float | None = None
 
 
 def calibrate_from(wanted: Sequence[str], facts: EngineFacts, out: Path | None) -> tuple[str, dict[str, Any]]:
@@ -80,7 +81,7 @@ def calibrate_runs(folders: Sequence[Path], facts: EngineFacts, bench: StepModel
     identity = _identity(facts, _place(facts.chip), None)
     runs = [load_run(folder) for folder in folders]
     observed = [observed_calls(run, facts.model) for run in runs]
-    model = calibrate(observed, _limits(facts), identity, bench=bench, replicas=facts.replicas)
+    model = calibrate(observed, _limits(facts), identity, bench=bench, replicas=facts.replicas, drift=facts.drift)
     if model.chip == UNKNOWN:
         model = replace(model, notes=(*model.notes, "chip not stated (--chip): no plan sizes a fleet with this model"))
     return model

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from capacity.calibration.certainty import KNOWN
 from capacity.calibration.fit import calibrate
 from capacity.calibration.prediction import (
     Prediction,
@@ -61,7 +62,14 @@ def test_a_range_widens_with_the_hold_out_error(fitted):
         assert wide.value == narrow.value
 
 
+def test_a_rate_at_which_the_drift_hides_the_medians_is_named(fitted):
+    known = replace(fitted, validity=fitted.validity | {KNOWN: (0.0, 8.0)})
+    (warning,) = extrapolations(observed(9.5).requests(), known)
+    assert "medians are known up to 8 only" in warning
+
+
 def test_what_lies_beyond_the_calibrated_range_is_named(fitted):
+    fitted = replace(fitted, validity={name: span for name, span in fitted.validity.items() if name != KNOWN})
     assert extrapolations(observed(9.5).requests(), fitted) == ()
     (rate,) = extrapolations(observed(30.0).requests(), fitted)
     assert rate.startswith("requests_per_s: 3")

@@ -1,8 +1,9 @@
-"""Files that the tools themselves wrote, of twelve requests to the emulator: what they say is what we read.
+"""Files that the tools themselves wrote, of a few requests to the emulator: what they say is what we read.
 
 AIPerf 0.13.0, 2026-11-29, `aiperf profile --streaming --request-count 12` with three clients (`aiperf_closed`), at four
-requests a second (`aiperf_open`), and with a tokenizer that is not the server's (`aiperf_tokenizer`); folders' names
-are taken out.
+requests a second (`aiperf_open`), and with a tokenizer that is not the server's (`aiperf_tokenizer`). GuideLLM 0.8.1,
+2026-11-29, eight requests of two clients (`guidellm_concurrent.json`) and at three a second (`guidellm_constant.json`).
+Folders' names and the list of requests are taken out.
 """
 
 from __future__ import annotations
@@ -54,3 +55,15 @@ def test_a_tokenizer_that_is_not_the_servers_bars_the_row(file: str, tmp_path: P
     row = imported(DATA / "aiperf_tokenizer" / file, tmp_path)
     assert row.flag_names == {"token_counts_differ"}
     assert row.barred
+
+
+@pytest.mark.parametrize(("kind", "load"), [("concurrent", (2, None)), ("constant", (None, 3.0))])
+def test_guidellms_own_files_are_read_as_they_say(kind: str, load: tuple[float, float], tmp_path: Path):
+    """Seconds of its milliseconds. The most that an open loop may have in flight (10,240) is no number of clients."""
+    file = DATA / f"guidellm_{kind}.json"
+    row, metrics = imported(file, tmp_path), json.loads(file.read_text())["benchmarks"][0]["metrics"]
+    assert (row.n_samples, row.input_tokens, row.output_tokens) == (8, 16, 16)
+    assert row.ttft_s_mean == pytest.approx(metrics["time_to_first_token_ms"]["successful"]["mean"] / 1e3)
+    assert row.tpot_s_p50 == pytest.approx(metrics["inter_token_latency_ms"]["successful"]["median"] / 1e3)
+    assert (row.concurrency, row.arrival_rate_per_s) == load
+    assert not row.flags
