@@ -707,7 +707,7 @@ _VALUES_BEFORE = {"judged": "expert_estimate", "own silicon": "self-hosted", "ow
 _NOTHING_BEFORE = ("errors", "rules", "throttling")
 
 
-def _renamed(raw: Any) -> Any:
+def _renamed(raw: object) -> Any:
     """A record of schema 1 in the names of schema 2: keys, provenances, names of cost parts; {} for nothing is null."""
     if isinstance(raw, list):
         return [_renamed(item) for item in raw]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -66,7 +65,7 @@ def make_plan(
     run: Run | None = None,
     benches: Sequence[Bench] = (),
     step_models: Sequence[StepModel] = (),
-    prices: Mapping[str, Any] | None = None,
+    prices: Mapping[str, object] | None = None,
     seed: int = 1,
     now_utc: str,
     version: str,
@@ -144,7 +143,7 @@ def plan_inputs(
     scenario: Scenario,
     run: Run | None,
     step_models: Sequence[StepModel],
-    prices: Mapping[str, Any] | None,
+    prices: Mapping[str, object] | None,
     seed: int,
     *,
     usage: Usage | None = None,

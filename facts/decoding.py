@@ -29,7 +29,7 @@ class Column:
     name: str
 
 
-def decode(kind: type[T], row: Mapping[str, Any], where: str, **derived: Any) -> T:
+def decode(kind: type[T], row: Mapping[str, object], where: str, **derived: object) -> T:
     """A row of text cells, or of a YAML mapping's values, as a `kind`.
 
     Args:
@@ -67,12 +67,12 @@ def _columns(kind: Any) -> tuple[tuple[str, str, Callable[[Any], Any], bool], ..
     )
 
 
-def _title(name: str, hint: Any) -> str:
+def _title(name: str, hint: object) -> str:
     marks = get_args(hint)[1:] if get_origin(hint) is Annotated else ()
     return next((mark.name for mark in marks if isinstance(mark, Column)), name)
 
 
-def _converter(hint: Any) -> Callable[[Any], Any]:
+def _converter(hint: object) -> Callable[[Any], Any]:
     if get_origin(hint) is Annotated:
         return _converter(get_args(hint)[0])
     if get_origin(hint) in (Union, types.UnionType):
@@ -97,27 +97,27 @@ def number(value: Any) -> float:
     return result
 
 
-def _whole(value: Any) -> int:
+def _whole(value: object) -> int:
     result = number(value)
     if result != int(result):
         raise ValueError("expected a whole number")
     return int(result)
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError("expected text; put it in quotes")
     return value
 
 
-def _flag(value: Any) -> bool:
+def _flag(value: object) -> bool:
     flags = {True: True, False: False, "yes": True, "no": False, "": False}
     if not isinstance(value, (bool, str)) or value not in flags:
         raise ValueError("expected true or false")
     return flags[value]
 
 
-def _words(value: Any) -> tuple[str, ...]:
+def _words(value: object) -> tuple[str, ...]:
     if isinstance(value, str):
         return tuple(value.split())
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
@@ -125,7 +125,7 @@ def _words(value: Any) -> tuple[str, ...]:
     raise ValueError("expected a list of words, such as [a, b]")
 
 
-def _derived(value: Any) -> Any:
+def _derived(value: object) -> Any:
     raise ValueError("no column holds this")
 
 

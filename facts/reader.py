@@ -322,7 +322,7 @@ def _models_file(path: Path | None) -> tuple[str, dict[str, Any]]:
     return where, raw
 
 
-def _entry(value: Any, where: str) -> dict[str, Any]:
+def _entry(value: object, where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise FactsError(f"{where}: expected a mapping of keys to values")
     return value
@@ -334,7 +334,7 @@ _MODEL_KEYS = frozenset(
 )
 
 
-def _model(key: str, entry: Any, where: str) -> Model:
+def _model(key: str, entry: object, where: str) -> Model:
     place = f"{where}: models.{key}"
     entry = _entry(entry, place)
     unknown = sorted(set(entry) - _MODEL_KEYS)
@@ -355,7 +355,9 @@ def _model(key: str, entry: Any, where: str) -> Model:
     return model
 
 
-def _named(entry: Mapping[str, Any], key: str, known: Mapping[str, T], where: str, *, needed: bool = False) -> T | None:
+def _named(
+    entry: Mapping[str, object], key: str, known: Mapping[str, T], where: str, *, needed: bool = False
+) -> T | None:
     """The row of a data file that an entry names; None where it names none and needs none."""
     name = entry.get(key)
     if name is None and not needed:
@@ -366,7 +368,7 @@ def _named(entry: Mapping[str, Any], key: str, known: Mapping[str, T], where: st
     return known[name]
 
 
-def _with_write_price(prices: TokenPrices, entry: Mapping[str, Any], where: str) -> TokenPrices:
+def _with_write_price(prices: TokenPrices, entry: Mapping[str, object], where: str) -> TokenPrices:
     """The price row, with a stated write price where the price file has none."""
     stated = entry.get("cache_write_usd_per_mtok")
     if stated is None or prices.cache_write_5m_usd_per_mtok is not None:

@@ -30,7 +30,7 @@ class StackError(PeakdayError, ValueError):
     """A stack file that cannot be used; the message names the file and the key."""
 
 
-def _laid_over(base: Any, over: Any) -> Any:
+def _laid_over(base: object, over: object) -> Any:
     """An old block over a present one: a scenario of old keys may extend one of new ones."""
     if isinstance(base, Mapping) and isinstance(over, Mapping):
         return {**base, **{_OLD_KEYS.get(key, key): kept for key, kept in over.items()}}
@@ -42,7 +42,7 @@ class _Block:
 
     @model_validator(mode="before")
     @classmethod
-    def _present_keys(cls, value: Any) -> Any:
+    def _present_keys(cls, value: object) -> Any:
         if not isinstance(value, Mapping):
             return value
         known = [item.name for item in fields(cls)]  # type: ignore[arg-type]
@@ -282,7 +282,7 @@ def stack_json(stack: StackFile) -> bytes:
     return _STACK.dump_json(stack, indent=1)
 
 
-def switches_of(raw: Mapping[str, Any]) -> Switches:
+def switches_of(raw: Mapping[str, object]) -> Switches:
     """The assistant's switches from their JSON form.
 
     Raises:

@@ -54,12 +54,12 @@ def _literal(text: str) -> str:
     return text if text.strip().lower() in _SCHEMES else HIDDEN
 
 
-def shown_headers(headers: Mapping[str, Any]) -> dict[str, str]:
+def shown_headers(headers: Mapping[str, object]) -> dict[str, str]:
     """Headers by name; their values as `shown_text`."""
     return {name: shown_text(value) for name, value in headers.items()}
 
 
-def shown_body(part: Any) -> Any:
+def shown_body(part: object) -> Any:
     """A request's template as it is kept: keys, numbers, switches and fields."""
     if isinstance(part, Mapping):
         return {key: shown_body(value) for key, value in part.items()}

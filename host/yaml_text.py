@@ -134,12 +134,12 @@ def parse_yaml(
 
 
 class _Dumper(yaml.SafeDumper):
-    def ignore_aliases(self, data: Any) -> bool:
+    def ignore_aliases(self, data: object) -> bool:
         """What stands twice is written twice: files with aliases are refused."""
         return True
 
 
-def dump_yaml(values: Any, width: int = 110) -> str:
+def dump_yaml(values: object, width: int = 110) -> str:
     """Values as YAML text that `parse_yaml` reads back."""
     text: str = yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=width)
     return text

@@ -553,7 +553,7 @@ def arrow_schema(table: str) -> pa.Schema:
     return pa.schema([(name, types[kind]) for name, kind in TABLES[table].items()])
 
 
-def write_chunk(folder: Path, name: str, table: str, columns: Mapping[str, Iterable[Any]]) -> Path:
+def write_chunk(folder: Path, name: str, table: str, columns: Mapping[str, Iterable[object]]) -> Path:
     """Write one Parquet file aside, then rename it: a reader never sees half a file.
 
     Args:
@@ -575,7 +575,7 @@ def write_chunk(folder: Path, name: str, table: str, columns: Mapping[str, Itera
     return path
 
 
-def write_json(path: Path, value: Mapping[str, Any]) -> None:
+def write_json(path: Path, value: Mapping[str, object]) -> None:
     """Write JSON aside, then rename it. NaN is refused: unknown is null."""
     write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
 
@@ -604,7 +604,7 @@ def read_info(path: Path) -> RunInfo:
     return parse_info(read_document(path), path / "run.json")
 
 
-def parse_info(document: Mapping[str, Any], where: Path | str = "run.json") -> RunInfo:
+def parse_info(document: Mapping[str, object], where: Path | str = "run.json") -> RunInfo:
     """The content of a run.json as `RunInfo`.
 
     Raises:

@@ -16,7 +16,7 @@ targets:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -119,7 +119,7 @@ def _slos(path: Path, limits: dict[str, float]) -> tuple[Slo, ...]:
 _NOT_IN_A_FILE = {"cases", "effort", "loads", "model", "suite", "seed", "admitted"}
 
 
-def _entry(path: Path, number: int, target: dict[str, Any], model: str, shared: dict[str, Any]) -> Entry:
+def _entry(path: Path, number: int, target: Mapping[str, object], model: str, shared: Mapping[str, object]) -> Entry:
     settings = {key: value for key, value in target.items() if key not in ("method", "models")}
     method = target.get("method", "trace")
     kinds: dict[str, type[Spec] | type[EndpointSpec]] = {"trace": Spec, "endpoint": EndpointSpec}
@@ -139,7 +139,7 @@ def _entry(path: Path, number: int, target: dict[str, Any], model: str, shared: 
         raise BenchUsageError(f"{path}: targets[{number}].{key}: {first['input']!r}: {first['msg'].lower()}") from None
 
 
-def _check_keys(path: Path, where: str, given: dict[str, Any], known: set[str]) -> None:
+def _check_keys(path: Path, where: str, given: Mapping[str, object], known: set[str]) -> None:
     unknown = sorted(set(given) - known)
     if unknown:
         raise BenchUsageError(f"{path}: {where}{unknown[0]}: unknown key; known: {', '.join(sorted(known))}")

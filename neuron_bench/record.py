@@ -172,10 +172,10 @@ def _case_row(record: Mapping[Any, Any]) -> CaseRow:
 
 def write_bench(
     folder: Path,
-    info: Mapping[str, Any],
+    info: Mapping[str, object],
     cases: Iterable[CaseRow],
     *,
-    samples: Sequence[Mapping[str, Any]] = (),
+    samples: Sequence[Mapping[str, object]] = (),
     telemetry: Sequence[Reading] = (),
 ) -> Path:
     """Write a record; absent columns are null. The folder appears complete or not at all.

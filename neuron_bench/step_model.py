@@ -174,7 +174,7 @@ def step_model_from(raw: Mapping[str, Any], where: str = "step model") -> StepMo
 _DECODE = TypeAdapter(StepModel)
 
 
-def _first_problem(error: ValidationError, raw: Mapping[str, Any]) -> str:
+def _first_problem(error: ValidationError, raw: Mapping[str, object]) -> str:
     """What is wrong first, by the name of the key: our own words where a check of ours refused."""
     first = error.errors()[0]
     own = first.get("ctx", {}).get("error")

@@ -22,7 +22,7 @@ class Console:
         if not self.quiet:
             print(line, file=sys.stderr, flush=True)
 
-    def result(self, text: str, data: Mapping[str, Any] | Sequence[Any]) -> None:
+    def result(self, text: str, data: Mapping[str, object] | Sequence[object]) -> None:
         """The answer: text, or data as one JSON document with --json."""
         if self.as_json:
             print(json.dumps(_finite(data), allow_nan=False, default=str), flush=True)
@@ -30,7 +30,7 @@ class Console:
             print(text, flush=True)
 
 
-def _finite(data: Any) -> Any:
+def _finite(data: object) -> Any:
     """The same with null for a number that is none (0 of 0 rows) or is infinite: JSON knows neither."""
     if isinstance(data, Mapping):
         return {key: _finite(value) for key, value in data.items()}

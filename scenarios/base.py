@@ -17,7 +17,7 @@ class Part(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _known_keys(cls, value: Any) -> Any:
+    def _known_keys(cls, value: object) -> Any:
         if not isinstance(value, dict):
             return value
         refuse_unknown_keys(value, (field.alias or name for name, field in cls.model_fields.items()))

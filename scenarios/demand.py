@@ -148,7 +148,7 @@ def _utc_offsets_s(start: str, time_zone: str, hours: int) -> tuple[float, ...]:
     return tuple(offset.total_seconds() if offset else 0.0 for offset in moments)
 
 
-def _floats(values: Any) -> Floats:
+def _floats(values: object) -> Floats:
     return np.asarray(values, dtype=np.float64)
 
 
@@ -216,7 +216,7 @@ _RISE = np.linspace(0.0, 1.0, 17)
 _FADE = np.concatenate((np.linspace(0.0, 1.0, 17), np.linspace(1.0, 4.0, 25)[1:], np.linspace(4.0, 12.0, 17)[1:]))
 
 
-def _knots(shape: Mapping[str, Any], start_s: float, end_s: float) -> Floats:
+def _knots(shape: Mapping[str, object], start_s: float, end_s: float) -> Floats:
     """Moments that enclose every kink and jump, close together where the rate bends, at most STEP_S_MAX apart."""
     steps = max(64, int(np.ceil((end_s - start_s) / STEP_S_MAX)))
     even = np.linspace(start_s, end_s, steps + 1)

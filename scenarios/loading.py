@@ -74,7 +74,7 @@ def values_of_text(text: str, name: str, folder: Path) -> dict[str, Any]:
     return _extended(values, name, folder, (name,))
 
 
-def _checked(values: dict[str, Any], where: str, settings: list[str], models_file: Path | None) -> Scenario:
+def _checked(values: Mapping[str, object], where: str, settings: list[str], models_file: Path | None) -> Scenario:
     scenario = check(Scenario, values, where, settings=settings, error=ScenarioError)
     _check_against_facts(scenario, where, models_file)
     for user in _file_users(json_values(scenario)["demand"]):
@@ -113,7 +113,7 @@ NEW_KEYS: dict[str, Any] = {
 so that a scenario keeps its runs."""
 
 
-def _without_new(value: Any) -> Any:
+def _without_new(value: object) -> Any:
     if isinstance(value, list):
         return [_without_new(item) for item in value]
     if not isinstance(value, dict):
@@ -138,7 +138,7 @@ def traces_of(scenario: Scenario) -> list[dict[str, Any]]:
     return [user for user in _file_users(json_values(scenario)["demand"]) if user.get("kind") == "trace"]
 
 
-def _file_users(values: Any) -> Iterator[dict[str, Any]]:
+def _file_users(values: object) -> Iterator[dict[str, Any]]:
     """Every mapping among nested values that names a file: trace shapes and replayed arrivals, to change in place."""
     if isinstance(values, dict):
         if isinstance(values.get("file"), str) and (values.get("kind") == "trace" or values.get("process") == "replay"):
@@ -201,13 +201,13 @@ def _parsed(text: str, where: str) -> dict[str, Any]:
     return values
 
 
-def _absolute_files(values: Any, folder: Path) -> None:
+def _absolute_files(values: object, folder: Path) -> None:
     """A file's relative path counts from the scenario that names it."""
     for user in _file_users(values):
         user["file"] = str((folder / user["file"]).expanduser().resolve())
 
 
-def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+def _merge(base: Mapping[str, object], over: Mapping[str, object]) -> dict[str, Any]:
     """Mappings key by key; an empty one clears what the parent states."""
     merged = dict(base)
     for key, value in over.items():
@@ -219,16 +219,16 @@ def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _one_kind(key: str, old: dict[str, Any], new: dict[str, Any]) -> bool:
+def _one_kind(key: str, old: Mapping[str, object], new: Mapping[str, object]) -> bool:
     return key not in _TABLES and _same_kind(old, new)
 
 
-def _same_kind(old: dict[str, Any], new: dict[str, Any]) -> bool:
+def _same_kind(old: Mapping[str, object], new: Mapping[str, object]) -> bool:
     """Whether both are the same kind of shape, or the same process of arrivals, as far as the new one says."""
     return all(new.get(key, old.get(key)) == old.get(key) for key in ("kind", "process"))
 
 
-def _apply(values: dict[str, Any], setting: str, where: str) -> None:
+def _apply(values: Mapping[str, object], setting: str, where: str) -> None:
     """Set one `a.b=c` in place; a number in the path is an index into a list."""
     path, equals, text = setting.partition("=")
     keys = path.strip().split(".")
@@ -243,7 +243,7 @@ def _apply(values: dict[str, Any], setting: str, where: str) -> None:
     target[place] = parse_yaml(text, f"--set {setting}", mapping=False, error=ScenarioError)
 
 
-def _place(target: Any, key: str, where: str) -> Any:
+def _place(target: object, key: str, where: str) -> Any:
     """The key, or the index into a list that it stands for."""
     if isinstance(target, dict):
         return key

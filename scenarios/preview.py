@@ -121,7 +121,7 @@ def preview(
     )
 
 
-def _stream(values: Mapping[str, Any], name: str, span: Window, scale: float, offset_s: Floats) -> StreamView:
+def _stream(values: Mapping[str, object], name: str, span: Window, scale: float, offset_s: Floats) -> StreamView:
     keys = stream_of(values, name) or {}
     peak = keys["peak_per_s"]
     expected = curve(values, stream=name, window=span, scale=scale)
@@ -138,7 +138,7 @@ def _stream(values: Mapping[str, Any], name: str, span: Window, scale: float, of
     )
 
 
-def _busiest(values: Mapping[str, Any], name: str, offset_s: Floats) -> Floats:
+def _busiest(values: Mapping[str, object], name: str, offset_s: Floats) -> Floats:
     """(R, T) rates at the moment between each point and the next where their sum is largest, so that no spike hides."""
     step_s = (offset_s[-1] - offset_s[0]) / POINTS
     inside = np.minimum(offset_s[:, None] + np.arange(FINE) * step_s / FINE, offset_s[-1])

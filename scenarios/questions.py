@@ -109,7 +109,7 @@ def _values(path: Path, text: str) -> Iterable[tuple[str, Any]]:
                 raise ScenarioError(f"{path}:{number}: not JSON ({error}); expected a JSON value a line") from None
 
 
-def _entry(value: Any, where: str) -> Entry:
+def _entry(value: object, where: str) -> Entry:
     if isinstance(value, str):
         return Entry(_asked([value], where))
     if isinstance(value, list):
@@ -132,11 +132,11 @@ def _entry(value: Any, where: str) -> Entry:
     )
 
 
-def _filled(fields: Mapping[str, Any]) -> bool:
+def _filled(fields: Mapping[str, object]) -> bool:
     return any(fields.get(name) for name in ("image", "images", "image_url"))
 
 
-def _texts(talk: list[Any], where: str) -> list[str]:
+def _texts(talk: list[object], where: str) -> list[str]:
     texts = []
     for part in talk:
         if isinstance(part, str):
@@ -149,7 +149,7 @@ def _texts(talk: list[Any], where: str) -> list[str]:
     return texts
 
 
-def _content(content: Any, where: str) -> str:
+def _content(content: object, where: str) -> str:
     if isinstance(content, str):
         return content
     if isinstance(content, list) and all(isinstance(part, Mapping) for part in content):
@@ -179,7 +179,7 @@ def _number(fields: Mapping[str, Any], name: str, where: str, default: float) ->
     return number
 
 
-def _tokens(fields: Mapping[str, Any], where: str) -> int | None:
+def _tokens(fields: Mapping[str, object], where: str) -> int | None:
     number = _number(fields, "max_tokens", where, default=0.0)
     if number != int(number):
         raise ScenarioError(f"{where}: max_tokens: {number!r}; expected a whole number")

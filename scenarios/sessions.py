@@ -171,7 +171,7 @@ class SessionPlanner:
         return sessions
 
 
-def single_turn(resolved: Mapping[str, Any], messages: Sequence[Mapping[str, Any]], seed: int) -> SessionPlanner:
+def single_turn(resolved: Mapping[str, object], messages: Sequence[Mapping[str, object]], seed: int) -> SessionPlanner:
     """The planner of a replay: each row of the file is one session of one interaction of one turn."""
     return SessionPlanner(resolved, messages, seed, single=True)
 
@@ -290,7 +290,7 @@ class _OwnWords:
         return np.repeat(self._first[self._chosen], length) + place, np.zeros(len(place), np.int64)
 
 
-def _kind_of(message: Mapping[str, Any]) -> str:
+def _kind_of(message: Mapping[str, object]) -> str:
     """What a message can be used for; exactly one kind."""
     if message.get("answers"):
         return str(message["answers"])
@@ -301,7 +301,7 @@ def _kind_of(message: Mapping[str, Any]) -> str:
     return "page" if message["page_product_id"] else "plain"
 
 
-def _kinds_of(intent: str, messages: Sequence[Mapping[str, Any]]) -> set[str]:
+def _kinds_of(intent: str, messages: Sequence[Mapping[str, object]]) -> set[str]:
     return {_kind_of(message) for message in messages if message["intent"] == intent}
 
 

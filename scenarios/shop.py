@@ -305,7 +305,7 @@ def storm_rules(shop: Shop, storms: Sequence[Mapping[str, Any]], customers: int)
             yield f"storm-{number:07d}", customer_id(i % customers), product_id(product), target, 1
 
 
-def storm_ticks(shop: Shop, storms: Sequence[Mapping[str, Any]]) -> Iterator[Row]:
+def storm_ticks(shop: Shop, storms: Sequence[Mapping[str, object]]) -> Iterator[Row]:
     """The tick that fires each storm: seconds from the event's start, product, price."""
     for storm in storms:
         product = storm_product(shop, storm)

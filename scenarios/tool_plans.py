@@ -7,7 +7,7 @@ order of work follow the words of the customer. `$page_product` and `$first_resu
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 Rounds = list[list[dict[str, Any]]]
@@ -39,17 +39,17 @@ def plan(intent: str, utterance: dict[str, Any]) -> Rounds:
     return make(utterance) if make else []
 
 
-def answer_tokens(intent: str, utterance: dict[str, Any]) -> float:
+def answer_tokens(intent: str, utterance: Mapping[str, object]) -> float:
     """Median length of the final answer."""
     factor = COMPLEX_FACTOR if utterance["complexity"] == "complex" else 1.0
     return ANSWER_TOKENS[intent] * factor * (FOLLOW_UP_FACTOR if utterance.get("follow_up") else 1.0)
 
 
-def _call(tool: str, **values: Any) -> dict[str, Any]:
+def _call(tool: str, **values: object) -> dict[str, Any]:
     return {"tool": tool, "input": values}
 
 
-def _subject(utterance: dict[str, Any]) -> str:
+def _subject(utterance: Mapping[str, object]) -> str:
     """What to search for: the noun when one is marked, else the words themselves."""
     return str(utterance.get("item", utterance["text"]))
 
@@ -74,7 +74,7 @@ def _product_question(utterance: dict[str, Any]) -> Rounds:
     return _about(utterance, *calls)
 
 
-def _comparison(utterance: dict[str, Any]) -> Rounds:
+def _comparison(utterance: Mapping[str, object]) -> Rounds:
     search = _call("catalogue_search", query=_subject(utterance), limit=5)
     if utterance.get("page"):
         return [[_details(PAGE), search], [_details(FOUND), _reviews(FOUND)]]
@@ -119,7 +119,7 @@ def _auto_buy(utterance: dict[str, Any]) -> Rounds:
     return _about(utterance, lambda product: _call("auto_buy", product_id=product, quantity=quantity, **target))
 
 
-def _reorder(utterance: dict[str, Any]) -> Rounds:
+def _reorder(utterance: Mapping[str, object]) -> Rounds:
     query = _subject(utterance)
     return [[_call("order_history", query=query, limit=5)], [_call("reorder", query=query)]]
 
@@ -141,7 +141,7 @@ def _returns(utterance: dict[str, Any]) -> Rounds:
     return [[_call("order_history", limit=3)], [start]]
 
 
-def _delivery(utterance: dict[str, Any]) -> Rounds:
+def _delivery(utterance: Mapping[str, object]) -> Rounds:
     if "item" not in utterance:
         return []
     search = _call("catalogue_search", query=utterance["item"], limit=1)
@@ -157,7 +157,7 @@ def _memory(utterance: dict[str, Any]) -> Rounds:
     return [[_call("remember", fact=text)]]
 
 
-def _web(utterance: dict[str, Any]) -> Rounds:
+def _web(utterance: Mapping[str, object]) -> Rounds:
     return [[_call("web_search", query=utterance["text"])]]
 
 

@@ -9,7 +9,7 @@ llama.cpp, OpenRouter, Groq and Moonshot as their own documentation or source sh
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import orjson
@@ -106,7 +106,7 @@ def _chat_event(chunk: dict[str, Any]) -> ChatEvent:
     return ChatEvent(choices, key, "".join(pieces), reason, usage)
 
 
-def _choices(chunk: dict[str, Any], *, lenient: bool = False) -> tuple[dict[str, Any], ...]:
+def _choices(chunk: Mapping[str, object], *, lenient: bool = False) -> tuple[dict[str, Any], ...]:
     """The choices of a chunk; one that stands alone in place of a list is a list of one."""
     choices = chunk.get("choices")
     if not choices:
@@ -120,7 +120,7 @@ def _choices(chunk: dict[str, Any], *, lenient: bool = False) -> tuple[dict[str,
     return tuple(choices)
 
 
-def _holder(choice: dict[str, Any]) -> dict[str, Any]:
+def _holder(choice: Mapping[str, object]) -> dict[str, Any]:
     """Where a choice keeps its content: in its delta, in a whole message, or in itself (plain completions)."""
     holder = choice.get("delta") or choice.get("message") or choice
     if not isinstance(holder, dict):
@@ -128,7 +128,7 @@ def _holder(choice: dict[str, Any]) -> dict[str, Any]:
     return holder
 
 
-def content_key(choice: dict[str, Any]) -> str | None:
+def content_key(choice: Mapping[str, object]) -> str | None:
     """The key that holds content in a streamed choice; None for one without: a role, a finish reason, empty text."""
     holder = _holder(choice)
     for key in CONTENT_KEYS:
@@ -137,13 +137,13 @@ def content_key(choice: dict[str, Any]) -> str | None:
     return "arguments" if holder.get("tool_calls") else None
 
 
-def text_of(choice: dict[str, Any]) -> str:
+def text_of(choice: Mapping[str, object]) -> str:
     """What one reads of a choice: its content or its text, as a string or as a list of parts."""
     holder = _holder(choice)
     return _text(holder.get("content") or holder.get("text"))
 
 
-def _text(content: Any) -> str:
+def _text(content: object) -> str:
     if isinstance(content, str):
         return content
     if isinstance(content, list):
@@ -178,7 +178,7 @@ def _failed(chunk: dict[str, Any]) -> bool:
     return any(choice.get("error") or choice.get("finish_reason") == "error" for choice in choices)
 
 
-def _failure(chunk: dict[str, Any] | None, data: bytes) -> StreamFailure:
+def _failure(chunk: Mapping[str, object] | None, data: bytes) -> StreamFailure:
     """Code and message, wherever they stand; the code is the provider's word where it has one, else its number."""
     if chunk is None:
         text = data.decode("utf-8", "replace")

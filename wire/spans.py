@@ -217,6 +217,6 @@ def _id(trace_id: str, part: str) -> str:
     return blake2b(f"{trace_id} {part}".encode(), digest_size=8).hexdigest()
 
 
-def _id128(run_id: str, row: Mapping[str, Any]) -> str:
+def _id128(run_id: str, row: Mapping[str, object]) -> str:
     key = f"{run_id} {row['session_id']} {row['interaction_id']} {row['turn_index']}"
     return blake2b(key.encode(), digest_size=16).hexdigest()

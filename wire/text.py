@@ -94,12 +94,12 @@ class Untrusted:
         return "".join(c if " " <= c <= "~" else "?" for c in _cut(self.raw, LENGTH_MAX))
 
 
-def plotly_chart(chart: Mapping[str, Any]) -> dict[str, Any]:
+def plotly_chart(chart: Mapping[str, object]) -> dict[str, Any]:
     """A figure whose every text is safe to draw; templates of hover texts are ours and stay."""
     return {key: value if key == "hovertemplate" else _plotly_value(value) for key, value in chart.items()}
 
 
-def _plotly_value(value: Any) -> Any:
+def _plotly_value(value: object) -> Any:
     if isinstance(value, str):
         return Untrusted(value).plotly
     if isinstance(value, Mapping):

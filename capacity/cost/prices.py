@@ -193,7 +193,7 @@ def stale_warning(price_date: str, now_utc: str, what: str) -> str | None:
     return f"{what}: price of {read} is {age} days old (over {STALE_DAYS}); read it again before ordering"
 
 
-def _positive(where: str, value: Any) -> float:
+def _positive(where: str, value: object) -> float:
     if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value) or value < 0:
         raise PlanError(f"{where}: {value!r} is no price; give USD >= 0")
     return float(value)

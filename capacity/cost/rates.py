@@ -78,6 +78,6 @@ def feature_usd(calls: Calls, capacity: Capacity, message_tokens: float, own: Ma
     return usd
 
 
-def text_units(characters: Any) -> Any:
+def text_units(characters: object) -> Any:
     """Whole text units of a text, one at least."""
     return np.maximum(1, np.ceil(np.asarray(characters) / TEXT_UNIT_CHARACTERS))

@@ -7,7 +7,7 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import is_dataclass
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 
@@ -43,7 +43,7 @@ class Memory(Generic[_Result]):
         return self._results[key]
 
 
-def content_key(*values: Any) -> str:
+def content_key(*values: object) -> str:
     """64 hex digits over the content: arrays by their bytes, floats by their shortest exact form."""
     digest = hashlib.sha256()
     for value in values:
@@ -52,7 +52,7 @@ def content_key(*values: Any) -> str:
     return digest.hexdigest()
 
 
-def _content(value: Any) -> bytes:
+def _content(value: object) -> bytes:
     if isinstance(value, np.ndarray):
         return f"{value.dtype} {value.shape} ".encode() + np.ascontiguousarray(value).tobytes()
     if is_dataclass(value) and not isinstance(value, type):

@@ -87,7 +87,7 @@ def summarise(
     )
 
 
-def _doubles(purchases: Sequence[Mapping[str, Any]], charges: Sequence[Mapping[str, Any]]) -> int:
+def _doubles(purchases: Sequence[Mapping[str, object]], charges: Sequence[Mapping[str, object]]) -> int:
     """Purchases or charges, whichever are more, beyond one a rule: a payment under way has its charge first."""
     bought = Counter(row["rule_id"] for row in purchases) | Counter(row["rule_id"] for row in charges)
     return bought.total() - len(bought)

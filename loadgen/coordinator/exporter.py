@@ -47,7 +47,7 @@ class RunLabels:
     budget_usd: float | None = None
 
 
-def exposition(live: Mapping[str, Any], histograms: Mapping[str, Histogram], run: RunLabels) -> bytes:
+def exposition(live: Mapping[str, object], histograms: Mapping[str, Histogram], run: RunLabels) -> bytes:
     """A page of metrics.
 
     Args:
@@ -86,7 +86,7 @@ def page_app(page: Callable[[], bytes], *, loopback: bool) -> Callable[[dict[str
 class _Page:
     run: RunLabels
 
-    def families(self, live: Mapping[str, Any], histograms: Mapping[str, Histogram]) -> Iterator[Metric]:
+    def families(self, live: Mapping[str, object], histograms: Mapping[str, Histogram]) -> Iterator[Metric]:
         yield from self._about(live)
         yield from self._counts(live)
         yield from self._workers(live)

@@ -158,7 +158,7 @@ def _longest(replayed: Path | None) -> tuple[int, int]:
     return most[0], most[1]
 
 
-def _sample(plan: Schedule, messages: Mapping[str, Mapping[str, Any]]) -> tuple[float, float, float]:
+def _sample(plan: Schedule, messages: Mapping[str, Mapping[str, object]]) -> tuple[float, float, float]:
     """Mean interactions and turns of a session, and the share of complex turns, over evenly spread arrivals."""
     total = len(plan.offset_s)
     if not total:

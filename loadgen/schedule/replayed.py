@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,7 +32,7 @@ class ReplayPlanner:
     where the trace's customer was away for over half an hour.
     """
 
-    def __init__(self, plan: ReplayPlan, messages: Sequence[dict[str, Any]]) -> None:
+    def __init__(self, plan: ReplayPlan, messages: Sequence[Mapping[str, object]]) -> None:
         self._plan = plan
         self._messages = [str(message["id"]) for message in messages if not message.get("answers")]
 
@@ -80,7 +80,7 @@ class CallState(SessionState):
     __slots__ = ("call", "graph", "place")
 
     def __init__(
-        self, session: Replayed, region: str | None, target: Any, salt: str, place: int, graph: _Graph
+        self, session: Replayed, region: str | None, target: object, salt: str, place: int, graph: _Graph
     ) -> None:
         super().__init__(session, region, target, salt)
         self.graph = graph
@@ -134,7 +134,7 @@ class CallState(SessionState):
         return state
 
 
-def first_state(session: Replayed, region: str | None, target: Any, salt: str) -> CallState:
+def first_state(session: Replayed, region: str | None, target: object, salt: str) -> CallState:
     """The state of a session's first call, with those of the calls that begin beside it."""
     graph = _Graph(session.trace.calls)
     for place, call in enumerate(graph.calls):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,7 @@ class Schedule:
         return range(worker, len(self.offset_s), workers)
 
 
-def make_schedule(load: Load, messages: list[dict[str, Any]]) -> Schedule:
+def make_schedule(load: Load, messages: list[Mapping[str, object]]) -> Schedule:
     """The make_schedule of a job; the same for the same seed, wherever it is made."""
     from scenarios import arrivals, sessions
 
@@ -89,7 +89,7 @@ def make_schedule(load: Load, messages: list[dict[str, Any]]) -> Schedule:
     return Schedule(starts.offset_s, starts.region, regions, None, planner)
 
 
-def _replayed(file: str, messages: list[dict[str, Any]], regions: tuple[str, ...]) -> Schedule:
+def _replayed(file: str, messages: list[Mapping[str, object]], regions: tuple[str, ...]) -> Schedule:
     """The sessions of a replay; all in the scenario's first region, since a trace names none."""
     from loadgen.schedule.replayed import ReplayPlanner
     from scenarios.replay.file import read_plan

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from array import array
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -169,7 +170,7 @@ class AssistantAnswer(SseAnswer):
             raise BadAnswer("pending_confirmation: no object with a token")
         self.meta["pending_confirmation"] = pending
 
-    def _error(self, data: dict[str, Any]) -> None:
+    def _error(self, data: Mapping[str, object]) -> None:
         http_status = data.get("status")
         code = f"{http_status}:{data.get('code')}" if http_status else data.get("code")
         self.refuse("throttled" if http_status == 429 else "stream_error", code, data.get("message") or "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -113,7 +114,7 @@ class ConverseAnswer(Answer):
         if chunks:
             self.content(now_ns, chunks)
 
-    def _delta(self, delta: dict[str, Any]) -> int:
+    def _delta(self, delta: Mapping[str, object]) -> int:
         """1 when the delta holds content: text, reasoning or the input of a tool."""
         text = delta.get("text")
         if text is not None and not isinstance(text, str):

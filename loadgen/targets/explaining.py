@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import orjson
 
@@ -16,7 +15,7 @@ _KEYS_SHOWN = 12
 class ExplainingReader(MappedReader):
     """Reads as a load worker does; `ignored` gathers a reason for each event that gave no signal."""
 
-    def __init__(self, mapping: Mapping[str, Any]) -> None:
+    def __init__(self, mapping: Mapping[str, object]) -> None:
         super().__init__(mapping)
         self.ignored: list[str] = []
 
@@ -62,7 +61,7 @@ class ExplainingReader(MappedReader):
             else f"it has no name; rules want {rules}"
         )
 
-    def _nothing_there(self, name: str, value: Any) -> str:
+    def _nothing_there(self, name: str, value: object) -> str:
         """Where the rules about this event looked, and what it has."""
         looked = [
             f"{path} ({kind})"

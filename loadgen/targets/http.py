@@ -116,7 +116,7 @@ class HttpTarget:
             fields["customer.id"] = state.session.customer_id
         return fields
 
-    def request(self, fields: dict[str, Any], more: dict[str, str]) -> bytes:
+    def request(self, fields: Mapping[str, object], more: dict[str, str]) -> bytes:
         """One request, its templates filled, signed where the mapping asks for it."""
         method = self._mapping.get("method", "POST")
         body = orjson.dumps(fill(self._mapping["body"], fields))
@@ -160,7 +160,7 @@ def history_fields(history: Sequence[tuple[str, str]], interaction_id: str) -> d
     }
 
 
-def _header(value: Any) -> str:
+def _header(value: object) -> str:
     """A header's value on one line: a field of it may come from the target's own last answer."""
     text = str(value)
     return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)

@@ -42,7 +42,7 @@ def ask_mapped(
     admitted: Mapping[str, tuple[str, ...]] | None = None,
     *,
     within_s: float = 60.0,
-    fields: Mapping[str, Any] | None = None,
+    fields: Mapping[str, object] | None = None,
 ) -> Iterator[Piece]:
     """Ask an `http` target one question, with the request a load worker would send: it is the first piece.
 
@@ -151,7 +151,7 @@ def connect(where: Endpoint, within_s: float) -> socket.socket:
     return where.tls.wrap_socket(plain, server_hostname=where.host_header.partition(":")[0])
 
 
-def request(spec: TargetSpec, where: Endpoint, message: str, more: Mapping[str, Any] | None = None) -> bytes:
+def request(spec: TargetSpec, where: Endpoint, message: str, more: Mapping[str, object] | None = None) -> bytes:
     """The request of one question by the first customer of the mapping's file; `more` fields replace a first turn's."""
     target = HttpTarget(spec, where)
     fields = first_fields(spec, target, message) | dict(more or {})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -266,7 +267,7 @@ class OpenAiAnswer(SseAnswer):
         """The text of all chunks, read after the answer has ended."""
         return answer_text(b"".join(self.text or []))
 
-    def _call(self, usage: dict[str, Any]) -> dict[str, Any]:
+    def _call(self, usage: Mapping[str, object]) -> dict[str, Any]:
         prompt = tokens(usage, "prompt_tokens", "input_tokens")
         details = usage.get("prompt_tokens_details") or {}
         if not isinstance(details, dict):

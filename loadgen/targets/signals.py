@@ -134,7 +134,7 @@ class MappedReader:
             signals.append(Signal("end"))
         return signals
 
-    def _tools(self, name: str, value: Any) -> list[str]:
+    def _tools(self, name: str, value: object) -> list[str]:
         """Tools that an event names: a name, or a list of names or of objects with `name`."""
         contents = (at(value, rule.get("path")) for rule in self._rules["tools"] if about(rule, name))
         entries = [entry for one in contents if one for entry in (one if isinstance(one, list) else [one])]
@@ -165,13 +165,13 @@ def _events(rule: Mapping[str, Any]) -> tuple[str, ...]:
     return () if event is None else tuple(event) if isinstance(event, list) else (event,)
 
 
-def about(rule: Mapping[str, Any], name: str) -> bool:
+def about(rule: Mapping[str, object], name: str) -> bool:
     """Whether a rule is about an event of this name."""
     names = _events(rule)
     return not names or name in names
 
 
-def _written(data: Any) -> bytes:
+def _written(data: object) -> bytes:
     """The data of an end as a mapping writes it: a text as it is, anything else as compact JSON."""
     return data.strip().encode() if isinstance(data, str) else orjson.dumps(data)
 
@@ -199,12 +199,12 @@ def _usage(rule: Mapping[str, Any], value: Any) -> dict[str, Any]:
     return usage
 
 
-def _alike(value: Any, expected: Any) -> bool:
+def _alike(value: object, expected: object) -> bool:
     """Equality as YAML and JSON share it: `true` is no 1."""
     return type(value) is type(expected) and value == expected
 
 
-def _checked(key: str, value: Any) -> Any:
+def _checked(key: str, value: object) -> Any:
     if key == "model":
         return str(value)[:LABEL_LENGTH_MAX]
     return figure(value, key) if key == "cost_usd" else count(value, key)
@@ -286,7 +286,7 @@ class SignalAnswer(Answer):
             self.usage["input_tokens"] = prompt - cached
 
 
-def _identifier(value: Any) -> str:
+def _identifier(value: object) -> str:
     """A conversation's id, which goes into the next request: one line of text, or a number as text."""
     text = str(value) if type(value) is int else value
     if not isinstance(text, str) or not text.isprintable() or len(text) > ID_LENGTH_MAX:

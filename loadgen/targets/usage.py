@@ -14,7 +14,7 @@ FIGURE_MAX = 1e9
 """Seconds or dollars of one turn: thirty years, and more than any bill. A choice of ours."""
 
 
-def tokens(usage: Mapping[str, Any], *names: str) -> int | None:
+def tokens(usage: Mapping[str, object], *names: str) -> int | None:
     """The first of these counts that is there; None without any.
 
     Raises:
@@ -27,7 +27,7 @@ def tokens(usage: Mapping[str, Any], *names: str) -> int | None:
     return None
 
 
-def count(value: Any, name: str) -> int:
+def count(value: object, name: str) -> int:
     """A count; a float that is a whole number is one too.
 
     Raises:
@@ -51,5 +51,5 @@ def figure(value: Any, name: str) -> float:
     return float(value)
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     return repr(value)[:60]

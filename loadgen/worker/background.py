@@ -26,7 +26,13 @@ class Background:
     """
 
     def __init__(
-        self, loop: Any, name: str, offsets_s: list[float], build: Callable[[], bytes], pool: Pool, recorder: Recorder
+        self,
+        loop: object,
+        name: str,
+        offsets_s: list[float],
+        build: Callable[[], bytes],
+        pool: Pool,
+        recorder: Recorder,
     ) -> None:
         self._name = name
         self._offsets_s = deque(offsets_s)

@@ -75,7 +75,7 @@ class Preparer:
         self._next += len(indices)
         return made
 
-    def _state_of(self, index: int, session: Any) -> SessionState:
+    def _state_of(self, index: int, session: object) -> SessionState:
         plan = self._plan
         region = plan.regions[plan.region_of(index)]
         target = self._targets.get(region) or self._targets[None]

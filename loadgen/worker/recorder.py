@@ -52,7 +52,7 @@ class Recorder:
         buffer: SampleBuffer | RemoteSampleBuffer,
         gaps_ns: array[int],
         on_turn: Callable[[Answer], None] | None = None,
-        keep_text: Mapping[str, Mapping[str, Any]] | None = None,
+        keep_text: Mapping[str, Mapping[str, object]] | None = None,
     ) -> None:
         self.worker = worker
         self.t0_ns = 0
@@ -139,11 +139,11 @@ class Recorder:
         if len(self.faults) < _FAULTS_KEPT:
             self.faults.append(f"{type(error).__name__}: {error}"[:300])
 
-    def generator(self, row: list[Any]) -> None:
+    def generator(self, row: list[object]) -> None:
         """Record a second of the generator's own health."""
         self._buffer.add("generator", row)
 
-    def event(self, row: list[Any]) -> None:
+    def event(self, row: list[object]) -> None:
         """Record a request of a background stream."""
         self._buffer.add("events", row)
 

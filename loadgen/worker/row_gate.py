@@ -26,14 +26,14 @@ _MALFORMED = "malformed"
 Cell = Callable[[Any], Any]
 
 
-def _str(value: Any) -> str:
+def _str(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError
     value.encode()  # half of a surrogate pair cannot be written
     return value[:TEXT_LENGTH_MAX]
 
 
-def _int(value: Any) -> int:
+def _int(value: object) -> int:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if type(value) is not int or not 0 <= value <= TOKENS_MAX:
@@ -47,7 +47,7 @@ def _float(value: Any) -> float:
     return float(value)
 
 
-def _bool(value: Any) -> bool:
+def _bool(value: object) -> bool:
     if not isinstance(value, bool):
         raise ValueError
     return value
@@ -98,7 +98,7 @@ def _screen_mapping(row: dict[str, Any], names: Sequence[str] | dict[str, Cell],
     return bad
 
 
-def fitting(table: str, row: Sequence[Any]) -> list[Any]:
+def fitting(table: str, row: Sequence[object]) -> list[Any]:
     """A row of any table with what does not fit its columns as null: the reading end trusts no worker's file."""
     kinds = list(TABLES[table].values())
     return [_fitting(kind, value, table) for kind, value in zip(kinds, [*row, *[None] * len(kinds)], strict=False)]

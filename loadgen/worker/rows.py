@@ -62,11 +62,11 @@ def turn_row(state: SessionState, answer: Answer, t0_ns: int) -> list[Any]:
     ]
 
 
-def call_rows(key: list[Any], answer: Answer) -> list[list[Any]]:
+def call_rows(key: list[object], answer: Answer) -> list[list[Any]]:
     """Rows of `calls`: one per model call the target reported. `key` is the turn's."""
     return [[*key, *map(call.get, _CALL_COLUMNS)] for call in answer.calls]
 
 
-def tool_rows(key: list[Any], answer: Answer) -> list[list[Any]]:
+def tool_rows(key: list[object], answer: Answer) -> list[list[Any]]:
     """Rows of `tools`."""
     return [[*key, *map(tool.get, _TOOL_COLUMNS)] for tool in answer.tools]

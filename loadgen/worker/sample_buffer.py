@@ -33,7 +33,7 @@ class SampleBuffer:
         self._files = {table: os.open(folder / f"{table}-{worker}.jsonl", flags, 0o600) for table in tables}
         self._lines: dict[str, list[bytes]] = {table: [] for table in tables}
 
-    def add(self, table: str, row: list[Any]) -> None:
+    def add(self, table: str, row: list[object]) -> None:
         """Keep one row for the next flush; a few dozen at most, so that their memory is used over and over."""
         lines = self._lines[table]
         lines.append(orjson.dumps(row))
@@ -64,7 +64,7 @@ class RemoteSampleBuffer:
     def __init__(self) -> None:
         self._lines: dict[str, list[bytes]] = {}
 
-    def add(self, table: str, row: list[Any]) -> None:
+    def add(self, table: str, row: list[object]) -> None:
         """Keep one row for the next report."""
         self._lines.setdefault(table, []).append(orjson.dumps(row))
 

@@ -20,7 +20,7 @@ from loadgen.worker.recorder import Recorder
 
 
 def streams(
-    job: LoadJob, worker: int, workers: int, loop: Any, connect: Callable[[Endpoint], Pool], recorder: Recorder
+    job: LoadJob, worker: int, workers: int, loop: object, connect: Callable[[Endpoint], Pool], recorder: Recorder
 ) -> list[Background]:
     """The streams of one worker; those a run cannot drive are named in the record by `skipped_streams`."""
     wanted = job.scenario["demand"]["background"]
@@ -112,7 +112,7 @@ def list_prices(catalogue: str | None, items: int) -> list[tuple[str, float]]:
     )
 
 
-def _query(catalogue: str | None, text: str, *values: Any) -> list[Any]:
+def _query(catalogue: str | None, text: str, *values: object) -> list[Any]:
     if catalogue is None:
         return []
     connection = sqlite3.connect(f"file:{catalogue}?mode=ro", uri=True)

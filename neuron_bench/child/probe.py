@@ -38,7 +38,7 @@ def main(device: str, effort: str) -> dict[str, Any]:
     return answer | {"works": total == 4.0, "name": package.cuda.get_device_name() if device == "cuda" else None}
 
 
-def _interface(package: Any) -> str | None:
+def _interface(package: object) -> str | None:
     """How models get onto the chip: `trace` (XLA, to 2.9), `native` (a device of PyTorch, from 2.13), or unknown."""
     if callable(getattr(package, "trace", None)):
         return "trace"

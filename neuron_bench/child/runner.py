@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -236,12 +236,14 @@ def _is_cache(name: str) -> bool:
     return name.startswith("layers.") and name.endswith((".keys", ".values"))
 
 
-def plain_trace(model: torch.nn.Module, inputs: tuple[Any, ...]) -> Any:
+def plain_trace(model: torch.nn.Module, inputs: tuple[object, ...]) -> Any:
     """A TorchScript graph for CPU and CUDA; caches are written in place, so nothing is aliased."""
     return torch.jit.trace(model, inputs, check_trace=False)
 
 
-def neuron_trace(model: torch.nn.Module, inputs: tuple[Any, ...], aliases: dict[Any, int], request: LoadRequest) -> Any:
+def neuron_trace(
+    model: torch.nn.Module, inputs: tuple[object, ...], aliases: Mapping[object, int], request: LoadRequest
+) -> Any:
     """A Neuron graph whose caches stay on the device. Source: torch_neuronx.trace API page, SDK 2.28.
 
     With a `compile_target` it is compiled on the CPU for that family, on a machine that has no chip.

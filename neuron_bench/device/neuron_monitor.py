@@ -84,14 +84,14 @@ def parse_record(line: str) -> MonitorRecord:
     )
 
 
-def _group(parent: Any, *path: str) -> dict[str, Any]:
+def _group(parent: object, *path: str) -> dict[str, Any]:
     """A nested object; empty where any step is missing, null or of another kind."""
     for name in path:
         parent = parent.get(name) if isinstance(parent, dict) else None
     return parent if isinstance(parent, dict) else {}
 
 
-def _items(parent: Any, *path: str) -> list[dict[str, Any]]:
+def _items(parent: object, *path: str) -> list[dict[str, Any]]:
     items = _group(parent, *path[:-1]).get(path[-1])
     return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
 
@@ -105,7 +105,7 @@ def _whole(value: float | None) -> int | None:
     return None if value is None else int(value)
 
 
-def _text(value: Any) -> str | None:
+def _text(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
@@ -140,19 +140,19 @@ def _core_busy(reports: list[dict[str, Any]]) -> dict[int, float]:
     return busy
 
 
-def _host_busy(raw: dict[str, Any]) -> float | None:
+def _host_busy(raw: Mapping[str, object]) -> float | None:
     idle = _number(_group(raw, "system_data", "vcpu_usage", "average_usage").get("idle"))
     return None if idle is None else 1 - idle / 100
 
 
-def _ecc(raw: dict[str, Any]) -> int | None:
+def _ecc(raw: Mapping[str, object]) -> int | None:
     devices = _items(raw, "system_data", "neuron_hw_counters", "neuron_devices")
     names = ("mem_ecc_uncorrected", "sram_ecc_uncorrected")
     known = [count for device in devices for name in names if (count := _number(device.get(name))) is not None]
     return int(sum(known)) if known else None
 
 
-def _errors(raw: dict[str, Any]) -> Iterator[str]:
+def _errors(raw: Mapping[str, object]) -> Iterator[str]:
     """The text of every non-empty `error` in the record, with the group that holds it."""
     for runtime in _items(raw, "neuron_runtime_data"):
         if message := _text(runtime.get("error")):

@@ -257,7 +257,7 @@ def _events(chunks: Sequence[tuple[float, bytes]], url: str) -> tuple[list[_Even
     return events, usage
 
 
-def _count(usage: Mapping[str, Any] | None, name: str, url: str) -> int | None:
+def _count(usage: Mapping[str, object] | None, name: str, url: str) -> int | None:
     value = (usage or {}).get(name)
     if value is not None and (type(value) is not int or value < 0):
         raise EndpointError(f"{url}: {name} is no count: {value!r:.60}")

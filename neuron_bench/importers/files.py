@@ -145,7 +145,7 @@ def _parsed(text: str, ending: str) -> Any:
     return list(csv.DictReader(text.splitlines()))
 
 
-def _names(content: Any) -> set[str]:
+def _names(content: object) -> set[str]:
     """Keys of an object, columns of a table, keys of the first of a list of objects."""
     if isinstance(content, list):
         content = content[0] if content else None

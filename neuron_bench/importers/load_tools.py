@@ -72,7 +72,7 @@ def at(report: Any, *path: str) -> Any:
     return report
 
 
-def first(report: Any, *paths: tuple[str, ...]) -> Any:
+def first(report: object, *paths: tuple[str, ...]) -> Any:
     """What lies at the first of some paths that leads anywhere."""
     return next((value for path in paths if (value := at(report, *path)) is not None), None)
 
@@ -351,18 +351,18 @@ def _number(value: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _whole(value: Any) -> int | None:
+def _whole(value: object) -> int | None:
     number = _number(value)
     return None if number is None else int(number)
 
 
-def _text(value: Any) -> str | None:
+def _text(value: object) -> str | None:
     return None if value is None else str(value)
 
 
-def _label(*parts: Any) -> str:
+def _label(*parts: object) -> str:
     return " ".join(_said(parts))
 
 
-def _said(parts: Sequence[Any]) -> Iterator[str]:
+def _said(parts: Sequence[object]) -> Iterator[str]:
     return (str(part) for part in parts if part)

@@ -6,6 +6,7 @@ docs/neuron.md lists the families, and a test holds thirty public models to thei
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -243,7 +244,7 @@ Shape = DecoderShape | EncoderShape
 _SHAPE: TypeAdapter[Shape] = TypeAdapter(Shape)
 
 
-def shape_from_json(raw: dict[str, Any]) -> Shape:
+def shape_from_json(raw: Mapping[str, object]) -> Shape:
     """The shape that `shape_json` made."""
     return _SHAPE.validate_python(raw)
 

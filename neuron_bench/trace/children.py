@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -51,7 +51,7 @@ class Child:
         """Greedy decode steps from an empty cache."""
         return self._ask("greedy", {"steps": steps}, _GREEDY)
 
-    def _ask(self, op: str, request: Mapping[str, Any], answer: TypeAdapter[_Answer]) -> _Answer:
+    def _ask(self, op: str, request: Mapping[str, object], answer: TypeAdapter[_Answer]) -> _Answer:
         """One request, one answer.
 
         Raises:

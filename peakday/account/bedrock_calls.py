@@ -71,12 +71,12 @@ class Bedrock:
         self.simulated = False
         self.calls = 0
 
-    def converse(self, body: Mapping[str, Any], model_id: str | None = None) -> Answer:
+    def converse(self, body: Mapping[str, object], model_id: str | None = None) -> Answer:
         """A plain call."""
         with self._sent("converse", body, model_id) as (response, _):
             return Answer(response.status, _lowered(response), _json(response.read()))
 
-    def stream(self, body: Mapping[str, Any]) -> Answer:
+    def stream(self, body: Mapping[str, object]) -> Answer:
         """A streamed call; what is damaged on the wire is an error of the environment."""
         with self._sent("converse-stream", body, None) as (response, sent_s):
             if response.status != 200:
@@ -99,7 +99,7 @@ class Bedrock:
 
     @contextlib.contextmanager
     def _sent(
-        self, operation: str, body: Mapping[str, Any], model_id: str | None
+        self, operation: str, body: Mapping[str, object], model_id: str | None
     ) -> Iterator[tuple[http.client.HTTPResponse, float]]:
         """The opened response and when its request was sent, by perf_counter; closed with its connection."""
         path = f"/model/{quote(model_id or self._model, safe='')}/{operation}"

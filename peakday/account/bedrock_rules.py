@@ -46,9 +46,9 @@ class Texts:
 def request(
     question: str = QUESTION,
     *,
-    system: Sequence[Mapping[str, Any]] = (),
-    before: Sequence[Mapping[str, Any]] = (),
-    tools: Sequence[Mapping[str, Any]] = (),
+    system: Sequence[Mapping[str, object]] = (),
+    before: Sequence[Mapping[str, object]] = (),
+    tools: Sequence[Mapping[str, object]] = (),
     max_tokens: int = OUTPUT_TOKENS,
 ) -> dict[str, Any]:
     """A Converse body. `before`: content blocks in front of the question."""

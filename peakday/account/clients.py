@@ -47,7 +47,7 @@ def pages(client: Any, operation: str, **parameters: Any) -> Iterator[dict[str, 
         token = following
 
 
-def call(client: Any, operation: str, **parameters: Any) -> dict[str, Any]:
+def call(client: object, operation: str, **parameters: object) -> dict[str, Any]:
     """One request; what AWS refuses becomes one line without the words of the answer, which may name accounts."""
     from botocore.exceptions import BotoCoreError, ClientError
 
@@ -71,7 +71,7 @@ def _where(client: Any, operation: str) -> str:
     return f"{action(client, operation)} in {client.meta.region_name}"
 
 
-def _refusal(client: Any, operation: str, code: str) -> str:
+def _refusal(client: object, operation: str, code: str) -> str:
     if code in _THROTTLED:
         return f"throttled by AWS ({code}) after {ATTEMPTS} attempts; wait a minute and pull again. Nothing was written"
     if code in _DENIED:

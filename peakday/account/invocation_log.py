@@ -86,7 +86,7 @@ def _add(
         waited[key] = (seconds + latency_ms / 1000, calls + 1)
 
 
-def _latency_ms(body: Any) -> float | None:
+def _latency_ms(body: object) -> float | None:
     """Converse tells `metrics.latencyMs`, a stream in its last event, InvokeModel streams in their own metrics."""
     for part in reversed(body) if isinstance(body, list) else [body]:
         if not isinstance(part, dict):

@@ -163,7 +163,7 @@ def differences(rows: Sequence[PriceRow], models: Mapping[str, Model]) -> list[s
     return notes
 
 
-def _instance_rows(client: Any, name: str, region: str) -> list[PriceRow]:
+def _instance_rows(client: object, name: str, region: str) -> list[PriceRow]:
     products = _products(client, "AmazonEC2", {"regionCode": region, "instanceType": name, **EC2_FILTERS})
     return [
         PriceRow(
@@ -176,7 +176,7 @@ def _instance_rows(client: Any, name: str, region: str) -> list[PriceRow]:
     ]  # fmt: skip
 
 
-def _products(client: Any, offer: str, wanted: Mapping[str, str]) -> list[dict[str, Any]]:
+def _products(client: object, offer: str, wanted: Mapping[str, str]) -> list[dict[str, Any]]:
     filters = [{"Type": "TERM_MATCH", "Field": field, "Value": value} for field, value in wanted.items()]
     documents = []
     for page in pages(client, "get_products", ServiceCode=offer, Filters=filters, FormatVersion="aws_v1"):

@@ -57,7 +57,7 @@ def quotas_text(rows: Sequence[QuotaRow], pulled_utc: str) -> str:
     return text
 
 
-def _listed(client: Any, operation: str, service: str) -> dict[str, dict[str, Any]]:
+def _listed(client: object, operation: str, service: str) -> dict[str, dict[str, Any]]:
     limits = {}
     for page in pages(client, operation, ServiceCode=service, MaxResults=100):
         limits.update({quota["QuotaCode"]: quota for quota in page.get("Quotas", ())})

@@ -73,7 +73,7 @@ def pull_usage(
     return minutes
 
 
-def _existing(client: Any) -> set[tuple[str, str]]:
+def _existing(client: object) -> set[tuple[str, str]]:
     """(metric, model id) that the account had of late; series of another dimension too are left out."""
     models = set()
     for page in pages(client, "list_metrics", Namespace=NAMESPACE):
@@ -92,7 +92,7 @@ def series(existing: set[tuple[str, str]], models: Mapping[str, Model]) -> list[
 
 
 def _collect(
-    client: Any, region: str, pairs: Sequence[tuple[str, str]], window: Window, minutes: dict[MinuteKey, Minute]
+    client: object, region: str, pairs: Sequence[tuple[str, str]], window: Window, minutes: dict[MinuteKey, Minute]
 ) -> None:
     points: dict[tuple[str, str], dict[int, float]] = defaultdict(dict)
     status: dict[str, str] = {}
@@ -116,7 +116,7 @@ def _collect(
             setattr(minute, column, value * _MS if column == "latency_s_mean" else value)
 
 
-def _results(client: Any, pairs: Sequence[tuple[str, str]], window: Window) -> Iterator[dict[str, Any]]:
+def _results(client: object, pairs: Sequence[tuple[str, str]], window: Window) -> Iterator[dict[str, Any]]:
     queries = [
         {
             "Id": f"q{place}",

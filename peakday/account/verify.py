@@ -175,7 +175,7 @@ def throttled(
     return rules.throttle_shape(refused, f"{rules.BURST} requests at once were all answered: the quota holds more")
 
 
-def control(url: str, name: str, body: Any) -> bool:
+def control(url: str, name: str, body: object) -> bool:
     """Set it in the emulator; False where it has no such control."""
     data = json.dumps(body).encode()
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=10)

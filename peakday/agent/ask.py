@@ -195,7 +195,7 @@ def _masked_body(body: str) -> str:
     return body if shown == value else json.dumps(shown, separators=(",", ":"), ensure_ascii=False)
 
 
-def _without_secret_keys(part: Any) -> Any:
+def _without_secret_keys(part: object) -> Any:
     if isinstance(part, dict):
         return {
             key: HIDDEN if isinstance(value, str) and SECRET_NAME.search(key) else _without_secret_keys(value)

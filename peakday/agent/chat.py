@@ -98,7 +98,7 @@ class Chat:
         matched = price_tick(self.url, self.product, price, addresses=self.addresses)
         self.write(f"{self.product} now costs {price:.2f}; {matched} rule(s) met\n")
 
-    def _say(self, message: str, confirm: Mapping[str, Any] | None = None) -> None:
+    def _say(self, message: str, confirm: Mapping[str, object] | None = None) -> None:
         """One turn; what it leaves to confirm is asked for at once."""
         events = ask(
             self.url,

@@ -37,7 +37,7 @@ def route_csv(path: Path) -> tuple[str, dict[str, Any]]:
     return "\n".join(lines), figures
 
 
-def _over_classes_of_20(figures: Mapping[str, Any]) -> str:
+def _over_classes_of_20(figures: Mapping[str, object]) -> str:
     value = figures["macro_f1_classes_of_20"]
     if value is None:
         return "no class has 20 rows"
@@ -56,7 +56,7 @@ def ablate_switches(scenario: str, turns: int, *, seed: int | None, console: Con
     ]
 
     @contextlib.contextmanager
-    def start(switches: Mapping[str, Any]) -> Iterator[str]:
+    def start(switches: Mapping[str, object]) -> Iterator[str]:
         with open_stack(with_switches(resolved, switches), console=console) as stack:
             yield stack.endpoints["assistant"]
 
@@ -72,7 +72,7 @@ def ablate_switches(scenario: str, turns: int, *, seed: int | None, console: Con
     return "\n".join([*lines, "SIMULATED: the models are emulated"]), {"turns": len(questions), "variants": results}
 
 
-def with_switches(resolved: Resolved, switches: Mapping[str, Any]) -> Resolved:
+def with_switches(resolved: Resolved, switches: Mapping[str, object]) -> Resolved:
     """The same scenario with switches laid over its assistant block."""
     raw = resolved.scenario.model_dump(mode="json", by_alias=True)
     for block, values in switches.items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -149,13 +149,13 @@ def summary_of(judged: Sequence[dict[str, Any]], model: Model, *, left_out: int)
     }
 
 
-def note_in_record(folder: Path, summary: dict[str, Any]) -> None:
+def note_in_record(folder: Path, summary: Mapping[str, object]) -> None:
     """The summary as block `judged` of a run's run.json; beside a spool of no run, nothing."""
     if (folder / "run.json").is_file():
         write_json(folder / "run.json", {**read_document(folder), "judged": summary})
 
 
-def lines(summary: dict[str, Any], rows: Sequence[dict[str, Any]], files: dict[str, str]) -> list[str]:
+def lines(summary: Mapping[str, object], rows: Sequence[Mapping[str, object]], files: dict[str, str]) -> list[str]:
     """The verdicts by model, the judge's own cost, and where they lie."""
     text = [f"{'acceptable by model':<22} {'complexity':<10} {'share':>6}  95% interval     n"]
     text += [

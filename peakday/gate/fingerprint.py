@@ -19,7 +19,7 @@ CUSTOMERS_DO = ("event", "demand", "mix", "world", "models", "faults", "quotas")
 """Keys of a scenario that say what customers do and what breaks. The assistant's own switches are under test."""
 
 
-def host_fingerprint(host: Mapping[str, Any]) -> dict[str, Any]:
+def host_fingerprint(host: Mapping[str, object]) -> dict[str, Any]:
     """What of a machine moves its timings; its load of the moment is not of it."""
     return {name: host.get(name) for name in HOST}
 
@@ -42,7 +42,7 @@ def workload_hash(scenario: Scenario, seed: int, script: Sequence[Entry] = ()) -
     return hashlib.sha256(json.dumps(workload, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def asked_otherwise(scenario: Scenario, other: Mapping[str, Any]) -> list[str]:
+def asked_otherwise(scenario: Scenario, other: Mapping[str, object]) -> list[str]:
     """Keys under which another build's scenario, as `peakday scenario show` prints it, asks for something else.
 
     What the other does not know yet is filled in by its default, so that a new key of ours is no difference by itself.
@@ -55,7 +55,7 @@ def asked_otherwise(scenario: Scenario, other: Mapping[str, Any]) -> list[str]:
     return [key for key in CUSTOMERS_DO if mine[key] != theirs.get(key)]
 
 
-def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+def differences(one: Mapping[str, object], other: Mapping[str, object]) -> list[str]:
     """`cpu: X and Y`, for each thing that differs."""
     names = [name for name in (*one, *(key for key in other if key not in one)) if one.get(name) != other.get(name)]
     return [f"{name}: {one.get(name)} and {other.get(name)}" for name in names]

@@ -104,7 +104,7 @@ def _plan_lines(changes: Sequence[Any], margin: float) -> Iterator[Line]:
             yield Line(GATE, change.name, Verdict.FAIL, why, before, after, ratio)
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> bool:
     return isinstance(value, int | float)
 
 

@@ -49,7 +49,7 @@ def scored_of(data: Mapping[str, Any]) -> list[Scored]:
     return [*plans, *predictions]
 
 
-def write_backtest(title: str, text: str, data: Mapping[str, Any], out: Path) -> Path:
+def write_backtest(title: str, text: str, data: Mapping[str, object], out: Path) -> Path:
     """The page of a backtest, whole or not at all; `text` ends with the sentence that says what it comes to."""
     return write_page(backtest_page(title, text.splitlines()[-1], scored_of(data)), out)
 

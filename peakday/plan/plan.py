@@ -129,7 +129,7 @@ def plan_scenario(
     return plan, folder
 
 
-def with_actuals(plan: Plan, bill: Path, text: str, data: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+def with_actuals(plan: Plan, bill: Path, text: str, data: Mapping[str, object]) -> tuple[str, dict[str, Any]]:
     """A plan's text and data with a bill beside it.
 
     Raises:

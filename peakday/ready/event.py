@@ -174,7 +174,7 @@ def write_event(scenario: str, out: Path) -> Path:
     return out
 
 
-def merged(values: Any) -> Any:
+def merged(values: object) -> Any:
     """The values of a template without what is commented: for tests of the template itself."""
     return check(EventFile, values, "template", error=CommandError)
 

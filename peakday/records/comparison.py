@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,7 @@ def _runs(old: Path, new: Path) -> tuple[str, dict[str, Any]]:
     return "\n".join([*head, *lines]), {"invalid": invalid, "changes": rows}
 
 
-def _mark(row: dict[str, Any]) -> str:
+def _mark(row: Mapping[str, object]) -> str:
     return "  intervals apart" if row["apart"] else ""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from rich.console import Console as Screen
@@ -37,6 +37,6 @@ def watching(job: LoadJob, console: Console) -> Iterator[Callable[[dict[str, Any
         yield show
 
 
-def _say_line(state: dict[str, Any]) -> None:
+def _say_line(state: Mapping[str, object]) -> None:
     for text in filter(None, (state.get("line"), state.get("notice"))):
         print(text, file=sys.stderr, flush=True)

@@ -49,7 +49,7 @@ def sketched(text: str, folder: Path) -> Scenario:
     return scenario_of_text(text, NAME, folder)
 
 
-def edited(text: str, edit: Mapping[str, Any], folder: Path) -> str:
+def edited(text: str, edit: Mapping[str, object], folder: Path) -> str:
     """The text after one change: `{"kind": "peak", "low": …}`, `add_drop`, `remove_drop` or `length`.
 
     Comments above the first key stay; those between keys are lost, since the text is written anew.
@@ -77,7 +77,7 @@ def _refuse_elsewhere(values: Any, where: str) -> None:
             _refuse_elsewhere(value, f"{where}{key}.")
 
 
-def _number(edit: Mapping[str, Any], key: str, default: float | None = None) -> float:
+def _number(edit: Mapping[str, object], key: str, default: float | None = None) -> float:
     value = edit.get(key, default)
     if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value) or value < 0:
         raise SketchError(f"{key}: {value!r} is no number from 0 on")
@@ -148,7 +148,7 @@ def _pieces(merged: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [dict(piece) for piece in factors]
 
 
-def _seconds(value: Any) -> float:
+def _seconds(value: object) -> float:
     """A moment as a scenario may write it: seconds, or 12h."""
     if isinstance(value, int | float):
         return float(value)

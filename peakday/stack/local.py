@@ -120,7 +120,7 @@ def local_stack(
     *,
     seed: int,
     port: int = 0,
-    profiles: Mapping[str, Any] | None = None,
+    profiles: Mapping[str, object] | None = None,
     window_start_s: float = 0.0,
     real: RealModels | None = None,
     quality_file: Path | None = None,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from facts.stack import Otlp
 from peakday.config import load_config, quality_file
@@ -41,7 +40,7 @@ def open_stack(
     resolved: Resolved,
     *,
     port: int = 0,
-    profiles: Mapping[str, Any] | None = None,
+    profiles: Mapping[str, object] | None = None,
     window_start_s: float = 0.0,
     real: RealModels | None = None,
     metrics: MetricsAt | None = None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -56,7 +56,7 @@ def fit_trace(trace: Trace, *, name: str, parent: str, growth: Growth | None = N
     return TraceFit(f"{notes}{dump_yaml(_without_empty(values))}", counts, report, seen, foretold)
 
 
-def _without_empty(values: dict[str, Any]) -> dict[str, Any]:
+def _without_empty(values: Mapping[str, object]) -> dict[str, Any]:
     kept = {key: _without_empty(value) if isinstance(value, dict) else value for key, value in values.items()}
     return {key: value for key, value in kept.items() if value != {}}
 

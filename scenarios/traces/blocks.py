@@ -83,7 +83,7 @@ def _requests(
             yield from _requests(path, line, inner, size, session, f"{agent}/{name}", depth + 1)
 
 
-def _nested(request: Mapping[str, Any]) -> Iterator[list[Any]]:
+def _nested(request: Mapping[str, object]) -> Iterator[list[Any]]:
     for value in request.values():
         if isinstance(value, dict) and isinstance(value.get("requests"), list):
             yield value["requests"]
@@ -94,12 +94,12 @@ def _nested(request: Mapping[str, Any]) -> Iterator[list[Any]]:
 def _request(
     path: str | Path,
     line: int,
-    request: Mapping[str, Any],
+    request: Mapping[str, object],
     size: int,
     session: str,
     agent: str,
-    before: Mapping[str, Any] | None,
-    later: Mapping[str, Any] | None,
+    before: Mapping[str, object] | None,
+    later: Mapping[str, object] | None,
 ) -> TraceRow:
     ids = block_ids(path, line, request.get("hash_ids", []))
     inputs = count(path, line, "in", request.get("in"))
@@ -112,7 +112,7 @@ def _request(
     )  # fmt: skip
 
 
-def _starts_turn(request: Mapping[str, Any], before: Mapping[str, Any] | None) -> bool:
+def _starts_turn(request: Mapping[str, object], before: Mapping[str, object] | None) -> bool:
     """A request goes on with a turn where it brings a tool's result, or the one before it ended in a tool's use."""
     brings = request.get("input_types")
     if before is None:
@@ -121,7 +121,7 @@ def _starts_turn(request: Mapping[str, Any], before: Mapping[str, Any] | None) -
 
 
 def _duration_s(
-    path: str | Path, line: int, request: Mapping[str, Any], since_s: float, later: Mapping[str, Any] | None
+    path: str | Path, line: int, request: Mapping[str, object], since_s: float, later: Mapping[str, object] | None
 ) -> float | None:
     """Its `api_time`, else what its successor's start and think time leave for it."""
     stated = seconds(path, line, "api_time", request.get("api_time"))

@@ -27,7 +27,7 @@ def json_rows(path: str | Path) -> Iterator[TraceRow]:
             yield row_of(path, line, cells, columns)
 
 
-def is_span(cells: Mapping[str, Any]) -> bool:
+def is_span(cells: Mapping[str, object]) -> bool:
     """Whether a flat record names a trace or a span."""
     names = {plain(name).rpartition("_")[0] for name in cells if plain(name).endswith("_id")}
     return any(name.endswith("trace") or name.endswith("span") for name in names)

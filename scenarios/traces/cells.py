@@ -149,7 +149,7 @@ def listed(value: Any) -> list[Any]:
     return [common | item if isinstance(item, dict) else item for item in wrapped] if common else wrapped
 
 
-def _is_list_of_records(value: Any) -> bool:
+def _is_list_of_records(value: object) -> bool:
     return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
 
 
@@ -174,7 +174,7 @@ def records(path: str | Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
         yield number, record
 
 
-def _inside(path: str | Path, line: int, record: Mapping[str, Any]) -> Iterator[tuple[int, Mapping[str, Any]]]:
+def _inside(path: str | Path, line: int, record: Mapping[str, object]) -> Iterator[tuple[int, Mapping[str, Any]]]:
     """A line's record, or those that it wraps: a page of an API on one line, or a log service's envelope of one."""
     message = record.get("message", record.get("@message"))
     if isinstance(message, str) and message.lstrip().startswith("{") and _is_json(message):
@@ -203,7 +203,7 @@ def _is_json(text: str) -> bool:
     return True
 
 
-def flat(record: Mapping[str, Any], prefix: str = "", depth: int = 0) -> dict[str, Any]:
+def flat(record: Mapping[str, object], prefix: str = "", depth: int = 0) -> dict[str, Any]:
     """Nested keys joined by dots; lists, and what lies deeper than records of logs do, are left out."""
     values: dict[str, Any] = {}
     for key, value in record.items():

@@ -17,12 +17,12 @@ CHARS_PER_TOKEN = 4.0
 """An expert estimate for English prose, as tokenizers' makers state it; a file of texts holds no token counts."""
 
 
-def is_conversation(record: Mapping[str, Any]) -> bool:
+def is_conversation(record: Mapping[str, object]) -> bool:
     """Whether a record holds a list of messages with speakers."""
     return _talk(record) is not None
 
 
-def _talk(record: Mapping[str, Any]) -> list[Any] | None:
+def _talk(record: Mapping[str, object]) -> list[Any] | None:
     for name in TALKS:
         talk = record.get(name)
         if not isinstance(talk, list) or not talk:
@@ -57,7 +57,7 @@ def conversation_rows(path: str | Path) -> Iterator[TraceRow]:
                 waiting = waiting or speaker in _USERS
 
 
-def _message(message: Any) -> tuple[str, int]:
+def _message(message: object) -> tuple[str, int]:
     """Who speaks, and about how many tokens."""
     if not isinstance(message, dict):
         return "", 0

@@ -107,15 +107,15 @@ def _envelope(record: Mapping[str, Any]) -> dict[str, Any]:
     return inner if isinstance(inner, dict) else {}
 
 
-def _plain_keys(record: Mapping[str, Any]) -> set[str]:
+def _plain_keys(record: Mapping[str, object]) -> set[str]:
     return {plain(key) for key in flat(record)}
 
 
-def _is_xray(record: Mapping[str, Any]) -> bool:
+def _is_xray(record: Mapping[str, object]) -> bool:
     return isinstance(record.get("Traces"), list) or isinstance(record.get("Segments"), list)
 
 
-def _is_span_record(record: Mapping[str, Any]) -> bool:
+def _is_span_record(record: Mapping[str, object]) -> bool:
     """A span names itself and its trace, and its attributes say what it was."""
     keys = _plain_keys(record)
     bare = {key.removeprefix("attributes_") for key in keys}
@@ -123,16 +123,16 @@ def _is_span_record(record: Mapping[str, Any]) -> bool:
     return bool(keys & SPAN_KEYS) and known
 
 
-def _is_langfuse(record: Mapping[str, Any]) -> bool:
+def _is_langfuse(record: Mapping[str, object]) -> bool:
     keys = _plain_keys(record)
     return "type" in keys and "start_time" in keys and bool(keys & {"parent_observation_id", "trace_id"})
 
 
-def _is_litellm(record: Mapping[str, Any]) -> bool:
+def _is_litellm(record: Mapping[str, object]) -> bool:
     return {"start_time", "prompt_tokens", "spend"} <= _plain_keys(record)
 
 
-def _is_mooncake(record: Mapping[str, Any]) -> bool:
+def _is_mooncake(record: Mapping[str, object]) -> bool:
     return isinstance(record.get("timestamp"), (int, float)) and "input_length" in record
 
 

@@ -107,7 +107,7 @@ def xray_rows(path: str | Path) -> Iterator[TraceRow]:
                 yield from _segments(path, line, parsed, str(trace.get("Id", "")), 0)
 
 
-def _segments(path: str | Path, line: int, segment: Any, trace: str, depth: int) -> Iterator[TraceRow]:
+def _segments(path: str | Path, line: int, segment: object, trace: str, depth: int) -> Iterator[TraceRow]:
     if not isinstance(segment, dict) or depth > 50:
         return
     held = {plain(key): value for key, value in flat(segment.get("annotations") or {}).items()}
@@ -126,7 +126,7 @@ def _segments(path: str | Path, line: int, segment: Any, trace: str, depth: int)
 # --- spans as rows ----------------------------------------------------------------------------------------------------
 
 
-def _otlp_span(line: int, span: Mapping[str, Any], common: Mapping[str, Any]) -> Span:
+def _otlp_span(line: int, span: Mapping[str, object], common: Mapping[str, object]) -> Span:
     start = span.get("startTimeUnixNano", span.get("start_time_unix_nano"))
     end = span.get("endTimeUnixNano", span.get("end_time_unix_nano"))
     own = _attributes(span.get("attributes"))
@@ -137,7 +137,7 @@ def _otlp_span(line: int, span: Mapping[str, Any], common: Mapping[str, Any]) ->
 _OTLP_IDS = (("traceId", "trace_id"), ("spanId", "span_id"), ("parentSpanId", "parent_span_id"))
 
 
-def _attributes(listed: Any) -> dict[str, Any]:
+def _attributes(listed: object) -> dict[str, Any]:
     """Plain names and values of `[{"key": "a.b", "value": {"intValue": "5"}}]`, or of an object."""
     if isinstance(listed, dict):
         return {plain(key): value for key, value in flat(listed).items()}
@@ -148,7 +148,7 @@ def _attributes(listed: Any) -> dict[str, Any]:
     return values
 
 
-def _flat_span(line: int, record: Mapping[str, Any]) -> Span:
+def _flat_span(line: int, record: Mapping[str, object]) -> Span:
     """A span whose fields have the names of Phoenix, of the console exporter or of CloudWatch."""
     held = {plain(key): value for key, value in flat(record).items()}
     for prefix in ("resource_attributes_", "attributes_"):
@@ -196,7 +196,7 @@ def _rows_of(path: str | Path, span: Span) -> Iterator[TraceRow]:
     )
 
 
-def _kind(held: Mapping[str, Any], *, used_tokens: bool) -> str | None:
+def _kind(held: Mapping[str, object], *, used_tokens: bool) -> str | None:
     """What a span is; an agent's usage is the sum of its calls', which are spans of their own."""
     operation = (_first(held, OPERATIONS) or "").lower()
     if operation in _NO_CALLS:
@@ -208,11 +208,11 @@ def _kind(held: Mapping[str, Any], *, used_tokens: bool) -> str | None:
     return CALL if used_tokens else None
 
 
-def _first(held: Mapping[str, Any], names: tuple[str, ...]) -> str | None:
+def _first(held: Mapping[str, object], names: tuple[str, ...]) -> str | None:
     return next((name_of(held[name]) for name in names if held.get(name) not in (None, "")), None)
 
 
-def _tokens(path: str | Path, line: int, held: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
+def _tokens(path: str | Path, line: int, held: Mapping[str, object], names: tuple[str, ...]) -> int | None:
     name = next((name for name in names if held.get(name) not in (None, "")), None)
     return None if name is None else count(path, line, name, held[name])
 
@@ -244,7 +244,7 @@ def langfuse_rows(path: str | Path) -> Iterator[TraceRow]:
 
 
 def _langfuse_usage(
-    path: str | Path, line: int, held: Mapping[str, Any]
+    path: str | Path, line: int, held: Mapping[str, object]
 ) -> tuple[int | None, int | None, int | None, int | None]:
     """Prompt, answer, cache reads and writes. Each usage type is counted once, so input types add up to the prompt."""
     prefix = next((p for p in ("usage_details_", "usage_") if any(name.startswith(p) for name in held)), None)

@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from host.files import lines_of, open_text
 from host.tables import table_rows
@@ -71,7 +70,7 @@ def access_log_rows(path: str | Path) -> Iterator[TraceRow]:
                 raise ScenarioError(f"{path}: line {line}: no line of an access log: {text.strip()[:60]!r}")
 
 
-def columns_or_raise(path: str | Path, row: Mapping[str, Any]) -> Columns:
+def columns_or_raise(path: str | Path, row: Mapping[str, object]) -> Columns:
     """What the columns of a row mean.
 
     Raises:
@@ -84,7 +83,7 @@ def columns_or_raise(path: str | Path, row: Mapping[str, Any]) -> Columns:
     return columns
 
 
-def row_of(path: str | Path, line: int, row: Mapping[str, Any], columns: Columns) -> TraceRow:
+def row_of(path: str | Path, line: int, row: Mapping[str, object], columns: Columns) -> TraceRow:
     """A row of a table, or a flat record, as a request. Cached tokens are part of its prompt, or are added to it."""
     at = moment(path, line, columns.time, row.get(columns.time), columns.unit_s)
     inputs, outputs, read, write = (
@@ -114,11 +113,11 @@ def whole_prompt(inputs: int | None, read: int | None, write: int | None, *, apa
     return inputs + cached if inputs is not None and (apart or cached > inputs) else inputs
 
 
-def _name(row: Mapping[str, Any], column: str | None) -> str | None:
+def _name(row: Mapping[str, object], column: str | None) -> str | None:
     return None if column is None else name_of(row.get(column))
 
 
-def _duration_s(path: str | Path, line: int, row: Mapping[str, Any], columns: Columns, at_s: float) -> float | None:
+def _duration_s(path: str | Path, line: int, row: Mapping[str, object], columns: Columns, at_s: float) -> float | None:
     """How long it took, where the row says it in a form that is read; a log is no worse for one that is not."""
     with contextlib.suppress(ScenarioError):
         if columns.duration is not None:

@@ -86,7 +86,7 @@ def _snapshot(known: Mapping[str, Any], key: str) -> Snapshot:
     return Snapshot(known["workload"], known["figures"], tuple(known["turns"]), known.get("saved") or {})
 
 
-def _check(known: Mapping[str, Any], key: str, schema: str, names: Iterable[str]) -> None:
+def _check(known: Mapping[str, object], key: str, schema: str, names: Iterable[str]) -> None:
     if known.get("schema") != schema:
         raise BaselineError(f"{key}: schema is {known.get('schema')!r}, this peakday reads {schema!r}; save it anew")
     lacking = [name for name in names if name not in known]
@@ -113,7 +113,7 @@ def save(store: Store, scenario: str, snapshot: Snapshot) -> None:
     store.write(exact_key(scenario), as_text(document).encode())
 
 
-def as_text(document: Mapping[str, Any]) -> str:
+def as_text(document: Mapping[str, object]) -> str:
     """JSON whose top keys keep their order; below them keys are sorted, with a line for each value.
 
     A model call or a tool of a turn, and a run of the history, is one line.
@@ -122,7 +122,7 @@ def as_text(document: Mapping[str, Any]) -> str:
     return "{\n" + ",\n".join(f" {part}" for part in parts) + "\n}\n"
 
 
-def _written(value: Any, depth: int) -> str:
+def _written(value: object, depth: int) -> str:
     if depth > 3 or not isinstance(value, dict | list) or not value:
         return json.dumps(value, allow_nan=False, sort_keys=True, ensure_ascii=False)
     inner, outer = " " * (depth + 1), " " * depth
@@ -147,7 +147,7 @@ def history(store: Store, scenario: str) -> list[dict[str, Any]]:
     return list(known["runs"])
 
 
-def add_runs(store: Store, scenario: str, runs: Iterable[Mapping[str, Any]]) -> int:
+def add_runs(store: Store, scenario: str, runs: Iterable[Mapping[str, object]]) -> int:
     """Add runs to the history, whose oldest go beyond `HISTORY_RUNS_MAX`; how many are kept."""
     kept = [*history(store, scenario), *map(dict, runs)][-HISTORY_RUNS_MAX:]
     lines = ",\n".join(f"  {json.dumps(run, allow_nan=False, sort_keys=True)}" for run in kept)

@@ -41,7 +41,7 @@ class Journal:
     now_s: Callable[[], float] = time.time
 
     @classmethod
-    def opened(cls, key: Mapping[str, Any], base: Path = FOLDER, now_s: Callable[[], float] = time.time) -> Journal:
+    def opened(cls, key: Mapping[str, object], base: Path = FOLDER, now_s: Callable[[], float] = time.time) -> Journal:
         """The journal of a check: what is asked names it, so another check never goes on with its runs.
 
         Runs that are too old are forgotten, and so is a pair's run whose partner was not made: the two would no longer

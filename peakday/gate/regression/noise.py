@@ -46,7 +46,7 @@ class Seen:
     time_s: float
 
 
-def add_session(path: Path, session: Mapping[str, Any]) -> dict[str, Any]:
+def add_session(path: Path, session: Mapping[str, object]) -> dict[str, Any]:
     """Append a session of A/A runs and return the whole file.
 
     Args:

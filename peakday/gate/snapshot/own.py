@@ -123,7 +123,7 @@ def _as_http(spec: TargetSpec) -> tuple[TargetSpec, list[tuple[str, str]]]:
 
 
 def _asked(
-    spec: TargetSpec, message: str, admitted: Mapping[str, tuple[str, ...]], fields: Mapping[str, Any]
+    spec: TargetSpec, message: str, admitted: Mapping[str, tuple[str, ...]], fields: Mapping[str, object]
 ) -> tuple[list[Signal], str | None]:
     """What was recognised of one answer, and what went wrong with it."""
     signals: list[Signal] = []
@@ -184,11 +184,11 @@ def own_figures(rows: Sequence[Mapping[str, Any]]) -> Figures:
     return known | {f"{name}.{key}": count for name, each in counts.items() for key, count in sorted(each.items())}
 
 
-def _is_told(calls: Sequence[Mapping[str, Any]], name: str) -> bool:
+def _is_told(calls: Sequence[Mapping[str, object]], name: str) -> bool:
     return any(call.get(name) is not None for call in calls)
 
 
-def not_covered(rows: Sequence[Mapping[str, Any]], figures: Figures, kind: str) -> dict[str, str]:
+def not_covered(rows: Sequence[Mapping[str, object]], figures: Figures, kind: str) -> dict[str, str]:
     """What these answers do not tell -> how they would; nothing where every figure is there."""
     absent = [words for name, words in _NAMES.items() if name not in figures]
     absent += [] if any(name.startswith("models.") for name in figures) else ["model"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from facts.reader import chips, instances, models
 from scenarios.schema import Scenario
@@ -93,7 +92,7 @@ def _number(
     return Field(key, label, "number", _text(pair[0]), _text(pair[1]), unit, part=part, step=step, most=most)
 
 
-def _pair(now: Any, base: Any, name: str) -> tuple[object, object]:
+def _pair(now: object, base: object, name: str) -> tuple[object, object]:
     return getattr(now, name, None), getattr(base, name, None)
 
 

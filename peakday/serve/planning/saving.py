@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,6 @@ _WHOLE = ("regions", "locales", "intents", "transitions", "clients", "peak_per_s
 """Tables that a file which extends another replaces, never merges."""
 
 
-def _yaml(question: Question, name: str, stated: dict[str, Any]) -> str:
+def _yaml(question: Question, name: str, stated: Mapping[str, object]) -> str:
     body = dump_yaml(stated) if stated else ""
     return f"# Saved from a what-if: {question.command}\nextends: {question.scenario}\nname: {name}\n{body}"
