@@ -95,14 +95,15 @@ def buy(calls_per_s: Floats, offers: Sequence[PurchaseOption], lasts_h: Floats |
 def hourly_need(offset_s: Floats, calls_per_s: Floats, length_s: float, warm_up_s: float) -> tuple[Floats, Floats]:
     """The highest rate of each hour, looking ahead by the warm-up, and how long each hour is billed.
 
+    offset_s: when each rate begins, ascending.
     What an hour needs must be running when it begins; the first is warmed up before it, the last may be short.
     """
     hours = max(1, math.ceil(round(length_s / HOUR_S, 9)))
     ends_s = np.append(offset_s[1:], length_s)
-    need = np.zeros(hours)
-    for hour in range(hours):
-        inside = (ends_s > hour * HOUR_S) & (offset_s < (hour + 1) * HOUR_S + warm_up_s)
-        need[hour] = calls_per_s[inside].max(initial=0.0)
+    begins_s = np.arange(hours) * HOUR_S
+    first = np.searchsorted(ends_s, begins_s, side="right")
+    beyond = np.searchsorted(offset_s, begins_s + HOUR_S + warm_up_s, side="left")
+    need = np.array([calls_per_s[a:b].max(initial=0.0) for a, b in zip(first, beyond, strict=True)])
     lasts_s = np.full(hours, HOUR_S)
     lasts_s[-1] = length_s - HOUR_S * (hours - 1)
     lasts_s[0] += warm_up_s

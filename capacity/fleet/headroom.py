@@ -68,15 +68,16 @@ def minimax_regret_option(
     have been best in that draw. Newsvendor minimises the mean; this guards against any one future.
     """
     rules = inputs.scenario.capacity.resilience
-    need, seconds = _replica_need(inputs, choice)
+    shape, peak, seconds = _replica_need(inputs, choice)
     value_per_call = value_per_interaction_usd / inputs.calls.per_calling_interaction(choice.service.model)
     spare = rules.zones / (rules.zones - rules.zones_lost) / (1 - rules.drain_ratio - rules.broken_ratio)
-    per_zone = np.unique(np.ceil(np.quantile(need.max(axis=0), CANDIDATES) * spare / rules.zones)).astype(int)
+    per_zone = np.unique(np.ceil(np.quantile(peak, CANDIDATES) * spare / rules.zones)).astype(int)
     per_zone = np.maximum(1, per_zone)
     working = per_zone * rules.zones / spare
     sized = [choice.holding(int(count), rules) for count in per_zone]
     rate = choice.service.rate_over(inputs.draws) / (1 + rules.retry_extra_attempts)
-    lost_usd = np.stack([(np.clip(need - n, 0, None) * seconds[:, None]).sum(axis=0) for n in working])
+    above = Above(shape, seconds)
+    lost_usd = np.stack([peak * above.excess(n / peak) for n in working])
     total_usd = lost_usd * rate * value_per_call + np.array([float(choice.usd(each)) for each in sized])[:, None]
     best = int(np.argmin((total_usd - total_usd.min(axis=0)).max(axis=1)))
     rule = f"minimax regret at {value_per_interaction_usd:g} USD an interaction"
@@ -90,7 +91,8 @@ def worthwhile_option(inputs: PlanInputs, choice: SelfHostedChoice, value_per_in
     value x m x E[seconds with lambda(t) > N m] against its price for the event; m = its rate / (1 + retry).
     """
     rules = inputs.scenario.capacity.resilience
-    need, seconds = _replica_need(inputs, choice)
+    shape, peak, seconds = _replica_need(inputs, choice)
+    need = np.outer(shape, peak)
     spare = rules.zones / (rules.zones - rules.zones_lost) / (1 - rules.drain_ratio - rules.broken_ratio)
     per_replica_usd = (
         spare * choice.offer.usd_per_hour * choice.billed_hours * choice.service.step.chips_per_replica
@@ -108,15 +110,31 @@ def worthwhile_option(inputs: PlanInputs, choice: SelfHostedChoice, value_per_in
     return _option(rule, choice, int(sized.replicas), int(sized.chips), float(choice.usd(sized)))
 
 
-def _replica_need(inputs: PlanInputs, choice: SelfHostedChoice) -> tuple[Floats, Floats]:
-    """Working replicas needed [points, draws] over the timeline, retries included; each point's seconds [points]."""
+class Above:
+    """What a timeline spends above a share of its peak; shape, seconds: [points]."""
+
+    def __init__(self, shape: Floats, seconds: Floats) -> None:
+        """shape: over the peak."""
+        order = np.argsort(shape)
+        self._shape = shape[order]
+        self._seconds = np.append(np.cumsum(seconds[order][::-1])[::-1], 0.0)
+        self._areas = np.append(np.cumsum((seconds[order] * self._shape)[::-1])[::-1], 0.0)
+
+    def excess(self, share: Floats) -> Floats:
+        """Sum of seconds times what the shape is above each share, any shape: a suffix of a sorted sum."""
+        place = np.searchsorted(self._shape, share, side="right")
+        return np.asarray(self._areas[place] - share * self._seconds[place])
+
+
+def _replica_need(inputs: PlanInputs, choice: SelfHostedChoice) -> tuple[Floats, Floats, Floats]:
+    """Shape of the timeline over its peak [points], working replicas needed at the peak [draws], seconds [points]."""
     timeline = inputs.demand[INTERACTIONS][choice.region].timeline
     offset_s = np.array(timeline.offset_s)
     seconds = np.diff(np.append(offset_s, inputs.scenario.event.length_s))
     shape = np.array(timeline.interactions_per_s_p50) / max(timeline.interactions_per_s_p50)
     retried = 1 + inputs.scenario.capacity.resilience.retry_extra_attempts
     load = choice.load_per_s * choice.peak_ratio(inputs.draws) * inputs.draws.turns * retried
-    return np.outer(shape, load / choice.service.rate_over(inputs.draws)), seconds
+    return shape, load / choice.service.rate_over(inputs.draws), seconds
 
 
 def _option(rule: str, choice: SelfHostedChoice, replicas: int, chips: int, usd: float) -> HeadroomOption:

@@ -132,6 +132,7 @@ def _simulated_service(
                 rate_at_slo(lengths.scaled(prompt, answer, hits), held, slos, n=SURFACE_SAMPLE, seed=seed).rate_per_s
             ),
             axes,
+            THREADS,
         )
     served_ratio = float(surface.feasible(draws.input_tokens, draws.output_tokens, draws.prefix_hits).mean())
     if served_ratio < 1:

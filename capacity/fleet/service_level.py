@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import beta, binom, rankdata
 
 from capacity.plan import Probability
+from capacity.simulator.memory import Memory, content_key
 from capacity.simulator.requests import Floats, Ints
 
 Mask = npt.NDArray[np.bool_]
@@ -41,6 +43,7 @@ class JointLevel:
         return float(ordered[min(self.place, max(finite, 1)) - 1])
 
 
+@lru_cache(maxsize=1024)
 def draws_needed(draws: int, level: float) -> int:
     """Draws that must be carried, so that with 95% confidence at least `level` of all futures is.
 
@@ -57,7 +60,7 @@ def joint_level(needs: Sequence[Floats], level: float, among: Mask | None = None
     draws = max((len(need) for need in needs), default=1)
     if not needs:
         return JointLevel(draws, np.ones(draws, dtype=bool), reached=True)
-    worst: Ints = np.max([rankdata(need, method="min") for need in needs], axis=0).astype(np.int64)
+    worst: Ints = np.max([_ranks(need) for need in needs], axis=0)
     served = np.all([np.isfinite(need) for need in needs], axis=0) & (True if among is None else among)
     wanted = draws_needed(draws, level)
     places = np.sort(worst[served])
@@ -66,12 +69,25 @@ def joint_level(needs: Sequence[Floats], level: float, among: Mask | None = None
     return JointLevel(place, np.asarray(served & (worst <= place)), reached)
 
 
+def _ranks(need: Floats) -> Ints:
+    """Place of every draw in a need: the same needs are ranked at many levels."""
+    return _RANKS.get(content_key(need), lambda: rankdata(need, method="min").astype(np.int64))
+
+
+_RANKS: Memory[Ints] = Memory(256)
+
+
 def short_of(carried: Mask) -> Probability:
     """The share of draws in which something falls short, with the 90% interval of its Monte Carlo error.
 
     Source: Clopper and Pearson 1934, exact for a binomial share.
     """
-    n, k = len(carried), int(len(carried) - np.count_nonzero(carried))
+    n = len(carried)
+    return _share_of(n, n - int(np.count_nonzero(carried)))
+
+
+@lru_cache(maxsize=4096)
+def _share_of(n: int, k: int) -> Probability:
     tail = (1 - INTERVAL) / 2
     low = float(beta.ppf(tail, k, n - k + 1)) if k else 0.0
     high = float(beta.ppf(1 - tail, k + 1, n - k)) if k < n else 1.0

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from capacity.fleet.headroom import Above
 from capacity.fleet.inputs import PlanInputs
 from capacity.fleet.outcome import INTERACTIONS, SelfHostedChoice
 from capacity.fleet.service_level import JointLevel
@@ -52,16 +53,11 @@ class LostCalls:
         timeline = inputs.demand[INTERACTIONS][choice.region].timeline
         seconds = np.diff(np.append(np.array(timeline.offset_s), inputs.scenario.event.length_s))
         shape = np.array(timeline.interactions_per_s_p50)
-        served = np.isfinite(need)
-        slower = need[served] / (choice.load(inputs.draws) * np.ones(len(need)))[served]
-        load = np.outer(shape / shape.max(), need[served]).ravel()
-        order = np.argsort(load)
-        weight = np.outer(seconds, 1 / slower).ravel()[order] / len(need)
-        self._load = load[order]
-        self._weight = np.append(np.cumsum(weight[::-1])[::-1], 0.0)
-        self._calls = np.append(np.cumsum((weight * self._load)[::-1])[::-1], 0.0)
+        self._above = Above(shape / shape.max(), seconds)
+        self._need = need[np.isfinite(need)]
+        slower = self._need / (choice.load(inputs.draws) * np.ones(len(need)))[np.isfinite(need)]
+        self._weight = self._need / slower / len(need)
 
     def beyond(self, carries_per_s: float) -> float:
         """Calls above what is carried; carries_per_s: at the middle rate."""
-        place = int(np.searchsorted(self._load, carries_per_s, side="right"))
-        return float(self._calls[place] - carries_per_s * self._weight[place])
+        return float(self._weight @ self._above.excess(carries_per_s / self._need))

@@ -54,8 +54,10 @@ def content_key(*values: object) -> str:
 
 def _content(value: object) -> bytes:
     if isinstance(value, np.ndarray):
-        return f"{value.dtype} {value.shape} ".encode() + np.ascontiguousarray(value).tobytes()
+        return f"{value.dtype.str} {value.shape} ".encode() + np.ascontiguousarray(value).tobytes()
     if is_dataclass(value) and not isinstance(value, type):
         fields = [getattr(value, name) for name in value.__dataclass_fields__]
         return type(value).__name__.encode() + b"".join(_content(part) + b"\1" for part in fields)
+    if isinstance(value, tuple):  # its own text would round an array's numbers
+        return b"(" + b"".join(_content(part) + b"\1" for part in value)
     return repr(value).encode()

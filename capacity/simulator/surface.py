@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 
 import numpy as np
 import numpy.typing as npt
 from scipy.interpolate import RegularGridInterpolator
 
+from capacity.simulator.memory import Memory, content_key
 from capacity.simulator.requests import Floats
 
 FLOOR_RATIO = 0.02
@@ -19,6 +21,8 @@ FEASIBLE_MIN = 0.05
 """Below this share of the base rate a workload counts as one whose SLOs cannot be met: no fleet of it is a plan."""
 SIGMAS = 2.5
 """Design points reach this far to either side of the middle; 98.8% of normal draws lie within."""
+
+_RATIOS: Memory[Floats] = Memory(256)
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,17 @@ class Surface:
     impossible: float
 
     def ratio(self, prompt: Floats, answer: Floats, hits: Floats) -> Floats:
-        """Rate over the base rate. Arguments beyond the design are held to its edge: see `beyond`."""
+        """Rate over the base rate. Arguments beyond the design are held to its edge: see `beyond`.
+
+        One plan asks for the same draws some hundred times: the newest answers are kept, read-only.
+        """
+        return _RATIOS.get(content_key(self._key, prompt, answer, hits), lambda: self._ratio(prompt, answer, hits))
+
+    @cached_property
+    def _key(self) -> str:
+        return content_key(self)
+
+    def _ratio(self, prompt: Floats, answer: Floats, hits: Floats) -> Floats:
         held = [
             np.clip(values, axis[0], axis[-1])
             for values, axis in zip(_point(prompt, answer, hits), self.axes, strict=True)
@@ -46,7 +60,9 @@ class Surface:
             return np.ones(np.broadcast(prompt, answer, hits).shape)
         grid = RegularGridInterpolator([self.axes[place] for place in varied], self.logs.squeeze())
         points = np.stack(np.broadcast_arrays(*(held[place] for place in varied)), axis=-1)
-        return np.asarray(np.exp(grid(points)))
+        ratio = np.asarray(np.exp(grid(points)))
+        ratio.flags.writeable = False
+        return ratio
 
     def feasible(self, prompt: Floats, answer: Floats, hits: Floats) -> npt.NDArray[np.bool_]:
         """Where the SLOs can be met at some load; bool of the arguments' shape."""

@@ -44,3 +44,8 @@ def test_only_the_newest_are_kept_and_who_listens_hears_what_is_made():
             memory.get(key, lambda: None, (key,))
     memory.get("d", lambda: None, ("d",))
     assert heard == ["a", "b", "c", "b"]
+
+
+def test_an_array_within_a_tuple_is_content_to_its_last_bit():
+    """Its printed text would round to eight digits."""
+    assert content_key((np.array([1.0]),)) != content_key((np.array([1.0 + 2**-50]),))
