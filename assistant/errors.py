@@ -8,6 +8,8 @@ from host.errors import Exit, PeakdayError
 class AssistantError(PeakdayError):
     """Base of every error of this package."""
 
+    page = "assistant"
+
     exit_code = Exit.ENVIRONMENT
 
 

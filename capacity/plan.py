@@ -36,6 +36,8 @@ class Row:
 class PlanError(PeakdayError, ValueError):
     """A plan that cannot be made or read; the message says why, where and what to do."""
 
+    page = "plan"
+
     exit_code = Exit.INCONCLUSIVE
 
 

@@ -22,6 +22,7 @@ from dashboards.prometheus.grafana import write_dashboards
 from dashboards.workbook.book import write_xlsx
 from dashboards.workbook.sheets import Book, Cell
 from host.atomic import write_text, written_aside
+from host.documentation import page_of
 from loadgen.record import TABLES, Run
 from neuron_bench.record import Bench
 from wire.text import Untrusted
@@ -152,5 +153,6 @@ def export_grafana(folder: Path) -> list[Path]:
 
 
 def _asset(name: str, out: Path) -> Path:
-    write_text(out, files("dashboards").joinpath("assets", name).read_text(encoding="utf-8"))
+    text = files("dashboards").joinpath("assets", name).read_text(encoding="utf-8")
+    write_text(out, text.replace("runbook_url: docs/alerts.md", f"runbook_url: {page_of('alerts')}"))
     return out

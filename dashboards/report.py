@@ -19,6 +19,8 @@ from neuron_bench.record import Bench
 class ReportError(PeakdayError, ValueError):
     """A report that cannot be made; the message says what is missing."""
 
+    page = "reports"
+
 
 RUN_COLUMNS: dict[str, tuple[str, ...]] = {
     "turns": (

@@ -20,6 +20,8 @@ ROUTERS = ("least_loaded", "random", "prefix_affinity")
 class ProfileError(PeakdayError, ValueError):
     """A profile that cannot be used; the message names file, profile and key."""
 
+    page = "emulator"
+
 
 @dataclass(frozen=True)
 class ProviderPhysics:

@@ -29,6 +29,8 @@ Ttl = Literal["5m", "1h"]
 class StackError(PeakdayError, ValueError):
     """A stack file that cannot be used; the message names the file and the key."""
 
+    page = "emulator"
+
 
 def _laid_over(base: object, over: object) -> Any:
     """An old block over a present one: a scenario of old keys may extend one of new ones."""

@@ -22,9 +22,11 @@ class PeakdayError(Exception):
     """What a user can cause and fix: its text, one line, says what is wrong, where, and how to fix it.
 
     Every expected error of every package derives from it. `exit_code` is the class's own, or the one given.
+    `page`: of the documentation, which says more (`host.documentation.page_of`).
     """
 
     exit_code: Exit = Exit.USAGE
+    page: str = "commands#exit-codes"
 
     def __init__(self, message: str = "", exit_code: Exit | None = None) -> None:
         super().__init__(" ".join(message.split()) if "\n" in message else message)

@@ -26,6 +26,8 @@ KINDS = ("assistant", "openai", "bedrock", "http", "module")
 class LoadError(PeakdayError, RuntimeError):
     """A load run that cannot start or go on; the message is one line that names the fix."""
 
+    page = "load"
+
 
 @dataclass(frozen=True)
 class TargetSpec:

@@ -150,6 +150,8 @@ TABLES: dict[str, dict[str, str]] = {
 class RecordError(PeakdayError, ValueError):
     """A record that is missing, damaged, unfinished or of another version; the message says which and the remedy."""
 
+    page = "run-record"
+
 
 # --- run.json ---------------------------------------------------------------------------------------------------------
 # Fields stand in the order of the file. Any may be absent from an older or unfinished record, and then is None.

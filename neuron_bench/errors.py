@@ -8,6 +8,8 @@ from host.errors import Exit, PeakdayError
 class BenchError(PeakdayError, ValueError):
     """Base of this package's errors."""
 
+    page = "bench-record"
+
 
 class BenchUsageError(BenchError):
     """A bench that was asked for wrongly: model, matrix, suite or file."""

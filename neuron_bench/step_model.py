@@ -32,6 +32,8 @@ _COUNTS = ("tp", "chips_per_replica", "max_num_seqs", "max_batched_tokens", "blo
 class StepModelError(PeakdayError, ValueError):
     """A step model file that cannot be used; the message says why and what to do."""
 
+    page = "step-model"
+
 
 @dataclass(frozen=True)
 class Coefficients:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -10,8 +11,9 @@ from typing import Annotated
 
 import typer
 
+from host.documentation import SITE_VARIABLE, page_of
 from host.environment import peakday_version
-from host.errors import Exit
+from host.errors import Exit, PeakdayError
 from host.redaction import keep_private
 from peakday.commands import (
     assistant,
@@ -94,6 +96,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if known is None:
             raise
         code = _fail(*known)
+        if sys.stderr.isatty() or SITE_VARIABLE in os.environ:  # whoever reads by machine gets the one line
+            print(f"peakday: more: {page_of(getattr(error, 'page', PeakdayError.page))}", file=sys.stderr)
         for note in getattr(error, "__notes__", ()):  # the other problems of a file, each on a line of its own
             print(f"peakday: {Untrusted(note).terminal}", file=sys.stderr)
     if arguments is None:  # a process of its own, and all is cleaned up: a second Ctrl-C changes no exit code

@@ -47,6 +47,8 @@ Floats = npt.NDArray[np.float64]
 class SloError(PeakdayError):
     """An SLO that says nothing that can be held against a run."""
 
+    page = "scenarios"
+
 
 @dataclass(frozen=True)
 class Slo:

@@ -26,6 +26,8 @@ NEVER_S = -math.inf
 class ReplayError(PeakdayError, ValueError):
     """A trace or policy that cannot be read; one line with place and remedy. A mistake of usage."""
 
+    page = "capacity-models"
+
 
 @dataclass(frozen=True)
 class Prompt:

@@ -16,6 +16,8 @@ Ints = npt.NDArray[np.int64]
 class ServiceError(PeakdayError, ValueError):
     """A workload that no replica can serve, or a step model that cannot be used; one line with the remedy."""
 
+    page = "capacity-models"
+
     exit_code = Exit.INCONCLUSIVE
 
 

@@ -40,6 +40,8 @@ BEYOND = "beyond itemised rows"
 class ActualsError(PeakdayError, ValueError):
     """A bill that cannot be read; the message names file, line and column."""
 
+    page = "reports"
+
 
 @dataclass(frozen=True)
 class Part:

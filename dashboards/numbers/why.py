@@ -33,6 +33,8 @@ EXPLAINED = (
 class WhyError(PeakdayError, ValueError):
     """A number that the plan does not hold, or that no chain explains; the message names those that have one."""
 
+    page = "why-this-number"
+
 
 @dataclass(frozen=True)
 class Link:

@@ -26,6 +26,8 @@ _PREFETCHED = re.compile(r'<prefetch tool="([^"]+)"')
 class ConversationsError(PeakdayError, ValueError):
     """A conversation file that cannot be used; the message names it and what is wrong."""
 
+    page = "assistant"
+
 
 @dataclass(frozen=True)
 class Plan:

@@ -99,13 +99,16 @@ def export(
     slice_: Annotated[
         str | None, typer.Option("--slice", metavar="LENGTH", help="Of a run's csv: every metric by such slices.")
     ] = None,
+    starts: Annotated[
+        str | None, typer.Option(help="Of the event, with its zone: a plan's alerts then know the band of each hour.")
+    ] = None,
     out: Out = None,
     as_json: Json = False,
 ) -> None:
     """Write a record as CSV, workbook, Prometheus or FOCUS file, its work as tickets, or the Grafana dashboards."""
-    from peakday.quantities import duration_s
+    from peakday.quantities import duration_s, moment
     from peakday.records.reports import export_record
 
-    slice_s = duration_s(slice_, "--slice") if slice_ else None
-    paths = [str(path) for path in export_record(form, record, out, slice_s)]
+    slice_s, begins = duration_s(slice_, "--slice") if slice_ else None, moment(starts, "--starts") if starts else None
+    paths = [str(path) for path in export_record(form, record, out, slice_s, begins)]
     Console(as_json).result("\n".join(paths), {"files": paths})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from loadgen.record import Run, load_run
 from neuron_bench.record import Bench, load_bench
 from peakday.errors import CommandError
 from peakday.records.folders import find_any, find_record
+from peakday.watch import alerts
 from wire.text import Untrusted
 
 FORMS = ("csv", "xlsx", "prometheus", "grafana", "llmd-report", "focus", "tickets")
@@ -71,8 +73,10 @@ def _sliced(form: str, wanted: str) -> Path:
     return folder
 
 
-def export_record(form: str, wanted: str, out: Path | None, slice_s: float | None = None) -> list[Path]:
-    """Write the files of one form; returns their paths.
+def export_record(
+    form: str, wanted: str, out: Path | None, slice_s: float | None = None, starts: datetime | None = None
+) -> list[Path]:
+    """Write the files of one form; returns their paths. starts: of the event, for the alerts of a plan.
 
     Raises:
         CommandError: an unknown form, or a record that has no such form.
@@ -101,4 +105,9 @@ def export_record(form: str, wanted: str, out: Path | None, slice_s: float | Non
         return [export_focus(record, out or folder / "focus.csv")]
     if form == "tickets":
         return [export_tickets(record, out or folder / "tickets.csv")]
-    return exports.export_prometheus(out or Path("prometheus"), [record])
+    folder = out or Path("prometheus")
+    written = exports.export_prometheus(folder, [record])
+    if isinstance(record, Plan):
+        written.append(folder / alerts.FILE)
+        write_text(written[-1], alerts.plan_alerts(record, starts))
+    return written

@@ -75,5 +75,5 @@ async def _refused(request: Request, error: Exception) -> Response:
     """What a reader can fix: one line; a page where a page was wanted."""
     text = " ".join(str(error).split())
     if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
-        return message(request, "That cannot be shown", text, 400)
+        return message(request, "That cannot be shown", text, 400, getattr(error, "page", ""))
     return JSONResponse({"error": text}, 400)

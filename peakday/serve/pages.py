@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from dashboards.html.render import template_set
+from host.documentation import page_of
 from peakday.serve.desk import Desk
 
 ASSETS = {
@@ -38,9 +39,10 @@ def page(request: Request, name: str, status: int = 200, **values: object) -> HT
     return HTMLResponse(templates().get_template(name).render({**common, **values}), status)
 
 
-def message(request: Request, title: str, text: str, status: int) -> HTMLResponse:
-    """A page that says one thing: what went wrong, and what to do."""
-    return page(request, "message.html", status, title=title, text=text)
+def message(request: Request, title: str, text: str, status: int, about: str = "") -> HTMLResponse:
+    """A page that says one thing: what went wrong, and what to do. about: the page of the documentation."""
+    more = page_of(about) if about else ""
+    return page(request, "message.html", status, title=title, text=text, more=more)
 
 
 @cache

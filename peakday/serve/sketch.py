@@ -30,6 +30,8 @@ BOOST, RISE_S, DECAY_S = 0.4, 60.0, 1_800.0
 class SketchError(PeakdayError, ValueError):
     """A change that the text cannot take."""
 
+    page = "serve"
+
 
 def begun(scenario: str) -> str:
     """The text to draw on: it extends a scenario and changes nothing yet."""

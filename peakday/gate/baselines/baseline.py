@@ -28,6 +28,8 @@ _VERSION = re.compile(r"\d{8}-\d{6}(-\d+)?")
 class BaselineError(PeakdayError, ValueError):
     """A baseline that is missing, damaged or of another schema; the message says which and the remedy."""
 
+    page = "ci"
+
 
 @dataclass(frozen=True)
 class Snapshot:

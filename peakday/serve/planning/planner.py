@@ -26,6 +26,8 @@ Tell = Callable[[str], None]
 class PlannerError(PeakdayError):
     """The planning process ended, or did not answer in time; it is started anew for the next question."""
 
+    page = "serve"
+
 
 @dataclass
 class Planner:

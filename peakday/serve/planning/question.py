@@ -23,6 +23,8 @@ _FILE = re.compile(r"\bfile\b")
 class QuestionError(PeakdayError, ValueError):
     """A what-if that says nothing that can be planned; the message has the remedy."""
 
+    page = "serve"
+
 
 @dataclass(frozen=True)
 class Question:
