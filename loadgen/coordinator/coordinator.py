@@ -27,7 +27,7 @@ from loadgen.coordinator.snapshots import Snapshots
 from loadgen.job import LoadJob
 from loadgen.record import Quantile, write_json
 from loadgen.worker.abort_rules import AbortRules
-from loadgen.worker.sample_buffer import receive
+from loadgen.worker.sample_buffer import Receiver
 from slo.histogram import Histogram
 
 GO_DELAY_S = 0.5
@@ -50,6 +50,7 @@ class Coordinator:
         self._runner = runner
         self._control_fd = control_fd
         self._snapshots = Snapshots()
+        self._receiver = Receiver(job.folder)
         self._ready: dict[str, dict[str, Any]] = {}
         self._numbers: dict[str, int] = {}  # of workers from elsewhere
         self._unnumbered: list[str] = []
@@ -182,8 +183,11 @@ class Coordinator:
         ready = self._ready.get(node_id)
         if ready is None or snapshot.get("worker") != ready["worker"] or type(snapshot.get("seq")) is not int:
             return
+        batches = snapshot.pop("rows", None)
+        if batches:
+            through = self._receiver.take(snapshot["worker"], batches)
+            self._runner.send_message("peakday_kept", {"through": through}, client_id=node_id)
         if self._snapshots.accept(snapshot):
-            receive(self._job.folder, snapshot["worker"], snapshot.pop("rows", {}))
             self._write_live()
 
     def _on_final(self, environment: Any, msg: Any, **_: Any) -> None:

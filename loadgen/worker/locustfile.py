@@ -35,6 +35,8 @@ PINGS = 5
 PARENT_CHECK_S = 0.5
 FAILURE_SENT_WITHIN_S = 2.0
 """How long a worker that failed stays, so that the reason has left for the master before its connection closes."""
+FINAL_REPEATS = 8
+"""How often the final message is sent again while the master has not acknowledged every row; it waits ten seconds."""
 locust.runners.WORKER_REPORT_INTERVAL = REPORT_EVERY_S
 MASTER_LOST_AFTER_S = 4.5
 """Without a heartbeat of the master's, which comes every second, a worker stops sending and ends. Locust waits 60 s."""
@@ -61,6 +63,7 @@ def on_init(environment: Any, **_: Any) -> None:
     runner.register_message("peakday_job", _on_job)
     runner.register_message("peakday_pong", _on_pong)
     runner.register_message("peakday_stop", _on_stop)
+    runner.register_message("peakday_kept", _on_kept)
     runner.register_message("peakday_grant", _on_grant)
     runner.register_message("peakday_recall", _on_recall)
     runner.register_message("peakday_verdict", _on_verdict)
@@ -108,6 +111,11 @@ def _on_pong(environment: Any, msg: Any, **_: Any) -> None:
 def _on_stop(environment: Any, msg: Any, **_: Any) -> None:
     for worker_run in _runs:
         worker_run.driver.stop(0.0 if msg.data["now"] else worker_run.job.drain_s)
+
+
+def _on_kept(environment: Any, msg: Any, **_: Any) -> None:
+    for worker_run in _runs:
+        worker_run.recorder.acknowledged(msg.data["through"])
 
 
 def _on_grant(environment: Any, msg: Any, **_: Any) -> None:
@@ -203,6 +211,11 @@ class Driver(User):
         _waiting.for_what = None
         worker_run.start(_messages["go"]["delay_s"] - (time.monotonic_ns() - _messages["go_ns"]) * 1e-9)
         runner.send_message("peakday_final", worker_run.wait())
+        for _ in range(FINAL_REPEATS):
+            gevent.sleep(REPORT_EVERY_S)
+            if not worker_run.recorder.rows_wait:
+                break
+            runner.send_message("peakday_final", worker_run.snapshot(last=True))
 
 
 def _budget_requester(runner: Any) -> Callable[[float, bool], None]:

@@ -158,8 +158,8 @@ class Recorder:
                 del values[:]
         self._buffer.flush()
 
-    def snapshot(self) -> dict[str, Any]:
-        """Everything so far, cumulative and numbered."""
+    def snapshot(self, *, last: bool = False) -> dict[str, Any]:
+        """Everything so far, cumulative and numbered. last: with all rows that the master has not acknowledged."""
         self.flush()
         self._sequence += 1
         return {
@@ -171,5 +171,15 @@ class Recorder:
             "faults": list(self.faults),
             "supplies": dict(self.supplies),
             "histograms": {metric: histogram.to_json() for metric, histogram in self._histograms.items()},
-            "rows": self._buffer.take() if isinstance(self._buffer, RemoteSampleBuffer) else {},
+            "rows": self._buffer.take(everything=last) if isinstance(self._buffer, RemoteSampleBuffer) else [],
         }
+
+    def acknowledged(self, through: int) -> None:
+        """The master has this worker's rows up to that batch."""
+        if isinstance(self._buffer, RemoteSampleBuffer):
+            self._buffer.acknowledged(through)
+
+    @property
+    def rows_wait(self) -> bool:
+        """Whether rows are on this machine alone."""
+        return isinstance(self._buffer, RemoteSampleBuffer) and self._buffer.waits

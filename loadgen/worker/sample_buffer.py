@@ -58,11 +58,23 @@ class SampleBuffer:
         self._files = {}
 
 
+Rows = dict[str, bytes]
+"""Lines of each table."""
+RESENT_AFTER_REPORTS = 2
+"""A batch that was not acknowledged by then travels again, with every second report."""
+
+
 class RemoteSampleBuffer:
-    """The writing end on another machine: rows travel with the worker's reports, and `receive` takes them in."""
+    """The writing end on another machine: rows travel with the worker's reports, and `Receiver` takes them in.
+
+    A batch keeps its number until the master has acknowledged it: what a broken connection lost is sent again.
+    """
 
     def __init__(self) -> None:
         self._lines: dict[str, list[bytes]] = {}
+        self._numbered = 0
+        self._waiting: dict[int, Rows] = {}
+        self._reports: dict[int, int] = {}  # in how many each of them could have travelled
 
     def add(self, table: str, row: list[object]) -> None:
         """Keep one row for the next report."""
@@ -71,14 +83,52 @@ class RemoteSampleBuffer:
     def flush(self) -> None:
         """Nothing to do: rows leave with the report."""
 
-    def take(self) -> dict[str, bytes]:
-        """The rows since the last report, as lines."""
-        taken = {table: b"\n".join(lines) + b"\n" for table, lines in self._lines.items()}
-        self._lines = {}
+    def take(self, *, everything: bool = False) -> list[tuple[int, Rows]]:
+        """The rows since the last report, after batches that have waited for long; or all that wait."""
+        if self._lines:
+            self._numbered += 1
+            self._waiting[self._numbered] = {table: b"\n".join(lines) + b"\n" for table, lines in self._lines.items()}
+            self._lines = {}
+        taken = []
+        for number, rows in self._waiting.items():
+            reports = self._reports[number] = self._reports.get(number, -1) + 1
+            if everything or reports % RESENT_AFTER_REPORTS == 0:
+                taken.append((number, rows))
         return taken
 
+    def acknowledged(self, through: int) -> None:
+        """The master has every batch up to this one."""
+        for number in [one for one in self._waiting if one <= through]:
+            del self._waiting[number], self._reports[number]
 
-def receive(run_dir: Path, worker: int, rows: dict[str, bytes]) -> None:
+    @property
+    def waits(self) -> bool:
+        """Whether a batch is not acknowledged, or a row in none."""
+        return bool(self._waiting or self._lines)
+
+
+class Receiver:
+    """The master's end: appends batches of remote workers to the buffer, in order, each once."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self._run_dir = run_dir
+        self._through: dict[int, int] = {}
+
+    def take(self, worker: int, batches: Sequence[tuple[int, Rows]]) -> int:
+        """Keep what comes next; the number of the last batch that is kept, for the worker to hear.
+
+        One that was kept before changes nothing. One whose forerunner is missing waits for the worker to send both.
+        """
+        through = self._through.get(worker, 0)
+        for number, rows in batches:
+            if number == through + 1:
+                receive(self._run_dir, worker, rows)
+                through = number
+        self._through[worker] = through
+        return through
+
+
+def receive(run_dir: Path, worker: int, rows: Rows) -> None:
     """Append a remote worker's rows to the buffer, beside those of local workers, if there are any."""
     (run_dir / FOLDER).mkdir(exist_ok=True)
     for table, lines in rows.items():

@@ -183,11 +183,11 @@ class WorkerRun:
             # The preparer fell behind: these were due in the window and never got ready.
             self.recorder.counters["unsent"] += len(self.driver.arrivals) + self._preparer.left
         self.recorder.counters["resent"] = sum(pool.resent for pool in self._pools.values())
-        return self.snapshot()
+        return self.snapshot(last=True)
 
-    def snapshot(self) -> dict[str, Any]:
+    def snapshot(self, *, last: bool = False) -> dict[str, Any]:
         """The cumulative snapshot, with what only the worker knows."""
-        snapshot = self.recorder.snapshot()
+        snapshot = self.recorder.snapshot(last=last)
         if self._health is not None:
             snapshot["health"] = self._health.latest
         snapshot["out_of_budget"] = self.driver.out_of_budget

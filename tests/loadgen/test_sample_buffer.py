@@ -3,7 +3,7 @@
 import orjson
 
 from loadgen.record import EVENTS, load_run, write_json
-from loadgen.worker.sample_buffer import ChunkWriter, receive, remove_buffer
+from loadgen.worker.sample_buffer import ChunkWriter, Receiver, RemoteSampleBuffer, receive, remove_buffer
 
 
 def test_rows_of_a_remote_worker_need_no_local_one(tmp_path):
@@ -15,3 +15,34 @@ def test_rows_of_a_remote_worker_need_no_local_one(tmp_path):
     remove_buffer(tmp_path)
     remove_buffer(tmp_path)
     assert load_run(tmp_path).events["stream"].tolist() == ["planner_queries"]
+
+
+def _travel(buffer, receiver, *, arrives=True, last=False):
+    """One report of worker 0: its batches arrive, and their acknowledgement; or neither does."""
+    batches = buffer.take(everything=last)
+    if arrives:
+        buffer.acknowledged(receiver.take(0, batches))
+    return [number for number, _ in batches]
+
+
+def test_batches_that_a_broken_line_lost_travel_again_and_count_once(tmp_path):
+    """Reports 2 and 3 are lost: batch 2 travels again with report 4, batch 3 with the last one, and 4 waits for it."""
+    buffer, receiver = RemoteSampleBuffer(), Receiver(tmp_path)
+    sent = []
+    for report in (1, 2, 3, 4):
+        buffer.add("events", [report])
+        sent.append(_travel(buffer, receiver, arrives=report not in (2, 3)))
+    assert sent == [[1], [2], [3], [2, 4]]
+    assert buffer.waits
+    assert _travel(buffer, receiver, last=True) == [3, 4]
+    assert not buffer.waits
+    lines = (tmp_path / ".spool" / "events-0.jsonl").read_bytes().splitlines()
+    assert [orjson.loads(line) for line in lines] == [[1], [2], [3], [4]]
+
+
+def test_a_batch_that_arrives_twice_is_kept_once(tmp_path):
+    """Its acknowledgement was lost, not the batch."""
+    receiver = Receiver(tmp_path)
+    batch = (1, {"events": b"[1]\n"})
+    assert [receiver.take(0, [batch]), receiver.take(0, [batch])] == [1, 1]
+    assert (tmp_path / ".spool" / "events-0.jsonl").read_bytes() == b"[1]\n"
