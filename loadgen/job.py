@@ -281,7 +281,7 @@ def _shown_mapping(mapping: dict[str, Any]) -> dict[str, Any]:
         shown["url"] = {region: shown_url(url) for region, url in urls.items()} if regional else shown_url(urls)
     if "headers" in mapping:
         shown["headers"] = shown_headers(mapping["headers"])
-    shown |= {key: shown_body(mapping[key]) for key in ("body", "open") if key in mapping}
+    shown |= {key: shown_body(mapping[key]) for key in ("body", "open", "calls") if key in mapping}
     if isinstance(mapping.get("token"), dict):
         shown["token"] = mapping["token"] | {"command": [HIDDEN]}
     return shown

@@ -36,7 +36,7 @@ class AssistantTarget:
         for low in range(0, len(states), SESSIONS_PER_BATCH):
             batch = states[low : low + SESSIONS_PER_BATCH]
             body = orjson.dumps({"customer_ids": [state.session.customer_id for state in batch]})
-            status, answer = fetch(post(self.where, "/v1/sessions", body, {"Accept-Encoding": "identity"}))
+            status, answer, _ = fetch(post(self.where, "/v1/sessions", body, {"Accept-Encoding": "identity"}))
             if not 200 <= status < 300:
                 raise Refused(f"sign_in_{status}")
             for state, token in zip(batch, _session_tokens(answer, len(batch)), strict=True):

@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from loadgen.job import LoadJob, TargetSpec
 from loadgen.schedule.session import SessionState
@@ -14,8 +14,17 @@ from loadgen.transport.answer import Answer
 from loadgen.transport.connection import Endpoint
 from wire.spans import root_span_id
 
-Fetch = Callable[[bytes], tuple[int, bytes]]
-"""Send one request on the target's own connections and wait for status and body; in a greenlet, never a callback."""
+
+class Fetched(NamedTuple):
+    """What came back of a request outside the measured ones; header names in small letters."""
+
+    status: int
+    body: bytes
+    headers: Mapping[bytes, bytes]
+
+
+Fetch = Callable[[bytes], Fetched]
+"""Send one request on the target's own connections and wait for its answer; in a greenlet, never a callback."""
 
 
 @dataclass

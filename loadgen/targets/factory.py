@@ -11,6 +11,7 @@ from loadgen.targets.base import Shared, Target
 from loadgen.targets.bedrock import BedrockTarget
 from loadgen.targets.http import HttpTarget
 from loadgen.targets.mapping import is_socket
+from loadgen.targets.mcp import McpTarget
 from loadgen.targets.module import ModuleTarget
 from loadgen.targets.openai import OpenAiTarget
 from loadgen.targets.web_socket import SocketTarget
@@ -35,5 +36,8 @@ def make_target(spec: TargetSpec, shared: Shared) -> Target:
         where = endpoint(spec.url, shared.job.admitted)
     except OSError as error:
         raise LoadError(f"target {spec.kind}={shown_url(spec.url)}: {error.strerror}") from None
-    kind = SocketTarget if is_socket(spec.url) else _KINDS[spec.kind]
-    return kind(spec, where, shared)
+    if is_socket(spec.url):
+        return SocketTarget(spec, where, shared)
+    if (spec.mapping or {}).get("format") == "mcp":
+        return McpTarget(spec, where, shared)
+    return _KINDS[spec.kind](spec, where, shared)

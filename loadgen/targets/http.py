@@ -116,10 +116,11 @@ class HttpTarget:
             fields["customer.id"] = state.session.customer_id
         return fields
 
-    def request(self, fields: Mapping[str, object], more: dict[str, str]) -> bytes:
-        """One request, its templates filled, signed where the mapping asks for it."""
+    def request(self, fields: Mapping[str, object], more: dict[str, str], body: bytes | None = None) -> bytes:
+        """One request, its templates filled, signed where the mapping asks for it; `body` in place of the mapping's."""
         method = self._mapping.get("method", "POST")
-        body = orjson.dumps(fill(self._mapping["body"], fields))
+        if body is None:
+            body = orjson.dumps(fill(self._mapping["body"], fields))
         headers = {"Content-Type": "application/json", **more, **self.headers(fields)}
         path = self._path if self._signer is not None else self.path(fields)
         if self._signer is not None:

@@ -14,16 +14,19 @@ from typing import Any
 from host.fetch import connect as connect_to
 from host.redaction import shown_url
 from loadgen.job import LoadError, TargetSpec
-from loadgen.targets.base import new_trace, trace_headers
+from loadgen.targets.base import Fetch, Fetched, Refused, new_trace, trace_headers
 from loadgen.targets.explaining import ExplainingReader
 from loadgen.targets.http import HttpTarget, history_fields
 from loadgen.targets.mapping import is_socket, read_customers
+from loadgen.targets.mcp import McpReader, McpTarget
 from loadgen.targets.signals import Signal
 from loadgen.targets.web_socket import SocketTarget
 from loadgen.transport.answer import BadAnswer
 from loadgen.transport.connection import Endpoint, endpoint
 from wire.eventstream import EventStreamError
 from wire.web_socket import SWITCHED, SocketReader
+
+FETCHED_BYTES_MAX = 16 * 2**20
 
 
 @dataclass(frozen=True)
@@ -61,8 +64,8 @@ def ask_mapped(
     if is_socket(spec.url):
         yield from ask_socket(spec, where, connection, message, fields)
         return
-    asked = request(spec, where, message, fields)
     with connection, contextlib.ExitStack() as stack:
+        asked, reader = call(spec, where, message, fields, within_s)
         started_s = time.monotonic()
         connection.sendall(asked)
         yield Piece(0.0, asked, [])
@@ -72,7 +75,9 @@ def ask_mapped(
             if not 200 <= answer.status < 300:
                 text = answer.read(300).decode("utf-8", "replace")
                 raise LoadError(f"target http={shown_url(spec.url)}: status {answer.status}: {text}")
-            yield from _pieces(answer, ExplainingReader(spec.mapping or {}), started_s)
+            if isinstance(reader, McpReader):
+                reader.sse = answer.getheader("content-type", "").startswith("text/event-stream")
+            yield from _pieces(answer, reader, started_s)
         except (OSError, http.client.HTTPException) as error:
             raise LoadError(f"target http={shown_url(spec.url)}: the answer broke off ({error!r})") from None
         except (BadAnswer, EventStreamError, ValueError) as error:
@@ -129,7 +134,52 @@ def _closed(reader: SocketReader) -> str:
     return f"the socket was closed: {reader.closed} {reader.reason}".strip()
 
 
-def _pieces(answer: http.client.HTTPResponse, reader: ExplainingReader, started_s: float) -> Iterator[Piece]:
+def call(
+    spec: TargetSpec, where: Endpoint, message: str, fields: Mapping[str, Any] | None, within_s: float
+) -> tuple[bytes, ExplainingReader | McpReader]:
+    """The request of one question, and the reader of its answer."""
+    mapping = spec.mapping or {}
+    if mapping.get("format") == "mcp":
+        return mcp_call(spec, where, message, fields, within_s)
+    return request(spec, where, message, fields), ExplainingReader(mapping)
+
+
+def mcp_call(
+    spec: TargetSpec, where: Endpoint, message: str, fields: Mapping[str, Any] | None, within_s: float
+) -> tuple[bytes, ExplainingReader | McpReader]:
+    """The request of one call in a new session, and the reader of its answer.
+
+    Raises:
+        LoadError: the server refuses the handshake.
+    """
+    target = McpTarget(spec, where)
+    known = first_fields(spec, target, message) | dict(fields or {})
+    try:
+        session = target.open_session(fetching(where, within_s), known)
+    except (Refused, OSError, http.client.HTTPException) as error:
+        raise LoadError(f"target http={shown_url(spec.url)}: no MCP session ({error})") from None
+    number = f"ask-{known['turn_index']}"
+    more = trace_headers(*new_trace(Random()))
+    return target.call(target.drawn(number), number, session, known, more), McpReader(number)
+
+
+def fetching(where: Endpoint, within_s: float) -> Fetch:
+    """Requests one by one, each on a connection of its own."""
+
+    def fetch(request: bytes) -> Fetched:
+        with connect(where, within_s) as connection:
+            connection.sendall(request)
+            with contextlib.closing(http.client.HTTPResponse(connection)) as answer:
+                answer.begin()
+                headers = {name.lower().encode(): value.encode("latin-1") for name, value in answer.getheaders()}
+                return Fetched(answer.status, answer.read(FETCHED_BYTES_MAX), headers)
+
+    return fetch
+
+
+def _pieces(
+    answer: http.client.HTTPResponse, reader: ExplainingReader | McpReader, started_s: float
+) -> Iterator[Piece]:
     known = False
     while data := answer.read1(65_536):
         at_s = time.monotonic() - started_s

@@ -15,15 +15,17 @@ from host.yaml_text import read_yaml
 from loadgen.job import LoadError, TargetSpec
 
 SCHEMA = "peakday.target/1"
-FORMATS = ("sse", "ndjson", "responses", "json", "text")
+FORMATS = ("sse", "ndjson", "responses", "json", "text", "mcp")
 FRAMING = "aws-eventstream"
 """Each piece of the answer stands in a frame of its own, as SageMaker sends it."""
 KEYS = {
     "schema", "url", "method", "headers", "customers", "token", "body", "format", "event_name", "text", "end", "error",
     "usage", "conversation_id", "sigv4", "statuses", "tools", "resend",
-    "framing", "open",
+    "framing", "open", "calls", "sessions",
 }  # fmt: skip
 PARTS = ("text", "end", "error", "usage", "conversation_id", "tools")
+CALL_KEYS = {"tool", "weight", "arguments"}
+SESSIONS_MAX = 1_000
 SOCKET_FORMATS = ("json", "text", "responses")
 """What the messages of a WebSocket may be."""
 SOCKET_MAPPINGS = ("websocket", "realtime")
@@ -111,16 +113,36 @@ def _problems(raw: Mapping[str, object]) -> Iterator[str]:
         yield "resend: expected true or false"
     if not isinstance(raw.get("open", []), list):
         yield "open: expected a list of the messages that a new WebSocket begins with"
+    if raw.get("format") == "mcp":
+        yield from _wrong_calls(raw)
     for key in ("method", "framing", "statuses", "sigv4", "resend") if socket else ("open",):
         if key in raw:
             yield f"{key}: has no meaning for a {'WebSocket' if socket else 'URL that is no WebSocket'}; remove it"
 
 
+def _wrong_calls(raw: Mapping[str, object]) -> Iterator[str]:
+    calls = raw.get("calls", [])
+    for call in calls if isinstance(calls, list) else [None]:
+        if not isinstance(call, dict) or not _is_call(call):
+            yield "calls: expected a list such as [{tool: search, weight: 3, arguments: {query: '{message}'}}]"
+            break
+    sessions = raw.get("sessions", 1)
+    if type(sessions) is not int or not 1 <= sessions <= SESSIONS_MAX:
+        yield f"sessions: expected a whole number from 1 to {SESSIONS_MAX}"
+
+
+def _is_call(call: Mapping[str, object]) -> bool:
+    weight = call.get("weight", 1)
+    weighs = isinstance(weight, int | float) and not isinstance(weight, bool) and 0 < weight < float("inf")
+    named = isinstance(call.get("tool"), str) and isinstance(call.get("arguments", {}), dict)
+    return weighs and named and set(call) <= CALL_KEYS
+
+
 def _missing(mapping: Mapping[str, object]) -> Iterator[str]:
-    for key in ("url", "body", *(() if mapping.get("format") == "text" else ("text",))):
-        if key not in mapping:
-            yield f"{key}: missing"
-    whole = mapping.get("format") == "text" or (mapping.get("format") == "json" and not is_socket(mapping.get("url")))
+    wanted = {"mcp": ("url",), "text": ("url", "body")}.get(str(mapping.get("format")), ("url", "body", "text"))
+    yield from (f"{key}: missing" for key in wanted if key not in mapping)
+    one_body = mapping.get("format") == "json" and not is_socket(mapping.get("url"))
+    whole = mapping.get("format") in ("text", "mcp") or one_body
     if not whole and "end" not in mapping:
         yield "end: missing; without it a cut stream looks like a whole answer"
 
@@ -132,7 +154,7 @@ def _with_customers(mapping: dict[str, Any], path: Path) -> Iterator[str]:
         mapping["customers"] = str((path.parent / mapping["customers"]).resolve())
         columns = read_customers(mapping["customers"])[0]
     known = {*FIELDS, *(f"customer.{name}" for name in columns)}
-    for key in ("url", "headers", "open", "body"):
+    for key in ("url", "headers", "open", "body", "calls"):
         for name in sorted(set(_FIELD.findall(str(mapping.get(key, {}))))):
             if name not in known:
                 yield f"{key}: {{{name}}} is no field of a turn; known: {', '.join(sorted(known))}"

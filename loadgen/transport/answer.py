@@ -171,13 +171,19 @@ class Answer:
 
 
 class BodyAnswer(Answer):
-    """Keeps the whole body."""
+    """Keeps the whole body, and the headers."""
 
-    __slots__ = ("body",)
+    __slots__ = ("body", "headers")
 
     def __init__(self) -> None:
         super().__init__(array("q"))
         self.body: list[bytes] = []
+        self.headers: Mapping[bytes, bytes] = {}
+
+    def on_headers(self, now_ns: int, http_status: int, headers: Mapping[bytes, bytes]) -> Any:
+        """Keep the headers."""
+        self.headers = headers
+        return super().on_headers(now_ns, http_status, headers)
 
     def feed(self, now_ns: int, data: bytes) -> None:
         """Keep it."""

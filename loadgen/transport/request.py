@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from gevent.event import Event
 
-from loadgen.targets.base import Refused
+from loadgen.targets.base import Fetched, Refused
 from loadgen.transport.answer import BodyAnswer
 from loadgen.transport.pool import Pool
 
 WAIT_S = 15.0
 
 
-def fetch(pool: Pool, request: bytes) -> tuple[int, bytes]:
-    """Status and body; raises `Refused` when there is no answer. Only for greenlets: it waits."""
+def fetch(pool: Pool, request: bytes) -> Fetched:
+    """Its answer; raises `Refused` when there is no answer. Only for greenlets: it waits."""
     ended = Event()
     answer = BodyAnswer()
     answer.on_end = lambda _: ended.set()
@@ -23,4 +23,4 @@ def fetch(pool: Pool, request: bytes) -> tuple[int, bytes]:
     pool.give(answer.connection)
     if answer.http_status == 0 or answer.status in ("timeout", "stream_error"):
         raise Refused(f"sign_in_{answer.error_code}")
-    return answer.http_status, b"".join(answer.body) or answer.error_body
+    return Fetched(answer.http_status, b"".join(answer.body) or answer.error_body, answer.headers)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from http.client import HTTPException
 from pathlib import Path
 
 from host.atomic import write_text
@@ -14,10 +15,13 @@ from host.fetch import FetchError, fetch
 from host.redaction import shown_url
 from host.yaml_text import dump_yaml, read_yaml
 from loadgen.job import LoadError, TargetSpec
-from loadgen.targets.inspection import ask_mapped
+from loadgen.targets.base import Refused
+from loadgen.targets.inspection import ask_mapped, fetching, first_fields
 from loadgen.targets.mapping import SOCKET_MAPPINGS, is_socket, named_mappings, named_target, with_values
+from loadgen.targets.mcp import McpTarget, tools_of
 from loadgen.targets.openai_options import OpenAiOptions
 from loadgen.targets.signals import Signal
+from loadgen.transport.connection import endpoint
 from peakday.agent.ask import admit_one, mapped_openai, verdict
 from peakday.consent import Consent
 from peakday.console import Console
@@ -27,6 +31,7 @@ from peakday.run.load import target_spec
 from wire.text import Untrusted
 
 QUESTION = "In one short sentence: what can you help with?"
+TOOLS_SHOWN = 8
 WITHIN_S = 20.0
 """Of one protocol; a server that speaks another mostly answers 404 at once."""
 _BEFORE_URL = re.compile(r"[:=](?:http|ws)s?://")
@@ -58,7 +63,7 @@ def detect(
     """
     socket = is_socket(url)
     place = admit_one(f"http={'websocket' if socket else 'text'}:{url}", consent, console)
-    tried = [] if socket else [*_assistant(url, place), *_openai(url, place, model, api_key_env)]
+    tried = [] if socket else [*_assistant(url, place), *_openai(url, place, model, api_key_env), _mcp(url, place)]
     tried += _mapped(url, place, model, api_key_env, SOCKET_MAPPINGS if socket else ())
     best = max(tried, key=lambda one: one.score)
     lines = [f"{_BEFORE_URL.split(one.target.removeprefix('http='))[0]:<12} {one.found}" for one in tried]
@@ -72,7 +77,7 @@ def detect(
     if shown != best.target:
         lines.append("(add the query that you typed: it is not printed, as it may hold a secret)")
     if out is not None:
-        lines.append(str(_written(best.target, out)))
+        lines.append(str(_written(best.target, out, place)))
     return "\n".join(lines), {"tried": [one.shown() for one in tried], "best": shown}, Exit.OK
 
 
@@ -96,10 +101,52 @@ def _openai(url: str, place: Target, model: str | None, api_key_env: str | None)
     )
 
 
+def _mcp(url: str, place: Target) -> Tried:
+    """An MCP server says so in the handshake, and lists its tools."""
+    target = f"http=mcp:{url}"
+    try:
+        server, tools = _tools(target, place)
+    except (Refused, LoadError, OSError, ValueError, HTTPException) as error:
+        return Tried(target, 0, Untrusted(str(error)).terminal[:100])
+    names = ", ".join(str(tool.get("name")) for tool in tools[:TOOLS_SHOWN])
+    return Tried(target, 4, Untrusted(f"MCP server {server} with {len(tools)} tools: {names}").terminal)
+
+
+def _tools(target: str, place: Target) -> tuple[str, list[Mapping[str, object]]]:
+    (named,) = parse_targets([target])
+    spec = target_spec(Target("http", named.url, named.spec, place.addresses, place.seal), None)
+    where = endpoint(spec.url, admitted([place]))
+    known = McpTarget(spec, where)
+    return tools_of(known, fetching(where, WITHIN_S), first_fields(spec, known, QUESTION))
+
+
+def mcp_calls(tools: Sequence[Mapping[str, object]]) -> list[dict[str, object]]:
+    """A call of each tool, equally often: texts are the question, other required arguments the least of their type."""
+    return [
+        {"tool": str(tool.get("name")), "weight": 1, "arguments": _example(tool.get("inputSchema"))} for tool in tools
+    ]
+
+
+def _example(schema: object) -> object:
+    """A value of a JSON schema to begin with; what a tool means by it, only its owner knows."""
+    if not isinstance(schema, dict):
+        return {}
+    if isinstance(choices := schema.get("enum"), list) and choices:
+        return choices[0]
+    if schema.get("type") == "object":
+        properties = schema.get("properties")
+        wanted = schema.get("required")
+        known = properties if isinstance(properties, dict) else {}
+        return {name: _example(known.get(name)) for name in (wanted if isinstance(wanted, list) else [])}
+    return {"string": "{message}", "integer": 1, "number": 1.0, "boolean": False, "array": []}.get(
+        str(schema.get("type"))
+    )
+
+
 def _mapped(
     url: str, place: Target, model: str | None, api_key_env: str | None, sockets: Sequence[str]
 ) -> Iterator[Tried]:
-    for name in sockets or [name for name in named_mappings() if name not in SOCKET_MAPPINGS]:
+    for name in sockets or [name for name in named_mappings() if name not in (*SOCKET_MAPPINGS, "mcp")]:
         target = f"http={name}:{url}"
         file = named_target(f"{name}:{url}")
         assert file is not None
@@ -132,12 +179,15 @@ def _asked(target: str, spec: TargetSpec, place: Target) -> Tried:
     return Tried(target, 1 if plain else 1 + ("end" in kinds) + ("usage" in kinds), verdict(signals, None))
 
 
-def _written(target: str, out: Path) -> Path:
+def _written(best: str, out: Path, place: Target) -> Path:
     """The best mapping as a file of one's own, to change where the server differs."""
-    named = named_target(target.removeprefix("http=")) if target.startswith("http=") else None
+    named = named_target(best.removeprefix("http=")) if best.startswith("http=") else None
     if named is None:
-        raise CommandError(f"--out: {shown_url(target)} needs no mapping file; use it as it is")
+        raise CommandError(f"--out: {shown_url(best)} needs no mapping file; use it as it is")
     if out.exists():
         raise CommandError(f"--out {out}: is already here; choose another name")
-    write_text(out, dump_yaml(with_values(read_yaml(named[0], error=LoadError), named[1])))
+    mapping = with_values(read_yaml(named[0], error=LoadError), named[1])
+    if mapping["format"] == "mcp":
+        mapping["calls"] = mcp_calls(_tools(best, place)[1])
+    write_text(out, dump_yaml(mapping))
     return out

@@ -17,7 +17,10 @@ from peakday.consent import Consent
 from peakday.console import Console
 
 SERVERS = Path(__file__).parent / "servers"
-PACKAGES = ("langserve[server]", "bedrock-agentcore", "ag-ui-protocol", "pydantic-ai-slim[ag-ui]", "langchain-core")
+PACKAGES = (
+    "langserve[server]", "bedrock-agentcore", "ag-ui-protocol", "pydantic-ai-slim[ag-ui]", "langchain-core",
+    "a2a-sdk[http-server]", "mcp>=2", "websockets",
+)  # fmt: skip
 _WITHIN_S = 60.0
 
 
@@ -37,6 +40,10 @@ FRAMEWORKS = (
     Framework("LangServe, a runnable of texts", "langserve", "langserve_server.py", "/text/stream"),
     Framework("LangServe, a chat model", "langserve", "langserve_server.py", "/chat/stream"),
     Framework("bedrock-agentcore's own server", "agentcore", "agentcore_server.py", "/invocations"),
+    Framework("a2a-sdk, protocol 1.0", "a2a-1", "a2a_server.py", "/a2a"),
+    Framework("a2a-sdk, protocol 0.3", "a2a", "a2a_server.py", "/a2a"),
+    Framework("mcp, streamable HTTP", "mcp", "mcp_server.py", "/mcp"),
+    Framework("websockets", "websocket", "websocket_server.py", "/"),
 )
 
 
@@ -75,7 +82,8 @@ def _serving(framework: Framework, python: Path, node: Path, emulator_url: str) 
     with tempfile.TemporaryFile() as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
         try:
             _wait(port)
-            yield f"http://127.0.0.1:{port}{framework.path}"
+            scheme = "ws" if framework.mapping == "websocket" else "http"
+            yield f"{scheme}://127.0.0.1:{port}{framework.path}"
         finally:
             process.terminate()
 

@@ -68,6 +68,15 @@ WIRES = {
         sse(rpc(kind="status-update", taskId="k", contextId="c", status={"state": "completed"}, final=True)),
         None,
     ),
+    "a2a-1": (
+        sse(
+            rpc(task={"id": "k", "contextId": "c", "status": {"state": "TASK_STATE_SUBMITTED"}}),
+            rpc(artifactUpdate={"contextId": "c", "artifact": {"parts": [{"text": "It ships "}]}}),
+            rpc(artifactUpdate={"contextId": "c", "artifact": {"parts": [{"text": "Friday."}]}, "append": True}),
+        ),
+        sse(rpc(statusUpdate={"contextId": "c", "status": {"state": "TASK_STATE_COMPLETED"}})),
+        None,
+    ),
     "anthropic": (
         sse(
             {"type": "message_start", "message": {"usage": USED}},
@@ -145,7 +154,7 @@ def asked(make_job, name, body):
 
 
 def test_every_mapping_has_a_wire_of_its_own():
-    assert sorted([*WIRES, *SOCKET_MAPPINGS]) == named_mappings()
+    assert sorted([*WIRES, *SOCKET_MAPPINGS, "mcp"]) == named_mappings()
 
 
 @pytest.mark.parametrize("name", WIRES)
@@ -203,7 +212,7 @@ def test_the_next_turn_brings_the_conversation_so_far(make_job, name):
 
 
 def test_a_name_that_is_none_of_ours_is_refused_with_those_that_are():
-    with pytest.raises(LoadError, match="no mapping is called 'ag_ui'; named ones: a2a, ag-ui"):
+    with pytest.raises(LoadError, match="no mapping is called 'ag_ui'; named ones: a2a, a2a-1, ag-ui"):
         named_target("ag_ui:http://127.0.0.1:1/x")
     assert named_target("mine.yaml") is None
 
