@@ -13,6 +13,7 @@ _AGO = re.compile(r"\b(\d{1,3}|a|an|one|two|three|four) (day|week|month)s? ago\b
 _SPAN = re.compile(r"\b(?:last|past) (\d{1,3}) (day|week|month)s?\b")
 _NUMBER = {"a": 1, "an": 1, "one": 1, "two": 2, "three": 3, "four": 4}
 _DAYS = {"day": 1, "week": 7, "month": 30}
+_WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _ISO = re.compile(r"\b(\d{4})-(\d{2})-(\d{2})\b")
 
 Span = tuple[date, date]
@@ -50,7 +51,7 @@ def _counted(text: str, today: date) -> Span | None:
 
 
 def _named(text: str, today: date) -> Span | None:
-    """A month by name is the newest one that has begun; a date is itself."""
+    """A month by name is the newest one that has begun, a weekday the newest before today; a date is itself."""
     if match := _ISO.search(text):
         try:
             day = date(int(match[1]), int(match[2]), int(match[3]))
@@ -58,6 +59,9 @@ def _named(text: str, today: date) -> Span | None:
             return None
         return day, day
     for word in re.findall(r"[a-z]+", text):
+        if word in _WEEKDAYS:
+            day = today - timedelta(days=(today.weekday() - _WEEKDAYS.index(word) - 1) % 7 + 1)
+            return day, day
         if month := _MONTHS.get(word):
             year = today.year if month <= today.month else today.year - 1
             following = date(year + month // 12, month % 12 + 1, 1)

@@ -1,7 +1,8 @@
 """Reordering in a customer's own words: past orders and browsing -> the cart, with substitutes for what is gone.
 
-An item is meant when it shares a word with the query, or stands in the same order and category as one that does
-(`what we used for the pie` means the pumpkin too). Words that no order explains are looked for among what was browsed.
+An item is meant when its title holds all that the query names (`the creamer`); where no title does, or the query is for
+what goes together (`what we used for the pie`), when it shares a word with the query, or stands in the same order and
+category as one that does (the pumpkin too). Words that no order explains are looked for among what was browsed.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ _GENERIC = frozenset({
     "ordered", "purchase", "reorder", "same", "stuff", "thing", "time", "usual", "used", "viewed", "week", "yesterday",
 })  # fmt: skip
 _LOOKED = frozenset({"browsed", "looked", "viewed"})
+_TOGETHER = frozenset({"all", "everything", "ingredient", "made", "make", "stuff", "thing", "used"})
+"""Words for what goes together, rather than for one item."""
 _ITEMS_MAX = 20
 _ALTERNATIVES = 2
 
@@ -34,11 +37,12 @@ def resolve(context: ToolContext, query: str, when: str | None) -> list[dict[str
     """
     span = days_of(when if when is not None else query, context.now.date())
     wanted = {word for word in words(query) if word not in _GENERIC and not word.isdigit()}
+    together = bool(set(words(query)) & _TOGETHER)
     meant: dict[str, dict[str, Any]] = {}
     explained: set[str] = set()
     for order in orders_of(context):
         if span is None or _within(order["ordered_at"], span):
-            for item, hits in _meant_items(order["items"], wanted):
+            for item, hits in _meant_items(order["items"], wanted, together):
                 explained |= hits
                 meant.setdefault(
                     item["product_id"],
@@ -58,10 +62,15 @@ def resolve(context: ToolContext, query: str, when: str | None) -> list[dict[str
     return list(meant.values())[:_ITEMS_MAX]
 
 
-def _meant_items(items: list[dict[str, Any]], wanted: set[str]) -> list[tuple[dict[str, Any], set[str]]]:
+def _meant_items(
+    items: list[dict[str, Any]], wanted: set[str], together: bool
+) -> list[tuple[dict[str, Any], set[str]]]:
     """Items of one order that are meant, each with the query words it explains."""
     if not wanted:
         return [(item, set()) for item in items]
+    named = [item for item in items if wanted <= set(words(item["title"] or ""))]
+    if named and not together:
+        return [(item, wanted) for item in named]
     hits = [(item, _item_words(item) & wanted) for item in items]
     categories = {item["category"] for item, found in hits if found}
     return [(item, found) for item, found in hits if found or item["category"] in categories]

@@ -21,6 +21,9 @@ _REMEMBER = re.compile(
     r"apunta|anota)\b[,:]?\s*(?:(?:that|this|to|que|down|please)\b[,:]?\s*)*(.+)",
     re.DOTALL,
 )
+_FURTHER = re.compile(
+    r"(?i),? (?:and|then|also|y)(?: then| also| please)* (?=(?:find|show|recommend|suggest|search|busca|muestra)(?:me)?(?: me)?\b)"
+)
 _FORGET = re.compile(
     r"(?i)\b(?:forget|erase|delete|wipe|clear|olvida|borra)\b[,:]?\s*(?:(?:that|about|what you know about|the fact|everything about|que|lo de)\b\s*)*(.+)",
     re.DOTALL,
@@ -276,7 +279,7 @@ def give_back(view: View, ask: Ask) -> str | None:
 
 def remember(view: View, ask: Ask) -> str | None:
     """One fact, in the customer's words."""
-    match = _REMEMBER.search(ask.raw)
+    match = _REMEMBER.search(_FURTHER.split(ask.raw)[0])
     fact = " ".join((match[1] if match else ask.raw).split()).rstrip(".!? ")[:290]
     if not fact:
         return view.say("What should I remember?", "¿Qué debo recordar?")

@@ -40,7 +40,10 @@ def fact(view: View, ask: Ask) -> str | None:
         stated = [name for name in asked if any(name in key or stem(name) in key for key in _attributes(product))]
         name = (stated or list(asked))[0]
         held, hits = asked[name]
-        label = sorted(held)[0] if held else name
+        held = (
+            held | {"four"} if name == "season" and "winter" in held else held
+        )  # a four season tent is for winter too
+        label = sorted(held - {"four"})[0] if held else name
         return _assumed(view, meant) + _trait(view, product, name, {*hits, name}, held, label)
     named = [word for word in slots.things(ask.text) if not holds(title_of(product), word)]
     about = str(product.get("description") or "")
@@ -356,6 +359,12 @@ def _pair(view: View, ask: Ask) -> list[Product] | str | None:
                                                 "Solo encontré uno. ¿Con qué otro producto lo comparo?")  # fmt: skip
 
 
+_SPANISH_PEOPLE = {
+    "mom": "mamá", "dad": "papá", "sister": "hermana", "brother": "hermano", "wife": "esposa", "husband": "esposo",
+    "son": "hijo", "daughter": "hija", "friend": "amistad", "grandma": "abuela", "grandpa": "abuelo", "neighbour": "vecino",
+}  # fmt: skip
+
+
 def gift(view: View, ask: Ask) -> str | None:
     """Gifts for a person: by what is remembered of that person, else by what people like."""
     who = slots.person(ask.text) or "someone"
@@ -374,7 +383,7 @@ def gift(view: View, ask: Ask) -> str | None:
         return None
     person = view.say(
         "them" if who == "someone" else f"your {who}",
-        "esa persona" if who == "someone" else {"mom": "tu mamá", "dad": "tu papá"}.get(who, f"tu {who}"),
+        "esa persona" if who == "someone" else f"tu {_SPANISH_PEOPLE.get(who, who)}",
     )
     if known:
         lead = view.say(f"You told me: {'; '.join(_clean(fact) for fact in facts)}. Ideas for {person}:",

@@ -11,14 +11,16 @@ from emulator.shop_model.words import lexicon, number, stem
 _MONEY = r"(?:[$€£¥] ?(?P<n1>\d+(?:[.,]\d+)*)|(?P<n2>\d+(?:[.,]\d+)*) ?(?:dollars?|usd|euros?|eur|pounds?|gbp|yen|jpy|[$€£¥]))"
 _PERCENT = re.compile(r"(\d+(?:[.,]\d+)?) ?(?:%|percent\b)")
 _HALF = re.compile(r"\bhalf (?:the |its |their )?(?:price|off|cost)|\bat half\b|\bhalf price\b")
-_THIRD = re.compile(r"\b(?:a|one) (third|quarter|fifth) (?:off|cheaper|less)")
+_THIRD = re.compile(
+    r"\b(?:a|one) (third|quarter|fifth) (?:off|cheaper|less|lower)|\bby (?:a|one) (third|quarter|fifth)\b"
+)
 _TARGET = re.compile(
     r"\b(?:drops?|falls?|goes|go|get|gets|dips?|comes?|sinks?|is|are|costs?|hits?|reach(?:es)?|priced|price|down|for|at|if|when)"
     r"(?: (?:it|they|the|price|is|are|down|drops?|falls?|goes|gets?|ever|be|at|to|below|under|beneath|than|less|around|or|lower))*"
     rf" (?:{_MONEY}|(?P<n3>\d+(?:[.,]\d+)*)(?! ?(?:%|percent|days?|weeks?|months?|hours?|of|x|pieces?|units?)))"
 )
 _UNDER = re.compile(
-    r"\b(?:under|below|beneath|less than|cheaper than|up to|at most|no more than|not over|not more than|max(?:imum)?(?: of)?|"
+    r"\b(?:under|below|beneath|less than|cheaper than|up to|at most|no more than|not over|nothing over|nothing above|not more than|max(?:imum)?(?: of)?|"
     r"within|budget(?: is| of)?|limit(?: is| of)?|spend(?: about| around)?|around|about|by|lower than)"
     rf" (?:{_MONEY}|(?P<n3>\d+(?:[.,]\d+)*)(?! ?(?:%|percent|days?|weeks?|months?|minutes?|hours?|inch|am|pm)))"
 )
@@ -57,6 +59,7 @@ _QUANTITY_WORDS = {**_COUNT, "seven": 7, "eight": 8, "nine": 9}
 _WHEN = re.compile(
     r"\b(yesterday|today|this morning|(?:last|this) (?:week|month)|(?:last|past) \d{1,3} (?:day|week|month)s?|"
     r"(?:\d{1,3}|a|an|one|two|three|four) (?:day|week|month)s? ago|"
+    r"(?:last|on) (?:monday|tuesday|wednesday|thursday|friday|saturday|sunday)|"
     r"january|february|april|june|july|august|september|october|november|december|(?:in|last) (?:march|may))\b"
 )
 _CURRENCIES = {
@@ -74,7 +77,7 @@ _CURRENCY = re.compile(r"[$€£¥]|\b(?:dollar|euro|pound|yen)")
 # Words that name no thing: they steer, they are not searched by.
 _IDLE = frozenset(
     """
-    a about add changed should wait previous far history recent again ago all already also altogether am an and any anyone anything are around arrive arrives as ask
+    a about add auto-buy nothing changed should wait previous far history recent again ago all already also altogether am an and any anyone anything are around arrive arrives as ask
     asking at available be been before below best better between both bought bring browse browsed bucks budget buy
     buyers buying by can cart cheap cheaper cheapest check checkout color compare compares comparison confirm
     confirmation confirmed cost costs could couple currently customer customers day days deal deals decent deliver
@@ -121,7 +124,7 @@ def wanted_price(text: str) -> Wanted:
     if _HALF.search(text):
         return Wanted(ratio=0.5)
     if match := _THIRD.search(text):
-        return Wanted(ratio={"third": 0.3333, "quarter": 0.25, "fifth": 0.2}[match[1]])
+        return Wanted(ratio={"third": 0.3333, "quarter": 0.25, "fifth": 0.2}[match[1] or match[2]])
     for pattern in (_TARGET, _UNDER, _OR_LESS):
         if match := pattern.search(text):
             return Wanted(price=_amount(match))

@@ -30,30 +30,40 @@ class Ask:
 _OPENERS = (
     r"is|are|does|do|did|has|have|was|were|can|could|will|would|what|which|when|where|who|how|why|tell|show|find|add|put|"
     r"buy|order|reorder|restock|remember|forget|notify|compare|cancel|return|track|recommend|suggest|check|give|look|let|"
-    r"search|i want|i need|i'd|please"
+    r"search|i want|i need|i'd|please|if (?:not|so)|otherwise|just"
 )
 _SPLIT = re.compile(
     rf" ?(?:(?:[?!;\n]|\.(?!\d))+|,? (?:and then|and also|and|also|then|but|plus|,)(?= (?:please )?(?:{_OPENERS})\b)) ?"
 )
 
 _OTHERS = re.compile(
-    r"\bcustomer c?\d{3,}|\bc0\d{4,}\b|\b(?:someone|somebody) else|\b(?:an)?other (?:customer|person|user|account|shopper)|"
-    r"\bother (?:customers|people|users)'?|\b(?:friend|wife|husband|ex|boss|sister|brother|mom|dad|roommate|colleague|"
-    r"coworker|neighbou?r|girlfriend|boyfriend|son|daughter)(?:'s)? (?:last |latest |recent )?(?:orders?|account|cart|card|package|"
+    r"\bcustomer c?\d+|\bc0\d{4,}\b|\b(?:someone|somebody) else|\b(?:an)?other (?:customer|person|user|account|shopper)|"
+    r"\bother (?:customers|people|users)'?|\b(?:friend|wife|husband|ex|boss|sister|brother|mom|dad|roommate|flatmate|colleague|"
+    r"coworker|neighbou?r|cousin|uncle|aunt|girlfriend|boyfriend|son|daughter)(?:'s)? (?:last |latest |recent )?(?:orders?|account|cart|card|package|"
     r"purchases?)\b|\b(?:his|her) (?:last |latest |recent )?(?:orders?|account|cart|card|package|purchases)\b|"
-    r"\b(?:all|every) (?:customers?|users?|accounts?)\b|\beveryone'?s? orders"
+    r"\b(?:all|every) (?:the )?(?:customers?|users?|accounts?|carts?)\b|\beveryone'?s? orders|"
+    r"\b(?:ordered|bought|purchased) (?:my|his|her|their|our) \w+\b|\b(?:neighbou?r|roommate|flatmate|colleague|coworker|boss|ex)\b.*\b(?:order|ordered|buy|bought|purchased|ships?|shipped)\b|"
+    r"\bas (?:another|a different) (?:customer|user|person)\b|\bswitch (?:to|into) (?:\w+ )?account\b"
 )
 _OTHERS_RAW = re.compile(
     r"\b[A-Z]\w+(?: [A-Z]\w+)?['’]s (?:last |latest |recent )?(?:orders?|cart|account|package|purchases)\b|"
-    r"\b(?:orders?|purchases|cart|account|package) (?:of|by|from|belonging to) [A-Z]\w+ [A-Z]\w+"
+    r"\b(?:orders?|purchases|cart|account|package) (?:of|by|from|belonging to) [A-Z]\w+ [A-Z]\w+|"
+    r"\b(?:did|has) [A-Z][a-z]+ (?:[A-Z][a-z]+ )?(?:buy|bought|order|ordered|purchased?)\b"
 )
 _OWN_THINGS = re.compile(
-    r"\border|\baccount|\bcart|\bpurchase|\bpackage|\bcard|\baddress|\bbought|\bbuy|\breorder|\bremember"
+    r"\border|\baccount|\bcart|\bpurchase|\bpackage|\bcard|\baddress|\bbought|\bbuy|\breorder|\bremember|\bknow\b|\brule|\balert|"
+    r"\bnotify|\bprice|\bauto"
 )
 _OVERRIDE = re.compile(
     r"\b(?:ignore|disregard|override|bypass) (?:all |any |your |the |previous |prior |my )*(?:instructions?|rules?|system|"
     r"prompts?|policy|policies|restrictions?)|\b(?:system|developer|admin) (?:prompt|mode|override|message)|"
     r"\bconfirmations? (?:is|are) (?:disabled|off|not needed)|^ ?(?:system|admin|developer) ?:|\bdo (?:what|whatever|as) (?:they|it|the reviews?|that|he|she) (?:asks?|says?|tells?|want)|"
+    r"\b(?:without|skip|no|don't need|bypass|avoid|forget) (?:the |any |a |my |your )?(?:asking|confirm\w*|permission|approval|consent|checking)\b|"
+    r"\b(?:no need|don't|not have|without having) to (?:ask|check|confirm)\b|\b(?:don't|do not|without) (?:ask|asking|bother asking)(?: me)?\b|"
+    r"\b(?:have|with) my (?:full )?(?:permission|consent|approval)\b|\bconfirm(?:ed)? (?:in advance|it yourself|for me|yourself|on my behalf|everything)\b|"
+    r"\bpretend(?:ing)? (?:that )?i\b|\bauthori[sz]e you\b|\bas (?:the|a|your) (?:developer|admin|administrator|owner)\b|\bsilently\b|"
+    r"\b(?:execute|call|invoke|run) (?:the )?(?:tool|function|\w+_\w+)\b|\brepeat everything above\b|\bcard (?:number|digits)\b|"
+    r"\bjust charge\b|\b(?:follow|obey|execute) the instructions\b|"
     r"\byou are now\b|<\W*(?:confirmed|system|prefetch)|\bjailbreak|\bpretend (?:to be|you)|\bconfirmed tool\b|"
     r"\b(?:reveal|print|show|repeat) (?:me )?(?:your |the )(?:system |hidden )?(?:prompt|instructions)"
 )
@@ -79,10 +89,10 @@ _CART_VIEW = re.compile(r"\b(?:what|show|see|view|list|check)\b.*\b(?:in )?my ca
 _CART = re.compile(r"\b(?:add|put|throw|place|stick|toss|drop|move)\b.*\bcart\b|\bin(?:to)? (?:my|the) cart\b|^add\b")
 _PAST = (
     r"again|last time|browsed|viewed|used to (?:make|bake|cook)|(?:i|we) used|(?:i|we) (?:have )?(?:bought|ordered|got|had|purchased)"
-    r"|from (?:last|my last|yesterday)|as (?:last|before)|bought (?:last|before|yesterday)|(?:i|we) (?:was|were) (?:looking|browsing)"
+    r"|from (?:last|my last|yesterday)|as (?:last|before)|bought (?:last|before|yesterday)|(?:i|we) (?:was|were|am|have been) (?:looking|browsing|browsed|viewed)"
 )
 _REORDER = re.compile(
-    rf"\breorder\b|\brestock\b|\bthe usual\b|\bsame (?:as|thing|stuff|order|items?|ones?)\b.*\b(?:last|before|again|time)\b|"
+    rf"\breorder\b|\bsame (?:\w+ ){{1,3}}(?:as|like) (?:last|before|always|usual)\b|\bstock (?:me|us) up\b|\brestock\b|\b(?:{_PAST})\b.*\b(?:put|add|send|get|order|buy|place)\b.*\b(?:it|them|that|those|cart|me)\b|\bthe usual\b|\bsame (?:as|thing|stuff|order|items?|ones?)\b.*\b(?:last|before|again|time)\b|"
     rf"\b(?:buy|order|get|need|want|bring|send|add|put)\b.*\b(?:{_PAST})\b|"
     rf"\beverything\b.*\b(?:{_PAST})\b|\brepeat (?:my|the|that) (?:last )?order\b"
 )
@@ -91,19 +101,22 @@ _HISTORY = re.compile(
     r"\bprice history\b|\b(?:when|what (?:is|was)|how)\b.*\b(?:cheapest|lowest)\b|\b(?:wait or buy|buy now or|buy (?:it |this |them )?now or wait)\b|\b(?:been|ever|was|were|is|are)\b.*\b(?:on sale|cheaper|discounted|lower|reduced)\b.*\b(?:last|past|before|"
     r"lately|recently|days?|weeks?|months?|year|ever|than)\b|\b(?:been|ever) (?:been )?(?:on sale|cheaper|discounted|lower|less)\b|"
     r"\b(?:lowest|highest|best|usual|normal|average|cheapest)\b.*\b(?:price|been|cost|it|was|last|past)\b|"
-    r"\bprices? (?:trend|graph|chart|over|in the|during|been|move|moved|change|changed|develop\w*|evol\w*|drops?|dropped|went|gone)\b|"
-    r"\bhow (?:has|have|did|does) .*\bprices?\b|\b(?:good|fair|great|decent|normal|high|low) price\b|\bfluctuat\w*|"
+    r"\bprices? (?:has |have |had |is |was |did )?(?:trend|graph|chart|over|in the|during|been|moves?|moved|change|changed|develop\w*|evol\w*|drops?|dropped|went|gone)\b|"
+    r"\bhow (?:has|have|did|does|the|is) .*\bprices?\b|\bprices?\b.*\bcompare\w*\b.*\b(?:last|past|before|usual|month|week|year)\b|"
+    r"\b(?:good|right|bad) (?:time|moment) to (?:buy|get|order|purchase)\b|\b(?:should|shall) (?:i|we) (?:wait|buy now)\b|\bwaiting for\b.*\bprice\b|\b(?:good|fair|great|decent|normal|high|low) price\b|\bfluctuat\w*|"
     r"\b(?:gone|go|went|come|came) (?:up|down)\b|\bon sale\b.*\b(?:last|past|recently|lately|this|ever|before|days|month|week)\b|"
     r"\b(?:dropped|drop|cheaper|lower|discounts?|sales?|deals?)\b.*\b(?:in the |over the |during the |these )?(?:last|past)\b|"
     r"\bcheaper (?:before|recently|lately|last|earlier)\b|\b(?:worth|better) (?:waiting|to wait)\b|\b(?:real|genuine|good) (?:deal|discount|sale)\b|"
     r"\bever (?:go|goes|went) on sale\b|\bprices?\b.*\b(?:last|past) (?:\d+ )?(?:days?|weeks?|months?|year)\b|"
-    r"\bcost\b.*\b(?:last|past|ago)\b|\b(?:days?|weeks?|months?) ago\b.*\b(?:price|cost|cheaper)\b"
+    r"\bcost\b.*\b(?:last|past|ago)\b|\b(?:days?|weeks?|months?) ago\b.*\b(?:price|cost|cheaper)\b|"
+    r"\bcost ago\b|\bcost\b.*\bago \d"
 )
 _ORDERS = re.compile(
     r"\b(?:my|previous|past|recent|earlier|old|last|latest) (?:orders?|purchases?|package|delivery|deliveries|shipment)\b|\border (?:status|history|number)\b|"
     r"\btrack(?:ing)?\b|\b(?:did|have) (?:i|we) (?:already |last |ever |just )?(?:buy|bought|order|ordered|purchase|get|got)\b|\bwhere (?:is|are) my\b|"
     r"\bwhat (?:i|we) (?:have )?(?:bought|ordered)\b|\bo\d{6,}\b|\bmy (?:stuff|things|items|shipment)\b.*\b(?:arrive|come|ship\w*)\b|\bpackage\b|"
-    r"\b(?:has|have) (?:my|the) .*\b(?:shipped|arrived|delivered)\b|\bi (?:have )?(?:ordered|bought)\b"
+    r"\b(?:has|have|did|is) (?:my|the|our) .*\b(?:shipped|arrived|arrive|delivered|get here|here yet|come|on its way)\b|\bi (?:have )?(?:ordered|bought)\b|"
+    r"\b(?:list|show|see)\b.*\b(?:i|we) (?:have )?buy\b|\b(?:already )?arrived (?:my|the) order\b"
 )
 _REVIEWS = re.compile(r"\breviews?\b|\b(?:people|customers|buyers|others|owners|everyone|users)\b.*\b(?:say|saying|think|complain|like)\b|"
                       r"\bcomplain(?:ts?|ing)?\b|\b(?:problems|issues|downsides|drawbacks)\b.*\bwith\b|\bopinions?\b")  # fmt: skip
@@ -112,13 +125,15 @@ _COMPARE = re.compile(r"\bcompar\w+|\bversus\b|\bdifferences?\b|\b(?:better|best
 _PLAN = re.compile(
     r"\bplan(?:s|ning)?\b|\b(?:getting ready|prepar\w+|pack(?:ing)?|shopping list|checklist|essentials|gear|equip\w*|set up|setting up) (?:for|a|my|list)?\b|"
     r"\b(?:need|bring|take|get|buy) (?:to (?:bring|pack|take|get|buy) )?(?:for|when going|to go|if i go|on) (?:a|an|our|my|the|camping|hiking)?\b|"
+    r"\bdue\b.*\b(?:get|need|buy|have)\b|\bmoving (?:to|into|out)\b|\bwhat am i missing\b|\bdo (?:i|we) (?:need|have to (?:get|buy))\b|\bshopping list\b|\bessentials?\b|"
     r"\borgani[sz]\w+|\bhost(?:ing)?\b|\bgoing (?:on|to go)? ?(?:a |an )?(?:camping|hiking|skiing)\b|\btrip\b|\bthrow(?:ing)? a\b"
 )
 _FOR_THEM = re.compile(
     r"\b(?:get|give|buy|bring|find) (?:something (?:nice )?(?:for )?)?(?:her|him|them|my \w+)\b|\bwhat (?:should|could|can|would) (?:i|we) (?:get|give|buy)\b"
 )
 _GIFT = re.compile(
-    r"\bgifts?\b|\bpresents?\b|\bsurprise (?:for )?my\b|\bsomething (?:nice )?for my\b|\bstocking stuffers?\b|\bwould (?:my )?\w+ like\b"
+    r"\bgifts?\b|\bpresents?\b|\bsurprise (?:for )?my\b|\bsomething (?:nice |small |special )?(?:(?:under|below|for|around|up to|at most) [$€£]? ?\d+ ?(?:dollars|euros|[$€£])? )?for (?:my\b|(?:a|an|our) \w+'s? (?:newborn|baby|birthday|wedding|kid|son|daughter)\b)|"
+    r"\bwhat do you (?:get|give|buy) (?:a|an|someone|somebody|people)\b|\bstocking stuffers?\b|\bwould (?:my )?\w+ like\b"
 )
 _STYLE = re.compile(
     r"\boutfits?\b|\bstyl(?:e|ing)\b|\bgo(?:es)? (?:well |good |nicely )?with\b|\bmatch(?:es|ing)?\b|\bwear (?:with|to|it|this|these|for)\b|"
@@ -135,7 +150,8 @@ _HOW = re.compile(
 _DEALS = re.compile(r"\bdeals?\b|\bon sale\b|\bdiscount(?:s|ed)?\b|\bclearance\b|\boffers\b|\bcoupons?\b")
 _AVAILABLE = re.compile(
     r"\b(?:in stock|available|availability|sold out|out of stock)\b|\bhow (?:soon|long|fast|quick\w*)\b.*\b(?:arriv\w*|deliver\w*|ship\w*|get|take|here|come)\b|"
-    r"\b(?:deliver\w*|ship|ships|shipping|arrive|arrives)\b|\bhave (?:it|this|these|them|any) (?:left|in)\b|\bget (?:it|this|them) by\b"
+    r"\b(?:deliver\w*|ship|ships|shipping|arrive|arrives)\b|\bhave (?:it|this|these|them|any) (?:left|in)\b|\bget (?:it|this|them) by\b|"
+    r"\bwhen (?:can|could|would|will) (?:i|we|it|they|this|these) (?:have|get|be here|come|arrive|receive)\b"
 )
 _PRICE = re.compile(r"\bhow much\b|\bprice\b|\bcosts?\b")
 _SEARCH = re.compile(
@@ -196,12 +212,13 @@ def _parted(reading: Reading, page: bool, images: bool) -> list[Ask]:
     if not _RECALL.search(text) and (match := _REMEMBER.search(text)):
         # What is to be remembered may read like anything: it is one ask to its end.
         kept = [Ask("remember", text[match.start() :], reading.raw)]
+        if further := _FURTHER.search(text, match.end()):
+            after = asks_of(Reading(reading.raw, text[further.end() :], reading.spanish), page=page, images=int(images))
+            kept = [Ask("remember", text[match.start() : further.start()], reading.raw), *after]
         text = re.sub(r"(?:\b(?:and|also|please|then|oh)\b|[ ,.;])+$", "", text[: match.start()])
         if len(text.split()) < 3:
             return kept
-    for part in (part.strip(" ,") for part in _SPLIT.split(text)):
-        if not part:
-            continue
+    for part in _conditioned([part.strip(" ,") for part in _SPLIT.split(text) if part.strip(" ,")]):
         act = _act(part, page, images)
         weak = act in ("none", "thanks", "hello", "search") and not _SEARCH.search(part)
         if asks and act == "search" and asks[-1].act in _WIDE and not slots.things(part):
@@ -214,6 +231,27 @@ def _parted(reading: Reading, page: bool, images: bool) -> list[Ask]:
         else:
             asks.append(Ask(act, part, reading.raw))
     return [*_joined(asks), *kept] or [Ask("none", text, reading.raw)]
+
+
+_FURTHER = re.compile(
+    r",? (?:and|then|also)(?: then| also| please)* (?=(?:find|show|recommend|suggest|search)(?: me)?\b)"
+)
+"""Where a fact that is to be remembered ends, and an ask that can be nothing else begins."""
+_ONCE = re.compile(r"^when\b.* , .*\b(?:buy|order|get|take|notify|tell me|let me)\b")
+"""`when it costs 200, buy it` asks nothing."""
+_CONDITION = re.compile(r"^(?:and |but |only )*(?:if|when|once|as soon as|should|after|in case)\b(?! (?:not|so)\b)")
+
+
+def _conditioned(parts: list[str]) -> list[str]:
+    """The parts, a condition on the price together with what is to be done then: `when it's 10% off, buy it`."""
+    joined: list[str] = []
+    for part in parts:
+        waits = bool(joined) and bool(_CONDITION.match(joined[-1]))
+        if waits and (slots.wanted_price(joined[-1]).known or _CHEAPER.search(joined[-1])):
+            joined[-1] = f"{joined[-1]} , {part}"
+        else:
+            joined.append(part)
+    return joined
 
 
 def _waits_for_price(text: str) -> bool:
@@ -296,9 +334,9 @@ def _priced(text: str, page: bool) -> str | None:
     """`auto_buy` or `alert`, where the words wait for a price; None where they do not."""
     wanted = slots.wanted_price(text)
     waits, cheaper = bool(_WAIT.search(text)), bool(_CHEAPER.search(text))
-    buys = re.search(r"\b(?:buy|order|get|take|checkout|pick)\b", text)
+    buys = re.search(r"\b(?:buy|order|get|take|checkout|pick|auto-buy)\b", text)
     here = page or bool(_THIS.search(text))
-    if _QUESTION.match(text) or re.match(r"(?:is|are|was|were|has|have|does|did)\b", text):
+    if (_QUESTION.match(text) and not _ONCE.match(text)) or re.match(r"(?:is|are|was|were|has|have|does|did)\b", text):
         return None
     if (
         _NOTIFY.search(text)
@@ -352,7 +390,7 @@ _RULES: tuple[tuple[str, Callable[[str], object]], ...] = (
     ("off_topic", _OFF_TOPIC.search),
     ("gift", _GIFT.search),
     ("reviews", _REVIEWS.search),
-    ("compare", _COMPARE.search),
+    ("compare", lambda text: _COMPARE.search(text) and not _HISTORY.search(text)),
     ("orders", _orders),
     ("thanks", lambda text: _THANKS.match(text) and not slots.things(text)),
     ("yes", lambda text: _YES.match(text) and not slots.things(text)),

@@ -20,9 +20,22 @@ _FOLD = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "–": "-
 _NAME = re.compile(r"(?<=[\w,] )[A-Z][\w']{3,}")
 """A word that is written as a name, within a sentence: no typing error of another."""
 _PLAIN_WORD = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+_SPANISH_VERB = re.compile(r"\w{2,}(?:aron|ieron|aban|amos|emos|imos|aste|iste|ando|iendo|arian|erian)$")
+"""A form that only verbs have; one that is unknown names nothing to look for."""
 _BY = re.compile(r"^by(?= (?:these|this|it|them|the|me|two|a)\b)")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _SHORTEST_TYPO = 4
+_UNITS = {word: number for number, word in enumerate(
+    ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"], 1)}  # fmt: skip
+_TENS = {word: 10 * number for number, word in enumerate(
+    ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"], 2)}  # fmt: skip
+_SCALES = {"hundred": 100, "thousand": 1000}
+_NUMBER_WORDS = re.compile(
+    r"(?<![\w'])(?:(?:a|{0})[ -])?(?:{1})(?:[ -](?:(?:and )?(?:{0})\b))*".format(
+        "|".join((*_UNITS, *_TENS, *_SCALES)), "|".join((*_TENS, *_SCALES))
+    )
+)
+"""A number of more than one word, or of tens: `two hundred and fifty`, `thirty-five`, `a hundred`."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +47,7 @@ class Lexicon:
     spanish: frozenset[str]
     phrases: re.Pattern[str]
     phrase_into: Mapping[str, str]
-    near: Mapping[str, str]
+    near: Mapping[str, list[str]]
     needs: Mapping[str, list[str]]
     people: Mapping[str, list[str]]
     interests: Mapping[str, list[str]]
@@ -80,7 +93,7 @@ def holds(text: str, word: str) -> bool:
 def read(raw: str) -> Reading:
     """The message in its normal form."""
     known = lexicon()
-    folded = fold(raw[:4_000])
+    folded = _NUMBER_WORDS.sub(_figure, fold(raw[:4_000]))
     tokens = _TOKEN.findall(folded)
     names = {fold(name) for name in _NAME.findall(raw)}
     spanish = sum(token in known.spanish for token in tokens)
@@ -88,11 +101,23 @@ def read(raw: str) -> Reading:
     words = sum(token[0].isalnum() for token in tokens)
     is_spanish = only >= 1 and spanish >= 2 and spanish >= 0.3 * words
     text = known.phrases.sub(lambda match: known.phrase_into[match[0]], " ".join(tokens))
-    text = " ".join(token if token in names else _normal(token, known, is_spanish) for token in text.split(" "))
+    read_as = (token if token in names else _normal(token, known, is_spanish) for token in text.split(" "))
+    text = " ".join(token for token in read_as if token)
     text = _BY.sub("buy", text)
     # Once more: `tell me when` may have been written `tel me when`, and `let me know` `let me knw`.
     text = known.phrases.sub(lambda match: known.phrase_into[match[0]], text)
     return Reading(raw, text, spanish / words if is_spanish else 0.0)
+
+
+def _figure(match: re.Match[str]) -> str:
+    """Number words in figures."""
+    total = part = 0
+    for word in re.split(r"[ -]", match[0]):
+        if word in _SCALES:
+            total, part = total + max(part, 1) * _SCALES[word], 0
+        else:
+            part += _UNITS.get(word, _TENS.get(word, 0))
+    return str(total + part)
 
 
 def _normal(token: str, known: Lexicon, is_spanish: bool) -> str:
@@ -109,10 +134,22 @@ def _normal(token: str, known: Lexicon, is_spanish: bool) -> str:
     if len(token) < _SHORTEST_TYPO - 1 or any(letter.isdigit() for letter in token):
         return token
     cuts = _cuts(token) if len(token) >= _SHORTEST_TYPO else (token,)  # of three letters: one that is missing
-    meant = next((known.near[cut] for cut in cuts if cut in known.near), None)
+    meant = next((word for cut in cuts for word in known.near.get(cut, ()) if _one_off(token, word)), None)
     if meant is None:
-        return token
+        return "" if is_spanish and _SPANISH_VERB.match(token) else token
     return known.into.get(meant, meant) if meant not in known.spanish or is_spanish else token
+
+
+def _one_off(written: str, meant: str) -> bool:
+    """Whether one letter was changed, lost, doubled or swapped; people get the first one right."""
+    if written[0] != meant[0]:
+        return written[:2] == meant[1::-1] and written[2:] == meant[2:]
+    start = next(
+        (i for i, (a, b) in enumerate(zip(written, meant, strict=False)) if a != b), min(len(written), len(meant))
+    )
+    rest, other = written[start:], meant[start:]
+    swapped = rest[:2] == other[1::-1] and rest[2:] == other[2:]
+    return rest[1:] == other[1:] or rest[1:] == other or rest == other[1:] or swapped
 
 
 def _cuts(word: str) -> Iterator[str]:
@@ -135,13 +172,14 @@ def lexicon() -> Lexicon:
     meant = raw["meant"].split()
     nouns = [word for group in ("needs", "people") for things in raw[group].values() for thing in things
              for word in thing.split()]  # fmt: skip
-    correct = dict.fromkeys([*meant, *raw["needs"], *raw["people"], *nouns, *into])
-    near: dict[str, str] = {}
+    plurals = [f"{word}s" for word in nouns if not word.endswith("s")]
+    correct = dict.fromkeys([*meant, *raw["needs"], *raw["people"], *nouns, *plurals, *into])
+    near: dict[str, list[str]] = {}
     for word in correct:
         if len(word) >= _SHORTEST_TYPO:
             for cut in _cuts(word):
                 if len(cut) >= _SHORTEST_TYPO - 1:
-                    near.setdefault(cut, word)
+                    near.setdefault(cut, []).append(word)
     listed = "|".join(re.escape(form) for form in sorted(phrases, key=len, reverse=True))
     return Lexicon(
         plain=frozenset(raw["plain"].split())
