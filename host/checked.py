@@ -37,6 +37,7 @@ _SENTENCES: dict[str, str | Callable[[Mapping[str, Any]], str]] = {
     "model_type": _A_MAPPING,
     "model_attributes_type": _A_MAPPING,
     "dataclass_type": _A_MAPPING,
+    "string_too_long": lambda ctx: f"expected at most {ctx['max_length']} characters",
     "too_short": lambda ctx: f"expected at least {ctx['min_length']}",
     "literal_error": lambda ctx: f"expected {ctx['expected']}",
     "union_tag_invalid": lambda ctx: f"unknown kind {ctx['tag']!r}; expected {ctx['expected_tags']}",

@@ -25,6 +25,8 @@ def is_loopback(host: str | None) -> bool:
     name = host.strip("[]").lower()
     if name.removesuffix(".") == "localhost":
         return True
+    if "%" in name:  # a scope is a name, which may be looked up
+        return False
     try:
         address = ipaddress.ip_address(name)  # "127.0.0.1." is no address but a name, which anybody may answer for
     except ValueError:

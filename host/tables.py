@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 from host.errors import PeakdayError
-from host.files import FileError, open_text
+from host.files import FileError, lines_of, open_text
 
 DELIMITERS = ",;\t|"
 _DECIMAL_COMMA = re.compile(r"\s*[-+]?\d+,\d+\s*")
 _SEPARATOR_LINE = re.compile(r"sep=(.)\s*", re.IGNORECASE)
 _COMMENTS_MAX = 100
+ROW_CHARS_MAX = 2_000_000
+"""No line of a table is longer; a cell has 131,072 at most (csv.field_size_limit)."""
 
 Row = dict[str, str]
+
+
+class _Reader(Protocol):
+    """What csv.reader returns."""
+
+    line_num: int
+
+    def __iter__(self) -> Iterator[list[str]]: ...
+    def __next__(self) -> list[str]: ...
 
 
 def table_rows(path: Path, *, error: type[PeakdayError] = FileError) -> Iterator[tuple[int, Row]]:
@@ -28,33 +41,47 @@ def table_rows(path: Path, *, error: type[PeakdayError] = FileError) -> Iterator
     Raises:
         PeakdayError: `error`; unreadable, no text, a doubled column, or a row of another width than the header.
     """
-    try:
-        with open_text(path, error=error) as stream:
-            header, delimiter, skipped = _header(stream)
-            reader = csv.reader(itertools.chain([header], stream), delimiter=delimiter, skipinitialspace=True)
-            names = [name.strip() for name in next(reader, [])]
-            doubled = next((name for name in names if name and names.count(name) > 1), None)
-            if doubled is not None:
-                raise error(f"{path}: column {doubled!r} stands twice; rename one")
-            for cells in reader:
-                line = reader.line_num + skipped
-                if not any(cell.strip() for cell in cells):
-                    continue
-                if len(cells) != len(names) and not _only_blanks(cells[len(names) :], len(cells) > len(names)):
-                    raise error(
-                        f"{path}: line {line}: {len(cells)} of {len(names)} cells; quote a cell that holds "
-                        f"{'a comma' if delimiter == ',' else repr(delimiter)}, or complete the row"
-                    )
-                yield line, {name: _cell(cell, delimiter) for name, cell in zip(names, cells, strict=False) if name}
-    except csv.Error as problem:
-        raise error(f"{path}: no CSV ({problem}); save it as CSV in UTF-8") from None
+    with _opened(path, error) as (reader, delimiter, skipped):
+        names = _names(reader)
+        doubled = next((name for name in names if name and names.count(name) > 1), None)
+        if doubled is not None:
+            raise error(f"{path}: column {doubled!r} stands twice; rename one")
+        for cells in reader:
+            line = reader.line_num + skipped
+            if not any(cell.strip() for cell in cells):
+                continue
+            if len(cells) != len(names) and not _only_blanks(cells[len(names) :], len(cells) > len(names)):
+                raise error(
+                    f"{path}: line {line}: {len(cells)} of {len(names)} cells; quote a cell that holds "
+                    f"{'a comma' if delimiter == ',' else repr(delimiter)}, or complete the row"
+                )
+            yield line, {name: _cell(cell, delimiter) for name, cell in zip(names, cells, strict=False) if name}
 
 
 def columns_of(path: Path, *, error: type[PeakdayError] = FileError) -> list[str]:
     """The names of the columns; raises as `table_rows` does."""
-    with open_text(path, error=error) as stream:
-        header, delimiter, _ = _header(stream)
-    return [name.strip() for name in next(csv.reader([header], delimiter=delimiter, skipinitialspace=True), [])]
+    with _opened(path, error) as (reader, _, _):
+        return _names(reader)
+
+
+@contextlib.contextmanager
+def _opened(path: Path, error: type[PeakdayError]) -> Iterator[tuple[_Reader, str, int]]:
+    """Rows of cells from the header on, what stands between cells, and how many lines come before the header."""
+    try:
+        with open_text(path, error=error) as stream:
+            lines = lines_of(stream, path, ROW_CHARS_MAX, error=error)
+            header, delimiter, skipped = _header(lines)
+            yield (
+                csv.reader(itertools.chain([header], lines), delimiter=delimiter, skipinitialspace=True),
+                delimiter,
+                skipped,
+            )
+    except csv.Error as problem:
+        raise error(f"{path}: no CSV ({problem}); save it as CSV in UTF-8") from None
+
+
+def _names(reader: _Reader) -> list[str]:
+    return [name.strip() for name in next(reader, [])]
 
 
 def _header(stream: Iterator[str]) -> tuple[str, str, int]:

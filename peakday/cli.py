@@ -76,7 +76,10 @@ for family in (
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit with its code (docs/commands.md has the table)."""
     keep_private()
-    signal.signal(signal.SIGTERM, _terminated)
+    stop = _Stop()
+    signal.signal(signal.SIGTERM, stop)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # a shell's background job leaves Ctrl-C to others
+        signal.signal(signal.SIGINT, stop)
     answer_a_shell()
     try:
         command = typer.main.get_command(app)
@@ -92,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.stdout = open("/dev/null", "w")  # noqa: SIM115
         code = Exit.OK
     except Exception as error:
-        known = explain(error)
+        known = ("interrupted", Exit.INTERRUPTED) if stop.came else explain(error)
         if known is None:
             raise
         code = _fail(*known)
@@ -117,9 +120,18 @@ def _hint(error: typer.TyperException) -> str:
     return error.format_message().rstrip(".") + where
 
 
-def _terminated(_signal: int, _frame: FrameType | None) -> None:
-    """SIGTERM unwinds like Ctrl-C, so that every child is stopped."""
-    raise KeyboardInterrupt
+class _Stop:
+    """SIGTERM unwinds like Ctrl-C, so that every child is stopped.
+
+    `came`: a library that was at work may raise an error of its own in place of the interrupt, as pydantic does.
+    """
+
+    def __init__(self) -> None:
+        self.came = False
+
+    def __call__(self, _signal: int, _frame: FrameType | None) -> None:
+        self.came = True
+        raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, IPvAnyNetwork
 
 from host.checked import check
 from host.yaml_text import read_yaml
@@ -58,14 +59,29 @@ class Prices(BaseModel):
     file: Path | None = None
 
 
+def _origin(text: str) -> str:
+    """An entry that names no scheme and host would match nothing, in silence."""
+    try:
+        parts = urlsplit(text)
+        whole = parts.scheme in ("http", "https", "ws", "wss") and parts.hostname and parts.port != 0
+    except ValueError:
+        whole = False
+    if not whole:
+        raise ValueError("expected an origin such as https://assistant.staging.example.com")
+    return text
+
+
+Origin = Annotated[str, AfterValidator(_origin)]
+
+
 class Config(BaseModel):
     """The parsed file."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
     schema_: str = Field(default=SCHEMA, alias="schema")
-    owned_targets: tuple[str, ...] = ()
-    unpaid_targets: tuple[str, ...] = ()
+    owned_targets: tuple[Origin, ...] = ()
+    unpaid_targets: tuple[Origin, ...] = ()
     encrypted_networks: tuple[IPvAnyNetwork, ...] = ()
     prices: Prices = Prices()
     quality: str | None = None

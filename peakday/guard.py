@@ -32,7 +32,12 @@ _SEAL = object()
 _PAID_HOST = re.compile(
     r"(.+\.)?bedrock-[a-z-]+\.([a-z0-9-]+\.)*(amazonaws\.com(\.cn)?|api\.aws)"
     r"|(.+\.)?(api\.openai\.com|openai\.azure\.com|api\.anthropic\.com|openrouter\.ai|api\.mistral\.ai"
-    r"|api\.groq\.com|api\.together\.(xyz|ai)|generativelanguage\.googleapis\.com|aiplatform\.googleapis\.com)"
+    r"|api\.groq\.com|api\.together\.(xyz|ai)|generativelanguage\.googleapis\.com|([a-z0-9-]+-)?aiplatform\.googleapis\.com"
+    r"|api\.deepseek\.com|api\.cohere\.(com|ai)|api\.fireworks\.ai|api\.x\.ai|api\.perplexity\.ai|api\.deepinfra\.com"
+    r"|router\.huggingface\.co|endpoints\.huggingface\.cloud|api\.cerebras\.ai|api\.replicate\.com|integrate\.api\.nvidia\.com"
+    r"|(services\.ai|inference\.ai|cognitiveservices)\.azure\.com|models\.github\.ai|dashscope(-intl)?\.aliyuncs\.com"
+    r"|api\.moonshot\.(cn|ai)|gateway\.ai\.cloudflare\.com)"
+    r"|runtime\.sagemaker\.[a-z0-9-]+\.amazonaws\.com(\.cn)?"
 )
 """Hosts that are paid by the token. Sources: AWS General Reference, Amazon Bedrock endpoints; API references of the
 others (2026-11)."""
@@ -100,16 +105,18 @@ def _parse(text: str, values: Mapping[str, str] | None, option: str) -> list[Nam
 
 
 def checked_url(url: str, option: str = "--target", schemes: Sequence[str] = PAGES) -> str:
-    """A URL that names one of these schemes and a host, and holds no credentials."""
-    parts = urlsplit(url)
+    """A URL of one of these schemes that names a host and perhaps a port, and holds no credentials, fragment, space or control."""
+    expected = CommandError(f"{option} {shown_url(url)!r}: expected a URL such as http://127.0.0.1:8080")
     try:
+        parts = urlsplit(url)
         port = parts.port
-    except ValueError:
-        port = -1
+    except ValueError:  # an address in brackets that is none, or a port that is no number up to 65535
+        raise expected from None
     if parts.username or parts.password:
         raise CommandError(f"{option}: credentials do not belong into a URL; use a header with ${{ENV}} in a mapping")
-    if parts.scheme not in schemes or not parts.hostname or port == -1:
-        raise CommandError(f"{option} {shown_url(url)!r}: expected a URL such as http://127.0.0.1:8080")
+    plain = all(mark > " " and mark.isprintable() for mark in url) and "#" not in url and "@" not in parts.netloc
+    if not plain or parts.scheme not in schemes or not parts.hostname or port == 0:
+        raise expected
     return url.rstrip("/")
 
 

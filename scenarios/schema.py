@@ -126,7 +126,7 @@ class Scenario(Part):
     """One peak event: demand, customers, the assistant's switches, SLOs, faults, and what may be bought."""
 
     schema_: Literal["peakday.scenario/1"] = Field(alias="schema")
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]  # it ends a folder's name
     description: str = ""
     seed: Annotated[int, Field(ge=0)] = 1
     event: Event

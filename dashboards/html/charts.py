@@ -116,7 +116,8 @@ def lines(
 
 def _readable(unit: str, series: Sequence[Line]) -> tuple[float, str]:
     """Milliseconds for lines that stay under 0.1 s, as in the tables."""
-    highest = max((float(np.nanmax(np.asarray(line.y, dtype=float))) for line in series if len(line.y)), default=0.0)
+    values = np.concatenate([np.zeros(1), *(np.asarray(line.y, dtype=float) for line in series)])
+    highest = float(np.nanmax(values))
     return (1_000.0, "ms") if unit == "s" and highest < 0.1 else (1.0, unit)
 
 

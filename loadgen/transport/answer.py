@@ -94,9 +94,9 @@ class Answer:
             self.meta["simulated"] = True
         if not self.good:
             return self.refused
-        if headers.get(b"content-encoding", b"identity") != b"identity":
-            self.status = "http_error"
-            self.error_code = "content_encoding_" + headers[b"content-encoding"].decode("ascii", "replace")
+        encoding = headers.get(b"content-encoding", b"").strip().lower()
+        if encoding not in (b"", b"identity"):
+            self.refuse("http_error", "content_encoding_" + encoding.decode("ascii", "replace"))
             return self.skip
         return self.feed
 

@@ -241,6 +241,9 @@ class Connection:
             if not data:
                 self._at_eof(now)
                 return
+            self._received += len(data)  # all of it: trailers and chunk extensions have no end of their own
+            if self._received > ANSWER_BYTES_MAX:
+                raise BadAnswer(f"an answer of more than {ANSWER_BYTES_MAX >> 20} MiB")
             response = self._response
             response.feed(data)
             take = self._take
@@ -250,9 +253,6 @@ class Connection:
             if body:  # as `take_body` does, without a call: this is the hot path
                 piece = body[0] if len(body) == 1 else b"".join(body)
                 body.clear()
-                self._received += len(piece)
-                if self._received > ANSWER_BYTES_MAX:
-                    raise BadAnswer(f"an answer of more than {ANSWER_BYTES_MAX >> 20} MiB")
                 if take is not None:
                     take(now, piece)
             if response.complete:

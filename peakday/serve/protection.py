@@ -75,8 +75,8 @@ class Protection:
             return
         headers = Headers(scope=scope)
         why = self._rules.refuses(scope["method"], headers)
-        if int(headers.get("content-length") or 0) > BODY_BYTES_MAX:
-            why = f"the body is longer than {BODY_BYTES_MAX:,} bytes"
+        if int(headers.get("content-length") or 0) > BODY_BYTES_MAX or "transfer-encoding" in headers:
+            why = f"the body is longer than {BODY_BYTES_MAX:,} bytes, or does not say its length"
         answer: ASGIApp = self._app if why is None else JSONResponse({"error": why}, 403)
         await answer(scope, receive, _with_headers(send))
 

@@ -5,7 +5,7 @@ import gzip
 import pytest
 
 from host.files import FileError
-from host.tables import columns_of, table_rows
+from host.tables import ROW_CHARS_MAX, columns_of, table_rows
 
 
 def rows_of(tmp_path, text, encoding="utf-8"):
@@ -56,3 +56,11 @@ def test_a_table_that_is_none_is_one_line(tmp_path, text, problem):
 def test_the_columns_of_an_empty_file_are_none(tmp_path):
     (tmp_path / "t.csv").write_text("")
     assert columns_of(tmp_path / "t.csv") == []
+
+
+def test_a_table_of_one_endless_line_is_one_line(tmp_path):
+    """Its columns alone are asked for too: a packed file of a few kilobytes may hold gigabytes."""
+    for length in (200_000, ROW_CHARS_MAX + 1):
+        (tmp_path / "t.csv").write_text("0" * length)
+        with pytest.raises(FileError, match=r"t\.csv: (no CSV|line 1: longer than)"):
+            columns_of(tmp_path / "t.csv")

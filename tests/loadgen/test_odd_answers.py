@@ -251,6 +251,18 @@ def test_an_error_code_of_megabytes_is_cut():
     assert len(answer.error_code) <= TEXT_LENGTH_MAX
 
 
+@pytest.mark.parametrize(
+    ("encoding", "status"), [(b"", "ok"), (b"Identity", "ok"), (b" identity ", "ok"), (b"x" * 5_000, "http_error")]
+)
+def test_an_encoding_is_named_in_any_case_and_its_name_is_cut(encoding, status):
+    """Empty and `Identity` are none; the name of another becomes an error code, which is a label."""
+    answer = OpenAiAnswer(array("q"), SPEC)
+    take = answer.on_headers(1, 200, {b"content-encoding": encoding})
+    take(10, chat_chunk("hello") + STOP + DONE)
+    answer.complete(20)
+    assert (answer.status, len(answer.error_code or "") <= TEXT_LENGTH_MAX) == (status, True)
+
+
 # --- the assistant's own protocol -------------------------------------------------------------------------------------
 
 

@@ -52,7 +52,15 @@ def test_an_origin_on_another_port_is_another_target():
         check_allowed(Named("openai", "https://staging.example.com:8443/v1"), config)
 
 
-@pytest.mark.parametrize("text", ["http://127.0.0.1", "ftp=http://x", "openai=127.0.0.1:80", "openai=http://h:x"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "http://127.0.0.1", "ftp=http://x", "openai=127.0.0.1:80", "openai=http://h:x", "openai=http://[127.0.0.1]",
+        "openai=http://[bad", "openai=http://127.0.0.1:0", "openai=http://127.0.0.1/ a", "openai=http://127.0.0.1#@evil.com",
+        "openai=http://127.0.0.1/\r\nHost: evil.com", "openai=http://127.0.0.1\t.evil.com", "openai=http://@127.0.0.1",
+        "openai=http://127.0.0.1/\u202ex",
+    ],
+)  # fmt: skip
 def test_a_target_that_cannot_be_read_is_named_with_the_form_expected(text):
     with pytest.raises(CommandError, match="--target"):
         parse_targets([text])
