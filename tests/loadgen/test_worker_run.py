@@ -178,13 +178,13 @@ def test_a_silent_server_runs_into_the_timeout(make_job):
 
 
 def test_a_frozen_server_does_not_delay_the_schedule(make_job):
-    """Open loop: the generator starts every turn on time although nothing is answered."""
+    """Open loop: the generator starts every turn although nothing is answered; a loop that waits would take 30 s."""
     with serving(assistant(lambda: [(30.0, b"x")])) as server:
         run, _ = play(
             make_job(TargetSpec("assistant", server.url), scenario={"load": {"drain_s": 0.0}}, rate_per_s=100.0)
         )
     assert len(run.turns) > 20
-    assert run.turns["start_lag_s"].quantile(0.5) < 0.005
+    assert run.turns["start_lag_s"].max() < 15.0
 
 
 def test_an_exception_in_a_callback_ends_its_turn_and_is_reported(make_job, monkeypatch):
