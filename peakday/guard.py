@@ -105,7 +105,7 @@ def _parse(text: str, values: Mapping[str, str] | None, option: str) -> list[Nam
 
 
 def checked_url(url: str, option: str = "--target", schemes: Sequence[str] = PAGES) -> str:
-    """A URL of one of these schemes that names a host, and holds no credentials, fragment, space or control character."""
+    """A URL of one of these schemes that names a host, without credentials, fragment, space or control character."""
     expected = CommandError(f"{option} {shown_url(url)!r}: expected a URL such as http://127.0.0.1:8080")
     try:
         parts = urlsplit(url)
