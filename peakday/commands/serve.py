@@ -24,6 +24,9 @@ def serve(
             metavar="HOST", help="Host name of a proxy that shares these pages; with --read-only, repeatable."
         ),
     ] = None,
+    prometheus: Annotated[
+        str | None, typer.Option(metavar="URL", help="Prometheus that scrapes the assistant, for the event's page.")
+    ] = None,
     open_page: Annotated[
         bool, typer.Option("--open", help="Open the home page in the browser of this machine.")
     ] = False,
@@ -33,4 +36,6 @@ def serve(
     """Scenarios, records, what-ifs and the assistant of this folder as pages on this machine, until Ctrl-C."""
     from peakday.serve.server import stay_up
 
-    stay_up(port, read_only=read_only, names=behind or (), open_page=open_page, console=Console(as_json, quiet))
+    console = Console(as_json, quiet)
+    names = behind or ()
+    stay_up(port, read_only=read_only, names=names, open_page=open_page, console=console, prometheus=prometheus)

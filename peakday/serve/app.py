@@ -12,7 +12,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from host.errors import PeakdayError
-from peakday.serve import chat, event, explain, home, running, what_if
+from peakday.serve import chat, day, event, explain, home, running, what_if
 from peakday.serve.desk import Desk
 from peakday.serve.pages import asset, message
 from peakday.serve.planning.planner import Planner
@@ -34,6 +34,9 @@ ROUTES = (
     Route("/event", event.event),
     Route("/event/picture", event.picture),
     Route("/event/save", event.save, methods=["POST"]),
+    Route("/day", day.day),
+    Route("/day/watch", day.watch),
+    Route("/day/ready/{id}/{name}", day.document),
     Route("/chat", chat.chat),
     Route("/chat/start", chat.start, methods=["POST"]),
     Route("/chat/stop", chat.stop, methods=["POST"]),

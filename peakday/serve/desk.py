@@ -30,16 +30,20 @@ async def body(request: Request) -> dict[str, Any]:
 
 @dataclass
 class Desk:
-    """The folder that is shown, its catalogue, and who may do what."""
+    """The folder that is shown, its catalogue, and who may do what.
+
+    prometheus: address of a server that scrapes the assistant, for the event's page; empty without one.
+    """
 
     base: Path
     rules: Rules
     catalogue: Catalogue
+    prometheus: str = ""
 
     @classmethod
-    def of(cls, base: Path, rules: Rules) -> Desk:
+    def of(cls, base: Path, rules: Rules, prometheus: str = "") -> Desk:
         """The desk of a folder."""
-        return cls(base, rules, Catalogue(base))
+        return cls(base, rules, Catalogue(base), prometheus)
 
     def read_only(self, request: Request) -> bool:
         """Whether this reader can change nothing: by --read-only, or because a proxy stands between."""

@@ -23,7 +23,7 @@ ASSETS = {
     "event.js": ("peakday", "serve/assets/event.js", "text/javascript"),
     "figures.js": ("peakday", "serve/assets/figures.js", "text/javascript"),
 }
-SECTIONS = (("/", "Home"), ("/what-if", "What if"), ("/event", "Event"), ("/chat", "Chat"))
+SECTIONS = (("/", "Home"), ("/what-if", "What if"), ("/event", "Event"), ("/day", "The day"), ("/chat", "Chat"))
 
 
 def page(request: Request, name: str, status: int = 200, **values: object) -> HTMLResponse:

@@ -16,23 +16,34 @@ from peakday.errors import CommandError
 from peakday.serve.app import application
 from peakday.serve.desk import Desk
 from peakday.serve.protection import Rules
+from peakday.watch.watch import reader
 
 PORT = 8787
 STOP_WITHIN_S = 2
 
 
-def stay_up(port: int, *, read_only: bool, names: Sequence[str], open_page: bool, console: Console) -> None:
+def stay_up(
+    port: int,
+    *,
+    read_only: bool,
+    names: Sequence[str],
+    open_page: bool,
+    console: Console,
+    prometheus: str | None = None,
+) -> None:
     """Serve the working directory's pages, say where, and wait.
 
     Raises:
-        CommandError: names of a proxy without --read-only.
+        CommandError: names of a proxy without --read-only, or a Prometheus that is not owned.
         PortError: the port is taken.
     """
     if names and not read_only:
         raise CommandError("--behind names a proxy's host, and whoever reaches it: it needs --read-only")
+    if prometheus is not None:
+        reader(prometheus, None)  # refuses what is not loopback or owned, before anybody asks for a page
     with contextlib.closing(listen(port)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
-        desk = Desk.of(Path(), Rules(read_only=read_only, names=tuple(names)))
+        desk = Desk.of(Path(), Rules(read_only=read_only, names=tuple(names)), prometheus or "")
         console.result(f"peakday serve  {url}", {"url": url, "read_only": read_only})
         console.say("ready; Ctrl-C stops it")
         if open_page:

@@ -117,6 +117,18 @@
     for (const input of body.querySelectorAll("input")) input.checked = ticked.has(input.value);
   };
 
+  // A part of the page as it is now, looked at again while somebody looks.
+  const again = () => {
+    const part = document.getElementById("again");
+    if (!part) return;
+    setInterval(async () => {
+      if (document.hidden) return;
+      const answer = await fetch(location.href, { headers: { Accept: "text/html" } }).catch(() => null);
+      const fresh = answer && new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("again");
+      if (fresh) part.replaceChildren(...fresh.children); else notice("The source does not answer; this is the last minute that it did.");
+    }, 1000 * Number(part.dataset.everyS));
+  };
+
   document.addEventListener("DOMContentLoaded", () => {
     document.getElementById("theme").addEventListener("click", () => {
       const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
@@ -137,6 +149,7 @@
     };
     if (table && button) { table.addEventListener("change", ticks); ticks(); }
     running();
+    again();
     root.dataset.drawn = "yes";
   });
 })();

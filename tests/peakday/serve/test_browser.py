@@ -26,6 +26,7 @@ from peakday.cli import main
 from peakday.serve.planning.question import Question
 from scenarios.loading import load_scenario
 from tests.dashboards.browser import CHROMIUM, DESKTOP, PHONE, browser
+from tests.peakday.watch.test_watch import usage
 
 pytestmark = [
     pytest.mark.slow,
@@ -216,7 +217,10 @@ def test_every_page_is_accessible_fits_the_screen_and_asks_only_us(folder):
         "/what-if?scenario=small.yaml": "document.documentElement.dataset.answered",
         "/event?scenario=prime_day": "document.documentElement.dataset.pictured",
         "/chat": "true",
+        "/day": "true",
+        "/day/watch?plan=20260708-093020-smoke&source=usage.csv": "true",
     }
+    usage(folder / "usage.csv", enumerate(range(9_000, 16_000, 250)))
 
     async def tour():
         async with serving(folder) as (url, _), browser() as tab:
