@@ -88,6 +88,10 @@ def save(
     scenario: ScenarioArgument,
     runs: Annotated[int, typer.Option(min=0, help="Load runs to keep beside the exact figures, for history.")] = 3,
     promote_it: Annotated[bool, typer.Option("--promote", help="Replace figures that differ.")] = False,
+    target: Annotated[
+        str | None, typer.Option(metavar="KIND=URL", help="The system is up already; else it is started here.")
+    ] = None,
+    model: Annotated[str | None, typer.Option("--model", help="Model to ask of a system of your own.")] = None,
     sets: Sets = None,
     checks: ChecksFile = None,
     live: Live = False,
@@ -101,7 +105,9 @@ def save(
     from peakday.gate.check import CheckOptions, save_one
 
     console = Console(as_json, quiet)
-    options = CheckOptions(scenario, tuple(sets or ()), checks=checks, seed=seed, consent=Consent(live, yes))
+    options = CheckOptions(
+        scenario, tuple(sets or ()), target=target, model=model, checks=checks, seed=seed, consent=Consent(live, yes)
+    )
     console.result(*save_one(options, runs, promote_it, console))
 
 

@@ -74,9 +74,14 @@ def sentence(outcome: Outcome) -> str:
 
 
 def ranked(outcome: Outcome) -> list[Line]:
-    """Lines with what needs a reader on top."""
+    """Lines with what needs a reader on top: of those that fail alike, the largest change first."""
     gravity = [Verdict.BROKEN, Verdict.FAIL, Verdict.INVALID, Verdict.INCONCLUSIVE, Verdict.WARN, Verdict.PASS]
-    return sorted(outcome.lines, key=lambda line: (gravity.index(line.verdict), line.why.startswith(CHANGED)))
+
+    def place(line: Line) -> tuple[int, bool, float]:
+        size = abs(line.change or 0.0) if line.verdict == Verdict.FAIL else 0.0
+        return gravity.index(line.verdict), line.why.startswith(CHANGED), -size
+
+    return sorted(outcome.lines, key=place)
 
 
 def cells(line: Line) -> tuple[str, str, str, str, str, str]:

@@ -48,6 +48,18 @@ def test_a_warning_changes_no_verdict():
     assert overall([Verdict.PASS, Verdict.WARN]) == Verdict.PASS
 
 
+def test_of_what_fails_the_largest_change_stands_first():
+    """Then what passes, in its own order; a change without a size comes after those that have one."""
+    lines = (
+        Line("exact", "tools.price", Verdict.PASS, "as before", 3, 3, 0.0),
+        Line("exact", "models.small-1", Verdict.FAIL, "gone", "3", None),
+        Line("exact", "input_tokens", Verdict.FAIL, "more", 100, 110, 0.1),
+        Line("exact", "cost_usd", Verdict.FAIL, "less", 1.0, 0.2, -0.8),
+    )
+    shown = [line["metric"] for line in as_data(Outcome("smoke", lines, (), ()))["lines"]]
+    assert shown == ["cost_usd", "input_tokens", "models.small-1", "tools.price"]
+
+
 @dataclass(frozen=True)
 class Element:
     """What a reader of JUnit allows of an element: attributes with the type of their text, children in this order."""

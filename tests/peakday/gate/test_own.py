@@ -12,6 +12,7 @@ from host.ports import free_port
 from loadgen.job import TargetSpec
 from loadgen.targets.openai_options import openai_options
 from loadgen.targets.signals import Signal
+from peakday.cli import main
 from peakday.errors import CommandError
 from peakday.gate.baselines.baseline import current
 from peakday.gate.baselines.store import Folder
@@ -69,6 +70,16 @@ def test_an_accepted_snapshot_passes_again_and_a_longer_prompt_fails(own):
     longer = checked()
     assert longer.exit_code == Exit.GATE_FAILED
     assert {"input_tokens", "cost_usd"} <= failed(longer)
+
+
+def test_a_baseline_is_saved_of_a_system_that_is_up(own, monkeypatch):
+    """`baseline save --target` asks it as `check --target` does, and the check then passes."""
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    with pytest.raises(SystemExit) as ended:
+        main(["baseline", "save", "smoke", "--target", "http=mapping.yaml", "--runs", "0", "--quiet"])
+    assert ended.value.code == 0
+    assert current(Folder(Path("baselines")), "smoke").figures["input_tokens"] == 3 * 100 + len(QUESTIONS.split())
+    assert checked().exit_code == Exit.OK
 
 
 @pytest.mark.parametrize(
