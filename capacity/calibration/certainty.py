@@ -53,7 +53,7 @@ class Certainty:
             return ()
         known = f"known within {self.tolerance:.0%} up to {self.known_per_s:.3g}/s" if self.known_per_s else "not known"
         if self.error * SIGMAS > WILD:
-            return (f"medians are {known}; a queue begins near {self.beyond_per_s:.3g}/s: size by less",)
+            return (f"medians are {known}; a queue begins near {self.beyond_per_s:.3g}/s: measure next a step there",)
         return (
             f"medians are {known}: at {self.beyond_per_s:.3g}/s the pace between load steps moves them by "
             f"{self.error:.0%} (one sigma); measure next: {self.steps_needed(steps) - steps} more load steps near it",

@@ -1,0 +1,120 @@
+"""What an engine's own page, scraped beside its runs, says that no client can see: KV memory, hits, speculation.
+
+Names are vLLM's: `cache_config_info` has the blocks of one engine, `prefix_cache_queries` and `prefix_cache_hits` count
+prompt tokens, `spec_decode_num_draft_tokens` and `..._num_accepted_tokens` count drafts (vLLM, docs/design/metrics).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from capacity.calibration.limits import EngineLimits
+from capacity.calibration.observed import Observed
+from loadgen.record import Run
+
+CACHE, RUNNING, WAITING, USED = (
+    "vllm:cache_config_info", "vllm:num_requests_running", "vllm:num_requests_waiting", "vllm:kv_cache_usage_perc",
+)  # fmt: skip
+QUERIES, HITS = "vllm:prefix_cache_queries_total", "vllm:prefix_cache_hits_total"
+DRAFTED, ACCEPTED = "vllm:spec_decode_num_draft_tokens_total", "vllm:spec_decode_num_accepted_tokens_total"
+KV_FULL = 0.9
+"""A KV memory used by more than this may be what holds requests back."""
+SAMPLES_MIN = 3
+UNSEEN_HITS_MIN = 0.02
+"""Of prompt tokens: fewer hits than this change no first token by more than its scatter."""
+
+
+@dataclass(frozen=True)
+class EnginePage:
+    """None = it does not say. hit_ratio: of prompt tokens. accepted_ratio: of drafted tokens, where it speculates."""
+
+    block_tokens: int | None = None
+    kv_blocks: int | None = None
+    max_num_seqs: int | None = None
+    hit_ratio: float | None = None
+    accepted_ratio: float | None = None
+
+    def fill(self, stated: EngineLimits) -> EngineLimits:
+        """The limits that nobody stated, as the page has them. Blocks are of the page's own size."""
+        if stated.kv_blocks is None and self.kv_blocks is not None:
+            block_tokens = self.block_tokens or stated.block_tokens
+            stated = replace(stated, kv_blocks=self.kv_blocks, block_tokens=block_tokens)
+        return replace(stated, max_num_seqs=stated.max_num_seqs or self.max_num_seqs)
+
+    def notes(self, stated: EngineLimits) -> tuple[str, ...]:
+        """What was taken from it, and what the model does not hold."""
+        notes = []
+        if stated.kv_blocks is None and self.kv_blocks is not None:
+            notes.append(f"{self.kv_blocks:,} KV blocks, by the engine's own page")
+        if stated.max_num_seqs is None and self.max_num_seqs is not None:
+            notes.append(f"max_num_seqs {self.max_num_seqs}, by the engine's own page while others waited")
+        if self.accepted_ratio is not None:
+            notes.append(
+                f"speculative decoding was on ({self.accepted_ratio:.0%} of drafted tokens accepted): not modelled, "
+                "the steps are those of this acceptance only"
+            )
+        return tuple(notes)
+
+
+def engine_page(run: Run) -> EnginePage:
+    """Of one engine; of several behind the run's pages nothing is read but their counters."""
+    page = EnginePage(hit_ratio=_grown_ratio(run, HITS, QUERIES), accepted_ratio=_grown_ratio(run, ACCEPTED, DRAFTED))
+    infos = run.server[run.server["metric"] == CACHE].drop_duplicates(["target", "labels"])
+    if len(infos) != 1:
+        return page
+    labels = str(infos["labels"].iloc[0])
+    blocks = _whole(labels, "num_gpu_blocks")
+    return replace(page, block_tokens=_whole(labels, "block_size"), kv_blocks=blocks, max_num_seqs=_most_running(run))
+
+
+def joined(pages: Sequence[EnginePage]) -> EnginePage:
+    """Of all load steps: what they agree on; the most requests that ran; means of ratios."""
+
+    def agreed(values: Sequence[int | None]) -> int | None:
+        known = {value for value in values if value is not None}
+        return known.pop() if len(known) == 1 else None
+
+    def mean(values: Sequence[float | None]) -> float | None:
+        known = [value for value in values if value is not None]
+        return float(np.mean(known)) if known else None
+
+    return EnginePage(
+        agreed([page.block_tokens for page in pages]),
+        agreed([page.kv_blocks for page in pages]),
+        max((page.max_num_seqs for page in pages if page.max_num_seqs is not None), default=None),
+        mean([page.hit_ratio for page in pages]),
+        mean([page.accepted_ratio for page in pages]),
+    )
+
+
+def with_unseen_hits(observed: Observed, page: EnginePage) -> tuple[Observed, bool]:
+    """Prompt tokens that the server found in its cache and the client's usage does not show: the same share of each."""
+    if observed.cached_tokens.any() or (page.hit_ratio or 0.0) < UNSEEN_HITS_MIN:
+        return observed, False
+    cached = (observed.input_tokens * (page.hit_ratio or 0.0)).astype(np.int64)
+    return replace(observed, cached_tokens=np.minimum(cached, observed.input_tokens - 1)), True
+
+
+def _grown_ratio(run: Run, part: str, whole: str) -> float | None:
+    grown = run.info.server_deltas or {}
+    totals = [sum(value for name, value in grown.items() if name.endswith(f" {metric}")) for metric in (part, whole)]
+    return totals[0] / totals[1] if totals[1] > 0 else None
+
+
+def _whole(labels: str, name: str) -> int | None:
+    match = re.search(rf'(?:^|,){name}="(\d+)"', labels)
+    return int(match[1]) or None if match else None
+
+
+def _most_running(run: Run) -> int | None:
+    """Requests in the batch while others waited and the KV memory had room: the engine's limit, if they stood still."""
+    table = run.server.pivot_table(index="second", columns="metric", values="value", aggfunc="sum")
+    if not {RUNNING, WAITING, USED} <= set(table.columns):
+        return None
+    queued = table[(table[WAITING] >= 1) & (table[USED] < KV_FULL)][RUNNING]
+    most = queued.max() if len(queued) else 0.0
+    return int(most) if int((queued == most).sum()) >= SAMPLES_MIN else None
