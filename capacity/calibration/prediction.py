@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -27,7 +28,7 @@ from neuron_bench.step_model import Coefficients, StepModel
 
 SCHEMA = "peakday.prediction/1"
 CONFIDENCE = 0.9
-DRAWS = 40
+DRAWS, RATE_DRAWS = 40, 12
 BEYOND = 1.1
 """A prediction this many times past what was calibrated carries a warning."""
 OWN_ERRORS_MIN = 3
@@ -103,6 +104,19 @@ def predict_figures(work: Requests, model: StepModel, *, seed: int) -> tuple[Pre
         half = math.hypot(t * own, float(stats.norm.ppf((1 + CONFIDENCE) / 2)) * spread)
         figures.append(Predicted(metric, value, value * math.exp(-half), value * math.exp(half)))
     return tuple(figures)
+
+
+def rate_error(rate: Callable[[StepModel], float], model: StepModel) -> float:
+    """One sigma of the logarithm of a rate of this engine, by what its load steps leave open; infinite where unknown.
+
+    That is the covariance and the level of the machine's pace, which their number averages; another day has its own.
+    """
+    if model.covariance is None or not model.inputs:
+        return math.inf
+    level = replace(model, pace_sigma=(model.pace_sigma or 0.0) / math.sqrt(len(model.inputs)))
+    rng = np.random.default_rng(0x9E1E)
+    rates = np.array([rate(_drawn(level, rng)) for _ in range(RATE_DRAWS)])
+    return float(np.std(np.log(rates), ddof=1)) if (rates > 0).all() else math.inf
 
 
 def extrapolations(work: Requests, model: StepModel) -> tuple[str, ...]:

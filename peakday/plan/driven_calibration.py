@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from capacity.calibration.certainty import SIGMAS, TOLERANCE
 from capacity.calibration.limits import CalibrationError
 from capacity.calibration.observed import Observed, observed_calls
-from capacity.calibration.prediction import BEYOND
+from capacity.calibration.prediction import BEYOND, rate_error
 from capacity.simulator.rate_at_slo import Lengths, rate_at_slo
 from capacity.simulator.requests import Floats, Ints
 from host.atomic import write_text
@@ -229,6 +230,10 @@ def keeps(model: StepModel, steps: Sequence[Observed], sweep: Sweep) -> str:
     slo = parse_slo(sweep.slo, "--slo")
     lightest = steps[0]
     lengths = Lengths(lightest.input_tokens, lightest.output_tokens, lightest.cached_tokens)
+
+    def rate(engine: StepModel) -> float:
+        return rate_at_slo(lengths, engine, [slo], n=SLO_SAMPLE, seed=sweep.seed).rate_per_s
+
     found = rate_at_slo(lengths, model, [slo], n=SLO_SAMPLE, seed=sweep.seed)
     if found.rate_per_s <= 0:
         return f"one replica keeps {sweep.slo} at no load: {found.binding}"
@@ -238,4 +243,6 @@ def keeps(model: StepModel, steps: Sequence[Observed], sweep: Sweep) -> str:
     busiest_per_s = model.validity.get("requests_per_s", (0.0, math.inf))[1]
     if found.rate_per_s > BEYOND * busiest_per_s:
         sentence += f"; beyond the {busiest_per_s:.3g}/s that was measured: measure a load step there"
+    elif TOLERANCE < (known := SIGMAS * rate_error(rate, model)) < math.inf:
+        sentence += f"; the load steps know it within {known:.0%}: more of them, on other days, would tell it better"
     return sentence
