@@ -6,7 +6,8 @@ shape: of every deployment with three length pairs or more, those of the shortes
 the others predicted. knee: points up to half of each configuration's largest concurrency are fitted, the rest
 predicted. open: alternate rates of llm-d's runs are calibrated from, request by request, the others replayed. neuron:
 the two lowest points of each curve predict the rest. Errors are absolute shares of the measured value, bias is the
-median signed one, coverage that of 90% ranges (the fit's own residual and 5%, joined). Sources are never pooled.
+median signed one, coverage that of 90% ranges (`PointFit.tpot_sigma`, `ttft_sigma`: misfit and pace). Sources are
+never pooled.
 """
 
 from __future__ import annotations
@@ -37,8 +38,6 @@ from neuron_bench.step_model import Coefficients, StepModel
 DEPLOYMENT = ["source", "model", "chip", "precision", "engine", "engine_version", "image", "tp", "dp", "ep"]
 JUMP = 3.0
 """A TTFT this many times that of the next lower concurrency is a jump."""
-UNMODELLED = 0.05
-"""Error of a single published run that its own fit does not show, joined with the fit's residual in a range."""
 PUBLIC = {"tpot": 0.119, "ttft": 0.315}
 """Median errors of the best public comparison without calibration, on the same population."""
 Frame = pd.DataFrame
@@ -143,13 +142,13 @@ def _predict(task: str, fit: PointFit, row: Any, metrics: Sequence[str], label: 
     stated = point(row)
     made = fit.report(stated)
     pairs = {
-        "tpot": (made.tpot_s, stated.tpot_s, fit.tpot_residual),
-        "ttft": (made.ttft_s, stated.ttft_s, fit.ttft_residual),
-        "tokens/s": (made.output_tokens_per_s, stated.output_tokens_per_s, fit.tpot_residual),
+        "tpot": (made.tpot_s, stated.tpot_s, fit.tpot_sigma),
+        "ttft": (made.ttft_s, stated.ttft_s, fit.ttft_sigma(stated) if "ttft" in metrics else 0.0),
+        "tokens/s": (made.output_tokens_per_s, stated.output_tokens_per_s, fit.tpot_sigma),
     }
     return [
-        Outcome(task, str(row.source), metric + label, predicted, measured, float(np.hypot(residual, UNMODELLED)))
-        for metric, (predicted, measured, residual) in pairs.items()
+        Outcome(task, str(row.source), metric + label, predicted, measured, sigma)
+        for metric, (predicted, measured, sigma) in pairs.items()
         if metric in metrics and measured
     ]
 
@@ -234,7 +233,7 @@ def open_loop(table: Frame) -> Result | None:
         if len(run.arrival_s) / span_s < 0.5 * run.rate_per_s:
             continue  # past the knee
         times = served(run.requests(), model, replicas)
-        sigma = float(np.hypot(model.relative_error, UNMODELLED))
+        sigma = float(np.hypot(model.relative_error, model.pace_sigma or 0.0))
         pairs = {
             "ttft p50": (np.quantile(times.ttft_s, 0.5), np.quantile(run.ttft_s, 0.5)),
             "ttft p90": (np.quantile(times.ttft_s, 0.9), np.quantile(run.ttft_s, 0.9)),

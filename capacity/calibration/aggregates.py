@@ -11,11 +11,10 @@ from capacity.calibration.fit import Identity
 from capacity.calibration.known import Known, known_engine
 from capacity.calibration.limits import CalibrationError, EngineLimits
 from capacity.calibration.points import PointFit, fit_points
+from capacity.calibration.search import PACE_SIGMA
 from neuron_bench.record import CaseRow
 from neuron_bench.step_model import Coefficients, HoldOut, StepModel
 
-UNMODELLED = 0.05
-"""Error of a single run of a load point that its own fit does not show: a judgement, as in the accelerators study."""
 UNTESTED = 0.20
 """One sigma where too few points are there to hold one out."""
 HELD_OUT_MIN = 4
@@ -81,7 +80,7 @@ def step_model_of_points(rows: Sequence[CaseRow], limits: EngineLimits, identity
         kept = [point for point in points if point is not left]
         held_out += _predicted(left, fit_points(kept, base, known))
     fit = fit_points(points, base, known)
-    error = math.hypot(_spread(held_out), UNMODELLED) if held_out else UNTESTED
+    error = max(math.hypot(_spread(held_out), PACE_SIGMA), fit.tpot_sigma) if held_out else UNTESTED
     if error > ERROR_MAX:
         worst = max(held_out, key=lambda row: abs(row.error_ratio))
         raise CalibrationError(

@@ -19,6 +19,7 @@ from scipy.optimize import least_squares, nnls
 from capacity.calibration.clients import LoadPoint, Report, report
 from capacity.calibration.known import Known
 from capacity.calibration.limits import CalibrationError
+from capacity.calibration.search import PACE_SIGMA
 from capacity.simulator.requests import Floats, ServiceError
 from neuron_bench.step_model import Coefficients, StepModel
 
@@ -40,6 +41,8 @@ DIFFERENCE = 0.04
 POINTS_MIN, SHAPES_POINTS_MIN = 2, 3
 ROUNDS, ROUNDS_SIGMA = 10.0, 0.7
 """Requests per client where nothing else is known (the InferenceX recipe), and the spread of its logarithm."""
+MISFIT = 2.0
+"""A point that was not fitted lies so many times further off than those that were: many terms bend to few points."""
 JUMP = 3.0
 """A TTFT so many times that of the next lower concurrency is a queue."""
 MEMORY_SIGMA = 0.2
@@ -70,6 +73,21 @@ class PointFit:
     tpot_residual: float
     preempts: bool = False
     kv_read: bool = False
+
+    @property
+    def tpot_sigma(self) -> float:
+        """One sigma of the logarithm of another point's TPOT, and of its rate: misfit, and a single run's pace."""
+        return math.hypot(MISFIT * self.tpot_residual, PACE_SIGMA)
+
+    def ttft_sigma(self, point: LoadPoint) -> float:
+        """Of another point's TTFT; where a queue begins it is mostly what a KV memory one sigma off does to it."""
+        here = self.report(point).ttft_s
+        least = -(-int(2 * (point.input_tokens + point.output_tokens)) // self.model.block_tokens)
+        sizes = [round(self.model.kv_blocks * math.exp(sign * MEMORY_SIGMA)) for sign in (-1, 1)]
+        moved = [replace(self.model, kv_blocks=max(size, least)) for size in sizes]
+        others = [replace(self, model=model).report(point).ttft_s for model in moved]
+        queue = max((abs(math.log(other / here)) for other in others if other > 0 and here > 0), default=0.0)
+        return math.hypot(MISFIT * self.ttft_residual, PACE_SIGMA, queue)
 
     def report(self, point: LoadPoint) -> Report:
         """What the tool would report of another point."""

@@ -225,18 +225,24 @@ def _simulated(work: Requests, model: StepModel) -> dict[str, float]:
 def _drawn(model: StepModel, rng: np.random.Generator) -> StepModel:
     """The model with coefficients drawn from their covariance, none below zero, on a machine whose pace is drawn too.
 
-    Graphs of an engine that pads were fitted as one constant each: they are drawn by their pace alone.
+    A graph of an engine that pads is one constant, a + b T + e T^2/2 + c S of its size: it moves as they do.
     """
     pace = math.exp(rng.normal(0.0, model.pace_sigma or 0.0))
-    buckets = model.buckets
-    if len(buckets) == 1:
-        k = model.coefficients
-        assert model.covariance is not None
-        values = rng.multivariate_normal([k.a, k.b, k.e, k.c, k.d], np.array(model.covariance), method="eigh")
-        a, b, e, c, d = (max(float(value), 0.0) for value in values)
-        buckets = (Coefficients(a, b, e, c, d, k.bucket_tokens, k.bucket_seqs),)
-    drawn = tuple(replace(k, a=pace * k.a, b=pace * k.b, e=pace * k.e, c=pace * k.c, d=pace * k.d) for k in buckets)
+    assert model.covariance is not None
+    moved = rng.multivariate_normal(np.zeros(5), np.array(model.covariance), method="eigh")
+    drawn = tuple(_moved(k, moved, pace) for k in model.buckets)
     return replace(model, buckets=drawn, ttft_overhead_s=pace * model.ttft_overhead_s)
+
+
+def _moved(k: Coefficients, by: Floats, pace: float) -> Coefficients:
+    a, b, e, c, d = (float(value) for value in by)
+    if k.bucket_tokens is not None and k.b == k.e == k.c == 0:
+        size, seqs = k.bucket_tokens, k.bucket_seqs or 0
+        a, b, e, c = a + b * size + e * size**2 / 2 + c * seqs, 0.0, 0.0, 0.0
+    values = (
+        pace * max(here + more, 0.0) for here, more in zip((k.a, k.b, k.e, k.c, k.d), (a, b, e, c, d), strict=True)
+    )
+    return Coefficients(*values, k.bucket_tokens, k.bucket_seqs)
 
 
 def _model_error(model: StepModel, metric: str) -> tuple[float, float]:

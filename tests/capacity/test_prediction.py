@@ -144,3 +144,15 @@ def test_the_numbers_are_plain_json(tmp_path, fitted):
     made = prediction(predict_figures(observed(9.5).requests(), fitted, seed=1))
     raw = json.loads(write_prediction(made, tmp_path / "r.prediction.json").read_text())
     assert all(np.isfinite(figure["value"]) for figure in raw["figures"])
+
+
+def test_the_graphs_of_an_engine_that_pads_are_drawn_too():
+    """Its sizes are constants made of a, b, e and c, and a range that left them fixed was too narrow."""
+    padded = calibrate([observed(rate) for rate in (2.0, 5.0, 8.0)], replace(LIMITS, token_buckets=(512, 2048)), WHO)
+    fixed = replace(padded, covariance=tuple((0.0,) * 5 for _ in range(5)))
+    work = observed(5.0).requests()
+    wide, narrow = (
+        {figure.metric: figure.high / figure.low for figure in predict_figures(work, model, seed=1)}
+        for model in (padded, fixed)
+    )
+    assert wide["tpot_s_p50"] > narrow["tpot_s_p50"]
