@@ -198,12 +198,12 @@ def judge(number: int) -> Verdict:
     except CalibrationError as refusal:
         return Verdict(engine, str(refusal))
     errors: dict[str, list[float]] = {"tpot_s_p50": [], "ttft_s_p50": []}
-    inside, refusal = 0, ""
+    inside, unknown = 0, ""
     for share in HELD_OUT:
         run = _held_out(engine, share)
         work = run.requests()
         if beyond := [text for text in extrapolations(work, model) if text.startswith("requests_per_s")]:
-            refusal = beyond[-1]
+            unknown = beyond[-1]
             continue
         true, another_day = measured_figures(run), measured_figures(_another_day(engine, work, share))
         for figure in predict_figures(work, model, seed=1):
@@ -211,7 +211,7 @@ def judge(number: int) -> Verdict:
                 errors[figure.metric].append(figure.value / true[figure.metric] - 1)
                 inside += figure.low <= another_day[figure.metric] <= figure.high
     if not errors["tpot_s_p50"]:
-        return Verdict(engine, refusal)
+        return Verdict(engine, unknown)
     tpot, ttft = (max(errors[name], key=abs) for name in ("tpot_s_p50", "ttft_s_p50"))
     capacity = _capacity_error(engine, model)
     half = Z_90 * float(np.hypot(model.relative_error, model.pace_sigma or 0.0))
