@@ -239,10 +239,9 @@ def _moved(k: Coefficients, by: Floats, pace: float) -> Coefficients:
     if k.bucket_tokens is not None and k.b == k.e == k.c == 0:
         size, seqs = k.bucket_tokens, k.bucket_seqs or 0
         a, b, e, c = a + b * size + e * size**2 / 2 + c * seqs, 0.0, 0.0, 0.0
-    values = (
-        pace * max(here + more, 0.0) for here, more in zip((k.a, k.b, k.e, k.c, k.d), (a, b, e, c, d), strict=True)
-    )
-    return Coefficients(*values, k.bucket_tokens, k.bucket_seqs)
+    here = np.array([k.a, k.b, k.e, k.c, k.d])
+    a, b, e, c, d = (float(value) for value in pace * np.maximum(here + np.array([a, b, e, c, d]), 0.0))
+    return Coefficients(a, b, e, c, d, k.bucket_tokens, k.bucket_seqs)
 
 
 def _model_error(model: StepModel, metric: str) -> tuple[float, float]:
