@@ -10,11 +10,11 @@ import orjson
 
 from assistant.models.protocol import Block, Message
 
-CONVERSATIONS_MAX = 20_000
+CONVERSATIONS_MAX = 10_000
 """The oldest conversations make room beyond this."""
 IDLE_S_MAX = 3_600.0
 BYTES_MAX = 64 * 2**20
-"""Of all conversations, packed and without their pictures: 20,000 of the usual length take a third of it."""
+"""Of all conversations, packed and without their pictures: 10,000 of the usual length take a sixth of it."""
 PICTURE_CHARS_MAX = 256 * 2**20
 """Characters of base64 of all pictures that are kept; the oldest conversations' make room. A choice of ours: a quarter
 of a gigabyte, some 40 of the largest."""

@@ -4,7 +4,7 @@
 of turn (short, long, with tool rounds) give three equations; CPU comes from the kernel's nanosecond counter of the
 process.
 The reference client (boto3) is measured beside ours on the same model. `--soak` then asks so many short turns, each an
-interaction of its own, and prints the resident memory along the way: it rises until the 20,000 conversations that are
+interaction of its own, and prints the resident memory along the way: it rises until the 10,000 conversations that are
 kept have filled, and is flat from there; the growth printed is from there on (from half-way in a shorter soak).
 Bars (issue: assistant): <= 35 us a token at 200 paced streams, <= 0.6 ms a call, <= 0.6 ms a turn besides, start-up
 < 2 s. With the C client's CPU per token of the same minute in $PEAKDAY_C_CLIENT_US, figures are scaled by 6.7 over it.
@@ -25,7 +25,7 @@ SHORT, LONG, TOOLS = "bench short", "bench long", "bench tools"
 SHORT_TOKENS, LONG_TOKENS, TOOL_ROUNDS = 2, 200, 3
 UNSCALED = ("start_s", "memory_mib")
 SOAK_STEPS = 10
-KEPT_CONVERSATIONS = 20_000
+KEPT_CONVERSATIONS = 10_000
 
 
 PLANS = {

@@ -181,7 +181,7 @@ def keep(conversations, interaction_id, now_s, text="hello", picture=None):
 
 
 def test_conversations_are_bounded_in_number_and_idle_time():
-    """The newest 20,000 stay; an hour without a word ends one sooner."""
+    """The newest 10,000 stay; an hour without a word ends one sooner."""
     conversations = Conversations()
     for number in range(CONVERSATIONS_MAX + 100):
         keep(conversations, f"i{number}", number * 0.001)
