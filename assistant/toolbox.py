@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import inspect
+import re
 import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -34,6 +35,14 @@ _OF_THE_SPEAKER = frozenset(
     {"customer", "user", "shopper", "he", "she", "they", "their", "his", "her", "has", "am", "was"}
 )
 """Words by which a model speaks of the customer; nothing is asked for by them."""
+_NO_ORDER = re.compile(
+    r"(?:\bnot|n['’`]t|\bdont|\bnever|\bnunca|\bno|\bwithout|\bsin|\bstop|\brefuse)\W+(?:\w+\W+){0,2}"
+    r"(?:remember|sav|note|stor|keep|record|forget|delet|remov|eras|reorder|order|buy|add|recuerd|guard|olvid|pid|compr)"
+    r"|\b(?:if (?:i|we|you|he|she|they|someone|somebody)|what (?:if|would|happens)|would you)\b"
+    r"|\b(?:suppose|imagine|hypothetically)\b|[\"“”„«»]",
+    re.IGNORECASE,
+)
+"""What makes a message no order, whatever words it shares with one: a refusal, a supposition, the words of others."""
 
 
 def implied_calls(intent: str, product_id: str | None) -> dict[str, Mapping[str, Any]]:
@@ -124,7 +133,10 @@ class Toolbox:
         """Whether the customer's own message is consent enough: routed to this, and in words of the customer's own."""
         if tool.confirm == ALWAYS or self.intent not in tool.asked_by or self.conversation.tainted:
             return False
-        said = set(words(_without_accents(self.request.message)))
+        message = _without_accents(self.request.message)
+        if _NO_ORDER.search(message):
+            return False
+        said = set(words(message))
         text = _without_accents(str(arguments[tool.required[0]]))
         asked = set(words(text)) - _OF_THE_SPEAKER
         # No words at all are no consent, and neither are words of a script that is not read here.
