@@ -408,7 +408,7 @@ def _stopping(job: LoadJob, interrupts: int) -> str:
 def _check_started(job: LoadJob, children: _Children, live: dict[str, Any] | None, waited_s: float) -> None:
     """Raise when the run cannot begin: a worker said why, a child ended before t0, or time is over."""
     if live is not None and live["refused"]:
-        raise LoadError(live["refused"])
+        raise LoadError(live["refused"], Exit(live["refused_code"]))
     if live is not None and live["state"] != "waiting":
         return
     if children.killed:

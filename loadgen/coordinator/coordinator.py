@@ -18,6 +18,7 @@ from gevent import os as gevent_os
 from gevent.pywsgi import WSGIServer
 
 from host.control_token import control_headers
+from host.errors import Exit
 from host.ports import is_loopback, is_loopback_url
 from loadgen.analysis.verdict import Evidence, verdict
 from loadgen.coordinator.budget import BudgetAllocator, Instruction
@@ -64,6 +65,7 @@ class Coordinator:
         self._aborted: str | None = None
         self._ended_early = False
         self._refused: str | None = None
+        self._refused_code = int(Exit.USAGE)
         apply = job.abort_rules
         if apply is None:
             apply = not all(is_loopback_url(target.url) for target in job.targets)
@@ -199,7 +201,7 @@ class Coordinator:
         """A worker cannot go on: before t0 that refuses the run, after it that voids it."""
         reason = f"load worker {msg.data['worker']}: {msg.data['reason']}"
         if self._state == "waiting":
-            self._refused = reason
+            self._refused, self._refused_code = reason, int(msg.data["code"])
         self._failed[msg.node_id] = reason
         self._lost.setdefault(msg.node_id, f"worker {msg.data['worker']} failed")
         self._write_live()
@@ -362,6 +364,7 @@ class Coordinator:
             "notes": self._notes + self._about_strangers(),
             "aborted": self._aborted,
             "refused": self._refused,
+            "refused_code": self._refused_code,
         }
 
 

@@ -238,7 +238,8 @@ def end_failed(runner: Any, error: Exception) -> None:
         traceback.print_exc()
     print(reason, file=sys.stderr, flush=True)  # the last log line, where no master listens any more
     with contextlib.suppress(Exception):
-        runner.send_message("peakday_failed", {"worker": _messages.get("worker", 0), "reason": reason})
+        code = int(getattr(error, "exit_code", Exit.ENVIRONMENT if isinstance(error, MemoryError) else Exit.USAGE))
+        runner.send_message("peakday_failed", {"worker": _messages.get("worker", 0), "reason": reason, "code": code})
     gevent.sleep(FAILURE_SENT_WITHIN_S)
     os._exit(1)
 
@@ -246,6 +247,8 @@ def end_failed(runner: Any, error: Exception) -> None:
 def one_line(error: Exception) -> str:
     """What went wrong, in one line; an error of one of our packages already is its own sentence."""
     text = " ".join(str(error).split())
+    if isinstance(error, MemoryError):
+        return "out of memory; give it more, or spread the rate over more workers (--processes)"
     ours = type(error).__module__.partition(".")[0] in ("loadgen", "scenarios", "facts")
     return text if ours and text else f"{type(error).__name__}: {text}"
 

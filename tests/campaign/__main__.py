@@ -12,10 +12,12 @@ import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -46,7 +48,7 @@ def one_run(seed: int, folder: Path) -> dict[str, object]:
         logs = [(where.parent / f"{where.name}-{number}.log").open("w+") for number in range(count)]
         began_s = time.monotonic()
         options = {"cwd": where, "env": environment, "stdin": subprocess.DEVNULL, "start_new_session": True}
-        runs = [subprocess.Popen(command, stdout=log, stderr=log, preexec_fn=before, **options) for log in logs]
+        runs = [subprocess.Popen(command, stdout=log, stderr=log, preexec_fn=begin(before), **options) for log in logs]
         struck = strike(fault, marker, runs)
         codes = [ended(run, fault, began_s) for run in runs]
         for log in logs:
@@ -69,6 +71,17 @@ def one_run(seed: int, folder: Path) -> dict[str, object]:
         "wrong": wrong,
         "last": last[:200],
     }
+
+
+def begin(before: Callable[[], None] | None) -> Callable[[], None]:
+    """What a run's process does first: Ctrl-C counts again where the campaign is a shell's background job."""
+
+    def first() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        if before is not None:
+            before()
+
+    return first
 
 
 def strike(fault: Fault, marker: str, runs: list[subprocess.Popen[str]]) -> datetime | None:

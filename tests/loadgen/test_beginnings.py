@@ -13,11 +13,12 @@ from types import SimpleNamespace
 
 import pytest
 
+from host.errors import Exit
 from host.ports import free_port
 from loadgen.coordinator.coordinator import Coordinator
 from loadgen.job import LoadError, TargetSpec
 from loadgen.record import load_run
-from loadgen.run import _watch, begin_record, run_load
+from loadgen.run import _check_started, _watch, begin_record, run_load
 from loadgen.worker.driver import Driver
 from tests.loadgen.server import response, serving
 from tests.loadgen.worker_runs import play
@@ -117,11 +118,23 @@ def test_a_worker_that_fails_after_the_start_voids_the_run(make_job):
     begin_record(job, datetime.now(UTC))
     coordinator = Coordinator(job, SimpleNamespace(), None)
     coordinator._state = "running"
-    coordinator._on_failed(None, SimpleNamespace(node_id="a", data={"worker": 0, "reason": "KeyError: 'x'"}))
+    coordinator._on_failed(None, SimpleNamespace(node_id="a", data={"worker": 0, "reason": "KeyError: 'x'", "code": 2}))
     live = coordinator._live()
     assert live["faults"] == ["load worker 0: KeyError: 'x'"]
     assert live["lost"] == ["worker 0 failed"]
     assert live["refused"] is None
+
+
+def test_a_worker_that_fails_before_the_start_refuses_the_run_with_its_own_exit_code(make_job):
+    """Out of memory is the machine's, a job that cannot be run its writer's."""
+    job = make_job(NOWHERE)
+    begin_record(job, datetime.now(UTC))
+    coordinator = Coordinator(job, SimpleNamespace(), None)
+    failed = {"worker": 0, "reason": "out of memory", "code": int(Exit.ENVIRONMENT)}
+    coordinator._on_failed(None, SimpleNamespace(node_id="a", data=failed))
+    with pytest.raises(LoadError, match="load worker 0: out of memory") as caught:
+        _check_started(job, SimpleNamespace(killed={}), coordinator._live(), 1.0)
+    assert caught.value.exit_code == Exit.ENVIRONMENT
 
 
 def test_runs_that_begin_in_one_second_each_have_a_folder_of_their_own(make_job):
