@@ -296,6 +296,11 @@ class ParentWatch:
 # --- before other programs --------------------------------------------------------------------------------------------
 
 
+def processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def run_first() -> None:
     """Ask the system to run this process before ordinary ones whenever it has something to do, where it is permitted.
 
@@ -303,7 +308,7 @@ def run_first() -> None:
     root or CAP_SYS_NICE; not where somebody asked for less than the ordinary priority (`nice`). `scheduling` says what
     came of it.
     """
-    if hasattr(os, "sched_setscheduler") and len(os.sched_getaffinity(0)) > 1 and os.nice(0) <= 0:
+    if hasattr(os, "sched_setscheduler") and processors() > 1 and os.nice(0) <= 0:
         with contextlib.suppress(OSError):
             os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(os.sched_get_priority_min(os.SCHED_RR)))
 

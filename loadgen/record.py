@@ -184,12 +184,16 @@ class TargetRef:
 
 @dataclass(frozen=True)
 class WorkerClock:
-    """A load worker: its process, and its monotonic clock against the master's, give or take the half-width."""
+    """A load worker: its process, and its monotonic clock against the master's, give or take the half-width.
+
+    `scheduling`: `real time` where the system let it run before its neighbours, else `ordinary`.
+    """
 
     pid: int | None = None
     host: str | None = None
     clock_offset_s: float | None = None
     clock_half_width_s: float | None = None
+    scheduling: str | None = None
 
 
 @dataclass(frozen=True)

@@ -376,7 +376,7 @@ def histogram_quantile(histogram: Histogram | None, share: float) -> Quantile:
 
 
 def _facts(ready: dict[str, Any]) -> dict[str, Any]:
-    return {name: ready.get(name) for name in ("pid", "host", "clock_offset_s", "clock_half_width_s")}
+    return {name: ready.get(name) for name in ("pid", "host", "clock_offset_s", "clock_half_width_s", "scheduling")}
 
 
 def _sum_errors(snapshots: Snapshots) -> dict[str, int]:

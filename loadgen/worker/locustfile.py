@@ -22,7 +22,7 @@ from gevent.event import Event
 from locust import User, events, task
 
 from host.errors import Exit
-from host.processes import PARENT_VARIABLE, ParentWatch
+from host.processes import PARENT_VARIABLE, ParentWatch, processors, run_first, scheduling
 from loadgen.coordinator.coordinator import Coordinator
 from loadgen.job import FOLDER_VARIABLE, LoadError, LoadJob
 from loadgen.seal import VARIABLE, Seal
@@ -196,6 +196,8 @@ class Driver(User):
         _runs.append(worker_run)
         _waiting.for_what = "its own customers and connections to be ready"
         worker_run.prepare()
+        if job.processes < processors():  # one is left for what is driven here
+            run_first()
         if remote:  # all of it is in memory; nobody's customers stay on this machine, however it ends
             shutil.rmtree(job.folder, ignore_errors=True)
         offset_s, half_width_s = clock_offset(runner)
@@ -207,6 +209,7 @@ class Driver(User):
                 "host": socket.gethostname(),
                 "clock_offset_s": offset_s,
                 "clock_half_width_s": half_width_s,
+                "scheduling": scheduling(),
             },
         )
         _waiting.for_what = "the other workers: the run starts when all are ready"

@@ -113,7 +113,7 @@ class WorkerRun:
         self.driver.wake()
 
     def prepare(self) -> None:
-        """Make the first sessions ready and connections warm; then keep the collector away from what is made."""
+        """Make the first sessions ready and connections warm; then keep the collector away until the run has ended."""
         enough = self._closed_loop_ahead
         while self._preparer.ready_until_s < AHEAD_S and not 0 < enough < len(self._early):
             self._early += self._preparer.batch()
@@ -121,10 +121,9 @@ class WorkerRun:
         for pool in self._pools.values():
             pool.warm(min(WARM_CONNECTIONS_MAX, 4 + 2 * rate_per_s))
         gevent.sleep(0.2)
-        # A full collection over every prepared state would stop the clock for tens of milliseconds.
+        # A collection over prepared states would stop the clock for milliseconds, and turns leave it nothing to find.
         gc.collect()
-        gc.freeze()
-        gc.set_threshold(50_000, 50, 100)
+        gc.disable()
 
     def start(self, delay_s: float) -> int:
         """t0 is `delay_s` from now. Returns it on this machine's monotonic clock, in nanoseconds."""
@@ -170,6 +169,7 @@ class WorkerRun:
     def wait(self) -> dict[str, Any]:
         """Wait for the end of the run; the final snapshot."""
         self.ended.wait()
+        gc.enable()
         self._heart.close()
         gevent.killall(self._refreshers, block=False)
         for stream in self._streams:

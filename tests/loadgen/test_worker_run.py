@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 
 import pytest
@@ -306,3 +307,13 @@ def test_no_turn_is_lost_to_a_target_that_does_everything_wrong(make_job):
     assert identity_holds(final["counters"], len(run.turns))
     assert final["faults"] == []
     assert {"ok", "http_error", "stream_error", "throttled", "timeout"} <= set(run.turns["status"])
+
+
+def test_no_collection_of_garbage_falls_into_a_run(make_job):
+    """The collector rests from the preparation to the end of the run, and works again afterwards."""
+    resting = []
+    with serving(lambda *_: streamed(chat_events(2))) as server:
+        job = make_job(TargetSpec("openai", f"{server.url}/v1", model="m"))
+        play(job, lambda _: resting.append(gc.isenabled()))
+    assert resting == [False]
+    assert gc.isenabled()
