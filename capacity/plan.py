@@ -141,6 +141,12 @@ class QuotaNeed(Row):
     source: str
     throttled_ratio: float | None = None  # share of the event's calls in excess at p90 demand, with no region lost
     short: Probability | None = None  # that the peak needs more than `ask`
+    in_doubt: bool = False  # published, and AWS's pages disagree whether it is enforced: it leads nothing
+
+    @property
+    def counts(self) -> bool:
+        """Whether it has a limit that is known to be enforced."""
+        return bool(self.granted) and not self.in_doubt
 
     @property
     def ask(self) -> float:
@@ -211,11 +217,15 @@ class ChipOption(Row):
 
 @dataclass(frozen=True)
 class Throttled(Row):
-    """Share of the event's calls throttled, by kind where it did any, and when each kind first did."""
+    """Share of the event's calls throttled, by kind where it did any, and when each kind first did.
+
+    cut_ratio: share of answers that a quota of output cut off, which throttles nobody.
+    """
 
     throttled_ratio: float
     by_kind: dict[str, float]
     first_s: dict[str, float]
+    cut_ratio: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -22,11 +22,7 @@ from capacity.fleet.findings import assumptions_first, first_limit_exceeded, ran
 from capacity.fleet.headroom import minimax_regret_option, quantile_options, spare_options, worthwhile_option
 from capacity.fleet.inputs import PlanInputs
 from capacity.fleet.outcome import INTERACTIONS, Base
-from capacity.fleet.supply import (
-    Sized,
-    latency_s,
-    self_hosted_usd_per_call,
-)
+from capacity.fleet.supply import Sized, self_hosted_usd_per_call
 from capacity.fleet.uncertainty import (
     error_bars,
     expected_value_of_information,
@@ -51,6 +47,7 @@ from capacity.plan import (
 from capacity.purchase.joint import size_supplies, stated_level
 from capacity.purchase.schedules import schedules
 from capacity.purchase.spill import spill_options
+from capacity.quotas.draws import latency_s
 from facts.account import Held, Usage
 from facts.reader import Quality, quality
 from loadgen.record import Run

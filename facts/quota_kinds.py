@@ -8,6 +8,9 @@ from functools import cache
 
 from facts.reader import keyed
 
+RUNTIME, MANTLE = "bedrock-runtime", "bedrock-mantle"
+"""Endpoints, each with quotas of its own."""
+
 
 @dataclass(frozen=True)
 class QuotaKind:
@@ -27,3 +30,9 @@ class QuotaKind:
 def quota_kinds() -> Mapping[str, QuotaKind]:
     """Kinds by name."""
     return keyed(QuotaKind, "quota_kinds.csv", "kind")
+
+
+@cache
+def kinds_of(endpoint: str) -> tuple[str, ...]:
+    """Kinds that limit one model on an endpoint."""
+    return tuple(kind.kind for kind in quota_kinds().values() if (kind.endpoint, kind.scope) == (endpoint, "model"))

@@ -106,7 +106,7 @@ class TokenPrices:
 @dataclass(frozen=True)
 class Model:
     """One entry of models.yaml with its rules resolved. tokenizer_ratio: tokens of a text beside those of the models
-    whose tokens a scenario assumes."""
+    whose tokens a scenario assumes. endpoint: where Bedrock serves it, with quotas of its own."""
 
     key: str
     model_id: str
@@ -123,6 +123,7 @@ class Model:
     quota: QuotaFact | None = None
     bench_model_ids: tuple[str, ...] = ()
     tokenizer_ratio: float = 1.0
+    endpoint: str = "bedrock-runtime"
 
 
 @dataclass(frozen=True)
@@ -352,6 +353,10 @@ def _model(key: str, entry: object, where: str) -> Model:
     )
     if model.supply not in ("bedrock", "self_hosted") or model.protocol not in ("converse", "openai"):
         raise FactsError(f"{place}: supply is bedrock or self_hosted, protocol converse or openai")
+    if model.endpoint not in ("bedrock-runtime", "bedrock-mantle"):
+        raise FactsError(f"{place}.endpoint: {model.endpoint!r} is neither bedrock-runtime nor bedrock-mantle")
+    if model.tokenizer_ratio <= 0:
+        raise FactsError(f"{place}.tokenizer_ratio: {model.tokenizer_ratio:g} is no ratio; 1.2 is a fifth more tokens")
     return model
 
 

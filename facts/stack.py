@@ -191,6 +191,8 @@ class Grant(_Block):
     tpm: Positive | None = None
     tpd: Positive | None = None
     rpm: Positive | None = None
+    input_tpm: Positive | None = None
+    output_tpm: Positive | None = None
 
 
 @dataclass(frozen=True, config=_CHECKED)

@@ -108,6 +108,8 @@ NEW_KEYS: dict[str, Any] = {
     "chips_per_replica": None,
     "above_per_s": None,
     "sustain_s": 900.0,
+    "input_tpm": None,
+    "output_tpm": None,
 }
 """Keys that scenarios did not have when the first hashes were written, with their defaults: unset, they change no hash,
 so that a scenario keeps its runs."""

@@ -27,16 +27,21 @@ class AssumedTokens(Part):
 
 
 class Quota(Part):
-    """Granted by the provider, per region; null = not granted or not limited by this kind."""
+    """Granted by the provider, per region; null = not granted or not limited by this kind.
+
+    input_tpm, output_tpm: of an endpoint that counts them apart (bedrock-mantle); output_tpm cuts answers off.
+    """
 
     tpm: Positive | None = None
     tpd: Positive | None = None
     rpm: Positive | None = None
+    input_tpm: Positive | None = None
+    output_tpm: Positive | None = None
 
     @property
     def grant(self) -> Grant:
         """As the stack's processes read it."""
-        return Grant(self.tpm, self.tpd, self.rpm)
+        return Grant(self.tpm, self.tpd, self.rpm, self.input_tpm, self.output_tpm)
 
 
 class Fault(Part):

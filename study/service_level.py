@@ -12,9 +12,9 @@ import numpy as np
 
 from capacity.fleet.inputs import PlanInputs
 from capacity.fleet.service_level import Mask, short_of
-from capacity.fleet.supply import quota_draws
 from capacity.planner import plan_inputs
 from capacity.purchase.joint import SizedPlan, simulated_services, size_supplies
+from capacity.quotas.draws import quota_draws
 from neuron_bench.fit.published import step_models
 from scenarios.loading import load_scenario
 from scenarios.schema import Scenario

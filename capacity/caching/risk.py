@@ -12,8 +12,9 @@ from capacity.cost.interaction import cache_hit_figures
 from capacity.demand.calls import ASSUMED_TTFT_S, Calls
 from capacity.fleet.inputs import PlanInputs
 from capacity.fleet.outcome import INTERACTIONS, SelfHostedChoice
-from capacity.fleet.supply import lengths_of, limits_of
+from capacity.fleet.supply import lengths_of
 from capacity.plan import CacheStampede, HitStability
+from capacity.quotas.draws import limits_of
 from capacity.simulator.engine import simulate
 from capacity.simulator.rate_at_slo import Lengths, at_rate, drawn_work
 from capacity.simulator.requests import Floats

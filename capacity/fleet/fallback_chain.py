@@ -13,8 +13,8 @@ import numpy as np
 
 from capacity.fleet.inputs import PlanInputs
 from capacity.fleet.outcome import INTERACTIONS, SelfHostedChoice
-from capacity.fleet.supply import latency_s, limits_of, quota_tokens
 from capacity.plan import FallbackTier
+from capacity.quotas.draws import latency_s, limits_of, quota_tokens
 from capacity.quotas.quota import assumed_latency_s, call_tokens, steady_bound_per_s
 from capacity.simulator.requests import Floats
 from facts.reader import Quality
@@ -176,7 +176,7 @@ def _place(inputs: PlanInputs, name: str, region: str, level: str, choices: Sequ
     load = _peak_per_s(inputs, name, region, level)
     if inputs.prices.models[name].supply == "bedrock":
         limits = limits_of(inputs, name, region)
-        if limits.rpm is None and limits.tpm is None:
+        if not limits.known:
             called = inputs.calls.of(name).any()
             return _Place(load, load if called else 0.0, "no quota figure: its own traffic is counted on, no more")
         if not inputs.calls.of(name).any():
@@ -212,7 +212,7 @@ def _bound_for(inputs: PlanInputs, name: str, target: str, region: str, place: _
     if model.supply != "bedrock" or not place.limit_per_s:
         return place.limit_per_s
     limits, tokens = limits_of(inputs, target, region), _tokens(inputs, name)
-    if limits.rpm is None and limits.tpm is None:
+    if not limits.known:
         return 0.0
     moved = call_tokens(
         input_tokens=tokens["prompt"], cache_read_tokens=0.0, cache_write_tokens=0.0, output_tokens=tokens["output"],

@@ -51,7 +51,7 @@ def first_limit_exceeded(supplies: Sequence[SupplyPlan]) -> str:
 def _pressure(supply: SupplyPlan) -> tuple[float, str] | None:
     """Need over limit at the service level, and the sentence that says so; None where none is known."""
     where = f"{supply.model} in {supply.region}"
-    known = [need for need in supply.quotas if need.granted]
+    known = [need for need in supply.quotas if need.counts]
     if known:
         worst = max(known, key=lambda need: need.pressure)
         return worst.pressure, f"{where}: {_quota_sentence(worst)}"
@@ -68,7 +68,9 @@ def _quota_sentence(need: QuotaNeed) -> str:
     if need.binds_at_offset_s is not None:
         hours = need.binds_at_offset_s / 3600
         when = f", first {hours:.1f} h into the event" if hours >= 0.1 else ", from the start of the event"
-    return f"{need.kind} of {need.ask:,.0f} needed against {need.granted:,.0f} granted ({need.pressure:,.1f} x){when}"
+    cuts = "; answers are cut off there" if need.kind == "output_tpm" else ""
+    against = f"against {need.granted:,.0f} granted ({need.pressure:,.1f} x)"
+    return f"{need.kind} of {need.ask:,.0f} needed {against}{when}{cuts}"
 
 
 def rejected(supplies: Sequence[SupplyPlan]) -> tuple[Rejected, ...]:

@@ -13,14 +13,14 @@ from capacity.demand.calls import assumed_answers
 from capacity.fleet.inputs import PlanInputs
 from capacity.fleet.outcome import INTERACTIONS, PLANNER_QUERIES, SelfHostedChoice, Service
 from capacity.fleet.self_hosted import Terms, chip_options, make_service, stated_note, stated_service, usable_models
-from capacity.fleet.service_level import JointLevel, short_of
+from capacity.fleet.service_level import JointLevel
 from capacity.fleet.uncertainty import Z_90
 from capacity.plan import Figure, Levels, PlanError, QuotaNeed, SupplyPlan, weakest
-from capacity.quotas.pressure import mean_call_tokens
-from capacity.quotas.quota import MINUTE_S, CallTokens, Granted, assumed_latency_s, granted_limits, needs
+from capacity.quotas.draws import QuotaDraws, at_level, latency_s, limits_of, quota_tokens
+from capacity.quotas.quota import needs
 from capacity.quotas.throttling import increases, max_tokens_advice, throttling
 from capacity.simulator.rate_at_slo import Lengths
-from capacity.simulator.requests import Floats, Ints
+from capacity.simulator.requests import Ints
 from scenarios.schema import Resilience, SelfHostedSupply
 from slo.slo import Slo
 
@@ -43,57 +43,6 @@ class Sized:
         return weakest([service.provenance for service in self.services])
 
 
-@dataclass(frozen=True)
-class QuotaDraws:
-    """What a model's peak in a region needs of each kind of quota, [n] over the joint draws, under both readings."""
-
-    settlement: Mapping[str, Floats]
-    reservation: Mapping[str, Floats]
-
-    @property
-    def needs(self) -> dict[str, Floats]:
-        """By kind, the reading that needs more."""
-        return {kind: np.maximum(self.settlement[kind], self.reservation[kind]) for kind in self.settlement}
-
-
-def quota_draws(inputs: PlanInputs, name: str, region: str) -> QuotaDraws:
-    """Every kind's need over the joint draws: demand, turns, routes, tokens, hits and retried attempts."""
-    calls, mask, draws = inputs.calls, inputs.calls.of(name), inputs.draws
-    model = inputs.prices.models[name]
-    carried, demand = inputs.carried_per_s(name, region), inputs.demand[INTERACTIONS][region]
-    count = draws.turns * draws.routes.get(name, 1.0) * (1 + inputs.scenario.capacity.resilience.retry_extra_attempts)
-    per_s = carried.p50 * draws.peak.get((INTERACTIONS, region), draws.demand[INTERACTIONS]) * count
-    per_day = demand.starts_busiest_day * calls.per_interaction(name) * draws.demand[INTERACTIONS] * count
-    read = float(calls.cache_read_tokens[mask].mean())
-    written = float((calls.cache_write_tokens_5m + calls.cache_write_tokens_1h)[mask].mean())
-    lost = np.maximum(-written, read * (1 - draws.cache_hits))
-    charged_input = (float(calls.input_tokens[mask].mean()) + written + lost) * draws.input_tokens
-    burndown = model.quota.output_burndown_ratio if model.quota else 1.0
-    settled = charged_input + float(calls.output_tokens[mask].mean()) * draws.output_tokens * burndown
-    tokens, max_tokens = quota_tokens(inputs, name)
-    reserved = (tokens.reserved - max_tokens) * draws.input_tokens + max_tokens
-    in_flight = per_s * reserved * min(latency_s(inputs, name), MINUTE_S)
-    per_minute = per_s * MINUTE_S
-    return QuotaDraws(
-        {"rpm": per_minute, "tpm": per_minute * settled, "tpd": per_day * settled},
-        {"rpm": per_minute, "tpm": in_flight, "tpd": in_flight},
-    )
-
-
-def _at_level(need: QuotaNeed, drawn: QuotaDraws, joint: JointLevel) -> QuotaNeed:
-    """A row with what is asked for at the joint level, and the probability that the peak needs more."""
-    settled, reserved = (joint.of(part[need.kind]) for part in (drawn.settlement, drawn.reservation))
-    needs = drawn.needs[need.kind]
-    most = joint.of(needs)
-    settled, reserved = (most, reserved) if settled >= reserved else (settled, most)
-    row = replace(
-        need,
-        needed_settlement=replace(need.needed_settlement, bought=settled),
-        needed_reservation=replace(need.needed_reservation, bought=reserved),
-    )
-    return replace(row, short=short_of(needs <= row.ask))
-
-
 def bedrock_supply(inputs: PlanInputs, name: str, region: str, drawn: QuotaDraws, joint: JointLevel) -> SupplyPlan:
     """Quota needs of one model in one region, and which kind binds. drawn, joint: what is asked for.
 
@@ -114,7 +63,7 @@ def bedrock_supply(inputs: PlanInputs, name: str, region: str, drawn: QuotaDraws
         scaled(attempts), scaled(attempts * per_day), tokens, limits, demand.timeline, latency_s=seconds,
         region_factor=factor,
     )  # fmt: skip
-    quotas = tuple(_at_level(row, drawn, joint) for row in rows)
+    quotas = tuple(at_level(row, drawn, joint) for row in rows)
     ordinary = scaled(attempts / factor)
     buckets = throttling(
         demand.timeline, ordinary, tokens, seconds, limits, length_s=inputs.scenario.event.length_s, seed=inputs.seed
@@ -148,29 +97,9 @@ def _answers(inputs: PlanInputs, name: str) -> Ints:
     return np.asarray(np.rint(drawn * (answers.mean() / drawn.mean())), dtype=np.int64)
 
 
-def quota_tokens(inputs: PlanInputs, name: str) -> tuple[CallTokens, int]:
-    """What a mean call of a Bedrock model takes from its quota, and the max_tokens it reserves."""
-    return mean_call_tokens(inputs.calls, inputs.prices.models[name], inputs.scenario.assistant.max_tokens)
-
-
-def limits_of(inputs: PlanInputs, name: str, region: str) -> Granted:
-    """What a Bedrock model may be asked in a region: stated, held, or published."""
-    model = inputs.prices.models[name]
-    held = inputs.held.limits(model, region) if inputs.held is not None else None
-    return granted_limits(model, inputs.scenario.quotas.get(name), held)
-
-
-def latency_s(inputs: PlanInputs, name: str) -> float:
-    """Mean seconds of a model's call: the run's, else the stated assumption."""
-    measured = inputs.calls.latency_s.get(name)
-    if measured is not None:
-        return measured
-    return assumed_latency_s(float(inputs.calls.output_tokens[inputs.calls.of(name)].mean()))
-
-
 def binding_quota(quotas: Sequence[QuotaNeed]) -> str:
     """The kind nearest to its limit at the service level, under the reading that is nearer."""
-    known = [need for need in quotas if need.granted]
+    known = [need for need in quotas if need.counts]
     if not known:
         return "no quota figure: read your account's Service Quotas"
     worst = max(known, key=lambda need: need.pressure)

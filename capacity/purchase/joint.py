@@ -15,16 +15,15 @@ from capacity.fleet.outcome import INTERACTIONS, Base, BedrockSpend
 from capacity.fleet.service_level import JointLevel, Mask, all_carried, joint_level, short_of
 from capacity.fleet.supply import (
     Market,
-    QuotaDraws,
     Simulated,
     Sized,
     bedrock_supply,
-    quota_draws,
     self_hosted_services,
     size_self_hosted,
 )
 from capacity.plan import ServiceLevel, SupplyPlan
 from capacity.purchase.value import level_by_value
+from capacity.quotas.draws import QuotaDraws, quota_draws
 from capacity.simulator.requests import Floats
 from facts.reader import Quality
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from capacity.demand.calls import Calls
-from capacity.quotas.quota import MINUTE_S, MINUTES_PER_DAY, CallTokens, Granted, call_tokens
+from capacity.quotas.quota import CUTS, MINUTE_S, MINUTES_PER_DAY, CallTokens, Granted, call_tokens
 from capacity.simulator.requests import Floats
 from facts.reader import Model
 
@@ -45,13 +44,12 @@ def pressures_of(
     model: str, region: str, calls: Floats, tokens: CallTokens, latency_s: float, limits: Granted
 ) -> list[Pressure]:
     """calls: float64[minutes]. Tokens are the larger of what a minute is charged and what its calls in flight hold."""
-    settled = calls * tokens.settled
-    in_flight = calls / MINUTE_S * tokens.reserved * min(latency_s, MINUTE_S)
-    needs: Mapping[str, tuple[Floats, float | None]] = {
-        "rpm": (calls, limits.rpm),
-        "tpm": (np.maximum(settled, in_flight), limits.tpm),
-        "tpd": (used_today(settled), limits.tpd),
-    }
+    needs: dict[str, tuple[Floats, float | None]] = {}
+    for kind in limits.counted.kinds:
+        at_start, at_end = tokens.of(kind)
+        in_flight = calls / MINUTE_S * at_start * min(latency_s, MINUTE_S)
+        by_minute = calls * at_end if kind in ("rpm", CUTS) else np.maximum(calls * at_end, in_flight)
+        needs[kind] = used_today(calls * at_end) if kind == "tpd" else by_minute, limits.counted.of(kind)
     return [
         Pressure(
             model=model,

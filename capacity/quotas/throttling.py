@@ -11,12 +11,12 @@ calls take milliseconds; a test holds it to a bucket that runs call by call.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from capacity.plan import Levels, MaxTokensAdvice, QuotaNeed, RegionDemand, Throttled, Throttling
-from capacity.quotas.quota import PERIOD_S, CallTokens, Granted
+from capacity.quotas.quota import CUTS, PERIOD_S, CallTokens, Granted
 from capacity.simulator.memory import Memory, content_key
 from capacity.simulator.requests import Floats, Ints
 
@@ -42,8 +42,26 @@ def calls_each_second(demand: RegionDemand, level: str, peak_per_s: float, lengt
 def throttled_calls(
     counts: Ints, tokens: CallTokens, latency_s: float, limits: Granted, *, gives_back: bool
 ) -> Throttled:
-    """Send each second's calls through the buckets; gives_back False is the reading in which no reservation returns."""
-    kinds = [kind for kind in PERIOD_S if getattr(limits, kind) is not None]
+    """Send each second's calls through the buckets; gives_back False is the reading in which no reservation returns.
+
+    A quota of output refuses no call, it cuts answers off: their share stands apart.
+    """
+    counted = limits.counted
+    kinds = [kind for kind in PERIOD_S if counted.of(kind) is not None]
+    refusing = [kind for kind in kinds if kind != CUTS]
+    refused = _sent_through(refusing, counts, tokens, latency_s, counted, gives_back)
+    if CUTS not in kinds:
+        return refused
+    cut = _sent_through([CUTS], counts, tokens, latency_s, counted, gives_back)
+    return Throttled(
+        refused.throttled_ratio, refused.by_kind | cut.by_kind, refused.first_s | cut.first_s, cut.throttled_ratio
+    )
+
+
+def _sent_through(
+    kinds: Sequence[str], counts: Ints, tokens: CallTokens, latency_s: float, limits: Granted, gives_back: bool
+) -> Throttled:
+    """The calls through the buckets of these kinds at once."""
     total = int(counts.sum())
     if not kinds or not total:
         return Throttled(0.0, {}, {})
@@ -55,9 +73,9 @@ def throttled_calls(
 
     refused, first_s = kernel.run(
         counts,
-        each({"rpm": 1.0, "tpm": tokens.reserved, "tpd": tokens.reserved}),
-        each({"rpm": 1.0, "tpm": tokens.settled, "tpd": tokens.settled}),
-        each({kind: float(getattr(limits, kind)) for kind in kinds}),
+        each({kind: tokens.of(kind)[0] for kind in kinds}),
+        each({kind: tokens.of(kind)[1] for kind in kinds}),
+        each({kind: limits.of(kind) or 0.0 for kind in kinds}),
         each(PERIOD_S),
         max(1, round(latency_s / STEP_S)),
         STEP_S,
@@ -80,7 +98,7 @@ def throttling(
     length_s: float, seed: int,
 ) -> Throttling | None:  # fmt: skip
     """Both readings at p50 and p90 demand; None where nothing is limited."""
-    if limits.rpm is None and limits.tpm is None and limits.tpd is None:
+    if not limits.known:
         return None
     key = content_key(demand, peak, tokens, latency_s, limits, length_s, seed)
     return THROTTLED.get(key, lambda: _sent(demand, peak, tokens, latency_s, limits, length_s, seed))
@@ -96,10 +114,10 @@ def _sent(
     seed: int,
 ) -> Throttling:
     """Both readings at both levels, call by call."""
-    by_reading: dict[str, dict[str, Throttled]] = {"settlement": {}, "reservation": {}}
+    by_reading: dict[str, dict[str, Throttled]] = {"reservation": {}, "settlement": {}}
     for level in LEVELS:
         counts = calls_each_second(demand, level, getattr(peak, level), length_s, seed)
-        for reading, gives_back in (("settlement", True), ("reservation", False)):
+        for reading, gives_back in (("reservation", False), ("settlement", True)):
             by_reading[reading][level] = throttled_calls(counts, tokens, latency_s, limits, gives_back=gives_back)
     return Throttling(by_reading["settlement"], by_reading["reservation"])
 
@@ -122,6 +140,6 @@ def increases(quotas: tuple[QuotaNeed, ...]) -> dict[str, float]:
     """What to ask for of each kind of which the service level needs more than is granted."""
     wanted_by_kind = {}
     for need in quotas:
-        if need.granted is not None and need.ask > need.granted:
+        if need.counts and need.granted is not None and need.ask > need.granted:
             wanted_by_kind[need.kind] = need.ask
     return wanted_by_kind

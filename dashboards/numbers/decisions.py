@@ -181,11 +181,21 @@ def _spill(plan: Plan) -> Iterator[Decision]:
 def _throttling(plan: Plan) -> Iterator[Decision]:
     for model in dict.fromkeys(s.model for s in plan.supplies if s.throttling is not None):
         limited = [(s.region, s.throttling) for s in plan.supplies if s.model == model and s.throttling is not None]
-        worst = [(t.settlement.get("p90"), region) for region, t in limited if t.settlement.get("p90") is not None]
-        ratio, region = max(((of.throttled_ratio, r) for of, r in worst if of is not None), default=(0.0, ""))
-        if ratio > 0:
-            sentence = f"{ratio:.1%} of {model}'s calls in {region} would be throttled at p90 of demand as granted"
-            yield Decision("throttling", "Throttling", sentence, changes=True)
+        at_p90 = [(t.reservation["p90"], t.settlement["p90"], region) for region, t in limited if "p90" in t.settlement]
+        held, back, region = max(
+            ((held.throttled_ratio, back.throttled_ratio, region) for held, back, region in at_p90),
+            default=(0.0, 0.0, ""),
+        )
+        if held > 0:
+            sentence = (
+                f"{held:.1%} of {model}'s calls in {region} would be throttled at p90 of demand as granted, by what "
+                f"calls reserve; {back:.1%} if all that is unused came back at once"
+            )
+            yield Decision("throttling", "Throttling", sentence, changes=back > 0)
+        cut, region = max(((back.cut_ratio, region) for _, back, region in at_p90), default=(0.0, ""))
+        if cut > 0:
+            sentence = f"{cut:.1%} of {model}'s answers in {region} would be cut off by output_tpm at p90 of demand"
+            yield Decision("cut off", "Answers cut off", sentence, changes=True)
         advice = limited[0][1].max_tokens_advice
         if (
             advice is not None

@@ -50,7 +50,7 @@ def _quota(plan: Plan) -> list[Panel]:
     rows: list[list[Cell]] = []
     for supply in plan.supplies:
         for quota in supply.quotas:
-            if quota.granted is None or quota.ask > quota.granted:
+            if not quota.in_doubt and (quota.granted is None or quota.ask > quota.granted):
                 granted = "not known" if quota.granted is None else f"{quota.granted:,.0f}"
                 rows.append([supply.model, supply.region, quota.kind, f"{quota.ask:,.0f}", granted])
     if not rows:

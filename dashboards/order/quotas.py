@@ -10,7 +10,7 @@ import numpy as np
 from capacity.plan import Plan, QuotaNeed, SupplyPlan
 from facts.account import Held
 from facts.model_names import Routing, routing
-from facts.reader import models
+from facts.reader import Model, models
 from facts.supply import OnDemandLimit, on_demand_limit, vcpus
 
 MINUTE_S = 60.0
@@ -18,6 +18,8 @@ _FORMS = {
     "rpm": "{routing} model inference requests per minute for {model}",
     "tpm": "{routing} model inference tokens per minute for {model}",
     "tpd": "Model invocation max tokens per day for {model}",
+    "input_tpm": "Bedrock Mantle input tokens per minute for {model}",
+    "output_tpm": "Bedrock Mantle output tokens per minute for {model}",
 }
 _ROUTINGS = {
     Routing.REGION: "On-demand",
@@ -51,19 +53,22 @@ class QuotaAsk:
 
 
 def quota_asks(plan: Plan, held: Held | None) -> Iterator[QuotaAsk]:
-    """Bedrock quotas that the service level passes or that nobody knows, and vCPUs of instances bought by the hour."""
+    """Bedrock quotas that the service level passes or that nobody knows, and vCPUs of instances bought by the hour.
+
+    A kind that may not be enforced is no ask: nobody can raise a quota that the account does not have.
+    """
     for supply in plan.supplies:
         for need in supply.quotas:
-            if need.granted is None or need.ask > need.granted:
+            if not need.in_doubt and (need.granted is None or need.ask > need.granted):
                 yield _bedrock(plan, supply, need, need.ask, held)
     yield from _vcpus(plan, held)
 
 
 def _bedrock(plan: Plan, supply: SupplyPlan, need: QuotaNeed, asked: float, held: Held | None) -> QuotaAsk:
-    model = models()[supply.model]
-    limits = held.limits(model, supply.region) if held is not None else None
+    model = models().get(supply.model)
+    limits = held.limits(model, supply.region) if held is not None and model is not None else None
     code = limits.codes.get(need.kind, "") if limits else ""
-    form = _FORMS[need.kind].format(routing=_ROUTINGS[routing(model.model_id)], model=model.stands_for.split(",")[0])
+    form = _form(need.kind, supply.model, model)
     share = _steady_share(plan, supply.region)
     kinds = {item.kind: item for item in supply.quotas}
     remark = "" if code else "no code: `peakday aws pull` names it"
@@ -72,13 +77,19 @@ def _bedrock(plan: Plan, supply: SupplyPlan, need: QuotaNeed, asked: float, held
         kind=need.kind,
         name=limits.names[need.kind] if limits and code else form,
         code=code,
-        model_id=model.model_id,
+        model_id=model.model_id if model is not None else "",
         held=need.granted,
         asked=asked,
         rpm=_traffic(kinds.get("rpm"), share),
         tpm=_traffic(kinds.get("tpm"), share),
         remark="; ".join(note for note in (remark, f"held: {need.source}") if note),
     )
+
+
+def _form(kind: str, key: str, model: Model | None) -> str:
+    """A quota's name as Service Quotas has it; by the plan's own key where no table of models knows the model."""
+    how = _ROUTINGS[routing(model.model_id)] if model is not None else "Cross-region"
+    return _FORMS[kind].format(routing=how, model=model.stands_for.split(",")[0] if model is not None else key)
 
 
 def _traffic(need: QuotaNeed | None, share: float) -> Traffic | None:

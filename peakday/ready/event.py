@@ -47,7 +47,7 @@ class QuotaRequest(Entry):
 
     model: str
     region: str
-    kind: Literal["rpm", "tpm", "tpd", "vcpu"]
+    kind: Literal["rpm", "tpm", "tpd", "input_tpm", "output_tpm", "account_tpd", "vcpu"]
     requested: Positive | None = None
     requested_on: Text = ""
     granted: Positive | None = None

@@ -21,7 +21,7 @@ def headroom_rows(evidence: Evidence) -> list[list[str]]:
         if supply.chosen is not None:
             rows.append(_row(supply, _fleet(supply, supply.chosen), growth, _fleet_words(supply.chosen)))
         for need in supply.quotas:
-            if need.granted:
+            if need.counts and need.granted:
                 limit = f"{need.kind}: {need.granted:,.0f}"
                 rows.append(_row(supply, _quota(need) / need.granted, growth, limit))
     return rows

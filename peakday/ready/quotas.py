@@ -37,7 +37,8 @@ def requests(evidence: Evidence) -> list[QuotaRow]:
     """Every quota of the plan, with what a person wrote of it in the event file."""
     if evidence.plan is None:
         return []
-    return [_row(supply, need, evidence) for supply in evidence.plan.supplies for need in supply.quotas]
+    rows = [(supply, need) for supply in evidence.plan.supplies for need in supply.quotas if not need.in_doubt]
+    return [_row(supply, need, evidence) for supply, need in rows]
 
 
 def _row(supply: SupplyPlan, need: QuotaNeed, evidence: Evidence) -> QuotaRow:

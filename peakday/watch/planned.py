@@ -81,7 +81,8 @@ def _limits(supplies: list[SupplyPlan]) -> tuple[Limit, ...]:
 
 
 def _of_supply(supply: SupplyPlan) -> list[tuple[str, float]]:
-    rows = [(need.kind, need.granted) for need in supply.quotas if need.kind in ("rpm", "tpm") and need.granted]
+    known = [need for need in supply.quotas if need.kind in ("rpm", "tpm") and need.counts]
+    rows = [(need.kind, need.granted) for need in known if need.granted is not None]
     chosen = supply.chosen
     if chosen is not None:
         rows.append(("fleet", chosen.bought_replicas * chosen.rate_per_replica_per_s.mid * MINUTE_S))

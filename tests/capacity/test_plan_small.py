@@ -13,6 +13,7 @@ from capacity.cost.prices import load_prices
 from capacity.demand.calls import assumed_calls
 from capacity.plan import PlanError, load_plan, write_plan
 from capacity.planner import make_plan
+from dashboards.order.quotas import quota_asks
 from tests.capacity.models import llama_8b
 from tests.capacity.scenario_of import scenario
 
@@ -85,7 +86,17 @@ def test_without_a_run_tokens_are_assumed_and_the_plan_says_so(made):
 
 
 def test_first_limit_exceeded_is_the_quota_that_binds_most(made):
-    assert made.first_limit_exceeded.startswith("claude-sonnet in us-east-1: rpm")
+    assert made.first_limit_exceeded.startswith("claude-sonnet in us-east-1: tpm")
+
+
+def test_requests_a_minute_lead_only_where_the_account_or_the_scenario_names_them(made):
+    """Pages disagree whether RPM is enforced: a published one is shown, and limits, asks and leads nothing."""
+    rpm = next(q for s in made.supplies if s.model == "claude-sonnet" for q in s.quotas if q.kind == "rpm")
+    assert (rpm.granted, rpm.in_doubt, rpm.counts) == (200.0, True, False)
+    assert "rpm" not in str([s.throttling for s in made.supplies])
+    assert [ask.kind for ask in quota_asks(made, None) if ask.kind == "rpm" and ask.held] == []
+    stated = plan(scenario(**SHORT, quotas={"claude-sonnet": {"rpm": 200}}))
+    assert stated.first_limit_exceeded.startswith("claude-sonnet in us-east-1: rpm")
 
 
 def test_unset_max_tokens_is_the_first_quota_finding():

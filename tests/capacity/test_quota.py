@@ -13,6 +13,8 @@ from capacity.quotas.quota import (
     needs,
     steady_bound_per_s,
 )
+from capacity.quotas.throttling import throttled_calls
+from facts.quota_names import Limits
 from facts.reader import models
 from scenarios.schema import Quota
 from tests.capacity.bucket_oracle import run_buckets
@@ -52,6 +54,42 @@ def test_stating_one_kind_leaves_the_other_published_kinds_on():
     assert (found.rpm, found.tpm, found.tpd) == (7.0, sonnet.quota.tpm, sonnet.quota.tpm * 1_440)
     assert found.sources == {"rpm": "scenario: quotas"}
     assert granted_limits(sonnet, Quota(tpm=7.0)).rpm == sonnet.quota.rpm
+
+
+def test_a_published_rpm_is_in_doubt_until_the_scenario_or_the_account_names_it():
+    sonnet = models()["claude-sonnet"]
+    assert granted_limits(sonnet, None).in_doubt == ("rpm",)
+    assert granted_limits(sonnet, Quota(rpm=200.0)).in_doubt == ()
+    held = granted_limits(sonnet, None, Limits(rpm=200.0, tpm=5e5, source="pulled"))
+    assert (held.rpm, held.in_doubt) == (200.0, ())
+    assert granted_limits(sonnet, None).counted.rpm is None
+    assert steady_bound_per_s(granted_limits(sonnet, None), CallTokens(1, 1), 1.0) == 500_000 / 60
+
+
+MANTLE = Granted(None, None, None, "", {}, 600_000.0, 120_000.0, "bedrock-mantle")
+
+
+def test_an_endpoint_that_counts_input_and_output_apart_has_those_two_kinds():
+    """10 calls/s of 900 in, 100 written, 400 max_tokens, 200 out, held 2 s: by hand."""
+    per_s = Levels(10.0, 10.0, 10.0)
+    tokens = call_tokens(
+        input_tokens=900, cache_read_tokens=5_000, cache_write_tokens=100, output_tokens=200, max_tokens=400,
+        output_burndown_ratio=5,
+    )  # fmt: skip
+    into, out = needs(per_s, per_s, tokens, MANTLE, FLAT, latency_s=2.0)
+    assert (into.kind, into.needed_settlement.p90, into.needed_reservation.p90) == ("input_tpm", 600_000, 28_000)
+    assert (out.kind, out.needed_settlement.p90, out.needed_reservation.p90) == ("output_tpm", 120_000, 120_000)
+    assert steady_bound_per_s(MANTLE, tokens, 2.0) == 10.0
+
+
+def test_a_quota_of_output_cuts_answers_off_and_throttles_no_call():
+    tokens = call_tokens(
+        input_tokens=10, cache_read_tokens=0, cache_write_tokens=0, output_tokens=400, max_tokens=400,
+        output_burndown_ratio=1,
+    )  # fmt: skip
+    sent = throttled_calls(np.full(1_200, 10), tokens, 2.0, MANTLE, gives_back=True)
+    assert sent.throttled_ratio == 0.0
+    assert sent.cut_ratio == pytest.approx(0.475, abs=0.005)  # 20 min of 240,000 against 20 refills and a full bucket
 
 
 def test_a_stated_null_is_not_limited():
@@ -132,7 +170,7 @@ def test_a_call_reserves_its_prompt_and_max_tokens_and_is_charged_without_cache_
         input_tokens=10, cache_read_tokens=20, cache_write_tokens=30, output_tokens=5, max_tokens=100,
         output_burndown_ratio=5,
     )  # fmt: skip
-    assert tokens == CallTokens(reserved=160, settled=65)
+    assert tokens == CallTokens(reserved=160, settled=65, admitted=140, input=40, output=5)
 
 
 def test_a_call_that_nobody_timed_lasts_a_second_and_50_tokens_a_second():

@@ -116,23 +116,28 @@ def _throttling(plan: Plan) -> list[Panel]:
         if limits is None:
             continue
         settled, reserved = limits.settlement.get("p90"), limits.reservation.get("p90")
-        first = min(((at, kind) for kind, at in (settled.first_s if settled else {}).items()), default=None)
+        first = min(((at, kind) for kind, at in (reserved.first_s if reserved else {}).items()), default=None)
         advice = limits.max_tokens_advice
         rows.append(
             [
                 supply.model,
                 supply.region,
-                show(settled.throttled_ratio if settled else None, "ratio"),
                 show(reserved.throttled_ratio if reserved else None, "ratio"),
+                show(settled.throttled_ratio if settled else None, "ratio"),
+                show(settled.cut_ratio if settled else None, "ratio"),
                 f"{first[1]} at {clock(first[0], 3_600)}" if first else "never",
                 f"{advice.max_tokens:,}" if advice is not None and advice.calls_needed is None else None,
             ]
         )
     if not rows:
         return []
-    columns = ("Model", "Region", "By settlement", "By reservation", "First", "max_tokens to set")
-    words = "Share of calls that the quota buckets, as granted, would turn away over the event at p90 of demand."
-    return [Panel("Throttling", words, Table("Calls throttled", columns, rows, text_columns=(0, 1, 4)))]
+    columns = ("Model", "Region", "By reservation", "By settlement", "Answers cut off", "First", "max_tokens to set")
+    words = (
+        "Share of calls that the quota buckets, as granted, would turn away over the event at p90 of demand. AWS "
+        "throttles by what calls reserve; settlement is the reading in which what they did not use comes back as they "
+        "end."
+    )
+    return [Panel("Throttling", words, Table("Calls throttled", columns, rows, text_columns=(0, 1, 5)))]
 
 
 def _schedules(plan: Plan) -> list[Panel]:

@@ -204,20 +204,25 @@ def _quota_panel(plan: Plan, numbers: list[Number]) -> Panel:
     if not needs:
         return Panel("Needed against granted", "No quota applies: every model runs on self-hosted chips.")
     rows = [_quota_row(supply, quota, numbers) for supply, quota in needs]
-    columns = ("Model", "Region", "Kind", "By settlement p95", "By reservation p95", "Granted", "First short")
+    columns = ("Model", "Region", "Kind", "By reservation p95", "By settlement p95", "Granted", "First short")
     table = Table("Quota at the peak, both readings", columns, rows, text_columns=(0, 1, 2, 6))
-    known = [(supply, quota) for supply, quota in needs if quota.granted]
+    known = [(supply, quota) for supply, quota in needs if quota.counts]
     short = quota_short(plan)
     missing = len([q for _, q in needs if q.granted is None])
     sentence = f"Short: {'; '.join(short)}." if short else "No granted quota binds."
+    doubted = list(dict.fromkeys(quota.kind for _, quota in needs if quota.in_doubt))
+    if doubted:
+        sentence += (
+            f" {', '.join(doubted)} may not be enforced: AWS's pages disagree, and only your account's quotas decide."
+        )
     if missing:
         sentence += f" For {missing} of {len(needs)} no grant is known: read your account's before the event."
     if not known:
         return Panel("Needed against granted", sentence, table)
     shares = {
         f"{s.model} {q.kind}, {s.region}": [
-            ("by settlement", q.needed_settlement.p95 / q.granted),
             ("by reservation", q.needed_reservation.p95 / q.granted),
+            ("by settlement", q.needed_settlement.p95 / q.granted),
         ]
         for s, q in known
         if q.granted
@@ -231,7 +236,7 @@ def quota_short(plan: Plan) -> list[str]:
     short: dict[tuple[str, str], list[tuple[float, str]]] = {}
     for supply in plan.supplies:
         for quota in supply.quotas:
-            if quota.binds_at_offset_s is not None:
+            if quota.binds_at_offset_s is not None and not quota.in_doubt:
                 short.setdefault((supply.model, quota.kind), []).append((quota.binds_at_offset_s, supply.region))
     return [
         f"{model} {kind} in {', '.join(region for _, region in places)}, from {clock(min(places)[0], span_s)} on"
@@ -242,12 +247,13 @@ def quota_short(plan: Plan) -> list[str]:
 def _quota_row(supply: SupplyPlan, quota: QuotaNeed, numbers: list[Number]) -> list[Cell]:
     where = {"region": supply.region, "model": supply.model, "kind": quota.kind}
     binds = "never" if quota.binds_at_offset_s is None else clock(quota.binds_at_offset_s, HOUR_S)
+    binds = "may not be enforced" if quota.in_doubt else binds
     return [
         supply.model,
         supply.region,
         quota.kind,
-        find(numbers, "quota_needed_settlement", **where, level="p95"),
         find(numbers, "quota_needed_reservation", **where, level="p95"),
+        find(numbers, "quota_needed_settlement", **where, level="p95"),
         find(numbers, "quota_granted", **where) or "not known",
         binds if quota.granted is not None else "not known",
     ]

@@ -27,7 +27,7 @@ def ramp_panels(plan: Plan) -> list[Panel]:
 
 def _row(supply: SupplyPlan) -> list[Cell]:
     peak = supply.calls_per_s.at_level * MINUTE_S
-    granted = next((quota.granted for quota in supply.quotas if quota.kind == "rpm" and quota.granted), None)
+    granted = next((quota.granted for quota in supply.quotas if quota.kind == "rpm" and quota.counts), None)
     begun = "no rpm is granted" if granted is None else "within it" if granted >= peak else _words(granted, peak)
     return [
         supply.model,

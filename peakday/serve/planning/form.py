@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from facts.quota_kinds import kinds_of
 from facts.reader import chips, instances, models
 from scenarios.schema import Scenario
 
@@ -158,9 +159,15 @@ def _chips(now: Scenario, base: Scenario) -> Iterator[Field]:
 
 def _quotas(now: Scenario, base: Scenario) -> Iterator[Field]:
     known = models()
-    units = {"rpm": "requests/min", "tpm": "tokens/min", "tpd": "tokens/day"}
+    units = {
+        "rpm": "requests/min",
+        "tpm": "tokens/min",
+        "tpd": "tokens/day",
+        "input_tpm": "tokens/min",
+        "output_tpm": "tokens/min",
+    }
     for name in (model for model in now.models if known[model].supply == "bedrock"):
-        for kind, unit in units.items():
+        for kind, unit in ((kind, units[kind]) for kind in kinds_of(known[name].endpoint)):
             pair = _pair(now.quotas.get(name), base.quotas.get(name), kind)
             yield _number(f"quotas.{name}.{kind}", f"{name}: {kind}", pair, unit)
 
