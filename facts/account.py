@@ -28,7 +28,11 @@ QUOTAS_SCHEMA = "peakday.quotas/1"
 
 @dataclass
 class Minute:
-    """What one model did in one minute. Input tokens exclude cached ones; NaN = no figure."""
+    """What one model did in one minute. Input tokens exclude cached ones; NaN = no figure.
+
+    ttft_s_mean: of streamed calls. quota_tokens: what AWS estimates the minute took of the tokens a minute, settled and
+    not reserved: throttling goes by what is reserved.
+    """
 
     invocations: float = 0.0
     throttles: float = 0.0
@@ -37,6 +41,8 @@ class Minute:
     cache_read_tokens: float = 0.0
     cache_write_tokens: float = 0.0
     latency_s_mean: float = math.nan
+    ttft_s_mean: float = math.nan
+    quota_tokens: float = math.nan
 
 
 USAGE_COLUMNS = ("minute_utc", "region", "model_id", "model", *(item.name for item in fields(Minute)))
@@ -58,7 +64,10 @@ class UsageRow:
 
 @dataclass(frozen=True)
 class CallMeans:
-    """The mean call of a model, over all minutes and regions; throttled_ratio: refused over asked."""
+    """The mean call of a model, over all minutes and regions; throttled_ratio: refused over asked.
+
+    ttft_s: of the minutes that tell it. quota_tokens_peak: the busiest minute's, by AWS's own estimate.
+    """
 
     model: str
     calls: float
@@ -68,6 +77,8 @@ class CallMeans:
     output_tokens: float
     latency_s: float | None
     throttled_ratio: float
+    ttft_s: float | None = None
+    quota_tokens_peak: float | None = None
 
 
 @dataclass(frozen=True)
@@ -236,9 +247,7 @@ def _number(where: str, text: str) -> float:
 
 def _means(key: str, minutes: list[Minute]) -> CallMeans:
     calls = sum(minute.invocations for minute in minutes)
-    timed = [minute for minute in minutes if minute.invocations and not math.isnan(minute.latency_s_mean)]
-    timed_calls = sum(minute.invocations for minute in timed)
-    waited = sum(minute.latency_s_mean * minute.invocations for minute in timed)
+    counted = [minute.quota_tokens for minute in minutes if not math.isnan(minute.quota_tokens)]
     throttles = sum(minute.throttles for minute in minutes)
 
     def mean(name: str) -> float:
@@ -251,6 +260,15 @@ def _means(key: str, minutes: list[Minute]) -> CallMeans:
         cache_read_tokens=mean("cache_read_tokens"),
         cache_write_tokens=mean("cache_write_tokens"),
         output_tokens=mean("output_tokens"),
-        latency_s=waited / timed_calls if timed_calls else None,
+        latency_s=_mean_s(minutes, "latency_s_mean"),
         throttled_ratio=throttles / (calls + throttles),
+        ttft_s=_mean_s(minutes, "ttft_s_mean"),
+        quota_tokens_peak=max(counted, default=None),
     )
+
+
+def _mean_s(minutes: list[Minute], name: str) -> float | None:
+    """Mean over the calls of the minutes that tell it; None where none does."""
+    timed = [minute for minute in minutes if minute.invocations and not math.isnan(getattr(minute, name))]
+    calls = sum(minute.invocations for minute in timed)
+    return float(sum(getattr(minute, name) * minute.invocations for minute in timed)) / calls if calls else None

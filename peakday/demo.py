@@ -148,8 +148,7 @@ def story(top: Run, plan: Plan, check: str, calibration: StepModel | str, folder
             "",
             SIMULATED,
             f"run     {relative(top.path)}",
-            f"plan    {folder}/plan.json, plan.xlsx",
-            f"report  {folder}/report.html",
+            f"plan    {folder}/report.html, plan.json, plan.xlsx",
             "open    `peakday serve` prints the address of all of it as pages",
             "talk    `peakday up`, and open the page that it prints; or `peakday chat`",
         ]

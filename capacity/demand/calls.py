@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -159,6 +160,7 @@ def assumed_calls(scenario: Scenario, models: Mapping[str, Model], *, seed: int,
 
     What they find cached is replayed at the median peak through the exact cache of their model and region: by content,
     think time, return and lifetime (`caching.provider`). A customer who comes in another session finds nothing of it.
+    A model whose tokenizer cuts the same text into more tokens has more of each.
     """
     rng = np.random.default_rng([seed, 0xCA11])
     assumed, conversations = scenario.capacity.assumed_tokens, converse(scenario, interactions, rng)
@@ -179,7 +181,11 @@ def assumed_calls(scenario: Scenario, models: Mapping[str, Model], *, seed: int,
         1, even_lognormal(rng, assumed.output_tokens * clients.output_tokens_ratio, assumed.cv, len(turn))
     )
     model_of = conversations.model[turn]
-    read, write = _cached(scenario, models, conversations, turn, rounds, own_message, prompt, output, rng)
+    alike = {name: _in_assumed_tokens(model) for name, model in models.items()}
+    read, write = _cached(scenario, alike, conversations, turn, rounds, own_message, prompt, output, rng)
+    prompt, read, write, output, shared, customer = _as_tokenized(
+        models, model_of, prompt, read, write, output, shared, customer
+    )
     ttl = scenario.assistant.cache_ttl
     long = np.array(["1h" in models[m].cache.ttls for m in model_of])
     one_hour: Ints = np.where(long & (write > 0), kept_one_hour(read, prompt, shared, customer, ttl), 0)
@@ -199,6 +205,31 @@ def assumed_calls(scenario: Scenario, models: Mapping[str, Model], *, seed: int,
         provenance=dict.fromkeys(models, "assumed"),
         source=f"scenario {scenario.name}: capacity.assumed_tokens",
     )
+
+
+def _in_assumed_tokens(model: Model) -> Model:
+    """The model with its cache minimum in the tokens that the scenario assumes."""
+    if model.tokenizer_ratio == 1 or model.cache.min_tokens is None:
+        return model
+    return replace(
+        model, cache=replace(model.cache, min_tokens=math.ceil(model.cache.min_tokens / model.tokenizer_ratio))
+    )
+
+
+def _as_tokenized(
+    models: Mapping[str, Model], model_of: Names, prompt: Ints, read: Ints, write: Ints, *others: Ints
+) -> tuple[Ints, ...]:
+    """Every count of each call in the tokens of its own model; unchanged where all models count alike."""
+    ratios = {name: models[name].tokenizer_ratio for name in dict.fromkeys(model_of.tolist())}
+    if all(ratio == 1 for ratio in ratios.values()):
+        return (prompt, read, write, *others)
+    ratio = np.array([ratios[name] for name in model_of])
+
+    def scaled(values: Ints) -> Ints:
+        return np.asarray(np.rint(values * ratio), dtype=np.int64)
+
+    whole, up_to_read = scaled(prompt), scaled(read)
+    return (whole, up_to_read, scaled(read + write) - up_to_read, *[scaled(values) for values in others])
 
 
 def _cached(

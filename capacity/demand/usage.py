@@ -61,10 +61,32 @@ def with_mean(values: Ints, mean: float) -> Ints:
     return np.asarray(np.diff(np.floor(np.cumsum(wanted) + 0.5), prepend=0.0), dtype=np.int64)
 
 
+def mix_note(calls: Calls, usage: Usage) -> str:
+    """What share of calls each model has in the account and in the plan, and that the plan's routes were kept."""
+    counted = usage.per_call()
+    total = sum(row.calls for row in counted.values())
+    planned = {name: float(calls.of(name).mean()) for name in dict.fromkeys(calls.model.tolist())}
+    names = sorted({*counted, *planned}, key=lambda name: -(counted[name].calls if name in counted else 0.0))
+    pairs = [
+        f"{name} {counted[name].calls / total if name in counted else 0.0:.0%} against {planned.get(name, 0.0):.0%}"
+        for name in names
+    ]
+    return (
+        f"usage: tokens of a call are the account's, its model mix is not: calls by model, account against plan: "
+        f"{', '.join(pairs)}; routes and turns are the scenario's (assistant.policy)"
+    )
+
+
 def usage_line(row: CallMeans) -> str:
     """One line for the plan's inputs."""
     line = (
         f"{row.calls:,.0f} calls of {row.input_tokens:,.0f} in, {row.cache_read_tokens:,.0f} read, "
         f"{row.cache_write_tokens:,.0f} written, {row.output_tokens:,.0f} out; {row.throttled_ratio:.2%} throttled"
     )
-    return line if row.latency_s is None else f"{line}; {row.latency_s:.2f} s"
+    line = line if row.latency_s is None else f"{line}; {row.latency_s:.2f} s"
+    line = line if row.ttft_s is None else f"{line}, first token {row.ttft_s:.2f} s"
+    if row.quota_tokens_peak is None:
+        return line
+    return (
+        f"{line}; busiest minute {row.quota_tokens_peak:,.0f} tokens of quota by AWS's estimate, which is settled use"
+    )

@@ -76,7 +76,7 @@ def next_models(inputs: PlanInputs, names: Sequence[str], quality_rows: Sequence
         prices = inputs.prices.models[target].prices if target is not None else None
         if target is None or prices is None:
             continue
-        tokens = _tokens(inputs, name)
+        tokens = _tokens(inputs, name, target)
         following[name] = NextModel(
             target,
             tokens["prompt"] * prices.input_usd_per_mtok / 1e6,
@@ -211,7 +211,7 @@ def _bound_for(inputs: PlanInputs, name: str, target: str, region: str, place: _
     model = inputs.prices.models[target]
     if model.supply != "bedrock" or not place.limit_per_s:
         return place.limit_per_s
-    limits, tokens = limits_of(inputs, target, region), _tokens(inputs, name)
+    limits, tokens = limits_of(inputs, target, region), _tokens(inputs, name, target)
     if not limits.known:
         return 0.0
     moved = call_tokens(
@@ -222,11 +222,13 @@ def _bound_for(inputs: PlanInputs, name: str, target: str, region: str, place: _
     return steady_bound_per_s(limits, moved, _seconds(inputs, name, target) or 0.0)
 
 
-def _tokens(inputs: PlanInputs, name: str) -> dict[str, float]:
-    mask = inputs.calls.of(name)
+def _tokens(inputs: PlanInputs, name: str, target: str) -> dict[str, float]:
+    """Tokens of one model's mean call, as the target's tokenizer cuts them."""
+    mask, models = inputs.calls.of(name), inputs.prices.models
+    ratio = models[target].tokenizer_ratio / models[name].tokenizer_ratio
     return {
-        "prompt": float(inputs.calls.prompt_tokens[mask].mean()),
-        "output": float(inputs.calls.output_tokens[mask].mean()),
+        "prompt": float(inputs.calls.prompt_tokens[mask].mean()) * ratio,
+        "output": float(inputs.calls.output_tokens[mask].mean()) * ratio,
     }
 
 
@@ -235,13 +237,13 @@ def _usd(inputs: PlanInputs, name: str, target: str) -> float:
     prices = inputs.prices.models[target].prices
     if prices is None or target == name:
         return 0.0
-    tokens = _tokens(inputs, name)
+    tokens = _tokens(inputs, name, target)
     return (tokens["prompt"] * prices.input_usd_per_mtok + tokens["output"] * prices.output_usd_per_mtok) / 1e6
 
 
 def _seconds(inputs: PlanInputs, name: str, target: str) -> float:
     """Mean seconds of a call; on self-hosted chips what their SLOs allow at most."""
-    output = _tokens(inputs, name)["output"]
+    output = _tokens(inputs, name, target)["output"]
     own = inputs.scenario.capacity.own.get(target)
     if inputs.prices.models[target].supply != "bedrock":
         return own.ttft_s_p99 + output * own.tpot_s_p99 if own is not None else assumed_latency_s(output)

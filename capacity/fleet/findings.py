@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from capacity.cost.hours import BY_THE_HOUR
 from capacity.cost.prices import stale_warning
+from capacity.demand.usage import mix_note
 from capacity.fleet.inputs import PlanInputs
 from capacity.plan import (
     ErrorBars,
@@ -93,6 +94,8 @@ def warnings(inputs: PlanInputs, supplies: Sequence[SupplyPlan], sized: Sequence
     if not inputs.measured:
         what = "tokens, turns and routes" if inputs.usage is None else "turns and routes"
         lines.append(f"{what} are assumed: no run was given; rehearse with `peakday run`")
+        if inputs.usage is not None:
+            lines.append(mix_note(inputs.calls, inputs.usage))
     elif inputs.calls_simulated:
         lines.append("tokens and routes come from the emulator (SIMULATED); measure on the real models before ordering")
     if inputs.scenario.assistant.max_tokens is None:

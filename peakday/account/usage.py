@@ -30,9 +30,12 @@ METRICS = {
     "CacheWriteInputTokenCount": ("cache_write_tokens", "Sum"),
     "CacheWriteInputTokens": ("cache_write_tokens", "Sum"),
     "InvocationLatency": ("latency_s_mean", "Average"),
+    "TimeToFirstToken": ("ttft_s_mean", "Average"),
+    "EstimatedTPMQuotaUsage": ("quota_tokens", "Sum"),
 }
-"""Metric -> (column, statistic). Bedrock user guide, runtime metrics; cache counts are met under both names, of which
-an account has one. InvocationLatency is in milliseconds."""
+"""Metric -> (column, statistic). Bedrock user guide, runtime metrics (read 2026-11); cache counts are met under both
+names, of which an account has one. Latencies are in milliseconds; EstimatedTPMQuotaUsage is settled use, and AWS says
+that throttling goes by what is reserved."""
 _MS = 1e-3
 
 
@@ -113,7 +116,7 @@ def _collect(
         column, _ = METRICS[metric]
         for minute_s, value in values.items():
             minute = minutes.setdefault((minute_s, region, model_id), Minute())
-            setattr(minute, column, value * _MS if column == "latency_s_mean" else value)
+            setattr(minute, column, value * _MS if column.endswith("_s_mean") else value)
 
 
 def _results(client: object, pairs: Sequence[tuple[str, str]], window: Window) -> Iterator[dict[str, Any]]:

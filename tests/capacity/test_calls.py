@@ -1,5 +1,7 @@
 """Calls assumed from a scenario: what its sessions do, and what they find cached."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -127,3 +129,13 @@ def test_hits_are_those_of_the_emulators_own_cache():
     )
     lifetimes = dict.fromkeys(("shared", "customer", "conversation"), "5m")
     assert read_tokens(columns, models(), lifetimes, 1e6).tolist() == expected
+
+
+def test_a_tokenizer_of_its_own_scales_every_count_of_a_model_and_no_hit_ratio():
+    """1.25 times the tokens of the same text: of each class, within a token a call; what is read stays what is read."""
+    plain = models()
+    finer = plain | {"claude-sonnet": replace(plain["claude-sonnet"], tokenizer_ratio=1.25)}
+    one, other = (assumed_calls(scenario(**SONNET), known, seed=1, interactions=500) for known in (plain, finer))
+    for name in ("prompt_tokens", "output_tokens", "cache_read_tokens", "shared_tokens"):
+        assert np.abs(getattr(other, name) - 1.25 * getattr(one, name)).max() <= 0.5
+    assert (other.input_tokens >= 0).all()

@@ -38,6 +38,20 @@ def test_turns_and_routes_stay_assumed_beside_measured_tokens():
     assert made.event_cost_usd.provenance == plan().event_cost_usd.provenance
 
 
+def test_the_accounts_model_mix_stands_beside_the_plans_and_is_said_not_to_be_used():
+    """All of the counters' calls are claude-sonnet's; the plan routes a share of its calls elsewhere."""
+    line = next(line for line in plan(usage=usage()).warnings if "its model mix is not" in line)
+    sonnet = next(s for s in plan().supplies if s.model == "claude-sonnet").calls_per_interaction
+    every = sum(s.calls_per_interaction for s in plan().supplies if s.region == "us-east-1")
+    assert f"claude-sonnet 100% against {sonnet / every:.0%}" in line
+
+
+def test_first_tokens_and_the_estimated_quota_of_the_busiest_minute_are_in_the_inputs():
+    made = plan(usage=usage(ttft_s_mean=0.8, quota_tokens=125_000.0))
+    note = next(note for note in made.inputs if note.kind == "usage")
+    assert "first token 0.80 s; busiest minute 125,000 tokens of quota by AWS's estimate" in note.value
+
+
 def test_a_run_wins_over_the_counters():
     both, alone = plan(run=run(), usage=usage()), plan(run=run())
     assert both.event_cost_usd.mid == alone.event_cost_usd.mid
