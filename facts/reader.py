@@ -17,11 +17,14 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from facts.decoding import Column, FactsError, decode
+from facts.own_models import OWN_MODELS
 from host.files import read_text
 from host.yaml_text import parse_yaml
 
 T = TypeVar("T")
 _PER_MILLION = 1e-6
+AS_GIVEN = "as given"
+"""In place of the date of what the user states: theirs to keep current, never called old."""
 
 
 @dataclass(frozen=True)
@@ -156,25 +159,6 @@ class Chip:
 
 
 @dataclass(frozen=True)
-class ModelShape:
-    """What a served model keeps and reads, from its public configuration.
-
-    kv_values_per_token: keys and values of one token over all layers. kv_heads: a chip beyond so many keeps a copy;
-    None: one latent that every chip keeps whole. experts: None: dense.
-    """
-
-    model: str
-    params: float
-    active_params: float
-    kv_values_per_token: float
-    kv_heads: int | None
-    experts: int | None
-    experts_per_token: int | None
-    source: str
-    source_date: str
-
-
-@dataclass(frozen=True)
 class Instance:
     """One instance type. Reserved rows have no stated term and are off by default in every plan."""
 
@@ -252,18 +236,6 @@ def chips() -> Mapping[str, Chip]:
 
 
 @cache
-def model_shapes() -> Mapping[str, ModelShape]:
-    """Shapes of served models by lower-cased name."""
-    return keyed(ModelShape, "model_shapes.csv", "model")
-
-
-def model_shape(model_id: str) -> ModelShape | None:
-    """The shape whose name a model id holds, whatever stands around it (`nvidia/Qwen3-32B-NVFP4`); None: not known."""
-    name = model_id.rpartition("/")[2].lower()
-    return next((shape for key, shape in model_shapes().items() if key in name), None)
-
-
-@cache
 def instances() -> Mapping[str, Instance]:
     """Instance types by name."""
     return {
@@ -273,7 +245,9 @@ def instances() -> Mapping[str, Instance]:
 
 
 def models(path: Path | None = None) -> dict[str, Model]:
-    """Models by key, from the package's models.yaml or from a file of the same form.
+    """Models by key, from the package's models.yaml or from a file of the same form; without one, from the user's own.
+
+    A file without marketplaces is laid over the package's, model by model.
 
     Raises:
         FactsError: a key, rule, quota or price that is unknown.
@@ -317,9 +291,13 @@ def _file(path: Path | None, name: str, schema: str) -> tuple[str, dict[str, Any
 
 
 def _models_file(path: Path | None) -> tuple[str, dict[str, Any]]:
+    path = path or OWN_MODELS.get()
     where, raw = _file(path, "models.yaml", "peakday.models/1")
-    for key in ("models", "marketplaces"):
-        _entry(raw.get(key), f"{where}: {key}")
+    own = _entry(raw.get("models"), f"{where}: models")
+    if path is not None and "marketplaces" not in raw:
+        carried = _file(None, "models.yaml", "peakday.models/1")[1]
+        return where, {**carried, "models": {**carried["models"], **own}}
+    _entry(raw.get("marketplaces"), f"{where}: marketplaces")
     return where, raw
 
 
@@ -331,7 +309,7 @@ def _entry(value: object, where: str) -> dict[str, Any]:
 
 _MODEL_KEYS = frozenset(
     {item.name for item in fields(Model)} - {"key", "cache", "prices"}
-    | {"price_key", "cache_rule", "cache_write_usd_per_mtok"}
+    | {"price_key", "cache_rule", "cache_write_usd_per_mtok", "usd_per_mtok"}
 )
 
 
@@ -342,13 +320,18 @@ def _model(key: str, entry: object, where: str) -> Model:
     if unknown:
         raise FactsError(f"{place}.{unknown[0]}: unknown key; known: {', '.join(sorted(_MODEL_KEYS))}")
     prices = _named(entry, "price_key", token_prices(), place)
+    if "usd_per_mtok" in entry:
+        known = {"model_id": entry.get("model_id"), "source_date": AS_GIVEN}
+        prices = _stated(TokenPrices, entry, "usd_per_mtok", place, **known)
     model = decode(
         Model,
         entry,
         place,
         key=key,
         cache=_named(entry, "cache_rule", cache_rules(), place, needed=True),
-        quota=_named(entry, "quota", quotas(), place),
+        quota=_stated(QuotaFact, entry, "quota", place, quota=key, as_of=AS_GIVEN, status="stated")
+        if isinstance(entry.get("quota"), dict)
+        else _named(entry, "quota", quotas(), place),
         prices=prices and _with_write_price(prices, entry, place),
     )
     if model.supply not in ("bedrock", "self_hosted") or model.protocol not in ("converse", "openai"):
@@ -358,6 +341,18 @@ def _model(key: str, entry: object, where: str) -> Model:
     if model.tokenizer_ratio <= 0:
         raise FactsError(f"{place}.tokenizer_ratio: {model.tokenizer_ratio:g} is no ratio; 1.2 is a fifth more tokens")
     return model
+
+
+def _stated(kind: type[T], entry: Mapping[str, object], key: str, where: str, **known: object) -> T:
+    """A row that an entry states itself, in the columns of its data file; blank is unknown."""
+    place = f"{where}.{key}"
+    row = _entry(entry[key], place)
+    names = {item.name.removesuffix("_usd_per_mtok") for item in fields(kind)}  # type: ignore[arg-type]
+    if unknown := sorted(set(row) - names):
+        raise FactsError(f"{place}.{unknown[0]}: unknown key; known: {', '.join(sorted(names))}")
+    blank = dict.fromkeys(names, "") | {"output_burndown_ratio": "1", "source": "own models file"}
+    cells = {name: "" if value is None else str(value) for name, value in {**blank, **row, **known}.items()}
+    return decode(kind, cells, place)
 
 
 def _named(

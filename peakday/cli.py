@@ -34,6 +34,7 @@ from peakday.commands import (
     watch,
 )
 from peakday.commands.completion import PROGRAM, answer_a_shell
+from peakday.commands.folder import folder_models
 from peakday.errors import explain
 from wire.text import Untrusted
 
@@ -61,9 +62,11 @@ Version = Annotated[bool, typer.Option("--version", is_eager=True, callback=_sho
 
 @app.callback()
 def everything(
+    context: typer.Context,
     version: Version = False,
 ) -> None:
     """Rehearse a peak event against an LLM assistant, measure its silicon, and plan chips, cache and cost."""
+    context.with_resource(folder_models())
 
 
 for family in (

@@ -40,6 +40,9 @@ owned_targets: []
 #   file: aws/2026-11-23T1200Z/prices.csv                        # of `peakday aws pull`, or YAML of these keys
 prices: {{}}
 
+# Your own models, laid over the list: entries as those of models.yaml, with usd_per_mtok and quota stated in place.
+# models: models.yaml
+
 # Judged quality (peakday assistant quality RUN) in place of the assumed shares, for policy and plans.
 # quality: runs/ID/quality.yaml
 """
@@ -85,6 +88,18 @@ class Config(BaseModel):
     encrypted_networks: tuple[IPvAnyNetwork, ...] = ()
     prices: Prices = Prices()
     quality: str | None = None
+    models: Path | None = None
+
+
+def models_file(config: Config) -> Path | None:
+    """The user's own models.
+
+    Raises:
+        CommandError: the file is not there.
+    """
+    if config.models is not None and not config.models.is_file():
+        raise CommandError(f"{FILE}: models: {config.models}: no such file")
+    return config.models.resolve() if config.models is not None else None
 
 
 def quality_file(config: Config) -> Path | None:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from facts.reader import Chip, ModelShape, chips, model_shape
+from facts.reader import Chip, chips
+from facts.shapes import ModelShape, model_shape
 
 USABLE = 0.9
 """Share of a chip's memory that an engine takes for weights and KV (vLLM's gpu_memory_utilization, TensorRT-LLM's

@@ -11,13 +11,11 @@ from typing import Any
 
 from capacity.plan import InputNote, PlanError
 from facts.price_variants import CLASSES, feature_prices
-from facts.reader import Instance, Model, instances, models
+from facts.reader import AS_GIVEN, Instance, Model, instances, models
 
 STALE_DAYS = 90
 OVERLAY_KEYS = ("tokens", "instances", "owned", "commitments", "features", "discount_ratio")
 PROVIDERS = ("amazon", "anthropic")
-AS_GIVEN = "as given"
-"""In place of the date of a price that the user states: theirs to keep current, never called old."""
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,7 @@ def register(app: typer.Typer) -> None:
 
 @verbs.command("for", epilog="Example: peakday plan for prime_day")
 def plan(
+    context: typer.Context,
     scenario: ScenarioArgument,
     sets: Sets = None,
     run: Annotated[
@@ -73,6 +74,9 @@ def plan(
         float | None,
         typer.Option(help="Find the cheapest routes and models with this share of acceptable turns, such as 0.88."),
     ] = None,
+    models: Annotated[
+        Path | None, typer.Option(help="Your own models, laid over the list: entries as those of models.yaml.")
+    ] = None,
     out: Out = None,
     seed: Seed = None,
     as_json: Json = False,
@@ -81,9 +85,11 @@ def plan(
     """Turn a scenario, its records and prices into chips, quotas, hit rates and cost."""
     from dashboards.focus.actuals import check_bill
     from dashboards.terminal import plan_answer, plan_summary
+    from facts.own_models import own_models
     from peakday.plan.plan import Sources, plan_scenario, with_actuals
     from scenarios.loading import load_scenario, scenario_hash
 
+    context.with_resource(own_models(models))
     if actuals is not None:
         check_bill(actuals)
     floor = [] if quality_floor is None else [f"capacity.quality_floor={quality_floor}"]

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from facts import reader
+from facts.own_models import OWN_MODELS
 from facts.stack import DataFiles, Endpoints, Otlp, ScenarioName, StackFile, stack_json
 from host import processes
 from host.control_token import new_token, published
@@ -214,6 +215,7 @@ def describe(
         live=real is not None,
         scenario=ScenarioName(scenario.name, scenario_hash),
         models=tuple(scenario.models),
+        models_file=OWN_MODELS.get(),
         endpoints=Endpoints(**endpoints),
         regions=tuple(scenario.event.regions),
         assistant=scenario.assistant,
