@@ -151,17 +151,53 @@ class QuotaNeed(Row):
     @property
     def ask(self) -> float:
         """What to hold: at the service level, under the reading that needs more, rounded up to three digits."""
-        needed = max(self.needed_settlement.at_level, self.needed_reservation.at_level)
-        if needed <= 0:
-            return 0.0
-        unit = 10.0 ** (math.floor(math.log10(needed)) - 2)
-        return math.ceil(round(needed / unit, 6)) * unit
+        return rounded_up(max(self.needed_settlement.at_level, self.needed_reservation.at_level))
 
     @property
     def pressure(self) -> float:
         """Need over limit at the service level, under the reading that needs more; 0 where nothing is limited."""
         needed = max(self.needed_settlement.at_level, self.needed_reservation.at_level)
         return needed / self.granted if self.granted else 0.0
+
+
+def rounded_up(needed: float) -> float:
+    """To three digits: what a request for a limit is written with."""
+    if needed <= 0:
+        return 0.0
+    unit = 10.0 ** (math.floor(math.log10(needed)) - 2)
+    return math.ceil(round(needed / unit, 6)) * unit
+
+
+@dataclass(frozen=True)
+class AccountNeed(Row):
+    """A limit that is no one model's: tokens a day of the account, AgentCore's sessions and calls, by region.
+
+    needed.bought: the most that any draw needs which all that is bought and asked for carries.
+    """
+
+    kind: str
+    region: str
+    needed: Levels
+    granted: float
+    unit: str
+    source: str
+    short: Probability | None = None
+
+    @property
+    def ask(self) -> float:
+        """What to hold at the service level, rounded up to three digits."""
+        return rounded_up(self.needed.at_level)
+
+    @property
+    def pressure(self) -> float:
+        """Need over limit at the service level."""
+        return self.needed.at_level / self.granted if self.granted else 0.0
+
+    @property
+    def sentence(self) -> str:
+        """What is needed against what is granted."""
+        ask, granted = (f"{value:,.0f}" if value >= 100 else f"{value:.3g}" for value in (self.ask, self.granted))
+        return f"{self.kind} of {ask} needed against {granted} granted in {self.region} ({self.pressure:,.1f} x)"
 
 
 @dataclass(frozen=True)
@@ -670,6 +706,7 @@ class Plan(Row):
     limits: tuple[InstanceLimit, ...] = ()  # EC2 quotas of what is bought by the hour
     spill: tuple[SpillOption, ...] = ()  # smaller fleets whose overflow goes to Bedrock
     not_served: tuple[str, ...] = ()  # demand that is in no fleet and no cost
+    account_needs: tuple[AccountNeed, ...] = ()  # limits of the whole account and of the agent's runtime
 
     @property
     def simulated(self) -> bool:

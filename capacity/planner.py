@@ -44,6 +44,7 @@ from capacity.plan import (
     SizingRules,
     SupplyPlan,
 )
+from capacity.purchase.account import account_needs
 from capacity.purchase.joint import size_supplies, stated_level
 from capacity.purchase.schedules import schedules
 from capacity.purchase.spill import spill_options
@@ -96,6 +97,7 @@ def make_plan(
     charged = bill(inputs, base, sized, supplies, {each.model: each.usd_per_call for each in moved})
     bars = error_bars(base, inputs.draws) if base.own else None
     known = expected_value_of_information(base, inputs.draws)
+    beside = account_needs(sizes)
     return Plan(
         plan_id=plan_id,
         created_utc=now_utc,
@@ -103,7 +105,7 @@ def make_plan(
         scenario=ScenarioRef(scenario.name, scenario_hash, scenario.seed, scenario.event.start.isoformat()),
         seed=seed,
         assumptions_with_most_effect=assumptions_first(ranked),
-        first_limit_exceeded=first_limit_exceeded(supplies),
+        first_limit_exceeded=first_limit_exceeded(supplies, beside),
         inputs=(*_inputs(inputs, run, benches, sized), *warm_up, *_quality_notes(inputs, qualities)),
         demand=tuple(demand.timeline for demand in inputs.demand["interactions"].values()),
         supplies=tuple(supplies),
@@ -130,6 +132,7 @@ def make_plan(
         spill=spill_options(sizes, qualities),
         limits=instance_limits(inputs, base.own),
         not_served=tuple(each.note for each in moved),
+        account_needs=beside,
         service=stated_level(sizes),
         variance=variance_shares(base, inputs.draws) if base.own or base.bedrock else (),
         expected_value_of_information=known,

@@ -15,8 +15,7 @@ from facts.quota_window import DAY_S, MINUTE_S, QuotaWindow
 from facts.stack import Grant
 
 ACCOUNT = "account"
-"""Model key under which an account-wide quota is stated: one window over all models and all regions."""
-ALL_REGIONS = "all"
+"""Model key under which an account-wide quota is stated: in each region one window over all models."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class Reservation:
 
 
 class QuotaBook:
-    """All quotas of all accounts: per account, region and model, and the account's own over its models and regions."""
+    """All quotas of all accounts: per account, region and model, and the account's own over its models in a region."""
 
     def __init__(self, limits: Mapping[str, Grant]) -> None:
         self._limits = limits
@@ -48,7 +47,7 @@ class QuotaBook:
         if not self._limits:
             return Reservation(tokens, ())
         own = self._windows_of(account, region, model)
-        shared = self._windows_of(account, ALL_REGIONS, ACCOUNT)
+        shared = self._windows_of(account, region, ACCOUNT)
         for name, window in (*own.items(), *((f"{ACCOUNT} {kind}", window) for kind, window in shared.items())):
             if not window.admits(1 if name.endswith("rpm") else tokens, now_s):
                 return name

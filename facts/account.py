@@ -15,7 +15,7 @@ from typing import Any
 
 from facts.decoding import FactsError
 from facts.model_names import model_key
-from facts.quota_names import Limits, limits_of
+from facts.quota_names import ACCOUNT_TPD, Limits, limits_of, parse_quota_name
 from facts.reader import Model, models
 from host.files import FileError, open_text
 from host.tables import columns_of, table_rows
@@ -131,6 +131,14 @@ class Held:
     def quota(self, name: str, region: str) -> QuotaRow | None:
         """The row of a quota by its name in a region; None where the file has none."""
         return next((row for row in self.rows if (row.name, row.region) == (name, region)), None)
+
+    def account_tpd(self, region: str) -> tuple[float, str] | None:
+        """Tokens a day over all models of the account in a region, and where that stands; None where no row does."""
+        for row in self.rows:
+            parsed = parse_quota_name(row.name) if (row.service, row.region) == ("bedrock", region) else None
+            if parsed is not None and parsed.kind == ACCOUNT_TPD and row.value is not None:
+                return row.value, f"{self.source}, {region} ({row.code})"
+        return None
 
     def limits(self, model: Model, region: str) -> Limits | None:
         """What the account may ask of a model in a region, by the model's own routing; None where no row names it."""

@@ -108,6 +108,7 @@ NEW_KEYS: dict[str, Any] = {
     "chips_per_replica": None,
     "above_per_s": None,
     "sustain_s": 900.0,
+    "agentcore": None,
     "input_tpm": None,
     "output_tpm": None,
 }

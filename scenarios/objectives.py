@@ -156,8 +156,28 @@ GuardrailPolicy = Literal[
 ]
 
 
+class AgentCore(Part):
+    """An assistant that runs on Bedrock AgentCore: what its sessions and tool calls are counted and charged by.
+
+    busy_ratio: share of a session's work in which a processor is used; waiting for a model or a tool is free.
+    tool_calls_per_turn: through a gateway; unset: every model call of a turn but one. limits: your account's own.
+    """
+
+    vcpus: Positive = 1.0
+    memory_gb: Positive = 2.0
+    busy_ratio: Share = 0.2
+    idle_s: Seconds = 900.0
+    agents: Annotated[int, Field(ge=1)] = 1
+    gateways: Annotated[int, Field(ge=1)] = 1
+    tool_calls_per_turn: NotNegative | None = None
+    memory_events_per_turn: NotNegative = 0.0
+    limits: dict[
+        Literal["new_sessions_per_s", "active_sessions", "invocations_per_s", "tool_calls_per_s"], Positive
+    ] = {}
+
+
 class Meters(Part):
-    """Features of Bedrock with their own meter: guardrails by text unit, question and answer; web searches.
+    """Features of Bedrock with their own meter: guardrails by text unit, question and answer; web searches; AgentCore.
 
     A web search has no published price: without one in prices.features a plan counts the searches and says so.
     """
@@ -166,6 +186,7 @@ class Meters(Part):
     guardrail_on_answers: bool = True
     characters_per_token: Positive = 4.0
     web_searches_per_interaction: NotNegative = 0.0
+    agentcore: AgentCore | None = None
 
 
 Tier = Literal["default", "priority", "flex", "latency_optimized"]

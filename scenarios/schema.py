@@ -122,6 +122,10 @@ class Event(Part):
         return self.start.astimezone(ZoneInfo("UTC"))
 
 
+ACCOUNT = "account"
+"""In place of a model in `quotas`: what the provider grants to all of an account's models together."""
+
+
 class Scenario(Part):
     """One peak event: demand, customers, the assistant's switches, SLOs, faults, and what may be bought."""
 
@@ -167,7 +171,7 @@ class Scenario(Part):
         yield from ((f"assistant.policy.by_intent.{key}", model) for key, model in policy.by_intent.items())
         for first, others in chains.items():
             yield from ((f"assistant.fallback.chains.{first}", model) for model in (first, *others))
-        yield from ((f"quotas.{model}", model) for model in self.quotas)
+        yield from ((f"quotas.{model}", model) for model in self.quotas if model != ACCOUNT)
         yield from ((f"capacity.own.{model}", model) for model in self.capacity.own)
         yield from ((f"capacity.hit_ratios.{model}", model) for model in self.capacity.hit_ratios)
         yield from ((f"capacity.service_tiers.{key}", key.split("/")[0]) for key in self.capacity.service_tiers)

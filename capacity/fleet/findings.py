@@ -10,6 +10,7 @@ from capacity.cost.prices import stale_warning
 from capacity.demand.usage import mix_note
 from capacity.fleet.inputs import PlanInputs
 from capacity.plan import (
+    AccountNeed,
     ErrorBars,
     InformationValue,
     Plan,
@@ -43,9 +44,10 @@ def assumptions_first(ranked: Sequence[Sensitivity]) -> tuple[str, ...]:
     return tuple(list(effects.values())[:3])
 
 
-def first_limit_exceeded(supplies: Sequence[SupplyPlan]) -> str:
-    """The limit with the least room at the service level, over every model and region."""
+def first_limit_exceeded(supplies: Sequence[SupplyPlan], beside: Sequence[AccountNeed] = ()) -> str:
+    """The limit with the least room at the service level: of every model and region, and those that are no model's."""
     pressures = [pressure for supply in supplies if (pressure := _pressure(supply)) is not None]
+    pressures += [(need.pressure, need.sentence) for need in beside if need.granted]
     return max(pressures)[1] if pressures else "nothing that was sized has a known limit"
 
 

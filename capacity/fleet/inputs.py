@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from capacity.cost.agentcore import usd_per_interaction, use_of
 from capacity.cost.hours import HourlyNeed
 from capacity.cost.interaction import bedrock_spend
 from capacity.cost.prices import Prices
@@ -205,9 +206,15 @@ class PlanInputs:
         return chat + (self.demand[PLANNER_QUERIES][region].starts if self.is_planner(model) else 0.0)
 
     def features(self) -> dict[str, Any]:
-        """Dollars of guardrails and web searches by call, each [n]."""
+        """Dollars of guardrails, web searches and the agent's runtime by call, each [n]."""
         capacity, own = self.scenario.capacity, self.prices.features_usd_per_thousand
-        return feature_usd(self.calls, capacity, capacity.assumed_tokens.message_tokens, own)
+        usd = feature_usd(self.calls, capacity, capacity.assumed_tokens.message_tokens, own)
+        agent = capacity.meters.agentcore
+        if agent is not None:
+            each = usd_per_interaction(use_of(self.scenario, agent, self.calls, self.seed), agent)
+            share = self.calls.interactions / len(self.calls.turn)
+            usd |= {name: np.full(len(self.calls.turn), value * share) for name, value in each.items()}
+        return usd
 
     def base(
         self,

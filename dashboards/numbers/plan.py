@@ -35,6 +35,7 @@ def plan_numbers(plan: Plan) -> list[Number]:
         *_demand_numbers(plan),
         *_supply_numbers(plan),
         *_quota_numbers(plan),
+        *_account_numbers(plan),
         *_hit_numbers(plan),
     ]
     return [replace(number, simulated=number.simulated or _quota_touched(number, plan)) for number in numbers]
@@ -42,7 +43,7 @@ def plan_numbers(plan: Plan) -> list[Number]:
 
 def _quota_touched(number: Number, plan: Plan) -> bool:
     """Quota needs carry no provenance of their own: they come from tokens, so a simulated run touches them."""
-    return number.name.startswith("quota_needed") and any(
+    return number.name.startswith(("quota_needed", "quota_ask", "account_")) and any(
         note.kind == "run" and note.provenance == "simulated" for note in plan.inputs
     )
 
@@ -182,10 +183,26 @@ def _quota_numbers(plan: Plan) -> Iterator[Number]:
                         "quota",
                         labels=(*labels, ("level", level)),
                     )
+            yield Number("quota_ask", f"Quota to ask for, {title}", quota.ask, quota.kind, "quota", labels=labels)
             if quota.granted is not None:
                 yield Number(
                     "quota_granted", f"Quota granted, {title}", quota.granted, quota.kind, "quota", labels=labels
                 )
+
+
+def _account_numbers(plan: Plan) -> Iterator[Number]:
+    for need in plan.account_needs:
+        labels = (("region", need.region), ("kind", need.kind))
+        title = f"{need.kind}, {need.region}"
+        for level, value in need.needed.by_name.items():
+            yield Number(
+                "account_needed", f"Needed of the account, {title}, {level}", value, need.unit, "quota",
+                labels=(*labels, ("level", level)),
+            )  # fmt: skip
+        yield Number("account_ask", f"To ask for, {title}", need.ask, need.unit, "quota", labels=labels)
+        yield Number(
+            "account_granted", f"Granted to the account, {title}", need.granted, need.unit, "quota", labels=labels
+        )
 
 
 def _hit_numbers(plan: Plan) -> Iterator[Number]:

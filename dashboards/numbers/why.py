@@ -25,6 +25,8 @@ EXPLAINED = (
     "event_cost_usd",
     "quota_needed_settlement",
     "quota_needed_reservation",
+    "quota_ask",
+    "account_ask",
     "cache_hit_token_ratio",
 )
 """Numbers that have a chain."""
@@ -102,7 +104,9 @@ def chain(plan: Plan, number: Number) -> Chain:
     )
     if number.name == "chips" and supply is not None and supply.chosen is not None:
         links = _chips(plan, supply, supply.chosen)
-    elif number.name.startswith("quota_needed") and supply is not None:
+    elif number.name == "account_ask":
+        links = _account(plan, labels["region"], labels["kind"])
+    elif number.name.startswith("quota_") and supply is not None:
         need = next(q for q in supply.quotas if q.kind == labels["kind"])
         links = _quota(plan, supply, need, number)
     elif number.name == "cache_hit_token_ratio":
@@ -210,7 +214,10 @@ def _ceil(value: float) -> int:
 
 def _quota(plan: Plan, supply: SupplyPlan, need: QuotaNeed, number: Number) -> Iterator[Link]:
     yield from _peak(plan, supply)
-    levels = need.needed_settlement if number.name.endswith("settlement") else need.needed_reservation
+    readings = (need.needed_reservation, need.needed_settlement)
+    levels = readings[number.name.endswith("settlement")]
+    if number.name == "quota_ask":
+        levels = max(readings, key=lambda reading: reading.at_level)
     seconds = 60.0 * supply.calls_per_s.p90
     taken, tokens = (levels.p90 / seconds if seconds else 0.0), supply.input_tokens_per_call
     yield Link(
@@ -221,6 +228,8 @@ def _quota(plan: Plan, supply: SupplyPlan, need: QuotaNeed, number: Number) -> I
         tokens.source,
         tokens.provenance,
     )
+    if need.granted is not None:
+        yield Link(f"{need.kind} granted", need.granted, "count", "", need.source, "published")
     yield Link(
         f"{need.kind} needed at p90 of demand",
         taken * seconds,
@@ -229,8 +238,11 @@ def _quota(plan: Plan, supply: SupplyPlan, need: QuotaNeed, number: Number) -> I
         "plan.json: quotas",
         "derived",
     )
-    if need.granted is not None:
-        yield Link(f"{need.kind} granted", need.granted, "count", "", need.source, "published")
+    level = plan.service.level if plan.service is not None else 0.9
+    ratio = levels.at_level / levels.p90 if levels.p90 else 1.0
+    yield Link(
+        f"what {level:.0%} of joint draws stay under, over that", ratio, "times", "", "plan.json: quotas", "derived"
+    )
     yield Link(
         f"{need.kind} to ask for",
         need.ask,
@@ -239,6 +251,32 @@ def _quota(plan: Plan, supply: SupplyPlan, need: QuotaNeed, number: Number) -> I
         "plan.json: quotas",
         "derived",
     )
+
+
+def _account(plan: Plan, region: str, kind: str) -> Iterator[Link]:
+    """A limit that is no one model's: what an interaction at the peak needs of it, and how far the draws reach."""
+    need = next(n for n in plan.account_needs if (n.region, n.kind) == (region, kind))
+    note = _note(plan, "interactions at the peak")
+    peak = next(d.peak_interactions_per_s.p90 for d in plan.demand if d.region == region)
+    each = need.needed.p90 / peak if peak else 0.0
+    yield Link(
+        f"interactions at the peak, {region}, p90 of demand", peak, "per_s", "",
+        f"scenario: demand.interactions.peak_per_s ({note.value})", note.provenance,
+    )  # fmt: skip
+    yield Link(
+        f"{kind} that one interaction a second takes", each, need.unit, "", "plan.json: account_needs", "derived"
+    )
+    yield Link(f"{kind} needed at p90 of demand", each * peak, need.unit, "interactions x that", "plan.json", "derived")
+    ratio = need.needed.at_level / need.needed.p90 if need.needed.p90 else 1.0
+    yield Link(
+        "what every draw needs that all else carries, over that", ratio, "times", "", "plan.json: account_needs",
+        "derived",
+    )  # fmt: skip
+    yield Link(f"{kind} granted", need.granted, need.unit, "", need.source, "published")
+    yield Link(
+        f"{kind} to ask for", need.ask, need.unit, "the two multiplied, rounded up to three digits",
+        "plan.json: account_needs", "derived",
+    )  # fmt: skip
 
 
 def _hits(plan: Plan, number: Number, model: str) -> Iterator[Link]:

@@ -21,6 +21,14 @@ _FORMS = {
     "input_tpm": "Bedrock Mantle input tokens per minute for {model}",
     "output_tpm": "Bedrock Mantle output tokens per minute for {model}",
 }
+ACCOUNT_NAMES = {
+    "account_tpd": "Cross-Model Max Tokens Per Day",
+    "new_sessions_per_s": "AgentCore Runtime new sessions per second",
+    "active_sessions": "AgentCore Runtime active session workloads per account",
+    "invocations_per_s": "AgentCore Runtime InvokeAgentRuntime requests per second per agent",
+    "tool_calls_per_s": "AgentCore Gateway tool calls per second per gateway",
+}
+"""What to ask for by name: the first is a quota's own name, the others say what the limit counts."""
 _ROUTINGS = {
     Routing.REGION: "On-demand",
     Routing.GEOGRAPHY: "Cross-region",

@@ -12,7 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from capacity.plan import ChipOption, Plan, SupplyPlan
-from dashboards.order.quotas import QuotaAsk, quota_asks
+from dashboards.order.quotas import ACCOUNT_NAMES, QuotaAsk, quota_asks
 from dashboards.order.verdict import BLOCK, order_verdict, unbookable
 from facts.account import Held
 from facts.model_names import base_id
@@ -111,7 +111,19 @@ def order_lines(plan: Plan, occasion: Occasion) -> list[Line]:
         for line in _chip_lines(plan, supply, supply.chosen, occasion)
     ]
     asks = (_quota_line(plan, ask, occasion) for ask in quota_asks(plan, occasion.held))
-    return [*chips, *asks]
+    return [*chips, *asks, *_account_lines(plan, occasion)]
+
+
+def _account_lines(plan: Plan, occasion: Occasion) -> Iterator[Line]:
+    """Limits that are no one model's, where the service level passes them."""
+    ask_by = occasion.start.astimezone(UTC) - ASK_DAYS_BEFORE * DAY
+    for need in plan.account_needs:
+        if need.ask > need.granted:
+            yield Line(
+                line="quota", model="", region=need.region, act_by=ask_by.date().isoformat(),
+                quota_name=ACCOUNT_NAMES[need.kind], held=need.granted, asked=need.ask,
+                remark="; ".join(note for note in (f"held: {need.source}", _late(plan, ask_by)) if note),
+            )  # fmt: skip
 
 
 def _chip_lines(plan: Plan, supply: SupplyPlan, option: ChipOption, occasion: Occasion) -> Iterator[Line]:

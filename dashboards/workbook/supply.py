@@ -133,13 +133,26 @@ def _chips_chart(book: Book, sheet: Sheet, first: int) -> None:
 def write_quota(book: Book, plan: Plan, inputs: Inputs, demand: Demand) -> None:
     """The Quota sheet: both readings at every level, and the nearer one as a share of what is granted."""
     note = "Reservation counts a call's whole max_tokens while it runs, settlement what it used; both at the peak."
-    sheet = book.sheet("Quota", note, (20, 14, 8, 8, 18, 18, 16, 14, 12))
-    sheet.head(
-        ("Model", "Region", "Kind", "Demand", "By settlement", "By reservation", "Granted", "Share granted", "Enough")
+    sheet = book.sheet("Quota", note, (20, 14, 8, 8, 18, 18, 16, 14, 12, 16))
+    head = (
+        "Model",
+        "Region",
+        "Kind",
+        "Demand",
+        "By settlement",
+        "By reservation",
+        "Granted",
+        "Share granted",
+        "Enough",
     )
+    sheet.head((*head, "Ask for"))
     for supply in plan.supplies:
         for quota in supply.quotas:
             _quota_rows(sheet, supply, quota, inputs, demand)
+    for need in plan.account_needs:
+        most: list[Cell] = ["account", need.region, need.kind, "level", need.needed.at_level, None, need.granted, None]
+        styles = ("text", "text", "text", "text", "whole", "whole", "whole", "ratio", "text", "whole")
+        sheet.write([*most, None, need.ask], styles, [False] * 10)
 
 
 def _quota_rows(sheet: Sheet, supply: SupplyPlan, quota: QuotaNeed, inputs: Inputs, demand: Demand) -> None:
@@ -159,3 +172,6 @@ def _quota_rows(sheet: Sheet, supply: SupplyPlan, quota: QuotaNeed, inputs: Inpu
         row_cells += ["not known" if granted is None else granted, share, enough]
         touched = supply.input_tokens_per_call.simulated
         sheet.write(row_cells, styles, [False] * 4 + [touched] * 2 + [False] * 3)
+    asked: list[Cell] = [supply.model, supply.region, quota.kind, "level"]
+    asked += [quota.needed_settlement.at_level, quota.needed_reservation.at_level, None, None, None, quota.ask]
+    sheet.write(asked, (*styles, "whole"), [False] * 4 + [touched] * 2 + [False] * 4)

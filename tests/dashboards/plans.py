@@ -9,6 +9,7 @@ import numpy as np
 
 from capacity.fleet.sizing import fleet
 from capacity.plan import (
+    AccountNeed,
     ChipOption,
     CostLine,
     ErrorBars,
@@ -115,6 +116,13 @@ def make_plan(*, simulated: bool = True) -> Plan:
             model=Spread(56.0, 64.0, 80.0),
             monte_carlo={"p5": Interval(46.0, 50.0), "p95": Interval(140.0, 156.0)},
             draws=1_000,
+        ),
+        account_needs=(
+            AccountNeed(
+                "account_tpd", "us-east-1", Levels(4e10, 6e10, 7e10, 6.44e10), 5e10, "tokens", "quotas.yaml (L-4)"
+            ),
+            AccountNeed("active_sessions", "us-west-2", Levels(2e3, 2.9e3, 3.3e3, 3_111.0), 2_500, "count", "a test"),
+            AccountNeed("tool_calls_per_s", "us-west-2", Levels(90, 120, 150, 130.0), 200, "per_s", "a test"),
         ),
         rules=SizingRules(
             **{name: getattr(RULES, name) for name in ("zones", "zones_lost", "drain_ratio", "broken_ratio")},

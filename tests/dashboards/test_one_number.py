@@ -29,6 +29,20 @@ HEADLINES = [
     or (number.name == "cache_hit_token_ratio" and ("level", "all") in number.labels)
     or (number.name == "peak_interactions_per_s" and dict(number.labels)["level"] in ("p50", "p90", "p95"))
 ]
+SHORT = {
+    *(
+        ("quota_ask", s.region, s.model, q.kind)
+        for s in PLAN.supplies
+        for q in s.quotas
+        if q.binds_at_offset_s is not None
+    ),
+    *(("account_ask", need.region, None, need.kind) for need in PLAN.account_needs if need.ask > need.granted),
+}
+HEADLINES += [
+    number.key
+    for number in NUMBERS.values()
+    if (number.name, *(dict(number.labels).get(name) for name in ("region", "model", "kind"))) in SHORT
+]
 MORE = [key for key, n in NUMBERS.items() if n.name in ("replicas", "instances", "quota_granted", "usd_per_hour")]
 FIGURES = [*HEADLINES, *MORE][:40]
 
@@ -66,7 +80,9 @@ def _rule_key(rule):
 
 
 def test_there_are_twenty_figures_at_least():
+    """Quota asks and the account's own limits among them."""
     assert len(FIGURES) >= 20
+    assert {NUMBERS[key].name for key in HEADLINES} >= {"quota_ask", "account_ask"}
 
 
 @pytest.mark.parametrize("key", FIGURES)

@@ -70,7 +70,7 @@ def plan_parts(plan: Plan) -> list[Part]:
         *_decisions(plan),
         Part("demand", "Demand", _demand_panels(plan)),
         Part("chips", "Chips", chip_panels(plan, numbers)),
-        Part("quota", "Quota", [_quota_panel(plan, numbers), *ramp_panels(plan)]),
+        Part("quota", "Quota", [_quota_panel(plan, numbers), *_account_panels(plan, numbers), *ramp_panels(plan)]),
         Part("hits", "Prompt cache", [_hit_panel(plan, numbers)]),
         *_from_rows(plan, numbers),
         *_beyond(plan),
@@ -204,8 +204,11 @@ def _quota_panel(plan: Plan, numbers: list[Number]) -> Panel:
     if not needs:
         return Panel("Needed against granted", "No quota applies: every model runs on self-hosted chips.")
     rows = [_quota_row(supply, quota, numbers) for supply, quota in needs]
-    columns = ("Model", "Region", "Kind", "By reservation p95", "By settlement p95", "Granted", "First short")
-    table = Table("Quota at the peak, both readings", columns, rows, text_columns=(0, 1, 2, 6))
+    columns = (
+        "Model", "Region", "Kind", "By reservation p95", "By settlement p95", "At the service level", "Granted",
+        "First short",
+    )  # fmt: skip
+    table = Table("Quota at the peak, both readings", columns, rows, text_columns=(0, 1, 2, 7))
     known = [(supply, quota) for supply, quota in needs if quota.counts]
     short = quota_short(plan)
     missing = len([q for _, q in needs if q.granted is None])
@@ -230,18 +233,37 @@ def _quota_panel(plan: Plan, numbers: list[Number]) -> Panel:
     return Panel("Needed against granted", sentence, table, charts.ranges(shares, "times", Limit(1.0, "granted")))
 
 
+def _account_panels(plan: Plan, numbers: list[Number]) -> list[Panel]:
+    """Limits that are no one model's, where any is known; nothing otherwise."""
+    if not plan.account_needs:
+        return []
+    rows: list[list[Cell]] = []
+    for need in plan.account_needs:
+        where = {"region": need.region, "kind": need.kind}
+        p95, ask = find(numbers, "account_needed", **where, level="p95"), find(numbers, "account_ask", **where)
+        rows.append([need.kind, need.region, p95, ask, find(numbers, "account_granted", **where), need.source])
+    columns = ("Limit", "Region", "Needed, p95 of demand", "At the service level", "Granted", "Source")
+    table = Table("Limits of the account", columns, rows, text_columns=(0, 1, 5))
+    short = [need.sentence for need in plan.account_needs if need.ask > need.granted]
+    words = f"Short: {'; '.join(short)}." if short else "None of them binds at the service level."
+    return [Panel("Limits of the account and of the agent's runtime", words, table)]
+
+
 def quota_short(plan: Plan) -> list[str]:
-    """One phrase per model and kind that falls short: where, and from when on."""
+    """One phrase per model and kind that falls short: where, and from when on; then limits that are no model's."""
     span_s = max((d.offset_s[-1] for d in plan.demand if d.offset_s), default=0.0)
-    short: dict[tuple[str, str], list[tuple[float, str]]] = {}
+    short: dict[tuple[str, str], list[tuple[float, str, float]]] = {}
     for supply in plan.supplies:
         for quota in supply.quotas:
             if quota.binds_at_offset_s is not None and not quota.in_doubt:
-                short.setdefault((supply.model, quota.kind), []).append((quota.binds_at_offset_s, supply.region))
+                short.setdefault((supply.model, quota.kind), []).append(
+                    (quota.binds_at_offset_s, supply.region, quota.ask)
+                )
     return [
-        f"{model} {kind} in {', '.join(region for _, region in places)}, from {clock(min(places)[0], span_s)} on"
+        f"{model} {kind} in {', '.join(f'{region} ({ask:,.0f} to ask for)' for _, region, ask in places)}, "
+        f"from {clock(min(places)[0], span_s)} on"
         for (model, kind), places in short.items()
-    ]
+    ] + [need.sentence for need in plan.account_needs if need.ask > need.granted]
 
 
 def _quota_row(supply: SupplyPlan, quota: QuotaNeed, numbers: list[Number]) -> list[Cell]:
@@ -254,6 +276,7 @@ def _quota_row(supply: SupplyPlan, quota: QuotaNeed, numbers: list[Number]) -> l
         quota.kind,
         find(numbers, "quota_needed_reservation", **where, level="p95"),
         find(numbers, "quota_needed_settlement", **where, level="p95"),
+        find(numbers, "quota_ask", **where),
         find(numbers, "quota_granted", **where) or "not known",
         binds if quota.granted is not None else "not known",
     ]
