@@ -105,7 +105,7 @@ class Control:
         return {"advance_s": advance_s}
 
     def _quotas(self, body: dict[str, dict[str, Any]]) -> dict[str, Any]:
-        """{model key or "account": {"tpm", "tpd", "rpm"}}: replaces every granted value."""
+        """{model key or "account": {"tpm", "tpd", "rpm", …}}: replaces every granted value."""
         limits = {model: Grant(**kinds) for model, kinds in body.items()}
         self._emulator.quotas.set_limits(limits)
         return {"models": sorted(limits)}

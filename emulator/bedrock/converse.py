@@ -30,6 +30,7 @@ _QUOTA_MESSAGES = {
     "rpm": "Too many requests, please wait before trying again.",
     "tpm": "Too many tokens, please wait before trying again.",
     "tpd": "Too many tokens per day, please wait before trying again.",
+    "input_tpm": "Too many input tokens, please wait before trying again.",
 }
 
 
@@ -64,6 +65,14 @@ def converse(emulator: Emulator, emulated: EmulatedModel, body: dict[str, Any], 
     held = _reserve(emulator, emulated, caller, prompt.tokens + (max_tokens or model.max_output_tokens), request)
     cache = emulator.cache_for(caller.account, caller.region, emulated)
     use = cache.look_up(prompt.boundaries, prompt.points, request.received_s, cold="cold_cache" in call.faults)
+    place = (caller.account, caller.region, model.key)
+    longest = max_tokens or model.max_output_tokens
+    admitted = emulator.quotas.admit_input(place, prompt.tokens - use.read + longest, request.received_s)
+    if isinstance(admitted, str):
+        emulator.quotas.settle(held, 0)
+        raise Refused(429, "ThrottlingException", _QUOTA_MESSAGES[admitted])
+    room = emulator.quotas.output_room(place, request.received_s)
+    max_tokens = max_tokens if room is None else min(room, longest)
     found = _Implicit(emulator, emulated, caller, prompt, request.received_s)
 
     def keep(now_s: float) -> None:
@@ -72,9 +81,15 @@ def converse(emulator: Emulator, emulated: EmulatedModel, body: dict[str, Any], 
 
     call.on_first = keep
     burndown = model.quota.output_burndown_ratio if model.quota else 1.0
-    call.on_end = lambda sent: emulator.quotas.settle(held, prompt.tokens - use.read + sent * burndown)
+
+    def settle(sent: int) -> None:
+        emulator.quotas.settle(held, prompt.tokens - use.read + sent * burndown)
+        emulator.quotas.settle(admitted, prompt.tokens - use.read)
+
+    call.on_end = settle
     emulated.stats.images += prompt.images
     reply = _reply(emulator, emulated, body, max_tokens, call)
+    emulator.quotas.count_output(place, reply.tokens)
     answer = form(Outcome(reply, prompt, use, body, call, request.received_s))
     wire = answer.stream() if streams else answer.whole()
     work = Work(prompt.tokens, max(use.read, found.tokens), reply.tokens, STOP[reply.stop])

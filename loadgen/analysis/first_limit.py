@@ -33,6 +33,8 @@ SAMPLES_APART_MIN_S = 0.5
 MODELS_MAX = 20
 """Models that are named one by one: a target may invent a new name for every call."""
 QUOTA_CODE = "hrottling|TooMany|rate_limit|quota"
+LENGTH = ("max_tokens", "length")
+"""Why an answer stops at its longest, by protocol."""
 TOOL_FINE = ("ok", "success", "needs_confirmation")
 
 
@@ -53,6 +55,7 @@ def limits_exceeded(
         *_slos(run.turns, scenario["slo"], length_s),
         *_first_error(run.turns, "quota", "throttled", "turns throttled"),
         *_calls(run),
+        *_cut_off(run),
         *_first_error(theirs, "in-flight cap", "dropped", "turns dropped at the in-flight cap"),
         *_first_error(ours, "generator's open files", "dropped", "turns dropped for want of a socket"),
         *_tools(run),
@@ -159,6 +162,22 @@ def _calls(run: Run) -> Iterator[Crossing]:
             first = of_model.sort_values("at_s").iloc[0]
             sentence = f"{what} {model}: {first['error_code']}, {len(of_model)} calls refused or failed from here on"
             yield _crossing(f"{what} {model}", first["at_s"], len(of_model), 0, sentence)
+
+
+def _cut_off(run: Run) -> Iterator[Crossing]:
+    """Answers that stopped as at max_tokens with fewer tokens than that: a quota of output was used up."""
+    if "stop_reason" not in run.calls:  # an older record
+        return
+    cut = run.calls[run.calls["stop_reason"].isin(LENGTH) & (run.calls["output_tokens"] < run.calls["max_tokens"])]
+    starts = cut.merge(run.turns[[*TURN_KEY, "intended_start_s"]], on=list(TURN_KEY))
+    starts["at_s"] = starts["intended_start_s"] + starts["start_s"].fillna(0.0)
+    for model, rows in list(starts.groupby("model"))[:MODELS_MAX]:
+        first = rows.sort_values("at_s").iloc[0]
+        sentence = (
+            f"output quota of {model}: an answer was cut off at {first['output_tokens']:.0f} of "
+            f"{first['max_tokens']:.0f} tokens, {len(rows)} answers from here on"
+        )
+        yield _crossing(f"output quota of {model}", first["at_s"], len(rows), 0, sentence)
 
 
 def _tools(run: Run) -> Iterator[Crossing]:

@@ -39,7 +39,7 @@ def test_converse_answers_with_text_and_usage(emulator, mode):
     made.close()
     usage = answer["usage"]
     assert answer["stopReason"] == "end_turn"
-    assert usage["outputTokens"] == 20
+    assert usage["outputTokens"] == 5
     assert usage["totalTokens"] == usage["inputTokens"] + 20
     assert answer["output"]["message"]["content"][0]["text"]
     assert answer["ResponseMetadata"]["HTTPHeaders"]["x-peakday-simulated"] == "1"
@@ -50,7 +50,7 @@ def test_converse_stream_sends_events_in_the_services_order(bedrock):
     events = list(bedrock.converse_stream(modelId=CLAUDE, messages=HELLO)["stream"])
     names = [next(iter(event)) for event in events]
     assert names == ["messageStart", *["contentBlockDelta"] * 20, "contentBlockStop", "messageStop", "metadata"]
-    assert events[-1]["metadata"]["usage"]["outputTokens"] == 20
+    assert events[-1]["metadata"]["usage"]["outputTokens"] == 5
 
 
 def test_a_tool_plan_is_asked_for_and_then_answered(bedrock):
@@ -213,19 +213,32 @@ def test_a_guardrail_lets_everything_pass_and_meters_it(bedrock):
     assert answer["usage"]["contentPolicyUnits"] == 2
 
 
+def test_a_quota_of_output_cuts_an_answer_off(emulator, bedrock):
+    """5 tokens a minute: the answer stops there, as at a max_tokens that nobody asked for."""
+    emulator.control("quotas", {"nova-pro": {"output_tpm": 5, "input_tpm": 1e6}})
+    answer = bedrock.converse(modelId=NOVA, messages=HELLO, inferenceConfig={"maxTokens": 400})
+    assert answer["stopReason"] == "max_tokens"
+    assert answer["usage"]["outputTokens"] == 5
+    emulator.control("quotas", {"nova-pro": {"input_tpm": 300}})
+    with pytest.raises(bedrock.exceptions.ThrottlingException, match="Too many input tokens"):
+        bedrock.converse(modelId=NOVA, messages=HELLO, inferenceConfig={"maxTokens": 400})
+
+
 @pytest.mark.parametrize(("granted_to", "refused"), [("account", True), ("nova-pro", False)])
-def test_a_days_tokens_of_the_account_span_its_regions(emulator, granted_to, refused):
-    """What one region charged counts in the other, where a grant of the model alone would not."""
+def test_a_days_tokens_of_the_account_span_its_models(emulator, granted_to, refused):
+    """What one model was charged counts for another, where a model's own grant would not; regions stand apart."""
     emulator.control("quotas", {granted_to: {"tpd": 6_000}})
     here, there = client(emulator), client(emulator, region="us-west-2")
+    lite = "us.amazon.nova-2-lite-v1:0"
     try:
         used = here.converse(modelId=NOVA, messages=HELLO, inferenceConfig={"maxTokens": 5_900})["usage"]["totalTokens"]
         rest = {"maxTokens": 6_000 - used}
         if refused:
-            with pytest.raises(there.exceptions.ThrottlingException, match="per day"):
-                there.converse(modelId=NOVA, messages=HELLO, inferenceConfig=rest)
+            with pytest.raises(here.exceptions.ThrottlingException, match="per day"):
+                here.converse(modelId=lite, messages=HELLO, inferenceConfig=rest)
         else:
-            there.converse(modelId=NOVA, messages=HELLO, inferenceConfig=rest)
+            here.converse(modelId=lite, messages=HELLO, inferenceConfig=rest)
+        there.converse(modelId=NOVA, messages=HELLO, inferenceConfig=rest)
     finally:
         here.close()
         there.close()

@@ -47,21 +47,44 @@ def test_requests_per_minute_count_requests():
 
 
 def test_an_account_quota_binds_over_all_models():
-    """Tokens a day of the account: models and regions share it, another account does not."""
+    """Tokens a day of the account: models of a region share it, another region and another account do not."""
     book = QuotaBook({"account": Grant(tpd=1_000)})
     book.reserve("a", "r", "m", 700, 0.0)
     assert book.reserve("a", "r", "n", 700, 0.0) == "account tpd"
-    assert book.reserve("a", "s", "m", 700, 0.0) == "account tpd"
+    assert isinstance(book.reserve("a", "s", "m", 700, 0.0), Reservation)
     assert isinstance(book.reserve("b", "r", "n", 700, 0.0), Reservation)
 
 
 def test_a_models_quota_is_its_own_in_every_region():
-    """What one region holds leaves another's grant whole, while the account's counts both."""
+    """What one region holds leaves another's grant whole, the account's too."""
     book = QuotaBook({"m": Grant(tpm=1_000), "account": Grant(tpd=1_500)})
     assert isinstance(book.reserve("a", "r", "m", 1_000, 0.0), Reservation)
     assert book.reserve("a", "r", "m", 100, 0.0) == "tpm"
-    assert isinstance(book.reserve("a", "s", "m", 500, 0.0), Reservation)
-    assert book.reserve("a", "s", "m", 1, 0.0) == "account tpd"
+    assert isinstance(book.reserve("a", "s", "m", 1_000, 0.0), Reservation)
+    assert book.reserve("a", "r", "n", 501, 0.0) == "account tpd"
+
+
+def test_input_counted_apart_is_held_with_max_tokens_and_charged_alone():
+    """1,000 a minute: 300 in and 600 of max_tokens leave room for 100, and for 700 once only the 300 are charged."""
+    book, place = QuotaBook({"m": Grant(input_tpm=1_000)}), ("a", "r", "m")
+    held = book.admit_input(place, 900, 0.0)
+    assert isinstance(held, Reservation)
+    assert book.admit_input(place, 101, 1.0) == "input_tpm"
+    book.settle(held, 300)
+    assert isinstance(book.admit_input(place, 700, 2.0), Reservation)
+    assert isinstance(book.reserve("a", "r", "m", 1e9, 2.0), Reservation)
+
+
+def test_output_counted_apart_leaves_the_rest_of_its_minute():
+    """An answer takes what is left, one token at least; the next minute is whole again; without a grant none is cut."""
+    book, place = QuotaBook({"m": Grant(output_tpm=500)}), ("a", "r", "m")
+    assert book.output_room(place, 0.0) == 500
+    book.count_output(place, 450)
+    assert book.output_room(place, 1.0) == 50
+    book.count_output(place, 50)
+    assert book.output_room(place, 2.0) == 1
+    assert book.output_room(place, 60.0) == 500
+    assert book.output_room(("a", "r", "other"), 60.0) is None
 
 
 @given(st.lists(st.tuples(st.floats(0, 20), st.floats(1, 500), st.floats(0, 1)), max_size=60))

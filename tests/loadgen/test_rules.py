@@ -405,3 +405,16 @@ def test_a_throttled_call_that_spilled_is_told():
     quota, other = limits_exceeded(empty(turns=rows, calls=calls), SCENARIO)
     assert (quota.what, quota.at_s, quota.value) == ("quota of nova-pro", 2.5, 2)
     assert (other.what, other.at_s, other.value) == ("calls to custom-8b", 6.5, 1)
+
+
+def test_an_answer_cut_off_by_a_quota_of_output_is_a_limit_of_its_own():
+    """It stops as at max_tokens with fewer tokens than that; one that used all of its max_tokens is none."""
+    calls = pd.DataFrame({name: [None] * 3 for name in TABLES["calls"]})
+    calls = calls.assign(
+        session_id="s", interaction_id="i", turn_index=[0, 1, 2], model="mantle", start_s=0.1, status="ok",
+        stop_reason=["max_tokens", "max_tokens", "end_turn"], output_tokens=[400, 120, 90], max_tokens=400,
+    )  # fmt: skip
+    rows = turns(3, session_id="s", interaction_id="i", turn_index=[0, 1, 2])
+    (found,) = limits_exceeded(empty(turns=rows, calls=calls), SCENARIO)
+    assert found.what == "output quota of mantle"
+    assert "cut off at 120 of 400 tokens, 1 answers from here on" in found.sentence
