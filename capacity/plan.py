@@ -604,6 +604,33 @@ class InstanceLimit(Row):
 
 
 @dataclass(frozen=True)
+class ReservedPart(Row):
+    """Input or output of the Reserved tier: what pays for itself over the event alone, and what is beyond it.
+
+    overflow_ratio: share of tokens that go to Standard; breakeven_usd: the dearest that the least amount may be, for
+    1,000 tokens a minute and month.
+    """
+
+    tpm: float
+    usd: float  # for the term
+    replaced_usd: float  # on-demand dollars of the event
+    overflow_ratio: float
+    breakeven_usd: float
+
+
+@dataclass(frozen=True)
+class ReservedAdvice(Row):
+    """How much of the Reserved tier to buy for one model in one region; amounts only where the user gave a price."""
+
+    model: str
+    region: str
+    months: int
+    input: ReservedPart
+    output: ReservedPart
+    priced: bool
+
+
+@dataclass(frozen=True)
 class SpillOption(Row):
     """A smaller fleet whose overflow goes to a Bedrock model: the cheapest in the mean of the joint draws.
 
@@ -706,6 +733,7 @@ class Plan(Row):
     limits: tuple[InstanceLimit, ...] = ()  # EC2 quotas of what is bought by the hour
     spill: tuple[SpillOption, ...] = ()  # smaller fleets whose overflow goes to Bedrock
     not_served: tuple[str, ...] = ()  # demand that is in no fleet and no cost
+    reserved: tuple[ReservedAdvice, ...] = ()  # Bedrock's Reserved tier
     account_needs: tuple[AccountNeed, ...] = ()  # limits of the whole account and of the agent's runtime
 
     @property

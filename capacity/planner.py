@@ -13,6 +13,7 @@ from capacity.cost.hours import HOUR_S
 from capacity.cost.interaction import cache_hit_figures
 from capacity.cost.prices import load_prices
 from capacity.cost.rates import with_tiers
+from capacity.cost.reserved import reserved_advice
 from capacity.demand.calls import assumed_calls, measured_calls, tokens_line
 from capacity.demand.hits import with_hit_ratios
 from capacity.demand.usage import usage_line, with_usage
@@ -133,6 +134,7 @@ def make_plan(
         limits=instance_limits(inputs, base.own),
         not_served=tuple(each.note for each in moved),
         account_needs=beside,
+        reserved=reserved_advice(inputs),
         service=stated_level(sizes),
         variance=variance_shares(base, inputs.draws) if base.own or base.bedrock else (),
         expected_value_of_information=known,

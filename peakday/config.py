@@ -37,6 +37,7 @@ owned_targets: []
 #   instances: {{inf2.48xlarge: {{usd_per_hour: 8.20}}}}
 #   discount_ratio: {{amazon: 0.10, anthropic: 0.05, inf2: 0.20}}   # off the list, by maker or instance family
 #   owned: {{inf2.48xlarge: 4}}                                    # already paid for, in each region
+#   reserved: {{claude-sonnet: {{input_usd: 20, output_usd: 90, months: 1}}}} # for 1,000 tokens a minute and month
 #   file: aws/2026-11-23T1200Z/prices.csv                        # of `peakday aws pull`, or YAML of these keys
 prices: {{}}
 
@@ -59,6 +60,7 @@ class Prices(BaseModel):
     owned: dict[str, Annotated[int, Field(ge=0)]] = {}
     commitments: tuple[dict[str, Any], ...] = ()
     features: dict[str, Annotated[float, Field(ge=0)]] = {}
+    reserved: dict[str, dict[str, Annotated[float, Field(ge=0)]]] = {}
     file: Path | None = None
 
 

@@ -14,7 +14,9 @@ from facts.price_variants import CLASSES, feature_prices
 from facts.reader import AS_GIVEN, Instance, Model, instances, models
 
 STALE_DAYS = 90
-OVERLAY_KEYS = ("tokens", "instances", "owned", "commitments", "features", "discount_ratio")
+OVERLAY_KEYS = ("tokens", "instances", "owned", "commitments", "features", "discount_ratio", "reserved")
+TERMS_MONTHS = (1, 3, 6)
+"""Of the Reserved tier: AWS's pages name 1 and 3 months, one of them 1 and 6."""
 PROVIDERS = ("amazon", "anthropic")
 
 
@@ -28,6 +30,15 @@ class Commitment:
 
 
 @dataclass(frozen=True)
+class ReservedPrice:
+    """The user's price of the Reserved tier: USD for 1,000 tokens a minute and month, input and output apart."""
+
+    input_usd: float
+    output_usd: float
+    months: int
+
+
+@dataclass(frozen=True)
 class Prices:
     """Models with token prices, instances, and own hourly prices by instance type."""
 
@@ -38,6 +49,7 @@ class Prices:
     commitments: tuple[Commitment, ...] = ()
     notes: tuple[InputNote, ...] = ()
     features_usd_per_thousand: Mapping[str, float] = field(default_factory=dict)
+    reserved: Mapping[str, ReservedPrice] = field(default_factory=dict)  # by model
 
 
 def load_prices(overlay: Mapping[str, Any] | None, catalogue: Mapping[str, Model] | None = None) -> Prices:
@@ -45,6 +57,7 @@ def load_prices(overlay: Mapping[str, Any] | None, catalogue: Mapping[str, Model
 
     `tokens: {MODEL: {input_usd_per_mtok: …}}`, `instances: {TYPE: {usd_per_hour: …}}`, `owned: {TYPE: count}` in each
     region, `commitments: [{instance: TYPE, usd_per_hour: …, term_h: 8760}]`, `features: {web_search: USD per 1,000}`,
+    `reserved: {MODEL: {input_usd: …, output_usd: …, months: 1}}` for 1,000 tokens a minute and month,
     `discount_ratio: {FAMILY: 0.1}`: share off the list for all models of a provider (amazon, anthropic) or all
     instances of a family (inf2, trn2). A price given outright is net already.
 
@@ -90,7 +103,25 @@ def load_prices(overlay: Mapping[str, Any] | None, catalogue: Mapping[str, Model
         features[name] = _positive(f"prices.features.{name}", usd)
         notes.append(InputNote("prices", name, f"{usd} USD per 1,000", "measured", "own price overlay"))
     commitments = _commitments(overlay.get("commitments") or (), offered)
-    return Prices(known, offered, hourly, owned, commitments, tuple(notes), features)
+    reserved = _reserved(overlay.get("reserved") or {}, known)
+    return Prices(known, offered, hourly, owned, commitments, tuple(notes), features, reserved)
+
+
+def _reserved(rows: Mapping[str, Mapping[str, object]], known: Mapping[str, Model]) -> dict[str, ReservedPrice]:
+    """Prices of the Reserved tier by model; raises `PlanError`."""
+    prices = {}
+    for name, row in rows.items():
+        where = f"prices.reserved.{name}"
+        if name not in known or known[name].supply != "bedrock":
+            raise PlanError(f"{where}: no Bedrock model of that name; known: {', '.join(sorted(known))}")
+        if not {"input_usd", "output_usd"} <= set(row) <= {"input_usd", "output_usd", "months"}:
+            raise PlanError(f"{where}: needs input_usd and output_usd, for 1,000 tokens a minute and month, and months")
+        months = row.get("months", 1)
+        if months not in TERMS_MONTHS:
+            raise PlanError(f"{where}.months: {months!r}; the Reserved tier is sold for 1 or 3 months")
+        usd_in, usd_out = (_positive(f"{where}.{key}", row[key]) for key in ("input_usd", "output_usd"))
+        prices[name] = ReservedPrice(usd_in, usd_out, int(str(months)))
+    return prices
 
 
 def with_discounts(

@@ -36,7 +36,18 @@ def decisions(plan: Plan) -> tuple[Decision, ...]:
     """Every finding of a plan, those of greatest effect on cost first."""
     return tuple(
         decision
-        for group in (_routing, _headroom, _information, _schedules, _spill, _throttling, _cache, _stampede, _stability)
+        for group in (
+            _routing,
+            _headroom,
+            _information,
+            _schedules,
+            _spill,
+            _reserved,
+            _throttling,
+            _cache,
+            _stampede,
+            _stability,
+        )
         for decision in group(plan)
     )
 
@@ -173,6 +184,29 @@ def _spill(plan: Plan) -> Iterator[Decision]:
             f"requests and {sum(row.tpm for row in rows):,.0f} tokens a minute more of it"
         )
         yield Decision("spill", "Spill", sentence, changes=usd < planned * 0.99)
+
+
+def _reserved(plan: Plan) -> Iterator[Decision]:
+    """What the Reserved tier replaces, where the user gave its price."""
+    for row in plan.reserved:
+        parts = {"input": row.input, "output": row.output}
+        bought = {name: part for name, part in parts.items() if part.tpm}
+        if row.priced and not bought:
+            limits = ", ".join(f"{name} pays below {show(part.breakeven_usd, 'usd')}" for name, part in parts.items())
+            sentence = f"no Reserved tier of {row.model} in {row.region} pays for itself over the event alone: {limits}"
+            yield Decision("reserved", "Reserved tier", sentence, changes=False)
+        if bought:
+            usd = sum(part.usd for part in bought.values())
+            what = " and ".join(
+                f"{part.tpm:,.0f} {name} TPM ({part.overflow_ratio:.0%} of tokens to Standard)"
+                for name, part in bought.items()
+            )
+            replaced = show(sum(part.replaced_usd for part in bought.values()), "usd")
+            sentence = (
+                f"{what} of {row.model} reserved in {row.region} for {row.months} months costs {show(usd, 'usd')} and "
+                f"replaces {replaced} of the event's tokens"
+            )
+            yield Decision("reserved", "Reserved tier", sentence, changes=True)
 
 
 # --- quota and cache ---------------------------------------------------------------------------------------------

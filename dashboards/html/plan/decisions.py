@@ -23,6 +23,7 @@ def decision_panels(plan: Plan) -> list[Panel]:
         *_headroom(plan),
         *_cache(plan),
         *_throttling(plan),
+        *_reserved(plan),
         *_schedules(plan),
         *_stampede(plan),
         *_stability(plan),
@@ -138,6 +139,36 @@ def _throttling(plan: Plan) -> list[Panel]:
         "end."
     )
     return [Panel("Throttling", words, Table("Calls throttled", columns, rows, text_columns=(0, 1, 5)))]
+
+
+def _reserved(plan: Plan) -> list[Panel]:
+    """Amounts where a price is known; and the dearest price at which the least amount pays."""
+    rows: list[list[Cell]] = [
+        [
+            row.model,
+            row.region,
+            kind,
+            f"{part.tpm:,.0f}" if row.priced else "no price given",
+            show(part.usd if row.priced else None, "usd"),
+            show(part.replaced_usd if row.priced else None, "usd"),
+            show(part.overflow_ratio if row.priced else None, "ratio"),
+            show(part.breakeven_usd, "usd"),
+        ]
+        for row in plan.reserved
+        for kind, part in (("input", row.input), ("output", row.output))
+    ]
+    if not rows:
+        return []
+    columns = (
+        "Model", "Region", "Kind", "TPM to reserve", "For the term", "Replaces", "To Standard",
+        "Pays below, 1K TPM a month",
+    )  # fmt: skip
+    words = (
+        "From the load-duration curve of the event at p50 of demand, and nothing else that the term would carry. The "
+        "price is your account team's (prices.reserved); at least 100,000 input and 10,000 output tokens a minute are "
+        "sold."
+    )
+    return [Panel("Reserved tier", words, Table("Reserved tier", columns, rows, text_columns=(0, 1, 2)))]
 
 
 def _schedules(plan: Plan) -> list[Panel]:
