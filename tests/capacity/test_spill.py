@@ -61,7 +61,8 @@ def test_the_scenarios_chain_comes_before_the_proposed_one():
 
 def test_two_models_never_share_the_same_room_twice():
     """What nova-pro takes of others' calls stays within its requests a minute."""
-    made = plan(limited(10, demand__interactions__peak_per_s=100))
+    granted = {"claude-sonnet": {"rpm": 10, "tpm": None}, "nova-pro": {"rpm": 200}}
+    made = plan(scenario(**SHORT, quotas=granted, demand__interactions__peak_per_s=100))
     for region in ("us-east-1", "us-west-2"):
         for level in ("p90 of demand", "p99 of the draws"):
             taken = [r for r in made.fallback_chain if (r.to, r.region, r.level) == ("nova-pro", region, level)]
