@@ -154,6 +154,7 @@ def _published(model: Model) -> Granted:
         unknown = "no published figure; read your account's Service Quotas"
         return Granted(None, None, None, unknown, endpoint=endpoint)
     source = f"{fact.quota} of {fact.as_of} ({fact.status}); read your account's before the event"
+    source = f"own models: {fact.quota}" if fact.status == "stated" else source
     if endpoint != RUNTIME:
         return Granted(None, None, None, source, {}, fact.input_tpm, fact.output_tpm, endpoint)
     doubted = ("rpm",) if fact.rpm is not None and fact.rpm_status else ()

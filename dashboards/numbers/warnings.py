@@ -7,13 +7,14 @@ from collections.abc import Sequence
 SHOWN = 3
 """Warnings that stand before the numbers; the rest has its own part. DESIGN: at most three, by weight."""
 _WEIGHTS = (
-    ("cannot be", "not served", "not sized", "no chip meets", "infeasible", "retire", "interrupted", "closed loop of"),
+    ("calls to it fail", "in public extended access"),
+    ("cannot be", "not served", "not sized", "no chip meets", "infeasible", "interrupted", "closed loop of"),
     ("supply: ", "can be booked", "needs an exception"),
     ("quotas bind", "throttl", "granted"),
     ("extrapolates", "are assumed", "expert estimate"),
 )
-"""Words of warnings, heaviest first: what is missing from the plan, what cannot be had, what is too small, what is a
-guess. A warning with none of them comes last, in the plan's own order."""
+"""Words of warnings, heaviest first: models that are gone, what is missing from the plan, what cannot be had, what is
+too small, what is a guess. A warning with none of them comes last, in the plan's own order."""
 
 
 def by_weight(warnings: Sequence[str]) -> list[str]:

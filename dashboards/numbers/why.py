@@ -229,7 +229,7 @@ def _quota(plan: Plan, supply: SupplyPlan, need: QuotaNeed, number: Number) -> I
         tokens.provenance,
     )
     if need.granted is not None:
-        yield Link(f"{need.kind} granted", need.granted, "count", "", need.source, "published")
+        yield Link(f"{need.kind} granted", need.granted, "count", "", need.source, _granted_by(need.source))
     yield Link(
         f"{need.kind} needed at p90 of demand",
         taken * seconds,
@@ -253,6 +253,13 @@ def _quota(plan: Plan, supply: SupplyPlan, need: QuotaNeed, number: Number) -> I
     )
 
 
+def _granted_by(source: str) -> str:
+    """Provenance of a grant: a published default, what the user states, or what the account holds."""
+    if "read your account's" in source:
+        return "published"
+    return "stated" if source.startswith(("scenario", "own models")) else "measured"
+
+
 def _account(plan: Plan, region: str, kind: str) -> Iterator[Link]:
     """A limit that is no one model's: what an interaction at the peak needs of it, and how far the draws reach."""
     need = next(n for n in plan.account_needs if (n.region, n.kind) == (region, kind))
@@ -272,7 +279,7 @@ def _account(plan: Plan, region: str, kind: str) -> Iterator[Link]:
         "what every draw needs that all else carries, over that", ratio, "times", "", "plan.json: account_needs",
         "derived",
     )  # fmt: skip
-    yield Link(f"{kind} granted", need.granted, need.unit, "", need.source, "published")
+    yield Link(f"{kind} granted", need.granted, need.unit, "", need.source, _granted_by(need.source))
     yield Link(
         f"{kind} to ask for", need.ask, need.unit, "the two multiplied, rounded up to three digits",
         "plan.json: account_needs", "derived",

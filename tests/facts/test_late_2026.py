@@ -4,6 +4,7 @@ from datetime import date
 
 import pytest
 
+from dashboards.numbers.warnings import by_weight
 from facts.lifecycle import lifecycle_warning
 from facts.quota_kinds import quota_kinds
 from facts.quota_names import limits_of, parse_quota_name
@@ -86,3 +87,12 @@ def test_newer_models_can_be_planned():
         assert model.prices.cost_usd(1, 1, 1, 1, 1) > 0
         assert model.quota is not None
     assert models()["claude-sonnet-5-5"].tokenizer_ratio == 1.17
+
+
+def test_a_model_that_is_gone_by_the_event_is_the_first_warning():
+    """Whatever else a plan warns of: its calls fail."""
+    gone = lifecycle_warning(models()["claude-sonnet"], date(2027, 7, 8), date(2027, 7, 11))
+    late = lifecycle_warning(models()["claude-sonnet"], date(2027, 1, 9), date(2027, 1, 11))
+    others = ["x: no chip meets its SLOs", "supply: needs an exception for 3", "quotas bind", "all else"]
+    assert by_weight([*others, gone])[0] == gone
+    assert by_weight([*others, late])[0] == late
