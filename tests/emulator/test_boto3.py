@@ -39,7 +39,7 @@ def test_converse_answers_with_text_and_usage(emulator, mode):
     made.close()
     usage = answer["usage"]
     assert answer["stopReason"] == "end_turn"
-    assert usage["outputTokens"] == 5
+    assert usage["outputTokens"] == 20
     assert usage["totalTokens"] == usage["inputTokens"] + 20
     assert answer["output"]["message"]["content"][0]["text"]
     assert answer["ResponseMetadata"]["HTTPHeaders"]["x-peakday-simulated"] == "1"
@@ -50,7 +50,7 @@ def test_converse_stream_sends_events_in_the_services_order(bedrock):
     events = list(bedrock.converse_stream(modelId=CLAUDE, messages=HELLO)["stream"])
     names = [next(iter(event)) for event in events]
     assert names == ["messageStart", *["contentBlockDelta"] * 20, "contentBlockStop", "messageStop", "metadata"]
-    assert events[-1]["metadata"]["usage"]["outputTokens"] == 5
+    assert events[-1]["metadata"]["usage"]["outputTokens"] == 20
 
 
 def test_a_tool_plan_is_asked_for_and_then_answered(bedrock):
