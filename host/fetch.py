@@ -126,6 +126,8 @@ def _answer(
             raise FetchError(f"more than {bytes_max:,} bytes")
         if time.monotonic() > deadline_s:
             raise TimeoutError
+    if answer.length:
+        raise FetchError("the page was cut short")
     return bytes(body)
 
 

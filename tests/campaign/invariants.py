@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -48,7 +49,9 @@ def _verdict(record: Path) -> int | None:
 
 def _exit(fault: Fault, exit_code: int, output: str) -> Iterator[str]:
     killed = fault.process == "command" and fault.kind == "kill" and exit_code == -9
-    if not killed and exit_code not in set(Exit):
+    # A shell shows 130 for it too: Ctrl-C before Python takes signals, or, by CPython's own doing, within an `exec`.
+    interrupted = fault.kind == "interrupt" and exit_code == -signal.SIGINT
+    if not killed and not interrupted and exit_code not in set(Exit):
         yield f"exit code {exit_code}, which is none of ours"
     if "Traceback" in output:
         yield "a traceback: " + output[output.index("Traceback") :][-300:].replace("\n", " | ")

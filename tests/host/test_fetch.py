@@ -111,3 +111,12 @@ def test_a_page_that_drips_ends_in_time():
 def test_a_page_that_never_ends_is_cut():
     with serving(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 5_000) as (url, _), pytest.raises(FetchError, match="more than"):
         fetch(url, within_s=5, bytes_max=1_000)
+
+
+def test_a_page_that_is_cut_short_is_no_page():
+    """Half a line of a counter reads as another number."""
+    with (
+        serving(b"HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\nx_total 1") as (url, _),
+        pytest.raises(FetchError, match="cut short"),
+    ):
+        fetch(url, within_s=5.0)
