@@ -18,7 +18,6 @@ import numpy as np
 from capacity.calibration.certainty import KNOWN, certainty
 from capacity.calibration.evidence import QUANTILES, TAIL_MIN, Evidence
 from capacity.calibration.limits import (
-    CalibrationError,
     EngineLimits,
     ceilings,
     options,
@@ -26,6 +25,16 @@ from capacity.calibration.limits import (
     token_candidates,
 )
 from capacity.calibration.observed import Observed
+from capacity.calibration.refusals import (
+    CALLS_MIN,
+    refuse_apart,
+    refuse_few,
+    refuse_light,
+    refuse_misfit,
+    refuse_unknown_limit,
+    relative_error,
+    telling,
+)
 from capacity.calibration.search import (
     PACE_SIGMA,
     TERM_SETS,
@@ -41,7 +50,6 @@ from capacity.calibration.search import (
     with_values,
 )
 from capacity.plan import weakest
-from capacity.simulator.rate_at_slo import throughput_bound_per_s
 from capacity.simulator.requests import Floats
 from neuron_bench.step_model import Coefficients, HoldOut, StepModel
 
@@ -55,23 +63,8 @@ AS_GOOD = 1.0
 """A model of fewer terms is kept when its held-out log-likelihood is within this of the best."""
 FIGURES_PER_FACT = 3.0
 """Figures of one load step share their calls; so many of them count as one."""
-CALLS_MIN = 200
-TOGETHER_MIN = 4.0
-"""Requests decoding together, on average, in the busiest run: below this no run shows what a batch costs."""
-UTILISED_MIN = 0.5
-"""Or a busiest run at this share of what the fit takes for the engine's bound: then it is not light at all."""
-QUEUED = 3.0
-"""A load step whose TTFT p50 is this many times that of the lightest has a queue: its first tokens are the queue's."""
-LIMIT_MATTERS = 1.15
-"""A limit that nobody knows is asked for when it may move the rate of a full replica by more than this."""
 LEVEL_WEIGHT = 0.008
 """Quantile loss that moving the level of pace by its standard error must win."""
-ERROR_MAX = 0.5
-"""A fit that is further off on runs it never saw is refused."""
-CAPACITY_ERROR_MAX = 0.15
-"""A fit that knows the rate of a full replica no better than this (one sigma of its logarithm) is refused."""
-APART_MAX = 1.2
-"""Paces further apart than so many times the stated drift: their own errors are a fifth of it."""
 CONDITION_MAX = 1e3
 P99_CALLS_MIN = 1_000
 """Ten calls beyond the p99; below this the p95 stands in."""
@@ -111,7 +104,7 @@ def calibrate(
         CalibrationError: too few calls, nothing but light load, a stated limit that the data contradict, or invented
             provenance.
     """
-    _refuse(runs)
+    refuse_few(runs)
     sweep = sorted(runs, key=lambda run: run.rate_per_s)
     refuse_contradicted(limits, sweep, replicas)
     evidence = [Evidence(run) for run in sweep]
@@ -121,11 +114,11 @@ def calibrate(
     solution = problem.solution(final, terms)
     model = with_values(problem.model, final.values)
     table = tuple(folds)
-    error = _relative_error([row for row in table if _telling(row, table)])
-    _refuse_misfit(table, error)
-    _refuse_apart(final.pace, drift)
-    _refuse_light(sweep, model, solution, replicas)
-    _refuse_unknown_limit(sweep, model, limits, replicas)
+    error = relative_error([row for row in table if telling(row, table)])
+    refuse_misfit(table, error)
+    refuse_apart(final.pace, drift)
+    refuse_light(sweep, model, solution, replicas)
+    refuse_unknown_limit(sweep, model, limits, replicas)
     pace = pace_sigma(final.pace) if drift is None else drift_sigma(drift)
     known = certainty(sweep, model, solution, pace, replicas)
     return replace(
@@ -370,117 +363,8 @@ def _buckets(limits: EngineLimits) -> tuple[Coefficients, ...]:
     return empty_buckets(tokens, limits.seq_buckets or (limits.max_num_seqs,))
 
 
-def _telling(row: HoldOut, table: Sequence[HoldOut]) -> bool:
-    """Whether a row says how far off a rate may be: gaps and throughput do, first tokens where no queue stands."""
-    if not row.metric.startswith("ttft"):
-        return True
-    middles = {each.case: each.measured for each in table if each.metric == "ttft_s_p50"}
-    return middles[row.case] <= QUEUED * min(middles.values())
-
-
-def _refuse_misfit(table: Sequence[HoldOut], error: float) -> None:
-    """Refuse predictions that are too far off, over all or in the gaps and throughput of one load step.
-
-    Raises:
-        CalibrationError: with the worst of them.
-    """
-    steady = [row for row in table if not row.metric.startswith("ttft")]
-    by_step = {case: _relative_error([row for row in steady if row.case == case]) for case in {r.case for r in table}}
-    wrong = max(by_step.items(), key=lambda pair: pair[1], default=("", 0.0))
-    if error <= ERROR_MAX and wrong[1] <= ERROR_MAX:
-        return
-    rows = table if error > ERROR_MAX else [row for row in steady if row.case == wrong[0]]
-    worst = max(rows, key=lambda row: abs(row.error_ratio))
-    raise CalibrationError(
-        f"held out {worst.case}: {worst.metric} is {worst.error_ratio:+.0%} off, {error:.0%} over all; such a model "
-        "predicts nothing: check how many replicas answer at the address, and that runs were alike"
-    )
-
-
-def _refuse_apart(paces: Floats, drift: float | None) -> None:
-    """Refuse load steps that no machine of the stated drift can have made: then a limit is taken wrongly.
-
-    Raises:
-        CalibrationError: with both figures.
-    """
-    apart = float(np.ptp(paces))
-    if drift is not None and apart > APART_MAX * drift:
-        raise CalibrationError(
-            f"the load steps are of one engine only if the machine's pace lay {apart:.0%} apart between them, and "
-            f"{drift:.0%} is stated (--drift): a limit may be read wrongly, so state --max-num-seqs, --kv-blocks and "
-            "--max-batched-tokens, or measure the busiest step once more"
-        )
-
-
-def _refuse_light(sweep: Sequence[Observed], model: StepModel, solution: Solution, replicas: int) -> None:
-    """Refuse a sweep that cannot tell how much a full replica serves.
-
-    Raises:
-        CalibrationError: with the load to measure at.
-    """
-    busiest = sweep[-1]
-    together = max(_together(run) for run in sweep) / replicas
-    bound = throughput_bound_per_s(busiest.requests(), model) * replicas
-    utilised = max(run.rate_per_s for run in sweep) / bound
-    if together < TOGETHER_MIN and utilised < UTILISED_MIN:
-        more = math.ceil(2 * TOGETHER_MIN / max(together, 1e-3))
-        raise CalibrationError(
-            f"{busiest.name}: at most {together:.2g} requests decoded together, so what a batch costs cannot be told; "
-            f"a light load cannot size a fleet: measure at about {more} x {busiest.rate_per_s:.3g}/s"
-        )
-    error = _capacity_error(busiest, model, solution)
-    if error > CAPACITY_ERROR_MAX:
-        raise CalibrationError(
-            f"{busiest.name}: the rate of a full replica is known to {error:.0%} only (one sigma), about "
-            f"{bound:.3g}/s; measure at about {0.9 * bound:.2g}/s, or with another length mix"
-        )
-
-
-def _refuse_unknown_limit(sweep: Sequence[Observed], model: StepModel, stated: EngineLimits, replicas: int) -> None:
-    """Refuse a sweep that reached no limit where a limit decides what a full replica serves.
-
-    Raises:
-        CalibrationError: with the load to measure at, or the option that states it.
-    """
-    seqs, held = ceilings(sweep, replicas)
-    if seqs.plateau or held.plateau or (stated.max_num_seqs is not None and stated.kv_blocks is not None):
-        return
-    work = max(sweep, key=lambda run: run.rate_per_s).requests()
-    least = replace(
-        model,
-        max_num_seqs=stated.max_num_seqs or max(1, round(seqs.most)),
-        kv_blocks=stated.kv_blocks or max(1, int(held.most) // model.block_tokens),
-    )
-    low, high = throughput_bound_per_s(work, least), throughput_bound_per_s(work, model)
-    if high > LIMIT_MATTERS * low:
-        option = "--max-num-seqs" if stated.max_num_seqs is None else "--kv-blocks"
-        raise CalibrationError(
-            f"no load step reached a limit of the engine (at most {seqs.most:.0f} requests and {held.most:,.0f} KV "
-            f"tokens at once), and a full replica may serve {low * replicas:.3g}/s or {high * replicas:.3g}/s: measure "
-            f"one load step past saturation, at about {1.2 * low * replicas:.2g}/s or more, or state {option}"
-        )
-
-
-def _capacity_error(busiest: Observed, model: StepModel, solution: Solution) -> float:
-    """One sigma of the logarithm of the bound on the rate, by the covariance of the coefficients."""
-    work, values = busiest.requests(), solution.guess.values
-    here = math.log(throughput_bound_per_s(work, model))
-    slope = np.zeros(6)
-    for term in range(6):
-        step = max(1e-3 * values[term], 1e-12)
-        moved = values.copy()
-        moved[term] += step
-        slope[term] = (math.log(throughput_bound_per_s(work, with_values(model, moved))) - here) / step
-    return math.sqrt(max(float(slope @ solution.covariance @ slope), 0.0))
-
-
 def _covariance(solution: Solution) -> tuple[tuple[float, ...], ...]:
     return tuple(tuple(float(value) for value in row[:5]) for row in solution.covariance[:5])
-
-
-def _together(run: Observed) -> float:
-    """Requests decoding together in this run, on average over its time."""
-    return float(run.decode_s.sum()) / _span(run.arrival_s, run.arrival_s + run.ttft_s + run.decode_s)
 
 
 def _validity(runs: Sequence[Observed]) -> dict[str, tuple[float, float]]:
@@ -495,11 +379,6 @@ def _validity(runs: Sequence[Observed]) -> dict[str, tuple[float, float]]:
         "decoding": (1.0, max(run.decoding_max() for run in runs)),
         "requests_per_s": over([run.rate_per_s for run in runs]),
     }
-
-
-def _relative_error(table: Sequence[HoldOut]) -> float:
-    """Root mean square of the hold-out errors: the stated one-sigma error of a predicted rate."""
-    return math.sqrt(sum(row.error_ratio**2 for row in table) / len(table)) if table else 1.0
 
 
 def _limit_notes(stated: EngineLimits, used: EngineLimits, runs: Sequence[Observed], replicas: int) -> tuple[str, ...]:
@@ -540,15 +419,6 @@ def _notes(model: StepModel, solution: Solution, terms: str, pace: float) -> tup
     if k.c == 0 or k.d == 0:
         notes.append("measure next: a run with longer contexts at the same rate, to tell c from d")
     return tuple(notes)
-
-
-def _refuse(runs: Sequence[Observed]) -> None:
-    calls = sum(len(run.arrival_s) for run in runs)
-    if calls < CALLS_MIN:
-        raise CalibrationError(f"{calls} calls with timings, {CALLS_MIN} needed; run longer or at a higher rate")
-    for run in runs:
-        if run.provenance == "schema_example":
-            raise CalibrationError(f"{run.name}: schema_example values are invented; run against a real engine")
 
 
 def _span(start_s: Floats, end_s: Floats) -> float:

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from capacity.calibration.certainty import KNOWN, Certainty
-from capacity.calibration.fit import _refuse_apart, calibrate
+from capacity.calibration.fit import calibrate
 from capacity.calibration.limits import CalibrationError
+from capacity.calibration.refusals import refuse_apart
 from tests.capacity.test_calibration import LIMITS, WHO, observed
 
 SWEEP = [observed(rate) for rate in (2.0, 5.0, 8.0)]
@@ -41,5 +42,5 @@ def test_no_number_of_steps_is_named_for_a_median_inside_a_queue():
 
 def test_load_steps_further_apart_than_the_machine_drifts_are_refused_with_both_figures():
     with pytest.raises(CalibrationError, match=r"lay 15% apart between them, and 10% is stated .* measure the busiest"):
-        _refuse_apart(np.array([-0.08, 0.0, 0.07]), 0.1)
-    _refuse_apart(np.array([-0.08, 0.0, 0.07]), None)
+        refuse_apart(np.array([-0.08, 0.0, 0.07]), 0.1)
+    refuse_apart(np.array([-0.08, 0.0, 0.07]), None)
