@@ -201,6 +201,24 @@ class AccountNeed(Row):
 
 
 @dataclass(frozen=True)
+class OverflowPlan(Row):
+    """What a fleet does not take, on a Bedrock model of the scenario's chain with nothing cached.
+
+    used: that calls go there at the peak of a draw. calls_ratio, usd: of the event, in the mean of the draws;
+    usd_p50: at the median demand. peak_calls_per_s: what the target's asks hold for it. alone_usd: of a fleet of this
+    chip that carried the level by itself; None where none would.
+    """
+
+    target: str
+    used: Probability
+    calls_ratio: float
+    usd: float
+    usd_p50: float
+    alone_usd: float | None
+    peak_calls_per_s: float = 0.0
+
+
+@dataclass(frozen=True)
 class ChipOption(Row):
     """One way to serve one self-hosted model in one region. `instances` are whole; chips are what they hold."""
 
@@ -226,7 +244,13 @@ class ChipOption(Row):
     short: Probability | None = None  # that the bought fleet does not carry the region's peak
     one_fewer_short: Probability | None = None  # that one instance fewer in each zone does not
     held: str = "throughout"  # or by the hour, ahead of the need: what is cheaper
-    served_ratio: float = 1.0  # share of joint draws in which the SLOs can be met at all on this chip
+    served_ratio: float = 1.0  # share of joint draws in which this chip is counted on to keep the SLOs
+    overflow: OverflowPlan | None = None  # where what the fleet does not take goes
+
+    @property
+    def mean_usd(self) -> float:
+        """The fleet and, in the mean of the joint draws, its overflow."""
+        return self.event_usd + (self.overflow.usd if self.overflow else 0.0)
 
     @property
     def bought_instances(self) -> int:
@@ -590,17 +614,11 @@ class InstanceLimit(Row):
         return self.needed_vcpu > (self.default_vcpu if self.granted_vcpu is None else self.granted_vcpu)
 
     @property
-    def sentence(self) -> str:
-        """What EC2 must grant, for how many instances."""
-        what = ", ".join(f"{count:,} x {kind}" for kind, count in self.instances.items())
-        granted = (
-            f"{self.default_vcpu:,.0f} by default; capacity.on_demand_vcpus or --quotas states yours"
-            if self.granted_vcpu is None
-            else f"{self.granted_vcpu:,.0f} granted"
-        )
-        return (
-            f"needs an exception for {what} in {self.region}: {self.needed_vcpu:,.0f} vCPUs of {self.quota} ({granted})"
-        )
+    def terms(self) -> str:
+        """Which quota, and what of it there is."""
+        if self.granted_vcpu is not None:
+            return f"{self.quota} ({self.granted_vcpu:,.0f} granted)"
+        return f"{self.quota} ({self.default_vcpu:,.0f} by default; capacity.on_demand_vcpus or --quotas states yours)"
 
 
 @dataclass(frozen=True)
@@ -667,6 +685,7 @@ class ServiceLevel(Row):
     basis: stated (capacity.service_level) or value (capacity.value_per_interaction_usd, newsvendor).
     fleet_short, quota_short: that any fleet, any quota ask falls short in a draw; budget_short: that the event costs
     more than budget_usd; short: any of the three. region_short: by region, that any fleet or ask of it does.
+    budget_range, chips_range: 90% of what plans of other seeds buy.
     """
 
     level: float
@@ -678,6 +697,8 @@ class ServiceLevel(Row):
     budget_usd: float
     budget_short: Probability
     reached: bool = True
+    budget_range: Interval | None = None
+    chips_range: Interval | None = None
     beyond_design_ratio: float = 0.0  # share of draws whose rate is that of the edge of what was simulated
 
     @property
@@ -735,6 +756,20 @@ class Plan(Row):
     not_served: tuple[str, ...] = ()  # demand that is in no fleet and no cost
     reserved: tuple[ReservedAdvice, ...] = ()  # Bedrock's Reserved tier
     account_needs: tuple[AccountNeed, ...] = ()  # limits of the whole account and of the agent's runtime
+
+    @property
+    def exceptions(self) -> tuple[str, ...]:
+        """What EC2 must grant beyond what it does: of each quota one line, with its instances by region."""
+        lines: dict[str, list[InstanceLimit]] = {}
+        for limit in self.limits:
+            if limit.exceeds:
+                lines.setdefault(limit.terms, []).append(limit)
+        return tuple(
+            "needs an exception for "
+            + ", ".join(f"{n:,} x {kind} in {row.region}" for row in rows for kind, n in row.instances.items())
+            + f": {sum(row.needed_vcpu for row in rows):,.0f} vCPUs of {terms}"
+            for terms, rows in lines.items()
+        )
 
     @property
     def simulated(self) -> bool:

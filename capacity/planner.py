@@ -95,7 +95,8 @@ def make_plan(
     ranked = sensitivities(base, moves(inputs.streams, inputs.unknown))
     stability = hit_stability(inputs, base.own)
     notes = [note for item in sized for note in item.warnings] + [row.warning for row in stability if row.warning]
-    charged = bill(inputs, base, sized, supplies, {each.model: each.usd_per_call for each in moved})
+    elsewhere = {each.model: each.usd_per_call for each in moved}
+    charged = bill(inputs, base, sized, supplies, elsewhere, sizes.range.fleets_usd)
     bars = error_bars(base, inputs.draws) if base.own else None
     known = expected_value_of_information(base, inputs.draws)
     beside = account_needs(sizes)

@@ -10,7 +10,7 @@ from dashboards.html.run.latency import error_counts
 from dashboards.html.run.load import check_sentences
 from dashboards.html.run.page import limit_sentence, run_warnings, verdict_banner
 from dashboards.numbers.decisions import decisions
-from dashboards.numbers.plan import plan_numbers
+from dashboards.numbers.plan import over_seeds, plan_numbers
 from dashboards.numbers.run import METRICS, Number, find, run_numbers
 from dashboards.numbers.slo import slo_results
 from dashboards.numbers.units import show
@@ -265,6 +265,10 @@ def _chip_lines(plan: Plan, numbers: list[Number]) -> list[str]:
         text = f"{supply.model}, {supply.region}: {_ranged(chips, f'{option.chip} bought')}"
         instances = f"{show(option.bought_instances, 'instances')} x {option.instance_type}"
         words = [f"{text}, {instances}; bound by {option.binding} [{option.chips_range.provenance}]"]
+        if way := option.overflow:
+            words[0] += (
+                f"; {way.calls_ratio:.0%} of calls, {show(way.usd, 'usd')} in the mean, beyond it on {way.target}"
+            )
         lines.append(_line("" if lines else "chips", words))
     return lines
 
@@ -294,7 +298,7 @@ def _service_lines(plan: Plan) -> list[str]:
     if plan.service is None:
         return []
     service = plan.service
-    what = f"fleets, quota asks and a budget of {show(service.budget_usd, 'usd')} at once"
+    what = f"fleets, quota asks and a budget of {show(service.budget_usd, 'usd')}{over_seeds(service)} at once"
     carries = f"{service.level:.0%} of joint draws ({service.why}) in {what}; P(short) {service.short.words}"
     lines = [_line("carries", [carries])]
     return lines + [_line("NOT SERVED" if not i else "", [text]) for i, text in enumerate(plan.not_served)]

@@ -11,10 +11,11 @@ from dataclasses import replace
 import numpy as np
 
 from capacity.fleet.inputs import PlanInputs
+from capacity.fleet.outcome import SelfHostedChoice
 from capacity.fleet.service_level import Mask, short_of
 from capacity.planner import plan_inputs
 from capacity.purchase.joint import SizedPlan, simulated_services, size_supplies
-from capacity.quotas.draws import quota_draws
+from capacity.quotas.draws import overflow_draws, quota_draws
 from neuron_bench.fit.published import step_models
 from scenarios.loading import load_scenario
 from scenarios.schema import Scenario
@@ -32,16 +33,29 @@ def inputs_of(scenario: Scenario, seed: int, **capacity: float) -> PlanInputs:
 def carried(sizes: SizedPlan, fresh: PlanInputs) -> tuple[Mask, Mask, Mask]:
     """Fresh draws in which no fleet, no quota ask, and not the budget, falls short."""
     fleets = quotas = np.ones(FRESH_DRAWS, dtype=bool)
-    for choice in sizes.base.own:
-        bought = choice.load_per_s * choice.bought_over_p50
-        there = replace(choice, load_per_s=fresh.carried_per_s(choice.service.model, choice.region).p50)
-        fleets = fleets & (there.load_at_middle_rate(fresh.draws) <= bought * (1 + 1e-9))
+    there = [_there(choice, fresh) for choice in sizes.base.own]
+    for choice in there:
+        if choice.overflow is None:
+            bought = choice.load_per_s * choice.bought_over_p50
+            fleets = fleets & (choice.load_at_middle_rate(fresh.draws) <= bought * (1 + 1e-9))
     for supply in sizes.supplies:
         if supply.quotas:
-            needs = quota_draws(fresh, supply.model, supply.region).needs
-            quotas = quotas & np.all([needs[need.kind] <= need.ask for need in supply.quotas], axis=0)
-    spent = sizes.base.fleets_usd + fresh.base(()).bedrock_usd(fresh.draws)
+            drawn = quota_draws(fresh, supply.model, supply.region)
+            for choice in there:
+                if choice.overflow and (choice.overflow.target, choice.region) == (supply.model, supply.region):
+                    drawn = drawn.plus(overflow_draws(fresh, choice))
+            quotas = quotas & np.all([drawn.needs[need.kind] <= need.ask for need in supply.quotas], axis=0)
+    spent = (
+        sizes.base.fleets_usd + fresh.base(there).bedrock_usd(fresh.draws) + fresh.base(there).overflow_usd(fresh.draws)
+    )
     return fleets, quotas, np.asarray(spent <= sizes.budget_usd)
+
+
+def _there(choice: SelfHostedChoice, fresh: PlanInputs) -> SelfHostedChoice:
+    """The bought fleet before the fresh draws' own demand."""
+    load = fresh.carried_per_s(choice.service.model, choice.region).p50
+    bought = choice.load_per_s * choice.bought_over_p50
+    return replace(choice, load_per_s=load, bought_over_p50=bought / load)
 
 
 def main(names: list[str]) -> None:

@@ -138,14 +138,14 @@ def fitted_shards(inputs: PlanInputs, name: str) -> float | None:
     return max(1.0, shards_from_hit_ratio(ratio, rate, TTL_S[inputs.scenario.assistant.cache_ttl.shared]))
 
 
-def cache_stampedes(inputs: PlanInputs) -> tuple[CacheStampede, ...]:
+def cache_stampedes(inputs: PlanInputs, *, faults_only: bool = False) -> tuple[CacheStampede, ...]:
     """Each moment at which provider caches are empty: the event's start, and every cold_cache fault of the scenario.
 
     misses: calls that start before the first of them has written the shared prefix, in every shard;
     usd: what they pay for writing it in place of reading it. tpm_share: of a minute's tokens, where a quota is known.
     """
     rows = []
-    moments: list[tuple[float, str | None, str | None]] = [(0.0, None, None)]
+    moments: list[tuple[float, str | None, str | None]] = [] if faults_only else [(0.0, None, None)]
     moments += [
         (fault.at_s, fault.model, fault.region) for fault in inputs.scenario.faults if fault.kind == "cold_cache"
     ]

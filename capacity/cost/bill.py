@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,12 +14,13 @@ from capacity.cost.prices import Prices, load_prices
 from capacity.fleet.inputs import PlanInputs
 from capacity.fleet.outcome import INTERACTIONS, PLANNER_QUERIES, Base, Multipliers, spent_usd
 from capacity.fleet.supply import Sized, self_hosted_usd_per_call
-from capacity.plan import BackgroundStream, CostLine, Figure, ServiceTier, SupplyPlan, range_around, weakest
+from capacity.plan import BackgroundStream, CostLine, Figure, Interval, ServiceTier, SupplyPlan, range_around, weakest
 from facts.price_variants import TIERS, tier_variant
 
 DEMAND_RATIO_MIN = 0.01
 """A draw without demand has no cost per interaction: below 1% of the median it is held there."""
 ELSEWHERE = " served on "
+EMPTIED = " after a fault emptied its cache"
 HEADLINE_QUANTILES = (0.1, 0.9)
 HEADLINE_CONFIDENCE = 0.8
 TIER_CAVEATS = {
@@ -44,8 +46,12 @@ def bill(
     sized: Sequence[Sized],
     supplies: Sequence[SupplyPlan],
     elsewhere_usd_per_call: Mapping[str, float],
+    fleets_range: Interval,
 ) -> Bill:
-    """Cost lines, the event's cost by part, and the event's cost as a range."""
+    """Cost lines, the event's cost by part, and the event's cost as a range.
+
+    fleets_range: what fleets of other seeds cost; the event's range holds it beside the draws.
+    """
     origin, public = inputs.calls_provenance, load_prices(None)
     provenance = weakest([origin, *(item.provenance for item in sized)])
     per_call, at_list_per_call = (
@@ -62,9 +68,11 @@ def bill(
     )
     middle = float(spent_usd(base, Multipliers())[0])
     low, high = np.quantile(spent_usd(base, inputs.draws), HEADLINE_QUANTILES)
+    low = middle - math.hypot(max(0.0, middle - low), base.fleets_usd - fleets_range.low)
+    high = middle + math.hypot(max(0.0, high - middle), fleets_range.high - base.fleets_usd)
     event = Figure(
         middle,
-        *range_around(middle, float(low), float(high)),
+        *range_around(middle, max(0.0, float(low)), float(high)),
         "USD",
         origin if origin == "assumed" and not sized else provenance,
         "list prices of facts/ less stated discounts; fleets bought at the service level and paid for the whole event, "
@@ -74,7 +82,9 @@ def bill(
     )
     parts = _parts(base, supplies, at_list=False)
     list_parts = _parts(
-        inputs.base(base.own, public, {k: v for k, v in base.bedrock.items() if ELSEWHERE in k}), supplies, at_list=True
+        inputs.base(base.own, public, {k: v for k, v in base.bedrock.items() if ELSEWHERE in k or EMPTIED in k}),
+        supplies,
+        at_list=True,
     )
     return Bill(_with_joint_range(inputs, base, lines), parts, list_parts, event)
 
@@ -88,12 +98,18 @@ def _parts(base: Base, supplies: Sequence[SupplyPlan], *, at_list: bool) -> dict
     features = base.bedrock[METERED].features if METERED in base.bedrock else 0.0
     tokens = float(base.bedrock_usd(Multipliers())[0]) - features
     metered = {"guardrails and web search": features} if features else {}
+    beyond: dict[str, float] = {}
+    for choice in base.own:
+        usd = float(choice.overflow_usd(Multipliers())[0])
+        if choice.overflow is not None and usd > 0:
+            key = f"{choice.service.model} beyond its fleet, on {choice.overflow.target}"
+            beyond[key] = beyond.get(key, 0.0) + usd
     silicon = {
         f"self-hosted {supply.model} {supply.region}": chosen.event_list_usd if at_list else chosen.event_usd
         for supply in supplies
         if (chosen := supply.chosen)
     }
-    return {"Bedrock tokens": tokens, **metered, **silicon}
+    return {"Bedrock tokens": tokens, **metered, **beyond, **silicon}
 
 
 def _with_joint_range(inputs: PlanInputs, base: Base, lines: tuple[CostLine, ...]) -> tuple[CostLine, ...]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 
 from capacity.fleet.inputs import PlanInputs
 from capacity.fleet.outcome import SelfHostedChoice
+from capacity.fleet.self_hosted import MostToBeHad
 from capacity.plan import ChipOption, InstanceLimit, Plan, SupplyPlan
 from facts.reader import instances
 from facts.supply import OnDemandLimit, SupplyLimit, on_demand_limit, supply_limits, vcpus
@@ -25,7 +27,7 @@ def supply_findings(plan: Plan) -> tuple[str, ...]:
     blocks = tuple(
         line for kind, bookings in booked.items() for line in _findings(supply_limits().get(kind), kind, bookings)
     )
-    return (*blocks, *(f"supply: {limit.sentence}" for limit in plan.limits if limit.exceeds))
+    return (*blocks, *(f"supply: {line}" for line in plan.exceptions))
 
 
 def instance_limits(inputs: PlanInputs, choices: Sequence[SelfHostedChoice]) -> tuple[InstanceLimit, ...]:
@@ -55,43 +57,69 @@ def instance_limits(inputs: PlanInputs, choices: Sequence[SelfHostedChoice]) -> 
     )
 
 
-def beyond_grants(inputs: PlanInputs, choices: Sequence[SelfHostedChoice]) -> dict[tuple[str, str], str]:
-    """Why a type is not to be had by the hour, by region and type: more vCPUs than the account is known to have."""
-    reasons = {}
+Limits = dict[tuple[str, str, str], MostToBeHad]
+"""By region, model and instance type."""
+
+
+def beyond_limits(inputs: PlanInputs, choices: Sequence[SelfHostedChoice]) -> Limits:
+    """How many of what is chosen can be had, where that is fewer: of Capacity Blocks, and of grants that are known.
+
+    What one limit gives is shared in proportion to what would be bought. Owned instances need none.
+    """
+    return _beyond_blocks(choices, inputs.scenario.capacity.resilience) | _beyond_grants(inputs, choices)
+
+
+def _beyond_grants(inputs: PlanInputs, choices: Sequence[SelfHostedChoice]) -> Limits:
+    limits: Limits = {}
     for limit in instance_limits(inputs, choices):
-        if limit.granted_vcpu is not None and limit.exceeds:
-            most = f"at most {limit.granted_vcpu:,.0f} can be booked"
-            for kind in limit.instances:
-                reasons[limit.region, kind] = f"{limit.needed_vcpu:,.0f} vCPUs of {limit.quota} are needed, {most}"
-    return reasons
+        if limit.granted_vcpu is None or not limit.exceeds:
+            continue
+        most = f"at most {limit.granted_vcpu:,.0f} can be booked"
+        why = f"{limit.needed_vcpu:,.0f} vCPUs of {limit.quota} are needed, {most}"
+        for choice in choices:
+            kind, owned = choice.offer.instance.instance, choice.offer.owned
+            if choice.region == limit.region and kind in limit.instances and choice.offer.price_kind != BLOCK:
+                count = _count(choice, inputs.scenario.capacity.resilience)
+                share = math.floor(count * limit.granted_vcpu / limit.needed_vcpu) + owned
+                limits[choice.region, choice.service.model, kind] = MostToBeHad(share, why)
+    return limits
 
 
-def unbookable(choices: Sequence[SelfHostedChoice], rules: Resilience) -> dict[tuple[str, str], str]:
-    """Why an instance type cannot be booked as chosen, by region and type. Owned ones need no booking."""
+def _beyond_blocks(choices: Sequence[SelfHostedChoice], rules: Resilience) -> Limits:
     by_type: dict[str, list[SelfHostedChoice]] = defaultdict(list)
     for choice in choices:
-        if choice.offer.price_kind == BLOCK and int(choice.bought(rules).instances) > choice.offer.owned:
+        if choice.offer.price_kind == BLOCK and _count(choice, rules) > 0:
             by_type[choice.offer.instance.instance].append(choice)
-    reasons: dict[tuple[str, str], str] = {}
+    limits: Limits = {}
     for kind, chosen in by_type.items():
-        limit = supply_limits().get(kind)
-        if limit is None:
-            continue
-        total = sum(int(choice.bought(rules).instances) - choice.offer.owned for choice in chosen)
+        limit, total = supply_limits().get(kind), sum(_count(choice, rules) for choice in chosen)
         for choice in chosen:
-            days = choice.billed_hours / HOURS_PER_DAY
-            if limit.instances_max is not None and total > limit.instances_max:
-                why = (
-                    f"{total:,} x {kind} in Capacity Blocks at one time, at most {limit.instances_max:,} can be booked"
-                )
-            elif limit.regions and choice.region not in limit.regions:
-                why = f"Capacity Blocks of {kind} were offered in {', '.join(limit.regions)} only"
-            elif limit.days_max is not None and days > limit.days_max:
-                why = f"{kind} for {days:,.0f} days, at most {limit.days_max:,} can be booked"
-            else:
+            passed = _passed(limit, kind, choice, total) if limit is not None else None
+            if limit is None or passed is None:
                 continue
-            reasons[choice.region, kind] = f"{why} ({limit.source.split(' ')[0]}, {limit.source_date})"
-    return reasons
+            why, shared = passed
+            most = _count(choice, rules) * shared // total + choice.offer.owned
+            source = f"{limit.source.split(' ')[0]}, {limit.source_date}"
+            limits[choice.region, choice.service.model, kind] = MostToBeHad(most, f"{why} ({source})")
+    return limits
+
+
+def _passed(limit: SupplyLimit, kind: str, choice: SelfHostedChoice, total: int) -> tuple[str, int] | None:
+    """What of a limit of Capacity Blocks is passed, and the instances that it gives to all; None where nothing is."""
+    days = choice.billed_hours / HOURS_PER_DAY
+    if limit.regions and choice.region not in limit.regions:
+        return f"Capacity Blocks of {kind} were offered in {', '.join(limit.regions)} only", 0
+    if limit.days_max is not None and days > limit.days_max:
+        return f"{kind} for {days:,.0f} days, at most {limit.days_max:,} can be booked", 0
+    most = limit.instances_max
+    if most is not None and total > most:
+        return f"{total:,} x {kind} in Capacity Blocks at one time, at most {most:,} can be booked", most
+    return None
+
+
+def _count(choice: SelfHostedChoice, rules: Resilience) -> int:
+    """Instances to book."""
+    return max(0, int(choice.bought(rules).instances) - choice.offer.owned)
 
 
 def in_block(option: ChipOption) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from capacity.fleet.inputs import PlanInputs
-from capacity.fleet.outcome import INTERACTIONS, SelfHostedChoice
+from capacity.fleet.outcome import INTERACTIONS, Overflow, SelfHostedChoice
 from capacity.plan import FallbackTier
 from capacity.quotas.draws import latency_s, limits_of, quota_tokens
 from capacity.quotas.quota import assumed_latency_s, call_tokens, steady_bound_per_s
@@ -66,13 +66,56 @@ class NextModel:
         return self.prompt_usd + self.output_usd
 
 
-def next_models(inputs: PlanInputs, names: Sequence[str], quality_rows: Sequence[Quality]) -> dict[str, NextModel]:
-    """The first model of each chain that has a token price; a model without one is left out."""
+def overflows(inputs: PlanInputs, names: Sequence[str]) -> dict[tuple[str, str], Overflow]:
+    """By region and model, the first model of the scenario's own chain that has a token price and quota asks.
+
+    A model whose chain the scenario does not state keeps its calls: sending them on is the customer's decision.
+    """
+    stated = inputs.scenario.assistant.fallback.chains
+    following = next_models(inputs, [name for name in names if stated.get(name)], (), called=True)
+    return {
+        (region, name): overflow_of(inputs, name, region, target)
+        for name, target in following.items()
+        for region in inputs.regions
+    }
+
+
+def overflow_of(inputs: PlanInputs, name: str, region: str, target: NextModel) -> Overflow:
+    """What a fleet's calls beyond it cost on the next model, over the region's timeline."""
+    rules, demand = inputs.scenario.capacity.resilience, inputs.demand[INTERACTIONS][region]
+    rate = np.array(demand.timeline.interactions_per_s_p50)
+    seconds: Floats = np.diff(np.append(np.array(demand.timeline.offset_s), inputs.scenario.event.length_s))
+    shape = rate / max(float(rate.max()), 1e-300)
+    carried = np.unique(np.append(shape, [0.0, 1.0]))
+    # of each level the seconds above it, and the calls in them: their difference is what goes beyond
+    order = np.argsort(shape)
+    above_s = np.append(np.cumsum(seconds[order][::-1])[::-1], 0.0)
+    above = np.append(np.cumsum((seconds * shape)[order][::-1])[::-1], 0.0)
+    place = np.searchsorted(shape[order], carried, side="right")
+    attempts = 1 + rules.retry_extra_attempts
+    return Overflow(
+        target=target.name,
+        prompt_usd=target.prompt_usd * attempts,
+        output_usd=target.output_usd * attempts,
+        prompt_tokens=target.prompt_tokens,
+        output_tokens=target.output_tokens,
+        calls=inputs.calls_in_event(name, region),
+        spare=inputs.region_factor(region) * rules.zones / (rules.zones - rules.zones_lost),
+        carried=carried,
+        beyond=(above[place] - carried * above_s[place]) / max(float(above[0]), 1e-300),
+    )
+
+
+def next_models(
+    inputs: PlanInputs, names: Sequence[str], quality_rows: Sequence[Quality], *, called: bool = False
+) -> dict[str, NextModel]:
+    """The first model of each chain that has a token price (called: and calls of its own); others are left out."""
     known = [name for name in inputs.scenario.models if not inputs.is_planner(name)]
     orders = _orders(inputs, known, [name for name in names if inputs.calls.of(name).any()], quality_rows)
     following = {}
     for name, order in orders.items():
-        target = next((other for other in order if inputs.prices.models[other].prices), None)
+        priced = (other for other in order if inputs.prices.models[other].prices)
+        target = next((other for other in priced if not called or inputs.calls.of(other).any()), None)
         prices = inputs.prices.models[target].prices if target is not None else None
         if target is None or prices is None:
             continue

@@ -12,12 +12,13 @@ import numpy.typing as npt
 
 from capacity.cost.hours import HourlyNeed
 from capacity.cost.prices import Prices
-from capacity.fleet.outcome import Multipliers, SelfHostedChoice, Service
+from capacity.fleet.outcome import INTERACTIONS, Multipliers, Overflow, SelfHostedChoice, Service
+from capacity.fleet.overflow import cheapest_with_overflow, overflow_figures
 from capacity.fleet.service_level import JointLevel, joint_level, short_of
-from capacity.fleet.sizing import Period, fleet, held_for, list_usd_per_hour, priced_offers
+from capacity.fleet.sizing import Hold, InstanceOffer, Period, fleet, held_for, list_usd_per_hour, priced_offers
 from capacity.plan import PROVENANCES, ChipOption, Figure, Levels, PlanError, range_around, weakest
 from capacity.simulator.memory import Memory, content_key
-from capacity.simulator.rate_at_slo import Lengths, rate_at_slo
+from capacity.simulator.rate_at_slo import Lengths, drawn_work, rate_at_slo, throughput_bound_per_s
 from capacity.simulator.requests import Floats
 from capacity.simulator.surface import FLAT, design, simulate_surface
 from facts.reader import Model
@@ -32,6 +33,9 @@ SAMPLE = 4_000
 SURFACE_SAMPLE = 3_000
 SEEDS = 4
 """Simulations of the base rate with different arrivals: one moved it by 16%."""
+COUNTED_ON_MIN = 0.1
+"""A replica that keeps its SLOs only below this share of its full-batch throughput is not counted on: it idles nine
+tenths of its time for their sake, and a little more prompt leaves it none. A rule of ours; docs/plan.md states it."""
 Z_90 = 1.6449
 THREADS = min(4, os.cpu_count() or 1)
 """Points of a surface that are simulated at once: the compiled simulator leaves the interpreter to the others."""
@@ -134,17 +138,19 @@ def _simulated_service(
             axes,
             THREADS,
         )
-    served_ratio = float(surface.feasible(draws.input_tokens, draws.output_tokens, draws.prefix_hits).mean())
-    if served_ratio < 1:
-        warnings.append(
-            f"meets its SLOs at no load in {1 - served_ratio:.1%} of draws: with longer prompts or fewer hits none of "
-            "its fleets does"
-        )
     provenance = weakest([step.provenance, origin])
     error = math.hypot(held.relative_error, added)
+    bound = throughput_bound_per_s(drawn_work(lengths, SAMPLE, seed), held)
     service = Service(
-        name, held, middle, surface, rate.binding, provenance, error, math.hypot(min(surface.error, 1.0), noise)
-    )
+        name, held, middle, surface, rate.binding, provenance, error, math.hypot(min(surface.error, 1.0), noise),
+        COUNTED_ON_MIN * bound / middle,
+    )  # fmt: skip
+    served_ratio = float(service.serves(draws).mean())
+    if served_ratio < 1:
+        warnings.append(
+            f"keeps its SLOs only at less than {COUNTED_ON_MIN:.0%} of its full-batch throughput in "
+            f"{1 - served_ratio:.1%} of draws, with longer prompts or fewer hits: it is not counted on in those"
+        )
     return service, warnings
 
 
@@ -188,12 +194,21 @@ def stated_note(name: str, service: Service, slos: Sequence[Slo]) -> str:
 
 
 @dataclass(frozen=True)
+class MostToBeHad:
+    """Instances of a type that one model can have in a region, and why no more."""
+
+    instances: int
+    why: str
+
+
+@dataclass(frozen=True)
 class Terms:
     """What every option of a plan is sized and priced by. draws: joint draws shared by the whole plan.
 
     joint: the order statistic of the draws that is bought; None where every option is sized for itself.
     hourly: by stream, what each hour of the region needs of its peak; none where everything is held throughout.
-    begins_s: of what is paid for, after midnight UTC. owned: instances of the region by type. unbookable: why, by type.
+    begins_s: of what is paid for, after midnight UTC. owned: instances of the region by type. limits: what can be had
+    of a type. overflows: by model, where its calls may go that a fleet does not take.
     """
 
     draws: Multipliers
@@ -203,7 +218,8 @@ class Terms:
     service_level: float
     begins_s: float
     owned: Mapping[str, int] = field(default_factory=dict)
-    unbookable: Mapping[str, str] = field(default_factory=dict)
+    limits: Mapping[str, MostToBeHad] = field(default_factory=dict)
+    overflows: Mapping[str, Overflow] = field(default_factory=dict)
     joint: JointLevel | None = None
     hourly: Mapping[str, HourlyNeed] = field(default_factory=dict)
 
@@ -211,24 +227,26 @@ class Terms:
 def chip_options(
     made: Sequence[Service], load: Levels, region: str, stream: str, terms: Terms
 ) -> tuple[tuple[ChipOption, ...], SelfHostedChoice | None]:
-    """Every chip sized for the load: the one whose fleet costs least for the event is chosen, others rejected.
+    """Every chip sized for the load: the one that costs least for the event, overflow included, is chosen.
 
-    A chip on which the SLOs cannot be met in enough draws to reach the service level never beats one that can.
+    Without an overflow a chip that is counted on in too few draws to reach the service level never beats one that can.
     """
     sized = [_option(service, load, region, stream, terms) for service in made]
     usable = [(option, choice) for option, choice in sized if choice is not None]
     if not usable:
         return tuple(option for option, _ in sized), None
-    most = max(min(option.served_ratio, terms.service_level) for option, _ in usable)
-    enough = [pair for pair in usable if min(pair[0].served_ratio, terms.service_level) >= most]
-    best, choice = min(enough, key=lambda pair: pair[0].event_usd)
+    wanted = 0.0 if any(option.overflow for option, _ in usable) else terms.service_level
+    most = max(min(option.served_ratio, wanted) for option, _ in usable)
+    enough = [pair for pair in usable if min(pair[0].served_ratio, wanted) >= most]
+    best, choice = min(enough, key=lambda pair: pair[0].mean_usd)
 
     def reason(option: ChipOption) -> str:
-        if min(option.served_ratio, terms.service_level) < most:
+        if min(option.served_ratio, wanted) < most:
             return (
                 f"its SLOs can be met in {option.served_ratio:.0%} of draws, on {best.chip} in {best.served_ratio:.0%}"
             )
-        return f"{best.chip} costs {best.event_usd:,.0f} USD for the event, this {option.event_usd:,.0f}"
+        beside = " with its overflow" if best.overflow else ""
+        return f"{best.chip} costs {best.mean_usd:,.0f} USD for the event{beside}, this {option.mean_usd:,.0f}"
 
     return (
         tuple(
@@ -251,32 +269,78 @@ def _option(
         chips = ", ".join(sorted({instance.chip for instance in prices.instances.values()}))
         why = f"no public price of any {step.chip} instance ({chips} are known); add prices.instances to peakday.yaml"
         return _excuse(service, why), None
-    anything = SelfHostedChoice(region, stream, load.p50, service, offers[0], 0.0)
-    needs = anything.load_at_middle_rate(terms.draws) * np.ones(1)
+    overflow = terms.overflows.get(service.model) if stream == INTERACTIONS and load.p50 else None
+    middle = SelfHostedChoice(region, stream, load.p50, service, offers[0], 0.0, overflow=overflow)
+    needs = middle.load_at_middle_rate(terms.draws) * np.ones(1)
+    if overflow is not None:
+        return _with_overflow(middle, offers, load, needs, terms)
     joint = terms.joint or joint_level([needs], terms.service_level)
     bought = joint.of(needs)
     if not math.isfinite(bought):
-        return _excuse(service, "its SLOs can be met in no draw of the workload"), None
-    bookable = [offer for offer in offers if offer.instance.instance not in terms.unbookable]
-    period = Period(terms.paid_s, terms.begins_s, terms.hourly.get(stream))
-    holds = [held_for(bought, service.rate_per_s, step, each, terms.rules, period) for each in bookable or offers]
+        return _excuse(service, "it is counted on in no draw of the workload"), None
+    bookable = [offer for offer in offers if offer.instance.instance not in terms.limits]
+    holds = [_hold(middle, each, bought, terms) for each in bookable or offers]
     best = min(holds, key=lambda hold: (round(hold.usd, 9), hold.instances))
-    offer, ratio = best.offer, bought / load.p50 if load.p50 else 1.0
-    choice = SelfHostedChoice(region, stream, load.p50, service, offer, best.billed_hours, ratio, best.held)
-    option = _sized(choice, load, needs, bought, terms)
+    choice = _bought(middle, best, bought)
+    option = _sized(choice, load, needs, terms)
     if not bookable:
-        why = f"{terms.unbookable[option.instance_type]}; it would cost {option.event_usd:,.0f} USD for the event"
+        why = f"{terms.limits[option.instance_type].why}; it would cost {option.event_usd:,.0f} USD for the event"
         return replace(option, rejected=why), None
     return option, choice
 
 
-def _sized(choice: SelfHostedChoice, load: Levels, needs: Floats, bought: float, terms: Terms) -> ChipOption:
+def _with_overflow(
+    middle: SelfHostedChoice, offers: Sequence[InstanceOffer], load: Levels, needs: Floats, terms: Terms
+) -> tuple[ChipOption, SelfHostedChoice | None]:
+    """The offer and fleet that cost least with what goes beyond them, no more instances than can be had."""
+    sized = []
+    for offer in offers:
+        limit, here = terms.limits.get(offer.instance.instance), replace(middle, offer=offer)
+        zones = terms.rules.zones
+        most = math.inf if limit is None else _carried_by(here, limit.instances // zones, terms.rules)
+
+        def bought(size: float, here: SelfHostedChoice = here) -> SelfHostedChoice:
+            return _bought(here, _hold(here, here.offer, size, terms), size)
+
+        if found := cheapest_with_overflow(replace(here, most_per_s=most), needs, terms.draws, terms.rules, bought):
+            sized.append(found)
+    if not sized:
+        limits = [
+            terms.limits[offer.instance.instance].why for offer in offers if offer.instance.instance in terms.limits
+        ]
+        why = (
+            limits[0]
+            if limits
+            else f"it is counted on in {np.isfinite(needs).mean():.0%} of draws, not in the median one"
+        )
+        return _excuse(middle.service, why), None
+    choice = min(sized, key=lambda pair: pair[0])[1]
+    option = _sized(choice, load, needs, terms)
+    alone = joint_level([needs], terms.service_level)
+    alone_usd = _hold(middle, choice.offer, alone.of(needs), terms).usd if alone.reached else None
+    return replace(option, overflow=overflow_figures(choice, needs, terms.draws, alone_usd)), choice
+
+
+def _hold(middle: SelfHostedChoice, offer: InstanceOffer, bought: float, terms: Terms) -> Hold:
+    """A fleet of an offer that carries so many calls a second at the middle rate, held in the cheaper way."""
+    period = Period(terms.paid_s, terms.begins_s, terms.hourly.get(middle.stream))
+    return held_for(bought, middle.service.rate_per_s, middle.service.step, offer, terms.rules, period)
+
+
+def _bought(middle: SelfHostedChoice, hold: Hold, bought: float) -> SelfHostedChoice:
+    ratio = bought / middle.load_per_s if middle.load_per_s else 1.0
+    return replace(middle, offer=hold.offer, billed_hours=hold.billed_hours, bought_over_p50=ratio, held=hold.held)
+
+
+def _sized(choice: SelfHostedChoice, load: Levels, needs: Floats, terms: Terms) -> ChipOption:
     """The option's fleets at three quantiles of demand and as bought, with what the joint draws need as its ranges."""
     service, offer, rules = choice.service, choice.offer, terms.rules
+    bought = load.p50 * choice.bought_over_p50
     rate, spread = service.rate_per_s, math.exp(Z_90 * service.error)
     at = fleet(np.array([load.p50, load.p90, load.p95, bought]), rate, service.step, offer.instance, rules)
     drawn = choice.needed(terms.draws, rules, at_level=False)
-    busy = load.p50 * choice.peak_ratio(terms.draws) / (float(at.replicas[3]) * rate) if load.p90 else np.zeros(2)
+    carried = max(float(at.replicas[3]) * rate, 1e-300)
+    busy = np.minimum(1.0, load.p50 * choice.peak_ratio(terms.draws) / carried)
     owned = min(offer.owned, int(at.instances[3]))
     bought_usd_per_hour = (float(at.instances[3]) - owned) * offer.usd_per_hour
     return ChipOption(
@@ -289,7 +353,7 @@ def _sized(choice: SelfHostedChoice, load: Levels, needs: Floats, bought: float,
         chips=Levels(*map(float, at.chips)),
         chips_range=_figure(service, float(at.chips[3]), _interval(drawn.chips), "chips"),
         usd_per_hour=_figure(service, bought_usd_per_hour, _interval(drawn.instances * offer.usd_per_hour), "USD/h"),
-        utilisation_ratio=_figure(service, float(np.median(busy)), _interval(busy), "ratio"),
+        utilisation_ratio=_figure(service, min(1.0, load.p50 / carried), _interval(busy), "ratio"),
         binding=service.binding if at.replicas[3] > rules.zones else f"one replica in each of {rules.zones} zones",
         chips_per_replica=service.step.chips_per_replica,
         price_kind=offer.price_kind,

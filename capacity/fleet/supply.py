@@ -11,8 +11,16 @@ import numpy as np
 
 from capacity.demand.calls import assumed_answers
 from capacity.fleet.inputs import PlanInputs
-from capacity.fleet.outcome import INTERACTIONS, PLANNER_QUERIES, SelfHostedChoice, Service
-from capacity.fleet.self_hosted import Terms, chip_options, make_service, stated_note, stated_service, usable_models
+from capacity.fleet.outcome import INTERACTIONS, PLANNER_QUERIES, Overflow, SelfHostedChoice, Service
+from capacity.fleet.self_hosted import (
+    MostToBeHad,
+    Terms,
+    chip_options,
+    make_service,
+    stated_note,
+    stated_service,
+    usable_models,
+)
 from capacity.fleet.service_level import JointLevel
 from capacity.fleet.uncertainty import Z_90
 from capacity.plan import Figure, Levels, PlanError, QuotaNeed, SupplyPlan, weakest
@@ -153,14 +161,15 @@ TAKES_TURNS = "as cheap as what is bought: which of them is cheaper depends on t
 
 @dataclass
 class Market:
-    """What is left to be had: instances owned by region and type, and why a type cannot be booked in a region.
+    """What is left to be had: instances owned by region and type, and the most of a type by region and model.
 
-    fixed: by region and model, the one type that is looked at.
+    fixed: by region and model, the one type that is looked at. overflows: by region and model.
     """
 
     owned: dict[tuple[str, str], int]
-    unbookable: dict[tuple[str, str], str]
+    limits: Mapping[tuple[str, str, str], MostToBeHad]
     fixed: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    overflows: Mapping[tuple[str, str], Overflow] = field(default_factory=dict)
 
     def terms(self, inputs: PlanInputs, region: str, model: str, joint: JointLevel | None) -> Terms:
         """What options of a model in a region are sized and priced by."""
@@ -175,8 +184,9 @@ class Market:
             service_level=capacity.service_level,
             begins_s=inputs.begins_s,
             owned={kind: count for (where, kind), count in self.owned.items() if where == region},
-            unbookable=dict.fromkeys(others, TAKES_TURNS)
-            | {kind: why for (where, kind), why in self.unbookable.items() if where == region},
+            limits=dict.fromkeys(others, MostToBeHad(0, TAKES_TURNS))
+            | {kind: most for (*of, kind), most in self.limits.items() if of == [region, model]},
+            overflows={name: way for (where, name), way in self.overflows.items() if where == region},
             joint=joint,
             hourly={stream: need for stream in inputs.streams if (need := inputs.hourly(stream, region)) is not None},
         )
@@ -251,12 +261,16 @@ def _region_supply(
 def self_hosted_usd_per_call(
     inputs: PlanInputs, supplies: Sequence[SupplyPlan], *, at_list: bool = False
 ) -> dict[str, float]:
-    """Dollars of chips per call: every region's fleet, spare and warm-up included, over the event's calls."""
+    """Dollars of chips per call: every region's fleet, spare and warm-up and its overflow at the median demand
+    included, over the event's calls.
+    """
     usd: dict[str, float] = {}
     for supply in supplies:
         if supply.supply == "self_hosted":
-            chosen = supply.chosen
-            spent = 0.0 if chosen is None else (chosen.event_list_usd if at_list else chosen.event_usd)
+            chosen, spent = supply.chosen, 0.0
+            if chosen is not None:
+                spent = chosen.event_list_usd if at_list else chosen.event_usd
+                spent += chosen.overflow.usd_p50 if chosen.overflow else 0.0
             usd[supply.model] = usd.get(supply.model, 0.0) + spent
     calls = {name: sum(inputs.calls_in_event(name, region) for region in inputs.regions) for name in usd}
     return {name: total / calls[name] if calls[name] else 0.0 for name, total in usd.items()}

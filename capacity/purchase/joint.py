@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from capacity.cost.bill import ELSEWHERE
-from capacity.fleet.bookable import beyond_grants, unbookable
-from capacity.fleet.fallback_chain import Diverted, diverted
+from capacity.caching.risk import cache_stampedes
+from capacity.cost.bill import ELSEWHERE, EMPTIED
+from capacity.fleet.bookable import Limits, beyond_limits
+from capacity.fleet.fallback_chain import Diverted, diverted, overflows
 from capacity.fleet.inputs import PlanInputs
-from capacity.fleet.outcome import INTERACTIONS, Base, BedrockSpend
+from capacity.fleet.outcome import INTERACTIONS, Base, BedrockSpend, Overflow
 from capacity.fleet.service_level import JointLevel, Mask, all_carried, joint_level, short_of
 from capacity.fleet.supply import (
     Market,
@@ -22,16 +23,19 @@ from capacity.fleet.supply import (
     size_self_hosted,
 )
 from capacity.plan import ServiceLevel, SupplyPlan
+from capacity.purchase.between_seeds import SeedRange, seed_range
 from capacity.purchase.value import level_by_value
-from capacity.quotas.draws import QuotaDraws, quota_draws
+from capacity.quotas.draws import QuotaDraws, overflow_draws, quota_draws
 from capacity.simulator.requests import Floats
 from facts.reader import Quality
 
 STATED, VALUE = "stated", "value"
 ASKS_SHARE = 0.2
-"""Of the draws that may fall short, those in which a quota ask or the budget does: an expert estimate."""
+"""Of the draws that may fall short, those in which a quota ask does, and the budget: an expert estimate."""
 ROUNDS_MAX = 4
 """A chip that is cheapest for the level it is bought at is looked for so often."""
+LIMITS_ROUNDS_MAX = 8
+"""What can be had is shared anew so often."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +57,21 @@ class SizedPlan:
     quota_carried: dict[str, Mask]
     budget_carried: Mask
     reached: bool
+    range: SeedRange
 
     @property
     def carried(self) -> Mask:
         """Draws in which no fleet, no quota ask and not the budget falls short."""
         return all_carried(self.fleet_carried) & all_carried(self.quota_carried) & self.budget_carried
+
+
+@dataclass(frozen=True)
+class Joint:
+    """What is bought and asked for at one level: order statistics of fleets and asks, and dollars beside fleets."""
+
+    fleets: JointLevel
+    asks: JointLevel
+    tokens_usd: float
 
 
 @dataclass(frozen=True)
@@ -68,16 +82,46 @@ class _Needs:
     quotas: Mapping[tuple[str, str], QuotaDraws]
     tokens_usd: Floats
 
-    def joint(self, level: float) -> tuple[JointLevel, JointLevel]:
-        """Of the fleets, and of asks and budget, so that all of them together carry the level.
+    def joint(self, level: float) -> Joint:
+        """Fleets, asks and budget at which all of them together carry the level.
 
-        Asks and tokens buy no fleet, so they may fall short in a fifth of what the level allows, and fleets, whose
-        last percent is the dearest, in the rest. Where too many draws can be served by no fleet, fleets carry all
-        that can be.
+        An ask and a budget cost nothing before they are used, so each may fall short in a fifth of what the level
+        allows (in half of it where no fleet can), and fleets, whose last percent is the dearest, in the rest. Where too
+        many draws can be served by no fleet, fleets carry all that can be.
         """
-        asked = [need for each in self.quotas.values() for need in each.needs.values()]
-        asks = joint_level([*asked, self.tokens_usd], 1 - (1 - level) * ASKS_SHARE)
-        return joint_level([*self.fleets.values()], level, among=asks.carried), asks
+        unused = 1 - (1 - level) * (ASKS_SHARE if self.fleets else 0.5)
+        asks = joint_level([need for each in self.quotas.values() for need in each.needs.values()], unused)
+        budget = joint_level([self.tokens_usd], unused)
+        fleets = joint_level([*self.fleets.values()], level, among=asks.carried & budget.carried)
+        return Joint(fleets, asks, budget.of(self.tokens_usd))
+
+
+@dataclass(frozen=True)
+class _Question:
+    """What rounds of sizing share. drawn: quotas' needs before any overflow. moved: calls that no fleet serves."""
+
+    inputs: PlanInputs
+    simulated: Mapping[str, Simulated]
+    drawn: Mapping[tuple[str, str], QuotaDraws]
+    overflows: Mapping[tuple[str, str], Overflow]
+    moved: Sequence[Diverted]
+
+    def needs(self, sized: Sequence[Sized]) -> _Needs:
+        """Of these fleets and what goes beyond them."""
+        inputs, quotas = self.inputs, dict(self.drawn)
+        choices = [choice for item in sized for choice in item.choices if choice.load_per_s > 0]
+        for choice in choices:
+            if choice.overflow is not None:
+                key = choice.overflow.target, choice.region
+                quotas[key] = quotas[key].plus(overflow_draws(inputs, choice))
+        base = _base(inputs, sized, self.moved)
+        spent = base.bedrock_usd(inputs.draws) + base.overflow_usd(inputs.draws)
+        alone = {
+            (choice.service.model, choice.region): choice.load_at_middle_rate(inputs.draws)
+            for choice in choices
+            if choice.overflow is None
+        }
+        return _Needs(alone, quotas, spent * np.ones(inputs.scenario.capacity.draws))
 
 
 def simulated_services(inputs: PlanInputs) -> dict[str, Simulated]:
@@ -101,22 +145,25 @@ def size_supplies(
         if name not in simulated
         for region in inputs.regions
     }
-    alone, _ = _bookable(inputs, simulated, None)
+    ways = overflows(inputs, list(simulated))
+    asked = _Question(inputs, simulated, drawn, ways, ())
+    alone = _bookable(asked, None)
     moved = diverted(inputs, {item.model: why_not(item) for item in alone if not item.choices}, qualities)
-    tokens_usd = _base(inputs, (), moved).bedrock_usd(inputs.draws) * np.ones(inputs.scenario.capacity.draws)
-    needs = _Needs(_loads(inputs, alone), drawn, tokens_usd)
-    level = level_by_value(inputs, [c for item in alone for c in item.choices], lambda at: needs.joint(at)[0])
+    asked = replace(asked, moved=moved)
+    weighed = [c for item in alone for c in item.choices if c.overflow is None]
+    level = level_by_value(inputs, weighed, lambda at: asked.needs(alone).joint(at).fleets)
     inputs = inputs if level is None else inputs.at_level(level)
-    sized, fleets, asks = _at_joint_level(inputs, simulated, needs)
+    sized, needs, joint = _at_joint_level(replace(asked, inputs=inputs), alone)
+    base = _base(inputs, sized, moved)
     supplies: list[SupplyPlan] = []
     for name in inputs.model_names:
         if name in simulated:
-            supplies += next(item.supplies for item in sized if item.model == name)
+            own = next(item.supplies for item in sized if item.model == name)
+            supplies += [_with_asks(inputs, base, supply, joint.asks) for supply in own]
         else:
-            supplies += [bedrock_supply(inputs, name, r, drawn[name, r], asks) for r in inputs.regions]
-    base = _base(inputs, sized, moved)
-    budget = asks.of(tokens_usd)
-    fleet_carried, quota_carried = _carried(inputs, base, supplies, drawn)
+            supplies += [bedrock_supply(inputs, name, r, needs.quotas[name, r], joint.asks) for r in inputs.regions]
+    budget = joint.tokens_usd
+    fleet_carried, quota_carried = _carried(inputs, base, supplies, needs.quotas)
     return SizedPlan(
         inputs=inputs,
         basis=STATED if level is None else VALUE,
@@ -127,58 +174,67 @@ def size_supplies(
         budget_usd=base.fleets_usd + budget,
         fleet_carried=fleet_carried,
         quota_carried=quota_carried,
-        budget_carried=np.asarray(tokens_usd <= budget),
-        reached=fleets.reached,
+        budget_carried=np.asarray(needs.tokens_usd <= budget),
+        reached=joint.fleets.reached,
+        range=seed_range(inputs, base, needs.tokens_usd, base.fleets_usd + budget),
     )
 
 
+def _with_asks(inputs: PlanInputs, base: Base, supply: SupplyPlan, asks: JointLevel) -> SupplyPlan:
+    """The supply with what its overflow holds of its target's asks, and how often that falls short."""
+    chosen = supply.chosen
+    if chosen is None or chosen.overflow is None:
+        return supply
+    choice = next(each for each in base.own if (each.service.model, each.region) == (supply.model, supply.region))
+    beyond = choice.beyond_at_peak(inputs.draws)
+    peak = asks.of(beyond)
+    option = replace(
+        chosen,
+        overflow=replace(chosen.overflow, peak_calls_per_s=peak),
+        short=short_of(beyond <= peak * (1 + 1e-12)),
+        one_fewer_short=None,
+    )
+    return replace(supply, options=tuple(option if each is chosen else each for each in supply.options))
+
+
 def _base(inputs: PlanInputs, sized: Sequence[Sized], moved: Sequence[Diverted]) -> Base:
-    """The base case: fleets as chosen, tokens, and calls that are served on another model."""
+    """The base case: fleets as chosen, tokens, calls that are served on another model, caches that a fault empties."""
     elsewhere = {
         f"{each.model}{ELSEWHERE}{each.target}": BedrockSpend(input=each.prompt_usd, output=each.output_usd)
         for each in moved
         if each.target
     }
+    for row in cache_stampedes(inputs, faults_only=True):
+        key = f"{row.model}{EMPTIED}"
+        before = elsewhere.get(key, BedrockSpend())
+        elsewhere[key] = BedrockSpend(input=before.input + row.usd)
     own = [choice for item in sized for choice in item.choices if choice.load_per_s > 0]
     return inputs.base(own, elsewhere=elsewhere)
 
 
-def _loads(inputs: PlanInputs, sized: Sequence[Sized]) -> dict[tuple[str, str], Floats]:
-    return {
-        (choice.service.model, choice.region): choice.load_at_middle_rate(inputs.draws)
-        for item in sized
-        for choice in item.choices
-        if choice.load_per_s > 0
-    }
-
-
-def _at_joint_level(
-    inputs: PlanInputs, simulated: Mapping[str, Simulated], needs: _Needs
-) -> tuple[list[Sized], JointLevel, JointLevel]:
-    """Every fleet at the joint level, on the chip that is cheapest there; and the levels of fleets and asks."""
-    fleets, asks = needs.joint(inputs.service_level)
-    sized, _ = _bookable(inputs, simulated, fleets)
-    before = sized
+def _at_joint_level(asked: _Question, alone: Sequence[Sized]) -> tuple[list[Sized], _Needs, Joint]:
+    """Every fleet at the joint level, on the chip that is cheapest there; what is needed, and that level."""
+    level, before = asked.inputs.service_level, list(alone)
+    sized = before
     for _ in range(ROUNDS_MAX):
         before = sized
-        fleets, asks = replace(needs, fleets=_loads(inputs, before)).joint(inputs.service_level)
-        sized, _ = _bookable(inputs, simulated, fleets)
+        needs = asked.needs(before)
+        joint = needs.joint(level)
+        sized = _bookable(asked, joint.fleets)
         if _chips(sized) == _chips(before):
-            return sized, fleets, asks
+            return sized, needs, joint
     # Chips take turns, each the cheaper at the level of the other: each is sized at its own, and the cheaper stays.
-    ends = [_settled(inputs, simulated, needs, each) for each in (before, sized)]
-    return min(ends, key=lambda end: _base(inputs, end[0], ()).fleets_usd)
+    ends = [_settled(asked, each) for each in (before, sized)]
+    return min(ends, key=lambda end: _base(asked.inputs, end[0], ()).fleets_usd)
 
 
-def _settled(
-    inputs: PlanInputs, simulated: Mapping[str, Simulated], needs: _Needs, chosen: Sequence[Sized]
-) -> tuple[list[Sized], JointLevel, JointLevel]:
+def _settled(asked: _Question, chosen: Sequence[Sized]) -> tuple[list[Sized], _Needs, Joint]:
     """The chips that were chosen, whatever else may be cheaper, at their own joint level."""
-    fleets, asks = replace(needs, fleets=_loads(inputs, chosen)).joint(inputs.service_level)
+    needs = asked.needs(chosen)
+    joint = needs.joint(asked.inputs.service_level)
     choices = [choice for item in chosen for choice in item.choices]
     fixed = {(each.region, each.service.model): each.offer.instance.instance for each in choices}
-    sized, _ = _bookable(inputs, simulated, fleets, fixed)
-    return sized, fleets, asks
+    return _bookable(asked, joint.fleets, fixed), needs, joint
 
 
 def _chips(sized: Sequence[Sized]) -> list[tuple[str, str, str]]:
@@ -196,7 +252,7 @@ def _carried(
         bought = [
             choice.load_at_middle_rate(inputs.draws) <= choice.load_per_s * choice.bought_over_p50 * (1 + 1e-12)
             for choice in base.own
-            if choice.region == region
+            if choice.region == region and choice.overflow is None
         ]
         asked = [
             need <= asks[name, where, kind]
@@ -210,32 +266,36 @@ def _carried(
 
 
 def _bookable(
-    inputs: PlanInputs,
-    simulated: Mapping[str, Simulated],
-    joint: JointLevel | None,
-    fixed: Mapping[tuple[str, str], str] | None = None,
-) -> tuple[list[Sized], dict[tuple[str, str], str]]:
-    """Every model sized with what can be booked; and what cannot, where something else serves in its place.
+    asked: _Question, joint: JointLevel | None, fixed: Mapping[tuple[str, str], str] | None = None
+) -> list[Sized]:
+    """Every model sized with what can be had.
 
-    fixed: by region and model, the one instance type that is looked at.
-
-    What nothing else serves stays chosen, and is an exception to ask for (`bookable.supply_findings`).
+    fixed: by region and model, the one instance type that is looked at. A fleet with an overflow keeps to what can be
+    had; another takes another type. What no other type serves stays chosen, and is an exception to ask for
+    (`bookable.supply_findings`).
     """
-    barred: dict[tuple[str, str], str] = {}
-    rules = inputs.scenario.capacity.resilience
-    while True:
-        market = Market(owned_instances(inputs), barred, fixed or {})
-        alone = [size_self_hosted(inputs, each, joint, market) for each in simulated.values()]
-        choices = [choice for item in alone for choice in item.choices]
-        reasons = unbookable(choices, rules) | beyond_grants(inputs, choices)
-        more = barred | reasons
-        if more == barred:
-            return alone, barred
-        market = Market(owned_instances(inputs), more, fixed or {})
-        instead = [size_self_hosted(inputs, each, joint, market) for each in simulated.values()]
-        if sum(len(item.choices) for item in instead) < sum(len(item.choices) for item in alone):
-            return alone, barred
-        barred = more
+    inputs, limits = asked.inputs, Limits()
+
+    def sized_within(these: Limits) -> list[Sized]:
+        market = Market(owned_instances(inputs), these, fixed or {}, asked.overflows)
+        return [size_self_hosted(inputs, each, joint, market) for each in asked.simulated.values()]
+
+    sized = sized_within(limits)
+    for _ in range(LIMITS_ROUNDS_MAX):
+        choices = [choice for item in sized for choice in item.choices]
+        more = limits | beyond_limits(inputs, choices)
+        if more == limits:
+            return sized
+        instead = sized_within(more)
+        if _kept(instead, asked) < _kept(sized, asked):
+            return sized
+        sized, limits = instead, more
+    return sized
+
+
+def _kept(sized: Sequence[Sized], asked: _Question) -> int:
+    """Fleets that nothing else could take the calls of."""
+    return sum((c.region, c.service.model) not in asked.overflows for item in sized for c in item.choices)
 
 
 def owned_instances(inputs: PlanInputs) -> dict[tuple[str, str], int]:
@@ -269,5 +329,7 @@ def stated_level(sized: SizedPlan) -> ServiceLevel:
         budget_usd=sized.budget_usd,
         budget_short=short_of(sized.budget_carried),
         reached=sized.reached,
+        budget_range=sized.range.budget_usd,
+        chips_range=sized.range.chips,
         beyond_design_ratio=max(beyond, default=0.0),
     )

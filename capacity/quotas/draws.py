@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from capacity.fleet.inputs import PlanInputs
-from capacity.fleet.outcome import INTERACTIONS
+from capacity.fleet.outcome import INTERACTIONS, SelfHostedChoice
 from capacity.fleet.service_level import JointLevel, short_of
 from capacity.plan import QuotaNeed
 from capacity.quotas.pressure import mean_call_tokens
@@ -28,11 +28,17 @@ class QuotaDraws:
         """By kind, the reading that needs more."""
         return {kind: np.maximum(self.settlement[kind], self.reservation[kind]) for kind in self.settlement}
 
+    def plus(self, more: QuotaDraws) -> QuotaDraws:
+        """Both together, kind by kind."""
+        return QuotaDraws(
+            {kind: need + more.settlement[kind] for kind, need in self.settlement.items()},
+            {kind: need + more.reservation[kind] for kind, need in self.reservation.items()},
+        )
+
 
 def quota_draws(inputs: PlanInputs, name: str, region: str) -> QuotaDraws:
     """Every kind's need over the joint draws: demand, turns, routes, tokens, hits and retried attempts."""
     calls, mask, draws = inputs.calls, inputs.calls.of(name), inputs.draws
-    model = inputs.prices.models[name]
     carried, demand = inputs.carried_per_s(name, region), inputs.demand[INTERACTIONS][region]
     count = draws.turns * draws.routes.get(name, 1.0) * (1 + inputs.scenario.capacity.resilience.retry_extra_attempts)
     per_s = carried.p50 * draws.peak.get((INTERACTIONS, region), draws.demand[INTERACTIONS]) * count
@@ -42,19 +48,52 @@ def quota_draws(inputs: PlanInputs, name: str, region: str) -> QuotaDraws:
     lost = np.maximum(-written, read * (1 - draws.cache_hits))
     charged_input = (float(calls.input_tokens[mask].mean()) + written + lost) * draws.input_tokens
     output = float(calls.output_tokens[mask].mean()) * draws.output_tokens
-    settled = charged_input + output * (model.quota.output_burndown_ratio if model.quota else 1.0)
     tokens, max_tokens = quota_tokens(inputs, name)
     reserved = (tokens.reserved - max_tokens) * draws.input_tokens + max_tokens
-    held = per_s * min(latency_s(inputs, name), MINUTE_S)
-    in_flight, per_minute = held * reserved, per_s * MINUTE_S
+    peak = _Peak(per_s, per_day, charged_input, output, reserved, max_tokens)
+    return _by_kind(inputs, name, region, peak)
+
+
+def overflow_draws(inputs: PlanInputs, choice: SelfHostedChoice) -> QuotaDraws:
+    """What the calls that a fleet does not take need of their target's quotas, over the joint draws, nothing cached."""
+    overflow, draws = choice.overflow, inputs.draws
+    assert overflow is not None  # callers have one
+    demand, model = inputs.demand[INTERACTIONS][choice.region], inputs.prices.models[overflow.target]
+    prompt, output = overflow.prompt_tokens * draws.input_tokens, overflow.output_tokens * draws.output_tokens
+    attempts = 1 + inputs.scenario.capacity.resilience.retry_extra_attempts
+    per_s = choice.beyond_at_peak(draws) * attempts
+    per_day = choice.overflow_calls(draws) * attempts * demand.starts_busiest_day / max(demand.starts, 1e-300)
+    max_tokens = inputs.scenario.assistant.max_tokens or model.max_output_tokens
+    peak = _Peak(per_s, per_day, prompt, output, prompt + max_tokens, max_tokens)
+    return _by_kind(inputs, overflow.target, choice.region, peak)
+
+
+@dataclass(frozen=True)
+class _Peak:
+    """Calls a second of the peak and of the busiest day; tokens of a call that are charged, and that it reserves."""
+
+    per_s: Floats
+    per_day: Floats
+    charged_input: Floats
+    output: Floats
+    reserved: Floats
+    max_tokens: int
+
+
+def _by_kind(inputs: PlanInputs, name: str, region: str, peak: _Peak) -> QuotaDraws:
+    """Both readings of every kind that the model has in the region."""
+    model = inputs.prices.models[name]
+    settled = peak.charged_input + peak.output * (model.quota.output_burndown_ratio if model.quota else 1.0)
+    held = peak.per_s * min(latency_s(inputs, name), MINUTE_S)
+    in_flight, per_minute = held * peak.reserved, peak.per_s * MINUTE_S
     settlement = {
         "rpm": per_minute,
         "tpm": per_minute * settled,
-        "tpd": per_day * settled,
-        "input_tpm": per_minute * charged_input,
-        "output_tpm": per_minute * output,
+        "tpd": peak.per_day * settled,
+        "input_tpm": per_minute * peak.charged_input,
+        "output_tpm": per_minute * peak.output,
     }
-    admitted = held * (charged_input + max_tokens)
+    admitted = held * (peak.charged_input + peak.max_tokens)
     reservation = settlement | {"tpm": in_flight, "tpd": in_flight, "input_tpm": admitted}
     kinds = limits_of(inputs, name, region).kinds
     return QuotaDraws({kind: settlement[kind] for kind in kinds}, {kind: reservation[kind] for kind in kinds})

@@ -9,7 +9,6 @@ from functools import cached_property
 from itertools import product
 
 import numpy as np
-import numpy.typing as npt
 from scipy.interpolate import RegularGridInterpolator
 
 from capacity.simulator.memory import Memory, content_key
@@ -17,8 +16,6 @@ from capacity.simulator.requests import Floats
 
 FLOOR_RATIO = 0.02
 """What a point that meets the SLOs at no load counts for in an interpolation, as a share of the base rate."""
-FEASIBLE_MIN = 0.05
-"""Below this share of the base rate a workload counts as one whose SLOs cannot be met: no fleet of it is a plan."""
 SIGMAS = 2.5
 """Design points reach this far to either side of the middle; 98.8% of normal draws lie within."""
 
@@ -63,10 +60,6 @@ class Surface:
         ratio = np.asarray(np.exp(grid(points)))
         ratio.flags.writeable = False
         return ratio
-
-    def feasible(self, prompt: Floats, answer: Floats, hits: Floats) -> npt.NDArray[np.bool_]:
-        """Where the SLOs can be met at some load; bool of the arguments' shape."""
-        return np.asarray(self.ratio(prompt, answer, hits) >= FEASIBLE_MIN)
 
     def beyond(self, prompt: Floats, answer: Floats, hits: Floats) -> float:
         """Share of the arguments that lie beyond the design, where the rate of its edge stands in."""

@@ -34,22 +34,7 @@ class Decision:
 
 def decisions(plan: Plan) -> tuple[Decision, ...]:
     """Every finding of a plan, those of greatest effect on cost first."""
-    return tuple(
-        decision
-        for group in (
-            _routing,
-            _headroom,
-            _information,
-            _schedules,
-            _spill,
-            _reserved,
-            _throttling,
-            _cache,
-            _stampede,
-            _stability,
-        )
-        for decision in group(plan)
-    )
+    return tuple(decision for group in GROUPS for decision in group(plan))
 
 
 # --- routes ------------------------------------------------------------------------------------------------------
@@ -172,6 +157,27 @@ def _schedules(plan: Plan) -> Iterator[Decision]:
     yield Decision("schedule", "Schedule", sentence, changes=cheaper or by_hour)
 
 
+def _overflow(plan: Plan) -> Iterator[Decision]:
+    """What goes beyond the fleets, by model, against fleets that carried the level by themselves."""
+    for model in dict.fromkeys(s.model for s in plan.supplies if s.chosen and s.chosen.overflow):
+        rows = [(s.chosen, s.chosen.overflow) for s in plan.supplies if s.model == model and s.chosen]
+        bought = [(option, way) for option, way in rows if way is not None]
+        usd, beyond = sum(option.mean_usd for option, _ in bought), sum(way.usd for _, way in bought)
+        alone = [way.alone_usd for _, way in bought]
+        fleets = "fleets that carried the level by themselves"
+        instead = "no fleet of them would carry the level by itself"
+        if None not in alone:
+            instead = f"{fleets} would cost {show(sum(each or 0.0 for each in alone), 'usd')}"
+        count = sum(option.bought_instances for option, _ in bought)
+        share = sum(way.calls_ratio for _, way in bought) / len(bought)
+        sentence = (
+            f"{model}: {count:,} instances and, for {share:.0%} of its calls "
+            f"in the mean of the draws, {bought[0][1].target} ({show(beyond, 'usd')}) cost "
+            f"{show(usd, 'usd')}; {instead}"
+        )
+        yield Decision("overflow", "Overflow", sentence, changes=True)
+
+
 def _spill(plan: Plan) -> Iterator[Decision]:
     """A smaller fleet with its overflow on Bedrock, by model; what it would cost, and what it asks of the target."""
     for model in dict.fromkeys(row.model for row in plan.spill):
@@ -272,3 +278,9 @@ def _stability(plan: Plan) -> Iterator[Decision]:
         if row.warning:
             sentence = f"{row.model} in {row.region}: {row.warning}"
             yield Decision("stability", "Own block cache", sentence, changes=True)
+
+
+GROUPS = (
+    _routing, _headroom, _information, _schedules, _overflow, _spill, _reserved, _throttling, _cache, _stampede, _stability
+)  # fmt: skip
+"""In the order of their effect on cost."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from capacity.plan import Figure, Plan, SupplyPlan
+from capacity.plan import Figure, Plan, ServiceLevel, SupplyPlan
 from dashboards.numbers.run import Number
+from dashboards.numbers.units import show
 from neuron_bench.record import Bench
 
 LEVELS = ("p50", "p90", "p95")
@@ -259,3 +260,9 @@ def bench_numbers(bench: Bench) -> list[Number]:
                 )
             )
     return numbers
+
+
+def over_seeds(service: ServiceLevel) -> str:
+    """Between which budgets plans of other seeds lie; empty in a plan that does not say."""
+    around = service.budget_range
+    return f" ({show(around.low, 'usd')} to {show(around.high, 'usd')} over seeds)" if around else ""

@@ -10,11 +10,13 @@ _WEIGHTS = (
     ("calls to it fail", "in public extended access"),
     ("cannot be", "not served", "not sized", "no chip meets", "infeasible", "interrupted", "closed loop of"),
     ("supply: ", "can be booked", "needs an exception"),
+    ("range over",),
     ("quotas bind", "throttl", "granted"),
     ("extrapolates", "are assumed", "expert estimate"),
 )
 """Words of warnings, heaviest first: models that are gone, what is missing from the plan, what cannot be had, what is
-too small, what is a guess. A warning with none of them comes last, in the plan's own order."""
+not known within ten times, what is too small, what is a guess. A warning with none of them comes last, in the plan's
+own order."""
 
 
 def by_weight(warnings: Sequence[str]) -> list[str]:

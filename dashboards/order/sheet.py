@@ -217,6 +217,8 @@ def _one_step_fewer(option: ChipOption, zones: int) -> str:
     """What one instance fewer in each zone gives up, between the levels of demand that the plan sized."""
     levels = option.instances
     fewer = option.bought_instances - zones
+    if option.overflow is not None:
+        return f"{fewer} send more than {option.overflow.calls_ratio:.0%} of calls to {option.overflow.target}"
     if option.one_fewer_short is not None:
         return f"{fewer} fall short in {option.one_fewer_short.value:.1%} of draws"
     quantile = _quantile(fewer, ((levels.p50, 0.5), (levels.p90, 0.9), (levels.p95, 0.95)))

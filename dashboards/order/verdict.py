@@ -46,7 +46,7 @@ def order_verdict(plan: Plan, late: tuple[str, ...] = ()) -> OrderVerdict:
     Args:
         late: what can no longer be done in time, where the event's date is known.
     """
-    beyond = tuple(limit.sentence for limit in plan.limits if limit.exceeds)
+    beyond = plan.exceptions
     never = (*_unbookable(plan), *_left_out(plan), *late)
     obstacles = (*never, *beyond)
     if plan.simulated:

@@ -71,7 +71,9 @@ def _pools(plan: Plan, inputs: Inputs, pools: Mapping[Key, Pool]) -> Iterator[Ch
         )
         if inputs.at("peak_p50", supply.region).number <= inputs.at("peak_p90", supply.region).number:
             yield f"{title}: more demand never needs fewer chips", rising
-        yield f"{title}: utilisation at p90 is at most 100%", below(pool.utilisation_ratio, 1 + 1e-9, or_equal=True)
+        if option.overflow is None:
+            most = below(pool.utilisation_ratio, 1 + 1e-9, or_equal=True)
+            yield f"{title}: utilisation at the median peak is at most 100%", most
         for level in LEVELS:
             planned = getattr(option.chips, level)
             yield (

@@ -190,18 +190,22 @@ def _pool(supply: SupplyPlan, option: ChipOption) -> Iterator[Input]:
     yield Input(
         name,
         f"Chips per {option.instance_type}, {title}",
-        option.chips.at_level / option.instances.at_level,
+        option.chips.at_level / max(option.instances.at_level, 1),
         "chips",
         1,
         1e3,
         *facts,
     )
     name = name_of("usd_per_instance_hour", *where)
-    hourly = option.usd_per_hour.mid / option.bought_instances
+    hourly = option.usd_per_hour.mid / max(option.bought_instances, 1)
     yield Input(name, f"{option.instance_type} per hour, {title}", hourly, "USD/h", 0.0, 1e5, *facts)
     sold = ("derived", f"held {option.held}, as {option.price_kind or 'on demand'} is billed")
     label = f"Hours paid for, {title}"
     yield Input(name_of("hours", *where), label, option.billed_hours, "h", 0.0, 8_784.0, *sold)
+    if option.overflow is not None:
+        label = f"Calls beyond the fleet on {option.overflow.target} at the median demand, {title}"
+        priced = ("derived", "facts: token prices, nothing cached")
+        yield Input(name_of("overflow_usd", *where), label, option.overflow.usd_p50, "USD", 0.0, 1e12, *priced)
 
 
 def _once(plan: Plan) -> list[SupplyPlan]:

@@ -39,12 +39,21 @@ def write_cost(book: Book, plan: Plan, inputs: Inputs, pools: Mapping[Key, Pool]
     sheet.line("The event", "section")
     sheet.head(("Part", "USD"))
     own = sheet.write(("self-hosted, the event", own_usd), ("text", "usd"))[1]
+    beyond = _overflow_usd(inputs, pools)
+    if beyond.number:
+        own = own + sheet.write(("calls beyond fleets, on Bedrock", beyond), ("text", "usd"))[1]
     money = Money(None, by_class, own, None)
     if by_class and inputs.has("interactions_in_event"):
         money = _event(sheet, plan, inputs, money, pools)
     sheet.row += 1
     _by_intent(book, sheet, plan, own_per_interaction(plan, inputs, pools), by_class)
     return money
+
+
+def _overflow_usd(inputs: Inputs, pools: Mapping[Key, Pool], model: str | None = None) -> Expr:
+    """What goes beyond the fleets, of one model or of all, in proportion to demand."""
+    keys = [key for key in pools if inputs.has("overflow_usd", *key) and model in (None, key[0])]
+    return total(inputs.at("overflow_usd", *key) * inputs["demand_scale"] for key in keys)
 
 
 def _token_costs(sheet: Sheet, plan: Plan, inputs: Inputs) -> dict[str, Expr]:
@@ -99,6 +108,10 @@ def _event(sheet: Sheet, plan: Plan, inputs: Inputs, money: Money, pools: Mappin
     tokens = sheet.write(
         ("Bedrock tokens, the event", money.parts_usd["all"] * interactions), ("text", "usd"), plan.simulated
     )[1]
+    beside = plan.event_cost_parts_usd.get("Bedrock tokens", tokens.number) - tokens.number
+    if abs(beside) > tokens.number * 1e-9:
+        row = ("Bedrock tokens beside: emptied caches, calls no fleet serves", inputs["demand_scale"] * beside)
+        tokens = tokens + sheet.write(row, ("text", "usd"), plan.simulated)[1]
     event = sheet.write(("the event", money.own_usd + tokens), ("text", "usd"), plan.simulated)[1]
     own = own_per_interaction(plan, inputs, pools)
     sheet.row += 1
@@ -120,7 +133,7 @@ def own_per_interaction(plan: Plan, inputs: Inputs, pools: Mapping[Key, Pool]) -
         if not calls or not inputs.has("calls_per_interaction", model):
             continue
         spent = total(pool.usd_per_hour * inputs.at("hours", *key) for key, pool in pools.items() if key[0] == model)
-        per_call = spent / (of(calls) * inputs["demand_scale"])
+        per_call = (spent + _overflow_usd(inputs, pools, model)) / (of(calls) * inputs["demand_scale"])
         parts.append(per_call * inputs.at("calls_per_interaction", model))
     return total(parts)
 

@@ -31,7 +31,8 @@ def write_chips(book: Book, plan: Plan, inputs: Inputs, demand: Demand) -> dict[
     """The Chips sheet."""
     note = (
         "replicas per zone = roundup(calls x (1 + retries) / (rate x (zones - lost) x (1 - draining - broken))); "
-        "replicas and instances are whole. Bought: at the service level over the joint draws."
+        "replicas and instances are whole. Bought: at the service level over the joint draws. "
+        "Utilisation: of these replicas at the median peak."
     )
     sheet = book.sheet("Chips", note, (22, 14, 14, 16, 8, *([13] * 6)))
     columns = (
@@ -75,7 +76,7 @@ def _pool(sheet: Sheet, supply: SupplyPlan, option: ChipOption, inputs: Inputs, 
             per_zone, inputs.at("chips_per_replica", *key), inputs.at("chips_per_instance", *key)
         )
         all_instances = instances_zone * inputs["zones"]
-        usage = calls / (all_replicas * demand.rate_per_s[key])
+        usage = demand.calls_per_s[key]["p50"] / (all_replicas * demand.rate_per_s[key])
         cells = sheet.write(
             (
                 *key,

@@ -43,7 +43,6 @@ def test_the_share_of_draws_beyond_the_design_is_counted():
 def test_a_surface_names_the_share_of_workloads_that_cannot_be_served():
     surface = simulate_surface(lambda p, a, h: 0.0 if p > 1.3 else 1.0, AXES)
     assert surface.impossible == pytest.approx(2 / 7)
-    assert surface.feasible(np.array([1.0, 1.5]), np.ones(2), np.ones(2)).tolist() == [True, False]
 
 
 def drawn_of(peak):

@@ -62,6 +62,8 @@ def test_rate_chips_and_dollars_are_as_told(worked):
         f"**{chosen.bought_chips:,} chips**",
         f"**{chips:,} chips**",
         f"**{chosen.event_usd:,.0f} USD**",
+        f"**{chosen.overflow.usd:,.0f} USD**",
+        f"**{chosen.overflow.calls_ratio:.0%} of its calls**",
         f"**{made.cost[0].per_interaction_usd.mid:.4f} USD**",
         f"**{made.event_cost_usd.mid / 1e6:.2f} million USD**",
         f"**{service.budget_usd / 1e6:.2f} million USD**",
@@ -77,7 +79,7 @@ def test_rate_chips_and_dollars_are_as_told(worked):
     ask = next(
         need.ask
         for s in made.supplies
-        if (s.model, s.region) == ("claude-sonnet", "us-east-1")
+        if (s.model, s.region) == ("nova-pro", "us-east-1")
         for need in s.quotas
         if need.kind == "rpm"
     )

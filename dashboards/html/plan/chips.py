@@ -86,8 +86,9 @@ def _options_panel(plan: Plan) -> Panel:
             supply.model,
             supply.region,
             f"{o.chip} ({o.instance_type})",
-            show(o.chips.p95 or None, "chips"),
-            show(o.usd_per_hour.mid or None, "usd"),
+            show(o.bought_chips or None, "chips"),
+            show(o.event_usd or None, "usd"),
+            show(o.overflow.usd, "usd") if o.overflow else "",
             o.usd_per_hour.provenance,
             o.rejected or "chosen",
         ]
@@ -96,9 +97,9 @@ def _options_panel(plan: Plan) -> Panel:
     ]
     table = Table(
         "Every chip looked at",
-        ("Model", "Region", "Chip", "Chips p95", "Per hour", "Provenance", "Outcome"),
+        ("Model", "Region", "Chip", "Chips as bought", "The event", "Beyond it, on Bedrock", "Provenance", "Outcome"),
         rows,
-        text_columns=(0, 1, 2, 5, 6),
+        text_columns=(0, 1, 2, 6, 7),
     )
     return Panel(
         "Options", "An option loses by price, by memory or by a missed SLO; its reason stands beside it.", table
@@ -113,15 +114,15 @@ def _busy_panel(plan: Plan, pools: list[SupplyPlan]) -> list[Panel]:
         if option is None or per_interaction is None or not option.replicas.at_level:
             continue
         demand = next(d for d in plan.demand if d.region == supply.region)
-        carried = option.replicas.at_level * option.rate_per_replica_per_s.mid
-        busy = [rate * per_interaction / carried for rate in demand.interactions_per_s_p50]
+        highest = max(demand.interactions_per_s_p50, default=0.0) or 1.0
+        busy = [option.utilisation_ratio.mid * rate / highest for rate in demand.interactions_per_s_p50]
         lines.append(Line(f"{supply.model}, {supply.region}", demand.offset_s, busy, len(lines)))
     if not lines:
         return []
     first = max(lines, key=lambda line: max(line.y))
     sentence = (
-        f"Fleets are bought at the service level with zones to spare; in the middle case {first.name} peaks at "
-        f"{show(max(first.y), 'ratio')}."
+        f"Fleets are bought with zones to spare; at the median demand, with its share of a region that may be lost, "
+        f"{first.name} peaks at {show(max(first.y), 'ratio')}."
     )
     rows: list[list[Cell]] = [
         [line.name, show(max(line.y), "ratio"), show(sum(line.y) / len(line.y), "ratio")] for line in lines

@@ -14,7 +14,7 @@ from dashboards.html.plan.fallback_chain import beyond_panels
 from dashboards.html.plan.money import cost_panels, inputs_panel, purchase_panel, rejected_panel, sensitivity_panels
 from dashboards.html.plan.ramp import ramp_panels
 from dashboards.html.plan.why import why_part
-from dashboards.numbers.plan import plan_numbers
+from dashboards.numbers.plan import over_seeds, plan_numbers
 from dashboards.numbers.run import Number, find
 from dashboards.numbers.units import clock, show
 from dashboards.numbers.warnings import at_most, by_weight
@@ -117,7 +117,8 @@ def service_words(plan: Plan) -> list[Prose]:
     service = plan.service
     text = (
         f"{service.level:.0%} of {service.short.n:,} joint draws ({service.why}) in fleets, quota asks and a budget of "
-        f"{show(service.budget_usd, 'usd')} at once. P(short) {service.short.words}; alone: {service.odds}."
+        f"{show(service.budget_usd, 'usd')}{over_seeds(service)} at once. P(short) {service.short.words}; alone: "
+        f"{service.odds}."
     )
     return [
         Paragraph(text, lead="What is bought carries"),
