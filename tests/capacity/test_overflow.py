@@ -97,7 +97,7 @@ BIG = CHAIN | {"demand__interactions__peak_per_s": 40_000}
 
 
 def test_no_more_is_bought_than_capacity_blocks_give_and_the_rest_goes_on():
-    """Every region's share of 256 trn2.3xlarge, what is beyond on the next model at the median too: buyable as written."""
+    """Every region has its share of 256 trn2.3xlarge, and what is beyond goes on, at the median too: buyable."""
     only = of(BIG | {"capacity__own": {"custom-8b": {"chips": ["trainium2"]}}}, step_models=BOTH)
     count = sum(option.bought_instances for option in chosen(only))
     assert 200 < count <= 256
@@ -113,7 +113,6 @@ def test_no_more_is_bought_than_capacity_blocks_give_and_the_rest_goes_on():
 def test_what_one_quota_lacks_is_one_line_of_the_plan(made):
     (line,) = made.exceptions
     assert line.count("inf2.48xlarge in ") == len(chosen(made))
-    assert [warning for warning in made.warnings if "needs an exception" in warning] == [f"supply: {line}"]
 
 
 def test_a_stated_range_holds_the_budget(made):
