@@ -77,7 +77,8 @@ class Service:
 class Overflow:
     """Where calls go that a fleet does not take: a Bedrock model of the scenario's chain, nothing cached.
 
-    prompt_usd, output_usd: of a call, failed attempts included; prompt_tokens, output_tokens: of an attempt. calls: of the event at the median demand.
+    prompt_usd, output_usd: of a call, failed attempts included; prompt_tokens, output_tokens: of an attempt.
+    calls: of the event at the median demand.
     spare: what a fleet carries on an ordinary day over what it is sized for, with a region and zones lost.
     carried, beyond: of a fleet held throughout that carries such a share of the peak, the share of the event's calls
     beyond it; linear in between.

@@ -281,6 +281,7 @@ def _stability(plan: Plan) -> Iterator[Decision]:
 
 
 GROUPS = (
-    _routing, _headroom, _information, _schedules, _overflow, _spill, _reserved, _throttling, _cache, _stampede, _stability
+    _routing, _headroom, _information, _schedules, _overflow, _spill, _reserved, _throttling, _cache, _stampede,
+    _stability,
 )  # fmt: skip
 """In the order of their effect on cost."""
