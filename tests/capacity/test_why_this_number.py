@@ -81,7 +81,7 @@ def test_rate_chips_and_dollars_are_as_told(worked):
         for s in made.supplies
         if (s.model, s.region) == ("nova-pro", "us-east-1")
         for need in s.quotas
-        if need.kind == "rpm"
+        if need.kind == "tpm"
     )
     assert f"**{ask:,.0f}**" in WORDS
     assert not any(line.startswith("planner: no chip meets its SLOs") for line in made.warnings)
