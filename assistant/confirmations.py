@@ -10,7 +10,6 @@ import base64
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import orjson
 
@@ -24,7 +23,7 @@ class Confirmed:
     """A checked token: the write to make, and the key under which it happens at most once."""
 
     tool: str
-    arguments: Mapping[str, Any]
+    arguments: Mapping[str, object]
     key: str
 
 
@@ -41,7 +40,7 @@ class Confirmations:
         interaction_id: str,
         turn_index: int,
         tool: str,
-        arguments: Mapping[str, Any],
+        arguments: Mapping[str, object],
         now_s: float,
     ) -> str:
         """A token for one write, good for `LIFETIME_S` seconds."""

@@ -14,7 +14,6 @@ import re
 import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import orjson
 
@@ -45,9 +44,9 @@ _NO_ORDER = re.compile(
 """What makes a message no order, whatever words it shares with one: a refusal, a supposition, the words of others."""
 
 
-def implied_calls(intent: str, product_id: str | None) -> dict[str, Mapping[str, Any]]:
+def implied_calls(intent: str, product_id: str | None) -> dict[str, Mapping[str, object]]:
     """Tools whose results a route needs for sure, with their arguments."""
-    calls: dict[str, Mapping[str, Any]] = {}
+    calls: dict[str, Mapping[str, object]] = {}
     if intent in _ORDER_INTENTS:
         calls["order_history"] = {}
     if product_id is not None and intent in _PAGE_INTENTS:
@@ -91,7 +90,7 @@ class Toolbox:
     started_s: float
     now_s: float
     timeout_s: float
-    pending: dict[str, Any] | None = field(default=None)
+    pending: dict[str, object] | None = field(default=None)
 
     async def prefetch(self) -> dict[str, Result]:
         """Results that the route implies and the conversation does not hold yet."""
@@ -129,7 +128,7 @@ class Toolbox:
             return self._ask(tool, use.input)
         return await self._run(tool, use.input, self._key(tool, use.input))
 
-    def _asked(self, tool: Tool, arguments: Mapping[str, Any]) -> bool:
+    def _asked(self, tool: Tool, arguments: Mapping[str, object]) -> bool:
         """Whether the customer's own message is consent enough: routed to this, and in words of the customer's own."""
         if tool.confirm == ALWAYS or self.intent not in tool.asked_by or self.conversation.tainted:
             return False
@@ -142,7 +141,7 @@ class Toolbox:
         # No words at all are no consent, and neither are words of a script that is not read here.
         return bool(asked) and text.isascii() and len(asked & said) >= len(asked) * tool.own_words_ratio
 
-    def _ask(self, tool: Tool, arguments: Mapping[str, Any]) -> tuple[str, Result]:
+    def _ask(self, tool: Tool, arguments: Mapping[str, object]) -> tuple[str, Result]:
         """Leave the write for the customer to confirm; the token goes to the customer, never to the model."""
         if self.pending is not None:
             return "error", {"error": "another action waits for the customer's confirmation; one at a time"}
@@ -164,7 +163,7 @@ class Toolbox:
         self.pending = {"token": token, "action": action, "expires_s": LIFETIME_S}
         return "needs_confirmation", {"status": "needs_confirmation", "action": action}
 
-    async def _run(self, tool: Tool, arguments: Mapping[str, Any], key: str) -> tuple[str, Result]:
+    async def _run(self, tool: Tool, arguments: Mapping[str, object], key: str) -> tuple[str, Result]:
         try:
             result = tool.run(replace(self.context, key=key), arguments)
             if inspect.isawaitable(result):
@@ -180,7 +179,7 @@ class Toolbox:
             self.conversation.tainted = True
         return "ok", result
 
-    def _key(self, tool: Tool, arguments: Mapping[str, Any]) -> str:
+    def _key(self, tool: Tool, arguments: Mapping[str, object]) -> str:
         """The same for the same call of the same turn, so that a replayed request changes nothing."""
         if tool.confirm is None:
             return ""

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import sqlite3
 from pathlib import Path
-from typing import Any
 
 from emulator.bedrock import answers
 from emulator.bedrock.endpoint import Bedrock
@@ -37,7 +36,7 @@ class App:
     def __init__(self, stack: StackFile, loop: asyncio.AbstractEventLoop) -> None:
         pacer = self.pacer = Pacer(loop)
         profiles = read_profiles(stack.profiles)
-        self._profile_groups: dict[str, dict[str, Any]] = {}
+        self._profile_groups: dict[str, dict[str, object]] = {}
         text = self._text = sentences(stack.data.catalogue)
         served: dict[str, EmulatedModel] = {}
         for key, model in read_models(stack.models_file).items():
@@ -96,7 +95,7 @@ class App:
             return Response(200, metrics_text(self.emulator, self.watch, accepted), CONTENT_TYPE)
         return json_response(404, {"message": f"nothing is served at {request.path}"})
 
-    def _use_profile(self, key: str, groups: dict[str, Any]) -> None:
+    def _use_profile(self, key: str, groups: dict[str, object]) -> None:
         """Lay groups over a model's profile."""
         emulated = self.emulator.by_key[key]
         raw = merged(raw_profile(key, self._profiles_file), self._profile_groups.get(key, {}))

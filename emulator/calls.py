@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from emulator.engine.engine import Job
 from emulator.engine.pool import Pool
@@ -178,7 +177,7 @@ class Call:
         self.on_end(tokens)
         self.emulator.truth.append(self._record(stream, work, status, tokens))
 
-    def _record(self, stream: Stream, work: Work, status: str, tokens: int) -> tuple[Any, ...]:
+    def _record(self, stream: Stream, work: Work, status: str, tokens: int) -> tuple[object, ...]:
         """One row of /truth, in the order of TRUTH_COLUMNS."""
         return (
             self.id, self.request.headers.get("traceparent"), self.emulated.model.key, self.caller.region, status,

@@ -6,7 +6,6 @@ an emulator that was late is void.
 
 from __future__ import annotations
 
-from typing import Any
 
 import numpy as np
 
@@ -113,7 +112,7 @@ class Lateness:
                 )
         return found
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """What /control/lateness answers."""
         reasons = self.reasons()
         return {

@@ -8,7 +8,6 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from emulator.bedrock.prompt_cache import PromptCache
 from emulator.engine.pool import Pool
@@ -90,7 +89,7 @@ class Emulator:
         self.regions = regions
         self.pages = pages
         self.lateness = Lateness()
-        self.truth: deque[tuple[Any, ...]] = deque(maxlen=TRUTH_REQUESTS)
+        self.truth: deque[tuple[object, ...]] = deque(maxlen=TRUTH_REQUESTS)
         self.seed = seed
         self.random = random.Random(f"{seed}/calls")
         self.internal_errors = 0

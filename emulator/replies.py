@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any
 
 import orjson
 
@@ -17,7 +16,7 @@ from emulator.models import EmulatedModel, Emulator
 from emulator.shop_model import model as shop_model
 from emulator.shop_model.dialogue import Dialogue
 
-Calls = Sequence[tuple[str, dict[str, Any]]]
+Calls = Sequence[tuple[str, dict[str, object]]]
 """(tool, input) of each."""
 
 ANY_JSON = {"type": "object", "properties": {"answer": {"type": "string"}}, "required": ["answer"]}
@@ -59,7 +58,7 @@ class Question:
     max_tokens: int | None
     read: Callable[[], Dialogue]
     forced: frozenset[str] = frozenset()
-    schema: Any = None
+    schema: object = None
     can_cite: bool = False
 
 
@@ -139,7 +138,7 @@ def _called(dialogue: Dialogue) -> frozenset[str]:
     return frozenset(use.tool for use in dialogue.now.uses)
 
 
-def _filled(emulator: Emulator, tool: ClientTool, dialogue: Dialogue) -> tuple[str, dict[str, Any]]:
+def _filled(emulator: Emulator, tool: ClientTool, dialogue: Dialogue) -> tuple[str, dict[str, object]]:
     words = dialogue.now.words
     made = value_for(tool.schema, words, Random(f"{emulator.seed}/{tool.name}/{words}"))
     return tool.name, made if isinstance(made, dict) else {}

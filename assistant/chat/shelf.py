@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any
 
 from assistant.autobuy.rules import RuleBook
 from assistant.shop.catalogue import Catalogue
@@ -27,7 +26,7 @@ class Shelf:
         self._catalogue, self._store, self._rules = catalogue, store, rules
         self._context_of = context_of
 
-    def product(self, product_id: str) -> dict[str, Any] | None:
+    def product(self, product_id: str) -> dict[str, object] | None:
         """A product with its prices of thirty days; `price_now` is the last tick's where there was one."""
         product = self._catalogue.product(product_id)
         if product is None:
@@ -41,14 +40,14 @@ class Shelf:
         """The first of these ids that is no product's; None where all are."""
         return next((one for one in product_ids if self._catalogue.product(one) is None), None)
 
-    def search(self, query: str) -> list[dict[str, Any]]:
+    def search(self, query: str) -> list[dict[str, object]]:
         """Products by words, for the page's own finder."""
         return [
             {"product_id": row["product_id"], "title": row["title"], "price": row["price"]}
             for row in self._catalogue.search(query, SEARCH_SHOWN, None, self._rules.prices())
         ]
 
-    def account(self, customer_id: str) -> dict[str, Any]:
+    def account(self, customer_id: str) -> dict[str, object]:
         """The customer's cart, rules, purchases, orders and remembered facts."""
         context = self._context_of(customer_id, "en_US")
         return {
@@ -70,7 +69,7 @@ class Shelf:
             "auto_buy": self._rules.is_enabled(),
         }
 
-    def _named(self, product_id: str) -> dict[str, Any]:
+    def _named(self, product_id: str) -> dict[str, object]:
         product = self._catalogue.product(product_id)
         return {"title": product["title"] if product else product_id, "price_listed": product and product["price"]}
 

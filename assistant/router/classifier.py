@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -19,7 +18,7 @@ class LinearClassifier:
     """Softmax over weighted features; a confidence is the probability of the best intent."""
 
     def __init__(self, arrays: dict[str, np.ndarray]) -> None:
-        self.about: dict[str, Any] = json.loads(str(arrays["about"]))
+        self.about: dict[str, object] = json.loads(str(arrays["about"]))
         if self.about["schema"] != SCHEMA:
             raise AssistantError(
                 f"router weights: schema {self.about['schema']!r}, expected {SCHEMA!r}; train them again"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import orjson
 
@@ -28,7 +28,7 @@ class Outcome:
     reply: Reply
     prompt: Prompt
     use: CacheUse
-    body: dict[str, Any]
+    body: dict[str, object]
     call: Call
     received_s: float
 
@@ -77,7 +77,7 @@ def json_pieces(tool: ToolCall) -> list[str]:
     return [tool.arguments[at : at + _TOOL_JSON_CHUNK] for at in range(0, len(tool.arguments), _TOOL_JSON_CHUNK)]
 
 
-def parsed(arguments: str) -> Any:
+def parsed(arguments: str) -> object:
     """The input of a tool; its text where a fault has spoilt it."""
     try:
         return orjson.loads(arguments)
@@ -119,7 +119,7 @@ class ConverseAnswer:
 
     def _whole_body(self, now_s: float) -> bytes:
         reply = self._reply
-        content: list[dict[str, Any]] = [{"text": reply.text}] if reply.text else []
+        content: list[dict[str, object]] = [{"text": reply.text}] if reply.text else []
         for tool in reply.tools:
             content.append({"toolUse": {"toolUseId": tool.id, "name": tool.name, "input": parsed(tool.arguments)}})
         if reply.cited:
@@ -137,9 +137,9 @@ class ConverseAnswer:
         body = orjson.dumps(value)
         return http_head(200, "application/json", self._outcome.headers, len(body)) + body
 
-    def _metadata(self, now_s: float) -> dict[str, Any]:
+    def _metadata(self, now_s: float) -> dict[str, object]:
         use, reply, body = self._outcome.use, self._reply, self._outcome.body
-        usage: dict[str, Any] = {
+        usage: dict[str, object] = {
             "inputTokens": self._outcome.uncached,
             "outputTokens": reply.tokens,
             "totalTokens": self._outcome.prompt.tokens + reply.tokens,
@@ -177,7 +177,7 @@ def _tool_units(tools: tuple[ToolCall, ...]) -> list[bytes]:
     return units
 
 
-def _citation(page: tuple[str, str]) -> dict[str, Any]:
+def _citation(page: tuple[str, str]) -> dict[str, object]:
     url, title = page
     return {"title": title, "location": {"web": {"url": url, "domain": url.split("/")[2] if "//" in url else url}}}
 

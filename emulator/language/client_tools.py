@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from emulator.shop_model.words import fold, stem
 
@@ -34,7 +33,7 @@ class ClientTool:
 
     name: str
     description: str
-    schema: Mapping[str, Any]
+    schema: Mapping[str, object]
 
 
 def wanted(tools: Sequence[ClientTool], words: str, called: frozenset[str]) -> list[ClientTool]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from emulator.shop_model import account, products, slots
 from emulator.shop_model.dialogue import Dialogue
@@ -25,7 +24,7 @@ Page = tuple[str, str]
 class Said:
     """What the model does: `calls` of tools (name, arguments), or `text` with the pages it `cited`."""
 
-    calls: Sequence[tuple[str, dict[str, Any]]] = ()
+    calls: Sequence[tuple[str, dict[str, object]]] = ()
     text: str = ""
     cited: tuple[Page, ...] = ()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from typing import Any
 
 import orjson
 
@@ -11,7 +10,7 @@ from emulator.bedrock import eventstream_encoder as encode
 from emulator.bedrock.answers import Outcome
 
 
-def chunk(value: Any, number: int = 0) -> bytes:
+def chunk(value: object, number: int = 0) -> bytes:
     """One event of InvokeModelWithResponseStream: a piece of the model's own answer, base64, padded as Converse is."""
     payload = {"bytes": base64.b64encode(orjson.dumps(value)).decode(), "p": encode.filler(number)}
     return encode.event("chunk", orjson.dumps(payload))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import orjson
 
@@ -24,7 +23,7 @@ class Family:
     """How the models of a family are spoken to: what a body must have, as a Converse body, and their answers."""
 
     required: tuple[str, ...]
-    converse_body: Callable[[dict[str, Any]], dict[str, Any]]
+    converse_body: Callable[[dict[str, object]], dict[str, object]]
     form: Form
 
 
@@ -49,7 +48,7 @@ def family_of(model_id: str) -> Family:
     )
 
 
-def native_body(family: Family, data: bytes) -> dict[str, Any]:
+def native_body(family: Family, data: bytes) -> dict[str, object]:
     """The Converse body that a model's own body means.
 
     Raises:
@@ -70,7 +69,7 @@ def native_body(family: Family, data: bytes) -> dict[str, Any]:
         raise _malformed(f"{type(error).__name__} {error}") from None
 
 
-def counted_body(family: Family, body: str) -> dict[str, Any]:
+def counted_body(family: Family, body: str) -> dict[str, object]:
     """The same, of CountTokens' `invokeModel.body`, which is base64."""
     return native_body(family, base64.b64decode(body))
 
