@@ -11,7 +11,9 @@ _URL = re.compile(r"https?://[^\s<>\"')\]]+")
 
 def urls_of(result: Result) -> set[str]:
     """Addresses of the pages in a tool's result."""
-    return {page["url"] for page in result.get("results", ()) if isinstance(page, dict) and "url" in page}
+    pages = result.get("results")
+    rows = pages if isinstance(pages, (list, tuple)) else ()
+    return {str(page["url"]) for page in rows if isinstance(page, dict) and "url" in page}
 
 
 def urls_in(text: str) -> list[str]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from assistant.autobuy.payments import PaymentDeclined, Payments, charge_key
 from assistant.autobuy.rules import WINDOW_S, Rule, RuleBook
+from assistant.shop.rows import Product
 
 SPEND_CAP_USD_PER_DAY = 2_000.0
 """Default ceiling on what automatic purchases may cost one customer in 24 hours; a policy of this shop."""
@@ -37,7 +37,7 @@ class Buyer:
         self,
         book: RuleBook,
         payments: Payments,
-        product_of: Callable[[str], dict[str, Any] | None],
+        product_of: Callable[[str], Product | None],
         clock: Callable[[], float],
         worker: str,
         spend_cap_usd_per_day: float = SPEND_CAP_USD_PER_DAY,

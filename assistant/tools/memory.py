@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from assistant.tools.spec import (
     ALWAYS,
     UNLESS_ASKED,
+    Arguments,
     NothingFound,
     Result,
     Tool,
@@ -22,7 +20,7 @@ FACTS_MAX = 50
 _ASKED_BY = frozenset({"account_memory"})
 
 
-def _remember(context: ToolContext, args: Mapping[str, Any]) -> Result:
+def _remember(context: ToolContext, args: Arguments) -> Result:
     fact = " ".join(args["fact"].split())
     facts = context.store.facts(context.customer_id)
     if len(facts) >= FACTS_MAX and fact not in facts:
@@ -31,22 +29,22 @@ def _remember(context: ToolContext, args: Mapping[str, Any]) -> Result:
     return {"remembered": fact}
 
 
-def _recall(context: ToolContext, args: Mapping[str, Any]) -> Result:
+def _recall(context: ToolContext, args: Arguments) -> Result:
     wanted = args.get("query", "").lower().split()
     facts = context.store.facts(context.customer_id)
     found = [fact for fact in facts if all(word in fact.lower() for word in wanted)]
     return {"facts": found, "kept": len(facts)}
 
 
-def _forget(context: ToolContext, args: Mapping[str, Any]) -> Result:
+def _forget(context: ToolContext, args: Arguments) -> Result:
     return {"forgotten": context.store.forget(context.customer_id, args["facts"])}
 
 
-def _preview_remember(context: ToolContext, args: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
+def _preview_remember(context: ToolContext, args: Arguments) -> tuple[Arguments, str]:
     return args, f"Remember: {one_line(args['fact'])}"
 
 
-def _preview_forget(context: ToolContext, args: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
+def _preview_forget(context: ToolContext, args: Arguments) -> tuple[Arguments, str]:
     """Exactly the facts that go, and no other, whatever is remembered until the customer confirms."""
     wanted = args["fact"].lower().split()
     facts = [fact for fact in context.store.facts(context.customer_id) if all(word in fact.lower() for word in wanted)]

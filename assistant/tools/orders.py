@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
 
 from assistant.shop.ranking import words
+from assistant.shop.rows import Order, OrderItem
 from assistant.tools.products import known_product
 from assistant.tools.spec import (
     ALWAYS,
     PRODUCT_ID,
+    Arguments,
     NothingFound,
     Result,
     Tool,
@@ -30,7 +30,7 @@ _WHOLE = re.compile(
 """A cancellation of the order itself: `cancel`, `cancel my order from Tuesday`, and not `cancel the gift wrap only`."""
 
 
-def orders_of(context: ToolContext) -> list[dict[str, Any]]:
+def orders_of(context: ToolContext) -> list[Order]:
     """The session's customer's orders, newest first, with the changes made since."""
     changes: dict[str, str] = {}
     for change in context.store.order_changes(context.customer_id):
@@ -42,7 +42,7 @@ def orders_of(context: ToolContext) -> list[dict[str, Any]]:
     return [{**order, "status": changes.get(order["order_id"], order["status"])} for order in orders]
 
 
-def order_of(context: ToolContext, order_id: str) -> dict[str, Any]:
+def order_of(context: ToolContext, order_id: str) -> Order:
     """One order of this customer; another customer's order does not exist here.
 
     Raises:
@@ -54,7 +54,7 @@ def order_of(context: ToolContext, order_id: str) -> dict[str, Any]:
     raise ToolError(f"this customer has no order {order_id!r}")
 
 
-def _history(context: ToolContext, args: Mapping[str, Any]) -> Result:
+def _history(context: ToolContext, args: Arguments) -> Result:
     orders = orders_of(context)
     wanted = set(words(args.get("query", "")))
     if wanted:
@@ -63,11 +63,11 @@ def _history(context: ToolContext, args: Mapping[str, Any]) -> Result:
     return {"orders": shown, "shown": len(shown), "found": len(orders)}
 
 
-def _item_words(item: Mapping[str, Any]) -> list[str]:
+def _item_words(item: OrderItem) -> list[str]:
     return words(f"{item['title'] or ''} {item['category'] or ''}")
 
 
-def _status(context: ToolContext, args: Mapping[str, Any]) -> Result:
+def _status(context: ToolContext, args: Arguments) -> Result:
     if "order_id" in args:
         return order_of(context, args["order_id"])
     orders = orders_of(context)
@@ -76,7 +76,7 @@ def _status(context: ToolContext, args: Mapping[str, Any]) -> Result:
     return next((order for order in orders if order["status"] not in _FINAL), orders[0])
 
 
-def _change(context: ToolContext, args: Mapping[str, Any]) -> Result:
+def _change(context: ToolContext, args: Arguments) -> Result:
     order = _changeable(context, args["order_id"])
     change = "cancel" if _WHOLE.fullmatch(one_line(args["change"]).lower().rstrip(".!")) else "edit"
     new = context.store.change_order(
@@ -85,7 +85,7 @@ def _change(context: ToolContext, args: Mapping[str, Any]) -> Result:
     return {"order_id": order["order_id"], "change": args["change"], "recorded": True, "repeated": not new}
 
 
-def _preview_change(context: ToolContext, args: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
+def _preview_change(context: ToolContext, args: Arguments) -> tuple[Arguments, str]:
     order = _changeable(context, args["order_id"])
     return (
         args,
@@ -93,14 +93,14 @@ def _preview_change(context: ToolContext, args: Mapping[str, Any]) -> tuple[Mapp
     )
 
 
-def _changeable(context: ToolContext, order_id: str) -> dict[str, Any]:
+def _changeable(context: ToolContext, order_id: str) -> Order:
     order = order_of(context, order_id)
     if order["status"] in _FINAL:
         raise ToolError(f"order {order['order_id']} is {order['status']} and cannot be changed")
     return order
 
 
-def _return(context: ToolContext, args: Mapping[str, Any]) -> Result:
+def _return(context: ToolContext, args: Arguments) -> Result:
     order, item = _returnable(context, args)
     if _return_started(context, order["order_id"], item["product_id"]):
         return {"order_id": order["order_id"], "product_id": item["product_id"], "started": True, "repeated": True}
@@ -122,7 +122,7 @@ def _return_started(context: ToolContext, order_id: str, product_id: str) -> boo
     )
 
 
-def _preview_return(context: ToolContext, args: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
+def _preview_return(context: ToolContext, args: Arguments) -> tuple[Arguments, str]:
     order, item = _returnable(context, args)
     if _return_started(context, order["order_id"], item["product_id"]):
         raise ToolError(f"the return of {item['product_id']} from order {order['order_id']} has started already")
@@ -130,7 +130,7 @@ def _preview_return(context: ToolContext, args: Mapping[str, Any]) -> tuple[Mapp
     return args, f"Return {title} from order {order['order_id']}: {one_line(args['reason'])}"
 
 
-def _returnable(context: ToolContext, args: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def _returnable(context: ToolContext, args: Arguments) -> tuple[Order, OrderItem]:
     order = order_of(context, args["order_id"])
     if order["status"] in _GONE:
         raise ToolError(f"order {order['order_id']} is {order['status']}; there is nothing to return")
@@ -140,7 +140,7 @@ def _returnable(context: ToolContext, args: Mapping[str, Any]) -> tuple[dict[str
     raise ToolError(f"order {order['order_id']} holds no product {args['product_id']!r}")
 
 
-def _add_to_cart(context: ToolContext, args: Mapping[str, Any]) -> Result:
+def _add_to_cart(context: ToolContext, args: Arguments) -> Result:
     product = known_product(context, args["product_id"])
     if not product["in_stock"]:
         substitutes = context.catalogue.substitutes(product, 3, context.rules.prices())
@@ -149,7 +149,7 @@ def _add_to_cart(context: ToolContext, args: Mapping[str, Any]) -> Result:
     return {"added": True, "product_id": product["product_id"], "cart": context.store.cart(context.customer_id)}
 
 
-def _preview_cart(context: ToolContext, args: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
+def _preview_cart(context: ToolContext, args: Arguments) -> tuple[Arguments, str]:
     product = known_product(context, args["product_id"])
     price = f"{product['price']:.2f} {product['currency']}"
     return args, f"Add {args['quantity']} x {one_line(product['title'])} at {price} to the cart"

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from typing import Any
 
 from assistant.autobuy.months import RULE_MONTHS, add_months
+from assistant.shop.rows import Product
 from assistant.tools.products import known_product
-from assistant.tools.spec import ALWAYS, PRODUCT_ID, Result, Tool, ToolContext, ToolError, amount, one_line, whole
+from assistant.tools.spec import (
+    ALWAYS,
+    PRODUCT_ID,
+    Arguments,
+    Result,
+    Tool,
+    ToolContext,
+    ToolError,
+    amount,
+    one_line,
+    whole,
+)
 
 _TARGET = {
     "target_price": amount("The price to wait for; give this or discount_ratio", 0.01, 1_000_000),
@@ -16,7 +26,7 @@ _TARGET = {
 }
 
 
-def _resolved(context: ToolContext, args: Mapping[str, Any]) -> tuple[dict[str, Any], float]:
+def _resolved(context: ToolContext, args: Arguments) -> tuple[Product, float]:
     """The product, and the target as a price: a discount counts from the price at this moment.
 
     Raises:
@@ -28,7 +38,7 @@ def _resolved(context: ToolContext, args: Mapping[str, Any]) -> tuple[dict[str, 
     return product, round(product["price"] * (1 - args["discount_ratio"]), 2)
 
 
-def _say_target(product: Mapping[str, Any], args: Mapping[str, Any], target: float) -> str:
+def _say_target(product: Product, args: Arguments, target: float) -> str:
     """The target in the currency that the product is charged in, whatever the marketplace shows elsewhere."""
     price = product["price"]
     said = f"{target:.2f} {product['currency']}"
@@ -37,7 +47,7 @@ def _say_target(product: Mapping[str, Any], args: Mapping[str, Any], target: flo
     return said
 
 
-async def _create(context: ToolContext, kind: str, args: Mapping[str, Any]) -> Result:
+async def _create(context: ToolContext, kind: str, args: Arguments) -> Result:
     product, target = _resolved(context, args)
     rule = await asyncio.to_thread(
         context.rules.create,
@@ -62,15 +72,15 @@ async def _create(context: ToolContext, kind: str, args: Mapping[str, Any]) -> R
     }
 
 
-async def _alert(context: ToolContext, args: Mapping[str, Any]) -> Result:
+async def _alert(context: ToolContext, args: Arguments) -> Result:
     return await _create(context, "alert", args)
 
 
-async def _auto_buy(context: ToolContext, args: Mapping[str, Any]) -> Result:
+async def _auto_buy(context: ToolContext, args: Arguments) -> Result:
     return await _create(context, "auto_buy", args)
 
 
-def _preview_alert(context: ToolContext, args: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
+def _preview_alert(context: ToolContext, args: Arguments) -> tuple[Arguments, str]:
     product, target = _resolved(context, args)
     until = add_months(context.now, RULE_MONTHS).date()
     said = _say_target(product, args, target)
@@ -78,7 +88,7 @@ def _preview_alert(context: ToolContext, args: Mapping[str, Any]) -> tuple[Mappi
     return resolved, f"Tell you when {one_line(product['title'])} costs {said} or less, until {until}"
 
 
-def _preview_auto_buy(context: ToolContext, args: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
+def _preview_auto_buy(context: ToolContext, args: Arguments) -> tuple[Arguments, str]:
     product, target = _resolved(context, args)
     customer = context.catalogue.customer(context.customer_id)
     if customer is None or not customer["default_payment"] or not customer["default_address"]:

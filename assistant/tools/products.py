@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from itertools import pairwise
-from typing import Any
 
-from assistant.tools.spec import PRODUCT_ID, Result, Tool, ToolContext, ToolError, amount, text, whole
+from assistant.shop.rows import PriceDay, Product
+from assistant.tools.spec import PRODUCT_ID, Arguments, Result, Tool, ToolContext, ToolError, amount, text, whole
 
 _SHOWN = ("product_id", "title", "brand", "category", "price", "rating", "review_count", "in_stock", "delivery_days")
 
 
-def known_product(context: ToolContext, product_id: str) -> dict[str, Any]:
+def known_product(context: ToolContext, product_id: str) -> Product:
     """The product at its live price.
 
     Raises:
@@ -26,45 +26,51 @@ def known_product(context: ToolContext, product_id: str) -> dict[str, Any]:
     return product
 
 
-def _search(context: ToolContext, args: Mapping[str, Any]) -> Result:
+def _picked(product: Product, names: Iterable[str]) -> dict[str, object]:
+    """Some of what is known of a product, in this order."""
+    known: dict[str, object] = {**product}
+    return {name: known[name] for name in names}
+
+
+def _search(context: ToolContext, args: Arguments) -> Result:
     ticked = context.rules.prices()
     found = context.catalogue.search(args["query"], args.get("limit", 5), args.get("max_price"), ticked)
     return {
-        "results": [{key: product[key] for key in _SHOWN} for product in found],
+        "results": [_picked(product, _SHOWN) for product in found],
         "currency": found[0]["currency"] if found else context.currency,
     }
 
 
-def _details(context: ToolContext, args: Mapping[str, Any]) -> Result:
+def _details(context: ToolContext, args: Arguments) -> Result:
     product = known_product(context, args["product_id"])
-    return {key: product[key] for key in (*_SHOWN, "description", "attributes", "currency")}
+    return _picked(product, (*_SHOWN, "description", "attributes", "currency"))
 
 
-def _reviews(context: ToolContext, args: Mapping[str, Any]) -> Result:
+def _reviews(context: ToolContext, args: Arguments) -> Result:
     product = known_product(context, args["product_id"])
     reviews = context.catalogue.reviews(product["product_id"], 5)
     return {"rating": product["rating"], "review_count": product["review_count"], "reviews": reviews}
 
 
-def _availability(context: ToolContext, args: Mapping[str, Any]) -> Result:
+def _availability(context: ToolContext, args: Arguments) -> Result:
     product = known_product(context, args["product_id"])
-    result = {key: product[key] for key in ("product_id", "in_stock", "delivery_days")}
+    result = _picked(product, ("product_id", "in_stock", "delivery_days"))
     if not product["in_stock"]:
         result["substitutes"] = context.catalogue.substitutes(product, 3, context.rules.prices())
     return result
 
 
-def _live_price(context: ToolContext, args: Mapping[str, Any]) -> Result:
+def _live_price(context: ToolContext, args: Arguments) -> Result:
     product = known_product(context, args["product_id"])
     return {"product_id": product["product_id"], "price": product["price"], "currency": product["currency"]}
 
 
-def _price_history(context: ToolContext, args: Mapping[str, Any]) -> Result:
+def _price_history(context: ToolContext, args: Arguments) -> Result:
     product = known_product(context, args["product_id"])
     days = context.catalogue.price_history(product["product_id"], context.now, args["days"])
     if not days:
         raise ToolError(f"no prices are recorded for {product['product_id']} in the last {args['days']} days")
-    points = [*days]
+    points: list[PriceDay] = [*days]
     if product["price"] != days[-1]["price"]:  # a tick has moved it: today has two prices
         points.append({"day": context.now.date().isoformat(), "price": product["price"]})
     lowest = min(points, key=lambda day: day["price"])

@@ -7,15 +7,15 @@ category as one that does (the pumpkin too). Words that no order explains are lo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import date, datetime
-from typing import Any
+from typing import TypedDict
 
 from assistant.shop.ranking import words
+from assistant.shop.rows import OrderItem, Viewed
 from assistant.shop.when import Span, days_of
 from assistant.tools.orders import orders_of
 from assistant.tools.products import known_product
-from assistant.tools.spec import UNLESS_ASKED, NothingFound, Result, Tool, ToolContext, one_line, text
+from assistant.tools.spec import UNLESS_ASKED, Arguments, NothingFound, Result, Tool, ToolContext, one_line, text
 
 # What a customer says instead of naming an item.
 _GENERIC = frozenset({
@@ -29,7 +29,15 @@ _ITEMS_MAX = 20
 _ALTERNATIVES = 2
 
 
-def resolve(context: ToolContext, query: str, when: str | None) -> list[dict[str, Any]]:
+class Meant(TypedDict):
+    """One product that is meant, and where it was found: an order's id, or `browsing`."""
+
+    product_id: str
+    quantity: int
+    source: str
+
+
+def resolve(context: ToolContext, query: str, when: str | None) -> list[Meant]:
     """What is meant, as product_id, quantity and source (order id or `browsing`), each product once.
 
     Raises:
@@ -38,7 +46,7 @@ def resolve(context: ToolContext, query: str, when: str | None) -> list[dict[str
     span = days_of(when if when is not None else query, context.now.date())
     wanted = {word for word in words(query) if word not in _GENERIC and not word.isdigit()}
     together = bool(set(words(query)) & _TOGETHER)
-    meant: dict[str, dict[str, Any]] = {}
+    meant: dict[str, Meant] = {}
     explained: set[str] = set()
     for order in orders_of(context):
         if span is None or _within(order["ordered_at"], span):
@@ -62,9 +70,7 @@ def resolve(context: ToolContext, query: str, when: str | None) -> list[dict[str
     return list(meant.values())[:_ITEMS_MAX]
 
 
-def _meant_items(
-    items: list[dict[str, Any]], wanted: set[str], together: bool
-) -> list[tuple[dict[str, Any], set[str]]]:
+def _meant_items(items: list[OrderItem], wanted: set[str], together: bool) -> list[tuple[OrderItem, set[str]]]:
     """Items of one order that are meant, each with the query words it explains."""
     if not wanted:
         return [(item, set()) for item in items]
@@ -76,7 +82,7 @@ def _meant_items(
     return [(item, found) for item, found in hits if found or item["category"] in categories]
 
 
-def _item_words(item: Mapping[str, Any]) -> set[str]:
+def _item_words(item: OrderItem | Viewed) -> set[str]:
     return set(words(f"{item['title'] or ''} {item['category'] or ''}"))
 
 
@@ -85,7 +91,7 @@ def _within(moment: str, span: Span) -> bool:
     return span[0] <= day <= span[1]
 
 
-def _reorder(context: ToolContext, args: Mapping[str, Any]) -> Result:
+def _reorder(context: ToolContext, args: Arguments) -> Result:
     added, unavailable = [], []
     for item in resolve(context, args["query"], args.get("when")):
         product = known_product(context, item["product_id"])
@@ -101,7 +107,7 @@ def _reorder(context: ToolContext, args: Mapping[str, Any]) -> Result:
     return {"added_to_cart": added, "unavailable": unavailable, "checked_out": False}
 
 
-def _preview(context: ToolContext, args: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
+def _preview(context: ToolContext, args: Arguments) -> tuple[Arguments, str]:
     items = resolve(context, args["query"], args.get("when"))
     named = ", ".join(
         f"{item['quantity']} x {one_line(known_product(context, item['product_id'])['title'])}" for item in items

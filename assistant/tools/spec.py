@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from assistant.shop.store import Store
     from assistant.shop.web_index import WebIndex
 
-Result = dict[str, Any]
+Result = Mapping[str, object]
+Arguments = Mapping[str, Any]
+"""A tool's arguments, of any kind of value: they met the tool's schema before it runs."""
 
 
 class ToolError(AssistantError):
@@ -72,20 +74,20 @@ class Tool:
 
     name: str
     description: str
-    properties: Mapping[str, Any]
-    run: Callable[[ToolContext, Mapping[str, Any]], Result | Awaitable[Result]]
+    properties: Mapping[str, object]
+    run: Callable[[ToolContext, Arguments], Result | Awaitable[Result]]
     required: tuple[str, ...] = ()
     one_of: tuple[str, ...] = ()
     confirm: str | None = None
     asked_by: frozenset[str] = field(default_factory=frozenset)
     own_words_ratio: float = 0.5
     taints: bool = False
-    preview: Callable[[ToolContext, Mapping[str, Any]], tuple[Mapping[str, Any], str]] | None = None
+    preview: Callable[[ToolContext, Arguments], tuple[Arguments, str]] | None = None
 
     @property
-    def schema(self) -> dict[str, Any]:
+    def schema(self) -> dict[str, object]:
         """JSON schema of the arguments."""
-        schema: dict[str, Any] = {
+        schema: dict[str, object] = {
             "type": "object",
             "properties": dict(self.properties),
             "required": list(self.required),
@@ -96,17 +98,17 @@ class Tool:
         return schema
 
 
-def text(description: str, max_length: int = 200, **more: Any) -> dict[str, Any]:
+def text(description: str, max_length: int = 200, **more: object) -> dict[str, object]:
     """Schema of a string argument."""
     return {"type": "string", "description": description, "maxLength": max_length, **more}
 
 
-def whole(description: str, minimum: int, maximum: int) -> dict[str, Any]:
+def whole(description: str, minimum: int, maximum: int) -> dict[str, object]:
     """Schema of an integer argument."""
     return {"type": "integer", "description": description, "minimum": minimum, "maximum": maximum}
 
 
-def amount(description: str, minimum: float, maximum: float) -> dict[str, Any]:
+def amount(description: str, minimum: float, maximum: float) -> dict[str, object]:
     """Schema of a number argument."""
     return {"type": "number", "description": description, "minimum": minimum, "maximum": maximum}
 
@@ -141,7 +143,7 @@ def tool_config(
     return ToolConfig(converse=orjson.dumps({"tools": converse}), openai=orjson.dumps(openai))
 
 
-def _sent_schema(tool: Tool) -> dict[str, Any]:
+def _sent_schema(tool: Tool) -> dict[str, object]:
     """The schema without `oneOf`: providers' subsets of JSON Schema differ there, and the description says it."""
     schema = tool.schema
     schema.pop("oneOf", None)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from assistant.tools.spec import Result, Tool, ToolContext, text
+from assistant.tools.spec import Arguments, Result, Tool, ToolContext, text
 
 SEARCH_TOOL = "web_search"
 SYSTEM_TOOL = "nova_grounding"
@@ -15,7 +12,7 @@ Source: Amazon Nova user guide, web grounding: a system tool; answers carry cita
 """
 
 
-async def _search(context: ToolContext, args: Mapping[str, Any]) -> Result:
+async def _search(context: ToolContext, args: Arguments) -> Result:
     if context.ground is not None:
         return await context.ground(args["query"])
     return {"results": context.web.search(args["query"], 3)}
