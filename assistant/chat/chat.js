@@ -50,6 +50,10 @@ async function* events(answer) {
   }
 }
 
+function toEnd() {
+  at("log").scrollTop = at("log").scrollHeight;
+}
+
 function bubble(who, mine) {
   const box = make("div", null, { class: mine ? "turn me" : "turn" });
   box.append(make("span", who, { class: "who" }));
@@ -58,7 +62,7 @@ function bubble(who, mine) {
   if (!mine) box.append(doing);
   box.append(text);
   at("log").append(box);
-  at("log").scrollTop = at("log").scrollHeight;
+  toEnd();
   return { box, doing, text };
 }
 
@@ -108,7 +112,7 @@ async function turn(message, confirm, picture) {
   }
   state.busy = false;
   at("send").disabled = false;
-  at("log").scrollTop = at("log").scrollHeight;
+  toEnd();
   await account();
 }
 
@@ -295,4 +299,5 @@ at("tick-form").addEventListener("submit", async (event) => {
   await account();
 });
 at("leave").addEventListener("click", () => { state.product = null; at("card").hidden = true; at("product-title").textContent = "No product page is open"; });
+addEventListener("resize", toEnd);
 start();
