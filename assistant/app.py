@@ -318,7 +318,7 @@ class EventSink:
         self.blocked_since_s = None
 
 
-def _now_or_later(call: Coroutine[Any, Any, None]) -> Awaitable[None] | None:
+def _now_or_later(call: Coroutine[object, object, None]) -> Awaitable[None] | None:
     """Run a coroutine up to its first wait: None if it had none, else what is to be awaited for the rest of it."""
     try:
         waits_for = call.send(None)

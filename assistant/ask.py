@@ -94,7 +94,7 @@ def product_page(
     """
     path, headers = f"/shop/products/{quote(product_id, safe='')}", {"Authorization": f"Bearer {session_token}"}
     with _posted(url, path, None, headers, timeout_s, addresses) as response:
-        shown: dict[str, Any] = json.loads(response.read())
+        shown: dict[str, object] = json.loads(response.read())
     return shown
 
 

@@ -30,7 +30,7 @@ _TOKEN_TYPES = (
 class _Spans(Collector):
     """Counts that the outbox keeps."""
 
-    def __init__(self, outbox: Outbox[Any]) -> None:
+    def __init__(self, outbox: Outbox[object]) -> None:
         self._outbox = outbox
 
     def collect(self) -> Iterator[Metric]:

@@ -116,7 +116,7 @@ def parse_auto_buy(body: bytes) -> bool:
     return raw["enabled"]
 
 
-def _tick(tick: Any) -> tuple[str, float]:
+def _tick(tick: object) -> tuple[str, float]:
     if not isinstance(tick, dict) or set(tick) != {"product_id", "price"}:
         raise _bad("ticks", "expected {product_id, price}")
     price = tick["price"]
@@ -145,14 +145,14 @@ def _bad(field: str, message: str) -> RequestError:
     return RequestError(400, "bad_field", f"{field}: {message}", field)
 
 
-def _matching(raw: Mapping[str, Any], field: str, pattern: re.Pattern[str], what: str) -> str:
+def _matching(raw: Mapping[str, object], field: str, pattern: re.Pattern[str], what: str) -> str:
     value = raw.get(field)
     if not isinstance(value, str) or not pattern.fullmatch(value):
         raise _bad(field, f"expected {what}")
     return value
 
 
-def _message(raw: Mapping[str, Any], chars_max: int) -> str:
+def _message(raw: Mapping[str, object], chars_max: int) -> str:
     message = raw.get("message")
     if not isinstance(message, str) or not message.strip():
         raise _bad("message", "some text is required")
@@ -161,7 +161,7 @@ def _message(raw: Mapping[str, Any], chars_max: int) -> str:
     return message
 
 
-def _page(raw: Mapping[str, Any]) -> str | None:
+def _page(raw: Mapping[str, object]) -> str | None:
     page = raw.get("page")
     if page is None:
         return None

@@ -441,7 +441,7 @@ class _Turn:
         }
 
 
-def _json(value: Mapping[str, Any]) -> str:
+def _json(value: Mapping[str, object]) -> str:
     """JSON in which no tag can begin: text of a product cannot close the block that it stands in."""
     return orjson.dumps(value).decode().replace("<", "\\u003c")
 

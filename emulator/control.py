@@ -20,7 +20,7 @@ from host.browsers import is_json
 from host.control_token import HEADER, matches
 from host.processes import scheduling
 
-UseProfile = Callable[[str, dict[str, Any]], None]
+UseProfile = Callable[[str, dict[str, object]], None]
 """(model key, groups to lay over its profile): serve by the result from the next request on."""
 
 

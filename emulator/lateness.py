@@ -6,7 +6,6 @@ an emulator that was late is void.
 
 from __future__ import annotations
 
-
 import numpy as np
 
 from slo.histogram import Histogram

@@ -111,7 +111,7 @@ def _named(raw: dict[str, Any], model: str, where: str) -> dict[str, Any]:
     name = raw["models"][model]
     if name not in raw["profiles"]:
         raise ProfileError(f"{where}: models.{model}: no profile {name!r}; known: {', '.join(raw['profiles'])}")
-    found: dict[str, Any] = raw["profiles"][name]
+    found: dict[str, object] = raw["profiles"][name]
     return found
 
 

@@ -57,7 +57,7 @@ def _content(name: str) -> tuple[bytes, bytes]:
     return files("assistant.chat").joinpath(name).read_bytes(), _TYPES[name.rsplit(".", 1)[1]]
 
 
-async def read(shelf: Shelf, path: str, query: bytes, customer_id: str) -> dict[str, Any]:
+async def read(shelf: Shelf, path: str, query: bytes, customer_id: str) -> dict[str, object]:
     """What an address under /shop shows.
 
     Raises:

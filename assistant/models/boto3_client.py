@@ -97,7 +97,7 @@ class Boto3Client:
             client.close()
 
     def _stream(
-        self, request: ModelRequest, builder: ReplyBuilder, listener: Listener, hear: Callable[[Any], None]
+        self, request: ModelRequest, builder: ReplyBuilder, listener: Listener, hear: Callable[[object], None]
     ) -> None:
         try:
             answer = self._client(request.region).converse_stream(**_arguments(request))
@@ -144,7 +144,7 @@ class Boto3Client:
         return self._clients[region]
 
 
-def _arguments(request: ModelRequest) -> dict[str, Any]:
+def _arguments(request: ModelRequest) -> dict[str, object]:
     fields = converse.request_fields(request)
     fields["messages"] = [_decoded(message) for message in fields["messages"]]
     if request.tools is not None:

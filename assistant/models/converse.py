@@ -44,7 +44,7 @@ def body(request: ModelRequest) -> bytes:
     return orjson.dumps(fields)
 
 
-def apply_event(builder: ReplyBuilder, name: str, event: Mapping[str, Any]) -> str | None:
+def apply_event(builder: ReplyBuilder, name: str, event: Mapping[str, object]) -> str | None:
     """Take one stream event into the reply; returns the text it carried, if any. Unknown events say nothing.
 
     Raises:

@@ -84,7 +84,7 @@ def _system(blocks: Iterable[Block]) -> list[dict[str, Any]]:
     return [{"role": "system", "content": text}] if text else []
 
 
-def _messages(message: Message) -> list[dict[str, Any]]:
+def _messages(message: Message) -> list[dict[str, object]]:
     """One Converse message as one or more OpenAI ones: tool results stand alone there."""
     content: list[Block] = message["content"]
     if message["role"] == "assistant":
@@ -97,7 +97,7 @@ def _messages(message: Message) -> list[dict[str, Any]]:
     return [*results, {"role": "user", "content": plain}]
 
 
-def _assistant(content: list[Block]) -> dict[str, Any]:
+def _assistant(content: list[Block]) -> dict[str, object]:
     text = "".join(block["text"] for block in content if "text" in block)
     calls = [
         {
@@ -108,7 +108,7 @@ def _assistant(content: list[Block]) -> dict[str, Any]:
         for block in content
         if (use := block.get("toolUse"))
     ]
-    message: dict[str, Any] = {"role": "assistant", "content": text or None}
+    message: dict[str, object] = {"role": "assistant", "content": text or None}
     if calls:
         message["tool_calls"] = calls
     return message

@@ -53,7 +53,7 @@ class ToolUse:
 
     tool_use_id: str
     name: str
-    input: Mapping[str, Any] | None
+    input: Mapping[str, object] | None
     error: str | None = None
 
 

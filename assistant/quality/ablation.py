@@ -76,7 +76,7 @@ def summary(figures: Sequence[TurnFigures]) -> dict[str, float]:
 def _figures(url: str, token: str, turn: AskedTurn, clock: Callable[[], float]) -> TurnFigures:
     began_s = clock()
     ttft_s = 0.0
-    calls: list[dict[str, Any]] = []
+    calls: list[dict[str, object]] = []
     for event in ask(
         url,
         turn.message,

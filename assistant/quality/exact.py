@@ -114,14 +114,14 @@ def _tools(context: str) -> Iterator[str]:
         yield from _PREFETCH.findall(str(block.get("text", "")))
 
 
-def _blocks(messages: Any) -> Iterator[Mapping[str, Any]]:
+def _blocks(messages: object) -> Iterator[Mapping[str, object]]:
     """Content blocks of messages, in order. A sample's messages are lists of blocks, or hold one as `content`."""
     for message in messages if isinstance(messages, list) else ():
         content = message.get("content") if isinstance(message, Mapping) else message
         yield from (block for block in content or () if isinstance(block, Mapping))
 
 
-def exact_table(turns: Iterable[SampledTurn]) -> list[dict[str, Any]]:
+def exact_table(turns: Iterable[SampledTurn]) -> list[dict[str, object]]:
     """By intent, and over all as `any`: of each check how many turns it concerns, and how many pass."""
     checked = [check_exactly(turn) for turn in turns]
     groups = {"any": checked}

@@ -71,7 +71,7 @@ def material(turn: SampledTurn) -> str:
 
 async def _scored(
     turn: SampledTurn, caller: ModelCaller, model: Model, region: str, clock: Callable[[], float]
-) -> dict[str, Any]:
+) -> dict[str, object]:
     def prepare(chosen: Model, at: str) -> Prepared:
         messages = [{"role": "user", "content": [{"text": material(turn)}]}]
         return Prepared(ModelRequest(chosen, at, [{"text": RUBRIC}], messages, max_tokens=TOKENS_MAX))
@@ -98,7 +98,7 @@ async def _scored(
     }
 
 
-def write_judgements(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
+def write_judgements(path: Path, rows: Sequence[Mapping[str, object]]) -> Path:
     """`judgements.parquet`."""
     import pandas as pd
 

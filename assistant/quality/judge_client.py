@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 from assistant.metrics import Metrics
 from assistant.models.calls import ModelCaller
@@ -64,14 +63,14 @@ def within(turns: Sequence[SampledTurn], model: Model, budget_usd: float | None)
     return kept
 
 
-def judge_all(turns: Sequence[SampledTurn], by: Judge) -> list[dict[str, Any]]:
+def judge_all(turns: Sequence[SampledTurn], by: Judge) -> list[dict[str, object]]:
     """One row a turn, in order (`judge.COLUMNS`), over connections that are made for this and closed after it.
 
     Raises:
         AssistantError: live, and no credentials are found.
     """
 
-    async def work() -> list[dict[str, Any]]:
+    async def work() -> list[dict[str, object]]:
         stack = _stack(by)
         clients = connect(stack)
         try:
@@ -86,7 +85,7 @@ def judge_all(turns: Sequence[SampledTurn], by: Judge) -> list[dict[str, Any]]:
 
 def rehearsed_verdicts(
     turns: Sequence[SampledTurn], acceptable_ratio: Mapping[tuple[str, str], float]
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Conversations from which an emulator scores: a word that reads like a verdict, and says nothing about quality.
 
     Args:

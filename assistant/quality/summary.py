@@ -42,7 +42,7 @@ def quality_rows(judgements: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]
     ]
 
 
-def with_assumed(rows: list[dict[str, Any]], assumed: Iterable[Quality]) -> list[dict[str, Any]]:
+def with_assumed(rows: list[dict[str, object]], assumed: Iterable[Quality]) -> list[dict[str, object]]:
     """Scored rows, and the assumed ones of each model and complexity without a score.
 
     The file takes a table's place, and must not forget the models that its sample never met.
@@ -66,7 +66,7 @@ def _row(model: str, intent: str, complexity: str, verdicts: list[bool], *, prov
     }
 
 
-def write_quality(path: Path, rows: list[dict[str, Any]], source: str, day: date) -> Path:
+def write_quality(path: Path, rows: list[dict[str, object]], source: str, day: date) -> Path:
     """A file that `facts.reader.quality` reads."""
     document = {"schema": SCHEMA, "source": source, "date": day, "rows": rows}
     path.write_text(dump_yaml(document), encoding="utf-8")

@@ -137,7 +137,7 @@ def main() -> None:
     phrasings, concepts = (args.out.with_name(name) for name in ("router_phrasings.txt", "router_concepts.txt"))
     own, further = read_utterances(args.utterances, "train"), read_phrasings(phrasings)
     paths = [*sorted(args.utterances.glob("*.yaml")), phrasings, concepts]
-    inputs: dict[str, Any] = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+    inputs: dict[str, object] = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
     about = {
         "schema": SCHEMA,
         "intents": INTENTS,

@@ -78,7 +78,7 @@ class _Builder:
         self.prompt.images += images
         self.prompt.boundaries.append(Boundary(self._hash.digest(), self._tokens))
 
-    def _measured(self, block: dict[str, Any]) -> tuple[bytes, int, int]:
+    def _measured(self, block: dict[str, object]) -> tuple[bytes, int, int]:
         """What goes into the hash, the tokens, and the images of one block."""
         text = block.get("text")
         if isinstance(text, str):

@@ -16,7 +16,7 @@ import botocore.loaders
 import botocore.model
 import orjson
 
-Check = Callable[[Any, str, list[str]], None]
+Check = Callable[[object, str, list[str]], None]
 """(value, path, violations): appends what is wrong with the value at the path."""
 
 _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
@@ -54,7 +54,7 @@ class RequestShapes:
             shape = service.operation_model(name).input_shape
             self._checks[name] = self._structure(shape, body_only=True)
 
-    def violations(self, operation: str, body: Any) -> list[str]:
+    def violations(self, operation: str, body: object) -> list[str]:
         """Every violated constraint, each in the service's words; empty when the body is fine.
 
         Null members of structures are taken out of `body`.

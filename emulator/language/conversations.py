@@ -53,7 +53,7 @@ class Turn:
     """
 
     texts: tuple[str, ...]
-    results: tuple[tuple[Any, ...], ...] = ()
+    results: tuple[tuple[object, ...], ...] = ()
     parallel: bool = True
     earlier: tuple[str, ...] = ()
 
@@ -94,7 +94,7 @@ class Conversations:
         """Whether an answer cites pages, where it can: as the plan says, and of unknown messages always."""
         return plan.ground or plan is self._default
 
-    def calls(self, plan: Plan, turn: Turn, offered: set[str]) -> list[tuple[str, dict[str, Any]]]:
+    def calls(self, plan: Plan, turn: Turn, offered: set[str]) -> list[tuple[str, dict[str, object]]]:
         """(tool, input) asked for now.
 
         A tool that is not offered, or whose result a `<prefetch tool="...">` block already holds, is not asked for, and
@@ -119,7 +119,7 @@ class Conversations:
         return asked
 
 
-def _filled(value: Any, turn: Turn) -> Any:
+def _filled(value: object, turn: Turn) -> object:
     """The value, or what its placeholder stands for; None when the request does not tell."""
     if value == "$page_product":
         return next((match[1] for text in turn.texts if (match := _PAGE_PRODUCT.search(text))), None)

@@ -44,7 +44,7 @@ class UnusableSchemaError(ValueError):
     """A schema that is none, or that no value satisfies."""
 
 
-def value_for(schema: Any, words: str, random: Random) -> Any:
+def value_for(schema: object, words: str, random: Random) -> object:
     """A value that satisfies the schema, from the words of a message where it can be.
 
     Raises:
@@ -67,13 +67,13 @@ def value_for(schema: Any, words: str, random: Random) -> Any:
 class _Maker:
     """Fills one schema; names and figures of the message are used once each."""
 
-    def __init__(self, root: Any, words: str, random: Random) -> None:
+    def __init__(self, root: object, words: str, random: Random) -> None:
         self._root, self._random = root, random
         self._words = words
         self._names = _names(words)
         self._figures = (float(found) for found in _FIGURE.findall(words))
 
-    def value(self, schema: Any, name: str, depth: int) -> Any:
+    def value(self, schema: object, name: str, depth: int) -> object:
         """A value of a schema that stands under `name`."""
         schema = self._merged(schema, depth)
         if "const" in schema:

@@ -35,9 +35,9 @@ class Asked:
     min_tokens: int
     ignore_eos: bool
     forced: frozenset[str] = frozenset()
-    body: Mapping[str, Any] = field(default_factory=lambda: {"messages": []})
+    body: Mapping[str, object] = field(default_factory=lambda: {"messages": []})
     schema: Any = None
-    given: Mapping[str, Any] = field(default_factory=dict)
+    given: Mapping[str, object] = field(default_factory=dict)
 
 
 def bad(message: str) -> Refused:

@@ -24,7 +24,7 @@ _COPIED = ("model", "stream", "parallel_tool_calls", "min_tokens", "ignore_eos",
 _ECHOED = ("instructions", "metadata", "max_output_tokens", "temperature", "top_p", "user", "reasoning", "truncation")
 
 
-def read_responses(body: dict[str, Any], emulated: EmulatedModel) -> Asked:
+def read_responses(body: dict[str, object], emulated: EmulatedModel) -> Asked:
     """The request as chat completions have it.
 
     Raises:
@@ -53,15 +53,15 @@ def read_responses(body: dict[str, Any], emulated: EmulatedModel) -> Asked:
     return asked
 
 
-def _list(body: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+def _list(body: Mapping[str, object], name: str) -> list[dict[str, object]]:
     value = body.get(name)
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
         raise bad(f"{name} must be a list of objects.")
     return value
 
 
-def _messages(body: Mapping[str, Any]) -> list[dict[str, Any]]:
-    made: list[dict[str, Any]] = []
+def _messages(body: Mapping[str, object]) -> list[dict[str, object]]:
+    made: list[dict[str, object]] = []
     if body.get("instructions"):
         made.append({"role": "system", "content": str(body["instructions"])})
     if isinstance(body.get("input"), str):
@@ -71,7 +71,7 @@ def _messages(body: Mapping[str, Any]) -> list[dict[str, Any]]:
     return made
 
 
-def _message(item: dict[str, Any]) -> list[dict[str, Any]]:
+def _message(item: dict[str, object]) -> list[dict[str, object]]:
     """One item of the input; reasoning is passed over."""
     kind = item.get("type") or "message"
     if kind == "message":

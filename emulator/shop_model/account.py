@@ -99,7 +99,7 @@ def cart_view(view: View, ask: Ask) -> str | None:
                     "Desde aquí no puedo ver el carrito; está en la página del carrito.")  # fmt: skip
 
 
-def _cart_lines(rows: list[Any]) -> str:
+def _cart_lines(rows: list[object]) -> str:
     named = [f"{row.get('quantity', 1)} x {title_of(row)}" for row in rows if isinstance(row, Mapping)]
     return ", ".join(named) or "-"
 

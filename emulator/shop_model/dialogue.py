@@ -29,8 +29,8 @@ class Use:
     """One tool call and its result; `result` None where it is still to come, `failed` where the tool said so."""
 
     tool: str
-    arguments: Mapping[str, Any]
-    result: Any = None
+    arguments: Mapping[str, object]
+    result: object = None
     failed: bool = False
 
     @property
@@ -89,7 +89,7 @@ class Exchange:
         return (*fetched, *(use for uses in self.rounds for use in uses))
 
     @cached_property
-    def products(self) -> tuple[Mapping[str, Any], ...]:
+    def products(self) -> tuple[Mapping[str, object], ...]:
         """Every product in the results known here, in their order."""
         confirmed = self.outcome.result if self.outcome else None
         return tuple(row for tree in (*(use.result for use in self.uses), confirmed) for row in _products(tree, 0))

@@ -54,7 +54,7 @@ class View:
     dialogue: Dialogue
     spanish: bool
     short: bool
-    missing: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    missing: list[tuple[str, dict[str, object]]] = field(default_factory=list)
 
     # --- words
 
@@ -85,7 +85,7 @@ class View:
     def _fitted(self, tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
         """The arguments that the schema offered knows, within its bounds."""
         properties = self.dialogue.tools[tool].get("properties") or {}
-        fitted: dict[str, Any] = {}
+        fitted: dict[str, object] = {}
         for name, value in arguments.items():
             rule = properties.get(name)
             if properties and not isinstance(rule, Mapping):

@@ -41,7 +41,7 @@ def converse_body(body: dict[str, Any]) -> dict[str, Any]:
     return made
 
 
-def _messages(messages: Any) -> list[dict[str, Any]]:
+def _messages(messages: object) -> list[dict[str, object]]:
     """Messages that alternate: Claude's own API joins neighbours of one role."""
     if not isinstance(messages, list):
         raise TypeError("messages is no list")

@@ -71,7 +71,7 @@ class NovaAnswer:
         return stopped + chunk({"messageStop": {"stopReason": STOP[self._reply.stop]}}) + chunk(end)
 
     def _body(self, now_s: float) -> bytes:
-        content: list[dict[str, Any]] = [{"text": self._reply.text}] if self._reply.text else []
+        content: list[dict[str, object]] = [{"text": self._reply.text}] if self._reply.text else []
         for tool in self._reply.tools:
             content.append({"toolUse": {"toolUseId": tool.id, "name": tool.name, "input": parsed(tool.arguments)}})
         body = orjson.dumps(
