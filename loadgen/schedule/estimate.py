@@ -47,14 +47,24 @@ ASSUMED_TTFT_S, ASSUMED_TPOT_S = 1.0, 0.02
 """First token and gap of a call that no run has timed: an expert estimate, as plans have it."""
 
 
-def estimate(load: Load) -> Estimate:
-    """The estimate of a load. It plans the arrivals exactly, and a sample of the sessions."""
+CHARACTERS_PER_TOKEN = 4.0
+"""Of English prose in the tokenizers of today, roughly: an expert estimate."""
+
+
+def estimate(load: Load, bare_characters: int | None = None) -> Estimate:
+    """The estimate of a load. It plans the arrivals exactly, and a sample of the sessions.
+
+    bare_characters: where a model itself is asked, without an assistant around it: those of its system prompt.
+    """
     messages = json.loads(Path(load.messages).read_text())["messages"]
     if load.replay_file is not None:
         return _of_replay(load, load.replay_file)
     plan = make_schedule(load, messages)
-    interactions, turns, complex_ratio = _sample(plan, {message["id"]: message for message in messages})
-    tokens = load.scenario["capacity"]["assumed_tokens"]
+    known = {message["id"]: message for message in messages}
+    interactions, turns, complex_ratio = _sample(plan, known)
+    tokens = dict(load.scenario["capacity"]["assumed_tokens"])
+    if bare_characters is not None:
+        tokens["calls_per_turn"] = 1.0
     seconds = tokens["output_tokens"] * 0.05 * tokens["calls_per_turn"] + 1.0
     users = load.closed_loop_users
     answer_s = tokens["calls_per_turn"] * (ASSUMED_TTFT_S + tokens["output_tokens"] * ASSUMED_TPOT_S)
@@ -62,7 +72,10 @@ def estimate(load: Load) -> Estimate:
     calls_per_turn = tokens["calls_per_turn"] if plan.lengths is None else 1.0
     calls = total * turns * calls_per_turn
     if plan.lengths is None:
-        input_tokens = calls * prompt_tokens(tokens, turns / max(interactions, 1.0))
+        prompt = prompt_tokens(tokens, turns / max(interactions, 1.0))
+        if bare_characters is not None:
+            prompt = _bare_prompt_tokens(plan, known, bare_characters, tokens["output_tokens"])
+        input_tokens = calls * prompt
         output_tokens = calls * tokens["output_tokens"]
     else:
         input_tokens, output_tokens = (float(part) for part in plan.lengths.sum(axis=0))
@@ -79,8 +92,14 @@ def estimate(load: Load) -> Estimate:
         peak_requests_per_min=peak * 60 * calls_per_turn,
         workers=max(1, math.ceil(peak / TURNS_PER_WORKER_S)),
         sockets=math.ceil((peak * seconds if users is None else users) * 1.5) + 16,
-        sizes="assumed sizes" if plan.lengths is None else "sizes of the file",
+        sizes=_sizes(plan, bare_characters is not None),
     )
+
+
+def _sizes(plan: Schedule, bare: bool) -> str:
+    if plan.lengths is not None:
+        return "sizes of the file"
+    return "prompts by their characters, assumed answers" if bare else "assumed sizes"
 
 
 def _of_replay(load: Load, file: str) -> Estimate:
@@ -163,12 +182,32 @@ def _sample(plan: Schedule, messages: Mapping[str, Mapping[str, object]]) -> tup
     total = len(plan.offset_s)
     if not total:
         return 0.0, 0.0, 0.0
-    picked = np.unique(np.linspace(0, total - 1, min(total, SESSIONS_SAMPLED)).astype(int))
-    sessions = [plan.session(int(index)) for index in picked]
+    sessions = _sampled(plan)
     turns = [turn for session in sessions for part in session.interactions for turn in part.turns]
     interactions = sum(len(session.interactions) for session in sessions)
     complex_turns = sum(messages[turn.message_id]["complexity"] == "complex" for turn in turns)
     return interactions / len(sessions), len(turns) / len(sessions), complex_turns / max(1, len(turns))
+
+
+def _sampled(plan: Schedule) -> list[Any]:
+    """Sessions of evenly spread arrivals."""
+    total = len(plan.offset_s)
+    picked = np.unique(np.linspace(0, total - 1, min(total, SESSIONS_SAMPLED)).astype(int))
+    return [plan.session(int(index)) for index in picked]
+
+
+def _bare_prompt_tokens(
+    plan: Schedule, messages: Mapping[str, Mapping[str, Any]], system_characters: int, answer_tokens: float
+) -> float:
+    """Mean prompt of a turn that a model itself is asked: system prompt, and the conversation so far."""
+    prompts = []
+    for session in _sampled(plan):
+        for part in session.interactions:
+            asked = 0.0
+            for number, turn in enumerate(part.turns):
+                asked += len(str(messages[turn.message_id]["text"])) / CHARACTERS_PER_TOKEN
+                prompts.append(system_characters / CHARACTERS_PER_TOKEN + asked + number * answer_tokens)
+    return float(np.mean(prompts)) if prompts else 0.0
 
 
 def _closed_loop_sessions(plan: Schedule, users: int, length_s: float, turn_s: float) -> float:
@@ -176,8 +215,7 @@ def _closed_loop_sessions(plan: Schedule, users: int, length_s: float, turn_s: f
 
     A session that the end cuts counts by its share of turns.
     """
-    picked = np.unique(np.linspace(0, len(plan.offset_s) - 1, min(len(plan.offset_s), SESSIONS_SAMPLED)).astype(int))
-    sessions = [plan.session(int(index)) for index in picked]
+    sessions = _sampled(plan)
     turns = sum(len(part.turns) for session in sessions for part in session.interactions)
     waits_s = sum(
         part.delay_s + sum(turn.think_s for turn in part.turns) for session in sessions for part in session.interactions

@@ -149,10 +149,18 @@ def prepare(scenario: str, sets: Sequence[str], options: LoadOptions, seed: int 
 
 def dry_run(rehearsal: Rehearsal) -> tuple[str, dict[str, Any]]:
     """What a run would ask for; nothing is started and nothing is sent."""
-    expected, throttles = estimate(rehearsal.load), throttle_lines_of(rehearsal)
+    expected, throttles = estimate(rehearsal.load, bare_characters(rehearsal)), throttle_lines_of(rehearsal)
     notes = rehearsal.load.arrivals_notes
     text = "\n".join([*estimate_lines(expected), *throttles, *rehearsal.left_out, *notes])
     return text, {**asdict(expected), "throttles": throttles, "arrivals_notes": list(notes)}
+
+
+def bare_characters(rehearsal: Rehearsal) -> int | None:
+    """Characters of the system prompt where every target is a model itself; None where an assistant is asked."""
+    targets, request = rehearsal.targets, rehearsal.options.request
+    if not targets or not all(target.kind in ("openai", "bedrock") for target in targets):
+        return None
+    return len((request.system if request is not None else None) or "")
 
 
 def throttle_lines_of(rehearsal: Rehearsal) -> list[str]:
@@ -225,7 +233,7 @@ def ask_first(rehearsal: Rehearsal, console: Console) -> None:
         CommandError: not agreed to, or no budget was named.
     """
     scenario, options, targets = rehearsal.resolved.scenario, rehearsal.options, rehearsal.targets
-    expected = estimate(rehearsal.load)
+    expected = estimate(rehearsal.load, bare_characters(rehearsal))
     where = ", ".join(target.url for target in targets) or f"real models in {', '.join(scenario.event.regions)}"
     what = f"{expected.turns:,.0f} turns of {scenario.name} on {where}"
     if options.consent.live:

@@ -61,3 +61,15 @@ def test_a_closed_loop_asks_as_often_as_its_users_can_answer_and_think(make_job,
     assert users < long.turns < users * 600
     assert long.workers == 1
     assert long.sockets <= 1.5 * users + 17
+
+
+@pytest.mark.parametrize("turns", [1, 3])
+def test_bare_questions_to_a_model_are_counted_by_their_characters(make_job, turns):
+    """One call a turn: the system prompt, the questions so far, and an assumed answer for each turn before."""
+    mix = {"turns_per_interaction": {"mean": float(turns), "max": turns}}
+    found = estimate(make_job(TARGET, scenario={"mix": mix}, rate_per_s=50.0, for_s=20.0), 400)
+    question = len("is there a deal on item 3?") / 4
+    per_turn = 100 + question * (turns + 1) / 2 + 180 * (turns - 1) / 2
+    assert found.output_tokens == pytest.approx(found.turns * 180)
+    assert found.input_tokens / found.turns == pytest.approx(per_turn, rel=0.15)
+    assert found.sizes == "prompts by their characters, assumed answers"
