@@ -17,6 +17,7 @@ from dashboards.numbers.plan import bench_numbers, plan_numbers
 from dashboards.numbers.run import Number, run_numbers
 from dashboards.numbers.slices import COLUMNS as SLICE_COLUMNS
 from dashboards.numbers.slices import slices
+from dashboards.numbers.stored import StoredRun
 from dashboards.prometheus.exposition import plan_rules, run_exposition
 from dashboards.prometheus.grafana import write_dashboards
 from dashboards.workbook.book import write_xlsx
@@ -83,7 +84,7 @@ def export_slices(folder: Path, slice_s: float, out: Path) -> Path:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(SLICE_COLUMNS)
-    writer.writerows([getattr(one, name) for name in SLICE_COLUMNS] for one in slices(folder, slice_s))
+    writer.writerows([getattr(one, name) for name in SLICE_COLUMNS] for one in slices(StoredRun(folder), slice_s))
     write_text(out, text.getvalue())
     return out
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from capacity.plan import Plan
 from dashboards.html.bench import bench_banners, bench_facts, bench_parts
@@ -11,9 +13,13 @@ from dashboards.html.plan.page import plan_banners, plan_facts, plan_headline, p
 from dashboards.html.plan.why import why_links
 from dashboards.html.render import write_page
 from dashboards.html.run.page import run_banners, run_facts, run_headline, run_parts
+from dashboards.numbers.stored import StoredTable
 from host.errors import PeakdayError
 from loadgen.record import Run, load_run
 from neuron_bench.record import Bench
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class ReportError(PeakdayError, ValueError):
@@ -22,54 +28,15 @@ class ReportError(PeakdayError, ValueError):
     page = "reports"
 
 
-RUN_COLUMNS: dict[str, tuple[str, ...]] = {
-    "turns": (
-        "session_id",
-        "interaction_id",
-        "turn_index",
-        "trace_id",
-        "intent",
-        "region",
-        "route",
-        "route_s",
-        "prefetch_s",
-        "escalated",
-        "intended_start_s",
-        "start_lag_s",
-        "ttft_s",
-        "e2e_s",
-        "gap_s_max",
-        "tpot_s",
-        "ttft_from_send_s",
-        "e2e_from_send_s",
-        "status",
-        "error_code",
-    ),
-    "calls": (
-        "interaction_id",
-        "turn_index",
-        "start_s",
-        "purpose",
-        "model",
-        "status",
-        "input_tokens",
-        "cache_read_tokens",
-        "cache_write_tokens_5m",
-        "cache_write_tokens_1h",
-        "prefix_shared_tokens",
-        "prefix_customer_tokens",
-        "ttft_s",
-        "e2e_s",
-        "cost_usd",
-    ),
-    "tools": ("interaction_id", "turn_index", "tool", "start_s", "duration_s"),
-}
-"""What a report reads of a run's largest tables."""
+LARGE = ("turns", "calls", "tools")
+"""Tables that grow with turns. A report reads them a column at a time, and of `events` and `texts` nothing."""
 
 
 def load_for_report(path: Path | str) -> Run:
-    """A run with only the columns a report shows: a million turns in a fraction of the memory."""
-    return load_run(path, RUN_COLUMNS, compact=True)
+    """A run whose large tables stay in their files: ten million turns in a fraction of the memory."""
+    run = load_run(path, {**dict.fromkeys(LARGE, ()), "events": (), "texts": ()})
+    turns, calls, tools = (cast("pd.DataFrame", StoredTable(run.path, name)) for name in LARGE)
+    return replace(run, turns=turns, calls=calls, tools=tools)
 
 
 def write_report(out: Path, *, run: Run | None = None, plan: Plan | None = None, bench: Bench | None = None) -> Path:

@@ -658,15 +658,35 @@ def load_run(path: Path | str, columns: Mapping[str, Collection[str]] | None = N
     path = Path(path)
     info = read_info(path)
     wanted = columns or {}
-    frames = {name: _frame(path, name, wanted.get(name), compact) for name in TABLES}
+    frames = {name: read_rows(table_files(path, name), name, wanted.get(name), compact=compact) for name in TABLES}
     return Run(path=path, info=info, **frames)
 
 
-def _frame(path: Path, table: str, columns: Collection[str] | None, compact: bool) -> pd.DataFrame:
+def table_files(folder: Path, table: str) -> list[Path]:
+    """The Parquet files of one table of a record, in order."""
+    return sorted([*folder.glob(f"{table}-*.parquet"), *folder.glob(f"{table}.parquet")])
+
+
+def read_rows(
+    files: Iterable[Path], table: str, columns: Collection[str] | None = None, *, compact: bool = False
+) -> pd.DataFrame:
+    """The rows of some files of one table; `columns` and `compact` as of `load_run`.
+
+    Raises:
+        RecordError: a damaged file.
+    """
+    whole = read_arrow(files, table, columns, compact=compact)
+    frame: pd.DataFrame = whole.to_pandas(split_blocks=True, self_destruct=True)
+    return frame
+
+
+def read_arrow(
+    files: Iterable[Path], table: str, columns: Collection[str] | None = None, *, compact: bool = False
+) -> pa.Table:
+    """As `read_rows`, in Arrow."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    files = sorted([*path.glob(f"{table}-*.parquet"), *path.glob(f"{table}.parquet")])
     schema = arrow_schema(table)
     if columns is not None:
         schema = pa.schema([field for field in schema if field.name in columns])
@@ -680,7 +700,4 @@ def _frame(path: Path, table: str, columns: Collection[str] | None, compact: boo
             parts.append(pq.read_table(file, schema=schema, columns=schema.names, read_dictionary=few))
         except (pa.ArrowInvalid, OSError) as error:
             raise RecordError(f"{file}: damaged ({error}); remove it to read the rest of the run") from None
-    whole = pa.concat_tables(parts) if parts else schema.empty_table()
-    del parts
-    frame: pd.DataFrame = whole.to_pandas(split_blocks=True, self_destruct=True)
-    return frame
+    return pa.concat_tables(parts) if parts else schema.empty_table()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from dashboards.numbers.run import Number, quantile_number
+from dashboards.numbers.stored import Rows, pieces_of
 from loadgen.record import Quantile
 
 POINTS_MAX = 1_000
@@ -84,12 +86,18 @@ def quantiles(values: np.ndarray, censored: np.ndarray, shares: Sequence[float])
     n = len(values)
     if n == 0:
         return [Quantile(value=None, lo=None, hi=None, n=0, n_tail=0) for _ in shares]
-    order = np.lexsort((censored, values)) if censored.any() else np.argsort(values)
-    ranked, gone = values[order], censored[order]
+    ranked, gone = _ranked(values, censored)
     at_risk = np.arange(n, 0, -1)
     kept = np.cumprod(np.where(gone, 1.0, 1.0 - 1.0 / at_risk)) if gone.any() else 1.0 - np.arange(1, n + 1) / n
     reached = 1.0 - kept
     return [_quantile(ranked, gone, at_risk, reached, share) for share in shares]
+
+
+def _ranked(values: np.ndarray, censored: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Values in order, and which of them are censored; among equal ones those that are not come first."""
+    ended, waited = np.sort(values[~censored]), np.sort(values[censored])
+    places = np.searchsorted(ended, waited, side="right")
+    return np.insert(ended, places, waited), np.insert(np.zeros(len(ended), dtype=bool), places, True)
 
 
 def _quantile(ranked: np.ndarray, gone: np.ndarray, at_risk: np.ndarray, reached: np.ndarray, share: float) -> Quantile:
@@ -108,19 +116,26 @@ def _standard_error(gone: np.ndarray, at_risk: np.ndarray, reached: np.ndarray, 
     return (1.0 - share) * float(np.sqrt(np.sum(1.0 / (at_risk[upto] * (at_risk[upto] - 1.0)))))
 
 
-def by_group(turns: pd.DataFrame, column: str, metric: str, label: str) -> dict[str, dict[str, Number]]:
+def by_group(rows: Rows, column: str, metric: str, label: str) -> dict[str, dict[str, Number]]:
     """Quantiles of a metric for each value of a column, largest groups first: `{group: {p50: Number, ...}}`."""
-    codes, names = pd.factorize(turns[column])
-    sizes = np.bincount(codes[codes >= 0], minlength=len(names))
-    values, censored, counts = waits(turns, metric)
-    own = codes[counts]
+    sizes: Counter[str] = Counter()
+    held: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
+    for turns in pieces_of(rows, list(dict.fromkeys((column, metric, "e2e_s", "status")))):
+        codes, names = pd.factorize(turns[column])
+        values, censored, counts = waits(turns, metric)
+        for code, name in enumerate(map(str, names)):
+            sizes[name] += int(np.count_nonzero(codes == code))
+            inside = codes[counts] == code
+            held.setdefault(name, []).append((values[inside], censored[inside]))
     result = {}
-    for group in np.argsort(-sizes, kind="stable"):
-        inside = own == group
-        estimates = quantiles(values[inside], censored[inside], [int(name[1:]) / 100 for name in _GROUP_QUANTILES])
-        result[str(names[group])] = {
-            name: quantile_number(metric, label, name, quantile)
-            for name, quantile in zip(_GROUP_QUANTILES, estimates, strict=True)
+    for name, _ in sizes.most_common():
+        parts = held.pop(name)
+        values, censored = (np.concatenate([part[place] for part in parts]) for place in (0, 1))
+        del parts
+        estimates = quantiles(values, censored, [int(name[1:]) / 100 for name in _GROUP_QUANTILES])
+        result[name] = {
+            share: quantile_number(metric, label, share, quantile)
+            for share, quantile in zip(_GROUP_QUANTILES, estimates, strict=True)
         }
     return result
 
@@ -129,24 +144,30 @@ _GROUP_QUANTILES = ("p50", "p95", "p99")
 
 
 def quantiles_over_time(
-    turns: pd.DataFrame, metric: str, shares: Sequence[float], width_s: float, span_s: float
+    rows: Rows, metric: str, shares: Sequence[float], width_s: float, span_s: float
 ) -> tuple[np.ndarray, dict[float, np.ndarray], np.ndarray]:
     """Quantiles of turns by the bin of their intended start.
 
     Returns:
         bin starts float[b], {share: float[b]} with NaN where a bin is empty, and samples int[b].
     """
-    starts = turns["intended_start_s"].to_numpy(dtype=float, na_value=np.nan)
-    values = turns[metric].to_numpy(dtype=float, na_value=np.nan)
-    waited = _waited(turns)
-    if metric.startswith(("ttft", "e2e")):
-        values = np.where(waited & np.isnan(values), turns["e2e_s"].to_numpy(dtype=float, na_value=np.nan), values)
-    known = np.isfinite(starts) & np.isfinite(values)
     edges = np.arange(0, span_s + width_s, width_s)
-    bins = np.clip(np.searchsorted(edges, starts[known], side="right") - 1, 0, len(edges) - 1)
-    order = np.lexsort((values[known], bins))
-    ranked, counts = values[known][order], np.bincount(bins, minlength=len(edges))
+    parts = [(np.zeros(0, np.int16), np.zeros(0))]
+    for turns in pieces_of(rows, list(dict.fromkeys(("intended_start_s", metric, "e2e_s", "status")))):
+        starts, values, e2e = (
+            turns[name].to_numpy(dtype=float, na_value=np.nan) for name in ("intended_start_s", metric, "e2e_s")
+        )
+        if metric.startswith(("ttft", "e2e")):
+            values = np.where(_waited(turns) & np.isnan(values), e2e, values)
+        known = np.isfinite(starts) & np.isfinite(values)
+        bins = np.clip(np.searchsorted(edges, starts[known], side="right") - 1, 0, len(edges) - 1)
+        parts.append((bins.astype(np.int16), values[known]))
+    bins, ranked = (np.concatenate([part[place] for part in parts]) for place in (0, 1))
+    del parts
+    ranked, counts = ranked[np.argsort(bins, kind="stable")], np.bincount(bins, minlength=len(edges))
     firsts = np.concatenate(([0], np.cumsum(counts)[:-1]))
+    for first, count in zip(firsts.tolist(), counts.tolist(), strict=True):
+        ranked[first : first + count].sort()
     by_share = {}
     for share in shares:
         ranks = firsts + np.maximum(np.ceil(share * counts).astype(int) - 1, 0)
@@ -180,8 +201,8 @@ def cache_levels(calls: pd.DataFrame) -> Iterator[tuple[str, np.ndarray, np.ndar
     Yields:
         level, read float[n], total float[n]; n is the number of calls.
     """
-    column = {name: calls[name].to_numpy(dtype=float, na_value=0.0) for name in _PROMPT}
-    prompt = np.sum([column[name] for name in _PROMPT[:4]], axis=0)
+    column = {name: calls[name].to_numpy(dtype=float, na_value=0.0) for name in PROMPT}
+    prompt = np.sum([column[name] for name in PROMPT[:4]], axis=0)
     read = np.minimum(column["cache_read_tokens"], prompt)
     shared = np.minimum(column["prefix_shared_tokens"], prompt)
     bars = {
@@ -195,7 +216,7 @@ def cache_levels(calls: pd.DataFrame) -> Iterator[tuple[str, np.ndarray, np.ndar
         below = bar
 
 
-_PROMPT = (
+PROMPT = (
     "input_tokens",
     "cache_read_tokens",
     "cache_write_tokens_5m",

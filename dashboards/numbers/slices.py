@@ -7,31 +7,26 @@ edges of histogram bins 0.8% wide; turns that were given up are counted beside t
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.dataset as ds
 
+from dashboards.numbers.stored import StoredRun
 from host.errors import PeakdayError
-from loadgen.record import arrow_schema
 from slo.histogram import Histogram
 from slo.slo import ERROR_STATUSES
 
 SLICES_MAX = 2_000
-BATCH_ROWS = 1 << 16
 METRICS = ("ttft_s", "e2e_s", "tpot_s", "start_lag_s")
 SHARES = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
-_KEY = ("interaction_id", "turn_index")
-_TURNS = (*_KEY, "intended_start_s", "status", "began_before", *METRICS)
-_CALLS = (*_KEY, "input_tokens", "cache_read_tokens", "cache_write_tokens_5m", "cache_write_tokens_1h", "output_tokens",
+_TURNS = ("intended_start_s", "status", "began_before", *METRICS)
+_CALLS = ("input_tokens", "cache_read_tokens", "cache_write_tokens_5m", "cache_write_tokens_1h", "output_tokens",
           "cost_usd")  # fmt: skip
 _COUNTS = ("offered", "sent", "completed", "failed", "abandoned", "censored", "dropped", "began_before")
-_SUMS = ("calls", *_CALLS[2:])
+_SUMS = ("calls", *_CALLS)
 
 
 class SliceError(PeakdayError, ValueError):
@@ -78,7 +73,7 @@ class Slice:
 COLUMNS = tuple(field.name for field in fields(Slice))
 
 
-def slices(folder: Path, slice_s: float) -> list[Slice]:
+def slices(run: StoredRun, slice_s: float) -> list[Slice]:
     """The slices of a run's folder, from its first second; empty where it holds no turn.
 
     Raises:
@@ -87,11 +82,12 @@ def slices(folder: Path, slice_s: float) -> list[Slice]:
     if not slice_s > 0:
         raise SliceError(f"--slice {slice_s:g} s: expected a length above 0, such as 10s")
     table = _Table(slice_s)
-    for batch in _batches(folder, "turns", _TURNS):
+    for batch in run.turns.batches(list(_TURNS)):
         table.turns(batch)
-    table.index()
-    for batch in _batches(folder, "calls", _CALLS):
-        table.calls(batch)
+    done = 0
+    for batch in run.calls.batches(list(_CALLS)):
+        table.calls(batch, run.turn_of_call[done : done + len(batch)])
+        done += len(batch)
     return table.slices()
 
 
@@ -101,25 +97,15 @@ def slice_length_s(span_s: float, rows: int = 60) -> float:
     return next((length for length in lengths if span_s <= rows * length), math.ceil(span_s / rows))
 
 
-def _batches(folder: Path, table: str, columns: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
-    files = sorted(str(file) for file in [*folder.glob(f"{table}-*.parquet"), *folder.glob(f"{table}.parquet")])
-    if files:
-        source = ds.dataset(files, schema=arrow_schema(table), format="parquet")
-        yield from source.to_batches(columns=list(columns), batch_size=BATCH_ROWS, batch_readahead=1)
-
-
 class _Table:
-    """Counts and histograms by slice, and where each turn's calls go: 12 bytes a turn."""
+    """Counts and histograms by slice, and the slice of each turn: 4 bytes."""
 
     def __init__(self, slice_s: float) -> None:
         self._slice_s = slice_s
         self._counts: dict[str, np.ndarray] = {name: np.zeros(0, np.int64) for name in _COUNTS}
         self._sums: dict[str, np.ndarray] = {name: np.zeros(0, np.float64) for name in _SUMS}
         self._times: dict[tuple[str, int], Histogram] = {}
-        self._keys: list[np.ndarray] = []
         self._places: list[np.ndarray] = []
-        self._key = np.zeros(0, np.uint64)
-        self._place = np.zeros(0, np.int32)
 
     def turns(self, batch: pa.RecordBatch) -> None:
         """Count a batch of turns."""
@@ -142,7 +128,6 @@ class _Table:
         for name, mark in marks.items():
             self._counts[name] = _added(self._counts[name], np.bincount(place[mark]))
         self._time(frame, place, marks["completed"])
-        self._keys.append(_keys(frame))
         self._places.append(place)
 
     def _time(self, frame: pd.DataFrame, place: np.ndarray, completed: np.ndarray) -> None:
@@ -153,23 +138,14 @@ class _Table:
                 held = self._times.setdefault((metric, one), Histogram())
                 held.add(values[known & (place == one)])
 
-    def index(self) -> None:
-        """Order the turns by key, so that calls find theirs."""
-        key = np.concatenate([self._key, *self._keys])
-        place = np.concatenate([self._place, *self._places])
-        self._keys, self._places = [], []
-        order = np.argsort(key, kind="stable")
-        self._key, self._place = key[order], place[order]
-
-    def calls(self, batch: pa.RecordBatch) -> None:
-        """Add up a batch of calls; those of a turn without a row are left out."""
-        frame = batch.to_pandas()
-        key = _keys(frame)
-        at = np.searchsorted(self._key, key).clip(max=max(0, len(self._key) - 1))
-        known = self._key[at] == key if len(self._key) else np.zeros(len(key), bool)
-        place = self._place[at[known]] if len(self._key) else np.zeros(0, np.int32)
+    def calls(self, batch: pa.RecordBatch, turns: np.ndarray) -> None:
+        """Add up a batch of calls by the rows of their turns; those of a turn without a row are left out."""
+        if len(self._places) > 1:
+            self._places = [np.concatenate(self._places)]
+        known = turns >= 0
+        place = self._places[0][turns[known]] if self._places else np.zeros(0, np.int32)
         for name in _SUMS:
-            weights = None if name == "calls" else frame[name].fillna(0).to_numpy(np.float64)[known]
+            weights = None if name == "calls" else _filled(batch[name])[known]
             self._sums[name] = _added(self._sums[name], np.bincount(place, weights))
 
     def slices(self) -> list[Slice]:
@@ -199,12 +175,9 @@ class _Table:
         )
 
 
-def _keys(frame: pd.DataFrame) -> np.ndarray:
-    """A number for each turn's key: 64 bits, so that ten million turns share one with odds of 1 in 400,000."""
-    interactions = pd.util.hash_array(frame["interaction_id"].fillna("").to_numpy(object), categorize=False)
-    turns = frame["turn_index"].fillna(0).to_numpy(np.float64).astype(np.uint64)
-    keys: np.ndarray = interactions ^ (turns * np.uint64(0x9E3779B97F4A7C15))
-    return keys
+def _filled(column: pa.Array) -> np.ndarray:
+    values: np.ndarray = column.fill_null(0).to_numpy(zero_copy_only=False)
+    return values.astype(np.float64, copy=False)
 
 
 def _added(held: np.ndarray, more: np.ndarray) -> np.ndarray:

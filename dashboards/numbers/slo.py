@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import pandas as pd
+
 from dashboards.numbers.run import Number, find
+from dashboards.numbers.stored import Rows
 from dashboards.numbers.units import UNKNOWN, show
 from loadgen.record import Run
 from slo.bounds import Bounds, batches_of, share_bounds, turns_to_show
-from slo.slo import LATENCIES, RATIOS, Slo, SloError, slos_of
+from slo.slo import LATENCIES, RATIOS, WAITED_COLUMN, Slo, SloError, slos_of
 
 ALPHA = 0.05
 """Each bound is wrong in one run of twenty, as at the gate."""
@@ -73,6 +76,12 @@ class SloResult:
         return counted
 
 
+def _telling(turns: Rows, slo: Slo) -> pd.DataFrame:
+    """The columns that tell whether a turn missed it."""
+    names = {"intended_start_s", "status", slo.metric, WAITED_COLUMN.get(slo.metric)}
+    return turns[[name for name in turns.columns if name in names]]
+
+
 def slo_results(run: Run, numbers: list[Number]) -> list[SloResult]:
     """Every SLO of the run's scenario that turns can miss, in the scenario's order; none without turns."""
     if run.info.scenario is None or not len(run.turns):
@@ -87,7 +96,7 @@ def slo_results(run: Run, numbers: list[Number]) -> list[SloResult]:
         SloResult(
             slo,
             find(numbers, slo.name) if slo.metric not in RATIOS else None,
-            share_bounds(batches_of(run.turns, slo, 0.0, length_s), ALPHA),
+            share_bounds(batches_of(_telling(run.turns, slo), slo, 0.0, length_s), ALPHA),
         )
         for slo in slos
         if slo.metric in (*LATENCIES, *RATIOS) and slo.metric in (*run.turns.columns, *RATIOS)

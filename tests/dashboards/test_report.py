@@ -11,6 +11,7 @@ from dashboards.html.run.page import run_parts
 from dashboards.html.run.turn import nearest_turn, turn_steps
 from dashboards.numbers.plan import plan_numbers
 from dashboards.numbers.run import run_numbers
+from dashboards.numbers.stored import StoredRun, StoredTable
 from dashboards.numbers.units import show
 from dashboards.order.page import write_order
 from dashboards.report import ReportError, load_for_report, write_report
@@ -130,8 +131,8 @@ def test_a_plan_shows_what_moves_it_and_what_is_bought(plan, out):
 
 def test_the_waterfall_of_a_turn_never_begins_before_it_nor_ends_after_it(run):
     answered = run.turns[run.turns["status"] == "ok"]
-    turn = nearest_turn(run.turns, 0.99)
-    steps = turn_steps(run, turn)
+    turn = nearest_turn(StoredTable(run.path, "turns"), 0.99)
+    steps = turn_steps(StoredRun(run.path), turn)
     assert steps[0].kind == "start lag"
     assert all(step.start_s >= 0 and step.length_s >= 0 for step in steps)
     assert [step.kind for step in steps].count("model: to first token") == 2, "two calls of this turn"

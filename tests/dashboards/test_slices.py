@@ -9,6 +9,7 @@ import pytest
 from dashboards.exports import export_slices
 from dashboards.html.run.slices import slice_panels
 from dashboards.numbers.slices import COLUMNS, SliceError, slice_length_s, slices
+from dashboards.numbers.stored import StoredRun
 from loadgen.record import CALLS, TURNS, write_chunk
 
 
@@ -32,7 +33,7 @@ def test_turns_and_their_calls_are_counted_where_they_were_due(tmp_path):
     chunk(tmp_path, 0, [0.0, 9.99], ttft_s=0.5, began=True)
     chunk(tmp_path, 1, [25.0], ttft_s=2.0, first=10)
     chunk(tmp_path, 2, [26.0], status="http_error", first=20)
-    first, empty, last = slices(tmp_path, 10.0)
+    first, empty, last = slices(StoredRun(tmp_path), 10.0)
     assert (first.start_s, first.offered, first.completed, first.failed, first.began_before) == (0.0, 2, 2, 0, 2)
     assert (empty.offered, empty.ttft_s_p50, empty.calls, empty.cache_hit_token_ratio) == (0, None, 0, None)
     assert (last.offered, last.completed, last.failed, last.calls, last.cost_usd) == (2, 1, 1, 2, 1.0)
@@ -43,7 +44,7 @@ def test_turns_and_their_calls_are_counted_where_they_were_due(tmp_path):
 
 
 def test_slices_add_up_to_the_run(run):
-    held = slices(run.path, 10.0)
+    held = slices(StoredRun(run.path), 10.0)
     assert sum(one.offered for one in held) == len(run.turns)
     assert sum(one.completed for one in held) == int(run.turns["status"].eq("ok").sum())
     assert sum(one.calls for one in held) == len(run.calls)
@@ -55,11 +56,11 @@ def test_the_csv_has_every_metric_of_every_slice(run, tmp_path):
     with export_slices(run.path, 10.0, tmp_path / "slices.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert tuple(rows[0]) == COLUMNS
-    assert len(rows) == len(slices(run.path, 10.0))
+    assert len(rows) == len(slices(StoredRun(run.path), 10.0))
 
 
 def test_the_report_has_a_table_by_slice(run):
-    (panel,) = slice_panels(run, 120.0)
+    (panel,) = slice_panels(StoredRun(run.path), 120.0)
     assert len(panel.table.rows) <= 61
     assert "--slice" in panel.sentence
 
@@ -67,9 +68,9 @@ def test_the_report_has_a_table_by_slice(run):
 def test_a_slice_that_is_too_short_names_one_that_is_not(tmp_path):
     chunk(tmp_path, 0, [0.0, 50_000.0])
     with pytest.raises(SliceError, match="use 25s"):
-        slices(tmp_path, 1.0)
+        slices(StoredRun(tmp_path), 1.0)
     with pytest.raises(SliceError, match="above 0"):
-        slices(tmp_path, 0.0)
+        slices(StoredRun(tmp_path), 0.0)
 
 
 def test_slice_lengths_are_round():
@@ -83,7 +84,7 @@ def test_a_record_of_before_the_column_has_slices_too(tmp_path):
     chunk(tmp_path, 0, [0.0])
     file = tmp_path / "turns-0-0000.parquet"
     pq.write_table(pq.read_table(file).drop_columns(["began_before"]), file)
-    assert [one.began_before for one in slices(tmp_path, 10.0)] == [0]
+    assert [one.began_before for one in slices(StoredRun(tmp_path), 10.0)] == [0]
 
 
 @pytest.mark.slow
@@ -99,7 +100,7 @@ def test_ten_times_the_turns_take_the_same_memory(tmp_path):
             chunk(folder, number, starts.tolist(), first=number * 50_000)
         tracemalloc.start()
         try:
-            assert sum(one.offered for one in slices(folder, 10.0)) == turns
+            assert sum(one.offered for one in slices(StoredRun(folder), 10.0)) == turns
             return tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()

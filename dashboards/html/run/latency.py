@@ -13,6 +13,7 @@ from dashboards.html.charts import Line
 from dashboards.html.page import Cell, Panel, Table
 from dashboards.numbers import series
 from dashboards.numbers.run import METRICS, N_TAIL_FIRM, N_TAIL_SHOWN, Number
+from dashboards.numbers.stored import Rows
 from dashboards.numbers.units import clock, show
 from loadgen.record import Run, RunInfo
 
@@ -128,7 +129,7 @@ def _group_panels(run: Run) -> list[Panel]:
     return panels
 
 
-def _group_panel(rows: pd.DataFrame, column: str, title: str, metric: str) -> Panel:
+def _group_panel(rows: Rows, column: str, title: str, metric: str) -> Panel:
     groups = series.by_group(rows, column, metric, title)
     points = {
         name: [(q, number.value) for q, number in quantiles.items() if number.value is not None and not number.hidden]
@@ -151,34 +152,39 @@ def _group_panel(rows: pd.DataFrame, column: str, title: str, metric: str) -> Pa
     return Panel(title, sentence, table, charts.ranges(points, "s"))
 
 
-def error_counts(turns: pd.DataFrame) -> list[tuple[str, int]]:
+def error_counts(turns: Rows) -> list[tuple[str, int]]:
     """Status and code of turns that were not answered, with their counts, most often first."""
-    bad = turns[turns["status"] != "ok"]
-    counts = _kinds(bad).value_counts()
-    return list(zip(counts.index.astype(str), (int(n) for n in counts.tolist()), strict=True))
+    return [(kind, count) for kind, count, _ in _errors(turns)]
 
 
-def _kinds(bad: pd.DataFrame) -> pd.Series:
-    return bad["status"].astype(str).str.cat(bad["error_code"].astype("string").fillna("no code"), sep=", ")
+def _errors(rows: Rows) -> list[tuple[str, int, float]]:
+    """Status and code of turns that were not answered, how many, and when the first of them was due."""
+    turns = rows[["status", "error_code", "intended_start_s"]]
+    groups = turns[turns["status"] != "ok"].groupby(["status", "error_code"], dropna=False, observed=True)
+    starts = groups["intended_start_s"].agg(["size", "min"]).reset_index()
+    kinds = [
+        (f"{status}, {'no code' if pd.isna(code) else code}", int(count), float(first_s))
+        for status, code, count, first_s in starts.itertuples(index=False)
+    ]
+    return sorted(kinds, key=lambda kind: -kind[1])
 
 
 def errors_panel(run: Run) -> Panel:
     """Turns that were not answered, by status and code."""
     if not len(run.turns):
         return Panel("By kind", "The record holds no turns.")
-    bad = run.turns[run.turns["status"] != "ok"]
-    if not len(bad):
-        return Panel("By kind", f"All {show(len(run.turns), 'count')} turns were answered.")
-    kinds = _kinds(bad)
-    counts = kinds.value_counts()
-    first_s = bad.groupby(kinds)["intended_start_s"].min()
+    kinds, turns = _errors(run.turns), len(run.turns)
+    if not kinds:
+        return Panel("By kind", f"All {show(turns, 'count')} turns were answered.")
     rows: list[list[Cell]] = [
-        [kind, show(count, "count"), show(count / len(run.turns), "ratio"), clock(float(first_s[kind]))]
-        for kind, count in zip(counts.index.astype(str), counts.tolist(), strict=True)
+        [kind, show(count, "count"), show(count / turns, "ratio"), clock(first_s)] for kind, count, first_s in kinds
     ]
-    sentence = (
-        f"{show(len(bad), 'count')} of {show(len(run.turns), 'count')} turns were not answered; most often "
-        f"{rows[0][0]}."
-    )
+    bad = sum(count for _, count, _ in kinds)
+    sentence = f"{show(bad, 'count')} of {show(turns, 'count')} turns were not answered; most often {rows[0][0]}."
     table = Table("Turns not answered", ("Status, code", "Turns", "Share", "First at"), rows)
-    return Panel("By kind", sentence, table, charts.bars(list(counts.index), {"turns": counts.tolist()}, "count"))
+    return Panel(
+        "By kind",
+        sentence,
+        table,
+        charts.bars([kind for kind, _, _ in kinds], {"turns": [count for _, count, _ in kinds]}, "count"),
+    )

@@ -14,6 +14,7 @@ from dashboards.html.run.slo import slo_panels
 from dashboards.html.run.tokens import cache_panels, cost_panels
 from dashboards.html.run.turn import turn_panels
 from dashboards.numbers.run import Number, find, run_numbers, tail
+from dashboards.numbers.stored import StoredRun
 from dashboards.numbers.units import clock
 from dashboards.numbers.warnings import SHOWN, at_most, by_weight
 from loadgen.record import Crossing, Run, RunInfo
@@ -93,6 +94,7 @@ def run_parts(run: Run) -> list[Part]:
     """Every part of the report."""
     numbers = run_numbers(run)
     span_s = run_span_s(run)
+    stored = StoredRun(run.path)
     ours = [
         Part("generator", "Generator health", generator_panels(run, numbers, span_s)),
         Part("load", "Load", load_panels(run, numbers, span_s), lead=_first_limits(run.info)),
@@ -100,13 +102,13 @@ def run_parts(run: Run) -> list[Part]:
     targets = [
         *([Part("slo", "SLOs", slos)] if (slos := slo_panels(run, numbers)) else []),
         Part("latency", "Latency", latency_panels(run, numbers, span_s)),
-        Part("turns", "One turn", turn_panels(run)),
+        Part("turns", "One turn", turn_panels(stored)),
         Part("errors", "Errors", [errors_panel(run)]),
-        Part("cache", "Prompt cache", cache_panels(run, numbers, span_s)),
+        Part("cache", "Prompt cache", cache_panels(stored, run.info, numbers, span_s)),
         Part("cost", "Tokens and cost", cost_panels(run, numbers)),
-        Part("people", "Conversations", [*conversation_panels(run, numbers), *quality_panels(run)]),
+        Part("people", "Conversations", [*conversation_panels(stored, numbers), *quality_panels(run)]),
         Part("server", "Server metrics", server_panels(run, span_s)),
-        *([Part("slices", "Time slices", panels)] if (panels := slice_panels(run, span_s)) else []),
+        *([Part("slices", "Time slices", panels)] if (panels := slice_panels(stored, span_s)) else []),
     ]
     if run.info.simulated:
         targets = [marked(part) for part in targets]

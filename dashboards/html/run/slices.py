@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dashboards.html.page import Cell, Panel, Table
 from dashboards.numbers.slices import SliceError, slice_length_s, slices
+from dashboards.numbers.stored import StoredRun
 from dashboards.numbers.units import UNKNOWN, show
-from loadgen.record import Run
 
 _COLUMNS = (
     ("from", "start_s", "s"), ("offered", "offered", "count"), ("answered", "completed", "count"),
@@ -17,11 +17,11 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def slice_panels(run: Run, span_s: float) -> list[Panel]:
+def slice_panels(run: StoredRun, span_s: float) -> list[Panel]:
     """A row for each slice; none where the record's files hold no turn."""
     length_s = slice_length_s(span_s)
     try:
-        held = slices(run.path, length_s) if run.path.is_dir() else []
+        held = slices(run, length_s)
     except SliceError:
         return []
     if not held:
@@ -31,7 +31,7 @@ def slice_panels(run: Run, span_s: float) -> list[Panel]:
     sentence = f"Slices of {length_s:g} s, by intended start; latencies of answered turns, to 0.8%."
     if began:
         sentence += f" {began:,} turns are of sessions that began before the window."
-    sentence += f" `peakday export csv {run.run_id} --slice {length_s:g}s` writes every metric."
+    sentence += f" `peakday export csv {run.path.name} --slice {length_s:g}s` writes every metric."
     table = Table("By time slice", [title for title, _, _ in _COLUMNS], rows)
     return [Panel("Time slices", sentence, table)]
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from dashboards.html import charts
 from dashboards.html.axes import fault_spans
@@ -13,20 +14,21 @@ from dashboards.html.charts import Line
 from dashboards.html.page import Cell, Panel, Table
 from dashboards.numbers import series
 from dashboards.numbers.run import Number
+from dashboards.numbers.stored import StoredRun, pieces_of
 from dashboards.numbers.units import clock, show
-from loadgen.record import Run
+from loadgen.record import Run, RunInfo
 
 
-def cache_panels(run: Run, numbers: Sequence[Number], span_s: float) -> list[Panel]:
+def cache_panels(stored: StoredRun, info: RunInfo, numbers: Sequence[Number], span_s: float) -> list[Panel]:
     """Hit rate by level of the prompt, for the window and over time."""
     hits = [number for number in numbers if number.group == "cache"]
     table = Table("Input tokens read from cache", ("Level", "Share"), [[n.label.split(", ")[-1], n] for n in hits])
-    if not len(run.calls) or run.calls["input_tokens"].isna().all():
+    if not any(batch["input_tokens"].null_count < len(batch) for batch in stored.calls.batches(["input_tokens"])):
         return [Panel("Hit rate by level", "The record holds no token usage, so no hit rate.", table if hits else None)]
     width = series.bin_width_s(span_s)
-    at, shares = _shares_over_time(run, width)
+    at, shares = _shares_over_time(stored, width)
     lines = [Line(level, at * width, share, style) for style, (level, share) in enumerate(shares.items())]
-    chart = charts.lines(lines, "ratio", span_s, spans=fault_spans(run.info))
+    chart = charts.lines(lines, "ratio", span_s, spans=fault_spans(info))
     chart["layout"]["yaxis"]["range"] = [0, 1.02]
     rows: list[list[Cell]] = [
         [clock(float(start), span_s), *[show(float(line.y[i]), "ratio") for line in lines]]
@@ -44,28 +46,41 @@ def cache_panels(run: Run, numbers: Sequence[Number], span_s: float) -> list[Pan
     ]
 
 
-_SLICE = 200_000
-"""Calls looked at in one go: a record of millions needs no copy of itself."""
-
-
-def _shares_over_time(run: Run, width: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+def _shares_over_time(stored: StoredRun, width: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Bins that hold a call, and for each level of the prompt the share read from cache in each of them."""
-    starts = call_starts_s(run)
-    timed = np.isfinite(starts)
-    bins = np.where(timed, starts // width, 0).astype(np.int64)
-    low, size = int(bins.min(initial=0)), int(bins.max(initial=0) - bins.min(initial=0)) + 1
-    sums: dict[str, np.ndarray] = {}
-    for lo in range(0, len(starts), _SLICE):
-        piece = slice(lo, lo + _SLICE)
-        for level, read, total in series.cache_levels(run.calls.iloc[piece]):
+    calls = np.zeros(0)
+    sums: dict[tuple[str, int], np.ndarray] = {}
+    for starts_s, batch in _timed_calls(stored):
+        bins = np.maximum(starts_s // width, 0).astype(np.int64)
+        calls = _added(calls, np.bincount(bins))
+        for level, read, total in series.cache_levels(batch.to_pandas()):
             for row, tokens in enumerate((read, total)):
-                added = np.bincount(bins[piece] - low, weights=tokens * timed[piece], minlength=size)
-                sums.setdefault(level, np.zeros((2, size)))[row] += added
-    filled = np.flatnonzero(np.bincount(bins[timed] - low, minlength=size))
+                sums[level, row] = _added(sums.get((level, row), np.zeros(0)), np.bincount(bins, weights=tokens))
+    filled = np.flatnonzero(calls)
     shares = {}
-    for level, (read, total) in sums.items():
-        shares[level] = np.divide(read, total, out=np.full(size, np.nan), where=total > 0)[filled]
-    return filled + low, shares
+    for level in dict.fromkeys(level for level, _ in sums):
+        read, total = sums[level, 0][filled], sums[level, 1][filled]
+        shares[level] = np.divide(read, total, out=np.full(len(filled), np.nan), where=total > 0)
+    return filled, shares
+
+
+def _timed_calls(stored: StoredRun) -> Iterator[tuple[np.ndarray, pa.RecordBatch]]:
+    """Calls in batches, each with its start on the run's clock: its turn's intended start plus its own offset."""
+    turn_starts_s = stored.turns["intended_start_s"].to_numpy(dtype=float, na_value=np.nan)
+    done = 0
+    for batch in stored.calls.batches(["start_s", *series.PROMPT]):
+        turns = stored.turn_of_call[done : done + len(batch)]
+        done += len(batch)
+        starts_s = np.where(turns >= 0, turn_starts_s[turns] if len(turn_starts_s) else np.nan, np.nan)
+        starts_s = starts_s + batch["start_s"].fill_null(0.0).to_numpy(zero_copy_only=False)
+        known = np.isfinite(starts_s)
+        yield starts_s[known], batch if known.all() else batch.filter(pa.array(known))
+
+
+def _added(held: np.ndarray, more: np.ndarray) -> np.ndarray:
+    longest = max(len(held), len(more))
+    both: np.ndarray = np.pad(held, (0, longest - len(held))) + np.pad(more, (0, longest - len(more)))
+    return both
 
 
 def _hit_sentence(hits: Sequence[Number]) -> str:
@@ -78,27 +93,16 @@ def _hit_sentence(hits: Sequence[Number]) -> str:
     )
 
 
-def call_starts_s(run: Run) -> np.ndarray:
-    """Start of each call on the run's clock: the turn's intended start plus the call's own offset; NaN if unknown."""
-    turns, calls = run.turns, run.calls
-    codes, _ = pd.factorize(pd.concat([turns["interaction_id"], calls["interaction_id"]], ignore_index=True))
-    index = [rows["turn_index"].to_numpy(dtype=np.int64, na_value=-1) for rows in (turns, calls)]
-    place = max((int(rows.max(initial=0)) for rows in index), default=0) + 2
-    own, wanted = codes[: len(turns)] * place + index[0], codes[len(turns) :] * place + index[1]
-    known = np.full(int(max(own.max(initial=0), wanted.max(initial=0))) + 1, np.nan)
-    known[own] = turns["intended_start_s"].to_numpy(dtype=float, na_value=np.nan)
-    on_run_clock: np.ndarray = known[wanted] + calls["start_s"].to_numpy(dtype=float, na_value=0.0)
-    return on_run_clock
-
-
 def cost_panels(run: Run, numbers: Sequence[Number]) -> list[Panel]:
     """Tokens and dollars of the window, and dollars by model."""
     table = Table("Totals", ("Figure", "Value"), [[n.label, n] for n in numbers if n.group in ("tokens", "cost")])
     panels = [Panel("Totals", "What the window consumed and what it cost at list price.", table)]
-    priced = run.calls[["model", "cost_usd"]].dropna()
-    if not len(priced):
+    pieces = pieces_of(run.calls, ["model", "cost_usd"])
+    by_piece = [piece.dropna().groupby("model", observed=True)["cost_usd"].agg(["sum", "size"]) for piece in pieces]
+    sums = pd.concat([piece.rename(str) for piece in by_piece]) if by_piece else pd.DataFrame()
+    if not len(sums):
         return panels
-    sums = priced.groupby("model")["cost_usd"].agg(["sum", "size"]).sort_values("sum", ascending=False)
+    sums = sums.groupby(level=0).sum().sort_values("sum", ascending=False)
     total = float(sums["sum"].sum())
     rows: list[list[Cell]] = [
         [

@@ -10,8 +10,8 @@ import pandas as pd
 from dashboards.html import charts
 from dashboards.html.charts import COLOURS, PATTERNS, Chart
 from dashboards.html.page import Cell, Panel, Table
+from dashboards.numbers.stored import StoredRun, StoredTable
 from dashboards.numbers.units import show
-from loadgen.record import Run
 
 KINDS = (
     "start lag",
@@ -25,10 +25,6 @@ KINDS = (
 )
 
 
-KEY = ("interaction_id", "turn_index")
-"""What names a turn within a run: an interaction's id holds its session's."""
-
-
 @dataclass(frozen=True)
 class Step:
     """One step of a turn, in seconds from its intended start."""
@@ -39,19 +35,19 @@ class Step:
     length_s: float
 
 
-def turn_panels(run: Run) -> list[Panel]:
+def turn_panels(stored: StoredRun) -> list[Panel]:
     """Waterfalls of the answered turns nearest to the median and to the p99 of E2E latency."""
-    turns = [(nearest_turn(run.turns, share), words) for share, words in ((0.5, "typical"), (0.99, "p99"))]
+    turns = [(nearest_turn(stored.turns, share), words) for share, words in ((0.5, "typical"), (0.99, "p99"))]
     return [
-        _panel(run, turn, words)
+        _panel(stored, turn, words)
         if turn is not None
         else Panel(f"A {words} turn, taken apart", "No turn was answered, so none can be taken apart.")
         for turn, words in turns
     ]
 
 
-def _panel(run: Run, turn: pd.Series, words: str) -> Panel:
-    steps = turn_steps(run, turn)
+def _panel(stored: StoredRun, turn: pd.Series, words: str) -> Panel:
+    steps = turn_steps(stored, turn)
     longest = max(steps, key=lambda step: step.length_s)
     total_s = float(turn["e2e_s"])
     route = turn["route"] if isinstance(turn["route"], str) else "unknown route"
@@ -64,17 +60,18 @@ def _panel(run: Run, turn: pd.Series, words: str) -> Panel:
     return Panel(f"Where the time of a {words} turn went", sentence, table, waterfall(steps, total_s))
 
 
-def nearest_turn(turns: pd.DataFrame, share: float) -> pd.Series | None:
+def nearest_turn(table: StoredTable, share: float) -> pd.Series | None:
     """The answered turn whose E2E latency is nearest to the quantile of all answered ones."""
+    turns = table[["e2e_s", "status"]]
     latency = turns["e2e_s"].to_numpy(dtype=float, na_value=np.nan)
     answered = (turns["status"] == "ok").to_numpy(dtype=bool) & np.isfinite(latency)
     if not answered.any():
         return None
     away = np.where(answered, np.abs(latency - np.quantile(latency[answered], share)), np.inf)
-    return turns.iloc[int(np.argmin(away))]
+    return table.row(int(np.argmin(away)))
 
 
-def turn_steps(run: Run, turn: pd.Series) -> list[Step]:
+def turn_steps(stored: StoredRun, turn: pd.Series) -> list[Step]:
     """The steps of one turn, in the order in which they began.
 
     Calls and tools are placed by the assistant's own clock, which starts when the turn arrives: that is after our
@@ -87,7 +84,7 @@ def turn_steps(run: Run, turn: pd.Series) -> list[Step]:
         steps.append(Step("route", "route", lag_s, route_s))
     if prefetch_s:
         steps.append(Step("prefetch", "prefetch", lag_s + route_s, prefetch_s))
-    inner = [*_calls(_of(run.calls, turn), lag_s), *_tools(_of(run.tools, turn), lag_s)]
+    inner = [*_calls(stored.calls.of_turn(turn), lag_s), *_tools(stored.tools.of_turn(turn), lag_s)]
     if not inner:
         first_s = _known(turn["ttft_s"])
         inner = [
@@ -95,13 +92,6 @@ def turn_steps(run: Run, turn: pd.Series) -> list[Step]:
             Step("after it", "after it", first_s, max(float(turn["e2e_s"]) - first_s, 0.0)),
         ]
     return steps + sorted(inner, key=lambda step: step.start_s)
-
-
-def _of(rows: pd.DataFrame, turn: pd.Series) -> pd.DataFrame:
-    chosen = np.ones(len(rows), dtype=bool)
-    for key in KEY:
-        chosen &= (rows[key] == turn[key]).to_numpy(dtype=bool, na_value=False)
-    return rows[chosen]
 
 
 def _calls(calls: pd.DataFrame, lag_s: float) -> list[Step]:
