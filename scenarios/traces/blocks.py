@@ -59,6 +59,8 @@ def agentic_rows(path: str | Path) -> Iterator[TraceRow]:
     """Requests of sessions, one session a record. Each counts time from its own start."""
     for line, record in records(path):
         size = count(path, line, "block_size", record.get("block_size"))
+        if not size:
+            raise ScenarioError(f"{path}: line {line}: block_size is 0, expected the tokens of one block")
         session = str(record.get("id", line))[:200]
         scope = "" if record.get("hash_id_scope") == "global" else f"{line}"
         for row in _requests(path, line, record.get("requests"), size, session, "", 0):

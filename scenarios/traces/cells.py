@@ -118,7 +118,7 @@ def first_record(path: str | Path) -> Any:
 
 
 def document(path: str | Path) -> Any:
-    """A whole file as one JSON value: a list of records, or one object over many lines.
+    """A whole file as one JSON value: a list of records, or objects over many lines, one or one after another.
 
     Raises:
         ScenarioError: too large, no JSON, or neither object nor list.
@@ -128,12 +128,31 @@ def document(path: str | Path) -> Any:
     if len(text) > JSON_DOCUMENT_CHARS_MAX:
         raise ScenarioError(f"{path}: larger than {JSON_DOCUMENT_CHARS_MAX:,} characters; write one record a line")
     try:
-        value = json.loads(text)
+        values = list(_values(text))
     except (ValueError, RecursionError):
         raise ScenarioError(f"{path}: line 1: no JSON; the file may be cut off") from None
+    value = values[0] if len(values) == 1 else values
     if not isinstance(value, (dict, list)):
         raise ScenarioError(f"{path}: expected JSON objects")
     return value
+
+
+def _values(text: str) -> Iterator[object]:
+    """JSON values that follow one another, as OpenTelemetry's console exporter prints them.
+
+    Raises:
+        ValueError: what is none, or nothing.
+    """
+    decoder = json.JSONDecoder()
+    text = text.strip()
+    at = 0
+    while True:
+        value, at = decoder.raw_decode(text, at)
+        yield value
+        if at == len(text):
+            return
+        while text[at].isspace():
+            at += 1
 
 
 def listed(value: Any) -> list[Any]:

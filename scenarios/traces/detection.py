@@ -27,7 +27,7 @@ from scenarios.columns import find_columns, find_counts, plain, unread_lengths
 from scenarios.errors import ScenarioError
 from scenarios.traces.blocks import agentic_rows, mooncake_rows, ragpulse_rows
 from scenarios.traces.calls import bedrock_rows, json_rows, litellm_rows
-from scenarios.traces.cells import first_line, first_record, flat
+from scenarios.traces.cells import WRAPPERS, first_line, first_record, flat
 from scenarios.traces.conversations import conversation_rows, is_conversation
 from scenarios.traces.row import CALL, TraceRow
 from scenarios.traces.spans import (
@@ -42,6 +42,12 @@ from scenarios.traces.spans import (
 )
 from scenarios.traces.tables import ACCESS_LOG, LOCUST, access_log_rows, csv_rows, k6_rows, locust_rows
 
+_FOREIGN = (
+    ("par1", "a Parquet file"), ("sqlite format 3", "an SQLite database"), ("\0", "a binary file"),
+    ("<!doctype html", "an HTML page (a page to sign in?)"), ("<html", "an HTML page (a page to sign in?)"),
+    ("<?xml", "an XML file"),
+)  # fmt: skip
+"""How files begin that a download or a wrong path may hand over, in small letters."""
 READERS: Mapping[str, Callable[[str | Path], Iterator[TraceRow]]] = {
     "csv": csv_rows,
     "k6": k6_rows,
@@ -68,6 +74,11 @@ def detect(path: str | Path) -> str:
         ScenarioError: unreadable, empty, or of none of the known forms.
     """
     first = first_line(path)
+    if not first:
+        raise ScenarioError(f"{path}: empty; give a log or trace with one request a line")
+    foreign = next((what for mark, what in _FOREIGN if first.lower().startswith(mark)), None)
+    if foreign is not None:
+        raise ScenarioError(f"{path}: {foreign}, no log or trace; export it as CSV or as JSON lines")
     if first.lstrip()[:1] in ("{", "["):
         return _detect_json(path)
     if ACCESS_LOG.match(first):
@@ -92,6 +103,9 @@ def _detect_json(path: str | Path) -> str:
         return form
     if find_columns(flat(first)) is not None:
         return "json_lines"
+    empty = next((key for key in WRAPPERS if first.get(key) == []), None)
+    if empty is not None:
+        raise ScenarioError(f"{path}: {empty} is an empty list; widen the export's time range or its filter")
     keys = ", ".join(map(str, first))[:120] or "no key"
     raise ScenarioError(
         f"{path}: JSON of no known form ({keys}); convert it to CSV with timestamp,input_tokens,output_tokens"

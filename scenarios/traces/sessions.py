@@ -17,8 +17,11 @@ from scenarios.traces.detection import detect, length_doubts, steps
 from scenarios.traces.row import AGENT, CALL, TOOL, TraceRow
 from scenarios.traces.session import Call, Session, Tool, Trace, Turn
 
+_OF_SPANS = ("otlp", "spans", "xray", "langfuse")
 CALLS_MAX = 2_000_000
 """A trace is put in order in memory, some 0.5 KB a call."""
+CALL_TOKENS_MAX = 100_000_000
+"""Ten times the longest context that a model is sold with; a replay makes the prompts."""
 TOGETHER_S = 0.001
 """Clocks of files have milliseconds: what ends within one of another's start has ended before it."""
 LOOKED_BACK = 256
@@ -42,7 +45,8 @@ def read_trace(paths: Path | Sequence[Path]) -> Trace:
     for number, file in enumerate(files):
         rows += _rows_of(file, number, len(files), lines, CALLS_MAX - len(rows))
     if not any(row.kind == CALL for row in rows):
-        raise ScenarioError(f"{files[0]}: no model call in it ({form}); spans need token usage to be one")
+        what = "spans need token usage to be one" if form in _OF_SPANS else "give a log with one request a line"
+        raise ScenarioError(f"{files[0]}: no model call in it ({form}); {what}")
     return _in_order(form, rows, lines, str(files[0]))
 
 
@@ -52,6 +56,9 @@ def _rows_of(path: Path, number: int, files: int, lines: list[str], rows_max: in
     for row in steps(path):
         if len(rows) >= rows_max:
             raise ScenarioError(f"{path}: over {CALLS_MAX:,} requests; cut the file into parts of a day or an hour")
+        most = max(row.input_tokens or 0, row.output_tokens or 0)
+        if most > CALL_TOKENS_MAX:
+            raise ScenarioError(f"{path}: line {row.line}: {most:,} tokens in one request; give a request a row")
         rows.append(row)
     if all(row.at_s is not None for row in rows if row.kind == CALL) and rows:
         log = survey(path)
@@ -166,6 +173,7 @@ def _turn(rows: list[TraceRow], start_s: float, counted: Counter[str]) -> Turn |
     agents = _agents(rows)
     calls = []
     for row in rows:
+        counted["rows end before they start; taken as no time"] += (row.duration_s or 0.0) < -TOGETHER_S
         if row.kind != CALL:
             continue
         if row.failed and not row.output_tokens:
@@ -175,7 +183,9 @@ def _turn(rows: list[TraceRow], start_s: float, counted: Counter[str]) -> Turn |
         else:
             calls.append(_call(row, start_s, agents.get(row.key or "", row.agent)))
     tools = tuple(
-        Tool(_time(row) - start_s, row.duration_s or 0.0) for row in rows if row.kind == TOOL and row.at_s is not None
+        Tool(_time(row) - start_s, max(0.0, row.duration_s or 0.0))
+        for row in rows
+        if row.kind == TOOL and row.at_s is not None
     )
     if not calls:
         return None
@@ -185,7 +195,7 @@ def _turn(rows: list[TraceRow], start_s: float, counted: Counter[str]) -> Turn |
 def _call(row: TraceRow, start_s: float, agent: str) -> Call:
     return Call(
         _time(row) - start_s,
-        row.duration_s,
+        None if row.duration_s is None else max(0.0, row.duration_s),
         row.input_tokens or None,
         row.output_tokens or None,
         row.cache_read_tokens,

@@ -184,7 +184,7 @@ def _rows_of(path: str | Path, span: Span) -> Iterator[TraceRow]:
         session=_first(held, SESSIONS),
         zone=at.zone,
         unit=at.unit if span.unit_s is None else "",
-        duration_s=None if end_s is None else max(0.0, end_s - at.seconds),
+        duration_s=None if end_s is None else end_s - at.seconds,
         cache_read_tokens=read if call else None,
         cache_write_tokens=write if call else None,
         client=_first(held, CLIENTS),
@@ -235,7 +235,7 @@ def langfuse_rows(path: str | Path) -> Iterator[TraceRow]:
         inputs, outputs, read, write = _langfuse_usage(path, line, held) if kind == CALL else (None, None, None, None)
         yield TraceRow(
             line, at.seconds, inputs, outputs, session=name_of(held.get("session_id")), zone=at.zone, unit=at.unit,
-            duration_s=max(0.0, moment(path, line, "endTime", end, None).seconds - at.seconds) if ended else None,
+            duration_s=moment(path, line, "endTime", end, None).seconds - at.seconds if ended else None,
             cache_read_tokens=read, cache_write_tokens=write, client=name_of(held.get("user_id")),
             model=name_of(held.get("model") or held.get("provided_model_name")), turn=name_of(held.get("trace_id")),
             key=name_of(held.get("id")), parent=name_of(held.get("parent_observation_id")), kind=kind,
@@ -256,7 +256,7 @@ def _langfuse_usage(
     used = {
         name.removeprefix(prefix): count(path, line, name, value)
         for name, value in held.items()
-        if name.startswith(prefix) and isinstance(value, (int, float)) and not isinstance(value, bool)
+        if name.startswith(prefix) and isinstance(value, (int, float, str)) and value not in ("", True, False)
     }
     cached = {name: value for name, value in used.items() if "cache" in name}
     written = sum(value for name, value in cached.items() if "creation" in name or "write" in name)

@@ -64,7 +64,10 @@ def access_log_rows(path: str | Path) -> Iterator[TraceRow]:
         for line, text in enumerate(lines_of(file, Path(path), error=ScenarioError), start=1):
             match = ACCESS_LOG.match(text)
             if match:
-                at = datetime.strptime(match[1], "%d/%b/%Y:%H:%M:%S %z")
+                try:
+                    at = datetime.strptime(match[1], "%d/%b/%Y:%H:%M:%S %z")
+                except ValueError:
+                    raise ScenarioError(f"{path}: line {line}: [{match[1]}] is no date and time; remove it") from None
                 yield TraceRow(line, at.timestamp(), unit="access log time")
             elif text.strip():
                 raise ScenarioError(f"{path}: line {line}: no line of an access log: {text.strip()[:60]!r}")

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from pathlib import Path
 
 import pytest
 
@@ -315,3 +316,28 @@ def test_public_agent_sessions_keep_every_call_and_its_order(traces):
     for turn in (turn for session in trace.sessions for turn in session.turns):
         for call in turn.calls:
             assert all(turn.calls[place].end_s <= call.start_s + 0.001 for place in call.after)
+
+
+WRITTEN = Path(__file__).parent / "written"
+"""Files that the real tools wrote, of two turns of two calls and a tool each, or of four calls (LiteLLM)."""
+
+
+@pytest.mark.parametrize(
+    ("name", "form", "inputs", "cached"),
+    [
+        ("openinference-openai-0.1.66-console.json", "spans", [150, 200, 250, 300], [0, 40, 80, 120]),
+        ("traceloop-openai-0.62.4-otlp.jsonl", "otlp", [750, 800, 850, 900], [480, 520, 560, 600]),
+        ("litellm-1.108.7.jsonl", "litellm", [10] * 4, [None] * 4),
+    ],
+)
+def test_what_the_tool_itself_wrote_is_read(name, form, inputs, cached):
+    trace = read_trace(WRITTEN / name)
+    calls = [call for session in trace.sessions for call in session.calls]
+    assert (trace.form, trace.doubts) == (form, ())
+    assert [call.input_tokens for call in calls] == inputs
+    assert [call.cache_read_tokens for call in calls] == cached
+    assert {call.model for call in calls} == {"gpt-4o-mini"}
+    if form != "litellm":
+        assert [(len(turn.calls), len(turn.tools)) for turn in trace.sessions[0].turns] == [(2, 1), (2, 1)]
+    else:
+        assert [len(session.turns) for session in trace.sessions] == [2, 2]
