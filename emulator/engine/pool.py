@@ -39,6 +39,15 @@ class Replica:
         self._begin(due_s)
 
 
+def _unnamed(job: Job, blocks: int, block_tokens: int) -> list[object]:
+    """Blocks of a request that no later prompt can hit: the prompt's unfinished one, and its answer's.
+
+    Source: vLLM 0.32.0, measured (docs/validation.md), whose blocks also grow old last first.
+    """
+    computed = job.input_tokens + job.output_tokens - 1
+    return [object() for _ in range(-(-computed // block_tokens) - blocks)]
+
+
 class Pool:
     """The replicas of one model behind a router."""
 
@@ -58,7 +67,9 @@ class Pool:
 
         def emit_and_keep(produced: int, now_s: float) -> None:
             if produced == 1:
-                replica.cache.add(blocks)
+                bounded = replica.cache.max_blocks is not None
+                room = _unnamed(job, len(blocks), self.physics.block_tokens) if bounded else []
+                replica.cache.add([*room, *reversed(blocks)])
             emit(produced, now_s)
 
         def arrive(due_s: float) -> None:
