@@ -50,7 +50,7 @@ def run(
     scale: typed.Scale = 1.0,
     arrivals: typed.Arrivals = None,
     replay: typed.Replay = None,
-    live_output: typed.LiveOutput = False,
+    live_output: typed.LiveOutput = None,
     cache_tokens: typed.CacheTokens = None,
     cache_block: typed.CacheBlock = 16,
     questions: typed.Questions = None,

@@ -22,7 +22,7 @@ from peakday.errors import CommandError
 from peakday.guard import Named, Target, admitted
 from peakday.records.folders import cache_folder, new_folder
 from peakday.run.options import check_metrics
-from peakday.run.replay import drives_models, longest_call, plan_notes, planned
+from peakday.run.replay import drives_models, longest_call, plan_notes, planned, returns_token_ids
 from peakday.stack.local import Stack
 from peakday.stack.resolved import Resolved
 from scenarios.arrivals import read_replay
@@ -63,7 +63,7 @@ class LoadOptions:
     openai_url: str | None = None
     quotas: Path | None = None
     replay: tuple[Path, ...] = ()
-    live_output: bool = False
+    live_output: bool | None = None
     cache_tokens: int | None = None
     cache_block: int = 16
 
@@ -190,7 +190,7 @@ def _check_replay(options: LoadOptions) -> None:
             raise CommandError(f"--replay brings its own arrivals and turns, so it excludes {name}; leave one out")
     if options.keep_text and drives_models(options.targets):
         raise CommandError("--keep-text: a replay sends token ids, and there is no text to keep; leave it out")
-    if options.live_output and not all(target.startswith("openai=") for target in options.targets or ("",)):
+    if options.live_output and not returns_token_ids(options.targets):
         raise CommandError("--live-output needs a server that returns token ids: --target openai=URL (vLLM)")
 
 

@@ -50,7 +50,11 @@ Replay = Annotated[
     typer.Option("--replay", metavar="FILE", help="Replay a trace's sessions, turns and calls as they hang together."),
 ]
 LiveOutput = Annotated[
-    bool, typer.Option("--live-output", help="Of a replay: the target's own answers go into later prompts.")
+    bool | None,
+    typer.Option(
+        "--live-output/--trace-output",
+        help="Of a replay: later prompts hold the target's own answers, where it returns token ids, or the trace's.",
+    ),
 ]
 CacheTokens = Annotated[
     int | None, typer.Option("--cache-tokens", min=1, help="Of a replay: what the target's prefix cache holds.")

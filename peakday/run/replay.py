@@ -23,6 +23,11 @@ def drives_models(targets: Sequence[str]) -> bool:
     return bool(targets) and all(target.partition("=")[0] in BY_CALL for target in targets)
 
 
+def returns_token_ids(targets: Sequence[str]) -> bool:
+    """Whether every target can take its own answers back by token id; one that returns none gets the trace's."""
+    return bool(targets) and all(target.startswith("openai=") for target in targets)
+
+
 def planned(
     files: Sequence[Path],
     targets: Sequence[str],
@@ -32,7 +37,7 @@ def planned(
     for_s: float | None,
     scale: float,
     seed: int,
-    live_output: bool,
+    live_output: bool | None,
 ) -> tuple[Path, ReplayPlan]:
     """The file of what is replayed, and its content.
 
@@ -41,7 +46,8 @@ def planned(
     """
     plan = plan_replay(
         read_trace(files), window=window, rate_per_s=rate_per_s, for_s=for_s, scale=scale, seed=seed,
-        by_call=drives_models(targets), live_output=live_output,
+        by_call=drives_models(targets),
+        live_output=returns_token_ids(targets) if live_output is None else live_output,
     )  # fmt: skip
     return write_plan(plan, cache_folder() / "replays"), plan
 
@@ -90,7 +96,7 @@ def add_hits(load: Load, run_dir: Path, cache_tokens: int | None, block_tokens: 
         sent=len(turns),
         policies=policy_hits(plan, sent, cache_tokens, block_tokens) if plan.by_call else {},
         measured=read / (read + rest) if read + rest else None,
-        live_output=plan.live_output,
+        live_output=plan.live_output and not run.info.simulated,
     )
     write_info(run_dir, replace(run.info, replay=hits))
 
@@ -100,9 +106,7 @@ def hits_line(hits: ReplayHits) -> str:
     theory = ", ".join(f"{name} {ratio:.1%}" for name, ratio in hits.policies.items()) or "none without its prompts"
     measured = "not counted by the target" if hits.measured is None else f"{hits.measured:.1%} of prompt tokens"
     begun = f" ({hits.began_before} began before the window)" if hits.began_before else ""
-    live = (
-        "; the target's own answers stood in later prompts, which the policies do not know" if hits.live_output else ""
-    )
+    live = "; where the target returned its answers' token ids, they stood in later prompts" if hits.live_output else ""
     return (
         f"replay: {hits.sent:,} of {hits.calls:,} calls of {hits.sessions:,} sessions{begun} sent; "
         f"prefix hits measured {measured}, by the exact policies {theory}{live}"
