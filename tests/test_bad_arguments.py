@@ -68,6 +68,10 @@ def lines(draw, path):
     return words + ([draw(TEXTS)] if not draw(st.integers(0, 9)) else [])
 
 
+async def stop_at_once(self, sockets=None):
+    """In place of pages that are served until Ctrl-C."""
+
+
 @pytest.mark.parametrize("path", sorted(VERBS), ids="-".join)
 @given(data=st.data())
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
@@ -77,6 +81,7 @@ def test_any_words_are_an_exit_code_of_ours_and_no_traceback(files, traps, tmp_p
     shutil.copytree(files, work)
     monkeypatch.chdir(work)
     monkeypatch.setattr("webbrowser.open", lambda *_: False)
+    monkeypatch.setattr("uvicorn.Server.serve", stop_at_once)
     began_s = time.process_time()
     with pytest.raises(SystemExit) as ended:
         main(words)
