@@ -1,6 +1,7 @@
 """A real engine's own count of prefix hits under a replayed trace, against the exact policy for its cache. By hand:
 
     export EXTRA="--max-model-len 40960 --enable-prompt-tokens-details --num-gpu-blocks-override 1501 --block-size 32"
+    export EXTRA="$EXTRA --max-num-seqs 1"  # which prompt comes after which is then all that decides
     KV_GB=1 shared/engine/vllm_cpu.sh serve DIR PORT --layers 1 --hidden 64 --heads 1 --kv-heads 1 --context 40960
     PEAKDAY_ENGINE_URL=http://127.0.0.1:PORT/v1 python -m pytest -m engine -s tests/loadgen/test_engine_replay.py
 
