@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
+import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -52,6 +54,16 @@ class Watch:
     """Looks at runs under way; keeps what rates need from look to look."""
 
     _rates: dict[str, Rates] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _last: tuple[float, str] = (float("-inf"), "")
+
+    def state(self, desk: Desk) -> str:
+        """What every open page is sent, as JSON: looked for once a second, however many pages are open."""
+        with self._lock:
+            if time.monotonic() - self._last[0] >= 0.9 * EVERY_S:
+                going = [asdict(one) for one in self.look(desk)]
+                self._last = time.monotonic(), json.dumps({"going": going, "newest": _signature(desk)})
+            return self._last[1]
 
     def look(self, desk: Desk) -> list[Going]:
         """Every run under way, newest first."""
@@ -119,9 +131,7 @@ async def events(request: Request) -> Response:
 async def _events(desk: Desk, watch: Watch) -> AsyncIterator[str]:
     last = ""
     while True:
-        going = await asyncio.to_thread(watch.look, desk)
-        newest = await asyncio.to_thread(_signature, desk)
-        text = json.dumps({"going": [asdict(one) for one in going], "newest": newest})
+        text = await asyncio.to_thread(watch.state, desk)
         if text != last:
             last = text
             yield f"data: {text}\n\n"
