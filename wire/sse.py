@@ -24,6 +24,8 @@ class SseError(ValueError):
 class SseParser:
     """Incremental parser. Lines may end in LF, CR or CRLF, and a chunk may end anywhere, also inside CRLF.
 
+    A CR ends its line at once: an event of bare CRs is dispatched with its last byte, not with the next event's first.
+
     A field `error`, which the standard does not know, is an event of that name: llama.cpp's server fails so.
     """
 
@@ -34,6 +36,7 @@ class SseParser:
         self._event = ""
         self._data: list[bytes] = []
         self._started = False
+        self._after_cr = False
 
     def feed(self, data: bytes) -> list[SseEvent]:
         """Events completed by these bytes, in order.
@@ -41,6 +44,9 @@ class SseParser:
         Raises:
             SseError: a line longer than `LINE_BYTES_MAX`.
         """
+        if self._after_cr and data:
+            data = data.removeprefix(b"\n")  # the second half of a CRLF whose first half ended the line
+            self._after_cr = False
         data = self._tail + data
         if not self._started and data:
             if b"\xef\xbb\xbf".startswith(data) and len(data) < 3:
@@ -48,13 +54,11 @@ class SseParser:
                 return []
             data = data.removeprefix(b"\xef\xbb\xbf")
             self._started = True
-        # A CR at the very end may be the first half of CRLF: keep it until the next byte is known.
-        held = b"\r" if data.endswith(b"\r") else b""
-        body = data[: len(data) - len(held)]
-        if b"\r" in body:
-            body = body.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        *lines, rest = body.split(b"\n")
-        self._tail = rest + held
+        self._after_cr = data.endswith(b"\r")
+        if b"\r" in data:
+            data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        *lines, rest = data.split(b"\n")
+        self._tail = rest
         if len(rest) > LINE_BYTES_MAX:
             raise SseError(f"a line of more than {LINE_BYTES_MAX >> 20} MiB")
         return [event for line in lines if (event := self._line(line)) is not None]

@@ -25,7 +25,6 @@ def test_any_split_of_the_stream_gives_the_same_events(cuts):
     edges = [0, *sorted(cuts), len(STREAM)]
     parser = SseParser()
     seen = [event for start, end in itertools.pairwise(edges) for event in parser.feed(STREAM[start:end])]
-    seen += parser.feed(b"\n")  # the last CR could have been half of a CRLF
     assert seen == EVENTS
 
 
@@ -57,3 +56,10 @@ def test_a_byte_order_mark_within_the_stream_is_text():
     parser = SseParser()
     assert parser.feed(b"data: a\n") == []
     assert parser.feed(b"\xef\xbb\xbfdata: b\n\n") == [SseEvent("message", b"a")]
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r", b"\r\n"])
+def test_an_event_is_dispatched_with_its_last_byte_whatever_ends_its_lines(end):
+    """A stream of bare CRs gives its first token when it came, not with the second."""
+    parser = SseParser()
+    assert [len(parser.feed(b"data: x" + end + end)) for _ in range(3)] == [1, 1, 1]
