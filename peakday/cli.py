@@ -66,7 +66,8 @@ def everything(
     version: Version = False,
 ) -> None:
     """Rehearse a peak event against an LLM assistant, measure its silicon, and plan chips, cache and cost."""
-    context.with_resource(folder_models())
+    if "--help" not in (context.obj or ()):  # help needs no file of the folder, and a broken one must not hide it
+        context.with_resource(folder_models())
 
 
 for family in (
@@ -85,8 +86,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         signal.signal(signal.SIGINT, stop)
     answer_a_shell()
     try:
-        command = typer.main.get_command(app)
-        code = command(args=list(arguments or sys.argv[1:]), prog_name=PROGRAM, standalone_mode=False)
+        words = list(arguments or sys.argv[1:])
+        code = typer.main.get_command(app)(args=words, prog_name=PROGRAM, standalone_mode=False, obj=tuple(words))
     except KeyboardInterrupt:
         code = _fail("interrupted", Exit.INTERRUPTED)
     except typer.Abort:

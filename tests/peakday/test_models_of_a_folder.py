@@ -43,3 +43,10 @@ def test_a_file_that_is_no_list_of_models_is_one_line(folder, capsys, text, prob
     (folder / "peakday.yaml").write_text(f"schema: peakday.config/1\n{text}\n")
     assert ended("scenario", "validate", "s.yaml") == 2
     assert problem in capsys.readouterr().err
+
+
+def test_a_broken_file_hides_no_help(folder, capsys):
+    """`--help` reads no file of the folder."""
+    (folder / "peakday.yaml").write_text("models: [")
+    assert ended("plan", "--help") == 0
+    assert "Usage: peakday plan" in capsys.readouterr().out
