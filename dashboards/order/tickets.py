@@ -75,7 +75,7 @@ def plan_tickets(plan: Plan) -> Iterator[Ticket]:
 def _line_ticket(plan: Plan, line: Line) -> Ticket:
     if line.line == "quota":
         asked = "what is needed" if line.asked is None else f"{line.asked:,.0f}"
-        summary = f"Request {asked} of quota {line.quota_name} for {line.model} in {line.region}"
+        summary = f"Request {asked} of quota {line.quota_name} for {line.model or 'the account'} in {line.region}"
         known = {"held": line.held, "peak, p90 of demand, rpm": line.rpm_peak_p90, "tpm": line.tpm_peak_p90}
     else:
         summary = f"Book {line.count} x {line.instance} ({line.purchase}) in {line.region}, zone {line.zone}"

@@ -54,12 +54,15 @@ def mapping_of(url, canary):
 
 
 def listed(process, seen, canary):
-    """Command lines of a process's children that hold a secret, but for the user's own token command."""
+    """Command lines of a process's children that hold a secret, but for what the user typed.
+
+    That is the token command, and the command line itself, which a child has between fork and exec.
+    """
     while process.poll() is None:
         try:
             for child in psutil.Process(process.pid).children(recursive=True):
                 words = " ".join(child.cmdline())
-                if canary.nonce in words and not words.startswith("echo "):
+                if canary.nonce in words and not words.startswith("echo ") and child.cmdline() != process.args:
                     seen.append(words)
         except (psutil.Error, OSError):
             pass

@@ -56,7 +56,7 @@ def test_rows_out_of_order_are_sorted_with_a_warning(tmp_path):
         ("timestamp,input_tokens\n1,2.5\n", "expected a whole number"),
         ("timestamp,input_tokens\n1\n", "line 2: 1 of 2 cells"),
         ("timestamp\n", "no rows"),
-        ("", "no rows"),
+        ("", "empty; give a log"),
     ],
 )
 def test_a_log_that_cannot_be_read_names_line_and_cell(tmp_path, text, words):
