@@ -1,5 +1,6 @@
 """What every test shares: deterministic property tests, and the public traces where they lie beside the checkout."""
 
+import gc
 import os
 import shutil
 import ssl
@@ -63,6 +64,13 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContex
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
     return context, folder / "cert.pem"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def old_objects() -> None:
+    """Let collections pass over what was there before a file's own tests: a load worker collects before each run."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
