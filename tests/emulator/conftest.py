@@ -97,8 +97,9 @@ def process(tmp_path_factory):
 
 @pytest.fixture
 def emulator(process):
-    """The process with nothing cached, no quota and no fault."""
+    """The process with nothing cached, no quota and no fault; faults that are set count from now."""
     process.control("reset", {})
+    process.control("t0", {})
     process.control("quotas", {})
     process.control("faults", [])
     return process
