@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import json
 import math
 from collections.abc import Mapping
@@ -60,35 +61,35 @@ def estimate(load: Load, bare_characters: int | None = None) -> Estimate:
     if load.replay_file is not None:
         return _of_replay(load, load.replay_file)
     plan = make_schedule(load, messages)
-    known = {message["id"]: message for message in messages}
-    interactions, turns, complex_ratio = _sample(plan, known)
     tokens = dict(load.scenario["capacity"]["assumed_tokens"])
     if bare_characters is not None:
         tokens["calls_per_turn"] = 1.0
     seconds = tokens["output_tokens"] * 0.05 * tokens["calls_per_turn"] + 1.0
     users = load.closed_loop_users
     answer_s = tokens["calls_per_turn"] * (ASSUMED_TTFT_S + tokens["output_tokens"] * ASSUMED_TPOT_S)
-    total = float(len(plan.offset_s)) if users is None else _closed_loop_sessions(plan, users, load.length_s, answer_s)
+    sample = _sample(plan, users, load.length_s, answer_s)
+    turns = len(sample.turns) * sample.scale
+    known = {message["id"]: message for message in messages}
     calls_per_turn = tokens["calls_per_turn"] if plan.lengths is None else 1.0
-    calls = total * turns * calls_per_turn
+    calls = turns * calls_per_turn
     if plan.lengths is None:
-        prompt = prompt_tokens(tokens, turns / max(interactions, 1.0))
+        prompt = prompt_tokens(tokens, len(sample.turns) / max(sample.interactions, 1))
         if bare_characters is not None:
-            prompt = _bare_prompt_tokens(plan, known, bare_characters, tokens["output_tokens"])
+            prompt = _bare_prompt_tokens(sample, known, bare_characters, tokens["output_tokens"])
         input_tokens = calls * prompt
         output_tokens = calls * tokens["output_tokens"]
     else:
         input_tokens, output_tokens = (float(part) for part in plan.lengths.sum(axis=0))
-    peak = _peak_per_s(plan.offset_s) * turns if users is None else users / answer_s
+    peak = _peak_per_s(plan.offset_s) * turns / max(sample.sessions, 1) if users is None else users / answer_s
     return Estimate(
-        sessions=math.ceil(total),
-        interactions=total * interactions,
-        turns=total * turns,
+        sessions=math.ceil(sample.sessions),
+        interactions=sample.interactions * sample.scale,
+        turns=turns,
         peak_turns_per_s=peak,
         input_tokens=input_tokens,
         output_tokens=output_tokens,
-        usd=_dollars(load.scenario, calls, input_tokens, output_tokens, complex_ratio),
-        peak_input_tokens_per_min=peak * 60 * input_tokens / max(total * turns, 1.0),
+        usd=_dollars(load.scenario, calls, input_tokens, output_tokens, _complex_ratio(sample, known)),
+        peak_input_tokens_per_min=peak * 60 * input_tokens / max(turns, 1.0),
         peak_requests_per_min=peak * 60 * calls_per_turn,
         workers=max(1, math.ceil(peak / TURNS_PER_WORKER_S)),
         sockets=math.ceil((peak * seconds if users is None else users) * 1.5) + 16,
@@ -177,51 +178,70 @@ def _longest(replayed: Path | None) -> tuple[int, int]:
     return most[0], most[1]
 
 
-def _sample(plan: Schedule, messages: Mapping[str, Mapping[str, object]]) -> tuple[float, float, float]:
-    """Mean interactions and turns of a session, and the share of complex turns, over evenly spread arrivals."""
-    total = len(plan.offset_s)
-    if not total:
-        return 0.0, 0.0, 0.0
-    sessions = _sampled(plan)
-    turns = [turn for session in sessions for part in session.interactions for turn in part.turns]
-    interactions = sum(len(session.interactions) for session in sessions)
-    complex_turns = sum(messages[turn.message_id]["complexity"] == "complex" for turn in turns)
-    return interactions / len(sessions), len(turns) / len(sessions), complex_turns / max(1, len(turns))
+@dataclass(frozen=True)
+class _Sample:
+    """What a run sends of some of its sessions, at the assumed pace; a turn that falls due after its end is not sent.
+
+    Args:
+        sessions: those of the whole run, which are `scale` times the sampled ones.
+        turns: the place of each in its interaction, whose turns up to it are given.
+    """
+
+    sessions: float
+    scale: float
+    interactions: int
+    turns: list[tuple[int, Any]]
 
 
-def _sampled(plan: Schedule) -> list[Any]:
-    """Sessions of evenly spread arrivals."""
+def _sample(plan: Schedule, users: int | None, length_s: float, answer_s: float) -> _Sample:
+    """Evenly spread arrivals, or the sessions that some of the users of a closed loop play one after the other."""
+    turns: list[tuple[int, Any]] = []
+    interactions = 0
+
+    def play(index: int, now_s: float) -> float:
+        """When the session's last answer has come."""
+        nonlocal interactions
+        for part in plan.session(index).interactions:
+            now_s += part.delay_s
+            interactions += now_s < length_s
+            for number, turn in enumerate(part.turns):
+                now_s += turn.think_s
+                if now_s < length_s:
+                    turns.append((number, part))
+                now_s += answer_s
+        return now_s
+
     total = len(plan.offset_s)
-    picked = np.unique(np.linspace(0, total - 1, min(total, SESSIONS_SAMPLED)).astype(int))
-    return [plan.session(int(index)) for index in picked]
+    if users is None:
+        picked = np.unique(np.linspace(0, max(0, total - 1), min(total, SESSIONS_SAMPLED)).astype(int))
+        for index in picked:
+            play(int(index), float(plan.offset_s[index]))
+        return _Sample(float(total), total / max(1, len(picked)), interactions, turns)
+    sampled = max(1, min(users, int(SESSIONS_SAMPLED * 2 * answer_s / length_s)))
+    free_s = [0.0] * sampled
+    played = 0
+    while free_s[0] < length_s:
+        heapq.heapreplace(free_s, play(played % total, free_s[0]))
+        played += 1
+    return _Sample(played * users / sampled, users / sampled, interactions, turns)
+
+
+def _complex_ratio(sample: _Sample, messages: Mapping[str, Mapping[str, object]]) -> float:
+    """The share of complex turns."""
+    hard = sum(messages[part.turns[number].message_id]["complexity"] == "complex" for number, part in sample.turns)
+    return hard / max(1, len(sample.turns))
 
 
 def _bare_prompt_tokens(
-    plan: Schedule, messages: Mapping[str, Mapping[str, Any]], system_characters: int, answer_tokens: float
+    sample: _Sample, messages: Mapping[str, Mapping[str, object]], system_characters: int, answer_tokens: float
 ) -> float:
     """Mean prompt of a turn that a model itself is asked: system prompt, and the conversation so far."""
-    prompts = []
-    for session in _sampled(plan):
-        for part in session.interactions:
-            asked = 0.0
-            for number, turn in enumerate(part.turns):
-                asked += len(str(messages[turn.message_id]["text"])) / CHARACTERS_PER_TOKEN
-                prompts.append(system_characters / CHARACTERS_PER_TOKEN + asked + number * answer_tokens)
-    return float(np.mean(prompts)) if prompts else 0.0
-
-
-def _closed_loop_sessions(plan: Schedule, users: int, length_s: float, turn_s: float) -> float:
-    """Sessions that so many users get through: each waits for its answer, thinks, and asks again.
-
-    A session that the end cuts counts by its share of turns.
-    """
-    sessions = _sampled(plan)
-    turns = sum(len(part.turns) for session in sessions for part in session.interactions)
-    waits_s = sum(
-        part.delay_s + sum(turn.think_s for turn in part.turns) for session in sessions for part in session.interactions
-    )
-    every_s = turn_s + waits_s / max(1, turns)
-    return float(users * (1.0 + max(0.0, length_s - turn_s) / every_s) / (turns / len(sessions)))
+    characters = answers = 0
+    for number, part in sample.turns:
+        characters += system_characters
+        characters += sum(len(str(messages[turn.message_id]["text"])) for turn in part.turns[: number + 1])
+        answers += number
+    return (characters / CHARACTERS_PER_TOKEN + answers * answer_tokens) / max(1, len(sample.turns))
 
 
 def _peak_per_s(offset_s: np.ndarray) -> float:

@@ -262,11 +262,12 @@ class Driver:
                 state.connection = answer.connection
             if answer.status == "ok":
                 state.target.learn(state, answer)
-            later = self._push(state.follow(answer.status, answer.end_ns))
+            following = state.follow(answer.status, answer.end_ns)
+            later = self._push(following)
             if state not in later and state.connection is not None:
                 self._pools[id(state.target)].give(state.connection)
                 state.connection = None
-            if self._users_waiting is not None and not later:
+            if self._users_waiting is not None and not following:  # who thinks beyond the end starts nothing else
                 self._users_waiting += 1
                 self._next_sessions()
         except Exception as error:

@@ -139,6 +139,16 @@ def test_a_closed_loop_starts_at_t0(make_job):
     assert run.turns["intended_start_s"].min() >= 0
 
 
+def test_a_user_of_a_closed_loop_who_thinks_beyond_the_end_starts_nothing_else(make_job):
+    """Four users, two turns each, half a minute of thought between them: in one second each is sent once."""
+    two = {"mean": 2.0, "max": 2}
+    think = {"mix": {"think_s": {"median": 30.0, "cv": 0.01, "max": 60.0}, "turns_per_interaction": two}}
+    with serving(lambda *_: streamed(chat_events(2))) as server:
+        target = TargetSpec("openai", server.url + "/v1", model="m")
+        run, _ = play(make_job(target, scenario=think, closed_loop_users=4, for_s=1.0))
+    assert len(run.turns) == 4
+
+
 def test_impatient_customers_leave_and_are_counted(make_job):
     """A turn without a first token by the customer's patience is abandoned at the time waited, and ends the session."""
     patience = {"mix": {"patience_s": {"median": 0.1, "cv": 0.01}}}
