@@ -55,6 +55,18 @@ def test_a_pull_writes_quotas_prices_and_usage(account, tmp_path):
         stubber.assert_no_pending_responses()
 
 
+def test_metrics_of_2026_are_columns_of_the_usage(account, tmp_path):
+    """TimeToFirstToken is told in milliseconds and kept in seconds; EstimatedTPMQuotaUsage is a sum of tokens."""
+    points = traffic(minutes=1)
+    [(stamp, _)] = points["Invocations", PRO]
+    points |= {("TimeToFirstToken", PRO): [(stamp, 450.0)], ("EstimatedTPMQuotaUsage", PRO): [(stamp, 9_000.0)]}
+    prepare(account, points)
+    pulled(account, tmp_path)
+    lines = (tmp_path / "aws/pulled/usage.csv").read_text().splitlines()
+    [row] = csv.DictReader(line for line in lines if not line.startswith("#"))
+    assert (float(row["ttft_s_mean"]), float(row["quota_tokens"])) == (0.45, 9_000.0)
+
+
 def test_prices_follow_the_models_routing(account, tmp_path):
     """A global profile takes the global row; batch and long-context rows are no plan's prices."""
     prepare(account)
