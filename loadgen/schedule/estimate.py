@@ -15,6 +15,7 @@ import numpy as np
 from facts import reader
 from loadgen.job import Load
 from loadgen.schedule.sessions import Schedule, make_schedule
+from scenarios.sessions import Interaction
 
 TURNS_PER_WORKER_S = 250.0
 """Turns a second that one worker is trusted with before `doctor --rate` has measured this machine."""
@@ -190,12 +191,12 @@ class _Sample:
     sessions: float
     scale: float
     interactions: int
-    turns: list[tuple[int, Any]]
+    turns: list[tuple[int, Interaction]]
 
 
 def _sample(plan: Schedule, users: int | None, length_s: float, answer_s: float) -> _Sample:
     """Evenly spread arrivals, or the sessions that some of the users of a closed loop play one after the other."""
-    turns: list[tuple[int, Any]] = []
+    turns: list[tuple[int, Interaction]] = []
     interactions = 0
 
     def play(index: int, now_s: float) -> float:
