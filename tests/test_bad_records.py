@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from assistant.quality.sample_buffer import read_spool
+from assistant.quality.sample_buffer import read_samples
 from assistant.router.evaluate import read_csv
 from capacity.caching.replay import read_prompts
 from capacity.calibration.prediction import Predicted, Prediction, read_prediction
@@ -76,7 +76,7 @@ def documents():
         "stack": (read_stack, json.loads(stack_json(StackFile()))),
         "noise": (read_noise, {"schema": "peakday.noise/1", "sessions": [{"metrics": {"ttft_s_p50": 0.1}}]}),
         "config": (lambda path: shape_of(str(path)), CONFIG),
-        "sample buffer": (read_spool, dict.fromkeys(("trace_id", "model", "intent", "complexity", *_TEXTS), "a")),
+        "sample buffer": (read_samples, dict.fromkeys(("trace_id", "model", "intent", "complexity", *_TEXTS), "a")),
         "questions": (read_questions, {"messages": [{"role": "user", "content": "a"}], "weight": 1, "max_tokens": 5}),
         "prompts": (read_prompts, {"timestamp": 5, "input_length": 512, "output_length": 5, "hash_ids": [1, 2]}),
         "log": (lambda path: read_logs([path]), CONVERSE),

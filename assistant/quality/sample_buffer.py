@@ -41,7 +41,7 @@ class SampleBuffer:
             file.write(orjson.dumps(asdict(turn)) + b"\n")
 
 
-def read_spool(path: Path) -> list[SampledTurn]:
+def read_samples(path: Path) -> list[SampledTurn]:
     """Every whole line; a last line that was cut off is left out.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Recorder: what a worker counts, bins and spools, and the cumulative snapshot it sends to the master."""
+"""Recorder: what a worker counts, bins and buffers, and the cumulative snapshot it sends to the master."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from assistant.errors import AssistantError
 from assistant.quality.exact import exact_lines, exact_table
 from assistant.quality.judge import write_judgements
 from assistant.quality.judge_client import Judge, expected_usd, judge_all, rehearsed_verdicts, within
-from assistant.quality.sample_buffer import SampledTurn, read_spool
+from assistant.quality.sample_buffer import SampledTurn, read_samples
 from assistant.quality.summary import quality_rows, with_assumed, write_quality
 from assistant.router.evaluate import wilson
 from facts import reader
@@ -32,7 +32,7 @@ from peakday.stack.local import Stack
 from peakday.stack.real_models import own_models, real_models
 from peakday.stack.resolved import open_stack, resolve
 
-SPOOL, JUDGEMENTS, QUALITY = "judge-spool.jsonl", "judgements.parquet", "quality.yaml"
+SAMPLES, JUDGEMENTS, QUALITY = "judge-spool.jsonl", "judgements.parquet", "quality.yaml"
 SCENARIO = "smoke"
 """Whose emulator judges when no real model does."""
 
@@ -51,40 +51,40 @@ class JudgeOptions:
 
 def keep_sample(stack: Stack, run_dir: Path, *, judge_ratio: float, keep_text: bool, console: Console) -> None:
     """Take a run's sampled turns into its record before the stack's folder goes: they are texts, so only if kept."""
-    spool = stack.file.with_name(SPOOL)
+    samples = stack.file.with_name(SAMPLES)
     if judge_ratio > 0 and not keep_text:
         console.say(
             "assistant.judge_ratio: the sampled turns are texts and are not kept; add --keep-text to judge them"
         )
-    elif spool.exists():
-        shutil.copyfile(spool, run_dir / SPOOL)
+    elif samples.exists():
+        shutil.copyfile(samples, run_dir / SAMPLES)
 
 
 def judge_run(wanted: str, options: JudgeOptions, *, seed: int | None, console: Console) -> tuple[str, dict[str, Any]]:
-    """Judge a run's sample, or a spool file; the text to print, and the same as data.
+    """Judge a run's sample, or a file of samples; the text to print, and the same as data.
 
-    Writes judgements.parquet beside the spool, quality.yaml, and for a run the block `judged` of run.json.
+    Writes judgements.parquet beside the samples, quality.yaml, and for a run the block `judged` of run.json.
 
     Raises:
         CommandError: nothing was sampled, the model is unknown, a real judge was not agreed to, or none gave a verdict.
     """
-    spool = Path(wanted) if wanted.endswith(".jsonl") else find_record("runs", wanted) / SPOOL
-    sampled = read_spool(spool)
+    samples = Path(wanted) if wanted.endswith(".jsonl") else find_record("runs", wanted) / SAMPLES
+    sampled = read_samples(samples)
     if not sampled:
-        raise CommandError(f"{spool}: no sampled turn; run with --set assistant.judge_ratio=0.1 --keep-text")
+        raise CommandError(f"{samples}: no sampled turn; run with --set assistant.judge_ratio=0.1 --keep-text")
     model = known_model(options.model)
     turns = within(sampled, model, options.budget_usd)
     judged = judge_turns(turns, model, options, seed=seed, console=console)
-    path = write_judgements(spool.with_name(JUDGEMENTS), judged)
+    path = write_judgements(samples.with_name(JUDGEMENTS), judged)
     summary = summary_of(judged, model, left_out=len(sampled) - len(turns))
-    note_in_record(spool.parent, summary)
+    note_in_record(samples.parent, summary)
     try:
         rows = quality_rows(judged)
     except AssistantError as error:
         raise CommandError(f"{relative(path)}: {error}", Exit.INCONCLUSIVE) from None
-    source = f"{model.key} judged {len(judged)} turns of {spool.parent.name}"
+    source = f"{model.key} judged {len(judged)} turns of {samples.parent.name}"
     table = with_assumed(rows, reader.quality())
-    quality = write_quality(options.out or spool.with_name(QUALITY), table, source, datetime.now(UTC).date())
+    quality = write_quality(options.out or samples.with_name(QUALITY), table, source, datetime.now(UTC).date())
     files = {"judgements": str(relative(path)), "quality": str(relative(quality))}
     exact = exact_table(sampled)
     text = "\n".join([*exact_lines(exact), *lines(summary, rows, files)])
@@ -150,7 +150,7 @@ def summary_of(judged: Sequence[dict[str, Any]], model: Model, *, left_out: int)
 
 
 def note_in_record(folder: Path, summary: Mapping[str, object]) -> None:
-    """The summary as block `judged` of a run's run.json; beside a spool of no run, nothing."""
+    """The summary as block `judged` of a run's run.json; beside samples of no run, nothing."""
     if (folder / "run.json").is_file():
         write_json(folder / "run.json", {**read_document(folder), "judged": summary})
 

@@ -33,7 +33,7 @@ def route(
 @verbs.command(epilog="Example: peakday assistant quality latest")
 def quality(
     run: Annotated[
-        str, typer.Argument(metavar="RUN", help="A run with sampled turns, or a spool (.jsonl).")
+        str, typer.Argument(metavar="RUN", help="A run with sampled turns, or a file of samples (.jsonl).")
     ] = "latest",
     judge: Annotated[str, typer.Option(help="Model that judges, a key of models.yaml.")] = "claude-sonnet",
     region: Annotated[str, typer.Option(help="Region in which it is asked.")] = "us-east-1",

@@ -14,7 +14,7 @@ from assistant.errors import AssistantError, ModelError
 from assistant.quality.exact import check_exactly, exact_lines, exact_table
 from assistant.quality.judge import COLUMNS, judge, write_judgements
 from assistant.quality.judge_client import expected_usd, rehearsed_verdicts, within
-from assistant.quality.sample_buffer import SampledTurn, is_sampled, read_spool
+from assistant.quality.sample_buffer import SampledTurn, is_sampled, read_samples
 from assistant.quality.summary import quality_rows, write_quality
 from facts import reader
 from tests.assistant.shopping import Shopper, smoke_world
@@ -23,7 +23,7 @@ TURN = SampledTurn("t1", "nova-pro", "deals", "simple", "any deals?", "[]", "Yes
 
 
 def buffered(shop):
-    return read_spool(shop.stack.store.with_name("judge-spool.jsonl"))
+    return read_samples(shop.stack.store.with_name("judge-spool.jsonl"))
 
 
 def judged(shop, *script, turns=(TURN,)):
@@ -33,7 +33,7 @@ def judged(shop, *script, turns=(TURN,)):
 
 
 def test_turns_are_sampled_with_what_the_model_had(make):
-    """Message, answer, route and the tools' results stand in the spool; the key alone decides who is sampled."""
+    """Message, answer, route and the tools' results stand in the sample; the key alone decides who is sampled."""
     shop = make({"judge_ratio": 1.0})
     shop.turn("any boots?", [("catalogue_search", {"query": "boots"})], "Trail Hiking Boots.")
     (turn,) = buffered(shop)

@@ -25,10 +25,10 @@ def run(tmp_path):
     (folder / "run.json").write_text(
         json.dumps({"schema": "peakday.run/1", "run_id": "one", "totals": {"cost_usd": 1}})
     )
-    spool = SampleBuffer(folder / "judge-spool.jsonl")
+    samples = SampleBuffer(folder / "judge-spool.jsonl")
     for number in range(6):
         model = "custom-8b" if number % 2 else "nova-pro"
-        spool.add(SampledTurn(f"t{number}", model, "deals", "simple", "any deals?", "[]", f"Yes, {number}."))
+        samples.add(SampledTurn(f"t{number}", model, "deals", "simple", "any deals?", "[]", f"Yes, {number}."))
     return folder
 
 
