@@ -181,7 +181,7 @@ def forget_record(job: LoadJob, *, keep_logs: bool) -> None:
     """Remove the record of a run that never began: a folder with a run.json looks like one that did."""
     for name in ("run.json", "job.json", "live.json", "histograms.json", control.FILE):
         (job.folder / name).unlink(missing_ok=True)
-    for part in (".spool", *(() if keep_logs else ("logs",))):
+    for part in (".samples", *(() if keep_logs else ("logs",))):
         shutil.rmtree(job.folder / part, ignore_errors=True)
     with contextlib.suppress(OSError):  # not empty: its logs, or what is not ours
         job.folder.rmdir()

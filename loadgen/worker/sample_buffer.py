@@ -17,7 +17,7 @@ import orjson
 from loadgen.record import TABLES, write_chunk
 from loadgen.worker.row_gate import fitting
 
-FOLDER = ".spool"
+FOLDER = ".samples"
 LINES_KEPT = 64
 CHUNK_ROWS = 10_000
 CHUNK_AGE_S = 5.0

@@ -57,7 +57,7 @@ def test_a_run_leaves_a_finished_record_and_no_process(make_job, tmp_path):
     assert info["quantiles"]["gap_s"]["p50"]["n"] > 0
     assert set(info["clock"]) == {"0", "1"}
     assert turns_of(folders[0]) == turns_of(folders[1])
-    assert not list(folder.glob(".spool"))
+    assert not list(folder.glob(".samples"))
     merged = Histogram.from_json(json.loads((folder / "histograms.json").read_text())["metrics"]["ttft_s"])
     union = np.sort(load_run(folder).turns["ttft_s"].dropna().to_numpy())
     for share in (0.5, 0.9, 0.99):

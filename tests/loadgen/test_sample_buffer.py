@@ -36,7 +36,7 @@ def test_batches_that_a_broken_line_lost_travel_again_and_count_once(tmp_path):
     assert buffer.waits
     assert _travel(buffer, receiver, last=True) == [3, 4]
     assert not buffer.waits
-    lines = (tmp_path / ".spool" / "events-0.jsonl").read_bytes().splitlines()
+    lines = (tmp_path / ".samples" / "events-0.jsonl").read_bytes().splitlines()
     assert [orjson.loads(line) for line in lines] == [[1], [2], [3], [4]]
 
 
@@ -45,4 +45,4 @@ def test_a_batch_that_arrives_twice_is_kept_once(tmp_path):
     receiver = Receiver(tmp_path)
     batch = (1, {"events": b"[1]\n"})
     assert [receiver.take(0, [batch]), receiver.take(0, [batch])] == [1, 1]
-    assert (tmp_path / ".spool" / "events-0.jsonl").read_bytes() == b"[1]\n"
+    assert (tmp_path / ".samples" / "events-0.jsonl").read_bytes() == b"[1]\n"
