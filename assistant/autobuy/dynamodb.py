@@ -12,13 +12,22 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 
 import orjson
 
-from assistant.autobuy.months import RULE_MONTHS, add_months
 from assistant.autobuy.payments import PaymentDeclined
-from assistant.autobuy.rules import DAY_S, LEASE_S, WINDOW_S, Notice, Purchase, Rule, StandingRule, notice_body
+from assistant.autobuy.rules import (
+    DAY_S,
+    LEASE_S,
+    WINDOW_S,
+    Notice,
+    Purchase,
+    Rule,
+    StandingRule,
+    notice_body,
+    standing_rule,
+)
 from assistant.errors import AssistantError
 from assistant.shop.table import (
     ABSENT,
@@ -52,34 +61,19 @@ class DynamoRules:
 
     # --- what the agent does
 
-    def create(
-        self,
-        key: str,
-        kind: str,
-        customer_id: str,
-        product_id: str,
-        target_price: float,
-        quantity: int,
-        price_now: float,
-        now: datetime,
-    ) -> Rule:
-        """Write a rule (`alert` or `auto_buy`), once for a key; a price that is met already matches it at once."""
-        rule = _new(key, kind, customer_id, product_id, target_price, quantity, price_now, now)
+    def create(self, rule: Rule) -> Rule:
+        """Write a new rule, once for its id; a price that is met already matches it at once."""
         owner = self._write(rule)
-        written = self._rule(owner, key)
+        written = self._rule(owner, rule.rule_id)
         if written.state == "active" and written.matched_s is None:  # or the try before ended between the two
-            ticked = self.price(product_id)
-            self._match(product_id, price_now if ticked is None else ticked, now.timestamp())
-        return self._rule(owner, key)
+            ticked = self.price(rule.product_id)
+            self._match(rule.product_id, rule.price_at_creation if ticked is None else ticked, rule.created_s)
+        return self._rule(owner, rule.rule_id)
 
     def adopt(self, rows: Iterable[StandingRule], price_of: Mapping[str, float], now: datetime) -> None:
         """Take over standing auto-buy rules of the scenario's world, each once; they count as made now."""
         for row in rows:
-            product_id, price = row["product_id"], price_of[row["product_id"]]
-            self._write(
-                _new(row["rule_id"], "auto_buy", row["customer_id"], product_id, row["target_price"], row["quantity"],
-                     price, now)
-            )  # fmt: skip
+            self._write(standing_rule(row, price_of[row["product_id"]], now))
 
     def of_customer(self, customer_id: str) -> list[Rule]:
         """A customer's rules, oldest first."""
@@ -338,23 +332,6 @@ class DynamoPayments:
 
 
 # --- writes
-
-
-def _new(
-    key: str,
-    kind: str,
-    customer_id: str,
-    product_id: str,
-    target_price: float,
-    quantity: int,
-    price: float,
-    now: datetime,
-) -> Rule:
-    expires_s = add_months(now.astimezone(UTC), RULE_MONTHS).timestamp()
-    return Rule(
-        key, kind, customer_id, product_id, target_price, quantity, price, now.timestamp(), expires_s, "active",
-        None, None, None, None,
-    )  # fmt: skip
 
 
 def _stands_as(before: Rule, after: Rule) -> Write:

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Protocol, TypedDict
+
+from assistant.autobuy.months import RULE_MONTHS, add_months
 
 WINDOW_S = 1_800.0
 """A purchase follows its match within this. Source: facts/rufus.md, "purchase within 30 min of the price condition"."""
@@ -84,6 +86,32 @@ class StandingRule(TypedDict):
     quantity: int
 
 
+def new_rule(
+    rule_id: str,
+    kind: str,
+    customer_id: str,
+    product_id: str,
+    target_price: float,
+    quantity: int,
+    price_now: float,
+    now: datetime,
+) -> Rule:
+    """A rule (`alert` or `auto_buy`) as it begins."""
+    expires_s = add_months(now.astimezone(UTC), RULE_MONTHS).timestamp()
+    return Rule(
+        rule_id, kind, customer_id, product_id, target_price, quantity, price_now, now.timestamp(), expires_s, "active",
+        None, None, None, None,
+    )  # fmt: skip
+
+
+def standing_rule(row: StandingRule, price_now: float, now: datetime) -> Rule:
+    """An auto-buy rule of the scenario's world, which counts as made now."""
+    return new_rule(
+        row["rule_id"], "auto_buy", row["customer_id"], row["product_id"], row["target_price"], row["quantity"],
+        price_now, now,
+    )  # fmt: skip
+
+
 def notice_body(rule: Rule, more: Mapping[str, float | str]) -> dict[str, float | str]:
     """What a message about a rule holds."""
     return {"rule_id": rule.rule_id, "product_id": rule.product_id, "target_price": rule.target_price, **more}
@@ -92,18 +120,8 @@ def notice_body(rule: Rule, more: Mapping[str, float | str]) -> dict[str, float 
 class RuleBook(Protocol):
     """Rules, for the agent that writes them, the prices that match them and the workers that act on them."""
 
-    def create(
-        self,
-        key: str,
-        kind: str,
-        customer_id: str,
-        product_id: str,
-        target_price: float,
-        quantity: int,
-        price_now: float,
-        now: datetime,
-    ) -> Rule:
-        """Write a rule (`alert` or `auto_buy`), once for a key; a price that is met already matches it at once."""
+    def create(self, rule: Rule) -> Rule:
+        """Write a new rule, once for its id; a price that is met already matches it at once."""
 
     def adopt(self, rows: Iterable[StandingRule], price_of: Mapping[str, float], now: datetime) -> None:
         """Take over standing auto-buy rules of the scenario's world, each once; they count as made now."""

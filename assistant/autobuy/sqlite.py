@@ -6,15 +6,26 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from dataclasses import astuple
+from datetime import datetime
 from pathlib import Path
 
 import orjson
 
-from assistant.autobuy.months import RULE_MONTHS, add_months
-from assistant.autobuy.rules import DAY_S, LEASE_S, WINDOW_S, Notice, Purchase, Rule, StandingRule, notice_body
+from assistant.autobuy.rules import (
+    DAY_S,
+    LEASE_S,
+    WINDOW_S,
+    Notice,
+    Purchase,
+    Rule,
+    StandingRule,
+    notice_body,
+    standing_rule,
+)
 from assistant.shop.sqlite import connect
 
+_INSERT = "INSERT OR IGNORE INTO rules VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS rules (
     rule_id TEXT PRIMARY KEY, kind TEXT NOT NULL, customer_id TEXT NOT NULL, product_id TEXT NOT NULL,
@@ -49,45 +60,19 @@ class SqliteRules:
 
     # --- what the agent does
 
-    def create(
-        self,
-        key: str,
-        kind: str,
-        customer_id: str,
-        product_id: str,
-        target_price: float,
-        quantity: int,
-        price_now: float,
-        now: datetime,
-    ) -> Rule:
-        """Write a rule (`alert` or `auto_buy`), once for a key; a price that is met already matches it at once."""
-        now_s = now.timestamp()
-        expires_s = add_months(now.astimezone(UTC), RULE_MONTHS).timestamp()
-        values = (key, kind, customer_id, product_id, target_price, quantity, price_now, now_s, expires_s)
+    def create(self, rule: Rule) -> Rule:
+        """Write a new rule, once for its id; a price that is met already matches it at once."""
         with self._transaction():
-            new = self._db.execute(
-                "INSERT OR IGNORE INTO rules VALUES (?,?,?,?,?,?,?,?,?,'active',NULL,NULL,NULL,NULL)", values
-            ).rowcount
-            if new:
-                self._match(product_id, price_now, now_s)
-        (rule,) = self._rules("SELECT * FROM rules WHERE rule_id = ?", key)
-        return rule
+            if self._db.execute(_INSERT, astuple(rule)).rowcount:
+                self._match(rule.product_id, rule.price_at_creation, rule.created_s)
+        (written,) = self._rules("SELECT * FROM rules WHERE rule_id = ?", rule.rule_id)
+        return written
 
     def adopt(self, rows: Iterable[StandingRule], price_of: Mapping[str, float], now: datetime) -> None:
         """Take over standing auto-buy rules of the scenario's world, each once; they count as made now."""
-        now_s = now.timestamp()
-        expires_s = add_months(now.astimezone(UTC), RULE_MONTHS).timestamp()
-        values = (
-            (
-                row["rule_id"], "auto_buy", row["customer_id"], row["product_id"], row["target_price"], row["quantity"],
-                price_of[row["product_id"]], now_s, expires_s,
-            )
-            for row in rows
-        )  # fmt: skip
+        rules = (astuple(standing_rule(row, price_of[row["product_id"]], now)) for row in rows)
         with self._transaction():
-            self._db.executemany(
-                "INSERT OR IGNORE INTO rules VALUES (?,?,?,?,?,?,?,?,?,'active',NULL,NULL,NULL,NULL)", values
-            )
+            self._db.executemany(_INSERT, rules)
 
     def of_customer(self, customer_id: str) -> list[Rule]:
         """A customer's rules, oldest first."""

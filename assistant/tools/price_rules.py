@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from assistant.autobuy.months import RULE_MONTHS, add_months
+from assistant.autobuy.rules import new_rule
 from assistant.shop.rows import Product
 from assistant.tools.products import known_product
 from assistant.tools.spec import (
@@ -49,8 +50,7 @@ def _say_target(product: Product, args: Arguments, target: float) -> str:
 
 async def _create(context: ToolContext, kind: str, args: Arguments) -> Result:
     product, target = _resolved(context, args)
-    rule = await asyncio.to_thread(
-        context.rules.create,
+    new = new_rule(
         context.key,
         kind,
         context.customer_id,
@@ -60,6 +60,7 @@ async def _create(context: ToolContext, kind: str, args: Arguments) -> Result:
         product["price"],
         context.now,
     )
+    rule = await asyncio.to_thread(context.rules.create, new)
     return {
         "rule_id": rule.rule_id,
         "product_id": rule.product_id,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from assistant.autobuy.buyer import Buyer
 from assistant.autobuy.months import add_months
 from assistant.autobuy.payments import PaymentDeclined
-from assistant.autobuy.rules import LEASE_S, WINDOW_S
+from assistant.autobuy.rules import LEASE_S, WINDOW_S, new_rule
 from tests.assistant.backends import BOTH
 
 NOW = datetime(2026, 7, 8, 12, tzinfo=UTC)
@@ -31,7 +31,7 @@ class Shop:
 
     def rule(self, key="r1", kind="auto_buy", target=70.0, customer="good", quantity=1):
         now = datetime.fromtimestamp(self.now_s, UTC)
-        return self.book.create(key, kind, customer, "p1", target, quantity, 100.0, now)
+        return self.book.create(new_rule(key, kind, customer, "p1", target, quantity, 100.0, now))
 
     def state(self):
         (state,) = self.book.states()
@@ -265,7 +265,7 @@ def test_two_workers_cannot_both_pass_the_cap(shop):
 def test_expiry_counts_from_creation_in_utc(shop):
     """A rule made in another zone lives as long."""
     zone = NOW.astimezone().tzinfo
-    rule = shop.book.create("z", "alert", "good", "p1", 1.0, 1, 100.0, NOW.astimezone(zone) + timedelta(0))
+    rule = shop.book.create(new_rule("z", "alert", "good", "p1", 1.0, 1, 100.0, NOW.astimezone(zone) + timedelta(0)))
     assert rule.expires_s == add_months(NOW, 6).timestamp()
 
 

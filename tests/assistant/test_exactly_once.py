@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from assistant.autobuy.payments import SqlitePayments
-from assistant.autobuy.rules import WINDOW_S
+from assistant.autobuy.rules import WINDOW_S, new_rule
 from assistant.autobuy.sqlite import SqliteRules
 
 NOW = datetime(2026, 7, 8, 12, tzinfo=UTC)
@@ -65,7 +65,7 @@ def test_every_matched_rule_is_bought_once(tmp_path, workers, rules, kills):
     def ask_for_all():
         for i in range(rules):
             target = 70.0 if i % 10 else 10.0  # every tenth is never met
-            book.create(f"r{i}", "auto_buy", f"c{i % 50}", "p1", target, 1, 100.0, NOW)
+            book.create(new_rule(f"r{i}", "auto_buy", f"c{i % 50}", "p1", target, 1, 100.0, NOW))
 
     ask_for_all()
     met = sum(1 for i in range(rules) if i % 10)

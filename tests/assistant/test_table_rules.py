@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from assistant.autobuy.buyer import Buyer
 from assistant.autobuy.dynamodb import DynamoPayments, DynamoRules
-from assistant.autobuy.rules import LEASE_S, WINDOW_S
+from assistant.autobuy.rules import LEASE_S, WINDOW_S, new_rule
 from assistant.settings import read_stack
 from assistant.shop.table import Table
 from assistant.storage import storage_of
@@ -67,7 +67,7 @@ def test_a_worker_that_dies_at_any_request_leads_to_one_charge_and_one_purchase(
     while deaths == dies_at:
         dies_at += 1
         market = Market()
-        market.book.create("r1", "auto_buy", "c1", "p1", 70.0, 1, 100.0, NOW)
+        market.book.create(new_rule("r1", "auto_buy", "c1", "p1", 70.0, 1, 100.0, NOW))
         market.book.tick([("p1", 65.0)], market.now_s)
         try:
             market.worker("dead", lambda client, at=dies_at: Mortal(client, at, after)).step()
@@ -90,8 +90,8 @@ def test_a_request_that_dies_while_it_writes_a_rule_is_repeated_to_one_rule(afte
         dying = DynamoRules(Table(Mortal(table._client, dies_at, after), table._name))
         rule = ("k", "auto_buy", "c1", "p1", 100.0, 1, 100.0, NOW)
         with pytest.raises(Died):
-            [dying.create(*rule) for _ in range(3)]
-        market.book.create(*rule)
+            [dying.create(new_rule(*rule)) for _ in range(3)]
+        market.book.create(new_rule(*rule))
         assert market.book.states() == {"matched": 1}
         assert len(market.worker("w").step()) == 1
 
@@ -100,7 +100,7 @@ def test_of_racing_workers_one_buys_and_none_passes_the_cap():
     """Four workers at once on six rules of one customer, a cap that lets three through."""
     market = Market()
     for number in range(6):
-        market.book.create(f"r{number}", "auto_buy", "c1", "p1", 70.0, 1, 100.0, NOW)
+        market.book.create(new_rule(f"r{number}", "auto_buy", "c1", "p1", 70.0, 1, 100.0, NOW))
     market.book.tick([("p1", 65.0)], market.now_s)
     workers = [market.worker(f"w{number}", spend_cap_usd_per_day=200.0) for number in range(4)]
     begin = threading.Barrier(4)
@@ -118,7 +118,7 @@ def test_of_racing_workers_one_buys_and_none_passes_the_cap():
 def test_a_switch_that_goes_off_while_a_payment_begins_holds_it(monkeypatch):
     """The transaction looks at the switch itself: what was read before it does not count."""
     market = Market()
-    market.book.create("r1", "auto_buy", "c1", "p1", 70.0, 1, 100.0, NOW)
+    market.book.create(new_rule("r1", "auto_buy", "c1", "p1", 70.0, 1, 100.0, NOW))
     market.book.tick([("p1", 65.0)], market.now_s)
     (rule,) = market.book.claim("w", 1, market.now_s)
     market.book.set_enabled(False)
@@ -159,9 +159,8 @@ def course(storage, steps):
         answer = None
         if step == "create":
             key, kind, customer, product, target = values
-            answer = book.create(
-                key, kind, customer, product, target, 1, prices[product], datetime.fromtimestamp(now_s, UTC)
-            )
+            now = datetime.fromtimestamp(now_s, UTC)
+            answer = book.create(new_rule(key, kind, customer, product, target, 1, prices[product], now))
         elif step == "tick":
             prices[values[0]] = values[1]
             answer = book.tick([tuple(values)], now_s)
@@ -197,7 +196,7 @@ def test_a_stack_with_a_table_keeps_everything_in_it(tmp_path, monkeypatch):
     (tmp_path / "stack.json").write_text(json.dumps(stack))
     storage = storage_of(read_stack(tmp_path / "stack.json"))
     storage.store().remember("c1", "has a dog", NOW)
-    storage.rules().create("r1", "auto_buy", "c1", "p1", 70.0, 1, 60.0, NOW)
+    storage.rules().create(new_rule("r1", "auto_buy", "c1", "p1", 70.0, 1, 60.0, NOW))
     storage.payments(lambda customer: "card").charge("k", "c1", 60.0)
     assert storage.store().facts("c1") == ["has a dog"]
     assert storage.rules().states() == {"matched": 1}
