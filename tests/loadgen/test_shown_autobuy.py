@@ -13,6 +13,7 @@ import pytest
 
 from assistant.autobuy.buyer import Buyer
 from assistant.autobuy.payments import charge_key
+from assistant.autobuy.rules import new_rule
 from loadgen.analysis.autobuy import autobuy_totals, summarise
 from loadgen.record import TABLES, AutobuyTotals, Run, RunInfo
 from tests.assistant.harness import Harness
@@ -61,7 +62,7 @@ def test_doubles_are_charges_that_stand_beyond_one_a_rule(charges, doubles):
 def shop(tmp_path):
     """The assistant over a tiny shop in which one rule is met."""
     made = Harness(write_catalogue(tmp_path / "catalogue.sqlite"), tmp_path)
-    made.rules.create("r1", "auto_buy", "c000001", "p000007", 300.0, 1, 300.0, made.world)
+    made.rules.create(new_rule("r1", "auto_buy", "c000001", "p000007", 300.0, 1, 300.0, made.world))
     yield made
     made.close()
 
