@@ -20,11 +20,11 @@ from neuron_bench.report.headlines import case_table, headline_table, headlines,
 from neuron_bench.trace.prebuild import prebuild
 from neuron_bench.trace.suite import Spec
 from neuron_bench.trace.suite import run as measure_trace
-from peakday.config import Config, load_config
+from peakday.config import load_config
 from peakday.consent import NO_CONSENT, Consent, require_live
 from peakday.console import Console
 from peakday.errors import CommandError
-from peakday.guard import Named, admit, admitted, check_allowed, check_answers, checked_url
+from peakday.guard import Named, Target, admit_agreed, admitted, checked_url
 from peakday.records.folders import find_record, new_folder, relative
 
 
@@ -153,10 +153,23 @@ def server_url(url: str, option: str) -> str:
     return checked_url(url, option)
 
 
-def _guarded(spec: Spec | EndpointSpec, file: Path, config: Config) -> Spec | EndpointSpec:
-    if not isinstance(spec, EndpointSpec):
-        return spec
-    return replace(spec, admitted=admitted([admit(Named("openai", spec.url), config, f"{file}: url")]))
+def _servers(
+    urls: Sequence[str], option: str, consent: Consent, console: Console, *, answering: bool = True
+) -> list[Target]:
+    """Servers that may be measured; one that may be paid by the token needs `--live`, as a bench keeps no budget.
+
+    Raises:
+        CommandError: one is not owned, does not answer, or may cost money without `--live`.
+    """
+    places = [Named("openai", server_url(url, option)) for url in urls]
+    what = f"a bench of {', '.join(shown_url(url) for url in urls)}"
+
+    def agree() -> None:
+        require_live(
+            consent, what, "not known; a server that nobody is charged for belongs into unpaid_targets", console
+        )
+
+    return admit_agreed(places, load_config(), agree, option, answering=answering)
 
 
 def prebuild_graphs(options: BenchOptions, *, seed: int, console: Console) -> tuple[str, dict[str, Any], Exit]:
@@ -170,13 +183,15 @@ def run_matrix_file(
     file: Path, out: Path | None, *, consent: Consent = NO_CONSENT, console: Console
 ) -> tuple[str, dict[str, Any], Exit]:
     """Every bench of a matrix file; those that are there already are kept, refusals stop no other."""
-    matrix, config = read_matrix(file), load_config()
-    for entry in matrix.entries:
-        if isinstance(entry.spec, EndpointSpec):
-            check_allowed(Named("openai", server_url(entry.spec.url, f"{file}: url")), config, f"{file}: url")
+    matrix = read_matrix(file)
     stores = [entry.spec.artifact_store for entry in matrix.entries if isinstance(entry.spec, Spec)]
     agree_to_stores(stores, consent, console)
-    entries = tuple(replace(entry, spec=_guarded(entry.spec, file, config)) for entry in matrix.entries)
+    urls = [entry.spec.url for entry in matrix.entries if isinstance(entry.spec, EndpointSpec)]
+    hosts = admitted(_servers(urls, f"{file}: url", consent, console, answering=False))
+    entries = tuple(
+        replace(entry, spec=replace(entry.spec, admitted=hosts)) if isinstance(entry.spec, EndpointSpec) else entry
+        for entry in matrix.entries
+    )
     matrix = replace(matrix, entries=entries)
     outcome = run_matrix(matrix, out or Path("benches"), progress=_say_progress(console))
     lines = [str(relative(path)) for path in outcome.benches]
@@ -189,8 +204,7 @@ def run_matrix_file(
 
 
 def _run_endpoint(options: BenchOptions, folder: Path, seed: int, console: Console) -> None:
-    target = admit(Named("openai", server_url(str(options.url), "--url")), load_config(), "--url")
-    check_answers(target)
+    (target,) = _servers([str(options.url)], "--url", options.consent, console)
     if options.resume is not None:
         raise CommandError("--resume: only --method trace can go on with an earlier record")
     spec = EndpointSpec(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import socket
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
@@ -177,15 +177,19 @@ def check_answers(target: Target, option: str = "--target") -> None:
 def costs_money(target: Target, config: Config) -> bool:
     """Whether turns sent there may be paid for by the token; what is not known counts as paid.
 
-    A paid API by its host, a target that signs with the account's credentials, and an assistant that does not say
-    `simulated: true` at /healthz. An origin in `unpaid_targets` is free by its owner's word.
+    A paid API by its host, a target that signs with the account's credentials, and an assistant, or anything that is
+    not on this machine, that does not say `simulated: true` at /healthz. An origin in `unpaid_targets` is free by its
+    owner's word.
     """
     if is_paid_api(target):
         return True
-    if target.kind != "assistant" or origin(target.url) in {origin(unpaid) for unpaid in config.unpaid_targets}:
+    if target.kind != "assistant" and is_loopback_url(target.url):
         return False
+    if origin(target.url) in {origin(unpaid) for unpaid in config.unpaid_targets}:
+        return False
+    place = target.url if target.kind == "assistant" else _page_origin(target.url)
     try:
-        health = json.loads(fetch(f"{target.url}/healthz", within_s=ANSWER_WITHIN_S, addresses=target.addresses))
+        health = json.loads(fetch(f"{place}/healthz", within_s=ANSWER_WITHIN_S, addresses=target.addresses))
     except (FetchError, ValueError):
         return True
     return not isinstance(health, dict) or health.get("simulated") is not True
@@ -198,6 +202,36 @@ def is_paid_api(named: Named) -> bool:
     if (named.spec.get("mapping") or {}).get("sigv4"):
         return True
     return _PAID_HOST.fullmatch((urlsplit(named.url).hostname or "").rstrip(".").lower()) is not None
+
+
+def admit_agreed(
+    places: Sequence[Named],
+    config: Config,
+    agree: Callable[[], None],
+    option: str = "--target",
+    *,
+    agreed: bool = False,
+    answering: bool = True,
+) -> list[Target]:
+    """Targets, once `agree` has returned where one may cost money; it is called at most once.
+
+    For a paid API it is called before so much as a name is looked up. `agreed`: it was before. `answering`: each must
+    take a connection.
+
+    Raises:
+        CommandError: one is not owned, or does not answer; and whatever `agree` raises.
+    """
+    for place in places:
+        check_allowed(place, config, option)
+    if not agreed and any(is_paid_api(place) for place in places):
+        agree()
+        agreed = True
+    targets = [admit(place, config, option) for place in places]
+    for target in targets if answering else ():
+        check_answers(target, option)
+    if not agreed and any(costs_money(target, config) for target in targets):
+        agree()
+    return targets
 
 
 def admit_unpaid(
@@ -270,6 +304,11 @@ def _resolved(host: str) -> tuple[str, ...]:
     entries = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     ranked = sorted(entries, key=lambda entry: entry[0] != socket.AF_INET)
     return tuple(dict.fromkeys(str(entry[4][0]) for entry in ranked))
+
+
+def _page_origin(url: str) -> str:
+    """The origin of a URL as a page is fetched there, a socket's too."""
+    return origin(url.replace("ws", "http", 1) if url.startswith("ws") else url)
 
 
 def origin(url: str) -> str:

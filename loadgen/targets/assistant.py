@@ -11,7 +11,7 @@ import orjson
 
 from loadgen.job import TargetSpec
 from loadgen.schedule.session import SessionState
-from loadgen.targets.base import Fetch, Refused, RequestTemplate, Shared, post
+from loadgen.targets.base import BatchRefused, Fetch, Refused, RequestTemplate, Shared, post
 from loadgen.targets.usage import count
 from loadgen.transport.answer import Answer, BadAnswer, SseAnswer
 from loadgen.transport.connection import Endpoint
@@ -19,6 +19,9 @@ from wire.openai_stream import StreamEventError, event_object
 from wire.sse import SseParser
 
 SESSIONS_PER_BATCH = 500
+SIGN_IN_WAIT_S = 6.0
+"""Of one request. A refused batch is tried again in parts, then one by one: thrice this is within the time that
+states are made ready ahead."""
 _PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="  # a 1x1 PNG
 
 
@@ -32,15 +35,21 @@ class AssistantTarget:
         self._request = RequestTemplate(where, "/v1/turns", shared.random)
 
     def prepare(self, states: list[SessionState], fetch: Fetch) -> None:
-        """Sign the states' customers in; raises `Refused` when the assistant will not."""
-        for low in range(0, len(states), SESSIONS_PER_BATCH):
-            batch = states[low : low + SESSIONS_PER_BATCH]
-            body = orjson.dumps({"customer_ids": [state.session.customer_id for state in batch]})
-            status, answer, _ = fetch(post(self.where, "/v1/sessions", body, {"Accept-Encoding": "identity"}))
-            if not 200 <= status < 300:
-                raise Refused(f"sign_in_{status}")
-            for state, token in zip(batch, _session_tokens(answer, len(batch)), strict=True):
-                state.token = token
+        """Sign the states' customers in; raises `BatchRefused` when the assistant will not."""
+        try:
+            for low in range(0, len(states), SESSIONS_PER_BATCH):
+                self._sign_in(states[low : low + SESSIONS_PER_BATCH], fetch)
+        except Refused as refusal:
+            raise BatchRefused(str(refusal)) from None
+
+    def _sign_in(self, states: list[SessionState], fetch: Fetch) -> None:
+        body = orjson.dumps({"customer_ids": [state.session.customer_id for state in states]})
+        request = post(self.where, "/v1/sessions", body, {"Accept-Encoding": "identity"})
+        status, answer, _ = fetch(request, SIGN_IN_WAIT_S)
+        if not 200 <= status < 300:
+            raise Refused(f"sign_in_{status}")
+        for state, token in zip(states, _session_tokens(answer, len(states)), strict=True):
+            state.token = token
 
     def turn(self, state: SessionState) -> tuple[bytes, Answer]:
         """The present turn as a request."""

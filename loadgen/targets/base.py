@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, NamedTuple, Protocol
@@ -23,8 +23,14 @@ class Fetched(NamedTuple):
     headers: Mapping[bytes, bytes]
 
 
-Fetch = Callable[[bytes], Fetched]
-"""Send one request on the target's own connections and wait for its answer; in a greenlet, never a callback."""
+WAIT_S = 15.0
+
+
+class Fetch(Protocol):
+    """Send one request on the target's own connections and wait for its answer; in a greenlet, never a callback."""
+
+    def __call__(self, request: bytes, /, wait_s: float = WAIT_S) -> Fetched:
+        """Raises `Refused` when there is no answer."""
 
 
 @dataclass
@@ -55,6 +61,10 @@ class Target(Protocol):
 
 class Refused(Exception):
     """A target that will not prepare states; its text becomes their turns' error code."""
+
+
+class BatchRefused(Refused):
+    """States that were refused as one: some of them may be prepared by themselves."""
 
 
 class RequestTemplate:

@@ -166,8 +166,8 @@ def mcp_call(
 def fetching(where: Endpoint, within_s: float) -> Fetch:
     """Requests one by one, each on a connection of its own."""
 
-    def fetch(request: bytes) -> Fetched:
-        with connect(where, within_s) as connection:
+    def fetch(request: bytes, /, wait_s: float = within_s) -> Fetched:
+        with connect(where, wait_s) as connection:
             connection.sendall(request)
             with contextlib.closing(http.client.HTTPResponse(connection)) as answer:
                 answer.begin()

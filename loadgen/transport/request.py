@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from gevent.event import Event
 
-from loadgen.targets.base import Fetched, Refused
+from loadgen.targets.base import WAIT_S, Fetched, Refused
 from loadgen.transport.answer import BodyAnswer
 from loadgen.transport.pool import Pool
 
-WAIT_S = 15.0
 
-
-def fetch(pool: Pool, request: bytes) -> Fetched:
+def fetch(pool: Pool, request: bytes, wait_s: float = WAIT_S) -> Fetched:
     """Its answer; raises `Refused` when there is no answer. Only for greenlets: it waits."""
     ended = Event()
     answer = BodyAnswer()
     answer.on_end = lambda _: ended.set()
     answer.connection = pool.take()
     answer.connection.request(request, answer)
-    if not ended.wait(WAIT_S):
+    if not ended.wait(wait_s):
         answer.connection.abort("timeout", "timeout")
     pool.give(answer.connection)
     if answer.http_status == 0 or answer.status in ("timeout", "stream_error"):

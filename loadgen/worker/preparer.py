@@ -6,17 +6,21 @@ It runs in a greenlet of its own: planning goes in short strides, and signing in
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from loadgen.schedule.replayed import Replayed, first_state
 from loadgen.schedule.session import SessionState
 from loadgen.schedule.sessions import Schedule
-from loadgen.targets.base import Fetch, Refused, Target
+from loadgen.targets.base import BatchRefused, Fetch, Refused, Target
 
 STRIDE = 32
 """Sessions planned between two moments for the hub: under a millisecond's work or two."""
 AHEAD_S = 20.0
 BATCH = 512
+PART_SIZES = (20, 1)
+"""In how many states at once a batch that was refused is tried again."""
+FEW_PARTS = 4
+Part = list[SessionState]
+Spread = Callable[[Callable[[Part], None], Sequence[Part]], None]
 
 
 class Preparer:
@@ -26,6 +30,7 @@ class Preparer:
         targets: by region name; None serves regions that have none of their own.
         fetches: how to reach each target, by `id`.
         pause: lets the hub run for so many seconds.
+        spread: does a work on each of some parts, at once where it can.
     """
 
     def __init__(
@@ -37,6 +42,7 @@ class Preparer:
         *,
         salt: str,
         pause: Callable[[float], None],
+        spread: Spread,
     ) -> None:
         self._plan = plan
         self._indices = indices
@@ -44,6 +50,7 @@ class Preparer:
         self._fetches = fetches
         self._salt = salt
         self._pause = pause
+        self._spread = spread
         self._next = 0
 
     @property
@@ -92,9 +99,34 @@ class Preparer:
         for state in states:
             by_target.setdefault(id(state.target), []).append(state)
         for key, own in by_target.items():
-            target: Any = own[0].target
+            target: Target = own[0].target
             try:
-                target.prepare(own, self._fetches[key])
+                refused = self._prepared(target, own, self._fetches[key])
             except Refused as refusal:
-                for state in own:
-                    state.refused = str(refusal)
+                refused = [(own, str(refusal))]
+            for states_refused, why in refused:
+                for state in states_refused:
+                    state.refused = why
+
+    def _prepared(self, target: Target, states: Part, fetch: Fetch) -> list[tuple[Part, str]]:
+        """Make states ready; returns those that were refused.
+
+        A batch that is refused as one is tried again in parts, so that one customer spoils no other's sessions; where
+        each of many parts is refused, it is no one customer's doing, and nothing more is sent.
+        """
+        refused: list[tuple[Part, str]] = []
+
+        def prepare(part: Part) -> None:
+            try:
+                target.prepare(part, fetch)
+            except BatchRefused as refusal:
+                refused.append((part, str(refusal)))
+
+        prepare(states)
+        for size in PART_SIZES:
+            parts = [part[low : low + size] for part, _ in refused for low in range(0, len(part), size)]
+            refused.clear()
+            self._spread(prepare, parts)
+            if len(refused) == len(parts) > FEW_PARTS:
+                return refused
+        return refused

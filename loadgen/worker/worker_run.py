@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -30,7 +30,7 @@ from loadgen.transport.web_socket import SocketConnection
 from loadgen.worker.abort_rules import Budget
 from loadgen.worker.driver import Driver
 from loadgen.worker.health import HEARTBEAT_S, Health
-from loadgen.worker.preparer import AHEAD_S, Preparer
+from loadgen.worker.preparer import AHEAD_S, Part, Preparer
 from loadgen.worker.recorder import Recorder
 from loadgen.worker.sample_buffer import RemoteSampleBuffer, SampleBuffer
 from loadgen.worker.sign_in import keep_fresh
@@ -92,7 +92,7 @@ class WorkerRun:
         plan = make_schedule(job, messages)
         fetches: dict[int, Fetch] = {key: partial(fetch, pool) for key, pool in self._pools.items()}
         self._preparer = Preparer(
-            plan, plan.mine(worker, workers), targets, fetches, salt=job.run_id, pause=gevent.sleep
+            plan, plan.mine(worker, workers), targets, fetches, salt=job.run_id, pause=gevent.sleep, spread=_at_once
         )
         self._streams = streams(job, worker, workers, get_hub().loop, self._pool, self.recorder)
         self._early: list[Any] = []
@@ -209,3 +209,8 @@ def _resends(target: Target) -> bool:
     """Whether a request of this target may be sent twice: a mapping can say that it must not."""
     mapping = target.spec.mapping
     return mapping is None or bool(mapping.get("resend", True))
+
+
+def _at_once(work: Callable[[Part], None], parts: Sequence[Part]) -> None:
+    """A greenlet for each part; whatever one raises is raised here."""
+    gevent.joinall([gevent.spawn(work, part) for part in parts], raise_error=True)

@@ -18,7 +18,7 @@ from loadgen.targets.signals import Signal
 from peakday.config import load_config
 from peakday.consent import Consent, require_live
 from peakday.console import Console
-from peakday.guard import Target, admit, admitted, check_allowed, costs_money, is_paid_api, parse_targets
+from peakday.guard import Target, admit_agreed, admitted, parse_targets
 from peakday.run.load import target_spec
 from peakday.stack.resolved import open_stack, resolve
 from wire.text import Untrusted
@@ -55,18 +55,14 @@ def admit_one(target: str, consent: Consent, console: Console) -> Target:
     Raises:
         CommandError: not owned, or it may cost money and `--live` is missing.
     """
-    config = load_config()
     text = target if "=" in target.partition("://")[0] else f"assistant={target}"
-    named = parse_targets([text])[0]
-    check_allowed(named, config)
-    what, cost = f"one question to {shown_url(named.url)}", "a turn's price; it is not known"
-    if is_paid_api(named):  # before so much as a name is looked up
-        require_live(consent, what, cost, console)
-        return admit(named, config)
-    place = admit(named, config)
-    if costs_money(place, config):
-        require_live(consent, what, cost, console)
-    return place
+    named = parse_targets([text])[:1]
+    what = f"one question to {shown_url(named[0].url)}"
+
+    def agree() -> None:
+        require_live(consent, what, "a turn's price; it is not known", console)
+
+    return admit_agreed(named, load_config(), agree)[0]
 
 
 FOLLOW_UP = "And what else should I know?"

@@ -99,7 +99,12 @@ def run_(
     matrix: Annotated[
         Path | None, typer.Option(help="File of models x targets; other options are then ignored.")
     ] = None,
-    live: Annotated[bool, typer.Option("--live", help="Allow a store of compiled graphs in S3.")] = False,
+    live: Annotated[
+        bool,
+        typer.Option(
+            "--live", help="Allow a store of compiled graphs in S3, or a server that may be paid by the token."
+        ),
+    ] = False,
     yes: Yes = False,
     resume: Annotated[Path | None, typer.Option(help="Earlier record whose finished cases are kept.")] = None,
     out: Out = None,

@@ -14,7 +14,7 @@ from host.errors import Exit
 from loadgen.record import TABLES, Run, load_run
 from peakday.config import load_config
 from peakday.console import Console
-from peakday.guard import admit, check_answers, costs_money, is_paid_api
+from peakday.guard import admit_agreed
 from peakday.records.folders import new_folder, relative
 from peakday.run.load import Driven, LoadOptions, load_of, make_job, on_stack, on_targets
 from peakday.run.rehearsal import Rehearsal, ask_first, prepare, run_job
@@ -139,15 +139,10 @@ def step_of(run: Run, ramp: Ramp, length_s: float, valid: bool = True) -> Step:
 @contextlib.contextmanager
 def _system(rehearsal: Rehearsal, console: Console) -> Iterator[Driven]:
     """What is driven, up for the whole ramp; what costs money is agreed to before so much as a name is looked up."""
-    named, paid = rehearsal.targets, rehearsal.real is not None or any(map(is_paid_api, rehearsal.targets))
-    if paid:
+    real = rehearsal.real is not None
+    if real:
         ask_first(rehearsal, console)
-    config = load_config()
-    targets = [admit(one, config) for one in named]
-    for target in targets:
-        check_answers(target)
-    if not paid and any(costs_money(target, config) for target in targets):
-        ask_first(rehearsal, console)
+    targets = admit_agreed(rehearsal.targets, load_config(), lambda: ask_first(rehearsal, console), agreed=real)
     if targets:
         yield on_targets(targets, rehearsal.options)
         return

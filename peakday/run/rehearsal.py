@@ -26,13 +26,12 @@ from peakday.guard import (
     Named,
     Target,
     admit,
+    admit_agreed,
     check_allowed,
     check_answers,
     check_bind,
     check_metrics_bind,
     checked_url,
-    costs_money,
-    is_paid_api,
     parse_targets,
 )
 from peakday.records.folders import new_folder, relative
@@ -178,16 +177,13 @@ def rehearse(rehearsal: Rehearsal, console: Console) -> Outcome:
     """
     for line in (*rehearsal.left_out, *rehearsal.load.arrivals_notes):
         console.say(line)
-    paid = rehearsal.real is not None or any(is_paid_api(target) for target in rehearsal.targets)
-    if paid:  # before so much as a name is looked up
+    config, real = load_config(), rehearsal.real is not None
+    if real:
         ask_first(rehearsal, console)
-    config = load_config()
-    targets = [admit(named, config) for named in rehearsal.targets]
+    targets = admit_agreed(rehearsal.targets, config, lambda: ask_first(rehearsal, console), agreed=real)
     pages = [admit(named, config, "--scrape") for named in rehearsal.pages]
-    for target in (*targets, *(admit(named, config, "--openai-url") for named in own_models(rehearsal.real))):
-        check_answers(target)
-    if not paid and any(costs_money(target, config) for target in targets):
-        ask_first(rehearsal, console)
+    for named in own_models(rehearsal.real):
+        check_answers(admit(named, config, "--openai-url"), "--openai-url")
     options, spans = spans_of(rehearsal)
     outcome = offered(replace(rehearsal, options=options), targets, pages, spans, console)
     if spans is not None:

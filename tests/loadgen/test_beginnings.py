@@ -11,6 +11,7 @@ from pathlib import Path
 from threading import Thread
 from types import SimpleNamespace
 
+import orjson
 import pytest
 
 from host.errors import Exit
@@ -20,7 +21,7 @@ from loadgen.job import LoadError, TargetSpec
 from loadgen.record import load_run
 from loadgen.run import _check_started, _watch, begin_record, run_load
 from loadgen.worker.driver import Driver
-from tests.loadgen.server import response, serving
+from tests.loadgen.server import assistant_events, response, serving, streamed
 from tests.loadgen.worker_runs import play
 
 NOWHERE = TargetSpec("openai", "http://127.0.0.1:1/v1", model="m")
@@ -169,3 +170,33 @@ def test_a_run_that_waited_long_for_its_workers_is_not_overdue(make_job, monkeyp
     chunks, scraper = SimpleNamespace(pump=lambda *_: 0.0), SimpleNamespace(set_t0=lambda: None)
     _watch(job, children, chunks, [], scraper, lambda _: None, lambda: None)
     assert killed == [640.0]
+
+
+def refusing_one(code):
+    """An assistant that signs in no request that holds the first customer it heard of; code None: it never answers."""
+    heard = []
+
+    def handle(path, headers, body):
+        if path != "/v1/sessions":
+            return streamed(assistant_events())
+        ids = orjson.loads(body)["customer_ids"]
+        heard.extend(ids)
+        if heard[0] in ids:
+            return [(0.0, response(b"{}", code))] if code else [(30.0, b"")]
+        sessions = [{"customer_id": one, "session_token": f"token-{one}"} for one in ids]
+        return [(0.0, response(orjson.dumps({"sessions": sessions})))]
+
+    return handle
+
+
+@pytest.mark.parametrize(("code", "error"), [("404 Not Found", "sign_in_404"), (None, "sign_in_timeout")])
+def test_one_customer_who_cannot_sign_in_spoils_no_other_s_sessions(make_job, monkeypatch, code, error):
+    """The batch is tried again in parts; the turns of that customer alone are not sent, and say why."""
+    monkeypatch.setattr("loadgen.targets.assistant.SIGN_IN_WAIT_S", 0.3)
+    with serving(refusing_one(code)) as server:
+        run, final = play(make_job(TargetSpec("assistant", server.url), rate_per_s=80.0))
+    refused = run.turns["error_code"] == error
+    assert final["faults"] == []
+    assert run.turns["customer_id"][refused].nunique() == 1
+    assert run.turns["error_code"][~refused].isna().all()
+    assert run.turns["customer_id"].nunique() > 10

@@ -115,7 +115,18 @@ def test_a_charge_that_was_undone_is_no_double(shop):
 def test_a_storm_of_rules_on_the_local_stack_prints_delay_chat_and_no_double(tmp_path):
     """agentic_autobuy around its storm, with few rules: all three figures in run.json and in the terminal's text."""
     (tmp_path / "storm.yaml").write_text(STORM)
-    run = ["run", "storm.yaml", "--scale", "0.01", "--window", "10790s:10810s", "--out", "runs/storm", "--quiet", "--details"]
+    run = [
+        "run",
+        "storm.yaml",
+        "--scale",
+        "0.01",
+        "--window",
+        "10790s:10810s",
+        "--out",
+        "runs/storm",
+        "--quiet",
+        "--details",
+    ]
     done = subprocess.run(
         [sys.executable, "-m", "peakday", *run],
         cwd=tmp_path, capture_output=True, text=True, timeout=150, env={**os.environ, "COLUMNS": "160"},
