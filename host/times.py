@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 
 _SINCE_1970 = ((1e17, 1e-9, "nanoseconds"), (1e14, 1e-6, "microseconds"), (1e11, 1e-3, "milliseconds"))
 """Above it a bare number counts so since 1970: as seconds 1e11 is the year 5138, as milliseconds 1973."""
+_OF_WEB_SERVERS = re.compile(r"\d\d/[A-Z][a-z]{2}/\d{4}:")
+"""How a time of the common log format begins, `29/Nov/2026:10:00:00 +0000`."""
 _DIGITS_OF_SECOND = re.compile(r"(\.\d{6})\d+")
 
 
@@ -47,6 +49,8 @@ def seconds_of(text: str) -> float:
 
 
 def _of_iso(text: str) -> Moment:
+    if _OF_WEB_SERVERS.match(text):
+        return Moment(datetime.strptime(text, "%d/%b/%Y:%H:%M:%S %z").timestamp(), True, "ISO 8601")
     iso = _DIGITS_OF_SECOND.sub(r"\1", text.removesuffix(" UTC").replace(" +", "+"))
     moment = datetime.fromisoformat(iso)
     if moment.tzinfo is not None:

@@ -14,25 +14,26 @@ TIMES = (
     "timestamp", "time", "datetime", "date_time", "arrival", "arrival_time", "arrived_at", "arrival_timestamp",
     "offset", "relative_time", "start_time", "started_at", "start", "start_timestamp", "request_timestamp",
     "request_start_time", "created_at", "created", "created_time", "sent_at", "received_at", "event_time",
-    "time_iso8601", "ts", "at", "t", "date", "end_time", "start_time_unix_nano",
+    "time_iso8601", "time_local", "msec", "time_stamp", "request_created_at", "logging_time", "ts", "at", "t", "date",
+    "end_time", "start_time_unix_nano",
 )  # fmt: skip
 INPUTS = (
     "input_tokens", "context_tokens", "prompt_tokens", "request_tokens", "input_length", "prompt_length", "input_len",
     "prompt_len", "num_prompt_tokens", "num_input_tokens", "num_prefill_tokens", "prefill_tokens",
     "input_token_count", "prompt_token_count", "token_count_prompt", "tokens_in", "in_tokens", "isl", "query_tokens",
-    "question_tokens", "total_input_tokens", "input_token_length",
+    "question_tokens", "total_input_tokens", "input_token_length", "tokens_prompt",
 )  # fmt: skip
 OUTPUTS = (
     "output_tokens", "generated_tokens", "completion_tokens", "response_tokens", "output_length", "completion_length",
     "response_length", "output_len", "num_output_tokens", "num_completion_tokens", "num_generated_tokens",
     "num_decode_tokens", "decode_tokens", "output_token_count", "completion_token_count", "token_count_completion",
     "candidates_token_count", "tokens_out", "out_tokens", "osl", "answer_tokens", "total_output_tokens",
-    "output_token_length", "generation_tokens",
+    "output_token_length", "generation_tokens", "tokens_completion",
 )  # fmt: skip
 CACHE_READS = (
     "cache_read_input_tokens", "cache_read_tokens", "cached_tokens", "input_cached_tokens", "prompt_cached_tokens",
     "cache_hit_tokens", "cached_input_tokens", "cached_prompt_tokens", "cache_read_input_token_count",
-    "cached_content_token_count", "prompt_cache_hit_tokens",
+    "cached_content_token_count", "prompt_cache_hit_tokens", "tokens_cached", "prompt_cache_read_tokens",
 )  # fmt: skip
 CACHE_WRITES = (
     "cache_creation_input_tokens", "cache_write_input_tokens", "cache_write_tokens", "cache_creation_tokens",
@@ -45,11 +46,16 @@ CLIENTS = (
 MODELS = ("model", "model_id", "model_name", "model_group", "request_model")
 DURATIONS = (
     "elapsed_time", "duration", "latency", "response_time", "api_time", "request_duration", "elapsed", "e2e_latency",
+    "request_time", "generation_time", "delay",
 )  # fmt: skip
-ENDS = ("end_time", "ended_at", "finish_time", "completed_at", "end_timestamp", "finished_at")
+ENDS = ("end_time", "ended_at", "finish_time", "completed_at", "end_timestamp", "finished_at", "response_created_at")
 KEYS = ("request_id", "span_id", "generation_id", "call_id")
+SUMS = frozenset({"num_model_requests", "request_count", "num_requests", "usage_date_utc"})
+"""Columns of reports, of which a row sums up many requests (OpenAI's and Anthropic's usage)."""
 COUNTS = ("count", "value", "requests", "request_count", "hits", "views", "sessions", "calls", "invocations")
 PERIODS = ("period", "minute", "hour", "day", "interval", "bucket", "window_start", *TIMES)
+LOGGED_AT_END = frozenset({"time_iso8601", "time_local", "msec"})
+"""Times of nginx: when it has answered, a `request_time` after the request came."""
 UNITS_S = {
     "ns": 1e-9, "nanos": 1e-9, "nanoseconds": 1e-9, "nano": 1e-9, "us": 1e-6, "micros": 1e-6, "microseconds": 1e-6,
     "ms": 1e-3, "msec": 1e-3, "millis": 1e-3, "milliseconds": 1e-3, "s": 1.0, "sec": 1.0, "secs": 1.0, "seconds": 1.0,
@@ -89,11 +95,14 @@ def find_columns(names: Iterable[str]) -> Columns | None:
     if time is None:
         return None
     end = next((known[name] for name in ENDS if name in known and known[name] != time[0]), None)
+    outputs = _first(known, OUTPUTS)
+    if outputs is not None and plain(outputs).endswith("response_length") and _first(known, ("request_length",)):
+        outputs = None  # bytes of a web server's or a cloud's request and response, no tokens
     return Columns(
         time[0],
         time[1],
         _first(known, INPUTS),
-        _first(known, OUTPUTS),
+        outputs,
         cache_read=_first(known, CACHE_READS),
         cache_write=_first(known, CACHE_WRITES),
         session=_first(known, SESSIONS),
@@ -107,10 +116,12 @@ def find_columns(names: Iterable[str]) -> Columns | None:
 
 def _duration_column(known: Mapping[str, str]) -> tuple[str, float] | None:
     """A column of durations and its unit; seconds where its name states none."""
-    for name, column in known.items():
+    for name, column in reversed(list(known.items())):
         stem, _, unit = name.rpartition("_")
         if name in DURATIONS:
-            return column, 1.0
+            return column, 1e-3 if {"time_stamp", "elapsed", "label"} <= set(
+                known
+            ) else 1.0  # JMeter's are milliseconds
         if stem in DURATIONS and unit in UNITS_S:
             return column, UNITS_S[unit]
     return None

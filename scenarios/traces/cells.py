@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from host.files import lines_of, open_text
+from host.tables import table_rows
 from host.times import Moment, moment_of
 from scenarios.errors import ScenarioError
 
@@ -108,13 +109,15 @@ def first_line(path: str | Path) -> str:
 
 def first_record(path: str | Path) -> Any:
     """The first record of a JSON file: of its lines, of its list, or of the list it wraps; {} where there is none."""
+    if message_column(path) is not None:
+        return next((record for _, record in records(path)), {})
     line = first_line(path)
     try:
         first = json.loads(line)
     except (ValueError, RecursionError):
         first = document(path)
     items = listed(first)
-    return next((item for item in items if isinstance(item, dict)), {})
+    return next((_unwrapped(item) for item in items if isinstance(item, dict)), {})
 
 
 def document(path: str | Path) -> Any:
@@ -157,8 +160,8 @@ def _values(text: str) -> Iterator[object]:
 
 def listed(value: Any) -> list[Any]:
     """The records of a JSON value: its items, those of the list it wraps, or itself."""
-    if isinstance(value, list):
-        return value
+    if isinstance(value, list):  # Zipkin's API answers with a list of spans for each trace
+        return [item for part in value for item in (part if isinstance(part, list) else [part])]
     if not isinstance(value, dict):
         return []
     wrapped = next((value[key] for key in WRAPPERS if _is_list_of_records(value.get(key))), None)
@@ -178,6 +181,12 @@ def records(path: str | Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     Raises:
         ScenarioError: what is no JSON object, with its place.
     """
+    column = message_column(path)
+    if column is not None:
+        for line, row in table_rows(Path(path), error=ScenarioError):
+            if row[column]:
+                yield from _inside(path, line, _parsed(path, line, row[column]))
+        return
     with open_text(Path(path), error=ScenarioError) as file:
         numbered = enumerate(lines_of(file, Path(path), error=ScenarioError), start=1)
         line, text = next(((line, text) for line, text in numbered if text.strip()), (1, ""))
@@ -190,7 +199,7 @@ def records(path: str | Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     for number, record in enumerate(listed(document(path)), start=1):
         if not isinstance(record, dict):
             raise ScenarioError(f"{path}: record {number}: expected a JSON object")
-        yield number, record
+        yield number, _unwrapped(record)
 
 
 def _inside(path: str | Path, line: int, record: Mapping[str, object]) -> Iterator[tuple[int, Mapping[str, Any]]]:
@@ -201,7 +210,21 @@ def _inside(path: str | Path, line: int, record: Mapping[str, object]) -> Iterat
         return
     for item in listed(record):
         if isinstance(item, dict):
-            yield line, item
+            yield line, _unwrapped(item)
+
+
+def _unwrapped(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What an export of Elasticsearch (`_source`) or of Splunk (`preview`, `result`) holds; else the record itself."""
+    inner = record.get("_source", record.get("result") if "preview" in record else None)
+    return inner if isinstance(inner, dict) else record
+
+
+def message_column(path: str | Path) -> str | None:
+    """The column of a table whose cells are JSON records, as CloudWatch Logs Insights exports them; None: no such."""
+    if first_line(path).lstrip()[:1] in ("{", "[", ""):
+        return None
+    _, row = next(table_rows(Path(path), error=ScenarioError), (0, {}))
+    return next((name for name in ("@message", "message") if row.get(name, "").startswith("{")), None)
 
 
 def _parsed(path: str | Path, line: int, text: str) -> Mapping[str, Any]:

@@ -3,10 +3,11 @@
 | form | file | gives |
 |---|---|---|
 | csv | a table with a column of times (Azure 2023 and 2024, BurstGPT, LiteLLM, OpenAI) | arrivals; lengths, sessions, models where it has them |
-| k6, locust | k6's table of metrics; Locust's history of counts | arrivals |
+| k6, k6_json, locust | k6's table or JSON lines of metrics; Locust's history of counts | arrivals |
 | counts | a table of counts per step (World Cup 98, NAB) | a shape; see `counts.py` |
-| access_log | lines of a web server in the common or combined log format | arrivals |
+| access_log, load_balancer, w3c | a web server's common or combined log; AWS's ALB and ELB; `#Fields` (CloudFront, IIS) | arrivals |
 | otlp, spans, xray, langfuse | spans of a traced assistant; see `spans.py` | sessions, turns, calls, tools, tokens by class |
+| jaeger, zipkin, datadog, langsmith, mlflow, weave | the same in words of their own; see `services.py` | the same |
 | bedrock, litellm | model-invocation log; spend log | arrivals, tokens by class, clients; sessions where named |
 | json_lines | any records with a time, one a line or one list | arrivals, lengths |
 | mooncake | JSON lines, `timestamp` in ms, `hash_ids` of 512-token blocks | arrivals, lengths, prefix blocks |
@@ -23,24 +24,38 @@ from pathlib import Path
 from typing import Any
 
 from host.tables import columns_of
-from scenarios.columns import find_columns, find_counts, plain, unread_lengths
+from scenarios.columns import DURATIONS, find_columns, find_counts, plain, unread_lengths
 from scenarios.errors import ScenarioError
 from scenarios.traces.blocks import agentic_rows, mooncake_rows, ragpulse_rows
 from scenarios.traces.calls import bedrock_rows, json_rows, litellm_rows
-from scenarios.traces.cells import WRAPPERS, first_line, first_record, flat
+from scenarios.traces.cells import WRAPPERS, first_line, first_record, flat, message_column, objects
 from scenarios.traces.conversations import conversation_rows, is_conversation
 from scenarios.traces.row import CALL, TraceRow
+from scenarios.traces.services import SERVICES, reader
 from scenarios.traces.spans import (
     INPUTS,
     OPERATIONS,
     OUTPUTS,
+    RESOURCES,
     SPAN_KEYS,
     langfuse_rows,
     otlp_rows,
     span_rows,
     xray_rows,
 )
-from scenarios.traces.tables import ACCESS_LOG, LOCUST, access_log_rows, csv_rows, k6_rows, locust_rows
+from scenarios.traces.tables import (
+    ACCESS_LOG,
+    LOAD_BALANCER,
+    LOCUST,
+    access_log_rows,
+    csv_rows,
+    is_w3c,
+    k6_json_rows,
+    k6_rows,
+    load_balancer_rows,
+    locust_rows,
+    w3c_rows,
+)
 
 _FOREIGN = (
     ("par1", "a Parquet file"), ("sqlite format 3", "an SQLite database"), ("\0", "a binary file"),
@@ -52,7 +67,10 @@ READERS: Mapping[str, Callable[[str | Path], Iterator[TraceRow]]] = {
     "csv": csv_rows,
     "k6": k6_rows,
     "locust": locust_rows,
+    "k6_json": k6_json_rows,
     "access_log": access_log_rows,
+    "load_balancer": load_balancer_rows,
+    "w3c": w3c_rows,
     "otlp": otlp_rows,
     "spans": span_rows,
     "xray": xray_rows,
@@ -64,6 +82,7 @@ READERS: Mapping[str, Callable[[str | Path], Iterator[TraceRow]]] = {
     "ragpulse": ragpulse_rows,
     "agentic": agentic_rows,
     "sharegpt": conversation_rows,
+    **{name: reader(spans_of) for name, _, spans_of in SERVICES},
 }
 
 
@@ -83,7 +102,13 @@ def detect(path: str | Path) -> str:
         return _detect_json(path)
     if ACCESS_LOG.match(first):
         return "access_log"
+    if LOAD_BALANCER.match(first):
+        return "load_balancer"
+    if is_w3c(path):
+        return "w3c"
     names = columns_of(Path(path), error=ScenarioError)
+    if message_column(path) is not None:
+        return _detect_json(path)
     plain_names = {plain(name) for name in names}
     if {"metric_name", "timestamp"} <= plain_names:
         return "k6"
@@ -101,11 +126,13 @@ def _detect_json(path: str | Path) -> str:
     form = next((name for name, holds in _FORMS if holds(first)), None)
     if form is not None:
         return form
-    if find_columns(flat(first)) is not None:
+    if find_columns(flat(first)) is not None and first.get("object") != "bucket":
         return "json_lines"
     empty = next((key for key in WRAPPERS if first.get(key) == []), None)
     if empty is not None:
         raise ScenarioError(f"{path}: {empty} is an empty list; widen the export's time range or its filter")
+    if first.get("object") == "bucket":
+        raise ScenarioError(f"{path}: a bucket sums up many requests (usage API); give a log of one request a record")
     keys = ", ".join(map(str, first))[:120] or "no key"
     raise ScenarioError(
         f"{path}: JSON of no known form ({keys}); convert it to CSV with timestamp,input_tokens,output_tokens"
@@ -123,6 +150,11 @@ def _envelope(record: Mapping[str, Any]) -> dict[str, Any]:
 
 def _plain_keys(record: Mapping[str, object]) -> set[str]:
     return {plain(key) for key in flat(record)}
+
+
+def _is_otlp(record: Mapping[str, object]) -> bool:
+    inner = record.get("trace")
+    return bool(objects(inner if isinstance(inner, dict) else record, *RESOURCES)) or "resourceSpans" in record
 
 
 def _is_xray(record: Mapping[str, object]) -> bool:
@@ -152,12 +184,14 @@ def _is_mooncake(record: Mapping[str, object]) -> bool:
 
 _FORMS: tuple[tuple[str, Callable[[Mapping[str, Any]], bool]], ...] = (
     ("agentic", lambda record: isinstance(record.get("requests"), list)),
-    ("otlp", lambda record: isinstance(record.get("resourceSpans", record.get("resource_spans")), list)),
+    ("otlp", _is_otlp),
+    ("k6_json", lambda record: {"type", "metric", "data"} <= set(record)),
     ("xray", _is_xray),
     ("bedrock", lambda record: record.get("schemaType") == "ModelInvocationLog"),
     ("ragpulse", lambda record: isinstance(record.get("hash_ids"), dict)),
     ("mooncake", _is_mooncake),
     ("litellm", _is_litellm),
+    *((name, holds) for name, holds, _ in SERVICES),
     ("langfuse", _is_langfuse),
     ("spans", _is_span_record),
     ("sharegpt", is_conversation),
@@ -198,3 +232,16 @@ def length_doubts(path: str | Path) -> list[str]:
     unread = unread_lengths(names, columns)
     hint = f" ({', '.join(unread)}: name it input_tokens or output_tokens)" if unread else ""
     return [f"{path}: no column of {' and '.join(missing)} lengths{hint}; the scenario's assumed lengths are used"]
+
+
+def unnamed_duration(path: str | Path) -> str | None:
+    """The column of a log's durations, where its name states no unit."""
+    form = detect(path)
+    if form not in ("csv", "json_lines"):
+        return None
+    names = columns_of(Path(path), error=ScenarioError) if form == "csv" else list(flat(first_record(path)))
+    columns = find_columns(names)
+    if columns is None or columns.duration is None:
+        return None
+    name, unit_s = columns.duration
+    return name if plain(name) in DURATIONS and unit_s == 1.0 else None

@@ -13,15 +13,18 @@ from pathlib import Path
 
 from scenarios.errors import ScenarioError
 from scenarios.traces.arrivals import HOUR_S, doubts, survey
-from scenarios.traces.detection import detect, length_doubts, steps
+from scenarios.traces.detection import detect, length_doubts, steps, unnamed_duration
 from scenarios.traces.row import AGENT, CALL, TOOL, TraceRow
+from scenarios.traces.services import SERVICES
 from scenarios.traces.session import Call, Session, Tool, Trace, Turn
 
-_OF_SPANS = ("otlp", "spans", "xray", "langfuse")
+_OF_SPANS = ("otlp", "spans", "xray", "langfuse", *(name for name, _, _ in SERVICES))
 CALLS_MAX = 2_000_000
 """A trace is put in order in memory, some 0.5 KB a call."""
 CALL_TOKENS_MAX = 100_000_000
 """Ten times the longest context that a model is sold with; a replay makes the prompts."""
+DURATION_DOUBTED_S = 60.0
+"""A median request so long, by a column that states no unit, asks whether seconds were meant."""
 TOGETHER_S = 0.001
 """Clocks of files have milliseconds: what ends within one of another's start has ended before it."""
 LOOKED_BACK = 256
@@ -65,10 +68,25 @@ def _rows_of(path: Path, number: int, files: int, lines: list[str], rows_max: in
         if rows[0].key is not None:  # doubled rows are known by their names, and counted with them
             log = replace(log, duplicates=0)
         lines += [*doubts(path, log), *length_doubts(path)]
+        rows = _without_long_durations(path, rows, lines)
         late = log.fall_back_line
         if late is not None:
             rows = [row._replace(at_s=(row.at_s or 0.0) + HOUR_S) if row.line >= late else row for row in rows]
-    return [row._replace(session=f"{number}/{row.session}") if files > 1 and row.session else row for row in rows]
+    alone = files > 1 and all(row.at_s is None for row in rows)  # sessions of files without a clock are the file's own
+    return [row._replace(session=f"{number}/{row.session}") if alone and row.session else row for row in rows]
+
+
+def _without_long_durations(path: Path, rows: list[TraceRow], lines: list[str]) -> list[TraceRow]:
+    """Durations of which nothing says the unit, and that are too long for seconds, are no durations."""
+    column = unnamed_duration(path)
+    known = sorted(row.duration_s for row in rows if row.duration_s is not None)
+    if column is None or not known or known[len(known) // 2] < DURATION_DOUBTED_S:
+        return rows
+    lines.append(
+        f"{path}: {column} says no unit, and {known[len(known) // 2]:g} is long for seconds: it is not used; "
+        f"name it {column}_ms or {column}_s"
+    )
+    return [row._replace(duration_s=None) for row in rows]
 
 
 def _in_order(form: str, rows: list[TraceRow], lines: list[str], path: str) -> Trace:

@@ -50,6 +50,8 @@ SESSIONS = (
 CLIENTS = ("user_id", "enduser_id", "langfuse_user_id", "gen_ai_user_id", "tenant_id")
 MODELS = ("gen_ai_request_model", "gen_ai_response_model", "llm_model_name")
 OPERATIONS = ("gen_ai_operation_name", "openinference_span_kind", "traceloop_span_kind", "span_kind")
+RESOURCES = ("resourceSpans", "resource_spans", "batches")
+"""OTLP's list of resources; Grafana Tempo's API names it the last, or puts it into `trace`."""
 TOOL_NAMES = ("gen_ai_tool_name", "tool_name", "gen_ai_tool_call_id")
 _TOOLS = ("execute_tool", "tool", "retriever", "retrieval", "reranker")
 _AGENTS = ("invoke_agent", "create_agent", "agent", "chain", "workflow", "task", "invoke_workflow")
@@ -70,22 +72,25 @@ class Span(NamedTuple):
     key: str | None
     parent: str | None
     attributes: Mapping[str, Any]
+    duration_s: float | None = None
+    """Where the record says it in place of an end."""
 
 
 def otlp_rows(path: str | Path) -> Iterator[TraceRow]:
     """Spans of OTLP/JSON: calls are those that used tokens."""
     for line, record in records(path):
-        for resource in objects(record, "resourceSpans", "resource_spans"):
+        trace = record.get("trace")
+        for resource in objects(trace if isinstance(trace, dict) else record, *RESOURCES):
             common = _attributes((resource.get("resource") or {}).get("attributes"))
             for scope in objects(resource, "scopeSpans", "scope_spans", "instrumentationLibrarySpans"):
                 for span in objects(scope, "spans"):
-                    yield from _rows_of(path, _otlp_span(line, span, common))
+                    yield from rows_of_span(path, _otlp_span(line, span, common))
 
 
 def span_rows(path: str | Path) -> Iterator[TraceRow]:
     """A span a record, its attributes in an object or under dotted keys."""
     for line, record in records(path):
-        yield from _rows_of(path, _flat_span(line, record))
+        yield from rows_of_span(path, _flat_span(line, record))
 
 
 def xray_rows(path: str | Path) -> Iterator[TraceRow]:
@@ -118,7 +123,7 @@ def _segments(path: str | Path, line: int, segment: object, trace: str, depth: i
     if start is not None:
         trace_id = str(segment.get("trace_id") or trace)
         parent = name_of(segment.get("parent_id"))
-        yield from _rows_of(path, Span(line, start, end, 1.0, trace_id, name_of(segment.get("id")), parent, held))
+        yield from rows_of_span(path, Span(line, start, end, 1.0, trace_id, name_of(segment.get("id")), parent, held))
     for inner in objects(segment, "subsegments"):
         yield from _segments(path, line, {"parent_id": segment.get("id"), **inner}, trace, depth + 1)
 
@@ -163,7 +168,7 @@ def _flat_span(line: int, record: Mapping[str, object]) -> Span:
     return Span(line, start, end, 1e-9 if nano else None, trace, key, parent, held)
 
 
-def _rows_of(path: str | Path, span: Span) -> Iterator[TraceRow]:
+def rows_of_span(path: str | Path, span: Span) -> Iterator[TraceRow]:
     """The row of a span; none where it is neither a call nor a tool nor an agent."""
     held = span.attributes
     inputs, outputs, read, write = (
@@ -184,7 +189,7 @@ def _rows_of(path: str | Path, span: Span) -> Iterator[TraceRow]:
         session=_first(held, SESSIONS),
         zone=at.zone,
         unit=at.unit if span.unit_s is None else "",
-        duration_s=None if end_s is None else end_s - at.seconds,
+        duration_s=span.duration_s if end_s is None else end_s - at.seconds,
         cache_read_tokens=read if call else None,
         cache_write_tokens=write if call else None,
         client=_first(held, CLIENTS),

@@ -50,7 +50,26 @@ BROKEN = {
     "an empty page of an API": (b'{"data": [], "meta": {}}', "data is an empty list; widen the export's time range"),
     "YAML": (b"resourceSpans:\n- a: 1\n", "no column of times; name one of them timestamp"),
     "a browser's HAR": (b'{"log": {"entries": [{"time": 1}]}}', "JSON of no known form (log); convert it to CSV"),
-    "Jaeger": (b'{"data": [{"traceID": "a", "spans": [{"spanID": "b"}]}]}', "JSON of no known form (traceID, spans)"),
+    "Jaeger without models": (
+        b'{"data": [{"traceID": "a", "spans": [{"spanID": "b"}]}]}', "no model call in it (jaeger); spans need token",
+    ),
+    "OpenAI's usage by day": (
+        b"start_time,end_time,num_model_requests,input_tokens\n1,2,900,100000\n",
+        "a row sums up many requests (num_model_requests)",
+    ),
+    "OpenAI's usage as JSON": (
+        json_of({"object": "page", "data": [{"object": "bucket", "start_time": 1, "results": [{"input_tokens": 5}]}]}),
+        "a bucket sums up many requests",
+    ),
+    "Anthropic's usage by day": (
+        b"usage_date_utc,model_version,usage_output_tokens\n2026-11-20,m,7000\n",
+        "a row sums up many requests (usage_date_utc)",
+    ),
+    "k6's summary": (json_of({"metrics": {"http_reqs": {"count": 9}}}), "JSON of no known form (metrics)"),
+    "a balancer's log of something else": (
+        b"http 2026-01-01T00:00:00.5Z app/x 1.2.3.4:5 - 0 0 0 200\nhello\n", "line 2: no line of a load balancer's log",
+    ),
+    "a log without its date": (b"#Version: 1.0\n#Fields: time sc-status\n10:00:00\t200\n", "date and time is 'NoneT10"),
     "OTLP metrics": (b'{"resourceMetrics": []}', "JSON of no known form (resourceMetrics)"),
     "a number": (b"42", "no model call in it (csv); give a log with one request a line"),
     # tables
