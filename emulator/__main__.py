@@ -21,6 +21,7 @@ import uvloop
 from emulator.app import App
 from emulator.http.connection import Server
 from emulator.http.front import Front
+from emulator.http.tls import TlsError, loopback_context
 from emulator.language.conversations import ConversationsError
 from emulator.profiles import ProfileError
 from facts.decoding import FactsError
@@ -39,11 +40,11 @@ def main() -> int:
     try:
         stack = read_stack(arguments.stack) if arguments.stack else StackFile()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_serve(stack, _listening(arguments), arguments.metrics_fd))
+            return runner.run(_serve(stack, arguments))
     except (StackError, ConversationsError, ProfileError, FactsError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
-    except PortError as error:
+    except (PortError, TlsError) as error:
         print(error, file=sys.stderr)
         return 5
 
@@ -55,16 +56,22 @@ def _arguments() -> argparse.Namespace:
     where.add_argument("--fd", type=int, help="a listening TCP socket inherited from the parent")
     where.add_argument("--port", type=int, default=0, help="a port of 127.0.0.1 to listen on; 0 = any free one")
     parser.add_argument("--metrics-fd", type=int, help="an inherited socket where health and metrics alone are served")
+    parser.add_argument("--ca-file", type=Path, help="serve TLS too, and write the authority to trust it by here")
+    parser.add_argument("--tls-fd", type=int, help="an inherited socket for TLS; without it any free port")
     return parser.parse_args()
 
 
-def _listening(arguments: argparse.Namespace) -> socket.socket:
-    if arguments.fd is not None:
-        return socket.socket(fileno=arguments.fd)
-    return listen(arguments.port)
+def _listening(fd: int | None, port: int = 0) -> socket.socket:
+    return listen(port) if fd is None else socket.socket(fileno=fd)
 
 
-async def _serve(stack: StackFile, listening: socket.socket, metrics_fd: int | None) -> int:
+def _address(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"{host}:{port}"
+
+
+async def _serve(stack: StackFile, arguments: argparse.Namespace) -> int:
+    listening = _listening(arguments.fd, arguments.port)
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -72,17 +79,21 @@ async def _serve(stack: StackFile, listening: socket.socket, metrics_fd: int | N
     app = App(stack, loop)
     server = Server(app.handle, app.watch.lag_s, app.pacer.catch_up)
     listener = await loop.create_server(lambda: Front(server), sock=listening, backlog=8192)
-    if metrics_fd is not None:
+    ready = {"ready": True, "url": f"http://{_address(listening)}", "pid": os.getpid()}
+    if arguments.ca_file is not None:
+        encrypted = _listening(arguments.tls_fd)
+        ready |= {"tls_url": f"https://{_address(encrypted)}", "ca_file": str(arguments.ca_file)}
+        await loop.create_server(lambda: Front(server), sock=encrypted, ssl=loopback_context(arguments.ca_file))
+    if arguments.metrics_fd is not None:
         pages = Server(lambda request, _: app.look(request, server.accepted), app.watch.lag_s, app.pacer.catch_up)
-        await loop.create_server(lambda: Front(pages), sock=socket.socket(fileno=metrics_fd))
+        await loop.create_server(lambda: Front(pages), sock=socket.socket(fileno=arguments.metrics_fd))
     parent = ParentWatch()
     gc.collect()
     gc.freeze()  # what was loaded at start is never garbage: no collection looks at it again
     gc.set_threshold(50_000, 20, 50)
     run_first()
     app.watch.start()
-    host, port = listening.getsockname()[:2]
-    print(json.dumps({"ready": True, "url": f"http://{host}:{port}", "pid": os.getpid()}), flush=True)
+    print(json.dumps(ready), flush=True)
     while not stopping.is_set() and not parent.gone():
         try:
             await asyncio.wait_for(stopping.wait(), PARENT_CHECK_S)

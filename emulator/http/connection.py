@@ -153,6 +153,7 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport | None = None
         self._fd = -1  # no file: a write fails
+        self._encrypted = False
         self._spilled = False  # bytes wait in the transport's buffer, so later ones must too
         self._waiting: deque[Request] = deque()
         self._answering = False
@@ -176,6 +177,7 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)  # uvloop's own class has its methods, not its name
         self._socket = transport.get_extra_info("socket")
         self._fd = self._socket.fileno()
+        self._encrypted = self._spilled = transport.get_extra_info("ssl_object") is not None
         self._server.connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -191,10 +193,21 @@ class Connection(asyncio.Protocol):
         """Bytes of requests."""
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._refuse(400, "no upgrade is offered")
+        except httptools.HttpParserUpgrade as upgrade:
+            self._stay(data[upgrade.args[0] :])
         except httptools.HttpParserError:
             self._refuse(400, "not HTTP/1.1")
+
+    def _stay(self, rest: bytes) -> None:
+        """Go on in HTTP/1.1 where a client offers HTTP/2 (curl, Java); the parser has left the body unread."""
+        method = self._parser.get_method()
+        if self._headers.get("upgrade", "").lower() != "h2c" or method == b"CONNECT":
+            self._refuse(400, "no upgrade is offered")
+            return
+        kept = [f"{name}: {value}" for name, value in self._headers.items() if name not in ("upgrade", "connection")]
+        head = "\r\n".join(["", *kept, "", ""]).encode("latin-1")
+        self._parser = httptools.HttpRequestParser(self)
+        self.data_received(method + b" " + self._url + b" HTTP/1.1" + head + rest)
 
     def pause_writing(self) -> None:
         """The reader does not keep up."""
@@ -235,7 +248,9 @@ class Connection(asyncio.Protocol):
             self._body.append(body)
 
     def on_message_complete(self) -> None:
-        """A request is whole."""
+        """A request is whole, or one that asks for an upgrade has its head."""
+        if self._parser.should_upgrade():
+            return
         if self._size > BODY_BYTES_MAX:
             self._refuse(413, f"the body exceeds {BODY_BYTES_MAX} bytes")
             return
@@ -265,9 +280,9 @@ class Connection(asyncio.Protocol):
         self.finish(reusable=True)
 
     def send(self, data: bytes) -> None:
-        """Write to the socket at once; what it does not take goes through the transport's buffer."""
+        """Write to the socket at once; what it does not take, and all that TLS encrypts, goes through the transport."""
         if self._spilled and self._transport is not None:
-            self._spilled = self._transport.get_write_buffer_size() > 0
+            self._spilled = self._encrypted or self._transport.get_write_buffer_size() > 0
         if not self._spilled:
             try:
                 written = os.write(self._fd, data)

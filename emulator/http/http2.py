@@ -1,8 +1,8 @@
 """HTTP/2 on one connection, by the h2 library: what an answer would write to an HTTP/1.1 socket goes out as frames.
 
 Everything else of the emulator writes HTTP/1.1; each stream here reads that back and sends its headers and its body. It
-costs HTTP/1.1 nothing, and both protocols answer alike. Prior knowledge only: the AWS SDK for JavaScript speaks it to a
-plain `http://` endpoint. Frames wait for the client's flow-control windows.
+costs HTTP/1.1 nothing, and both protocols answer alike. On a plain `http://` endpoint it takes prior knowledge, which
+the AWS SDK for JavaScript has; by TLS a client asks for it (`tls`). Frames wait for the client's flow-control windows.
 """
 
 from __future__ import annotations

@@ -36,6 +36,9 @@ def up(
     ] = None,
     metrics_host: typed.MetricsHost = "127.0.0.1",
     insecure_network: typed.InsecureNetwork = False,
+    tls: Annotated[
+        bool, typer.Option("--tls", help="Serve the emulator by TLS too: HTTP/2 or HTTP/1.1, with a CA file to trust.")
+    ] = False,
     otlp: typed.OtlpUrl = None,
     live: Live = False,
     yes: Yes = False,
@@ -52,7 +55,7 @@ def up(
     metrics = None if metrics_port is None else MetricsAt(metrics_host, metrics_port)
     stay_up(
         scenario, sets or [], Consent(live, yes), openai_url, port=port, metrics=metrics, insecure=insecure_network,
-        otlp=otlp, seed=seed, conversations=conversations, console=Console(as_json, quiet),
+        tls=tls, otlp=otlp, seed=seed, conversations=conversations, console=Console(as_json, quiet),
     )  # fmt: skip
 
 

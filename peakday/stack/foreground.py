@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -35,12 +35,17 @@ def stay_up(
     port: int,
     metrics: MetricsAt | None = None,
     insecure: bool = False,
+    tls: bool = False,
     otlp: str | None = None,
     seed: int | None,
     conversations: Path | None = None,
     console: Console,
 ) -> None:
-    """Start the stack, say where it is, and wait. `conversations`: what the emulator answers, not the scenario's own.
+    """Start the stack, say where it is, and wait.
+
+    Args:
+        tls: the emulator serves TLS too.
+        conversations: what the emulator answers, in place of the scenario's own.
 
     Raises:
         CommandError: live and not agreed to, metrics on a network that reads along, or the stack cannot start or ends
@@ -49,10 +54,11 @@ def stay_up(
     """
     if metrics is not None:
         check_metrics_bind(metrics.host, load_config(), insecure=insecure)
+    if consent.live and (tls or conversations is not None):
+        option = "tls" if tls else "conversations"
+        raise CommandError(f"--{option}: of the emulator; real models answer by themselves: leave it out, or --live")
     if conversations is not None:
         read_conversations(conversations)
-        if consent.live:
-            raise CommandError("--conversations: real models answer by themselves; leave it out, or --live")
     spans_to = named_receiver(otlp) if otlp is not None else None
     resolved = resolve(scenario, sets, seed)
     if conversations is not None:
@@ -63,9 +69,10 @@ def stay_up(
             check_answers(admit(named, load_config(), "--openai-url"))
         resolved = agreed(resolved, real, consent, console)
     spans = receiver(spans_to) if spans_to is not None else None
-    with open_stack(resolved, port=port, real=real, metrics=metrics, otlp=spans, console=console) as stack:
-        pages = {"metrics": dict(stack.metrics)} if stack.metrics else {}
-        console.result(address_lines(stack, resolved), {**stack.endpoints, "models": dict(stack.models), **pages})
+    with open_stack(resolved, port=port, real=real, metrics=metrics, tls=tls, otlp=spans, console=console) as stack:
+        more: dict[str, object] = {"metrics": dict(stack.metrics)} if stack.metrics else {}
+        more |= {"tls": asdict(stack.tls)} if stack.tls else {}
+        console.result(address_lines(stack, resolved), {**stack.endpoints, "models": dict(stack.models), **more})
         console.say("ready; Ctrl-C stops it")
         with contextlib.suppress(KeyboardInterrupt):
             stack.wait()
@@ -96,6 +103,8 @@ def address_lines(stack: Stack, resolved: Resolved) -> str:
     lines += [f"{name:<10} {url}" for name, url in stack.endpoints.items()]
     if stack.live and "bedrock" not in stack.endpoints:
         lines.append(f"bedrock    Amazon Bedrock in {', '.join(resolved.scenario.event.regions)}")
+    if stack.tls is not None:
+        lines += [f"tls        {stack.tls.url} (the emulator, h2 and http/1.1)", f"ca file    {stack.tls.ca_file}"]
     lines += [f"metrics    {url} ({name}; health beside it, nothing else)" for name, url in stack.metrics.items()]
     lines.append(f"token      {token_file(urlsplit(stack.endpoints['assistant']).port or 80)} (for /control and /test)")
     return "\n".join(lines)

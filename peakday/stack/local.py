@@ -36,12 +36,13 @@ POLL_S = 0.2
 
 @dataclass(frozen=True)
 class Service:
-    """One process of the stack to start: its name, its module, the socket it serves, and that of its metrics alone."""
+    """One process of the stack to start: its name, its module, the socket it serves, those of metrics alone and TLS."""
 
     name: str
     module: str
     listener: socket.socket
     metrics: socket.socket | None = None
+    tls: socket.socket | None = None
 
     @property
     def port(self) -> int:
@@ -68,6 +69,14 @@ class MetricsAt:
 
 
 @dataclass(frozen=True)
+class Tls:
+    """Where the emulator serves TLS besides, and the file of the authority to trust it by."""
+
+    url: str
+    ca_file: str
+
+
+@dataclass(frozen=True)
 class RealModels:
     """Endpoints in place of the emulator. `bedrock_url` None: AWS's own. `openai_url` None: no models of one's own."""
 
@@ -89,6 +98,7 @@ class Stack:
     children: tuple[processes.Child, ...]
     live: bool = False
     metrics: Mapping[str, str] = field(default_factory=dict)  # by process, where a MetricsAt was named
+    tls: Tls | None = None
 
     @property
     def emulator_url(self) -> str | None:
@@ -126,17 +136,19 @@ def local_stack(
     real: RealModels | None = None,
     quality_file: Path | None = None,
     metrics: MetricsAt | None = None,
+    tls: bool = False,
     otlp: Otlp | None = None,
 ) -> Iterator[Stack]:
     """Start the stack, yield it when its children are ready, and stop it whatever happens.
 
     Args:
-        port: where the assistant listens; the emulator takes the next one. 0 takes any two free ports.
+        port: where the assistant listens; the emulator takes the next one, its TLS the one after. 0: any free ports.
         profiles: groups of the emulator's profiles to lay over those of the package.
         window_start_s: moment of the event at which the run begins; faults are told on that clock.
         real: endpoints of real models, in place of the emulator.
         quality_file: judged quality for the policy, in place of the shares that facts assumes.
         metrics: an address of this machine at which health and metrics alone are served too.
+        tls: the emulator serves TLS too, at an address of its own.
         otlp: where the assistant sends the spans of its turns.
 
     Raises:
@@ -145,7 +157,7 @@ def local_stack(
     """
     with contextlib.ExitStack() as cleanup:
         folder = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="peakday-stack-")))
-        services = services_of(port, cleanup, live=real is not None, metrics=metrics)
+        services = services_of(port, cleanup, live=real is not None, metrics=metrics, tls=tls)
         endpoints = endpoints_of(services, real)
         file, token = folder / "stack.json", new_token()
         cleanup.enter_context(published(token, [service.port for service in services]))
@@ -161,31 +173,36 @@ def local_stack(
         if profiles is not None:
             (folder / "profiles.yaml").write_text(json.dumps(profiles))  # JSON is YAML
         file.write_bytes(stack_json(description))
-        children = []
+        children, encrypted = [], None
         for service in services:
             children.append(cleanup.enter_context(processes.running(start(service, file, folder))))
-            children[-1].ready(READY_WITHIN_S)
+            ready = children[-1].ready(READY_WITHIN_S)
+            encrypted = Tls(ready["tls_url"], ready["ca_file"]) if service.tls is not None else encrypted
             service.listener.close()
         pages = {one.name: f"{_url(one.metrics)}/metrics" for one in services if one.metrics is not None}
-        yield Stack(endpoints, model_ids(scenario), file, folder, tuple(children), live=real is not None, metrics=pages)
+        models, live = model_ids(scenario), real is not None
+        yield Stack(endpoints, models, file, folder, tuple(children), live=live, metrics=pages, tls=encrypted)
 
 
 def services_of(
-    port: int, cleanup: contextlib.ExitStack, *, live: bool, metrics: MetricsAt | None = None
+    port: int, cleanup: contextlib.ExitStack, *, live: bool, metrics: MetricsAt | None = None, tls: bool = False
 ) -> tuple[Service, ...]:
     """The processes of a stack in the order in which they start, each with listening sockets that `cleanup` closes."""
 
-    def service(name: str, module: str, number: int) -> Service:
-        listener = cleanup.enter_context(contextlib.closing(listen(port + number if port else 0)))
+    def bound(number: int) -> socket.socket:
+        return cleanup.enter_context(contextlib.closing(listen(port + number if port else 0)))
+
+    def service(name: str, module: str, number: int, encrypted: socket.socket | None = None) -> Service:
+        listener = bound(number)
         if metrics is None:
-            return Service(name, module, listener)
+            return Service(name, module, listener, tls=encrypted)
         page = listen(metrics.port + number if metrics.port else 0, metrics.host, "--metrics-port")
-        return Service(name, module, listener, cleanup.enter_context(contextlib.closing(page)))
+        return Service(name, module, listener, cleanup.enter_context(contextlib.closing(page)), encrypted)
 
     assistant = service("assistant", "assistant.server", 0)  # bound first: the port that was asked for
     if live:
         return (assistant,)
-    return (service("emulator", "emulator", 1), assistant)
+    return (service("emulator", "emulator", 1, bound(2) if tls else None), assistant)
 
 
 def endpoints_of(services: Sequence[Service], real: RealModels | None) -> dict[str, str]:
@@ -246,6 +263,9 @@ def start(service: Service, stack_file: Path, logs: Path) -> processes.Child:
     command = [sys.executable, "-P", "-m", service.module, "--stack", str(stack_file), "--fd", str(descriptors[0])]
     if service.metrics is not None:
         descriptors.append(service.metrics.fileno())
-        command += ["--metrics-fd", str(descriptors[1])]
+        command += ["--metrics-fd", str(descriptors[-1])]
+    if service.tls is not None:
+        descriptors.append(service.tls.fileno())
+        command += ["--tls-fd", str(descriptors[-1]), "--ca-file", str(logs / "ca.pem")]
     log = logs / f"{service.name}.log"
     return processes.start(service.name, command, log=log, descriptors=descriptors, watched=True, stdout=True)

@@ -44,6 +44,7 @@ def open_stack(
     window_start_s: float = 0.0,
     real: RealModels | None = None,
     metrics: MetricsAt | None = None,
+    tls: bool = False,
     otlp: Otlp | None = None,
     console: Console,
 ) -> Iterator[Stack]:
@@ -61,6 +62,7 @@ def open_stack(
         real=real,
         quality_file=quality_file(load_config()),
         metrics=metrics,
+        tls=tls,
         otlp=otlp,
     ) as stack:
         yield stack

@@ -55,6 +55,23 @@ def test_a_chunked_body_is_read(wire):
     assert b'"completion_tokens":3' in read_until(wire, lambda data: b"completion_tokens" in data)
 
 
+@pytest.mark.parametrize("size", [1, 100_000])
+def test_a_client_that_offers_http_2_is_answered_in_http_1(wire, size):
+    """`Upgrade: h2c`, as curl and Java send it beside a body: the whole request is read, and so is the next one."""
+    offered = request(BODY, "connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n")
+    for at in range(0, len(offered), size):
+        wire.sendall(offered[at : at + size])
+    assert b'"completion_tokens":3' in read_until(wire, lambda data: b"completion_tokens" in data)
+    wire.sendall(request(BODY))
+    assert read_until(wire, lambda data: b"completion_tokens" in data).startswith(b"HTTP/1.1 200")
+
+
+def test_another_upgrade_is_refused(wire):
+    """No WebSocket is served."""
+    wire.sendall(request(b"", "connection: Upgrade\r\nupgrade: websocket\r\n"))
+    assert read_until(wire, lambda data: b"no upgrade is offered" in data).startswith(b"HTTP/1.1 400")
+
+
 def test_a_client_that_asks_for_leave_to_send_gets_it(wire):
     """Expect: 100-continue."""
     sent = request(BODY, "expect: 100-continue\r\n")
@@ -113,7 +130,7 @@ class Transport:
         self.end, self.kept = end, b""
 
     def get_extra_info(self, name):
-        return self.end
+        return self.end if name == "socket" else None
 
     def get_write_buffer_size(self) -> int:
         return len(self.kept)

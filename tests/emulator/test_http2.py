@@ -22,7 +22,17 @@ class Client:
 
     def __init__(self, url: str, window: int = 65_535) -> None:
         host, port = url.removeprefix("http://").split(":")
-        self.socket = socket.create_connection((host, int(port)), timeout=5)
+        self._begin(socket.create_connection((host, int(port)), timeout=5), window)
+
+    @classmethod
+    def over(cls, link: socket.socket) -> "Client":
+        """On a connection that stands, such as one of TLS."""
+        made = cls.__new__(cls)
+        made._begin(link, 65_535)
+        return made
+
+    def _begin(self, link: socket.socket, window: int) -> None:
+        self.socket = link
         self.h2 = H2Connection(H2Configuration(header_encoding="utf-8"))
         self.h2.local_settings = Settings(initial_values={SettingCodes.INITIAL_WINDOW_SIZE: window})
         self.h2.initiate_connection()

@@ -1,5 +1,6 @@
 """The local stack is described once, in stack.json, and faults are told on the clock of the run."""
 
+import ssl
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -32,9 +33,16 @@ def status_of(url: str, headers: dict[str, str]) -> int:
 
 @pytest.mark.system
 def test_health_and_metrics_alone_are_served_at_another_address():
-    """Of assistant and emulator; whoever reads there can neither ask nor steer, and no page of the web can read."""
+    """Of assistant and emulator; whoever reads there can neither ask nor steer, and no page of the web can read.
+
+    The same stack's emulator speaks TLS beside, to whoever trusts the authority in its file.
+    """
+    pytest.importorskip("trustme")
     metrics = MetricsAt("127.0.0.2", 0)
-    with open_stack(resolve("smoke", [], None), metrics=metrics, console=Console(quiet=True)) as stack:
+    with open_stack(resolve("smoke", [], None), metrics=metrics, tls=True, console=Console(quiet=True)) as stack:
+        trusting = ssl.create_default_context(cafile=stack.tls.ca_file)
+        with urllib.request.urlopen(f"{stack.tls.url}/v1/models", context=trusting, timeout=10) as answer:
+            assert answer.status == 200
         bases = {name: url.removesuffix("/metrics") for name, url in stack.metrics.items()}
         answers = {
             (name, path, host): status_of(base + path, {"Host": host})
