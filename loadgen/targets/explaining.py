@@ -30,7 +30,7 @@ class ExplainingReader(MappedReader):
         """Why what was read since the last call gave no signal; empty where all of it did."""
         reasons, self.ignored = self.ignored, []
         if not signals and not reasons:
-            return ["kept until the body ends" if self._format == "json" else "a comment, or part of an event so far"]
+            return ["kept until the body ends" if self._one_body else "a comment, or part of an event so far"]
         return reasons
 
     def _why(self, name: str, data: bytes) -> str:
@@ -69,7 +69,8 @@ class ExplainingReader(MappedReader):
             for rule in self._rules[kind]
             if about(rule, name)
             for key, path in rule.items()
-            if key not in ("event", "equals", "data", "close", "input_includes_cached") and isinstance(path, str)
+            if key not in ("event", "equals", "data", "close", "input_includes_cached", "encoding")
+            and isinstance(path, str)
         ]
         if name and not looked:
             return self._of_no_rule(name)

@@ -41,6 +41,7 @@ class HttpTarget:
         self._customers = read_customers(spec.mapping["customers"]) if "customers" in spec.mapping else []
         self._sends_history = "{messages" in str(spec.mapping.get("body"))
         parts = urlsplit(spec.url)
+        self._origin = f"{parts.scheme}://{self.where.host_header}"
         self._path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         self.token: str | None = None
         self._token_at_s = 0.0
@@ -122,9 +123,9 @@ class HttpTarget:
         if body is None:
             body = orjson.dumps(fill(self._mapping["body"], fields))
         headers = {"Content-Type": "application/json", **more, **self.headers(fields)}
-        path = self._path if self._signer is not None else self.path(fields)
+        path = self.path(fields)
         if self._signer is not None:
-            headers = self._signer.sign(method, self.spec.url, headers, body, datetime.now(UTC))
+            headers = self._signer.sign(method, self._origin + path, headers, body, datetime.now(UTC))
         else:
             headers = {"Host": self.where.host_header, **headers}
         lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
@@ -148,7 +149,8 @@ class HttpTarget:
 
 
 def history_fields(history: Sequence[tuple[str, str]], interaction_id: str) -> dict[str, Any]:
-    """The conversation as `{messages}`, with ids as `{messages.ids}`, and in text parts as `{messages.parts}`."""
+    """The conversation as `{messages}`, with ids `{messages.ids}`, in text parts `{messages.parts}`, in Google's words
+    `{messages.contents}`."""
     plain = [{"role": role, "content": content} for role, content in history]
     ids = [f"{interaction_id}-{number}" for number in range(len(history))]
     return {
@@ -157,6 +159,10 @@ def history_fields(history: Sequence[tuple[str, str]], interaction_id: str) -> d
         "messages.parts": [
             {"id": key, "role": role, "parts": [{"type": "text", "text": content}]}
             for key, (role, content) in zip(ids, history, strict=True)
+        ],
+        "messages.contents": [
+            {"role": "model" if role == "assistant" else role, "parts": [{"text": content}]}
+            for role, content in history
         ],
     }
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import http.client
 import socket
+import ssl
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
+from urllib.parse import urlsplit
 
 from host.fetch import connect as connect_to
 from host.redaction import shown_url
@@ -23,6 +25,7 @@ from loadgen.targets.signals import Signal
 from loadgen.targets.web_socket import SocketTarget
 from loadgen.transport.answer import BadAnswer
 from loadgen.transport.connection import Endpoint, endpoint
+from loadgen.transport.tls import UNTRUSTED
 from wire.eventstream import EventStreamError
 from wire.web_socket import SWITCHED, SocketReader
 
@@ -60,7 +63,8 @@ def ask_mapped(
         where = endpoint(spec.url, admitted)
         connection = connect(where, within_s)
     except OSError as error:
-        raise LoadError(f"target http={shown_url(spec.url)}: does not answer ({error})") from None
+        more = f"; {UNTRUSTED}" if isinstance(error, ssl.SSLCertVerificationError) else ""
+        raise LoadError(f"target http={shown_url(spec.url)}: does not answer ({error}){more}") from None
     if is_socket(spec.url):
         yield from ask_socket(spec, where, connection, message, fields)
         return
@@ -198,7 +202,7 @@ def connect(where: Endpoint, within_s: float) -> socket.socket:
     plain = connect_to(where.addresses, where.port, within_s)
     if where.tls is None:
         return plain
-    return where.tls.wrap_socket(plain, server_hostname=where.host_header.partition(":")[0])
+    return where.tls.wrap_socket(plain, server_hostname=urlsplit(f"//{where.host_header}").hostname)
 
 
 def request(spec: TargetSpec, where: Endpoint, message: str, more: Mapping[str, object] | None = None) -> bytes:

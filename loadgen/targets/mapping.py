@@ -15,7 +15,7 @@ from host.yaml_text import read_yaml
 from loadgen.job import LoadError, TargetSpec
 
 SCHEMA = "peakday.target/1"
-FORMATS = ("sse", "ndjson", "responses", "json", "text", "mcp")
+FORMATS = ("sse", "ndjson", "responses", "json", "json-stream", "text", "mcp")
 FRAMING = "aws-eventstream"
 """Each piece of the answer stands in a frame of its own, as SageMaker sends it."""
 KEYS = {
@@ -35,10 +35,13 @@ USAGE_KEYS = {
     "cache_write_tokens_1h", "output_tokens", "cost_usd", "model", "calls",
 }  # fmt: skip
 RULE_KEYS = {"event", "path"}
+TEXT_KEYS = RULE_KEYS | {"encoding"}
+BASE64 = "base64"
+"""The encoding of a text that stands in its event as bytes do in JSON."""
 END_KEYS = {"event", "path", "data", "equals", "absent", "close"}
 FIELDS = (
     "message", "locale", "region", "session_id", "interaction_id", "turn_index", "product_id", "conversation_id",
-    "token", "model", "messages", "messages.ids", "messages.parts",
+    "token", "model", "messages", "messages.ids", "messages.parts", "messages.contents",
 )  # fmt: skip
 """Placeholders of every turn; `{customer.NAME}` are the columns of the customers file, and `{customer.id}`."""
 _ENV = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -95,6 +98,11 @@ def is_socket(url: object) -> bool:
     return any(str(one).startswith(("ws://", "wss://")) for one in urls)
 
 
+def is_one_body(mapping: Mapping[str, object]) -> bool:
+    """Whether an answer is one value of JSON, read at its end; a frame or a message is an event by itself."""
+    return mapping.get("format") == "json" and "framing" not in mapping and not is_socket(mapping.get("url"))
+
+
 def _problems(raw: Mapping[str, object]) -> Iterator[str]:
     """What is wrong with the values of a mapping file."""
     known = ", ".join(sorted(KEYS))
@@ -141,8 +149,7 @@ def _is_call(call: Mapping[str, object]) -> bool:
 def _missing(mapping: Mapping[str, object]) -> Iterator[str]:
     wanted = {"mcp": ("url",), "text": ("url", "body")}.get(str(mapping.get("format")), ("url", "body", "text"))
     yield from (f"{key}: missing" for key in wanted if key not in mapping)
-    one_body = mapping.get("format") == "json" and not is_socket(mapping.get("url"))
-    whole = mapping.get("format") in ("text", "mcp") or one_body
+    whole = mapping.get("format") in ("text", "mcp") or is_one_body(mapping)
     if not whole and "end" not in mapping:
         yield "end: missing; without it a cut stream looks like a whole answer"
 
@@ -176,11 +183,13 @@ def refuse_secrets(headers: Mapping[str, str], where: str) -> None:
 
 def _wrong_parts(mapping: Mapping[str, object]) -> Iterator[str]:
     for name in PARTS:
-        known = USAGE_KEYS if name == "usage" else END_KEYS if name == "end" else RULE_KEYS
+        known = {"usage": USAGE_KEYS, "end": END_KEYS, "text": TEXT_KEYS}.get(name, RULE_KEYS)
         part = mapping.get(name)
         for rule in [] if part is None else part if isinstance(part, list) else [part]:
             if not isinstance(rule, dict) or set(rule) - known:
                 yield f"{name}: expected a mapping with keys among {', '.join(sorted(known))}"
+            elif rule.get("encoding") not in (None, BASE64):
+                yield f"{name}: encoding is {rule['encoding']!r}, expected {BASE64}, or none"
     statuses = mapping.get("statuses", [])
     if not isinstance(statuses, list) or not all(type(status) is int and 200 <= status < 600 for status in statuses):
         yield "statuses: expected a list of HTTP statuses that carry an answer, such as [200, 201]"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import binascii
 import codecs
 import contextlib
+import re
 from array import array
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, Protocol
@@ -12,10 +14,11 @@ import orjson
 
 from host.redaction import shown_url
 from loadgen.job import TargetSpec
-from loadgen.targets.mapping import FRAMING, PARTS, at, is_socket
+from loadgen.targets.mapping import BASE64, FRAMING, PARTS, at, is_one_body, is_socket
 from loadgen.targets.usage import count, figure
 from loadgen.transport.answer import Answer, BadAnswer
-from wire.eventstream import EventStreamDecoder
+from wire.eventstream import EventStreamDecoder, Message
+from wire.json_values import JsonValues
 from wire.sse import LINE_BYTES_MAX, SseParser
 
 ID_LENGTH_MAX = 2_000
@@ -23,6 +26,8 @@ LABEL_LENGTH_MAX = 200
 """Characters of a tool's or a model's name."""
 JSON_STARTS = (b"{", b"[", b'"')
 NO_JSON = object()
+_THROTTLED = re.compile(r"^429$|throttl|rate_?limit|resource_exhausted|too_?many_?requests", re.IGNORECASE)
+"""Codes by which providers say, inside an accepted answer, that a quota is used up."""
 
 
 class Signal(NamedTuple):
@@ -44,19 +49,20 @@ class Reader(Protocol):
 
 
 class MappedReader:
-    """Reads SSE, NDJSON, plain text, or one JSON body as a mapping says."""
+    """Reads SSE, lines or values of JSON, plain text, or one JSON body as a mapping says."""
 
     def __init__(self, mapping: Mapping[str, Any]) -> None:
         self._format = mapping["format"]
         self._event_name: str | None = mapping.get("event_name")
         self._rules = {kind: rules_of(mapping, kind) for kind in PARTS}
         self._messages = is_socket(mapping.get("url"))
-        self._one_body = self._format == "json" and not self._messages
+        self._one_body = is_one_body(mapping)
         whole = self._one_body or (self._format == "text" and not (self._messages and self._rules["end"]))
         self._ends_by_close = whole or any("close" in rule for rule in self._rules["end"])
         self._data_ends = [rule for rule in self._rules["end"] if "data" in rule]
         self._named = {name for rules in self._rules.values() for rule in rules for name in _events(rule) or ("",)}
         self._sse = SseParser(bare=True)
+        self._values = JsonValues()
         self._text = codecs.getincrementaldecoder("utf-8")("replace")
         self._tail = bytearray()
         self._frames = EventStreamDecoder() if mapping.get("framing") == FRAMING else None
@@ -67,8 +73,14 @@ class MappedReader:
             return self._feed(data)
         signals: list[Signal] = []
         for message in self._frames.feed(data):
-            signals += [Signal("error", message.name)] if message.kind != "event" else self._feed(message.payload)
+            signals += self._of_frame(message)
         return signals
+
+    def _of_frame(self, frame: Message) -> list[Signal]:
+        """What a frame means: an event by itself where its payload is JSON, else a part of what is framed."""
+        if frame.kind != "event":
+            return [Signal("error", frame.name)]
+        return self.recognise(frame.name, frame.payload) if self._format == "json" else self._feed(frame.payload)
 
     def _feed(self, data: bytes) -> list[Signal]:
         if self._messages:
@@ -78,6 +90,8 @@ class MappedReader:
             return [Signal("text", text)] if text else []
         if self._format in ("sse", "responses"):
             return [signal for event in self._sse.feed(data) for signal in self.recognise(event.event, event.data)]
+        if self._format == "json-stream":
+            return [signal for value in self._values.feed(data) for signal in self.recognise("", value)]
         self._tail += data
         if self._format == "json":
             return []
@@ -119,7 +133,7 @@ class MappedReader:
             name = str(at(value, self._event_name))
         signals = []
         for kind in ("conversation_id", "text", "error"):
-            contents = (at(value, rule.get("path")) for rule in self._rules[kind] if about(rule, name))
+            contents = (_content(rule, value) for rule in self._rules[kind] if about(rule, name))
             content = next((one for one in contents if one and (kind != "text" or isinstance(one, str))), None)
             if content is not None:
                 signals.append(Signal(kind, content))
@@ -157,6 +171,17 @@ def rules_of(mapping: Mapping[str, Any], kind: str) -> list[Mapping[str, Any]]:
     """The rules of one kind: one, a list of them, or none."""
     part = mapping.get(kind)
     return [] if part is None else part if isinstance(part, list) else [part]
+
+
+def _content(rule: Mapping[str, Any], value: object) -> object:
+    """What stands at a rule's path, decoded where the rule names an encoding."""
+    content = at(value, rule.get("path"))
+    if rule.get("encoding") != BASE64 or not isinstance(content, str):
+        return content
+    try:
+        return binascii.a2b_base64(content).decode("utf-8", "replace")
+    except ValueError:
+        raise BadAnswer(f"{rule.get('path')} is no {BASE64}") from None
 
 
 def _events(rule: Mapping[str, Any]) -> tuple[str, ...]:
@@ -242,7 +267,7 @@ class SignalAnswer(Answer):
             elif kind == "end":
                 self.ended = True
             elif kind == "error":
-                self.refuse("throttled" if str(value) == "429" else "stream_error", value, value)
+                self.refuse("throttled" if _THROTTLED.search(str(value)) else "stream_error", value, value)
             elif kind == "usage":
                 self.usage.update(value)
             elif kind == "tool":

@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from wire.json_values import JsonStreamError
 from wire.openai_stream import StreamEventError
 from wire.sse import LINE_BYTES_MAX, SseError, SseParser
 
@@ -24,7 +25,7 @@ class BadAnswer(ValueError):
     """An answer that cannot be what the target's kind allows: the target's fault, which ends one turn."""
 
 
-UNREADABLE = (BadAnswer, orjson.JSONDecodeError, StreamEventError, SseError)
+UNREADABLE = (BadAnswer, orjson.JSONDecodeError, StreamEventError, SseError, JsonStreamError)
 """What a reader raises of bytes that are no answer of its kind: the turn is `malformed`, and the run goes on."""
 
 

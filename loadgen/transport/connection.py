@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from host.fetch import own_addresses
 from loadgen.transport.answer import UNREADABLE, Answer, BadAnswer
-from loadgen.transport.tls import TlsLayer, default_context
+from loadgen.transport.tls import UNTRUSTED, TlsLayer, default_context
 from wire import http_response
 from wire.eventstream import EventStreamError
 from wire.web_socket import SocketError, SocketReader
@@ -232,7 +232,8 @@ class Connection:
             except (BlockingIOError, InterruptedError):
                 return
             except ssl.SSLError as error:
-                self._lost("http_error", "tls_" + (error.reason or "failed").lower())
+                why = UNTRUSTED if isinstance(error, ssl.SSLCertVerificationError) else ""
+                self._lost("http_error", "tls_" + (error.reason or "failed").lower(), why)
                 return
             except OSError as error:
                 self._lost("stream_error", "read_" + errno.errorcode.get(error.errno or 0, "failed").lower())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 
 _READ_BYTES = 65_536
+UNTRUSTED = "if the authority that signed its certificate is your own, name that in SSL_CERT_FILE"
 
 
 class TlsLayer:

@@ -1,6 +1,8 @@
 """Each mapping that comes with peakday, against its documented wire shape: text, end, tokens, failure and history."""
 
 import json
+import re
+from base64 import b64encode
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,6 +28,11 @@ def rpc(**result):
 def piece(text):
     """One artifact update of A2A."""
     return rpc(kind="artifact-update", taskId="k", contextId="c", artifact={"parts": [{"kind": "text", "text": text}]})
+
+
+def lines(*events):
+    """Lines of JSON."""
+    return "".join(f"{json.dumps(event)}\n" for event in events).encode()
 
 
 def framed(*payloads):
@@ -127,16 +134,65 @@ WIRES = {
         (97, None, 4),
     ),
     "text": (b"It ships Friday.", b"", None),
+    "ollama": (
+        lines({"message": {"role": "assistant", "content": "It ships "}, "done": False},
+              {"message": {"role": "assistant", "content": "Friday."}, "done": False}),
+        lines({"message": {"content": ""}, "done": True, "prompt_eval_count": 7, "eval_count": 4}),
+        (7, None, 4),
+    ),
+    "tgi": (
+        b'data:{"index":1,"token":{"id":1,"text":"It ships ","special":false},"generated_text":null}\n\n',
+        b'data:{"index":2,"token":{"id":2,"text":"Friday.","special":false},"generated_text":"It ships Friday.",'
+        b'"details":{"finish_reason":"length","generated_tokens":4,"seed":null,"input_length":7}}\n\n',
+        (7, None, 4),
+    ),
+    "gemini": (
+        b'[{\n  "candidates": [{"content": {"role": "model", "parts": [{"text": "It ships "}]}, "index": 0}]\n}\n,\r\n',
+        json.dumps({
+            "candidates": [{"content": {"parts": [{"text": "Friday."}]}, "finishReason": "STOP"}],
+            "usageMetadata": {"promptTokenCount": 97, "cachedContentTokenCount": 90, "candidatesTokenCount": 4},
+        }, indent=2).encode() + b"\n]\n",
+        (7, 90, 4),
+    ),
+    "cohere": (
+        sse(
+            {"type": "message-start", "id": "m", "delta": {"message": {"role": "assistant"}}},
+            {"type": "content-start", "index": 0, "delta": {"message": {"content": {"type": "text", "text": ""}}}},
+            {"type": "content-delta", "index": 0, "delta": {"message": {"content": {"text": "It ships "}}}},
+            {"type": "content-delta", "index": 0, "delta": {"message": {"content": {"text": "Friday."}}}},
+            {"type": "content-end", "index": 0},
+            names=True,
+        ),
+        sse({"type": "message-end", "delta": {"finish_reason": "COMPLETE", "usage": {
+            "billed_units": {"input_tokens": 2}, "tokens": {"input_tokens": 7, "output_tokens": 4}}}},
+            names=True),
+        (7, None, 4),
+    ),
+    "bedrock-agent": (
+        b"".join(
+            eventstream_encoder.event("chunk", json.dumps({"bytes": b64encode(part).decode()}).encode())
+            for part in (b"It ships ", b"Friday.")
+        ),
+        b"",
+        None,
+    ),
 }  # fmt: skip
 
 
-ENDED_BY_CLOSE = ("text", "langgraph", "agentcore")
+ENDED_BY_CLOSE = ("text", "langgraph", "agentcore", "bedrock-agent")
 """Their last byte is the end; only HTTP tells a cut."""
 
 
 @pytest.fixture(autouse=True)
 def keys(monkeypatch):
-    for name in ("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+    for name in (
+        "ANTHROPIC_API_KEY",
+        "CO_API_KEY",
+        "GEMINI_API_KEY",
+        "OPENAI_API_KEY",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+    ):
         monkeypatch.setenv(name, "sk-s3cret")
 
 
@@ -194,7 +250,7 @@ def test_a_failure_in_the_stream_is_the_turns(make_job, name, failure):
     assert set(run.turns["error_code"]) == {"no model"}
 
 
-@pytest.mark.parametrize("name", ["ag-ui", "ai-sdk", "anthropic", "responses"])
+@pytest.mark.parametrize("name", ["ag-ui", "ai-sdk", "anthropic", "responses", "gemini"])
 def test_the_next_turn_brings_the_conversation_so_far(make_job, name):
     begun, ended, _ = WIRES[name]
     with serving(lambda *_: [(0.0, response(begun + ended, content_type="text/event-stream"))]) as server:
@@ -205,10 +261,21 @@ def test_the_next_turn_brings_the_conversation_so_far(make_job, name):
         }
         play(make_job(spec_of(name, f"{server.url}/x"), scenario={"mix": mix}))
     bodies = [json.loads(body) for _, _, body in server.requests]
-    lengths = {len(body.get("messages") or body["input"]) for body in bodies}
+    lengths = {len(conversation(body)) for body in bodies}
     assert {1, 3} <= lengths
-    longest = max(bodies, key=lambda body: len(body.get("messages") or body["input"]))
+    longest = max(bodies, key=lambda body: len(conversation(body)))
     assert "It ships Friday." in json.dumps(longest)
+
+
+def conversation(body) -> list[object]:
+    """The messages of a request, whatever its protocol calls them."""
+    return next(body[key] for key in ("messages", "input", "contents") if key in body)
+
+
+def test_a_quota_inside_an_accepted_answer_is_throttled(make_job):
+    """Gemini's array may hold nothing but its error."""
+    run, _ = asked(make_job, "gemini", b'[{"error": {"code": 429, "status": "RESOURCE_EXHAUSTED"}}]')
+    assert set(run.turns["status"]) == {"throttled"}
 
 
 def test_a_name_that_is_none_of_ours_is_refused_with_those_that_are():
@@ -217,7 +284,9 @@ def test_a_name_that_is_none_of_ours_is_refused_with_those_that_are():
     assert named_target("mine.yaml") is None
 
 
-@pytest.mark.parametrize(("name", "service"), [("agentcore", "bedrock-agentcore"), ("sagemaker", "sagemaker")])
+@pytest.mark.parametrize(
+    ("name", "service"), [("agentcore", "bedrock-agentcore"), ("sagemaker", "sagemaker"), ("bedrock-agent", "bedrock")]
+)
 def test_signed_mappings_sign_for_service_and_region_of_their_url(make_job, name, service):
     """The scope names both; the session of AgentCore is an interaction's and has 33 characters or more."""
     _, values = named_target(f"{name}:https://x.eu-west-1.amazonaws.com/y")
@@ -225,6 +294,8 @@ def test_signed_mappings_sign_for_service_and_region_of_their_url(make_job, name
     _, requests = asked(make_job, name, WIRES[name][0] + WIRES[name][1])
     headers = requests[0][1]
     assert f"/us-east-1/{service}/aws4_request" in headers["authorization"]
+    if name == "bedrock-agent":
+        assert re.fullmatch(r"/x/sessions/[^{}/]{2,100}/text", requests[0][0].rpartition(" ")[2])
     if name == "agentcore":
         assert len(headers["x-amzn-bedrock-agentcore-runtime-session-id"]) >= 33
 
