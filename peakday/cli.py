@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -66,7 +67,10 @@ def everything(
     version: Version = False,
 ) -> None:
     """Rehearse a peak event against an LLM assistant, measure its silicon, and plan chips, cache and cost."""
-    if "--help" not in (context.obj or ()):  # help needs no file of the folder, and a broken one must not hide it
+    needs_none = context.invoked_subcommand == "completion" or "--help" in (context.obj or ())
+    if (
+        not needs_none
+    ):  # help and what a shell reads at its start want no file of the folder, and a broken one hides neither
         context.with_resource(folder_models())
 
 
@@ -80,6 +84,8 @@ for family in (
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit with its code (docs/commands.md has the table)."""
     keep_private()
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name that this terminal cannot show ends no command
     stop = _Stop()
     signal.signal(signal.SIGTERM, stop)
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # a shell's background job leaves Ctrl-C to others

@@ -19,8 +19,8 @@ from tests.peakday.test_no_packet_leaves import traps, verbs  # noqa: F401  fixt
 
 EXAMPLES = int(os.environ.get("PEAKDAY_BAD_ARGUMENTS", "1"))
 WITHIN_S = 5.0
-SLOW = {("plan", "for"), ("demo",), ("doctor",)}
-"""Verbs that work for seconds where their words are right: a plan, a browser, a look at the machine."""
+SLOW = {("plan", "for"), ("demo",), ("doctor",), ("calibrate",)}
+"""Verbs that work for seconds where their words are right: a plan, a browser, a look at the machine, a fit."""
 WORDS = st.sampled_from([
     "", "-", "--", "x", "-1", "0", "1", "1e999", "nan", "2^31", "99999999999999999999", "1/s", "5s", "0s", "-5s",
     "1h30m", "0s:5s", "5s:1s", "a:b:c", "smoke", "prime_day", "latest", "latest~1", "latest~99999999999",

@@ -183,6 +183,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone; what it was being sent ends."""
         self._transport, self._fd = None, -1
+        del self._parser  # it holds the connection: without it both are freed at once, the last body with them
         self._server.connections.discard(self)
         self._waiting.clear()
         if self.stream is not None:
@@ -254,8 +255,9 @@ class Connection(asyncio.Protocol):
         if self._size > BODY_BYTES_MAX:
             self._refuse(413, f"the body exceeds {BODY_BYTES_MAX} bytes")
             return
+        body, self._body = b"".join(self._body), []
         request = request_from(
-            self._parser.get_method().decode(), self._url.decode("latin-1"), self._headers, b"".join(self._body),
+            self._parser.get_method().decode(), self._url.decode("latin-1"), self._headers, body,
             self._server.waited_s(self._socket),
         )  # fmt: skip
         self._keep_alive = self._parser.should_keep_alive()

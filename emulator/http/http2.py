@@ -61,7 +61,7 @@ class Http2Stream:
 
     def __init__(self, connection: Http2Connection, number: int, headers: list[tuple[bytes, bytes]]) -> None:
         self._connection, self._number = connection, number
-        self._parser = httptools.HttpResponseParser(self)
+        self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
         pairs = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
         self.headers = dict(pairs)
         self.headers.setdefault("host", self.headers.get(":authority", ""))
@@ -78,7 +78,7 @@ class Http2Stream:
 
     def send(self, data: bytes) -> None:
         """Bytes of an HTTP/1.1 answer: out as frames, as far as the client's windows allow."""
-        if not self._connection.holds(self._number):
+        if self._parser is None or not self._connection.holds(self._number):
             return
         self._parser.feed_data(data)
         self.pump()
@@ -98,8 +98,13 @@ class Http2Stream:
         self.stream = None
         self._connection.reset(self._number)
 
+    def let_go(self) -> None:
+        """Nothing is sent any more: without its parser, which holds it, it is freed at once, its body with it."""
+        self._parser = None
+
     def abandon(self) -> None:
         """The client has gone, or gave this request up."""
+        self.let_go()
         if self.stream is not None:
             stream, self.stream = self.stream, None
             stream.abandon()
@@ -145,7 +150,8 @@ class Http2Stream:
 
     def on_headers_complete(self) -> None:
         """The answer's head is whole."""
-        self._head.insert(0, (b":status", str(self._parser.get_status_code()).encode()))
+        status = self._parser.get_status_code() if self._parser is not None else 0
+        self._head.insert(0, (b":status", str(status).encode()))
         self._head_whole = True
 
     def on_body(self, body: bytes) -> None:
@@ -282,7 +288,9 @@ class Http2Connection(asyncio.Protocol):
 
     def forget(self, number: int) -> None:
         """A stream has ended."""
-        self._streams.pop(number, None)
+        stream = self._streams.pop(number, None)
+        if stream is not None:
+            stream.let_go()
 
     def reset(self, number: int) -> None:
         """Break a stream off."""

@@ -1,8 +1,8 @@
 """Hours compressed: so many streams at once, and what memory and descriptors of each process do meanwhile.
 
 `python -m tests.campaign.soak [--users 200] [--minutes 30] [--work FOLDER]` prints a table: for each process of the run
-the slope of its resident memory over the second half, by least squares, its memory at the end, and its fewest and most
-descriptors there. Linux.
+the slope of its resident memory over the second half of the load, by least squares, its memory then at the end, and its
+fewest and most descriptors. The load ends with its worker: what reads the record afterwards is no load. Linux.
 """
 
 from __future__ import annotations
@@ -68,9 +68,10 @@ def sampled(run: subprocess.Popen[bytes], marker: str) -> dict[str, list[Sample]
 def table(samples: dict[str, list[Sample]], length_s: float) -> str:
     """One row a process, of the second half of the load."""
     rows = ["| process | MB per minute | MB at the end | descriptors |", "|---|---|---|---|"]
+    until_s = samples["worker"][-1][0] - 3 * EVERY_S
     for name, taken in samples.items():
         at_s, memory, open_files = np.array(taken, dtype=float).T
-        half = (at_s > at_s[-1] - length_s / 2) & (at_s < at_s[-1] - 3 * EVERY_S)
+        half = (at_s > until_s - length_s / 2) & (at_s < until_s)
         if half.sum() < 3:
             continue
         slope = np.polyfit(at_s[half], memory[half], 1)[0] * 60 / 1e6

@@ -1,7 +1,10 @@
 """HTTP/1.1 as clients really speak it, over a bare socket."""
 
+import gc
 import json
 import socket
+import weakref
+from types import SimpleNamespace
 
 import pytest
 
@@ -189,3 +192,24 @@ def test_a_reader_that_does_not_keep_up_blocks_its_own_stream():
     assert stream.blocked
     connection.resume_writing()
     assert stream.resumed
+
+
+@pytest.mark.parametrize("sent", [request(BODY), request(BODY)[:-5], b""], ids=["answered", "half a body", "nothing"])
+def test_a_client_that_went_leaves_nothing_that_waits_for_the_collector(sent):
+    """The parser holds the connection, and that the last body: thirty kilobytes each, a hundred times a minute."""
+    ours, theirs = socket.socketpair()
+    transport = SimpleNamespace(get_extra_info={"socket": ours}.get, is_closing=lambda: True)
+    server = Server(lambda request, connection: None, lambda: 0.0, lambda: None)
+    connection = Connection(server)
+    connection.connection_made(transport)
+    connection.data_received(sent)
+    connection.connection_lost(None)
+    gone = weakref.ref(connection)
+    gc.disable()
+    try:
+        del connection
+        assert gone() is None
+    finally:
+        gc.enable()
+        ours.close()
+        theirs.close()

@@ -1,8 +1,11 @@
 """HTTP/2 by prior knowledge, as the AWS SDK for JavaScript speaks it; the client here is h2 over a socket."""
 
+import gc
 import json
 import socket
+import weakref
 from collections import defaultdict
+from types import SimpleNamespace
 
 import pytest
 from h2.config import H2Configuration
@@ -10,6 +13,7 @@ from h2.connection import H2Connection
 from h2.events import DataReceived, ResponseReceived, StreamEnded, StreamReset
 from h2.settings import SettingCodes, Settings
 
+from emulator.http.http2 import Http2Stream
 from tests.emulator.conftest import FAST
 
 BODY = json.dumps({"model": "custom-8b", "prompt": [1, 2, 3], "max_tokens": 3, "stream": True}).encode()
@@ -147,3 +151,18 @@ def test_what_is_no_frame_is_refused(client):
     client.socket.sendall(b"\x00\x00\x01\x00\x01\x00\x00\x00\x02x")
     with pytest.raises((AssertionError, OSError)):
         client.read(lambda: False)
+
+
+@pytest.mark.parametrize("how", ["let_go", "abandon"])
+def test_a_request_that_is_over_leaves_nothing_that_waits_for_the_collector(how):
+    """The parser of its answer holds it, and it holds the body of the request."""
+    stream = Http2Stream(SimpleNamespace(holds=lambda _: False), 1, [(b":authority", b"127.0.0.1")])
+    getattr(stream, how)()
+    stream.send(b"HTTP/1.1 200 OK\r\n\r\n")
+    gone = weakref.ref(stream)
+    gc.disable()
+    try:
+        del stream
+        assert gone() is None
+    finally:
+        gc.enable()

@@ -50,3 +50,20 @@ def test_a_broken_file_hides_no_help(folder, capsys):
     (folder / "peakday.yaml").write_text("models: [")
     assert ended("plan", "--help") == 0
     assert "Usage: peakday plan" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", ["list", "report latest", "scenario list", "history", "doctor", "init", "watch"])
+def test_a_broken_file_is_named_in_one_line_that_says_where(folder, capsys, words):
+    (folder / "peakday.yaml").write_text("models: [")
+    assert ended(*words.split()) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("peakday: peakday.yaml: line ")
+    assert line.endswith("; fix the YAML")
+
+
+def test_a_broken_file_spoils_no_shell_that_starts_there(folder, capsys):
+    """`eval "$(peakday completion bash)"` stands in start-up files."""
+    (folder / "peakday.yaml").write_text("models: [")
+    assert ended("completion", "bash") == 0
+    assert ended("--version") == 0
+    assert capsys.readouterr().err == ""
