@@ -27,6 +27,9 @@ from peakday.errors import CommandError
 from peakday.guard import Named, Target, admit_agreed, admitted, checked_url
 from peakday.records.folders import find_record, new_folder, relative
 
+ROWS_SHOWN = 20
+"""Flagged rows that are printed one by one."""
+
 
 def import_bench(file: Path, out: Path | None, known: Known) -> tuple[str, dict[str, Any]]:
     """Import a table into a new record; what was taken, what was flagged and why."""
@@ -38,13 +41,18 @@ def import_bench(file: Path, out: Path | None, known: Known) -> tuple[str, dict[
 
 
 def _imported(bench: Bench) -> tuple[str, dict[str, Any]]:
-    """How many cases a record holds, how many of them are flagged, and for what."""
+    """How many cases a record holds, how many of them are flagged, for what, and which."""
     flags = bench.cases["flags"].dropna()
     flagged = flags[flags != ""]
     reasons = flagged.str.split(";").explode().value_counts().to_dict()
+    rows = {str(row.record_id): row.flags for row in bench.rows if row.flags}
     lines = [f"{bench.path}: {len(bench.cases)} cases, {len(flagged)} flagged and not used"]
     lines += [f"  {count:>5}  {reason}" for reason, count in reasons.items()]
-    data = {"bench": str(bench.path), "cases": len(bench.cases), "flagged": len(flagged), "reasons": reasons}
+    lines += [f"  {name}: {flags.replace(';', ', ')}" for name, flags in list(rows.items())[:ROWS_SHOWN]]
+    lines += [f"  and {len(rows) - ROWS_SHOWN} more rows: --json names all"] * (len(rows) > ROWS_SHOWN)
+    data = {
+        "bench": str(bench.path), "cases": len(bench.cases), "flagged": len(flagged), "reasons": reasons, "rows": rows
+    }  # fmt: skip
     return "\n".join(lines), data
 
 

@@ -7,10 +7,13 @@ seconds (`mean_ttft`), aiconfigurator milliseconds (`ttft`); the checks of `cons
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from neuron_bench import checks
 from neuron_bench.device.chips import chip_name
 from neuron_bench.importers.consistency import flagged
 from neuron_bench.record import CaseRow
@@ -51,12 +54,43 @@ _TIME = re.compile(rf"^(?:({_WHICH})_)?(ttft|tpot|itl|e2el?|request_latency)(?:_
 _KIND = {"ttft": "ttft_s", "tpot": "tpot_s", "itl": "itl"} | dict.fromkeys(("e2e", "e2el", "request_latency"), "wall_s")
 _STATISTIC = {"avg": "mean", "median": "p50", None: "mean"}
 _UNIT_S = {"ms": 1e-3, "s": 1.0}
+_THOUSANDS = re.compile(r"^-?\d{1,3}(,\d{3})+(\.\d*)?$")
+_COUNTED = (
+    "tp", "pp", "dp", "replicas", "chips_used", "input_tokens", "output_tokens", "concurrency", "arrival_rate_per_s",
+    "n_samples", "requests_per_s", "output_tokens_per_s",
+)  # fmt: skip
+_NUMBERS = {"output_tput_per_gpu"} | {theirs for ours in _COUNTED for theirs in NAMES[ours]}
 
 
 def point_rows(table: Sequence[Cells]) -> list[CaseRow]:
     """A CSV of load points, or InferenceX's aggregated results as JSON."""
-    plain = [{_plain(name): cell for name, cell in row.items() if name} for row in table]
-    return flagged([_row(row, line) for line, row in enumerate(plain, start=2)])
+    return flagged([_checked(row, line) for line, row in enumerate(table, start=2)])
+
+
+def _checked(raw: Mapping[str | None, Any], line: int) -> CaseRow:
+    """A row; a cell that is no number where one belongs is left out and named, and so are cells of no column."""
+    row = {_plain(name): cell for name, cell in raw.items() if name}
+    good = {name: cell for name, cell in row.items() if not _is_spoilt(name, cell)}
+    found = _row(good, line)
+    odd = checks.raised({"not_a_number": len(good) < len(row), "cells_beyond_columns": bool(raw.get(None))})
+    return replace(found, flags=";".join(part for part in (found.flags, odd) if part))
+
+
+def _is_spoilt(name: str, cell: object) -> bool:
+    """A cell of a column of numbers that is none: `80 ms`, a decimal comma, a header repeated."""
+    numeric = name in _NUMBERS or _TIME.match(name) is not None
+    return numeric and cell not in (None, "") and _number(cell) is None
+
+
+def _number(cell: object) -> float | None:
+    """A number, with commas between thousands if any; a comma anywhere else may be a decimal one, and is no number."""
+    text = str(cell).strip()
+    if "," in text and not _THOUSANDS.match(text):
+        return None
+    try:
+        return float(text.replace(",", ""))
+    except ValueError:
+        return None
 
 
 def inferencex_rows(content: Any) -> list[CaseRow]:
@@ -88,12 +122,7 @@ def _cell(row: Cells, name: str) -> str | None:
 
 def _figure(row: Cells, name: str) -> float | None:
     text = _cell(row, name)
-    if text is None:
-        return None
-    try:
-        return float(text.replace(",", ""))
-    except ValueError:
-        raise ValueError(f"{name} is {text!r}, not a number") from None
+    return None if text is None else _number(text)
 
 
 def _row(row: Cells, line: int) -> CaseRow:
@@ -104,7 +133,7 @@ def _row(row: Cells, line: int) -> CaseRow:
     output_per_s = _figure(row, "output_tokens_per_s")
     per_chip = row.get("output_tput_per_gpu")
     if output_per_s is None and per_chip not in (None, "") and chips:
-        output_per_s = float(str(per_chip)) * chips
+        output_per_s = (_number(per_chip) or 0.0) * chips
     return CaseRow(
         record_id=f"line-{line}",
         source_url=_cell(row, "source_url"),
@@ -117,19 +146,23 @@ def _row(row: Cells, line: int) -> CaseRow:
         versions=json.dumps({"engine": engine}) if engine else None,
         model_id=_cell(row, "model_id"),
         dtypes=_cell(row, "dtypes"),
-        tp=None if tp is None else int(tp),
-        replicas=None if replicas is None else int(replicas),
+        tp=_whole(tp),
+        replicas=_whole(replicas),
         phase="serve",
         input_tokens=_figure(row, "input_tokens"),
         output_tokens=_figure(row, "output_tokens"),
         concurrency=_figure(row, "concurrency"),
         arrival_rate_per_s=_figure(row, "arrival_rate_per_s"),
-        n_samples=None if samples is None else int(samples),
+        n_samples=_whole(samples),
         requests_per_s=_figure(row, "requests_per_s"),
         output_tokens_per_s=output_per_s,
         flags=";".join(name for name, bad in _odd(row, chip).items() if bad),
         **_times(row),
     )
+
+
+def _whole(value: float | None) -> int | None:
+    return int(value) if value is not None and math.isfinite(value) else None
 
 
 def _chips(row: Cells, tp: float | None) -> float | None:
@@ -151,7 +184,7 @@ def _times(row: Cells) -> dict[str, Any]:
         before, kind, after, unit = match.groups()
         stated = before or after
         statistic = _STATISTIC.get(stated, stated)
-        found[f"{_KIND[kind]}_{statistic}"] = float(str(cell).replace(",", "")) * (_UNIT_S[unit] if unit else fallback)
+        found[f"{_KIND[kind]}_{statistic}"] = (_number(cell) or 0.0) * (_UNIT_S[unit] if unit else fallback)
     for statistic in ("mean", "p50", "p99"):
         gap = found.pop(f"itl_{statistic}", None)
         if gap is not None and statistic != "p99":

@@ -193,6 +193,18 @@ def line(**changes: str) -> str:
         ({"out_tok_per_s": "808"}, "tokens_disagree_with_requests"),
         ({"n_requests": "5"}, "truncated"),
         ({"mean_tpot_ms": "-1"}, "negative"),
+        ({"mean_ttft_ms": "nan"}, "not_finite"),
+        ({"concurrency": "inf"}, "not_finite"),
+        ({"mean_ttft_ms": "80 ms"}, "not_a_number"),
+        ({"mean_tpot_ms": '"18,9"'}, "not_a_number"),
+        ({"n_requests": "400,7"}, "cells_beyond_columns"),
+        ({"concurrency": "0"}, "load_not_positive"),
+        ({"isl": "-512"}, "lengths_not_positive"),
+        ({"tp": "0"}, "deployment_not_positive"),
+        ({"mean_ttft_ms": "0"}, "latency_zero"),
+        ({"osl": "1", "req_per_s": "", "out_tok_per_s": ""}, "gaps_of_one_token"),
+        ({"mean_ttft_ms": "0.35", "req_per_s": "4.2", "out_tok_per_s": "424"}, "ttft_below_a_step"),
+        ({"req_per_s": "2.4", "out_tok_per_s": "242"}, "throughput_against_littles_law"),
     ],
 )
 def test_a_row_that_cannot_be_is_flagged_with_the_reason(bad: dict[str, str], flag: str, tmp_path: Path) -> None:
@@ -209,6 +221,35 @@ def test_duplicates_that_lie_apart_are_one_configuration_no_longer(tmp_path: Pat
     quicker = line(mean_tpot_ms="15.5", req_per_s="4.7", out_tok_per_s="475")
     apart = imported("points.csv", HEAD + line() + quicker, tmp_path)
     assert all("duplicate_disagrees" in row.flag_names for row in apart)
+
+
+def test_first_tokens_twice_apart_are_a_prefix_cache_on_and_off(tmp_path: Path) -> None:
+    """The gaps agree, so only the TTFT tells."""
+    rows = imported("points.csv", HEAD + line() + line(mean_ttft_ms="200", req_per_s="", out_tok_per_s=""), tmp_path)
+    assert all("duplicate_disagrees" in row.flag_names for row in rows)
+
+
+def test_figures_of_another_load_digit_for_digit_are_copied(tmp_path: Path) -> None:
+    """Three digits or more; rounded ones repeat by chance."""
+    unrated = {"mean_ttft_ms": "83.4", "mean_tpot_ms": "18.93", "req_per_s": "", "out_tok_per_s": ""}
+    rows = imported("points.csv", HEAD + line(**unrated) + line(**unrated, concurrency="16") + line(), tmp_path)
+    assert ["figures_repeated" in row.flag_names for row in rows] == [True, True, False]
+
+
+def test_an_answer_in_one_piece_tells_no_step(tmp_path: Path) -> None:
+    """The first token comes with the last."""
+    whole = [f"{row.strip()},{e2e}\n" for row, e2e in ((HEAD, "mean_e2e_ms"), (line(mean_ttft_ms="1970"), 1970))]
+    (row,) = imported("points.csv", "".join(whole), tmp_path)
+    assert "not_streamed" in row.flag_names
+
+
+def test_json_that_holds_nan_or_words_for_numbers_is_flagged(tmp_path: Path) -> None:
+    """Python's reader takes NaN for a number."""
+    (row,) = imported("agg.json", json.dumps(INFERENCEX | {"mean_tpot": float("nan")}), tmp_path)
+    assert "not_finite" in row.flag_names
+    (tmp_path / "b").mkdir()
+    (row,) = imported("agg.json", json.dumps(INFERENCEX | {"mean_tpot": "fast"}), tmp_path / "b")
+    assert "not_a_number" in row.flag_names
 
 
 def test_a_repeat_is_no_contradiction(tmp_path: Path) -> None:
