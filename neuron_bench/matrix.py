@@ -12,12 +12,15 @@ targets:
   - {device: neuron, method: trace, chip: inferentia2, dtype: bfloat16, artifact_store: s3://bucket/graphs}
   - {device: neuron, method: endpoint, url: http://127.0.0.1:8000/v1, chip: trainium2, tp: 4, chips_used: 1,
      models: [custom]}
+  - {device: neuron, method: endpoint, url: http://127.0.0.1:8000/v1, chip: trainium2, tp: 4, chips_used: 1,
+     models: [custom], serve: [vllm, serve, MODEL, --served-model-name, custom, --tensor-parallel-size, "4"],
+     options: {neuron_config.num_seqs_buckets: [[1, 16], [1, 4, 16]], max_num_seqs: [16]}}   # every combination
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +32,7 @@ from neuron_bench.endpoint import sweep
 from neuron_bench.endpoint.sweep import EndpointSpec
 from neuron_bench.errors import BenchError, BenchUsageError, DeviceError
 from neuron_bench.progress import Progress
+from neuron_bench.served import commands, served
 from neuron_bench.trace import suite
 from neuron_bench.trace.cases import SUITES
 from neuron_bench.trace.suite import Spec
@@ -41,10 +45,11 @@ _KEYS = {"schema", "suite", "slo", "models", "targets", "seed", *_AXES}
 
 @dataclass(frozen=True)
 class Entry:
-    """One bench of the matrix: its folder's name, and what to run."""
+    """One bench of the matrix: its folder's name, what to run, and the command of its server where we start it."""
 
     name: str
     spec: Spec | EndpointSpec
+    command: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -98,9 +103,10 @@ def read_matrix(path: Path) -> Matrix:
         check(list[str] | None, target.get("models"), f"{path}: targets[{number}].models", error=BenchUsageError)  # type: ignore[arg-type]
     shared = {"suite": grid, "seed": int(raw.get("seed", 1))} | {axis: raw[axis] for axis in _AXES if axis in raw}
     entries = [
-        _entry(path, number, target, str(model), shared)
+        entry
         for number, target in enumerate(targets)
         for model in target.get("models") or raw.get("models") or []
+        for entry in _entries(path, number, target, str(model), shared)
     ]
     if not entries:
         raise BenchUsageError(f"{path}: targets and models: none is given, so there is nothing to run")
@@ -116,7 +122,33 @@ def _slos(path: Path, limits: dict[str, float]) -> tuple[Slo, ...]:
         raise BenchUsageError(f"{path}: slo: {error}") from None
 
 
-_NOT_IN_A_FILE = {"cases", "effort", "loads", "model", "suite", "seed", "admitted"}
+_NOT_IN_A_FILE = {"cases", "effort", "loads", "model", "suite", "seed", "admitted", "served"}
+
+
+_SERVER_KEYS = ("serve", "options")
+
+
+def _entries(
+    path: Path, number: int, target: Mapping[str, object], model: str, shared: Mapping[str, object]
+) -> list[Entry]:
+    """One entry, or one for each combination of its server's options."""
+    entry = _entry(path, number, {k: v for k, v in target.items() if k not in _SERVER_KEYS}, model, shared)
+    serve, options = (target.get(key) for key in _SERVER_KEYS)
+    if serve is None and options is None:
+        return [entry]
+    where = f"{path}: targets[{number}]"
+    if not isinstance(entry.spec, EndpointSpec):
+        raise BenchUsageError(f"{where}.serve: only an endpoint has a server to start")
+    command = check(list[str], serve or [], f"{where}.serve", error=BenchUsageError)  # type: ignore[arg-type]
+    axes = check(dict[str, list[Any]], options or {}, f"{where}.options", error=BenchUsageError)  # type: ignore[arg-type]
+    try:
+        several = commands(command, axes, entry.spec.url)
+    except BenchUsageError as error:
+        raise BenchUsageError(f"{where}.{error}") from None
+    return [
+        replace(entry, name=f"{entry.name}.{place}", command=each, spec=replace(entry.spec, served=each))
+        for place, each in enumerate(several)
+    ]
 
 
 def _entry(path: Path, number: int, target: Mapping[str, object], model: str, shared: Mapping[str, object]) -> Entry:
@@ -157,7 +189,7 @@ def run_matrix(matrix: Matrix, out_dir: Path, *, progress: Progress | None = Non
     for entry in matrix.entries:
         folder = out_dir / entry.name
         try:
-            done.append(folder if folder.exists() else _run(entry.spec, folder, progress))
+            done.append(folder if folder.exists() else _run(entry, folder, progress))
         except BenchError as error:
             refused[entry.name] = str(error)
     if not done:
@@ -165,6 +197,8 @@ def run_matrix(matrix: Matrix, out_dir: Path, *, progress: Progress | None = Non
     return Outcome(tuple(done), refused)
 
 
-def _run(spec: Spec | EndpointSpec, folder: Path, progress: Progress | None) -> Path:
-    work: Callable[..., Path] = sweep.run if isinstance(spec, EndpointSpec) else suite.run
-    return work(spec, folder, progress=progress)
+def _run(entry: Entry, folder: Path, progress: Progress | None) -> Path:
+    work: Callable[..., Path] = sweep.run if isinstance(entry.spec, EndpointSpec) else suite.run
+    url = entry.spec.url if isinstance(entry.spec, EndpointSpec) else ""
+    with served(entry.command, url, folder.with_name(f"{folder.name}.log")):
+        return work(entry.spec, folder, progress=progress)

@@ -7,8 +7,8 @@
     python -m study measure   --shape small --url http://127.0.0.1:PORT/v1
     python -m study table     --shape small          prints the table of docs/validation.md
 
-Two studies need no engine: `python -m study engines` (calibration on random engines) and `python -m study accelerators`
-(public measurements of real chips); each has its own --help.
+Others need no engine: `python -m study engines` (calibration on random engines), `python -m study accelerators`
+(public measurements of real chips) and `python -m study step_models` (those that plans use); each has a --help.
 
 The engine's scheduler spins on the core that the client shares with it; `--realtime` keeps the client's schedule there.
 A phase leaves out what is there already, so it can be stopped and taken up again, on another day too. Run records
@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loadgen.record import load_run
-from study import accelerators, engines
+from study import accelerators, engines, step_models
 from study.arrivals import KEPT, Arrivals, keep_arrivals, read_arrivals
 from study.load_steps import MIXES, LoadStep, draw_burst, draw_load_step, plan
 from study.table import study_table
@@ -177,7 +177,7 @@ def held_out() -> list[LoadStep]:
     return [step for step in plan() if step.role == "held_out"]
 
 
-OTHER_STUDIES = {"accelerators": accelerators.main, "engines": engines.main}
+OTHER_STUDIES = {"accelerators": accelerators.main, "engines": engines.main, "step_models": step_models.main}
 
 
 def main() -> None:

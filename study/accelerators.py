@@ -38,6 +38,7 @@ from neuron_bench.step_model import Coefficients, StepModel
 DEPLOYMENT = ["source", "model", "chip", "precision", "engine", "engine_version", "image", "tp", "dp", "ep"]
 JUMP = 3.0
 """A TTFT this many times that of the next lower concurrency is a jump."""
+CURVES = ("points_inferencex", "points_nv_gap_analysis", "points_gpu_conc")
 PUBLIC = {"tpot": 0.119, "ttft": 0.315}
 """Median errors of the best public comparison without calibration, on the same population."""
 Frame = pd.DataFrame
@@ -45,7 +46,7 @@ Frame = pd.DataFrame
 
 @dataclass(frozen=True)
 class Outcome:
-    """One figure predicted. sigma: of its logarithm, as the fit states it."""
+    """One figure predicted. sigma: of its logarithm, as the fit states it. case: which load point."""
 
     task: str
     source: str
@@ -53,6 +54,7 @@ class Outcome:
     predicted: float
     measured: float
     sigma: float
+    case: str = ""
 
     @property
     def error_ratio(self) -> float:
@@ -147,7 +149,7 @@ def _predict(task: str, fit: PointFit, row: Any, metrics: Sequence[str], label: 
         "tokens/s": (made.output_tokens_per_s, stated.output_tokens_per_s, fit.tpot_sigma),
     }
     return [
-        Outcome(task, str(row.source), metric + label, predicted, measured, sigma)
+        Outcome(task, str(row.source), metric + label, predicted, measured, sigma, stated.case)
         for metric, (predicted, measured, sigma) in pairs.items()
         if metric in metrics and measured
     ]
@@ -265,7 +267,7 @@ def _observed(part: Frame) -> Observed:
 Task = tuple[Callable[[Frame], Result | None], Callable[[], list[Frame]]]
 TASKS: dict[str, Task] = {
     "shape": (shape, lambda: [*deployments("points_inferencex"), *deployments("points_nv_gap_analysis")]),
-    "knee": (knee, lambda: [*deployments("points_inferencex"), *deployments("points_nv_gap_analysis")]),
+    "knee": (knee, lambda: [part for name in CURVES for part in deployments(name)]),
     "open": (open_loop, lambda: [part for _, part in rows("requests_llmd").groupby("config_id")]),
     "neuron": (neuron, neuron_curves),
 }

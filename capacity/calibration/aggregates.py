@@ -66,19 +66,21 @@ def _deployment(row: CaseRow) -> Hashable:
     return row.model_id, row.chip, row.chips_used, row.tp, row.replicas, row.dtypes, row.versions
 
 
-def step_model_of_points(rows: Sequence[CaseRow], limits: EngineLimits, identity: Identity) -> StepModel:
+def step_model_of_points(
+    rows: Sequence[CaseRow], limits: EngineLimits, identity: Identity, *, held_out: Sequence[HoldOut] | None = None
+) -> StepModel:
     """Fit load points of one deployment; some are held out, predicted, and fitted in the end.
 
+    Args:
+        held_out: predictions of such points by fits without them, where they are there already.
     Raises:
         CalibrationError: too few points, or a fit that predicts none of those left out.
     """
     replicas = rows[0].replicas or 1
     points = [_point(row, replicas) for row in rows]
     base, known = _base(limits, identity), _known(rows[0], limits)
-    held_out: list[HoldOut] = []
-    for left in _left_out(points):
-        kept = [point for point in points if point is not left]
-        held_out += _predicted(left, fit_points(kept, base, known))
+    if held_out is None:
+        held_out = _without_each(points, base, known)
     fit = fit_points(points, base, known)
     error = max(math.hypot(_spread(held_out), PACE_SIGMA), fit.tpot_sigma) if held_out else UNTESTED
     if error > ERROR_MAX:
@@ -88,6 +90,14 @@ def step_model_of_points(rows: Sequence[CaseRow], limits: EngineLimits, identity
             "check that the rows are of one configuration"
         )
     return _finished(fit, known, points, held_out, error, _provenance(rows), limits)
+
+
+def _without_each(points: Sequence[LoadPoint], base: StepModel, known: Known) -> list[HoldOut]:
+    return [
+        row
+        for left in _left_out(points)
+        for row in _predicted(left, fit_points([point for point in points if point is not left], base, known))
+    ]
 
 
 def _known(row: CaseRow, limits: EngineLimits) -> Known:

@@ -64,6 +64,7 @@ class EndpointSpec:
     users: tuple[int, ...] = ()
     rounds: int | None = None
     loads: tuple[Load, ...] = ()
+    served: tuple[str, ...] = ()  # the command that a matrix started it with
     admitted: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Host -> addresses, as the guard resolved them; a host that can only be this machine needs none."""
 
@@ -132,8 +133,8 @@ def run(spec: EndpointSpec, folder: Path, *, progress: Progress | None = None, d
         raise BenchError(f"endpoint {spec.url}: nothing was measured: {'; '.join(reasons) or 'stopped at once'}")
     base = _base(spec, state.server, started)
     rows = [_row(sweep, spec, base) for sweep in done]
-    samples = [sample for sweep in done for sample in _samples(sweep)]
     info = _info(spec, state, state.server, folder, started)
+    samples = [sample for sweep in done for sample in _samples(sweep)]
     return write_bench(folder, info, rows, samples=samples, telemetry=machine.rows)
 
 

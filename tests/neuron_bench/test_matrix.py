@@ -76,3 +76,51 @@ def test_one_refusal_stops_no_other_bench_and_a_finished_one_is_kept(tmp_path: P
     outcome = run_matrix(matrix, tmp_path / "benches")
     assert [path.name for path in outcome.benches] == [matrix.entries[0].name]
     assert list(outcome.refused) == [matrix.entries[1].name]
+
+
+SERVED = """
+schema: peakday.bench_matrix/1
+suite: quick
+models: [custom]
+targets:
+  - method: endpoint
+    url: http://127.0.0.1:9/v1
+    device: cpu
+    serve: [vllm, serve, m]
+    options: {neuron_config.num_seqs_buckets: [[1], [1, 4]], enable_prefix_caching: [true, false]}
+"""
+
+
+def test_options_of_a_server_are_axes(tmp_path: Path) -> None:
+    """Each combination is a bench, started as the plug-in takes its options, and its record says so."""
+    entries = read_matrix(written(tmp_path, SERVED)).entries
+    assert len({entry.name for entry in entries}) == 4
+    assert entries[0].command == (
+        "vllm", "serve", "m", "--enable-prefix-caching",
+        "--additional-config", '{"neuron_config": {"num_seqs_buckets": [1]}}',
+    )  # fmt: skip
+    assert "--no-enable-prefix-caching" in entries[1].command
+    assert isinstance(entries[3].spec, EndpointSpec)
+    assert entries[3].spec.served == entries[3].command
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("    serve: [vllm, serve, m]\n", ""), r"targets\[0\]\.options: needs serve"),
+        (("127.0.0.1:9", "198.51.100.7:9"), r"targets\[0\]\.serve: starts a server on this machine"),
+        (("[vllm, serve, m]", "vllm"), r"targets\[0\]\.serve"),
+        (("method: endpoint\n    url: http://127.0.0.1:9/v1", "method: trace"), "only an endpoint has a server"),
+    ],
+)
+def test_a_server_that_cannot_be_started_is_named(change: tuple[str, str], said: str, tmp_path: Path) -> None:
+    """Before anything runs."""
+    with pytest.raises(BenchUsageError, match=said):
+        read_matrix(written(tmp_path, SERVED.replace(*change)))
+
+
+def test_a_server_that_ends_at_start_is_refused_with_its_last_line(tmp_path: Path) -> None:
+    """Each combination by itself; all of them refused is a matrix refused."""
+    text = SERVED.replace("[vllm, serve, m]", "[python3, -c, \"import sys; sys.exit('no chip here')\"]")
+    with pytest.raises(DeviceError, match=r"exit code 1 at .*: no chip here"):
+        run_matrix(read_matrix(written(tmp_path, text)), tmp_path / "benches")

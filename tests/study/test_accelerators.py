@@ -2,12 +2,32 @@
 
 import pytest
 
-from study.accelerators import Outcome, Result, deployments, knee, neuron, neuron_curves, point, rows, shape, table
+from study.accelerators import (
+    CURVES,
+    Outcome,
+    Result,
+    deployments,
+    knee,
+    neuron,
+    neuron_curves,
+    point,
+    rows,
+    shape,
+    table,
+)
 
 
 def test_every_published_row_has_its_source_commit_and_licence():
-    for name in ("points_inferencex", "points_nv_gap_analysis", "points_neuron_contrib"):
+    for name in (*CURVES, "points_neuron_contrib"):
         assert rows(name)[["source_repo", "source_commit", "licence"]].notna().all().all()
+
+
+def test_a_client_that_left_its_clients_idle_is_not_scored():
+    """Little's law: rows of gpu_conc with fewer than four fifths of their clients in flight are marked."""
+    kept = rows("points_gpu_conc")
+    busy = kept["req_per_s"] * kept["e2e_mean_ms"] / 1000 / kept["concurrency"]
+    assert len(kept) == 13
+    assert busy.min() > 0.8
 
 
 def test_inferencex_lengths_are_a_tenth_below_nominal_and_spread():
