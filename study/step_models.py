@@ -86,7 +86,8 @@ def fitted(wanted: Deployment) -> StepModel:
         wanted.model_id, wanted.chip, int(wanted.of["tp"]), float(wanted.of["tp"]), str(wanted.of["engine"]),
         str(first.engine_version), _date(table),
     )  # fmt: skip
-    rows = [row for row in point_rows(table.fillna("").to_dict("records")) if not row.barred]
+    cells = [{str(name): cell for name, cell in row.items()} for row in table.fillna("").to_dict("records")]
+    rows = [row for row in point_rows(cells) if not row.barred]
     model = step_model_of_points(rows, EngineLimits(), identity, held_out=held_out or None)
     return replace(
         model,

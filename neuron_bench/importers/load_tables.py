@@ -67,12 +67,14 @@ def point_rows(table: Sequence[Cells]) -> list[CaseRow]:
     return flagged([_checked(row, line) for line, row in enumerate(table, start=2)])
 
 
-def _checked(raw: Mapping[str | None, Any], line: int) -> CaseRow:
+def _checked(raw: Cells, line: int) -> CaseRow:
     """A row; a cell that is no number where one belongs is left out and named, and so are cells of no column."""
     row = {_plain(name): cell for name, cell in raw.items() if name}
     good = {name: cell for name, cell in row.items() if not _is_spoilt(name, cell)}
     found = _row(good, line)
-    odd = checks.raised({"not_a_number": len(good) < len(row), "cells_beyond_columns": bool(raw.get(None))})
+    odd = checks.raised(
+        {"not_a_number": len(good) < len(row), "cells_beyond_columns": any(name is None for name in raw)}
+    )
     return replace(found, flags=";".join(part for part in (found.flags, odd) if part))
 
 
