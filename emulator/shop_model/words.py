@@ -183,6 +183,7 @@ def lexicon() -> Lexicon:
     listed = "|".join(re.escape(form) for form in sorted(phrases, key=len, reverse=True))
     return Lexicon(
         plain=frozenset(raw["plain"].split())
+        | frozenset(raw["common"].split())
         | frozenset(meant) - set(into)
         | frozenset(nouns)
         | frozenset(raw["needs"]),
