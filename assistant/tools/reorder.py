@@ -1,12 +1,14 @@
 """Reordering in a customer's own words: past orders and browsing -> the cart, with substitutes for what is gone.
 
-An item is meant when its title holds all that the query names (`the creamer`); where no title does, or the query is for
-what goes together (`what we used for the pie`), when it shares a word with the query, or stands in the same order and
-category as one that does (the pumpkin too). Words that no order explains are looked for among what was browsed.
+An item is meant when its title holds all that the query names (`the creamer`); where no title does, when it shares a
+word with the query; and where the query is for what goes together (`what we used for the pie`, or words of several
+items), when it stands in the same order and category as one that does (the pumpkin too). Words that no order explains
+are looked for among what was browsed. What stands behind `except` is left out.
 """
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime
 from typing import TypedDict
 
@@ -25,6 +27,8 @@ _GENERIC = frozenset({
 _LOOKED = frozenset({"browsed", "looked", "viewed"})
 _TOGETHER = frozenset({"all", "everything", "ingredient", "made", "make", "stuff", "thing", "used"})
 """Words for what goes together, rather than for one item."""
+_EXCEPT = re.compile(r"\b(?:except|excluding|without|but not|other than|apart from|excepto|menos|sin)\b", re.IGNORECASE)
+"""`everything except the creamer`: what stands behind it stays away."""
 _ITEMS_MAX = 20
 _ALTERNATIVES = 2
 
@@ -44,13 +48,16 @@ def resolve(context: ToolContext, query: str, when: str | None) -> list[Meant]:
         NothingFound: nothing in the customer's orders or browsing fits.
     """
     span = days_of(when if when is not None else query, context.now.date())
+    query, *left_out = _EXCEPT.split(query, maxsplit=1)
+    unwanted = {word for word in words(" ".join(left_out)) if word not in _GENERIC}
     wanted = {word for word in words(query) if word not in _GENERIC and not word.isdigit()}
     together = bool(set(words(query)) & _TOGETHER)
     meant: dict[str, Meant] = {}
     explained: set[str] = set()
     for order in orders_of(context):
         if span is None or _within(order["ordered_at"], span):
-            for item, hits in _meant_items(order["items"], wanted, together):
+            kept = [item for item in order["items"] if not (unwanted and unwanted <= _item_words(item))]
+            for item, hits in _meant_items(kept, wanted, together):
                 explained |= hits
                 meant.setdefault(
                     item["product_id"],
@@ -78,7 +85,8 @@ def _meant_items(items: list[OrderItem], wanted: set[str], together: bool) -> li
     if named and not together:
         return [(item, wanted) for item in named]
     hits = [(item, _item_words(item) & wanted) for item in items]
-    categories = {item["category"] for item, found in hits if found}
+    several = sum(bool(found) for _, found in hits) > 1  # `hazelnut creamer` finds the creamer, and means no pumpkin
+    categories = {item["category"] for item, found in hits if found and (together or several)}
     return [(item, found) for item, found in hits if found or item["category"] in categories]
 
 

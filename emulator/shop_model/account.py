@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from emulator.shop_model import slots
 from emulator.shop_model.dialogue import Outcome, Use
 from emulator.shop_model.understanding import Ask, points_at_this
 from emulator.shop_model.view import View, money, title_of
-from emulator.shop_model.words import holds
+from emulator.shop_model.words import holds, read
 
 _OPEN = ("preparing", "shipped", "processing", "pending")
 _DEFAULT_RATIO = 0.1
@@ -21,6 +21,12 @@ _REMEMBER = re.compile(
     r"apunta|anota)\b[,:]?\s*(?:(?:that|this|to|que|down|please)\b[,:]?\s*)*(.+)",
     re.DOTALL,
 )
+_BEFORE = re.compile(
+    r"(?is)^(?P<fact>.*?)[\s,.;:!?–-]*\b(?:(?:please|can you|could you|will you|and|so|por favor|y)[\s,]+)*"
+    r"(?:remember|don['’]?t forget|(?:keep|bear)(?: (?:that|this|it))? in mind|make a note|take a note|note|save|recuerda(?:lo)?|recordar|apunta(?:lo)?|"
+    r"anota(?:lo)?)(?:[\s,]+(?:that|this|it|of|down|please|for me|for later|for next time|too|now|eso|esto|lo|por favor))*[\s.!?]*$"
+)
+"""`I am allergic to nuts, please remember that`: the fact stands before the verb."""
 _FURTHER = re.compile(
     r"(?i),? (?:and|then|also|y)(?: then| also| please)* (?=(?:find|show|recommend|suggest|search|busca|muestra)(?:me)?(?: me)?\b)"
 )
@@ -64,7 +70,22 @@ def _price_rule(view: View, ask: Ask, tool: str, more: Mapping[str, Any]) -> str
         return None
     note = "" if wanted.known else view.say(" You named no price, so I took 10% below today's; name another if you like.",
                                             " No dijiste un precio, así que tomé un 10% menos que hoy; di otro si quieres.")  # fmt: skip
-    return written(view, use) + note
+    return written(view, use) + note + _beside(view, str(meant.product["product_id"]))
+
+
+def _beside(view: View, product_id: str) -> str:
+    """That an automatic purchase made earlier in this conversation stands as well: another price does not replace it."""
+    earlier = [
+        row
+        for exchange in view.dialogue.exchanges[:-1]
+        if exchange.outcome is not None and exchange.outcome.tool == "auto_buy" and (row := exchange.outcome.result)
+        if row.get("product_id") == product_id and row.get("target_price") is not None
+    ]
+    if not earlier:
+        return ""
+    price = money(earlier[-1]["target_price"], view.currency)
+    return view.say(f" The automatic purchase at {price} stands beside it, and both may buy; end it in your account.",
+                    f" La compra automática a {price} sigue en pie, y ambas pueden comprar; termínala en tu cuenta.")  # fmt: skip
 
 
 def _too_many(view: View, tool: str, ask: Ask) -> str | None:
@@ -93,21 +114,50 @@ def cart_view(view: View, ask: Ask) -> str | None:
     for exchange in reversed(view.dialogue.exchanges):
         for data in (exchange.outcome.result if exchange.outcome else None, *(use.data for use in exchange.uses)):
             if data and isinstance(data.get("cart"), list):
-                return view.say(f"When I last added to it, your cart held: {_cart_lines(data['cart'])}.",
-                                f"Cuando añadí algo por última vez, tu carrito tenía: {_cart_lines(data['cart'])}.")  # fmt: skip
+                held = _cart_lines(view, data["cart"])
+                return view.say(f"When I last added to it, your cart held: {held}.",
+                                f"Cuando añadí algo por última vez, tu carrito tenía: {held}.")  # fmt: skip
     return view.say("I cannot look into the cart from here; it is on the cart page, for you to review.",
                     "Desde aquí no puedo ver el carrito; está en la página del carrito.")  # fmt: skip
 
 
-def _cart_lines(rows: list[object]) -> str:
-    named = [f"{row.get('quantity', 1)} x {title_of(row)}" for row in rows if isinstance(row, Mapping)]
+def _cart_lines(view: View, rows: list[object]) -> str:
+    held = [row for row in rows if isinstance(row, Mapping)]
+    named = [f"{row.get('quantity', 1)} x {title_of(view.known(str(row.get('product_id'))) or row)}" for row in held]
     return ", ".join(named) or "-"
+
+
+def out_of_cart(view: View, ask: Ask) -> str:
+    """No tool takes anything out of a cart."""
+    return view.say("I can put things into your cart, but not take them out: you can on the cart page. Nothing is ordered until you check out.",
+                    "Puedo añadir cosas a tu carrito, pero no quitarlas: puedes hacerlo en la página del carrito. Nada se pide hasta que pagues.")  # fmt: skip
+
+
+def rules(view: View, ask: Ask) -> str:
+    """Price rules that this conversation made. No tool lists or ends one, and that is said."""
+    made = [
+        exchange.outcome.result
+        for exchange in view.dialogue.exchanges
+        if exchange.outcome is not None and exchange.outcome.result is not None and "rule_id" in exchange.outcome.result
+    ]
+    lines = [
+        f"- {title_of(row)}: {money(row['target_price'], view.currency)}, {view.say('until', 'hasta el')} {row.get('until')}"
+        for row in made
+        if row.get("target_price") is not None
+    ]
+    lead = view.say("I cannot list or end price alerts and automatic purchases from here: they stand in your account, and each ends by itself.",
+                    "Desde aquí no puedo ver ni terminar alertas y compras automáticas: están en tu cuenta, y cada una termina sola.")  # fmt: skip
+    here = view.say(" Of this conversation:", " De esta conversación:") if lines else ""
+    return "\n".join([lead + here, *lines])
+
+
+_EXCEPT = re.compile(r"\b(?:except|without|but not|other than|apart from)\b")
 
 
 def reorder(view: View, ask: Ask) -> str | None:
     """What was bought or looked at before, into the cart."""
     named = slots.things(ask.text)
-    query = " ".join(named) or ask.text[:150]
+    query = ask.text[:150] if not named or _EXCEPT.search(ask.text) else " ".join(named)
     use = view.want("reorder", query=query, when=slots.moment(ask.text))
     return None if use is None else written(view, use)
 
@@ -243,6 +293,11 @@ def _own_order(view: View, ask: Ask) -> Mapping[str, Any] | str | None:
                     "Ningún pedido tuyo está en camino, así que no hay nada que cambiar.")  # fmt: skip
 
 
+_REASON = re.compile(
+    r"(?i)\b(?:because|since|as it|porque|ya que)\b\s*(.+)|[,.;:-]\s*((?:it|they|these|this|the \w+) (?!to\b).+)"
+)
+
+
 def give_back(view: View, ask: Ask) -> str | None:
     """The return of one item of an order."""
     use = _history(view)
@@ -271,16 +326,21 @@ def give_back(view: View, ask: Ask) -> str | None:
         return view.say(f"Which item would you like to return? Recent ones: {names}.",
                         f"¿Qué artículo quieres devolver? Recientes: {names}.")  # fmt: skip
     row, item = candidates[0]
-    reason = re.search(r"(?i)\b(?:because|since|as it|porque|ya que)\b\s*(.+)", ask.raw)
-    why = " ".join((reason[1] if reason else "no reason given").split())[:190]
+    reason = _REASON.search(ask.raw)
+    why = " ".join((next(filter(None, reason.groups())) if reason else "no reason given").split()).rstrip(".!")[:190]
     started = view.want("start_return", order_id=row["order_id"], product_id=item["product_id"], reason=why)
     return None if started is None else written(view, started)
 
 
 def remember(view: View, ask: Ask) -> str | None:
-    """One fact, in the customer's words."""
-    match = _REMEMBER.search(_FURTHER.split(ask.raw)[0])
-    fact = " ".join((match[1] if match else ask.raw).split()).rstrip(".!? ")[:290]
+    """One fact, in the customer's words: behind the verb, before it, or in the message before."""
+    if before := _BEFORE.match(ask.raw):
+        earlier = view.dialogue.exchanges[-2].words if len(view.dialogue.exchanges) > 1 else ""
+        told = before["fact"] or earlier
+    else:
+        match = _REMEMBER.search(_FURTHER.split(ask.raw)[0])
+        told = match[1] if match else ask.raw
+    fact = " ".join(told.split()).rstrip(".!? ")[:290]
     if not fact:
         return view.say("What should I remember?", "¿Qué debo recordar?")
     use = view.want("remember", fact=fact)
@@ -298,9 +358,20 @@ def forget(view: View, ask: Ask) -> str | None:
             + view.say(" Name what I should forget, one at a time.", " Dime qué debo olvidar, de uno en uno.")
         )
     match = _FORGET.search(ask.raw)
-    fact = " ".join((match[1] if match else ask.raw).split()).rstrip(".!? ")[:290]
-    use = view.want("forget", fact=fact)
+    words = " ".join((match[1] if match else ask.raw).split()).rstrip(".!? ")[:290]
+    facts = _facts_of(view.dialogue.facts, words)
+    if len(facts) > 1:
+        return view.say(f"Which one should I forget: {'; '.join(facts)}?", f"¿Cuál debo olvidar: {'; '.join(facts)}?")
+    use = view.want("forget", fact=facts[0] if facts else words)
     return None if use is None else written(view, use)
+
+
+def _facts_of(facts: Sequence[str], words: str) -> list[str]:
+    """The remembered facts that words name: `my allergy` of `I am allergic to nuts`; that one alone which holds them all."""
+    kin = [word[:6] for word in slots.things(read(words).text) if len(word) > 3]
+    scores = [sum(holds(fact, word) for word in kin) for fact in facts]
+    best = max(scores, default=0)
+    return [fact for fact, score in zip(facts, scores, strict=True) if best and score == best]
 
 
 def recall(view: View, ask: Ask) -> str | None:
@@ -368,8 +439,9 @@ def _done(view: View, tool: str, data: Mapping[str, Any]) -> str:
         return view.say(f"Recorded for order {data.get('order_id')}: {_line(data.get('change'))}.",
                         f"Anotado para el pedido {data.get('order_id')}: {_line(data.get('change'))}.")  # fmt: skip
     if tool == "start_return":
-        return view.say(f"The return of {data.get('product_id')} from order {data.get('order_id')} has started.",
-                        f"La devolución de {data.get('product_id')} del pedido {data.get('order_id')} ha comenzado.")  # fmt: skip
+        title = title_of(view.known(str(data.get("product_id"))) or data)
+        return view.say(f"The return of {title} from order {data.get('order_id')} has started.",
+                        f"La devolución de {title} del pedido {data.get('order_id')} ha comenzado.")  # fmt: skip
     return view.say("Done.", "Hecho.")
 
 

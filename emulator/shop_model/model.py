@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 from emulator.shop_model import account, products, slots
 from emulator.shop_model.dialogue import Dialogue
-from emulator.shop_model.understanding import Ask, asks_of
+from emulator.shop_model.understanding import Ask, asks_of, points_at_one
 from emulator.shop_model.view import View
-from emulator.shop_model.words import Reading, fold, read, stem
+from emulator.shop_model.words import Reading, fold, lexicon, read, stem
 
 Page = tuple[str, str]
 """(URL, title) of the web that a grounding model searches."""
@@ -46,6 +47,7 @@ _ACTS: dict[str, Act] = {
     "auto_buy": account.auto_buy, "alert": account.alert, "cart": account.cart, "cart_view": account.cart_view,
     "reorder": account.reorder, "orders": account.orders, "cancel": account.cancel, "change": account.change,
     "return": account.give_back, "remember": account.remember, "forget": account.forget, "recall": account.recall,
+    "rules": account.rules, "out_of_cart": account.out_of_cart,
 }  # fmt: skip
 _WRITES = ("auto_buy", "alert", "cart", "reorder", "cancel", "change", "return", "remember", "forget")
 _MAY_AMEND = ("none", "no", "search", "cart", "alert", "auto_buy", "deals", "history")
@@ -58,6 +60,7 @@ _LABELS = {
     "auto_buy": "auto_buy", "alert": "price_alert", "cart": "reorder", "cart_view": "account", "reorder": "reorder",
     "orders": "order_status", "cancel": "order_change", "change": "order_change", "return": "returns_refunds",
     "remember": "account_memory", "forget": "account_memory", "recall": "account_memory", "human": "human_agent",
+    "rules": "price_alert", "out_of_cart": "account", "policy": "returns_refunds",
 }  # fmt: skip
 _COMPLEX = ("compare", "plan", "gift", "style", "web")
 
@@ -112,7 +115,11 @@ def _asks(dialogue: Dialogue, reading: Reading) -> list[Ask]:
     waited = _last_ask(dialogue)
     amends = ask.act == "no" or _AMENDS.search(ask.text)
     if waited.act in ("auto_buy", "alert") and ask.act in _MAY_AMEND and amends and slots.wanted_price(ask.text).known:
-        return [Ask(waited.act, f"{slots.without_price(waited.text)} , {ask.text}", ask.raw)]
+        act = ask.act if ask.act in ("auto_buy", "alert") else waited.act  # `alert me at $60 instead` buys nothing
+        return [Ask(act, f"{slots.without_price(waited.text)} , {ask.text}", ask.raw)]
+    wide = ask.act in ("none", "search", "compare", "deals", "fact") and _narrows(ask.text)
+    if wide and (wider := _last_search(dialogue)) is not None:
+        return [Ask("search", _narrowed(wider, ask.text), ask.raw)]
     bare = ask.act in ("none", "search") or (
         ask.act == "fact" and ask.text.startswith(("and ", "what about", "how about"))
     )
@@ -128,6 +135,35 @@ def _asks(dialogue: Dialogue, reading: Reading) -> list[Ask]:
             kept = earlier[0]
             return [Ask(kept.act, _carried(kept, ask), f"{kept.raw} {ask.raw}")]
     return asks
+
+
+_NARROWS = re.compile(
+    r"^(?:and |but |ok |or |maybe |rather |please |, )*(?:only|just|any|something|anything|do you have|are there|show me|what about|how about|in|with|from|"
+    r"under|below|between|over|up to|at most|cheaper|less)\b"
+)
+
+
+def _narrows(text: str) -> bool:
+    """Whether words narrow the look for goods before them, and name none themselves: `any cheaper ones`, `in black`."""
+    goods = any(word in lexicon().goods for word in slots.things(text))
+    return _NARROWS.match(text) is not None and not goods and not points_at_one(text)
+
+
+def _narrowed(text: str, further: str) -> str:
+    """The words of a look for goods and those that narrow it; a new price stands in place of the old one."""
+    return f"{slots.without_price(text) if slots.max_price(further) is not None else text} , {further}"
+
+
+def _last_search(dialogue: Dialogue) -> str | None:
+    """The words of the newest look for goods, with what narrowed it since; None where there was none of late."""
+    narrowing: list[str] = []
+    for earlier in reversed(dialogue.exchanges[-7:-1]):
+        ask = asks_of(read(earlier.words), page=earlier.page is not None, images=earlier.images)[0]
+        if _narrows(ask.text):
+            narrowing.append(ask.text)
+        elif ask.act == "search":
+            return reduce(_narrowed, reversed(narrowing), ask.text)
+    return None
 
 
 def _last_ask(dialogue: Dialogue) -> Ask:
@@ -199,6 +235,9 @@ def _talk(view: View, ask: Ask) -> str:
             "I am handing you over to a person; they will see this conversation.",
             "Te paso con una persona; verá esta conversación.",
         )
+    if ask.act == "policy":
+        return view.say("I do not have the store's policies and payments here, so I will not guess. Shall I hand you over to a person?",
+                        "No tengo aquí las políticas ni los pagos de la tienda y no voy a adivinar. ¿Te paso con una persona?")  # fmt: skip
     if ask.act == "thanks":
         return view.say("You are welcome. Anything else?", "De nada. ¿Algo más?")
     if ask.act in ("yes", "no"):

@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from emulator.shop_model import slots
+from emulator.shop_model import ranks, slots
 from emulator.shop_model.dialogue import Use
-from emulator.shop_model.understanding import Ask
+from emulator.shop_model.understanding import Ask, another
 from emulator.shop_model.view import Meant, Product, View, matching, money, title_of
 from emulator.shop_model.words import fold, holds, lexicon, read, stem
 
@@ -241,23 +241,47 @@ def reviews(view: View, ask: Ask) -> str | None:
     )
 
 
+_ALIKE = re.compile(
+    r"\b(?:like|similar to|alternatives? (?:to|for)|instead of|same as|resembl\w+) (?:this|it|these|that|the one)\b|\bsimilar (?:ones?|items?|products?)\b|^(?:any |other )?alternatives?\b"
+)
+
+
 def search(view: View, ask: Ask) -> str | None:
-    """Options for a purpose, within a budget."""
-    named = slots.things(ask.text)
+    """Options for a purpose, within a budget; `cheaper ones` than what was shown, `something like this`."""
+    named, here = slots.things(ask.text), None
+    most = slots.max_price(ask.text)
+    if view.page is not None and not _names_goods(ask.text) and (_ALIKE.search(ask.text) or another(ask.text)):
+        here = view.details(view.page)
+        if here is None:
+            return None
+        named = [*named, title_of(here).split(",")[0].split()[-1].lower()]
+    if most is None and re.search(r"\b(?:cheaper|less expensive)\b", ask.text):
+        shown = [row["price"] for row in ([here] if here else view.listed()) if row.get("price") is not None]
+        most = min(shown, default=None)
     if not named:
         return view.say(
             "What are you looking for? Name a kind of product or what it is for.",
             "¿Qué buscas? Nombra un tipo de producto o para qué es.",
         )
     limit = 3 if view.short else 5
-    use = view.want("catalogue_search", query=" ".join(named), max_price=slots.max_price(ask.text), limit=limit)
+    use = view.want("catalogue_search", query=" ".join(named), max_price=most, limit=limit)
     if use is None:
         return None
     least = slots.min_price(ask.text)
     rows = [row for row in _hits(use) if least is None or (row.get("price") or 0) >= least]
+    rows = [row for row in rows if here is None or row["product_id"] != here["product_id"]]
     if not rows:
-        return _nothing(view, named, slots.max_price(ask.text))
-    lead = view.say(f"Options for {' '.join(named)}:", f"Opciones de {' '.join(named)}:")
+        return _nothing(view, named, most)
+    if re.search(r"\bcheap\w*\b|\bleast expensive\b", ask.text):
+        rows = sorted(rows, key=lambda row: row.get("price") or 0)
+    elif re.search(r"\b(?:rated|ratings?|reviewed|reviews)\b", ask.text):
+        rows = sorted(rows, key=lambda row: -(row.get("rating") or 0))
+    what = " ".join(named)
+    goods = [word for word in named if word in lexicon().goods]
+    if goods and not any(holds(f"{title_of(row)} {row.get('category') or ''}", goods[-1]) for row in rows):
+        lead = view.say(f"I found no {what}. Closest in our catalogue:", f"No encontré {what}. Lo más parecido:")
+    else:
+        lead = view.say(f"Options for {what}:", f"Opciones de {what}:")
     return f"{lead}\n{_options(view, rows[:limit])}"
 
 
@@ -292,7 +316,10 @@ def deals(view: View, ask: Ask) -> str | None:
 
 
 def compare(view: View, ask: Ask) -> str | None:
-    """Two products side by side: what differs, and which is better for whom."""
+    """Two products side by side: what differs, and which is better for whom; of those shown, the one that ranks first."""
+    listed = view.listed(2)
+    if (rank := ranks.named(ask.text)) is not None and len(listed) > 1 and not _names_goods(ask.text):
+        return _first_of(view, rank, listed)
     pair = _pair(view, ask)
     if pair is None or isinstance(pair, str):
         return pair
@@ -325,8 +352,25 @@ def compare(view: View, ask: Ask) -> str | None:
     return "\n".join([verdict, f"{title_of(one)} / {title_of(two)}:", *lines])
 
 
+def _names_goods(text: str) -> bool:
+    return any(word in lexicon().goods for word in slots.things(text))
+
+
+def _first_of(view: View, rank: ranks.Rank, listed: Sequence[Product]) -> str:
+    """The one of those shown that ranks first, with the figures; or that their pages do not say."""
+    best = rank.first(listed)
+    if best is None:
+        return view.say(f"I do not know: their pages do not say which is {rank.word}.",
+                        f"No lo sé: sus páginas no dicen cuál ({rank.name}).")  # fmt: skip
+    others = "; ".join(f"{title_of(row)}, {rank.shown(row)}" for row in listed if row is not best and rank.shown(row))
+    return view.say(f"{title_of(best)}: its {rank.name} is {rank.shown(best)}. Beside it: {others}.",
+                    f"{title_of(best)} ({rank.name}: {rank.shown(best)}). Además: {others}.")  # fmt: skip
+
+
 def _pair(view: View, ask: Ask) -> list[Product] | str | None:
     """The two products to compare, a question, or None while a call is out."""
+    if len(pointed := view.pointed(ask.text)) == 2:
+        return pointed
     parts = [part for part in re.split(r"\b(?:versus|and|or|with|to|than|from)\b|,", ask.text) if slots.things(part)]
     listed = view.listed()
     if view.page is None and len(parts) < 2 and len(listed) >= 2 and not slots.things(" ".join(parts)):
@@ -365,6 +409,18 @@ _SPANISH_PEOPLE = {
 }  # fmt: skip
 
 
+_ANYBODYS = {
+    "someone": "them",
+    "child": "a child",
+    "teenager": "a teenager",
+    "teen": "a teenager",
+    "toddler": "a toddler",
+}
+_SPANISH_ANYBODYS = {
+    "someone": "esa persona", "child": "un niño", "teenager": "un adolescente", "teen": "un adolescente", "toddler": "un niño pequeño",
+}  # fmt: skip
+
+
 def gift(view: View, ask: Ask) -> str | None:
     """Gifts for a person: by what is remembered of that person, else by what people like."""
     who = slots.person(ask.text) or "someone"
@@ -375,19 +431,20 @@ def gift(view: View, ask: Ask) -> str | None:
             return None
         facts = [str(fact) for fact in use.data.get("facts") or ()]
     told = " ".join([*facts, ask.text])
-    goods = list(dict.fromkeys(slots.liked(read(told).text.replace(who, " "))))[:3]
-    known = bool(goods) and bool(facts)
+    goods = slots.liked(read(told).text.replace(who, " "))[:3]
+    liked, known = bool(goods), bool(goods) and bool(facts)
     goods = goods or lexicon().people.get(who) or lexicon().people["someone"]
     found = _each(view, goods, slots.max_price(ask.text))
     if found is None:
         return None
     person = view.say(
-        "them" if who == "someone" else f"your {who}",
-        "esa persona" if who == "someone" else f"tu {_SPANISH_PEOPLE.get(who, who)}",
+        _ANYBODYS.get(who, f"your {who}"), _SPANISH_ANYBODYS.get(who, f"tu {_SPANISH_PEOPLE.get(who, who)}")
     )
     if known:
         lead = view.say(f"You told me: {'; '.join(_clean(fact) for fact in facts)}. Ideas for {person}:",
                         f"Me contaste: {'; '.join(_clean(fact) for fact in facts)}. Ideas para {person}:")  # fmt: skip
+    elif liked:
+        lead = view.say(f"Ideas for {person}, by what they like:", f"Ideas para {person}, por lo que le gusta:")
     else:
         lead = view.say(f"Ideas for {person}; tell me what they like, and I can do better:",
                         f"Ideas para {person}; dime qué le gusta y puedo afinar:")  # fmt: skip

@@ -5,10 +5,19 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import zip_longest
 
 from emulator.shop_model.words import lexicon, number, stem
 
 _MONEY = r"(?:[$€£¥] ?(?P<n1>\d+(?:[.,]\d+)*)|(?P<n2>\d+(?:[.,]\d+)*) ?(?:dollars?|usd|euros?|eur|pounds?|gbp|yen|jpy|[$€£¥]))"
+_SET = re.compile(
+    rf"\b(?:make|set|change) (?:it|that|this|them)(?: to| at| for)? (?:{_MONEY}|(?P<n3>\d+(?:[.,]\d+)*)(?! ?(?:%|percent|days?|weeks?|months?|of|x|pieces?|units?|packs?)))"
+)
+_NOT = re.compile(
+    r"\b(?:not|except|without|other than|apart from|hates?|dislikes?|(?:doesn't|don't|do not|does not) (?:like|want|need|drink|eat|wear|use))\b"
+    r" (?:about |over |under |(?:a|an|any|the|in|of|more) )*[a-z][a-z-]*"
+)
+"""What is expressly not meant: `that is not coffee`, `without wires`."""
 _PERCENT = re.compile(r"(\d+(?:[.,]\d+)?) ?(?:%|percent\b)")
 _HALF = re.compile(r"\bhalf (?:the |its |their )?(?:price|off|cost)|\bat half\b|\bhalf price\b")
 _THIRD = re.compile(
@@ -77,8 +86,8 @@ _CURRENCY = re.compile(r"[$€£¥]|\b(?:dollar|euro|pound|yen)")
 # Words that name no thing: they steer, they are not searched by.
 _IDLE = frozenset(
     """
-    a about add auto-buy nothing changed should wait previous far history recent again ago all already also altogether am an and any anyone anything are around arrive arrives as ask
-    asking at available be been before below best better between both bought bring browse browsed bucks budget buy
+    a about actually add auto-buy bye he she never nothing changed should wait previous far history recent again ago all already also altogether am an and any anyone anything are around arrive arrives as ask
+    asking at available be been before below best better between both bought bring browse browsed bucks budget but buy
     buyers buying by can cart cheap cheaper cheapest check checkout color compare compares comparison confirm
     confirmation confirmed cost costs could couple currently customer customers day days deal deals decent deliver
     delivery did didn't difference discount discounted do does dollars don't drop drops during each else euros ever
@@ -99,6 +108,7 @@ _IDLE = frozenset(
     why will wish with within without worth would wouldn't year year's yes yesterday yet you your
     """.split()  # noqa: SIM905 (a list of words reads as words)
 )
+_AGED = re.compile(r"\b(\d{1,3})[ -](year|month)s?[ -]old\b")
 _AN_ID = re.compile(r"[cop]\d{3,}$")
 _WORD = re.compile(r"[a-z][a-z0-9]*(?:[-'][a-z0-9]+)*|\d+[a-z]+")
 
@@ -125,7 +135,7 @@ def wanted_price(text: str) -> Wanted:
         return Wanted(ratio=0.5)
     if match := _THIRD.search(text):
         return Wanted(ratio={"third": 0.3333, "quarter": 0.25, "fifth": 0.2}[match[1] or match[2]])
-    for pattern in (_TARGET, _UNDER, _OR_LESS):
+    for pattern in (_SET, _TARGET, _UNDER, _OR_LESS):
         if match := pattern.search(text):
             return Wanted(price=_amount(match))
     return Wanted()
@@ -223,7 +233,7 @@ def min_price(text: str) -> float | None:
 
 def things(text: str) -> list[str]:
     """The words that name what is meant, in order, each once; prices, days and steering words are left out."""
-    for pattern in (_BETWEEN, _OVER, _OR_LESS, _UNDER, _PERCENT, _WHEN, _DAYS, re.compile(_MONEY)):
+    for pattern in (_BETWEEN, _OVER, _OR_LESS, _UNDER, _PERCENT, _WHEN, _DAYS, re.compile(_MONEY), _NOT):
         text = pattern.sub(" ", text)
     words = (word.removesuffix("'s") for word in _WORD.findall(text))
     return list(dict.fromkeys(word for word in words if word not in _IDLE and len(word) > 1 and not _AN_ID.match(word)))
@@ -241,13 +251,14 @@ def occasion(text: str) -> tuple[str, list[str]] | None:
 def person(text: str) -> str | None:
     """Whom something is for."""
     people = lexicon().people
+    if aged := _AGED.search(text):
+        years = int(aged[1]) if aged[2] == "year" else 0
+        return "baby" if years < 2 else "child" if years < 13 else "teenager" if years < 18 else "someone"
     return next((word.removesuffix("'s") for word in _WORD.findall(text) if word.removesuffix("'s") in people), None)
 
 
 def liked(facts: str) -> list[str]:
-    """What to look for, by what is remembered of someone."""
-    words = _WORD.findall(facts)
-    interests = lexicon().interests
-    return [
-        thing for stem_, goods in interests.items() if any(word.startswith(stem_) for word in words) for thing in goods
-    ]
+    """What to look for, by what is remembered of someone: of each interest the first, then of each the second."""
+    words = _WORD.findall(_NOT.sub(" ", facts))
+    shelves = [goods for stem_, goods in lexicon().interests.items() if any(word.startswith(stem_) for word in words)]
+    return list(dict.fromkeys(thing for row in zip_longest(*shelves) for thing in row if thing))

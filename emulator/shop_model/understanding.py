@@ -70,6 +70,7 @@ _OVERRIDE = re.compile(
 _HUMAN = re.compile(r"\b(?:human|representative|real person|live (?:chat|person|agent)|someone real)\b|\b(?:talk|speak|connect|"
                     r"chat)\b.*\b(?:person|agent|someone|human|people)\b")  # fmt: skip
 _RECALL = re.compile(
+    r"\bwhat know of (?:me|my)\b|"
     r"\bwhat (?:do|did|have|all) .*\b(?:know|remember|told|tell|saved|stored|noted|keep|kept)\b.*\b(?:me|my|you|i)\b|"
     r"\bdo you (?:still )?remember\b|\bwhat .*\bremember(?:ed)?\b|\b(?:remember|remembered|know) about me\b|\bmy (?:memory|facts)\b"
 )
@@ -77,15 +78,31 @@ _FORGET = re.compile(
     r"\bforget\b|\b(?:erase|delete|wipe|clear|drop)\b.*\b(?:memory|remember\w*|facts?|about me|note|that i)\b"
 )
 _REMEMBER = re.compile(
-    r"\b(?:remember|don't forget|keep in mind|bear in mind|make a note|take a note|note that|save that|note down)\b"
+    r"\b(?:remember|don't forget|(?:keep|bear) (?:(?:that|this|it) )?in mind|make a note|take a note|note that|save that|note down)\b"
 )
+_NOTHING_MORE = re.compile(r"[ ,.;!]*(?:\b(?:that|this|it|please|for|me|later|next|time|of|down|too|now)\b[ ,.;!]*)*$")
+"""Behind `remember`: what is meant stands before it."""
 _CANCEL = re.compile(r"\bcancel\b")
 _CHANGE = re.compile(r"\b(?:change|update|edit|modify|switch)\b.*\b(?:order|address|delivery|quantity|it)\b")
 _RETURN = re.compile(r"\b(?:returns?|returning|refund|send (?:it |them |this |these )?back|money back)\b")
 _CHECKOUT = re.compile(
     r"\b(?:place|complete|finish|submit|finali[sz]e) (?:the|my|this|that|an|our)? ?order\b|\bcheck ?out\b|\bpay now\b|\bcharge my card\b"
 )
-_CART_VIEW = re.compile(r"\b(?:what|show|see|view|list|check)\b.*\b(?:in )?my cart\b")
+_CART_VIEW = re.compile(r"\b(?:what|show|see|view|list|check)\b.*\b(?:my|the) cart\b")
+_OUT_OF_CART = re.compile(
+    r"\b(?:remove|delete|take|drop|empty|clear)\b.*\bcart\b(?<!to my cart)(?<!into the cart)|"
+    r"^(?:please |no |actually |and |, )*(?:remove|take out|take (?:it|that|them|this|the .*) (?:out|off))\b"
+)
+_RULES_OF_MINE = re.compile(
+    r"\b(?:cancel|stop|delete|remove|end|undo|turn off|switch off|don't)\b.*\b(?:notify|alerts?|rules?|auto-?buys?|watch(?:ing)?|automatic purchases?)\b|"
+    r"\b(?:what|which|show|list|see|have)\b.*\b(?:price )?(?:notify|alerts|rules|auto-?buys|automatic purchases)\b(?! me\b)"
+)
+_POLICY = re.compile(
+    r"\b(?:this|your) (?:store|shop|site|website|company)\b|"
+    r"\bprice match\w*|\b(?:return|refund|shipping|privacy|exchange|store) polic\w+|\bpolicy\b|\bship(?:ping)? (?:costs?|fees?)\b|"
+    r"\b(?:deliver|ship) (?:to|abroad|overseas|international\w*)(?! (?:me|my|us|our|it|this)\b)|\bpayment methods?\b|\bpay (?:with|by|using)\b|"
+    r"\bopening hours\b|\b(?:where|when|status)\b.*\brefund\b|\bstudent discount\b|\bmembership\b"
+)
 _CART = re.compile(r"\b(?:add|put|throw|place|stick|toss|drop|move)\b.*\bcart\b|\bin(?:to)? (?:my|the) cart\b|^add\b")
 _PAST = (
     r"again|last time|browsed|viewed|used to (?:make|bake|cook)|(?:i|we) used|(?:i|we) (?:have )?(?:bought|ordered|got|had|purchased)"
@@ -120,8 +137,13 @@ _ORDERS = re.compile(
 )
 _REVIEWS = re.compile(r"\breviews?\b|\b(?:people|customers|buyers|others|owners|everyone|users)\b.*\b(?:say|saying|think|complain|like)\b|"
                       r"\bcomplain(?:ts?|ing)?\b|\b(?:problems|issues|downsides|drawbacks)\b.*\bwith\b|\bopinions?\b")  # fmt: skip
-_COMPARE = re.compile(r"\bcompar\w+|\bversus\b|\bdifferences?\b|\b(?:better|best|rather|prefer|choose|pick)\b.*\bor\b|\bor\b.*\b(?:better|best)\b|"
-                      r"\bwhich (?:one )?(?:of|is|should)\b.*\b(?:better|best|these|them|two)\b")  # fmt: skip
+_RATED = re.compile(
+    r"\b(?:any|do you (?:have|sell|carry)|looking for|find|show|recommend\w*|suggest\w*|need|want|search)\b.*"
+    r"\b(?:good|great|best|top|high|higher|positive|strong|decent|excellent|well) (?:reviews?|reviewed|ratings?|rated)\b"
+)
+"""Reviews as a wish, of goods that are still to be found."""
+_COMPARE = re.compile(r"\bcompar\w+|\bversus\b|\b(?:better|worse|lighter|heavier|bigger|smaller|stronger|warmer) than\b|\bdifferences?\b|\b(?:better|best|rather|prefer|choose|pick)\b.*\bor\b|\bor\b.*\b(?:better|best)\b|"
+                      r"\bwhich (?:one )?(?:of|is|should|has|lasts|weighs|arrives|costs)\b.*\b(?:better|best|these|them|those|two|cheaper|cheapest|\w+ier|\w+iest|larger|largest|smaller|smallest|bigger|biggest|longer|longest|warmer|warmest|sooner|soonest|faster|fastest|more|most|less|least)\b")  # fmt: skip
 _PLAN = re.compile(
     r"\bplan(?:s|ning)?\b|\b(?:getting ready|prepar\w+|pack(?:ing)?|shopping list|checklist|essentials|gear|equip\w*|set up|setting up) (?:for|a|my|list)?\b|"
     r"\b(?:need|bring|take|get|buy) (?:to (?:bring|pack|take|get|buy) )?(?:for|when going|to go|if i go|on) (?:a|an|our|my|the|camping|hiking)?\b|"
@@ -143,6 +165,14 @@ _WEB = re.compile(
     r"\b(?:news|weather|forecast|articles?|magazines?|guides?|recalls?|trend(?:s|ing)|google|web|online|internet|blogs?)\b|\bexperts?\b|"
     r"\bhow (?:to|do i|do you|should i) (?:choose|clean|care|pick|store|use|maintain|wash|train|prepare)\b|\bcommon mistakes\b|\bsafety\b|\blook up\b|"
     r"\btested by\b|\btests? (?:by|of)\b"
+)
+_HOW_TO = re.compile(
+    r"^(?:please |so |and |, )*how (?:to|(?:do|can|should|would) (?:i|you|we|one|people)) "
+    r"(?!(?:return|order|reorder|buy|cancel|track|pay|find|get|add|change|contact|check|see|view|know|delete|forget|compare|return|like|rate)\b)[a-z]"
+)
+"""A question how something is done, of the world and not of the shop."""
+_IMPERSONAL = re.compile(
+    r"\bis it (?:safe|ok|okay|healthy|unhealthy|bad|dangerous|normal|legal|necessary) (?:to|for|if)\b"
 )
 _HOW = re.compile(
     r"\bhow (?:to|do|should)\b|\bexperts?\b|\bguides?\b|\bnews\b|\brecalls?\b|\bsafety\b|\bmistakes\b|\btests?\b|\bweb\b|\bonline\b|\blook up\b"
@@ -176,7 +206,7 @@ _HELLO = re.compile(
 _YES = re.compile(r"^(?:yes|yep|yeah|sure|ok|okay|confirm\w*|do it|go ahead|please do|sounds good|agreed|absolutely)\b")
 _NO = re.compile(r"^(?:no|nope|don't|never ?mind|cancel that|stop|leave it|forget it)\b")
 _OFF_TOPIC = re.compile(
-    r"\b(?:poem|joke|song|story|essay|code|python|javascript|homework|capital of|president|translate|lyrics|math|solve|equation|politic\w*|religion|"
+    r"\b(?:what time is it|what day is|poem|joke|song|story|essay|code|python|javascript|homework|capital of|president|translate|lyrics|math|solve|equation|politic\w*|religion|"
     r"medical|diagnos\w*|lawyer|legal advice|stocks?(?= market| price)|bitcoin|crypto|horoscope|recipe for disaster)\b"
 )
 _THIS = re.compile(
@@ -210,7 +240,9 @@ def _parted(reading: Reading, page: bool, images: bool) -> list[Ask]:
     asks: list[Ask] = []
     kept: list[Ask] = []
     if not _RECALL.search(text) and (match := _REMEMBER.search(text)):
-        # What is to be remembered may read like anything: it is one ask to its end.
+        # What is to be remembered may read like anything: it is one ask to its end, or from the beginning.
+        if _NOTHING_MORE.match(text, match.end()):
+            return [Ask("remember", text, reading.raw)]
         kept = [Ask("remember", text[match.start() :], reading.raw)]
         if further := _FURTHER.search(text, match.end()):
             after = asks_of(Reading(reading.raw, text[further.end() :], reading.spanish), page=page, images=int(images))
@@ -218,7 +250,8 @@ def _parted(reading: Reading, page: bool, images: bool) -> list[Ask]:
         text = re.sub(r"(?:\b(?:and|also|please|then|oh)\b|[ ,.;])+$", "", text[: match.start()])
         if len(text.split()) < 3:
             return kept
-    for part in _conditioned([part.strip(" ,") for part in _SPLIT.split(text) if part.strip(" ,")]):
+    parts = _conditioned([part.strip(" ,") for part in _SPLIT.split(text) if part.strip(" ,")])
+    for part in (piece for whole in parts for piece in _each_good(whole, _act(whole, page, images))):
         act = _act(part, page, images)
         weak = act in ("none", "thanks", "hello", "search") and not _SEARCH.search(part)
         if asks and act == "search" and asks[-1].act in _WIDE and not slots.things(part):
@@ -233,6 +266,23 @@ def _parted(reading: Reading, page: bool, images: bool) -> list[Ask]:
     return [*_joined(asks), *kept] or [Ask("none", text, reading.raw)]
 
 
+_AND = re.compile(r" (?:, and|,|and|plus|as well as) (?=(?:an?|some|the|two|three|four|five|six|\d+) |[a-z])")
+_VERB = re.compile(r"^.*?\b(?:add|put|throw|place|toss|need|want|find|show me|looking for|get me|order|buy)\b")
+
+
+def _each_good(part: str, act: str) -> list[str]:
+    """`add a tent and a sleeping bag to my cart` is two asks: each side of the `and` names goods."""
+    pieces = _AND.split(part) if act in ("cart", "search") else [part]
+    verb = _VERB.match(part)
+    if len(pieces) < 2 or verb is None or not all(_names_goods(piece) for piece in pieces):
+        return [part]
+    return [pieces[0], *(f"{verb[0]} {piece}" for piece in pieces[1:])]
+
+
+def _names_goods(text: str) -> bool:
+    return any(word in lexicon().goods for word in slots.things(text))
+
+
 _FURTHER = re.compile(
     r",? (?:and|then|also)(?: then| also| please)* (?=(?:find|show|recommend|suggest|search)(?: me)?\b)"
 )
@@ -242,10 +292,28 @@ _ONCE = re.compile(r"^when\b.* , .*\b(?:buy|order|get|take|notify|tell me|let me
 _CONDITION = re.compile(r"^(?:and |but |only )*(?:if|when|once|as soon as|should|after|in case)\b(?! (?:not|so)\b)")
 
 
+_POINTED = re.compile(
+    r"(?:and |ok |what about |how about )*(?:the |number |option )?(?:first|second|third|fourth|fifth|last|other|cheapest|cheaper|\d)(?: one)?"
+)
+"""`the second one , is it in stock`: whom the question behind it means."""
+
+
+_ONCE_OURS = re.compile(
+    r"(?:i|we) (?:(?:used to|always|usually|often|once|have) )*(?:buy|bought|order|ordered|get|got|had|use|used|purchased)\b"
+)
+_AGAIN = re.compile(
+    r"\b(?:it|them|that|those|some|more)\b.*\b(?:again|more|back)\b|\breorder\b|\bget (?:me |us )?(?:more|some)\b"
+)
+"""`we used to buy a hazelnut creamer , can you get it again`."""
+
+
 def _conditioned(parts: list[str]) -> list[str]:
     """The parts, a condition on the price together with what is to be done then: `when it's 10% off, buy it`."""
     joined: list[str] = []
     for part in parts:
+        if joined and (_POINTED.fullmatch(joined[-1]) or (_ONCE_OURS.match(joined[-1]) and _AGAIN.search(part))):
+            joined[-1] = f"{joined[-1]} , {part}"
+            continue
         waits = bool(joined) and bool(_CONDITION.match(joined[-1]))
         if waits and (slots.wanted_price(joined[-1]).known or _CHEAPER.search(joined[-1])):
             joined[-1] = f"{joined[-1]} , {part}"
@@ -280,7 +348,13 @@ def _act(text: str, page: bool, images: bool) -> str:
         return "style"
     if _HISTORY.search(text):
         return "history"
-    if _WEB.search(text) and not _THIS.search(text) and (_open_world(text) or _HOW.search(text)):
+    if _POINTED.fullmatch(text):
+        return "none"
+    if not _THIS.search(text) and (
+        _HOW_TO.match(text) or (_WEB.search(text) and (_open_world(text) or _HOW.search(text)))
+    ):
+        return "web"
+    if not page and _IMPERSONAL.search(text):
         return "web"
     if _PLAN.search(text) and slots.occasion(text) is not None and not _THIS.search(text):
         return "plan"
@@ -290,7 +364,7 @@ def _act(text: str, page: bool, images: bool) -> str:
         return "available"
     if _PRICE.search(text) and not _asks_trait(text):
         return "price"
-    about_one = here or re.search(r"\b(?:that|those|the)\b", text)
+    about_one = here or re.search(r"\b(?:that|those)\b", text) or ("the " in text and not _open_world(text))
     if (
         _asks_trait(text)
         and _FACT.search(text)
@@ -298,6 +372,8 @@ def _act(text: str, page: bool, images: bool) -> str:
         and not re.search(r"\b(?:recommend\w*|suggest\w*|options)\b", text)
     ):
         return "fact"
+    if another(text):
+        return "search"
     if _SEARCH.search(text) and not (here and re.match(r"(?:is|are|does|do|can|will|has|have|how)\b", text)):
         return "search"
     if _FACT.search(text) and here:
@@ -379,6 +455,9 @@ def _returns(text: str) -> bool:
 _RULES: tuple[tuple[str, Callable[[str], object]], ...] = (
     ("human", _HUMAN.search),
     ("checkout", _CHECKOUT.search),
+    ("rules", _RULES_OF_MINE.search),
+    ("policy", _POLICY.search),
+    ("out_of_cart", _OUT_OF_CART.search),
     ("forget", lambda text: _FORGET.search(text) and not text.startswith("forget it")),
     ("recall", _RECALL.search),
     ("cancel", _CANCEL.search),
@@ -389,7 +468,8 @@ _RULES: tuple[tuple[str, Callable[[str], object]], ...] = (
     ("cart", _CART.search),
     ("off_topic", _OFF_TOPIC.search),
     ("gift", _GIFT.search),
-    ("reviews", _REVIEWS.search),
+    ("reviews", lambda text: _REVIEWS.search(text) and not _RATED.search(text)),
+    ("web", lambda text: re.search(r"\bdifferences? between\b", text) and slots.things(text) and _open_world(text)),
     ("compare", lambda text: _COMPARE.search(text) and not _HISTORY.search(text)),
     ("orders", _orders),
     ("thanks", lambda text: _THANKS.match(text) and not slots.things(text)),
@@ -397,6 +477,22 @@ _RULES: tuple[tuple[str, Callable[[str], object]], ...] = (
     ("no", lambda text: _NO.match(text) and not slots.things(text)),
     ("hello", lambda text: _HELLO.match(text) and not slots.things(text)),
 )
+
+
+_ANOTHER = re.compile(
+    r"(?:and |but |ok |, )*(?:(?:is|are) there |do you have |have you (?:got )?|show me |got |find me )?(?:any|anything|something|a|an|some|others?|the)? ?"
+    r"(?:one |ones |thing )?(?:cheaper|less expensive|better|similar|alternatives?)\b(?: (?:one|ones|alternatives?|options?|here))?"
+)
+
+
+def another(text: str) -> bool:
+    """Whether words want another product than what is in view: `anything cheaper`, `is there a better one`."""
+    return _ANOTHER.fullmatch(text.strip(" ,.?!")) is not None
+
+
+def points_at_one(text: str) -> bool:
+    """Whether words are nothing but a place or a rank among what was shown: `what about the second one`."""
+    return _POINTED.fullmatch(text.strip(" ,.?!")) is not None
 
 
 def points_at_this(text: str) -> bool:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
-from emulator.shop_model import slots
+from emulator.shop_model import ranks, slots
 from emulator.shop_model.dialogue import Dialogue, Use
 from emulator.shop_model.understanding import points_at_this
-from emulator.shop_model.words import holds, lexicon, stem
+from emulator.shop_model.words import holds, lexicon
 
 Product = Mapping[str, Any]
 _ID = re.compile(r"\bp\d{4,}\b")
@@ -32,9 +31,6 @@ _ORDINAL = re.compile(
 )
 _POINTER = re.compile(r"\b(?:this|these|it|they|them)\b(?! (?:week|weekend|month|year|morning|evening|time))")
 _NUMBERED = re.compile(r"\b(?:number|no|option) (\d)\b")
-_RANKED = re.compile(
-    r"\b(?:the )?(cheapest|cheaper|least expensive|most expensive|priciest|best rated|top rated|highest rated|better rated)\b"
-)
 
 
 @dataclass
@@ -137,6 +133,15 @@ class View:
                 return list(rows.values())[:1]
         return []
 
+    def pointed(self, text: str) -> list[Product]:
+        """The products that words point at by place, in their order; `it` is the one last talked of."""
+        rows = self.listed(2)
+        places = [_ORDINALS.get(match[1], len(rows) - 1) for match in _ORDINAL.finditer(text)]
+        found = [rows[place] for place in places if place < len(rows)]
+        if len(found) == 1 and _POINTER.search(text) and len(focus := self.listed()) == 1:
+            found = [focus[0], *found]
+        return list({row["product_id"]: row for row in found}.values())
+
     def meant(self, text: str, *, write: bool = False, ask_words: bool = False) -> Meant | None:
         """The product that words mean; None while a call is out.
 
@@ -174,19 +179,16 @@ class View:
         listed = self.listed()
         if not listed or (self.page is not None and points_at_this(text) and not _ORDINAL.search(text)):
             return None
-        if _NUMBERED.search(text) or _ORDINAL.search(text) or _RANKED.search(text):
+        rank = ranks.named(text)
+        if _NUMBERED.search(text) or _ORDINAL.search(text) or rank is not None:
             listed = self.listed(2) or listed
         if match := _NUMBERED.search(text):
             return listed[int(match[1]) - 1] if 0 < int(match[1]) <= len(listed) else None
         if match := _ORDINAL.search(text):
             place = len(listed) - 1 if match[1] == "last" else _ORDINALS[match[1]]
             return listed[place] if place < len(listed) else None
-        if (match := _RANKED.search(text)) and len(listed) > 1:
-            if "rated" in match[1]:
-                return max(listed, key=lambda row: row.get("rating") or 0)
-            priced = [row for row in listed if row.get("price") is not None]
-            ends = max if match[1] in ("most expensive", "priciest") else min
-            return ends(priced, key=lambda row: row["price"]) if priced else None
+        if rank is not None and len(listed) > 1:
+            return rank.first(listed)
         scores = [sum(_in_title(word, row) for word in named) for row in listed]
         best = max(scores)
         return listed[scores.index(best)] if best and best == len(named) and scores.count(best) == 1 else None
@@ -246,7 +248,7 @@ def _in_title(word: str, row: Product) -> bool:
 def _fits(row: Product, named: list[str]) -> bool:
     """Whether a product may be what is named: the words of its kind stand on its page, as far as they are of any kind."""
     page = f"{row.get('title') or ''} {row.get('category') or ''} {row.get('description') or ''}"
-    goods = [word for word in named if word in _goods_words()] or named
+    goods = [word for word in named if word in lexicon().goods] or named
     return any(holds(page, word) for word in goods)
 
 
@@ -259,134 +261,17 @@ def _bare_pointer(text: str) -> bool:
     if match is None:
         return False
     near = [*text[: match.start()].split(), *text[match.end() :].split()[:2]]
-    return not any(word.strip(".,;:!?") in _goods_words() for word in near)
+    return not any(word.strip(".,;:!?") in lexicon().goods for word in near)
 
 
 def _names_another(named: list[str]) -> bool:
     """Whether words may name a product: a thing that shops sell, or a word that is none of everyday's."""
     plain = lexicon().plain
-    return any(word in _goods_words() or word not in plain for word in named)
+    return any(word in lexicon().goods or word not in plain for word in named)
 
 
 def _goods(named: list[str]) -> bool:
-    return any(word in _goods_words() for word in named)
-
-
-@cache
-def _goods_words() -> frozenset[str]:
-    """Words for things that shops sell."""
-    known = lexicon()
-    rows = [*known.needs.values(), *known.people.values(), *known.interests.values()]
-    words = {word for row in rows for thing in row for word in thing.split()} | set(_MORE_GOODS)
-    return frozenset(words | {stem(word) for word in words} | {f"{word}s" for word in words})
-
-
-_MORE_GOODS = [
-    "headphones",
-    "earbuds",
-    "drill",
-    "shoes",
-    "sneakers",
-    "boots",
-    "jacket",
-    "coat",
-    "dress",
-    "jeans",
-    "shirt",
-    "socks",
-    "laptop",
-    "phone",
-    "cable",
-    "charger",
-    "speaker",
-    "tv",
-    "television",
-    "camera",
-    "vacuum",
-    "fryer",
-    "machine",
-    "grinder",
-    "kettle",
-    "toaster",
-    "pan",
-    "pot",
-    "knife",
-    "bowl",
-    "towel",
-    "sheet",
-    "pillow",
-    "blanket",
-    "rug",
-    "lamp",
-    "desk",
-    "chair",
-    "table",
-    "shelf",
-    "printer",
-    "ink",
-    "pens",
-    "notebook",
-    "tent",
-    "bag",
-    "backpack",
-    "poles",
-    "grill",
-    "hose",
-    "mat",
-    "ball",
-    "bike",
-    "helmet",
-    "bottle",
-    "suitcase",
-    "tote",
-    "stroller",
-    "crib",
-    "seat",
-    "monitor",
-    "toy",
-    "game",
-    "puzzle",
-    "toothbrush",
-    "dryer",
-    "cream",
-    "shampoo",
-    "soap",
-    "vitamins",
-    "coffee",
-    "tea",
-    "pods",
-    "granola",
-    "sauce",
-    "seltzer",
-    "pie",
-    "pumpkin",
-    "creamer",
-    "detergent",
-    "sponges",
-    "bulbs",
-    "batteries",
-    "wipes",
-    "diapers",
-    "razor",
-    "food",
-    "litter",
-    "bed",
-    "treats",
-    "tree",
-    "crate",
-    "cooler",
-    "stove",
-    "fan",
-    "purifier",
-    "projector",
-    "smartwatch",
-    "tablet",
-    "keyboard",
-    "webcam",
-    "hub",
-    "soundbar",
-    "microphone",
-]
+    return any(word in lexicon().goods for word in named)
 
 
 def _names(text: str, ask_words: bool) -> list[str]:
@@ -456,6 +341,36 @@ _VERBS = frozenset(
         "let",
         "know",
         "price-wise",
+        "complain",
+        "complaints",
+        "opinions",
+        "downsides",
+        "problems",
+        "issues",
+        "drawbacks",
+        "lighter",
+        "lightest",
+        "heavier",
+        "heaviest",
+        "bigger",
+        "biggest",
+        "larger",
+        "largest",
+        "smaller",
+        "smallest",
+        "longer",
+        "longest",
+        "lasting",
+        "powerful",
+        "stronger",
+        "strongest",
+        "warmer",
+        "warmest",
+        "sooner",
+        "soonest",
+        "faster",
+        "fastest",
+        "priciest",
     ]
 )
 

@@ -43,6 +43,7 @@ class Lexicon:
     """What is known of words. Tables by form; every form is folded."""
 
     plain: frozenset[str]
+    goods: frozenset[str]
     into: Mapping[str, str]
     spanish: frozenset[str]
     phrases: re.Pattern[str]
@@ -180,6 +181,8 @@ def lexicon() -> Lexicon:
             for cut in _cuts(word):
                 if len(cut) >= _SHORTEST_TYPO - 1:
                     near.setdefault(cut, []).append(word)
+    rows = [*raw["needs"].values(), *raw["people"].values(), *raw["interests"].values()]
+    goods = {word for things in rows for thing in things for word in thing.split()} | set(raw["goods"].split())
     listed = "|".join(re.escape(form) for form in sorted(phrases, key=len, reverse=True))
     return Lexicon(
         plain=frozenset(raw["plain"].split())
@@ -187,6 +190,7 @@ def lexicon() -> Lexicon:
         | frozenset(meant) - set(into)
         | frozenset(nouns)
         | frozenset(raw["needs"]),
+        goods=frozenset(goods | {stem(word) for word in goods} | {f"{word}s" for word in goods}),
         into=into,
         spanish=frozenset(spanish),
         phrases=re.compile(rf"(?<![\w'])(?:{listed})(?![\w'])"),

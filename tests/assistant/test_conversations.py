@@ -1,0 +1,279 @@
+"""Conversations as people have them: narrowing, ranks among what was shown, a change of mind.
+
+Each is a list of messages (`Y` confirms, `N` declines), the last call that its last message leads to, and words of the
+last answer.
+"""
+
+import pytest
+
+from emulator.shop_model import ranks
+from emulator.shop_model.words import read
+from tests.assistant.shopping import Shopper, smoke_world
+
+SHOES = "show me running shoes"
+ESTRAND, DRILL, CORDED, HEADPHONES = "p000017", "p900001", "p900002", "p000157"
+NOISE = "Do you have any noise cancelling headphones under $150 with good reviews?"
+
+CONVERSATIONS = [
+    (
+        "reviews as a wish are a search",
+        [NOISE],
+        ("catalogue_search", {"query": "noise cancelling headphones", "max_price": 150.0}),
+        "Options",
+    ),
+    (
+        "the cheapest of those shown",
+        [NOISE, "buy me two of the cheapest one when it drops below 60"],
+        ("auto_buy", {"product_id": ESTRAND, "target_price": 60.0, "quantity": 2}),
+        "confirm",
+    ),
+    ("which lasts longest", [NOISE, "which of them lasts longest?"], None, "its battery is 12 h"),
+    ("which is lighter", ["compare two tents", "which of these is lighter?"], None, "its weight is light"),
+    (
+        "the lighter one",
+        ["compare two tents", "add the lighter one to my cart"],
+        ("add_to_cart", {"product_id": "p000197"}),
+        "confirm",
+    ),
+    (
+        "a place, then a place",
+        [SHOES, "the second one, is it in stock?", "what about the first"],
+        ("availability", {"product_id": "p000068"}),
+        "in stock",
+    ),
+    (
+        "this one against a place",
+        [SHOES, "is the second one in stock?", "what about the first", "how does it compare to the third"],
+        ("product_details", {"product_id": "p000348"}),
+        "better rated",
+    ),
+    (
+        "cheaper ones",
+        [SHOES, "any cheaper ones?"],
+        ("catalogue_search", {"query": "running shoes", "max_price": 64.72}),
+        "running shoes",
+    ),
+    (
+        "narrowed twice",
+        [SHOES, "only between 50 and 120", "in black please"],
+        ("catalogue_search", {"query": "running shoes black", "max_price": 120.0}),
+        "Options",
+    ),
+    (
+        "a fact before its verb",
+        ["I'm allergic to peanuts, please remember that"],
+        ("remember", {"fact": "I'm allergic to peanuts"}),
+        "allergic to peanuts",
+    ),
+    (
+        "a fact in a sentence before",
+        ["I have two cats. Remember this please."],
+        ("remember", {"fact": "I have two cats"}),
+        "two cats",
+    ),
+    (
+        "a fact in the message before",
+        ["my son is called Ben", "remember that"],
+        ("remember", {"fact": "my son is called Ben"}),
+        "Ben",
+    ),
+    (
+        "forget by another form of the word",
+        ["I collect vinyl records, remember that", "forget my record collection"],
+        ("forget", {"fact": "I collect vinyl records"}),
+        "confirm",
+    ),
+    (
+        "two goods for the cart",
+        ["add a tent and a sleeping bag to my cart"],
+        ("catalogue_search", {"query": "tent"}),
+        "Which tent",
+    ),
+    (
+        "three goods to look for",
+        ["I need socks, a water bottle and a yoga mat"],
+        ("catalogue_search", {"query": "yoga mat"}),
+        "Options for yoga mat",
+    ),
+    (
+        "nothing is taken out of the cart",
+        ["put the corded drill in my basket", "Y", "take it out of the cart again"],
+        None,
+        "cart page",
+    ),
+    (
+        "a cart by its titles",
+        ["put the corded drill in my basket", "Y", "what's in my basket?"],
+        None,
+        "Greystone Essential Hammer Drill",
+    ),
+    (
+        "an alert that is there",
+        ["tell me when the corded drill is under 50 dollars", "Y", "cancel that alert"],
+        None,
+        "50.00 USD, until",
+    ),
+    ("alerts are no orders", ["which alerts do I have?"], None, "in your account"),
+    ("how something is done", ["how do I descale a coffee machine"], ("web_search", {}), "https://"),
+    ("whether something is safe", ["is it safe to use an air fryer every day"], ("web_search", {}), "https://"),
+    (
+        "a difference of what is not sold",
+        ["what's the difference between a duvet and a comforter?"],
+        ("web_search", {}),
+        "I do not know",
+    ),
+    (
+        "a gift by age and interest",
+        ["gift for a 7 year old who likes dinosaurs, max 30 bucks"],
+        ("catalogue_search", {"query": "craft kit", "max_price": 30.0}),
+        "Ideas for a child, by what they like",
+    ),
+    (
+        "each interest is served",
+        ["present for my grandmother who loves gardening and tea, up to $40"],
+        ("catalogue_search", {"query": "birdseed"}),
+        "Green Tea",
+    ),
+    (
+        "a gift that is not something",
+        ["Find me a gift for my boss that is not coffee"],
+        ("catalogue_search", {"query": "notebook"}),
+        "your boss",
+    ),
+    (
+        "like this one",
+        [(DRILL, "something like this but cordless")],
+        ("catalogue_search", {"query": "cordless drill"}),
+        "Drill",
+    ),
+    (
+        "cheaper than this one",
+        [(DRILL, "anything cheaper?")],
+        ("catalogue_search", {"query": "drill", "max_price": 89.99}),
+        "64.50 USD",
+    ),
+    (
+        "complaints",
+        [(DRILL, "what do people complain about?")],
+        ("product_reviews", {"product_id": DRILL}),
+        "The case is flimsy",
+    ),
+    ("pink is no ping", ["I'd like a pink dress"], ("catalogue_search", {"query": "pink dress"}), "Dress"),
+    ("gray is no buy", ["do you have gray boots"], ("catalogue_search", {"query": "grey boots"}), "Boots"),
+    (
+        "what is not sold is said",
+        ["need a bluetooth speaker"],
+        ("catalogue_search", {"query": "bluetooth speaker"}),
+        "I found no bluetooth speaker",
+    ),
+    ("a policy is not guessed", ["do you price match amazon"], None, "I will not guess"),
+    ("a refund is not guessed", ["where's my refund?"], None, "I will not guess"),
+    (
+        "an alert in place of a purchase",
+        [(HEADPHONES, "buy it at half price"), "N", (HEADPHONES, "alert me at $60 instead")],
+        ("price_alert", {"product_id": HEADPHONES, "target_price": 60.0}),
+        "confirm",
+    ),
+    (
+        "another price beside a purchase that stands",
+        ["buy the Estrand headphones as soon as they cost 70 or less", "Y", "actually make that 65"],
+        ("auto_buy", {"product_id": ESTRAND, "target_price": 65.0}),
+        "at 70.00 USD stands beside it",
+    ),
+    (
+        "a change of mind",
+        ["buy the Estrand headphones as soon as they cost 70 or less", "never mind"],
+        None,
+        "nothing was done",
+    ),
+    (
+        "what we used to buy",
+        ["We used to buy a hazelnut creamer, can you get it again?"],
+        ("reorder", {"query": "hazelnut creamer"}),
+        "Creamer",
+    ),
+    (
+        "a reason behind a comma",
+        ["return the creamer from order o0000802, it was spoiled"],
+        ("start_return", {"reason": "it was spoiled"}),
+        "confirm",
+    ),
+    (
+        "places in Spanish",
+        ["quiero comprar dos tiendas de campaña cuando bajen un 20%", "la primera"],
+        ("auto_buy", {"product_id": "p000057", "discount_ratio": 0.2, "quantity": 2}),
+        "confirma",
+    ),
+    ("how something is done, in Spanish", ["¿cómo se limpia una cafetera?"], ("web_search", {}), "De la web"),
+    ("memory in Spanish", ["qué sabes de mí"], None, "Recuerdo"),
+]
+
+
+@pytest.fixture(scope="module")
+def shopper(tmp_path_factory):
+    shopper = Shopper(smoke_world(tmp_path_factory.mktemp("world")), tmp_path_factory.mktemp("store"))
+    yield shopper
+    shopper.close()
+
+
+@pytest.mark.parametrize(
+    ("messages", "call", "words"), [case[1:] for case in CONVERSATIONS], ids=[case[0] for case in CONVERSATIONS]
+)
+def test_a_conversation_leads_to_its_call_and_answer(shopper, messages, call, words):
+    """The call's arguments are those named, whatever others it has; where none is named, nothing is written."""
+    shopper.new_conversation()
+    for message in messages:
+        if message in ("Y", "N"):
+            answer = shopper.confirm("Yes, please." if message == "Y" else "no", message == "Y")
+        else:
+            page, text = message if isinstance(message, tuple) else (None, message)
+            answer = shopper.say(text, page=page)
+    assert words in answer.text
+    if call is None:
+        assert shopper.pending is None
+        return
+    tool, arguments = call
+    name, sent = shopper.tools[-1] if shopper.tools else (None, {})
+    assert name == tool
+    assert {key: sent.get(key) for key in arguments} == arguments
+
+
+@pytest.mark.parametrize(
+    "word", ["pink", "gray", "speaker", "table", "wood", "cats", "wifi", "pin", "salt", "snow", "won"]
+)
+def test_a_common_word_is_no_typing_error_of_another(word):
+    """Each lies one letter from a word of the shop's: ping, buy, sneakers, tablet, wool, coats, wife, sale, show."""
+    assert read(f"a {word} thing").text.split()[1] in (word, "grey")
+
+
+TENT = {"title": "Lumora Camping Tent, blue, four season, light", "price": 90.0, "delivery_days": 3}
+OTHER = {
+    "title": "Kipling Camping Tent, slate, two season, heavy duty",
+    "price": 80.0,
+    "attributes": {"weight": "heavy duty"},
+}
+
+
+@pytest.mark.parametrize(
+    ("words", "first"),
+    [
+        ("the cheapest", OTHER),
+        ("the priciest", TENT),
+        ("which is lighter", TENT),
+        ("which weighs more", OTHER),
+        ("the warmest", TENT),
+        ("which has the longest battery", None),
+        ("which arrives first", None),
+    ],
+)
+def test_a_rank_is_taken_from_what_pages_state(words, first):
+    """And is nobody's where fewer than two of them state it."""
+    assert ranks.named(words).first([TENT, OTHER]) is first
+
+
+def test_a_reorder_leaves_out_what_is_excepted(shopper):
+    """The newest order holds a pie crust, canned pumpkin and creamer."""
+    shopper.new_conversation()
+    answer = shopper.say("reorder everything from my last order except the pie crust")
+    assert "Creamer" in answer.text
+    assert "Pie Crust" not in answer.text
