@@ -79,6 +79,15 @@ def git(*arguments: str, folder: Path | None = None) -> str | None:
     return done.stdout.decode("utf-8", "surrogateescape").rstrip("\n")
 
 
+def git_refusal() -> str | None:
+    """Why git answers nothing about this folder, in its own words; None where it does."""
+    try:
+        done = subprocess.run([*_GIT, "rev-parse", "--show-toplevel"], capture_output=True, text=True, errors="replace")
+    except OSError:
+        return "git is not installed"
+    return " ".join(done.stderr.split()).removeprefix("fatal: ") or "git refuses" if done.returncode else None
+
+
 def _without_filters(folder: Path | None) -> list[str]:
     """Options that switch off the filters of the checkout's own configuration: git runs them to compare a file."""
     command = [

@@ -28,6 +28,8 @@ STOP_WITHIN_S = 5.0
 """Between asking a group to end and killing it."""
 _POLL_S = 0.02
 _LOG_TAIL_BYTES = 16_384
+_LOG_LINE_CHARACTERS = 400
+"""Of a last log line in a message: a build may print megabytes without a line end."""
 
 
 class ProcessError(PeakdayError):
@@ -111,7 +113,7 @@ class Child:
         size = os.fstat(descriptor).st_size
         tail = os.pread(descriptor, _LOG_TAIL_BYTES, max(0, size - _LOG_TAIL_BYTES))  # moves nobody's position
         lines = tail.decode("utf-8", "replace").strip().splitlines()
-        return lines[-1].strip() if lines else ""
+        return lines[-1].strip()[:_LOG_LINE_CHARACTERS] if lines else ""
 
     def explain(self, problem: str) -> str:
         """A problem, with the last log line where there is one."""

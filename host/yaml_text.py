@@ -120,6 +120,8 @@ def parse_yaml(
         mark = problem.problem_mark or problem.context_mark
         line = f" line {mark.line + 1}" if mark else ""
         words = problem.problem or problem.context or "not YAML"
+        if mark and re.search(r":\s+\{\w+\}", "".join(text.splitlines()[mark.line : mark.line + 1])):
+            words = "a value that begins with { needs quotes"
         if "nesting depth" in words:  # a parser that counts, where another runs out of stack
             words = "nested too deeply; a few levels are enough"
         raise error(f"{where}:{line}: {words}; fix the YAML") from None

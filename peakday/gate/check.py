@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from host.errors import Exit, PeakdayError
 from peakday.consent import Consent
 from peakday.console import Console
-from peakday.errors import CommandError
+from peakday.errors import CommandError, explain
 from peakday.gate.baselines import baseline as baselines
 from peakday.gate.baselines.store import Store, open_store
 from peakday.gate.builds.runs import BLOCK_METRICS
@@ -63,27 +63,36 @@ def check_scenario(
     clock: Callable[[], float],
     annotations: Path | None = None,
 ) -> tuple[Exit, str, dict[str, Any]]:
-    """Run the gates, write the files asked for and the record; the exit code, the text and the same as data."""
+    """Run the gates, write the files asked for and the record; the exit code, the text and the same as data.
+
+    Raises:
+        PeakdayError, OSError: a mistake of the user's; the files asked for say so too.
+    """
     began_s = clock()
-    if options.against is not None and is_record(options.scenario):
-        outcome = check_records(options.scenario, options.against, options.margin)
-    else:
-        outcome = _checked(options, console)
+    outcome, mistake = _checked(options, console)
     write_outputs(outcome, clock() - began_s, junit=junit, markdown=markdown, html=html, annotations=annotations)
+    if mistake is not None:
+        raise mistake
     keep(outcome, datetime.now(UTC), console)
     return outcome.exit_code, as_text(outcome), as_data(outcome)
 
 
-def _checked(options: CheckOptions, console: Console) -> Outcome:
-    """The outcome; where a build or its start failed, one line that says so, for every file that a CI server reads."""
-    check = prepare(request_of(options), settings(options), console)
+def _checked(options: CheckOptions, console: Console) -> tuple[Outcome, Exception | None]:
+    """The outcome, and the error that ends the command where a mistake did; each has a line for CI servers to read."""
+    check = None
     try:
-        return run_check(check)
-    except PeakdayError as error:
-        if error.exit_code != Exit.ENVIRONMENT:
+        if options.against is not None and is_record(options.scenario):
+            return check_records(options.scenario, options.against, options.margin), None
+        check = prepare(request_of(options), settings(options), console)
+        return run_check(check), None
+    except (PeakdayError, OSError) as error:
+        words, code = explain(error) or ("", None)
+        if code not in (Exit.ENVIRONMENT, Exit.USAGE):
             raise
-        check.lines.append(Line("build", "start", Verdict.BROKEN, " ".join(str(error).split())))
-        return check.outcome()
+        before = check.outcome() if check is not None else Outcome(options.scenario, ())
+        if code == Exit.USAGE:
+            return replace(before, lines=(*before.lines, Line("command", "check", Verdict.REFUSED, words))), error
+        return replace(before, lines=(*before.lines, Line("build", "start", Verdict.BROKEN, words))), None
 
 
 def request_of(options: CheckOptions) -> CheckRequest:
@@ -91,6 +100,8 @@ def request_of(options: CheckOptions) -> CheckRequest:
     unknown = sorted(set(options.only) - set(GATES))
     if unknown:
         raise CommandError(f"--only {unknown[0]}: no such gate; known: {', '.join(GATES)}")
+    if options.against is not None and not options.against.strip():
+        raise CommandError("--against is empty: is the variable that it comes from set?")
     if "regression" in options.only and options.against is None:
         raise CommandError("--only regression needs --against: a commit, an address or run records")
     only = options.only or GATES

@@ -13,7 +13,7 @@ from host.environment import peakday_version
 from loadgen.record import Run, load_run
 from peakday.errors import CommandError
 from peakday.gate.baselines import baseline as baselines
-from peakday.gate.builds.builds import Build, run_build, worktree
+from peakday.gate.builds.builds import BASELINE, Build, run_build, worktree
 from peakday.gate.builds.journal import InvalidRuns, Journal
 from peakday.gate.builds.runs import BLOCK_METRICS, Measured, load_alone, load_once, stamp
 from peakday.gate.fingerprint import asked_otherwise, differences, here, host_fingerprint
@@ -87,7 +87,7 @@ def _baseline_build(check: Check) -> Iterator[Build | list[Measured] | None]:
             check.console.say(f"baseline: {against} is {commit[:12]}, in a worktree of its own")
             candidate = check.candidate
             yield Build(
-                "baseline", commit, folder=folder, scenario=check.request.scenario, sets=check.request.sets,
+                BASELINE, commit, folder=folder, scenario=check.request.scenario, sets=check.request.sets,
                 sut=candidate.sut or check.checks.sut, seed=check.request.seed, model=check.request.model,
                 questions=candidate.questions,
             )  # fmt: skip

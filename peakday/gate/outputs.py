@@ -17,12 +17,14 @@ MARKS = {
     Verdict.INCONCLUSIVE: "❔ inconclusive",
     Verdict.INVALID: "🚫 INVALID",
     Verdict.BROKEN: "💥 BROKEN",
+    Verdict.REFUSED: "⛔ refused",
     Verdict.WARN: "⚠️ warn",
 }
 _SENTENCES = {
     Verdict.PASS: "PASS: every gate that ran is sure that nothing is worse{beyond}",
     Verdict.FAIL: "FAIL: {which}",
     Verdict.BROKEN: "BROKEN: a build or its start failed; its line says why",
+    Verdict.REFUSED: "REFUSED: a mistake in the command, or in a file that it names; its line says how to fix it",
     Verdict.INVALID: "INVALID: the load generator could not keep up, so its runs show nothing about this build; repeat "
     "it with less to do for this machine",
     Verdict.INCONCLUSIVE: "INCONCLUSIVE: no gate failed, but not every gate could decide: {which}; {fix}",
@@ -75,7 +77,15 @@ def sentence(outcome: Outcome) -> str:
 
 def ranked(outcome: Outcome) -> list[Line]:
     """Lines with what needs a reader on top: of those that fail alike, the largest change first."""
-    gravity = [Verdict.BROKEN, Verdict.FAIL, Verdict.INVALID, Verdict.INCONCLUSIVE, Verdict.WARN, Verdict.PASS]
+    gravity = [
+        Verdict.REFUSED,
+        Verdict.BROKEN,
+        Verdict.FAIL,
+        Verdict.INVALID,
+        Verdict.INCONCLUSIVE,
+        Verdict.WARN,
+        Verdict.PASS,
+    ]
 
     def place(line: Line) -> tuple[int, bool, float]:
         size = abs(line.change or 0.0) if line.verdict == Verdict.FAIL else 0.0
@@ -119,8 +129,10 @@ def _moment_lines(outcome: Outcome, most: int = 3) -> list[str]:
     return lines
 
 
-_LEVELS = {Verdict.FAIL: "error", Verdict.BROKEN: "error", Verdict.INVALID: "warning", Verdict.INCONCLUSIVE: "warning",
-           Verdict.WARN: "warning"}  # fmt: skip
+_LEVELS = {
+    Verdict.FAIL: "error", Verdict.BROKEN: "error", Verdict.REFUSED: "error", Verdict.INVALID: "warning",
+    Verdict.INCONCLUSIVE: "warning", Verdict.WARN: "warning",
+}  # fmt: skip
 
 
 def as_annotations(outcome: Outcome) -> str:
@@ -186,6 +198,7 @@ def as_junit(outcome: Outcome, took_s: float) -> str:
         Verdict.FAIL: ("failure", "failures"),
         Verdict.INVALID: ("error", "errors"),
         Verdict.BROKEN: ("error", "errors"),
+        Verdict.REFUSED: ("error", "errors"),
         Verdict.INCONCLUSIVE: ("skipped", "skipped"),
     }
     for line in outcome.lines:

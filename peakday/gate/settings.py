@@ -88,6 +88,15 @@ class Checks(Part):
     sut: Sut | None = None
 
 
+def _refuse_above() -> None:
+    """Raises `CommandError` where the checkout that we stand in has its checks.yaml further up."""
+    for folder in [Path.cwd(), *Path.cwd().parents]:
+        if (folder / FILE).is_file():
+            raise CommandError(f"{FILE} lies in {folder}, not here: run the command there, or name it with --checks")
+        if (folder / ".git").exists():
+            return
+
+
 def load_checks(path: Path | None) -> Checks:
     """The file named, else checks.yaml here, else the defaults.
 
@@ -96,6 +105,7 @@ def load_checks(path: Path | None) -> Checks:
     """
     file = path or Path(FILE)
     if path is None and not file.is_file():
+        _refuse_above()
         return Checks()
     checks = check(Checks, read_yaml(file, error=CommandError), str(file), error=CommandError)
     if checks.schema_ != SCHEMA:

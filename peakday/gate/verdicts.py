@@ -11,13 +11,17 @@ from host.errors import Exit
 
 
 class Verdict(enum.StrEnum):
-    """pass and fail are evidence; inconclusive means more is needed; invalid that our own machinery was at fault."""
+    """pass and fail are evidence; inconclusive means more is needed; invalid that our own machinery was at fault.
+
+    broken: a build or its start failed. refused: a mistake in what was typed or in a file that it names.
+    """
 
     PASS = "pass"  # noqa: S105 (a verdict, no password)
     FAIL = "fail"
     INCONCLUSIVE = "inconclusive"
     INVALID = "invalid"
     BROKEN = "broken"
+    REFUSED = "refused"
     WARN = "warn"
 
 
@@ -57,7 +61,7 @@ class Outcome:
 
     @property
     def verdict(self) -> Verdict:
-        """Of all gates together: fail > invalid > inconclusive > pass. No line at all is inconclusive."""
+        """The gravest of all gates: refused, broken, fail, invalid, inconclusive, pass. Without a line inconclusive."""
         return overall(line.verdict for line in self.lines)
 
     @property
@@ -71,9 +75,10 @@ EXITS = {
     Verdict.FAIL: Exit.GATE_FAILED,
     Verdict.INVALID: Exit.INVALID_RUN,
     Verdict.BROKEN: Exit.ENVIRONMENT,
+    Verdict.REFUSED: Exit.USAGE,
     Verdict.INCONCLUSIVE: Exit.INCONCLUSIVE,
 }
-_ORDER = (Verdict.BROKEN, Verdict.FAIL, Verdict.INVALID, Verdict.INCONCLUSIVE, Verdict.PASS)
+_ORDER = (Verdict.REFUSED, Verdict.BROKEN, Verdict.FAIL, Verdict.INVALID, Verdict.INCONCLUSIVE, Verdict.PASS)
 
 
 def overall(verdicts: Iterable[Verdict]) -> Verdict:

@@ -10,6 +10,8 @@ import contextlib
 import hashlib
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -20,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from host import processes
-from host.environment import git
+from host.environment import git, git_refusal
 from host.errors import Exit, PeakdayError
 from host.fetch import FetchError, fetch
 from host.ports import free_port
@@ -35,6 +37,7 @@ OFFLINE = {
     "GOPROXY": "off", "GIT_ALLOW_PROTOCOL": "file",
 }  # fmt: skip
 """A build of a commit reaches no package index: what it needs is installed already, as it is for the candidate."""
+BASELINE = "baseline"
 READY_PAGE_WITHIN_S = 2.0
 READY_WITHIN_S = 60.0
 STOP_WITHIN_S = 20.0
@@ -94,12 +97,15 @@ class Build:
         """Keep the system up inside the block, and stop it whatever happens."""
         if self.folder is None:
             yield Running(self.targets)
-        elif self.sut is not None:
-            with self._own_system(self.sut, self.folder) as running:
+        elif self.label == BASELINE:
+            with _of_the_baseline(self.identity), self._started(self.folder) as running:
                 yield running
         else:
-            with self._local_stack(self.folder) as running:
+            with self._started(self.folder) as running:
                 yield running
+
+    def _started(self, folder: Path) -> contextlib.AbstractContextManager[Running]:
+        return self._local_stack(folder) if self.sut is None else self._own_system(self.sut, folder)
 
     def scenario_there(self) -> dict[str, Any] | str:
         """The scenario as this build reads it; where it cannot, why not."""
@@ -137,11 +143,12 @@ class Build:
         port = free_port()
         values = {"port": str(port), "dir": str(folder)}
         environment = {**self.environment, "PORT": str(port)}
-        command = ["sh", "-c", _filled(sut.start, values)]
+        command = ["sh", "-c", in_shell(sut.start, values)]
         config = load_config()
         ready = admit_page(_filled(sut.ready, values), config, "sut.ready")
         for named in parse_targets([sut.target], values):  # before anything is started
             check_allowed(named, config, "sut.target")
+        _check_free(ready)
         with _running("system under test", command, folder, environment) as (child, running):
             _wait_for(ready, child, sut.ready_within_s)
             running.targets, running.values, running.unpaid = (_filled(sut.target, values),), values, sut.unpaid
@@ -157,18 +164,64 @@ def worktree(ref: str, sut: Sut | None) -> Iterator[tuple[Path, str]]:
     """
     commit = resolve_ref(ref)
     if commit is None:
-        raise CommandError(f"--against {ref}: no commit of this checkout, no address and no run record")
+        raise CommandError(f"--against {ref}: no address, no run record and no commit here: {_why_no_commit(ref)}")
     inside = Path(git("rev-parse", "--show-prefix") or ".")
     with tempfile.TemporaryDirectory(prefix="peakday-ref-") as parent:
         folder = Path(parent) / "checkout"
         try:
             if git("worktree", "add", "--detach", str(folder), commit) is None:
                 raise CommandError(f"--against {ref}: git could not check {commit[:12]} out beside this checkout")
-            if sut is not None and sut.build is not None:
-                run_build(sut.build, folder / inside, sut.build_within_s)
-            yield folder / inside, commit
+            with contextlib.ExitStack() as cleanup:
+                with _of_the_baseline(commit):
+                    cleanup.enter_context(_submodules(folder))
+                    if sut is not None and sut.build is not None:
+                        run_build(sut.build, folder / inside, sut.build_within_s)
+                yield folder / inside, commit
         finally:
             git("worktree", "remove", "--force", str(folder))
+
+
+@contextlib.contextmanager
+def _of_the_baseline(commit: str) -> Iterator[None]:
+    """An error of the other build says so, since the files here show no reason for it."""
+    try:
+        yield
+    except PeakdayError as error:
+        raise CommandError(f"{BASELINE} {commit[:12]}: {error}", error.exit_code) from None
+
+
+@contextlib.contextmanager
+def _submodules(checkout: Path) -> Iterator[None]:
+    """The submodules of a worktree, each a worktree of the clone that this checkout has of it: nothing is fetched.
+
+    Raises:
+        CommandError: a submodule's commit is in no clone here.
+    """
+    listed = (git("ls-files", "--stage", "-z", folder=checkout) or "").split("\0")
+    links = [entry.split(maxsplit=3) for entry in listed if entry.startswith("160000 ")]
+    top = Path(git("rev-parse", "--show-toplevel") or ".")
+    with contextlib.ExitStack() as cleanup:
+        for _, commit, _, path in links:
+            clone, place = top / path, checkout / path
+            if not (clone / ".git").exists():
+                continue  # not there for the build that is checked either
+            if git("worktree", "add", "--force", "--detach", str(place), commit, folder=clone) is None:
+                fix = f"`git -C {path} fetch` may bring it"
+                raise CommandError(f"submodule {path}: its commit {commit[:12]} is not here; {fix}", Exit.ENVIRONMENT)
+            cleanup.callback(git, "worktree", "remove", "--force", str(place), folder=clone)
+        yield
+
+
+def _why_no_commit(ref: str) -> str:
+    """Why a name stands for no commit of this checkout, and what to do."""
+    if refusal := git_refusal():
+        return refusal
+    if git("rev-parse", "--is-shallow-repository") == "true":
+        return 'this clone is shallow; `git fetch --unshallow`, or fetch-depth: 0 (GIT_DEPTH: "0" on GitLab)'
+    remote, _, branch = ref.partition("/")
+    if branch and remote in (git("remote") or "").splitlines():
+        return f"`git fetch {remote} {branch}` brings it"
+    return "`git branch --all` lists those there are"
 
 
 def run_build(command: str, folder: Path, within_s: float) -> None:
@@ -177,7 +230,7 @@ def run_build(command: str, folder: Path, within_s: float) -> None:
     Raises:
         CommandError: it failed or took longer than `within_s`; the message holds its last line.
     """
-    filled = _filled(command, {"dir": str(folder.resolve())})
+    filled = in_shell(command, {"dir": str(folder.resolve())})
     child = processes.start("build", ["sh", "-c", filled], folder=folder, environment={**os.environ, **OFFLINE})
     with processes.running(child, STOP_WITHIN_S):
         end = child.wait(within_s)
@@ -260,11 +313,35 @@ def _running(
     system.cpu_s = child.cpu_s
 
 
+def in_shell(text: str, values: Mapping[str, str]) -> str:
+    """`{port}` and `{dir}` replaced in a command of a shell, as one word each: a folder's name may hold spaces."""
+    filled, quote = "", ""
+    for part in re.findall(r"\\.|\{\w+\}|.", text, flags=re.DOTALL):
+        value = values.get(part[1:-1]) if part.startswith("{") else None
+        if value is None:
+            quote = part if part in "\"'" and not quote else "" if part == quote else quote
+            filled += part
+        elif quote == '"':
+            filled += re.sub(r'(["$`\\])', r"\\\1", value)
+        else:
+            filled += value.replace("'", "'\\''") if quote else shlex.quote(value)
+    return filled
+
+
+def _check_free(page: Target) -> None:
+    """Raises `CommandError` where a system that we did not start answers already: it would be measured."""
+    with contextlib.suppress(FetchError):
+        fetch(page.url, within_s=READY_PAGE_WITHIN_S, addresses=page.addresses)
+        message = f"sut.ready: {page.url} answers before sut.start has run: stop what answers there, or use {{port}}"
+        raise CommandError(message, Exit.ENVIRONMENT)
+
+
 def _wait_for(page: Target, child: processes.Child, within_s: float) -> None:
     deadline, last = time.monotonic() + within_s, "none"
     while time.monotonic() < deadline:
         if end := child.poll():
-            raise CommandError(f"sut.start ended with exit code {end.exit_code}", Exit.ENVIRONMENT)
+            stay = "" if end.exit_code else ", and must stay in the foreground: the check stops it"
+            raise CommandError(f"sut.start ended with exit code {end.exit_code}{stay}", Exit.ENVIRONMENT)
         try:
             fetch(page.url, within_s=READY_PAGE_WITHIN_S, addresses=page.addresses)
         except FetchError as error:

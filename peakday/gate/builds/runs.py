@@ -22,6 +22,7 @@ from loadgen.record import RunInfo, load_run
 from neuron_bench.fit.published import step_models
 from peakday.config import load_config
 from peakday.console import Console
+from peakday.errors import CommandError
 from peakday.gate.builds.builds import Build, Running
 from peakday.gate.metrics import run_values, tail
 from peakday.gate.regression.noise import calibration_loop
@@ -75,7 +76,7 @@ def scripted_own(build: Build, script: Sequence[Question], *, console: Console) 
     """The snapshot figures of a system of the user's own: its script asked to warm caches, and asked again.
 
     Raises:
-        CommandError: it cannot be started, is not owned, or may cost money.
+        CommandError: it cannot be started or ended meanwhile, is not owned, or may cost money.
     """
     with build.up() as running:
         targets = admitted_targets(running)
@@ -83,6 +84,8 @@ def scripted_own(build: Build, script: Sequence[Question], *, console: Console) 
         console.say(f"snapshot checks: {len(script)} turns of your questions, after as many to warm up ({build.label})")
         for _warming in (True, False):
             rows = drive_own(spec, script, admitted([place]), place.addresses)
+            if (end := running.ended()) is not None:
+                raise CommandError(str(end), Exit.ENVIRONMENT)
     known = own_figures(rows)
     return Scripted(rows, known, not_covered(rows, known, spec.kind))
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,13 +15,22 @@ from peakday.gate.baselines.baseline import BaselineError, Snapshot, current, ex
 from peakday.gate.builds.builds import Build
 from peakday.gate.builds.runs import Measured, Scripted, scripted, scripted_own, stamp
 from peakday.gate.fingerprint import differences, here
+from peakday.gate.snapshot.figures import (
+    ERROR,
+    TOKENS,
+    Figures,
+    answered,
+    changed_moments,
+    compare,
+    turns_line,
+    unsteady,
+)
 from peakday.gate.snapshot.figures import GATE as EXACT
-from peakday.gate.snapshot.figures import TOKENS, Figures, answered, changed_moments, compare, turns_line, unsteady
 from peakday.gate.snapshot.own import KINDS, TURNS_MAX, script_of
 from peakday.gate.state import Check
 from peakday.gate.verdicts import Line, Verdict
 
-NO_TRAFFIC = "zero traffic: no scripted turn was answered, so nothing was shown"
+NO_TRAFFIC = "zero traffic: no scripted turn was answered, so nothing was shown ({ends})"
 WITHOUT = "add --only slo --only regression to gate without them"
 UNREAD = "not run: of a {kind} target no answer is read here, only of " + f"{', '.join(KINDS)}; {WITHOUT}"
 ADD_SCRIPT = "add `questions: questions.txt` to checks.yaml, one question a line"
@@ -50,7 +60,7 @@ def check_exact(check: Check, other: Build | list[Measured] | None) -> None:
     drive = _driven(check)
     check.facts["exact"] = drive.figures
     if not answered(drive.rows):
-        check.lines.append(Line(EXACT, "turns", Verdict.INCONCLUSIVE, NO_TRAFFIC))
+        check.lines.append(Line(EXACT, "turns", Verdict.INCONCLUSIVE, _no_traffic(drive.rows)))
         return
     _note_coverage(check, drive)
     if check.request.accept:
@@ -59,16 +69,26 @@ def check_exact(check: Check, other: Build | list[Measured] | None) -> None:
         _hold(check, drive, other)
 
 
+def _no_traffic(rows: Sequence[Mapping[str, object]]) -> str:
+    """That nothing was answered, with how the turns ended."""
+    ends = Counter(str(row["end"]).removeprefix(ERROR) for row in rows)
+    return NO_TRAFFIC.format(ends=", ".join(f"{end} x {count}" for end, count in ends.most_common(3)) or "no turn")
+
+
 def _note_coverage(check: Check, drive: Scripted) -> None:
     """What the snapshot says nothing about: a figure that was never told cannot get worse."""
     if not check.candidate.is_own:
         if "model_connections" not in drive.figures:
             check.notes.append("connections to the models were not counted by this emulator: keep-alive is not gated")
         return
-    check.facts["not_covered"] = dict(drive.not_covered)
+    absent = dict(drive.not_covered)
+    if failed := [row for row in drive.rows if str(row["end"]).startswith(ERROR)]:
+        turns = f"{len(failed)} of {len(drive.rows)} turns, which got no answer"
+        absent[turns] = f"the first is {failed[0]['turn']}: {str(failed[0]['end']).removeprefix(ERROR)}"
+    check.facts["not_covered"] = absent
     if len(script_of(check.script)) < sum(len(entry.texts) for entry in check.script):
         check.notes.append(f"only the first {TURNS_MAX} turns of {check.checks.questions} are asked")
-    for what, remedy in drive.not_covered.items():
+    for what, remedy in absent.items():
         check.notes.append(f"not covered: {what}; {remedy}")
 
 
@@ -91,7 +111,8 @@ def _hold(check: Check, drive: Scripted, other: Build | list[Measured] | None) -
         return
     check.facts["exact_baseline"] = before.name
     if not answered(before.rows):
-        check.lines.append(Line(EXACT, "turns", Verdict.INCONCLUSIVE, f"of the baseline, {NO_TRAFFIC}"))
+        why = f"of the baseline, {_no_traffic(before.rows)}"
+        check.lines.append(Line(EXACT, "turns", Verdict.INCONCLUSIVE, why))
         return
     margins = check.checks.snapshot.margins
     lines = compare(before.figures, drive.figures, margins=margins)
@@ -195,7 +216,7 @@ def steady_script(check: Check) -> Scripted:
         raise CommandError(f"nothing saved: the snapshot was {NO_SCRIPT}", Exit.INCONCLUSIVE)
     drive = _driven(check)
     if not answered(drive.rows):
-        raise CommandError(f"nothing saved: {NO_TRAFFIC}", Exit.INCONCLUSIVE)
+        raise CommandError(f"nothing saved: {_no_traffic(drive.rows)}", Exit.INCONCLUSIVE)
     different = unsteady(drive.figures, _driven(check).figures, check.checks.snapshot.margins)
     if different:
         first = different[0]

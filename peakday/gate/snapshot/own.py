@@ -193,6 +193,12 @@ def not_covered(rows: Sequence[Mapping[str, object]], figures: Figures, kind: st
     absent = [words for name, words in _NAMES.items() if name not in figures]
     absent += [] if any(name.startswith("models.") for name in figures) else ["model"]
     absent += [] if any(row["tools"] is not None for row in rows) else ["tools"]
+    silent = [row["turn"] for row in rows if row["end"] == ANSWERED and not row["calls"]]
+    some = (
+        {f"usage of {len(silent)} of {len(rows)} turns": f"{silent[0]} is the first whose answer tells none"}
+        if (silent and len(silent) < len(rows))
+        else {}
+    )
     if kind == "http":
-        return {words: f"{_RULES[words]} in the mapping" for words in absent}
-    return dict.fromkeys(absent, "the answers of this kind of target do not hold it")
+        return some | {words: f"{_RULES[words]} in the mapping" for words in absent}
+    return some | dict.fromkeys(absent, "the answers of this kind of target do not hold it")

@@ -13,7 +13,7 @@ import pytest
 from host.errors import Exit, PeakdayError
 from host.processes import group_members
 from peakday.errors import CommandError
-from peakday.gate.builds.builds import Build, here_identity, run_build, worktree
+from peakday.gate.builds.builds import Build, here_identity, in_shell, run_build, worktree
 from peakday.gate.fingerprint import asked_otherwise
 from peakday.gate.settings import Sut
 from peakday.gate.state import address
@@ -78,7 +78,7 @@ def test_a_build_that_takes_too_long_is_stopped(tmp_path):
 
 
 def test_an_unknown_commit_is_a_usage_error(repository):
-    with pytest.raises(CommandError, match="no commit of this checkout") as caught, worktree("nobody", None):
+    with pytest.raises(CommandError, match="no commit here: `git branch --all`") as caught, worktree("nobody", None):
         pass
     assert caught.value.exit_code == Exit.USAGE
 
@@ -221,3 +221,77 @@ def test_a_system_that_dies_while_it_is_driven_is_named_with_time_and_signal(tmp
     with pytest.raises(CommandError, match=named) as error, build.up() as running:
         kill_it(running)
     assert error.value.exit_code == Exit.ENVIRONMENT
+
+
+def test_a_folder_without_git_and_a_shallow_clone_say_what_is_the_matter(repository, tmp_path, monkeypatch):
+    """What a release engineer can do differs: fetch, unshallow, or stand in the checkout."""
+    git("clone", "--quiet", "--depth", "1", f"file://{repository}", str(tmp_path / "shallow"))
+    for folder, ref, words in (
+        (tmp_path / "shallow", "HEAD~1", "this clone is shallow"),
+        (repository, "nobody/main", "git branch --all"),
+        (tmp_path, "main", "not a git repository"),
+    ):
+        monkeypatch.chdir(folder)
+        with pytest.raises(CommandError, match=words), worktree(ref, None):
+            pass
+
+
+def test_a_commit_has_its_submodules_without_fetching_them(repository, tmp_path):
+    """They come from the clones that this checkout has; afterwards nothing is left of the worktrees."""
+    library = tmp_path / "library"
+    git("init", "--quiet", str(library))
+    who = ("-c", "user.name=a", "-c", "user.email=a@b")
+    (library / "code.txt").write_text("one")
+    git("-C", str(library), "add", ".")
+    git("-C", str(library), *who, "commit", "--quiet", "-m", "one")
+    git("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(library), "with space")
+    git(*who, "commit", "--quiet", "-m", "a submodule")
+    with worktree("HEAD", None) as (folder, _):
+        assert (folder / "with space" / "code.txt").read_text() == "one"
+    assert not folder.exists()
+    listed = subprocess.run(["git", "-C", "with space", "worktree", "list"], capture_output=True, text=True, check=True)
+    assert len(listed.stdout.splitlines()) == 1
+
+
+def test_an_error_of_the_other_build_names_it(repository):
+    """The files here show no reason for it."""
+    sut = Sut(build="exit 3", start="true", ready="http://x")
+    with pytest.raises(CommandError, match=r"^baseline [0-9a-f]{12}: sut\.build failed"), worktree("HEAD", sut):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("cat {dir}/a {port}", ["cat", "/a b'c/a", "1"]),
+        ('cat "{dir}/a"', ["cat", "/a b'c/a"]),
+        ("cat '{dir}/a'", ["cat", "/a b'c/a"]),
+        (r"cat \"{dir} {other}", ["cat", "\"/a b'c", "{other}"]),
+    ],
+)
+def test_a_folder_with_a_space_is_one_word_of_a_command(command, words):
+    """However the command quotes it; the shell itself is the judge."""
+    printed = in_shell(command, {"dir": "/a b'c", "port": "1"}).replace("cat", "printf '%s\\n' cat", 1)
+    done = subprocess.run(["sh", "-c", printed], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == words
+
+
+def test_a_page_that_answers_before_the_start_is_of_another_system(repository):
+    """It would be measured in place of the one that could not take its port."""
+    with own_system(repository) as running:
+        (url,) = running.targets
+        fixed = Build("candidate", "x", folder=repository, sut=Sut(start="true", ready=url.partition("=")[2]))
+        with pytest.raises(CommandError, match=r"answers before sut\.start has run"), fixed.up():
+            pass
+
+
+def own_system(folder):
+    """A file server of the folder, up."""
+    sut = Sut(start=SERVE, ready="http://127.0.0.1:{port}/", target="assistant=http://127.0.0.1:{port}/")
+    return Build("candidate", "x", folder=folder, sut=sut).up()
+
+
+def test_a_start_that_returns_is_told_to_stay(repository):
+    sut = Sut(start="true", ready="http://127.0.0.1:{port}/")
+    with pytest.raises(CommandError, match="must stay in the foreground"), Build("c", "x", repository, sut=sut).up():
+        pass

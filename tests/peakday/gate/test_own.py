@@ -231,3 +231,59 @@ def test_a_turn_that_is_no_answer_is_an_error_and_ends_its_conversation():
     with serving(own_stream([(0.0, response(b"{}", "500 Internal Server Error"))])) as server:
         rows, _ = driven("assistant", server.url)
     assert [row["end"] for row in rows] == ["error no_answer"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--against", ""], "--against is empty"),
+        (["--only", "nothing"], "no such gate"),
+        (["--checks", "absent.yaml"], "absent.yaml"),
+    ],
+)
+def test_a_mistake_is_in_every_file_that_a_ci_server_reads(own, capsys, arguments, words):
+    """A red job without a report is a riddle: exit 2 writes JUnit, summary, page and annotations as every other end."""
+    files = {
+        "--junit": Path("a.xml"),
+        "--markdown": Path("a.md"),
+        "--html": Path("a.html"),
+        "--annotations": Path("a.txt"),
+    }
+    written = [text for option, path in files.items() for text in (option, str(path))]
+    with pytest.raises(SystemExit) as ended:
+        main(["check", "smoke", "--only", "exact", "--target", "http=mapping.yaml", *arguments, *written])
+    assert ended.value.code == Exit.USAGE
+    assert words in capsys.readouterr().err
+    assert all(words.split()[-1] in path.read_text() for path in files.values())
+    assert 'errors="1"' in files["--junit"].read_text()
+
+
+def test_checks_of_the_checkout_above_are_not_passed_over(own, monkeypatch):
+    """In a folder below, the defaults would check the local stack, and pass."""
+    Path("below").mkdir()
+    monkeypatch.chdir("below")
+    with pytest.raises(CommandError, match="not here: run the command there"):
+        load_checks(None)
+
+
+def test_turns_without_an_answer_are_named_as_not_covered(own):
+    """A question that fails on both sides changes no figure, so the last line says that it was held to nothing."""
+    own.settings["fail_every"] = 2
+    outcome = checked(accept=True)
+    assert "not covered: " in sentence(outcome)
+    assert "2 of 3 turns, which got no answer" in sentence(outcome)
+
+
+def test_nothing_answered_says_how_the_turns_ended(own):
+    own.settings["fail_every"] = 1
+    assert checked().lines[0].why.endswith("(status 500 x 3)")
+
+
+def test_usage_of_some_turns_only_is_named():
+    rows = [
+        mapped_row(one, [Signal("text", "a"), Signal("end", "")], None, tells_tools=False)
+        for one in script_of([Entry(("a", "b"))])
+    ]
+    rows[0]["calls"] = [{"input_tokens": 3}]
+    absent = not_covered(rows, own_figures(rows), "http")
+    assert next(iter(absent)) == "usage of 1 of 2 turns"
