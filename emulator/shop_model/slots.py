@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import lru_cache
 from itertools import zip_longest
 
 from emulator.shop_model.words import lexicon, number, stem
@@ -233,10 +234,17 @@ def min_price(text: str) -> float | None:
 
 def things(text: str) -> list[str]:
     """The words that name what is meant, in order, each once; prices, days and steering words are left out."""
+    return list(_things(text))
+
+
+@lru_cache(1024)
+def _things(text: str) -> tuple[str, ...]:
     for pattern in (_BETWEEN, _OVER, _OR_LESS, _UNDER, _PERCENT, _WHEN, _DAYS, re.compile(_MONEY), _NOT):
         text = pattern.sub(" ", text)
     words = (word.removesuffix("'s") for word in _WORD.findall(text))
-    return list(dict.fromkeys(word for word in words if word not in _IDLE and len(word) > 1 and not _AN_ID.match(word)))
+    return tuple(
+        dict.fromkeys(word for word in words if word not in _IDLE and len(word) > 1 and not _AN_ID.match(word))
+    )
 
 
 def occasion(text: str) -> tuple[str, list[str]] | None:

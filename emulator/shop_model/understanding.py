@@ -251,8 +251,7 @@ def _parted(reading: Reading, page: bool, images: bool) -> list[Ask]:
         if len(text.split()) < 3:
             return kept
     parts = _conditioned([part.strip(" ,") for part in _SPLIT.split(text) if part.strip(" ,")])
-    for part in (piece for whole in parts for piece in _each_good(whole, _act(whole, page, images))):
-        act = _act(part, page, images)
+    for part, act in (piece for whole in parts for piece in _each_good(whole, page, images)):
         weak = act in ("none", "thanks", "hello", "search") and not _SEARCH.search(part)
         if asks and act == "search" and asks[-1].act in _WIDE and not slots.things(part):
             asks[-1] = Ask(asks[-1].act, f"{asks[-1].text} , {part}", reading.raw)
@@ -270,13 +269,15 @@ _AND = re.compile(r" (?:, and|,|and|plus|as well as) (?=(?:an?|some|the|two|thre
 _VERB = re.compile(r"^.*?\b(?:add|put|throw|place|toss|need|want|find|show me|looking for|get me|order|buy)\b")
 
 
-def _each_good(part: str, act: str) -> list[str]:
-    """`add a tent and a sleeping bag to my cart` is two asks: each side of the `and` names goods."""
+def _each_good(part: str, page: bool, images: bool) -> list[tuple[str, str]]:
+    """A part with its act; `add a tent and a sleeping bag to my cart` is two: each side of the `and` names goods."""
+    act = _act(part, page, images)
     pieces = _AND.split(part) if act in ("cart", "search") else [part]
-    verb = _VERB.match(part)
-    if len(pieces) < 2 or verb is None or not all(_names_goods(piece) for piece in pieces):
-        return [part]
-    return [pieces[0], *(f"{verb[0]} {piece}" for piece in pieces[1:])]
+    verb = _VERB.match(part) if len(pieces) > 1 else None
+    if verb is None or not all(_names_goods(piece) for piece in pieces):
+        return [(part, act)]
+    named = [pieces[0], *(f"{verb[0]} {piece}" for piece in pieces[1:])]
+    return [(piece, _act(piece, page, images)) for piece in named]
 
 
 def _names_goods(text: str) -> bool:
