@@ -52,10 +52,7 @@ def _price_rule(view: View, ask: Ask, tool: str, more: Mapping[str, Any]) -> str
         return view.say(f"Prices here are in {view.currency}. Which price in {view.currency} should I wait for?",
                         f"Los precios aquí están en {view.currency}. ¿Qué precio en {view.currency} espero?")  # fmt: skip
     if slots.negative(ask.raw) or slots.wanted_price(ask.text).price == 0:
-        return view.say(
-            "A price has to be above zero. Which price should I wait for?",
-            "El precio debe ser mayor que cero. ¿Qué precio espero?",
-        )
+        return _above_zero(view)
     if (many := _too_many(view, tool, ask)) is not None:
         return many
     meant = view.meant(ask.text, write=True)
@@ -63,14 +60,22 @@ def _price_rule(view: View, ask: Ask, tool: str, more: Mapping[str, Any]) -> str
         return None if meant is None else meant.question
     wanted = slots.wanted_price(ask.text)
     ratio = wanted.ratio if wanted.known else _DEFAULT_RATIO
-    use = view.want(
-        tool, product_id=meant.product["product_id"], target_price=wanted.price, discount_ratio=ratio, **more
-    )
+    price = wanted.price if wanted.off is None else round(float(meant.product.get("price") or 0) - wanted.off, 2)
+    if price is not None and price <= 0:
+        return _above_zero(view)
+    use = view.want(tool, product_id=meant.product["product_id"], target_price=price, discount_ratio=ratio, **more)
     if use is None:
         return None
     note = "" if wanted.known else view.say(" You named no price, so I took 10% below today's; name another if you like.",
                                             " No dijiste un precio, así que tomé un 10% menos que hoy; di otro si quieres.")  # fmt: skip
     return written(view, use) + note + _beside(view, str(meant.product["product_id"]))
+
+
+def _above_zero(view: View) -> str:
+    return view.say(
+        "A price has to be above zero. Which price should I wait for?",
+        "El precio debe ser mayor que cero. ¿Qué precio espero?",
+    )
 
 
 def _beside(view: View, product_id: str) -> str:
@@ -363,6 +368,28 @@ def forget(view: View, ask: Ask) -> str | None:
     if len(facts) > 1:
         return view.say(f"Which one should I forget: {'; '.join(facts)}?", f"¿Cuál debo olvidar: {'; '.join(facts)}?")
     use = view.want("forget", fact=facts[0] if facts else words)
+    return None if use is None else written(view, use)
+
+
+def let_go(view: View, ask: Ask) -> str | None:
+    """`don't remember that`: what was kept a moment ago is forgotten; where nothing was, nothing is done."""
+    before = view.dialogue.exchanges[-2] if len(view.dialogue.exchanges) > 1 else None
+    kept = before.outcome.result if before and before.outcome and before.outcome.tool == "remember" else None
+    fact = (
+        next(
+            (
+                data["remembered"]
+                for data in (kept, *(use.data for use in before.uses))
+                if data and data.get("remembered")
+            ),
+            None,
+        )
+        if before
+        else None
+    )
+    if fact is None:
+        return view.say("All right, nothing was done.", "De acuerdo, no se hizo nada.")
+    use = view.want("forget", fact=str(fact))
     return None if use is None else written(view, use)
 
 

@@ -47,9 +47,9 @@ _ACTS: dict[str, Act] = {
     "auto_buy": account.auto_buy, "alert": account.alert, "cart": account.cart, "cart_view": account.cart_view,
     "reorder": account.reorder, "orders": account.orders, "cancel": account.cancel, "change": account.change,
     "return": account.give_back, "remember": account.remember, "forget": account.forget, "recall": account.recall,
-    "rules": account.rules, "out_of_cart": account.out_of_cart,
+    "rules": account.rules, "out_of_cart": account.out_of_cart, "let_go": account.let_go,
 }  # fmt: skip
-_WRITES = ("auto_buy", "alert", "cart", "reorder", "cancel", "change", "return", "remember", "forget")
+_WRITES = ("auto_buy", "alert", "cart", "reorder", "cancel", "change", "return", "remember", "forget", "let_go")
 _MAY_AMEND = ("none", "no", "search", "cart", "alert", "auto_buy", "deals", "history")
 _EMPTY = ("none", "yes", "no", "thanks", "hello")
 
@@ -60,7 +60,7 @@ _LABELS = {
     "auto_buy": "auto_buy", "alert": "price_alert", "cart": "reorder", "cart_view": "account", "reorder": "reorder",
     "orders": "order_status", "cancel": "order_change", "change": "order_change", "return": "returns_refunds",
     "remember": "account_memory", "forget": "account_memory", "recall": "account_memory", "human": "human_agent",
-    "rules": "price_alert", "out_of_cart": "account", "policy": "returns_refunds",
+    "rules": "price_alert", "out_of_cart": "account", "let_go": "account_memory", "policy": "returns_refunds",
 }  # fmt: skip
 _COMPLEX = ("compare", "plan", "gift", "style", "web")
 
@@ -138,7 +138,7 @@ def _asks(dialogue: Dialogue, reading: Reading) -> list[Ask]:
 
 
 _NARROWS = re.compile(
-    r"^(?:and |but |ok |or |maybe |rather |please |, )*(?:only|just|any|something|anything|do you have|are there|show me|what about|how about|in|with|from|"
+    r"^(?:and |but |ok |or |maybe |rather |please |, )*(?:only|just|any|something|anything|do you have|are there|show me (?:more|others?|only|cheaper)|what about|how about|in|with|from|"
     r"under|below|between|over|up to|at most|cheaper|less)\b"
 )
 

@@ -241,6 +241,7 @@ def reviews(view: View, ask: Ask) -> str | None:
     )
 
 
+_INSTEAD = re.compile(r"\b(?:alternatives? (?:to|for)|similar to|instead of|in place of)\b(.+)")
 _ALIKE = re.compile(
     r"\b(?:like|similar to|alternatives? (?:to|for)|instead of|same as|resembl\w+) (?:this|it|these|that|the one)\b|\bsimilar (?:ones?|items?|products?)\b|^(?:any |other )?alternatives?\b"
 )
@@ -254,7 +255,13 @@ def search(view: View, ask: Ask) -> str | None:
         here = view.details(view.page)
         if here is None:
             return None
-        named = [*named, title_of(here).split(",")[0].split()[-1].lower()]
+        named = [*named, _kind(here)]
+    if here is None and (instead := _INSTEAD.search(ask.text)) and slots.things(instead[1]):
+        meant = view.meant(instead[1])
+        if meant is None or meant.product is None:
+            return None if meant is None else meant.question
+        here = meant.product
+        named = [_kind(here)]
     if most is None and re.search(r"\b(?:cheaper|less expensive)\b", ask.text):
         shown = [row["price"] for row in ([here] if here else view.listed()) if row.get("price") is not None]
         most = min(shown, default=None)
@@ -367,10 +374,30 @@ def _first_of(view: View, rank: ranks.Rank, listed: Sequence[Product]) -> str:
                     f"{title_of(best)} ({rank.name}: {rank.shown(best)}). Además: {others}.")  # fmt: skip
 
 
+_POINTER = re.compile(r"\b(?:it|this|that one)\b")
+
+
+def _against_this(view: View, ask: Ask, this: Product) -> list[Product] | str | None:
+    """`compare it with the Fennick`: a brand alone means one of the same kind."""
+    words = _POINTER.sub(" ", ask.text)
+    other = view.meant(words if _names_goods(words) else f"{words} {_kind(this)}")
+    if other is None or other.product is None:
+        return None if other is None else other.question
+    here = view.details(str(this["product_id"]))
+    return None if here is None else [here, other.product]
+
+
+def _kind(product: Product) -> str:
+    """The noun of a title's name: drill of `Corvane Pro Drill, 18 V`."""
+    return title_of(product).split(",")[0].split()[-1].lower()
+
+
 def _pair(view: View, ask: Ask) -> list[Product] | str | None:
     """The two products to compare, a question, or None while a call is out."""
     if len(pointed := view.pointed(ask.text)) == 2:
         return pointed
+    if view.page is None and _POINTER.search(ask.text) and slots.things(ask.text) and (shown := view.listed()):
+        return _against_this(view, ask, shown[0])
     parts = [part for part in re.split(r"\b(?:versus|and|or|with|to|than|from)\b|,", ask.text) if slots.things(part)]
     listed = view.listed()
     if view.page is None and len(parts) < 2 and len(listed) >= 2 and not slots.things(" ".join(parts)):

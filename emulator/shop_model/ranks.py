@@ -13,7 +13,7 @@ _ROWS = (
     # words, what is ranked, keys of it, its words from least to most, whether the most ranks first
     (r"cheapest|cheaper|least expensive|less expensive|costs? less|costs? the least", "price", ("price",), (), False),
     (r"most expensive|more expensive|priciest|dearest|costs? more", "price", ("price",), (), True),
-    (r"(?:best|better|top|highest|higher) rated|(?:best|better) reviews?", "rating", ("rating",), (), True),
+    (r"(?:best|better|top|highest|higher) (?:rated|ratings?)|(?:best|better) (?:reviews?|one)|would you (?:pick|choose|recommend|take|buy|get|prefer)|do you (?:recommend|prefer)|should i (?:pick|choose|take|buy|get)", "rating", ("rating",), (), True),
     (r"arrives? (?:first|sooner|soonest|faster|earlier)|sooner|soonest|(?:faster|fastest) delivery", "delivery days", ("delivery_days",), (), False),
     (r"lighter|lightest|weighs? (?:less|the least)", "weight", ("weight",), ("light", "medium", "heavy"), False),
     (r"heavier|heaviest|weighs? (?:more|the most)", "weight", ("weight",), ("light", "medium", "heavy"), True),

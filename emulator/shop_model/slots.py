@@ -34,6 +34,10 @@ _UNDER = re.compile(
     r"within|budget(?: is| of)?|limit(?: is| of)?|spend(?: about| around)?|around|about|by|lower than)"
     rf" (?:{_MONEY}|(?P<n3>\d+(?:[.,]\d+)*)(?! ?(?:%|percent|days?|weeks?|months?|minutes?|hours?|inch|am|pm)))"
 )
+_OFF = re.compile(
+    rf"\b(?:drops?|falls?|goes down|comes down|dips?|reduced|cheaper|down|lower) by {_MONEY}|{_MONEY.replace('n1', 'o1').replace('n2', 'o2')} (?:off|less|cheaper|lower|down)\b"
+)
+"""An amount off today's price: `drops by ten dollars`, `$10 cheaper`."""
 _OR_LESS = re.compile(rf"{_MONEY}(?: or (?:less|under|cheaper|below)| (?:max|maximum|tops|budget|limit))")
 _BETWEEN = re.compile(
     r"\b(?:between|from) [$€£]? ?(\d+(?:[.,]\d+)*) ?(?:dollars|euros?|[$€£])? ?(?:and|to|-) [$€£]? ?(\d+(?:[.,]\d+)*)(?! ?(?:days?|weeks?|months?))"
@@ -62,7 +66,7 @@ _QUANTITY = re.compile(
     r"\b(?:x ?)?(\d{1,4}|two|three|four|five|six|seven|eight|nine)(?: ?x\b| (?:of|more|pairs?|packs?|units?|pieces?|copies)\b)"
 )
 _QUANTITY_FIRST = re.compile(
-    r"\b(?:buy|add|put|order|get|want|need)(?: me)? (\d{1,4}|two|three|four|five|six|seven|eight|nine)"
+    r"\b(?:buy|add|put|order|get|want|need|take|have)(?: me)? (\d{1,4}|two|three|four|five|six|seven|eight|nine)"
     r"(?! ?(?:%|percent|dollars|days?|weeks?|months?|[.,]\d))\b"
 )
 _QUANTITY_WORDS = {**_COUNT, "seven": 7, "eight": 8, "nine": 9}
@@ -87,7 +91,7 @@ _CURRENCY = re.compile(r"[$€£¥]|\b(?:dollar|euro|pound|yen)")
 # Words that name no thing: they steer, they are not searched by.
 _IDLE = frozenset(
     """
-    a about actually add auto-buy bye he she never nothing changed should wait previous far history recent again ago all already also altogether am an and any anyone anything are around arrive arrives as ask
+    a about actually broken cheapest expensive included damaged defective fair received spent wrong add auto-buy bye he she never nothing changed should wait previous far history recent again ago all already also altogether am an and any anyone anything are around arrive arrives as ask
     asking at available be been before below best better between both bought bring browse browsed bucks budget but buy
     buyers buying by can cart cheap cheaper cheapest check checkout color compare compares comparison confirm
     confirmation confirmed cost costs could couple currently customer customers day days deal deals decent deliver
@@ -116,15 +120,16 @@ _WORD = re.compile(r"[a-z][a-z0-9]*(?:[-'][a-z0-9]+)*|\d+[a-z]+")
 
 @dataclass(frozen=True)
 class Wanted:
-    """The price a customer waits for: an amount, or a share off today's. Both None: no figure was named."""
+    """The price a customer waits for: an amount, a share off today's, or an amount off. All None: no figure was named."""
 
     price: float | None = None
     ratio: float | None = None
+    off: float | None = None
 
     @property
     def known(self) -> bool:
         """Whether a figure was named."""
-        return self.price is not None or self.ratio is not None
+        return self.price is not None or self.ratio is not None or self.off is not None
 
 
 def wanted_price(text: str) -> Wanted:
@@ -136,6 +141,8 @@ def wanted_price(text: str) -> Wanted:
         return Wanted(ratio=0.5)
     if match := _THIRD.search(text):
         return Wanted(ratio={"third": 0.3333, "quarter": 0.25, "fifth": 0.2}[match[1] or match[2]])
+    if match := _OFF.search(text):
+        return Wanted(off=number(next(filter(None, match.groups()))))
     for pattern in (_SET, _TARGET, _UNDER, _OR_LESS):
         if match := pattern.search(text):
             return Wanted(price=_amount(match))
@@ -144,7 +151,7 @@ def wanted_price(text: str) -> Wanted:
 
 def without_price(text: str) -> str:
     """The words without the price that they wait for."""
-    for pattern in (_PERCENT, _HALF, _THIRD, _TARGET, _UNDER, _OR_LESS):
+    for pattern in (_PERCENT, _HALF, _THIRD, _OFF, _TARGET, _UNDER, _OR_LESS):
         text = pattern.sub(" ", text)
     return " ".join(text.split())
 

@@ -80,11 +80,16 @@ _FORGET = re.compile(
 _REMEMBER = re.compile(
     r"\b(?:remember|don't forget|(?:keep|bear) (?:(?:that|this|it) )?in mind|make a note|take a note|note that|save that|note down)\b"
 )
+_LET_GO = re.compile(
+    r"\b(?:don't|do not|never|no need to|needn't) (?:remember|note|save|keep) (?:that|this|it)\b(?! i)"
+)
 _NOTHING_MORE = re.compile(r"[ ,.;!]*(?:\b(?:that|this|it|please|for|me|later|next|time|of|down|too|now)\b[ ,.;!]*)*$")
 """Behind `remember`: what is meant stands before it."""
 _CANCEL = re.compile(r"\bcancel\b")
 _CHANGE = re.compile(r"\b(?:change|update|edit|modify|switch)\b.*\b(?:order|address|delivery|quantity|it)\b")
-_RETURN = re.compile(r"\b(?:returns?|returning|refund|send (?:it |them |this |these )?back|money back)\b")
+_RETURN = re.compile(
+    r"\b(?:received|got|sent) (?:me )?(?:the|a) (?:wrong|broken|damaged)\b|\barrived (?:broken|damaged)\b|\b(?:returns?|returning|refund|send (?:it |them |this |these )?back|money back)\b"
+)
 _CHECKOUT = re.compile(
     r"\b(?:place|complete|finish|submit|finali[sz]e) (?:the|my|this|that|an|our)? ?order\b|\bcheck ?out\b|\bpay now\b|\bcharge my card\b"
 )
@@ -113,11 +118,15 @@ _REORDER = re.compile(
     rf"\b(?:buy|order|get|need|want|bring|send|add|put)\b.*\b(?:{_PAST})\b|"
     rf"\beverything\b.*\b(?:{_PAST})\b|\brepeat (?:my|the|that) (?:last )?order\b"
 )
+_RANKED_GOODS = re.compile(
+    r"(?:what|which) (?:is|are) (?:the|your) (?:cheapest|best|best rated|top rated|most expensive|least expensive|lightest|largest|biggest|smallest)\b"
+)
+"""`what is the cheapest drill you sell`: goods, and no price over time."""
 _QUESTION = re.compile(r"^(?:what|which|when|did|where|show|list|have i|how|who|tell me what|can you tell)\b")
 _HISTORY = re.compile(
     r"\bprice history\b|\b(?:when|what (?:is|was)|how)\b.*\b(?:cheapest|lowest)\b|\b(?:wait or buy|buy now or|buy (?:it |this |them )?now or wait)\b|\b(?:been|ever|was|were|is|are)\b.*\b(?:on sale|cheaper|discounted|lower|reduced)\b.*\b(?:last|past|before|"
     r"lately|recently|days?|weeks?|months?|year|ever|than)\b|\b(?:been|ever) (?:been )?(?:on sale|cheaper|discounted|lower|less)\b|"
-    r"\b(?:lowest|highest|best|usual|normal|average|cheapest)\b.*\b(?:price|been|cost|it|was|last|past)\b|"
+    r"\b\d+ (?:dollars|euros)?\b.*\b(?:fair|good|great) price\b|\b(?:lowest|highest|best|usual|normal|average|cheapest)\b.*\b(?:price|been|cost|it|was|last|past)\b|"
     r"\bprices? (?:has |have |had |is |was |did )?(?:trend|graph|chart|over|in the|during|been|moves?|moved|change|changed|develop\w*|evol\w*|drops?|dropped|went|gone)\b|"
     r"\bhow (?:has|have|did|does|the|is) .*\bprices?\b|\bprices?\b.*\bcompare\w*\b.*\b(?:last|past|before|usual|month|week|year)\b|"
     r"\b(?:good|right|bad) (?:time|moment) to (?:buy|get|order|purchase)\b|\b(?:should|shall) (?:i|we) (?:wait|buy now)\b|\bwaiting for\b.*\bprice\b|\b(?:good|fair|great|decent|normal|high|low) price\b|\bfluctuat\w*|"
@@ -129,6 +138,7 @@ _HISTORY = re.compile(
     r"\bcost ago\b|\bcost\b.*\bago \d"
 )
 _ORDERS = re.compile(
+    r"\bmy (?:most expensive|biggest|largest|first|last|latest|newest|cheapest|smallest) (?:orders?|buys?)\b|\bhow (?:often|many times) (?:do|did|have) (?:i|we)\b|\b(?:have|did) (?:i|we) (?:spent|spend|pay)\b|"
     r"\b(?:my|previous|past|recent|earlier|old|last|latest) (?:orders?|purchases?|package|delivery|deliveries|shipment)\b|\border (?:status|history|number)\b|"
     r"\btrack(?:ing)?\b|\b(?:did|have) (?:i|we) (?:already |last |ever |just )?(?:buy|bought|order|ordered|purchase|get|got)\b|\bwhere (?:is|are) my\b|"
     r"\bwhat (?:i|we) (?:have )?(?:bought|ordered)\b|\bo\d{6,}\b|\bmy (?:stuff|things|items|shipment)\b.*\b(?:arrive|come|ship\w*)\b|\bpackage\b|"
@@ -144,7 +154,13 @@ _RATED = re.compile(
 """Reviews as a wish, of goods that are still to be found."""
 _COMPARE = re.compile(r"\bcompar\w+|\bversus\b|\b(?:better|worse|lighter|heavier|bigger|smaller|stronger|warmer) than\b|\bdifferences?\b|\b(?:better|best|rather|prefer|choose|pick)\b.*\bor\b|\bor\b.*\b(?:better|best)\b|"
                       r"\bwhich (?:one )?(?:of|is|should|has|lasts|weighs|arrives|costs)\b.*\b(?:better|best|these|them|those|two|cheaper|cheapest|\w+ier|\w+iest|larger|largest|smaller|smallest|bigger|biggest|longer|longest|warmer|warmest|sooner|soonest|faster|fastest|more|most|less|least)\b")  # fmt: skip
+_COMPARE_FIRST = re.compile(
+    r"\bwhich (?:one )?(?:has|have|is|are|of)\b.*\b(?:better|best|higher|highest) (?:reviews?|ratings?|rated)\b|"
+    r"\bwhich (?:one )?(?:would|do|should) (?:you|i) (?:pick|choose|recommend|take|buy|get|prefer)\b"
+)
+"""Which of those shown."""
 _PLAN = re.compile(
+    r"\beverything (?:(?:i|we) need |we'll need )?for\b|"
     r"\bplan(?:s|ning)?\b|\b(?:getting ready|prepar\w+|pack(?:ing)?|shopping list|checklist|essentials|gear|equip\w*|set up|setting up) (?:for|a|my|list)?\b|"
     r"\b(?:need|bring|take|get|buy) (?:to (?:bring|pack|take|get|buy) )?(?:for|when going|to go|if i go|on) (?:a|an|our|my|the|camping|hiking)?\b|"
     r"\bdue\b.*\b(?:get|need|buy|have)\b|\bmoving (?:to|into|out)\b|\bwhat am i missing\b|\bdo (?:i|we) (?:need|have to (?:get|buy))\b|\bshopping list\b|\bessentials?\b|"
@@ -190,7 +206,7 @@ _SEARCH = re.compile(
 )
 _FACT = re.compile(r"\b(?:is|are|does|do|can|will|has|have|how|what|which|who|whether|would|could)\b")
 _BUY = re.compile(r"\b(?:buy|order|check ?out|get me|i'll take|i want)\b")
-_NOTIFY = re.compile(r"\bnotify\b|\btell me\b|\bremind\b|\blet me\b|\bwatch\b|\bwake me\b|\bholler\b")
+_NOTIFY = re.compile(r"\bkeep an eye\b|\bnotify\b|\btell me\b|\bremind\b|\blet me\b|\bwatch\b|\bwake me\b|\bholler\b")
 _WAIT = re.compile(
     r"\b(?:when|once|if|until|as soon|after|unless|in case|soon as|only at|while|should it|should they)\b|\bdrops?\b|\bfalls?\b|\bgoes down\b|\bhits\b|\bwait\b"
 )
@@ -239,6 +255,8 @@ def _parted(reading: Reading, page: bool, images: bool) -> list[Ask]:
         return [Ask("gift", text, reading.raw)]
     asks: list[Ask] = []
     kept: list[Ask] = []
+    if _LET_GO.search(text):
+        return [Ask("let_go", text, reading.raw)]
     if not _RECALL.search(text) and (match := _REMEMBER.search(text)):
         # What is to be remembered may read like anything: it is one ask to its end, or from the beginning.
         if _NOTHING_MORE.match(text, match.end()):
@@ -299,6 +317,8 @@ _POINTED = re.compile(
 """`the second one , is it in stock`: whom the question behind it means."""
 
 
+_WATCHED = re.compile(r"(?:please )?(?:notify me when|watch|look out for|monitor|follow)\b")
+"""`keep an eye on air fryers , tell me when one is below 60`."""
 _ONCE_OURS = re.compile(
     r"(?:i|we) (?:(?:used to|always|usually|often|once|have) )*(?:buy|bought|order|ordered|get|got|had|use|used|purchased)\b"
 )
@@ -309,18 +329,24 @@ _AGAIN = re.compile(
 
 
 def _conditioned(parts: list[str]) -> list[str]:
-    """The parts, a condition on the price together with what is to be done then: `when it's 10% off, buy it`."""
+    """The parts, those that are one ask together: `when it's 10% off, buy it`, `the second one, is it in stock`."""
     joined: list[str] = []
     for part in parts:
-        if joined and (_POINTED.fullmatch(joined[-1]) or (_ONCE_OURS.match(joined[-1]) and _AGAIN.search(part))):
-            joined[-1] = f"{joined[-1]} , {part}"
-            continue
-        waits = bool(joined) and bool(_CONDITION.match(joined[-1]))
-        if waits and (slots.wanted_price(joined[-1]).known or _CHEAPER.search(joined[-1])):
+        if joined and _one_ask(joined[-1], part):
             joined[-1] = f"{joined[-1]} , {part}"
         else:
             joined.append(part)
     return joined
+
+
+def _one_ask(before: str, part: str) -> bool:
+    """Whether a part only says what, when or which of the part before."""
+    priced = slots.wanted_price(before).known
+    if _CONDITION.match(before) and (priced or _CHEAPER.search(before)):
+        return True
+    if _WATCHED.match(before) and not priced and _NOTIFY.search(part) and slots.wanted_price(part).known:
+        return True
+    return bool(_POINTED.fullmatch(before) or (_ONCE_OURS.match(before) and _AGAIN.search(part)))
 
 
 def _waits_for_price(text: str) -> bool:
@@ -333,7 +359,11 @@ def _joined(asks: list[Ask]) -> list[Ask]:
     wide = next((ask.act for ask in asks if ask.act in ("plan", "gift", "style")), None)
     if wide and all(ask.act in (wide, "search", "none", "web", "fact", "deals") for ask in asks):
         return [Ask(wide, " , ".join(ask.text for ask in asks), asks[0].raw)]
-    if [ask.act for ask in asks] == ["alert", "cart"]:  # `wait until it is 10% cheaper, then buy it`
+    if {ask.act for ask in asks} == {"orders", "return"}:  # `the blender I bought is broken, I want my money back`
+        return [Ask("return", " , ".join(ask.text for ask in asks), asks[0].raw)]
+    if [ask.act for ask in asks] == ["alert", "cart"] and not _names_goods(
+        asks[1].text
+    ):  # `wait until it is 10% cheaper, then buy it`
         return [Ask("auto_buy", f"{asks[0].text} , {asks[1].text}", asks[0].raw)]
     return asks
 
@@ -347,6 +377,8 @@ def _act(text: str, page: bool, images: bool) -> str:
     here = page or bool(_THIS.search(text))
     if images or (_STYLE.search(text) and not slots.wanted_price(text).known):
         return "style"
+    if _RANKED_GOODS.match(text) and _names_goods(text) and not re.search(r"\b(?:been|was|ever|price|it)\b", text):
+        return "search"
     if _HISTORY.search(text):
         return "history"
     if _POINTED.fullmatch(text):
@@ -379,7 +411,7 @@ def _act(text: str, page: bool, images: bool) -> str:
         return "search"
     if _FACT.search(text) and here:
         return "fact"
-    if _BUY.search(text):
+    if _BUY.search(text) and not re.match(r"(?:how|what|which|who|why|when|did|have|has)\b", text):
         return "cart"
     if _PLAN.search(text) and slots.occasion(text) is not None:
         return "plan"
@@ -423,7 +455,7 @@ def _priced(text: str, page: bool) -> str | None:
         return "alert"
     if buys and ((waits and (wanted.known or cheaper)) or (wanted.ratio is not None)):
         return "auto_buy"
-    if buys and wanted.known and here and re.search(r"\b(?:at|under|below|for) ", text):
+    if buys and wanted.known and re.search(r"\b(?:at|under|below|for) " if here else r"\bat [$€£]? ?\d", text):
         return "auto_buy"
     if re.search(r"\bauto[- ]?buy\b|\bautomatic\w*\b.*\bbuy\b|\bbuy\b.*\bautomatic\w*\b", text):
         return "auto_buy"
@@ -469,6 +501,7 @@ _RULES: tuple[tuple[str, Callable[[str], object]], ...] = (
     ("cart", _CART.search),
     ("off_topic", _OFF_TOPIC.search),
     ("gift", _GIFT.search),
+    ("compare", lambda text: _COMPARE_FIRST.search(text) and not slots.things(text)),
     ("reviews", lambda text: _REVIEWS.search(text) and not _RATED.search(text)),
     ("web", lambda text: re.search(r"\bdifferences? between\b", text) and slots.things(text) and _open_world(text)),
     ("compare", lambda text: _COMPARE.search(text) and not _HISTORY.search(text)),

@@ -51,6 +51,8 @@ class View:
     spanish: bool
     short: bool
     missing: list[tuple[str, dict[str, object]]] = field(default_factory=list)
+    _focus: Product | None = None
+    """The product that an earlier ask of this message was about: `is it waterproof and how much does it weigh`."""
 
     # --- words
 
@@ -123,9 +125,11 @@ class View:
 
     def listed(self, least: int = 1) -> list[Product]:
         """The products that the customer was last shown, `least` of them or more, in the order of that answer."""
-        for exchange in reversed(self.dialogue.exchanges[:-1]):
+        earlier = self.dialogue.exchanges[:-1]
+        known = {row["product_id"]: row for one in earlier for row in one.products if row.get("title")}
+        for exchange in reversed(earlier):
             rows = {row["product_id"]: row for row in exchange.products if row.get("title")}
-            shown = [(exchange.answer.find(title_of(row)), row) for row in rows.values()]
+            shown = [(exchange.answer.find(title_of(row)), row) for row in known.values()]
             named = sorted(((at, key) for key, (at, _) in enumerate(shown) if at >= 0))
             if len(named) >= least:
                 return [shown[key][1] for _, key in named]
@@ -155,6 +159,8 @@ class View:
         if (chosen := self._of_listed(text, named)) is not None:
             return self._detailed(str(chosen["product_id"]))
         pointed = points_at_this(text) or not named
+        if self._focus is not None and not named and self.page is None:
+            return Meant(self._focus)
         if self.page is not None:
             here = self.details(self.page)
             if here is None:
@@ -171,7 +177,7 @@ class View:
         return self._searched(named, write=write)
 
     def _detailed(self, product_id: str) -> Meant | None:
-        row = self.details(product_id)
+        row = self._focus = self.details(product_id)
         return None if row is None else Meant(row)
 
     def _of_listed(self, text: str, named: list[str]) -> Product | None:
@@ -206,7 +212,7 @@ class View:
             ))  # fmt: skip
         if len(rows) > 1 and write:
             return self._which(rows, named)
-        row = self.details(str(rows[0]["product_id"]))
+        row = self._focus = self.details(str(rows[0]["product_id"]))
         return None if row is None else Meant(row, assumed=len(rows) > 1, others=len(rows) - 1)
 
     def _which(self, rows: list[Product], named: list[str]) -> Meant:

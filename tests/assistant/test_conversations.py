@@ -205,6 +205,73 @@ CONVERSATIONS = [
         "confirma",
     ),
     ("how something is done, in Spanish", ["¿cómo se limpia una cafetera?"], ("web_search", {}), "De la web"),
+    (
+        "an amount off today's price",
+        [(DRILL, "buy it when it's 15 dollars cheaper")],
+        ("auto_buy", {"product_id": DRILL, "target_price": 74.99}),
+        "confirm",
+    ),
+    (
+        "an amount that the price drops by",
+        ["when the price of the corded drill drops by ten dollars, order it"],
+        ("auto_buy", {"product_id": CORDED, "target_price": 54.5}),
+        "confirm",
+    ),
+    (
+        "a fact that is not to be kept",
+        ["remember that I like jazz", "don't remember that"],
+        ("forget", {"fact": "I like jazz"}),
+        "confirm",
+    ),
+    ("nothing to let go", ["don't remember that"], None, "nothing was done"),
+    ("how many to take", [(DRILL, "I'll take 2")], ("add_to_cart", {"product_id": DRILL, "quantity": 2}), "confirm"),
+    ("how often is no purchase", ["how often do I buy coffee?"], ("order_history", {}), "Coffee Beans"),
+    (
+        "an eye kept on a price",
+        ["keep an eye on air fryers and tell me when one is below 60", "the second"],
+        ("price_alert", {"product_id": "p000141", "target_price": 60.0}),
+        "confirm",
+    ),
+    (
+        "two asks about one product",
+        ["Is the Lumora tent waterproof and how much does it weigh?"],
+        ("product_details", {"product_id": "p000057"}),
+        "The weight of Lumora",
+    ),
+    (
+        "the cheapest of a kind",
+        ["what's the cheapest drill you sell?"],
+        ("catalogue_search", {"query": "drill"}),
+        "1. Greystone Essential Hammer Drill, corded, 850 W: 64.50 USD",
+    ),
+    (
+        "a brand beside this one",
+        ["is there a cheaper alternative to the Estrand headphones?", "compare it with the Fennick"],
+        ("product_details", {"product_id": "p000297"}),
+        "is the better rated",
+    ),
+    (
+        "the better of two compared",
+        [
+            "is there a cheaper alternative to the Estrand headphones?",
+            "compare it with the Fennick",
+            "ok buy the better one if it falls under 100",
+        ],
+        ("auto_buy", {"product_id": "p000297", "target_price": 100.0}),
+        "confirm",
+    ),
+    (
+        "an alert and a purchase are two",
+        ["notify me when the corded drill is under 50, and buy the Estrand headphones at 60"],
+        ("price_alert", {"product_id": CORDED, "target_price": 50.0}),
+        "One thing to confirm at a time",
+    ),
+    (
+        "a day at the beach",
+        ["I need everything for a beach weekend, under 200 dollars in total"],
+        ("catalogue_search", {"query": "tote bag", "max_price": 200.0}),
+        "sunscreen",
+    ),
     ("memory in Spanish", ["qué sabes de mí"], None, "Recuerdo"),
 ]
 
