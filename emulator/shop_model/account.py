@@ -1,111 +1,25 @@
-"""Acts that write, and acts on the customer's own orders, cart and memory."""
+"""Acts on the customer's own orders and cart."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from emulator.shop_model import slots
-from emulator.shop_model.dialogue import Outcome, Use
+from emulator.shop_model.dialogue import Use
 from emulator.shop_model.understanding import Ask, points_at_this
 from emulator.shop_model.view import View, money, title_of
-from emulator.shop_model.words import holds, read
+from emulator.shop_model.words import holds
+from emulator.shop_model.writes import too_many, written
 
 _OPEN = ("preparing", "shipped", "processing", "pending")
-_DEFAULT_RATIO = 0.1
-"""Off today's price where a customer names no figure; the confirmation says the price that it makes."""
 _ORDER_ID = re.compile(r"\bo\d{4,}\b")
-_REMEMBER = re.compile(
-    r"(?i)\b(?:remember|don['’]?t forget|keep in mind|bear in mind|make a note|take a note|note(?: down)?|save|recuerda|recordar|"
-    r"apunta|anota)\b[,:]?\s*(?:(?:that|this|to|que|down|please)\b[,:]?\s*)*(.+)",
-    re.DOTALL,
-)
-_BEFORE = re.compile(
-    r"(?is)^(?P<fact>.*?)[\s,.;:!?–-]*\b(?:(?:please|can you|could you|will you|and|so|por favor|y)[\s,]+)*"
-    r"(?:remember|don['’]?t forget|(?:keep|bear)(?: (?:that|this|it))? in mind|make a note|take a note|note|save|recuerda(?:lo)?|recordar|apunta(?:lo)?|"
-    r"anota(?:lo)?)(?:[\s,]+(?:that|this|it|of|down|please|for me|for later|for next time|too|now|eso|esto|lo|por favor))*[\s.!?]*$"
-)
-"""`I am allergic to nuts, please remember that`: the fact stands before the verb."""
-_FURTHER = re.compile(
-    r"(?i),? (?:and|then|also|y)(?: then| also| please)* (?=(?:find|show|recommend|suggest|search|busca|muestra)(?:me)?(?: me)?\b)"
-)
-_FORGET = re.compile(
-    r"(?i)\b(?:forget|erase|delete|wipe|clear|olvida|borra)\b[,:]?\s*(?:(?:that|about|what you know about|the fact|everything about|que|lo de)\b\s*)*(.+)",
-    re.DOTALL,
-)
-
-
-def auto_buy(view: View, ask: Ask) -> str | None:
-    """A rule that buys once, at a price."""
-    return _price_rule(view, ask, "auto_buy", {"quantity": slots.quantity(ask.text)})
-
-
-def alert(view: View, ask: Ask) -> str | None:
-    """A rule that tells the customer of a price."""
-    return _price_rule(view, ask, "price_alert", {})
-
-
-def _price_rule(view: View, ask: Ask, tool: str, more: Mapping[str, Any]) -> str | None:
-    named = slots.currency(ask.text)
-    if named is not None and named != view.currency and slots.wanted_price(ask.text).price is not None:
-        return view.say(f"Prices here are in {view.currency}. Which price in {view.currency} should I wait for?",
-                        f"Los precios aquí están en {view.currency}. ¿Qué precio en {view.currency} espero?")  # fmt: skip
-    if slots.negative(ask.raw) or slots.wanted_price(ask.text).price == 0:
-        return _above_zero(view)
-    if (many := _too_many(view, tool, ask)) is not None:
-        return many
-    meant = view.meant(ask.text, write=True)
-    if meant is None or meant.product is None:
-        return None if meant is None else meant.question
-    wanted = slots.wanted_price(ask.text)
-    ratio = wanted.ratio if wanted.known else _DEFAULT_RATIO
-    price = wanted.price if wanted.off is None else round(float(meant.product.get("price") or 0) - wanted.off, 2)
-    if price is not None and price <= 0:
-        return _above_zero(view)
-    use = view.want(tool, product_id=meant.product["product_id"], target_price=price, discount_ratio=ratio, **more)
-    if use is None:
-        return None
-    note = "" if wanted.known else view.say(" You named no price, so I took 10% below today's; name another if you like.",
-                                            " No dijiste un precio, así que tomé un 10% menos que hoy; di otro si quieres.")  # fmt: skip
-    return written(view, use) + note + _beside(view, str(meant.product["product_id"]))
-
-
-def _above_zero(view: View) -> str:
-    return view.say(
-        "A price has to be above zero. Which price should I wait for?",
-        "El precio debe ser mayor que cero. ¿Qué precio espero?",
-    )
-
-
-def _beside(view: View, product_id: str) -> str:
-    """That an automatic purchase made earlier in this conversation stands as well: another price does not replace it."""
-    earlier = [
-        row
-        for exchange in view.dialogue.exchanges[:-1]
-        if exchange.outcome is not None and exchange.outcome.tool == "auto_buy" and (row := exchange.outcome.result)
-        if row.get("product_id") == product_id and row.get("target_price") is not None
-    ]
-    if not earlier:
-        return ""
-    price = money(earlier[-1]["target_price"], view.currency)
-    return view.say(f" The automatic purchase at {price} stands beside it, and both may buy; end it in your account.",
-                    f" La compra automática a {price} sigue en pie, y ambas pueden comprar; termínala en tu cuenta.")  # fmt: skip
-
-
-def _too_many(view: View, tool: str, ask: Ask) -> str | None:
-    """A refusal of more than the tool takes at once; None where the quantity is fine."""
-    rule = (view.dialogue.tools.get(tool, {}).get("properties") or {}).get("quantity") or {}
-    most, wanted = rule.get("maximum"), slots.quantity(ask.text)
-    if most is None or wanted <= most:
-        return None
-    return view.say(f"That is more than the {most} I can write down at once. How many of up to {most}?",
-                    f"Eso es más de los {most} que puedo anotar a la vez. ¿Cuántos, hasta {most}?")  # fmt: skip
 
 
 def cart(view: View, ask: Ask) -> str | None:
     """One product into the cart, for the customer to review."""
-    if (many := _too_many(view, "add_to_cart", ask)) is not None:
+    if (many := too_many(view, "add_to_cart", ask)) is not None:
         return many
     meant = view.meant(ask.text, write=True)
     if meant is None or meant.product is None:
@@ -136,24 +50,6 @@ def out_of_cart(view: View, ask: Ask) -> str:
     """No tool takes anything out of a cart."""
     return view.say("I can put things into your cart, but not take them out: you can on the cart page. Nothing is ordered until you check out.",
                     "Puedo añadir cosas a tu carrito, pero no quitarlas: puedes hacerlo en la página del carrito. Nada se pide hasta que pagues.")  # fmt: skip
-
-
-def rules(view: View, ask: Ask) -> str:
-    """Price rules that this conversation made. No tool lists or ends one, and that is said."""
-    made = [
-        exchange.outcome.result
-        for exchange in view.dialogue.exchanges
-        if exchange.outcome is not None and exchange.outcome.result is not None and "rule_id" in exchange.outcome.result
-    ]
-    lines = [
-        f"- {title_of(row)}: {money(row['target_price'], view.currency)}, {view.say('until', 'hasta el')} {row.get('until')}"
-        for row in made
-        if row.get("target_price") is not None
-    ]
-    lead = view.say("I cannot list or end price alerts and automatic purchases from here: they stand in your account, and each ends by itself.",
-                    "Desde aquí no puedo ver ni terminar alertas y compras automáticas: están en tu cuenta, y cada una termina sola.")  # fmt: skip
-    here = view.say(" Of this conversation:", " De esta conversación:") if lines else ""
-    return "\n".join([lead + here, *lines])
 
 
 _EXCEPT = re.compile(r"\b(?:except|without|but not|other than|apart from)\b")
@@ -337,177 +233,6 @@ def give_back(view: View, ask: Ask) -> str | None:
     return None if started is None else written(view, started)
 
 
-def remember(view: View, ask: Ask) -> str | None:
-    """One fact, in the customer's words: behind the verb, before it, or in the message before."""
-    if before := _BEFORE.match(ask.raw):
-        earlier = view.dialogue.exchanges[-2].words if len(view.dialogue.exchanges) > 1 else ""
-        told = before["fact"] or earlier
-    else:
-        match = _REMEMBER.search(_FURTHER.split(ask.raw)[0])
-        told = match[1] if match else ask.raw
-    fact = " ".join(told.split()).rstrip(".!? ")[:290]
-    if not fact:
-        return view.say("What should I remember?", "¿Qué debo recordar?")
-    use = view.want("remember", fact=fact)
-    return None if use is None else written(view, use)
-
-
-def forget(view: View, ask: Ask) -> str | None:
-    """Facts that hold these words, erased."""
-    if re.search(r"\b(?:everything|all|anything)\b", ask.text):
-        known = recall(view, ask)
-        return (
-            None
-            if known is None
-            else known
-            + view.say(" Name what I should forget, one at a time.", " Dime qué debo olvidar, de uno en uno.")
-        )
-    match = _FORGET.search(ask.raw)
-    words = " ".join((match[1] if match else ask.raw).split()).rstrip(".!? ")[:290]
-    facts = _facts_of(view.dialogue.facts, words)
-    if len(facts) > 1:
-        return view.say(f"Which one should I forget: {'; '.join(facts)}?", f"¿Cuál debo olvidar: {'; '.join(facts)}?")
-    use = view.want("forget", fact=facts[0] if facts else words)
-    return None if use is None else written(view, use)
-
-
-def let_go(view: View, ask: Ask) -> str | None:
-    """`don't remember that`: what was kept a moment ago is forgotten; where nothing was, nothing is done."""
-    before = view.dialogue.exchanges[-2] if len(view.dialogue.exchanges) > 1 else None
-    kept = before.outcome.result if before and before.outcome and before.outcome.tool == "remember" else None
-    fact = (
-        next(
-            (
-                data["remembered"]
-                for data in (kept, *(use.data for use in before.uses))
-                if data and data.get("remembered")
-            ),
-            None,
-        )
-        if before
-        else None
-    )
-    if fact is None:
-        return view.say("All right, nothing was done.", "De acuerdo, no se hizo nada.")
-    use = view.want("forget", fact=str(fact))
-    return None if use is None else written(view, use)
-
-
-def _facts_of(facts: Sequence[str], words: str) -> list[str]:
-    """The remembered facts that words name: `my allergy` of `I am allergic to nuts`; that one alone which holds them all."""
-    kin = [word[:6] for word in slots.things(read(words).text) if len(word) > 3]
-    scores = [sum(holds(fact, word) for word in kin) for fact in facts]
-    best = max(scores, default=0)
-    return [fact for fact, score in zip(facts, scores, strict=True) if best and score == best]
-
-
-def recall(view: View, ask: Ask) -> str | None:
-    """What is remembered."""
-    facts = view.dialogue.facts
-    if not facts:
-        use = view.want("recall")
-        if use is None:
-            return None
-        facts = [str(fact) for fact in use.data.get("facts") or ()]
-    if not facts:
-        return view.say("I remember nothing about you yet; say `remember that ...` and I will.",
-                        "Todavía no recuerdo nada de ti; di `recuerda que ...` y lo haré.")  # fmt: skip
-    return view.say(f"I remember: {'; '.join(facts)}.", f"Recuerdo: {'; '.join(facts)}.")
-
-
-# --- what became of a write
-
-
-def written(view: View, use: Use) -> str:
-    """What a write did, or what it waits for."""
-    data = use.data
-    if data.get("status") == "needs_confirmation":
-        action = " ".join(str(data.get("action") or "").split())
-        return view.say(f"Please confirm, and nothing happens until you do: {action}.",
-                        f"Por favor, confirma; hasta entonces no pasa nada: {action}.")  # fmt: skip
-    if use.failed and use.result is None:
-        return view.say("I cannot do that here.", "Eso no puedo hacerlo aquí.")
-    if data.get("error"):
-        return view.say(f"That did not work: {_line(data['error'])}.", f"No funcionó: {_line(data['error'])}.")
-    if data.get("found") is False:
-        return view.say("I find nothing like that in your orders or in what you looked at. What exactly do you mean?",
-                        "No encuentro nada así en tus pedidos ni en lo que miraste. ¿Qué quieres decir exactamente?")  # fmt: skip
-    return _done(view, use.tool, data)
-
-
-def outcome(view: View, result: Outcome) -> str:
-    """What the store did after the customer confirmed or declined."""
-    if result.result is None:
-        return view.say("All right, nothing was done.", "De acuerdo, no se hizo nada.")
-    return written(view, Use(result.tool, {}, result.result, failed="error" in result.result))
-
-
-def _done(view: View, tool: str, data: Mapping[str, Any]) -> str:
-    if tool in ("auto_buy", "price_alert") and data.get("rule_id"):
-        return _rule(view, tool, data)
-    if tool == "reorder":
-        return _reordered(view, data)
-    if tool == "add_to_cart":
-        if data.get("added"):
-            return view.say(f"It is in your cart, which now holds {_cart_size(data)}; review it before you check out.",
-                            f"Está en tu carrito, que ahora tiene {_cart_size(data)}; revísalo antes de pagar.")  # fmt: skip
-        others = "; ".join(f"{title_of(row)} ({view.price(row)})" for row in data.get("substitutes") or ())
-        return view.say(f"It is sold out, so nothing was added. Closest in stock: {others or 'nothing'}.",
-                        f"Está agotado y no se añadió nada. Lo más parecido disponible: {others or 'nada'}.")  # fmt: skip
-    if tool == "remember":
-        return view.say(
-            f"I will remember: {_line(data.get('remembered'))}.", f"Lo recordaré: {_line(data.get('remembered'))}."
-        )
-    if tool == "forget":
-        gone = data.get("forgotten")
-        what = "; ".join(map(str, gone)) if isinstance(gone, list) else str(gone or 0)
-        return view.say(f"Forgotten: {what or 'nothing matched'}.", f"Olvidado: {what or 'nada coincidía'}.")
-    if tool == "order_change":
-        return view.say(f"Recorded for order {data.get('order_id')}: {_line(data.get('change'))}.",
-                        f"Anotado para el pedido {data.get('order_id')}: {_line(data.get('change'))}.")  # fmt: skip
-    if tool == "start_return":
-        title = title_of(view.known(str(data.get("product_id"))) or data)
-        return view.say(f"The return of {title} from order {data.get('order_id')} has started.",
-                        f"La devolución de {title} del pedido {data.get('order_id')} ha comenzado.")  # fmt: skip
-    return view.say("Done.", "Hecho.")
-
-
-def _rule(view: View, tool: str, data: Mapping[str, Any]) -> str:
-    target, now = money(data["target_price"], view.currency), money(data["price_now"], view.currency)
-    title = title_of(data)
-    if tool == "price_alert":
-        return view.say(f"Done: I will tell you when {title} costs {target} or less (now {now}), until {data.get('until')}.",
-                        f"Hecho: te avisaré cuando {title} cueste {target} o menos (ahora {now}), hasta el {data.get('until')}.")  # fmt: skip
-    return view.say(
-        f"Done: {data.get('quantity', 1)} x {title} will be bought once, within 30 minutes of its price being {target} or less"
-        f" (now {now}), until {data.get('until')}, with your default payment and address.",
-        f"Hecho: se comprará una vez {data.get('quantity', 1)} x {title}, dentro de 30 minutos de que su precio sea {target} o menos"
-        f" (ahora {now}), hasta el {data.get('until')}, con tu pago y dirección por defecto.",
-    )
-
-
-def _reordered(view: View, data: Mapping[str, Any]) -> str:
-    added = [row for row in data.get("added_to_cart") or () if isinstance(row, Mapping)]
-    gone = [row for row in data.get("unavailable") or () if isinstance(row, Mapping)]
-    lines = []
-    if added:
-        total = sum(float(row.get("price") or 0) * int(row.get("quantity") or 1) for row in added)
-        listed = ", ".join(f"{row.get('quantity', 1)} x {title_of(row)} ({view.price(row)})" for row in added)
-        lines.append(view.say(f"In your cart for review: {listed}. Together {money(total, view.currency)}.",
-                              f"En tu carrito para revisar: {listed}. En total {money(total, view.currency)}."))  # fmt: skip
-    for row in gone:
-        others = "; ".join(f"{title_of(other)} ({view.price(other)})" for other in row.get("alternatives") or ())
-        lines.append(view.say(f"{title_of(row)} is sold out; instead there is {others or 'nothing similar'}. Shall I add one of them?",
-                              f"{title_of(row)} está agotado; en su lugar hay {others or 'nada parecido'}. ¿Añado uno?"))  # fmt: skip
-    lines.append(view.say("Nothing is ordered until you check out.", "Nada se pide hasta que pagues."))
-    return " ".join(lines)
-
-
-def _cart_size(data: Mapping[str, Any]) -> str:
-    rows = [row for row in data.get("cart") or () if isinstance(row, Mapping)]
-    return f"{sum(int(row.get('quantity') or 1) for row in rows)} item(s)"
-
-
 def _orders(use: Use) -> list[Mapping[str, Any]]:
     return [row for row in use.data.get("orders") or () if isinstance(row, Mapping)]
 
@@ -519,7 +244,3 @@ def _holds(order: Mapping[str, Any], named: list[str]) -> bool:
 def _item_holds(item: Mapping[str, Any], named: list[str]) -> bool:
     text = f"{item.get('title') or ''} {item.get('category') or ''}"
     return any(holds(text, word) for word in named)
-
-
-def _line(value: object) -> str:
-    return " ".join(str(value or "").split())

@@ -11,11 +11,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 
-from emulator.shop_model import account, products, slots
+from emulator.shop_model import account, ideas, memory, price_rules, products, slots
 from emulator.shop_model.dialogue import Dialogue
 from emulator.shop_model.understanding import Ask, asks_of, points_at_one
 from emulator.shop_model.view import View
 from emulator.shop_model.words import Reading, fold, lexicon, read, stem
+from emulator.shop_model.writes import outcome as outcome_text
 
 Page = tuple[str, str]
 """(URL, title) of the web that a grounding model searches."""
@@ -43,11 +44,11 @@ Act = Callable[[View, Ask], str | None]
 _ACTS: dict[str, Act] = {
     "fact": products.fact, "price": products.price, "available": products.available, "history": products.history,
     "reviews": products.reviews, "search": products.search, "deals": products.deals, "compare": products.compare,
-    "gift": products.gift, "plan": products.plan, "web": products.web, "style": products.style,
-    "auto_buy": account.auto_buy, "alert": account.alert, "cart": account.cart, "cart_view": account.cart_view,
+    "gift": ideas.gift, "plan": ideas.plan, "web": ideas.web, "style": ideas.style,
+    "auto_buy": price_rules.auto_buy, "alert": price_rules.alert, "cart": account.cart, "cart_view": account.cart_view,
     "reorder": account.reorder, "orders": account.orders, "cancel": account.cancel, "change": account.change,
-    "return": account.give_back, "remember": account.remember, "forget": account.forget, "recall": account.recall,
-    "rules": account.rules, "out_of_cart": account.out_of_cart, "let_go": account.let_go,
+    "return": account.give_back, "remember": memory.remember, "forget": memory.forget, "recall": memory.recall,
+    "rules": price_rules.rules, "out_of_cart": account.out_of_cart, "let_go": memory.let_go,
 }  # fmt: skip
 _WRITES = ("auto_buy", "alert", "cart", "reorder", "cancel", "change", "return", "remember", "forget", "let_go")
 _MAY_AMEND = ("none", "no", "search", "cart", "alert", "auto_buy", "deals", "history")
@@ -192,7 +193,7 @@ def _answers(view: View, asks: Sequence[Ask]) -> list[str]:
     now = view.dialogue.now
     texts: list[str] = []
     if now.outcome is not None:
-        texts.append(account.outcome(view, now.outcome))
+        texts.append(outcome_text(view, now.outcome))
         # The words that came with a confirmation are its consent; only what asks for something else is an ask.
         asks = [ask for ask in asks if ask.act not in _EMPTY and not _echoes(ask, view.dialogue)]
     writes = 0

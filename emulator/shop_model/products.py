@@ -1,4 +1,4 @@
-"""Acts about products: facts, prices, stock, reviews, options, comparisons, gifts, plans, style, the web."""
+"""Acts about products: facts, prices, stock, reviews, options, comparisons."""
 
 from __future__ import annotations
 
@@ -10,15 +10,7 @@ from emulator.shop_model import ranks, slots
 from emulator.shop_model.dialogue import Use
 from emulator.shop_model.understanding import Ask, another
 from emulator.shop_model.view import Meant, Product, View, matching, money, title_of
-from emulator.shop_model.words import fold, holds, lexicon, read, stem
-
-_NEUTRAL = ("black", "white", "grey", "navy", "cream", "graphite")
-_CLOTHES = ("sneakers", "jeans", "rain jacket", "flannel shirt", "tote bag")
-_EVENTS = {
-    "wedding": ("midi dress",), "interview": ("winter coat", "tote bag"), "beach": ("sneakers", "tote bag"),
-    "winter": ("winter coat", "wool socks"), "rain": ("rain jacket",), "date": ("midi dress", "flannel shirt"),
-    "casual": ("jeans", "sneakers", "flannel shirt"), "hike": ("hiking boots", "rain jacket"), "hiking": ("hiking boots", "rain jacket"), "office": ("flannel shirt", "tote bag"),
-}  # fmt: skip
+from emulator.shop_model.words import fold, holds, lexicon, stem
 
 
 def fact(view: View, ask: Ask) -> str | None:
@@ -37,7 +29,7 @@ def fact(view: View, ask: Ask) -> str | None:
         if words & asks or words & values
     }
     if asked:
-        stated = [name for name in asked if any(name in key or stem(name) in key for key in _attributes(product))]
+        stated = [name for name in asked if any(name in key or stem(name) in key for key in attributes(product))]
         name = (stated or list(asked))[0]
         held, hits = asked[name]
         held = (
@@ -48,7 +40,7 @@ def fact(view: View, ask: Ask) -> str | None:
     named = [word for word in slots.things(ask.text) if not holds(title_of(product), word)]
     about = str(product.get("description") or "")
     if named and any(holds(about, word) for word in named):
-        return _assumed(view, meant) + f"{title_of(product)}: {_clean(product.get('description'))}"
+        return _assumed(view, meant) + f"{title_of(product)}: {clean(product.get('description'))}"
     if not named and slots.things(ask.text) and re.match(r"(?:is|are|does|do|has|have|was|can)\b", ask.text):
         return _assumed(view, meant) + view.say(
             f"Yes: it is listed as {title_of(product)}.", f"Sí: figura como {title_of(product)}."
@@ -62,14 +54,14 @@ def _trait(
     view: View, product: Product, name: str, asks: set[str] | frozenset[str], values: set[str], asked: str
 ) -> str:
     """What the page says of one dimension of a product."""
-    attributes = _attributes(product)
+    stated = attributes(product)
     title, value = title_of(product), None
-    for key, held in attributes.items():
+    for key, held in stated.items():
         if any(word in fold(key) or stem(word) in fold(key) for word in asks):
             value = held
             break
     if value is None and values:
-        value = next((held for held in attributes.values() if any(word in fold(held) for word in values)), None)
+        value = next((held for held in stated.values() if any(word in fold(held) for word in values)), None)
     if value is not None and values:
         if any(word in fold(value) for word in values) or fold(value).startswith(("yes", "ip")):
             return view.say(f"Yes: {title} is listed with {name}: {value}.", f"Sí: {title} figura con {name}: {value}.")
@@ -83,14 +75,14 @@ def _trait(
     for word in (asked, *values):
         if holds(f"{title} {description}", word):
             return view.say(
-                f"Its page says: {_clean(product.get('description'))}",
-                f"Su página dice: {_clean(product.get('description'))}",
+                f"Its page says: {clean(product.get('description'))}",
+                f"Su página dice: {clean(product.get('description'))}",
             )
     return _silent(view, product, asked)
 
 
 def _silent(view: View, product: Product, asked: str) -> str:
-    listed = "; ".join(f"{key}: {value}" for key, value in _attributes(product).items())
+    listed = "; ".join(f"{key}: {value}" for key, value in attributes(product).items())
     title = title_of(product)
     return view.say(
         f"I do not know: the page of {title} says nothing about {asked}. It lists {listed or 'no further specifications'}.",
@@ -103,7 +95,7 @@ def _summary(view: View, product: Product) -> str:
     return view.say(
         f"{title_of(product)} costs {view.price(product)}, is rated {product.get('rating')} of 5 and is {stock}. ",
         f"{title_of(product)} cuesta {view.price(product)}, tiene {product.get('rating')} de 5 y está {stock}. ",
-    ) + _clean(product.get("description"))
+    ) + clean(product.get("description"))
 
 
 def _no_such(view: View, product: Product) -> str:
@@ -233,7 +225,7 @@ def reviews(view: View, ask: Ask) -> str | None:
     if not rows:
         return view.say(f"There are no reviews of {title} yet.", f"Todavía no hay reseñas de {title}.")
     quotes = "; ".join(
-        f'{row.get("stars")}★ "{_clean(row.get("body"))[:160]}"' for row in rows[: 3 if view.short else 5]
+        f'{row.get("stars")}★ "{clean(row.get("body"))[:160]}"' for row in rows[: 3 if view.short else 5]
     )
     return _assumed(view, meant) + view.say(
         f"{title} is rated {use.data.get('rating')} of 5 by {use.data.get('review_count')} customers. They wrote: {quotes}",
@@ -278,7 +270,7 @@ def search(view: View, ask: Ask) -> str | None:
     rows = [row for row in _hits(use) if least is None or (row.get("price") or 0) >= least]
     rows = [row for row in rows if here is None or row["product_id"] != here["product_id"]]
     if not rows:
-        return _nothing(view, named, most)
+        return nothing(view, named, most)
     if re.search(r"\bcheap\w*\b|\bleast expensive\b", ask.text):
         rows = sorted(rows, key=lambda row: row.get("price") or 0)
     elif re.search(r"\b(?:rated|ratings?|reviewed|reviews)\b", ask.text):
@@ -289,7 +281,7 @@ def search(view: View, ask: Ask) -> str | None:
         lead = view.say(f"I found no {what}. Closest in our catalogue:", f"No encontré {what}. Lo más parecido:")
     else:
         lead = view.say(f"Options for {what}:", f"Opciones de {what}:")
-    return f"{lead}\n{_options(view, rows[:limit])}"
+    return f"{lead}\n{options(view, rows[:limit])}"
 
 
 def deals(view: View, ask: Ask) -> str | None:
@@ -303,7 +295,7 @@ def deals(view: View, ask: Ask) -> str | None:
         return None
     rows = _hits(use)[:3]
     if not rows:
-        return _nothing(view, named, slots.max_price(ask.text))
+        return nothing(view, named, slots.max_price(ask.text))
     past = [view.want("price_history", product_id=row["product_id"], days=30) for row in rows]
     if view.missing:
         return None
@@ -340,8 +332,8 @@ def compare(view: View, ask: Ask) -> str | None:
         if one.get(key) != two.get(key):
             left, right = (view.price(row) if key == "price" else str(row.get(key)) for row in (one, two))
             lines.append(f"- {label}: {left} / {right}")
-    theirs = _attributes(two)
-    for key, value in _attributes(one).items():
+    theirs = attributes(two)
+    for key, value in attributes(one).items():
         if key in theirs and theirs[key] != value:
             lines.append(f"- {key}: {value} / {theirs[key]}")
     cheaper, better = (
@@ -430,180 +422,11 @@ def _pair(view: View, ask: Ask) -> list[Product] | str | None:
                                                 "Solo encontré uno. ¿Con qué otro producto lo comparo?")  # fmt: skip
 
 
-_SPANISH_PEOPLE = {
-    "mom": "mamá", "dad": "papá", "sister": "hermana", "brother": "hermano", "wife": "esposa", "husband": "esposo",
-    "son": "hijo", "daughter": "hija", "friend": "amistad", "grandma": "abuela", "grandpa": "abuelo", "neighbour": "vecino",
-}  # fmt: skip
-
-
-_ANYBODYS = {
-    "someone": "them",
-    "child": "a child",
-    "teenager": "a teenager",
-    "teen": "a teenager",
-    "toddler": "a toddler",
-}
-_SPANISH_ANYBODYS = {
-    "someone": "esa persona", "child": "un niño", "teenager": "un adolescente", "teen": "un adolescente", "toddler": "un niño pequeño",
-}  # fmt: skip
-
-
-def gift(view: View, ask: Ask) -> str | None:
-    """Gifts for a person: by what is remembered of that person, else by what people like."""
-    who = slots.person(ask.text) or "someone"
-    facts = [fact for fact in view.dialogue.facts if who in read(fact).text.split()]
-    if not facts and "recall" in view.dialogue.tools and who != "someone":
-        use = view.want("recall", query=who)
-        if use is None:
-            return None
-        facts = [str(fact) for fact in use.data.get("facts") or ()]
-    told = " ".join([*facts, ask.text])
-    goods = slots.liked(read(told).text.replace(who, " "))[:3]
-    liked, known = bool(goods), bool(goods) and bool(facts)
-    goods = goods or lexicon().people.get(who) or lexicon().people["someone"]
-    found = _each(view, goods, slots.max_price(ask.text))
-    if found is None:
-        return None
-    person = view.say(
-        _ANYBODYS.get(who, f"your {who}"), _SPANISH_ANYBODYS.get(who, f"tu {_SPANISH_PEOPLE.get(who, who)}")
-    )
-    if known:
-        lead = view.say(f"You told me: {'; '.join(_clean(fact) for fact in facts)}. Ideas for {person}:",
-                        f"Me contaste: {'; '.join(_clean(fact) for fact in facts)}. Ideas para {person}:")  # fmt: skip
-    elif liked:
-        lead = view.say(f"Ideas for {person}, by what they like:", f"Ideas para {person}, por lo que le gusta:")
-    else:
-        lead = view.say(f"Ideas for {person}; tell me what they like, and I can do better:",
-                        f"Ideas para {person}; dime qué le gusta y puedo afinar:")  # fmt: skip
-    if not found:
-        return _nothing(view, goods, slots.max_price(ask.text))
-    return f"{lead}\n{_options(view, found)}"
-
-
-def plan(view: View, ask: Ask) -> str | None:
-    """What an occasion takes: facts from the web with their addresses, and products by need."""
-    occasion = slots.occasion(ask.text)
-    if occasion is None:
-        return search(view, ask)
-    name, needs = occasion
-    web = (
-        view.want("web_search", query=needs[0] if name in needs[0] else f"{name} {needs[0]}")
-        if "web_search" in view.dialogue.tools
-        else None
-    )
-    uses = [view.want("catalogue_search", query=need, max_price=slots.max_price(ask.text), limit=2) for need in needs]
-    if view.missing:
-        return None
-    lines = [view.say(f"For {name}, think of {', '.join(needs)}.", f"Para {name}, piensa en {', '.join(needs)}.")]
-    for need, use in zip(needs, uses, strict=True):
-        rows = matching(use, need.split()) if use is not None else []
-        if rows:
-            lines.append(
-                f"- {need}: "
-                + "; ".join(f"{title_of(row)} ({view.price(row)})" for row in rows[: 1 if view.short else 2])
-            )
-        else:
-            lines.append(view.say(f"- {need}: nothing in our catalogue fits", f"- {need}: nada en nuestro catálogo"))
-    return "\n".join([*lines, *_sources(view, web)])
-
-
-def web(view: View, ask: Ask) -> str | None:
-    """What the web says, by the addresses that were returned."""
-    if view.dialogue.grounds:
-        return None  # its own search answers; see `model.py`
-    use = view.want("web_search", query=ask.text[:150])
-    if use is None:
-        return None
-    lines = _sources(view, use)
-    return (
-        "\n".join(lines)
-        if lines
-        else view.say(
-            "I found nothing about that on the web, and I do not know it myself.",
-            "No encontré nada sobre eso en la web, y yo no lo sé.",
-        )
-    )
-
-
-def style(view: View, ask: Ask) -> str | None:
-    """What goes with what: pieces in neutral colours, for the product in view or the photo."""
-    here = view.details(view.page) if view.page is not None else None
-    if view.page is not None and here is None:
-        return None
-    goods = _wearable(ask.text) or list(_CLOTHES[:3])
-    goods = [good for good in goods if here is None or stem(good) not in fold(title_of(here))] or list(_CLOTHES[:3])
-    uses = [
-        view.want("catalogue_search", query=good, max_price=slots.max_price(ask.text), limit=5) for good in goods[:3]
-    ]
-    if view.missing:
-        return None
-    rows: list[Product] = []
-    for good, use in zip(goods, uses, strict=False):
-        hits = matching(use, good.split()) if use is not None else []
-        rows += sorted(hits, key=lambda row: not any(colour in fold(title_of(row)) for colour in _NEUTRAL))[:2]
-    if not rows:
-        return _nothing(view, goods, None)
-    colour = _attributes(here).get("colour") if here else None
-    seen = (
-        view.say("Going by your photo and your words, a", "Por tu foto y tus palabras, a")
-        if view.dialogue.now.images
-        else view.say("A", "A")
-    )
-    with_ = title_of(here) if here else view.say("it", "eso")
-    shade = view.say(f" ({colour})", f" ({colour})") if colour else ""
-    lead = view.say(f"{seen} quiet colour is the safe match with {with_}{shade}. These would go with it:",
-                    f"{seen}poyarse en un color neutro combina bien con {with_}{shade}. Irían bien:")  # fmt: skip
-    rows = list({row["product_id"]: row for row in rows}.values())
-    return f"{lead}\n{_options(view, rows[: 3 if view.short else 5])}"
-
-
-def _wearable(text: str) -> list[str]:
-    """Clothes that the words ask for, and what an event calls for; what stands behind `with` is there already."""
-    before = re.split(r"\b(?:with|match(?:es|ing)?)\b", text)[0]
-    text = (
-        before
-        if any(word in before for word in ("shoes", "boots", "sneakers", "jacket", "coat", "dress", "shirt", "jeans"))
-        else text
-    )
-    worn = (
-        "sneakers",
-        "shoes",
-        "boots",
-        "jeans",
-        "jacket",
-        "coat",
-        "dress",
-        "shirt",
-        "socks",
-        "tote",
-        "bag",
-        "base layer",
-    )
-    named = [{"shoes": "sneakers", "bag": "tote bag", "tote": "tote bag", "boots": "hiking boots"}.get(word, word)
-             for word in worn if re.search(rf"\b{word}\b", text)]  # fmt: skip
-    events = [thing for event, things in _EVENTS.items() if re.search(rf"\b{event}", text) for thing in things]
-    return list(dict.fromkeys([*named, *events]))
-
-
-# --- what several acts share
-
-
-def _each(view: View, goods: Sequence[str], limit_price: float | None) -> list[Product] | None:
-    """The best hit of each of several searches made at once; None while they are out."""
-    uses = [view.want("catalogue_search", query=good, max_price=limit_price, limit=2) for good in goods]
-    if view.missing:
-        return None
-    rows: list[Product] = []
-    for good, use in zip(goods, uses, strict=True):
-        rows += (matching(use, good.split()) if use is not None else [])[: 1 if view.short else 2]
-    return list({row["product_id"]: row for row in rows}.values())[: 3 if view.short else 5]
-
-
 def _hits(use: Use) -> list[Product]:
     return [row for row in use.data.get("results") or () if isinstance(row, Mapping) and row.get("product_id")]
 
 
-def _options(view: View, rows: Sequence[Product]) -> str:
+def options(view: View, rows: Sequence[Product]) -> str:
     """One line a product: title, price, and a reason."""
     cheapest = min((row.get("price") or 0 for row in rows), default=0)
     best = max((row.get("rating") or 0 for row in rows), default=0)
@@ -622,7 +445,8 @@ def _options(view: View, rows: Sequence[Product]) -> str:
     return "\n".join(lines)
 
 
-def _nothing(view: View, named: Sequence[str], limit_price: float | None) -> str:
+def nothing(view: View, named: Sequence[str], limit_price: float | None) -> str:
+    """That the catalogue holds none of what was named, within the budget."""
     what = ", ".join(named) if len(named) > 1 and " " in "".join(named) else " ".join(named)
     under = "" if limit_price is None else view.say(f" for at most {money(limit_price, view.currency)}",
                                                     f" por {money(limit_price, view.currency)} como máximo")  # fmt: skip
@@ -632,25 +456,12 @@ def _nothing(view: View, named: Sequence[str], limit_price: float | None) -> str
     )
 
 
-def _sources(view: View, use: Use | None) -> list[str]:
-    """What a web search returned, each with its address; nothing else is ever cited."""
-    if use is None:
-        return []
-    pages = [page for page in use.data.get("results") or () if isinstance(page, Mapping) and page.get("url")]
-    lines = [view.say("From the web:", "De la web:")] if pages else []
-    if answer := _clean(use.data.get("answer")):
-        lines.append(answer)
-    for page in pages[: 2 if view.short else 3]:
-        text = _clean(page.get("text")).split(". ")[-1].rstrip(".")[:200]
-        lines.append(f"- {_clean(page.get('title')) or page['url']}: {text + ' ' if text else ''}({page['url']})")
-    return lines
-
-
-def _attributes(product: Product | None) -> dict[str, str]:
+def attributes(product: Product | None) -> dict[str, str]:
+    """What a product's page states, by name; its brand among it."""
     raw = (product or {}).get("attributes")
-    listed = {str(key): _clean(value) for key, value in raw.items()} if isinstance(raw, Mapping) else {}
+    listed = {str(key): clean(value) for key, value in raw.items()} if isinstance(raw, Mapping) else {}
     brand = (product or {}).get("brand")
-    return {**listed, "brand": _clean(brand)} if brand else listed
+    return {**listed, "brand": clean(brand)} if brand else listed
 
 
 def _assumed(view: View, meant: Meant) -> str:
@@ -660,6 +471,6 @@ def _assumed(view: View, meant: Meant) -> str:
                     f"(Tomé el mejor de {meant.others + 1} resultados; abre una página para preguntar por otro.) ")  # fmt: skip
 
 
-def _clean(value: object) -> str:
+def clean(value: object) -> str:
     """Text of a result on one line."""
     return " ".join(str(value or "").split())

@@ -1,0 +1,106 @@
+"""Acts on what is remembered about a customer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from emulator.shop_model import slots
+from emulator.shop_model.understanding import Ask
+from emulator.shop_model.view import View
+from emulator.shop_model.words import holds, read
+from emulator.shop_model.writes import written
+
+_REMEMBER = re.compile(
+    r"(?i)\b(?:remember|don['’]?t forget|keep in mind|bear in mind|make a note|take a note|note(?: down)?|save|recuerda|recordar|"
+    r"apunta|anota)\b[,:]?\s*(?:(?:that|this|to|que|down|please)\b[,:]?\s*)*(.+)",
+    re.DOTALL,
+)
+_BEFORE = re.compile(
+    r"(?is)^(?P<fact>.*?)[\s,.;:!?–-]*\b(?:(?:please|can you|could you|will you|and|so|por favor|y)[\s,]+)*"
+    r"(?:remember|don['’]?t forget|(?:keep|bear)(?: (?:that|this|it))? in mind|make a note|take a note|note|save|recuerda(?:lo)?|recordar|apunta(?:lo)?|"
+    r"anota(?:lo)?)(?:[\s,]+(?:that|this|it|of|down|please|for me|for later|for next time|too|now|eso|esto|lo|por favor))*[\s.!?]*$"
+)
+"""`I am allergic to nuts, please remember that`: the fact stands before the verb."""
+_FURTHER = re.compile(
+    r"(?i),? (?:and|then|also|y)(?: then| also| please)* (?=(?:find|show|recommend|suggest|search|busca|muestra)(?:me)?(?: me)?\b)"
+)
+_FORGET = re.compile(
+    r"(?i)\b(?:forget|erase|delete|wipe|clear|olvida|borra)\b[,:]?\s*(?:(?:that|about|what you know about|the fact|everything about|que|lo de)\b\s*)*(.+)",
+    re.DOTALL,
+)
+
+
+def remember(view: View, ask: Ask) -> str | None:
+    """One fact, in the customer's words: behind the verb, before it, or in the message before."""
+    if before := _BEFORE.match(ask.raw):
+        earlier = view.dialogue.exchanges[-2].words if len(view.dialogue.exchanges) > 1 else ""
+        told = before["fact"] or earlier
+    else:
+        match = _REMEMBER.search(_FURTHER.split(ask.raw)[0])
+        told = match[1] if match else ask.raw
+    fact = " ".join(told.split()).rstrip(".!? ")[:290]
+    if not fact:
+        return view.say("What should I remember?", "¿Qué debo recordar?")
+    use = view.want("remember", fact=fact)
+    return None if use is None else written(view, use)
+
+
+def forget(view: View, ask: Ask) -> str | None:
+    """Facts that hold these words, erased."""
+    if re.search(r"\b(?:everything|all|anything)\b", ask.text):
+        known = recall(view, ask)
+        return (
+            None
+            if known is None
+            else known
+            + view.say(" Name what I should forget, one at a time.", " Dime qué debo olvidar, de uno en uno.")
+        )
+    match = _FORGET.search(ask.raw)
+    words = " ".join((match[1] if match else ask.raw).split()).rstrip(".!? ")[:290]
+    facts = _facts_of(view.dialogue.facts, words)
+    if len(facts) > 1:
+        return view.say(f"Which one should I forget: {'; '.join(facts)}?", f"¿Cuál debo olvidar: {'; '.join(facts)}?")
+    use = view.want("forget", fact=facts[0] if facts else words)
+    return None if use is None else written(view, use)
+
+
+def let_go(view: View, ask: Ask) -> str | None:
+    """`don't remember that`: what was kept a moment ago is forgotten; where nothing was, nothing is done."""
+    fact = _just_kept(view)
+    if fact is None:
+        return view.say("All right, nothing was done.", "De acuerdo, no se hizo nada.")
+    use = view.want("forget", fact=fact)
+    return None if use is None else written(view, use)
+
+
+def _just_kept(view: View) -> str | None:
+    """The fact that the exchange before this one wrote."""
+    for before in view.dialogue.exchanges[-2:-1]:
+        confirmed = before.outcome.result if before.outcome else None
+        for data in (confirmed, *(use.data for use in before.uses)):
+            if data and data.get("remembered"):
+                return str(data["remembered"])
+    return None
+
+
+def _facts_of(facts: Sequence[str], words: str) -> list[str]:
+    """The remembered facts that words name: `my allergy` of `I am allergic to nuts`; that one alone which holds them all."""
+    kin = [word[:6] for word in slots.things(read(words).text) if len(word) > 3]
+    scores = [sum(holds(fact, word) for word in kin) for fact in facts]
+    best = max(scores, default=0)
+    return [fact for fact, score in zip(facts, scores, strict=True) if best and score == best]
+
+
+def recall(view: View, ask: Ask) -> str | None:
+    """What is remembered."""
+    facts = view.dialogue.facts
+    if not facts:
+        use = view.want("recall")
+        if use is None:
+            return None
+        facts = [str(fact) for fact in use.data.get("facts") or ()]
+    if not facts:
+        return view.say("I remember nothing about you yet; say `remember that ...` and I will.",
+                        "Todavía no recuerdo nada de ti; di `recuerda que ...` y lo haré.")  # fmt: skip
+    return view.say(f"I remember: {'; '.join(facts)}.", f"Recuerdo: {'; '.join(facts)}.")
