@@ -5,11 +5,13 @@ What reads server-sent events so reads a WebSocket too: a message is an event wi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import singledispatchmethod
 
 from wsproto import ConnectionType, WSConnection, events
+from wsproto.connection import ConnectionState
 from wsproto.utilities import ProtocolError
 
 MESSAGE_BYTES_MAX = 4 * 1024 * 1024
@@ -19,6 +21,8 @@ SWITCHED = 101
 CLOSED_WELL = (1000, 1001, 1005)
 """Close codes that say nothing went wrong (RFC 6455, 7.4.1)."""
 _PROTOCOL = "sec-websocket-protocol"
+_LINE_END = re.compile(rb"\r\n|\r|\n")
+"""What ends a line of an event stream; each line of a message is a line of its event."""
 
 
 class SocketError(ValueError):
@@ -144,7 +148,7 @@ class SocketReader:
         self._message.append(data)
         if event.message_finished:
             self.begun = self.has_head = True
-            lines = b"".join(self._message).split(b"\n")
+            lines = _LINE_END.split(b"".join(self._message))
             self.body.append(b"".join(b"data: " + line + b"\n" for line in lines) + b"\n")
             self._message.clear()
             self._message_bytes = 0
@@ -155,6 +159,8 @@ class SocketReader:
 
     @_take.register
     def _(self, event: events.CloseConnection) -> None:
+        if self._socket.state is ConnectionState.OPEN:  # nobody closed: wsproto's own verdict on what was read
+            raise SocketError(event.reason or "no WebSocket frames")
         if self.closed is None:
             self.closed, self.reason = event.code, event.reason or ""
             self.outgoing += self._socket.send(event.response())

@@ -19,9 +19,6 @@ from wire.openai_stream import StreamEventError, event_object
 from wire.sse import SseParser
 
 SESSIONS_PER_BATCH = 500
-SIGN_IN_WAIT_S = 6.0
-"""Of one request. A refused batch is tried again in parts, then one by one: thrice this is within the time that
-states are made ready ahead."""
 _PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="  # a 1x1 PNG
 
 
@@ -45,7 +42,7 @@ class AssistantTarget:
     def _sign_in(self, states: list[SessionState], fetch: Fetch) -> None:
         body = orjson.dumps({"customer_ids": [state.session.customer_id for state in states]})
         request = post(self.where, "/v1/sessions", body, {"Accept-Encoding": "identity"})
-        status, answer, _ = fetch(request, SIGN_IN_WAIT_S)
+        status, answer, _ = fetch(request)
         if not 200 <= status < 300:
             raise Refused(f"sign_in_{status}")
         for state, token in zip(states, _session_tokens(answer, len(states)), strict=True):

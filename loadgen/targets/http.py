@@ -122,7 +122,8 @@ class HttpTarget:
         method = self._mapping.get("method", "POST")
         if body is None:
             body = orjson.dumps(fill(self._mapping["body"], fields))
-        headers = {"Content-Type": "application/json", **more, **self.headers(fields)}
+        own = {name: _header(value) for name, value in more.items()}  # an MCP server chose some of them
+        headers = {"Content-Type": "application/json", **own, **self.headers(fields)}
         path = self.path(fields)
         if self._signer is not None:
             headers = self._signer.sign(method, self._origin + path, headers, body, datetime.now(UTC))
@@ -179,4 +180,4 @@ def run_token_command(command: list[str]) -> str:
         done = subprocess.run(command, capture_output=True, timeout=TOKEN_WITHIN_S, check=True)
     except (OSError, subprocess.SubprocessError) as error:
         raise Refused(f"token_command_{type(error).__name__}") from None
-    return done.stdout.decode().strip()
+    return done.stdout.decode("utf-8", "replace").strip()

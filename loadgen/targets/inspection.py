@@ -80,7 +80,7 @@ def ask_mapped(
                 text = answer.read(300).decode("utf-8", "replace")
                 raise LoadError(f"target http={shown_url(spec.url)}: status {answer.status}: {text}")
             if isinstance(reader, McpReader):
-                reader.sse = answer.getheader("content-type", "").startswith("text/event-stream")
+                reader.sse = answer.getheader("content-type", "").lower().startswith("text/event-stream")
             yield from _pieces(answer, reader, started_s)
         except (OSError, http.client.HTTPException) as error:
             raise LoadError(f"target http={shown_url(spec.url)}: the answer broke off ({error!r})") from None

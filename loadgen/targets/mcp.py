@@ -29,6 +29,9 @@ from wire.sse import SseParser
 VERSION = "2025-06-18"
 SESSIONS = 16
 """Sessions of a worker, where a mapping names no other number: agents' back ends keep a few open. A choice of ours."""
+PAGES_MAX = 100
+NAME_MAX = 256
+"""Of a list of tools, and of a tool's name: beyond, a server plays with us. Choices of ours."""
 GONE = 404
 """What a session that has ended answers."""
 _ACCEPT = {"Accept": "application/json, text/event-stream"}
@@ -52,7 +55,7 @@ class McpSession:
 
 @dataclass(frozen=True)
 class Call:
-    """A tool with its arguments' template; `tool` None asks for the list of tools."""
+    """A tool with its arguments' template; `tool` None asks for the list of tools, from a cursor in the arguments."""
 
     tool: str | None
     arguments: Mapping[str, object]
@@ -60,7 +63,7 @@ class Call:
     def params(self, fields: Mapping[str, object]) -> tuple[str, dict[str, object]]:
         """Method and parameters of the request."""
         if self.tool is None:
-            return "tools/list", {}
+            return "tools/list", dict(self.arguments)
         return "tools/call", {"name": self.tool, "arguments": fill(self.arguments, fields)}
 
 
@@ -70,7 +73,7 @@ class McpReader:
     def __init__(self, number: str) -> None:
         self.sse = False
         self.ignored: list[str] = []
-        self._number = number
+        self._number: str | None = number
         self._events = SseParser()
         self._body = bytearray()
 
@@ -79,7 +82,7 @@ class McpReader:
         if not self.sse:
             self._body += data
             return []
-        return [signal for event in self._events.feed(data) for signal in self._message(event.data)]
+        return [signal for event in self._events.feed(data) if event.data for signal in self._message(event.data)]
 
     def close(self) -> list[Signal]:
         """One JSON body is read here."""
@@ -97,9 +100,10 @@ class McpReader:
         message = orjson.loads(data)
         if not isinstance(message, dict):
             raise BadAnswer("no JSON-RPC message")
-        if message.get("id") != self._number:
+        if self._number is None or message.get("id") != self._number:
             self.ignored.append(f"no answer to this call: {message.get('method')}")
             return []
+        self._number = None  # answered: a second answer is none
         error = message.get("error")
         if error is not None:
             return [Signal("error", error.get("code") if isinstance(error, dict) else error)]
@@ -139,7 +143,7 @@ class McpAnswer(SignalAnswer):
 
     def on_headers(self, now_ns: int, http_status: int, headers: Mapping[bytes, bytes]) -> Callable[[int, bytes], None]:
         """The server says by the type of the body which of the two forms it chose."""
-        self._mcp.sse = headers.get(b"content-type", b"").startswith(_EVENTS)
+        self._mcp.sse = _is_stream(headers)
         self._session.lost |= http_status == GONE
         take: Callable[[int, bytes], None] = super().on_headers(now_ns, http_status, headers)
         return take
@@ -188,12 +192,12 @@ class McpTarget(HttpTarget):
         result = _result(done)
         session_id = done.headers.get(b"mcp-session-id")
         server = result.get("serverInfo")
-        if not isinstance(server, dict):
+        if not isinstance(server, dict) or not _is_visible(session_id or b"-"):
             raise Refused("mcp_initialize_malformed")
         session = McpSession(
-            None if session_id is None else session_id.decode("latin-1"),
-            str(result.get("protocolVersion", VERSION)),
-            str(server.get("name")),
+            None if session_id is None else session_id.decode(),
+            str(result.get("protocolVersion", VERSION))[:NAME_MAX],
+            str(server.get("name"))[:NAME_MAX],
         )
         fetch(self.request(fields, session.headers(), self._message("notifications/initialized", None, None)))
         return session
@@ -239,14 +243,23 @@ class McpTarget(HttpTarget):
         return orjson.dumps(message)
 
 
+def _is_visible(session_id: bytes) -> bool:
+    """Whether it is an id: visible ASCII, says the specification."""
+    return all(0x21 <= mark <= 0x7E for mark in session_id)
+
+
+def _is_stream(headers: Mapping[bytes, bytes]) -> bool:
+    return headers.get(b"content-type", b"").lower().startswith(_EVENTS)
+
+
 def _result(done: Fetched) -> Mapping[str, object]:
     """The result of a JSON-RPC answer, in either form.
 
     Raises:
         Refused: there is none.
     """
-    events = done.headers.get(b"content-type", b"").startswith(_EVENTS)
-    texts: Sequence[bytes] = [event.data for event in SseParser().feed(done.body + b"\n\n")] if events else [done.body]
+    parsed = SseParser().feed(done.body + b"\n\n") if _is_stream(done.headers) else None
+    texts: Sequence[bytes] = [done.body] if parsed is None else [event.data for event in parsed]
     for text in texts:
         try:
             message = orjson.loads(text)
@@ -264,7 +277,18 @@ def tools_of(target: McpTarget, fetch: Fetch, fields: Mapping[str, object]) -> t
     Raises:
         Refused: no MCP server answers.
     """
-    session = target.open_session(fetch, fields)
-    done = fetch(target.call(Call(None, {}), "list", session, fields, {}))
-    tools = _result(done).get("tools")
-    return session.server, [tool for tool in tools if isinstance(tool, dict)] if isinstance(tools, list) else []
+    session, cursor = target.open_session(fetch, fields), None
+    known: list[Mapping[str, object]] = []
+    for number in range(PAGES_MAX):
+        page = Call(None, {} if cursor is None else {"cursor": cursor})
+        result = _result(fetch(target.call(page, f"list-{number}", session, fields, {})))
+        tools, before, cursor = result.get("tools"), cursor, result.get("nextCursor")
+        known += [tool for tool in tools if _is_tool(tool)] if isinstance(tools, list) else []
+        if not isinstance(cursor, str) or cursor == before:
+            break
+    return session.server, known
+
+
+def _is_tool(tool: object) -> bool:
+    """Whether it can be called: it has a name, of at most so many letters."""
+    return isinstance(tool, dict) and isinstance(tool.get("name"), str) and 0 < len(tool["name"]) <= NAME_MAX

@@ -6,6 +6,7 @@ It runs in a greenlet of its own: planning goes in short strides, and signing in
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from loadgen.schedule.replayed import Replayed, first_state
 from loadgen.schedule.session import SessionState
@@ -19,6 +20,8 @@ BATCH = 512
 PART_SIZES = (20, 1)
 """In how many states at once a batch that was refused is tried again."""
 FEW_PARTS = 4
+PART_WAIT_S = 2.5
+"""For each of these, beside a batch's own wait: all three are over before what is made ready ahead falls due."""
 Part = list[SessionState]
 Spread = Callable[[Callable[[Part], None], Sequence[Part]], None]
 
@@ -116,17 +119,18 @@ class Preparer:
         """
         refused: list[tuple[Part, str]] = []
 
-        def prepare(part: Part) -> None:
+        def prepare(part: Part, by: Fetch) -> None:
             try:
-                target.prepare(part, fetch)
+                target.prepare(part, by)
             except BatchRefused as refusal:
                 refused.append((part, str(refusal)))
 
-        prepare(states)
+        prepare(states, fetch)
+        again = partial(prepare, by=partial(fetch, wait_s=PART_WAIT_S))
         for size in PART_SIZES:
             parts = [part[low : low + size] for part, _ in refused for low in range(0, len(part), size)]
             refused.clear()
-            self._spread(prepare, parts)
+            self._spread(again, parts)
             if len(refused) == len(parts) > FEW_PARTS:
                 return refused
         return refused

@@ -20,6 +20,7 @@ from loadgen.coordinator.coordinator import Coordinator
 from loadgen.job import LoadError, TargetSpec
 from loadgen.record import load_run
 from loadgen.run import _check_started, _watch, begin_record, run_load
+from loadgen.transport.request import fetch
 from loadgen.worker.driver import Driver
 from tests.loadgen.server import assistant_events, response, serving, streamed
 from tests.loadgen.worker_runs import play
@@ -192,7 +193,7 @@ def refusing_one(code):
 @pytest.mark.parametrize(("code", "error"), [("404 Not Found", "sign_in_404"), (None, "sign_in_timeout")])
 def test_one_customer_who_cannot_sign_in_spoils_no_other_s_sessions(make_job, monkeypatch, code, error):
     """The batch is tried again in parts; the turns of that customer alone are not sent, and say why."""
-    monkeypatch.setattr("loadgen.targets.assistant.SIGN_IN_WAIT_S", 0.3)
+    monkeypatch.setattr("loadgen.worker.worker_run.fetch", lambda pool, request, wait_s=0.3: fetch(pool, request, 0.3))
     with serving(refusing_one(code)) as server:
         run, final = play(make_job(TargetSpec("assistant", server.url), rate_per_s=80.0))
     refused = run.turns["error_code"] == error

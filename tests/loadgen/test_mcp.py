@@ -7,8 +7,10 @@ from dataclasses import replace
 import pytest
 
 from loadgen.job import LoadError
-from loadgen.targets.inspection import ask_mapped
+from loadgen.targets.inspection import ask_mapped, fetching, first_fields
 from loadgen.targets.mapping import load_mapping, named_target, target_specs
+from loadgen.targets.mcp import McpTarget, tools_of
+from loadgen.transport.connection import endpoint
 from peakday.agent.detect import detect
 from peakday.consent import NO_CONSENT
 from peakday.console import Console
@@ -128,6 +130,102 @@ def test_detecting_writes_a_call_of_every_tool(tmp_path, monkeypatch):
     assert "MCP server shop with 2 tools: search, sort" in text
     assert [call["arguments"] for call in mapping["calls"]] == [{"query": "{message}", "limit": 1}, {"by": "price"}]
     assert [signal.kind for piece in pieces for signal in piece.recognised] == ["text", "text", "end"]
+
+
+class OddServer(McpServer):
+    """The same, with its own greeting (result, headers), its own words round each answer of a call, or its own list."""
+
+    def __init__(self, about=None, head="", call=None, pages=None):
+        super().__init__()
+        self.about, self.head, self.call, self.pages = about, head, call, pages
+        self.heads = []
+
+    def __call__(self, path, headers, body):
+        message = json.loads(body)
+        self.heads.append(headers)
+        if message["method"] == "initialize" and self.about is not None:
+            self.sessions.append("s")
+            known = f"Mcp-Session-Id: s{self.head}\r\n"
+            return [(0.0, response(answer_to(message, False, **self.about), headers=known))]
+        if message["method"] == "tools/list" and self.pages is not None:
+            return [(0.0, response(answer_to(message, False, **self.pages(message["params"].get("cursor")))))]
+        if message["method"] == "tools/call" and self.call is not None:
+            kind, text = self.call
+            answer = answer_to(message, False, content=[{"type": "text", "text": "ok"}])
+            return [(0.0, response(text.replace(b"ANSWER", answer), content_type=kind))]
+        return super().__call__(path, headers, body)
+
+
+ABOUT = {"protocolVersion": "2025-06-18", "serverInfo": {"name": "shop"}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("Text/Event-Stream; charset=utf-8", b"data: ANSWER\n\n"),
+        ("text/event-stream", b"id: 1\nretry: 0\ndata: \n\nid: 2\ndata: ANSWER\n\n"),
+        ("text/event-stream", b": ping\r\n\r\nevent: message\r\ndata:ANSWER\r\n\r\n"),
+        ("text/event-stream", b'data: {"id": 1, "method": "sampling/createMessage"}\n\ndata: ANSWER'),
+        ("text/event-stream", b"data: ANSWER\n\ndata: ANSWER\n\n"),
+    ],
+    ids=["capitals", "an empty event first", "CRLF", "a question of the server's", "twice"],
+)
+def test_an_answer_is_read_however_the_stream_is_dressed(make_job, kind, text):
+    """A server of 2025-11-25 sends an id with empty data first, so that a client can come back."""
+    with serving(OddServer(ABOUT, call=(kind, text))) as server:
+        run, final = play(make_job(spec_of(server.url, calls=CALLS[:1], sessions=1), keep_text=True, rate_per_s=10.0))
+    assert (final["faults"], set(run.turns["status"]), set(run.texts["answer"])) == ([], {"ok"}, {"ok"})
+
+
+@pytest.mark.parametrize("version", ["2025-06-18\r\nX-Injected: 1\r\n\r\nGET /x HTTP/1.1", ["2025"], "9" * 200_000])
+def test_no_word_of_the_greeting_becomes_a_header_of_its_own(make_job, version):
+    """The version goes back with every call, on one line and short."""
+    odd = OddServer(ABOUT | {"protocolVersion": version})
+    with serving(odd) as server:
+        play(make_job(spec_of(server.url, sessions=1), rate_per_s=5.0))
+    assert not any("x-injected" in head for head in odd.heads)
+    assert {path for path, _, _ in server.requests} == {"/mcp"}
+    assert max(len(head.get("mcp-protocol-version", "")) for head in odd.heads) <= 256
+
+
+@pytest.mark.parametrize("head", ["\xe9", " x", "\t"])
+def test_a_session_id_is_visible_letters(make_job, head):
+    """The specification's words; what is no id is not sent back in another encoding."""
+    with serving(OddServer(ABOUT, head=f"{head}y")) as server:
+        run, _ = play(make_job(spec_of(server.url, sessions=1), rate_per_s=5.0))
+    assert set(run.turns["error_code"]) == {"mcp_initialize_malformed"}
+
+
+def listed(tools, size):
+    """A list in pages of this size; size 0: a cursor that never moves."""
+
+    def page(cursor):
+        at = int(cursor or 0)
+        more = {"nextCursor": str(at + size)} if at + size < len(tools) else {}
+        return {"tools": tools[at : at + size], **more} if size else {"tools": tools, "nextCursor": "0"}
+
+    return page
+
+
+@pytest.mark.parametrize(
+    ("tools", "size", "names"),
+    [
+        ([{"name": f"t{number}"} for number in range(5)], 2, ["t0", "t1", "t2", "t3", "t4"]),
+        ([{"name": "t0"}], 0, ["t0", "t0"]),
+        ([{"name": 5}, {"name": None}, {}, "x", {"name": "a" * 100_000}, {"name": ""}, {"name": "é"}], 9, ["é"]),
+        ({"a": 1}, 9, []),
+    ],
+    ids=["pages", "a cursor that stays", "names that are none", "no list"],
+)
+def test_every_page_of_the_tools_is_read_and_no_endless_one(tools, size, names):
+    pages = listed(tools, size) if isinstance(tools, list) else lambda _: {"tools": tools}
+    with serving(OddServer(ABOUT | {"serverInfo": {"name": "x" * 1_000_000}}, pages=pages)) as server:
+        spec = spec_of(server.url)
+        where = endpoint(spec.url, {})
+        target = McpTarget(spec, where)
+        name, known = tools_of(target, fetching(where, 5.0), first_fields(spec, target, "hello"))
+    assert [tool["name"] for tool in known] == names
+    assert len(name) == 256
 
 
 def test_calls_are_checked(tmp_path):
