@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,11 @@ class TargetSpec:
             raise LoadError(
                 f"target {self.kind}={shown_url(self.url)}: unknown kind {self.kind!r}; one of {', '.join(KINDS)}"
             )
+
+    @cached_property
+    def shown(self) -> str:
+        """Its address as records show it; made once, since every call's row holds it."""
+        return shown_url(self.url)
 
     def without_secrets(self) -> TargetSpec:
         """The target as it is kept: addresses without queries; of requests the shape, and no literal text."""

@@ -11,6 +11,8 @@ from typing import Any
 
 import httptools
 
+SET_COOKIE = b"set-cookie"
+"""The one header that may come more than once and be no list: its values stand on a line each."""
 HEAD_BYTES_MAX = 64 * 1024
 """A head that is longer is an attack on our memory."""
 
@@ -85,7 +87,9 @@ class ResponseReader:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header."""
-        self.headers[name.lower()] = value
+        name = name.lower()
+        again = name == SET_COOKIE and name in self.headers
+        self.headers[name] = self.headers[name] + b"\n" + value if again else value
 
     def on_headers_complete(self) -> None:
         """The head is there, unless it is an interim one."""

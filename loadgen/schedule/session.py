@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 ENDS_SESSION = ("abandoned", "censored", "dropped")
@@ -12,8 +13,9 @@ class SessionState:
     """The walk of one session through its interactions and turns. `session` is a `scenarios.sessions.Session`."""
 
     __slots__ = (
-        "began_before", "connection", "conversation_id", "customer_hash", "history", "interaction_index", "lengths",
-        "others", "pending_confirmation", "prompt", "refused", "region", "session", "target", "token", "turn_index",
+        "began_before", "connection", "conversation_id", "cookies", "customer_hash", "history", "interaction_index",
+        "lengths", "others", "pending_confirmation", "pictures", "prompt", "refused", "region", "session", "target",
+        "token", "turn_index",
     )  # fmt: skip
 
     def __init__(self, session: Any, region: str | None, target: Any, salt: str) -> None:
@@ -28,8 +30,10 @@ class SessionState:
         self.lengths: tuple[int, int] | None = None  # input and output tokens, where a file says them
         self.connection: Any = None  # kept alive through the session
         self.history: list[tuple[str, str]] = []
+        self.pictures: dict[int, list[str]] = {}  # as data or addresses, by their message's place in the history
         self.pending_confirmation: str | None = None
         self.conversation_id: str | None = None
+        self.cookies: dict[str, str] = {}  # that the target has set, kept through the session as a browser does
         self.prompt: bytes | None = None  # drawn token ids, where lengths are replayed
         self.others: tuple[Any, ...] = ()  # states of a replayed session that begin beside this one
         self.began_before = False  # whether the session began before the window, in a replay
@@ -54,6 +58,12 @@ class SessionState:
         """Whether this interaction goes on after the present turn."""
         return self.turn_index + 1 < len(self.session.interactions[self.interaction_index].turns)
 
+    def ask(self, message: Mapping[str, Any]) -> None:
+        """Put the present question into the history, its pictures beside it."""
+        if pictures := message.get("images"):
+            self.pictures[len(self.history)] = pictures
+        self.history.append(("user", message["text"]))
+
     def beside(self, due_ns: int) -> list[tuple[int, SessionState]]:
         """Others of the session that start with this one, and when."""
         return []
@@ -76,6 +86,7 @@ class SessionState:
         self.interaction_index += 1
         self.turn_index = 0
         self.history = []
+        self.pictures = {}
         self.pending_confirmation = None
         self.conversation_id = None
         if self.interaction_index == len(self.session.interactions):

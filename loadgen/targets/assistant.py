@@ -11,7 +11,7 @@ import orjson
 
 from loadgen.job import TargetSpec
 from loadgen.schedule.session import SessionState
-from loadgen.targets.base import BatchRefused, Fetch, Refused, RequestTemplate, Shared, post
+from loadgen.targets.base import BatchRefused, Fetch, Refused, RequestTemplate, Shared, picture_data, post
 from loadgen.targets.usage import count
 from loadgen.transport.answer import Answer, BadAnswer, SseAnswer
 from loadgen.transport.connection import Endpoint
@@ -64,6 +64,8 @@ class AssistantTarget:
             body["page"] = {"product_id": message["page_product_id"]}
         if message.get("image"):
             body["images"] = [{"format": "png", "data": _PIXEL}]
+        if message.get("images"):
+            body["images"] = [picture_data(url) for url in message["images"]]
         if turn.confirm is not None and state.pending_confirmation is not None:
             body["confirm"] = {"token": state.pending_confirmation, "accept": turn.confirm}
         answer = AssistantAnswer(self._shared.gaps_ns, self._shared.job.keep_text)

@@ -59,6 +59,12 @@ class Target(Protocol):
         """Remember of an answer what the next turn needs."""
 
 
+def picture_data(url: str) -> dict[str, str]:
+    """Format and data of a picture as AWS names them, from its data URL (`scenarios.questions` makes them)."""
+    kind, _, data = url.removeprefix("data:image/").partition(";base64,")
+    return {"format": kind, "data": data}
+
+
 class Refused(Exception):
     """A target that will not prepare states; its text becomes their turns' error code."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -16,7 +16,7 @@ from host.redaction import shown_url
 from loadgen.job import LoadError, TargetSpec
 from loadgen.schedule.replayed import CallState
 from loadgen.schedule.session import SessionState
-from loadgen.targets.base import Fetch, Shared, new_trace, trace_headers
+from loadgen.targets.base import Fetch, Shared, new_trace, picture_data, trace_headers
 from loadgen.targets.credentials import EVERY_S, Signer
 from loadgen.targets.usage import count
 from loadgen.transport.answer import SAMPLE_LENGTH_MAX, Answer, BadAnswer
@@ -62,9 +62,12 @@ class BedrockTarget:
             state.history = [("user", prompt_text(ids))]
             max_tokens = call.output_tokens
         else:
-            state.history.append(("user", self._shared.messages[state.turn.message_id]["text"]))
+            state.ask(self._shared.messages[state.turn.message_id])
         body: dict[str, Any] = {
-            "messages": [{"role": role, "content": [{"text": text}]} for role, text in state.history]
+            "messages": [
+                {"role": role, "content": [*_pictures(state.pictures.get(place, ())), {"text": text}]}
+                for place, (role, text) in enumerate(state.history)
+            ]
         }
         if max_tokens is not None:
             body["inferenceConfig"] = {"maxTokens": max_tokens}
@@ -82,6 +85,12 @@ class BedrockTarget:
         """Keep the reply as history of the next turn."""
         if answer.text is not None:
             state.history.append(("assistant", answer.full_text()))
+
+
+def _pictures(urls: Sequence[str]) -> list[dict[str, Any]]:
+    """Blocks of a Converse message."""
+    pictures = map(picture_data, urls)
+    return [{"image": {"format": one["format"], "source": {"bytes": one["data"]}}} for one in pictures]
 
 
 class ConverseAnswer(Answer):
@@ -150,7 +159,7 @@ class ConverseAnswer(Answer):
             "purpose": "answer",
             "model": self.spec.model,
             "supply": "bedrock",
-            "endpoint": shown_url(self.spec.url),
+            "endpoint": self.spec.shown,
             "region": self.spec.region,
             "max_tokens": self.max_tokens,
             "input_tokens": usage.get("inputTokens"),

@@ -38,6 +38,7 @@ class HttpTarget:
         self._shared = shared
         self._mapping = spec.mapping
         self._headers = expand_headers(spec.mapping.get("headers", {}))
+        self._own_cookies = any(name.lower() == "cookie" for name in self._headers)
         self._customers = read_customers(spec.mapping["customers"]) if "customers" in spec.mapping else []
         self._sends_history = "{messages" in str(spec.mapping.get("body"))
         parts = urlsplit(spec.url)
@@ -78,7 +79,10 @@ class HttpTarget:
         assert self._shared is not None
         trace_id, span_id = new_trace(self._shared.random)
         fields, keep = self.turn_fields(state)
-        request = self.request(fields, trace_headers(trace_id, span_id))
+        more = trace_headers(trace_id, span_id)
+        if state.cookies and not self._own_cookies:
+            more["Cookie"] = "; ".join(f"{name}={value}" for name, value in state.cookies.items())
+        request = self.request(fields, more)
         answer = SignalAnswer(self._shared.gaps_ns, MappedReader(self._mapping), self.spec, keep)
         answer.meta["trace_id"] = trace_id
         return request, answer
@@ -104,6 +108,7 @@ class HttpTarget:
             "interaction_id": state.interaction_id,
             "turn_index": state.turn_index,
             "product_id": message.get("page_product_id"),
+            "images": message.get("images"),
             "conversation_id": state.conversation_id,
             "token": self.token,
             "model": self.spec.model,
@@ -143,10 +148,12 @@ class HttpTarget:
         return str(fill(self._path, {name: quote(str(value or ""), safe="") for name, value in fields.items()}))
 
     def learn(self, state: SessionState, answer: Answer) -> None:
-        """Keep the conversation's id for the next turn, and the reply where a request holds the history."""
+        """Keep the conversation's id and cookies for the next turn, and the reply where a request holds the history."""
         if self._sends_history and answer.text is not None:
             state.history.append(("assistant", answer.full_text()))
         state.conversation_id = answer.meta.get("conversation_id") or state.conversation_id
+        if isinstance(answer, SignalAnswer):
+            state.cookies |= answer.cookies
 
 
 def history_fields(history: Sequence[tuple[str, str]], interaction_id: str) -> dict[str, Any]:

@@ -78,6 +78,8 @@ def ask_mapped(
             answer.begin()
             if not 200 <= answer.status < 300:
                 text = answer.read(300).decode("utf-8", "replace")
+                if 300 <= answer.status < 400:
+                    text = f"redirects to {shown_url(answer.getheader('location', 'nowhere'))}; name that address"
                 raise LoadError(f"target http={shown_url(spec.url)}: status {answer.status}: {text}")
             if isinstance(reader, McpReader):
                 reader.sse = answer.getheader("content-type", "").lower().startswith("text/event-stream")
@@ -217,8 +219,8 @@ def first_fields(spec: TargetSpec, target: HttpTarget, message: str) -> dict[str
     target.refresh()
     fields = {
         "message": message, "locale": "en_US", "region": spec.region, "session_id": "ask", "interaction_id": "ask-0",
-        "turn_index": 0, "product_id": None, "conversation_id": None, "token": target.token, "customer.id": "c000001",
-        "model": spec.model, **history_fields([("user", message)], "ask-0"),
+        "turn_index": 0, "product_id": None, "images": None, "conversation_id": None, "token": target.token,
+        "customer.id": "c000001", "model": spec.model, **history_fields([("user", message)], "ask-0"),
     }  # fmt: skip
     mapping = spec.mapping or {}
     if "customers" in mapping:

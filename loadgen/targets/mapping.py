@@ -40,8 +40,8 @@ BASE64 = "base64"
 """The encoding of a text that stands in its event as bytes do in JSON."""
 END_KEYS = {"event", "path", "data", "equals", "absent", "close"}
 FIELDS = (
-    "message", "locale", "region", "session_id", "interaction_id", "turn_index", "product_id", "conversation_id",
-    "token", "model", "messages", "messages.ids", "messages.parts", "messages.contents",
+    "message", "locale", "region", "session_id", "interaction_id", "turn_index", "product_id", "images",
+    "conversation_id", "token", "model", "messages", "messages.ids", "messages.parts", "messages.contents",
 )  # fmt: skip
 """Placeholders of every turn; `{customer.NAME}` are the columns of the customers file, and `{customer.id}`."""
 _ENV = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
 import orjson
 
-from host.redaction import shown_url
 from loadgen.job import TargetSpec
 from loadgen.schedule.replayed import CallState
 from loadgen.schedule.session import SessionState
@@ -108,12 +107,11 @@ class OpenAiTarget:
         """The conversation so far and the present message; a conversation's first request is built once."""
         message_id = state.turn.message_id
         body = None if state.history else self._first_bodies.get(message_id)
-        state.history.append(("user", self._shared.messages[message_id]["text"]))
+        state.ask(self._shared.messages[message_id])
         if body is None:
-            turns = [*self._opening, *state.history]
             fields = {
                 "model": self.spec.model,
-                **_conversation(turns, chat=self._options.chat),
+                **self._conversation(state),
                 "max_tokens": self._tokens_max(message_id),
                 "stream": True,
                 "stream_options": {"include_usage": True},
@@ -124,6 +122,17 @@ class OpenAiTarget:
                 self._first_bodies[message_id] = body
         return body
 
+    def _conversation(self, state: SessionState) -> dict[str, Any]:
+        """The messages of a chat; of plain completions their texts, a line between two."""
+        if not self._options.chat:
+            return {"prompt": "\n\n".join(content for _, content in (*self._opening, *state.history))}
+        opening = [{"role": role, "content": content} for role, content in self._opening]
+        asked = [
+            {"role": role, "content": _content(text, state.pictures.get(place))}
+            for place, (role, text) in enumerate(state.history)
+        ]
+        return {"messages": [*opening, *asked]}
+
     def learn(self, state: SessionState, answer: Answer) -> None:
         """Keep the reply as history of the next turn."""
         if isinstance(state, CallState):
@@ -132,11 +141,12 @@ class OpenAiTarget:
             state.history.append(("assistant", answer.full_text()))
 
 
-def _conversation(turns: list[tuple[str, str]], *, chat: bool) -> dict[str, Any]:
-    """The messages of a chat; of plain completions their texts, a line between two."""
-    if chat:
-        return {"messages": [{"role": role, "content": content} for role, content in turns]}
-    return {"prompt": "\n\n".join(content for _, content in turns)}
+def _content(text: str, pictures: Sequence[str] | None) -> str | list[dict[str, object]]:
+    """A message's content: its text, and its pictures after it."""
+    if not pictures:
+        return text
+    shown: list[dict[str, object]] = [{"type": "image_url", "image_url": {"url": url}} for url in pictures]
+    return [{"type": "text", "text": text}, *shown]
 
 
 class Shape:
@@ -283,7 +293,7 @@ class OpenAiAnswer(SseAnswer):
             "purpose": "answer",
             "model": self.spec.model,
             "supply": "self_hosted",
-            "endpoint": shown_url(self.spec.url),
+            "endpoint": self.spec.shown,
             "region": self.spec.region,
             "max_tokens": self.max_tokens,
             "input_tokens": None if prompt is None else prompt - (cached or 0),

@@ -7,17 +7,18 @@ import codecs
 import contextlib
 import re
 from array import array
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import orjson
 
-from host.redaction import shown_url
 from loadgen.job import TargetSpec
 from loadgen.targets.mapping import BASE64, FRAMING, PARTS, at, is_one_body, is_socket
 from loadgen.targets.usage import count, figure
 from loadgen.transport.answer import Answer, BadAnswer
 from wire.eventstream import EventStreamDecoder, Message
+from wire.http_response import SET_COOKIE
 from wire.json_values import JsonValues
 from wire.sse import LINE_BYTES_MAX, SseParser
 
@@ -160,7 +161,7 @@ class MappedReader:
         if not self._one_body and data[:1] not in JSON_STARTS:
             return NO_JSON
         try:
-            return orjson.loads(data)
+            return orjson.loads(data.removeprefix(BOM_UTF8) if self._one_body else data)
         except orjson.JSONDecodeError:
             if not self._one_body and data[:1] != b"{":
                 return NO_JSON
@@ -238,7 +239,7 @@ def _checked(key: str, value: object) -> Any:
 class SignalAnswer(Answer):
     """An answer read through signals."""
 
-    __slots__ = ("ended", "reader", "spec", "statuses", "usage")
+    __slots__ = ("cookies", "ended", "reader", "spec", "statuses", "usage")
 
     def __init__(self, gaps_ns: array[int], reader: Reader, spec: TargetSpec, keep_text: bool = False) -> None:
         super().__init__(gaps_ns, keep_text)
@@ -247,6 +248,14 @@ class SignalAnswer(Answer):
         self.ended = False
         self.statuses: tuple[int, ...] = tuple((spec.mapping or {}).get("statuses", ()))
         self.usage: dict[str, Any] = {}
+        self.cookies: dict[str, str] = {}
+
+    def on_headers(self, now_ns: int, http_status: int, headers: Mapping[bytes, bytes]) -> Any:
+        """As every answer, and the cookies that it sets."""
+        if SET_COOKIE in headers:
+            pairs = (line.partition(b";")[0].partition(b"=") for line in headers[SET_COOKIE].split(b"\n"))
+            self.cookies = {name.strip().decode("latin-1"): value.strip().decode("latin-1") for name, _, value in pairs}
+        return super().on_headers(now_ns, http_status, headers)
 
     @property
     def good(self) -> bool:
@@ -296,7 +305,7 @@ class SignalAnswer(Answer):
         if self.usage:
             self.calls.append(
                 {"call_index": 0, "start_s": 0.0, "timed_by": "loadgen", "status": self.status, "purpose": "answer",
-                 "endpoint": shown_url(self.spec.url), "region": self.spec.region, "tpot_s": self.tpot_s,
+                 "endpoint": self.spec.shown, "region": self.spec.region, "tpot_s": self.tpot_s,
                  **self.usage}
             )  # fmt: skip
 

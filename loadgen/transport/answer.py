@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from host.redaction import shown_url
 from wire.json_values import JsonStreamError
 from wire.openai_stream import StreamEventError
 from wire.sse import LINE_BYTES_MAX, SseError, SseParser
@@ -93,6 +94,9 @@ class Answer:
         self.http_status = http_status
         if headers.get(b"x-peakday-simulated") == b"1":
             self.meta["simulated"] = True
+        if 300 <= http_status < 400:
+            where = shown_url(headers.get(b"location", b"nowhere").decode("latin-1"))
+            self.error_body = f"redirects to {where}; name that address\n".encode()
         if not self.good:
             return self.refused
         encoding = headers.get(b"content-encoding", b"").strip().lower()
@@ -279,7 +283,7 @@ class SseAnswer(Answer):
 
     def complete(self, now_ns: int) -> None:
         """The body ended: an event that lacks its blank line is read all the same, where it can be."""
-        if self.good and not self.status:
+        if self.good and not self.status and (self.tail or self.parser is not None):
             rest, self.tail = self.tail, b""
             last = self.parser or SseParser()
             with contextlib.suppress(*UNREADABLE):

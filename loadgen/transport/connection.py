@@ -246,7 +246,12 @@ class Connection:
             if self._received > ANSWER_BYTES_MAX:
                 raise BadAnswer(f"an answer of more than {ANSWER_BYTES_MAX >> 20} MiB")
             response = self._response
-            response.feed(data)
+            try:
+                response.feed(data)
+            except MALFORMED:
+                if not response.complete:
+                    raise
+                response.keep_alive = False  # the answer is whole; what follows it is nobody's
             take = self._take
             if take is None and response.has_head and self.answer is not None:
                 take = self._take = self.answer.on_headers(now, response.status, response.headers)

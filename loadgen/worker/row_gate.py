@@ -55,11 +55,12 @@ def _bool(value: object) -> bool:
 
 _CELLS: dict[str, Cell] = {"str": _str, "int": _int, "float": _float, "bool": _bool}
 _OF = {table: {name: _CELLS[kind] for name, kind in TABLES[table].items()} for table in ("turns", "calls", "tools")}
+_META = {name: _OF["turns"][name] for name in META}
 
 
 def screen(answer: Answer) -> None:
     """Make an answer fit for the record, before anything of it is counted, paid or remembered."""
-    bad = _screen_mapping(answer.meta, META, _OF["turns"])
+    bad = _screen_mapping(answer.meta, _META)
     for name in ("output_tokens", "tpot_s", "cost_usd"):
         value = getattr(answer, name)
         if value is not None:
@@ -74,7 +75,7 @@ def screen(answer: Answer) -> None:
             bad = bad or table
         cells = _OF[table]
         for row in rows:
-            bad = _screen_mapping(row, cells, cells) or bad
+            bad = _screen_mapping(row, cells) or bad
     if answer.error_code is not None:
         answer.error_code = str(answer.error_code)[:TEXT_LENGTH_MAX].encode("utf-8", "replace").decode()
     if bad is not None and answer.status == "ok":
@@ -83,15 +84,14 @@ def screen(answer: Answer) -> None:
         answer.error_text = f"{bad} was not of its type or size"
 
 
-def _screen_mapping(row: dict[str, Any], names: Sequence[str] | dict[str, Cell], cells: dict[str, Cell]) -> str | None:
-    """Null what does not fit; the first such column."""
+def _screen_mapping(row: dict[str, Any], cells: dict[str, Cell]) -> str | None:
+    """Null what does not fit; the first such column in the row's own order."""
     bad = None
-    for name in names:
-        value = row.get(name)
-        if value is None:
+    for name, value in row.items():
+        if value is None or name not in cells:
             continue
         try:
-            row[name] = cells[name](value)
+            row[name] = cells[name](value)  # no key is added: the row may be walked meanwhile
         except (ValueError, OverflowError):
             row[name] = None
             bad = bad or name

@@ -77,6 +77,8 @@ def prepare(request: CheckRequest, checks: Checks, console: Console) -> Check:
         what = "questions" if checks.questions else "--model"
         raise CommandError(f"{what}: is for a system of your own; add sut to checks.yaml, or --target KIND=URL")
     script = tuple(read_questions(Path(checks.questions))) if checks.questions else ()
+    if any(entry.images for entry in script):
+        raise CommandError(f"questions: {checks.questions} has pictures, which a check does not send; leave them out")
     return Check(request, checks, resolved, candidate, store, console, script)
 
 

@@ -19,7 +19,7 @@ from loadgen.schedule.estimate import turn_usd_max
 from loadgen.targets.openai_options import OpenAiOptions, openai_options
 from peakday.consent import NO_CONSENT, Consent
 from peakday.errors import CommandError
-from peakday.guard import Named, Target, admitted
+from peakday.guard import Named, Target, admitted, parse_targets
 from peakday.records.folders import cache_folder, new_folder
 from peakday.run.options import check_metrics
 from peakday.run.replay import drives_models, longest_call, plan_notes, planned, returns_token_ids
@@ -28,6 +28,7 @@ from peakday.stack.resolved import Resolved
 from scenarios.arrivals import read_replay
 from scenarios.questions import read_questions, write_messages
 
+WHERE_SHOWN = "with chat completions, or where a mapping's body names {images}"
 OPENAI_ONLY = "--api-key-env, --header, --system, --extra-body, --max-tokens and --completions are of openai targets"
 
 
@@ -101,7 +102,7 @@ def load_of(resolved: Resolved, options: LoadOptions) -> Load:
     check_options(options, resolved)
     log = read_replay(options.arrivals, options.window) if options.arrivals is not None else None
     event_s = resolved.scenario.event.length_s
-    messages, notes = asked_messages(resolved, options.questions)
+    messages, notes = asked_messages(resolved, options)
     if options.replay:
         return _replay_load(resolved, options, messages)
     return Load(
@@ -139,18 +140,40 @@ def _replay_load(resolved: Resolved, options: LoadOptions, messages: Path) -> Lo
     )
 
 
-def asked_messages(resolved: Resolved, questions: Path | None) -> tuple[Path, tuple[str, ...]]:
+def asked_messages(resolved: Resolved, options: LoadOptions) -> tuple[Path, tuple[str, ...]]:
     """The file of messages that are asked: the world's, or those of `--questions`; and what the record says of it.
 
     Raises:
         ScenarioError: a questions file that cannot be used.
+        CommandError: pictures in it that a target does not send.
     """
+    questions = options.questions
     if questions is None:
         return resolved.world.messages, ()
     entries = read_questions(questions)
+    pictures = {url for entry in entries for each in entry.images for url in each}
+    if pictures:
+        check_pictures(questions, options, addresses=any(not url.startswith("data:") for url in pictures))
     path = write_messages(entries, cache_folder() / "questions")
     asked = sum(len(entry.texts) for entry in entries)
     return path, (f"questions of {questions.name}: {len(entries)} entries, {asked} messages, sha256 {path.stem}",)
+
+
+def check_pictures(questions: Path, options: LoadOptions, *, addresses: bool) -> None:
+    """Refuse a picture that a target would leave out. `addresses`: some are addresses, not data.
+
+    Raises:
+        CommandError: it is left out, or cannot be sent as an address.
+    """
+    for target in parse_targets(options.targets) or [Named("assistant", "", {})]:
+        mapping = target.spec.get("mapping") or {}
+        chat = target.kind == "openai" and (options.request is None or options.request.chat)
+        if not chat and target.kind not in ("assistant", "bedrock") and "{images}" not in str(mapping.get("body")):
+            raise CommandError(f"--questions {questions}: has pictures; {target.kind} targets send them {WHERE_SHOWN}")
+        if addresses and target.kind in ("assistant", "bedrock"):
+            raise CommandError(
+                f"--questions {questions}: {target.kind} targets take pictures as files, not as addresses"
+            )
 
 
 def check_options(options: LoadOptions, resolved: Resolved) -> None:

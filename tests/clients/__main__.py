@@ -16,13 +16,17 @@ from pathlib import Path
 from host import processes
 from peakday.records.folders import cache_folder
 from tests.clients.environments import ALONE, PYTHON, Environments, node_versions, python_versions
-from tests.clients.frameworks import PACKAGES, tried
+from tests.clients.frameworks import ENVIRONMENTS, tried
 from tests.clients.load_generators import GENERATORS, SCRIPTS
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/clients.md"
 COLUMNS = ("answer", "stream", "tools", "structured", "tokens")
 _TIMEOUT_S = 300
+BY_TLS = " by TLS"
+CA_FILE = "ca.pem"
+TRUSTED_BY = ("AWS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE")
+"""Variables by which clients are told of an authority."""
 
 Results = dict[str, dict[str, str]]
 """Client -> what -> "pass" or the reason why not."""
@@ -33,22 +37,20 @@ def main() -> int:
     environments = Environments(Path(os.environ.get("PEAKDAY_CLIENTS") or cache_folder() / "clients"))
     python, node = environments.python("python", PYTHON), environments.node()
     alone = {name: environments.python(name, (name,)) for name in ALONE}
-    servers = environments.python("servers", PACKAGES)
-    versions = (
-        python_versions(servers, PACKAGES)
-        | python_versions(python, PYTHON)
-        | {f"{name} (npm)": held for name, held in node_versions(node).items()}
-    )
+    servers = {name: environments.python(name, packages) for name, packages in ENVIRONMENTS.items()}
+    versions = python_versions(python, PYTHON) | {f"{name} (npm)": held for name, held in node_versions(node).items()}
     for name, interpreter in alone.items():
         versions |= python_versions(interpreter, (name,))
+    for name, packages in ENVIRONMENTS.items():
+        versions |= python_versions(servers[name], packages)
     with tempfile.TemporaryDirectory() as folder:
-        emulator = processes.start(
-            "emulator", [sys.executable, "-m", "emulator"], folder=ROOT, watched=True, stdout=True
-        )
+        command = [sys.executable, "-m", "emulator", "--ca-file", str(Path(folder) / CA_FILE)]
+        emulator = processes.start("emulator", command, folder=ROOT, watched=True, stdout=True)
         try:
-            url = emulator.ready()["url"]
+            ready = emulator.ready()
+            url = ready["url"]
             frameworks = tried(servers, node, url)
-            results = _results(url, python, node, alone, Path(folder))
+            results = _results(url, ready["tls_url"], python, node, alone, Path(folder))
         finally:
             emulator.stop()
     _write("clients", f"{_counted(results)}\n\n{_table(results)}\n\n{_held(versions)}")
@@ -59,13 +61,20 @@ def main() -> int:
     return 0 if all(cell == "pass" for cell in cells) else 1
 
 
-def _results(url: str, python: Path, node: Path, alone: dict[str, Path], folder: Path) -> Results:
+def _results(url: str, tls_url: str, python: Path, node: Path, alone: dict[str, Path], folder: Path) -> Results:
     results: Results = {}
     commands = [[python, script, url] for script in sorted(SCRIPTS.glob("*_*.py"))]
     (node / "node.mjs").write_text((SCRIPTS / "node.mjs").read_text())
     commands.append([Path("node"), node / "node.mjs", url])
+    encrypted = [
+        (python, SCRIPTS / "aws_boto3.py"),
+        (python, SCRIPTS / "openai_client.py"),
+        ("node", node / "node.mjs"),
+    ]
+    commands += [[program, script, tls_url, BY_TLS] for program, script in encrypted]
+    trusting = dict.fromkeys(TRUSTED_BY, str(folder / CA_FILE))
     for command in commands:
-        for client, what, reason in _checks(command, folder):
+        for client, what, reason in _checks(command, folder, trusting if BY_TLS in command else {}):
             results.setdefault(client, {})[what] = reason or "pass"
     for name, generator in GENERATORS.items():
         try:
@@ -77,12 +86,13 @@ def _results(url: str, python: Path, node: Path, alone: dict[str, Path], folder:
     return results
 
 
-def _checks(command: list[object], folder: Path) -> Iterator[tuple[str, str, str | None]]:
+def _checks(command: list[object], folder: Path, trusting: dict[str, str]) -> Iterator[tuple[str, str, str | None]]:
     """(client, what, reason) of each line that a script prints; one row of its own when it prints none."""
     print(f"running {command[1]}", file=sys.stderr)
     done = subprocess.run(
-        [str(part) for part in command], cwd=folder, capture_output=True, text=True, timeout=_TIMEOUT_S
-    )
+        [str(part) for part in command], cwd=folder, capture_output=True, text=True, timeout=_TIMEOUT_S,
+        env=os.environ | trusting,
+    )  # fmt: skip
     rows = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"client"')]
     if not rows:
         last = [line for line in done.stderr.splitlines() if line.strip()][-1:]

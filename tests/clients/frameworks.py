@@ -6,7 +6,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,28 +17,39 @@ from peakday.consent import Consent
 from peakday.console import Console
 
 SERVERS = Path(__file__).parent / "servers"
-PACKAGES = (
-    "langserve[server]", "bedrock-agentcore", "ag-ui-protocol", "pydantic-ai-slim[ag-ui]", "langchain-core",
-    "a2a-sdk[http-server]", "mcp>=2", "websockets",
-)  # fmt: skip
+ENVIRONMENTS = {
+    "servers": (
+        "bedrock-agentcore", "ag-ui-protocol", "pydantic-ai-slim[ag-ui]", "a2a-sdk[http-server]>=1", "mcp>=2",
+        "websockets",
+    ),
+    "langserve": ("langserve[server]", "langchain-core"),
+    "langgraph": ("langgraph", "langgraph-cli[inmem]"),
+}  # fmt: skip
+"""Packages by environment: what wants other versions of the same packages stands apart."""
 _WITHIN_S = 60.0
 
 
 @dataclass(frozen=True)
 class Framework:
-    """What is tried: its name, the mapping, the server's script, and the path that answers."""
+    """What is tried: its name, the mapping, the server's script, the path that answers.
+
+    model: to name in the request. environment: of `ENVIRONMENTS`.
+    """
 
     name: str
     mapping: str
     script: str
     path: str
+    model: str | None = None
+    environment: str = "servers"
 
 
 FRAMEWORKS = (
     Framework("pydantic-ai's AG-UI adapter", "ag-ui", "ag_ui_server.py", "/ask"),
     Framework("Vercel ai, UI message stream", "ai-sdk", "ai_sdk_server.mjs", "/chat"),
-    Framework("LangServe, a runnable of texts", "langserve", "langserve_server.py", "/text/stream"),
-    Framework("LangServe, a chat model", "langserve", "langserve_server.py", "/chat/stream"),
+    Framework("LangServe, a runnable of texts", "langserve", "langserve_server.py", "/text/stream", None, "langserve"),
+    Framework("LangServe, a chat model", "langserve", "langserve_server.py", "/chat/stream", None, "langserve"),
+    Framework("LangGraph's in-memory server", "langgraph", "langgraph_server.py", "/runs/stream", "agent", "langgraph"),
     Framework("bedrock-agentcore's own server", "agentcore", "agentcore_server.py", "/invocations"),
     Framework("a2a-sdk, protocol 1.0", "a2a-1", "a2a_server.py", "/a2a"),
     Framework("a2a-sdk, protocol 0.3", "a2a", "a2a_server.py", "/a2a"),
@@ -47,20 +58,23 @@ FRAMEWORKS = (
 )
 
 
-def tried(python: Path, node: Path, emulator_url: str) -> dict[str, tuple[str, str]]:
+def tried(pythons: Mapping[str, Path], node: Path, emulator_url: str) -> dict[str, tuple[str, str]]:
     """Framework -> (mapping, "pass" or the reason why not)."""
     os.environ |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}  # what AgentCore's mapping signs with
     found = {}
     for framework in FRAMEWORKS:
-        with _serving(framework, python, node, emulator_url) as url:
-            found[framework.name] = (framework.mapping, _asked(f"http={framework.mapping}:{url}"))
+        with _serving(framework, pythons[framework.environment], node, emulator_url) as url:
+            target = f"http={framework.mapping}:{url}"
+            found[framework.name] = (framework.mapping, _asked(target, framework.model))
     return found
 
 
-def _asked(target: str) -> str:
+def _asked(target: str, model: str | None) -> str:
     """Two turns: text and end of both recognised, or what was missing."""
     try:
-        _, data, code = ask_mapping(target, "when does it ship?", Consent(True, True), Console(quiet=True), turns=2)
+        _, data, code = ask_mapping(
+            target, "when does it ship?", Consent(True, True), Console(quiet=True), model, turns=2
+        )
     except PeakdayError as error:
         return str(error)[:160]
     verdicts = [turn["verdict"] for turn in data["turns"]]

@@ -47,6 +47,21 @@ def test_weights_limits_and_intents_are_kept(tmp_path):
     assert read_questions(path) == [Entry(("a",), 3.0, 20, "deals"), Entry(("b",))]
 
 
+def test_pictures_are_files_addresses_or_data(tmp_path):
+    """Of an entry they go with its first message; of a message's parts with that; a file becomes data."""
+    (tmp_path / "tent.jpg").write_bytes(b"jpeg")
+    tent, far, data = "data:image/jpeg;base64,anBlZw==", "https://x.example/a.png", "data:image/png;base64,AA=="
+    parts = [{"type": "text", "text": "and this?"}, {"type": "image_url", "image_url": {"url": data}}]
+    path = tmp_path / "q.jsonl"
+    talk = {"images": ["tent.jpg", far], "messages": ["what is it?", {"role": "user", "content": parts}]}
+    path.write_text(json.dumps(talk) + '\n"and?"')
+    first, second = read_questions(path)
+    assert first.images == ((tent, far), (data,))
+    assert second.images == ()
+    messages = json.loads(write_messages([first, second], tmp_path / "kept").read_text())["messages"]
+    assert [message.get("images") for message in messages] == [[tent, far], [data], None]
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -55,7 +70,10 @@ def test_weights_limits_and_intents_are_kept(tmp_path):
         ('{"text": "a", "weight": -1}', "weight: -1; expected a number of 0 or more"),
         ('{"text": "a", "weight": 0}', "weight: all are 0"),
         ('{"text": "a", "max_tokens": 1.5}', "max_tokens: 1.5; expected a whole number"),
-        ('{"text": "a", "image": "x.png"}', "pictures are not sent"),
+        ('{"text": "a", "image": "x.png"}', "x.png: No such file"),
+        ('{"text": "a", "image": "x.bmp"}', "x.bmp: pictures are .png, .jpg"),
+        ('{"text": "a", "image": 7}', "a picture is no text"),
+        ('{"messages": [{"role": "user", "content": [{"type": "audio"}]}]}', "neither a text nor an image_url"),
         ('{"text": "a"}\n{"text": ', ":2: not JSON"),
         ("[1]", "expected a text, or an object"),
         ('[{"messages": [{"role": "assistant", "content": "b"}]}]', "no question"),

@@ -14,6 +14,8 @@ for name, value in {
     os.environ[name] = value
 
 URL = sys.argv[1]
+HOW = sys.argv[2] if len(sys.argv) > 2 else ""
+"""How the emulator is reached, beside its address: part of the client's name."""
 NOVA = "us.amazon.nova-pro-v1:0"
 CLAUDE = "global.anthropic.claude-sonnet-4-5-20250929-v1:0"
 CUSTOM = "custom-8b"
@@ -30,4 +32,4 @@ def run(checks) -> None:
             reason = None
         except BaseException as error:
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}"[:REASON_CHARS]
-        print(json.dumps({"client": client, "what": what, "reason": reason}), flush=True)
+        print(json.dumps({"client": client + HOW, "what": what, "reason": reason}), flush=True)

@@ -12,6 +12,7 @@ import { zodResponseFormat, zodTextFormat } from "openai/helpers/zod";
 import { z } from "zod";
 
 const URL_ = process.argv[2];
+const HOW = process.argv[3] ?? "";  // how the emulator is reached, part of the client's name: then the SDKs alone
 const NOVA = "us.amazon.nova-pro-v1:0";
 const CLAUDE = "global.anthropic.claude-sonnet-4-5-20250929-v1:0";
 const CUSTOM = "custom-8b";
@@ -96,10 +97,10 @@ const checks = {
   ...ai("Vercel ai OpenAI chat", vercel.chat(CUSTOM)),
   ...ai("Vercel ai OpenAI responses", vercel(CUSTOM)),
 };
-for (const [key, check] of Object.entries(checks)) {
+for (const [key, check] of Object.entries(checks).filter(([key]) => !HOW || !key.startsWith("Vercel"))) {
   const [client, what] = key.split("|");
   let reason = null;
   try { await check(); } catch (error) { reason = `${error.name}: ${error.message}`.replace(/\s+/g, " ").slice(0, 160); }
-  console.log(JSON.stringify({ client, what, reason }));
+  console.log(JSON.stringify({ client: client + HOW, what, reason }));
 }
 aws.destroy();

@@ -1,0 +1,90 @@
+"""What few servers do with HTTP: the same answer and status all the same, or an error that says what to do."""
+
+import json
+from array import array
+
+import pytest
+
+from loadgen.job import TargetSpec
+from loadgen.targets.signals import MappedReader, SignalAnswer
+from tests.loadgen.server import STREAM_END, STREAM_HEAD, chunk, response, serving
+from tests.loadgen.worker_runs import play
+from wire.http_response import ResponseReader
+
+BODY = {"message": "{message}"}
+SSE = {"format": "sse", "body": BODY, "text": {"path": "t"}, "end": {"data": "[DONE]"}}
+JSON = {"format": "json", "body": BODY, "text": {"path": "t"}}
+IT, FRIDAY, DONE = b'data: {"t": "It ships "}\n\n', b'data: {"t": "Friday."}\n\n', b"data: [DONE]\n\n"
+WHOLE = chunk(IT) + chunk(FRIDAY) + chunk(DONE) + STREAM_END
+CLOSED = b"Content-Type: text/event-stream\r\n\r\n" + IT + FRIDAY + DONE
+WIRES = {
+    "trailers": (SSE, STREAM_HEAD + WHOLE[: -len(STREAM_END)] + b"0\r\nX-Tokens: 4\r\n\r\n"),
+    "chunk extensions": (SSE, STREAM_HEAD + WHOLE.replace(b"\r\ndata", b';sig="a;b"\r\ndata')),
+    "sizes with zeros before": (SSE, STREAM_HEAD + b"000" + WHOLE),
+    "early hints": (SSE, b"HTTP/1.1 103 Early Hints\r\nLink: </s>; rel=preload\r\n\r\n" + STREAM_HEAD + WHOLE),
+    "leave to go on": (SSE, b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n" + STREAM_HEAD + WHOLE),
+    "no reason": (SSE, STREAM_HEAD.replace(b"200 OK", b"200") + WHOLE),
+    "HTTP/1.0, end by close": (SSE, b"HTTP/1.0 200 OK\r\n" + CLOSED),
+    "end by close": (SSE, b"HTTP/1.1 200 OK\r\nConnection: close\r\n" + CLOSED),
+    "ids and retry": (SSE, response(b"retry: 3000\nid: 1\n" + IT + b"id: 2\n" + FRIDAY + DONE)),
+    "blanks before a body": (JSON, STREAM_HEAD + chunk(b"  ") + chunk(b' \n{"t": "It ships Friday."}') + STREAM_END),
+    "byte order mark": (JSON, response(b'\xef\xbb\xbf{"t": "It ships Friday."}')),
+    "a list (Rasa)": ({**JSON, "text": {"path": "0.text"}}, response(b'[{"text": "It ships Friday."}]')),
+    "subscription (GraphQL)": (
+        {**SSE, "text": {"event": "next", "path": "data.a"}, "end": {"event": "complete"}},
+        response(b'event: next\ndata: {"data": {"a": "It ships Friday."}}\n\nevent: complete\n\n'),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("size", [1, 1_000_000])
+@pytest.mark.parametrize("name", WIRES)
+def test_an_answer_is_whole_however_its_server_speaks_http(name, size):
+    mapping, wire = WIRES[name]
+    spec = TargetSpec("http", "http://127.0.0.1:1", mapping=mapping)
+    answer, reader = SignalAnswer(array("q"), MappedReader(mapping), spec, keep_text=True), ResponseReader()
+    take = None
+    for at in range(0, len(wire), size):
+        reader.feed(wire[at : at + size])
+        if take is None and reader.has_head:
+            take = answer.on_headers(at + 1, reader.status, reader.headers)
+        if take is not None and (piece := reader.take_body()):
+            take(at + 1, piece)
+    assert reader.complete or reader.ends_at_close()
+    answer.complete(len(wire) + 1)
+    assert (answer.status, answer.full_text()) == ("ok", "It ships Friday.")
+
+
+def spec_of(server, mapping=SSE):
+    return TargetSpec("http", f"{server.url}/ask", mapping=mapping)
+
+
+def test_bytes_behind_a_whole_answer_end_the_connection_alone(make_job):
+    """The turn is answered, and the next one goes over another connection."""
+    with serving(lambda *_: [(0.0, STREAM_HEAD + WHOLE + b"more of it")]) as server:
+        run, final = play(make_job(spec_of(server), rate_per_s=20.0))
+    assert set(run.turns["status"]) == {"ok"}
+    assert final["counters"]["faults"] == 0
+
+
+def test_a_redirect_says_where_to_without_its_query(make_job):
+    moved = response(b"", "307 Temporary Redirect", headers="Location: https://new.example/ask?key=s3cret\r\n")
+    with serving(lambda *_: [(0.0, moved)]) as server:
+        run, final = play(make_job(spec_of(server), rate_per_s=20.0))
+    assert set(run.turns["error_code"]) == {"307"}
+    assert final["error_samples"]["307"] == "redirects to https://new.example/ask; name that address\n"
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_cookies_go_with_the_later_turns_of_their_session(make_job, own):
+    """Two are set by the first answer; a mapping that names its own sends those."""
+    set_two = b"Set-Cookie: AWSALB=a/b=; Path=/\r\nSet-Cookie: sid=7; HttpOnly\r\n\r\n"
+    mapping = {**SSE, "headers": {"cookie": "sid={session_id}"}} if own else SSE
+    with serving(lambda *_: [(0.0, STREAM_HEAD[:-2] + set_two + WHOLE)]) as server:
+        mix = {"turns_per_interaction": {"mean": 2.0, "max": 2}, "think_s": {"median": 0.01}}
+        run, _ = play(make_job(spec_of(server, mapping), rate_per_s=20.0, scenario={"mix": mix}))
+    assert {1, 0} <= set(run.turns["turn_index"])
+    sent = {headers.get("cookie") for _, headers, _ in server.requests}
+    assert sent == ({None, "AWSALB=a/b=; sid=7"} if not own else sent)
+    assert not own or all(cookie.startswith("sid=s") for cookie in sent)
+    assert "AWSALB" not in json.dumps(run.turns.astype(str).to_dict())
