@@ -13,7 +13,7 @@ pytestmark = pytest.mark.unit
     ("picture", "target", "said"),
     [
         ("data:image/png;base64,AA==", "http=text:http://127.0.0.1:9/x", "http targets send them with chat"),
-        ("https://x.example/a.png", "bedrock=http://127.0.0.1:9", "take pictures as files, not by address"),
+        ("https://x.example/a.png", "bedrock=http://127.0.0.1:9", "take pictures as files, not as addresses"),
     ],
 )
 def test_a_picture_that_a_target_does_not_send_is_refused(tmp_path, capsys, picture, target, said):
