@@ -23,7 +23,7 @@ from loadgen.targets.mapping import is_socket, read_customers
 from loadgen.targets.mcp import McpReader, McpTarget
 from loadgen.targets.signals import Signal
 from loadgen.targets.web_socket import SocketTarget
-from loadgen.transport.answer import BadAnswer
+from loadgen.transport.answer import GRPC, UNSPOKEN, BadAnswer
 from loadgen.transport.connection import Endpoint, endpoint
 from loadgen.transport.tls import UNTRUSTED
 from wire.eventstream import EventStreamError
@@ -81,6 +81,8 @@ def ask_mapped(
                 if 300 <= answer.status < 400:
                     text = f"redirects to {shown_url(answer.getheader('location', 'nowhere'))}; name that address"
                 raise LoadError(f"target http={shown_url(spec.url)}: status {answer.status}: {text}")
+            if answer.getheader("content-type", "").startswith(GRPC.decode()):
+                raise LoadError(f"target http={shown_url(spec.url)}: {UNSPOKEN}")
             if isinstance(reader, McpReader):
                 reader.sse = answer.getheader("content-type", "").lower().startswith("text/event-stream")
             yield from _pieces(answer, reader, started_s)

@@ -20,6 +20,8 @@ CODE_LENGTH_MAX = 100
 SAMPLE_LENGTH_MAX = 300
 """Characters that are kept of what a target said of an error."""
 THROTTLED_STATUS = 429
+GRPC = b"application/grpc"
+UNSPOKEN = "it answers in gRPC, which no target reads: put a front that speaks HTTP and JSON before it"
 
 
 class BadAnswer(ValueError):
@@ -102,6 +104,9 @@ class Answer:
         encoding = headers.get(b"content-encoding", b"").strip().lower()
         if encoding not in (b"", b"identity"):
             self.refuse("http_error", "content_encoding_" + encoding.decode("ascii", "replace"))
+            return self.skip
+        if headers.get(b"content-type", b"").startswith(GRPC):
+            self.refuse("http_error", "grpc", UNSPOKEN)
             return self.skip
         return self.feed
 

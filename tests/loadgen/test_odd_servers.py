@@ -55,6 +55,20 @@ def test_an_answer_is_whole_however_its_server_speaks_http(name, size):
     assert (answer.status, answer.full_text()) == ("ok", "It ships Friday.")
 
 
+@pytest.mark.parametrize(
+    ("header", "code"),
+    [("Content-Type: application/grpc-web+proto", "grpc"), ("Content-Encoding: br", "content_encoding_br")],
+)
+def test_what_nobody_here_can_read_is_named(header, code):
+    """A gRPC answer, or one that was compressed without leave: an error of its own, whatever its bytes are."""
+    reader = ResponseReader()
+    reader.feed(f"HTTP/1.1 200 OK\r\n{header}\r\nContent-Length: 5\r\n\r\n".encode() + b"\x00\x00\x00\x00\x05")
+    answer = SignalAnswer(array("q"), MappedReader(SSE), TargetSpec("http", "http://127.0.0.1:1", mapping=SSE))
+    answer.on_headers(1, reader.status, reader.headers)(1, reader.take_body())
+    answer.complete(2)
+    assert (answer.status, answer.error_code) == ("http_error", code)
+
+
 def spec_of(server, mapping=SSE):
     return TargetSpec("http", f"{server.url}/ask", mapping=mapping)
 
