@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Hundreds of processes start in a test run: each would compile all it imports where nothing may be kept.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo clients test test-unit test-system test-slow lint check bench perf docs check-study mutants campaign requirements clean
 

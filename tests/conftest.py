@@ -17,6 +17,8 @@ settings.register_profile(
 )
 settings.load_profile("peakday")
 
+gc.disable()  # until all tests are collected: nothing of that is garbage
+
 SYSTEM = (
     "peakday/test_end_to_end", "loadgen/test_run", "assistant/test_stack", "loadgen/test_shown_verdicts",
     "peakday/test_bad_input", "loadgen/test_play", "loadgen/test_shown_schedule", "loadgen/test_targets",
@@ -71,6 +73,10 @@ def old_objects() -> None:
     """Let collections pass over what was there before a file's own tests: a load worker collects before each run."""
     gc.collect()
     gc.freeze()
+
+
+def pytest_collection_finish() -> None:
+    gc.enable()
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:

@@ -48,6 +48,7 @@ def test_every_module_that_the_coverage_page_names_exists(row):
         assert (ROOT / module).exists(), module
 
 
+@cache
 def commands() -> dict[str, typer.core.TyperCommand]:
     """Every verb by its full name; deprecated names are hidden, and no verbs."""
     verbs = {}

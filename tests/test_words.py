@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -56,20 +57,29 @@ SPEECH = ("scenarios/utterances/", "scenarios/library/", "emulator/shop_model/")
 """What customers say is theirs to word."""
 
 
+@cache
+def cleaned() -> dict[str, str]:
+    """The text of every file that is looked at, line for line, without what may stand."""
+    command = ["git", "ls-files", *PLACES]
+    names = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    may_stand = re.compile(r"`tests/[^`\n]*`|what_broke_first|Promise\(|Little's law")
+    return {
+        name: may_stand.sub("", (ROOT / name).read_text())
+        for name in names
+        if name.endswith(ENDINGS) and not name.startswith((*HISTORY, *SPEECH)) and name not in OLD_NAMES
+    }
+
+
 def uses(pattern: str) -> list[str]:
     """Places where a retired word stands, as `file:line: text`."""
     word = re.compile(rf"(?<![A-Za-z])(?:{pattern})(?![a-z])")
-    command = ["git", "ls-files", *PLACES]
-    names = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
-    places = []
-    for name in names:
-        if not name.endswith(ENDINGS) or name.startswith((*HISTORY, *SPEECH)) or name in OLD_NAMES:
-            continue
-        for number, line in enumerate((ROOT / name).read_text().splitlines(), 1):
-            text = re.sub(r"`tests/[^`]*`|what_broke_first|Promise\(|Little's law", "", line)
-            if word.search(text):
-                places.append(f"{name}:{number}: {line.strip()[:100]}")
-    return places
+    return [
+        f"{name}:{number}: {line.strip()[:100]}"
+        for name, text in cleaned().items()
+        if word.search(text)
+        for number, line in enumerate(text.splitlines(), 1)
+        if word.search(line)
+    ]
 
 
 @pytest.mark.parametrize("pattern", RETIRED)

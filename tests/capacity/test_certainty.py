@@ -9,17 +9,20 @@ from capacity.calibration.limits import CalibrationError
 from capacity.calibration.refusals import refuse_apart
 from tests.capacity.test_calibration import LIMITS, WHO, observed
 
-SWEEP = [observed(rate) for rate in (2.0, 5.0, 8.0)]
+
+@pytest.fixture(scope="module")
+def sweep():
+    return [observed(rate) for rate in (2.0, 5.0, 8.0)]
 
 
 @pytest.fixture(scope="module")
-def steady():
-    return calibrate(SWEEP, LIMITS, WHO, drift=0.02)
+def steady(sweep):
+    return calibrate(sweep, LIMITS, WHO, drift=0.02)
 
 
-def test_the_same_load_steps_tell_less_of_a_machine_that_drifts(steady):
+def test_the_same_load_steps_tell_less_of_a_machine_that_drifts(sweep, steady):
     """Paces within 2% leave the medians known nearer to the knee than paces within 30%."""
-    drifting = calibrate(SWEEP, LIMITS, WHO, drift=0.3)
+    drifting = calibrate(sweep, LIMITS, WHO, drift=0.3)
     assert 0 <= drifting.validity[KNOWN][1] < steady.validity[KNOWN][1]
     assert any(note.startswith("medians are") and "measure next" in note for note in drifting.notes)
 

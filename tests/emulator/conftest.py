@@ -23,6 +23,14 @@ FAST = {"ttft": {"base_s": 0.005, "sigma": 0.0}, "gap": {"gap_s": 0.001, "sigma"
 QUICK_STEP = {"step": {"a": 0.001, "b": 1e-6, "c": 1e-6}, "engine": {"ttft_overhead_s": 0.001}}
 
 
+@pytest.fixture(scope="session")
+def openai():
+    """The official package: most of a second to import, and only some files need it."""
+    import openai
+
+    return openai
+
+
 class Emulator:
     """A running process and its address."""
 

@@ -3,7 +3,6 @@
 import json
 
 import jsonschema
-import openai
 import pydantic
 import pytest
 
@@ -125,7 +124,7 @@ def test_the_next_tool_is_called_when_one_was(client):
         ({"text": {"format": {"type": "json_schema", "name": "x", "schema": {"minItems": "x"}}}}, 400, "schema"),
     ],
 )  # fmt: skip
-def test_what_is_not_offered_is_refused(client, more, status, words):
+def test_what_is_not_offered_is_refused(client, openai, more, status, words):
     """In words that name it."""
     with pytest.raises(openai.APIStatusError, match=words) as caught:
         client.responses.create(**({"model": "custom-8b", "input": "hello"} | more))
