@@ -21,7 +21,7 @@ class Stack:
     """Both processes, running."""
 
     assistant: processes.Child
-    models: processes.Child
+    models: processes.Child | None
     port: int
     start_s: float
 
@@ -41,8 +41,8 @@ class Stack:
         return f"http://127.0.0.1:{self.port}"
 
     def stop(self) -> None:
-        """End both, and collect them."""
-        processes.stop([self.assistant, self.models], within_s=10)
+        """End both, and collect them; an emulator that others share goes on."""
+        processes.stop([child for child in (self.assistant, self.models) if child is not None], within_s=10)
 
 
 def start(
@@ -52,6 +52,7 @@ def start(
     plans: dict[str, dict[str, Any]],
     profiles: dict[str, Any] | None = None,
     models_file: Path | None = None,
+    emulator: str | None = None,
 ) -> Stack:
     """Write a stack and start it.
 
@@ -60,7 +61,38 @@ def start(
         plans: message -> {rounds, answer_tokens}, what the models do.
         profiles: how the emulator behaves in time; its own when None.
         models_file: a models.yaml in place of the package's.
+        emulator: the address of one that runs already, with these plans and profiles.
     """
+    path = _write(folder, models, assistant, plans, profiles, models_file)
+    models_process = None
+    if emulator is None:
+        models_process, models_port = _spawn("emulator", path)
+        emulator = f"http://127.0.0.1:{models_port}"
+    stack = json.loads(path.read_text())
+    stack["endpoints"] = {"assistant": "", "bedrock": emulator, "openai": f"{emulator}/v1"}
+    path.write_text(json.dumps(stack))
+    began_s = time.perf_counter()
+    process, port = _spawn("assistant.server", path)
+    return Stack(process, models_process, port, time.perf_counter() - began_s)
+
+
+def start_emulator(
+    folder: Path, models: list[str], plans: dict[str, dict[str, Any]], profiles: dict[str, Any]
+) -> tuple[processes.Child, str]:
+    """An emulator that several assistants may share, and its address."""
+    child, port = _spawn("emulator", _write(folder, models, {}, plans, profiles, None))
+    return child, f"http://127.0.0.1:{port}"
+
+
+def _write(
+    folder: Path,
+    models: list[str],
+    assistant: dict[str, Any],
+    plans: dict[str, dict[str, Any]],
+    profiles: dict[str, Any] | None,
+    models_file: Path | None,
+) -> Path:
+    """The files of a stack; what stack.json says of endpoints comes when they are there."""
     answers = {hashlib.sha256(text.encode()).hexdigest(): plan for text, plan in plans.items()}
     conversations = {
         "schema": "peakday.conversations/1",
@@ -91,13 +123,7 @@ def start(
     }
     path = folder / "stack.json"
     path.write_text(json.dumps(stack))
-    models_process, models_port = _spawn("emulator", path)
-    url = f"http://127.0.0.1:{models_port}"
-    stack["endpoints"] = {"assistant": "", "bedrock": url, "openai": f"{url}/v1"}
-    path.write_text(json.dumps(stack))
-    began_s = time.perf_counter()
-    process, port = _spawn("assistant.server", path)
-    return Stack(process, models_process, port, time.perf_counter() - began_s)
+    return path
 
 
 def _spawn(module: str, stack: Path) -> tuple[processes.Child, int]:
