@@ -9,6 +9,7 @@ interpreter evaluates them.
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import shutil
 import subprocess
@@ -33,11 +34,13 @@ CORE = {
     "emulator/quotas.py": "tests/emulator/test_quotas.py",
 }
 """Module of the core -> the tests that specify it."""
+BYTECODE = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+"""The first, unchanged run keeps what it compiles; those of mutants do not, since changes follow within a second."""
 CONFIG = """[cosmic-ray]
 module-path = [{modules}]
-timeout = 60.0
+timeout = 1800.0
 excluded-modules = []
-test-command = "{command}"
+test-command = '''{command}'''
 
 [cosmic-ray.distributor]
 name = "local"
@@ -69,15 +72,20 @@ def main() -> None:
             shutil.copyfile(ROOT / name, tree / name)
     killed, survived = 0, []
     for module in arguments.only:
+        shutil.copyfile(ROOT / module, tree / module)  # an interrupted session leaves its mutant behind
         session = work / f"{module.replace('/', '.')}.sqlite"
         config = session.with_suffix(".toml")
-        command = f"{sys.executable} -m pytest -x -q -m 'not slow and not engine and not checkout' {CORE[module]}"
+        tests = f"{sys.executable} -m pytest -x -q -m 'not slow and not engine and not checkout' {CORE[module]}"
+        # A mutant that loops for ever ends by the processor's time it used, so that a busy machine kills none.
+        command = f'sh -c "ulimit -t 120; exec {tests}"'
+        unchanged = subprocess.run(command, cwd=tree, env=BYTECODE, shell=True, capture_output=True, text=True)
+        if unchanged.returncode:  # else every mutant of the module would be "killed"
+            raise SystemExit(f"{unchanged.stdout[-2_000:]}\n{CORE[module]} fails before anything is changed")
         config.write_text(CONFIG.format(modules=f'"{module}"', command=command))
         if not session.exists():
             cosmic_ray("init", config, session, cwd=tree)
             with use_db(str(session), WorkDB.Mode.open) as db:
                 keep_sample(db, arguments.sample // len(CORE), arguments.seed)
-        shutil.copyfile(ROOT / module, tree / module)  # an interrupted session leaves its mutant behind
         cosmic_ray("exec", config, session, cwd=tree)
         with use_db(str(session), WorkDB.Mode.open) as db:
             for item, result in db.completed_work_items:

@@ -7,9 +7,11 @@ from capacity.plan import Levels, RegionDemand
 from capacity.quotas.quota import (
     CallTokens,
     Granted,
+    _use_of_the_day,
     assumed_latency_s,
     call_tokens,
     granted_limits,
+    in_flight_max,
     needs,
     steady_bound_per_s,
 )
@@ -63,6 +65,9 @@ def test_a_published_rpm_is_in_doubt_until_the_scenario_or_the_account_names_it(
     held = granted_limits(sonnet, None, Limits(rpm=200.0, tpm=5e5, source="pulled"))
     assert (held.rpm, held.in_doubt) == (200.0, ())
     assert granted_limits(sonnet, None).counted.rpm is None
+    alone = granted_limits(sonnet, None, Limits(rpm=200.0, source="pulled"))
+    assert (alone.rpm, alone.tpm, alone.source) == (200.0, None, "pulled")
+    assert granted_limits(sonnet, None, Limits(source="pulled")).tpm == sonnet.quota.tpm
     assert steady_bound_per_s(granted_limits(sonnet, None), CallTokens(1, 1), 1.0) == 500_000 / 60
 
 
@@ -90,6 +95,17 @@ def test_a_quota_of_output_cuts_answers_off_and_throttles_no_call():
     sent = throttled_calls(np.full(1_200, 10), tokens, 2.0, MANTLE, gives_back=True)
     assert sent.throttled_ratio == 0.0
     assert sent.cut_ratio == pytest.approx(0.475, abs=0.005)  # 20 min of 240,000 against 20 refills and a full bucket
+
+
+def test_calls_in_flight_are_what_a_quota_lets_reserve_at_once():
+    """The published example: 2,000,000 a minute, 500 tokens in, max_tokens of 1,000 and of 64,000."""
+    assert [in_flight_max(2_000_000, 500, most) for most in (1_000, 64_000)] == [1_333, 31]
+
+
+def test_the_last_point_of_a_day_lasts_as_long_as_the_first():
+    """Two hours at 1/s and 2/s: a third of the use of the day by the end of the first, all by that of the second."""
+    two = RegionDemand("r", Levels(1, 1, 1), (0.0, 3_600.0), (1, 2), (1, 2), (1, 2))
+    assert _use_of_the_day(900.0, two).tolist() == pytest.approx([300.0, 900.0])
 
 
 def test_a_stated_null_is_not_limited():

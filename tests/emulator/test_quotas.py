@@ -44,6 +44,7 @@ def test_requests_per_minute_count_requests():
     answers = [book.reserve("a", "r", "m", 1e9, 0.0) for _ in range(3)]
     assert answers[2] == "rpm"
     assert isinstance(answers[1], Reservation)
+    assert [(window["kind"], window["limit"], window["charged"]) for window in book.in_use()] == [("rpm", 2, 2)]
 
 
 def test_an_account_quota_binds_over_all_models():
