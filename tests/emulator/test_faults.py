@@ -19,6 +19,7 @@ from emulator.http.connection import Request
 from tests.emulator.conftest import WORDS
 
 NOVA = "us.amazon.nova-pro-v1:0"
+AUTH = {"authorization": "AWS4-HMAC-SHA256 Credential=test/20261123/us-east-1/bedrock/aws4_request"}
 HELLO = [{"role": "user", "content": [{"text": "hello"}]}]
 
 
@@ -177,38 +178,52 @@ def test_a_frozen_process_reports_itself_late(emulator, bedrock):
     """It stands still for half a second while answering: the tokens due then were late, and it says so."""
     emulator.control("profiles", {"nova-pro": {"gap": {"gap_s": 0.02}}})
     emulator.control("faults", [{"kind": "freeze", "length_s": 0.5, "at_s": 0.1}])
-    emulator.control("t0", {})
-    events(bedrock)
-    lateness = emulator.get("/control/lateness")
+    lateness = meet_a_freeze(emulator, "token", 0.3, lambda: events(bedrock))
     assert lateness["late"]
-    assert lateness["token"]["max_s"] > 0.3
     assert "emulator was late" in lateness["reasons"][0]
 
 
-def converse_behind_a_freeze(emulator, bedrock, ttft_s: float) -> float:
-    """When one call was sent, early in a freeze of 0.4 s, whose model answers `ttft_s` after a request."""
+def meet_a_freeze(emulator, kind, late_s, act):
+    """Lateness after an act that met a freeze; it is tried again where this machine stood still until it was over."""
+    for _ in range(20):
+        emulator.control("t0", {})
+        act()
+        lateness = emulator.get("/control/lateness")
+        if (lateness[kind]["max_s"] or 0.0) > late_s:
+            return lateness
+    return pytest.fail(f"no {kind} was later than {late_s} s in 20 freezes")
+
+
+def behind_a_freeze(emulator, ttft_s: float) -> float:
+    """When one request was sent whole, early in a freeze of 0.4 s, whose model answers `ttft_s` after it."""
     pace = {"ttft": {"base_s": ttft_s, "per_uncached_token_s": 0, "sigma": 0}, "gap": {"gap_s": 0, "sigma": 0}}
     emulator.control("profiles", {"nova-pro": pace})
     emulator.control("faults", [{"kind": "freeze", "length_s": 0.4, "at_s": 0.05}])
     emulator.control("t0", {})
-    time.sleep(0.15)
-    sent_s = time.monotonic()
-    bedrock.converse(modelId=NOVA, messages=HELLO)
+    with closing(http.client.HTTPConnection(emulator.url.removeprefix("http://"))) as connection:
+        connection.connect()
+        time.sleep(0.15)
+        connection.request("POST", f"/model/{NOVA}/converse", json.dumps({"messages": HELLO}), AUTH)
+        sent_s = time.monotonic()
+        assert connection.getresponse().status == 200
     return sent_s
 
 
-def test_a_request_that_waited_for_a_frozen_process_counts_as_late(emulator, bedrock):
+def test_a_request_that_waited_for_a_frozen_process_counts_as_late(emulator):
     """Its answer was due at once; the overdue heartbeat and the socket tell how long it had been there unread."""
-    converse_behind_a_freeze(emulator, bedrock, 0.0)
-    assert emulator.get("/control/lateness")["first"]["max_s"] > 0.1
+    lateness = meet_a_freeze(emulator, "first", 0.1, lambda: behind_a_freeze(emulator, 0.0))
+    assert lateness["late"]
 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_INFO"), reason="only Linux tells when a request came in")
-def test_a_first_token_counts_from_when_the_request_came_in(emulator, bedrock):
-    """It was read 0.3 s after it was sent, and its answer is due as if it had been read at once."""
-    sent_s = converse_behind_a_freeze(emulator, bedrock, 1.0)
+def test_a_first_token_counts_from_when_the_request_came_in(emulator):
+    """It was read 0.3 s after it was sent, and its answer is due as if it had been read at once.
+
+    The kernel had all of it when `send` returned, however slow the processes at both ends are, and tells to 4 ms.
+    """
+    sent_s = behind_a_freeze(emulator, 1.0)
     [row] = emulator.get("/truth?last=1")["requests"]
-    assert row["received_s"] - sent_s < 0.15
+    assert row["received_s"] < sent_s + 0.02
     assert row["first_due_s"] - row["received_s"] == pytest.approx(1.0)
 
 

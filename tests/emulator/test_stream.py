@@ -1,14 +1,22 @@
 """One answer on its way out, with a fake connection."""
 
 import gc
-import time
 import weakref
+from types import SimpleNamespace
 
 import pytest
 
 from emulator.http.outbox import Outbox
 from emulator.http.stream import Breakage, Stream, Wire
 from emulator.lateness import Lateness
+
+NOW_S = 100.0
+"""The clock of these streams stands still."""
+
+
+@pytest.fixture(autouse=True)
+def still_clock(monkeypatch):
+    monkeypatch.setattr("emulator.http.stream.time", SimpleNamespace(monotonic=lambda: NOW_S))
 
 
 class Wiretap:
@@ -39,7 +47,7 @@ class Pushed(Stream):
 def stream(units=(b"a", b"b", b"c"), **kwargs) -> tuple[Stream, Wiretap, Lateness]:
     tap, lateness = Wiretap(), Lateness()
     wire = Wire(b"HTTP;", b"<", list(units), lambda now_s: b">", b"(", b")", **kwargs)
-    return Pushed(tap, wire, lateness, Outbox(time.monotonic), time.monotonic()), tap, lateness
+    return Pushed(tap, wire, lateness, Outbox(lambda: NOW_S), NOW_S), tap, lateness
 
 
 def body(tap: Wiretap) -> bytes:
@@ -59,7 +67,7 @@ def test_units_come_out_whole_however_they_fall_due(pushes):
     """One at a time or several at once: the same body."""
     made, tap, _ = stream()
     for due in pushes:
-        made.push(due, time.monotonic())
+        made.push(due, NOW_S)
     assert body(tap) == b"<(a)(b)(c)>"
     assert tap.events == ["finished reusable=True"]
 
@@ -67,33 +75,33 @@ def test_units_come_out_whole_however_they_fall_due(pushes):
 def test_lateness_counts_every_unit_against_its_due_time():
     """The first one apart; two sent together are both counted."""
     made, _, lateness = stream()
-    made.push(1, time.monotonic() - 0.2)
-    made.push(3, time.monotonic() - 0.1)
+    made.push(1, NOW_S - 0.2)
+    made.push(3, NOW_S - 0.1)
     assert lateness.first.n == 1
-    assert lateness.first.max_s == pytest.approx(0.2, abs=0.05)
+    assert lateness.first.max_s == pytest.approx(0.2)
     assert lateness.token.n == 2
-    assert lateness.token.max_s == pytest.approx(0.1, abs=0.05)
+    assert lateness.token.max_s == pytest.approx(0.1)
 
 
 def test_a_blocked_reader_makes_no_lateness():
     """What fell due while the reader did not keep up goes out when it resumes."""
     made, tap, lateness = stream()
-    made.push(1, time.monotonic())
+    made.push(1, NOW_S)
     made.blocked = True
-    made.push(3, time.monotonic() - 5.0)
+    made.push(3, NOW_S - 5.0)
     assert len(tap.sent) == 1
     made.resume()
     assert body(tap) == b"<(a)(b)(c)>"
-    assert lateness.token.max_s < 1.0
+    assert lateness.token.max_s == 0.0
 
 
 def test_a_fault_ends_the_stream_where_it_strikes():
     """Units before it are sent, then its frame, and the connection is not used again."""
     made, tap, _ = stream()
     made.break_by(Breakage(1, last=b"!"))
-    made.push(1, time.monotonic())
-    made.push(2, time.monotonic())
-    made.push(3, time.monotonic())
+    made.push(1, NOW_S)
+    made.push(2, NOW_S)
+    made.push(3, NOW_S)
     assert body(tap) == b"<(a)!"
     assert tap.events == ["finished reusable=False"]
 
@@ -103,9 +111,9 @@ def test_an_abandoned_stream_sends_nothing_more():
     made, tap, _ = stream()
     told: list[str] = []
     made.on_end = told.append
-    made.push(1, time.monotonic())
+    made.push(1, NOW_S)
     made.abandon()
-    made.push(3, time.monotonic())
+    made.push(3, NOW_S)
     assert (len(tap.sent), told) == (1, ["aborted"])
 
 
@@ -116,7 +124,7 @@ def test_a_finished_stream_is_freed_at_once():
     gone = weakref.ref(made)
     gc.disable()
     try:
-        made.push(3, time.monotonic())
+        made.push(3, NOW_S)
         del made
         assert gone() is None
     finally:

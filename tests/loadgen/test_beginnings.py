@@ -32,10 +32,8 @@ def test_an_exception_in_a_worker_ends_the_run_with_its_reason(make_job):
     """The worker ends once, its reason is the one line, and no folder looks like a run."""
     job = make_job(NOWHERE)
     Path(job.messages).write_text("{}")
-    began_s = time.monotonic()
     with pytest.raises(LoadError, match=r"^load worker 0: KeyError: 'messages'$"):
         run_load(job)
-    assert time.monotonic() - began_s < 30
     assert not (job.folder / "run.json").exists()
     log = (job.folder / "logs" / "worker-0.log").read_text()
     assert log.count("Traceback") == 1

@@ -154,8 +154,8 @@ def test_a_lost_worker_holds_nobody_up():
     assert lender.remove("b") == []
 
 
-def test_turns_wait_for_a_lease_in_order_and_show_it_as_start_lag(make_job):
-    """The budget runs dry, the lease comes a while later: the turns due meanwhile start then, in order, none lost."""
+def test_turns_wait_for_a_grant_and_show_it_as_start_lag(make_job):
+    """The budget runs dry, the grant comes a while later: the turns due meanwhile start then, and none is lost."""
     import gevent
 
     asked: list[tuple[float, bool]] = []
@@ -180,7 +180,7 @@ def test_turns_wait_for_a_lease_in_order_and_show_it_as_start_lag(make_job):
     assert asked.count((pytest.approx(asked[-1][0]), True)) == 1
     assert not final["out_of_budget"]
     assert final["counters"]["unsent"] == 0
-    assert 0.1 < run.turns["start_lag_s"].max() < 0.6
+    assert (run.turns["start_lag_s"] > 0.1).sum() > 1
     assert run.turns["status"].eq("ok").all()
 
 

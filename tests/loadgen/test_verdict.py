@@ -96,15 +96,16 @@ def test_the_stand_ins_own_account_is_asked_for():
 
 
 def test_a_stall_shows_in_the_open_loop_and_hides_in_the_closed(make_job, tmp_path):
-    """One second of silence: every customer of that second waits in the open loop; few users meet it in the closed."""
+    """Half a second of silence: whoever comes in it waits in the open loop; the closed loop's two users meet it."""
     import time
 
     def stalling():
-        frozen = time.monotonic() + 0.6
+        came_s: list[float] = []
 
         def answer():
-            wait = frozen + 0.5 - time.monotonic() if frozen < time.monotonic() < frozen + 0.5 else 0.0
-            return streamed(assistant_events(), first_s=max(0.0, wait))
+            came_s.append(time.monotonic())
+            thaw_s = came_s[30] + 0.6 if len(came_s) > 30 else 0.0  # the thirty-first request begins it
+            return streamed(assistant_events(), first_s=max(0.0, thaw_s - came_s[-1]))
 
         return answer
 
@@ -119,7 +120,7 @@ def test_a_stall_shows_in_the_open_loop_and_hides_in_the_closed(make_job, tmp_pa
                 closed_loop_users=users,
             )
             run, _ = play(job)
-        slow_share[name] = (run.turns["ttft_s"] > 0.1).mean()
+        slow_share[name] = (run.turns["ttft_s"] > 0.25).mean()
     assert slow_share["open"] > 0.1
     assert slow_share["closed"] < slow_share["open"] / 2
 
