@@ -134,7 +134,7 @@ async def browser() -> AsyncIterator[Browser]:
                     yield Browser(socket)
         finally:
             process.terminate()
-            process.wait(timeout=20)
+            process.wait(timeout=120)
 
 
 async def _port(file: Path) -> int:

@@ -28,7 +28,7 @@ class Server:
     def values(self, expr: str, at_s: float | None = None) -> list[float]:
         """The values of an instant query; NaN and infinities are kept."""
         query = {"query": expr, **({"time": str(at_s)} if at_s else {})}
-        with urllib.request.urlopen(f"{self.url}/api/v1/query?{urllib.parse.urlencode(query)}", timeout=10) as answer:
+        with urllib.request.urlopen(f"{self.url}/api/v1/query?{urllib.parse.urlencode(query)}", timeout=120) as answer:
             data: dict[str, Any] = json.loads(answer.read())["data"]
         rows = [data["result"]] if data["resultType"] == "scalar" else [row["value"] for row in data["result"]]
         return [float(value) for _, value in rows]
@@ -56,13 +56,13 @@ def prometheus(config: Path, targets: Mapping[str, str]) -> Iterator[Server]:
         yield server
     finally:
         process.terminate()
-        process.wait(timeout=20)
+        process.wait(timeout=120)
 
 
 def _wait(server: Server) -> None:
     for _ in range(200):
         with contextlib.suppress(OSError):
-            urllib.request.urlopen(f"{server.url}/-/ready", timeout=2).close()
+            urllib.request.urlopen(f"{server.url}/-/ready", timeout=120).close()
             return
         time.sleep(0.1)
     raise RuntimeError("Prometheus did not become ready")

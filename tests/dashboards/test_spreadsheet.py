@@ -60,7 +60,7 @@ def files(tmp_path_factory):
             "xlsx",
         ]
         same, changed = (str(folder / f"{name}.xlsx") for name in ("same", "changed"))
-        subprocess.run([*command, "--outdir", str(out), same, changed], check=True, capture_output=True, timeout=150)
+        subprocess.run([*command, "--outdir", str(out), same, changed], check=True, capture_output=True, timeout=900)
     return {"written": written, "same": out / "same.xlsx", "changed": out / "changed.xlsx"}
 
 

@@ -17,7 +17,7 @@ STREAM = json.dumps({"model": "custom-8b", "prompt": [1, 2, 3], "max_tokens": 3,
 @pytest.fixture
 def wire(emulator):
     host, port = emulator.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=5) as made:
+    with socket.create_connection((host, int(port)), timeout=120) as made:
         yield made
 
 

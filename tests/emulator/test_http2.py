@@ -26,7 +26,7 @@ class Client:
 
     def __init__(self, url: str, window: int = 65_535) -> None:
         host, port = url.removeprefix("http://").split(":")
-        self._begin(socket.create_connection((host, int(port)), timeout=5), window)
+        self._begin(socket.create_connection((host, int(port)), timeout=120), window)
 
     @classmethod
     def over(cls, link: socket.socket) -> "Client":

@@ -30,7 +30,7 @@ def connected(served, protocol: str, name: str = "localhost") -> ssl.SSLSocket:
     address, ca_file = served
     context = ssl.create_default_context(cafile=ca_file)
     context.set_alpn_protocols([protocol])
-    return context.wrap_socket(socket.create_connection(address, timeout=5), server_hostname=name)
+    return context.wrap_socket(socket.create_connection(address, timeout=120), server_hostname=name)
 
 
 @pytest.mark.parametrize("name", ["localhost", "127.0.0.1"])
@@ -60,5 +60,5 @@ def test_http_1_is_agreed_on_where_it_offers_that(served):
 def test_who_does_not_know_the_authority_does_not_connect(served):
     """It is in no system's list: a client that was not given the file refuses."""
     address, _ = served
-    with socket.create_connection(address, timeout=5) as plain, pytest.raises(ssl.SSLCertVerificationError):
+    with socket.create_connection(address, timeout=120) as plain, pytest.raises(ssl.SSLCertVerificationError):
         ssl.create_default_context().wrap_socket(plain, server_hostname="localhost")

@@ -159,7 +159,7 @@ def test_the_published_example_of_two_million_tpm_in_flight(emulator, config, re
     emulator.control("profiles", {"claude-sonnet": {"ttft": {"base_s": 60.0, "sigma": 0.0}}})
     with ExitStack() as open_calls:
         for _ in range(in_flight):
-            wire = open_calls.enter_context(socket.create_connection((host, int(port)), timeout=5))
+            wire = open_calls.enter_context(socket.create_connection((host, int(port)), timeout=120))
             wire.sendall(head.encode() + b"\r\n\r\n" + data)
         for _ in range(1_000):
             [window] = emulator.get("/control/quotas")["windows"] or [{"reserved": 0}]

@@ -43,8 +43,8 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\npage"
 
 def test_a_page_of_this_machine_is_read():
     with serving(OK) as (url, requests):
-        assert fetch(f"{url}/metrics?x=1", within_s=5) == b"page"
-        assert fetch(url, b"{}", within_s=5) == b"page"
+        assert fetch(f"{url}/metrics?x=1", within_s=60) == b"page"
+        assert fetch(url, b"{}", within_s=60) == b"page"
     assert requests[0].startswith(b"GET /metrics?x=1 HTTP/1.1\r\n")
     assert requests[1].startswith(b"POST / HTTP/1.1\r\n")
 
@@ -54,7 +54,7 @@ def test_no_redirect_is_followed():
     with serving(OK) as (elsewhere, requests):
         moved = f"HTTP/1.1 307 Go\r\nLocation: {elsewhere}/secret\r\nContent-Length: 0\r\n\r\n".encode()
         with serving(moved) as (url, _), pytest.raises(FetchError, match="307; redirects are not followed"):
-            fetch(url, within_s=5)
+            fetch(url, within_s=60)
     assert requests == []
 
 
@@ -62,7 +62,7 @@ def test_no_proxy_of_the_environment_is_used(monkeypatch):
     with serving(OK) as (proxy, proxied), serving(OK) as (url, _):
         for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "https_proxy"):
             monkeypatch.setenv(name, proxy)
-        assert fetch(url, within_s=5) == b"page"
+        assert fetch(url, within_s=60) == b"page"
     assert proxied == []
 
 
@@ -70,13 +70,13 @@ def test_no_proxy_of_the_environment_is_used(monkeypatch):
 def test_a_host_that_was_not_admitted_is_neither_looked_up_nor_contacted(url, monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: pytest.fail("a name was looked up"))
     with pytest.raises(FetchError, match="not admitted"):
-        fetch(url, within_s=5)
+        fetch(url, within_s=60)
 
 
 @pytest.mark.parametrize("url", ["file://localhost/etc/hostname", "ftp://127.0.0.1/x", "gopher://127.0.0.1"])
 def test_only_http_is_read(url):
     with pytest.raises(FetchError, match="only http"):
-        fetch(url, within_s=5)
+        fetch(url, within_s=60)
 
 
 def test_an_admitted_host_is_connected_to_at_its_addresses_alone(monkeypatch):
@@ -84,7 +84,7 @@ def test_an_admitted_host_is_connected_to_at_its_addresses_alone(monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: pytest.fail("a name was looked up"))
     with serving(OK) as (url, requests):
         port = url.rpartition(":")[2]
-        assert fetch(f"http://assistant.example:{port}/x", within_s=5, addresses=("127.0.0.1",)) == b"page"
+        assert fetch(f"http://assistant.example:{port}/x", within_s=60, addresses=("127.0.0.1",)) == b"page"
     assert f"Host: assistant.example:{port}".encode() in requests[0]
 
 
@@ -110,7 +110,7 @@ def test_a_page_that_drips_ends_in_time():
 
 def test_a_page_that_never_ends_is_cut():
     with serving(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 5_000) as (url, _), pytest.raises(FetchError, match="more than"):
-        fetch(url, within_s=5, bytes_max=1_000)
+        fetch(url, within_s=60, bytes_max=1_000)
 
 
 def test_a_page_that_is_cut_short_is_no_page():
@@ -119,4 +119,4 @@ def test_a_page_that_is_cut_short_is_no_page():
         serving(b"HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\nx_total 1") as (url, _),
         pytest.raises(FetchError, match="cut short"),
     ):
-        fetch(url, within_s=5.0)
+        fetch(url, within_s=60)

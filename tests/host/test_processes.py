@@ -84,7 +84,7 @@ def test_the_end_of_a_child_is_named_with_its_signal_and_time():
     with running(start("worker 1", python("import time; time.sleep(60)"))) as child:
         assert child.poll() is None
         os.kill(child.pid, signal.SIGKILL)
-        end = child.wait(10.0)
+        end = child.wait(300)
     assert end is not None
     assert (end.name, end.exit_code, end.signal_name) == ("worker 1", -9, "SIGKILL")
     assert 0 <= (datetime.now(UTC) - end.at).total_seconds() < 60

@@ -72,7 +72,7 @@ def test_a_worker_that_joins_again_loses_no_row(make_job):
             )
             threading.Thread(target=_break_after_turns, args=(server, line), daemon=True).start()
             outcome = run_load(job)
-        elsewhere.wait(20)
+        elsewhere.wait(300)
     finally:
         elsewhere.kill()
         elsewhere.wait()

@@ -105,7 +105,7 @@ def test_a_stranger_on_the_masters_port_changes_nothing_and_learns_nothing(make_
         with serving(assistant(lambda: streamed(assistant_events()))) as server:
             target = TargetSpec("assistant", server.url)
             outcome = run_load(make_job(target, processes=0, remote_workers=1, bind_port=port))
-        assert elsewhere.wait(20) in (0, 3)
+        assert elsewhere.wait(300) in (0, 3)
         assert not stranger.poll(0)
     finally:
         stranger.close()

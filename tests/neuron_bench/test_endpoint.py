@@ -90,7 +90,7 @@ def server() -> Iterator[FakeServer]:
 
     thread = threading.Thread(target=work)
     thread.start()
-    ready.wait(10)
+    ready.wait(300)
     yield fake
     loop.call_soon_threadsafe(loop.stop)
     thread.join(10)

@@ -103,7 +103,7 @@ def test_no_secret_is_written_printed_or_listed_and_every_file_is_its_users_alon
     seen = []
     watcher = threading.Thread(target=listed, args=(process, seen, canary))
     watcher.start()
-    output = process.communicate(timeout=120)[0]
+    output = process.communicate(timeout=900)[0]
     watcher.join()
     for words in (
         ("report", "latest", "--out", "report.html"), ("export", "csv", "latest", "--out", "csv"), ("list", "runs"),

@@ -52,7 +52,7 @@ def drawn(seed, folder):
 def printed(folder, *words):
     command = [sys.executable, "-m", "peakday", "run", "smoke", "--json", "--quiet", *words]
     command += ["--set", f"capacity.assumed_tokens.output_tokens={ANSWER_TOKENS}"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=900)
     assert done.returncode in (0, 3), done.stderr
     return json.loads(done.stdout)
 

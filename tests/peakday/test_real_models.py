@@ -74,7 +74,7 @@ def real_bedrock(*parts):
 def command(folder, *arguments, **environment):
     """The command with the account's keys in its environment."""
     return subprocess.run(
-        [sys.executable, "-m", "peakday", *arguments], cwd=folder, capture_output=True, text=True, timeout=120,
+        [sys.executable, "-m", "peakday", *arguments], cwd=folder, capture_output=True, text=True, timeout=900,
         env={**os.environ, **ACCOUNT, **environment}, stdin=subprocess.DEVNULL,
     )  # fmt: skip
 

@@ -24,7 +24,7 @@ def described(name: str, window_start_s: float):
 def status_of(url: str, headers: dict[str, str]) -> int:
     """Status of a GET."""
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=10) as answer:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=120) as answer:
             return answer.status
     except urllib.error.HTTPError as error:
         with error:
@@ -41,7 +41,7 @@ def test_health_and_metrics_alone_are_served_at_another_address():
     metrics = MetricsAt("127.0.0.2", 0)
     with open_stack(resolve("smoke", [], None), metrics=metrics, tls=True, console=Console(quiet=True)) as stack:
         trusting = ssl.create_default_context(cafile=stack.tls.ca_file)
-        with urllib.request.urlopen(f"{stack.tls.url}/v1/models", context=trusting, timeout=10) as answer:
+        with urllib.request.urlopen(f"{stack.tls.url}/v1/models", context=trusting, timeout=120) as answer:
             assert answer.status == 200
         bases = {name: url.removesuffix("/metrics") for name, url in stack.metrics.items()}
         answers = {

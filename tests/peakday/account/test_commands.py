@@ -20,7 +20,7 @@ finally:
 def run(tmp_path, *words):
     """The command in a process of its own that says at its end whether boto3 was loaded."""
     code = LOADED.format(words=words)
-    return subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    return subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=900)
 
 
 @pytest.mark.parametrize(

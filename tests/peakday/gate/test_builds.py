@@ -153,7 +153,7 @@ def test_a_system_that_ends_at_once_shows_its_last_log_line(tmp_path):
 def test_a_system_may_say_as_much_as_it_likes(tmp_path):
     """Nobody reads what it prints: 64 KiB in a pipe, and it would stand still."""
     console = 'i=0; while [ $i -lt 3000 ]; do echo "GET / 200 a line of forty characters or so"; i=$((i+1)); done'
-    sut = Sut(start=f"{console}; {SERVE}", ready="http://127.0.0.1:{port}/", ready_within_s=15)
+    sut = Sut(start=f"{console}; {SERVE}", ready="http://127.0.0.1:{port}/", ready_within_s=300)
     with Build("candidate", "x", folder=tmp_path, sut=sut).up() as running:
         assert running.targets
 

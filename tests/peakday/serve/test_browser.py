@@ -81,7 +81,7 @@ async def serving(folder, *options):
         yield json.loads(line)["url"].rstrip("/"), process
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(300)
         process.stdout.close()
 
 
