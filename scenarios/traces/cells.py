@@ -109,9 +109,9 @@ def first_line(path: str | Path) -> str:
 
 def first_record(path: str | Path) -> Any:
     """The first record of a JSON file: of its lines, of its list, or of the list it wraps; {} where there is none."""
-    if message_column(path) is not None:
-        return next((record for _, record in records(path)), {})
     line = first_line(path)
+    if not _begins_json(line):
+        return next((record for _, record in records(path)), {})
     try:
         first = json.loads(line)
     except (ValueError, RecursionError):
@@ -176,15 +176,17 @@ def _is_list_of_records(value: object) -> bool:
 
 
 def records(path: str | Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """Number and value of each record: a line each, or the items of one list, or one object that is all.
+    """Number and value of each record: a line each, the items of one list, one object that is all, or a table's rows.
 
     Raises:
         ScenarioError: what is no JSON object, with its place.
     """
-    column = message_column(path)
-    if column is not None:
+    if not _begins_json(first_line(path)):
+        column = message_column(path)
         for line, row in table_rows(Path(path), error=ScenarioError):
-            if row[column]:
+            if column is None:
+                yield line, row
+            elif row[column]:
                 yield from _inside(path, line, _parsed(path, line, row[column]))
         return
     with open_text(Path(path), error=ScenarioError) as file:
@@ -219,9 +221,13 @@ def _unwrapped(record: Mapping[str, Any]) -> Mapping[str, Any]:
     return inner if isinstance(inner, dict) else record
 
 
+def _begins_json(line: str) -> bool:
+    return line.lstrip()[:1] in ("{", "[", "")
+
+
 def message_column(path: str | Path) -> str | None:
     """The column of a table whose cells are JSON records, as CloudWatch Logs Insights exports them; None: no such."""
-    if first_line(path).lstrip()[:1] in ("{", "[", ""):
+    if _begins_json(first_line(path)):
         return None
     _, row = next(table_rows(Path(path), error=ScenarioError), (0, {}))
     return next((name for name in ("@message", "message") if row.get(name, "").startswith("{")), None)

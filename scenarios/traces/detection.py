@@ -18,6 +18,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -57,8 +58,15 @@ from scenarios.traces.tables import (
     w3c_rows,
 )
 
+_PACKED = (
+    (
+        b"PAR1",
+        "a Parquet file, no log or trace; export it as CSV, or as JSON lines (pandas: orient='records', lines=True)",
+    ),
+    (b"PK\3\4", "a ZIP archive; unpack it and give the files within"),
+)
 _FOREIGN = (
-    ("par1", "a Parquet file"), ("sqlite format 3", "an SQLite database"), ("\0", "a binary file"),
+    ("sqlite format 3", "an SQLite database"), ("\0", "a binary file"),
     ("<!doctype html", "an HTML page (a page to sign in?)"), ("<html", "an HTML page (a page to sign in?)"),
     ("<?xml", "an XML file"),
 )  # fmt: skip
@@ -92,6 +100,12 @@ def detect(path: str | Path) -> str:
     Raises:
         ScenarioError: unreadable, empty, or of none of the known forms.
     """
+    with contextlib.suppress(OSError):
+        with Path(path).open("rb") as file:
+            head = file.read(8)
+        packed = next((what for mark, what in _PACKED if head.startswith(mark)), None)
+        if packed is not None:
+            raise ScenarioError(f"{path}: {packed}")
     first = first_line(path)
     if not first:
         raise ScenarioError(f"{path}: empty; give a log or trace with one request a line")
@@ -109,6 +123,8 @@ def detect(path: str | Path) -> str:
     names = columns_of(Path(path), error=ScenarioError)
     if message_column(path) is not None:
         return _detect_json(path)
+    if _is_span_record(first_record(path)):
+        return "spans"
     plain_names = {plain(name) for name in names}
     if {"metric_name", "timestamp"} <= plain_names:
         return "k6"
@@ -158,14 +174,16 @@ def _is_otlp(record: Mapping[str, object]) -> bool:
 
 
 def _is_xray(record: Mapping[str, object]) -> bool:
-    return isinstance(record.get("Traces"), list) or isinstance(record.get("Segments"), list)
+    """An answer of `BatchGetTraces`, or what a daemon gets: segments, each after a line of format and version."""
+    sent = set(record) == {"format", "version"} or (str(record.get("trace_id")).startswith("1-") and "id" in record)
+    return sent or isinstance(record.get("Traces"), list) or isinstance(record.get("Segments"), list)
 
 
 def _is_span_record(record: Mapping[str, object]) -> bool:
     """A span names itself and its trace, and its attributes say what it was."""
     keys = _plain_keys(record)
     bare = {key.removeprefix("attributes_") for key in keys}
-    known = bool(bare & {*INPUTS, *OUTPUTS, *OPERATIONS}) or isinstance(record.get("attributes"), dict)
+    known = bool(bare & {*INPUTS, *OUTPUTS, *OPERATIONS}) or isinstance(record.get("attributes"), (dict, list))
     return bool(keys & SPAN_KEYS) and known
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-CALL, TOOL, AGENT = "call", "tool", "agent"
+CALL, TOOL, AGENT, ROUND = "call", "tool", "agent", "round"
 
 
 class TraceRow(NamedTuple):
@@ -21,9 +21,10 @@ class TraceRow(NamedTuple):
             the file shows it; None: it does not.
         agent: path of sub-agents in the session, empty for its own.
         key, parent: its own name in the file and that of the work around it.
-        kind: `call`, `tool` or `agent`.
+        kind: `call`, `tool`, `agent`, or `round`: what lies around them and names their session (an HTTP request).
         scope: block ids of one scope mean the same content.
         failed: the service gave no answer.
+        answer: the service's own name of its answer.
     """
 
     line: int
@@ -49,3 +50,4 @@ class TraceRow(NamedTuple):
     kind: str = CALL
     scope: str = ""
     failed: bool = False
+    answer: str | None = None

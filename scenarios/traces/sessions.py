@@ -115,7 +115,8 @@ def _time(row: TraceRow) -> float:
 
 
 def _without_doubles(rows: list[TraceRow], counted: Counter[str]) -> list[TraceRow]:
-    """Without rows of one name twice, and without spans that sum up those within them."""
+    """Without rows of one name twice, spans that sum up those within them, and answers that two tools saw."""
+    answers: set[tuple[str | None, str]] = set()
     sums = {row.parent for row in rows if row.kind == CALL and row.parent is not None}
     kept: list[TraceRow] = []
     names: set[tuple[str | None, str]] = set()
@@ -128,6 +129,11 @@ def _without_doubles(rows: list[TraceRow], counted: Counter[str]) -> list[TraceR
         if row.kind == CALL and row.key is not None and row.key in sums:
             counted["spans sum up the calls within them; the calls are used"] += 1
             row = row._replace(kind=AGENT)
+        if row.kind == CALL and row.answer is not None:
+            if (row.turn, row.answer) in answers:
+                counted["spans are of an answer that another one is of; one of each is used"] += 1
+                continue
+            answers.add((row.turn, row.answer))
         kept.append(row)
     return kept
 

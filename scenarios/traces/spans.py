@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 from scenarios.columns import plain
 from scenarios.errors import ScenarioError
 from scenarios.traces.cells import count, flat, moment, name_of, objects, records
-from scenarios.traces.row import AGENT, CALL, TOOL, TraceRow
+from scenarios.traces.row import AGENT, CALL, ROUND, TOOL, TraceRow
 from scenarios.traces.tables import whole_prompt
 
 INPUTS = (
@@ -52,6 +52,9 @@ MODELS = ("gen_ai_request_model", "gen_ai_response_model", "llm_model_name")
 OPERATIONS = ("gen_ai_operation_name", "openinference_span_kind", "traceloop_span_kind", "span_kind")
 RESOURCES = ("resourceSpans", "resource_spans", "batches")
 """OTLP's list of resources; Grafana Tempo's API names it the last, or puts it into `trace`."""
+_TOKENS_APART = "Bedrock Runtime"
+"""The `rpc.service` of botocore's instrumentation, whose input tokens are Converse's own, without those of a cache
+(opentelemetry-instrumentation-botocore 0.66b2)."""
 TOOL_NAMES = ("gen_ai_tool_name", "tool_name", "gen_ai_tool_call_id")
 _TOOLS = ("execute_tool", "tool", "retriever", "retrieval", "reranker")
 _AGENTS = ("invoke_agent", "create_agent", "agent", "chain", "workflow", "task", "invoke_workflow")
@@ -90,18 +93,19 @@ def otlp_rows(path: str | Path) -> Iterator[TraceRow]:
 def span_rows(path: str | Path) -> Iterator[TraceRow]:
     """A span a record, its attributes in an object or under dotted keys."""
     for line, record in records(path):
-        yield from rows_of_span(path, _flat_span(line, record))
+        listed = isinstance(record.get("attributes"), list)  # Phoenix's API: spans of OTLP, without its resources
+        yield from rows_of_span(path, _otlp_span(line, record, {}) if listed else _flat_span(line, record))
 
 
 def xray_rows(path: str | Path) -> Iterator[TraceRow]:
-    """Segments and subsegments of `BatchGetTraces`, whose documents are text within the JSON.
+    """Segments and subsegments of `BatchGetTraces`, whose documents are text within the JSON; or as a daemon gets them.
 
     Raises:
         ScenarioError: a document that is no JSON.
     """
     for line, record in records(path):
         for trace in objects(record, "Traces") or [record]:
-            for segment in objects(trace, "Segments"):
+            for segment in objects(trace, "Segments") or [record]:
                 document = segment.get("Document", segment)
                 try:
                     parsed = json.loads(document) if isinstance(document, str) else document
@@ -123,6 +127,7 @@ def _segments(path: str | Path, line: int, segment: object, trace: str, depth: i
     if start is not None:
         trace_id = str(segment.get("trace_id") or trace)
         parent = name_of(segment.get("parent_id"))
+        held |= {"user_id": segment["user"]} if "user" in segment else {}
         yield from rows_of_span(path, Span(line, start, end, 1.0, trace_id, name_of(segment.get("id")), parent, held))
     for inner in objects(segment, "subsegments"):
         yield from _segments(path, line, {"parent_id": segment.get("id"), **inner}, trace, depth + 1)
@@ -136,7 +141,7 @@ def _otlp_span(line: int, span: Mapping[str, object], common: Mapping[str, objec
     end = span.get("endTimeUnixNano", span.get("end_time_unix_nano"))
     own = _attributes(span.get("attributes"))
     trace, key, parent = (name_of(span.get(name) or span.get(other)) for name, other in _OTLP_IDS)
-    return Span(line, start, end, 1e-9, trace, key, parent, {**common, **own})
+    return Span(line, start, end, 1e-9, trace, key, parent, {**common, **own, **_of_langfuse(own)})
 
 
 _OTLP_IDS = (("traceId", "trace_id"), ("spanId", "span_id"), ("parentSpanId", "parent_span_id"))
@@ -149,7 +154,8 @@ def _attributes(listed: object) -> dict[str, Any]:
     values = {}
     for attribute in listed if isinstance(listed, list) else ():
         if isinstance(attribute, dict) and isinstance(attribute.get("value"), dict):
-            values[plain(str(attribute.get("key"))[:200])] = next(iter(attribute["value"].values()), None)
+            held = (value for value in attribute["value"].values() if value is not None)
+            values[plain(str(attribute.get("key"))[:200])] = next(held, None)
     return values
 
 
@@ -169,35 +175,38 @@ def _flat_span(line: int, record: Mapping[str, object]) -> Span:
 
 
 def rows_of_span(path: str | Path, span: Span) -> Iterator[TraceRow]:
-    """The row of a span; none where it is neither a call nor a tool nor an agent."""
+    """The row of a span; none where it is neither a call nor a tool nor an agent, and names no session either."""
     held = span.attributes
     inputs, outputs, read, write = (
         _tokens(path, span.line, held, names) for names in (INPUTS, OUTPUTS, CACHE_READS, CACHE_WRITES)
     )
     kind = _kind(held, used_tokens=inputs is not None or outputs is not None)
-    if kind is None:
+    session, client = _first(held, SESSIONS), _first(held, CLIENTS)
+    if kind is None and session is None and client is None:
         return
     at = moment(path, span.line, "start time", span.start, span.unit_s)
     ended = span.end not in (None, "", 0, "0")
     end_s = moment(path, span.line, "end time", span.end, span.unit_s).seconds if ended else None
     call = kind == CALL
+    apart = held.get("rpc_service") == _TOKENS_APART
     yield TraceRow(
         span.line,
         at.seconds,
-        whole_prompt(inputs or 0, read, write) if call else None,
+        whole_prompt(inputs or 0, read, write, apart=apart) if call else None,
         (outputs or 0) if call else None,
-        session=_first(held, SESSIONS),
+        session=session,
         zone=at.zone,
         unit=at.unit if span.unit_s is None else "",
         duration_s=span.duration_s if end_s is None else end_s - at.seconds,
         cache_read_tokens=read if call else None,
         cache_write_tokens=write if call else None,
-        client=_first(held, CLIENTS),
+        client=client,
         model=_first(held, MODELS),
         turn=span.trace,
         key=span.key,
         parent=span.parent,
-        kind=kind,
+        kind=kind or ROUND,
+        answer=_first(held, ("gen_ai_response_id",)),
     )
 
 
@@ -206,7 +215,7 @@ def _kind(held: Mapping[str, object], *, used_tokens: bool) -> str | None:
     operation = (_first(held, OPERATIONS) or "").lower()
     if operation in _NO_CALLS:
         return None
-    if operation in _TOOLS or (not used_tokens and any(name in held for name in TOOL_NAMES)):
+    if operation in _TOOLS or (not used_tokens and _first(held, TOOL_NAMES)):
         return TOOL
     if operation in _AGENTS:
         return AGENT
@@ -248,10 +257,32 @@ def langfuse_rows(path: str | Path) -> Iterator[TraceRow]:
         )  # fmt: skip
 
 
+def _of_langfuse(held: Mapping[str, object]) -> dict[str, object]:
+    """What Langfuse's SDK writes as OTLP, by OpenTelemetry's names; its usage is the model API's own, as JSON text."""
+    kind = str(held.get("langfuse_observation_type") or "").lower()
+    if not kind:
+        return {}
+    own = {
+        "gen_ai_operation_name": {CALL: "chat"}.get(_LANGFUSE_KINDS.get(kind, ""), "agent" if kind == "span" else kind)
+    }
+    try:
+        usage = json.loads(str(held.get("langfuse_observation_usage_details") or "null"))
+    except (ValueError, RecursionError):
+        usage = None
+    used = {f"usage_{plain(key)}": value for key, value in flat(usage).items()} if isinstance(usage, dict) else {}
+    tokens = _langfuse_usage("", 0, used) if used else (None,) * 4
+    names = (INPUTS[0], OUTPUTS[0], CACHE_READS[0], CACHE_WRITES[0])
+    return own | dict(zip(names, tokens, strict=True)) | {MODELS[0]: held.get("langfuse_observation_model_name")}
+
+
 def _langfuse_usage(
     path: str | Path, line: int, held: Mapping[str, object]
 ) -> tuple[int | None, int | None, int | None, int | None]:
-    """Prompt, answer, cache reads and writes. Each usage type is counted once, so input types add up to the prompt."""
+    """Prompt, answer, cache reads and writes.
+
+    Langfuse counts each usage type once, so that input types add up to the prompt; a model API's own usage, which is
+    kept as it is, says what of its tokens were cached in `…_details`: those are parts.
+    """
     prefix = next((p for p in ("usage_details_", "usage_") if any(name.startswith(p) for name in held)), None)
     if prefix is None:
         inputs, outputs = (
@@ -261,11 +292,22 @@ def _langfuse_usage(
     used = {
         name.removeprefix(prefix): count(path, line, name, value)
         for name, value in held.items()
-        if name.startswith(prefix) and isinstance(value, (int, float, str)) and value not in ("", True, False)
+        if name.startswith(prefix)
+        and isinstance(value, (int, float, str))
+        and not isinstance(value, bool)
+        and value != ""
     }
     cached = {name: value for name, value in used.items() if "cache" in name}
     written = sum(value for name, value in cached.items() if "creation" in name or "write" in name)
     read = sum(cached.values()) - written
-    inputs = sum(value for name, value in used.items() if name not in cached and name.startswith(("input", "prompt")))
-    outputs = sum(value for name, value in used.items() if name.startswith(("output", "completion")))
-    return inputs + read + written, outputs, read if cached else None, written if cached else None
+    inputs = sum(
+        value
+        for name, value in used.items()
+        if name not in cached and "details_" not in name and name.startswith(("input", "prompt"))
+    )
+    outputs = sum(
+        value for name, value in used.items() if "details_" not in name and name.startswith(("output", "completion"))
+    )
+    if not any("details_" in name for name in cached):
+        inputs += read + written
+    return inputs, outputs, read if cached else None, written if cached else None

@@ -341,3 +341,48 @@ def test_what_the_tool_itself_wrote_is_read(name, form, inputs, cached):
         assert [(len(turn.calls), len(turn.tools)) for turn in trace.sessions[0].turns] == [(2, 1), (2, 1)]
     else:
         assert [len(session.turns) for session in trace.sessions] == [2, 2]
+
+
+@pytest.mark.parametrize(
+    ("name", "form", "first_cached"),
+    [
+        ("phoenix-20.26.1-dataframe.csv", "spans", 0),  # phoenix-client 3.5.0, openinference-instrumentation-openai
+        ("phoenix-20.26.1-dataframe.jsonl", "spans", 0),
+        ("phoenix-20.26.1-rest.json", "spans", 0),
+        ("phoenix-20.26.1-otlpv1.json", "spans", 0),
+        ("langfuse-5.0.4-otlp.jsonl", "otlp", 0),  # what its SDK sends: usage as JSON text of the model's API
+        ("xray-2.15.0-daemon.jsonl", "xray", 0),  # datagrams of aws-xray-sdk
+        ("xray-2.15.0-batch-get-traces.json", "xray", 0),  # the same through moto 5.2.5
+        ("anthropic-0.62.4-otlp.jsonl", "otlp", 0),  # two spans a call: the instrumentation's and anthropic 2.14's own
+        ("botocore-0.66b2-otlp.jsonl", "otlp", None),  # input tokens without those of the cache; none at 0
+        ("google-genai-1.3b0-otlp.jsonl", "otlp", None),
+    ],
+)
+def test_the_same_session_by_every_tool(name, form, first_cached):
+    """Two turns of a customer, two calls and a tool between each; call n has 100 + 50 n tokens, 40 n of a cache."""
+    (session,) = read_trace(WRITTEN / name).sessions
+    assert detect(WRITTEN / name) == form
+    assert session.client == 0
+    assert [(len(turn.calls), len(turn.tools), turn.calls[1].after) for turn in session.turns] == [(2, 1, (0,))] * 2
+    assert [(call.input_tokens, call.output_tokens) for call in session.calls] == [
+        (100, 5),
+        (150, 6),
+        (200, 7),
+        (250, 8),
+    ]
+    assert [call.cache_read_tokens for call in session.calls] == [first_cached, 40, 80, 120]
+
+
+def test_a_request_around_the_calls_may_name_their_session(tmp_path):
+    """The HTTP server's span has the session, the model's has tokens: one session of two turns."""
+    web = {"http.request.method": "POST", "session.id": "c", "user.id": "u"}
+    chat = CHAT | {"gen_ai.usage.input_tokens": 10}
+    spans = [
+        ("t1", "r", "", 0, 3, web),
+        ("t1", "a", "r", 1, 3, chat),
+        ("t2", "s", "", 5, 9, web),
+        ("t2", "b", "s", 6, 9, chat),
+    ]
+    (session,) = read_trace(written(tmp_path, otlp(*spans))).sessions
+    assert [turn.think_s for turn in session.turns] == [None, 3.0]
+    assert session.client == 0
