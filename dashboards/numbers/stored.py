@@ -5,10 +5,15 @@ A report of ten million turns so needs the memory of the few columns that one pa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import itertools
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol, overload
+from typing import Protocol, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +24,11 @@ import pyarrow.parquet as pq
 from loadgen.record import RecordError, arrow_schema, read_arrow, read_rows, table_files
 
 BATCH_ROWS = 1 << 18
+SEGMENT_TURNS = 1 << 19
+THREADS = min(2, os.cpu_count() or 1)
+"""Sorting and reading Parquet leave the interpreter to others; each thread holds the columns of one panel."""
+T = TypeVar("T", bound=np.generic)
+R = TypeVar("R")
 TURN_KEY = ("interaction_id", "turn_index")
 """What names a turn within a run: an interaction's id holds its session's."""
 _FNV_START, _FNV_PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
@@ -59,11 +69,12 @@ class StoredTable:
         self.columns = arrow_schema(table).names
 
     @cached_property
-    def _sizes(self) -> list[int]:
+    def sizes(self) -> list[int]:
+        """Rows of each file."""
         return [_rows_in(file) for file in self.files]
 
     def __len__(self) -> int:
-        return sum(self._sizes)
+        return sum(self.sizes)
 
     @overload
     def __getitem__(self, wanted: str) -> pd.Series: ...
@@ -87,9 +98,14 @@ class StoredTable:
         for file in self.files:
             yield from read_arrow([file], self.table, columns).to_batches(BATCH_ROWS)
 
+    def turn_keys(self, file: Path) -> Keys:
+        """A number for the turn of each row of one file."""
+        batches = read_arrow([file], self.table, [*TURN_KEY]).to_batches(BATCH_ROWS)
+        return _joined(map(keys_of, batches), np.uint64)
+
     def row(self, place: int) -> pd.Series:
         """One row with all its columns."""
-        for file, size in zip(self.files, self._sizes, strict=True):
+        for file, size in zip(self.files, self.sizes, strict=True):
             if place < size:
                 return read_rows([file], self.table, None, compact=False).iloc[place]
             place -= size
@@ -105,6 +121,12 @@ class StoredTable:
                 own = (held["interaction_id"] == turn["interaction_id"]) & (held["turn_index"] == turn["turn_index"])
                 parts.append(held[own])
         return pd.concat(parts[1:]) if len(parts) > 1 else parts[0]
+
+
+def side_by_side(makers: Iterable[Callable[[], R]]) -> list[R]:
+    """What each returns, in their order, some made at once."""
+    with ThreadPoolExecutor(THREADS) as pool:
+        return list(pool.map(lambda make: make(), makers))
 
 
 def pieces_of(rows: Rows, columns: list[str]) -> Iterator[pd.DataFrame]:
@@ -127,26 +149,64 @@ class StoredRun:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._lock = threading.Lock()
         self.turns, self.calls, self.tools = (StoredTable(path, name) for name in ("turns", "calls", "tools"))
 
-    @cached_property
+    @property
     def turn_of_call(self) -> Places:
         """int32[calls]: the row of each call's turn, -1 where it has none; 4 bytes a call, and 12 a turn to make it."""
-        key = np.concatenate([*map(keys_of, self.turns.batches([*TURN_KEY])), np.zeros(0, np.uint64)])
-        order = np.argsort(key, kind="stable").astype(np.int32)
-        key = key[order]
-        parts = [_places(key, order, keys_of(batch)) for batch in self.calls.batches([*TURN_KEY])]
-        return np.concatenate([*parts, np.zeros(0, np.int32)])
+        with self._lock:  # of panels that are made at once, the first makes it
+            return self._turn_of_call
+
+    @cached_property
+    def _turn_of_call(self) -> Places:
+        with ThreadPoolExecutor(THREADS) as pool:
+            keys = _joined(pool.map(self.turns.turn_keys, self.turns.files), np.uint64)
+            firsts = range(0, len(keys), SEGMENT_TURNS)
+            segments = list(pool.map(lambda first: _Segment.of(keys[first : first + SEGMENT_TURNS], first), firsts))
+            done = [0, *itertools.accumulate(self.calls.sizes)]
+            guesses = [first * len(segments) // max(done[-1], 1) for first in done[:-1]]
+
+            def rows_of(file: Path, guess: int) -> Places:
+                return _places(segments, self.calls.turn_keys(file), guess)
+
+            return _joined(pool.map(rows_of, self.calls.files, guesses), np.int32)
 
 
-def _places(key: Keys, order: Places, wanted: Keys) -> Places:
-    """Rows of the wanted keys. They are looked up in their own order, so that neighbours share what is in cache."""
+@dataclass(frozen=True)
+class _Segment:
+    """Turns that follow one another: their keys in order, and their rows. A processor's cache holds one."""
+
+    keys: Keys
+    rows: Places
+
+    @classmethod
+    def of(cls, keys: Keys, first: int) -> _Segment:
+        order = np.argsort(keys, kind="stable")
+        return cls(keys[order], (order + first).astype(np.int32))
+
+    def rows_of(self, wanted: Keys) -> Places:
+        """Rows of the wanted keys, -1 where it has none."""
+        at = np.searchsorted(self.keys, wanted).clip(max=len(self.keys) - 1)
+        return np.where(self.keys[at] == wanted, self.rows[at], np.int32(-1))
+
+
+def _places(segments: Sequence[_Segment], wanted: Keys, guess: int) -> Places:
+    """Rows of the wanted keys: a call is written when its turn is, so it is looked for in the segment at its own place
+    in the run, then in those around it."""
     places = np.full(len(wanted), -1, np.int32)
-    if len(key):
-        by_key = np.argsort(wanted)
-        at = np.searchsorted(key, wanted[by_key]).clip(max=len(key) - 1)
-        places[by_key] = np.where(key[at] == wanted[by_key], order[at], -1)
+    left = np.argsort(wanted)  # neighbours in a segment share what is in cache
+    for place in sorted(range(len(segments)), key=lambda place: abs(place - guess)):
+        rows = segments[place].rows_of(wanted[left])
+        places[left[rows >= 0]] = rows[rows >= 0]
+        left = left[rows < 0]
+        if not len(left):
+            break
     return places
+
+
+def _joined(parts: Iterable[npt.NDArray[T]], kind: type[T]) -> npt.NDArray[T]:
+    return np.concatenate([*parts, np.zeros(0, kind)])
 
 
 def keys_of(batch: pa.RecordBatch) -> Keys:

@@ -29,6 +29,14 @@ def test_each_call_has_the_row_of_its_turn(run):
     assert own["start_s"].tolist() == run.calls[joined == 100]["start_s"].tolist()
 
 
+def test_calls_far_from_their_turns_have_their_row_too(run, monkeypatch):
+    """Turns in many small segments: a call that is written long after its turn is looked for in all of them."""
+    rows = StoredRun(run.path).turn_of_call
+    monkeypatch.setattr("dashboards.numbers.stored.SEGMENT_TURNS", 7)
+    assert StoredRun(run.path).turn_of_call.tolist() == rows.tolist()
+    assert len(rows) > 100
+
+
 def test_a_texts_number_is_fnv_of_its_bytes():
     """The 64-bit FNV-1a of `a` is 0xaf63dc4c8601ec8c (its authors' test vectors); null is the empty text."""
     mixed = 0xAF63DC4C8601EC8C

@@ -14,7 +14,7 @@ from dashboards.html.run.slo import slo_panels
 from dashboards.html.run.tokens import cache_panels, cost_panels
 from dashboards.html.run.turn import turn_panels
 from dashboards.numbers.run import Number, find, run_numbers, tail
-from dashboards.numbers.stored import StoredRun
+from dashboards.numbers.stored import StoredRun, side_by_side
 from dashboards.numbers.units import clock
 from dashboards.numbers.warnings import SHOWN, at_most, by_weight
 from loadgen.record import Crossing, Run, RunInfo
@@ -95,20 +95,33 @@ def run_parts(run: Run) -> list[Part]:
     numbers = run_numbers(run)
     span_s = run_span_s(run)
     stored = StoredRun(run.path)
+    panels = side_by_side(
+        (
+            lambda: latency_panels(run, numbers, span_s),
+            lambda: cache_panels(stored, run.info, numbers, span_s),
+            lambda: slo_panels(run, numbers),
+            lambda: slice_panels(stored, span_s),
+            lambda: turn_panels(stored),
+            lambda: [*conversation_panels(stored, numbers), *quality_panels(run)],
+            lambda: cost_panels(run, numbers),
+            lambda: [errors_panel(run)],
+        )
+    )
+    latency, cache, slos, slices, turns, people, cost, errors = panels
     ours = [
         Part("generator", "Generator health", generator_panels(run, numbers, span_s)),
         Part("load", "Load", load_panels(run, numbers, span_s), lead=_first_limits(run.info)),
     ]
     targets = [
-        *([Part("slo", "SLOs", slos)] if (slos := slo_panels(run, numbers)) else []),
-        Part("latency", "Latency", latency_panels(run, numbers, span_s)),
-        Part("turns", "One turn", turn_panels(stored)),
-        Part("errors", "Errors", [errors_panel(run)]),
-        Part("cache", "Prompt cache", cache_panels(stored, run.info, numbers, span_s)),
-        Part("cost", "Tokens and cost", cost_panels(run, numbers)),
-        Part("people", "Conversations", [*conversation_panels(stored, numbers), *quality_panels(run)]),
+        *([Part("slo", "SLOs", slos)] if slos else []),
+        Part("latency", "Latency", latency),
+        Part("turns", "One turn", turns),
+        Part("errors", "Errors", errors),
+        Part("cache", "Prompt cache", cache),
+        Part("cost", "Tokens and cost", cost),
+        Part("people", "Conversations", people),
         Part("server", "Server metrics", server_panels(run, span_s)),
-        *([Part("slices", "Time slices", panels)] if (panels := slice_panels(stored, span_s)) else []),
+        *([Part("slices", "Time slices", slices)] if slices else []),
     ]
     if run.info.simulated:
         targets = [marked(part) for part in targets]
