@@ -10,6 +10,8 @@
 Others need no engine: `python -m study engines` (calibration on random engines), `python -m study accelerators`
 (public measurements of real chips) and `python -m study step_models` (those that plans use); each has a --help.
 
+`--short`, given to every phase, is a study of two sessions (`calibrate`, then `measure`) of less than eight minutes.
+
 The engine's scheduler spins on the core that the client shares with it; `--realtime` keeps the client's schedule there.
 A phase leaves out what is there already, so it can be stopped and taken up again, on another day too. Run records
 stay in --work; arrivals go to docs/study/arrivals.parquet, step model and predictions to docs/study/SHAPE: all of it is
@@ -30,7 +32,16 @@ from pathlib import Path
 from loadgen.record import load_run
 from study import accelerators, engines, step_models
 from study.arrivals import KEPT, Arrivals, keep_arrivals, read_arrivals
-from study.load_steps import MIXES, LoadStep, draw_burst, draw_load_step, plan
+from study.load_steps import (
+    LENGTH_MAX_S,
+    MIXES,
+    SHORT_LENGTH_S,
+    LoadStep,
+    draw_burst,
+    draw_load_step,
+    plan,
+    short_plan,
+)
 from study.table import study_table
 
 SEED = 20261123
@@ -47,6 +58,16 @@ class Study:
     work: Path
     core: str | None
     realtime: bool = False
+    short: bool = False
+
+    @property
+    def plan(self) -> tuple[LoadStep, ...]:
+        """Every load step."""
+        return short_plan() if self.short else plan()
+
+    def of_role(self, role: str) -> list[LoadStep]:
+        """The load steps of a role."""
+        return [step for step in self.plan if step.role == role]
 
     @property
     def kept(self) -> Path:
@@ -98,10 +119,11 @@ def calibrate(study: Study) -> None:
     """Find the rate the engine can just keep up with, draw every load step, run those that are fitted, and fit."""
     study.kept.mkdir(parents=True, exist_ok=True)
     rates = {mix: keeps_up_per_s(study, mix) for mix in MIXES}
-    for step in plan():
+    longest_s = SHORT_LENGTH_S if study.short else LENGTH_MAX_S
+    for step in study.plan:
         if read_arrivals(study.shape, step.arrivals) is None:
-            keep_arrivals(study.shape, step.arrivals, draw_load_step(step, rates[step.mix], SEED))
-    folders = [study.measure(step) for step in plan() if step.role == "calibrate"]
+            keep_arrivals(study.shape, step.arrivals, draw_load_step(step, rates[step.mix], SEED, longest_s))
+    folders = [study.measure(step) for step in study.of_role("calibrate")]
     model = study.kept / "step-model.json"
     if not model.exists():
         engine, version, blocks, block_tokens = engine_facts(study.url)
@@ -141,7 +163,7 @@ def engine_facts(url: str) -> tuple[str, str, int, int]:
 
 def predict(study: Study) -> None:
     """A prediction of every load step that was not fitted, repeats excepted."""
-    for step in held_out():
+    for step in study.of_role("held_out"):
         path = study.kept / f"{step.name}.prediction.json"
         if not path.exists():
             model = study.kept / "step-model.json"
@@ -150,7 +172,7 @@ def predict(study: Study) -> None:
 
 def measure(study: Study) -> None:
     """Run the load steps that were predicted, and the repeats."""
-    for step in held_out():
+    for step in study.of_role("held_out"):
         changed = subprocess.run(
             ["git", "status", "--porcelain", "--", str(study.kept), str(KEPT)],
             capture_output=True,
@@ -160,21 +182,15 @@ def measure(study: Study) -> None:
         if changed:
             sys.exit(f"{study.kept}: commit it before its load steps are run")
         study.measure(step)
-    for step in plan():
-        if step.role == "repeat":
-            study.measure(step)
+    for step in study.of_role("repeat"):
+        study.measure(step)
 
 
 def table(study: Study) -> None:
     """Print the table of docs/validation.md, and keep it as JSON."""
-    text, data = study_table(study.kept, study.work / study.shape, plan())
+    text, data = study_table(study.kept, study.work / study.shape, study.plan)
     (study.kept / "table.json").write_text(json.dumps(data, indent=1) + "\n")
     print(text)
-
-
-def held_out() -> list[LoadStep]:
-    """The load steps that are predicted."""
-    return [step for step in plan() if step.role == "held_out"]
 
 
 OTHER_STUDIES = {"accelerators": accelerators.main, "engines": engines.main, "step_models": step_models.main}
@@ -192,12 +208,15 @@ def main() -> None:
     parser.add_argument("--url", default="http://127.0.0.1:8000/v1")
     parser.add_argument("--work", type=Path, default=Path("runs/study"), help="where run records stay")
     parser.add_argument("--core", default="0", help="core of the client; empty: any")
+    parser.add_argument("--short", action="store_true", help="two sessions of less than eight minutes each")
     parser.add_argument("--realtime", action="store_true", help="the client goes before all else on its core (chrt)")
     chosen = parser.parse_args()
     if chosen.core and not shutil.which("taskset"):
         sys.exit("taskset is missing; give --core ''")
     try:
-        phases[chosen.phase](Study(chosen.shape, chosen.url, chosen.work, chosen.core or None, chosen.realtime))
+        phases[chosen.phase](
+            Study(chosen.shape, chosen.url, chosen.work, chosen.core or None, chosen.realtime, chosen.short)
+        )
     except subprocess.CalledProcessError as error:
         sys.exit(f"stopped: {' '.join(error.cmd[2:])} exited {error.returncode}; fix it and start this phase again")
 

@@ -13,6 +13,8 @@ RATE_SWEEP = (0.2, 0.35, 0.5, 0.65, 0.82, 0.9)
 """Shares of the rate at which the engine just keeps up. Every second one, from the first, is calibrated from."""
 SPIKE = (0.3, 1.3, 0.4, 0.5)
 """Share before, share during; the spike lasts from the first to the second fraction of the run."""
+SHORT_LENGTH_S = 70.0
+"""Of a load step of the short study: two sessions of less than eight minutes."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,19 @@ class LoadStep:
         return self.name.removesuffix("-again")
 
 
+def short_plan() -> tuple[LoadStep, ...]:
+    """Two sessions: a sweep through saturation and a second length mix first, then what lies between."""
+    calibrated = [LoadStep(f"chat-{share:g}", "calibrate", "chat", share) for share in (0.25, 0.55, 0.85, 1.25)]
+    held_out = [LoadStep(f"chat-{share:g}", "held_out", "chat", share) for share in (0.4, 0.7, 0.95)]
+    return (
+        *calibrated,
+        LoadStep("search-0.5", "calibrate", "search", 0.5),
+        *held_out,
+        LoadStep("search-0.65", "held_out", "search", 0.65),
+        LoadStep("chat-0.55-again", "repeat", "chat", 0.55),
+    )
+
+
 def plan() -> tuple[LoadStep, ...]:
     """Every run, in the order of its making: what is calibrated from comes first."""
     rate_sweep = [
@@ -66,11 +81,11 @@ def plan() -> tuple[LoadStep, ...]:
     return tuple(sorted([*rate_sweep, *others], key=lambda step: step.role != "calibrate"))
 
 
-def draw_load_step(step: LoadStep, rate_per_s: float, seed: int) -> Arrivals:
-    """Poisson arrivals at a share of `rate_per_s`: at least 2,000 calls, or five minutes of them."""
+def draw_load_step(step: LoadStep, rate_per_s: float, seed: int, length_max_s: float = LENGTH_MAX_S) -> Arrivals:
+    """Poisson arrivals at a share of `rate_per_s`: at least 2,000 calls, or as many as there are in `length_max_s`."""
     rng = np.random.default_rng([seed, sum(f"{step.arrivals}.csv".encode())])
     rate = step.share * rate_per_s
-    length_s = min(LENGTH_MAX_S, CALLS_MIN / rate)
+    length_s = min(length_max_s, CALLS_MIN / rate)
     offset_s = np.sort(rng.uniform(0, length_s, rng.poisson(rate * length_s)))
     if step.spike:
         _, during, start, end = SPIKE

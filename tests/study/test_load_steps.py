@@ -8,7 +8,17 @@ import numpy as np
 import pytest
 
 from study.arrivals import keep_arrivals, read_arrivals
-from study.load_steps import CALLS_MIN, LENGTH_MAX_S, MIXES, RATE_SWEEP, draw_burst, draw_load_step, plan
+from study.load_steps import (
+    CALLS_MIN,
+    LENGTH_MAX_S,
+    MIXES,
+    RATE_SWEEP,
+    SHORT_LENGTH_S,
+    draw_burst,
+    draw_load_step,
+    plan,
+    short_plan,
+)
 
 KEPT = sorted(Path("docs/study").glob("*/*.prediction.json"))
 
@@ -27,6 +37,18 @@ def test_alternate_load_steps_are_held_out_and_the_top_one_too():
 def test_what_is_calibrated_from_runs_first():
     roles = [each.role for each in plan()]
     assert roles == sorted(roles, key=lambda role: role != "calibrate")
+
+
+def test_the_short_study_goes_through_saturation_and_holds_what_lies_between():
+    """Each of its two sessions is under eight minutes, the time to start runs included."""
+    calibrated, others = ([s for s in short_plan() if (s.role == "calibrate") is first] for first in (True, False))
+    assert max(each.share for each in calibrated) > 1
+    assert {each.mix for each in calibrated} == {each.mix for each in others} == set(MIXES)
+    held_out = {each.share for each in others if each.role == "held_out"}
+    assert held_out.isdisjoint(each.share for each in calibrated)
+    assert max(len(calibrated), len(others)) * (SHORT_LENGTH_S + 10) < 480
+    drawn = draw_load_step(calibrated[0], 4.0, 1, SHORT_LENGTH_S)
+    assert SHORT_LENGTH_S - 10 < drawn.last_offset_s <= SHORT_LENGTH_S
 
 
 def test_a_load_step_is_two_thousand_calls_or_five_minutes():
