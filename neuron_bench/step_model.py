@@ -54,13 +54,18 @@ class Coefficients:
 
 @dataclass(frozen=True)
 class HoldOut:
-    """One row of the hold-out table: what was predicted for a case the fit never saw."""
+    """One row of the hold-out table: what was predicted for a case the fit never saw.
+
+    sigma: one standard deviation of the logarithm of such a prediction, by what coefficients and pace leave open; None
+    where that was not drawn.
+    """
 
     case: str
     metric: str
     measured: float
     predicted: float
     n: int
+    sigma: float | None = None
 
     @property
     def error_ratio(self) -> float:

@@ -6,7 +6,7 @@ shape: of every deployment with three length pairs or more, those of the shortes
 the others predicted. knee: points up to half of each configuration's largest concurrency are fitted, the rest
 predicted. open: alternate rates of llm-d's runs are calibrated from, request by request, the others replayed. neuron:
 the two lowest points of each curve predict the rest. Errors are absolute shares of the measured value, bias is the
-median signed one, coverage that of 90% ranges (`PointFit.tpot_sigma`, `ttft_sigma`: misfit and pace). Sources are
+median signed one, coverage that of 90% ranges (`PointFit.tpot_sigma_of`, `ttft_sigma`). Sources are
 never pooled.
 """
 
@@ -144,9 +144,9 @@ def _predict(task: str, fit: PointFit, row: Any, metrics: Sequence[str], label: 
     stated = point(row)
     made = fit.report(stated)
     pairs = {
-        "tpot": (made.tpot_s, stated.tpot_s, fit.tpot_sigma),
+        "tpot": (made.tpot_s, stated.tpot_s, fit.tpot_sigma_of(stated)),
         "ttft": (made.ttft_s, stated.ttft_s, fit.ttft_sigma(stated) if "ttft" in metrics else 0.0),
-        "tokens/s": (made.output_tokens_per_s, stated.output_tokens_per_s, fit.tpot_sigma),
+        "tokens/s": (made.output_tokens_per_s, stated.output_tokens_per_s, fit.tpot_sigma_of(stated)),
     }
     return [
         Outcome(task, str(row.source), metric + label, predicted, measured, sigma, stated.case)

@@ -40,14 +40,10 @@ class Deployment:
     chip: str
 
 
-SHIPPED = (
+SHIPPED: tuple[Deployment, ...] = (
     Deployment(
         "llama-3.1-8b-h100", "points_nv_gap_analysis", LLAMA_8B,
         {"model": LLAMA_8B, "chip": "h100_sxm", "engine": "trtllm", "tp": 1}, "h100-80gb sxm",
-    ),
-    Deployment(
-        "llama-3.1-8b-h200", "points_nv_gap_analysis", LLAMA_8B,
-        {"model": "nvidia/Llama-3.1-8B-Instruct-FP8", "chip": "h200_sxm", "engine": "vllm", "tp": 1}, "h200-141gb sxm",
     ),
     *(
         Deployment(
@@ -57,6 +53,8 @@ SHIPPED = (
         for chip, name in (("h100_sxm", "h100-80gb sxm"), ("h200_sxm", "h200-141gb sxm"), ("b200_sxm", "b200 sxm"))
     ),
 )  # fmt: skip
+"""No 8B on a B200 is published, and those on an H200 are one load for each length pair: a fit of them has first tokens
+115% off at what was left out, and steps shorter than reading the weights takes."""
 
 
 def rows_of(wanted: Deployment) -> pd.DataFrame:
@@ -84,7 +82,7 @@ def fitted(wanted: Deployment) -> StepModel:
     first = next(table.itertuples())
     identity = Identity(
         wanted.model_id, wanted.chip, int(wanted.of["tp"]), float(wanted.of["tp"]), str(wanted.of["engine"]),
-        str(first.engine_version), _date(table),
+        _stated(table["engine_version"]), _stated(table["measured"]),
     )  # fmt: skip
     cells = [{str(name): cell for name, cell in row.items()} for row in table.fillna("").to_dict("records")]
     rows = [row for row in point_rows(cells) if not row.barred]
@@ -98,9 +96,10 @@ def fitted(wanted: Deployment) -> StepModel:
     )
 
 
-def _date(table: pd.DataFrame) -> str:
-    dates = table["measured"].dropna()
-    return str(dates.max()) if len(dates) else "not stated by the source"
+def _stated(column: pd.Series[str]) -> str:
+    """The latest of what a source states, as it sorts."""
+    known = column.dropna().astype(str)
+    return str(known.max()) if len(known) else "not stated by the source"
 
 
 def _row(outcome: Outcome) -> HoldOut:

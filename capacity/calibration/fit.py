@@ -25,6 +25,7 @@ from capacity.calibration.limits import (
     token_candidates,
 )
 from capacity.calibration.observed import Observed
+from capacity.calibration.prediction import with_expected
 from capacity.calibration.refusals import (
     CALLS_MIN,
     refuse_apart,
@@ -121,7 +122,7 @@ def calibrate(
     refuse_unknown_limit(sweep, model, limits, replicas)
     pace = pace_sigma(final.pace) if drift is None else drift_sigma(drift)
     known = certainty(sweep, model, solution, pace, replicas)
-    return replace(
+    fitted = replace(
         model,
         covariance=_covariance(solution),
         condition_number=solution.condition,
@@ -133,6 +134,7 @@ def calibrate(
         pace_sigma=pace,
         notes=(*limit_notes, *_notes(model, solution, terms, pace), *known.notes(len(sweep))),
     )
+    return with_expected(fitted, sweep) if replicas == 1 else fitted
 
 
 def pace_sigma(paces: Floats) -> float:

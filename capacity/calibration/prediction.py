@@ -6,9 +6,10 @@ run to come are simulated, each figure gets a range, and the run's own figures a
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -21,14 +22,19 @@ from capacity.calibration.observed import Observed
 from capacity.plan import PlanError
 from capacity.simulator.engine import simulate
 from capacity.simulator.rate_at_slo import latencies
-from capacity.simulator.requests import Floats, Ints, Requests
+from capacity.simulator.requests import Floats, Ints, Requests, ServiceError
 from host.atomic import write_text
 from host.json_text import read_json_object
 from neuron_bench.step_model import Coefficients, StepModel
 
 SCHEMA = "peakday.prediction/1"
 CONFIDENCE = 0.9
-DRAWS, RATE_DRAWS = 40, 12
+DRAWS, RATE_DRAWS, HELD_OUT_DRAWS = 40, 12, 12
+FLOORS = {"output_tokens_per_s": 0.003, "p50": 0.015, "p95": 0.05, "p99": 0.05}
+"""Error of the model itself, as a logarithm, by the end of a metric's name: below it no range is believed."""
+BELIEF = 8.0
+"""Held-out load steps that what coefficients and pace say of a prediction is worth. 1 to 4 left 96% of random engines
+inside their 90% range, 8 left 93% and 15 left 88% (94 figures of engines 0 to 56 and 184 to 210)."""
 RATE_MISFIT = 2.0
 """Rates at an SLO of random engines lay twice as far off as coefficients and pace say (docs/validation.md): p99s tell
 what the law leaves out."""
@@ -85,9 +91,10 @@ class Outcome:
 def predict_figures(work: Requests, model: StepModel, *, seed: int) -> tuple[Predicted, ...]:
     """Throughput, TPOT and TTFT of these very requests on one replica, each with its range.
 
-    The range joins two errors: that of the coefficients and of the machine's pace on another day (covariance and
-    `pace_sigma`, simulated), and the model's own (the errors of the same metric in the step model's hold-out table,
-    widened by Student's t for how few they are).
+    The range is what coefficients and the machine's pace on another day leave open (covariance and `pace_sigma`,
+    simulated), scaled by how far held-out load steps lay from their predictions against what was expected of them, and
+    widened by Student's t for how few they are. Where no such expectation is there, as in older files, their errors
+    are joined to it.
 
     Raises:
         PlanError: the step model has no hold-out table or no covariance, so no range could be given.
@@ -102,11 +109,30 @@ def predict_figures(work: Requests, model: StepModel, *, seed: int) -> tuple[Pre
     drawn = [_simulated(work, _drawn(model, rng)) for _ in range(DRAWS)]
     figures = []
     for metric, value in mid.items():
-        spread = float(np.std([math.log(max(draw[metric], 1e-9)) for draw in drawn], ddof=1))
-        own, t = _model_error(model, metric)
-        half = math.hypot(t * own, float(stats.norm.ppf((1 + CONFIDENCE) / 2)) * spread)
+        half = _half_width(model, metric, log_spread(drawn, metric))
         figures.append(Predicted(metric, value, value * math.exp(-half), value * math.exp(half)))
     return tuple(figures)
+
+
+def log_spread(drawn: Sequence[Mapping[str, float]], metric: str) -> float:
+    """Standard deviation of the logarithm of one figure over draws, the model's own floor included."""
+    spread = float(np.std([math.log(max(draw[metric], 1e-9)) for draw in drawn], ddof=1))
+    return math.hypot(spread, next(floor for end, floor in FLOORS.items() if metric.endswith(end)))
+
+
+def with_expected(model: StepModel, runs: Sequence[Observed]) -> StepModel:
+    """The model with each held-out row's sigma: what its covariance and pace leave open of that load step."""
+    rng = np.random.default_rng(0x9E1F)
+    engines = [_drawn(model, rng) for _ in range(HELD_OUT_DRAWS)]
+    drawn: dict[str, list[dict[str, float]]] = {}
+    for run in runs:
+        with contextlib.suppress(ServiceError):
+            drawn[f"{run.name} at {run.rate_per_s:.3g}/s"] = [_simulated(run.requests(), each) for each in engines]
+    table = [
+        replace(row, sigma=log_spread(figures, row.metric)) if (figures := drawn.get(row.case)) else row
+        for row in model.hold_out
+    ]
+    return replace(model, hold_out=tuple(table))
 
 
 def rate_error(rate: Callable[[StepModel], float], model: StepModel) -> float:
@@ -247,12 +273,20 @@ def _moved(k: Coefficients, by: Floats, pace: float) -> Coefficients:
     return Coefficients(a, b, e, c, d, k.bucket_tokens, k.bucket_seqs)
 
 
-def _model_error(model: StepModel, metric: str) -> tuple[float, float]:
-    """Root mean square of the hold-out errors of one metric, or of all where it has too few, and Student's t."""
-    own = [row.error_ratio for row in model.hold_out if row.metric == metric]
-    errors = own if len(own) >= OWN_ERRORS_MIN else [row.error_ratio for row in model.hold_out]
-    rms = math.sqrt(sum(error**2 for error in errors) / len(errors))
-    return rms, float(stats.t.ppf((1 + CONFIDENCE) / 2, len(errors)))
+def _half_width(model: StepModel, metric: str, spread: float) -> float:
+    """Of the range of a metric's logarithm; its own held-out rows count, or all where it has too few."""
+    own = [row for row in model.hold_out if row.metric == metric]
+    rows = own if len(own) >= OWN_ERRORS_MIN else model.hold_out
+    known = [(row.error_ratio, row.sigma) for row in rows if row.sigma is not None]
+    if len(known) < len(rows):
+        rms = math.sqrt(sum(row.error_ratio**2 for row in rows) / len(rows))
+        return math.hypot(_t(len(rows)) * rms, float(stats.norm.ppf((1 + CONFIDENCE) / 2)) * spread)
+    against = sum((math.log1p(error) / sigma) ** 2 for error, sigma in known)
+    return _t(BELIEF + len(known)) * math.sqrt((BELIEF + against) / (BELIEF + len(known))) * spread
+
+
+def _t(freedom: float) -> float:
+    return float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom))
 
 
 def _moment(text: str) -> datetime:

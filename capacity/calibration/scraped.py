@@ -1,7 +1,8 @@
 """What an engine's own page, scraped beside its runs, says that no client can see: KV memory, hits, speculation.
 
 Names are vLLM's: `cache_config_info` has the blocks of one engine, `prefix_cache_queries` and `prefix_cache_hits` count
-prompt tokens, `spec_decode_num_draft_tokens` and `..._num_accepted_tokens` count drafts (vLLM, docs/design/metrics).
+prompt tokens, `spec_decode_num_draft_tokens` and `..._num_accepted_tokens` count drafts, and waits before a request is
+scheduled are the histogram `request_queue_time_seconds` (vLLM, docs/design/metrics).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ CACHE, RUNNING, WAITING, USED = (
 )  # fmt: skip
 QUERIES, HITS = "vllm:prefix_cache_queries_total", "vllm:prefix_cache_hits_total"
 DRAFTED, ACCEPTED = "vllm:spec_decode_num_draft_tokens_total", "vllm:spec_decode_num_accepted_tokens_total"
+QUEUED_S, QUEUED = "vllm:request_queue_time_seconds_sum", "vllm:request_queue_time_seconds_count"
 KV_FULL = 0.9
 """A KV memory used by more than this may be what holds requests back."""
 SAMPLES_MIN = 3
@@ -30,13 +32,17 @@ UNSEEN_HITS_MIN = 0.02
 
 @dataclass(frozen=True)
 class EnginePage:
-    """None = it does not say. hit_ratio: of prompt tokens. accepted_ratio: of drafted tokens, where it speculates."""
+    """None = it does not say. hit_ratio: of prompt tokens. accepted_ratio: of drafted tokens, where it speculates.
+
+    queue_s: mean wait of a request before the engine took it up, by its own histogram; of one load step.
+    """
 
     block_tokens: int | None = None
     kv_blocks: int | None = None
     max_num_seqs: int | None = None
     hit_ratio: float | None = None
     accepted_ratio: float | None = None
+    queue_s: float | None = None
 
     def fill(self, stated: EngineLimits) -> EngineLimits:
         """The limits that nobody stated, as the page has them. Blocks are of the page's own size."""
@@ -62,7 +68,11 @@ class EnginePage:
 
 def engine_page(run: Run) -> EnginePage:
     """Of one engine; of several behind the run's pages nothing is read but their counters."""
-    page = EnginePage(hit_ratio=_grown_ratio(run, HITS, QUERIES), accepted_ratio=_grown_ratio(run, ACCEPTED, DRAFTED))
+    page = EnginePage(
+        hit_ratio=_grown_ratio(run, HITS, QUERIES),
+        accepted_ratio=_grown_ratio(run, ACCEPTED, DRAFTED),
+        queue_s=_grown_ratio(run, QUEUED_S, QUEUED),
+    )
     infos = run.server[run.server["metric"] == CACHE].drop_duplicates(["target", "labels"])
     if len(infos) != 1:
         return page
@@ -97,6 +107,18 @@ def with_unseen_hits(observed: Observed, page: EnginePage) -> tuple[Observed, bo
         return observed, False
     cached = (observed.input_tokens * (page.hit_ratio or 0.0)).astype(np.int64)
     return replace(observed, cached_tokens=np.minimum(cached, observed.input_tokens - 1)), True
+
+
+def queue_note(observed: Observed, page: EnginePage) -> list[str]:
+    """How a load step's first tokens split into queueing and the rest; nothing where the page has no such histogram."""
+    if page.queue_s is None:
+        return []
+    ttft_s = float(observed.ttft_s[observed.included].mean())
+    rest_s = max(ttft_s - page.queue_s, 0.0)
+    return [
+        f"{observed.name}: of a mean TTFT of {ttft_s:.3g} s the engine's own histogram says {page.queue_s:.3g} s of "
+        f"queue, which leaves {rest_s:.3g} s for prefill and the front end"
+    ]
 
 
 def _grown_ratio(run: Run, part: str, whole: str) -> float | None:

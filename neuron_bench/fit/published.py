@@ -13,14 +13,16 @@ time; B by Little's law. Least squares on relative errors gives a, g and s, all 
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib import resources
 
 from facts import reader
 from neuron_bench.importers.load_curves import FILE, LoadPoint, points
-from neuron_bench.step_model import Coefficients, HoldOut, StepModel
+from neuron_bench.step_model import Coefficients, HoldOut, StepModel, step_model_from
 
 LLAMA_8B = "meta-llama/Llama-3.1-8B-Instruct"
 _NAMES = {LLAMA_8B, "meta-llama/Meta-Llama-3.1-8B-Instruct"}  # one model: the hub renamed it
@@ -41,6 +43,11 @@ _NOTES = (
     "time of the API server in front is inside a and b: both overheads are 0",
     "rates come first: b holds all of a prompt's time, so a lone user's TTFT is predicted one `a` too long",
     "KV capacity is max_num_seqs x sequence length: the served configuration's, with contiguous KV, not the memory's",
+)
+_TRN2_SINCE = (
+    "since these tests of 2025-10 AWS published one point of its vLLM Neuron plug-in (SDK 2.32, 2026-08, TP8 on two "
+    "chips, two users, 512 in and 128 out: TPOT 10.5 ms, TTFT 51 ms); no newer sweep of one chip was there "
+    "to fit on 2026-11-29"
 )
 
 
@@ -83,7 +90,19 @@ class _Figure:
 
 @cache
 def step_models() -> dict[tuple[str, str], StepModel]:
-    """By (model id, chip): Llama-3.1-8B on the three chips that have load tests of it in facts."""
+    """By (model id, chip): what public measurements say of Neuron chips and of GPUs, all `derived`."""
+    return of_neuron_chips() | {(model.model_id, model.chip): model for model in of_gpus()}
+
+
+def of_gpus() -> list[StepModel]:
+    """Llama-3.1-8B and 70B, fitted to public load points by `python -m study step_models`, with that study's errors."""
+    folder = resources.files("facts") / "data" / "step_models"
+    files = sorted((file for file in folder.iterdir() if file.name.endswith(".json")), key=lambda file: file.name)
+    return [step_model_from(json.loads(file.read_text()), where=file.name) for file in files]
+
+
+def of_neuron_chips() -> dict[tuple[str, str], StepModel]:
+    """Llama-3.1-8B on the three chips that have load tests of it in facts."""
     table = [point for point in points() if point.model in _NAMES]
     chips = sorted({point.chip for point in table if point.chip})
     return {(LLAMA_8B, chip): _step_model(chip, [p for p in table if p.chip == chip]) for chip in chips}
@@ -121,7 +140,7 @@ def _step_model(chip: str, table: Sequence[LoadPoint]) -> StepModel:
         validity=_validity(used),
         hold_out=tuple(tests),
         inputs=(f"facts/data/{FILE}",),
-        notes=(*_NOTES, *_left_out(table, used)),
+        notes=(*_NOTES, *_left_out(table, used), *([_TRN2_SINCE] if chip == "trainium2" else [])),
     )
 
 

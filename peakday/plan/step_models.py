@@ -14,7 +14,7 @@ from capacity.calibration.aggregates import Wanted, load_rows, step_model_of_poi
 from capacity.calibration.fit import Identity, calibrate
 from capacity.calibration.limits import EngineLimits
 from capacity.calibration.observed import observed_calls
-from capacity.calibration.scraped import engine_page, joined, with_unseen_hits
+from capacity.calibration.scraped import engine_page, joined, queue_note, with_unseen_hits
 from loadgen.record import load_run
 from neuron_bench.device.chips import replica_hint, resolve_chip
 from neuron_bench.fit.bench import Engine, step_model
@@ -90,7 +90,8 @@ def calibrate_runs(folders: Sequence[Path], facts: EngineFacts, bench: StepModel
     model = calibrate(
         [each for each, _ in seen], page.fill(stated), identity, bench=bench, replicas=facts.replicas, drift=facts.drift
     )
-    notes = [*model.notes, *page.notes(stated)]
+    split = [note for (each, _), own in zip(seen, pages, strict=True) for note in queue_note(each, own)]
+    notes = [*model.notes, *page.notes(stated), *split]
     if any(unseen for _, unseen in seen):
         notes.append(f"prefix hits of {page.hit_ratio:.0%} by the server's counters, the same share of every prompt")
         model = replace(model, relative_error=math.hypot(model.relative_error, UNSEEN_HITS_ERROR))

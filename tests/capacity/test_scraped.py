@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from capacity.calibration.limits import EngineLimits
-from capacity.calibration.scraped import EnginePage, engine_page, joined, with_unseen_hits
+from capacity.calibration.scraped import EnginePage, engine_page, joined, queue_note, with_unseen_hits
 from tests.capacity.runs import run
 from tests.capacity.test_calibration import observed
 
@@ -72,3 +72,12 @@ def test_speculation_is_said_to_be_no_part_of_the_model():
     drafts = {"vllm:spec_decode_num_draft_tokens_total": 500, "vllm:spec_decode_num_accepted_tokens_total": 300}
     (_, note) = engine_page(scraped([], drafts)).notes(EngineLimits())
     assert "speculative decoding was on (60% of drafted tokens accepted): not modelled" in note
+
+
+def test_the_engines_own_queue_is_split_from_the_rest_of_a_first_token():
+    """40 s of waiting over 200 requests are 0.2 s each."""
+    grown = {"vllm:request_queue_time_seconds_sum": 40.0, "vllm:request_queue_time_seconds_count": 200.0}
+    step = replace(observed(1.0, 200), ttft_s=np.full_like(observed(1.0, 200).ttft_s, 0.5))
+    (note,) = queue_note(step, engine_page(scraped([], grown)))
+    assert "0.5 s the engine's own histogram says 0.2 s of queue, which leaves 0.3 s" in note
+    assert queue_note(step, EnginePage()) == []

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from neuron_bench.fit.published import LLAMA_8B, StepTimes, step_models
+from neuron_bench.fit.published import LLAMA_8B, StepTimes, of_gpus, of_neuron_chips, step_models
 from neuron_bench.importers.load_curves import points
 from neuron_bench.step_model import read_step_model, write_step_model
 
@@ -15,10 +15,28 @@ CHIPS = ("inferentia2", "trainium1", "trainium2")
 
 
 def test_there_is_one_model_per_chip_with_load_tests() -> None:
-    """Llama-3.1-8B on the three chips, all derived."""
-    models = step_models()
-    assert set(models) == {(LLAMA_8B, chip) for chip in CHIPS}
-    assert {model.provenance for model in models.values()} == {"derived"}
+    """Llama-3.1-8B on the three Neuron chips, all derived."""
+    assert set(of_neuron_chips()) == {(LLAMA_8B, chip) for chip in CHIPS}
+    assert {model.provenance for model in step_models().values()} == {"derived"}
+
+
+def test_gpus_have_an_8b_and_a_70b_class_model_where_public_data_carry_them() -> None:
+    """H100 both; H200 and B200 the 70B alone: nobody published curves of an 8B on them."""
+    chips: dict[str, set[str]] = {}
+    for model in of_gpus():
+        chips.setdefault(model.model_id, set()).add(model.chip)
+    assert chips[LLAMA_8B] == {"h100-80gb sxm"}
+    assert chips["meta-llama/Llama-3.1-70B"] == {"h100-80gb sxm", "h200-141gb sxm", "b200 sxm"}
+
+
+def test_a_gpus_model_says_what_it_rests_on() -> None:
+    """Points that the fit had not seen, the source with its commit and licence, and a replica's chips."""
+    for model in of_gpus():
+        assert len(model.hold_out) >= 2
+        assert model.relative_error >= 0.07
+        assert "Apache-2.0" in model.source
+        assert model.chips_per_replica == model.tp
+        assert "public load points" in " ".join(model.notes)
 
 
 def test_a_replica_is_its_tensor_parallel_cores_over_logical_cores_per_chip() -> None:
@@ -48,7 +66,7 @@ def test_held_out_figures_lie_within_the_stated_error(chip: str) -> None:
 
 def test_stated_errors_are_wide() -> None:
     """Published means never claim better than 20%."""
-    assert all(0.2 <= model.relative_error < 0.5 for model in step_models().values())
+    assert all(0.2 <= model.relative_error < 0.5 for model in of_neuron_chips().values())
 
 
 def test_the_validity_range_is_what_the_tests_covered() -> None:

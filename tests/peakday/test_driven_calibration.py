@@ -1,14 +1,25 @@
 """`calibrate --target`: what is drawn, what a budget leaves of it, and the sentence at its end."""
 
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from capacity.calibration.fit import Identity, calibrate
+from capacity.calibration.limits import EngineLimits
+from capacity.calibration.observed import Observed
+from capacity.calibration.prediction import predict_figures
+from capacity.calibration.search import served
+from capacity.simulator.rate_at_slo import Lengths, rate_at_slo
+from capacity.simulator.requests import requests
+from neuron_bench.step_model import Coefficients
 from peakday.consent import NO_CONSENT
 from peakday.errors import CommandError
 from peakday.plan import driven_calibration as driven
 from scenarios.arrivals import read_replay
+from slo.slo import parse_slo
 from tests.capacity.models import step_model
 
 
@@ -43,6 +54,51 @@ def test_the_sentence_says_rate_and_range(tmp_path):
     lengths.cached_tokens = np.zeros(50, dtype=np.int64)
     assert driven.keeps(model, [lengths], sweep(tmp_path)).startswith("one replica keeps ttft_s_p99 <= 1 up to ")
     assert "at no load" in driven.keeps(model, [lengths], sweep(tmp_path, slo="ttft_s_p99 <= 0.000001"))
+
+
+@pytest.fixture(scope="module")
+def known_engine():
+    """An engine whose steps are known, what `calibrate --target` would have measured of it, and the fit."""
+    engine = replace(step_model(), max_num_seqs=16, buckets=(Coefficients(0.02, 1e-4, 0.0, 4e-4, 0.0),))
+    wanted = sweep(Path(), slo="ttft_s_p99 <= 0.6")
+    full_per_s = 1 / (200 * 1e-4 + 40 * (0.02 / 16 + 4e-4))
+    steps = [
+        measured(engine, driven.draw(wanted, share * full_per_s, 250, name, longer, answers), name)
+        for name, share, longer, answers in driven._steps()
+    ]
+    who = Identity("m", "cpu", 1, 1.0, "known", "1", "2026-11-29")
+    return engine, sorted(steps, key=lambda step: step.rate_per_s), calibrate(steps, EngineLimits(), who), wanted
+
+
+def measured(engine, drawn, name):
+    work = requests(drawn.offset_s, drawn.prompt, drawn.answer)
+    times = served(work, engine)
+    blur = np.random.default_rng(sum(name.encode())).lognormal(0, 0.02, (2, len(work)))
+    return Observed(
+        name, work.arrival_s, work.input_tokens, work.output_tokens, work.cached_tokens, times.ttft_s * blur[0],
+        (times.e2e_s - times.ttft_s) * blur[1], "simulated",
+    )  # fmt: skip
+
+
+def test_the_sentence_is_right_about_an_engine_whose_steps_are_known(known_engine):
+    """From light load through saturation and two length mixes: the rate in its stated range, and within a tenth."""
+    engine, steps, fitted, wanted = known_engine
+    said = re.search(r"up to ([\d.]+)/s \(([\d.]+) to ([\d.]+)/s, 90%\)", driven.keeps(fitted, steps, wanted))
+    rate, low, high = (float(value) for value in said.groups())
+    lengths = Lengths(steps[0].input_tokens, steps[0].output_tokens, steps[0].cached_tokens)
+    true = rate_at_slo(lengths, engine, [parse_slo(wanted.slo, "--slo")], n=4_000, seed=1).rate_per_s
+    assert low <= true <= high
+    assert rate == pytest.approx(true, rel=0.1)
+
+
+def test_a_held_out_step_says_what_was_expected_of_it(known_engine):
+    """By coefficients and pace; a range is the wider the further held-out steps were off against that."""
+    fitted = known_engine[2]
+    assert all(row.sigma is not None and row.sigma > 0 for row in fitted.hold_out)
+    off = [replace(row, predicted=1.5 * row.measured) for row in fitted.hold_out]
+    work = known_engine[1][0].requests()
+    narrow, wide = (predict_figures(work, model, seed=1) for model in (fitted, replace(fitted, hold_out=tuple(off))))
+    assert all(b.high / b.low > a.high / a.low for a, b in zip(narrow, wide, strict=True))
 
 
 @pytest.mark.parametrize(
