@@ -8,7 +8,8 @@
     python -m study table     --shape small          prints the table of docs/validation.md
 
 Others need no engine: `python -m study engines` (calibration on random engines), `python -m study accelerators`
-(public measurements of real chips) and `python -m study step_models` (those that plans use); each has a --help.
+(public measurements of real chips), `python -m study step_models` (those that plans use) and `python -m study emulated`
+(`calibrate --target` against steps that are known); each has a --help.
 
 `--short`, given to every phase, is a study of two sessions (`calibrate`, then `measure`) of less than eight minutes.
 
@@ -30,7 +31,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loadgen.record import load_run
-from study import accelerators, engines, step_models
+from study import accelerators, emulated, engines, step_models
 from study.arrivals import KEPT, Arrivals, keep_arrivals, read_arrivals
 from study.load_steps import (
     LENGTH_MAX_S,
@@ -193,7 +194,12 @@ def table(study: Study) -> None:
     print(text)
 
 
-OTHER_STUDIES = {"accelerators": accelerators.main, "engines": engines.main, "step_models": step_models.main}
+OTHER_STUDIES = {
+    "accelerators": accelerators.main,
+    "emulated": emulated.main,
+    "engines": engines.main,
+    "step_models": step_models.main,
+}
 
 
 def main() -> None:
