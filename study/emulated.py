@@ -29,7 +29,7 @@ from peakday.plan.step_models import EngineFacts
 from peakday.stack.resolved import open_stack, resolve
 from slo.slo import parse_slo
 
-SAID = re.compile(r"up to ([\d.]+)/s \(([\d.]+) to ([\d.]+)/s, 90%\)")
+SENTENCE = re.compile(r"up to ([\d.]+)/s \(([\d.]+) to ([\d.]+)/s, 90%\)")
 
 
 def known_steps(like: StepModel) -> StepModel:
@@ -67,7 +67,7 @@ def main(arguments: Sequence[str]) -> None:
     lengths = Lengths(runs[0].input_tokens, runs[0].output_tokens, runs[0].cached_tokens)
     true = rate_at_slo(lengths, engine, [parse_slo(chosen.slo, "--slo")], n=SLO_SAMPLE, seed=1).rate_per_s
     print(f"\nthe emulator's own steps keep {chosen.slo} up to {true:.3g}/s")
-    if found := SAID.search(str(data["sentence"])):
-        rate, low, high = (float(value) for value in found.groups())
+    if match := SENTENCE.search(str(data["sentence"])):
+        rate, low, high = (float(value) for value in match.groups())
         where = "inside" if low <= true <= high else "OUTSIDE"
         print(f"the sentence says {rate:.3g}/s, {rate / true - 1:+.1%}; the emulator's own is {where} its range")

@@ -2,7 +2,7 @@
 
 from emulator.profiles import read_profiles
 from peakday.demo import MODEL
-from study.emulated import SAID, known_steps
+from study.emulated import SENTENCE, known_steps
 from tests.capacity.models import step_model
 
 
@@ -16,4 +16,4 @@ def test_the_known_engine_is_the_profiles():
 
 def test_the_sentence_is_read_as_it_is_written():
     text = "one replica keeps ttft_s_p99 <= 1 up to 7.31/s (6.5 to 8.2/s, 90%); beyond"
-    assert SAID.search(text).groups() == ("7.31", "6.5", "8.2")
+    assert SENTENCE.search(text).groups() == ("7.31", "6.5", "8.2")
