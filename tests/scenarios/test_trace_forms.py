@@ -356,6 +356,8 @@ def test_what_the_tool_itself_wrote_is_read(name, form, inputs, cached):
         ("anthropic-0.62.4-otlp.jsonl", "otlp", 0),  # two spans a call: the instrumentation's and anthropic 2.14's own
         ("botocore-0.66b2-otlp.jsonl", "otlp", None),  # input tokens without those of the cache; none at 0
         ("google-genai-1.3b0-otlp.jsonl", "otlp", None),
+        ("mlflow-3.17.2.jsonl", "mlflow", 0),
+        ("openai-v2-2.4b0-otlp.jsonl", "otlp", None),
     ],
 )
 def test_the_same_session_by_every_tool(name, form, first_cached):
@@ -370,7 +372,8 @@ def test_the_same_session_by_every_tool(name, form, first_cached):
         (200, 7),
         (250, 8),
     ]
-    assert [call.cache_read_tokens for call in session.calls] == [first_cached, 40, 80, 120]
+    cached = [first_cached, 40, 80, 120] if "openai-v2" not in name else [None] * 4  # which counts no cached tokens
+    assert [call.cache_read_tokens for call in session.calls] == cached
 
 
 def test_a_request_around_the_calls_may_name_their_session(tmp_path):
