@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -81,3 +82,34 @@ def test_every_package_is_ours():
     result = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd="/")
     homes = {Path(line).parents[1] for line in result.stdout.split()}
     assert len(homes) == 1
+
+
+OF_A_DISTRIBUTION = {
+    "sklearn": "scikit-learn", "yaml": "pyyaml", "zmq": "pyzmq", "docx": "python-docx",
+    "opentelemetry": "opentelemetry-proto",
+}  # fmt: skip
+"""Import name -> distribution, where they are not alike."""
+NOT_IMPORTED = {"plotly"}
+"""Its JavaScript is in every page with a chart (`wire/text.py`)."""
+
+
+@pytest.mark.checkout
+def test_what_is_imported_is_declared_and_what_is_declared_is_imported():
+    """A package that comes with another one goes when that one changes its mind; one that nothing imports is a risk."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    name = lambda text: re.split(r"[<>=\[ ]", text)[0].lower()  # noqa: E731
+    core = {name(text) for text in project["dependencies"]}
+    extras = {
+        name(text) for extra, texts in project["optional-dependencies"].items() if extra != "dev" for text in texts
+    }
+    imported = {word for path in module_files().values() for word in imported_names(path)}
+    others = {word for word in imported if word not in sys.stdlib_module_names and word not in PACKAGES}
+    known = {OF_A_DISTRIBUTION.get(word, word.replace("_", "-")) for word in others}
+    assert known - core - extras == set()
+    assert core - known == NOT_IMPORTED
+
+
+def imported_names(path):
+    """First words of what a file imports, at its top or inside a function."""
+    for line in re.finditer(r"^\s*(?:import|from) (\w+)", path.read_text(), flags=re.MULTILINE):
+        yield line[1]

@@ -177,7 +177,9 @@ def check_slo(check: Check, candidates: list[Measured], journal: Journal) -> lis
         check.notes.append("no SLO in checks.yaml or the scenario: the SLO gate has nothing to decide")
         return candidates
     runs = check.checks.runs
-    if not candidates:
+    if candidates:
+        candidates = candidates + _runs_more(check, slos, candidates, journal)
+    else:
         runs = _alone(check)
         candidates = _runs_alone(check, runs, slos, journal)
     records: list[Run] = [load_run(one.path) for one in candidates]
@@ -189,13 +191,27 @@ def _runs_alone(check: Check, runs: Runs, slos: Sequence[Slo], journal: Journal)
     """Runs of their own. How many is settled by the turns of the first, never by its misses."""
     check.console.say(f"slo: {runs.slo_runs} runs or more of {runs.for_s:g} s at {runs.rate_per_s:g}/s")
     made = [_measure(check, check.candidate, runs, 0, "slo-0", journal)]
-    count = runs.slo_runs
-    if "slo_runs" not in check.checks.runs.model_fields_set:
-        needed = SLO_TURNS_SPARE * max(
-            (turns_to_show(slo.allowed_ratio, ALPHA) for slo in slos if slo.allowed_ratio), default=0
-        )
-        count = max(count, min(math.ceil(needed / max(made[0].turns, 1)), math.ceil(SLO_RUNS_MORE * count)))
+    count = max(runs.slo_runs, _runs_to_show(check, slos, made, runs.slo_runs))
     return made + [_measure(check, check.candidate, runs, i, f"slo-{i}", journal) for i in range(1, count)]
+
+
+def _runs_more(check: Check, slos: Sequence[Slo], made: Sequence[Measured], journal: Journal) -> list[Measured]:
+    """Runs beside those of the pairs, where these have too few turns to show an SLO met; at most as many again."""
+    runs, pairs = check.checks.runs, len(made)
+    numbers = range(pairs, _runs_to_show(check, slos, made, pairs))
+    if numbers:
+        check.console.say(f"slo: {len(numbers)} more runs of {runs.for_s:g} s, since the pairs have too few turns")
+    return [_measure(check, check.candidate, runs, number, f"more-{number}", journal) for number in numbers]
+
+
+def _runs_to_show(check: Check, slos: Sequence[Slo], made: Sequence[Measured], count: int) -> int:
+    """How many runs like these show the strictest SLO met where no turn misses; `count` where checks.yaml says it."""
+    if "slo_runs" in check.checks.runs.model_fields_set:
+        return count
+    shares = [slo.allowed_ratio for slo in slos if slo.allowed_ratio]
+    needed = SLO_TURNS_SPARE * max((turns_to_show(share, ALPHA) for share in shares), default=0)
+    turns = max(sum(one.turns for one in made) / len(made), 1)
+    return min(math.ceil(needed / turns), math.ceil(SLO_RUNS_MORE * count))
 
 
 def _alone(check: Check) -> Runs:

@@ -101,6 +101,15 @@ def test_as_many_runs_are_made_as_show_the_strictest_slo_met_and_at_most_twice_a
     assert len(driven) == runs
 
 
+@pytest.mark.parametrize(("turns", "more"), [(41, 0), (40, 1), (10, 4)])
+def test_pairs_of_too_few_turns_get_runs_beside_them(check, monkeypatch, records, turns, more):
+    """Four runs of 41 turns are the 164 that show 2% met; of 40 it takes a fifth, and never more than as many again."""
+    driven = loads(monkeypatch, lambda build: measured(turns=turns))
+    check.checks = Checks(slo=("error_ratio < 0.02",))
+    judged = check_slo(check, [measured(turns=turns)] * 4, Journal.opened({"more": turns}))
+    assert (driven, len(judged)) == (["candidate"] * more, 4 + more)
+
+
 def test_history_compares_runs_of_the_same_load_alone(check):
     """Runs at another rate are no earlier runs of this."""
     from peakday.gate.fingerprint import here
