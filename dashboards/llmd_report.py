@@ -7,7 +7,6 @@ is left out: the format has no null for it, and nothing of the stack is made up.
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -37,14 +36,14 @@ def llmd_report(run: Run) -> str:
     return json.dumps(document, indent=1, allow_nan=False) + "\n"
 
 
-def _run(run: Run) -> dict[str, Any]:
+def _run(run: Run) -> dict[str, object]:
     times = {"start": run.info.started_utc, "end": run.info.finished_utc, "duration": f"PT{_span_s(run):.3f}S"}
     known = {name: value for name, value in times.items() if value is not None}
     return {"uid": run.run_id, "time": known, "description": f"peakday run of {run.info.scenario_name}"}
 
 
-def _load(run: Run, prompt: pd.Series, answer: pd.Series) -> dict[str, Any]:
-    load: dict[str, Any] = {
+def _load(run: Run, prompt: pd.Series, answer: pd.Series) -> dict[str, object]:
+    load: dict[str, object] = {
         "tool": "peakday",
         "tool_version": peakday_version(),
         "parallelism": max(1, run.info.processes or 1),
@@ -63,7 +62,7 @@ def _load(run: Run, prompt: pd.Series, answer: pd.Series) -> dict[str, Any]:
     return {"metadata": metadata, "standardized": load, "native": native}
 
 
-def _length(tokens: pd.Series) -> dict[str, Any]:
+def _length(tokens: pd.Series) -> dict[str, object]:
     if not len(tokens):
         return {"distribution": "other", "value": 0}
     return {
@@ -74,7 +73,7 @@ def _length(tokens: pd.Series) -> dict[str, Any]:
 
 def _aggregate(
     run: Run, requests: pd.DataFrame, good: pd.DataFrame, prompt: pd.Series, answer: pd.Series
-) -> dict[str, Any]:
+) -> dict[str, object]:
     cut_off = int((requests["status"] == "censored").sum())
     more = good[good["output_tokens"].fillna(0) > 1] if "output_tokens" in good else good.iloc[:0]
     gaps = (more["e2e_s"] - more["ttft_s"]) / (more["output_tokens"] - 1) if len(more) else pd.Series(dtype=float)
@@ -93,11 +92,11 @@ def _aggregate(
     return {"requests": {**counts, **_known(sizes)}, "latency": _known(latency), "throughput": rates}
 
 
-def _known(parts: dict[str, dict[str, Any] | None]) -> dict[str, Any]:
+def _known(parts: dict[str, dict[str, object] | None]) -> dict[str, object]:
     return {name: part for name, part in parts.items() if part is not None}
 
 
-def statistics(values: pd.Series, units: str) -> dict[str, Any] | None:
+def statistics(values: pd.Series, units: str) -> dict[str, object] | None:
     """Mean, spread and quantiles; None of nothing."""
     known = values.dropna().to_numpy(dtype=np.float64)
     if not len(known):
@@ -107,7 +106,7 @@ def statistics(values: pd.Series, units: str) -> dict[str, Any] | None:
     return {"units": units, "mean": float(known.mean()), **ends, **at}
 
 
-def _one(value: float, units: str) -> dict[str, Any]:
+def _one(value: float, units: str) -> dict[str, object]:
     return {"units": units, "mean": value}
 
 

@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from math import isfinite
 from pathlib import Path
-from typing import Any
 
 from capacity.plan import Plan
 from dashboards.focus.columns import ADJUSTMENT, BEDROCK, CURRENCY, EC2, Charge
@@ -87,7 +86,7 @@ class Actuals:
         )
         return Part("total", "", "", *sums)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """Parts and counts."""
         parts = [asdict(part) | {"inside": part.inside} for part in (*self.parts, self.total)]
         return {"parts": parts, "rows": self.rows, "counted": self.counted, "partly": self.partly}

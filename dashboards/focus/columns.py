@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TypedDict
 
 AWS = "Amazon Web Services"
 CURRENCY = "USD"
@@ -86,7 +86,44 @@ EC2 = Service("Amazon Elastic Compute Cloud", "Compute", "Virtual Machines")
 OWN_SERVER = Service("Self-hosted models", "AI and Machine Learning", "Generative AI", "self-hosted")
 
 
-def service_columns(service: Service) -> dict[str, Any]:
+class ServiceColumns(TypedDict):
+    """The columns of a charge that name what is charged for."""
+
+    ServiceName: str
+    ServiceCategory: str
+    ServiceSubcategory: str
+    ProviderName: str
+    PublisherName: str
+    InvoiceIssuerName: str
+
+
+class PeriodColumns(TypedDict):
+    """The columns of a charge that say when."""
+
+    BillingPeriodStart: str
+    BillingPeriodEnd: str
+    ChargePeriodStart: str
+    ChargePeriodEnd: str
+
+
+class CostColumns(TypedDict):
+    """The columns of a charge that say how much, in US dollars."""
+
+    BilledCost: float
+    ContractedCost: float
+    EffectiveCost: float
+    ListCost: float
+
+
+class RecordColumns(PeriodColumns):
+    """The columns that all charges of one record share."""
+
+    x_Estimate: str
+    x_RecordId: str
+    x_Scenario: str
+
+
+def service_columns(service: Service) -> ServiceColumns:
     """The columns that name a service."""
     return {
         "ServiceName": service.name,
@@ -98,7 +135,7 @@ def service_columns(service: Service) -> dict[str, Any]:
     }
 
 
-def period_columns(start: datetime, end: datetime) -> dict[str, Any]:
+def period_columns(start: datetime, end: datetime) -> PeriodColumns:
     """When the charge arises, and the month that it would be billed in. Ends are exclusive."""
     start, end = start.astimezone(UTC), end.astimezone(UTC)
     month = start.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
@@ -111,7 +148,7 @@ def period_columns(start: datetime, end: datetime) -> dict[str, Any]:
     }
 
 
-def cost_columns(net_usd: float, list_usd: float) -> dict[str, Any]:
+def cost_columns(net_usd: float, list_usd: float) -> CostColumns:
     """An estimate knows no credit and no amortisation: what is billed, contracted and in effect is one figure."""
     return {"BilledCost": net_usd, "ContractedCost": net_usd, "EffectiveCost": net_usd, "ListCost": list_usd}
 

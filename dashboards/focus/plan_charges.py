@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from functools import partial
 
-from capacity.plan import Plan, PlanError, Purchase, SupplyPlan
+from capacity.plan import ChipOption, Plan, PlanError, Purchase, SupplyPlan
 from dashboards.focus.columns import (
     ADJUSTMENT,
     BEDROCK,
@@ -33,42 +32,43 @@ def plan_charges(plan: Plan) -> list[Charge]:
     Raises:
         PlanError: the plan does not say when its event starts.
     """
-    common = _common(plan)
-    tokens = [charge for supply in plan.supplies for charge in _token_charges(plan, supply, common)]
-    chips = [_chip_charge(plan, bought, common) for bought in plan.purchase]
+    make = _charge_of(plan)
+    tokens = [charge for supply in plan.supplies for charge in _token_charges(plan, supply, make)]
+    chips = [_chip_charge(plan, bought, make) for bought in plan.purchase]
     itemised = {TOKENS: sum(one.BilledCost for one in tokens)}
-    for bought, charge in zip(plan.purchase, chips, strict=True):
+    for bought, one in zip(plan.purchase, chips, strict=True):
         part = f"self-hosted {bought.model} {bought.region}"
         part = part if part in plan.event_cost_parts_usd else "self-hosted"
-        itemised[part] = itemised.get(part, 0.0) + charge.BilledCost
-    return [*tokens, *chips, *_rest(plan, itemised, common)]
+        itemised[part] = itemised.get(part, 0.0) + one.BilledCost
+    return [*tokens, *chips, *_rest(plan, itemised, make)]
 
 
-def _common(plan: Plan) -> dict[str, Any]:
+def _charge_of(plan: Plan) -> Callable[..., Charge]:
+    """Makes a charge of this plan: what all its charges share is filled in."""
     if plan.scenario.start is None:
         raise PlanError(f"{plan.plan_id}: does not say when its event starts; make it again with `peakday plan`")
     hours = plan.rules.hours if plan.rules else 24.0
     start = datetime.fromisoformat(plan.scenario.start)
-    return {
+    return partial(
+        Charge,
         **period_columns(start, start + timedelta(hours=hours)),
-        "x_Estimate": "planned",
-        "x_RecordId": plan.plan_id,
-        "x_Scenario": plan.scenario.name,
-        "x_Confidence": plan.event_cost_usd.confidence,
-        "x_Provenance": plan.event_cost_usd.provenance,
-        "x_Simulated": plan.simulated,
-    }
+        x_Estimate="planned",
+        x_RecordId=plan.plan_id,
+        x_Scenario=plan.scenario.name,
+        x_Confidence=plan.event_cost_usd.confidence,
+        x_Provenance=plan.event_cost_usd.provenance,
+        x_Simulated=plan.simulated,
+    )
 
 
-def _token_charges(plan: Plan, supply: SupplyPlan, common: Mapping[str, Any]) -> Iterator[Charge]:
+def _token_charges(plan: Plan, supply: SupplyPlan, make: Callable[..., Charge]) -> Iterator[Charge]:
     for kind, usd_per_mtok in supply.prices_usd_per_mtok.items():
         tokens = (supply.calls_in_event or 0.0) * supply.tokens_per_call.get(kind, 0.0)
         if not tokens:
             continue
         usd, list_usd_per_mtok = tokens * 1e-6 * usd_per_mtok, _list_price(supply.model, kind) or usd_per_mtok
-        yield Charge(
-            **common, **service_columns(BEDROCK), **cost_columns(usd, tokens * 1e-6 * list_usd_per_mtok),
-            **_range(plan, usd),
+        yield make(
+            **service_columns(BEDROCK), **cost_columns(usd, tokens * 1e-6 * list_usd_per_mtok), **_range(plan, usd),
             ChargeCategory=USAGE, ChargeFrequency="Usage-Based", PricingCategory="Standard",
             ChargeDescription=f"{supply.model}, {kind} tokens in {supply.region}",
             ConsumedQuantity=tokens, ConsumedUnit="Tokens", PricingQuantity=tokens * 1e-6,
@@ -84,7 +84,7 @@ def _list_price(model: str, kind: str) -> float | None:
     return getattr(known.prices, f"{kind}_usd_per_mtok") if known and known.prices else None
 
 
-def _chip_charge(plan: Plan, bought: Purchase, common: Mapping[str, Any]) -> Charge:
+def _chip_charge(plan: Plan, bought: Purchase, make: Callable[..., Charge]) -> Charge:
     """Instances of one purchase, in chip hours used and instance hours paid for; a block is bought once."""
     option = next(
         (
@@ -101,8 +101,8 @@ def _chip_charge(plan: Plan, bought: Purchase, common: Mapping[str, Any]) -> Cha
     listed_usd = bought.usd if bought.usd_list is None else bought.usd_list
     chips = None if option is None or not option.instances.p90 else option.chips.p90 / option.instances.p90
     low, high = _price_range(option, bought) if option else (None, None)
-    return Charge(
-        **common, **service_columns(EC2), **cost_columns(bought.usd, listed_usd),
+    return make(
+        **service_columns(EC2), **cost_columns(bought.usd, listed_usd),
         ChargeCategory=PURCHASE if reserved else USAGE,
         ChargeFrequency="One-Time" if reserved else "Usage-Based",
         PricingCategory="Standard",
@@ -120,26 +120,26 @@ def _chip_charge(plan: Plan, bought: Purchase, common: Mapping[str, Any]) -> Cha
     )  # fmt: skip
 
 
-def _price_range(option: Any, bought: Purchase) -> tuple[float, float]:
+def _price_range(option: ChipOption, bought: Purchase) -> tuple[float, float]:
     price = option.usd_per_hour
     return bought.usd * price.low / price.mid, bought.usd * price.high / price.mid
 
 
-def _rest(plan: Plan, itemised: Mapping[str, float], common: Mapping[str, Any]) -> Iterator[Charge]:
+def _rest(plan: Plan, itemised: Mapping[str, float], make: Callable[..., Charge]) -> Iterator[Charge]:
     """What a part holds beyond its rows (long prompts, retries, rounding), one row a part: the sum is the plan's."""
     for part, usd in plan.event_cost_parts_usd.items():
         rest = usd - itemised.get(part, 0.0)
         if abs(rest) < SMALL_USD:
             continue
         what = part if part not in itemised else f"{part}: beyond calls x tokens x price at the middle"
-        charge = Charge(
-            **common, **service_columns(EC2 if part.startswith("self-hosted") else BEDROCK), **cost_columns(rest, rest),
+        service = EC2 if part.startswith("self-hosted") else BEDROCK
+        yield make(
+            **service_columns(service), **cost_columns(rest, rest), **_range(plan, rest),
             ChargeCategory=ADJUSTMENT, ChargeFrequency="Usage-Based", ChargeDescription=what,
         )  # fmt: skip
-        yield replace(charge, **_range(plan, rest))
 
 
-def _range(plan: Plan, usd: float) -> dict[str, Any]:
+def _range(plan: Plan, usd: float) -> dict[str, float]:
     """The event's own range, for a charge that has none of its own: in the same proportion."""
     whole = plan.event_cost_usd
     if not whole.mid:

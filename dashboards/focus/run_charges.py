@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Any
+from functools import partial
 
 import pandas as pd
 
@@ -15,6 +15,7 @@ from dashboards.focus.columns import (
     PER_MILLION_TOKENS,
     USAGE,
     Charge,
+    RecordColumns,
     cost_columns,
     period_columns,
     service_columns,
@@ -48,7 +49,7 @@ def run_charges(run: Run) -> list[Charge]:
     return [charge for key, calls in groups for charge in _model_charges(run, key, calls)]
 
 
-def _common(run: Run) -> dict[str, Any]:
+def _common(run: Run) -> RecordColumns:
     start = datetime.fromisoformat(str(run.info.t0_utc or run.info.started_utc))
     end = max(datetime.fromisoformat(str(run.info.finished_utc)), start + timedelta(seconds=1))
     return {
@@ -59,15 +60,22 @@ def _common(run: Run) -> dict[str, Any]:
     }
 
 
-def _model_charges(run: Run, key: Any, calls: pd.DataFrame) -> Iterator[Charge]:
-    region, model, supply = (None if pd.isna(value) else str(value) for value in key)
+def _model_charges(run: Run, key: tuple[object, ...], calls: pd.DataFrame) -> Iterator[Charge]:
+    region, model, supply = (value if isinstance(value, str) else None for value in key)
     known = reader.models().get(model or "")
     service = BEDROCK if supply == "bedrock" else OWN_SERVER
     kind = (run.info.provenance or {}).get(supply or "", "measured")
-    common = {
-        **_common(run), **service_columns(service), "RegionId": region, "RegionName": region, "ResourceType": "model",
-        "x_Model": model, "x_Provenance": kind, "x_Simulated": kind == "simulated",
-    }  # fmt: skip
+    charge = partial(
+        Charge,
+        **_common(run),
+        **service_columns(service),
+        RegionId=region,
+        RegionName=region,
+        ResourceType="model",
+        x_Model=model,
+        x_Provenance=kind,
+        x_Simulated=kind == "simulated",
+    )
     prices = known.prices if known else None
     itemised = 0.0
     for name, (column, price_name) in CLASSES.items():
@@ -77,8 +85,8 @@ def _model_charges(run: Run, key: Any, calls: pd.DataFrame) -> Iterator[Charge]:
         usd_per_mtok = getattr(prices, price_name) if prices else None
         usd = tokens * 1e-6 * (usd_per_mtok or 0.0)
         itemised += usd
-        yield Charge(
-            **common, **cost_columns(usd, usd), ChargeCategory=USAGE, ChargeFrequency="Usage-Based",
+        yield charge(
+            **cost_columns(usd, usd), ChargeCategory=USAGE, ChargeFrequency="Usage-Based",
             PricingCategory="Standard", ChargeDescription=f"{model}, {name} tokens in {region}",
             ConsumedQuantity=tokens, ConsumedUnit="Tokens", PricingQuantity=tokens * 1e-6,
             PricingUnit=PER_MILLION_TOKENS,
@@ -88,7 +96,7 @@ def _model_charges(run: Run, key: Any, calls: pd.DataFrame) -> Iterator[Charge]:
     recorded = float(calls["cost_usd"].fillna(0).sum())
     if abs(recorded - itemised) > SMALL_USD:
         rest = recorded - itemised
-        yield Charge(
-            **common, **cost_columns(rest, rest), ChargeCategory=ADJUSTMENT, ChargeFrequency="Usage-Based",
+        yield charge(
+            **cost_columns(rest, rest), ChargeCategory=ADJUSTMENT, ChargeFrequency="Usage-Based",
             ChargeDescription=f"{model}: what its calls cost in the record, less these tokens at today's list price",
         )  # fmt: skip

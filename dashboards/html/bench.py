@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from dashboards.html import charts
-from dashboards.html.charts import COLOURS, Chart
+from dashboards.html.charts import COLOURS
 from dashboards.html.page import Banner, Cell, Panel, Part, Table
 from dashboards.numbers.units import UNKNOWN, show
 from neuron_bench.record import Bench
@@ -104,10 +104,12 @@ def _curve(rows: pd.DataFrame, x: str, y: str, title: str, unit: str) -> Panel:
     known = rows.dropna(subset=[x, y]).sort_values(x)
     groups = list(known.groupby(["model_id", "chip"], sort=False))
     height = CURVE_HEIGHT + LEGEND_ROW * len(groups)
-    chart: Chart = charts.base(
-        height, hovermode="closest", xaxis={"title": {"text": x.replace("_", " ")}, "rangemode": "tozero"}
+    chart = charts.base(
+        height=height,
+        hovermode="closest",
+        xaxis={"title": {"text": x.replace("_", " ")}, "rangemode": "tozero"},
+        yaxis={"title": {"text": unit}},
     )
-    chart["layout"]["yaxis"] |= {"title": {"text": unit}}
     for index, ((model, chip), group) in enumerate(groups):
         label = f"{str(model).rpartition('/')[2]}, {chip}"
         chart["data"].append(

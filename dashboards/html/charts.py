@@ -9,13 +9,44 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict, Unpack
 
 import numpy as np
+import pandas as pd
 
 from dashboards.numbers.series import thin
 
-Chart = dict[str, Any]
+Numbers = Sequence[float] | np.ndarray | pd.Series | pd.Index
+Part = dict[str, object]
+"""A trace, an axis, a shape or an annotation, in Plotly's own keys."""
+
+
+class Layout(TypedDict, total=False):
+    """What of Plotly's layout a figure of ours sets."""
+
+    height: int
+    margin: dict[str, int]
+    paper_bgcolor: str
+    plot_bgcolor: str
+    font: Part
+    hovermode: str
+    hoverlabel: Part
+    legend: Part
+    showlegend: bool
+    barmode: str
+    bargap: float
+    xaxis: Part
+    yaxis: Part
+    shapes: list[Part]
+    annotations: list[Part]
+
+
+class Chart(TypedDict):
+    """A figure."""
+
+    data: list[Part]
+    layout: Layout
+
 
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 SYMBOLS = ("circle", "diamond", "square", "triangle-up", "x", "cross")
@@ -34,8 +65,8 @@ class Line:
     """One series: x and y of equal length; `style` picks colour and dash, equal styles mean one kind of thing."""
 
     name: str
-    x: Any  # float[n]: a list, an array or a pandas column
-    y: Any
+    x: Numbers
+    y: Numbers
     style: int = 0
     step: bool = False
     fill_to: str | None = None
@@ -65,11 +96,11 @@ def time_scale(span_s: float) -> tuple[float, str]:
     return (60.0, "minutes from the start") if span_s <= 4 * 3600 else (3600.0, "hours from the start")
 
 
-def base(height: int = 300, **layout: Any) -> Chart:
+def base(**layout: Unpack[Layout]) -> Chart:
     """An empty figure with the house layout: no frame, faint grid, legend above."""
     axis = {"gridcolor": "@grid", "linecolor": "@rule", "zeroline": False, "automargin": True, "title": {"standoff": 8}}
-    layout_all = {
-        "height": height,
+    whole: Layout = {
+        "height": 300,
         "margin": {"l": 8, "r": 12, "t": 28, "b": 8},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
@@ -77,13 +108,13 @@ def base(height: int = 300, **layout: Any) -> Chart:
         "hovermode": "x unified",
         "hoverlabel": {"bgcolor": "@card", "bordercolor": "@rule", "font": {"color": "@ink"}},
         "legend": {"orientation": "h", "x": 0, "y": 1.02, "xanchor": "left", "yanchor": "bottom"},
-        "xaxis": {**axis, "showgrid": False, "showline": True, **layout.pop("xaxis", {})},
-        "yaxis": {**axis, "rangemode": "tozero", **layout.pop("yaxis", {})},
         "shapes": [],
         "annotations": [],
         **layout,
+        "xaxis": {**axis, "showgrid": False, "showline": True, **layout.get("xaxis", {})},
+        "yaxis": {**axis, "rangemode": "tozero", **layout.get("yaxis", {})},
     }
-    return {"data": [], "layout": layout_all}
+    return {"data": [], "layout": whole}
 
 
 def lines(
@@ -121,7 +152,7 @@ def _readable(unit: str, series: Sequence[Line]) -> tuple[float, str]:
     return (1_000.0, "ms") if unit == "s" and highest < 0.1 else (1.0, unit)
 
 
-def _line_style(line: Line) -> dict[str, Any]:
+def _line_style(line: Line) -> Part:
     return {
         "color": COLOURS[line.style % len(COLOURS)],
         "dash": _DASHES[line.style % len(_DASHES)],
@@ -177,7 +208,8 @@ def _logarithmic(chart: Chart, low: float, high: float) -> None:
     span = [math.floor(math.log10(low)), math.ceil(math.log10(high))]
     chart["layout"]["xaxis"] |= {"type": "log", "dtick": 1, "rangemode": "normal", "range": span}
     for note in chart["layout"]["annotations"]:
-        note["x"] = math.log10(note["x"])
+        if isinstance(x := note.get("x"), int | float):
+            note["x"] = math.log10(x)
 
 
 def bars(
@@ -203,7 +235,7 @@ def bars(
         xaxis=unit_axis(unit, along_x=True),
     )
     for index, (name, values) in enumerate(series.items()):
-        bar: dict[str, Any] = {
+        bar: Part = {
             "type": "bar",
             "orientation": "h",
             "name": name,
@@ -221,15 +253,15 @@ def bars(
     return chart
 
 
-def _reach(below: Sequence[float], above: Sequence[float]) -> dict[str, Any]:
+def _reach(below: Sequence[float], above: Sequence[float]) -> Part:
     """Error bars of their own length on either side."""
     sides = {"array": list(above), "arrayminus": list(below)}
     return {"type": "data", "symmetric": False, **sides, "color": "@ink", "thickness": 1.4, "width": 5}
 
 
-def unit_axis(unit: str, along_x: bool = False) -> dict[str, Any]:
+def unit_axis(unit: str, along_x: bool = False) -> Part:
     """How an axis prints its unit; a horizontal value axis carries the grid."""
-    axis: dict[str, Any] = {"rangemode": "tozero"}
+    axis: Part = {"rangemode": "tozero"}
     if unit in ("s", "ms"):
         axis |= {"ticksuffix": f" {unit}"}
     elif unit == "ratio":
@@ -245,7 +277,7 @@ def unit_axis(unit: str, along_x: bool = False) -> dict[str, Any]:
     return {**axis, "showgrid": True, "showline": False, "nticks": 6} if along_x else {**axis, "nticks": 7}
 
 
-def categories(names: Sequence[str]) -> dict[str, Any]:
+def categories(names: Sequence[str]) -> Part:
     """An axis of names, the first at the bottom."""
     return {
         "type": "category",

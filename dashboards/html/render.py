@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -15,7 +16,6 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from dashboards.html.charts import Chart
 from dashboards.html.page import Page
 from dashboards.numbers.run import Number
 from dashboards.numbers.units import UNKNOWN
@@ -33,7 +33,7 @@ def write_page(page: Page, out: Path) -> Path:
 
 def render(page: Page) -> str:
     """The whole document."""
-    charts: list[Chart] = []
+    charts: list[Mapping[str, object]] = []
     places: dict[tuple[int, int], int] = {}
     for chapter, part in enumerate(page.parts):
         for index, panel in enumerate(part.panels):

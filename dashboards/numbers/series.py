@@ -6,7 +6,6 @@ import itertools
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -216,8 +215,8 @@ def per_second(generator: pd.DataFrame, columns: Sequence[str], width_s: int, ho
     seconds = generator.groupby("second")[list(columns)]
     joined = seconds.max() if how == "max" else seconds.sum()
     bins = (joined.index.to_numpy() // width_s) * width_s
-    grouped: Any = joined.groupby(bins)
-    return pd.DataFrame(grouped.sum() / width_s if how == "rate" else grouped.max())
+    grouped = joined.groupby(bins)
+    return grouped.sum() / width_s if how == "rate" else grouped.max()
 
 
 def cache_levels(calls: pd.DataFrame) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import yaml
+from pydantic import TypeAdapter
 
 from host.atomic import write_text
 
@@ -27,24 +27,17 @@ SCHEMA_VERSION = 39
 
 
 @dataclass(frozen=True)
-class Query:
-    """One expression and how its series are named."""
-
-    expr: str
-    legend: str = "{{__name__}}"
-
-
-@dataclass(frozen=True)
 class Panel:
     """One graph, or one number when `stat`. `says`: what to see, shown behind the title's mark.
 
+    queries: expression -> how its series are named.
     unit: Grafana's name of it: s, percentunit, reqps, short, currencyUSD.
     """
 
     title: str
     says: str
     unit: str
-    queries: Sequence[Query]
+    queries: Mapping[str, str]
     stat: bool = False
     limit: float | None = None
 
@@ -56,27 +49,14 @@ class Dashboard:
     file: str
     title: str
     rows: Sequence[Sequence[Panel]]
-    by_run: bool
+    by_run: bool = False
 
 
 @cache
 def dashboards() -> tuple[Dashboard, ...]:
     """The dashboards of assets/grafana.yaml."""
     text = files("dashboards").joinpath("assets", "grafana.yaml").read_text(encoding="utf-8")
-    return tuple(
-        Dashboard(
-            file=entry["file"],
-            title=entry["title"],
-            rows=[[_read(panel) for panel in row] for row in entry["rows"]],
-            by_run=entry.get("by_run", False),
-        )
-        for entry in yaml.safe_load(text)
-    )
-
-
-def _read(raw: Mapping[str, Any]) -> Panel:
-    queries = [Query(expr, legend) for expr, legend in raw["queries"].items()]
-    return Panel(**{**raw, "queries": queries})
+    return TypeAdapter(tuple[Dashboard, ...]).validate_python(yaml.safe_load(text))
 
 
 def expressions() -> Iterator[tuple[str, str]]:
@@ -84,8 +64,8 @@ def expressions() -> Iterator[tuple[str, str]]:
     for dashboard in dashboards():
         for row in dashboard.rows:
             for panel in row:
-                for query in panel.queries:
-                    yield f"{dashboard.title}: {panel.title}", query.expr
+                for expression in panel.queries:
+                    yield f"{dashboard.title}: {panel.title}", expression
 
 
 def write_dashboards(folder: Path) -> list[Path]:
@@ -98,7 +78,7 @@ def write_dashboards(folder: Path) -> list[Path]:
     return written
 
 
-def dashboard_json(dashboard: Dashboard) -> dict[str, Any]:
+def dashboard_json(dashboard: Dashboard) -> dict[str, object]:
     """Grafana's own form of a dashboard."""
     return {
         "title": dashboard.title,
@@ -114,7 +94,7 @@ def dashboard_json(dashboard: Dashboard) -> dict[str, Any]:
     }
 
 
-def _source_variable() -> dict[str, Any]:
+def _source_variable() -> dict[str, object]:
     """Which Prometheus: every one that this Grafana has."""
     return {
         "name": "datasource",
@@ -129,7 +109,7 @@ def _source_variable() -> dict[str, Any]:
     }
 
 
-def _run_variable() -> dict[str, Any]:
+def _run_variable() -> dict[str, object]:
     """Which load run: IDs begin with the time, so the newest stands first."""
     return {
         "name": "run",
@@ -147,7 +127,7 @@ def _run_variable() -> dict[str, Any]:
     }
 
 
-def _panels(dashboard: Dashboard) -> Iterator[dict[str, Any]]:
+def _panels(dashboard: Dashboard) -> Iterator[dict[str, object]]:
     top, number = 0, 0
     for row in dashboard.rows:
         width, height = WIDTH // len(row), 4 if row[0].stat else 8
@@ -157,8 +137,8 @@ def _panels(dashboard: Dashboard) -> Iterator[dict[str, Any]]:
         top += height
 
 
-def _panel(panel: Panel, number: int, place: Mapping[str, int]) -> dict[str, Any]:
-    steps: list[dict[str, Any]] = [{"color": "green", "value": None}]
+def _panel(panel: Panel, number: int, place: Mapping[str, int]) -> dict[str, object]:
+    steps: list[dict[str, object]] = [{"color": "green", "value": None}]
     if panel.limit is not None:
         steps.append({"color": "red", "value": panel.limit})
     custom = {
@@ -182,7 +162,7 @@ def _panel(panel: Panel, number: int, place: Mapping[str, int]) -> dict[str, Any
             "overrides": [],
         },
         "targets": [
-            {"refId": chr(ord("A") + i), "datasource": SOURCE, "expr": query.expr, "legendFormat": query.legend}
-            for i, query in enumerate(panel.queries)
+            {"refId": chr(ord("A") + i), "datasource": SOURCE, "expr": expression, "legendFormat": legend}
+            for i, (expression, legend) in enumerate(panel.queries.items())
         ],
     }

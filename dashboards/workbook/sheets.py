@@ -6,9 +6,9 @@ import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import xlsxwriter
+from xlsxwriter.format import Format
 from xlsxwriter.utility import xl_rowcol_to_cell
 
 from dashboards.workbook.formula import Expr
@@ -18,7 +18,7 @@ Cell = Expr | str | float | int | bool | None
 
 _INK, _QUIET, _RULE = "#17191C", "#565C64", "#C9CCD1"
 _BASE = {"font_name": "Calibri", "font_size": 10, "font_color": _INK, "valign": "top"}
-STYLES: dict[str, dict[str, Any]] = {
+STYLES: dict[str, dict[str, object]] = {
     "text": {"text_wrap": True, "indent": 1},
     "title": {"font_size": 16, "bold": True},
     "note": {"font_color": _QUIET, "italic": True},
@@ -48,7 +48,7 @@ class Book:
             {"title": title, "author": "peakday", "comments": "Recalculates when an input changes"}
         )
         self.file.set_calc_mode("auto")
-        self._formats: dict[tuple[str, bool], Any] = {}
+        self._formats: dict[tuple[str, bool], Format] = {}
         self.names: set[str] = set()
 
     def __enter__(self) -> Book:
@@ -57,7 +57,7 @@ class Book:
     def __exit__(self, *_: object) -> None:
         self.file.close()
 
-    def style(self, name: str, *, simulated: bool = False) -> Any:
+    def style(self, name: str, *, simulated: bool = False) -> Format:
         """A cell format by its name; simulated cells keep it on an amber ground."""
         key = (name, simulated)
         if key not in self._formats:
@@ -135,9 +135,8 @@ class Sheet:
 
     def _put(self, column: int, cell: Cell, style: str, simulated: bool) -> Expr:
         form = self.book.style(style, simulated=simulated)
-        value: Any = cell
+        value = cell.value if isinstance(cell, Expr) else cell
         if isinstance(cell, Expr):
-            value = cell.value
             self.page.write_formula(self.row, column, f"={cell.text}", form, value)
         elif cell is None:
             self.page.write_blank(self.row, column, None, form)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from dashboards.html import charts
-from dashboards.html.charts import COLOURS, PATTERNS, Chart
+from dashboards.html.charts import COLOURS, PATTERNS, Chart, Part
 from dashboards.html.page import Cell, Panel, Table
 from dashboards.numbers.stored import StoredRun, StoredTable
 from dashboards.numbers.units import show
@@ -132,7 +132,7 @@ def waterfall(steps: list[Step], total_s: float) -> Chart:
     )
     for index, kind in enumerate(dict.fromkeys(step.kind for step in steps)):
         own = [(name, step) for name, step in zip(names, steps, strict=True) if step.kind == kind]
-        bar = {
+        bar: Part = {
             "type": "bar",
             "orientation": "h",
             "name": kind,
