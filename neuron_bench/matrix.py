@@ -22,7 +22,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -76,7 +75,7 @@ class _Shape:
     seed: int = 1
     slo: dict[str, float] | None = None
     models: list[str] | None = None
-    targets: list[dict[str, Any]] | None = None
+    targets: list[dict[str, object]] | None = None
 
 
 _SHAPE_KEYS = {item.name for item in fields(_Shape)}

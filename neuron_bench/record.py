@@ -7,8 +7,8 @@ The page is docs/bench-record.md.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from host.atomic import folder_aside
 from host.json_text import read_json_object
+from host.json_values import mapping
 from neuron_bench.device.telemetry import Reading
 from neuron_bench.errors import BenchError
 
@@ -104,6 +105,10 @@ class CaseRow:
     contended: bool | None = None
     flags: str | None = None  # ; separated: a flagged row is kept and not used
 
+    def with_columns(self, columns: Mapping[str, Any]) -> CaseRow:
+        """The row with more of its columns, by name; writing the record checks their types."""
+        return replace(self, **columns)
+
     @property
     def flag_names(self) -> frozenset[str]:
         """Its flags, apart."""
@@ -130,7 +135,7 @@ class Bench:
     """One loaded record."""
 
     path: Path
-    info: dict[str, Any]
+    info: dict[str, object]
     cases: pd.DataFrame
 
     @property
@@ -146,7 +151,7 @@ class Bench:
     @property
     def unfinished(self) -> dict[str, str]:
         """Cases that were asked for and are not in the record, each with the reason."""
-        missing = {**(self.info.get("unfinished") or {}), **(self.info.get("skipped") or {})}
+        missing = {**mapping(self.info.get("unfinished")), **mapping(self.info.get("skipped"))}
         return {str(label): str(reason) for label, reason in missing.items()}
 
     @property
@@ -161,7 +166,7 @@ class Bench:
         return tuple(_case_row(record) for record in self.cases.to_dict("records"))
 
 
-def _case_row(record: Mapping[Any, Any]) -> CaseRow:
+def _case_row(record: Mapping[Hashable, Any]) -> CaseRow:
     known = {
         name: _CONVERT[kind](record[name])
         for name, kind in CASES.items()

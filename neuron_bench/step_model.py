@@ -13,7 +13,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -162,7 +161,7 @@ def read_step_model(path: Path | str) -> StepModel:
     return step_model_from(read_json_object(Path(path), error=StepModelError), where=str(path))
 
 
-def step_model_from(raw: Mapping[str, Any], where: str = "step model") -> StepModel:
+def step_model_from(raw: Mapping[str, object], where: str = "step model") -> StepModel:
     """A `StepModel` from its JSON form."""
     if raw.get("schema") not in READABLE:
         raise StepModelError(
@@ -171,7 +170,7 @@ def step_model_from(raw: Mapping[str, Any], where: str = "step model") -> StepMo
     try:
         content = {name: value for name, value in raw.items() if name != "schema"}
         for name, since in _SINCE.items():
-            if content.get(name) is not None and raw["schema"] < since:
+            if content.get(name) is not None and str(raw["schema"]) < since:
                 raise StepModelError(f"{where}: {name} is of {since}; this file says {raw['schema']}")
         return _DECODE.validate_python(content, extra="forbid")
     except ValidationError as error:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
-from typing import IO, Any
+from typing import IO
 
 from pydantic import TypeAdapter
 
 from neuron_bench.child.runner import Runner
-from neuron_bench.trace.messages import Greedy, LoadRequest, Turn, Warmed
+from neuron_bench.trace.messages import Greedy, Loaded, LoadRequest, Turn, Warmed
 
 _LOAD = TypeAdapter(LoadRequest)
 
@@ -40,7 +41,7 @@ def serve(requests: IO[str], answers: IO[str]) -> int:
                 wanted = _LOAD.validate_python(request)
                 _pin(wanted.core)
                 runner = Runner(wanted)
-                answer: Any = runner.loaded()
+                answer: Loaded | Warmed | Turn | Greedy = runner.loaded()
             else:
                 answer = _work(runner, op, request)
         except Exception as error:
@@ -50,14 +51,14 @@ def serve(requests: IO[str], answers: IO[str]) -> int:
     return 0
 
 
-def _work(runner: Runner | None, op: str, request: dict[str, Any]) -> Warmed | Turn | Greedy:
+def _work(runner: Runner | None, op: str, request: Mapping[str, float]) -> Warmed | Turn | Greedy:
     """What is asked of a loaded graph."""
     assert runner is not None, "load comes first"
     if op == "warm":
-        return runner.warm(**request)
+        return runner.warm(request["turn_s"], int(request["windows_max"]))
     if op == "turn":
-        return runner.turn(**request)
-    return runner.greedy(**request)
+        return runner.turn(request["seconds"], int(request["samples"]))
+    return runner.greedy(int(request["steps"]))
 
 
 def _pin(core: int | None) -> None:

@@ -10,15 +10,15 @@ import importlib.util
 import json
 import sys
 from importlib import metadata
-from typing import Any
+from types import ModuleType
 
 
-def main(device: str, effort: str) -> dict[str, Any]:
+def main(device: str, effort: str) -> dict[str, object]:
     """What was found, as plain values."""
     module, distribution = ("torch_neuronx", "torch-neuronx") if device == "neuron" else ("torch", "torch")
     if importlib.util.find_spec(module) is None:
         return {"installed": False}
-    answer: dict[str, Any] = {
+    answer: dict[str, object] = {
         "installed": True,
         "version": _version(distribution),
         "native_code": _native(distribution),
@@ -45,7 +45,7 @@ def _interface(package: object) -> str | None:
     return "native" if hasattr(importlib.import_module("torch"), "neuron") else None
 
 
-def _traced_add(package: Any) -> dict[str, Any]:
+def _traced_add(package: ModuleType) -> dict[str, object]:
     torch = importlib.import_module("torch")
     try:
         graph = package.trace(lambda x: x + 1, (torch.ones(2),))
@@ -54,7 +54,7 @@ def _traced_add(package: Any) -> dict[str, Any]:
         return {"works": False, "run_error": _line(error)}
 
 
-def _device_add() -> dict[str, Any]:
+def _device_add() -> dict[str, object]:
     torch = importlib.import_module("torch")
     try:
         total = (torch.ones(2, device="neuron") + 1).sum()

@@ -5,10 +5,9 @@ from __future__ import annotations
 import platform
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -112,14 +111,16 @@ class Runner:
                 chosen.append(tuple(token.flatten().tolist()))
         return Greedy(tuple(chosen))
 
-    def step(self) -> Any:
+    def step(self) -> Sequence[torch.Tensor]:
         """One step of the case: a prefill, a decode step (walking through the end of the cache), or an encode."""
         if self.case.phase == "encode":
-            return self.graph(self.tokens, torch.ones_like(self.tokens))
+            encoded: Sequence[torch.Tensor] = self.graph(self.tokens, torch.ones_like(self.tokens))
+            return encoded
         room = self.case.bucket_tokens - self.case.context_tokens - self.case.input_tokens + 1
         position = self.case.context_tokens + self.steps % room
         self.steps += 1
-        return self.graph(self.tokens, torch.tensor([position], device=self.torch_device))
+        logits: Sequence[torch.Tensor] = self.graph(self.tokens, torch.tensor([position], device=self.torch_device))
+        return logits
 
     def _timed(self, seconds: float, samples: int) -> tuple[list[float], list[float]]:
         walls: list[float] = []
@@ -170,7 +171,7 @@ class Runner:
             with written_aside(path) as aside:
                 torch.save(shared_weights(model), str(aside))
 
-    def _load(self, path: Path) -> Any:
+    def _load(self, path: Path) -> torch.jit.ScriptModule:
         if self.device == "neuron":
             import torch_neuronx  # only where the device is: the package is AWS's own
 
@@ -188,7 +189,7 @@ class Runner:
                 tensor.data = torch.zeros(tensor.shape, dtype=tensor.dtype, device=self.torch_device)
         return graph
 
-    def _build(self) -> tuple[torch.nn.Module, tuple[Any, ...], dict[Any, int]]:
+    def _build(self) -> tuple[torch.nn.Module, tuple[torch.Tensor, ...], dict[torch.Tensor, int]]:
         """The module, its example inputs, and which output goes back into which state."""
         tokens, seed = self._tokens(), self.request.seed
         require_buildable(self.shape)
@@ -221,7 +222,7 @@ def shared_weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     return {name: tensor.detach() for name, tensor in named if id(tensor) not in caches}
 
 
-def without_weights(graph: Any, model: torch.nn.Module) -> None:
+def without_weights(graph: torch.jit.ScriptModule, model: torch.nn.Module) -> None:
     """Empty the graph's weights, and keep of its caches the shape alone (one zero, expanded)."""
     weights = shared_weights(model)
     for name, tensor in graph.state_dict(keep_vars=True).items():
@@ -236,14 +237,14 @@ def _is_cache(name: str) -> bool:
     return name.startswith("layers.") and name.endswith((".keys", ".values"))
 
 
-def plain_trace(model: torch.nn.Module, inputs: tuple[object, ...]) -> Any:
+def plain_trace(model: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> torch.jit.ScriptModule:
     """A TorchScript graph for CPU and CUDA; caches are written in place, so nothing is aliased."""
     return torch.jit.trace(model, inputs, check_trace=False)
 
 
 def neuron_trace(
-    model: torch.nn.Module, inputs: tuple[object, ...], aliases: Mapping[object, int], request: LoadRequest
-) -> Any:
+    model: torch.nn.Module, inputs: tuple[torch.Tensor, ...], aliases: Mapping[torch.Tensor, int], request: LoadRequest
+) -> torch.jit.ScriptModule:
     """A Neuron graph whose caches stay on the device. Source: torch_neuronx.trace API page, SDK 2.28.
 
     With a `compile_target` it is compiled on the CPU for that family, on a machine that has no chip.

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from host.json_values import items, objects, text, whole
 from neuron_bench.errors import BenchError
 
 
@@ -29,14 +30,14 @@ class NeuronDevice:
     instance_type: str | None
 
 
-def parse_neuron_ls(text: str) -> list[NeuronDevice]:
+def parse_neuron_ls(output: str) -> list[NeuronDevice]:
     """Devices of `neuron-ls -j`.
 
     Raises:
         TelemetryError: not a JSON array of devices.
     """
     try:
-        raw = json.loads(text)
+        raw = json.loads(output)
     except json.JSONDecodeError as error:
         raise TelemetryError(f"neuron-ls: not JSON ({error})") from None
     if not isinstance(raw, list):
@@ -47,17 +48,23 @@ def parse_neuron_ls(text: str) -> list[NeuronDevice]:
         raise TelemetryError(f"neuron-ls: a device cannot be read ({error!r})") from None
 
 
-def _device(entry: dict[str, Any]) -> NeuronDevice:
+def _device(entry: Mapping[str, object]) -> NeuronDevice:
     return NeuronDevice(
-        device=int(entry["neuron_device"]),
-        cores=int(entry["nc_count"]),
-        memory_bytes=int(entry["memory_size"]),
-        core_ids=tuple(entry.get("neuroncore_ids") or ()),
-        logical_config=entry.get("logical_neuroncore_config"),
-        connected_to=tuple(entry.get("connected_to") or ()),
-        processes=tuple(int(process["pid"]) for process in entry.get("neuron_processes") or ()),
-        instance_type=entry.get("instance_type"),
+        device=_count(entry["neuron_device"]),
+        cores=_count(entry["nc_count"]),
+        memory_bytes=_count(entry["memory_size"]),
+        core_ids=tuple(_count(core) for core in items(entry.get("neuroncore_ids"))),
+        logical_config=whole(entry.get("logical_neuroncore_config")) or None,
+        connected_to=tuple(_count(device) for device in items(entry.get("connected_to"))),
+        processes=tuple(_count(process["pid"]) for process in objects(entry.get("neuron_processes"))),
+        instance_type=text(entry.get("instance_type")) or None,
     )
+
+
+def _count(value: object) -> int:
+    if not isinstance(value, int | float | str):
+        raise ValueError(f"{value!r} is no number")
+    return int(value)
 
 
 def neuron_ls() -> tuple[list[NeuronDevice], str | None]:

@@ -7,9 +7,9 @@ seconds, execution counters are per period. Never run on a chip by us.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from neuron_bench.device.neuron_ls import TelemetryError
 
@@ -84,21 +84,22 @@ def parse_record(line: str) -> MonitorRecord:
     )
 
 
-def _group(parent: object, *path: str) -> dict[str, Any]:
+def _group(parent: object, *path: str) -> dict[str, object]:
     """A nested object; empty where any step is missing, null or of another kind."""
     for name in path:
         parent = parent.get(name) if isinstance(parent, dict) else None
     return parent if isinstance(parent, dict) else {}
 
 
-def _items(parent: object, *path: str) -> list[dict[str, Any]]:
+def _items(parent: object, *path: str) -> list[dict[str, object]]:
     items = _group(parent, *path[:-1]).get(path[-1])
     return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
 
 
-def _number(value: Any) -> float | None:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if number and value == value and abs(value) != float("inf") else None
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)
 
 
 def _whole(value: float | None) -> int | None:
@@ -109,28 +110,28 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def _total(reports: list[dict[str, Any]], *path: str) -> float | None:
+def _total(reports: list[dict[str, object]], *path: str) -> float | None:
     """Sum over runtimes of a figure; None where none has it."""
     values = [_number(_group(report, *path[:-1]).get(path[-1])) for report in reports]
     known = [value for value in values if value is not None]
     return sum(known) if known else None
 
 
-def _failed(reports: list[dict[str, Any]]) -> float | None:
+def _failed(reports: list[dict[str, object]]) -> float | None:
     kinds = ("completed_with_err", "completed_with_num_err", "timed_out", "incorrect_input", "failed_to_queue")
     values = [_total(reports, "execution_stats", "execution_summary", kind) for kind in kinds]
     known = [value for value in values if value is not None]
     return sum(known) if known else None
 
 
-def _latency(reports: list[dict[str, Any]], quantile: str) -> float | None:
+def _latency(reports: list[dict[str, object]], quantile: str) -> float | None:
     """Worst over runtimes: quantiles do not add."""
     path = ("execution_stats", "latency_stats", "device_latency")
     values = [_number(_group(report, *path).get(quantile)) for report in reports]
     return max((value for value in values if value is not None), default=None)
 
 
-def _core_busy(reports: list[dict[str, Any]]) -> dict[int, float]:
+def _core_busy(reports: list[dict[str, object]]) -> dict[int, float]:
     busy: dict[int, float] = {}
     for report in reports:
         for core, counters in _group(report, "neuroncore_counters", "neuroncores_in_use").items():

@@ -12,7 +12,6 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from pydantic import TypeAdapter
 
@@ -84,7 +83,7 @@ class ProbeReport:
             return self.finding.name
         return next((device.instance_type for device in self.neuron_ls if device.instance_type), None)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """For a record."""
         return asdict(self)
 

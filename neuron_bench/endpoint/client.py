@@ -10,7 +10,6 @@ import socket
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -235,11 +234,11 @@ def _running_times(running: Sequence[_Event], produced: int) -> list[float]:
     return times + [running[-1].stamp] * (produced - len(times))
 
 
-def _events(chunks: Sequence[tuple[float, bytes]], url: str) -> tuple[list[_Event], dict[str, Any]]:
+def _events(chunks: Sequence[tuple[float, bytes]], url: str) -> tuple[list[_Event], dict[str, object]]:
     """The events about a choice, and the last usage."""
     parser = SseParser()
     events: list[_Event] = []
-    usage: dict[str, Any] = {}
+    usage: dict[str, object] = {}
     try:
         for stamp, data in chunks:
             for item in parser.feed(data):

@@ -15,7 +15,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import numpy as np
@@ -288,7 +287,7 @@ def _row(sweep: Sweep, spec: EndpointSpec, base: CaseRow) -> CaseRow:
     }
     raised = [checks.raised(flags), *sorted({stream.flag for stream in streams if stream.flag})]
     joules_per_token = _joules_per_token(sweep)
-    return replace(
+    row = replace(
         base,
         record_id=load.label,
         label=load.label if per_event < 1.05 else f"{load.label}, {per_event:.1f} tokens an event",
@@ -301,8 +300,8 @@ def _row(sweep: Sweep, spec: EndpointSpec, base: CaseRow) -> CaseRow:
         flags=";".join(flag for flag in raised if flag),
         joules_per_output_token=joules_per_token,
         output_tokens_per_s_per_watt=1 / joules_per_token if joules_per_token else None,
-        **timing,
     )
+    return row.with_columns(timing)
 
 
 def _joules_per_token(sweep: Sweep) -> float | None:
@@ -324,7 +323,7 @@ def _quantiles(prefix: str, values: Sequence[float], names: Sequence[str]) -> di
     return {f"{prefix}_{name}": figures[name] for name in names}
 
 
-def _prefill(sweep: Sweep) -> dict[str, Any]:
+def _prefill(sweep: Sweep) -> dict[str, object]:
     ttfts = [stream.ttft_s for stream in sweep.streams]
     low, high = median_interval([np.array([s.ttft_s for s in burst]) for burst in sweep.bursts], seed=0)
     return {
@@ -339,7 +338,7 @@ def _prefill(sweep: Sweep) -> dict[str, Any]:
     }
 
 
-def _decode(sweep: Sweep) -> dict[str, Any]:
+def _decode(sweep: Sweep) -> dict[str, object]:
     steps = [step_times(burst) for burst in sweep.bursts]
     times = [step.seconds for step in steps]
     low, high = median_interval([np.array([seconds]) for seconds in times], seed=0)
@@ -356,7 +355,7 @@ def _decode(sweep: Sweep) -> dict[str, Any]:
     }
 
 
-def _serve(sweep: Sweep) -> dict[str, Any]:
+def _serve(sweep: Sweep) -> dict[str, object]:
     streams, seconds = sweep.streams, sum(sweep.seconds)
     gaps = [stream.tpot_s for stream in streams if stream.tpot_s is not None]
     return {
@@ -370,7 +369,7 @@ def _serve(sweep: Sweep) -> dict[str, Any]:
     }
 
 
-def _samples(sweep: Sweep) -> list[dict[str, Any]]:
+def _samples(sweep: Sweep) -> list[dict[str, object]]:
     return [
         {"record_id": sweep.load.label, "turn": turn, "wall_s": s.e2e_s, "ttft_s": s.ttft_s, "tpot_s": s.tpot_s}
         for turn, burst in enumerate(sweep.bursts)
@@ -378,7 +377,7 @@ def _samples(sweep: Sweep) -> list[dict[str, Any]]:
     ]
 
 
-def _info(spec: EndpointSpec, state: _Progress, server: Server, folder: Path, started: datetime) -> dict[str, Any]:
+def _info(spec: EndpointSpec, state: _Progress, server: Server, folder: Path, started: datetime) -> dict[str, object]:
     unfinished = {sweep.load.label: sweep.why_missing for sweep in state.sweeps if not sweep.bursts}
     limits = server_metrics.engine_limits(state.metrics_before)
     return {

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import nnls
 
+from host.json_values import mapping, whole
 from neuron_bench.device.chips import replica_hint
 from neuron_bench.errors import BenchUsageError
 from neuron_bench.record import PROVENANCES, Bench, CaseRow
@@ -205,14 +206,14 @@ def measured_engine(bench: Bench) -> Engine:
         raise BenchUsageError(f"{bench.bench_id}: a quick suite is not for plans: run the suite `full`")
     if not decodes:
         raise BenchUsageError(f"{bench.bench_id}: no usable decode case: run the suite `full`")
-    limits = bench.info.get("engine_limits") or {}
-    block = int(limits.get("block_tokens") or 16)
+    limits = mapping(bench.info.get("engine_limits"))
+    block = whole(limits.get("block_tokens")) or 16
     most_kv = max(observation.kv_tokens for observation in decodes)
     return Engine(
         max_num_seqs=int(max(observation.decoding for observation in decodes)),
         max_batched_tokens=int(max((o.prefill_tokens for o in observed if o.prefill_tokens), default=1)),
         block_tokens=block,
-        kv_blocks=int(limits.get("kv_blocks") or math.ceil(most_kv / block)),
+        kv_blocks=whole(limits.get("kv_blocks")) or math.ceil(most_kv / block),
     )
 
 

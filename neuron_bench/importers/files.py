@@ -80,7 +80,7 @@ def _resolved(known: Known) -> Known:
     return replace(known, chip=chip or of_instance)
 
 
-def _info(path: Path, folder: Path, kind: Format, rows: Sequence[CaseRow]) -> dict[str, Any]:
+def _info(path: Path, folder: Path, kind: Format, rows: Sequence[CaseRow]) -> dict[str, object]:
     return {
         "bench_id": folder.name,
         "state": "finished",
@@ -115,7 +115,7 @@ def _complete(row: CaseRow, provenance: str, known: Known, path: Path) -> CaseRo
     return replace(full, provenance=provenance, flags=";".join(flags))
 
 
-def _read(path: Path) -> tuple[Any, set[str]]:
+def _read(path: Path) -> tuple[object, set[str]]:
     """Content of a table (list of rows), JSON, lines of JSON or YAML, and the names it carries.
 
     What a file is goes by its content: an ending only says where to begin.
@@ -130,7 +130,7 @@ def _read(path: Path) -> tuple[Any, set[str]]:
     return content, _names(content)
 
 
-def _parsed(text: str, ending: str) -> Any:
+def _parsed(text: str, ending: str) -> object:
     start = text.lstrip()[:1]
     if start in ("{", "["):
         try:

@@ -11,14 +11,14 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
+from host.json_values import mapping
 from neuron_bench import checks
 from neuron_bench.device.chips import chip_name
 from neuron_bench.importers.consistency import flagged
 from neuron_bench.record import CaseRow
 
-Cells = Mapping[str, Any]
+Cells = Mapping[str, object]
 
 NAMES: dict[str, tuple[str, ...]] = {
     "model_id": ("model", "model_path", "model_id", "model_name", "infmax_model_prefix"),
@@ -95,10 +95,10 @@ def _number(cell: object) -> float | None:
         return None
 
 
-def inferencex_rows(content: Any) -> list[CaseRow]:
+def inferencex_rows(content: object) -> list[CaseRow]:
     """InferenceX's agg_*.json: one point, or a list of them; `metrics` of the database's form are lifted out."""
     points = content if isinstance(content, list) else [content]
-    return point_rows([{**each, **(each.get("metrics") or {})} for each in points])
+    return point_rows([{**mapping(each), **mapping(mapping(each).get("metrics"))} for each in points])
 
 
 def is_table_of_points(names: set[str]) -> bool:
@@ -159,8 +159,7 @@ def _row(row: Cells, line: int) -> CaseRow:
         requests_per_s=_figure(row, "requests_per_s"),
         output_tokens_per_s=output_per_s,
         flags=";".join(name for name, bad in _odd(row, chip).items() if bad),
-        **_times(row),
-    )
+    ).with_columns(_times(row))
 
 
 def _whole(value: float | None) -> int | None:
@@ -175,10 +174,10 @@ def _chips(row: Cells, tp: float | None) -> float | None:
     return tp * (_figure(row, "pp") or 1.0)
 
 
-def _times(row: Cells) -> dict[str, Any]:
+def _times(row: Cells) -> dict[str, float]:
     """Latency columns in seconds; a mean between tokens stands for a mean per token where only it is given."""
     fallback = 1.0 if "tput_per_gpu" in row else 1e-3
-    found: dict[str, Any] = {}
+    found: dict[str, float] = {}
     for name, cell in row.items():
         match = _TIME.match(name)
         if match is None or cell in (None, ""):

@@ -10,16 +10,16 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
+from host.json_values import items, mapping, number, objects
 from neuron_bench import checks
 from neuron_bench.device.chips import chip_name
 from neuron_bench.importers.consistency import TOKENS_TOLERANCE_RATIO, flagged
 from neuron_bench.record import CaseRow
 
-Json = Mapping[str, Any]
+Json = Mapping[str, object]
 BUSY_RATIO = 0.7
 """Of the most that were in flight at once: a closed loop whose requests keep fewer in flight is none."""
 COUNTS_DIFFER = "token_counts_differ"
@@ -31,33 +31,39 @@ SECONDS = {
 }  # fmt: skip
 
 
-def times(name: str, found: Json | None, unit: str | None = None) -> dict[str, Any]:
+def times(name: str, found: object, unit: str | None = None) -> dict[str, float]:
     """Columns `NAME_mean`, `NAME_p50`, `NAME_p90` and `NAME_p99` of a table of statistics, in seconds.
 
     Raises:
         ValueError: a unit of time that is none we know.
     """
+    found = mapping(found)
     if not found:
         return {}
     unit = str(found.get("unit") or found.get("units") or unit)
     if unit not in SECONDS:
         raise ValueError(f"{name} is in {unit!r}, no unit of time that is known")
-    inner = found.get("percentiles") or {}
+    inner = mapping(found.get("percentiles"))
     names = {"mean": ("mean", "avg"), "p50": ("p50", "median"), "p90": ("p90",), "p99": ("p99",)}
-    columns: dict[str, Any] = {}
+    columns: dict[str, float] = {}
     for ours, theirs in names.items():
         value = next((v for key in theirs for v in (found.get(key), inner.get(key)) if v is not None), None)
         if value is not None:
-            columns[f"{name}_{ours}"] = float(value) * SECONDS[unit]
+            columns[f"{name}_{ours}"] = _figure(value) * SECONDS[unit]
     return columns
 
 
-def mean_of(found: Json | None) -> float | None:
+def mean_of(found: object) -> float | None:
     """The mean of a table of statistics."""
-    if not found:
-        return None
-    value = next((found[key] for key in ("mean", "avg") if found.get(key) is not None), None)
-    return None if value is None else float(value)
+    value = first(found, ("mean",), ("avg",))
+    return None if value is None else _figure(value)
+
+
+def _figure(value: object) -> float:
+    """A number, or one as text; raises ValueError of anything else."""
+    if not isinstance(value, int | float | str):
+        raise ValueError(f"{value!r} is no number")
+    return float(value)
 
 
 def failures(count: float | None) -> str | None:
@@ -65,21 +71,21 @@ def failures(count: float | None) -> str | None:
     return json.dumps({"failed": int(count)}) if count else None
 
 
-def at(report: Any, *path: str) -> Any:
+def at(report: object, *path: str) -> object:
     """What lies at a path of keys; None where a step is missing."""
     for key in path:
         report = report.get(key) if isinstance(report, Mapping) else None
     return report
 
 
-def first(report: object, *paths: tuple[str, ...]) -> Any:
+def first(report: object, *paths: tuple[str, ...]) -> object:
     """What lies at the first of some paths that leads anywhere."""
     return next((value for path in paths if (value := at(report, *path)) is not None), None)
 
 
 def aiperf_rows(report: Json) -> list[CaseRow]:
     """AIPerf's profile_export_aiperf.json, and genai-perf's, from which its shape comes. One row."""
-    config = report.get("input_config") or {}
+    config = mapping(report.get("input_config"))
     concurrency, rate = _aiperf_load(config)
     total = mean_of(report.get("request_count"))
     return flagged(
@@ -101,9 +107,10 @@ def aiperf_rows(report: Json) -> list[CaseRow]:
                 output_tokens_per_s=mean_of(report.get("output_token_throughput")),
                 errors=failures(_aiperf_failed(report)),
                 flags=_aiperf_flags(report),
-                **times("ttft_s", report.get("time_to_first_token"), "ms"),
-                **times("tpot_s", report.get("inter_token_latency"), "ms"),
-                **times("wall_s", report.get("request_latency"), "ms"),
+            ).with_columns(
+                times("ttft_s", report.get("time_to_first_token"), "ms")
+                | times("tpot_s", report.get("inter_token_latency"), "ms")
+                | times("wall_s", report.get("request_latency"), "ms")
             )
         ]
     )
@@ -123,9 +130,8 @@ def _differ(counted: float | None, served: float | None) -> bool:
 
 def _aiperf_load(config: Json) -> tuple[float | None, float | None]:
     """Clients of a closed loop and the rate of an open one, in either generation of its settings."""
-    phases = config.get("phases")
-    profiling: Json = next(iter(phases[-1:] if isinstance(phases, list) else []), {})
-    tree = {"config": config, "phase": profiling}
+    phases = items(config.get("phases"))
+    tree = {"config": config, "phase": phases[-1] if phases else None}
     of_genai_perf = ("config", "perf_analyzer", "stimulus")
     concurrency = first(
         tree, ("phase", "concurrency"), ("config", "loadgen", "concurrency"), (*of_genai_perf, "concurrency")
@@ -151,23 +157,22 @@ def _aiperf_model(config: Json) -> str | None:
 
 def _aiperf_failed(report: Json) -> float | None:
     counted = mean_of(report.get("error_request_count"))
-    return counted if counted is not None else sum(each.get("count", 0) for each in report.get("error_summary") or [])
+    return counted if counted is not None else sum(number(e.get("count")) for e in objects(report.get("error_summary")))
 
 
-def _duration_s(found: Json | None) -> float | None:
+def _duration_s(found: object) -> float | None:
     value = mean_of(found)
-    return None if value is None or found is None else value * SECONDS.get(str(found.get("unit", "sec")), 1.0)
+    return None if value is None else value * SECONDS.get(str(mapping(found).get("unit", "sec")), 1.0)
 
 
 def aiperf_record_rows(records: Sequence[Json]) -> list[CaseRow]:
     """AIPerf's profile_export.jsonl: one line a request; warm-up and failed ones are left out, the latter counted."""
     timed = [each for each in records if at(each, "metadata", "benchmark_phase") in (None, "profiling")]
     good = [each for each in timed if not each.get("error")]
-    columns: dict[str, Any] = {}
-    for ours, theirs in (
-        ("ttft_s", "time_to_first_token"), ("tpot_s", "inter_token_latency"), ("wall_s", "request_latency"),
-    ):  # fmt: skip
-        columns |= _of_samples(ours, [found for each in good if (found := at(each, "metrics", theirs))])
+    columns: dict[str, float] = {}
+    theirs = {"ttft_s": "time_to_first_token", "tpot_s": "inter_token_latency", "wall_s": "request_latency"}
+    for ours, name in theirs.items():
+        columns |= _of_samples(ours, [found for each in good if (found := mapping(at(each, "metrics", name)))])
     starts = [v for each in good if (v := _number(at(each, "metadata", "request_start_ns"))) is not None]
     ends = [v for each in good if (v := _number(at(each, "metadata", "request_end_ns"))) is not None]
     span_s = (max(ends) - min(starts)) / 1e9 if starts and ends else None
@@ -188,14 +193,13 @@ def aiperf_record_rows(records: Sequence[Json]) -> list[CaseRow]:
         output_tokens_per_s=sum(answers) / span_s if span_s and answers else None,
         errors=failures(len(timed) - len(good)),
         flags=COUNTS_DIFFER if _differ(_mean(answers), _mean(_metric(good, "usage_completion_tokens"))) else "",
-        **columns,
     )
-    return flagged([row])
+    return flagged([row.with_columns(columns)])
 
 
-def _of_samples(name: str, found: Sequence[Json]) -> dict[str, Any]:
+def _of_samples(name: str, found: Sequence[Json]) -> dict[str, float]:
     """Statistics of single values, each with its unit."""
-    seconds = [float(each["value"]) * SECONDS[str(each.get("unit", "ms"))] for each in found]
+    seconds = [_figure(each["value"]) * SECONDS[str(each.get("unit", "ms"))] for each in found]
     if not seconds:
         return {}
     p50, p90, p99 = (float(q) for q in np.quantile(seconds, [0.5, 0.9, 0.99]))
@@ -226,21 +230,22 @@ def _load_of(starts: Sequence[float], ends: Sequence[float]) -> tuple[float | No
 
 def guidellm_rows(report: Json) -> list[CaseRow]:
     """GuideLLM's benchmarks.json: one row a benchmark (a load); figures of the requests that were answered."""
-    return flagged([_guidellm(report, each, place) for place, each in enumerate(report["benchmarks"])])
+    benches = report["benchmarks"]
+    if not isinstance(benches, list):
+        raise ValueError("benchmarks is no list")
+    return flagged([_guidellm(report, each, place) for place, each in enumerate(benches)])
 
 
 def _guidellm(report: Json, bench: Json, place: int) -> CaseRow:
     metrics = bench["metrics"]
 
-    def good(name: str) -> Json | None:
-        found = metrics.get(name)
-        return found.get("successful") if isinstance(found, Mapping) else None
+    def good(name: str) -> object:
+        return at(metrics, name, "successful")
 
-    strategy = first(bench, ("config", "strategy"), ("args", "strategy"), ("scheduler", "strategy")) or {}
+    strategy = mapping(first(bench, ("config", "strategy"), ("args", "strategy"), ("scheduler", "strategy")))
     streams = first(strategy, ("streams",), ("max_concurrency",), ("concurrency",))
     kind, rate = strategy.get("type_") or strategy.get("type"), _number(strategy.get("rate"))
-    totals = first(bench, ("metrics", "request_totals"), ("run_stats", "requests_made"), ("request_totals",)) or {}
-    answered = totals.get("successful")
+    totals = mapping(first(bench, ("metrics", "request_totals"), ("run_stats", "requests_made"), ("request_totals",)))
     return CaseRow(
         record_id=f"benchmark-{place}",
         label=_label("GuideLLM", at(report, "metadata", "guidellm_version"), kind),
@@ -251,22 +256,23 @@ def _guidellm(report: Json, bench: Json, place: int) -> CaseRow:
         output_tokens=mean_of(good("output_token_count")),
         concurrency=1.0 if kind == "synchronous" else None if rate else _number(streams),
         arrival_rate_per_s=rate,
-        n_samples=None if answered is None else int(answered),
+        n_samples=_whole(totals.get("successful")),
         duration_s=_number(first(bench, ("duration",), ("run_stats", "duration"))),
         requests_per_s=mean_of(good("requests_per_second")),
         output_tokens_per_s=mean_of(good("output_tokens_per_second")),
-        errors=failures(totals.get("errored")),
-        **times("ttft_s", good("time_to_first_token_ms"), "ms"),
-        **times("tpot_s", good("inter_token_latency_ms") or good("time_per_output_token_ms"), "ms"),
-        **times("wall_s", good("request_latency"), "s"),
+        errors=failures(_number(totals.get("errored"))),
+    ).with_columns(
+        times("ttft_s", good("time_to_first_token_ms"), "ms")
+        | times("tpot_s", good("inter_token_latency_ms") or good("time_per_output_token_ms"), "ms")
+        | times("wall_s", good("request_latency"), "s")
     )
 
 
 def inference_perf_rows(report: Json) -> list[CaseRow]:
     """inference-perf's summary_lifecycle_metrics.json or stage_N_lifecycle_metrics.json: one row, in seconds."""
-    good, load = report["successes"], report["load_summary"]
-    latency, rates = good.get("latency") or {}, good.get("throughput") or {}
-    failed = at(report, "failures", "count")
+    good, load = mapping(report["successes"]), mapping(report["load_summary"])
+    latency, rates = mapping(good.get("latency")), mapping(good.get("throughput"))
+    failed = _number(at(report, "failures", "count"))
     row = CaseRow(
         record_id="summary",
         label=_label("inference-perf", None, "open loop" if load.get("requested_rate") else None),
@@ -276,14 +282,15 @@ def inference_perf_rows(report: Json) -> list[CaseRow]:
         output_tokens=mean_of(first(good, ("output_len",), ("output_tokens",))),
         concurrency=_number(load.get("concurrency")),
         arrival_rate_per_s=_number(load.get("requested_rate")) or _number(load.get("achieved_rate")),
-        n_samples=int(good["count"]),
+        n_samples=int(_figure(good["count"])),
         duration_s=_number(first(report, ("benchmark_time_seconds",), ("load_summary", "send_duration"))),
         requests_per_s=_number(rates.get("requests_per_sec")),
         output_tokens_per_s=_number(rates.get("output_tokens_per_sec")),
         errors=failures(failed),
-        **times("ttft_s", latency.get("time_to_first_token"), "s"),
-        **times("tpot_s", latency.get("time_per_output_token") or latency.get("inter_token_latency"), "s"),
-        **times("wall_s", latency.get("request_latency"), "s"),
+    ).with_columns(
+        times("ttft_s", latency.get("time_to_first_token"), "s")
+        | times("tpot_s", latency.get("time_per_output_token") or latency.get("inter_token_latency"), "s")
+        | times("wall_s", latency.get("request_latency"), "s")
     )
     return flagged([row])
 
@@ -292,11 +299,13 @@ def llmd_rows(report: Json) -> list[CaseRow]:
     """llm-d's benchmark report 0.2 and 0.2.1, JSON or YAML: one row, in the units that it states."""
     if str(report.get("version")) not in ("0.2", "0.2.1"):
         raise ValueError(f"version {report.get('version')!r} of the benchmark report; 0.2 and 0.2.1 are read")
-    totals = report["results"]["request_performance"]["aggregate"]
-    latency, rates, sent = (totals.get(name) or {} for name in ("latency", "throughput", "requests"))
-    load = at(report, "scenario", "load", "standardized") or {}
+    totals = at(report, "results", "request_performance", "aggregate")
+    if not isinstance(totals, Mapping):
+        raise ValueError("results.request_performance.aggregate is missing")
+    latency, rates, sent = (mapping(totals.get(name)) for name in ("latency", "throughput", "requests"))
+    load = mapping(at(report, "scenario", "load", "standardized"))
     engine = _llmd_engine(report)
-    failed, total = sent.get("failures") or 0, sent.get("total")
+    failed, total = _number(sent.get("failures")) or 0.0, _number(sent.get("total"))
     row = CaseRow(
         record_id=str(at(report, "run", "uid") or "report"),
         created_utc=_text(at(report, "run", "time", "start")),
@@ -318,42 +327,42 @@ def llmd_rows(report: Json) -> list[CaseRow]:
         output_tokens_per_s=mean_of(rates.get("output_token_rate")),
         errors=failures(failed),
         flags="truncated" if sent.get("incomplete") else "",
-        **times("ttft_s", latency.get("time_to_first_token")),
-        **times("tpot_s", latency.get("time_per_output_token") or latency.get("inter_token_latency")),
-        **times("wall_s", latency.get("request_latency")),
+    ).with_columns(
+        times("ttft_s", latency.get("time_to_first_token"))
+        | times("tpot_s", latency.get("time_per_output_token") or latency.get("inter_token_latency"))
+        | times("wall_s", latency.get("request_latency"))
     )
     return flagged([row])
 
 
 def _llmd_engine(report: Json) -> Json:
     """The one inference engine of the stack; of several (prefill and decode apart) nothing is read."""
-    stack = at(report, "scenario", "stack") or []
-    parts = [each.get("standardized") or {} for each in stack]
+    parts = [mapping(each.get("standardized")) for each in objects(at(report, "scenario", "stack"))]
     engines = [each for each in parts if each.get("kind") == "inference_engine"]
     return engines[0] if len(engines) == 1 else {}
 
 
 def _llmd_chips(engine: Json) -> float | None:
     each = _number(at(engine, "accelerator", "count"))
-    return None if each is None else each * float(engine.get("replicas") or 1)
+    return None if each is None else each * (_number(engine.get("replicas")) or 1.0)
 
 
-def _number(value: Any) -> float | None:
+def _number(value: object) -> float | None:
     """A finite number, whatever wrote it; None for none, `inf` included (a rate without limit is no rate)."""
     if isinstance(value, list):
         value = value[0] if len(value) == 1 else None
     if value is None or isinstance(value, bool):
         return None
     try:
-        number = float(value)
-    except (TypeError, ValueError):
+        figure = _figure(value)
+    except ValueError:
         return None
-    return number if math.isfinite(number) else None
+    return figure if math.isfinite(figure) else None
 
 
 def _whole(value: object) -> int | None:
-    number = _number(value)
-    return None if number is None else int(number)
+    figure = _number(value)
+    return None if figure is None else int(figure)
 
 
 def _text(value: object) -> str | None:

@@ -8,10 +8,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+
+from pydantic import TypeAdapter
 
 from facts.reader import number
+from host.checked import check
 from neuron_bench import checks
 from neuron_bench.device.chips import chip_name
 from neuron_bench.importers.consistency import flagged
@@ -19,60 +21,84 @@ from neuron_bench.importers.tables import seconds, whole
 from neuron_bench.record import CaseRow
 
 
-def vllm_reports(content: Any) -> list[CaseRow]:
+@dataclass(frozen=True)
+class VllmReport:
+    """What is read of a report of `vllm bench serve`; times in ms."""
+
+    completed: int
+    duration: float
+    total_input_tokens: int
+    total_output_tokens: int
+    request_throughput: float
+    output_throughput: float
+    date: str | None = None
+    model_id: str | None = None
+    request_rate: float | int | str | None = None
+    burstiness: float | int | str | None = None
+    max_concurrency: float | None = None
+    failed: int | None = None
+    median_ttft_ms: float | None = None
+    p99_ttft_ms: float | None = None
+    mean_ttft_ms: float | None = None
+    median_tpot_ms: float | None = None
+    p99_tpot_ms: float | None = None
+    mean_tpot_ms: float | None = None
+
+
+def vllm_reports(content: object) -> list[CaseRow]:
     """One report, or one a line as `--append-result` writes them: a row each, checked against each other too."""
     reports = content if isinstance(content, list) else [content]
-    rows = [row for report in reports for row in vllm_rows(report)]
+    rows = [vllm_row(check(VllmReport, report, "the report")) for report in reports]
     if len(rows) > 1:
         rows = [replace(row, record_id=f"serve-{place}") for place, row in enumerate(rows)]
     return flagged(rows)
 
 
-def vllm_rows(report: Mapping[str, Any]) -> list[CaseRow]:
+def vllm_row(report: VllmReport) -> CaseRow:
     """`vllm bench serve --save-result`. Only p50, p99 and means are in it; p90 stays null."""
-    done, duration = report["completed"], report["duration"]
-
-    def seconds_of(statistic: str, metric: str) -> float | None:
-        value = report.get(f"{statistic}_{metric}_ms")
-        return None if value is None else value / 1e3
-
+    done = report.completed
     row = CaseRow(
         record_id="serve",
-        created_utc=report.get("date"),
-        label=f"request rate {report.get('request_rate')}, burstiness {report.get('burstiness')}",
+        created_utc=report.date,
+        label=f"request rate {report.request_rate}, burstiness {report.burstiness}",
         method="endpoint",
-        model_id=report.get("model_id"),
+        model_id=report.model_id,
         phase="serve",
-        input_tokens=report["total_input_tokens"] / done if done else None,
-        output_tokens=report["total_output_tokens"] / done if done else None,
-        concurrency=report.get("max_concurrency"),
-        arrival_rate_per_s=_rate(report.get("request_rate")),
+        input_tokens=report.total_input_tokens / done if done else None,
+        output_tokens=report.total_output_tokens / done if done else None,
+        concurrency=report.max_concurrency,
+        arrival_rate_per_s=_rate(report.request_rate),
         n_samples=done,
-        duration_s=duration,
-        ttft_s_p50=seconds_of("median", "ttft"),
-        ttft_s_p99=seconds_of("p99", "ttft"),
-        ttft_s_mean=seconds_of("mean", "ttft"),
-        tpot_s_p50=seconds_of("median", "tpot"),
-        tpot_s_p99=seconds_of("p99", "tpot"),
-        tpot_s_mean=seconds_of("mean", "tpot"),
-        requests_per_s=report["request_throughput"],
-        output_tokens_per_s=report["output_throughput"],
-        errors=json.dumps({"failed": report["failed"]}) if report.get("failed") else None,
+        duration_s=report.duration,
+        ttft_s_p50=_milliseconds(report.median_ttft_ms),
+        ttft_s_p99=_milliseconds(report.p99_ttft_ms),
+        ttft_s_mean=_milliseconds(report.mean_ttft_ms),
+        tpot_s_p50=_milliseconds(report.median_tpot_ms),
+        tpot_s_p99=_milliseconds(report.p99_tpot_ms),
+        tpot_s_mean=_milliseconds(report.mean_tpot_ms),
+        requests_per_s=report.request_throughput,
+        output_tokens_per_s=report.output_throughput,
+        errors=json.dumps({"failed": report.failed}) if report.failed else None,
     )
-    return [replace(row, flags=_vllm_flags(report, row))]
+    return replace(row, flags=_vllm_flags(report, row))
 
 
-def _rate(stated: Any) -> float | None:
+def _milliseconds(value: float | None) -> float | None:
+    """In seconds."""
+    return None if value is None else value / 1e3
+
+
+def _rate(stated: float | str | None) -> float | None:
     """Requests sent in a second; None for `inf`, which is a closed loop or one wave."""
     try:
-        rate = float(stated)
-    except (TypeError, ValueError):
+        rate = math.inf if stated is None else float(stated)
+    except ValueError:
         return None
     return rate if math.isfinite(rate) else None
 
 
-def _vllm_flags(report: Mapping[str, Any], row: CaseRow) -> str:
-    done, duration = report["completed"], report["duration"]
+def _vllm_flags(report: VllmReport, row: CaseRow) -> str:
+    done, duration = report.completed, report.duration
     mean_s, in_flight = None, None
     if row.ttft_s_mean is not None and row.tpot_s_mean is not None and row.output_tokens:
         mean_s = row.ttft_s_mean + (row.output_tokens - 1) * row.tpot_s_mean
@@ -85,24 +111,27 @@ def _vllm_flags(report: Mapping[str, Any], row: CaseRow) -> str:
                 row.requests_per_s, done / duration, checks.TOLERANCE_RATIO
             ),
             "tokens_disagree_with_duration": checks.disagrees(
-                row.output_tokens_per_s, report["total_output_tokens"] / duration, checks.TOLERANCE_RATIO
+                row.output_tokens_per_s, report.total_output_tokens / duration, checks.TOLERANCE_RATIO
             ),
             "ttft_p50_above_p99": checks.above(row.ttft_s_p50, row.ttft_s_p99),
             "tpot_p50_above_p99": checks.above(row.tpot_s_p50, row.tpot_s_p99),
-            "in_flight_above_limit": checks.above(in_flight, report.get("max_concurrency"), checks.TOLERANCE_RATIO),
-            "some_failed": bool(report.get("failed")),
+            "in_flight_above_limit": checks.above(in_flight, report.max_concurrency, checks.TOLERANCE_RATIO),
+            "some_failed": bool(report.failed),
         }
     )
 
 
-def nxdi_rows(report: Mapping[str, Any]) -> list[CaseRow]:
+_PART: TypeAdapter[dict[str, float] | None] = TypeAdapter(dict[str, float] | None)
+
+
+def nxdi_rows(report: Mapping[str, object]) -> list[CaseRow]:
     """NxD Inference's benchmark_report.json: end to end, prompt and token graphs.
 
     Its throughputs are tokens handled per call over mean latency, so lengths and batch come back out of them. The end
     to end one counts prompt tokens: ours is recomputed from the tokens generated.
     """
     end_to_end, prompt, token = (
-        report.get(f"{part}_model") for part in ("e2e", "context_encoding", "token_generation")
+        _PART.validate_python(report.get(f"{part}_model")) for part in ("e2e", "context_encoding", "token_generation")
     )
     batch = round(_tokens(token)) if token else None
     input_tokens = round(_tokens(prompt) / batch) if prompt and batch else None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from host.json_text import read_json_object
 from neuron_bench.errors import BenchUsageError
-from neuron_bench.models.configs import shape_from_config
+from neuron_bench.models.families import shape_from_config
 from neuron_bench.models.shapes import DecoderShape, EncoderShape, Rope, Shape
 
 _LLAMA_3_1 = Rope(500_000.0, "llama3", 8.0, None, 1.0, 4.0, 8192)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import TypeAdapter
 
@@ -249,6 +249,6 @@ def shape_from_json(raw: Mapping[str, object]) -> Shape:
     return _SHAPE.validate_python(raw)
 
 
-def shape_json(shape: Shape) -> dict[str, Any]:
+def shape_json(shape: Shape) -> dict[str, object]:
     """For a child process or an artifact key."""
     return asdict(shape)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
+from host.json_values import mapping
 from neuron_bench.errors import BenchUsageError
 from neuron_bench.record import Bench, CaseRow
 
@@ -73,7 +73,7 @@ def _require_alike(before: Bench, after: Bench) -> None:
             raise BenchUsageError(
                 f"{before.bench_id} and {after.bench_id} differ in {name}: {values[0]} and {values[1]}"
             )
-    hosts = [bench.info.get("host") or {} for bench in (before, after)]
+    hosts = [mapping(bench.info.get("host")) for bench in (before, after)]
     if any(hosts[0][key] != hosts[1][key] for key in HOST_KEYS if key in hosts[0] and key in hosts[1]):
         raise BenchUsageError(f"{before.bench_id} and {after.bench_id} ran on two hosts: a bench compares on one")
 
@@ -104,7 +104,7 @@ def _apart(old: CaseRow, new: CaseRow) -> bool:
     return new_lo > old_hi or new_hi < old_lo
 
 
-def exact_figures(bench: Bench) -> dict[str, dict[str, Any]]:
+def exact_figures(bench: Bench) -> dict[str, dict[str, object]]:
     """Per case what must be equal, with what follows from shapes: padded-token share, KV bytes, operations."""
     figures = {}
     for name, row in _timed(bench).items():
@@ -113,7 +113,7 @@ def exact_figures(bench: Bench) -> dict[str, dict[str, Any]]:
     return figures
 
 
-def _derived(row: CaseRow) -> Iterator[tuple[str, Any]]:
+def _derived(row: CaseRow) -> Iterator[tuple[str, object]]:
     if row.bucket_tokens and row.input_tokens is not None and row.phase != "decode":
         yield "padded_token_ratio", 1 - row.input_tokens / row.bucket_tokens
     work = json.loads(row.work) if row.work else {}

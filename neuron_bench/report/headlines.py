@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from facts import reader
+from host.json_values import mapping
 from neuron_bench.device.chips import replica_hint
 from neuron_bench.errors import BenchUsageError
 from neuron_bench.fit.bench import NAMES, fit_steps, observations
@@ -196,7 +197,7 @@ def case_table(bench: Bench) -> str:
         lines.append(
             f"{row.record_id:<30} {_ms(row.wall_s_p50):>9} {interval:>20} {count:>6} {noise}  {row.flags or ''}"
         )
-    skipped = bench.info.get("skipped") or {}
+    skipped = mapping(bench.info.get("skipped"))
     for label, reason in bench.unfinished.items():
         lines.append(f"{label:<30} {'skipped' if label in skipped else 'unfinished'}: {reason}")
     return "\n".join(lines)

@@ -13,7 +13,7 @@ from host.atomic import written_aside
 from neuron_bench.errors import BenchUsageError
 
 
-def key(parts: Mapping[str, Any]) -> str:
+def key(parts: Mapping[str, object]) -> str:
     """Name of an artifact: a hash of configuration, shapes, dtypes, compiler arguments, target and versions."""
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
 
 from neuron_bench import checks
 from neuron_bench.models.shapes import Shape
@@ -79,7 +78,7 @@ def case_rows(timed: Timed, shape: Shape, base: CaseRow, effort: Effort, *, quic
     return rows
 
 
-def samples_of(timed: Timed) -> list[dict[str, Any]]:
+def samples_of(timed: Timed) -> list[dict[str, object]]:
     """Raw samples of a case."""
     return [
         {

@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -246,7 +245,9 @@ def _goes_on(effort: Effort, case: Timed, spent_s: float) -> bool:
     return case.error is None and not case.finished(effort) and spent_s < effort.case_seconds_max
 
 
-def _guarded(work: Callable[[_Bench, Timed, children.Child], None], bench: _Bench, case: Timed, child: Any) -> None:
+def _guarded(
+    work: Callable[[_Bench, Timed, children.Child], None], bench: _Bench, case: Timed, child: children.Child
+) -> None:
     """A case that fails keeps its reason and does not stop the others."""
     try:
         work(bench, case, child)
@@ -308,7 +309,7 @@ def _turn(bench: _Bench, case: Timed, child: children.Child) -> None:
     case.turns.append(child.turn(seconds=bench.effort.turn_s, samples=3))
 
 
-def key_parts(spec: Spec, shape: Shape, case: Case) -> dict[str, Any]:
+def key_parts(spec: Spec, shape: Shape, case: Case) -> dict[str, object]:
     """What a compiled graph depends on. Weights are inside it, so the seed counts too."""
     return {
         "shape": shape_json(shape),
@@ -337,7 +338,7 @@ def _cpu_core(spec: Spec) -> int | None:
     return max(os.sched_getaffinity(0)) if spec.core is None else spec.core
 
 
-def _earlier(resume: Path | None, spec: Spec, shape: Shape) -> tuple[list[CaseRow], list[dict[str, Any]]]:
+def _earlier(resume: Path | None, spec: Spec, shape: Shape) -> tuple[list[CaseRow], list[dict[str, object]]]:
     """Rows and samples of a record to go on from: its finished cases."""
     if resume is None:
         return [], []
@@ -384,7 +385,7 @@ def _base(spec: Spec, shape: Shape, started: datetime) -> CaseRow:
     )
 
 
-def _info(spec: Spec, folder: Path, started: datetime, report: probe.ProbeReport) -> dict[str, Any]:
+def _info(spec: Spec, folder: Path, started: datetime, report: probe.ProbeReport) -> dict[str, object]:
     return {
         "bench_id": folder.name,
         "started_utc": started.isoformat(timespec="seconds"),

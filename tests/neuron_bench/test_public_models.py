@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from neuron_bench.errors import BenchUsageError
-from neuron_bench.models.configs import shape_from_config
+from neuron_bench.models.families import shape_from_config
 from neuron_bench.models.presets import require_buildable
 from neuron_bench.models.shapes import DecoderShape
 from neuron_bench.trace.cases import decode
