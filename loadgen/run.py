@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import itertools
-import json
 import os
 import re
 import resource
@@ -24,7 +23,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from host import processes
 from host.errors import Exit
@@ -35,6 +33,7 @@ from loadgen.analysis.finish import SystemEnd, finish_record
 from loadgen.coordinator.scrape import Scraper, meter_of, scrape_urls
 from loadgen.coordinator.status_line import line
 from loadgen.job import FOLDER_VARIABLE, LoadError, LoadJob
+from loadgen.live import Live, Report, read_live
 from loadgen.record import RUNNING, RunInfo, ScenarioRef, TargetRef, write_info
 from loadgen.seal import VARIABLE, shared_secret
 from loadgen.worker.sample_buffer import ChunkWriter
@@ -52,7 +51,7 @@ EXIT_ENVIRONMENT = 5
 EXIT_ABORTED = 6
 EXIT_INTERRUPTED = 130
 _TIMED_ID = re.compile(r"\d{8}-\d{6}-")
-Progress = Callable[[dict[str, Any]], None]
+Progress = Callable[[Report], None]
 
 
 @dataclass(frozen=True)
@@ -388,7 +387,7 @@ def _watch(
             notice = f"{'; '.join(gone)}: the run can only be INVALID, so no more turns begin"
             progress({"state": live["state"], "live": live, "notice": notice})
         if live is not None:
-            report: dict[str, Any] = {"state": live["state"], "live": live}
+            report: Report = {"state": live["state"], "live": live}
             if now_s - line_s >= LINE_EVERY_S and live["elapsed_s"]:
                 line_s = now_s
                 report["line"] = line(live, job.length_s)
@@ -405,7 +404,7 @@ def _stopping(job: LoadJob, interrupts: int) -> str:
     )
 
 
-def _check_started(job: LoadJob, children: _Children, live: dict[str, Any] | None, waited_s: float) -> None:
+def _check_started(job: LoadJob, children: _Children, live: Live | None, waited_s: float) -> None:
     """Raise when the run cannot begin: a worker said why, a child ended before t0, or time is over."""
     if live is not None and live["refused"]:
         raise LoadError(live["refused"], Exit(live["refused_code"]))
@@ -418,12 +417,3 @@ def _check_started(job: LoadJob, children: _Children, live: dict[str, Any] | Non
     limit_s = REMOTE_START_WITHIN_S if job.remote_workers else START_WITHIN_S
     if waited_s > limit_s:
         raise LoadError(f"load workers were not ready after {limit_s:g} s; see {job.folder / 'logs'}", Exit.ENVIRONMENT)
-
-
-def read_live(folder: Path) -> dict[str, Any] | None:
-    """What the master last wrote of the run; None before it did."""
-    try:
-        live: dict[str, Any] = json.loads((folder / "live.json").read_text())
-    except FileNotFoundError:
-        return None
-    return live

@@ -20,6 +20,7 @@ from loadgen.analysis.totals import first_turn, latency_quantiles, totals, with_
 from loadgen.analysis.verdict import Evidence, start_lag_limit_s, verdict
 from loadgen.coordinator.scrape import Scraper
 from loadgen.job import LoadJob
+from loadgen.live import Live, read_live
 from loadgen.record import FINISHED, Crossing, FaultSpan, Run, RunInfo, WorkerClock, load_run, write_chunk, write_info
 from loadgen.schedule.sessions import make_schedule
 from loadgen.worker.background import skipped_streams
@@ -51,7 +52,7 @@ def finish_record(
     chunks.pump(0.0, 0.0, everything=True)
     remove_buffer(job.folder)
     deltas = scraper.finish() if scraper else {}
-    live = _read(job.folder / "live.json")
+    live = read_live(job.folder) or {}
     emulator = emulator_lateness(job.emulator_url)
     run = _one_generator_file(load_run(job.folder))
     info = replace(
@@ -78,7 +79,7 @@ def _utc(unix_s: float | None) -> str | None:
     return None if unix_s is None else datetime.fromtimestamp(unix_s, UTC).isoformat()
 
 
-def _warnings(job: LoadJob, live: Mapping[str, Any], interrupted: bool) -> list[str]:
+def _warnings(job: LoadJob, live: Live, interrupted: bool) -> list[str]:
     """What a reader of the numbers must know first."""
     warnings = [*job.arrivals_notes, *live.get("notes", ())]
     if interrupted:
@@ -98,7 +99,7 @@ def _with_results(
     info: RunInfo,
     job: LoadJob,
     run: Run,
-    live: dict[str, Any],
+    live: Live,
     killed: dict[int, End],
     emulator: dict[str, Any] | None,
     system_end: SystemEnd | None,
@@ -144,7 +145,7 @@ def _with_results(
     )
 
 
-def _resent(live: dict[str, Any]) -> int | None:
+def _resent(live: Live) -> int | None:
     count = live.get("counters", {}).get("resent")
     return None if count is None else int(count)
 
@@ -171,7 +172,7 @@ def lost_ratio(job: LoadJob, run: Run, lost: Collection[int], asked_s: float) ->
     return missing / planned if planned else None
 
 
-def marked_faults(job: LoadJob, live: Mapping[str, Any]) -> tuple[FaultSpan, ...]:
+def marked_faults(job: LoadJob, live: Live) -> tuple[FaultSpan, ...]:
     """The scenario's faults inside the run, on its own clock.
 
     Empty without an emulator, or when it was not given t0 (a warning says so).
@@ -189,7 +190,7 @@ def marked_faults(job: LoadJob, live: Mapping[str, Any]) -> tuple[FaultSpan, ...
     return tuple(spans)
 
 
-def asked_time_s(job: LoadJob, live: Mapping[str, Any]) -> float:
+def asked_time_s(job: LoadJob, live: Live) -> float:
     """How long turns were offered: shorter than planned where the run was interrupted, aborted or lost its master."""
     asked_s = float(live.get("asked_s") or job.length_s)
     if live.get("state") != "finished":

@@ -10,7 +10,6 @@ import http.client
 import os
 import time
 from collections.abc import Callable
-from typing import Any
 from urllib.parse import urlsplit
 
 import gevent
@@ -26,6 +25,8 @@ from loadgen.coordinator.exporter import RunLabels, exposition, page_app
 from loadgen.coordinator.page import add_page
 from loadgen.coordinator.snapshots import Snapshots
 from loadgen.job import LoadJob
+from loadgen.live import Clock, Live, Ready, Snapshot
+from loadgen.load_engine import MasterRunner, Message
 from loadgen.record import Quantile, write_json
 from loadgen.worker.abort_rules import AbortRules
 from loadgen.worker.sample_buffer import Receiver
@@ -44,7 +45,7 @@ class Coordinator:
     """
 
     def __init__(
-        self, job: LoadJob, runner: Any, control_fd: int | None, strangers: Callable[[], int] = lambda: 0
+        self, job: LoadJob, runner: MasterRunner, control_fd: int | None, strangers: Callable[[], int] = lambda: 0
     ) -> None:
         self._job = job
         self._strangers = strangers
@@ -52,7 +53,7 @@ class Coordinator:
         self._control_fd = control_fd
         self._snapshots = Snapshots()
         self._receiver = Receiver(job.folder)
-        self._ready: dict[str, dict[str, Any]] = {}
+        self._ready: dict[str, Ready] = {}
         self._numbers: dict[str, int] = {}  # of workers from elsewhere
         self._unnumbered: list[str] = []
         self._finals: set[str] = set()
@@ -92,7 +93,7 @@ class Coordinator:
 
     # --- to a common start ----------------------------------------------------------------------------------------
 
-    def _on_hello(self, environment: Any, msg: Any, **_: Any) -> None:
+    def _on_hello(self, environment: object, msg: Message, **_: object) -> None:
         """A worker from elsewhere has neither number nor files: both travel to it, if it is of our version."""
         theirs, ours = (msg.data or {}).get("version", "an older one"), self._job.peakday_version
         if theirs != ours:
@@ -127,10 +128,10 @@ class Coordinator:
         client = self._runner.clients.get(node_id)
         return client is None or client.state == "missing"
 
-    def _on_ping(self, environment: Any, msg: Any, **_: Any) -> None:
+    def _on_ping(self, environment: object, msg: Message, **_: object) -> None:
         self._runner.send_message("peakday_pong", {"master_ns": time.monotonic_ns()}, client_id=msg.node_id)
 
-    def _on_ready(self, environment: Any, msg: Any, **_: Any) -> None:
+    def _on_ready(self, environment: object, msg: Message, **_: object) -> None:
         number = msg.data.get("worker")
         if type(number) is not int or not self._may_be(number, msg.node_id):
             return  # away for so long that its number is another's
@@ -175,12 +176,12 @@ class Coordinator:
 
     # --- while it runs --------------------------------------------------------------------------------------------
 
-    def _on_report(self, client_id: str, data: dict[str, Any]) -> None:
+    def _on_report(self, client_id: str, data: dict[str, Snapshot]) -> None:
         snapshot = data.get("peakday")
         if snapshot and self._state != "waiting":
             self._accept(client_id, snapshot)
 
-    def _accept(self, node_id: str, snapshot: dict[str, Any]) -> None:
+    def _accept(self, node_id: str, snapshot: Snapshot) -> None:
         """Take what a worker of the table reports, as that worker and no other."""
         ready = self._ready.get(node_id)
         if ready is None or snapshot.get("worker") != ready["worker"] or type(snapshot.get("seq")) is not int:
@@ -192,12 +193,12 @@ class Coordinator:
         if self._snapshots.accept(snapshot):
             self._write_live()
 
-    def _on_final(self, environment: Any, msg: Any, **_: Any) -> None:
+    def _on_final(self, environment: object, msg: Message, **_: object) -> None:
         if msg.node_id in self._ready:
             self._finals.add(msg.node_id)
             self._accept(msg.node_id, msg.data)
 
-    def _on_failed(self, environment: Any, msg: Any, **_: Any) -> None:
+    def _on_failed(self, environment: object, msg: Message, **_: object) -> None:
         """A worker cannot go on: before t0 that refuses the run, after it that voids it."""
         reason = f"load worker {msg.data['worker']}: {msg.data['reason']}"
         if self._state == "waiting":
@@ -206,10 +207,10 @@ class Coordinator:
         self._lost.setdefault(msg.node_id, f"worker {msg.data['worker']} failed")
         self._write_live()
 
-    def _on_request(self, environment: Any, msg: Any, **_: Any) -> None:
+    def _on_request(self, environment: object, msg: Message, **_: object) -> None:
         self._instruct(self._allocator.request(msg.node_id, msg.data["returned_usd"], urgent=msg.data["urgent"]))
 
-    def _on_returned(self, environment: Any, msg: Any, **_: Any) -> None:
+    def _on_returned(self, environment: object, msg: Message, **_: object) -> None:
         self._instruct(self._allocator.take_back(msg.node_id, msg.data["usd"]))
 
     def _instruct(self, instructions: list[Instruction]) -> None:
@@ -331,7 +332,7 @@ class Coordinator:
         count = self._strangers()
         return [f"{count} message(s) without this run's secret on the master's port, dropped unread"] if count else []
 
-    def _live(self) -> dict[str, Any]:
+    def _live(self) -> Live:
         """How the run stands."""
         snapshots = self._snapshots
         return {
@@ -343,11 +344,15 @@ class Coordinator:
             "counters": snapshots.counters(),
             "in_flight": sum(int(one.get("in_flight", 0)) for one in snapshots.latest.values()),
             "quantiles": {
-                metric: {"p50": histogram.quantile(0.5), "p99": histogram.quantile(0.99), "n": histogram.n}
+                metric: {
+                    "p50": histogram.quantile(0.5) or 0.0,
+                    "p99": histogram.quantile(0.99) or 0.0,
+                    "n": histogram.n,
+                }
                 for metric, histogram in snapshots.histograms().items()
                 if histogram.n
             },
-            "workers": {str(data["worker"]): _facts(data) for data in self._ready.values()},
+            "workers": {str(data["worker"]): _clock(data) for data in self._ready.values()},
             "finals": len(self._finals),
             "lost": sorted(self._lost.values()),
             "lost_workers": sorted(self._ready[node_id]["worker"] for node_id in self._lost if node_id in self._ready),
@@ -375,8 +380,14 @@ def histogram_quantile(histogram: Histogram | None, share: float) -> Quantile:
     return Quantile(value, None, None, n, round(n * (1 - share)))
 
 
-def _facts(ready: dict[str, Any]) -> dict[str, Any]:
-    return {name: ready.get(name) for name in ("pid", "host", "clock_offset_s", "clock_half_width_s", "scheduling")}
+def _clock(ready: Ready) -> Clock:
+    return {
+        "pid": ready.get("pid"),
+        "host": ready.get("host"),
+        "clock_offset_s": ready.get("clock_offset_s"),
+        "clock_half_width_s": ready.get("clock_half_width_s"),
+        "scheduling": ready.get("scheduling"),
+    }
 
 
 def _sum_errors(snapshots: Snapshots) -> dict[str, int]:

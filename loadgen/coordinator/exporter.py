@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 from host.browsers import network_refusal, refusal
 from loadgen.analysis.verdict import start_lag_limit_s
+from loadgen.live import Live
 from slo.histogram import Histogram
 from wire.exposition import CONTENT_TYPE, add_histogram, exposed
 from wire.text import Untrusted
@@ -47,7 +48,7 @@ class RunLabels:
     budget_usd: float | None = None
 
 
-def exposition(live: Mapping[str, object], histograms: Mapping[str, Histogram], run: RunLabels) -> bytes:
+def exposition(live: Live, histograms: Mapping[str, Histogram], run: RunLabels) -> bytes:
     """A page of metrics.
 
     Args:
@@ -57,7 +58,7 @@ def exposition(live: Mapping[str, object], histograms: Mapping[str, Histogram], 
     return exposed(_Page(run).families(live, histograms))
 
 
-def page_app(page: Callable[[], bytes], *, loopback: bool) -> Callable[[dict[str, Any], Any], list[bytes]]:
+def page_app(page: Callable[[], bytes], *, loopback: bool) -> WSGIApplication:
     """The WSGI application of the exporter: GET /metrics and /healthz, under names that a page of the web has not.
 
     Args:
@@ -65,7 +66,7 @@ def page_app(page: Callable[[], bytes], *, loopback: bool) -> Callable[[dict[str
     """
     refused = refusal if loopback else network_refusal
 
-    def answer(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
         why = refused(environ.get("HTTP_HOST"), environ.get("HTTP_ORIGIN"))
         path, is_read = environ.get("PATH_INFO"), environ.get("REQUEST_METHOD") in ("GET", "HEAD")
         if why is not None:
@@ -86,7 +87,7 @@ def page_app(page: Callable[[], bytes], *, loopback: bool) -> Callable[[dict[str
 class _Page:
     run: RunLabels
 
-    def families(self, live: Mapping[str, object], histograms: Mapping[str, Histogram]) -> Iterator[Metric]:
+    def families(self, live: Live, histograms: Mapping[str, Histogram]) -> Iterator[Metric]:
         yield from self._about(live)
         yield from self._counts(live)
         yield from self._workers(live)
@@ -108,7 +109,7 @@ class _Page:
             family.add_metric([self.run.run_id, *([value] if label else [])], count)
         return family
 
-    def _about(self, live: Mapping[str, Any]) -> Iterator[Metric]:
+    def _about(self, live: Live) -> Iterator[Metric]:
         run = self.run
         info = GaugeMetricFamily(
             "peakday_run_info", "Which run this is; always 1.", labels=["run_id", "scenario", "simulated"]
@@ -120,7 +121,7 @@ class _Page:
         if run.budget_usd is not None:
             yield self._gauge("budget_usd", "What this run may cost, US dollars.", run.budget_usd)
 
-    def _counts(self, live: Mapping[str, Any]) -> Iterator[Metric]:
+    def _counts(self, live: Live) -> Iterator[Metric]:
         counters = live["counters"]
         for name, what in COUNTERS.items():
             yield self._counter(f"turns_{name}", f"{what}.", rows=[("", counters.get(name, 0))])
@@ -130,18 +131,17 @@ class _Page:
         yield self._counter("cost_usd", "Cost of priced calls of this run, US dollars.", rows=spent)
         yield self._gauge("turns_in_flight", "Turns not yet ended.", live["in_flight"])
 
-    def _workers(self, live: Mapping[str, Any]) -> Iterator[Metric]:
+    def _workers(self, live: Live) -> Iterator[Metric]:
         yield self._gauge("workers_expected", "Load workers that this run needs.", self.run.workers)
         yield self._gauge("workers_lost", "Load workers that were lost; one voids the run.", len(live.get("lost", ())))
-        shown = (
-            ("cpu_ratio", "worker_cpu_ratio", "Busy share of one core, by load worker."),
-            ("heartbeat_late_s", "worker_heartbeat_late_seconds", "How late a 10 ms timer came, by load worker."),
-        )
-        for key, name, what in shown:
-            family = GaugeMetricFamily(f"peakday_{name}", what, labels=["run_id", "worker"])
-            for worker, health in sorted(live.get("health", {}).items()):
-                family.add_metric([self.run.run_id, worker], health[key])
-            yield family
+        labels = ["run_id", "worker"]
+        cpu = GaugeMetricFamily("peakday_worker_cpu_ratio", "Busy share of one core, by load worker.", labels=labels)
+        what = "How late a 10 ms timer came, by load worker."
+        late = GaugeMetricFamily("peakday_worker_heartbeat_late_seconds", what, labels=labels)
+        for worker, health in sorted(live.get("health", {}).items()):
+            cpu.add_metric([self.run.run_id, worker], health["cpu_ratio"])
+            late.add_metric([self.run.run_id, worker], health["heartbeat_late_s"])
+        yield from (cpu, late)
 
     def _verdict(self, histograms: Mapping[str, Histogram]) -> Iterator[Metric]:
         """What the verdict would be given on, were the run to end now: its own rule over the whole run."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.panel import Panel
@@ -15,6 +14,7 @@ from rich.text import Text
 
 from loadgen.analysis.verdict import start_lag_limit_s
 from loadgen.coordinator.status_line import cache_hit_token_ratio
+from loadgen.live import Live, LiveQuantiles
 
 RECENT_S = 5.0
 CPU_BUSY_RATIO = 0.9
@@ -41,9 +41,7 @@ class Rates:
         return (asked - asked_before) / over_s, (sent - sent_before) / over_s
 
 
-def panel(
-    live: Mapping[str, Any], length_s: float, rates: Rates, *, title: str, budget_usd: float | None = None
-) -> RenderableType:
+def panel(live: Live, length_s: float, rates: Rates, *, title: str, budget_usd: float | None = None) -> RenderableType:
     """The whole picture of a run at one moment.
 
     Args:
@@ -62,12 +60,11 @@ def panel(
     return Panel(Group(table), title=title, title_align="left", subtitle="SIMULATED" if simulated else None)
 
 
-def _rows(
-    live: Mapping[str, Any], length_s: float, rates: Rates, budget_usd: float | None
-) -> Iterator[tuple[str, RenderableType]]:
+def _rows(live: Live, length_s: float, rates: Rates, budget_usd: float | None) -> Iterator[tuple[str, RenderableType]]:
     counters = live["counters"]
-    yield "window", _progress(live["elapsed_s"], length_s)
-    offered, sent = rates.recent(live["elapsed_s"], counters.get("asked", 0), counters.get("sent", 0))
+    elapsed_s = live["elapsed_s"] or 0.0
+    yield "window", _progress(elapsed_s, length_s)
+    offered, sent = rates.recent(elapsed_s, counters.get("asked", 0), counters.get("sent", 0))
     yield "rate", Text(f"{offered:.1f}/s offered, {sent:.1f}/s sent over the last {RECENT_S:.0f} s")
     yield "turns", Text(_turns(counters, live["in_flight"]))
     yield "latency", _latencies(live["quantiles"])
@@ -100,7 +97,7 @@ def _turns(counters: Mapping[str, float], in_flight: int) -> str:
     return ", ".join([*shown, f"{in_flight} in flight"])
 
 
-def _latencies(quantiles: Mapping[str, Mapping[str, float]]) -> RenderableType:
+def _latencies(quantiles: Mapping[str, LiveQuantiles]) -> RenderableType:
     grid = Table.grid(padding=(0, 2))
     for metric, label in LATENCIES:
         quantile = quantiles.get(metric)
@@ -118,7 +115,7 @@ def _errors(errors: Mapping[str, int]) -> Text:
     return Text(codes + (f" and {rest} more kinds" if rest > 0 else ""), style="red")
 
 
-def _generator(live: Mapping[str, Any]) -> Text:
+def _generator(live: Live) -> Text:
     """Start lag against the verdict's limit, the busiest worker's CPU, and the latest heartbeat."""
     lag, ttft = live["quantiles"].get("start_lag_s"), live["quantiles"].get("ttft_s")
     health = live["health"].values()

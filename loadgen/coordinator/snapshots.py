@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
+from loadgen.live import Snapshot
 from slo.histogram import Histogram
 
 
@@ -15,9 +15,9 @@ class Snapshots:
     """
 
     def __init__(self) -> None:
-        self.latest: dict[int, Mapping[str, Any]] = {}
+        self.latest: dict[int, Snapshot] = {}
 
-    def accept(self, snapshot: Mapping[str, Any]) -> bool:
+    def accept(self, snapshot: Snapshot) -> bool:
         """Keep it when it is newer than what its worker sent before; say whether it was."""
         previous = self.latest.get(snapshot["worker"])
         if previous is not None and previous["seq"] >= snapshot["seq"]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
+from loadgen.live import Live
 from wire.text import Untrusted
 
 _INPUT_CLASSES = ("input_tokens", "cache_read_tokens", "cache_write_tokens_5m", "cache_write_tokens_1h")
 
 
-def line(live: Mapping[str, Any], length_s: float) -> str:
+def line(live: Live, length_s: float) -> str:
     """One line: time, rates, what is in flight, latency, errors, cache hits, dollars."""
     counters = live["counters"]
     elapsed_s = max(live["elapsed_s"] or 0.0, 1e-9)

@@ -12,11 +12,11 @@ import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlsplit
 
 from host.fetch import own_addresses
 from loadgen.transport.answer import UNREADABLE, Answer, BadAnswer
+from loadgen.transport.event_loop import Loop
 from loadgen.transport.tls import UNTRUSTED, TlsLayer, default_context
 from wire import http_response
 from wire.eventstream import EventStreamError
@@ -96,9 +96,9 @@ class Connection:
 
     def __init__(
         self,
-        loop: Any,
+        loop: Loop,
         where: Endpoint,
-        socket_type: Any,
+        socket_type: type[socket.socket],
         on_fault: Callable[[BaseException], None],
         on_stale: Stale | None,
     ) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from loadgen.transport.connection import now_ns
+from loadgen.transport.event_loop import Loop, Watcher
 
 _CLOCK_MONOTONIC = 1
 _ABSOLUTE = 1
@@ -21,11 +22,11 @@ _NS = 1_000_000_000
 class Timer:
     """Calls `wake` at the time set by `at`; setting an earlier time replaces a later one."""
 
-    def __init__(self, loop: Any, wake: Callable[[], None]) -> None:
+    def __init__(self, loop: Loop, wake: Callable[[], None]) -> None:
         self._loop = loop
         self._wake = wake
         self._due_ns = 0
-        self._timer: Any = None
+        self._timer: Watcher | None = None
         self._fd = timerfd() if sys.platform == "linux" else None
         if self._fd is not None:
             self._watcher = loop.io(self._fd, _READ)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from socket import socket as Socket
 from typing import Protocol
 
 from loadgen.transport.answer import Answer
 from loadgen.transport.connection import Connection, Endpoint, Stale
+from loadgen.transport.event_loop import Loop
 from wire.web_socket import Opening, SocketReader
 
 
@@ -30,9 +32,9 @@ class SocketConnection(Connection):
 
     def __init__(
         self,
-        loop: object,
+        loop: Loop,
         where: Endpoint,
-        socket_type: object,
+        socket_type: type[Socket],
         on_fault: Callable[[BaseException], None],
         on_stale: Stale | None,
     ) -> None:

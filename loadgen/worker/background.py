@@ -8,6 +8,7 @@ from typing import Any
 
 from loadgen.transport.answer import Answer, BodyAnswer
 from loadgen.transport.connection import now_ns
+from loadgen.transport.event_loop import Loop
 from loadgen.transport.pool import Pool
 from loadgen.transport.timer import Timer
 from loadgen.worker.driver import give_up
@@ -27,7 +28,7 @@ class Background:
 
     def __init__(
         self,
-        loop: object,
+        loop: Loop,
         name: str,
         offsets_s: list[float],
         build: Callable[[], bytes],

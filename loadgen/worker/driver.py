@@ -9,12 +9,12 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Callable
-from typing import Any
 
 from loadgen.schedule.session import SessionState
 from loadgen.transport.answer import Answer
 from loadgen.transport.connection import Connection, now_ns
 from loadgen.transport.pool import Pool
+from loadgen.transport.timer import Timer
 from loadgen.worker.abort_rules import Budget, OverBoundError, believable_usd
 from loadgen.worker.recorder import Recorder
 from loadgen.worker.row_gate import screen
@@ -50,7 +50,7 @@ class Driver:
 
     def __init__(
         self,
-        timer: Any,
+        timer: Timer,
         pools: dict[int, Pool],
         recorder: Recorder,
         *,

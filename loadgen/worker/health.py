@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
+from loadgen.live import HealthFigures
 from loadgen.transport.connection import now_ns
 from loadgen.worker.driver import Driver
 from loadgen.worker.recorder import Recorder
@@ -25,7 +25,7 @@ class Health:
         self._recorder = recorder
         self._t0_ns = t0_ns
         self._ticks = ticks
-        self.latest: dict[str, float] = {"cpu_ratio": 0.0, "heartbeat_late_s": 0.0}
+        self.latest: HealthFigures = {"cpu_ratio": 0.0, "heartbeat_late_s": 0.0}
         self._last_ns = now_ns()
         self._late_ns_max = 0
         self._second = 0
@@ -55,20 +55,22 @@ class Health:
         cpu_ns = time.process_time_ns()
         counters, before = self._recorder.counters, self._before
         ended = ("completed", "failed", "abandoned", "censored", "dropped")
-        row: list[Any] = [
+        dispatch_late_s, heartbeat_late_s = self._driver.dispatch_lag_ns_max * 1e-9, self._late_ns_max * 1e-9
+        cpu_ratio = (cpu_ns - (cpu_ns if self._cpu_ns is None else self._cpu_ns)) / _SECOND_NS
+        row: list[object] = [
             self._recorder.worker,
             self._second,
             int(counters["asked"] - before["asked"]),
             int(counters["sent"] - before["sent"]),
             int(sum(counters[name] - before[name] for name in ended)),
             self._driver.in_flight,
-            self._driver.dispatch_lag_ns_max * 1e-9,
-            self._late_ns_max * 1e-9,
-            (cpu_ns - (cpu_ns if self._cpu_ns is None else self._cpu_ns)) / _SECOND_NS,
+            dispatch_late_s,
+            heartbeat_late_s,
+            cpu_ratio,
         ]
         self._recorder.generator(row)
         self._recorder.flush()
-        self.latest = {"cpu_ratio": row[-1], "heartbeat_late_s": row[-2]}
+        self.latest = {"cpu_ratio": cpu_ratio, "heartbeat_late_s": heartbeat_late_s}
         self._second += 1
         self._cpu_ns = cpu_ns
         self._before = dict(counters)

@@ -25,6 +25,8 @@ from host.errors import Exit
 from host.processes import PARENT_VARIABLE, ParentWatch, processors, run_first, scheduling
 from loadgen.coordinator.coordinator import Coordinator
 from loadgen.job import FOLDER_VARIABLE, LoadError, LoadJob
+from loadgen.live import Snapshot
+from loadgen.load_engine import Environment, Message, Runner
 from loadgen.seal import VARIABLE, Seal
 from loadgen.transport.answer import Answer
 from loadgen.worker import signed_sockets
@@ -54,7 +56,7 @@ _seal = Seal(os.environ[VARIABLE])
 signed_sockets.install(_seal)
 
 
-def on_init(environment: Any, **_: Any) -> None:
+def on_init(environment: Environment, **_: object) -> None:
     """Read the job, and take this process's part in it."""
     runner = environment.runner
     if isinstance(runner, locust.runners.MasterRunner):
@@ -95,44 +97,44 @@ if "--worker" in sys.argv and "PEAKDAY_JOB" not in os.environ:  # a worker of an
     _waiting.begin()
 
 
-def _on_go(environment: Any, msg: Any, **_: Any) -> None:
+def _on_go(environment: Environment, msg: Message, **_: object) -> None:
     _messages["go"] = msg.data
     _messages["go_ns"] = time.monotonic_ns()
     _go.set()
 
 
-def _on_job(environment: Any, msg: Any, **_: Any) -> None:
+def _on_job(environment: Environment, msg: Message, **_: object) -> None:
     _messages["job"] = msg.data
     _job.set()
 
 
-def _on_pong(environment: Any, msg: Any, **_: Any) -> None:
+def _on_pong(environment: Environment, msg: Message, **_: object) -> None:
     _messages["pong"] = (msg.data["master_ns"], time.monotonic_ns())
     _pong.set()
 
 
-def _on_stop(environment: Any, msg: Any, **_: Any) -> None:
+def _on_stop(environment: Environment, msg: Message, **_: object) -> None:
     for worker_run in _runs:
         worker_run.driver.stop(0.0 if msg.data["now"] else worker_run.job.drain_s)
 
 
-def _on_kept(environment: Any, msg: Any, **_: Any) -> None:
+def _on_kept(environment: Environment, msg: Message, **_: object) -> None:
     for worker_run in _runs:
         worker_run.recorder.acknowledged(msg.data["through"])
 
 
-def _on_grant(environment: Any, msg: Any, **_: Any) -> None:
+def _on_grant(environment: Environment, msg: Message, **_: object) -> None:
     for worker_run in _runs:
         worker_run.budget.grant(msg.data["usd"], urgent=msg.data["urgent"])
         worker_run.driver.pay()
 
 
-def _on_recall(environment: Any, msg: Any, **_: Any) -> None:
+def _on_recall(environment: Environment, msg: Message, **_: object) -> None:
     for worker_run in _runs:
         environment.runner.send_message("peakday_returned", {"usd": worker_run.budget.give_back()})
 
 
-def _on_verdict(environment: Any, msg: Any, **_: Any) -> None:
+def _on_verdict(environment: Environment, msg: Message, **_: object) -> None:
     """The run was INVALID: say why, and end with that code when the master lets this worker go."""
     if not msg.data["valid"]:
         print(f"the run is INVALID: {msg.data['reason']}", file=sys.stderr, flush=True)
@@ -143,7 +145,7 @@ def _on_heartbeat(client_id: str, timestamp: float) -> None:
     _messages["heartbeat_s"] = time.monotonic()
 
 
-def end_without_master(runner: Any) -> None:
+def end_without_master(runner: Runner) -> None:
     """Stop sending and end with an error once the master has been silent for too long: nobody counts what is sent."""
     while True:
         gevent.sleep(HEARTBEAT_CHECK_S)
@@ -165,7 +167,7 @@ def _is_silent() -> bool:
     return heartbeat_s is not None and time.monotonic() - heartbeat_s > MASTER_LOST_AFTER_S
 
 
-def _on_report(client_id: str, data: dict[str, Any]) -> None:
+def _on_report(client_id: str, data: dict[str, Snapshot]) -> None:
     for worker_run in _runs:
         if not worker_run.ended.is_set():
             data["peakday"] = worker_run.snapshot()
@@ -187,7 +189,7 @@ class Driver(User):
             end_failed(runner, error)
         gevent.sleep(3600)
 
-    def _run(self, runner: Any) -> None:
+    def _run(self, runner: Runner) -> None:
         job, worker, remote = fetch_job(runner)
         on_turn = _locust_event(self.environment) if job.web_port is not None else None
         worker_run = WorkerRun(
@@ -224,7 +226,7 @@ class Driver(User):
             runner.send_message("peakday_final", worker_run.snapshot(last=True))
 
 
-def _budget_requester(runner: Any) -> Callable[[float, bool], None]:
+def _budget_requester(runner: Runner) -> Callable[[float, bool], None]:
     """Ask the master for dollars. The budget asks from the hub, which must not block: a greenlet sends."""
 
     def request_budget(returned_usd: float, urgent: bool) -> None:
@@ -233,7 +235,7 @@ def _budget_requester(runner: Any) -> Callable[[float, bool], None]:
     return request_budget
 
 
-def end_failed(runner: Any, error: Exception) -> None:
+def end_failed(runner: Runner, error: Exception) -> None:
     """Tell the master why this worker cannot go on, then end it: once, and for good."""
     _messages["failed"] = error
     reason = one_line(error)
@@ -256,7 +258,7 @@ def one_line(error: Exception) -> str:
     return text if ours and text else f"{type(error).__name__}: {text}"
 
 
-def fetch_job(runner: Any) -> tuple[LoadJob, int, bool]:
+def fetch_job(runner: Runner) -> tuple[LoadJob, int, bool]:
     """Job and number of this worker, from file and environment, or from a master elsewhere; and whether from there.
 
     Locust's own worker index is no such number: one that was given to a worker that has left is never given again.
@@ -273,7 +275,7 @@ def fetch_job(runner: Any) -> tuple[LoadJob, int, bool]:
     return LoadJob.unpack(bundle, Path(folder)), worker, True
 
 
-def clock_offset(runner: Any) -> tuple[float, float]:
+def clock_offset(runner: Runner) -> tuple[float, float]:
     """Master's monotonic clock minus ours, and half the round trip that bounds the error; the best of a few pings."""
     best = (0.0, float("inf"))
     for _ in range(PINGS):
@@ -289,7 +291,7 @@ def clock_offset(runner: Any) -> tuple[float, float]:
     return best if best[1] != float("inf") else (0.0, -1.0)
 
 
-def _locust_event(environment: Any) -> Any:
+def _locust_event(environment: Environment) -> Callable[[Answer], None]:
     """Tell Locust's own page of every turn."""
     fire = environment.events.request.fire
 

@@ -102,9 +102,8 @@ class Preparer:
         for state in states:
             by_target.setdefault(id(state.target), []).append(state)
         for key, own in by_target.items():
-            target: Target = own[0].target
             try:
-                refused = self._prepared(target, own, self._fetches[key])
+                refused = self._prepared(own[0].target, own, self._fetches[key])
             except Refused as refusal:
                 refused = [(own, str(refusal))]
             for states_refused, why in refused:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from loadgen.live import Snapshot
 from loadgen.schedule.session import SessionState
 from loadgen.transport.answer import Answer
 from loadgen.worker.row_gate import KEPT_TEXT_LENGTH_MAX
@@ -158,7 +159,7 @@ class Recorder:
                 del values[:]
         self._buffer.flush()
 
-    def snapshot(self, *, last: bool = False) -> dict[str, Any]:
+    def snapshot(self, *, last: bool = False) -> Snapshot:
         """Everything so far, cumulative and numbered. last: with all rows that the master has not acknowledged."""
         self.flush()
         self._sequence += 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Protocol
 
 import gevent
 
@@ -11,7 +11,14 @@ from loadgen.targets.base import Refused, Target
 from loadgen.worker.recorder import Recorder
 
 
-def keep_fresh(targets: Iterable[Target], recorder: Recorder, over: Callable[[], bool]) -> list[Any]:
+class Refreshed(Protocol):
+    """A target whose token or credentials end."""
+
+    def refresh(self) -> None:
+        """Take new ones; raises `Refused` where there are none."""
+
+
+def keep_fresh(targets: Iterable[Target], recorder: Recorder, over: Callable[[], bool]) -> list[gevent.Greenlet]:
     """A greenlet for each target that has something to refresh: `refresh_every_s` and `refresh()` are its own.
 
     A refresh that fails is counted, and the old token or key is sent on: the target's answers say if it has ended.
@@ -23,7 +30,7 @@ def keep_fresh(targets: Iterable[Target], recorder: Recorder, over: Callable[[],
     ]
 
 
-def _refresh(target: Any, every_s: float, recorder: Recorder, over: Callable[[], bool]) -> None:
+def _refresh(target: Refreshed, every_s: float, recorder: Recorder, over: Callable[[], bool]) -> None:
     while not over():
         gevent.sleep(every_s)
         try:

@@ -14,13 +14,14 @@ from host.control_token import control_headers
 from loadgen.job import LoadJob
 from loadgen.targets.base import post
 from loadgen.transport.connection import Endpoint, endpoint
+from loadgen.transport.event_loop import Loop
 from loadgen.transport.pool import Pool
 from loadgen.worker.background import Background, keep_share
 from loadgen.worker.recorder import Recorder
 
 
 def streams(
-    job: LoadJob, worker: int, workers: int, loop: object, connect: Callable[[Endpoint], Pool], recorder: Recorder
+    job: LoadJob, worker: int, workers: int, loop: Loop, connect: Callable[[Endpoint], Pool], recorder: Recorder
 ) -> list[Background]:
     """The streams of one worker; those a run cannot drive are named in the record by `skipped_streams`."""
     wanted = job.scenario["demand"]["background"]

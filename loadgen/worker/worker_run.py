@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import gevent
 from gevent import get_hub, monkey
@@ -17,12 +16,15 @@ from gevent.event import Event
 
 from loadgen.coordinator.budget import first_grant_usd
 from loadgen.job import LoadJob
+from loadgen.live import Snapshot
+from loadgen.schedule.session import SessionState
 from loadgen.schedule.sessions import make_schedule
 from loadgen.targets.base import Fetch, Shared, Target
 from loadgen.targets.factory import make_target
 from loadgen.targets.web_socket import SocketTarget
 from loadgen.transport.answer import Answer
 from loadgen.transport.connection import Connection, Endpoint, now_ns
+from loadgen.transport.event_loop import Watcher
 from loadgen.transport.pool import Pool
 from loadgen.transport.request import fetch
 from loadgen.transport.timer import Timer
@@ -95,10 +97,10 @@ class WorkerRun:
             plan, plan.mine(worker, workers), targets, fetches, salt=job.run_id, pause=gevent.sleep, spread=_at_once
         )
         self._streams = streams(job, worker, workers, get_hub().loop, self._pool, self.recorder)
-        self._early: list[Any] = []
+        self._early: list[tuple[float, SessionState]] = []
         self._health: Health | None = None
-        self._heart: Any = None
-        self._refreshers: list[Any] = []
+        self._heart: Watcher | None = None
+        self._refreshers: list[gevent.Greenlet] = []
 
     def _pool(self, where: Endpoint, target: Target | None = None) -> Pool:
         loop, socket_type = get_hub().loop, monkey.get_original("socket", "socket")
@@ -159,18 +161,19 @@ class WorkerRun:
             return 0.01 if len(self.driver.arrivals) > self._closed_loop_ahead else 0.0
         return self._preparer.ready_until_s - (now_ns() - t0_ns) / _NS - AHEAD_S
 
-    def _add(self, states: list[Any]) -> None:
+    def _add(self, states: list[tuple[float, SessionState]]) -> None:
         t0_ns = self.recorder.t0_ns
         self.driver.add([(t0_ns + int(offset_s * _NS), state) for offset_s, state in states])
 
     def _done(self) -> None:
         self.ended.set()
 
-    def wait(self) -> dict[str, Any]:
+    def wait(self) -> Snapshot:
         """Wait for the end of the run; the final snapshot."""
         self.ended.wait()
         gc.enable()
-        self._heart.close()
+        if self._heart is not None:
+            self._heart.close()
         gevent.killall(self._refreshers, block=False)
         for stream in self._streams:
             stream.end()
@@ -185,7 +188,7 @@ class WorkerRun:
         self.recorder.counters["resent"] = sum(pool.resent for pool in self._pools.values())
         return self.snapshot(last=True)
 
-    def snapshot(self, *, last: bool = False) -> dict[str, Any]:
+    def snapshot(self, *, last: bool = False) -> Snapshot:
         """The cumulative snapshot, with what only the worker knows."""
         snapshot = self.recorder.snapshot(last=last)
         if self._health is not None:

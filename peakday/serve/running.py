@@ -21,7 +21,7 @@ from loadgen.analysis.verdict import start_lag_limit_s
 from loadgen.coordinator.panel import CPU_BUSY_RATIO, LATENCIES, Rates
 from loadgen.coordinator.status_line import cache_hit_token_ratio
 from loadgen.job import LoadJob
-from loadgen.run import read_live
+from loadgen.live import read_live
 from peakday.serve.catalogue import is_going
 from peakday.serve.desk import Desk, body
 
