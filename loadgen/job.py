@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from host.errors import PeakdayError
 from host.json_text import read_json_object
 from host.ports import is_loopback_url
 from host.redaction import HIDDEN, shown_body, shown_headers, shown_url, shown_urls
+from loadgen.targets.mapping_form import TargetMapping
 
 SCHEMA = "peakday.load-job/2"
 FOLDER_VARIABLE = "PEAKDAY_WORKER_FOLDER"
@@ -28,6 +30,24 @@ class LoadError(PeakdayError, RuntimeError):
     """A load run that cannot start or go on; the message is one line that names the fix."""
 
     page = "load"
+
+
+class RequestOptions(TypedDict, total=False):
+    """What the requests of an `openai` target hold besides the conversation."""
+
+    headers: Mapping[str, str]
+    system: str | None
+    extra_body: Mapping[str, object]
+    max_tokens: int | None
+    chat: bool
+
+
+class Bundle(TypedDict, total=False):
+    """A job on its way to another machine: itself as JSON, the files it names in base64, and the worker's number."""
+
+    job: str
+    files: dict[str, str]
+    worker: int
 
 
 @dataclass(frozen=True)
@@ -43,10 +63,10 @@ class TargetSpec:
     url: str
     region: str | None = None
     model: str | None = None
-    mapping: dict[str, Any] | None = None
+    mapping: TargetMapping | None = None
     module: str | None = None
     token_ids: tuple[int, int] = (10, 1000)
-    request: dict[str, Any] | None = None
+    request: RequestOptions | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -176,7 +196,7 @@ class LoadJob(Load):
     command: tuple[str, ...] = ()
     commit: str | None = None
     peakday_version: str = ""
-    host: dict[str, Any] = field(default_factory=dict)
+    host: dict[str, object] = field(default_factory=dict)
 
     @classmethod
     def of(cls, load: Load, **fields: Any) -> LoadJob:
@@ -226,7 +246,7 @@ class LoadJob(Load):
             scrape_urls=tuple(shown_urls(self.scrape_urls).values()),
         )
 
-    def bundle(self) -> dict[str, Any]:
+    def bundle(self) -> Bundle:
         """The job and the files it names, by path, for a worker that shares no disk with the master."""
         files = {
             self.messages,
@@ -238,7 +258,7 @@ class LoadJob(Load):
         return {"job": json.dumps(asdict(self)), "files": contents}
 
     @classmethod
-    def unpack(cls, bundle: dict[str, Any], folder: Path) -> LoadJob:
+    def unpack(cls, bundle: Bundle, folder: Path) -> LoadJob:
         """The job of a bundle, its files written into a folder of this machine."""
         here = {}
         for number, (file, content) in enumerate(bundle["files"].items()):
@@ -278,25 +298,30 @@ class LoadJob(Load):
             raise LoadError(f"{path}: damaged ({type(error).__name__}: {error})") from None
 
 
-def _shown_mapping(mapping: dict[str, Any]) -> dict[str, Any]:
+def _shown_mapping(mapping: TargetMapping) -> TargetMapping:
     """A mapping whose url, headers, body and token command hold no literal text any more."""
-    shown = dict(mapping)
+    shown = mapping.copy()
     if "url" in mapping:
         urls = mapping["url"]
-        regional = isinstance(urls, dict)
-        shown["url"] = {region: shown_url(url) for region, url in urls.items()} if regional else shown_url(urls)
+        by_region = {region: shown_url(url) for region, url in urls.items()} if isinstance(urls, dict) else None
+        shown["url"] = shown_url(urls) if by_region is None else by_region
     if "headers" in mapping:
         shown["headers"] = shown_headers(mapping["headers"])
-    shown |= {key: shown_body(mapping[key]) for key in ("body", "open", "calls") if key in mapping}
+    if "body" in mapping:
+        shown["body"] = shown_body(mapping["body"])
+    if "open" in mapping:
+        shown["open"] = shown_body(mapping["open"])
+    if "calls" in mapping:
+        shown["calls"] = shown_body(mapping["calls"])
     if isinstance(mapping.get("token"), dict):
-        shown["token"] = mapping["token"] | {"command": [HIDDEN]}
+        shown["token"] = {**mapping["token"], "command": [HIDDEN]}
     return shown
 
 
-def _shown_request(request: dict[str, Any]) -> dict[str, Any]:
+def _shown_request(request: RequestOptions) -> RequestOptions:
     """What the requests of an `openai` target hold: the system prompt is kept as a message is."""
     headers, extra = request.get("headers") or {}, request.get("extra_body") or {}
-    return request | {"headers": shown_headers(headers), "extra_body": shown_body(extra)}
+    return {**request, "headers": shown_headers(headers), "extra_body": shown_body(extra)}
 
 
 def _tuples(raw: dict[str, Any], *keys: str) -> dict[str, Any]:

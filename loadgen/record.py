@@ -465,7 +465,7 @@ class RunInfo:
     processes: int | None = None
     command: tuple[str, ...] | None = None
     commit: str | None = None
-    host: Mapping[str, Any] | None = None  # as the system names them: shown, and compared as a whole
+    host: Mapping[str, object] | None = None  # as the system names them: shown, and compared as a whole
     finished_utc: str | None = None
     t0_utc: str | None = None
     interrupted: bool | None = None
@@ -484,7 +484,7 @@ class RunInfo:
     slo: tuple[SloResult, ...] | None = None
     what_broke_first: tuple[Crossing, ...] | None = None
     server_deltas: Mapping[str, float] | None = None
-    stand_ins: Mapping[str, Any] | None = None  # the emulator's own account of its lateness, in its own words
+    stand_ins: Mapping[str, object] | None = None  # the emulator's own account of its lateness, in its own words
     warnings: tuple[str, ...] | None = None
     skipped: tuple[str, ...] | None = None
     replay: ReplayHits | None = None
@@ -523,7 +523,7 @@ class RunInfo:
         """One quantile, such as `ttft_s` and `p99`; None where the record does not hold it."""
         return ((self.quantiles or {}).get(metric) or {}).get(share)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """The content of run.json. An unfinished run has its head alone; what not every run has is left out there."""
         content = asdict(self)
         names = list(content)
@@ -586,7 +586,7 @@ def write_json(path: Path, value: Mapping[str, object]) -> None:
     write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
 
 
-def read_document(path: Path) -> dict[str, Any]:
+def read_document(path: Path) -> dict[str, object]:
     """`run.json` as it stands, for those who print it or add to it; else see `read_info`.
 
     Raises:

@@ -20,7 +20,7 @@ from host.errors import Exit
 from host.fetch import FetchError, connect, fetch, own_addresses
 from host.ports import is_loopback_url
 from host.redaction import shown_url
-from loadgen.targets.mapping import named_target, target_specs, with_values
+from loadgen.targets.mapping import named_target, target_specs, text_with_values
 from peakday.config import FILE, Config
 from peakday.errors import CommandError
 
@@ -79,7 +79,7 @@ def parse_targets(
     Raises:
         CommandError: a target that cannot be read, with the form that is expected.
     """
-    return [target for text in texts for target in _parse(with_values(text, values or {}), values, option)]
+    return [target for text in texts for target in _parse(text_with_values(text, values or {}), values, option)]
 
 
 def _parse(text: str, values: Mapping[str, str] | None, option: str) -> list[Named]:

@@ -15,6 +15,7 @@ from capacity.calibration.observed import Observed, observed_calls
 from capacity.calibration.prediction import measured_figures
 from capacity.simulator.engine import simulate
 from capacity.simulator.rate_at_slo import latencies
+from host.json_values import number
 from loadgen.record import Run, load_run
 from neuron_bench.step_model import StepModel, read_step_model
 from peakday.plan.prediction import score
@@ -194,7 +195,7 @@ def run_facts(run: Run) -> RunFacts:
         valid=info.valid,
         start_lag_s_p99=lag.value if lag else None,
         error_ratio=info.totals.error_ratio if info.totals else None,
-        load1=(info.host or {}).get("load1"),
+        load1=number(load1) if (load1 := (info.host or {}).get("load1")) is not None else None,
     )
 
 

@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
@@ -19,6 +19,19 @@ WITHIN_S = 10.0
 AROUND_STORM_S = 60.0
 """The chat is compared over so long before and after the first tick that sets a storm of rules off."""
 TURNS_MIN = 20
+
+
+class Charged(TypedDict):
+    """A charge of the payment provider's ledger."""
+
+    rule_id: str
+
+
+class Bought(Charged):
+    """A purchase of the rule book."""
+
+    autobuy_delay_s: float
+    saving_ratio: float
 
 
 def autobuy_totals(url: str | None, run: Run) -> AutobuyTotals | None:
@@ -63,7 +76,7 @@ def chat_around_storm(run: Run) -> ChatAroundStorm | None:
 
 
 def summarise(
-    purchases: Sequence[Mapping[str, Any]], rules: Mapping[str, int], charges: Sequence[Mapping[str, Any]] | None = ()
+    purchases: Sequence[Bought], rules: Mapping[str, int], charges: Sequence[Charged] | None = ()
 ) -> AutobuyTotals:
     """A rule buys once in its life: a second purchase, or a second charge that stands, of one rule is a double one.
 
@@ -87,7 +100,7 @@ def summarise(
     )
 
 
-def _doubles(purchases: Sequence[Mapping[str, object]], charges: Sequence[Mapping[str, object]]) -> int:
+def _doubles(purchases: Sequence[Bought], charges: Sequence[Charged]) -> int:
     """Purchases or charges, whichever are more, beyond one a rule: a payment under way has its charge first."""
     bought = Counter(row["rule_id"] for row in purchases) | Counter(row["rule_id"] for row in charges)
     return bought.total() - len(bought)

@@ -7,7 +7,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from host.control_token import control_headers
 from host.fetch import FetchError, fetch
@@ -17,7 +16,7 @@ from loadgen.analysis.first_limit import limits_exceeded
 from loadgen.analysis.slo_results import slo_results
 from loadgen.analysis.steady_state import batch_means, littles_law, steady_state
 from loadgen.analysis.totals import first_turn, latency_quantiles, totals, with_energy
-from loadgen.analysis.verdict import Evidence, start_lag_limit_s, verdict
+from loadgen.analysis.verdict import Evidence, Lateness, start_lag_limit_s, verdict
 from loadgen.coordinator.scrape import Scraper
 from loadgen.job import LoadJob
 from loadgen.live import Live, read_live
@@ -101,7 +100,7 @@ def _with_results(
     run: Run,
     live: Live,
     killed: dict[int, End],
-    emulator: dict[str, Any] | None,
+    emulator: Lateness | None,
     system_end: SystemEnd | None,
     energy_j: Mapping[str, float],
 ) -> RunInfo:
@@ -210,18 +209,14 @@ def _skipped_streams(job: LoadJob) -> list[str]:
     return skipped
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content: dict[str, Any] = json.loads(path.read_text())
-    except FileNotFoundError:
-        return {}
-    return content
-
-
 def _gap_histogram(folder: Path) -> Histogram:
     """Gaps between chunks are too many for rows: they live in the merged histogram alone."""
-    raw = _read(folder / "histograms.json").get("metrics", {}).get("gap_s")
-    return Histogram.from_json(raw) if raw else Histogram()
+    try:
+        raw = json.loads((folder / "histograms.json").read_text())
+    except FileNotFoundError:
+        return Histogram()
+    gaps = raw.get("metrics", {}).get("gap_s")
+    return Histogram.from_json(gaps) if gaps else Histogram()
 
 
 def _one_generator_file(run: Run) -> Run:
@@ -235,15 +230,16 @@ def _one_generator_file(run: Run) -> Run:
     return run
 
 
-def emulator_lateness(url: str | None) -> dict[str, Any] | None:
+def emulator_lateness(url: str | None) -> Lateness | None:
     """How late the emulator itself was; None when there are none, or they no longer answer."""
     if url is None:
         return None
     try:
         headers = control_headers(url)
-        answer = json.loads(fetch(f"{url}/control/lateness", within_s=EMULATOR_WITHIN_S, headers=headers))
+        answer: Lateness = json.loads(fetch(f"{url}/control/lateness", within_s=EMULATOR_WITHIN_S, headers=headers))
     except (FetchError, ValueError) as error:
         return {"late": None, "reasons": [], "error": str(error)}
     if not isinstance(answer, dict) or not isinstance(answer.get("reasons", []), list):
         return {"late": None, "reasons": [], "error": "its answer is of another shape"}
-    return {**answer, "reasons": [str(reason) for reason in answer.get("reasons", [])]}
+    answer["reasons"] = [str(reason) for reason in answer.get("reasons", [])]
+    return answer

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
@@ -33,6 +33,14 @@ class SelfCheck:
     cpu_ratio_max: float
     valid: bool
     reasons: tuple[str, ...]
+
+
+class TrueTimes(TypedDict, total=False):
+    """Of one request, by the emulator's clock."""
+
+    traceparent: str | None
+    received_s: float | None
+    first_sent_s: float | None
 
 
 def self_check(job: LoadJob) -> SelfCheck:
@@ -72,25 +80,25 @@ def _value(quantile: Quantile | None) -> float:
     return math.nan if quantile is None or quantile.value is None else quantile.value
 
 
-def truth(emulator_url: str) -> list[dict[str, Any]]:
+def truth(emulator_url: str) -> list[TrueTimes]:
     """What the emulator truly sent, newest last."""
-    answer: dict[str, Any] = json.loads(
-        fetch(
-            f"{emulator_url}/truth",
-            within_s=TRUTH_WITHIN_S,
-            bytes_max=TRUTH_BYTES_MAX,
-            headers=control_headers(emulator_url),
-        )
+    answer = fetch(
+        f"{emulator_url}/truth",
+        within_s=TRUTH_WITHIN_S,
+        bytes_max=TRUTH_BYTES_MAX,
+        headers=control_headers(emulator_url),
     )
-    return list(answer["requests"])
+    return list(json.loads(answer)["requests"])
 
 
-def ttft_errors_s(turns: Sequence[tuple[str, float]], requests: Sequence[Mapping[str, Any]]) -> np.ndarray:
+def ttft_errors_s(turns: Sequence[tuple[str, float]], requests: Sequence[TrueTimes]) -> np.ndarray:
     """Our TTFT from sending minus the server's, turn by turn: (trace id, seconds), matched by trace."""
     sent = {
-        str(row["traceparent"]).split("-")[1]: row["first_sent_s"] - row["received_s"]
+        trace.split("-")[1]: first_s - received_s
         for row in requests
-        if row.get("traceparent") and row.get("first_sent_s") and row.get("received_s")
+        if (trace := row.get("traceparent"))
+        and (first_s := row.get("first_sent_s"))
+        and (received_s := row.get("received_s"))
     }
     errors_s = [ttft_s - sent[trace_id] for trace_id, ttft_s in turns if trace_id in sent]
     return np.array(errors_s, dtype=np.float64)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -76,7 +76,7 @@ def totals(run: Run, length_s: float, slo: Mapping[str, float | None]) -> Totals
     }
     counts["failed"] = counts["asked"] - sum(counts[name] for name in _ENDS if name != "failed")
     asked = max(1, counts["asked"])
-    return Totals(
+    counted = Totals(
         asked=counts["asked"],
         sent=counts["sent"],
         completed=counts["completed"],
@@ -89,12 +89,10 @@ def totals(run: Run, length_s: float, slo: Mapping[str, float | None]) -> Totals
         goodput_per_s=int(good(turns, slos_of(slo)).sum()) / length_s,
         error_ratio=int(status.isin(ERROR_STATUSES).sum()) / asked,
         abandoned_ratio=counts["abandoned"] / asked,
-        **_people(turns),
         routes={name: n / asked for name, n in _counted(turns["route"]).items()},
-        **_tokens(run.calls),
-        **_money(turns, run.calls),
         background=_background(run.events),
     )
+    return _with_money(_with_tokens(_with_people(counted, turns), run.calls), turns, run.calls)
 
 
 def with_energy(counted: Totals, energy_j: Mapping[str, float]) -> Totals:
@@ -121,22 +119,23 @@ def _counted(names: pd.Series[str]) -> dict[str, int]:
     return {**shown, OTHER: shown.get(OTHER, 0) + rest} if rest else shown
 
 
-def _people(turns: pd.DataFrame) -> dict[str, Any]:
+def _with_people(counted: Totals, turns: pd.DataFrame) -> Totals:
     if not len(turns):
-        return {"turns_per_interaction": None, "repeat_customer_ratio": None}
+        return counted
     lengths = turns.groupby("interaction_id").size()
     sessions = turns.groupby("customer_id")["session_id"].nunique()
-    return {
-        "turns_per_interaction": TurnsPerInteraction(
+    return replace(
+        counted,
+        turns_per_interaction=TurnsPerInteraction(
             float(lengths.mean()), float(lengths.quantile(0.5)), float(lengths.quantile(0.95))
         ),
-        "interactions": len(lengths),
-        "sessions": int(sessions.sum()),
-        "repeat_customer_ratio": float((sessions > 1).mean()),
-    }
+        interactions=len(lengths),
+        sessions=int(sessions.sum()),
+        repeat_customer_ratio=float((sessions > 1).mean()),
+    )
 
 
-def _tokens(calls: pd.DataFrame) -> dict[str, Any]:
+def _with_tokens(counted: Totals, calls: pd.DataFrame) -> Totals:
     """Tokens by class, and the share of input read from cache, in all and by prefix level."""
     columns = ("input_tokens", "cache_read_tokens", "cache_write_tokens_5m", "cache_write_tokens_1h", "output_tokens")
     known = {name: calls[name].fillna(0) for name in columns}
@@ -149,25 +148,32 @@ def _tokens(calls: pd.DataFrame) -> dict[str, Any]:
         "customer": (np.maximum(np.minimum(read, customer) - shared, 0), customer - shared),
         "conversation": (np.maximum(read - customer, 0), asked - customer),
     }
+    sums = {name: int(values.sum()) for name, values in known.items()}
     ratios = {name: _ratio(hit.sum(), total.sum()) for name, (hit, total) in levels.items()}
-    return {
-        "calls": len(calls),
-        **{name: int(values.sum()) for name, values in known.items()},
-        "cache_hit_token_ratio": CacheHits(_ratio(read.sum(), asked.sum()), **ratios),
-    }
+    return replace(
+        counted,
+        calls=len(calls),
+        cache_hit_token_ratio=CacheHits(_ratio(read.sum(), asked.sum()), **ratios),
+        input_tokens=sums["input_tokens"],
+        cache_read_tokens=sums["cache_read_tokens"],
+        cache_write_tokens_5m=sums["cache_write_tokens_5m"],
+        cache_write_tokens_1h=sums["cache_write_tokens_1h"],
+        output_tokens=sums["output_tokens"],
+    )
 
 
-def _money(turns: pd.DataFrame, calls: pd.DataFrame) -> dict[str, Any]:
+def _with_money(counted: Totals, turns: pd.DataFrame, calls: pd.DataFrame) -> Totals:
     """Dollars of priced calls; null when no call has a price (chips are priced by a plan)."""
     priced = calls["cost_usd"].dropna()
     if not len(priced):
-        return {"cost_usd": None, "cost_usd_per_interaction": None, "cost_usd_per_turn": None}
+        return counted
     total = math.fsum(priced)
-    return {
-        "cost_usd": total,
-        "cost_usd_per_interaction": _ratio(total, turns["interaction_id"].nunique()),
-        "cost_usd_per_turn": _ratio(total, len(turns)),
-    }
+    return replace(
+        counted,
+        cost_usd=total,
+        cost_usd_per_interaction=_ratio(total, turns["interaction_id"].nunique()),
+        cost_usd_per_turn=_ratio(total, len(turns)),
+    )
 
 
 def _background(events: pd.DataFrame) -> dict[str, StreamTotals]:
@@ -186,5 +192,5 @@ def _ratio(part: float, whole: float) -> float | None:
     return float(part / whole) if whole else None
 
 
-def _number(value: Any) -> float | None:
+def _number(value: float | None) -> float | None:
     return None if value is None or math.isnan(value) else float(value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Required, TypedDict
 
 from host.processes import End
 from loadgen.record import Quantile, Verdict
@@ -12,6 +12,14 @@ from loadgen.record import Quantile, Verdict
 START_LAG_FLOOR_S = 0.005
 START_LAG_TTFT_SHARE = 0.05
 UNSENT_RATIO_MAX = 0.005
+
+
+class Lateness(TypedDict, total=False):
+    """The emulator's own account of how late it was: its reasons void the run; `error` where it gave none."""
+
+    late: Mapping[str, float] | None
+    reasons: Required[list[str]]
+    error: str
 
 
 @dataclass(frozen=True)
@@ -32,7 +40,7 @@ class Evidence:
     faults: tuple[str, ...]
     counters: Mapping[str, float]
     rows: int
-    emulator: Mapping[str, Any] | None
+    emulator: Lateness | None
     finished: bool
     lost_ratio: float | None = None
     system_end: End | None = None
@@ -46,7 +54,7 @@ def verdict(what: Evidence) -> Verdict:
         *_lag(what),
         *_unsent(what),
         *_faults(what),
-        *((what.emulator or {}).get("reasons") or ()),
+        *(what.emulator["reasons"] if what.emulator else ()),
     ]
     if what.emulator is not None and what.emulator.get("error"):
         reasons.append(f"the emulator did not report its lateness ({what.emulator['error']}); run again")

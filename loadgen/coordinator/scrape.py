@@ -7,9 +7,8 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from host.energy import EnergyMeter, energy_meter
@@ -145,7 +144,7 @@ class Scraper:
 
     def _write(self) -> None:
         if self._rows:
-            columns: dict[str, Any] = dict(zip(SERVER, zip(*self._rows, strict=True), strict=True))
+            columns: dict[str, Iterable[object]] = dict(zip(SERVER, zip(*self._rows, strict=True), strict=True))
             write_chunk(self._folder, f"server-{self._chunks:04d}.parquet", "server", columns)
             self._chunks += 1
             self._rows = []

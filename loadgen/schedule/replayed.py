@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from loadgen.schedule.session import SessionState
 from scenarios.replay.plan import ReplayCall, ReplayPlan, ReplaySession
@@ -36,10 +35,12 @@ class ReplayPlanner:
         self._plan = plan
         self._messages = [str(message["id"]) for message in messages if not message.get("answers")]
 
-    def block(self, low: int, high: int, regions: Sequence[int]) -> list[Any]:
+    def block(self, low: int, high: int, regions: Sequence[int]) -> list[Replayed] | list[Session]:
         """The sessions of some arrivals."""
-        make = self._graph if self._plan.by_call else self._talk
-        return [make(index, session) for index, session in enumerate(self._plan.sessions[low:high], start=low)]
+        sessions = enumerate(self._plan.sessions[low:high], start=low)
+        if self._plan.by_call:
+            return [self._graph(index, session) for index, session in sessions]
+        return [self._talk(index, session) for index, session in sessions]
 
     def _graph(self, index: int, session: ReplaySession) -> Replayed:
         return Replayed(index, _customer(index, session), session, self._plan.live_output)
@@ -96,7 +97,7 @@ class CallState(SessionState):
         return f"s{self.session.index}-{self.call.turn}"
 
     @property
-    def turn(self) -> Any:
+    def turn(self) -> Turn:
         """No message of the world: the prompt follows from the trace."""
         return _NO_MESSAGE
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from loadgen.transport.connection import Connection
+    from scenarios.sessions import Turn
 
 ENDS_SESSION = ("abandoned", "censored", "dropped")
 
@@ -28,7 +32,7 @@ class SessionState:
         self.token: str | None = None
         self.refused: str | None = None  # why the target would not prepare it
         self.lengths: tuple[int, int] | None = None  # input and output tokens, where a file says them
-        self.connection: Any = None  # kept alive through the session
+        self.connection: Connection | None = None  # kept alive through the session
         self.history: list[tuple[str, str]] = []
         self.pictures: dict[int, list[str]] = {}  # as data or addresses, by their message's place in the history
         self.pending_confirmation: str | None = None
@@ -49,9 +53,10 @@ class SessionState:
         return f"s{self.session.index}-{self.interaction_index}"
 
     @property
-    def turn(self) -> Any:
+    def turn(self) -> Turn:
         """The turn to play next."""
-        return self.session.interactions[self.interaction_index].turns[self.turn_index]
+        turn: Turn = self.session.interactions[self.interaction_index].turns[self.turn_index]
+        return turn
 
     @property
     def more_turns(self) -> bool:

@@ -52,7 +52,7 @@ class AssistantTarget:
         """The present turn as a request."""
         turn = state.turn
         message = self._shared.messages[turn.message_id]
-        body: dict[str, Any] = {
+        body: dict[str, object] = {
             "interaction_id": state.interaction_id,
             "turn_index": state.turn_index,
             "message": message["text"],
@@ -160,7 +160,7 @@ class AssistantAnswer(SseAnswer):
         elif name == "error":
             self._error(value)
 
-    def _call(self, data: dict[str, Any]) -> None:
+    def _call(self, data: dict[str, object]) -> None:
         """A model call ended: what streamed since the last one was its answer."""
         self.calls.append(data)
         tokens = count(data.get("output_tokens") or 0, "output_tokens")

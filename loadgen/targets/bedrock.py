@@ -5,7 +5,6 @@ from __future__ import annotations
 from array import array
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
 from urllib.parse import quote, urlsplit
 
 import orjson
@@ -63,7 +62,7 @@ class BedrockTarget:
             max_tokens = call.output_tokens
         else:
             state.ask(self._shared.messages[state.turn.message_id])
-        body: dict[str, Any] = {
+        body: dict[str, object] = {
             "messages": [
                 {"role": role, "content": [*_pictures(state.pictures.get(place, ())), {"text": text}]}
                 for place, (role, text) in enumerate(state.history)
@@ -105,8 +104,8 @@ class ConverseAnswer(Answer):
         self.spec = spec
         self.max_tokens = max_tokens
         self.decoder = EventStreamDecoder()
-        self.usage: dict[str, Any] = {}
-        self.stop_reason: str | None = None
+        self.usage: dict[str, object] = {}
+        self.stop_reason: object = None
 
     def feed(self, now_ns: int, data: bytes) -> None:
         """Read the frames these bytes complete."""
@@ -140,17 +139,14 @@ class ConverseAnswer(Answer):
         """A whole answer has a stop reason; usage follows it."""
         whole = self.stop_reason is not None and not self.decoder.pending_bytes
         self.decide(whole, "no_stop")
-        self.usage = {
-            name: count(value, name) for name, value in self.usage.items() if name in USAGE and value is not None
-        }
-        self.output_tokens = self.usage.get("outputTokens")
+        usage = {name: count(value, name) for name, value in self.usage.items() if name in USAGE and value is not None}
+        self.output_tokens = usage.get("outputTokens")
         if self.first_ns and self.output_tokens is not None and self.output_tokens >= 2:
             self.tpot_s = (self.last_ns - self.first_ns) * 1e-9 / (self.output_tokens - 1)
-        self.calls.append(self._call())
-        self.cost_usd = self.calls[0]["cost_usd"]
+        self.cost_usd = converse_cost_usd(self.spec.model, usage)
+        self.calls.append(self._call(usage))
 
-    def _call(self) -> dict[str, Any]:
-        usage = self.usage
+    def _call(self, usage: Mapping[str, int]) -> dict[str, object]:
         return {
             "call_index": 0,
             "start_s": 0.0,
@@ -171,25 +167,25 @@ class ConverseAnswer(Answer):
             "e2e_s": (self.last_ns - self.start_ns) * 1e-9 if self.last_ns else None,
             "attempts": 1,
             "stop_reason": self.stop_reason,
-            "cost_usd": converse_cost_usd(self.spec.model, usage),
+            "cost_usd": self.cost_usd,
         }
 
 
-def _payload(message: Message) -> dict[str, Any]:
+def _payload(message: Message) -> dict[str, object]:
     value = orjson.loads(message.payload)
     if not isinstance(value, dict):
         raise BadAnswer(f"{message.name}: no object")
     return value
 
 
-def _object(payload: dict[str, Any], name: str) -> dict[str, Any]:
+def _object(payload: dict[str, object], name: str) -> dict[str, object]:
     value = payload.get(name) or {}
     if not isinstance(value, dict):
         raise BadAnswer(f"{name} is no object")
     return value
 
 
-def converse_cost_usd(model_id: str | None, usage: dict[str, Any]) -> float | None:
+def converse_cost_usd(model_id: str | None, usage: Mapping[str, int]) -> float | None:
     """List price of one call; None for a model the price file does not know, or without usage."""
     prices = next((one.prices for one in reader.models().values() if one.model_id == model_id), None)
     prices = prices or reader.token_prices().get(model_id or "")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import orjson
 
 from loadgen.targets.mapping import PARTS, at
+from loadgen.targets.mapping_form import TargetMapping
 from loadgen.targets.signals import NO_JSON, MappedReader, Signal, about
 
 _KEYS_SHOWN = 12
@@ -15,7 +14,7 @@ _KEYS_SHOWN = 12
 class ExplainingReader(MappedReader):
     """Reads as a load worker does; `ignored` gathers a reason for each event that gave no signal."""
 
-    def __init__(self, mapping: Mapping[str, object]) -> None:
+    def __init__(self, mapping: TargetMapping) -> None:
         super().__init__(mapping)
         self.ignored: list[str] = []
 

@@ -6,7 +6,6 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
 from urllib.parse import quote, urlsplit
 
 import orjson
@@ -87,7 +86,7 @@ class HttpTarget:
         answer.meta["trace_id"] = trace_id
         return request, answer
 
-    def turn_fields(self, state: SessionState) -> tuple[dict[str, Any], bool]:
+    def turn_fields(self, state: SessionState) -> tuple[dict[str, object], bool]:
         """The fields of the present turn, its question now in the history; and whether its answer's text is kept."""
         assert self._shared is not None
         keep = self._shared.job.keep_text
@@ -96,7 +95,7 @@ class HttpTarget:
             keep = keep or state.more_turns
         return self.fields(state), keep
 
-    def fields(self, state: SessionState) -> dict[str, Any]:
+    def fields(self, state: SessionState) -> dict[str, object]:
         """Everything a template may name."""
         assert self._shared is not None
         message = self._shared.messages[state.turn.message_id]
@@ -156,7 +155,7 @@ class HttpTarget:
             state.cookies |= answer.cookies
 
 
-def history_fields(history: Sequence[tuple[str, str]], interaction_id: str) -> dict[str, Any]:
+def history_fields(history: Sequence[tuple[str, str]], interaction_id: str) -> dict[str, object]:
     """The conversation as `{messages}`, with ids `{messages.ids}`, in text parts `{messages.parts}`, in Google's words
     `{messages.contents}`."""
     plain = [{"role": role, "content": content} for role, content in history]

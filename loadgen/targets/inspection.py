@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any
 from urllib.parse import urlsplit
 
 from host.fetch import connect as connect_to
@@ -94,7 +93,7 @@ def ask_mapped(
 
 
 def ask_socket(
-    spec: TargetSpec, where: Endpoint, connection: socket.socket, message: str, fields: Mapping[str, Any] | None
+    spec: TargetSpec, where: Endpoint, connection: socket.socket, message: str, fields: Mapping[str, object] | None
 ) -> Iterator[Piece]:
     """The same over a WebSocket: the first piece is its handshake and every message that is sent.
 
@@ -143,7 +142,7 @@ def _closed(reader: SocketReader) -> str:
 
 
 def call(
-    spec: TargetSpec, where: Endpoint, message: str, fields: Mapping[str, Any] | None, within_s: float
+    spec: TargetSpec, where: Endpoint, message: str, fields: Mapping[str, object] | None, within_s: float
 ) -> tuple[bytes, ExplainingReader | McpReader]:
     """The request of one question, and the reader of its answer."""
     mapping = spec.mapping or {}
@@ -153,7 +152,7 @@ def call(
 
 
 def mcp_call(
-    spec: TargetSpec, where: Endpoint, message: str, fields: Mapping[str, Any] | None, within_s: float
+    spec: TargetSpec, where: Endpoint, message: str, fields: Mapping[str, object] | None, within_s: float
 ) -> tuple[bytes, ExplainingReader | McpReader]:
     """The request of one call in a new session, and the reader of its answer.
 
@@ -216,7 +215,7 @@ def request(spec: TargetSpec, where: Endpoint, message: str, more: Mapping[str, 
     return target.request(fields, trace_headers(*new_trace(Random())))
 
 
-def first_fields(spec: TargetSpec, target: HttpTarget, message: str) -> dict[str, Any]:
+def first_fields(spec: TargetSpec, target: HttpTarget, message: str) -> dict[str, object]:
     """The fields of a first turn, by the first customer of the mapping's file, with a fresh token."""
     target.refresh()
     fields = {

@@ -6,13 +6,14 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 from host.environment import secret
 from host.redaction import SECRET_NAME, shown_url
 from host.tables import table_rows
 from host.yaml_text import read_yaml
 from loadgen.job import LoadError, TargetSpec
+from loadgen.targets.mapping_form import TargetMapping
 
 SCHEMA = "peakday.target/1"
 FORMATS = ("sse", "ndjson", "responses", "json", "json-stream", "text", "mcp")
@@ -49,7 +50,7 @@ _AWS_REGION = re.compile(r"\.([a-z]{2}(?:-[a-z]+)+-\d)\.amazonaws\.com")
 _FIELD = re.compile(r"\{([a-z_]+(?:\.[A-Za-z0-9_]+)?)\}")
 
 # OpenAI Responses: https://platform.openai.com/docs/api-reference/responses-streaming
-RESPONSES: dict[str, Any] = {
+RESPONSES: TargetMapping = {
     "event_name": "type",
     "text": {"event": "response.output_text.delta", "path": "delta"},
     "end": {"event": ["response.completed", "response.incomplete"]},
@@ -66,7 +67,7 @@ RESPONSES: dict[str, Any] = {
 }
 
 
-def load_mapping(path: Path, values: Mapping[str, str] | None = None) -> dict[str, Any]:
+def load_mapping(path: Path, values: Mapping[str, str] | None = None) -> TargetMapping:
     """A checked mapping: paths of files made absolute, presets filled in, `${ENV}` still unread.
 
     `values` are known before a run and replace their `{NAME}` everywhere: the port a system was given, say.
@@ -74,11 +75,12 @@ def load_mapping(path: Path, values: Mapping[str, str] | None = None) -> dict[st
     Raises:
         LoadError: unreadable, an unknown key, a missing one, or an environment variable that is not set.
     """
-    raw = with_values(read_yaml(path, error=LoadError), values or {})
+    raw = read_with_values(path, values or {})
     if raw.get("schema") != SCHEMA:
         raise LoadError(f"{path}: schema is not {SCHEMA}")
-    mapping = {**(RESPONSES if raw.get("format") == "responses" else {}), **raw}
-    problems = [f"{path}: {problem}" for problem in (*_problems(raw), *_missing(mapping), *_wrong_parts(mapping))]
+    whole = {**(RESPONSES if raw.get("format") == "responses" else {}), **raw}
+    problems = [f"{path}: {problem}" for problem in (*_problems(raw), *_missing(whole), *_wrong_parts(whole))]
+    mapping = cast(TargetMapping, whole)  # checked by now, or refused below
     if not problems:
         problems += [f"{path}: {problem}" for problem in _with_customers(mapping, path)]
     if problems:
@@ -154,7 +156,7 @@ def _missing(mapping: Mapping[str, object]) -> Iterator[str]:
         yield "end: missing; without it a cut stream looks like a whole answer"
 
 
-def _with_customers(mapping: dict[str, Any], path: Path) -> Iterator[str]:
+def _with_customers(mapping: TargetMapping, path: Path) -> Iterator[str]:
     """The customers file by its whole path; and placeholders that nothing fills, which would be sent as they stand."""
     columns: Iterable[str] = ("id",)
     if "customers" in mapping:
@@ -195,16 +197,25 @@ def _wrong_parts(mapping: Mapping[str, object]) -> Iterator[str]:
         yield "statuses: expected a list of HTTP statuses that carry an answer, such as [200, 201]"
 
 
-def with_values(part: Any, values: Mapping[str, str]) -> Any:
+def read_with_values(path: Path, values: Mapping[str, str]) -> dict[str, object]:
+    """The keys and values of a mapping file, unchecked, with `{NAME}` of each value replaced in its texts."""
+    return {key: with_values(part, values) for key, part in read_yaml(path, error=LoadError).items()}
+
+
+def with_values(part: object, values: Mapping[str, str]) -> object:
     """The same tree of a mapping with `{NAME}` of each value replaced in its texts."""
     if isinstance(part, dict):
         return {key: with_values(value, values) for key, value in part.items()}
     if isinstance(part, list):
         return [with_values(value, values) for value in part]
-    if isinstance(part, str):
-        for name, value in values.items():
-            part = part.replace(f"{{{name}}}", value)
-    return part
+    return text_with_values(part, values) if isinstance(part, str) else part
+
+
+def text_with_values(text: str, values: Mapping[str, str]) -> str:
+    """A text with `{NAME}` of each value replaced."""
+    for name, value in values.items():
+        text = text.replace(f"{{{name}}}", value)
+    return text
 
 
 NAMED = files("loadgen.targets") / "mappings"
@@ -263,7 +274,7 @@ def read_customers(path: str) -> list[dict[str, str]]:
     return rows
 
 
-def fill(template: Any, fields: Mapping[str, Any]) -> Any:
+def fill(template: object, fields: Mapping[str, object]) -> object:
     """A template with its fields. A value that is one field alone takes the field's type; None drops its key.
 
     Within a list, a field that is a list itself stands there item by item: a system message before `{messages}`, say.
@@ -286,11 +297,11 @@ def fill(template: Any, fields: Mapping[str, Any]) -> Any:
     return _FIELD.sub(lambda match: _shown(fields.get(match[1], match[0])), template)
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def at(value: Any, path: str | None) -> Any:
+def at(value: object, path: str | None) -> object:
     """What stands at a dotted path, list positions as numbers; None when it is not there. No path: the value itself."""
     for key in _keys(path):
         if isinstance(value, list) and key.lstrip("-").isdigit() and -len(value) <= int(key) < len(value):

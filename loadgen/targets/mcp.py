@@ -10,7 +10,7 @@ import bisect
 import hashlib
 import itertools
 from array import array
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import orjson
@@ -22,7 +22,7 @@ from loadgen.targets.base import Fetch, Fetched, Refused, Shared, new_trace, tra
 from loadgen.targets.http import HttpTarget
 from loadgen.targets.mapping import fill
 from loadgen.targets.signals import Signal, SignalAnswer
-from loadgen.transport.answer import Answer, BadAnswer
+from loadgen.transport.answer import Answer, BadAnswer, Take
 from loadgen.transport.connection import Endpoint
 from wire.sse import SseParser
 
@@ -141,12 +141,11 @@ class McpAnswer(SignalAnswer):
         self._session = session
         self._tool = tool
 
-    def on_headers(self, now_ns: int, http_status: int, headers: Mapping[bytes, bytes]) -> Callable[[int, bytes], None]:
+    def on_headers(self, now_ns: int, http_status: int, headers: Mapping[bytes, bytes]) -> Take:
         """The server says by the type of the body which of the two forms it chose."""
         self._mcp.sse = _is_stream(headers)
         self._session.lost |= http_status == GONE
-        take: Callable[[int, bytes], None] = super().on_headers(now_ns, http_status, headers)
-        return take
+        return super().on_headers(now_ns, http_status, headers)
 
     def complete(self, now_ns: int) -> None:
         """The tool's row has the time of the whole call."""

@@ -44,7 +44,7 @@ class ModuleTarget:
         answer.meta["trace_id"] = trace_id
         return "\r\n".join(lines).encode() + made["body"], answer
 
-    def _fields(self, state: SessionState) -> dict[str, Any]:
+    def _fields(self, state: SessionState) -> dict[str, object]:
         return {
             "message": self._shared.messages[state.turn.message_id]["text"],
             "locale": state.session.locale,

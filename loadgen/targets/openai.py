@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Mapping, Sequence
-from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -199,7 +198,7 @@ class OpenAiAnswer(SseAnswer):
         super().__init__(gaps_ns, keep_text)
         self.spec = spec
         self.max_tokens = max_tokens
-        self.usage: dict[str, Any] | None = None
+        self.usage: dict[str, object] | None = None
         self.finish_reason: str | None = None
         self.done = False
         self._shape = shape if shape is not None else Shape()
@@ -277,7 +276,7 @@ class OpenAiAnswer(SseAnswer):
         """The text of all chunks, read after the answer has ended."""
         return answer_text(b"".join(self.text or []))
 
-    def _call(self, usage: Mapping[str, object]) -> dict[str, Any]:
+    def _call(self, usage: Mapping[str, object]) -> dict[str, object]:
         prompt = tokens(usage, "prompt_tokens", "input_tokens")
         details = usage.get("prompt_tokens_details") or {}
         if not isinstance(details, dict):

@@ -8,13 +8,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
-from loadgen.job import LoadError
+from loadgen.job import LoadError, RequestOptions
 from loadgen.targets.mapping import expand_headers, refuse_secrets
+from loadgen.targets.mapping_form import TargetMapping
 
 KEY_VARIABLE = "OPENAI_API_KEY"
 _OURS = ("model", "messages", "prompt", "stream", "stream_options", "max_tokens")
@@ -27,13 +27,19 @@ class OpenAiOptions:
 
     headers: Mapping[str, str] = field(default_factory=dict)
     system: str | None = None
-    extra_body: Mapping[str, Any] = field(default_factory=dict)
+    extra_body: Mapping[str, object] = field(default_factory=dict)
     max_tokens: int | None = None
     chat: bool = True
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> RequestOptions:
         """As a job file holds it."""
-        return asdict(self)
+        return {
+            "headers": self.headers,
+            "system": self.system,
+            "extra_body": self.extra_body,
+            "max_tokens": self.max_tokens,
+            "chat": self.chat,
+        }
 
 
 def openai_options(
@@ -85,7 +91,7 @@ def _text(value: str | None, option: str) -> str | None:
         raise LoadError(f"{option} {value}: cannot be read ({error})") from None
 
 
-def _object(value: str | None) -> dict[str, Any]:
+def _object(value: str | None) -> dict[str, object]:
     text = _text(value, "--extra-body")
     if text is None:
         return {}
@@ -100,12 +106,12 @@ def _object(value: str | None) -> dict[str, Any]:
     return body
 
 
-def as_mapping(url: str, model: str | None, options: OpenAiOptions) -> dict[str, Any]:
+def as_mapping(url: str, model: str | None, options: OpenAiOptions) -> TargetMapping:
     """What an `openai` target asks and reads, as a mapping: for showing one question piece by piece."""
     parts = urlsplit(url)
     path = "/chat/completions" if options.chat else "/completions"
     opening = [] if options.system is None else [{"role": "system", "content": options.system}]
-    asked: dict[str, Any] = {"messages": [*opening, "{messages}"]}
+    asked: dict[str, object] = {"messages": [*opening, "{messages}"]}
     return {
         "url": parts._replace(path=parts.path.rstrip("/") + path).geturl(),
         "format": "sse",

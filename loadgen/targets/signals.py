@@ -9,12 +9,13 @@ import re
 from array import array
 from codecs import BOM_UTF8
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 
 import orjson
 
 from loadgen.job import TargetSpec
 from loadgen.targets.mapping import BASE64, FRAMING, PARTS, at, is_one_body, is_socket
+from loadgen.targets.mapping_form import Rule, TargetMapping
 from loadgen.targets.usage import count, figure
 from loadgen.transport.answer import Answer, BadAnswer
 from wire.eventstream import EventStreamDecoder, Message
@@ -52,7 +53,7 @@ class Reader(Protocol):
 class MappedReader:
     """Reads SSE, lines or values of JSON, plain text, or one JSON body as a mapping says."""
 
-    def __init__(self, mapping: Mapping[str, Any]) -> None:
+    def __init__(self, mapping: TargetMapping) -> None:
         self._format = mapping["format"]
         self._event_name: str | None = mapping.get("event_name")
         self._rules = {kind: rules_of(mapping, kind) for kind in PARTS}
@@ -139,7 +140,7 @@ class MappedReader:
             if content is not None:
                 signals.append(Signal(kind, content))
         signals += [Signal("tool", tool) for tool in self._tools(name, value)]
-        usage: dict[str, Any] = {}
+        usage: dict[str, object] = {}
         for rule in self._rules["usage"]:
             if about(rule, name):
                 usage |= _usage(rule, value)
@@ -156,7 +157,7 @@ class MappedReader:
         names = (entry.get("name") if isinstance(entry, dict) else entry for entry in entries)
         return [str(name)[:LABEL_LENGTH_MAX] for name in names if name]
 
-    def _value(self, data: bytes) -> Any:
+    def _value(self, data: bytes) -> object:
         """The JSON of an event, or `NO_JSON` for what cannot be meant as such: a comment, a word, nothing."""
         if not self._one_body and data[:1] not in JSON_STARTS:
             return NO_JSON
@@ -168,13 +169,13 @@ class MappedReader:
             return orjson.loads(data.decode("utf-8", "replace"))
 
 
-def rules_of(mapping: Mapping[str, Any], kind: str) -> list[Mapping[str, Any]]:
+def rules_of(mapping: TargetMapping, kind: str) -> list[Rule]:
     """The rules of one kind: one, a list of them, or none."""
     part = mapping.get(kind)
-    return [] if part is None else part if isinstance(part, list) else [part]
+    return [] if part is None else part if isinstance(part, list) else [cast(Rule, part)]
 
 
-def _content(rule: Mapping[str, Any], value: object) -> object:
+def _content(rule: Rule, value: object) -> object:
     """What stands at a rule's path, decoded where the rule names an encoding."""
     content = at(value, rule.get("path"))
     if rule.get("encoding") != BASE64 or not isinstance(content, str):
@@ -185,13 +186,13 @@ def _content(rule: Mapping[str, Any], value: object) -> object:
         raise BadAnswer(f"{rule.get('path')} is no {BASE64}") from None
 
 
-def _events(rule: Mapping[str, Any]) -> tuple[str, ...]:
+def _events(rule: Rule) -> tuple[str, ...]:
     """The names of events that a rule is about; none: about all."""
     event = rule.get("event")
     return () if event is None else tuple(event) if isinstance(event, list) else (event,)
 
 
-def about(rule: Mapping[str, object], name: str) -> bool:
+def about(rule: Rule, name: str) -> bool:
     """Whether a rule is about an event of this name."""
     names = _events(rule)
     return not names or name in names
@@ -202,7 +203,7 @@ def _written(data: object) -> bytes:
     return data.strip().encode() if isinstance(data, str) else orjson.dumps(data)
 
 
-def _ends(rule: Mapping[str, Any], name: str, value: Any) -> bool:
+def _ends(rule: Rule, name: str, value: object) -> bool:
     """Whether an event is the end: by its name alone, or by what is, is equal or is absent at a path."""
     if "data" in rule or "close" in rule or not about(rule, name):
         return False
@@ -215,9 +216,10 @@ def _ends(rule: Mapping[str, Any], name: str, value: Any) -> bool:
     return bool(at(value, rule["path"]))
 
 
-def _usage(rule: Mapping[str, Any], value: Any) -> dict[str, Any]:
-    figures = {key: at(value, path) for key, path in rule.items() if key not in ("event", "input_includes_cached")}
-    usage = {key: _checked(key, number) for key, number in figures.items() if number is not None}
+def _usage(rule: Mapping[str, object], value: object) -> dict[str, object]:
+    paths = {key: path for key, path in rule.items() if key != "event" and isinstance(path, str)}
+    figures = {key: at(value, path) for key, path in paths.items()}
+    usage: dict[str, object] = {key: _checked(key, number) for key, number in figures.items() if number is not None}
     if usage.keys() <= {"model"}:  # which many protocols name in every event
         return {}
     if rule.get("input_includes_cached"):
@@ -230,7 +232,7 @@ def _alike(value: object, expected: object) -> bool:
     return type(value) is type(expected) and value == expected
 
 
-def _checked(key: str, value: object) -> Any:
+def _checked(key: str, value: object) -> str | float:
     if key == "model":
         return str(value)[:LABEL_LENGTH_MAX]
     return figure(value, key) if key == "cost_usd" else count(value, key)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from typing import Any
 
 from loadgen.transport.answer import BadAnswer
 
@@ -40,13 +38,13 @@ def count(value: object, name: str) -> int:
     return value
 
 
-def figure(value: Any, name: str) -> float:
+def figure(value: object, name: str) -> float:
     """Seconds, dollars or a share.
 
     Raises:
         BadAnswer: no number, negative, infinite, or beyond `FIGURE_MAX`.
     """
-    if type(value) not in (int, float) or not math.isfinite(value) or not 0 <= value <= FIGURE_MAX:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= FIGURE_MAX:
         raise BadAnswer(f"{name} is no figure: {_shown(value)}")
     return float(value)
 

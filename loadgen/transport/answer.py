@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from array import array
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
@@ -30,6 +30,10 @@ class BadAnswer(ValueError):
 
 UNREADABLE = (BadAnswer, orjson.JSONDecodeError, StreamEventError, SseError, JsonStreamError)
 """What a reader raises of bytes that are no answer of its kind: the turn is `malformed`, and the run goes on."""
+
+
+Take = Callable[[int, bytes], None]
+"""Takes body bytes, and when they came."""
 
 
 class Answer:
@@ -83,15 +87,15 @@ class Answer:
         self.error_text = ""  # what the target said of its error, cut
         self.error_body = b""
         self.tail = b""
-        self.meta: dict[str, Any] = {}
-        self.calls: list[dict[str, Any]] = []
-        self.tools: list[dict[str, Any]] = []
+        self.meta: dict[str, Any] = {}  # what the target said of the turn, by column, and what later turns need
+        self.calls: list[dict[str, object]] = []
+        self.tools: list[dict[str, object]] = []
         self.text: list[bytes] | None = [] if keep_text else None
         self.connection: Any = None
         self.on_end: Any = None
 
-    def on_headers(self, now_ns: int, http_status: int, headers: Mapping[bytes, bytes]) -> Any:
-        """Take status and headers; return the function that takes body bytes, `(now_ns, data)`."""
+    def on_headers(self, now_ns: int, http_status: int, headers: Mapping[bytes, bytes]) -> Take:
+        """Take status and headers; return what takes the body."""
         self.ttfb_ns = now_ns
         self.http_status = http_status
         if headers.get(b"x-peakday-simulated") == b"1":
@@ -190,7 +194,7 @@ class BodyAnswer(Answer):
         self.body: list[bytes] = []
         self.headers: Mapping[bytes, bytes] = {}
 
-    def on_headers(self, now_ns: int, http_status: int, headers: Mapping[bytes, bytes]) -> Any:
+    def on_headers(self, now_ns: int, http_status: int, headers: Mapping[bytes, bytes]) -> Take:
         """Keep the headers."""
         self.headers = headers
         return super().on_headers(now_ns, http_status, headers)

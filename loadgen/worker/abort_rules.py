@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TypedDict
 
 from slo.histogram import Histogram
 
@@ -14,10 +14,18 @@ ENDED_MIN = 20
 ENDS = ("completed", "failed", "abandoned", "censored")
 
 
+class Rules(TypedDict):
+    """A scenario's `abort_if`; a rule that is None does not apply."""
+
+    window_s: float
+    error_ratio: float | None
+    ttft_s_p50: float | None
+
+
 class AbortRules:
     """The scenario's `abort_if` over a sliding window of cumulative counts."""
 
-    def __init__(self, rules: Mapping[str, Any]) -> None:
+    def __init__(self, rules: Rules) -> None:
         self._rules = rules
         self._past: deque[tuple[float, Mapping[str, float], Histogram]] = deque()
 
@@ -50,7 +58,7 @@ class AbortRules:
         return f"abort_if.ttft_s_p50: {median_s:.2f} s in the last {over_s:.0f} s, limit {limit_s:g} s"
 
 
-def believable_usd(reported: Any, output_tokens: Any) -> float | None:
+def believable_usd(reported: object, output_tokens: object) -> float | None:
     """What a turn cost by its target's word; None where that cannot be, so that its whole reserve stays spent.
 
     A target that says less than nothing, no number, or nothing for an answer of so many tokens, does not lower what a

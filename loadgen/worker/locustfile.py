@@ -24,7 +24,7 @@ from locust import User, events, task
 from host.errors import Exit
 from host.processes import PARENT_VARIABLE, ParentWatch, processors, run_first, scheduling
 from loadgen.coordinator.coordinator import Coordinator
-from loadgen.job import FOLDER_VARIABLE, LoadError, LoadJob
+from loadgen.job import FOLDER_VARIABLE, Bundle, LoadError, LoadJob
 from loadgen.live import Snapshot
 from loadgen.load_engine import Environment, Message, Runner
 from loadgen.seal import VARIABLE, Seal
@@ -269,7 +269,7 @@ def fetch_job(runner: Runner) -> tuple[LoadJob, int, bool]:
         return LoadJob.read(Path(file)), worker, False
     runner.send_message("peakday_hello", {"version": version("peakday")})
     _job.wait()
-    bundle = dict(_messages["job"])
+    bundle: Bundle = _messages["job"].copy()
     worker = _messages["worker"] = bundle.pop("worker")
     folder = tempfile.mkdtemp(prefix="job-", dir=os.environ.get(FOLDER_VARIABLE))
     return LoadJob.unpack(bundle, Path(folder)), worker, True

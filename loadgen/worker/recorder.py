@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
 
@@ -12,7 +11,7 @@ from loadgen.live import Snapshot
 from loadgen.schedule.session import SessionState
 from loadgen.transport.answer import Answer
 from loadgen.worker.row_gate import KEPT_TEXT_LENGTH_MAX
-from loadgen.worker.rows import TURN_COLUMNS, TURN_KEY, call_rows, tool_rows, turn_row
+from loadgen.worker.rows import TURN_COLUMNS, TURN_KEY, Row, call_rows, tool_rows, turn_row
 from loadgen.worker.sample_buffer import RemoteSampleBuffer, SampleBuffer
 from slo.histogram import Histogram
 from slo.slo import WAITED_COLUMN
@@ -92,7 +91,7 @@ class Recorder:
         if self._on_turn is not None:
             self._on_turn(answer)
 
-    def _count(self, answer: Answer, row: list[Any]) -> None:
+    def _count(self, answer: Answer, row: Row) -> None:
         counters = self.counters
         outcome = OUTCOME.get(answer.status, "failed")
         counters[outcome] += 1
@@ -115,7 +114,7 @@ class Recorder:
         if sample:
             self.error_samples.setdefault(code, sample)
 
-    def _count_wait(self, row: list[Any]) -> None:
+    def _count_wait(self, row: Row) -> None:
         """A turn that waited in vain enters the live histograms at the time it waited, a lower bound."""
         for column, waited, values in self._waited:
             if row[waited] is not None:
@@ -127,11 +126,11 @@ class Recorder:
         simulated = bool(answer.meta.get("simulated"))
         for call in answer.calls:
             supply = call.get("supply")
-            if supply and (supply in self.supplies or len(self.supplies) < CODES_MAX):
+            if isinstance(supply, str) and supply and (supply in self.supplies or len(self.supplies) < CODES_MAX):
                 self.supplies[supply] = self.supplies.get(supply, False) or simulated
             for name in _ADDED_UP:
                 value = call.get(name)
-                if value:
+                if value and isinstance(value, int | float):
                     counters[name] = counters.get(name, 0) + value
 
     def fault(self, error: BaseException) -> None:

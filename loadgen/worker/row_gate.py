@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from loadgen.record import TABLES
 from loadgen.targets.assistant import META
-from loadgen.targets.usage import FIGURE_MAX, TOKENS_MAX
+from loadgen.targets.usage import count, figure
 from loadgen.transport.answer import Answer
 
 TEXT_LENGTH_MAX = 200
@@ -23,7 +22,7 @@ CALLS_MAX = 256
 """Model calls and tool calls that one turn may report; our own assistant is limited to far fewer."""
 _MALFORMED = "malformed"
 
-Cell = Callable[[Any], Any]
+Cell = Callable[[object], object]
 
 
 def _str(value: object) -> str:
@@ -33,27 +32,18 @@ def _str(value: object) -> str:
     return value[:TEXT_LENGTH_MAX]
 
 
-def _int(value: object) -> int:
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if type(value) is not int or not 0 <= value <= TOKENS_MAX:
-        raise ValueError
-    return value
-
-
-def _float(value: Any) -> float:
-    if type(value) not in (int, float) or not math.isfinite(value) or not 0 <= value <= FIGURE_MAX:
-        raise ValueError
-    return float(value)
-
-
 def _bool(value: object) -> bool:
     if not isinstance(value, bool):
         raise ValueError
     return value
 
 
-_CELLS: dict[str, Cell] = {"str": _str, "int": _int, "float": _float, "bool": _bool}
+_CELLS: dict[str, Cell] = {
+    "str": _str,
+    "int": lambda value: count(value, "int"),
+    "float": lambda value: figure(value, "float"),
+    "bool": _bool,
+}
 _OF = {table: {name: _CELLS[kind] for name, kind in TABLES[table].items()} for table in ("turns", "calls", "tools")}
 _META = {name: _OF["turns"][name] for name in META}
 
@@ -84,7 +74,7 @@ def screen(answer: Answer) -> None:
         answer.error_text = f"{bad} was not of its type or size"
 
 
-def _screen_mapping(row: dict[str, Any], cells: dict[str, Cell]) -> str | None:
+def _screen_mapping(row: dict[str, object], cells: dict[str, Cell]) -> str | None:
     """Null what does not fit; the first such column in the row's own order."""
     bad = None
     for name, value in row.items():
@@ -98,13 +88,13 @@ def _screen_mapping(row: dict[str, Any], cells: dict[str, Cell]) -> str | None:
     return bad
 
 
-def fitting(table: str, row: Sequence[object]) -> list[Any]:
+def fitting(table: str, row: Sequence[object]) -> list[object]:
     """A row of any table with what does not fit its columns as null: the reading end trusts no worker's file."""
     kinds = list(TABLES[table].values())
     return [_fitting(kind, value, table) for kind, value in zip(kinds, [*row, *[None] * len(kinds)], strict=False)]
 
 
-def _fitting(kind: str, value: Any, table: str) -> Any:
+def _fitting(kind: str, value: object, table: str) -> object:
     try:
         if value is None:
             return None
@@ -112,8 +102,8 @@ def _fitting(kind: str, value: Any, table: str) -> Any:
             return str(value)[: KEPT_TEXT_LENGTH_MAX if table == "texts" else TEXT_LENGTH_MAX]
         if kind == "int":
             return value if type(value) is int and abs(value) < 1 << 62 else None
-        if kind == "float":
-            return float(value) if type(value) in (int, float) and math.isfinite(value) else None
-        return value if isinstance(value, bool) else None
+        if isinstance(value, bool):
+            return value if kind == "bool" else None
+        return float(value) if kind == "float" and isinstance(value, int | float) and math.isfinite(value) else None
     except (ValueError, OverflowError):
         return None

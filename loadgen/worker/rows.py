@@ -8,6 +8,9 @@ from loadgen.record import CALLS, ERROR_WAIT_MIN_S, TOOLS, TURNS, WAITED_STATUSE
 from loadgen.schedule.session import SessionState
 from loadgen.transport.answer import Answer
 
+Row = list[Any]
+"""Cells in the order of a table's columns: text, numbers, true or false, or null."""
+
 _CALL_COLUMNS = tuple(CALLS)[3:]
 _TOOL_COLUMNS = tuple(TOOLS)[3:]
 TURN_COLUMNS = tuple(TURNS)
@@ -23,7 +26,7 @@ def has_waited(answer: Answer) -> bool:
     return answer.status != "ok" and bool(answer.start_ns) and late
 
 
-def turn_row(state: SessionState, answer: Answer, t0_ns: int) -> list[Any]:
+def turn_row(state: SessionState, answer: Answer, t0_ns: int) -> Row:
     """One row of `turns`. E2E ends at the last content, or at the end of the wait where none is known."""
     meta = answer.meta
     intended, start, first = answer.intended_ns, answer.start_ns, answer.first_ns
@@ -62,11 +65,11 @@ def turn_row(state: SessionState, answer: Answer, t0_ns: int) -> list[Any]:
     ]
 
 
-def call_rows(key: list[object], answer: Answer) -> list[list[Any]]:
+def call_rows(key: list[object], answer: Answer) -> list[Row]:
     """Rows of `calls`: one per model call the target reported. `key` is the turn's."""
     return [[*key, *map(call.get, _CALL_COLUMNS)] for call in answer.calls]
 
 
-def tool_rows(key: list[object], answer: Answer) -> list[list[Any]]:
+def tool_rows(key: list[object], answer: Answer) -> list[Row]:
     """Rows of `tools`."""
     return [[*key, *map(tool.get, _TOOL_COLUMNS)] for tool in answer.tools]

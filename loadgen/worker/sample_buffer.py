@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import orjson
 
@@ -176,7 +175,7 @@ class ChunkWriter:
         return len(lines)
 
 
-def _row(line: bytes) -> list[Any] | None:
+def _row(line: bytes) -> list[object] | None:
     """A row of a line; None for what is none."""
     try:
         row = orjson.loads(line)

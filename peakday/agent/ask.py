@@ -140,7 +140,7 @@ def mapped_openai(place: Target, model: str | None, options: OpenAiOptions | Non
     """An `openai` target as a mapping, with the key that a run would send where nothing else is said."""
     spec = target_spec(place, model, options)
     mapping = as_mapping(place.url, spec.model, OpenAiOptions(**(spec.request or {})))
-    return TargetSpec("http", mapping["url"], mapping=mapping)
+    return TargetSpec("http", str(mapping["url"]), mapping=mapping)
 
 
 def verdict(signals: Sequence[tuple[float, Signal]], problem: str | None) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from http.client import HTTPException
 from pathlib import Path
 
+from host import json_values
 from host.atomic import write_text
 from host.errors import Exit
 from host.fetch import FetchError, fetch
@@ -17,7 +18,7 @@ from host.yaml_text import dump_yaml, read_yaml
 from loadgen.job import LoadError, TargetSpec
 from loadgen.targets.base import Refused
 from loadgen.targets.inspection import ask_mapped, fetching, first_fields
-from loadgen.targets.mapping import SOCKET_MAPPINGS, is_socket, named_mappings, named_target, with_values
+from loadgen.targets.mapping import SOCKET_MAPPINGS, is_socket, named_mappings, named_target, read_with_values
 from loadgen.targets.mcp import McpTarget, tools_of
 from loadgen.targets.openai_options import OpenAiOptions
 from loadgen.targets.signals import Signal
@@ -96,9 +97,8 @@ def _openai(url: str, place: Target, model: str | None, api_key_env: str | None)
     named = Target("openai", place.url, {}, place.addresses, place.seal)
     spec = mapped_openai(named, model, OpenAiOptions(headers))
     tried = _asked(f"openai={url}", spec, named)
-    yield replace(
-        tried, found=f"asked for {spec.mapping['body']['model']}: {tried.found}" if spec.mapping else tried.found
-    )
+    asked = json_values.mapping((spec.mapping or {}).get("body")).get("model")
+    yield replace(tried, found=f"asked for {asked}: {tried.found}" if asked else tried.found)
 
 
 def _mcp(url: str, place: Target) -> Tried:
@@ -186,7 +186,7 @@ def _written(best: str, out: Path, place: Target) -> Path:
         raise CommandError(f"--out: {shown_url(best)} needs no mapping file; use it as it is")
     if out.exists():
         raise CommandError(f"--out {out}: is already here; choose another name")
-    mapping = with_values(read_yaml(named[0], error=LoadError), named[1])
+    mapping = read_with_values(*named)
     if mapping["format"] == "mcp":
         mapping["calls"] = mcp_calls(_tools(best, place)[1])
     write_text(out, dump_yaml(mapping))

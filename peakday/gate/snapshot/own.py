@@ -15,6 +15,7 @@ from typing import Any
 
 from assistant.ask import ask, new_session
 from assistant.errors import AssistantError
+from host import json_values
 from loadgen.job import LoadError, TargetSpec
 from loadgen.targets.http import history_fields
 from loadgen.targets.inspection import ask_mapped
@@ -117,9 +118,9 @@ def _as_http(spec: TargetSpec) -> tuple[TargetSpec, list[tuple[str, str]]]:
     options = OpenAiOptions(**(spec.request or {}))
     mapping = as_mapping(spec.url, spec.model, options)
     if options.chat:
-        mapping["body"] |= {"messages": "{messages}"}
+        mapping["body"] = {**json_values.mapping(mapping["body"]), "messages": "{messages}"}
     opening = [] if options.system is None else [("system", options.system)]
-    return TargetSpec("http", mapping["url"], model=spec.model, mapping=mapping), opening
+    return TargetSpec("http", str(mapping["url"]), model=spec.model, mapping=mapping), opening
 
 
 def _asked(
