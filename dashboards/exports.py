@@ -24,7 +24,8 @@ from dashboards.workbook.book import write_xlsx
 from dashboards.workbook.sheets import Book, Cell
 from host.atomic import write_text, written_aside
 from host.documentation import page_of
-from loadgen.record import TABLES, Run
+from loadgen.record import Run
+from loadgen.tables import TABLES
 from neuron_bench.record import Bench
 from wire.text import Untrusted
 

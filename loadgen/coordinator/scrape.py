@@ -16,7 +16,8 @@ from host.fetch import FetchError, fetch
 from host.ports import is_loopback_url
 from host.redaction import shown_urls
 from loadgen.job import LoadJob
-from loadgen.record import SERVER, write_chunk
+from loadgen.record import write_chunk
+from loadgen.tables import SERVER
 
 EVERY_S = 2.0
 WITHIN_S = 2.0

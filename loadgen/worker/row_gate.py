@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from loadgen.record import TABLES
+from loadgen.tables import TABLES
 from loadgen.targets.assistant import META
 from loadgen.targets.usage import count, figure
 from loadgen.transport.answer import Answer

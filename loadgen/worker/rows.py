@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from loadgen.record import CALLS, ERROR_WAIT_MIN_S, TOOLS, TURNS, WAITED_STATUSES
 from loadgen.schedule.session import SessionState
+from loadgen.tables import CALLS, ERROR_WAIT_MIN_S, TOOLS, TURNS, WAITED_STATUSES
 from loadgen.transport.answer import Answer
 
 Row = list[Any]

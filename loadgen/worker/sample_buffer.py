@@ -13,7 +13,8 @@ from pathlib import Path
 
 import orjson
 
-from loadgen.record import TABLES, write_chunk
+from loadgen.record import write_chunk
+from loadgen.tables import TABLES
 from loadgen.worker.row_gate import fitting
 
 FOLDER = ".samples"

@@ -11,7 +11,8 @@ from typing import Any
 from capacity.demand.forecast import range_quantile
 from facts.ramp import Ramp, holds
 from host.errors import Exit
-from loadgen.record import TABLES, Run, load_run
+from loadgen.record import Run, load_run
+from loadgen.tables import TABLES
 from peakday.config import load_config
 from peakday.console import Console
 from peakday.guard import admit_agreed

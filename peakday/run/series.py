@@ -12,7 +12,8 @@ from typing import Any
 from host.errors import Exit
 from loadgen.analysis.series import MaxRate, max_rate, rate_sweep
 from loadgen.job import LoadJob
-from loadgen.record import TABLES, Run, load_run
+from loadgen.record import Run, load_run
+from loadgen.tables import TABLES
 from loadgen.targets.openai_options import OpenAiOptions
 from peakday.config import load_config
 from peakday.console import Console

@@ -3,7 +3,7 @@
 from assistant import history
 from assistant.errors import ModelError
 from assistant.history import CONVERSATIONS_MAX, IDLE_S_MAX, Conversations
-from loadgen.record import CALLS
+from loadgen.tables import CALLS
 
 ORDER_QUESTION = "where are my previous orders"
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from loadgen.record import TABLES, Run, parse_info
+from loadgen.record import Run, parse_info
+from loadgen.tables import TABLES
 
 DTYPES = {"str": "object", "int": "Int64", "float": "float64", "bool": "boolean"}
 

@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from loadgen.record import arrow_schema, read_document, write_json
+from loadgen.record import read_document, write_json
+from loadgen.tables import arrow_schema
 from tests.dashboards.records import WINDOW_S, make_run
 
 SMALL_TURNS = 2_400

@@ -8,19 +8,8 @@ from typing import Any
 import numpy as np
 
 from loadgen.analysis.quantiles import censored_quantile
-from loadgen.record import (
-    CALLS,
-    EVENTS,
-    GENERATOR,
-    SCHEMA,
-    SERVER,
-    TOOLS,
-    TURNS,
-    Run,
-    load_run,
-    write_chunk,
-    write_json,
-)
+from loadgen.record import SCHEMA, Run, load_run, write_chunk, write_json
+from loadgen.tables import CALLS, EVENTS, GENERATOR, SERVER, TOOLS, TURNS
 
 INTENTS = ("product_search", "product_question", "comparison", "order_status", "reorder", "price_history")
 ROUTES = ("custom-8b", "nova-pro", "claude-sonnet")

@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from loadgen.job import TargetSpec
-from loadgen.record import TABLES
+from loadgen.tables import TABLES
 from loadgen.targets.assistant import META, AssistantAnswer
 from loadgen.targets.mapping import RESPONSES
 from loadgen.targets.openai import OpenAiAnswer, OpenAiTarget, Shape

@@ -2,7 +2,8 @@
 
 import orjson
 
-from loadgen.record import EVENTS, load_run, write_json
+from loadgen.record import load_run, write_json
+from loadgen.tables import EVENTS
 from loadgen.worker.sample_buffer import ChunkWriter, Receiver, RemoteSampleBuffer, receive, remove_buffer
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from loadgen.record import TABLES, Run, parse_info
+from loadgen.record import Run, parse_info
+from loadgen.tables import TABLES
 from peakday.console import Console
 from peakday.gate import gate as gates
 from peakday.gate.baselines import baseline as baselines
