@@ -59,15 +59,6 @@ def dashboards() -> tuple[Dashboard, ...]:
     return TypeAdapter(tuple[Dashboard, ...]).validate_python(yaml.safe_load(text))
 
 
-def expressions() -> Iterator[tuple[str, str]]:
-    """Every expression of every dashboard, with the title it stands under."""
-    for dashboard in dashboards():
-        for row in dashboard.rows:
-            for panel in row:
-                for expression in panel.queries:
-                    yield f"{dashboard.title}: {panel.title}", expression
-
-
 def write_dashboards(folder: Path) -> list[Path]:
     """Write one JSON file per dashboard, to be provisioned or imported."""
     written = []

@@ -6,11 +6,8 @@ docs/neuron.md lists the families, and a test holds thirty public models to thei
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Literal
-
-from pydantic import TypeAdapter
 
 
 @dataclass(frozen=True)
@@ -240,13 +237,6 @@ class EncoderShape:
 
 
 Shape = DecoderShape | EncoderShape
-
-_SHAPE: TypeAdapter[Shape] = TypeAdapter(Shape)
-
-
-def shape_from_json(raw: Mapping[str, object]) -> Shape:
-    """The shape that `shape_json` made."""
-    return _SHAPE.validate_python(raw)
 
 
 def shape_json(shape: Shape) -> dict[str, object]:

@@ -23,7 +23,6 @@ class Point:
     """One case's throughput, with the case it comes from. chips: None where nobody said how many there were."""
 
     output_tokens_per_s: float
-    requests_per_s: float | None
     chips: float | None
     usd_per_mtok: float | None
     case: str
@@ -33,11 +32,6 @@ class Point:
     def output_tokens_per_s_per_chip(self) -> float | None:
         """Unknown where the chips are: never the rate of all of them."""
         return None if self.chips is None else self.output_tokens_per_s / self.chips
-
-    @property
-    def requests_per_s_per_chip(self) -> float | None:
-        """Likewise."""
-        return None if self.chips is None or self.requests_per_s is None else self.requests_per_s / self.chips
 
     def __str__(self) -> str:
         per_chip = self.output_tokens_per_s_per_chip
@@ -101,7 +95,6 @@ def _point(row: CaseRow, usd_per_chip_hour: float | None) -> Point | None:
         price = usd_per_million(row.output_tokens_per_s / chips, usd_per_chip_hour)
     return Point(
         output_tokens_per_s=row.output_tokens_per_s,
-        requests_per_s=row.requests_per_s,
         chips=chips,
         usd_per_mtok=price,
         case=row.record_id,

@@ -22,7 +22,7 @@ from dashboards.exports import export_grafana, export_prometheus
 from dashboards.numbers.plan import plan_numbers
 from dashboards.numbers.run import run_numbers
 from dashboards.prometheus.exposition import plan_rules, run_exposition
-from dashboards.prometheus.grafana import dashboard_json, dashboards, expressions
+from dashboards.prometheus.grafana import dashboard_json, dashboards
 from emulator.app import App as EmulatorApp
 from emulator.metrics import metrics_text
 from facts.stack import StackFile
@@ -39,6 +39,15 @@ _KEYWORDS = {
     "sum", "rate", "by", "le", "or", "and", "on", "vector", "scalar", "max", "last_over_time", "histogram_quantile",
 }  # fmt: skip
 needs_promtool = pytest.mark.skipif(PROMTOOL is None, reason="no promtool here: apt-get install prometheus")
+
+EXPRESSIONS = [
+    (f"{dashboard.title}: {panel.title}", expression)
+    for dashboard in dashboards()
+    for row in dashboard.rows
+    for panel in row
+    for expression in panel.queries
+]
+"""Every expression of every dashboard, with the title it stands under."""
 
 
 def names_in(expr):
@@ -101,7 +110,7 @@ def _suffixes(kind):
 
 def test_every_name_that_a_rule_or_dashboard_reads_is_published_or_recorded():
     known = published() | set(RECORDED)
-    for where, expr in [*expressions(), *RECORDED.items(), *ALERTS.items()]:
+    for where, expr in [*EXPRESSIONS, *RECORDED.items(), *ALERTS.items()]:
         assert names_in(expr) <= known, f"{where}: {names_in(expr) - known}"
 
 
@@ -112,7 +121,7 @@ def test_every_name_that_a_rule_or_dashboard_reads_is_documented():
         head, _, rest = name.partition("{")
         options, _, tail = rest.partition("}")
         told |= {head} | {head + option + tail for option in options.split(",")}
-    read = {name for _, expr in [*expressions(), *RECORDED.items(), *ALERTS.items()] for name in names_in(expr)}
+    read = {name for _, expr in [*EXPRESSIONS, *RECORDED.items(), *ALERTS.items()] for name in names_in(expr)}
     bare = {re.sub(r"_(bucket|sum|count)$", "", name) for name in read - set(RECORDED)}
     assert {name for name in bare if not name.startswith("peakday_plan_")} <= told
 
@@ -219,7 +228,7 @@ def test_every_expression_returns_data_on_a_real_run(tmp_path, monkeypatch):
                 None,
             )
             ended_s = time.time()
-            asked = [(where, expr.replace("$run", ".+")) for where, expr in [*expressions(), *RECORDED.items()]]
+            asked = [(where, expr.replace("$run", ".+")) for where, expr in [*EXPRESSIONS, *RECORDED.items()]]
             asked += [(name, re.sub(r" (==|[<>]) [a-z0-9_.]+", "", expr)) for name, expr in ALERTS.items()]
             found = {where + expr: _ever(server, expr, ended_s) for where, expr in asked}
     assert [where for where, values in found.items() if not values] == []

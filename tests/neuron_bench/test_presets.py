@@ -6,10 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
+from pydantic import TypeAdapter
 
 from neuron_bench.errors import BenchUsageError
 from neuron_bench.models.presets import PRESETS, shape_of
-from neuron_bench.models.shapes import DecoderShape, shape_from_json, shape_json
+from neuron_bench.models.shapes import DecoderShape, Shape, shape_json
 
 LLAMA_8B_CONFIG = {
     "model_type": "llama", "num_hidden_layers": 32, "hidden_size": 4096, "num_attention_heads": 32,
@@ -77,7 +78,7 @@ def test_an_unknown_preset_lists_the_known() -> None:
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_shape_survives_the_way_to_a_child(name: str) -> None:
     """What the child builds is what the parent asked for."""
-    assert shape_from_json(json.loads(json.dumps(shape_json(PRESETS[name])))) == PRESETS[name]
+    assert TypeAdapter(Shape).validate_json(json.dumps(shape_json(PRESETS[name]))) == PRESETS[name]
 
 
 def test_tied_embeddings_are_counted_once() -> None:
