@@ -139,7 +139,7 @@ def _entries(
     if not isinstance(entry.spec, EndpointSpec):
         raise BenchUsageError(f"{where}.serve: only an endpoint has a server to start")
     command = check(list[str], serve or [], f"{where}.serve", error=BenchUsageError)
-    axes = check(dict[str, list[Any]], options or {}, f"{where}.options", error=BenchUsageError)
+    axes = check(dict[str, list[object]], options or {}, f"{where}.options", error=BenchUsageError)
     try:
         several = commands(command, axes, entry.spec.url)
     except BenchUsageError as error:
