@@ -86,7 +86,7 @@ class BedrockTarget:
             state.history.append(("assistant", answer.full_text()))
 
 
-def _pictures(urls: Sequence[str]) -> list[dict[str, Any]]:
+def _pictures(urls: Sequence[str]) -> list[dict[str, object]]:
     """Blocks of a Converse message."""
     pictures = map(picture_data, urls)
     return [{"image": {"format": one["format"], "source": {"bytes": one["data"]}}} for one in pictures]

@@ -121,7 +121,7 @@ class OpenAiTarget:
                 self._first_bodies[message_id] = body
         return body
 
-    def _conversation(self, state: SessionState) -> dict[str, Any]:
+    def _conversation(self, state: SessionState) -> dict[str, object]:
         """The messages of a chat; of plain completions their texts, a line between two."""
         if not self._options.chat:
             return {"prompt": "\n\n".join(content for _, content in (*self._opening, *state.history))}

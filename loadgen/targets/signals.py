@@ -17,7 +17,7 @@ from loadgen.job import TargetSpec
 from loadgen.targets.mapping import BASE64, FRAMING, PARTS, at, is_one_body, is_socket
 from loadgen.targets.mapping_form import Rule, TargetMapping
 from loadgen.targets.usage import count, figure
-from loadgen.transport.answer import Answer, BadAnswer
+from loadgen.transport.answer import Answer, BadAnswer, Take
 from wire.eventstream import EventStreamDecoder, Message
 from wire.http_response import SET_COOKIE
 from wire.json_values import JsonValues
@@ -252,7 +252,7 @@ class SignalAnswer(Answer):
         self.usage: dict[str, Any] = {}
         self.cookies: dict[str, str] = {}
 
-    def on_headers(self, now_ns: int, http_status: int, headers: Mapping[bytes, bytes]) -> Any:
+    def on_headers(self, now_ns: int, http_status: int, headers: Mapping[bytes, bytes]) -> Take:
         """As every answer, and the cookies that it sets."""
         if SET_COOKIE in headers:
             pairs = (line.partition(b";")[0].partition(b"=") for line in headers[SET_COOKIE].split(b"\n"))
