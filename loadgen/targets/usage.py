@@ -44,9 +44,9 @@ def figure(value: object, name: str) -> float:
     Raises:
         BadAnswer: no number, negative, infinite, or beyond `FIGURE_MAX`.
     """
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= FIGURE_MAX:
-        raise BadAnswer(f"{name} is no figure: {_shown(value)}")
-    return float(value)
+    if (type(value) is float or type(value) is int) and 0 <= value <= FIGURE_MAX:
+        return float(value)
+    raise BadAnswer(f"{name} is no figure: {_shown(value)}")
 
 
 def _shown(value: object) -> str:

@@ -130,7 +130,7 @@ class Recorder:
                 self.supplies[supply] = self.supplies.get(supply, False) or simulated
             for name in _ADDED_UP:
                 value = call.get(name)
-                if value and isinstance(value, int | float):
+                if value and (type(value) is int or type(value) is float):
                     counters[name] = counters.get(name, 0) + value
 
     def fault(self, error: BaseException) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from loadgen.tables import TABLES
 from loadgen.targets.assistant import META
-from loadgen.targets.usage import count, figure
+from loadgen.targets.usage import FIGURE_MAX, TOKENS_MAX
 from loadgen.transport.answer import Answer
 
 TEXT_LENGTH_MAX = 200
@@ -32,18 +32,27 @@ def _str(value: object) -> str:
     return value[:TEXT_LENGTH_MAX]
 
 
+def _int(value: object) -> int:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if type(value) is not int or not 0 <= value <= TOKENS_MAX:
+        raise ValueError
+    return value
+
+
+def _float(value: object) -> float:
+    if (type(value) is float or type(value) is int) and 0 <= value <= FIGURE_MAX:
+        return float(value)
+    raise ValueError
+
+
 def _bool(value: object) -> bool:
     if not isinstance(value, bool):
         raise ValueError
     return value
 
 
-_CELLS: dict[str, Cell] = {
-    "str": _str,
-    "int": lambda value: count(value, "int"),
-    "float": lambda value: figure(value, "float"),
-    "bool": _bool,
-}
+_CELLS: dict[str, Cell] = {"str": _str, "int": _int, "float": _float, "bool": _bool}
 _OF = {table: {name: _CELLS[kind] for name, kind in TABLES[table].items()} for table in ("turns", "calls", "tools")}
 _META = {name: _OF["turns"][name] for name in META}
 
