@@ -115,11 +115,16 @@ def _of_replay(load: Load, file: str) -> Estimate:
     inputs, outputs = (
         float(sum(part)) for part in zip(*((c.input_tokens, c.output_tokens) for c in calls), strict=True)
     )
+    interactions = float(sum(len({call.turn for call in session.calls}) for session in plan.sessions))
+    stated = any(max(call.input_tokens, call.output_tokens) > 1 for call in calls)
+    if not stated:  # times alone: a message of the world's each, as an assistant answers one
+        inputs = len(calls) * per_turn * prompt_tokens(tokens, interactions / len(plan.sessions))
+        outputs = len(calls) * per_turn * tokens["output_tokens"]
     peak = max(_peak_per_s(np.array([session.at_s for session in plan.sessions])), len(calls) / load.length_s)
     seconds = ASSUMED_TTFT_S + outputs / len(calls) * ASSUMED_TPOT_S
     return Estimate(
         sessions=len(plan.sessions),
-        interactions=float(sum(len({call.turn for call in session.calls}) for session in plan.sessions)),
+        interactions=interactions,
         turns=float(len(calls)),
         peak_turns_per_s=peak,
         input_tokens=inputs,
@@ -129,7 +134,7 @@ def _of_replay(load: Load, file: str) -> Estimate:
         peak_requests_per_min=peak * 60 * per_turn,
         workers=max(1, math.ceil(peak / TURNS_PER_WORKER_S)),
         sockets=math.ceil(peak * seconds * 1.5) + 16,
-        sizes="sizes of the trace",
+        sizes="sizes of the trace" if stated else "assumed sizes, the trace holds none",
     )
 
 

@@ -107,6 +107,12 @@ def plan_replay(
     """
     if rate_per_s is None and not trace.clock:
         raise ScenarioError("--replay: its sessions have no clock in common; say how many begin: --rate 1/s --for 10m")
+    if by_call and all(
+        call.input_tokens is None and not call.block_ids for one in trace.sessions for call in one.calls
+    ):
+        raise ScenarioError(
+            "--replay: no row says how long a prompt is; a model's server needs a log with input_tokens"
+        )
     notes = [*trace.doubts, *(f"not in the trace: {line}" for line in trace.unseen)]
     if rate_per_s is not None:
         start_s, end_s = 0.0, for_s or 0.0

@@ -35,6 +35,16 @@ def test_without_a_target_a_replay_asks_our_assistant(trace):
     assert "a trace holds no words" in text
 
 
+def test_times_alone_are_messages_for_an_assistant_and_nothing_for_a_models_server(trace):
+    """A log without lengths costs by the assumed sizes, not by one token each; a model's server needs lengths."""
+    trace.write_text("timestamp_s\n" + "".join(f"{k}\n" for k in range(40)))
+    text, data = dry_run(prepare("smoke", (), options(trace), None))
+    assert "assumed sizes, the trace holds none" in text
+    assert data["input_tokens"] > 40 * 1000
+    with pytest.raises(ScenarioError, match="no row says how long a prompt is"):
+        prepare("smoke", (), options(trace, "openai=http://127.0.0.1:9/v1"), None)
+
+
 @pytest.mark.parametrize(
     ("more", "words"),
     [
