@@ -13,19 +13,15 @@ from host.redaction import SECRET_NAME, shown_url
 from host.tables import table_rows
 from host.yaml_text import read_yaml
 from loadgen.job import LoadError, TargetSpec
-from loadgen.targets.mapping_form import TargetMapping
+from loadgen.targets.mapping_form import Rule, TargetMapping, ToolCall
 
 SCHEMA = "peakday.target/1"
 FORMATS = ("sse", "ndjson", "responses", "json", "json-stream", "text", "mcp")
 FRAMING = "aws-eventstream"
 """Each piece of the answer stands in a frame of its own, as SageMaker sends it."""
-KEYS = {
-    "schema", "url", "method", "headers", "customers", "token", "body", "format", "event_name", "text", "end", "error",
-    "usage", "conversation_id", "sigv4", "statuses", "tools", "resend",
-    "framing", "open", "calls", "sessions",
-}  # fmt: skip
+KEYS = set(TargetMapping.__annotations__)
 PARTS = ("text", "end", "error", "usage", "conversation_id", "tools")
-CALL_KEYS = {"tool", "weight", "arguments"}
+CALL_KEYS = set(ToolCall.__annotations__)
 SESSIONS_MAX = 1_000
 SOCKET_FORMATS = ("json", "text", "responses")
 """What the messages of a WebSocket may be."""
@@ -39,7 +35,7 @@ RULE_KEYS = {"event", "path"}
 TEXT_KEYS = RULE_KEYS | {"encoding"}
 BASE64 = "base64"
 """The encoding of a text that stands in its event as bytes do in JSON."""
-END_KEYS = {"event", "path", "data", "equals", "absent", "close"}
+END_KEYS = set(Rule.__annotations__) - {"encoding"}
 FIELDS = (
     "message", "locale", "region", "session_id", "interaction_id", "turn_index", "product_id", "images",
     "conversation_id", "token", "model", "messages", "messages.ids", "messages.parts", "messages.contents",
