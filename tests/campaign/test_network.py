@@ -63,7 +63,7 @@ def rehearse(
     with network("master", "worker") as net:
         master, worker = net.names
         target = f"http://{net.address(master)}:8000"
-        (folder / "peakday.yaml").write_text(f"owned_targets: ['{target}']\n")
+        (folder / "peakday.yaml").write_text(f"owned_targets: ['{target}']\nunpaid_targets: ['{target}']\n")
         environment = {**os.environ, "COLUMNS": "120", VARIABLE: secrets.token_hex(32)}
 
         def start(where: str, *command: str) -> subprocess.Popen[str]:

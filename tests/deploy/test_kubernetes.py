@@ -67,6 +67,7 @@ def test_the_mapping_is_read_and_its_target_is_owned(documents, tmp_path, monkey
     (spec,) = target_specs(tmp_path / "target.yaml")
     (owned,) = load_config().owned_targets
     assert spec.url.startswith(owned + "/")
+    assert load_config().unpaid_targets == (owned,)  # or the run is refused: what is elsewhere may cost money
 
 
 def test_every_volume_that_is_mounted_is_there():
