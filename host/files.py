@@ -46,6 +46,8 @@ def read_text(path: Path, bytes_max: int = CONFIG_BYTES_MAX, *, error: type[Peak
         text = stream.read(bytes_max + 1)
         if len(text) > bytes_max:
             raise error(f"{path}: larger than {bytes_max:,} characters")
+        if "\0" in text:  # an archive, a picture, UTF-32: no text has it
+            raise error(f"{path}: no text (it holds NUL); save it as UTF-8")
         return text
 
 

@@ -14,6 +14,7 @@ from assistant.router.evaluate import read_csv
 from capacity.caching.replay import read_prompts
 from capacity.calibration.prediction import Predicted, Prediction, read_prediction
 from capacity.plan import load_plan, write_plan
+from emulator.language.conversations import read_conversations
 from facts.stack import StackFile, read_stack, stack_json
 from host.errors import Exit, PeakdayError
 from loadgen.job import LoadJob, TargetSpec
@@ -39,6 +40,8 @@ CONFIG = {
     "num_key_value_heads": 2, "intermediate_size": 128, "head_dim": 16, "max_position_embeddings": 64,
     "torch_dtype": "bfloat16",
 }  # fmt: skip
+ANSWER = {"rounds": [[{"tool": "recall", "input": {"a": 1}}]], "answer_tokens": 5, "label": "a b", "says": "a"}
+ANSWERS = {"schema": "peakday.conversations/1", "default": ANSWER, "answers": {"hi": ANSWER}}
 CONVERSE = {
     "schemaType": "ModelInvocationLog", "timestamp": "2026-11-23T12:00:00Z", "modelId": "us.amazon.nova-pro-v1:0",
     "region": "us-east-1", "operation": "Converse", "requestId": "a",
@@ -74,6 +77,7 @@ def documents():
         "prediction": (read_prediction, {"schema": "peakday.prediction/1", **dataclasses.asdict(prediction)}),
         "job": (LoadJob.read, {"schema": "peakday.load-job/2", **dataclasses.asdict(job)}),
         "stack": (read_stack, json.loads(stack_json(StackFile()))),
+        "conversations": (read_conversations, ANSWERS),
         "noise": (read_noise, {"schema": "peakday.noise/1", "sessions": [{"metrics": {"ttft_s_p50": 0.1}}]}),
         "config": (lambda path: shape_of(str(path)), CONFIG),
         "sample buffer": (read_samples, dict.fromkeys(("trace_id", "model", "intent", "complexity", *_TEXTS), "a")),

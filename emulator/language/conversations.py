@@ -15,8 +15,11 @@ from typing import Any
 import yaml
 
 from host.errors import PeakdayError
+from host.files import read_text
 
 SCHEMA = "peakday.conversations/1"
+FILE_BYTES_MAX = 256 * 2**20
+TOKENS_MAX = 1_000_000
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _PAGE_PRODUCT = re.compile(r'<page>[^<]*"product_id"\s*:\s*"([^"]+)"')
 _HASH = re.compile(r"[0-9a-f]{64}")
@@ -153,15 +156,15 @@ def read_conversations(path: Path | None) -> Conversations:
     if path is None:
         return Conversations({}, Plan())
     try:
-        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)  # noqa: S506 (a safe loader)
-    except (OSError, yaml.YAMLError) as error:
+        raw = yaml.load(read_text(path, FILE_BYTES_MAX, error=ConversationsError), Loader=_LOADER)  # noqa: S506 (a safe loader)
+    except (yaml.YAMLError, RecursionError) as error:
         raise ConversationsError(f"{path}: cannot be read ({error})".replace("\n", " ")) from None
     if not isinstance(raw, dict) or raw.get("schema") != SCHEMA:
         raise ConversationsError(f"{path}: schema is not {SCHEMA}")
     try:
         answers = {_hash_of(str(key)): _plan(entry) for key, entry in raw.get("answers", {}).items()}
         return Conversations(answers, _plan(raw.get("default", {})))
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ConversationsError(f"{path}: an answer is malformed ({error!r})") from None
 
 
@@ -175,5 +178,12 @@ def _plan(entry: dict[str, Any]) -> Plan:
         tuple({"tool": call["tool"], "input": call.get("input", {})} for call in calls)
         for calls in entry.get("rounds", [])
     )
-    tokens, grounds = int(entry.get("answer_tokens", 120)), bool(entry.get("ground", False))
-    return Plan(rounds, tokens, grounds, entry.get("label"), entry.get("says"))
+    if not all(isinstance(call["tool"], str) and isinstance(call["input"], dict) for calls in rounds for call in calls):
+        raise TypeError("a tool has a name, and its input keys and values")
+    tokens, grounds = entry.get("answer_tokens", 120), bool(entry.get("ground", False))
+    if type(tokens) is not int or not 0 <= tokens <= TOKENS_MAX:
+        raise ValueError(f"answer_tokens is {tokens!r}, expected a whole number of 0 or more")
+    label, says = (entry.get(key) for key in ("label", "says"))
+    if not all(isinstance(text, str | None) for text in (label, says)):
+        raise TypeError("label and says are texts")
+    return Plan(rounds, tokens, grounds, label, says)

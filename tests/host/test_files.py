@@ -26,10 +26,11 @@ def test_text_is_read_in_the_encoding_it_is_in(tmp_path, encoding, packed):
         ("naïve".encode("latin-1"), "neither UTF-8 nor marked as UTF-16"),
         (gzip.compress(b"x" * 1000)[:-12], "cannot be unpacked"),
         (b"\x1f\x8bnot gzip at all", "cannot be unpacked"),
+        (b"PK\3\4\0", "no text"),
         (gzip.compress(b"\0" * 10_000_000), "larger than 1,000,000 characters"),
         (b"a" * 1_000_001, "larger than 1,000,000 characters"),
     ],
-    ids=["latin-1", "cut gzip", "no gzip", "gzip bomb", "large"],
+    ids=["latin-1", "cut gzip", "no gzip", "an archive", "gzip bomb", "large"],
 )
 def test_what_cannot_be_read_is_one_line_with_the_file(tmp_path, data, problem):
     file = tmp_path / "file.yaml"
