@@ -22,7 +22,7 @@ from tests.clients.load_generators import GENERATORS, SCRIPTS
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/clients.md"
 COLUMNS = ("answer", "stream", "tools", "structured", "tokens")
-_TIMEOUT_S = 300
+_TIMEOUT_S = 900
 BY_TLS = " by TLS"
 CA_FILE = "ca.pem"
 TRUSTED_BY = ("AWS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE")

@@ -26,7 +26,7 @@ ENVIRONMENTS = {
     "langgraph": ("langgraph", "langgraph-cli[inmem]"),
 }  # fmt: skip
 """Packages by environment: what wants other versions of the same packages stands apart."""
-_WITHIN_S = 60.0
+_WITHIN_S = 240.0
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def _serving(framework: Framework, python: Path, node: Path, emulator_url: str) 
 
 
 def _wait(port: int) -> None:
-    """Until it listens, or for a minute: the question then says that nobody answers."""
+    """Until it listens, or for four minutes: the question then says that nobody answers."""
     end_s = time.monotonic() + _WITHIN_S
     while time.monotonic() < end_s:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):

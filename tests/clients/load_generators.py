@@ -9,7 +9,7 @@ from pathlib import Path
 
 SCRIPTS = Path(__file__).parent / "scripts"
 REQUESTS = 5
-_TIMEOUT_S = 240
+_TIMEOUT_S = 900
 
 
 def guidellm(interpreter: Path, url: str, folder: Path) -> None:
