@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -30,7 +30,7 @@ INPUT_PROVENANCES = (*PROVENANCES, "assumed", "expert_estimate")
 class Row:
     """Base of every type of the record: an unknown key in a file is an error, never dropped."""
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
+    __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid"}
 
 
 class PlanError(PeakdayError, ValueError):
@@ -819,7 +819,7 @@ _VALUES_BEFORE = {"judged": "expert_estimate", "own silicon": "self-hosted", "ow
 _NOTHING_BEFORE = ("errors", "rules", "throttling")
 
 
-def _renamed(raw: object) -> Any:
+def _renamed(raw: object) -> object:
     """A record of schema 1 in the names of schema 2: keys, provenances, names of cost parts; {} for nothing is null."""
     if isinstance(raw, list):
         return [_renamed(item) for item in raw]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import field, fields
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
@@ -32,7 +32,7 @@ class StackError(PeakdayError, ValueError):
     page = "emulator"
 
 
-def _laid_over(base: object, over: object) -> Any:
+def _laid_over(base: object, over: object) -> object:
     """An old block over a present one: a scenario of old keys may extend one of new ones."""
     if isinstance(base, Mapping) and isinstance(over, Mapping):
         return {**base, **{_OLD_KEYS.get(key, key): kept for key, kept in over.items()}}
@@ -44,7 +44,7 @@ class _Block:
 
     @model_validator(mode="before")
     @classmethod
-    def _present_keys(cls, value: object) -> Any:
+    def _present_keys(cls, value: object) -> object:
         if not isinstance(value, Mapping):
             return value
         known = [item.name for item in fields(cls)]  # type: ignore[arg-type]
@@ -251,7 +251,7 @@ class StackFile(_Block):
     regions: Annotated[tuple[str, ...], Field(min_length=1)] = ("us-east-1",)
     assistant: Switches = field(default_factory=Switches)
     quotas: dict[str, Grant] = field(default_factory=dict)
-    faults: tuple[dict[str, Any], ...] = ()
+    faults: tuple[dict[str, object], ...] = ()
     data: DataFiles = field(default_factory=DataFiles)
     profiles: Path | None = None
     quality_file: Path | None = None

@@ -10,7 +10,6 @@ import os
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 HIDDEN = "***"
 SECRET_NAME = re.compile(r"authorization|cookie|key|token|secret|password", re.IGNORECASE)
@@ -59,7 +58,7 @@ def shown_headers(headers: Mapping[str, object]) -> dict[str, str]:
     return {name: shown_text(value) for name, value in headers.items()}
 
 
-def shown_body(part: object) -> Any:
+def shown_body(part: object) -> object:
     """A request's template as it is kept: keys, numbers, switches and fields."""
     if isinstance(part, Mapping):
         return {key: shown_body(value) for key, value in part.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, IPvAnyNetwork
@@ -58,7 +58,7 @@ class Prices(BaseModel):
     instances: dict[str, dict[str, Annotated[float, Field(ge=0)]]] = {}
     discount_ratio: dict[str, Annotated[float, Field(ge=0, lt=1)]] = {}
     owned: dict[str, Annotated[int, Field(ge=0)]] = {}
-    commitments: tuple[dict[str, Any], ...] = ()
+    commitments: tuple[dict[str, object], ...] = ()
     features: dict[str, Annotated[float, Field(ge=0)]] = {}
     reserved: dict[str, dict[str, Annotated[float, Field(ge=0)]]] = {}
     file: Path | None = None

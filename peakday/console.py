@@ -7,7 +7,6 @@ import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class Console:
             print(text, flush=True)
 
 
-def _finite(data: object) -> Any:
+def _finite(data: object) -> object:
     """The same with null for a number that is none (0 of 0 rows) or is infinite: JSON knows neither."""
     if isinstance(data, Mapping):
         return {key: _finite(value) for key, value in data.items()}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from capacity.calibration.fit import Identity, calibrate
 from capacity.calibration.limits import CalibrationError, EngineLimits
@@ -49,7 +48,7 @@ ONE_REPLICA = {
 }
 
 
-def run_demo(*, seed: int | None, console: Console) -> tuple[str, dict[str, Any]]:
+def run_demo(*, seed: int | None, console: Console) -> tuple[str, dict[str, object]]:
     """Run the demo; the text to print, and the same as data.
 
     An INVALID run (a busy machine, mostly) is said on top and does not stop the story: the plan is then made from an

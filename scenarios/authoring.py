@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Any
 
 from scenarios.errors import ScenarioError
 from scenarios.loading import load_scenario
@@ -72,7 +71,7 @@ def write_new(path: Path, parent: str = "prime_day") -> Path:
     return path
 
 
-def json_schema() -> dict[str, Any]:
+def json_schema() -> dict[str, object]:
     """The JSON Schema of a scenario file, for editors. `extends` is a file's key and no part of a scenario."""
     schema = Scenario.model_json_schema(by_alias=True, mode="validation")
     schema["properties"]["extends"] = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -17,7 +17,7 @@ class Part(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _known_keys(cls, value: object) -> Any:
+    def _known_keys(cls, value: object) -> object:
         if not isinstance(value, dict):
             return value
         refuse_unknown_keys(value, (field.alias or name for name, field in cls.model_fields.items()))

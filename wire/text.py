@@ -12,7 +12,6 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 LENGTH_MAX = 2_000
 """Characters of one text in a view; the record keeps what it holds. A choice of ours: twenty lines of a terminal."""
@@ -94,12 +93,12 @@ class Untrusted:
         return "".join(c if " " <= c <= "~" else "?" for c in _cut(self.raw, LENGTH_MAX))
 
 
-def plotly_chart(chart: Mapping[str, object]) -> dict[str, Any]:
+def plotly_chart(chart: Mapping[str, object]) -> dict[str, object]:
     """A figure whose every text is safe to draw; templates of hover texts are ours and stay."""
     return {key: value if key == "hovertemplate" else _plotly_value(value) for key, value in chart.items()}
 
 
-def _plotly_value(value: object) -> Any:
+def _plotly_value(value: object) -> object:
     if isinstance(value, str):
         return Untrusted(value).plotly
     if isinstance(value, Mapping):

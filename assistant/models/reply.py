@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import orjson
 
@@ -110,7 +109,7 @@ class ReplyBuilder:
 
 def _tool_use(tool_use_id: str, name: str, fragments: list[str]) -> ToolUse:
     try:
-        value: Any = orjson.loads("".join(fragments) or "{}")
+        value: object = orjson.loads("".join(fragments) or "{}")
     except orjson.JSONDecodeError as error:
         return ToolUse(tool_use_id, name, None, f"the arguments are not JSON: {error}")
     if not isinstance(value, dict):

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from facts.account import usage_text
 from facts.reader import instances, models
@@ -35,7 +34,7 @@ class Ask:
     out: Path | None = None
 
 
-def pull(ask: Ask, consent: Consent, now: datetime, console: Console) -> tuple[str, dict[str, Any]]:
+def pull(ask: Ask, consent: Consent, now: datetime, console: Console) -> tuple[str, dict[str, object]]:
     """Read the account and write the folder; nothing is written when any part fails.
 
     Raises:

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from facts.reader import Model, models
@@ -43,7 +42,7 @@ class Verification:
     seed: int
 
 
-def verify(asked: Verification, consent: Consent, console: Console) -> tuple[str, dict[str, Any], Exit]:
+def verify(asked: Verification, consent: Consent, console: Console) -> tuple[str, dict[str, object], Exit]:
     """Try every rule once, then time first tokens. Exit 1 when something differs from what is documented.
 
     Raises:
@@ -197,7 +196,7 @@ def report(
     bedrock: Bedrock,
     asked: Verification,
     short_tokens: float,
-) -> tuple[str, dict[str, Any], Exit]:
+) -> tuple[str, dict[str, object], Exit]:
     """The table, the figures, and the verdict: 1 where anything differs."""
     differing = [item for item in found if item.agrees is False]
     marks = {True: "as documented", False: "DIFFERS", None: "not tried"}

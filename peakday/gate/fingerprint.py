@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -19,12 +18,12 @@ CUSTOMERS_DO = ("event", "demand", "mix", "world", "models", "faults", "quotas")
 """Keys of a scenario that say what customers do and what breaks. The assistant's own switches are under test."""
 
 
-def host_fingerprint(host: Mapping[str, object]) -> dict[str, Any]:
+def host_fingerprint(host: Mapping[str, object]) -> dict[str, object]:
     """What of a machine moves its timings; its load of the moment is not of it."""
     return {name: host.get(name) for name in HOST}
 
 
-def here() -> dict[str, Any]:
+def here() -> dict[str, object]:
     """The fingerprint of this machine."""
     return host_fingerprint(host_facts())
 
@@ -49,7 +48,7 @@ def asked_otherwise(scenario: Scenario, other: Mapping[str, object]) -> list[str
     """
     mine = scenario.model_dump(mode="json", by_alias=True)
     try:
-        theirs: Mapping[str, Any] = type(scenario).model_validate(other).model_dump(mode="json", by_alias=True)
+        theirs: Mapping[str, object] = type(scenario).model_validate(other).model_dump(mode="json", by_alias=True)
     except ValidationError:
         theirs = other
     return [key for key in CUSTOMERS_DO if mine[key] != theirs.get(key)]

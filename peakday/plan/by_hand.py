@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -18,7 +17,7 @@ from peakday.errors import CommandError
 from scenarios.arrivals import read_replay
 
 
-def estimate_file(path: Path) -> tuple[str, dict[str, Any]]:
+def estimate_file(path: Path) -> tuple[str, dict[str, object]]:
     """Read, count, say.
 
     Raises:
@@ -56,7 +55,7 @@ def coefficients_of(text: str) -> tuple[float, float, float]:
 
 def slots_of_log(
     log: Path, coefficients: tuple[float, float, float], wait_s: float, quantile: float
-) -> tuple[str, dict[str, Any]]:
+) -> tuple[str, dict[str, object]]:
     """Slots for a wait SLO over a log, where a call takes a + b x input + c x output seconds.
 
     Raises:

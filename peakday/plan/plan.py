@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from capacity.calibration.backtest import backtest, coverage_interval
 from capacity.fleet.bookable import supply_findings
@@ -61,7 +60,7 @@ class Basis:
     run: Run | None
     benches: Sequence[Bench]
     step_models: Sequence[StepModel]
-    prices: Mapping[str, Any]
+    prices: Mapping[str, object]
     usage: Usage | None
     held: Held | None
     qualities: Sequence[Quality] | None
@@ -129,7 +128,7 @@ def plan_scenario(
     return plan, folder
 
 
-def with_actuals(plan: Plan, bill: Path, text: str, data: Mapping[str, object]) -> tuple[str, dict[str, Any]]:
+def with_actuals(plan: Plan, bill: Path, text: str, data: Mapping[str, object]) -> tuple[str, dict[str, object]]:
     """A plan's text and data with a bill beside it.
 
     Raises:
@@ -231,7 +230,7 @@ def same_model(model_id: str) -> frozenset[str]:
     return next((names for names in map(names_of, models()) if model_id in names), frozenset({model_id}))
 
 
-def score(plan_name: str, run_name: str) -> tuple[str, dict[str, Any]]:
+def score(plan_name: str, run_name: str) -> tuple[str, dict[str, object]]:
     """A plan's figures beside what a later run measured, the worst first."""
     scored = backtest(load_plan(find_record("plans", plan_name)), load_run(find_record("runs", run_name)))
     inside, of = scored.coverage

@@ -6,7 +6,6 @@ import hashlib
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from capacity.calibration.backtest import coverage_interval
 from capacity.calibration.observed import observed_calls
@@ -31,7 +30,7 @@ from scenarios.arrivals import read_replay
 SUFFIX = ".prediction.json"
 
 
-def predict_run(step_model: Path, arrivals: Path, out: Path | None, *, seed: int) -> tuple[str, dict[str, Any]]:
+def predict_run(step_model: Path, arrivals: Path, out: Path | None, *, seed: int) -> tuple[str, dict[str, object]]:
     """Simulate the replay of an arrivals file on one replica, and write what it should measure.
 
     Raises:
@@ -67,7 +66,7 @@ def predict_run(step_model: Path, arrivals: Path, out: Path | None, *, seed: int
     return "\n".join([head, *lines, f"\n{path}; commit it before the run"]), asdict(prediction)
 
 
-def score_run(path: Path, run_name: str, model: str | None) -> tuple[str, dict[str, Any]]:
+def score_run(path: Path, run_name: str, model: str | None) -> tuple[str, dict[str, object]]:
     """A run's figures beside what was predicted for it, as text and data; see `score`."""
     run = load_run(find_record("runs", run_name))
     committed_utc, outcomes = score(path, run, model)

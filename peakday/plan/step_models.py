@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from capacity.calibration.aggregates import Wanted, load_rows, step_model_of_points
 from capacity.calibration.fit import Identity, calibrate
@@ -48,7 +47,7 @@ class EngineFacts:
     drift: float | None = None
 
 
-def calibrate_from(wanted: Sequence[str], facts: EngineFacts, out: Path | None) -> tuple[str, dict[str, Any]]:
+def calibrate_from(wanted: Sequence[str], facts: EngineFacts, out: Path | None) -> tuple[str, dict[str, object]]:
     """Fit a step model and write it; text with coefficients, hold-out table and notes.
 
     Raises:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -174,7 +174,7 @@ def write_event(scenario: str, out: Path) -> Path:
     return out
 
 
-def merged(values: object) -> Any:
+def merged(values: object) -> object:
     """The values of a template without what is commented: for tests of the template itself."""
     return check(EventFile, values, "template", error=CommandError)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from dashboards.html.render import render
 from host.atomic import folder_aside, write_bytes, write_text
@@ -43,7 +42,7 @@ def make_ready(named: str, now: datetime) -> Ready:
     return Ready(evidence, tuple(findings(evidence)), tuple(failure_matrix(evidence)))
 
 
-def write_ready(named: str, out: Path | None, now: datetime) -> tuple[Exit, str, dict[str, Any]]:
+def write_ready(named: str, out: Path | None, now: datetime) -> tuple[Exit, str, dict[str, object]]:
     """Write `ready/ID/`: ready.html, ready.md, ready.docx, actions.csv; the exit code, the text and the same as data.
 
     Raises:
@@ -73,7 +72,7 @@ def _text(ready: Ready, folder: Path) -> str:
     return "\n".join([*lines, "", f"read on: {relative(folder)}/ready.html, ready.md, ready.docx, actions.csv"])
 
 
-def _data(ready: Ready, folder: Path) -> dict[str, Any]:
+def _data(ready: Ready, folder: Path) -> dict[str, object]:
     return {
         "schema": "peakday.ready/1",
         "result": ready.result,

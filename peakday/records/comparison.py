@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from capacity.calibration.backtest import compare_plans
 from capacity.plan import load_plan
@@ -20,7 +19,7 @@ from peakday.records.folders import find_pair
 from peakday.records.reports import load_any
 
 
-def compare_records(before: str, after: str, page: Path | None) -> tuple[str, dict[str, Any]]:
+def compare_records(before: str, after: str, page: Path | None) -> tuple[str, dict[str, object]]:
     """What changed from one record to another of its kind; as a page too where asked.
 
     Raises:
@@ -37,7 +36,7 @@ def compare_records(before: str, after: str, page: Path | None) -> tuple[str, di
     return text, data
 
 
-def _runs(old: Path, new: Path) -> tuple[str, dict[str, Any]]:
+def _runs(old: Path, new: Path) -> tuple[str, dict[str, object]]:
     """Every number both runs have; apart: their intervals do not touch."""
     runs = load_run(old), load_run(new)
     earlier = {(n.name, n.labels): n for n in run_numbers(runs[0])}
@@ -63,7 +62,7 @@ def _mark(row: Mapping[str, object]) -> str:
     return "  intervals apart" if row["apart"] else ""
 
 
-def _plans(old: Path, new: Path) -> tuple[str, dict[str, Any]]:
+def _plans(old: Path, new: Path) -> tuple[str, dict[str, object]]:
     plans = load_plan(old), load_plan(new)
     changes, steps = compare_plans(*plans), bridge(*plans)
     lines = [steps.sentence]
@@ -78,7 +77,7 @@ def _shown(value: float | str) -> str:
     return value if isinstance(value, str) else f"{value:.6g}"
 
 
-def _benches(old: Path, new: Path) -> tuple[str, dict[str, Any]]:
+def _benches(old: Path, new: Path) -> tuple[str, dict[str, object]]:
     comparison = compare(load_bench(old), load_bench(new))
     lines = [f"changed although nothing may: {line}" for line in comparison.exact]
     lines += [

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from capacity.plan import PlanError, load_plan
 from dashboards.html.history import Past, write_history
@@ -26,7 +25,7 @@ CHECK_BYTES_MAX = 20_000_000
 FIGURES = ("rate_at_slo_per_s", "ttft_s_p95", "hit_ratio", "cost_usd", "chips", "tokens_per_s")
 
 
-def history(folder: Path | None, html: Path | None, limit: int) -> tuple[str, dict[str, Any]]:
+def history(folder: Path | None, html: Path | None, limit: int) -> tuple[str, dict[str, object]]:
     """The table over a folder's records, oldest first, with what changed; a page too where asked.
 
     Raises:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from capacity.plan import PlanError, load_plan
 from loadgen.record import RecordError, read_info
@@ -27,7 +26,7 @@ class Listed:
     damaged: bool = False
 
 
-def list_records(kind: str | None, limit: int = SHOWN) -> tuple[str, list[dict[str, Any]]]:
+def list_records(kind: str | None, limit: int = SHOWN) -> tuple[str, list[dict[str, object]]]:
     """The newest records of a kind, or of all kinds, newest first; the text to print, and the same as data.
 
     Raises:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from capacity.plan import Plan, load_plan
 from dashboards import exports
@@ -50,7 +49,7 @@ def draw(wanted: str, out: Path | None) -> Path:
     )
 
 
-def explain_number(wanted: str, number: str) -> tuple[str, dict[str, Any]]:
+def explain_number(wanted: str, number: str) -> tuple[str, dict[str, object]]:
     """The chain of one number of a plan, as lines and as data.
 
     Raises:

@@ -6,7 +6,6 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
 
 from capacity.demand.forecast import range_quantile
 from facts.ramp import Ramp, holds
@@ -68,7 +67,7 @@ def target_of(rehearsal: Rehearsal) -> float:
 
 def run_ramp(
     scenario: str, sets: Sequence[str], load: LoadOptions, asked: RampOptions, seed: int | None, console: Console
-) -> tuple[Exit, str, dict[str, Any]]:  # fmt: skip
+) -> tuple[Exit, str, dict[str, object]]:  # fmt: skip
     """Climb to the target; exit 0 when it is held, 3 after two INVALID steps, 4 when time is up, 6 the budget.
 
     Raises:

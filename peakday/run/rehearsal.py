@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from dashboards.terminal import run_answer, run_summary
 from facts.stack import Otlp
@@ -146,7 +145,7 @@ def prepare(scenario: str, sets: Sequence[str], options: LoadOptions, seed: int 
     return Rehearsal(resolved, options, load, tuple(targets), tuple(pages), real, tuple(left_out), spans_to)
 
 
-def dry_run(rehearsal: Rehearsal) -> tuple[str, dict[str, Any]]:
+def dry_run(rehearsal: Rehearsal) -> tuple[str, dict[str, object]]:
     """What a run would ask for; nothing is started and nothing is sent."""
     expected, throttles = estimate(rehearsal.load, bare_characters(rehearsal)), throttle_lines_of(rehearsal)
     notes = rehearsal.load.arrivals_notes

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from host.errors import Exit
 from loadgen.analysis.series import MaxRate, max_rate, rate_sweep
@@ -85,7 +84,7 @@ def series(
     return Series(resolve(scenario, sets or [], seed), tuple(sets or ()), options, low_per_s, high_per_s)
 
 
-def search_max_rate(runs: Series, console: Console) -> tuple[Exit, str, dict[str, Any]]:
+def search_max_rate(runs: Series, console: Console) -> tuple[Exit, str, dict[str, object]]:
     """Bisect between two rates on one stack; every run leaves its own record. Exit 4 where no rate was settled.
 
     Raises:
@@ -109,7 +108,7 @@ def settled(answer: MaxRate) -> bool:
     return answer.monotone and not answer.undecided_per_s and (answer.held_per_s or answer.missed_per_s) is not None
 
 
-def run_sweep(runs: Series, steps: int, console: Console) -> tuple[str, dict[str, Any]]:
+def run_sweep(runs: Series, steps: int, console: Console) -> tuple[str, dict[str, object]]:
     """Runs at rates in equal ratios, lowest first, on one stack; every second step will be held out of a fit.
 
     An INVALID run is made once more with another seed; its first record stays.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
 
 from loadgen.record import Run
 from peakday.gate.slo import judge
@@ -19,7 +18,7 @@ def slo_lines(run: Run, slos: Sequence[Slo], length_s: float) -> list[Line]:
     return [judge(slo, [run], length_s) for slo in slos]
 
 
-def slo_data(lines: Sequence[Line]) -> list[dict[str, Any]]:
+def slo_data(lines: Sequence[Line]) -> list[dict[str, object]]:
     """As `--json` has them; the summary of a run shows them on a terminal."""
     return [{**asdict(line), "verdict": WORDS[line.verdict]} for line in lines]
 

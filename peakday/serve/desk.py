@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from starlette.requests import Request
 
@@ -13,7 +12,7 @@ from peakday.serve.catalogue import Catalogue
 from peakday.serve.protection import Rules
 
 
-async def body(request: Request) -> dict[str, Any]:
+async def body(request: Request) -> dict[str, object]:
     """The JSON mapping that a write brings.
 
     Raises:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
-from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -33,7 +32,7 @@ async def picture(request: Request) -> Response:
     return JSONResponse(await asyncio.to_thread(_drawn, text, edit, desk.base))
 
 
-def _drawn(text: str, edit: str | None, base: Path) -> dict[str, Any]:
+def _drawn(text: str, edit: str | None, base: Path) -> dict[str, object]:
     if edit:
         try:
             change = json.loads(edit)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shlex
-from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -22,7 +21,7 @@ def shown_numbers(plan: Plan) -> list[Number]:
     return sorted(numbers, key=lambda number: (number.name != "event_cost_usd", number.group != "cost"))
 
 
-def chain_data(plan: Plan, number: str, command: str) -> dict[str, Any]:
+def chain_data(plan: Plan, number: str, command: str) -> dict[str, object]:
     """The chain as the pages show it. command: what prints the same.
 
     Raises:

@@ -18,7 +18,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from facts import reader
 from facts.own_models import OWN_MODELS
@@ -242,7 +241,7 @@ def describe(
     )
 
 
-def faults_from(scenario: Scenario, window_start_s: float) -> list[dict[str, Any]]:
+def faults_from(scenario: Scenario, window_start_s: float) -> list[dict[str, object]]:
     """The scenario's faults on a clock that starts at a moment of the event; those that are over are left out."""
     from_start = (fault.seen_from(window_start_s) for fault in scenario.faults)
     return [fault.model_dump(mode="json") for fault in from_start if fault is not None]

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from capacity.plan import Plan, load_plan
 from host.errors import Exit
@@ -77,7 +76,7 @@ def look(plan: Plan, series: Series, starts: datetime | None) -> Watched:
 def watch(
     named: str, read: Read, starts: datetime | None, *, once: bool, every_s: float,
     clock: Callable[[], float], sleep: Callable[[float], None],
-) -> Iterator[tuple[Exit, str, dict[str, Any]]]:  # fmt: skip
+) -> Iterator[tuple[Exit, str, dict[str, object]]]:  # fmt: skip
     """A look each minute, for ever, or one.
 
     Raises:
@@ -137,7 +136,7 @@ def _answer(watched: Watched) -> list[str]:
     return lines or (quiet if watched.comparisons else [])
 
 
-def watch_data(watched: Watched) -> dict[str, Any]:
+def watch_data(watched: Watched) -> dict[str, object]:
     """The same as one document."""
     rows = [
         {

@@ -6,7 +6,6 @@ import itertools
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from scenarios.errors import ScenarioError
 from scenarios.traces.cells import block_ids, count, moment, name_of, records, seconds
@@ -73,7 +72,7 @@ def _requests(
     """The requests of one agent in order; a sub-agent's stand where it was started, under whatever key."""
     if depth > DEPTH_MAX:
         raise ScenarioError(f"{path}: line {line}: sub-agents nested too deeply")
-    before: Mapping[str, Any] | None = None
+    before: Mapping[str, object] | None = None
     items = [item for item in requests if isinstance(item, dict)] if isinstance(requests, list) else []
     for number, request in enumerate(items):
         if "in" in request or "out" in request:
@@ -85,7 +84,7 @@ def _requests(
             yield from _requests(path, line, inner, size, session, f"{agent}/{name}", depth + 1)
 
 
-def _nested(request: Mapping[str, object]) -> Iterator[list[Any]]:
+def _nested(request: Mapping[str, object]) -> Iterator[list[object]]:
     for value in request.values():
         if isinstance(value, dict) and isinstance(value.get("requests"), list):
             yield value["requests"]

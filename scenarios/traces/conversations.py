@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from scenarios.errors import ScenarioError
 from scenarios.traces.cells import name_of, records
@@ -22,7 +21,7 @@ def is_conversation(record: Mapping[str, object]) -> bool:
     return _talk(record) is not None
 
 
-def _talk(record: Mapping[str, object]) -> list[Any] | None:
+def _talk(record: Mapping[str, object]) -> list[object] | None:
     for name in TALKS:
         talk = record.get(name)
         if not isinstance(talk, list) or not talk:
