@@ -29,6 +29,7 @@ from assistant.sessions import Sessions
 from assistant.turn import Services, run_turn
 from host.browsers import is_json, network_refusal, refusal
 from host.control_token import HEADER, matches
+from host.json_values import text
 from wire.exposition import CONTENT_TYPE
 
 Scope = MutableMapping[str, Any]
@@ -285,10 +286,10 @@ class EventSink:
         headers = [*_STREAM, _SIMULATED] if simulated else _STREAM
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
 
-    async def event(self, name: str, payload: Mapping[str, Any], hold: bool = False) -> None:
+    async def event(self, name: str, payload: Mapping[str, object], hold: bool = False) -> None:
         """Send one event; a held one leaves with the next write."""
         if name == "meta":
-            self.intent, self.complexity = payload["intent"], payload["complexity"]
+            self.intent, self.complexity = text(payload["intent"]) or None, text(payload["complexity"]) or None
         data = b"event: " + name.encode() + b"\ndata: " + orjson.dumps(payload) + b"\n\n"
         if hold:
             self._held += data

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from host.json_values import number, text
 from host.outbox import Outbox
+from wire.spans import Row, TurnTrace
 
 if TYPE_CHECKING:
     from assistant.autobuy.buyer import Bought
@@ -30,7 +32,7 @@ _TOKEN_TYPES = (
 class _Spans(Collector):
     """Counts that the outbox keeps."""
 
-    def __init__(self, outbox: Outbox[object]) -> None:
+    def __init__(self, outbox: Outbox[TurnTrace]) -> None:
         self._outbox = outbox
 
     def collect(self) -> Iterator[Metric]:
@@ -135,23 +137,23 @@ class Metrics:
             registry=registry,
         )
 
-    def watch_spans(self, outbox: Outbox[Any]) -> None:
+    def watch_spans(self, outbox: Outbox[TurnTrace]) -> None:
         """Show what became of the spans of turns."""
         self._registry.register(_Spans(outbox))
 
-    def observe_call(self, call: Mapping[str, Any]) -> None:
+    def observe_call(self, call: Row) -> None:
         """Count one model call from its `usage` row."""
-        model = call["model"]
-        self.operation_s.labels(model, call["error_code"] or "").observe(call["e2e_s"])
+        model, code = text(call["model"]), text(call["error_code"])
+        self.operation_s.labels(model, code).observe(number(call["e2e_s"]))
         if call["ttft_s"] is not None:
-            self.ttft_s.labels(model).observe(call["ttft_s"])
+            self.ttft_s.labels(model).observe(number(call["ttft_s"]))
         for kind, column in _TOKEN_TYPES:
             if call[column]:
-                self.tokens.labels(model, kind).inc(call[column])
+                self.tokens.labels(model, kind).inc(number(call[column]))
         if call["cost_usd"]:
-            self.cost_usd.labels(model).inc(call["cost_usd"])
+            self.cost_usd.labels(model).inc(number(call["cost_usd"]))
         if call["status"] == "throttled":
-            self.throttles.labels(model, call["error_code"]).inc()
+            self.throttles.labels(model, code).inc()
 
     def observe_purchase(self, bought: Bought) -> None:
         """Count one automatic purchase."""

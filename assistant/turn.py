@@ -6,7 +6,7 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 import orjson
 
@@ -28,6 +28,8 @@ from assistant.router.route import MessageRouter, Route
 from assistant.settings import Stack
 from assistant.toolbox import Toolbox, ToolRun
 from assistant.tools.spec import Tool, ToolContext
+from facts.reader import Model
+from host.json_values import number, whole
 from host.outbox import Outbox
 from wire.spans import ToolUsed, TurnTrace
 
@@ -43,7 +45,7 @@ class Sink(Protocol):
     async def open(self, simulated: bool) -> None:
         """Begin the response."""
 
-    async def event(self, name: str, payload: Mapping[str, Any], hold: bool = False) -> None:
+    async def event(self, name: str, payload: Mapping[str, object], hold: bool = False) -> None:
         """Send one event; `hold`: it may wait for the next one, for a write each costs more than all else."""
 
     def delta(self, text: str) -> Awaitable[None] | None:
@@ -288,7 +290,7 @@ class _Turn:
         services, stack = self.services, self.services.stack
         tails: dict[str, int | None] = {}
 
-        def prepare(model: Any, region: str) -> Prepared:
+        def prepare(model: Model, region: str) -> Prepared:
             room = model.context_tokens - (stack.switches.max_tokens or model.max_output_tokens)
             prefix_tokens = services.prompts.prefix_tokens(self.customer_text)
             trimmed = self.conversation.trim(room - prefix_tokens)
@@ -378,16 +380,16 @@ class _Turn:
         await self.text(answer)
         await self._done("guardrail", None)
 
-    async def _done(self, stop_reason: str, pending: Mapping[str, Any] | None) -> None:
+    async def _done(self, stop_reason: str, pending: Mapping[str, object] | None) -> None:
         await self.send_usage()
         rows = self.log.rows
-        costs = [row["cost_usd"] for row in rows if row["cost_usd"] is not None]
+        costs = [number(row["cost_usd"]) for row in rows if row["cost_usd"] is not None]
         written = dict.fromkeys(urls_in("".join(self.answer)))
         await self.sink.event(
             "done",
             {
                 "stop_reason": stop_reason,
-                "output_tokens": sum(row["output_tokens"] or 0 for row in rows if row["purpose"] != "route"),
+                "output_tokens": sum(whole(row["output_tokens"]) for row in rows if row["purpose"] != "route"),
                 "cost_usd": sum(costs) if costs else None,
                 # Only addresses that a search returned: an invented one is no citation.
                 "citations": [url for url in {**self.cited, **written} if url in self.conversation.urls],
@@ -419,7 +421,7 @@ class _Turn:
             tools=tuple(self.tools_used),
         )
 
-    def _meta(self, simulated: bool) -> dict[str, Any]:
+    def _meta(self, simulated: bool) -> dict[str, object]:
         route = self.route
         return {
             "trace_id": self.trace_id,

@@ -40,7 +40,7 @@ def plans_per_s(count: int) -> Row:
         "prime_day", ["world.products=300", "world.customers=2000", "mix.customers.population=2000"]
     )
     values = json_values(scenario)
-    shop = make_shop(values["world"], scenario.event.start_utc, scenario.seed)
+    shop = make_shop(scenario.world, scenario.event.start_utc, scenario.seed)
     messages = [message for message, _ in make_messages(scenario, shop)]
 
     def plan() -> None:

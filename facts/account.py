@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict
 
 from facts.decoding import FactsError
 from facts.model_names import model_key
@@ -60,6 +60,16 @@ class UsageRow:
     model_id: str
     model: str | None
     minute: Minute
+
+
+class QuotaValues(TypedDict):
+    """A row of quotas.yaml."""
+
+    code: str
+    name: str
+    value: float | None
+    default: NotRequired[float | None]
+    adjustable: bool
 
 
 @dataclass(frozen=True)
@@ -212,9 +222,10 @@ def read_quotas(path: Path) -> Held:
     try:
         if raw.get("schema") != QUOTAS_SCHEMA:
             raise FactsError(f"{path}: schema is not {QUOTAS_SCHEMA}; `peakday aws pull` writes this file")
+        regions: Mapping[str, Mapping[str, list[QuotaValues]]] = raw["regions"]
         rows = [
             _quota_row(service, region, row)
-            for region, services in raw["regions"].items()
+            for region, services in regions.items()
             for service, rows in services.items()
             for row in rows
         ]
@@ -223,7 +234,7 @@ def read_quotas(path: Path) -> Held:
         raise FactsError(f"{path}: cannot be read ({' '.join(str(error).split())}); pull it again") from None
 
 
-def _quota_row(service: str, region: str, row: Mapping[str, Any]) -> QuotaRow:
+def _quota_row(service: str, region: str, row: QuotaValues) -> QuotaRow:
     return QuotaRow(
         service, region, row["code"], row["name"], row["value"], row.get("default"), bool(row["adjustable"])
     )

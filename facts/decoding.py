@@ -11,11 +11,14 @@ import types
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields
 from functools import cache
-from typing import Annotated, Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from host.errors import PeakdayError
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T", bound="DataclassInstance")
 
 
 class FactsError(PeakdayError, ValueError):
@@ -39,7 +42,7 @@ def decode(kind: type[T], row: Mapping[str, object], where: str, **derived: obje
         FactsError: a column that is missing, or a value of another type; names file, row and column.
     """
     values = dict(derived)
-    for name, title, convert, required in _columns(cast(Any, kind)):
+    for name, title, convert, required in _columns(kind):
         if name in derived:
             continue
         if title in row:
@@ -53,7 +56,7 @@ def decode(kind: type[T], row: Mapping[str, object], where: str, **derived: obje
 
 
 @cache
-def _columns(kind: Any) -> tuple[tuple[str, str, Callable[[Any], Any], bool], ...]:
+def _columns(kind: type[DataclassInstance]) -> tuple[tuple[str, str, Callable[[object], object], bool], ...]:
     """(field, column, converter, required) of a dataclass."""
     hints = get_type_hints(kind, include_extras=True)
     return tuple(
@@ -72,7 +75,7 @@ def _title(name: str, hint: object) -> str:
     return next((mark.name for mark in marks if isinstance(mark, Column)), name)
 
 
-def _converter(hint: object) -> Callable[[Any], Any]:
+def _converter(hint: object) -> Callable[[object], object]:
     if get_origin(hint) is Annotated:
         return _converter(get_args(hint)[0])
     if get_origin(hint) in (Union, types.UnionType):
@@ -84,7 +87,7 @@ def _converter(hint: object) -> Callable[[Any], Any]:
     return _BY_TYPE.get(hint, _derived)
 
 
-def number(value: Any) -> float:
+def number(value: object) -> float:
     """A finite number, as text or as a value."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)) or value == "":
         raise ValueError("expected a number")
@@ -125,8 +128,8 @@ def _words(value: object) -> tuple[str, ...]:
     raise ValueError("expected a list of words, such as [a, b]")
 
 
-def _derived(value: object) -> Any:
+def _derived(value: object) -> object:
     raise ValueError("no column holds this")
 
 
-_BY_TYPE: Mapping[Any, Callable[[Any], Any]] = {float: number, int: _whole, str: _text, bool: _flag}
+_BY_TYPE: Mapping[object, Callable[[object], object]] = {float: number, int: _whole, str: _text, bool: _flag}

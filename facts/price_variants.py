@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any
 
 from facts.decoding import FactsError
 from facts.reader import TokenPrices, keyed, number, rows
@@ -30,10 +29,8 @@ class Variant:
 
     def of(self, standard: TokenPrices) -> TokenPrices:
         """The standard prices, each times its ratio; a class without a standard price stays without."""
-        changed: dict[str, Any] = {}
-        for name in CLASSES:
-            usd = getattr(standard, f"{name}_usd_per_mtok")
-            changed[f"{name}_usd_per_mtok"] = None if usd is None else usd * self.ratio[name]
+        listed = {name: getattr(standard, f"{name}_usd_per_mtok") for name in CLASSES}
+        changed = {f"{name}_usd_per_mtok": usd * self.ratio[name] for name, usd in listed.items() if usd is not None}
         return replace(standard, **changed, assumed=(*standard.assumed, *self.assumed))
 
 

@@ -14,14 +14,14 @@ from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 
-from facts.decoding import Column, FactsError, decode
+from facts.decoding import Column, FactsError, T, decode
 from facts.own_models import OWN_MODELS
 from host.files import read_text
+from host.json_values import mapping
 from host.yaml_text import parse_yaml
 
-T = TypeVar("T")
 _PER_MILLION = 1e-6
 AS_GIVEN = "as given"
 """In place of the date of what the user states: theirs to keep current, never called old."""
@@ -253,7 +253,7 @@ def models(path: Path | None = None) -> dict[str, Model]:
         FactsError: a key, rule, quota or price that is unknown.
     """
     where, raw = _models_file(path)
-    return {key: _model(key, entry, where) for key, entry in raw["models"].items()}
+    return {key: _model(key, entry, where) for key, entry in mapping(raw["models"]).items()}
 
 
 def marketplaces(path: Path | None = None) -> dict[str, Marketplace]:
@@ -261,7 +261,7 @@ def marketplaces(path: Path | None = None) -> dict[str, Marketplace]:
     where, raw = _models_file(path)
     return {
         locale: decode(Marketplace, _entry(entry, f"{where}: marketplaces.{locale}"), where, locale=locale)
-        for locale, entry in raw["marketplaces"].items()
+        for locale, entry in mapping(raw["marketplaces"]).items()
     }
 
 
@@ -280,28 +280,28 @@ def quality(path: Path | None = None) -> list[Quality]:
     ]
 
 
-def _file(path: Path | None, name: str, schema: str) -> tuple[str, dict[str, Any]]:
+def _file(path: Path | None, name: str, schema: str) -> tuple[str, dict[str, object]]:
     """A YAML file of the user's, or the package's own of that name: what to call it, and its keys."""
     where = str(path or name)
     text = data_path(name).read_text(encoding="utf-8") if path is None else read_text(path, error=FactsError)
-    raw: dict[str, Any] = parse_yaml(text, where, error=FactsError)
+    raw: dict[str, object] = parse_yaml(text, where, error=FactsError)
     if raw.get("schema") != schema:
         raise FactsError(f"{where}: schema is not {schema}")
     return where, raw
 
 
-def _models_file(path: Path | None) -> tuple[str, dict[str, Any]]:
+def _models_file(path: Path | None) -> tuple[str, dict[str, object]]:
     path = path or OWN_MODELS.get()
     where, raw = _file(path, "models.yaml", "peakday.models/1")
     own = _entry(raw.get("models"), f"{where}: models")
     if path is not None and "marketplaces" not in raw:
         carried = _file(None, "models.yaml", "peakday.models/1")[1]
-        return where, {**carried, "models": {**carried["models"], **own}}
+        return where, {**carried, "models": {**mapping(carried["models"]), **own}}
     _entry(raw.get("marketplaces"), f"{where}: marketplaces")
     return where, raw
 
 
-def _entry(value: object, where: str) -> dict[str, Any]:
+def _entry(value: object, where: str) -> dict[str, object]:
     if not isinstance(value, dict):
         raise FactsError(f"{where}: expected a mapping of keys to values")
     return value
@@ -347,7 +347,7 @@ def _stated(kind: type[T], entry: Mapping[str, object], key: str, where: str, **
     """A row that an entry states itself, in the columns of its data file; blank is unknown."""
     place = f"{where}.{key}"
     row = _entry(entry[key], place)
-    names = {item.name.removesuffix("_usd_per_mtok") for item in fields(kind)}  # type: ignore[arg-type]
+    names = {item.name.removesuffix("_usd_per_mtok") for item in fields(kind)}
     if unknown := sorted(set(row) - names):
         raise FactsError(f"{place}.{unknown[0]}: unknown key; known: {', '.join(sorted(names))}")
     blank = dict.fromkeys(names, "") | {"output_burndown_ratio": "1", "source": "own models file"}

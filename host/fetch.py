@@ -12,11 +12,14 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from host.errors import Exit, PeakdayError
 from host.ports import is_loopback
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 BYTES_MAX = 16 * 2**20
 _READ_BYTES = 65_536
@@ -163,6 +166,6 @@ class _Reader(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: Any) -> int:
+    def readinto(self, buffer: WriteableBuffer) -> int:
         self._tick()
         return self._link.recv_into(buffer)

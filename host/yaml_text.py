@@ -135,6 +135,11 @@ def parse_yaml(
     return values
 
 
+def load_own(text: str) -> Any:
+    """The value of a data file of ours, with YAML's usual tags and none of the checks, several times as fast."""
+    return yaml.load(text, Loader=_BASE)  # noqa: S506 (a safe loader)
+
+
 class _Dumper(yaml.SafeDumper):
     def ignore_aliases(self, data: object) -> bool:
         """What stands twice is written twice: files with aliases are refused."""

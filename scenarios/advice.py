@@ -107,12 +107,12 @@ def _first_response(scenario: Scenario) -> Iterator[str]:
 def _trace_shapes(scenario: Scenario) -> Iterator[str]:
     """Steps that a trace lacks are filled in; an event that outlasts its trace has no customers there."""
     for trace in traces_of(scenario):
-        series = step_counts(trace["file"], trace["time_column"], trace["count_column"], trace["step_s"])
+        series = step_counts(trace.file, trace.time_column, trace.count_column, trace.step_s)
         if series.missing:
-            yield f"{trace['file']}: {series.missing} missing steps are interpolated"
-        length_s = len(series.counts) * series.step_s - trace["offset_s"]
+            yield f"{trace.file}: {series.missing} missing steps are interpolated"
+        length_s = len(series.counts) * series.step_s - trace.offset_s
         if length_s < scenario.event.length_s:
             yield (
-                f"{trace['file']}: holds {length_s:g} s from offset_s on; the event lasts {scenario.event.length_s:g} s"
+                f"{trace.file}: holds {length_s:g} s from offset_s on; the event lasts {scenario.event.length_s:g} s"
                 ": no demand after it; shorten event.length_s"
             )

@@ -8,22 +8,23 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scenarios.demand import INTERACTIONS, Curve, Floats, Window, curve, stream_of
 from scenarios.errors import ScenarioError
+from scenarios.resolved import ArrivalsValues, ClientValues, Resolved
 from scenarios.seeds import random_stream
 from scenarios.traces import arrivals as traces
 from scenarios.traces.arrivals import Replay
 
 STARTS_MAX = 100_000_000
+Gaps = Callable[[int], Floats]
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Starts:
         return len(self.offset_s)
 
 
-def session_starts(resolved: Mapping[str, Any], *, window: Window, scale: float, seed: int) -> Starts:
+def session_starts(resolved: Resolved, *, window: Window, scale: float, seed: int) -> Starts:
     """Starts of chat sessions: the rate of interactions over the mean interactions per session.
 
     Args:
@@ -60,7 +61,7 @@ def session_starts(resolved: Mapping[str, Any], *, window: Window, scale: float,
     return stream_starts(resolved, INTERACTIONS, window=window, scale=scale / per_session, seed=seed)
 
 
-def stream_starts(resolved: Mapping[str, Any], stream: str, *, window: Window, scale: float, seed: int) -> Starts:
+def stream_starts(resolved: Resolved, stream: str, *, window: Window, scale: float, seed: int) -> Starts:
     """Starts of one kind of demand: `interactions` themselves, `planner_queries` or `price_ticks`."""
     _check_window(window, resolved["event"]["length_s"], scale)
     keys = stream_of(resolved, stream)
@@ -71,7 +72,7 @@ def stream_starts(resolved: Mapping[str, Any], stream: str, *, window: Window, s
 
 
 def constant_rate(
-    rate_per_s: float, for_s: float, *, resolved: Mapping[str, Any], seed: int, stream: str = INTERACTIONS
+    rate_per_s: float, for_s: float, *, resolved: Resolved, seed: int, stream: str = INTERACTIONS
 ) -> Starts:
     """Session starts at a steady rate in place of the event: `--rate 60/s --for 15s`.
 
@@ -91,7 +92,8 @@ def constant_rate(
     shares = np.array([region["share"] for region in regions.values()])
     totals = shares[:, None] * (rate_per_s / per_session) * np.array([0.0, for_s])
     steady = Curve(regions=tuple(regions), knots_s=np.array([0.0, for_s]), cumulative=totals)
-    arrivals, clients = (keys["arrivals"], keys["clients"]) if keys else ({"process": "poisson"}, {})
+    arrivals: ArrivalsValues = keys["arrivals"] if keys else {"process": "poisson"}
+    clients = keys["clients"] if keys else {}
     return _starts(steady, arrivals, clients, (0.0, for_s), ("arrivals", stream, "constant"), seed)
 
 
@@ -116,8 +118,8 @@ def _check_window(window: Window, length_s: float, scale: float) -> None:
 
 def _starts(
     rate: Curve,
-    arrivals: Mapping[str, Any],
-    clients: Mapping[str, Any],
+    arrivals: ArrivalsValues,
+    clients: Mapping[str, ClientValues],
     window: Window,
     names: tuple[str, ...],
     seed: int,
@@ -125,16 +127,13 @@ def _starts(
     """Draw every region and client apart, and merge."""
     if rate.total > STARTS_MAX:
         raise ScenarioError(f"{rate.total:.3g} starts expected in this window; lower --scale or shorten --window")
-    sources: list[tuple[float, dict[str, Any]]]
-    sources = [(client["share"], {**arrivals, "cv": client["cv"]}) for client in clients.values()] or [
-        (1.0, dict(arrivals))
-    ]
+    sources = [(client["share"], client["cv"]) for client in clients.values()] or [(1.0, arrivals.get("cv", 1.0))]
     parts = []
     alone = len(rate.regions) * len(sources) == 1
     for r, region in enumerate(rate.regions):
-        for c, (share, process) in enumerate(sources):
+        for c, (share, cv) in enumerate(sources):
             rng = random_stream(seed, *names, region, c)
-            offset_s = _points(rate, r, share, process | {"alone": alone}, rng) - window[0]
+            offset_s = _points(rate, r, share, arrivals, cv, rng, alone=alone) - window[0]
             parts.append((offset_s, r, c))
     return _merged(parts)
 
@@ -147,15 +146,17 @@ def _merged(parts: list[tuple[Floats, int, int]]) -> Starts:
     return Starts(offset_s=offset_s[order], region=region[order], client=client[order])
 
 
-def _points(rate: Curve, region: int, share: float, process: Mapping[str, Any], rng: np.random.Generator) -> Floats:
+def _points(
+    rate: Curve, region: int, share: float, process: ArrivalsValues, cv: float, rng: np.random.Generator, *, alone: bool
+) -> Floats:
     """Times of one source: a unit-rate process on the integral, mapped back to time."""
     if process["process"] == "mmpp":
         return _modulated(rate, region, share, process, rng)
     total = rate.cumulative[region, -1] * share
     if process["process"] == "replay":
-        points = _log_pattern(process["file"], total, 0.0 if process["alone"] else rng.random())
+        points = _log_pattern(str(process["file"]), total, 0.0 if alone else rng.random())
     else:
-        points = _renewal(process["process"], process.get("cv", 1.0), total, rng)
+        points = _renewal(process["process"], cv, total, rng)
     return rate.times_of(region, points / share if share > 0 else points)
 
 
@@ -199,20 +200,20 @@ def _unit_log(path: str, _: int) -> Floats:
     return unit
 
 
-def _constant_gaps(_: float, __: np.random.Generator) -> tuple[Any, Any]:
+def _constant_gaps(_: float, __: np.random.Generator) -> tuple[Gaps, Gaps]:
     return np.ones, np.ones
 
 
-def _poisson_gaps(_: float, rng: np.random.Generator) -> tuple[Any, Any]:
+def _poisson_gaps(_: float, rng: np.random.Generator) -> tuple[Gaps, Gaps]:
     return rng.standard_exponential, lambda n: rng.standard_gamma(2.0, n)
 
 
-def _gamma_gaps(cv: float, rng: np.random.Generator) -> tuple[Any, Any]:
+def _gamma_gaps(cv: float, rng: np.random.Generator) -> tuple[Gaps, Gaps]:
     shape = 1.0 / cv**2
     return lambda n: rng.standard_gamma(shape, n) / shape, lambda n: rng.standard_gamma(shape + 1, n) / shape
 
 
-def _weibull_gaps(cv: float, rng: np.random.Generator) -> tuple[Any, Any]:
+def _weibull_gaps(cv: float, rng: np.random.Generator) -> tuple[Gaps, Gaps]:
     shape = weibull_shape(cv)
     width = 1.0 / math.gamma(1 + 1 / shape)
     return (
@@ -234,7 +235,7 @@ def weibull_shape(cv: float) -> float:
     return math.sqrt(low * high)
 
 
-def _modulated(rate: Curve, region: int, share: float, process: Mapping[str, Any], rng: np.random.Generator) -> Floats:
+def _modulated(rate: Curve, region: int, share: float, process: ArrivalsValues, rng: np.random.Generator) -> Floats:
     """A Poisson process whose rate jumps between calm and burst, with mean one: bursts last in real time."""
     burst_share, burst_s = process["burst_share"], process["burst_length_s"]
     calm = 1.0 / (1 - burst_share + burst_share * process["burst_ratio"])

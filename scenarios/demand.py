@@ -7,20 +7,21 @@ load worker needs numpy and the standard library only.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import lru_cache
-from typing import Any
+from functools import lru_cache, partial
 from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scenarios.counts import step_counts
+from scenarios.resolved import Resolved, ShapeValues, StreamValues, TraceValues
 
 Floats = NDArray[np.float64]
 Window = tuple[float, float]
+LocalHour = Callable[[Floats], Floats]
 
 INTERACTIONS = "interactions"
 BACKGROUND = ("planner_queries", "price_ticks")
@@ -62,15 +63,16 @@ class Curve:
         return _floats(left_s + share.clip(0, 1) * (self.knots_s[right] - left_s))
 
 
-def stream_of(resolved: Mapping[str, Any], stream: str = INTERACTIONS) -> Mapping[str, Any] | None:
+def stream_of(resolved: Resolved, stream: str = INTERACTIONS) -> StreamValues | None:
     """The keys of one stream: `interactions`, `planner_queries` or `price_ticks`; None when the scenario has none."""
     demand = resolved["demand"]
-    found: Mapping[str, Any] | None = demand[INTERACTIONS] if stream == INTERACTIONS else demand["background"][stream]
-    return found
+    if stream == INTERACTIONS:
+        return demand["interactions"]
+    return demand["background"]["planner_queries" if stream == "planner_queries" else "price_ticks"]
 
 
 def rate_per_s(
-    resolved: Mapping[str, Any], t_s: Floats, *, stream: str = INTERACTIONS, peak_per_s: float | None = None
+    resolved: Resolved, t_s: Floats, *, stream: str = INTERACTIONS, peak_per_s: float | None = None
 ) -> Floats:
     """The expected rate at each moment.
 
@@ -92,7 +94,7 @@ def rate_per_s(
 
 
 def curve(
-    resolved: Mapping[str, Any],
+    resolved: Resolved,
     *,
     stream: str = INTERACTIONS,
     window: Window | None = None,
@@ -112,7 +114,7 @@ def curve(
     return Curve(regions=tuple(event["regions"]), knots_s=knots, cumulative=cumulative)
 
 
-def _busiest(resolved: Mapping[str, Any], keys: Mapping[str, Any]) -> float:
+def _busiest(resolved: Resolved, keys: StreamValues) -> float:
     """The largest sum over regions of share x shape during the event."""
     knots = _knots(keys["shape"], 0.0, resolved["event"]["length_s"])
     width = np.diff(knots)
@@ -121,11 +123,11 @@ def _busiest(resolved: Mapping[str, Any], keys: Mapping[str, Any]) -> float:
     return float(_weighted(resolved, keys["shape"], t_s).sum(axis=0).max())
 
 
-def _weighted(resolved: Mapping[str, Any], shape: Mapping[str, Any], t_s: Floats) -> Floats:
+def _weighted(resolved: Resolved, shape: ShapeValues, t_s: Floats) -> Floats:
     """(R, T) share x shape."""
     event = resolved["event"]
     rows = [
-        region["share"] * _ratio(shape, t_s, lambda t, zone=region["time_zone"]: _local_hour(event["start"], zone, t))
+        region["share"] * _ratio(shape, t_s, partial(_local_hour, event["start"], region["time_zone"]))
         for region in event["regions"].values()
     ]
     return np.array(rows)
@@ -160,40 +162,33 @@ def _pulse(t_s: Floats, at_s: float, rise_s: float, hold_s: float, decay_s: floa
     return np.where(since < 0, 0.0, np.minimum(rising, 1.0) * fading)
 
 
-def _ratio(shape: Mapping[str, Any], t_s: Floats, local_hour: Any) -> Floats:
+def _ratio(shape: ShapeValues, t_s: Floats, local_hour: LocalHour) -> Floats:
     """One piece, or a sum or product of pieces, at each moment."""
-    kind = shape["kind"]
-    if kind in ("sum", "product"):
+    if shape["kind"] == "sum" or shape["kind"] == "product":
         pieces = np.array([_ratio(piece, t_s, local_hour) for piece in shape["of"]])
-        return _floats(pieces.sum(axis=0) if kind == "sum" else pieces.prod(axis=0))
-    return _floats(_PIECES[kind](shape, t_s, local_hour))
+        return _floats(pieces.sum(axis=0) if shape["kind"] == "sum" else pieces.prod(axis=0))
+    if shape["kind"] == "constant":
+        return np.full_like(t_s, shape.get("ratio", 1.0))
+    if shape["kind"] == "diurnal":
+        phase = 2 * np.pi * (local_hour(t_s) - shape["peak_hour_local"]) / 24.0
+        return _floats(shape["trough_ratio"] + (1 - shape["trough_ratio"]) * (1 + np.cos(phase)) / 2)
+    if shape["kind"] == "ramp":
+        return _floats(np.interp(t_s, [shape["from_s"], shape["to_s"]], [shape["from_ratio"], shape["to_ratio"]]))
+    if shape["kind"] == "step":
+        return _floats(np.where(t_s < shape["at_s"], shape["before_ratio"], shape["after_ratio"]))
+    if shape["kind"] == "deal_drops":
+        lift = sum(_pulse(t_s, at_s, shape["rise_s"], 0.0, shape["decay_s"]) for at_s in shape["at_s"])
+        return _floats(1.0 + shape["boost_ratio"] * np.asarray(lift))
+    if shape["kind"] == "flash_spike":
+        pulse = _pulse(t_s, shape["at_s"], shape["rise_s"], shape["hold_s"], shape["decay_s"])
+        return _floats(1.0 + shape["height_ratio"] * pulse)
+    if shape["kind"] == "cool_down":
+        fading = np.exp(-np.maximum(t_s - shape["from_s"], 0.0) / shape["decay_s"])
+        return _floats(shape["floor_ratio"] + (1 - shape["floor_ratio"]) * fading)
+    return _traced(shape, t_s)
 
 
-def _diurnal(shape: Mapping[str, Any], t_s: Floats, local_hour: Any) -> Floats:
-    phase = 2 * np.pi * (local_hour(t_s) - shape["peak_hour_local"]) / 24.0
-    return _floats(shape["trough_ratio"] + (1 - shape["trough_ratio"]) * (1 + np.cos(phase)) / 2)
-
-
-def _ramp(shape: Mapping[str, Any], t_s: Floats, _: Any) -> Floats:
-    return _floats(np.interp(t_s, [shape["from_s"], shape["to_s"]], [shape["from_ratio"], shape["to_ratio"]]))
-
-
-def _deal_drops(shape: Mapping[str, Any], t_s: Floats, _: Any) -> Floats:
-    lift = sum(_pulse(t_s, at_s, shape["rise_s"], 0.0, shape["decay_s"]) for at_s in shape["at_s"])
-    return _floats(1.0 + shape["boost_ratio"] * np.asarray(lift))
-
-
-def _flash_spike(shape: Mapping[str, Any], t_s: Floats, _: Any) -> Floats:
-    pulse = _pulse(t_s, shape["at_s"], shape["rise_s"], shape["hold_s"], shape["decay_s"])
-    return _floats(1.0 + shape["height_ratio"] * pulse)
-
-
-def _cool_down(shape: Mapping[str, Any], t_s: Floats, _: Any) -> Floats:
-    fading = np.exp(-np.maximum(t_s - shape["from_s"], 0.0) / shape["decay_s"])
-    return _floats(shape["floor_ratio"] + (1 - shape["floor_ratio"]) * fading)
-
-
-def _trace(shape: Mapping[str, Any], t_s: Floats, _: Any) -> Floats:
+def _traced(shape: TraceValues, t_s: Floats) -> Floats:
     counts = step_counts(shape["file"], shape["time_column"], shape["count_column"], shape["step_s"]).counts
     step = np.floor((t_s + shape["offset_s"]) / shape["step_s"]).astype(np.int64)
     inside = (step >= 0) & (step < len(counts))
@@ -201,22 +196,11 @@ def _trace(shape: Mapping[str, Any], t_s: Floats, _: Any) -> Floats:
     return _floats(np.where(inside, counts[np.clip(step, 0, len(counts) - 1)], 0.0) / top)
 
 
-_PIECES = {
-    "constant": lambda shape, t_s, _: np.full_like(t_s, shape.get("ratio", 1.0)),
-    "diurnal": _diurnal,
-    "ramp": _ramp,
-    "step": lambda shape, t_s, _: np.where(t_s < shape["at_s"], shape["before_ratio"], shape["after_ratio"]),
-    "deal_drops": _deal_drops,
-    "flash_spike": _flash_spike,
-    "cool_down": _cool_down,
-    "trace": _trace,
-}
-
 _RISE = np.linspace(0.0, 1.0, 17)
 _FADE = np.concatenate((np.linspace(0.0, 1.0, 17), np.linspace(1.0, 4.0, 25)[1:], np.linspace(4.0, 12.0, 17)[1:]))
 
 
-def _knots(shape: Mapping[str, object], start_s: float, end_s: float) -> Floats:
+def _knots(shape: ShapeValues, start_s: float, end_s: float) -> Floats:
     """Moments that enclose every kink and jump, close together where the rate bends, at most STEP_S_MAX apart."""
     steps = max(64, int(np.ceil((end_s - start_s) / STEP_S_MAX)))
     even = np.linspace(start_s, end_s, steps + 1)
@@ -224,23 +208,25 @@ def _knots(shape: Mapping[str, object], start_s: float, end_s: float) -> Floats:
     return np.unique(np.concatenate((even, bends[(bends > start_s) & (bends < end_s)])))
 
 
-def _bends(shape: Mapping[str, Any], start_s: float, end_s: float) -> list[Floats]:
-    kind = shape["kind"]
-    if kind in ("sum", "product"):
+def _bends(shape: ShapeValues, start_s: float, end_s: float) -> list[Floats]:
+    if shape["kind"] == "sum" or shape["kind"] == "product":
         return [bend for piece in shape["of"] for bend in _bends(piece, start_s, end_s)]
-    if kind == "ramp":
+    if shape["kind"] == "ramp":
         return [shape["from_s"] + _RISE * (shape["to_s"] - shape["from_s"])]
-    if kind == "step":
+    if shape["kind"] == "step":
         return [np.array([shape["at_s"]])]
-    if kind == "cool_down":
+    if shape["kind"] == "cool_down":
         return [shape["from_s"] + _FADE * shape["decay_s"]]
-    if kind in ("deal_drops", "flash_spike"):
-        moments = shape["at_s"] if kind == "deal_drops" else [shape["at_s"]]
-        rise_s, hold_s = shape["rise_s"], shape.get("hold_s", 0.0)
-        fade = rise_s + hold_s + _FADE * shape["decay_s"]
-        return [at_s + np.concatenate((_RISE * rise_s, fade)) for at_s in moments]
-    if kind == "trace":
+    if shape["kind"] == "deal_drops":
+        return [_pulse_bends(at_s, shape["rise_s"], 0.0, shape["decay_s"]) for at_s in shape["at_s"]]
+    if shape["kind"] == "flash_spike":
+        return [_pulse_bends(shape["at_s"], shape["rise_s"], shape["hold_s"], shape["decay_s"])]
+    if shape["kind"] == "trace":
         first = np.ceil((start_s + shape["offset_s"]) / shape["step_s"])
         last = np.floor((end_s + shape["offset_s"]) / shape["step_s"])
         return [np.arange(first, last + 1) * shape["step_s"] - shape["offset_s"]]
     return []
+
+
+def _pulse_bends(at_s: float, rise_s: float, hold_s: float, decay_s: float) -> Floats:
+    return at_s + np.concatenate((_RISE * rise_s, rise_s + hold_s + _FADE * decay_s))

@@ -13,7 +13,6 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from facts import reader
 from host.checked import check
@@ -22,7 +21,8 @@ from host.yaml_text import parse_yaml
 from scenarios.counts import step_counts
 from scenarios.errors import ScenarioError
 from scenarios.mix import COMPLEXITIES
-from scenarios.schema import Scenario
+from scenarios.resolved import Resolved, resolved_of
+from scenarios.schema import Product, Scenario, Shape, Stream, Sum, Trace
 from scenarios.traces.arrivals import survey
 
 __all__ = ["ScenarioError", "json_values", "library", "load_scenario", "read_values", "scenario_hash"]
@@ -63,7 +63,7 @@ def scenario_of_text(text: str, name: str, folder: Path) -> Scenario:
     return _checked(values_of_text(text, name, folder), name, [], None)
 
 
-def values_of_text(text: str, name: str, folder: Path) -> dict[str, Any]:
+def values_of_text(text: str, name: str, folder: Path) -> dict[str, object]:
     """Its values with `extends` merged in; not yet checked against the schema.
 
     Raises:
@@ -77,15 +77,15 @@ def values_of_text(text: str, name: str, folder: Path) -> dict[str, Any]:
 def _checked(values: Mapping[str, object], where: str, settings: list[str], models_file: Path | None) -> Scenario:
     scenario = check(Scenario, values, where, settings=settings, error=ScenarioError)
     _check_against_facts(scenario, where, models_file)
-    for user in _file_users(json_values(scenario)["demand"]):
-        if user.get("kind") == "trace":
-            step_counts(user["file"], user["time_column"], user["count_column"], user["step_s"])
-        else:
-            survey(user["file"])
+    for trace in traces_of(scenario):
+        step_counts(trace.file, trace.time_column, trace.count_column, trace.step_s)
+    for stream in _streams(scenario):
+        if stream.arrivals.process == "replay" and stream.arrivals.file is not None:
+            survey(stream.arrivals.file)
     return scenario
 
 
-def read_values(name_or_path: str | Path) -> tuple[str, dict[str, Any]]:
+def read_values(name_or_path: str | Path) -> tuple[str, dict[str, object]]:
     """The file's name for messages, and its values with `extends` merged in; not yet checked against the schema.
 
     Raises:
@@ -94,13 +94,12 @@ def read_values(name_or_path: str | Path) -> tuple[str, dict[str, Any]]:
     return _read(str(name_or_path), Path.cwd(), ())
 
 
-def json_values(scenario: Scenario) -> dict[str, Any]:
+def json_values(scenario: Scenario) -> Resolved:
     """The scenario as JSON values: what workers, the emulator and `scenario show` read."""
-    values: dict[str, Any] = scenario.model_dump(mode="json", by_alias=True)
-    return values
+    return resolved_of(scenario.model_dump(mode="json", by_alias=True))
 
 
-NEW_KEYS: dict[str, Any] = {
+NEW_KEYS: dict[str, object] = {
     "hit_ratios": {},
     "quality_floor": None,
     "on_demand_vcpus": {},
@@ -116,7 +115,7 @@ NEW_KEYS: dict[str, Any] = {
 so that a scenario keeps its runs."""
 
 
-def _without_new(value: object) -> Any:
+def _without_new(value: object) -> object:
     if isinstance(value, list):
         return [_without_new(item) for item in value]
     if not isinstance(value, dict):
@@ -126,22 +125,33 @@ def _without_new(value: object) -> Any:
 
 def scenario_hash(scenario: Scenario) -> str:
     """16 hex digits over every value that changes what is generated or aimed at; trace files count by content."""
-    values = json_values(scenario)
-    for key in ("name", "description"):
-        values.pop(key)
-    values = _without_new(values)
+    values = _without_new(scenario.model_dump(mode="json", by_alias=True, exclude={"name", "description"}))
     for user in _file_users(values):
-        user["file"] = hashlib.sha256(Path(user["file"]).read_bytes()).hexdigest()
+        user["file"] = hashlib.sha256(Path(str(user["file"])).read_bytes()).hexdigest()
     text = json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def traces_of(scenario: Scenario) -> list[dict[str, Any]]:
-    """Every trace shape of a scenario's demand, as JSON values."""
-    return [user for user in _file_users(json_values(scenario)["demand"]) if user.get("kind") == "trace"]
+def traces_of(scenario: Scenario) -> list[Trace]:
+    """Every trace shape of a scenario's demand."""
+    return [trace for stream in _streams(scenario) for trace in _traces(stream.shape)]
 
 
-def _file_users(values: object) -> Iterator[dict[str, Any]]:
+def _streams(scenario: Scenario) -> list[Stream]:
+    background = scenario.demand.background
+    streams = (scenario.demand.interactions, background.planner_queries, background.price_ticks)
+    return [stream for stream in streams if stream is not None]
+
+
+def _traces(shape: Shape) -> Iterator[Trace]:
+    if isinstance(shape, Trace):
+        yield shape
+    elif isinstance(shape, Sum | Product):
+        for piece in shape.of:
+            yield from _traces(piece)
+
+
+def _file_users(values: object) -> Iterator[dict[str, object]]:
     """Every mapping among nested values that names a file: trace shapes and replayed arrivals, to change in place."""
     if isinstance(values, dict):
         if isinstance(values.get("file"), str) and (values.get("kind") == "trace" or values.get("process") == "replay"):
@@ -157,12 +167,12 @@ def _library_names() -> list[str]:
     return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
 
 
-def _library_file(name: str) -> tuple[str, dict[str, Any]]:
+def _library_file(name: str) -> tuple[str, dict[str, object]]:
     where = f"{name}.yaml"
     return where, _parsed(files("scenarios").joinpath("library", where).read_text(encoding="utf-8"), where)
 
 
-def _read(name: str, folder: Path, chain: tuple[str, ...]) -> tuple[str, dict[str, Any]]:
+def _read(name: str, folder: Path, chain: tuple[str, ...]) -> tuple[str, dict[str, object]]:
     """One file and all it extends. `folder`: where a relative path starts. `chain`: the files that led here."""
     if len(chain) >= EXTENDS_MAX or name in chain:
         raise ScenarioError(f"{chain[0]}: extends: goes in a circle or too deep: {' -> '.join((*chain, name))}")
@@ -179,7 +189,7 @@ def _read(name: str, folder: Path, chain: tuple[str, ...]) -> tuple[str, dict[st
     return where, _extended(values, where, folder, (*chain, name))
 
 
-def _extended(values: dict[str, Any], where: str, folder: Path, chain: tuple[str, ...]) -> dict[str, Any]:
+def _extended(values: dict[str, object], where: str, folder: Path, chain: tuple[str, ...]) -> dict[str, object]:
     """Values laid over those of what they extend, read from `folder`."""
     parent = values.pop("extends", None)
     if parent is None:
@@ -199,18 +209,18 @@ def _text(path: Path, name: str) -> str:
         raise ScenarioError(f"{name}: {problem}; give a path, or a name that `peakday scenario list` shows") from None
 
 
-def _parsed(text: str, where: str) -> dict[str, Any]:
-    values: dict[str, Any] = parse_yaml(text, where, error=ScenarioError, start="start from `peakday scenario new`")
+def _parsed(text: str, where: str) -> dict[str, object]:
+    values: dict[str, object] = parse_yaml(text, where, error=ScenarioError, start="start from `peakday scenario new`")
     return values
 
 
 def _absolute_files(values: object, folder: Path) -> None:
     """A file's relative path counts from the scenario that names it."""
     for user in _file_users(values):
-        user["file"] = str((folder / user["file"]).expanduser().resolve())
+        user["file"] = str((folder / str(user["file"])).expanduser().resolve())
 
 
-def _merge(base: Mapping[str, object], over: Mapping[str, object]) -> dict[str, Any]:
+def _merge(base: Mapping[str, object], over: Mapping[str, object]) -> dict[str, object]:
     """Mappings key by key; an empty one clears what the parent states."""
     merged = dict(base)
     for key, value in over.items():
@@ -237,21 +247,35 @@ def _apply(values: Mapping[str, object], setting: str, where: str) -> None:
     keys = path.strip().split(".")
     if not equals or not all(keys):
         raise ScenarioError(f"--set {setting}: expected a.b=value, such as demand.interactions.peak_per_s=20")
-    target: Any = values
-    for depth, key in enumerate(keys[:-1]):
-        if isinstance(target, dict) and target.get(key) is None:
-            target[key] = {}
-        target = target[_place(target, key, f"{where}: --set {setting}: {'.'.join(keys[:depth])}")]
-    place = _place(target, keys[-1], f"{where}: --set {setting}: {'.'.join(keys[:-1])}")
-    target[place] = parse_yaml(text, f"--set {setting}", mapping=False, error=ScenarioError)
+    target: object = values
+    for depth, key in enumerate(keys):
+        here = f"{where}: --set {setting}: {'.'.join(keys[:depth])}"
+        if depth < len(keys) - 1:
+            target = _below(target, key, here)
+        elif isinstance(target, dict):
+            target[key] = _set_value(text, setting)
+        else:
+            listed, index = _listed(target, key, here)
+            listed[index] = _set_value(text, setting)
 
 
-def _place(target: object, key: str, where: str) -> Any:
-    """The key, or the index into a list that it stands for."""
+def _set_value(text: str, setting: str) -> object:
+    return parse_yaml(text, f"--set {setting}", mapping=False, error=ScenarioError)
+
+
+def _below(target: object, key: str, where: str) -> object:
+    """What stands at a key, or at the index into a list that it stands for; a mapping where nothing is yet."""
     if isinstance(target, dict):
-        return key
+        if target.get(key) is None:
+            target[key] = {}
+        return target[key]
+    listed, index = _listed(target, key, where)
+    return listed[index]
+
+
+def _listed(target: object, key: str, where: str) -> tuple[list[object], int]:
     if isinstance(target, list) and key.isdecimal() and int(key) < len(target):
-        return int(key)
+        return target, int(key)
     what = f"a list of {len(target)}" if isinstance(target, list) else "no mapping"
     raise ScenarioError(f"{where}: is {what}, so {key!r} is no place in it; set it as a whole")
 

@@ -7,15 +7,14 @@ slow wobble of its shape (`noise`). A stream's draws depend on (seed, stream) on
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scenarios.demand import INTERACTIONS, Floats, rate_per_s, stream_of
+from scenarios.resolved import NoiseValues, RangeValues, Resolved
 from scenarios.seeds import random_stream
 
 
@@ -37,7 +36,7 @@ class Paths:
 
 
 def draw_paths(
-    resolved: Mapping[str, Any],
+    resolved: Resolved,
     *,
     draws: int,
     seed: int,
@@ -75,12 +74,12 @@ def draw_paths(
     return Paths(tuple(resolved["event"]["regions"]), offset_s, rates, levels)
 
 
-def draw_levels(estimate: Mapping[str, Any], draws: int, rng: np.random.Generator) -> Floats:
+def draw_levels(estimate: RangeValues, draws: int, rng: np.random.Generator) -> Floats:
     """Levels of a `Range`: two half log-normals that meet at the median and pass through low and high.
 
     Half normals cut at 0 where low is 0. So low and high are the quantiles (1 -+ confidence) / 2.
     """
-    low, mid, high = (float(estimate[key]) for key in ("low", "mid", "high"))
+    low, mid, high = float(estimate["low"]), float(estimate["mid"]), float(estimate["high"])
     z = rng.standard_normal(draws) / NormalDist().inv_cdf(0.5 + estimate["confidence"] / 2)
     if low > 0:
         exponents = np.where(z < 0, z * math.log(mid / low), z * math.log(high / mid))
@@ -100,7 +99,7 @@ def _shifted(base: NDArray[np.float32], shift_steps: Floats) -> NDArray[np.float
     return shifted
 
 
-def _wobble(rates: NDArray[np.float32], noise: Mapping[str, Any], step_s: float, rng: np.random.Generator) -> None:
+def _wobble(rates: NDArray[np.float32], noise: NoiseValues, step_s: float, rng: np.random.Generator) -> None:
     """Multiply in place by exp of a stationary first-order autoregression with mean-one level and the stated CV."""
     draws, regions, steps = rates.shape
     sigma2 = math.log1p(noise["shape_cv"] ** 2)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +12,7 @@ from scenarios.advice import advice
 from scenarios.arrivals import stream_starts
 from scenarios.demand import BACKGROUND, INTERACTIONS, Floats, Window, curve, rate_per_s, stream_of
 from scenarios.loading import json_values, scenario_hash
+from scenarios.resolved import Resolved
 from scenarios.schema import Scenario
 from scenarios.sessions import count_shares
 
@@ -121,11 +120,12 @@ def preview(
     )
 
 
-def _stream(values: Mapping[str, object], name: str, span: Window, scale: float, offset_s: Floats) -> StreamView:
-    keys = stream_of(values, name) or {}
+def _stream(values: Resolved, name: str, span: Window, scale: float, offset_s: Floats) -> StreamView:
+    keys = stream_of(values, name)
+    assert keys is not None
     peak = keys["peak_per_s"]
     expected = curve(values, stream=name, window=span, scale=scale)
-    low, high = (peak[level] / peak["mid"] if peak["mid"] else 1.0 for level in ("low", "high"))
+    low, high = (level / peak["mid"] if peak["mid"] else 1.0 for level in (peak["low"], peak["high"]))
     return StreamView(
         name=name,
         rate_per_s=_busiest(values, name, offset_s) * scale,
@@ -138,7 +138,7 @@ def _stream(values: Mapping[str, object], name: str, span: Window, scale: float,
     )
 
 
-def _busiest(values: Mapping[str, object], name: str, offset_s: Floats) -> Floats:
+def _busiest(values: Resolved, name: str, offset_s: Floats) -> Floats:
     """(R, T) rates at the moment between each point and the next where their sum is largest, so that no spike hides."""
     step_s = (offset_s[-1] - offset_s[0]) / POINTS
     inside = np.minimum(offset_s[:, None] + np.arange(FINE) * step_s / FINE, offset_s[-1])
@@ -147,7 +147,7 @@ def _busiest(values: Mapping[str, object], name: str, offset_s: Floats) -> Float
     return np.take_along_axis(rates, at[None, :, None], axis=2)[:, :, 0]
 
 
-def _burst(values: Mapping[str, Any], span: Window, scale: float, seed: int, offset_s: Floats, rate: Floats) -> Burst:
+def _burst(values: Resolved, span: Window, scale: float, seed: int, offset_s: Floats, rate: Floats) -> Burst:
     """Draw a span around the busiest moment."""
     top = float(rate.max())
     length_s = min(span[1] - span[0], SAMPLE_STARTS / top if top > 0 else math.inf)
@@ -170,7 +170,7 @@ def _models(scenario: Scenario) -> list[ModelShare]:
             model = policy.model_for(intent, complexity)
             shares[model] = shares.get(model, 0.0) + entry.weight * part
     tokens = scenario.capacity.assumed_tokens
-    shares_by_turns = count_shares(scenario.mix.turns_per_interaction.model_dump())
+    shares_by_turns = count_shares(scenario.mix.turns_per_interaction.mean, scenario.mix.turns_per_interaction.max)
     turns = np.arange(1, len(shares_by_turns) + 1)
     mean_turns = float((shares_by_turns * turns).sum())
     turns_before = float((shares_by_turns * turns * (turns - 1) / 2).sum())  # summed over the turns of one interaction

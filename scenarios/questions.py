@@ -12,7 +12,6 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from host.atomic import write_text
 from host.files import read_text
@@ -106,7 +105,7 @@ def _is_table(path: Path) -> bool:
     return bool({name.lower() for name in columns_of(path, error=ScenarioError)} & {*TEXT_NAMES})
 
 
-def _values(path: Path, text: str) -> Iterable[tuple[str, Any]]:
+def _values(path: Path, text: str) -> Iterable[tuple[str, object]]:
     try:
         whole = json.loads(text)
     except ValueError:
@@ -212,13 +211,13 @@ def _of(messages: Iterable[Message], where: str) -> Entry:
     return Entry(tuple(text for text, _ in asked), images=shown if any(shown) else ())
 
 
-def _number(fields: Mapping[str, Any], name: str, where: str, default: float) -> float:
+def _number(fields: Mapping[str, object], name: str, where: str, default: float) -> float:
     value = fields.get(name)
     if value is None or value == "":
         return default
     try:
-        number = float(value)
-    except (TypeError, ValueError):
+        number = float(value) if isinstance(value, str | float | int) else -1.0
+    except ValueError:
         number = -1.0
     if isinstance(value, bool) or not 0 <= number < 1e12:
         raise ScenarioError(f"{where}: {name}: {value!r}; expected a number of 0 or more")

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, NotRequired, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scenarios.resolved import CountValues, MixValues, Resolved, WaitValues
 from scenarios.seeds import random_stream
 
 BLOCK = 1024
@@ -32,6 +33,23 @@ _INSTEAD = {
     "accept": (),
     "decline": (),
 }
+
+
+class Message(TypedDict):
+    """One of messages.json. answers: accept or decline; conversation, weight: of a user's own questions."""
+
+    id: str
+    intent: str
+    complexity: str
+    text: str
+    page_product_id: str | None
+    image: bool
+    follow_up: bool
+    confirm: bool
+    answers: NotRequired[str]
+    conversation: NotRequired[int]
+    weight: NotRequired[float]
+    max_tokens: NotRequired[int | None]
 
 
 class Turn(NamedTuple):
@@ -74,17 +92,15 @@ class SessionPlanner:
         single: one interaction of one turn in every session, as in a replay.
     """
 
-    def __init__(
-        self, resolved: Mapping[str, Any], messages: Sequence[Mapping[str, Any]], seed: int, *, single: bool = False
-    ) -> None:
+    def __init__(self, resolved: Resolved, messages: Sequence[Message], seed: int, *, single: bool = False) -> None:
         mix = resolved["mix"]
         self._mix = mix
         self._seed = seed
         self._single = single
         own = bool(messages) and "conversation" in messages[0]
         self._words = _OwnWords(messages) if own else _Words(mix, messages)
-        self._interactions_cdf = _cdf(count_shares(mix["interactions_per_session"]))
-        self._turns_cdf = _cdf(count_shares(mix["turns_per_interaction"]))
+        self._interactions_cdf = _cdf(_count_shares(mix["interactions_per_session"]))
+        self._turns_cdf = _cdf(_count_shares(mix["turns_per_interaction"]))
         ranks = np.arange(1, mix["customers"]["population"] + 1, dtype=np.float64)
         self._customers_cdf = _cdf(ranks ** -mix["customers"]["zipf_exponent"])
         regions = list(resolved["event"]["regions"].values())
@@ -171,7 +187,7 @@ class SessionPlanner:
         return sessions
 
 
-def single_turn(resolved: Mapping[str, object], messages: Sequence[Mapping[str, object]], seed: int) -> SessionPlanner:
+def single_turn(resolved: Resolved, messages: Sequence[Message], seed: int) -> SessionPlanner:
     """The planner of a replay: each row of the file is one session of one interaction of one turn."""
     return SessionPlanner(resolved, messages, seed, single=True)
 
@@ -183,7 +199,7 @@ class _Block(NamedTuple):
     first_turn: list[int]
     delay_s: list[float]
     think_s: list[float]
-    patience_s: list[Any]
+    patience_s: Sequence[float | None]
     message: list[int]
     confirm: list[int]
 
@@ -191,7 +207,7 @@ class _Block(NamedTuple):
 class _Words:
     """The words of every turn: an intent by Markov chain, a complexity, a kind, then one message of that pool."""
 
-    def __init__(self, mix: Mapping[str, Any], messages: Sequence[Mapping[str, Any]]) -> None:
+    def __init__(self, mix: MixValues, messages: Sequence[Message]) -> None:
         self.ids = [str(message["id"]) for message in messages]
         self._mix = mix
         self._intents = list(mix["intents"])
@@ -271,7 +287,7 @@ class _Words:
 class _OwnWords:
     """The words of a user's own questions: an interaction takes one entry by weight, and asks its messages in order."""
 
-    def __init__(self, messages: Sequence[Mapping[str, Any]]) -> None:
+    def __init__(self, messages: Sequence[Message]) -> None:
         self.ids = [str(message["id"]) for message in messages]
         entry = np.array([message["conversation"] for message in messages])
         self._first = np.flatnonzero(np.concatenate(([True], entry[1:] != entry[:-1])))
@@ -290,7 +306,7 @@ class _OwnWords:
         return np.repeat(self._first[self._chosen], length) + place, np.zeros(len(place), np.int64)
 
 
-def _kind_of(message: Mapping[str, object]) -> str:
+def _kind_of(message: Message) -> str:
     """What a message can be used for; exactly one kind."""
     if message.get("answers"):
         return str(message["answers"])
@@ -301,11 +317,11 @@ def _kind_of(message: Mapping[str, object]) -> str:
     return "page" if message["page_product_id"] else "plain"
 
 
-def _kinds_of(intent: str, messages: Sequence[Mapping[str, object]]) -> set[str]:
+def _kinds_of(intent: str, messages: Sequence[Message]) -> set[str]:
     return {_kind_of(message) for message in messages if message["intent"] == intent}
 
 
-def _pools(intents: Sequence[str], messages: Sequence[Mapping[str, Any]]) -> list[list[int]]:
+def _pools(intents: Sequence[str], messages: Sequence[Message]) -> list[list[int]]:
     """Message indices by intent, complexity and kind, in this order; an empty pool borrows from the nearest one.
 
     Raises:
@@ -335,21 +351,25 @@ def _cdf(weights: Floats) -> Floats:
     return cdf
 
 
-def count_shares(count: Mapping[str, Any]) -> Floats:
-    """(max,) probabilities of 1..max: a geometric distribution whose ratio, found by bisection, keeps the mean."""
-    values = np.arange(1, int(count["max"]) + 1)
+def count_shares(mean: float, most: int) -> Floats:
+    """(most,) probabilities of 1..most: a geometric distribution whose ratio, found by bisection, keeps the mean."""
+    values = np.arange(1, most + 1)
     low, high = -50.0, 50.0
     weights: Floats = np.ones(len(values))
     for _ in range(60):
         log_ratio = (low + high) / 2
         exponents = log_ratio * (values - 1.0)
         weights = np.exp(exponents - exponents.max())
-        below = float((weights * values).sum() / weights.sum()) < count["mean"]
+        below = float((weights * values).sum() / weights.sum()) < mean
         low, high = (log_ratio, high) if below else (low, log_ratio)
     return np.asarray(weights / weights.sum(), dtype=np.float64)
 
 
-def _lognormal(wait: Mapping[str, Any], n: int, rng: np.random.Generator) -> Floats:
+def _count_shares(count: CountValues) -> Floats:
+    return count_shares(count["mean"], count["max"])
+
+
+def _lognormal(wait: WaitValues, n: int, rng: np.random.Generator) -> Floats:
     """Draws of a `Lognormal`: median and CV, cut at max. Source: cv^2 = exp(sigma^2) - 1."""
     sigma = math.sqrt(math.log1p(wait["cv"] ** 2))
     values: Floats = wait["median"] * np.exp(sigma * rng.standard_normal(n))

@@ -6,20 +6,21 @@ Everything follows from (world keys, now, seed). Plain arrays and lists in, rows
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib.resources import files
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
+from host.yaml_text import load_own
+from scenarios.mix import World
 from scenarios.seeds import random_stream
+from scenarios.streams import RuleStorm
 
-Row = tuple[Any, ...]
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+Row = tuple[str | float, ...]
 _FIRST_NAMES = (
     "Ada", "Ben", "Chloe", "Dev", "Ema", "Finn", "Gia", "Hugo", "Ivy", "Jon", "Kira", "Leo", "Mia", "Noor", "Owen",
     "Pia", "Quin", "Rosa", "Sam", "Tara", "Uma", "Vic",
@@ -36,6 +37,39 @@ CONSUMABLE_WEIGHT = 4.0
 # sold out by now. Every world has it, as far as its shop sells these things.
 PIE_DAYS_AGO, PIE = 6.0, ("pie crust", "canned pumpkin", "creamer")
 SEEN_DAYS_AGO, SEEN, SOLD_OUT = 1.0, ("hiking boots", "trekking poles"), "trekking poles"
+
+
+class Category(TypedDict):
+    """items: of a noun its lowest and highest price."""
+
+    consumable: bool
+    attributes: dict[str, list[str]]
+    items: dict[str, tuple[float, float]]
+
+
+class ShowroomEntry(TypedDict):
+    """A product with a data sheet. reviews: stars and text."""
+
+    title: str
+    brand: str
+    category: str
+    price: float
+    rating: float
+    delivery_days: int
+    sale_ratio: float
+    attributes: dict[str, object]
+    reviews: list[tuple[int, str]]
+
+
+class Words(TypedDict):
+    """The vocabulary file."""
+
+    makers: list[str]
+    flavours: list[str]
+    categories: dict[str, Category]
+    showroom: list[ShowroomEntry]
+    reviews: dict[str, list[str]]
+    topics: list[str]
 
 
 @dataclass(frozen=True)
@@ -55,7 +89,7 @@ class Shop:
     price_usd: NDArray[np.float64]
     path_usd: NDArray[np.float64]
     popularity: NDArray[np.float64]
-    words: Mapping[str, Any]
+    words: Words
 
 
 def product_id(index: int) -> str:
@@ -73,24 +107,23 @@ def _first_of(shop: Shop, nouns: Sequence[str]) -> list[int]:
     return [shop.items.index(noun) for noun in nouns if noun in shop.items]
 
 
-def shop_words() -> Mapping[str, Any]:
+def shop_words() -> Words:
     """The vocabulary file."""
-    text = files("scenarios").joinpath("shop_words.yaml").read_text(encoding="utf-8")
-    words: Mapping[str, Any] = yaml.load(text, Loader=_LOADER)  # noqa: S506 (a safe loader)
+    words: Words = load_own(files("scenarios").joinpath("shop_words.yaml").read_text(encoding="utf-8"))
     return words
 
 
-def make_shop(world: Mapping[str, Any], now: datetime, seed: int) -> Shop:
+def make_shop(world: World, now: datetime, seed: int) -> Shop:
     """Products and their prices: nouns in turn, so that every noun exists from some 150 products on."""
     rng = random_stream(seed, "shop")
     words = shop_words()
-    nouns = [(name, *pair) for name, entry in words["categories"].items() for pair in entry["items"].items()]
-    count = world["products"]
+    nouns = [(name, *item) for name, entry in words["categories"].items() for item in entry["items"].items()]
+    count = world.products
     pick = np.arange(count) % len(nouns)
     bounds = np.array([nouns[i][2] for i in pick], dtype=np.float64)
     list_usd = bounds[:, 0] * (bounds[:, 1] / bounds[:, 0]) ** rng.random(count)
     list_usd = np.maximum(np.round(list_usd), 2.0) - 0.01
-    path_usd = _price_paths(list_usd, world["history_days"], rng)
+    path_usd = _price_paths(list_usd, world.history_days, rng)
     consumable = np.array([words["categories"][nouns[i][0]]["consumable"] for i in pick])
     popularity = np.where(consumable, CONSUMABLE_WEIGHT, 1.0) / (1.0 + rng.permutation(count)) ** 0.7
     shop = Shop(
@@ -199,7 +232,7 @@ def review_rows(shop: Shop, seed: int) -> Iterator[Row]:
     words = shop.words["reviews"]
     number = 0
     for product, item in zip(shop.products, shop.items, strict=True):
-        drawn = np.round(rng.normal(product[8], 1.0, int(rng.integers(2, 7))))
+        drawn = np.round(rng.normal(float(product[8]), 1.0, int(rng.integers(2, 7))))
         for stars in np.clip(drawn, 1, 5).astype(int).tolist():
             bodies = words["good" if stars >= 4 else "mixed" if stars == 3 else "bad"]
             body = bodies[int(rng.integers(len(bodies)))]
@@ -289,31 +322,31 @@ def _moments(now: datetime, ages_s: NDArray[np.float64]) -> list[str]:
     return [f"{text}Z" for text in np.datetime_as_string(seconds.astype("datetime64[s]")).tolist()]
 
 
-def storm_product(shop: Shop, storm: Mapping[str, Any]) -> int:
+def storm_product(shop: Shop, storm: RuleStorm) -> int:
     """Index of the product that a storm is about: item_rank 0 is the most popular."""
-    return int(np.argsort(-shop.popularity, kind="stable")[storm["item_rank"] % len(shop.items)])
+    return int(np.argsort(-shop.popularity, kind="stable")[storm.item_rank % len(shop.items)])
 
 
-def storm_rules(shop: Shop, storms: Sequence[Mapping[str, Any]], customers: int) -> Iterator[Row]:
+def storm_rules(shop: Shop, storms: Sequence[RuleStorm], customers: int) -> Iterator[Row]:
     """Standing auto-buy rules, spread over the customers, each of which the storm's tick meets exactly."""
     number = 0
     for storm in storms:
         product = storm_product(shop, storm)
-        for i in range(storm["rules"]):
+        for i in range(storm.rules):
             number += 1
             target = _storm_price(shop, product, storm)
             yield f"storm-{number:07d}", customer_id(i % customers), product_id(product), target, 1
 
 
-def storm_ticks(shop: Shop, storms: Sequence[Mapping[str, object]]) -> Iterator[Row]:
+def storm_ticks(shop: Shop, storms: Sequence[RuleStorm]) -> Iterator[Row]:
     """The tick that fires each storm: seconds from the event's start, product, price."""
     for storm in storms:
         product = storm_product(shop, storm)
-        yield storm["at_s"], product_id(product), _storm_price(shop, product, storm)
+        yield storm.at_s, product_id(product), _storm_price(shop, product, storm)
 
 
-def _storm_price(shop: Shop, product: int, storm: Mapping[str, Any]) -> float:
-    price = float(shop.price_usd[product]) * (1 - float(storm["drop_ratio"]))
+def _storm_price(shop: Shop, product: int, storm: RuleStorm) -> float:
+    price = float(shop.price_usd[product]) * (1 - storm.drop_ratio)
     return round(max(0.01, price), 2)
 
 

@@ -7,10 +7,20 @@ order of work follow the words of the customer. `$page_product` and `$first_resu
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
+from typing import TypedDict
 
-Rounds = list[list[dict[str, Any]]]
+from scenarios.utterance_files import Utterance
+
+
+class Call(TypedDict):
+    """One tool call, as the emulator's script holds it."""
+
+    tool: str
+    input: dict[str, object]
+
+
+Rounds = list[list[Call]]
 PAGE = "$page_product"
 FOUND = "$first_result.product_id"
 FOUND_ORDER = "$first_result.order_id"
@@ -26,7 +36,7 @@ COMPLEX_FACTOR = 1.4
 FOLLOW_UP_FACTOR = 0.7
 
 
-def plan(intent: str, utterance: dict[str, Any]) -> Rounds:
+def plan(intent: str, utterance: Utterance) -> Rounds:
     """Tool calls by round for one utterance.
 
     Args:
@@ -39,65 +49,65 @@ def plan(intent: str, utterance: dict[str, Any]) -> Rounds:
     return make(utterance) if make else []
 
 
-def answer_tokens(intent: str, utterance: Mapping[str, object]) -> float:
+def answer_tokens(intent: str, utterance: Utterance) -> float:
     """Median length of the final answer."""
     factor = COMPLEX_FACTOR if utterance["complexity"] == "complex" else 1.0
     return ANSWER_TOKENS[intent] * factor * (FOLLOW_UP_FACTOR if utterance.get("follow_up") else 1.0)
 
 
-def _call(tool: str, **values: object) -> dict[str, Any]:
+def _call(tool: str, **values: object) -> Call:
     return {"tool": tool, "input": values}
 
 
-def _subject(utterance: Mapping[str, object]) -> str:
+def _subject(utterance: Utterance) -> str:
     """What to search for: the noun when one is marked, else the words themselves."""
-    return str(utterance.get("item", utterance["text"]))
+    return utterance.get("item", utterance["text"])
 
 
-def _about(utterance: dict[str, Any], *calls: Callable[[str], dict[str, Any]]) -> Rounds:
+def _about(utterance: Utterance, *calls: Callable[[str], Call]) -> Rounds:
     """Calls on the product of the page, or on the first hit of a search made before."""
     if utterance.get("page"):
         return [[call(PAGE) for call in calls]]
     return [[_call("catalogue_search", query=_subject(utterance), limit=3)], [call(FOUND) for call in calls]]
 
 
-def _details(product: str) -> dict[str, Any]:
+def _details(product: str) -> Call:
     return _call("product_details", product_id=product)
 
 
-def _reviews(product: str) -> dict[str, Any]:
+def _reviews(product: str) -> Call:
     return _call("product_reviews", product_id=product)
 
 
-def _product_question(utterance: dict[str, Any]) -> Rounds:
+def _product_question(utterance: Utterance) -> Rounds:
     calls = (_details, _reviews) if utterance["complexity"] == "complex" else (_details,)
     return _about(utterance, *calls)
 
 
-def _comparison(utterance: Mapping[str, object]) -> Rounds:
+def _comparison(utterance: Utterance) -> Rounds:
     search = _call("catalogue_search", query=_subject(utterance), limit=5)
     if utterance.get("page"):
         return [[_details(PAGE), search], [_details(FOUND), _reviews(FOUND)]]
     return [[search], [_details(FOUND), _reviews(FOUND), _call("live_price", product_id=FOUND)]]
 
 
-def _recommendation(utterance: dict[str, Any]) -> Rounds:
+def _recommendation(utterance: Utterance) -> Rounds:
     search = _call("catalogue_search", query=_subject(utterance), limit=5, **_max_price(utterance["text"]))
     if utterance["complexity"] == "simple":
         return [[search]]
     return [[search, _call("recall", query="sizes, household and tastes")], [_details(FOUND), _reviews(FOUND)]]
 
 
-def _search(utterance: dict[str, Any]) -> Rounds:
+def _search(utterance: Utterance) -> Rounds:
     return [[_call("catalogue_search", query=_subject(utterance), limit=5, **_max_price(utterance["text"]))]]
 
 
-def _deals(utterance: dict[str, Any]) -> Rounds:
+def _deals(utterance: Utterance) -> Rounds:
     prices = [_call("live_price", product_id=FOUND), _call("price_history", product_id=FOUND, days=30)]
     return [*_search(utterance), prices]
 
 
-def _price_history(utterance: dict[str, Any]) -> Rounds:
+def _price_history(utterance: Utterance) -> Rounds:
     days = days_of(utterance["text"])
     past = _about(utterance, lambda product: _call("price_history", product_id=product, days=days))
     if utterance["complexity"] == "complex":
@@ -105,50 +115,50 @@ def _price_history(utterance: dict[str, Any]) -> Rounds:
     return past
 
 
-def _price_alert(utterance: dict[str, Any]) -> Rounds:
+def _price_alert(utterance: Utterance) -> Rounds:
     if not utterance.get("confirm"):
         return []
     target = target_of(utterance["text"])
     return _about(utterance, lambda product: _call("price_alert", product_id=product, **target))
 
 
-def _auto_buy(utterance: dict[str, Any]) -> Rounds:
+def _auto_buy(utterance: Utterance) -> Rounds:
     if not utterance.get("confirm"):
         return []
     target, quantity = target_of(utterance["text"]), 2 if re.search(r"\b(two|2 of|buy 2)\b", utterance["text"]) else 1
     return _about(utterance, lambda product: _call("auto_buy", product_id=product, quantity=quantity, **target))
 
 
-def _reorder(utterance: Mapping[str, object]) -> Rounds:
+def _reorder(utterance: Utterance) -> Rounds:
     query = _subject(utterance)
     return [[_call("order_history", query=query, limit=5)], [_call("reorder", query=query)]]
 
 
-def _order_status(utterance: dict[str, Any]) -> Rounds:
+def _order_status(utterance: Utterance) -> Rounds:
     history = re.search(r"history|previous|purchases|bought|ordered|list", utterance["text"])
     return [[_call("order_history", limit=5) if history else _call("order_status")]]
 
 
-def _order_change(utterance: dict[str, Any]) -> Rounds:
+def _order_change(utterance: Utterance) -> Rounds:
     change = "cancel" if re.search(r"cancel|undo|stop|kill|delete|call off", utterance["text"]) else utterance["text"]
     return [[_call("order_history", limit=1)], [_call("order_change", order_id=FOUND_ORDER, change=change)]]
 
 
-def _returns(utterance: dict[str, Any]) -> Rounds:
+def _returns(utterance: Utterance) -> Rounds:
     if not utterance.get("confirm"):
         return [[_call("order_status")]] if "refund" in utterance["text"] else []
     start = _call("start_return", order_id=FOUND_ORDER, product_id=FOUND, reason=utterance["text"])
     return [[_call("order_history", limit=3)], [start]]
 
 
-def _delivery(utterance: Mapping[str, object]) -> Rounds:
+def _delivery(utterance: Utterance) -> Rounds:
     if "item" not in utterance:
         return []
     search = _call("catalogue_search", query=utterance["item"], limit=1)
     return [[search], [_call("availability", product_id=FOUND)]]
 
 
-def _memory(utterance: dict[str, Any]) -> Rounds:
+def _memory(utterance: Utterance) -> Rounds:
     text = utterance["text"]
     if re.search(r"\b(forget|delete|erase|wipe|clear|drop|scrap|no longer|don't (remember|hold))\b", text):
         return [[_call("forget", fact=text)]] if "dont forget" not in text else [[_call("remember", fact=text)]]
@@ -157,7 +167,7 @@ def _memory(utterance: dict[str, Any]) -> Rounds:
     return [[_call("remember", fact=text)]]
 
 
-def _web(utterance: Mapping[str, object]) -> Rounds:
+def _web(utterance: Utterance) -> Rounds:
     return [[_call("web_search", query=utterance["text"])]]
 
 
@@ -186,7 +196,7 @@ def _max_price(text: str) -> dict[str, float]:
     return {"max_price": float(found[1])} if found else {}
 
 
-_PLANS: dict[str, Callable[[dict[str, Any]], Rounds]] = {
+_PLANS: dict[str, Callable[[Utterance], Rounds]] = {
     "product_question": _product_question,
     "comparison": _comparison,
     "recommendation": _recommendation,

@@ -5,29 +5,41 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import NotRequired, TypedDict
 
-import yaml
-
+from host.yaml_text import load_own
 from scenarios.errors import ScenarioError
 
 PARTS = ("train", "held_out")
 
 
-@cache
-def utterances(intent: str) -> dict[str, Sequence[dict[str, Any]]]:
-    """The phrasings of one intent by part.
+class Utterance(TypedDict):
+    """A phrasing and its marks.
 
-    Each holds text and complexity, and where it applies item (a noun of the catalogue that it names), page (it leans on
-    the product page), follow_up (on the turn before), image (it comes with a photo), confirm (it asks for a write).
+    item: a noun of the catalogue that it names; page: it leans on the product page; follow_up: on the turn before;
+    image: it comes with a photo; confirm: it wants a write; answers: it accepts or declines one.
+    """
+
+    text: str
+    complexity: str
+    item: NotRequired[str]
+    page: NotRequired[bool]
+    follow_up: NotRequired[bool]
+    image: NotRequired[bool]
+    confirm: NotRequired[bool]
+    answers: NotRequired[str]
+
+
+@cache
+def utterances(intent: str) -> dict[str, Sequence[Utterance]]:
+    """The phrasings of one intent by part.
 
     Raises:
         ScenarioError: no such file, or another intent in it.
     """
-    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     path = files("scenarios").joinpath("utterances", f"{intent}.yaml")
     try:
-        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)  # noqa: S506 (a safe loader)
+        raw = load_own(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ScenarioError(f"utterances/{intent}.yaml: no such file; every intent needs one") from None
     if raw.get("schema") != "peakday.utterances/1" or raw.get("intent") != intent:

@@ -10,7 +10,6 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -19,7 +18,8 @@ from scenarios import shop as shops
 from scenarios import tool_plans
 from scenarios.schema import INTENTS, Scenario
 from scenarios.seeds import random_stream
-from scenarios.utterance_files import PARTS, utterances
+from scenarios.sessions import Message
+from scenarios.utterance_files import PARTS, Utterance, utterances
 
 VERSION = 6
 """Raise it when the same keys and seed would give another world."""
@@ -82,7 +82,7 @@ def ensure_world(scenario: Scenario, folder: Path) -> World:
     if home.is_dir():
         return world
     with contextlib.suppress(FileExistsError), folder_aside(home) as aside:  # another process may be faster
-        shop = shops.make_shop(scenario.world.model_dump(), scenario.event.start_utc, scenario.seed)
+        shop = shops.make_shop(scenario.world, scenario.event.start_utc, scenario.seed)
         _write_catalogue(aside / "catalogue.sqlite", scenario, shop)
         messages = make_messages(scenario, shop)
         (aside / "messages.json").write_text(
@@ -95,7 +95,7 @@ def ensure_world(scenario: Scenario, folder: Path) -> World:
 def _write_catalogue(path: Path, scenario: Scenario, shop: shops.Shop) -> None:
     customers, seed = scenario.world.customers, scenario.seed
     locales = list(dict.fromkeys(locale for region in scenario.event.regions.values() for locale in region.locales))
-    storms = [storm.model_dump() for storm in scenario.demand.background.rule_storms]
+    storms = scenario.demand.background.rule_storms
     orders, order_items = shops.order_rows(shop, customers, seed)
     contents: dict[str, Iterable[shops.Row]] = {
         "products": itertools.chain(shop.products, shops.showroom_rows(shop)),
@@ -125,13 +125,13 @@ def _write_catalogue(path: Path, scenario: Scenario, shop: shops.Shop) -> None:
         connection.close()
 
 
-def make_messages(scenario: Scenario, shop: shops.Shop) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+def make_messages(scenario: Scenario, shop: shops.Shop) -> list[tuple[Message, Utterance]]:
     """Every message with the utterance behind it: up to messages_per_intent phrasings of each intent, and yes and no.
 
     A phrasing that leans on a product page gets a page, popular products more often.
     """
     rng = random_stream(scenario.seed, "messages")
-    found: list[tuple[dict[str, Any], dict[str, Any]]] = []
+    found: list[tuple[Message, Utterance]] = []
     for intent in INTENTS:
         phrasings = [entry for part in PARTS for entry in utterances(intent)[part]]
         chosen = rng.permutation(len(phrasings))[: scenario.world.messages_per_intent]
@@ -144,14 +144,12 @@ def make_messages(scenario: Scenario, shop: shops.Shop) -> list[tuple[dict[str, 
                     entry, utterance = _message(
                         f"{intent}-{answers}-{number}", intent, {"text": text, "complexity": "simple"}, None
                     )
-                    found.append((entry | {"answers": answers}, utterance | {"answers": answers}))
+                    found.append(({**entry, "answers": answers}, {**utterance, "answers": answers}))
     return found
 
 
-def _message(
-    message_id: str, intent: str, utterance: dict[str, Any], page: str | None
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    message = {
+def _message(message_id: str, intent: str, utterance: Utterance, page: str | None) -> tuple[Message, Utterance]:
+    message: Message = {
         "id": message_id,
         "intent": intent,
         "complexity": utterance["complexity"],
@@ -164,7 +162,7 @@ def _message(
     return message, utterance
 
 
-def _conversations(scenario: Scenario, messages: list[tuple[dict[str, Any], dict[str, Any]]]) -> str:
+def _conversations(scenario: Scenario, messages: list[tuple[Message, Utterance]]) -> str:
     """The emulator's script, an entry a line, in JSON's subset of YAML; the same words always get the same answer.
 
     `label` is what the emulated planner answers to a request to route: a model that is never wrong.

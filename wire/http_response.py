@@ -7,7 +7,6 @@ there `feed` is the parser's own function.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import httptools
 
@@ -41,7 +40,7 @@ class ResponseReader:
     def __init__(self) -> None:
         self.body: list[bytes] = []
         self.on_body = self.body.append  # called by httptools for every piece
-        self._parser: Any = httptools.HttpResponseParser(self)
+        self._parser = httptools.HttpResponseParser(self)
         self.reset()
 
     def reset(self) -> None:
@@ -55,7 +54,7 @@ class ResponseReader:
     def close(self) -> None:
         """Forget the parser, which knows us as we know it: memory is freed without a collection."""
         self.feed = _closed
-        self._parser = None
+        del self._parser
 
     def take_body(self) -> bytes:
         """What came of the body since the last call, in one piece."""

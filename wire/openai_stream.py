@@ -10,10 +10,11 @@ llama.cpp, OpenRouter, Groq and Moonshot as their own documentation or source sh
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import orjson
 
+from host.json_values import objects
 from wire.sse import SseParser
 
 CONTENT_KEYS = ("content", "reasoning_content", "reasoning", "refusal", "text")
@@ -38,11 +39,11 @@ class StreamFailure(NamedTuple):
 class ChatEvent(NamedTuple):
     """What one event holds. `content_key` names where content stands, None without any; `text` is what one reads."""
 
-    choices: tuple[dict[str, Any], ...] = ()
+    choices: tuple[dict[str, object], ...] = ()
     content_key: str | None = None
     text: str = ""
     finish_reason: str | None = None
-    usage: dict[str, Any] | None = None
+    usage: dict[str, object] | None = None
     failure: StreamFailure | None = None
     done: bool = False
 
@@ -66,7 +67,7 @@ def read_event(name: str, data: bytes) -> ChatEvent:
     return NOTHING if chunk is None else _chat_event(chunk)
 
 
-def event_object(data: bytes) -> dict[str, Any] | None:
+def event_object(data: bytes) -> dict[str, object] | None:
     """The JSON object that an event holds; None for what keeps a connection alive: nothing, a word, a number.
 
     Bytes that are no UTF-8 are read as U+FFFD: they spoil a character, not an answer.
@@ -90,7 +91,7 @@ def event_object(data: bytes) -> dict[str, Any] | None:
     return value
 
 
-def _chat_event(chunk: dict[str, Any]) -> ChatEvent:
+def _chat_event(chunk: dict[str, object]) -> ChatEvent:
     choices = _choices(chunk)
     usage = _usage(chunk, choices)
     key, pieces, reason = None, [], None
@@ -106,7 +107,7 @@ def _chat_event(chunk: dict[str, Any]) -> ChatEvent:
     return ChatEvent(choices, key, "".join(pieces), reason, usage)
 
 
-def _choices(chunk: Mapping[str, object], *, lenient: bool = False) -> tuple[dict[str, Any], ...]:
+def _choices(chunk: Mapping[str, object], *, lenient: bool = False) -> tuple[dict[str, object], ...]:
     """The choices of a chunk; one that stands alone in place of a list is a list of one."""
     choices = chunk.get("choices")
     if not choices:
@@ -120,7 +121,7 @@ def _choices(chunk: Mapping[str, object], *, lenient: bool = False) -> tuple[dic
     return tuple(choices)
 
 
-def _holder(choice: Mapping[str, object]) -> dict[str, Any]:
+def _holder(choice: Mapping[str, object]) -> dict[str, object]:
     """Where a choice keeps its content: in its delta, in a whole message, or in itself (plain completions)."""
     holder = choice.get("delta") or choice.get("message") or choice
     if not isinstance(holder, dict):
@@ -155,12 +156,11 @@ def _text(content: object) -> str:
     raise StreamEventError("content that is no text")
 
 
-def _usage(chunk: dict[str, Any], choices: Iterable[dict[str, Any]]) -> dict[str, Any] | None:
+def _usage(chunk: dict[str, object], choices: Iterable[dict[str, object]]) -> dict[str, object] | None:
     """Tokens: at the top, under `x_groq`, or inside a choice or its message or delta."""
-    groq = chunk.get("x_groq")
-    places = [chunk, groq if isinstance(groq, dict) else {}]
+    places = [chunk, *objects([chunk.get("x_groq")])]
     for choice in choices:
-        places += [choice, *(choice[part] for part in ("message", "delta") if isinstance(choice.get(part), dict))]
+        places += [choice, *objects([choice.get("message"), choice.get("delta")])]
     for place in places:
         usage = place.get("usage")
         if usage:
@@ -170,7 +170,7 @@ def _usage(chunk: dict[str, Any], choices: Iterable[dict[str, Any]]) -> dict[str
     return None
 
 
-def _failed(chunk: dict[str, Any]) -> bool:
+def _failed(chunk: dict[str, object]) -> bool:
     """`error:` at the top or in a choice, `object: error` (vLLM), `type: error`, `finish_reason: error`."""
     if chunk.get("error") or chunk.get("object") == "error" or chunk.get("type") == "error":
         return True

@@ -11,8 +11,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Any
 
+from host.json_values import number, text, whole
 from wire.text import Untrusted
 
 INTERNAL, SERVER, CLIENT = 1, 2, 3
@@ -24,6 +24,7 @@ _INPUT = ("input_tokens", "cache_read_tokens", "cache_write_tokens_5m", "cache_w
 _TRACE_ID = re.compile(r"(?!0{32})[0-9a-f]{16}(?!0{16})[0-9a-f]{16}")
 
 Value = str | int | float | bool
+Row = Mapping[str, Value | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class TurnTrace:
     duration_s: float
     error: str | None
     attributes: Mapping[str, Value | None]
-    calls: tuple[Mapping[str, Any], ...] = ()
+    calls: tuple[Row, ...] = ()
     tools: tuple[ToolUsed, ...] = ()
 
     @property
@@ -108,9 +109,9 @@ def turn_spans(turn: TurnTrace) -> list[Span]:
     ]  # fmt: skip
     rounds = [_id(turn.trace_id, f"call {row['call_index']}") for row in turn.calls if row["purpose"] == "tool_round"]
     spans += [_call_span(turn.trace_id, root, base_ns, row) for row in turn.calls]
-    for number, tool in enumerate(turn.tools):
+    for place, tool in enumerate(turn.tools):
         asked = rounds[tool.round - 1] if tool.round <= len(rounds) else root
-        spans.append(_tool_span(turn.trace_id, asked, base_ns, number, tool))
+        spans.append(_tool_span(turn.trace_id, asked, base_ns, place, tool))
     return spans
 
 
@@ -121,15 +122,15 @@ def run_span(run: RunTrace) -> Span:
     return Span("load run", trace_id, span_id, "", INTERNAL, run.started_ns, run.ended_ns, _known(attributes))
 
 
-def offered_turn_span(run: RunTrace, row: Mapping[str, Any]) -> Span:
+def offered_turn_span(run: RunTrace, row: Row) -> Span:
     """One turn as the load generator saw it, from a row of `turns`: from its send to its last content, or its end.
 
     A turn that was never sent, or has no trace id, is a span of its own trace at the time it was due.
     """
     sent = row["trace_id"]  # as a target repeats it
     trace_id = sent if isinstance(sent, str) and _TRACE_ID.fullmatch(sent) else _id128(run.run_id, row)
-    lag_s, length_s = row["start_lag_s"], row["e2e_from_send_s"]
-    start_ns = run.started_ns + _ns(row["intended_start_s"] + (lag_s or 0.0))
+    lag_s = row["start_lag_s"]
+    start_ns = run.started_ns + _ns(number(row["intended_start_s"]) + number(lag_s))
     attributes = {
         "peakday.run_id": run.run_id,
         "peakday.scenario": run.scenario,
@@ -147,22 +148,22 @@ def offered_turn_span(run: RunTrace, row: Mapping[str, Any]) -> Span:
         "gen_ai.usage.output_tokens": row["output_tokens"],
         "peakday.cost_usd": row["cost_usd"],
     }
-    error = None if row["status"] == "ok" else row["error_code"] or row["status"]
     return Span(
-        "turn", trace_id, root_span_id(trace_id), "", CLIENT, start_ns, start_ns + _ns(length_s or 0.0),
-        _known(attributes), error and Untrusted(error).label, run.ids,
+        "turn", trace_id, root_span_id(trace_id), "", CLIENT, start_ns,
+        start_ns + _ns(number(row["e2e_from_send_s"])), _known(attributes), _error(row), run.ids,
     )  # fmt: skip
 
 
-def _call_span(trace_id: str, parent: str, base_ns: int, row: Mapping[str, Any]) -> Span:
+def _call_span(trace_id: str, parent: str, base_ns: int, row: Row) -> Span:
     counts = [row[name] for name in _INPUT]
-    written = [row[name] for name in _INPUT[2:] if row[name] is not None]
+    written = [whole(row[name]) for name in _INPUT[2:] if row[name] is not None]
+    supply = text(row["supply"])
     attributes = {
         "gen_ai.operation.name": "chat",
-        "gen_ai.provider.name": _PROVIDERS.get(row["supply"], row["supply"]),
+        "gen_ai.provider.name": _PROVIDERS.get(supply, supply),
         "gen_ai.request.model": row["model"],
         "gen_ai.request.max_tokens": row["max_tokens"],
-        "gen_ai.usage.input_tokens": None if counts[0] is None else sum(count or 0 for count in counts),
+        "gen_ai.usage.input_tokens": None if counts[0] is None else sum(whole(count) for count in counts),
         "gen_ai.usage.output_tokens": row["output_tokens"],
         "gen_ai.usage.cache_read.input_tokens": row["cache_read_tokens"],
         "gen_ai.usage.cache_creation.input_tokens": sum(written) if written else None,
@@ -174,15 +175,14 @@ def _call_span(trace_id: str, parent: str, base_ns: int, row: Mapping[str, Any])
         "peakday.ttft_s": row["ttft_s"],
         "peakday.cost_usd": row["cost_usd"],
     }
-    start_ns = base_ns + _ns(row["start_s"])
-    error = None if row["status"] == "ok" else row["error_code"] or row["status"]
+    start_ns = base_ns + _ns(number(row["start_s"]))
     return Span(
         f"chat {row['model']}", trace_id, _id(trace_id, f"call {row['call_index']}"), parent, CLIENT, start_ns,
-        start_ns + _ns(row["e2e_s"] or 0.0), _known(attributes), error and Untrusted(error).label,
+        start_ns + _ns(number(row["e2e_s"])), _known(attributes), _error(row),
     )  # fmt: skip
 
 
-def _tool_span(trace_id: str, parent: str, base_ns: int, number: int, tool: ToolUsed) -> Span:
+def _tool_span(trace_id: str, parent: str, base_ns: int, place: int, tool: ToolUsed) -> Span:
     name = Untrusted(tool.name).label
     attributes: dict[str, Value | None] = {
         "gen_ai.operation.name": "execute_tool",
@@ -195,9 +195,14 @@ def _tool_span(trace_id: str, parent: str, base_ns: int, number: int, tool: Tool
     start_ns = base_ns + _ns(tool.start_s)
     failed = tool.status if tool.status in ("error", "timeout") else None
     return Span(
-        f"execute_tool {name}", trace_id, _id(trace_id, f"tool {number}"), parent, INTERNAL, start_ns,
+        f"execute_tool {name}", trace_id, _id(trace_id, f"tool {place}"), parent, INTERNAL, start_ns,
         start_ns + _ns(tool.duration_s), _known(attributes), failed,
     )  # fmt: skip
+
+
+def _error(row: Row) -> str | None:
+    """The code of what went wrong, or the status that says that something did."""
+    return None if row["status"] == "ok" else Untrusted(text(row["error_code"]) or text(row["status"])).label
 
 
 def _known(attributes: Mapping[str, Value | None]) -> dict[str, Value]:
@@ -217,6 +222,6 @@ def _id(trace_id: str, part: str) -> str:
     return blake2b(f"{trace_id} {part}".encode(), digest_size=8).hexdigest()
 
 
-def _id128(run_id: str, row: Mapping[str, object]) -> str:
+def _id128(run_id: str, row: Row) -> str:
     key = f"{run_id} {row['session_id']} {row['interaction_id']} {row['turn_index']}"
     return blake2b(key.encode(), digest_size=16).hexdigest()

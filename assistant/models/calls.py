@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Awaitable, Callable, Mapping, Set
 from dataclasses import dataclass, field
-from typing import Any
 
 from assistant.errors import ModelError
 from assistant.metrics import Metrics
@@ -16,6 +15,7 @@ from assistant.prompt import Prompt
 from assistant.settings import Stack
 from facts.decoding import FactsError
 from facts.reader import Model
+from wire.spans import Row
 
 _BACKOFF_S = 0.2
 """First pause between attempts, doubled each time. Only used when the scenario asks for retries."""
@@ -30,7 +30,7 @@ class CallLog:
     """The model calls of one turn, in order. `started_s` is the turn's start on the process clock."""
 
     started_s: float
-    rows: list[dict[str, Any]] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
     sent: int = 0
     hops: int = 0
     spills: list[dict[str, str]] = field(default_factory=list)
@@ -62,7 +62,7 @@ class ModelCaller:
         clients: Mapping[str, ModelClient],
         metrics: Metrics,
         clock: Callable[[], float],
-        sleep: Callable[[float], Any] = asyncio.sleep,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         self._stack = stack
         self._switches = stack.switches

@@ -13,6 +13,7 @@ from assistant.models.bedrock import SIMULATED_HEADER, transport_error
 from assistant.models.http import Connection, HttpClient, HttpError
 from assistant.models.protocol import Block, Listener, Message, ModelRequest, Reply, Usage
 from assistant.models.reply import ReplyBuilder
+from host.json_values import mapping
 from wire.openai_stream import ChatEvent, StreamEventError, read_event
 from wire.sse import SseError, SseParser
 
@@ -163,7 +164,7 @@ def apply_event(builder: ReplyBuilder, event: ChatEvent) -> str:
     if event.text:
         builder.text(_TEXT_BLOCK, event.text)
     for choice in event.choices:
-        for call in _objects((choice.get("delta") or {}).get("tool_calls")):
+        for call in _objects(mapping(choice.get("delta")).get("tool_calls")):
             _apply_call(builder, call)
     if event.finish_reason:
         builder.stop_reason = _STOP_REASONS.get(event.finish_reason, event.finish_reason)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime
-from typing import Any
 
 from capacity.plan import InputNote, PlanError
 from facts.price_variants import CLASSES, feature_prices
-from facts.reader import AS_GIVEN, Instance, Model, instances, models
+from facts.reader import AS_GIVEN, Instance, Model, TokenPrices, instances, models
 
 STALE_DAYS = 90
 OVERLAY_KEYS = ("tokens", "instances", "owned", "commitments", "features", "discount_ratio", "reserved")
@@ -52,7 +51,7 @@ class Prices:
     reserved: Mapping[str, ReservedPrice] = field(default_factory=dict)  # by model
 
 
-def load_prices(overlay: Mapping[str, Any] | None, catalogue: Mapping[str, Model] | None = None) -> Prices:
+def load_prices(overlay: Mapping[str, object] | None, catalogue: Mapping[str, Model] | None = None) -> Prices:
     """Facts with an overlay of the user's own.
 
     `tokens: {MODEL: {input_usd_per_mtok: …}}`, `instances: {TYPE: {usd_per_hour: …}}`, `owned: {TYPE: count}` in each
@@ -69,15 +68,16 @@ def load_prices(overlay: Mapping[str, Any] | None, catalogue: Mapping[str, Model
         raise PlanError(f"prices.{unknown[0]}: unknown key; known: {', '.join(OVERLAY_KEYS)}")
     notes: list[InputNote] = []
     known, offered = with_discounts(
-        dict(catalogue or models()), with_price_dates(instances()), overlay.get("discount_ratio") or {}, notes
+        dict(catalogue or models()), with_price_dates(instances()), _part(overlay, "discount_ratio"), notes
     )
-    for name, entry in (overlay.get("tokens") or {}).items():
+    for name, entry in _part(overlay, "tokens").items():
         model = known.get(name)
         if model is None or model.prices is None:
             raise PlanError(f"prices.tokens.{name}: no Bedrock model of that name; known: {', '.join(sorted(known))}")
-        values: dict[str, Any] = {k: _positive(f"prices.tokens.{name}.{k}", v) for k, v in entry.items()}
+        entry = _mapping(f"prices.tokens.{name}", entry)
+        values = {k: _positive(f"prices.tokens.{name}.{k}", v) for k, v in entry.items()}
         try:
-            own = replace(model.prices, **(values | {"source": "own price", "source_date": AS_GIVEN}))
+            own = TokenPrices(**(asdict(model.prices) | values | {"source": "own price", "source_date": AS_GIVEN}))
         except TypeError:
             raise PlanError(
                 f"prices.tokens.{name}: keys are those of TokenPrices, such as input_usd_per_mtok"
@@ -85,33 +85,45 @@ def load_prices(overlay: Mapping[str, Any] | None, catalogue: Mapping[str, Model
         known[name] = replace(model, prices=own)
         notes.append(InputNote("prices", name, str(dict(entry)), "measured", "own price overlay"))
     hourly = {}
-    for name, entry in (overlay.get("instances") or {}).items():
+    for name, entry in _part(overlay, "instances").items():
         _known_instance("instances", name, offered)
-        hourly[name] = _positive(f"prices.instances.{name}.usd_per_hour", entry.get("usd_per_hour"))
+        usd = _mapping(f"prices.instances.{name}", entry).get("usd_per_hour")
+        hourly[name] = _positive(f"prices.instances.{name}.usd_per_hour", usd)
         offered = {**offered, name: replace(offered[name], price_date=AS_GIVEN)}
         notes.append(InputNote("prices", name, f"{hourly[name]} USD/h", "measured", "own price overlay"))
     for model in known.values():
         _check_order(model)
     owned = {}
-    for name, count in (overlay.get("owned") or {}).items():
+    for name, count in _part(overlay, "owned").items():
         _known_instance("owned", name, offered)
         owned[name] = int(_positive(f"prices.owned.{name}", count))
     features = {}
-    for name, usd in (overlay.get("features") or {}).items():
+    for name, usd in _part(overlay, "features").items():
         if name not in feature_prices():
             raise PlanError(f"prices.features.{name}: unknown; known: {', '.join(feature_prices())}")
         features[name] = _positive(f"prices.features.{name}", usd)
         notes.append(InputNote("prices", name, f"{usd} USD per 1,000", "measured", "own price overlay"))
     commitments = _commitments(overlay.get("commitments") or (), offered)
-    reserved = _reserved(overlay.get("reserved") or {}, known)
+    reserved = _reserved(_part(overlay, "reserved"), known)
     return Prices(known, offered, hourly, owned, commitments, tuple(notes), features, reserved)
 
 
-def _reserved(rows: Mapping[str, Mapping[str, object]], known: Mapping[str, Model]) -> dict[str, ReservedPrice]:
+def _part(overlay: Mapping[str, object], part: str) -> Mapping[str, object]:
+    return _mapping(f"prices.{part}", overlay.get(part) or {})
+
+
+def _mapping(where: str, value: object) -> Mapping[str, object]:
+    if not isinstance(value, Mapping):
+        raise PlanError(f"{where}: {value!r}; expected keys and values")
+    return value
+
+
+def _reserved(rows: Mapping[str, object], known: Mapping[str, Model]) -> dict[str, ReservedPrice]:
     """Prices of the Reserved tier by model; raises `PlanError`."""
     prices = {}
-    for name, row in rows.items():
+    for name, values in rows.items():
         where = f"prices.reserved.{name}"
+        row = _mapping(where, values)
         if name not in known or known[name].supply != "bedrock":
             raise PlanError(f"{where}: no Bedrock model of that name; known: {', '.join(sorted(known))}")
         if not {"input_usd", "output_usd"} <= set(row) <= {"input_usd", "output_usd", "months"}:
@@ -127,7 +139,7 @@ def _reserved(rows: Mapping[str, Mapping[str, object]], known: Mapping[str, Mode
 def with_discounts(
     models_of: dict[str, Model],
     offered: Mapping[str, Instance],
-    ratios: Mapping[str, float],
+    shares: Mapping[str, object],
     notes: list[InputNote],
 ) -> tuple[dict[str, Model], Mapping[str, Instance]]:
     """Models and instances with each family's discount taken off; a note for each ratio.
@@ -137,10 +149,11 @@ def with_discounts(
     """
     families = {key: _provider(model) for key, model in models_of.items() if model.prices is not None}
     known = {*families.values(), *(name.split(".")[0] for name in offered)}
+    ratios = {family: _positive(f"prices.discount_ratio.{family}", share) for family, share in shares.items()}
     for family, ratio in ratios.items():
         if family not in known:
             raise PlanError(f"prices.discount_ratio.{family}: no such family; known: {', '.join(sorted(known))}")
-        if _positive(f"prices.discount_ratio.{family}", ratio) >= 1:
+        if ratio >= 1:
             raise PlanError(f"prices.discount_ratio.{family}: {ratio} is no share off the list; give 0.1 for 10%")
         notes.append(InputNote("prices", f"{family} discount", f"{ratio:.1%} off the list", "measured", "own contract"))
     for key, family in families.items():
@@ -175,19 +188,23 @@ def _cheaper_instance(instance: Instance, factor: float) -> Instance:
     return replace(instance, **{name: usd * factor for name, usd in listed.items() if usd is not None})
 
 
-def _commitments(rows: Sequence[Mapping[str, Any]], offered: Mapping[str, Instance]) -> tuple[Commitment, ...]:
+def _commitments(rows: object, offered: Mapping[str, Instance]) -> tuple[Commitment, ...]:
     commitments = []
-    for number, row in enumerate(rows):
+    if not isinstance(rows, Sequence):
+        raise PlanError(f"prices.commitments: {rows!r}; expected a list")
+    for number, values in enumerate(rows):
         where = f"prices.commitments[{number}]"
+        row = _mapping(where, values)
         if set(row) != {"instance", "usd_per_hour", "term_h"}:
             raise PlanError(
                 f"{where}: needs instance, usd_per_hour and term_h; a commitment without a term is no price"
             )
-        _known_instance(where, row["instance"], offered)
+        instance = str(row["instance"])
+        _known_instance(where, instance, offered)
         usd, term_h = (_positive(f"{where}.{key}", row[key]) for key in ("usd_per_hour", "term_h"))
         if term_h == 0:
             raise PlanError(f"{where}.term_h: 0 hours is no term; give the hours that the commitment is charged for")
-        commitments.append(Commitment(row["instance"], usd, term_h))
+        commitments.append(Commitment(instance, usd, term_h))
     return tuple(commitments)
 
 

@@ -56,11 +56,11 @@ def even_lognormal(rng: np.random.Generator, mean: float, cv: float, n: int) -> 
 def converse(scenario: Scenario, interactions: int, rng: np.random.Generator) -> Conversations:
     """About so many interactions of whole sessions."""
     mix = scenario.mix
-    shares = count_shares(mix.interactions_per_session.model_dump())
+    shares = count_shares(mix.interactions_per_session.mean, mix.interactions_per_session.max)
     mean = float(shares @ np.arange(1, len(shares) + 1))
     per_session = _counts(shares, max(1, round(interactions / mean)), rng)
     total = int(per_session.sum())
-    turns = _counts(count_shares(mix.turns_per_interaction.model_dump()), total, rng)
+    turns = _counts(count_shares(mix.turns_per_interaction.mean, mix.turns_per_interaction.max), total, rng)
     interaction = np.repeat(np.arange(total), turns)
     place = np.arange(len(interaction)) - np.repeat(np.cumsum(turns) - turns, turns)
     session_of = np.repeat(np.arange(len(per_session)), per_session)

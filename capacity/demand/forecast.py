@@ -13,6 +13,7 @@ from capacity.plan import Levels, RegionDemand
 from capacity.simulator.memory import Memory, content_key
 from capacity.simulator.requests import Floats
 from scenarios.demand import curve, rate_per_s
+from scenarios.loading import json_values
 from scenarios.paths import draw_paths
 from scenarios.schema import Range, Scenario, Stream
 
@@ -65,7 +66,7 @@ def levels(estimate: Range, factor: float = 1.0) -> Levels:
 
 def stream_demand(scenario: Scenario, name: str, stream: Stream) -> dict[str, StreamDemand]:
     """A stream's demand in every region: its timeline, its peak and how much it is over the event and its worst day."""
-    resolved = scenario.model_dump(mode="json", by_alias=True)
+    resolved = json_values(scenario)
     counted = curve(resolved, stream=name, peak_per_s=1.0)
     knots_s = counted.knots_s
     between = np.sort(np.concatenate((knots_s, (knots_s[1:] + knots_s[:-1]) / 2)))
@@ -107,7 +108,7 @@ def _paths_drawn(scenario: Scenario, name: str, stream: Stream, draws: int, seed
 
     The maximum is over the event, so over any warm-up lag too. Without noise it is the level times the curve's maximum.
     """
-    resolved = scenario.model_dump(mode="json", by_alias=True)
+    resolved = json_values(scenario)
     median = float(range_quantile(stream.peak_per_s, 0.5))
     drawn = range_quantile(stream.peak_per_s, stratified(draws, np.random.default_rng([seed, *name.encode()])))
     noisy = stream.noise.timing_s_sd > 0 or stream.noise.shape_cv > 0

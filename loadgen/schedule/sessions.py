@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from loadgen.job import Load
+from scenarios.resolved import resolved_of
+
+if TYPE_CHECKING:
+    from scenarios.sessions import Message
 
 SESSIONS_PER_USER_S = 1_000
 """Sessions kept ready for each closed-loop user and second, more than one that waits for its answers can play. They
@@ -59,11 +63,12 @@ class Schedule:
         return range(worker, len(self.offset_s), workers)
 
 
-def make_schedule(load: Load, messages: list[Mapping[str, object]]) -> Schedule:
+def make_schedule(load: Load, messages: list[Message]) -> Schedule:
     """The make_schedule of a job; the same for the same seed, wherever it is made."""
     from scenarios import arrivals, sessions
 
-    scenario, regions = load.scenario, tuple(load.scenario["event"]["regions"])
+    scenario = resolved_of(load.scenario)
+    regions = tuple(scenario["event"]["regions"])
     if load.closed_loop_users is not None:
         count = int(load.closed_loop_users * load.length_s * SESSIONS_PER_USER_S) + load.closed_loop_users
         shares = [region["share"] for region in scenario["event"]["regions"].values()]
@@ -89,7 +94,7 @@ def make_schedule(load: Load, messages: list[Mapping[str, object]]) -> Schedule:
     return Schedule(starts.offset_s, starts.region, regions, None, planner)
 
 
-def _replayed(file: str, messages: list[Mapping[str, object]], regions: tuple[str, ...]) -> Schedule:
+def _replayed(file: str, messages: list[Message], regions: tuple[str, ...]) -> Schedule:
     """The sessions of a replay; all in the scenario's first region, since a trace names none."""
     from loadgen.schedule.replayed import ReplayPlanner
     from scenarios.replay.file import read_plan

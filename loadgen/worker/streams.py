@@ -18,6 +18,7 @@ from loadgen.transport.event_loop import Loop
 from loadgen.transport.pool import Pool
 from loadgen.worker.background import Background, keep_share
 from loadgen.worker.recorder import Recorder
+from scenarios.resolved import resolved_of
 
 
 def streams(
@@ -69,11 +70,12 @@ def _control_headers(host: str) -> dict[str, str]:
 def _offsets(job: LoadJob, name: str) -> Any:
     from scenarios import arrivals
 
+    scenario = resolved_of(job.scenario)
     if job.rate_per_s is None:
-        starts = arrivals.stream_starts(job.scenario, name, window=job.window, scale=job.scale, seed=job.seed)
+        starts = arrivals.stream_starts(scenario, name, window=job.window, scale=job.scale, seed=job.seed)
         return starts.offset_s
     rate_per_s = job.scenario["demand"]["background"][name]["peak_per_s"]["mid"] * job.scale
-    starts = arrivals.constant_rate(rate_per_s, job.length_s, resolved=job.scenario, seed=job.seed, stream=name)
+    starts = arrivals.constant_rate(rate_per_s, job.length_s, resolved=scenario, seed=job.seed, stream=name)
     return starts.offset_s
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from host.yaml_text import dump_yaml
 from scenarios.fitting import CONFIDENCE, Growth
@@ -13,6 +12,7 @@ from scenarios.profile.back_test import Foretold, back_test
 from scenarios.profile.figures import Profile, Spread, profile
 from scenarios.traces.session import Trace
 
+Values = dict[str, object]
 COUNT_MAX = 100
 POISSON_BELOW, POISSON_ABOVE = 0.9, 1.15
 """A CV between them is that of a Poisson process for all that a plan would show."""
@@ -42,7 +42,7 @@ def fit_trace(trace: Trace, *, name: str, parent: str, growth: Growth | None = N
     """
     seen, foretold = profile(trace), back_test(trace)
     report = tuple(_report(trace, seen, foretold, parent, growth))
-    values: dict[str, Any] = {"extends": parent, "name": name}
+    values: dict[str, object] = {"extends": parent, "name": name}
     counts = None
     if seen.starts is not None:
         event, demand = _demand(trace, seen, name, growth)
@@ -56,7 +56,7 @@ def fit_trace(trace: Trace, *, name: str, parent: str, growth: Growth | None = N
     return TraceFit(f"{notes}{dump_yaml(_without_empty(values))}", counts, report, seen, foretold)
 
 
-def _without_empty(values: Mapping[str, object]) -> dict[str, Any]:
+def _without_empty(values: Mapping[str, object]) -> Values:
     kept = {key: _without_empty(value) if isinstance(value, dict) else value for key, value in values.items()}
     return {key: value for key, value in kept.items() if value != {}}
 
@@ -66,14 +66,14 @@ def _start(trace: Trace) -> datetime:
     return datetime.fromtimestamp(int(trace.start_s), tz=UTC) if trace.start_s > SINCE_1970_S else A_MONDAY
 
 
-def _demand(trace: Trace, seen: Profile, name: str, growth: Growth | None) -> tuple[dict[str, Any], dict[str, Any]]:
+def _demand(trace: Trace, seen: Profile, name: str, growth: Growth | None) -> tuple[Values, Values]:
     starts = seen.starts
     assert starts is not None
     grown = growth or Growth(1.0, 1.0, 1.0)
     length_s = len(starts.counts) * starts.step_s
     event = {"start": _start(trace).isoformat(), "length_s": length_s}
     peak = {key: float(f"{starts.peak_per_s * ratio:.4g}") for key, ratio in grown._asdict().items()}
-    stream: dict[str, Any] = {
+    stream: dict[str, object] = {
         "peak_per_s": peak | {"confidence": CONFIDENCE},
         "source": f"{SOURCE}, {seen.sessions} sessions",
         "shape": {
@@ -83,13 +83,13 @@ def _demand(trace: Trace, seen: Profile, name: str, growth: Growth | None) -> tu
         "arrivals": _arrivals(seen),
     }  # fmt: skip
     if seen.clients:
-        stream["clients"] = _clients(seen)
-        if any(client["cv"] != 1.0 for client in stream["clients"].values()):
+        stream["clients"] = clients = _clients(seen)
+        if any(client["cv"] != 1.0 for client in clients.values()):
             stream["arrivals"] = {"process": "gamma", "cv": _cv(starts.cv or 1.0)}
     return event, {"interactions": stream}
 
 
-def _arrivals(seen: Profile) -> dict[str, Any]:
+def _arrivals(seen: Profile) -> Values:
     cv = seen.starts.cv if seen.starts is not None else None
     if cv is None or POISSON_BELOW <= cv <= POISSON_ABOVE:
         return {"process": "poisson"}
@@ -100,7 +100,7 @@ def _cv(cv: float) -> float:
     return float(f"{min(max(cv, CV_RANGE[0]), CV_RANGE[1]):.3g}")
 
 
-def _clients(seen: Profile) -> dict[str, Any]:
+def _clients(seen: Profile) -> dict[str, dict[str, float]]:
     shares = [round(client.share, 4) for client in seen.clients]
     shares[-1] = round(1.0 - sum(shares[:-1]), 4)
     return {
@@ -124,12 +124,12 @@ def _counts(trace: Trace, seen: Profile) -> str:
     return "\n".join(["timestamp,count", *lines]) + "\n"
 
 
-def _count(spread: Spread) -> dict[str, Any]:
+def _count(spread: Spread) -> Values:
     most = int(min(COUNT_MAX, max(1.0, spread.most)))
     return {"mean": float(f"{min(max(1.0, spread.mean), most):.4g}"), "max": most}
 
 
-def _wait(spread: Spread) -> dict[str, Any]:
+def _wait(spread: Spread) -> Values:
     """A log-normal of the same median and spread of logarithms."""
     return {"median": _plain(spread.median), "cv": _plain(spread.log_cv), "max": _plain(max(spread.most, 0.001))}
 
@@ -138,9 +138,9 @@ def _plain(value: float) -> float:
     return float(f"{value:.4g}")
 
 
-def _mix(seen: Profile) -> dict[str, Any]:
+def _mix(seen: Profile) -> Values:
     """Turns and waits; typing is part of the think time that a trace shows."""
-    mix: dict[str, Any] = {
+    mix: dict[str, object] = {
         "turns_per_interaction": _count(seen.turns_per_interaction),
         "interactions_per_session": _count(seen.interactions_per_session),
     }
@@ -151,9 +151,9 @@ def _mix(seen: Profile) -> dict[str, Any]:
     return mix
 
 
-def _tokens(seen: Profile) -> dict[str, Any]:
+def _tokens(seen: Profile) -> Values:
     """Tokens of a call by class; what no class explains is the message's, so that the mean prompt is the trace's."""
-    tokens: dict[str, Any] = {"calls_per_turn": _plain(max(1.0, seen.calls_per_turn.mean))}
+    tokens: dict[str, object] = {"calls_per_turn": _plain(max(1.0, seen.calls_per_turn.mean))}
     if seen.output_tokens is not None:
         tokens |= {"output_tokens": round(seen.output_tokens.mean), "cv": _plain(min(seen.output_tokens.cv, 10.0))}
     if seen.input_tokens is None:
@@ -170,7 +170,7 @@ def _tokens(seen: Profile) -> dict[str, Any]:
     return tokens | {"message_tokens": max(1, round(left - brought))}
 
 
-def _tools(seen: Profile) -> dict[str, Any]:
+def _tools(seen: Profile) -> Values:
     if seen.tools_at_once is None or seen.tool_s is None:
         return {}
     return {"parallel": seen.tools_at_once.most > 1, "timeout_s": _plain(max(3.0, seen.tool_s.most))}

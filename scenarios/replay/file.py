@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from host.atomic import write_text
 from scenarios.errors import ScenarioError
 from scenarios.replay.plan import ReplayCall, ReplayPlan, ReplaySession
 
 SCHEMA = "peakday.replay/1"
+Blocks = tuple[Sequence[int], Sequence[int]]
+CallRow = tuple[
+    int, int, str, int, int, Sequence[int], float, int | None, int, int, int, Sequence[int], Sequence[int]
+]  # fmt: skip
+SessionRow = tuple[float, int, int, bool, int | None, Sequence[int], Sequence[CallRow]]
 
 
 def write_plan(plan: ReplayPlan, folder: Path) -> Path:
@@ -48,23 +52,23 @@ def read_plan(path: Path) -> ReplayPlan:
     )
 
 
-def _encoded(session: ReplaySession) -> list[Any]:
-    calls: list[Any] = []
-    before: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
+def _encoded(session: ReplaySession) -> SessionRow:
+    calls: list[CallRow] = []
+    before: Blocks = ((), ())
     for call in session.calls:
         blocks = (call.block_ids, call.block_tokens)
         kept = _common(before, blocks)
         calls.append(
-            [
+            (
                 call.turn, call.place, call.agent, call.input_tokens, call.output_tokens, call.after, call.wait_s,
                 call.previous, call.stream, call.shared_tokens, kept, call.block_ids[kept:], call.block_tokens[kept:],
-            ]
+            )
         )  # fmt: skip
         before = blocks
-    return [session.at_s, session.number, session.scope, session.began_before, session.client, session.away, calls]
+    return (session.at_s, session.number, session.scope, session.began_before, session.client, session.away, calls)
 
 
-def _common(before: tuple[Any, Any], blocks: tuple[Any, Any]) -> int:
+def _common(before: Blocks, blocks: Blocks) -> int:
     pairs = zip(*before, strict=True), zip(*blocks, strict=True)
     kept = 0
     for one, other in zip(*pairs, strict=False):
@@ -74,12 +78,12 @@ def _common(before: tuple[Any, Any], blocks: tuple[Any, Any]) -> int:
     return kept
 
 
-def _decoded(values: list[Any]) -> ReplaySession:
+def _decoded(values: SessionRow) -> ReplaySession:
     at_s, number, scope, began_before, client, away, calls = values
     return ReplaySession(at_s, number, scope, began_before, client, tuple(_calls(calls)), tuple(away))
 
 
-def _calls(calls: list[list[Any]]) -> Iterator[ReplayCall]:
+def _calls(calls: Sequence[CallRow]) -> Iterator[ReplayCall]:
     ids: tuple[int, ...] = ()
     sizes: tuple[int, ...] = ()
     for turn, place, agent, inputs, outputs, after, wait_s, previous, stream, shared, kept, more, more_sizes in calls:

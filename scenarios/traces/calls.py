@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
+from host.json_values import mapping
 from scenarios.columns import SESSIONS, Columns, plain
 from scenarios.traces.cells import count, flat, moment, name_of, records
 from scenarios.traces.row import TraceRow
@@ -47,7 +47,7 @@ def litellm_rows(path: str | Path) -> Iterator[TraceRow]:
                 record = {**record, "metadata": None}
         cells = {key: value for key, value in flat(record).items() if not key.startswith("metadata.user_api_key")}
         row = row_of(path, line, cells, columns_or_raise(path, cells))
-        status = str(record.get("status") or (record.get("metadata") or {}).get("status") or "").lower()
+        status = str(record.get("status") or mapping(record.get("metadata")).get("status") or "").lower()
         yield row._replace(failed=status in ("failure", "error"))
 
 
@@ -60,24 +60,19 @@ def bedrock_rows(path: str | Path) -> Iterator[TraceRow]:
     for line, record in records(path):
         if record.get("schemaType") not in ("ModelInvocationLog", None):
             continue
-        asked, answered = _object(record, "input"), _object(record, "output")
+        asked, answered = mapping(record.get("input")), mapping(record.get("output"))
         at = moment(path, line, "timestamp", record.get("timestamp"), None)
         inputs, read, write = (
             count(path, line, name, asked.get(name) or 0)
             for name in ("inputTokenCount", "cacheReadInputTokenCount", "cacheWriteInputTokenCount")
         )
         outputs = count(path, line, "outputTokenCount", answered.get("outputTokenCount") or 0)
-        metadata = {plain(key): value for key, value in _object(record, "requestMetadata").items()}
+        metadata = {plain(key): value for key, value in mapping(record.get("requestMetadata")).items()}
         cached = "cacheReadInputTokenCount" in asked
         yield TraceRow(
             line, at.seconds, whole_prompt(inputs, read, write, apart=True), outputs, zone=at.zone, unit=at.unit,
             session=next((name_of(metadata[name]) for name in SESSIONS if name in metadata), None),
             cache_read_tokens=read if cached else None, cache_write_tokens=write if cached else None,
-            client=name_of(_object(record, "identity").get("arn")), model=name_of(record.get("modelId")),
+            client=name_of(mapping(record.get("identity")).get("arn")), model=name_of(record.get("modelId")),
             key=name_of(record.get("requestId")), failed=bool(record.get("errorCode")),
         )  # fmt: skip
-
-
-def _object(record: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    value = record.get(key)
-    return value if isinstance(value, dict) else {}

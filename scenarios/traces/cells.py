@@ -6,8 +6,8 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
+from host import json_values
 from host.files import lines_of, open_text
 from host.tables import table_rows
 from host.times import Moment, moment_of
@@ -107,7 +107,7 @@ def first_line(path: str | Path) -> str:
         return next((line for line in iter(lambda: file.readline(1_000_000), "") if line.strip()), "")
 
 
-def first_record(path: str | Path) -> Any:
+def first_record(path: str | Path) -> Mapping[str, object]:
     """The first record of a JSON file: of its lines, of its list, or of the list it wraps; {} where there is none."""
     line = first_line(path)
     if not _begins_json(line):
@@ -116,11 +116,10 @@ def first_record(path: str | Path) -> Any:
         first = json.loads(line)
     except (ValueError, RecursionError):
         first = document(path)
-    items = listed(first)
-    return next((_unwrapped(item) for item in items if isinstance(item, dict)), {})
+    return next((_unwrapped(item) for item in json_values.objects(listed(first))), {})
 
 
-def document(path: str | Path) -> Any:
+def document(path: str | Path) -> object:
     """A whole file as one JSON value: a list of records, or objects over many lines, one or one after another.
 
     Raises:
@@ -158,7 +157,7 @@ def _values(text: str) -> Iterator[object]:
             at += 1
 
 
-def listed(value: Any) -> list[Any]:
+def listed(value: object) -> list[object]:
     """The records of a JSON value: its items, those of the list it wraps, or itself."""
     if isinstance(value, list):  # Zipkin's API answers with a list of spans for each trace
         return [item for part in value for item in (part if isinstance(part, list) else [part])]
@@ -175,7 +174,7 @@ def _is_list_of_records(value: object) -> bool:
     return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
 
 
-def records(path: str | Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+def records(path: str | Path) -> Iterator[tuple[int, Mapping[str, object]]]:
     """Number and value of each record: a line each, the items of one list, one object that is all, or a table's rows.
 
     Raises:
@@ -204,7 +203,7 @@ def records(path: str | Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
         yield number, _unwrapped(record)
 
 
-def _inside(path: str | Path, line: int, record: Mapping[str, object]) -> Iterator[tuple[int, Mapping[str, Any]]]:
+def _inside(path: str | Path, line: int, record: Mapping[str, object]) -> Iterator[tuple[int, Mapping[str, object]]]:
     """A line's record, or those that it wraps: a page of an API on one line, or a log service's envelope of one."""
     message = record.get("message", record.get("@message"))
     if isinstance(message, str) and message.lstrip().startswith("{") and _is_json(message):
@@ -215,7 +214,7 @@ def _inside(path: str | Path, line: int, record: Mapping[str, object]) -> Iterat
             yield line, _unwrapped(item)
 
 
-def _unwrapped(record: Mapping[str, Any]) -> Mapping[str, Any]:
+def _unwrapped(record: Mapping[str, object]) -> Mapping[str, object]:
     """What an export of Elasticsearch (`_source`) or of Splunk (`preview`, `result`) holds; else the record itself."""
     inner = record.get("_source", record.get("result") if "preview" in record else None)
     return inner if isinstance(inner, dict) else record
@@ -233,7 +232,7 @@ def message_column(path: str | Path) -> str | None:
     return next((name for name in ("@message", "message") if row.get(name, "").startswith("{")), None)
 
 
-def _parsed(path: str | Path, line: int, text: str) -> Mapping[str, Any]:
+def _parsed(path: str | Path, line: int, text: str) -> Mapping[str, object]:
     try:
         record = json.loads(text)
     except (ValueError, RecursionError):
@@ -251,9 +250,9 @@ def _is_json(text: str) -> bool:
     return True
 
 
-def flat(record: Mapping[str, object], prefix: str = "", depth: int = 0) -> dict[str, Any]:
+def flat(record: Mapping[str, object], prefix: str = "", depth: int = 0) -> dict[str, object]:
     """Nested keys joined by dots; lists, and what lies deeper than records of logs do, are left out."""
-    values: dict[str, Any] = {}
+    values: dict[str, object] = {}
     for key, value in record.items():
         if isinstance(value, dict) and depth < 5:
             values |= flat(value, f"{prefix}{key}.", depth + 1)
@@ -262,7 +261,6 @@ def flat(record: Mapping[str, object], prefix: str = "", depth: int = 0) -> dict
     return values
 
 
-def objects(record: Mapping[str, Any], *keys: str) -> list[Mapping[str, Any]]:
+def objects(record: Mapping[str, object], *keys: str) -> list[dict[str, object]]:
     """The objects of the first of these lists that is there."""
-    value: list[Any] = next((record[key] for key in keys if isinstance(record.get(key), list)), [])
-    return [item for item in value if isinstance(item, dict)]
+    return json_values.objects(next((record[key] for key in keys if isinstance(record.get(key), list)), None))

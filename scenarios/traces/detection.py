@@ -22,8 +22,8 @@ import contextlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
+from host.json_values import text
 from host.tables import columns_of
 from scenarios.columns import DURATIONS, find_columns, find_counts, plain, unread_lengths
 from scenarios.errors import ScenarioError
@@ -155,10 +155,10 @@ def _detect_json(path: str | Path) -> str:
     )
 
 
-def _envelope(record: Mapping[str, Any]) -> dict[str, Any]:
+def _envelope(record: Mapping[str, object]) -> dict[str, object]:
     """What a log service's envelope holds, where that is JSON."""
     try:
-        inner = json.loads(record.get("message", record.get("@message")) or "")
+        inner = json.loads(text(record.get("message", record.get("@message"))))
     except (ValueError, RecursionError, TypeError):
         return {}
     return inner if isinstance(inner, dict) else {}
@@ -200,7 +200,7 @@ def _is_mooncake(record: Mapping[str, object]) -> bool:
     return isinstance(record.get("timestamp"), (int, float)) and "input_length" in record
 
 
-_FORMS: tuple[tuple[str, Callable[[Mapping[str, Any]], bool]], ...] = (
+_FORMS: tuple[tuple[str, Callable[[Mapping[str, object]], bool]], ...] = (
     ("agentic", lambda record: isinstance(record.get("requests"), list)),
     ("otlp", _is_otlp),
     ("k6_json", lambda record: {"type", "metric", "data"} <= set(record)),

@@ -17,8 +17,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from host.json_values import mapping
 from scenarios.columns import plain
 from scenarios.errors import ScenarioError
 from scenarios.traces.cells import count, flat, moment, name_of, objects, records
@@ -68,13 +69,13 @@ class Span(NamedTuple):
     """A span of any form. `attributes` by plain name; ids are None where the form has none."""
 
     line: int
-    start: Any
-    end: Any
+    start: object
+    end: object
     unit_s: float | None
     trace: str | None
     key: str | None
     parent: str | None
-    attributes: Mapping[str, Any]
+    attributes: Mapping[str, object]
     duration_s: float | None = None
     """Where the record says it in place of an end."""
 
@@ -84,7 +85,7 @@ def otlp_rows(path: str | Path) -> Iterator[TraceRow]:
     for line, record in records(path):
         trace = record.get("trace")
         for resource in objects(trace if isinstance(trace, dict) else record, *RESOURCES):
-            common = _attributes((resource.get("resource") or {}).get("attributes"))
+            common = _attributes(mapping(resource.get("resource")).get("attributes"))
             for scope in objects(resource, "scopeSpans", "scope_spans", "instrumentationLibrarySpans"):
                 for span in objects(scope, "spans"):
                     yield from rows_of_span(path, _otlp_span(line, span, common))
@@ -147,7 +148,7 @@ def _otlp_span(line: int, span: Mapping[str, object], common: Mapping[str, objec
 _OTLP_IDS = (("traceId", "trace_id"), ("spanId", "span_id"), ("parentSpanId", "parent_span_id"))
 
 
-def _attributes(listed: object) -> dict[str, Any]:
+def _attributes(listed: object) -> dict[str, object]:
     """Plain names and values of `[{"key": "a.b", "value": {"intValue": "5"}}]`, or of an object."""
     if isinstance(listed, dict):
         return {plain(key): value for key, value in flat(listed).items()}

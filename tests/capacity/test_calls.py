@@ -77,7 +77,7 @@ def test_calls_an_interaction_are_those_of_the_markov_chain(seed):
     mix, calls = what.mix, assumed_calls(what, models(), seed=seed)
     intents = np.array([part.weight for part in mix.intents.values()])
     complex_ratio = np.array([part.complex_ratio for part in mix.intents.values()])
-    shares = count_shares(mix.turns_per_interaction.model_dump())
+    shares = count_shares(mix.turns_per_interaction.mean, mix.turns_per_interaction.max)
     turns = 0.0
     for place in range(len(shares)):
         turns += shares[place:].sum() * float(intents @ complex_ratio)

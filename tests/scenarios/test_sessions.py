@@ -15,7 +15,7 @@ SCENARIO = load_scenario("prime_day", ["world.products=300"])
 RESOLVED = json_values(SCENARIO)
 MESSAGES = [
     message
-    for message, _ in make_messages(SCENARIO, make_shop(RESOLVED["world"], SCENARIO.event.start_utc, SCENARIO.seed))
+    for message, _ in make_messages(SCENARIO, make_shop(SCENARIO.world, SCENARIO.event.start_utc, SCENARIO.seed))
 ]
 BY_ID = {message["id"]: message for message in MESSAGES}
 

@@ -16,7 +16,7 @@ from peakday.plan.plan import NO_RUN, write_plan_folder
 from peakday.records.folders import find_record, new_folder
 from peakday.serve.planning.question import Question, QuestionError
 from peakday.serve.planning.worker import renamed
-from scenarios.loading import json_values, load_scenario, read_values, scenario_hash
+from scenarios.loading import load_scenario, read_values, scenario_hash
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,60}")
 
@@ -45,7 +45,7 @@ def save_scenario(question: Question, name: str, base: Path) -> Path:
         raise QuestionError("prices are no part of a scenario: put them into peakday.yaml, or save the plan")
     wanted = load_scenario(question.scenario, question.sets)
     _, before = read_values(question.scenario)
-    text = _yaml(question, name, changes(before, json_values(wanted), question.sets))
+    text = _yaml(question, name, changes(before, wanted.model_dump(mode="json", by_alias=True), question.sets))
     write_text(path, text)
     if scenario_hash(load_scenario(path)) != scenario_hash(wanted):
         path.unlink()
