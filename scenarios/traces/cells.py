@@ -261,6 +261,6 @@ def flat(record: Mapping[str, object], prefix: str = "", depth: int = 0) -> dict
     return values
 
 
-def objects(record: Mapping[str, object], *keys: str) -> list[dict[str, object]]:
+def objects(record: Mapping[str, object], *keys: str) -> list[Mapping[str, object]]:
     """The objects of the first of these lists that is there."""
-    return json_values.objects(next((record[key] for key in keys if isinstance(record.get(key), list)), None))
+    return [*json_values.objects(next((record[key] for key in keys if isinstance(record.get(key), list)), None))]
