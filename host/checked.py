@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
 from host.errors import PeakdayError
 from host.yaml_text import YamlError
@@ -14,7 +15,7 @@ from host.yaml_text import YamlError
 T = TypeVar("T")
 _A_TIME = "expected a time with its zone, such as 2025-07-08T00:00:00-07:00"
 _A_MAPPING = "expected a mapping of keys to values"
-_SENTENCES: dict[str, str | Callable[[Mapping[str, Any]], str]] = {
+_SENTENCES: dict[str, str | Callable[[Mapping[str, object]], str]] = {
     "missing": "missing; add it",
     "extra_forbidden": "unknown key; remove it or correct its name",
     "greater_than": lambda ctx: f"expected above {ctx['gt']:g}",
@@ -49,7 +50,7 @@ _SENTENCES: dict[str, str | Callable[[Mapping[str, Any]], str]] = {
 
 def check(
     kind: type[T],
-    values: Any,
+    values: object,
     where: str,
     *,
     settings: Sequence[str] = (),
@@ -76,7 +77,7 @@ def check(
 
 
 def _all_lines(
-    adapter: TypeAdapter[Any], where: str, refused: ValidationError, values: object, settings: Sequence[str]
+    adapter: TypeAdapter[object], where: str, refused: ValidationError, values: object, settings: Sequence[str]
 ) -> list[str]:
     """Every line: also of what shows only once unknown keys are gone, since they end the check of their mapping."""
     lines = _lines(where, refused, values, settings)
@@ -112,7 +113,7 @@ def _without(values: object, paths: frozenset[tuple[str, ...]], here: tuple[str,
     return values
 
 
-def _lines(where: str, error: ValidationError, values: Any, settings: Sequence[str] = ()) -> list[str]:
+def _lines(where: str, error: ValidationError, values: object, settings: Sequence[str] = ()) -> list[str]:
     """One line for each place that has a problem, with its fix."""
     lines: dict[str, str] = {}
     for problem in error.errors(include_url=False, include_context=True):
@@ -123,7 +124,7 @@ def _lines(where: str, error: ValidationError, values: Any, settings: Sequence[s
     return list(lines.values())
 
 
-def _line(where: str, key: str, value: Any, sentence: str, settings: Sequence[str]) -> str:
+def _line(where: str, key: str, value: object, sentence: str, settings: Sequence[str]) -> str:
     by = next((setting for setting in settings if key and setting.partition("=")[0].strip() == key), None)
     if by is not None:
         return f"{where}: --set {by}: {sentence}"
@@ -131,7 +132,7 @@ def _line(where: str, key: str, value: Any, sentence: str, settings: Sequence[st
     return ": ".join([where, *([key] if key else []), *([_shown(value)] if plain else []), sentence])
 
 
-def _sentence(problem: Mapping[str, Any]) -> str:
+def _sentence(problem: ErrorDetails) -> str:
     context = problem.get("ctx", {})
     if problem["type"].startswith("datetime"):
         return _A_TIME
@@ -141,12 +142,13 @@ def _sentence(problem: Mapping[str, Any]) -> str:
     return sentence if isinstance(sentence, str) else sentence(context)
 
 
-def _place(location: tuple[int | str, ...], values: Any) -> tuple[list[str], Any]:
+def _place(location: tuple[int | str, ...], values: object) -> tuple[list[str], object]:
     """Pydantic's location as the file's keys, without names of union members, and the value there."""
     path: list[str] = []
     for depth, step in enumerate(location):
-        if step in values if isinstance(values, dict) else isinstance(values, list) and step in range(len(values)):
-            values = values[step]
+        here = values if isinstance(values, dict) else dict(enumerate(values)) if isinstance(values, list) else {}
+        if step in here:
+            values = here[step]
         elif depth == len(location) - 1 and isinstance(values, dict) and values.get("kind") != step:
             values = None  # a missing key
         else:

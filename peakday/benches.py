@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from dashboards.report import write_report
 from host.errors import Exit
@@ -31,7 +30,7 @@ ROWS_SHOWN = 20
 """Flagged rows that are printed one by one."""
 
 
-def import_bench(file: Path, out: Path | None, known: Known) -> tuple[str, dict[str, Any]]:
+def import_bench(file: Path, out: Path | None, known: Known) -> tuple[str, dict[str, object]]:
     """Import a table into a new record; what was taken, what was flagged and why."""
     if not file.is_file():
         raise CommandError(f"{file}: no such file")
@@ -40,7 +39,7 @@ def import_bench(file: Path, out: Path | None, known: Known) -> tuple[str, dict[
     return _imported(load_bench(folder))
 
 
-def _imported(bench: Bench) -> tuple[str, dict[str, Any]]:
+def _imported(bench: Bench) -> tuple[str, dict[str, object]]:
     """How many cases a record holds, how many of them are flagged, for what, and which."""
     flags = bench.cases["flags"].dropna()
     flagged = flags[flags != ""]
@@ -56,7 +55,7 @@ def _imported(bench: Bench) -> tuple[str, dict[str, Any]]:
     return "\n".join(lines), data
 
 
-def report_bench(wanted: str, out: Path | None) -> tuple[str, dict[str, Any]]:
+def report_bench(wanted: str, out: Path | None) -> tuple[str, dict[str, object]]:
     """The summary of a bench, and its page beside the record or where asked."""
     bench = load_bench(find_record("benches", wanted))
     page = write_report(out or bench.path / "report.html", run=None, plan=None, bench=bench)
@@ -93,7 +92,7 @@ EXIT_OF_STATE = {"finished": Exit.OK, "unfinished": Exit.INCONCLUSIVE, "interrup
 """What a bench exits with: a case that ran out of time, or Ctrl-C, is no success; the record is kept."""
 
 
-def run_bench(options: BenchOptions, *, seed: int, console: Console) -> tuple[str, dict[str, Any], Exit]:
+def run_bench(options: BenchOptions, *, seed: int, console: Console) -> tuple[str, dict[str, object], Exit]:
     """Measure a model on a device, or behind a server; a line for every case while it goes on.
 
     Raises:
@@ -180,7 +179,7 @@ def _servers(
     return admit_agreed(places, load_config(), agree, option, answering=answering)
 
 
-def prebuild_graphs(options: BenchOptions, *, seed: int, console: Console) -> tuple[str, dict[str, Any], Exit]:
+def prebuild_graphs(options: BenchOptions, *, seed: int, console: Console) -> tuple[str, dict[str, object], Exit]:
     """Compile every graph that the same bench would need into its artifact store; nothing is timed."""
     agree_to_stores([options.artifacts], options.consent, console)
     built = prebuild(_trace_spec(options, seed), progress=_say_progress(console))
@@ -189,7 +188,7 @@ def prebuild_graphs(options: BenchOptions, *, seed: int, console: Console) -> tu
 
 def run_matrix_file(
     file: Path, out: Path | None, *, consent: Consent = NO_CONSENT, console: Console
-) -> tuple[str, dict[str, Any], Exit]:
+) -> tuple[str, dict[str, object], Exit]:
     """Every bench of a matrix file; those that are there already are kept, refusals stop no other."""
     matrix = read_matrix(file)
     stores = [entry.spec.artifact_store for entry in matrix.entries if isinstance(entry.spec, Spec)]
@@ -207,7 +206,7 @@ def run_matrix_file(
     benches = [load_bench(path) for path in outcome.benches]
     lines += ["", headline_table([row for bench in benches for row in headlines(bench, matrix.slos)])]
     code = max((EXIT_OF_STATE[bench.state] for bench in benches), default=Exit.OK)
-    data = {"benches": [str(path) for path in outcome.benches], "refused": outcome.refused}
+    data: dict[str, object] = {"benches": [str(path) for path in outcome.benches], "refused": outcome.refused}
     return "\n".join(lines), data, code if code or not outcome.refused else Exit.INCONCLUSIVE
 
 

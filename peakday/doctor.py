@@ -11,7 +11,6 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from host.environment import host_facts
 from host.ports import listen
@@ -108,7 +107,7 @@ def _devices() -> Iterator[Finding]:
         yield Finding(f"bench on {device}", report.level, None, report.remedy)
 
 
-def measure_rate(rate_per_s: float, for_s: float, *, console: Console) -> tuple[str, dict[str, Any], bool]:
+def measure_rate(rate_per_s: float, for_s: float, *, console: Console) -> tuple[str, dict[str, object], bool]:
     """The generator's own error at a rate, against what the emulator stamped just before sending.
 
     Returns:

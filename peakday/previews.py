@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from facts.account import is_usage
 from host.atomic import write_text
@@ -30,7 +29,7 @@ def picture(
     scale: float,
     seed: int | None,
     html: Path | None,
-) -> tuple[str, dict[str, Any]]:
+) -> tuple[str, dict[str, object]]:
     """The preview as text and as data; as a page too where asked."""
     view = preview(load_scenario(scenario, sets), window=window, scale=scale, seed=seed)
     text = preview_text(view)
@@ -56,7 +55,7 @@ def fit_files(
     length: str | None,
     parent: str,
     calls_per_interaction: float | None = None,
-) -> tuple[str, dict[str, Any]]:
+) -> tuple[str, dict[str, object]]:
     """Write NAME.yaml from a trace of one or several files, or as `fit_history` from one of counts or of usage.
 
     Raises:
@@ -77,7 +76,7 @@ def fit_files(
         write_text(counts, fitted.counts)
     write_text(path, fitted.text)
     report = (*fitted.report, *_not_yet_valid(path))
-    data = {
+    data: dict[str, object] = {
         "scenario": str(path),
         "report": report,
         "profile": asdict(fitted.profile),
@@ -102,7 +101,7 @@ def fit_history(
     length: str | None,
     parent: str,
     calls_per_interaction: float | None = None,
-) -> tuple[str, dict[str, Any]]:
+) -> tuple[str, dict[str, object]]:
     """Write NAME.yaml from a file of counts, or of an account's usage; the report says where each range comes from.
 
     Raises:
@@ -136,7 +135,7 @@ def fit_history(
     }
 
 
-def _growth(text: str | None) -> Any:
+def _growth(text: str | None) -> Growth | None:
     if text is None:
         return None
     try:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
-from capacity.cost.interaction import METERED, Origins, call_costs, cost_lines
+from capacity.cost.interaction import METERED, CallCosts, Origins, call_costs, cost_lines
 from capacity.cost.prices import Prices, load_prices
 from capacity.fleet.inputs import PlanInputs
 from capacity.fleet.outcome import INTERACTIONS, PLANNER_QUERIES, Base, Multipliers, spent_usd
@@ -89,7 +88,7 @@ def bill(
     return Bill(_with_joint_range(inputs, base, lines), parts, list_parts, event)
 
 
-def _costs(inputs: PlanInputs, prices: Prices, own: dict[str, float]) -> Any:
+def _costs(inputs: PlanInputs, prices: Prices, own: dict[str, float]) -> CallCosts:
     extra = inputs.scenario.capacity.resilience.retry_extra_attempts
     return call_costs(inputs.calls, prices.models, own, inputs.features(), extra)
 

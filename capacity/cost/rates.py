@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +11,7 @@ import numpy.typing as npt
 from capacity.demand.calls import Calls
 from capacity.demand.conversations import Names
 from capacity.plan import PlanError
+from capacity.simulator.requests import Floats
 from facts.price_variants import feature_prices, long_context, tier_variant
 from facts.reader import Model, TokenPrices
 from scenarios.schema import Capacity
@@ -57,13 +57,14 @@ def price_groups(calls: Calls, model: Model) -> Iterator[tuple[Mask, TokenPrices
             yield of_tier & beyond, long.of(standard)
 
 
-def feature_usd(calls: Calls, capacity: Capacity, message_tokens: float, own: Mapping[str, float]) -> dict[str, Any]:
+def feature_usd(calls: Calls, capacity: Capacity, message_tokens: float, own: Mapping[str, float]) -> dict[str, Floats]:
     """Dollars of guardrails and web searches, shared out over the calls [n]; only what is used and has a price.
 
     A guardrail reads the question once a turn and, where asked to, the answer: the turn's last call has both.
     own: the user's USD per thousand by feature, over the published ones.
     """
-    meters, usd = capacity.meters, {}
+    meters = capacity.meters
+    usd: dict[str, Floats] = {}
     thousand = {name: own.get(name, price.usd_per_thousand) for name, price in feature_prices().items()}
     per_unit = sum(thousand[policy] or 0.0 for policy in meters.guardrail_policies) / 1_000
     if per_unit:
@@ -78,6 +79,6 @@ def feature_usd(calls: Calls, capacity: Capacity, message_tokens: float, own: Ma
     return usd
 
 
-def text_units(characters: object) -> Any:
+def text_units(characters: npt.ArrayLike) -> Floats:
     """Whole text units of a text, one at least."""
-    return np.maximum(1, np.ceil(np.asarray(characters) / TEXT_UNIT_CHARACTERS))
+    return np.maximum(1.0, np.ceil(np.asarray(characters, dtype=np.float64) / TEXT_UNIT_CHARACTERS))

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,9 @@ from facts.reader import Model
 from facts.stack import CacheTtl
 from loadgen.record import Run
 from scenarios.schema import AssumedTokens, Scenario
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ASSUMED_TTFT_S, ASSUMED_TPOT_S = 1.0, 0.02
 """First token and gap of a call that no run has timed: an expert estimate, printed with the plan."""
@@ -149,7 +152,7 @@ def measured_calls(run: Run) -> Calls:
     )
 
 
-def _span_s(starts_s: Any) -> float | None:
+def _span_s(starts_s: pd.Series[float]) -> float | None:
     """Seconds from the first to the last start; None where there is no span."""
     span = float(starts_s.max() - starts_s.min())
     return span if span > 0 else None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -49,17 +48,19 @@ def _with_ratio(calls: Calls, model: str, mask: npt.NDArray[np.bool_], ratio: fl
         short, long = (np.rint(part * (rest / before)).astype(np.int64) for part in (short, long))
     elif (short + long).any():
         short = short + (read - after)
-    parts = {
-        "cache_read_tokens": after,
-        "cache_write_tokens_5m": short,
-        "cache_write_tokens_1h": np.minimum(long, rest - np.minimum(short, rest)),
-    }
-    parts["cache_write_tokens_5m"] = np.minimum(short, rest)
-    parts["input_tokens"] = rest - parts["cache_write_tokens_5m"] - parts["cache_write_tokens_1h"]
-    changed: dict[str, Any] = {name: _placed(getattr(calls, name), mask, values) for name, values in parts.items()}
+    short_left = np.minimum(short, rest)
+    long_left = np.minimum(long, rest - short_left)
     origin = calls.provenance.get(model, "assumed")
     provenance = {**calls.provenance, model: origin if origin in WEAKER else "assumed"}
-    return replace(calls, **changed, provenance=provenance, source=f"{calls.source}; hits of {model} as stated")
+    return replace(
+        calls,
+        cache_read_tokens=_placed(calls.cache_read_tokens, mask, after),
+        cache_write_tokens_5m=_placed(calls.cache_write_tokens_5m, mask, short_left),
+        cache_write_tokens_1h=_placed(calls.cache_write_tokens_1h, mask, long_left),
+        input_tokens=_placed(calls.input_tokens, mask, rest - short_left - long_left),
+        provenance=provenance,
+        source=f"{calls.source}; hits of {model} as stated",
+    )
 
 
 def _placed(column: Ints, mask: npt.NDArray[np.bool_], values: Ints) -> Ints:

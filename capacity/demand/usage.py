@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -34,7 +33,7 @@ def with_usage(calls: Calls, usage: Usage) -> Calls:
             f"{usage.source}: no model of it is called by this scenario; models there: "
             f"{', '.join(sorted(usage.per_call())) or 'none'}; plan without --usage or change assistant.policy"
         )
-    columns: dict[str, Ints] = {name: getattr(calls, name).copy() for name in COLUMNS.values()}
+    columns = {name: getattr(calls, name).copy() for name in COLUMNS.values()}
     unknown = ("cache_write_tokens_1h", "shared_tokens", "customer_tokens")
     unsplit = {name: getattr(calls, name).copy() for name in unknown}
     for name, row in means.items():
@@ -44,10 +43,10 @@ def with_usage(calls: Calls, usage: Usage) -> Calls:
         unsplit["cache_write_tokens_1h"][mask] = 0
         unsplit["shared_tokens"][mask] = unsplit["customer_tokens"][mask] = -1
     columns["output_tokens"] = np.maximum(columns["output_tokens"], 1)
-    changed: dict[str, Any] = {**columns, **unsplit}
     return replace(
         calls,
-        **changed,
+        **columns,
+        **unsplit,
         provenance={**calls.provenance, **dict.fromkeys(means, "measured")},
         source=usage.source,
         latency_s={name: row.latency_s for name, row in means.items() if row.latency_s is not None},

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC
-from typing import Any
 
 import numpy as np
 
@@ -30,6 +29,7 @@ from capacity.fleet.uncertainty import (
     joint_draws,
 )
 from capacity.plan import Levels, weakest
+from capacity.simulator.requests import Floats
 from facts.account import Held, Usage
 from facts.supply import OnDemandLimit
 from neuron_bench.step_model import StepModel
@@ -205,7 +205,7 @@ class PlanInputs:
         chat = self.demand[INTERACTIONS][region].starts * self.calls.per_interaction(model)
         return chat + (self.demand[PLANNER_QUERIES][region].starts if self.is_planner(model) else 0.0)
 
-    def features(self) -> dict[str, Any]:
+    def features(self) -> dict[str, Floats]:
         """Dollars of guardrails, web searches and the agent's runtime by call, each [n]."""
         capacity, own = self.scenario.capacity, self.prices.features_usd_per_thousand
         usd = feature_usd(self.calls, capacity, capacity.assumed_tokens.message_tokens, own)

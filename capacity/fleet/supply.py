@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
@@ -291,7 +291,14 @@ def lengths_of(inputs: PlanInputs, name: str) -> Lengths:
     return Lengths(prompts, answers, cached)
 
 
-def _arithmetic(inputs: PlanInputs, name: str, region: str) -> dict[str, Any]:
+class _Arithmetic(TypedDict):
+    calls_per_interaction: float
+    calls_in_event: float
+    tokens_per_call: dict[str, float]
+    prices_usd_per_mtok: dict[str, float]
+
+
+def _arithmetic(inputs: PlanInputs, name: str, region: str) -> _Arithmetic:
     """The inputs of a supply's arithmetic as numbers, for spreadsheets."""
     calls, mask, prices = inputs.calls, inputs.calls.of(name), inputs.prices.models[name].prices
     columns = {

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 from scipy.special import ndtri
@@ -109,21 +108,33 @@ def expected_value_of_information(base: Base, draws: Multipliers) -> tuple[Infor
     Rows: input, chips_spared and event_usd_spared at p90 of the joint draws (negative: the middle asks for more), and
     how to measure it. With silicon bought at p90 this is the price of not knowing.
     """
-    one = np.ones(1)
-    inputs: tuple[tuple[str, dict[str, Any], str], ...] = (
-        ("demand of the event", {"demand": {}, "peak": {}}, "more years of the event: `peakday scenario fit`"),
-        ("turns and calls per interaction", {"turns": one}, "a run with the event's customers: `peakday run`"),
-        ("prompt tokens per call", {"input_tokens": one}, "a run with the real prompts: `peakday run`"),
-        ("answer tokens per call", {"output_tokens": one}, "a run on the real models: `peakday run --live`"),
-        ("prompt cache hit ratio (Bedrock)", {"cache_hits": _middle(draws.cache_hits)}, "`peakday run --live`"),
-        ("prefix hit ratio (own engines)", {"prefix_hits": _middle(draws.prefix_hits)}, "`peakday cache replay`"),
-        ("calls of each model", {"routes": {}}, "the router on real messages: `peakday assistant route`"),
-        ("rate per replica", {"step_error": np.zeros(1)}, "a rate sweep on the chip: `peakday calibrate`"),
+    one, known = np.ones(1), partial(replace, draws)
+    inputs: tuple[tuple[str, Multipliers, str], ...] = (
+        ("demand of the event", known(demand={}, peak={}), "more years of the event: `peakday scenario fit`"),
+        (
+            "turns and calls per interaction",
+            known(turns=one),
+            "a run with the event's customers: `peakday run`",
+        ),
+        ("prompt tokens per call", known(input_tokens=one), "a run with the real prompts: `peakday run`"),
+        ("answer tokens per call", known(output_tokens=one), "a run on the real models: `peakday run --live`"),
+        (
+            "prompt cache hit ratio (Bedrock)",
+            known(cache_hits=_middle(draws.cache_hits)),
+            "`peakday run --live`",
+        ),
+        (
+            "prefix hit ratio (own engines)",
+            known(prefix_hits=_middle(draws.prefix_hits)),
+            "`peakday cache replay`",
+        ),
+        ("calls of each model", known(routes={}), "the router on real messages: `peakday assistant route`"),
+        ("rate per replica", known(step_error=np.zeros(1)), "a rate sweep on the chip: `peakday calibrate`"),
     )
     before = _at_level(base, draws)
     rows = []
     for name, settled, how in inputs:
-        after = _at_level(base, replace(draws, **settled))
+        after = _at_level(base, settled)
         rows.append(InformationValue(name, before[0] - after[0], before[1] - after[1], how))
     return tuple(sorted(rows, key=lambda row: (-row.event_usd_spared, -row.chips_spared)))
 
@@ -134,19 +145,19 @@ def variance_shares(base: Base, draws: Multipliers) -> tuple[VarianceShare, ...]
     Source: total-effect indices (Homma and Saltelli 1996) with the cause held at its middle, normalised to add up.
     """
     one, zero = np.ones(1), np.zeros(1)
-    causes: dict[str, dict[str, Any]] = {
-        "demand": {"demand": {}, "peak": {}},
-        "tokens, turns and routes": {"turns": one, "input_tokens": one, "output_tokens": one, "routes": {}},
-        "cache hits": {"cache_hits": one, "prefix_hits": one},
-        "step times": {"step_error": zero},
-        "surface and seed": {"surface_error": zero},
+    causes = {
+        "demand": replace(draws, demand={}, peak={}),
+        "tokens, turns and routes": replace(draws, turns=one, input_tokens=one, output_tokens=one, routes={}),
+        "cache hits": replace(draws, cache_hits=one, prefix_hits=one),
+        "step times": replace(draws, step_error=zero),
+        "surface and seed": replace(draws, surface_error=zero),
     }
 
     def variance(drawn: Multipliers) -> float:
         return float(np.var(np.log(np.maximum(outcome(base, drawn, at_level=False).event_cost_usd, 1e-9))))
 
     everything = variance(draws)
-    removed = {cause: max(0.0, everything - variance(replace(draws, **known))) for cause, known in causes.items()}
+    removed = {cause: max(0.0, everything - variance(known)) for cause, known in causes.items()}
     total = sum(removed.values())
     shares = [VarianceShare(cause, part / total if total else 0.0) for cause, part in removed.items()]
     return tuple(sorted(shares, key=lambda share: -share.share))
@@ -215,7 +226,7 @@ def _demand_of(stream: str, ratio: Floats) -> Multipliers:
     return Multipliers(demand={stream: ratio})
 
 
-def _move(name: str, at: Any, low: float, high: float) -> Move:
+def _move(name: str, at: Callable[[Floats], Multipliers], low: float, high: float) -> Move:
     return Move(name, at(np.array([low])), at(np.array([high])))
 
 

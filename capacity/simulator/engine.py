@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from capacity.simulator.reference import check_fits, kept_tokens
 from capacity.simulator.requests import Floats, Ints, Requests, Served
 from neuron_bench.step_model import StepModel
+
+if TYPE_CHECKING:
+    from capacity.simulator.kernel import Pool
 
 
 def simulate(
@@ -46,7 +49,7 @@ def simulate(
     )
 
 
-def make_pool(model: StepModel, n: int, replicas: int, longest: int, preempts: bool) -> Any:
+def make_pool(model: StepModel, n: int, replicas: int, longest: int, preempts: bool) -> Pool:
     """Empty replicas with room for the times of n requests of at most `longest` decode steps; jobs are filled in."""
     from capacity.simulator import kernel
 

@@ -26,7 +26,7 @@ CLOCK, BUSY, KV_HELD, KV_READ, KV_GROWTH = range(5)
 BUCKET_A, BUCKET_B, BUCKET_E, BUCKET_C, BUCKET_D, BUCKET_TOKENS, BUCKET_SEQS = range(7)
 NONE = -1
 ROOM = 1e-6  # tokens of float noise in the KV account
-_Function = TypeVar("_Function", bound=Callable[..., Any])
+_Function = TypeVar("_Function", bound=Callable[..., object])
 _OPTIONS: dict[str, Any] = {"cache": True, "_nrt": False}
 
 

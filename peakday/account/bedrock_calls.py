@@ -9,10 +9,10 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 from urllib.parse import quote, urlsplit
 
 from host.errors import Exit
+from host.json_values import mapping, whole
 from peakday.errors import CommandError
 from wire.eventstream import EventStreamDecoder, EventStreamError
 from wire.sigv4 import sign
@@ -35,7 +35,7 @@ class Event:
     """One event of a stream. at_s: from the moment the request was sent."""
 
     name: str
-    payload: Mapping[str, Any]
+    payload: Mapping[str, object]
     at_s: float
 
 
@@ -45,7 +45,7 @@ class Answer:
 
     status: int
     headers: Mapping[str, str]
-    body: Mapping[str, Any]
+    body: Mapping[str, object]
     events: tuple[Event, ...] = ()
 
     @property
@@ -54,13 +54,16 @@ class Answer:
         return self.headers.get("x-amzn-errortype", "").split(":")[0] if self.status != 200 else ""
 
     @property
-    def usage(self) -> Mapping[str, Any]:
+    def usage(self) -> Mapping[str, object]:
         """The usage object, wherever it stands."""
         for event in self.events:
             if event.name == "metadata":
-                usage: Mapping[str, Any] = event.payload.get("usage", {})
-                return usage
-        return self.body.get("usage", {}) or {}
+                return mapping(event.payload.get("usage"))
+        return mapping(self.body.get("usage"))
+
+    def tokens(self, name: str) -> int:
+        """One count of the usage; 0 where it is absent."""
+        return whole(self.usage.get(name))
 
 
 class Bedrock:
@@ -129,7 +132,7 @@ def _lowered(response: http.client.HTTPResponse) -> dict[str, str]:
     return {name.lower(): value for name, value in response.getheaders()}
 
 
-def _json(text: bytes) -> dict[str, Any]:
+def _json(text: bytes) -> dict[str, object]:
     try:
         body = json.loads(text or b"{}")
     except json.JSONDecodeError:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from facts.reader import Model
+from host.json_values import mapping, objects, text, whole
 from peakday.account.bedrock_calls import Answer, Bedrock, Event
 
 OUTPUT_TOKENS = 32
@@ -50,9 +50,9 @@ def request(
     before: Sequence[Mapping[str, object]] = (),
     tools: Sequence[Mapping[str, object]] = (),
     max_tokens: int = OUTPUT_TOKENS,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """A Converse body. `before`: content blocks in front of the question."""
-    body: dict[str, Any] = {
+    body: dict[str, object] = {
         "messages": [{"role": "user", "content": [*before, {"text": question}]}],
         "inferenceConfig": {"maxTokens": max_tokens},
     }
@@ -63,9 +63,14 @@ def request(
     return body
 
 
-def point(ttl: str | None = None) -> dict[str, Any]:
+def point(ttl: str | None = None) -> dict[str, object]:
     """A cache point."""
     return {"cachePoint": {"type": "default", **({"ttl": ttl} if ttl else {})}}
+
+
+def with_point(text: str, ttl: str | None = None) -> list[Mapping[str, object]]:
+    """A text with a cache point after it."""
+    return [{"text": text}, point(ttl)]
 
 
 def calibrate(bedrock: Bedrock) -> Texts | str:
@@ -76,7 +81,7 @@ def calibrate(bedrock: Bedrock) -> Texts | str:
         answer = bedrock.converse(request(text))
         if answer.status != 200:
             return f"{answer.status} {answer.error}: {str(answer.body.get('message', ''))[:120]}"
-        counted.append((len(text), answer.usage.get("inputTokens", 0)))
+        counted.append((len(text), answer.tokens("inputTokens")))
     (chars_a, tokens_a), (chars_b, tokens_b) = counted
     return Texts((chars_b - chars_a) / max(1, tokens_b - tokens_a))
 
@@ -85,7 +90,7 @@ def usage_fields(bedrock: Bedrock, texts: Texts) -> Finding:
     """TokenUsage has its five counts; the total is their sum."""
     usage = bedrock.converse(request(texts.of(200))).usage
     missing = [name for name in USAGE_FIELDS if name not in usage]
-    parts = sum(int(usage.get(name, 0)) for name in USAGE_FIELDS if name != "totalTokens")
+    parts = sum(whole(usage.get(name)) for name in USAGE_FIELDS if name != "totalTokens")
     total = usage.get("totalTokens")
     found = f"missing {', '.join(missing)}" if missing else f"all five; total {total}, sum of the others {parts}"
     documented = f"{', '.join(USAGE_FIELDS)}; the total is the sum of the others"
@@ -94,10 +99,10 @@ def usage_fields(bedrock: Bedrock, texts: Texts) -> Finding:
 
 def write_then_read(bedrock: Bedrock, texts: Texts, model: Model) -> Finding:
     """The first call writes the prefix, the next reads exactly that."""
-    system = [{"text": texts.of(1.5 * (model.cache.min_tokens or 1_000))}, point()]
-    first, second = (bedrock.converse(request(system=system)).usage for _ in range(2))
-    written, read_first = first.get("cacheWriteInputTokens", 0), first.get("cacheReadInputTokens", 0)
-    read, written_again = second.get("cacheReadInputTokens", 0), second.get("cacheWriteInputTokens", 0)
+    system = with_point(texts.of(1.5 * (model.cache.min_tokens or 1_000)))
+    first, second = (bedrock.converse(request(system=system)) for _ in range(2))
+    written, read_first = first.tokens("cacheWriteInputTokens"), first.tokens("cacheReadInputTokens")
+    read, written_again = second.tokens("cacheReadInputTokens"), second.tokens("cacheWriteInputTokens")
     return Finding(
         "cache write, then read",
         "first call writes and reads none; the second reads what was written and writes none",
@@ -108,10 +113,9 @@ def write_then_read(bedrock: Bedrock, texts: Texts, model: Model) -> Finding:
 
 def write_details(bedrock: Bedrock, texts: Texts, model: Model) -> Finding:
     """cacheDetails splits what was written by its lifetime."""
-    system = [{"text": texts.of(1.5 * (model.cache.min_tokens or 1_000))}, point()]
+    system = with_point(texts.of(1.5 * (model.cache.min_tokens or 1_000)))
     usage = bedrock.converse(request(system=system)).usage
-    details = usage.get("cacheDetails", [])
-    by_ttl = {str(item.get("ttl")): item.get("inputTokens", 0) for item in details}
+    by_ttl = {str(item.get("ttl")): whole(item.get("inputTokens")) for item in objects(usage.get("cacheDetails"))}
     return Finding(
         "cacheDetails",
         "a list of {ttl, inputTokens} that adds up to cacheWriteInputTokens",
@@ -123,10 +127,8 @@ def write_details(bedrock: Bedrock, texts: Texts, model: Model) -> Finding:
 def minimum(bedrock: Bedrock, texts: Texts, model: Model) -> Finding:
     """Below the model's minimum nothing is cached, silently; above it the prefix is."""
     least = model.cache.min_tokens or 0
-    below, above = (
-        bedrock.converse(request(system=[{"text": texts.of(share * least)}, point()])) for share in (0.9, 1.1)
-    )
-    found = [answer.usage.get("cacheWriteInputTokens", 0) for answer in (below, above)]
+    below, above = (bedrock.converse(request(system=with_point(texts.of(share * least)))) for share in (0.9, 1.1))
+    found = [answer.tokens("cacheWriteInputTokens") for answer in (below, above)]
     return Finding(
         "minimum",
         f"below {least:,} tokens the call succeeds and writes none; above it writes ({model.cache.status})",
@@ -138,18 +140,18 @@ def minimum(bedrock: Bedrock, texts: Texts, model: Model) -> Finding:
 def refusals(bedrock: Bedrock, texts: Texts, model: Model) -> Iterator[Finding]:
     """What the cache does not take is a ValidationException, and what it takes is not."""
     rule, long = model.cache, texts.of(1.5 * (model.cache.min_tokens or 1_000))
-    many: list[Mapping[str, Any]] = []
+    many: list[Mapping[str, object]] = []
     for _ in range(rule.max_points + 1):
-        many += [{"text": texts.of(40)}, point()]
+        many += with_point(texts.of(40))
     many[0] = {"text": long}
     yield _validation(f"{rule.max_points + 1} cache points", bedrock.converse(request(system=many)), wanted=False)
     tool = {"toolSpec": {"name": "look", "description": long, "inputSchema": {"json": {"type": "object"}}}}
     answer = bedrock.converse(request(tools=[tool, point()]))
     yield _validation("cache point after tools", answer, wanted="tools" in rule.points)
-    answer = bedrock.converse(request(system=[{"text": long}, point("1h")]))
+    answer = bedrock.converse(request(system=with_point(long, "1h")))
     yield _validation("ttl 1h", answer, wanted="1h" in rule.ttls)
     if "1h" in rule.ttls:
-        mixed = request(system=[{"text": long}, point("5m")], before=[{"text": texts.of(1_500)}, point("1h")])
+        mixed = request(system=with_point(long, "5m"), before=with_point(texts.of(1_500), "1h"))
         yield _validation("1h after 5m", bedrock.converse(mixed), wanted=False)
     unknown = bedrock.converse(request(), model_id="nobody.knows-this-model-v1:0")
     yield _unknown_model(unknown)
@@ -174,13 +176,13 @@ def _validation(what: str, answer: Answer, *, wanted: bool) -> Finding:
 def expiry(bedrock: Bedrock, texts: Texts, model: Model, wait: Callable[[float], str | None]) -> Finding:
     """Five minutes without a hit end an entry. `wait` lets that time pass, or says why it cannot."""
     documented = "an entry that is not read for 5 minutes is gone"
-    system = [{"text": texts.of(1.5 * (model.cache.min_tokens or 1_000))}, point()]
+    system = with_point(texts.of(1.5 * (model.cache.min_tokens or 1_000)))
     bedrock.converse(request(system=system))
     cannot = wait(TTL_S + 5)
     if cannot is not None:
         return Finding("5m lifetime", documented, cannot, None)
-    usage = bedrock.converse(request(system=system)).usage
-    read, written = usage.get("cacheReadInputTokens", 0), usage.get("cacheWriteInputTokens", 0)
+    again = bedrock.converse(request(system=system))
+    read, written = again.tokens("cacheReadInputTokens"), again.tokens("cacheWriteInputTokens")
     return Finding("5m lifetime", documented, f"after it: read {read}, wrote {written}", read == 0 and written > 0)
 
 
@@ -190,7 +192,7 @@ def event_order(events: Sequence[Event]) -> Finding:
     runs = [name for place, name in enumerate(names) if place == 0 or names[place - 1] != name]
     places = [_ORDER.index(name) if name in _ORDER else -1 for name in runs]
     last = events[-1].payload if events else {}
-    complete = "usage" in last and "latencyMs" in last.get("metrics", {})
+    complete = "usage" in last and "latencyMs" in mapping(last.get("metrics"))
     agrees = places == sorted(places) and set(_ORDER) - {"contentBlockStart"} <= set(names) and complete
     return Finding(
         "event order",
@@ -203,7 +205,7 @@ def event_order(events: Sequence[Event]) -> Finding:
 
 def filler(events: Sequence[Event]) -> Finding:
     """Each event is padded by a member `p` of varying length, so that its size tells no token."""
-    lengths = [len(event.payload["p"]) for event in events if isinstance(event.payload.get("p"), str)]
+    lengths = [len(text(event.payload["p"])) for event in events if isinstance(event.payload.get("p"), str)]
     found = (
         f"{len(lengths)} of {len(events)} events, {min(lengths)} to {max(lengths)} characters" if lengths else "none"
     )

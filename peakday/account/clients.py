@@ -12,7 +12,9 @@ ATTEMPTS = 5
 """Of one request, the first included; botocore waits longer between each."""
 POLICY = "deploy/aws/peakday-read-only.json"
 
-Connect = Callable[[str, str], Any]
+Client = Any
+"""Of boto3, which has no types; its answers are read as JSON values."""
+Connect = Callable[[str, str], Client]
 """(service as boto3 names it, region) -> client."""
 
 _THROTTLED = {"ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded"}
@@ -20,7 +22,7 @@ _DENIED = {"AccessDeniedException", "AccessDenied", "UnauthorizedOperation", "Au
 _STALE = {"ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException"}
 
 
-def connect(service: str, region: str) -> Any:
+def connect(service: str, region: str) -> Client:
     """A client with the shell's own credentials; whoever calls this has passed `require_live`."""
     import boto3
     from botocore.config import Config
@@ -29,13 +31,13 @@ def connect(service: str, region: str) -> Any:
     return boto3.client(service, region_name=region, config=Config(retries=retries, connect_timeout=10))
 
 
-def pages(client: Any, operation: str, **parameters: Any) -> Iterator[dict[str, Any]]:
+def pages(client: Client, operation: str, **parameters: object) -> Iterator[dict[str, object]]:
     """Every page of a listing operation, until AWS gives no token.
 
     Raises:
         CommandError: AWS refused or could not be reached, or repeats its token; what happened, where, and the remedy.
     """
-    token: str | None = None
+    token: object = None
     while True:
         page = call(client, operation, **(parameters if token is None else {**parameters, "NextToken": token}))
         yield page
@@ -47,12 +49,12 @@ def pages(client: Any, operation: str, **parameters: Any) -> Iterator[dict[str, 
         token = following
 
 
-def call(client: object, operation: str, **parameters: object) -> dict[str, Any]:
+def call(client: Client, operation: str, **parameters: object) -> dict[str, object]:
     """One request; what AWS refuses becomes one line without the words of the answer, which may name accounts."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
-        answer: dict[str, Any] = getattr(client, operation)(**parameters)
+        answer: dict[str, object] = getattr(client, operation)(**parameters)
     except ClientError as error:
         code = str(error.response.get("Error", {}).get("Code", "unknown error"))
         raise CommandError(f"{_where(client, operation)}: {_refusal(client, operation, code)}", _exit(code)) from None
@@ -61,17 +63,17 @@ def call(client: object, operation: str, **parameters: object) -> dict[str, Any]
     return answer
 
 
-def action(client: Any, operation: str) -> str:
+def action(client: Client, operation: str) -> str:
     """The IAM action of an operation, such as `servicequotas:ListServiceQuotas`."""
     service = client.meta.service_model.signing_name
     return f"{'cloudwatch' if service == 'monitoring' else service}:{client.meta.method_to_api_mapping[operation]}"
 
 
-def _where(client: Any, operation: str) -> str:
+def _where(client: Client, operation: str) -> str:
     return f"{action(client, operation)} in {client.meta.region_name}"
 
 
-def _refusal(client: object, operation: str, code: str) -> str:
+def _refusal(client: Client, operation: str, code: str) -> str:
     if code in _THROTTLED:
         return f"throttled by AWS ({code}) after {ATTEMPTS} attempts; wait a minute and pull again. Nothing was written"
     if code in _DENIED:

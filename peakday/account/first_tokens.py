@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +13,10 @@ import numpy.typing as npt
 from emulator.profiles import SCHEMA, raw_profile, read_profiles
 from facts.reader import Model
 from host.atomic import written_aside
+from host.json_values import mapping, number
 from host.yaml_text import dump_yaml
 from peakday.account.bedrock_calls import Answer, Bedrock
-from peakday.account.bedrock_rules import Texts, point, request
+from peakday.account.bedrock_rules import Texts, request, with_point
 
 Floats = npt.NDArray[np.float64]
 SHORT_TOKENS = 200
@@ -54,12 +54,12 @@ class Shape:
 def measure(bedrock: Bedrock, texts: Texts, model: Model, calls: int) -> tuple[Timed, Timed, Timed, Answer]:
     """Short prompts, long new ones and long ones from cache, in turns, so that drift meets all alike; one answer."""
     long_tokens = LONG_SHARE * (model.cache.min_tokens or 1_000)
-    kept = [{"text": texts.of(long_tokens)}, point()]
+    kept = with_point(texts.of(long_tokens))
     bedrock.converse(request(system=kept))
     short, long, cached = [], [], []
-    for number in range(calls):
+    for turn in range(calls):
         short.append(bedrock.stream(request(texts.of(SHORT_TOKENS))))
-        if number % 2 == 0:
+        if turn % 2 == 0:
             long.append(bedrock.stream(request(texts.of(long_tokens))))
             cached.append(bedrock.stream(request(system=kept)))
     return timed(short), timed(long), timed(cached), short[-1]
@@ -73,8 +73,8 @@ def timed(answers: Sequence[Answer]) -> Timed:
     return Timed(
         ttft_s=np.array([times[0] for times in stamps if times]),
         gap_s=np.concatenate(gaps) if gaps else np.empty(0),
-        uncached_tokens=_mean([answer.usage.get("inputTokens", 0) for answer in streamed]),
-        cached_tokens=_mean([answer.usage.get("cacheReadInputTokens", 0) for answer in streamed]),
+        uncached_tokens=_mean([answer.tokens("inputTokens") for answer in streamed]),
+        cached_tokens=_mean([answer.tokens("cacheReadInputTokens") for answer in streamed]),
     )
 
 
@@ -134,16 +134,17 @@ def write_profile(out: Path, model: Model, found: Shape, texts: Texts, source: s
 def expected_ttft_s(model: Model, tokens: float) -> float | None:
     """Median first token that the emulator's own profile says for an uncached prompt; None for another physics."""
     ttft = raw_profile(model.key).get("ttft")
-    return None if ttft is None else float(ttft["base_s"] + ttft["per_uncached_token_s"] * tokens)
+    if ttft is None:
+        return None
+    terms = mapping(ttft)
+    return number(terms["base_s"]) + number(terms["per_uncached_token_s"]) * tokens
 
 
-def _over_own(model: str, groups: Mapping[str, Any]) -> dict[str, Any]:
+def _over_own(model: str, groups: Mapping[str, object]) -> dict[str, object]:
     """The emulator's own profile with the measured terms over it: load and cache stay as they were."""
     own = raw_profile(model)
-    return {
-        name: {**own.get(name, {}), **groups[name]} if isinstance(groups.get(name), dict) else groups.get(name, value)
-        for name, value in own.items()
-    }
+    measured = {name: {**mapping(own.get(name)), **group} for name, group in groups.items() if isinstance(group, dict)}
+    return {name: measured.get(name, groups.get(name, value)) for name, value in own.items()}
 
 
 def _log_spread(values: Floats) -> float:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from facts.account import MINUTE_S, Minute, MinuteKey, usage_text
 from facts.model_names import plain_id
@@ -18,7 +17,7 @@ SCHEMA_TYPE = "ModelInvocationLog"
 _THROTTLED = "ThrottlingException"
 
 
-def import_logs(files: Sequence[Path], out: Path) -> tuple[str, dict[str, Any]]:
+def import_logs(files: Sequence[Path], out: Path) -> tuple[str, dict[str, object]]:
     """Write usage.csv from log files; it is written whole or not at all.
 
     Raises:
@@ -57,13 +56,13 @@ def read_logs(files: Sequence[Path]) -> tuple[dict[MinuteKey, Minute], Counter[s
 
 
 def _add(
-    record: Mapping[str, Any],
+    record: Mapping[str, object],
     rows: dict[MinuteKey, Minute],
     waited: dict[MinuteKey, tuple[float, int]],
     counted: Counter[str],
 ) -> None:
     at_s = seconds_of(str(record["timestamp"]))
-    key = (int(at_s) // MINUTE_S * MINUTE_S, record["region"], plain_id(record["modelId"]))
+    key = (int(at_s) // MINUTE_S * MINUTE_S, str(record["region"]), plain_id(str(record["modelId"])))
     code = record.get("errorCode")
     if code and code != _THROTTLED:
         counted["errors"] += 1
@@ -73,17 +72,30 @@ def _add(
         minute.throttles += 1
         counted["throttles"] += 1
         return
-    asked, answered = record["input"], record.get("output", {})
+    asked, answered = _object(record["input"]), _object(record.get("output", {}))
     minute.invocations += 1
-    minute.input_tokens += float(asked.get("inputTokenCount", 0))
-    minute.cache_read_tokens += float(asked.get("cacheReadInputTokenCount", 0))
-    minute.cache_write_tokens += float(asked.get("cacheWriteInputTokenCount", 0))
-    minute.output_tokens += float(answered.get("outputTokenCount", 0))
+    minute.input_tokens += _tokens(asked, "inputTokenCount")
+    minute.cache_read_tokens += _tokens(asked, "cacheReadInputTokenCount")
+    minute.cache_write_tokens += _tokens(asked, "cacheWriteInputTokenCount")
+    minute.output_tokens += _tokens(answered, "outputTokenCount")
     counted["calls"] += 1
     latency_ms = _latency_ms(answered.get("outputBodyJson"))
     if latency_ms is not None:
         seconds, calls = waited.get(key, (0.0, 0))
         waited[key] = (seconds + latency_ms / 1000, calls + 1)
+
+
+def _object(value: object) -> Mapping[str, object]:
+    if not isinstance(value, dict):
+        raise TypeError("expected an object")
+    return value
+
+
+def _tokens(part: Mapping[str, object], name: str) -> float:
+    value = part.get(name, 0)
+    if not isinstance(value, str | float | int):
+        raise TypeError(f"{name} is no number")
+    return float(value)
 
 
 def _latency_ms(body: object) -> float | None:
@@ -98,7 +110,7 @@ def _latency_ms(body: object) -> float | None:
     return None
 
 
-def _records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def _records(path: Path) -> Iterator[tuple[str, dict[str, object]]]:
     for where, record in json_lines(path, error=CommandError):
         if not isinstance(record, dict):
             raise CommandError(f"{where}: no record; one JSON object a line is expected")

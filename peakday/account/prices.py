@@ -9,11 +9,11 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
-from typing import Any
 
 from facts.model_names import Routing, routing, words
 from facts.reader import Model
 from host.errors import Exit
+from host.json_values import items, mapping, text
 from host.tables import columns_of, table_rows
 from peakday.account.clients import Connect, pages
 from peakday.errors import CommandError
@@ -80,16 +80,16 @@ def pull_prices(
     return rows, notes
 
 
-def token_rows(products: Iterable[Mapping[str, Any]], key: str, model: Model, region: str) -> list[PriceRow]:
+def token_rows(products: Iterable[Mapping[str, object]], key: str, model: Model, region: str) -> list[PriceRow]:
     """On-demand token prices of one model, under its own routing where the list has it, else the region's own."""
     wanted, how = words(model.model_id), routing(model.model_id)
     by_class: dict[str, dict[Routing, PriceRow]] = {}
     for product in products:
-        attributes = product["product"]["attributes"]
+        attributes, sku = _about(product)
         name = str(attributes.get("model") or attributes.get("titanModel") or attributes.get("servicename") or "")
         if words(re.sub(r"\(.*?\)", " ", name)) != wanted:
             continue
-        usage = attributes.get("usagetype", "")
+        usage = text(attributes.get("usagetype"))
         price_class = _class_of(f"{attributes.get('inferenceType', '')} {usage}")
         if price_class is None:
             continue
@@ -97,8 +97,7 @@ def token_rows(products: Iterable[Mapping[str, Any]], key: str, model: Model, re
             per_mtok = _per_mtok(unit, usd, str(product.get("serviceCode", "")))
             if per_mtok is not None:
                 row = PriceRow(
-                    "tokens", region, key, price_class, per_mtok, None, name, unit, usd,
-                    product["product"]["sku"], usage, date,
+                    "tokens", region, key, price_class, per_mtok, None, name, unit, usd, sku, usage, date,
                 )  # fmt: skip
                 by_class.setdefault(price_class, {})[_served(usage)] = row
     chosen = (rows.get(how) or rows.get(Routing.REGION) for _, rows in sorted(by_class.items()))
@@ -168,21 +167,22 @@ def _instance_rows(client: object, name: str, region: str) -> list[PriceRow]:
     return [
         PriceRow(
             "instance", region, "", "", None, usd, name, unit, usd,
-            product["product"]["sku"], product["product"]["attributes"].get("usagetype", ""), date,
+            sku, text(attributes.get("usagetype")), date,
         )
         for product in products
+        for attributes, sku in [_about(product)]
         for unit, usd, date in _on_demand(product)
         if unit == "Hrs" and usd > 0
     ]  # fmt: skip
 
 
-def _products(client: object, offer: str, wanted: Mapping[str, str]) -> list[dict[str, Any]]:
+def _products(client: object, offer: str, wanted: Mapping[str, str]) -> list[dict[str, object]]:
     filters = [{"Type": "TERM_MATCH", "Field": field, "Value": value} for field, value in wanted.items()]
     documents = []
     for page in pages(client, "get_products", ServiceCode=offer, Filters=filters, FormatVersion="aws_v1"):
-        for text in page.get("PriceList", ()):
+        for listed in items(page.get("PriceList")):
             try:
-                product = json.loads(text)
+                product = json.loads(text(listed))
                 documents.append({"serviceCode": offer, **product, "product": {"attributes": {}, **product["product"]}})
             except (json.JSONDecodeError, KeyError, TypeError):
                 raise CommandError(
@@ -192,13 +192,19 @@ def _products(client: object, offer: str, wanted: Mapping[str, str]) -> list[dic
     return documents
 
 
-def _on_demand(product: Mapping[str, Any]) -> list[tuple[str, float, str]]:
+def _about(product: Mapping[str, object]) -> tuple[Mapping[str, object], str]:
+    """The attributes of a row of the price list, and its SKU."""
+    about = mapping(product["product"])
+    return mapping(about["attributes"]), text(about["sku"])
+
+
+def _on_demand(product: Mapping[str, object]) -> list[tuple[str, float, str]]:
     """(unit, USD, effective date) of every on-demand price; a tiered one gives its first tier."""
     terms = []
-    for term in product.get("terms", {}).get("OnDemand", {}).values():
-        for dimension in term.get("priceDimensions", {}).values():
-            usd = dimension.get("pricePerUnit", {}).get("USD")
-            if usd is not None and dimension.get("beginRange", "0") in ("0", ""):
+    for term in map(mapping, mapping(mapping(product.get("terms")).get("OnDemand")).values()):
+        for dimension in map(mapping, mapping(term.get("priceDimensions")).values()):
+            usd = mapping(dimension.get("pricePerUnit")).get("USD")
+            if isinstance(usd, str | float | int) and dimension.get("beginRange", "0") in ("0", ""):
                 terms.append((str(dimension.get("unit", "")), float(usd), str(term.get("effectiveDate", ""))[:10]))
     return terms
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
-from facts.account import QUOTAS_SCHEMA, QuotaRow
+from facts.account import QUOTAS_SCHEMA, QuotaRow, QuotaValues
 from host.errors import Exit
+from host.json_values import mapping, objects, text
 from host.yaml_text import dump_yaml
 from peakday.account.clients import Connect, pages
 from peakday.errors import CommandError
@@ -42,9 +42,9 @@ def pull_quotas(connect: Connect, regions: Sequence[str]) -> tuple[list[QuotaRow
 
 def quotas_text(rows: Sequence[QuotaRow], pulled_utc: str) -> str:
     """quotas.yaml."""
-    regions: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    regions: dict[str, dict[str, list[QuotaValues]]] = {}
     for row in rows:
-        entry = {
+        entry: QuotaValues = {
             "code": row.code,
             "name": row.name,
             "value": row.value,
@@ -53,25 +53,24 @@ def quotas_text(rows: Sequence[QuotaRow], pulled_utc: str) -> str:
         }
         regions.setdefault(row.region, {}).setdefault(row.service, []).append(entry)
     document = {"schema": QUOTAS_SCHEMA, "pulled_utc": pulled_utc, "regions": regions}
-    text = dump_yaml(document, width=200)
-    return text
+    return dump_yaml(document, width=200)
 
 
-def _listed(client: object, operation: str, service: str) -> dict[str, dict[str, Any]]:
+def _listed(client: object, operation: str, service: str) -> dict[str, dict[str, object]]:
     limits = {}
     for page in pages(client, operation, ServiceCode=service, MaxResults=100):
-        limits.update({quota["QuotaCode"]: quota for quota in page.get("Quotas", ())})
+        limits.update({text(quota["QuotaCode"]): quota for quota in objects(page.get("Quotas"))})
     return limits
 
 
 def _row(
-    service: str, region: str, held: dict[str, Any] | None, default: dict[str, Any] | None
+    service: str, region: str, held: dict[str, object] | None, default: dict[str, object] | None
 ) -> tuple[QuotaRow, str | None]:
     shown = held or default
     assert shown is not None
-    base = default.get("Value") if default else None
-    value = held.get("Value") if held else base
-    reason = (held or {}).get("ErrorReason", {}).get("ErrorCode")
+    base = _value(default) if default else None
+    value = _value(held) if held else base
+    reason = mapping((held or {}).get("ErrorReason")).get("ErrorCode")
     note = None
     if value is None:
         why = f" ({reason})" if reason else ""
@@ -79,10 +78,15 @@ def _row(
     row = QuotaRow(
         service,
         region,
-        shown["QuotaCode"],
-        shown.get("QuotaName", ""),
+        text(shown["QuotaCode"]),
+        text(shown.get("QuotaName")),
         value,
         base,
         bool(shown.get("Adjustable", False)),
     )
     return row, note
+
+
+def _value(quota: Mapping[str, object]) -> float | None:
+    value = quota.get("Value")
+    return value if isinstance(value, int | float) else None

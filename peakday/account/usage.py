@@ -6,12 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from facts.account import MINUTE_S, Minute, MinuteKey
 from facts.model_names import base_id
 from facts.reader import Model
 from host.errors import Exit
+from host.json_values import items, number, objects, text
 from peakday.account.clients import Connect, pages
 from peakday.errors import CommandError
 
@@ -80,10 +80,10 @@ def _existing(client: object) -> set[tuple[str, str]]:
     """(metric, model id) that the account had of late; series of another dimension too are left out."""
     models = set()
     for page in pages(client, "list_metrics", Namespace=NAMESPACE):
-        for metric in page.get("Metrics", ()):
-            dimensions = {item["Name"]: item["Value"] for item in metric.get("Dimensions", ())}
+        for metric in objects(page.get("Metrics")):
+            dimensions = {item["Name"]: text(item["Value"]) for item in objects(metric.get("Dimensions"))}
             if set(dimensions) == {"ModelId"} and metric["MetricName"] in METRICS:
-                models.add((metric["MetricName"], dimensions["ModelId"]))
+                models.add((text(metric["MetricName"]), dimensions["ModelId"]))
     return models
 
 
@@ -100,10 +100,12 @@ def _collect(
     points: dict[tuple[str, str], dict[int, float]] = defaultdict(dict)
     status: dict[str, str] = {}
     for result in _results(client, pairs, window):
-        metric, model_id = pairs[int(result["Id"][1:])]
-        status[result["Id"]] = result.get("StatusCode", "Complete")
-        stamps = (int(stamp.timestamp()) // MINUTE_S * MINUTE_S for stamp in result.get("Timestamps", ()))
-        points[metric, model_id].update(zip(stamps, result.get("Values", ()), strict=True))
+        query = text(result["Id"])
+        metric, model_id = pairs[int(query[1:])]
+        status[query] = text(result.get("StatusCode"), "Complete")
+        moments = [stamp for stamp in items(result.get("Timestamps")) if isinstance(stamp, datetime)]
+        stamps = (int(stamp.timestamp()) // MINUTE_S * MINUTE_S for stamp in moments)
+        points[metric, model_id].update(zip(stamps, map(number, items(result.get("Values"))), strict=True))
     unfinished = [(pairs[int(query[1:])], code) for query, code in status.items() if code != "Complete"]
     if unfinished:
         (metric, model_id), code = unfinished[0]
@@ -119,7 +121,7 @@ def _collect(
             setattr(minute, column, value * _MS if column.endswith("_s_mean") else value)
 
 
-def _results(client: object, pairs: Sequence[tuple[str, str]], window: Window) -> Iterator[dict[str, Any]]:
+def _results(client: object, pairs: Sequence[tuple[str, str]], window: Window) -> Iterator[dict[str, object]]:
     queries = [
         {
             "Id": f"q{place}",
@@ -137,4 +139,4 @@ def _results(client: object, pairs: Sequence[tuple[str, str]], window: Window) -
     ]
     query = {"MetricDataQueries": queries, "StartTime": window.start, "EndTime": window.end}
     for page in pages(client, "get_metric_data", ScanBy="TimestampAscending", **query):
-        yield from page.get("MetricDataResults", ())
+        yield from objects(page.get("MetricDataResults"))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from assistant.ask import ask
 from host.errors import Exit
+from host.json_values import items, mapping, text, whole
 from host.redaction import HIDDEN, SECRET_NAME, shown_url
 from loadgen.job import LoadError, TargetSpec
 from loadgen.targets.http import history_fields
@@ -35,7 +35,7 @@ def ask_once(
     seed: int | None,
     consent: Consent,
     console: Console,
-) -> tuple[str, list[dict[str, Any]]]:
+) -> tuple[str, list[dict[str, object]]]:
     """Ask a running assistant, or one that is started for this question; the text to show and the raw events."""
     with contextlib.ExitStack() as cleanup:
         addresses: tuple[str, ...] = ()
@@ -70,7 +70,7 @@ FOLLOW_UP = "And what else should I know?"
 
 def ask_mapping(
     target: str, message: str, consent: Consent, console: Console, model: str | None = None, turns: int = 1
-) -> tuple[str, dict[str, Any], Exit]:
+) -> tuple[str, dict[str, object], Exit]:
     """Questions to an `http` or `openai` target: each request, every piece of its answer, what was made of it.
 
     The second of two turns is `FOLLOW_UP`, with the conversation so far as the mapping wants it.
@@ -99,13 +99,13 @@ def ask_mapping(
 
 
 def _one_turn(
-    spec: TargetSpec, place: Target, fields: dict[str, Any]
-) -> tuple[str, dict[str, Any], list[Signal], Exit]:
+    spec: TargetSpec, place: Target, fields: dict[str, object]
+) -> tuple[str, dict[str, object], list[Signal], Exit]:
     """One question: the text to show, the same as data, what was recognised, and the exit code."""
     pieces: list[Piece] = []
     problem = None
     try:
-        for piece in ask_mapped(spec, fields["message"], admitted([place]), fields=fields):
+        for piece in ask_mapped(spec, text(fields["message"]), admitted([place]), fields=fields):
             pieces.append(piece)
     except LoadError as error:
         if not pieces:
@@ -114,24 +114,17 @@ def _one_turn(
     request = masked(pieces[0].data) if pieces else ""
     signals = [(piece.at_s, signal) for piece in pieces[1:] for signal in piece.recognised]
     sentence = verdict(signals, problem)
-    answer: list[dict[str, Any]] = [
-        {
-            "at_s": piece.at_s,
-            "data": piece.data.decode("utf-8", "replace"),
-            "recognised": [{"kind": str(signal.kind), "value": signal.value} for signal in piece.recognised],
-            "ignored": piece.ignored,
-        }
-        for piece in pieces[1:]
-    ]
+    answer: list[dict[str, object]] = []
     shown = [f"{'sent':>11}  {line}" for line in request.splitlines()]
-    for came in answer:
-        shown += [
-            f"{came['at_s'] * 1e3:8.1f} ms  {Untrusted(part).terminal}" for part in came["data"].splitlines() if part
-        ]
-        shown += [f"{'':13}= {part['kind']}: {part['value']!r}" for part in came["recognised"]]
-        shown += [f"{'':13}- ignored: {Untrusted(reason).terminal}" for reason in came["ignored"]]
+    for piece in pieces[1:]:
+        came = piece.data.decode("utf-8", "replace")
+        recognised = [{"kind": str(signal.kind), "value": signal.value} for signal in piece.recognised]
+        answer.append({"at_s": piece.at_s, "data": came, "recognised": recognised, "ignored": piece.ignored})
+        shown += [f"{piece.at_s * 1e3:8.1f} ms  {Untrusted(part).terminal}" for part in came.splitlines() if part]
+        shown += [f"{'':13}= {part['kind']}: {part['value']!r}" for part in recognised]
+        shown += [f"{'':13}- ignored: {Untrusted(reason).terminal}" for reason in piece.ignored]
     found = any(signal.kind == "text" for _, signal in signals)
-    data = {"request": request, "pieces": answer, "verdict": sentence}
+    data: dict[str, object] = {"request": request, "pieces": answer, "verdict": sentence}
     code = Exit.OK if found and problem is None else Exit.GATE_FAILED
     return "\n".join([*shown, sentence]), data, [signal for _, signal in signals], code
 
@@ -191,7 +184,7 @@ def _masked_body(body: str) -> str:
     return body if shown == value else json.dumps(shown, separators=(",", ":"), ensure_ascii=False)
 
 
-def _without_secret_keys(part: object) -> Any:
+def _without_secret_keys(part: object) -> object:
     if isinstance(part, dict):
         return {
             key: HIDDEN if isinstance(value, str) and SECRET_NAME.search(key) else _without_secret_keys(value)
@@ -200,18 +193,18 @@ def _without_secret_keys(part: object) -> Any:
     return [_without_secret_keys(value) for value in part] if isinstance(part, list) else part
 
 
-def lines(events: Sequence[dict[str, Any]]) -> Iterator[str]:
+def lines(events: Sequence[dict[str, object]]) -> Iterator[str]:
     """The answer, then its timeline: route, prefetch, calls, tools, cost."""
-    by_name: dict[str, list[dict[str, Any]]] = {}
+    by_name: dict[str, list[dict[str, object]]] = {}
     for event in events:
-        by_name.setdefault(event["event"], []).append(event)
-    yield "".join(event["text"] for event in by_name.get("delta", []))
+        by_name.setdefault(text(event["event"]), []).append(event)
+    yield "".join(text(event["text"]) for event in by_name.get("delta", []))
     yield ""
     for meta in by_name.get("meta", []):
         how = f"{meta['complexity']}, by {meta.get('router_stage')}"
         yield f"route     {meta['route']} for {meta['intent']} ({how}) {_ms(meta['route_s'])}"
         if meta.get("prefetch"):
-            yield f"prefetch  {', '.join(meta['prefetch'])} {_ms(meta.get('prefetch_s'))}"
+            yield f"prefetch  {', '.join(map(str, items(meta['prefetch'])))} {_ms(meta.get('prefetch_s'))}"
     for call in by_name.get("usage", []):
         yield _call_line(call)
     for tool in by_name.get("tool", []):
@@ -219,9 +212,9 @@ def lines(events: Sequence[dict[str, Any]]) -> Iterator[str]:
         yield f"tool      {tool['tool']} {arguments}: {tool['status']} {_ms(tool['duration_s'])}"
     for done in by_name.get("done", []):
         yield f"done      {done['output_tokens']} tokens, {_usd(done['cost_usd'])}, {_ms(done['e2e_s'])}"
-        if pending := done.get("pending_confirmation"):
+        if pending := mapping(done.get("pending_confirmation")):
             yield f"confirm   {pending['action']} (not done until it is confirmed: `peakday chat`, or the chat page)"
-        for citation in done.get("citations") or []:
+        for citation in items(done.get("citations")):
             yield f"cites     {citation}"
     for error in by_name.get("error", []):
         yield f"error     {error.get('code')}: {error.get('message')}"
@@ -229,8 +222,8 @@ def lines(events: Sequence[dict[str, Any]]) -> Iterator[str]:
         yield "SIMULATED: the models behind this answer are emulated; no number here is a provider's"
 
 
-def _call_line(call: dict[str, Any]) -> str:
-    written = (call.get("cache_write_tokens_5m") or 0) + (call.get("cache_write_tokens_1h") or 0)
+def _call_line(call: dict[str, object]) -> str:
+    written = whole(call.get("cache_write_tokens_5m")) + whole(call.get("cache_write_tokens_1h"))
     return (
         f"call {call['call_index']}    {call['model']} ({call['purpose']}): input {call.get('input_tokens')}"
         f" + {call.get('cache_read_tokens') or 0} read + {written} written, output {call.get('output_tokens')},"
@@ -238,9 +231,9 @@ def _call_line(call: dict[str, Any]) -> str:
     )
 
 
-def _ms(seconds: float | None) -> str:
-    return "-" if seconds is None else f"{seconds * 1e3:,.0f} ms"
+def _ms(seconds: object) -> str:
+    return "-" if not isinstance(seconds, int | float) else f"{seconds * 1e3:,.0f} ms"
 
 
-def _usd(amount: float | None) -> str:
-    return "priced by chips" if amount is None else f"{amount:.6f} USD"
+def _usd(amount: object) -> str:
+    return "priced by chips" if not isinstance(amount, int | float) else f"{amount:.6f} USD"

@@ -6,11 +6,11 @@ import contextlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from assistant.ask import ask, new_session, price_tick, product_page
 from assistant.errors import AssistantError
 from host.control_token import page_address
+from host.json_values import mapping, text
 from peakday.agent.ask import admit_one, lines
 from peakday.consent import Consent
 from peakday.console import Console
@@ -25,7 +25,7 @@ HELP = """/page PRODUCT  open a product's page; /page alone closes it
 /help, /quit"""
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
-Events = Iterator[dict[str, Any]]
+Events = Iterator[dict[str, object]]
 
 
 @dataclass
@@ -42,7 +42,7 @@ class Chat:
     token: str = ""
     number: int = 0
     turn: int = 0
-    last: list[dict[str, Any]] = field(default_factory=list)
+    last: list[dict[str, object]] = field(default_factory=list)
 
     def run(self) -> None:
         """Talk until the customer leaves."""
@@ -117,15 +117,15 @@ class Chat:
             self.last.append(event)
             self._show(event)
         self.write("\n")
-        pending = next((event.get("pending_confirmation") for event in self.last if event["event"] == "done"), None)
-        if pending:
-            accept = self._agrees(pending["action"])
+        done = next((event for event in self.last if event["event"] == "done"), {})
+        if pending := mapping(done.get("pending_confirmation")):
+            accept = self._agrees(text(pending["action"]))
             word = "Yes, please do that." if accept else "No, please do not."
             self._say(word, {"token": pending["token"], "accept": accept})
 
-    def _show(self, event: Mapping[str, Any]) -> None:
+    def _show(self, event: Mapping[str, object]) -> None:
         if event["event"] == "delta":
-            self.write(printable(event["text"]))
+            self.write(printable(text(event["text"])))
         elif event["event"] == "tool":
             self.write(f"[{event['tool']} {printable(str(event.get('arguments')))}: {event['status']}]\n")
         elif event["event"] == "error":

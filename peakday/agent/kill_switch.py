@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from assistant.ask import auto_buy
 from host.ports import is_loopback_url
 from host.redaction import shown_url
@@ -12,7 +10,7 @@ from peakday.errors import CommandError
 _STATES = {"": None, "on": True, "off": False}
 
 
-def switch_auto_buy(target: str, state: str) -> tuple[str, dict[str, Any]]:
+def switch_auto_buy(target: str, state: str) -> tuple[str, dict[str, object]]:
     """Set it, or read it when `state` is empty; the text to print, and the same as data.
 
     Raises:

@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from assistant.quality.ablation import AskedTurn, ablate, summary
 from assistant.router.evaluate import evaluate, read_csv
@@ -18,7 +17,7 @@ from peakday.stack.resolved import Resolved, open_stack, resolve
 from scenarios.schema import Scenario
 
 
-def route_csv(path: Path) -> tuple[str, dict[str, Any]]:
+def route_csv(path: Path) -> tuple[str, dict[str, object]]:
     """The router's figures on a labelled CSV."""
     figures = evaluate(read_csv(path))
     low, high = figures["accuracy_interval"]
@@ -44,7 +43,7 @@ def _over_classes_of_20(figures: Mapping[str, object]) -> str:
     return f"{value:.3f} over the {figures['classes_of_20']} of 20 rows and more"
 
 
-def ablate_switches(scenario: str, turns: int, *, seed: int | None, console: Console) -> tuple[str, dict[str, Any]]:
+def ablate_switches(scenario: str, turns: int, *, seed: int | None, console: Console) -> tuple[str, dict[str, object]]:
     """Means by variant; every variant gets a fresh stack, so that no cache carries over."""
     resolved = resolve(scenario, [], seed)
     messages = json.loads(resolved.world.messages.read_text())["messages"]

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from assistant.errors import AssistantError
 from assistant.quality.exact import exact_lines, exact_table
@@ -21,6 +20,7 @@ from assistant.router.evaluate import wilson
 from facts import reader
 from facts.reader import Model
 from host.errors import Exit
+from host.json_values import number
 from loadgen.record import read_document, write_json
 from peakday.config import load_config
 from peakday.consent import NO_CONSENT, Consent, require_live
@@ -60,7 +60,9 @@ def keep_sample(stack: Stack, run_dir: Path, *, judge_ratio: float, keep_text: b
         shutil.copyfile(samples, run_dir / SAMPLES)
 
 
-def judge_run(wanted: str, options: JudgeOptions, *, seed: int | None, console: Console) -> tuple[str, dict[str, Any]]:
+def judge_run(
+    wanted: str, options: JudgeOptions, *, seed: int | None, console: Console
+) -> tuple[str, dict[str, object]]:
     """Judge a run's sample, or a file of samples; the text to print, and the same as data.
 
     Writes judgements.parquet beside the samples, quality.yaml, and for a run the block `judged` of run.json.
@@ -101,7 +103,7 @@ def known_model(key: str) -> Model:
 
 def judge_turns(
     turns: Sequence[SampledTurn], model: Model, options: JudgeOptions, *, seed: int | None, console: Console
-) -> list[dict[str, Any]]:
+) -> list[dict[str, object]]:
     """Verdicts of a real model when that is agreed to, else of an emulated one started for it."""
     if options.consent.live:
         require_live(options.consent, f"{len(turns)} verdicts of {model.key}", price(turns, model), console)
@@ -115,7 +117,7 @@ def judge_turns(
 
 def rehearse_verdicts(
     turns: Sequence[SampledTurn], model: Model, region: str, *, seed: int | None, console: Console
-) -> list[dict[str, Any]]:
+) -> list[dict[str, object]]:
     """Verdicts of an emulated model: acceptable as often as quality.yaml assumes, to try what reads them."""
     assumed = {(row.model, row.complexity): row.acceptable_ratio for row in reader.quality() if row.intent == "any"}
     resolved = resolve(SCENARIO, [], seed)
@@ -134,17 +136,17 @@ def price(turns: Sequence[SampledTurn], model: Model) -> str:
     return "no token price" if usd is None else f"{usd[1]:.4f} USD ({usd[0]:.4f} to {usd[2]:.4f}), list prices"
 
 
-def summary_of(judged: Sequence[dict[str, Any]], model: Model, *, left_out: int) -> dict[str, Any]:
+def summary_of(judged: Sequence[dict[str, object]], model: Model, *, left_out: int) -> dict[str, object]:
     """What was judged as a whole, with its own cost: it is no part of what the run cost."""
-    verdicts = [row["acceptable"] for row in judged if row["acceptable"] is not None]
+    verdicts = [bool(row["acceptable"]) for row in judged if row["acceptable"] is not None]
     low, high = wilson(sum(verdicts), len(verdicts)) if verdicts else (None, None)
     return {
         "judge": model.key,
-        "simulated": any(row["simulated"] for row in judged),
+        "simulated": any(bool(row["simulated"]) for row in judged),
         "turns": len(judged),
         "verdicts": len(verdicts),
         "acceptable_ratio": {"value": sum(verdicts) / len(verdicts) if verdicts else None, "lo": low, "hi": high},
-        "cost_usd": sum(row["cost_usd"] or 0.0 for row in judged),
+        "cost_usd": sum(number(row["cost_usd"]) for row in judged),
         "left_out_by_budget": left_out,
     }
 

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from host.errors import Exit, PeakdayError
 from peakday.consent import Consent
@@ -23,7 +22,7 @@ from peakday.gate.outputs import as_data, as_text
 from peakday.gate.page import write_outputs
 from peakday.gate.records import check_records, is_record
 from peakday.gate.regression.noise import FILE as NOISE_FILE
-from peakday.gate.regression.noise import HOPELESS, POWER, add_session, like_the_last, scatters, seen
+from peakday.gate.regression.noise import HOPELESS, POWER, Noise, add_session, like_the_last, scatters, seen
 from peakday.gate.settings import Checks, Regression, load_checks
 from peakday.gate.state import Check, CheckRequest, prepare
 from peakday.gate.verdicts import Line, Outcome, Verdict
@@ -62,7 +61,7 @@ def check_scenario(
     html: Path | None,
     clock: Callable[[], float],
     annotations: Path | None = None,
-) -> tuple[Exit, str, dict[str, Any]]:
+) -> tuple[Exit, str, dict[str, object]]:
     """Run the gates, write the files asked for and the record; the exit code, the text and the same as data.
 
     Raises:
@@ -137,7 +136,7 @@ def settings(options: CheckOptions) -> Checks:
     return checks.model_copy(update={"runs": runs, "regression": gate})
 
 
-def check_noise(options: CheckOptions, runs: int, console: Console) -> tuple[str, dict[str, Any]]:
+def check_noise(options: CheckOptions, runs: int, console: Console) -> tuple[str, Noise]:
     """Measure this machine against itself, add the session to noise.json, and say what a gate can see here."""
     check = prepare(request_of(options), settings(options), console)
     everything = add_session(Path(NOISE_FILE), noise_session(check, runs, time.monotonic))
@@ -148,7 +147,7 @@ def check_noise(options: CheckOptions, runs: int, console: Console) -> tuple[str
     return text, noise
 
 
-def noise_text(noise: dict[str, Any], gate: Regression) -> str:
+def noise_text(noise: Noise, gate: Regression) -> str:
     """The table: scatter by metric, the smallest change seen at each look, and its price in minutes."""
     sessions = noise["sessions"]
     run_s = sum(session["run_s"] for session in sessions) / len(sessions)
@@ -180,7 +179,7 @@ def noise_text(noise: dict[str, Any], gate: Regression) -> str:
     return "\n".join(lines)
 
 
-def save_one(options: CheckOptions, runs: int, promote: bool, console: Console) -> tuple[str, dict[str, Any]]:
+def save_one(options: CheckOptions, runs: int, promote: bool, console: Console) -> tuple[str, dict[str, object]]:
     """A new baseline: where it lies, or that the one before stays."""
     check: Check = prepare(request_of(options), settings(options), console)
     saved = save_baseline(check, runs, promote)
@@ -200,10 +199,10 @@ def save_one(options: CheckOptions, runs: int, promote: bool, console: Console) 
 
 def list_all(
     scenario: str, checks: Path | None, consent: Consent, console: Console
-) -> tuple[str, list[dict[str, Any]]]:
+) -> tuple[str, list[dict[str, object]]]:
     """The baseline that checks compare with, its history, and versions of an earlier peakday; damaged ones say so."""
     store = open_store(load_checks(checks).baselines, consent, console)
-    rows: list[dict[str, Any]] = []
+    rows: list[dict[str, object]] = []
     if baselines.is_kept(store, scenario):
         rows.append({"file": baselines.exact_key(scenario), "current": True, **_listed(store, scenario)})
     with contextlib.suppress(baselines.BaselineError):
@@ -218,7 +217,7 @@ def list_all(
     return "\n".join(lines) or f"no baseline of {scenario} yet; `peakday baseline save {scenario}` makes one", rows
 
 
-def _listed(store: Store, scenario: str) -> dict[str, Any]:
+def _listed(store: Store, scenario: str) -> dict[str, object]:
     try:
         known = baselines.current(store, scenario)
     except baselines.BaselineError as error:
@@ -229,7 +228,7 @@ def _listed(store: Store, scenario: str) -> dict[str, Any]:
 
 def promote_one(
     scenario: str, version: str, checks: Path | None, consent: Consent, console: Console
-) -> tuple[str, dict[str, Any]]:
+) -> tuple[str, dict[str, object]]:
     """Compare with a version that an earlier peakday saved."""
     store = open_store(load_checks(checks).baselines, consent, console)
     baselines.promote(store, scenario, version)

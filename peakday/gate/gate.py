@@ -7,9 +7,9 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from host.environment import peakday_version
+from host.json_values import number
 from loadgen.record import Run, load_run
 from peakday.errors import CommandError
 from peakday.gate.baselines import baseline as baselines
@@ -18,6 +18,7 @@ from peakday.gate.builds.journal import InvalidRuns, Journal
 from peakday.gate.builds.runs import BLOCK_METRICS, Measured, load_alone, load_once, stamp
 from peakday.gate.fingerprint import asked_otherwise, differences, here, host_fingerprint
 from peakday.gate.records import measured
+from peakday.gate.regression.noise import Session
 from peakday.gate.regression.pairs import history, judge_pairs, judge_records, pooled_tails
 from peakday.gate.settings import Runs
 from peakday.gate.slo import ALPHA, judge
@@ -233,7 +234,7 @@ def check_history(check: Check, candidates: Sequence[Measured]) -> None:
     alike = {"workload": check.workload, "host": host, "load": load}
     earlier = [run for run in known if all(run.get(name) == value for name, value in alike.items())]
     gated = check.checks.regression.metrics
-    values = {metric: [run[metric] for run in earlier if run.get(metric) is not None] for metric in gated}
+    values = {metric: [number(run[metric]) for run in earlier if run.get(metric) is not None] for metric in gated}
     now = {metric: _mean([one.values.get(metric) for one in candidates]) for metric in values}
     check.lines += history(values, now)
 
@@ -294,26 +295,25 @@ def _target(build: Build) -> str:
     return " ".join(build.targets) or own
 
 
-def noise_session(check: Check, runs: int, clock: Callable[[], float]) -> dict[str, Any]:
-    """Runs of the candidate against itself, one after another: {utc, host, for_s, run_s, invalid, runs}.
+def noise_session(check: Check, runs: int, clock: Callable[[], float]) -> Session:
+    """Runs of the candidate against itself, one after another.
 
     INVALID runs count here, because they judge nobody: a busy machine is noisy, and that is what is asked.
     """
     journal = Journal.opened({"noise": check.workload, "candidate": check.candidate.identity, "runs": runs})
     began_s, invalid = clock(), 0
     made = []
-    for number in range(runs):
+    for place in range(runs):
         one = load_once(
             check.candidate, check.resolved, check.checks.runs, number=0,
-            out=journal.path / "runs" / f"N-{number:02}-{int(began_s)}", console=check.console,
+            out=journal.path / "runs" / f"N-{place:02}-{int(began_s)}", console=check.console,
         )  # fmt: skip
         invalid += not one.valid
         made.append(one)
     took_s = (clock() - began_s) / runs
     load = check.checks.runs
-    session = {
+    return {
         "utc": stamp(), "host": host_fingerprint(made[0].host), "target": _target(check.candidate),
         "scenario": check.workload, "rate_per_s": load.rate_per_s, "for_s": load.for_s, "processes": load.processes,
-        "run_s": took_s,
+        "run_s": took_s, "invalid": invalid, "runs": [one.values for one in made],
     }  # fmt: skip
-    return {**session, "invalid": invalid, "runs": [one.values for one in made]}

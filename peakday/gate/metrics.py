@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import SupportsFloat
 
 import pandas as pd
 
@@ -65,5 +65,5 @@ def worse_by(metric: str, baseline: float, candidate: float) -> float:
     return -ratio if metric in LOWER_IS_WORSE else ratio
 
 
-def _number(value: Any) -> float | None:
+def _number(value: SupportsFloat | None) -> float | None:
     return None if value is None or not math.isfinite(value) else float(value)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 from dataclasses import asdict
-from typing import Any
 
+from host.json_values import mapping
 from peakday.gate.snapshot.figures import CHANGED
 from peakday.gate.verdicts import Line, Outcome, Verdict
 from wire.text import Untrusted
@@ -32,7 +32,7 @@ _SENTENCES = {
 _NO_GATE = "INCONCLUSIVE: no gate ran; save a baseline, name an SLO, or add --against REF"
 
 
-def as_data(outcome: Outcome) -> dict[str, Any]:
+def as_data(outcome: Outcome) -> dict[str, object]:
     """The outcome as one JSON document."""
     return {
         "schema": SCHEMA,
@@ -69,7 +69,7 @@ def sentence(outcome: Outcome) -> str:
         return _NO_GATE
     which = [f"{line.metric} ({line.gate})" for line in ranked(outcome) if line.verdict == outcome.verdict]
     more = f" and {len(which) - 3} more" if len(which) > 3 else ""
-    absent = ", ".join(outcome.facts.get("not_covered", ()))
+    absent = ", ".join(mapping(outcome.facts.get("not_covered")))
     beyond = f"; not covered: {absent}" if absent else ""
     fix = next((f"to do: {line.fix}" for line in ranked(outcome) if line.fix), "each line says why")
     return _SENTENCES[outcome.verdict].format(which=", ".join(which[:3]) + more, beyond=beyond, fix=fix)

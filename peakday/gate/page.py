@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from dashboards.html.page import Banner, Cell, Page, Panel, Paragraph, Part, Table
 from dashboards.html.render import render
 from host.atomic import write_text
 from peakday.gate.outputs import MARKS, as_annotations, as_junit, as_markdown, cells, ranked, sentence
-from peakday.gate.verdicts import Outcome, Verdict
+from peakday.gate.verdicts import Moment, Outcome, Verdict
 
 _KINDS = {Verdict.PASS: "good", Verdict.WARN: "warn", Verdict.INCONCLUSIVE: "warn"}
 """Verdict -> banner; any other is bad."""
@@ -55,7 +53,7 @@ def _lines_panel(outcome: Outcome) -> Panel:
     return Panel("Lines", "A line passes, fails, or says why it cannot tell.", table)
 
 
-def _diff_panel(diff: Mapping[str, Any]) -> Panel:
+def _diff_panel(diff: Moment) -> Panel:
     rows: list[list[Cell]] = [[str(what), str(before), str(after)] for what, before, after in diff["changes"]]
     table = Table("Changes", ("What", "Baseline", "Candidate"), rows, text_columns=(0, 1, 2))
     return Panel(f"“{diff['message']}”", f"{diff['turn']}, {len(rows)} changes.", table)

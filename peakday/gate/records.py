@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-from capacity.calibration.backtest import compare_plans
+from capacity.calibration.backtest import Change, compare_plans
 from capacity.plan import load_plan
 from loadgen.record import load_run
 from neuron_bench.record import load_bench
@@ -89,7 +88,7 @@ def _plans(old: Path, new: Path, margin: float) -> list[Line]:
     return lines or [Line(GATE, "plan", Verdict.PASS, f"no figure grew by more than {margin:.0%}")]
 
 
-def _plan_lines(changes: Sequence[Any], margin: float) -> Iterator[Line]:
+def _plan_lines(changes: Sequence[Change], margin: float) -> Iterator[Line]:
     """Of the figures that differ, those that are no pass; words that differ, of an input or a warning, are none."""
     for change in changes:
         before, after = (float(value) if _is_number(value) else None for value in (change.before, change.after))
@@ -108,7 +107,7 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float)
 
 
-def _is_cost(change: Any) -> bool:
+def _is_cost(change: Change) -> bool:
     return any(word in f"{change.name} {change.unit}" for word in ("chips", "USD", "usd", "instances", "cost"))
 
 

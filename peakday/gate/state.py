@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from peakday.config import load_config
 from peakday.consent import Consent
@@ -14,7 +13,7 @@ from peakday.gate.baselines.store import Store, open_store
 from peakday.gate.builds.builds import Build, here_identity
 from peakday.gate.fingerprint import workload_hash
 from peakday.gate.settings import Checks
-from peakday.gate.verdicts import Line, Outcome
+from peakday.gate.verdicts import Line, Moment, Outcome
 from peakday.guard import admit_unpaid
 from peakday.stack.resolved import Resolved, resolve
 from scenarios.questions import Entry, read_questions
@@ -48,8 +47,8 @@ class Check:
     script: tuple[Entry, ...] = ()
     lines: list[Line] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    moments: list[dict[str, Any]] = field(default_factory=list)
-    facts: dict[str, Any] = field(default_factory=dict)
+    moments: list[Moment] = field(default_factory=list)
+    facts: dict[str, object] = field(default_factory=dict)
 
     @property
     def workload(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypedDict
 
 from host.errors import Exit
 
@@ -49,6 +49,14 @@ class Line:
     fix: str = field(default="", kw_only=True)
 
 
+class Moment(TypedDict):
+    """A scripted turn that changed. changes: what, before and after, of each."""
+
+    turn: object
+    message: object
+    changes: list[list[object]]
+
+
 @dataclass(frozen=True)
 class Outcome:
     """Everything a check found. `moments`: scripted turns that changed; `notes`: what a reader must know."""
@@ -56,8 +64,8 @@ class Outcome:
     scenario: str
     lines: tuple[Line, ...]
     notes: tuple[str, ...] = ()
-    moments: tuple[dict[str, Any], ...] = ()
-    facts: dict[str, Any] = field(default_factory=dict)
+    moments: tuple[Moment, ...] = ()
+    facts: dict[str, object] = field(default_factory=dict)
 
     @property
     def verdict(self) -> Verdict:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from dashboards.html import charts
 from dashboards.html.charts import Limit
 from dashboards.html.page import Banner, Cell, Page, Panel, Part, Table
 from dashboards.html.render import write_page
+from host.json_values import mapping, number, objects, text
 
 CLOSE = 1e-12
 
@@ -32,21 +32,23 @@ class Scored:
     counts: bool = True
 
 
-def scored_of(data: Mapping[str, Any]) -> list[Scored]:
+def scored_of(data: Mapping[str, object]) -> list[Scored]:
     """The rows of what `plan backtest --json` prints, of a plan or of a prediction."""
-    plans = [
-        Scored(
-            row["name"], row["unit"], row["predicted"]["low"], row["predicted"]["mid"], row["predicted"]["high"],
-            row["measured"], row["predicted"]["low"] <= row["measured"] <= row["predicted"]["high"],
-            row["predicted"].get("confidence", 0.9) > 0,
-        )
-        for row in data.get("scores", ())
-    ]  # fmt: skip
+    plans = [_of_plan(row, mapping(row["predicted"])) for row in objects(data.get("scores"))]
     predictions = [
-        Scored(row["metric"], "", row["low"], row["value"], row["high"], row["measured"], row["inside"])
-        for row in data.get("outcomes", ())
-    ]
+        Scored(
+            text(row["metric"]), "", number(row["low"]), number(row["value"]), number(row["high"]),
+            number(row["measured"]), bool(row["inside"]),
+        )
+        for row in objects(data.get("outcomes"))
+    ]  # fmt: skip
     return [*plans, *predictions]
+
+
+def _of_plan(row: Mapping[str, object], predicted: Mapping[str, object]) -> Scored:
+    low, mid, high = (number(predicted[key]) for key in ("low", "mid", "high"))
+    measured, counts = number(row["measured"]), number(predicted.get("confidence", 0.9)) > 0
+    return Scored(text(row["name"]), text(row["unit"]), low, mid, high, measured, low <= measured <= high, counts)
 
 
 def write_backtest(title: str, text: str, data: Mapping[str, object], out: Path) -> Path:

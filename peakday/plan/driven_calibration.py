@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -207,7 +206,7 @@ def _span_s(run: Run) -> float:
 
 def calibrate_target(
     sweep: Sweep, facts: EngineFacts, out: Path | None, console: Console
-) -> tuple[str, dict[str, Any]]:
+) -> tuple[str, dict[str, object]]:
     """Drive, fit, judge; the step model's file, and what one replica of it keeps up with.
 
     Raises:
@@ -221,7 +220,7 @@ def calibrate_target(
         raise CalibrationError(f"{refusal}; the load steps are kept, for `peakday calibrate {kept} ...`") from None
     path = write_new(model, out)
     sentence = keeps(model, [observed_calls(load_run(each), facts.model) for each in paths], sweep)
-    data = {"step_model": str(path), "runs": [str(each) for each in paths], "sentence": sentence}
+    data: dict[str, object] = {"step_model": str(path), "runs": [str(each) for each in paths], "sentence": sentence}
     return f"{step_model_text(model)}\n\n{sentence}\n{path}", data
 
 

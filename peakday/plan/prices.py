@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from facts.model_names import base_id
 from facts.reader import models
 from host.checked import check
+from host.json_values import mapping
 from host.yaml_text import read_yaml
 from peakday.account.prices import overlay, read_prices
 from peakday.config import Prices
@@ -20,7 +20,7 @@ SINGLE = ("owned", "discount_ratio", "features")
 """Parts of `prices` whose entries are numbers."""
 
 
-def own_prices(prices: Prices, base: Path | None = None) -> dict[str, Any]:
+def own_prices(prices: Prices, base: Path | None = None) -> dict[str, object]:
     """The overlay of `capacity.cost.prices.load_prices`. What peakday.yaml states itself wins over its file.
 
     The file is a prices.csv of `aws pull`, whose list prices take the discounts too, or a YAML of the same keys as
@@ -36,10 +36,11 @@ def own_prices(prices: Prices, base: Path | None = None) -> dict[str, Any]:
     if not path.is_file():
         raise CommandError(f"peakday.yaml: prices.file: {path} is not there; `peakday aws pull` writes one")
     laid = _of_csv(path, prices.discount_ratio) if path.suffix == ".csv" else _of_yaml(path)
-    return {**stated, **{part: _merged(laid[part], stated[part]) for part in PARTS}}
+    own = {"tokens": prices.tokens, "instances": prices.instances}
+    return {**stated, **{part: _merged(laid[part], own[part]) for part in PARTS}}
 
 
-def with_prices(prices: Mapping[str, Any], texts: Sequence[str]) -> dict[str, Any]:
+def with_prices(prices: Mapping[str, object], texts: Sequence[str]) -> dict[str, object]:
     """Single prices laid over: `tokens.nova-pro.input_usd_per_mtok=0.7`, `instances.trn1.32xlarge.usd_per_hour=18`,
     `owned.trn1.32xlarge=4`, `discount_ratio.anthropic=0.1` or `features.KEY=1.5`.
 
@@ -59,8 +60,8 @@ def with_prices(prices: Mapping[str, Any], texts: Sequence[str]) -> dict[str, An
                 "discount_ratio.FAMILY or features.KEY, then =NUMBER"
             )
         number = _number(text, value)
-        entry = laid.setdefault(part, {})
-        entry[name] = {**entry.get(name, {}), key: number} if key else number
+        entries = mapping(laid.get(part))
+        laid[part] = {**entries, name: {**mapping(entries.get(name)), key: number} if key else number}
     return laid
 
 
@@ -89,10 +90,12 @@ def _of_csv(path: Path, discounts: Mapping[str, float]) -> dict[str, dict[str, d
     }
 
 
-def _of_yaml(path: Path) -> dict[str, Any]:
+def _of_yaml(path: Path) -> dict[str, dict[str, dict[str, float]]]:
     prices = check(Prices, read_yaml(path, error=CommandError), str(path), error=CommandError)
-    return {part: getattr(prices, part) for part in PARTS}
+    return {"tokens": prices.tokens, "instances": prices.instances}
 
 
-def _merged(under: Mapping[str, Mapping[str, float]], over: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
+def _merged(
+    under: Mapping[str, Mapping[str, float]], over: Mapping[str, Mapping[str, float]]
+) -> dict[str, dict[str, float]]:
     return {name: {**under.get(name, {}), **over.get(name, {})} for name in (*under, *over)}

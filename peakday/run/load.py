@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from dashboards.html.live import live_page
 from facts import reader
@@ -293,7 +292,7 @@ def turn_bound_usd(load: Load, options: LoadOptions, *, calls: bool) -> float:
     return turn_usd_max(load.scenario, assistant=calls, replayed=options.arrivals, longest=longest)
 
 
-def environment() -> dict[str, Any]:
+def environment() -> dict[str, object]:
     """What was typed, and on which machine and version."""
     command = ("peakday", *shown_command(sys.argv[1:]))
     return {"command": command, "commit": commit(), "peakday_version": peakday_version(), "host": host_facts()}

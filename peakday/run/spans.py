@@ -7,7 +7,6 @@ from datetime import datetime
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from facts.stack import Otlp
 from host.environment import peakday_version
@@ -17,7 +16,7 @@ from loadgen.record import Run, load_run
 from peakday.config import load_config
 from peakday.errors import CommandError
 from peakday.guard import Named, admit, check_allowed, check_answers, checked_url
-from wire.spans import RunTrace, Span, offered_turn_span, run_span
+from wire.spans import RunTrace, Span, Value, offered_turn_span, run_span
 
 OPTION = "--otlp"
 COLUMNS = (
@@ -86,7 +85,7 @@ def run_trace(run: Run) -> RunTrace | None:
         return None
     started_ns = int(datetime.fromisoformat(info.t0_utc).timestamp() * 1e9)
     totals = info.totals
-    attributes: dict[str, Any] = {
+    attributes: dict[str, Value | None] = {
         "peakday.seed": info.seed,
         "peakday.scenario.hash": info.scenario.hash if info.scenario else None,
         "peakday.valid": info.valid,

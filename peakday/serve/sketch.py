@@ -5,17 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from pydantic import TypeAdapter
 
 from dashboards.numbers.units import clock, show
 from facts.blocks import Seconds
 from host.errors import PeakdayError
+from host.json_values import items
 from host.yaml_text import dump_yaml, parse_yaml
 from scenarios.loading import scenario_of_text, values_of_text
 from scenarios.preview import preview
 from scenarios.preview_text import totals
+from scenarios.resolved import resolved_of
 from scenarios.schema import Scenario
 
 TEXT_MAX = 40_000
@@ -62,7 +63,7 @@ def edited(text: str, edit: Mapping[str, object], folder: Path) -> str:
     change = _CHANGES.get(str(edit.get("kind")))
     if change is None:
         raise SketchError(f"{edit.get('kind')!r} is no change; known: {', '.join(_CHANGES)}")
-    own = parse_yaml(text, NAME, error=SketchError)
+    own: dict[str, object] = parse_yaml(text, NAME, error=SketchError)
     _refuse_elsewhere(own, "")
     change(own, values_of_text(text, NAME, folder), edit)
     lines = text.split("\n")
@@ -70,9 +71,9 @@ def edited(text: str, edit: Mapping[str, object], folder: Path) -> str:
     return "\n".join([*head, dump_yaml(own)])
 
 
-def _refuse_elsewhere(values: Any, where: str) -> None:
+def _refuse_elsewhere(values: Mapping[str, object] | list[object], where: str) -> None:
     """A text may come with an address from anywhere: it reads no file but the folder's."""
-    for key, value in values.items() if isinstance(values, dict) else enumerate(values):
+    for key, value in enumerate(values) if isinstance(values, list) else values.items():
         if key in ("extends", "file") and isinstance(value, str) and Path(value).name != value:
             raise SketchError(f"{NAME}: {where}{key}: {value!r} is outside the folder; copy the file into it")
         if isinstance(value, dict | list):
@@ -86,22 +87,22 @@ def _number(edit: Mapping[str, object], key: str, default: float | None = None) 
     return value
 
 
-def _place(own: dict[str, Any], keys: tuple[str, ...], value: Any) -> None:
+def _place(own: dict[str, object], keys: tuple[str, ...], value: object) -> None:
     for key in keys[:-1]:
         inner = own.get(key)
         own[key] = own = dict(inner) if isinstance(inner, dict) else {}
     own[keys[-1]] = value
 
 
-def _peak(own: dict[str, Any], merged: Mapping[str, Any], edit: Mapping[str, Any]) -> None:
-    known = merged["demand"]["interactions"]["peak_per_s"]
-    peak = {part: _number(edit, part) for part in ("low", "mid", "high")}
+def _peak(own: dict[str, object], merged: Mapping[str, object], edit: Mapping[str, object]) -> None:
+    known = resolved_of(merged)["demand"]["interactions"]["peak_per_s"]
+    peak: dict[str, object] = {part: _number(edit, part) for part in ("low", "mid", "high")}
     if isinstance(known, dict) and "confidence" in known:
         peak["confidence"] = known["confidence"]
     _place(own, PEAK, peak)
 
 
-def _add_drop(own: dict[str, Any], merged: Mapping[str, Any], edit: Mapping[str, Any]) -> None:
+def _add_drop(own: dict[str, object], merged: Mapping[str, object], edit: Mapping[str, object]) -> None:
     """Into the deal drops of the shape that fade alike; else a further piece of the product."""
     at_s = _number(edit, "at_s")
     kind = {
@@ -112,18 +113,18 @@ def _add_drop(own: dict[str, Any], merged: Mapping[str, Any], edit: Mapping[str,
     pieces = _pieces(merged)
     for piece in pieces:
         if piece.get("kind") == "deal_drops" and all(_seconds(piece.get(key)) == value for key, value in kind.items()):
-            piece["at_s"] = sorted([*piece["at_s"], at_s], key=_seconds)
+            piece["at_s"] = sorted([*items(piece["at_s"]), at_s], key=_seconds)
             break
     else:
         pieces.append({"kind": "deal_drops", "at_s": [at_s], **kind})
     _place(own, SHAPE, {"kind": "product", "of": pieces})
 
 
-def _remove_drop(own: dict[str, Any], merged: Mapping[str, Any], edit: Mapping[str, Any]) -> None:
+def _remove_drop(own: dict[str, object], merged: Mapping[str, object], edit: Mapping[str, object]) -> None:
     at_s, pieces = _number(edit, "at_s"), _pieces(merged)
     for piece in pieces:
-        if piece.get("kind") == "deal_drops" and any(_seconds(moment) == at_s for moment in piece["at_s"]):
-            piece["at_s"] = [moment for moment in piece["at_s"] if _seconds(moment) != at_s]
+        if piece.get("kind") == "deal_drops" and any(_seconds(moment) == at_s for moment in items(piece["at_s"])):
+            piece["at_s"] = [moment for moment in items(piece["at_s"]) if _seconds(moment) != at_s]
             break
     else:
         raise SketchError(f"at_s: no deal drops at {at_s:g} s")
@@ -131,11 +132,11 @@ def _remove_drop(own: dict[str, Any], merged: Mapping[str, Any], edit: Mapping[s
     _place(own, SHAPE, {"kind": "product", "of": left or [{"kind": "constant"}]})
 
 
-def _length(own: dict[str, Any], _merged: Mapping[str, Any], edit: Mapping[str, Any]) -> None:
+def _length(own: dict[str, object], _merged: Mapping[str, object], edit: Mapping[str, object]) -> None:
     _place(own, ("event", "length_s"), _number(edit, "length_s"))
 
 
-_CHANGES: dict[str, Callable[[dict[str, Any], Mapping[str, Any], Mapping[str, Any]], None]] = {
+_CHANGES: dict[str, Callable[[dict[str, object], Mapping[str, object], Mapping[str, object]], None]] = {
     "peak": _peak,
     "add_drop": _add_drop,
     "remove_drop": _remove_drop,
@@ -143,11 +144,10 @@ _CHANGES: dict[str, Callable[[dict[str, Any], Mapping[str, Any], Mapping[str, An
 }
 
 
-def _pieces(merged: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _pieces(merged: Mapping[str, object]) -> list[dict[str, object]]:
     """The factors of the interactions' shape, each a copy."""
-    shape = merged["demand"]["interactions"]["shape"]
-    factors = shape["of"] if shape["kind"] == "product" else [shape]
-    return [dict(piece) for piece in factors]
+    shape = resolved_of(merged)["demand"]["interactions"]["shape"]
+    return [dict(piece) for piece in (shape["of"] if shape["kind"] == "product" else [shape])]
 
 
 def _seconds(value: object) -> float:
@@ -157,7 +157,7 @@ def _seconds(value: object) -> float:
     return float(TypeAdapter(Seconds).validate_python(value))
 
 
-def picture_data(scenario: Scenario) -> dict[str, Any]:
+def picture_data(scenario: Scenario) -> dict[str, object]:
     """What the page draws: the rate of interactions with its band, its deal drops, and what it comes to."""
     view = preview(scenario)
     stream = view.streams[0]

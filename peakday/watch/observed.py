@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlencode
 
 from facts.account import read_usage
@@ -100,7 +99,7 @@ def _with(minute: Observed, name: str, kind: str, value: float) -> Observed:
 
 def _matrix(body: bytes, url: str) -> Iterable[tuple[dict[str, str], int, float]]:
     try:
-        answer: Any = json.loads(body)
+        answer = json.loads(body)
         for series in answer["data"]["result"]:
             for at, text in series["values"]:
                 value = float(text)

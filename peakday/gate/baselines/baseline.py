@@ -10,9 +10,9 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from host.errors import PeakdayError
+from host.json_values import mapping, objects, text
 from peakday.errors import CommandError
 from peakday.gate.baselines.store import Store
 
@@ -42,13 +42,13 @@ class Snapshot:
 
     workload: str
     figures: Mapping[str, float | str]
-    turns: tuple[Mapping[str, Any], ...]
-    saved: Mapping[str, Any] = field(default_factory=dict)
+    turns: tuple[Mapping[str, object], ...]
+    saved: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         """How a report calls it."""
-        commit = self.saved.get("commit")
+        commit = text(self.saved.get("commit"))
         return f"{self.saved.get('utc') or 'unknown'}" + (f" ({commit[:12]})" if commit else "")
 
 
@@ -83,9 +83,19 @@ def current(store: Store, scenario: str) -> Snapshot:
     return load_old(store, scenario, str(_parsed(raw, _old_key(scenario)).get("version")))
 
 
-def _snapshot(known: Mapping[str, Any], key: str) -> Snapshot:
+def _snapshot(known: Mapping[str, object], key: str) -> Snapshot:
     _check(known, key, SCHEMA, ("workload", "figures", "turns"))
-    return Snapshot(known["workload"], known["figures"], tuple(known["turns"]), known.get("saved") or {})
+    return Snapshot(
+        str(known["workload"]),
+        figures_of(known["figures"]),
+        tuple(objects(known["turns"])),
+        mapping(known.get("saved")),
+    )
+
+
+def figures_of(values: object) -> dict[str, float | str]:
+    """Figures by name, as a file or a check holds them."""
+    return {name: value for name, value in mapping(values).items() if isinstance(value, int | float | str)}
 
 
 def _check(known: Mapping[str, object], key: str, schema: str, names: Iterable[str]) -> None:
@@ -96,7 +106,7 @@ def _check(known: Mapping[str, object], key: str, schema: str, names: Iterable[s
         raise BaselineError(f"{key}: damaged, {', '.join(lacking)} is missing; save it anew")
 
 
-def _parsed(raw: bytes, key: str) -> dict[str, Any]:
+def _parsed(raw: bytes, key: str) -> dict[str, object]:
     try:
         value = json.loads(raw)
     except ValueError as error:
@@ -135,7 +145,7 @@ def _written(value: object, depth: int) -> str:
     return "{\n" + ",\n".join(f"{inner}{entry}" for entry in entries) + f"\n{outer}}}"
 
 
-def history(store: Store, scenario: str) -> list[dict[str, Any]]:
+def history(store: Store, scenario: str) -> list[dict[str, object]]:
     """Earlier runs, oldest first: {utc, workload, host, load, METRIC: value, ...}; those of older baselines too.
 
     Raises:
@@ -146,7 +156,7 @@ def history(store: Store, scenario: str) -> list[dict[str, Any]]:
         return _old_runs(store, scenario)
     known = _parsed(raw, history_key(scenario))
     _check(known, history_key(scenario), HISTORY_SCHEMA, ("runs",))
-    return list(known["runs"])
+    return objects(known["runs"])
 
 
 def add_runs(store: Store, scenario: str, runs: Iterable[Mapping[str, object]]) -> int:
@@ -171,7 +181,7 @@ def old_versions(store: Store, scenario: str) -> list[str]:
     return sorted(name for name in names if _VERSION.fullmatch(name))
 
 
-def _old_document(store: Store, scenario: str, version: str) -> dict[str, Any]:
+def _old_document(store: Store, scenario: str, version: str) -> dict[str, object]:
     key = f"{scenario}/{version}.json"
     raw = store.read(key)
     if raw is None:
@@ -190,11 +200,14 @@ def load_old(store: Store, scenario: str, version: str) -> Snapshot:
     known = _old_document(store, scenario, version)
     saved = {name: known.get(name) for name in ("commit", "host", "peakday_version")}
     return Snapshot(
-        known["workload"], known["exact"], tuple(known["moments"]), {**saved, "utc": known.get("created_utc")}
+        str(known["workload"]),
+        figures_of(known["exact"]),
+        tuple(objects(known["moments"])),
+        {**saved, "utc": known.get("created_utc")},
     )
 
 
-def _old_runs(store: Store, scenario: str) -> list[dict[str, Any]]:
+def _old_runs(store: Store, scenario: str) -> list[dict[str, object]]:
     runs = []
     for version in old_versions(store, scenario):
         try:
@@ -202,7 +215,7 @@ def _old_runs(store: Store, scenario: str) -> list[dict[str, Any]]:
         except BaselineError:
             continue
         of_it = {"utc": known.get("created_utc"), "workload": known["workload"], "host": known.get("host")}
-        runs += [{**of_it, **run} for run in known["runs"]]
+        runs += [{**of_it, **run} for run in objects(known["runs"])]
     return runs
 
 

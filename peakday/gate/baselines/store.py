@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from host.atomic import write_bytes
+from peakday.account.clients import Client
 from peakday.consent import Consent, require_live
 from peakday.console import Console
 
@@ -48,7 +49,7 @@ class Folder:
 class Bucket:
     """Objects below a prefix in S3."""
 
-    def __init__(self, client: Any, bucket: str, prefix: str) -> None:
+    def __init__(self, client: Client, bucket: str, prefix: str) -> None:
         self._client, self._bucket, self._prefix = client, bucket, prefix.strip("/")
 
     def read(self, key: str) -> bytes | None:

@@ -19,7 +19,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from host import processes
 from host.environment import git, git_refusal
@@ -107,7 +106,7 @@ class Build:
     def _started(self, folder: Path) -> contextlib.AbstractContextManager[Running]:
         return self._local_stack(folder) if self.sut is None else self._own_system(self.sut, folder)
 
-    def scenario_there(self) -> dict[str, Any] | str:
+    def scenario_there(self) -> dict[str, object] | str:
         """The scenario as this build reads it; where it cannot, why not."""
         assert self.folder is not None
         command = [sys.executable, "-m", "peakday", "scenario", "show", self.scenario, "--json", *self._sets()]
@@ -115,7 +114,7 @@ class Build:
         done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)
         if done.returncode:
             return (done.stderr.strip() or "it cannot be read").splitlines()[-1]
-        shown: dict[str, Any] = json.loads(done.stdout)
+        shown: dict[str, object] = json.loads(done.stdout)
         return shown
 
     def _sets(self) -> list[str]:

@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from host.atomic import write_text
+from host.checked import check
 from peakday.console import Console
 from peakday.gate.builds.runs import Measured
 
@@ -103,5 +103,5 @@ def _partner(name: str) -> str | None:
     return {"A": "B", "B": "A"}[match[1]] + match[2] if match else None
 
 
-def _measured(raw: Mapping[str, Any]) -> Measured:
-    return Measured(**{**raw, "reasons": tuple(raw["reasons"])})
+def _measured(raw: object) -> Measured:
+    return check(Measured, raw, "state.json")

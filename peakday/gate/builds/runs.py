@@ -9,15 +9,16 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import yaml
 
+from capacity.plan import Plan
 from capacity.planner import make_plan
 from host.control_token import control_headers
 from host.environment import peakday_version
 from host.errors import Exit
 from host.fetch import fetch
+from loadgen.job import LoadJob
 from loadgen.record import RunInfo, load_run
 from neuron_bench.fit.published import step_models
 from peakday.config import load_config
@@ -55,7 +56,7 @@ class Measured:
     reasons: tuple[str, ...]
     values: dict[str, float | None]
     tails: dict[str, int]
-    host: Mapping[str, Any]
+    host: Mapping[str, object]
     workload: str
     turns: int
 
@@ -67,7 +68,7 @@ class Scripted:
     not_covered: what a system of the user's own does not tell -> how it would.
     """
 
-    rows: list[dict[str, Any]]
+    rows: list[dict[str, object]]
     figures: Figures
     not_covered: Mapping[str, str] = field(default_factory=dict)
 
@@ -124,7 +125,7 @@ def connections(url: str) -> int | None:
     return int(match[1]) if match else None
 
 
-def fixed_plan(resolved: Resolved) -> Any:
+def fixed_plan(resolved: Resolved) -> Plan:
     """A plan from the scenario's assumptions and published step times: a function of the code and the facts alone."""
     small = resolved.scenario.capacity.model_copy(update={"draws": min(200, resolved.scenario.capacity.draws)})
     return make_plan(
@@ -199,7 +200,7 @@ def admitted_targets(running: Running) -> list[Target]:
     return admit_unpaid(running.targets, config, "check", "sut.target", running.values)
 
 
-def _job(build: Build, running: Running, resolved: Resolved, runs: Runs, number: int, out: Path) -> Any:
+def _job(build: Build, running: Running, resolved: Resolved, runs: Runs, number: int, out: Path) -> LoadJob:
     event = runs.rate_per_s is None
     options = LoadOptions(
         targets=running.targets,

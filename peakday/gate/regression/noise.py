@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict
 
 import numpy as np
 from scipy.optimize import brentq
@@ -37,6 +37,28 @@ ALIKE = ("host", "target", "scenario", "rate_per_s", "for_s", "processes")
 """What two sessions must have in common to be of one noise."""
 
 
+class Session(TypedDict):
+    """A/A runs of one system, one after another. runs: {metric: value} of each; run_s: mean seconds of one in all."""
+
+    utc: str
+    host: Mapping[str, object]
+    target: str
+    scenario: str
+    rate_per_s: float | None
+    for_s: float
+    processes: int
+    run_s: float
+    invalid: NotRequired[int]
+    runs: Sequence[Mapping[str, float | None]]
+
+
+class Noise(TypedDict):
+    """The content of noise.json."""
+
+    schema: str
+    sessions: list[Session]
+
+
 @dataclass(frozen=True)
 class Seen:
     """What a gate can see with so many pairs: the smallest change caught nine times in ten, and what it takes."""
@@ -46,38 +68,34 @@ class Seen:
     time_s: float
 
 
-def add_session(path: Path, session: Mapping[str, object]) -> dict[str, Any]:
+def add_session(path: Path, session: Session) -> Noise:
     """Append a session of A/A runs and return the whole file.
-
-    Args:
-        session: {utc, host, target, scenario, rate_per_s, for_s, processes, runs: [{metric: value}], run_s: mean
-            seconds that a run takes in all}.
 
     Raises:
         CommandError: the file is there and is no noise file.
     """
-    known: dict[str, Any] = read_noise(path) if path.is_file() else {"schema": SCHEMA, "sessions": []}
-    known["sessions"].append(dict(session))
+    known: Noise = read_noise(path) if path.is_file() else {"schema": SCHEMA, "sessions": []}
+    known["sessions"].append(session)
     path.write_text(json.dumps(known, indent=1, allow_nan=False) + "\n")
     return known
 
 
-def read_noise(path: Path) -> dict[str, Any]:
+def read_noise(path: Path) -> Noise:
     """The checked content of a noise file."""
     known = read_json_object(path, error=CommandError)
     if known.get("schema") != SCHEMA:
         raise CommandError(f"{path}: schema is {known.get('schema')!r}, this peakday reads {SCHEMA!r}")
-    return known
+    return {"schema": SCHEMA, "sessions": known["sessions"]}
 
 
-def like_the_last(noise: Mapping[str, Any]) -> dict[str, Any]:
+def like_the_last(noise: Noise) -> Noise:
     """The file with the sessions alone that were measured as its last one was."""
     *_, last = noise["sessions"]
     alike = [one for one in noise["sessions"] if all(one.get(name) == last.get(name) for name in ALIKE)]
     return {**noise, "sessions": alike}
 
 
-def scatters(noise: Mapping[str, Any], metrics: Sequence[str]) -> dict[str, Scatter]:
+def scatters(noise: Noise, metrics: Sequence[str]) -> dict[str, Scatter]:
     """Scatter of every metric that all runs have.
 
     Run by run: from differences of neighbours in time, halved in variance, which a slow drift hardly touches (von
@@ -92,9 +110,10 @@ def scatters(noise: Mapping[str, Any], metrics: Sequence[str]) -> dict[str, Scat
     return scatters_by_metric
 
 
-def _logs(session: Mapping[str, Any], metric: str) -> list[float]:
+def _logs(session: Session, metric: str) -> list[float]:
     values = [run.get(metric) for run in session["runs"]]
-    return [math.log(value) for value in values] if all(value is not None and value > 0 for value in values) else []
+    positive = [value for value in values if value is not None and value > 0]
+    return [math.log(value) for value in positive] if len(positive) == len(values) else []
 
 
 def _scatter(sessions: Sequence[Sequence[float]]) -> Scatter:

@@ -6,12 +6,12 @@ import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from host.environment import commit, peakday_version
 from host.errors import Exit
+from host.json_values import mapping
 from peakday.errors import CommandError
-from peakday.gate.baselines.baseline import BaselineError, Snapshot, current, exact_key, is_kept, save
+from peakday.gate.baselines.baseline import BaselineError, Snapshot, current, exact_key, figures_of, is_kept, save
 from peakday.gate.builds.builds import Build
 from peakday.gate.builds.runs import Measured, Scripted, scripted, scripted_own, stamp
 from peakday.gate.fingerprint import differences, here
@@ -44,7 +44,7 @@ class _Baseline:
 
     name: str
     figures: Figures
-    rows: list[dict[str, Any]]
+    rows: list[dict[str, object]]
     again: Callable[[], Scripted] | None = None
 
 
@@ -149,7 +149,7 @@ def _exact_baseline(check: Check, other: Build | list[Measured] | None) -> _Base
             f"the baseline of {known.name} is of another script or scenario ({known.workload}, here {check.workload}), "
             f"so nothing can be compared; `peakday check {name} --only exact --accept` replaces it"
         )
-    different = differences(known.saved.get("host") or {}, here())
+    different = differences(mapping(known.saved.get("host")), here())
     if different:
         where = f"the baseline was saved on another machine ({'; '.join(different)})"
         check.notes.append(f"{where}; exact figures hold anyway")
@@ -158,7 +158,7 @@ def _exact_baseline(check: Check, other: Build | list[Measured] | None) -> _Base
 
 def _of_the_other(check: Check, other: Build) -> _Baseline:
     """The other build's own drive. It makes no plan: the facts of a plan are the code's that runs here."""
-    plan = {key: value for key, value in check.facts["exact"].items() if key.startswith("plan.")}
+    plan = {key: value for key, value in figures_of(check.facts["exact"]).items() if key.startswith("plan.")}
     if plan:
         check.notes.append("chips and cost of the plan are held by a saved baseline only; there is none yet")
 

@@ -6,11 +6,12 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
-from peakday.gate.verdicts import Line, Verdict
+from capacity.plan import Plan
+from host.json_values import items, number, objects, text, whole
+from peakday.gate.verdicts import Line, Moment, Verdict
 
-Row = Mapping[str, Any]
+Row = Mapping[str, object]
 Figures = dict[str, float | str]
 
 TOKENS = ("input_tokens", "cache_read_tokens", "cache_write_tokens_5m", "cache_write_tokens_1h", "output_tokens")
@@ -25,19 +26,19 @@ NO_MARGINS: Mapping[str, float] = {}
 
 def figures(rows: Sequence[Row]) -> Figures:
     """What the scripted turns used, as flat figures: turns, tokens by class, calls, tools, routes, prefixes, cost."""
-    calls = [call for row in rows for call in row["calls"]]
+    calls = [call for row in rows for call in objects(row["calls"])]
     answers = [call for call in calls if call["purpose"] != "route"]
     known: Figures = {"turns": len(rows)}
-    known |= {name: sum(call[name] or 0 for call in calls) for name in TOKENS}
+    known |= {name: sum(number(call[name]) for call in calls) for name in TOKENS}
     input_tokens = sum(known[name] for name in TOKENS[:-1])  # type: ignore[misc]
     known["cache_hit_token_ratio"] = round(known["cache_read_tokens"] / input_tokens, 6) if input_tokens else 0.0  # type: ignore[operator]
     known["model_calls"] = len(calls)
     known["model_calls_per_turn"] = round(len(answers) / len(rows), 6) if rows else 0.0
-    known["tool_rounds"] = sum(len({tool[0] for tool in row["tools"]}) for row in rows)
-    known["tools_side_by_side"] = sum(row.get("tools_side_by_side", 0) for row in rows)
-    known["prompt_prefix_hash"] = " ".join(sorted({call["prefix_hash"] for call in calls if call["prefix_hash"]}))
-    known["cost_usd"] = round(math.fsum(call["cost_usd"] or 0.0 for call in calls), USD_DIGITS)
-    known["citations"] = sum(row["citations"] for row in rows)
+    known["tool_rounds"] = sum(len({tool[0] for tool in tools_of(row)}) for row in rows)
+    known["tools_side_by_side"] = sum(whole(row.get("tools_side_by_side")) for row in rows)
+    known["prompt_prefix_hash"] = " ".join(sorted({text(call["prefix_hash"]) for call in calls if call["prefix_hash"]}))
+    known["cost_usd"] = round(math.fsum(number(call["cost_usd"]) for call in calls), USD_DIGITS)
+    known["citations"] = sum(whole(row["citations"]) for row in rows)
     for name, counts in _counts(rows).items():
         known |= {f"{name}.{key}": count for key, count in sorted(counts.items())}
     return known
@@ -47,13 +48,18 @@ def _counts(rows: Sequence[Row]) -> dict[str, Counter[str]]:
     return {
         "routes": Counter(str(row["route"]) for row in rows),
         "router_stages": Counter(str(row["router_stage"]) for row in rows),
-        "tools": Counter(tool[1] for row in rows for tool in row["tools"]),
-        "prefetch": Counter(name for row in rows for name in row["prefetch"] or ()),
-        "ends": Counter(row["end"] for row in rows),
+        "tools": Counter(str(tool[1]) for row in rows for tool in tools_of(row)),
+        "prefetch": Counter(str(name) for row in rows for name in items(row["prefetch"])),
+        "ends": Counter(str(row["end"]) for row in rows),
     }
 
 
-def plan_figures(plan: Any) -> Figures:
+def tools_of(row: Row) -> list[list[object]]:
+    """The tools of a turn, each as [round, name, status]; none where the system does not tell."""
+    return [tool for tool in items(row["tools"]) if isinstance(tool, list)]
+
+
+def plan_figures(plan: Plan) -> Figures:
     """Chips and cost of a plan made from a fixed seed and no measurement."""
     known: Figures = {}
     for supply in plan.supplies:
@@ -156,7 +162,7 @@ def _why(name: str, old: float | str | None, new: float | str | None) -> str:
     return f"{CHANGED}; --accept if that is meant"
 
 
-def turns_line(moments: Sequence[Mapping[str, Any]], again: Sequence[Mapping[str, Any]]) -> Line | None:
+def turns_line(moments: Sequence[Moment], again: Sequence[Moment]) -> Line | None:
     """A line where turns went another way though no total moved: two changes that cancel are two changes.
 
     Args:
@@ -174,14 +180,14 @@ def turns_line(moments: Sequence[Mapping[str, Any]], again: Sequence[Mapping[str
 
 def changed_moments(
     baseline: Sequence[Row], candidate: Sequence[Row], margins: Mapping[str, float] = NO_MARGINS
-) -> list[dict[str, Any]]:
-    """Turns that differ, each with what differs: `{turn, message, changes: [[what, before, after], ...]}`.
+) -> list[Moment]:
+    """Turns that differ, each with what differs.
 
     Figures with a margin are held by their totals alone: of a turn they are no change.
     """
     old = {row["turn"]: row for row in baseline}
     new = {row["turn"]: row for row in candidate}
-    moments = []
+    moments: list[Moment] = []
     for name in [*old, *(name for name in new if name not in old)]:
         changes = [*_changes(old.get(name), new.get(name), margins)]
         if changes:
@@ -190,16 +196,17 @@ def changed_moments(
     return moments
 
 
-def _changes(old: Row | None, new: Row | None, margins: Mapping[str, float]) -> Iterator[list[Any]]:
+def _changes(old: Row | None, new: Row | None, margins: Mapping[str, float]) -> Iterator[list[object]]:
     if old is None or new is None:
         yield ["turn", "-" if old is None else "asked", "-" if new is None else "asked"]
         return
     for key in sorted((old.keys() | new.keys()) - {"calls"}):
         if old.get(key) != new.get(key):
             yield [key, old.get(key), new.get(key)]
-    if len(old["calls"]) != len(new["calls"]):
-        yield ["model calls", len(old["calls"]), len(new["calls"])]
-    for number, (before, after) in enumerate(zip(old["calls"], new["calls"], strict=False)):
+    calls, now = objects(old["calls"]), objects(new["calls"])
+    if len(calls) != len(now):
+        yield ["model calls", len(calls), len(now)]
+    for place, (before, after) in enumerate(zip(calls, now, strict=False)):
         for key in sorted((before.keys() | after.keys()) - margins.keys()):
             if before.get(key) != after.get(key):
-                yield [f"call {number} {key}", before.get(key), after.get(key)]
+                yield [f"call {place} {key}", before.get(key), after.get(key)]

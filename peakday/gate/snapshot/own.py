@@ -11,17 +11,16 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from http.client import HTTPException
-from typing import Any
 
 from assistant.ask import ask, new_session
 from assistant.errors import AssistantError
-from host import json_values
+from host.json_values import items, mapping, number, objects, text, whole
 from loadgen.job import LoadError, TargetSpec
 from loadgen.targets.http import history_fields
 from loadgen.targets.inspection import ask_mapped
 from loadgen.targets.openai_options import OpenAiOptions, as_mapping
 from loadgen.targets.signals import Signal
-from peakday.gate.snapshot.figures import ERROR, TOKENS, USD_DIGITS, Figures
+from peakday.gate.snapshot.figures import ERROR, TOKENS, USD_DIGITS, Figures, tools_of
 from peakday.gate.snapshot.script import CUSTOMERS, Question, turn_row
 from scenarios.questions import Entry
 
@@ -54,24 +53,24 @@ def script_of(entries: Iterable[Entry]) -> tuple[Question, ...]:
 
 def drive_own(
     spec: TargetSpec, asked: Sequence[Question], admitted: Mapping[str, tuple[str, ...]], addresses: Sequence[str] = ()
-) -> list[dict[str, Any]]:
+) -> list[dict[str, object]]:
     """Ask every question, each after the answer before it; one row each. A turn that failed ends its conversation.
 
     Args:
         admitted, addresses: host -> addresses, and those of the target's own host, as the guard resolved them.
     """
-    rows: list[dict[str, Any]] = []
-    for number in dict.fromkeys(one.intent for one in asked):
-        turns = [one for one in asked if one.intent == number]
+    rows: list[dict[str, object]] = []
+    for intent in dict.fromkeys(one.intent for one in asked):
+        turns = [one for one in asked if one.intent == intent]
         mine = _own_stream(spec, turns, addresses) if spec.kind == "assistant" else _mapped(spec, turns, admitted)
         for row in mine:
             rows.append(row)
-            if row["end"].startswith(ERROR):
+            if str(row["end"]).startswith(ERROR):
                 break
     return rows
 
 
-def _own_stream(spec: TargetSpec, turns: Sequence[Question], addresses: Sequence[str]) -> Iterator[dict[str, Any]]:
+def _own_stream(spec: TargetSpec, turns: Sequence[Question], addresses: Sequence[str]) -> Iterator[dict[str, object]]:
     for one in turns:
         try:
             token = new_session(spec.url, one.customer_id, addresses=addresses)
@@ -89,7 +88,7 @@ def _own_stream(spec: TargetSpec, turns: Sequence[Question], addresses: Sequence
 
 def _mapped(
     spec: TargetSpec, turns: Sequence[Question], admitted: Mapping[str, tuple[str, ...]]
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[dict[str, object]]:
     """The turns of one conversation with an `http` or `openai` target."""
     is_model = spec.kind == "openai"
     spec, opening = _as_http(spec)
@@ -118,7 +117,7 @@ def _as_http(spec: TargetSpec) -> tuple[TargetSpec, list[tuple[str, str]]]:
     options = OpenAiOptions(**(spec.request or {}))
     mapping = as_mapping(spec.url, spec.model, options)
     if options.chat:
-        mapping["body"] = {**json_values.mapping(mapping["body"]), "messages": "{messages}"}
+        mapping["body"] = {**mapping(mapping["body"]), "messages": "{messages}"}
     opening = [] if options.system is None else [("system", options.system)]
     return TargetSpec("http", str(mapping["url"]), model=spec.model, mapping=mapping), opening
 
@@ -137,18 +136,20 @@ def _asked(
     return signals, None
 
 
-def mapped_row(asked: Question, signals: Sequence[Signal], problem: str | None, *, tells_tools: bool) -> dict[str, Any]:
+def mapped_row(
+    asked: Question, signals: Sequence[Signal], problem: str | None, *, tells_tools: bool
+) -> dict[str, object]:
     """What a mapped turn did, without its times. `usage` and `tools` are null where the answer holds none of it."""
-    usage: dict[str, Any] = {}
+    usage: dict[str, object] = {}
     for signal in signals:
         if signal.kind == "usage":
             usage |= signal.value
     kinds = {signal.kind for signal in signals}
     code = next((str(signal.value)[:100] for signal in signals if signal.kind == "error"), problem)
     code = code or (None if {"text", "end"} <= kinds else "empty" if "end" in kinds else "no_end")
-    cached = (usage.get("cache_read_tokens") or 0) + (usage.get("cache_write_tokens_5m") or 0)
+    cached = number(usage.get("cache_read_tokens")) + number(usage.get("cache_write_tokens_5m"))
     if usage.pop("input_includes_cached", False) and usage.get("input_tokens") is not None:
-        usage["input_tokens"] -= cached
+        usage["input_tokens"] = number(usage["input_tokens"]) - cached
     tools = sorted(str(signal.value) for signal in signals if signal.kind == "tool")
     calls = usage.pop("calls", None)
     return {
@@ -161,24 +162,24 @@ def mapped_row(asked: Question, signals: Sequence[Signal], problem: str | None, 
     }
 
 
-def own_figures(rows: Sequence[Mapping[str, Any]]) -> Figures:
+def own_figures(rows: Sequence[Mapping[str, object]]) -> Figures:
     """What the answers tell, as flat figures; what none of them holds is absent."""
-    calls = [call for row in rows for call in row["calls"]]
+    calls = [call for row in rows for call in objects(row["calls"])]
     known: Figures = {"turns": len(rows)}
-    known |= {name: sum(call.get(name) or 0 for call in calls) for name in TOKENS if _is_told(calls, name)}
+    known |= {name: sum(number(call.get(name)) for call in calls) for name in TOKENS if _is_told(calls, name)}
     read = known.get("cache_read_tokens")
     if read is not None and "input_tokens" in known:
         prompt = sum(float(known.get(name, 0)) for name in TOKENS[:-1])
         known["cache_hit_token_ratio"] = round(float(read) / prompt, 6) if prompt else 0.0
     if _is_told(calls, "cost_usd"):
-        known["cost_usd"] = round(math.fsum(call.get("cost_usd") or 0.0 for call in calls), USD_DIGITS)
+        known["cost_usd"] = round(math.fsum(number(call.get("cost_usd")) for call in calls), USD_DIGITS)
     if any(row.get("model_calls", 0) is not None for row in rows):
-        known["model_calls"] = sum(row.get("model_calls", len(row["calls"])) or 0 for row in rows)
-    if hashes := sorted({call["prefix_hash"] for call in calls if call.get("prefix_hash")}):
+        known["model_calls"] = sum(whole(row.get("model_calls", len(objects(row["calls"])))) for row in rows)
+    if hashes := sorted({text(call["prefix_hash"]) for call in calls if call.get("prefix_hash")}):
         known["prompt_prefix_hash"] = " ".join(hashes)
     counts = {
         "models": Counter(str(call["model"]) for call in calls if call.get("model")),
-        "tools": Counter(str(tool[1]) for row in rows for tool in row["tools"] or ()),
+        "tools": Counter(str(tool[1]) for row in rows for tool in tools_of(row)),
         "routes": Counter(str(row["route"]) for row in rows if row.get("route")),
         "ends": Counter(str(row["end"]) for row in rows),
     }

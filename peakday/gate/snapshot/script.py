@@ -8,10 +8,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from assistant.ask import ask, new_session
+from host.json_values import items, mapping, number, whole
 from peakday.gate.snapshot.figures import ERROR
+from scenarios.sessions import Message
 
 CUSTOMERS = ("c000001", "c000002", "c000003")
 CALL_FIELDS = (
@@ -41,7 +42,7 @@ class Question:
         return f"{self.intent}/{self.turn_index}"
 
 
-def questions(messages: Iterable[Mapping[str, Any]], intents: Iterable[str]) -> tuple[Question, ...]:
+def questions(messages: Iterable[Message], intents: Iterable[str]) -> tuple[Question, ...]:
     """For each intent two openings of different customers and one follow-up, in a fixed order.
 
     Args:
@@ -50,17 +51,17 @@ def questions(messages: Iterable[Mapping[str, Any]], intents: Iterable[str]) -> 
     """
     plain = [row for row in messages if not (row["image"] or row["confirm"] or row.get("answers"))]
     script: list[Question] = []
-    for number, intent in enumerate(sorted(intents)):
+    for place, intent in enumerate(sorted(intents)):
         of_it = [row for row in plain if row["intent"] == intent]
         openings = [row for row in of_it if not row["follow_up"]]
         chosen = [openings[0], *[row for row in of_it if row["follow_up"]][:1]] if openings else []
         chosen += openings[-1:] if len(openings) > 1 else []
-        customer = CUSTOMERS[number % len(CUSTOMERS)]
+        customer = CUSTOMERS[place % len(CUSTOMERS)]
         script += [Question(intent, row["text"], customer, i, row["page_product_id"]) for i, row in enumerate(chosen)]
     return tuple(script)
 
 
-def drive(url: str, asked: Sequence[Question]) -> list[dict[str, Any]]:
+def drive(url: str, asked: Sequence[Question]) -> list[dict[str, object]]:
     """Ask every question of the assistant at `url`, each after the answer before it; one row each."""
     tokens = {customer: new_session(url, customer) for customer in sorted({one.customer_id for one in asked})}
     rows = []
@@ -77,7 +78,7 @@ def drive(url: str, asked: Sequence[Question]) -> list[dict[str, Any]]:
     return rows
 
 
-def turn_row(asked: Question, events: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def turn_row(asked: Question, events: Sequence[Mapping[str, object]]) -> dict[str, object]:
     """What a turn did, without its times: how it was routed, each model call, each tool by round, how it ended."""
     meta = next((event for event in events if event["event"] == "meta"), {})
     end = events[-1] if events else {}
@@ -93,30 +94,31 @@ def turn_row(asked: Question, events: Sequence[Mapping[str, Any]]) -> dict[str, 
             [event for event in used if {"round", "start_s", "duration_s"} <= event.keys()]
         ),
         "end": end.get("stop_reason") or f"{ERROR}{end.get('code')}",
-        "citations": len(end.get("citations") or ()),
+        "citations": len(items(end.get("citations"))),
     }
 
 
-def side_by_side(tools: Sequence[Mapping[str, Any]]) -> int:
+def side_by_side(tools: Sequence[Mapping[str, object]]) -> int:
     """Tools that began before an earlier one of their round had ended: an order, and no time."""
     count = 0
     ends_s: dict[int, float] = {}
-    for tool in sorted(tools, key=lambda tool: (tool["round"], tool["start_s"])):
-        end_s = ends_s.get(tool["round"], -math.inf)
-        count += tool["start_s"] < end_s
-        ends_s[tool["round"]] = max(end_s, tool["start_s"] + tool["duration_s"])
+    spans = [(whole(tool["round"]), number(tool["start_s"]), number(tool["duration_s"])) for tool in tools]
+    for place, start_s, took_s in sorted(spans, key=lambda span: span[:2]):
+        end_s = ends_s.get(place, -math.inf)
+        count += start_s < end_s
+        ends_s[place] = max(end_s, start_s + took_s)
     return count
 
 
-def without_waits(profiles: Mapping[str, Any]) -> dict[str, Any]:
+def without_waits(profiles: Mapping[str, object]) -> dict[str, object]:
     """Emulator settings with which answers come at once: groups by model key. Tokens and caches stay.
 
     Args:
         profiles: the content of the emulator's profiles file.
     """
-    quick: dict[str, Any] = {}
-    for model, name in profiles["models"].items():
-        if profiles["profiles"][name]["physics"] == "provider":
+    quick: dict[str, object] = {}
+    for model, name in mapping(profiles["models"]).items():
+        if mapping(mapping(profiles["profiles"])[str(name)])["physics"] == "provider":
             ttft = {"base_s": 0.001, "per_uncached_token_s": 0.0, "per_cached_token_s": 0.0, "sigma": 0.0}
             quick[model] = {
                 "ttft": {**ttft, "source": "check: no waiting"},

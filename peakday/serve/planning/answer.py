@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from itertools import zip_longest
 
-from capacity.plan import Plan, SupplyPlan
+from capacity.plan import Plan, SupplyPlan, VarianceShare
 from dashboards.html.plan.page import quota_short
 from dashboards.numbers.bridge import bridge, signed_usd
 from dashboards.numbers.decisions import decisions
@@ -20,7 +20,7 @@ CAUSES_SHOWN = 6
 WARNINGS_SHOWN = 5
 
 
-def answer_data(base: Plan, plan: Plan, question: Question) -> dict[str, Any]:
+def answer_data(base: Plan, plan: Plan, question: Question) -> dict[str, object]:
     """Cost with its bridge from the base, what is exceeded first, chips by region, and the range with its causes."""
     numbers = plan_numbers(plan)
     steps = bridge(base, plan)
@@ -50,7 +50,7 @@ def answer_data(base: Plan, plan: Plan, question: Question) -> dict[str, Any]:
     }
 
 
-def _causes(plan: Plan) -> list[Any]:
+def _causes(plan: Plan) -> list[VarianceShare]:
     return sorted((v for v in plan.variance if v.share >= 0.005), key=lambda v: -v.share)[:CAUSES_SHOWN]
 
 
@@ -87,7 +87,7 @@ def _tiles(base: Plan, plan: Plan, numbers: list[Number]) -> Iterator[dict[str, 
         }  # fmt: skip
 
 
-def _chip_row(base: Plan, supply: SupplyPlan, numbers: list[Number]) -> dict[str, Any]:
+def _chip_row(base: Plan, supply: SupplyPlan, numbers: list[Number]) -> dict[str, object]:
     """One fleet: what is bought where, what it was, and why not more or less."""
     option = supply.chosen
     assert option is not None
@@ -109,22 +109,21 @@ def _chip_row(base: Plan, supply: SupplyPlan, numbers: list[Number]) -> dict[str
     }
 
 
-def hours(plan: Plan) -> list[dict[str, Any]]:
+def hours(plan: Plan) -> list[dict[str, object]]:
     """Chips by the hour of the event in each region, were they scheduled; flat: what is held throughout otherwise."""
     per_instance = {
         (s.region, s.model): s.chosen.bought_chips / s.chosen.bought_instances
         for s in plan.supplies
         if s.chosen and s.chosen.bought_instances
     }
-    rows: dict[str, dict[str, Any]] = {}
+    chips: dict[str, list[float]] = {}
     for schedule in plan.schedules:
         each = per_instance.get((schedule.region, schedule.model), 0.0)
-        row = rows.setdefault(schedule.region, {"region": schedule.region, "chips": [], "flat": 0.0})
-        chips = [count * each for count in schedule.instances_by_hour]
-        longest = max(len(chips), len(row["chips"]))
-        padded = [values + [0.0] * (longest - len(values)) for values in (row["chips"], chips)]
-        row["chips"] = [a + b for a, b in zip(*padded, strict=True)]
+        mine = [count * each for count in schedule.instances_by_hour]
+        before = chips.get(schedule.region, [])
+        chips[schedule.region] = [a + b for a, b in zip_longest(before, mine, fillvalue=0.0)]
+    flat = dict.fromkeys(chips, 0.0)
     for supply in plan.supplies:
-        if supply.chosen and supply.region in rows:
-            rows[supply.region]["flat"] += supply.chosen.bought_chips
-    return list(rows.values())
+        if supply.chosen and supply.region in flat:
+            flat[supply.region] += supply.chosen.bought_chips
+    return [{"region": region, "chips": chips[region], "flat": flat[region]} for region in chips]

@@ -6,10 +6,10 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from capacity.plan import Plan
 from host.atomic import write_text
+from host.json_values import mapping
 from host.yaml_text import dump_yaml
 from loadgen.record import load_run
 from peakday.plan.plan import NO_RUN, write_plan_folder
@@ -53,19 +53,19 @@ def save_scenario(question: Question, name: str, base: Path) -> Path:
     return path
 
 
-def changes(before: dict[str, Any], wanted: dict[str, Any], sets: tuple[str, ...]) -> dict[str, Any]:
+def changes(before: dict[str, object], wanted: dict[str, object], sets: tuple[str, ...]) -> dict[str, object]:
     """What a file must state to come to `wanted`: each set key, whole from where a merge would replace or a list is."""
-    stated: dict[str, Any] = {}
+    stated: dict[str, object] = {}
     for text in sets:
         keys = text.partition("=")[0].strip().split(".")
-        place, source, known = stated, wanted, before
+        place, source, known = stated, wanted, mapping(before)
         for depth, key in enumerate(keys):
             value = source[key]
-            whole = depth == len(keys) - 1 or not isinstance(value, dict) or key in _WHOLE or key not in known
-            if whole:
+            if depth == len(keys) - 1 or not isinstance(value, dict) or key in _WHOLE or key not in known:
                 place[key] = value
                 break
-            place, source, known = place.setdefault(key, {}), value, known[key] or {}
+            below = place[key] = dict(mapping(place.get(key)))
+            place, source, known = below, value, mapping(known[key])
     return stated
 
 
