@@ -20,7 +20,9 @@ from host.browsers import is_json
 from host.control_token import HEADER, matches
 from host.processes import scheduling
 
-UseProfile = Callable[[str, dict[str, object]], None]
+Posted = dict[str, Any]
+"""The JSON of a request: what is of another kind fails where it is used, and is answered with 400."""
+UseProfile = Callable[[str, Posted], None]
 """(model key, groups to lay over its profile): serve by the result from the next request on."""
 
 
@@ -31,7 +33,7 @@ class Control:
         self._emulator = emulator
         self._token = token
         self._use_profile = use_profile
-        self._posts: dict[str, Callable[[Any], dict[str, Any]]] = {
+        self._posts: dict[str, Callable[..., dict[str, object]]] = {
             "/control/t0": self._t0,
             "/control/reset": self._reset,
             "/control/clock": self._clock,
@@ -69,7 +71,7 @@ class Control:
             return json_response(200, {"t0_s": faults.t0_s, "faults": [asdict(fault) for fault in faults.faults]})
         return json_response(404, {"message": "readable: /control/lateness, /control/quotas, /control/faults"})
 
-    def _t0(self, body: dict[str, Any]) -> dict[str, Any]:
+    def _t0(self, body: Posted) -> dict[str, object]:
         """{"in_s": 0}: faults count from that many seconds from now; lateness is measured afresh."""
         in_s = float(body.get("in_s", 0.0))
         if not math.isfinite(in_s):
@@ -80,7 +82,7 @@ class Control:
         self._schedule_moments()
         return {"t0_s": t0_s}
 
-    def _reset(self, body: dict[str, Any]) -> dict[str, Any]:
+    def _reset(self, body: Posted) -> dict[str, object]:
         """{"what": ["cache", "quotas", "lateness", "truth"]}; all of them when not said."""
         resets: dict[str, Callable[[], None]] = {
             "cache": self._emulator.clear_caches,
@@ -96,7 +98,7 @@ class Control:
             resets[name]()
         return {"reset": what}
 
-    def _clock(self, body: dict[str, Any]) -> dict[str, Any]:
+    def _clock(self, body: Posted) -> dict[str, object]:
         """{"advance_s": 301}: prompt caches age by so much at once; nothing else moves."""
         advance_s = float(body["advance_s"])
         if not (math.isfinite(advance_s) and advance_s >= 0):
@@ -104,26 +106,26 @@ class Control:
         self._emulator.age_caches(advance_s)
         return {"advance_s": advance_s}
 
-    def _quotas(self, body: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    def _quotas(self, body: dict[str, Posted]) -> dict[str, object]:
         """{model key or "account": {"tpm", "tpd", "rpm", …}}: replaces every granted value."""
         limits = {model: Grant(**kinds) for model, kinds in body.items()}
         self._emulator.quotas.set_limits(limits)
         return {"models": sorted(limits)}
 
-    def _faults(self, body: list[dict[str, Any]]) -> dict[str, Any]:
+    def _faults(self, body: list[Posted]) -> dict[str, object]:
         """A list of faults as in a scenario, `at_s` counted from t0; t0 is now when it was never set."""
         plan = self._emulator.faults
         plan.change(faults=[fault_from(raw) for raw in body], t0_s=time.monotonic() if plan.t0_s is None else None)
         self._schedule_moments()
         return {"faults": len(body)}
 
-    def _profiles(self, body: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    def _profiles(self, body: dict[str, Posted]) -> dict[str, object]:
         """{model key: groups of profiles.yaml to lay over its profile}."""
         for model, groups in body.items():
             self._use_profile(model, groups)
         return {"models": sorted(body)}
 
-    def _credentials(self, body: dict[str, str]) -> dict[str, Any]:
+    def _credentials(self, body: dict[str, str]) -> dict[str, object]:
         """{access key: secret}: verify signatures from now on; {} stops it."""
         self._emulator.secrets = {str(key): str(secret) for key, secret in body.items()}
         return {"verified": bool(body)}

@@ -14,6 +14,8 @@ from host.yaml_text import parse_yaml
 SCHEMA = "peakday.emulator/1"
 MANNERS = ("full", "short", "label")
 _OLD_SCHEMA = "peakday.stand_ins/1"
+Groups = dict[str, Any]
+"""A file of profiles, or a part of it, as YAML: `profile_from` refuses what is missing, unknown or of another kind."""
 ROUTERS = ("least_loaded", "random", "prefix_affinity")
 
 
@@ -91,13 +93,13 @@ def read_profiles(overlay: Path | None = None) -> dict[str, Profile]:
     return {model: profile_from(name, _named(raw, model, where), where) for model, name in raw["models"].items()}
 
 
-def raw_profile(model: str, overlay: Path | None = None) -> dict[str, Any]:
+def raw_profile(model: str, overlay: Path | None = None) -> Groups:
     """The YAML form of one model's profile, to lay changes over."""
     raw, where = _read(overlay)
     return _named(raw, model, where)
 
 
-def _read(overlay: Path | None) -> tuple[dict[str, Any], str]:
+def _read(overlay: Path | None) -> tuple[Groups, str]:
     raw = _load(files("emulator").joinpath("profiles.yaml").read_text(encoding="utf-8"), "profiles.yaml")
     if overlay is None:
         return raw, "profiles.yaml"
@@ -107,15 +109,15 @@ def _read(overlay: Path | None) -> tuple[dict[str, Any], str]:
         raise ProfileError(f"{overlay}: cannot be read ({error.strerror})") from None
 
 
-def _named(raw: dict[str, Any], model: str, where: str) -> dict[str, Any]:
+def _named(raw: Groups, model: str, where: str) -> Groups:
     name = raw["models"][model]
     if name not in raw["profiles"]:
         raise ProfileError(f"{where}: models.{model}: no profile {name!r}; known: {', '.join(raw['profiles'])}")
-    found: dict[str, object] = raw["profiles"][name]
+    found: Groups = raw["profiles"][name]
     return found
 
 
-def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+def merged(base: Groups, over: Groups) -> Groups:
     """`base` with the mappings of `over` laid over it, key by key."""
     result = dict(base)
     for key, value in over.items():
@@ -124,7 +126,7 @@ def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def profile_from(name: str, raw: dict[str, Any], where: str) -> Profile:
+def profile_from(name: str, raw: Groups, where: str) -> Profile:
     """One profile from its YAML form; a missing or unknown key is an error that names it."""
     groups = {key: _without_source(value) for key, value in raw.items() if key not in ("physics", "manner")}
     try:
@@ -139,14 +141,14 @@ def profile_from(name: str, raw: dict[str, Any], where: str) -> Profile:
         raise ProfileError(f"{where}: profiles.{name}: {error}") from None
 
 
-def _provider(groups: dict[str, Any]) -> ProviderPhysics:
+def _provider(groups: Groups) -> ProviderPhysics:
     ttft = {f"ttft_{key}": value for key, value in groups["ttft"].items()}
     gap = dict(groups["gap"])
     gap["gap_sigma"] = gap.pop("sigma")
     return ProviderPhysics(**ttft, **gap, **groups["load"])
 
 
-def _engine(kind: str, groups: dict[str, Any]) -> EnginePhysics:
+def _engine(kind: str, groups: Groups) -> EnginePhysics:
     if kind != "engine":
         raise ValueError(f"physics is {kind!r}, expected provider or engine")
     physics = EnginePhysics(**groups["step"], **groups["engine"])
@@ -155,12 +157,12 @@ def _engine(kind: str, groups: dict[str, Any]) -> EnginePhysics:
     return physics
 
 
-def _without_source(group: dict[str, Any]) -> dict[str, Any]:
+def _without_source(group: Groups) -> Groups:
     return {key: value for key, value in group.items() if key != "source"}
 
 
-def _load(text: str, where: str) -> dict[str, Any]:
-    raw: dict[str, Any] = parse_yaml(text, where, error=ProfileError)
+def _load(text: str, where: str) -> Groups:
+    raw: Groups = parse_yaml(text, where, error=ProfileError)
     if raw.get("schema") not in (SCHEMA, _OLD_SCHEMA):
         raise ProfileError(f"{where}: schema is not {SCHEMA}")
     return raw

@@ -9,6 +9,7 @@ from typing import Protocol
 import orjson
 
 from emulator.bedrock import eventstream_encoder as encode
+from emulator.bedrock.messages import ConverseBody
 from emulator.bedrock.prompt import Prompt
 from emulator.bedrock.prompt_cache import CacheUse
 from emulator.calls import Call
@@ -28,7 +29,7 @@ class Outcome:
     reply: Reply
     prompt: Prompt
     use: CacheUse
-    body: dict[str, object]
+    body: ConverseBody
     call: Call
     received_s: float
 
@@ -153,11 +154,9 @@ class ConverseAnswer:
         ]
         if details:
             usage["cacheDetails"] = details
-        found = {"usage": usage, "metrics": {"latencyMs": round((now_s - self._outcome.received_s) * 1000)}}
-        for name in ("performanceConfig", "serviceTier"):
-            if body.get(name):
-                found[name] = body[name]
-        return found
+        metrics = {"latencyMs": round((now_s - self._outcome.received_s) * 1000)}
+        echoed = {"performanceConfig": body.get("performanceConfig"), "serviceTier": body.get("serviceTier")}
+        return {"usage": usage, "metrics": metrics, **{name: value for name, value in echoed.items() if value}}
 
 
 def _tool_units(tools: tuple[ToolCall, ...]) -> list[bytes]:

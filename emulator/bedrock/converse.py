@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import orjson
 
 from emulator.bedrock import eventstream_encoder as encode
 from emulator.bedrock.answers import STOP, Form, Outcome, text_unit
+from emulator.bedrock.messages import ConverseBody, ToolConfig
 from emulator.bedrock.prompt import Prompt, read_prompt
 from emulator.bedrock.prompt_cache import Point, PromptCache
 from emulator.bedrock.rules import check_conversation, check_points, tool_choice, turn_of
@@ -18,6 +17,7 @@ from emulator.models import EmulatedModel, Emulator
 from emulator.quotas import Reservation
 from emulator.replies import Question, Reply, ToolCall, reply_to
 from emulator.shop_model.dialogue import of_converse
+from host.json_values import mapping, text
 
 _REFUSALS = {
     "throttle": (429, "ThrottlingException", "Too many tokens, please wait before trying again."),
@@ -42,7 +42,7 @@ _FAULT_FRAMES = {
 """What each fault sends in the middle of a stream."""
 
 
-def converse(emulator: Emulator, emulated: EmulatedModel, body: dict[str, Any], request: Request, caller: Caller,
+def converse(emulator: Emulator, emulated: EmulatedModel, body: ConverseBody, request: Request, caller: Caller,
              connection: Exchange, form: Form, streams: bool) -> None:  # fmt: skip
     """Answer one call in the operation's form, or refuse it.
 
@@ -53,7 +53,7 @@ def converse(emulator: Emulator, emulated: EmulatedModel, body: dict[str, Any], 
     check_conversation(body, model, caller.region)
     prompt = read_prompt(body, emulated.profile.tokens)
     check_points(prompt, model)
-    max_tokens = (body.get("inferenceConfig") or {}).get("maxTokens")
+    max_tokens = body.get("inferenceConfig", {}).get("maxTokens")
     if prompt.tokens + (max_tokens or 0) > model.context_tokens:
         raise Refused(400, "ValidationException", "Input is too long for requested model.")
     call = Call(emulator, emulated, request, caller, _request_id(emulator))
@@ -104,7 +104,7 @@ def _reserve(emulator: Emulator, emulated: EmulatedModel, caller: Caller, tokens
 
 
 def _reply(
-    emulator: Emulator, emulated: EmulatedModel, body: dict[str, Any], max_tokens: int | None, call: Call
+    emulator: Emulator, emulated: EmulatedModel, body: ConverseBody, max_tokens: int | None, call: Call
 ) -> Reply:
     turn = turn_of(body)
     words = emulator.conversations.words_for(turn)
@@ -117,31 +117,32 @@ def _reply(
     return reply
 
 
-def _question(body: dict[str, Any], turn: Turn, max_tokens: int | None) -> Question:
-    config = body.get("toolConfig") or {}
-    tools = config.get("tools") or []
+def _question(body: ConverseBody, turn: Turn, max_tokens: int | None) -> Question:
+    config = body.get("toolConfig") or ToolConfig(tools=[])
+    tools = config["tools"]
     offered = {tool["toolSpec"]["name"] for tool in tools if "toolSpec" in tool}
     if tool_choice(body).get("type") == "none":
         offered = set()
-    choice = config.get("toolChoice") or {}
+    choice = config.get("toolChoice", {})
     forced = {choice["tool"]["name"]} if "tool" in choice else offered if "any" in choice else ()
-    grounds = any(tool.get("systemTool", {}).get("name") == "nova_grounding" for tool in tools)
+    grounds = any("systemTool" in tool and tool["systemTool"]["name"] == "nova_grounding" for tool in tools)
     return Question(
         turn, offered, max_tokens, lambda: of_converse(body), frozenset(forced), _schema(body), can_cite=grounds
     )
 
 
-def _schema(body: dict[str, Any]) -> Any:
+def _schema(body: ConverseBody) -> object:
     """What an answer in JSON has to satisfy; None where it may be text."""
-    fields = body.get("additionalModelRequestFields")
-    own = fields.get("output_config") if isinstance(fields, dict) else None  # Claude's own, handed through
-    if isinstance(own, dict) and isinstance(own.get("format"), dict) and own["format"].get("type") == "json_schema":
-        return own["format"].get("schema")
-    form = (body.get("outputConfig") or {}).get("textFormat")
+    fields = mapping(body.get("additionalModelRequestFields"))  # Claude's own, handed through
+    own = mapping(fields.get("output_config"))
+    form = mapping(own.get("format"))
+    if form.get("type") == "json_schema":
+        return form.get("schema")
+    form = mapping(body.get("outputConfig", {}).get("textFormat"))
     if not form:
         return None
     try:
-        return orjson.loads(form["structure"]["jsonSchema"]["schema"])
+        return orjson.loads(text(mapping(mapping(form["structure"])["jsonSchema"])["schema"]))
     except (KeyError, orjson.JSONDecodeError):
         raise Refused(400, "ValidationException", "The schema of outputConfig.textFormat is not valid JSON.") from None
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
 from emulator.bedrock.answers import ConverseAnswer, Form
 from emulator.bedrock.converse import converse
+from emulator.bedrock.messages import ConverseBody, CountBody, GuardrailBody
 from emulator.bedrock.model_ids import ModelIds
 from emulator.bedrock.native.families import counted_body, family_of, native_body
 from emulator.bedrock.prompt import TooDeepError, read_prompt
@@ -19,6 +20,7 @@ from emulator.http.connection import Exchange, Request, Response, json_response
 from emulator.language.schema_values import UnusableSchemaError
 from emulator.models import EmulatedModel, Emulator
 
+Body = TypeVar("Body")
 _MODEL = re.compile(r"/model/(.+)/(converse|converse-stream|count-tokens|invoke|invoke-with-response-stream)")
 _GUARDRAIL = re.compile(r"/guardrail/(.+)/version/([^/]+)/apply")
 _SCOPE = re.compile(r"AWS4-HMAC-SHA256 Credential=([^/]+)/\d{8}/([a-z0-9-]+)/bedrock/aws4_request")
@@ -56,16 +58,19 @@ class Bedrock:
             raise Refused(405, "UnsupportedOperationException", "The operation is not supported.")
         caller = self._caller(request)
         if (guardrail := _GUARDRAIL.fullmatch(request.path)) is not None:
-            return self._apply_guardrail(self._body("ApplyGuardrail", request), guardrail[1])
+            spoken: GuardrailBody = self._checked("ApplyGuardrail", _read(request))
+            return self._apply_guardrail(spoken, guardrail[1])
         matched = _MODEL.fullmatch(request.path)
         if matched is None:
             raise Refused(404, "UnknownOperationException", "The operation is not known here.")
         emulated = self._ids.model(matched[1])
         if matched[2] == "count-tokens":
-            return self._count_tokens(emulated, self._body("CountTokens", request))
+            counted: CountBody = self._checked("CountTokens", _read(request))
+            return self._count_tokens(emulated, counted)
         form: Form
+        body: ConverseBody
         if matched[2] in _OPERATIONS:
-            body, form = self._body(_OPERATIONS[matched[2]], request), ConverseAnswer
+            body, form = self._checked(_OPERATIONS[matched[2]], _read(request)), ConverseAnswer
         else:
             family = family_of(emulated.model.model_id)
             body, form = self._checked("Converse", native_body(family, request.body)), family.form
@@ -88,13 +93,7 @@ class Bedrock:
             return Caller(authorization.removeprefix("Bearer "), self._emulator.regions[0])
         raise Refused(403, "MissingAuthenticationTokenException", "Missing Authentication Token")
 
-    def _body(self, operation: str, request: Request) -> dict[str, Any]:
-        try:
-            return self._checked(operation, orjson.loads(request.body or b"{}"))
-        except orjson.JSONDecodeError:
-            raise _unreadable() from None
-
-    def _checked(self, operation: str, body: dict[str, Any]) -> dict[str, Any]:
+    def _checked(self, operation: str, body: Body) -> Body:
         try:
             violations = self._shapes.violations(operation, body)
         except WrongTypeError:
@@ -104,14 +103,14 @@ class Bedrock:
             raise Refused(400, "ValidationException", number + "; ".join(violations))
         return body
 
-    def _count_tokens(self, emulated: EmulatedModel, body: dict[str, Any]) -> Response:
+    def _count_tokens(self, emulated: EmulatedModel, body: CountBody) -> Response:
         given = body["input"].get("converse")
         if given is None:
             family = family_of(emulated.model.model_id)
             given = self._checked("Converse", counted_body(family, body["input"]["invokeModel"]["body"]))
         return json_response(200, {"inputTokens": read_prompt(given, emulated.profile.tokens).tokens})
 
-    def _apply_guardrail(self, body: dict[str, Any], guardrail: str) -> Response:
+    def _apply_guardrail(self, body: GuardrailBody, guardrail: str) -> Response:
         """A guardrail that lets everything pass and meters its text units of 1,000 characters."""
         texts = [block["text"]["text"] for block in body["content"] if "text" in block]
         units = sum(-(-len(text) // 1000) for text in texts)
@@ -119,6 +118,14 @@ class Bedrock:
         usage = dict.fromkeys(counters, units)
         usage |= {"sensitiveInformationPolicyFreeUnits": 0, "contextualGroundingPolicyUnits": 0}
         return json_response(200, {"usage": usage, "action": "NONE", "outputs": [], "assessments": []})
+
+
+def _read(request: Request) -> Any:
+    """The body's JSON; `_checked` holds it against the operation's shape."""
+    try:
+        return orjson.loads(request.body or b"{}")
+    except orjson.JSONDecodeError:
+        raise _unreadable() from None
 
 
 def _unreadable() -> Refused:

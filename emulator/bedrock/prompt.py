@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Any
 
 import orjson
 
+from emulator.bedrock.messages import Block, ConverseBody
 from emulator.bedrock.prompt_cache import Boundary, Point
 from emulator.language.tokens import TokenRule
 
@@ -19,7 +19,7 @@ class TooDeepError(ValueError):
     """JSON nested deeper than it can be written again; what reads it takes more levels than what writes it."""
 
 
-def written(value: Any) -> bytes:
+def written(value: object) -> bytes:
     """The JSON of a value that was read from JSON.
 
     Raises:
@@ -64,7 +64,7 @@ class _Builder:
         made._hash, made._tokens = self._hash.copy(), self._tokens
         return made
 
-    def add(self, section: str, block: dict[str, Any]) -> None:
+    def add(self, section: str, block: Block) -> None:
         """One content block, or one tool; a cache point is no content."""
         point = block.get("cachePoint")
         if point is not None:
@@ -78,7 +78,7 @@ class _Builder:
         self.prompt.images += images
         self.prompt.boundaries.append(Boundary(self._hash.digest(), self._tokens))
 
-    def _measured(self, block: dict[str, object]) -> tuple[bytes, int, int]:
+    def _measured(self, block: Block) -> tuple[bytes, int, int]:
         """What goes into the hash, the tokens, and the images of one block."""
         text = block.get("text")
         if isinstance(text, str):
@@ -87,7 +87,7 @@ class _Builder:
         return written(block), *_block_tokens(block, self._rule)
 
 
-def _block_tokens(block: dict[str, Any], rule: TokenRule) -> tuple[int, int]:
+def _block_tokens(block: Block, rule: TokenRule) -> tuple[int, int]:
     """(tokens, images) of a block that is no plain text. A tool use counts as it did when the model wrote it."""
     if "image" in block:
         return rule.image_tokens, 1
@@ -105,7 +105,7 @@ def _block_tokens(block: dict[str, Any], rule: TokenRule) -> tuple[int, int]:
 def _after_tools(tools: bytes, rule: TokenRule) -> _Builder:
     """What the tools of a prompt, given as JSON, come to."""
     builder = _Builder(rule)
-    for tool in orjson.loads(tools):
+    for tool in orjson.loads(tools):  # a tool counts as JSON, as a block without text does
         builder.add("tools", tool)
     return builder
 
@@ -114,14 +114,14 @@ _shared_tools = lru_cache(maxsize=64)(_after_tools)
 """The same, kept: calls share their tools, which are half of many a prompt."""
 
 
-def read_prompt(body: dict[str, Any], rule: TokenRule) -> Prompt:
+def read_prompt(body: ConverseBody, rule: TokenRule) -> Prompt:
     """The prompt of a validated Converse body."""
-    tools = (body.get("toolConfig") or {}).get("tools") or []
+    tools = body["toolConfig"]["tools"] if "toolConfig" in body else []
     data = written(tools)
     builder = _shared_tools(data, rule).copy() if len(data) <= _SHARED_BYTES_MAX else _after_tools(data, rule)
-    for block in body.get("system") or []:
+    for block in body.get("system", []):
         builder.add("system", block)
-    for message in body.get("messages") or []:
+    for message in body.get("messages", []):
         section = f"messages/{message['role']}"
         for block in message["content"]:
             builder.add(section, block)

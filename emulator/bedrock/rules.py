@@ -5,20 +5,22 @@ The service's own messages where they were read; docs/emulator.md lists what onl
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any
 
+from emulator.bedrock.messages import Block, ConverseBody, Message, ToolResult
 from emulator.bedrock.prompt import Prompt
 from emulator.calls import Refused
 from emulator.language.conversations import Turn
 from facts.reader import Model
+from host.json_values import mapping
 
 
 def _invalid(message: str) -> Refused:
     return Refused(400, "ValidationException", message)
 
 
-def check_conversation(body: dict[str, Any], model: Model, region: str) -> None:
+def check_conversation(body: ConverseBody, model: Model, region: str) -> None:
     """Raise `Refused` unless the model would take this conversation."""
     messages = body.get("messages") or []
     if not messages or messages[0]["role"] != "user":
@@ -32,7 +34,7 @@ def check_conversation(body: dict[str, Any], model: Model, region: str) -> None:
             _check_block(block, f"messages.{number}.content.{index}", model)
     _check_tool_results(messages)
     _check_tools(body, messages, model, region)
-    asked = (body.get("inferenceConfig") or {}).get("maxTokens")
+    asked = body.get("inferenceConfig", {}).get("maxTokens")
     if asked is not None and asked > model.max_output_tokens:
         raise _invalid(
             f"The maximum tokens you requested exceeds the model limit of {model.max_output_tokens}. "
@@ -40,7 +42,7 @@ def check_conversation(body: dict[str, Any], model: Model, region: str) -> None:
         )
 
 
-def _check_roles(messages: list[dict[str, Any]]) -> None:
+def _check_roles(messages: list[Message]) -> None:
     for before, after in pairwise(messages):
         if before["role"] == after["role"] or after["role"] == "system":
             raise _invalid(
@@ -55,7 +57,7 @@ def _check_roles(messages: list[dict[str, Any]]) -> None:
             )
 
 
-def _check_block(block: dict[str, Any], path: str, model: Model) -> None:
+def _check_block(block: Block, path: str, model: Model) -> None:
     text = block.get("text")
     if text is not None and not text.strip():
         raise _invalid(
@@ -70,7 +72,7 @@ def _check_block(block: dict[str, Any], path: str, model: Model) -> None:
             )
 
 
-def _check_tool_results(messages: list[dict[str, Any]]) -> None:
+def _check_tool_results(messages: list[Message]) -> None:
     """Every toolUse of a message is answered in the next one, and nothing else is."""
     expected: list[str] = []
     for number, message in enumerate(messages):
@@ -88,7 +90,7 @@ def _check_tool_results(messages: list[dict[str, Any]]) -> None:
         expected = [block["toolUse"]["toolUseId"] for block in message["content"] if "toolUse" in block]
 
 
-def _check_tools(body: dict[str, Any], messages: list[dict[str, Any]], model: Model, region: str) -> None:
+def _check_tools(body: ConverseBody, messages: list[Message], model: Model, region: str) -> None:
     config = body.get("toolConfig")
     uses_tools = any(
         "toolUse" in block or "toolResult" in block for message in messages for block in message["content"]
@@ -97,11 +99,12 @@ def _check_tools(body: dict[str, Any], messages: list[dict[str, Any]], model: Mo
         if uses_tools:
             raise _invalid("The toolConfig field must be defined when using toolUse and toolResult content blocks.")
         return
-    named = (config.get("toolChoice") or {}).get("tool", {}).get("name")
-    if named is not None and all(tool.get("toolSpec", {}).get("name") != named for tool in config["tools"]):
+    choice = config.get("toolChoice", {})
+    named = choice["tool"]["name"] if "tool" in choice else None
+    if named is not None and named not in [tool["toolSpec"]["name"] for tool in config["tools"] if "toolSpec" in tool]:
         raise _invalid(f"The tool {named} of toolChoice is not among the tools of toolConfig.")
     for tool in config["tools"]:
-        name = tool.get("systemTool", {}).get("name")
+        name = tool["systemTool"]["name"] if "systemTool" in tool else None
         if name is not None and (name != "nova_grounding" or region not in model.grounding_regions):
             raise _invalid(f"The model {model.model_id} does not support the system tool {name} in {region}.")
 
@@ -128,9 +131,9 @@ def check_points(prompt: Prompt, model: Model) -> None:
         )
 
 
-def turn_of(body: dict[str, Any]) -> Turn:
+def turn_of(body: ConverseBody) -> Turn:
     """The turn under way: the newest user message without tool results, and the results since."""
-    results: list[tuple[Any, ...]] = []
+    results: list[tuple[object, ...]] = []
     texts: tuple[str, ...] = ()
     earlier: tuple[str, ...] = ()
     newest = True
@@ -150,12 +153,10 @@ def turn_of(body: dict[str, Any]) -> Turn:
     return Turn(texts, tuple(reversed(results)), parallel=not one_at_a_time, earlier=earlier)
 
 
-def tool_choice(body: dict[str, Any]) -> dict[str, Any]:
+def tool_choice(body: ConverseBody) -> Mapping[str, object]:
     """Claude's own tool_choice, which a Converse request hands through; empty where it has none."""
-    fields = body.get("additionalModelRequestFields")
-    choice = fields.get("tool_choice") if isinstance(fields, dict) else None
-    return choice if isinstance(choice, dict) else {}
+    return mapping(mapping(body.get("additionalModelRequestFields")).get("tool_choice"))
 
 
-def _result(block: dict[str, Any]) -> Any:
-    return [item.get("json", item.get("text")) for item in block["content"]]
+def _result(block: ToolResult) -> object:
+    return [item["json"] if "json" in item else item.get("text") for item in block["content"]]

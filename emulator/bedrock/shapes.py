@@ -10,11 +10,13 @@ import base64
 import binascii
 import re
 from collections.abc import Callable
-from typing import Any
 
 import botocore.loaders
 import botocore.model
 import orjson
+from botocore.model import Shape
+
+from host.json_values import number
 
 Check = Callable[[object, str, list[str]], None]
 """(value, path, violations): appends what is wrong with the value at the path."""
@@ -66,7 +68,7 @@ class RequestShapes:
         self._checks[operation](body, "", found)
         return found
 
-    def _check(self, shape: Any) -> Check:
+    def _check(self, shape: Shape) -> Check:
         """The check of a shape; recursive shapes find themselves in `_compiled`."""
         if shape.name not in self._compiled:
             name = shape.name
@@ -74,7 +76,7 @@ class RequestShapes:
             self._compiled[name] = self._build(shape)
         return self._compiled[shape.name]
 
-    def _build(self, shape: Any) -> Check:
+    def _build(self, shape: Shape) -> Check:
         if shape.type_name == "structure":
             return _anything if shape.is_document_type else self._structure(shape)
         if shape.type_name == "list":
@@ -83,7 +85,7 @@ class RequestShapes:
             return self._map(shape)
         return _blob(shape) if shape.type_name == "blob" else _scalar(shape)
 
-    def _structure(self, shape: Any, body_only: bool = False) -> Check:
+    def _structure(self, shape: Shape, body_only: bool = False) -> Check:
         members = {
             name: _remembered(self._check(member)) if body_only and name != "messages" else self._check(member)
             for name, member in shape.members.items()
@@ -92,7 +94,7 @@ class RequestShapes:
         required = [name for name in shape.required_members if name in members]
         union = shape.is_tagged_union
 
-        def check(value: Any, path: str, found: list[str]) -> None:
+        def check(value: object, path: str, found: list[str]) -> None:
             if type(value) is not dict:
                 raise WrongTypeError(path)
             prefix = f"{path}." if path else ""
@@ -114,10 +116,10 @@ class RequestShapes:
 
         return check
 
-    def _list(self, shape: Any) -> Check:
+    def _list(self, shape: Shape) -> Check:
         member, size = self._check(shape.member), _size(shape, "Member must have length")
 
-        def check(value: Any, path: str, found: list[str]) -> None:
+        def check(value: object, path: str, found: list[str]) -> None:
             if type(value) is not list:
                 raise WrongTypeError(path)
             size(len(value), "[...]", path, found)
@@ -129,10 +131,10 @@ class RequestShapes:
 
         return check
 
-    def _map(self, shape: Any) -> Check:
+    def _map(self, shape: Shape) -> Check:
         member, size = self._check(shape.value), _size(shape, "Member must have length")
 
-        def check(value: Any, path: str, found: list[str]) -> None:
+        def check(value: object, path: str, found: list[str]) -> None:
             if type(value) is not dict:
                 raise WrongTypeError(path)
             size(len(value), "{...}", path, found)
@@ -147,7 +149,7 @@ def _remembered(check: Check) -> Check:
     """The check, asked once for each value that was fine: many calls share their tools and their system prompt."""
     fine: set[bytes] = set()
 
-    def remembered(value: Any, path: str, found: list[str]) -> None:
+    def remembered(value: object, path: str, found: list[str]) -> None:
         try:
             data = orjson.dumps(value)
         except TypeError:  # nested too deeply to be written again
@@ -166,14 +168,14 @@ def _remembered(check: Check) -> Check:
     return remembered
 
 
-def _anything(value: Any, path: str, found: list[str]) -> None:
+def _anything(value: object, path: str, found: list[str]) -> None:
     """A document: any JSON."""
 
 
-def _size(shape: Any, what: str) -> Callable[[float, Any, str, list[str]], None]:
+def _size(shape: Shape, what: str) -> Callable[[float, object, str, list[str]], None]:
     low, high = shape.metadata.get("min"), shape.metadata.get("max")
 
-    def check(size: float, shown: Any, path: str, found: list[str]) -> None:
+    def check(size: float, shown: object, path: str, found: list[str]) -> None:
         if low is not None and size < low:
             found.append(_violated(shown, path, f"{what} greater than or equal to {low}"))
         if high is not None and size > high:
@@ -182,29 +184,29 @@ def _size(shape: Any, what: str) -> Callable[[float, Any, str, list[str]], None]
     return check
 
 
-def _scalar(shape: Any) -> Check:
+def _scalar(shape: Shape) -> Check:
     types = _PYTHON_TYPES[shape.type_name]
     is_text = shape.type_name == "string"
     size = _size(shape, "Member must have length" if is_text else "Member must have value")
     allowed = shape.metadata.get("enum")
     pattern = re.compile(shape.metadata["pattern"]) if is_text and "pattern" in shape.metadata else None
 
-    def check(value: Any, path: str, found: list[str]) -> None:
+    def check(value: object, path: str, found: list[str]) -> None:
         if type(value) not in types:
             raise WrongTypeError(path)
-        size(len(value) if is_text else value, value, path, found)
+        size(len(value) if isinstance(value, str) else number(value), value, path, found)
         if allowed and value not in allowed:
             found.append(_violated(value, path, f"Member must satisfy enum value set: [{', '.join(allowed)}]"))
-        if pattern is not None and not pattern.fullmatch(value):
+        if pattern is not None and isinstance(value, str) and not pattern.fullmatch(value):
             found.append(_violated(value, path, f"Member must satisfy regular expression pattern: {pattern.pattern}"))
 
     return check
 
 
-def _blob(shape: Any) -> Check:
+def _blob(shape: Shape) -> Check:
     size = _size(shape, "Member must have length")
 
-    def check(value: Any, path: str, found: list[str]) -> None:
+    def check(value: object, path: str, found: list[str]) -> None:
         if type(value) is not str:
             raise WrongTypeError(path)
         try:
@@ -219,5 +221,5 @@ def _null(path: str) -> str:
     return f"Value null at '{path}' failed to satisfy constraint: Member must not be null"
 
 
-def _violated(value: Any, path: str, constraint: str) -> str:
+def _violated(value: object, path: str, constraint: str) -> str:
     return f"Value '{value}' at '{path}' failed to satisfy constraint: {constraint}"

@@ -7,20 +7,21 @@ sha256 the file knows. Round r is what the model asks for on its r-th call of th
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import yaml
 
 from host.errors import PeakdayError
 from host.files import read_text
+from host.yaml_text import load_own
 
 SCHEMA = "peakday.conversations/1"
 FILE_BYTES_MAX = 256 * 2**20
 TOKENS_MAX = 1_000_000
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _PAGE_PRODUCT = re.compile(r'<page>[^<]*"product_id"\s*:\s*"([^"]+)"')
 _HASH = re.compile(r"[0-9a-f]{64}")
 _PREFETCHED = re.compile(r'<prefetch tool="([^"]+)"')
@@ -32,6 +33,23 @@ class ConversationsError(PeakdayError, ValueError):
     page = "assistant"
 
 
+class ScriptedCall(TypedDict):
+    """A tool call of the script."""
+
+    tool: str
+    input: Mapping[str, object]
+
+
+class PlanEntry(TypedDict, total=False):
+    """An answer of the file."""
+
+    rounds: list[list[ScriptedCall]]
+    answer_tokens: int
+    ground: bool
+    label: str
+    says: str
+
+
 @dataclass(frozen=True)
 class Plan:
     """One turn: the tools asked for in each round, then an answer of so many tokens.
@@ -40,7 +58,7 @@ class Plan:
     `says` is the whole answer, word for word, of any model on Converse; absent, it is cut from the catalogue's text.
     """
 
-    rounds: tuple[tuple[dict[str, Any], ...], ...] = ()
+    rounds: tuple[tuple[ScriptedCall, ...], ...] = ()
     answer_tokens: int = 120
     ground: bool = False
     label: str | None = None
@@ -131,11 +149,11 @@ def _filled(value: object, turn: Turn) -> object:
     return value
 
 
-def _first_value(tree: Any, key: str) -> Any:
+def _first_value(tree: object, key: str) -> object:
     """The first value under `key`, breadth first, in a tree of JSON."""
     level = [tree]
     while level:
-        below: list[Any] = []
+        below: list[object] = []
         for node in level:
             if isinstance(node, dict):
                 if key in node:
@@ -156,7 +174,7 @@ def read_conversations(path: Path | None) -> Conversations:
     if path is None:
         return Conversations({}, Plan())
     try:
-        raw = yaml.load(read_text(path, FILE_BYTES_MAX, error=ConversationsError), Loader=_LOADER)  # noqa: S506 (a safe loader)
+        raw = load_own(read_text(path, FILE_BYTES_MAX, error=ConversationsError))
     except (yaml.YAMLError, RecursionError) as error:
         raise ConversationsError(f"{path}: cannot be read ({error})".replace("\n", " ")) from None
     if not isinstance(raw, dict) or raw.get("schema") != SCHEMA:
@@ -173,9 +191,9 @@ def _hash_of(key: str) -> str:
     return key if _HASH.fullmatch(key) else sha256(key.encode()).hexdigest()
 
 
-def _plan(entry: dict[str, Any]) -> Plan:
+def _plan(entry: PlanEntry) -> Plan:
     rounds = tuple(
-        tuple({"tool": call["tool"], "input": call.get("input", {})} for call in calls)
+        tuple(ScriptedCall(tool=call["tool"], input=call.get("input", {})) for call in calls)
         for calls in entry.get("rounds", [])
     )
     if not all(isinstance(call["tool"], str) and isinstance(call["input"], dict) for calls in rounds for call in calls):
@@ -183,7 +201,7 @@ def _plan(entry: dict[str, Any]) -> Plan:
     tokens, grounds = entry.get("answer_tokens", 120), bool(entry.get("ground", False))
     if type(tokens) is not int or not 0 <= tokens <= TOKENS_MAX:
         raise ValueError(f"answer_tokens is {tokens!r}, expected a whole number of 0 or more")
-    label, says = (entry.get(key) for key in ("label", "says"))
+    label, says = entry.get("label"), entry.get("says")
     if not all(isinstance(text, str | None) for text in (label, says)):
         raise TypeError("label and says are texts")
     return Plan(rounds, tokens, grounds, label, says)

@@ -6,7 +6,8 @@ import re
 from random import Random
 from typing import Any
 
-_PARSER: Any = getattr(re, "_parser", None)  # no public name since Python 3.11
+_PARSER = getattr(re, "_parser", None)  # no public name since Python 3.11
+Node = Any  # of that parser's tree, which has no public types
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _CATEGORIES = {
     "CATEGORY_DIGIT": "0123456789", "CATEGORY_WORD": _LETTERS, "CATEGORY_SPACE": " ", "CATEGORY_NOT_SPACE": _LETTERS,
@@ -31,7 +32,7 @@ def text_for(pattern: str, random: Random, least: int = 0, most: int = 10_000) -
     return None
 
 
-def _part(operator: Any, argument: Any, random: Random, more: int) -> str:
+def _part(operator: object, argument: Node, random: Random, more: int) -> str:
     """The text of one node; `more`: repetitions beyond the least, where the pattern allows them."""
     name = str(operator)
     if name == "LITERAL":
@@ -55,11 +56,11 @@ def _part(operator: Any, argument: Any, random: Random, more: int) -> str:
     return ""  # anchors, and what looks ahead: the search decides
 
 
-def _all(tree: Any, random: Random, more: int) -> str:
+def _all(tree: Node, random: Random, more: int) -> str:
     return "".join(_part(operator, argument, random, more) for operator, argument in tree)
 
 
-def _class(items: Any) -> str:
+def _class(items: Node) -> str:
     """The letters of a class, at most some hundred of them."""
     found, negated = "", False
     for operator, argument in items:

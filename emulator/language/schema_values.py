@@ -16,6 +16,7 @@ from typing import Any
 from emulator.language.pattern_texts import text_for
 
 Schema = Mapping[str, Any]
+"""Whatever a request gives: a keyword of another kind fails where it is used, as `UnusableSchemaError`."""
 
 _DEEPEST = 6
 _TRIES = 50
@@ -73,9 +74,9 @@ class _Maker:
         self._names = _names(words)
         self._figures = (float(found) for found in _FIGURE.findall(words))
 
-    def value(self, schema: object, name: str, depth: int) -> object:
+    def value(self, stated: object, name: str, depth: int) -> object:
         """A value of a schema that stands under `name`."""
-        schema = self._merged(schema, depth)
+        schema = self._merged(stated, depth)
         if "const" in schema:
             return schema["const"]
         if schema.get("enum"):
@@ -91,32 +92,32 @@ class _Maker:
             return self._string(schema, name)
         return {"boolean": True, "null": None}.get(kind)
 
-    def _merged(self, schema: Any, depth: int) -> dict[str, Any]:
+    def _merged(self, schema: object, depth: int) -> Schema:
         """The schema with its reference followed, allOf joined, and one alternative chosen."""
         if not isinstance(schema, Mapping):
             return {}
-        found = dict(schema)
+        found: Schema = schema
         for _ in range(_TRIES):
             if isinstance(found.get("$ref"), str):
-                found = _joined(self._referred(found.pop("$ref")), found)
+                found = _joined(self._referred(found["$ref"]), _without(found, "$ref"))
             elif isinstance(found.get("allOf"), list):
-                for part in found.pop("allOf"):
+                parts, found = found["allOf"], _without(found, "allOf")
+                for part in parts:
                     found = _joined(found, part)
             elif options := found.get("anyOf") or found.get("oneOf"):
-                found = {key: value for key, value in found.items() if key not in ("anyOf", "oneOf")}
-                found = _joined(found, self._alternative(options, depth))
+                found = _joined(_without(found, "anyOf", "oneOf"), self._alternative(options, depth))
             else:
                 return found
         return found
 
-    def _alternative(self, options: Sequence[Any], depth: int) -> Any:
+    def _alternative(self, options: Sequence[object], depth: int) -> object:
         """The first that is not null; too deep down, the first that is no reference."""
         plain = [option for option in options if isinstance(option, Mapping) and option.get("type") != "null"]
         if depth >= _DEEPEST:
             return next((option for option in options if isinstance(option, Mapping) and "$ref" not in option), {})
         return plain[0] if plain else options[0]
 
-    def _referred(self, reference: str) -> Any:
+    def _referred(self, reference: str) -> Schema:
         node = self._root
         for part in reference.removeprefix("#").strip("/").split("/"):
             key = part.replace("~1", "/").replace("~0", "~")
@@ -124,13 +125,13 @@ class _Maker:
                 node = node.get(key) if isinstance(node, Mapping) else None
         return node if isinstance(node, Mapping) else {}
 
-    def _chosen(self, options: Sequence[Any]) -> Any:
+    def _chosen(self, options: Sequence[object]) -> object:
         """An option that the message names, else any."""
         low = self._words.lower()
         named = [option for option in options if isinstance(option, str) and option and option.lower() in low]
         return named[0] if named else self._random.choice(list(options))
 
-    def _object(self, schema: Schema, depth: int) -> dict[str, Any]:
+    def _object(self, schema: Schema, depth: int) -> dict[str, object]:
         properties = schema.get("properties")
         properties = properties if isinstance(properties, Mapping) else {}
         wanted = _texts(schema.get("required"))
@@ -145,12 +146,12 @@ class _Maker:
             made[f"key_{number + 1}"] = self.value(extra, "", depth + 1)
         return made
 
-    def _array(self, schema: Schema, name: str, depth: int) -> list[Any]:
+    def _array(self, schema: Schema, name: str, depth: int) -> list[object]:
         heads = schema.get("prefixItems") or []
         least = int(schema.get("minItems") or 0)
         count = max(least, len(heads), 1 if depth < _DEEPEST else 0)
         count = min(count, int(schema.get("maxItems", count)))
-        made: list[Any] = []
+        made: list[object] = []
         for at in range(count):
             item = heads[at] if at < len(heads) else schema.get("items")
             for _ in range(_TRIES):
@@ -224,7 +225,11 @@ def _bounds(schema: Schema, beyond: float) -> tuple[float, float]:
     return low, high
 
 
-def _joined(first: Schema, second: Any) -> dict[str, Any]:
+def _without(schema: Schema, *keys: str) -> Schema:
+    return {key: value for key, value in schema.items() if key not in keys}
+
+
+def _joined(first: Schema, second: object) -> Schema:
     """Both schemas in one: properties and required of both, the narrower of two bounds, else the second's word."""
     if not isinstance(second, Mapping):
         return dict(first)
@@ -246,7 +251,7 @@ def _joined(first: Schema, second: Any) -> dict[str, Any]:
     return made
 
 
-def _texts(value: Any) -> list[str]:
+def _texts(value: object) -> list[str]:
     """The texts of a list, each once."""
     return list(dict.fromkeys(item for item in value if isinstance(item, str))) if isinstance(value, list) else []
 

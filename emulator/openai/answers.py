@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 import orjson
 
@@ -66,7 +65,7 @@ class CompletionAnswer:
             tail += head + b'"choices":[],"usage":' + orjson.dumps(self._usage()) + b"}\n\n"
         return tail + b"data: [DONE]\n\n"
 
-    def _usage(self) -> dict[str, Any]:
+    def _usage(self) -> dict[str, object]:
         prompt, tokens = self._asked.input_tokens, self._reply.tokens
         return {
             "prompt_tokens": prompt,
@@ -77,15 +76,14 @@ class CompletionAnswer:
 
     def _body(self, now_s: float) -> bytes:
         reply = self._reply
-        choice: dict[str, Any] = {"index": 0, "logprobs": None, "finish_reason": STOP[reply.stop]}
+        choice: dict[str, object] = {"index": 0, "logprobs": None, "finish_reason": STOP[reply.stop]}
         if self._asked.chat:
             calls = [
                 {"id": tool.id, "type": "function", "function": {"name": tool.name, "arguments": tool.arguments}}
                 for tool in reply.tools
             ]
-            choice["message"] = {"role": "assistant", "content": reply.text or None}
-            if calls:
-                choice["message"]["tool_calls"] = calls
+            message: dict[str, object] = {"role": "assistant", "content": reply.text or None}
+            choice["message"] = message | ({"tool_calls": calls} if calls else {})
         else:
             choice["text"] = reply.text
         kind = "chat.completion" if self._asked.chat else "text_completion"
@@ -106,9 +104,10 @@ def _tool_units(reply: Reply) -> list[bytes]:
     units = []
     for index, tool in enumerate(reply.tools):
         for number, piece in enumerate(json_pieces(tool)):
-            delta: dict[str, Any] = {"index": index, "function": {"arguments": piece}}
+            function = {"arguments": piece}
+            delta: dict[str, object] = {"index": index, "function": function}
             if number == 0:
                 delta |= {"id": tool.id, "type": "function"}
-                delta["function"]["name"] = tool.name
+                function["name"] = tool.name
             units.append(orjson.dumps({"tool_calls": [delta]}))
     return units

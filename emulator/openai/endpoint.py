@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import orjson
 
@@ -18,6 +18,7 @@ from emulator.http.stream import Wire
 from emulator.language.schema_values import UnusableSchemaError
 from emulator.models import EmulatedModel, Emulator
 from emulator.openai.answers import STOP, CompletionAnswer
+from emulator.openai.messages import ChatBody, ChatMessage
 from emulator.openai.requests import TOKEN_ID_BYTES, Asked, bad, read_chat, read_completion
 from emulator.openai.responses import ResponsesAnswer, read_responses
 from emulator.replies import Question, Reply, reply_to
@@ -64,7 +65,7 @@ class Answer(Protocol):
 class Api:
     """One path: how its body is read, how it is answered, how its ids begin, and what faults send."""
 
-    read: Callable[[dict[str, Any], EmulatedModel], Asked]
+    read: Callable[..., Asked]
     answer: Callable[[Asked, Reply, Work, EmulatedModel, Call], Answer]
     prefix: str
     frames: dict[str, bytes]
@@ -187,9 +188,9 @@ def _question(asked: Asked, room: int) -> Question:
     )
 
 
-def _system(body: Mapping[str, Any]) -> str:
+def _system(body: ChatBody) -> str:
     """The system message, where it is plain text."""
-    first = (body.get("messages") or [{}])[0]
+    first = (body["messages"] or [ChatMessage()])[0]
     return str(first.get("content") or "") if first.get("role") == "system" else ""
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import orjson
 
@@ -12,6 +11,7 @@ from emulator.bedrock.prompt import written
 from emulator.calls import Refused
 from emulator.language.conversations import Turn
 from emulator.models import EmulatedModel
+from emulator.openai.messages import ChatBody, ChatMessage
 from emulator.replies import ANY_JSON
 
 TOKEN_ID_BYTES = 4
@@ -35,8 +35,8 @@ class Asked:
     min_tokens: int
     ignore_eos: bool
     forced: frozenset[str] = frozenset()
-    body: Mapping[str, object] = field(default_factory=lambda: {"messages": []})
-    schema: Any = None
+    body: ChatBody = field(default_factory=lambda: ChatBody(messages=[]))
+    schema: object = None
     given: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -45,12 +45,11 @@ def bad(message: str) -> Refused:
     return Refused(400, "BadRequestError", message)
 
 
-def _read_common(body: dict[str, Any], chat: bool, turn: Turn, prompt: bytes, tokens: int, offered: set[str]) -> Asked:
-    limit = body.get("max_completion_tokens", body.get("max_tokens"))
-    floor = body.get("min_tokens") or 0
-    for name, value, least in (("max_tokens", limit, 1), ("min_tokens", floor, 0)):
-        if value is not None and (type(value) is not int or value < least):
-            raise bad(f"{name} must be at least {least}, got {value!r}.")
+def _read_common(
+    body: Mapping[str, object], chat: bool, turn: Turn, prompt: bytes, tokens: int, offered: set[str]
+) -> Asked:
+    limit = _count(body.get("max_completion_tokens", body.get("max_tokens")), "max_tokens", 1)
+    floor = _count(body.get("min_tokens") or 0, "min_tokens", 0) or 0
     if limit is not None and floor > limit:
         raise bad(f"min_tokens must be less than or equal to max_tokens={limit}, got {floor}.")
     if body.get("n") not in (None, 1):
@@ -64,7 +63,16 @@ def _read_common(body: dict[str, Any], chat: bool, turn: Turn, prompt: bytes, to
     )  # fmt: skip
 
 
-def read_chat(body: dict[str, Any], emulated: EmulatedModel) -> Asked:
+def _count(value: object, name: str, least: int) -> int | None:
+    """A count of the body, None where it is absent."""
+    if value is None:
+        return None
+    if type(value) is not int or value < least:
+        raise bad(f"{name} must be at least {least}, got {value!r}.")
+    return value
+
+
+def read_chat(body: ChatBody, emulated: EmulatedModel) -> Asked:
     """A chat completion request; raises `Refused` for what is wrong in it."""
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages or not all(isinstance(message, dict) for message in messages):
@@ -90,7 +98,7 @@ def read_chat(body: dict[str, Any], emulated: EmulatedModel) -> Asked:
     return asked
 
 
-def _forced(choice: Any, offered: set[str]) -> frozenset[str]:
+def _forced(choice: object, offered: set[str]) -> frozenset[str]:
     """The tools of which tool_choice demands one: the named one, or any."""
     if choice == "required":
         return frozenset(offered)
@@ -103,7 +111,7 @@ def _forced(choice: Any, offered: set[str]) -> frozenset[str]:
     return frozenset({str(name)})
 
 
-def _schema(body: Mapping[str, Any]) -> Any:
+def _schema(body: Mapping[str, object]) -> object:
     """What an answer in JSON has to satisfy: OpenAI's response_format, or vLLM's own fields; None for text."""
     form = body.get("response_format")
     if isinstance(form, dict) and form.get("type") == "json_object":
@@ -118,7 +126,7 @@ def _schema(body: Mapping[str, Any]) -> Any:
     return schema if isinstance(schema, dict) else None
 
 
-def _is_function(tool: Any) -> bool:
+def _is_function(tool: object) -> bool:
     if (
         isinstance(tool, dict)
         and isinstance(tool.get("function"), dict)
@@ -128,7 +136,7 @@ def _is_function(tool: Any) -> bool:
     raise bad("each of tools must be {type: function, function: {name, ...}}.")
 
 
-def _texts(message: dict[str, Any], emulated: EmulatedModel) -> list[str]:
+def _texts(message: ChatMessage, emulated: EmulatedModel) -> list[str]:
     content = message.get("content")
     if content is None:
         return []
@@ -141,10 +149,10 @@ def _texts(message: dict[str, Any], emulated: EmulatedModel) -> list[str]:
     return [part["text"] for part in content if isinstance(part.get("text"), str)]
 
 
-def _turn(messages: list[dict[str, Any]], body: dict[str, Any], emulated: EmulatedModel) -> Turn:
+def _turn(messages: list[ChatMessage], body: ChatBody, emulated: EmulatedModel) -> Turn:
     """The newest user message and the tool results after it, a tuple for each round; and the user message before it."""
-    results: list[tuple[Any, ...]] = []
-    rest: list[Any] = []
+    results: list[tuple[object, ...]] = []
+    rest: list[object] = []
     own: list[tuple[str, ...]] = []
     for message in reversed(messages):
         role = message.get("role")
@@ -163,14 +171,14 @@ def _turn(messages: list[dict[str, Any]], body: dict[str, Any], emulated: Emulat
     return Turn(texts, tuple(reversed(results)), parallel=body.get("parallel_tool_calls") is not False, earlier=earlier)
 
 
-def _json_or_text(text: str) -> Any:
+def _json_or_text(text: str) -> object:
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
         return text
 
 
-def read_completion(body: dict[str, Any], emulated: EmulatedModel) -> Asked:
+def read_completion(body: Mapping[str, object], emulated: EmulatedModel) -> Asked:
     """A completion request, of a text or of token ids; raises `Refused` for what is wrong in it."""
     prompt = body.get("prompt")
     if isinstance(prompt, list) and len(prompt) == 1 and isinstance(prompt[0], (list, str)):

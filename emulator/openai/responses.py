@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from itertools import count
-from typing import Any
+from typing import cast
 
 import orjson
 
@@ -17,8 +17,10 @@ from emulator.http.connection import http_head
 from emulator.http.stream import Wire
 from emulator.models import EmulatedModel
 from emulator.openai.answers import json_pieces
+from emulator.openai.messages import ChatBody
 from emulator.openai.requests import Asked, bad, read_chat
 from emulator.replies import Reply
+from host.json_values import items
 
 _COPIED = ("model", "stream", "parallel_tool_calls", "min_tokens", "ignore_eos", "temperature", "top_p")
 _ECHOED = ("instructions", "metadata", "max_output_tokens", "temperature", "top_p", "user", "reasoning", "truncation")
@@ -48,7 +50,7 @@ def read_responses(body: dict[str, object], emulated: EmulatedModel) -> Asked:
     form = text.get("format") if isinstance(text, dict) else None
     if isinstance(form, dict):
         chat["response_format"] = {"type": form.get("type"), "json_schema": form}
-    asked = read_chat(chat, emulated)
+    asked = read_chat(cast(ChatBody, chat), emulated)  # which refuses what is of another form
     asked.given = body
     return asked
 
@@ -88,7 +90,7 @@ def _message(item: dict[str, object]) -> list[dict[str, object]]:
     raise bad(f"input items of type {kind} are not read here.")
 
 
-def _content(content: Any) -> Any:
+def _content(content: object) -> object:
     if not isinstance(content, list):
         return content
     parts = []
@@ -100,7 +102,7 @@ def _content(content: Any) -> Any:
     return parts
 
 
-def _tool(tool: dict[str, Any]) -> dict[str, Any]:
+def _tool(tool: dict[str, object]) -> dict[str, object]:
     if tool.get("type") != "function":
         raise bad(f"tools of type {tool.get('type')} are not offered here.")
     return {"type": "function", "function": {key: value for key, value in tool.items() if key != "type"}}
@@ -141,14 +143,14 @@ class ResponsesAnswer:
     def _status(self) -> str:
         return "incomplete" if self._reply.stop == "length" else "completed"
 
-    def _event(self, kind: str, **members: Any) -> bytes:
+    def _event(self, kind: str, **members: object) -> bytes:
         value = {"type": kind, "sequence_number": next(self._numbers), **members}
         return b"event: %b\ndata: %b\n\n" % (kind.encode(), orjson.dumps(value))
 
     def _text_units(self) -> list[bytes]:
         """A delta for each chunk of the model; the message begins with the first and ends with the last."""
         [item] = self._items()
-        part, empty = item["content"][0], {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
+        part, empty = items(item["content"])[0], {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
         where = {"item_id": item["id"], "output_index": 0, "content_index": 0}
         begun = {**item, "status": "in_progress", "content": []}
         first = self._event("response.output_item.added", output_index=0, item=begun)
@@ -180,7 +182,7 @@ class ResponsesAnswer:
             units += made
         return units
 
-    def _items(self) -> list[dict[str, Any]]:
+    def _items(self) -> list[dict[str, object]]:
         if self._reply.tools:
             return [
                 {"type": "function_call", "id": f"fc_{tool.id}", "call_id": f"call_{tool.id}", "name": tool.name,
@@ -192,7 +194,7 @@ class ResponsesAnswer:
             {"type": "message", "id": f"msg_{self._id}", "role": "assistant", "status": self._status, "content": [text]}
         ]
 
-    def _response(self, status: str, output: list[dict[str, Any]], usage: bool) -> dict[str, Any]:
+    def _response(self, status: str, output: list[dict[str, object]], usage: bool) -> dict[str, object]:
         given = self._asked.given
         cut = {"reason": "max_output_tokens"} if status == "incomplete" else None
         return {
@@ -214,7 +216,7 @@ class ResponsesAnswer:
             **{name: given.get(name) for name in _ECHOED},
         }
 
-    def _usage(self) -> dict[str, Any]:
+    def _usage(self) -> dict[str, object]:
         prompt, tokens = self._asked.input_tokens, self._reply.tokens
         return {
             "input_tokens": prompt,

@@ -14,6 +14,12 @@ from typing import Any
 
 import orjson
 
+from emulator.bedrock.messages import Block, ConverseBody, ToolUse
+from emulator.openai.messages import ChatBody, ChatCalled, ChatPart
+from host.json_values import mapping
+
+Row = Mapping[str, Any]
+"""What a tool of the store returned, or the schema of its arguments."""
 _PAGE = re.compile(r'<page>[^<]*"product_id"\s*:\s*"([^"]+)"')
 _TODAY = re.compile(r"<today>(\d{4}-\d{2}-\d{2})</today>")
 _PREFETCH = re.compile(r'<prefetch tool="([a-z_]+)">(.*)</prefetch>', re.DOTALL)
@@ -34,7 +40,7 @@ class Use:
     failed: bool = False
 
     @property
-    def data(self) -> Mapping[str, Any]:
+    def data(self) -> Row:
         """The result, where it is an object."""
         return self.result if isinstance(self.result, Mapping) else {}
 
@@ -44,7 +50,7 @@ class Outcome:
     """What became of a confirmation: the tool, and its result; None when the customer declined."""
 
     tool: str
-    result: Mapping[str, Any] | None
+    result: Row | None
 
 
 @dataclass
@@ -89,13 +95,13 @@ class Exchange:
         return (*fetched, *(use for uses in self.rounds for use in uses))
 
     @cached_property
-    def products(self) -> tuple[Mapping[str, object], ...]:
+    def products(self) -> tuple[Row, ...]:
         """Every product in the results known here, in their order."""
         confirmed = self.outcome.result if self.outcome else None
         return tuple(row for tree in (*(use.result for use in self.uses), confirmed) for row in _products(tree, 0))
 
 
-def _products(tree: Any, depth: int) -> Iterator[Mapping[str, Any]]:
+def _products(tree: object, depth: int) -> Iterator[Row]:
     """Every product in a result, in its order."""
     if isinstance(tree, Mapping):
         if isinstance(tree.get("product_id"), str) and tree.get("title"):
@@ -114,7 +120,7 @@ class Dialogue:
     """The whole request. `tools`: schema of the arguments by name, of the tools that are offered; `descriptions` too."""
 
     system: str
-    tools: Mapping[str, Mapping[str, Any]]
+    tools: Mapping[str, Row]
     exchanges: Sequence[Exchange]
     parallel: bool = True
     grounds: bool = False
@@ -144,19 +150,13 @@ class Dialogue:
         return match[1] if match else "USD"
 
 
-def of_converse(body: Mapping[str, Any]) -> Dialogue:
+def of_converse(body: ConverseBody) -> Dialogue:
     """From a Converse request that was found valid."""
-    config = body.get("toolConfig") or {}
-    offered = config.get("tools") or []
-    tools = {
-        tool["toolSpec"]["name"]: tool["toolSpec"]["inputSchema"].get("json") or {}
-        for tool in offered
-        if "toolSpec" in tool
-    }
-    descriptions = {
-        tool["toolSpec"]["name"]: tool["toolSpec"].get("description") or "" for tool in offered if "toolSpec" in tool
-    }
-    grounds = any(tool.get("systemTool", {}).get("name") == "nova_grounding" for tool in offered)
+    offered = body["toolConfig"]["tools"] if "toolConfig" in body else []
+    specs = [tool["toolSpec"] for tool in offered if "toolSpec" in tool]
+    tools = {spec["name"]: spec["inputSchema"].get("json") or {} for spec in specs}
+    descriptions = {spec["name"]: spec.get("description") or "" for spec in specs}
+    grounds = any("systemTool" in tool and tool["systemTool"]["name"] == "nova_grounding" for tool in offered)
     exchanges: list[Exchange] = []
     for message in body["messages"]:
         content = message["content"]
@@ -167,10 +167,8 @@ def of_converse(body: Mapping[str, Any]) -> Dialogue:
             _resulted(exchanges, [(_value(result["content"]), result.get("status") == "error") for result in results])
         else:
             exchanges.append(Exchange(texts, sum("image" in block for block in content)))
-    system = "\n".join(block["text"] for block in body.get("system") or [] if isinstance(block.get("text"), str))
-    fields = body.get("additionalModelRequestFields")
-    choice = fields.get("tool_choice") if isinstance(fields, dict) else None
-    choice = choice if isinstance(choice, dict) else {}
+    system = "\n".join(block["text"] for block in body.get("system", []) if isinstance(block.get("text"), str))
+    choice = mapping(mapping(body.get("additionalModelRequestFields")).get("tool_choice"))
     if choice.get("type") == "none":
         tools = {}
     one = bool(choice.get("disable_parallel_tool_use"))
@@ -178,7 +176,7 @@ def of_converse(body: Mapping[str, Any]) -> Dialogue:
                     descriptions=descriptions)  # fmt: skip
 
 
-def of_openai(body: Mapping[str, Any]) -> Dialogue:
+def of_openai(body: ChatBody) -> Dialogue:
     """From a chat completion request that was found valid."""
     functions = [tool["function"] for tool in body.get("tools") or []]
     tools = {function["name"]: function.get("parameters") or {} for function in functions}
@@ -186,10 +184,10 @@ def of_openai(body: Mapping[str, Any]) -> Dialogue:
         tools = {}
     exchanges: list[Exchange] = []
     system: list[str] = []
-    waiting: list[tuple[Any, bool]] = []
+    waiting: list[tuple[object, bool]] = []
     for message in body["messages"]:
         role, content = message.get("role"), message.get("content")
-        parts = [{"text": content}] if isinstance(content, str) else content if isinstance(content, list) else []
+        parts: list[ChatPart] = [{"text": content}] if isinstance(content, str) else content or []
         texts = [part["text"] for part in parts if isinstance(part.get("text"), str)]
         if role == "tool":
             value = _json("".join(texts))
@@ -198,7 +196,7 @@ def of_openai(body: Mapping[str, Any]) -> Dialogue:
         _resulted(exchanges, waiting)
         waiting = []
         if role == "assistant":
-            calls = [call.get("function") or {} for call in message.get("tool_calls") or []]
+            calls = [call.get("function") or ChatCalled() for call in message.get("tool_calls") or []]
             _answered(
                 exchanges, texts, [Use(str(call.get("name")), _object(call.get("arguments") or "")) for call in calls]
             )
@@ -214,7 +212,7 @@ def of_openai(body: Mapping[str, Any]) -> Dialogue:
     )  # fmt: skip
 
 
-def _use(block: Mapping[str, Any]) -> Use:
+def _use(block: ToolUse) -> Use:
     arguments = block.get("input")
     return Use(block["name"], arguments if isinstance(arguments, dict) else {})
 
@@ -226,7 +224,7 @@ def _answered(exchanges: list[Exchange], texts: Iterable[str], uses: list[Use]) 
         exchanges[-1].answer = "".join(texts)
 
 
-def _resulted(exchanges: list[Exchange], results: Sequence[tuple[Any, bool]]) -> None:
+def _resulted(exchanges: list[Exchange], results: Sequence[tuple[object, bool]]) -> None:
     """Results in the order of the calls they answer."""
     if not results or not exchanges or not exchanges[-1].rounds:
         return
@@ -236,7 +234,7 @@ def _resulted(exchanges: list[Exchange], results: Sequence[tuple[Any, bool]]) ->
     ]
 
 
-def _value(content: Sequence[Mapping[str, Any]]) -> Any:
+def _value(content: Sequence[Block]) -> object:
     for item in content:
         if "json" in item:
             return item["json"]
@@ -245,13 +243,13 @@ def _value(content: Sequence[Mapping[str, Any]]) -> Any:
     return None
 
 
-def _json(text: str) -> Any:
+def _json(text: str) -> object:
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
         return text
 
 
-def _object(text: str) -> Mapping[str, Any]:
+def _object(text: str) -> Row:
     value = _json(text)
     return value if isinstance(value, dict) else {}

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib.resources import files
-from typing import Any
 
 import yaml
 
@@ -163,7 +162,7 @@ def _cuts(word: str) -> Iterator[str]:
 @cache
 def lexicon() -> Lexicon:
     """The package's file."""
-    raw: dict[str, Any] = yaml.load(
+    raw = yaml.load(
         files("emulator.shop_model").joinpath("words.yaml").read_text("utf-8"),
         Loader=yaml.BaseLoader,  # noqa: S506 (text alone is made)
     )  # every value is text: `off` and `no` are words here

@@ -6,26 +6,41 @@ Source: Bedrock User Guide, Anthropic Claude Messages API; docs.anthropic.com, M
 from __future__ import annotations
 
 from itertools import groupby
-from typing import Any
 
 import orjson
 
 from emulator.bedrock.answers import EVENT_STREAM, STOP, Outcome, json_pieces, parsed
+from emulator.bedrock.messages import (
+    Block,
+    CacheControl,
+    CachePoint,
+    ClaudeBlock,
+    ClaudeBody,
+    ClaudeMessage,
+    ClaudeOutputConfig,
+    ClaudeTool,
+    ClaudeToolChoice,
+    ConverseBody,
+    Message,
+    Tool,
+    ToolResult,
+    ToolSpec,
+)
 from emulator.bedrock.model_ids import base_of
 from emulator.bedrock.native.chunks import chunk, invocation_metrics, token_headers
 from emulator.http.connection import http_head
 from emulator.http.stream import Wire
 
 
-def converse_body(body: dict[str, Any]) -> dict[str, Any]:
+def converse_body(body: ClaudeBody) -> ConverseBody:
     """The same request as Converse has it. Another form raises KeyError, TypeError, AttributeError or ValueError."""
-    made: dict[str, Any] = {
+    made: ConverseBody = {
         "messages": _messages(body["messages"]),
         "inferenceConfig": {"maxTokens": body["max_tokens"]},
     }
     if body.get("system"):
         made["system"] = _blocks(body["system"])
-    choice = body.get("tool_choice") or {}
+    choice = body.get("tool_choice") or ClaudeToolChoice()
     if body.get("tools"):
         made["toolConfig"] = {"tools": [item for tool in body["tools"] for item in _tool(tool)]}
         if choice.get("type") == "any":
@@ -34,61 +49,68 @@ def converse_body(body: dict[str, Any]) -> dict[str, Any]:
             made["toolConfig"]["toolChoice"] = {"tool": {"name": choice["name"]}}
     if choice:
         made["additionalModelRequestFields"] = {"tool_choice": choice}
-    form = (body.get("output_config") or {}).get("format") or body.get("output_format")
+    form = (body.get("output_config") or ClaudeOutputConfig()).get("format") or body.get("output_format")
     if form and form["type"] == "json_schema":
         schema = orjson.dumps(form["schema"]).decode()
         made["outputConfig"] = {"textFormat": {"type": "json_schema", "structure": {"jsonSchema": {"schema": schema}}}}
     return made
 
 
-def _messages(messages: object) -> list[dict[str, object]]:
+def _messages(messages: list[ClaudeMessage]) -> list[Message]:
     """Messages that alternate: Claude's own API joins neighbours of one role."""
     if not isinstance(messages, list):
         raise TypeError("messages is no list")
-    joined = []
+    joined: list[Message] = []
     for role, group in groupby(messages, lambda message: message["role"]):
         joined.append({"role": role, "content": [block for message in group for block in _blocks(message["content"])]})
     return joined
 
 
-def _blocks(content: Any) -> list[dict[str, Any]]:
+def _blocks(content: str | list[ClaudeBlock]) -> list[Block]:
     if isinstance(content, str):
         return [{"text": content}]
-    return [made for block in content for made in (*_block(block), *_point(block))]
+    made: list[Block] = []
+    for block in content:
+        made += _block(block)
+        made += [{"cachePoint": point} for point in _point(block.get("cache_control"))]
+    return made
 
 
-def _point(block: dict[str, Any]) -> list[dict[str, Any]]:
-    control = block.get("cache_control")
+def _point(control: CacheControl | None) -> list[CachePoint]:
     if not control:
         return []
-    point = {"type": "default"} | ({"ttl": control["ttl"]} if control.get("ttl") else {})
-    return [{"cachePoint": point}]
+    return [{"type": "default", "ttl": control["ttl"]} if control.get("ttl") else {"type": "default"}]
 
 
-def _block(block: dict[str, Any]) -> list[dict[str, Any]]:
+def _block(block: ClaudeBlock) -> list[Block]:
     kind = block["type"]
     if kind == "text":
         return [{"text": block["text"]}]
     if kind in ("image", "document"):
         source = block["source"]
         form = source["media_type"].split("/")[1] if source["type"] == "base64" else "txt"
-        named = {"name": "document"} if kind == "document" else {}
-        return [{kind: {"format": form, **named, "source": {"bytes": source["data"]}}}]
+        held = {"bytes": source["data"]}
+        if kind == "image":
+            return [{"image": {"format": form, "source": held}}]
+        return [{"document": {"format": form, "name": "document", "source": held}}]
     if kind == "tool_use":
         return [{"toolUse": {"toolUseId": block["id"], "name": block["name"], "input": block["input"]}}]
     if kind == "tool_result":
-        result = {"toolUseId": block["tool_use_id"], "content": _blocks(block.get("content") or " ")}
-        return [{"toolResult": result | ({"status": "error"} if block.get("is_error") else {})}]
+        result: ToolResult = {"toolUseId": block["tool_use_id"], "content": _blocks(block.get("content") or " ")}
+        if block.get("is_error"):
+            result["status"] = "error"
+        return [{"toolResult": result}]
     if kind == "thinking":
         return [{"reasoningContent": {"reasoningText": {"text": block["thinking"]}}}]
     raise ValueError(f"content blocks of type {kind} are not read here")
 
 
-def _tool(tool: dict[str, Any]) -> list[dict[str, Any]]:
-    spec = {"name": tool["name"], "inputSchema": {"json": tool.get("input_schema") or {}}}
+def _tool(tool: ClaudeTool) -> list[Tool]:
+    spec: ToolSpec = {"name": tool["name"], "inputSchema": {"json": tool.get("input_schema") or {}}}
     if tool.get("description"):
         spec["description"] = tool["description"]
-    return [{"toolSpec": spec}, *_point(tool)]
+    made: list[Tool] = [{"toolSpec": spec}]
+    return made + [Tool(cachePoint=point) for point in _point(tool.get("cache_control"))]
 
 
 class ClaudeAnswer:
@@ -138,14 +160,14 @@ class ClaudeAnswer:
         return stopped + chunk({"type": "message_delta", "delta": delta, "usage": usage}) + chunk(end)
 
     def _body(self, now_s: float) -> bytes:
-        content: list[dict[str, Any]] = [{"type": "text", "text": self._reply.text}] if self._reply.text else []
+        content: list[dict[str, object]] = [{"type": "text", "text": self._reply.text}] if self._reply.text else []
         for tool in self._reply.tools:
             content.append({"type": "tool_use", "id": tool.id, "name": tool.name, "input": parsed(tool.arguments)})
         body = orjson.dumps(self._message(content, STOP[self._reply.stop], self._reply.tokens))
         headers = self._outcome.headers | token_headers(self._outcome, now_s)
         return http_head(200, "application/json", headers, len(body)) + body
 
-    def _message(self, content: list[dict[str, Any]], stop: str | None, output_tokens: int) -> dict[str, Any]:
+    def _message(self, content: list[dict[str, object]], stop: str | None, output_tokens: int) -> dict[str, object]:
         outcome, use = self._outcome, self._outcome.use
         base = base_of(outcome.call.emulated.model.model_id)
         return {

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import orjson
 
 from emulator.bedrock.answers import Form
+from emulator.bedrock.messages import ConverseBody
 from emulator.bedrock.model_ids import base_of
 from emulator.bedrock.native import claude, nova
 from emulator.calls import Refused
@@ -23,7 +24,7 @@ class Family:
     """How the models of a family are spoken to: what a body must have, as a Converse body, and their answers."""
 
     required: tuple[str, ...]
-    converse_body: Callable[[dict[str, object]], dict[str, object]]
+    converse_body: Callable[..., ConverseBody]
     form: Form
 
 
@@ -48,7 +49,7 @@ def family_of(model_id: str) -> Family:
     )
 
 
-def native_body(family: Family, data: bytes) -> dict[str, object]:
+def native_body(family: Family, data: bytes) -> ConverseBody:
     """The Converse body that a model's own body means.
 
     Raises:
@@ -69,7 +70,7 @@ def native_body(family: Family, data: bytes) -> dict[str, object]:
         raise _malformed(f"{type(error).__name__} {error}") from None
 
 
-def counted_body(family: Family, body: str) -> dict[str, object]:
+def counted_body(family: Family, body: str) -> ConverseBody:
     """The same, of CountTokens' `invokeModel.body`, which is base64."""
     return native_body(family, base64.b64decode(body))
 

@@ -5,11 +5,12 @@ Source: Amazon Nova User Guide, complete request schema and invocation with resp
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Required, TypedDict
 
 import orjson
 
 from emulator.bedrock.answers import EVENT_STREAM, STOP, Outcome, json_pieces, parsed
+from emulator.bedrock.messages import Block, ConverseBody, Message, ToolConfig
 from emulator.bedrock.native.chunks import chunk, invocation_metrics, token_headers
 from emulator.http.connection import http_head
 from emulator.http.stream import Wire
@@ -17,9 +18,22 @@ from emulator.http.stream import Wire
 _MAX_TOKENS = ("maxTokens", "max_new_tokens", "max_tokens", "maxNewTokens")
 
 
-def converse_body(body: dict[str, Any]) -> dict[str, Any]:
+class NovaBody(TypedDict, total=False):
+    """A request of Nova's own; its limit has one of several names."""
+
+    messages: Required[list[Message]]
+    system: list[Block]
+    toolConfig: ToolConfig
+    inferenceConfig: dict[str, int]
+
+
+def converse_body(body: NovaBody) -> ConverseBody:
     """The same request as Converse has it; sampling parameters have no effect here."""
-    made = {key: body[key] for key in ("messages", "system", "toolConfig") if body.get(key)}
+    made: ConverseBody = {"messages": body["messages"]}
+    if body.get("system"):
+        made["system"] = body["system"]
+    if body.get("toolConfig"):
+        made["toolConfig"] = body["toolConfig"]
     config = body.get("inferenceConfig") or {}
     limit = next((config[name] for name in _MAX_TOKENS if config.get(name) is not None), None)
     if limit is not None:
