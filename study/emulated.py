@@ -19,6 +19,7 @@ from capacity.calibration.observed import observed_calls
 from capacity.simulator.rate_at_slo import Lengths, rate_at_slo
 from emulator.profiles import EnginePhysics, read_profiles
 from host.errors import PeakdayError
+from host.json_values import items
 from loadgen.record import load_run
 from neuron_bench.step_model import Coefficients, StepModel, read_step_model
 from peakday.consent import NO_CONSENT
@@ -62,7 +63,7 @@ def main(arguments: Sequence[str]) -> None:
         except PeakdayError as refusal:
             sys.exit(f"refused: {refusal}")
     print(text)
-    runs = [observed_calls(load_run(path), MODEL) for path in map(str, data["runs"])]
+    runs = [observed_calls(load_run(path), MODEL) for path in map(str, items(data["runs"]))]
     engine = known_steps(read_step_model(str(data["step_model"])))
     lengths = Lengths(runs[0].input_tokens, runs[0].output_tokens, runs[0].cached_tokens)
     true = rate_at_slo(lengths, engine, [parse_slo(chosen.slo, "--slo")], n=SLO_SAMPLE, seed=1).rate_per_s
