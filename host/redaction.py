@@ -10,6 +10,7 @@ import os
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 HIDDEN = "***"
 SECRET_NAME = re.compile(r"authorization|cookie|key|token|secret|password", re.IGNORECASE)
@@ -58,7 +59,7 @@ def shown_headers(headers: Mapping[str, object]) -> dict[str, str]:
     return {name: shown_text(value) for name, value in headers.items()}
 
 
-def shown_body(part: object) -> object:
+def shown_body(part: object) -> Any:
     """A request's template as it is kept: keys, numbers, switches and fields."""
     if isinstance(part, Mapping):
         return {key: shown_body(value) for key, value in part.items()}

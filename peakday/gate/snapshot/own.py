@@ -14,7 +14,8 @@ from http.client import HTTPException
 
 from assistant.ask import ask, new_session
 from assistant.errors import AssistantError
-from host.json_values import items, mapping, number, objects, text, whole
+from host import json_values
+from host.json_values import number, objects, text, whole
 from loadgen.job import LoadError, TargetSpec
 from loadgen.targets.http import history_fields
 from loadgen.targets.inspection import ask_mapped
@@ -117,7 +118,7 @@ def _as_http(spec: TargetSpec) -> tuple[TargetSpec, list[tuple[str, str]]]:
     options = OpenAiOptions(**(spec.request or {}))
     mapping = as_mapping(spec.url, spec.model, options)
     if options.chat:
-        mapping["body"] = {**mapping(mapping["body"]), "messages": "{messages}"}
+        mapping["body"] = {**json_values.mapping(mapping["body"]), "messages": "{messages}"}
     opening = [] if options.system is None else [("system", options.system)]
     return TargetSpec("http", str(mapping["url"]), model=spec.model, mapping=mapping), opening
 
