@@ -80,7 +80,7 @@ def test_every_number_is_finite_and_no_range_is_upside_down(peak, seed):
     for supply in made.supplies:
         for option in supply.options:
             assert option.chips_range.low <= option.chips_range.high
-            assert option.utilisation_ratio.low >= 0
+            assert 0 <= option.utilisation_ratio.low <= option.utilisation_ratio.mid <= option.utilisation_ratio.high
 
 
 @pytest.mark.slow

@@ -157,7 +157,7 @@ def test_what_is_carried_for_a_lost_region_binds_but_throttles_no_share_of_the_e
     per_s, limits = Levels(1.0, 1.0, 1.0), Granted(None, 1.5e5, None, "")
     tpm = needs(per_s, per_s, CallTokens(reserved=3_000, settled=1), limits, FLAT, region_factor=1.5)[1]
     assert tpm.needed_reservation.p90 == 180_000
-    assert tpm.binds_at_offset_s is not None
+    assert tpm.binds_at_offset_s == 60.0
     assert tpm.throttled_ratio == 0.0
 
 

@@ -40,7 +40,12 @@ def test_a_taken_port_is_one_line():
     with listen() as taken, pytest.raises(PortError, match="in use; choose another with --port") as caught:
         listen(taken.getsockname()[1])
     assert caught.value.exit_code == Exit.ENVIRONMENT
-    assert free_port() > 0
+
+
+def test_a_free_port_can_be_listened_on():
+    port = free_port()
+    with listen(port) as taken:
+        assert taken.getsockname()[1] == port
 
 
 @pytest.mark.parametrize("port", [99_999, 65_536, -1])
