@@ -50,8 +50,3 @@ def holds(steady: float, target: float) -> int:
         raise ValueError(f"a ramp from {steady:g} to {target:g}: both must be above zero")
     # 1.5 ** 2 x 1000 is 2250 exactly, but a logarithm of it is not 2: rounding first keeps noise from adding a hold.
     return max(0, math.ceil(round(math.log(target / steady) / math.log(UP_RATIO), 9)))
-
-
-def ramp_s(steady: float, target: float, hold_s: float = HOLD_S) -> float:
-    """Seconds until the target is served without another 503."""
-    return holds(steady, target) * hold_s

@@ -9,7 +9,7 @@ import numpy as np
 from dashboards.html import charts
 from dashboards.html.charts import COLOURS, Chart, Line
 from dashboards.html.page import Banner, Cell, Page, Panel, Paragraph, Part, Table
-from dashboards.html.render import render, write_page
+from dashboards.html.render import write_page
 from dashboards.numbers.units import clock, show
 from scenarios.preview import Preview, StreamView
 from scenarios.preview_text import amount, burst_words, totals
@@ -22,11 +22,6 @@ QUANTILES = (("least", 0.0), ("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("most",
 def write_preview(view: Preview, out: Path) -> Path:
     """Write the page aside and rename it."""
     return write_page(preview_page(view), out)
-
-
-def preview_html(view: Preview) -> str:
-    """The page as text."""
-    return render(preview_page(view))
 
 
 def preview_page(view: Preview) -> Page:

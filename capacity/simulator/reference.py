@@ -13,12 +13,11 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 
-from capacity.simulator.requests import Floats, Ints, Requests, Served, ServiceError
+from capacity.simulator.requests import Ints, Requests, Served, ServiceError
 from neuron_bench.step_model import Coefficients, StepModel
 
 _Tokens = TypeVar("_Tokens", int, Ints)
@@ -69,7 +68,6 @@ class Replica:
         self.held = 0.0
         self.preemptions = 0
         self.steps = 0
-        self.log: list[tuple[float, ...]] | None = None
 
     @property
     def load(self) -> int:
@@ -95,9 +93,6 @@ class Replica:
         step_s = _bucket(self.model.buckets, prefill_tokens, len(decoding)).step_s(
             prefill_tokens, prefill_x_context, len(decoding), sum(job.kv_tokens for job in decoding)
         )
-        if self.log is not None:
-            kv_tokens = sum(job.kv_tokens for job in decoding)
-            self.log.append((self.clock_s, step_s, prefill_tokens, prefill_x_context, len(decoding), kv_tokens))
         self.clock_s += step_s
         self.busy_s += step_s
         self.steps += 1
@@ -213,54 +208,10 @@ def simulate(
         signal_period_s: the router sees loads as of the last multiple of this; 0 = now.
         preempts: KV is taken as it fills and taken back when it overflows; else input + output are kept from the start.
     """
-    return _simulate(work, model, replicas, candidates, slack, signal_period_s, preempts, None)
-
-
-@dataclass(frozen=True)
-class StepLog:
-    """Every step of one replica: begin_s and length_s [k], and terms [k, 5]: (1, P, sum P x ctx, B, K)."""
-
-    begin_s: Floats
-    length_s: Floats
-    terms: Floats
-
-    def between(self, start_s: Floats, end_s: Floats) -> Floats:
-        """Terms summed over each stretch of time [n, 5]; a step that is cut counts by its share."""
-        ends_s = self.begin_s + self.length_s
-        knots_s = np.column_stack([self.begin_s, ends_s]).ravel()
-        total = np.cumsum(self.terms, axis=0)
-        values = np.column_stack([total - self.terms, total]).reshape(-1, 5)
-        columns = [
-            np.interp(end_s, knots_s, values[:, column]) - np.interp(start_s, knots_s, values[:, column])
-            for column in range(5)
-        ]
-        return np.column_stack(columns)
-
-
-def simulate_logged(work: Requests, model: StepModel) -> tuple[Served, StepLog]:
-    """One replica, with every step it made: what calibration reads."""
-    rows: list[tuple[float, ...]] = []
-    served = _simulate(work, model, 1, None, 0.0, 0.0, False, rows)
-    table = np.array(rows)
-    terms = np.column_stack([np.ones(len(table)), table[:, 2:]])
-    return served, StepLog(table[:, 0], table[:, 1], terms)
-
-
-def _simulate(
-    work: Requests,
-    model: StepModel,
-    replicas: int,
-    candidates: Ints | None,
-    slack: float,
-    signal_period_s: float,
-    preempts: bool,
-    log: list[tuple[float, ...]] | None,
-) -> Served:
     check_fits(work, model)
     n = len(work)
     first_s, end_s = [math.nan] * n, [math.nan] * n
     pool = [Replica(work, model, preempts, (first_s, end_s)) for _ in range(replicas)]
-    pool[0].log = log
     placed = np.zeros(n, dtype=np.int64)
     loads, loads_until_s = [0] * replicas, 0.0
     for index in range(n):

@@ -137,11 +137,6 @@ class Trace:
         """From the first start to the last end."""
         return max(session.turns[-1].end_s for session in self.sessions)
 
-    @property
-    def has_blocks(self) -> bool:
-        """Whether its prompts have prefix blocks."""
-        return any(call.block_ids for session in self.sessions for turn in session.turns for call in turn.calls)
-
 
 def overlap(spans: list[tuple[float, float]]) -> int:
     """Most spans that hold one moment; a span that ends as another starts does not meet it."""

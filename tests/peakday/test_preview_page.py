@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from peakday.preview_page import preview_html, preview_page, write_preview
+from dashboards.html.render import render
+from peakday.preview_page import preview_page, write_preview
 from scenarios.loading import library, load_scenario
 from scenarios.preview import preview
 from scenarios.preview_text import preview_text
@@ -14,7 +15,7 @@ from scenarios.preview_text import preview_text
 def test_the_page_stands_alone(name):
     """Nothing fetched, a table for every picture, no number that is none."""
     view = preview(load_scenario(name))
-    own = re.sub(r"<script.*?</script>", "", preview_html(view), flags=re.S)
+    own = re.sub(r"<script.*?</script>", "", render(preview_page(view)), flags=re.S)
     assert not re.findall(r'(?:src|href)="(?!#)', own)
     assert not re.search(r">\s*nan\b", own)
     panels = [panel for part in preview_page(view).parts for panel in part.panels]
@@ -24,7 +25,7 @@ def test_the_page_stands_alone(name):
 
 def test_words_of_the_author_are_escaped():
     """A description is text, never markup."""
-    text = preview_html(preview(load_scenario("smoke", ["description='<b>&'"])))
+    text = render(preview_page(preview(load_scenario("smoke", ["description='<b>&'"]))))
     assert "&lt;b&gt;&amp;</p>" in text
 
 
