@@ -205,7 +205,8 @@ def spec_of(name, url) -> TargetSpec:
 def asked(make_job, name, body):
     """The record of a short run, and what the server was sent."""
     with serving(lambda *_: [(0.0, response(body, content_type="text/event-stream"))]) as server:
-        run, _ = play(make_job(spec_of(name, f"{server.url}/x"), keep_text=True))
+        job = make_job(spec_of(name, f"{server.url}/x"), keep_text=True, scenario={"load": {"drain_s": 30.0}})
+        run, _ = play(job)
     return run, server.requests
 
 

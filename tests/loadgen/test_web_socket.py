@@ -102,7 +102,7 @@ def test_an_answer_that_fails_has_its_reason(make_job, ending, status, code):
             await socket.close(1011 if ending == "close" else 1000)
 
     with socket_serving(handle) as url:
-        run, final = play(make_job(named(url)))
+        run, final = play(make_job(named(url), scenario={"load": {"drain_s": 30.0}}))
     assert final["faults"] == []
     assert set(run.turns["status"]) == {status}
     assert set(run.turns["error_code"]) == {code}
