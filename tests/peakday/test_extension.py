@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from host.yaml_text import dump_yaml
 from loadgen.record import load_run
 
 PACKAGES = (
@@ -39,7 +40,7 @@ def edited(path, change):
     """Change a YAML file in place."""
     raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     change(raw)
-    path.write_text(yaml.safe_dump(raw), encoding="utf-8")
+    path.write_text(dump_yaml(raw), encoding="utf-8")
 
 
 @pytest.mark.slow
