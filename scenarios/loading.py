@@ -206,6 +206,8 @@ def _text(path: Path, name: str) -> str:
         raise
     except (FileError, ValueError) as error:
         problem = str(error).removeprefix(f"{path}: ")
+        if path.is_file():
+            raise ScenarioError(f"{name}: {problem}") from None
         raise ScenarioError(f"{name}: {problem}; give a path, or a name that `peakday scenario list` shows") from None
 
 

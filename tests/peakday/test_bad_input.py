@@ -117,7 +117,7 @@ def test_init_leaves_an_existing_file_alone(peakday, tmp_path):
     assert "mine" in (tmp_path / "peakday.yaml").read_text()
 
 
-@pytest.mark.parametrize(("text", "word"), [("x: 1\n", "schema is not"), (None, "cannot be read")])
+@pytest.mark.parametrize(("text", "word"), [("x: 1\n", "schema is not"), (None, "no such file")])
 def test_conversations_of_no_use_are_refused_before_anything_starts(refused, tmp_path, text, word):
     """The file is named, with what is wrong."""
     if text is not None:

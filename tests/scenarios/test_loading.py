@@ -146,7 +146,7 @@ def test_a_bad_value_is_one_line_with_place_value_and_fix(setting, words):
         ("- a\n- list\n", "expected keys and values"),
         ("", "empty"),
         ("a: [1, 2\n", "line 2"),
-        ("a: \x00", "fix the YAML"),
+        ("a: \x00", "it holds NUL"),
         ("[" * 3000, "nested too deeply"),
         (EVENT.replace("demand: {interactions: {peak_per_s: 2}}", ""), "demand: missing"),
         ("extends: [a]\n", "give a name or a path"),
