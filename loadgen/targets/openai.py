@@ -208,8 +208,8 @@ class OpenAiAnswer(SseAnswer):
         """Count up to the last chunk without a finish reason: finish, usage, errors and [DONE] come after content."""
         shape, position = self._shape, 0
         last = block.rfind(shape.mark) if shape.mark else -1
-        if last >= 0 and shape.usage not in block and _ERROR not in block:
-            end = block.index(b"\n\n", last) + 2
+        end = block.index(b"\n\n", last) + 2 if last >= 0 else 0
+        if end and block.find(shape.usage, 0, end) < 0 and block.find(_ERROR, 0, end) < 0:
             if not self.first_ns:
                 position = self._until_content(now_ns, block, end)
             events = block.count(b"\n\n", position, end)
