@@ -109,7 +109,7 @@ def test_a_stall_shows_in_the_open_loop_and_hides_in_the_closed(make_job, tmp_pa
 
         return answer
 
-    slow_share = {}
+    slow = {}
     for name, users in (("open", None), ("closed", 2)):
         with serving(assistant(stalling())) as server:
             job = make_job(
@@ -120,9 +120,9 @@ def test_a_stall_shows_in_the_open_loop_and_hides_in_the_closed(make_job, tmp_pa
                 closed_loop_users=users,
             )
             run, _ = play(job)
-        slow_share[name] = (run.turns["ttft_s"] > 0.25).mean()
-    assert slow_share["open"] > 0.1
-    assert slow_share["closed"] < slow_share["open"] / 2
+        slow[name] = int((run.turns["ttft_s"] > 0.25).sum())  # turns, since a slow machine ends few of a closed loop
+    assert slow["open"] > 10
+    assert slow["closed"] < slow["open"] / 2
 
 
 def test_a_closed_loop_is_warned_of_in_its_record(make_job):
