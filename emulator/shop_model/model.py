@@ -15,7 +15,7 @@ from emulator.shop_model import account, ideas, memory, price_rules, products, s
 from emulator.shop_model.dialogue import Dialogue
 from emulator.shop_model.understanding import Ask, asks_of, points_at_one
 from emulator.shop_model.view import View
-from emulator.shop_model.words import Reading, fold, lexicon, read, stem
+from emulator.shop_model.words import Reading, fold, read, stem
 from emulator.shop_model.writes import outcome as outcome_text
 
 Page = tuple[str, str]
@@ -146,8 +146,7 @@ _NARROWS = re.compile(
 
 def _narrows(text: str) -> bool:
     """Whether words narrow the look for goods before them, and name none themselves: `any cheaper ones`, `in black`."""
-    goods = any(word in lexicon().goods for word in slots.things(text))
-    return _NARROWS.match(text) is not None and not goods and not points_at_one(text)
+    return _NARROWS.match(text) is not None and not slots.names_goods(text) and not points_at_one(text)
 
 
 def _narrowed(text: str, further: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from emulator.shop_model import slots
 from emulator.shop_model.understanding import Ask
@@ -24,7 +23,7 @@ def alert(view: View, ask: Ask) -> str | None:
     return _price_rule(view, ask, "price_alert", {})
 
 
-def _price_rule(view: View, ask: Ask, tool: str, more: Mapping[str, Any]) -> str | None:
+def _price_rule(view: View, ask: Ask, tool: str, more: Mapping[str, object]) -> str | None:
     named = slots.currency(ask.text)
     if named is not None and named != view.currency and slots.wanted_price(ask.text).price is not None:
         return view.say(f"Prices here are in {view.currency}. Which price in {view.currency} should I wait for?",

@@ -243,7 +243,7 @@ def search(view: View, ask: Ask) -> str | None:
     """Options for a purpose, within a budget; `cheaper ones` than what was shown, `something like this`."""
     named, here = slots.things(ask.text), None
     most = slots.max_price(ask.text)
-    if view.page is not None and not _names_goods(ask.text) and (_ALIKE.search(ask.text) or another(ask.text)):
+    if view.page is not None and not slots.names_goods(ask.text) and (_ALIKE.search(ask.text) or another(ask.text)):
         here = view.details(view.page)
         if here is None:
             return None
@@ -317,7 +317,7 @@ def deals(view: View, ask: Ask) -> str | None:
 def compare(view: View, ask: Ask) -> str | None:
     """Two products side by side: what differs, and which is better for whom; of those shown, the one that ranks first."""
     listed = view.listed(2)
-    if (rank := ranks.named(ask.text)) is not None and len(listed) > 1 and not _names_goods(ask.text):
+    if (rank := ranks.named(ask.text)) is not None and len(listed) > 1 and not slots.names_goods(ask.text):
         return _first_of(view, rank, listed)
     pair = _pair(view, ask)
     if pair is None or isinstance(pair, str):
@@ -351,10 +351,6 @@ def compare(view: View, ask: Ask) -> str | None:
     return "\n".join([verdict, f"{title_of(one)} / {title_of(two)}:", *lines])
 
 
-def _names_goods(text: str) -> bool:
-    return any(word in lexicon().goods for word in slots.things(text))
-
-
 def _first_of(view: View, rank: ranks.Rank, listed: Sequence[Product]) -> str:
     """The one of those shown that ranks first, with the figures; or that their pages do not say."""
     best = rank.first(listed)
@@ -372,7 +368,7 @@ _POINTER = re.compile(r"\b(?:it|this|that one)\b")
 def _against_this(view: View, ask: Ask, this: Product) -> list[Product] | str | None:
     """`compare it with the Fennick`: a brand alone means one of the same kind."""
     words = _POINTER.sub(" ", ask.text)
-    other = view.meant(words if _names_goods(words) else f"{words} {_kind(this)}")
+    other = view.meant(words if slots.names_goods(words) else f"{words} {_kind(this)}")
     if other is None or other.product is None:
         return None if other is None else other.question
     here = view.details(str(this["product_id"]))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from emulator.shop_model.words import fold
 
@@ -40,7 +39,7 @@ class Rank:
     scale: tuple[str, ...]
     most: bool
 
-    def shown(self, row: Mapping[str, Any]) -> str:
+    def shown(self, row: Mapping[str, object]) -> str:
         """What a product states of it, empty where it does not."""
         for key in self.keys:
             if row.get(key) is not None:
@@ -58,7 +57,7 @@ class Rank:
         fits = [word for word in self.scale if re.match(rf"{word}\b", fold(text))]
         return self.scale.index(max(fits, key=len)) if fits else None
 
-    def value(self, row: Mapping[str, Any]) -> float | None:
+    def value(self, row: Mapping[str, object]) -> float | None:
         """It as a number; None where a product does not state it."""
         text = self.shown(row)
         place = self._place(text) if self.scale else None
@@ -67,7 +66,7 @@ class Rank:
         figure = _FIGURE.search(text)
         return float(figure[0]) if figure else None
 
-    def first(self, rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    def first(self, rows: Sequence[Mapping[str, object]]) -> Mapping[str, object] | None:
         """The product that ranks first; None where fewer than two state it, or all state the same."""
         stated = [(value, row) for row in rows if (value := self.value(row)) is not None]
         if len(stated) < 2 or len({value for value, _ in stated}) < 2:

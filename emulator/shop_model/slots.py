@@ -254,6 +254,11 @@ def _things(text: str) -> tuple[str, ...]:
     )
 
 
+def names_goods(text: str) -> bool:
+    """Whether words name a thing that shops sell."""
+    return any(word in lexicon().goods for word in _things(text))
+
+
 def occasion(text: str) -> tuple[str, list[str]] | None:
     """What is planned, and the things that it takes."""
     needs = lexicon().needs

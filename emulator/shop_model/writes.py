@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from emulator.shop_model import slots
 from emulator.shop_model.dialogue import Outcome, Use
 from emulator.shop_model.understanding import Ask
 from emulator.shop_model.view import View, money, title_of
+from host.json_values import number, objects, whole
 
 
 def too_many(view: View, tool: str, ask: Ask) -> str | None:
@@ -45,7 +45,7 @@ def outcome(view: View, result: Outcome) -> str:
     return written(view, Use(result.tool, {}, result.result, failed="error" in result.result))
 
 
-def _done(view: View, tool: str, data: Mapping[str, Any]) -> str:
+def _done(view: View, tool: str, data: Mapping[str, object]) -> str:
     if tool in ("auto_buy", "price_alert") and data.get("rule_id"):
         return _rule(view, tool, data)
     if tool == "reorder":
@@ -54,7 +54,7 @@ def _done(view: View, tool: str, data: Mapping[str, Any]) -> str:
         if data.get("added"):
             return view.say(f"It is in your cart, which now holds {_cart_size(data)}; review it before you check out.",
                             f"Está en tu carrito, que ahora tiene {_cart_size(data)}; revísalo antes de pagar.")  # fmt: skip
-        others = "; ".join(f"{title_of(row)} ({view.price(row)})" for row in data.get("substitutes") or ())
+        others = "; ".join(f"{title_of(row)} ({view.price(row)})" for row in objects(data.get("substitutes")))
         return view.say(f"It is sold out, so nothing was added. Closest in stock: {others or 'nothing'}.",
                         f"Está agotado y no se añadió nada. Lo más parecido disponible: {others or 'nada'}.")  # fmt: skip
     if tool == "remember":
@@ -75,8 +75,8 @@ def _done(view: View, tool: str, data: Mapping[str, Any]) -> str:
     return view.say("Done.", "Hecho.")
 
 
-def _rule(view: View, tool: str, data: Mapping[str, Any]) -> str:
-    target, now = money(data["target_price"], view.currency), money(data["price_now"], view.currency)
+def _rule(view: View, tool: str, data: Mapping[str, object]) -> str:
+    target, now = (money(number(data[key]), view.currency) for key in ("target_price", "price_now"))
     title = title_of(data)
     if tool == "price_alert":
         return view.say(f"Done: I will tell you when {title} costs {target} or less (now {now}), until {data.get('until')}.",
@@ -89,26 +89,25 @@ def _rule(view: View, tool: str, data: Mapping[str, Any]) -> str:
     )
 
 
-def _reordered(view: View, data: Mapping[str, Any]) -> str:
-    added = [row for row in data.get("added_to_cart") or () if isinstance(row, Mapping)]
-    gone = [row for row in data.get("unavailable") or () if isinstance(row, Mapping)]
+def _reordered(view: View, data: Mapping[str, object]) -> str:
+    added = objects(data.get("added_to_cart"))
+    gone = objects(data.get("unavailable"))
     lines = []
     if added:
-        total = sum(float(row.get("price") or 0) * int(row.get("quantity") or 1) for row in added)
+        total = sum(number(row.get("price")) * whole(row.get("quantity"), 1) for row in added)
         listed = ", ".join(f"{row.get('quantity', 1)} x {title_of(row)} ({view.price(row)})" for row in added)
         lines.append(view.say(f"In your cart for review: {listed}. Together {money(total, view.currency)}.",
                               f"En tu carrito para revisar: {listed}. En total {money(total, view.currency)}."))  # fmt: skip
     for row in gone:
-        others = "; ".join(f"{title_of(other)} ({view.price(other)})" for other in row.get("alternatives") or ())
+        others = "; ".join(f"{title_of(other)} ({view.price(other)})" for other in objects(row.get("alternatives")))
         lines.append(view.say(f"{title_of(row)} is sold out; instead there is {others or 'nothing similar'}. Shall I add one of them?",
                               f"{title_of(row)} está agotado; en su lugar hay {others or 'nada parecido'}. ¿Añado uno?"))  # fmt: skip
     lines.append(view.say("Nothing is ordered until you check out.", "Nada se pide hasta que pagues."))
     return " ".join(lines)
 
 
-def _cart_size(data: Mapping[str, Any]) -> str:
-    rows = [row for row in data.get("cart") or () if isinstance(row, Mapping)]
-    return f"{sum(int(row.get('quantity') or 1) for row in rows)} item(s)"
+def _cart_size(data: Mapping[str, object]) -> str:
+    return f"{sum(whole(row.get('quantity'), 1) for row in objects(data.get('cart')))} item(s)"
 
 
 def _line(value: object) -> str:
