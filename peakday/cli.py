@@ -67,10 +67,8 @@ def everything(
     version: Version = False,
 ) -> None:
     """Rehearse a peak event against an LLM assistant, measure its silicon, and plan chips, cache and cost."""
-    needs_none = context.invoked_subcommand == "completion" or "--help" in (context.obj or ())
-    if (
-        not needs_none
-    ):  # help and what a shell reads at its start want no file of the folder, and a broken one hides neither
+    # Help and what a shell reads at its start want no file of the folder, and a broken one must hide neither.
+    if context.invoked_subcommand != "completion" and "--help" not in (context.obj or ()):
         context.with_resource(folder_models())
 
 
@@ -92,14 +90,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         signal.signal(signal.SIGINT, stop)
     answer_a_shell()
     try:
-        words = list(arguments or sys.argv[1:])
+        words = list(sys.argv[1:] if arguments is None else arguments)
         code = typer.main.get_command(app)(args=words, prog_name=PROGRAM, standalone_mode=False, obj=tuple(words))
     except KeyboardInterrupt:
         code = _fail("interrupted", Exit.INTERRUPTED)
     except typer.Abort:
         code = _fail("aborted", Exit.INTERRUPTED)
     except typer.TyperException as error:
-        code = _fail(_hint(error), Exit.USAGE)
+        code = _no_command(error)
     except BrokenPipeError:
         # The reader of our output has gone: silence the interpreter's own flush of it at exit.
         sys.stdout = open("/dev/null", "w")  # noqa: SIM115
@@ -122,6 +120,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _fail(message: str, code: Exit) -> Exit:
     print(f"peakday: {Untrusted(message).terminal}", file=sys.stderr)
     return code
+
+
+def _no_command(error: typer.TyperException) -> Exit:
+    """Words that make no command: one line of what is wrong; where there are none, the help, as it stands."""
+    context = getattr(error, "ctx", None)
+    if context is not None and error.format_message() == context.get_help():
+        print(context.get_help(), file=sys.stderr)
+        return Exit.USAGE
+    return _fail(_hint(error), Exit.USAGE)
 
 
 def _hint(error: typer.TyperException) -> str:

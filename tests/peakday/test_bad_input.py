@@ -144,3 +144,14 @@ def test_every_wrong_thing_of_a_file_has_a_line(refused, tmp_path):
 def test_a_bad_address_to_compare_with_names_its_own_option(refused, url):
     """`--against`, and not the `--target` that was never typed."""
     one_line(refused("check", "smoke", "--only", "regression", "--against", url, "--quiet"), 2, "--against", url)
+
+
+@pytest.mark.parametrize("words", [(), ("plan",), ("aws",)], ids=["nothing", "plan", "aws"])
+def test_a_command_without_words_shows_its_help_as_it_stands(refused, words):
+    """Lines are lines: what is ours is not escaped as a stranger's text is."""
+    result = refused(*words)
+    assert result.returncode == 2
+    lines = result.stderr.splitlines()
+    assert lines[0] == " ".join(["Usage: peakday", *words, "[OPTIONS] COMMAND [ARGS]..."])
+    assert "Commands:" in lines
+    assert "\\n" not in result.stderr
