@@ -43,6 +43,7 @@ class Lexicon:
 
     plain: frozenset[str]
     goods: frozenset[str]
+    unnamed: frozenset[str]
     into: Mapping[str, str]
     spanish: frozenset[str]
     phrases: re.Pattern[str]
@@ -190,6 +191,7 @@ def lexicon() -> Lexicon:
         | frozenset(nouns)
         | frozenset(raw["needs"]),
         goods=frozenset(goods | {stem(word) for word in goods} | {f"{word}s" for word in goods}),
+        unnamed=frozenset(raw["unnamed"].split()),
         into=into,
         spanish=frozenset(spanish),
         phrases=re.compile(rf"(?<![\w'])(?:{listed})(?![\w'])"),
