@@ -90,7 +90,8 @@ class Background:
         self._pool.give(answer.connection)
 
     def tick(self) -> None:
-        """Give up requests that are never answered; they are kept in the order of their sending."""
+        """Send what a late timer left, and give up requests that are never answered, oldest first."""
+        self._wake()  # a machine that stood still over the end of the window: what was due is sent, late
         limit_ns = now_ns() - TIMEOUT_NS
         while self._open and (oldest := next(iter(self._open))).start_ns < limit_ns:
             self._give_up(oldest, "timeout", "timeout")

