@@ -28,7 +28,7 @@ SCENARIO: dict[str, Any] = {
         "patience_s": None,
         "customers": {"population": 50},
     },
-    "load": {"drain_s": 1.0, "turn_timeout_s": 10.0},
+    "load": {"drain_s": 30.0, "turn_timeout_s": 30.0},  # both end with the last answer; a machine can stand still
 }
 
 

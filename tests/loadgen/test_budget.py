@@ -12,7 +12,7 @@ from loadgen.coordinator.budget import BudgetAllocator, Instruction, first_grant
 from loadgen.job import TargetSpec
 from loadgen.worker.abort_rules import Budget, believable_usd
 from tests.loadgen.server import assistant, assistant_events, serving, streamed
-from tests.loadgen.worker_runs import play
+from tests.loadgen.worker_runs import play, stop_after
 
 BUDGET_USD = 1.0
 
@@ -161,26 +161,30 @@ def test_turns_wait_for_a_grant_and_show_it_as_start_lag(make_job):
     asked: list[tuple[float, bool]] = []
 
     def poor(one) -> None:
-        budget = one.budget
+        budget, driver = one.budget, one.driver
 
         def ask(returned_usd: float, urgent: bool) -> None:
             asked.append((returned_usd, urgent))
             if urgent:
-                gevent.spawn_later(0.3, lend)
+                gevent.spawn(lend)
 
         def lend() -> None:
+            while len(driver._unpaid) < 4:
+                gevent.sleep(0.01)
+            gevent.sleep(0.1)
             budget.grant(100.0, urgent=True)
-            one.driver.pay()
+            driver.pay()
+            stop_after(20)(one)
 
         budget._ask = ask
 
     with serving(assistant(lambda: streamed(assistant_events()))) as server:
-        job = make_job(TargetSpec("assistant", server.url), for_s=2.0, budget_usd=0.02, turn_usd_max=0.004)
+        job = make_job(TargetSpec("assistant", server.url), for_s=60.0, budget_usd=0.02, turn_usd_max=0.004)
         run, final = play(job, poor)
     assert asked.count((pytest.approx(asked[-1][0]), True)) == 1
     assert not final["out_of_budget"]
     assert final["counters"]["unsent"] == 0
-    assert (run.turns["start_lag_s"] > 0.1).sum() > 1
+    assert (run.turns["start_lag_s"] > 0.1).sum() >= 4
     assert run.turns["status"].eq("ok").all()
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import gevent
+
 from loadgen.job import LoadJob
 from loadgen.record import Run, load_run
 from loadgen.run import begin_record
@@ -25,3 +27,17 @@ def play(job: LoadJob, meddle: Callable[[WorkerRun], None] | None = None) -> tup
     final = one.wait()
     ChunkWriter(job.folder).pump(0.0, 0.0, everything=True)
     return load_run(job.folder), final
+
+
+def stop_after(turns: int) -> Callable[[WorkerRun], None]:
+    """For `play`: ask for nothing more once so many turns were answered, so that no window has to be long enough."""
+
+    def watch(one: WorkerRun) -> None:
+        while one.recorder.counters["completed"] < turns and not one.ended.is_set():
+            gevent.sleep(0.01)
+        one.driver.stop(one.job.drain_s)
+
+    def meddle(one: WorkerRun) -> None:
+        gevent.spawn(watch, one)
+
+    return meddle
