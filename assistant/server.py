@@ -129,7 +129,8 @@ async def _serve(stack: Stack, listener: socket.socket, metrics_fd: int | None =
         if spans is not None:
             await asyncio.to_thread(spans.close, SPANS_WITHIN_S)
             if spans.dropped:
-                log.warning("%d spans were not taken by the receiver, %d were", spans.dropped, spans.sent)
+                why = f" ({spans.why})" if spans.why else ""
+                log.warning("%d spans were not taken by the receiver, %d were%s", spans.dropped, spans.sent, why)
         assistant.close()
 
 

@@ -11,15 +11,18 @@ from host.outbox import Outbox
 from wire.otlp import sender
 from wire.spans import TurnTrace, Value, turn_spans
 
+TURNS_MAX = 64
+"""Of one request: some 400 spans."""
+
 
 def span_outbox(stack: Stack, otlp: Otlp) -> Outbox[TurnTrace]:
     """A bounded outbox of turns: a turn pays for putting itself in, the outbox's thread for spans and sending."""
     send = sender(otlp.url, otlp.addresses, resource(stack, otlp))
 
     def send_turns(turns: list[TurnTrace]) -> int:
-        return send([span for turn in turns for span in turn_spans(turn)])
+        return send([span for turn in turns for span in turn_spans(turn)]).refused
 
-    return Outbox(send_turns)
+    return Outbox(send_turns, batch_max=TURNS_MAX)
 
 
 def resource(stack: Stack, otlp: Otlp) -> Mapping[str, Value]:

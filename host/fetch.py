@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import io
+import re
 import socket
 import ssl
 import time
@@ -25,10 +26,28 @@ BYTES_MAX = 16 * 2**20
 _READ_BYTES = 65_536
 
 
+PAUSE_S, PAUSE_S_MAX = 0.5, 10.0
+"""Before a request is sent again: doubled from try to try, or what the server asks for, up to the second."""
+_LATER = (429, 502, 503, 504)
+
+
 class FetchError(PeakdayError, OSError):
-    """No page: refused, silent, too long, too late, or another status than 2xx."""
+    """No page: refused, silent, too long, too late, or another status than 2xx.
+
+    status: what was answered; None without an answer. wait_s: how long the server asks to wait (Retry-After).
+    """
 
     exit_code = Exit.ENVIRONMENT
+
+    def __init__(self, message: str, status: int | None = None, wait_s: float | None = None) -> None:
+        super().__init__(message)
+        self.status, self.wait_s = status, wait_s
+
+    def pause_s(self, tries: int) -> float | None:
+        """How long to wait before the same request again; None where it would be answered alike."""
+        if self.status not in (None, *_LATER):
+            return None
+        return min(PAUSE_S * 2**tries if self.wait_s is None else self.wait_s, PAUSE_S_MAX)
 
 
 def own_addresses(host: str | None) -> tuple[str, ...]:
@@ -40,15 +59,19 @@ def own_addresses(host: str | None) -> tuple[str, ...]:
 
 
 def connect(addresses: Sequence[str], port: int, within_s: float) -> socket.socket:
-    """A connection to the first address that takes one, tried in order.
+    """A connection to the first address that takes one, tried in order; `within_s` is for all of them.
 
     Raises:
         OSError: none does; of the last one tried.
     """
     refusal: OSError = ConnectionRefusedError("no address was admitted")
+    deadline_s = time.monotonic() + within_s
     for address in addresses:
+        left_s = deadline_s - time.monotonic()
+        if left_s <= 0:
+            raise TimeoutError
         plain = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
-        plain.settimeout(within_s)
+        plain.settimeout(left_s)
         try:
             plain.connect((address, port))
             return plain
@@ -90,11 +113,12 @@ def fetch(
         link = connect(known, port, within_s)
         with link:
             if parts.scheme == "https":
+                link.settimeout(max(deadline_s - time.monotonic(), 0.001))
                 link = ssl.create_default_context().wrap_socket(link, server_hostname=parts.hostname)
             with link:
                 return _answer(link, parts.netloc.rpartition("@")[2], url, data, headers or {}, deadline_s, bytes_max)
     except FetchError as error:
-        raise FetchError(f"{name}: {error}") from None
+        raise FetchError(f"{name}: {error}", error.status, error.wait_s) from None
     except TimeoutError:
         raise FetchError(f"{name}: no answer within {within_s:g} s") from None
     except (OSError, ValueError, http.client.HTTPException) as error:
@@ -121,7 +145,7 @@ def _answer(
     answer = connection.getresponse()
     if not 200 <= answer.status < 300:
         moved = "; redirects are not followed" if 300 <= answer.status < 400 else ""
-        raise FetchError(f"status {answer.status}{moved}")
+        raise FetchError(f"status {answer.status}{moved}", answer.status, _wait_s(answer.getheader("Retry-After")))
     body = bytearray()
     while piece := answer.read1(_READ_BYTES):
         body += piece
@@ -132,6 +156,11 @@ def _answer(
     if answer.length:
         raise FetchError("the page was cut short")
     return bytes(body)
+
+
+def _wait_s(text: str | None) -> float | None:
+    """The seconds of a Retry-After; none of one that names a date."""
+    return float(text) if text is not None and re.fullmatch(r"[0-9]{1,6}", text.strip()) else None
 
 
 class _Timed:

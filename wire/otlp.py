@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
@@ -21,6 +22,7 @@ from opentelemetry.proto.trace.v1 import trace_pb2
 
 from host.fetch import fetch
 from wire.spans import Span, Value
+from wire.text import Untrusted
 
 PATH = "/v1/traces"
 HEADERS_VARIABLE = "OTEL_EXPORTER_OTLP_HEADERS"
@@ -28,6 +30,8 @@ HEADERS_VARIABLE = "OTEL_EXPORTER_OTLP_HEADERS"
 WITHIN_S = 10.0
 SPANS_MAX = 512
 """Of one request: the batch size that OpenTelemetry's own processors use."""
+WORDS_MAX = 100
+"""Of what a receiver says."""
 
 
 def traces_url(url: str) -> str:
@@ -51,8 +55,16 @@ def request_bytes(spans: Iterable[Span], resource: Mapping[str, Value]) -> bytes
     return bytes(request.SerializeToString())
 
 
-def sender(url: str, addresses: Sequence[str], resource: Mapping[str, Value]) -> Callable[[Sequence[Span]], int]:
-    """A function that posts spans and returns how many the receiver refused.
+@dataclass(frozen=True)
+class Taken:
+    """What a receiver said to a request: how many spans it refused, and its words, where it said any."""
+
+    refused: int = 0
+    words: str = ""
+
+
+def sender(url: str, addresses: Sequence[str], resource: Mapping[str, Value]) -> Callable[[Sequence[Span]], Taken]:
+    """A function that posts spans in one request, so that all of them were answered or none.
 
     Args:
         addresses: what the guard resolved the host to.
@@ -62,25 +74,23 @@ def sender(url: str, addresses: Sequence[str], resource: Mapping[str, Value]) ->
     """
     headers = {"Content-Type": "application/x-protobuf", **own_headers(os.environ.get(HEADERS_VARIABLE, ""))}
 
-    def send(spans: Sequence[Span]) -> int:
-        refused = 0
-        for first in range(0, len(spans), SPANS_MAX):
-            data = request_bytes(spans[first : first + SPANS_MAX], resource)
-            answer = fetch(traces_url(url), data, within_s=WITHIN_S, addresses=addresses, headers=headers)
-            refused += rejected(answer)
-        return refused
+    def send(spans: Sequence[Span]) -> Taken:
+        data = request_bytes(spans, resource)
+        answer = fetch(traces_url(url), data, within_s=WITHIN_S, addresses=addresses, headers=headers)
+        return taken(answer, len(spans))
 
     return send
 
 
-def rejected(answer: bytes) -> int:
-    """How many spans an answer says were refused; an answer that is no message of OTLP refuses none."""
+def taken(answer: bytes, spans: int) -> Taken:
+    """What the body of an answer says of so many spans; one that is no message of OTLP tells nothing."""
     response = ExportTraceServiceResponse()
     try:
         response.ParseFromString(answer)
     except Exception:  # protobuf's own class of error has moved between its versions
-        return 0
-    return int(response.partial_success.rejected_spans)
+        return Taken(words="the answer is no message of OTLP, so what it took is unknown")
+    partial = response.partial_success
+    return Taken(min(max(partial.rejected_spans, 0), spans), Untrusted(partial.error_message).terminal[:WORDS_MAX])
 
 
 def own_headers(text: str) -> dict[str, str]:
@@ -111,6 +121,8 @@ def _pairs(attributes: Mapping[str, Value]) -> list[KeyValue]:
 def _value(value: Value) -> AnyValue:
     if isinstance(value, bool):
         return AnyValue(bool_value=value)
-    if isinstance(value, int):
+    if isinstance(value, int) and -(2**63) <= value < 2**63:
         return AnyValue(int_value=value)
-    return AnyValue(double_value=value) if isinstance(value, float) else AnyValue(string_value=value)
+    if isinstance(value, str):
+        return AnyValue(string_value=value.encode("utf-8", "replace").decode())
+    return AnyValue(double_value=float(value))

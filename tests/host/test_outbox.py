@@ -1,7 +1,10 @@
 """An outbox never makes its user wait, holds a bounded number of items, and counts what it loses."""
 
+import threading
+
 import pytest
 
+from host.fetch import FetchError
 from host.outbox import Outbox
 
 
@@ -45,22 +48,22 @@ def test_what_a_receiver_refuses_is_dropped_and_the_rest_sent():
 
 def test_an_absent_receiver_is_tried_again_and_then_given_up(monkeypatch):
     """After three tries all parts are lost; nothing is raised into whoever put them in."""
-    monkeypatch.setattr("host.outbox.PAUSE_S", 0.0)
+    monkeypatch.setattr("host.fetch.PAUSE_S", 0.0)
     tries = []
 
     def send(batch):
         tries.append(batch)
-        raise ConnectionRefusedError
+        raise FetchError("refused")
 
     outbox = started(send)
     outbox.put("a", parts=5)
     outbox.close(10.0)
     assert len(tries) == 3
-    assert (outbox.sent, outbox.dropped) == (0, 5)
+    assert (outbox.sent, outbox.dropped, outbox.why) == (0, 5, "refused")
 
 
 def test_a_receiver_that_comes_back_gets_the_batch():
-    answers = [TimeoutError(), 0]
+    answers = [FetchError("status 503", 503), 0]
 
     def send(batch):
         answer = answers.pop(0)
@@ -69,8 +72,42 @@ def test_a_receiver_that_comes_back_gets_the_batch():
         return answer
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("host.outbox.PAUSE_S", 0.0)
+        patch.setattr("host.fetch.PAUSE_S", 0.0)
         outbox = started(send)
         outbox.put("a")
         outbox.close(10.0)
     assert (outbox.sent, outbox.dropped) == (1, 0)
+
+
+def test_what_a_receiver_would_refuse_again_is_sent_once():
+    """OTLP/HTTP: only 429, 502, 503 and 504 are tried again."""
+    tries = []
+
+    def send(batch):
+        tries.append(batch)
+        raise FetchError("status 400", 400)
+
+    outbox = started(send)
+    outbox.put("a", parts=5)
+    outbox.close(10.0)
+    assert (len(tries), outbox.sent, outbox.dropped) == (1, 0, 5)
+
+
+def test_closing_counts_the_batch_that_nobody_answers():
+    """What is under way when the time is over was not taken, whatever its answer says later."""
+    asked, answer = threading.Event(), threading.Event()
+
+    def send(batch):
+        asked.set()
+        answer.wait()
+        return 0
+
+    outbox = started(send, batch_max=1)
+    outbox.put("under way", parts=2)
+    outbox.put("waits", parts=3)
+    asked.wait()
+    outbox.close(0.0)
+    outbox.put("too late", parts=4)
+    answer.set()
+    outbox._thread.join()
+    assert (outbox.sent, outbox.dropped) == (0, 9)

@@ -90,7 +90,7 @@ def test_an_assistants_turn_arrives_as_turn_calls_and_tools_without_a_word_of_te
     secret = "my card ends in 4242"
     with receiving(tmp_path / "spans.jsonl") as url:
         send = sender(url, ("127.0.0.1",), {"service.name": "peakday-assistant"})
-        spans = Outbox(lambda turns: send([span for turn in turns for span in turn_spans(turn)]))
+        spans = Outbox(lambda turns: send([span for turn in turns for span in turn_spans(turn)]).refused)
         shop = Harness(write_catalogue(tmp_path / "catalogue.sqlite"), tmp_path, spans=spans)
         headers = {**shop.signed_in(), "traceparent": f"00-{'a' * 32}-{'b' * 16}-01"}
         shop.model.script = [[("live_price", {"product_id": "p000001"})], "It costs 5 USD."]
