@@ -10,13 +10,14 @@ unexport PYTHONDONTWRITEBYTECODE
 demo: $(VENV)/core.done
 	$(BIN)/peakday demo
 
-# Three processes: half of the suite waits for servers that keep real time. WHEEL=1 builds the wheel and tests
-# that, from outside the checkout, and then what reads the source tree: the whole suite once, as CI runs it.
-SPREAD := -n 3 --dist loadfile --no-loadscope-reorder
+# Three processes, as half of the suite waits for servers that keep real time; they are dealt files (tests/by_file.py).
+# WHEEL=1 builds the wheel and tests that, from outside the checkout, and then what reads the source tree: the whole
+# suite once, as CI runs it.
+SPREAD := -n 3 --dist load --maxschedchunk 1
 test: $(VENV)/dev.done
 ifdef WHEEL
 	$(BIN)/python -m tests.wheel $(SPREAD) -m "not slow and not engine and not checkout"
-	$(BIN)/python -m pytest -n 2 -m "checkout and not slow and not engine"
+	$(BIN)/python -m pytest $(SPREAD) -m "checkout and not slow and not engine" $$(grep -rl mark.checkout tests --include=*.py)
 else
 	$(BIN)/python -m pytest $(SPREAD) -m "not slow and not engine"
 endif

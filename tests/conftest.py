@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
-from xdist.scheduler import LoadScopeScheduling
 
 # Machines differ: a deadline would fail tests for being slow, and a database would make runs depend on each other.
 settings.register_profile(
@@ -17,30 +16,9 @@ settings.register_profile(
 )
 settings.load_profile("peakday")
 
-gc.disable()  # until all tests are collected: nothing of that is garbage
+pytest_plugins = ["tests.by_file"]
 
-SYSTEM = (
-    "peakday/test_end_to_end", "loadgen/test_run", "assistant/test_stack", "loadgen/test_shown_verdicts",
-    "peakday/test_bad_input", "loadgen/test_play", "loadgen/test_shown_schedule", "loadgen/test_targets",
-    "peakday/test_real_models", "emulator/test_void", "loadgen/test_beginnings", "loadgen/test_shown_beginning",
-    "emulator/test_process", "loadgen/test_shown_guards", "loadgen/test_credentials", "loadgen/test_workers",
-    "loadgen/test_shown_impatience", "peakday/account/test_verify", "loadgen/test_verdict", "neuron_bench/test_deploy",
-    "peakday/test_judging", "peakday/gate/test_builds", "peakday/gate/test_sides", "peakday/gate/test_end_to_end",
-    "assistant/test_region_loss", "deploy/test_kubernetes", "loadgen/test_lending", "loadgen/test_rules",
-    "loadgen/test_endings", "loadgen/test_engine", "loadgen/test_shown_autobuy", "loadgen/test_shown_stall",
-    "peakday/test_demo", "peakday/test_extension", "peakday/test_stack", "peakday/account/test_commands",
-    "emulator/test_boto3", "emulator/test_openai_package", "neuron_bench/test_packaging",
-)  # fmt: skip
-"""Modules whose tests start processes of ours or put load on a server: marked `system`, the longest first; every other
-test is `unit`."""
-APART = (
-    "loadgen/test_run",
-    "assistant/test_stack",
-    "peakday/test_bad_input",
-    "loadgen/test_play",
-    "loadgen/test_targets",
-)
-"""Long modules of tests that share nothing."""
+gc.disable()  # until all tests are collected: nothing of that is garbage
 
 TRACES = Path(os.environ.get("PEAKDAY_TRACES", Path(__file__).resolve().parents[2] / "shared" / "traces"))
 
@@ -77,25 +55,3 @@ def old_objects() -> None:
 
 def pytest_collection_finish() -> None:
     gc.enable()
-
-
-def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
-    """Keep each file in one process, so that what its tests share is made once; spread the files of `APART`."""
-    return ByFile(config, log)
-
-
-class ByFile(LoadScopeScheduling):
-    """One unit of work is a file, or a test where a file's tests share nothing."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        file = nodeid.partition("::")[0]
-        return nodeid if file.removeprefix("tests/").removesuffix(".py") in APART else file
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test as `unit` or `system`, and start with the long files."""
-    here = Path(__file__).parent
-    stems = {item: item.path.relative_to(here).with_suffix("").as_posix() for item in items}
-    for item, stem in stems.items():
-        item.add_marker(pytest.mark.system if stem in SYSTEM else pytest.mark.unit)
-    items.sort(key=lambda item: SYSTEM.index(stems[item]) if stems[item] in SYSTEM else len(SYSTEM))
