@@ -128,11 +128,11 @@ def predict(peaks: Floats) -> Growth:
 
     Source: Student's prediction interval for the next of n normal values, mean -+ t * sd * sqrt(1 + 1/n).
     """
-    from scipy.stats import t as student
+    from scipy.special import stdtrit
 
     ratios = np.diff(np.log(peaks))
     n = len(ratios)
-    half = float(student.ppf(0.5 + CONFIDENCE / 2, n - 1)) * ratios.std(ddof=1) * np.sqrt(1 + 1 / n)
+    half = float(stdtrit(n - 1, 0.5 + CONFIDENCE / 2)) * ratios.std(ddof=1) * np.sqrt(1 + 1 / n)
     low, mid, high = np.exp([ratios.mean() - half, ratios.mean(), ratios.mean() + half])
     return Growth(float(low), float(mid), float(high))
 

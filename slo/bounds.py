@@ -95,12 +95,12 @@ def turns_to_show(allowed_ratio: float, alpha: float) -> int:
 
 def mean_bounds(values: Sequence[float], alpha: float) -> tuple[float, float, float]:
     """Mean, and its one-sided lower and upper t bounds, each at `alpha`; infinite for a single value."""
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
     n = len(values)
     mean = math.fsum(values) / n
     if n < 2:
         return mean, -math.inf, math.inf
     spread = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
-    half = float(t.ppf(1 - alpha, n - 1)) * spread / math.sqrt(n)
+    half = float(stdtrit(n - 1, 1 - alpha)) * spread / math.sqrt(n)
     return mean, mean - half, mean + half

@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from scipy.stats import binomtest
-
 from capacity.calibration.prediction import refuse_hindsight
 from capacity.cost.interaction import PARTS, cache_hit_figures
 from capacity.demand.calls import Calls, measured_calls
@@ -90,6 +88,8 @@ def coverage_interval(inside: int, n: int, nominal: float = 0.9) -> Coverage:
     """
     if not 0 <= inside <= n or n == 0:
         raise ValueError(f"{inside} of {n} measurements inside: expected 0 <= inside <= n and n >= 1")
+    from scipy.stats import binomtest  # 0.3 s to import, which no plan should pay
+
     test = binomtest(inside, n, nominal)
     interval = test.proportion_ci(confidence_level=0.9, method="exact")
     return Coverage(inside, n, float(interval.low), float(interval.high), float(test.pvalue))

@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 
 import numpy as np
-from scipy import stats
+from scipy.special import ndtri, stdtrit
 
 from capacity.calibration.certainty import KNOWN
 from capacity.calibration.observed import Observed
@@ -280,13 +280,13 @@ def _half_width(model: StepModel, metric: str, spread: float) -> float:
     known = [(row.error_ratio, row.sigma) for row in rows if row.sigma is not None]
     if len(known) < len(rows):
         rms = math.sqrt(sum(row.error_ratio**2 for row in rows) / len(rows))
-        return math.hypot(_t(len(rows)) * rms, float(stats.norm.ppf((1 + CONFIDENCE) / 2)) * spread)
+        return math.hypot(_t(len(rows)) * rms, float(ndtri((1 + CONFIDENCE) / 2)) * spread)
     against = sum((math.log1p(error) / sigma) ** 2 for error, sigma in known)
     return _t(BELIEF + len(known)) * math.sqrt((BELIEF + against) / (BELIEF + len(known))) * spread
 
 
 def _t(freedom: float) -> float:
-    return float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom))
+    return float(stdtrit(freedom, (1 + CONFIDENCE) / 2))
 
 
 def _moment(text: str) -> datetime:

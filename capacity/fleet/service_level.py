@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import beta, binom, rankdata
+from scipy.special import bdtr, betaincinv
 
 from capacity.plan import Probability
 from capacity.simulator.memory import Memory, content_key
@@ -49,7 +49,8 @@ def draws_needed(draws: int, level: float) -> int:
 
     Source: one-sided distribution-free tolerance bound (Wilks 1941): the smallest m with P(Bin(n, level) >= m) <= 5%.
     """
-    return min(draws, int(binom.ppf(CONFIDENCE, draws, level)) + 1)
+    carried = bdtr(np.arange(draws + 1), draws, level)
+    return min(draws, int(np.searchsorted(carried, CONFIDENCE)) + 1)
 
 
 def joint_level(needs: Sequence[Floats], level: float, among: Mask | None = None) -> JointLevel:
@@ -71,7 +72,7 @@ def joint_level(needs: Sequence[Floats], level: float, among: Mask | None = None
 
 def _ranks(need: Floats) -> Ints:
     """Place of every draw in a need: the same needs are ranked at many levels."""
-    return _RANKS.get(content_key(need), lambda: rankdata(need, method="min").astype(np.int64))
+    return _RANKS.get(content_key(need), lambda: np.searchsorted(np.sort(need), need) + 1)
 
 
 _RANKS: Memory[Ints] = Memory(256)
@@ -89,8 +90,8 @@ def short_of(carried: Mask) -> Probability:
 @lru_cache(maxsize=4096)
 def _share_of(n: int, k: int) -> Probability:
     tail = (1 - INTERVAL) / 2
-    low = float(beta.ppf(tail, k, n - k + 1)) if k else 0.0
-    high = float(beta.ppf(1 - tail, k + 1, n - k)) if k < n else 1.0
+    low = float(betaincinv(k, n - k + 1, tail)) if k else 0.0
+    high = float(betaincinv(k + 1, n - k, 1 - tail)) if k < n else 1.0
     return Probability(k / n, low, high, n)
 
 
