@@ -35,7 +35,7 @@ class SliceError(PeakdayError, ValueError):
 
 @dataclass(frozen=True)
 class Slice:
-    """One slice of a run; counts of turns and of their calls' tokens. None: no such turn, or nothing counts it."""
+    """One slice of a run; counts of turns and of their calls' tokens. None: no such turn, or nothing tells it."""
 
     start_s: float
     offered: int
@@ -61,12 +61,12 @@ class Slice:
     start_lag_s_p95: float | None
     start_lag_s_p99: float | None
     calls: int
-    input_tokens: int
-    cache_read_tokens: int
-    cache_write_tokens_5m: int
-    cache_write_tokens_1h: int
-    output_tokens: int
-    cost_usd: float
+    input_tokens: int | None
+    cache_read_tokens: int | None
+    cache_write_tokens_5m: int | None
+    cache_write_tokens_1h: int | None
+    output_tokens: int | None
+    cost_usd: float | None
     cache_hit_token_ratio: float | None
 
 
@@ -104,6 +104,7 @@ class _Table:
         self._slice_s = slice_s
         self._counts: dict[str, np.ndarray] = {name: np.zeros(0, np.int64) for name in _COUNTS}
         self._sums: dict[str, np.ndarray] = {name: np.zeros(0, np.float64) for name in _SUMS}
+        self._told: dict[str, np.ndarray] = {name: np.zeros(0, np.int64) for name in _CALLS}
         self._times: dict[tuple[str, int], Histogram] = {}
         self._places: list[np.ndarray] = []
 
@@ -147,6 +148,9 @@ class _Table:
         for name in _SUMS:
             weights = None if name == "calls" else _filled(batch[name])[known]
             self._sums[name] = _added(self._sums[name], np.bincount(place, weights))
+        for name in _CALLS:
+            told = batch[name].is_valid().to_numpy(zero_copy_only=False)[known]
+            self._told[name] = _added(self._told[name], np.bincount(place[told]))
 
     def slices(self) -> list[Slice]:
         """One for each length of time, whether or not a turn fell in it."""
@@ -155,10 +159,12 @@ class _Table:
     def _slice(self, place: int) -> Slice:
         counts = {name: int(_at(held, place)) for name, held in self._counts.items()}
         sums = {name: float(_at(held, place)) for name, held in self._sums.items()}
-        whole = {name: int(value) for name, value in sums.items() if name != "cost_usd"}
+        silent = counts["completed"] or sums["calls"]  # what was answered has tokens, told or not
+        told = {name: None if silent and not _at(held, place) else sums[name] for name, held in self._told.items()}
         prompt = sums["input_tokens"] + sums["cache_read_tokens"]
         prompt += sums["cache_write_tokens_5m"] + sums["cache_write_tokens_1h"]
-        values: dict[str, Any] = {
+        whole = {name: None if value is None else int(value) for name, value in told.items() if name != "cost_usd"}
+        values: dict[str, Any] = whole | {
             f"{metric}_{name}": held.quantile(share) if (held := self._times.get((metric, place))) else None
             for metric in METRICS
             for name, share in SHARES.items()
@@ -167,10 +173,10 @@ class _Table:
             start_s=place * self._slice_s,
             offered_per_s=counts["offered"] / self._slice_s,
             completed_per_s=counts["completed"] / self._slice_s,
-            cost_usd=sums["cost_usd"],
+            calls=int(sums["calls"]),
+            cost_usd=told["cost_usd"],
             cache_hit_token_ratio=sums["cache_read_tokens"] / prompt if prompt else None,
             **counts,
-            **whole,
             **values,
         )
 

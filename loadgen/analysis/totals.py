@@ -19,6 +19,7 @@ from loadgen.record import (
     Totals,
     TurnsPerInteraction,
 )
+from loadgen.tables import TURN_KEY
 from slo.histogram import Histogram
 from slo.slo import ERROR_STATUSES, WAITED_COLUMN, good, slos_of
 
@@ -136,7 +137,7 @@ def _with_people(counted: Totals, turns: pd.DataFrame) -> Totals:
 
 
 def _with_tokens(counted: Totals, calls: pd.DataFrame) -> Totals:
-    """Tokens by class, and the share of input read from cache, in all and by prefix level."""
+    """Tokens by class, None where no call told any; and the share of input read from cache, in all and by level."""
     columns = ("input_tokens", "cache_read_tokens", "cache_write_tokens_5m", "cache_write_tokens_1h", "output_tokens")
     known = {name: calls[name].fillna(0) for name in columns}
     read = known["cache_read_tokens"]
@@ -148,7 +149,9 @@ def _with_tokens(counted: Totals, calls: pd.DataFrame) -> Totals:
         "customer": (np.maximum(np.minimum(read, customer) - shared, 0), customer - shared),
         "conversation": (np.maximum(read - customer, 0), asked - customer),
     }
-    sums = {name: int(values.sum()) for name, values in known.items()}
+    silent = counted.completed or len(calls)  # what was answered has tokens, told or not
+    told = {name for name in columns if calls[name].notna().any() or not silent}
+    sums = {name: int(values.sum()) if name in told else None for name, values in known.items()}
     ratios = {name: _ratio(hit.sum(), total.sum()) for name, (hit, total) in levels.items()}
     return replace(
         counted,
@@ -159,6 +162,22 @@ def _with_tokens(counted: Totals, calls: pd.DataFrame) -> Totals:
         cache_write_tokens_5m=sums["cache_write_tokens_5m"],
         cache_write_tokens_1h=sums["cache_write_tokens_1h"],
         output_tokens=sums["output_tokens"],
+    )
+
+
+def untold_warning(run: Run) -> str | None:
+    """That answers came without token counts, which every sum of tokens then leaves out; None where all told them."""
+    answered = int(run.turns["status"].eq("ok").sum())
+    counts = run.calls["output_tokens"].notna()
+    if not answered or (counts.all() and len(counts) >= answered):
+        return None
+    told = run.calls[counts & run.calls["status"].eq("ok")].drop_duplicates(list(TURN_KEY))
+    missing = answered - len(told)
+    if missing <= 0:
+        return None
+    return (
+        f"{missing} of {answered} answers told no output tokens: they are unknown, and no sum, rate, hit rate or cost "
+        "holds them; `peakday ask --target` shows what the target tells"
     )
 
 

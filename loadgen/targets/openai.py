@@ -15,13 +15,14 @@ from loadgen.schedule.session import SessionState
 from loadgen.targets.base import Fetch, RequestTemplate, Shared
 from loadgen.targets.mapping import expand_headers
 from loadgen.targets.openai_options import OpenAiOptions
-from loadgen.targets.usage import tokens
+from loadgen.targets.usage import spoken_tokens, tokens
 from loadgen.transport.answer import NEVER, THROTTLED_STATUS, Answer, BadAnswer, SseAnswer
 from loadgen.transport.connection import Endpoint
 from scenarios.replay.prompts import prompt_ids
 from wire.openai_stream import ChatEvent, answer_text, answer_token_ids, read_event
 
 _ERROR = b'"error"'
+COMPLETION = ("completion_tokens", "output_tokens")
 
 
 class OpenAiTarget:
@@ -35,7 +36,7 @@ class OpenAiTarget:
         query, headers = urlsplit(spec.url).query, expand_headers(options.headers)
         self._chat = RequestTemplate(where, "/chat/completions", shared.random, headers, query)
         self._completion = RequestTemplate(where, "/completions", shared.random, headers, query)
-        self._max_tokens = options.max_tokens or shared.job.scenario["assistant"]["max_tokens"]
+        self._max_tokens: int | None = options.max_tokens or shared.job.scenario["assistant"]["max_tokens"]
         self._opening = [("system", options.system)] if options.system is not None else []
         self._shape = Shape()
         self._first_bodies: dict[str, bytes] = {}
@@ -49,17 +50,8 @@ class OpenAiTarget:
     def _exact(self, index: int, input_tokens: int, output_tokens: int) -> bytes:
         """A completion request of exactly these lengths; its ids depend on the session and the seed alone."""
         draws = np.random.default_rng([self._shared.job.seed, index])
-        body = {
-            "model": self.spec.model,
-            "prompt": draws.integers(*self.spec.token_ids, size=input_tokens).tolist(),
-            "max_tokens": output_tokens,
-            "min_tokens": output_tokens,
-            "ignore_eos": True,
-            "stream": True,
-            "stream_options": {"include_usage": True},
-            **self._options.extra_body,
-        }
-        return orjson.dumps(body)
+        ids = draws.integers(*self.spec.token_ids, size=input_tokens).tolist()
+        return orjson.dumps(self._options.fields(self.spec.model, _of_length(ids, output_tokens), output_tokens))
 
     def _replayed(self, state: CallState) -> tuple[bytes, Answer]:
         """A call of a trace: its blocks as token ids, the target's own answers before it in their places."""
@@ -67,17 +59,9 @@ class OpenAiTarget:
         ids = prompt_ids(state.session.trace, state.call, *self.spec.token_ids)
         if live:
             ids = state.graph.outputs.apply(state.call, ids)
-        body = {
-            "model": self.spec.model,
-            "prompt": ids,
-            "max_tokens": state.call.output_tokens,
-            "min_tokens": state.call.output_tokens,
-            "ignore_eos": True,
-            "stream": True,
-            "stream_options": {"include_usage": True},
-            **({"return_token_ids": True} if live else {}),
-            **self._options.extra_body,
-        }
+        length = state.call.output_tokens
+        asked = _of_length(ids, length) | ({"return_token_ids": True} if live else {})
+        body = self._options.fields(self.spec.model, asked, length)
         shape = Shape() if live else self._shape
         answer = OpenAiAnswer(self._shared.gaps_ns, self.spec, None, live, shape, token_by_token=True)
         request, answer.meta["trace_id"] = self._completion.fill(orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY))
@@ -98,9 +82,13 @@ class OpenAiTarget:
         request, answer.meta["trace_id"] = template.fill(self._body(state))
         return request, answer
 
-    def _tokens_max(self, message_id: str) -> int:
-        """Of a question that has a limit of its own, that."""
-        return int(self._shared.messages[message_id].get("max_tokens") or self._max_tokens)
+    def _tokens_max(self, message_id: str) -> int | None:
+        """The longest answer: a question's own limit where it has one; of a request without `max_tokens`, its other."""
+        if "max_tokens" in self._options.extra_body:
+            other = self._options.extra_body.get("max_completion_tokens")
+            return other if isinstance(other, int) else None
+        limit: int | None = self._shared.messages[message_id].get("max_tokens") or self._max_tokens
+        return limit
 
     def _body(self, state: SessionState) -> bytes:
         """The conversation so far and the present message; a conversation's first request is built once."""
@@ -108,15 +96,8 @@ class OpenAiTarget:
         body = None if state.history else self._first_bodies.get(message_id)
         state.ask(self._shared.messages[message_id])
         if body is None:
-            fields = {
-                "model": self.spec.model,
-                **self._conversation(state),
-                "max_tokens": self._tokens_max(message_id),
-                "stream": True,
-                "stream_options": {"include_usage": True},
-                **self._options.extra_body,
-            }
-            body = orjson.dumps(fields)
+            asked = self._conversation(state)
+            body = orjson.dumps(self._options.fields(self.spec.model, asked, self._tokens_max(message_id)))
             if len(state.history) == 1:
                 self._first_bodies[message_id] = body
         return body
@@ -138,6 +119,11 @@ class OpenAiTarget:
             state.graph.outputs.add(state.call, answer_token_ids(b"".join(answer.text or [])))
         elif answer.text is not None and state.prompt is None:
             state.history.append(("assistant", answer.full_text()))
+
+
+def _of_length(ids: object, output_tokens: int) -> dict[str, object]:
+    """A prompt of token ids, whose answer has this length whatever the model would say."""
+    return {"prompt": ids, "min_tokens": output_tokens, "ignore_eos": True}
 
 
 def _content(text: str, pictures: Sequence[str] | None) -> str | list[dict[str, object]]:
@@ -267,7 +253,7 @@ class OpenAiAnswer(SseAnswer):
         """A whole answer ends with a finish reason, usage or [DONE]."""
         self.decide(self.done or self.finish_reason is not None or self.usage is not None, "no_end")
         usage = self.usage or {}
-        self.output_tokens = tokens(usage, "completion_tokens", "output_tokens")
+        self.output_tokens = spoken_tokens(tokens(usage, *COMPLETION), self.first_ns)
         if self.first_ns and self.output_tokens is not None and self.output_tokens >= 2:
             self.tpot_s = (self.last_ns - self.first_ns) * 1e-9 / (self.output_tokens - 1)
         self.calls.append(self._call(usage))
@@ -277,13 +263,6 @@ class OpenAiAnswer(SseAnswer):
         return answer_text(b"".join(self.text or []))
 
     def _call(self, usage: Mapping[str, object]) -> dict[str, object]:
-        prompt = tokens(usage, "prompt_tokens", "input_tokens")
-        details = usage.get("prompt_tokens_details") or {}
-        if not isinstance(details, dict):
-            raise BadAnswer("prompt_tokens_details is no object")
-        cached = tokens(details, "cached_tokens")
-        if cached is not None and cached > (prompt or 0):
-            raise BadAnswer(f"{cached} cached tokens of a prompt of {prompt}")
         return {
             "call_index": 0,
             "start_s": 0.0,
@@ -295,8 +274,7 @@ class OpenAiAnswer(SseAnswer):
             "endpoint": self.spec.shown,
             "region": self.spec.region,
             "max_tokens": self.max_tokens,
-            "input_tokens": None if prompt is None else prompt - (cached or 0),
-            "cache_read_tokens": cached,
+            **usage_columns(usage),
             "output_tokens": self.output_tokens,
             "ttft_s": (self.first_ns - self.start_ns) * 1e-9 if self.first_ns else None,
             "tpot_s": self.tpot_s,
@@ -304,3 +282,22 @@ class OpenAiAnswer(SseAnswer):
             "attempts": 1,
             "stop_reason": self.finish_reason,
         }
+
+
+def usage_columns(usage: Mapping[str, object]) -> dict[str, int | None]:
+    """Usage as a call's columns: input without what was read from cache, which DeepSeek and Moonshot count elsewhere.
+
+    Raises:
+        BadAnswer: figures that no usage can have.
+    """
+    prompt = tokens(usage, "prompt_tokens", "input_tokens") or None  # a server that counts nothing says 0
+    details = usage.get("prompt_tokens_details") or {}
+    if not isinstance(details, dict):
+        raise BadAnswer("prompt_tokens_details is no object")
+    cached = tokens(details, "cached_tokens")
+    if cached is None:
+        cached = tokens(usage, "prompt_cache_hit_tokens", "cached_tokens")
+    if cached is not None and cached > (prompt or 0):
+        raise BadAnswer(f"{cached} cached tokens of a prompt of {prompt}")
+    uncached = None if prompt is None else prompt - (cached or 0)
+    return {"input_tokens": uncached, "cache_read_tokens": cached, "output_tokens": tokens(usage, *COMPLETION)}

@@ -16,7 +16,7 @@ import orjson
 from loadgen.job import TargetSpec
 from loadgen.targets.mapping import BASE64, FRAMING, PARTS, at, is_one_body, is_socket
 from loadgen.targets.mapping_form import Rule, TargetMapping
-from loadgen.targets.usage import count, figure
+from loadgen.targets.usage import count, figure, spoken_tokens
 from loadgen.transport.answer import Answer, BadAnswer, Take
 from wire.eventstream import EventStreamDecoder, Message
 from wire.http_response import SET_COOKIE
@@ -300,6 +300,8 @@ class SignalAnswer(Answer):
         """A whole answer has its end."""
         self.decide(self.ended, "no_end")
         self._take_cached_out()
+        if "output_tokens" in self.usage:
+            self.usage["output_tokens"] = spoken_tokens(self.usage["output_tokens"], self.first_ns)
         self.output_tokens = self.usage.get("output_tokens")
         self.cost_usd = self.usage.get("cost_usd")
         if self.output_tokens is not None and self.output_tokens >= 2 and self.last_ns > self.first_ns:

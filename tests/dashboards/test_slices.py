@@ -44,6 +44,16 @@ def test_turns_and_their_calls_are_counted_where_they_were_due(tmp_path):
     assert (first.offered_per_s, last.completed_per_s) == (0.2, 0.1)
 
 
+def test_tokens_that_nothing_told_are_unknown(tmp_path):
+    """Neither a call's nulls nor an answer without a call is 0 tokens; a slice without an answer is."""
+    chunk(tmp_path, 0, [0.0, 25.0])
+    silent = {name: [None] for name in CALLS} | {"interaction_id": ["s0-0"], "turn_index": [0]}
+    write_chunk(tmp_path, "calls-0-0000.parquet", "calls", silent)
+    first, empty, last = slices(StoredRun(tmp_path), 10.0)
+    for name in ("input_tokens", "output_tokens", "cost_usd"):
+        assert [getattr(one, name) for one in (first, empty, last)] == [None, 0, None]
+
+
 def test_slices_add_up_to_the_run(run):
     held = slices(StoredRun(run.path), 10.0)
     assert sum(one.offered for one in held) == len(run.turns)

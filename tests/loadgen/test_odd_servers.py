@@ -5,6 +5,7 @@ from array import array
 
 import pytest
 
+from loadgen.analysis.totals import totals, untold_warning
 from loadgen.job import TargetSpec
 from loadgen.targets.signals import MappedReader, SignalAnswer
 from tests.loadgen.server import STREAM_END, STREAM_HEAD, chunk, response, serving
@@ -87,6 +88,20 @@ def test_a_redirect_says_where_to_without_its_query(make_job):
         run, final = play(make_job(spec_of(server), rate_per_s=20.0))
     assert set(run.turns["error_code"]) == {"307"}
     assert final["error_samples"]["307"] == "redirects to https://new.example/ask; name that address\n"
+
+
+@pytest.mark.parametrize(
+    ("usage", "told", "warned"),
+    [({}, None, True), ({"output_tokens": "n"}, 4, False)],
+)
+def test_tokens_that_a_server_does_not_tell_are_unknown_and_warned_of(make_job, usage, told, warned):
+    """Null in the totals, and one sentence: no answer was of 0 tokens."""
+    body = response(b'{"t": "It ships Friday.", "n": "4"}')
+    with serving(lambda *_: [(0.0, body)]) as server:
+        run, _ = play(make_job(spec_of(server, {**JSON, "usage": usage}), rate_per_s=20.0))
+    counted = totals(run, 0.5, {})
+    assert counted.output_tokens == (None if told is None else told * counted.completed)
+    assert (untold_warning(run) or "").startswith(f"{counted.completed} of {counted.completed} answers") == warned
 
 
 @pytest.mark.parametrize("own", [False, True])
