@@ -7,7 +7,8 @@ import http.client
 import socket
 import ssl
 import time
-from collections.abc import Iterator, Mapping
+import zlib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from random import Random
 from urllib.parse import urlsplit
@@ -20,15 +21,20 @@ from loadgen.targets.explaining import ExplainingReader
 from loadgen.targets.http import HttpTarget, history_fields
 from loadgen.targets.mapping import is_socket, read_customers
 from loadgen.targets.mcp import McpReader, McpTarget
+from loadgen.targets.openai_options import CHAT
 from loadgen.targets.signals import Signal
+from loadgen.targets.unmapped import ChatReader, OwnReader, own_call
 from loadgen.targets.web_socket import SocketTarget
-from loadgen.transport.answer import GRPC, UNSPOKEN, BadAnswer
+from loadgen.transport.answer import COMPRESSED, GRPC, SAMPLE_LENGTH_MAX, UNSPOKEN, BadAnswer
 from loadgen.transport.connection import Endpoint, endpoint
 from loadgen.transport.tls import UNTRUSTED
 from wire.eventstream import EventStreamError
 from wire.web_socket import SWITCHED, SocketReader
 
 FETCHED_BYTES_MAX = 16 * 2**20
+REFUSED_BYTES_MAX = 65_536
+_GZIP_OR_ZLIB = 47
+"""zlib's window bits by which it tells the two apart by itself."""
 
 
 @dataclass(frozen=True)
@@ -49,21 +55,22 @@ def ask_mapped(
     within_s: float = 60.0,
     fields: Mapping[str, object] | None = None,
 ) -> Iterator[Piece]:
-    """Ask an `http` target one question, with the request a load worker would send: it is the first piece.
+    """Ask a target one question, with the request a load worker would send: it is the first piece.
 
     Args:
         admitted: host -> addresses, as the guard resolved them.
         fields: of the turn, in place of those of a first turn: its number, its conversation's id, its history.
 
     Raises:
-        LoadError: no connection, an error status, or an answer the mapping cannot read.
+        LoadError: no connection, an error status, or an answer that cannot be read.
     """
+    named = f"target {spec.kind}={shown_url(spec.url)}"
     try:
         where = endpoint(spec.url, admitted)
         connection = connect(where, within_s)
     except OSError as error:
         more = f"; {UNTRUSTED}" if isinstance(error, ssl.SSLCertVerificationError) else ""
-        raise LoadError(f"target http={shown_url(spec.url)}: does not answer ({error}){more}") from None
+        raise LoadError(f"{named}: does not answer ({error}){more}") from None
     if is_socket(spec.url):
         yield from ask_socket(spec, where, connection, message, fields)
         return
@@ -76,20 +83,42 @@ def ask_mapped(
             answer = stack.enter_context(contextlib.closing(http.client.HTTPResponse(connection)))
             answer.begin()
             if not 200 <= answer.status < 300:
-                text = answer.read(300).decode("utf-8", "replace")
-                if 300 <= answer.status < 400:
-                    text = f"redirects to {shown_url(answer.getheader('location', 'nowhere'))}; name that address"
-                raise LoadError(f"target http={shown_url(spec.url)}: status {answer.status}: {text}")
+                raise LoadError(f"{named}: {_refusal(answer)}")
             if answer.getheader("content-type", "").startswith(GRPC.decode()):
-                raise LoadError(f"target http={shown_url(spec.url)}: {UNSPOKEN}")
+                raise LoadError(f"{named}: {UNSPOKEN}")
             if isinstance(reader, McpReader):
                 reader.sse = answer.getheader("content-type", "").lower().startswith("text/event-stream")
             yield from _pieces(answer, reader, started_s)
+            if encoding := _encoding(answer):
+                raise LoadError(f"{named}: content encoding {encoding}: {COMPRESSED}")
         except (OSError, http.client.HTTPException) as error:
-            raise LoadError(f"target http={shown_url(spec.url)}: the answer broke off ({error!r})") from None
+            raise LoadError(f"{named}: the answer broke off ({error!r})") from None
         except (BadAnswer, EventStreamError, ValueError) as error:
-            where_to = shown_url(spec.url)
-            raise LoadError(f"target http={where_to}: the mapping's format does not fit the answer ({error})") from None
+            raise LoadError(f"{named}: its format does not fit the answer ({error})") from None
+
+
+def _refusal(answer: http.client.HTTPResponse) -> str:
+    """An error status, when to come back where it says so, and what it says."""
+    if 300 <= answer.status < 400:
+        where = shown_url(answer.getheader("location", "nowhere"))
+        return f"status {answer.status}: redirects to {where}; name that address"
+    again = answer.getheader("retry-after")
+    unpack = _unpacked(_encoding(answer))
+    text = (unpack(answer.read(REFUSED_BYTES_MAX)) if unpack else b"")[:SAMPLE_LENGTH_MAX].decode("utf-8", "replace")
+    return f"status {answer.status}{f' (retry after {again})' if again else ''}: {text}"
+
+
+def _encoding(answer: http.client.HTTPResponse) -> str:
+    """How an answer is compressed; nothing where it is not."""
+    name = answer.getheader("content-encoding", "").strip().lower()
+    return "" if name == "identity" else name
+
+
+def _unpacked(encoding: str) -> Callable[[bytes], bytes] | None:
+    """What undoes a content encoding, piece by piece; None where Python does not know it."""
+    if not encoding:
+        return bytes
+    return zlib.decompressobj(_GZIP_OR_ZLIB).decompress if encoding in ("gzip", "x-gzip", "deflate") else None
 
 
 def ask_socket(
@@ -141,14 +170,19 @@ def _closed(reader: SocketReader) -> str:
     return f"the socket was closed: {reader.closed} {reader.reason}".strip()
 
 
+AnyReader = ExplainingReader | McpReader | OwnReader
+
+
 def call(
     spec: TargetSpec, where: Endpoint, message: str, fields: Mapping[str, object] | None, within_s: float
-) -> tuple[bytes, ExplainingReader | McpReader]:
+) -> tuple[bytes, AnyReader]:
     """The request of one question, and the reader of its answer."""
-    mapping = spec.mapping or {}
-    if mapping.get("format") == "mcp":
+    if spec.mapping is None:
+        return own_call(spec, where, message, fields or {})
+    if spec.mapping.get("format") == "mcp":
         return mcp_call(spec, where, message, fields, within_s)
-    return request(spec, where, message, fields), ExplainingReader(mapping)
+    chat = spec.mapping.get("format") == CHAT
+    return request(spec, where, message, fields), ChatReader() if chat else ExplainingReader(spec.mapping)
 
 
 def mcp_call(
@@ -184,19 +218,20 @@ def fetching(where: Endpoint, within_s: float) -> Fetch:
     return fetch
 
 
-def _pieces(
-    answer: http.client.HTTPResponse, reader: ExplainingReader | McpReader, started_s: float
-) -> Iterator[Piece]:
-    known = False
+def _pieces(answer: http.client.HTTPResponse, reader: AnyReader, started_s: float) -> Iterator[Piece]:
+    known, unpack = False, _unpacked(_encoding(answer))
     while data := answer.read1(65_536):
         at_s = time.monotonic() - started_s
+        if unpack is None:
+            break
+        data = unpack(data)
         signals = reader.feed(data)
         known = known or bool(signals)
         yield Piece(at_s, data, signals, reader.reasons(signals))
     rest = reader.close()
     if rest or reader.ignored:
         yield Piece(time.monotonic() - started_s, b"", rest, reader.reasons(rest))
-    if not known and {signal.kind for signal in rest} <= {"end"}:
+    if unpack is not None and not known and {signal.kind for signal in rest} <= {"end"}:
         raise BadAnswer("nothing in it was recognised")
 
 

@@ -19,6 +19,10 @@ from loadgen.targets.mapping_form import TargetMapping
 KEY_VARIABLE = "OPENAI_API_KEY"
 _OURS = ("model", "messages", "prompt", "stream", "stream_options", "max_tokens")
 """Fields of a body that a run fills itself."""
+_DROPPED = ("stream_options", "max_tokens")
+"""Those that some servers refuse: `--extra-body '{"max_tokens": null}'` leaves one out."""
+CHAT = "openai"
+"""The format of the answers: no mapping file's."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,18 @@ class OpenAiOptions:
     extra_body: Mapping[str, object] = field(default_factory=dict)
     max_tokens: int | None = None
     chat: bool = True
+
+    def fields(self, model: str | None, asked: Mapping[str, object], max_tokens: int | None) -> dict[str, object]:
+        """The whole body of a request; `extra_body` may take a field of ours away by null."""
+        whole = {
+            "model": model,
+            **asked,
+            "max_tokens": max_tokens,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            **self.extra_body,
+        }
+        return {name: value for name, value in whole.items() if value is not None or name not in _DROPPED}
 
     def as_json(self) -> RequestOptions:
         """As a job file holds it."""
@@ -101,38 +117,23 @@ def _object(value: str | None) -> dict[str, object]:
         raise LoadError(f"--extra-body: not JSON ({error})") from None
     if not isinstance(body, dict):
         raise LoadError("--extra-body: expected a JSON object, such as '{\"temperature\": 0}'")
-    if taken := [name for name in _OURS if name in body]:
-        raise LoadError(f"--extra-body: {taken[0]!r} is filled by the run; use --model, --max-tokens or the scenario")
+    if taken := [name for name in _OURS if name in body and not (name in _DROPPED and body[name] is None)]:
+        raise LoadError(
+            f"--extra-body: {taken[0]!r} is filled by the run; use --model, --max-tokens or the scenario, or null to "
+            f"leave out {' or '.join(_DROPPED)}"
+        )
     return body
 
 
 def as_mapping(url: str, model: str | None, options: OpenAiOptions) -> TargetMapping:
-    """What an `openai` target asks and reads, as a mapping: for showing one question piece by piece."""
+    """What an `openai` target is asked, as a mapping: for showing one question piece by piece."""
     parts = urlsplit(url)
     path = "/chat/completions" if options.chat else "/completions"
     opening = [] if options.system is None else [{"role": "system", "content": options.system}]
-    asked: dict[str, object] = {"messages": [*opening, "{messages}"]}
+    asked: dict[str, object] = {"messages": [*opening, "{messages}"]} if options.chat else {"prompt": "{message}"}
     return {
         "url": parts._replace(path=parts.path.rstrip("/") + path).geturl(),
-        "format": "sse",
+        "format": CHAT,
         "headers": dict(options.headers),
-        "body": {
-            "model": model,
-            **(asked if options.chat else {"prompt": "{message}"}),
-            "max_tokens": options.max_tokens or 256,
-            "stream": True,
-            "stream_options": {"include_usage": True},
-            **options.extra_body,
-        },
-        "text": [{"path": "choices.0.delta.content"}, {"path": "choices.0.text"}],
-        "end": {"data": "[DONE]"},
-        "error": {"path": "error.message"},
-        "usage": {
-            "input_includes_cached": True,
-            "input_tokens": "usage.prompt_tokens",
-            "cache_read_tokens": "usage.prompt_tokens_details.cached_tokens",
-            "output_tokens": "usage.completion_tokens",
-            "model": "model",
-        },
-        "tools": {"path": "choices.0.delta.tool_calls.0.function.name"},
+        "body": options.fields(model, asked, options.max_tokens or 256),
     }

@@ -21,6 +21,7 @@ SAMPLE_LENGTH_MAX = 300
 """Characters that are kept of what a target said of an error."""
 THROTTLED_STATUS = 429
 GRPC = b"application/grpc"
+COMPRESSED = "it compressed the answer, which was not asked for and hides its times: turn that off for this path"
 UNSPOKEN = "it answers in gRPC, which no target reads: put a front that speaks HTTP and JSON before it"
 
 
@@ -107,7 +108,7 @@ class Answer:
             return self.refused
         encoding = headers.get(b"content-encoding", b"").strip().lower()
         if encoding not in (b"", b"identity"):
-            self.refuse("http_error", "content_encoding_" + encoding.decode("ascii", "replace"))
+            self.refuse("http_error", "content_encoding_" + encoding.decode("ascii", "replace"), COMPRESSED)
             return self.skip
         if headers.get(b"content-type", b"").startswith(GRPC):
             self.refuse("http_error", "grpc", UNSPOKEN)
@@ -219,6 +220,11 @@ def refusal_code(http_status: int, body: bytes) -> str:
     return f"{http_status}:{code}"[:CODE_LENGTH_MAX] if code and str(code) != str(http_status) else str(http_status)
 
 
+def as_event(rest: bytes) -> bytes:
+    """What a body ends with, as an event: a server that was asked to stream and answered with one JSON did not."""
+    return b"data: " + b" ".join(rest.split(b"\n")) if rest.lstrip()[:1] == b"{" else rest
+
+
 NEVER = b"\xff"
 """No event of JSON ends so: what `plain` is before anything was learned."""
 
@@ -291,15 +297,17 @@ class SseAnswer(Answer):
             self.read(now_ns, event.event, event.data)
 
     def complete(self, now_ns: int) -> None:
-        """The body ended: an event that lacks its blank line is read all the same, where it can be."""
+        """The body ended: an event that lacks its blank line, or a body of one JSON, is read all the same."""
         if self.good and not self.status and (self.tail or self.parser is not None):
-            rest, self.tail = self.tail, b""
+            rest, self.tail = as_event(self.tail), b""
             last = self.parser or SseParser()
             with contextlib.suppress(*UNREADABLE):
                 for event in last.feed(rest + b"\n\n"):
                     self.read(now_ns, event.event, event.data)
             if self.text is not None:
                 self.text.append(rest)
+            if not self.first_ns and not self.status:
+                self.error_text = rest[:SAMPLE_LENGTH_MAX].decode("utf-8", "replace")
         super().complete(now_ns)
 
     def mixed(self, now_ns: int, block: bytes) -> None:

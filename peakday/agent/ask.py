@@ -68,17 +68,23 @@ def admit_one(target: str, consent: Consent, console: Console) -> Target:
 FOLLOW_UP = "And what else should I know?"
 
 
-def ask_mapping(
-    target: str, message: str, consent: Consent, console: Console, model: str | None = None, turns: int = 1
+def ask_target(
+    target: str,
+    message: str,
+    consent: Consent,
+    console: Console,
+    model: str | None = None,
+    turns: int = 1,
+    options: OpenAiOptions | None = None,
 ) -> tuple[str, dict[str, object], Exit]:
-    """Questions to an `http` or `openai` target: each request, every piece of its answer, what was made of it.
+    """Questions to any target but an assistant: each request, every piece of its answer, what was made of it.
 
-    The second of two turns is `FOLLOW_UP`, with the conversation so far as the mapping wants it.
+    The second of two turns is `FOLLOW_UP`, with the conversation so far as the target wants it.
 
     Returns the text, the same as data, and exit code 1 where no text of an answer was recognised.
     """
     place = admit_one(target, consent, console)
-    spec = mapped_openai(place, model) if place.kind == "openai" else target_spec(place, model)
+    spec = (mapped_openai if place.kind == "openai" else target_spec)(place, model, options)
     history: list[tuple[str, str]] = []
     shown, answers, code, conversation = [], [], Exit.OK, None
     for turn in range(turns):
@@ -113,7 +119,7 @@ def _one_turn(
         problem = str(error)
     request = masked(pieces[0].data) if pieces else ""
     signals = [(piece.at_s, signal) for piece in pieces[1:] for signal in piece.recognised]
-    sentence = verdict(signals, problem)
+    sentence = verdict(signals, problem, mapped=place.kind == "http") if pieces[1:] or problem is None else problem
     answer: list[dict[str, object]] = []
     shown = [f"{'sent':>11}  {line}" for line in request.splitlines()]
     for piece in pieces[1:]:
@@ -123,7 +129,7 @@ def _one_turn(
         shown += [f"{piece.at_s * 1e3:8.1f} ms  {Untrusted(part).terminal}" for part in came.splitlines() if part]
         shown += [f"{'':13}= {part['kind']}: {part['value']!r}" for part in recognised]
         shown += [f"{'':13}- ignored: {Untrusted(reason).terminal}" for reason in piece.ignored]
-    found = any(signal.kind == "text" for _, signal in signals)
+    found = any(signal.kind in CONTENT for _, signal in signals)
     data: dict[str, object] = {"request": request, "pieces": answer, "verdict": sentence}
     code = Exit.OK if found and problem is None else Exit.GATE_FAILED
     return "\n".join([*shown, sentence]), data, [signal for _, signal in signals], code
@@ -133,25 +139,29 @@ def mapped_openai(place: Target, model: str | None, options: OpenAiOptions | Non
     """An `openai` target as a mapping, with the key that a run would send where nothing else is said."""
     spec = target_spec(place, model, options)
     mapping = as_mapping(place.url, spec.model, OpenAiOptions(**(spec.request or {})))
-    return TargetSpec("http", str(mapping["url"]), mapping=mapping)
+    return TargetSpec("openai", str(mapping["url"]), mapping=mapping)
 
 
-def verdict(signals: Sequence[tuple[float, Signal]], problem: str | None) -> str:
-    """What was recognised of an answer, and what to add where something was not."""
-    first = {kind: next((at_s for at_s, signal in signals if signal.kind == kind), None) for kind in _PARTS}
-    words = [
-        f"{name} at {at_s * 1e3:,.1f} ms" if (at_s := first[kind]) is not None else f"{name} not: {fix}"
-        for kind, (name, fix) in _PARTS.items()
-    ]
+def verdict(signals: Sequence[tuple[float, Signal]], problem: str | None, *, mapped: bool = True) -> str:
+    """What was recognised of an answer, and where something was not what to do; `mapped`: by a mapping."""
+    words = []
+    for kinds, name, to_add, without in _PARTS:
+        first_s = next((at_s for at_s, signal in signals if signal.kind in kinds), None)
+        fix = to_add if mapped else without
+        words.append(f"{name} not: {fix}" if first_s is None else f"{name} at {first_s * 1e3:,.1f} ms")
     failed = [f"the target failed: {signal.value}" for _, signal in signals if signal.kind == "error"]
     return Untrusted("; ".join([*failed, *([problem] if problem else []), f"recognised {', '.join(words)}"])).terminal
 
 
-_PARTS = {
-    "text": ("first token", "add a rule `text` with the path of a piece of the answer"),
-    "end": ("end", "add `end`, such as {event: done} or {data: '[DONE]'}; without it each turn is broken off"),
-    "usage": ("usage", "add `usage` with the paths of the token counts, or they stay unknown"),
-}
+CONTENT = ("text", "content")
+_PARTS = (
+    (CONTENT, "first token", "add a rule `text` with the path of a piece of the answer", "there is no content in it"),
+    (("end",), "end", "add `end`, such as {event: done} or {data: '[DONE]'}; without it each turn is broken off",
+     "a load run takes such an answer for one that was cut, unless usage came"),
+    (("usage",), "usage", "add `usage` with the paths of the token counts, or they stay unknown",
+     "token counts stay unknown"),
+)  # fmt: skip
+"""Signals, their name, and what to do where they are missing: of a mapping, and of a target without one."""
 
 
 _OPEN_HEADERS = (

@@ -65,12 +65,18 @@ def ask(
     sets: Sets = None,
     target: Annotated[
         str | None,
-        typer.Option(help="A running assistant, such as http://127.0.0.1:8080, openai=URL, or http=MAPPING.yaml."),
+        typer.Option(help="A running assistant, such as http://127.0.0.1:8080, or any target of `run`."),
     ] = None,
-    model: Annotated[str | None, typer.Option("--model", help="Model to ask for on an openai target.")] = None,
+    model: typed.Model = None,
+    api_key_env: typed.ApiKeyEnv = None,
+    header: typed.Headers = None,
+    system: typed.System = None,
+    extra_body: typed.ExtraBody = None,
+    max_tokens: typed.MaxTokens = None,
+    completions: typed.Completions = False,
     turns: Annotated[
         int,
-        typer.Option(min=1, max=2, help="2 sends a follow-up in the same conversation; of http and openai targets."),
+        typer.Option(min=1, max=2, help="2 sends a follow-up in the same conversation; not to an assistant."),
     ] = 1,
     customer: Annotated[str, typer.Option(help="Test customer who asks.")] = "c000001",
     product: Annotated[str | None, typer.Option(help="Product whose page the customer is on.")] = None,
@@ -81,15 +87,19 @@ def ask(
     quiet: Quiet = False,
 ) -> None:
     """Ask one question and show what the answer took: route, calls, tokens, cache, tools, cost."""
-    from peakday.agent.ask import ask_mapping, ask_once
+    from peakday.agent.ask import ask_once, ask_target
+    from peakday.run.load import OPENAI_ONLY
 
     console = Console(as_json, quiet)
-    if target is not None and target.startswith(("http=", "openai=")):
-        shown, data, code = ask_mapping(target, message, Consent(live, yes), console, model, turns)
+    options = typed.request(api_key_env, header, system, extra_body, max_tokens, completions)
+    if target is not None and target.startswith(("http=", "openai=", "bedrock=", "module=")):
+        shown, data, code = ask_target(target, message, Consent(live, yes), console, model, turns, options)
         console.result(shown, data)
         raise typer.Exit(code)
     if turns > 1:
-        raise CommandError("--turns: of http= and openai= targets; `peakday chat` talks to an assistant")
+        raise CommandError("--turns: of http=, openai=, bedrock= and module= targets; `chat` talks to an assistant")
+    if options is not None:
+        raise CommandError(OPENAI_ONLY)
     text, events = ask_once(
         scenario, sets or [], message, target, customer, product, seed=seed, consent=Consent(live, yes), console=console
     )

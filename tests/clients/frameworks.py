@@ -12,7 +12,7 @@ from pathlib import Path
 
 from host.errors import PeakdayError
 from host.ports import listen
-from peakday.agent.ask import ask_mapping
+from peakday.agent.ask import ask_target
 from peakday.consent import Consent
 from peakday.console import Console
 
@@ -72,7 +72,7 @@ def tried(pythons: Mapping[str, Path], node: Path, emulator_url: str) -> dict[st
 def _asked(target: str, model: str | None) -> str:
     """Two turns: text and end of both recognised, or what was missing."""
     try:
-        _, data, code = ask_mapping(
+        _, data, code = ask_target(
             target, "when does it ship?", Consent(True, True), Console(quiet=True), model, turns=2
         )
     except PeakdayError as error:

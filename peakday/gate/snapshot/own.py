@@ -104,7 +104,7 @@ def _mapped(
             "conversation_id": conversation_id, **history_fields([*opening, *history], interaction_id),
         }  # fmt: skip
         signals, problem = _asked(spec, one.message, admitted, fields)
-        row = mapped_row(one, signals, problem, tells_tools="tools" in mapping)
+        row = mapped_row(one, signals, problem, tells_tools=is_model or "tools" in mapping)
         row["model_calls"] = 1 if is_model else row["model_calls"]
         history.append(("assistant", "".join(str(each.value) for each in signals if each.kind == "text")))
         conversation_id = next((each.value for each in signals if each.kind == "conversation_id"), conversation_id)
@@ -120,7 +120,7 @@ def _as_http(spec: TargetSpec) -> tuple[TargetSpec, list[tuple[str, str]]]:
     if options.chat:
         mapping["body"] = {**json_values.mapping(mapping["body"]), "messages": "{messages}"}
     opening = [] if options.system is None else [("system", options.system)]
-    return TargetSpec("http", str(mapping["url"]), model=spec.model, mapping=mapping), opening
+    return TargetSpec("openai", str(mapping["url"]), model=spec.model, mapping=mapping), opening
 
 
 def _asked(
@@ -147,7 +147,7 @@ def mapped_row(
             usage |= signal.value
     kinds = {signal.kind for signal in signals}
     code = next((str(signal.value)[:100] for signal in signals if signal.kind == "error"), problem)
-    code = code or (None if {"text", "end"} <= kinds else "empty" if "end" in kinds else "no_end")
+    code = code or (None if "end" in kinds and kinds & {"text", "content"} else "empty" if "end" in kinds else "no_end")
     cached = number(usage.get("cache_read_tokens")) + number(usage.get("cache_write_tokens_5m"))
     if usage.pop("input_includes_cached", False) and usage.get("input_tokens") is not None:
         usage["input_tokens"] = number(usage["input_tokens"]) - cached
