@@ -30,13 +30,13 @@ from host.ports import free_port
 from host.redaction import shown_url
 from loadgen import control
 from loadgen.analysis.finish import SystemEnd, finish_record
+from loadgen.chunks import ChunkWriter
 from loadgen.coordinator.scrape import Scraper, meter_of, scrape_urls
 from loadgen.coordinator.status_line import line
 from loadgen.job import FOLDER_VARIABLE, LoadError, LoadJob
 from loadgen.live import Live, Report, read_live
-from loadgen.record import RUNNING, RunInfo, ScenarioRef, TargetRef, write_info
+from loadgen.run_info import RUNNING, RunInfo, ScenarioRef, TargetRef, write_info
 from loadgen.seal import VARIABLE, shared_secret
-from loadgen.worker.sample_buffer import ChunkWriter
 
 LOCUSTFILE = Path(__file__).with_name("worker") / "locustfile.py"
 POLL_S = 0.1

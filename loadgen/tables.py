@@ -1,13 +1,8 @@
-"""The tables of a run record: their columns, what a row's status may be, and the Arrow schema. docs/run-record.md."""
+"""The tables of a run record: their columns, and what a row's status may be. docs/run-record.md."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from slo.slo import CENSORED, ERROR_STATUSES
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 TURN_STATUSES = ("ok", *ERROR_STATUSES, "abandoned", CENSORED)
 WAITED_STATUSES = ("timeout", "abandoned", "censored")
@@ -130,11 +125,3 @@ REPEATED = frozenset(
     {"intent", "complexity", "region", "route", "guard_action", "status", "error_code", "purpose", "model", "tool"}
 )
 """Text columns of few distinct values; a compact frame holds each value once."""
-
-
-def arrow_schema(table: str) -> pa.Schema:
-    """The Arrow schema of one table of the record."""
-    import pyarrow as pa
-
-    types = {"str": pa.string(), "int": pa.int64(), "float": pa.float64(), "bool": pa.bool_()}
-    return pa.schema([(name, types[kind]) for name, kind in TABLES[table].items()])

@@ -11,7 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 LEAVES = {"host", "facts", "wire", "slo"}
-RECORDS = {"loadgen.record", "loadgen.tables", "neuron_bench.record", "neuron_bench.step_model"}
+RECORDS = {"loadgen.record", "loadgen.run_info", "loadgen.tables", "neuron_bench.record", "neuron_bench.step_model"}
 MAY_IMPORT: dict[str, set[str]] = {
     "host": set(),
     "facts": {"host"},

@@ -21,7 +21,8 @@ from dashboards.focus.columns import (
     service_columns,
 )
 from facts import reader
-from loadgen.record import RecordError, Run
+from loadgen.record import Run
+from loadgen.run_info import RecordError
 
 CLASSES = {
     "input": ("input_tokens", "input_usd_per_mtok"),

@@ -6,7 +6,8 @@ import numpy as np
 
 from dashboards.html.charts import Limit, Span
 from dashboards.numbers.units import show
-from loadgen.record import FaultSpan, Run, RunInfo
+from loadgen.record import Run
+from loadgen.run_info import FaultSpan, RunInfo
 
 
 def run_span_s(run: Run) -> float:

@@ -21,7 +21,8 @@ from dashboards.numbers.bridge import Bridge, bridge, signed_usd
 from dashboards.numbers.run import QUANTILES, Number, find
 from dashboards.numbers.units import UNKNOWN, show
 from host.errors import PeakdayError
-from loadgen.record import Run, ScenarioRef
+from loadgen.record import Run
+from loadgen.run_info import ScenarioRef
 from neuron_bench.record import Bench
 
 

@@ -10,13 +10,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 
 from dashboards.numbers.units import UNKNOWN, show
-from loadgen.record import (
+from loadgen.record import Run
+from loadgen.run_info import (
     AutobuyTotals,
     CacheHits,
     ChatAroundStorm,
     FirstTurn,
     Quantile,
-    Run,
     StreamTotals,
     Totals,
     TurnsPerInteraction,

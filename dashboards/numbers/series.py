@@ -12,7 +12,7 @@ import pandas as pd
 
 from dashboards.numbers.run import Number, quantile_number
 from dashboards.numbers.stored import Rows, pieces_of
-from loadgen.record import Quantile
+from loadgen.run_info import Quantile
 
 POINTS_MAX = 1_000
 _Z_95 = 1.959963984540054

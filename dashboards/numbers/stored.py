@@ -21,8 +21,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from loadgen.record import RecordError, read_arrow, read_rows, table_files
-from loadgen.tables import arrow_schema
+from loadgen.record import arrow_schema, read_arrow, read_rows, table_files
+from loadgen.run_info import RecordError
 
 BATCH_ROWS = 1 << 18
 SEGMENT_TURNS = 1 << 19

@@ -13,7 +13,8 @@ import numpy as np
 from host.control_token import control_headers
 from host.fetch import FetchError, fetch
 from loadgen.analysis.quantiles import censored_quantile, censored_values
-from loadgen.record import AutobuyTotals, ChatAroundStorm, Run
+from loadgen.record import Run
+from loadgen.run_info import AutobuyTotals, ChatAroundStorm
 
 WITHIN_S = 10.0
 AROUND_STORM_S = 60.0

@@ -17,13 +17,14 @@ from loadgen.analysis.slo_results import slo_results
 from loadgen.analysis.steady_state import batch_means, littles_law, steady_state
 from loadgen.analysis.totals import first_turn, latency_quantiles, totals, untold_warning, with_energy
 from loadgen.analysis.verdict import Evidence, Lateness, start_lag_limit_s, verdict
+from loadgen.chunks import ChunkWriter, remove_buffer, write_chunk
 from loadgen.coordinator.scrape import Scraper
 from loadgen.job import LoadJob
 from loadgen.live import Live, read_live
-from loadgen.record import FINISHED, Crossing, FaultSpan, Run, RunInfo, WorkerClock, load_run, write_chunk, write_info
+from loadgen.record import Run, load_run
+from loadgen.run_info import FINISHED, Crossing, FaultSpan, RunInfo, WorkerClock, write_info
 from loadgen.schedule.sessions import make_schedule
 from loadgen.worker.background import skipped_streams
-from loadgen.worker.sample_buffer import ChunkWriter, remove_buffer
 from slo.histogram import Histogram
 
 EMULATOR_WITHIN_S = 5.0

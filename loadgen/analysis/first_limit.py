@@ -14,7 +14,8 @@ import numpy as np
 
 from loadgen.analysis.slo_results import whole_run
 from loadgen.analysis.verdict import START_LAG_FLOOR_S
-from loadgen.record import Crossing, Run
+from loadgen.record import Run
+from loadgen.run_info import Crossing
 from loadgen.tables import TURN_KEY
 from slo.bounds import Batch, share_bounds
 from slo.slo import Slo, misses, slos_of

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from loadgen.record import Quantile
+from loadgen.run_info import Quantile
 from slo.slo import WAITED_COLUMN
 
 if TYPE_CHECKING:

@@ -13,8 +13,9 @@ import numpy as np
 from host.control_token import control_headers
 from host.fetch import fetch
 from loadgen.job import LoadError, LoadJob
-from loadgen.record import Quantile, Totals, load_run
+from loadgen.record import load_run
 from loadgen.run import run_load
+from loadgen.run_info import Quantile, Totals
 
 TRUTH_WITHIN_S = 10.0
 TRUTH_BYTES_MAX = 256 * 2**20

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from loadgen.record import Quantile, SloResult
+from loadgen.run_info import Quantile, SloResult
 from slo.bounds import Bounds, batches_of, share_bounds
 from slo.slo import Slo, slos_of
 

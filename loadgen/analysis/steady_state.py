@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from loadgen.analysis.quantiles import censored_quantile, censored_values
-from loadgen.record import BatchMean, LittlesLaw, Run, SteadyState, Trend
+from loadgen.record import Run
+from loadgen.run_info import BatchMean, LittlesLaw, SteadyState, Trend
 from slo.slo import ERROR_STATUSES
 
 if TYPE_CHECKING:

@@ -10,15 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from loadgen.analysis.quantiles import censored_quantile, censored_values
-from loadgen.record import (
-    CacheHits,
-    FirstTurn,
-    Quantile,
-    Run,
-    StreamTotals,
-    Totals,
-    TurnsPerInteraction,
-)
+from loadgen.record import Run
+from loadgen.run_info import CacheHits, FirstTurn, Quantile, StreamTotals, Totals, TurnsPerInteraction
 from loadgen.tables import TURN_KEY
 from slo.histogram import Histogram
 from slo.slo import ERROR_STATUSES, WAITED_COLUMN, good, slos_of

@@ -27,7 +27,7 @@ from loadgen.coordinator.snapshots import Snapshots
 from loadgen.job import LoadJob
 from loadgen.live import Clock, Live, Ready, Snapshot
 from loadgen.load_engine import MasterRunner, Message
-from loadgen.record import Quantile, write_json
+from loadgen.run_info import Quantile, write_json
 from loadgen.worker.abort_rules import AbortRules
 from loadgen.worker.sample_buffer import Receiver
 from slo.histogram import Histogram

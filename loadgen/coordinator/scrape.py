@@ -16,7 +16,6 @@ from host.fetch import FetchError, fetch
 from host.ports import is_loopback_url
 from host.redaction import shown_urls
 from loadgen.job import LoadJob
-from loadgen.record import write_chunk
 from loadgen.tables import SERVER
 
 EVERY_S = 2.0
@@ -144,6 +143,8 @@ class Scraper:
             self._last[key] = value
 
     def _write(self) -> None:
+        from loadgen.chunks import write_chunk  # pyarrow, which the load engine does not wait for at its start
+
         if self._rows:
             columns: dict[str, Iterable[object]] = dict(zip(SERVER, zip(*self._rows, strict=True), strict=True))
             write_chunk(self._folder, f"server-{self._chunks:04d}.parquet", "server", columns)

@@ -21,7 +21,8 @@ from facts import reader
 from facts.reader import Model
 from host.errors import Exit
 from host.json_values import number
-from loadgen.record import read_document, write_json
+from loadgen.record import read_document
+from loadgen.run_info import write_json
 from peakday.config import load_config
 from peakday.consent import NO_CONSENT, Consent, require_live
 from peakday.console import Console

@@ -9,7 +9,8 @@ from typing import SupportsFloat
 
 import pandas as pd
 
-from loadgen.record import CacheHits, Run
+from loadgen.record import Run
+from loadgen.run_info import CacheHits
 
 LOWER_IS_WORSE = ("goodput_per_s", "achieved_rate_per_s", "cache_hit_token_ratio")
 """Every other metric is worse when it grows."""

@@ -21,7 +21,8 @@ from facts.account import Held, Usage, read_quotas, read_usage
 from facts.reader import Quality, models, quality
 from host.atomic import folder_aside
 from host.environment import peakday_version
-from loadgen.record import RecordError, Run, load_run, read_info
+from loadgen.record import Run, load_run, read_info
+from loadgen.run_info import RecordError
 from neuron_bench.errors import BenchUsageError
 from neuron_bench.fit.bench import measured_engine, step_model
 from neuron_bench.fit.published import step_models

@@ -9,7 +9,8 @@ from pathlib import Path
 from capacity.plan import Plan, load_plan
 from dashboards.numbers.run import Number, find, run_numbers
 from facts.account import read_quotas
-from loadgen.record import RecordError, Run, load_run, read_info
+from loadgen.record import Run, load_run, read_info
+from loadgen.run_info import RecordError
 from peakday.account.pull import newest
 from peakday.errors import CommandError
 from peakday.gate.baselines.baseline import BaselineError, current

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from loadgen.record import FaultSpan
+from loadgen.run_info import FaultSpan
 from peakday.ready.event import Event
 from peakday.ready.evidence import Evidence, Rehearsed
 from slo.slo import ERROR_STATUSES

@@ -14,7 +14,8 @@ from pathlib import Path
 from capacity.plan import PlanError, load_plan
 from dashboards.html.history import Past, write_history
 from dashboards.numbers.changes import change_points
-from loadgen.record import RecordError, RunInfo, read_info
+from loadgen.record import read_info
+from loadgen.run_info import RecordError, RunInfo
 from neuron_bench.record import BenchRecordError, load_bench
 from peakday.errors import CommandError
 from peakday.records.folders import records

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from capacity.plan import PlanError, load_plan
-from loadgen.record import RecordError, read_info
+from loadgen.record import read_info
+from loadgen.run_info import RecordError
 from neuron_bench.record import BenchRecordError, load_bench
 from peakday.errors import CommandError
 from peakday.records.folders import KINDS, records

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from capacity.caching.replayed import ENGINE_BLOCK_TOKENS, policy_hits
 from loadgen.job import Load
-from loadgen.record import ReplayHits, load_run, write_info
+from loadgen.record import load_run
+from loadgen.run_info import ReplayHits, write_info
 from peakday.records.folders import cache_folder
 from scenarios.replay.file import read_plan, write_plan
 from scenarios.replay.plan import ReplayPlan, plan_replay

@@ -13,7 +13,8 @@ from pathlib import Path
 from host.atomic import write_text
 from host.environment import peakday_version
 from host.errors import PeakdayError
-from loadgen.record import RUNNING, read_info
+from loadgen.record import read_info
+from loadgen.run_info import RUNNING
 from peakday.records.folders import KINDS, cache_folder
 from peakday.serve.entries import Entry, entry_of
 from scenarios.loading import library

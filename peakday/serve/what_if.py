@@ -10,7 +10,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from host.errors import PeakdayError
-from loadgen.record import RecordError, read_info
+from loadgen.record import read_info
+from loadgen.run_info import RecordError
 from peakday.records.folders import records
 from peakday.serve.desk import Desk, body
 from peakday.serve.explain import chain_data

@@ -12,7 +12,7 @@ from capacity.cost.interaction import cache_hit_figures
 from capacity.demand.calls import measured_calls
 from capacity.fleet.findings import refuse_order
 from capacity.plan import PlanError
-from loadgen.record import Totals
+from loadgen.run_info import Totals
 from tests.capacity.runs import run
 from tests.capacity.scenario_of import scenario
 from tests.capacity.test_plan_small import SHORT, plan

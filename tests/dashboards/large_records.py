@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from loadgen.record import read_document, write_json
-from loadgen.tables import arrow_schema
+from loadgen.record import arrow_schema, read_document
+from loadgen.run_info import write_json
 from tests.dashboards.records import WINDOW_S, make_run
 
 SMALL_TURNS = 2_400

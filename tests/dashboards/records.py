@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from loadgen.analysis.quantiles import censored_quantile
-from loadgen.record import SCHEMA, Run, load_run, write_chunk, write_json
+from loadgen.chunks import write_chunk
+from loadgen.record import Run, load_run
+from loadgen.run_info import SCHEMA, write_json
 from loadgen.tables import CALLS, EVENTS, GENERATOR, SERVER, TOOLS, TURNS
 
 INTENTS = ("product_search", "product_question", "comparison", "order_status", "reorder", "price_history")

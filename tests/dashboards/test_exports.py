@@ -17,7 +17,8 @@ from dashboards.numbers.run import Number, run_numbers
 from dashboards.prometheus.exposition import run_exposition
 from dashboards.report import write_report
 from dashboards.terminal import run_summary
-from loadgen.record import RecordError, load_run, write_json
+from loadgen.record import load_run
+from loadgen.run_info import RecordError, write_json
 from tests.dashboards.plans import make_plan
 from tests.dashboards.records import make_run
 

@@ -18,7 +18,7 @@ from dashboards.focus.plan_charges import plan_charges
 from dashboards.focus.run_charges import run_charges
 from dashboards.focus.sheet import COLUMNS, export_focus, focus_csv
 from facts import reader
-from loadgen.record import RecordError
+from loadgen.run_info import RecordError
 from tests.dashboards.plans import INTERACTIONS, REGIONS, USES, make_plan
 from tests.dashboards.records import make_run
 

@@ -10,7 +10,7 @@ import pytest
 
 from dashboards.html.run.quality import quality_panels, wilson
 from dashboards.report import write_report
-from loadgen.record import Judged
+from loadgen.run_info import Judged
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ from dashboards.numbers.stored import StoredRun, StoredTable
 from dashboards.numbers.units import show
 from dashboards.order.page import write_order
 from dashboards.report import ReportError, load_for_report, write_report
-from loadgen.record import AutobuyTotals, ChatAroundStorm, Crossing, load_run
+from loadgen.record import load_run
+from loadgen.run_info import AutobuyTotals, ChatAroundStorm, Crossing
 from tests.dashboards.plans import make_plan
 from tests.dashboards.records import make_run
 

@@ -10,7 +10,7 @@ from dashboards.exports import export_slices
 from dashboards.html.run.slices import slice_panels
 from dashboards.numbers.slices import COLUMNS, SliceError, slice_length_s, slices
 from dashboards.numbers.stored import StoredRun
-from loadgen.record import write_chunk
+from loadgen.chunks import write_chunk
 from loadgen.tables import CALLS, TURNS
 
 

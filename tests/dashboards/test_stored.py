@@ -7,7 +7,7 @@ import pytest
 
 from dashboards.numbers.stored import StoredRun, StoredTable, text_numbers
 from dashboards.report import load_for_report
-from loadgen.record import RecordError
+from loadgen.run_info import RecordError
 
 
 def test_columns_of_files_are_those_of_the_frame(run):

@@ -3,7 +3,7 @@ from dataclasses import replace
 from dashboards.numbers.plan import plan_numbers
 from dashboards.numbers.run import run_numbers
 from dashboards.terminal import lines_of, plan_summary, run_summary
-from loadgen.record import AutobuyTotals, ChatAroundStorm, Quantile
+from loadgen.run_info import AutobuyTotals, ChatAroundStorm, Quantile
 from tests.dashboards.plans import make_plan
 from tests.dashboards.records import make_run
 

@@ -10,7 +10,7 @@ import pytest
 from capacity.plan import PlanError
 from dashboards.order.quotas import quota_asks
 from dashboards.order.tickets import export_tickets
-from loadgen.record import SloResult, Verdict
+from loadgen.run_info import SloResult, Verdict
 from tests.dashboards.plans import make_plan
 from tests.dashboards.records import make_run
 

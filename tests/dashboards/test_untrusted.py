@@ -28,8 +28,9 @@ from dashboards.prometheus.exposition import plan_rules, run_exposition
 from dashboards.report import write_report
 from dashboards.terminal import plan_summary, run_summary
 from dashboards.workbook.book import write_xlsx
+from loadgen.chunks import write_chunk
 from loadgen.coordinator.exporter import RunLabels, exposition
-from loadgen.record import load_run, write_chunk
+from loadgen.record import load_run
 from tests.dashboards.plans import make_plan
 from tests.dashboards.records import make_run
 

@@ -27,8 +27,8 @@ def test_a_page_is_on_the_site_that_is_named_else_a_file(monkeypatch, site, addr
 
 def test_every_error_names_a_page_and_a_heading_that_exist():
     """Packages are imported for their error classes; each names a file of docs/, and a heading where it has one."""
-    for module in ("scenarios.errors", "capacity.plan", "loadgen.record", "loadgen.job", "assistant.errors", "slo.slo",
-                   "neuron_bench.errors", "neuron_bench.step_model", "emulator.profiles", "facts.stack",
+    for module in ("scenarios.errors", "capacity.plan", "loadgen.run_info", "loadgen.job", "assistant.errors",
+                   "slo.slo", "neuron_bench.errors", "neuron_bench.step_model", "emulator.profiles", "facts.stack",
                    "peakday.gate.baselines.baseline", "peakday.serve.sketch", "dashboards.numbers.why"):  # fmt: skip
         importlib.import_module(module)
 

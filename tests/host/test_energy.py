@@ -9,7 +9,7 @@ import pytest
 
 from host.energy import Counter, EnergyMeter, nvml_counters, rapl_counters
 from loadgen.analysis.totals import with_energy
-from loadgen.record import Totals
+from loadgen.run_info import Totals
 
 
 def package(root: Path, name: str, microjoules: int, most: int = 10_000_000) -> Path:

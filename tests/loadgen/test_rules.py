@@ -15,7 +15,8 @@ from loadgen.analysis.self_check import ttft_errors_s
 from loadgen.coordinator.exporter import RunLabels, exposition, page_app
 from loadgen.coordinator.scrape import Scraper, samples
 from loadgen.job import LoadError, TargetSpec
-from loadgen.record import Run, RunInfo
+from loadgen.record import Run
+from loadgen.run_info import RunInfo
 from loadgen.tables import TABLES
 from loadgen.worker.abort_rules import AbortRules, Budget, OverBoundError
 from slo.histogram import Histogram

@@ -2,9 +2,11 @@
 
 import orjson
 
-from loadgen.record import load_run, write_json
+from loadgen.chunks import ChunkWriter, remove_buffer
+from loadgen.record import load_run
+from loadgen.run_info import write_json
 from loadgen.tables import EVENTS
-from loadgen.worker.sample_buffer import ChunkWriter, Receiver, RemoteSampleBuffer, receive, remove_buffer
+from loadgen.worker.sample_buffer import Receiver, RemoteSampleBuffer, receive
 
 
 def test_rows_of_a_remote_worker_need_no_local_one(tmp_path):

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from loadgen.analysis.sequential import HELD, MISSED, UNSURE, judge, warm_batches
 from loadgen.analysis.series import max_rate
 from loadgen.job import LoadError
-from loadgen.record import FINISHED, Run, RunInfo, Verdict
+from loadgen.record import Run
+from loadgen.run_info import FINISHED, RunInfo, Verdict
 from loadgen.tables import TABLES
 from slo.bounds import Batch
 from slo.slo import Slo, parse_slo

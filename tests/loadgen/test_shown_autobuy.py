@@ -15,7 +15,8 @@ from assistant.autobuy.buyer import Buyer
 from assistant.autobuy.payments import charge_key
 from assistant.autobuy.rules import new_rule
 from loadgen.analysis.autobuy import autobuy_totals, summarise
-from loadgen.record import AutobuyTotals, Run, RunInfo
+from loadgen.record import Run
+from loadgen.run_info import AutobuyTotals, RunInfo
 from loadgen.tables import TABLES
 from tests.assistant.harness import Harness
 from tests.assistant.shop import write_catalogue

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadgen.analysis.steady_state import batch_means, littles_law, steady_state, trend
-from loadgen.record import Run, RunInfo
+from loadgen.record import Run
+from loadgen.run_info import RunInfo
 from loadgen.tables import TABLES
 
 LENGTH_S = 100.0

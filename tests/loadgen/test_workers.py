@@ -8,11 +8,11 @@ import numpy as np
 import orjson
 import pytest
 
+from loadgen.chunks import ChunkWriter
 from loadgen.coordinator.snapshots import Snapshots
 from loadgen.job import TargetSpec
 from loadgen.record import load_run
 from loadgen.run import begin_record
-from loadgen.worker.sample_buffer import ChunkWriter
 from loadgen.worker.worker_run import WorkerRun
 from slo.histogram import RELATIVE_WIDTH
 from tests.loadgen.conftest import make_job_in

@@ -7,10 +7,10 @@ from typing import Any
 
 import gevent
 
+from loadgen.chunks import ChunkWriter
 from loadgen.job import LoadJob
 from loadgen.record import Run, load_run
 from loadgen.run import begin_record
-from loadgen.worker.sample_buffer import ChunkWriter
 from loadgen.worker.worker_run import WorkerRun
 
 

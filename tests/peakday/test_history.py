@@ -6,7 +6,7 @@ import random
 import pytest
 
 from dashboards.numbers.changes import change_points
-from loadgen.record import FINISHED, Quantile, RunInfo, ScenarioRef, SloResult, Totals, Verdict, write_info
+from loadgen.run_info import FINISHED, Quantile, RunInfo, ScenarioRef, SloResult, Totals, Verdict, write_info
 from peakday.errors import CommandError
 from peakday.records.history import history
 

@@ -11,7 +11,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from facts.stack import Otlp
-from loadgen.record import write_info
+from loadgen.run_info import write_info
 from peakday.run.spans import export_run
 from tests.dashboards.records import make_run
 from wire.otlp import request_bytes, taken

@@ -10,7 +10,8 @@ import pytest
 
 from facts.stack import Otlp
 from host.outbox import Outbox
-from loadgen.record import load_run, write_info
+from loadgen.record import load_run
+from loadgen.run_info import write_info
 from peakday.cli import main
 from peakday.errors import CommandError
 from peakday.run.spans import export_run, named_receiver

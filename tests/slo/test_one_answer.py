@@ -13,7 +13,8 @@ from loadgen.analysis.first_limit import batches_every, limits_exceeded
 from loadgen.analysis.sequential import warm_batches
 from loadgen.analysis.slo_results import slo_results
 from loadgen.analysis.totals import totals
-from loadgen.record import Run, RunInfo
+from loadgen.record import Run
+from loadgen.run_info import RunInfo
 from loadgen.tables import TABLES, TURN_STATUSES
 from peakday.gate.slo import batches
 from slo.slo import ERROR_STATUSES, misses, parse_slo

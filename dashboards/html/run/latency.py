@@ -15,7 +15,8 @@ from dashboards.numbers import series
 from dashboards.numbers.run import METRICS, N_TAIL_FIRM, N_TAIL_SHOWN, Number
 from dashboards.numbers.stored import Rows
 from dashboards.numbers.units import clock, show
-from loadgen.record import Run, RunInfo
+from loadgen.record import Run
+from loadgen.run_info import RunInfo
 
 _SHARES = (0.5, 0.95, 0.99)
 

@@ -15,7 +15,8 @@ from dashboards.html.run.latency import quantile_table
 from dashboards.numbers import series
 from dashboards.numbers.run import Number, tail
 from dashboards.numbers.units import clock, show
-from loadgen.record import Run, RunInfo
+from loadgen.record import Run
+from loadgen.run_info import RunInfo
 
 
 def generator_panels(run: Run, numbers: Sequence[Number], span_s: float) -> list[Panel]:

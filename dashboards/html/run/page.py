@@ -17,7 +17,8 @@ from dashboards.numbers.run import Number, find, run_numbers, tail
 from dashboards.numbers.stored import StoredRun, side_by_side
 from dashboards.numbers.units import clock
 from dashboards.numbers.warnings import SHOWN, at_most, by_weight
-from loadgen.record import Crossing, Run, RunInfo
+from loadgen.record import Run
+from loadgen.run_info import Crossing, RunInfo
 
 
 def run_banners(run: Run) -> list[Banner]:

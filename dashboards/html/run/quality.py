@@ -9,7 +9,8 @@ import pandas as pd
 from dashboards.html import charts
 from dashboards.html.page import Cell, Panel, Table
 from dashboards.numbers.units import show
-from loadgen.record import Judged, Run
+from loadgen.record import Run
+from loadgen.run_info import Judged
 
 FILE = "judgements.parquet"
 _COLUMNS = ["model", "intent", "complexity", "acceptable"]

@@ -16,7 +16,8 @@ from dashboards.numbers import series
 from dashboards.numbers.run import Number
 from dashboards.numbers.stored import StoredRun, pieces_of
 from dashboards.numbers.units import clock, show
-from loadgen.record import Run, RunInfo
+from loadgen.record import Run
+from loadgen.run_info import RunInfo
 
 
 def cache_panels(stored: StoredRun, info: RunInfo, numbers: Sequence[Number], span_s: float) -> list[Panel]:

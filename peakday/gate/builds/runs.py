@@ -19,7 +19,8 @@ from host.environment import peakday_version
 from host.errors import Exit
 from host.fetch import fetch
 from loadgen.job import LoadJob
-from loadgen.record import RunInfo, load_run
+from loadgen.record import load_run
+from loadgen.run_info import RunInfo
 from neuron_bench.fit.published import step_models
 from peakday.config import load_config
 from peakday.console import Console

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from capacity.plan import Levels, QuotaNeed
-from loadgen.record import FaultSpan
+from loadgen.run_info import FaultSpan
 from peakday.ready.checklist import read_checklist
 from peakday.ready.event import read_event
 from peakday.ready.evidence import Evidence, Rehearsed
