@@ -40,7 +40,7 @@ OLD_NAMES = {
     "peakday/gate/builds/runs.py",  # counts the connections of older builds too
     "peakday/commands/run.py",  # the deprecated names of `peakday sweep` and --steps
     "docs/commands.md",
-    "loadgen/record.py",  # keys of run.json: stand_ins, what_broke_first
+    "loadgen/run_info.py",  # keys of run.json: stand_ins, what_broke_first
     "loadgen/analysis/finish.py",
     "docs/run-record.md",
     "docs/glossary.md",
