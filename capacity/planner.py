@@ -33,23 +33,15 @@ from capacity.fleet.uncertainty import (
     variance_shares,
 )
 from capacity.fleet.warm_up import with_measured_warm_up
-from capacity.plan import (
-    Figure,
-    HeadroomOption,
-    HitRate,
-    InputNote,
-    Plan,
-    PlanError,
-    Purchase,
-    ScenarioRef,
-    SizingRules,
-    SupplyPlan,
-)
+from capacity.plan import InputNote, Plan, PlanError, ScenarioRef
 from capacity.purchase.account import account_needs
 from capacity.purchase.joint import size_supplies, stated_level
 from capacity.purchase.schedules import schedules
 from capacity.purchase.spill import spill_options
 from capacity.quotas.draws import latency_s
+from capacity.rows.figures import Figure
+from capacity.rows.fleet import HeadroomOption, HitRate, SizingRules, SupplyPlan
+from capacity.rows.money import Purchase
 from facts.account import Held, Usage
 from facts.reader import Quality, quality
 from loadgen.record import Run

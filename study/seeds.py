@@ -8,8 +8,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from capacity.plan import Interval
 from capacity.purchase.joint import SizedPlan, size_supplies
+from capacity.rows.figures import Interval
 from scenarios.loading import load_scenario
 from study.service_level import inputs_of
 

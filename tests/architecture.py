@@ -23,7 +23,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "loadgen": LEAVES | {"scenarios"},
     "neuron_bench": LEAVES,
     "capacity": LEAVES | {"scenarios"} | RECORDS,
-    "dashboards": LEAVES | RECORDS | {"capacity.plan"},
+    "dashboards": LEAVES | RECORDS | {"capacity.plan", "capacity.rows"},
 }
 PACKAGES = (*MAY_IMPORT, "peakday")
 MAY_IMPORT["peakday"] = set(PACKAGES)

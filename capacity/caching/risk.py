@@ -13,8 +13,9 @@ from capacity.demand.calls import ASSUMED_TTFT_S, Calls
 from capacity.fleet.inputs import PlanInputs
 from capacity.fleet.outcome import INTERACTIONS, SelfHostedChoice
 from capacity.fleet.supply import lengths_of
-from capacity.plan import CacheStampede, HitStability
 from capacity.quotas.draws import limits_of
+from capacity.rows.fleet import HitStability
+from capacity.rows.needs import CacheStampede
 from capacity.simulator.engine import simulate
 from capacity.simulator.rate_at_slo import Lengths, at_rate, drawn_work
 from capacity.simulator.requests import Floats

@@ -9,7 +9,8 @@ from typing import TypeVar
 from capacity.calibration.prediction import refuse_hindsight
 from capacity.cost.interaction import PARTS, cache_hit_figures
 from capacity.demand.calls import Calls, measured_calls
-from capacity.plan import Figure, Plan
+from capacity.plan import Plan
+from capacity.rows.figures import Figure
 from loadgen.record import Run
 
 _Value = TypeVar("_Value")

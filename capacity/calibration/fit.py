@@ -50,7 +50,7 @@ from capacity.calibration.search import (
     values_of,
     with_values,
 )
-from capacity.plan import weakest
+from capacity.rows.figures import weakest
 from capacity.simulator.requests import Floats
 from neuron_bench.step_model import Coefficients, HoldOut, StepModel
 

@@ -13,7 +13,8 @@ from capacity.caching.risk import fitted_shards, followed_within
 from capacity.cost.interaction import cache_hit_figures, call_costs
 from capacity.demand.calls import Calls, assumed_calls
 from capacity.fleet.inputs import PlanInputs
-from capacity.plan import CacheAdvice, PlanError, RoutingOption
+from capacity.plan import PlanError
+from capacity.rows.money import CacheAdvice, RoutingOption
 from facts.reader import Model, Quality
 from facts.stack import CacheTtl, Policy, Ttl
 from scenarios.schema import Scenario

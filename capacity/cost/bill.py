@@ -13,7 +13,9 @@ from capacity.cost.prices import Prices, load_prices
 from capacity.fleet.inputs import PlanInputs
 from capacity.fleet.outcome import INTERACTIONS, PLANNER_QUERIES, Base, Multipliers, spent_usd
 from capacity.fleet.supply import Sized, self_hosted_usd_per_call
-from capacity.plan import BackgroundStream, CostLine, Figure, Interval, ServiceTier, SupplyPlan, range_around, weakest
+from capacity.rows.figures import Figure, Interval, range_around, weakest
+from capacity.rows.fleet import SupplyPlan
+from capacity.rows.money import BackgroundStream, CostLine, ServiceTier
 from facts.price_variants import TIERS, tier_variant
 
 DEMAND_RATIO_MIN = 0.01

@@ -13,7 +13,9 @@ from capacity.cost.rates import price_groups
 from capacity.demand.calls import Calls, kept_one_hour
 from capacity.demand.conversations import Names
 from capacity.fleet.outcome import BedrockSpend
-from capacity.plan import CostLine, Figure, PlanError
+from capacity.plan import PlanError
+from capacity.rows.figures import Figure
+from capacity.rows.money import CostLine
 from capacity.simulator.requests import Floats
 from facts.reader import Model, TokenPrices
 from facts.stack import CacheTtl

@@ -14,8 +14,8 @@ import numpy as np
 
 from capacity.fleet.inputs import PlanInputs
 from capacity.fleet.outcome import INTERACTIONS
-from capacity.plan import ReservedAdvice, ReservedPart
 from capacity.quotas.quota import MINUTE_S
+from capacity.rows.money import ReservedAdvice, ReservedPart
 from capacity.simulator.requests import Floats
 from facts.quota_kinds import RUNTIME
 from facts.reader import TokenPrices

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import ndtri
 
-from capacity.plan import Levels, RegionDemand
+from capacity.rows.figures import Levels
+from capacity.rows.needs import RegionDemand
 from capacity.simulator.memory import Memory, content_key
 from capacity.simulator.requests import Floats
 from scenarios.demand import curve, rate_per_s

@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from capacity.fleet.inputs import PlanInputs
 from capacity.fleet.outcome import SelfHostedChoice
 from capacity.fleet.self_hosted import MostToBeHad
-from capacity.plan import ChipOption, InstanceLimit, Plan, SupplyPlan
+from capacity.plan import Plan
+from capacity.rows.fleet import ChipOption, SupplyPlan
+from capacity.rows.needs import InstanceLimit
 from facts.reader import instances
 from facts.supply import OnDemandLimit, SupplyLimit, on_demand_limit, supply_limits, vcpus
 from scenarios.schema import Resilience

@@ -13,9 +13,9 @@ import numpy as np
 
 from capacity.fleet.inputs import PlanInputs
 from capacity.fleet.outcome import INTERACTIONS, Overflow, SelfHostedChoice
-from capacity.plan import FallbackTier
 from capacity.quotas.draws import latency_s, limits_of, quota_tokens
 from capacity.quotas.quota import assumed_latency_s, call_tokens, steady_bound_per_s
+from capacity.rows.needs import FallbackTier
 from capacity.simulator.requests import Floats
 from facts.reader import Quality
 

@@ -9,17 +9,10 @@ from capacity.cost.hours import BY_THE_HOUR
 from capacity.cost.prices import stale_warning
 from capacity.demand.usage import mix_note
 from capacity.fleet.inputs import PlanInputs
-from capacity.plan import (
-    AccountNeed,
-    ErrorBars,
-    InformationValue,
-    Plan,
-    PlanError,
-    QuotaNeed,
-    Rejected,
-    Sensitivity,
-    SupplyPlan,
-)
+from capacity.plan import Plan, PlanError, Rejected
+from capacity.rows.doubt import ErrorBars, InformationValue, Sensitivity
+from capacity.rows.fleet import SupplyPlan
+from capacity.rows.needs import AccountNeed, QuotaNeed
 from facts.lifecycle import lifecycle_warning
 from scenarios.schema import Scenario
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from capacity.fleet.inputs import PlanInputs
 from capacity.fleet.outcome import INTERACTIONS, Multipliers, SelfHostedChoice
-from capacity.plan import HeadroomOption
+from capacity.rows.fleet import HeadroomOption
 from capacity.simulator.requests import Floats
 from scenarios.schema import Resilience
 

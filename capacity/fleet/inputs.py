@@ -28,7 +28,7 @@ from capacity.fleet.uncertainty import (
     Unknowns,
     joint_draws,
 )
-from capacity.plan import Levels, weakest
+from capacity.rows.figures import Levels, weakest
 from capacity.simulator.requests import Floats
 from facts.account import Held, Usage
 from facts.supply import OnDemandLimit

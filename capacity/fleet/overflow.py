@@ -10,7 +10,7 @@ import numpy as np
 
 from capacity.fleet.outcome import Multipliers, SelfHostedChoice
 from capacity.fleet.service_level import short_of
-from capacity.plan import OverflowPlan
+from capacity.rows.fleet import OverflowPlan
 from capacity.simulator.requests import Floats
 from scenarios.schema import Resilience
 

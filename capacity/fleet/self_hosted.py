@@ -16,7 +16,9 @@ from capacity.fleet.outcome import INTERACTIONS, Multipliers, Overflow, SelfHost
 from capacity.fleet.overflow import cheapest_with_overflow, overflow_figures
 from capacity.fleet.service_level import JointLevel, joint_level, short_of
 from capacity.fleet.sizing import Hold, InstanceOffer, Period, fleet, held_for, list_usd_per_hour, priced_offers
-from capacity.plan import PROVENANCES, ChipOption, Figure, Levels, PlanError, range_around, weakest
+from capacity.plan import PlanError
+from capacity.rows.figures import PROVENANCES, Figure, Levels, range_around, weakest
+from capacity.rows.fleet import ChipOption
 from capacity.simulator.memory import Memory, content_key
 from capacity.simulator.rate_at_slo import Lengths, drawn_work, rate_at_slo, throughput_bound_per_s
 from capacity.simulator.requests import Floats

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import bdtr, betaincinv
 
-from capacity.plan import Probability
+from capacity.rows.figures import Probability
 from capacity.simulator.memory import Memory, content_key
 from capacity.simulator.requests import Floats, Ints
 

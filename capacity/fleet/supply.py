@@ -23,10 +23,13 @@ from capacity.fleet.self_hosted import (
 )
 from capacity.fleet.service_level import JointLevel
 from capacity.fleet.uncertainty import Z_90
-from capacity.plan import Figure, Levels, PlanError, QuotaNeed, SupplyPlan, weakest
+from capacity.plan import PlanError
 from capacity.quotas.draws import QuotaDraws, at_level, latency_s, limits_of, quota_tokens
 from capacity.quotas.quota import needs
 from capacity.quotas.throttling import increases, max_tokens_advice, throttling
+from capacity.rows.figures import Figure, Levels, weakest
+from capacity.rows.fleet import SupplyPlan
+from capacity.rows.needs import QuotaNeed
 from capacity.simulator.rate_at_slo import Lengths
 from capacity.simulator.requests import Ints
 from scenarios.schema import Resilience, SelfHostedSupply

@@ -11,7 +11,8 @@ from scipy.special import ndtri
 
 from capacity.demand.forecast import DrawnDemand, range_quantile, stratified
 from capacity.fleet.outcome import Base, Multipliers, outcome
-from capacity.plan import ErrorBars, InformationValue, Interval, Sensitivity, Spread, VarianceShare
+from capacity.rows.doubt import ErrorBars, InformationValue, Sensitivity, VarianceShare
+from capacity.rows.figures import Interval, Spread
 from capacity.simulator.requests import Floats
 from scenarios.schema import Stream
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from capacity.fleet.inputs import PlanInputs
 from capacity.fleet.outcome import Base, SelfHostedChoice
-from capacity.plan import Interval
+from capacity.rows.figures import Interval
 from capacity.simulator.requests import Floats
 
 Z_OTHER = 1.6449 * math.sqrt(2)

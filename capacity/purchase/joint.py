@@ -22,10 +22,11 @@ from capacity.fleet.supply import (
     self_hosted_services,
     size_self_hosted,
 )
-from capacity.plan import ServiceLevel, SupplyPlan
 from capacity.purchase.between_seeds import SeedRange, seed_range
 from capacity.purchase.value import level_by_value
 from capacity.quotas.draws import QuotaDraws, overflow_draws, quota_draws
+from capacity.rows.doubt import ServiceLevel
+from capacity.rows.fleet import SupplyPlan
 from capacity.simulator.requests import Floats
 from facts.reader import Quality
 

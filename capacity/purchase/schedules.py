@@ -9,7 +9,7 @@ from capacity.cost.purchase import Bought, PurchaseOption, buy
 from capacity.fleet.inputs import PlanInputs
 from capacity.fleet.outcome import Base, SelfHostedChoice
 from capacity.fleet.sizing import fleet
-from capacity.plan import Schedule
+from capacity.rows.fleet import Schedule
 from capacity.simulator.requests import Ints
 from scenarios.schema import Resilience
 

@@ -12,9 +12,9 @@ from capacity.fleet.inputs import PlanInputs
 from capacity.fleet.outcome import INTERACTIONS, SelfHostedChoice
 from capacity.fleet.service_level import order_statistic
 from capacity.fleet.sizing import Hold, Period, held_for
-from capacity.plan import SpillOption
 from capacity.purchase.joint import ASKS_SHARE, SizedPlan
 from capacity.quotas.draws import overflow_draws
+from capacity.rows.money import SpillOption
 from facts.reader import Quality
 
 SHARES = np.linspace(0.0, 1.0, 26)

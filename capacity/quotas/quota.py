@@ -14,7 +14,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from capacity.demand.calls import ASSUMED_TPOT_S, ASSUMED_TTFT_S
-from capacity.plan import Levels, QuotaNeed, RegionDemand
+from capacity.rows.figures import Levels
+from capacity.rows.needs import QuotaNeed, RegionDemand
 from capacity.simulator.requests import Floats
 from facts.quota_kinds import RUNTIME, kinds_of
 from facts.quota_names import Limits

@@ -15,8 +15,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from capacity.plan import Levels, MaxTokensAdvice, QuotaNeed, RegionDemand, Throttled, Throttling
 from capacity.quotas.quota import CUTS, PERIOD_S, CallTokens, Granted
+from capacity.rows.figures import Levels
+from capacity.rows.needs import MaxTokensAdvice, QuotaNeed, RegionDemand, Throttled, Throttling
 from capacity.simulator.memory import Memory, content_key
 from capacity.simulator.requests import Floats, Ints
 

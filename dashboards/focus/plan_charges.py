@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from functools import partial
 
-from capacity.plan import ChipOption, Plan, PlanError, Purchase, SupplyPlan
+from capacity.plan import Plan, PlanError
+from capacity.rows.fleet import ChipOption, SupplyPlan
+from capacity.rows.money import Purchase
 from dashboards.focus.columns import (
     ADJUSTMENT,
     BEDROCK,

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
-from capacity.plan import Plan, SupplyPlan
+from capacity.plan import Plan
+from capacity.rows.fleet import SupplyPlan
 from dashboards.numbers.units import show
 
 DEMAND, ROUTES, TOKENS, CACHE, PRICES, FLEET = KINDS = ("demand", "routes", "tokens", "cache", "prices", "fleet")

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from capacity.plan import CacheAdvice, HeadroomOption, Plan, RoutingOption
+from capacity.plan import Plan
+from capacity.rows.fleet import HeadroomOption
+from capacity.rows.money import CacheAdvice, RoutingOption
 from dashboards.numbers.units import clock, show
 
 AS_PLANNED = "as planned"

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from capacity.plan import Figure, Plan, ServiceLevel, SupplyPlan
+from capacity.plan import Plan
+from capacity.rows.doubt import ServiceLevel
+from capacity.rows.figures import Figure
+from capacity.rows.fleet import SupplyPlan
 from dashboards.numbers.run import Number
 from dashboards.numbers.units import show
 from neuron_bench.record import Bench

@@ -10,7 +10,9 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from capacity.plan import ChipOption, InputNote, Plan, QuotaNeed, SupplyPlan
+from capacity.plan import InputNote, Plan
+from capacity.rows.fleet import ChipOption, SupplyPlan
+from capacity.rows.needs import QuotaNeed
 from dashboards.numbers.plan import SELF_HOSTED, calls_per_interaction, plan_numbers
 from dashboards.numbers.run import Number
 from dashboards.numbers.units import show

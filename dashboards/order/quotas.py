@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from capacity.plan import Plan, QuotaNeed, SupplyPlan
+from capacity.plan import Plan
+from capacity.rows.fleet import SupplyPlan
+from capacity.rows.needs import QuotaNeed
 from facts.account import Held
 from facts.model_names import Routing, routing
 from facts.reader import Model, models

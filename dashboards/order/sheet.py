@@ -11,7 +11,8 @@ from datetime import UTC, datetime, time, timedelta
 from itertools import pairwise
 from pathlib import Path
 
-from capacity.plan import ChipOption, Plan, SupplyPlan
+from capacity.plan import Plan
+from capacity.rows.fleet import ChipOption, SupplyPlan
 from dashboards.order.quotas import ACCOUNT_NAMES, QuotaAsk, quota_asks
 from dashboards.order.verdict import BLOCK, order_verdict, unbookable
 from facts.account import Held

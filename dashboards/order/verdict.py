@@ -6,7 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from capacity.plan import ChipOption, Plan, SupplyPlan
+from capacity.plan import Plan
+from capacity.rows.fleet import ChipOption, SupplyPlan
 from facts.supply import supply_limits
 
 BLOCK = "capacity block"

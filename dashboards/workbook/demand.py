@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from capacity.plan import Plan, RegionDemand, SupplyPlan
+from capacity.plan import Plan
+from capacity.rows.fleet import SupplyPlan
+from capacity.rows.needs import RegionDemand
 from dashboards.numbers.plan import LEVELS, calls_per_interaction
 from dashboards.workbook.formula import Expr, exp, of, when
 from dashboards.workbook.inputs import Inputs

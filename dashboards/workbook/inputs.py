@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from capacity.plan import ChipOption, InputNote, Plan, QuotaNeed, SupplyPlan
+from capacity.plan import InputNote, Plan
+from capacity.rows.fleet import ChipOption, SupplyPlan
+from capacity.rows.needs import QuotaNeed
 from dashboards.numbers.plan import LEVELS, calls_per_interaction
 from dashboards.workbook.formula import Expr
 from dashboards.workbook.sheets import Book, Sheet, name_of

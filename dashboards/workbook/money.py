@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from capacity.plan import Plan, SupplyPlan
+from capacity.plan import Plan
+from capacity.rows.fleet import SupplyPlan
 from dashboards.numbers.plan import SELF_HOSTED
 from dashboards.order.verdict import order_verdict
 from dashboards.workbook.demand import Key

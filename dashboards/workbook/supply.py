@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from capacity.plan import ChipOption, Plan, QuotaNeed, SupplyPlan
+from capacity.plan import Plan
+from capacity.rows.fleet import ChipOption, SupplyPlan
+from capacity.rows.needs import QuotaNeed
 from dashboards.numbers.plan import LEVELS
 from dashboards.workbook.demand import Demand, Key
 from dashboards.workbook.formula import Expr, below, ceil, floor, highest, of, when

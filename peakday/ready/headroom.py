@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from capacity.plan import ChipOption, QuotaNeed, SupplyPlan
+from capacity.rows.fleet import ChipOption, SupplyPlan
+from capacity.rows.needs import QuotaNeed
 from dashboards.numbers.units import show
 from peakday.ready.criteria import peak_per_s
 from peakday.ready.evidence import Evidence

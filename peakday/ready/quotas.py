@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from capacity.plan import QuotaNeed, SupplyPlan
+from capacity.rows.fleet import SupplyPlan
+from capacity.rows.needs import QuotaNeed
 from facts import ramp
 from peakday.ready.event import QuotaRequest
 from peakday.ready.evidence import Evidence

@@ -6,7 +6,9 @@ from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from capacity.plan import Figure, Plan, SupplyPlan
+from capacity.plan import Plan
+from capacity.rows.figures import Figure
+from capacity.rows.fleet import SupplyPlan
 from facts.reader import models
 from peakday.watch.observed import ALL_REGIONS, Key
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from capacity.fleet.bookable import in_block, next_best, supply_findings
-from capacity.plan import Levels
+from capacity.rows.figures import Levels
 from facts.reader import instances
 from facts.supply import supply_limits
 from tests.dashboards.plans import make_plan

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from capacity.plan import Levels, RegionDemand
 from capacity.quotas.quota import (
     CallTokens,
     Granted,
@@ -16,6 +15,8 @@ from capacity.quotas.quota import (
     steady_bound_per_s,
 )
 from capacity.quotas.throttling import throttled_calls
+from capacity.rows.figures import Levels
+from capacity.rows.needs import RegionDemand
 from facts.quota_names import Limits
 from facts.reader import models
 from scenarios.schema import Quota

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from capacity.plan import Levels, MaxTokensAdvice, QuotaNeed, RegionDemand
 from capacity.quotas.quota import CallTokens, Granted
 from capacity.quotas.throttling import calls_each_second, increases, max_tokens_advice, throttled_calls
+from capacity.rows.figures import Levels
+from capacity.rows.needs import MaxTokensAdvice, QuotaNeed, RegionDemand
 from tests.capacity.bucket_oracle import run_buckets
 from tests.capacity.runs import run
 from tests.capacity.scenario_of import scenario

@@ -8,28 +8,13 @@ from functools import cache
 import numpy as np
 
 from capacity.fleet.sizing import fleet
-from capacity.plan import (
-    AccountNeed,
-    ChipOption,
-    CostLine,
-    ErrorBars,
-    Figure,
-    HitRate,
-    InputNote,
-    Interval,
-    Levels,
-    Plan,
-    Purchase,
-    QuotaNeed,
-    RegionDemand,
-    Rejected,
-    ScenarioRef,
-    Sensitivity,
-    SizingRules,
-    Spread,
-    SupplyPlan,
-)
+from capacity.plan import InputNote, Plan, Rejected, ScenarioRef
 from capacity.quotas.quota import CallTokens, Granted, needs
+from capacity.rows.doubt import ErrorBars, Sensitivity
+from capacity.rows.figures import Figure, Interval, Levels, Spread
+from capacity.rows.fleet import ChipOption, HitRate, SizingRules, SupplyPlan
+from capacity.rows.money import CostLine, Purchase
+from capacity.rows.needs import AccountNeed, QuotaNeed, RegionDemand
 from facts.reader import instances
 from neuron_bench.fit.published import step_models
 from scenarios.schema import Resilience

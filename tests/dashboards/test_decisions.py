@@ -8,19 +8,10 @@ from dataclasses import replace
 import openpyxl
 import pytest
 
-from capacity.plan import (
-    CacheAdvice,
-    CacheStampede,
-    HeadroomOption,
-    HitStability,
-    InformationValue,
-    MaxTokensAdvice,
-    RoutingOption,
-    Schedule,
-    SpillOption,
-    Throttled,
-    Throttling,
-)
+from capacity.rows.doubt import InformationValue
+from capacity.rows.fleet import HeadroomOption, HitStability, Schedule
+from capacity.rows.money import CacheAdvice, RoutingOption, SpillOption
+from capacity.rows.needs import CacheStampede, MaxTokensAdvice, Throttled, Throttling
 from dashboards.numbers.decisions import better_policies, bought_chips, decisions, headroom_totals
 from dashboards.report import write_report
 from dashboards.terminal import plan_summary

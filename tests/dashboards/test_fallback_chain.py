@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from capacity.plan import BackgroundStream, FallbackTier, ServiceTier
+from capacity.rows.money import BackgroundStream, ServiceTier
+from capacity.rows.needs import FallbackTier
 from dashboards.html.plan.fallback_chain import beyond_panels
 from dashboards.report import write_report
 

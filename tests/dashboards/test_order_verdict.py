@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import openpyxl
 import pytest
 
-from capacity.plan import Levels
+from capacity.rows.figures import Levels
 from dashboards.order.page import order_page, write_order
 from dashboards.order.sheet import Occasion, write_order_sheet
 from dashboards.order.verdict import BUYABLE, NOT_AN_ORDER, NOT_BUYABLE, order_verdict

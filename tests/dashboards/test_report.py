@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from bench.dashboards import measure
-from capacity.plan import Probability, ServiceLevel, VarianceShare
+from capacity.rows.doubt import ServiceLevel, VarianceShare
+from capacity.rows.figures import Probability
 from dashboards.html.run.page import run_parts
 from dashboards.html.run.turn import nearest_turn, turn_steps
 from dashboards.numbers.plan import plan_numbers

@@ -12,8 +12,8 @@ import pytest
 
 from capacity.caching.hit_ratio import ttl_hit_ratio
 from capacity.fleet.sizing import fleet
-from capacity.plan import Levels
 from capacity.quotas.quota import CallTokens, Granted, needs
+from capacity.rows.figures import Levels
 from dashboards.workbook.book import SpreadsheetError, write_xlsx
 from facts.reader import instances
 from neuron_bench.fit.published import step_models

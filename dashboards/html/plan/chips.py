@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from capacity.plan import Plan, SupplyPlan
+from capacity.plan import Plan
+from capacity.rows.fleet import SupplyPlan
 from dashboards.html import charts
 from dashboards.html.charts import Line
 from dashboards.html.page import Cell, Panel, Table

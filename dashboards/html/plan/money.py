@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from capacity.plan import Plan, Purchase, Sensitivity
+from capacity.plan import Plan
+from capacity.rows.doubt import Sensitivity
+from capacity.rows.money import Purchase
 from dashboards.html import charts
 from dashboards.html.charts import COLOURS, PATTERNS, Chart
 from dashboards.html.page import Cell, Panel, Table

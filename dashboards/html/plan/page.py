@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from capacity.plan import Plan, QuotaNeed, SupplyPlan
+from capacity.plan import Plan
+from capacity.rows.fleet import SupplyPlan
+from capacity.rows.needs import QuotaNeed
 from dashboards.html import charts
 from dashboards.html.charts import Limit, Line
 from dashboards.html.page import Banner, Bullets, Cell, Panel, Paragraph, Part, Prose, Table, marked

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import zip_longest
 
-from capacity.plan import Plan, SupplyPlan, VarianceShare
+from capacity.plan import Plan
+from capacity.rows.doubt import VarianceShare
+from capacity.rows.fleet import SupplyPlan
 from dashboards.html.plan.page import quota_short
 from dashboards.numbers.bridge import bridge, signed_usd
 from dashboards.numbers.decisions import decisions

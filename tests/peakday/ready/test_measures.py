@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from capacity.plan import Levels, QuotaNeed
+from capacity.rows.figures import Levels
+from capacity.rows.needs import QuotaNeed
 from loadgen.run_info import FaultSpan
 from peakday.ready.checklist import read_checklist
 from peakday.ready.event import read_event

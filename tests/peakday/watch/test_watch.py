@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from capacity.plan import FallbackTier, write_plan
+from capacity.plan import write_plan
+from capacity.rows.needs import FallbackTier
 from peakday.watch.comparison import compared
 from peakday.watch.observed import ALL_REGIONS, Observed, of_prometheus
 from peakday.watch.planned import planned

@@ -1,0 +1,1 @@
+"""Rows of a plan, frozen: what `capacity/plan.py` is made of."""
