@@ -4,10 +4,10 @@
 
 shape: of every deployment with three length pairs or more, those of the shortest and the longest context are fitted,
 the others predicted. knee: points up to half of each configuration's largest concurrency are fitted, the rest
-predicted. open: alternate rates of llm-d's runs are calibrated from, request by request, the others replayed. neuron:
-the two lowest points of each curve predict the rest. Errors are absolute shares of the measured value, bias is the
-median signed one, coverage that of 90% ranges (`PointFit.tpot_sigma_of`, `ttft_sigma`). Sources are
-never pooled.
+predicted. open: alternate rates of llm-d's runs are calibrated from, request by request, the others replayed: the
+knee is the most that was served, figures from 0.85 of it on stand apart, and past it calls a second are predicted.
+neuron: the two lowest points of each curve predict the rest. Errors are absolute shares of the measured value, bias is
+the median signed one, coverage that of 90% ranges (`PointFit.tpot_sigma_of`, `ttft_sigma`). Sources are never pooled.
 """
 
 from __future__ import annotations
@@ -26,18 +26,21 @@ import pandas as pd
 from capacity.calibration.backtest import coverage_interval
 from capacity.calibration.clients import LoadPoint
 from capacity.calibration.fit import Identity, calibrate
+from capacity.calibration.hits import as_measured
 from capacity.calibration.known import Known, known_engine
 from capacity.calibration.limits import CalibrationError, EngineLimits
 from capacity.calibration.observed import Observed
 from capacity.calibration.points import PointFit, fit_points
 from capacity.calibration.search import served
-from capacity.simulator.requests import ServiceError
+from capacity.simulator.requests import Floats, ServiceError
 from neuron_bench.device.chips import chip_name
 from neuron_bench.step_model import Coefficients, StepModel
 
 DEPLOYMENT = ["source", "model", "chip", "precision", "engine", "engine_version", "image", "tp", "dp", "ep"]
 JUMP = 3.0
 """A TTFT this many times that of the next lower concurrency is a jump."""
+BELOW_KNEE = 0.85
+"""Of the knee; and a step of which less is served than this share of what was sent is past it."""
 CURVES = ("points_inferencex", "points_nv_gap_analysis", "points_gpu_conc")
 PUBLIC = {"tpot": 0.119, "ttft": 0.315}
 """Median errors of the best public comparison without calibration, on the same population."""
@@ -229,22 +232,32 @@ def open_loop(table: Frame) -> Result | None:
         model = calibrate(steps[::2], EngineLimits(), who, replicas=replicas)
     except CalibrationError as refusal:
         return Result("open", source, refused=str(refusal))
-    outcomes = []
+    offered = [(run.rate_per_s, _served_per_s(run, run.ttft_s + run.decode_s)) for run in steps]
+    full = any(each < BELOW_KNEE * rate for rate, each in offered)
+    knee_per_s = max(each for _, each in offered) if full else math.inf
+    outcomes: list[Outcome] = []
     for run in steps[1::2]:
-        span_s = float((run.arrival_s + run.ttft_s + run.decode_s).max() - run.arrival_s[0])
-        if len(run.arrival_s) / span_s < 0.5 * run.rate_per_s:
-            continue  # past the knee
-        times = served(run.requests(), model, replicas)
+        times = served(as_measured(run.requests(), model), model, replicas)
         sigma = float(np.hypot(model.relative_error, model.pace_sigma or 0.0))
-        pairs = {
-            "ttft p50": (np.quantile(times.ttft_s, 0.5), np.quantile(run.ttft_s, 0.5)),
-            "ttft p90": (np.quantile(times.ttft_s, 0.9), np.quantile(run.ttft_s, 0.9)),
-            "ttft p95": (np.quantile(times.ttft_s, 0.95), np.quantile(run.ttft_s, 0.95)),
-            "tpot p50": (np.quantile(times.tpot_s, 0.5), np.quantile(run.tpot_s, 0.5)),
-            "e2e p50": (np.quantile(times.e2e_s, 0.5), np.quantile(run.ttft_s + run.decode_s, 0.5)),
-        }
+        e2e_s = run.ttft_s + run.decode_s
+        if run.rate_per_s > knee_per_s:
+            pairs = {"calls/s past the knee": (_served_per_s(run, times.e2e_s), _served_per_s(run, e2e_s))}
+        else:
+            near = " at the knee" if run.rate_per_s > BELOW_KNEE * knee_per_s else ""
+            pairs = {
+                f"ttft p50{near}": (np.quantile(times.ttft_s, 0.5), np.quantile(run.ttft_s, 0.5)),
+                f"ttft p90{near}": (np.quantile(times.ttft_s, 0.9), np.quantile(run.ttft_s, 0.9)),
+                f"ttft p95{near}": (np.quantile(times.ttft_s, 0.95), np.quantile(run.ttft_s, 0.95)),
+                f"tpot p50{near}": (np.quantile(times.tpot_s, 0.5), np.quantile(run.tpot_s, 0.5)),
+                f"e2e p50{near}": (np.quantile(times.e2e_s, 0.5), np.quantile(e2e_s, 0.5)),
+            }
         outcomes += [Outcome("open", source, metric, float(p), float(m), sigma) for metric, (p, m) in pairs.items()]
     return Result("open", source, tuple(outcomes))
+
+
+def _served_per_s(run: Observed, e2e_s: Floats) -> float:
+    """Calls a second over the whole of a run, of which the tail drains."""
+    return len(run.arrival_s) / float((run.arrival_s + e2e_s).max() - run.arrival_s[0])
 
 
 def _observed(part: Frame) -> Observed:

@@ -6,6 +6,10 @@ with one or two length mixes; every time scatters by 2% to 20%, and the machine'
 steps. The calibration must read the limits; sizes of padded graphs and the drift are stated. Predictions are held
 against the engine itself at its own pace, without scatter; a load step beyond what the step model says it knows
 (`known_per_s`) is not predicted, and counts as refused where both are.
+
+`--histograms` scrapes the engine too: its own mean queue and prefill come with each load step. `--hidden 0.5` has half
+of all prompt tokens found in a prefix cache, which the client does not see: the same share of every prompt, or with
+`--some` nine tenths of some prompts and nothing of others; `--counters` scrapes how many those were.
 """
 
 from __future__ import annotations
@@ -24,10 +28,11 @@ import numpy as np
 from capacity.calibration.backtest import Coverage, coverage_interval
 from capacity.calibration.certainty import SIGMAS, TOLERANCE
 from capacity.calibration.fit import Identity, calibrate
+from capacity.calibration.hits import as_measured
 from capacity.calibration.limits import CalibrationError, EngineLimits
-from capacity.calibration.observed import Observed
+from capacity.calibration.observed import EngineTimes, Observed
 from capacity.calibration.prediction import BEYOND, extrapolations, measured_figures, predict_figures, rate_error
-from capacity.calibration.search import empty_buckets, served, with_values
+from capacity.calibration.search import empty_buckets, served, values_of, with_values
 from capacity.simulator.engine import simulate
 from capacity.simulator.rate_at_slo import Lengths, rate_at_slo
 from capacity.simulator.requests import Floats, Requests, requests
@@ -48,8 +53,28 @@ DRIFT = 0.1
 """Of the machine's pace between load steps, end to end: stated to the calibration."""
 Z_90 = 1.6449
 CALLS, HELD_OUT_CALLS = 400, 1_500
+BLOCK_TOKENS = 16
 TOKEN_BUCKETS, SEQ_BUCKETS = (128, 512, 2048), (1, 4, 16, 64, 256)
 BAR, CAPACITY_BAR, SHARE_BAR = 0.05, 0.05, 0.97
+WHOLE_HIT = 0.9
+"""Of a prompt, where some prompts are found in the prefix cache and others are not."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is known of an engine beside what its client sees, and what is not.
+
+    histograms: its own mean queue and prefill of each load step. hidden: share of prompt tokens found in a prefix cache
+    that no client sees, of every prompt or (some) of some prompts. counters: the engine says what share.
+    """
+
+    histograms: bool = False
+    hidden: float = 0.0
+    some: bool = False
+    counters: bool = False
+
+
+PLAIN = Setting()
 
 
 @dataclass(frozen=True)
@@ -65,6 +90,7 @@ class Engine:
     mixes: int
     noise: float
     padded: bool
+    setting: Setting = PLAIN
 
 
 @dataclass(frozen=True)
@@ -73,6 +99,7 @@ class Verdict:
 
     steps: how many those are. inside: of their figures, those whose stated 90% range holds a measurement on another
     day. capacity_half: of the 90% range of the capacity, as a logarithm. capacity_error: None where it is not known.
+    terms: logarithms of fitted over true, of a, b and the front end's time.
     """
 
     engine: Engine
@@ -83,6 +110,7 @@ class Verdict:
     steps: int = 0
     inside: int = 0
     capacity_half: float = 0.0
+    terms: tuple[float, ...] = ()
 
     @property
     def bar(self) -> float:
@@ -102,8 +130,8 @@ class Verdict:
         return abs(math.log1p(self.capacity_error)) <= self.capacity_half
 
 
-def draw_engine(number: int) -> Engine:
-    """The engine of a number, always the same."""
+def draw_engine(number: int, setting: Setting = PLAIN) -> Engine:
+    """The engine of a number, always the same; prefix hits move its knee."""
     rng = np.random.default_rng([SEED, number])
     kind = str(rng.choice(list(RANGES)))
     values = np.array([np.exp(rng.uniform(np.log(low), np.log(high))) for low, high in RANGES[kind]])
@@ -123,8 +151,8 @@ def draw_engine(number: int) -> Engine:
         buckets=empty_buckets(TOKEN_BUCKETS, SEQ_BUCKETS) if padded else (Coefficients(1e-3, 0.0, 0.0, 0.0, 0.0),),
         max_num_seqs=min(seqs, 256),
         max_batched_tokens=2048 if padded else int(rng.choice([512, 2048, 8192])),
-        block_tokens=16,
-        kv_blocks=max(kv // 16, 1),
+        block_tokens=BLOCK_TOKENS,
+        kv_blocks=max(kv // BLOCK_TOKENS, 1),
         ttft_overhead_s=0.0,
         gap_overhead_s=0.0,
         provenance="simulated",
@@ -137,7 +165,7 @@ def draw_engine(number: int) -> Engine:
     model = with_values(base, values)
     engine = Engine(
         number, kind, model, lengths, 0.0, str(rng.choice(list(SWEEPS))), int(rng.integers(1, 3)),
-        float(rng.uniform(0.02, 0.2)), padded,
+        float(rng.uniform(0.02, 0.2)), padded, setting,
     )  # fmt: skip
     return replace(engine, knee_per_s=_knee(engine))
 
@@ -151,11 +179,22 @@ def _knee(engine: Engine) -> float:
 
 def _work(engine: Engine, rate_per_s: float, n: int, rng: np.random.Generator, factor: float = 1.0) -> Requests:
     prompt, answer = engine.lengths
-    return requests(
+    work = requests(
         np.cumsum(rng.exponential(1 / rate_per_s, n)),
         np.clip(rng.lognormal(np.log(prompt * factor), 0.6, n), 8, 6_000).astype(int),
         np.clip(rng.lognormal(np.log(answer / factor), 0.5, n), 2, 1_000).astype(int),
     )
+    return _with_hits(work, engine.setting)
+
+
+def _with_hits(work: Requests, setting: Setting) -> Requests:
+    """Prompt tokens found in the prefix cache, in whole blocks."""
+    shares = np.full(len(work), setting.hidden)
+    if setting.some:
+        shares = WHOLE_HIT * (np.random.default_rng(len(work)).random(len(work)) < setting.hidden / WHOLE_HIT)
+    blocks = (shares * work.input_tokens).astype(np.int64) // BLOCK_TOKENS
+    hits = np.minimum(BLOCK_TOKENS * blocks, work.input_tokens - 1)
+    return requests(work.arrival_s, work.input_tokens, work.output_tokens, hits)
 
 
 def measure(engine: Engine) -> list[Observed]:
@@ -163,10 +202,10 @@ def measure(engine: Engine) -> list[Observed]:
     rng = np.random.default_rng([SEED, engine.number, 1])
     shares = [(share, 1.0) for share in SWEEPS[engine.sweep]]
     shares += [(0.5, 0.4)] if engine.mixes == 2 else []
-    return [_observe(engine, share, factor, rng) for share, factor in shares]
+    return [observe(engine, share, factor, rng) for share, factor in shares]
 
 
-def _observe(engine: Engine, share: float, factor: float, rng: np.random.Generator) -> Observed:
+def observe(engine: Engine, share: float, factor: float, rng: np.random.Generator) -> Observed:
     work = _work(engine, share * engine.knee_per_s, CALLS, rng, factor)
     return _measured(engine, work, f"{share:g} of the knee, lengths x {factor:g}", rng)
 
@@ -182,30 +221,53 @@ def _measured(engine: Engine, work: Requests, name: str, rng: np.random.Generato
     # A machine that is so much slower, at these arrivals, is this one at arrivals so much closer.
     times = served(replace(work, arrival_s=work.arrival_s / pace), engine.model)
     blur: Floats = rng.lognormal(0, engine.noise, (2, len(work)))
+    own = None
+    if engine.setting.histograms:
+        parts = times.queue_s, times.ttft_s - times.queue_s - times.front_s
+        own = EngineTimes(*(float((pace * part * blur[0]).mean()) for part in parts))
     return Observed(
-        name, work.arrival_s, work.input_tokens, work.output_tokens,
-        work.cached_tokens, pace * times.ttft_s * blur[0], pace * (times.e2e_s - times.ttft_s) * blur[1], "simulated",
+        name, work.arrival_s, work.input_tokens, work.output_tokens, np.zeros_like(work.input_tokens),
+        pace * times.ttft_s * blur[0], pace * (times.e2e_s - times.ttft_s) * blur[1], "simulated", None, own,
+        hit_ratio=_counted(work, engine.setting),
     )  # fmt: skip
 
 
-def judge(number: int) -> Verdict:
+def _counted(work: Requests, setting: Setting) -> float | None:
+    """The share of hits by the engine's own counters, where they are scraped."""
+    return float(work.cached_tokens.sum() / work.input_tokens.sum()) if setting.counters else None
+
+
+def limits_of(engine: Engine) -> EngineLimits:
+    """What is stated of it: sizes of padded graphs."""
+    return EngineLimits(token_buckets=TOKEN_BUCKETS, seq_buckets=SEQ_BUCKETS) if engine.padded else EngineLimits()
+
+
+def identity_of(engine: Engine) -> Identity:
+    """Its name."""
+    return Identity(engine.model.model_id, engine.kind, 1, 1.0, "random", "1", "2026-11-29")
+
+
+def judge(number: int, setting: Setting = PLAIN) -> Verdict:
     """Calibrate from the sweep of one engine, and hold the prediction against the engine."""
-    engine = draw_engine(number)
-    limits = EngineLimits(token_buckets=TOKEN_BUCKETS, seq_buckets=SEQ_BUCKETS) if engine.padded else EngineLimits()
-    who = Identity(engine.model.model_id, engine.kind, 1, 1.0, "random", "1", "2026-11-29")
+    engine = draw_engine(number, setting)
     try:
-        model = calibrate(measure(engine), limits, who, drift=DRIFT)
+        model = calibrate(measure(engine), limits_of(engine), identity_of(engine), drift=DRIFT)
     except CalibrationError as refusal:
         return Verdict(engine, str(refusal))
+    return judged(engine, model)
+
+
+def judged(engine: Engine, model: StepModel) -> Verdict:
+    """What a step model predicts of load steps that it was not fitted to, against the engine."""
     errors: dict[str, list[float]] = {"tpot_s_p50": [], "ttft_s_p50": []}
     inside, unknown = 0, ""
     for share in HELD_OUT:
-        run = _held_out(engine, share)
+        run, true_work = _held_out(engine, share)
         work = run.requests()
         if beyond := [text for text in extrapolations(work, model) if text.startswith("requests_per_s")]:
             unknown = beyond[-1]
             continue
-        true, another_day = measured_figures(run), measured_figures(_another_day(engine, work, share))
+        true, another_day = measured_figures(run), measured_figures(_another_day(engine, true_work, share))
         for figure in predict_figures(work, model, seed=1):
             if figure.metric in errors:
                 errors[figure.metric].append(figure.value / true[figure.metric] - 1)
@@ -215,17 +277,28 @@ def judge(number: int) -> Verdict:
     tpot, ttft = (max(errors[name], key=abs) for name in ("tpot_s_p50", "ttft_s_p50"))
     capacity = _capacity_error(engine, model)
     half = Z_90 * float(np.hypot(model.relative_error, model.pace_sigma or 0.0))
-    return Verdict(engine, None, tpot, ttft, capacity, len(errors["tpot_s_p50"]), inside, half)
+    return Verdict(
+        engine, None, tpot, ttft, capacity, len(errors["tpot_s_p50"]), inside, half, _term_errors(engine, model)
+    )
 
 
-def _held_out(engine: Engine, share: float) -> Observed:
+def _term_errors(engine: Engine, model: StepModel) -> tuple[float, ...]:
+    if engine.padded:
+        return ()
+    ratio = np.maximum(values_of(model), 1e-12) / values_of(engine.model)
+    return tuple(float(math.log(ratio[place])) for place in (0, 1, 5))
+
+
+def _held_out(engine: Engine, share: float) -> tuple[Observed, Requests]:
+    """A load step as the client sees it, and with its hits."""
     rng = np.random.default_rng([SEED, engine.number, 2])
     work = _work(engine, share * engine.knee_per_s, HELD_OUT_CALLS, rng)
     times = served(work, engine.model)
-    return Observed(
-        "held out", work.arrival_s, work.input_tokens, work.output_tokens, work.cached_tokens, times.ttft_s,
-        times.e2e_s - times.ttft_s, "simulated",
+    run = Observed(
+        "held out", work.arrival_s, work.input_tokens, work.output_tokens, np.zeros_like(work.input_tokens),
+        times.ttft_s, times.e2e_s - times.ttft_s, "simulated",
     )  # fmt: skip
+    return run, work
 
 
 def _capacity_error(engine: Engine, model: StepModel) -> float | None:
@@ -233,19 +306,21 @@ def _capacity_error(engine: Engine, model: StepModel) -> float | None:
 
     None where it lies beyond what was measured or is not known within 5%, as the sentence of `calibrate --target` says.
     """
-    run = _held_out(engine, 0.5)
+    run, true_work = _held_out(engine, 0.5)
     slos = (
         Slo("ttft_s", 0.99, 2 * float(np.quantile(run.ttft_s, 0.99))),
         Slo("tpot_s", 0.99, 2 * float(np.quantile(run.tpot_s, 0.99))),
     )
-    sample = Lengths(run.input_tokens, run.output_tokens, run.cached_tokens)
+    calls = as_measured(run.requests(), model)
+    sample = Lengths(calls.input_tokens, calls.output_tokens, calls.cached_tokens)
+    true_sample = Lengths(run.input_tokens, run.output_tokens, true_work.cached_tokens)
     rate = partial(rate_at_slo, sample, slos=slos, n=1_500, seed=1)
     predicted = rate(model=model).rate_per_s
     if predicted > BEYOND * model.validity["requests_per_s"][1]:
         return None
     if SIGMAS * rate_error(lambda drawn: rate(model=drawn).rate_per_s, model) > TOLERANCE:
         return None
-    return predicted / rate(model=engine.model).rate_per_s - 1
+    return predicted / rate_at_slo(true_sample, engine.model, slos, n=1_500, seed=1).rate_per_s - 1
 
 
 def table(verdicts: Sequence[Verdict]) -> str:
@@ -326,10 +401,10 @@ def keep(verdict: Verdict, file: Path) -> None:
         out.write(json.dumps(figures) + "\n")
 
 
-def kept(file: Path) -> list[Verdict]:
+def kept(file: Path, setting: Setting = PLAIN) -> list[Verdict]:
     """Verdicts of a study that was stopped, in the order of their engines."""
     lines = file.read_text().splitlines() if file.is_file() else []
-    return [Verdict(draw_engine(number), *json.loads(line)) for number, line in enumerate(lines)]
+    return [Verdict(draw_engine(number, setting), *json.loads(line)) for number, line in enumerate(lines)]
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -339,10 +414,15 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--detail", action="store_true", help="every miss and refusal")
     parser.add_argument("--keep", type=Path, help="verdicts are kept here, so that a stopped study goes on")
+    parser.add_argument("--histograms", action="store_true", help="the engine's own queue and prefill are scraped")
+    parser.add_argument("--hidden", type=float, default=0.0, help="share of prompt tokens that hit, unseen")
+    parser.add_argument("--some", action="store_true", help="of some prompts nine tenths, of others nothing")
+    parser.add_argument("--counters", action="store_true", help="the engine's counters of hits are scraped")
     chosen = parser.parse_args(arguments)
-    verdicts = kept(chosen.keep) if chosen.keep else []
+    setting = Setting(chosen.histograms, chosen.hidden, chosen.some, chosen.counters)
+    verdicts = kept(chosen.keep, setting) if chosen.keep else []
     with ProcessPoolExecutor(chosen.processes) as pool:
-        for verdict in pool.map(judge, range(len(verdicts), chosen.number)):
+        for verdict in pool.map(partial(judge, setting=setting), range(len(verdicts), chosen.number)):
             verdicts.append(verdict)
             if chosen.keep:
                 keep(verdict, chosen.keep)

@@ -2,7 +2,9 @@
 
 Medians of calls that are alike (by uncached prompt, by length of the answer, by how crowded the moment was) hold what
 quantiles of the whole lose: that long prompts take longer. Scatter of single calls moves tails, and the median of what
-is skewed, so a prediction is scattered by as much as the lightest load step is before it is compared.
+is skewed, so a prediction is scattered by as much as the lightest load step is before it is compared. Where an engine's
+own histograms split first tokens, their parts are figures too: the time from the queue to a first token holds no queue,
+so a full load step tells it as well.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ GROUP_MIN = 12
 """Fewest calls that make a median."""
 FLOOR, TAIL_FLOOR, THROUGHPUT_FLOOR = 0.015, 0.05, 0.02
 """Errors of the model itself, as logarithms, below which no figure is trusted: median, beyond p75, tokens/s."""
+QUEUE_FLOOR, FRONT_SHARE = 0.05, 0.01
+"""Of a mean queue; and of a mean first token, what its parts may miss it by: the front end's time is the rest."""
 
 
 @dataclass(frozen=True)
@@ -58,13 +62,16 @@ class Evidence:
         normal = np.random.default_rng(0xCA11).standard_normal
         self._blur = normal(len(self.included)), normal(len(decoded))
         self.tokens = float(run.output_tokens.sum())
-        self.measured = self._statistics(run.ttft_s[self.included], run.tpot_s, _last_s(run))
+        self._gap_s = float(np.median(run.tpot_s)) if len(run.tpot_s) else 0.0
+        self.measured = np.concatenate(
+            [self._statistics(run.ttft_s[self.included], run.tpot_s, _last_s(run)), self._measured_parts()]
+        )
 
     def predicted(self, times: Latencies, scatter: Scatter) -> Floats:
         """The same figures of a simulation, its single calls scattered as measured ones are."""
         ttft_s, tpot_s = self.calls(times)
         end_s = float((self.run.arrival_s + times.e2e_s).max())
-        return self._statistics(ttft_s, tpot_s, end_s, scatter)
+        return np.concatenate([self._statistics(ttft_s, tpot_s, end_s, scatter), self._parts(times)])
 
     def calls(self, times: Latencies) -> tuple[Floats, Floats]:
         """Simulated TTFT and TPOT of the calls whose timings count."""
@@ -83,7 +90,37 @@ class Evidence:
                 np.hypot(FLOOR if share <= 0.75 else TAIL_FLOOR, 1.25 * own / np.sqrt(4 * n * share * (1 - share)))
                 for share in shares
             ]
-        return np.array([*parts, THROUGHPUT_FLOOR])
+        if self.run.engine is None:
+            return np.array([*parts, THROUGHPUT_FLOOR])
+        luck = scatter.ttft / np.sqrt(len(self.included))
+        mean_s = float(self.run.ttft_s[self.included].mean())
+        front = FRONT_SHARE * mean_s / max(self._front_s, 1e-9)
+        service = np.hypot(np.hypot(FLOOR, luck), scatter.ttft**2 / 2)
+        return np.array([*parts, THROUGHPUT_FLOOR, np.hypot(QUEUE_FLOOR, luck), service, np.hypot(FLOOR, front)])
+
+    @property
+    def _front_s(self) -> float:
+        """Mean of what the client waited for a first token beyond what the engine says of it."""
+        assert self.run.engine is not None
+        mean_s = float(self.run.ttft_s[self.included].mean())
+        return mean_s - self.run.engine.queue_s - self.run.engine.prefill_s
+
+    def _measured_parts(self) -> Floats:
+        if self.run.engine is None:
+            return np.zeros(0)
+        return self._logs(self.run.engine.queue_s, self.run.engine.prefill_s, self._front_s)
+
+    def _parts(self, times: Latencies) -> Floats:
+        """Mean queue, from there to a first token, and the front end, of a simulation."""
+        if self.run.engine is None:
+            return np.zeros(0)
+        front_s = times.front_s
+        service_s = float((times.ttft_s - times.queue_s - front_s).mean())
+        return self._logs(float(times.queue_s.mean()), service_s, float(front_s.mean()))
+
+    def _logs(self, queue_s: float, service_s: float, front_s: float) -> Floats:
+        """A queue shorter than a gap is none; a front end that takes nothing is taken for a microsecond."""
+        return np.log([queue_s + self._gap_s, max(service_s, 1e-9), max(front_s, 1e-6)])
 
     @property
     def sizes(self) -> tuple[int, int]:

@@ -17,7 +17,9 @@ import numpy as np
 
 from capacity.calibration.certainty import KNOWN, certainty
 from capacity.calibration.evidence import QUANTILES, TAIL_MIN, Evidence
+from capacity.calibration.hits import HIT_RATIO, UNSEEN_HITS_ERROR, hit_notes, with_hits
 from capacity.calibration.limits import (
+    CalibrationError,
     EngineLimits,
     ceilings,
     options,
@@ -28,13 +30,14 @@ from capacity.calibration.observed import Observed
 from capacity.calibration.prediction import with_expected
 from capacity.calibration.refusals import (
     CALLS_MIN,
+    first_refusal,
     refuse_apart,
     refuse_few,
     refuse_light,
     refuse_misfit,
-    refuse_unknown_limit,
     relative_error,
     telling,
+    unknown_limit_notes,
 )
 from capacity.calibration.search import (
     PACE_SIGMA,
@@ -105,8 +108,28 @@ def calibrate(
         CalibrationError: too few calls, nothing but light load, a stated limit that the data contradict, or invented
             provenance.
     """
+    model, refusal = fitted(runs, limits, identity, bench=bench, replicas=replicas, drift=drift)
+    if refusal is not None:
+        raise refusal
+    return model
+
+
+def fitted(
+    runs: Sequence[Observed],
+    limits: EngineLimits,
+    identity: Identity,
+    *,
+    bench: StepModel | None = None,
+    replicas: int = 1,
+    drift: float | None = None,
+) -> tuple[StepModel, CalibrationError | None]:
+    """As `calibrate`, with the model of a sweep that is refused and why: so refusals themselves can be judged.
+
+    Raises:
+        CalibrationError: too few calls, a stated limit that the data contradict, or invented provenance.
+    """
     refuse_few(runs)
-    sweep = sorted(runs, key=lambda run: run.rate_per_s)
+    sweep, unseen = with_hits(sorted(runs, key=lambda run: run.rate_per_s))
     refuse_contradicted(limits, sweep, replicas)
     evidence = [Evidence(run) for run in sweep]
     problem, guess, limit_notes = _with_limits(evidence, limits, identity, replicas, bench, drift)
@@ -116,25 +139,32 @@ def calibrate(
     model = with_values(problem.model, final.values)
     table = tuple(folds)
     error = relative_error([row for row in table if telling(row, table)])
-    refuse_misfit(table, error)
-    refuse_apart(final.pace, drift)
-    refuse_light(sweep, model, solution, replicas)
-    refuse_unknown_limit(sweep, model, limits, replicas)
+    refusal = first_refusal(
+        lambda: refuse_misfit(table, error),
+        lambda: refuse_apart(final.pace, drift),
+        lambda: refuse_light(sweep, model, solution, replicas),
+    )
     pace = pace_sigma(final.pace) if drift is None else drift_sigma(drift)
     known = certainty(sweep, model, solution, pace, replicas)
-    fitted = replace(
+    whole = replace(
         model,
         covariance=_covariance(solution),
         condition_number=solution.condition,
-        validity=_validity(sweep) | {KNOWN: (0.0, known.known_per_s)},
+        validity=_validity(sweep, replicas) | {KNOWN: (0.0, known.known_per_s)} | _hit_ratio(unseen),
         hold_out=table,
-        relative_error=error,
+        relative_error=error if unseen is None else math.hypot(error, UNSEEN_HITS_ERROR),
         provenance=weakest([*(run.provenance for run in runs), *([bench.provenance] if bench else [])]),
         inputs=(*(run.name for run in sweep), *(bench.inputs if bench else ())),
         pace_sigma=pace,
-        notes=(*limit_notes, *_notes(model, solution, terms, pace), *known.notes(len(sweep))),
+        notes=(
+            *limit_notes,
+            *hit_notes(sweep, unseen),
+            *_notes(model, solution, terms, pace),
+            *known.notes(len(sweep)),
+            *unknown_limit_notes(sweep, model, limits, replicas),
+        ),
     )
-    return with_expected(fitted, sweep) if replicas == 1 else fitted
+    return with_expected(whole, sweep) if replicas == 1 else whole, refusal
 
 
 def pace_sigma(paces: Floats) -> float:
@@ -369,7 +399,7 @@ def _covariance(solution: Solution) -> tuple[tuple[float, ...], ...]:
     return tuple(tuple(float(value) for value in row[:5]) for row in solution.covariance[:5])
 
 
-def _validity(runs: Sequence[Observed]) -> dict[str, tuple[float, float]]:
+def _validity(runs: Sequence[Observed], replicas: int) -> dict[str, tuple[float, float]]:
     def over(values: list[float]) -> tuple[float, float]:
         return min(values), max(values)
 
@@ -378,9 +408,13 @@ def _validity(runs: Sequence[Observed]) -> dict[str, tuple[float, float]]:
         "input_tokens": over([float((run.input_tokens - run.cached_tokens).mean()) for run in runs]),
         "output_tokens": over([float(run.output_tokens.mean()) for run in runs]),
         "context_tokens": over(context),
-        "decoding": (1.0, max(run.decoding_max() for run in runs)),
+        "decoding": (1.0, max(1.0, max(run.decoding_max() for run in runs) / replicas)),
         "requests_per_s": over([run.rate_per_s for run in runs]),
     }
+
+
+def _hit_ratio(unseen: float | None) -> dict[str, tuple[float, float]]:
+    return {} if unseen is None else {HIT_RATIO: (unseen, unseen)}
 
 
 def _limit_notes(stated: EngineLimits, used: EngineLimits, runs: Sequence[Observed], replicas: int) -> tuple[str, ...]:

@@ -16,11 +16,21 @@ Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
+class EngineTimes:
+    """Means by the engine's own histograms over a load step: its queue, and from there to a first token."""
+
+    queue_s: float
+    prefill_s: float
+
+
+@dataclass(frozen=True)
 class Observed:
     """Calls in the order of their sending; all arrays [n]. decode_s: first token to last.
 
     `timed` is false where the first content came later than the first token, as in a round that asks for tools: such a
-    call loads the engine like any other, and its timings say nothing about steps. None: every call is timed.
+    call loads the engine like any other, and its timings say nothing about steps. None: every call is timed. engine:
+    where its page was scraped. hits_reported: the server says of each call how much of its prompt it
+    had cached, if only 0. hit_ratio: share of all prompt tokens that it had, by its own counters.
     """
 
     name: str
@@ -32,6 +42,9 @@ class Observed:
     decode_s: Floats
     provenance: str
     timed: Bools | None = None
+    engine: EngineTimes | None = None
+    hits_reported: bool = False
+    hit_ratio: float | None = None
 
     @property
     def included(self) -> Bools:
@@ -66,7 +79,7 @@ class Observed:
         return Observed(
             f"{self.name} ({label})", self.arrival_s[rows], self.input_tokens[rows], self.output_tokens[rows],
             self.cached_tokens[rows], self.ttft_s[rows], self.decode_s[rows], self.provenance,
-            None if self.timed is None else self.timed[rows],
+            None if self.timed is None else self.timed[rows], None, self.hits_reported, self.hit_ratio,
         )  # fmt: skip
 
     def decoding_max(self) -> float:
@@ -110,4 +123,5 @@ def observed_calls(run: Run, model: str) -> Observed:
         decode_s=np.maximum(floats("e2e_s") - floats("ttft_s"), 0.0),
         provenance=run_provenance(run, model, str(table["supply"].iloc[0])),
         timed=np.asarray(table["purpose"] != "tool_round", dtype=bool),
+        hits_reported=bool(table["cache_read_tokens"].notna().all()),
     )

@@ -18,6 +18,7 @@ import numpy as np
 from scipy.special import ndtri, stdtrit
 
 from capacity.calibration.certainty import KNOWN
+from capacity.calibration.hits import as_measured
 from capacity.calibration.observed import Observed
 from capacity.plan import PlanError
 from capacity.simulator.engine import simulate
@@ -104,6 +105,7 @@ def predict_figures(work: Requests, model: StepModel, *, seed: int) -> tuple[Pre
             f"{model.model_id} on {model.chip}: no hold-out table or covariance; a prediction without a range is "
             "worth nothing: calibrate it from a rate sweep"
         )
+    work = as_measured(work, model)
     mid = _simulated(work, model)
     rng = np.random.default_rng([seed, 0x9E1D])
     drawn = [_simulated(work, _drawn(model, rng)) for _ in range(DRAWS)]

@@ -1,9 +1,9 @@
-"""What a sweep cannot tell is refused, with the measurement to take next: light loads, unknown limits, misfits."""
+"""What a sweep cannot tell is refused or said, with the measurement to take next: light loads, limits, misfits."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -21,7 +21,8 @@ TOGETHER_MIN = 4.0
 UTILISED_MIN = 0.5
 """Or a busiest run at this share of what the fit takes for the engine's bound: then it is not light at all."""
 QUEUED = 3.0
-"""A load step whose TTFT p50 is this many times that of the lightest has a queue: its first tokens are the queue's."""
+"""A load step whose TTFT p50, or its tail, is this many times that of the lightest has a queue: first tokens are the
+queue's, and near its beginning a median lies between those that waited and those that did not."""
 LIMIT_MATTERS = 1.15
 """A limit that nobody knows is asked for when it may move the rate of a full replica by more than this."""
 ERROR_MAX = 0.5
@@ -30,6 +31,16 @@ CAPACITY_ERROR_MAX = 0.15
 """A fit that knows the rate of a full replica no better than this (one sigma of its logarithm) is refused."""
 APART_MAX = 1.2
 """Paces further apart than so many times the stated drift: their own errors are a fifth of it."""
+
+
+def first_refusal(*checks: Callable[[], None]) -> CalibrationError | None:
+    """Why the first of these checks refuses; None where none does."""
+    for check in checks:
+        try:
+            check()
+        except CalibrationError as refusal:
+            return refusal
+    return None
 
 
 def refuse_few(runs: Sequence[Observed]) -> None:
@@ -104,15 +115,16 @@ def refuse_light(sweep: Sequence[Observed], model: StepModel, solution: Solution
         )
 
 
-def refuse_unknown_limit(sweep: Sequence[Observed], model: StepModel, stated: EngineLimits, replicas: int) -> None:
-    """Refuse a sweep that reached no limit where a limit decides what a full replica serves.
+def unknown_limit_notes(
+    sweep: Sequence[Observed], model: StepModel, stated: EngineLimits, replicas: int
+) -> tuple[str, ...]:
+    """What a sweep that reached no limit leaves open, where a limit decides what a full replica serves.
 
-    Raises:
-        CalibrationError: with the load to measure at, or the option that states it.
+    Up to the busiest load step nothing depends on it, and plans go no further than 1.1 x the batch that was seen.
     """
     seqs, held = ceilings(sweep, replicas)
     if seqs.plateau or held.plateau or (stated.max_num_seqs is not None and stated.kv_blocks is not None):
-        return
+        return ()
     work = max(sweep, key=lambda run: run.rate_per_s).requests()
     least = replace(
         model,
@@ -120,21 +132,26 @@ def refuse_unknown_limit(sweep: Sequence[Observed], model: StepModel, stated: En
         kv_blocks=stated.kv_blocks or max(1, int(held.most) // model.block_tokens),
     )
     low, high = throughput_bound_per_s(work, least), throughput_bound_per_s(work, model)
-    if high > LIMIT_MATTERS * low:
-        option = "--max-num-seqs" if stated.max_num_seqs is None else "--kv-blocks"
-        raise CalibrationError(
-            f"no load step reached a limit of the engine (at most {seqs.most:.0f} requests and {held.most:,.0f} KV "
-            f"tokens at once), and a full replica may serve {low * replicas:.3g}/s or {high * replicas:.3g}/s: measure "
-            f"one load step past saturation, at about {1.2 * low * replicas:.2g}/s or more, or state {option}"
-        )
+    if high <= LIMIT_MATTERS * low:
+        return ()
+    option = "--max-num-seqs" if stated.max_num_seqs is None else "--kv-blocks"
+    return (
+        f"no load step reached a limit of the engine (at most {seqs.most:.0f} requests and {held.most:,.0f} KV tokens "
+        f"at once): a full replica may serve {low * replicas:.3g}/s or {high * replicas:.3g}/s, and this holds up to "
+        f"the {sweep[-1].rate_per_s:.3g}/s that was measured; measure next: one load step past saturation, at about "
+        f"{1.2 * low * replicas:.2g}/s or more, or state {option}",
+    )
 
 
 def telling(row: HoldOut, table: Sequence[HoldOut]) -> bool:
     """Whether a row says how far off a rate may be: gaps and throughput do, first tokens where no queue stands."""
     if not row.metric.startswith("ttft"):
         return True
-    middles = {each.case: each.measured for each in table if each.metric == "ttft_s_p50"}
-    return middles[row.case] <= QUEUED * min(middles.values())
+    for metric in {each.metric for each in table if each.metric.startswith("ttft")}:
+        measured = {each.case: each.measured for each in table if each.metric == metric}
+        if measured.get(row.case, 0.0) > QUEUED * min(measured.values()):
+            return False
+    return True
 
 
 def relative_error(table: Sequence[HoldOut]) -> float:

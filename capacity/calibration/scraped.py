@@ -1,8 +1,9 @@
 """What an engine's own page, scraped beside its runs, says that no client can see: KV memory, hits, speculation.
 
 Names are vLLM's: `cache_config_info` has the blocks of one engine, `prefix_cache_queries` and `prefix_cache_hits` count
-prompt tokens, `spec_decode_num_draft_tokens` and `..._num_accepted_tokens` count drafts, and waits before a request is
-scheduled are the histogram `request_queue_time_seconds` (vLLM, docs/design/metrics).
+prompt tokens, `spec_decode_num_draft_tokens` and `..._num_accepted_tokens` count drafts; the histograms
+`request_queue_time_seconds` and `request_prefill_time_seconds` are the time before a request is scheduled and from
+there to its first token (vLLM, docs/design/metrics).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from capacity.calibration.limits import EngineLimits
-from capacity.calibration.observed import Observed
+from capacity.calibration.observed import EngineTimes, Observed
 from loadgen.record import Run
 
 CACHE, RUNNING, WAITING, USED = (
@@ -23,18 +24,20 @@ CACHE, RUNNING, WAITING, USED = (
 QUERIES, HITS = "vllm:prefix_cache_queries_total", "vllm:prefix_cache_hits_total"
 DRAFTED, ACCEPTED = "vllm:spec_decode_num_draft_tokens_total", "vllm:spec_decode_num_accepted_tokens_total"
 QUEUED_S, QUEUED = "vllm:request_queue_time_seconds_sum", "vllm:request_queue_time_seconds_count"
+PREFILLED_S, PREFILLED = "vllm:request_prefill_time_seconds_sum", "vllm:request_prefill_time_seconds_count"
 KV_FULL = 0.9
 """A KV memory used by more than this may be what holds requests back."""
 SAMPLES_MIN = 3
-UNSEEN_HITS_MIN = 0.02
-"""Of prompt tokens: fewer hits than this change no first token by more than its scatter."""
+PARTS_MAX = 1.1
+"""Queue and prefill over the client's mean TTFT: more is no rounding of a histogram's sum."""
 
 
 @dataclass(frozen=True)
 class EnginePage:
     """None = it does not say. hit_ratio: of prompt tokens. accepted_ratio: of drafted tokens, where it speculates.
 
-    queue_s: mean wait of a request before the engine took it up, by its own histogram; of one load step.
+    queue_s, prefill_s: mean wait of a request before the engine took it up, and from there to its first token, by its
+    own histograms; of one load step.
     """
 
     block_tokens: int | None = None
@@ -43,6 +46,7 @@ class EnginePage:
     hit_ratio: float | None = None
     accepted_ratio: float | None = None
     queue_s: float | None = None
+    prefill_s: float | None = None
 
     def fill(self, stated: EngineLimits) -> EngineLimits:
         """The limits that nobody stated, as the page has them. Blocks are of the page's own size."""
@@ -72,6 +76,7 @@ def engine_page(run: Run) -> EnginePage:
         hit_ratio=_grown_ratio(run, HITS, QUERIES),
         accepted_ratio=_grown_ratio(run, ACCEPTED, DRAFTED),
         queue_s=_grown_ratio(run, QUEUED_S, QUEUED),
+        prefill_s=_grown_ratio(run, PREFILLED_S, PREFILLED),
     )
     infos = run.server[run.server["metric"] == CACHE].drop_duplicates(["target", "labels"])
     if len(infos) != 1:
@@ -101,23 +106,29 @@ def joined(pages: Sequence[EnginePage]) -> EnginePage:
     )
 
 
-def with_unseen_hits(observed: Observed, page: EnginePage) -> tuple[Observed, bool]:
-    """Prompt tokens that the server found in its cache and the client's usage does not show: the same share of each."""
-    if observed.cached_tokens.any() or (page.hit_ratio or 0.0) < UNSEEN_HITS_MIN:
-        return observed, False
-    cached = (observed.input_tokens * (page.hit_ratio or 0.0)).astype(np.int64)
-    return replace(observed, cached_tokens=np.minimum(cached, observed.input_tokens - 1)), True
+def with_page(observed: Observed, page: EnginePage) -> Observed:
+    """The load step with the share of prompt tokens that its engine found cached, and how it splits first tokens.
+
+    Parts that are longer than the whole are of other requests than these, and are left out.
+    """
+    observed = replace(observed, hit_ratio=page.hit_ratio)
+    if page.queue_s is None or page.prefill_s is None:
+        return observed
+    whole_s = float(observed.ttft_s[observed.included].mean())
+    if page.queue_s + page.prefill_s > PARTS_MAX * whole_s:
+        return observed
+    return replace(observed, engine=EngineTimes(page.queue_s, page.prefill_s))
 
 
-def queue_note(observed: Observed, page: EnginePage) -> list[str]:
-    """How a load step's first tokens split into queueing and the rest; nothing where the page has no such histogram."""
-    if page.queue_s is None:
+def split_note(observed: Observed) -> list[str]:
+    """How a load step's first tokens split; nothing where the engine did not say."""
+    if observed.engine is None:
         return []
     ttft_s = float(observed.ttft_s[observed.included].mean())
-    rest_s = max(ttft_s - page.queue_s, 0.0)
+    queue_s, prefill_s = observed.engine.queue_s, observed.engine.prefill_s
     return [
-        f"{observed.name}: of a mean TTFT of {ttft_s:.3g} s the engine's own histogram says {page.queue_s:.3g} s of "
-        f"queue, which leaves {rest_s:.3g} s for prefill and the front end"
+        f"{observed.name}: of a mean TTFT of {ttft_s:.3g} s the engine's own histograms say {queue_s:.3g} s of queue "
+        f"and {prefill_s:.3g} s of prefill, which leaves {max(ttft_s - queue_s - prefill_s, 0.0):.3g} s to the front"
     ]
 
 

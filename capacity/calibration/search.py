@@ -159,8 +159,9 @@ class Problem:
         for i, each in enumerate(self.evidence):
             up, down = (self.predicted(i, guess.values, guess.pace[i] + d) for d in (0.02, -0.02))
             slope = np.abs(up - down) / 0.04
-            first, _ = each.sizes
-            slope[first:-1] = np.minimum(slope[first:-1], 3.0)  # gaps keep their say where a queue is full
+            first, gaps = each.sizes
+            told = slice(first, first + gaps)
+            slope[told] = np.minimum(slope[told], 3.0)  # gaps keep their say where a queue is full
             self.sigma[i] = np.hypot(each.errors(self.scatter), WOBBLE * slope)
 
     def learn_pace(self, guess: Guess) -> None:

@@ -30,7 +30,9 @@ def simulate(
     check_fits(work, model)
     n = len(work)
     pool = make_pool(model, n, replicas, int(work.decode_steps.max(initial=0)), preempts)
-    pool = pool._replace(job=job_rows(work, model), amount=job_amounts(work), first_s=np.full(n, np.nan))
+    pool = pool._replace(
+        job=job_rows(work, model), amount=job_amounts(work), first_s=np.full(n, np.nan), admitted_s=np.full(n, np.nan)
+    )
     placed = np.zeros(n, dtype=np.int64)
     options = np.zeros((1, 1), dtype=np.int64) if candidates is None else np.ascontiguousarray(candidates, np.int64)
     period_s = signal_period_s if candidates is not None else 0.0
@@ -46,6 +48,7 @@ def simulate(
         int(pool.state[:, kernel.PREEMPTIONS].sum()),
         int(pool.state[:, kernel.STEPS_RUN].sum()),
         float(pool.level[:, kernel.BUSY].sum()),
+        pool.admitted_s,
     )
 
 
@@ -61,6 +64,7 @@ def make_pool(model: StepModel, n: int, replicas: int, longest: int, preempts: b
         wheel=np.full((replicas, 1 << (longest + 1).bit_length()), kernel.NONE, dtype=np.int64),
         first_s=np.zeros(n),
         end_s=np.zeros(n),
+        admitted_s=np.zeros(n),
         buckets=_buckets(model),
         max_num_seqs=model.max_num_seqs,
         max_batched_tokens=model.max_batched_tokens,

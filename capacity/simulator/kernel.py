@@ -46,6 +46,7 @@ class Pool(NamedTuple):
     wheel: Ints
     first_s: Floats
     end_s: Floats
+    admitted_s: Floats
     buckets: Floats
     max_num_seqs: int
     max_batched_tokens: int
@@ -157,6 +158,8 @@ def _admit(pool: Pool, replica: int) -> None:
         state[replica, WAIT_HEAD] = job[index, NEXT]
         if state[replica, WAIT_HEAD] == NONE:
             state[replica, WAIT_TAIL] = NONE
+        if math.isnan(pool.admitted_s[index]):
+            pool.admitted_s[index] = level[replica, CLOCK]
         pool.amount[index, HELD] = need
         level[replica, KV_HELD] += need
         state[replica, RUNNING] += 1

@@ -59,12 +59,15 @@ class P99s:
 class Latencies:
     """Of every request that had no token when it arrived, the API server's overheads included.
 
-    tpot_s only of those with two tokens or more.
+    tpot_s only of those with two tokens or more. queue_s: of each first token, what passed before the engine took the
+    request up; front_s: what the server in front took.
     """
 
     ttft_s: Floats
     tpot_s: Floats
     e2e_s: Floats
+    queue_s: Floats
+    front_s: Floats
 
     def quantile_s(self, slo: Slo) -> float:
         """The quantile an SLO is about; 0 where no answer has the metric.
@@ -100,10 +103,11 @@ def latencies(work: Requests, served: Served, model: StepModel) -> Latencies:
     """What the callers of a simulated engine get."""
     fresh = work.begun_steps == 0
     first_s, gaps = served.first_s[fresh], work.output_tokens[fresh] - 1
-    front_s = model.ttft_overhead_s + model.ttft_overhead_s_per_token * work.input_tokens[fresh]
+    front_s = np.asarray(model.ttft_overhead_s + model.ttft_overhead_s_per_token * work.input_tokens[fresh])
     ttft_s = first_s - work.arrival_s[fresh] + front_s
     decode_s = served.end_s[fresh] - first_s + gaps * model.gap_overhead_s
-    return Latencies(ttft_s, (decode_s / np.maximum(gaps, 1))[gaps > 0], ttft_s + decode_s)
+    queue_s = served.admitted_s[fresh] - work.arrival_s[fresh]
+    return Latencies(ttft_s, (decode_s / np.maximum(gaps, 1))[gaps > 0], ttft_s + decode_s, queue_s, front_s)
 
 
 def drawn_work(lengths: Lengths, n: int, seed: int) -> Requests:

@@ -58,9 +58,9 @@ class _Job:
 class Replica:
     """One engine: a queue, a running batch and a clock that stands at the end of its last step."""
 
-    def __init__(self, work: Requests, model: StepModel, preempts: bool, out: tuple[list[float], list[float]]) -> None:
+    def __init__(self, work: Requests, model: StepModel, preempts: bool, out: tuple[list[float], ...]) -> None:
         self.work, self.model, self.preempts = work, model, preempts
-        self.first_s, self.end_s = out
+        self.first_s, self.end_s, self.admitted_s = out
         self.clock_s = 0.0
         self.busy_s = 0.0
         self.waiting: deque[_Job] = deque()
@@ -137,6 +137,8 @@ class Replica:
             if self.held + need + growth > self.model.kv_tokens_max + 1e-6:
                 return
             self.waiting.popleft()
+            if math.isnan(self.admitted_s[job.index]):
+                self.admitted_s[job.index] = self.clock_s
             job.held = float(need)
             self.held += need
             self.running.append(job)
@@ -210,8 +212,8 @@ def simulate(
     """
     check_fits(work, model)
     n = len(work)
-    first_s, end_s = [math.nan] * n, [math.nan] * n
-    pool = [Replica(work, model, preempts, (first_s, end_s)) for _ in range(replicas)]
+    first_s, end_s, admitted_s = ([math.nan] * n for _ in range(3))
+    pool = [Replica(work, model, preempts, (first_s, end_s, admitted_s)) for _ in range(replicas)]
     placed = np.zeros(n, dtype=np.int64)
     loads, loads_until_s = [0] * replicas, 0.0
     for index in range(n):
@@ -230,8 +232,8 @@ def simulate(
         pool[options[place]].receive(index, home=place == 0)
     for replica in pool:
         replica.advance(float("inf"))
-    totals = [sum(getattr(replica, name) for replica in pool) for name in ("preemptions", "steps", "busy_s")]
-    return Served(np.array(first_s), np.array(end_s), placed, *totals)
+    preemptions, steps, busy_s = (sum(getattr(r, name) for r in pool) for name in ("preemptions", "steps", "busy_s"))
+    return Served(np.array(first_s), np.array(end_s), placed, preemptions, steps, busy_s, np.array(admitted_s))
 
 
 def _load_at(replica: Replica, now_s: float) -> int:

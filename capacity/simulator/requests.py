@@ -49,7 +49,8 @@ class Requests:
 class Served:
     """When each request got its first token and its last, and on which replica. Shape [n] each.
 
-    first_s: NaN of a request that had its first token when it arrived.
+    first_s: NaN of a request that had its first token when it arrived. admitted_s: when the engine took it up for the
+    first time; what lies before is its queue.
     """
 
     first_s: Floats
@@ -58,6 +59,7 @@ class Served:
     preemptions: int
     steps: int
     busy_s: float
+    admitted_s: Floats
 
 
 def requests(

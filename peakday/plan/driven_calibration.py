@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from capacity.calibration.certainty import SIGMAS, TOLERANCE
+from capacity.calibration.hits import measured_hits
 from capacity.calibration.limits import CalibrationError
 from capacity.calibration.observed import Observed, observed_calls
 from capacity.calibration.prediction import BEYOND, rate_error
@@ -227,8 +228,9 @@ def calibrate_target(
 def keeps(model: StepModel, steps: Sequence[Observed], sweep: Sweep) -> str:
     """One replica keeps an SLO up to a rate, with its 90% range: the sentence that a newcomer came for."""
     slo = parse_slo(sweep.slo, "--slo")
-    lightest = steps[0]
-    lengths = Lengths(lightest.input_tokens, lightest.output_tokens, lightest.cached_tokens)
+    calls = steps[0]
+    hits = measured_hits(calls.input_tokens, calls.cached_tokens, model)
+    lengths = Lengths(calls.input_tokens, calls.output_tokens, hits)
 
     def rate(engine: StepModel) -> float:
         return rate_at_slo(lengths, engine, [slo], n=SLO_SAMPLE, seed=sweep.seed).rate_per_s

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -13,7 +12,7 @@ from capacity.calibration.aggregates import Wanted, load_rows, step_model_of_poi
 from capacity.calibration.fit import Identity, calibrate
 from capacity.calibration.limits import EngineLimits
 from capacity.calibration.observed import observed_calls
-from capacity.calibration.scraped import engine_page, joined, queue_note, with_unseen_hits
+from capacity.calibration.scraped import engine_page, joined, split_note, with_page
 from loadgen.record import load_run
 from neuron_bench.device.chips import replica_hint, resolve_chip
 from neuron_bench.fit.bench import Engine, step_model
@@ -23,8 +22,6 @@ from peakday.errors import CommandError
 from peakday.records.folders import find_any
 
 UNKNOWN = "unknown"
-UNSEEN_HITS_ERROR = 0.05
-"""Added to the error of a rate where only the mean share of prefix hits is known: a judgement."""
 BENCH_LIMITS = (256, 2048, 8192)
 """Requests at once, tokens of a step and KV blocks that a bench, which reaches none of them, is taken to have."""
 
@@ -84,16 +81,10 @@ def calibrate_runs(folders: Sequence[Path], facts: EngineFacts, bench: StepModel
     identity = _identity(facts, _place(facts.chip), None)
     runs = [load_run(folder) for folder in folders]
     pages = [engine_page(run) for run in runs]
-    seen = [with_unseen_hits(observed_calls(run, facts.model), page) for run, page in zip(runs, pages, strict=True)]
+    steps = [with_page(observed_calls(run, facts.model), page) for run, page in zip(runs, pages, strict=True)]
     page, stated = joined(pages), _limits(facts)
-    model = calibrate(
-        [each for each, _ in seen], page.fill(stated), identity, bench=bench, replicas=facts.replicas, drift=facts.drift
-    )
-    split = [note for (each, _), own in zip(seen, pages, strict=True) for note in queue_note(each, own)]
-    notes = [*model.notes, *page.notes(stated), *split]
-    if any(unseen for _, unseen in seen):
-        notes.append(f"prefix hits of {page.hit_ratio:.0%} by the server's counters, the same share of every prompt")
-        model = replace(model, relative_error=math.hypot(model.relative_error, UNSEEN_HITS_ERROR))
+    model = calibrate(steps, page.fill(stated), identity, bench=bench, replicas=facts.replicas, drift=facts.drift)
+    notes = [*model.notes, *page.notes(stated), *(note for each in steps for note in split_note(each))]
     if model.chip == UNKNOWN:
         notes.append("chip not stated (--chip): no plan sizes a fleet with this model")
     return replace(model, notes=tuple(notes))

@@ -92,6 +92,7 @@ def test_engine_equals_oracle_request_by_request(
     assert quick.replica.tolist() == slow.replica.tolist()
     assert quick.first_s == pytest.approx(slow.first_s, rel=1e-9, nan_ok=True)
     assert quick.end_s == pytest.approx(slow.end_s, rel=1e-9)
+    assert quick.admitted_s == pytest.approx(slow.admitted_s, rel=1e-9)
     assert (quick.preemptions, quick.steps) == (slow.preemptions, slow.steps)
     assert quick.busy_s == pytest.approx(slow.busy_s, rel=1e-9)
 

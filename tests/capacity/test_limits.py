@@ -1,12 +1,13 @@
 """Limits of an engine are read from what it did, and a stated one that the data contradict is refused."""
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from capacity.calibration.fit import calibrate, quantile_loss
+from capacity.calibration.fit import calibrate, hold_out_rows, quantile_loss
 from capacity.calibration.limits import CalibrationError, EngineLimits, ceilings
 from capacity.calibration.observed import Observed
 from capacity.simulator.engine import simulate
@@ -77,9 +78,14 @@ def test_stated_kv_memory_that_the_requests_cannot_have_fitted_in_is_refused_wit
         calibrate(sweep(FEW_SEQS, (2.0, 5.0, 9.0)), EngineLimits(kv_blocks=20), WHO)
 
 
-def test_a_sweep_that_reached_no_limit_names_the_load_step_to_measure():
-    with pytest.raises(CalibrationError, match=r"measure one load step past saturation, at about [\d.]+/s"):
-        calibrate(sweep(FEW_SEQS, (1.5, 2.5, 3.5)), EngineLimits(), WHO)
+def test_a_sweep_that_reached_no_limit_holds_up_to_what_was_measured_and_names_the_load_step_to_measure():
+    model = calibrate(sweep(FEW_SEQS, (1.5, 2.5, 3.5)), EngineLimits(), WHO)
+    (note,) = [note for note in model.notes if "reached a limit" in note]
+    assert re.search(r"up to the 3\.\d+/s that was measured; .* one load step past saturation, at about [\d.]+/s", note)
+    true = next(
+        row for row in hold_out_rows(observed(3.0, model=FEW_SEQS, seed=3), model) if row.metric == "tpot_s_p50"
+    )
+    assert abs(true.error_ratio) < 0.05
 
 
 def test_limits_that_are_stated_need_not_be_reached():

@@ -7,7 +7,13 @@ import pandas as pd
 import pytest
 
 from capacity.calibration.limits import EngineLimits
-from capacity.calibration.scraped import EnginePage, engine_page, joined, queue_note, with_unseen_hits
+from capacity.calibration.scraped import (
+    EnginePage,
+    engine_page,
+    joined,
+    split_note,
+    with_page,
+)
 from tests.capacity.runs import run
 from tests.capacity.test_calibration import observed
 
@@ -58,14 +64,9 @@ def test_pages_that_disagree_say_nothing():
     assert joined(pages) == EnginePage(max_num_seqs=16)
 
 
-def test_hits_that_the_client_does_not_see_are_taken_from_the_counters():
-    """A quarter of the prompt tokens, of every prompt; a client that sees its own is believed."""
+def test_the_share_of_hits_is_taken_from_the_counters():
     page = engine_page(scraped([], {"vllm:prefix_cache_queries_total": 4000, "vllm:prefix_cache_hits_total": 1000}))
-    step, unseen = with_unseen_hits(observed(4.0), page)
-    assert unseen
-    assert step.cached_tokens.sum() == pytest.approx(0.25 * step.input_tokens.sum(), rel=0.01)
-    itself = replace(step, cached_tokens=np.ones_like(step.cached_tokens))
-    assert with_unseen_hits(itself, page) == (itself, False)
+    assert with_page(observed(4.0), page).hit_ratio == 0.25
 
 
 def test_speculation_is_said_to_be_no_part_of_the_model():
@@ -74,10 +75,29 @@ def test_speculation_is_said_to_be_no_part_of_the_model():
     assert "speculative decoding was on (60% of drafted tokens accepted): not modelled" in note
 
 
-def test_the_engines_own_queue_is_split_from_the_rest_of_a_first_token():
-    """40 s of waiting over 200 requests are 0.2 s each."""
-    grown = {"vllm:request_queue_time_seconds_sum": 40.0, "vllm:request_queue_time_seconds_count": 200.0}
-    step = replace(observed(1.0, 200), ttft_s=np.full_like(observed(1.0, 200).ttft_s, 0.5))
-    (note,) = queue_note(step, engine_page(scraped([], grown)))
-    assert "0.5 s the engine's own histogram says 0.2 s of queue, which leaves 0.3 s" in note
-    assert queue_note(step, EnginePage()) == []
+def test_first_tokens_are_split_as_the_engines_own_histograms_say():
+    """40 s of waiting and 50 s of prefill over 200 requests: 0.2 s and 0.25 s of a mean TTFT of half a second."""
+    grown = {
+        "vllm:request_queue_time_seconds_sum": 40.0,
+        "vllm:request_queue_time_seconds_count": 200.0,
+        "vllm:request_prefill_time_seconds_sum": 50.0,
+        "vllm:request_prefill_time_seconds_count": 200.0,
+    }
+    whole = observed(1.0, 200)
+    whole = replace(whole, ttft_s=np.full_like(whole.ttft_s, 0.5))
+    step = with_page(whole, engine_page(scraped([], grown)))
+    assert (step.engine.queue_s, step.engine.prefill_s) == (0.2, 0.25)
+    (note,) = split_note(step)
+    assert (
+        "0.5 s the engine's own histograms say 0.2 s of queue and 0.25 s of prefill, which leaves 0.05 s to the front"
+        in note
+    )
+    assert split_note(whole) == []
+
+
+@pytest.mark.parametrize("page", [EnginePage(queue_s=0.2), EnginePage(queue_s=0.4, prefill_s=0.3)])
+def test_histograms_of_other_requests_or_of_half_the_way_split_nothing(page):
+    """Parts of 0.7 s are not of first tokens of 0.5 s on average."""
+    whole = observed(1.0, 200)
+    whole = replace(whole, ttft_s=np.full_like(whole.ttft_s, 0.5))
+    assert with_page(whole, page).engine is None
