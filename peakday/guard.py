@@ -64,6 +64,8 @@ class Target(Named):
             raise TypeError("a target is made by guard.admit alone")
 
 
+_CALL_PATH = re.compile(r"(/chat)?/completions/?(?=$|\?)")
+"""What a run puts behind the base URL of an OpenAI-compatible server."""
 PAGES = ("http", "https")
 SOCKETS = (*PAGES, "ws", "wss")
 
@@ -90,7 +92,7 @@ def _parse(text: str, values: Mapping[str, str] | None, option: str) -> list[Nam
         named = named_target(rest)
         specs = target_specs(Path(rest), values) if named is None else target_specs(named[0], named[1])
         return [
-            Named("http", checked_url(spec.url, option, SOCKETS), {"region": spec.region, "mapping": spec.mapping})
+            Named("http", _whole_url(spec.url, option), {"region": spec.region, "mapping": spec.mapping})
             for spec in specs
         ]
     if kind == "module":
@@ -101,7 +103,15 @@ def _parse(text: str, values: Mapping[str, str] | None, option: str) -> list[Nam
         if not Path(file).is_file():
             raise CommandError(f"{option} {shown_url(text)!r}: {file}: no such file")
         return [Named("module", checked_url(url, option), {"module": f"{Path(file).resolve()}:{name}"})]
+    if kind == "openai" and (base := _CALL_PATH.sub("", rest)) != rest:
+        raise CommandError(f"{option} openai={shown_url(rest)}: name the base alone, {option} openai={shown_url(base)}")
     return [Named(kind, checked_url(rest, option))]
+
+
+def _whole_url(url: str, option: str) -> str:
+    """A mapping's URL as it stands: its last slash may be what its server answers to."""
+    checked_url(url, option, SOCKETS)
+    return url
 
 
 def checked_url(url: str, option: str = "--target", schemes: Sequence[str] = PAGES) -> str:

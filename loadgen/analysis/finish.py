@@ -15,7 +15,7 @@ from loadgen.analysis.autobuy import autobuy_totals
 from loadgen.analysis.first_limit import limits_exceeded
 from loadgen.analysis.slo_results import slo_results
 from loadgen.analysis.steady_state import batch_means, littles_law, steady_state
-from loadgen.analysis.totals import first_turn, latency_quantiles, totals, untold_warning, with_energy
+from loadgen.analysis.totals import first_turn, latency_quantiles, totals, untold_warnings, with_energy
 from loadgen.analysis.verdict import Evidence, Lateness, start_lag_limit_s, verdict
 from loadgen.chunks import ChunkWriter, remove_buffer, write_chunk
 from loadgen.coordinator.scrape import Scraper
@@ -66,7 +66,7 @@ def finish_record(
         provenance={name: "simulated" if s else "measured" for name, s in live.get("supplies", {}).items()},
         server_deltas=deltas,
         stand_ins=emulator,
-        warnings=tuple(_warnings(job, live, run, interrupted)),
+        warnings=(*_warnings(job, live, interrupted), *untold_warnings(run)),
         skipped=(*_skipped_streams(job), *(scraper.skipped if scraper else ())),
     )
     write_info(job.folder, info)
@@ -79,7 +79,7 @@ def _utc(unix_s: float | None) -> str | None:
     return None if unix_s is None else datetime.fromtimestamp(unix_s, UTC).isoformat()
 
 
-def _warnings(job: LoadJob, live: Live, run: Run, interrupted: bool) -> list[str]:
+def _warnings(job: LoadJob, live: Live, interrupted: bool) -> list[str]:
     """What a reader of the numbers must know first."""
     warnings = [*job.arrivals_notes, *live.get("notes", ())]
     if interrupted:
@@ -89,8 +89,6 @@ def _warnings(job: LoadJob, live: Live, run: Run, interrupted: bool) -> list[str
             f"closed loop of {job.closed_loop_users} users: it asks less when the target is slow, and so hides its "
             "slowness (coordinated omission); compare its latencies with closed loops alone"
         )
-    if untold := untold_warning(run):
-        warnings.append(untold)
     failed = live.get("counters", {}).get("refreshes_failed", 0)
     if failed:
         warnings.append(f"{failed:.0f} refreshes of a token or of credentials failed: the old ones were sent on")

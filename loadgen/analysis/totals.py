@@ -158,20 +158,20 @@ def _with_tokens(counted: Totals, calls: pd.DataFrame) -> Totals:
     )
 
 
-def untold_warning(run: Run) -> str | None:
-    """That answers came without token counts, which every sum of tokens then leaves out; None where all told them."""
+def untold_warnings(run: Run) -> list[str]:
+    """That answers came without token counts, which every sum of tokens then leaves out; empty where all told them."""
     answered = int(run.turns["status"].eq("ok").sum())
     counts = run.calls["output_tokens"].notna()
     if not answered or (counts.all() and len(counts) >= answered):
-        return None
+        return []
     told = run.calls[counts & run.calls["status"].eq("ok")].drop_duplicates(list(TURN_KEY))
     missing = answered - len(told)
     if missing <= 0:
-        return None
-    return (
+        return []
+    return [
         f"{missing} of {answered} answers told no output tokens: they are unknown, and no sum, rate, hit rate or cost "
         "holds them; `peakday ask --target` shows what the target tells"
-    )
+    ]
 
 
 def _with_money(counted: Totals, turns: pd.DataFrame, calls: pd.DataFrame) -> Totals:

@@ -73,6 +73,11 @@ class BatchRefused(Refused):
     """States that were refused as one: some of them may be prepared by themselves."""
 
 
+COMMON_HEADERS = {"User-Agent": "peakday", "Accept": "*/*"}
+"""What web application firewalls and strict servers miss in a request without; a target's own headers take their place.
+"""
+
+
 class RequestTemplate:
     """A POST of JSON whose first lines never change: the part of a request that is built once.
 
@@ -85,7 +90,9 @@ class RequestTemplate:
         self._random = random
         path = f"{where.path}{path}" + (f"?{query}" if query else "")
         lines = [f"POST {path} HTTP/1.1", f"Host: {where.host_header}", "Content-Type: application/json"]
-        lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
+        typed = {name.lower() for name in headers or {}}
+        usual = {name: value for name, value in COMMON_HEADERS.items() if name.lower() not in typed}
+        lines += [f"{name}: {value}" for name, value in (usual | dict(headers or {})).items()]
         self._head = "\r\n".join([*lines, "Accept-Encoding: identity", ""]).encode()
 
     def fill(self, body: bytes, more: bytes = b"") -> tuple[bytes, str]:

@@ -15,7 +15,7 @@ from host.redaction import shown_url
 from loadgen.job import LoadError, TargetSpec
 from loadgen.schedule.replayed import CallState
 from loadgen.schedule.session import SessionState
-from loadgen.targets.base import Fetch, Shared, new_trace, picture_data, trace_headers
+from loadgen.targets.base import COMMON_HEADERS, Fetch, Shared, new_trace, picture_data, trace_headers
 from loadgen.targets.credentials import EVERY_S, Signer
 from loadgen.targets.usage import count
 from loadgen.transport.answer import SAMPLE_LENGTH_MAX, Answer, BadAnswer
@@ -72,7 +72,7 @@ class BedrockTarget:
             body["inferenceConfig"] = {"maxTokens": max_tokens}
         data = orjson.dumps(body)
         trace_id, span_id = new_trace(self._shared.random)
-        headers = {"Content-Type": "application/json", **trace_headers(trace_id, span_id)}
+        headers = {"Content-Type": "application/json", **COMMON_HEADERS, **trace_headers(trace_id, span_id)}
         signed = self._signer.sign("POST", self._url, headers, data, datetime.now(UTC))
         keep = state.more_turns or self._shared.job.keep_text
         answer = ConverseAnswer(self._shared.gaps_ns, self.spec, max_tokens, keep)

@@ -6,14 +6,14 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import orjson
 
 from host.redaction import shown_url
 from loadgen.job import LoadError, TargetSpec
 from loadgen.schedule.session import SessionState
-from loadgen.targets.base import Fetch, Refused, Shared, new_trace, trace_headers
+from loadgen.targets.base import COMMON_HEADERS, Fetch, Refused, Shared, new_trace, trace_headers
 from loadgen.targets.credentials import EVERY_S as CREDENTIALS_EVERY_S
 from loadgen.targets.credentials import Signer
 from loadgen.targets.mapping import expand_headers, fill, read_customers
@@ -21,6 +21,8 @@ from loadgen.targets.signals import MappedReader, SignalAnswer
 from loadgen.transport.answer import Answer
 from loadgen.transport.connection import Endpoint
 
+JSON = "application/json"
+FORM = "application/x-www-form-urlencoded"
 TOKEN_WITHIN_S = 30.0
 REFRESH_MIN_S = 0.05
 
@@ -37,7 +39,12 @@ class HttpTarget:
         self._shared = shared
         self._mapping = spec.mapping
         self._headers = expand_headers(spec.mapping.get("headers", {}))
-        self._own_cookies = any(name.lower() == "cookie" for name in self._headers)
+        lower = {name.lower(): value for name, value in self._headers.items()}
+        self._own_cookies = "cookie" in lower
+        self._content_type = lower.get("content-type", JSON)
+        sends_body = "body" in spec.mapping or spec.mapping.get("format") == "mcp"
+        usual = {**COMMON_HEADERS, **({"Content-Type": JSON} if sends_body else {})}
+        self._defaults = {name: value for name, value in usual.items() if name.lower() not in lower}
         self._customers = read_customers(spec.mapping["customers"]) if "customers" in spec.mapping else []
         self._sends_history = "{messages" in str(spec.mapping.get("body"))
         parts = urlsplit(spec.url)
@@ -124,17 +131,19 @@ class HttpTarget:
     def request(self, fields: Mapping[str, object], more: dict[str, str], body: bytes | None = None) -> bytes:
         """One request, its templates filled, signed where the mapping asks for it; `body` in place of the mapping's."""
         method = self._mapping.get("method", "POST")
-        if body is None:
-            body = orjson.dumps(fill(self._mapping["body"], fields))
         own = {name: _header(value) for name, value in more.items()}  # an MCP server chose some of them
-        headers = {"Content-Type": "application/json", **own, **self.headers(fields)}
+        headers = {**self._defaults, **own, **self.headers(fields)}
+        if body is None:
+            body = encoded(fill(self._mapping["body"], fields), self._content_type) if "body" in self._mapping else b""
         path = self.path(fields)
         if self._signer is not None:
             headers = self._signer.sign(method, self._origin + path, headers, body, datetime.now(UTC))
         else:
             headers = {"Host": self.where.host_header, **headers}
+        if body or method != "GET":
+            headers["Content-Length"] = str(len(body))
         lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
-        return "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode() + body
+        return "\r\n".join([*lines, "", ""]).encode() + body
 
     def headers(self, fields: Mapping[str, object]) -> dict[str, str]:
         """The mapping's own headers, filled."""
@@ -172,6 +181,22 @@ def history_fields(history: Sequence[tuple[str, str]], interaction_id: str) -> d
             for role, content in history
         ],
     }
+
+
+def encoded(body: object, content_type: str) -> bytes:
+    """A filled body as the mapping's own Content-Type has it: a form, a text as it is, or JSON."""
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind == FORM and isinstance(body, dict):
+        return urlencode(
+            {name: value if isinstance(value, str) else _json(value) for name, value in body.items()}
+        ).encode()
+    if kind != JSON and isinstance(body, str):
+        return body.encode()
+    return orjson.dumps(body)
+
+
+def _json(value: object) -> str:
+    return orjson.dumps(value).decode()
 
 
 def _header(value: object) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import cast
+
+import orjson
 
 from host.environment import secret
 from host.redaction import SECRET_NAME, shown_url
@@ -16,7 +19,7 @@ from loadgen.job import LoadError, TargetSpec
 from loadgen.targets.mapping_form import Rule, TargetMapping, ToolCall
 
 SCHEMA = "peakday.target/1"
-FORMATS = ("sse", "ndjson", "responses", "json", "json-stream", "text", "mcp")
+FORMATS = ("sse", "ndjson", "named-lines", "responses", "json", "json-stream", "text", "mcp")
 FRAMING = "aws-eventstream"
 """Each piece of the answer stands in a frame of its own, as SageMaker sends it."""
 KEYS = set(TargetMapping.__annotations__)
@@ -35,6 +38,8 @@ RULE_KEYS = {"event", "path"}
 TEXT_KEYS = RULE_KEYS | {"encoding"}
 BASE64 = "base64"
 """The encoding of a text that stands in its event as bytes do in JSON."""
+PLAIN = "plain"
+"""That of a text that is its event's data as it stands, and no JSON."""
 END_KEYS = set(Rule.__annotations__) - {"encoding"}
 FIELDS = (
     "message", "locale", "region", "session_id", "interaction_id", "turn_index", "product_id", "images",
@@ -146,6 +151,8 @@ def _is_call(call: Mapping[str, object]) -> bool:
 
 def _missing(mapping: Mapping[str, object]) -> Iterator[str]:
     wanted = {"mcp": ("url",), "text": ("url", "body")}.get(str(mapping.get("format")), ("url", "body", "text"))
+    if mapping.get("method") == "GET":  # asks by its URL
+        wanted = tuple(key for key in wanted if key != "body")
     yield from (f"{key}: missing" for key in wanted if key not in mapping)
     whole = mapping.get("format") in ("text", "mcp") or is_one_body(mapping)
     if not whole and "end" not in mapping:
@@ -186,8 +193,10 @@ def _wrong_parts(mapping: Mapping[str, object]) -> Iterator[str]:
         for rule in [] if part is None else part if isinstance(part, list) else [part]:
             if not isinstance(rule, dict) or set(rule) - known:
                 yield f"{name}: expected a mapping with keys among {', '.join(sorted(known))}"
-            elif rule.get("encoding") not in (None, BASE64):
-                yield f"{name}: encoding is {rule['encoding']!r}, expected {BASE64}, or none"
+            elif rule.get("encoding") not in (None, BASE64, PLAIN):
+                yield f"{name}: encoding is {rule['encoding']!r}, expected {BASE64}, {PLAIN}, or none"
+            elif rule.get("encoding") == PLAIN and ("path" in rule or mapping.get("format") != "sse"):
+                yield f"{name}: encoding {PLAIN} is of whole events of the format sse, without a path"
     statuses = mapping.get("statuses", [])
     if not isinstance(statuses, list) or not all(type(status) is int and 200 <= status < 600 for status in statuses):
         yield "statuses: expected a list of HTTP statuses that carry an answer, such as [200, 201]"
@@ -298,8 +307,14 @@ def _shown(value: object) -> str:
 
 
 def at(value: object, path: str | None) -> object:
-    """What stands at a dotted path, list positions as numbers; None when it is not there. No path: the value itself."""
+    """What stands at a dotted path, list positions as numbers; None when it is not there. No path: the value itself.
+
+    A path may lead into a text that holds JSON itself, as what a Lambda function answers does.
+    """
     for key in _keys(path):
+        if isinstance(value, str) and value[:1] in ("{", "["):
+            with contextlib.suppress(orjson.JSONDecodeError):
+                value = orjson.loads(value)
         if isinstance(value, list) and key.lstrip("-").isdigit() and -len(value) <= int(key) < len(value):
             value = value[int(key)]
         elif isinstance(value, dict):

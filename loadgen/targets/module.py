@@ -14,7 +14,7 @@ from typing import Any
 
 from loadgen.job import LoadError, TargetSpec
 from loadgen.schedule.session import SessionState
-from loadgen.targets.base import Fetch, Shared, new_trace, trace_headers
+from loadgen.targets.base import COMMON_HEADERS, Fetch, Shared, new_trace, trace_headers
 from loadgen.targets.signals import SignalAnswer
 from loadgen.transport.answer import Answer
 from loadgen.transport.connection import Endpoint
@@ -36,7 +36,9 @@ class ModuleTarget:
         """The present turn as the user's class builds it."""
         trace_id, span_id = new_trace(self._shared.random)
         made = self._own.request(self._fields(state))
-        headers = {"Host": self.where.host_header, **trace_headers(trace_id, span_id), **made.get("headers", {})}
+        own = made.get("headers", {})
+        usual = {name: value for name, value in COMMON_HEADERS.items() if name.lower() not in map(str.lower, own)}
+        headers = {"Host": self.where.host_header, **usual, **trace_headers(trace_id, span_id), **own}
         lines = [f"{made.get('method', 'POST')} {self.where.path}{made['path']} HTTP/1.1"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         lines += [f"Content-Length: {len(made['body'])}", "", ""]

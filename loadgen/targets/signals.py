@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol, cast
 import orjson
 
 from loadgen.job import TargetSpec
-from loadgen.targets.mapping import BASE64, FRAMING, PARTS, at, is_one_body, is_socket
+from loadgen.targets.mapping import BASE64, FRAMING, PARTS, PLAIN, at, is_one_body, is_socket
 from loadgen.targets.mapping_form import Rule, TargetMapping
 from loadgen.targets.usage import count, figure, spoken_tokens
 from loadgen.transport.answer import Answer, BadAnswer, Take
@@ -62,6 +62,10 @@ class MappedReader:
         whole = self._one_body or (self._format == "text" and not (self._messages and self._rules["end"]))
         self._ends_by_close = whole or any("close" in rule for rule in self._rules["end"])
         self._data_ends = [rule for rule in self._rules["end"] if "data" in rule]
+        self._plain = [rule for rule in self._rules["text"] if _plain(rule)]
+        self._others = {
+            name for kind in PARTS if kind != "text" for rule in self._rules[kind] for name in _events(rule)
+        }
         self._named = {name for rules in self._rules.values() for rule in rules for name in _events(rule) or ("",)}
         self._sse = SseParser(bare=True)
         self._values = JsonValues()
@@ -100,7 +104,12 @@ class MappedReader:
         *lines, self._tail = self._tail.split(b"\n")
         if len(self._tail) > LINE_BYTES_MAX:
             raise BadAnswer(f"a line of more than {LINE_BYTES_MAX >> 20} MiB")
-        return [signal for line in lines if line.strip() for signal in self.recognise("", bytes(line))]
+        return [signal for line in lines if line.strip() for signal in self._of_line(bytes(line))]
+
+    def _of_line(self, line: bytes) -> list[Signal]:
+        """What a line means: JSON, or the name of an event before it and a colon."""
+        name, _, data = line.partition(b":") if self._format == "named-lines" else (b"", b"", line)
+        return self.recognise(name.decode("utf-8", "replace"), data)
 
     def close(self) -> list[Signal]:
         """The last event may lack its line end; one JSON body is read here."""
@@ -111,7 +120,7 @@ class MappedReader:
         rest = bytes(self._tail).strip()
         self._tail = bytearray()
         if rest:
-            signals += self.recognise("", rest)
+            signals += self._of_line(rest)
         return [*signals, Signal("end")] if self._ends_by_close else signals
 
     def _of_message(self, data: bytes) -> list[Signal]:
@@ -128,6 +137,8 @@ class MappedReader:
             return [Signal("end")]
         if self._event_name is None and "" not in self._named and name not in self._named:
             return []
+        if data and any(about(rule, name) and (name not in self._others or _events(rule)) for rule in self._plain):
+            return [Signal("text", data.decode("utf-8", "replace"))]
         value = self._value(stripped)
         if value is NO_JSON:
             return [Signal("end")] if any(_ends(rule, name, None) for rule in ends) else []
@@ -135,7 +146,7 @@ class MappedReader:
             name = str(at(value, self._event_name))
         signals = []
         for kind in ("conversation_id", "text", "error"):
-            contents = (_content(rule, value) for rule in self._rules[kind] if about(rule, name))
+            contents = (_content(rule, value) for rule in self._rules[kind] if about(rule, name) and not _plain(rule))
             content = next((one for one in contents if one and (kind != "text" or isinstance(one, str))), None)
             if content is not None:
                 signals.append(Signal(kind, content))
@@ -184,6 +195,11 @@ def _content(rule: Rule, value: object) -> object:
         return binascii.a2b_base64(content).decode("utf-8", "replace")
     except ValueError:
         raise BadAnswer(f"{rule.get('path')} is no {BASE64}") from None
+
+
+def _plain(rule: Rule) -> bool:
+    """Whether a rule is about data that are no JSON."""
+    return rule.get("encoding") == PLAIN
 
 
 def _events(rule: Rule) -> tuple[str, ...]:

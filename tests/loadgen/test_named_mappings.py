@@ -134,6 +134,13 @@ WIRES = {
         (97, None, 4),
     ),
     "text": (b"It ships Friday.", b"", None),
+    "sse-text": (b"data: It ships \n\n: ping\n\ndata:\n\nevent: output\ndata: Friday.\n\n", b"data: [DONE]\n\n", None),
+    "ai-sdk-4": (
+        b'f:{"messageId":"m"}\n0:"It ships "\n0:"Friday."\n',
+        b'e:{"finishReason":"stop","usage":{"promptTokens":7,"completionTokens":4},"isContinued":false}\n'
+        b'd:{"finishReason":"stop","usage":{"promptTokens":7,"completionTokens":4}}\n',
+        (7, None, 4),
+    ),
     "ollama": (
         lines({"message": {"role": "assistant", "content": "It ships "}, "done": False},
               {"message": {"role": "assistant", "content": "Friday."}, "done": False}),
@@ -179,7 +186,7 @@ WIRES = {
 }  # fmt: skip
 
 
-ENDED_BY_CLOSE = ("text", "langgraph", "agentcore", "bedrock-agent")
+ENDED_BY_CLOSE = ("text", "sse-text", "langgraph", "agentcore", "bedrock-agent")
 """Their last byte is the end; only HTTP tells a cut."""
 
 
@@ -242,11 +249,13 @@ def test_a_stream_that_is_cut_is_no_answer(make_job, name):
     [
         ("ag-ui", {"type": "RUN_ERROR", "message": "no model"}),
         ("ai-sdk", {"type": "error", "errorText": "no model"}),
+        ("ai-sdk-4", b'3:"no model"\n'),
+        ("sse-text", b'event: error\ndata: "no model"\n\n'),
         ("a2a", {"jsonrpc": "2.0", "id": "1", "error": {"code": -32603, "message": "no model"}}),
     ],
 )
 def test_a_failure_in_the_stream_is_the_turns(make_job, name, failure):
-    run, _ = asked(make_job, name, sse(failure))
+    run, _ = asked(make_job, name, failure if isinstance(failure, bytes) else sse(failure))
     assert set(run.turns["status"]) == {"stream_error"}
     assert set(run.turns["error_code"]) == {"no model"}
 

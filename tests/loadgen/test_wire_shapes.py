@@ -1,4 +1,4 @@
-"""Twenty-nine shapes of a wire, each against the truth of who wrote it: status, text, tokens, and every time, exactly.
+"""Thirty-five shapes of a wire, each against the truth of who wrote it: status, text, tokens, and every time, exactly.
 
 The clock is the test's: piece i is written at (i + 1) x 10 ms, and is read there and then, in one read or in many.
 """
@@ -81,6 +81,16 @@ SHAPES = {
     "name of the event inside": (mapped(event_name="k", text={"event": "d", "path": "t"}, end={"event": "z"}),
                                  data(b'{"k": "d", "t": "It ships "}', b'{"k": "x", "t": "no"}',
                                       b'{"k": "d", "t": "Friday."}', b'{"k": "z"}'), None),
+    "words as they stand": (mapped(text={"encoding": "plain"}, end={"data": "[DONE]"}),
+                            data(b"It ships ", b"", b"Friday.", b"[DONE]"), None),
+    "words of one event": (mapped(text={"event": "output", "encoding": "plain"}, end={"event": "done"}),
+                           [b"event: logs\ndata: no\n\n", b"event: output\ndata: It ships \n\n",
+                            b"event: output\ndata: Friday.\n\n", b"event: done\ndata: {}\n\n"], None),
+    "JSON inside a text": ({"format": "json", "text": {"path": "body.t"}, "usage": {"output_tokens": "body.u.out"}},
+                           [b'{"body": "{\\"t\\": \\"It ships Friday.\\", \\"u\\": {\\"out\\": 4}}"}'], 4),
+    "openai, one JSON in place of a stream": (None, [
+        b'{"choices": [{"message": {"content": "It ships Friday."},\n "finish_reason": "stop"}],\n'
+        b' "usage": {"prompt_tokens": "7", "completion_tokens": "4"}}'], 4),
     "Responses, cut short": (
         {"format": "responses", **RESPONSES},
         [*(sse({"type": "response.output_text.delta", "delta": text}) for text in ("It ships ", "Friday.")),
@@ -96,7 +106,7 @@ def named(name: str):
     return load_mapping(path, values), pieces, None if tokens is None else tokens[2]
 
 
-CASES = [*SHAPES, *(f"named {name}" for name in ("ag-ui", "ai-sdk", "a2a", "anthropic", "langserve"))]
+CASES = [*SHAPES, *(f"named {name}" for name in ("ag-ui", "ai-sdk", "ai-sdk-4", "a2a", "anthropic", "langserve"))]
 
 
 def shape(name: str):
@@ -128,7 +138,7 @@ def test_status_tokens_and_times_are_the_writers(name, size):
     mapping, pieces, tokens = shape(name)
     answer, gaps = read(mapping, pieces, size)
     writes = [number for number, piece in enumerate(pieces, 1) if b"It ships" in piece or b"Friday." in piece]
-    if mapping is not None and mapping["format"] == "json":
+    if "JSON i" in name or "JSON body" in name:
         writes = [len(pieces) + 1]  # one body is read when it has ended
     assert (answer.status, answer.error_code) == ("ok", None)
     assert answer.output_tokens == tokens
