@@ -64,7 +64,7 @@ class Target(Named):
             raise TypeError("a target is made by guard.admit alone")
 
 
-_CALL_PATH = re.compile(r"(/chat)?/completions/?(?=$|\?)")
+CALL_PATH = re.compile(r"(/chat)?/completions/?(?=$|\?)")
 """What a run puts behind the base URL of an OpenAI-compatible server."""
 PAGES = ("http", "https")
 SOCKETS = (*PAGES, "ws", "wss")
@@ -103,7 +103,7 @@ def _parse(text: str, values: Mapping[str, str] | None, option: str) -> list[Nam
         if not Path(file).is_file():
             raise CommandError(f"{option} {shown_url(text)!r}: {file}: no such file")
         return [Named("module", checked_url(url, option), {"module": f"{Path(file).resolve()}:{name}"})]
-    if kind == "openai" and (base := _CALL_PATH.sub("", rest)) != rest:
+    if kind == "openai" and (base := CALL_PATH.sub("", rest)) != rest:
         raise CommandError(f"{option} openai={shown_url(rest)}: name the base alone, {option} openai={shown_url(base)}")
     return [Named(kind, checked_url(rest, option))]
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from http.client import HTTPException
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from host import json_values
 from host.atomic import write_text
@@ -23,16 +24,21 @@ from loadgen.targets.mcp import McpTarget, tools_of
 from loadgen.targets.openai_options import OpenAiOptions
 from loadgen.targets.signals import Signal
 from loadgen.transport.connection import endpoint
-from peakday.agent.ask import admit_one, mapped_openai, verdict
+from peakday.agent.ask import CONTENT, admit_one, mapped_openai, verdict
 from peakday.consent import Consent
 from peakday.console import Console
 from peakday.errors import CommandError
-from peakday.guard import Target, admitted, parse_targets
+from peakday.guard import CALL_PATH, Target, admitted, parse_targets
 from peakday.run.load import target_spec
 from wire.text import Untrusted
 
 QUESTION = "In one short sentence: what can you help with?"
 TOOLS_SHOWN = 8
+SHOWN = 40
+"""Characters of a body that is none of words."""
+LAST_RESORTS = ("http=text:", "http=sse-text:")
+NO_WORDS = ("{", "[", "<", "data:", "event:", ":", "id:", "retry:")
+"""How JSON, a page of HTML and events begin."""
 WITHIN_S = 20.0
 """Of one protocol; a server that speaks another mostly answers 404 at once."""
 _BEFORE_URL = re.compile(r"[:=](?:http|ws)s?://")
@@ -93,12 +99,24 @@ def _assistant(url: str, place: Target) -> Iterator[Tried]:
 
 
 def _openai(url: str, place: Target, model: str | None, api_key_env: str | None) -> Iterator[Tried]:
+    """At the base that was named; where nobody answers there, at its /v1, and at a call's address at the base of it."""
+    base = CALL_PATH.sub("", url)
+    tried = _openai_at(base, place, model, api_key_env)
+    parts = urlsplit(base)
+    path = parts.path.rstrip("/")
+    if not tried.score and not path.endswith("/v1"):
+        below = _openai_at(parts._replace(path=f"{path}/v1").geturl(), place, model, api_key_env)
+        tried = max(tried, below, key=lambda one: one.score)
+    yield tried
+
+
+def _openai_at(url: str, place: Target, model: str | None, api_key_env: str | None) -> Tried:
     headers = {} if api_key_env is None else {"Authorization": f"Bearer ${{{api_key_env}}}"}
-    named = Target("openai", place.url, {}, place.addresses, place.seal)
+    named = Target("openai", url, {}, place.addresses, place.seal)
     spec = mapped_openai(named, model, OpenAiOptions(headers))
     tried = _asked(f"openai={url}", spec, named)
     asked = json_values.mapping((spec.mapping or {}).get("body")).get("model")
-    yield replace(tried, found=f"asked for {asked}: {tried.found}" if asked else tried.found)
+    return replace(tried, found=f"asked for {asked}: {tried.found}" if asked else tried.found)
 
 
 def _mcp(url: str, place: Target) -> Tried:
@@ -173,10 +191,15 @@ def _asked(target: str, spec: TargetSpec, place: Target) -> Tried:
     except LoadError as error:
         return Tried(target, 0, Untrusted(str(error).partition(": ")[2]).terminal[:100])
     kinds = {signal.kind for _, signal in signals}
-    if "text" not in kinds or "error" in kinds:
-        return Tried(target, 0, verdict(signals, None))
-    plain = target.startswith("http=text:")  # any body is a text: the last resort
-    return Tried(target, 1 if plain else 1 + ("end" in kinds) + ("usage" in kinds), verdict(signals, None))
+    mapped = spec.kind == "http"
+    if not kinds & set(CONTENT) or "error" in kinds:
+        return Tried(target, 0, verdict(signals, None, mapped=mapped))
+    if target.startswith(LAST_RESORTS):  # any body is a text
+        begins = next(str(signal.value) for _, signal in signals if signal.kind == "text").lstrip()[:SHOWN]
+        if begins.startswith(NO_WORDS):
+            return Tried(target, 0, Untrusted(f"no words: {begins!r}").terminal)
+        return Tried(target, 1, verdict(signals, None))
+    return Tried(target, 1 + ("end" in kinds) + ("usage" in kinds), verdict(signals, None, mapped=mapped))
 
 
 def _written(best: str, out: Path, place: Target) -> Path:

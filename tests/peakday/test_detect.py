@@ -37,10 +37,35 @@ def test_a_protocol_is_recognised_and_its_mapping_written(tmp_path, name):
     assert "anthropic    not tried: it sends a key; say --api-key-env ANTHROPIC_API_KEY if it may" in text
 
 
-def test_an_openai_server_is_recognised(tmp_path):
-    with answering(chat_chunk("yes") + usage_chunk(5, 1) + b"data: [DONE]\n\n") as server:
-        _, data, code = detect(f"{server.url}/v1", "m", None, NO_CONSENT, QUIET)
+@pytest.mark.parametrize("typed", ["/v1", "", "/", "/v1/chat/completions"])
+def test_an_openai_server_is_recognised_by_any_of_its_addresses(typed):
+    """Also one that ends without [DONE] and thinks before it speaks."""
+    stream = chat_chunk("yes", finish_reason="stop") + usage_chunk(5, 1)
+
+    def answer(path, *_):
+        known = path == "/v1/chat/completions"
+        return [(0.0, response(stream if known else b"no", "200 OK" if known else "404 Not Found"))]
+
+    with serving(answer) as server:
+        _, data, code = detect(f"{server.url}{typed}", "m", None, NO_CONSENT, QUIET)
     assert (code, data["best"]) == (0, f"openai={server.url}/v1")
+
+
+@pytest.mark.parametrize(
+    ("body", "best"),
+    [
+        (b"data: It ships\n\ndata:  Friday.\n\n", "http=sse-text"),
+        (b"It ships Friday.", "http=text"),
+        (b"<html><body>Welcome</body></html>", None),
+        (b'{"answer": "It ships"}', None),
+        (b'data: {"unknown": "It ships"}\n\n', None),
+    ],
+    ids=["events of words", "words", "a page", "JSON", "events of JSON"],
+)
+def test_words_are_the_last_resort_and_no_other_body_is_taken_for_them(body, best):
+    with answering(body) as server:
+        _, data, code = detect(f"{server.url}/x", None, None, NO_CONSENT, QUIET)
+    assert (code, data["best"]) == ((1, None) if best is None else (0, f"{best}:{server.url}/x"))
 
 
 def test_no_key_is_sent_that_was_not_named(monkeypatch):

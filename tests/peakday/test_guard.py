@@ -166,3 +166,14 @@ def test_a_master_and_its_metrics_listen_where_nobody_reads_along(check, address
     else:
         with pytest.raises(CommandError, match="--insecure-network"):
             check(address, config, insecure=False)
+
+
+def test_an_openai_target_is_named_by_its_base():
+    with pytest.raises(CommandError, match=r"name the base alone, --target openai=http://127.0.0.1:8000/v1$"):
+        parse_targets(["openai=http://127.0.0.1:8000/v1/chat/completions"])
+
+
+def test_the_last_slash_of_a_mappings_url_stays():
+    """Its server may answer to that alone, and redirect everything else."""
+    (named,) = parse_targets(["http=text:http://127.0.0.1:8000/chat/"])
+    assert named.url == "http://127.0.0.1:8000/chat/"
