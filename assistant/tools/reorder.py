@@ -27,7 +27,10 @@ _GENERIC = frozenset({
 _LOOKED = frozenset({"browsed", "looked", "viewed"})
 _TOGETHER = frozenset({"all", "everything", "ingredient", "made", "make", "stuff", "thing", "used"})
 """Words for what goes together, rather than for one item."""
-_EXCEPT = re.compile(r"\b(?:except|excluding|without|but not|other than|apart from|excepto|menos|sin)\b", re.IGNORECASE)
+_EXCEPT = re.compile(
+    r"\b(?:except|excluding|without|but not|just not|leave out|other than|apart from|excepto|menos|sin)\b",
+    re.IGNORECASE,
+)
 """`everything except the creamer`: what stands behind it stays away."""
 _ITEMS_MAX = 20
 _ALTERNATIVES = 2

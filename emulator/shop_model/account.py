@@ -8,6 +8,7 @@ from typing import Any
 
 from emulator.shop_model import slots
 from emulator.shop_model.dialogue import Use
+from emulator.shop_model.patterns import STOP_ORDER
 from emulator.shop_model.understanding import Ask, points_at_this
 from emulator.shop_model.view import View, money, title_of
 from emulator.shop_model.words import holds
@@ -52,7 +53,7 @@ def out_of_cart(view: View, ask: Ask) -> str:
                     "Puedo añadir cosas a tu carrito, pero no quitarlas: puedes hacerlo en la página del carrito. Nada se pide hasta que pagues.")  # fmt: skip
 
 
-_EXCEPT = re.compile(r"\b(?:except|without|but not|other than|apart from)\b")
+_EXCEPT = re.compile(r"\b(?:except|without|but not|other than|apart from|leave out|just not|skip)\b")
 
 
 def reorder(view: View, ask: Ask) -> str | None:
@@ -155,6 +156,7 @@ def cancel(view: View, ask: Ask) -> str | None:
         return order
     part = [word for word in slots.things(ask.text) if word not in ("cancel", "order", "please")]
     whole = not part or _holds(order, part) or (_ORDER_ID.search(ask.text) is not None and not part)
+    whole = whole or STOP_ORDER.search(ask.text) is not None
     change = "cancel" if whole and not re.search(r"\b(?:only|just)\b", ask.text) else f"without {' '.join(part)}"
     use = view.want("order_change", order_id=order["order_id"], change=change)
     return None if use is None else written(view, use)

@@ -95,6 +95,13 @@ class Exchange:
         return (*fetched, *(use for uses in self.rounds for use in uses))
 
     @cached_property
+    def asked_for(self) -> tuple[Row, ...]:
+        """The products in results that this turn asked for: what was fetched beforehand was shown to nobody."""
+        confirmed = self.outcome.result if self.outcome else None
+        called = (use.result for uses in self.rounds for use in uses)
+        return tuple(row for tree in (*called, confirmed) for row in _products(tree, 0))
+
+    @cached_property
     def products(self) -> tuple[Row, ...]:
         """Every product in the results known here, in their order."""
         confirmed = self.outcome.result if self.outcome else None

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from emulator.shop_model import slots
 from emulator.shop_model.dialogue import Use
-from emulator.shop_model.products import attributes, clean, nothing, options, search
+from emulator.shop_model.products import attributes, clean, fitting, nothing, options, search
 from emulator.shop_model.understanding import Ask
 from emulator.shop_model.view import Product, View, matching, title_of
 from emulator.shop_model.words import fold, lexicon, read, stem
@@ -37,8 +37,9 @@ _SPANISH_ANYBODYS = {
 
 def gift(view: View, ask: Ask) -> str | None:
     """Gifts for a person: by what is remembered of that person, else by what people like."""
-    who = slots.person(ask.text) or "someone"
-    facts = [fact for fact in view.dialogue.facts if who in read(fact).text.split()]
+    who = slots.person(ask.text) or _person_before(view, ask.text) or "someone"
+    names = set(slots.things(ask.text)) - lexicon().plain  # `a gift for dana`
+    facts = [fact for fact in view.dialogue.facts if names & set(said := read(fact).text.split()) or who in said]
     if not facts and "recall" in view.dialogue.tools and who != "someone":
         use = view.want("recall", query=who)
         if use is None:
@@ -57,14 +58,28 @@ def gift(view: View, ask: Ask) -> str | None:
     if known:
         lead = view.say(f"You told me: {'; '.join(clean(fact) for fact in facts)}. Ideas for {person}:",
                         f"Me contaste: {'; '.join(clean(fact) for fact in facts)}. Ideas para {person}:")  # fmt: skip
+    elif facts and not liked:
+        lead = view.say(f"You told me: {'; '.join(clean(fact) for fact in facts)}. I know no goods for that; other ideas for {person}:",
+                        f"Me contaste: {'; '.join(clean(fact) for fact in facts)}. No sé de nada para eso; otras ideas para {person}:")  # fmt: skip
     elif liked:
         lead = view.say(f"Ideas for {person}, by what they like:", f"Ideas para {person}, por lo que le gusta:")
     else:
         lead = view.say(f"Ideas for {person}; tell me what they like, and I can do better:",
                         f"Ideas para {person}; dime qué le gusta y puedo afinar:")  # fmt: skip
+    found, late = fitting(found, ask.text)
     if not found:
         return nothing(view, goods, slots.max_price(ask.text))
+    if late:
+        lead = view.say(f"Nothing of that kind arrives that soon. {lead}", f"Nada así llega tan pronto. {lead}")
     return f"{lead}\n{options(view, found)}"
+
+
+def _person_before(view: View, text: str) -> str | None:
+    """Whom `him` or `her` means: the person last talked of."""
+    if re.search(r"\b(?:him|her|them)\b", text) is None:
+        return None
+    earlier = (slots.person(read(exchange.words).text) for exchange in reversed(view.dialogue.exchanges[:-1]))
+    return next((person for person in earlier if person), None)
 
 
 def plan(view: View, ask: Ask) -> str | None:

@@ -12,7 +12,7 @@ from emulator.shop_model.words import holds, read
 from emulator.shop_model.writes import written
 
 _REMEMBER = re.compile(
-    r"(?i)\b(?:remember|don['’]?t forget|keep in mind|bear in mind|make a note|take a note|note(?: down)?|save|recuerda|recordar|"
+    r"(?i)\b(?:remember|don['’]?t forget|keep in mind|bear in mind|make a note|take a note|note(?: down)?|save|for (?:future|your) reference|just so you know|for the record|keep (?:it |this )?on file|store this|acu[eé]rdate de|recuerda|recordar|"
     r"apunta|anota)\b[,:]?\s*(?:(?:that|this|to|que|down|please)\b[,:]?\s*)*(.+)",
     re.DOTALL,
 )
@@ -22,6 +22,7 @@ _BEFORE = re.compile(
     r"anota(?:lo)?)(?:[\s,]+(?:that|this|it|of|down|please|for me|for later|for next time|too|now|eso|esto|lo|por favor))*[\s.!?]*$"
 )
 """`I am allergic to nuts, please remember that`: the fact stands before the verb."""
+_AGREED = re.compile(r"(?i)^(?:(?:yes|yeah|yep|sure|ok(?:ay)?|please|do|s[ií]|vale|claro)\b[\s,.!]*)+")
 _FURTHER = re.compile(
     r"(?i),? (?:and|then|also|y)(?: then| also| please)* (?=(?:find|show|recommend|suggest|search|busca|muestra)(?:me)?(?: me)?\b)"
 )
@@ -31,11 +32,31 @@ _FORGET = re.compile(
 )
 
 
+_NOTES = frozenset(
+    [
+        "notes",
+        "memory",
+        "facts",
+        "fact",
+        "forget",
+        "saved",
+        "stored",
+        "erase",
+        "delete",
+        "clear",
+        "wipe",
+        "scrap",
+        "remove",
+    ]
+)
+"""Words around what is to be forgotten that name no fact."""
+
+
 def remember(view: View, ask: Ask) -> str | None:
     """One fact, in the customer's words: behind the verb, before it, or in the message before."""
     if before := _BEFORE.match(ask.raw):
         earlier = view.dialogue.exchanges[-2].words if len(view.dialogue.exchanges) > 1 else ""
-        told = before["fact"] or earlier
+        told = _AGREED.sub("", before["fact"]) or earlier
     else:
         match = _REMEMBER.search(_FURTHER.split(ask.raw)[0])
         told = match[1] if match else ask.raw
@@ -57,6 +78,9 @@ def forget(view: View, ask: Ask) -> str | None:
             + view.say(" Name what I should forget, one at a time.", " Dime qué debo olvidar, de uno en uno.")
         )
     match = _FORGET.search(ask.raw)
+    if not (set(slots.things(ask.text)) - _NOTES) and (kept := _just_kept(view)) is not None:
+        use = view.want("forget", fact=kept)
+        return None if use is None else written(view, use)
     words = " ".join((match[1] if match else ask.raw).split()).rstrip(".!? ")[:290]
     facts = _facts_of(view.dialogue.facts, words)
     if len(facts) > 1:
@@ -75,8 +99,8 @@ def let_go(view: View, ask: Ask) -> str | None:
 
 
 def _just_kept(view: View) -> str | None:
-    """The fact that the exchange before this one wrote."""
-    for before in view.dialogue.exchanges[-2:-1]:
+    """The fact that one of the last exchanges wrote, the newest first."""
+    for before in reversed(view.dialogue.exchanges[-4:-1]):
         confirmed = before.outcome.result if before.outcome else None
         for data in (confirmed, *(use.data for use in before.uses)):
             if data and data.get("remembered"):

@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 
-from emulator.shop_model import account, ideas, memory, price_rules, products, slots
+from emulator.shop_model import account, ideas, memory, patterns, price_rules, products, slots
 from emulator.shop_model.dialogue import Dialogue
-from emulator.shop_model.understanding import Ask, asks_of, points_at_one
-from emulator.shop_model.view import View
-from emulator.shop_model.words import Reading, fold, read, stem
+from emulator.shop_model.understanding import Ask, another, asks_of, points_at_one
+from emulator.shop_model.view import View, title_of
+from emulator.shop_model.words import Reading, fold, holds, read, stem
 from emulator.shop_model.writes import outcome as outcome_text
 
 Page = tuple[str, str]
@@ -52,7 +52,7 @@ _ACTS: dict[str, Act] = {
 }  # fmt: skip
 _WRITES = ("auto_buy", "alert", "cart", "reorder", "cancel", "change", "return", "remember", "forget", "let_go")
 _MAY_AMEND = ("none", "no", "search", "cart", "alert", "auto_buy", "deals", "history")
-_EMPTY = ("none", "yes", "no", "thanks", "hello")
+_EMPTY = ("none", "yes", "no", "thanks", "hello", "told")
 
 _LABELS = {
     "fact": "product_question", "price": "product_question", "available": "delivery", "history": "price_history",
@@ -113,14 +113,29 @@ def _asks(dialogue: Dialogue, reading: Reading) -> list[Ask]:
         return asks
     (ask,) = asks
     before = dialogue.exchanges[-2]
+    if ask.act == "yes" and _last_ask(dialogue, told=True).act == "told":
+        return [Ask("remember", ask.text, before.words)]
     waited = _last_ask(dialogue)
     amends = ask.act == "no" or _AMENDS.search(ask.text)
+    if waited.act in ("auto_buy", "alert") and patterns.ONLY_TELL.fullmatch(ask.text):  # `just alert me instead`
+        return [Ask("alert", waited.text, ask.raw)]
+    if waited.act == "rules" and patterns.SWITCH_OFF.search(ask.text):
+        return [Ask("rules", ask.text, ask.raw)]
     if waited.act in ("auto_buy", "alert") and ask.act in _MAY_AMEND and amends and slots.wanted_price(ask.text).known:
         act = ask.act if ask.act in ("auto_buy", "alert") else waited.act  # `alert me at $60 instead` buys nothing
         return [Ask(act, f"{slots.without_price(waited.text)} , {ask.text}", ask.raw)]
-    wide = ask.act in ("none", "search", "compare", "deals", "fact") and _narrows(ask.text)
+    if (
+        now.page is None
+        and another(ask.text)
+        and (wider := _last_search(dialogue)) is not None
+        and not patterns.CHEAPER_ONES.search(ask.text)
+    ):
+        return [Ask("search", f"{wider} , another", ask.raw)]
+    wide = ask.act not in ("auto_buy", "alert", "cart", "reorder") and _narrows(ask.text)
     if wide and (wider := _last_search(dialogue)) is not None:
         return [Ask("search", _narrowed(wider, ask.text), ask.raw)]
+    if ask.act in ("none", "search") and _means_shown(dialogue, ask.text):
+        return [Ask("fact", ask.text, ask.raw)]
     bare = ask.act in ("none", "search") or (
         ask.act == "fact" and ask.text.startswith(("and ", "what about", "how about"))
     )
@@ -135,7 +150,16 @@ def _asks(dialogue: Dialogue, reading: Reading) -> list[Ask]:
         if earlier[0].act in _ACTS and earlier[0].act != "search":
             kept = earlier[0]
             return [Ask(kept.act, _carried(kept, ask), f"{kept.raw} {ask.raw}")]
-    return asks
+    return [Ask("fact", ask.text, ask.raw)] if ask.act == "none" and points_at_one(ask.text) else asks
+
+
+def _means_shown(dialogue: Dialogue, text: str) -> bool:
+    """Whether words are no more than a word of one title among those shown: `the walnut one`."""
+    match = patterns.ONE_OF.fullmatch(text)
+    if match is None or slots.names_goods(text):
+        return False
+    titles = View(dialogue, False, False).listed(2)
+    return any(all(holds(title_of(row), word) for word in match["which"].split()) for row in titles)
 
 
 _NARROWS = re.compile(
@@ -144,13 +168,24 @@ _NARROWS = re.compile(
 )
 
 
+_BUDGET = re.compile(r"^(?:and |but |ok |, |well )*(?:i|my|we|our|the budget|budget|max|no more)\b")
+_BARE_SUM = re.compile(
+    r"(?:(?:ok|maybe|or|say|make it|rather|up to|,|how about|what about) )*[$€£]? ?(\d+(?:[.,]\d+)?)(?: dollars)?[ ?.!]*"
+)
+"""Another budget, and nothing but it: `ok maybe 110`."""
+
+
 def _narrows(text: str) -> bool:
     """Whether words narrow the look for goods before them, and name none themselves: `any cheaper ones`, `in black`."""
-    return _NARROWS.match(text) is not None and not slots.names_goods(text) and not points_at_one(text)
+    if _BARE_SUM.fullmatch(text):
+        return True
+    budget = _BUDGET.match(text) is not None and slots.max_price(text) is not None
+    return (budget or _NARROWS.match(text) is not None) and not slots.names_goods(text) and not points_at_one(text)
 
 
 def _narrowed(text: str, further: str) -> str:
     """The words of a look for goods and those that narrow it; a new price stands in place of the old one."""
+    further = f"under {bare[1]}" if (bare := _BARE_SUM.fullmatch(further)) else further
     return f"{slots.without_price(text) if slots.max_price(further) is not None else text} , {further}"
 
 
@@ -166,12 +201,12 @@ def _last_search(dialogue: Dialogue) -> str | None:
     return None
 
 
-def _last_ask(dialogue: Dialogue) -> Ask:
+def _last_ask(dialogue: Dialogue, *, told: bool = False) -> Ask:
     """The first ask of the newest earlier message that asked for something: a no or a thank-you in between is passed by."""
     earlier = dialogue.exchanges[-2]
     for earlier in reversed(dialogue.exchanges[-4:-1]):
         ask = asks_of(read(earlier.words), page=earlier.page is not None, images=earlier.images)[0]
-        if ask.act not in _EMPTY:
+        if ask.act not in _EMPTY or (told and ask.act == "told"):
             return ask
     return asks_of(read(earlier.words), page=False, images=0)[0]
 
@@ -236,14 +271,26 @@ def _talk(view: View, ask: Ask) -> str:
             "Te paso con una persona; verá esta conversación.",
         )
     if ask.act == "policy":
-        return view.say("I do not have the store's policies and payments here, so I will not guess. Shall I hand you over to a person?",
+        return view.say("I do not have the store's policies, codes and payments here, so I will not guess. Shall I hand you over to a person?",
                         "No tengo aquí las políticas ni los pagos de la tienda y no voy a adivinar. ¿Te paso con una persona?")  # fmt: skip
+    if ask.act == "self":
+        return view.say(
+            "I am the store's shopping assistant, a computer program. ", "Soy el asistente de la tienda, un programa. "
+        ) + _help(view)
+    if ask.act == "told":
+        return view.say("Thank you for telling me. I keep only what you ask me to: shall I remember that?",
+                        "Gracias por contármelo. Solo guardo lo que me pides: ¿lo recuerdo?")  # fmt: skip
     if ask.act == "thanks":
         return view.say("You are welcome. Anything else?", "De nada. ¿Algo más?")
     if ask.act in ("yes", "no"):
         return _bare(view, ask)
     if ask.act == "off_topic":
         return view.say("That is outside of what I do. ", "Eso queda fuera de lo que hago. ") + _help(view)
+    if ask.act == "none" and view.dialogue.now.words.strip():
+        return view.say(
+            "I am not sure what you mean; I read English and Spanish. ",
+            "No sé bien qué quieres decir; leo inglés y español. ",
+        ) + _help(view)
     return (view.say("Hello. ", "Hola. ") if ask.act == "hello" else "") + _help(view)
 
 

@@ -44,24 +44,38 @@ OVERRIDE = re.compile(
     r"\b(?:reveal|print|show|repeat) (?:me )?(?:your |the )(?:system |hidden )?(?:prompt|instructions)"
 )
 HUMAN = re.compile(r"\b(?:human|representative|real person|live (?:chat|person|agent)|someone real)\b|\b(?:talk|speak|connect|"
-                    r"chat)\b.*\b(?:person|agent|someone|human|people)\b")  # fmt: skip
+                    r"chat)\b.*\b(?:person|agent|someone|human|people|manager|supervisor|staff)\b")  # fmt: skip
 RECALL = re.compile(
     r"\bwhat know of (?:me|my)\b|"
     r"\bwhat (?:do|did|have|all) .*\b(?:know|remember|told|tell|saved|stored|noted|keep|kept)\b.*\b(?:me|my|you|i)\b|"
+    r"\bwhat (?:do|have) you (?:have|got)\b.*\b(?:on|about) (?:me|my)\b|\b(?:data|info\w*|notes) (?:on|about) me\b|"
+    r"\bwhat (?:do|don't|can't|am|did) i (?:not )?(?:like|eat|drink|hate|prefer|allergic)\b|"
     r"\bdo you (?:still )?remember\b|\bwhat .*\bremember(?:ed)?\b|\b(?:remember|remembered|know) about me\b|\bmy (?:memory|facts)\b"
 )
 FORGET = re.compile(
-    r"\bforget\b|\b(?:erase|delete|wipe|clear|drop)\b.*\b(?:memory|remember\w*|facts?|about me|note|that i)\b"
+    r"\bforget\b|\b(?:erase|delete|wipe|clear|drop|remove|scrap)\b.*\b(?:memory|remember\w*|facts?|(?:know|saved|stored|have) about|about me|notes?|that i)\b"
 )
 REMEMBER = re.compile(
-    r"\b(?:remember|don't forget|(?:keep|bear) (?:(?:that|this|it) )?in mind|make a note|take a note|note that|save that|note down)\b"
+    r"\b(?:remember|don't forget|(?:keep|bear) (?:(?:that|this|it) )?in mind|make a note|take a note|note that|save that|note down|"
+    r"for (?:future|your) reference|just so you know|for the record|keep (?:it |this |that )?on file|store this)\b"
 )
-LET_GO = re.compile(r"\b(?:don't|do not|never|no need to|needn't) (?:remember|note|save|keep) (?:that|this|it)\b(?! i)")
+LET_GO = re.compile(
+    r"^(?:ok |please |no |oh |, )*(?:scrap|scratch|undo|delete) (?:that|it)[ .!]*$|\b(?:don't|do not|never|no need to|needn't) (?:remember|note|save|keep) (?:that|this|it)\b(?! i)"
+)
 NOTHING_MORE = re.compile(r"[ ,.;!]*(?:\b(?:that|this|it|please|for|me|later|next|time|of|down|too|now)\b[ ,.;!]*)*$")
 """Behind `remember`: what is meant stands before it."""
-CANCEL = re.compile(r"\bcancel\b")
-CHANGE = re.compile(r"\b(?:change|update|edit|modify|switch)\b.*\b(?:order|address|delivery|quantity|it)\b")
+STOP_ORDER = re.compile(
+    r"\b(?:annul|call off|revoke)\b|\bstop (?:it|that|this|(?:my|the|that) (?:\w+ )?order)\b(?= (?:before|from|please|if)|$)|"
+    r"\b(?:don't|do not) (?:send|ship|deliver) (?:me )?(?:(?:my|the|that) (?:\w+ )?(?:order|package)|it)\b"
+)
+"""A cancellation of a whole order, in other words."""
+CANCEL = re.compile(rf"\bcancel\b|{STOP_ORDER.pattern}")
+CHANGE = re.compile(
+    r"\b(?:take|remove|add|drop|put|leave)\b.*\b(?:off|from|out of|to|on|in) (?:my|the|that|this) (?:\w+ )?order\b|\b(?:change|update|edit|modify|switch)\b.*\b(?:order|address|delivery|quantity|it)\b"
+)
 RETURN = re.compile(
+    r"\b(?:was|came|arrived|were) (?:off|spoiled|broken|faulty|defective|rotten|cracked|torn|stale|expired)\b|\b(?:isn't|aren't|not) what (?:i|we) (?:ordered|bought)\b|"
+    r"\bnot happy with (?:my|the)\b|\b(?:swap|exchange) (?:my|the)\b|"
     r"\b(?:received|got|sent) (?:me )?(?:the|a) (?:wrong|broken|damaged)\b|\barrived (?:broken|damaged)\b|\b(?:returns?|returning|refund|send (?:it |them |this |these )?back|money back)\b"
 )
 CHECKOUT = re.compile(
@@ -77,19 +91,28 @@ RULES_OF_MINE = re.compile(
     r"\b(?:what|which|show|list|see|have)\b.*\b(?:price )?(?:notify|alerts|rules|auto-?buys|automatic purchases)\b(?! me\b)"
 )
 POLICY = re.compile(
+    r"\binstal?lments?\b|\bpay (?:later|in (?:parts|rates|instal\w*|\d))\b|\bcard (?:info\w*|details|data)\b|\b(?:promo(?:tion(?:al)?)?|discount|coupon|voucher)s? codes?\b|"
+    r"\b(?:charge|fees?|free|pay)\b.*\b(?:returns?|returning|shipping|delivery)\b|\bhow much (?:is|are|for|does) (?:the )?(?:shipping|delivery|postage)\b|"
+    r"\bhow (?:long|many days|much time)\b.*\b(?:refund|return|send \w+ back|send back|money back)\b|\b(?:prime day|black friday|cyber monday)\b|"
+    r"\b(?:stolen|lost in the mail|never (?:arrives?|arrived|comes?))\b|"
     r"\b(?:this|your) (?:store|shop|site|website|company)\b|"
     r"\bprice match\w*|\b(?:return|refund|shipping|privacy|exchange|store) polic\w+|\bpolicy\b|\bship(?:ping)? (?:costs?|fees?)\b|"
     r"\b(?:deliver|ship) (?:to|abroad|overseas|international\w*)(?! (?:me|my|us|our|it|this)\b)|\bpayment methods?\b|\bpay (?:with|by|using)\b|"
     r"\bopening hours\b|\b(?:where|when|status)\b.*\brefund\b|\bstudent discount\b|\bmembership\b"
 )
-CART = re.compile(r"\b(?:add|put|throw|place|stick|toss|drop|move)\b.*\bcart\b|\bin(?:to)? (?:my|the) cart\b|^add\b")
+CART = re.compile(
+    r"\b(?:add|put|throw|place|stick|toss|drop|move)\b.*\bcart\b|\bin(?:to)? (?:my|the) cart\b|^add\b|"
+    r"^(?:(?:ok|okay|yes|alright|fine|great|good|sure|so|,) )*(?:let's |i'll |i will |please )?(?:go (?:with|for) (?:that|this|it|the)|reserve)\b|"
+    r"\b(?:i'll|i will|we'll|let me) (?:have|take) (?:it|this|that|these|them|the|one|two|three|\d|a (?:pair|couple|dozen))\b|"
+    r"^(?:\d+|one|two|three|four|five|six) (?:of )?(?:these|those|this|them|it)\b(?: please| for me)?[ .!]*$"
+)
 PAST = (
     r"again|last time|browsed|viewed|used to (?:make|bake|cook)|(?:i|we) used|(?:i|we) (?:have )?(?:bought|ordered|got|had|purchased)"
     r"|from (?:last|my last|yesterday)|as (?:last|before)|bought (?:last|before|yesterday)|(?:i|we) (?:was|were|am|have been) (?:looking|browsing|browsed|viewed)"
 )
 REORDER = re.compile(
     rf"\breorder\b|\bsame (?:\w+ ){{1,3}}(?:as|like) (?:last|before|always|usual)\b|\bstock (?:me|us) up\b|\brestock\b|\b(?:{PAST})\b.*\b(?:put|add|send|get|order|buy|place)\b.*\b(?:it|them|that|those|cart|me)\b|\bthe usual\b|\bsame (?:as|thing|stuff|order|items?|ones?)\b.*\b(?:last|before|again|time)\b|"
-    rf"\b(?:buy|order|get|need|want|bring|send|add|put)\b.*\b(?:{PAST})\b|"
+    rf"\b(?:buy|order|get|need|want|bring|send|add|put|(?:can|could|may) (?:i|we) have)\b.*\b(?:{PAST})\b|"
     rf"\beverything\b.*\b(?:{PAST})\b|\brepeat (?:my|the|that) (?:last )?order\b"
 )
 RANKED_GOODS = re.compile(
@@ -98,6 +121,10 @@ RANKED_GOODS = re.compile(
 """`what is the cheapest drill you sell`: goods, and no price over time."""
 QUESTION = re.compile(r"^(?:what|which|when|did|where|show|list|have i|how|who|tell me what|can you tell)\b")
 HISTORY = re.compile(
+    r"\bhow (?:low|high) (?:has|did|was|is)\b|\b(?:lowest|cheapest|highest)(?: price)? ever\b|\bprices?\b.*\b(?:stable|steady|volatile)\b|\bripped off\b|\boverpriced\b|"
+    r"\b(?:time|moment) to (?:buy|order|get)\b|\busually\b.*\b(?:expensive|cheap|cost|price)\b|\bless money\b|\bon (?:offer|sale)\b.*\bever\b|\bever\b.*\bon (?:offer|sale)\b|"
+    r"\b(?:go|went|gone|sell|sold|cost) for\b.*\b(?:start|last|ago|earlier|spring|summer|winter|autumn|month|week|year)\b|"
+    r"^(?:and |what about |how about )*(?:the )?(?:last|past) (?:\d+ )?(?:days?|weeks?|months?|year)\b[ ?]*$|"
     r"\bprice history\b|\b(?:when|what (?:is|was)|how)\b.*\b(?:cheapest|lowest)\b|\b(?:wait or buy|buy now or|buy (?:it |this |them )?now or wait)\b|\b(?:been|ever|was|were|is|are)\b.*\b(?:on sale|cheaper|discounted|lower|reduced)\b.*\b(?:last|past|before|"
     r"lately|recently|days?|weeks?|months?|year|ever|than)\b|\b(?:been|ever) (?:been )?(?:on sale|cheaper|discounted|lower|less)\b|"
     r"\b\d+ (?:dollars|euros)?\b.*\b(?:fair|good|great) price\b|\b(?:lowest|highest|best|usual|normal|average|cheapest)\b.*\b(?:price|been|cost|it|was|last|past)\b|"
@@ -119,15 +146,15 @@ ORDERS = re.compile(
     r"\b(?:has|have|did|is) (?:my|the|our) .*\b(?:shipped|arrived|arrive|delivered|get here|here yet|come|on its way)\b|\bi (?:have )?(?:ordered|bought)\b|"
     r"\b(?:list|show|see)\b.*\b(?:i|we) (?:have )?buy\b|\b(?:already )?arrived (?:my|the) order\b"
 )
-REVIEWS = re.compile(r"\breviews?\b|\b(?:people|customers|buyers|others|owners|everyone|users)\b.*\b(?:say|saying|think|complain|like)\b|"
+REVIEWS = re.compile(r"\bpros\b.*\bcons\b|\bany good\b|\bis (?:it|this|that) worth (?:it|the money)\b|\b(?:negative|bad|positive)\b.*\babout (?:it|this|them)\b|\bsummari[sz]e\b|\breviews?\b|\b(?:people|customers|buyers|others|owners|everyone|users)\b.*\b(?:say|saying|think|complain|like)\b|"
                       r"\bcomplain(?:ts?|ing)?\b|\b(?:problems|issues|downsides|drawbacks)\b.*\bwith\b|\bopinions?\b")  # fmt: skip
 RATED = re.compile(
     r"\b(?:any|do you (?:have|sell|carry)|looking for|find|show|recommend\w*|suggest\w*|need|want|search)\b.*"
     r"\b(?:good|great|best|top|high|higher|positive|strong|decent|excellent|well) (?:reviews?|reviewed|ratings?|rated)\b"
 )
 """Reviews as a wish, of goods that are still to be found."""
-COMPARE = re.compile(r"\bcompar\w+|\bversus\b|\b(?:better|worse|lighter|heavier|bigger|smaller|stronger|warmer) than\b|\bdifferences?\b|\b(?:better|best|rather|prefer|choose|pick)\b.*\bor\b|\bor\b.*\b(?:better|best)\b|"
-                      r"\bwhich (?:one )?(?:of|is|should|has|lasts|weighs|arrives|costs)\b.*\b(?:better|best|these|them|those|two|cheaper|cheapest|\w+ier|\w+iest|larger|largest|smaller|smallest|bigger|biggest|longer|longest|warmer|warmest|sooner|soonest|faster|fastest|more|most|less|least)\b")  # fmt: skip
+COMPARE = re.compile(r"\bside by side\b|\bstack up\b|\bsets? .*\bapart\b|\bor\b.*\bwhich (?:one )?\b|\bcompar\w+|\bversus\b|\b(?:better|worse|lighter|heavier|bigger|smaller|stronger|warmer) than\b|\bdifferences?\b|\b(?:better|best|rather|prefer|choose|pick)\b.*\bor\b|\bor\b.*\b(?:better|best)\b|"
+                      r"\bwhich (?:one )?(?:of|is|should|has|lasts|weighs|arrives|costs|takes|needs)\b.*\b(?:better|best|these|them|those|two|cheaper|cheapest|\w+ier|\w+iest|larger|largest|smaller|smallest|bigger|biggest|longer|longest|warmer|warmest|sooner|soonest|faster|fastest|more|most|less|least)\b")  # fmt: skip
 COMPARE_FIRST = re.compile(
     r"\bwhich (?:one )?(?:has|have|is|are|of)\b.*\b(?:better|best|higher|highest) (?:reviews?|ratings?|rated)\b|"
     r"\bwhich (?:one )?(?:would|do|should) (?:you|i) (?:pick|choose|recommend|take|buy|get|prefer)\b"
@@ -141,10 +168,10 @@ PLAN = re.compile(
     r"\borgani[sz]\w+|\bhost(?:ing)?\b|\bgoing (?:on|to go)? ?(?:a |an )?(?:camping|hiking|skiing)\b|\btrip\b|\bthrow(?:ing)? a\b"
 )
 FOR_THEM = re.compile(
-    r"\b(?:get|give|buy|bring|find) (?:something (?:nice )?(?:for )?)?(?:her|him|them|my \w+)\b|\bwhat (?:should|could|can|would) (?:i|we) (?:get|give|buy)\b"
+    r"\b(?:bring|get|give|buy) (?:them |her |him )?something\b|\b(?:get|give|buy|bring|find) (?:something (?:nice )?(?:for )?)?(?:her|him|them|my \w+)\b|\bwhat (?:should|could|can|would) (?:i|we) (?:get|give|buy)\b"
 )
 GIFT = re.compile(
-    r"\bgifts?\b|\bpresents?\b|\bsurprise (?:for )?my\b|\bsomething (?:nice |small |special )?(?:(?:under|below|for|around|up to|at most) [$€£]? ?\d+ ?(?:dollars|euros|[$€£])? )?for (?:my\b|(?:a|an|our) \w+'s? (?:newborn|baby|birthday|wedding|kid|son|daughter)\b)|"
+    r"\bwhat (?:should|could|can|would) (?:i|we) (?:get|give|buy) (?:him|her|them)\b|\bsecret santa\b|\bhouse ?warming\b|\bbaby shower\b|\bgifts?\b|\bpresents?\b|\bsurprise (?:for )?my\b|\bsomething (?:nice |small |special )?(?:(?:under|below|for|around|up to|at most) [$€£]? ?\d+ ?(?:dollars|euros|[$€£])? )?for (?:my\b|(?:a|an|our) \w+'s? (?:newborn|baby|birthday|wedding|kid|son|daughter)\b)|"
     r"\bwhat do you (?:get|give|buy) (?:a|an|someone|somebody|people)\b|\bstocking stuffers?\b|\bwould (?:my )?\w+ like\b"
 )
 STYLE = re.compile(
@@ -169,7 +196,7 @@ HOW = re.compile(
 )
 DEALS = re.compile(r"\bdeals?\b|\bon sale\b|\bdiscount(?:s|ed)?\b|\bclearance\b|\boffers\b|\bcoupons?\b")
 AVAILABLE = re.compile(
-    r"\b(?:in stock|available|availability|sold out|out of stock)\b|\bhow (?:soon|long|fast|quick\w*)\b.*\b(?:arriv\w*|deliver\w*|ship\w*|get|take|here|come)\b|"
+    r"\bany left\b|\bout of (?:this|these|it)\b|\beta\b|\b(?:be|get) here (?:by|before|on|tomorrow|in time)\b|\b(?:in stock|available|availability|sold out|out of stock)\b|\bhow (?:soon|long|fast|quick\w*)\b.*\b(?:arriv\w*|deliver\w*|ship\w*|get|take|here|come)\b|"
     r"\b(?:deliver\w*|ship|ships|shipping|arrive|arrives)\b|\bhave (?:it|this|these|them|any) (?:left|in)\b|\bget (?:it|this|them) by\b|"
     r"\bwhen (?:can|could|would|will) (?:i|we|it|they|this|these) (?:have|get|be here|come|arrive|receive)\b"
 )
@@ -180,13 +207,50 @@ SEARCH = re.compile(
 )
 FACT = re.compile(r"\b(?:is|are|does|do|can|will|has|have|how|what|which|who|whether|would|could)\b")
 BUY = re.compile(r"\b(?:buy|order|check ?out|get me|i'll take|i want)\b")
-NOTIFY = re.compile(r"\bkeep an eye\b|\bnotify\b|\btell me\b|\bremind\b|\blet me\b|\bwatch\b|\bwake me\b|\bholler\b")
+NOTIFY = re.compile(r"\bkeep an eye\b|\bnotify\b|\btell me\b|\bremind\b|\blet me\b|\bwatch\b|\bwake me\b")
 WAIT = re.compile(
-    r"\b(?:when|once|if|until|as soon|after|unless|in case|soon as|only at|while|should it|should they)\b|\bdrops?\b|\bfalls?\b|\bgoes down\b|\bhits\b|\bwait\b"
+    r"\b(?:when|once|if|until|as soon|after|unless|in case|soon as|only at|while|should (?:it|they|the price)|should they)\b|\bdrops?\b|\bfalls?\b|\bgoes down\b|\bhits\b|\bwait\b"
 )
 CHEAPER = re.compile(
     r"\b(?:cheaper|on sale|discount\w*|drops?|falls?|goes down|come down|comes down|lower price|price is lower|less expensive|bargain|off|special)\b"
 )
+SEEK = re.compile(
+    r"\b(?:find|search|show|browse|recommend\w*|suggest\w*|looking for|look for|need|want|sell|carry|do you have|got any|alternatives?|options?|replacement|point me to)\b"
+)
+"""Words that look for goods and can hardly be anything else."""
+NOT_TO = re.compile(
+    r"\b(?:don't|do not|never|not to|not) (?:\w+ ){0,2}(?:add|buy|order|put|get|purchase|place|reorder)\b"
+)
+"""`do not add this to my cart`: no act, whatever the verb."""
+NOT_CLAUSE = re.compile(
+    r"\b(?:i )?(?:don't|do not|never|not to|not) (?:\w+ ){0,3}?(?:add|buy|order|put|get|purchase|place|reorder)\b.*?(?=\b(?:just|only|but|i only|rather)\b|,|$)"
+)
+TOLD = re.compile(
+    r"^(?:and |but |so |well |ok |by the way |, )*(?:(?:i am|we are|i have|we have|i don't|we don't|i can't|i live|we live|i stopped|i have stopped)\b|"
+    r"(?:i|we) no longer\b|my \w+(?: \w+)? (?:is|are|has|loves?|likes?|plays?|hates?|turns?)\b)"
+)
+"""What customers say of themselves."""
+SELF = re.compile(
+    r"\bare you (?:a |an |some |really |just )*(?:robot|bot|human|real|ai|person|machine|computer|program|chatbot|alive|assistant)\b|\bwho (?:are|made|built) you\b|"
+    r"\bdo you (?:like|love|feel|sleep|dream|enjoy|have feelings)\b"
+)
+MORE_OF = re.compile(r"\b(?:more|details|info\w*|tell me) (?:about|on|of)\b")
+CHEAPER_ONES = re.compile(r"\b(?:cheaper|less expensive|better|similar)\b")
+ONLY_TELL = re.compile(
+    r"(?:(?:just|only|please|rather|instead|no|,) )*notify(?: me)?(?: (?:instead|only|rather|please))*[ .!]*"
+)
+SWITCH_OFF = re.compile(
+    r"\b(?:turn|switch|cancel|stop|delete|remove|end)\b.*\b(?:it|that|this|them|one|ones)\b|\boff\b"
+)
+ONE_OF = re.compile(
+    r"(?:and |ok |what about |how about |, )*(?:the|that|this) (?P<which>(?:[a-z-]+ ){1,3})ones?[ ?.!]*"
+)
+"""`the walnut one`: one of those shown, by a word of its title."""
+SPEAKS = re.compile(
+    r"\b(?:i|you|we|he|she|they|it|is|are|was|were|am|do|does|did|who|why|will|would|feel|my|write|what's|has|have)\b"
+)
+"""A sentence rather than the name of a thing."""
+IMPERATIVE = re.compile(r"^(?:please |can you |could you |and )*(?:tell|write|sing|translate|solve|what|who|give|do)\b")
 THANKS = re.compile(
     r"^(?:please )?(?:thanks?|thank you|great|perfect|cool|awesome|nice|ok|okay|got it|cheers|bye|goodbye)\b"
 )
@@ -211,6 +275,10 @@ FURTHER = re.compile(
 ONCE = re.compile(r"^when\b.* , .*\b(?:buy|order|get|take|notify|tell me|let me)\b")
 """`when it costs 200, buy it` asks nothing."""
 CONDITION = re.compile(r"^(?:and |but |only )*(?:if|when|once|as soon as|should|after|in case)\b(?! (?:not|so)\b)")
+PLACE = re.compile(
+    r"\b(?:first|second|third|fourth|fifth|last|number (?:\d|two|three|four|five)|(?:top|bottom|other) one)\b"
+)
+"""A place among those shown."""
 POINTED = re.compile(
     r"(?:and |ok |what about |how about )*(?:the |number |option )?(?:first|second|third|fourth|fifth|last|other|cheapest|cheaper|\d)(?: one)?"
 )
@@ -225,6 +293,7 @@ AGAIN = re.compile(
 )
 """`we used to buy a hazelnut creamer , can you get it again`."""
 ANOTHER = re.compile(
+    r"(?:and |but |ok |, |not (?:that|this) one ,? ?)*(?:another(?: one)?|something else|(?:any|the) other ones?)|"
     r"(?:and |but |ok |, )*(?:(?:is|are) there |do you have |have you (?:got )?|show me |got |find me )?(?:any|anything|something|a|an|some|others?|the)? ?"
     r"(?:one |ones |thing )?(?:cheaper|less expensive|better|similar|alternatives?)\b(?: (?:one|ones|alternatives?|options?|here))?"
 )

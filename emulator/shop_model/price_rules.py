@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from emulator.shop_model import slots
@@ -40,12 +41,39 @@ def _price_rule(view: View, ask: Ask, tool: str, more: Mapping[str, object]) -> 
     price = wanted.price if wanted.off is None else round(float(meant.product.get("price") or 0) - wanted.off, 2)
     if price is not None and price <= 0:
         return _above_zero(view)
+    if tool == "auto_buy" and (total := slots.most_in_all(ask.text)) is not None:
+        today = float(meant.product.get("price") or 0)
+        each = round(today * (1 - ratio), 2) if ratio is not None else price
+        price, ratio = min(filter(None, (each, _floored(total / slots.quantity(ask.text))))), None
     use = view.want(tool, product_id=meant.product["product_id"], target_price=price, discount_ratio=ratio, **more)
     if use is None:
         return None
     note = "" if wanted.known else view.say(" You named no price, so I took 10% below today's; name another if you like.",
                                             " No dijiste un precio, así que tomé un 10% menos que hoy; di otro si quieres.")  # fmt: skip
-    return written(view, use) + note + _beside(view, str(meant.product["product_id"]))
+    return written(view, use) + note + _unkept(view, tool, ask.text) + _beside(view, str(meant.product["product_id"]))
+
+
+_UNTIL = re.compile(
+    r"\b(?:until|till|through|before|by) (?:the )?(?:end of|next|this|tomorrow|tonight|(?:mon|tues|wednes|thurs|fri|satur|sun)day|christmas|"
+    r"(?:january|february|march|april|may|june|july|august|september|october|november|december))\b|"
+    r"\b(?:for|within|during|in) the next (?:\w+ )?(?:days?|weeks?|months?)\b|\bnext (?:\w+ )?(?:weeks?|days?|month) only\b|\b(?:this|today|tomorrow|tonight) (?:week |month )?only\b|\bonly (?:this|today|until)\b"
+)
+_EVERY = re.compile(
+    r"\b(?:every|each) (?:\d+ |two |other )?(?:day|week|month|time)s?\b|\bkeep (?:buying|ordering)\b|\b(?:monthly|weekly)\b|\bsubscri\w+"
+)
+
+
+def _floored(amount: float) -> float:
+    """An amount in whole cents, never more."""
+    return int(amount * 100 + 1e-6) / 100
+
+
+def _unkept(view: View, tool: str, text: str) -> str:
+    """What of the customer's conditions the rule does not keep: it has one date of its own, and it buys once."""
+    until = view.say(" I cannot give it another end: it stands until the date above, unless you end it in your account.",
+                     " No puedo darle otro final: sigue en pie hasta la fecha indicada, salvo que la termines en tu cuenta.")  # fmt: skip
+    once = view.say(" It buys once, not again and again.", " Compra una sola vez, no repetidamente.")
+    return (until if _UNTIL.search(text) else "") + (once if tool == "auto_buy" and _EVERY.search(text) else "")
 
 
 def _above_zero(view: View) -> str:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from emulator.shop_model import ranks, slots
+from emulator.shop_model import goods, ranks, slots
 from emulator.shop_model.dialogue import Use
 from emulator.shop_model.understanding import Ask, another
 from emulator.shop_model.view import Meant, Product, View, matching, money, title_of
@@ -241,7 +241,7 @@ _ALIKE = re.compile(
 
 def search(view: View, ask: Ask) -> str | None:
     """Options for a purpose, within a budget; `cheaper ones` than what was shown, `something like this`."""
-    named, here = slots.things(ask.text), None
+    named, here = goods.phrase(ask.text), None
     most = slots.max_price(ask.text)
     if view.page is not None and not slots.names_goods(ask.text) and (_ALIKE.search(ask.text) or another(ask.text)):
         here = view.details(view.page)
@@ -263,12 +263,14 @@ def search(view: View, ask: Ask) -> str | None:
             "¿Qué buscas? Nombra un tipo de producto o para qué es.",
         )
     limit = 3 if view.short else 5
-    use = view.want("catalogue_search", query=" ".join(named), max_price=most, limit=limit)
+    narrow = bool(goods.excluded(ask.text)) or goods.days_at_most(ask.text) is not None
+    use = view.want("catalogue_search", query=" ".join(named), max_price=most, limit=10 if narrow else limit)
     if use is None:
         return None
-    least = slots.min_price(ask.text)
-    rows = [row for row in _hits(use) if least is None or (row.get("price") or 0) >= least]
-    rows = [row for row in rows if here is None or row["product_id"] != here["product_id"]]
+    rows = [row for row in _hits(use) if here is None or row["product_id"] != here["product_id"]]
+    rows, late = fitting(goods.kept(rows, named), ask.text)
+    if ask.text.endswith(" , another") and (shown := view.listed()):
+        rows = [row for row in rows if row["product_id"] != shown[0]["product_id"]]
     if not rows:
         return nothing(view, named, most)
     if re.search(r"\bcheap\w*\b|\bleast expensive\b", ask.text):
@@ -276,17 +278,37 @@ def search(view: View, ask: Ask) -> str | None:
     elif re.search(r"\b(?:rated|ratings?|reviewed|reviews)\b", ask.text):
         rows = sorted(rows, key=lambda row: -(row.get("rating") or 0))
     what = " ".join(named)
-    goods = [word for word in named if word in lexicon().goods]
-    if goods and not any(holds(f"{title_of(row)} {row.get('category') or ''}", goods[-1]) for row in rows):
+    if late:
+        lead = view.say(
+            f"No {what} arrives that soon. Soonest:", f"No hay {what} que llegue tan pronto. Lo más rápido:"
+        )
+        return f"{lead}\n{options(view, rows[:limit])}"
+    kinds = [word for word in named if word in lexicon().goods]
+    if kinds and not any(holds(f"{title_of(row)} {row.get('category') or ''}", kinds[-1]) for row in rows):
         lead = view.say(f"I found no {what}. Closest in our catalogue:", f"No encontré {what}. Lo más parecido:")
     else:
         lead = view.say(f"Options for {what}:", f"Opciones de {what}:")
     return f"{lead}\n{options(view, rows[:limit])}"
 
 
+def fitting(rows: Sequence[Product], text: str) -> tuple[list[Product], bool]:
+    """The products that words leave: over the least price, none of what is not meant, in time.
+
+    Where none arrives in time, the soonest three, and True.
+    """
+    least, unwanted, days = slots.min_price(text), goods.excluded(text), goods.days_at_most(text)
+    left = [row for row in rows if (row.get("price") or 0) >= (least or 0) and goods.allowed(row, unwanted)]
+    if days is None:
+        return left, False
+    soon = [row for row in left if row.get("in_stock") and (row.get("delivery_days") or 99) <= days]
+    if soon or not left:
+        return soon, False
+    return sorted(left, key=lambda row: (not row.get("in_stock"), row.get("delivery_days") or 99))[:3], True
+
+
 def deals(view: View, ask: Ask) -> str | None:
     """What is cheaper today than it was within thirty days, of what is asked for."""
-    named = [word for word in slots.things(ask.text) if word != "deals"]
+    named = [word for word in goods.phrase(ask.text) if word != "deals"]
     if not named:
         return view.say("Deals on what? Name a kind of product, and I compare today's prices with those of the last 30 days.",
                         "¿Ofertas de qué? Nombra un tipo de producto y comparo los precios de hoy con los de los últimos 30 días.")  # fmt: skip
@@ -357,9 +379,13 @@ def _first_of(view: View, rank: ranks.Rank, listed: Sequence[Product]) -> str:
     if best is None:
         return view.say(f"I do not know: their pages do not say which is {rank.word}.",
                         f"No lo sé: sus páginas no dicen cuál ({rank.name}).")  # fmt: skip
-    others = "; ".join(f"{title_of(row)}, {rank.shown(row)}" for row in listed if row is not best and rank.shown(row))
-    return view.say(f"{title_of(best)}: its {rank.name} is {rank.shown(best)}. Beside it: {others}.",
-                    f"{title_of(best)} ({rank.name}: {rank.shown(best)}). Además: {others}.")  # fmt: skip
+
+    def shown(row: Product) -> str:
+        return view.price(row) if rank.name == "price" else rank.shown(row)
+
+    others = "; ".join(f"{title_of(row)}, {shown(row)}" for row in listed if row is not best and rank.shown(row))
+    return view.say(f"{title_of(best)}: its {rank.name} is {shown(best)}. Beside it: {others}.",
+                    f"{title_of(best)} ({rank.name}: {shown(best)}). Además: {others}.")  # fmt: skip
 
 
 _POINTER = re.compile(r"\b(?:it|this|that one)\b")
@@ -396,7 +422,7 @@ def _pair(view: View, ask: Ask) -> list[Product] | str | None:
         if here is not None:
             rows.append(here)
     if len(parts) < 2:
-        named = slots.things(ask.text) or ([str(rows[0].get("category"))] if rows else [])
+        named = goods.phrase(ask.text) or ([str(rows[0].get("category"))] if rows else [])
         if not named and not view.missing:
             return view.say("Which two products should I compare?", "¿Qué dos productos comparo?")
         use = view.want("catalogue_search", query=" ".join(named), limit=5) if named else None
@@ -405,8 +431,9 @@ def _pair(view: View, ask: Ask) -> list[Product] | str | None:
         seen = {row["product_id"] for row in rows}
         rows += [row for row in (matching(use, named) or _hits(use)) if row["product_id"] not in seen]
     else:
-        for part in parts[:2]:
-            meant = view.meant(part)
+        kinds = [word for word in goods.phrase(" ".join(parts[:2])) if word in lexicon().goods]
+        for part in parts[:2]:  # `cordless or corded drill`: both are drills
+            meant = view.meant(part if slots.names_goods(part) or not kinds else f"{part} {kinds[-1]}")
             if meant is not None and meant.product is not None:
                 rows.append(meant.product)
             elif meant is not None and not view.missing:

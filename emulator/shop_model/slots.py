@@ -14,37 +14,47 @@ _MONEY = r"(?:[$€£¥] ?(?P<n1>\d+(?:[.,]\d+)*)|(?P<n2>\d+(?:[.,]\d+)*) ?(?:do
 _SET = re.compile(
     rf"\b(?:make|set|change) (?:it|that|this|them)(?: to| at| for)? (?:{_MONEY}|(?P<n3>\d+(?:[.,]\d+)*)(?! ?(?:%|percent|days?|weeks?|months?|of|x|pieces?|units?|packs?)))"
 )
-_NOT = re.compile(
-    r"\b(?:not|except|without|other than|apart from|hates?|dislikes?|(?:doesn't|don't|do not|does not) (?:like|want|need|drink|eat|wear|use))\b"
-    r" (?:about |over |under |(?:a|an|any|the|in|of|more) )*[a-z][a-z-]*"
+NOT = re.compile(
+    r"\b(?:not|except|without|other than|anything but|apart from|isn't|aren't|leave out|no(?! (?:more|less|longer|wait|one|need|idea|clue|rush|problem|joke)\b)|"
+    r"hates?|dislikes?|(?:doesn't|don't|do not|does not) (?:like|want|need|drink|eat|wear|use))\b"
+    r" (?:about |over |under |(?:a|an|any|the|in|of|more|too) )*(?P<what>[a-z][a-z-]*(?: (?:or|nor) (?:in |a |an )?[a-z][a-z-]*)*)"
 )
-"""What is expressly not meant: `that is not coffee`, `without wires`."""
+"""What is expressly not meant: `that is not coffee`, `without wires`, `not black or white`."""
 _PERCENT = re.compile(r"(\d+(?:[.,]\d+)?) ?(?:%|percent\b)")
 _HALF = re.compile(r"\bhalf (?:the |its |their )?(?:price|off|cost)|\bat half\b|\bhalf price\b")
 _THIRD = re.compile(
     r"\b(?:a|one) (third|quarter|fifth) (?:off|cheaper|less|lower)|\bby (?:a|one) (third|quarter|fifth)\b"
 )
 _TARGET = re.compile(
-    r"\b(?:drops?|falls?|goes|go|get|gets|dips?|comes?|sinks?|is|are|costs?|hits?|reach(?:es)?|priced|price|down|for|at|if|when)"
+    r"\b(?:notify(?: me)?|drops?|falls?|goes|go|get|gets|dips?|comes?|sinks?|is|are|costs?|hits?|reach(?:es)?|priced|price|down|for|at|if|when)"
     r"(?: (?:it|they|the|price|is|are|down|drops?|falls?|goes|gets?|ever|be|at|to|below|under|beneath|than|less|around|or|lower))*"
     rf" (?:{_MONEY}|(?P<n3>\d+(?:[.,]\d+)*)(?! ?(?:%|percent|days?|weeks?|months?|hours?|of|x|pieces?|units?)))"
 )
+_HEDGE = r"(?: (?:about|around|maybe|roughly|say|like|something like|probably|a bit over|to))*"
 _UNDER = re.compile(
-    r"\b(?:under|below|beneath|less than|cheaper than|up to|at most|no more than|not over|nothing over|nothing above|not more than|max(?:imum)?(?: of)?|"
-    r"within|budget(?: is| of)?|limit(?: is| of)?|spend(?: about| around)?|around|about|by|lower than)"
-    rf" (?:{_MONEY}|(?P<n3>\d+(?:[.,]\d+)*)(?! ?(?:%|percent|days?|weeks?|months?|minutes?|hours?|inch|am|pm)))"
+    r"\b(?:under|below|beneath|less than|cheaper than|up to|at most|max(?:imum)?(?: of)?|within|budget(?: is| of| for [a-z ]+? is)?|limit(?: is| of)?|"
+    r"(?:no|not|n't|never|nothing|without|won't|can't|don't|doesn't|cannot|shouldn't|isn't)(?: \w+){0,3} (?:more than|over|above|past|beyond|exceed(?:ing)?)|"
+    r"spend|have|stretch|go|manage|afford|pay|around|about|by|lower than)"
+    rf"{_HEDGE} (?:{_MONEY}|(?P<n3>\d+(?:[.,]\d+)*)(?! ?(?:%|percent|days?|weeks?|months?|minutes?|hours?|inch|am|pm)))"
 )
 _OFF = re.compile(
     rf"\b(?:drops?|falls?|goes down|comes down|dips?|reduced|cheaper|down|lower) by {_MONEY}|{_MONEY.replace('n1', 'o1').replace('n2', 'o2')} (?:off|less|cheaper|lower|down)\b"
 )
 """An amount off today's price: `drops by ten dollars`, `$10 cheaper`."""
-_OR_LESS = re.compile(rf"{_MONEY}(?: or (?:less|under|cheaper|below)| (?:max|maximum|tops|budget|limit))")
+_OR_LESS = re.compile(
+    rf"(?:{_MONEY}|\b(?P<n3>\d+(?:[.,]\d+)*))(?: or (?:less|under|cheaper|below|lower)\b| (?:max|maximum|tops|budget|limit|at most|to spend|(?:in )?total|altogether)\b)"
+)
 _BETWEEN = re.compile(
-    r"\b(?:between|from) [$€£]? ?(\d+(?:[.,]\d+)*) ?(?:dollars|euros?|[$€£])? ?(?:and|to|-) [$€£]? ?(\d+(?:[.,]\d+)*)(?! ?(?:days?|weeks?|months?))"
+    r"\b(?:between|from) [$€£]? ?(\d+(?:[.,]\d+)*) ?(?:dollars|euros?|[$€£])? ?(?:and|to|-) [$€£]? ?(\d+(?:[.,]\d+)*)(?! ?(?:days?|weeks?|months?))|"
+    r"(?<![\w.-])[$€£]? ?(\d{2,5}(?:[.,]\d+)?) ?(?:-|to) ?[$€£]? ?(\d{2,5}(?:[.,]\d+)?)(?![\w-]| ?(?:days?|weeks?|months?|years?|inch|hours?|%))"
 )
 _OVER = re.compile(
     r"\b(?:over|above|more than|at least) [$€£]? ?(\d+(?:[.,]\d+)*)(?! ?(?:%|percent|days?|weeks?|months?|hours?))"
 )
+_TOGETHER = re.compile(
+    r"\b(?:for (?:both|all|(?:the )?(?:two|three|four|five|six|\d))|altogether|all together|together|in total|in all|total|combined|for the lot)\b"
+)
+_ALTOGETHER = re.compile(rf"(?:{_MONEY}|\b(?P<n3>\d+(?:[.,]\d+)*)) {_TOGETHER.pattern}")
 _DAYS = re.compile(r"\b(\d{1,3}|a|one|two|three|four|five|six|past|last|this|the) ?(day|week|month|quarter|year)s?\b")
 _MONTHS = (
     "january",
@@ -63,12 +73,13 @@ _MONTHS = (
 _COUNT = {"a": 1, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6}
 _LENGTH = {"day": 1, "week": 7, "month": 30, "quarter": 90, "year": 365}
 _QUANTITY = re.compile(
-    r"\b(?:x ?)?(\d{1,4}|two|three|four|five|six|seven|eight|nine)(?: ?x\b| (?:of|more|pairs?|packs?|units?|pieces?|copies)\b)"
+    r"\b(?:x ?)?(\d{1,4}|two|three|four|five|six|seven|eight|nine)(?: ?x\b| (?:of|more|pairs?|packs?|units?|pieces?|copies|bottles?|boxes|bags|cans)\b)"
 )
 _QUANTITY_FIRST = re.compile(
-    r"\b(?:buy|add|put|order|get|want|need|take|have)(?: me)? (\d{1,4}|two|three|four|five|six|seven|eight|nine)"
-    r"(?! ?(?:%|percent|dollars|days?|weeks?|months?|[.,]\d))\b"
+    r"(?:\b(?:buy|add|put|order|get|want|need|take|have|reserve)(?: me)?|^) (?:only |just )?(\d{1,4}|two|three|four|five|six|seven|eight|nine)"
+    r"(?! ?(?:%|percent|dollars|days?|weeks?|months?|years?|inch|w\b|v\b|[.,]\d|[$€£]))\b"
 )
+_DOZEN = re.compile(r"\b(half a|a|one|two|2|three|3)? ?dozens?\b|\b(a) couple\b")
 _QUANTITY_WORDS = {**_COUNT, "seven": 7, "eight": 8, "nine": 9}
 _WHEN = re.compile(
     r"\b(yesterday|today|this morning|(?:last|this) (?:week|month)|(?:last|past) \d{1,3} (?:day|week|month)s?|"
@@ -89,9 +100,9 @@ _CURRENCIES = {
 _CURRENCY = re.compile(r"[$€£¥]|\b(?:dollar|euro|pound|yen)")
 
 # Words that name no thing: they steer, they are not searched by.
-_IDLE = frozenset(
+IDLE = frozenset(
     """
-    a about actually broken cheapest expensive included damaged defective fair received spent wrong add auto-buy bye he she never nothing changed should wait previous far history recent again ago all already also altogether am an and any anyone anything are around arrive arrives as ask
+    dozen dozens another can't cannot won't wouldn't couldn't shouldn't isn't aren't haven't hasn't doesn't we're we'd we'll he's she's meant mean meaning haha lol hmm oh old a about actually broken cheapest expensive damaged defective fair received spent wrong add auto-buy bye he she never nothing changed should wait previous far history recent again ago all already also altogether am an and any anyone anything are around arrive arrives as ask
     asking at available be been before below best better between both bought bring browse browsed bucks budget but buy
     buyers buying by can cart cheap cheaper cheapest check checkout color compare compares comparison confirm
     confirmation confirmed cost costs could couple currently customer customers day days deal deals decent deliver
@@ -167,8 +178,21 @@ def negative(text: str) -> bool:
 def max_price(text: str) -> float | None:
     """The most a customer wants to spend."""
     if between := _BETWEEN.search(text):
-        return number(between[2])
+        return number(between[2] or between[4])
     match = _UNDER.search(text) or _OR_LESS.search(text)
+    if match is None:
+        return None
+    return round(_amount(match) / quantity(text), 2) if in_total(text) else _amount(match)
+
+
+def in_total(text: str) -> bool:
+    """Whether an amount is for all pieces together: `two pillows under 50 for both`."""
+    return quantity(text) > 1 and _TOGETHER.search(text) is not None
+
+
+def most_in_all(text: str) -> float | None:
+    """The most that several pieces may cost together, where that is said beside another price."""
+    match = _ALTOGETHER.search(text)
     return _amount(match) if match else None
 
 
@@ -194,10 +218,17 @@ def days(text: str, default: int = 30) -> int:
 
 def quantity(text: str) -> int:
     """How many; 1 where no number is named."""
-    match = _QUANTITY.search(text) or _QUANTITY_FIRST.search(text)
+    if dozen := _DOZEN.search(text):
+        return 2 if dozen[2] else {"half a": 6, "two": 24, "2": 24, "three": 36, "3": 36}.get(dozen[1] or "a", 12)
+    match = _QUANTITY.search(text) or _QUANTITY_FIRST.search(f" {text}")
     if match is None:
         return 1
     return _QUANTITY_WORDS.get(match[1]) or max(1, int(match[1]))
+
+
+def count(word: str) -> int:
+    """A number in figures or as a word up to nine."""
+    return int(word) if word.isdigit() else _QUANTITY_WORDS[word]
 
 
 def moment(text: str) -> str | None:
@@ -235,8 +266,8 @@ def span(text: str, today: date) -> tuple[date, date] | None:
 
 def min_price(text: str) -> float | None:
     """The least that a customer wants to spend: `between 100 and 200`, `over 50`."""
-    match = _BETWEEN.search(text) or _OVER.search(text)
-    return number(match[1]) if match else None
+    match = _BETWEEN.search(text) or _OVER.search(_UNDER.sub(" ", text))
+    return number(next(filter(None, match.groups()))) if match else None
 
 
 def things(text: str) -> list[str]:
@@ -246,12 +277,15 @@ def things(text: str) -> list[str]:
 
 @lru_cache(1024)
 def _things(text: str) -> tuple[str, ...]:
-    for pattern in (_BETWEEN, _OVER, _OR_LESS, _UNDER, _PERCENT, _WHEN, _DAYS, re.compile(_MONEY), _NOT):
-        text = pattern.sub(" ", text)
-    words = (word.removesuffix("'s") for word in _WORD.findall(text))
-    return tuple(
-        dict.fromkeys(word for word in words if word not in _IDLE and len(word) > 1 and not _AN_ID.match(word))
-    )
+    words = (word.removesuffix("'s") for word in _WORD.findall(stripped(text, " ")))
+    return tuple(dict.fromkeys(word for word in words if word not in IDLE and len(word) > 1 and not _AN_ID.match(word)))
+
+
+def stripped(text: str, instead: str) -> str:
+    """A text without prices, shares, days and what is expressly not meant; `instead` stands in the place of each."""
+    for pattern in (_BETWEEN, _OVER, _OR_LESS, _UNDER, _PERCENT, _WHEN, _DAYS, re.compile(_MONEY), NOT):
+        text = pattern.sub(instead, text)
+    return text
 
 
 def names_goods(text: str) -> bool:
@@ -279,6 +313,6 @@ def person(text: str) -> str | None:
 
 def liked(facts: str) -> list[str]:
     """What to look for, by what is remembered of someone: of each interest the first, then of each the second."""
-    words = _WORD.findall(_NOT.sub(" ", facts))
+    words = _WORD.findall(NOT.sub(" ", facts))
     shelves = [goods for stem_, goods in lexicon().interests.items() if any(word.startswith(stem_) for word in words)]
     return list(dict.fromkeys(thing for row in zip_longest(*shelves) for thing in row if thing))

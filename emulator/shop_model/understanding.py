@@ -11,9 +11,26 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from emulator.shop_model import patterns, slots
+from emulator.shop_model import corrections, patterns, slots
 from emulator.shop_model.words import Reading, lexicon, stem
 
+_DIMENSIONS = frozenset(
+    [
+        "wattage",
+        "warranty",
+        "battery",
+        "weight",
+        "size",
+        "colour",
+        "material",
+        "capacity",
+        "voltage",
+        "rpm",
+        "speed",
+        "dimensions",
+    ]
+)
+"""Words that name a dimension and nothing else."""
 _WIDE = ("search", "gift", "plan", "style", "deals", "compare")
 """Acts that a further sentence only narrows: a budget, a wish."""
 
@@ -50,6 +67,7 @@ def _parted(reading: Reading, page: bool, images: bool) -> list[Ask]:
         and not (_waits_for_price(text) or patterns.REORDER.search(text) or patterns.ORDERS.search(text))
     ):
         return [Ask("gift", text, reading.raw)]
+    text = corrections.corrected(text)
     asks: list[Ask] = []
     kept: list[Ask] = []
     if patterns.LET_GO.search(text):
@@ -67,17 +85,27 @@ def _parted(reading: Reading, page: bool, images: bool) -> list[Ask]:
             return kept
     parts = _conditioned([part.strip(" ,") for part in patterns.SPLIT.split(text) if part.strip(" ,")])
     for part, act in (piece for whole in parts for piece in _each_good(whole, page, images)):
-        weak = act in ("none", "thanks", "hello", "search") and not patterns.SEARCH.search(part)
+        weak = _pads(act, part)
         if asks and act == "search" and asks[-1].act in _WIDE and not slots.things(part):
             asks[-1] = Ask(asks[-1].act, f"{asks[-1].text} , {part}", reading.raw)
-        elif asks and (weak or asks[-1].act in ("thanks", "hello", "none", "yes")):
+        elif asks and (weak or _pads(asks[-1].act, asks[-1].text) or asks[-1].act in ("yes", "no")):
             last = asks.pop()
-            joined = f"{last.text} , {part}"
-            keep = last.act if weak and last.act not in ("thanks", "hello", "none", "yes") else act
-            asks.append(Ask(keep, joined if last.act not in ("thanks", "hello", "yes") else part, reading.raw))
+            before = _pads(last.act, last.text) or last.act in ("yes", "no")
+            context = not before or last.act == "none" or patterns.PLACE.search(last.text)
+            joined = f"{last.text} , {part}" if context else part
+            asks.append(Ask(act if before else last.act, joined, reading.raw))
         else:
             asks.append(Ask(act, part, reading.raw))
     return [*_joined(asks), *kept] or [Ask("none", text, reading.raw)]
+
+
+def _pads(act: str, part: str) -> bool:
+    """Whether a part asks for nothing by itself: a greeting, a story, words that look for no goods."""
+    if act == "off_topic":
+        return patterns.IMPERATIVE.match(part) is None
+    return act in ("none", "thanks", "hello", "told") or (
+        act == "search" and not slots.names_goods(part) and not patterns.SEEK.search(part)
+    )
 
 
 def _each_good(part: str, page: bool, images: bool) -> list[tuple[str, str]]:
@@ -114,6 +142,10 @@ def _one_ask(before: str, part: str) -> bool:
         and slots.wanted_price(part).known
     ):
         return True
+    if re.search(r"\bor\b", before) and re.match(
+        r"(?:which|what is better)\b", part
+    ):  # `tea or coffee , which one is better`
+        return True
     return bool(
         patterns.POINTED.fullmatch(before) or (patterns.ONCE_OURS.match(before) and patterns.AGAIN.search(part))
     )
@@ -125,6 +157,10 @@ def _waits_for_price(text: str) -> bool:
 
 
 def _joined(asks: list[Ask]) -> list[Ask]:
+    if [ask.act for ask in asks] == ["search", "return"] and not slots.names_goods(asks[1].text):
+        return [
+            Ask("return", f"{asks[0].text} , {asks[1].text}", asks[0].raw)
+        ]  # `the shelf wobbles, I want my money back`
     """A plan, a gift or a look for options is one ask, however many sentences tell of it."""
     wide = next((ask.act for ask in asks if ask.act in ("plan", "gift", "style")), None)
     if wide and all(ask.act in (wide, "search", "none", "web", "fact", "deals") for ask in asks):
@@ -138,12 +174,18 @@ def _joined(asks: list[Ask]) -> list[Ask]:
 
 
 def _act(text: str, page: bool, images: bool) -> str:
+    if patterns.NOT_TO.search(text):  # `don't buy it, just tell me the price`: what is left is what is wanted
+        rest = patterns.NOT_CLAUSE.sub(" ", text).strip(" ,")
+        return _act(rest, page, images) if len(rest.split()) > 2 and not patterns.NOT_TO.search(rest) else "no"
     if _priced(text, page) is not None:
         return str(_priced(text, page))
     for act, rule in _RULES:
         if rule(text):
             return act
     here = page or bool(patterns.THIS.search(text))
+    looks = patterns.SEEK.search(text) is not None and slots.names_goods(text)  # `a lamp like the one in the photo`
+    if (images or "photo" in text) and looks and not patterns.STYLE.search(text.replace("photo", "")):
+        return "search"
     if images or (patterns.STYLE.search(text) and not slots.wanted_price(text).known):
         return "style"
     if (
@@ -175,11 +217,17 @@ def _act(text: str, page: bool, images: bool) -> str:
         _asks_trait(text)
         and patterns.FACT.search(text)
         and about_one
-        and not re.search(r"\b(?:recommend\w*|suggest\w*|options)\b", text)
+        and not re.search(r"\b(?:recommend\w*|suggest\w*|options|replacement|point me to)\b", text)
     ):
         return "fact"
     if another(text):
         return "search"
+    if page and not slots.names_goods(text) and _asks_dimension(text) and not patterns.SEEK.search(text):
+        return "fact"
+    if _terse_trait(text) or (patterns.MORE_OF.search(text) and (here or patterns.PLACE.search(text))):
+        return "fact"
+    if patterns.TOLD.match(text) and _tells(text):
+        return "told"
     if patterns.SEARCH.search(text) and not (here and re.match(r"(?:is|are|does|do|can|will|has|have|how)\b", text)):
         return "search"
     if patterns.FACT.search(text) and here:
@@ -195,8 +243,30 @@ def _act(text: str, page: bool, images: bool) -> str:
             else "web"
             if re.match(r"(?:what|who|how|why|when)\b", text) and _open_world(text)
             else "search"
+            if slots.names_goods(text) or patterns.SEEK.search(text)
+            else "none"
         )
-    return "search" if slots.things(text) else "none"
+    strange = len(slots.things(text)) > 3 and not slots.names_goods(text)  # of a language that is not read, for one
+    if not slots.things(text) or strange or (patterns.SPEAKS.search(text) and not slots.names_goods(text)):
+        return "none"
+    return "search"
+
+
+def _tells(text: str) -> bool:
+    """Whether a sentence about the customer asks for nothing: no price, no goods looked for."""
+    goods = slots.names_goods(text) and "no longer" not in text
+    return not (goods or "?" in text or patterns.SEEK.search(text) or slots.max_price(text) is not None)
+
+
+def _asks_dimension(text: str) -> bool:
+    words = set(re.findall(r"[a-z][a-z-]*", text))
+    return any(words & asks for asks, _ in lexicon().traits.values())
+
+
+def _terse_trait(text: str) -> bool:
+    """A dimension alone, as a question: `warranty?`, `drill wattage?`."""
+    words = re.findall(r"[a-z][a-z-]*", text)
+    return 0 < len(words) <= 3 and words[-1] in _DIMENSIONS and (words[-1] != "size" or len(words) == 1)
 
 
 def _open_world(text: str) -> bool:
@@ -209,14 +279,14 @@ def _open_world(text: str) -> bool:
         for thing in row
         for word in thing.split()
     }
-    return not any(stem(word) in goods for word in slots.things(text))
+    return not any(stem(word) in goods or word in known.goods for word in slots.things(text))
 
 
 def _priced(text: str, page: bool) -> str | None:
     """`auto_buy` or `alert`, where the words wait for a price; None where they do not."""
     wanted = slots.wanted_price(text)
     waits, cheaper = bool(patterns.WAIT.search(text)), bool(patterns.CHEAPER.search(text))
-    buys = re.search(r"\b(?:buy|order|get|take|checkout|pick|auto-buy)\b", text)
+    buys = re.search(r"\b(?:buy|buying|ordering|order|get|take|checkout|pick|auto-buy)\b", text)
     here = page or bool(patterns.THIS.search(text))
     if (patterns.QUESTION.match(text) and not patterns.ONCE.match(text)) or re.match(
         r"(?:is|are|was|were|has|have|does|did)\b", text
@@ -262,10 +332,11 @@ def _returns(text: str) -> bool:
 
 _RULES: tuple[tuple[str, Callable[[str], object]], ...] = (
     ("human", patterns.HUMAN.search),
+    ("self", patterns.SELF.search),
     ("checkout", patterns.CHECKOUT.search),
     ("rules", patterns.RULES_OF_MINE.search),
     ("policy", patterns.POLICY.search),
-    ("out_of_cart", patterns.OUT_OF_CART.search),
+    ("out_of_cart", lambda text: patterns.OUT_OF_CART.search(text) and not re.search(r"\border\b", text)),
     ("forget", lambda text: patterns.FORGET.search(text) and not text.startswith("forget it")),
     ("recall", patterns.RECALL.search),
     ("cancel", patterns.CANCEL.search),
@@ -295,7 +366,7 @@ def another(text: str) -> bool:
 
 def points_at_one(text: str) -> bool:
     """Whether words are nothing but a place or a rank among what was shown: `what about the second one`."""
-    return patterns.POINTED.fullmatch(text.strip(" ,.?!")) is not None
+    return patterns.POINTED.fullmatch(text.strip(" ,.?!").removesuffix(" please")) is not None
 
 
 def points_at_this(text: str) -> bool:

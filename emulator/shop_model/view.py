@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from emulator.shop_model import ranks, slots
+from emulator.shop_model import goods, ranks, slots
 from emulator.shop_model.dialogue import Dialogue, Use
+from emulator.shop_model.patterns import ONE_OF
 from emulator.shop_model.understanding import points_at_this
 from emulator.shop_model.words import holds, lexicon
 
@@ -30,7 +31,7 @@ _ORDINAL = re.compile(
     r"\b(first|second|third|fourth|fifth|1st|2nd|3rd|4th|5th|last)(?: one| option| product)?\b(?! (?:week|month|year|time|order|\d))"
 )
 _POINTER = re.compile(r"\b(?:this|these|it|they|them)\b(?! (?:week|weekend|month|year|morning|evening|time))")
-_NUMBERED = re.compile(r"\b(?:number|no|option) (\d)\b")
+_NUMBERED = re.compile(r"\b(?:number|no|option) (\d|one|two|three|four|five)\b")
 
 
 @dataclass
@@ -128,7 +129,7 @@ class View:
         earlier = self.dialogue.exchanges[:-1]
         known = {row["product_id"]: row for one in earlier for row in one.products if row.get("title")}
         for exchange in reversed(earlier):
-            rows = {row["product_id"]: row for row in exchange.products if row.get("title")}
+            rows = {row["product_id"]: row for row in exchange.asked_for if row.get("title")}
             shown = [(exchange.answer.find(title_of(row)), row) for row in known.values()]
             named = sorted(((at, key) for key, (at, _) in enumerate(shown) if at >= 0))
             if len(named) >= least:
@@ -165,7 +166,14 @@ class View:
             here = self.details(self.page)
             if here is None:
                 return None
-            if not named or _bare_pointer(text) or _fits(here, named) or not _names_another(named):
+            # A question about a trait is one about the page, unless it names other goods.
+            if (
+                not named
+                or (ask_words and not _goods(named))
+                or _bare_pointer(text)
+                or _fits(here, named)
+                or not _names_another(named)
+            ):
                 return Meant(here)
         elif pointed and not _goods(named) and (focus := self.listed()):
             return self._detailed(str(focus[0]["product_id"])) if len(focus) == 1 else self._which(focus, named)
@@ -189,12 +197,15 @@ class View:
         if _NUMBERED.search(text) or _ORDINAL.search(text) or rank is not None:
             listed = self.listed(2) or listed
         if match := _NUMBERED.search(text):
-            return listed[int(match[1]) - 1] if 0 < int(match[1]) <= len(listed) else None
+            place = slots.count(match[1])
+            return listed[place - 1] if 0 < place <= len(listed) else None
         if match := _ORDINAL.search(text):
             place = len(listed) - 1 if match[1] == "last" else _ORDINALS[match[1]]
             return listed[place] if place < len(listed) else None
         if rank is not None and len(listed) > 1:
             return rank.first(listed)
+        if (match := ONE_OF.fullmatch(text)) is not None:
+            named, listed = match["which"].split(), self.listed(2) or listed
         scores = [sum(_in_title(word, row) for word in named) for row in listed]
         best = max(scores)
         return listed[scores.index(best)] if best and best == len(named) and scores.count(best) == 1 else None
@@ -239,7 +250,8 @@ def money(amount: float, currency: str) -> str:
 
 def matching(use: Use, named: list[str]) -> list[Product]:
     """The hits of a search that fit the name best; none where not even its last word, the thing itself, is met."""
-    rows = [row for row in use.data.get("results") or () if isinstance(row, Mapping) and row.get("product_id")]
+    hits = [row for row in use.data.get("results") or () if isinstance(row, Mapping) and row.get("product_id")]
+    rows = goods.kept(hits, named)
     scores = [sum(_in_title(word, row) for word in named) for row in rows]
     best = max(scores, default=0)
     return [row for row, score in zip(rows, scores, strict=True) if best and score == best]
@@ -281,7 +293,7 @@ def _goods(named: list[str]) -> bool:
 
 
 def _names(text: str, ask_words: bool) -> list[str]:
-    named = slots.things(text)
+    named = goods.phrase(text)
     if ask_words:
         traits = lexicon().traits
         asks = {word for words, values in traits.values() for word in (*words, *values)}

@@ -15,7 +15,9 @@ from importlib.resources import files
 import yaml
 
 _TOKEN = re.compile(r"\d+(?:[.,]\d+)+|[a-z0-9]+(?:[-'.][a-z0-9]+)*|[%$€£¥]|[.?!;,:\n]")
-_FOLD = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "–": "-", "—": ",", "¿": " ", "¡": " "})
+_FOLD = str.maketrans(
+    {"’": "'", "‘": "'", "“": '"', "”": '"', "–": "-", "—": ",", "<": " under ", "≤": " under ", "¿": " ", "¡": " "}
+)
 _NAME = re.compile(r"(?<=[\w,] )[A-Z][\w']{3,}")
 """A word that is written as a name, within a sentence: no typing error of another."""
 _PLAIN_WORD = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
@@ -44,6 +46,7 @@ class Lexicon:
     plain: frozenset[str]
     goods: frozenset[str]
     unnamed: frozenset[str]
+    describing: frozenset[str]
     into: Mapping[str, str]
     spanish: frozenset[str]
     phrases: re.Pattern[str]
@@ -192,6 +195,7 @@ def lexicon() -> Lexicon:
         | frozenset(raw["needs"]),
         goods=frozenset(goods | {stem(word) for word in goods} | {f"{word}s" for word in goods}),
         unnamed=frozenset(raw["unnamed"].split()),
+        describing=frozenset(raw["describing"].split()),
         into=into,
         spanish=frozenset(spanish),
         phrases=re.compile(rf"(?<![\w'])(?:{listed})(?![\w'])"),

@@ -273,7 +273,164 @@ CONVERSATIONS = [
         "sunscreen",
     ),
     ("memory in Spanish", ["qué sabes de mí"], None, "Recuerdo"),
+    (
+        "a noun among a story",
+        ["i was wondering whether you could show me some standing desks"],
+        ("catalogue_search", {"query": "standing desks"}),
+        "Options for standing desks",
+    ),
+    ("a rank alone", ["blender", "cheapest"], ("product_details", {"product_id": "p000004"}), "24.97 USD"),
+    ("a dimension alone", ["drill watts?"], ("product_details", {"product_id": DRILL}), "650 W"),
+    ("a figure alone", [(DRILL, "alert 75")], ("price_alert", {"target_price": 75.0}), "confirm"),
+    ("a sign for under", ["yoga mat <30"], ("catalogue_search", {"query": "yoga mat", "max_price": 30.0}), "nothing"),
+    (
+        "a span of prices",
+        ["headphones black 100-200"],
+        ("catalogue_search", {"query": "headphones black", "max_price": 200.0}),
+        "Options",
+    ),
+    (
+        "one sum for two",
+        ["two throw pillows under fifty bucks for both"],
+        ("catalogue_search", {"max_price": 25.0}),
+        "Throw Pillow",
+    ),
+    (
+        "another budget",
+        ["show me air fryers", "I can't go over 90", "ok maybe 110"],
+        ("catalogue_search", {"query": "air fryers", "max_price": 110.0}),
+        "Air Fryer",
+    ),
+    (
+        "a sum for all that a rule buys",
+        [(DRILL, "order two if it drops to 70, I don't want to spend more than 130 altogether")],
+        ("auto_buy", {"quantity": 2, "target_price": 65.0}),
+        "at most 130.00 USD",
+    ),
+    (
+        "an end that no rule keeps",
+        [(DRILL, "buy this when it's under 80, but only until friday")],
+        ("auto_buy", {"target_price": 80.0}),
+        "I cannot give it another end",
+    ),
+    (
+        "a purchase again and again",
+        [(DRILL, "keep buying this every month while it's under 80")],
+        ("auto_buy", {"target_price": 80.0}),
+        "It buys once",
+    ),
+    (
+        "another thing in one breath",
+        ["get me the corded drill, no wait, the cordless one"],
+        ("add_to_cart", {"product_id": DRILL}),
+        "confirm",
+    ),
+    (
+        "another number in one breath",
+        [(DRILL, "add 3 of these, sorry, 2")],
+        ("add_to_cart", {"quantity": 2}),
+        "confirm",
+    ),
+    (
+        "another price in one breath",
+        [(DRILL, "tell me when it's at 70, hmm make that 65")],
+        ("price_alert", {"target_price": 65.0}),
+        "confirm",
+    ),
+    (
+        "another act in one breath",
+        [(DRILL, "dont buy anything just tell me if it gets below $75")],
+        ("price_alert", {"target_price": 75.0}),
+        "confirm",
+    ),
+    (
+        "an alert after all",
+        [(DRILL, "buy it when it's below 80"), "N", (DRILL, "hold on, don't buy it, just alert me")],
+        ("price_alert", {"target_price": 80.0}),
+        "confirm",
+    ),
+    ("what is not to be added", [(DRILL, "do not add this to my cart")], None, "nothing was done"),
+    ("six are half a dozen", [(CORDED, "put half a dozen in my cart")], ("add_to_cart", {"quantity": 6}), "confirm"),
+    (
+        "what was fetched beforehand was not shown",
+        ["show me desk lamps", "and the one from before?", "add both"],
+        None,
+        "Which",
+    ),
+    (
+        "a yes is no fact",
+        ["I'm vegan now", "yes please remember"],
+        ("remember", {"fact": "I'm vegan now"}),
+        "Remember: I'm vegan now",
+    ),
+    (
+        "a fact for later",
+        ["for future reference, i take a size 10 shoe"],
+        ("remember", {"fact": "i take a size 10 shoe"}),
+        "size 10",
+    ),
+    (
+        "notes are memory",
+        ["remember i hate cilantro", "what don't I like?", "drop that from your notes"],
+        ("forget", {"fact": "i hate cilantro"}),
+        "confirm",
+    ),
+    ("a person is not sold", ["are you a robot?"], None, "computer program"),
+    ("a sentence that is no search", ["write me a haiku about autumn"], None, "I can help with"),
+    ("a language that is not read", ["Wo ist meine Bestellung?"], None, "English and Spanish"),
+    ("payment is policy", ["can i pay in instalments"], None, "I will not guess"),
+    ("time for a return is policy", ["how many days do I have to send something back?"], None, "I will not guess"),
+    ("a complaint is a return", ["the creamer was off when it came"], ("start_return", {}), "confirm"),
+    (
+        "off an order is not out of a cart",
+        ["take the creamer off my order o0000802"],
+        ("order_change", {"order_id": "o0000802"}),
+        "cannot be changed",
+    ),
+    (
+        "a gift for a name",
+        ["remember my wife is Dana and she loves yoga", "gift for dana?"],
+        ("catalogue_search", {}),
+        "Yoga Mat",
+    ),
+    (
+        "a gift for him",
+        ["remember my brother plays the guitar", "what could i get him for christmas"],
+        ("catalogue_search", {}),
+        "guitar",
+    ),
+    (
+        "places side by side",
+        ["show me tents", "put the first and third side by side"],
+        ("product_details", {}),
+        "- price:",
+    ),
+    (
+        "one of the same kind",
+        ["cordless or corded drill, which one makes more sense"],
+        ("product_details", {}),
+        "Corvane Pro Drill",
+    ),
 ]
+
+
+WITHOUT = [
+    ("running shoes but not black", "Running Shoes", "black"),
+    ("a tent that isn't blue", "Tent", ", blue"),
+    ("headphones, anything but Fennick", "Headphones", "Fennick"),
+    ("sneakers that aren't white or black", "Sneakers", "black"),
+    ("stroller 2 day delivery", "Stroller", "4 day delivery"),
+    ("I NEED A NEW OFFICE CHAIR UNDER 200", "Office Chair", "Notebook"),
+]
+
+
+@pytest.mark.parametrize(("message", "shown", "absent"), WITHOUT)
+def test_what_is_not_meant_is_not_shown(shopper, message, shown, absent):
+    """A colour, a maker, a delivery too late, and goods of another kind."""
+    shopper.new_conversation()
+    answer = shopper.say(message).text
+    assert shown in answer
+    assert absent not in answer
 
 
 @pytest.fixture(scope="module")
