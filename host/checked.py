@@ -9,7 +9,7 @@ from typing import TypeVar
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from host.errors import PeakdayError
+from host.errors import PeakdayError, refusal
 from host.yaml_text import YamlError
 
 T = TypeVar("T")
@@ -67,11 +67,7 @@ def check(
     try:
         return TypeAdapter(kind).validate_python(values)
     except ValidationError as refused:
-        first, *others = _all_lines(TypeAdapter(kind), where, refused, values, settings)
-        raised = error(first + (f" (and {len(others)} more)" if others else ""))
-        for line in others:
-            raised.add_note(line)
-        raise raised from None
+        raise refusal(error, list(_all_lines(TypeAdapter(kind), where, refused, values, settings))) from None
     except RecursionError:
         raise error(f"{where}: nested too deeply; a few levels are enough") from None
 

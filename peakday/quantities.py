@@ -24,6 +24,14 @@ def duration_s(text: str, option: str) -> float:
     return sum(float(number) * unit_s for (number, _), unit_s in zip(parts, units_s, strict=True))
 
 
+def length_s(text: str, option: str) -> float:
+    """A duration of something that lasts: > 0."""
+    seconds = duration_s(text, option)
+    if seconds <= 0:
+        raise CommandError(f"{option} {text!r}: expected a duration above zero")
+    return seconds
+
+
 def rate_per_s(text: str, option: str) -> float:
     """`60/s`, `3600/min`, `60` -> per second; > 0."""
     number, _, per = text.partition("/")

@@ -112,7 +112,7 @@ _TOTALS: dict[str, tuple[str, str, str]] = {
     "sessions": ("Sessions", "count", "load"),
     "interactions": ("Interactions", "count", "load"),
     "achieved_rate_per_s": ("Achieved rate, turns", "per_s", "load"),
-    "goodput_per_s": ("Goodput", "per_s", "service"),
+    "goodput_per_s": ("Goodput, turns", "per_s", "service"),
     "error_ratio": ("Error ratio", "ratio", "service"),
     "abandoned_ratio": ("Abandoned", "ratio", "service"),
     "repeat_customer_ratio": ("Repeat customers", "ratio", "conversation"),

@@ -65,7 +65,7 @@ def _rows(live: Live, length_s: float, rates: Rates, budget_usd: float | None) -
     elapsed_s = live["elapsed_s"] or 0.0
     yield "window", _progress(elapsed_s, length_s)
     offered, sent = rates.recent(elapsed_s, counters.get("asked", 0), counters.get("sent", 0))
-    yield "rate", Text(f"{offered:.1f}/s offered, {sent:.1f}/s sent over the last {RECENT_S:.0f} s")
+    yield "rate", Text(f"{offered:.1f} turns/s offered, {sent:.1f} turns/s sent over the last {RECENT_S:.0f} s")
     yield "turns", Text(_turns(counters, live["in_flight"]))
     yield "latency", _latencies(live["quantiles"])
     yield "errors", _errors(live["errors"])

@@ -16,7 +16,7 @@ def line(live: Live, length_s: float) -> str:
     elapsed_s = max(live["elapsed_s"] or 0.0, 1e-9)
     parts = [
         f"{min(elapsed_s, length_s):.0f}/{length_s:.0f} s",
-        f"{counters.get('asked', 0):.0f} offered ({counters.get('asked', 0) / min(elapsed_s, length_s):.1f}/s)",
+        f"{counters.get('asked', 0):.0f} offered ({counters.get('asked', 0) / min(elapsed_s, length_s):.1f} turns/s)",
         f"{counters.get('sent', 0):.0f} sent",
         f"{live['in_flight']} {'draining' if elapsed_s > length_s else 'in flight'}",
     ]

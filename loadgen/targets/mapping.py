@@ -12,6 +12,7 @@ from typing import cast
 import orjson
 
 from host.environment import secret
+from host.errors import refusal
 from host.redaction import SECRET_NAME, shown_url
 from host.tables import table_rows
 from host.yaml_text import read_yaml
@@ -85,11 +86,7 @@ def load_mapping(path: Path, values: Mapping[str, str] | None = None) -> TargetM
     if not problems:
         problems += [f"{path}: {problem}" for problem in _with_customers(mapping, path)]
     if problems:
-        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        refused = LoadError(problems[0] + more)
-        for problem in problems[1:]:
-            refused.add_note(problem)
-        raise refused
+        raise refusal(LoadError, problems)
     refuse_secrets(mapping.get("headers", {}), f"{path}: headers")
     expand_headers(mapping.get("headers", {}), path)
     return mapping

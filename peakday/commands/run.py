@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from host.errors import together
 from peakday.console import Console
 from peakday.options import (
     Details,
@@ -90,16 +91,21 @@ def run(
     from peakday.run.load import LoadOptions
     from peakday.run.rehearsal import Printing, run_command
 
+    asked, load, fail_on_slo = together(
+        lambda: typed.request(api_key_env, header, system, extra_body, max_tokens, completions),
+        lambda: typed.how_much(window, rate, for_, scale, arrivals, users, replay),
+        lambda: typed.fails_on(fail_on),
+    )
     options = LoadOptions(
         **typed.whom(target, model, openai_url, live, yes),
-        request=typed.request(api_key_env, header, system, extra_body, max_tokens, completions),
+        request=asked,
         questions=questions,
         live_output=live_output,
         cache_tokens=cache_tokens,
         cache_block=cache_block,
-        **typed.how_much(window, rate, for_, scale, arrivals, users, replay),
+        **load,
         **typed.by_whom(processes, master, workers, master_bind, master_port, insecure_network),
-        fail_on_slo=typed.fails_on(fail_on),
+        fail_on_slo=fail_on_slo,
         **typed.beside(quotas, budget_usd, metrics_port, metrics_host, scrape, web, keep_text, otlp, out),
     )
     printing = Printing(Console(as_json, quiet), dry_run, details)

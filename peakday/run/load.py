@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +11,7 @@ from pathlib import Path
 from dashboards.html.live import live_page
 from facts import reader
 from host.environment import commit, host_facts, peakday_version
+from host.errors import refusal
 from host.processes import End
 from host.redaction import shown_command, shown_url
 from loadgen.job import Load, LoadJob, TargetSpec
@@ -177,25 +178,31 @@ def check_pictures(questions: Path, options: LoadOptions, *, addresses: bool) ->
 
 def check_options(options: LoadOptions, resolved: Resolved) -> None:
     """Refuse what cannot be run before anything starts: a bad one then costs nothing and leaves nothing."""
-    if options.request is not None and not options.targets:
-        raise CommandError(f"{OPENAI_ONLY}; name one with --target openai=URL")
+    problems = list(_option_problems(options, resolved))
+    if problems:
+        raise refusal(CommandError, problems)
     check_metrics(options.metrics_host, options.metrics_port)
-    if options.rate_per_s is not None and options.for_s is None:
-        raise CommandError("--rate needs --for: how long the rate lasts, such as --for 15s")
-    if options.for_s is not None and options.rate_per_s is None and options.users is None:
-        raise CommandError("--for needs --rate: so many interactions per second, such as --rate 5/s")
-    if options.rate_per_s is not None and (options.window or options.arrivals):  # a replay's window too
-        raise CommandError("--rate replaces the event, so it excludes --window and --arrivals; leave one out")
-    if options.out is not None and (options.out / "run.json").exists():
-        raise CommandError(f"{options.out}: already holds a run; choose another --out")
     if options.replay:
         _check_replay(options)
-    if options.arrivals is not None or options.replay:
-        return
+
+
+def _option_problems(options: LoadOptions, resolved: Resolved) -> Iterator[str]:
+    """Options that exclude or need each other, or a window that is not in the event."""
+    if options.request is not None and not options.targets:
+        yield f"{OPENAI_ONLY}; name one with --target openai=URL"
+    if options.rate_per_s is not None and options.for_s is None:
+        yield "--rate needs --for: how long the rate lasts, such as --for 15s"
+    if options.for_s is not None and options.rate_per_s is None and options.users is None:
+        yield "--for needs --rate: so many interactions per second, such as --rate 5/s"
+    if options.rate_per_s is not None and (options.window or options.arrivals):  # a replay's window too
+        yield "--rate replaces the event, so it excludes --window and --arrivals; leave one out"
+    if options.out is not None and (options.out / "run.json").exists():
+        yield f"{options.out}: already holds a run; choose another --out"
     length_s = resolved.scenario.event.length_s
-    if options.window is not None and options.window[1] > length_s:
+    logged = options.arrivals is not None or options.replay
+    if options.window is not None and options.window[1] > length_s and not logged:
         start, end = options.window
-        raise CommandError(
+        yield (
             f"--window {start:g}s:{end:g}s: {resolved.scenario.name} lasts {length_s:g} s; "
             f"choose a window inside 0s:{length_s:g}s"
         )

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from host.errors import together
 from peakday.consent import Consent
 from peakday.errors import CommandError
-from peakday.quantities import duration_s, rate_per_s, window_s
+from peakday.quantities import length_s as length_s_of
+from peakday.quantities import rate_per_s, window_s
 
 if TYPE_CHECKING:
     from loadgen.targets.openai_options import OpenAiOptions
@@ -150,10 +152,15 @@ def how_much(
     Raises:
         CommandError: a quantity that cannot be read.
     """
+    start_end, per_s, length_s = together(
+        lambda: window_s(window, "--window") if window else None,
+        lambda: rate_per_s(rate, "--rate") if rate else None,
+        lambda: length_s_of(for_, "--for") if for_ else None,
+    )
     return {
-        "window": window_s(window, "--window") if window else None,
-        "rate_per_s": rate_per_s(rate, "--rate") if rate else None,
-        "for_s": duration_s(for_, "--for") if for_ else None,
+        "window": start_end,
+        "rate_per_s": per_s,
+        "for_s": length_s,
         "scale": scale,
         "arrivals": arrivals,
         "replay": tuple(replay or ()),

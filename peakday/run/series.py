@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from host.errors import Exit
+from host.errors import Exit, together
 from loadgen.analysis.series import MaxRate, max_rate, rate_sweep
 from loadgen.job import LoadJob
 from loadgen.record import Run, load_run
@@ -18,7 +18,7 @@ from peakday.config import load_config
 from peakday.console import Console
 from peakday.errors import CommandError
 from peakday.guard import admit_unpaid
-from peakday.quantities import duration_s, rate_per_s
+from peakday.quantities import length_s, rate_per_s
 from peakday.records.folders import new_folder
 from peakday.run.load import Driven, LoadOptions, load_of, make_job, on_stack, on_targets
 from peakday.run.rehearsal import refuse_unusable, run_job
@@ -70,17 +70,19 @@ def series(
     Raises:
         CommandError: a rate, a length or the scenario cannot be read.
     """
+    low_per_s, high_per_s, for_s = together(
+        lambda: rate_per_s(rates[0], "--from"), lambda: rate_per_s(rates[1], "--to"), lambda: length_s(length, "--for")
+    )
+    if not 0 < low_per_s < high_per_s:
+        raise CommandError(f"--from {rates[0]} --to {rates[1]}: expected 0 < from < to")
     options = LoadOptions(
         targets=tuple(targets or ()),
         model=model,
         request=request,
         questions=questions,
-        for_s=duration_s(length, "--for"),
+        for_s=for_s,
         processes=processes,
     )
-    low_per_s, high_per_s = rate_per_s(rates[0], "--from"), rate_per_s(rates[1], "--to")
-    if not 0 < low_per_s < high_per_s:
-        raise CommandError(f"--from {rates[0]} --to {rates[1]}: expected 0 < from < to")
     return Series(resolve(scenario, sets or [], seed), tuple(sets or ()), options, low_per_s, high_per_s)
 
 

@@ -42,7 +42,7 @@ def screen(live: dict[str, Any], length_s: float = 30.0, **options: Any) -> str:
     "said",
     [
         "12 of 30 s",
-        "5.0/s offered, 5.0/s sent",
+        "5.0 turns/s offered, 5.0 turns/s sent",
         "7 in flight",
         "p50 200.0 ms",
         "p99 1.50 s",

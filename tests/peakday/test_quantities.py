@@ -3,7 +3,8 @@
 import pytest
 
 from peakday.errors import CommandError
-from peakday.quantities import duration_s, rate_per_s, window_s
+from peakday.quantities import duration_s, length_s, rate_per_s, window_s
+from peakday.run.options import how_much
 
 
 @pytest.mark.parametrize(
@@ -46,3 +47,15 @@ def test_a_duration_may_have_parts(text, seconds):
 def test_parts_fall_and_each_has_a_unit(text):
     with pytest.raises(CommandError, match="expected a duration"):
         duration_s(text, "--for")
+
+
+@pytest.mark.parametrize("text", ["0", "0s", "0h0m"])
+def test_a_length_is_above_zero(text):
+    with pytest.raises(CommandError, match="above zero"):
+        length_s(text, "--for")
+
+
+def test_every_option_that_cannot_be_read_is_named_at_once():
+    with pytest.raises(CommandError, match=r"--window 'z': .* \(and 2 more\)") as error:
+        how_much("z", "fast", "0s", 1.0, None, None)
+    assert [note.partition(":")[0] for note in error.value.__notes__] == ["--rate 'fast'", "--for '0s'"]
