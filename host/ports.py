@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import os
+import random
 import socket
 from urllib.parse import urlsplit
 
 from host.errors import Exit, PeakdayError
 
 PORT_MAX = 65_535
+_NOT_HANDED_OUT = (12_000, 32_000)
+"""Linux hands out 32768 and up (ip(7), ip_local_port_range), macOS and Windows 49152 and up (RFC 6335)."""
 
 
 class PortError(PeakdayError):
@@ -68,7 +72,13 @@ def listen(port: int = 0, host: str = "127.0.0.1", option: str = "--port") -> so
 
 
 def free_port() -> int:
-    """A loopback port that was free a moment ago, for a program that must be given a number."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A loopback port that was free a moment ago, for a program that must be given a number.
+
+    It lies below those that systems hand out by themselves: nobody's outgoing connection takes it meanwhile.
+    """
+    for _ in range(1_000):
+        port = random.SystemRandom().randrange(*_NOT_HANDED_OUT)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise PortError(f"no loopback port from {_NOT_HANDED_OUT[0]} to {_NOT_HANDED_OUT[1]} can be listened on")
