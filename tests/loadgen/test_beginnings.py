@@ -163,7 +163,8 @@ def test_a_run_that_waited_long_for_its_workers_is_not_overdue(make_job, monkeyp
     monkeypatch.setattr("loadgen.run.time", SimpleNamespace(monotonic=lambda: now[0], sleep=sleep))
     live = {"refused": None, "elapsed_s": None}
     monkeypatch.setattr("loadgen.run.read_live", lambda folder: live | {"state": now[1]})
-    job = make_job(TargetSpec("assistant", "http://127.0.0.1:1"), processes=0, remote_workers=1, bind_port=1)
+    brief = {"load": {"drain_s": 1.0}}
+    job = make_job(NOWHERE, scenario=brief, processes=0, remote_workers=1, bind_port=1)
     master = SimpleNamespace(poll=lambda: 0 if killed else None, send=lambda _: killed.append(now[0]))
     children = SimpleNamespace(master=master, workers=[], killed={}, control_fd=0, system_end=None)
     chunks, scraper = SimpleNamespace(pump=lambda *_: 0.0), SimpleNamespace(set_t0=lambda: None)
@@ -171,16 +172,14 @@ def test_a_run_that_waited_long_for_its_workers_is_not_overdue(make_job, monkeyp
     assert killed == [640.0]
 
 
-def refusing_one(code):
-    """An assistant that signs in no request that holds the first customer it heard of; code None: it never answers."""
-    heard = []
+def refusing_one(code, refused):
+    """An assistant that signs in no request that holds the customer `refused`; code None: it never answers."""
 
     def handle(path, headers, body):
         if path != "/v1/sessions":
             return streamed(assistant_events())
         ids = orjson.loads(body)["customer_ids"]
-        heard.extend(ids)
-        if heard[0] in ids:
+        if refused[0] in ids:
             return [(0.0, response(b"{}", code))] if code else [(30.0, b"")]
         sessions = [{"customer_id": one, "session_token": f"token-{one}"} for one in ids]
         return [(0.0, response(orjson.dumps({"sessions": sessions})))]
@@ -191,8 +190,16 @@ def refusing_one(code):
 @pytest.mark.parametrize(("code", "error"), [("404 Not Found", "sign_in_404"), (None, "sign_in_timeout")])
 def test_one_customer_who_cannot_sign_in_spoils_no_other_s_sessions(make_job, monkeypatch, code, error):
     """The batch is tried again in parts; the turns of that customer alone are not sent, and say why."""
-    monkeypatch.setattr("loadgen.worker.worker_run.fetch", lambda pool, request, wait_s=0.3: fetch(pool, request, 0.3))
-    with serving(refusing_one(code)) as server:
+    first = []
+
+    def briefly(pool, request, wait_s=None):
+        """Wait long where there will be an answer, so that no other request is given up."""
+        ids = orjson.loads(request.partition(b"\r\n\r\n")[2])["customer_ids"]
+        first[:] = first or ids[:1]
+        return fetch(pool, request, 0.3 if first[0] in ids else 60.0)
+
+    monkeypatch.setattr("loadgen.worker.worker_run.fetch", briefly)
+    with serving(refusing_one(code, first)) as server:
         run, final = play(make_job(TargetSpec("assistant", server.url), rate_per_s=80.0))
     refused = run.turns["error_code"] == error
     assert final["faults"] == []

@@ -19,9 +19,8 @@ from loadgen.job import TargetSpec
 from loadgen.schedule.sessions import make_schedule
 from tests.loadgen.conftest import make_job_in
 from tests.loadgen.server import assistant, assistant_events, response, serving, streamed
-from tests.loadgen.worker_runs import play
+from tests.loadgen.worker_runs import ENDS, play
 
-ENDS = ("completed", "failed", "abandoned", "censored", "dropped")
 ONE_TURN = {"mean": 1.0, "max": 1}
 SINGLE_TURNS = {"turns_per_interaction": ONE_TURN, "interactions_per_session": ONE_TURN}
 FREEZES_AT = 20

@@ -18,11 +18,12 @@ from scenarios.replay.file import write_plan
 from scenarios.replay.plan import plan_replay
 from scenarios.traces.sessions import read_trace
 from tests.loadgen.server import assistant, assistant_events, serving, streamed
-from tests.loadgen.worker_runs import play
+from tests.loadgen.worker_runs import play, stop_after
 
 ROOT = Path(__file__).parents[2]
 BLOCK = 32
 CACHE_BLOCKS = 24
+WINDOW = (0.0, 60.0)
 
 
 def request(t, ids, stop="end_turn", kinds=("text",)):
@@ -69,9 +70,9 @@ def test_calls_follow_each_other_as_in_the_trace(make_job, planned):
     """Two sub-agents begin after the first call, and the last call waits for both; prompts hold the trace's blocks."""
     agents = [{"t": 0.01, "id": name, "requests": [request(0.01, (1, k))]} for name, k in (("a", 5), ("b", 6))]
     last = request(0.02, (1, 2, 3), kinds=("tool_result",))
-    file = planned(session(request(0.0, (1, 2), "tool_use"), *agents, last), window=(0.0, 0.4))
+    file = planned(session(request(0.0, (1, 2), "tool_use"), *agents, last), window=WINDOW)
     with serving(answering) as server:
-        run, final = play(make_job(openai(server), window=(0.0, 0.4), replay_file=file))
+        run, final = play(make_job(openai(server), window=WINDOW, replay_file=file), stop_after(4))
     assert final["faults"] == []
     prompts = [orjson.loads(body)["prompt"] for _, _, body in server.requests]
     assert [len(prompt) for prompt in prompts] == [69, 69, 69, 101]
@@ -91,10 +92,10 @@ def test_a_failed_call_ends_its_session_and_no_other(make_job, planned):
 
     file = planned(
         session(request(0.0, (1, 2)), request(0.01, (1, 2, 3))),
-        session(request(0.0, (4,)), request(0.01, (4, 5, 6)), name="t"), window=(0.0, 0.3),
+        session(request(0.0, (4,)), request(0.01, (4, 5, 6)), name="t"), window=WINDOW,
     )  # fmt: skip
     with serving(failing) as server:
-        run, final = play(make_job(openai(server), window=(0.0, 0.3), replay_file=file))
+        run, final = play(make_job(openai(server), window=WINDOW, replay_file=file), stop_after(3))
     assert final["faults"] == []
     assert run.turns.groupby("session_id")["status"].agg(list).to_dict() == {"s0": ["http_error"], "s1": ["ok", "ok"]}
 
@@ -109,9 +110,9 @@ def test_sessions_that_began_before_are_marked(make_job, planned):
 
 def test_the_targets_own_answer_goes_into_the_next_prompt(make_job, planned):
     """The three token ids of the first answer stand where the first prompt ended."""
-    file = planned(session(request(0.0, (1,)), request(0.01, (1, 2))), window=(0.0, 0.3), live_output=True)
+    file = planned(session(request(0.0, (1,)), request(0.01, (1, 2))), window=WINDOW, live_output=True)
     with serving(answering) as server:
-        play(make_job(openai(server), window=(0.0, 0.3), replay_file=file))
+        play(make_job(openai(server), window=WINDOW, replay_file=file), stop_after(2))
     second = orjson.loads(server.requests[1][2])["prompt"]
     assert second[37:40] == [7, 8, 9]
 
@@ -119,9 +120,10 @@ def test_the_targets_own_answer_goes_into_the_next_prompt(make_job, planned):
 def test_an_assistant_gets_a_message_a_turn(make_job, planned):
     """Its calls are its own: the second turn waits for the first answer, in the same conversation."""
     file = planned(session(request(0.0, (1,), "tool_use"), request(0.0, (1, 2), kinds=("tool_result",)),
-                           request(0.02, (1, 2, 3))), window=(0.0, 0.3), by_call=False)  # fmt: skip
+                           request(0.02, (1, 2, 3))), window=WINDOW, by_call=False)  # fmt: skip
     with serving(assistant(lambda: streamed(assistant_events()))) as server:
-        run, final = play(make_job(TargetSpec("assistant", server.url), window=(0.0, 0.3), replay_file=file))
+        job = make_job(TargetSpec("assistant", server.url), window=WINDOW, replay_file=file)
+        run, final = play(job, stop_after(2))
     assert final["faults"] == []
     assert run.turns[["interaction_id", "turn_index"]].to_numpy().tolist() == [["s0-0", 0], ["s0-0", 1]]
 
@@ -152,12 +154,12 @@ def test_a_servers_prefix_hits_equal_the_exact_policys(make_job, planned, emulat
     trunks = [tuple(range(100 * k, 100 * k + 10)) for k in range(4)]
     asked = [(*trunks[rng.integers(4)][: rng.integers(3, 11)], 1000 + k) for k in range(60)]
     requests = [request(0.005 * k, ids) for k, ids in enumerate(asked)]
-    file = planned(session(*requests), window=(0.0, 1.5))
+    file = planned(session(*requests), window=WINDOW)
     target = TargetSpec("openai", f"{emulator}/v1", model="custom-8b")
-    job = make_job(target, window=(0.0, 1.5), replay_file=file)
-    run, final = play(job)
+    job = make_job(target, window=WINDOW, replay_file=file)
+    run, final = play(job, stop_after(60))
     assert final["faults"] == []
-    assert len(run.turns) > 20
+    assert len(run.turns) == 60
     add_hits(job, job.folder, CACHE_BLOCKS * BLOCK, BLOCK)
     hits = load_run(job.folder).info.replay
     assert hits.measured == pytest.approx(hits.policies[f"lru:{CACHE_BLOCKS * BLOCK}"], abs=1e-12)
@@ -166,10 +168,10 @@ def test_a_servers_prefix_hits_equal_the_exact_policys(make_job, planned, emulat
 
 def test_a_trace_of_messages_gets_its_measured_hits_alone(make_job, planned):
     """An assistant's prompts are its own: no policy is run over them."""
-    file = planned(session(request(0.0, (1,)), request(0.02, (1, 2))), window=(0.0, 0.3), by_call=False)
+    file = planned(session(request(0.0, (1,)), request(0.02, (1, 2))), window=WINDOW, by_call=False)
     with serving(assistant(lambda: streamed(assistant_events()))) as server:
-        job = make_job(TargetSpec("assistant", server.url), window=(0.0, 0.3), replay_file=file)
-        play(job)
+        job = make_job(TargetSpec("assistant", server.url), window=WINDOW, replay_file=file)
+        play(job, stop_after(2))
     add_hits(job, job.folder, None)
     hits = load_run(job.folder).info.replay
     assert (hits.sent, hits.calls, hits.policies) == (2, 2, {})

@@ -21,9 +21,7 @@ from tests.loadgen.server import (
     serving,
     streamed,
 )
-from tests.loadgen.worker_runs import play, stop_after
-
-ENDS = ("completed", "failed", "abandoned", "censored", "dropped")
+from tests.loadgen.worker_runs import ENDS, play, stop_after
 
 
 def identity_holds(counters: dict[str, float], rows: int) -> bool:

@@ -13,6 +13,8 @@ from loadgen.record import Run, load_run
 from loadgen.run import begin_record
 from loadgen.worker.worker_run import WorkerRun
 
+ENDS = ("completed", "failed", "abandoned", "censored", "dropped")
+
 
 def play(job: LoadJob, meddle: Callable[[WorkerRun], None] | None = None) -> tuple[Run, dict[str, Any]]:
     """The record and the final snapshot of a one-worker run. `meddle` may change the play before it starts."""
@@ -29,11 +31,11 @@ def play(job: LoadJob, meddle: Callable[[WorkerRun], None] | None = None) -> tup
     return load_run(job.folder), final
 
 
-def stop_after(turns: int) -> Callable[[WorkerRun], None]:
-    """For `play`: ask for nothing more once so many turns were answered, so that no window has to be long enough."""
+def stop_when(enough: Callable[[WorkerRun], bool]) -> Callable[[WorkerRun], None]:
+    """For `play`: ask for nothing more once there is enough, so that no window has to be of the right length."""
 
     def watch(one: WorkerRun) -> None:
-        while one.recorder.counters["completed"] < turns and not one.ended.is_set():
+        while not enough(one) and not one.ended.is_set():
             gevent.sleep(0.01)
         one.driver.stop(one.job.drain_s)
 
@@ -41,3 +43,8 @@ def stop_after(turns: int) -> Callable[[WorkerRun], None]:
         gevent.spawn(watch, one)
 
     return meddle
+
+
+def stop_after(turns: int) -> Callable[[WorkerRun], None]:
+    """For `play`: ask for nothing more once so many turns have ended."""
+    return stop_when(lambda one: sum(one.recorder.counters[name] for name in ENDS) >= turns)
