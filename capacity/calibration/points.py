@@ -47,6 +47,9 @@ LENGTHS_SIGMA = 0.15
 """Of the logarithm of a TPOT at lengths that were not fitted: what five terms leave out of another mix. With it 171 of
 187 such points of 21 deployments in facts/data/accelerators lie inside their 90% range, 139 without."""
 SAME_LENGTHS = 1.05
+FAR = 2.0
+"""So many times the clients that were fitted are predicted as they are; what lies beyond adds half its logarithm to the
+error, as lengths beyond those measured do to a plan's."""
 JUMP = 3.0
 """A TTFT so many times that of the next lower concurrency is a queue."""
 MEMORY_SIGMA = 0.2
@@ -68,7 +71,8 @@ class PointFit:
     """A fitted engine. residual: root mean square of the logarithms of predicted over stated, TTFT and TPOT.
 
     rounds: requests per client of the tool, which sources seldom state: it decides how much of a mean is opening burst.
-    kv_read: the points tell the KV memory. lengths: prompts and answers of the points.
+    kv_read: the points tell the KV memory; else kv_tokens are the sizes that arithmetic allows. lengths: prompts and
+    answers of the points; clients: the most of them at once.
     """
 
     model: StepModel
@@ -78,6 +82,8 @@ class PointFit:
     preempts: bool = False
     kv_read: bool = False
     lengths: tuple[tuple[float, float], ...] = ()
+    kv_tokens: tuple[float, ...] = ()
+    clients: int = 0
 
     @property
     def tpot_sigma(self) -> float:
@@ -85,23 +91,28 @@ class PointFit:
         return math.hypot(MISFIT * self.tpot_residual, PACE_SIGMA)
 
     def tpot_sigma_of(self, point: LoadPoint) -> float:
-        """The same of a point of any lengths: where none like them was fitted, what they add."""
+        """The same of a point of any lengths and load: where none like it was fitted, what that adds."""
         near = math.log(SAME_LENGTHS)
         seen = any(
             max(abs(math.log(point.input_tokens / prompt)), abs(math.log(point.output_tokens / answer))) <= near
             for prompt, answer in self.lengths
         )
-        return self.tpot_sigma if seen else math.hypot(self.tpot_sigma, LENGTHS_SIGMA)
+        return math.hypot(self.tpot_sigma, 0.0 if seen else LENGTHS_SIGMA, self._far(point))
+
+    def _far(self, point: LoadPoint) -> float:
+        """What more clients than were fitted add to the logarithm of any time."""
+        return math.log(max(point.concurrency / (FAR * self.clients), 1.0)) / 2 if self.clients else 0.0
 
     def ttft_sigma(self, point: LoadPoint) -> float:
         """Of another point's TTFT; where a queue begins it is mostly what a KV memory one sigma off does to it."""
         here = self.report(point).ttft_s
         least = -(-int(2 * (point.input_tokens + point.output_tokens)) // self.model.block_tokens)
-        sizes = [round(self.model.kv_blocks * math.exp(sign * MEMORY_SIGMA)) for sign in (-1, 1)]
+        tokens = [self.model.kv_tokens_max, *self.kv_tokens]
+        sizes = [round(each / self.model.block_tokens * math.exp(s * MEMORY_SIGMA)) for each in tokens for s in (-1, 1)]
         moved = [replace(self.model, kv_blocks=max(size, least)) for size in sizes]
         others = [replace(self, model=model).report(point).ttft_s for model in moved]
         queue = max((abs(math.log(other / here)) for other in others if other > 0 and here > 0), default=0.0)
-        return math.hypot(MISFIT * self.ttft_residual, PACE_SIGMA, queue)
+        return math.hypot(MISFIT * self.ttft_residual, PACE_SIGMA, queue, self._far(point))
 
     def report(self, point: LoadPoint) -> Report:
         """What the tool would report of another point."""
@@ -133,7 +144,9 @@ def fit_points(points: Sequence[LoadPoint], base: StepModel, known: Known | None
     model, rounds = problem.engine(end.base, end.x), _rounds(end.x)
     ttft, tpot = problem.errors(model, rounds)
     lengths = tuple(sorted({(point.input_tokens, point.output_tokens) for point in points}))
-    return PointFit(model, rounds, _rms(ttft), _rms(tpot), problem.known.preempts, read, lengths)
+    sizes = () if read else problem.known.kv_tokens
+    clients = max(point.concurrency for point in points)
+    return PointFit(model, rounds, _rms(ttft), _rms(tpot), problem.known.preempts, read, lengths, sizes, clients)
 
 
 def _refuse(points: Sequence[LoadPoint]) -> None:
@@ -141,8 +154,9 @@ def _refuse(points: Sequence[LoadPoint]) -> None:
     needed = POINTS_MIN if len(lengths) == 1 else SHAPES_POINTS_MIN
     if sum(p.tpot_s is not None for p in points) < needed or not any(p.ttft_s for p in points):
         raise CalibrationError(
-            f"{len(points)} load points of {len(lengths)} lengths: {needed} with a TPOT and one with a TTFT are "
-            "needed; measure another concurrency"
+            f"{len(points)} load points of {len(lengths)} lengths, {sum(p.tpot_s is not None for p in points)} with a "
+            f"TPOT and {sum(bool(p.ttft_s) for p in points)} with a TTFT: {needed} and one are needed; measure another "
+            "concurrency, streamed, so that first tokens are seen"
         )
 
 

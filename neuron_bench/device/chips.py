@@ -22,10 +22,19 @@ ALIASES = {
     "h100-80gb sxm": ("h100", "h100-80gb", "h100 80gb hbm3", "h100-sxm5-80gb", "h100_sxm"),
     "h200-141gb sxm": ("h200", "h200-141gb", "h200_sxm"),
     "b200 sxm": ("b200",),
+    "mi300x": ("amd instinct mi300x", "instinct mi300x", "amd mi300x"),
+    "mi325x": ("amd instinct mi325x", "instinct mi325x", "amd mi325x"),
+    "mi355x": ("amd instinct mi355x", "instinct mi355x", "amd mi355x"),
+    "gaudi2": ("intel gaudi 2", "hl-225"),
+    "gaudi3": ("intel gaudi 3", "hl-325l"),
+    "tpu v5e": ("tpu-v5e", "v5litepod"),
+    "tpu v6e": ("tpu-v6e", "trillium"),
+    "rtx 4090": ("geforce rtx 4090", "rtx4090"),
+    "rtx a6000": ("a6000",),
 }
 """Other names of a chip of facts/data/chips.csv: instance families, drivers' names, short names."""
 
-_VENDOR_DEVICE = {"aws": "neuron", "nvidia": "cuda"}
+_VENDOR_DEVICE = {"aws": "neuron", "nvidia": "cuda", "amd": "rocm", "intel": "hpu", "google": "tpu"}
 _NOISE = re.compile(r"[\s_-]+")
 
 
@@ -78,7 +87,7 @@ def chip_facts(chip: str | None) -> Chip | None:
 
 
 def device_of(chip: str) -> str:
-    """`neuron` or `cuda`: by which kind of device a chip is driven."""
+    """By which kind of device a chip is driven; benches of ours run on `neuron`, `cuda` and the CPU only."""
     row = chip_facts(chip)
     return _VENDOR_DEVICE.get(row.vendor.lower(), "neuron") if row else "neuron"
 

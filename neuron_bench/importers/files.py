@@ -6,7 +6,9 @@ A row that fails a check is kept with its flags and not used by plans or fits.
 from __future__ import annotations
 
 import csv
+import itertools
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -21,6 +23,9 @@ from neuron_bench.device.chips import chip_name, device_of, resolve_chip
 from neuron_bench.errors import BenchUsageError
 from neuron_bench.importers import load_curves, load_tables, load_tools, reports, tables
 from neuron_bench.record import CaseRow, write_bench
+
+_RULE = re.compile(r"^\s*\|?\s*:?-{3,}:?\s*\|[\s:|-]*$")
+"""The line below the columns of a Markdown table."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,8 @@ def import_file(path: Path, folder: Path, known: Known = Known()) -> Path:
     known = _resolved(known)
     content, marks = _read(path)
     kind = next((known_format for known_format in FORMATS if known_format.fits(marks)), None)
+    if kind is None and load_tables.is_table_of_points(_names(lifted := _lifted(content))):
+        content, kind = lifted, next(each for each in FORMATS if each.rows is load_tables.point_rows)
     if kind is None:
         raise BenchUsageError(f"{path}: not a format we import; known: {', '.join(each.name for each in FORMATS)}")
     try:
@@ -142,7 +149,34 @@ def _parsed(text: str, ending: str) -> object:
             return [json.loads(line) for line in lines]
     if ending in (".yaml", ".yml"):
         return yaml.safe_load(text)
+    if any(_RULE.match(line) for line in text.splitlines()):
+        return _markdown_table(text)
     return list(csv.DictReader(text.splitlines()))
+
+
+def _markdown_table(text: str) -> list[dict[str, str]]:
+    """Rows of the first table of a Markdown page: the line above the ruled one has its columns."""
+    lines = text.splitlines()
+    ruled = next(number for number, line in enumerate(lines) if _RULE.match(line))
+    names = _cells(lines[ruled - 1]) if ruled else []
+    rows = itertools.takewhile(lambda line: line.strip().startswith("|"), lines[ruled + 1 :])
+    return [dict(zip(names, _cells(line), strict=False)) for line in rows]
+
+
+def _cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip().strip("|").split("|")]
+
+
+def _lifted(content: object) -> object:
+    """A list of objects of which each holds objects (`config` and `summary`, say): their fields beside its own."""
+    if not isinstance(content, list) or not all(isinstance(each, dict) for each in content):
+        return content
+    return [_flat(each) for each in content]
+
+
+def _flat(fields: dict[str, object]) -> dict[str, object]:
+    inner = {name: value for part in fields.values() if isinstance(part, dict) for name, value in part.items()}
+    return inner | {name: value for name, value in fields.items() if not isinstance(value, dict)}
 
 
 def _names(content: object) -> set[str]:
@@ -203,16 +237,16 @@ FORMATS = (
         load_tables.inferencex_rows,
     ),
     Format(
+        "vllm bench serve --save-result (JSON)",
+        frozenset({"model_id", "completed", "request_throughput", "output_throughput"}),
+        "measured",
+        reports.vllm_reports,
+    ),
+    Format(
         "load points (CSV: lengths, load, TTFT and TPOT, such as aiconfigurator's silicon_sample.csv)",
         load_tables.is_table_of_points,
         "published",
         load_tables.point_rows,
-    ),
-    Format(
-        "vllm bench serve --save-result (JSON)",
-        frozenset({"completed", "request_throughput", "output_throughput"}),
-        "measured",
-        reports.vllm_reports,
     ),
     Format(
         "NxD Inference benchmark_report.json",

@@ -22,23 +22,51 @@ Cells = Mapping[str, object]
 
 NAMES: dict[str, tuple[str, ...]] = {
     "model_id": ("model", "model_path", "model_id", "model_name", "infmax_model_prefix"),
-    "chip": ("chip", "hw", "system", "hardware", "gpu", "device", "accelerator", "gpu_type"),
+    "chip": ("chip", "hw", "system", "hardware", "gpu", "gpu_name", "device", "accelerator", "gpu_type"),
     "instance_type": ("instance", "instance_type"),
     "engine": ("engine", "backend", "framework"),
     "engine_version": ("engine_version", "backend_version", "image"),
-    "dtypes": ("precision", "dtype", "quantization", "gemm_quant_mode"),
+    "dtypes": ("precision", "dtype", "quantization", "quant", "gemm_quant_mode"),
     "tp": ("tp", "tp_size", "tensor_parallel_size"),
     "pp": ("pp", "pp_size"),
     "dp": ("dp", "attention_dp_size"),
     "replicas": ("replicas",),
-    "chips_used": ("n_chips", "num_gpus", "chips_used", "num_total_gpus", "gpus"),
-    "input_tokens": ("isl_mean", "isl", "input_tokens", "input_len", "prompt_tokens", "input_sequence_length"),
-    "output_tokens": ("osl_mean", "osl", "output_tokens", "output_len", "output_sequence_length"),
-    "concurrency": ("concurrency", "conc", "max_concurrency", "users"),
+    "chips_used": ("n_chips", "num_gpus", "chips_used", "num_total_gpus", "gpus", "gpu_count"),
+    "input_tokens": (
+        "isl_mean",
+        "isl",
+        "input_tokens",
+        "input_len",
+        "prompt_tokens",
+        "input_sequence_length",
+        "input",
+        "random_input_len",
+        "prompt_token_count_mean",
+    ),
+    "output_tokens": (
+        "osl_mean",
+        "osl",
+        "output_tokens",
+        "output_len",
+        "output_sequence_length",
+        "output",
+        "random_output_len",
+        "completion_token_count_mean",
+    ),
+    "input_total": ("total_input_tokens",),
+    "output_total": ("total_output_tokens",),
+    "concurrency": ("concurrency", "conc", "max_concurrency", "users", "concurrent", "concurrent_requests"),
     "arrival_rate_per_s": ("rate_rps", "request_rate", "rate_qps", "arrival_rate_per_s"),
-    "n_samples": ("n_requests", "completed", "num_requests"),
-    "requests_per_s": ("req_per_s", "requests_per_s", "request_throughput"),
-    "output_tokens_per_s": ("out_tok_per_s", "output_tokens_per_s", "output_throughput"),
+    "n_samples": ("n_requests", "successful_requests", "completed", "num_requests", "n_req"),
+    "requests_per_s": ("req_per_s", "requests_per_s", "request_throughput", "req_s", "req_tput_rps"),
+    "output_tokens_per_s": (
+        "out_tok_per_s",
+        "output_tokens_per_s",
+        "output_throughput",
+        "output_token_throughput",
+        "output_tok_s",
+        "throughput_tokens_s",
+    ),
     "created_utc": ("measured", "date", "created_utc"),
     "source_url": ("source_repo", "source", "source_url", "run_url"),
     "disaggregated": ("disagg",),
@@ -50,10 +78,16 @@ NAMES: dict[str, tuple[str, ...]] = {
 """Our name, and those it goes by; the first that a row fills counts."""
 
 _WHICH = "mean|avg|median|p50|p90|p99"
-_TIME = re.compile(rf"^(?:({_WHICH})_)?(ttft|tpot|itl|e2el?|request_latency)(?:_({_WHICH}))?(?:_(ms|s))?$")
-_KIND = {"ttft": "ttft_s", "tpot": "tpot_s", "itl": "itl"} | dict.fromkeys(("e2e", "e2el", "request_latency"), "wall_s")
+_TIME = re.compile(
+    rf"^(?:({_WHICH})_)?(ttft|tpot|itl|e2el?|e2e_latency|request_latency|latency)(?:_({_WHICH}))?(?:_(ms|s))?$"
+)
+_KIND = {"ttft": "ttft_s", "tpot": "tpot_s", "itl": "itl"} | dict.fromkeys(
+    ("e2e", "e2el", "e2e_latency", "request_latency", "latency"), "wall_s"
+)
 _STATISTIC = {"avg": "mean", "median": "p50", None: "mean"}
 _UNIT_S = {"ms": 1e-3, "s": 1.0}
+_SECONDS = {"tput_per_gpu", "prompt_token_count_mean"}
+"""Columns of InferenceX and of FMBench, whose times without a unit are seconds."""
 _THOUSANDS = re.compile(r"^-?\d{1,3}(,\d{3})+(\.\d*)?$")
 _COUNTED = (
     "tp", "pp", "dp", "replicas", "chips_used", "input_tokens", "output_tokens", "concurrency", "arrival_rate_per_s",
@@ -102,12 +136,13 @@ def inferencex_rows(content: object) -> list[CaseRow]:
 
 
 def is_table_of_points(names: set[str]) -> bool:
-    """Whether columns name a load, both lengths and both latencies; enough to be a table of load points."""
+    """Whether columns name a load, both lengths and a latency; rows without both latencies are flagged."""
     plain = {_plain(name) for name in names}
     kinds = {match[2] for name in plain if (match := _TIME.match(name))}
-    lengths = all(plain & set(NAMES[name]) for name in ("input_tokens", "output_tokens"))
+    sides = (("input_tokens", "input_total"), ("output_tokens", "output_total"))
+    lengths = all(plain & {*NAMES[mean], *NAMES[total]} for mean, total in sides)
     loads = plain & {*NAMES["concurrency"], *NAMES["arrival_rate_per_s"]}
-    return bool(lengths and loads and "ttft" in kinds and kinds & {"tpot", "itl"})
+    return bool(lengths and loads and kinds)
 
 
 def _plain(name: str) -> str:
@@ -151,8 +186,8 @@ def _row(row: Cells, line: int) -> CaseRow:
         tp=_whole(tp),
         replicas=_whole(replicas),
         phase="serve",
-        input_tokens=_figure(row, "input_tokens"),
-        output_tokens=_figure(row, "output_tokens"),
+        input_tokens=_length(row, "input", samples),
+        output_tokens=_length(row, "output", samples),
         concurrency=_figure(row, "concurrency"),
         arrival_rate_per_s=_figure(row, "arrival_rate_per_s"),
         n_samples=_whole(samples),
@@ -160,6 +195,12 @@ def _row(row: Cells, line: int) -> CaseRow:
         output_tokens_per_s=output_per_s,
         flags=";".join(name for name, bad in _odd(row, chip).items() if bad),
     ).with_columns(_times(row))
+
+
+def _length(row: Cells, side: str, samples: float | None) -> float | None:
+    """Of a call, stated or the total of all that were answered over their number."""
+    stated, total = _figure(row, f"{side}_tokens"), _figure(row, f"{side}_total")
+    return stated if stated is not None or total is None or not samples else total / samples
 
 
 def _whole(value: float | None) -> int | None:
@@ -176,7 +217,7 @@ def _chips(row: Cells, tp: float | None) -> float | None:
 
 def _times(row: Cells) -> dict[str, float]:
     """Latency columns in seconds; a mean between tokens stands for a mean per token where only it is given."""
-    fallback = 1.0 if "tput_per_gpu" in row else 1e-3
+    fallback = 1.0 if _SECONDS & set(row) else 1e-3
     found: dict[str, float] = {}
     for name, cell in row.items():
         match = _TIME.match(name)

@@ -33,6 +33,8 @@ class VllmReport:
     output_throughput: float
     date: str | None = None
     model_id: str | None = None
+    gpu_name: str | None = None
+    gpu_count: str | float | None = None
     request_rate: float | int | str | None = None
     burstiness: float | int | str | None = None
     max_concurrency: float | None = None
@@ -63,6 +65,8 @@ def vllm_row(report: VllmReport) -> CaseRow:
         label=f"request rate {report.request_rate}, burstiness {report.burstiness}",
         method="endpoint",
         model_id=report.model_id,
+        chip=chip_name(report.gpu_name or ""),
+        chips_used=None if report.gpu_count is None else number(str(report.gpu_count)),
         phase="serve",
         input_tokens=report.total_input_tokens / done if done else None,
         output_tokens=report.total_output_tokens / done if done else None,
