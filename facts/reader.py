@@ -10,7 +10,7 @@ import csv
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -252,13 +252,13 @@ def models(path: Path | None = None) -> dict[str, Model]:
     Raises:
         FactsError: a key, rule, quota or price that is unknown.
     """
-    where, raw = _models_file(path)
-    return {key: _model(key, entry, where) for key, entry in mapping(raw["models"]).items()}
+    return dict(_models(*_read(path or OWN_MODELS.get(), "models.yaml")))
 
 
 def marketplaces(path: Path | None = None) -> dict[str, Marketplace]:
     """Marketplaces by locale, from the same file as `models`."""
-    where, raw = _models_file(path)
+    where, text = _read(path or OWN_MODELS.get(), "models.yaml")
+    raw = _models_file(where, text)
     return {
         locale: decode(Marketplace, _entry(entry, f"{where}: marketplaces.{locale}"), where, locale=locale)
         for locale, entry in mapping(raw["marketplaces"]).items()
@@ -271,7 +271,8 @@ def quality(path: Path | None = None) -> list[Quality]:
     Raises:
         FactsError: a file of another form.
     """
-    where, raw = _file(path, "quality.yaml", "peakday.quality/1")
+    where, text = _read(path, "quality.yaml")
+    raw = _keys(where, text, "peakday.quality/1")
     entries = raw.get("rows")
     if not isinstance(entries, list):
         raise FactsError(f"{where}: rows: expected a list of rows")
@@ -280,25 +281,38 @@ def quality(path: Path | None = None) -> list[Quality]:
     ]
 
 
-def _file(path: Path | None, name: str, schema: str) -> tuple[str, dict[str, object]]:
-    """A YAML file of the user's, or the package's own of that name: what to call it, and its keys."""
-    where = str(path or name)
-    text = data_path(name).read_text(encoding="utf-8") if path is None else read_text(path, error=FactsError)
+def _read(path: Path | None, name: str) -> tuple[str, str]:
+    """A YAML file of the user's, or the package's own of that name: what to call it, and its text."""
+    if path is None:
+        return name, data_path(name).read_text(encoding="utf-8")
+    return str(path), read_text(path, error=FactsError)
+
+
+# What a file says is kept by its text: one plan asks hundreds of times, and a file may change while a server runs.
+
+
+@lru_cache(maxsize=16)
+def _keys(where: str, text: str, schema: str) -> Mapping[str, object]:
     raw: dict[str, object] = parse_yaml(text, where, error=FactsError)
     if raw.get("schema") != schema:
         raise FactsError(f"{where}: schema is not {schema}")
-    return where, raw
+    return raw
 
 
-def _models_file(path: Path | None) -> tuple[str, dict[str, object]]:
-    path = path or OWN_MODELS.get()
-    where, raw = _file(path, "models.yaml", "peakday.models/1")
+@lru_cache(maxsize=16)
+def _models(where: str, text: str) -> Mapping[str, Model]:
+    raw = _models_file(where, text)
+    return {key: _model(key, entry, where) for key, entry in mapping(raw["models"]).items()}
+
+
+def _models_file(where: str, text: str) -> Mapping[str, object]:
+    raw = _keys(where, text, "peakday.models/1")
     own = _entry(raw.get("models"), f"{where}: models")
-    if path is not None and "marketplaces" not in raw:
-        carried = _file(None, "models.yaml", "peakday.models/1")[1]
-        return where, {**carried, "models": {**mapping(carried["models"]), **own}}
+    if "marketplaces" not in raw:
+        carried = _keys(*_read(None, "models.yaml"), "peakday.models/1")
+        return {**carried, "models": {**mapping(carried["models"]), **own}}
     _entry(raw.get("marketplaces"), f"{where}: marketplaces")
-    return where, raw
+    return raw
 
 
 def _entry(value: object, where: str) -> dict[str, object]:
