@@ -19,7 +19,7 @@ from facts.blocks import Positive, Share, SomeSeconds, refuse_unknown_keys
 from host.errors import PeakdayError
 
 SCHEMA: Literal["peakday.stack/1"] = "peakday.stack/1"
-_CHECKED = ConfigDict(extra="forbid", allow_inf_nan=False)
+_CHECKED = ConfigDict(extra="forbid", allow_inf_nan=False, defer_build=True)
 _OLD_KEYS = {"spill": "fallback", "ladder": "chains"}
 """Keys of scenarios and stack files written before their present name, still read."""
 
