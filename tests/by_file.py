@@ -25,6 +25,15 @@ SYSTEM = (
 )  # fmt: skip
 """Modules whose tests start processes of ours or put load on a server: marked `system`, the longest first; every other
 test is `unit`."""
+LONG = (
+    "dashboards/test_untrusted", "capacity/test_relations", "capacity/test_signed_plan", "capacity/test_limits",
+    "peakday/test_canary", "capacity/test_plan_small", "peakday/test_no_packet_leaves", "assistant/test_autobuy",
+    "capacity/test_replay", "capacity/test_calibration", "deploy/test_plan_alerts", "dashboards/test_report",
+    "test_architecture", "test_bad_files", "scenarios/test_traces", "capacity/test_cache", "capacity/test_engine",
+    "capacity/test_overflow", "capacity/test_clients", "study/test_accelerators", "assistant/test_shop_model",
+    "deploy/test_alerts", "peakday/ready/test_ready", "capacity/test_bill", "dashboards/test_spreadsheet",
+)  # fmt: skip
+"""Of the others those that take the longest, by their CPU seconds."""
 PARTS = {
     "loadgen/test_run": 6,
     "assistant/test_stack": 6,
@@ -108,11 +117,20 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
-    """Mark every test as `unit` or `system`, start with the long files, and let no mark deselect a part."""
+    """Mark every test as `unit` or `system`, and let no mark deselect a part."""
     for item in items:
         item.add_marker(pytest.mark.system if stem(item.path) in SYSTEM else pytest.mark.unit)
     parts = [item for item in items if isinstance(item, Part)]
     items[:] = [item for item in items if not isinstance(item, Part)]
     yield
-    items.extend(parts)
-    items.sort(key=lambda item: SYSTEM.index(stem(item.path)) if stem(item.path) in SYSTEM else len(SYSTEM))
+    items.extend(in_turn(parts))
+
+
+def in_turn(parts: list[Part]) -> list[Part]:
+    """Those of the `system` wait for servers, the others compute: mixed evenly, each kind's longest first."""
+    order = {name: place for names in (SYSTEM, LONG) for place, name in enumerate(names)}
+    parts = sorted(parts, key=lambda part: order.get(stem(part.path), len(order)))
+    system = [part for part in parts if stem(part.path) in SYSTEM]
+    others = [part for part in parts if stem(part.path) not in SYSTEM]
+    placed = [(i / len(kind), part) for kind in (system, others) for i, part in enumerate(kind)]
+    return [part for _, part in sorted(placed, key=lambda pair: pair[0])]
