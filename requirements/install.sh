@@ -20,7 +20,7 @@ else
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps -e "$here"
 fi
 # The simulator is compiled once and cached beside its module, so that the first plan does not wait for it.
-"$venv/bin/python" -c 'from capacity.simulator.engine import warm_up; warm_up()'
+"$venv/bin/python" -c 'from capacity.kernels import warm_up; warm_up()'
 # dev holds all of core, so that one install serves both commands
 [ "$name" = dev ] && touch "$venv/core.done"
 touch "$venv/$name.done"

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from assistant.errors import ModelError
 from assistant.models.calls import CallLog, ModelCaller, Prepared
 from assistant.models.protocol import ModelRequest
@@ -100,7 +102,5 @@ async def _scored(
 
 def write_judgements(path: Path, rows: Sequence[Mapping[str, object]]) -> Path:
     """`judgements.parquet`."""
-    import pandas as pd
-
     pd.DataFrame(list(rows), columns=list(COLUMNS)).to_parquet(path, index=False)
     return path

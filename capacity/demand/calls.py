@@ -111,8 +111,6 @@ def measured_calls(run: Run) -> Calls:
     Raises:
         PlanError: the run is unfinished, invalid, or holds no call with its tokens.
     """
-    import pandas as pd
-
     refuse_weak_evidence(run)
     key = ["session_id", "interaction_id", "turn_index"]
     turns = run.turns[run.turns["status"] != "dropped"].drop_duplicates(key).reset_index(drop=True)
@@ -124,7 +122,7 @@ def measured_calls(run: Run) -> Calls:
         raise PlanError(f"{run.path}: no call with token usage; a target must report usage to be planned from")
 
     def whole(name: str, unknown: int = 0) -> Ints:
-        values: Ints = pd.to_numeric(calls[name]).fillna(unknown).to_numpy(dtype=np.int64)
+        values: Ints = calls[name].astype(np.float64).fillna(unknown).to_numpy(dtype=np.int64)
         return values
 
     tier = calls["tier_resolved"].fillna(calls["tier_requested"]).fillna("default").to_numpy(dtype=object)

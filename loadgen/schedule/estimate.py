@@ -15,6 +15,8 @@ import numpy as np
 from facts import reader
 from loadgen.job import Load
 from loadgen.schedule.sessions import Schedule, make_schedule
+from scenarios.arrivals import read_replay
+from scenarios.replay.file import read_plan
 from scenarios.sessions import Interaction
 
 TURNS_PER_WORKER_S = 250.0
@@ -106,8 +108,6 @@ def _sizes(plan: Schedule, bare: bool) -> str:
 
 def _of_replay(load: Load, file: str) -> Estimate:
     """A replay's calls are those of its plan; what is sent of them depends on how quickly the target answers."""
-    from scenarios.replay.file import read_plan
-
     plan = read_plan(Path(file))
     calls = [call for session in plan.sessions for call in session.calls]
     tokens = load.scenario["capacity"]["assumed_tokens"]
@@ -177,8 +177,6 @@ def _longest(replayed: Path | None) -> tuple[int, int]:
     """The most input and output tokens of a row of an arrivals file; 0 where it says none."""
     if replayed is None:
         return 0, 0
-    from scenarios.arrivals import read_replay
-
     log = read_replay(replayed)
     most = [0 if part is None else int(part.max(initial=0)) for part in (log.input_tokens, log.output_tokens)]
     return most[0], most[1]

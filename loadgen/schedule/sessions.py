@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from loadgen.job import Load
+from loadgen.schedule.replayed import ReplayPlanner
+from scenarios import arrivals
+from scenarios.replay.file import read_plan
 from scenarios.resolved import resolved_of
-
-if TYPE_CHECKING:
-    from scenarios.sessions import Message
+from scenarios.sessions import Message, SessionPlanner, single_turn
 
 SESSIONS_PER_USER_S = 1_000
 """Sessions kept ready for each closed-loop user and second, more than one that waits for its answers can play. They
@@ -65,8 +66,6 @@ class Schedule:
 
 def make_schedule(load: Load, messages: list[Message]) -> Schedule:
     """The make_schedule of a job; the same for the same seed, wherever it is made."""
-    from scenarios import arrivals, sessions
-
     scenario = resolved_of(load.scenario)
     regions = tuple(scenario["event"]["regions"])
     if load.closed_loop_users is not None:
@@ -74,14 +73,14 @@ def make_schedule(load: Load, messages: list[Message]) -> Schedule:
         shares = [region["share"] for region in scenario["event"]["regions"].values()]
         draws = np.random.default_rng([load.seed, load.closed_loop_users])
         region = draws.choice(len(shares), size=_REGIONS_DRAWN, p=shares).astype(np.int16)
-        planner = sessions.SessionPlanner(scenario, messages, load.seed)
+        planner = SessionPlanner(scenario, messages, load.seed)
         return Schedule(np.broadcast_to(0.0, count), region, regions, None, planner)
     if load.replay_file is not None:
         return _replayed(load.replay_file, messages, regions)
     if load.arrivals_file is not None:
         replay = arrivals.read_replay(Path(load.arrivals_file), load.window)
         region = np.zeros(len(replay.offset_s), dtype=np.int16)
-        planner = sessions.single_turn(scenario, messages, load.seed)
+        planner = single_turn(scenario, messages, load.seed)
         lengths = None
         if replay.input_tokens is not None and replay.output_tokens is not None:
             lengths = np.column_stack([replay.input_tokens, replay.output_tokens])
@@ -90,15 +89,12 @@ def make_schedule(load: Load, messages: list[Message]) -> Schedule:
         starts = arrivals.constant_rate(load.rate_per_s, load.length_s, resolved=scenario, seed=load.seed)
     else:
         starts = arrivals.session_starts(scenario, window=load.window, scale=load.scale, seed=load.seed)
-    planner = sessions.SessionPlanner(scenario, messages, load.seed)
+    planner = SessionPlanner(scenario, messages, load.seed)
     return Schedule(starts.offset_s, starts.region, regions, None, planner)
 
 
 def _replayed(file: str, messages: list[Message], regions: tuple[str, ...]) -> Schedule:
     """The sessions of a replay; all in the scenario's first region, since a trace names none."""
-    from loadgen.schedule.replayed import ReplayPlanner
-    from scenarios.replay.file import read_plan
-
     plan = read_plan(Path(file))
     offset_s = np.array([session.at_s for session in plan.sessions])
     before = frozenset(place for place, session in enumerate(plan.sessions) if session.began_before)

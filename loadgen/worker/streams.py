@@ -18,6 +18,7 @@ from loadgen.transport.event_loop import Loop
 from loadgen.transport.pool import Pool
 from loadgen.worker.background import Background, keep_share
 from loadgen.worker.recorder import Recorder
+from scenarios import arrivals
 from scenarios.resolved import resolved_of
 
 
@@ -69,8 +70,6 @@ def _control_headers(host: str) -> dict[str, str]:
 
 def due_times_s(job: LoadJob, name: str) -> Any:
     """When the requests of a stream are due, of all workers: seconds from t0, in order."""
-    from scenarios import arrivals
-
     scenario = resolved_of(job.scenario)
     if job.rate_per_s is None:
         starts = arrivals.stream_starts(scenario, name, window=job.window, scale=job.scale, seed=job.seed)

@@ -68,7 +68,7 @@ def test_the_dockerfile_builds_in_a_folder_in_place_of_a_root(tmp_path):
     assert all(path.startswith(str(build.at("/opt/peakday"))) for path in where.stdout.split())
     cache = build.at("/var/cache/peakday")
     before = {path: path.stat().st_mtime_ns for path in cache.rglob("*.nb?")}
-    build.execute("python", "-P", "-c", "from capacity.simulator.engine import warm_up; warm_up()")
+    build.execute("python", "-P", "-c", "from capacity.kernels import warm_up; warm_up()")
     assert before
     assert {path: path.stat().st_mtime_ns for path in cache.rglob("*.nb?")} == before
     assert build.owners == {"/var/cache/peakday": "10001:10001"}
