@@ -11,18 +11,15 @@ import hashlib
 import itertools
 import os
 import re
-import resource
 import secrets
 import shutil
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 
 from host import processes
 from host.errors import Exit
@@ -33,23 +30,23 @@ from loadgen.analysis.finish import SystemEnd, finish_record
 from loadgen.chunks import ChunkWriter
 from loadgen.coordinator.scrape import Scraper, meter_of, scrape_urls
 from loadgen.coordinator.status_line import line
-from loadgen.job import FOLDER_VARIABLE, LoadError, LoadJob
+from loadgen.job import LoadError, LoadJob
 from loadgen.live import Live, Report, read_live
+from loadgen.remote_workers import (
+    LOCUSTFILE,
+    POLL_S,
+    STOP_WITHIN_S,
+    noted_signals,
+    raise_open_file_limit,
+)
 from loadgen.run_info import RUNNING, RunInfo, ScenarioRef, TargetRef, write_info
 from loadgen.seal import VARIABLE, shared_secret
 
-LOCUSTFILE = Path(__file__).with_name("worker") / "locustfile.py"
-POLL_S = 0.1
-STOP_WITHIN_S = 3.0
 LINE_EVERY_S = 10.0
 START_WITHIN_S = 60.0
 REMOTE_START_WITHIN_S = 600.0
 OVERDUE_AFTER_S = 80.0
 """How long after the drain a master may take to finish before it counts as stuck."""
-EXIT_INVALID = 3
-EXIT_ENVIRONMENT = 5
-EXIT_ABORTED = 6
-EXIT_INTERRUPTED = 130
 _TIMED_ID = re.compile(r"\d{8}-\d{6}-")
 Progress = Callable[[Report], None]
 
@@ -95,7 +92,7 @@ def run_load(job: LoadJob, progress: Progress | None = None, system_ended: Syste
     check_plan(job)
     secret = shared_secret() if job.remote_workers else secrets.token_hex(32)
     started = datetime.now(UTC)
-    with _signals() as interrupts:
+    with noted_signals() as interrupts:
         job = begin_record(job, started)
         chunks = ChunkWriter(job.folder)
         scraper = Scraper(scrape_urls(job), job.folder, job.admitted, meter_of(job))
@@ -126,10 +123,10 @@ def run_load(job: LoadJob, progress: Progress | None = None, system_ended: Syste
         system_end=children.system_end,
     )
     if interrupts:
-        return Outcome(EXIT_INTERRUPTED, job.folder, info)
+        return Outcome(Exit.INTERRUPTED, job.folder, info)
     if info.aborted:
-        return Outcome(EXIT_ABORTED, job.folder, info)
-    return Outcome(0 if info.valid else EXIT_INVALID, job.folder, info)
+        return Outcome(Exit.ABORTED, job.folder, info)
+    return Outcome(0 if info.valid else Exit.INVALID_RUN, job.folder, info)
 
 
 def begin_record(job: LoadJob, started: datetime) -> LoadJob:
@@ -212,14 +209,6 @@ def head(job: LoadJob, started: datetime) -> RunInfo:
     )
 
 
-def raise_open_file_limit() -> None:
-    """Every turn in flight is a socket: take as many as the machine allows."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
 # --- children ---------------------------------------------------------------------------------------------------------
 
 
@@ -283,61 +272,7 @@ def _start(
     )
 
 
-def run_worker(master_host: str, master_port: int, number: int = 1) -> int:
-    """Be workers of a run whose master is elsewhere: the run travels here, and its rows travel back.
-
-    Returns the exit code: 0 when every worker ended as its master asked, 3 when the run was INVALID, 130 after Ctrl-C,
-    else 5.
-
-    Raises:
-        LoadError: the run's secret is not in the environment.
-    """
-    secret = shared_secret()
-    raise_open_file_limit()
-    arguments = ("--worker", "--master-host", master_host, "--master-port", str(master_port))
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("LOCUST_", "PEAKDAY_JOB"))}
-    command = [sys.executable, "-P", "-m", "locust", "-f", str(LOCUSTFILE), *arguments, "--headless", "--only-summary"]
-    command += ["--loglevel", "WARNING"]
-    with tempfile.TemporaryDirectory(prefix="peakday-worker-") as folder, _signals() as interrupts:
-        environment |= {FOLDER_VARIABLE: folder, VARIABLE: secret}
-        workers = [
-            processes.start(f"worker {k}", command, environment=environment, inherited=True, watched=True)
-            for k in range(number)
-        ]
-        try:
-            while any(worker.poll() is None for worker in workers) and not interrupts:
-                time.sleep(POLL_S)
-        finally:
-            processes.stop(workers, STOP_WITHIN_S)
-    if interrupts:
-        return EXIT_INTERRUPTED
-    codes = {end.exit_code if (end := worker.poll()) is not None else None for worker in workers}
-    if codes <= {0, EXIT_INVALID}:
-        return EXIT_INVALID if EXIT_INVALID in codes else 0
-    return EXIT_ENVIRONMENT
-
-
 # --- watching ---------------------------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def _signals() -> Iterator[list[float]]:
-    """Times of interrupts, in place of their effect. Outside the main thread signals are left alone."""
-    received: list[float] = []
-
-    def note(_: int, __: FrameType | None) -> None:
-        received.append(time.monotonic())
-
-    try:
-        before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    except ValueError:
-        yield received
-        return
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _watch(

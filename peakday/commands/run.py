@@ -85,7 +85,7 @@ def run(
 ) -> None:
     """Rehearse: drive the assistant with a scenario, and write runs/ID/."""
     if worker:
-        from loadgen.run import run_worker
+        from loadgen.remote_workers import run_worker
 
         raise typer.Exit(run_worker(master_host, master_port, processes))
     from peakday.run.load import LoadOptions

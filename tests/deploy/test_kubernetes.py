@@ -265,7 +265,7 @@ def test_secrets_are_files_and_no_variable_holds_one(name):
 def test_a_worker_ignores_the_masters_arguments(monkeypatch):
     """The run comes from the master: what else stands on the worker's command line is the operator's habit."""
     asked = []
-    monkeypatch.setattr("loadgen.run.run_worker", lambda *args: asked.append(args) or 0)
+    monkeypatch.setattr("loadgen.remote_workers.run_worker", lambda *args: asked.append(args) or 0)
     command = ["run", "--worker", "--master-host", "m", *OPERATOR_ARGS]
     assert CliRunner().invoke(app, command).exit_code == 0
     assert asked[0][0] == "m"

@@ -63,7 +63,7 @@ def test_a_worker_that_joins_again_loses_no_row(make_job):
     """Two reports with their rows are swallowed and the connection is reset, 3 s into 9: every turn is there, once."""
     port = free_port()
     line = Line(port)
-    code = f"from loadgen.run import run_worker; raise SystemExit(run_worker('127.0.0.1', {line.port}))"
+    code = f"from loadgen.remote_workers import run_worker; raise SystemExit(run_worker('127.0.0.1', {line.port}))"
     elsewhere = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL)
     try:
         with serving(assistant(lambda: streamed(assistant_events()))) as server:

@@ -259,7 +259,7 @@ def test_a_job_survives_its_file(make_job, tmp_path):
 def test_a_worker_from_elsewhere_gets_the_run_and_sends_its_rows(make_job):
     """One worker here, one that shares no file with the master: every turn is in the one record."""
     port = free_port()
-    code = f"from loadgen.run import run_worker; raise SystemExit(run_worker('127.0.0.1', {port}))"
+    code = f"from loadgen.remote_workers import run_worker; raise SystemExit(run_worker('127.0.0.1', {port}))"
     elsewhere = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL)
     try:
         with serving(assistant(lambda: streamed(assistant_events()))) as server:
@@ -307,7 +307,7 @@ def test_a_worker_from_elsewhere_reads_the_customers_of_a_mapping(make_job, tmp_
     )
     (spec,) = target_specs(tmp_path / "target.yaml")
     port = free_port()
-    code = f"from loadgen.run import run_worker; raise SystemExit(run_worker('127.0.0.1', {port}))"
+    code = f"from loadgen.remote_workers import run_worker; raise SystemExit(run_worker('127.0.0.1', {port}))"
     elsewhere = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL)
     try:
         with serving(lambda *_: [(0.0, response(b'{"text": "yes"}'))]) as server:

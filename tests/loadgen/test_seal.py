@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from host.ports import free_port
 from loadgen.job import LoadError, TargetSpec
 from loadgen.record import load_run
-from loadgen.run import run_load, run_worker
+from loadgen.remote_workers import run_worker
+from loadgen.run import run_load
 from loadgen.seal import TO_MASTER, TO_WORKER, VARIABLE, Seal, shared_secret
 from loadgen.targets.mapping import expand_headers
 from tests.loadgen.server import assistant, assistant_events, serving, streamed
@@ -93,7 +94,7 @@ def strangers_messages() -> list[bytes]:
 def test_a_stranger_on_the_masters_port_changes_nothing_and_learns_nothing(make_job, secret):
     """Forged turns, another worker's place, garbage: the run is whole and its own, and its record counts them."""
     port = free_port()
-    code = f"from loadgen.run import run_worker; raise SystemExit(run_worker('127.0.0.1', {port}))"
+    code = f"from loadgen.remote_workers import run_worker; raise SystemExit(run_worker('127.0.0.1', {port}))"
     stranger = zmq.Context.instance().socket(zmq.DEALER)
     stranger.setsockopt(zmq.IDENTITY, b"evil")
     stranger.setsockopt(zmq.LINGER, 0)
