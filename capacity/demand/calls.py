@@ -122,8 +122,8 @@ def measured_calls(run: Run) -> Calls:
         raise PlanError(f"{run.path}: no call with token usage; a target must report usage to be planned from")
 
     def whole(name: str, unknown: int = 0) -> Ints:
-        values: Ints = calls[name].astype(np.float64).fillna(unknown).to_numpy(dtype=np.int64)
-        return values
+        values: Floats = calls[name].to_numpy(dtype=np.float64, na_value=np.nan)
+        return np.where(np.isnan(values), unknown, values).astype(np.int64)
 
     tier = calls["tier_resolved"].fillna(calls["tier_requested"]).fillna("default").to_numpy(dtype=object)
     supplied = calls[["model", "supply"]].drop_duplicates().itertuples(index=False)
