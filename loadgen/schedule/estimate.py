@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from facts import reader
+from facts.reader import TokenPrices
 from loadgen.job import Load
 from loadgen.schedule.sessions import Schedule, make_schedule
 from scenarios.arrivals import read_replay
@@ -55,18 +56,33 @@ CHARACTERS_PER_TOKEN = 4.0
 """Of English prose in the tokenizers of today, roughly: an expert estimate."""
 
 
-def estimate(load: Load, bare_characters: int | None = None) -> Estimate:
-    """The estimate of a load. It plans the arrivals exactly, and a sample of the sessions.
+@dataclass(frozen=True)
+class Bare:
+    """A model that is asked itself, without an assistant around it.
 
-    bare_characters: where a model itself is asked, without an assistant around it: those of its system prompt.
+    Args:
+        system_characters: of its system prompt.
+        tokens_max: of an answer, where a question has no limit of its own; None: no limit.
+        prices: by which its record will price a call; None where it holds none.
+    """
+
+    system_characters: int = 0
+    tokens_max: int | None = None
+    prices: TokenPrices | None = None
+
+
+def estimate(load: Load, bare: Bare | None = None) -> Estimate:
+    """The estimate of a load, on a model itself where `bare`. It plans the arrivals exactly, and a sample of the
+    sessions.
     """
     messages = json.loads(Path(load.messages).read_text())["messages"]
     if load.replay_file is not None:
-        return _of_replay(load, load.replay_file)
+        return _of_replay(load, load.replay_file, bare)
     plan = make_schedule(load, messages)
     tokens = dict(load.scenario["capacity"]["assumed_tokens"])
-    if bare_characters is not None:
+    if bare is not None:
         tokens["calls_per_turn"] = 1.0
+        tokens["output_tokens"] = _answer_tokens(messages, tokens["output_tokens"], bare.tokens_max)
     seconds = tokens["output_tokens"] * 0.05 * tokens["calls_per_turn"] + 1.0
     users = load.closed_loop_users
     answer_s = tokens["calls_per_turn"] * (ASSUMED_TTFT_S + tokens["output_tokens"] * ASSUMED_TPOT_S)
@@ -77,8 +93,8 @@ def estimate(load: Load, bare_characters: int | None = None) -> Estimate:
     calls = turns * calls_per_turn
     if plan.lengths is None:
         prompt = prompt_tokens(tokens, len(sample.turns) / max(sample.interactions, 1))
-        if bare_characters is not None:
-            prompt = _bare_prompt_tokens(sample, known, bare_characters, tokens["output_tokens"])
+        if bare is not None:
+            prompt = _bare_prompt_tokens(sample, known, bare.system_characters, tokens["output_tokens"])
         input_tokens = calls * prompt
         output_tokens = calls * tokens["output_tokens"]
     else:
@@ -91,12 +107,12 @@ def estimate(load: Load, bare_characters: int | None = None) -> Estimate:
         peak_turns_per_s=peak,
         input_tokens=input_tokens,
         output_tokens=output_tokens,
-        usd=_dollars(load.scenario, calls, input_tokens, output_tokens, _complex_ratio(sample, known)),
+        usd=_dollars(load.scenario, calls, input_tokens, output_tokens, _complex_ratio(sample, known), bare),
         peak_input_tokens_per_min=peak * 60 * input_tokens / max(turns, 1.0),
         peak_requests_per_min=peak * 60 * calls_per_turn,
         workers=max(1, math.ceil(peak / TURNS_PER_WORKER_S)),
         sockets=math.ceil((peak * seconds if users is None else users) * 1.5) + 16,
-        sizes=_sizes(plan, bare_characters is not None),
+        sizes=_sizes(plan, bare is not None),
     )
 
 
@@ -106,7 +122,14 @@ def _sizes(plan: Schedule, bare: bool) -> str:
     return "prompts by their characters, assumed answers" if bare else "assumed sizes"
 
 
-def _of_replay(load: Load, file: str) -> Estimate:
+def _answer_tokens(messages: Sequence[Mapping[str, Any]], assumed: float, tokens_max: int | None) -> float:
+    """The mean answer of the messages, each as often as its weight: as assumed, or its limit where that is less."""
+    weights = np.array([message.get("weight", 1.0) for message in messages], dtype=np.float64)
+    limits = [message.get("max_tokens") or tokens_max or math.inf for message in messages]
+    return float(np.average(np.minimum(assumed, limits), weights=weights))
+
+
+def _of_replay(load: Load, file: str, bare: Bare | None) -> Estimate:
     """A replay's calls are those of its plan; what is sent of them depends on how quickly the target answers."""
     plan = read_plan(Path(file))
     calls = [call for session in plan.sessions for call in session.calls]
@@ -129,7 +152,7 @@ def _of_replay(load: Load, file: str) -> Estimate:
         peak_turns_per_s=peak,
         input_tokens=inputs,
         output_tokens=outputs,
-        usd=_dollars(load.scenario, len(calls) * per_turn, inputs, outputs, 0.5),
+        usd=_dollars(load.scenario, len(calls) * per_turn, inputs, outputs, 0.5, bare),
         peak_input_tokens_per_min=peak * 60 * inputs / len(calls),
         peak_requests_per_min=peak * 60 * per_turn,
         workers=max(1, math.ceil(peak / TURNS_PER_WORKER_S)),
@@ -262,9 +285,19 @@ def _priced(scenario: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _dollars(
-    scenario: Mapping[str, Any], calls: float, input_tokens: float, output_tokens: float, complex_ratio: float
+    scenario: Mapping[str, Any],
+    calls: float,
+    input_tokens: float,
+    output_tokens: float,
+    complex_ratio: float,
+    bare: Bare | None,
 ) -> tuple[float, float, float] | None:
-    """(cheapest model throughout, the policy's routes, dearest model throughout)."""
+    """(cheapest model throughout, the policy's routes, dearest model throughout); a bare model's own price thrice."""
+    if bare is not None:
+        if bare.prices is None or not calls:
+            return None
+        own_usd = bare.prices.cost_usd(input_tokens, 0, 0, 0, output_tokens)
+        return own_usd, own_usd, own_usd
     priced = _priced(scenario)
     if not priced or not calls:
         return None

@@ -185,10 +185,15 @@ def _object(payload: dict[str, object], name: str) -> dict[str, object]:
     return value
 
 
+def prices_of(model_id: str | None) -> reader.TokenPrices | None:
+    """List prices of a model by its id on Bedrock; None for one that the price file does not know."""
+    prices = next((one.prices for one in reader.models().values() if one.model_id == model_id), None)
+    return prices or reader.token_prices().get(model_id or "")
+
+
 def converse_cost_usd(model_id: str | None, usage: Mapping[str, int]) -> float | None:
     """List price of one call; None for a model the price file does not know, or without usage."""
-    prices = next((one.prices for one in reader.models().values() if one.model_id == model_id), None)
-    prices = prices or reader.token_prices().get(model_id or "")
+    prices = prices_of(model_id)
     if prices is None or not usage:
         return None
     return prices.cost_usd(

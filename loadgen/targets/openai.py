@@ -36,7 +36,7 @@ class OpenAiTarget:
         query, headers = urlsplit(spec.url).query, expand_headers(options.headers)
         self._chat = RequestTemplate(where, "/chat/completions", shared.random, headers, query)
         self._completion = RequestTemplate(where, "/completions", shared.random, headers, query)
-        self._max_tokens: int | None = options.max_tokens or shared.job.scenario["assistant"]["max_tokens"]
+        self._max_tokens = options.tokens_max(shared.job.scenario["assistant"]["max_tokens"])
         self._opening = [("system", options.system)] if options.system is not None else []
         self._shape = Shape()
         self._first_bodies: dict[str, bytes] = {}
@@ -83,10 +83,9 @@ class OpenAiTarget:
         return request, answer
 
     def _tokens_max(self, message_id: str) -> int | None:
-        """The longest answer: a question's own limit where it has one; of a request without `max_tokens`, its other."""
+        """The longest answer: a question's own limit where it has one and `max_tokens` is sent."""
         if "max_tokens" in self._options.extra_body:
-            other = self._options.extra_body.get("max_completion_tokens")
-            return other if isinstance(other, int) else None
+            return self._max_tokens
         limit: int | None = self._shared.messages[message_id].get("max_tokens") or self._max_tokens
         return limit
 

@@ -35,6 +35,13 @@ class OpenAiOptions:
     max_tokens: int | None = None
     chat: bool = True
 
+    def tokens_max(self, otherwise: int | None) -> int | None:
+        """The longest answer of a question without a limit of its own; `otherwise` is the scenario's."""
+        if "max_tokens" in self.extra_body:  # left out of the request, and another in its place perhaps
+            other = self.extra_body.get("max_completion_tokens")
+            return other if isinstance(other, int) else None
+        return self.max_tokens or otherwise
+
     def fields(self, model: str | None, asked: Mapping[str, object], max_tokens: int | None) -> dict[str, object]:
         """The whole body of a request; `extra_body` may take a field of ours away by null."""
         whole = {

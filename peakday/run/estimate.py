@@ -13,7 +13,7 @@ def estimate_lines(expected: Estimate) -> list[str]:
         f"interactions  {expected.interactions:,.0f}",
         f"turns         {expected.turns:,.0f}, at most {expected.peak_turns_per_s:,.1f}/s",
         f"tokens        {expected.input_tokens:,.0f} in, {expected.output_tokens:,.0f} out ({expected.sizes})",
-        f"dollars       {dollars(expected)}, list prices, were the models real",
+        f"dollars       {dollars(expected)}" + (", were the models real" if expected.usd is not None else ""),
         f"quota         {expected.peak_requests_per_min:,.0f} requests/min and "
         f"{expected.peak_input_tokens_per_min:,.0f} input tokens/min at the peak",
         f"generator     {expected.workers} worker(s), {expected.sockets:,} sockets",
@@ -23,9 +23,10 @@ def estimate_lines(expected: Estimate) -> list[str]:
 def dollars(expected: Estimate) -> str:
     """The estimate's dollars with their range."""
     if expected.usd is None:
-        return "no priced model may answer"
+        return "not known: no price is held here of what answers"
     low, mid, high = expected.usd
-    return f"{mid:,.2f} USD ({low:,.2f} to {high:,.2f})"
+    span = f" ({low:,.2f} to {high:,.2f})" if low < high else ""
+    return f"{mid:,.2f} USD{span}, list prices"
 
 
 def budget_line(budget_usd: float, turn_usd_max: float) -> str:

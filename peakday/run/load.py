@@ -196,6 +196,10 @@ def _option_problems(options: LoadOptions, resolved: Resolved) -> Iterator[str]:
         yield "--for needs --rate: so many interactions per second, such as --rate 5/s"
     if options.rate_per_s is not None and (options.window or options.arrivals):  # a replay's window too
         yield "--rate replaces the event, so it excludes --window and --arrivals; leave one out"
+    if options.scale != 1.0 and not options.replay and (options.rate_per_s, options.users) != (None, None):
+        yield "--scale thins the event, so it excludes --rate and --users; ask for a lower rate, or for fewer users"
+    if options.scale != 1.0 and options.arrivals is not None:
+        yield "--scale thins the event, and --arrivals brings its own times; leave one out"
     if options.out is not None and (options.out / "run.json").exists():
         yield f"{options.out}: already holds a run; choose another --out"
     length_s = resolved.scenario.event.length_s

@@ -14,8 +14,10 @@ from host.ports import listen
 from loadgen.job import Load, LoadJob
 from loadgen.record import Run, load_run
 from loadgen.run import Outcome, SystemEnded, run_load
-from loadgen.schedule.estimate import estimate
+from loadgen.schedule.estimate import Bare, estimate
 from loadgen.seal import shared_secret
+from loadgen.targets.bedrock import prices_of
+from loadgen.targets.openai_options import OpenAiOptions
 from peakday.agent.quality import keep_sample
 from peakday.config import load_config
 from peakday.consent import require_live
@@ -147,18 +149,21 @@ def prepare(scenario: str, sets: Sequence[str], options: LoadOptions, seed: int 
 
 def dry_run(rehearsal: Rehearsal) -> tuple[str, dict[str, object]]:
     """What a run would ask for; nothing is started and nothing is sent."""
-    expected, throttles = estimate(rehearsal.load, bare_characters(rehearsal)), throttle_lines_of(rehearsal)
+    expected, throttles = estimate(rehearsal.load, bare_model(rehearsal)), throttle_lines_of(rehearsal)
     notes = rehearsal.load.arrivals_notes
     text = "\n".join([*estimate_lines(expected), *throttles, *rehearsal.left_out, *notes])
     return text, {**asdict(expected), "throttles": throttles, "arrivals_notes": list(notes)}
 
 
-def bare_characters(rehearsal: Rehearsal) -> int | None:
-    """Characters of the system prompt where every target is a model itself; None where an assistant is asked."""
-    targets, request = rehearsal.targets, rehearsal.options.request
-    if not targets or not all(target.kind in ("openai", "bedrock") for target in targets):
+def bare_model(rehearsal: Rehearsal) -> Bare | None:
+    """The model that is asked itself, where every target is one; None where an assistant is asked."""
+    targets, request = rehearsal.targets, rehearsal.options.request or OpenAiOptions()
+    kinds = {target.kind for target in targets}
+    if not targets or not kinds <= {"openai", "bedrock"}:
         return None
-    return len((request.system if request is not None else None) or "")
+    tokens_max = request.tokens_max(rehearsal.resolved.scenario.assistant.max_tokens)
+    model = target_spec(targets[0], rehearsal.options.model).model
+    return Bare(len(request.system or ""), tokens_max, prices_of(model) if kinds == {"bedrock"} else None)
 
 
 def throttle_lines_of(rehearsal: Rehearsal) -> list[str]:
@@ -228,7 +233,7 @@ def ask_first(rehearsal: Rehearsal, console: Console) -> None:
         CommandError: not agreed to, or no budget was named.
     """
     scenario, options, targets = rehearsal.resolved.scenario, rehearsal.options, rehearsal.targets
-    expected = estimate(rehearsal.load, bare_characters(rehearsal))
+    expected = estimate(rehearsal.load, bare_model(rehearsal))
     where = ", ".join(target.url for target in targets) or f"real models in {', '.join(scenario.event.regions)}"
     what = f"{expected.turns:,.0f} turns of {scenario.name} on {where}"
     if options.consent.live:
@@ -238,7 +243,7 @@ def ask_first(rehearsal: Rehearsal, console: Console) -> None:
             raise CommandError(f"{what}: needs --budget-usd, where it stops. Expected cost: {dollars(expected)}")
         bound_usd = turn_bound_usd(rehearsal.load, options, calls=several_calls(targets))
         console.say(budget_line(options.budget_usd, bound_usd))
-    require_live(options.consent, what, f"{dollars(expected)}, list prices", console)
+    require_live(options.consent, what, dollars(expected), console)
 
 
 def run_job(job: LoadJob, console: Console, system_ended: SystemEnded | None = None) -> Outcome:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 from loadgen.analysis.series import rate_sweep
 from loadgen.job import TargetSpec
-from loadgen.schedule.estimate import estimate, turn_usd_max
+from loadgen.schedule.estimate import Bare, estimate, turn_usd_max
+from loadgen.targets.bedrock import prices_of
 
 TARGET = TargetSpec("assistant", "http://127.0.0.1:1")
 SLO = {"ttft_s_p99": 1.0, "error_ratio": 0.01}
@@ -67,9 +71,34 @@ def test_a_closed_loop_asks_as_often_as_its_users_can_answer_and_think(make_job,
 def test_bare_questions_to_a_model_are_counted_by_their_characters(make_job, turns):
     """One call a turn: the system prompt, the questions so far, and an assumed answer for each turn before."""
     mix = {"turns_per_interaction": {"mean": float(turns), "max": turns}}
-    found = estimate(make_job(TARGET, scenario={"mix": mix}, rate_per_s=50.0, for_s=20.0), 400)
+    found = estimate(make_job(TARGET, scenario={"mix": mix}, rate_per_s=50.0, for_s=20.0), Bare(400))
     question = len("is there a deal on item 3?") / 4
     per_turn = 100 + question * (turns + 1) / 2 + 180 * (turns - 1) / 2
     assert found.output_tokens == pytest.approx(found.turns * 180)
     assert found.input_tokens / found.turns == pytest.approx(per_turn, rel=0.15)
     assert found.sizes == "prompts by their characters, assumed answers"
+
+
+@pytest.mark.parametrize(
+    ("limits", "tokens_max", "per_turn"),
+    [((None,), None, 180), ((None,), 5, 5), ((4, None), 100, 52), ((900,), 5, 180)],
+)
+def test_an_answer_is_no_longer_than_it_may_be(make_job, limits, tokens_max, per_turn):
+    """A question's own limit before the run's; the assumed length where neither is shorter."""
+    job = make_job(TARGET, rate_per_s=20.0, for_s=2.0)
+    path = Path(job.messages)
+    held = json.loads(path.read_text())
+    for number, message in enumerate(held["messages"]):
+        message["max_tokens"] = limits[number % len(limits)]
+    path.write_text(json.dumps(held))
+    found = estimate(job, Bare(tokens_max=tokens_max))
+    assert found.output_tokens == pytest.approx(found.turns * per_turn)
+
+
+def test_dollars_are_those_of_the_model_that_is_asked(make_job):
+    """A model without a price has none, whatever the scenario's models cost."""
+    job = make_job(TARGET, rate_per_s=20.0, for_s=2.0)
+    prices = prices_of("us.amazon.nova-pro-v1:0")
+    found = estimate(job, Bare(prices=prices))
+    assert found.usd == (prices.cost_usd(found.input_tokens, 0, 0, 0, found.output_tokens),) * 3
+    assert estimate(job, Bare()).usd is None
