@@ -9,6 +9,7 @@ from typing import Any
 
 from emulator.language.tokens import TokenRule
 from host.errors import PeakdayError
+from host.files import read_text
 from host.yaml_text import parse_yaml
 
 SCHEMA = "peakday.emulator/1"
@@ -103,10 +104,7 @@ def _read(overlay: Path | None) -> tuple[Groups, str]:
     raw = _load(files("emulator").joinpath("profiles.yaml").read_text(encoding="utf-8"), "profiles.yaml")
     if overlay is None:
         return raw, "profiles.yaml"
-    try:
-        return merged(raw, _load(overlay.read_text(encoding="utf-8"), str(overlay))), str(overlay)
-    except OSError as error:
-        raise ProfileError(f"{overlay}: cannot be read ({error.strerror})") from None
+    return merged(raw, _load(read_text(overlay, error=ProfileError), str(overlay))), str(overlay)
 
 
 def _named(raw: Groups, model: str, where: str) -> Groups:

@@ -17,8 +17,8 @@ from facts.decoding import FactsError
 from facts.model_names import model_key
 from facts.quota_names import ACCOUNT_TPD, Limits, limits_of, parse_quota_name
 from facts.reader import Model, models
-from host.files import FileError, open_text
-from host.tables import columns_of, table_rows
+from host.files import FileError, lines_of, open_text
+from host.tables import ROW_CHARS_MAX, columns_of, table_rows
 from host.times import seconds_of
 from host.yaml_text import read_yaml
 
@@ -192,7 +192,8 @@ def read_usage(path: Path) -> Usage:
         FactsError: a missing column, a cell that is no number, no row, or no row of a known model.
     """
     with open_text(path, error=FactsError) as stream:
-        head = list(itertools.takewhile(lambda line: line.startswith("#"), stream))
+        lines = lines_of(stream, path, ROW_CHARS_MAX, error=FactsError)
+        head = list(itertools.takewhile(lambda line: line.startswith("#"), lines))
     comments = dict(line[1:].strip().split(":", 1) for line in head if ":" in line)
     names = columns_of(path, error=FactsError)
     missing = [name for name in USAGE_COLUMNS[:8] if name not in names]

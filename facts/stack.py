@@ -13,10 +13,10 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
-from pydantic_core import from_json
 
 from facts.blocks import Positive, Share, SomeSeconds, refuse_unknown_keys
 from host.errors import PeakdayError
+from host.json_text import read_json_object
 
 SCHEMA: Literal["peakday.stack/1"] = "peakday.stack/1"
 _CHECKED = ConfigDict(extra="forbid", allow_inf_nan=False, defer_build=True)
@@ -269,11 +269,8 @@ def read_stack(path: Path) -> StackFile:
     Raises:
         StackError: unreadable, of another schema, or with a key or value that is none.
     """
-    try:
-        raw = from_json(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise StackError(f"{path}: cannot be read: {error}") from None
-    if not isinstance(raw, dict) or raw.get("schema") != SCHEMA:
+    raw = read_json_object(path, error=StackError)
+    if raw.get("schema") != SCHEMA:
         raise StackError(f"{path}: schema is not {SCHEMA}")
     try:
         return _STACK.validate_python(raw)

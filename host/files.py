@@ -22,6 +22,7 @@ CONFIG_BYTES_MAX = 1_000_000
 """No file that a person writes by hand is larger."""
 LINE_CHARS_MAX = 64_000_000
 """No line of a log is longer; a packed file of one endless line ends in one message."""
+_PIECE_CHARS = 1_000_000
 _GZIP = b"\x1f\x8b"
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -43,12 +44,54 @@ def read_text(path: Path, bytes_max: int = CONFIG_BYTES_MAX, *, error: type[Peak
         PeakdayError: `error`; absent, no regular file, larger than `bytes_max` once unpacked, or no text.
     """
     with open_text(path, error=error) as stream:
-        text = stream.read(bytes_max + 1)
+        text = "".join(_pieces(stream, bytes_max + 1))
         if len(text) > bytes_max:
             raise error(f"{path}: larger than {bytes_max:,} characters")
         if "\0" in text:  # an archive, a picture, UTF-32: no text has it
             raise error(f"{path}: no text (it holds NUL); save it as UTF-8")
         return text
+
+
+def _pieces(stream: TextIO, chars_max: int) -> Iterator[str]:
+    """What is there of so many characters: asked for all at once, memory for all of them is taken."""
+    while chars_max > 0 and (piece := stream.read(min(chars_max, _PIECE_CHARS))):
+        chars_max -= len(piece)
+        yield piece
+
+
+def read_bytes(path: Path, bytes_max: int, *, error: type[PeakdayError] = FileError) -> bytes:
+    """The whole of a file, as it stands.
+
+    Raises:
+        PeakdayError: `error`; absent, no regular file, or larger than `bytes_max`.
+    """
+    data = read_head(path, bytes_max + 1, error=error)
+    if len(data) > bytes_max:
+        raise error(f"{path}: larger than {bytes_max:,} bytes")
+    return data
+
+
+def read_head(path: Path, bytes_max: int, *, error: type[PeakdayError] = FileError) -> bytes:
+    """The first bytes of a file, as they stand.
+
+    Raises:
+        PeakdayError: `error`; absent, unreadable or no regular file.
+    """
+    try:
+        with _regular(path, error) as raw:
+            return raw.read(bytes_max)
+    except OSError as problem:
+        raise error(f"{path}: {_why(problem)}") from None
+
+
+def _regular(path: Path, error: type[PeakdayError]) -> IO[bytes]:
+    if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for, a device never ends
+        raise error(f"{path}: no regular file")
+    return path.open("rb")
+
+
+def _why(problem: OSError) -> str:
+    return "no such file" if isinstance(problem, FileNotFoundError) else os.strerror(problem.errno or 0).lower()
 
 
 @contextlib.contextmanager
@@ -59,20 +102,16 @@ def open_text(path: Path, *, error: type[PeakdayError] = FileError) -> Iterator[
         PeakdayError: `error`; absent, no regular file, or, while it is read, no text.
     """
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for, a device never ends
-            raise error(f"{path}: no regular file")
-        with path.open("rb") as raw:
+        with _regular(path, error) as raw:
             stream = _unpacked(raw)
             text = io.TextIOWrapper(stream, encoding=_encoding(stream), newline="")
             yield text
-    except FileNotFoundError:
-        raise error(f"{path}: no such file") from None
     except UnicodeError:
         raise error(f"{path}: neither UTF-8 nor marked as UTF-16; save it as UTF-8") from None
     except (EOFError, gzip.BadGzipFile, zlib.error) as damage:
         raise error(f"{path}: cannot be unpacked ({damage}); copy it again") from None
     except OSError as problem:
-        raise error(f"{path}: {os.strerror(problem.errno or 0).lower()}") from None
+        raise error(f"{path}: {_why(problem)}") from None
 
 
 def lines_of(

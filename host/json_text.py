@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from host.errors import PeakdayError
-from host.files import open_text, read_text
+from host.files import lines_of, open_text, read_text
 
 BYTES_MAX = 256_000_000
 """The record of a plan with all its draws has some megabytes, the samples of a bench some hundred."""
@@ -62,7 +62,7 @@ def json_lines(path: Path, *, error: type[PeakdayError] = JsonError) -> Iterator
         PeakdayError: `error`; unreadable, or a line that is no JSON.
     """
     with open_text(path, error=error) as stream:
-        for number, line in enumerate(stream, 1):
+        for number, line in enumerate(lines_of(stream, path, error=error), 1):
             if line.strip():
                 where = f"{path}:{number}"
                 yield where, parse_json(line, where, error=error)

@@ -6,6 +6,7 @@ import contextlib
 import csv
 import itertools
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
@@ -43,7 +44,7 @@ def table_rows(path: Path, *, error: type[PeakdayError] = FileError) -> Iterator
     """
     with _opened(path, error) as (reader, delimiter, skipped):
         names = _names(reader)
-        doubled = next((name for name in names if name and names.count(name) > 1), None)
+        doubled = next((name for name, count in Counter(names).items() if name and count > 1), None)
         if doubled is not None:
             raise error(f"{path}: column {doubled!r} stands twice; rename one")
         for cells in reader:

@@ -16,6 +16,8 @@ from host.errors import PeakdayError
 from host.files import read_text
 
 DEPTH_MAX = 60
+EVENTS_MAX = 500_000
+"""Keys, values, beginnings and ends: more of them take longer than anybody waits. A choice of ours."""
 _BASE: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TAG = "tag:yaml.org,2002:"
 _IMPLICIT = (
@@ -172,7 +174,9 @@ _KINDS = {list: "list", str: "text", int: "number", float: "number", bool: "true
 def _check_events(text: str) -> None:
     """Refuse what is dangerous to compose: an alias bomb is a kilobyte that means gigabytes, depth ends a stack."""
     depth = 0
-    for event in yaml.parse(text, Loader=_BASE):
+    for number, event in enumerate(yaml.parse(text, Loader=_BASE)):
+        if number > EVENTS_MAX:
+            raise _refusal(f"more than {EVENTS_MAX:,} keys and values", event)
         if isinstance(event, yaml.AliasEvent):
             raise _refusal("aliases are not allowed, write it out", event)
         if isinstance(event, yaml.CollectionStartEvent):

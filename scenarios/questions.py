@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from host.atomic import write_text
-from host.files import read_text
+from host.files import FileError, read_bytes, read_text
+from host.json_text import parse_json
 from host.tables import columns_of, table_rows
 from scenarios.errors import ScenarioError
 
@@ -108,17 +109,15 @@ def _is_table(path: Path) -> bool:
 def _values(path: Path, text: str) -> Iterable[tuple[str, object]]:
     try:
         whole = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         whole = None
     if isinstance(whole, list):
         yield from ((f"{path}: entry {number}", value) for number, value in enumerate(whole, 1))
         return
     for number, line in enumerate(text.splitlines(), 1):
         if line.strip():
-            try:
-                yield f"{path}:{number}", json.loads(line)
-            except ValueError as error:
-                raise ScenarioError(f"{path}:{number}: not JSON ({error}); expected a JSON value a line") from None
+            where = f"{path}:{number}"
+            yield where, parse_json(line, where, error=ScenarioError)
 
 
 def _entry(value: object, where: str, folder: Path) -> Entry:
@@ -194,11 +193,9 @@ def _picture(value: object, where: str, folder: Path) -> str:
     if kind is None:
         raise ScenarioError(f"{where}: {value}: pictures are {', '.join(PICTURE_KINDS)}, addresses or data URLs")
     try:
-        data = (folder / value).read_bytes()
-    except OSError as error:
-        raise ScenarioError(f"{where}: {value}: {error.strerror}") from None
-    if len(data) > PICTURE_BYTES_MAX:
-        raise ScenarioError(f"{where}: {value}: {len(data)} bytes; a picture has {PICTURE_BYTES_MAX} at most")
+        data = read_bytes(folder / value, PICTURE_BYTES_MAX)
+    except FileError as error:
+        raise ScenarioError(f"{where}: {error}") from None
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
@@ -217,7 +214,7 @@ def _number(fields: Mapping[str, object], name: str, where: str, default: float)
         return default
     try:
         number = float(value) if isinstance(value, str | float | int) else -1.0
-    except ValueError:
+    except (ValueError, OverflowError):
         number = -1.0
     if isinstance(value, bool) or not 0 <= number < 1e12:
         raise ScenarioError(f"{where}: {name}: {value!r}; expected a number of 0 or more")

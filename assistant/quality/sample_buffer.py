@@ -9,6 +9,7 @@ from zlib import crc32
 import orjson
 
 from assistant.errors import AssistantError
+from host.files import lines_of, open_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +48,14 @@ def read_samples(path: Path) -> list[SampledTurn]:
     Raises:
         AssistantError: a line that is no sampled turn.
     """
-    lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
-    return [_turn(line, f"{path}:{number}") for number, line in enumerate(lines, 1)]
+    if not path.exists():
+        return []
+    with open_text(path, error=AssistantError) as stream:
+        lines = enumerate(lines_of(stream, path, error=AssistantError), 1)
+        return [_turn(line, f"{path}:{number}") for number, line in lines if line.endswith("\n")]
 
 
-def _turn(line: bytes, where: str) -> SampledTurn:
+def _turn(line: str, where: str) -> SampledTurn:
     try:
         turn = SampledTurn(**orjson.loads(line))
     except (TypeError, ValueError) as error:

@@ -13,11 +13,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TypedDict
 
-import yaml
-
 from host.errors import PeakdayError
 from host.files import read_text
-from host.yaml_text import load_own
+from host.yaml_text import parse_yaml
 
 SCHEMA = "peakday.conversations/1"
 FILE_BYTES_MAX = 256 * 2**20
@@ -173,11 +171,8 @@ def read_conversations(path: Path | None) -> Conversations:
     """
     if path is None:
         return Conversations({}, Plan())
-    try:
-        raw = load_own(read_text(path, FILE_BYTES_MAX, error=ConversationsError))
-    except (yaml.YAMLError, RecursionError) as error:
-        raise ConversationsError(f"{path}: cannot be read ({error})".replace("\n", " ")) from None
-    if not isinstance(raw, dict) or raw.get("schema") != SCHEMA:
+    raw = parse_yaml(read_text(path, FILE_BYTES_MAX, error=ConversationsError), str(path), error=ConversationsError)
+    if raw.get("schema") != SCHEMA:
         raise ConversationsError(f"{path}: schema is not {SCHEMA}")
     try:
         answers = {_hash_of(str(key)): _plan(entry) for key, entry in raw.get("answers", {}).items()}

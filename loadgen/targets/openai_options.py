@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from host.files import FileError, read_text
 from loadgen.job import LoadError, RequestOptions
 from loadgen.targets.mapping import expand_headers, refuse_secrets
 from loadgen.targets.mapping_form import TargetMapping
@@ -109,8 +110,8 @@ def _text(value: str | None, option: str) -> str | None:
     if value is None or not value.startswith("@"):
         return value
     try:
-        return Path(value[1:]).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        return read_text(Path(value[1:]))
+    except FileError as error:
         raise LoadError(f"{option} {value}: cannot be read ({error})") from None
 
 

@@ -75,7 +75,7 @@ def count(path: str | Path, line: int, column: str, cell: object) -> int:
         value = float(cell)
         if not (math.isfinite(value) and 0 <= value < 2**62 and value == int(value)):
             raise ValueError
-    except ValueError:
+    except (ValueError, OverflowError):
         raise ScenarioError(f"{path}: line {line}: {column} is {_shown(cell)}, expected a whole number >= 0") from None
     return int(value)
 

@@ -18,11 +18,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from host.files import read_head
 from host.json_values import text
 from host.tables import columns_of
 from scenarios.columns import DURATIONS, find_columns, find_counts, plain, unread_lengths
@@ -100,12 +100,10 @@ def detect(path: str | Path) -> str:
     Raises:
         ScenarioError: unreadable, empty, or of none of the known forms.
     """
-    with contextlib.suppress(OSError):
-        with Path(path).open("rb") as file:
-            head = file.read(8)
-        packed = next((what for mark, what in _PACKED if head.startswith(mark)), None)
-        if packed is not None:
-            raise ScenarioError(f"{path}: {packed}")
+    head = read_head(Path(path), 8, error=ScenarioError)
+    packed = next((what for mark, what in _PACKED if head.startswith(mark)), None)
+    if packed is not None:
+        raise ScenarioError(f"{path}: {packed}")
     first = first_line(path)
     if not first:
         raise ScenarioError(f"{path}: empty; give a log or trace with one request a line")

@@ -78,10 +78,10 @@ def test_it_ends_when_its_parent_is_gone(tmp_path):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("{", "cannot be read"),
+        ("{", "no JSON"),
         ('{"schema": "peakday.other/1"}', "schema is not peakday.stack/1"),
         ('{"schema": "peakday.stack/1", "quotas": {"nova-pro": {"tokens": 1}}}', "tokens"),
-        ('{"schema": "peakday.stack/1", "profiles": "/no/such.yaml"}', "/no/such.yaml: cannot be read"),
+        ('{"schema": "peakday.stack/1", "profiles": "/no/such.yaml"}', "/no/such.yaml: no such file"),
         ('{"schema": "peakday.stack/1", "faults": [{"kind": "x", "length_s": 1}]}', "fault: kind is 'x'"),
     ],
 )
