@@ -51,7 +51,7 @@ def application(desk: Desk) -> ASGIApp:
     app = Starlette(
         routes=list(ROUTES),
         lifespan=_lifespan,
-        exception_handlers={404: _absent, PeakdayError: _refused, ValueError: _refused},
+        exception_handlers={404: _absent, PeakdayError: _refused, ValueError: _refused, OSError: _refused},
     )
     app.state.desk = desk
     app.state.watch = running.Watch()

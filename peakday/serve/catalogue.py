@@ -13,6 +13,7 @@ from pathlib import Path
 from host.atomic import write_text
 from host.environment import peakday_version
 from host.errors import PeakdayError
+from host.files import FileError, read_head
 from loadgen.record import read_info
 from loadgen.run_info import RUNNING
 from peakday.records.folders import KINDS, cache_folder
@@ -65,7 +66,7 @@ class Catalogue:
         for name, file in _FILES.items():
             if kind in (None, name) and (self.base / name).is_dir():
                 for path in (self.base / name).glob(f"*/{file}"):
-                    if not path.parent.name.startswith("."):
+                    if not path.parent.name.startswith(".") and own_file(path.parent, file):
                         yield Place(name, path.parent.name, path.parent, path)
         if kind in (None, "scenarios"):
             for path in self.base.glob("*.y*ml"):
@@ -87,6 +88,16 @@ class Catalogue:
             self._known[key] = (at, entry)
             self._changed = True
         return entry
+
+
+def own_file(folder: Path, name: str) -> Path | None:
+    """A file of a record; None where it is absent, or a link out of its folder: records come from anybody."""
+    path = folder / name
+    try:
+        own = path.is_file() and path.resolve().parent == folder.resolve()
+    except (OSError, RuntimeError):  # a link to itself
+        return None
+    return path if own else None
 
 
 def is_going(folder: Path) -> bool:
@@ -119,9 +130,8 @@ def _stamp(place: Place) -> list[int]:
 
 def _is_scenario(path: Path) -> bool:
     try:
-        with path.open("rb") as file:
-            head = file.read(4_000)
-    except OSError:
+        head = read_head(path, 4_000)
+    except FileError:
         return False
     return b"peakday.scenario/" in head or head.startswith(b"extends:") or b"\nextends:" in head
 

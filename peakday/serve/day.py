@@ -13,9 +13,11 @@ from starlette.responses import FileResponse, Response
 from capacity.plan import load_plan
 from dashboards.numbers.units import show
 from facts.account import is_usage
+from host.files import FileError, read_head
 from peakday.errors import CommandError
 from peakday.quantities import moment
 from peakday.records.folders import records
+from peakday.serve.catalogue import own_file
 from peakday.serve.desk import Desk
 from peakday.serve.pages import message, page
 from peakday.serve.protection import DRAWN_POLICY
@@ -104,7 +106,7 @@ async def watch(request: Request) -> Response:
 def _documents(base: Path) -> list[Document]:
     found = []
     for folder in sorted((base / "ready").glob("*/"), reverse=True) if (base / "ready").is_dir() else []:
-        files = tuple(name for name in DOCUMENTS if (folder / name).is_file())
+        files = tuple(name for name in DOCUMENTS if own_file(folder, name))
         if files and not folder.name.startswith("."):
             found.append(Document(folder.name, files))
     return found
@@ -127,9 +129,8 @@ def _read(desk: Desk, source: str) -> Series:
 
 def _is_event(path: Path) -> bool:
     try:
-        with path.open("rb") as file:
-            return b"peakday.event/" in file.read(4_000)
-    except OSError:
+        return b"peakday.event/" in read_head(path, 4_000)
+    except FileError:
         return False
 
 

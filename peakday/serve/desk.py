@@ -8,6 +8,7 @@ from pathlib import Path
 from starlette.requests import Request
 
 from host.errors import PeakdayError
+from host.json_text import JsonError, parse_json
 from peakday.serve.catalogue import Catalogue
 from peakday.serve.protection import Rules
 
@@ -19,8 +20,8 @@ async def body(request: Request) -> dict[str, object]:
         PeakdayError: it is none.
     """
     try:
-        values = await request.json()
-    except ValueError:
+        values = parse_json(await request.body(), "body")
+    except JsonError:
         values = None
     if not isinstance(values, dict):
         raise PeakdayError("the body is no JSON mapping")

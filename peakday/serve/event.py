@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from pathlib import Path
 
 from starlette.requests import Request
@@ -11,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from host.atomic import write_text
 from host.errors import PeakdayError
+from host.json_text import parse_json
 from peakday.serve.desk import Desk, body
 from peakday.serve.pages import page
 from peakday.serve.sketch import SketchError, begun, edited, picture_data, sketched
@@ -34,10 +34,7 @@ async def picture(request: Request) -> Response:
 
 def _drawn(text: str, edit: str | None, base: Path) -> dict[str, object]:
     if edit:
-        try:
-            change = json.loads(edit)
-        except ValueError:
-            change = None
+        change = parse_json(edit, "edit", error=SketchError)
         if not isinstance(change, dict):
             raise SketchError('edit: expected a mapping such as {"kind": "add_drop", "at_s": 43200}')
         text = edited(text, change, base)

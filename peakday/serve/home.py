@@ -19,7 +19,7 @@ from neuron_bench.record import Bench
 from peakday.gate.kept import PAGE
 from peakday.records.folders import KINDS, cache_folder
 from peakday.records.reports import load_any
-from peakday.serve.catalogue import Place
+from peakday.serve.catalogue import Place, own_file
 from peakday.serve.desk import Desk
 from peakday.serve.entries import Entry, entry_of
 from peakday.serve.explain import shown_numbers
@@ -60,7 +60,7 @@ async def record(request: Request) -> Response:
     entry = await asyncio.to_thread(entry_of, place.kind, place.id, place.folder, going=False)
     older = [one.id for one in desk.catalogue.entries(place.kind) if one.id < place.id] if place.kind in KINDS else []
     numbers = shown_numbers(await asyncio.to_thread(load_plan, place.folder)) if entry.kind == "plans" else []
-    files = [name for name in DOWNLOADS[place.kind] if (place.folder / name).is_file()]
+    files = [name for name in DOWNLOADS[place.kind] if own_file(place.folder, name)]
     return page(request, "record.html", entry=entry, files=files, before=older[0] if older else "", numbers=numbers)
 
 
@@ -79,9 +79,10 @@ async def report(request: Request) -> Response:
 async def download(request: Request) -> Response:
     """A file of a record, by its name."""
     place, name = _place(request), request.path_params["name"]
-    if place is None or name not in DOWNLOADS[place.kind] or not (place.folder / name).is_file():
+    path = own_file(place.folder, name) if place is not None and name in DOWNLOADS[place.kind] else None
+    if place is None or path is None:
         return Response("no such file", 404)
-    return FileResponse(place.folder / name, filename=f"{place.id}-{name}")
+    return FileResponse(path, filename=f"{place.id}-{name}")
 
 
 async def compare(request: Request) -> Response:
@@ -125,9 +126,9 @@ def _place(request: Request) -> Place | None:
 
 def _drawn(place: Place) -> Path:
     """The report's file. One older than its record is drawn anew; beside the record nothing is written."""
-    beside = place.folder / (PAGE if place.kind == "checks" else "report.html")
+    beside = own_file(place.folder, PAGE if place.kind == "checks" else "report.html")
     changed_ns = place.file.stat().st_mtime_ns
-    if beside.is_file() and (place.kind == "checks" or beside.stat().st_mtime_ns >= changed_ns):
+    if beside is not None and (place.kind == "checks" or beside.stat().st_mtime_ns >= changed_ns):
         return beside
     if place.kind == "checks":
         raise PeakdayError(f"{place.id}: its page is gone; check again")

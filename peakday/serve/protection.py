@@ -19,6 +19,8 @@ from host.control_token import new_token
 
 TOKEN_HEADER = "X-Peakday-Csrf"  # noqa: S105 - the name of a header
 READS = ("GET", "HEAD")
+FOREIGN = ("cross-site", "same-site")
+"""What a browser says of a picture or script that another site's page loads from here: it would start a plan."""
 BODY_BYTES_MAX = 1_000_000
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -48,6 +50,8 @@ class Rules:
                 return "this address is for pages of its own"
         elif (why := refusal(host, origin)) is not None:
             return why
+        if headers.get("sec-fetch-site") in FOREIGN and headers.get("sec-fetch-mode") != "navigate":
+            return "this address is for pages of its own"
         return None if method in READS else self._refuses_write(host, headers)
 
     def _refuses_write(self, host: str | None, headers: Headers) -> str | None:

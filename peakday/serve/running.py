@@ -150,7 +150,7 @@ def _signature(desk: Desk) -> str:
 async def have_end(request: Request) -> Response:
     """Have a run drain or stop; the body says which."""
     desk: Desk = request.app.state.desk
-    wish = (await body(request)).get("wish")
+    wish = str((await body(request)).get("wish"))
     place = desk.catalogue.place("runs", request.path_params["id"])
     if place is None or wish not in WISHES:
         return JSONResponse({"error": "no such run, or a wish that is neither stop nor abort"}, 404)

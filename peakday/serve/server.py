@@ -20,6 +20,8 @@ from peakday.watch.watch import reader
 
 PORT = 8787
 STOP_WITHIN_S = 2
+CONNECTIONS_MAX = 256
+"""A reader's browser holds six; whoever holds more than these is answered 503."""
 
 
 def stay_up(
@@ -53,6 +55,8 @@ def stay_up(
             log_level="warning",
             access_log=False,
             server_header=False,
+            ws="none",
+            limit_concurrency=CONNECTIONS_MAX,
             timeout_graceful_shutdown=STOP_WITHIN_S,
         )
         with contextlib.suppress(KeyboardInterrupt):

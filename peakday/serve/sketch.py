@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -82,7 +82,7 @@ def _refuse_elsewhere(values: Mapping[str, object] | list[object], where: str) -
 
 def _number(edit: Mapping[str, object], key: str, default: float | None = None) -> float:
     value = edit.get(key, default)
-    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value) or value < 0:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= sys.float_info.max:
         raise SketchError(f"{key}: {value!r} is no number from 0 on")
     return value
 

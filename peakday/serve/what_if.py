@@ -79,14 +79,18 @@ async def _answer(planner: Planner, question: Question) -> AsyncIterator[str]:
     try:
         while not work.done() or not lines.empty():
             waiting = asyncio.ensure_future(lines.get())
-            await asyncio.wait({work, waiting}, return_when=asyncio.FIRST_COMPLETED)
-            if waiting.done():
-                yield _event("progress", {"text": waiting.result()})
-            else:
+            try:
+                await asyncio.wait({work, waiting}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                line = waiting.result() if waiting.done() else None
                 waiting.cancel()
+            if line is not None:
+                yield _event("progress", {"text": line})
         yield _event("answer", work.result())
     except PeakdayError as error:
         yield _event("refused", {"error": " ".join(str(error).split())})
+    finally:
+        work.cancel()
 
 
 async def _both(planner: Planner, question: Question, lines: asyncio.Queue[str]) -> dict[str, object]:

@@ -48,11 +48,18 @@ class Planner:
         key = (question, self._state())
         if key not in self._plans:
             tell("waiting for the question before it" if self._turn.locked() else "planning")
-            async with self._turn:
-                if key not in self._plans:
-                    self._keep(key, await self._asked(question, tell))
+            await self._turn.acquire()  # who goes away meanwhile is in nobody's way
+            await asyncio.shield(asyncio.ensure_future(self._answered(key, tell)))
         self._plans.move_to_end(key)
         return self._plans[key]
+
+    async def _answered(self, key: tuple[Question, str], tell: Tell) -> None:
+        """Have the plan, and let the next question in; one that is under way goes on for who asks it again."""
+        try:
+            if key not in self._plans:
+                self._keep(key, await self._asked(key[0], tell))
+        finally:
+            self._turn.release()
 
     def close(self) -> None:
         """End the process."""

@@ -92,6 +92,8 @@ class Question:
             key, _, value = text.partition("=")
             if _FILE.search(text):
                 raise QuestionError(f"{key.strip()}: files are named by a scenario of the folder, never by an address")
+            if key.strip() == "capacity":  # a table of settings, draws among them
+                raise QuestionError(f"{text}: name the key in it, such as capacity.draws=500")
             if key.strip() == "capacity.draws" and not (value.strip().isdecimal() and int(value) <= DRAWS_MAX):
                 raise QuestionError(f"{text}: at most {DRAWS_MAX:,} draws here; {self.command} takes more")
 

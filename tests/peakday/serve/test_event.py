@@ -58,6 +58,7 @@ def test_the_picture_is_that_of_the_scenario(tmp_path):
     [
         ({"kind": "move"}, "is no change"),
         ({"kind": "peak", "low": 1, "mid": "many", "high": 3}, "mid: 'many' is no number"),
+        ({"kind": "add_drop", "at_s": 10**400}, "is no number from 0 on"),
         ({"kind": "peak", "low": 1, "mid": float("nan"), "high": 3}, "is no number"),
         ({"kind": "remove_drop", "at_s": 7}, "no deal drops at 7 s"),
     ],

@@ -4,6 +4,7 @@ import asyncio
 import json
 import shlex
 import shutil
+import threading
 
 import pytest
 from starlette.datastructures import QueryParams
@@ -12,6 +13,7 @@ from capacity.plan import load_plan
 from dashboards.numbers.bridge import bridge
 from peakday.cli import main
 from peakday.serve.planning.form import groups, unlisted
+from peakday.serve.planning.planner import Planner
 from peakday.serve.planning.question import Question, QuestionError
 from peakday.serve.planning.saving import save_scenario
 from peakday.serve.planning.worker import answer
@@ -89,6 +91,7 @@ def test_a_what_if_and_its_base_are_of_one_run(records, tmp_path):
         (Question("smoke", run="/tmp/run"), "use a name without /"),
         (Question("smoke", ("demand.interactions.shape={kind: trace, file: /etc/passwd}",)), "never by an address"),
         (Question("smoke", ("capacity.draws=1000000000",)), "at most 10,000 draws"),
+        (Question("smoke", ("capacity={draws: 1000000000}",)), "name the key in it"),
     ],
 )
 def test_an_address_reads_no_file_outside_the_folder_and_asks_for_no_more_than_a_page_takes(question, wrong, tmp_path):
@@ -110,6 +113,67 @@ def test_the_form_shows_what_is_set_beside_what_was():
     assert fields["quotas.nova-pro.rpm"].value == "500"
     assert fields["price:tokens.claude-sonnet.output_usd_per_mtok"].value == "10"
     assert unlisted((*ASKED.sets, "capacity.draws=500"), ASKED.prices, listed) == ("capacity.draws=500",)
+
+
+class _Waits(Planner):
+    """A planner whose process answers when it is told to."""
+
+    def __init__(self, base):
+        super().__init__(base)
+        self.asked, self.may_answer = [], threading.Event()
+
+    def _exchange(self, question, tell):
+        self.asked.append(question)
+        self.may_answer.wait()
+        return "refused", "no plan"
+
+
+def test_who_goes_away_while_waiting_is_not_planned_for(tmp_path):
+    """A page that is closed leaves the queue; what is under way is answered, and the next question comes after it."""
+    first, second, third = (Question("smoke", seed=seed) for seed in range(3))
+
+    async def ask():
+        planner = _Waits(tmp_path)
+        waiting = [asyncio.ensure_future(planner.plan(one, lambda _: None)) for one in (first, second, third)]
+        while not planner.asked:
+            await asyncio.sleep(0)
+        waiting[0].cancel()
+        waiting[1].cancel()
+        planner.may_answer.set()
+        ended = await asyncio.gather(*waiting, return_exceptions=True)
+        return planner.asked, ended
+
+    asked, ended = asyncio.run(ask())
+    assert asked == [first, third]
+    assert [type(one) for one in ended] == [asyncio.CancelledError, asyncio.CancelledError, QuestionError]
+
+
+def test_a_page_that_is_closed_takes_its_question_back():
+    """The stream's end cancels what it waited for, and leaves no task behind."""
+
+    async def ask():
+        planner = _Never()
+        stream = _answer(planner, Question("smoke"))
+        await anext(stream)
+        await stream.aclose()
+        await asyncio.sleep(0)
+        return planner.cancelled, len(asyncio.all_tasks())
+
+    assert asyncio.run(ask()) == (True, 1)
+
+
+class _Never:
+    """A planner that never answers."""
+
+    cancelled = False
+
+    async def plan(self, question, tell):
+        tell("waiting")
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            self.cancelled = True
+            raise
 
 
 class _Here:
