@@ -15,7 +15,7 @@ from assistant.autobuy.payments import Payments, charged_rule
 from assistant.autobuy.rules import RuleBook
 from assistant.chat import routes
 from assistant.chat.shelf import Shelf
-from assistant.errors import ModelError, RequestError
+from assistant.errors import ModelError, RequestError, StoreError
 from assistant.requests import (
     BODY_BYTES_MAX,
     TurnRequest,
@@ -149,6 +149,13 @@ class App:
             if not sink.is_open:
                 raise RequestError(error.status, error.code, error.for_customer) from None
             await sink.event("error", {"status": error.status, "code": error.code, "message": error.for_customer})
+            sink.failed = True
+        except StoreError as error:
+            log.warning("the store failed: %s", error)
+            code, words = "store_unavailable", "the assistant's memory does not answer; please ask again in a moment"
+            if not sink.is_open:
+                raise RequestError(503, code, words) from None
+            await sink.event("error", {"status": 503, "code": code, "message": words})
             sink.failed = True
         except RequestError:
             raise

@@ -13,6 +13,10 @@ class AssistantError(PeakdayError):
     exit_code = Exit.ENVIRONMENT
 
 
+class StoreError(AssistantError):
+    """Where the assistant writes refused, did not answer, or holds what nobody of us wrote."""
+
+
 class RequestError(AssistantError):
     """A request rejected before any model is asked. `field` names the key at fault, where there is one."""
 

@@ -12,6 +12,9 @@ from assistant.settings import Stack
 from assistant.shop.sqlite import SqliteStore
 from assistant.shop.store import Store
 
+TRIES = 3
+"""Of a request to the table, two and five seconds each for connecting and for the answer: a customer waits for it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Storage:
@@ -38,13 +41,16 @@ def storage_of(stack: Stack) -> Storage:
 
 def _on_table(name: str) -> Storage:
     import boto3  # half a second of imports, wanted only where a stack names a table
+    from botocore.config import Config
 
     from assistant.autobuy.dynamodb import DynamoPayments, DynamoRules
     from assistant.shop.dynamodb import DynamoStore
     from assistant.shop.table import Table
 
+    waits = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": TRIES})
+
     def table() -> Table:
-        return Table(boto3.client("dynamodb"), name)
+        return Table(boto3.client("dynamodb", config=waits), name)
 
     return Storage(
         lambda: DynamoStore(table()), lambda: DynamoRules(table()), lambda method_of: DynamoPayments(table(), method_of)

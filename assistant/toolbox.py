@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import inspect
+import logging
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
@@ -18,12 +19,15 @@ from dataclasses import dataclass, field, replace
 import orjson
 
 from assistant.confirmations import LIFETIME_S, Confirmations, Confirmed
+from assistant.errors import StoreError
 from assistant.history import Conversation
 from assistant.models.protocol import Block, ToolUse
 from assistant.requests import TurnRequest
 from assistant.shop.ranking import words
 from assistant.tools import schema
 from assistant.tools.spec import ALWAYS, NothingFound, Result, Tool, ToolContext, ToolError
+
+log = logging.getLogger("assistant")
 
 _ORDER_INTENTS = frozenset({"order_status", "order_change", "delivery", "returns_refunds", "reorder"})
 _PAGE_INTENTS = frozenset({
@@ -152,6 +156,8 @@ class Toolbox:
             return "ok", {"found": False, "note": str(nothing)}
         except ToolError as error:
             return "error", {"error": str(error)}
+        except StoreError as error:
+            return _unanswered(tool, error)
         token = self.confirmations.issue(
             self.context.customer_id,
             self.request.interaction_id,
@@ -175,6 +181,8 @@ class Toolbox:
             return "error", {"error": str(error)}
         except TimeoutError:
             return "timeout", {"error": f"{tool.name} did not answer within {self.timeout_s:g} s"}
+        except StoreError as error:
+            return _unanswered(tool, error)
         if tool.taints:
             self.conversation.tainted = True
         return "ok", result
@@ -191,6 +199,12 @@ class Toolbox:
             dict(arguments),
         ]
         return hashlib.sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def _unanswered(tool: Tool, error: StoreError) -> tuple[str, Result]:
+    """What the model hears of a store on a bad day; the service's own words are the log's."""
+    log.warning("%s: the store failed: %s", tool.name, error)
+    return "error", {"error": "the store did not answer; it is unknown whether anything changed, so look first"}
 
 
 def _without_accents(text: str) -> str:

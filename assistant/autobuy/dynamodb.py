@@ -28,7 +28,7 @@ from assistant.autobuy.rules import (
     notice_body,
     standing_rule,
 )
-from assistant.errors import AssistantError
+from assistant.errors import AssistantError, StoreError
 from assistant.shop.table import (
     ABSENT,
     TRIES_MAX,
@@ -40,6 +40,7 @@ from assistant.shop.table import (
     key_of,
     number,
     put,
+    read,
     text,
 )
 
@@ -77,7 +78,7 @@ class DynamoRules:
 
     def of_customer(self, customer_id: str) -> list[Rule]:
         """A customer's rules, oldest first."""
-        rules = [_decoded(item) for item in self._table.partition(f"customer#{customer_id}", "rule#")]
+        rules = [read(item, _decoded) for item in self._table.partition(f"customer#{customer_id}", "rule#")]
         return sorted(rules, key=lambda rule: (rule.created_s, rule.rule_id))
 
     def _write(self, rule: Rule) -> str:
@@ -233,12 +234,12 @@ class DynamoRules:
             if customer_id is None
             else self._table.partition(f"customer#{customer_id}", prefix)
         )
-        return sorted((_purchase(item) for item in items), key=lambda one: (-one.bought_s, one.rule_id))
+        return sorted((read(item, _purchase) for item in items), key=lambda one: (-one.bought_s, one.rule_id))
 
     def outbox(self, customer_id: str) -> list[Notice]:
         """A customer's notifications, oldest first."""
         return [
-            Notice(item["kind"]["S"], orjson.loads(item["body"]["S"]), float(item["at_s"]["N"]))
+            read(item, lambda it: Notice(it["kind"]["S"], orjson.loads(it["body"]["S"]), float(it["at_s"]["N"])))
             for item in self._table.of_customer(customer_id, "notice#")
         ]
 
@@ -251,8 +252,9 @@ class DynamoRules:
 
     def _rule(self, customer_id: str, rule_id: str) -> Rule:
         item = self._table.get(customer_key(customer_id, f"rule#{rule_id}"))
-        assert item is not None, f"{rule_id}: what points at a rule is written with it"
-        return _decoded(item)
+        if item is None:  # what points at a rule is written with it
+            raise StoreError(f"rule {rule_id} is gone, and what points at it is not: somebody else writes here")
+        return read(item, _decoded)
 
     def _held(self, rule: Rule, state: str) -> Rule | None:
         """The rule as it stands, if it is in this state and still in this worker's hands."""

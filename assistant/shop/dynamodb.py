@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from assistant.shop.store import CartLine, OrderChange
-from assistant.shop.table import ABSENT, Entry, Table, Write, customer_key, key_of, number, put, text
+from assistant.shop.table import ABSENT, Entry, Table, Write, customer_key, key_of, number, put, read, text
 
 
 class DynamoStore:
@@ -27,7 +27,7 @@ class DynamoStore:
 
     def facts(self, customer_id: str) -> list[str]:
         """Everything remembered, oldest first."""
-        return [item["fact"]["S"] for item in self._table.of_customer(customer_id, "fact#")]
+        return [read(item, lambda it: it["fact"]["S"]) for item in self._table.of_customer(customer_id, "fact#")]
 
     def forget(self, customer_id: str, facts: Sequence[str]) -> list[str]:
         """Erase these facts; returns those that were there, oldest first. Backups of the table are its owner's."""
@@ -52,10 +52,7 @@ class DynamoStore:
 
     def cart(self, customer_id: str) -> list[CartLine]:
         """product_id and quantity of every line, in the order in which they came."""
-        return [
-            {"product_id": item["product_id"]["S"], "quantity": int(item["quantity"]["N"])}
-            for item in self._table.of_customer(customer_id, "cart#")
-        ]
+        return [read(item, _line) for item in self._table.of_customer(customer_id, "cart#")]
 
     def change_order(self, customer_id: str, order_id: str, change: str, detail: str, key: str, now: datetime) -> bool:
         """Record a cancellation, an edit or a return."""
@@ -71,15 +68,7 @@ class DynamoStore:
 
     def order_changes(self, customer_id: str) -> list[OrderChange]:
         """order_id, change, detail, at; oldest first."""
-        return [
-            {
-                "order_id": item["order_id"]["S"],
-                "change": item["change"]["S"],
-                "detail": item["detail"]["S"],
-                "at": item["at"]["S"],
-            }
-            for item in self._table.of_customer(customer_id, "change#")
-        ]
+        return [read(item, _change) for item in self._table.of_customer(customer_id, "change#")]
 
     def close(self) -> None:
         """Release connections."""
@@ -88,6 +77,15 @@ class DynamoStore:
     def _once(self, key: str, write: Write) -> bool:
         """A write and its key in one transaction; False when the key was used before."""
         return not self._table.transact(put(key_of(f"key#{key}", "used"), ABSENT), write)
+
+
+def _line(item: Entry) -> CartLine:
+    return {"product_id": item["product_id"]["S"], "quantity": int(item["quantity"]["N"])}
+
+
+def _change(item: Entry) -> OrderChange:
+    order_id, change, detail, at = (item[name]["S"] for name in ("order_id", "change", "detail", "at"))
+    return {"order_id": order_id, "change": change, "detail": detail, "at": at}
 
 
 def _fact(fact: str) -> str:

@@ -6,12 +6,13 @@ An item's values are texts (`{"S": ...}`) and numbers (`{"N": ...}`). Partitions
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol, TypedDict, TypeVar
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
-from assistant.errors import AssistantError
+from assistant.errors import StoreError
 
 Value = dict[str, str]
 Entry = dict[str, Value]
@@ -21,6 +22,10 @@ T = TypeVar("T")
 
 TRIES_MAX = 20
 """Of a transaction that meets another on the same item; each waits for nobody, so one of them always gets on."""
+THROTTLED = {"ThrottlingError", "ProvisionedThroughputExceeded"}
+AGAIN = {"TransactionConflict", *THROTTLED}
+"""Why a transaction is cancelled that may be made a moment later (API reference of TransactWriteItems, 2026-11)."""
+PAUSE_S = 0.05
 KEYS = {
     "AttributeDefinitions": [{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
     "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
@@ -101,7 +106,7 @@ class Table:
     """A table by name.
 
     Raises (every call):
-        AssistantError: the service refused for a reason that no other try would change.
+        StoreError: the service refused for a reason that no other try would change.
     """
 
     def __init__(self, client: Client, name: str) -> None:
@@ -119,7 +124,7 @@ class Table:
         """Write an item unless one with its key is there."""
         try:
             self._client.put_item(TableName=self._name, Item=item, ConditionExpression=ABSENT)
-        except ClientError as error:
+        except (ClientError, BotoCoreError) as error:
             if _code(error) == "ConditionalCheckFailedException":
                 return False
             raise self._refusal(error) from None
@@ -156,7 +161,8 @@ class Table:
 
     def of_customer(self, customer_id: str, prefix: str) -> list[Entry]:
         """A customer's items of one kind, in the order of their numbers."""
-        return sorted(self.partition(f"customer#{customer_id}", prefix), key=lambda item: int(item["number"]["N"]))
+        items = self.partition(f"customer#{customer_id}", prefix)
+        return sorted(items, key=lambda item: read(item, lambda it: int(it["number"]["N"])))
 
     def everywhere(self, prefix: str) -> Iterator[Entry]:
         """Every item whose sort key begins so, by reading the whole table: for an operator's view, never for a turn."""
@@ -177,9 +183,13 @@ class Table:
                 reasons = tuple(reason.get("Code", "None") for reason in error.response.get("CancellationReasons", ()))
                 if "ConditionalCheckFailed" in reasons:
                     return reasons
-                if "TransactionConflict" not in reasons:
+                if not AGAIN & {*reasons}:
                     raise self._refusal(error) from None
-        raise AssistantError(f"{self._name}: {TRIES_MAX} transactions in a row met others; try again")
+                if THROTTLED & {*reasons}:
+                    time.sleep(PAUSE_S)
+            except BotoCoreError as error:
+                raise self._refusal(error) from None
+        raise StoreError(f"{self._name}: {TRIES_MAX} transactions in a row met others or limits; try again")
 
     def close(self) -> None:
         """Release connections."""
@@ -196,12 +206,26 @@ class Table:
     def _call(self, call: Callable[..., Answer], **request: object) -> Answer:
         try:
             return call(TableName=self._name, **request)
-        except ClientError as error:
+        except (ClientError, BotoCoreError) as error:
             raise self._refusal(error) from None
 
-    def _refusal(self, error: ClientError) -> AssistantError:
-        return AssistantError(f"{self._name}: {_code(error)}")
+    def _refusal(self, error: ClientError | BotoCoreError) -> StoreError:
+        return StoreError(f"{self._name}: {_code(error)}")
 
 
-def _code(error: ClientError) -> str:
-    return str(error.response.get("Error", {}).get("Code", error))
+def read(item: Entry, decode: Callable[[Entry], T]) -> T:
+    """An item as what it stands for.
+
+    Raises:
+        StoreError: it is of another shape: somebody else writes to the table.
+    """
+    try:
+        return decode(item)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        place = " ".join(str(item.get(name, {}).get("S")) for name in ("pk", "sk"))
+        raise StoreError(f"item {place!r} is of another shape than peakday writes") from None
+
+
+def _code(error: ClientError | BotoCoreError) -> str:
+    answer = error.response if isinstance(error, ClientError) else {}
+    return str(answer.get("Error", {}).get("Code", error))
