@@ -9,6 +9,7 @@ from typing import Any
 from emulator.shop_model import slots
 from emulator.shop_model.dialogue import Use
 from emulator.shop_model.patterns import STOP_ORDER
+from emulator.shop_model.products import search
 from emulator.shop_model.understanding import Ask, points_at_this
 from emulator.shop_model.view import View, money, title_of
 from emulator.shop_model.words import holds
@@ -53,15 +54,27 @@ def out_of_cart(view: View, ask: Ask) -> str:
                     "Puedo añadir cosas a tu carrito, pero no quitarlas: puedes hacerlo en la página del carrito. Nada se pide hasta que pagues.")  # fmt: skip
 
 
+_LOOKED = re.compile(r"\b(?:viewed|browsed|looked)\b")
 _EXCEPT = re.compile(r"\b(?:except|without|but not|other than|apart from|leave out|just not|skip)\b")
 
 
 def reorder(view: View, ask: Ask) -> str | None:
     """What was bought or looked at before, into the cart."""
     named = slots.things(ask.text)
-    query = ask.text[:150] if not named or _EXCEPT.search(ask.text) else " ".join(named)
+    query = " ".join(named) or ask.text[:150]
+    if (kept_out := _EXCEPT.search(ask.text)) is not None:  # `repeat my last order, just not the crust`
+        before = ask.text[: kept_out.start()]
+        what = (
+            before
+            if slots.moment(ask.text) or _LOOKED.search(ask.text) or slots.names_goods(before)
+            else "my last order"
+        )
+        query = f"{what[:75]} except {ask.text[kept_out.end() :].strip()[:60]}"
     use = view.want("reorder", query=query, when=slots.moment(ask.text))
-    return None if use is None else written(view, use)
+    if use is None or use.data.get("found") is not False or not slots.names_goods(ask.text):
+        return None if use is None else written(view, use)
+    found = search(view, ask)  # what was never bought is looked for
+    return None if found is None else f"{written(view, use).split('.')[0]}. {found}"
 
 
 def orders(view: View, ask: Ask) -> str | None:

@@ -87,6 +87,14 @@ def _speaks_of_goods(token: str) -> bool:
     return token in lexicon().goods or token in _describing()
 
 
+def describes(text: str) -> bool:
+    """Whether words only describe, and name no thing: `black`, `large please`."""
+    words = [word for word in re.findall(r"[a-z][a-z-]*", text) if word not in slots.IDLE or word in _describing()]
+    return bool(words) and all(
+        word in _describing() and word not in ("warm", "soft", "firm", "family") for word in words
+    )
+
+
 def excluded(text: str) -> list[str]:
     """Words of what is expressly not meant: black, white of `not in black or white`."""
     steering = slots.IDLE | {"isn't", "aren't"}

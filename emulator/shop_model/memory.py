@@ -52,6 +52,15 @@ _NOTES = frozenset(
 """Words around what is to be forgotten that name no fact."""
 
 
+def _behind(raw: str, verb: str) -> str:
+    """The words behind a verb that was misspelt: `rember my sons name is tim`."""
+    words = raw.split()
+    for place, word in enumerate(words[:-1]):
+        if read(word).text.strip(" .,;:!?") == verb:
+            return re.sub(r"(?i)^(?:(?:that|about|this|please)\b[,:]?\s*)+", "", " ".join(words[place + 1 :]))
+    return raw
+
+
 def remember(view: View, ask: Ask) -> str | None:
     """One fact, in the customer's words: behind the verb, before it, or in the message before."""
     if before := _BEFORE.match(ask.raw):
@@ -59,7 +68,7 @@ def remember(view: View, ask: Ask) -> str | None:
         told = _AGREED.sub("", before["fact"]) or earlier
     else:
         match = _REMEMBER.search(_FURTHER.split(ask.raw)[0])
-        told = match[1] if match else ask.raw
+        told = match[1] if match else _behind(ask.raw, "remember")
     fact = " ".join(told.split()).rstrip(".!? ")[:290]
     if not fact:
         return view.say("What should I remember?", "¿Qué debo recordar?")
@@ -81,7 +90,7 @@ def forget(view: View, ask: Ask) -> str | None:
     if not (set(slots.things(ask.text)) - _NOTES) and (kept := _just_kept(view)) is not None:
         use = view.want("forget", fact=kept)
         return None if use is None else written(view, use)
-    words = " ".join((match[1] if match else ask.raw).split()).rstrip(".!? ")[:290]
+    words = " ".join((match[1] if match else _behind(ask.raw, "forget")).split()).rstrip(".!? ")[:290]
     facts = _facts_of(view.dialogue.facts, words)
     if len(facts) > 1:
         return view.say(f"Which one should I forget: {'; '.join(facts)}?", f"¿Cuál debo olvidar: {'; '.join(facts)}?")

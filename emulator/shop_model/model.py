@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 
-from emulator.shop_model import account, ideas, memory, patterns, price_rules, products, slots
+from emulator.shop_model import account, goods, ideas, memory, patterns, price_rules, products, slots
 from emulator.shop_model.dialogue import Dialogue
 from emulator.shop_model.understanding import Ask, another, asks_of, points_at_one
 from emulator.shop_model.view import View, title_of
@@ -134,6 +134,13 @@ def _asks(dialogue: Dialogue, reading: Reading) -> list[Ask]:
     wide = ask.act not in ("auto_buy", "alert", "cart", "reorder") and _narrows(ask.text)
     if wide and (wider := _last_search(dialogue)) is not None:
         return [Ask("search", _narrowed(wider, ask.text), ask.raw)]
+    if (
+        ask.act in ("none", "search")
+        and patterns.PLACE.search(ask.text)
+        and slots.quantity(ask.text) > 1
+        and not patterns.SEEK.search(ask.text)
+    ):
+        return [Ask("cart", ask.text, ask.raw)]  # `the third please, two bottles`
     if ask.act in ("none", "search") and _means_shown(dialogue, ask.text):
         return [Ask("fact", ask.text, ask.raw)]
     bare = ask.act in ("none", "search") or (
@@ -177,7 +184,7 @@ _BARE_SUM = re.compile(
 
 def _narrows(text: str) -> bool:
     """Whether words narrow the look for goods before them, and name none themselves: `any cheaper ones`, `in black`."""
-    if _BARE_SUM.fullmatch(text):
+    if _BARE_SUM.fullmatch(text) or goods.describes(text):
         return True
     budget = _BUDGET.match(text) is not None and slots.max_price(text) is not None
     return (budget or _NARROWS.match(text) is not None) and not slots.names_goods(text) and not points_at_one(text)
@@ -230,6 +237,10 @@ def _answers(view: View, asks: Sequence[Ask]) -> list[str]:
         texts.append(outcome_text(view, now.outcome))
         # The words that came with a confirmation are its consent; only what asks for something else is an ask.
         asks = [ask for ask in asks if ask.act not in _EMPTY and not _echoes(ask, view.dialogue)]
+    if now.images and any(ask.act in ("fact", "search", "price", "available") for ask in asks) and view.page is None:
+        texts.append(
+            view.say("I cannot see the photo; I go by your words.", "No puedo ver la foto; voy por tus palabras.")
+        )
     writes = 0
     for ask in asks:
         if ask.act in _WRITES:

@@ -101,7 +101,7 @@ POLICY = re.compile(
     r"\bopening hours\b|\b(?:where|when|status)\b.*\brefund\b|\bstudent discount\b|\bmembership\b"
 )
 CART = re.compile(
-    r"\b(?:add|put|throw|place|stick|toss|drop|move)\b.*\bcart\b|\bin(?:to)? (?:my|the) cart\b|^add\b|"
+    r"\b(?:add|put|throw|place|stick|toss|drop|move)\b.*\bcart\b|\b(?:in(?:to)?|for) (?:my |the )?cart\b|^add\b|"
     r"^(?:(?:ok|okay|yes|alright|fine|great|good|sure|so|,) )*(?:let's |i'll |i will |please )?(?:go (?:with|for) (?:that|this|it|the)|reserve)\b|"
     r"\b(?:i'll|i will|we'll|let me) (?:have|take) (?:it|this|that|these|them|the|one|two|three|\d|a (?:pair|couple|dozen))\b|"
     r"^(?:\d+|one|two|three|four|five|six) (?:of )?(?:these|those|this|them|it)\b(?: please| for me)?[ .!]*$"
@@ -113,7 +113,8 @@ PAST = (
 REORDER = re.compile(
     rf"\breorder\b|\bsame (?:\w+ ){{1,3}}(?:as|like) (?:last|before|always|usual)\b|\bstock (?:me|us) up\b|\brestock\b|\b(?:{PAST})\b.*\b(?:put|add|send|get|order|buy|place)\b.*\b(?:it|them|that|those|cart|me)\b|\bthe usual\b|\bsame (?:as|thing|stuff|order|items?|ones?)\b.*\b(?:last|before|again|time)\b|"
     rf"\b(?:buy|order|get|need|want|bring|send|add|put|(?:can|could|may) (?:i|we) have)\b.*\b(?:{PAST})\b|"
-    rf"\beverything\b.*\b(?:{PAST})\b|\brepeat (?:my|the|that) (?:last )?order\b"
+    rf"\beverything\b.*\b(?:{PAST})\b|\brepeat (?:my|the|that) (?:\w+ )?(?:order|buy|purchase)\b|"
+    r"\b(?:need|want|get|send|buy|order) (?:me |us )?(?:some |a bit |a few )?(?:more|another) (?!options?\b|info|details?\b|time\b|reviews?\b|pictures?\b|ideas?\b|choices?\b|of (?:these|those|this|that|them|it)\b|like\b|one\b|than\b|expensive\b)[a-z]"
 )
 RANKED_GOODS = re.compile(
     r"(?:what|which) (?:is|are) (?:the|your) (?:cheapest|best|best rated|top rated|most expensive|least expensive|lightest|largest|biggest|smallest)\b"
@@ -294,6 +295,6 @@ AGAIN = re.compile(
 """`we used to buy a hazelnut creamer , can you get it again`."""
 ANOTHER = re.compile(
     r"(?:and |but |ok |, |not (?:that|this) one ,? ?)*(?:another(?: one)?|something else|(?:any|the) other ones?)|"
-    r"(?:and |but |ok |, )*(?:(?:is|are) there |do you have |have you (?:got )?|show me |got |find me )?(?:any|anything|something|a|an|some|others?|the)? ?"
-    r"(?:one |ones |thing )?(?:cheaper|less expensive|better|similar|alternatives?)\b(?: (?:one|ones|alternatives?|options?|here))?"
+    r"(?:and |but |ok |, )*(?:(?:is|are) there |do you have |have you (?:got )?|show me |got |find me |(?:too slow ,? )?what do you have )?(?:any|anything|something|a|an|some|others?|the)? ?"
+    r"(?:one |ones |thing )?(?:that )?(?:(?:comes|arrives|ships|gets here) (?:faster|sooner)|cheaper|less expensive|better|similar|alternatives?)\b(?: (?:one|ones|alternatives?|options?|here))?"
 )

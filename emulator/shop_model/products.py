@@ -247,7 +247,7 @@ def search(view: View, ask: Ask) -> str | None:
         here = view.details(view.page)
         if here is None:
             return None
-        named = [*named, _kind(here)]
+        named = [*(word for word in named if goods.describes(word)), _kind(here)]
     if here is None and (instead := _INSTEAD.search(ask.text)) and slots.things(instead[1]):
         meant = view.meant(instead[1])
         if meant is None or meant.product is None:

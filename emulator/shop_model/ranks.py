@@ -11,15 +11,16 @@ from emulator.shop_model.words import fold
 _ROWS = (
     # words, what is ranked, keys of it, its words from least to most, whether the most ranks first
     (r"cheapest|cheaper|least expensive|less expensive|costs? less|costs? the least", "price", ("price",), (), False),
-    (r"most expensive|more expensive|priciest|dearest|costs? more", "price", ("price",), (), True),
+    (r"most expensive|more expensive|pricier|priciest|dearest|costs? more", "price", ("price",), (), True),
     (r"(?:best|better|top|highest|higher) (?:rated|ratings?)|(?:best|better) (?:reviews?|one)|would you (?:pick|choose|recommend|take|buy|get|prefer)|do you (?:recommend|prefer)|should i (?:pick|choose|take|buy|get)", "rating", ("rating",), (), True),
-    (r"arrives? (?:first|sooner|soonest|faster|earlier)|sooner|soonest|(?:faster|fastest) delivery", "delivery days", ("delivery_days",), (), False),
+    (r"(?:arrives?|comes?|ships?) (?:first|sooner|soonest|faster|earlier)|sooner|soonest|(?:faster|fastest) delivery", "delivery days", ("delivery_days",), (), False),
     (r"lighter|lightest|weighs? (?:less|the least)", "weight", ("weight",), ("light", "medium", "heavy"), False),
     (r"heavier|heaviest|weighs? (?:more|the most)", "weight", ("weight",), ("light", "medium", "heavy"), True),
-    (r"bigger|biggest|larger|largest|roomier|roomiest|wider|widest", "size", ("size", "capacity"), ("xs", "small", "s", "medium", "m", "large", "l", "xl", "family size"), True),
+    (r"(?:bigger|biggest)(?! (?:discount|deal|sale|saving))|larger|largest|roomier|roomiest|wider|widest", "size", ("size", "capacity"), ("xs", "small", "s", "medium", "m", "large", "l", "xl", "family size"), True),
     (r"smaller|smallest|narrower|narrowest|more compact|most compact|takes? (?:up )?(?:less|the least) (?:\w+ )?(?:space|room)", "size", ("size", "capacity"), ("xs", "small", "s", "medium", "m", "large", "l", "xl", "family size"), False),
     (r"lasts? (?:the )?(?:longer|longest|most)|longer lasting|longest lasting|(?:longest|longer|best|better) battery", "battery", ("battery", "runtime"), (), True),
     (r"(?:most|more) powerful|stronger|strongest", "power", ("power", "wattage"), (), True),
+    (r"(?:longer|longest|better|best) (?:warranty|guarantee)", "warranty", ("warranty",), (), True),
     (r"warmer|warmest", "season", ("season",), ("summer", "two season", "three season", "four season"), True),
 )  # fmt: skip
 _FIGURE = re.compile(r"\d+(?:\.\d+)?")

@@ -27,7 +27,7 @@ _THIRD = re.compile(
 )
 _TARGET = re.compile(
     r"\b(?:notify(?: me)?|drops?|falls?|goes|go|get|gets|dips?|comes?|sinks?|is|are|costs?|hits?|reach(?:es)?|priced|price|down|for|at|if|when)"
-    r"(?: (?:it|they|the|price|is|are|down|drops?|falls?|goes|gets?|ever|be|at|to|below|under|beneath|than|less|around|or|lower))*"
+    r"(?: (?:it|they|the|price|is|are|down|drops?|falls?|goes|gets?|ever|be|at|to|below|under|beneath|than|less|around|or|lower|until|till))*"
     rf" (?:{_MONEY}|(?P<n3>\d+(?:[.,]\d+)*)(?! ?(?:%|percent|days?|weeks?|months?|hours?|of|x|pieces?|units?)))"
 )
 _HEDGE = r"(?: (?:about|around|maybe|roughly|say|like|something like|probably|a bit over|to))*"
@@ -38,7 +38,8 @@ _UNDER = re.compile(
     rf"{_HEDGE} (?:{_MONEY}|(?P<n3>\d+(?:[.,]\d+)*)(?! ?(?:%|percent|days?|weeks?|months?|minutes?|hours?|inch|am|pm)))"
 )
 _OFF = re.compile(
-    rf"\b(?:drops?|falls?|goes down|comes down|dips?|reduced|cheaper|down|lower) by {_MONEY}|{_MONEY.replace('n1', 'o1').replace('n2', 'o2')} (?:off|less|cheaper|lower|down)\b"
+    rf"\b(?:drops?|falls?|goes down|comes down|dips?|reduced|cheaper|down|lower) by {_MONEY}|{_MONEY.replace('n1', 'o1').replace('n2', 'o2')} (?:off|less|cheaper|lower|down)\b|"
+    r"\b(?P<o3>\d+(?:[.,]\d+)*) (?:off|less|cheaper|lower)\b"
 )
 """An amount off today's price: `drops by ten dollars`, `$10 cheaper`."""
 _OR_LESS = re.compile(
@@ -102,7 +103,7 @@ _CURRENCY = re.compile(r"[$€£¥]|\b(?:dollar|euro|pound|yen)")
 # Words that name no thing: they steer, they are not searched by.
 IDLE = frozenset(
     """
-    dozen dozens another can't cannot won't wouldn't couldn't shouldn't isn't aren't haven't hasn't doesn't we're we'd we'll he's she's meant mean meaning haha lol hmm oh old a about actually broken cheapest expensive damaged defective fair received spent wrong add auto-buy bye he she never nothing changed should wait previous far history recent again ago all already also altogether am an and any anyone anything are around arrive arrives as ask
+    favourite favorite dozen dozens another can't cannot won't wouldn't couldn't shouldn't isn't aren't haven't hasn't doesn't we're we'd we'll he's she's meant mean meaning haha lol hmm oh old a about actually broken cheapest expensive damaged defective fair received spent wrong add auto-buy bye he she never nothing changed should wait previous far history recent again ago all already also altogether am an and any anyone anything are around arrive arrives as ask
     asking at available be been before below best better between both bought bring browse browsed bucks budget but buy
     buyers buying by can cart cheap cheaper cheapest check checkout color compare compares comparison confirm
     confirmation confirmed cost costs could couple currently customer customers day days deal deals decent deliver

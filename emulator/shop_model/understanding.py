@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from emulator.shop_model import corrections, patterns, slots
+from emulator.shop_model import corrections, patterns, ranks, slots
 from emulator.shop_model.words import Reading, lexicon, stem
 
 _DIMENSIONS = frozenset(
@@ -91,12 +91,33 @@ def _parted(reading: Reading, page: bool, images: bool) -> list[Ask]:
         elif asks and (weak or _pads(asks[-1].act, asks[-1].text) or asks[-1].act in ("yes", "no")):
             last = asks.pop()
             before = _pads(last.act, last.text) or last.act in ("yes", "no")
-            context = not before or last.act == "none" or patterns.PLACE.search(last.text)
+            context = not before or _sets_scene(last)
             joined = f"{last.text} , {part}" if context else part
             asks.append(Ask(act if before else last.act, joined, reading.raw))
         else:
             asks.append(Ask(act, part, reading.raw))
-    return [*_joined(asks), *kept] or [Ask("none", text, reading.raw)]
+    asks = _joined(asks)
+    if [ask.act for ask in asks] == ["search"] and _of_occasion(asks[0].text):
+        asks = [Ask("plan", asks[0].text, reading.raw)]  # `we have a newborn , is there anything you suggest`
+    if (
+        [ask.act for ask in asks] in (["none"], ["told"], ["hello"])
+        and slots.names_goods(text)
+        and not kept
+        and len(parts) > 1
+    ):
+        asks = [Ask("search", text, reading.raw)]  # a story that names goods and asks for help
+    return [*asks, *kept] or [Ask("none", text, reading.raw)]
+
+
+def _of_occasion(text: str) -> bool:
+    return not slots.names_goods(text) and slots.occasion(text) is not None and patterns.SEEK.search(text) is not None
+
+
+def _sets_scene(ask: Ask) -> bool:
+    """Whether words before an ask say what it is about: a place among those shown, a rank, goods, an occasion, a person."""
+    if patterns.PLACE.search(ask.text) or ranks.named(ask.text) or slots.names_goods(ask.text):
+        return True
+    return slots.occasion(ask.text) is not None or slots.person(ask.text) is not None
 
 
 def _pads(act: str, part: str) -> bool:
@@ -174,7 +195,9 @@ def _joined(asks: list[Ask]) -> list[Ask]:
 
 
 def _act(text: str, page: bool, images: bool) -> str:
-    if patterns.NOT_TO.search(text):  # `don't buy it, just tell me the price`: what is left is what is wanted
+    if patterns.NOT_TO.search(text) and not patterns.STOP_ORDER.search(
+        text
+    ):  # `don't buy it, just tell me the price`: what is left is what is wanted
         rest = patterns.NOT_CLAUSE.sub(" ", text).strip(" ,")
         return _act(rest, page, images) if len(rest.split()) > 2 and not patterns.NOT_TO.search(rest) else "no"
     if _priced(text, page) is not None:
@@ -210,7 +233,10 @@ def _act(text: str, page: bool, images: bool) -> str:
         return "history" if here and not re.search(r"\bdeals\b|\boffers\b", text) else "deals"
     if patterns.AVAILABLE.search(text):
         return "available"
-    if patterns.PRICE.search(text) and not _asks_trait(text):
+    budget = slots.max_price(text) is not None and patterns.SEEK.search(
+        text
+    )  # `a replacement that won't cost more than 80`
+    if patterns.PRICE.search(text) and not _asks_trait(text) and not budget:
         return "price"
     about_one = here or re.search(r"\b(?:that|those)\b", text) or ("the " in text and not _open_world(text))
     if (
@@ -228,6 +254,8 @@ def _act(text: str, page: bool, images: bool) -> str:
         return "fact"
     if patterns.TOLD.match(text) and _tells(text):
         return "told"
+    if _either(text):
+        return "compare"
     if patterns.SEARCH.search(text) and not (here and re.match(r"(?:is|are|does|do|can|will|has|have|how)\b", text)):
         return "search"
     if patterns.FACT.search(text) and here:
@@ -250,6 +278,13 @@ def _act(text: str, page: bool, images: bool) -> str:
     if not slots.things(text) or strange or (patterns.SPEAKS.search(text) and not slots.names_goods(text)):
         return "none"
     return "search"
+
+
+def _either(text: str) -> bool:
+    """Whether two things are named with an `or` between them, and nothing is looked for: `a blanket or a mattress`."""
+    sides = text.split(" or ")
+    wanted = patterns.SEEK.search(text) or patterns.BUY.search(text) or slots.max_price(text) is not None
+    return len(sides) == 2 and all(slots.names_goods(side) for side in sides) and not wanted and len(text.split()) < 14
 
 
 def _tells(text: str) -> bool:

@@ -26,11 +26,13 @@ _ORDINALS = {
     "4th": 3,
     "fifth": 4,
     "5th": 4,
+    "top": 0,
 }
 _ORDINAL = re.compile(
-    r"\b(first|second|third|fourth|fifth|1st|2nd|3rd|4th|5th|last)(?: one| option| product)?\b(?! (?:week|month|year|time|order|\d))"
+    r"\b(first|second|third|fourth|fifth|1st|2nd|3rd|4th|5th|last|top(?= one)|bottom(?= one))(?: one| option| product)?\b(?! (?:week|month|year|time|order|\d))"
 )
 _POINTER = re.compile(r"\b(?:this|these|it|they|them)\b(?! (?:week|weekend|month|year|morning|evening|time))")
+_TWO = re.compile(r"\b(first|top|last) (?:two|2)\b")
 _NUMBERED = re.compile(r"\b(?:number|no|option) (\d|one|two|three|four|five)\b")
 
 
@@ -141,6 +143,8 @@ class View:
     def pointed(self, text: str) -> list[Product]:
         """The products that words point at by place, in their order; `it` is the one last talked of."""
         rows = self.listed(2)
+        if (two := _TWO.search(text)) is not None and len(rows) > 1:
+            return rows[-2:] if two[1] == "last" else rows[:2]
         places = [_ORDINALS.get(match[1], len(rows) - 1) for match in _ORDINAL.finditer(text)]
         found = [rows[place] for place in places if place < len(rows)]
         if len(found) == 1 and _POINTER.search(text) and len(focus := self.listed()) == 1:
@@ -200,7 +204,7 @@ class View:
             place = slots.count(match[1])
             return listed[place - 1] if 0 < place <= len(listed) else None
         if match := _ORDINAL.search(text):
-            place = len(listed) - 1 if match[1] == "last" else _ORDINALS[match[1]]
+            place = _ORDINALS.get(match[1], len(listed) - 1)
             return listed[place] if place < len(listed) else None
         if rank is not None and len(listed) > 1:
             return rank.first(listed)

@@ -192,6 +192,7 @@ def lexicon() -> Lexicon:
         | frozenset(raw["common"].split())
         | frozenset(meant) - set(into)
         | frozenset(nouns)
+        | frozenset(plurals)
         | frozenset(raw["needs"]),
         goods=frozenset(goods | {stem(word) for word in goods} | {f"{word}s" for word in goods}),
         unnamed=frozenset(raw["unnamed"].split()),

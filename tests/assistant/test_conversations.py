@@ -411,6 +411,70 @@ CONVERSATIONS = [
         ("product_details", {}),
         "Corvane Pro Drill",
     ),
+    (
+        "a story that names goods",
+        ["So, funny story, my dog chewed up my favourite throw pillow. Help me out?"],
+        ("catalogue_search", {}),
+        "Throw Pillow",
+    ),
+    (
+        "a story that names an occasion",
+        ["we've got a newborn and nobody sleeps, is there anything you'd suggest?"],
+        ("catalogue_search", {}),
+        "baby monitor",
+    ),
+    (
+        "a fact behind a verb that was misspelt",
+        ["rember my sons name is tim"],
+        ("remember", {"fact": "my sons name is tim"}),
+        "tim",
+    ),
+    (
+        "the top one",
+        ["face cream for sensitive skin", "would you mind popping the top one in my basket?"],
+        ("add_to_cart", {"quantity": 1}),
+        "Marlow Select Face Cream",
+    ),
+    ("one or the other", ["weighted blanket or air mattress for a guest room?"], ("product_details", {}), "- price:"),
+    (
+        "the first two",
+        ["show me dash cams", "compare the first two", "buy the cheaper of them when it's 20 less"],
+        ("auto_buy", {}),
+        "Dash Cam",
+    ),
+    (
+        "a rank before its question",
+        ["what massage guns do you have", "the top rated, how long is delivery"],
+        ("availability", {}),
+        "deliver",
+    ),
+    (
+        "sooner than this one",
+        [(CORDED, "too slow, what do you have that comes faster")],
+        ("catalogue_search", {"query": "drill"}),
+        "Corvane Pro Drill",
+    ),
+    ("out of it, the shop", [(DRILL, "are you out of this")], ("availability", {"product_id": DRILL}), "in stock"),
+    ("more of what is bought", ["i need more creamer and pie crust"], ("reorder", {}), "Creamer"),
+    (
+        "the order before, but for one thing",
+        ["repeat my previous purchase, just not the crust"],
+        ("reorder", {}),
+        "Creamer",
+    ),
+    ("an order that is not to come", ["please don't send my order anymore"], None, "under way"),
+    (
+        "a place and a number",
+        ["recommend a shampoo", "third please, two bottles"],
+        ("add_to_cart", {"quantity": 2}),
+        "confirm",
+    ),
+    (
+        "put into the cart in Spanish",
+        [(DRILL, "ponme dos en la cesta")],
+        ("add_to_cart", {"product_id": DRILL, "quantity": 2}),
+        "confirma",
+    ),
 ]
 
 
