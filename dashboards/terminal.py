@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from capacity.plan import Plan
 from dashboards.html.plan.page import quota_short
-from dashboards.html.run.latency import error_counts
 from dashboards.html.run.load import check_sentences
 from dashboards.html.run.page import limit_sentence, run_warnings, verdict_banner
 from dashboards.numbers.decisions import decisions
+from dashboards.numbers.errors import error_kinds
 from dashboards.numbers.plan import over_seeds, plan_numbers
 from dashboards.numbers.run import METRICS, Number, find, run_numbers
 from dashboards.numbers.slo import slo_results
@@ -83,11 +83,11 @@ ERRORS_SHOWN = 5
 
 
 def _error_words(run: Run) -> str:
-    """Codes with their counts, most often first: `http_error 500 x 60`."""
-    if not len(run.turns):
-        return ""
-    kinds = error_counts(run.turns)
-    shown = [f"{Untrusted(kind).label} x {count:,}" for kind, count in kinds[:ERRORS_SHOWN]]
+    """Codes with their counts, most often first, and what was said of the first: `http_error, 500 x 60: no model`."""
+    kinds = error_kinds(run)
+    shown = [f"{Untrusted(kind.words).label} x {kind.count:,}" for kind in kinds[:ERRORS_SHOWN]]
+    if kinds and kinds[0].said:
+        shown[0] += f": {Untrusted(kinds[0].said).terminal}"
     return ", ".join([*shown, *([f"{len(kinds) - ERRORS_SHOWN} more kinds"] if len(kinds) > ERRORS_SHOWN else [])])
 
 

@@ -7,10 +7,12 @@ from dataclasses import replace
 
 import pytest
 
+from dashboards.html.run.latency import errors_panel
+from dashboards.numbers.errors import error_kinds, sentence_of
 from dashboards.numbers.run import run_numbers
 from dashboards.numbers.slo import MET, MISSED, UNDECIDED, slo_results
 from dashboards.report import write_report
-from dashboards.terminal import run_summary
+from dashboards.terminal import run_answer, run_summary
 from peakday.gate import slo as gate
 from peakday.gate.verdicts import Verdict
 from tests.dashboards.records import WINDOW_S, make_run
@@ -85,3 +87,32 @@ def test_a_rate_of_turns_and_one_of_interactions_have_their_own_words(run):
     line = next(line for line in text.splitlines() if line.strip().startswith("rate"))
     assert " turns  " in line
     assert " interactions  " in line
+
+
+@pytest.mark.parametrize(
+    ("sample", "sentence"),
+    [
+        ('{"error": {"message": "Rate limit\\n reached", "code": 1}}', "Rate limit reached"),
+        ('{"detail": "Not authenticated"}', "Not authenticated"),
+        ('{"error": "no form"}', "no form"),
+        ('{"detail": [{"loc": ["body"]}]}', '{"detail": [{"loc": ["body"]}]}'),
+        (
+            "<html><head><title>x</title></head>\n<body><h1>503 Unavailable</h1><hr>nginx</body>",
+            "503 Unavailable nginx",
+        ),
+        ('{"error": {"mess', '{"error": {"mess'),
+        ("w " * 200, "w " * 79 + "w…"),
+        ("", ""),
+    ],
+)
+def test_what_a_target_said_is_one_sentence(sample, sentence):
+    assert sentence_of(sample) == sentence
+
+
+def test_a_sample_stands_beside_its_code_on_terminal_and_page(run):
+    (kind, *_) = error_kinds(run)
+    code = kind.words.partition(", ")[2]
+    totals = replace(run.info.totals, error_samples={code: "<p>come back <b>later</b></p>"})
+    told = replace(run, info=replace(run.info, totals=totals))
+    assert f"{kind.words} x {kind.count:,}: come back later" in run_answer(told)
+    assert errors_panel(told).table.rows[0][-1] == "come back later"

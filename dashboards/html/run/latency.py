@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 
 from dashboards.html import charts
 from dashboards.html.axes import fault_spans, slo_limits
 from dashboards.html.charts import Line
 from dashboards.html.page import Cell, Panel, Table
 from dashboards.numbers import series
+from dashboards.numbers.errors import error_kinds
 from dashboards.numbers.run import METRICS, N_TAIL_FIRM, N_TAIL_SHOWN, Number
 from dashboards.numbers.stored import Rows
 from dashboards.numbers.units import clock, show
@@ -153,39 +153,19 @@ def _group_panel(rows: Rows, column: str, title: str, metric: str) -> Panel:
     return Panel(title, sentence, table, charts.ranges(points, "s"))
 
 
-def error_counts(turns: Rows) -> list[tuple[str, int]]:
-    """Status and code of turns that were not answered, with their counts, most often first."""
-    return [(kind, count) for kind, count, _ in _errors(turns)]
-
-
-def _errors(rows: Rows) -> list[tuple[str, int, float]]:
-    """Status and code of turns that were not answered, how many, and when the first of them was due."""
-    turns = rows[["status", "error_code", "intended_start_s"]]
-    groups = turns[turns["status"] != "ok"].groupby(["status", "error_code"], dropna=False, observed=True)
-    starts = groups["intended_start_s"].agg(["size", "min"]).reset_index()
-    kinds = [
-        (f"{status}, {'no code' if pd.isna(code) else code}", int(count), float(first_s))
-        for status, code, count, first_s in starts.itertuples(index=False)
-    ]
-    return sorted(kinds, key=lambda kind: -kind[1])
-
-
 def errors_panel(run: Run) -> Panel:
-    """Turns that were not answered, by status and code."""
+    """Turns that were not answered, by status and code, with what the target first said of each."""
     if not len(run.turns):
         return Panel("By kind", "The record holds no turns.")
-    kinds, turns = _errors(run.turns), len(run.turns)
+    kinds, turns = error_kinds(run), len(run.turns)
     if not kinds:
         return Panel("By kind", f"All {show(turns, 'count')} turns were answered.")
     rows: list[list[Cell]] = [
-        [kind, show(count, "count"), show(count / turns, "ratio"), clock(first_s)] for kind, count, first_s in kinds
+        [kind.words, show(kind.count, "count"), show(kind.count / turns, "ratio"), clock(kind.first_s), kind.said]
+        for kind in kinds
     ]
-    bad = sum(count for _, count, _ in kinds)
+    bad = sum(kind.count for kind in kinds)
     sentence = f"{show(bad, 'count')} of {show(turns, 'count')} turns were not answered; most often {rows[0][0]}."
-    table = Table("Turns not answered", ("Status, code", "Turns", "Share", "First at"), rows)
-    return Panel(
-        "By kind",
-        sentence,
-        table,
-        charts.bars([kind for kind, _, _ in kinds], {"turns": [count for _, count, _ in kinds]}, "count"),
-    )
+    table = Table("Turns not answered", ("Status, code", "Turns", "Share", "First at", "The target said"), rows)
+    chart = charts.bars([kind.words for kind in kinds], {"turns": [kind.count for kind in kinds]}, "count")
+    return Panel("By kind", sentence, table, chart)
