@@ -4,7 +4,8 @@ Usage: python -m bench mappings
 
 Each server answers with its protocol's documented wire, on loopback, and only to requests that have that protocol's
 fields. Two commands are typed as a newcomer would: `peakday target detect URL`, and a run of two seconds with the
-target named. Seconds are those of the whole command, start of Python included; ask for them on an idle machine.
+target named. Seconds are those of the whole command, start of Python included, and beside them the CPU seconds of all
+its processes, which a busy machine changes less.
 """
 
 import contextlib
@@ -56,20 +57,31 @@ SOCKET_WIRES = {
 
 
 @dataclass(frozen=True)
+class Cost:
+    """Seconds of one command: on the wall, and of the processors."""
+
+    wall_s: float
+    cpu_s: float
+
+    def __str__(self) -> str:
+        return f"{self.wall_s:.1f} ({self.cpu_s:.1f})"
+
+
+@dataclass(frozen=True)
 class Row:
-    """What a newcomer typed for one kind of server, and what came of it; seconds of each command."""
+    """What a newcomer typed for one kind of server, and what came of it; and what each cost."""
 
     name: str
     command: str
-    detect_s: float
+    detecting: Cost
     found: str
-    run_s: float
+    running: Cost
     result: str
 
     def line(self) -> str:
         """As a row of a Markdown table."""
-        cells = (f"`{self.name}`", f"`{self.command}`", f"{self.run_s:.1f}", self.result, self.found)
-        return f"| {' | '.join(cells)} | {self.detect_s:.1f} |"
+        cells = (f"`{self.name}`", f"`{self.command}`", str(self.running), self.result, self.found, str(self.detecting))
+        return f"| {' | '.join(cells)} |"
 
 
 @contextlib.contextmanager
@@ -123,21 +135,23 @@ def tried(name: str, folder: Path) -> Row:
         model = ["--model", "m"] if name in MODELLED else []
         key = ["--api-key-env", KEYS[name]] if name in KEYS else []
         target = f"{name}={url}" if name in ("openai", "bedrock") else f"http={name}:{url}"
-        detect_s, detected = _typed(folder, "target", "detect", url, *model, *key, "--json")
+        detecting, detected = _typed(folder, "target", "detect", url, *model, *key, "--json")
         found = json.loads(detected.stdout or "{}").get("best")
         typed = ["run", "smoke", "--rate", "2/s", "--for", "2s", "--target", target, *model]
-        run_s, ran = _typed(folder, *typed, "--json", "--quiet")
+        running, ran = _typed(folder, *typed, "--json", "--quiet")
     shown = " ".join(["peakday", *typed]).replace(url, "URL")
-    return Row(name, shown, detect_s, _kind(found, url, name, detected), run_s, _result(ran))
+    return Row(name, shown, detecting, _kind(found, url, name, detected), running, _result(ran))
 
 
-def _typed(folder: Path, *words: str) -> tuple[float, "subprocess.CompletedProcess[str]"]:
+def _typed(folder: Path, *words: str) -> tuple[Cost, "subprocess.CompletedProcess[str]"]:
     keys = dict.fromkeys([*KEYS.values(), "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"], "of-no-account")
-    begun_s = time.monotonic()
+    begun_s, used = time.monotonic(), os.times()
     done = subprocess.run(
         [sys.executable, "-m", "peakday", *words], cwd=folder, env=os.environ | keys, capture_output=True, text=True
     )
-    return time.monotonic() - begun_s, done
+    now = os.times()
+    cpu_s = now.children_user - used.children_user + now.children_system - used.children_system
+    return Cost(time.monotonic() - begun_s, cpu_s), done
 
 
 def _kind(found: str | None, url: str, name: str, detected: "subprocess.CompletedProcess[str]") -> str:
@@ -165,7 +179,7 @@ def main() -> None:
     print(
         f"{datetime.now(UTC).date()}, {machine.get('cpu')}, {machine.get('cores')} cores, load {load:.1f} at the start"
     )
-    print("| mapping | command | seconds | result | `target detect` says | seconds |")
+    print("| mapping | command | seconds (CPU) | result | `target detect` says | seconds (CPU) |")
     print("|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         for name in ("openai", "bedrock", *named_mappings()):

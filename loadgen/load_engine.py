@@ -40,10 +40,24 @@ class MasterRunner(Runner, Protocol):
     clients: Mapping[str, Client]
 
 
+class StatsEntry(Protocol):
+    """A row of Locust's page."""
+
+    def log(self, response_time: float, content_length: int) -> None:
+        """Count one; milliseconds."""
+
+
+class Stats(Protocol):
+    """The rows of Locust's page by name and method, made where they are asked for; its sums are kept apart."""
+
+    entries: Mapping[tuple[str, str], StatsEntry]
+
+
 class Environment(Protocol):
     """What belongs to a run of Locust's; `web_ui` is its own page, where it is served."""
 
     runner: Runner
+    stats: Stats
     events: Any
     web_ui: Any
     process_exit_code: int | None

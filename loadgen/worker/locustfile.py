@@ -28,8 +28,8 @@ from loadgen.job import FOLDER_VARIABLE, Bundle, LoadError, LoadJob
 from loadgen.live import Snapshot
 from loadgen.load_engine import Environment, Message, Runner
 from loadgen.seal import VARIABLE, Seal
-from loadgen.transport.answer import Answer
 from loadgen.worker import signed_sockets
+from loadgen.worker.page_rows import page_rows
 from loadgen.worker.waiting import Waiting, master_address
 from loadgen.worker.worker_run import WorkerRun
 
@@ -191,7 +191,7 @@ class Driver(User):
 
     def _run(self, runner: Runner) -> None:
         job, worker, remote = fetch_job(runner)
-        on_turn = _locust_event(self.environment) if job.web_port is not None else None
+        on_turn = page_rows(self.environment) if job.web_port is not None else None
         worker_run = WorkerRun(
             job, worker, job.workers, on_turn, remote=remote, request_budget=_budget_requester(runner)
         )
@@ -289,20 +289,3 @@ def clock_offset(runner: Runner) -> tuple[float, float]:
         if half_width_s < best[1]:
             best = (master_ns * 1e-9 - (sent_ns + received_ns) * 0.5e-9, half_width_s)
     return best if best[1] != float("inf") else (0.0, -1.0)
-
-
-def _locust_event(environment: Environment) -> Callable[[Answer], None]:
-    """Tell Locust's own page of every turn."""
-    fire = environment.events.request.fire
-
-    def on_turn(answer: Answer) -> None:
-        fire(
-            request_type="turn",
-            name=answer.state.target.spec.kind,
-            response_time=(answer.end_ns - answer.intended_ns) * 1e-6,
-            response_length=0,
-            exception=None if answer.status == "ok" else RuntimeError(answer.error_code or answer.status),
-            context={},
-        )
-
-    return on_turn
