@@ -36,7 +36,6 @@ LONG = (
 """Of the others those that take the longest, by their CPU seconds."""
 PARTS = {
     "loadgen/test_run": 6,
-    "assistant/test_stack": 6,
     "peakday/test_bad_input": 6,
     "loadgen/test_play": 4,
     "loadgen/test_targets": 4,

@@ -1,4 +1,4 @@
-"""The real processes: the assistant in front of the emulator, over HTTP."""
+"""The assistant in front of the emulator, over HTTP: in processes of their own where that is what is tested."""
 
 import http.client
 import json
@@ -17,7 +17,7 @@ from assistant.ask import ask, new_session
 from assistant.errors import AssistantError
 from assistant.quality.ablation import AskedTurn, ablate, summary
 from facts import reader
-from tests.assistant.processes import start, start_emulator
+from tests.assistant.processes import in_a_thread, lead_to, start, start_emulator, write_stack
 
 ORDERS, THREE, ROUNDS = "where are my previous orders", "compare these three", "compare them step by step"
 PLANS = {
@@ -66,15 +66,12 @@ def up(emulator, tmp_path_factory):
 
     @contextmanager
     def run(model, switches=None):
-        policy = {"simple": model, "complex": model}
+        policy = {"policy": {"simple": model, "complex": model}}
         folder = tmp_path_factory.mktemp("stack")
         headers = {"Content-Type": "application/json"}
         urllib.request.urlopen(urllib.request.Request(f"{emulator}/control/reset", b"{}", headers)).close()
-        stack = start(folder, [model], {"policy": policy, **(switches or {})}, PLANS, profiles(), emulator=emulator)
-        try:
-            yield stack.url
-        finally:
-            stack.stop()
+        with in_a_thread(folder, [model], policy | (switches or {}), PLANS, emulator) as url:
+            yield url
 
     return run
 
@@ -216,13 +213,13 @@ def test_termination_drains_and_exits_with_zero(tmp_path):
 def test_the_assistant_ends_with_its_parent(tmp_path):
     """An orphan exits by itself."""
     policy = {"policy": {"simple": "nova-pro", "complex": "nova-pro"}}
-    stack = start(tmp_path, ["nova-pro"], policy, PLANS, profiles())
-    stack.stop()
+    path = write_stack(tmp_path, ["nova-pro"], policy, PLANS)
+    lead_to(path, "http://127.0.0.1:1")
     script = (
         "import subprocess, sys; p = subprocess.Popen([sys.executable, '-m', 'assistant.server', '--stack',"
         " sys.argv[1], '--port', '0'], stdout=subprocess.PIPE); p.stdout.readline(); print(p.pid)"
     )
-    pid = int(subprocess.check_output([sys.executable, "-c", script, str(tmp_path / "stack.json")], text=True))
+    pid = int(subprocess.check_output([sys.executable, "-c", script, str(path)], text=True))
     deadline_s = time.monotonic() + 60
     while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline_s:
         time.sleep(0.05)
