@@ -71,12 +71,12 @@ def _address(listening: socket.socket) -> str:
 
 
 async def _serve(stack: StackFile, arguments: argparse.Namespace) -> int:
-    listening = _listening(arguments.fd, arguments.port)
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     app = App(stack, loop)
+    listening = _listening(arguments.fd, arguments.port)
     server = Server(app.handle, app.watch.lag_s, app.pacer.catch_up)
     listener = await loop.create_server(lambda: Front(server), sock=listening, backlog=8192)
     ready = {"ready": True, "url": f"http://{_address(listening)}", "pid": os.getpid()}

@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from emulator.__main__ import main
 from host import processes
 from tests.emulator.conftest import ROOT, Emulator, start, write_stack
 
@@ -85,15 +86,14 @@ def test_it_ends_when_its_parent_is_gone(tmp_path):
         ('{"schema": "peakday.stack/1", "faults": [{"kind": "x", "length_s": 1}]}', "fault: kind is 'x'"),
     ],
 )
-def test_a_stack_file_of_no_use_is_one_clear_line(tmp_path, content, words):
+def test_a_stack_file_of_no_use_is_one_clear_line(tmp_path, monkeypatch, capsys, content, words):
     """Exit code 2 and the reason, no traceback."""
     path = tmp_path / "stack.json"
     path.write_text(content)
-    command = [sys.executable, "-m", "emulator", "--stack", str(path), "--port", "0"]
-    ended = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=900)
-    assert ended.returncode == 2
-    assert words in ended.stderr
-    assert len(ended.stderr.strip().splitlines()) == 1
+    monkeypatch.setattr(sys, "argv", ["emulator", "--stack", str(path), "--port", "0"])
+    assert main() == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert words in line
 
 
 def test_a_port_in_use_is_exit_code_5(tmp_path):
