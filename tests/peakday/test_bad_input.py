@@ -22,9 +22,9 @@ def test_an_unknown_scenario_names_the_library(refused, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_typo_in_a_scenario_names_file_key_and_fix(peakday, tmp_path):
+def test_a_typo_in_a_scenario_names_file_key_and_fix(refused, tmp_path):
     (tmp_path / "mine.yaml").write_text("extends: smoke\nname: mine\nmixx: {}\n")
-    one_line(peakday("scenario", "validate", "mine.yaml"), 2, "mine.yaml", "mixx", "mix")
+    one_line(refused("scenario", "validate", "mine.yaml"), 2, "mine.yaml", "mixx", "mix")
 
 
 def test_weights_that_do_not_sum_say_by_how_much(refused, tmp_path):
@@ -67,12 +67,12 @@ def test_a_port_in_use_is_an_environment_error(peakday):
         one_line(peakday("up", "--port", str(port), "--quiet"), 5, str(port), "already in use")
 
 
-def test_a_silent_assistant_is_an_environment_error(peakday, tmp_path):
+def test_a_silent_assistant_is_an_environment_error(refused, tmp_path):
     listener = listen()
     port = listener.getsockname()[1]
     listener.close()
     url = f"http://127.0.0.1:{port}"
-    one_line(peakday("run", "smoke", "--target", f"assistant={url}", "--quiet"), 5, url, "does not answer")
+    one_line(refused("run", "smoke", "--target", f"assistant={url}", "--quiet"), 5, url, "does not answer")
     assert not (tmp_path / "runs").exists()
 
 
@@ -110,10 +110,10 @@ def test_an_unknown_verb_or_option_points_to_the_help(peakday):
     one_line(peakday("run", "smoke", "--fast"), 2, "--fast", "--help")
 
 
-def test_init_leaves_an_existing_file_alone(peakday, tmp_path):
-    assert peakday("init").returncode == 0
+def test_init_leaves_an_existing_file_alone(refused, tmp_path):
+    assert refused("init").returncode == 0
     (tmp_path / "peakday.yaml").write_text("schema: peakday.config/1\n# mine\n")
-    one_line(peakday("init"), 2, "peakday.yaml", "already here")
+    one_line(refused("init"), 2, "peakday.yaml", "already here")
     assert "mine" in (tmp_path / "peakday.yaml").read_text()
 
 
