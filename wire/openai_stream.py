@@ -47,6 +47,12 @@ class ChatEvent(NamedTuple):
     failure: StreamFailure | None = None
     done: bool = False
 
+    @property
+    def plain(self) -> bool:
+        """Whether it is one choice with content, and nothing that an answer must know besides."""
+        alone = len(self.choices) == 1 and self.content_key is not None
+        return alone and not (self.finish_reason or self.usage or self.failure)
+
 
 NOTHING = ChatEvent()
 DONE = ChatEvent(done=True)
@@ -62,9 +68,14 @@ def read_event(name: str, data: bytes) -> ChatEvent:
     if stripped == b"[DONE]":
         return DONE
     chunk = event_object(stripped)
-    if name == "error" or (chunk is not None and _failed(chunk)):
-        return ChatEvent(failure=_failure(chunk, stripped), choices=_choices(chunk or {}, lenient=True))
-    return NOTHING if chunk is None else _chat_event(chunk)
+    if chunk is None:
+        return ChatEvent(failure=_failure(None, stripped)) if name == "error" else NOTHING
+    choices = _choices(chunk)
+    if name == "error" or _failed(chunk, choices or ()):
+        return ChatEvent(failure=_failure(chunk, stripped, choices or ()), choices=choices or ())
+    if choices is None:
+        raise StreamEventError("choices are no list of objects")
+    return _chat_event(chunk, choices)
 
 
 def event_object(data: bytes) -> dict[str, object] | None:
@@ -91,8 +102,7 @@ def event_object(data: bytes) -> dict[str, object] | None:
     return value
 
 
-def _chat_event(chunk: dict[str, object]) -> ChatEvent:
-    choices = _choices(chunk)
+def _chat_event(chunk: dict[str, object], choices: tuple[dict[str, object], ...]) -> ChatEvent:
     usage = _usage(chunk, choices)
     key, pieces, reason = None, [], None
     for choice in choices:
@@ -107,18 +117,16 @@ def _chat_event(chunk: dict[str, object]) -> ChatEvent:
     return ChatEvent(choices, key, "".join(pieces), reason, usage)
 
 
-def _choices(chunk: Mapping[str, object], *, lenient: bool = False) -> tuple[dict[str, object], ...]:
-    """The choices of a chunk; one that stands alone in place of a list is a list of one."""
+def _choices(chunk: Mapping[str, object]) -> tuple[dict[str, object], ...] | None:
+    """The choices of a chunk; one that stands alone in place of a list is a list of one. None: they are no choices."""
     choices = chunk.get("choices")
     if not choices:
         return ()
     if isinstance(choices, dict):
-        choices = [choices]
-    if not isinstance(choices, list) or not all(isinstance(choice, dict) for choice in choices):
-        if lenient:
-            return ()
-        raise StreamEventError("choices are no list of objects")
-    return tuple(choices)
+        return (choices,)
+    if not isinstance(choices, list):
+        return None
+    return tuple(choices) if all(isinstance(choice, dict) for choice in choices) else None
 
 
 def _holder(choice: Mapping[str, object]) -> dict[str, object]:
@@ -158,7 +166,9 @@ def _text(content: object) -> str:
 
 def _usage(chunk: dict[str, object], choices: Iterable[dict[str, object]]) -> dict[str, object] | None:
     """Tokens: at the top, under `x_groq`, or inside a choice or its message or delta."""
-    places = [chunk, *objects([chunk.get("x_groq")])]
+    places = [chunk]
+    if "x_groq" in chunk:
+        places += objects([chunk["x_groq"]])
     for choice in choices:
         places += [choice, *objects([choice.get("message"), choice.get("delta")])]
     for place in places:
@@ -170,20 +180,21 @@ def _usage(chunk: dict[str, object], choices: Iterable[dict[str, object]]) -> di
     return None
 
 
-def _failed(chunk: dict[str, object]) -> bool:
+def _failed(chunk: Mapping[str, object], choices: Iterable[dict[str, object]]) -> bool:
     """`error:` at the top or in a choice, `object: error` (vLLM), `type: error`, `finish_reason: error`."""
     if chunk.get("error") or chunk.get("object") == "error" or chunk.get("type") == "error":
         return True
-    choices = _choices(chunk, lenient=True)
     return any(choice.get("error") or choice.get("finish_reason") == "error" for choice in choices)
 
 
-def _failure(chunk: Mapping[str, object] | None, data: bytes) -> StreamFailure:
+def _failure(
+    chunk: Mapping[str, object] | None, data: bytes, choices: Iterable[dict[str, object]] = ()
+) -> StreamFailure:
     """Code and message, wherever they stand; the code is the provider's word where it has one, else its number."""
     if chunk is None:
         text = data.decode("utf-8", "replace")
         return StreamFailure(text[:ERROR_CODE_LENGTH_MAX] or "error", text[:ERROR_TEXT_LENGTH_MAX], None)
-    errors = [chunk.get("error"), *(choice.get("error") for choice in _choices(chunk, lenient=True))]
+    errors = [chunk.get("error"), *(choice.get("error") for choice in choices)]
     error = next((each for each in errors if each), chunk)
     if not isinstance(error, dict):
         return StreamFailure(str(error)[:ERROR_CODE_LENGTH_MAX], str(error)[:ERROR_TEXT_LENGTH_MAX], None)

@@ -16,12 +16,12 @@ from loadgen.targets.base import Fetch, RequestTemplate, Shared
 from loadgen.targets.mapping import expand_headers
 from loadgen.targets.openai_options import OpenAiOptions
 from loadgen.targets.usage import spoken_tokens, tokens
-from loadgen.transport.answer import NEVER, THROTTLED_STATUS, Answer, BadAnswer, SseAnswer
+from loadgen.transport.answer import THROTTLED_STATUS, Answer, BadAnswer, SseAnswer
 from loadgen.transport.connection import Endpoint
 from scenarios.replay.prompts import prompt_ids
 from wire.openai_stream import ChatEvent, answer_text, answer_token_ids, read_event
+from wire.plain_events import PlainEvents
 
-_ERROR = b'"error"'
 COMPLETION = ("completion_tokens", "output_tokens")
 
 
@@ -38,7 +38,8 @@ class OpenAiTarget:
         self._completion = RequestTemplate(where, "/completions", shared.random, headers, query)
         self._max_tokens = options.tokens_max(shared.job.scenario["assistant"]["max_tokens"])
         self._opening = [("system", options.system)] if options.system is not None else []
-        self._shape = Shape()
+        self._plain = PlainEvents()
+        self._steps = PlainEvents(empty=True)
         self._first_bodies: dict[str, bytes] = {}
 
     def prepare(self, states: list[SessionState], fetch: Fetch) -> None:
@@ -62,8 +63,7 @@ class OpenAiTarget:
         length = state.call.output_tokens
         asked = _of_length(ids, length) | ({"return_token_ids": True} if live else {})
         body = self._options.fields(self.spec.model, asked, length)
-        shape = Shape() if live else self._shape
-        answer = OpenAiAnswer(self._shared.gaps_ns, self.spec, None, live, shape, token_by_token=True)
+        answer = OpenAiAnswer(self._shared.gaps_ns, self.spec, None, live, self._steps, token_by_token=True)
         request, answer.meta["trace_id"] = self._completion.fill(orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY))
         return request, answer
 
@@ -74,7 +74,8 @@ class OpenAiTarget:
         keep = self._shared.job.keep_text or state.more_turns
         exact = state.prompt is not None
         max_tokens = None if exact else self._tokens_max(state.turn.message_id)
-        answer = OpenAiAnswer(self._shared.gaps_ns, self.spec, max_tokens, keep, self._shape, token_by_token=exact)
+        plain = self._steps if exact else self._plain
+        answer = OpenAiAnswer(self._shared.gaps_ns, self.spec, max_tokens, keep, plain, token_by_token=exact)
         if state.prompt is not None:
             request, answer.meta["trace_id"] = self._completion.fill(state.prompt)
             return request, answer
@@ -133,42 +134,14 @@ def _content(text: str, pictures: Sequence[str] | None) -> str | list[dict[str, 
     return [{"type": "text", "text": text}, *shown]
 
 
-class Shape:
-    """How a server writes plain content, learned from its first one: shared by all answers of a target.
-
-    A server that writes no `finish_reason` before the last chunk is not learned: it is read chunk by chunk.
-    """
-
-    __slots__ = ("empty", "key", "mark", "marker", "plain", "usage")
-
-    def __init__(self) -> None:
-        self.key: str | None = None
-        self.marker = self.empty = self.mark = b""
-        self.plain = self.usage = NEVER
-
-    def learn(self, key: str, data: bytes) -> None:
-        """Take a chunk whose content stands under `key`: with or without a space after a colon, and what follows."""
-        self.key = key
-        compact = b'"' + key.encode() + b'":"'
-        spaced = b'"' + key.encode() + b'": "'
-        self.marker = compact if compact in data else spaced
-        self.empty = self.marker + b'"'
-        self.usage = b'"usage":{' if compact in data else b'"usage": {'
-        mark = b'"finish_reason":null' if compact in data else b'"finish_reason": null'
-        mark_at = data.rfind(mark)
-        known = mark_at >= 0 and self.marker in data
-        self.mark = mark if known else b""
-        self.plain = data[mark_at:] + b"\n\n" if known else NEVER
-
-
 class OpenAiAnswer(SseAnswer):
-    """Reads completion chunks: content is counted where the server's shape is known, all else is read as JSON.
+    """Reads completion chunks: events of plain content are counted, all else is read as JSON.
 
     token_by_token: each chunk of a plain completion is a step of the engine, even if its token has no text yet, since
     bytes are held back until they are a character.
     """
 
-    __slots__ = ("_shape", "_token_by_token", "done", "finish_reason", "max_tokens", "spec", "usage")
+    __slots__ = ("_plain", "_token_by_token", "done", "finish_reason", "max_tokens", "spec", "usage")
 
     def __init__(
         self,
@@ -176,7 +149,7 @@ class OpenAiAnswer(SseAnswer):
         spec: TargetSpec,
         max_tokens: int | None = None,
         keep_text: bool = False,
-        shape: Shape | None = None,
+        plain: PlainEvents | None = None,
         *,
         token_by_token: bool = False,
     ) -> None:
@@ -186,44 +159,45 @@ class OpenAiAnswer(SseAnswer):
         self.usage: dict[str, object] | None = None
         self.finish_reason: str | None = None
         self.done = False
-        self._shape = shape if shape is not None else Shape()
+        self._plain = plain if plain is not None else PlainEvents(empty=token_by_token)
         self._token_by_token = token_by_token
 
-    def mixed(self, now_ns: int, block: bytes) -> None:
-        """Count up to the last chunk without a finish reason: finish, usage, errors and [DONE] come after content."""
-        shape, position = self._shape, 0
-        last = block.rfind(shape.mark) if shape.mark else -1
-        end = block.index(b"\n\n", last) + 2 if last >= 0 else 0
-        if end and block.find(shape.usage, 0, end) < 0 and block.find(_ERROR, 0, end) < 0:
-            if not self.first_ns:
-                position = self._until_content(now_ns, block, end)
-            events = block.count(b"\n\n", position, end)
-            if events and block.count(shape.mark, position, end) == events == block.count(shape.marker, position, end):
-                chunks = events if self._token_by_token else events - block.count(shape.empty, position, end)
-                if chunks:
-                    self.content(now_ns, chunks)
-                position = end
-        for event in block[position:-2].split(b"\n\n") if position < len(block) else ():
-            if event.startswith(b"data: ") and b"\n" not in event:
-                self.read(now_ns, "message", event[6:])
-            else:
-                self.read_block(now_ns, event + b"\n\n")
-        if self.first_ns:  # from now on a block of plain content is counted where it comes in
-            self.marker, self.plain, self.rare = shape.marker, shape.plain, shape.usage
-            if not self._token_by_token:
-                self.empty = shape.empty
+    def feed(self, now_ns: int, data: bytes) -> None:
+        """Read body bytes: count the events of plain content that they begin with, mostly all; the rest is read."""
+        found = self._plain.one(data) if not self.tail and self.parser is None else None
+        if found is None:
+            super().feed(now_ns, data)
+            return
+        end, chunks = found.end(), 1
+        if end != len(data) and (found := self._plain.run(data, end)) is not None:
+            end = found.end()
+            chunks = data.count(b"\n", 0, end) // 2
+        if self.text is not None:
+            self.text.append(data[:end])
+        if self.first_ns:  # `content`, inlined: this is the hot path
+            self.chunks += chunks
+            gap = now_ns - self.last_ns
+            self.last_ns = now_ns
+            self.gaps_ns.append(gap)
+            if gap > self.gap_ns_max:
+                self.gap_ns_max = gap
+        else:
+            self.content(now_ns, chunks)
+        if end != len(data):
+            super().feed(now_ns, data[end:])
 
-    def _until_content(self, now_ns: int, block: bytes, end: int) -> int:
-        """Read what comes before the first content, a role mostly; where that content begins."""
-        position, shape = 0, self._shape
-        while position < end:
-            event_end = block.index(b"\n\n", position) + 2
-            marker_at = block.find(shape.marker, position, event_end)
-            if marker_at >= 0 and (self._token_by_token or not block.startswith(shape.empty, marker_at)):
-                return position
-            self.read_block(now_ns, block[position:event_end])
-            position = event_end
-        return position
+    def mixed(self, now_ns: int, block: bytes) -> None:
+        """Count events of plain content, and read what stands between them."""
+        plain, position, length = self._plain, 0, len(block)
+        while position < length:
+            found = plain.run(block, position)
+            end = found.end() if found is not None else position
+            if end > position:
+                self.content(now_ns, block.count(b"\n", position, end) // 2)
+            else:
+                end = block.index(b"\n\n", position) + 2
+                self.read_block(now_ns, block[position:end])
+            position = end
 
     def read(self, now_ns: int, name: str, data: bytes) -> None:
         """Read one event."""
@@ -241,8 +215,8 @@ class OpenAiAnswer(SseAnswer):
             key = "text"
         if key is not None:
             self.content(now_ns, 1)
-            if not event.finish_reason and (key != self._shape.key or not data.endswith(self._shape.plain[:-2])):
-                self._shape.learn(key, data)
+            if event.plain:
+                self._plain.learn(key, data)
 
     def _a_step(self, event: ChatEvent) -> bool:
         """Whether a chunk of a plain completion is a step of the engine, though its token has no text yet."""

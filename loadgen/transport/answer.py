@@ -225,32 +225,21 @@ def as_event(rest: bytes) -> bytes:
     return b"data: " + b" ".join(rest.split(b"\n")) if rest.lstrip()[:1] == b"{" else rest
 
 
-NEVER = b"\xff"
-"""No event of JSON ends so: what `plain` is before anything was learned."""
-
-
 class SseAnswer(Answer):
-    """Server-sent events. Content is counted without parsing once a reader has learned how it looks; the rest is read.
+    """Server-sent events.
 
     A block is everything up to the last blank line; what follows is kept for the next read. A server that ends its
     lines in CR or CRLF is read by the general parser throughout.
-
-    A reader that knows that nothing but content comes before a block's end, where that end is an event of plain
-    content, sets `marker` (it stands once in each such event), `plain` (how such an event ends), `empty` (how an event
-    of that kind without content looks) and `rare` (what stands in events that must be read): then a read
-    costs a few counts.
     """
 
-    __slots__ = ("empty", "marker", "parser", "plain", "rare")
+    __slots__ = ("parser",)
 
     def __init__(self, gaps_ns: array[int], keep_text: bool = False) -> None:
         super().__init__(gaps_ns, keep_text)
         self.parser: SseParser | None = None
-        self.marker = b""
-        self.plain = self.empty = self.rare = NEVER
 
     def feed(self, now_ns: int, data: bytes) -> None:
-        """Read body bytes; the common case, whole events of plain content, takes no parsing at all."""
+        """Read body bytes."""
         if self.parser is not None:
             return self._parse(now_ns, data)
         if self.tail:
@@ -270,24 +259,7 @@ class SseAnswer(Answer):
             data = data[:end]
         if self.text is not None:
             self.text.append(data)
-        chunks = 0
-        if data.endswith(self.plain) and self.rare not in data:
-            if data.find(b"\n\n") == len(data) - 2:  # one event, as most reads bring
-                at = data.find(self.marker)
-                chunks = int(at >= 0 and not data.startswith(self.empty, at))
-            else:
-                events = data.count(b"\n\n")
-                if data.count(self.plain) == events == data.count(self.marker):
-                    chunks = events - data.count(self.empty)
-        if not chunks:
-            return self.mixed(now_ns, data)
-        self.chunks += chunks  # from here on `content`, inlined: this is the hot path
-        gap = now_ns - self.last_ns
-        self.last_ns = now_ns
-        self.gaps_ns.append(gap)
-        if gap > self.gap_ns_max:
-            self.gap_ns_max = gap
-        return None
+        return self.mixed(now_ns, data)
 
     def _parse(self, now_ns: int, data: bytes) -> None:
         assert self.parser is not None
@@ -311,7 +283,7 @@ class SseAnswer(Answer):
         super().complete(now_ns)
 
     def mixed(self, now_ns: int, block: bytes) -> None:
-        """Read a block that may hold more than content: count where that is enough, read events where it is not."""
+        """Read whole events: count where that is enough, read each where it is not."""
         raise NotImplementedError
 
     def read_block(self, now_ns: int, block: bytes) -> None:

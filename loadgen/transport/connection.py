@@ -227,8 +227,9 @@ class Connection:
 
     def _on_readable(self) -> None:
         try:
+            recv = self._recv  # a slot that is called as a method is looked up in the type each time
             try:
-                data = self._recv(_READ_BYTES)
+                data = recv(_READ_BYTES)
             except (BlockingIOError, InterruptedError):
                 return
             except ssl.SSLError as error:
@@ -246,8 +247,9 @@ class Connection:
             if self._received > ANSWER_BYTES_MAX:
                 raise BadAnswer(f"an answer of more than {ANSWER_BYTES_MAX >> 20} MiB")
             response = self._response
+            feed = response.feed
             try:
-                response.feed(data)
+                feed(data)
             except MALFORMED:
                 if not response.complete:
                     raise

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 from loadgen.tables import TABLES
 from loadgen.targets.assistant import META
@@ -21,8 +22,6 @@ KEPT_TEXT_LENGTH_MAX = 100_000
 CALLS_MAX = 256
 """Model calls and tool calls that one turn may report; our own assistant is limited to far fewer."""
 _MALFORMED = "malformed"
-
-Cell = Callable[[object], object]
 
 
 def _str(value: object) -> str:
@@ -52,7 +51,20 @@ def _bool(value: object) -> bool:
     return value
 
 
-_CELLS: dict[str, Cell] = {"str": _str, "int": _int, "float": _float, "bool": _bool}
+class _Cell(NamedTuple):
+    """What fits a column: `fit` makes it so or raises. A number of exactly `type` in 0..`most` needs no making."""
+
+    type: type
+    most: float
+    fit: Callable[[object], object]
+
+
+_CELLS = {
+    "str": _Cell(str, TEXT_LENGTH_MAX, _str),
+    "int": _Cell(int, TOKENS_MAX, _int),
+    "float": _Cell(float, FIGURE_MAX, _float),
+    "bool": _Cell(bool, True, _bool),
+}
 _OF = {table: {name: _CELLS[kind] for name, kind in TABLES[table].items()} for table in ("turns", "calls", "tools")}
 _META = {name: _OF["turns"][name] for name in META}
 
@@ -64,7 +76,7 @@ def screen(answer: Answer) -> None:
         value = getattr(answer, name)
         if value is not None:
             try:
-                setattr(answer, name, _OF["turns"][name](value))
+                setattr(answer, name, _OF["turns"][name].fit(value))
             except (ValueError, OverflowError):
                 setattr(answer, name, None)
                 bad = bad or name
@@ -83,14 +95,18 @@ def screen(answer: Answer) -> None:
         answer.error_text = f"{bad} was not of its type or size"
 
 
-def _screen_mapping(row: dict[str, object], cells: dict[str, Cell]) -> str | None:
-    """Null what does not fit; the first such column in the row's own order."""
+def _screen_mapping(row: dict[str, object], cells: dict[str, _Cell]) -> str | None:
+    """Null what does not fit; the first such column in the row's own order. What fits as it is costs no call."""
     bad = None
     for name, value in row.items():
         if value is None or name not in cells:
             continue
+        kind, most, fit = cells[name]
+        known: Any = value
+        if type(value) is kind and (known.isascii() and len(known) <= most if kind is str else 0 <= known <= most):
+            continue
         try:
-            row[name] = cells[name](value)  # no key is added: the row may be walked meanwhile
+            row[name] = fit(value)  # no key is added: the row may be walked meanwhile
         except (ValueError, OverflowError):
             row[name] = None
             bad = bad or name

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from loadgen.job import TargetSpec
 from loadgen.targets.assistant import AssistantAnswer
-from loadgen.targets.openai import OpenAiAnswer, Shape, answer_text
+from loadgen.targets.openai import OpenAiAnswer, answer_text
 from loadgen.transport.answer import refusal_code
 from tests.loadgen.server import assistant_events, chat_chunk, chat_events, event, usage_chunk
+from wire.plain_events import PlainEvents
 
 SPEC = TargetSpec("openai", "http://127.0.0.1:1/v1", model="m")
 
@@ -132,13 +133,13 @@ def test_a_refusal_keeps_the_providers_code(body, code):
 @pytest.mark.parametrize("first", [chat_events(3), [chat_chunk("a"), chat_chunk("", finish_reason="stop")]])
 def test_a_shape_learned_from_one_answer_changes_nothing_in_the_next(first):
     """Answers share what they know of a server: each split, with a role first, is read as if nothing were known."""
-    shape = Shape()
-    fed(OpenAiAnswer(array("q"), SPEC, shape=shape), first)
-    assert shape.mark
+    plain = PlainEvents()
+    fed(OpenAiAnswer(array("q"), SPEC, plain=plain), first)
+    assert plain.known
     data = b"".join([*chat_events(3)[:1], chat_chunk(""), *chat_events(3)[1:]])
     for place in range(1, len(data)):
         pieces = [data[:place], data[place:]]
-        knowing, new = fed(OpenAiAnswer(array("q"), SPEC, shape=shape), pieces), openai(pieces)
+        knowing, new = fed(OpenAiAnswer(array("q"), SPEC, plain=plain), pieces), openai(pieces)
         assert (knowing.status, knowing.chunks, knowing.first_ns) == (new.status, new.chunks, new.first_ns), place
 
 
@@ -149,14 +150,14 @@ def completion_chunk(text, finish_reason=None):
 
 def test_each_chunk_of_a_completion_is_a_token_with_or_without_text():
     """A server holds bytes back until they are a character; three answers in turn, the last with its finish reason."""
-    texts, shape = ["", "R", "", "", "9", "", "r"], Shape()
+    texts, plain = ["", "R", "", "", "9", "", "r"], PlainEvents(empty=True)
     events = [*map(completion_chunk, texts), completion_chunk("%", "length")]
     for _ in range(3):
-        answer = OpenAiAnswer(array("q"), SPEC, shape=shape, token_by_token=True)
+        answer = OpenAiAnswer(array("q"), SPEC, plain=plain, token_by_token=True)
         for number, chunk in enumerate(events, 1):
             answer.feed(number, chunk)
         assert (answer.chunks, answer.first_ns, answer.last_ns) == (len(events), 1, len(events))
-        assert shape.mark
+        assert plain.known
 
 
 @given(cuts=st.lists(st.integers(1, 10_000), max_size=8))

@@ -15,12 +15,13 @@ from loadgen.job import TargetSpec
 from loadgen.tables import TABLES
 from loadgen.targets.assistant import META, AssistantAnswer
 from loadgen.targets.mapping import RESPONSES
-from loadgen.targets.openai import OpenAiAnswer, OpenAiTarget, Shape
+from loadgen.targets.openai import OpenAiAnswer, OpenAiTarget
 from loadgen.targets.signals import MappedReader, SignalAnswer
 from loadgen.transport.answer import UNREADABLE
 from loadgen.worker.row_gate import CALLS_MAX, TEXT_LENGTH_MAX, fitting, screen
 from tests.loadgen.server import assistant_events, chat_chunk, chat_events, event, usage_chunk
 from wire.openai_stream import StreamEventError, read_event
+from wire.plain_events import PlainEvents
 from wire.sse import LINE_BYTES_MAX, SseParser
 
 SPEC = TargetSpec("openai", "http://127.0.0.1:1/v1", model="m")
@@ -486,27 +487,27 @@ PIECES = st.sampled_from(
 )
 
 
-def slowly(data: bytes) -> tuple[str, str | None, int, str]:
-    """Status, tokens, chunks and text, event by event, in one read."""
-    failed, usage, chunks, pieces, ended = False, None, 0, [], False
+def slowly(reads: list[bytes]) -> tuple[str, str | None, int, str, list[int]]:
+    """Status, tokens, chunks, text and times of content, event by event; read i comes at 10 (i + 1) ms."""
+    failed, usage, chunks, pieces, ended, times = False, None, 0, [], False, []
     parser = SseParser()
-    for item, whole in [
-        *((item, True) for item in parser.feed(data)),
-        *((item, False) for item in parser.feed(b"\n\n")),
-    ]:
-        try:
-            found = read_event(item.event, item.data)
-        except StreamEventError:
-            if not whole:  # it was cut: it has not come
-                continue
-            return "malformed", None, 0, ""
-        failed = failed or found.failure is not None
-        usage = found.usage or usage
-        chunks += found.content_key is not None
-        pieces.append(found.text)
-        ended = ended or found.done or found.finish_reason is not None
+    for number, part in enumerate([*reads, b""], 1):
+        for item in parser.feed(part or b"\n\n"):
+            try:
+                found = read_event(item.event, item.data)
+            except StreamEventError:
+                if not part:  # it was cut: it has not come
+                    continue
+                return "malformed", None, 0, "", []
+            failed = failed or found.failure is not None
+            usage = found.usage or usage
+            if found.content_key is not None:
+                chunks += 1
+                times.append(10_000_000 * number)
+            pieces.append(found.text)
+            ended = ended or found.done or found.finish_reason is not None
     status = "stream_error" if failed or not chunks or not (ended or usage) else "ok"
-    return status, (usage or {}).get("completion_tokens"), chunks, "".join(pieces)
+    return status, (usage or {}).get("completion_tokens"), chunks, "".join(pieces), sorted(set(times))
 
 
 @given(
@@ -524,15 +525,18 @@ def slowly(data: bytes) -> tuple[str, str | None, int, str]:
 def test_the_quick_reader_says_what_a_slow_one_says(events, cuts, newline, known):
     """Any events, cut anywhere, with any line ends, by a reader that knows the server's shape or learns it."""
     data = b"".join(events).replace(b"\n", newline)
-    shape = Shape()
+    plain = PlainEvents()
     if known:
-        openai(chat_events(2), shape=shape)
+        openai(chat_events(2), plain=plain)
     places = [0, *sorted({cut for cut in cuts if cut < len(data)}), len(data)]
-    answer = openai([data[a:b] for a, b in itertools.pairwise(places) if a < b], shape=shape)
-    status, tokens, chunks, text = slowly(data)
+    reads = [data[a:b] for a, b in itertools.pairwise(places) if a < b]
+    answer = openai(reads, plain=plain)
+    status, tokens, chunks, text, times = slowly(reads)
     assert answer.status == status
     if status == "ok":
         assert (answer.output_tokens, answer.chunks, answer.full_text()) == (tokens, chunks, text)
+        assert (answer.first_ns, answer.last_ns) == (times[0], times[-1])
+        assert list(answer.gaps_ns) == [b - a for a, b in itertools.pairwise(times)]
 
 
 NAMES = [
