@@ -148,11 +148,6 @@ class Scenario(Part):
     load: LoadLimits = LoadLimits()
     capacity: Capacity = Capacity()
 
-    @property
-    def turns_per_session_mean(self) -> float:
-        """Mean turns of one session, before abandonment."""
-        return self.mix.interactions_per_session.mean * self.mix.turns_per_interaction.mean
-
     @model_validator(mode="after")
     def _models_exist(self) -> Scenario:
         for where, model in self._model_references():

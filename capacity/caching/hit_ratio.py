@@ -10,7 +10,6 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import ndtr
 
-from capacity.simulator.requests import Floats
 from facts.reader import TokenPrices
 
 TTL_S = {"5m": 300.0, "1h": 3600.0}
@@ -49,24 +48,6 @@ def shards_from_hit_ratio(hit_ratio: float, rate_per_s: float, ttl_s: float) -> 
 def stampede_misses(rate_per_s: float, first_token_s: float) -> float:
     """Requests that miss before the first of them has written the prefix: itself and all that start meanwhile."""
     return 1 + rate_per_s * first_token_s
-
-
-def che(rates_per_s: Floats, tokens: Floats, capacity_tokens: float) -> tuple[float, Floats]:
-    """Characteristic time t_c of an LRU store and the hit ratio of each prefix, for independent Poisson requests.
-
-    Source: Che, Tung, Wang 2002: t_c solves sum tokens_i (1 - exp(-rate_i t_c)) = capacity. Infinite when all fits.
-    """
-    if capacity_tokens <= 0:
-        return 0.0, np.zeros_like(rates_per_s)
-    if float(tokens[rates_per_s > 0].sum()) <= capacity_tokens:
-        return math.inf, (rates_per_s > 0).astype(np.float64)
-
-    def overfull(log_t: float) -> float:
-        return float(tokens @ -np.expm1(-rates_per_s * math.exp(log_t))) - capacity_tokens
-
-    fastest, slowest = float(rates_per_s.max()), float(rates_per_s[rates_per_s > 0].min())
-    t_c = math.exp(brentq(overfull, math.log(1e-12 / fastest), math.log(50.0 / slowest)))
-    return t_c, -np.expm1(-rates_per_s * t_c)
 
 
 def equilibria(hit_after: Callable[[float], float], points: int = 400) -> list[float]:

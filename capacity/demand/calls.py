@@ -330,15 +330,6 @@ def assumed_answers(scenario: Scenario, *, seed: int, n: int = 20_000) -> Ints:
     return np.maximum(1, even_lognormal(rng, mean, scenario.capacity.assumed_tokens.cv, n))
 
 
-def split_cached(prompt: Ints, before: Ints, minimum: Ints | int) -> tuple[Ints, Ints]:
-    """Tokens read and written when each call finds `before` of its prompt cached and caches the rest of it.
-
-    Below the minimum nothing is cached. Source: Bedrock user guide, prompt caching; cumulative prefix, one tail point.
-    """
-    read: Ints = np.where(before >= minimum, np.minimum(before, prompt), 0)
-    return read, np.where(prompt >= minimum, prompt - read, 0)
-
-
 def kept_one_hour(start: Ints, end: Ints, shared: Ints, customer: Ints, ttl: CacheTtl) -> Ints:
     """Tokens of prompt[start:end] at the levels whose lifetime is an hour; shared and customer are cumulative."""
     bars = ((0, shared, ttl.shared), (shared, customer, ttl.customer), (customer, end, ttl.conversation))

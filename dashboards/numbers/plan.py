@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 from capacity.plan import Plan
 from capacity.rows.doubt import ServiceLevel
-from capacity.rows.figures import Figure
+from capacity.rows.figures import Figure, Levels
 from capacity.rows.fleet import SupplyPlan
 from dashboards.numbers.run import Number
 from dashboards.numbers.units import show
@@ -53,83 +54,61 @@ def _quota_touched(number: Number, plan: Plan) -> bool:
 
 
 def _figure(name: str, label: str, figure: Figure, group: str, **labels: str) -> Number:
-    return Number(
-        name=name,
-        label=label,
-        value=figure.mid,
-        unit=figure.unit,
-        group=group,
-        lo=figure.low,
-        hi=figure.high,
-        simulated=figure.simulated,
-        provenance=figure.provenance,
-        labels=tuple(labels.items()),
-    )
+    return _as(figure, name, label, figure.mid, figure.unit, group, lo=figure.low, hi=figure.high, labels=labels)
+
+
+def _as(
+    figure: Figure,
+    name: str,
+    label: str,
+    value: float,
+    unit: str,
+    group: str,
+    *,
+    labels: Mapping[str, str],
+    **of: float,
+) -> Number:
+    """A number with the provenance of a figure."""
+    touched, named = figure.simulated, tuple(labels.items())
+    return Number(name, label, value, unit, group, simulated=touched, provenance=figure.provenance, labels=named, **of)
+
+
+def _by_level(
+    name: str, label: str, levels: Levels, unit: str, group: str, labels: Mapping[str, str], **of: Any
+) -> Iterator[Number]:
+    """A quantity at each level of demand."""
+    for level, value in levels.by_name.items():
+        yield Number(name, f"{label}, {level}", value, unit, group, labels=(*labels.items(), ("level", level)), **of)
 
 
 def _list_numbers(plan: Plan) -> Iterator[Number]:
     """The same at list prices, before your own discounts, where the plan holds them."""
-    net = plan.event_cost_usd
     if plan.event_cost_parts_list_usd:
-        listed = sum(plan.event_cost_parts_list_usd.values())
-        yield Number(
-            "event_cost_list_usd",
-            "Cost of the event at list prices",
-            listed,
-            "usd",
-            "cost",
-            simulated=net.simulated,
-            provenance=net.provenance,
-        )
+        listed, what = sum(plan.event_cost_parts_list_usd.values()), "Cost of the event at list prices"
+        yield _as(plan.event_cost_usd, "event_cost_list_usd", what, listed, "usd", "cost", labels={})
     for line in plan.cost:
-        if line.per_interaction_list_usd is not None:
-            yield Number(
-                "cost_usd_per_interaction_list",
-                f"Cost per interaction at list prices, {line.intent}",
-                line.per_interaction_list_usd,
-                "usd",
-                "cost",
-                simulated=line.per_interaction_usd.simulated,
-                provenance=line.per_interaction_usd.provenance,
-                labels=(("intent", line.intent),),
-            )
+        if (usd := line.per_interaction_list_usd) is not None:
+            name, label = "cost_usd_per_interaction_list", f"Cost per interaction at list prices, {line.intent}"
+            yield _as(line.per_interaction_usd, name, label, usd, "usd", "cost", labels={"intent": line.intent})
 
 
 def _cost_numbers(plan: Plan) -> Iterator[Number]:
     for line in plan.cost:
-        of, touched = line.intent, line.per_interaction_usd.simulated
-        yield _figure(
-            "cost_usd_per_interaction", f"Cost per interaction, {of}", line.per_interaction_usd, "cost", intent=of
-        )
+        of, usd = line.intent, line.per_interaction_usd
+        yield _figure("cost_usd_per_interaction", f"Cost per interaction, {of}", usd, "cost", intent=of)
         yield _figure("cost_usd_per_turn", f"Cost per turn, {of}", line.per_turn_usd, "cost", intent=of)
         for each in ("interaction", "turn"):
-            for name, value in line.quantiles_usd.get(each, {}).items():
-                if value is None:  # too few calls for it
-                    continue
-                yield Number(
-                    f"cost_usd_per_{each}_{name}",
-                    f"Cost per {each} {name}, {of}",
-                    value,
-                    "usd",
-                    "cost",
-                    simulated=touched,
-                    provenance=line.per_interaction_usd.provenance,
-                    labels=(("intent", of),),
-                )
+            for share, value in line.quantiles_usd.get(each, {}).items():
+                if value is not None:  # else too few calls for it
+                    name, label = f"cost_usd_per_{each}_{share}", f"Cost per {each} {share}, {of}"
+                    yield _as(usd, name, label, value, "usd", "cost", labels={"intent": of})
 
 
 def _demand_numbers(plan: Plan) -> Iterator[Number]:
     for demand in plan.demand:
-        for level, value in demand.peak_interactions_per_s.by_name.items():
-            yield Number(
-                "peak_interactions_per_s",
-                f"Peak interactions, {demand.region}, {level}",
-                value,
-                "per_s",
-                "demand",
-                provenance="assumed",
-                labels=(("region", demand.region), ("level", level)),
-            )
+        label, levels = f"Peak interactions, {demand.region}", demand.peak_interactions_per_s
+        labels = {"region": demand.region}
+        yield from _by_level("peak_interactions_per_s", label, levels, "per_s", "demand", labels, provenance="assumed")
 
 
 def _supply_numbers(plan: Plan) -> Iterator[Number]:
@@ -137,88 +116,51 @@ def _supply_numbers(plan: Plan) -> Iterator[Number]:
         where = {"region": supply.region, "model": supply.model}
         title = f"{supply.model}, {supply.region}"
         touched = supply.input_tokens_per_call.simulated
-        for level, value in supply.calls_per_s.by_name.items():
-            yield Number(
-                "peak_calls_per_s",
-                f"Peak calls, {title}, {level}",
-                value,
-                "per_s",
-                "demand",
-                simulated=touched,
-                labels=(*where.items(), ("level", level)),
-            )
+        levels = supply.calls_per_s
+        yield from _by_level(
+            "peak_calls_per_s", f"Peak calls, {title}", levels, "per_s", "demand", where, simulated=touched
+        )
         option = supply.chosen
         if option is None:
             continue
-        yield _figure("chips", f"Chips, {title}", option.chips_range, "chips", **where, chip=option.chip)
-        yield _figure(
-            "rate_per_replica_per_s", f"Calls per replica, {title}", option.rate_per_replica_per_s, "chips", **where
-        )
-        yield _figure(
-            "utilisation_ratio", f"Utilisation at the peak, {title}", option.utilisation_ratio, "chips", **where
-        )
+        chips, rate = option.chips_range, option.rate_per_replica_per_s
+        yield _figure("chips", f"Chips, {title}", chips, "chips", **where, chip=option.chip)
+        yield _figure("rate_per_replica_per_s", f"Calls per replica, {title}", rate, "chips", **where)
+        busy = f"Utilisation at the peak, {title}"
+        yield _figure("utilisation_ratio", busy, option.utilisation_ratio, "chips", **where)
         yield _figure("usd_per_hour", f"Chips per hour, {title}", option.usd_per_hour, "chips", **where)
+        of = {"simulated": chips.simulated, "provenance": chips.provenance}
         for name, levels in (("replicas", option.replicas), ("instances", option.instances)):
-            for level, value in levels.by_name.items():
-                yield Number(
-                    name,
-                    f"{name.capitalize()}, {title}, {level}",
-                    value,
-                    name,
-                    "chips",
-                    simulated=option.chips_range.simulated,
-                    provenance=option.chips_range.provenance,
-                    labels=(*where.items(), ("level", level)),
-                )
+            yield from _by_level(name, f"{name.capitalize()}, {title}", levels, name, "chips", where, **of)
 
 
 def _quota_numbers(plan: Plan) -> Iterator[Number]:
     for supply in plan.supplies:
         for quota in supply.quotas:
-            labels = (("region", supply.region), ("model", supply.model), ("kind", quota.kind))
+            where = {"region": supply.region, "model": supply.model, "kind": quota.kind}
+            labels = tuple(where.items())
             title = f"{quota.kind} {supply.model}, {supply.region}"
             for reading, levels in (("settlement", quota.needed_settlement), ("reservation", quota.needed_reservation)):
-                for level, value in levels.by_name.items():
-                    yield Number(
-                        f"quota_needed_{reading}",
-                        f"Quota needed by {reading}, {title}, {level}",
-                        value,
-                        quota.kind,
-                        "quota",
-                        labels=(*labels, ("level", level)),
-                    )
+                name, label = f"quota_needed_{reading}", f"Quota needed by {reading}, {title}"
+                yield from _by_level(name, label, levels, quota.kind, "quota", where)
             yield Number("quota_ask", f"Quota to ask for, {title}", quota.ask, quota.kind, "quota", labels=labels)
-            if quota.granted is not None:
-                yield Number(
-                    "quota_granted", f"Quota granted, {title}", quota.granted, quota.kind, "quota", labels=labels
-                )
+            if (granted := quota.granted) is not None:
+                yield Number("quota_granted", f"Quota granted, {title}", granted, quota.kind, "quota", labels=labels)
 
 
 def _account_numbers(plan: Plan) -> Iterator[Number]:
     for need in plan.account_needs:
-        labels = (("region", need.region), ("kind", need.kind))
-        title = f"{need.kind}, {need.region}"
-        for level, value in need.needed.by_name.items():
-            yield Number(
-                "account_needed", f"Needed of the account, {title}, {level}", value, need.unit, "quota",
-                labels=(*labels, ("level", level)),
-            )  # fmt: skip
-        yield Number("account_ask", f"To ask for, {title}", need.ask, need.unit, "quota", labels=labels)
-        yield Number(
-            "account_granted", f"Granted to the account, {title}", need.granted, need.unit, "quota", labels=labels
-        )
+        where = {"region": need.region, "kind": need.kind}
+        unit, labels, title = need.unit, tuple(where.items()), f"{need.kind}, {need.region}"
+        yield from _by_level("account_needed", f"Needed of the account, {title}", need.needed, unit, "quota", where)
+        yield Number("account_ask", f"To ask for, {title}", need.ask, unit, "quota", labels=labels)
+        yield Number("account_granted", f"Granted to the account, {title}", need.granted, unit, "quota", labels=labels)
 
 
 def _hit_numbers(plan: Plan) -> Iterator[Number]:
     for hit in plan.hit_rates:
-        yield _figure(
-            "cache_hit_token_ratio",
-            f"Prompt cache hit rate, {hit.model}, {hit.level}",
-            hit.ratio,
-            "cache",
-            model=hit.model,
-            level=hit.level,
-        )
+        label = f"Prompt cache hit rate, {hit.model}, {hit.level}"
+        yield _figure("cache_hit_token_ratio", label, hit.ratio, "cache", model=hit.model, level=hit.level)
 
 
 _CASE_NUMBERS = {
@@ -248,20 +190,9 @@ def bench_numbers(bench: Bench) -> list[Number]:
             if value is None or value != value:
                 continue
             lo, hi = (case["wall_s_p50_lo"], case["wall_s_p50_hi"]) if name == "wall_s_p50" else (None, None)
-            numbers.append(
-                Number(
-                    name,
-                    label,
-                    float(value),
-                    unit,
-                    "bench",
-                    lo=lo,
-                    hi=hi,
-                    provenance=str(case["provenance"]),
-                    simulated=case["provenance"] == "simulated",
-                    labels=labels,
-                )
-            )
+            touched, provenance = case["provenance"] == "simulated", str(case["provenance"])
+            number = Number(name, label, float(value), unit, "bench", lo=lo, hi=hi, labels=labels)
+            numbers.append(replace(number, provenance=provenance, simulated=touched))
     return numbers
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from assistant.ask import ask, new_session, price_tick, product_page
@@ -24,8 +24,6 @@ HELP = """/page PRODUCT  open a product's page; /page alone closes it
 /why           what the last turn took: route, calls, tokens, cache, tools, cost
 /help, /quit"""
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-
-Events = Iterator[dict[str, object]]
 
 
 @dataclass

@@ -1,11 +1,13 @@
 """Cache formulas against exact replays of drawn requests, and where they stop holding."""
 
+import math
+
 import numpy as np
 import pytest
+from scipy.optimize import brentq
 from scipy.special import gammainc
 
 from capacity.caching.hit_ratio import (
-    che,
     cheapest_ttl,
     equilibria,
     shards_from_hit_ratio,
@@ -48,6 +50,24 @@ def test_bursty_gaps_need_their_own_law(cv):
     hit = simulated(at_s, np.zeros(N), "ttl:60")
     assert gammainc(1 / cv**2, 0.01 * 60.0 / cv**2) == pytest.approx(hit, abs=0.01)
     assert abs(ttl_hit_ratio(0.01, 60.0) - hit) > 0.05
+
+
+def che(rates_per_s, tokens, capacity_tokens):
+    """Characteristic time t_c of an LRU store and the hit ratio of each prefix, for independent Poisson requests.
+
+    Source: Che, Tung, Wang 2002: t_c solves sum tokens_i (1 - exp(-rate_i t_c)) = capacity. Infinite when all fits.
+    """
+    if capacity_tokens <= 0:
+        return 0.0, np.zeros_like(rates_per_s)
+    if float(tokens[rates_per_s > 0].sum()) <= capacity_tokens:
+        return math.inf, (rates_per_s > 0).astype(np.float64)
+
+    def overfull(log_t):
+        return float(tokens @ -np.expm1(-rates_per_s * math.exp(log_t))) - capacity_tokens
+
+    fastest, slowest = float(rates_per_s.max()), float(rates_per_s[rates_per_s > 0].min())
+    t_c = math.exp(brentq(overfull, math.log(1e-12 / fastest), math.log(50.0 / slowest)))
+    return t_c, -np.expm1(-rates_per_s * t_c)
 
 
 def test_che_meets_an_lru_store_under_independent_requests():

@@ -7,7 +7,6 @@ sequential tools: prompts of 8,100, 8,700, 9,300 and 9,900 tokens of which 5,000
 import numpy as np
 import pytest
 
-from capacity.demand.calls import split_cached
 from capacity.quotas.quota import call_tokens, in_flight_max
 from facts.reader import TokenPrices
 
@@ -20,6 +19,15 @@ CASES = [
     (NOVA, 10_000, 2, 1, 74.80, 300.80, 0.751, 15.15, 137_879, 198_424),
     (SONNET, 2_000_000, 5, 5, 367_050.0, 1_140_000.0, 0.678, 7_575.76, 71_969_697, 102_242_424),
 ]
+
+
+def split_cached(prompt, before, minimum):
+    """Tokens read and written when each call finds `before` of its prompt cached and caches the rest of it.
+
+    Below the minimum nothing is cached. Source: Bedrock user guide, prompt caching; cumulative prefix, one tail point.
+    """
+    read = np.where(before >= minimum, np.minimum(before, prompt), 0)
+    return read, np.where(prompt >= minimum, prompt - read, 0)
 
 
 def question(found_at_first: int) -> dict[str, int]:

@@ -1,13 +1,12 @@
 """The classes of tokens, and what follows from their counts."""
 
-from facts.tokens import PROMPT_CLASSES, TOKEN_CLASSES, TokenCounts
+from facts.tokens import TokenCounts
 
 COUNTS = TokenCounts(100, 800, 60, 40, 7)
 
 
 def test_the_prompt_is_everything_that_went_in():
     assert COUNTS.prompt_tokens == 1000
-    assert set(TOKEN_CLASSES) - set(PROMPT_CLASSES) == {"output_tokens"}
 
 
 def test_the_hit_ratio_is_of_tokens_and_unknown_without_any():

@@ -32,8 +32,3 @@ def test_the_most_specific_policy_wins():
     assert [route("deals", "simple"), route("deals", "complex"), route("payment", "simple")] == [
         "nova-pro", "nova-2-lite", "custom-8b",
     ]  # fmt: skip
-
-
-def test_turns_of_a_session_are_the_product_of_the_means():
-    """Interactions per session x turns per interaction."""
-    assert load_scenario("smoke").turns_per_session_mean == pytest.approx(1.2 * 2.0)

@@ -21,8 +21,6 @@ CALL_FIELDS = (
     "cost_usd",
 )  # fmt: skip
 """What is kept of a model call: never a time."""
-TIMED = {"round", "start_s", "duration_s"}
-"""What a tool's event must hold to be placed beside others; an assistant of the user's own may leave it out."""
 META_FIELDS = ("intent", "complexity", "route", "router_stage", "prefetch", "guard_action", "escalated")
 
 
