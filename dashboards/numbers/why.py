@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from capacity.plan import InputNote, Plan
+from capacity.rows.figures import Figure
 from capacity.rows.fleet import ChipOption, SupplyPlan
 from capacity.rows.needs import QuotaNeed
 from dashboards.numbers.plan import SELF_HOSTED, calls_per_interaction, plan_numbers
@@ -125,31 +126,29 @@ def chain(plan: Plan, number: Number) -> Chain:
 
 def _peak(plan: Plan, supply: SupplyPlan) -> Iterator[Link]:
     """Interactions at the peak, calls of each, calls a second: what fleets and quotas both begin with."""
-    note = _note(plan, "interactions at the peak")
-    peak = next(d.peak_interactions_per_s.p90 for d in plan.demand if d.region == supply.region)
     ratio = calls_per_interaction(plan, supply)
-    tokens = supply.input_tokens_per_call
     if ratio is not None:
-        yield Link(
-            f"interactions at the peak, {supply.region}, p90 of demand",
-            peak,
-            "per_s",
-            "",
-            f"scenario: demand.interactions.peak_per_s ({note.value})",
-            note.provenance,
-        )
-        yield Link(
-            "calls of an interaction that this region carries", ratio, "calls", "", tokens.source, tokens.provenance
-        )
+        yield _interactions(plan, supply.region)
+        yield _from(supply.input_tokens_per_call, "calls of an interaction that this region carries", ratio, "calls")
     formula = "interactions x calls" if ratio is not None else ""
-    yield Link(
-        "calls at the peak, p90 of demand",
-        supply.calls_per_s.p90,
-        "per_s",
-        formula,
-        "plan.json: calls_per_s",
-        "derived",
-    )
+    yield _derived("calls at the peak, p90 of demand", supply.calls_per_s.p90, "per_s", formula, "calls_per_s")
+
+
+def _interactions(plan: Plan, region: str) -> Link:
+    note = _note(plan, "interactions at the peak")
+    peak = next(d.peak_interactions_per_s.p90 for d in plan.demand if d.region == region)
+    source = f"scenario: demand.interactions.peak_per_s ({note.value})"
+    return Link(f"interactions at the peak, {region}, p90 of demand", peak, "per_s", "", source, note.provenance)
+
+
+def _derived(name: str, value: float, unit: str, formula: str, key: str) -> Link:
+    """A value that stands in the plan under a key."""
+    return Link(name, value, unit, formula, f"plan.json: {key}", "derived")
+
+
+def _from(figure: Figure, name: str, value: float, unit: str, formula: str = "") -> Link:
+    """A value that comes from where a figure of the plan does."""
+    return Link(name, value, unit, formula, figure.source, figure.provenance)
 
 
 def _chips(plan: Plan, supply: SupplyPlan, option: ChipOption) -> Iterator[Link]:
@@ -160,28 +159,13 @@ def _chips(plan: Plan, supply: SupplyPlan, option: ChipOption) -> Iterator[Link]
     load = option.load_per_s
     ratio = load.at_level / load.p90 if load is not None and load.p90 else 1.0
     level = plan.service.level if plan.service is not None else 0.9
-    yield Link(
-        f"load that {level:.0%} of joint draws stay under, over that",
-        ratio,
-        "times",
-        "",
-        "plan.json: load_per_s",
-        "derived",
-    )
-    yield Link(
-        "calls a second of one replica within its SLO", rate.mid, "per_s", option.binding, rate.source, rate.provenance
-    )
+    yield _derived(f"load that {level:.0%} of joint draws stay under, over that", ratio, "times", "", "load_per_s")
+    yield _from(rate, "calls a second of one replica within its SLO", rate.mid, "per_s", option.binding)
     calls = supply.calls_per_s.p90 * ratio
     working = (rules.zones - rules.zones_lost) * (1 - rules.drain_ratio - rules.broken_ratio)
     per_zone = _ceil(calls * (1 + rules.retry_extra_attempts) / (rate.mid * working))
-    yield Link(
-        "replicas of a zone",
-        per_zone,
-        "replicas",
-        f"roundup(calls x load x {1 + rules.retry_extra_attempts:g} / (rate x {working:g} zones that work))",
-        "scenario: capacity.resilience",
-        "assumed",
-    )
+    formula = f"roundup(calls x load x {1 + rules.retry_extra_attempts:g} / (rate x {working:g} zones that work))"
+    yield Link("replicas of a zone", per_zone, "replicas", formula, "scenario: capacity.resilience", "assumed")
     held = option.chips.at_level / option.instances.at_level
     fitting = max(math.floor(round(held / option.chips_per_replica, 9)), 1)
     instances = (
@@ -189,22 +173,11 @@ def _chips(plan: Plan, supply: SupplyPlan, option: ChipOption) -> Iterator[Link]
         if held < option.chips_per_replica
         else _ceil(per_zone / fitting)
     )
-    yield Link(
-        "instances of a zone",
-        instances,
-        "instances",
-        f"whole replicas of {option.chips_per_replica:g} chips on {option.instance_type} of {held:g}",
-        "facts/data/instances.csv",
-        "published",
-    )
-    yield Link(
-        f"chips of {supply.model} in {supply.region}",
-        instances * rules.zones * held,
-        "chips",
-        f"instances x {rules.zones:g} zones x {held:g} chips",
-        "plan.json: options.chips",
-        rate.provenance,
-    )
+    formula = f"whole replicas of {option.chips_per_replica:g} chips on {option.instance_type} of {held:g}"
+    yield Link("instances of a zone", instances, "instances", formula, "facts/data/instances.csv", "published")
+    chips, name = instances * rules.zones * held, f"chips of {supply.model} in {supply.region}"
+    formula = f"instances x {rules.zones:g} zones x {held:g} chips"
+    yield Link(name, chips, "chips", formula, "plan.json: options.chips", rate.provenance)
 
 
 def _ceil(value: float) -> int:
@@ -221,38 +194,16 @@ def _quota(plan: Plan, supply: SupplyPlan, need: QuotaNeed, number: Number) -> I
     if number.name == "quota_ask":
         levels = max(readings, key=lambda reading: reading.at_level)
     seconds = 60.0 * supply.calls_per_s.p90
-    taken, tokens = (levels.p90 / seconds if seconds else 0.0), supply.input_tokens_per_call
-    yield Link(
-        f"{need.kind} that one call a minute takes",
-        taken,
-        "count",
-        "retries included",
-        tokens.source,
-        tokens.provenance,
-    )
+    taken, name = (levels.p90 / seconds if seconds else 0.0), f"{need.kind} that one call a minute takes"
+    yield _from(supply.input_tokens_per_call, name, taken, "count", "retries included")
     if need.granted is not None:
         yield Link(f"{need.kind} granted", need.granted, "count", "", need.source, _granted_by(need.source))
-    yield Link(
-        f"{need.kind} needed at p90 of demand",
-        taken * seconds,
-        "count",
-        "calls x 60 x that",
-        "plan.json: quotas",
-        "derived",
-    )
+    yield _derived(f"{need.kind} needed at p90 of demand", taken * seconds, "count", "calls x 60 x that", "quotas")
     level = plan.service.level if plan.service is not None else 0.9
     ratio = levels.at_level / levels.p90 if levels.p90 else 1.0
-    yield Link(
-        f"what {level:.0%} of joint draws stay under, over that", ratio, "times", "", "plan.json: quotas", "derived"
-    )
-    yield Link(
-        f"{need.kind} to ask for",
-        need.ask,
-        "count",
-        "at the service level, the reading that needs more, rounded up to three digits",
-        "plan.json: quotas",
-        "derived",
-    )
+    yield _derived(f"what {level:.0%} of joint draws stay under, over that", ratio, "times", "", "quotas")
+    formula = "at the service level, the reading that needs more, rounded up to three digits"
+    yield _derived(f"{need.kind} to ask for", need.ask, "count", formula, "quotas")
 
 
 def _granted_by(source: str) -> str:
@@ -265,44 +216,26 @@ def _granted_by(source: str) -> str:
 def _account(plan: Plan, region: str, kind: str) -> Iterator[Link]:
     """A limit that is no one model's: what an interaction at the peak needs of it, and how far the draws reach."""
     need = next(n for n in plan.account_needs if (n.region, n.kind) == (region, kind))
-    note = _note(plan, "interactions at the peak")
-    peak = next(d.peak_interactions_per_s.p90 for d in plan.demand if d.region == region)
-    each = need.needed.p90 / peak if peak else 0.0
-    yield Link(
-        f"interactions at the peak, {region}, p90 of demand", peak, "per_s", "",
-        f"scenario: demand.interactions.peak_per_s ({note.value})", note.provenance,
-    )  # fmt: skip
-    yield Link(
-        f"{kind} that one interaction a second takes", each, need.unit, "", "plan.json: account_needs", "derived"
-    )
-    yield Link(f"{kind} needed at p90 of demand", each * peak, need.unit, "interactions x that", "plan.json", "derived")
+    yield (peak := _interactions(plan, region))
+    each = need.needed.p90 / peak.value if peak.value else 0.0
+    key = "account_needs"
+    yield _derived(f"{kind} that one interaction a second takes", each, need.unit, "", key)
+    needed = each * peak.value
+    yield Link(f"{kind} needed at p90 of demand", needed, need.unit, "interactions x that", "plan.json", "derived")
     ratio = need.needed.at_level / need.needed.p90 if need.needed.p90 else 1.0
-    yield Link(
-        "what every draw needs that all else carries, over that", ratio, "times", "", "plan.json: account_needs",
-        "derived",
-    )  # fmt: skip
+    yield _derived("what every draw needs that all else carries, over that", ratio, "times", "", key)
     yield Link(f"{kind} granted", need.granted, need.unit, "", need.source, _granted_by(need.source))
-    yield Link(
-        f"{kind} to ask for", need.ask, need.unit, "the two multiplied, rounded up to three digits",
-        "plan.json: account_needs", "derived",
-    )  # fmt: skip
+    yield _derived(f"{kind} to ask for", need.ask, need.unit, "the two multiplied, rounded up to three digits", key)
 
 
 def _hits(plan: Plan, number: Number, model: str) -> Iterator[Link]:
     supply = next(s for s in plan.supplies if s.model == model)
     prompt = {name: tokens for name, tokens in supply.tokens_per_call.items() if name != OUTPUT}
-    tokens = supply.input_tokens_per_call
     for name, count in prompt.items():
-        yield Link(f"prompt tokens of a call, {name}", count, "tokens", "", tokens.source, tokens.provenance)
+        yield _from(supply.input_tokens_per_call, f"prompt tokens of a call, {name}", count, "tokens")
     hit = next(h.ratio for h in plan.hit_rates if (h.model, h.level) == (model, "all"))
-    yield Link(
-        f"prompt cache hit rate, {model}",
-        number.value or 0.0,
-        "ratio",
-        f"{CACHE_READ} / all prompt tokens",
-        hit.source,
-        hit.provenance,
-    )
+    formula = f"{CACHE_READ} / all prompt tokens"
+    yield _from(hit, f"prompt cache hit rate, {model}", number.value or 0.0, "ratio", formula)
 
 
 # --- money -------------------------------------------------------------------------------------------------------
@@ -329,34 +262,20 @@ def _per_interaction(plan: Plan, number: Number) -> Iterator[Link]:
         formula = f"{supply.calls_per_interaction:.4g} calls x tokens by class x price by class"
         parts.append(Link(f"tokens of {model}", usd, "usd", formula, note.source, note.provenance))
     line = next(line for line in plan.cost if line.intent == "all")
-    chips = line.parts_usd.get(SELF_HOSTED, 0.0)
+    chips, provenance = line.parts_usd.get(SELF_HOSTED, 0.0), line.per_interaction_usd.provenance
     if chips:
         formula = "dollars of its fleets / calls of the event x calls of an interaction"
-        parts.append(
-            Link(
-                "self-hosted, its share of the fleets",
-                chips,
-                "usd",
-                formula,
-                "plan.json: purchase",
-                line.per_interaction_usd.provenance,
-            )
-        )
-    yield from _summed(parts, number, "cost of an interaction, all intents", line.per_interaction_usd.provenance)
+        name = "self-hosted, its share of the fleets"
+        parts.append(Link(name, chips, "usd", formula, "plan.json: purchase", provenance))
+    yield from _summed(parts, number, "cost of an interaction, all intents", provenance)
 
 
 def _event(plan: Plan, number: Number) -> Iterator[Link]:
     rules = plan.rules
     if rules is not None:
         note = _note(plan, "interactions at the peak")
-        yield Link(
-            "interactions of the event, middle case",
-            rules.interactions_in_event,
-            "count",
-            "",
-            f"scenario: demand ({note.value})",
-            note.provenance,
-        )
+        count, source = rules.interactions_in_event, f"scenario: demand ({note.value})"
+        yield Link("interactions of the event, middle case", count, "count", "", source, note.provenance)
     parts = []
     for name, usd in sorted(plan.event_cost_parts_usd.items(), key=lambda item: -item[1]):
         bought = [line for line in plan.purchase if line.model in name.split() and line.region in name.split()]
@@ -377,10 +296,8 @@ def _summed(parts: list[Link], number: Number, name: str, provenance: str) -> It
     room = LINKS_MAX - 3
     if len(parts) > room:
         rest = parts[room - 1 :]
-        joined = Link(
-            f"{len(rest)} smaller parts", math.fsum(p.value for p in rest), "usd", "", "plan.json", provenance
-        )
-        parts = [*parts[: room - 1], joined]
+        usd = math.fsum(part.value for part in rest)
+        parts = [*parts[: room - 1], Link(f"{len(rest)} smaller parts", usd, "usd", "", "plan.json", provenance)]
     yield from parts
     value = number.value or 0.0
     missing = value - math.fsum(part.value for part in parts)
