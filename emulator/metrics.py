@@ -62,10 +62,7 @@ def _prefix(emulated: EmulatedModel) -> str:
 
 
 def _served(models: list[EmulatedModel], prefix: str) -> Iterator[Metric]:
-    counters = {
-        "prompt_tokens": "Prompt tokens processed.",
-        "generation_tokens": "Tokens generated.",
-    }
+    counters = {"prompt_tokens": "Prompt tokens processed.", "generation_tokens": "Tokens generated."}
     for name, what in counters.items():
         family = CounterMetricFamily(f"{prefix}{name}", what, labels=["model_name"])
         for each in models:

@@ -15,11 +15,7 @@ _NAME = re.compile(
     re.IGNORECASE,
 )
 _ACCOUNT_NAME = re.compile(r"cross-model max tokens per day", re.IGNORECASE)
-_ROUTINGS = {
-    "global cross-region": Routing.GLOBAL,
-    "cross-region": Routing.GEOGRAPHY,
-    "on-demand": Routing.REGION,
-}
+_ROUTINGS = {"global cross-region": Routing.GLOBAL, "cross-region": Routing.GEOGRAPHY, "on-demand": Routing.REGION}
 _MANTLE = "bedrock mantle"
 _KINDS = {
     ("tokens", "minute"): "tpm",

@@ -49,12 +49,7 @@ _SENTENCES: dict[str, str | Callable[[Mapping[str, object]], str]] = {
 
 
 def check(
-    kind: type[T],
-    values: object,
-    where: str,
-    *,
-    settings: Sequence[str] = (),
-    error: type[PeakdayError] = YamlError,
+    kind: type[T], values: object, where: str, *, settings: Sequence[str] = (), error: type[PeakdayError] = YamlError
 ) -> T:
     """The values as a `kind`.
 

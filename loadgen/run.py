@@ -32,13 +32,7 @@ from loadgen.coordinator.scrape import Scraper, meter_of, scrape_urls
 from loadgen.coordinator.status_line import line
 from loadgen.job import LoadError, LoadJob
 from loadgen.live import Live, Report, read_live
-from loadgen.remote_workers import (
-    LOCUSTFILE,
-    POLL_S,
-    STOP_WITHIN_S,
-    noted_signals,
-    raise_open_file_limit,
-)
+from loadgen.remote_workers import LOCUSTFILE, POLL_S, STOP_WITHIN_S, noted_signals, raise_open_file_limit
 from loadgen.run_info import RUNNING, RunInfo, ScenarioRef, TargetRef, write_info
 from loadgen.seal import VARIABLE, shared_secret
 

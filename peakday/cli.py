@@ -62,10 +62,7 @@ Version = Annotated[bool, typer.Option("--version", is_eager=True, callback=_sho
 
 
 @app.callback()
-def everything(
-    context: typer.Context,
-    version: Version = False,
-) -> None:
+def everything(context: typer.Context, version: Version = False) -> None:
     """Rehearse a peak event against an LLM assistant, measure its silicon, and plan chips, cache and cost."""
     # Help and what a shell reads at its start want no file of the folder, and a broken one must hide neither.
     if context.invoked_subcommand != "completion" and "--help" not in (context.obj or ()):

@@ -245,11 +245,7 @@ def admit_agreed(
 
 
 def admit_unpaid(
-    texts: Sequence[str],
-    config: Config,
-    verb: str,
-    option: str = "--target",
-    values: Mapping[str, str] | None = None,
+    texts: Sequence[str], config: Config, verb: str, option: str = "--target", values: Mapping[str, str] | None = None
 ) -> list[Target]:
     """Targets of a verb that has neither an estimate nor a budget: what may cost money is refused.
 

@@ -14,11 +14,7 @@ from assistant.errors import ModelError
 from assistant.models.protocol import ModelRequest, Usage
 from assistant.models.reply import ReplyBuilder
 
-STATUS_OF = {
-    "ThrottlingException": 429,
-    "ModelNotReadyException": 429,
-    "ServiceUnavailableException": 503,
-}
+STATUS_OF = {"ThrottlingException": 429, "ModelNotReadyException": 429, "ServiceUnavailableException": 503}
 """Errors whose meaning the caller can act on; every other one is passed on as 502."""
 
 _ONE_TOOL_A_CALL = {"tool_choice": {"type": "auto", "disable_parallel_tool_use": True}}

@@ -30,11 +30,7 @@ class OpenAIClient:
     """Chat completions over kept-alive connections. `url` ends in /v1."""
 
     def __init__(
-        self,
-        http: HttpClient,
-        url: str,
-        api_key: str | None = None,
-        clock: Callable[[], float] = perf_counter,
+        self, http: HttpClient, url: str, api_key: str | None = None, clock: Callable[[], float] = perf_counter
     ) -> None:
         self._http = http
         self._url = f"{url.rstrip('/')}/chat/completions"

@@ -137,10 +137,7 @@ def _reserved(rows: Mapping[str, object], known: Mapping[str, Model]) -> dict[st
 
 
 def with_discounts(
-    models_of: dict[str, Model],
-    offered: Mapping[str, Instance],
-    shares: Mapping[str, object],
-    notes: list[InputNote],
+    models_of: dict[str, Model], offered: Mapping[str, Instance], shares: Mapping[str, object], notes: list[InputNote]
 ) -> tuple[dict[str, Model], Mapping[str, Instance]]:
     """Models and instances with each family's discount taken off; a note for each ratio.
 

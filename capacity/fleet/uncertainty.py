@@ -112,23 +112,11 @@ def expected_value_of_information(base: Base, draws: Multipliers) -> tuple[Infor
     one, known = np.ones(1), partial(replace, draws)
     inputs: tuple[tuple[str, Multipliers, str], ...] = (
         ("demand of the event", known(demand={}, peak={}), "more years of the event: `peakday scenario fit`"),
-        (
-            "turns and calls per interaction",
-            known(turns=one),
-            "a run with the event's customers: `peakday run`",
-        ),
+        ("turns and calls per interaction", known(turns=one), "a run with the event's customers: `peakday run`"),
         ("prompt tokens per call", known(input_tokens=one), "a run with the real prompts: `peakday run`"),
         ("answer tokens per call", known(output_tokens=one), "a run on the real models: `peakday run --live`"),
-        (
-            "prompt cache hit ratio (Bedrock)",
-            known(cache_hits=_middle(draws.cache_hits)),
-            "`peakday run --live`",
-        ),
-        (
-            "prefix hit ratio (own engines)",
-            known(prefix_hits=_middle(draws.prefix_hits)),
-            "`peakday cache replay`",
-        ),
+        ("prompt cache hit ratio (Bedrock)", known(cache_hits=_middle(draws.cache_hits)), "`peakday run --live`"),
+        ("prefix hit ratio (own engines)", known(prefix_hits=_middle(draws.prefix_hits)), "`peakday cache replay`"),
         ("calls of each model", known(routes={}), "the router on real messages: `peakday assistant route`"),
         ("rate per replica", known(step_error=np.zeros(1)), "a rate sweep on the chip: `peakday calibrate`"),
     )

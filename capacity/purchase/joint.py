@@ -14,14 +14,7 @@ from capacity.fleet.fallback_chain import Diverted, diverted, overflows
 from capacity.fleet.inputs import PlanInputs
 from capacity.fleet.outcome import INTERACTIONS, Base, BedrockSpend, Overflow
 from capacity.fleet.service_level import JointLevel, Mask, all_carried, joint_level, short_of
-from capacity.fleet.supply import (
-    Market,
-    Simulated,
-    Sized,
-    bedrock_supply,
-    self_hosted_services,
-    size_self_hosted,
-)
+from capacity.fleet.supply import Market, Simulated, Sized, bedrock_supply, self_hosted_services, size_self_hosted
 from capacity.purchase.between_seeds import SeedRange, seed_range
 from capacity.purchase.value import level_by_value
 from capacity.quotas.draws import QuotaDraws, overflow_draws, quota_draws

@@ -31,11 +31,7 @@ ACCOUNT_NAMES = {
     "tool_calls_per_s": "AgentCore Gateway tool calls per second per gateway",
 }
 """What to ask for by name: the first is a quota's own name, the others say what the limit counts."""
-_ROUTINGS = {
-    Routing.REGION: "On-demand",
-    Routing.GEOGRAPHY: "Cross-region",
-    Routing.GLOBAL: "Global cross-region",
-}
+_ROUTINGS = {Routing.REGION: "On-demand", Routing.GEOGRAPHY: "Cross-region", Routing.GLOBAL: "Global cross-region"}
 
 
 @dataclass(frozen=True)

@@ -78,20 +78,9 @@ def _write(book: Book, sheet: Sheet, item: Input) -> Expr:
     marks = [False, item.simulated, False, item.simulated, False, False, item.simulated, False]
     styles = ("text", "input", "text", "number", "number", "number", "text", "text")
     cell = sheet.write(row, styles, marks)[1]
-    sheet.page.data_validation(
-        sheet.row - 1,
-        1,
-        sheet.row - 1,
-        1,
-        {
-            "validate": "decimal",
-            "criteria": "between",
-            "minimum": item.low,
-            "maximum": item.high,
-            "error_title": item.label[:31],
-            "error_message": f"Between {item.low:g} and {item.high:g} {item.unit}.",
-        },
-    )
+    message = {"error_title": item.label[:31], "error_message": f"Between {item.low:g} and {item.high:g} {item.unit}."}
+    rule = {"validate": "decimal", "criteria": "between", "minimum": item.low, "maximum": item.high, **message}
+    sheet.page.data_validation(sheet.row - 1, 1, sheet.row - 1, 1, rule)
     book.define(item.name, cell.text)
     return Expr(item.name, item.value)
 
@@ -135,10 +124,9 @@ _RULES = {
 def _rules(plan: Plan) -> list[Input]:
     if plan.rules is None:
         return []
+    marks = ("assumed", "scenario: capacity.resilience, demand")
     return [
-        Input(
-            name, label, getattr(plan.rules, name), unit, low, high, "assumed", "scenario: capacity.resilience, demand"
-        )
+        Input(name, label, getattr(plan.rules, name), unit, low, high, *marks)
         for name, (label, unit, low, high) in _RULES.items()
     ]
 
@@ -183,21 +171,11 @@ def _pool(supply: SupplyPlan, option: ChipOption) -> Iterator[Input]:
     label = f"Load at the service level over p90 of demand, {title}"
     yield Input(name_of("bought_over_p90", *where), label, ratio, "ratio", 0.0, 1e6, *marks)
     facts = ("published", f"facts: {option.instance_type}")
-    if option.chips_per_replica is not None:
-        name = name_of("chips_per_replica", *where)
-        yield Input(
-            name, f"Chips per replica, {title}", option.chips_per_replica, "chips", 0.01, 1e4, "derived", rate.source
-        )
-    name = name_of("chips_per_instance", *where)
-    yield Input(
-        name,
-        f"Chips per {option.instance_type}, {title}",
-        option.chips.at_level / max(option.instances.at_level, 1),
-        "chips",
-        1,
-        1e3,
-        *facts,
-    )
+    if (chips := option.chips_per_replica) is not None:
+        name, label = name_of("chips_per_replica", *where), f"Chips per replica, {title}"
+        yield Input(name, label, chips, "chips", 0.01, 1e4, "derived", rate.source)
+    name, label = name_of("chips_per_instance", *where), f"Chips per {option.instance_type}, {title}"
+    yield Input(name, label, option.chips.at_level / max(option.instances.at_level, 1), "chips", 1, 1e3, *facts)
     name = name_of("usd_per_instance_hour", *where)
     hourly = option.usd_per_hour.mid / max(option.bought_instances, 1)
     yield Input(name, f"{option.instance_type} per hour, {title}", hourly, "USD/h", 0.0, 1e5, *facts)
@@ -218,11 +196,9 @@ def _once(plan: Plan) -> list[SupplyPlan]:
 def _tokens(plan: Plan, supply: SupplyPlan) -> Iterator[Input]:
     origin = supply.input_tokens_per_call
     marks = (origin.provenance, origin.source, origin.simulated)
-    if supply.calls_per_interaction is not None:
-        name = name_of("calls_per_interaction", supply.model)
-        yield Input(
-            name, f"Calls per interaction, {supply.model}", supply.calls_per_interaction, "calls", 0.0, 1e4, *marks
-        )
+    if (calls := supply.calls_per_interaction) is not None:
+        name, label = name_of("calls_per_interaction", supply.model), f"Calls per interaction, {supply.model}"
+        yield Input(name, label, calls, "calls", 0.0, 1e4, *marks)
     prompt = {kind: supply.tokens_per_call.get(kind, 0.0) for kind in TOKEN_CLASSES[:-1]}
     if 0 < prompt["cache_read"] < sum(prompt.values()) and "cache_read" in supply.prices_usd_per_mtok:
         hit = prompt["cache_read"] / sum(prompt.values())
@@ -231,25 +207,10 @@ def _tokens(plan: Plan, supply: SupplyPlan) -> Iterator[Input]:
     for kind in TOKEN_CLASSES:
         if kind in supply.prices_usd_per_mtok:
             tokens, price = supply.tokens_per_call.get(kind, 0.0), supply.prices_usd_per_mtok[kind]
-            yield Input(
-                name_of("tokens", kind, supply.model),
-                f"Tokens per call, {kind}, {supply.model}",
-                tokens,
-                "tokens",
-                0.0,
-                1e7,
-                *marks,
-            )
-            yield Input(
-                name_of("price", kind, supply.model),
-                f"Price, {kind}, {supply.model}",
-                price,
-                "USD/Mtok",
-                0.0,
-                1e5,
-                "published",
-                _note(plan, supply.model),
-            )
+            name, label = name_of("tokens", kind, supply.model), f"Tokens per call, {kind}, {supply.model}"
+            yield Input(name, label, tokens, "tokens", 0.0, 1e7, *marks)
+            name, label = name_of("price", kind, supply.model), f"Price, {kind}, {supply.model}"
+            yield Input(name, label, price, "USD/Mtok", 0.0, 1e5, "published", _note(plan, supply.model))
 
 
 def _quota(supply: SupplyPlan, quota: QuotaNeed) -> Iterator[Input]:

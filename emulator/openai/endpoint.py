@@ -135,13 +135,7 @@ class OpenAi:
 
     def _start(self, api: Api, asked: Asked, emulated: EmulatedModel, request: Request, connection: Exchange) -> None:
         emulator = self._emulator
-        call = Call(
-            emulator,
-            emulated,
-            request,
-            Caller("local", emulator.regions[0]),
-            emulator.new_id(api.prefix),
-        )
+        call = Call(emulator, emulated, request, Caller("local", emulator.regions[0]), emulator.new_id(api.prefix))
         if (fault := call.refusal(asked.streams)) is not None:
             if fault.kind == "region_down":
                 connection.cut()

@@ -173,11 +173,7 @@ def prompt_tokens(tokens: Mapping[str, Any], turns_per_interaction: float) -> fl
 
 
 def turn_usd_max(
-    scenario: Mapping[str, Any],
-    *,
-    assistant: bool,
-    replayed: Path | None = None,
-    longest: tuple[int, int] = (0, 0),
+    scenario: Mapping[str, Any], *, assistant: bool, replayed: Path | None = None, longest: tuple[int, int] = (0, 0)
 ) -> float:
     """Upper bound of one turn on the dearest model: every call the limits allow, each with twice the assumed prompt and
     the longest answer; a single call where the target is a model itself. It bounds a budget; it is no estimate.

@@ -99,8 +99,7 @@ def fit(
     ],
     name: Annotated[str, typer.Option(help="Name of the new scenario; its file is NAME.yaml.")] = "fitted",
     growth: Annotated[
-        str | None,
-        typer.Option(metavar="LOW,MID,HIGH", help="Coming peak over this one; counts show it if left out."),
+        str | None, typer.Option(metavar="LOW,MID,HIGH", help="Coming peak over this one; counts show it if left out.")
     ] = None,
     length: Annotated[str | None, typer.Option(help="Of counts: the busiest span of this length, such as 4d.")] = None,
     parent: Annotated[str, typer.Option("--from", help="Gives what the file cannot tell.")] = "steady_day",

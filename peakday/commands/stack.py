@@ -64,8 +64,7 @@ def ask(
     scenario: Annotated[str, typer.Option(help="Scenario whose stack and shop are used.")] = "smoke",
     sets: Sets = None,
     target: Annotated[
-        str | None,
-        typer.Option(help="A running assistant, such as http://127.0.0.1:8080, or any target of `run`."),
+        str | None, typer.Option(help="A running assistant, such as http://127.0.0.1:8080, or any target of `run`.")
     ] = None,
     model: typed.Model = None,
     api_key_env: typed.ApiKeyEnv = None,
@@ -75,8 +74,7 @@ def ask(
     max_tokens: typed.MaxTokens = None,
     completions: typed.Completions = False,
     turns: Annotated[
-        int,
-        typer.Option(min=1, max=2, help="2 sends a follow-up in the same conversation; not to an assistant."),
+        int, typer.Option(min=1, max=2, help="2 sends a follow-up in the same conversation; not to an assistant.")
     ] = 1,
     customer: Annotated[str, typer.Option(help="Test customer who asks.")] = "c000001",
     product: Annotated[str | None, typer.Option(help="Product whose page the customer is on.")] = None,

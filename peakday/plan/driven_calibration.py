@@ -63,14 +63,7 @@ class Sweep:
 
 
 def sweep_of(
-    target: str,
-    model: str,
-    length: str,
-    calls_max: int,
-    tokens: tuple[int, int],
-    slo: str,
-    seed: int,
-    consent: Consent,
+    target: str, model: str, length: str, calls_max: int, tokens: tuple[int, int], slo: str, seed: int, consent: Consent
 ) -> Sweep:
     """What was typed, checked before anything is sent.
 

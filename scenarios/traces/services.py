@@ -132,10 +132,7 @@ def _decoded(value: object) -> object:
         return value
 
 
-_WEAVE_TOKENS = (
-    ("input", ("prompt_tokens", "input_tokens")),
-    ("output", ("completion_tokens", "output_tokens")),
-)
+_WEAVE_TOKENS = (("input", ("prompt_tokens", "input_tokens")), ("output", ("completion_tokens", "output_tokens")))
 
 
 def _weave(line: int, call: Record) -> Iterator[Span]:

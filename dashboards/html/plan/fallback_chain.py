@@ -39,13 +39,7 @@ def _tiers(plan: Plan) -> list[Panel]:
     if not plan.tiers:
         return []
     rows: list[list[Cell]] = [
-        [
-            row.model,
-            row.tier,
-            show(row.usd, "usd"),
-            "planned" if row.planned else row.why,
-            ", ".join(row.assumed),
-        ]
+        [row.model, row.tier, show(row.usd, "usd"), "planned" if row.planned else row.why, ", ".join(row.assumed)]
         for row in plan.tiers
     ]
     columns = ("Model", "Tier", "Its tokens in the event", "Outcome", "Prices assumed")

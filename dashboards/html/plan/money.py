@@ -57,12 +57,7 @@ def _event_panel(plan: Plan, numbers: list[Number]) -> Panel:
     at_list = show(sum(listed.values()), "usd") if listed else None
     rows: list[list[Cell]] = [["the event", find(numbers, "event_cost_usd"), at_list, "100%"]]
     rows += [
-        [
-            name,
-            show(value, "usd"),
-            show(listed.get(name), "usd"),
-            show(value / total if total else None, "ratio"),
-        ]
+        [name, show(value, "usd"), show(listed.get(name), "usd"), show(value / total if total else None, "ratio")]
         for name, value in parts
     ]
     table = Table("Cost of the event", ("Part", "USD, net", "USD, list", "Share"), rows)
@@ -177,12 +172,7 @@ def _information_value(plan: Plan) -> list[Panel]:
         f"{first.how.replace('`', '')}."
     )
     rows: list[list[Cell]] = [
-        [
-            row.input,
-            show(row.chips_spared, "chips"),
-            show(row.event_usd_spared, "usd"),
-            row.how.replace("`", ""),
-        ]
+        [row.input, show(row.chips_spared, "chips"), show(row.event_usd_spared, "usd"), row.how.replace("`", "")]
         for row in plan.expected_value_of_information
     ]
     head = ("Input", "Chips spared", "Dollars spared", "How to measure it")

@@ -307,8 +307,5 @@ def _hit_panel(plan: Plan, numbers: list[Number]) -> Panel:
         f"with {best.text}."
     )
     return Panel(
-        "Hit rate by level",
-        sentence,
-        Table("Hit rates", ("Model", *levels), rows),
-        charts.ranges(marks, "ratio"),
+        "Hit rate by level", sentence, Table("Hit rates", ("Model", *levels), rows), charts.ranges(marks, "ratio")
     )

@@ -34,10 +34,7 @@ from emulator.http.stream import Wire
 
 def converse_body(body: ClaudeBody) -> ConverseBody:
     """The same request as Converse has it. Another form raises KeyError, TypeError, AttributeError or ValueError."""
-    made: ConverseBody = {
-        "messages": _messages(body["messages"]),
-        "inferenceConfig": {"maxTokens": body["max_tokens"]},
-    }
+    made: ConverseBody = {"messages": _messages(body["messages"]), "inferenceConfig": {"maxTokens": body["max_tokens"]}}
     if body.get("system"):
         made["system"] = _blocks(body["system"])
     choice = body.get("tool_choice") or ClaudeToolChoice()
