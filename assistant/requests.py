@@ -22,9 +22,7 @@ _LOCALE = re.compile(r"[a-z]{2}_[A-Z]{2}")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
 _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 _IMAGE_FORMATS = ("png", "jpeg", "gif", "webp")
-_TURN_KEYS = frozenset(
-    {"interaction_id", "turn_index", "message", "locale", "region", "page", "images", "confirm"}
-)  # fmt: skip
+_TURN_KEYS = frozenset({"interaction_id", "turn_index", "message", "locale", "region", "page", "images", "confirm"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,10 +65,8 @@ def _load(run: Run, prompt: pd.Series, answer: pd.Series) -> dict[str, object]:
 def _length(tokens: pd.Series) -> dict[str, object]:
     if not len(tokens):
         return {"distribution": "other", "value": 0}
-    return {
-        "distribution": "other", "value": float(tokens.mean()), "min": int(tokens.min()),
-        "max": max(1, int(tokens.max())),
-    }  # fmt: skip
+    least, most = int(tokens.min()), max(1, int(tokens.max()))
+    return {"distribution": "other", "value": float(tokens.mean()), "min": least, "max": most}
 
 
 def _aggregate(

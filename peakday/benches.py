@@ -49,9 +49,8 @@ def _imported(bench: Bench) -> tuple[str, dict[str, object]]:
     lines += [f"  {count:>5}  {reason}" for reason, count in reasons.items()]
     lines += [f"  {name}: {flags.replace(';', ', ')}" for name, flags in list(rows.items())[:ROWS_SHOWN]]
     lines += [f"  and {len(rows) - ROWS_SHOWN} more rows: --json names all"] * (len(rows) > ROWS_SHOWN)
-    data = {
-        "bench": str(bench.path), "cases": len(bench.cases), "flagged": len(flagged), "reasons": reasons, "rows": rows
-    }  # fmt: skip
+    counts = {"cases": len(bench.cases), "flagged": len(flagged)}
+    data = {"bench": str(bench.path), **counts, "reasons": reasons, "rows": rows}
     return "\n".join(lines), data
 
 

@@ -72,10 +72,8 @@ def _packages() -> Iterator[Finding]:
             yield Finding(f"package {name}", str(where), False, f"it hides ours in {home}: rename it or work elsewhere")
     shadows = [name for name in PACKAGES if (Path.cwd() / name).is_dir() and Path.cwd() != home]
     for name in shadows:
-        yield Finding(
-            f"folder ./{name}", "has the name of one of our packages", False,
-            "Locust puts the working directory first on the path: run peakday from another folder",
-        )  # fmt: skip
+        fix = "Locust puts the working directory first on the path: run peakday from another folder"
+        yield Finding(f"folder ./{name}", "has the name of one of our packages", False, fix)
     if not shadows:
         yield Finding("packages", f"all nine from {home}", True)
 

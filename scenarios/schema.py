@@ -77,7 +77,7 @@ __all__ = [
     "Sum",
     "Trace",
     "World",
-]  # fmt: skip
+]
 
 SCHEMA = "peakday.scenario/1"
 

@@ -115,7 +115,7 @@ class SqliteRules:
                 "UPDATE rules SET state = 'active', worker = NULL, lease_s = NULL WHERE state = 'matched'"
                 " AND matched_s < ? RETURNING *",
                 now_s - WINDOW_S,
-            )  # fmt: skip
+            )
             for kind, rules in (("rule_expired", old), ("window_missed", late)):
                 for rule in rules:
                     self._notify(rule, kind, now_s, {})

@@ -143,10 +143,8 @@ def _simulated_service(
     provenance = weakest([step.provenance, origin])
     error = math.hypot(held.relative_error, added)
     bound = throughput_bound_per_s(drawn_work(lengths, SAMPLE, seed), held)
-    service = Service(
-        name, held, middle, surface, rate.binding, provenance, error, math.hypot(min(surface.error, 1.0), noise),
-        COUNTED_ON_MIN * bound / middle,
-    )  # fmt: skip
+    noise, least = math.hypot(min(surface.error, 1.0), noise), COUNTED_ON_MIN * bound / middle
+    service = Service(name, held, middle, surface, rate.binding, provenance, error, noise, least)
     served_ratio = float(service.serves(draws).mean())
     if served_ratio < 1:
         warnings.append(

@@ -70,10 +70,8 @@ def bedrock_supply(inputs: PlanInputs, name: str, region: str, drawn: QuotaDraws
     def scaled(ratio: float) -> Levels:
         return Levels(carried.p50 * ratio, carried.p90 * ratio, carried.p95 * ratio)
 
-    rows = needs(
-        scaled(attempts), scaled(attempts * per_day), tokens, limits, demand.timeline, latency_s=seconds,
-        region_factor=factor,
-    )  # fmt: skip
+    per_s, a_day = scaled(attempts), scaled(attempts * per_day)
+    rows = needs(per_s, a_day, tokens, limits, demand.timeline, latency_s=seconds, region_factor=factor)
     quotas = tuple(at_level(row, drawn, joint) for row in rows)
     ordinary = scaled(attempts / factor)
     buckets = throttling(
@@ -345,10 +343,8 @@ def _tokens_figure(inputs: PlanInputs, name: str, values: Ints) -> Figure:
         if stated or mean <= 0
         else math.hypot(math.log1p(inputs.spread), Z_90 * _mean_error(values, interaction) / mean)
     )
-    return Figure(
-        mean, mean * math.exp(-half), mean * math.exp(half), "tokens", origin,
-        inputs.calls.source, simulated=origin == "simulated",
-    )  # fmt: skip
+    low, high, touched = mean * math.exp(-half), mean * math.exp(half), origin == "simulated"
+    return Figure(mean, low, high, "tokens", origin, inputs.calls.source, simulated=touched)
 
 
 def _mean_error(values: Ints, interaction: Ints) -> float:

@@ -66,11 +66,9 @@ def _agent(inputs: PlanInputs, region: str, carried: Mask) -> Iterator[AccountNe
         stated = agent.limits.get(kind)  # type: ignore[call-overload]
         source = f"AgentCore default, {fact.source} {fact.source_date} ({fact.status}); read your account's"
         levels = Levels(*(factor * value * count for value in (peak.p50, peak.p90, peak.p95)))
-        yield _need(
-            kind, region, levels, drawn * count, carried,
-            fact.value if stated is None else float(stated), fact.unit,
-            source if stated is None else "scenario: capacity.meters.agentcore.limits",
-        )  # fmt: skip
+        granted = fact.value if stated is None else float(stated)
+        source = source if stated is None else "scenario: capacity.meters.agentcore.limits"
+        yield _need(kind, region, levels, drawn * count, carried, granted, fact.unit, source)
 
 
 def _need(

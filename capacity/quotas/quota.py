@@ -24,9 +24,8 @@ from scenarios.schema import Quota
 
 MINUTE_S = 60.0
 DAY_S = 86_400.0
-PERIOD_S: Mapping[str, float] = {
-    "rpm": MINUTE_S, "tpm": MINUTE_S, "tpd": DAY_S, "input_tpm": MINUTE_S, "output_tpm": MINUTE_S,
-}  # fmt: skip
+KINDS = ("rpm", "tpm", "tpd", "input_tpm", "output_tpm")
+PERIOD_S: Mapping[str, float] = dict.fromkeys(KINDS, MINUTE_S) | {"tpd": DAY_S}
 CUTS = "output_tpm"
 """The kind that refuses no call: an answer stops where it is reached."""
 MINUTES_PER_DAY = 1_440
@@ -90,10 +89,8 @@ class Granted:
 
     def of(self, kind: str) -> float | None:
         """The limit of a kind."""
-        return {
-            "rpm": self.rpm, "tpm": self.tpm, "tpd": self.tpd, "input_tpm": self.input_tpm,
-            "output_tpm": self.output_tpm,
-        }[kind]  # fmt: skip
+        held: dict[str, float | None] = {name: getattr(self, name) for name in KINDS}
+        return held[kind]
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -140,9 +137,7 @@ def _of_account(held: Limits, model: Model) -> Granted:
     if model.endpoint != RUNTIME:
         if held.input_tpm is None and held.output_tpm is None:
             return _published(model)
-        return Granted(
-            None, None, None, held.source, named, held.input_tpm, held.output_tpm, endpoint=model.endpoint
-        )  # fmt: skip
+        return Granted(None, None, None, held.source, named, held.input_tpm, held.output_tpm, endpoint=model.endpoint)
     tpd = held.tpd if held.tpd is not None else (held.tpm * MINUTES_PER_DAY if held.tpm else None)
     if held.rpm is None and held.tpm is None:
         return _published(model)

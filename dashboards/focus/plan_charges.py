@@ -135,10 +135,8 @@ def _rest(plan: Plan, itemised: Mapping[str, float], make: Callable[..., Charge]
             continue
         what = part if part not in itemised else f"{part}: beyond calls x tokens x price at the middle"
         service = EC2 if part.startswith("self-hosted") else BEDROCK
-        yield make(
-            **service_columns(service), **cost_columns(rest, rest), **_range(plan, rest),
-            ChargeCategory=ADJUSTMENT, ChargeFrequency="Usage-Based", ChargeDescription=what,
-        )  # fmt: skip
+        columns = {**service_columns(service), **cost_columns(rest, rest), **_range(plan, rest)}
+        yield make(**columns, ChargeCategory=ADJUSTMENT, ChargeFrequency="Usage-Based", ChargeDescription=what)
 
 
 def _range(plan: Plan, usd: float) -> dict[str, float]:

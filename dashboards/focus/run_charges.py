@@ -97,7 +97,6 @@ def _model_charges(run: Run, key: tuple[object, ...], calls: pd.DataFrame) -> It
     recorded = float(calls["cost_usd"].fillna(0).sum())
     if abs(recorded - itemised) > SMALL_USD:
         rest = recorded - itemised
-        yield charge(
-            **cost_columns(rest, rest), ChargeCategory=ADJUSTMENT, ChargeFrequency="Usage-Based",
-            ChargeDescription=f"{model}: what its calls cost in the record, less these tokens at today's list price",
-        )  # fmt: skip
+        what = f"{model}: what its calls cost in the record, less these tokens at today's list price"
+        columns = cost_columns(rest, rest)
+        yield charge(**columns, ChargeCategory=ADJUSTMENT, ChargeFrequency="Usage-Based", ChargeDescription=what)

@@ -66,7 +66,7 @@ def _as(
     group: str,
     *,
     labels: Mapping[str, str],
-    **of: float,
+    **of: Any,
 ) -> Number:
     """A number with the provenance of a figure."""
     touched, named = figure.simulated, tuple(labels.items())

@@ -21,9 +21,9 @@ from host.atomic import write_text
 from loadgen.record import Run
 from wire.text import Untrusted
 
-HEAD = {
-    "summary": "Summary", "description": "Description", "due": "Due Date", "labels": "Labels", "priority": "Priority",
-}  # fmt: skip
+HEAD = {name: name.capitalize() for name in ("summary", "description", "due", "labels", "priority")} | {
+    "due": "Due Date"
+}
 MISSED = "missed"
 
 

@@ -25,7 +25,7 @@ _REFUSALS = {
     "unavailable": (503, "ServiceUnavailableException", "Bedrock is unable to process your request."),
     "stream_exception": (424, "ModelErrorException", "The model stopped producing its answer."),
     "server_error": (500, "InternalServerException", "The system encountered an unexpected error during processing."),
-}  # fmt: skip
+}
 _QUOTA_MESSAGES = {
     "rpm": "Too many requests, please wait before trying again.",
     "tpm": "Too many tokens, please wait before trying again.",

@@ -96,9 +96,7 @@ def token_rows(products: Iterable[Mapping[str, object]], key: str, model: Model,
         for unit, usd, date in _on_demand(product):
             per_mtok = _per_mtok(unit, usd, str(product.get("serviceCode", "")))
             if per_mtok is not None:
-                row = PriceRow(
-                    "tokens", region, key, price_class, per_mtok, None, name, unit, usd, sku, usage, date,
-                )  # fmt: skip
+                row = PriceRow("tokens", region, key, price_class, per_mtok, None, name, unit, usd, sku, usage, date)
                 by_class.setdefault(price_class, {})[_served(usage)] = row
     chosen = (rows.get(how) or rows.get(Routing.REGION) for _, rows in sorted(by_class.items()))
     return [row for row in chosen if row is not None]
@@ -165,15 +163,12 @@ def differences(rows: Sequence[PriceRow], models: Mapping[str, Model]) -> list[s
 def _instance_rows(client: object, name: str, region: str) -> list[PriceRow]:
     products = _products(client, "AmazonEC2", {"regionCode": region, "instanceType": name, **EC2_FILTERS})
     return [
-        PriceRow(
-            "instance", region, "", "", None, usd, name, unit, usd,
-            sku, text(attributes.get("usagetype")), date,
-        )
+        PriceRow("instance", region, "", "", None, usd, name, unit, usd, sku, text(attributes.get("usagetype")), date)
         for product in products
         for attributes, sku in [_about(product)]
         for unit, usd, date in _on_demand(product)
         if unit == "Hrs" and usd > 0
-    ]  # fmt: skip
+    ]
 
 
 def _products(client: object, offer: str, wanted: Mapping[str, str]) -> list[dict[str, object]]:

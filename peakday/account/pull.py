@@ -66,9 +66,8 @@ def pull(ask: Ask, consent: Consent, now: datetime, console: Console) -> tuple[s
     counts = {"quotas": len(rows), "prices": len(prices), "minutes": len(minutes)}
     write_whole(folder, texts | {"pull.json": json.dumps({**info, **counts, "notes": notes}, indent=1) + "\n"})
     summary = f"{counts['quotas']:,} quotas, {counts['prices']:,} prices, {counts['minutes']:,} rows of usage"
-    return "\n".join([summary, *notes, f"{folder}/quotas.yaml, prices.csv, usage.csv"]), {
-        "folder": str(folder), **counts, "notes": notes,
-    }  # fmt: skip
+    text = "\n".join([summary, *notes, f"{folder}/quotas.yaml, prices.csv, usage.csv"])
+    return text, {"folder": str(folder), **counts, "notes": notes}
 
 
 def past_window(last: str, until: str | None, now: datetime) -> Window:

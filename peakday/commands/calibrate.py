@@ -72,8 +72,6 @@ def calibrate(
     from peakday.consent import Consent
     from peakday.plan.driven_calibration import calibrate_target, sweep_of
 
-    sweep = sweep_of(
-        target, model, for_, calls_max, (prompt_tokens, answer_tokens), slo, 1 if seed is None else seed,
-        Consent(live, yes),
-    )  # fmt: skip
+    tokens, consent, seed = (prompt_tokens, answer_tokens), Consent(live, yes), 1 if seed is None else seed
+    sweep = sweep_of(target, model, for_, calls_max, tokens, slo, seed, consent)
     console.result(*calibrate_target(sweep, facts, out, console))

@@ -26,10 +26,8 @@ class _PlanVerbs(typer.core.TyperGroup):
         return super().parse_args(ctx, args)
 
 
-verbs = typer.Typer(
-    cls=_PlanVerbs, help="Plan chips, quotas, hit rates and cost. `plan SCENARIO` is short for `plan for SCENARIO`.",
-    no_args_is_help=True,
-)  # fmt: skip
+_HELP = "Plan chips, quotas, hit rates and cost. `plan SCENARIO` is short for `plan for SCENARIO`."
+verbs = typer.Typer(cls=_PlanVerbs, help=_HELP, no_args_is_help=True)
 
 
 def register(app: typer.Typer) -> None:

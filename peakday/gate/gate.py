@@ -301,17 +301,14 @@ def noise_session(check: Check, runs: int, clock: Callable[[], float]) -> Sessio
     INVALID runs count here, because they judge nobody: a busy machine is noisy, and that is what is asked.
     """
     journal = Journal.opened({"noise": check.workload, "candidate": check.candidate.identity, "runs": runs})
-    began_s, invalid = clock(), 0
+    began_s, invalid, load = clock(), 0, check.checks.runs
     made = []
     for place in range(runs):
-        one = load_once(
-            check.candidate, check.resolved, check.checks.runs, number=0,
-            out=journal.path / "runs" / f"N-{place:02}-{int(began_s)}", console=check.console,
-        )  # fmt: skip
+        out = journal.path / "runs" / f"N-{place:02}-{int(began_s)}"
+        one = load_once(check.candidate, check.resolved, load, number=0, out=out, console=check.console)
         invalid += not one.valid
         made.append(one)
     took_s = (clock() - began_s) / runs
-    load = check.checks.runs
     return {
         "utc": stamp(), "host": host_fingerprint(made[0].host), "target": _target(check.candidate),
         "scenario": check.workload, "rate_per_s": load.rate_per_s, "for_s": load.for_s, "processes": load.processes,

@@ -129,10 +129,8 @@ def _moment_lines(outcome: Outcome, most: int = 3) -> list[str]:
     return lines
 
 
-_LEVELS = {
-    Verdict.FAIL: "error", Verdict.BROKEN: "error", Verdict.REFUSED: "error", Verdict.INVALID: "warning",
-    Verdict.INCONCLUSIVE: "warning", Verdict.WARN: "warning",
-}  # fmt: skip
+_LEVELS = dict.fromkeys((Verdict.FAIL, Verdict.BROKEN, Verdict.REFUSED), "error")
+_LEVELS |= dict.fromkeys((Verdict.INVALID, Verdict.INCONCLUSIVE, Verdict.WARN), "warning")
 
 
 def as_annotations(outcome: Outcome) -> str:

@@ -35,14 +35,12 @@ class Scored:
 def scored_of(data: Mapping[str, object]) -> list[Scored]:
     """The rows of what `plan backtest --json` prints, of a plan or of a prediction."""
     plans = [_of_plan(row, mapping(row["predicted"])) for row in objects(data.get("scores"))]
-    predictions = [
-        Scored(
-            text(row["metric"]), "", number(row["low"]), number(row["value"]), number(row["high"]),
-            number(row["measured"]), bool(row["inside"]),
-        )
-        for row in objects(data.get("outcomes"))
-    ]  # fmt: skip
-    return [*plans, *predictions]
+    return [*plans, *map(_of_prediction, objects(data.get("outcomes")))]
+
+
+def _of_prediction(row: Mapping[str, object]) -> Scored:
+    low, mid, high, measured = (number(row[key]) for key in ("low", "value", "high", "measured"))
+    return Scored(text(row["metric"]), "", low, mid, high, measured, bool(row["inside"]))
 
 
 def _of_plan(row: Mapping[str, object], predicted: Mapping[str, object]) -> Scored:

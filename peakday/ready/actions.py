@@ -30,10 +30,8 @@ def _criteria(ready: Ready) -> Iterator[tuple[str, ...]]:
     for result in order:
         for item in (item for item in ready.findings if item.result == result):
             priority = "high" if result == Result.FAIL else "medium"
-            yield (
-                item.criterion.id, "criterion", priority, f"{result.value}: {item.criterion.title}", item.words,
-                item.command, item.evidence, "", "",
-            )  # fmt: skip
+            what, name = f"{result.value}: {item.criterion.title}", item.criterion.id
+            yield name, "criterion", priority, what, item.words, item.command, item.evidence, "", ""
 
 
 def _quotas(ready: Ready) -> Iterator[tuple[str, ...]]:

@@ -77,11 +77,9 @@ def ramps(evidence: Evidence) -> list[RampRow]:
     """A row for each Bedrock model in each region of the plan."""
     if evidence.plan is None:
         return []
+    begins = evidence.event.file.ramp_from_per_min
     return [
-        RampRow(
-            supply.model, supply.region, evidence.event.file.ramp_from_per_min.get(supply.model),
-            supply.calls_per_s.at_level * MINUTE_S,
-        )
+        RampRow(supply.model, supply.region, begins.get(supply.model), supply.calls_per_s.at_level * MINUTE_S)
         for supply in evidence.plan.supplies
         if supply.supply == "bedrock" and supply.calls_per_s.at_level > 0
-    ]  # fmt: skip
+    ]

@@ -67,7 +67,7 @@ def target_of(rehearsal: Rehearsal) -> float:
 
 def run_ramp(
     scenario: str, sets: Sequence[str], load: LoadOptions, asked: RampOptions, seed: int | None, console: Console
-) -> tuple[Exit, str, dict[str, object]]:  # fmt: skip
+) -> tuple[Exit, str, dict[str, object]]:
     """Climb to the target; exit 0 when it is held, 3 after two INVALID steps, 4 when time is up, 6 the budget.
 
     Raises:
@@ -133,7 +133,7 @@ def step_of(run: Run, ramp: Ramp, length_s: float, valid: bool = True) -> Step:
     refused_503, refused_429 = (int(codes.str.contains(words).sum()) for words in (CAPACITY, QUOTA))
     return Step(
         ramp.rate, length_s, ramp.holding, len(rows), refused_503, refused_429, cost, str(relative(run.path)), valid
-    )  # fmt: skip
+    )
 
 
 @contextlib.contextmanager

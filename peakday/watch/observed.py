@@ -52,10 +52,8 @@ def of_usage(path: Path) -> Series:
         if row.model is not None:
             minute = row.minute
             asked = minute.input_tokens + minute.cache_read_tokens + minute.cache_write_tokens
-            seen = Observed(
-                row.minute_s, minute.invocations, minute.throttles, asked, minute.cache_read_tokens,
-                minute.output_tokens,
-            )  # fmt: skip
+            read, written = minute.cache_read_tokens, minute.output_tokens
+            seen = Observed(row.minute_s, minute.invocations, minute.throttles, asked, read, written)
             rows.setdefault((row.model, row.region), []).append(seen)
     return {key: tuple(sorted(minutes, key=lambda one: one.minute_s)) for key, minutes in rows.items()}
 

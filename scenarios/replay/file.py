@@ -16,9 +16,7 @@ from scenarios.replay.plan import ReplayCall, ReplayPlan, ReplaySession
 
 SCHEMA = "peakday.replay/1"
 Blocks = tuple[Sequence[int], Sequence[int]]
-CallRow = tuple[
-    int, int, str, int, int, Sequence[int], float, int | None, int, int, int, Sequence[int], Sequence[int]
-]  # fmt: skip
+CallRow = tuple[int, int, str, int, int, Sequence[int], float, int | None, int, int, int, Sequence[int], Sequence[int]]
 SessionRow = tuple[float, int, int, bool, int | None, Sequence[int], Sequence[CallRow]]
 
 

@@ -205,11 +205,9 @@ def _call(
     stream = 0
     if previous is not None:
         stream = calls[previous].stream + (inputs < calls[previous].input_tokens)
-    return ReplayCall(
-        t, c, call.agent, inputs, call.output_tokens or 1, call.block_ids, call.block_tokens,
-        tuple(places[name] for name in names if name in places), wait_s, previous, stream,
-        min(inputs, _first_cached(turns)) if not call.block_ids else 0,
-    )  # fmt: skip
+    after, shared = tuple(places[name] for name in names if name in places), min(inputs, _first_cached(turns))
+    content = (call.agent, inputs, call.output_tokens or 1, call.block_ids, call.block_tokens)
+    return ReplayCall(t, c, *content, after, wait_s, previous, stream, 0 if call.block_ids else shared)
 
 
 def _first_cached(turns: Sequence[Turn]) -> int:

@@ -150,10 +150,8 @@ def ragpulse_rows(path: str | Path) -> Iterator[TraceRow]:
         outputs = count(path, line, "output_length", record.get("output_length", 0))
         lengths = _known_lengths(blocks, tables) or _even_shares(inputs, len(blocks))
         at = moment(path, line, "timestamp", record.get("timestamp"), None)
-        yield TraceRow(
-            line, at.seconds, inputs, outputs, tuple(block for _, block in blocks), lengths,
-            name_of(record.get("session_id")), at.zone, at.unit,
-        )  # fmt: skip
+        ids, session = tuple(block for _, block in blocks), name_of(record.get("session_id"))
+        yield TraceRow(line, at.seconds, inputs, outputs, ids, lengths, session, at.zone, at.unit)
 
 
 def _known_lengths(blocks: list[tuple[str, int]], tables: Mapping[str, Mapping[int, int]]) -> tuple[int, ...]:

@@ -115,10 +115,8 @@ def _line(decision: Decision, pairs: Sequence[Pair]) -> Line:
     old, new = ([pair[build].values.get(decision.metric) for pair in pairs] for build in (0, 1))
     sign = -1.0 if decision.metric in LOWER_IS_WORSE else 1.0
     ends = sorted((sign * decision.lo, sign * decision.hi))
-    return Line(
-        GATE, decision.metric, decision.verdict, f"{decision.why} ({decision.pairs} pairs)",
-        _mean(old), _mean(new), sign * decision.mean, *ends,
-    )  # fmt: skip
+    why, change = f"{decision.why} ({decision.pairs} pairs)", sign * decision.mean
+    return Line(GATE, decision.metric, decision.verdict, why, _mean(old), _mean(new), change, *ends)
 
 
 def judge_records(old: Sequence[Measured], new: Sequence[Measured], gate: Regression) -> list[Line]:
