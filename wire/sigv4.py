@@ -8,8 +8,10 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
 # What a proxy on the way may change, as the SDKs leave it out: hop-by-hop headers, and the context of a trace.
@@ -19,15 +21,28 @@ _UNSIGNED = {
 }  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What signs a request; its text form shows nothing."""
+
+    access_key: str = field(repr=False)
+    secret_key: str = field(repr=False)
+    token: str | None = field(repr=False, default=None)
+
+    @classmethod
+    def of(cls, refreshable: Any) -> Credentials:
+        """As botocore's credentials are now: it renews those that age."""
+        frozen = refreshable.get_frozen_credentials()
+        return cls(frozen.access_key, frozen.secret_key, frozen.token)
+
+
 def sign(
     method: str,
     url: str,
     headers: Mapping[str, str],
     body: bytes,
     *,
-    access_key: str,
-    secret_key: str,
-    token: str | None,
+    key: Credentials,
     region: str,
     service: str,
     now: datetime,
@@ -42,8 +57,8 @@ def sign(
     parts = urlsplit(url)
     stamp = now.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
     sent = {**headers, "Host": parts.netloc, "X-Amz-Date": stamp}
-    if token:
-        sent["X-Amz-Security-Token"] = token
+    if key.token:
+        sent["X-Amz-Security-Token"] = key.token
     signed = {name.lower(): " ".join(value.split()) for name, value in sent.items() if name.lower() not in _UNSIGNED}
     names = ";".join(sorted(signed))
     canonical = "\n".join(
@@ -58,10 +73,10 @@ def sign(
     )
     scope = f"{stamp[:8]}/{region}/{service}/aws4_request"
     to_sign = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
-    key = _signing_key(secret_key, stamp[:8], region, service)
-    signature = hmac.new(key, to_sign.encode(), hashlib.sha256).hexdigest()
+    signing_key = _signing_key(key.secret_key, stamp[:8], region, service)
+    signature = hmac.new(signing_key, to_sign.encode(), hashlib.sha256).hexdigest()
     sent["Authorization"] = (
-        f"AWS4-HMAC-SHA256 Credential={access_key}/{scope}, SignedHeaders={names}, Signature={signature}"
+        f"AWS4-HMAC-SHA256 Credential={key.access_key}/{scope}, SignedHeaders={names}, Signature={signature}"
     )
     return sent
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import perf_counter
 from typing import Any
@@ -17,19 +16,10 @@ from assistant.models.http import Connection, HttpClient, HttpError
 from assistant.models.protocol import Listener, ModelRequest, Reply
 from assistant.models.reply import ReplyBuilder
 from wire.eventstream import EventStreamDecoder, EventStreamError
-from wire.sigv4 import sign
+from wire.sigv4 import Credentials, sign
 
 SIMULATED_HEADER = "x-peakday-simulated"
 _HEADERS = {"Content-Type": "application/json", "Accept": "application/vnd.amazon.eventstream"}
-
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """What SigV4 signs with."""
-
-    access_key: str
-    secret_key: str
-    token: str | None = None
 
 
 class BedrockClient:
@@ -79,20 +69,8 @@ class BedrockClient:
         url = f"{self._url_of(request.region)}/model/{model}/converse-stream"
         body = converse.body(request)
         headers = {**_HEADERS, "traceparent": request.traceparent} if request.traceparent else _HEADERS
-        key = self._credentials()
-        signed = sign(
-            "POST",
-            url,
-            headers,
-            body,
-            access_key=key.access_key,
-            secret_key=key.secret_key,
-            token=key.token,
-            region=request.region,
-            service="bedrock",
-            now=self._now(),
-        )
-        return url, signed, body
+        where = {"region": request.region, "service": "bedrock"}
+        return url, sign("POST", url, headers, body, key=self._credentials(), **where, now=self._now()), body
 
 
 async def _read(response: Connection, builder: ReplyBuilder, listener: Listener) -> None:

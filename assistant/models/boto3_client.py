@@ -24,9 +24,10 @@ from botocore.eventstream import ParserError
 
 from assistant.errors import ModelError
 from assistant.models import converse
-from assistant.models.bedrock import SIMULATED_HEADER, Credentials
+from assistant.models.bedrock import SIMULATED_HEADER
 from assistant.models.protocol import Block, Listener, Message, ModelRequest, Reply
 from assistant.models.reply import ReplyBuilder
+from wire.sigv4 import Credentials
 
 _TRANSPORT_ERRORS = (
     botocore.exceptions.ConnectionError,

@@ -6,11 +6,12 @@ import os
 from collections.abc import Callable
 
 from assistant.errors import AssistantError
-from assistant.models.bedrock import BedrockClient, Credentials
+from assistant.models.bedrock import BedrockClient
 from assistant.models.http import HttpClient
 from assistant.models.openai import OpenAIClient
 from assistant.models.protocol import ModelClient
 from assistant.settings import Stack
+from wire.sigv4 import Credentials
 
 _EMULATOR_KEY = Credentials("peakday-emulator", "peakday-emulator")
 """The emulator checks the form of a signature, not who signed."""
@@ -56,9 +57,4 @@ def _aws_credentials() -> Callable[[], Credentials]:
     found = botocore.session.get_session().get_credentials()
     if found is None:
         raise AssistantError("live: no AWS credentials were found; set AWS_PROFILE or run `aws configure`")
-
-    def current() -> Credentials:
-        frozen = found.get_frozen_credentials()
-        return Credentials(frozen.access_key, frozen.secret_key, frozen.token)
-
-    return current
+    return lambda: Credentials.of(found)

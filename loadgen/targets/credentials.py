@@ -4,26 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 
 from loadgen.job import LoadError
-from wire.sigv4 import sign
+from wire.sigv4 import Credentials, sign
 
 EVERY_S = 60.0
 """How often the newest credentials are taken; botocore renews its own a quarter of an hour before they end."""
-
-
-@dataclass(frozen=True)
-class Credentials:
-    """An access key; its text form shows nothing."""
-
-    access_key: str
-    secret_key: str
-    token: str | None
-
-    def __repr__(self) -> str:
-        return "Credentials(…)"
 
 
 class Signer:
@@ -45,19 +32,8 @@ class Signer:
 
     def sign(self, method: str, url: str, headers: Mapping[str, str], body: bytes, now: datetime) -> dict[str, str]:
         """All headers to send."""
-        own = self._credentials
-        return sign(
-            method,
-            url,
-            headers,
-            body,
-            access_key=own.access_key,
-            secret_key=own.secret_key,
-            token=own.token,
-            region=self._region,
-            service=self._service,
-            now=now,
-        )
+        key, where = self._credentials, {"region": self._region, "service": self._service}
+        return sign(method, url, headers, body, key=key, **where, now=now)
 
 
 _botocore_session = None
@@ -70,7 +46,7 @@ def credentials(*, loopback: bool) -> Credentials:
         LoadError: there are none.
     """
     if loopback:
-        return Credentials("peakday", "loopback", None)
+        return Credentials("peakday", "loopback")
     if "AWS_ACCESS_KEY_ID" in os.environ and "AWS_SECRET_ACCESS_KEY" in os.environ:
         return Credentials(
             os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"], os.environ.get("AWS_SESSION_TOKEN")
@@ -83,5 +59,4 @@ def credentials(*, loopback: bool) -> Credentials:
     credentials = _botocore_session.get_credentials()
     if credentials is None:
         raise LoadError("no AWS credentials; set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
-    frozen = credentials.get_frozen_credentials()
-    return Credentials(frozen.access_key, frozen.secret_key, frozen.token)
+    return Credentials.of(credentials)

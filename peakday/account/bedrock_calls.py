@@ -7,7 +7,7 @@ import http.client
 import json
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import quote, urlsplit
 
@@ -15,19 +15,10 @@ from host.errors import Exit
 from host.json_values import mapping, whole
 from peakday.errors import CommandError
 from wire.eventstream import EventStreamDecoder, EventStreamError
-from wire.sigv4 import sign
+from wire.sigv4 import Credentials, sign
 
 TIMEOUT_S = 120.0
 _HEADERS = {"Content-Type": "application/json", "Accept": "application/json"}
-
-
-@dataclass(frozen=True)
-class Keys:
-    """What signs a request; never printed."""
-
-    access_key: str = field(repr=False)
-    secret_key: str = field(repr=False)
-    token: str | None = field(repr=False, default=None)
 
 
 @dataclass(frozen=True)
@@ -69,7 +60,7 @@ class Answer:
 class Bedrock:
     """One endpoint and model. Every call opens its own connection before its clock starts."""
 
-    def __init__(self, url: str, region: str, model_id: str, keys: Keys) -> None:
+    def __init__(self, url: str, region: str, model_id: str, keys: Credentials) -> None:
         self._url, self._region, self._model, self._keys = url.rstrip("/"), region, model_id, keys
         self.simulated = False
         self.calls = 0
@@ -107,11 +98,8 @@ class Bedrock:
         """The opened response and when its request was sent, by perf_counter; closed with its connection."""
         path = f"/model/{quote(model_id or self._model, safe='')}/{operation}"
         data = json.dumps(body).encode()
-        keys = self._keys
-        headers = sign(
-            "POST", self._url + path, _HEADERS, data, access_key=keys.access_key, secret_key=keys.secret_key,
-            token=keys.token, region=self._region, service="bedrock", now=datetime.now(UTC),
-        )  # fmt: skip
+        where = {"region": self._region, "service": "bedrock"}
+        headers = sign("POST", self._url + path, _HEADERS, data, key=self._keys, **where, now=datetime.now(UTC))
         parts = urlsplit(self._url)
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         connection = kind(parts.netloc, timeout=TIMEOUT_S)

@@ -16,13 +16,14 @@ from host.control_token import control_headers
 from host.errors import Exit
 from host.ports import is_loopback_url
 from peakday.account import bedrock_rules as rules
-from peakday.account.bedrock_calls import Bedrock, Keys
+from peakday.account.bedrock_calls import Bedrock
 from peakday.account.first_tokens import Shape, expected_ttft_s, measure, shape, write_profile
 from peakday.config import load_config
 from peakday.consent import Consent, require_live
 from peakday.console import Console
 from peakday.errors import CommandError
 from peakday.guard import admit, check_allowed, check_answers, parse_targets
+from wire.sigv4 import Credentials
 
 PER_MILLION = 1e-6
 
@@ -82,7 +83,7 @@ def endpoint(asked: Verification, model: Model, consent: Consent, console: Conso
         check_allowed(named, load_config())
         if is_loopback_url(named.url):
             check_answers(admit(named, load_config()))
-            return Bedrock(named.url, asked.region, model.model_id, Keys("test", "test")), named.url
+            return Bedrock(named.url, asked.region, model.model_id, Credentials("test", "test")), named.url
         url = named.url
     else:
         url = f"https://bedrock-runtime.{asked.region}.amazonaws.com"
@@ -94,7 +95,7 @@ def endpoint(asked: Verification, model: Model, consent: Consent, console: Conso
     return Bedrock(url, asked.region, model.model_id, account_keys()), None
 
 
-def account_keys() -> Keys:
+def account_keys() -> Credentials:
     """The shell's own credentials; never printed."""
     import boto3
 
@@ -103,8 +104,7 @@ def account_keys() -> Keys:
         raise CommandError(
             "no usable AWS credentials here; sign in, or name a profile with AWS_PROFILE", Exit.ENVIRONMENT
         )
-    frozen = credentials.get_frozen_credentials()
-    return Keys(frozen.access_key, frozen.secret_key, frozen.token)
+    return Credentials.of(credentials)
 
 
 def calls_of(asked: Verification) -> int:

@@ -9,7 +9,7 @@ import pytest
 import uvloop
 
 from assistant.errors import ModelError
-from assistant.models.bedrock import BedrockClient, Credentials, transport_error
+from assistant.models.bedrock import BedrockClient, transport_error
 from assistant.models.boto3_client import Boto3Client
 from assistant.models.http import HttpClient, HttpError
 from assistant.models.openai import OpenAIClient
@@ -19,6 +19,7 @@ from assistant.tools.registry import TOOLS
 from assistant.tools.spec import tool_config
 from facts import reader
 from tests.assistant.wires import ConverseWire, OpenAIWire, provider
+from wire.sigv4 import Credentials
 
 KEY = Credentials("AKIDEXAMPLE", "secret", "token")
 MODELS = reader.models()

@@ -12,11 +12,11 @@ import pytest
 from emulator.bedrock.eventstream_encoder import event, exception, with_bad_crc
 from loadgen.job import LoadError, LoadJob, TargetSpec
 from loadgen.run import run_load
-from loadgen.targets.credentials import Credentials
 from loadgen.targets.inspection import ask_mapped
 from loadgen.targets.mapping import at, fill, load_mapping, target_specs
 from tests.loadgen.server import STREAM_END, STREAM_HEAD, chunk, response, serving
 from tests.loadgen.worker_runs import play
+from wire.sigv4 import Credentials
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "targets"
 

@@ -8,7 +8,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from wire.sigv4 import sign
+from wire import sigv4
 
 UNSIGNED = ("traceparent", "tracestate", "baggage", "te", "trailer", "keep-alive", "User-Agent", "X-Amzn-Trace-Id")
 NOW = datetime(2026, 7, 8, 9, 30, 15, tzinfo=UTC)
@@ -33,8 +33,6 @@ def test_signature_equals_botocores(path, token):
     request.headers["Host"] = "bedrock-runtime.us-east-1.amazonaws.com"
     with mock.patch("botocore.auth.get_current_datetime", return_value=NOW):
         SigV4Auth(Credentials("AKIDEXAMPLE", "secret", token), "bedrock", "us-east-1").add_auth(request)
-    ours = sign(
-        "POST", url, headers, body,
-        access_key="AKIDEXAMPLE", secret_key="secret", token=token, region="us-east-1", service="bedrock", now=NOW,
-    )  # fmt: skip
+    key = sigv4.Credentials("AKIDEXAMPLE", "secret", token)
+    ours = sigv4.sign("POST", url, headers, body, key=key, region="us-east-1", service="bedrock", now=NOW)
     assert ours["Authorization"] == request.headers["Authorization"]

@@ -15,11 +15,12 @@ from host import processes
 from host.errors import Exit
 from host.yaml_text import dump_yaml
 from peakday.account import bedrock_rules as rules
-from peakday.account.bedrock_calls import Answer, Event, Keys
+from peakday.account.bedrock_calls import Answer, Event
 from peakday.account.verify import Verification, calls_of, cost_usd_max, verify
 from peakday.consent import Consent
 from peakday.console import Console
 from peakday.errors import CommandError
+from wire.sigv4 import Credentials
 
 ROOT = Path(__file__).parents[3]
 PRO = models()["nova-pro"]
@@ -102,7 +103,7 @@ def test_the_bound_grows_with_every_call():
 
 def test_keys_are_never_shown():
     """Not even where a key is printed by mistake."""
-    assert "secret" not in repr(Keys("secret", "secret", "secret"))
+    assert "secret" not in repr(Credentials("secret", "secret", "secret"))
 
 
 class Scripted:
